@@ -128,6 +128,26 @@ def check_includes(_):
             yield from wrong_includes(path, read(path))
 
 
+ROOMS = ("mm", "kernel", "demo", "drivers", "boot", "arch/x86_64")
+
+
+def shared_names(paths):
+    """Of .c files in ROOMS: those whose base name another one has."""
+    first = {}
+    for path in paths:
+        room, name = os.path.split(path)
+        if room in ROOMS and name.endswith(".c") and first.setdefault(name, path) != path:
+            yield f"{path}: {first[name]} has the same base name"
+
+
+def check_base_names(_):
+    """no two .c files of the kernel's rooms share one base name"""
+    planted = ["boot/a.c", "arch/x86_64/a.c", "mm/b.c", "mm/b.h", "arch/host/b.c", "tests/lib/b.c"]
+    if list(shared_names(planted)) != ["arch/x86_64/a.c: boot/a.c has the same base name"]:
+        yield f"{' '.join(planted)}: the check does not work"
+    yield from shared_names(sources())
+
+
 def check_file_length(_):
     """no file is over 500 lines, the Makefile not over 200, of at most 100 columns"""
     for nr, line in enumerate(read("Makefile").split("\n"), 1):
@@ -373,7 +393,7 @@ def warn_format():
         print(f"  # clang-format would change {len(bad)} of {len(files)} files (not counted)")
 
 
-CHECKS = [check_includes, check_file_length, check_conditional, check_phrases,
+CHECKS = [check_includes, check_base_names, check_file_length, check_conditional, check_phrases,
           check_arguments, check_licence, check_compare, check_fence, check_floors, check_doors, check_port, check_core,
           check_mutants, check_poison_table,
           check_facts, check_waits, check_words, *analyse.CHECKS]

@@ -25,15 +25,15 @@ OUTCOMES = {"RECOVERED": "retired", "DELAYED": "flagged; retired with its last r
 TOGETHER = [
     ("being freed", "waited for", "flagged; retired by that free", "0", "race R-PSN-soft, race R-PSN-put"),
     ("being moved", "waited for, then as it is found", "waited for, then as it is found", "`-EINVAL`",
-     "poison_race.a_page_breaks_while_it_is_moved, poison_race.a_page_breaks_while_it_is_moved_in_vain, "
-     "poison_race.a_page_is_wanted_softly_while_it_is_moved"),
+     "poison_race.page_that_breaks_during_its_migration_is_retired, poison_race.page_that_breaks_during_a_failed_migration_is_retired, "
+     "poison_race.soft_offline_during_a_migration_succeeds"),
     ("target of a move", "`-EBUSY`", "`-EBUSY`: flagged; the move goes back, and has another", "`-EBUSY`",
-     "poison_race.the_target_breaks_under_the_copy"),
+     "poison_race.target_that_breaks_during_the_copy_is_retired"),
     ("in a range that is going offline", "retired", "retired", "0", "poison.a_page_breaks_during_an_offline"),
     ("of standby memory", "`-ENXIO`", "`-ENXIO`: flagged, with all of its pageblock", "`-EBUSY`, until its step has come",
-     "poison_standby.what_breaks_while_it_stands_by_is_never_used"),
+     "poison_standby.page_that_breaks_in_standby_memory_is_never_used"),
     ("where a standby step has put its descriptors", "`-ENXIO`", "`-ENXIO`: all of its pageblock is reserved", "`-EINVAL`",
-     "poison_standby.what_breaks_while_it_comes_is_reserved"),
+     "poison_standby.page_that_breaks_while_coming_online_is_reserved"),
     ("in a range that was just offlined", "`-ENXIO`", "`-ENXIO`: flagged", "0", "race R-S4c"),
 ]
 

@@ -5,7 +5,7 @@
 Usage: tools/suites.py             the number of tests of each tag in each directory
        tools/suites.py TAG,...     the tests with one of these tags: SUITE.TEST, tag, file
 
-check.py, facts.py, samples.py and variant.py take the names from here.
+The other tools take the names from here.
 """
 import glob
 import os
@@ -37,6 +37,11 @@ class Suite:
     def tag(self):
         """The tag of a test that names none."""
         return next((tag for tag in TAGS if f"KTEST_MOSTLY_{tag.upper()}" in self.flags), "contract")
+
+
+def names_in(text):
+    """The suites that one source has."""
+    return {found[0] for found in SUITE.findall(text)}
 
 
 @lru_cache(None)

@@ -12,13 +12,12 @@ import shutil
 import subprocess
 
 import outer_make
+import suites
 import variant
 
 # Name of a build -> its directory below the build directory, its linker, variables of make.
 # Others are the hosted builds of the Makefile.
 KERNELS = {"kernel": (".", {}), "race": ("race", {"RACE": "1"})}
-
-SUITE = re.compile(r"^KTEST_SUITE\(\s*(\w+),", re.MULTILINE)
 
 
 class BuildError(Exception):
@@ -80,10 +79,10 @@ class Base:
             raise variant.BadVariant(f"{path}: {e.strerror}; build the unmodified tree first") from e
         return set(re.sub(r"\\\n", " ", text).split("\n")[0].split()[1:])
 
-    def compile(self, tree, changed, only=(), suites=None):
+    def compile(self, tree, changed, only=(), wanted=None):
         """
         Compile in @tree the sources that depend on @changed, or only these of them; returns the
-        objects to link.  With @suites only these suites run: other tests with copies of changed
+        objects to link.  With @wanted only these suites run: other tests with copies of changed
         sources are not compiled again.
         """
         unknown = set(only) - {source for source, needs in self.needs.items() if needs.intersection(changed)}
@@ -93,7 +92,7 @@ class Base:
         for source, needs in self.needs.items():
             if not needs.intersection(changed) or only and source not in only:
                 continue
-            if suites is not None and self.has_other_copies(tree, source, needs.intersection(changed), suites):
+            if wanted is not None and self.has_other_copies(tree, source, needs.intersection(changed), wanted):
                 continue
             target = os.path.join(tree, "build", self.name, source + ".o")
             os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -102,13 +101,13 @@ class Base:
         return list(objects.values())
 
     @staticmethod
-    def has_other_copies(tree, source, changed, suites):
+    def has_other_copies(tree, source, changed, wanted):
         """Is it a test of other suites, which has only copies of the changed sources?"""
         if not source.startswith("tests/") or not all(path.endswith(".c") and path != source for path in changed):
             return False
         with open(os.path.join(tree, source), encoding="utf-8") as f:
-            has = set(SUITE.findall(f.read()))
-        return bool(has) and not has.intersection(suites)
+            has = suites.names_in(f.read())
+        return bool(has) and not has.intersection(wanted)
 
     def compile_one(self, tree, source, target):
         """Compile a source of @tree, as make would, but for debuggers and warnings."""

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_calls.c: system calls with each argument wrong in turn: each has the documented error, changes no register, and
- * leaves nothing behind.  These are run once.
+ * explore_calls.c: system calls with each argument wrong in turn: each has the documented error,
+ * changes no register, and leaves nothing behind.  These are run once.
  *
  * Owns:  the handles of the program that calls.
  */
@@ -283,7 +283,10 @@ struct task *caller_and(void (*other)(u64), unsigned rights)
 	return task;
 }
 
-/* A handle that has been closed, and an object with a pager; DATA cannot be executed by the handle it came by. */
+/*
+ * A handle that has been closed, and an object with a pager; DATA cannot be executed by the
+ * handle it came by.
+ */
 static void try_with_handles(u64 arg)
 {
 	caller.closed = (u64)CALL(SYS_ENDPOINT_CREATE);
@@ -307,7 +310,7 @@ static const char *judge_done(void)
 	return x.done ? NULL : "the program has ended early, or nothing was missing";
 }
 
-/* Name, what comes before. */
+/* Name, preparation. */
 #define SETS \
 	X(a_good_call_gives_what_is_documented_and_no_more, good_calls) \
 	X(tasks_are_listed_counted_and_ended, tasks_listed) \

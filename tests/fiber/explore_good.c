@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_good.c: system calls with good arguments: what each returns, which registers it changes, what its handles
- * allow, what it counts.  These are run once.
+ * explore_good.c: system calls with good arguments: the result of each, the registers it changes,
+ * the rights of its handles, and its counts.  These are run once.
  *
  * Owns:  what the server of the messages has seen, and what was printed.
  */
@@ -58,7 +58,7 @@ static u64 makes(const char *call, s64 rights, struct syscall_regs *r)
 	return (u64)ret;
 }
 
-/* ---- what there is ---- */
+/* ---- objects at the start ---- */
 
 static void informs(void)
 {
@@ -116,7 +116,7 @@ static void handles(void)
 	GIVES(3, SYS_INFO, INFO_OBJECT_PAGES, made[1]);
 	GIVES(0, SYS_INFO, INFO_OBJECT_PRESENT, made[1]);
 	GIVES(5, SYS_INFO, INFO_OBJECT_PAGES, made[2]);
-	/* A duplicate has what is asked for, and of that the whole. */
+	/* A duplicate has the requested rights, for the whole object. */
 	for (right = 1; right <= RIGHTS_ALL; right <<= 1) {
 		if (right & all)
 			GIVES(0, SYS_HANDLE_CLOSE, MAKES((s64)right, SYS_HANDLE_DUP, made[1], right));
@@ -179,7 +179,7 @@ static void memory(void)
 	GIVES(0, SYS_UNMAP, WINDOW, 2);
 	GIVES(0, SYS_UNMAP, OTHER, 4);
 	GIVES(0, SYS_HANDLE_CLOSE, object);
-	/* Pages of a pager: what it supplies is seen, until it is dropped. */
+	/* Pages of a pager: a supplied page is mapped until it is dropped. */
 	paged = (u64)CALL(SYS_PAGER_BIND, caller.ep, 3, 0, THREADS_TICK_NS);
 	GIVES(0, SYS_MAP, paged, WINDOW, 3, 0, ABI_READ | ABI_WRITE);
 	user_store(DATA + PAGE_SIZE, 13);
@@ -288,7 +288,7 @@ static void tasks(void)
 	GIVES(0, SYS_TASK_KILL, child);
 	waits_for(child, TASK_EXITED, 0);
 	GIVES(0, SYS_HANDLE_CLOSE, child);
-	/* Its second and third thread; the number goes on, though the second one has ended. */
+	/* Its second and third thread; numbers are not reused, though the second one has ended. */
 	GIVES(1, SYS_THREAD_CREATE, CODE + PROGRAMS, DATA);
 	GIVES(2, SYS_THREAD_CREATE, CODE + PROGRAMS, USER_END);
 	GIVES(0, SYS_SLEEP, 5 * THREADS_TICK_NS);
@@ -302,7 +302,7 @@ static void tasks(void)
 	waits_for(caller.task, TASK_EXITED, -7);
 }
 
-/* ---- what a task may have ---- */
+/* ---- limits of a task ---- */
 
 static void limits(void)
 {

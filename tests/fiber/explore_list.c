@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_list.c: tasks one after the other: how many there may be, how they are listed, who decides how one ends, and
- * what is left of it.  Run once.
+ * explore_list.c: tasks one after the other: their limit, the list of them, who decides how one
+ * ends, and what remains of it.  Run once.
  *
  * Owns:  the tasks.
  */
@@ -74,7 +74,7 @@ static void three_are_listed(void)
 	CHECK(!strcmp(shown(), want));
 	space = task_get_space(task[1]);
 	CHECK(space && space == task[1]->space);
-	/* Whoever has it keeps it, though the task is gone. */
+	/* A reference keeps it, though the task is gone. */
 	task_abandon(task[1]);
 	CHECK(!task_get_space(task[1]) && tasks_alive() == 2);
 	CHECK(task_after(id) == task[2]);
@@ -87,7 +87,7 @@ static void three_are_listed(void)
 	CHECK(tasks_alive() == 0 && !strcmp(shown(), ""));
 }
 
-/* The first one decides, whoever comes later. */
+/* The first to end it decides, whatever comes later. */
 static void the_first_decides(void)
 {
 	enum task_end how = TASK_RUNS;
@@ -139,7 +139,7 @@ static void there_may_be_so_many(void)
 	CHECK(!tasks_wait_none(0));
 }
 
-/* Threads of a task, and numbers that go on; what is refused leaves nothing. */
+/* Threads of a task, and increasing numbers; a refused call leaves nothing. */
 static void threads_are_numbered(void)
 {
 	const u64 args[3] = {0};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_missing.c: system calls that make something, while one thing after the other that they need is missing: small
- * objects, what the account allows, handles, pages.  A call that fails leaves nothing behind.  These are run once.
+ * explore_missing.c: system calls that make something, while one thing after the other that they
+ * need is missing: small objects, what the account allows, handles, pages.  A call that fails
+ * leaves nothing behind.  These are run once.
  *
  * Owns:  how many have failed.
  */
@@ -108,7 +109,7 @@ static s64 make_call(void)
 	return ret < 0 ? ret : (s64)r.arg[ABI_GIVE];
 }
 
-/* Nobody calls; but two handles are wanted before that is known. */
+/* There is no call; but two handles are reserved before that is known. */
 static s64 make_receive(void)
 {
 	s64 ret = CALL(SYS_RECEIVE, caller.ep, 0);
@@ -162,7 +163,7 @@ static void try_without_objects(const struct maker *m)
 {
 	unsigned n, i;
 
-	/* The n-th may be one that can be done without: until that many are not asked for. */
+	/* The n-th may be one that the call can do without: until n allocations are not made. */
 	for (n = 1; n < ATTEMPTS; n++) {
 		threads_fail_at = n;
 		if (try(m) && n > 20)
@@ -224,7 +225,7 @@ static void prepare(void)
 	close_handle(make_paged());
 }
 
-/* There must be as many failures, or what was to be missing was there. */
+/* There must be as many failures, or the missing memory was there. */
 static void run_makers(void (*with)(const struct maker *), unsigned expected)
 {
 	unsigned i;
@@ -252,7 +253,7 @@ static void without_pages(u64 arg)
 	run_makers(try_without_pages, 20);
 }
 
-/* Answers each call with a duplicate of what it brought. */
+/* Answers each call with a duplicate of the handle it got. */
 static void serve_for_ever(u64 receive)
 {
 	for (;;) {

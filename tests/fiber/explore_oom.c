@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_oom.c: sets of the explorer of threads: memory has run out, and the task that the kernel chooses ends by
- * itself meanwhile.  In each order it ends once, is told of once, and nobody else dies.
+ * explore_oom.c: sets of the explorer of threads: out of memory, and the victim exits by itself
+ * meanwhile.  In each order it ends once, is reported once, and no other task dies.
  *
  * Owns:  all memory but what the tasks have.
  */
@@ -10,7 +10,7 @@
 #include <quarry/oom.h>
 
 #define STATUS 7
-#define LARGE  8 /* pages of the one that is chosen */
+#define LARGE  8 /* pages of the victim */
 #define SMALL  2 /* of the other */
 
 static struct page *hoard[THREADS_PAGES];
@@ -26,7 +26,7 @@ static void take_all(gfp_t gfp, unsigned order)
 		orders[nr_hoarded++] = order;
 }
 
-/* What is left nobody gets who has no claim to the reserves. */
+/* The rest of the memory is a reserve for victims. */
 static void run_out(void)
 {
 	unsigned order;
@@ -35,7 +35,7 @@ static void run_out(void)
 		take_all(GFP_MOVABLE | GFP_NOWAIT, order);
 	take_all(GFP_MOVABLE | GFP_NORETRY, 0);
 	kills = mm_event_sum(&kernel_memory, EV_OOM_KILLS);
-	/* Nobody is waited for who has gone in an earlier run. */
+	/* A victim of an earlier run is not waited for. */
 	kernel_memory.oom.gone = 0;
 }
 
@@ -47,7 +47,7 @@ static void give_back(void)
 	}
 }
 
-/* ---- who is chosen, who asks, who looks on ---- */
+/* ---- victim, requester, onlookers ---- */
 
 static struct task *task_with(unsigned nr, unsigned pages, unsigned touched)
 {
@@ -63,7 +63,7 @@ static struct task *task_with(unsigned nr, unsigned pages, unsigned touched)
 	return task;
 }
 
-/* Its own end is by itself. */
+/* It may also exit by itself. */
 static void look_on(u64 arg)
 {
 	struct syscall_regs r = {.nr = SYS_TASK_WAIT, .arg = {(u64)to_victim, WAIT_FOREVER}};
@@ -127,7 +127,7 @@ static void exits_and_asks(void)
 	set_up(end_task, touch_one_more);
 }
 
-/* ---- what holds in each order ---- */
+/* ---- checks in each order ---- */
 
 static const char *judge_victim(s32 status)
 {
@@ -174,8 +174,8 @@ static const char *judge_asker(void)
 }
 
 /*
- * Name, setup, the asking role, the judge, and .rare: a race that takes three cuts shows once in some
- * 3,000 schedules by chance.
+ * Name, setup, the asking role, the judge, and .rare: a race that takes three cuts shows once in
+ * some 3,000 schedules by chance.
  */
 #define SETS \
 	X(an_oom_kill_meets_an_exit, exits, ask, judge_exit, 0) \

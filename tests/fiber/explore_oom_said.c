@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_oom_said.c: what is said when memory has run out, to the letter: each task's pages by kind, who is spared for what,
- * who ends.  Run once; the hook is asked as mm/ would, with memory to spare.
+ * explore_oom_said.c: the messages of the OOM killer, word by word: each task's pages by kind,
+ * which task is never killed and why, which one ends.  Run once; the hook is called as mm/ would,
+ * with free memory left.
  *
  * Owns:  four tasks without threads.
  */
@@ -50,7 +51,7 @@ static void touch(struct task *of, u64 va, unsigned nr, bool write)
 	space_use(NULL);
 }
 
-/* Supplies what it is asked for, from the pager's memory. */
+/* Supplies the requested page from the pager's memory. */
 static void serve(void *arg)
 {
 	struct ipc_call *call;

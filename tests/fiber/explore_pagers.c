@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_pagers.c: sets of the explorer of threads: faults that wait for a pager in ring 3, and pages that it takes back,
- * while one side or the other is killed, is late, or drops the page; and memory that is lost.
+ * explore_pagers.c: sets of the explorer of threads: faults that wait for a pager in ring 3, and
+ * pages that it takes back, while one side or the other is killed, is late, or drops the page;
+ * and memory that is lost.
  *
  * Owns:  what the pager has, and has done.
  */
@@ -14,7 +15,7 @@
 #define NUMBER  77
 #define PAGES   2
 #define CONTENT 0x1234500000UL /* and the page's number: what the pager brings */
-#define WRITTEN 0x5432100000UL /* what is taken back from the kernel */
+#define WRITTEN 0x5432100000UL /* taken back from the kernel */
 #define PATIENT (20 * THREADS_TICK_NS)
 
 static struct {
@@ -53,7 +54,7 @@ static u64 clean(u64 index)
 	return ABI_PAGER_DONE;
 }
 
-/* Until nobody has asked for a while. */
+/* Until there has been no request for a while. */
 static void serve(u64 arg)
 {
 	for (;;) {
@@ -81,7 +82,7 @@ static void supply_one(u64 index)
 	x.result[6 + index] = CALL(SYS_PAGER_SUPPLY, p.to_object, index, DATA + index * PAGE_SIZE);
 }
 
-/* Who makes it counts as the pager's task. */
+/* Its creator counts as the pager's task. */
 static void bind_object(struct task *task, struct endpoint *ep, u64 timeout_ns)
 {
 	struct account *before = account_use(task->account);
@@ -118,7 +119,7 @@ static struct task *new_pager(u64 timeout_ns)
 	return task;
 }
 
-/* ---- who uses it ---- */
+/* ---- users of the pager ---- */
 
 /* Whatever becomes of the pager, its time is not used up unless it is the pager that uses it. */
 static void load_into(u64 nr)
@@ -217,7 +218,7 @@ static void pager_late(void)
 	p.supply_ns = 2 * THREADS_TICK_NS;
 }
 
-/* User @nr has what it loaded into @result, or has ended as @how, or as @other. */
+/* User @nr has its loaded value in @result, or has ended as @how, or as @other. */
 static bool user_well(unsigned nr, unsigned result, enum task_end how, enum task_end other)
 {
 	enum task_end end = (enum task_end)x.tasks[nr]->ending;
@@ -297,7 +298,7 @@ static void hand_over_other(void)
 	x.received = hand_over_page(1);
 }
 
-/* Two threads of the pager, who share its buffer. */
+/* Two threads of the pager, which share its buffer. */
 static void two_servers(void)
 {
 	new_program(new_pager(PATIENT), 3, serve, 0);
@@ -342,7 +343,7 @@ static const char *judge_taken_back(void)
 	return bad || (!x.called && p.taken == 1 && p.cleans == 1) ? bad : "a pager that serves was not served";
 }
 
-/* ---- the first two pagers of a task: they share what reclaim may wait ---- */
+/* ---- the first two pagers of a task: they share the time that reclaim may wait ---- */
 
 static void become_pager(u64 nr)
 {
@@ -369,7 +370,7 @@ static const char *judge_pagers(void)
 	return trust && x.result[0] > 0 && x.result[1] > 0 && !x.result[2] && !x.result[3] ? NULL : "a thread is no pager";
 }
 
-/* ---- memory that is lost: who asked for it is told, and may put other memory there ---- */
+/* ---- lost memory: its user gets an error, and may map other memory there ---- */
 
 static void load_lost(u64 nr)
 {

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_run.c: the explorer of threads: how a set is run, under many schedules, and what is judged after each run.
+ * explore_run.c: the explorer of threads: running a set under many schedules, and judging each run.
  *
- * A set has two or three roles, threads of the kernel or programs bound to CPUs 1, 2 and 3.  It is run without preemption;
- * with each single one, at each lock and point, for each other CPU, and with a tick there; then with two and three
- * by chance.  After each run all roles have ended, the results are what one of the orders allows, and all is
- * freed.  The first bad one is printed with its cuts.
+ * A set has two or three roles, threads of the kernel or programs bound to CPUs 1, 2 and 3.  It is
+ * run without preemption; with each single preemption, at each lock and point, for each other CPU,
+ * and with a tick there; then with two and three by chance.  After each run all roles must have
+ * ended with results that one of the orders allows, and all memory must be free.  The first bad
+ * run is printed with its cuts.
  *
- * Owns:  x, the roles and what they share.
+ * Owns:  x, the roles and the data they share.
  */
 #include "explore_tasks.h"
 #include <quarry/ktest.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_tasks.c: sets of the explorer of threads: tasks whose threads make system calls while others end them, exit
- * beside them, or wait for their end.
+ * explore_tasks.c: sets of the explorer of threads: tasks whose threads make system calls while
+ * others end them, exit beside them, or wait for their end.
  *
  * Owns:  what programs there are.
  */
@@ -71,7 +71,7 @@ void map_data(struct task *task, struct vm_object *object)
 		panic("no memory mapped");
 }
 
-/* The one file that there is: a page of code that nobody reads, and two of data. */
+/* The one file: a page of code that is never read, and two of data. */
 bool boot_file_find(const char *name, struct boot_file *out)
 {
 	static struct {

@@ -18,7 +18,7 @@ struct kept {
 	struct counts counts;
 };
 void kept_read(struct kept *kept);
-/* What is not as it was, in words; NULL: nothing. */
+/* Describes a difference from the start; NULL: none. */
 const char *kept_differ(const struct kept *before);
 
 /* A system call with these arguments. */
@@ -35,7 +35,7 @@ struct vm_object *new_object(unsigned long pages);
 void map_data(struct task *task, struct vm_object *object);
 /* Kernel memory and tasks, before the first run. */
 void tasks_start(void);
-/* What all sets want of tasks: they have ended. */
+/* All sets expect of tasks: they have ended. */
 void tasks_end(void);
 
 
@@ -45,19 +45,25 @@ void tasks_end(void);
 #define NOWHERE 0x600000UL /* nothing is mapped there */
 #define MOST    ~0UL
 
-/* The program's task and handles: @ep and @object are the most that there is of each; @closed is none any more. */
+/*
+ * The program's task and handles: @ep and @object are the most that there is of each; @closed is
+ * none any more.
+ */
 struct caller {
 	struct task *self;
 	u64 ep, send, receive, object, fixed, paged, unpaged, task, task_only, programs, programs_only, closed, reply;
 };
 extern struct caller caller;
-/* A caller with such handles and two pages at DATA, and a task that runs @other with a handle to the same endpoint. */
+/*
+ * A caller with such handles and two pages at DATA, and a task that runs @other with a handle to
+ * the same endpoint.
+ */
 struct task *caller_and(void (*other)(u64), unsigned rights);
 /* At DATA the names of programs, at DATA + 64 limits above the caller's own. */
 void call_write_names(void);
 /*
- * What is not as it was; NULL: nothing.  Threads that have ended, and tasks that have just answered, may still be giving
- * back what they had.
+ * Describes a difference from the start; NULL: none.  Threads that have ended, and tasks that
+ * have just answered, may still be freeing their memory.
  */
 const char *call_settle(const struct kept *before, unsigned handles);
 void call_wrong(const char *call, const char *why, s64 ret) __attribute__((noreturn));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_threads.c: sets of the explorer of threads: waiting, messages, capabilities, a CPU that goes; all of the kernel.
+ * explore_threads.c: sets of the explorer of threads: waits, messages, capabilities, a CPU that
+ * goes down; all of the kernel.
  */
 #include "explore_threads.h"
 #include <quarry/hotplug.h>
@@ -121,7 +122,10 @@ static void serve_for_ever(void)
 	serve_until(WAIT_FOREVER);
 }
 
-/* One call comes when half of the time is over; who does not get it waits for the other half. */
+/*
+ * One call comes after half of the time; a receiver that does not get it waits for the other
+ * half.
+ */
 static void receive_for_some_ticks(unsigned nr)
 {
 	u64 began = arch_clock_ns(), took;
@@ -180,7 +184,7 @@ static void receive_and_drop(void)
 static void kill_caller(void)
 {
 	store_release(&x.task.ending, (u32)TASK_KILLED);
-	/* Of a thread that has left its task nobody knows that it lives. */
+	/* The task does not count a thread that has left it as alive. */
 	spin_lock(&x.task.lock);
 	if (!x.ended)
 		thread_wake(x.thread[0]);
@@ -205,7 +209,7 @@ static const char *judge_call(void)
 	return x.called == 0 || x.called == -EINTR || x.called == -ETIMEDOUT ? NULL : "calling failed";
 }
 
-/* Who could receive at the end went first, or the answer; or nobody received it. */
+/* The last receiver left first, or the answer came first; or the call was never received. */
 static const char *judge_closed(void)
 {
 	endpoint_put(x.ep, 0);
@@ -257,7 +261,7 @@ static const char *judge_taken(void)
 	return (x.took[0] == 0) + (x.took[1] == 0) == 1 ? NULL : "not exactly one has taken it";
 }
 
-/* ---- a CPU that goes ---- */
+/* ---- a CPU that goes down ---- */
 
 static void goes(unsigned cpu)
 {
@@ -291,7 +295,7 @@ static const char *judge_wait(void)
 	return x.done ? NULL : "the condition held, and the wait says no";
 }
 
-/* The condition comes true, and nobody says so: only an alarm finds it. */
+/* The condition becomes true without a wake-up: only an alarm finds it. */
 static void flag_silently(void)
 {
 	store_release(&x.flag, 1u);
@@ -305,7 +309,7 @@ static void wait_with_alarms(void)
 	store_release(&x.ended, 1u);
 }
 
-/* It stays where the CPU that goes has put it. */
+/* It stays on the CPU where the leaving CPU has put it. */
 static void wait_unbound(void)
 {
 	thread_current()->home = -1;
@@ -396,7 +400,7 @@ static const char *judge_both_went(void)
 	return !x.took[0] && !x.took[1] && all_come() == 2 ? NULL : "not both CPUs are down";
 }
 
-/* It was online when it was to come, or down. */
+/* It was online when it was to come up, or offline. */
 static const char *judge_came(void)
 {
 	bool came = x.took[1] == 0;

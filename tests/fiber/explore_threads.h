@@ -18,7 +18,7 @@ struct set {
 	void (*setup)(void);       /* on CPU 0, unpreempted; NULL: nothing */
 	void (*role[ROLES])(void); /* threads of the kernel; NULL: fewer */
 	int third_on;              /* the CPU of the third */
-	const char *(*judge)(void); /* when all have ended: NULL: good; else what is wrong */
+	const char *(*judge)(void); /* when all have ended: NULL: good; else the failure */
 	bool once;                 /* it is run without preemption only */
 	unsigned rare;             /* so many times more schedules by chance; 0: none more */
 };
@@ -30,7 +30,7 @@ struct explore_suite {
 };
 extern const struct explore_suite thread_suite, task_suite, call_suite, pager_suite, oom_suite;
 
-/* What the roles share; zero before each run but for what is said. */
+/* Shared by the roles; zero before each run unless stated. */
 struct shared {
 	struct thread *thread[ROLES];
 	struct waitq start, wq, other;
@@ -51,7 +51,10 @@ void explore_fail(const char *what, const char *why) __attribute__((noreturn));
 /* A role: wait until all start. */
 void explore_wait_start(void);
 
-/* A run of this set, with no cut, with one, with several.  Context: the first thread; ends the program if one is bad. */
+/*
+ * A run of this set, with no cut, with one, with several.  Context: the first thread; ends the
+ * program if one is bad.
+ */
 extern const struct set *set_now;
 int explore(void *arg);
 

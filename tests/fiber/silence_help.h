@@ -29,15 +29,15 @@ void deaf_begin(struct deaf *d, unsigned cpu, u64 ns);
 
 void deaf_end(struct deaf *d);
 
-/* A CPU that was given up goes on: it parks by itself, and can come up. */
+/* A CPU that was given up continues: it parks by itself, and can come up. */
 void dead_comes_back(struct ktest *t, unsigned cpu);
 
 /* ---- limits ---- */
 
 /*
- * What has begun at @began took no less than @least, and @slack more at most.  Each turn of a wait
- * is a tick here, so what looks at the clock now and then overshoots: half a second, or, for an
- * answer to a cross-call, which is timed from the first look on, twice 1024 turns.
+ * Since @began no less than @least has passed, and at most @slack more.  Each turn of a wait is a
+ * tick here, so a wait that reads the clock now and then overshoots: by half a second, or, for an
+ * answer to a cross-call, which is timed from the first reading on, by twice 1024 turns.
  */
 #define SLACK      (S / 2)
 #define CALL_SLACK (2 * 1024 * 10 * MS + SLACK)

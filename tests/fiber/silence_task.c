@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * silence_task.c: what kernel/ipc.c and kernel/pager.c ask of tasks, for the hosted program
- * "silence": its threads are of no task, or of one that is only a name; memory of ring 3 is the
- * process's own.
+ * silence_task.c: the functions of tasks that kernel/ipc.c and kernel/pager.c call, for the
+ * hosted program "silence": its threads belong to no task, or to one that is only a name; memory
+ * of ring 3 is the process's own.
  *
  * Owns: nothing.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_check.c: check_memory while a CPU does not come to the stop: the others are held for a second at a
- * time, and it begins anew, until all have come.
+ * test_silence_check.c: check_memory while a CPU does not come to the stop: the others are held
+ * for a second at a time, and it begins anew, until all have come.
  */
 #include "tests/fiber/silence_help.h"
 #include "mm/mm_priv.h"
@@ -40,7 +40,7 @@ static void sleep_a_while(void *arg)
 	late.woke = arch_clock_ns();
 }
 
-static void it_is_tried_again_until_all_have_come(struct ktest *t)
+static void check_waits_until_all_cpus_have_stopped(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
 	struct mm_violation v;
@@ -60,7 +60,7 @@ static void it_is_tried_again_until_all_have_come(struct ktest *t)
 	/* Held at first, for a second, and then it had its turn. */
 	EXPECT(t, late.woke - began >= S && late.woke - began < 3 * S);
 	ktest_join(2);
-	/* All are there: at once; and what is wrong is found. */
+	/* All CPUs have stopped: the check runs at once; and damage is found. */
 	began = arch_clock_ns();
 	mem->zones[ZONE_NORMAL].nr_free++;
 	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
@@ -68,7 +68,7 @@ static void it_is_tried_again_until_all_have_come(struct ktest *t)
 	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
 }
 
-/* Nobody has to be asked: it looks all the same. */
+/* No CPU has to be stopped: it checks all the same. */
 static void one_cpu_alone_may_check(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
@@ -87,4 +87,5 @@ static void one_cpu_alone_may_check(struct ktest *t)
 		EXPECT_EQ(t, cpu_up(cpu), 0);
 }
 
-KTEST_SUITE(silence_check, 0, KTEST(it_is_tried_again_until_all_have_come), KTEST(one_cpu_alone_may_check));
+KTEST_SUITE(silence_check, 0, KTEST(check_waits_until_all_cpus_have_stopped),
+    KTEST(one_cpu_alone_may_check));

@@ -7,6 +7,7 @@
 #include "kernel/runq.h"
 #include "tests/lib/mm_help.h"
 #include "tests/fiber/silence_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/errno.h>
 #include <quarry/smp.h>
 
@@ -35,22 +36,32 @@ static void expect_all_free(struct ktest *t, struct memory *mem)
 	expect_sound(t, mem);
 }
 
+/* A memory with a page in the cache of a CPU that from now on answers nothing. */
+static struct memory *fall_silent(struct ktest *t, struct deaf *deaf)
+{
+	struct memory *mem = new_memory(t);
+
+	if (mem) {
+		leave_in_cache(t, mem, SILENT);
+		deaf_begin(deaf, SILENT, WAIT_FOREVER);
+	}
+	return mem;
+}
+
 /* ---- cpu_down ---- */
 
 static void cpu_down_of_a_silent_cpu_fails_in_time(struct ktest *t)
 {
-	struct memory *mem = new_memory(t);
 	struct deaf deaf;
+	struct memory *mem = fall_silent(t, &deaf);
 	u64 began;
 
 	REQUIRE(t, mem);
-	leave_in_cache(t, mem, SILENT);
-	deaf_begin(&deaf, SILENT, WAIT_FOREVER);
 	began = arch_clock_ns();
 	EXPECT_EQ(t, cpu_down(SILENT), -EIO);
 	EXPECT_TOOK(t, arch_clock_ns() - began, smp_timeout_ns);
 	EXPECT(t, !strcmp(cpu_state_name(SILENT), "dead"));
-	/* Nobody waits for it again. */
+	/* It is not waited for again. */
 	began = arch_clock_ns();
 	EXPECT_EQ(t, cpu_down(SILENT), -EIO);
 	EXPECT_EQ(t, cpu_up(SILENT), -EIO);
@@ -58,7 +69,7 @@ static void cpu_down_of_a_silent_cpu_fails_in_time(struct ktest *t)
 	EXPECT_EQ(t, cpu_down(OTHER), 0);
 	EXPECT_EQ(t, cpu_up(OTHER), 0);
 	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
-	/* What it had cached comes back with it. */
+	/* Its cached pages come back with it. */
 	EXPECT(t, pcp_zone_nonempty(mem, SILENT, test_zone(mem, ZONE_MOVABLE)));
 	deaf_end(&deaf);
 	dead_comes_back(t, SILENT);
@@ -117,9 +128,10 @@ static void sleep_until_flagged(void *arg)
 }
 
 /*
- * Woken while its CPU is dead it goes on elsewhere; but not if that CPU may be on its stack still.
+ * Woken while its CPU is dead it continues elsewhere; but not if that CPU may still use its
+ * stack.
  */
-static void a_sleeper_of_a_dead_cpu_goes_on_unless_its_stack_is_in_use(struct ktest *t)
+static void sleeper_of_a_dead_cpu_moves_unless_its_stack_is_in_use(struct ktest *t)
 {
 	unsigned way;
 
@@ -158,23 +170,21 @@ static void drain(void *arg)
  * A drain holds cpu_hotplug until the silent CPU answers; here the watchdog of calls does not end
  * it.
  */
-static void cpu_down_behind_a_drain_of_a_silent_cpu_gives_up_in_time(struct ktest *t)
+static void cpu_down_behind_a_drain_of_a_silent_cpu_times_out(struct ktest *t)
 {
-	struct memory *mem = new_memory(t);
 	struct deaf deaf;
-	u64 began;
+	struct memory *mem = fall_silent(t, &deaf);
+	u64 began, timeout;
 
 	REQUIRE(t, mem);
-	leave_in_cache(t, mem, SILENT);
-	deaf_begin(&deaf, SILENT, WAIT_FOREVER);
-	smp_worst_ns = WAIT_FOREVER;
+	timeout = set_call_timeout(smp_timeout_ns);
 	ktest_start(1, drain, mem);
 	thread_sleep(20 * MS);
 	began = arch_clock_ns();
 	EXPECT_EQ(t, cpu_down(OTHER), -ETIMEDOUT);
 	EXPECT_EQ(t, cpu_up(OTHER), -ETIMEDOUT);
 	EXPECT_TOOK(t, arch_clock_ns() - began, 12 * smp_timeout_ns);
-	smp_worst_ns = 0;
+	restore_call_timeout(timeout);
 	deaf_end(&deaf);
 	ktest_join(1);
 	EXPECT_EQ(t, cpu_down(OTHER), 0);
@@ -207,7 +217,7 @@ static void offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct 
 
 	REQUIRE(t, o.mem);
 	for (o.opts.policy = 0; o.opts.policy < NR_ISO_POLICIES; o.opts.policy++) {
-		/* It has a page of the range: each policy must ask it. */
+		/* It caches a page of the range: each policy must send it an IPI. */
 		o.start = block_of(leave_in_cache(t, o.mem, SILENT));
 		deaf_begin(&deaf, SILENT, WAIT_FOREVER);
 		EXPECT(t, whole_panics(offline, &o, "was not answered", &took));
@@ -226,7 +236,7 @@ static void offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct 
 	}
 }
 
-/* What it had cached is out of reach until it is back; the rest is not. */
+/* Its cached pages are out of reach until it is back; the others are not. */
 static void offline_beside_a_dead_cpu_ends_in_time(struct ktest *t)
 {
 	struct offline o = {.mem = new_memory(t)};
@@ -303,6 +313,16 @@ static void settle_on(struct ktest *t, struct memory *mem, unsigned cpu)
 		EXPECT_EQ(t, other == cpu ? 0 : cpu_up(other), 0);
 }
 
+static void give_all_back(struct ktest *t, struct memory *mem)
+{
+	EXPECT(t, got);
+	if (got)
+		EXPECT_EQ(t, mem_free_pages(mem, got, 0), 0);
+	hoard_give(&hoard);
+	drain_all_pages(mem, NULL);
+	expect_all_free(t, mem);
+}
+
 static void an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct ktest *t)
 {
 	struct memory *mem = new_memory(t);
@@ -323,12 +343,7 @@ static void an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(s
 	alloc_one(mem);
 	EXPECT_TOOK(t, arch_clock_ns() - began, 59 * S);
 	deaf_end(&deaf);
-	EXPECT(t, got);
-	if (got)
-		EXPECT_EQ(t, mem_free_pages(mem, got, 0), 0);
-	hoard_give(&hoard);
-	drain_all_pages(mem, NULL);
-	expect_all_free(t, mem);
+	give_all_back(t, mem);
 }
 
 /* Also if the thread that reclaims for all sleeps on it. */
@@ -354,12 +369,7 @@ static void an_allocation_beside_a_dead_cpu_fails_in_time(struct ktest *t)
 		deaf_end(&deaf);
 		dead_comes_back(t, cpu);
 		alloc_one(mem);
-		EXPECT(t, got);
-		if (got)
-			EXPECT_EQ(t, mem_free_pages(mem, got, 0), 0);
-		hoard_give(&hoard);
-		drain_all_pages(mem, NULL);
-		expect_all_free(t, mem);
+		give_all_back(t, mem);
 	}
 }
 
@@ -381,8 +391,8 @@ static void take_held_lock(void *arg)
 }
 
 /*
- * Interrupts off, as for most locks: a CPU that waits answers no cross-call, so nobody else would
- * find out.
+ * Interrupts off, as for most locks: a CPU that waits answers no cross-call, so no other CPU
+ * would find out.
  */
 static void take_held_lock_deaf(void *arg)
 {
@@ -415,8 +425,8 @@ static void a_lock_that_a_silent_cpu_holds_ends_by_its_release_or_in_a_panic(str
 
 KTEST_SUITE(silence_cpu, 0, KTEST(cpu_down_of_a_silent_cpu_fails_in_time),
     KTEST(cpu_down_beside_a_silent_sender_succeeds_in_time),
-    KTEST(a_sleeper_of_a_dead_cpu_goes_on_unless_its_stack_is_in_use),
-    KTEST(cpu_down_behind_a_drain_of_a_silent_cpu_gives_up_in_time),
+    KTEST(sleeper_of_a_dead_cpu_moves_unless_its_stack_is_in_use),
+    KTEST(cpu_down_behind_a_drain_of_a_silent_cpu_times_out),
     KTEST(offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic),
     KTEST(offline_beside_a_dead_cpu_ends_in_time),
     KTEST(an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_device.c: a device takes what it is told and answers nothing, for a while or for
- * ever: what becomes of an offline, a cpu_down and an allocation.  Time is the machine's
+ * test_silence_device.c: a device accepts requests and answers nothing, for a while or for ever:
+ * its effect on an offline, a cpu_down and an allocation.  Time is the machine's
  * (arch/fiber/fiber_whole.c).
  */
 #include "tests/lib/balloon_help.h"
@@ -21,7 +21,7 @@ static bool begin_patient(struct ktest *t)
 /* ---- the balloon's thread ---- */
 
 static struct thread *follower;
-static int followed; /* what it ended with, or is up to */
+static int followed; /* its result, or its progress */
 static u32 stop;     /* a */
 
 static bool has_work(void *arg)
@@ -30,8 +30,8 @@ static bool has_work(void *arg)
 }
 
 /*
- * As the kernel's: it alone waits for a device that is late, and takes all back from one that is
- * broken.
+ * As the kernel's thread: it alone waits for a late device, and takes all pages back from a
+ * broken one.
  */
 static void follow(void *arg)
 {
@@ -86,7 +86,7 @@ static void offline_of_lent_pages_ends_at_its_deadline(struct ktest *t)
 		EXPECT_EQ(t, res.fail.why, WHY_DEADLINE);
 		EXPECT_EQ(t, block_of(res.fail.pfn), block);
 		expect_sound(t, balloon.mem);
-		/* It answers after all: what it was told holds, and no more. */
+		/* It answers after all: the request holds, and no more. */
 		balloon_late = 0;
 		EXPECT(t, pretend_dev.kept[queue]);
 		pretend_answer(&pretend_dev, queue, 0);
@@ -100,7 +100,7 @@ static void offline_of_lent_pages_ends_at_its_deadline(struct ktest *t)
 	balloon_end(t);
 }
 
-static void offline_of_lent_pages_succeeds_once_the_device_is_given_up(struct ktest *t)
+static void offline_of_lent_pages_succeeds_once_the_device_is_marked_broken(struct ktest *t)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES};
 	unsigned resets;
@@ -171,14 +171,14 @@ static void cpu_down_beside_a_silent_device_succeeds_at_once(struct ktest *t)
 
 /* ---- an allocation ---- */
 
-static int reported; /* what balloon_report said; 1: nothing yet */
+static int reported; /* result of balloon_report; 1: none yet */
 
 static void report(void *arg)
 {
 	reported = balloon_report(arg);
 }
 
-/* All free pageblocks are in the device's hands. */
+/* The device has all free pageblocks. */
 static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
 {
 	static struct hoard hoard;
@@ -217,7 +217,7 @@ static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
 		EXPECT_EQ(t, reported, answers ? 0 : -EIO);
 		EXPECT(t, answers || arch_clock_ns() - began >= GIVEN_UP);
 		EXPECT(t, arch_clock_ns() - began < GIVEN_UP + S);
-		/* What it had is there again, and what it might still write to was reset first. */
+		/* Its pages are back; it was reset before, so it cannot write to them. */
 		page = mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0);
 		EXPECT(t, page);
 		if (page)
@@ -228,6 +228,6 @@ static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
 }
 
 KTEST_SUITE(silence_device, 0, KTEST(offline_of_lent_pages_ends_at_its_deadline),
-    KTEST(offline_of_lent_pages_succeeds_once_the_device_is_given_up),
+    KTEST(offline_of_lent_pages_succeeds_once_the_device_is_marked_broken),
     KTEST(cpu_down_beside_a_silent_device_succeeds_at_once),
     KTEST(an_allocation_beside_a_silent_device_ends_in_time));

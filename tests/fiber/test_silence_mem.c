@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_mem.c: a virtio-mem device takes requests and answers none: memory that it neither
- * gives nor takes, beside an offline, a cpu_down and an allocation.
+ * test_silence_mem.c: a virtio-mem device accepts requests and answers none: its effect on an
+ * offline, a cpu_down and an allocation.
  */
 #include "tests/lib/vmem_help.h"
 
@@ -44,7 +44,10 @@ static void silent_while(struct ktest *t, unsigned blocks)
 	EXPECT_TOOK(t, arch_clock_ns() - began + 100 * MS, VIRTIO_PATIENCES * PATIENCE);
 	EXPECT_EQ(t, followed, -EIO);
 	EXPECT_EQ(t, cpu_up(2), 0);
-	/* It is asked nothing more before it is reset; then what is plugged, which is as it was. */
+	/*
+	 * It gets no request before it is reset; then it is asked for the plugged units, which
+	 * are as before.
+	 */
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EIO);
 	pretend_dev.serve = serve;
 	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), 0);
@@ -52,7 +55,7 @@ static void silent_while(struct ktest *t, unsigned blocks)
 	expect_units(t, blocks, blocks);
 }
 
-static void a_device_that_neither_gives_nor_takes_memory_keeps_nobody_waiting(struct ktest *t)
+static void silent_memory_device_blocks_no_caller(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
 	pretend_dev.dev.patience_ns = PATIENCE;
@@ -63,4 +66,4 @@ static void a_device_that_neither_gives_nor_takes_memory_keeps_nobody_waiting(st
 	vmem_end(t);
 }
 
-KTEST_SUITE(silence_mem, 0, KTEST(a_device_that_neither_gives_nor_takes_memory_keeps_nobody_waiting));
+KTEST_SUITE(silence_mem, 0, KTEST(silent_memory_device_blocks_no_caller));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_pager.c: a pager in ring 3 is asked for a page, or to take one back, and answers
- * nothing, for a while or for ever: what becomes of an offline, a cpu_down and an allocation.  Time
- * is the machine's (arch/fiber/fiber_whole.c).
+ * test_silence_pager.c: a pager in ring 3 gets a request for a page, or to take one back, and
+ * answers nothing, for a while or for ever: its effect on an offline, a cpu_down and an
+ * allocation.  Time is the machine's (arch/fiber/fiber_whole.c).
  */
 #include "mm/reclaim.h"
 #include "tests/lib/mm_test.h"
@@ -77,7 +77,7 @@ struct waiter {
 static struct waiter reader, cleaner;
 static pfn_t dirty_block; /* where page 0 is */
 
-/* Wants page 1, which the pager has not brought. */
+/* Reads page 1, which the pager has not supplied. */
 static void read_page_1(void *arg)
 {
 	u64 began = arch_clock_ns();
@@ -127,8 +127,8 @@ static void wait_end(struct ktest *t)
 }
 
 /*
- * Late: what it takes back is not handed over any more; what it brings stays, and serves the next
- * who want it.
+ * Late: a page it takes back is no longer handed over; a page it supplies stays, and serves the
+ * next faults.
  */
 static void answer_late(struct ktest *t)
 {
@@ -144,8 +144,8 @@ static void answer_late(struct ktest *t)
 /* ---- an offline ---- */
 
 /*
- * Reclaim has the page while its pager is asked to take it, which is bounded; then it is moved
- * without the pager.
+ * Reclaim holds the page while its pager is asked to take it, for a bounded time; then it is
+ * moved without the pager.
  */
 static void offline_beside_a_silent_pager_ends_in_time(struct ktest *t)
 {
@@ -202,8 +202,8 @@ static void cpu_down_beside_a_silent_pager_succeeds_at_once(struct ktest *t)
 	end(t);
 }
 
-/* It has received the call, and answers when nobody waits any more. */
-static void an_answer_after_the_time_limit_goes_to_nobody(struct ktest *t)
+/* It has received the call, and answers when no thread waits any more. */
+static void answer_after_the_time_limit_is_dropped(struct ktest *t)
 {
 	struct ipc_call *call[2];
 	struct ipc_msg msg;
@@ -264,10 +264,7 @@ static void an_allocation_beside_a_silent_pager_ends_in_time(struct ktest *t)
 	for (i = 0; i < NR; i++)
 		make_dirty(t, i);
 	pile_alloc(&kernel_memory, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
-	/*
-	 * What caches have comes first; then the time that the pager has is waited for, once in
-	 * all.
-	 */
+	/* Cached pages come first; then the pager's time limit is waited for, once in all. */
 	began = arch_clock_ns();
 	while ((page = mem_alloc_pages(&kernel_memory, GFP_MOVABLE, 0)))
 		pile_push(&pile, page);
@@ -305,5 +302,5 @@ static void an_allocation_beside_a_silent_pager_ends_in_time(struct ktest *t)
 
 KTEST_SUITE(silence_pager, 0, KTEST(offline_beside_a_silent_pager_ends_in_time),
     KTEST(cpu_down_beside_a_silent_pager_succeeds_at_once),
-    KTEST(an_answer_after_the_time_limit_goes_to_nobody),
+    KTEST(answer_after_the_time_limit_is_dropped),
     KTEST(an_allocation_beside_a_silent_pager_ends_in_time));

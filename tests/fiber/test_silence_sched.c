@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_sched.c: which CPU a thread is given to: each choice with its inputs set by hand.  Nothing else of the
- * machine runs meanwhile, for this CPU neither waits nor lets others go on (arch/fiber/fiber_threads.c).
+ * test_silence_sched.c: which CPU a thread is given to: each choice with its inputs set by hand.
+ * Nothing else of the machine runs meanwhile, for this CPU neither waits nor lets other CPUs run
+ * (arch/fiber/fiber_threads.c).
  */
 #include "kernel/runq.h"
 #include "tests/fiber/silence_help.h"
@@ -27,7 +28,7 @@ static void note_cpu(void *arg)
 	store_release(&((struct runner *)arg)->ran_on, arch_cpu_id() + 1);
 }
 
-/* Ready on @cpu, which has not looked yet; @bound to it.  irqs off. */
+/* Ready on @cpu, which has not checked its queue yet; @bound to it. irqs off. */
 static struct thread *ready_on(unsigned nr, unsigned cpu, bool bound)
 {
 	runner[nr] = (struct runner){.thread = thread_start("runner", (int)cpu, note_cpu, &runner[nr])};
@@ -55,7 +56,7 @@ static void all_alive(u64 now)
 
 /* ---- the CPU with the fewest threads ---- */
 
-/* With so many threads each, CPU @leaves on its way out if it is one, and silent ones as bits. */
+/* With so many threads each, CPU @leaves going down if it is one, and silent CPUs as bits. */
 static unsigned chosen(const u32 nr[NEEDED], unsigned leaves, unsigned silent, u64 age)
 {
 	u32 had[NEEDED];
@@ -67,7 +68,7 @@ static unsigned chosen(const u32 nr[NEEDED], unsigned leaves, unsigned silent, u
 		runqs[cpu].nr_threads = nr[cpu];
 		runqs[cpu].leaving = cpu == leaves;
 	}
-	/* One look at the clock is 100 ns, and the choice looks once. */
+	/* One reading of the clock takes 100 ns, and the choice reads it once. */
 	now = arch_clock_ns() + 100;
 	all_alive(now);
 	for (cpu = 0; cpu < NEEDED; cpu++)
@@ -82,7 +83,7 @@ static unsigned chosen(const u32 nr[NEEDED], unsigned leaves, unsigned silent, u
 	return best;
 }
 
-static void a_new_thread_goes_where_the_fewest_are(struct ktest *t)
+static void new_thread_starts_on_the_cpu_with_the_fewest(struct ktest *t)
 {
 	static const struct {
 		u32 nr[NEEDED];
@@ -116,7 +117,7 @@ static void a_new_thread_goes_where_the_fewest_are(struct ktest *t)
 }
 
 /* A tick without a switch, or a switch without a tick: it runs. */
-static void a_cpu_that_switches_or_ticks_runs(struct ktest *t)
+static void switch_or_tick_shows_that_a_cpu_runs(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 	unsigned which;
@@ -134,7 +135,7 @@ static void a_cpu_that_switches_or_ticks_runs(struct ktest *t)
 	arch_irq_restore(flags);
 }
 
-/* ---- what a queue says of itself ---- */
+/* ---- state of a queue ---- */
 
 static void loads_threads_and_kicks_are_counted(struct ktest *t)
 {
@@ -156,7 +157,7 @@ static void loads_threads_and_kicks_are_counted(struct ktest *t)
 		EXPECT_EQ(t, runner[i].thread->cpu, 1);
 		EXPECT(t, runner[i].thread->on_queue);
 	}
-	/* Where a thread runs nobody has to be told. */
+	/* A CPU that runs threads needs no kick. */
 	WRITE_ONCE(cpus[0]->need_resched, 0u);
 	ready_on(2, 0, true);
 	EXPECT_EQ(t, sched_load(0), 2);
@@ -172,7 +173,7 @@ static void loads_threads_and_kicks_are_counted(struct ktest *t)
 		EXPECT_EQ(t, runner[i].ran_on, i < 2 ? 2 : 1);
 }
 
-static void who_is_woken_is_kicked_once_and_counted(struct ktest *t)
+static void wake_up_kicks_the_cpu_once_and_counts_the_thread(struct ktest *t)
 {
 	struct thread *sleeper;
 	irqflags_t flags;
@@ -195,7 +196,7 @@ static void who_is_woken_is_kicked_once_and_counted(struct ktest *t)
 	EXPECT_EQ(t, runqs[2].nr_ready, 1);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.kicks), kicks + 1);
 	arch_irq_restore(flags);
-	/* Nobody's condition holds, so it sleeps on, with an alarm again. */
+	/* No condition holds, so it sleeps on, with an alarm again. */
 	thread_sleep(30 * MS);
 	EXPECT(t, sleeper->state == THREAD_SLEEPING && sleeper->has_alarm);
 	EXPECT(t, sleeper->wake_at > 50 * S);
@@ -209,7 +210,7 @@ static void balance(unsigned cpu)
 	sched_balance(&runqs[cpu]);
 }
 
-static void the_first_who_may_move_goes_to_the_first_idle_cpu(struct ktest *t)
+static void first_movable_thread_moves_to_the_first_idle_cpu(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 	u32 on_1 = sched_threads(1), on_2 = sched_threads(2);
@@ -230,7 +231,7 @@ static void the_first_who_may_move_goes_to_the_first_idle_cpu(struct ktest *t)
 	EXPECT_EQ(t, runqs[2].nr_ready, 1);
 	EXPECT_EQ(t, sched_threads(1), on_1 + 3);
 	EXPECT_EQ(t, sched_threads(2), on_2 + 1);
-	/* That one has something to do now, and the other stands still. */
+	/* That one has work now, and the other stands still. */
 	balance(1);
 	EXPECT_EQ(t, runqs[1].nr_ready, 3);
 	all_alive(arch_clock_ns());
@@ -242,7 +243,7 @@ static void the_first_who_may_move_goes_to_the_first_idle_cpu(struct ktest *t)
 	arch_irq_restore(flags);
 	end_runners(4);
 	EXPECT_EQ(t, sched_threads(1), on_1);
-	/* Nobody waits there. */
+	/* No thread waits there. */
 	flags = arch_irq_save();
 	balance(1);
 	arch_irq_restore(flags);
@@ -270,7 +271,7 @@ static void watch_ends(void)
 	all_alive(arch_clock_ns());
 }
 
-static void each_cpu_is_watched_in_its_turn(struct ktest *t)
+static void cpus_are_watched_in_turn(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 	unsigned cpu;
@@ -283,7 +284,7 @@ static void each_cpu_is_watched_in_its_turn(struct ktest *t)
 	arch_irq_restore(flags);
 }
 
-static void who_waits_for_a_cpu_that_stands_still_is_taken_away(struct ktest *t)
+static void ready_threads_leave_a_stalled_cpu(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 	unsigned i;
@@ -292,7 +293,7 @@ static void who_waits_for_a_cpu_that_stands_still_is_taken_away(struct ktest *t)
 		ready_on(i, STOPPED, i == 0);
 	watch(STOPPED, STILL_NS);
 	EXPECT_EQ(t, runqs[STOPPED].nr_ready, 4);
-	/* In somebody's hands; closed by another; none of them may be touched. */
+	/* Locked by another CPU; closed by another; neither may be touched. */
 	spin_lock(&runqs[STOPPED].lock);
 	watch(STOPPED, STILL_NS + 1);
 	spin_unlock(&runqs[STOPPED].lock);
@@ -301,7 +302,7 @@ static void who_waits_for_a_cpu_that_stands_still_is_taken_away(struct ktest *t)
 	watch(STOPPED, STILL_NS + 1);
 	EXPECT_EQ(t, runqs[STOPPED].nr_ready, 4);
 	runqs[STOPPED].closed = 0;
-	/* Neither the one that is bound, nor the one on whose stack it may be. */
+	/* Neither the bound thread, nor the one on whose stack the CPU may be. */
 	WRITE_ONCE(runqs[STOPPED].was, runner[2].thread);
 	watch(STOPPED, STILL_NS + 1);
 	for (i = 0; i < 4; i++)
@@ -309,7 +310,7 @@ static void who_waits_for_a_cpu_that_stands_still_is_taken_away(struct ktest *t)
 	EXPECT_EQ(t, runqs[STOPPED].nr_ready, 2);
 	EXPECT_EQ(t, runqs[0].nr_ready, 2);
 	EXPECT(t, !runqs[STOPPED].closed);
-	/* It shall have none: the bound one too, and the queue is closed. */
+	/* It is to have none: the bound one leaves too, and the queue is closed. */
 	runqs[STOPPED].leaving = 1;
 	watch(STOPPED, STILL_NS + 1);
 	EXPECT_EQ(t, runner[0].thread->cpu, 0);
@@ -321,7 +322,7 @@ static void who_waits_for_a_cpu_that_stands_still_is_taken_away(struct ktest *t)
 	end_runners(4);
 }
 
-static void one_tick_takes_so_many_away(struct ktest *t)
+static void one_tick_moves_a_bounded_number_of_threads(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 	unsigned i;
@@ -349,9 +350,9 @@ static void sleep_until(void *arg)
 	wait_until(&nobody, never, NULL, (u64)(uintptr_t)arg - arch_clock_ns());
 }
 
-static void sleepers_of_a_cpu_that_stands_still_are_woken_when_it_is_time(struct ktest *t)
+static void sleepers_of_a_stalled_cpu_are_woken_in_time(struct ktest *t)
 {
-	const u64 now = 10 * STILL_NS; /* as watch() says */
+	const u64 now = 10 * STILL_NS; /* the result of watch() */
 	struct thread *sleeper[3];
 	unsigned i, round;
 
@@ -374,7 +375,7 @@ static void sleepers_of_a_cpu_that_stands_still_are_woken_when_it_is_time(struct
 
 			EXPECT_EQ(t, sleeper[i]->state, due ? THREAD_RUNNABLE : THREAD_SLEEPING);
 			EXPECT_EQ(t, sleeper[i]->has_alarm, !due);
-			/* Bound: it goes elsewhere only if the CPU shall have none. */
+			/* Bound: it moves only if the CPU is to have no thread. */
 			EXPECT_EQ(t, sleeper[i]->cpu, round ? 0 : STOPPED);
 		}
 		EXPECT_EQ(t, runqs[STOPPED].closed, round);
@@ -389,7 +390,7 @@ static void sleepers_of_a_cpu_that_stands_still_are_woken_when_it_is_time(struct
 
 /* ---- a CPU that goes, and comes back ---- */
 
-static void a_cpu_that_goes_is_told_and_takes_nobody(struct ktest *t)
+static void leaving_cpu_is_told_and_gets_no_thread(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 
@@ -407,11 +408,11 @@ static void a_cpu_that_goes_is_told_and_takes_nobody(struct ktest *t)
 	end_runners(1);
 }
 
-KTEST_SUITE(silence_sched, KTEST_MOSTLY_INSIDE, KTEST(a_new_thread_goes_where_the_fewest_are),
-    KTEST(a_cpu_that_switches_or_ticks_runs), KTEST(loads_threads_and_kicks_are_counted),
-    KTEST(who_is_woken_is_kicked_once_and_counted),
-    KTEST(the_first_who_may_move_goes_to_the_first_idle_cpu),
-    KTEST(each_cpu_is_watched_in_its_turn),
-    KTEST(who_waits_for_a_cpu_that_stands_still_is_taken_away), KTEST(one_tick_takes_so_many_away),
-    KTEST(sleepers_of_a_cpu_that_stands_still_are_woken_when_it_is_time),
-    KTEST(a_cpu_that_goes_is_told_and_takes_nobody));
+KTEST_SUITE(silence_sched, KTEST_MOSTLY_INSIDE, KTEST(new_thread_starts_on_the_cpu_with_the_fewest),
+    KTEST(switch_or_tick_shows_that_a_cpu_runs), KTEST(loads_threads_and_kicks_are_counted),
+    KTEST(wake_up_kicks_the_cpu_once_and_counts_the_thread),
+    KTEST(first_movable_thread_moves_to_the_first_idle_cpu),
+    KTEST(cpus_are_watched_in_turn),
+    KTEST(ready_threads_leave_a_stalled_cpu), KTEST(one_tick_moves_a_bounded_number_of_threads),
+    KTEST(sleepers_of_a_stalled_cpu_are_woken_in_time),
+    KTEST(leaving_cpu_is_told_and_gets_no_thread));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_smp.c: cross-calls, spin locks and the states of CPUs: what is counted, what is said, what panics, and
- * after how long.
+ * test_silence_smp.c: cross-calls, spin locks and the states of CPUs: their counts, messages and
+ * panics, and after how long.
  */
 #include "fiber_threads.h"
 #include "kernel/hotplug_state.h"
@@ -16,7 +16,7 @@
 
 #define CPUS 4u
 
-/* ---- what is printed ---- */
+/* ---- printed text ---- */
 
 static char said[2048];
 
@@ -47,8 +47,8 @@ static void count_run(void *arg)
 	atomic_add((u32 *)arg, 1u);
 }
 
-/* Each mask of CPUs, and a bit of none: how many are asked, run it, and are counted. */
-static void each_mask_asks_its_cpus_and_counts_them(struct ktest *t)
+/* Each mask of CPUs, and a bit of none: how many get the call, run it, and are counted. */
+static void each_mask_reaches_its_cpus_and_counts_them(struct ktest *t)
 {
 	const unsigned self = arch_cpu_id();
 	cpumask_t mask;
@@ -122,8 +122,11 @@ static void expect_calling(struct ktest *t, unsigned callers, unsigned unanswere
 	}
 }
 
-/* CPU 3 calls CPU 1, which answers, and CPU 2, which does not: deaf, or it stays in what it is to run. */
-static void a_silent_cpu_is_reported_once_and_waited_for(struct ktest *t)
+/*
+ * CPU 3 calls CPU 1, which answers, and CPU 2, which does not: deaf, or stuck in the function it
+ * is to run.
+ */
+static void silent_cpu_is_reported_once_and_waited_for(struct ktest *t)
 {
 	static const char begins[] = "smp: CPU 2 has not answered call ";
 	static const char *const ends[] = {" of CPU 3, inbox bit still set\n", " of CPU 3, inbox bit taken\n"};
@@ -200,7 +203,7 @@ static void senders_are_waited_for_together(struct ktest *t)
 	EXPECT_EQ(t, smp_stats.silent, had + 1);
 }
 
-static void refused_calls_are_counted_and_said(struct ktest *t)
+static void refused_calls_are_counted_and_reported(struct ktest *t)
 {
 	u64 had = smp_stats.bad_context, calls = smp_stats.calls;
 	struct spinlock lock = SPINLOCK("test", RANK_NONE);
@@ -208,7 +211,7 @@ static void refused_calls_are_counted_and_said(struct ktest *t)
 	u32 runs = 0;
 
 	had = smp_stats.bad_context;
-	smp_stats.bad_context = 0; /* the first few are said */
+	smp_stats.bad_context = 0; /* the first few are reported */
 	listen();
 	flags = arch_irq_save();
 	EXPECT_EQ(t, smp_call_mask(NULL, count_run, &runs), -EDEADLK);
@@ -276,7 +279,7 @@ static void take_in_wrong_order(void *arg)
 	spin_lock(&outer);
 }
 
-static void wrong_use_of_locks_panics_and_says_which(struct ktest *t)
+static void wrong_use_of_a_lock_panics_and_names_it(struct ktest *t)
 {
 	u64 ns;
 
@@ -326,8 +329,8 @@ static void locks_are_released_in_any_order(struct ktest *t)
 	}
 }
 
-/* What is left after a release in the middle still counts in the order, and no more. */
-static void order_is_checked_against_what_is_left(struct ktest *t)
+/* After a release in the middle the locks still held count in the order, and no others. */
+static void lock_order_is_checked_against_the_locks_still_held(struct ktest *t)
 {
 	struct spinlock lru = SPINLOCK("lru", RANK_LRU), zone = SPINLOCK("zone", RANK_ZONE);
 	u64 ns;
@@ -353,12 +356,12 @@ static void order_is_checked_against_what_is_left(struct ktest *t)
 
 /* ---- states of CPUs ---- */
 
-static void each_state_has_its_name_and_what_may_be_done(struct ktest *t)
+static void each_cpu_state_has_a_name_and_allowed_operations(struct ktest *t)
 {
 	static const struct {
 		u32 state;
 		const char *online, *offline;
-		int up; /* of one that is offline; 1: it is not tried */
+		int up; /* of an offline CPU; 1: it is not tried */
 	} states[] = {
 	    {HP_UP, "online", "absent", -EIO}, {HP_LEAVING, "leaving", "leaving", -EIO}, {HP_LEFT, "leaving", "leaving", -EIO},
 	    {HP_STOP, "leaving", "leaving", -EIO}, {HP_PARKED, "down", "down", 1}, {HP_WAKE, "coming", "coming", -EIO},
@@ -398,7 +401,7 @@ static void go_and_come(void *arg)
 	got.up = cpu_up(3);
 }
 
-static void cpus_go_from_threads_that_may_wait_only(struct ktest *t)
+static void cpu_down_needs_a_thread_that_may_sleep(struct ktest *t)
 {
 	struct spinlock lock = SPINLOCK("test", RANK_NONE);
 	const cpumask_t other = 1UL << 1;
@@ -419,8 +422,8 @@ static void cpus_go_from_threads_that_may_wait_only(struct ktest *t)
 	EXPECT(t, got.down == 0 && got.up == 0);
 }
 
-/* It sleeps on when it is woken: then it is down, as before, and may be woken again. */
-static void a_cpu_that_does_not_wake_stays_down(struct ktest *t)
+/* It sleeps on when it is woken: then it is offline, as before, and may be woken again. */
+static void cpu_that_does_not_wake_stays_down(struct ktest *t)
 {
 	u64 began;
 
@@ -439,7 +442,7 @@ static void a_cpu_that_does_not_wake_stays_down(struct ktest *t)
 	EXPECT_EQ(t, nr_cpus_online(), CPUS);
 }
 
-static void the_last_cpu_stays_whichever_it_is(struct ktest *t)
+static void last_online_cpu_is_not_taken_down(struct ktest *t)
 {
 	unsigned last, cpu;
 
@@ -456,7 +459,7 @@ static void the_last_cpu_stays_whichever_it_is(struct ktest *t)
 	EXPECT_EQ(t, nr_cpus_online(), CPUS);
 }
 
-static void the_table_of_cpus_says_what_each_is(struct ktest *t)
+static void show_cpus_prints_the_state_of_each(struct ktest *t)
 {
 	char want[1024];
 	unsigned cpu;
@@ -485,11 +488,12 @@ static void the_table_of_cpus_says_what_each_is(struct ktest *t)
 	EXPECT_EQ(t, cpu_up(1), 0);
 }
 
-KTEST_SUITE(silence_smp, 0, KTEST_COST(each_mask_asks_its_cpus_and_counts_them),
+KTEST_SUITE(silence_smp, 0, KTEST_COST(each_mask_reaches_its_cpus_and_counts_them),
     KTEST(cpus_that_are_down_are_counted_where_they_are_named),
-    KTEST(a_silent_cpu_is_reported_once_and_waited_for), KTEST(senders_are_waited_for_together),
-    KTEST(refused_calls_are_counted_and_said), KTEST(wrong_use_of_locks_panics_and_says_which),
-    KTEST(locks_are_released_in_any_order), KTEST(order_is_checked_against_what_is_left),
-    KTEST(each_state_has_its_name_and_what_may_be_done),
-    KTEST(cpus_go_from_threads_that_may_wait_only), KTEST(a_cpu_that_does_not_wake_stays_down),
-    KTEST(the_last_cpu_stays_whichever_it_is), KTEST(the_table_of_cpus_says_what_each_is));
+    KTEST(silent_cpu_is_reported_once_and_waited_for), KTEST(senders_are_waited_for_together),
+    KTEST(refused_calls_are_counted_and_reported), KTEST(wrong_use_of_a_lock_panics_and_names_it),
+    KTEST(locks_are_released_in_any_order),
+    KTEST(lock_order_is_checked_against_the_locks_still_held),
+    KTEST(each_cpu_state_has_a_name_and_allowed_operations),
+    KTEST(cpu_down_needs_a_thread_that_may_sleep), KTEST(cpu_that_does_not_wake_stays_down),
+    KTEST(last_online_cpu_is_not_taken_down), KTEST(show_cpus_prints_the_state_of_each));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_standby.c: who waits for standby memory is woken when its ticket has been served, and when the thread
- * stops; with the kernel's own wait queues, where a wake-up wakes only who waits there, and in the machine's time.
+ * test_silence_standby.c: a waiter for standby memory is woken when its ticket has been served,
+ * and when the thread stops; with the kernel's own wait queues, where a wake-up wakes only its
+ * waiters, and in the machine's time.
  */
 #include "tests/fiber/silence_help.h"
 #include "tests/lib/standby_help.h"
@@ -45,7 +46,7 @@ static void start_waiting(struct memory *mem, void (*fn)(void *))
 	thread_sleep(100 * MS);
 }
 
-static void a_served_ticket_wakes_who_waits_for_it(struct ktest *t)
+static void served_ticket_wakes_its_waiter(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	u64 limit = standby_wait_ns, began;
@@ -71,7 +72,7 @@ static void a_served_ticket_wakes_who_waits_for_it(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_stop_wakes_who_waits(struct ktest *t)
+static void stop_wakes_waiters(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	u64 began;
@@ -82,7 +83,7 @@ static void a_stop_wakes_who_waits(struct ktest *t)
 	standby_stop(mem);
 	ktest_join(1);
 	EXPECT_TOOK(t, waiter.ended - began, 0);
-	/* There is no thread: nobody is asked, nor waited for. */
+	/* There is no thread: nothing is asked, nor waited for. */
 	EXPECT_EQ(t, standby_ask(mem, 0), 0);
 	began = arch_clock_ns();
 	EXPECT_EQ(t, reclaim_wait_standby(mem, GFP_KERNEL, 0), 0);
@@ -91,4 +92,4 @@ static void a_stop_wakes_who_waits(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(silence_standby, 0, KTEST(a_served_ticket_wakes_who_waits_for_it), KTEST(a_stop_wakes_who_waits));
+KTEST_SUITE(silence_standby, 0, KTEST(served_ticket_wakes_its_waiter), KTEST(stop_wakes_waiters));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_trust.c: how long reclaim waits for a task's pagers, after which silence and which answers; whom a page
- * that a pager has brought counts for.
+ * test_silence_trust.c: how long reclaim waits for a task's pagers, after which silence and which
+ * answers; whom a page that a pager has brought counts for.
  */
 #include "kernel/thread.h"
 #include "tests/lib/mm_test.h"
@@ -16,7 +16,7 @@
 #define LIMIT  S /* of a pager, to answer in */
 #define NR     130u
 #define MARGIN (60 * MS)
-#define MAX_NS ((s64)(2 * S)) /* that may be waited for pagers that answer; what is left of it grows by a fourth */
+#define MAX_NS ((s64)(2 * S)) /* time for pagers that answer; a fourth of all time comes back */
 #define STOP   99u
 
 static u64 content[PAGE_SIZE / sizeof(u64)], store[PAGE_SIZE / sizeof(u64)];
@@ -95,7 +95,7 @@ static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
 }
 
 /* A page that is wanted and does not come costs the same, and doubles nothing. */
-static void a_page_that_does_not_come_doubles_nothing(struct ktest *t)
+static void missing_page_doubles_no_charge(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
 	struct vm_object *object = new_pager(t, ep);
@@ -166,8 +166,8 @@ static void server_end(struct ktest *t)
 	endpoint_put(server.ep, RIGHT_RECEIVE);
 }
 
-/* What is left is reckoned here too; where it is nearly nothing either will do. */
-static void late_answers_cost_what_they_take(struct ktest *t)
+/* The test computes the remaining time too; where it is nearly 0 either result is right. */
+static void late_answers_are_charged_their_time(struct ktest *t)
 {
 	static const u64 late[] = {0, 0, 900 * MS, 900 * MS, 900 * MS, 900 * MS, 0, 300 * MS, 0, 500 * MS, 0, 0};
 	unsigned i, served = 0, refused = 0;
@@ -203,8 +203,11 @@ static void late_answers_cost_what_they_take(struct ktest *t)
 	server_end(t);
 }
 
-/* Answers at once cost nothing, so what silence has cost is all that counts; and one answer ends its doubling. */
-static void an_answer_ends_the_doubling(struct ktest *t)
+/*
+ * Answers at once cost nothing, so what silence has cost is all that counts; and one answer ends
+ * its doubling.
+ */
+static void answer_ends_the_doubling_of_the_charge(struct ktest *t)
 {
 	u64 took, began;
 	unsigned i;
@@ -228,9 +231,9 @@ static void an_answer_ends_the_doubling(struct ktest *t)
 	server_end(t);
 }
 
-/* ---- a pager that says it has no memory ---- */
+/* ---- a pager without memory ---- */
 
-static void without_memory_a_pager_is_asked_until_its_time_is_up_or_there_is_none(struct ktest *t)
+static void pager_without_memory_is_asked_until_its_time_limit(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
 	struct page *page;
@@ -248,7 +251,7 @@ static void without_memory_a_pager_is_asked_until_its_time_is_up_or_there_is_non
 	EXPECT(t, server.calls >= LIMIT / server.late && server.calls <= LIMIT / server.late + 2);
 	drain_all_pages(&kernel_memory, NULL);
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
-	/* Nobody can make room for it. */
+	/* Nothing can be reclaimed for it. */
 	pile_alloc(&kernel_memory, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
 	while ((page = mem_alloc_pages(&kernel_memory, GFP_MOVABLE, 0)))
 		pile_push(&pile, page);
@@ -261,7 +264,7 @@ static void without_memory_a_pager_is_asked_until_its_time_is_up_or_there_is_non
 	server_end(t);
 }
 
-/* ---- whose pagers ---- */
+/* ---- tasks of pagers ---- */
 
 static struct vm_object *pager_of_task(struct ktest *t, struct task *task, struct endpoint *ep)
 {
@@ -273,7 +276,7 @@ static struct vm_object *pager_of_task(struct ktest *t, struct task *task, struc
 	return object;
 }
 
-static void pagers_of_one_task_are_trusted_together(struct ktest *t)
+static void pagers_of_one_task_share_their_trust(struct ktest *t)
 {
 	static struct task tasks[2];
 	struct endpoint *ep = endpoint_create();
@@ -292,7 +295,7 @@ static void pagers_of_one_task_are_trusted_together(struct ktest *t)
 	EXPECT(t, !waits(t, object[1]));
 	EXPECT(t, waits(t, object[2]));
 	EXPECT(t, waits(t, object[3]));
-	/* Who would wait for itself is told so; another task's thread is not. */
+	/* A thread that would wait for itself gets an error; another task's thread does not. */
 	thread_sleep(50 * S);
 	for (i = 0; i < 4; i++) {
 		thread_current()->task = &tasks[0];
@@ -308,7 +311,7 @@ static void pagers_of_one_task_are_trusted_together(struct ktest *t)
 }
 
 /* Pages that others than the pager's task have from it, each once, until it drops them. */
-static void pages_count_for_whom_they_were_brought(struct ktest *t)
+static void pages_count_for_the_pager_that_supplied_them(struct ktest *t)
 {
 	static const u32 index[] = {0, 63, 64, 100, 129};
 	static struct account own;
@@ -326,12 +329,12 @@ static void pages_count_for_whom_they_were_brought(struct ktest *t)
 		EXPECT_EQ(t, pager_served(server.object), i);
 		EXPECT_EQ(t, server.object->ops->get(server.object, index[i]), 0);
 		EXPECT_EQ(t, server.calls, i + 1);
-		/* It is there: nobody is asked. */
+		/* The page is present: the pager is not asked. */
 		EXPECT_EQ(t, server.object->ops->get(server.object, index[i]), 0);
 		EXPECT_EQ(t, server.calls, i + 1);
 		EXPECT_EQ(t, pager_served(server.object), i + 1);
 	}
-	/* For itself it brings what it likes. */
+	/* A supply for its own use is never charged. */
 	account_use(&own);
 	EXPECT_EQ(t, server.object->ops->get(server.object, 1), 0);
 	account_use(before);
@@ -380,7 +383,9 @@ static void objects_and_limits_of_time_have_bounds(struct ktest *t)
 }
 
 KTEST_SUITE(silence_trust, 0, KTEST(each_silence_costs_twice_as_much_as_the_one_before),
-    KTEST(a_page_that_does_not_come_doubles_nothing), KTEST(late_answers_cost_what_they_take),
-    KTEST(an_answer_ends_the_doubling),
-    KTEST(without_memory_a_pager_is_asked_until_its_time_is_up_or_there_is_none), KTEST(pagers_of_one_task_are_trusted_together),
-    KTEST(pages_count_for_whom_they_were_brought), KTEST(objects_and_limits_of_time_have_bounds));
+    KTEST(missing_page_doubles_no_charge), KTEST(late_answers_are_charged_their_time),
+    KTEST(answer_ends_the_doubling_of_the_charge),
+    KTEST(pager_without_memory_is_asked_until_its_time_limit),
+    KTEST(pagers_of_one_task_share_their_trust),
+    KTEST(pages_count_for_the_pager_that_supplied_them),
+    KTEST(objects_and_limits_of_time_have_bounds));

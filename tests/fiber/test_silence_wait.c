@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_wait.c: waits, threads and messages to the tick: in which order who waits goes on, and after how long;
- * where nobody may wait; when a thread is preempted.
+ * test_silence_wait.c: waits, threads and messages to the tick: in which order waiters continue,
+ * and after how long; contexts that may not wait; when a thread is preempted.
  */
 #include "kernel/runq.h"
 #include "tests/fiber/silence_help.h"
@@ -12,12 +12,12 @@
 
 #define TICK (10 * MS)
 
-/* ---- who waits ---- */
+/* ---- waiters ---- */
 
 static struct {
 	struct waitq wq;
 	u32 go;    /* a */
-	u64 order; /* of those that have gone on, a digit each */
+	u64 order; /* the threads that have continued, a digit each */
 } line;
 
 struct in_line {
@@ -43,7 +43,7 @@ static void stand_in_line(void *arg)
 	line.order = line.order * 10 + w->nth;
 }
 
-/* @nr of them on CPU 1, one after the other; that of @late gives up after three ticks. */
+/* @nr of them on CPU 1, one after the other; that of @late times out after three ticks. */
 static void form_line(struct in_line *w, unsigned nr, unsigned late)
 {
 	unsigned i;
@@ -59,7 +59,7 @@ static void form_line(struct in_line *w, unsigned nr, unsigned late)
 	}
 }
 
-static void who_came_first_goes_on_first(struct ktest *t)
+static void waiters_are_woken_in_order_of_arrival(struct ktest *t)
 {
 	struct in_line w[4];
 	unsigned late, i;
@@ -71,7 +71,7 @@ static void who_came_first_goes_on_first(struct ktest *t)
 		thread_sleep(2 * TICK);
 		for (i = 0; i < 4; i++)
 			EXPECT_EQ(t, w[i].thread->has_alarm, i == late);
-		/* Nobody may go on yet, and all sleep again. */
+		/* None may continue yet, and all sleep again. */
 		wake_up(&line.wq);
 		thread_sleep(3 * TICK);
 		EXPECT_EQ(t, line.order, late + 1);
@@ -116,7 +116,7 @@ static void a_wait_takes_its_time_and_a_tick(struct ktest *t)
 }
 
 /* A limit beyond the end of the clock is none. */
-static void only_a_limit_that_can_come_sets_an_alarm(struct ktest *t)
+static void only_a_finite_limit_sets_an_alarm(struct ktest *t)
 {
 	const u64 ns[] = {WAIT_FOREVER, WAIT_FOREVER - 1, WAIT_FOREVER - arch_clock_ns() + S, 1ULL << 63, S};
 	struct in_line w;
@@ -147,7 +147,7 @@ static bool at_look(void *arg)
 }
 
 /* Before it sleeps, once more, and when its time is up. */
-static void the_condition_is_asked_once_more_at_the_end(struct ktest *t)
+static void condition_is_checked_again_at_the_time_limit(struct ktest *t)
 {
 	struct waitq wq = WAITQ("nobody");
 	unsigned looks;
@@ -160,7 +160,7 @@ static void the_condition_is_asked_once_more_at_the_end(struct ktest *t)
 	}
 }
 
-/* ---- where nobody may wait ---- */
+/* ---- contexts that may not wait ---- */
 
 static struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
 
@@ -210,7 +210,7 @@ static void in_an_interrupt(void *arg)
 	smp_call_mask(&other, waits, NULL);
 }
 
-static void waiting_where_it_is_not_allowed_panics(struct ktest *t)
+static void waiting_in_a_wrong_context_panics(struct ktest *t)
 {
 	static void (*const all[])(void *) = {sleep_one, yield_one, end_one};
 	static const char *const name[] = {"thread_sleep: irqs", "thread_yield: irqs", "thread end: irqs"};
@@ -239,7 +239,7 @@ static void see_itself(void *arg)
 	*(unsigned *)arg = arch_cpu_id();
 }
 
-static void a_thread_starts_where_and_as_it_is_told(struct ktest *t)
+static void thread_starts_on_its_cpu_with_its_name(struct ktest *t)
 {
 	unsigned cpu, on;
 
@@ -294,7 +294,7 @@ static void compute_unpreempted(void *arg)
 	p->after = load_acquire(&p->ran);
 }
 
-static void who_may_not_be_preempted_goes_on(struct ktest *t)
+static void thread_with_preemption_off_is_not_switched(struct ktest *t)
 {
 	struct pair p = {0};
 	struct thread *first = thread_start("first", 1, compute_unpreempted, &p), *second;
@@ -316,7 +316,7 @@ static void compute(void *arg)
 }
 
 /* Two that compute take turns of a tick; a third one has its turn then, and not before. */
-static void all_have_had_a_turn_when_each_has(struct ktest *t)
+static void threads_had_turn_needs_a_turn_of_each_cpu(struct ktest *t)
 {
 	struct thread *thread[2];
 	u32 stop = 0;
@@ -343,7 +343,7 @@ static void all_have_had_a_turn_when_each_has(struct ktest *t)
 	store_release(&stop, 1u);
 	for (i = 0; i < 2; i++)
 		thread_join(thread[i]);
-	/* A CPU that rests keeps nobody waiting; one that takes no interrupts does. */
+	/* An idle CPU delays no waiter; one with interrupts off does. */
 	thread_sleep(3 * TICK);
 	for (i = 0, since = arch_clock_ns(); i < 3; i++)
 		thread_yield();
@@ -379,8 +379,8 @@ static void receive(void *arg)
 		ipc_call_drop(call);
 }
 
-/* Both are woken by a call, of which there is one: the other's time goes on as if nothing had been. */
-static void who_loses_a_call_waits_as_long_as_before(struct ktest *t)
+/* Both are woken by a call, of which there is one: the other's time limit does not change. */
+static void waiter_that_loses_a_call_keeps_its_time_limit(struct ktest *t)
 {
 	static const u64 limits[] = {10 * TICK, WAIT_FOREVER, WAIT_FOREVER - 1};
 	unsigned i, j;
@@ -440,9 +440,10 @@ static void a_call_takes_its_time_and_a_tick(struct ktest *t)
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
 
-KTEST_SUITE(silence_wait, 0, KTEST(who_came_first_goes_on_first),
-    KTEST(a_wait_takes_its_time_and_a_tick), KTEST_INSIDE(only_a_limit_that_can_come_sets_an_alarm),
-    KTEST_INSIDE(the_condition_is_asked_once_more_at_the_end),
-    KTEST(waiting_where_it_is_not_allowed_panics), KTEST(a_thread_starts_where_and_as_it_is_told),
-    KTEST(who_may_not_be_preempted_goes_on), KTEST(all_have_had_a_turn_when_each_has),
-    KTEST(who_loses_a_call_waits_as_long_as_before), KTEST(a_call_takes_its_time_and_a_tick));
+KTEST_SUITE(silence_wait, 0, KTEST(waiters_are_woken_in_order_of_arrival),
+    KTEST(a_wait_takes_its_time_and_a_tick), KTEST_INSIDE(only_a_finite_limit_sets_an_alarm),
+    KTEST_INSIDE(condition_is_checked_again_at_the_time_limit),
+    KTEST(waiting_in_a_wrong_context_panics), KTEST(thread_starts_on_its_cpu_with_its_name),
+    KTEST(thread_with_preemption_off_is_not_switched),
+    KTEST(threads_had_turn_needs_a_turn_of_each_cpu),
+    KTEST(waiter_that_loses_a_call_keeps_its_time_limit), KTEST(a_call_takes_its_time_and_a_tick));

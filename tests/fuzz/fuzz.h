@@ -15,7 +15,7 @@ void host_fuzz_cpu(unsigned cpu);
 /* Format what printk gets: false where only the speed matters.  FUZZ_VERBOSE=1 prints it. */
 extern bool host_fuzz_log;
 
-/* What must hold whatever the input; the text says which law was broken. */
+/* Must hold for every input; the text names the law that was broken. */
 #define MUST(cond, ...)                                                                            \
 	do {                                                                                       \
 		if (!(cond)) {                                                                     \

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_mm.c: bytes are calls of the memory manager on several CPUs; a model says what each may do.
+ * fuzz_mm.c: bytes are calls of the memory manager on several CPUs; a model decides which results
+ * are right.
  *
- * The first two bytes choose the memory (fuzz_model.c).  Then each call is an opcode, whose upper bits
- * choose the CPU, and its operands.  At the end everything is given back, and must be there.
+ * The first two bytes choose the memory (fuzz_model.c).  Then each call is an opcode, whose upper
+ * bits choose the CPU, and its operands.  At the end everything is freed, and all memory must be
+ * there.
  */
 #include "fuzz_model.h"
 #include <quarry/memory_init.h>
@@ -51,7 +53,7 @@ static void op_alloc(struct bytes *b)
 		model_allocated(page, gfp, order);
 }
 
-/* Free what @page says, and judge the answer. */
+/* Free the block that @page names, and judge the result. */
 static void free_one(struct page *page, pfn_t pfn, unsigned order, bool own)
 {
 	unsigned index = MODEL_LIVE;

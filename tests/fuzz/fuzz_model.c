@@ -26,7 +26,7 @@ void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
 struct model m;
 static char arena[ARENA_SIZE] __attribute__((aligned(64)));
 static size_t arena_used;
-static struct trace_ring ring; /* nobody reads it: all CPUs share it until it is taken away */
+static struct trace_ring ring; /* never read: all CPUs share it until it is taken away */
 
 static void *arena_alloc(void *arg, size_t bytes)
 {
@@ -229,7 +229,7 @@ void model_freed(unsigned index)
 	}
 }
 
-/* The word, less the mark of a pin, which must be there while there is one. */
+/* The word, without the pinned flag, which must be set while there is a pin. */
 static u32 unpinned_word(const struct page *page, unsigned pins)
 {
 	u32 word = page_word(page);

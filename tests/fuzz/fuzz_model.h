@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_model.h: what the allocator should know, kept by simpler means: who owns each page, which
- * pageblocks are isolated or offline, and how often each error was asked for.
+ * fuzz_model.h: the expected state of the allocator, kept by simpler means: the owner of each
+ * page, which pageblocks are isolated or offline, and how often each error occurred.
  */
 #ifndef QUARRY_TESTS_FUZZ_MODEL_H
 #define QUARRY_TESTS_FUZZ_MODEL_H
@@ -28,7 +28,7 @@ struct model {
 	struct memory *mem;
 	unsigned nr_blocks;
 	struct model_block block[MODEL_BLOCKS];
-	u16 owner[(MODEL_BLOCKS + 1) << PAGEBLOCK_ORDER]; /* by pfn: 0 nobody, else OWNER_... */
+	u16 owner[(MODEL_BLOCKS + 1) << PAGEBLOCK_ORDER]; /* by pfn: 0 none, else OWNER_... */
 	struct model_live live[MODEL_LIVE];
 	unsigned nr_live;
 	struct handle_table table;
@@ -38,7 +38,7 @@ struct model {
 	unsigned depth[MAX_ZONES];
 	unsigned long managed, managed_at_start, in_use;
 	u64 bad_free, bad_order, unbalanced, offlined, offlined_blocks;
-	u64 compacted; /* blocks that compactions had moved when the handles were last looked at */
+	u64 compacted; /* blocks that compactions had moved when the handles were last read */
 };
 #define OWNER_LIVE     0x1000u /* + index in live[] */
 #define OWNER_HANDLE   0x2000u /* + handle */
@@ -58,22 +58,22 @@ static inline pfn_t block_pfn(unsigned index)
 	return MODEL_START + ((pfn_t)index << PAGEBLOCK_ORDER);
 }
 
-/* Must / may an allocation succeed, judged by the free lists and the marks alone? */
+/* Must / may an allocation succeed, judged by the free lists and the watermarks alone? */
 bool model_must_succeed(gfp_t gfp, unsigned order);
 /* Judge what an allocation returned, and take it in; page may be NULL. */
 void model_allocated(struct page *page, gfp_t gfp, unsigned order);
 /* Forget a live block that has been freed. */
 void model_freed(unsigned index);
-/* The handles' pages, which move: forget where they were and look again. */
+/* The handles' pages, which move: forget their places and read them again. */
 void model_resync(void);
 /* The same, if a compaction has moved anything since; nothing else may. */
 void model_compacted(void);
 
-/* What is in the way of isolating a pageblock; each a fact about it. */
+/* The blockers of isolating a pageblock; each a fact about it. */
 struct model_range {
 	bool bad;          /* range_ok, holes, two zones */
 	unsigned blocks, offline, isolated, reserved;
-	unsigned live;     /* blocks that nobody can move */
+	unsigned live;     /* unmovable blocks */
 	unsigned unmovable; /* of these, in pageblocks of other types than movable */
 	unsigned handles, pinned;
 };
@@ -85,7 +85,7 @@ void model_check(void);
 
 /* Calls on ranges and movable pages (fuzz_range.c); each takes its operands from @b. */
 void op_isolate(struct bytes *b);
-void op_undo(struct bytes *b, bool undo); /* false: only look */
+void op_undo(struct bytes *b, bool undo); /* false: only check */
 void op_offline(struct bytes *b);
 void op_online(struct bytes *b);
 void op_migrate(struct bytes *b);

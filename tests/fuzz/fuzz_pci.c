@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_pci.c: the capabilities of a virtio device, as its configuration space says them.  An input is: how, six BARs' bits
- * that can be written, then the space; or, for a space that is not the same at each read, what each read returns.
+ * fuzz_pci.c: the capabilities of a virtio device, from its configuration space.  An input is:
+ * the mode, six BARs' writable bits, then the space; or, for a space that differs at each read,
+ * the results of the reads.
  */
 #include "fuzz_boot.h"
 #include "tests/lib/pretend_pci.h"

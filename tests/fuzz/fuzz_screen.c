@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fuzz_screen.c: console fonts (drivers/psf.c), and what is written to the screen (drivers/text.c). */
+/* fuzz_screen.c: console fonts (drivers/psf.c), and text written to the screen (drivers/text.c). */
 #include "fuzz_boot.h"
 #include <quarry/screen.h>
 

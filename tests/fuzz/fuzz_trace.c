@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* fuzz_trace.c: demo/trace_parse.c; what it accepts is counted again, what it refuses leaves nothing. */
+/*
+ * fuzz_trace.c: demo/trace_parse.c; an accepted trace is counted again, a refused one leaves
+ * nothing.
+ */
 #include "fuzz_model.h"
 #include <quarry/string.h>
 #include <quarry/trace.h>

@@ -3,9 +3,9 @@
  * host_fuzz.c: arch.h and port.h for the fuzz targets: several CPUs, one thread.
  *
  * The target says which CPU it is by writing host_this.cpu.  A cross-call runs on each CPU of the
- * mask in turn, at once.  A thread that mm/ starts runs when somebody would wait for what it does, up
- * to the next place where it would sleep itself.  Time passes only where somebody gives the CPU up.
- * So every input runs the same way each time, and whatever would wait for ever panics.
+ * mask in turn, at once.  A thread that mm/ starts runs when another one would wait for its work,
+ * up to the next place where it would sleep itself.  Time passes only where a thread gives the CPU
+ * up. So every input runs the same way each time, and a wait without an end panics.
  *
  * Replaces host_cpu.c, host_port.c, host_call.c and host_main.c; host_lock.c is the same.
  *
@@ -140,8 +140,9 @@ static void run_on(unsigned cpu, void (*fn)(void *), void *arg)
 }
 
 /*
- * What cpu_relax comes to.  Whoever spins here spins for ever, but for one: a CPU that check_memory holds.
- * It has arrived, which is all that is wanted of it, and is left where it is.
+ * The body of cpu_relax.  A thread that spins here spins for ever, but for one: a CPU that
+ * check_memory holds.  It has arrived, which is all that the check needs, and is left where it
+ * is.
  */
 int sched_yield(void)
 {
@@ -207,7 +208,10 @@ void thread_join(struct thread *t)
 	*t = (struct thread){0};
 }
 
-/* Each thread from its start to the place where it would sleep, so it must keep nothing on its stack. */
+/*
+ * Each thread from its start to the place where it would sleep, so it must keep nothing on its
+ * stack.
+ */
 static void run_threads(void)
 {
 	struct host_this before = host_this;
@@ -256,7 +260,7 @@ void thread_sleep(u64 ns)
 	now += ns;
 }
 
-/* The others run to their ends when somebody waits, so nobody is ever ready. */
+/* The other threads run to their ends when one waits, so none is ever ready. */
 bool threads_had_turn(u64 since)
 {
 	return true;
@@ -266,7 +270,7 @@ bool threads_had_turn(u64 since)
 
 bool host_fuzz_log = true;
 
-/* Formatted even if nobody reads it: the arguments are part of what is tested. */
+/* Formatted although it is never read: the arguments are part of the test. */
 void printk(const char *fmt, ...)
 {
 	static char line[8192];

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host_fail.c: lets the n-th allocation that mm/ or kernel/ makes in each test fail; tools/failsweep.py.
+ * host_fail.c: lets the n-th allocation that mm/ or kernel/ makes in each test fail;
+ * tools/failsweep.py.
  *
- * The linker's --wrap sends the calls of mm/ and kernel/ here (and only theirs: the tests' own are left
- * alone), and memory_init's from everywhere.  What counts as an allocation: blocks, small objects,
- * threads, and what a memory takes from its creator.
+ * The linker's --wrap sends the calls of mm/ and kernel/ here (only theirs: the tests' own are
+ * left alone), and memory_init's from everywhere.  Allocations are blocks, small objects,
+ * threads, and the memory that memory_init takes from its caller.
  *
- * The tests are run again and again, QUARRY_FAIL_AT=FROM-TO: the FROM-th call of each fails, in the next run
- * the one after it, up to the TO-th.  Time passes fast for mm/, so that what is tried again until a deadline
- * is tried a few hundred times.
+ * The tests run again and again with QUARRY_FAIL_AT=FROM-TO: the FROM-th call of each fails, in
+ * the next run the one after it, up to the TO-th.  Time passes fast for mm/, so that an operation
+ * that retries until a deadline retries a few hundred times.
  *
  * Owns: fail_at, calls, looks.
  */
@@ -31,7 +32,7 @@ bool __wrap_threads_had_turn(u64 since);
 int __wrap_ktest_run(const char *which, u64 seed);
 int __real_ktest_run(const char *which, u64 seed);
 
-#define LOOK_NS  1000000 /* what a look at the clock takes in mm/ and kernel/ */
+#define LOOK_NS  1000000 /* time that a reading of the clock takes in mm/ and kernel/ */
 #define MAX_LOST 1000    /* pages of the kernel's memory that tests which failed did not give back: enough */
 
 static u32 fail_at;  /* 0: none */
@@ -79,7 +80,7 @@ bool __wrap_threads_had_turn(u64 since)
 	return true;
 }
 
-/* What the memories of one test are built from. */
+/* The arena that the memories of one test are built from. */
 static struct source {
 	void *(*alloc)(void *arg, size_t bytes);
 	void *arg;
@@ -106,8 +107,8 @@ int __wrap_memory_init(struct memory *mem, const struct memory_config *cfg)
 }
 
 /*
- * One line for each test: calls made, what is still allocated, what the kernel's memory lost, and the first kind of
- * thing (account.h) of which there are more than before.
+ * One line for each test: calls made, allocations left, pages the kernel's memory lost, and the
+ * first kind of object (account.h) of which there are more than before.
  */
 static void watch(const char *suite, const struct ktest *t, bool begins)
 {
@@ -133,7 +134,7 @@ static void watch(const char *suite, const struct ktest *t, bool begins)
 	    left ? left : "nothing");
 }
 
-/* The tool goes on where this ended, unless the last line says that all is done. */
+/* The tool continues where this ended, unless the last line says that all is done. */
 int __wrap_ktest_run(const char *which, u64 seed)
 {
 	unsigned long before = memory_free_pages(&kernel_memory);

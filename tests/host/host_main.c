@@ -5,7 +5,8 @@
  *   check [--cpus=N] [--seed=N] [SUITES]
  *   check --list[=SUITES]     SUITE.TEST and its tag, one a line, instead
  *
- * SUITES is what selftest= takes at boot: "all" (the default), "quick", a tag, or SUITE and SUITE.TEST with commas.
+ * SUITES is what selftest= takes at boot: "all" (the default), "quick", a tag, or SUITE and
+ * SUITE.TEST with commas.
  *
  * Owns:       nothing.
  * Locks:      none.

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host_memmap_test.c: which page descriptors an offline of a free range touches, counted one by one.
+ * host_memmap_test.c: which page descriptors an offline of a free range touches, counted one by
+ * one.
  *
- * The descriptors of the range are made inaccessible; each access faults, is noted, and is let through
- * for one instruction.  Only heads of pageblocks may be touched: the work is by pageblock, not by page.
- * Needs the x86_64 trap flag and an address space without a sanitizer's handlers.
+ * The descriptors of the range are made inaccessible; each access faults, is noted, and is let
+ * through for one instruction.  Only heads of pageblocks may be touched: the work is by
+ * pageblock, not by page. Needs the x86_64 trap flag and an address space without a sanitizer's
+ * handlers.
  */
 #define _GNU_SOURCE
 #include "mm/mm_priv.h"
@@ -14,7 +16,10 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-/* Blocks before and behind: a host page of descriptors at least, so that none holds anything else. */
+/*
+ * Blocks before and behind: a host page of descriptors at least, so that none holds anything
+ * else.
+ */
 #define FIRST_BLOCK  (PAGEBLOCK_PAGES < 16 ? 8 : 4)
 #define RANGE_BLOCKS (72 - 2 * FIRST_BLOCK) /* 128 MiB, if pageblocks are 2 MiB */
 
@@ -31,7 +36,7 @@
 
 #define TRAP_FLAG 0x100
 
-/* What the handlers know; one thread is watched at a time. */
+/* Shared with the handlers; one thread is watched at a time. */
 static struct {
 	uintptr_t from, end;       /* watched, host page aligned */
 	uintptr_t first, behind;   /* descriptors of the range itself */

@@ -94,7 +94,7 @@ void judge_complaint(struct ktest *t, const char *file, const char *words, int l
 	judge_clear();
 }
 
-/* ---- what every soak asks for ---- */
+/* ---- calls that every soak makes ---- */
 
 u64 judge_clock(void)
 {
@@ -139,6 +139,29 @@ void judge_sleep(u64 ns)
 {
 	judge_note("[sleep %llu]\n", (unsigned long long)ns);
 	judge_turn();
+}
+
+unsigned judge_nr_online(void)
+{
+	return (unsigned)__builtin_popcountl(judge.online[0]);
+}
+
+static int shift(const char *what, unsigned cpu)
+{
+	judge_note("[%s %u]", what, cpu);
+	if (!judge.cpu_err)
+		judge.online[0] ^= 1UL << cpu;
+	return judge.cpu_err;
+}
+
+int judge_cpu_down(unsigned cpu)
+{
+	return shift("down", cpu);
+}
+
+int judge_cpu_up(unsigned cpu)
+{
+	return shift("up", cpu);
 }
 
 int judge_check(struct memory *mem, struct mm_violation *v)

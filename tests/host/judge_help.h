@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * judge_help.h: a world that a test makes up around a soak: all that the soak asks of it, and all that it says, is in one
- * text, which must be the expected one.  For suites that include the source of a soak, with the names of what it
- * calls changed into those of this world.
+ * judge_help.h: a simulated world around a soak: every call that the soak makes, and all that it
+ * prints, is in one text, which must be the expected one.  For suites that include the source of
+ * a soak, with the names of the functions it calls changed into those of this world.
  */
 #ifndef QUARRY_TESTS_JUDGE_HELP_H
 #define QUARRY_TESTS_JUDGE_HELP_H
@@ -25,8 +25,8 @@ struct judge_job {
 struct judge {
 	char text[JUDGE_TEXT];
 	size_t len;
-	bool quiet;      /* calls are not noted, only what the soak says */
-	u64 now, tick;   /* the clock, and what each look at it adds */
+	bool quiet;      /* calls are not noted, only the soak's output */
+	u64 now, tick;   /* the clock, and the time that each reading takes */
 	unsigned jobs, no_job; /* started; the one that finds no memory, from 1 on */
 	struct judge_job job[JUDGE_JOBS];
 	unsigned sleeps; /* and yields: after so many, *stop is set */
@@ -34,6 +34,8 @@ struct judge {
 	struct mm_violation violation; /* what: check_memory finds it */
 	unsigned long managed[4]; /* answers of memory_managed_by_request, in turn */
 	unsigned asked;
+	cpumask_t online[1];
+	int cpu_err;     /* of each cpu_down and cpu_up */
 };
 extern struct judge judge;
 
@@ -44,23 +46,26 @@ void judge_again(void);
 
 void judge_begin(void);
 
-/* What the soak says. */
+/* Text that the soak prints. */
 void judge_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* What it does. */
+/* A call that it makes. */
 void judge_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 unsigned judge_times(const char *words);
 
-/* The text so far is @want; it begins anew. */
+/* The text so far is @want; it is cleared. */
 void judge_expect(struct ktest *t, const char *file, const char *want, int line);
 #define EXPECT_SAID(t, want) judge_expect((t), __FILE__, (want), __LINE__)
 
-/* Of all that was said @words is the only complaint, and the last line a failure; "": there is none before that. */
+/*
+ * Of all the output @words is the only complaint, and the last line a failure; "": there is none
+ * before that.
+ */
 void judge_complaint(struct ktest *t, const char *file, const char *words, int line);
 #define EXPECT_COMPLAINT(t, words) judge_complaint((t), __FILE__, (words), __LINE__)
 
-/* ---- what every soak asks for ---- */
+/* ---- calls that every soak makes ---- */
 
 u64 judge_clock(void);
 
@@ -74,6 +79,12 @@ void judge_join(struct thread *thread);
 void judge_yield(void);
 
 void judge_sleep(u64 ns);
+
+unsigned judge_nr_online(void);
+
+int judge_cpu_down(unsigned cpu);
+
+int judge_cpu_up(unsigned cpu);
 
 int judge_check(struct memory *mem, struct mm_violation *v);
 

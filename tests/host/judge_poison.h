@@ -29,8 +29,7 @@ struct smp_stats smp_stats;
 
 static struct {
 	unsigned cpus;
-	cpumask_t online[1];
-	int cpu_err, offline_err, online_err, supply_err, create_err;
+	int offline_err, online_err, supply_err, create_err;
 	int fault[4];             /* answers of vm_fault, in turn; the last stays */
 	unsigned faults, nr_copies, copies_fail; /* the first so many copies fail */
 	u64 page[PAGES][2];       /* both ends of each */
@@ -45,30 +44,7 @@ static struct {
 } world;
 static struct memory pretend;
 
-/* ---- CPUs and ranges ---- */
-
-static unsigned count_online(void)
-{
-	return (unsigned)__builtin_popcountl(world.online[0]);
-}
-
-static int shift(const char *what, unsigned cpu)
-{
-	judge_note("[%s %u]", what, cpu);
-	if (!world.cpu_err)
-		world.online[0] ^= 1UL << cpu;
-	return world.cpu_err;
-}
-
-static int down(unsigned cpu)
-{
-	return shift("down", cpu);
-}
-
-static int bring_up(unsigned cpu)
-{
-	return shift("up", cpu);
-}
+/* ---- ranges ---- */
 
 static pfn_t candidate(struct memory *mem, unsigned long want, unsigned long *nr)
 {
@@ -254,21 +230,9 @@ static u64 events(const struct memory *mem, enum mm_event ev)
 	return ev == EV_RECLAIM_FREED ? world.reclaimed++ : ev == EV_MIGRATE_OK ? world.moved++ : 0;
 }
 
-#define printk                judge_say
-#define arch_clock_ns         judge_clock
-#define ktest_rand            judge_rand
-#define thread_start          judge_start
-#define thread_join           judge_join
-#define thread_sleep          judge_sleep
 #define thread_yield          judge_yield
-#define check_memory          judge_check
-#define memory_managed_by_request judge_managed
 #define nr_cpus               world.cpus
 #define nr_boot_cpus          world.cpus
-#define cpu_online_mask       world.online
-#define nr_cpus_online        count_online
-#define cpu_down              down
-#define cpu_up                bring_up
 #define offline_candidate     candidate
 #define offline_pages         offline
 #define online_pages          bring_back

@@ -1,8 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* judge_shake.h: as judge_soak.h: CPUs and ranges that go and come beside a soak. */
+/*
+ * judge_shake.h: as judge_soak.h: CPUs and ranges that are taken down and brought back beside a
+ * soak.
+ */
 #ifndef QUARRY_TESTS_JUDGE_SHAKE_H
 #define QUARRY_TESTS_JUDGE_SHAKE_H
 
+#define ktest_rand      judge_rand
+#define thread_start    judge_start
+#define thread_join     judge_join
+#define thread_sleep    judge_sleep
+#define cpu_online_mask judge.online
+#define nr_cpus_online  judge_nr_online
+#define cpu_down        judge_cpu_down
+#define cpu_up          judge_cpu_up
 #include "tests/host/judge_soak.h"
 
 #define shaker_start JUDGE(shaker_start)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * play_ask.h: mm/reclaim_ask.c with what it calls made up, for two suites: waits, wake-ups and
- * batches are noted in the text of judge_help.h, and do what the test has said.  Text on purpose:
- * it includes the source, so that each suite has a copy and looks into it.
+ * play_ask.h: mm/reclaim_ask.c with simulated callees, for two suites: waits, wake-ups and
+ * batches are noted in the text of judge_help.h, and answer as the test has set.  Text on
+ * purpose: it includes the source, so that each suite has a copy and looks into it.
  */
 #ifndef QUARRY_TESTS_PLAY_ASK_H
 #define QUARRY_TESTS_PLAY_ASK_H
@@ -129,7 +129,7 @@ static void end(struct ktest *t)
 	drop_memory(t, world);
 }
 
-/* No zone has a page for anybody. */
+/* No zone has a free page. */
 static inline void use_all(void)
 {
 	unsigned i;

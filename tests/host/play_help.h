@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * play_help.h: a machine whose ports and registers keep what is written to them, and note it, for
- * suites that include a source of arch/x86_64 or of a driver: the text of judge_help.h has all that
- * the source did, in its order.
+ * play_help.h: a machine whose ports and registers store and note each write, for suites that
+ * include a source of arch/x86_64 or of a driver: the text of judge_help.h has every access of
+ * the source, in order.
  */
 #ifndef QUARRY_TESTS_PLAY_HELP_H
 #define QUARRY_TESTS_PLAY_HELP_H
@@ -23,7 +23,7 @@ struct play {
 	u64 cr4;
 	struct cpu cpu; /* this one */
 	bool reads;     /* they are noted too */
-	unsigned halts; /* before one that ends what was called; 0: none does */
+	unsigned halts; /* accesses until one ends the call; 0: none does */
 	u32 turns;      /* of waits */
 	/* A test adds these; NULL: nothing. */
 	u32 (*in)(u16 port, unsigned bytes, u32 kept);

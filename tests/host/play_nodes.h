@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * play_nodes.h: two nodes whose reclaim is played, and who is woken there, noted in the text of
+ * play_nodes.h: two nodes with simulated reclaim; each wake-up is noted in the text of
  * judge_help.h.  A part of play_ask.h and play_reclaim.h, and text like them.
  */
 #ifndef QUARRY_TESTS_PLAY_NODES_H

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * play_reclaim.h: mm/reclaim.c with all that it calls made up, for two suites: threads, waits,
- * wake-ups, drains, compactions, batches and what stands by are noted in the text of judge_help.h,
- * and do what the test has said.  Text on purpose: it includes the source, so that each suite has a copy
- * and looks into it.
+ * play_reclaim.h: mm/reclaim.c with simulated callees, for two suites: threads, waits, wake-ups,
+ * drains, compactions, batches and standby memory are noted in the text of judge_help.h, and
+ * answer as the test has set.  Text on purpose: it includes the source, so that each suite has a
+ * copy and looks into it.
  */
 #ifndef QUARRY_TESTS_PLAY_RECLAIM_H
 #define QUARRY_TESTS_PLAY_RECLAIM_H
@@ -16,7 +16,7 @@ static int compacts[8];     /* what compactions return, in turn */
 static long brings[8];      /* and what standby_online does */
 static unsigned compacted, asked_for;
 
-/* Nobody else is there who could make it true. */
+/* No other thread could make it true. */
 static bool note_wait(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
 {
 	bool now = cond(arg);
@@ -59,7 +59,7 @@ static void note_freed(struct zone *zone, unsigned long nr, unsigned long cma)
 		judge_note("%lu freed in %u, %lu lent\n", nr, zone->id, cma);
 }
 
-/* What each pass over a zone's lists finds, batch by batch. */
+/* The pages that each pass over a zone's lists finds, batch by batch. */
 static unsigned batches;
 static unsigned long drop[8], drop_lent[8];
 static void (*in_batch)(void);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_bootfile.c: the files among the boot modules, by name, and the console that needs one of them: the font.
- * Hosted only: in the kernel it would undo what the loader brought.
+ * test_bootfile.c: the files among the boot modules, by name, and the console that needs one of
+ * them: the font.  Hosted only: in the kernel it would undo the loader's work.
  *
- * The kernel's screen is one, and keeps what it was told: one test has all of it.
+ * The kernel has one screen, which keeps its state: one test has all of it.
  */
 #include "tests/lib/screen_help.h"
 
@@ -16,17 +16,17 @@
 #include <quarry/panic.h>
 #include <quarry/string.h>
 
-/* Bytes of the first pageblock, which nobody has: modules, and two framebuffers. */
+/* Unused bytes of the first pageblock: modules, and two framebuffers. */
 #define MODULE_BYTES 0x900
 #define SCREEN_AT    0x3800
 #define MAPPED_AT    0x5400
 
-/* What the loader says, here as the test wants it. */
+/* The loader's data, as the test wants them. */
 struct bootinfo bootinfo;
 
 static char said[8192];
 
-/* What was printed since @pos. */
+/* The text printed since @pos. */
 static const char *said_since(u64 pos)
 {
 	said[log_read(&pos, said, sizeof(said) - 1)] = '\0';
@@ -115,7 +115,7 @@ static void names_are_printed_in_order(struct ktest *t)
 	boot_files_print();
 	EXPECT(t, !strcmp(said_since(pos), " (none: the loader brought no boot module)"));
 	len = member(archive, "in", "");
-	/* What follows is damaged: the archive ends there, and the next module counts. */
+	/* The next member is damaged: the archive ends there, and the next module counts. */
 	len += member(archive + len, "broken", "");
 	archive[ALIGN_UP(110 + 3, 4) + 1] = 'x';
 	add_module(t, "a/first x", "1", 1);
@@ -167,7 +167,7 @@ static void a_single_file_is_one_besides_the_font(struct ktest *t)
 	add_module(t, "/boot/" BOOT_FONT " x", "font", 4);
 	EXPECT(t, boot_file_single(&file) && content_is(&file, "abc"));
 	no_modules();
-	/* Neither an archive nor a program; what is shorter than a program's mark is none. */
+	/* Neither an archive nor a program; a file shorter than the ELF magic is none. */
 	add_module(t, "pack", archive, len);
 	EXPECT(t, !boot_file_single(&file));
 	no_modules();
@@ -189,7 +189,7 @@ static void a_single_file_is_one_besides_the_font(struct ktest *t)
 #define PITCH  272
 
 static bool panics;
-static unsigned nest; /* writes that panicking() makes inside the one that asks */
+static unsigned nest; /* writes that panicking() makes inside the one that calls it */
 static void *mapped;
 static struct text ref;
 static struct psf_font ref_font;
@@ -283,7 +283,7 @@ static void refuse_what_is_no_screen(struct ktest *t)
 /* And writes within writes are, up to three. */
 static void a_panic_is_red(struct ktest *t)
 {
-	/* Each asks, and writes, before the one around it. */
+	/* Each call checks, and writes, before the one around it. */
 	nest = 5;
 	screen_write("e", 1);
 	text_write(&ref, "nne", 3);
@@ -298,14 +298,14 @@ static void a_panic_is_red(struct ktest *t)
 	text_set_colour(&ref, TEXT_RED_ON_BLACK);
 	text_write(&ref, "g\33[32mh", 7);
 	EXPECT(t, shows_as_it_should(mapped));
-	/* What it says of colours holds. */
+	/* The colours of the tag are used. */
 	screen_write("i", 1);
 	text_write(&ref, "i", 1);
 	EXPECT(t, shows_as_it_should(mapped));
 	panics = false;
 }
 
-static void a_screen_shows_the_log_and_what_is_printed(struct ktest *t)
+static void screen_shows_the_log_and_new_output(struct ktest *t)
 {
 	void *first = arch_phys_to_virt(SCREEN_AT);
 	u64 pos;
@@ -313,7 +313,7 @@ static void a_screen_shows_the_log_and_what_is_printed(struct ktest *t)
 	no_modules();
 	refuse_what_is_no_screen(t);
 	EXPECT_EQ(t, psf_parse(&ref_font, ref_file, 4 + NR_GLYPHS * FONT_HEIGHT), 0);
-	/* Above what can be reached yet: later. */
+	/* Above the memory mapped so far: later. */
 	bootinfo.framebuffer.address = (1ULL << 32) - PITCH * HEIGHT + 1;
 	screen_init();
 	EXPECT(t, !screen_present());
@@ -346,13 +346,13 @@ static void a_screen_shows_the_log_and_what_is_printed(struct ktest *t)
 	mapped = NULL;
 	screen_map();
 	EXPECT(t, !screen_present());
-	/* And one that is too small is not wanted. */
+	/* And one that is too small is not used. */
 	bootinfo.framebuffer.height = 8;
 	screen_init();
 	cmdline_init("", false);
 	no_modules();
 }
 
-KTEST_SUITE(bootfile, KTEST_QUICK, KTEST(files_are_found_by_name), KTEST(names_are_printed_in_order),
-    KTEST(dropped_modules_are_named), KTEST(a_single_file_is_one_besides_the_font),
-    KTEST(a_screen_shows_the_log_and_what_is_printed));
+KTEST_SUITE(bootfile, KTEST_QUICK, KTEST(files_are_found_by_name),
+    KTEST(names_are_printed_in_order), KTEST(dropped_modules_are_named),
+    KTEST(a_single_file_is_one_besides_the_font), KTEST(screen_shows_the_log_and_new_output));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_check_borders.c: check_memory looks at what a zone's span has, to its first and last page, and at nothing
- * beside it; and it looks at every zone.
+ * test_check_borders.c: check_memory checks a zone's span to its first and last page, and nothing
+ * outside it; and it checks every zone.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/plant_help.h"
@@ -25,8 +25,9 @@ static void expect_sound(struct ktest *t, struct memory *mem, int line)
 }
 
 /*
- * A zone amid pageblocks that are in no span.  The two next to it look like its own, but for their counts: who looks
- * there finds damage, and who finds a page of theirs finds nothing odd about it.
+ * A zone amid pageblocks that are in no span.  The two next to it look like its own, but for
+ * their counts: a check that reads them finds damage, and a check that meets a page of theirs
+ * finds it sound.
  */
 static struct memory *amid(struct ktest *t, struct zone **zone)
 {
@@ -58,7 +59,7 @@ static pfn_t outside(unsigned i)
 	return i ? BLOCK(END) : BLOCK(FIRST) - PAGEBLOCK_PAGES;
 }
 
-static void what_is_in_no_zone_is_not_looked_at(struct ktest *t)
+static void pages_of_no_zone_are_not_checked(struct ktest *t)
 {
 	struct zone *zone;
 	struct memory *mem = amid(t, &zone);
@@ -71,7 +72,7 @@ static void what_is_in_no_zone_is_not_looked_at(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_list_has_no_page_of_outside(struct ktest *t)
+static void free_list_holds_no_page_outside_the_memory(struct ktest *t)
 {
 	struct zone *zone;
 	struct memory *mem = amid(t, &zone);
@@ -86,13 +87,13 @@ static void a_list_has_no_page_of_outside(struct ktest *t)
 		*page = (struct page){.word = PAGE_WORD(0, PG_FREE, MAX_ORDER), .next = list->head,
 		    .prev = (u32)PFN_NONE};
 		PLANT(t, mem, list->head, (u32)outside(i), "I-N4 listed page's zone");
-		/* That comes before all that the list says. */
+		/* This check comes before the other checks of a list. */
 		PLANT(t, mem, *list, ((struct free_list){.head = (u32)outside(i)}), "I-N4 listed page's zone");
 	}
 	drop_memory(t, mem);
 }
 
-static void a_slot_has_no_page_of_outside(struct ktest *t)
+static void slot_holds_no_page_outside_the_memory(struct ktest *t)
 {
 	struct zone *zone;
 	struct memory *mem = amid(t, &zone);
@@ -117,7 +118,7 @@ static void a_slot_has_no_page_of_outside(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_reclaim_list_has_no_page_of_outside(struct ktest *t)
+static void reclaim_list_holds_no_page_outside_the_memory(struct ktest *t)
 {
 	struct zone *zone;
 	struct memory *mem = amid(t, &zone);
@@ -161,7 +162,7 @@ static void a_reclaim_list_has_no_page_of_outside(struct ktest *t)
 }
 
 /* The last zone of the last node, and one that the memory has no pages for. */
-static void every_zone_is_looked_at(struct ktest *t)
+static void every_zone_is_checked(struct ktest *t)
 {
 	struct zone_spec specs[MAX_NODES];
 	struct memory *mem;
@@ -184,6 +185,6 @@ static void every_zone_is_looked_at(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(check_borders, KTEST_MOSTLY_INSIDE, KTEST(what_is_in_no_zone_is_not_looked_at),
-    KTEST(a_list_has_no_page_of_outside), KTEST(a_slot_has_no_page_of_outside),
-    KTEST(a_reclaim_list_has_no_page_of_outside), KTEST(every_zone_is_looked_at));
+KTEST_SUITE(check_borders, KTEST_MOSTLY_INSIDE, KTEST(pages_of_no_zone_are_not_checked),
+    KTEST(free_list_holds_no_page_outside_the_memory), KTEST(slot_holds_no_page_outside_the_memory),
+    KTEST(reclaim_list_holds_no_page_outside_the_memory), KTEST(every_zone_is_checked));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_check_order.c: of several damages check_memory names the first, in the order of docs/mm/check.md: a page
- * before what counts it, a border before what lies behind it; and both sides of what test_check.c does not plant.
+ * test_check_order.c: of several damages check_memory names the first, in the order of
+ * docs/mm/check.md: a page before the counts it belongs to, a border before the pages behind it;
+ * and both sides of damage that test_check.c does not plant.
  */
 #include "tests/lib/check_help.h"
 #include <quarry/isolation.h>
@@ -15,7 +16,7 @@ static void expect_first(struct ktest *t, struct memory *mem, const char *name, 
 
 /* ---- pages ---- */
 
-static void a_page_in_use(struct ktest *t)
+static void page_in_use_is_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 
@@ -31,14 +32,14 @@ static void a_page_in_use(struct ktest *t)
 	FIRST(t, mem, "I-S2 references cover pins");
 	kept_page->pincount = 0;
 	expect_sound(t, mem);
-	/* Who has an owner is on a list only in state LRU. */
+	/* A page with an owner is on a list only in state LRU. */
 	kept_page->owner = mem;
 	expect_sound(t, mem);
 	kept_page->owner = NULL;
 	sound_end(t, mem);
 }
 
-static void a_head(struct ktest *t)
+static void head_is_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct page *two, *sixteen = NULL, *odd;
@@ -74,7 +75,7 @@ static void a_head(struct ktest *t)
 }
 
 /* A block that has a broken page and is reserved. */
-static void a_reserved_block(struct ktest *t)
+static void reserved_block_is_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct page *two;
@@ -107,7 +108,7 @@ static void a_reserved_block(struct ktest *t)
 
 /* ---- pageblocks ---- */
 
-static void what_a_pageblock_says(struct ktest *t)
+static void pageblock_fields_are_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct pageblock *pb, saved;
@@ -148,7 +149,7 @@ static void what_a_pageblock_says(struct ktest *t)
 	pb->bits = saved.bits;
 	FIRST(t, mem, "I-N6 retired");
 	pb->nr_poisoned = 0;
-	/* What is wholly free may have been reported. */
+	/* A wholly free pageblock may have been reported. */
 	pb = pageblock_of(mem, block == BLOCK(4) ? BLOCK(5) : BLOCK(4));
 	pb->bits |= PB_REPORTED;
 	expect_sound(t, mem);
@@ -158,7 +159,7 @@ static void what_a_pageblock_says(struct ktest *t)
 	sound_end(t, mem);
 }
 
-static void what_an_offline_pageblock_says(struct ktest *t)
+static void offline_pageblock_is_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct pageblock *off, *hole;
@@ -178,7 +179,7 @@ static void what_an_offline_pageblock_says(struct ktest *t)
 	after = pfn_to_page_in(mem, BLOCK(6));
 	EXPECT_EQ(t, word_state(after->word), PG_HWPOISON);
 	expect_sound(t, mem);
-	/* Where it counts no broken page nobody looks at its words; else at those of its own pages. */
+	/* The words of a pageblock's pages are checked only if it counts broken pages. */
 	words[PAGEBLOCK_PAGES - 1].word = PAGE_F_HWPOISON;
 	expect_sound(t, mem);
 	off->nr_poisoned = 1;
@@ -198,7 +199,7 @@ static void what_an_offline_pageblock_says(struct ktest *t)
 	off->bits = bits;
 	FIRST(t, mem, "I-N6 flagged pages offline");
 	off->nr_poisoned = 0;
-	/* A hole is no memory that stands by. */
+	/* A hole is no standby memory. */
 	standby = zone->standby;
 	standby_end = zone->standby_end;
 	zone->standby = BLOCK(7);
@@ -212,7 +213,7 @@ static void what_an_offline_pageblock_says(struct ktest *t)
 
 /* ---- lists ---- */
 
-static void a_list(struct ktest *t)
+static void free_list_is_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct zone *low, *zone;
@@ -253,7 +254,7 @@ static void a_list(struct ktest *t)
 
 /* ---- counts of a zone, caches, reclaim lists ---- */
 
-static void what_a_zone_counts(struct ktest *t)
+static void zone_counts_are_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	unsigned long saved[3], high;
@@ -306,7 +307,7 @@ static void what_a_zone_counts(struct ktest *t)
 	sound_end(t, mem);
 }
 
-static void the_bound_of_the_caches(struct ktest *t)
+static void bound_of_the_caches_is_checked(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct zone *zone;
@@ -323,7 +324,7 @@ static void the_bound_of_the_caches(struct ktest *t)
 }
 
 /* Two pages of zone MOVABLE in CPU 0's stack. */
-static void a_stack(struct ktest *t)
+static void stack_is_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct page *two[2], **slot;
@@ -338,13 +339,7 @@ static void a_stack(struct ktest *t)
 	stack = zone_stack(zone, 0, MT_MOVABLE);
 	pcp = mem->pcp[0];
 	slot = pcp->slot[stack];
-	set_plan(zone, 0, MT_MOVABLE, 2);
-	plan_capacity(zone, 0);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2, two), 2);
-	empty_all(mem);
-	pcp->capacity[stack] = 2;
-	EXPECT_EQ(t, free_on(0, mem, 0, 2, two), 2);
-	EXPECT_EQ(t, pcp->count[stack], 2);
+	cache_two_pages(t, mem, two);
 	zone->pcp_depth = 1;
 	PLANT(t, mem, pcp->capacity[stack], 1, "I-P1 more cached");
 	FIRST(t, mem, "I-P6");
@@ -365,8 +360,11 @@ static void a_stack(struct ktest *t)
 	sound_end(t, mem);
 }
 
-/* Between the first bit of an isolation and the end of its round caches may still have such pages. */
-static void a_cached_page_of_an_isolated_pageblock(struct ktest *t)
+/*
+ * Between the first bit of an isolation and the end of its round caches may still have such
+ * pages.
+ */
+static void cached_page_of_an_isolated_pageblock_is_checked(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct zone *zone;
@@ -394,7 +392,9 @@ static void a_cached_page_of_an_isolated_pageblock(struct ktest *t)
 	restore_plan(zone);
 }
 
-KTEST_SUITE(check_order, KTEST_MOSTLY_INSIDE, KTEST(a_page_in_use), KTEST(a_head),
-    KTEST(a_reserved_block), KTEST(what_a_pageblock_says), KTEST(what_an_offline_pageblock_says),
-    KTEST(a_list), KTEST(what_a_zone_counts), KTEST(the_bound_of_the_caches), KTEST(a_stack),
-    KTEST(a_cached_page_of_an_isolated_pageblock));
+KTEST_SUITE(check_order, KTEST_MOSTLY_INSIDE, KTEST(page_in_use_is_checked_in_order),
+    KTEST(head_is_checked_in_order), KTEST(reserved_block_is_checked_in_order),
+    KTEST(pageblock_fields_are_checked_in_order), KTEST(offline_pageblock_is_checked_in_order),
+    KTEST(free_list_is_checked_in_order), KTEST(zone_counts_are_checked_in_order),
+    KTEST(bound_of_the_caches_is_checked), KTEST(stack_is_checked_in_order),
+    KTEST(cached_page_of_an_isolated_pageblock_is_checked));

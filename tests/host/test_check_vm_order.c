@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_check_vm_order.c: check_memory's part about objects, spaces and reclaim lists: both sides of what
- * test_check_vm.c does not plant, and which of two damages is named.
+ * test_check_vm_order.c: check_memory's part about objects, spaces and reclaim lists: both sides
+ * of what test_check_vm.c does not plant, and which of two damages is named.
  */
 #include "tests/lib/plant_help.h"
 #include "tests/lib/vm_help.h"
@@ -28,7 +28,7 @@ static void expect_figures(struct ktest *t, struct memory *mem, unsigned long ha
 
 /* ---- reclaim lists, tickets ---- */
 
-static void reclaim_lists(struct ktest *t)
+static void reclaim_lists_are_checked_in_order(struct ktest *t)
 {
 	struct lru_list *lru, list;
 	struct vm_scene s;
@@ -51,7 +51,7 @@ static void reclaim_lists(struct ktest *t)
 	head->word = word | PAGE_ACTIVE;
 	PLANT(t, s.mem, head->prev, 0, "I-N5 age");
 	head->word = word;
-	/* Under the wrong age, all of them; but what is unevictable has none. */
+	/* All of them are listed under the wrong age; unevictable pages have none. */
 	lru[LRU_INACTIVE] = lru[LRU_ACTIVE];
 	lru[LRU_ACTIVE] = list;
 	NAMED(t, s.mem, "I-N5 age");
@@ -70,7 +70,7 @@ static void reclaim_lists(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void what_reclaim_has_taken(struct ktest *t)
+static void pages_isolated_by_reclaim_are_checked(struct ktest *t)
 {
 	struct vm_scene s;
 	struct zone *zone;
@@ -86,7 +86,7 @@ static void what_reclaim_has_taken(struct ktest *t)
 	PLANT(t, s.mem, zone->nr_reclaiming, 2, "I-N5 pages that reclaim has taken");
 	zone->nr_reclaiming = 0;
 	putback_lru_page(s.mem, page);
-	/* What is on lists is named before that. */
+	/* Pages on lists are named before that. */
 	zone->nr_reclaiming = 1;
 	PLANT(t, s.mem, zone->lru[LRU_INACTIVE],
 	    ((struct lru_list){.head = (u32)PFN_NONE, .tail = (u32)PFN_NONE}), "I-N5 pages in state LRU");
@@ -94,7 +94,7 @@ static void what_reclaim_has_taken(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void tickets(struct ktest *t)
+static void tickets_are_checked_in_order(struct ktest *t)
 {
 	struct reclaim *r, saved;
 	struct vm_scene s;
@@ -127,7 +127,7 @@ static void tickets(struct ktest *t)
 
 /* ---- slots ---- */
 
-static void slots(struct ktest *t)
+static void slots_are_checked_in_order(struct ktest *t)
 {
 	struct vm_scene s;
 	struct page *page, *other;
@@ -138,12 +138,12 @@ static void slots(struct ktest *t)
 		return;
 	gone = s.mem->end_pfn - PAGEBLOCK_PAGES;
 	EXPECT_EQ(t, offline_pages(s.mem, gone, PAGEBLOCK_PAGES, NULL, NULL), 0);
-	/* It may have moved them. */
+	/* A migration may have moved them. */
 	page = page_in(s.object, 2);
 	slot = object_slot(s.object, 2);
 	other = page_in(s.object, 3);
 	REQUIRE(t, page && other);
-	/* Memory that is out of service; a page that is locked, and not being moved. */
+	/* Offline memory; and a page that is locked, but not being migrated. */
 	PLANT(t, s.mem, *slot, (uintptr_t)pfn_to_page_in(s.mem, gone), "I-S2 slot names no page");
 	EXPECT(t, page_trylock(page));
 	PLANT(t, s.mem, *slot, slot_marker(page_to_pfn_in(s.mem, page)), "I-S5 marker");
@@ -156,8 +156,11 @@ static void slots(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Pinned is sound; so is isolated; and while somebody walks its regions an object is left out. */
-static void counts(struct ktest *t)
+/*
+ * A pinned page is sound, and so is an isolated one; an object whose regions are being walked is
+ * skipped.
+ */
+static void mapping_counts_are_checked_in_order(struct ktest *t)
 {
 	struct page *page, *pinned;
 	struct vm_scene s;
@@ -190,8 +193,8 @@ static void counts(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Slots behind a table that is not there: counted, and looked at. */
-static void slots_behind_an_empty_table(struct ktest *t)
+/* Slots behind an absent table: counted, and checked. */
+static void slots_behind_an_empty_table_are_checked(struct ktest *t)
 {
 	const u32 nr = 2 * PT_ENTRIES + 2, at[] = {PT_ENTRIES - 1, 2 * PT_ENTRIES, 2 * PT_ENTRIES + 1};
 	struct vm_scene s;
@@ -212,7 +215,7 @@ static void slots_behind_an_empty_table(struct ktest *t)
 
 /* ---- entries ---- */
 
-static void rights(struct ktest *t)
+static void rights_of_entries_are_checked(struct ktest *t)
 {
 	struct vm_scene s;
 	u64 *entry;
@@ -233,8 +236,8 @@ static void rights(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* An entry that no region shows: damage, unless somebody is changing the space, or it goes. */
-static void who_changes_a_space(struct ktest *t)
+/* An entry without a region is damage, unless the space is being changed or destroyed. */
+static void entry_without_a_region_needs_a_change_in_progress(struct ktest *t)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -258,11 +261,11 @@ static void who_changes_a_space(struct ktest *t)
 	expect_sound(t, s.mem);
 	WRITE_ONCE(s.space->refs, refs);
 	NAMED(t, s.mem, "I-S4 entry outside every region");
-	/* Its page is looked at all the same. */
+	/* Its page is checked all the same. */
 	mutex_lock(&s.space->change);
 	PLANT(t, s.mem, *other, pte_make(s.mem->end_pfn, VM_READ), "I-S7 entry maps no page");
 	mutex_unlock(&s.space->change);
-	/* Nor are objects and spaces looked at while their lists change. */
+	/* Nor are objects and spaces checked while their lists change. */
 	s.mem->vm.lock.locked = 1;
 	expect_sound(t, s.mem);
 	s.mem->vm.lock.locked = 0;
@@ -272,8 +275,8 @@ static void who_changes_a_space(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A page that is mapped is an object's: both its state and its owner say so. */
-static void whose_a_mapped_page_is(struct ktest *t)
+/* A mapped page must be an object's, by its state and by its owner. */
+static void mapped_page_belongs_to_an_object(struct ktest *t)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -298,7 +301,9 @@ static void whose_a_mapped_page_is(struct ktest *t)
 	scene_end(t, &s);
 }
 
-KTEST_SUITE(check_vm_order, KTEST_MOSTLY_INSIDE, KTEST(reclaim_lists),
-    KTEST(what_reclaim_has_taken), KTEST(tickets), KTEST(slots), KTEST(counts),
-    KTEST(slots_behind_an_empty_table), KTEST(rights), KTEST(who_changes_a_space),
-    KTEST(whose_a_mapped_page_is));
+KTEST_SUITE(check_vm_order, KTEST_MOSTLY_INSIDE, KTEST(reclaim_lists_are_checked_in_order),
+    KTEST(pages_isolated_by_reclaim_are_checked), KTEST(tickets_are_checked_in_order),
+    KTEST(slots_are_checked_in_order), KTEST(mapping_counts_are_checked_in_order),
+    KTEST(slots_behind_an_empty_table_are_checked), KTEST(rights_of_entries_are_checked),
+    KTEST(entry_without_a_region_needs_a_change_in_progress),
+    KTEST(mapped_page_belongs_to_an_object));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cmdline_init.c: a whole command line: which words count, what callers get, what is said of the others.
- * Hosted only: in the kernel it would undo the one that the machine was booted with.
+ * test_cmdline_init.c: a whole command line: which words are accepted, the values that callers
+ * get, and the messages about the others.  Hosted only: in the kernel it would undo the one that
+ * the machine was booted with.
  */
 #include <quarry/bootinfo.h>
 #include <quarry/cmdline.h>
@@ -12,7 +13,7 @@
 static char text[16384];
 #define HELP "command line options:\n"
 
-/* What cmdline_init printed, without the list of all options; @help: did that follow? */
+/* The text that cmdline_init printed, without the list of all options; @help: did that follow? */
 static const char *init(const char *line, bool truncated, bool *help)
 {
 	u64 pos = log_position();
@@ -27,7 +28,7 @@ static const char *init(const char *line, bool truncated, bool *help)
 	return text;
 }
 
-static void words_are_taken_apart(struct ktest *t)
+static void options_are_split_at_blanks(struct ktest *t)
 {
 	u64 first = 9, last = 9;
 	bool help;
@@ -44,18 +45,18 @@ static void words_are_taken_apart(struct ktest *t)
 	EXPECT_EQ(t, cmdline_u64("rounds", 7), 7);
 	EXPECT(t, strcmp(cmdline_get("tour", "on"), "on") == 0 && !cmdline_get("bench", NULL));
 	EXPECT(t, !cmdline_range("race_seed", &first, &last));
-	/* The last one counts; what was given before is forgotten. */
+	/* The last one counts; earlier values are forgotten. */
 	init("seed=1 seed=2 pressure=5", false, &help);
 	EXPECT(t, cmdline_u64("seed", 9) == 2 && cmdline_u64("movable", 50) == 50);
 	EXPECT(t, cmdline_range("pressure", &first, &last) && first == 5 && last == 5);
-	/* One that is wrong leaves what was right. */
+	/* A wrong value leaves an earlier right one. */
 	init("seed=1 seed=x", false, &help);
 	EXPECT(t, help && cmdline_u64("seed", 9) == 1);
 	init("", false, &help);
 	EXPECT(t, !help && cmdline_u64("seed", 9) == 9);
 }
 
-static void what_is_wrong_is_named(struct ktest *t)
+static void wrong_options_are_named(struct ktest *t)
 {
 	static const struct {
 		const char *line, *said;
@@ -127,5 +128,6 @@ static void help_has_a_line_for_each_option(struct ktest *t)
 	EXPECT_EQ(t, lines, i + 1);
 }
 
-KTEST_SUITE(cmdline_init, KTEST_QUICK, KTEST(words_are_taken_apart), KTEST(what_is_wrong_is_named),
-    KTEST(lines_of_all_lengths_are_kept_or_cut), KTEST(help_has_a_line_for_each_option));
+KTEST_SUITE(cmdline_init, KTEST_QUICK, KTEST(options_are_split_at_blanks),
+    KTEST(wrong_options_are_named), KTEST(lines_of_all_lengths_are_kept_or_cut),
+    KTEST(help_has_a_line_for_each_option));

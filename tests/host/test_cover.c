@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cover.c: what no other suite reaches: the words that mm/ finds for its state, and refusals whose
- * reason is only the caller's context.  Hosted only, because of how much it prints.
+ * test_cover.c: what no other suite reaches: the words that mm/ finds for its state, and refusals
+ * whose reason is only the caller's context.  Hosted only, because of how much it prints.
  */
 #include "tests/lib/mm_help.h"
 #include <quarry/contig.h>
@@ -42,7 +42,7 @@ static void state_is_shown_in_words(struct ktest *t)
 	for (pfn = 0; pfn <= mem->end_pfn; pfn += PAGEBLOCK_PAGES)
 		show_block(mem, pfn);
 	show_block(mem, page_to_pfn_in(mem, page) + 1);
-	/* Isolated memory is free memory that nobody gets. */
+	/* Isolated memory is free memory that cannot be allocated. */
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem) - 2);
 	dump_page(mem, 15 * PAGEBLOCK_PAGES, "hole");
 	dump_page(mem, 14 * PAGEBLOCK_PAGES, "offline");
@@ -93,7 +93,7 @@ static void all_that_may_sleep(struct ktest *t, struct memory *mem, struct cma *
 	EXPECT_EQ(t, cma_create_anywhere(cma, "test", mem, PAGEBLOCK_PAGES), -EDEADLK);
 }
 
-static void what_may_sleep_is_refused_where_none_may(struct ktest *t)
+static void sleeping_calls_are_refused_in_atomic_context(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
 	static struct cma cma;
@@ -152,7 +152,7 @@ static void leave_and_join(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void a_cpu_that_leaves_takes_nothing_along(struct ktest *t)
+static void leaving_cpu_empties_its_caches(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
 	struct zone *zone;
@@ -170,7 +170,10 @@ static void a_cpu_that_leaves_takes_nothing_along(struct ktest *t)
 	EXPECT_EQ(t, capacity_sum(zone, 0), had);
 }
 
-/* More than is migrated at once, in one pageblock; and, once, a page that cannot be moved among them. */
+/*
+ * More than is migrated at once, in one pageblock; and, once, a page that cannot be moved among
+ * them.
+ */
 static void offline_moves_a_full_pageblock(struct ktest *t)
 {
 	static struct handle handles[40];
@@ -201,7 +204,7 @@ static void offline_moves_a_full_pageblock(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void redrain_drains_while_it_waits(struct ktest *t)
+static void redrain_drains_again_while_waiting(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 8, 8);
 	struct offline_opts opts = {.policy = ISO_REDRAIN, .deadline_ns = 300000000};
@@ -214,7 +217,9 @@ static void redrain_drains_while_it_waits(struct ktest *t)
 	page = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
 	REQUIRE(t, page);
 	start = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
-	/* Allocated where only movable memory is: it might get an owner any moment, but does not. */
+	/*
+	 * Allocated where only movable memory is: it might get an owner any moment, but does not.
+	 */
 	EXPECT(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res) < 0);
 	EXPECT(t, res.rounds > 1);
 	EXPECT_EQ(t, start_isolate_page_range(mem, start, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);
@@ -226,7 +231,7 @@ static void redrain_drains_while_it_waits(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-static void what_is_reserved_is_named(struct ktest *t)
+static void reserved_pages_are_named(struct ktest *t)
 {
 	struct memory_config cfg;
 	struct memory *mem;
@@ -275,7 +280,7 @@ static void handles_out_of_range_are_refused(struct ktest *t)
 	EXPECT_EQ(t, handle_pfn(&table, 2), PFN_NONE);
 }
 
-/* The answers about a range that do not depend on what is in it, asked without wanting to know why. */
+/* Results about a range that do not depend on its pages, without a place for the reason. */
 static void reasons_are_optional(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
@@ -303,7 +308,8 @@ static void reasons_are_optional(struct ktest *t)
 }
 
 KTEST_SUITE(cover, 0, KTEST(state_is_shown_in_words), KTEST(everything_has_a_name),
-    KTEST(what_may_sleep_is_refused_where_none_may), KTEST_INSIDE(a_traced_cpu_uses_the_same_pages),
-    KTEST_INSIDE(a_cpu_that_leaves_takes_nothing_along), KTEST(offline_moves_a_full_pageblock),
-    KTEST_INSIDE(redrain_drains_while_it_waits), KTEST(what_is_reserved_is_named),
-    KTEST(handles_out_of_range_are_refused), KTEST(reasons_are_optional));
+    KTEST(sleeping_calls_are_refused_in_atomic_context),
+    KTEST_INSIDE(a_traced_cpu_uses_the_same_pages), KTEST_INSIDE(leaving_cpu_empties_its_caches),
+    KTEST(offline_moves_a_full_pageblock), KTEST_INSIDE(redrain_drains_again_while_waiting),
+    KTEST(reserved_pages_are_named), KTEST(handles_out_of_range_are_refused),
+    KTEST(reasons_are_optional));

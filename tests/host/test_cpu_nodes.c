@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cpu_nodes.c: CPUs of nodes that a memory has, and of nodes that it has not got, which count as node 0's.
- * Hosted only: there a test says which node a CPU is of.
+ * test_cpu_nodes.c: CPUs of nodes that a memory has, and of unknown nodes, which count as node
+ * 0's.  Hosted only: there a test chooses the node of a CPU.
  */
 #include "tests/lib/mm_test.h"
 
@@ -9,7 +9,7 @@
 
 static struct memory *mem;
 
-/* What CPU 1 gets, and whence. */
+/* The pages that CPU 1 gets, and their nodes. */
 static struct {
 	struct page *page;
 	gfp_t gfp;
@@ -24,7 +24,7 @@ static void ask(void *arg)
 	asked.page = mem_alloc_pages(mem, asked.gfp, 0);
 }
 
-/* CPU 1 is of @node: it looks first where CPUs of node @as look. */
+/* CPU 1 is of @node: it allocates first where CPUs of node @as do. */
 static void looks_as(struct ktest *t, unsigned node, unsigned as)
 {
 	const struct zone_spec specs[] = {
@@ -54,7 +54,7 @@ static void looks_as(struct ktest *t, unsigned node, unsigned as)
 	WRITE_ONCE(host_cpu_nodes[1], 0);
 }
 
-static void a_cpu_looks_in_its_own_node_first(struct ktest *t)
+static void cpu_allocates_from_its_own_node_first(struct ktest *t)
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -62,7 +62,7 @@ static void a_cpu_looks_in_its_own_node_first(struct ktest *t)
 	looks_as(t, NODES - 1, NODES - 1);
 }
 
-static void a_node_that_the_memory_has_not_got_counts_as_the_first(struct ktest *t)
+static void unknown_node_counts_as_node_0(struct ktest *t)
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -71,14 +71,14 @@ static void a_node_that_the_memory_has_not_got_counts_as_the_first(struct ktest 
 	looks_as(t, ~0u, 0);
 }
 
-/* ---- whom it asks ---- */
+/* ---- reclaim threads asked ---- */
 
 static void ask_for_a_drain(void *arg)
 {
 	reclaim_wait_drain(mem);
 }
 
-static void it_asks_the_reclaim_thread_of_that_node(struct ktest *t)
+static void allocation_asks_the_reclaim_thread_of_its_node(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 2}, {1, ZONE_NORMAL, 2}};
 	static const unsigned nodes[] = {0, 1, NODES, ~0u}, as[] = {0, 1, 0, 0};
@@ -101,6 +101,6 @@ static void it_asks_the_reclaim_thread_of_that_node(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(cpu_nodes, 0, KTEST(a_cpu_looks_in_its_own_node_first),
-    KTEST(a_node_that_the_memory_has_not_got_counts_as_the_first),
-    KTEST_INSIDE(it_asks_the_reclaim_thread_of_that_node));
+KTEST_SUITE(cpu_nodes, 0, KTEST(cpu_allocates_from_its_own_node_first),
+    KTEST(unknown_node_counts_as_node_0),
+    KTEST_INSIDE(allocation_asks_the_reclaim_thread_of_its_node));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_device_pages.c: the drivers of virtio-mem and the balloon give back each page of the kernel's own, however far
- * they come.  Hosted only: in the kernel others allocate meanwhile.
+ * test_device_pages.c: the drivers of virtio-mem and the balloon give back each page of the
+ * kernel's own, however far they come.  Hosted only: in the kernel others allocate meanwhile.
  */
 #include "drivers/virtio_balloon.h"
 #include "tests/lib/vmem_help.h"
@@ -19,7 +19,7 @@ static u32 keep(struct pretend *p, const struct pretend_buf *buf)
 	return NO_ANSWER;
 }
 
-/* What stops a driver on its way, and what opening says then. */
+/* Failures on the way into a driver, and the result of opening it then. */
 static const struct stop {
 	u64 offered; /* besides VERSION_1; ~0: not even that */
 	unsigned size[3]; /* of each queue */
@@ -33,7 +33,7 @@ static const struct stop {
     {1ULL << VIRTIO_BALLOON_F_STATS_VQ, {64, 64, 0}, -ENODEV},
 };
 
-static void balloons_give_all_back(struct ktest *t)
+static void balloon_driver_gives_every_page_back(struct ktest *t)
 {
 	unsigned long before;
 	unsigned i;
@@ -58,7 +58,7 @@ static void balloons_give_all_back(struct ktest *t)
 	}
 }
 
-static void virtio_mem_gives_all_back(struct ktest *t)
+static void virtio_mem_driver_gives_every_page_back(struct ktest *t)
 {
 	unsigned long before;
 	unsigned how;
@@ -94,4 +94,5 @@ static void virtio_mem_gives_all_back(struct ktest *t)
 	EXPECT_EQ(t, kernel_pages(), before);
 }
 
-KTEST_SUITE(device_pages, KTEST_QUICK, KTEST(balloons_give_all_back), KTEST(virtio_mem_gives_all_back));
+KTEST_SUITE(device_pages, KTEST_QUICK, KTEST(balloon_driver_gives_every_page_back),
+    KTEST(virtio_mem_driver_gives_every_page_back));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_events.c: what each operation counts, and what the history of its pages says: that, and nothing else. */
+/*
+ * test_events.c: the events that each operation counts, and the records of its pages: these, and
+ * no others.
+ */
 #include "tests/lib/mm_help.h"
 #include <quarry/console.h>
 #include <quarry/contig.h>
@@ -21,7 +24,7 @@ static void note(void)
 		before[ev] = mm_event_sum(mem, (enum mm_event)ev);
 }
 
-/* What has been counted since note(), as "NAME n NAME n". */
+/* The events counted since note(), as "NAME n NAME n". */
 static void expect_counted(struct ktest *t, const char *want, int line)
 {
 	char text[400] = "";
@@ -39,7 +42,7 @@ static void expect_counted(struct ktest *t, const char *want, int line)
 		ktest_fail(t, __FILE__, line, "counted \"%s\", not \"%s\"", text, want);
 }
 
-/* What happened to @pfn, ever, as "kind/order kind/order". */
+/* All records of @pfn, as "kind/order kind/order". */
 static void expect_happened(struct ktest *t, pfn_t pfn, const char *want, int line)
 {
 	struct trace_hit hit[HITS];
@@ -70,7 +73,7 @@ static bool begin(struct ktest *t)
 	return mem;
 }
 
-static void pages_and_events(struct ktest *t)
+static void page_operations_count_their_events(struct ktest *t)
 {
 	struct page *page;
 	pfn_t pfn;
@@ -99,7 +102,7 @@ static void pages_and_events(struct ktest *t)
 	COUNTS(t, (drain_local_pages(mem, NULL), 0), "PCP_DRAINED 16");
 }
 
-static void ranges_and_events(struct ktest *t)
+static void range_operations_count_their_events(struct ktest *t)
 {
 	pfn_t start = (2 * BLOCKS - 2) * (pfn_t)PAGEBLOCK_PAGES, low = (BLOCKS - 2) * (pfn_t)PAGEBLOCK_PAGES;
 	unsigned long nr = 2 * PAGEBLOCK_PAGES;
@@ -133,7 +136,7 @@ static void ranges_and_events(struct ktest *t)
 	expect_happened(t, low + 2, "isolate/9 restore/9", __LINE__);
 }
 
-static void broken_pages_and_events(struct ktest *t)
+static void poison_operations_count_their_events(struct ktest *t)
 {
 	pfn_t pfn = (2 * BLOCKS - 1) * (pfn_t)PAGEBLOCK_PAGES;
 	struct poison_result res;
@@ -166,7 +169,7 @@ static void broken_pages_and_events(struct ktest *t)
 	expect_happened(t, page_to_pfn_in(mem, page), "take/0 direct/0 retired/0", __LINE__);
 }
 
-static void moves_and_events(struct ktest *t)
+static void migrations_count_their_events(struct ktest *t)
 {
 	static struct handle handles[1];
 	struct handle_table table;
@@ -187,5 +190,6 @@ static void moves_and_events(struct ktest *t)
 	movable_owner_drain(&table.owner);
 }
 
-KTEST_SUITE(events, 0, KTEST(pages_and_events), KTEST(ranges_and_events), KTEST(broken_pages_and_events),
-    KTEST(moves_and_events));
+KTEST_SUITE(events, 0, KTEST(page_operations_count_their_events),
+    KTEST(range_operations_count_their_events), KTEST(poison_operations_count_their_events),
+    KTEST(migrations_count_their_events));

@@ -1,35 +1,30 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_faults.c: what goes wrong around mm/: wake-ups that get lost, calls that are served late, owners
- * that refuse to move.  Hosted only: the machine's side of it is arch/host/host_cpu.c.
+ * test_faults.c: failures around mm/: lost wake-ups, calls that are served late, owners that
+ * refuse a migration.  Hosted only: the machine's side of it is arch/host/host_cpu.c.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/smp.h>
 #include <quarry/movable.h>
 
 /* After which a lost wake-up is sent again. */
 #define SHORT_NS 20000000ULL
 
-/*
- * The next @n wake-ups are lost; returns the timeout as it was.  A CPU that is slow only because the host does not
- * run it is not silent: the call ends when all have answered, however long that takes, and never in a panic.
- */
+/* The next @n wake-ups are lost; returns the timeout as it was. */
 static u64 lose(u32 n)
 {
-	u64 before = smp_timeout_ns;
+	u64 before = set_call_timeout(SHORT_NS);
 
-	smp_timeout_ns = SHORT_NS;
-	smp_worst_ns = WAIT_FOREVER;
 	atomic_xchg(&host_ipi_faults.drop, n);
 	return before;
 }
 
-/* What was to be lost has been; and nothing more will be. */
+/* All wake-ups to be lost have been lost; no more will be. */
 static void lose_no_more(struct ktest *t, u64 timeout)
 {
 	EXPECT_EQ(t, atomic_xchg(&host_ipi_faults.drop, 0u), 0);
-	smp_timeout_ns = timeout;
-	smp_worst_ns = 0;
+	restore_call_timeout(timeout);
 }
 
 static void count_runs(void *arg)
@@ -160,15 +155,15 @@ static void late_answers_change_nothing(struct ktest *t)
 
 /* ---- owners that refuse ---- */
 
-/* An owner of one page, that answers as it is told. */
+/* An owner of one page, with given answers. */
 struct stubborn {
 	struct movable_owner owner;
 	struct page *page;
-	int isolate, migrate; /* what they return */
+	int isolate, migrate; /* its answers */
 	unsigned times;       /* so often, then 0 */
 	unsigned asked;       /* migrate was called */
-	bool lets_go;         /* in migrate: drops the page instead */
-	bool gone;            /* putback finds it has let go */
+	bool releases;         /* in migrate: drops the page instead */
+	bool gone;            /* the owner has released it before putback */
 };
 
 static int stubborn_isolate(struct memory *mem, struct page *page)
@@ -182,7 +177,7 @@ static int stubborn_migrate(struct movable_owner *owner, struct memory *mem, str
 	struct stubborn *s = container_of(owner, struct stubborn, owner);
 
 	s->asked++;
-	if (s->lets_go) {
+	if (s->releases) {
 		s->page = NULL;
 		page_release_movable(mem, src);
 		return -ENOENT;
@@ -250,31 +245,39 @@ static void refuse_then_agree(struct ktest *t, int isolate, int migrate, int wan
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void an_owner_that_refuses_keeps_its_page(struct ktest *t)
+static void owner_that_refuses_keeps_its_page(struct ktest *t)
 {
 	refuse_then_agree(t, 0, -EBUSY, -ETIMEDOUT);
 }
 
-static void an_owner_that_is_always_busy_keeps_its_page(struct ktest *t)
+static void owner_that_is_always_busy_keeps_its_page(struct ktest *t)
 {
 	refuse_then_agree(t, 0, -EAGAIN, -ETIMEDOUT);
 }
 
-static void an_owner_that_gives_nothing_away_keeps_its_page(struct ktest *t)
+static void owner_that_refuses_isolation_keeps_its_page(struct ktest *t)
 {
 	refuse_then_agree(t, -EBUSY, 0, -ETIMEDOUT);
 }
 
-static void an_owner_that_is_busy_for_a_while_is_asked_again(struct ktest *t)
+/* A memory with a page of @s, whose pageblock has been offlined. */
+static struct memory *offline_with(struct ktest *t, struct stubborn *s, struct offline_result *res)
+{
+	pfn_t start;
+	struct memory *mem = with_stubborn(t, s, &start);
+
+	if (mem)
+		EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, res), 0);
+	return mem;
+}
+
+static void owner_that_is_busy_for_a_while_is_retried(struct ktest *t)
 {
 	struct stubborn s = {.migrate = -EAGAIN, .times = 3};
 	struct offline_result res;
-	struct memory *mem;
-	pfn_t start;
+	struct memory *mem = offline_with(t, &s, &res);
 
-	mem = with_stubborn(t, &s, &start);
 	REQUIRE(t, mem);
-	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, &res), 0);
 	EXPECT_EQ(t, s.asked, 4);
 	EXPECT_EQ(t, res.retries, 3);
 	EXPECT_EQ(t, res.moved, 1);
@@ -282,23 +285,20 @@ static void an_owner_that_is_busy_for_a_while_is_asked_again(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void an_owner_that_lets_go_loses_nothing(struct ktest *t)
+static void page_released_by_its_owner_is_freed_once(struct ktest *t)
 {
-	struct stubborn s = {.lets_go = true};
+	struct stubborn s = {.releases = true};
 	struct offline_result res;
-	struct memory *mem;
-	pfn_t start;
+	struct memory *mem = offline_with(t, &s, &res);
 
-	mem = with_stubborn(t, &s, &start);
 	REQUIRE(t, mem);
-	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, &res), 0);
 	EXPECT_EQ(t, res.moved, 0);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
 static void refused_pages_of_a_list_are_all_put_back(struct ktest *t)
 {
-	struct stubborn s[4] = {{.migrate = -EBUSY}, {.migrate = 0}, {.migrate = -EAGAIN}, {.lets_go = true}};
+	struct stubborn s[4] = {{.migrate = -EBUSY}, {.migrate = 0}, {.migrate = -EAGAIN}, {.releases = true}};
 	struct memory *mem = ktest_memory(t, 0, 8, 8);
 	struct page *pages[4], *moved;
 	struct mm_fail fail = {0};
@@ -327,7 +327,8 @@ static void refused_pages_of_a_list_are_all_put_back(struct ktest *t)
 KTEST_SUITE(faults, 0, KTEST(a_lost_wake_up_is_sent_again),
     KTEST(rounds_are_complete_although_a_wake_up_is_lost),
     KTEST(offline_is_complete_although_a_wake_up_is_lost), KTEST(late_answers_change_nothing),
-    KTEST(an_owner_that_refuses_keeps_its_page), KTEST(an_owner_that_is_always_busy_keeps_its_page),
-    KTEST(an_owner_that_gives_nothing_away_keeps_its_page),
-    KTEST_COST(an_owner_that_is_busy_for_a_while_is_asked_again),
-    KTEST(an_owner_that_lets_go_loses_nothing), KTEST(refused_pages_of_a_list_are_all_put_back));
+    KTEST(owner_that_refuses_keeps_its_page), KTEST(owner_that_is_always_busy_keeps_its_page),
+    KTEST(owner_that_refuses_isolation_keeps_its_page),
+    KTEST_COST(owner_that_is_busy_for_a_while_is_retried),
+    KTEST(page_released_by_its_owner_is_freed_once),
+    KTEST(refused_pages_of_a_list_are_all_put_back));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_free_reasons.c: what a refused free says: why, and what had happened to the page; the kernel's own bulk forms
- * with bad pages among good ones; and requests that are recorded.
+ * test_free_reasons.c: the report of a refused free: the reason, and the history of the page; the
+ * kernel's own bulk forms with bad pages among good ones; and recorded requests.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/said_help.h"
@@ -10,7 +10,7 @@
 
 static char text[4096];
 
-/* What freeing @page says is in @text. */
+/* The message of freeing @page is in @text. */
 static void refuse(struct ktest *t, struct memory *mem, struct page *page, unsigned order)
 {
 	u64 pos = log_position();
@@ -37,7 +37,7 @@ static void expect_reason_at(
 }
 #define expect_reason(t, mem, page, order, reason) expect_reason_at((t), (mem), (page), (order), (reason), __LINE__)
 
-static void each_refusal_says_why(struct ktest *t)
+static void each_refusal_has_a_reason(struct ktest *t)
 {
 	static const struct {
 		enum page_state state;
@@ -80,7 +80,7 @@ static void each_refusal_says_why(struct ktest *t)
 	expect_reason(t, mem, page, MAX_ORDER, OFFLINE);
 }
 
-/* What happened before it, and not the refusal itself; the next one has that too. */
+/* The events before it, and not the refusal itself; the next one has that too. */
 static void a_report_has_the_history_of_the_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 0);
@@ -100,7 +100,7 @@ static void a_report_has_the_history_of_the_page(struct ktest *t)
 	EXPECT(t, !says(text, want));
 	EXPECT(t, says(text, "bad_free pfn"));
 	EXPECT_EQ(t, trace_find(mem, page_to_pfn_in(mem, page), hit, ARRAY_SIZE(hit)), 2);
-	/* Of what is not its own it has none. */
+	/* A page of another memory has no history here. */
 	refuse(t, mem, pfn_to_page_in(mem, mem->end_pfn), 0);
 	EXPECT(t, !says(text, "history"));
 	give_block(&mem->zones[ZONE_NORMAL], page);
@@ -108,7 +108,7 @@ static void a_report_has_the_history_of_the_page(struct ktest *t)
 
 /* ---- the kernel's own memory ---- */
 
-static void bad_pages_among_good_ones(struct ktest *t)
+static void bad_pages_among_good_ones_are_reported(struct ktest *t)
 {
 	struct page *pages[6], *middle;
 	unsigned long refused;
@@ -130,8 +130,8 @@ static void bad_pages_among_good_ones(struct ktest *t)
 
 /* ---- recorded ---- */
 
-/* While the hot paths are recorded each gets what it asks for, and the records say it. */
-static void recorded_requests_get_what_they_ask_for(struct ktest *t)
+/* While the hot paths are recorded each request succeeds, and the records show it. */
+static void recorded_allocations_behave_as_others(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, CACHED_BLOCKS);
 	struct trace_hit hit[8];
@@ -149,7 +149,7 @@ static void recorded_requests_get_what_they_ask_for(struct ktest *t)
 		EXPECT(t, nr > 0 && hit[nr - 1].rec.kind == TR_alloc && hit[nr - 1].rec.order == order);
 		EXPECT_EQ(t, mem_free_pages(mem, page, order), 0);
 	}
-	/* What is refused is no request. */
+	/* A refused call is no request. */
 	EXPECT_EQ(t, mem_free_pages(mem, NULL, 0), -EINVAL);
 	trace_switch(mem, false);
 	page = mem_alloc_pages(mem, GFP_RECLAIMABLE | GFP_NOWAIT, 2);
@@ -159,5 +159,6 @@ static void recorded_requests_get_what_they_ask_for(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 2), 0);
 }
 
-KTEST_SUITE(free_reasons, KTEST_QUICK, KTEST(each_refusal_says_why), KTEST(a_report_has_the_history_of_the_page),
-    KTEST(bad_pages_among_good_ones), KTEST(recorded_requests_get_what_they_ask_for));
+KTEST_SUITE(free_reasons, KTEST_QUICK, KTEST(each_refusal_has_a_reason),
+    KTEST(a_report_has_the_history_of_the_page), KTEST(bad_pages_among_good_ones_are_reported),
+    KTEST(recorded_allocations_behave_as_others));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_handle_exact.c: a table of movable objects at its bounds: what lies behind its last handle is not its own, each
- * look takes the handle's lock once, and a migrator is told why an object stays.
+ * test_handle_exact.c: a table of movable objects at its bounds: memory behind its last handle is
+ * not its own, each access takes the handle's lock once, and a migrator gets the reason why an
+ * object stays.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/handle.h>
@@ -145,7 +146,7 @@ static void each_call_takes_the_handles_lock_once(struct ktest *t)
 
 /* ---- migration ---- */
 
-static void a_migrator_is_told_why_an_object_stays(struct ktest *t)
+static void migrator_gets_the_reason_why_an_object_stays(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 2);
 	struct page *page, *target;
@@ -156,7 +157,7 @@ static void a_migrator_is_told_why_an_object_stays(struct ktest *t)
 	page = page_of(&table, 1);
 	target = mem_alloc_pages(mem, GFP_NOWAIT | GFP_MOVABLE, 0);
 	REQUIRE(t, target);
-	/* The owner's reference only: nobody has isolated it. */
+	/* The owner's reference only: it is not isolated. */
 	EXPECT_EQ(t, table.owner.ops->migrate(&table.owner, mem, target, page), -EAGAIN);
 	EXPECT_EQ(t, get_page(page), 0);
 	EXPECT_EQ(t, get_page(page), 0);
@@ -201,7 +202,7 @@ static void moves_are_counted_for_each_object(struct ktest *t)
 /* ---- content ---- */
 
 /* Each word's place and each bit of it is in the checksum, to the last page of the object. */
-static void any_damage_is_noticed(struct ktest *t)
+static void checksum_notices_any_damage(struct ktest *t)
 {
 	unsigned order, bit;
 	size_t words, at;
@@ -251,5 +252,5 @@ static void content_follows_from_the_seed(struct ktest *t)
 
 KTEST_SUITE(handle_exact, KTEST_QUICK, KTEST(no_handle_is_beyond_the_last),
     KTEST(a_free_handle_has_no_object), KTEST_COST(each_call_takes_the_handles_lock_once),
-    KTEST(a_migrator_is_told_why_an_object_stays), KTEST(moves_are_counted_for_each_object),
-    KTEST(any_damage_is_noticed), KTEST(content_follows_from_the_seed));
+    KTEST(migrator_gets_the_reason_why_an_object_stays), KTEST(moves_are_counted_for_each_object),
+    KTEST(checksum_notices_any_damage), KTEST(content_follows_from_the_seed));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_crowd.c: programs that hold memory, in a world made up: what they are asked and told, and what becomes of them. */
+/*
+ * test_judge_crowd.c: programs that hold memory, in a simulated world: the messages between them
+ * and the kernel, and how they end.
+ */
 #include "demo/crowd.h"
 #include <quarry/bootfile.h>
 #include <quarry/errno.h>
@@ -16,7 +19,7 @@ static struct {
 	u64 holds;                     /* pages of each, more after each sleep */
 	bool no_endpoint, dies, stays, no_end; /* one ends early, tasks stay, do not end */
 	unsigned faults, exits;        /* so many of the tasks end by a fault, with status 9 */
-	const u64 (*report)[4];        /* what programs say, in turn */
+	const u64 (*report)[4];        /* messages of programs, in turn */
 	unsigned nr_reports;
 	struct crowd *crowd;
 } world;
@@ -124,7 +127,7 @@ static void sleep_until_held(u64 ns)
 #define task_threads_alive threads_left
 #include "demo/crowd.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
-/* Programs say that they hold more, when somebody sleeps until they do. */
+/* Programs report that they hold more while the crowd's start waits for it. */
 static void hold(void)
 {
 	struct crowd *c = judge.job[0].arg;
@@ -203,7 +206,7 @@ static void programs_start_hold_and_end(struct ktest *t)
 	EXPECT_SAID(t, "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
 		       "made 11 rounds over their memory, 0 pages wrong; all ended well\n"
 		       "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
-	/* One that has ended already. */
+	/* A program that has ended already. */
 	begin();
 	c = crowd_start(2, 40, SEED);
 	REQUIRE(t, c);
@@ -217,7 +220,7 @@ static void programs_start_hold_and_end(struct ktest *t)
 		       "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 }
 
-static void what_could_not_start_is_undone(struct ktest *t)
+static void failed_start_is_undone(struct ktest *t)
 {
 	begin();
 	world.no_endpoint = true;
@@ -267,7 +270,7 @@ static void what_could_not_start_is_undone(struct ktest *t)
 }
 
 /* Seven of eight pages will do. */
-static void a_bit_less_is_enough(struct ktest *t)
+static void start_waits_until_seven_eighths_are_held(struct ktest *t)
 {
 	u64 holds;
 
@@ -283,7 +286,7 @@ static void a_bit_less_is_enough(struct ktest *t)
 	}
 }
 
-static void each_bad_end_is_said(struct ktest *t)
+static void each_bad_end_is_reported(struct ktest *t)
 {
 	struct crowd *c;
 
@@ -319,5 +322,5 @@ static void each_bad_end_is_said(struct ktest *t)
 
 KTEST_SUITE(judge_crowd, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(reports_are_kept_by_the_seed_and_answered_with_stop), KTEST(programs_start_hold_and_end),
-    KTEST(what_could_not_start_is_undone), KTEST(a_bit_less_is_enough),
-    KTEST(each_bad_end_is_said));
+    KTEST(failed_start_is_undone), KTEST(start_waits_until_seven_eighths_are_held),
+    KTEST(each_bad_end_is_reported));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_hotplug.c: the soak of CPU hotplug in a world made up: what it does, and each thing it complains of. */
+/*
+ * test_judge_hotplug.c: the soak of CPU hotplug in a simulated world: its steps, and each failure
+ * it reports.
+ */
 #define smp_stats judge_hotplug_stats
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>
@@ -94,13 +97,9 @@ static int one_round_of(struct memory *mem, const struct round_opts *opts, struc
 	return 0;
 }
 
-#define printk                    judge_say
-#define arch_clock_ns             judge_clock
 #define ktest_rand                judge_rand
 #define thread_start              start
 #define thread_join               judge_join
-#define check_memory              judge_check
-#define memory_managed_by_request judge_managed
 #define nr_boot_cpus              world.cpus
 #define cpu_online_mask           world.online
 #define nr_cpus_online            count_online
@@ -124,7 +123,7 @@ static void begin(unsigned cpus)
 	smp_stats = (struct smp_stats){.ipis = 70};
 }
 
-static void cpus_go_and_come_until_there_were_enough_downs(struct ktest *t)
+static void cpus_go_down_and_up_until_the_wanted_number_of_downs(struct ktest *t)
 {
 	begin(3);
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 4, 6), 0);
@@ -146,7 +145,7 @@ static void cpus_go_and_come_until_there_were_enough_downs(struct ktest *t)
 		       "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range 0\nhotplug: PASS\n");
 }
 
-static void progress_is_said_every_two_seconds(struct ktest *t)
+static void progress_is_printed_every_two_seconds(struct ktest *t)
 {
 	begin(2);
 	judge.tick = 900000000;
@@ -160,7 +159,7 @@ static void progress_is_said_every_two_seconds(struct ktest *t)
 		       "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range 0\nhotplug: PASS\n");
 }
 
-static void ranges_go_under_each_policy_until_told_to_stop(struct ktest *t)
+static void ranges_are_offlined_under_each_policy_until_stopped(struct ktest *t)
 {
 	struct offliner o = {.mem = &kernel_memory};
 
@@ -186,7 +185,7 @@ static void ranges_go_under_each_policy_until_told_to_stop(struct ktest *t)
 	EXPECT_COMPLAINT(t, "hotplug: FAIL: offline round 2: error -62, pfn 0x203: page busy; 4 drain rounds\n");
 }
 
-static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
+static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 {
 	static const struct {
 		unsigned at;
@@ -249,7 +248,7 @@ static void without_threads_nothing_begins(struct ktest *t)
 	EXPECT_SAID(t, "[stress on 3 from 0, seed 6]\nhotplug: FAIL: no threads: all CPUs must be online\n");
 }
 
-static void offlines_that_hardly_get_through_fail_it(struct ktest *t)
+static void few_successful_offlines_fail_the_soak(struct ktest *t)
 {
 	unsigned downs;
 
@@ -260,7 +259,7 @@ static void offlines_that_hardly_get_through_fail_it(struct ktest *t)
 		if (downs > 100)
 			EXPECT_COMPLAINT(t, "hotplug: FAIL: 0 offlines beside 101 downs: they hardly got through\n");
 	}
-	/* Where no range can go, none is asked for. */
+	/* Without a range to offline there is no request. */
 	begin(2);
 	judge.quiet = world.at_once = true;
 	world.no_range_at = 1;
@@ -272,8 +271,8 @@ static void offlines_that_hardly_get_through_fail_it(struct ktest *t)
 }
 
 KTEST_SUITE(judge_hotplug, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(cpus_go_and_come_until_there_were_enough_downs),
-    KTEST(progress_is_said_every_two_seconds),
-    KTEST(ranges_go_under_each_policy_until_told_to_stop),
-    KTEST(each_thing_that_is_wrong_is_said_and_fails_it), KTEST(without_threads_nothing_begins),
-    KTEST(offlines_that_hardly_get_through_fail_it));
+    KTEST(cpus_go_down_and_up_until_the_wanted_number_of_downs),
+    KTEST(progress_is_printed_every_two_seconds),
+    KTEST(ranges_are_offlined_under_each_policy_until_stopped),
+    KTEST(each_failure_is_reported_and_fails_the_soak), KTEST(without_threads_nothing_begins),
+    KTEST(few_successful_offlines_fail_the_soak));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_load.c: the prompt's load and bursts in a world made up: what they use and give back, and the damage they find. */
+/*
+ * test_judge_load.c: the prompt's load and bursts in a simulated world: the memory they use and
+ * free, and the damage they find.
+ */
 #include "demo/monitor.h"
 #include <quarry/cmdline.h>
 #include <quarry/console.h>
@@ -32,7 +35,7 @@ static struct memory pretend;
 static void *allocate(size_t bytes)
 {
 	judge_note("[%zu handles]", bytes / sizeof(struct handle));
-	return world.no_memory ? NULL : kmalloc(1); /* nobody looks into it */
+	return world.no_memory ? NULL : kmalloc(1); /* never read */
 }
 
 static void init(struct handle_table *t, struct memory *mem, struct handle *handles, u32 nr)
@@ -129,9 +132,6 @@ static bool number(const char *word, u64 *value)
 #define handle_table_init   init
 #define handle_alloc        put_object
 #define handle_free         drop_object
-#define handle_verify       judge_verify
-#define handle_write        judge_write
-#define movable_owner_drain judge_drain_owner
 #define stress_start        begin_stress
 #define stress_stop         end_stress
 #define alloc_pages         get_block
@@ -190,7 +190,7 @@ static void a_load_begins_and_ends(struct ktest *t)
 		       "load: 1 to 1024 MiB\n");
 }
 
-static void a_load_goes_on_with_what_there_is(struct ktest *t)
+static void load_continues_with_the_objects_it_has(struct ktest *t)
 {
 	begin();
 	judge.quiet = true;
@@ -224,8 +224,8 @@ static void a_load_goes_on_with_what_there_is(struct ktest *t)
 	EXPECT_SAID(t, "[32 handles]load: no memory\nload: not running\n");
 }
 
-/* One of four looks writes. */
-static void objects_are_looked_at_and_written_by_chance(struct ktest *t)
+/* One of four accesses writes. */
+static void objects_are_verified_and_written_at_random(struct ktest *t)
 {
 	u64 rand = 0x3ff;
 
@@ -280,7 +280,7 @@ static void each_damaged_page_is_counted_once(struct ktest *t)
 		for (i = 0; i < 4; i++)
 			world.words[20 + 20 * i][at[i]] ^= 1ULL << 63;
 		world.words[20][at[1]] ^= 1;
-		/* What is no burst's word is not looked at. */
+		/* Words that no burst wrote are not checked. */
 		world.words[5][1]++;
 		burst_give(&b);
 		EXPECT(t, b.damaged == 4 && world.dumps == 1 && (order || world.dumped == 80));
@@ -311,6 +311,7 @@ static void bursts_are_counted(struct ktest *t)
 }
 
 KTEST_SUITE(judge_load, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(a_load_begins_and_ends),
-    KTEST(a_load_goes_on_with_what_there_is), KTEST(objects_are_looked_at_and_written_by_chance),
+    KTEST(load_continues_with_the_objects_it_has),
+    KTEST(objects_are_verified_and_written_at_random),
     KTEST(a_burst_takes_all_pages_whatever_their_blocks), KTEST(each_damaged_page_is_counted_once),
     KTEST(bursts_are_counted));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_poison.c: the soak of broken memory in a world made up: what it asks for, and each thing it complains of. */
+/*
+ * test_judge_poison.c: the soak of broken memory in a simulated world: the calls it makes, and
+ * each failure it reports.
+ */
 #include "tests/host/judge_poison.h"
 #include <quarry/smp.h>
 
@@ -8,7 +11,7 @@ static void begin(unsigned cpus)
 	judge_begin();
 	memset(&world, 0, sizeof(world));
 	world.cpus = cpus;
-	world.online[0] = (1UL << cpus) - 1;
+	judge.online[0] = (1UL << cpus) - 1;
 	pretend = (struct memory){.start_pfn = START, .end_pfn = END};
 	smp_stats = (struct smp_stats){.from_alloc = 3};
 	judge.stop = &soak.shaker.stop;
@@ -62,7 +65,7 @@ static void pages_are_read_compared_and_written(struct ktest *t)
 	EXPECT(t, world.nr_copies == 2 && !world.page[1][0] && !soak.wrong);
 	EXPECT_EQ(t, use_page(1, true), 0);
 	EXPECT(t, world.page[1][0] == 1 && world.page[1][1] == 1 && !soak.wrong);
-	/* Somebody else's number at one of the ends. */
+	/* A foreign number at one of the ends. */
 	soak.want[1] = 1;
 	world.page[1][0] = 2;
 	EXPECT(t, !use_page(1, false) && soak.wrong == 1);
@@ -88,7 +91,7 @@ static void pages_are_read_compared_and_written(struct ktest *t)
 }
 
 /* Of two users' pages; one of four is written. */
-static void a_user_has_each_fourth_page_and_gives_up_what_is_lost(struct ktest *t)
+static void user_has_every_fourth_page_and_drops_lost_ones(struct ktest *t)
 {
 	unsigned i;
 
@@ -100,7 +103,7 @@ static void a_user_has_each_fourth_page_and_gives_up_what_is_lost(struct ktest *
 	soak.shaker.stop = 1;
 	user((void *)2);
 	EXPECT_SAID(t, "[space][no space]");
-	/* All its accesses fail, first with what is not lost. */
+	/* All its accesses fail, first with another error than "lost". */
 	soak.shaker.stop = 0;
 	world.copies_fail = ~0u;
 	world.fault[0] = -EIO;
@@ -120,9 +123,9 @@ static void a_user_has_each_fourth_page_and_gives_up_what_is_lost(struct ktest *
 	scene_end();
 }
 
-/* ---- what shakes ---- */
+/* ---- CPUs and ranges that change ---- */
 
-static void cpus_go_and_come(struct ktest *t)
+static void cpus_go_down_and_up(struct ktest *t)
 {
 	REQUIRE(t, begin_scene());
 	soak.shaker.rand_cpu = 1;
@@ -133,13 +136,13 @@ static void cpus_go_and_come(struct ktest *t)
 	/* The last one stays; the only one too. */
 	soak.shaker.stop = 0;
 	soak.shaker.rand_cpu = 1;
-	world.online[0] = 2;
+	judge.online[0] = 2;
 	judge.sleeps = 2;
 	shake_cpus(&soak.shaker);
 	EXPECT_SAID(t, "[sleep 2]\n[sleep 4]\n");
 	soak.shaker.stop = 0;
 	soak.shaker.rand_cpu = 1;
-	world.online[0] = 1;
+	judge.online[0] = 1;
 	world.cpus = 1;
 	judge.sleeps = 2;
 	shake_cpus(&soak.shaker);
@@ -147,9 +150,9 @@ static void cpus_go_and_come(struct ktest *t)
 	EXPECT(t, soak.shaker.downs == 2 && soak.shaker.ups == 2 && !soak.shaker.failed);
 	soak.shaker.stop = 0;
 	soak.shaker.rand_cpu = 1;
-	world.online[0] = 3;
+	judge.online[0] = 3;
 	world.cpus = 2;
-	world.cpu_err = -EIO;
+	judge.cpu_err = -EIO;
 	judge.sleeps = 1;
 	shake_cpus(&soak.shaker);
 	EXPECT_SAID(t, "[down 1]poison: FAIL: CPU hotplug: error -5\n[sleep 2]\n");
@@ -157,7 +160,7 @@ static void cpus_go_and_come(struct ktest *t)
 	scene_end();
 }
 
-static void ranges_go_and_come_and_may_be_refused(struct ktest *t)
+static void ranges_are_offlined_and_onlined_or_refused(struct ktest *t)
 {
 	static const int allowed[] = {-ENOMEM, -EBUSY, -ETIMEDOUT, -EINTR};
 	unsigned i;
@@ -248,7 +251,7 @@ static void each_answer_is_counted_and_listed(struct ktest *t)
 	}
 }
 
-static void what_is_taken_back_is_off_the_list(struct ktest *t)
+static void unpoisoned_page_leaves_the_list(struct ktest *t)
 {
 	REQUIRE(t, begin_scene());
 	request_back(START);
@@ -263,7 +266,7 @@ static void what_is_taken_back_is_off_the_list(struct ktest *t)
 	request_back(START + 65);
 	EXPECT(t, soak.nr_listed == 1 && soak.back == 1 && !is_listed(START + 66) && is_listed(START + 64));
 	EXPECT_SAID(t, "[soft 0x1040][soft 0x1042][back 0x1040][back 0x1042]");
-	/* One that no answer had said is flagged. */
+	/* A page is flagged that no call had reported. */
 	world.flagged[5] = true;
 	request_back(START);
 	EXPECT_SAID(t, "[back 0x1005]poison: FAIL: flagged, and no answer said so: pfn 0x1005: 0\n");
@@ -280,7 +283,7 @@ static void what_is_taken_back_is_off_the_list(struct ktest *t)
 	scene_end();
 }
 
-static void half_are_soft_and_one_of_eight_is_taken_back(struct ktest *t)
+static void half_of_the_requests_are_soft_and_an_eighth_are_undone(struct ktest *t)
 {
 	unsigned i;
 
@@ -339,19 +342,19 @@ static void flags_list_and_counts_must_agree(struct ktest *t)
 	world.flagged[3] = true;
 	all_back();
 	EXPECT_SAID(t, "[back 0x1003][back 0x127f]");
-	world.online[0] = 2;
+	judge.online[0] = 2;
 	shaker_stop(&soak.shaker);
 	EXPECT_SAID(t, "[up 0]");
 	EXPECT(t, !soak.failed && !soak.shaker.failed);
-	world.online[0] = 1;
-	world.cpu_err = -EIO;
+	judge.online[0] = 1;
+	judge.cpu_err = -EIO;
 	shaker_stop(&soak.shaker);
 	EXPECT_SAID(t, "[up 1]poison: FAIL: cpu_up: error -5\n");
 	EXPECT_EQ(t, soak.shaker.failed, 1);
 	scene_end();
 }
 
-/* The counts of what is reclaimed and moved rise with each look. */
+/* The counts of reclaimed and moved pages rise with each reading. */
 static void each_part_of_the_load_is_waited_for(struct ktest *t)
 {
 	struct beside then;
@@ -396,7 +399,7 @@ static int run_all(unsigned requests)
 	return poison_soak(&pretend, requests, 6);
 }
 
-static void all_of_it_in_order(struct ktest *t)
+static void poison_soak_runs_its_steps_in_order(struct ktest *t)
 {
 	unsigned job;
 
@@ -432,7 +435,7 @@ static void all_of_it_in_order(struct ktest *t)
 		       "poison: PASS\n");
 	/* Afterwards all is as it was: a page that was taken out of use, a CPU that is down. */
 	begin(2);
-	world.online[0] = 1;
+	judge.online[0] = 1;
 	EXPECT_EQ(t, run_all(1), 0);
 	EXPECT_EQ(t, judge_times("poison: 1 pages flagged, on the list 1; 0 retired, 0 in use, 1 offline\n[back 0x1007][check]\n"), 1);
 	EXPECT_EQ(t, judge_times("[shake_memory joined]\n[up 1]"), 1);
@@ -456,7 +459,7 @@ static void all_of_it_in_order(struct ktest *t)
 	EXPECT_SAID(t, "[object of 8]poison: FAIL: no memory for the load\n");
 }
 
-static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
+static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 {
 	begin(2);
 	world.stop_err = -ERANGE; /* too few remote frees are nothing to complain of here */
@@ -485,8 +488,9 @@ static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
 
 KTEST_SUITE(judge_poison, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(a_page_holds_its_number_at_both_ends), KTEST(pages_are_read_compared_and_written),
-    KTEST(a_user_has_each_fourth_page_and_gives_up_what_is_lost), KTEST(cpus_go_and_come),
-    KTEST(ranges_go_and_come_and_may_be_refused), KTEST(each_answer_is_counted_and_listed),
-    KTEST(what_is_taken_back_is_off_the_list), KTEST(half_are_soft_and_one_of_eight_is_taken_back),
+    KTEST(user_has_every_fourth_page_and_drops_lost_ones), KTEST(cpus_go_down_and_up),
+    KTEST(ranges_are_offlined_and_onlined_or_refused), KTEST(each_answer_is_counted_and_listed),
+    KTEST(unpoisoned_page_leaves_the_list),
+    KTEST(half_of_the_requests_are_soft_and_an_eighth_are_undone),
     KTEST(flags_list_and_counts_must_agree), KTEST(each_part_of_the_load_is_waited_for),
-    KTEST(all_of_it_in_order), KTEST(each_thing_that_is_wrong_is_said_and_fails_it));
+    KTEST(poison_soak_runs_its_steps_in_order), KTEST(each_failure_is_reported_and_fails_the_soak));

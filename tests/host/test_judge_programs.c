@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_programs.c: offlines under programs, in a world made up: the range, what counts as a round, and what fails it. */
+/*
+ * test_judge_programs.c: offlines under programs, in a world made up: the range, what counts as a
+ * round, and what fails it.
+ */
 #include "demo/crowd.h"
 #include "demo/tour.h"
 #include <quarry/bootfile.h>
@@ -16,8 +19,8 @@
 
 static struct {
 	struct page map[4];
-	unsigned long want;       /* pages of the range that is asked for */
-	u64 faults, each;         /* so far, and more at each look */
+	unsigned long want;       /* pages of the requested range */
+	u64 faults, each;         /* so far, and more at each reading */
 	unsigned rounds, fails;   /* this offline, from 1 on, */
 	int offline_err, online_err;
 	unsigned drains;          /* rounds of each */
@@ -111,11 +114,7 @@ static bool find_file(const char *name, struct boot_file *file)
 	return !world.no_file;
 }
 
-#define printk                    judge_say
-#define arch_clock_ns             judge_clock
 #define thread_yield              judge_yield
-#define check_memory              judge_check
-#define memory_managed_by_request judge_managed
 #define kernel_memory             pretend
 #define mm_event_sum              events
 #define page_word                 word_of
@@ -150,7 +149,7 @@ static void begin(unsigned long normal, unsigned long first, unsigned long secon
 	pretend.nr_nodes = 2;
 }
 
-static void the_fullest_range_goes_under_each_policy(struct ktest *t)
+static void fullest_range_is_offlined_under_each_policy(struct ktest *t)
 {
 	begin(MIB(4000), MIB(200), MIB(300));
 	world.blocks = 3;
@@ -248,7 +247,7 @@ static void a_round_without_faults_does_not_count(struct ktest *t)
 		       "mapped, 9 moved, 2 of them not at the first try\n");
 }
 
-static void each_thing_that_is_wrong_fails_it(struct ktest *t)
+static void each_failure_fails_the_run(struct ktest *t)
 {
 	unsigned part;
 
@@ -301,7 +300,7 @@ static void each_thing_that_is_wrong_fails_it(struct ktest *t)
 		       "programs: FAIL: word at 0x5: 0x6, should be 0x7\n-5\n");
 }
 
-static void programs_are_there_if_that_one_is(struct ktest *t)
+static void programs_need_the_stress_program(struct ktest *t)
 {
 	begin(0, 0, 0);
 	EXPECT(t, programs_are_there());
@@ -311,6 +310,6 @@ static void programs_are_there_if_that_one_is(struct ktest *t)
 }
 
 KTEST_SUITE(judge_programs, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(the_fullest_range_goes_under_each_policy), KTEST(the_range_fits_the_machine),
-    KTEST(a_round_without_faults_does_not_count), KTEST(each_thing_that_is_wrong_fails_it),
-    KTEST(programs_are_there_if_that_one_is));
+    KTEST(fullest_range_is_offlined_under_each_policy), KTEST(the_range_fits_the_machine),
+    KTEST(a_round_without_faults_does_not_count), KTEST(each_failure_fails_the_run),
+    KTEST(programs_need_the_stress_program));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_rounds.c: offline rounds in a world made up: what counts as one, and each thing that the soak complains of. */
+/*
+ * test_judge_rounds.c: offline rounds in a world made up: what counts as one, and each thing that
+ * the soak complains of.
+ */
 #define smp_stats         judge_rounds_stats
 #define offline_round     judge_offline_round
 #define offline_busiest   judge_offline_busiest
@@ -96,7 +99,7 @@ static pfn_t candidate(struct memory *mem, unsigned long want, unsigned long *nr
 	return world.no_range ? PFN_NONE : BLOCK(6);
 }
 
-/* What begins there may not go. */
+/* A range that begins there may not be offlined. */
 static int query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
 	return start == BLOCK(12) ? -EBUSY : 0;
@@ -117,11 +120,7 @@ static void count_call(void *arg)
 	++*(unsigned *)arg;
 }
 
-#define printk                    judge_say
-#define arch_clock_ns             judge_clock
 #define thread_yield              turn
-#define check_memory              judge_check
-#define memory_managed_by_request judge_managed
 #define nr_cpus_online            count_online
 #define stress_ops                ops_of
 #define stress_cpus               stress_on
@@ -210,7 +209,7 @@ static void a_round_waits_for_a_hundred_operations_on_two_cpus(struct ktest *t)
 	EXPECT_EQ(t, ops, 0);
 }
 
-static void a_round_has_one_drain_and_ends_with_what_failed(struct ktest *t)
+static void round_makes_one_drain_and_returns_the_error(struct ktest *t)
 {
 	u64 ops;
 
@@ -235,7 +234,7 @@ static void a_round_has_one_drain_and_ends_with_what_failed(struct ktest *t)
 
 /* ---- the busiest ---- */
 
-static void the_busiest_range_is_looked_for_in_steps_of_its_size(struct ktest *t)
+static void busiest_range_is_searched_in_steps_of_its_size(struct ktest *t)
 {
 	static const struct {
 		unsigned block, best;
@@ -294,7 +293,7 @@ static void policies_come_in_turn(struct ktest *t)
 		       "[check]\n");
 }
 
-static void progress_is_said_every_two_seconds(struct ktest *t)
+static void progress_is_printed_every_two_seconds(struct ktest *t)
 {
 	judge_clear();
 	begin();
@@ -307,7 +306,7 @@ static void progress_is_said_every_two_seconds(struct ktest *t)
 		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n");
 }
 
-/* In ten rounds something must have been moved, and freed into what was isolated. */
+/* In ten rounds pages must have been moved, and freed into isolated pageblocks. */
 static void rounds_that_move_nothing_fail(struct ktest *t)
 {
 	unsigned part;
@@ -328,7 +327,12 @@ static void rounds_that_move_nothing_fail(struct ktest *t)
 	}
 }
 
-static void each_thing_that_is_wrong_fails_it(struct ktest *t)
+/* The line about a policy under which all went well. */
+#define POLICY(name) \
+	"rounds: " name ": 2 offlines of 16 MiB under stress, 2 drain rounds (one each), 8 IPIs, " \
+	"10 blocks moved, 12 retries, 400 operations meanwhile\n"
+
+static void each_failure_fails_the_run(struct ktest *t)
 {
 	unsigned part;
 
@@ -353,37 +357,17 @@ static void each_thing_that_is_wrong_fails_it(struct ktest *t)
 	EXPECT_SAID(t, "rounds: FAIL: redrain round 2: error -16, pfn 0x5: pinned page; 3 drain "
 		       "rounds\n"
 		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n--\n"
-		       "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       POLICY("redrain") POLICY("disable") POLICY("precise")
 		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
 		       "rounds: FAIL: stress ended with error -34\n--\n"
-		       "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       POLICY("redrain") POLICY("disable") POLICY("precise")
 		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
 		       "rounds: FAIL: word at 0x5: 0x6, should be 0x7\n--\n"
-		       "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       POLICY("redrain") POLICY("disable") POLICY("precise")
 		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
 		       "rounds: FAIL: 1 pages managed without those from standby, 0 before; 7 "
 		       "from standby\n--\n"
-		       "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+		       POLICY("redrain") POLICY("disable") POLICY("precise")
 		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
 		       "rounds: FAIL: allocations made cross-calls\n--\n"
 		       "rounds: FAIL: no memory for the stress threads\n--\n"
@@ -394,7 +378,7 @@ static void each_thing_that_is_wrong_fails_it(struct ktest *t)
 
 KTEST_SUITE(judge_rounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(a_round_waits_for_a_hundred_operations_on_two_cpus),
-    KTEST(a_round_has_one_drain_and_ends_with_what_failed),
-    KTEST(the_busiest_range_is_looked_for_in_steps_of_its_size), KTEST(policies_come_in_turn),
-    KTEST(progress_is_said_every_two_seconds), KTEST(rounds_that_move_nothing_fail),
-    KTEST(each_thing_that_is_wrong_fails_it));
+    KTEST(round_makes_one_drain_and_returns_the_error),
+    KTEST(busiest_range_is_searched_in_steps_of_its_size), KTEST(policies_come_in_turn),
+    KTEST(progress_is_printed_every_two_seconds), KTEST(rounds_that_move_nothing_fail),
+    KTEST(each_failure_fails_the_run));

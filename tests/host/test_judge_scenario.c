@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * test_judge_scenario.c: which scenario the command line asks for, and what becomes of its answer.
- */
+/* test_judge_scenario.c: which scenario the command line selects, and how its result is used. */
 #include "demo/bench.h"
 #include "demo/demo.h"
 #include "demo/provoke.h"
@@ -143,7 +141,7 @@ static void begin(const char *name, const char *value, const char *more, const c
 	world.value[1] = then;
 }
 
-static void the_first_that_is_asked_for_runs(struct ktest *t)
+static void first_requested_scenario_runs(struct ktest *t)
 {
 	static const struct {
 		const char *name, *value, *said;
@@ -168,7 +166,7 @@ static void the_first_that_is_asked_for_runs(struct ktest *t)
 	EXPECT_SAID(t, "[precise 7, seed 6]");
 }
 
-static void the_tour_runs_if_nothing_is_asked_for(struct ktest *t)
+static void tour_runs_by_default(struct ktest *t)
 {
 	static const char *const counts[] = {"programs", "poison", "hotplug", "rounds"};
 	unsigned i;
@@ -191,7 +189,7 @@ static void the_tour_runs_if_nothing_is_asked_for(struct ktest *t)
 	EXPECT(t, !demo_run(6));
 }
 
-static void a_program_runs_behind_it(struct ktest *t)
+static void program_runs_after_the_scenario(struct ktest *t)
 {
 	begin("user", "init", NULL, NULL);
 	EXPECT(t, demo_run(6));
@@ -212,5 +210,5 @@ static void a_program_runs_behind_it(struct ktest *t)
 	EXPECT_SAID(t, "[tour 0, seed 6]");
 }
 
-KTEST_SUITE(judge_scenario, KTEST_QUICK, KTEST(the_first_that_is_asked_for_runs),
-    KTEST(the_tour_runs_if_nothing_is_asked_for), KTEST(a_program_runs_behind_it));
+KTEST_SUITE(judge_scenario, KTEST_QUICK, KTEST(first_requested_scenario_runs),
+    KTEST(tour_runs_by_default), KTEST(program_runs_after_the_scenario));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_stress.c: the steps of a stress thread, one by one, in a world made up: what each asks for, and what is counted. */
+/*
+ * test_judge_stress.c: the steps of a stress thread, one by one, in a simulated world: the calls
+ * of each, and the counts.
+ */
 #define stress_start judge_stress_start
 #define stress_stop  judge_stress_stop
 #define stress_ops   judge_stress_ops
@@ -104,9 +107,6 @@ static void yield(void)
 #define handle_table_init   init
 #define handle_alloc        put_object
 #define handle_free         drop_object
-#define handle_verify       judge_verify
-#define handle_write        judge_write
-#define movable_owner_drain judge_drain_owner
 #include "demo/stress.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static struct stress load;
@@ -161,7 +161,7 @@ static void each_page_of_a_block_has_words_of_its_own(struct ktest *t)
 		world.words[i % 2][65 * i] ^= 1;
 	}
 	EXPECT_SAID(t, "[dump 0][dump 1][dump 0][dump 1][dump 0][dump 1][dump 0][dump 1]");
-	/* Beyond it nothing is looked at; of another generation are other words. */
+	/* Memory beyond it is not read; another generation has other words. */
 	EXPECT(t, pattern_intact(&pretend, page, 1) && !world.words[2][0]);
 	page->index = 78;
 	EXPECT(t, !pattern_intact(&pretend, page, 1));
@@ -233,7 +233,7 @@ static void blocks_are_freed_and_verified(struct ktest *t)
 }
 
 /* To another thread, never to itself; into the first place that is empty. */
-static void blocks_are_given_to_others(struct ktest *t)
+static void blocks_are_handed_to_other_threads(struct ktest *t)
 {
 	struct stress_thread *me = &threads[1];
 	struct page *page;
@@ -291,7 +291,7 @@ static void a_step_takes_or_gives_back_one_block(struct ktest *t)
 	me->rand = 7;
 	bare_op(me);
 	EXPECT(t, me->bare[7] && me->pages == 1 && me->given == 3 && me->frees == 7);
-	/* A bit more than three of ten, or nobody else: by itself. */
+	/* A bit more than three of ten, or without another thread: it frees the block itself. */
 	me->frees = 6;
 	me->rand = 7;
 	bare_op(me);
@@ -333,7 +333,7 @@ static void steps_with_objects_are_drawn(struct ktest *t)
 
 /* ---- all of it ---- */
 
-static void a_thread_gives_way_at_each_sixteenth_step(struct ktest *t)
+static void thread_yields_every_sixteenth_step(struct ktest *t)
 {
 	struct stress_thread *me = &threads[0];
 
@@ -382,7 +382,7 @@ static void all_starts_and_ends(struct ktest *t)
 		s->threads[i].remote = 66 + i;
 	}
 	EXPECT(t, stress_ops(s, 2) == 100 && stress_ops(s, 4) == 102 && !stress_ops(s, 1) && !stress_ops(s, 5));
-	/* What is left at the end is verified and freed, and not counted. */
+	/* Blocks left at the end are verified and freed, and not counted. */
 	s->threads[1].bare[BARE_SLOTS - 1] = get_block(&pretend, 0, 0);
 	s->threads[2].inbox[INBOX_SLOTS - 1] = get_block(&pretend, 0, 0);
 	pretend.backed = false;
@@ -399,7 +399,7 @@ static void all_starts_and_ends(struct ktest *t)
 	EXPECT_EQ(t, stress_stop(s, &r), 0);
 }
 
-static void too_few_frees_elsewhere_and_damage_are_errors(struct ktest *t)
+static void too_few_remote_frees_and_damage_are_errors(struct ktest *t)
 {
 	static const struct {
 		unsigned nr;
@@ -439,7 +439,7 @@ static void too_few_frees_elsewhere_and_damage_are_errors(struct ktest *t)
 
 KTEST_SUITE(judge_stress, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(orders_halve_in_number),
     KTEST(each_page_of_a_block_has_words_of_its_own), KTEST(blocks_are_taken_within_the_budget),
-    KTEST(blocks_are_freed_and_verified), KTEST(blocks_are_given_to_others),
+    KTEST(blocks_are_freed_and_verified), KTEST(blocks_are_handed_to_other_threads),
     KTEST(a_step_takes_or_gives_back_one_block), KTEST(steps_with_objects_are_drawn),
-    KTEST(a_thread_gives_way_at_each_sixteenth_step), KTEST(all_starts_and_ends),
-    KTEST(too_few_frees_elsewhere_and_damage_are_errors));
+    KTEST(thread_yields_every_sixteenth_step), KTEST(all_starts_and_ends),
+    KTEST(too_few_remote_frees_and_damage_are_errors));

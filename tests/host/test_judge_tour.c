@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_tour.c: the tour in a world made up: what it shows in what order, and each thing that makes it fail. */
+/*
+ * test_judge_tour.c: the tour in a simulated world: its parts in order, and each failure that
+ * makes it fail.
+ */
 #define smp_stats judge_tour_stats
 #include "demo/picture.h"
 #include "demo/tour.h"
@@ -118,11 +121,7 @@ static void show(struct memory *mem)
 	judge_note("[memory]\n");
 }
 
-#define printk                    judge_say
-#define arch_clock_ns             judge_clock
 #define thread_yield              judge_yield
-#define check_memory              judge_check
-#define memory_managed_by_request judge_managed
 #define cmdline_get               option
 #define nr_cpus_online            count_online
 #define trace_replay_boot         replay
@@ -204,7 +203,7 @@ static void each_part_is_shown_in_order(struct ktest *t)
 		       "allocations 14\n");
 }
 
-static void a_load_that_does_not_warm_up_is_not_waited_for_long(struct ktest *t)
+static void wait_for_a_cold_load_is_bounded(struct ktest *t)
 {
 	begin();
 	judge.tick = 1000000000;
@@ -221,7 +220,7 @@ static void a_load_that_does_not_warm_up_is_not_waited_for_long(struct ktest *t)
 	EXPECT_SAID(t, "[ops 0][ops 1]");
 }
 
-static void all_parts_are_shown_although_one_failed(struct ktest *t)
+static void all_parts_are_shown_despite_a_failure(struct ktest *t)
 {
 	static const char *const words[] = {"",
 	    "tour: offline of 8 MiB at pfn 0x200 failed: error -16, pfn 0x203: pinned page\n",
@@ -254,5 +253,5 @@ static void all_parts_are_shown_although_one_failed(struct ktest *t)
 }
 
 KTEST_SUITE(judge_tour, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(each_part_is_shown_in_order),
-    KTEST(a_load_that_does_not_warm_up_is_not_waited_for_long),
-    KTEST(all_parts_are_shown_although_one_failed));
+    KTEST(wait_for_a_cold_load_is_bounded),
+    KTEST(all_parts_are_shown_despite_a_failure));

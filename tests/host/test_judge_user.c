@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_user.c: the soak of programs in a world made up: what it does in what order, and each thing it complains of. */
+/*
+ * test_judge_user.c: the soak of programs in a simulated world: its steps in order, and each
+ * failure it reports.
+ */
 #define smp_stats judge_user_stats
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>
@@ -16,39 +19,14 @@ struct smp_stats smp_stats;
 
 static struct {
 	unsigned cpus;
-	cpumask_t online[1];
-	int cpu_err;              /* of each call */
 	const int *err;           /* of each offline in turn, until */
 	unsigned nr_err, offlines;
 	int online_err;
 	bool no_range, bad_program, takes_cpu, calls_across;
-	const unsigned long *free; /* at each look; the last stays */
+	const unsigned long *free; /* at each reading; the last stays */
 	unsigned nr_free;
 	const u32 *cancel;
 } world;
-
-static unsigned count_online(void)
-{
-	return (unsigned)__builtin_popcountl(world.online[0]);
-}
-
-static int shift(const char *what, unsigned cpu)
-{
-	judge_note("[%s %u]", what, cpu);
-	if (!world.cpu_err)
-		world.online[0] ^= 1UL << cpu;
-	return world.cpu_err;
-}
-
-static int down(unsigned cpu)
-{
-	return shift("down", cpu);
-}
-
-static int up(unsigned cpu)
-{
-	return shift("up", cpu);
-}
 
 static pfn_t busiest(struct memory *mem, unsigned long want, unsigned long *nr)
 {
@@ -104,24 +82,12 @@ static bool run_once(const char *name, u64 arg0, u64 arg1)
 {
 	judge_note("[%s %llu %llu]\n", name, (unsigned long long)arg0, (unsigned long long)arg1);
 	if (world.takes_cpu)
-		world.online[0] = 1;
+		judge.online[0] = 1;
 	smp_stats.from_alloc += world.calls_across;
 	return !world.bad_program;
 }
 
-#define printk                    judge_say
-#define arch_clock_ns             judge_clock
-#define ktest_rand                judge_rand
-#define thread_start              judge_start
-#define thread_join               judge_join
-#define thread_sleep              judge_sleep
-#define check_memory              judge_check
-#define memory_managed_by_request judge_managed
 #define nr_boot_cpus              world.cpus
-#define cpu_online_mask           world.online
-#define nr_cpus_online            count_online
-#define cpu_down                  down
-#define cpu_up                    up
 #define offline_busiest           busiest
 #define offline_pages             offline
 #define online_pages              bring_back
@@ -142,7 +108,7 @@ static void begin(struct shaker *s, unsigned cpus, unsigned sleeps)
 	judge_begin();
 	memset(&world, 0, sizeof(world));
 	world.cpus = cpus;
-	world.online[0] = (1UL << cpus) - 1;
+	judge.online[0] = (1UL << cpus) - 1;
 	world.free = same;
 	world.nr_free = 1;
 	memset(judge.managed, 0, sizeof(judge.managed));
@@ -155,9 +121,9 @@ static void begin(struct shaker *s, unsigned cpus, unsigned sleeps)
 	judge.sleeps = sleeps;
 }
 
-/* ---- what it does to CPUs and memory ---- */
+/* ---- changes of CPUs and memory ---- */
 
-static void cpus_that_are_up_go_down_and_come_back(struct ktest *t)
+static void online_cpus_go_down_and_come_back(struct ktest *t)
 {
 	struct shaker s;
 
@@ -167,7 +133,7 @@ static void cpus_that_are_up_go_down_and_come_back(struct ktest *t)
 	EXPECT(t, s.downs == 2 && s.ups == 2 && !s.failed);
 	/* The last one stays. */
 	begin(&s, 2, 2);
-	world.online[0] = 2;
+	judge.online[0] = 2;
 	shake_cpus(&s);
 	EXPECT_SAID(t, "[sleep 2]\n[sleep 4]\n");
 	EXPECT(t, !s.downs && !s.ups && !s.failed);
@@ -177,18 +143,18 @@ static void cpus_that_are_up_go_down_and_come_back(struct ktest *t)
 	EXPECT_SAID(t, "[sleep 2]\n[sleep 4]\n");
 	EXPECT(t, !s.downs && !s.ups);
 	begin(&s, 2, 1);
-	world.cpu_err = -EIO;
+	judge.cpu_err = -EIO;
 	shake_cpus(&s);
 	EXPECT_SAID(t, "[down 1]soak: FAIL: CPU hotplug: error -5\n[sleep 2]\n");
 	EXPECT(t, !s.downs && s.failed == 1);
 	begin(&s, 2, 1);
-	world.online[0] = 1;
-	world.cpu_err = -EIO;
+	judge.online[0] = 1;
+	judge.cpu_err = -EIO;
 	shake_cpus(&s);
 	EXPECT(t, !s.ups && s.failed == 1);
 }
 
-static void ranges_go_and_come_back_and_may_be_refused(struct ktest *t)
+static void offlined_ranges_come_back_or_are_refused(struct ktest *t)
 {
 	static const int errors[] = {0, -ENOMEM, -EBUSY, -ETIMEDOUT, -EINTR, -EIO};
 	struct shaker s;
@@ -244,7 +210,7 @@ static void each_round_is_between_two_rests(struct ktest *t)
 		       "refused; 513 pages free as before; 61 dropped, 62 killed\n");
 }
 
-static void what_is_still_on_its_way_is_waited_for(struct ktest *t)
+static void pages_in_transit_are_waited_for(struct ktest *t)
 {
 	static const unsigned long later[] = {500, 498, 499, 500}, never[] = {500, 499};
 
@@ -268,7 +234,7 @@ static void what_is_still_on_its_way_is_waited_for(struct ktest *t)
 		       "soak: round 1 of 1, seed 0xa: FAIL\n"
 		       "soak: 0 downs and 0 ups of 1 CPUs, 0 offlines that moved 0 pages, 0 "
 		       "refused; 513 pages free as before; 61 dropped, 62 killed\n");
-	/* The soak begins at the fourth second; the last look is after ten more. */
+	/* The soak begins at the fourth second; the last reading is after ten more. */
 	EXPECT_EQ(t, judge.now, 20000000000);
 }
 
@@ -285,7 +251,7 @@ static void expect_fails(struct ktest *t, const char *want, int line)
 	"61 dropped, 62 killed\n"
 
 /* A round that failed makes all fail that come after it. */
-static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
+static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 {
 	unsigned job;
 
@@ -320,7 +286,7 @@ static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
 			"refused; 513 pages free as before; 61 dropped, 62 killed\n", __LINE__);
 	begin(NULL, 2, 0);
 	world.takes_cpu = true;
-	world.cpu_err = -EIO;
+	judge.cpu_err = -EIO;
 	expect_fails(t, "soak: FAIL: cpu_up: error -5\nsoak: round 1 of 2, seed 0xa: FAIL\n"
 			"soak: FAIL: cpu_up: error -5\nsoak: round 2 of 2, seed 0xb: FAIL\n"
 			"soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
@@ -337,7 +303,7 @@ static void each_thing_that_is_wrong_is_said_and_fails_it(struct ktest *t)
 }
 
 KTEST_SUITE(judge_user, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(cpus_that_are_up_go_down_and_come_back),
-    KTEST(ranges_go_and_come_back_and_may_be_refused), KTEST(each_round_is_between_two_rests),
-    KTEST(what_is_still_on_its_way_is_waited_for),
-    KTEST(each_thing_that_is_wrong_is_said_and_fails_it));
+    KTEST(online_cpus_go_down_and_come_back),
+    KTEST(offlined_ranges_come_back_or_are_refused), KTEST(each_round_is_between_two_rests),
+    KTEST(pages_in_transit_are_waited_for),
+    KTEST(each_failure_is_reported_and_fails_the_soak));

@@ -1,24 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* test_memblock_exact.c: boot memory at its limits: the byte where an allocation fits, and lists that are full. */
-#include <quarry/ktest.h>
-#include <quarry/memblock.h>
+/*
+ * test_memblock_exact.c: boot memory at its limits: the byte where an allocation fits, and lists
+ * that are full.
+ */
+#include "tests/lib/memblock_help.h"
 
-#define KB(n) ((phys_t)(n) << 10)
-#define TOP   ((phys_t)1 << 40)
-
-/* Too large for a stack; one test at a time. */
-static struct memblock mb;
-
-static struct memblock *fresh(void)
+/* A range above the limit, or one that ends a byte above it, is not used. */
+static void limit_is_exact_to_the_byte(struct ktest *t)
 {
-	memset(&mb, 0, sizeof(mb));
-	return &mb;
-}
-
-/* What lies above the limit, or ends a byte above it, is none. */
-static void the_limit_is_kept_to_the_byte(struct ktest *t)
-{
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_add(m, KB(16), KB(64)), 0);
 	EXPECT_EQ(t, memblock_add(m, KB(128), KB(192)), 0);
@@ -39,7 +29,7 @@ static void the_limit_is_kept_to_the_byte(struct ktest *t)
 /* Limits that exclude each other. */
 static void a_minimum_above_the_limit_gives_nothing(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_add(m, KB(16), KB(64)), 0);
 	EXPECT_EQ(t, memblock_alloc(m, 1, 1, KB(32), KB(32)), 0);
@@ -88,7 +78,7 @@ static void ranges_that_touch_become_one(struct ktest *t)
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		m = fresh();
+		m = fresh_memblock();
 		EXPECT_EQ(t, memblock_reserve(m, 30, 40), 0);
 		EXPECT_EQ(t, memblock_reserve(m, 10, 20), 0);
 		EXPECT_EQ(t, memblock_reserve(m, 50, 60), 0);
@@ -104,7 +94,7 @@ static void free_ranges_lie_between_the_taken(struct ktest *t)
 	static const phys_t want[][2] = {{KB(16), KB(20)}, {KB(24), KB(32)}, {KB(72), KB(80)}, {KB(84), KB(96)},
 	    {KB(128), KB(132)}};
 	struct memblock_range r = {0, 0};
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 	phys_t from = 0;
 	unsigned i;
 
@@ -132,6 +122,6 @@ static void free_ranges_lie_between_the_taken(struct ktest *t)
 	EXPECT_EQ(t, r.end, KB(96));
 }
 
-KTEST_SUITE(memblock_exact, KTEST_QUICK, KTEST(the_limit_is_kept_to_the_byte),
+KTEST_SUITE(memblock_exact, KTEST_QUICK, KTEST(limit_is_exact_to_the_byte),
     KTEST(a_minimum_above_the_limit_gives_nothing), KTEST(ranges_that_touch_become_one),
     KTEST(free_ranges_lie_between_the_taken));

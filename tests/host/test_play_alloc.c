@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_alloc.c: the slow path of an allocation in a world made up: what it asks, of whom, in which order, how
- * often, and with which flags; and how many pages the bulk forms move with interrupts off.
+ * test_play_alloc.c: the slow path of an allocation with simulated callees: its requests, in
+ * which order, how often, and with which flags; and how many pages the bulk forms move with
+ * interrupts off.
  */
 #define zero_block           judged_zero_block
 #define alloc_pages          judged_alloc_pages
@@ -31,17 +32,17 @@ static struct {
 	bool bulk;           /* pages come from the caches, and only sections with interrupts off are noted */
 	unsigned node;       /* of this CPU */
 	bool interrupt;
-	unsigned looks, at;  /* a page is found at this look, counted from 1; 0: never */
+	unsigned looks, at;  /* a page is found at this try, counted from 1; 0: never */
 	unsigned frees;      /* so many times reclaim frees something */
 	unsigned compacts;   /* compaction makes a block */
 	bool drains;         /* there is a thread that drains */
 	int standby[3];      /* what standby brings, in turn */
 	unsigned begun;      /* turns of all this */
-	unsigned leave;      /* so often somebody has gone when the last resort is asked */
+	unsigned leave;      /* times that a task has exited when the OOM killer is asked */
 	unsigned chosen;     /* at this reclaim the thread is chosen to die */
 	unsigned reclaims;
-	gfp_t gfp;           /* of all looks, or'ed */
-	bool outside;        /* something was asked that was not marked as part of an allocation */
+	gfp_t gfp;           /* of all tries, or'ed */
+	bool outside;        /* a call was made outside the allocation's own section */
 	struct page page;
 	struct zone *zone;
 	unsigned long cached; /* at the beginning of a section */
@@ -109,7 +110,7 @@ static void begin_turn(const struct memory *mem, struct oom_seen *seen)
 	seen->runs++;
 }
 
-static struct page *last_resort(
+static struct page *played_oom(
     struct memory *mem, gfp_t gfp, unsigned order, const struct oom_seen *seen, bool *again)
 {
 	note("oom");
@@ -154,7 +155,7 @@ static void section_end(irqflags_t flags)
 #define reclaim_wait_drain   drain
 #define reclaim_wait_standby standby
 #define oom_begin            begin_turn
-#define oom_alloc            last_resort
+#define oom_alloc            played_oom
 #define drain_local_pages    drain_own
 #define memory_node          node_of_cpu
 #define arch_in_interrupt()  world.interrupt
@@ -204,20 +205,20 @@ static const struct request requests[] = {
     {GFP_ATOMIC, MAX_ORDER, .says = "look1 own-drain look1"},
     {GFP_KERNEL, 1, .says = "look1 own-drain look1 begin reclaim look1 compact drain look1 standby oom"},
     {GFP_KERNEL | GFP_NORETRY, 1, .says = "look1 own-drain look1 begin reclaim look1 drain look1 oom"},
-    /* A compaction of which others take what it made. */
+    /* A compaction whose block other threads take. */
     {GFP_KERNEL, 2, .compacts = FOR_EVER,
         .says = "look1 own-drain look1 begin reclaim look1 compact look1 compact look1 compact look1 compact look1 "
                 "drain look1 standby oom"},
     {GFP_KERNEL, 2, .compacts = 2,
         .says = "look1 own-drain look1 begin reclaim look1 compact look1 compact look1 compact drain look1 standby oom"},
-    /* What is freed does for a page, in the end, but need not lie together for more. */
+    /* Freed pages serve a single page in the end, but need not lie together for a block. */
     {GFP_KERNEL, 0, .frees = 19,
         .says = "look1 begin " TURNS16 " " TURNS4 " drain look1 standby oom"},
     {GFP_KERNEL, 1, .frees = FOR_EVER,
         .says = "look1 own-drain look1 begin " TURNS16 " compact drain look1 standby oom"},
     {GFP_KERNEL, 1, .frees = 3,
         .says = "look1 own-drain look1 begin " TURNS4 " compact drain look1 standby oom"},
-    /* Others have gone, or memory has come: all of it again. */
+    /* Another task has exited, or memory has come: all of it again. */
     {GFP_KERNEL, 0, .leave = 1,
         .says = "look1 begin reclaim look1 drain look1 standby oom begin reclaim look1 drain look1 standby oom"},
     {GFP_KERNEL, 0, .standby = {1, 1, 0},
@@ -245,8 +246,8 @@ static void ask(const struct request *q, unsigned at)
 	world.at = at;
 }
 
-/* Nothing is found, at first; then it is found at each look in turn, and nothing is asked after that. */
-static void what_is_asked_and_when_it_ends(struct ktest *t)
+/* Nothing is found, at first; then a page is found at each try in turn, and no call follows. */
+static void slow_path_takes_its_steps_until_a_page_is_found(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 0);
 	static char upto[JUDGE_TEXT];
@@ -277,8 +278,8 @@ static void what_is_asked_and_when_it_ends(struct ktest *t)
 	}
 }
 
-/* Nor is anything waited for where nobody may sleep. */
-static void who_may_not_sleep_asks_for_nothing(struct ktest *t)
+/* Nor is anything waited for in atomic context. */
+static void atomic_allocation_waits_for_nothing(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 0);
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
@@ -331,7 +332,7 @@ static void each_answer_is_counted(struct ktest *t)
 	}
 }
 
-/* ---- whose zones, and which flags ---- */
+/* ---- zones and flags ---- */
 
 static void only_the_dying_thread_itself_gets_the_reserve(struct ktest *t)
 {
@@ -361,7 +362,7 @@ static void expect_looks(struct ktest *t, struct memory *mem, gfp_t gfp, unsigne
 	EXPECT_SAID(t, want);
 }
 
-static void zones_are_looked_at_from_the_own_node_on(struct ktest *t)
+static void zones_are_tried_from_the_own_node_on(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 1}, {0, ZONE_MOVABLE, 1}, {1, ZONE_NORMAL, 1},
 	    {1, ZONE_MOVABLE, 1}};
@@ -380,8 +381,8 @@ static void zones_are_looked_at_from_the_own_node_on(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Low: below the mark, whether there was a page or not; each zone that was looked at. */
-static void a_zone_that_is_low_wakes_its_thread(struct ktest *t)
+/* Low: below the watermark, whether there was a page or not; each zone that was tried. */
+static void zone_below_low_wakes_its_reclaim_thread(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 1);
 	struct zone *normal, *movable;
@@ -457,7 +458,7 @@ static void move_one(void *arg)
 }
 
 /* Whatever the bulk, a CPU answers after so many pages. */
-static void a_bulk_lets_interrupts_in(struct ktest *t)
+static void bulk_allocation_enables_interrupts_between_batches(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
 
@@ -475,8 +476,9 @@ static void a_bulk_lets_interrupts_in(struct ktest *t)
 	world.zone = NULL;
 }
 
-KTEST_SUITE(play_alloc, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(what_is_asked_and_when_it_ends),
-    KTEST(who_may_not_sleep_asks_for_nothing), KTEST(each_answer_is_counted),
+KTEST_SUITE(play_alloc, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(slow_path_takes_its_steps_until_a_page_is_found),
+    KTEST(atomic_allocation_waits_for_nothing), KTEST(each_answer_is_counted),
     KTEST(only_the_dying_thread_itself_gets_the_reserve),
-    KTEST(zones_are_looked_at_from_the_own_node_on), KTEST(a_zone_that_is_low_wakes_its_thread),
-    KTEST_COST(a_bulk_lets_interrupts_in));
+    KTEST(zones_are_tried_from_the_own_node_on), KTEST(zone_below_low_wakes_its_reclaim_thread),
+    KTEST_COST(bulk_allocation_enables_interrupts_between_batches));

@@ -14,10 +14,10 @@
 
 static struct acpi_info firmware;
 static u64 tsc_hz, apic_hz;
-static const char *wanted_mode; /* NULL: the command line does not say */
+static const char *wanted_mode; /* NULL: not on the command line */
 static volatile u32 lapic_words[1024], ioapic_words[IOAPICS][8];
 static u32 redirect[IOAPICS][0x10 + 2 * PINS + 2]; /* by register */
-static unsigned busy;                              /* so many looks at the ICR find it busy */
+static unsigned busy;                              /* so many reads of the ICR find it busy */
 
 static const char *option(const char *name, const char *otherwise)
 {
@@ -99,7 +99,7 @@ static void begin(void)
 	play_begin();
 	play.mmio_read = read_word;
 	play.mmio_write = write_word;
-	play.other.ecx = ~0u; /* of no leaf but the first counts what it says */
+	play.other.ecx = ~0u; /* only the first leaf's count is used */
 	busy = 0;
 	tsc_hz = 3000000000;
 	apic_hz = 62500050;
@@ -174,7 +174,7 @@ static void every_register_is_set_at_the_start(struct ktest *t)
 	EXPECT_EQ(t, apic_max_id(), 65535);
 }
 
-static void the_mode_is_chosen(struct ktest *t)
+static void apic_mode_follows_cpu_and_option(struct ktest *t)
 {
 	static const struct {
 		u32 ecx, base;
@@ -207,7 +207,7 @@ static void the_mode_is_chosen(struct ktest *t)
 	}
 }
 
-/* ---- registers, what is sent ---- */
+/* ---- registers, interrupts sent ---- */
 
 static void registers_are_memory_or_msrs(struct ktest *t)
 {
@@ -226,7 +226,7 @@ static void registers_are_memory_or_msrs(struct ktest *t)
 	EXPECT_SAID(t, "msr 83f=5\nmsr 80b=0\n");
 }
 
-/* By xAPIC in two halves, when the one before has gone; nobody comes in between. */
+/* By xAPIC in two halves, once the one before has been sent; nothing comes in between. */
 static void interrupts_are_sent_whole(struct ktest *t)
 {
 	irqflags_t flags;
@@ -243,7 +243,7 @@ static void interrupts_are_sent_whole(struct ktest *t)
 	EXPECT(t, !arch_irqs_enabled());
 	arch_irq_restore(flags);
 	EXPECT_SAID(t, "read 300\n310=1000000\n300=4042\n");
-	/* One that is never free is written all the same, in the end. */
+	/* If the ICR stays busy it is written all the same, in the end. */
 	play.reads = false;
 	play.turns = 0;
 	busy = ~0u;
@@ -257,7 +257,7 @@ static void interrupts_are_sent_whole(struct ktest *t)
 }
 
 /* A sender interrupted between its two halves finds its destination, and the register free. */
-static void one_to_this_cpu_leaves_the_destination(struct ktest *t)
+static void ipi_to_this_cpu_needs_no_destination(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 
@@ -282,7 +282,7 @@ static void set_id(u32 id)
 	play.msr[0x802] = id;
 }
 
-static void lines_are_routed_to_this_cpu(struct ktest *t)
+static void interrupt_lines_are_routed_to_this_cpu(struct ktest *t)
 {
 	begin_xapic();
 	set_id(0x12);
@@ -307,7 +307,7 @@ static void lines_are_routed_to_this_cpu(struct ktest *t)
 	EXPECT_SAID(t, "");
 }
 
-static void isa_lines_are_as_the_firmware_says(struct ktest *t)
+static void isa_lines_follow_the_firmware(struct ktest *t)
 {
 	begin_xapic();
 	firmware.isa[4] = (struct acpi_isa){.gsi = 1};
@@ -322,7 +322,7 @@ static void isa_lines_are_as_the_firmware_says(struct ktest *t)
 }
 
 /* Their destination has 8 bits, of which the last number means all. */
-static void a_cpu_with_a_large_id_gets_no_line(struct ktest *t)
+static void cpu_with_a_large_id_gets_no_interrupt_line(struct ktest *t)
 {
 	begin_x2apic();
 	set_id(0xff);
@@ -340,7 +340,7 @@ static void a_cpu_with_a_large_id_gets_no_line(struct ktest *t)
 	EXPECT_SAID(t, "io0 11=fe000000\n");
 }
 
-static void lines_move_from_one_cpu_to_another(struct ktest *t)
+static void interrupt_lines_move_between_cpus(struct ktest *t)
 {
 	unsigned i;
 
@@ -359,9 +359,9 @@ static void lines_move_from_one_cpu_to_another(struct ktest *t)
 	EXPECT(t, arch_irqs_enabled());
 }
 
-/* ---- the timer, what waits ---- */
+/* ---- the timer, pending interrupts ---- */
 
-static void the_timer_runs_and_stops(struct ktest *t)
+static void local_timer_starts_and_stops(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
 
@@ -376,7 +376,7 @@ static void the_timer_runs_and_stops(struct ktest *t)
 }
 
 /* Each of the eight registers counts, and no other. */
-static void whatever_waits_is_seen(struct ktest *t)
+static void pending_interrupt_is_seen(struct ktest *t)
 {
 	unsigned i, reg;
 
@@ -395,8 +395,8 @@ static void whatever_waits_is_seen(struct ktest *t)
 }
 
 KTEST_SUITE(play_apic, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(every_register_is_set_at_the_start),
-    KTEST(the_mode_is_chosen), KTEST(registers_are_memory_or_msrs),
-    KTEST(interrupts_are_sent_whole), KTEST(one_to_this_cpu_leaves_the_destination),
-    KTEST(lines_are_routed_to_this_cpu), KTEST(isa_lines_are_as_the_firmware_says),
-    KTEST(a_cpu_with_a_large_id_gets_no_line), KTEST(lines_move_from_one_cpu_to_another),
-    KTEST(the_timer_runs_and_stops), KTEST(whatever_waits_is_seen));
+    KTEST(apic_mode_follows_cpu_and_option), KTEST(registers_are_memory_or_msrs),
+    KTEST(interrupts_are_sent_whole), KTEST(ipi_to_this_cpu_needs_no_destination),
+    KTEST(interrupt_lines_are_routed_to_this_cpu), KTEST(isa_lines_follow_the_firmware),
+    KTEST(cpu_with_a_large_id_gets_no_interrupt_line), KTEST(interrupt_lines_move_between_cpus),
+    KTEST(local_timer_starts_and_stops), KTEST(pending_interrupt_is_seen));

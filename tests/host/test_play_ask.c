@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_ask.c: what an allocation asks of the reclaim threads, with waits, wake-ups and batches
- * made up: whom it asks and wakes, what ends each wait, and what it says.
+ * test_play_ask.c: the requests of an allocation to the reclaim threads, with simulated waits,
+ * wake-ups and batches: which thread it asks and wakes, which event ends each wait, and the
+ * result.
  */
 #define PLAY_NAME(name) ask_##name
 #include "tests/host/play_ask.h"
@@ -22,7 +23,7 @@ static void stop(void)
 
 #define TICKET "wake thread 0\nwait of who waits at 0 for ever\n"
 
-static void a_ticket_is_waited_for_until_it_is_served(struct ktest *t)
+static void wait_for_a_ticket_ends_when_it_is_served(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -30,7 +31,7 @@ static void a_ticket_is_waited_for_until_it_is_served(struct ktest *t)
 	EXPECT(t, played_wait_drain(world));
 	EXPECT_SAID(t, TICKET);
 	EXPECT_EQ(t, at[0]->drains.asked, 1);
-	/* A thread that stops serves nobody, and whoever waits goes. */
+	/* A thread that stops serves no request, and its waiters give up. */
 	in_wait = stop;
 	EXPECT(t, played_wait_drain(world));
 	EXPECT_SAID(t, TICKET);
@@ -72,20 +73,20 @@ static void one_short(void)
 
 static u64 bits_seen;
 
-static void serve_in_vain(void)
+static void serve_and_fail(void)
 {
 	bits_seen = at[0]->compact;
 	at[0]->in_vain = request_bit(GFP_MOVABLE, 3) | request_bit(GFP_KERNEL, 2);
 	serve();
 }
 
-static void a_compaction_says_what_became_of_it(struct ktest *t)
+static void compaction_ticket_returns_its_result(struct ktest *t)
 {
 	if (!begin(t))
 		return;
 	one_short();
 	EXPECT_SAID(t, "011\n");
-	in_wait = serve_in_vain;
+	in_wait = serve_and_fail;
 	EXPECT(t, played_wait_compact(world, GFP_KERNEL, 3));
 	EXPECT_EQ(t, bits_seen, request_bit(GFP_KERNEL, 3));
 	EXPECT(t, !played_wait_compact(world, GFP_MOVABLE, 3));
@@ -95,9 +96,9 @@ static void a_compaction_says_what_became_of_it(struct ktest *t)
 	end(t);
 }
 
-/* ---- who is woken ---- */
+/* ---- wake-ups ---- */
 
-static void a_low_mark_wakes_a_thread_with_something_to_do(struct ktest *t)
+static void low_watermark_wakes_the_thread_if_pages_can_be_reclaimed(struct ktest *t)
 {
 	struct zone *zone;
 
@@ -142,7 +143,7 @@ static void a_low_mark_wakes_a_thread_with_something_to_do(struct ktest *t)
 	played_note_freed(zone, 3, 3);
 	EXPECT_EQ(t, zone->futile, 0);
 	EXPECT_SAID(t, "wake who waits at 1\n");
-	/* Above its high mark all is forgotten. */
+	/* Above its high watermark all is forgotten. */
 	zone->futile = 1;
 	played_reconsider(zone);
 	EXPECT_EQ(t, zone->futile, 0);
@@ -153,7 +154,7 @@ static void a_low_mark_wakes_a_thread_with_something_to_do(struct ktest *t)
 
 static struct request q;
 
-/* Each of what ends the wait for a run, alone; and what does not. */
+/* Each event that ends the wait for a run, alone; and events that do not. */
 static void each_reason_ends_the_wait_for_a_run(struct ktest *t)
 {
 	struct zone *normal;
@@ -212,23 +213,23 @@ static void run_on(void)
 
 #define RUN "wake thread 0\nwait of who waits at 0\n"
 
-static void a_run_that_is_over_says_what_it_found(struct ktest *t)
+static void finished_run_returns_its_result(struct ktest *t)
 {
 	if (!begin(t))
 		return;
 	use_all();
 	q = request_of(world, GFP_KERNEL, 0);
 	in_wait = serve_with_nothing;
-	/* It looks again and again. */
+	/* It checks again and again. */
 	turns = 3;
 	EXPECT(t, !wait_for_run(&q, at[0]));
 	EXPECT_SAID(t, RUN "wait of who waits at 0\nwait of who waits at 0\n");
 	EXPECT_EQ(t, bits_seen, request_bit(GFP_KERNEL, 0));
 	EXPECT_EQ(t, mm_event_sum(world, EV_RECLAIM_WAIT), 1);
-	/* In vain for others is not in vain. */
+	/* A run that failed for other requests did not fail for this one. */
 	q = request_of(world, GFP_MOVABLE, 0);
 	EXPECT(t, wait_for_run(&q, at[0]));
-	/* One that goes on, while something has come, says nothing. */
+	/* A run in progress, when pages have come, has no result yet. */
 	q = request_of(world, GFP_KERNEL, 0);
 	in_wait = run_on;
 	EXPECT(t, wait_for_run(&q, at[0]));
@@ -245,7 +246,7 @@ static void a_run_that_is_over_says_what_it_found(struct ktest *t)
 	end(t);
 }
 
-KTEST_SUITE(play_ask, KTEST_MOSTLY_INSIDE, KTEST(a_ticket_is_waited_for_until_it_is_served),
-    KTEST(a_compaction_says_what_became_of_it),
-    KTEST(a_low_mark_wakes_a_thread_with_something_to_do),
-    KTEST(each_reason_ends_the_wait_for_a_run), KTEST(a_run_that_is_over_says_what_it_found));
+KTEST_SUITE(play_ask, KTEST_MOSTLY_INSIDE, KTEST(wait_for_a_ticket_ends_when_it_is_served),
+    KTEST(compaction_ticket_returns_its_result),
+    KTEST(low_watermark_wakes_the_thread_if_pages_can_be_reclaimed),
+    KTEST(each_reason_ends_the_wait_for_a_run), KTEST(finished_run_returns_its_result));

@@ -15,7 +15,7 @@
 static struct acpi_info firmware;
 static u64 ticks;           /* the time stamp counter */
 static unsigned apic_reads; /* five make a reading, of which the third is the best */
-static u64 pit_began;       /* 0: nobody has */
+static u64 pit_began;       /* 0: none */
 static unsigned written;    /* bytes of its count */
 static enum timer_kind {
 	PM,
@@ -24,7 +24,10 @@ static enum timer_kind {
 	ABSENT
 } timer;
 
-/* Time that port and APIC take of a reading, two for a round.  If it is the same, the middle is exact. */
+/*
+ * Time that port and APIC take of a reading, two for a round.  If it is the same, the middle is
+ * exact.
+ */
 struct cost {
 	u32 port, apic;
 };
@@ -117,7 +120,7 @@ static void begin(void)
 }
 
 /* Of three rounds the tightest counts, of its readings the tightest too, and of each the middle. */
-static void rates_are_those_of_the_tightest_readings(struct ktest *t)
+static void clock_rate_comes_from_the_tightest_readings(struct ktest *t)
 {
 	begin();
 	clock_init();
@@ -128,7 +131,7 @@ static void rates_are_those_of_the_tightest_readings(struct ktest *t)
 }
 
 /* 1 ms of channel 2, the speaker off, the gate on. */
-static void without_that_timer_the_old_one_counts(struct ktest *t)
+static void calibration_falls_back_to_the_pit(struct ktest *t)
 {
 	begin();
 	firmware.pm_timer_port = 0;
@@ -154,7 +157,7 @@ static void measure_by_pit(enum timer_kind which)
 
 #define ASSUMED "clock: no timer to measure by, 1 GHz assumed\n"
 
-static void without_a_timer_a_rate_is_assumed(struct ktest *t)
+static void clock_without_a_timer_assumes_a_rate(struct ktest *t)
 {
 	begin();
 	timer = STUCK;
@@ -173,7 +176,7 @@ static void without_a_timer_a_rate_is_assumed(struct ktest *t)
 }
 
 /* By the rate that was measured, from where it was before. */
-static void time_goes_on_at_the_rate_measured(struct ktest *t)
+static void clock_advances_at_the_measured_rate(struct ktest *t)
 {
 	u64 begun, want;
 
@@ -193,5 +196,5 @@ static void time_goes_on_at_the_rate_measured(struct ktest *t)
 }
 
 KTEST_SUITE(play_clock, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(rates_are_those_of_the_tightest_readings), KTEST(without_that_timer_the_old_one_counts),
-    KTEST(without_a_timer_a_rate_is_assumed), KTEST(time_goes_on_at_the_rate_measured));
+    KTEST(clock_rate_comes_from_the_tightest_readings), KTEST(calibration_falls_back_to_the_pit),
+    KTEST(clock_without_a_timer_assumes_a_rate), KTEST(clock_advances_at_the_measured_rate));

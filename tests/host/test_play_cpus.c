@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_cpus.c: how CPUs are found, started, given up, stopped, parked and woken: what is sent
- * to them and when, and what they find.  They are played: they come when a test wants them to.
+ * test_play_cpus.c: how CPUs are found, started, given up, stopped, parked and woken: the
+ * interrupts sent to them and when, and their data.  The CPUs are simulated: they start when a
+ * test wants them to.
  */
 #include "tests/host/play_help.h"
 #include <quarry/acpi.h>
@@ -17,7 +18,7 @@
 #define US   1000ULL
 #define SEC  1000000000ULL
 
-/* The trampoline: where its parts are counts, not what they are. */
+/* The trampoline: the places of its parts count, not their content. */
 extern char played_code[];
 char played_code[CODE + 1];
 char boot_pml4[8], ap_entry64[8];
@@ -37,7 +38,7 @@ static struct cpu area[CPUS], *areas[CPUS], **all;
 static unsigned nr_all, nr_first;
 static struct {
 	struct acpi_cpu cpu[8];
-	unsigned nr_all; /* what is called nr_cpus there too */
+	unsigned nr_all; /* named nr_cpus there too */
 	u16 cpu_slots_port;
 } firmware;
 static phys_t trampoline;
@@ -162,7 +163,7 @@ static void call(const cpumask_t *mask, void (*fn)(void *arg), void *arg)
 #include "arch/x86_64/cpu_park.c" /* NOLINT(bugprone-suspicious-include): what is played */
 #undef printk
 
-/* CPUs with the ids 3, 0x11, 0x22 and 0x33, of which this is the first; each look takes @tick. */
+/* CPUs with the ids 3, 0x11, 0x22 and 0x33, of which this is the first; each read takes @tick. */
 static void begin(u64 tick)
 {
 	unsigned i;
@@ -308,8 +309,11 @@ static void all_cpus_start_by_one_broadcast(struct ktest *t)
 	EXPECT(t, area[1].started == STARTED_GIVEN_UP && area[3].started == STARTED_GIVEN_UP);
 }
 
-/* After 200 us who has not begun gets another; who has come in five seconds then is there. */
-static void late_cpus_get_another_interrupt(struct ktest *t)
+/*
+ * A CPU that has not started after 200 us gets another interrupt; one that comes within five
+ * seconds then counts.
+ */
+static void late_cpus_get_a_second_start_up_interrupt(struct ktest *t)
 {
 	begin(50 * US);
 	comes[1].at = 50 * US, comes[1].started = STARTED_RUNS;
@@ -361,7 +365,7 @@ static void one_cpu_is_started_and_stopped(struct ktest *t)
 }
 
 /* Each 200 us another interrupt; after five seconds none, unless it has just begun. */
-static void one_that_does_not_start_is_stopped(struct ktest *t)
+static void cpu_that_does_not_start_is_stopped(struct ktest *t)
 {
 	begin(100 * US);
 	comes[1].at = 850 * US, comes[1].started = 1;
@@ -383,7 +387,7 @@ static void one_that_does_not_start_is_stopped(struct ktest *t)
 	EXPECT_EQ(t, area[1].started, 1);
 }
 
-/* What a CPU does when it comes; one that was given up comes no further. */
+/* The steps of a CPU that comes up; one that was given up goes no further. */
 static void a_cpu_comes_up(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
@@ -422,7 +426,10 @@ static void a_cpu_is_parked_and_woken(struct ktest *t)
 	play.cpu.started = STARTED_RUNS;
 	arch_cpu_park(&word, 7);
 	arch_irq_restore(flags);
-	/* It says that it is parked before it looks, and that it runs when all is forgotten. */
+	/*
+	 * It reports that it is parked before it checks its word, and that it runs once its TLB
+	 * is empty.
+	 */
 	EXPECT_SAID(t, "hlt\n4\nhlt\n4\n" FLUSHED "lldt\n4\n");
 	EXPECT_EQ(t, play.cpu.started, STARTED_RUNS);
 	begin(1);
@@ -445,6 +452,6 @@ static void all_cpus_forget_their_mappings(struct ktest *t)
 }
 
 KTEST_SUITE(play_cpus, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(cpus_are_those_of_the_firmware),
-    KTEST(all_cpus_start_by_one_broadcast), KTEST(late_cpus_get_another_interrupt),
-    KTEST(one_cpu_is_started_and_stopped), KTEST(one_that_does_not_start_is_stopped),
+    KTEST(all_cpus_start_by_one_broadcast), KTEST(late_cpus_get_a_second_start_up_interrupt),
+    KTEST(one_cpu_is_started_and_stopped), KTEST(cpu_that_does_not_start_is_stopped),
     KTEST(a_cpu_comes_up), KTEST(a_cpu_is_parked_and_woken), KTEST(all_cpus_forget_their_mappings));

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_direct.c: what an allocation that found nothing does itself, with waits, wake-ups and
- * batches made up: what it drops, which nodes it asks, and how it waits for standby memory.
+ * test_play_direct.c: the own work of an allocation that found nothing, with simulated waits,
+ * wake-ups and batches: which pages it drops, which nodes it asks, and how it waits for standby
+ * memory.
  */
 #define PLAY_NAME(name) direct_##name
 #include "tests/host/play_ask.h"
 #include <quarry/console.h>
 
-/* ---- what it drops itself, and whom it asks then ---- */
+/* ---- own drops, then requests to nodes ---- */
 
 static void serve_nobody(void)
 {
@@ -19,7 +20,7 @@ static void serve_nobody(void)
 	}
 }
 
-static void an_allocation_drops_what_it_can_and_asks_each_node_once(struct ktest *t)
+static void direct_reclaim_drops_pages_and_asks_each_node_once(struct ktest *t)
 {
 	unsigned i;
 
@@ -115,7 +116,7 @@ static void standby_is_waited_for(struct ktest *t)
 	use_all();
 	world->standby.thread = (struct thread *)&in_wait;
 	EXPECT_EQ(t, played_wait_standby(world, GFP_KERNEL, 2), 0);
-	/* What a request cannot have is not asked for. */
+	/* Zones that a request cannot use are not asked. */
 	world->zones[ZONE_MOVABLE].standby_end = 8 * PAGEBLOCK_PAGES;
 	EXPECT_EQ(t, played_wait_standby(world, GFP_KERNEL, 2), 0);
 	EXPECT_SAID(t, "");
@@ -143,4 +144,4 @@ static void standby_is_waited_for(struct ktest *t)
 }
 
 KTEST_SUITE(play_direct, KTEST_MOSTLY_INSIDE,
-    KTEST(an_allocation_drops_what_it_can_and_asks_each_node_once), KTEST(standby_is_waited_for));
+    KTEST(direct_reclaim_drops_pages_and_asks_each_node_once), KTEST(standby_is_waited_for));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_event.c: what is written to the registers of ACPI events, how long the firmware may
- * take, and how the power goes off.
+ * test_play_event.c: the writes to the registers of ACPI events, the time limit of the firmware,
+ * and how the power goes off.
  */
 #include "tests/host/play_help.h"
 #include <quarry/acpi.h>
@@ -10,8 +10,8 @@
 #include <quarry/machine.h>
 
 static struct acpi_info firmware;
-static u64 enabled_at;    /* ns: from then on the machine is in ACPI mode; 0: when it is told to */
-static const char *power; /* what the command line says of it */
+static u64 enabled_at;    /* ns: from then on the machine is in ACPI mode; 0: on request */
+static const char *power; /* its option on the command line */
 static bool screen, serial;
 
 static int route(unsigned irq, u8 vector)
@@ -63,7 +63,7 @@ static void told(u32 events)
 	judge_note("told %x\n", events);
 }
 
-/* In ACPI mode as @enabled_at says, or as soon as the firmware is asked. */
+/* In ACPI mode from @enabled_at on, or as soon as the firmware is asked. */
 static u32 mode_in(u16 port, unsigned bytes, u32 kept)
 {
 	if (port != 0x404)
@@ -96,7 +96,7 @@ static int start(void)
 
 #define ENABLED "out16 402=0\nout8 602=a6\nout8 603=0\nline 9 is vector 45\n"
 
-static void only_events_that_are_wanted_are_enabled(struct ktest *t)
+static void only_handled_acpi_events_are_enabled(struct ktest *t)
 {
 	begin();
 	EXPECT_EQ(t, start(), 0);
@@ -118,7 +118,7 @@ static void only_events_that_are_wanted_are_enabled(struct ktest *t)
 	EXPECT_SAID(t, "out16 403=0\nout8 602=a6\nout8 603=0\nline 15 is vector 45\n");
 }
 
-static void a_machine_without_events_is_left_alone(struct ktest *t)
+static void machine_without_acpi_events_is_left_alone(struct ktest *t)
 {
 	unsigned i;
 
@@ -140,8 +140,8 @@ static void a_machine_without_events_is_left_alone(struct ktest *t)
 	}
 }
 
-/* A tenth of a second from the first look at the clock on, and no longer. */
-static void the_firmware_hands_over_in_time(struct ktest *t)
+/* A tenth of a second from the first reading of the clock on, and no longer. */
+static void firmware_hand_over_has_a_time_limit(struct ktest *t)
 {
 	begin();
 	enabled_at = 110 * MS;
@@ -155,14 +155,14 @@ static void the_firmware_hands_over_in_time(struct ktest *t)
 	EXPECT_SAID(t, "out8 b2=f1\n" ENABLED);
 	EXPECT_EQ(t, judge.now, 10 * MS);
 	begin();
-	enabled_at = 50 * MS; /* unasked: there is nothing to ask by */
+	enabled_at = 50 * MS; /* without a request: there is no port for one */
 	firmware.smi_cmd = 0;
 	EXPECT_EQ(t, start(), 0);
 	EXPECT_SAID(t, ENABLED);
 	EXPECT_EQ(t, judge.now, 50 * MS);
 }
 
-static void events_are_cleared_before_they_are_told(struct ktest *t)
+static void events_are_cleared_before_delivery(struct ktest *t)
 {
 	begin();
 	EXPECT_EQ(t, start(), 0);
@@ -212,8 +212,8 @@ static void power_off(bool pass)
 	arch_irq_restore(flags);
 }
 
-/* A screen that is all there is keeps what was said, if nothing else is asked for. */
-static void the_power_goes_off_unless_it_shall_stay(struct ktest *t)
+/* A screen without a serial port stays on, unless the option says otherwise. */
+static void power_off_depends_on_option_screen_and_serial_port(struct ktest *t)
 {
 	static const struct {
 		const char *power;
@@ -246,6 +246,6 @@ static void the_power_goes_off_unless_it_shall_stay(struct ktest *t)
 }
 
 KTEST_SUITE(play_event, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(only_events_that_are_wanted_are_enabled), KTEST(a_machine_without_events_is_left_alone),
-    KTEST(the_firmware_hands_over_in_time), KTEST(events_are_cleared_before_they_are_told),
-    KTEST(slots_are_ports), KTEST(the_power_goes_off_unless_it_shall_stay));
+    KTEST(only_handled_acpi_events_are_enabled), KTEST(machine_without_acpi_events_is_left_alone),
+    KTEST(firmware_hand_over_has_a_time_limit), KTEST(events_are_cleared_before_delivery),
+    KTEST(slots_are_ports), KTEST(power_off_depends_on_option_screen_and_serial_port));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_oom.c: the last resort with clock, locks, waits and the look for pages made up: who is
- * chosen when, how long is waited for whom, and what an allocation is told then.
+ * test_play_oom.c: the OOM killer with simulated clock, locks, waits and allocation: which victim
+ * is chosen when, how long it is waited for, and the result that an allocation gets.
  */
 #include "tests/host/judge_help.h"
 #include "tests/lib/mm_test.h"
@@ -16,9 +16,9 @@
 
 static struct memory *world;
 static u64 now;
-static struct page *found;      /* by the look under the lock */
-static bool finds;              /* the killer finds somebody */
-static bool too_late;           /* nobody looks once more when a wait has lasted long enough */
+static struct page *found;      /* by the try under the lock */
+static bool finds;              /* the killer finds a victim */
+static bool too_late;           /* there is no further check when a wait has lasted long enough */
 static void (*in_kill)(void), (*in_wait)(void);
 static struct page some_page;
 
@@ -116,7 +116,7 @@ static void end(void)
 
 static struct oom_seen seen;
 
-/* What an allocation finds that began just now, or earlier. */
+/* The result of an allocation that began just now, or earlier. */
 static void expect_answer(
     struct ktest *t, gfp_t gfp, unsigned order, struct page *page, bool again, const char *said)
 {
@@ -134,25 +134,25 @@ static void start(void)
 }
 
 #define CHOICE "lock\nlook 0\nkill for 0 0\nunlock\n"
-#define IN_VAIN "lock\nlook 0\nunlock\n"
+#define RETRY "lock\nlook 0\nunlock\n"
 
 static void one_goes(void)
 {
 	played_gone(world);
 }
 
-/* It has gone, and the next one is going already. */
+/* It has exited, and the next victim is exiting already. */
 static void one_goes_unseen(void)
 {
 	world->oom.gone++;
 }
 
-static void somebody_has_given_up(void)
+static void another_has_given_up(void)
 {
 	world->oom.going = 0;
 }
 
-static void a_victim_is_waited_for_so_long(struct ktest *t)
+static void wait_for_a_victim_is_bounded(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -164,22 +164,22 @@ static void a_victim_is_waited_for_so_long(struct ktest *t)
 	EXPECT_EQ(t, world->oom.gone, 1);
 	EXPECT_EQ(t, world->oom.gone_at, now);
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_KILLS), 1);
-	/* Whoever began before that looks again. */
-	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN "no wait of 200 ms\n");
+	/* An allocation that began before that tries again. */
+	expect_answer(t, GFP_KERNEL, 0, NULL, true, RETRY "no wait of 200 ms\n");
 	now += GRACE_MS * MS;
-	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN);
-	/* One who does not go is given up. */
+	expect_answer(t, GFP_KERNEL, 0, NULL, true, RETRY);
+	/* A victim that does not exit is given up. */
 	start();
 	in_wait = NULL;
 	expect_answer(t, GFP_KERNEL, 0, NULL, true, CHOICE "wait 20000 ms\nlock\nunlock\n");
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_STUCK), 1);
 	EXPECT_EQ(t, world->oom.going, 0);
-	/* While he is going nobody else is chosen. */
+	/* While it exits no other is chosen. */
 	world->oom.going = 1;
-	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN "wait 20000 ms\nlock\nunlock\n");
+	expect_answer(t, GFP_KERNEL, 0, NULL, true, RETRY "wait 20000 ms\nlock\nunlock\n");
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_STUCK), 2);
-	/* Somebody else has given him up already. */
-	in_wait = somebody_has_given_up;
+	/* Another thread has given it up already. */
+	in_wait = another_has_given_up;
 	expect_answer(t, GFP_KERNEL, 0, NULL, true, CHOICE "wait 20000 ms\nlock\nunlock\n");
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_STUCK), 2);
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_KILLS), 3);
@@ -187,8 +187,8 @@ static void a_victim_is_waited_for_so_long(struct ktest *t)
 	end();
 }
 
-/* It has gone after the wait, before the lock was had: the next one is not given up for it. */
-static void a_victim_that_goes_late_is_not_given_up(struct ktest *t)
+/* It exited after the wait, before the lock was taken: the next victim is not given up for it. */
+static void victim_that_exits_late_still_counts(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -201,11 +201,11 @@ static void a_victim_that_goes_late_is_not_given_up(struct ktest *t)
 	end();
 }
 
-static void nobody_else_is_chosen_for_a_while(struct ktest *t)
+static void no_second_victim_is_chosen_for_a_while(struct ktest *t)
 {
 	if (!begin(t))
 		return;
-	/* Just after the boot nobody has gone. */
+	/* Just after the boot no task has exited. */
 	start();
 	finds = false;
 	expect_answer(t, GFP_KERNEL, 0, NULL, false, CHOICE);
@@ -214,34 +214,34 @@ static void nobody_else_is_chosen_for_a_while(struct ktest *t)
 	finds = true;
 	start();
 	now += 50 * MS;
-	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN "wait 150 ms\n");
+	expect_answer(t, GFP_KERNEL, 0, NULL, true, RETRY "wait 150 ms\n");
 	/* A page that is there by now is had. */
 	found = &some_page;
-	expect_answer(t, GFP_KERNEL, 0, &some_page, false, IN_VAIN);
+	expect_answer(t, GFP_KERNEL, 0, &some_page, false, RETRY);
 	found = NULL;
 	now += 150 * MS - 1;
-	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN "wait 0 ms and more\n");
+	expect_answer(t, GFP_KERNEL, 0, NULL, true, RETRY "wait 0 ms and more\n");
 	now++;
 	in_wait = one_goes;
 	expect_answer(t, GFP_KERNEL, 0, NULL, true, CHOICE "wait 20000 ms\nwake\n");
 	end();
 }
 
-static void a_look_under_the_lock_comes_first(struct ktest *t)
+static void killer_retries_the_allocation_under_its_lock(struct ktest *t)
 {
 	if (!begin(t))
 		return;
 	start();
 	found = &some_page;
-	expect_answer(t, GFP_MOVABLE, 0, &some_page, false, IN_VAIN);
-	/* Whoever is going: it has its page. */
+	expect_answer(t, GFP_MOVABLE, 0, &some_page, false, RETRY);
+	/* Even with a victim exiting: the allocation has its page. */
 	world->oom.going = 1;
-	expect_answer(t, GFP_MOVABLE, 0, &some_page, false, IN_VAIN);
+	expect_answer(t, GFP_MOVABLE, 0, &some_page, false, RETRY);
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_KILLS), 0);
 	end();
 }
 
-static void who_is_particular_lets_nobody_die(struct ktest *t)
+static void restricted_requests_kill_no_task(struct ktest *t)
 {
 	static const gfp_t particular[] = {GFP_NORETRY, GFP_THISNODE, GFP_DMA32};
 	unsigned i;
@@ -260,8 +260,8 @@ static void who_is_particular_lets_nobody_die(struct ktest *t)
 	end();
 }
 
-/* The flags and the order that the killer is told. */
-static void a_large_block_without_pages_is_worth_a_death(struct ktest *t)
+/* The flags and the order that the killer gets. */
+static void large_request_kills_only_below_the_high_watermark(struct ktest *t)
 {
 	struct zone *normal, *movable;
 	unsigned long free[2];
@@ -280,7 +280,9 @@ static void a_large_block_without_pages_is_worth_a_death(struct ktest *t)
 	    "lock\nlook 3\nkill for 0 3\nunlock\nwait 20000 ms\nwake\n");
 	now += GRACE_MS * MS;
 	start();
-	/* Another zone that it may use has enough; of the reserve for others it may have nothing. */
+	/*
+	 * Another zone that it may use has enough; of the reserve for others it may have nothing.
+	 */
 	expect_answer(t, GFP_MOVABLE, 3, NULL, false, "");
 	movable->nr_free = movable->wmark[WMARK_HIGH];
 	normal->nr_free = normal->wmark[WMARK_HIGH] + normal->reserve;
@@ -295,28 +297,28 @@ static void a_large_block_without_pages_is_worth_a_death(struct ktest *t)
 	end();
 }
 
-/* Who has been chosen himself neither chooses nor waits. */
-static void who_is_going_goes(struct ktest *t)
+/* A victim itself neither chooses nor waits. */
+static void victim_neither_kills_nor_waits(struct ktest *t)
 {
 	if (!begin(t))
 		return;
 	start();
 	WRITE_ONCE(port_task()->reserve, 1);
-	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN);
+	expect_answer(t, GFP_KERNEL, 0, NULL, true, RETRY);
 	world->oom.going = 1;
-	expect_answer(t, GFP_KERNEL, 0, NULL, true, IN_VAIN "no wait of 20000 ms\n");
+	expect_answer(t, GFP_KERNEL, 0, NULL, true, RETRY "no wait of 20000 ms\n");
 	WRITE_ONCE(port_task()->reserve, 0);
 	end();
 }
 
-/* ---- those who leave ---- */
+/* ---- tasks that exit ---- */
 
 static void one_leaves(void)
 {
 	played_left(world);
 }
 
-static void who_leaves_lets_others_begin_anew(struct ktest *t)
+static void exiting_task_lets_allocations_retry(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -326,7 +328,7 @@ static void who_leaves_lets_others_begin_anew(struct ktest *t)
 	expect_answer(t, GFP_KERNEL, 0, NULL, true, CHOICE);
 	EXPECT_EQ(t, world->oom.going, 0);
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_NOBODY), 0);
-	/* One who left before it began is in no table that it could be told of. */
+	/* A task that exited before the allocation began has no effect on it. */
 	start();
 	in_kill = NULL;
 	expect_answer(t, GFP_KERNEL, 0, NULL, false, CHOICE);
@@ -339,7 +341,7 @@ static void who_leaves_lets_others_begin_anew(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_NOBODY), 2);
 	EXPECT_EQ(t, mm_event_sum(world, EV_OOM_KILLS), 0);
 	EXPECT_EQ(t, world->oom.left, 3);
-	/* Only somebody who chooses is told so. */
+	/* Only an allocation that would choose a victim is told so. */
 	world->oom.asked = 1;
 	EXPECT(t, !played_outdated(world));
 	world->oom.going = 1;
@@ -349,8 +351,8 @@ static void who_leaves_lets_others_begin_anew(struct ktest *t)
 	end();
 }
 
-KTEST_SUITE(play_oom, KTEST_MOSTLY_INSIDE, KTEST(a_victim_is_waited_for_so_long),
-    KTEST(a_victim_that_goes_late_is_not_given_up), KTEST(nobody_else_is_chosen_for_a_while),
-    KTEST(a_look_under_the_lock_comes_first), KTEST(who_is_particular_lets_nobody_die),
-    KTEST(a_large_block_without_pages_is_worth_a_death), KTEST(who_is_going_goes),
-    KTEST(who_leaves_lets_others_begin_anew));
+KTEST_SUITE(play_oom, KTEST_MOSTLY_INSIDE, KTEST(wait_for_a_victim_is_bounded),
+    KTEST(victim_that_exits_late_still_counts), KTEST(no_second_victim_is_chosen_for_a_while),
+    KTEST(killer_retries_the_allocation_under_its_lock), KTEST(restricted_requests_kill_no_task),
+    KTEST(large_request_kills_only_below_the_high_watermark), KTEST(victim_neither_kills_nor_waits),
+    KTEST(exiting_task_lets_allocations_retry));

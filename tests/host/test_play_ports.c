@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_play_ports.c: drivers that reach the machine by ports: by which, and which line interrupts. */
+/*
+ * test_play_ports.c: drivers that reach the machine by ports: by which, and which line
+ * interrupts.
+ */
 #include "tests/host/play_help.h"
 #include <quarry/acpi.h>
 #include <quarry/console.h>
@@ -99,7 +102,7 @@ static u8 config[256];
 static const struct pci_function fn = {
     .access = &pci_ports, .bus = 0x12, .device = 0x15, .function = 3};
 
-/* What the address chose last. */
+/* The register that the address port selects. */
 static u32 config_in(u16 port, unsigned bytes, u32 kept)
 {
 	u32 value = 0;
@@ -228,7 +231,7 @@ static void every_byte_is_received(struct ktest *t)
 	EXPECT_EQ(t, serial_getc_wait(), 0);
 }
 
-/* It is there once, and only when it can be delivered. */
+/* It is set once, and only when it can be delivered. */
 static void the_serial_port_interrupts(struct ktest *t)
 {
 	begin_serial();
@@ -276,7 +279,7 @@ static void virtio_devices_are_those_of_the_bus(struct ktest *t)
 	EXPECT(t, bus.map == map && bus.route == pci_route_intx);
 }
 
-/* Registers are read and written in their width: what stands beside them stays. */
+/* Registers are read and written in their width: their neighbours do not change. */
 static void mapped_registers_have_their_width(struct ktest *t)
 {
 	static const u32 read[] = {0, 0x44, 0x5544, 0, 0x77665544};
@@ -297,7 +300,7 @@ static void mapped_registers_have_their_width(struct ktest *t)
 	}
 }
 
-/* Node 0 for what the firmware does not know, and for what this kernel has no node for. */
+/* Node 0 for memory that the firmware does not name, and for nodes beyond the limit. */
 static void nodes_are_those_of_the_firmware(struct ktest *t)
 {
 	firmware.nr_nodes = memory_there.nr_nodes = 3;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_reclaim.c: the reclaim thread with all that it calls made up: who is woken and when, in
- * which order requests are served, and what is left of a start that fails.
+ * test_play_reclaim.c: the reclaim thread with simulated callees: which thread is woken and when,
+ * in which order requests are served, and the state after a start that fails.
  */
 #define PLAY_NAME(name) reclaim_##name
 #include "tests/host/play_reclaim.h"
@@ -32,7 +32,7 @@ static void a_start_that_fails_leaves_no_thread(struct ktest *t)
 	EXPECT_EQ(t, played_start(world), -ENOMEM);
 	EXPECT(t, !world->nodes[0].reclaim.thread && !world->nodes[1].reclaim.thread);
 	EXPECT_SAID(t, STARTS "[no standby]\n[standby stops]\n" STOPS("0") STOPS("1"));
-	/* What is missing is not missing for ever. */
+	/* A later start succeeds. */
 	judge_again();
 	EXPECT_EQ(t, played_start(world), 0);
 	EXPECT(t, world->nodes[0].reclaim.thread && world->nodes[1].reclaim.thread);
@@ -47,7 +47,7 @@ static void a_start_that_fails_leaves_no_thread(struct ktest *t)
 	EXPECT_SAID(t, "[reclaim on 2][reclaim on 2][standby]\n");
 	played_stop(world);
 	judge_clear();
-	/* Who has none is not stopped again. */
+	/* A memory without a thread is not stopped again. */
 	played_stop(world);
 	EXPECT_SAID(t, "[standby stops]\n");
 	world->thread_cpus = 0;
@@ -55,9 +55,9 @@ static void a_start_that_fails_leaves_no_thread(struct ktest *t)
 	end(t);
 }
 
-/* ---- what it serves ---- */
+/* ---- requests served ---- */
 
-static void the_thread_serves_all_that_is_wanted(struct ktest *t)
+static void reclaim_thread_serves_every_queue(struct ktest *t)
 {
 	struct reclaim *r;
 
@@ -75,7 +75,7 @@ static void the_thread_serves_all_that_is_wanted(struct ktest *t)
 	r->runs.asked = 3;
 	r->run_for = request_bit(GFP_KERNEL, 0);
 	run_thread(1);
-	/* A kind of zone of which there is none lacks what the request needs. */
+	/* A request lacks pages of a zone kind that is absent. */
 	EXPECT_SAID(t, "no sleep of thread 0\nbring 0\nwake who waits at 0\nsleep of thread 0\n");
 	EXPECT_EQ(t, r->runs.done, 3);
 	EXPECT_EQ(t, r->run_for, 0);
@@ -83,7 +83,7 @@ static void the_thread_serves_all_that_is_wanted(struct ktest *t)
 	run_thread(1);
 	EXPECT_SAID(t, "no sleep of thread 0\nwake who waits at 0\nsleep of thread 0\n");
 	EXPECT_EQ(t, r->low, 0);
-	/* A drain first: whoever wants one waits least. */
+	/* A drain first: its waiters wait the shortest. */
 	r->drains.asked = 3;
 	r->runs.asked = 4;
 	r->compactions.asked = 5;
@@ -94,7 +94,7 @@ static void the_thread_serves_all_that_is_wanted(struct ktest *t)
 	EXPECT_EQ(t, r->drains.done, 3);
 	EXPECT_EQ(t, r->runs.done, 4);
 	EXPECT_EQ(t, r->compactions.done, 5);
-	/* Two drains, two runs for requests, one for a low mark; nothing for a compaction. */
+	/* Two drains, two runs for requests, one for a low watermark; nothing for a compaction. */
 	EXPECT_EQ(t, mm_event_sum(world, EV_RECLAIM_RUNS), 5);
 	end(t);
 }
@@ -110,8 +110,8 @@ static unsigned zone_number(unsigned nr)
 	return world->nodes[0].zonelist[ZONE_MOVABLE][nr];
 }
 
-/* The largest order first; and who wants a drain waits for one of them only. */
-static void compactions_are_made_in_turn(struct ktest *t)
+/* The largest order first; a request for a drain waits for one compaction only. */
+static void compactions_are_served_in_turn(struct ktest *t)
 {
 	struct reclaim *r;
 	char want[240];
@@ -139,8 +139,10 @@ static void compactions_are_made_in_turn(struct ktest *t)
 	end(t);
 }
 
-/* What stands by is asked for in vain, or comes: then it was not in vain. */
-static void a_compaction_in_vain_brings_standby(struct ktest *t)
+/*
+ * Standby memory is requested without success, or comes online: then the compaction did not fail.
+ */
+static void failed_compaction_brings_standby_memory_online(struct ktest *t)
 {
 	const u64 bit = request_bit(GFP_MOVABLE, 2);
 	struct reclaim *r;
@@ -178,7 +180,7 @@ static void a_compaction_in_vain_brings_standby(struct ktest *t)
 	end(t);
 }
 
-static void each_request_is_compacted_for_once(struct ktest *t)
+static void each_request_is_compacted_once(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -189,5 +191,5 @@ static void each_request_is_compacted_for_once(struct ktest *t)
 }
 
 KTEST_SUITE(play_reclaim, KTEST_MOSTLY_INSIDE, KTEST(a_start_that_fails_leaves_no_thread),
-    KTEST(the_thread_serves_all_that_is_wanted), KTEST(compactions_are_made_in_turn),
-    KTEST(a_compaction_in_vain_brings_standby), KTEST(each_request_is_compacted_for_once));
+    KTEST(reclaim_thread_serves_every_queue), KTEST(compactions_are_served_in_turn),
+    KTEST(failed_compaction_brings_standby_memory_online), KTEST(each_request_is_compacted_once));

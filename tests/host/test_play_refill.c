@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_refill.c: what others do between a refill's look at the zone and its lock, and before
- * a spill takes its capacity back; and where the slots of the stacks lie.  The source of the caches
- * is included with both watched.
+ * test_play_refill.c: other CPUs between a refill's check of the zone and its lock, and before a
+ * spill takes its capacity back; and where the slots of the stacks lie.  The source of the caches is
+ * included with both watched.
  */
 #define zone_alloc_slots         played_zone_alloc_slots
 #define zone_plan_capacity       played_zone_plan_capacity
@@ -22,7 +22,7 @@
 
 #define TEST_SLOT_CPUS 4u
 
-/* Others, who have the lock just before this one gets it, or looks at its capacity; once. */
+/* Other CPUs, just before this one gets the lock, or reads its capacity; once. */
 static void (*others)(struct zone *zone);
 
 static void others_first(struct zone *zone)
@@ -54,7 +54,7 @@ static unsigned update_after_others(struct zone *zone, struct pcp *pcp, unsigned
 #include "mm/pcp_slow.c" /* NOLINT(bugprone-suspicious-include): what is played */
 #undef zone_lock
 
-/* ---- between the look and the lock ---- */
+/* ---- between the check and the lock ---- */
 
 static struct pile taken;
 static unsigned long keep;
@@ -87,7 +87,10 @@ static void refill(void *arg)
 	EXPECT(r->t, arch_irqs_enabled() && !spin_is_held(&r->zone->lock));
 }
 
-/* While others take pages until @left are there; @got: the caller gets one, and @cached are cached beside it. */
+/*
+ * While others take pages until @left remain; @got: the caller gets one, and @cached are cached
+ * besides.
+ */
 static void expect_refill(struct ktest *t, struct zone *zone, gfp_t gfp, unsigned long left, bool got, unsigned cached)
 {
 	struct refill r = {.t = t, .zone = zone, .gfp = gfp};
@@ -109,7 +112,7 @@ static void expect_refill(struct ktest *t, struct zone *zone, gfp_t gfp, unsigne
 	EXPECT_EQ(t, zone->nr_free, zone->managed);
 }
 
-static void others_may_pass_the_watermark_first(struct ktest *t)
+static void refill_stops_at_the_watermark_after_other_cpus(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
 	struct zone *zone;
@@ -126,13 +129,13 @@ static void others_may_pass_the_watermark_first(struct ktest *t)
 	expect_refill(t, zone, GFP_MOVABLE, min + 1, true, 0);
 	expect_refill(t, zone, GFP_MOVABLE, min, false, 0);
 	expect_refill(t, zone, GFP_MOVABLE, 0, false, 0);
-	/* Below the mark one page, for who may have it, and none for the cache. */
+	/* Below the watermark one page, for a request that may have it, and none for the cache. */
 	expect_refill(t, zone, GFP_MOVABLE | GFP_RESERVE, min, true, 0);
 	expect_refill(t, zone, GFP_MOVABLE | GFP_RESERVE, min / 2, false, 0);
 	expect_refill(t, zone, GFP_MOVABLE | GFP_ALL_RESERVE, 1, true, 0);
 	expect_refill(t, zone, GFP_MOVABLE | GFP_ALL_RESERVE, 0, false, 0);
 	expect_refill(t, zone, GFP_MOVABLE | GFP_ALL_RESERVE, min + 3, true, 2);
-	/* Without a mark: all that there is, and no more. */
+	/* Without a watermark: all free pages, and no more. */
 	zone->wmark[WMARK_MIN] = 0;
 	expect_refill(t, zone, GFP_MOVABLE, 3, true, 2);
 	expect_refill(t, zone, GFP_MOVABLE, 1, true, 0);
@@ -216,8 +219,8 @@ static void expect_slots(struct ktest *t, const struct memory *mem, unsigned cpu
 	}
 }
 
-/* What memory came for is not asked for again when there was none for the rest. */
-static void slots_lie_side_by_side(struct ktest *t)
+/* Arrays allocated before the failure are not allocated again. */
+static void stacks_are_laid_out_without_gaps(struct ktest *t)
 {
 	static struct pcp pcp[TEST_SLOT_CPUS];
 	static struct memory mem;
@@ -252,6 +255,6 @@ static void slots_lie_side_by_side(struct ktest *t)
 }
 
 KTEST_SUITE(play_refill, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(others_may_pass_the_watermark_first),
+    KTEST(refill_stops_at_the_watermark_after_other_cpus),
     KTEST(a_page_that_breaks_before_a_spill_is_not_cached),
-    KTEST(slots_lie_side_by_side));
+    KTEST(stacks_are_laid_out_without_gaps));

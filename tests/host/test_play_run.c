@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_run.c: a run of the reclaim thread over a zone with all that it calls made up: how much
- * is dropped at a time and in all, when it ends, what is remembered of it, and what is brought from
- * standby before.
+ * test_play_run.c: a run of the reclaim thread over a zone with simulated callees: how much is
+ * dropped at a time and in all, when it ends, its result, and the standby memory brought online
+ * before.
  */
 #define PLAY_NAME(name) run_##name
 #include "tests/host/play_reclaim.h"
@@ -19,7 +19,7 @@ static void want_a_drain(void)
 	in_batch = NULL;
 }
 
-/* A page comes to the lists, and one is freed by somebody else. */
+/* A page enters the lists, and another thread frees one. */
 static void one_comes(void)
 {
 	world->zones[ZONE_NORMAL].lru_came++;
@@ -30,7 +30,7 @@ static void one_is_freed(void)
 	world->zones[ZONE_NORMAL].freed_cma++;
 }
 
-/* Zone NORMAL of node 0, @lacks pages below its high mark, with @evictable on its lists. */
+/* Zone NORMAL of node 0, @lacks pages below its high watermark, with @evictable on its lists. */
 static struct zone *short_of(unsigned lacks, unsigned evictable)
 {
 	struct zone *zone = &world->zones[ZONE_NORMAL];
@@ -45,7 +45,7 @@ static struct zone *short_of(unsigned lacks, unsigned evictable)
 	return zone;
 }
 
-/* A run over it: had it enough in the end, and what was done? */
+/* A run over it: did it have enough in the end, and which steps were made? */
 static void expect_run(
     struct ktest *t, struct zone *zone, u64 waiting, bool enough, const char *said)
 {
@@ -53,9 +53,9 @@ static void expect_run(
 	EXPECT_SAID(t, said);
 }
 
-#define IN_VAIN(how) "batch of 32 in 1" how "\nbatch of 32 in 1" how "\nbatch of 32 in 1" how "\n"
+#define NO_PAGE(how) "batch of 32 in 1" how "\nbatch of 32 in 1" how "\nbatch of 32 in 1" how "\n"
 
-static void a_run_goes_on_until_nothing_is_lacking(struct ktest *t)
+static void run_continues_until_no_zone_lacks_pages(struct ktest *t)
 {
 	const u64 waiting = request_bit(GFP_KERNEL, 0);
 	unsigned long free;
@@ -64,7 +64,7 @@ static void a_run_goes_on_until_nothing_is_lacking(struct ktest *t)
 	if (!begin(t))
 		return;
 	free = world->zones[ZONE_NORMAL].nr_free;
-	/* No more at a time than is lacking; what was freed is noted after each batch. */
+	/* No more at a time than the zone lacks; freed pages are noted after each batch. */
 	zone = short_of(40, 90);
 	drop[0] = 10;
 	drop[2] = 30;
@@ -72,12 +72,12 @@ static void a_run_goes_on_until_nothing_is_lacking(struct ktest *t)
 				     "batch of 30 in 1\n"
 				     "batch of 30 in 1\nlocal drain of 1\n30 freed in 1, 0 lent\n");
 	drop[0] = drop[2] = 0;
-	/* Two passes over both lists, and one more for somebody who waits if nothing came of them. */
-	expect_run(t, short_of(40, 70), 0, false, IN_VAIN("") IN_VAIN(""));
-	expect_run(t, short_of(40, 70), waiting, false, IN_VAIN("") IN_VAIN("") IN_VAIN(", desperate"));
+	/* Two passes over both lists, and one more for a waiter if they freed nothing. */
+	expect_run(t, short_of(40, 70), 0, false, NO_PAGE("") NO_PAGE(""));
+	expect_run(t, short_of(40, 70), waiting, false, NO_PAGE("") NO_PAGE("") NO_PAGE(", desperate"));
 	drop[5] = 1;
 	expect_run(t, short_of(40, 70), waiting, false,
-	    IN_VAIN("") IN_VAIN("") "local drain of 1\n1 freed in 1, 0 lent\n");
+	    NO_PAGE("") NO_PAGE("") "local drain of 1\n1 freed in 1, 0 lent\n");
 	drop[5] = 0;
 	drop[0] = drop_lent[0] = 2;
 	expect_run(t, short_of(40, 2), 0, false,
@@ -88,7 +88,7 @@ static void a_run_goes_on_until_nothing_is_lacking(struct ktest *t)
 	zone->nr_free_cma = 3;
 	expect_run(t, zone, 0, false, "batch of 3 in 1, none lent\nbatch of 3 in 1, none lent\n");
 	zone->nr_free_cma = 0;
-	/* It ends when the thread shall, and serves who wants a drain meanwhile. */
+	/* It ends when the thread is to stop, and serves requests for a drain meanwhile. */
 	in_batch = want_a_drain;
 	expect_run(t, short_of(40, 1), 0, false,
 	    "batch of 32 in 1\ndrain\nwake who waits at 0\nbatch of 32 in 1\n");
@@ -101,7 +101,7 @@ static void a_run_goes_on_until_nothing_is_lacking(struct ktest *t)
 }
 
 /* Nothing for it to do: known until pages come, or are freed. */
-static void a_run_in_vain_is_remembered(struct ktest *t)
+static void futile_run_is_remembered(struct ktest *t)
 {
 	struct reclaim *r;
 	unsigned long free;
@@ -127,7 +127,7 @@ static void a_run_in_vain_is_remembered(struct ktest *t)
 	in_batch = NULL;
 	serve_run(&world->nodes[0]);
 	EXPECT_EQ(t, zone->futile, 1);
-	/* One that is not low is not futile, whatever the run found. */
+	/* A zone that is not low is not futile, whatever the run found. */
 	zone->nr_free++;
 	serve_run(&world->nodes[0]);
 	EXPECT_EQ(t, zone->futile, 0);
@@ -141,8 +141,8 @@ static void a_run_in_vain_is_remembered(struct ktest *t)
 
 /* ---- standby, for a run ---- */
 
-/* As many steps as the zone is short of; one that fails is not tried again in this run. */
-static void a_run_brings_what_a_zone_is_short_of(struct ktest *t)
+/* As many steps as the zone lacks; a failed one is not tried again in this run. */
+static void run_brings_the_standby_memory_a_zone_lacks(struct ktest *t)
 {
 	const u64 waiting = request_bit(GFP_KERNEL, 0);
 	unsigned long free;
@@ -179,5 +179,5 @@ static void a_run_brings_what_a_zone_is_short_of(struct ktest *t)
 	end(t);
 }
 
-KTEST_SUITE(play_run, KTEST_MOSTLY_INSIDE, KTEST(a_run_goes_on_until_nothing_is_lacking),
-    KTEST(a_run_in_vain_is_remembered), KTEST(a_run_brings_what_a_zone_is_short_of));
+KTEST_SUITE(play_run, KTEST_MOSTLY_INSIDE, KTEST(run_continues_until_no_zone_lacks_pages),
+    KTEST(futile_run_is_remembered), KTEST(run_brings_the_standby_memory_a_zone_lacks));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_slab.c: the small objects' lists, looked at from inside after each step, and what kfree refuses.  With
- * a copy of mm/slab.c of its own, whose pages are counted and whose panics come back here.
+ * test_play_slab.c: the lists of small objects, checked from inside after each step, and the
+ * frees that kfree refuses.  With a copy of mm/slab.c of its own, whose pages are counted and
+ * whose panics come back here.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/host/play_help.h"
@@ -102,7 +103,10 @@ static unsigned look_at_slab(struct ktest *t, const struct slab *slab, unsigned 
 	return nr;
 }
 
-/* The lists as they must be with so many objects in use of each size; @empty: pages without one, of all sizes. */
+/*
+ * The lists as they must be with so many objects in use of each size; @empty: pages without one,
+ * of all sizes.
+ */
 static void look_at_lists(struct ktest *t, const unsigned *in_use, unsigned empty, int line) NO_LOCK_ANALYSIS
 {
 	unsigned shift, all_empty = 0;
@@ -219,7 +223,7 @@ static void take_parcel(struct ktest *t, unsigned i)
 	parcel[i].ptr = NULL;
 }
 
-static void the_lists_are_right_after_each_step(struct ktest *t)
+static void slab_lists_are_consistent_after_each_step(struct ktest *t)
 {
 	unsigned in_use[NR_SLAB_COUNTS] = {0}, step, i, empty, shift;
 	u64 rand = t->seed, counts[NR_SLAB_COUNTS];
@@ -257,7 +261,7 @@ static void *one_more(void)
 }
 
 /* Both threads found no free object, and each brings a page. */
-static void two_threads_bring_a_page_each(struct ktest *t)
+static void two_threads_may_each_add_a_slab_page(struct ktest *t)
 {
 	unsigned in_use[NR_SLAB_COUNTS] = {0}, *ours = &in_use[9 - MIN_SHIFT];
 	void *object;
@@ -280,7 +284,7 @@ static void two_threads_bring_a_page_each(struct ktest *t)
 	slabs_end(t);
 }
 
-static void without_memory_nothing_is_counted(struct ktest *t)
+static void failed_slab_page_is_not_counted(struct ktest *t)
 {
 	static const unsigned none[NR_SLAB_COUNTS];
 	u64 pages = mm_event_sum(&kernel_memory, EV_SLAB_PAGES), counts[NR_SLAB_COUNTS];
@@ -329,8 +333,11 @@ static void count_slab_lock(const char *what, const struct spinlock *lock)
 	slab_locks += !strcmp(lock->name, "slab");
 }
 
-/* A lock of the same rank is held here, so each taking of a size's lock is reported: one for each size. */
-static void each_size_is_looked_at_under_its_lock(struct ktest *t)
+/*
+ * A lock of the same rank is held here, so each taking of a size's lock is reported: one for each
+ * size.
+ */
+static void each_size_class_is_read_under_its_lock(struct ktest *t)
 {
 	struct spinlock held = SPINLOCK("held", RANK_SLAB);
 	u64 counts[NR_SLAB_COUNTS];
@@ -354,9 +361,9 @@ static void each_size_is_looked_at_under_its_lock(struct ktest *t)
 	slabs_end(t);
 }
 
-/* ---- what kfree refuses ---- */
+/* ---- frees that kfree refuses ---- */
 
-/* A panic in the middle of it leaves the lock to nobody. */
+/* A panic in the middle of it leaves the lock free. */
 static void drop_locks(void) NO_LOCK_ANALYSIS
 {
 	unsigned shift;
@@ -389,7 +396,7 @@ static struct page *page_of(const void *ptr)
 	return pfn_to_page_in(&kernel_memory, ((uintptr_t)ptr - (uintptr_t)arch_phys_to_virt(0)) >> PAGE_SHIFT);
 }
 
-static void what_is_no_object_of_its_page_is_refused(struct ktest *t)
+static void kfree_of_a_pointer_that_is_no_object_is_refused(struct ktest *t)
 {
 	static const char why[] = "not an object of its slab";
 	unsigned in_use[NR_SLAB_COUNTS] = {0}, shift;
@@ -418,7 +425,7 @@ static void what_is_no_object_of_its_page_is_refused(struct ktest *t)
 	slabs_end(t);
 }
 
-static void what_is_free_is_refused(struct ktest *t)
+static void double_kfree_is_refused(struct ktest *t)
 {
 	unsigned in_use[NR_SLAB_COUNTS] = {0};
 	void *object[3];
@@ -438,7 +445,7 @@ static void what_is_free_is_refused(struct ktest *t)
 	slabs_end(t);
 }
 
-static void what_was_never_allocated_is_refused(struct ktest *t)
+static void kfree_outside_slab_pages_is_refused(struct ktest *t)
 {
 	static const char why[] = "its page is no slab's, and not allocated";
 	char *block, *beyond = (char *)arch_phys_to_virt((u64)kernel_memory.end_pfn << PAGE_SHIFT);
@@ -454,7 +461,7 @@ static void what_was_never_allocated_is_refused(struct ktest *t)
 	play_kfree(block);
 	page = mem_alloc_pages(&kernel_memory, GFP_KERNEL, 0);
 	REQUIRE(t, page);
-	/* In use, but not by anybody who could free it like that. */
+	/* In use, but this call may not free it. */
 	page_cas_state(page, PG_ALLOC, PG_PGTABLE);
 	EXPECT_PANIC(t, page_address(page), page, why);
 	page_cas_state(page, PG_PGTABLE, PG_ALLOC);
@@ -464,7 +471,8 @@ static void what_was_never_allocated_is_refused(struct ktest *t)
 }
 
 KTEST_SUITE(play_slab, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(one_page_without_objects_is_kept),
-    KTEST(the_lists_are_right_after_each_step), KTEST(two_threads_bring_a_page_each),
-    KTEST(without_memory_nothing_is_counted), KTEST(blocks_are_counted),
-    KTEST(each_size_is_looked_at_under_its_lock), KTEST(what_is_no_object_of_its_page_is_refused),
-    KTEST(what_is_free_is_refused), KTEST(what_was_never_allocated_is_refused));
+    KTEST(slab_lists_are_consistent_after_each_step), KTEST(two_threads_may_each_add_a_slab_page),
+    KTEST(failed_slab_page_is_not_counted), KTEST(blocks_are_counted),
+    KTEST(each_size_class_is_read_under_its_lock),
+    KTEST(kfree_of_a_pointer_that_is_no_object_is_refused), KTEST(double_kfree_is_refused),
+    KTEST(kfree_outside_slab_pages_is_refused));

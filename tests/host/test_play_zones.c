@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_zones.c: zonelists that change while others read them: no reader misses a zone that was there; and what is
- * looked up in them and in ranges.  The source is included with its stores watched.
+ * test_play_zones.c: zonelists that change while others read them: no reader misses a zone that
+ * was there; and look-ups in them and in ranges.  The source is included with its stores watched.
  */
 #define zone_set_watermarks    played_zone_set_watermarks
 #define zone_spare             played_zone_spare
@@ -32,7 +32,7 @@ static void store(u8 *to, u8 value)
 
 /* ---- readers ---- */
 
-/* Only its nodes and the spans of its zones are looked at. */
+/* Only its nodes and the spans of its zones are read. */
 static struct memory mem;
 static struct ktest *now;
 
@@ -57,7 +57,7 @@ static void read_on(struct reader *r)
 	r->at = r->seen = 0;
 }
 
-/* What a snapshot has is all that was there, too. */
+/* A snapshot contains every zone that was there. */
 static void look(void)
 {
 	struct reader whole;
@@ -94,7 +94,7 @@ static void add_zone(unsigned id)
 	world.stored = NULL;
 	for (kind = id % NR_ZONE_KINDS; kind < NR_ZONE_KINDS; kind++)
 		there[kind] |= 1u << id;
-	/* The new one is there, for who begins now. */
+	/* A reader that begins now sees the new one. */
 	begin_reading();
 	look();
 }
@@ -120,8 +120,8 @@ static void set_nodes(unsigned nr)
 	}
 }
 
-/* One zone after the other comes, in any order, while somebody reads each list. */
-static void no_reader_misses_a_zone_that_was_there(struct ktest *t)
+/* Zones are added one after the other, in any order, while each list is read. */
+static void zone_list_readers_miss_no_zone(struct ktest *t)
 {
 	unsigned round, i, left, pick, id[MAX_ZONES];
 
@@ -141,7 +141,7 @@ static void no_reader_misses_a_zone_that_was_there(struct ktest *t)
 	}
 }
 
-/* ---- what is looked up ---- */
+/* ---- look-ups ---- */
 
 static void expect_zones(struct ktest *t, gfp_t gfp, const u8 *want, unsigned nr)
 {
@@ -183,7 +183,7 @@ static void zones_are_numbered_from_the_own_node_on(struct ktest *t)
 	world.node = 0;
 }
 
-static void the_first_pageblock_in_the_way_is_named(struct ktest *t)
+static void first_blocking_pageblock_is_named(struct ktest *t)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
 	struct memory *own = ktest_memory(t, 0, 4, 2);
@@ -213,5 +213,5 @@ static void the_first_pageblock_in_the_way_is_named(struct ktest *t)
 }
 
 KTEST_SUITE(play_zones, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(no_reader_misses_a_zone_that_was_there), KTEST(zones_are_numbered_from_the_own_node_on),
-    KTEST(the_first_pageblock_in_the_way_is_named));
+    KTEST(zone_list_readers_miss_no_zone), KTEST(zones_are_numbered_from_the_own_node_on),
+    KTEST(first_blocking_pageblock_is_named));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_rmap_walk.c: walks over the regions that show a slot: what they find in each entry, what others do in
- * their pauses, and who waits until they are over.
+ * test_rmap_walk.c: walks over the regions that show a slot: the result of each entry, changes by
+ * other threads in the pauses, and waits for the end of a walk.
  *
- * The walks are a copy of mm/rmap.c that calls the test in each pause, with the lock let go.
+ * The walks are a copy of mm/rmap.c that calls the test in each pause, with the lock released.
  */
 #include "tests/lib/vm_help.h"
 
@@ -46,7 +46,10 @@ static uintptr_t shown_at(unsigned i, unsigned index)
 	return page_at(64 + i * WIDE + index);
 }
 
-/* Each of so many regions shows the first pages of the object; the scene's own is the first of them. */
+/*
+ * Each of so many regions shows the first pages of the object; the scene's own is the first of
+ * them.
+ */
 static bool begin(struct ktest *t, void (*then)(void))
 {
 	unsigned i, err = 0;
@@ -64,7 +67,7 @@ static bool begin(struct ktest *t, void (*then)(void))
 	return true;
 }
 
-/* Walk it, every entry of the slot goes; returns how many regions were visited. */
+/* Walk it and remove every entry of the slot; returns how many regions were visited. */
 static unsigned unmap_slot(void)
 {
 	struct tlb_gather g;
@@ -86,7 +89,7 @@ static void unmap_region(unsigned i)
 	EXPECT_EQ(pause.t, vm_unmap(s.space, shown_at(i, 0), WIDE), 0);
 }
 
-/* ---- what others do in a pause ---- */
+/* ---- changes during a pause ---- */
 
 /* The region that was visited last; in the third pause also one that the walk has not come to. */
 static void unmap_some(void)
@@ -106,7 +109,7 @@ static void unmap_some(void)
 	}
 }
 
-static void a_walk_goes_on_behind_a_region_that_is_gone(struct ktest *t)
+static void rmap_walk_continues_after_a_removed_region(struct ktest *t)
 {
 	unsigned i;
 
@@ -120,7 +123,7 @@ static void a_walk_goes_on_behind_a_region_that_is_gone(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* What was seen of one in the first pause: the upper parts begin at a later slot. */
+/* The regions visited up to the first pause: the upper parts begin at a later slot. */
 static void cut_all(void)
 {
 	unsigned i;
@@ -132,7 +135,7 @@ static void cut_all(void)
 }
 
 /* The part that shows the slot lies behind, and is visited there; the part that does not is not. */
-static void a_walk_finds_both_parts_of_what_is_cut(struct ktest *t)
+static void rmap_walk_finds_both_parts_of_a_cut_region(struct ktest *t)
 {
 	unsigned i;
 
@@ -149,7 +152,7 @@ static void a_walk_finds_both_parts_of_what_is_cut(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Only the slot that is walked is not to be looked at. */
+/* Only the slot of the walk must not be accessed. */
 static void look_at_slots(void)
 {
 	struct ktest *t = pause.t;
@@ -166,7 +169,7 @@ static void look_at_slots(void)
 	EXPECT(t, pte_at(s.space, shown_at(0, SLOT - 1)) && pte_at(s.space, shown_at(1, SLOT + 1)));
 }
 
-static void other_slots_are_used_in_a_pause(struct ktest *t)
+static void other_slots_are_usable_during_a_pause_of_the_walk(struct ktest *t)
 {
 	struct page *page = NULL;
 
@@ -210,8 +213,8 @@ static u64 age(unsigned *forgotten)
 	return bits;
 }
 
-/* What any entry has is told; who touched the page is to be seen again, who wrote to it stays. */
-static void aging_tells_and_clears(struct ktest *t)
+/* The bits of all entries are reported; accessed bits are cleared, dirty bits stay. */
+static void aging_reports_and_clears_accessed_bits(struct ktest *t)
 {
 	unsigned i, forgotten;
 
@@ -242,8 +245,8 @@ static u32 page_bits(struct page *page)
 	return page_word(page) & (PAGE_REFERENCED | PAGE_DIRTY);
 }
 
-/* Each bit of an entry that goes becomes the page's own, and no other. */
-static void an_entry_that_goes_leaves_its_bits(struct ktest *t)
+/* Each bit of a removed entry becomes the page's own, and no other. */
+static void removed_entry_passes_its_bits_to_the_page(struct ktest *t)
 {
 	struct page *page;
 
@@ -265,14 +268,14 @@ static void an_entry_that_goes_leaves_its_bits(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- who waits ---- */
+/* ---- waiters ---- */
 
 #define TURNS (1u << 14)
 
 static u32 ended; /* a: what had to wait has ended */
 static bool early;
 
-/* The walk that is under way ends, after so many turns or when nobody waits for it. */
+/* The walk in progress ends after a number of turns, or when no thread waits for it. */
 static void end_the_walk(void *arg)
 {
 	struct tlb_gather g;
@@ -321,7 +324,7 @@ static void a_fault_waits_for_a_walk(struct ktest *t)
 	walk_begins();
 	EXPECT_EQ(t, vm_fault(s.space, shown_at(0, SLOT), VM_READ), 0);
 	expect_waited(t, __LINE__);
-	/* It was one try, and has shown nothing. */
+	/* It was one try, and has mapped nothing. */
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULTS), faults + 1);
 	EXPECT_EQ(t, pte_at(s.space, shown_at(0, SLOT)), 0);
 	EXPECT_EQ(t, vm_fault(s.space, shown_at(0, SLOT), VM_READ), 0);
@@ -348,7 +351,8 @@ static void a_removal_waits_for_a_walk(struct ktest *t)
 }
 
 KTEST_SUITE(rmap_walk, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(a_walk_goes_on_behind_a_region_that_is_gone),
-    KTEST(a_walk_finds_both_parts_of_what_is_cut), KTEST(other_slots_are_used_in_a_pause),
-    KTEST(aging_tells_and_clears), KTEST(an_entry_that_goes_leaves_its_bits),
+    KTEST(rmap_walk_continues_after_a_removed_region),
+    KTEST(rmap_walk_finds_both_parts_of_a_cut_region),
+    KTEST(other_slots_are_usable_during_a_pause_of_the_walk),
+    KTEST(aging_reports_and_clears_accessed_bits), KTEST(removed_entry_passes_its_bits_to_the_page),
     KTEST(a_fault_waits_for_a_walk), KTEST(a_removal_waits_for_a_walk));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_short.c: calls that need a small object when the kernel has no memory for one: each fails, and leaves no
- * trace.  Hosted only: in the kernel others need small objects meanwhile.
+ * test_short.c: calls that need a small object when the kernel has no memory for one: each fails,
+ * and leaves no trace.  Hosted only: in the kernel others need small objects meanwhile.
  */
 #include "tests/lib/vm_help.h"
 #include <quarry/account.h>
@@ -88,7 +88,7 @@ static void expect_unchanged(struct ktest *t, int line)
 		    (unsigned long long)was, (unsigned long long)is);
 }
 
-/* @call fails for want of memory, and counts nothing. */
+/* @call fails without memory, and counts nothing. */
 #define FAILS(t, call)                           \
 	do {                                     \
 		counts_read(&before);            \
@@ -97,7 +97,7 @@ static void expect_unchanged(struct ktest *t, int line)
 	} while (0)
 
 /* The one page that is kept for each size, too; a page with an object in use stays. */
-static void a_trim_gives_back_every_page_without_objects(struct ktest *t)
+static void trim_frees_every_slab_page_without_objects(struct ktest *t)
 {
 	unsigned shift;
 
@@ -124,7 +124,7 @@ static void a_trim_gives_back_every_page_without_objects(struct ktest *t)
 	}
 }
 
-static void nothing_can_be_made(struct ktest *t)
+static void creation_without_memory_fails(struct ktest *t)
 {
 	struct vm_object *object = NULL;
 	struct vm_space *space = NULL;
@@ -157,7 +157,7 @@ static void nothing_can_be_made(struct ktest *t)
 }
 
 /* The tables' page, or the slots', is missing instead. */
-static void nothing_is_left_of_what_was_begun(struct ktest *t)
+static void failed_creation_leaves_nothing(struct ktest *t)
 {
 	struct vm_object *object = NULL;
 	struct vm_space *space = NULL;
@@ -178,7 +178,7 @@ static void nothing_is_left_of_what_was_begun(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void a_space_does_not_change(struct ktest *t)
+static void failed_change_leaves_a_space_alone(struct ktest *t)
 {
 	struct vm_object *other = NULL;
 	struct hogged *hogged;
@@ -205,7 +205,7 @@ static void a_space_does_not_change(struct ktest *t)
 	EXPECT_EQ(t, region_find(s.space, page_at(0))->end, page_at(16));
 	EXPECT_EQ(t, region_find(s.space, page_at(5))->prot, VM_RW);
 	EXPECT(t, pte_at(s.space, page_at(5)) & PTE_WRITE);
-	/* A region could be had, and what counts those of an object could not. */
+	/* A region can be allocated, and the record that counts those of an object cannot. */
 	hogged = hog(sizeof(struct vm_use));
 	FAILS(t, vm_map(s.space, page_at(40), 1, VM_RW, other, 0));
 	EXPECT_EQ(t, READ_ONCE(other->refs), 1);
@@ -217,6 +217,6 @@ static void a_space_does_not_change(struct ktest *t)
 	scene_end(t, &s);
 }
 
-KTEST_SUITE(short, 0, KTEST(a_trim_gives_back_every_page_without_objects),
-    KTEST(nothing_can_be_made), KTEST(nothing_is_left_of_what_was_begun),
-    KTEST(a_space_does_not_change));
+KTEST_SUITE(short, 0, KTEST(trim_frees_every_slab_page_without_objects),
+    KTEST(creation_without_memory_fails), KTEST(failed_creation_leaves_nothing),
+    KTEST(failed_change_leaves_a_space_alone));

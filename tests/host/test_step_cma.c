@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_cma.c: which runs of an area are tried, in which order and how often, when ranges
- * cannot be had for each of the reasons there are; and figures of areas, to the page.  It includes
- * the source of mm/cma.c, and stands between it and the ranges that it asks for.  Hosted only.
+ * test_step_cma.c: which runs of an area are tried, in which order and how often, for each reason
+ * that a range cannot be allocated; and figures of areas, to the page.  It includes the source of
+ * mm/cma.c, and stands between it and the ranges that it requests.  Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/contig.h>
@@ -96,17 +96,17 @@ static void expect_run(struct ktest *t, unsigned long nr, unsigned align, unsign
 }
 
 /*
- * The next try begins behind what was in the way; behind its pageblock, if somebody else works on
+ * The next try begins behind the blocker; behind its pageblock, if another operation works on
  * that.
  */
-static void a_run_is_looked_for_behind_what_is_in_the_way(struct ktest *t)
+static void search_continues_behind_a_blocker(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
 	const unsigned long tried[] = {0, 3, 4, 5, 6, PAGEBLOCK_PAGES, 2 * PAGEBLOCK_PAGES + 1};
 
 	REQUIRE(t, begin(t, mem));
 	fail_next(-EBUSY, WHY_PINNED, area.start + 2);
-	/* The first page; one before the run; none at all; offline since the look. */
+	/* The first page; one before the run; none at all; offline since the check. */
 	fail_next(-EBUSY, WHY_UNMOVABLE, area.start + 3);
 	fail_next(-EBUSY, WHY_BUSY, area.start + 1);
 	fail_next(-EBUSY, WHY_BUSY, PFN_NONE);
@@ -117,7 +117,7 @@ static void a_run_is_looked_for_behind_what_is_in_the_way(struct ktest *t)
 	EXPECT_EQ(t, exact_destroy(&area), 0);
 }
 
-static void other_refusals_end_it(struct ktest *t)
+static void other_errors_end_the_search(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
 	const unsigned long first[] = {0}, all[] = {0, BLOCK(2)};
@@ -127,7 +127,7 @@ static void other_refusals_end_it(struct ktest *t)
 	fail_next(-ENOMEM, WHY_NO_TARGET, area.start + 1);
 	EXPECT_EQ(t, exact_alloc(&area, 4, 0, &page), -ENOMEM);
 	expect_tried(t, first, 1);
-	/* Each place had something in it; the last try says no more than the others. */
+	/* Each place had a blocker; the last try reports no more than the others. */
 	fail_next(-EBUSY, WHY_ISOLATED, area.start + BLOCK(1));
 	fail_next(-EINVAL, WHY_ALREADY, area.end - 1);
 	EXPECT_EQ(t, exact_alloc(&area, BLOCK(2), 0, &page), -EBUSY);
@@ -141,7 +141,7 @@ static void other_refusals_end_it(struct ktest *t)
  * Between what others have, to the page; from the first place on, aligned by page number and not
  * from the area's start.
  */
-static void runs_fit_to_the_page(struct ktest *t)
+static void allocations_fit_to_the_page(struct ktest *t)
 {
 	const unsigned long size = BLOCK(AREA);
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
@@ -173,7 +173,7 @@ static void runs_fit_to_the_page(struct ktest *t)
 }
 
 /* The count of users may be of another moment than the pageblocks: nothing comes out negative. */
-static void counts_of_two_moments_are_not_negative(struct ktest *t)
+static void counts_read_at_two_moments_are_not_negative(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
 	struct cma_use use;
@@ -195,10 +195,10 @@ static void counts_of_two_moments_are_not_negative(struct ktest *t)
 }
 
 /*
- * Half of what is free for the kernel: no area's, none of zone MOVABLE, none that is offline; of
- * every node.
+ * Half of the kernel's free memory on every node: no CMA area's, none of zone MOVABLE, none that
+ * is offline.
  */
-static void half_is_of_what_the_kernel_can_have(struct ktest *t)
+static void area_limit_is_half_of_the_kernels_free_memory(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, NORMAL}, {0, ZONE_MOVABLE, 8}, {1, ZONE_NORMAL, NORMAL}};
@@ -219,10 +219,10 @@ static void half_is_of_what_the_kernel_can_have(struct ktest *t)
 }
 
 /*
- * What may join is seen without a try; what the kernel has given back may, though its type is
- * still the kernel's.
+ * A pageblock that may join is found without a try; one that the kernel has freed may, though its
+ * type is still the kernel's.
  */
-static void places_that_cannot_be_are_not_tried(struct ktest *t)
+static void impossible_places_are_not_tried(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
 	struct zone *zone;
@@ -259,10 +259,10 @@ static void places_that_cannot_be_are_not_tried(struct ktest *t)
 }
 
 /*
- * What was tried on one node and did not go is not forgotten because the next has no place, or no
- * try is left for it.
+ * A refusal on one node is not forgotten because the next node has no place, or no try is left
+ * for it.
  */
-static void a_refusal_outlasts_the_zones_after_it(struct ktest *t)
+static void refusal_is_kept_across_later_zones(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, NORMAL}, {1, ZONE_NORMAL, PLACES + 1}};
@@ -292,7 +292,7 @@ static void a_refusal_outlasts_the_zones_after_it(struct ktest *t)
 }
 
 /* A pageblock that has come back in zone MOVABLE lies in the span still, and is no place. */
-static void another_zones_pageblock_is_no_place(struct ktest *t)
+static void pageblock_of_another_zone_is_no_place(struct ktest *t)
 {
 	const pfn_t pfn = BLOCK(NORMAL - 2);
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
@@ -319,7 +319,7 @@ static void another_zones_pageblock_is_no_place(struct ktest *t)
  * Where alignment would move a run over the area's end there is none, though the pages behind it
  * are free.
  */
-static void no_run_reaches_over_the_end(struct ktest *t)
+static void no_run_crosses_the_end_of_the_area(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
 	struct page *page[AREA] = {NULL}, *none = NULL;
@@ -343,8 +343,8 @@ static void no_run_reaches_over_the_end(struct ktest *t)
 }
 
 KTEST_SUITE(cma_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(a_run_is_looked_for_behind_what_is_in_the_way), KTEST(other_refusals_end_it),
-    KTEST(runs_fit_to_the_page), KTEST(counts_of_two_moments_are_not_negative),
-    KTEST(half_is_of_what_the_kernel_can_have), KTEST(places_that_cannot_be_are_not_tried),
-    KTEST(a_refusal_outlasts_the_zones_after_it), KTEST(another_zones_pageblock_is_no_place),
-    KTEST(no_run_reaches_over_the_end));
+    KTEST(search_continues_behind_a_blocker), KTEST(other_errors_end_the_search),
+    KTEST(allocations_fit_to_the_page), KTEST(counts_read_at_two_moments_are_not_negative),
+    KTEST(area_limit_is_half_of_the_kernels_free_memory), KTEST(impossible_places_are_not_tried),
+    KTEST(refusal_is_kept_across_later_zones), KTEST(pageblock_of_another_zone_is_no_place),
+    KTEST(no_run_crosses_the_end_of_the_area));

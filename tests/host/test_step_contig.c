@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_contig.c: what alloc_contig_range asks of an evacuation, and what it makes of each of
- * its ends: it includes the source of mm/contig.c, and answers in the evacuation's place.  Hosted
- * only.
+ * test_step_contig.c: the requests of alloc_contig_range to an evacuation, and its result for
+ * each of the evacuation's: it includes the source of mm/contig.c, and answers in the
+ * evacuation's place.  Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/contig.h>
@@ -19,7 +19,7 @@ static struct {
 	int err; /* how an evacuation ends; 0: as it really does */
 	unsigned nr;
 	bool isolated, off;   /* the pageblock of its start was, and caches were, meanwhile */
-	struct evacuation as; /* as it was asked for */
+	struct evacuation as; /* as requested */
 	pfn_t breaks;         /* a page that breaks when all is free; 0: none */
 } steps;
 
@@ -86,8 +86,8 @@ static void expect_end(struct ktest *t, struct memory *mem, int ends, int err, e
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-/* Five seconds; what comes too late is busy, and what has no other place says so. */
-static void each_end_of_an_evacuation_is_passed_on(struct ktest *t)
+/* Five seconds; past the deadline the range is busy, and without a target the error says so. */
+static void each_result_of_an_evacuation_is_returned(struct ktest *t)
 {
 	struct memory *mem = begin(t, 0, BLOCKS);
 	unsigned policy;
@@ -105,7 +105,7 @@ static void each_end_of_an_evacuation_is_passed_on(struct ktest *t)
 }
 
 /* Caches that could not be turned off are not turned on. */
-static void what_was_not_switched_off_is_not_switched_on(struct ktest *t)
+static void caches_that_stayed_on_are_not_enabled(struct ktest *t)
 {
 	struct memory *mem = begin(t, 0, BLOCKS);
 	struct zone *zone;
@@ -121,7 +121,7 @@ static void what_was_not_switched_off_is_not_switched_on(struct ktest *t)
 	EXPECT_EQ(t, steps.nr, 0);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_CONTIG_FAIL), 1);
 	WRITE_ONCE(zone->pcp_depth, 1u);
-	/* In a hold of somebody else's they stay off. */
+	/* Disabled by another caller they stay off. */
 	EXPECT_EQ(t, steps_alloc_range(mem, 1, 2, MT_MOVABLE, NULL), 0);
 	EXPECT_EQ(t, zone->pcp_depth, 1u);
 	EXPECT_EQ(t, steps_free_range(mem, 1, 1), 0);
@@ -129,10 +129,10 @@ static void what_was_not_switched_off_is_not_switched_on(struct ktest *t)
 }
 
 /*
- * In the first pageblock, in the second, in the last: nothing is taken, or what was is given
- * back.
+ * In the first pageblock, in the second, in the last: nothing is taken, or the taken pages are
+ * freed.
  */
-static void what_breaks_at_last_is_found_wherever_it_lies(struct ktest *t)
+static void page_that_breaks_at_the_end_is_found_anywhere(struct ktest *t)
 {
 	struct memory *mem = begin(t, 0, BLOCKS);
 	struct mm_fail fail;
@@ -151,8 +151,8 @@ static void what_breaks_at_last_is_found_wherever_it_lies(struct ktest *t)
 		EXPECT_EQ(t, memory_free_pages(mem), BLOCK(BLOCKS) - 1);
 		EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].nr_isolated, 0);
 		/*
-		 * From then on it is seen before anything is tried; and beside the range it does
-		 * not matter.
+		 * From then on it is seen before anything is tried; outside the range it does not
+		 * matter.
 		 */
 		steps.nr = 0;
 		steps.breaks = 0;
@@ -168,8 +168,8 @@ static void what_breaks_at_last_is_found_wherever_it_lies(struct ktest *t)
 	}
 }
 
-/* Nor does a pageblock behind the range, whatever it is. */
-static void the_next_pageblock_does_not_matter(struct ktest *t)
+/* Nor does a pageblock behind the range, whatever its state. */
+static void pageblock_behind_the_range_does_not_matter(struct ktest *t)
 {
 	struct memory *mem = begin(t, BLOCKS, 0);
 
@@ -185,7 +185,7 @@ static void the_next_pageblock_does_not_matter(struct ktest *t)
 }
 
 KTEST_SUITE(contig_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(each_end_of_an_evacuation_is_passed_on),
-    KTEST(what_was_not_switched_off_is_not_switched_on),
-    KTEST(what_breaks_at_last_is_found_wherever_it_lies),
-    KTEST(the_next_pageblock_does_not_matter));
+    KTEST(each_result_of_an_evacuation_is_returned),
+    KTEST(caches_that_stayed_on_are_not_enabled),
+    KTEST(page_that_breaks_at_the_end_is_found_anywhere),
+    KTEST(pageblock_behind_the_range_does_not_matter));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_memory_add.c: the steps in which memory comes and goes, in their order, and what is
+ * test_step_memory_add.c: the steps of adding and removing memory, in order, and how they are
  * undone when one fails: it includes the source of mm/memory_add.c, and writes down a letter for
  * each step.  Hosted only.
  */
@@ -12,7 +12,7 @@ static struct {
 	struct ktest *t;
 	char text[STEPS];
 	unsigned nr;
-	bool slots_fail, online_first; /* somebody brings what is to be claimed online first */
+	bool slots_fail, online_first; /* another thread onlines the range before it is claimed */
 	/* Of the span of zone MOVABLE, as the test expects it from the next unlock on; 0: any. */
 	pfn_t start, end;
 } steps;
@@ -178,7 +178,7 @@ static void expect_span(pfn_t start, pfn_t end)
  * Claimed from before the first step until after the last; the descriptors stand before the first
  * pageblock, until the last.
  */
-static void steps_come_in_their_order(struct ktest *t)
+static void add_and_remove_take_their_steps_in_order(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
 
@@ -197,8 +197,8 @@ static void steps_come_in_their_order(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Whoever looks up the first zones of a CPU finds the new one in the lists. */
-static void a_first_span_gets_into_the_lists(struct ktest *t)
+/* A look-up of the first zones of a CPU finds the new one in the lists. */
+static void first_span_of_a_zone_enters_the_zonelists(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
 	struct memory *mem = growing(t, 1, specs, ARRAY_SIZE(specs));
@@ -214,8 +214,8 @@ static void a_first_span_gets_into_the_lists(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* What failed is undone, and nothing has become visible. */
-static void what_fails_is_undone_in_its_order(struct ktest *t)
+/* A failed step is undone, and nothing has become visible. */
+static void failed_add_is_undone_in_reverse_order(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
 	struct range_claim claim = {.range = {BORDER, BORDER + BLOCK(1)}};
@@ -235,7 +235,7 @@ static void what_fails_is_undone_in_its_order(struct ktest *t)
 	EXPECT_EQ(t, range_count(mem, pfn_range(BORDER - BLOCK(2), BLOCK(4)), PB_HOLE), 4);
 	arrays.grows_left = -1;
 	/*
-	 * What must be refused anyway is not claimed; what somebody else has claimed is not
+	 * A range that is refused anyway is not claimed; another operation's claim is not
 	 * touched.
 	 */
 	EXPECT_EQ(t, steps_add(mem, START, BLOCK(1), 0), -EEXIST);
@@ -254,10 +254,9 @@ static void what_fails_is_undone_in_its_order(struct ktest *t)
 }
 
 /*
- * Between the look and the claim somebody brings some of it online: that is seen, and nothing has
- * gone.
+ * Between the check and the claim part of it is onlined: that is noticed, and nothing is removed.
  */
-static void what_came_online_before_the_claim_stays(struct ktest *t)
+static void memory_onlined_before_the_claim_stays(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
 
@@ -273,6 +272,7 @@ static void what_came_online_before_the_claim_stays(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(memory_add_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(steps_come_in_their_order),
-    KTEST(a_first_span_gets_into_the_lists), KTEST(what_fails_is_undone_in_its_order),
-    KTEST(what_came_online_before_the_claim_stays));
+KTEST_SUITE(memory_add_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(add_and_remove_take_their_steps_in_order),
+    KTEST(first_span_of_a_zone_enters_the_zonelists), KTEST(failed_add_is_undone_in_reverse_order),
+    KTEST(memory_onlined_before_the_claim_stays));

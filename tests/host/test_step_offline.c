@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_offline.c: the steps of an offline and an online in their order: it includes
- * mm/claim.c and mm/offline.c, and looks each time that a pageblock goes, or a zone's caches
- * are planned.  Hosted only.
+ * mm/claim.c and mm/offline.c, and checks the state each time a pageblock is offlined, or a
+ * zone's cache limits are set.  Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/memory_hotplug.h>
@@ -17,7 +17,7 @@ static struct {
 	struct ktest *t;
 	unsigned long leaving[PLANS]; /* pages that each plan was made without */
 	unsigned plans, marks;        /* plans; times that the watermarks were set */
-	unsigned gone, unclaimed;     /* pageblocks that went; that nobody had claimed then */
+	unsigned gone, unclaimed;     /* pageblocks offlined; those without a claim then */
 	pfn_t last;
 	struct memory *mem;
 	unsigned claims; /* when the lock was released last */
@@ -33,7 +33,7 @@ static unsigned count_claims(void) NO_LOCK_ANALYSIS
 	return nr;
 }
 
-/* Nobody else is about: what is claimed has not changed while the lock was not held. */
+/* No other operation runs: claims have not changed while the lock was not held. */
 static void steps_take(struct mutex *m) NO_LOCK_ANALYSIS
 {
 	EXPECT_EQ(steps.t, count_claims(), steps.claims);
@@ -116,8 +116,8 @@ static bool begin(struct ktest *t, struct memory *mem)
 }
 
 /*
- * What has gone is no longer claimed, and what has not is: each plan counts the rest of the
- * range.
+ * Offlined pageblocks are no longer claimed, the others are: each time the limits count the rest
+ * of the range.
  */
 static void expect_offline(struct ktest *t, struct memory *mem, unsigned blocks)
 {
@@ -138,7 +138,7 @@ static void expect_offline(struct ktest *t, struct memory *mem, unsigned blocks)
 	EXPECT_EQ(t, zone_of(mem, 0)->managed, BLOCK(ZONE - blocks));
 }
 
-static void a_range_goes_in_holds_of_sixty_four(struct ktest *t)
+static void commit_holds_the_lock_for_64_pageblocks(struct ktest *t)
 {
 	static const unsigned sizes[] = {1, HOLD, HOLD + 1, 68};
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE);
@@ -147,7 +147,7 @@ static void a_range_goes_in_holds_of_sixty_four(struct ktest *t)
 	REQUIRE(t, begin(t, mem));
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		expect_offline(t, mem, sizes[i]);
-		/* What comes back leaves nothing, and is planned for as it comes. */
+		/* Onlined memory leaves no claim, and is counted as it comes. */
 		steps.plans = steps.marks = 0;
 		EXPECT_EQ(t, steps_online_pages(mem, BLOCK(FIRST), BLOCK(sizes[i]), NULL), 0);
 		EXPECT_EQ(t, steps.marks, (sizes[i] + HOLD - 1) / HOLD);
@@ -157,8 +157,8 @@ static void a_range_goes_in_holds_of_sixty_four(struct ktest *t)
 	}
 }
 
-/* A refusal after the claim plans for what stays, once; one before it does not plan. */
-static void a_refusal_plans_for_what_stays(struct ktest *t)
+/* A refusal after the claim sets the limits once; one before it does not. */
+static void refused_offline_plans_caches_once(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE);
 	const u32 cancel = 1;
@@ -180,7 +180,7 @@ static void a_refusal_plans_for_what_stays(struct ktest *t)
 }
 
 /* Noted, and taken off again, under the lock. */
-static void claims_come_and_go_under_the_lock(struct ktest *t)
+static void claims_change_under_the_lock(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE);
 	struct range_claim claim = {.range = {BLOCK(FIRST), BLOCK(FIRST + 2)}};
@@ -198,5 +198,5 @@ static void claims_come_and_go_under_the_lock(struct ktest *t)
 }
 
 KTEST_SUITE(offline_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST_COST(a_range_goes_in_holds_of_sixty_four), KTEST(a_refusal_plans_for_what_stays),
-    KTEST(claims_come_and_go_under_the_lock));
+    KTEST_COST(commit_holds_the_lock_for_64_pageblocks), KTEST(refused_offline_plans_caches_once),
+    KTEST(claims_change_under_the_lock));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_offline_node.c: what offline_node makes of what happens between its steps: it
- * includes the source of mm/offline_node.c, and stands between it and the offlines and allocations
- * that it asks for.  Hosted only.
+ * test_step_offline_node.c: offline_node and events between its steps: it includes the source of
+ * mm/offline_node.c, and stands between it and the offlines and allocations that it requests.
+ * Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/memory_hotplug.h>
@@ -13,7 +13,7 @@
 static struct {
 	unsigned notes;      /* of ranges */
 	unsigned no_note_at; /* the one for which there is no memory, from 1 on; 0: none */
-	bool bring_back;     /* somebody brings pageblock 2 of each range back when it has gone */
+	bool bring_back;     /* another thread onlines pageblock 2 of each range */
 } steps;
 
 static void *steps_alloc(size_t size)
@@ -57,8 +57,8 @@ static unsigned count(const struct memory *mem, enum pageblock_state state)
 	return (unsigned)range_count(mem, pfn_range(0, BLOCK(2 * SIZE)), state);
 }
 
-/* What comes back before it is noted is in use, and has not gone with its node. */
-static void what_came_back_at_once_is_not_noted(struct ktest *t)
+/* Memory onlined before it is noted is in use, and is not noted as offlined with its node. */
+static void memory_back_online_is_not_noted_with_its_node(struct ktest *t)
 {
 	struct memory *mem = begin(t);
 
@@ -77,7 +77,7 @@ static void what_came_back_at_once_is_not_noted(struct ktest *t)
  * The note comes before the offline: without memory for it that range stays, and those before it
  * come back.
  */
-static void without_memory_for_a_note_all_come_back(struct ktest *t)
+static void offline_node_without_memory_for_its_note_is_undone(struct ktest *t)
 {
 	struct memory *mem = begin(t);
 
@@ -93,7 +93,7 @@ static void without_memory_for_a_note_all_come_back(struct ktest *t)
 	EXPECT_EQ(t, res.offlined, 0);
 	EXPECT_EQ(t, res.stayed, 0);
 	EXPECT_EQ(t, count(mem, PB_ONLINE), 2 * SIZE);
-	/* Where what went may stay out, no note is needed. */
+	/* If offlined ranges may stay offline, no note is needed. */
 	steps.notes = 0;
 	steps.no_note_at = 1;
 	EXPECT_EQ(t, steps_offline_node(mem, 0, NULL, false, &res), 0);
@@ -102,4 +102,5 @@ static void without_memory_for_a_note_all_come_back(struct ktest *t)
 }
 
 KTEST_SUITE(offline_node_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(what_came_back_at_once_is_not_noted), KTEST(without_memory_for_a_note_all_come_back));
+    KTEST(memory_back_online_is_not_noted_with_its_node),
+    KTEST(offline_node_without_memory_for_its_note_is_undone));

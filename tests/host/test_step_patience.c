@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_patience.c: how long evacuate tries, to the pass and the nanosecond: it includes the
- * sources of mm/patience.c and mm/evacuate.c, and makes up the clock, the turns of threads and the pauses between
- * passes.  Hosted only.
+ * sources of mm/patience.c and mm/evacuate.c, and makes up the clock, the turns of threads and
+ * the pauses between passes.  Hosted only.
  */
 #include "tests/lib/mov_help.h"
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define BLOCKS   8u
 #define MS       1000000ULL
-#define STEP     (50 * MS) /* that a yield takes, where nothing else is said */
+#define STEP     (50 * MS) /* time of a yield, unless set */
 #define SLEEPS   8
 #define MANY     1000u /* passes of a test; none makes as many */
 
@@ -55,7 +55,7 @@ static void world_point(const char *name)
 {
 	void (*fn)(void) = world.on_scan;
 
-	/* What never ends is called off. */
+	/* An evacuation without an end is cancelled. */
 	if (strcmp(name, "offline.scan") == 0 && ++world.passes > MANY)
 		cancel = 1;
 	world.batches += strcmp(name, "offline.migrate") == 0;
@@ -91,7 +91,7 @@ static struct memory *mem;
 static struct mm_fail fail;
 static struct evacuation evac;
 
-/* Pageblock 2 of a memory of movable pages, isolated, is what shall become free. */
+/* Pageblock 2 of a memory of movable pages, isolated, is to become free. */
 static bool begin(struct ktest *t)
 {
 	memset(&world, 0, sizeof(world));
@@ -118,7 +118,7 @@ static void finish(struct ktest *t)
 	mov_end(t);
 }
 
-/* A page at @pfn that is in somebody's hands. */
+/* A page at @pfn that is in transit. */
 static struct page *hold_page(pfn_t pfn)
 {
 	struct zone *zone = zone_in(mem, ZONE_MOVABLE);
@@ -175,7 +175,7 @@ static void pauses_grow_to_sixteen_milliseconds(struct ktest *t)
 }
 
 /* Five turns, and 200 ms: whichever comes later. */
-static void what_stays_has_time_and_turns(struct ktest *t)
+static void unmovable_page_is_refused_after_time_and_turns(struct ktest *t)
 {
 	struct page *page;
 
@@ -239,13 +239,13 @@ static void drop_behind(void)
 	drop_page(behind);
 }
 
-/* As if it had been retired: no longer in the way, and not free. */
+/* As if it had been retired: no longer a blocker, and not free. */
 static void retire_low(void)
 {
 	WRITE_ONCE(low->word, PAGE_WORD(0, PG_HWPOISON, 0));
 }
 
-/* What @fn does at 100 ms is progress, or is not. */
+/* The effect of @fn at 100 ms counts as progress, or does not. */
 static void expect_progress(struct ktest *t, void (*fn)(void), const struct page *blocker, u64 end)
 {
 	world.now = 0;
@@ -255,7 +255,7 @@ static void expect_progress(struct ktest *t, void (*fn)(void), const struct page
 	EXPECT(t, !world.on_scan);
 }
 
-static void progress_gives_new_patience(struct ktest *t)
+static void progress_restarts_the_patience(struct ktest *t)
 {
 	REQUIRE(t, begin(t));
 	low = hold_page(BLOCK(2) + 1);
@@ -305,7 +305,7 @@ static void free_the_rest(void)
 	mov.refuse = 1;
 }
 
-static void only_the_last_pass_says_that_there_is_no_memory(struct ktest *t)
+static void only_the_last_pass_reports_no_memory(struct ktest *t)
 {
 	REQUIRE(t, begin(t));
 	hold_movable(BLOCK(2) + 1);
@@ -331,7 +331,7 @@ static void move_then_cancel(struct page *dst, struct page *src)
 }
 
 /* Called off while it works, and too late at the same time: called off. */
-static void a_pass_that_was_called_off_is_not_judged(struct ktest *t)
+static void cancelled_pass_is_not_judged(struct ktest *t)
 {
 	struct page *page;
 
@@ -377,8 +377,8 @@ static void at_the_deadline_nothing_is_moved(struct ktest *t)
 	finish(t);
 }
 
-/* In batches, and in one pass; the free pageblock beside it is not looked at page by page. */
-static void a_full_pageblock_goes_in_one_pass(struct ktest *t)
+/* In batches, and in one pass; the free pageblock next to it is not scanned page by page. */
+static void full_pageblock_is_evacuated_in_one_pass(struct ktest *t)
 {
 	REQUIRE(t, begin(t));
 	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(2), false);
@@ -434,9 +434,8 @@ static void redrain_drains_after_each_pass(struct ktest *t)
 }
 
 KTEST_SUITE(patience, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST(pauses_grow_to_sixteen_milliseconds),
-    KTEST(what_stays_has_time_and_turns), KTEST(turns_do_not_overlap),
-    KTEST(progress_gives_new_patience), KTEST(progress_ends_the_pauses),
-    KTEST_CONTRACT(only_the_last_pass_says_that_there_is_no_memory),
-    KTEST_INSIDE(a_pass_that_was_called_off_is_not_judged),
-    KTEST_CONTRACT(at_the_deadline_nothing_is_moved), KTEST(a_full_pageblock_goes_in_one_pass),
-    KTEST(redrain_drains_after_each_pass));
+    KTEST(unmovable_page_is_refused_after_time_and_turns), KTEST(turns_do_not_overlap),
+    KTEST(progress_restarts_the_patience), KTEST(progress_ends_the_pauses),
+    KTEST_CONTRACT(only_the_last_pass_reports_no_memory),
+    KTEST_INSIDE(cancelled_pass_is_not_judged), KTEST_CONTRACT(at_the_deadline_nothing_is_moved),
+    KTEST(full_pageblock_is_evacuated_in_one_pass), KTEST(redrain_drains_after_each_pass));

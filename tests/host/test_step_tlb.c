@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_tlb.c: whom a shootdown asks, and what each of them forgets, on machines with any number of CPUs.
+ * test_step_tlb.c: which CPUs get a shootdown, and which entries each of them flushes, on
+ * machines with any number of CPUs.
  *
  * A copy of mm/tlb.c with a number of CPUs, a cross-call and a TLB of the test's own.
  */
@@ -90,9 +91,9 @@ static bool same_mask(u64 first, u64 second, u64 third, u64 fourth)
 	return !call.all && memcmp(call.mask, want, sizeof(want)) == 0;
 }
 
-/* ---- who is asked ---- */
+/* ---- CPUs that get an IPI ---- */
 
-static void those_who_have_a_space_loaded_are_asked(struct ktest *t)
+static void cpus_with_the_space_loaded_get_the_shootdown(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 1);
 	struct tlb_gather g;
@@ -100,7 +101,7 @@ static void those_who_have_a_space_loaded_are_asked(struct ktest *t)
 	REQUIRE(t, mem);
 	begin(TLB_CPUS);
 	my_init(&g, mem);
-	/* Nobody. */
+	/* No CPU. */
 	my_add(&g, one, 0x5000);
 	my_flush(&g);
 	EXPECT_EQ(t, call.calls, 0);
@@ -118,7 +119,7 @@ static void those_who_have_a_space_loaded_are_asked(struct ktest *t)
 	EXPECT(t, same_mask(1, 1UL << 6, 0, 1UL << 63));
 	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ROUNDS), 1);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ASKED), 2);
-	/* They are not asked for the next one, who is elsewhere. */
+	/* They get no IPI for the next space, which is loaded elsewhere. */
 	cpumask_clear(one->active, 0);
 	my_add(&g, one, 0x5000);
 	my_flush(&g);
@@ -126,7 +127,7 @@ static void those_who_have_a_space_loaded_are_asked(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ASKED), 4);
 }
 
-static void with_too_many_cpus_all_are_asked(struct ktest *t)
+static void shootdown_to_too_many_cpus_goes_to_all(struct ktest *t)
 {
 	static const unsigned sizes[] = {TLB_CPUS + 1, MOST};
 	struct memory *mem = ktest_memory(t, 0, 1, 1);
@@ -146,7 +147,7 @@ static void with_too_many_cpus_all_are_asked(struct ktest *t)
 		my_flush(&g);
 		EXPECT_EQ(t, call.calls, 1);
 		EXPECT(t, call.all && !g.everybody);
-		/* Who has no bit. */
+		/* A CPU without a bit. */
 		cpumask_clear(one->active, 3);
 		cpumask_set(two->active, sizes[i] - 1);
 		my_add(&g, one, 0x5000);
@@ -159,7 +160,7 @@ static void with_too_many_cpus_all_are_asked(struct ktest *t)
 	}
 }
 
-/* ---- what is forgotten ---- */
+/* ---- shootdowns ---- */
 
 static void note_hook(phys_t root, uintptr_t va, bool all)
 {
@@ -169,8 +170,8 @@ static void note_hook(phys_t root, uintptr_t va, bool all)
 		forgot.hooked += root == forgot.root && va == forgot.last;
 }
 
-/* With somebody who listens, and without. */
-static void so_many_are_forgotten_one_by_one(struct ktest *t)
+/* With a hook, and without. */
+static void entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 1);
 	struct tlb_gather g;
@@ -202,5 +203,6 @@ static void so_many_are_forgotten_one_by_one(struct ktest *t)
 }
 
 KTEST_SUITE(tlb_many, KTEST_QUICK | KTEST_MOSTLY_COST,
-    KTEST(those_who_have_a_space_loaded_are_asked), KTEST(with_too_many_cpus_all_are_asked),
-    KTEST(so_many_are_forgotten_one_by_one));
+    KTEST(cpus_with_the_space_loaded_get_the_shootdown),
+    KTEST(shootdown_to_too_many_cpus_goes_to_all),
+    KTEST(entries_are_flushed_one_by_one_up_to_a_limit));

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_guard.c: what a lock guards changes only while it is held.
+ * test_vm_guard.c: data guarded by a lock change only while it is held.
  *
- * A copy of objects, spaces, faults, reverse mapping and page tables, whose locks are the test's: what a lock
- * guards is noted when it is let go, and must be the same when it is taken again, and after each call.
+ * A copy of objects, spaces, faults, reverse mapping and page tables with the test's own locks:
+ * guarded data are recorded when a lock is released, and must be the same when it is taken again,
+ * and after each call.
  */
 #include "tests/lib/vm_help.h"
 
-/* ---- locks that look ---- */
+/* ---- locks that record ---- */
 
 static u64 listed(void), shown(void), held_by_slots(void), entered(void), used(void);
 
@@ -15,7 +16,7 @@ static struct guard {
 	const char *name;
 	u64 (*state)(void);
 	const void *lock;
-	u64 then; /* when it was let go */
+	u64 then; /* when it was released */
 } guards[] = {{"vm lists", listed, NULL, 0}, {"space", shown, NULL, 0}, {"object", held_by_slots, NULL, 0},
     {"pagetable", entered, NULL, 0}, {"space change", used, NULL, 0}};
 
@@ -82,7 +83,7 @@ static void guard_mutex_unlock(struct mutex *lock) NO_LOCK_ANALYSIS
 #undef mutex_lock
 #undef mutex_unlock
 
-/* ---- what each guards ---- */
+/* ---- data guarded by each ---- */
 
 #define PAGES 24u
 
@@ -203,7 +204,7 @@ static void settle(const char *call)
 		compare_guard(&guards[i], call);
 }
 
-/* @call takes a lock, returns @want, and changes nothing after it let go of its locks. */
+/* @call takes a lock, returns @want, and changes nothing after it released its locks. */
 #define CALL(t, call, want)                     \
 	do {                                    \
 		taken = 0;                      \
@@ -212,7 +213,7 @@ static void settle(const char *call)
 		settle("after " #call);         \
 	} while (0)
 
-static void regions_come_and_go(struct ktest *t)
+static void regions_change_under_their_locks(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -235,7 +236,7 @@ static void regions_come_and_go(struct ktest *t)
 	end(t);
 }
 
-static void slots_are_filled_and_emptied(struct ktest *t)
+static void slots_change_under_their_locks(struct ktest *t)
 {
 	struct page *page = NULL;
 	unsigned i;
@@ -262,7 +263,7 @@ static void slots_are_filled_and_emptied(struct ktest *t)
 }
 
 /* The entries of slot 1 become migration entries, and show its page again. */
-static void entries_go_and_come_back(struct ktest *t)
+static void entries_change_under_their_locks(struct ktest *t)
 {
 	struct tlb_gather g;
 	struct page *page;
@@ -298,7 +299,7 @@ static void entries_go_and_come_back(struct ktest *t)
 	end(t);
 }
 
-static void objects_and_spaces_come_and_go(struct ktest *t)
+static void lists_of_objects_and_spaces_change_under_their_locks(struct ktest *t)
 {
 	struct vm_object *object = NULL;
 	struct vm_space *space = NULL;
@@ -316,6 +317,6 @@ static void objects_and_spaces_come_and_go(struct ktest *t)
 	end(t);
 }
 
-KTEST_SUITE(vm_guard, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(regions_come_and_go),
-    KTEST(slots_are_filled_and_emptied), KTEST(entries_go_and_come_back),
-    KTEST(objects_and_spaces_come_and_go));
+KTEST_SUITE(vm_guard, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(regions_change_under_their_locks),
+    KTEST(slots_change_under_their_locks), KTEST(entries_change_under_their_locks),
+    KTEST(lists_of_objects_and_spaces_change_under_their_locks));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_late.c: somebody else was there a moment before: just before a lock was taken, just after it was let go,
- * or while memory was asked for in vain.  And what was freed is not looked at again.
+ * test_vm_late.c: another thread was there a moment before: just before a lock was taken, just
+ * after it was released, or while an allocation failed.  And freed memory is not read again.
  */
 #include "tests/lib/vm_help.h"
 #include <quarry/account.h>
@@ -10,7 +10,7 @@
 
 static struct {
 	const void *lock;       /* which; NULL: memory */
-	unsigned before, after; /* taken, let go so often first; 0: never */
+	unsigned before, after; /* locks taken, released before; 0: never */
 	void (*then)(void);
 	unsigned calls;
 } late;
@@ -174,7 +174,7 @@ static void map_it(void)
 
 /* ---- locks ---- */
 
-static void slots_are_looked_at_under_the_lock(struct ktest *t)
+static void slots_are_checked_again_under_the_lock(struct ktest *t)
 {
 	struct page *page = NULL;
 	unsigned long free;
@@ -186,7 +186,7 @@ static void slots_are_looked_at_under_the_lock(struct ktest *t)
 	LATE(t, &s.object->lock, 1, supply_it, vm_object_has(s.object, 5), 1);
 	LATE(t, &s.object->lock, 1, remove_it, vm_object_has(s.object, 5), 0);
 	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 1);
-	/* The second time it looks where there is no table of slots yet. */
+	/* The second time it checks before there is a table of slots. */
 	LATE(t, &s.object->lock, 2, supply_far, vm_object_unmapped(s.object, ZONE_MOVABLE), 2);
 	vm_object_put(s.object);
 	/* With the other half of the object: no table. */
@@ -198,7 +198,7 @@ static void slots_are_looked_at_under_the_lock(struct ktest *t)
 	end(t);
 }
 
-static void a_fault_looks_under_the_lock(struct ktest *t)
+static void fault_checks_again_under_the_lock(struct ktest *t)
 {
 	unsigned long free;
 
@@ -216,7 +216,7 @@ static void a_fault_looks_under_the_lock(struct ktest *t)
 	end(t);
 }
 
-static void a_space_is_looked_at_under_its_lock(struct ktest *t)
+static void space_is_checked_again_under_its_lock(struct ktest *t)
 {
 	if (!begin(t, NULL))
 		return;
@@ -228,7 +228,7 @@ static void a_space_is_looked_at_under_its_lock(struct ktest *t)
 	LATE(t, &s.space->lock, 2, unmap_five, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 1);
 	map_it();
 	EXPECT_EQ(t, vm_fault(s.space, page_at(5), VM_WRITE), 0);
-	/* It goes just after it was counted: the one behind it is found all the same. */
+	/* It is removed just after it was counted: the one behind it is found all the same. */
 	memset(&late, 0, sizeof(late));
 	late.lock = &s.space->lock;
 	late.after = 2;
@@ -256,7 +256,7 @@ static u64 age(struct tlb_gather *g)
 	return bits;
 }
 
-static void an_entry_is_looked_at_under_the_lock(struct ktest *t)
+static void entry_is_checked_again_under_the_lock(struct ktest *t)
 {
 	struct tlb_gather g;
 
@@ -283,8 +283,8 @@ static int count_get(struct vm_object *object, u32 index)
 
 static const struct vm_pager_ops counting = {.get = count_get};
 
-/* Nothing fails for want of memory that another has brought meanwhile. */
-static void what_another_has_brought_is_enough(struct ktest *t)
+/* No call fails without memory if another thread has added the table meanwhile. */
+static void table_added_by_another_thread_is_used(struct ktest *t)
 {
 	if (!begin(t, NULL))
 		return;
@@ -303,8 +303,8 @@ static void what_another_has_brought_is_enough(struct ktest *t)
 	end(t);
 }
 
-/* What is there needs no page, and is not asked for. */
-static void what_is_there_is_not_asked_for(struct ktest *t)
+/* A present table needs no page, and none is allocated. */
+static void present_page_needs_no_allocation(struct ktest *t)
 {
 	u64 allocs;
 
@@ -341,7 +341,7 @@ static void look_at_the_end(struct account *account)
 }
 
 /* The last one to hold an account is charged for nothing any more. */
-static void an_account_ends_with_nothing_charged(struct ktest *t)
+static void account_ends_with_a_balance_of_0(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {[0 ... NR_ACCOUNT_KINDS - 1] = ~0ULL},
 	    .max_mappings = ~0ULL, .refs = 1, .release = look_at_the_end}, *before;
@@ -374,7 +374,8 @@ static void an_account_ends_with_nothing_charged(struct ktest *t)
 	EXPECT_EQ(t, left_charged, 0);
 }
 
-KTEST_SUITE(vm_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(slots_are_looked_at_under_the_lock),
-    KTEST(a_fault_looks_under_the_lock), KTEST(a_space_is_looked_at_under_its_lock),
-    KTEST(an_entry_is_looked_at_under_the_lock), KTEST(what_another_has_brought_is_enough),
-    KTEST(what_is_there_is_not_asked_for), KTEST(an_account_ends_with_nothing_charged));
+KTEST_SUITE(vm_late, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(slots_are_checked_again_under_the_lock), KTEST(fault_checks_again_under_the_lock),
+    KTEST(space_is_checked_again_under_its_lock), KTEST(entry_is_checked_again_under_the_lock),
+    KTEST(table_added_by_another_thread_is_used), KTEST(present_page_needs_no_allocation),
+    KTEST(account_ends_with_a_balance_of_0));

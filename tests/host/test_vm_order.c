@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_order.c: changes of objects and spaces step by step: what others find in between, and that the last
- * step waits for its lock as the first one does.
+ * test_vm_order.c: changes of objects and spaces step by step: what others find in between, and
+ * that the last step waits for its lock as the first one does.
  *
  * They are a copy that calls the test at its scheduling points.
  */
 #include "tests/lib/vm_help.h"
+#include "tests/lib/wait_help.h"
 
 static void at_point(const char *name);
 
@@ -76,7 +77,7 @@ static bool begin(struct ktest *t)
 
 static struct {
 	struct spinlock *lock;
-	bool (*done)(void); /* what must wait for the lock */
+	bool (*done)(void); /* the step that must wait for the lock */
 	u32 taken, ended;   /* a */
 	bool early, too_soon;
 } holder;
@@ -97,11 +98,13 @@ static void hold(void *arg)
 static void hold_now(void)
 {
 	ktest_start(1, hold, NULL);
-	while (!load_acquire(&holder.taken))
-		thread_yield();
+	YIELD_UNTIL(load_acquire(&holder.taken));
 }
 
-/* From @point on somebody has @lock: @call waits for it, and does not do what @done sees before. */
+/*
+ * From @point on another CPU holds @lock: @call waits for it, and does not do what @done sees
+ * before.
+ */
 #define WAITS_AT(t, point, l, see, call)                                    \
 	do {                                                                \
 		memset(&holder, 0, sizeof(holder));                         \
@@ -143,7 +146,7 @@ static void the_last_steps_wait_for_their_locks(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what others find in between ---- */
+/* ---- other threads in between ---- */
 
 static u32 refs_of(u32 index)
 {
@@ -159,7 +162,7 @@ static void a_hidden_region(void)
 	EXPECT(now.t, pte_at(s.space, page_at(0)));
 }
 
-/* The entry is gone, but somebody may have it in his TLB. */
+/* The entry is gone, but another CPU may have it in its TLB. */
 static void an_entry_to_forget(void)
 {
 	EXPECT_EQ(now.t, pte_at(s.space, page_at(0)), 0);
@@ -176,7 +179,7 @@ static void a_cleared_region(void)
 	EXPECT_EQ(now.t, s.object->refs, 2);
 }
 
-static void an_unmapping_goes_step_by_step(struct ktest *t)
+static void unmap_works_in_bounded_steps(struct ktest *t)
 {
 	static const struct {
 		const char *point;
@@ -197,7 +200,7 @@ static void an_unmapping_goes_step_by_step(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Nobody comes to write any more, though who could may still. */
+/* No new writer comes, though a CPU with a stale entry may still write. */
 static void a_lower_protection(void)
 {
 	EXPECT_EQ(now.t, vm_fault(s.space, page_at(0), VM_WRITE), -EACCES);
@@ -216,8 +219,8 @@ static void execute_it(void)
 	EXPECT(now.t, !(pte_at(s.space, page_at(0)) & PTE_NX));
 }
 
-/* What is allowed anew may be used before the rest is forbidden, and is not taken back with it. */
-static void a_protection_takes_only_what_it_forbids(struct ktest *t)
+/* Added rights may be used before the removed ones are removed, and are not removed with them. */
+static void protect_removes_only_forbidden_access(struct ktest *t)
 {
 	if (!begin(t))
 		return;
@@ -239,7 +242,7 @@ static void a_removed_page(void)
 	EXPECT_EQ(now.t, s.mem->vm.flushing, 1);
 }
 
-static void a_removal_keeps_its_pages_until_they_are_forgotten(struct ktest *t)
+static void removed_pages_are_kept_until_the_shootdown(struct ktest *t)
 {
 	unsigned long free;
 
@@ -268,7 +271,7 @@ static void a_space_is_as_large_as_its_cpus_need(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- somebody else was first ---- */
+/* ---- another thread was first ---- */
 
 static void supply_it(void)
 {
@@ -296,7 +299,7 @@ static void unmark_it(void)
 	spin_unlock(&s.object->lock);
 }
 
-/* Whatever the slot holds by then, what was brought for it is given back. */
+/* Whatever the slot holds by then, the page allocated for it is freed. */
 static void a_slot_is_filled_once(struct ktest *t)
 {
 	struct page *page;
@@ -345,7 +348,7 @@ static void a_table_of_slots_is_brought_once(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what a fault finds when it is ready ---- */
+/* ---- state when a fault is ready ---- */
 
 static struct vm_object *other;
 
@@ -376,8 +379,8 @@ static void touch_it(void)
 	EXPECT_EQ(now.t, vm_fault(s.space, page_at(1), VM_WRITE), 0);
 }
 
-/* It shows nothing that it did not look for, returns 0, and gives back the page it brought. */
-static void a_fault_that_comes_too_late_shows_nothing(struct ktest *t)
+/* It maps no page that it has not checked, returns 0, and frees its page. */
+static void fault_that_is_too_late_maps_nothing(struct ktest *t)
 {
 	static void (*const meanwhile[])(void) = {show_another_slot, show_another_object, unmap_it, forbid_it};
 	unsigned long free;
@@ -405,8 +408,8 @@ static void a_fault_that_comes_too_late_shows_nothing(struct ktest *t)
 }
 
 KTEST_SUITE(vm_order, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(the_last_steps_wait_for_their_locks),
-    KTEST(an_unmapping_goes_step_by_step),
-    KTEST(a_removal_keeps_its_pages_until_they_are_forgotten),
-    KTEST(a_protection_takes_only_what_it_forbids), KTEST(a_space_is_as_large_as_its_cpus_need),
+    KTEST(unmap_works_in_bounded_steps),
+    KTEST(removed_pages_are_kept_until_the_shootdown),
+    KTEST(protect_removes_only_forbidden_access), KTEST(a_space_is_as_large_as_its_cpus_need),
     KTEST(a_slot_is_filled_once), KTEST(a_table_of_slots_is_brought_once),
-    KTEST(a_fault_that_comes_too_late_shows_nothing));
+    KTEST(fault_that_is_too_late_maps_nothing));

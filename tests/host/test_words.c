@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_words.c: what mm/ prints of a memory, line by line.  Hosted only, because of how much it prints.
+ * test_words.c: what mm/ prints of a memory, line by line.  Hosted only, because of how much it
+ * prints.
  */
 #include "tests/lib/mm_help.h"
 #include <quarry/account.h>
@@ -11,7 +12,7 @@
 
 #define BLOCK(n) ((n) * (pfn_t)PAGEBLOCK_PAGES)
 
-/* ---- what was printed ---- */
+/* ---- printed text ---- */
 
 static u64 began;
 
@@ -40,8 +41,8 @@ static void expect_said(struct ktest *t, const char *want)
 static struct page *kept;
 
 /*
- * Pageblocks 0 and 1 DMA32, 2 to 9 NORMAL, 10 to 15 MOVABLE; of these 13 is isolated, 14 offline and 15 a hole.
- * Of NORMAL two pages are in use and one cached, of MOVABLE one is broken.
+ * Pageblocks 0 and 1 DMA32, 2 to 9 NORMAL, 10 to 15 MOVABLE; of these 13 is isolated, 14 offline
+ * and 15 a hole. Of NORMAL two pages are in use and one cached, of MOVABLE one is broken.
  */
 static struct memory *motley(struct ktest *t)
 {
@@ -81,7 +82,7 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	}
 	mem = motley(t);
 	REQUIRE(t, mem && kept);
-	/* What else there can be in a zone is made up. */
+	/* The other fields of a zone are made up. */
 	zone = test_zone(mem, ZONE_NORMAL);
 	standby = zone->standby;
 	end = zone->standby_end;
@@ -180,7 +181,7 @@ static void pageblocks_and_pages_are_shown(struct ktest *t)
 	motley_end(t, mem);
 }
 
-/* Without the times, which are nobody's to know. */
+/* Without the times, which a test cannot know. */
 static void expect_history(struct ktest *t, const char *want)
 {
 	static char text[4096], seen[4096];
@@ -200,7 +201,7 @@ static void expect_history(struct ktest *t, const char *want)
 		ktest_fail(t, __FILE__, __LINE__, "it said \"%s\", not \"%s\"", seen, want);
 }
 
-static void what_happened_is_told(struct ktest *t)
+static void events_are_printed_in_words(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
 	unsigned i;
@@ -247,7 +248,7 @@ static void what_happened_is_told(struct ktest *t)
 }
 
 /* A line for each kind of thing, and for each size of small objects. */
-static void what_there_is_of_each_kind_is_told(struct ktest *t)
+static void counts_of_each_kind_are_printed(struct ktest *t)
 {
 	static const char *const names[] = {"tasks", "threads", "objects", "regions", "page tables", "slot tables",
 	    "endpoints", "messages", "slab 16", "slab 32", "slab 64", "slab 128", "slab 256", "slab 512", "slab 1024",
@@ -288,7 +289,7 @@ static void a_difference_is_named(struct ktest *t)
 	EXPECT(t, !strcmp(counts_differ(&a, &b, &in_a, &in_b), "tasks"));
 }
 
-/* What a panic says of the page that it is about, and of the head of its block. */
+/* The text of a panic about a page, and about the head of its block. */
 static void a_panic_names_the_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
@@ -321,6 +322,7 @@ static void a_panic_names_the_page(struct ktest *t)
 	    "page: pfn 0x40: no such page\n");
 }
 
-KTEST_SUITE(words, 0, KTEST(a_memory_and_its_zones_are_shown), KTEST(pageblocks_and_pages_are_shown),
-    KTEST(what_happened_is_told), KTEST(what_there_is_of_each_kind_is_told), KTEST(a_difference_is_named),
+KTEST_SUITE(words, 0, KTEST(a_memory_and_its_zones_are_shown),
+    KTEST(pageblocks_and_pages_are_shown), KTEST(events_are_printed_in_words),
+    KTEST(counts_of_each_kind_are_printed), KTEST(a_difference_is_named),
     KTEST(a_panic_names_the_page));

@@ -9,7 +9,7 @@
 #define HEADER      36u
 #define TABLE_BYTES 1024u
 
-/* Behind the table lie zeros, unless a test says otherwise. */
+/* Zeros lie behind the table, unless a test sets other bytes. */
 struct table {
 	u8 b[TABLE_BYTES];
 	size_t len;
@@ -26,7 +26,7 @@ void put64(u8 *to, u64 value);
 /* An empty table of @len bytes; and nothing is known. */
 void begin_table(size_t len);
 
-/* One more entry of @len bytes, which says that it has @says. */
+/* One more entry of @len bytes, whose length field is @says. */
 u8 *add_entry(u8 type, u8 len, u8 says);
 
 bool same_text(const char *a, const char *b);

@@ -82,7 +82,7 @@ struct memory *growing(
 
 	memset(&arrays, 0, sizeof(arrays));
 	arrays.maps_left = arrays.grows_left = -1;
-	arrays.behind[0] = true; /* what is there at first is before the border */
+	arrays.behind[0] = true; /* zones present at the start lie before the border */
 	if (!bare_config(t, &cfg, START, 2 * HALF))
 		return NULL;
 	cfg.nr_nodes = nr_nodes;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * add_help.h: a memory that can grow, and what its arrays were asked for; for the suites about memory that comes
- * and goes.
+ * add_help.h: a memory that can grow, and a record of the calls for its arrays; for the suites of
+ * memory hotplug.
  */
 #ifndef QUARRY_TESTS_ADD_HELP_H
 #define QUARRY_TESTS_ADD_HELP_H
@@ -12,7 +12,10 @@
 #include <quarry/memory_init.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-/* The memory begins so many pageblocks before the border of a section, and ends as many behind it. */
+/*
+ * The memory begins so many pageblocks before the border of a section, and ends as many behind
+ * it.
+ */
 #define HALF     24u
 #define BORDER   SECTION_PAGES
 #define START    (BORDER - BLOCK(HALF))
@@ -22,7 +25,7 @@
 
 /* ---- a memory that can grow ---- */
 
-/* What its arrays are asked for; descriptors that nothing is behind are zeros, and must stay so. */
+/* The calls for its arrays. Descriptors of absent memory are zeros and must stay so. */
 struct arrays {
 	unsigned mapped;            /* pageblocks */
 	bool behind[2];             /* the sections before and behind the border */

@@ -25,7 +25,10 @@ static void told_pages(struct pretend *p, const struct pretend_buf *buf)
 		balloon_lent[pfn[i]] = buf->queue == INFLATE;
 		nr_lent += buf->queue == INFLATE ? 1u : ~0u;
 		nr_told++;
-		/* Nobody can have it now: on its way in it is nobody's yet, on its way out it is still ours. */
+		/*
+		 * No other CPU can have the page: it is in transit to the host, or still the
+		 * balloon's on its way back.
+		 */
 		if (buf->queue == DEFLATE)
 			EXPECT(p->t, pfn_to_page_in(balloon.mem, pfn[i])->owner == &balloon.owner ||
 					 word_state(page_word(
@@ -36,7 +39,7 @@ static void told_pages(struct pretend *p, const struct pretend_buf *buf)
 	}
 }
 
-/* While the host drops them nobody can be given a page of them, however much is wanted. */
+/* While the host drops them, no allocation may get one of these pages. */
 static void told_free(struct pretend *p, const struct pretend_buf *buf)
 {
 	static struct hoard hoard;
@@ -72,7 +75,7 @@ u32 balloon_host(struct pretend *p, const struct pretend_buf *buf)
 	if (buf->queue == STATS) {
 		memcpy(balloon_stats, pretend_memory(buf->out[0].addr),
 		    MIN(buf->out[0].len, (u32)sizeof(balloon_stats)));
-		return NO_ANSWER; /* until it wants others */
+		return NO_ANSWER; /* until it requests new ones */
 	}
 	if (buf->queue == REPORT)
 		told_free(p, buf);
@@ -103,6 +106,14 @@ bool balloon_begin_with(struct ktest *t, u64 features, unsigned normal, unsigned
 bool balloon_begin(struct ktest *t)
 {
 	return balloon_begin_with(t, ALL_FEATURES, 2, TEST_BLOCKS);
+}
+
+bool balloon_begin_again(struct ktest *t)
+{
+	pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
+	memset(balloon_lent, 0, sizeof(balloon_lent));
+	pretend_dev.dev.patience_ns = 1000000;
+	return balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0;
 }
 
 void balloon_end(struct ktest *t)

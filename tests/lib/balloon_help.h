@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * balloon_help.h: a balloon on a device that keeps a book of what it was told, for the suites of its driver.
+ * balloon_help.h: a balloon on a device that records what it was told, for the suites of its
+ * driver.
  */
 #ifndef QUARRY_TESTS_BALLOON_HELP_H
 #define QUARRY_TESTS_BALLOON_HELP_H
@@ -20,13 +21,13 @@
 
 /* One test at a time. */
 extern struct virtio_balloon balloon;
-extern u8 balloon_lent[BOOK];               /* by page: what the host was told last */
+extern u8 balloon_lent[BOOK];               /* by page: the last state told to the host */
 extern u8 balloon_dropped[TEST_MAX_BLOCKS]; /* by pageblock: times reported */
 extern unsigned nr_lent, nr_told, nr_reports;
 extern unsigned most_reported; /* pageblocks in one report */
 extern unsigned balloon_fail_at; /* the so manieth buffer breaks the device; 0: none */
 extern unsigned balloon_late; /* mask of queues that it serves and does not answer */
-extern void (*balloon_meanwhile)(void); /* called while the device is told of pages that it gets */
+extern void (*balloon_meanwhile)(void); /* called while the device gets pages */
 extern struct virtio_balloon_stat balloon_stats[VIRTIO_BALLOON_S_NR];
 
 u32 balloon_host(struct pretend *p, const struct pretend_buf *buf);
@@ -34,6 +35,9 @@ u32 balloon_host(struct pretend *p, const struct pretend_buf *buf);
 bool balloon_begin_with(struct ktest *t, u64 features, unsigned normal, unsigned movable);
 
 bool balloon_begin(struct ktest *t);
+
+/* The same memory with a working device, after one that broke. */
+bool balloon_begin_again(struct ktest *t);
 
 void balloon_end(struct ktest *t);
 

@@ -42,3 +42,18 @@ void expect_figures(struct ktest *t, struct memory *mem, unsigned long pfn, unsi
 		ktest_fail(t, __FILE__, line, "%s: said %#lx %lu %lu, not %#lx %lu %lu",
 		    v.what ? v.what : "nothing", v.pfn, v.have, v.want, pfn, have, want);
 }
+
+void cache_two_pages(struct ktest *t, struct memory *mem, struct page **two)
+{
+	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
+	unsigned stack = zone_stack(zone, 0, MT_MOVABLE);
+	struct pcp *pcp = mem->pcp[0];
+
+	set_plan(zone, 0, MT_MOVABLE, 2);
+	plan_capacity(zone, 0);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2, two), 2);
+	empty_all(mem);
+	pcp->capacity[stack] = 2;
+	EXPECT_EQ(t, free_on(0, mem, 0, 2, two), 2);
+	EXPECT_EQ(t, pcp->count[stack], 2);
+}

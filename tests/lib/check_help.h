@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * check_help.h: a memory at rest, damage that is planted in it, and what check_memory says of that.
- */
+/* check_help.h: a memory at rest, damage planted in it, and the result of check_memory. */
 #ifndef QUARRY_TESTS_CHECK_HELP_H
 #define QUARRY_TESTS_CHECK_HELP_H
 
@@ -14,19 +12,22 @@
 /* Of order 0, allocated in zone NORMAL: one free block of each lower order. */
 extern struct page *kept_page;
 
-/* Zone NORMAL of 4 pageblocks, the one that @kept_page lies in cut down; zone MOVABLE of 4, all free. */
+/* Zone NORMAL of 4 pageblocks, that of @kept_page cut down; zone MOVABLE of 4, all free. */
 struct memory *sound_memory(struct ktest *t);
 
 void sound_end(struct ktest *t, struct memory *mem);
 
 /*
- * check_memory fails, and what it says starts with @name; also if there is more damage, in what it looks at last:
- * it says what it finds first.
+ * check_memory fails, and its message starts with @name, also if more damage lies in what it
+ * checks last: it reports the first damage.
  */
 void expect_named(struct ktest *t, struct memory *mem, const char *name, int line);
 
-/* What it says besides, of damage that is there. */
+/* The figures that it reports of damage that is present. */
 void expect_figures(struct ktest *t, struct memory *mem, unsigned long pfn, unsigned long have,
     unsigned long want, int line);
+
+/* Fill CPU 0's stack of zone MOVABLE with two pages, @two; restore_plan at the end. */
+void cache_two_pages(struct ktest *t, struct memory *mem, struct page **two);
 
 #endif

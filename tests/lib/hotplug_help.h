@@ -4,12 +4,12 @@
 #define QUARRY_TESTS_HOTPLUG_HELP_H
 
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/hotplug.h>
 #include <quarry/machine.h>
 #include <quarry/smp.h>
 
 #define WARM_PAGES 8
-#define WAIT_NS    20000000000ULL
 
 void warm_caches(void *arg);
 
@@ -18,12 +18,15 @@ unsigned cached_by(unsigned cpu);
 
 unsigned capacity_of(unsigned cpu);
 
-/* What a CPU that has just come up has; one that was here may lag behind the plan until its next refill. */
+/*
+ * The capacity of a CPU that has just come up; a CPU that stayed online may lag until its next
+ * refill.
+ */
 unsigned planned_capacity(void);
 
 bool needs_two(struct ktest *t);
 
-/* The zone with the most memory: the one that caches most. */
+/* The zone with the most memory and cached pages. */
 struct zone *big_zone(void);
 
 bool wait_for(bool (*cond)(void *), void *arg);

@@ -111,7 +111,7 @@ int ktest_start_memory(struct memory *mem)
 	return err;
 }
 
-/* Zones one after the other from @start on; all pages free.  Returns 0 or what mm/ said. */
+/* Zones one after the other from @start on; all pages free.  Returns 0 or the error of mm/. */
 static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t start,
 		 unsigned long nr, bool backed)
 {
@@ -175,7 +175,7 @@ struct memory *ktest_memory(struct ktest *t, unsigned dma32, unsigned normal, un
 	return new_memory(t, blocks, 0, false);
 }
 
-/* What is offline is nobody's: its bytes may be ours, its descriptors we bring ourselves. */
+/* Offline memory is unused: the test may use its bytes, and brings its own descriptors. */
 struct memory *ktest_backed_memory(struct ktest *t, unsigned normal, unsigned movable)
 {
 	const unsigned blocks[NR_ZONE_KINDS] = {0, normal, movable};
@@ -256,8 +256,8 @@ static bool check_whole(struct memory *mem, const char *indent)
 }
 
 /*
- * A test that passes has given back all that it had the kernel allocate.  Threads that it has started may be on
- * their way out: they get turns enough to be freed.
+ * A test that passes has given back all that it had the kernel allocate.  Threads that it has
+ * started may be on their way out: they get turns enough to be freed.
  */
 static void check_counts(struct ktest *t, const struct counts *before)
 {

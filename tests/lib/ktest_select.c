@@ -81,7 +81,7 @@ bool ktest_selected(const struct ktest_suite *s, unsigned i, const char *which)
 	return listed(which, s, i);
 }
 
-/* Every name of @which must be that of a test; its length is that of the first one that is not, or 0. */
+/* Every name of @which must be that of a test; the length of the first one that is not, or 0. */
 static size_t unknown_name(const char **which)
 {
 	const struct ktest_suite *s;

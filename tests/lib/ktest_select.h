@@ -9,10 +9,10 @@
 extern const struct ktest_suite suites_start[] __asm__("__start_ktest_suites");
 extern const struct ktest_suite suites_end[] __asm__("__stop_ktest_suites");
 
-/* Is test @i of @s among those that @which, as of ktest_run, stands for? */
+/* Does @which, as of ktest_run, select test @i of @s? */
 bool ktest_selected(const struct ktest_suite *s, unsigned i, const char *which);
 
-/* Is there a test of each name in @which?  -EINVAL, and said, if not. */
+/* Is there a test of each name in @which? -EINVAL, and a message, if not. */
 int ktest_check_names(const char *which);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_help.h: what the suites of the caches, isolation and offlining share: work on a chosen CPU, using
- * a zone up, and a census of a memory that two moments can be compared by.
+ * mm_help.h: what the suites of the caches, isolation and offlining share: work on a chosen CPU,
+ * using a zone up, and a census of a memory that two moments can be compared by.
  */
 #ifndef QUARRY_TESTS_MM_HELP_H
 #define QUARRY_TESTS_MM_HELP_H
@@ -15,7 +15,9 @@
 
 #define TEST_MAX_CPUS   8
 #define TEST_MAX_BLOCKS 72
-/* Pageblocks of a zone whose share gives each of 8 CPUs a few order-0 pages, whatever their size. */
+/*
+ * Pageblocks of a zone whose share gives each of 8 CPUs a few order-0 pages, whatever their size.
+ */
 #define TEST_BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 64u)
 
 struct zone *test_zone(struct memory *mem, enum zone_kind kind);
@@ -33,7 +35,7 @@ void set_plan(struct zone *zone, unsigned order, enum migratetype type, u16 capa
 
 void restore_plan(struct zone *zone);
 
-/* The state of the block that @page lies in; exact while nobody works on the memory. */
+/* The state of the block that @page lies in; exact while no other CPU uses the memory. */
 enum page_state state_of(const struct memory *mem, const struct page *page);
 
 /* ---- work on a chosen CPU ---- */
@@ -67,7 +69,10 @@ struct hoard {
 	u8 order[TEST_MAX_BLOCKS * 2];
 };
 
-/* Take everything, largest blocks first, until the watermark ends it; leaves this CPU's cache empty. */
+/*
+ * Take everything, largest blocks first, until the watermark ends it; leaves this CPU's cache
+ * empty.
+ */
 void hoard_take(void *arg);
 
 void hoard_give(void *arg);
@@ -86,7 +91,7 @@ struct census {
 	u64 words[TEST_MAX_BLOCKS]; /* of all pages of a pageblock, in order */
 };
 
-/* While nobody works on @mem; what is cached counts as it is, so empty the caches first. */
+/* Only while no CPU uses @mem. Cached pages count as cached, so empty the caches first. */
 void census_take(struct census *c, struct memory *mem);
 
 /* Everything in @b, the later one, is as it was in @a. */

@@ -30,7 +30,10 @@ void pile_alloc_last(struct memory *mem, struct pile *p);
 unsigned long pile_free(struct memory *mem, struct pile *p);
 #define ALL_THERE_IS (~0UL)
 
-/* Disable the CPU caches of all its zones: what they hold would come before what the zones have. */
+/*
+ * Disable the CPU caches of all its zones, whose pages would be allocated before those of the
+ * zones.
+ */
 void all_caches_off(struct ktest *t, struct memory *mem);
 
 /* Let bad frees of the kernel's own memory panic, or not; returns how it was. */
@@ -48,8 +51,8 @@ void set_type(struct zone *zone, pfn_t block, enum migratetype type);
 void set_isolated(struct zone *zone, pfn_t block, bool on);
 
 /*
- * Everything a failed call must leave alone: each page, each pageblock, lists, counts, caches, and
- * all events but BAD_FREE.  Exact while nobody uses the memory.
+ * Everything a failed call must leave alone: each page, each pageblock, lists, counts, caches,
+ * and all events but BAD_FREE. Exact while no CPU uses the memory.
  */
 struct census {
 	u64 hash;
@@ -68,7 +71,10 @@ bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsign
 /* Zones one after the other, all free, caches on; NULL, and the test fails, if that fails. */
 struct memory *build_memory(struct ktest *t, unsigned nr_nodes, const u8 *distance,
     const struct zone_spec *specs, unsigned nr);
-/* A memory that was set up with @err, made ready and started: @mem, or NULL, and the test has failed. */
+/*
+ * A memory that was set up with @err, made ready and started: @mem, or NULL, and the test has
+ * failed.
+ */
 struct memory *begin_memory(struct ktest *t, struct memory *mem, int err);
 /* Check it, and stop its threads. */
 void drop_memory(struct ktest *t, struct memory *mem);

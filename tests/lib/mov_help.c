@@ -66,7 +66,7 @@ bool mov_begin(struct ktest *t, struct memory *mem)
 	mov.t = t;
 	mov.least = ~0UL;
 	mov.least_gap = ~0ULL;
-	/* It goes with the memory, however the test ends. */
+	/* Dropped with the memory, however the test ends. */
 	mov.pages = mem ? mem->alloc(mem->alloc_arg,
 	    (mem->end_pfn - mem->start_pfn) * sizeof(mov.pages[0])) : NULL;
 	return mov.pages;

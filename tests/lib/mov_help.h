@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mov_help.h: what the suites of compaction and contiguous ranges share: an owner of single movable
- * pages that fills a memory, and says what each migration shall do.
+ * mov_help.h: what the suites of compaction and contiguous ranges share: an owner of single
+ * movable pages that fills a memory and decides how each migration ends.
  */
 #ifndef QUARRY_TESTS_MOV_HELP_H
 #define QUARRY_TESTS_MOV_HELP_H
@@ -12,20 +12,20 @@
 
 struct zone *zone_in(struct memory *mem, enum zone_kind kind);
 
-/* Nobody else is about. */
+/* No other CPU uses the memory. */
 void empty_caches(struct memory *mem);
 
 #define MOV_MANY   14
 #define MOV_ENOUGH 40
 
-/* An owner of single movable pages that says what each migration shall do; one test at a time. */
+/* An owner of single movable pages that decides how each migration ends; one test at a time. */
 struct mov {
 	struct movable_owner owner;
 	struct memory *mem;
 	struct page **pages;   /* by index */
 	u32 nr;
 	unsigned calls;        /* of migrate */
-	unsigned downwards;    /* moves to a lower pageblock, which there shall be none of */
+	unsigned downwards;    /* migrations to a lower pageblock; there must be none */
 	unsigned long least;   /* free pages of the zone that a migration ever saw */
 	unsigned moved;        /* successful ones */
 	/* At each of them, before src is released; may be NULL. */
@@ -35,7 +35,7 @@ struct mov {
 	/* ns: when the last one was refused; between two after MANY of them */
 	u64 last, least_gap;
 	u32 enough;            /* set when ENOUGH were refused */
-	struct pile rest;      /* what the mark keeps from allocations */
+	struct pile rest;      /* pages that the watermark keeps from allocations */
 	struct ktest *t;
 };
 extern struct mov mov;
@@ -59,7 +59,7 @@ void mov_fill_range(pfn_t start, pfn_t end);
 
 void mov_free(u32 index);
 
-/* To the last page: what the marks keep is nobody's to find either. */
+/* To the last page: also those below the watermarks, so that none can be a target. */
 void mov_take_rest(void);
 
 /* Free every fifth page, so that no two free ones are neighbours. */

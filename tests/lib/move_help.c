@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* move_help.c: see move_help.h. */
 #include "tests/lib/move_help.h"
+#include "tests/lib/wait_help.h"
 
 /*
- * Pageblocks that cannot go, of the zone MOVABLE that this CPU's pages come from: part of them belongs to
- * the firmware, or to a module.
+ * Pageblocks that cannot go, of the zone MOVABLE that this CPU's pages come from: part of them
+ * belongs to the firmware, or to a module.
  */
 static pfn_t stay[32];
 static unsigned nr_stay;
@@ -38,7 +39,7 @@ static void find_what_stays(struct ktest *t)
 
 void hoard_pages(struct ktest *t)
 {
-	unsigned i, left, free = 1, more = PCP_SLOTS; /* what this CPU may have cached of them */
+	unsigned i, left, free = 1, more = PCP_SLOTS; /* pages this CPU may have cached */
 
 	find_what_stays(t);
 	drain_all_pages(&kernel_memory, NULL);
@@ -72,8 +73,8 @@ pfn_t frame_of(struct vm_object *object, u32 index)
 	struct page *page;
 	pfn_t pfn;
 
-	while (vm_object_pin(object, index, &page))
-		thread_yield();
+	if (!YIELD_UNTIL(!vm_object_pin(object, index, &page)))
+		return PFN_NONE;
 	pfn = page_to_pfn_in(&kernel_memory, page);
 	mem_unpin_page(&kernel_memory, page);
 	return pfn;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* move_help.h: for suites that take pageblocks out of service in the kernel's own memory. */
+/* move_help.h: for suites that offline pageblocks of the kernel's own memory. */
 #ifndef QUARRY_TESTS_MOVE_HELP_H
 #define QUARRY_TESTS_MOVE_HELP_H
 
 #include "tests/lib/mm_help.h"
 #include <quarry/vm.h>
 
-/* Take all pages of those: so that what is moved does not come to lie there, and stays too. */
+/* Take all free pages of those pageblocks, so that migrated pages go elsewhere. */
 void hoard_pages(struct ktest *t);
 
 void release_pages(struct ktest *t);

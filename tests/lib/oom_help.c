@@ -50,6 +50,22 @@ void killer_end(struct ktest *t, struct memory *mem)
 	caches_on(t, mem);
 }
 
+void free_single_pages(struct ktest *t, struct memory *mem, struct pile *kept, unsigned long nr)
+{
+	struct zone *zone = movable_zone(mem);
+	struct page *page;
+
+	while (zone->nr_free < nr && (page = pile_pop(killer.hoard))) {
+		pfn_t pfn = page_to_pfn_in(mem, page);
+
+		if (pfn & 1 && zone_of(mem, pfn) == zone)
+			EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+		else
+			pile_push(kept, page);
+	}
+	EXPECT_EQ(t, zone->nr_free, nr);
+}
+
 bool alloc_one(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct page *page = mem_alloc_pages(mem, gfp, order);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oom_help.h: what the suites of the OOM killer share: a memory whose pages are all taken, and a hook in
- * the killer's place.
+ * oom_help.h: what the suites of the OOM killer share: a memory whose pages are all taken, and a
+ * hook in the killer's place.
  */
 #ifndef QUARRY_TESTS_OOM_HELP_H
 #define QUARRY_TESTS_OOM_HELP_H
@@ -9,11 +9,11 @@
 #include "tests/lib/pager_help.h"
 #include <quarry/oom.h>
 
-/* What the hook does, and was asked; one test at a time. */
+/* How the hook behaves, and its last arguments; one test at a time. */
 struct killer {
 	struct memory *mem;
 	struct pile *hoard; /* the pages that are taken */
-	bool nobody;        /* it finds nobody */
+	bool nobody;        /* it finds no victim */
 	bool at_once;       /* the victim is gone when the hook returns */
 	unsigned give;      /* pages of the hoard that a death gives back */
 	u32 calls;          /* a */
@@ -26,13 +26,19 @@ extern struct killer killer;
 void killer_victim_dies(struct killer *k);
 
 /*
- * A memory of which @hoard has all pages but those that the watermarks keep, so that there is nothing to
- * reclaim, and a killer that finds somebody who never dies; NULL: no memory, and the test has failed.
+ * A memory of which @hoard has all pages but those below the watermarks, so that nothing can be
+ * reclaimed, and a killer whose victim never exits; NULL: no memory, and the test has failed.
  */
 struct memory *killer_begin(struct ktest *t, struct pile *hoard);
 
 /* Give the hoard back. */
 void killer_end(struct ktest *t, struct memory *mem);
+
+/*
+ * Free pages of the hoard of which no two are buddies, until @nr pages of zone MOVABLE are free;
+ * the other pages it popped are in @kept.
+ */
+void free_single_pages(struct ktest *t, struct memory *mem, struct pile *kept, unsigned long nr);
 
 /* Can a block be allocated?  It is freed again. */
 bool alloc_one(struct memory *mem, gfp_t gfp, unsigned order);

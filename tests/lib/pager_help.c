@@ -148,3 +148,22 @@ void prepare_scene(struct ktest *t, struct vm_scene *s)
 		EXPECT_EQ(t, pt_prepare(&s->space->pt, page_at(i)), 0);
 	}
 }
+
+bool store_scene_short(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr,
+    struct pile *hoard)
+{
+	if (!store_scene(t, s, store, nr))
+		return false;
+	caches_off(t, s->mem);
+	prepare_scene(t, s);
+	*hoard = (struct pile){NULL, 0};
+	return true;
+}
+
+void store_scene_relieve(struct ktest *t, struct vm_scene *s, struct pile *hoard)
+{
+	reclaim_stop(s->mem);
+	expect_sound(t, s->mem);
+	EXPECT_EQ(t, pile_free(s->mem, hoard), 0);
+	caches_on(t, s->mem);
+}

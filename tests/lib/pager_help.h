@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pager_help.h: what the suites of reclaim share: a pager that keeps the content of its pages in memory
- * of the kernel's own, and a scene in which only so many pages are left.
+ * pager_help.h: what the suites of reclaim share: a pager that keeps the content of its pages in
+ * memory of the kernel's own, and a scene in which only so many pages are left.
  */
 #ifndef QUARRY_TESTS_PAGER_HELP_H
 #define QUARRY_TESTS_PAGER_HELP_H
@@ -55,23 +55,30 @@ struct zone *movable_zone(struct memory *mem);
 
 /* ---- reclaim by hand ---- */
 
-/* What a reclaim thread does in one pass; returns pages dropped. */
+/* One pass of a reclaim thread; returns pages dropped. */
 unsigned long scan_once(struct memory *mem, struct lru_scan *scan);
 
 /* ---- memory that is short ---- */
 
-/* Without caches every page that is freed counts as free, and is there for whoever asks. */
+/* Without caches every freed page counts as free, and any CPU can allocate it. */
 void caches_off(struct ktest *t, struct memory *mem);
 
 void caches_on(struct ktest *t, struct memory *mem);
 
 /*
- * Take everything that movable allocations get, but for @left pages above the mark below which they get
- * nothing; those are in zone MOVABLE, where pages of objects come from first.
+ * Take everything that movable allocations get, but for @left pages above the min watermark;
+ * those are in zone MOVABLE, where pages of objects come from first.
  */
 void take_all_but(struct ktest *t, struct memory *mem, struct pile *pile, unsigned left);
 
 /* Tables and slots for the scene are there: from now on only its pages are allocated. */
 void prepare_scene(struct ktest *t, struct vm_scene *s);
+
+/* store_scene with all that prepare_scene brings, caches off, and nothing in @hoard yet. */
+bool store_scene_short(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr,
+    struct pile *hoard);
+
+/* Stop the reclaim thread, free @hoard and enable the caches; before store_scene_end. */
+void store_scene_relieve(struct ktest *t, struct vm_scene *s, struct pile *hoard);
 
 #endif

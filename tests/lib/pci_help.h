@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* pci_help.h: the configuration space of a virtio device that is as it should be, for the suites pci and virtio_cap. */
+/*
+ * pci_help.h: the configuration space of a virtio device that is as it should be, for the suites
+ * pci and virtio_cap.
+ */
 #ifndef QUARRY_TESTS_PCI_HELP_H
 #define QUARRY_TESTS_PCI_HELP_H
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plant_help.h: damage that is planted in a memory, and what check_memory must say of it.  The suite has its own
- * expect_named(), which may plant more beside it.
+ * plant_help.h: damage planted in a memory, and the expected report of check_memory.  The suite
+ * has its own expect_named(), which may plant more damage.
  */
 #ifndef QUARRY_TESTS_PLANT_HELP_H
 #define QUARRY_TESTS_PLANT_HELP_H
@@ -10,10 +10,10 @@
 #include <quarry/ktest.h>
 #include <quarry/string.h>
 
-/* check_memory fails, and what it says starts with @name. */
+/* check_memory fails, and its message starts with @name. */
 void expect_said(struct ktest *t, struct memory *mem, const char *name, int line);
 
-/* Store @value in @place, expect the damage to be found as @name, put back what was there. */
+/* Store @value in @place, expect the damage to be found as @name, and restore the old value. */
 #define PLANT(t, mem, place, value, name)                                                          \
 	do {                                                                                       \
 		__typeof__(place) saved_ = (place);                                                \

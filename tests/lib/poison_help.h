@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison_help.h: what the suites of broken pages share: what is flagged and counted, and that nobody gets it.
+ * poison_help.h: what the suites of broken pages share: which pages are flagged and counted, and
+ * that none of them is allocated.
  */
 #ifndef QUARRY_TESTS_POISON_HELP_H
 #define QUARRY_TESTS_POISON_HELP_H
@@ -22,7 +23,7 @@ bool is_retired(const struct memory *mem, pfn_t pfn);
 /* Exactly so many pages are flagged, by counts and by flags, and the checker finds nothing. */
 void expect_poisoned(struct ktest *t, struct memory *mem, unsigned long nr);
 
-/* Take every free page of its zone, past the marks: none is @pfn. */
+/* Take every free page of its zone, also below the watermarks: none is @pfn. */
 void expect_never_allocated(struct ktest *t, struct memory *mem, pfn_t pfn);
 
 #endif

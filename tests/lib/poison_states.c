@@ -12,7 +12,10 @@ static bool stand_begin(struct stand *s, const struct page_in_state *state)
 	return false;
 }
 
-/* All let go; the page is retired, if it was flagged, and nobody gets it; unpoisoned it is free as it was. */
+/*
+ * All references are dropped: the page is retired if it was flagged, and never allocated;
+ * unpoisoned it is free again.
+ */
 static void stand_end(struct stand *s, const struct page_in_state *state, unsigned long free)
 {
 	struct ktest *t = s->t;
@@ -102,7 +105,7 @@ static void try_hard(struct stand *s, const struct page_in_state *state, unsigne
 	if (marks) {
 		EXPECT(t, is_flagged(s->mem, s->pfn));
 		EXPECT_EQ(t, mem_memory_failure(s->mem, s->pfn, 0, &res), -EHWPOISON);
-		/* What nobody reaches any more is still on its way out. */
+		/* Unreachable pages may still be in transit. */
 		EXPECT_EQ(t, res.outcome, state->outcome == POISON_DELAYED ? POISON_DELAYED : POISON_FAILED);
 		expect_poisoned(t, s->mem, before + 1);
 		/* A failure that was known counts no more. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison_states.h: one page in one state, and what the three operations make of it: what the two suites with a
- * table of states share.
+ * poison_states.h: one page in one state, and what the three operations make of it: what the two
+ * suites with a table of states share.
  */
 #ifndef QUARRY_TESTS_POISON_STATES_H
 #define QUARRY_TESTS_POISON_STATES_H
@@ -13,7 +13,7 @@ struct stand {
 	struct ktest *t;
 	struct memory *mem;
 	pfn_t pfn;             /* the page */
-	struct page *page;     /* head of its block, where somebody has it */
+	struct page *page;     /* head of its block, if the block is in use */
 	pfn_t block;
 	struct page *other[1]; /* taken, so that the page stands alone */
 	unsigned order;
@@ -22,7 +22,7 @@ struct stand {
 
 struct page_in_state {
 	bool (*make)(struct stand *s);
-	void (*release)(struct stand *s); /* who has it lets go; NULL: nobody has it */
+	void (*release)(struct stand *s); /* releases the page; NULL: it has no owner */
 	int soft, hard;
 	enum poison_outcome outcome; /* of hard */
 	int unpoison;                /* right after that */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pretend_pci.h: the configuration space of one virtio device as bytes, for tests and fuzzing: BARs can be sized,
- * reads are counted, and none may lie beyond the space or have another width than its register.
+ * pretend_pci.h: the configuration space of one virtio device as bytes, for tests and fuzzing:
+ * BARs can be sized, reads are counted, and none may lie beyond the space or have another width
+ * than its register.
  */
 #ifndef QUARRY_TESTS_PRETEND_PCI_H
 #define QUARRY_TESTS_PRETEND_PCI_H

@@ -9,7 +9,10 @@ static struct pretend *to_pretend(struct virtio_device *dev)
 	return container_of(dev, struct pretend, dev);
 }
 
-/* R reset; A, D, F, K, X: that bit of the status is set, ! one is taken away; f asked what it offers; a told; q a queue. */
+/*
+ * R reset; A, D, F, K, X: that bit of the status is set, ! one is cleared; f features read; a
+ * features accepted; q a queue.
+ */
 static void pretend_note(struct pretend *p, char what)
 {
 	size_t len = strlen(p->log);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pretend_virtio.h: a virtio device that a test is: it answers at once, in the driver's notification, unless
- * it is told to keep quiet, to lie, or to be late.
+ * pretend_virtio.h: a virtio device played by a test: it answers at once, in the driver's
+ * notification, unless it is set to be silent, to lie, or to be late.
  */
 #ifndef QUARRY_TESTS_PRETEND_VIRTIO_H
 #define QUARRY_TESTS_PRETEND_VIRTIO_H
@@ -14,7 +14,7 @@
 
 #define PRETEND_QUEUES 4
 #define PRETEND_PIECES 64
-/* What serve() returns when there shall be no answer yet. */
+/* Returned by serve() for no answer yet. */
 #define NO_ANSWER (~0u)
 
 /* How it lies about the next buffer that it returns. */
@@ -22,7 +22,7 @@ enum pretend_lie {
 	LIE_NONE,
 	LIE_ID,    /* one that no queue has */
 	LIE_TWICE, /* it, and then once more */
-	LIE_LEN,   /* more written than there was room for */
+	LIE_LEN,   /* more written than the buffer holds */
 	LIE_COUNT, /* more buffers than it was given */
 };
 
@@ -35,19 +35,19 @@ struct pretend_buf {
 struct pretend {
 	struct virtio_device dev;
 	u64 offered, accepted;
-	u64 offered_later;      /* not 0: what it offers from the second time on that it is asked */
-	bool polls_itself;      /* being told of a buffer does not make it look */
+	u64 offered_later;      /* not 0: features offered from the second read on */
+	bool polls_itself;      /* a notification of a buffer does not make it read the ring */
 	u8 status, refused;     /* bits of the status that it does not take */
 	u8 stuck;               /* bits that no reset takes away */
 	u8 generation, unsteady; /* so many reads of the configuration see it change */
 	u8 config[64];
-	char log[32]; /* what was done to it, a letter each: pretend_note */
+	char log[32]; /* calls so far, a letter each: pretend_note */
 	unsigned size[PRETEND_QUEUES];
 	int refuse_queue; /* what a queue's start ends with */
 	struct virtqueue *queue[PRETEND_QUEUES];
 	u16 seen[PRETEND_QUEUES];
 	u16 kept[PRETEND_QUEUES]; /* a: first descriptor of a buffer not answered yet, + 1 */
-	unsigned resets, notified, asked; /* asked: what it offers, since the last reset */
+	unsigned resets, notified, asked; /* its features were read since the last reset */
 	/* a: reads of the status, and at which one it has stopped; 0: at none */
 	u32 polls, breaks_at;
 	enum pretend_lie lie;
@@ -57,14 +57,14 @@ struct pretend {
 	struct ktest *t;
 };
 
-/* A pointer to what the driver told the device by its address. */
+/* The memory at an address that the driver gave the device. */
 void *pretend_memory(phys_t addr);
 
 void pretend_return(struct pretend *p, unsigned queue, u16 first, u32 wrote);
 
 void pretend_gather(struct pretend *p, struct pretend_buf *buf, u16 first);
 
-/* Return what was kept, and interrupt. */
+/* Return the buffers that were kept, and interrupt. */
 void pretend_answer(struct pretend *p, unsigned queue, u32 wrote);
 
 /* The one of a test; one test at a time. */

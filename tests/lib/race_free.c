@@ -9,12 +9,12 @@ static struct race_free *race_now;
 static void race_free_point(const char *name)
 {
 	struct race_free *r = race_now;
-	unsigned turn;
+	struct wait_limit limit = {0};
 
 	if (strcmp(name, r->point) != 0)
 		return;
 	store_release(&r->held, 1u);
-	for (turn = 0; turn < RACE_TURNS; turn++) {
+	while (wait_goes_on(&limit)) {
 		if (smp_call_pending()) {
 			store_release(&r->called, 1u);
 			if (r->until_call)
@@ -31,7 +31,7 @@ static void race_free_point(const char *name)
 #define SCHED_POINT(name) race_free_point(name)
 #include "mm/pcp_inline.h"
 
-/* On the CPU that shall be held. */
+/* On the CPU that is to be held. */
 static void race_free_run(void *arg)
 {
 	struct race_free *r = arg;

@@ -2,9 +2,9 @@
 /*
  * race_free.h: an instance of the free path that a test can hold between two of its steps.
  *
- * race_free.c has its own copy of free_body with scheduling points in it.  A struct race_free says where
- * the copy stops, and what lets it go on: another CPU's call that waits for this one (which it cannot
- * take, its interrupts being off), or the test.  So no order depends on time.
+ * race_free.c has its own copy of free_body with scheduling points in it.  A struct race_free
+ * sets where the copy stops, and what releases it: another CPU's call that waits for this one
+ * (which cannot serve it, its interrupts being off), or the test.  So no order depends on time.
  */
 #ifndef QUARRY_TESTS_RACE_FREE_H
 #define QUARRY_TESTS_RACE_FREE_H

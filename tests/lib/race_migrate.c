@@ -27,7 +27,7 @@ int race_migrate_try(struct memory *mem, struct page *page)
 	return err;
 }
 
-/* On the CPU that shall be held: one try. */
+/* On the CPU that is to be held: one try. */
 static void race_migrate_run(void *arg)
 {
 	struct race_migrate *r = arg;
@@ -48,8 +48,7 @@ static void race_migrate_run(void *arg)
 bool race_migrate_start(struct race_migrate *r, unsigned cpu)
 {
 	ktest_start(cpu, race_migrate_run, r);
-	while (!load_acquire(&r->held) && !load_acquire(&r->ended))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&r->held) || load_acquire(&r->ended));
 	return load_acquire(&r->held);
 }
 

@@ -3,8 +3,8 @@
  * race_migrate.h: a migration that a test can hold between two of its steps.
  *
  * race_migrate.c has its own copy of migrate_lru_batch with scheduling points in it.  A struct
- * race_migrate says where it stops; the test lets it go on.  It keeps its CPU meanwhile, with interrupts
- * on, and takes shootdowns.
+ * race_migrate sets where it stops; the test releases it.  It keeps its CPU meanwhile, with
+ * interrupts on, and serves shootdowns.
  */
 #ifndef QUARRY_TESTS_RACE_MIGRATE_H
 #define QUARRY_TESTS_RACE_MIGRATE_H
@@ -22,11 +22,14 @@ struct race_migrate {
 	u32 held;           /* a: it has stopped, */
 	u32 ended;          /* a: or has ended without passing there */
 	u32 release;        /* a: go on */
-	u32 gave_up;        /* a: nobody released it */
+	u32 gave_up;        /* a: it was never released */
 	int isolated, err;  /* of isolate_lru_page; of the move */
 };
 
-/* One try to move @page, an isolated one, held nowhere unless this CPU is to be: 0 or why it stays. */
+/*
+ * One try to move @page, an isolated one, held nowhere unless this CPU is to be: 0 or why it
+ * stays.
+ */
 int race_migrate_try(struct memory *mem, struct page *page);
 
 /* Start it on @cpu and wait until it is held. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* said_help.h: what has been printed. */
+/* said_help.h: checks of printed text. */
 #ifndef QUARRY_TESTS_SAID_HELP_H
 #define QUARRY_TESTS_SAID_HELP_H
 

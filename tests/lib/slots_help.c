@@ -2,7 +2,7 @@
 /* slots_help.c: see slots_help.h. */
 #include "tests/lib/slots_help.h"
 
-/* ---- a device that is pretended ---- */
+/* ---- a pretended device ---- */
 
 struct fake_slots fake_slots;
 
@@ -100,7 +100,7 @@ void slots_ask_for(unsigned i)
 	fake_slots.slot[i].status |= REMOVE;
 }
 
-/* ---- a user that is pretended ---- */
+/* ---- a pretended user ---- */
 
 int fake_take(void *arg, const struct slot_device *dev, const char **why)
 {

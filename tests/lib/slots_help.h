@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slots_help.h: a block of slots whose registers are pretended, and a user of what is in them that is too; for
- * the suites about slots.
+ * slots_help.h: a block of slots whose registers are pretended, and a pretended user of their
+ * devices; for the suites about slots.
  */
 #ifndef QUARRY_TESTS_SLOTS_HELP_H
 #define QUARRY_TESTS_SLOTS_HELP_H
@@ -12,7 +12,7 @@
 
 #define NR 4u
 
-/* ---- a device that is pretended ---- */
+/* ---- a pretended device ---- */
 
 enum { ENABLED = 1, INSERT = 2, REMOVE = 4, EJECT = 8 };
 
@@ -22,7 +22,7 @@ struct fake_slots {
 	struct fake_slot {
 		u32 status;
 		struct slot_device dev;
-		u32 event, result;  /* the last the host was told */
+		u32 event, result;  /* the last that the host was told */
 		unsigned told;      /* how often */
 		unsigned ejected;
 	} slot[NR];
@@ -31,8 +31,8 @@ struct fake_slots {
 	bool silent;         /* every register reads as ones */
 	unsigned switched;   /* writes of the word that ends the old layout */
 	unsigned wrong;      /* accesses that the layout does not have */
-	int refuses;         /* what the user says; 0: it does what it is asked */
-	u32 taken, given;    /* ids that the user was asked for last */
+	int refuses;         /* the user's answer; 0: it obeys */
+	u32 taken, given;    /* ids of the last calls of the user */
 };
 extern struct fake_slots fake_slots;
 
@@ -46,7 +46,7 @@ void slots_plug(unsigned i, u64 address, u64 size, u32 id);
 
 void slots_ask_for(unsigned i);
 
-/* ---- a user that is pretended ---- */
+/* ---- a pretended user ---- */
 
 int fake_take(void *arg, const struct slot_device *dev, const char **why);
 

@@ -29,7 +29,7 @@ static struct soft_entry *tlb_of(struct soft_cpu *c, uintptr_t va)
 	return &c->tlb[va >> PAGE_SHIFT & (ENTRIES - 1)];
 }
 
-/* A shootdown, on a CPU that is asked; interrupts off. */
+/* A shootdown, on a CPU that gets one; interrupts off. */
 static void soft_flush(phys_t root, uintptr_t va, bool all)
 {
 	unsigned cpu = arch_cpu_id();
@@ -104,7 +104,7 @@ static u64 *translate(struct soft_cpu *c, uintptr_t va, unsigned access)
 {
 	uintptr_t page = ALIGN_DOWN(va, PAGE_SIZE);
 	const struct soft_entry *e = tlb_of(c, page);
-	/* The first write through an entry goes to the tables, to set D there. */
+	/* The first write through an entry walks the tables, to set D there. */
 	bool hit = e->va == page && allows(e->pte, access) &&
 	    (!(access & VM_WRITE) || e->pte & PTE_DIRTY);
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * soft_mmu.h: a machine's memory management unit in software: walks the page tables of a space,
- * sets their A and D bits, and remembers what it found in a small TLB for each CPU.
+ * sets their A and D bits, and caches the entries in a small TLB for each CPU.
  *
- * So suites can use address spaces hosted and in the kernel alike, and what a CPU has not been made
- * to forget it goes on using, as a real one would.  A thread bound to a CPU loads a space there,
- * accesses it, and unloads it.
+ * So suites can use address spaces hosted and in the kernel alike; like a real CPU, it uses a
+ * stale entry until that entry is flushed. A thread bound to a CPU loads a space there, accesses
+ * it, and unloads it.
  */
 #ifndef QUARRY_TESTS_SOFT_MMU_H
 #define QUARRY_TESTS_SOFT_MMU_H
@@ -19,7 +19,7 @@ void soft_unload_space(void);
 void soft_forget_all(void);
 /*
  * Read or write the word at @va (aligned) of the space loaded here, taking faults as they come.
- * Returns 0, or what vm_fault said.
+ * Returns 0, or the error of vm_fault.
  */
 int soft_read(uintptr_t va, u64 *value);
 int soft_write(uintptr_t va, u64 value);

@@ -5,7 +5,7 @@
 
 #include <quarry/ktest.h>
 
-/* check_memory finds nothing in @mem; if it does, the test fails with what it says. */
+/* check_memory finds nothing in @mem; if it does, the test fails with its message. */
 void expect_sound(struct ktest *t, struct memory *mem);
 
 #endif

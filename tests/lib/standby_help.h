@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * standby_help.h: a memory of which most stands by, with its descriptors or without; for the suites about that.
+ * standby_help.h: a memory that is mostly on standby, with its descriptors or without; for the
+ * suites of standby memory.
  */
 #ifndef QUARRY_TESTS_STANDBY_HELP_H
 #define QUARRY_TESTS_STANDBY_HELP_H
 
 #include "tests/lib/add_help.h"
 
-/* Pageblocks of the one zone: online from the start, and a step of what stands by above them. */
+/*
+ * Pageblocks of the one zone: online from the start, and a step of the standby memory above them.
+ */
 #define ONLINE 4u
 #define STEP   4u
 #define STEPS  4u
@@ -15,7 +18,7 @@
 
 extern const struct memory_arrays *inside; /* what the next memory gets */
 
-/* A memory of one zone, which stands by from ONLINE on; @hole is a pageblock that is not there, or 0. */
+/* A memory of one zone, on standby from ONLINE on; @hole is a pageblock that is not there, or 0. */
 struct memory *standing_by(struct ktest *t, enum zone_kind kind, unsigned hole);
 
 /* ---- descriptors inside ---- */

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* task_help.h: what the suites of tasks share: tasks that run the code of user_code.S, and their ends. */
+/*
+ * task_help.h: what the suites of tasks share: tasks that run the code of user_code.S, and their
+ * ends.
+ */
 #ifndef QUARRY_TESTS_TASK_HELP_H
 #define QUARRY_TESTS_TASK_HELP_H
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* text_help.h: a terminal in memory with guards around it, for the suites text and text_sequences. */
+/*
+ * text_help.h: a terminal in memory with guards around it, for the suites text and
+ * text_sequences.
+ */
 #ifndef QUARRY_TESTS_TEXT_HELP_H
 #define QUARRY_TESTS_TEXT_HELP_H
 
@@ -21,7 +24,7 @@
 extern u8 text_font_file[FONT_FILE_SIZE];
 extern struct psf_font text_font;
 extern u8 text_memory[GUARD + PITCH * HEIGHT + GUARD];
-extern struct text_cell text_cells[COLUMNS * ROWS + COLUMNS]; /* the last row is nobody's */
+extern struct text_cell text_cells[COLUMNS * ROWS + COLUMNS]; /* the last row is unused */
 extern struct text terminal;
 #define PIXELS (text_memory + GUARD)
 
@@ -36,7 +39,7 @@ u32 text_pixel(u32 x, u32 y);
 /* Do the pixels of that cell show @c in these colours? */
 bool text_shows(u32 row, u32 column, u8 c, u32 front, u32 back);
 
-/* A blank has a glyph in this font; what was never written, or scrolled in, is plain. */
+/* A blank has a glyph in this font; a cell never written, or scrolled in, is plain black. */
 bool is_black(u32 row, u32 column);
 
 void expect_row(struct ktest *t, int line, u32 row, const char *want);

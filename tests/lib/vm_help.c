@@ -76,6 +76,18 @@ struct page *page_in(struct vm_object *object, u32 index)
 	return slot_has_page(slot) ? slot_page(slot) : NULL;
 }
 
+void unmap_without_flush(struct vm_scene *s, struct tlb_gather *g)
+{
+	struct page *page;
+
+	tlb_gather_init(g, s->mem);
+	spin_lock(&s->object->lock);
+	page = rmap_take_entry(s->mem, pt_entry(&s->space->pt, VM_BASE), 0);
+	tlb_gather_add(g, s->space, VM_BASE);
+	tlb_gather_page(g, page);
+	spin_unlock(&s->object->lock);
+}
+
 bool pages_there(struct vm_scene *s, u32 nr)
 {
 	while (nr && page_in(s->object, nr - 1))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vm_help.h: what the suites of objects, spaces and migration share: a backed memory, a space with
- * an object mapped, and what to look at.
+ * vm_help.h: what the suites of objects, spaces and migration share: a backed memory, a space
+ * with an object mapped, and checks.
  */
 #ifndef QUARRY_TESTS_VM_HELP_H
 #define QUARRY_TESTS_VM_HELP_H
@@ -12,7 +12,7 @@
 #include "tests/lib/sound_help.h"
 #include <quarry/ktest.h>
 
-/* Pageblocks: room for the tables of a few spaces, and for some hundred pages of data. */
+/* Pageblocks: enough for the tables of a few spaces, and for some hundred pages of data. */
 #define VM_NORMAL  (PAGEBLOCK_ORDER >= 9 ? 2u : 30u)
 #define VM_MOVABLE (PAGEBLOCK_ORDER >= 9 ? 6u : 40u)
 #define VM_BASE    0x400000UL
@@ -29,13 +29,13 @@ struct vm_scene {
 	unsigned long free; /* pages, before anything was made */
 };
 
-/* A pager that brings zeroes, for suites in which nobody asks it. */
+/* A pager that supplies zeroed pages, for suites in which no fault asks it. */
 int scene_get(struct vm_object *object, u32 index);
 extern const struct vm_pager_ops scene_pager;
 
 /*
- * False, and the test has failed or is skipped, if it cannot be had.  Without @ops the object is
- * anonymous; with them its pages are on the lists that reclaim looks at.
+ * False, and the test has failed or is skipped, if it cannot be made.  Without @ops the object is
+ * anonymous; with them its pages are on the lists that reclaim scans.
  */
 bool scene_begin_pager(struct ktest *t, struct vm_scene *s, unsigned nr,
     const struct vm_pager_ops *ops, void *pager);
@@ -45,16 +45,19 @@ bool scene_begin(struct ktest *t, struct vm_scene *s, unsigned nr);
 /* The same, and every slot has a page, of zeroes. */
 bool scene_begin_filled(struct ktest *t, struct vm_scene *s, unsigned nr);
 
-/* All goes, and all has come back. */
+/* Drop everything, and expect every page back. */
 void scene_end(struct ktest *t, struct vm_scene *s);
 
 /* The page in a slot; NULL: empty, a marker, or lost. */
 struct page *page_in(struct vm_object *object, u32 index);
 
+/* Unmap the page at VM_BASE, without the shootdown, which is left to tlb_flush(@g). */
+void unmap_without_flush(struct vm_scene *s, struct tlb_gather *g);
+
 /* Is there a page in each of the first @nr slots? */
 bool pages_there(struct vm_scene *s, u32 nr);
 
-/* What the tables say of @va. */
+/* The table entry of @va. */
 u64 pte_at(struct vm_space *space, uintptr_t va);
 
 /* A value that tells page, word and time. */

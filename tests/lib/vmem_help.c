@@ -26,7 +26,7 @@ static unsigned first_block(const struct virtio_mem_req *req)
 	return (unsigned)((req->u.plug.addr - vmem_config.addr) / vmem_config.block_size);
 }
 
-/* Nothing of ours may be there before it is plugged, nor when it is unplugged. */
+/* The memory may have no page there before it is plugged, nor when it is unplugged. */
 static void change(struct pretend *p, const struct virtio_mem_req *req, bool on)
 {
 	unsigned i, first = first_block(req),
@@ -144,6 +144,19 @@ bool vmem_begin(struct ktest *t)
 
 	EXPECT_EQ(t, err, 0);
 	return !err;
+}
+
+bool vmem_fill(struct ktest *t)
+{
+	u32 i;
+
+	if (!mov_begin(t, vmem))
+		return false;
+	mov_fill(~0UL);
+	for (i = 0; i < 4 * PAGEBLOCK_PAGES; i++)
+		mov_free(i);
+	empty_caches(vmem);
+	return true;
 }
 
 void vmem_end(struct ktest *t)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vmem_help.h: what the suites of the virtio-mem driver share: a memory with a region missing, and a device
- * that has it, which keeps a book of what is plugged, checks that nothing of ours is in what it gives or takes,
- * and refuses, lies or breaks where a test wants it.
+ * vmem_help.h: what the suites of the virtio-mem driver share: a memory with a region missing,
+ * and a device that has it. The device records what is plugged, checks that the memory has no
+ * page in what it plugs or unplugs, and refuses, lies or breaks where a test wants it.
  */
 #ifndef QUARRY_TESTS_VMEM_HELP_H
 #define QUARRY_TESTS_VMEM_HELP_H
@@ -21,17 +21,17 @@
 /* One test at a time. */
 extern struct virtio_mem vmem_dev;
 extern struct memory *vmem;
-extern struct virtio_mem_config vmem_config; /* what the device says; told by vmem_set_config */
+extern struct virtio_mem_config vmem_config; /* the device's; set by vmem_set_config */
 extern bool vmem_plugged[2 * REGION_BLOCKS];  /* by block of the device */
 extern unsigned vmem_requests[4];             /* by type */
 struct vmem_fault {
-	u16 type;      /* of the request that goes wrong; NO_FAULT: none */
+	u16 type;      /* of the request that fails; NO_FAULT: none */
 	u16 answer;    /* how */
 	bool once;
 	bool done;     /* it is done all the same */
 	bool dies;     /* and there is no answer */
 	bool scribbles; /* and it writes over the request */
-	u64 requested; /* and the host asks for this; ~0: for what it did */
+	u64 requested; /* the size the host requests then; ~0: as much as is plugged */
 };
 extern struct vmem_fault vmem_fault;
 
@@ -48,10 +48,13 @@ bool vmem_prepare(struct ktest *t, u64 size);
 
 bool vmem_begin(struct ktest *t);
 
+/* Fill the memory with movable pages but for four pageblocks' worth; mov_end at the end. */
+bool vmem_fill(struct ktest *t);
+
 /* Give all back and go. */
 void vmem_end(struct ktest *t);
 
-/* The device, the driver and the memory say the same: @blocks are plugged, @used of them online. */
+/* The device, the driver and the memory agree: @blocks are plugged, @used of them online. */
 void expect_units(struct ktest *t, unsigned blocks, unsigned used);
 
 #endif

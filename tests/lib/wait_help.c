@@ -12,14 +12,29 @@ bool waited_enough(u64 end, unsigned *rounds)
 	       (smp_call_mask(NULL, answer, NULL) < 0 || ++*rounds > WAIT_ROUNDS);
 }
 
+u64 set_call_timeout(u64 ns)
+{
+	u64 before = smp_timeout_ns;
+
+	smp_timeout_ns = ns;
+	smp_worst_ns = WAIT_FOREVER;
+	return before;
+}
+
+void restore_call_timeout(u64 before)
+{
+	smp_timeout_ns = before;
+	smp_worst_ns = 0;
+}
+
+bool wait_goes_on(struct wait_limit *limit)
+{
+	if (!limit->end)
+		limit->end = arch_clock_ns() + RACE_NS;
+	return limit->turns++ < RACE_TURNS || arch_clock_ns() < limit->end;
+}
+
 bool race_wait(const u32 *flag)
 {
-	unsigned turn;
-
-	for (turn = 0; turn < RACE_TURNS; turn++) {
-		if (load_acquire(flag))
-			return true;
-		cpu_relax();
-	}
-	return false;
+	return SPIN_UNTIL(load_acquire(flag));
 }

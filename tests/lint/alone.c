@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* alone.c: a program that needs kernel/, which the objects of build/alone must not give (tools/analyse.py). */
+/*
+ * alone.c: a program that needs kernel/, which the objects of build/alone must not give
+ * (tools/analyse.py).
+ */
 void sched_tick(void);
 
 int main(void)

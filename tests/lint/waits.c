@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* waits.c: functions that wait, which tools/waits.py must find, and some that do not: sleeps_, spins_ and swaps_ do. */
+/*
+ * waits.c: functions that wait, which tools/waits.py must find, and some that do not: sleeps_,
+ * spins_ and swaps_ do.
+ */
 #include <quarry/port.h>
 
 static bool never(void *arg)

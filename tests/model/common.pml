@@ -23,7 +23,7 @@ byte irq[NCPU];
 bit off[NCPU];    /* interrupts of this CPU are off */
 bit online[NCPU]; /* cpu_online_mask */
 
-/* arch_irq_save: no interrupt that has arrived goes before. */
+/* arch_irq_save: a pending interrupt is not served before it. */
 #define irqs_on(c)   (irq[c] != ARRIVED && !off[c])
 #define may_serve(c) (irq[c] != NO_IRQ && !off[c])
 #define arrives(c)   (irq[c] == POSTED && off[c])

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * crosscall.pml: kernel/smp.c with CPU hotplug: every call ends, and what was asked has been done.
+ * crosscall.pml: kernel/smp.c with CPU hotplug: every call ends, and its work has been done.
  *
  * CPU 0 makes two calls to all others and CPU 1 one, so that they also cross each other; CPU 2 comes up,
  * goes down and comes up again.  A call asks for "look at what I want": the handler copies the sender's
@@ -11,7 +11,7 @@
  *
  * Right forms besides the one in the code:
  *   NOWAIT      CPU 0 does not wait for the answers to its first call, only to its second
- * What is wrong:
+ * Faults:
  *   NO_GATE     the online mask is read without raising the gate
  *   GATE_LATE   the gate is raised after the mask has been read
  *   IRQS_OFF    the wait for answers has interrupts off: two calls that cross wait for ever

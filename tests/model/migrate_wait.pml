@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * migrate_wait.pml: a mapped page is moved while others touch it: who waits, and how (mm/vm_fault.c,
+ * migrate_wait.pml: a mapped page is moved while others touch it: the waiters (mm/vm_fault.c,
  * mm/migwait.c, mm/migrate_lru_inline.h).
  *
  * One slot of an object, two frames.  CPU 0 and CPU 1 touch the page: CPU 0 has an entry for it from the
  * beginning, CPU 1 has none.  ctl moves it, again and again until it succeeds; a stranger takes the old frame
- * when it is free.  What is done under the object's lock is one step.
+ * when it is free.  All work under the object's lock is one step.
  *
  * Right, besides the code:
  *   SPIN         a waiter spins until the page's lock is free
- * What is wrong:
+ * Faults:
  *   HELD         a waiter holds a reference while it sleeps (Linux up to 4.20)
  *   FIRST_HELD   the same, only if it has no entry: a first touch, through the object
  *   DROPPED      it takes one, and drops it before it sleeps (Linux 5.0): no harm, but no promise either
  *   NO_REFERENCE it locks the page and unlocks it, and has no reference
- *   LATE         it queues up after it has let go of the object's lock
- *   ON_ENTRY     it waits on its entry, and is woken by who replaces that
- * LIVE checks <> moved, with touches for ever; without it each CPU touches twice, and nobody may wait for ever.
+ *   LATE         it queues up after it has released the object's lock
+ *   ON_ENTRY     it waits on its entry, and is woken when that is replaced
+ * LIVE checks <> moved, with touches for ever; without it each CPU touches twice, and no wait may
+ * last for ever.
  */
 #define FREE     0
 #define OBJECT   1
@@ -90,7 +91,7 @@ inline queue(c)
 	printf("CPU%d|queues up for frame %d\n", c, f)
 }
 
-/* vm_fault, when the slot is a marker: what it does under the object's lock, in one step ... */
+/* vm_fault, when the slot is a marker: its work under the object's lock, in one step ... */
 inline sees_marker(c)
 {
 	f = frame;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcp_disable_hotplug.pml: switching caches off and on while threads move and a CPU comes and goes.
+ * pcp_disable_hotplug.pml: caches go off and on while threads move and a CPU goes up and down.
  *
  * Two controllers disable and enable one zone's caches (depth counts them), CPU 2 comes up, goes down
  * and, with AGAIN, comes up again, and threads allocate and free for ever: one on CPU 0, one on CPU 1,
@@ -14,11 +14,11 @@
  *   REMOTE      with ROUND: the controller stores capacity 0 itself, then the forced round empties
  *   ASYNC       with ROUND: an enable does not wait for the answers; the handler pulls the depth
  * For smaller state spaces: NO_DOWN, CPU 2 comes up and stays; ONE_THREAD, none on CPU 0.
- * What is wrong:
+ * Faults:
  *   MASKED      with REMOTE: the round asks only CPUs whose count is not 0
  *   CAP_EARLY   a free reads the capacity before interrupts go off
  *   CAP_AFTER   the round only empties; capacity 0 is stored after it
- *   NO_DRAIN    capacity 0 is stored, nobody is asked to empty
+ *   NO_DRAIN    capacity 0 is stored, no CPU drains
  *   NOT_SELF    the round forgets the CPU that calls
  *   PUSHED      with ASYNC: the handler does what the message says instead of pulling the depth
  *   NO_WAIT     a second disable returns although the first one's round is still under way

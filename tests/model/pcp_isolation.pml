@@ -8,9 +8,9 @@
  * Choose one policy:
  *   PRECISE  set the bit, one forced round of "give back isolated pages", scan
  *   DISABLE  zone_pcp_disable, set the bit with the scan, enable at the end
- *   REDRAIN  set the bit, drain who seems to hold pages, test; drain again whenever the test fails
+ *   REDRAIN  set the bit, drain CPUs that seem to hold pages, test; drain again if the test fails
  *   ONCE     the same with one drain only: wrong
- * and what is wrong (docs/models.md lists which belong together):
+ * and the faults (docs/models.md lists which belong together):
  *   STALE       the stack number is read before interrupts go off and kept (breaks rule 1)
  *   NO_RULE2    an isolated pageblock keeps its stack number
  *   KEPT_TYPE   the buddy lists a page by what the free path had read, not by the bit under the lock

@@ -4,15 +4,15 @@
  * where there was none (mm/migrate.c, mm/lru.c).
  *
  * One slot, three frames, a list that some of them are on.  Two scanners each take a page off the list and try
- * to move it; somebody has a reference for a while, so that a move may fail; somebody may empty the slot.
- * ctl takes the frame that the slot named first offline: it waits until that is free.
+ * to move it; another thread has a reference for a while, so that a move may fail; another may
+ * empty the slot.  ctl takes the frame that the slot named first offline: it waits until that is free.
  *
  * At the end every frame that has references is in the slot, and on the list, where the next scanner
  * finds it; whatever was on the list was referenced when it was found.
  *
- * What is wrong:
- *   PUT_ONLY   who failed drops the reference and does not put the page back
- *   PUTBACK    who succeeded puts the page back on its list before the reference is dropped
+ * Faults:
+ *   PUT_ONLY   after a failure the reference is dropped and the page not put back
+ *   PUTBACK    after a success the page is put back on its list before the reference is dropped
  *   BATCH      the same, in a batch that keeps the reference until more come
  */
 #define FRAMES 3
@@ -67,7 +67,7 @@ proctype scanner(byte c)
 	   }
 	:: goto done
 	fi;
-	/* From marker to the new page, under locks: nobody may have a reference besides slot and scanner. */
+	/* From marker to the new page, under locks: only slot and scanner may have a reference. */
 	atomic {
 		if
 		:: owned[f] && refs[f] == 2 ->
@@ -100,7 +100,7 @@ proctype scanner(byte c)
 #ifdef PUT_ONLY
 		d_step { put(f); printf("CPU%d|drops its reference to frame %d\n", c, f) }
 #else
-		/* Its object may have let go of it by now. */
+		/* Its object may have released it by now. */
 		d_step {
 			taken[f] = 0;
 			listed[f] = owned[f];
@@ -155,6 +155,6 @@ init {
 		run remover()
 	}
 	atomic { _nr_pr == 1 -> over = 1; printf("ctl|all is over: references %d %d %d\n", refs[0], refs[1], refs[2]) }
-	/* offline_pages would move what is listed, and then find the frame free; what is neither stays in its way. */
+	/* offline_pages moves listed pages and finds the frame free; other pages block it. */
 	assert(!LOST(0) && !LOST(1) && !LOST(2))
 }

@@ -5,13 +5,13 @@
  * CPU 2 runs the reclaim thread, CPU 3 the hotplug thread.  One page is left: a thread frees it into the
  * cache of CPU 2, goes to CPU 0 and allocates there.  It may sleep, so it must get the page, and asserts
  * that it does.  A thread on CPU 1 finds no memory at the same time and asks for a drain too, and CPU 3
- * takes a CPU up, for which it needs memory.  Nobody but the reclaim thread runs in a circle, so who waits
- * for ever shows as an invalid end state.
+ * takes a CPU up, for which it needs memory.  Only the reclaim thread runs in a circle, so a thread
+ * that waits for ever shows as an invalid end state.
  *
  * Right forms besides the one in the code:
  *   UNDER_LOCK OWNER_FAILS  the hotplug thread allocates while it holds the lock, but does not wait there
- * What is wrong:
- *   LATE          who asks while a drain is under way is content with that one
+ * Faults:
+ *   LATE          a request during a drain is served by that one
  *   NO_DRAIN      an allocation fails without asking
  *   UNDER_LOCK    the hotplug thread allocates while it holds the lock
  *   ALLOC_DRAINS  with UNDER_LOCK: the allocation drains by itself, under the hotplug lock (2012, 2017)

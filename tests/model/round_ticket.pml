@@ -9,7 +9,7 @@
  * reads the number of rounds begun, waits for the mutex, and makes no round if one that began after that
  * number has ended.  When it returns, the page must not be in its cache.
  *
- * What is wrong:
+ * Faults:
  *   ASKER_PASSES  no barrier between the push and the read of the number
  *   ROUND_PASSES  no barrier between the store of the number and the look at the counts
  */

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the tests in this directory share.  They boot the real image and judge it from outside.
+"""Shared by the tests in this directory.  They boot the real image and judge it from outside.
 
 `make test` runs them; one alone: make && QUARRY_BUILD=build /usr/bin/python3 -m pytest tests/qemu -k NAME
 """
@@ -32,7 +32,7 @@ def name(request):
 
 @pytest.fixture
 def drawn():
-    """A random seed; what fails is run again with the one that its command line names."""
+    """A random seed; a failed run is repeated with the seed in its command line."""
     return f"{random.SystemRandom().getrandbits(32):#x}"
 
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * keep_freed.c: loaded into QEMU (LD_PRELOAD), so that what it frees stays as it is, but for the smallest blocks.
+ * keep_freed.c: loaded into QEMU (LD_PRELOAD), so that what it frees stays as it is, but for the
+ * smallest blocks.
  *
- * QEMU 7.2 without KVM goes on writing to what belonged to a CPU that was taken out, whenever its memory map
- * changes.  In a block that nobody else is given, that harms nobody.
+ * QEMU 7.2 without KVM goes on writing to what belonged to a CPU that was taken out, whenever its
+ * memory map changes.  In a block that nobody else is given, that harms nobody.
  */
 #define SMALL 64
 

@@ -38,7 +38,7 @@ def load_font(path):
 
 
 def load_ppm(path):
-    """(width, height, bytes of red, green and blue) of what QEMU's screendump writes."""
+    """(width, height, bytes of red, green and blue) of a file of QEMU's screendump."""
     with open(path, "rb") as f:
         data = f.read()
     magic, size, depth, pixels = data.split(b"\n", 3)
@@ -80,7 +80,8 @@ class Screen:
 
 
 def terminal(text, columns, rows):
-    """What a terminal shows that was written this to, without escapes, and scrolls by an eighth of its rows."""
+    """The rows of a terminal after this text, without escapes; it scrolls by an eighth of its
+    rows."""
     screen, column = [""], 0
     for c in text:
         if c == "\n" or column == columns:

@@ -45,7 +45,7 @@ class Host:
         return self.child.before.replace("\r", "")
 
     def says(self, pattern):
-        """Wait for a line that nobody asked for."""
+        """Wait for a line that answers no command."""
         self.child.expect(pattern, timeout=LIMIT)
 
     def ost(self, slot, source, status):
@@ -90,7 +90,7 @@ class Host:
         return tuple(map(int, re.search(r"evacuate: (\d+) pages offlined, (\d+) stayed", self.ask(f"evacuate {node}")).groups()))
 
     def places(self):
-        """What device_add wants for each CPU that is not there."""
+        """The arguments of device_add for each absent CPU."""
         return [cpu for cpu in self.qmp("query-hotpluggable-cpus") if "qom-path" not in cpu]
 
     def plug_cpu(self, device, place):

@@ -4,7 +4,8 @@ import pytest
 
 FPU = "task_cpu.fpu_registers_are_each_threads_own"
 MACHINES = {
-    # No tables at all: one CPU, and only what the registers of old say; no leaf of CPUID but the first eight.
+    # No tables at all: one CPU, and only the oldest registers; no leaf of CPUID but the first
+    # eight.
     "no_tables": (dict(machine="pc,acpi=off", cpu="qemu64,level=7,+smep,+smap,+umip", cpus=2),
                   "arch_cpu,arch_page,arch_full", 1),
     # APIC ids 0 1 2 4 5 6; no XSAVE, SMEP, SMAP, nor pages of 1 GiB.
@@ -13,7 +14,7 @@ MACHINES = {
     # Places for CPUs and memory, beyond the first 512 GiB; pages of 1 GiB.
     "places": (dict(cpus="2,maxcpus=4", mem=3072, room=600 << 10, nodes=[2048, 1024],
                     node_cpus=["0-1", "2-3"]), "arch_cpu,arch_full,arch_page", 2),
-    "old": (dict(cpu="Nehalem,-x2apic,-mce,-mca,-pat", cpus=2), "arch_cpu,arch_page,mce_cpu.every_cpu_listens", 2),
+    "old": (dict(cpu="Nehalem,-x2apic,-mce,-mca,-pat", cpus=2), "arch_cpu,arch_page,mce_cpu.every_cpu_enables_machine_checks", 2),
 }
 
 

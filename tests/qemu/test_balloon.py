@@ -44,7 +44,7 @@ def test_lends_and_takes_back(guest):
         lend(g, 256, 512)
         assert g.rss() < full - 0.95 * 256
         assert "65536 pages lent, 65536 asked for" in g("virtio")
-        # What is left is as good as ever, and what came back too.
+        # The remaining memory works, and so does the returned one.
         assert "0 pages damaged" in g("burst 100 3")
         lend(g, 100, 512)
         assert "0 pages damaged" in g("burst 300")
@@ -53,7 +53,7 @@ def test_lends_and_takes_back(guest):
         ends_well(g)
 
 
-def test_memory_with_lent_pages_goes_out_of_service(guest):
+def test_memory_with_lent_pages_is_offlined(guest):
     with guest(BALLOON, mem=512) as g:
         lend(g, 128, 512)
         went = re.search(r"evacuate: (\d+) pages offlined, 0 stayed", g("evacuate 0"))
@@ -68,8 +68,8 @@ def test_memory_with_lent_pages_goes_out_of_service(guest):
         ends_well(g)
 
 
-def test_wants_more_than_there_is(guest):
-    """It lends what it has, the machine lives on, and takes them back."""
+def test_balloon_larger_than_memory(guest):
+    """It lends all it can, the machine runs on, and takes the pages back."""
     with guest(BALLOON, mem=256) as g:
         g.qmp("balloon", value=1 * MIB)
         until(lambda: g.qmp("query-balloon")["actual"] < 60 * MIB, lambda: g("virtio"))
@@ -109,7 +109,7 @@ def settled(g):
 
 
 def test_a_burst_is_given_back(guest, report):
-    """After 2 GiB have been used and freed the host's memory is within 5 % of what it was."""
+    """After 2 GiB have been used and freed the host's memory is within 5 % of its size before."""
     with guest(REPORTING, mem=3072) as g:
         assert "0 pages damaged" in g("burst 2048")
         before = settled(g)
@@ -123,8 +123,9 @@ def test_a_burst_is_given_back(guest, report):
         ends_well(g)
 
 
-def test_nothing_is_damaged_by_reports(guest):
-    """A hundred bursts, beside objects and stress, all with checksums, and reports of what they free while they go on."""
+def test_reports_damage_no_data(guest):
+    """A hundred bursts beside objects and stress, all with checksums, while the pages they free are
+    reported."""
     blocks = 1024 // 2  # of the machine: more than that were used since they were first reported
     with guest(REPORTING, mem=1024) as g:
         assert "and stress on all CPUs" in g("load 128")

@@ -50,7 +50,7 @@ def test_cpus(passes, drawn, cpus):
 
 @pytest.mark.long
 def test_64_cpus(passes):
-    """Each with a thread of the host's: what calls CPUs, and waits for them.  All of it: test_scale.py."""
+    """Each with a thread of the host's: cross-calls and waits.  All of it: test_scale.py."""
     run = passes("selftest=smp,lock,drain,disable,reclaim,isolation,isolation_race,offline,poison_race,tick",
                  cpus=64, mem=512)
     assert machine_line(run, 64), run.story()
@@ -69,7 +69,7 @@ def test_sparse_apic_ids(passes):
 
 
 def test_absent_cpus(passes):
-    """What the MADT lists but is not there is not waited for."""
+    """CPUs that the MADT lists and that are absent are not waited for."""
     run = passes(cpus="2,maxcpus=4")
     assert run.has(r"^machine: 2 CPUs online of \d+"), run.story()
 
@@ -78,7 +78,7 @@ def test_absent_cpus(passes):
 def test_memory(passes, mem):
     run = passes(mem=mem)
     managed = int(run.text.split(" MiB managed")[0].split()[-1])
-    # What the memmap (1/128) and the image take, and what firmware keeps.
+    # Taken by the memmap (1/128), the image and the firmware.
     assert mem * 0.98 - 24 <= managed <= mem, run.story()
 
 
@@ -118,6 +118,6 @@ def test_many_modules(boot, text_file, count):
 
 
 def test_too_many_modules(boot, text_file):
-    """What there is no place for is named; the font comes last."""
+    """Modules without a place are named; the font comes last."""
     run = boot("selftest=none", boot="grub", files=[text_file(f"m{i:03}", "x") for i in range(130)])
     assert run.passed and run.has(r'^boot: 3 boot modules too many: "m128" and all after it are left out; 128 are taken'), run.story()

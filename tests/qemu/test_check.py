@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`make check`: what fails is named at once, and a test that does not end does not keep the other suites from running."""
+"""`make check`: a failure is named at once, and a test that does not end does not keep the other
+suites from running."""
 import os
 import re
 import shutil
@@ -42,7 +43,7 @@ def test_a_test_without_end_is_named_and_the_other_suites_run(name, monkeypatch,
 
 
 def sources(into):
-    """A copy of what is built, with the objects of the hosted build; times kept."""
+    """A copy of the built tree, with the objects of the hosted build; times kept."""
     shutil.rmtree(into, ignore_errors=True)
     listed = subprocess.run(["git", "ls-files"], cwd=qemu.ROOT, stdout=subprocess.PIPE, check=False).stdout.decode().split()
     for path in listed or ["."]:
@@ -58,7 +59,7 @@ def sources(into):
 
 
 def test_the_readmes_edit_is_caught_within_20_seconds(name):
-    """What README says to try, done as it says."""
+    """The edit that README suggests."""
     with open(os.path.join(qemu.ROOT, "README.md"), encoding="utf-8") as f:
         text = f.read()
     function, path, words, command = re.search(

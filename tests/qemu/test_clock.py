@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the clock is measured by.  Under icount an instruction takes 1 ns, so that the right figures are known."""
+"""The timers that the clock is calibrated by.  Under icount an instruction takes 1 ns, so that the
+right figures are known."""
 import re
 
 import pytest

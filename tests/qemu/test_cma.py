@@ -10,7 +10,7 @@ BLOCK = 512  # pages of a pageblock
 
 
 def use(ask):
-    """What `cma` says of the area: pages, by what has become of them."""
+    """The output of `cma` about the area: pages by use."""
     words = re.search(r"cma: (\d+) MiB at pfn (0x\w+): pages: (.*)", ask("cma"))
     counts = {name: int(nr) for nr, name in re.findall(r"(\d+) (\w+)", words.group(3))}
     return int(words.group(1)), int(words.group(2), 16), counts
@@ -20,14 +20,14 @@ def test_area_of_the_command_line(host):
     h = host("selftest=none cma=64M", mem=512)
     mib, start, counts = use(h.ask)
     assert mib == 64 and counts == {"users": 0, "lent": 0, "free": 32 * BLOCK, "offline": 0, "gone": 0}
-    # What is asked for is contiguous and aligned, also when programs have borrowed the memory.
+    # Allocations are contiguous and aligned, also when programs have borrowed the memory.
     assert "load" in h.ask("load 300")
     pfn = int(re.search(r"cma alloc: pfn (0x\w+)", h.ask("cma alloc 4096 9")).group(1), 16)
     assert start <= pfn <= start + 28 * BLOCK and pfn % BLOCK == 0
     assert use(h.ask)[2]["users"] == 4096
     h.ask("load")
     assert "end: error" in h.ask("cma end")
-    # A pageblock goes away, and the area serves from what is left.
+    # A pageblock is offlined, and the area serves from the rest.
     gone = start + 31 * BLOCK
     assert "done" in h.ask(f"offline {gone:#x} {BLOCK}")
     assert use(h.ask)[2]["offline"] == BLOCK

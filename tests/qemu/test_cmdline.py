@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Command lines that are wrong are reported by name, and the boot goes on."""
+"""Wrong options are reported by name, and the boot continues."""
 import re
 
 import pytest
@@ -59,7 +59,8 @@ def test_long(boot, path):
 
 
 def test_too_long(boot):
-    """What does not fit is cut off, and that is said.  (By PVH QEMU itself goes wrong beyond 4095 bytes.)"""
+    """A line that is too long is truncated, with a message.  (By PVH QEMU itself goes wrong beyond
+    4095 bytes.)"""
     run = boot("selftest=buddy monitor=off tour=off" + " seed=1" * 900, boot="grub", tour=None, monitor=None)
     assert run.passed, run.story()
     assert run.has(r"command line: too long"), run.story()
@@ -87,14 +88,15 @@ def test_unknown_suite(boot):
 
 
 def test_one_test(passes):
-    """SUITE.TEST: that one, and none beside it; numbers and plan are those of what is run."""
+    """SUITE.TEST: that one, and none beside it; numbers and plan are those of the selected
+    tests."""
     run = passes("selftest=buddy.pageblocks_do_not_merge,zone.isolated_pages_do_not_count")
     assert run.has(r"^  1\.\.1\n  # begin buddy.pageblocks_do_not_merge\n  ok 1 pageblocks_do_not_merge\nok 1 buddy$"), run.story()
     assert run.has(r"^# selftest: 2 suites, 2 tests, 0 failed"), run.story()
 
 
 def test_tests_of_one_tag(passes):
-    """Those that the sources say are about cost, and no others, but for what runs hosted only."""
+    """The tests that the sources tag as cost, and no others, but for hosted ones."""
     run = passes("selftest=cost")
     begun = set(re.findall(r"^  # begin (\S+)$", run.text, re.MULTILINE))
     tagged = {f"{name}.{test}" for name, suite in suites.suites().items() for test, tag in suite.tests.items() if tag == "cost"}
@@ -117,7 +119,7 @@ def test_all_suites(passes):
 
 @pytest.mark.long
 def test_failing_selftest(boot):
-    """What all of this stands on: a failed test is seen outside."""
+    """The base of all of this: a failed test is seen outside."""
     run = boot("selftest=fail")
     assert run.failed, run.story()
     assert run.has(r"^  not ok \d+ fails_as_it_should") and run.has(r"^not ok \d+ fail$"), run.story()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is said of an exception that ends the machine, line by line, for about a second each."""
+"""The report of an exception that ends the machine, line by line, for about a second each."""
 import re
 
 import pytest
@@ -12,7 +12,8 @@ REGISTERS = [rf"rip {WORD} cs 0008 rflags [0-9a-f]{{8}} rsp {WORD} ss (0000|0010
     for names in ("rax rbx rcx rdx", "rsi rdi rbp r8", "r9 r10 r11 r12")
 ] + [rf"r13 {WORD} r14 {WORD} r15 {WORD} error [0-9a-f]+"]
 BANK = rf"  bank \d+: status {WORD} address 0{{16}} misc 0{{16}}: "
-# name: its exception, the thread, what is said between the first line and the registers, where it was, why
+# name: its exception, the thread, the text between the first line and the registers, the place, the
+# reason
 EXCEPTIONS = {
     "null": ("14", "page fault", "main", ["page fault: write of 0{14}10 by the kernel: not mapped",
                                           "null pointer, or a member of one"], "write_to_null", ""),

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""user/hostile.c: what a program tries against the kernel and against others, and what must come of it."""
+"""user/hostile.c: attacks of a program on the kernel and on other tasks, and the expected
+results."""
 import re
 
 import pytest
 
 MODELS = ["qemu64", "Haswell", "max"]
-# What the kernel says of cases that end their task, where it tells more than that a fault ended it.
+# The kernel's message about cases that end their task, where it says more than that a fault ended
+# it.
 SAYS = {
     "ldt.low_memory_is_read": r"page fault: read of 0000000000001000: not mapped",
     "regs.gs_base_is_written": "invalid opcode",
@@ -40,8 +42,9 @@ def test_hostile_to_the_scheduler(boot):
     assert set(judge(run, 14)) == {"sched"}
 
 
-def test_hostile_when_memory_runs_out(boot):
-    """Whoever takes all memory ends, whatever it has hoarded before and whomever it serves."""
+def test_hostile_on_oom(boot):
+    """A task that takes all memory is killed, whatever it has hoarded before and whichever task it
+    serves."""
     run = boot(f"selftest=none user=hostile user_arg={OOM}", programs=True, mem=64, timeout=600)
     assert set(judge(run, 14)) == {"oom"}
     assert run.has(r"oom: .*the most: killed"), run.story()

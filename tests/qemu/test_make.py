@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`make run` with no terminal, its exit status, and what it says when something is wrong before QEMU starts."""
+"""`make run` with no terminal, its exit status, and its messages when something is wrong before
+QEMU starts."""
 import os
 import re
 import signal
@@ -102,7 +103,7 @@ BUILD = os.path.relpath(qemu.BUILD, qemu.ROOT)
     (["sh", "tools/run.sh", BUILD], signal.SIGTERM), (["sh", "tools/run.sh", BUILD], signal.SIGKILL),
     (["make", f"B={BUILD}", "run"], signal.SIGKILL)], ids=["term_sh", "kill_sh", "kill_make"])
 def test_killed_run_leaves_no_qemu(command, how):
-    """QEMU goes with what runs it, also when that has no time to end it."""
+    """QEMU ends with its parent, also when that is killed."""
     word = f"quarry-killed-{os.getpid()}-{how}"
     env = dict(outer_make.env(), BOOT="pvh", CMDLINE="selftest=none tour=off", QEMU_FLAGS=f"-S -name {word}")
     proc = subprocess.Popen(command, cwd=qemu.ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

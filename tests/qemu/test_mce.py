@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Machine checks, put in from outside by QEMU's `mce` command; what comes of each is judged by the console, QEMU's
-own events, and how the run ends."""
+"""Machine checks, injected by QEMU's `mce` command; the result of each is judged by the console,
+QEMU's own events, and how the run ends."""
 import contextlib
 import re
 
@@ -15,7 +15,7 @@ VAL, OVER, UC, EN, MISCV, ADDRV, PCC, S, AR = (1 << bit for bit in (63, 62, 61, 
 RIPV, EIPV, MCIP = 1, 2, 4
 OPTIONAL = VAL | UC | EN | MISCV | ADDRV | S | SCRUB
 REQUIRED = VAL | UC | EN | MISCV | ADDRV | S | AR | LOAD
-# kind: MCi_STATUS and MCG_STATUS, and what the command is given besides
+# kind: MCi_STATUS and MCG_STATUS, and further arguments of the command
 KINDS = {
     "optional": (OPTIONAL, RIPV | MCIP, ""),
     "broadcast": (OPTIONAL, RIPV | MCIP, "-b "),
@@ -36,13 +36,13 @@ def inject(qmp, status, mcg_status, address=0, cpu=0, more=""):
 
 
 def injected(qmp):
-    """What QEMU's events say that was done, so far."""
+    """The actions in QEMU's events so far."""
     qmp("query-status")  # events before the answer have been read
     return [e["data"]["action"] for e in qmp.events if e["event"] == "MEMORY_FAILURE"]
 
 
 def server(cpus, asked):
-    """Does what the kernel's suite says it wants, one after the other; @asked: the kinds."""
+    """Serves the requests of the kernel's suite, one after the other; @asked: the kinds."""
     def serve(qmp):
         while True:
             text = qmp.wait_for(r"^inject: .*\n|^(not )?ok 1 mce_outside|^PANIC", qemu.WATCHDOG, times=len(asked) + 1)
@@ -61,9 +61,9 @@ def server(cpus, asked):
 
 
 def test_standby(boot):
-    """Memory that stands by breaks, in the pageblock where its step's descriptors would have been."""
+    """Standby memory breaks, in the pageblock where its step's descriptors would have been."""
     asked = []
-    run = boot("selftest=mce_outside.memory_that_stands_by standby=256", cpus=2, mem=8192, talk=server(2, asked))
+    run = boot("selftest=mce_outside.error_in_standby_memory_keeps_the_page_out standby=256", cpus=2, mem=8192, talk=server(2, asked))
     assert run.passed and asked == ["optional"], run.story(80)
     assert run.ktap()[:3] == (1, 0, 0), run.story(80)
     assert run.has(rf"^mce: CPU \d bank {BANK}: action optional, pfn 0x[0-9a-f]+: standby memory; "
@@ -89,7 +89,7 @@ def test_each_kind(boot, cpus):
     assert run.has(r"^task \d+ lost: machine check: data that it needs is damaged, and cannot be retired$"), run.story()
 
 
-# What nobody survives: registers, and what the report must say.
+# Fatal errors: registers, and the expected report.
 FATAL = {
     "pcc": (OPTIONAL | PCC, RIPV | MCIP, r"the processor's state is corrupt \(PCC\)"),
     "no-ripv": (OPTIONAL, MCIP, r"the interrupted code cannot go on \(no RIPV\)"),
@@ -139,7 +139,7 @@ def test_storm(boot):
             # Most NMIs are still being answered when the next one hits.
             if i % 3 == 0:
                 qmp("inject-nmi")
-            # The last one tells all; nobody says that he has taken that, so no other may follow.
+            # The last one is a broadcast; no CPU confirms it, so no other may follow.
             inject(qmp, OPTIONAL & ~ADDRV, RIPV | MCIP, 0, i % cpus, "-b " if i == rounds - 1 else "")
             qmp.wait_for(SAID, qemu.WATCHDOG, times=i + 1)
         assert set(injected(qmp)) == {"inject"}
@@ -160,6 +160,6 @@ def test_suites(passes, machine):
 
 
 def test_machine_without(passes):
-    """A CPU that has no banks: nothing to do, nothing that goes wrong."""
+    """A CPU without banks: nothing to do, and no failure."""
     run = passes("selftest=mce,mce_cpu", cpus=2, cpu="max,-mce,-mca")
     assert run.has("# SKIP needs an emulator with machine checks"), run.story()

@@ -5,7 +5,7 @@ import re
 from test_mce import ADDRV, BANK, MCIP, OPTIONAL, RIPV, inject
 
 
-def test_another_cpu_is_told(host):
+def test_broadcast_reaches_another_cpu(host):
     h = host(cpus=3, room=0)
     for cpu in (1, 0):
         assert "cpu: done: " in h.ask(f"cpu down {cpu}")

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Programs that want more memory than there is (user/over.c), and what all are promised (user/promise.c)."""
+"""Programs that want more memory than there is (user/over.c), and the promises to all
+(user/promise.c)."""
 import dataclasses
 import re
 
@@ -22,7 +23,8 @@ def over(boot):
 
 
 def killed(run):
-    """The rows of the one table that was printed; and that the victim has the most of those not exempt."""
+    """The rows of the one table that was printed; and that the victim has the most of the tasks
+    that may be killed."""
     assert len(re.findall(r"^oom: no memory for ", run.text, re.MULTILINE)) == 1, run.story()
     rows = [m.groupdict() for m in ROW.finditer(run.text)]
     for row in rows:
@@ -39,7 +41,8 @@ def killed(run):
 
 @pytest.mark.long
 def test_twice_the_memory_by_a_pager(over):
-    """The working set is served through reclaim: nobody is killed, and each page is as it was written."""
+    """The working set is served through reclaim: no task is killed, and each page is as it was
+    written."""
     run = over(1)
     assert run.passed, run.story()
     assert not run.has("^oom: ") and run.has("^over: 0 surprises$"), run.story()
@@ -48,7 +51,7 @@ def test_twice_the_memory_by_a_pager(over):
     assert used > 1.9 * managed and 0.5 * managed < present <= managed, run.story()
     supplied, back, wrong = map(int, re.search(
         r"^packer: \d+ pages: (\d+) supplied, (\d+) taken back, .* (\d+) wrong$", run.text, re.M).groups())
-    # Those that went came again, with what had been written to them.
+    # Reclaimed pages came again with their content.
     assert supplied > 1.2 * used and back > 0.5 * used and wrong == 0, run.story()
 
 
@@ -64,7 +67,7 @@ def test_twice_the_memory_anonymous(over, case):
     assert len(finished) == 3 and all(int(n) > 2000 for n in finished), run.story()
 
 
-def test_pager_in_use_is_spared(over):
+def test_pager_in_use_is_not_killed(over):
     run = over(6)
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
     rows, victim = killed(run)
@@ -75,15 +78,16 @@ def test_pager_in_use_is_spared(over):
 
 
 def test_pager_for_a_few_pages_is_killed(over):
-    """What others have got from it is spared, and no more."""
+    """Pages that it supplied to other tasks do not count, all others do."""
     run = over(7)
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
     _, victim = killed(run)
     assert victim["name"] == "pager", run.story()
 
 
-def test_first_is_spared(over):
-    """With nobody else to kill its access fails: a message, and the end of the task, not of the kernel."""
+def test_first_task_is_never_killed(over):
+    """Without another victim its access fails: a message, and the end of the task, not of the
+    kernel."""
     run = over(4)
     assert run.failed, run.story()
     assert not run.has("^oom: ") and run.has(r"^task 1 over: page fault: write of [0-9a-f]{16}: no memory$"), run.story()
@@ -119,7 +123,7 @@ def test_random_calls_while_memory_is_short(boot):
         assert len(soak.complaints("syscalls", dataclasses.replace(run, text=text), calls)) == 1, f"{pattern} -> {new}"
 
 
-def test_hoarders_harm_nobody(boot):
+def test_hoarders_harm_no_other_task(boot):
     """A hundredth of make soak TARGET=hoard, on the smallest machine."""
     worth = soak.TARGETS["hoard"] // 100
     cmdline = soak.plan("hoard", worth, 0, 7)[0]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Memory that comes and goes: a DIMM that the firmware's map does not have, only the range of the SRAT.
+"""Adding and removing memory: a DIMM that the firmware's map does not have, only the
+range of the SRAT.
 
 The DIMM is there from the start, and the kernel is told of it at the monitor's prompt.
 """
@@ -22,7 +23,8 @@ def dimm(mib, number=0, node=0):
 
 @pytest.fixture
 def prompt(name):
-    """prompt(cmdline, **machine) -> ask(command) -> what it printed; the kernel runs until the test is over."""
+    """prompt(cmdline, **machine) -> ask(command) -> its output; the kernel runs until the test is
+    over."""
     children = []
 
     def start(cmdline="selftest=none slots=off", mem=256, extra=(), **machine):
@@ -60,7 +62,7 @@ def test_dimm_comes_and_goes(prompt):
     assert "online: done" in ask(f"online {FIRST:#x} {256 * PAGES}")
     assert managed(ask) >= before + 256 - 2
     assert SOUND in ask("check")
-    # It is used: the suites of all kinds run in it too, and it still goes.
+    # It is used: suites of all kinds run in it too, and it can still be removed.
     assert ", 0 failed" in ask("run vm,migrate,offline,memory_add,memory_span")
     assert "remove: error -16: some of it is not offline" in ask(f"remove {FIRST:#x} {256 * PAGES}")
     assert "offline: done" in ask(f"offline {FIRST:#x} {256 * PAGES}")
@@ -75,7 +77,7 @@ def test_dimm_comes_and_goes(prompt):
     assert managed(ask) >= before + 130 - 2
 
 
-def test_what_is_refused_says_why(prompt):
+def test_refusals_have_a_reason(prompt):
     ask = prompt(extra=dimm(128))
     for command, answer in (
             (f"add {FIRST:#x} 1", "add: error -22: range empty, unaligned or where no memory can come"),
@@ -88,7 +90,7 @@ def test_what_is_refused_says_why(prompt):
         assert answer in ask(command), command
 
 
-def test_nodes_get_theirs(prompt):
+def test_dimms_go_to_their_nodes(prompt):
     """Two DIMMs, the lower one of node 1: the spans of the two nodes overlap."""
     ask = prompt(nodes=[128, 128], extra=dimm(128, 0, node=1) + dimm(128, 1, node=0))
     assert "add: done: offline, on node 1" in ask(f"add {FIRST:#x} {128 * PAGES} 1")

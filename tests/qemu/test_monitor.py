@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Every command of the monitor: its exact words, what it takes, and what it refuses."""
+"""Every command of the monitor: its exact output, its arguments, and its refusals."""
 import re
 
 import pytest
@@ -11,12 +11,13 @@ COME = 0x100000  # where memory may come
 
 @pytest.fixture
 def ask(host):
-    """ask(line) -> what it printed, without the line itself; ask.is_(line, words), of all that is printed."""
+    """ask(line) -> its output, without the line itself; ask.is_(line, words), of all that is
+    printed."""
     def start(**machine):
         h = host(cpus=2, mem=256, programs=True, **machine)
 
         def ask(line):
-            # The log has what was typed, then what was printed.
+            # The log has the typed line, then the output.
             return h.ask(line).split("\n", 1)[1]
 
         def says(line, *words):
@@ -56,7 +57,7 @@ def test_ranges(ask):
     ask.says(f"online {pfn:#x} 512", "online: done")
     ask.says("policy precise")
     ask.says(f"offline {pfn:#x} 512 disable", done.format("1 IPI"))
-    # What is offline may go, and comes back as new.
+    # Offline memory may be removed, and comes back as new.
     ask.says(f"remove {FIRST:#x} 512", "remove: error -16: some of it is not offline")
     ask.says(f"remove {FIRST + 1:#x} 512", "remove: error -22: range empty, unaligned or not there")
     ask.says(f"remove {pfn:#x} 512", "remove: done")
@@ -73,7 +74,7 @@ def test_ranges(ask):
     ask.says(f"offline {COME:#x} 32768 precise", done.format("1 IPI"))
     ask.says(f"remove {COME:#x} 32768", "remove: done")
     ask.says(f"remove {COME:#x} 32768", "remove: error -22: range empty, unaligned or not there")
-    # What would be in the way.
+    # The blockers.
     matches(ask("query 0 512"), r" +(\d+) pages: reserved page, the first at pfn 0", r"         0 pages can move, \d+ are free",
             "query: an offline would be refused, error -16: reserved page, pfn 0")
     ask.says(f"query {FIRST + 1:#x} 512", "         0 pages can move, 0 are free",
@@ -87,7 +88,7 @@ def test_nodes_and_busy_pages(ask):
     gone = "evacuate: {0} pages offlined, 0 stayed; drain rounds: {1}, blocks moved: 0"
     assert ask("evacuate") == ask("evacuate 0 all") == "usage: evacuate NODE [whole|undo]\n"
     ask.says("evacuate x", NUMBER.format("x"))
-    # All but the last, which has what the loader brought.
+    # All but the last, which holds the boot modules.
     pages = 63 * 512
     ask.says("evacuate 0", gone.format(pages, 1), "evacuate: done")
     ask.says("evacuate 0 undo", f"evacuate: {pages} pages are back online")
@@ -97,7 +98,7 @@ def test_nodes_and_busy_pages(ask):
     for node in ("1", "4294967296"):
         ask.says(f"evacuate {node} undo", "evacuate: error -22: no such node")
     matches(ask("compact"), r"compact: \d+ blocks moved, \d+ could not be moved")
-    # With a page that stays, its pageblock does too: all but that goes, or nothing.
+    # A page that stays keeps its pageblock online: all others are offlined, or none.
     pfn = FIRST + 0x803
     ask.says(f"busy {pfn:#x}", f"busy: pfn {pfn:#x} will not be moved")
     ask.host.child.send("evacuate 0 whole\r\x15")
@@ -170,7 +171,7 @@ def test_cpus_and_counts(ask):
     ask.says("cpu down 0", "cpu: error -16: the last CPU online")
     ask.says("cpu hang 1 1", "cpu: error -19")
     ask.says("cpu up 1", "cpu: done: 2 of 2 online")
-    # It can be used, and what was used is back.
+    # It can be used, and all is free again.
     counts, managed = ask("counts"), ask.host.managed()
     ask.says("load", "load: not running")
     for mib in ("0", "1025"):
@@ -203,7 +204,7 @@ def test_cpus_and_counts(ask):
     ask.says("check", "check: every invariant holds")
 
 
-def test_what_is_shown(ask):
+def test_shown_state(ask):
     ask = ask()
     helped = ask("help").split("\n")
     names = [line.split()[0] for line in helped if line]
@@ -220,7 +221,7 @@ def test_what_is_shown(ask):
     ask.says("page x", NUMBER.format("x"))
     ask.says("trace maybe", "usage: trace on|off")
     matches(ask(f"block {FIRST:#x}"), r"pageblock 0x40 .*: online, movable, zone 2, \d+ pages free", r"  .*", r"page: pfn .*")
-    # Only what is recorded is known.
+    # Only recorded events are known.
     pfn = FIRST + 0x1000
     matches(ask(f"page {pfn:#x}"), "page: pfn .* FREE order 9 .*", f"history of pfn {pfn:#x}: nothing recorded")
     pfn = FIRST + 0x7c00  # burst takes the last first
@@ -233,7 +234,7 @@ def test_what_is_shown(ask):
     ask("burst 8")
     ask.says("trace off")
     assert freed()
-    # What else is recorded takes the place of the old.
+    # New records replace old ones.
     ask("burst 8 50")
     assert not freed()
     assert "count/capacity by order" in ask("pcp")
@@ -255,7 +256,7 @@ def test_what_is_shown(ask):
 
 
 def test_keys(ask):
-    """What is typed is shown, corrected and remembered."""
+    """Typed lines are shown, corrected and remembered."""
     ask = ask()
     sound = "check: every invariant holds\n"
 

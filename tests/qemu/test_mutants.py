@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What finds the wrong variants is itself put to the test: each verdict, and each way a .mut file can be malformed."""
+"""Tests of the tool that runs the wrong variants: each verdict, and each way a .mut file can be
+malformed."""
 import pytest
 
 import mutants

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The operators of `make mutate`, on a file of a few lines; what is drawn, and that a run goes on
-where it stopped."""
+"""The operators of `make mutate`, on a file of a few lines; the drawn edits, and that a
+run continues where it stopped."""
 import os
 import sys
 
@@ -97,7 +97,7 @@ IN_THIS_ORDER = ["s->a = 1; s->b = s->v ? 2 : 3;", "s->a = *p + 1; s->b = g();",
 @pytest.mark.parametrize("text, swapped", [("s->a = 1; s->b = s->u + 2;", True), ("s->a = 1; s->b = -(int)3UL ? 2 : 3;", False),
                                            ("s->a++; s->b += 3;", False), ("g(); MM_EVENT(s->a);", False),
                                            *((text, True) for text in IN_THIS_ORDER)])
-def test_only_stores_that_have_to_do_with_each_other_change_places(tmp_path, text, swapped):
+def test_only_related_stores_are_swapped(tmp_path, text, swapped):
     (tmp_path / "x.c").write_text(ALIKE % text)
     found = mutate_sites.sites(str(tmp_path), "x.c", [], lambda path: False)
     assert any(s.operator == "swap" for s in found) == swapped
@@ -120,7 +120,7 @@ def test_the_same_seed_draws_the_same_and_shares_follow_the_lines():
     assert sorted(first) == sorted(sites["mm"]["delete"] + sites["mm"]["negate"])
 
 
-def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
+def test_a_run_continues_where_it_stopped(tmp_path, monkeypatch):
     class Args:
         seed, build, number = "x", str(tmp_path), 3
 
@@ -177,7 +177,7 @@ def test_a_run_goes_on_where_it_stopped(tmp_path, monkeypatch):
         ("  # begin s.a\n  ok 1 a\nok 1 s\n", 3, "ended with 3"),
     ],
 )
-def test_a_run_is_judged_by_what_it_says_and_how_it_ends(text, status, how):
+def test_a_run_is_judged_by_its_output_and_status(text, status, how):
     assert mutate_run.verdict(text, status) == how
 
 

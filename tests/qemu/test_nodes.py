@@ -36,7 +36,8 @@ MOVABLE = ", movable"
 
 
 def expect_order(text, homes, nodes, kind="", names=(0, 1, 2, 3), distances=DISTANCES):
-    """What suite fallback saw from each home: `nodes', those with memory, by distance.  names: the kernel's for ours."""
+    """The result of suite fallback from each home: `nodes', those with memory, by distance.  names:
+    the kernel's for ours."""
     apart = {frozenset((a, b)): d for a, b, d in distances}
     for home in homes:
         near = sorted(nodes, key=lambda node: 0 if node == home else apart[frozenset((home, node))])
@@ -96,7 +97,8 @@ def test_node_emptied_and_removed(host):
     assert f"(pfn {first:#x}): hole" in h.ask(f"block {first:#x}")
     assert "evacuate: 0 pages are back online" in h.ask(f"evacuate {node} undo")
     assert ", 0 failed" in h.ask("run offline,drain,nodes")
-    # It comes back while others use what is there; what came may go, so it is for movable memory only.
+    # It comes back while other CPUs allocate; added memory may be removed, so it is for movable
+    # memory only.
     assert "stress on all CPUs" in h.ask("load 64")
     assert f"add: done: offline, on node {node}" in h.ask(f"add {first:#x} {pages}")
     assert "online: done" in h.ask(f"online {first:#x} {pages}")
@@ -106,7 +108,7 @@ def test_node_emptied_and_removed(host):
     assert SOUND in h.ask("check")
 
 
-def test_node_of_its_own(host):
+def test_cpu_with_a_node_of_its_own(host):
     """A node that has nothing at boot gets memory, is used, is emptied, and loses it again; twice."""
     distances = [(0, 1, 30), (0, 2, 15), (1, 2, 20)]
     h = host(nodes=[192, 128, 0], node_cpus=["0-1", "2-3", ""], distances=distances)
@@ -117,7 +119,7 @@ def test_node_of_its_own(host):
         assert h.present()[2] == 128 * 256
         text = h.ask("run fallback,offline")
         assert ", 0 failed" in text
-        # What came may go, so it is for movable memory only.
+        # Added memory may be removed, so it is for movable memory only.
         expect_order(text, (0, 1), (0, 1), distances=distances)
         expect_order(text, (0, 1), (0, 1, 2), MOVABLE, distances=distances)
         assert h.evacuate(2) == (128 * 256, 0)
@@ -132,7 +134,7 @@ def test_node_of_its_own(host):
 
 
 def test_each_node_gets_its_dimm(host):
-    """Four nodes; what each of them is given lies above all, interleaved."""
+    """Four nodes; the memory added to each lies above all, interleaved."""
     h = host(nodes=[128] * 4)
     for number, node in enumerate((3, 1, 0, 2)):
         h.plug_dimm(number, 64, node=node)
@@ -146,7 +148,7 @@ def test_each_node_gets_its_dimm(host):
     assert SOUND in h.ask("check")
 
 
-def test_cpu_of_a_node_without_memory_comes(host):
+def test_cpu_of_a_node_without_memory_is_plugged(host):
     """And gets memory near it later."""
     h = host(cpus="2,maxcpus=4,sockets=4,cores=1,threads=1", nodes=[256, 0], node_cpus=["0-1", "2-3"])
     h.plug_cpu("c2", h.places()[0])
@@ -164,8 +166,9 @@ def test_cpu_of_a_node_without_memory_comes(host):
 
 
 # ---- a broken SRAT ------------------------------------------------------------------------------------
-# QEMU puts its own tables together and mends length and checksum of what -acpitable brings, so what can
-# be broken is what the table says.  QEMU has no SRAT of its own here.
+# QEMU puts its own tables together and corrects length and checksum of a table of -acpitable, so
+# only the
+# content of the table can be wrong.  QEMU has no SRAT of its own here.
 def srat(*entries):
     body = struct.pack("<IQ", 1, 0) + b"".join(entries)
     header = struct.pack("<4sIBB6s8sI4sI", b"SRAT", 36 + len(body), 1, 0, b"QUARRY", b"BROKEN  ", 1, b"TEST", 1)
@@ -191,7 +194,7 @@ BROKEN = {
     "interleaved_nodes": srat(memory(0, 0, 64 * MIB), memory(1, 64 * MIB, 64 * MIB), memory(0, 128 * MIB, 128 * MIB)),
     "huge_node_number": srat(memory(0xfffffff0, 0, 256 * MIB)),
 }
-# What the kernel must say; it may take the others as they are.
+# The expected messages; the kernel may accept the other tables.
 REPORTED = {"entry_of_length_0": "acpi: table SRAT: ", "entry_beyond_the_end": "acpi: table SRAT: ",
             "cut_off": "acpi: table SRAT: ", "interleaved_nodes": "boot: memory of the nodes interleaves"}
 

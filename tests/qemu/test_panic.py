@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What a panic says: what happened, to which page, what was done last, where each CPU was, how to run it again."""
+"""The report of a panic: what happened, to which page, the last records, where each CPU was, how to
+run it again."""
 import re
 
 import pytest
@@ -8,7 +9,7 @@ import qemu
 
 CPUS = 3
 EVENT = r"^ +\d+ us  cpu \d+ +\w+ +pfn 0x[0-9a-f]+ order \d+$"
-# What the first line says, and whether it is about a page.
+# The first line, and whether it is about a page.
 FAULTS = {
     "badfree": (r"bad free of page \w+, order 0: double free", True),
     "corrupt": (r"page \w+: expected PCP order 0 refs 0, found PCP order 0 refs 0 flags 0x2", True),
@@ -67,7 +68,7 @@ def test_says_everything(boot, fault):
 
 
 def test_history_of_everything(boot):
-    """history=all: the two frees and what came before them are there."""
+    """history=all: the two frees and the records before them are there."""
     run, report = panics(boot, "badfree", "history=all seed=0x77")
     pfn = re.search(r"^page: pfn (0x[0-9a-f]+) ", report, re.MULTILINE).group(1)
     in_order(run, report, [rf"^history of pfn {pfn}: time", rf"  alloc +pfn {pfn} order 0$", rf"  free +pfn {pfn} order 0$",
@@ -76,7 +77,7 @@ def test_history_of_everything(boot):
     assert "seed=0x77" in report.split("\n")[-2], report[-300:]
 
 
-def test_report_that_goes_wrong_goes_on(boot):
+def test_failing_report_continues(boot):
     """The rings cannot be read: two parts fault, and the rest comes all the same."""
     run, report = panics(boot, "report")
     in_order(run, report, [r"PANIC on CPU 0, thread main: bad free", "^page: pfn", "^CPU 0: exception 13",
@@ -95,7 +96,8 @@ def test_silent_cpu(boot):
     in_order(run, before, [rf"^smp: CPU {silent} has not answered call \d+ of CPU 0, inbox bit (still set|taken)$",
                            r"^CPU 0 \(APIC id 0\): asks, in thread main$", r" fault_provoke\+0x",
                            rf"^CPU {silent} \(APIC id \d+\): asked, NMI in thread hang, irqs off$",
-                           # At its first instructions what it calls has no frame yet, and hides it.
+                           # At its first instructions the called function has no frame yet, and
+                           # hides it.
                            r"^  [0-9a-f]+ (hang|arch_clock_ns)\+0x",
                            rf"^smp: CPU {silent} has not answered"])
     in_order(run, report, [r"PANIC on CPU 0, thread main: smp: a cross-call of CPU 0 was not answered", "^last events",
@@ -103,7 +105,7 @@ def test_silent_cpu(boot):
     ends_well(run, report)
 
 
-def test_fault_that_is_none(boot):
+def test_unknown_fault(boot):
     run = boot("selftest=buddy fault=none")
     assert run.has(r"command line: .*\bfault\b.* malformed"), run.story()
     run = boot("selftest=none fault=both", cpus=1)

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""One memory module and one CPU come and go: that the slots' registers and their interrupt are the right ones.  What
-else may happen to them: test_slots.py."""
+"""One memory module and one CPU are plugged and unplugged: the slots' registers and their
+interrupt.  What else may happen to them: test_slots.py."""
 import pytest
 
 from slots import DONE, INSERT, SOUND
 
 
 @pytest.mark.parametrize("machine", ["q35", "pc"])
-def test_both_come_and_go(host, machine):
+def test_cpus_and_memory_are_plugged_and_unplugged(host, machine):
     h = host(machine=machine, cpus="1,maxcpus=2", mem=128, room=512)
     assert "slots: 8 for DIMMs, 2 for CPUs" in h.boot, h.boot
     h.plug_dimm(0, 128)

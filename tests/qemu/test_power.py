@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""How a machine without QEMU's own exit ends: it goes off by ACPI, or stays on where that is wanted."""
+"""How a machine without QEMU's own exit ends: it powers off by ACPI, or stays on if the option says
+so."""
 import pytest
 import qemu
 
@@ -8,7 +9,7 @@ EXIT = "isa-debug-exit,iobase=0xf4,iosize=4"
 
 @pytest.fixture(autouse=True)
 def no_exit(monkeypatch):
-    """What a real machine has not."""
+    """A device that no real machine has."""
     whole = qemu.Machine.command
 
     def without(self, *args, **kw):
@@ -19,12 +20,12 @@ def no_exit(monkeypatch):
 
 
 @pytest.mark.parametrize("machine", ["q35", "pc"])
-def test_goes_off(boot, machine):
+def test_power_goes_off(boot, machine):
     run = boot("selftest=none", machine=machine)
     assert run.status == 0 and run.last == qemu.PASS_LINE, run.story()
 
 
-def test_stays_on(boot):
+def test_power_stays_on(boot):
     seen = []
 
     def look(qmp):

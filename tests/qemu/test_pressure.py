@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Memory runs out on all CPUs (pressure=SEED): what failed allocations cost, and what they miss."""
+"""Memory runs out on all CPUs (pressure=SEED): the cost of failed allocations, and the pages they
+miss."""
 import pytest
 
 import pressure
@@ -22,9 +23,9 @@ def test_nothing_is_missed(passes, cpus, icount):
         # A quiet thread never meets a refusal, any other stops at its 16th.
         assert line["failed"] == (line["threads"] - quiet) * 16 and line["high_failed"] > 0, line
         assert line["from_alloc"] == 0 and line["calls"] > 0, line
-        assert line["calls"] <= line["waits"], line  # one drain for any number who wait
+        assert line["calls"] <= line["waits"], line  # one drain for any number of waiters
         assert line["last_cached"] == line["last_free"] == 0, line
-        # Beside a request that fails lies only what came into caches while it was under way.
+        # A request fails only beside pages that were cached while it was in progress.
         assert line["stale"] == line["first_stale"] == 0, line
         assert line["allocs"] >= line["first_allocs"] > 0, line
         assert 0.9 * line["pages"] < line["last_held"] <= line["pages"], line
@@ -54,7 +55,7 @@ def test_same_seed_same_figures(boot):
 
 @pytest.mark.parametrize("policy", [p for p in pressure.POLICIES if p != pressure.RIGHT])
 def test_wrong_variants(policy):
-    """What each does wrong is seen, and nothing else is wrong."""
+    """The fault of each is seen, and no other."""
     kernel = pressure.kernel_of(qemu.BUILD, policy)
     assert kernel, f"{policy} does not build"
     line, why = pressure.run_one(kernel, policy, "icount-8", 1)
@@ -69,7 +70,7 @@ def test_wrong_variants(policy):
 
 
 def test_bad_values(passes):
-    """Each is refused by name, and the boot goes on without it."""
+    """Each is refused by name, and the boot continues without it."""
     words = ["", "one", "5-", "-5", "9-3", "1-2-3", "0x", "1--2", "1-99999999999999999999"]
     run = passes("selftest=buddy " + " ".join(f"pressure={w}" for w in words))
     for word in words:

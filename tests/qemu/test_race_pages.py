@@ -20,7 +20,7 @@ def page(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def trace():
-    """How R-S1 goes on fibers, with the right code."""
+    """The trace of R-S1 on fibers, with the right code."""
     program = os.path.join(qemu.BUILD, "fiber/race")
     assert check.make(qemu.BUILD, program)
     return race.run_scripts(program, "fiber", "none", ["R-S1"], 2)["R-S1"]

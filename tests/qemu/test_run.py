@@ -27,7 +27,8 @@ def test_range(make, variables, says):
 
 @pytest.mark.parametrize("machine", [{"MEM": "64G", "CMDLINE": "selftest=buddy"}, {"MEM": "1T"}], ids=["64G", "1T"])
 def test_large_memory_passes_with_the_tour(make, machine):
-    """What standby brings online meanwhile is not taken for lost; the programs touch as much as on any machine."""
+    """Memory that standby brings online meanwhile does not count as lost; the programs touch as
+    much as on any machine."""
     status, out = make("run", timeout=900, BOOT="pvh", **machine)
     assert status == 0 and "programs: 3 offlines, each at the first call" in out, out[-3000:]
 

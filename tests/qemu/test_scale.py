@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Big machines: a terabyte that costs no more than what is used of it, and 255 CPUs."""
+"""Big machines: a terabyte of which only the used part costs, and 255 CPUs."""
 import re
 
 import pytest
@@ -57,7 +57,7 @@ def test_terabyte(measure, report, map_):
 
 
 def test_terabyte_is_used(passes):
-    """What stands by comes when it is wanted; the suites pass on such a machine."""
+    """Standby memory comes online when it is needed; the suites pass on such a machine."""
     run = passes("selftest=init,standby,memory_add,memory_span,offline,zone,oom", mem=TIB, cpu=CPUS["moved"])
     assert run.has(r"^machine: 4 CPUs online of 4, 1 node, \d{4} MiB managed"), run.story()
 

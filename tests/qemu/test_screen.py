@@ -69,7 +69,7 @@ def test_colours(shot):
     assert {"m", "M"} <= set("".join(m.group(1) for _, m in rows)), seen.text
 
 
-# ---- what has no serial line, or has come to its end ----------------------------------------------------
+# ---- machines without a serial line, or at their end ---------------------------------------------
 
 
 def watch(name, cmdline, change, enough, timeout=900, **machine):
@@ -94,7 +94,7 @@ def watch(name, cmdline, change, enough, timeout=900, **machine):
 
 
 def without_exit(command):
-    """Without the device that ends QEMU: what a real machine has not."""
+    """Without the device that ends QEMU, as on a real machine."""
     at = command.index("isa-debug-exit,iobase=0xf4,iosize=4")
     return command[:at - 1] + command[at + 1:]
 
@@ -114,7 +114,8 @@ def test_panic_is_on_the_screen(name, path):
 
 @pytest.mark.parametrize("path", ["grub", "uefi"])
 def test_from_a_usb_stick_without_a_serial_port(name, path):
-    """As on a PC: the image on a USB stick, the screen is all there is, and at the end nothing goes off."""
+    """As on a PC: the image on a USB stick, a screen and no serial port, and at the end the power
+    stays on."""
     def change(command):
         command = without_exit(command)
         at = command.index("-cdrom")
@@ -141,7 +142,7 @@ def test_serial_only(shot):
     ("damaged.psf", "screen: not used: font.psf is damaged, or no console font"),
 ], ids=["missing", "damaged"])
 def test_no_font(passes, text_file, monkeypatch, font, said):
-    """It goes on without."""
+    """The boot continues without it."""
     path = text_file("damaged.psf", b"\x36\x04\x00\x10" + bytes(100))
     monkeypatch.setenv("FONT", os.path.join(os.path.dirname(path), font))
     run = passes("selftest=buddy", boot="grub", extra=VGA)

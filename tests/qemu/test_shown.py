@@ -10,7 +10,7 @@ POLICIES = ("redrain", "disable", "precise")
 
 
 def test_tour_shows_each_policy(passes):
-    """An isolated pageblock is drawn before the offline's own line, which says what it cost."""
+    """An isolated pageblock is drawn before the offline's own line, which has its cost."""
     run = passes("selftest=none", tour=None, cpus=4, nodes=[512, 512])
     for policy in POLICIES:
         began = run.text.index(f"tour: policy {policy}:")
@@ -48,7 +48,7 @@ def test_offline_rounds_under_stress(passes, policy):
 
 
 class Monitor:
-    """A booted kernel at its prompt; monitor("command") -> what it printed."""
+    """A booted kernel at its prompt; monitor("command") -> its output."""
     PROMPT = "quarry> "
 
     def __init__(self, name):
@@ -113,7 +113,7 @@ def test_monitor_offlines_and_onlines(monitor):
     assert monitor.halt() == qemu.PASS_STATUS
 
 
-def test_monitor_takes_broken_pages_out(monitor):
+def test_monitor_retires_broken_pages(monitor):
     start = int(re.search(r"MOVABLE pfn (0x[0-9a-f]+)-0x", monitor("zone")).group(1), 16)
     soft, hard = start + 3, start + 700
     assert "soft: done" in monitor(f"soft {soft:#x}")
@@ -137,7 +137,7 @@ def test_monitor_takes_broken_pages_out(monitor):
     assert monitor.halt() == qemu.PASS_STATUS
 
 
-def test_monitor_says_what_is_in_the_way(monitor):
+def test_monitor_names_blockers(monitor):
     shown = monitor("query 0 512")
     assert re.search(r"\d+ pages: reserved page, the first at pfn 0\n", shown), shown
     assert "query: an offline would be refused, error -16: reserved page, pfn 0" in shown, shown
@@ -149,7 +149,7 @@ def test_monitor_says_what_is_in_the_way(monitor):
     assert monitor.halt() == qemu.PASS_STATUS
 
 
-def test_monitor_calls_an_offline_off(monitor):
+def test_monitor_cancels_an_offline(monitor):
     """A page that is always in use is waited for, until Ctrl-U; then all is as it was."""
     start = int(re.search(r"MOVABLE pfn (0x[0-9a-f]+)-0x", monitor("zone")).group(1), 16)
     pfn, block = start + 77, f"{start:#x} 512"
@@ -195,7 +195,7 @@ def test_monitor_refuses_bad_input(monitor):
     assert monitor.halt() == qemu.PASS_STATUS
 
 
-def test_monitor_takes_cpus_out_and_back(monitor):
+def test_monitor_takes_cpus_down_and_up(monitor):
     counts = "calls to CPUs out of range 0, to CPUs not online 0, taken by CPUs not online 0; CPUs reported silent 0"
     assert "cpu: done: 1 of 2 online" in monitor("cpu down 1")
     assert re.search(r"^cpu 1: down, ", monitor("cpus"), re.MULTILINE)

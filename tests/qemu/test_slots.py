@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Memory modules and CPUs that the host plugs in and takes out while the kernel runs, judged by what QEMU says."""
+"""Memory modules and CPUs that the host plugs in and takes out while the kernel runs, judged by
+QEMU's replies."""
 import os
 import re
 
@@ -48,8 +49,8 @@ def test_several_dimms_of_several_sizes(host):
     assert SOUND in h.ask("check")
 
 
-def test_dimm_that_is_asked_for_before_anybody_looked(host):
-    """It goes, and the next one in its slot, which nobody asks for, stays."""
+def test_dimm_ejected_before_the_first_scan(host):
+    """It is unplugged; the next one in its slot, for which no eject is requested, stays."""
     h = host()
     h.qmp("stop")
     h.plug_dimm(0, 128)
@@ -80,7 +81,8 @@ def test_slots_off(host):
 
 
 def test_dimm_in_use_stays(host):
-    """A page that cannot be moved just now: the host is told, nothing changes, and later it goes."""
+    """A page that cannot be moved just now: the host is told, nothing changes, and a later unplug
+    succeeds."""
     h = host()
     h.plug_dimm(0, 128)
     h.ost(0, INSERT, DONE)
@@ -101,8 +103,8 @@ def test_dimm_in_use_stays(host):
     assert h.dimms() == {}
 
 
-def test_dimm_with_broken_pages_goes(host):
-    """And what was broken goes with it: the next one in that slot is whole."""
+def test_dimm_with_broken_pages_is_unplugged(host):
+    """Its broken pages are forgotten: the next one in that slot is whole."""
     h = host()
     for number in range(2):
         h.plug_dimm(number, 128)
@@ -117,7 +119,7 @@ def test_dimm_with_broken_pages_goes(host):
     assert "poison: 0 pages retired, 0 flagged and in use, 0 offline" in h.ask("poison")
 
 
-def test_dimm_taken_out_by_hand(host):
+def test_dimm_offlined_by_hand(host):
     """Partly, it has to come back first; as a whole it may go."""
     h = host()
     h.plug_dimm(0, 128)
@@ -132,7 +134,8 @@ def test_dimm_taken_out_by_hand(host):
 
 
 def test_dimm_too_large_to_be_described(host):
-    """No memory for its descriptors: the host is told why, nobody is asked to die for it, and it may go again."""
+    """No memory for its descriptors: the host is told why, no task is killed for it, and it may be
+    unplugged."""
     h = host(mem=64, room=16384)
     before = h.managed()
     h.plug_dimm(0, 8192)
@@ -165,7 +168,8 @@ def test_cpu_comes_and_goes(host, machine):
         h.plug_cpu(f"c{i}", place)
         assert h.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]["status"] == DONE
     assert h.cpus() == ["online"] * 4
-    # The last act, here and below: QEMU 7.2 damages its own memory when a CPU goes.  test_slots_busy.py goes on.
+    # At the end, here and below: QEMU 7.2 damages its own memory when a CPU is unplugged.
+    # test_slots_busy.py has more.
     h.unplug("c1")
     h.gone("c1")
     assert sorted(h.cpus()) == ["absent", "online", "online", "online"]
@@ -174,8 +178,8 @@ def test_cpu_comes_and_goes(host, machine):
     assert "3 of 4 CPU slots full; 2 taken, 1 given back, 0 refused, 0 odd" in h.ask("slots")
 
 
-def test_cpu_that_came_works(host):
-    """Threads run on it, it goes down and up as any other, and all that while it is asked by others."""
+def test_plugged_cpu_works(host):
+    """Threads run on it, it goes down and up as any other, and all that while others call it."""
     h = host(cpus="1,maxcpus=3", room=0)
     devices = {}
     for i, place in enumerate(h.places()):
@@ -212,7 +216,7 @@ def test_last_cpu_stays(host):
     assert h.cpus() == ["online", "absent"]
 
 
-def test_absent_cpus_cost_nothing_but_their_place(passes):
+def test_absent_cpus_cost_only_their_descriptors(passes):
     """The tests and the soaks use those that are there."""
     run = passes("selftest=smp,drain,disable,hotplug,cpu_plug,task,task_cpu", cpus="2,maxcpus=6", mem=512)
     assert run.has(r"^machine: 2 CPUs online of 6"), run.story()

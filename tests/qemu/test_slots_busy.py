@@ -20,7 +20,8 @@ def moved(text):
 
 @pytest.mark.parametrize("boot", ["pvh", "uefi"])
 def test_dimm_under_load(host, boot):
-    """It leaves with what is in it moved elsewhere; if there is no room for that, it stays, and the host is told."""
+    """It is unplugged with its pages moved elsewhere; without free memory for them it stays, and
+    the host is told."""
     h = host(boot=boot, mem=192)
     movable = sum(h.present().values()) * PAGE // MIB
     h.plug_dimm(0, 192)
@@ -55,7 +56,7 @@ def test_dimm_under_load(host, boot):
 
 @pytest.fixture
 def sturdy_qemu():
-    """The environment in which QEMU 7.2 survives that a CPU goes: keep_freed.c."""
+    """The environment in which QEMU 7.2 survives the unplug of a CPU: keep_freed.c."""
     library = os.path.join(qemu.BUILD, "qemu", "keep_freed.so")
     os.makedirs(os.path.dirname(library), exist_ok=True)
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "keep_freed.c")
@@ -65,7 +66,7 @@ def sturdy_qemu():
 
 
 def test_cpus_under_load(host, sturdy_qemu):
-    """Two come and go, again and again; a module comes and goes between."""
+    """Two are plugged and unplugged, again and again; a module in between."""
     rounds = 3
     # QEMU starts a thread for each CPU that comes, and as many in all as maxcpus says.
     h = host(cpus=f"2,maxcpus={2 + 2 * rounds}", env=sturdy_qemu)

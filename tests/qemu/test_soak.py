@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What `make soak` boots and how it judges; and a fiftieth of TARGET=hotplug."""
+"""The boots of `make soak` and their verdicts; and a fiftieth of TARGET=hotplug."""
 import dataclasses
 
 import pytest

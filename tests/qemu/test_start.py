@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What the boot makes of a machine: zones to the page, and all that it starts; each load on a machine too small for it."""
+"""The result of a boot: zones to the page, and all that it starts; each load on a machine too small
+for it."""
 import os
 import re
 
@@ -8,7 +9,7 @@ import pytest
 import qemu
 from slots import DONE, INSERT, SOUND
 
-# machine, words -> (node, zone, first pfn, end, pages online) of each, MiB that stand by
+# machine, words -> (node, zone, first pfn, end, pages online) of each, MiB of standby memory
 LAYOUTS = {
     "no_movable": (dict(mem=256), "movable=0", [(0, "DMA32", 0, 0x10000, 0x10000)], 0),
     "a_quarter": (dict(mem=256), "movable=25", [(0, "DMA32", 0, 0xc000, 0xc000), (0, "MOVABLE", 0xc000, 0x10000, 0x4000)], 0),
@@ -20,7 +21,7 @@ LAYOUTS = {
         (0, "DMA32", 0, 0x100000, 0x80000), (0, "NORMAL", 0x100000, 0x120000, 0x10000),
         (0, "MOVABLE", 0x120000, 0x1c0000, 0x10000)], 2560),
     # The node with the CPUs counts as the first.  30 % of 2048 pageblocks are 614, a border rounded down to a step;
-    # what is no whole step at the end does not stand by.
+    # a part of a step at the end is no standby memory.
     "nodes": (dict(nodes=[64, 4096, 2048]), "standby=512 movable=30", [
         (0, "DMA32", 0x4000, 0x100000, 0x7c000), (0, "NORMAL", 0x100000, 0x130000, 0x20000),
         (0, "MOVABLE", 0x130000, 0x184000, 0x20000 + 0x4000), (1, "NORMAL", 0x184000, 0x1d0000, 0x2c000),
@@ -40,7 +41,7 @@ def test_zones(host, layout):
     assert SOUND in h.ask("check")
 
 
-def test_what_has_been_started(host):
+def test_load_started_at_the_prompt(host):
     """Keys, memory and CPUs that come, the host's wishes."""
     h = host(cpus="1,maxcpus=2", mem=128, extra=["-device", "virtio-balloon-pci,id=balloon"])
     assert h.ask("virtio") != "virtio\n"
@@ -75,7 +76,7 @@ def program(name):
     (None, "", "error -8, 0 pages held"), ("hello", "programs=1", "error 0, 0 pages held"),
     ("fault", "programs=1 seed=6", "error 0, 0 pages held")], ids=["none", "ends", "faults"])
 def test_programs_that_fail_are_no_pass(boot, text_file, content, words, how):
-    """In the place of the program that holds memory: the tour goes on to its end, and has failed."""
+    """In the place of the program that holds memory: the tour runs to its end, and fails."""
     module = text_file("stress", program(content) if content else b"#!/bin/sh\n" + b"x" * 100)
     run = boot(f"selftest=none picture=off movable=90 {words}", tour=None, cpus=2, mem=96, module=module, programs=True)
     assert run.failed, run.story()
@@ -88,7 +89,7 @@ def test_programs_that_fail_are_no_pass(boot, text_file, content, words, how):
         assert not run.has("0 before; 0 from standby"), run.story()
 
 
-# words -> what is said, does it pass
+# words -> the message, does it pass
 INSTEAD = {"poison": ("poison=2", r"^poison: soft \d+ done, ", True), "pressure": ("pressure=3", "^pressure: seed=3 cpus=2 ", True),
            "race": ("race=all", "^race: this kernel has no scheduling points", False),
            "nothing": ("tour=off", None, True), "trace": ("tour=off trace=nosuch", "^trace=nosuch: no module of that name", False),
@@ -99,7 +100,7 @@ INSTEAD = {"poison": ("poison=2", r"^poison: soft \d+ done, ", True), "pressure"
 
 
 @pytest.mark.parametrize("choice", INSTEAD)
-def test_what_comes_instead_of_the_tour(boot, choice):
+def test_scenarios_that_replace_the_tour(boot, choice):
     words, said, good = INSTEAD[choice]
     run = boot(f"selftest=none {words}", tour=None, cpus=2, mem=96, programs=True)
     assert run.passed if good else run.failed, run.story()

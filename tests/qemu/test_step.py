@@ -51,7 +51,7 @@ PROMPT = r"\r\n([a-h](?: or [a-h])*)\? |< one step back, q quit: "
 
 
 def press(child, key):
-    """What is printed until the next prompt."""
+    """The output until the next prompt."""
     child.send(key)
     child.expect(PROMPT)
     return child.before
@@ -161,7 +161,8 @@ def test_interrupt_leaves_no_machine(keys, program):
 
 
 def test_back_on_a_new_machine(program, capsys):
-    """What is done if a role never came back: the moves are made again on another machine, and lead there again."""
+    """If a role never comes back: the moves are made again on another machine, and lead to the same
+    state."""
     script = next(s for s in race.scripts() if s.name == "R-S0A")
     stepper = race_step.Stepper(program("icount"), script)
     stepper.boot("abbbbbbbbba")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Traces: boot modules that are replayed, and what is said of those that are broken."""
+"""Traces: boot modules that are replayed, and the messages about malformed ones."""
 import gzip
 import os
 import re

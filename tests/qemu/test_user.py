@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Programs in ring 3: what they print, how they end, and that the kernel goes on whatever they do."""
+"""Programs in ring 3: their output, how they end, and that the kernel survives whatever they do."""
 import re
 import time
 
 import pytest
 
-# What user/fault.c does, in its order, and what the kernel says of it; the last one only asks for errors.
+# The faults of user/fault.c, in order, and the kernel's messages; the last one only causes errors.
 FAULTS = [
     r"page fault: read of 0000000000000000: not mapped",
     r"page fault: write of 0000000000000008: not mapped",
@@ -66,7 +66,8 @@ def test_init(user, machine):
                                                  ("qemu64,+smep", "on", "not there", "FXSAVE"),
                                                  ("qemu64,+smap", "not there", "on", "FXSAVE")])
 def test_protection(passes, cpu, smep, smap, by):
-    """What the machine has is on; the suite proves it by touching user memory from the kernel."""
+    """SMEP and SMAP are on if the machine has them; the suite proves it by touching user memory
+    from the kernel."""
     run = passes("selftest=task,task_cpu", cpu=cpu)
     assert run.has(rf"^ring 3: SMEP {smep}, SMAP {smap}, FPU registers by {by}$"), run.story()
     assert run.has(r"^  ok \d+ smap_and_smep_are_on$"), run.story()
@@ -93,7 +94,8 @@ def test_stress(user):
 
 
 def test_offline_under_programs(user):
-    """A twentieth of `make soak TARGET=programs`: nobody notices that its memory leaves and comes back."""
+    """A twentieth of `make soak TARGET=programs`: no program notices that its memory is offlined
+    and onlined."""
     run = user("", line=f"{QUIET} programs=10", cpus=4, nodes=[512, 512], timeout=900)
     assert run.passed, run.story()
     found = re.search(r"^programs: 10 offlines, each at the first call: (\d+) of (\d+) pages mapped, (\d+) moved", run.text, re.M)
@@ -104,7 +106,7 @@ def test_offline_under_programs(user):
 
 
 def test_tour_with_programs(user):
-    """The tour takes out what programs use, under each policy, and they end well."""
+    """The tour offlines memory in use by programs, under each policy, and they end well."""
     run = user("", line=QUIET, tour=None, cpus=4, nodes=[512, 512], timeout=600)
     assert run.passed, run.story()
     for policy in ("redrain", "disable", "precise"):
@@ -155,7 +157,7 @@ def test_trace_beside_programs(boot, text_file):
 
 
 def test_nmi_in_ring_3(user):
-    """NMIs hit the CPUs while programs run: each is told, and nobody is disturbed."""
+    """NMIs hit the CPUs while programs run: each is reported, and no program is disturbed."""
     def nmis(qmp):
         qmp.wait_for("^fpu: |^ring 3:")
         for _ in range(20):

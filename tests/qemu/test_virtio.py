@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Memory that the host gives and takes: virtio-mem, judged by what QEMU counts and what the host keeps in memory."""
+"""Memory that the host gives and takes: virtio-mem, judged by QEMU's counts and its resident
+memory."""
 import re
 import time
 
@@ -50,8 +51,8 @@ def test_memory_comes_and_goes(guest, machine):
         ends_well(g)
 
 
-def test_each_step_is_said_and_counted(guest):
-    """Two devices at one line of interrupts: what each says of itself, to the last figure."""
+def test_each_step_is_printed_and_counted(guest):
+    """Two devices at one line of interrupts: the figures of each, exactly."""
     with guest(virtio_mem(256) + ["-device", "virtio-balloon-pci,id=b0"], mem=256, cpus=2) as g:
         def shown(mem, balloon):
             lines = [line for line in g("virtio").split("\n") if line.startswith("virtio")]
@@ -83,7 +84,8 @@ def test_each_step_is_said_and_counted(guest):
 
 
 def test_devices_beyond_the_limits_are_left_alone(guest):
-    """Four of a kind have drivers, eight are looked at; what only an old driver knows, or none of ours, is passed over."""
+    """Four of a kind have drivers, eight are examined; legacy devices and unknown ones are
+    skipped."""
     more = ["-device", "virtio-rng-pci", "-device", "virtio-balloon-pci,disable-modern=on,disable-legacy=off"]
     for i in range(9):
         more += ["-object", f"memory-backend-ram,id=vmem{i},size=64M,reserve=off",
@@ -104,7 +106,7 @@ def test_devices_beyond_the_limits_are_left_alone(guest):
         ends_well(g)
 
 
-def test_there_from_the_start(guest):
+def test_memory_plugged_from_the_start(guest):
     """The host asked before the kernel booted; by UEFI, where the registers lie far above 4 GiB."""
     extra = [o.replace("requested-size=0", "requested-size=256M") for o in virtio_mem(512)]
     with guest(extra, boot="uefi", mem=512) as g:
@@ -124,10 +126,12 @@ def test_larger_blocks(guest, block):
 
 @pytest.mark.long
 def test_512_mib_twenty_times_under_load(guest, report):
-    """The host's memory falls by 95 % of what was unplugged, each time, a second after the reply."""
+    """The host's memory falls by 95 % of the unplugged size, each time, a second after the
+    reply."""
     fell = []
     with guest(virtio_mem(512)) as g:
-        # Where what is moved will go is the host's already: else it would come as the other goes.
+        # The targets of the moved pages are resident already: else their host memory would grow as
+        # the other falls.
         g("burst 420")
         assert "and stress on all CPUs" in g("load 128")
         for _ in range(20):
@@ -139,7 +143,8 @@ def test_512_mib_twenty_times_under_load(guest, report):
 
 
 def test_reset_amid_a_plug(guest):
-    """After a reset the driver asks what is plugged, and follows again; sizes agree within ten seconds."""
+    """After a reset the driver reads the plugged size, and follows again; sizes agree within ten
+    seconds."""
     with guest(virtio_mem(2048), reboots=True, mem=512) as g:
         for _ in range(3):
             g.ask(0)

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""64 threads touch what is being moved: with the right code every page moves in at most 2 tries; tools/waiters.py."""
+"""64 threads touch pages being moved: with the right code every page moves in at most 2 tries;
+tools/waiters.py."""
 import os
 
 import pytest
@@ -25,7 +26,7 @@ def test_right_code_moves_every_page_in_two_tries(kernel, engine):
         assert figure["try1"] + figure["try2"] == figure["moves"] and figure["waits"] > 0
 
 
-def test_waiters_with_references_do_not_let_it_end(kernel):
+def test_waiters_with_references_block_the_migration(kernel):
     got, found = waiters.outcome(waiters.run_one(kernel("M20"), "M20", "icount"))
     assert got == waiters.DIVERGES and found["storm"]["moved"] == 0, found
     assert found["storm"]["retries"] == 9 * found["storm"]["moves"]

@@ -15,7 +15,7 @@ bool ops_broken(struct mm_violation *v, const char *what, pfn_t pfn, unsigned lo
 	return false;
 }
 
-/* A zone that is disabled has nothing in caches, and no room there. */
+/* A disabled zone has nothing in caches, and capacity 0 there. */
 static bool check_off(const struct zone *zone, struct mm_violation *v)
 {
 	unsigned cpu, i;
@@ -36,7 +36,7 @@ static bool check_off(const struct zone *zone, struct mm_violation *v)
 	return true;
 }
 
-/* What a successful isolation promised about pageblocks that are isolated still. */
+/* The promises of a successful isolation about pageblocks that are still isolated. */
 static bool check_isolated(struct mm_violation *v)
 {
 	pfn_t pfn;
@@ -51,7 +51,7 @@ static bool check_isolated(struct mm_violation *v)
 	return true;
 }
 
-/* Every page is free or cached: what was allocated has come back. */
+/* Every page is free or cached: all allocated pages have come back. */
 static bool check_unused(struct mm_violation *v)
 {
 	unsigned long have = memory_free_pages(ops.mem), want = memory_managed_pages(ops.mem);
@@ -59,7 +59,7 @@ static bool check_unused(struct mm_violation *v)
 	return have == want || ops_broken(v, "leak pages free or cached", 0, have, want);
 }
 
-/* The CPUs that the last round asked are those of the roles that @roles names. */
+/* The CPUs that the last round called are those of the roles that @roles names. */
 static bool check_asked(const char *roles, struct mm_violation *v)
 {
 	unsigned long want = 0;
@@ -142,7 +142,10 @@ static unsigned owned(const struct page *page)
 	return page && in_use(page);
 }
 
-/* Blocks in use: those that the roles know of, and no others.  Nothing is lost, nothing has two owners. */
+/*
+ * Blocks in use: those that the roles know of, and no others.  Nothing is lost, nothing has two
+ * owners.
+ */
 static bool check_owners(struct mm_violation *v)
 {
 	unsigned long known = owned(ops.p) + owned(ops.q) + owned(ops.k) + vm_pages(), found = 0;

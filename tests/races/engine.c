@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine.c: runs a script: who may pass which point is decided by a cursor that walks over it.
+ * engine.c: runs a script: a cursor that walks over it decides which role may pass which point.
  *
  * A role that hits a point which the script mentions stays there, with interrupts as they are, until
- * the cursor lets it go on; all other points let everybody pass.  A step is written down by whoever
- * moves the cursor over it, so the trace holds nothing that the script does not decide, but results.
+ * the cursor reaches it; other points stop no role.  The thread that moves the cursor over a step
+ * writes it down, so the trace holds nothing that the script does not decide, but results.
  *
  * Owns:       the run under way: cursor, roles, trace.
  * Locks:      race.lock, a bare word with interrupts off, innermost of all: a point may lie anywhere.
@@ -15,11 +15,14 @@
 #include <quarry/sched_point.h>
 #include <quarry/string.h>
 
-/* Points that one role passes while no other can move, until that counts as going round for ever. */
+/*
+ * Points that one role passes while no other can move, until that counts as going round for ever.
+ */
 #define PASS_LIMIT 1000
 /*
- * Nanoseconds of the machine's time without a step, for what counting cannot see: a last resort.  Less
- * (race_patience_ns) where every role is kept or waits for a lock or an answer: then no CPU is merely slow.
+ * Nanoseconds of the machine's time without a step, for cases that counting cannot see.  Less
+ * (race_patience_ns) where every role is kept or waits for a lock or an answer: then no CPU is
+ * merely slow.
  */
 #define WATCHDOG_NS 20000000000ULL
 #define TURNS_PER_LOOK 256
@@ -79,9 +82,10 @@ struct role *race_my_role(void)
 }
 
 /*
- * Whose is this point?  Also of a thread that is none of the roles': the reclaim thread makes itself known
- * by the point that is its own, and where a CPU goes or comes its idle thread stands for the CPU's role.  On
- * fibers that is the role's own thread, between two operations.
+ * The role that a point belongs to.  Also of a thread that is none of the roles': the reclaim
+ * thread is known by the point that is its own, and where a CPU goes down or comes up its idle
+ * thread stands for the CPU's role.  On fibers that is the role's own thread, between two
+ * operations.
  */
 static struct role *role_at(const char *name)
 {
@@ -205,7 +209,7 @@ void race_step_result(const struct race_entry *e, const struct role *r)
 	}
 }
 
-/* Does every role wait for another?  A look from outside: right if it stays so. */
+/* Does every role wait for another?  An unlocked read: right if it stays so. */
 static bool all_wait(void)
 {
 	unsigned i;
@@ -219,7 +223,7 @@ static bool all_wait(void)
 	return true;
 }
 
-/* Whoever waits for the script looks: the others, the driver too, may be off their CPUs for good. */
+/* Each waiter for the script checks: the others, the driver too, may be off their CPUs for good. */
 void race_watch(struct race_watchdog *dog)
 {
 	irqflags_t flags;
@@ -227,7 +231,7 @@ void race_watch(struct race_watchdog *dog)
 
 	if (READ_ONCE(race.stepping))
 		return;
-	/* The memory is still being built: nobody can move. */
+	/* The memory is still being built: no role can move. */
 	if (!READ_ONCE(race.active)) {
 		dog->since = 0;
 		return;
@@ -271,7 +275,7 @@ static bool runs(unsigned role)
 	return false;
 }
 
-/* Take the steps that nobody else is going to take.  Under race.lock. */
+/* Take the steps that no role is going to take.  Under race.lock. */
 void race_settle(void)
 {
 	while (!race.over && race.cursor < race.script->nr) {
@@ -308,7 +312,7 @@ static int find_entry(enum race_kind kind, unsigned role, const char *name, unsi
 	return -1;
 }
 
-/* A role that goes round and round while nobody else can move goes round for ever. */
+/* A role that goes round and round while no other can move goes round for ever. */
 static void count_pass(struct role *r)
 {
 	unsigned i;
@@ -365,7 +369,7 @@ static void at_point(struct role *r, const char *name, bool waits)
 	for (i = 0; i < race.nr_watches; i++)
 		if (&race.role[race.watch[i].role] == r && !strcmp(race.watch[i].name, name))
 			w = &race.watch[i];
-	/* What sets the scene is not part of the play. */
+	/* The steps that set the scene are not part of the play. */
 	if (w && race.cursor >= race.script->first) {
 		int arrive, depart;
 

@@ -2,8 +2,9 @@
 /*
  * engine.h: race replay: scripts that decide which CPU may pass which scheduling point, and when.
  *
- * Needs only arch.h, port.h, mm.h and hotplug.h, so the same engine runs in the kernel, where a role is a thread
- * on a real CPU, and in the fiber program, where it is a fiber.  docs/races/README.md explains scripts.
+ * Needs only arch.h, port.h, mm.h and hotplug.h, so the same engine runs in the kernel, where a
+ * role is a thread on a real CPU, and in the fiber program, where it is a fiber.
+ * docs/races/README.md explains scripts.
  */
 #ifndef QUARRY_RACES_ENGINE_H
 #define QUARRY_RACES_ENGINE_H
@@ -56,7 +57,7 @@ const char *race_parse(const char *text, struct race_script *s);
 bool race_parse_entries(struct race_script *s, const char *text);
 /* Find a script by name in the texts that are part of the program; false if there is none. */
 bool race_find(const char *name, struct race_script *s);
-/* The text of a script whose places have one name each, and whose outcome shall be @expect. */
+/* The text of a script whose places have one name each, and whose outcome is to be @expect. */
 void race_write(const struct race_script *s, const char *expect, char *text, size_t size);
 extern const char race_texts[]; /* all .race files, one after the other */
 
@@ -73,7 +74,7 @@ struct race_result {
 
 /* Run @s on a fresh memory, roles on CPUs 0, 1, ...  Context: thread. */
 void race_run(const struct race_script *s, struct race_result *res);
-/* End the run under way with @outcome unless it has ended; every point then lets everybody pass. */
+/* End the run in progress with @outcome unless it has ended; then no point stops a role. */
 void race_end(const char *outcome, const char *why);
 /* Where each role is, for reports. */
 void race_whereabouts(char *buf, size_t size);
@@ -90,7 +91,10 @@ extern void (*race_jitter)(void);
 extern void (*race_spy)(const char *name);
 /* A role's letter. */
 int race_letter(unsigned role);
-/* All wait, and nothing moves, for so long: STUCK; a role that then does not come back is given up as late. */
+/*
+ * All wait, and nothing moves, for so long: STUCK; a role that then does not come back is given
+ * up as late.
+ */
 extern u64 race_patience_ns;
 /* Name of an error, as scripts write it. */
 const char *race_errno(int err);
@@ -99,25 +103,31 @@ const char *race_errno(int err);
 
 /* Build the memory for what @s sets up.  Context: thread; CPUs 0 .. s->nr_cpus - 1 answer calls. */
 void ops_build(const struct race_script *s);
-/* Run operation @op, "name" or "name(argument)", as @role; its result.  -ENOSYS: no such operation. */
+/*
+ * Run operation @op, "name" or "name(argument)", as @role; its result.  -ENOSYS: no such
+ * operation.
+ */
 int ops_run(unsigned role, const char *op);
 bool ops_known(const char *op);
-/* Run a check: true, or false and *v tells what is broken. */
+/* Run a check: true, or false and *v names the damage. */
 bool ops_check(const char *what, struct mm_violation *v);
 /*
- * What was counted since ops_build, or can be now, by name; false: there is nothing of that name, or with
- * @value NULL, before ops_build too, there cannot be.
+ * An event counted since ops_build, or another value, by name; false: there is no such name, or
+ * with @value NULL, before ops_build too, there cannot be.
  */
 bool ops_count(const char *what, u64 *value);
-/* What else can be said of such a value, in a few words; "": nothing. */
+/* A description of such a value in a few words; "": none. */
 void ops_detail(const char *what, char *buf, size_t size);
 /* Everything that must hold when all roles are idle, whatever they did. */
 bool ops_final(struct mm_violation *v);
-/* Stop the memory's threads; only if no role runs.  @sound: nothing was found wrong: objects can go too. */
+/*
+ * Stop the memory's threads; only if no role runs.  @sound: nothing was found wrong: objects can
+ * go too.
+ */
 void ops_stop(bool sound);
 /* race_boot.c, fiber_main.c: the first of @nr pages that are there to be written to; PFN_NONE. */
 pfn_t race_ram(unsigned long nr);
-/* What can be looked at while roles are kept.  ops_view: false before the scene is set. */
+/* Data that can be read while roles are kept. ops_view: false before the scene is set. */
 struct ops_view {
 	struct memory *mem;
 	pfn_t page_p, block_u;
@@ -125,9 +135,9 @@ struct ops_view {
 bool ops_view(struct ops_view *view);
 /* Are there memory objects, which operation "end" ends? */
 bool ops_has_objects(void);
-/* Is @what part of the memory, so that who waits for it waits for somebody who uses it? */
+/* Is @what part of the memory, so that its waiter waits for another user of the memory? */
 bool ops_owns(const void *what);
-/* True if role @role's operation shall be called off. */
+/* True if role @role's operation is to be cancelled. */
 extern u32 ops_cancel;
 
 #endif

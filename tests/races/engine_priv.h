@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine_priv.h: what engine.c, where roles pass points, shares with run.c, where runs begin and end.
+ * engine_priv.h: what engine.c, where roles pass points, shares with run.c, where runs begin and
+ * end.
  */
 #ifndef QUARRY_RACES_ENGINE_PRIV_H
 #define QUARRY_RACES_ENGINE_PRIV_H
@@ -16,7 +17,7 @@ struct role {
 	bool ready, running;
 	bool waits;           /* for a lock or an answer, if nothing came after it */
 	u32 parked;           /* points at which it is kept; 2 if one of them is in an interrupt */
-	u32 passes;           /* since the last step, while nobody else could move */
+	u32 passes;           /* since the last step, while no other role could move */
 	int result;           /* of its last operation */
 	const char *op;       /* that, or the one under way */
 	char last[RACE_NAME]; /* point it hit last */
@@ -43,49 +44,59 @@ struct race_state {
 	struct counted counted[COUNTED];
 	unsigned nr_roles, nr_watches, nr_counted;
 	u32 lock;   /* a */
-	u32 active; /* a: points look at the script */
+	u32 active; /* a: points follow the script */
 	u32 cursor; /* lock */
-	u32 over;   /* a: the outcome is known: everybody passes */
-	u32 stepping; /* a: after the setup, instead of the script, step.c decides who moves */
+	u32 over;   /* a: the outcome is known: no point stops a role */
+	u32 stepping; /* a: after the setup, instead of the script, step.c chooses the moves */
 };
 extern struct race_state race;
 
 /* race.lock, with interrupts off; all below under it. */
 irqflags_t race_enter(void);
 void race_leave(irqflags_t flags);
-/* The outcome, unless it is known: then everybody passes. */
+/* The outcome, unless it is known: then no point stops a role. */
 void race_set_outcome(const char *outcome, const char *why);
 void race_stuck(const char *what);
 /* Write down the step at the cursor and move on; the same for an operation that has ended. */
 void race_step(const char *what, const char *outcome);
 void race_step_result(const struct race_entry *e, const struct role *r);
-/* Once a turn of a wait for the script, not under race.lock: STUCK if nothing has moved for long. */
+/*
+ * Once a turn of a wait for the script, not under race.lock: STUCK if nothing has moved for long.
+ */
 struct race_watchdog {
 	u64 since;
 	u32 cursor, turns;
 };
 void race_watch(struct race_watchdog *dog);
-/* Take the steps that nobody else is going to take. */
+/* Take the steps that no role is going to take. */
 void race_settle(void);
-/* The role that runs here: in an interrupt, whatever thread it came upon, the CPU's.  NULL: none. */
+/*
+ * The role that runs here: in an interrupt, whatever thread it came upon, the CPU's.  NULL: none.
+ */
 struct role *race_my_role(void);
 
 /* ---- step.c, for engine.c and run.c ---- */
 
-/* A role comes to a point, and stays there; announces a wait, of which lock.wait(...) is the point. */
+/*
+ * A role comes to a point, and stays there; announces a wait, of which lock.wait(...) is the
+ * point.
+ */
 void step_point(struct role *r, const char *name);
 void step_will_wait(const char *lock, const char *point);
 /* The operation that a role may begin now, or NULL; and its end.  Under race.lock. */
 const struct race_entry *step_next_op(unsigned role);
 void step_op_ended(unsigned role, int result);
-/* Before the memory is built; then, instead of the script, from the setup to the outcome; at the end. */
+/*
+ * Before the memory is built; then, instead of the script, from the setup to the outcome; at the
+ * end.
+ */
 void step_prepare(void);
 void step_drive(void);
 void step_finish(void);
 
 /* ---- run.c, for step.c ---- */
 
-/* What a check found: the invariant, as an outcome, and in words. */
+/* The result of a check: the invariant, as an outcome, and in words. */
 struct race_finding {
 	char id[16], outcome[RACE_NAME], why[200];
 };

@@ -3,8 +3,8 @@
  * explore.c: runs the operations of a few roles under many schedules, and judges each by its end.
  *
  * Without preemption a schedule is fixed: a role runs until it waits.  So a schedule is the list of
- * points at which the running role is preempted, and for whom; a preempted role goes on when all others
- * wait, but takes interrupts meanwhile if they are on where it stands.
+ * points at which the running role is preempted, and by which role; a preempted role continues when
+ * all others wait, but takes interrupts meanwhile if they are on where it stands.
  *
  * Owns: ex.
  */
@@ -14,7 +14,7 @@
 #include <quarry/smp.h>
 #include <quarry/string.h>
 
-#define PATIENCE 1500 /* turns of waiting: an offline gives up what is pinned after 200 */
+#define PATIENCE 1500 /* turns of waiting: an offline fails for a pinned page after 200 */
 
 struct explore ex;
 static const struct plan *plan_now;
@@ -65,8 +65,9 @@ static int cpu_of(const char *op, const char *what)
 }
 
 /*
- * A fiber is a CPU and its one thread: a role cannot go on elsewhere when its CPU goes, nor begin on one that is
- * down.  So such a set is refused; the CPU of a role that has no operations may go.
+ * A fiber is a CPU and its one thread: a role cannot continue elsewhere when its CPU goes down,
+ * nor begin on an offline one.  So such a set is refused; the CPU of a role without operations
+ * may go down.
  */
 static bool roles_keep_their_cpus(void)
 {

@@ -10,7 +10,7 @@
 #define MAX_EVENTS 2048
 #define MAX_OPS    6 /* of one role */
 
-/* What each role does, and before that, by whom, what sets the scene. */
+/* The operations of each role, and before them the steps that set the scene, and their roles. */
 struct explore_set {
 	const char *name;
 	const char *setup; /* entries "A:scene ; B:disable"; a letter that is no role is a CPU more */
@@ -26,7 +26,7 @@ struct cut {
 struct plan {
 	unsigned nr;
 	struct cut cut[MAX_CUTS];
-	u8 order[FIBER_CPUS]; /* who is first */
+	u8 order[FIBER_CPUS]; /* the first role */
 };
 
 enum event_kind { EVENT_START, EVENT_POINT, EVENT_END };
@@ -81,7 +81,10 @@ struct explore_report {
 void explore_all(u64 max, struct explore_report *rep);
 /* @max schedules by chance. */
 void explore_random(u64 seed, u64 max, struct explore_report *rep);
-/* Make the plan of a failure as short as it gets, and write a script that shows it.  False: no script. */
+/*
+ * Make the plan of a failure as short as it gets, and write a script that shows it.  False: no
+ * script.
+ */
 bool explore_shrink(struct explore_report *rep, char *text, size_t size);
 
 #endif

@@ -151,7 +151,7 @@ void script_once(const struct race_script *s, struct race_result *res, u64 seed)
 	result_now = res;
 	fiber_on_stuck = script_stuck;
 	fiber_on_panic = script_panic;
-	fiber_patience = step_session ? ~0ULL : 200000; /* who steps decides himself who is stuck */
+	fiber_patience = step_session ? ~0ULL : 200000; /* the reader decides which role is stuck */
 	race_hook = NULL;
 	race_jitter = seed ? jitter : NULL;
 	jitter_rand = seed * 0x9e3779b97f4a7c15ULL | 1;
@@ -271,7 +271,7 @@ static void print_quoted(const char *text)
 	putchar('"');
 }
 
-/* "BAC,12:B,20:A": who is first; at its 12th point the running role is preempted for B; ... */
+/* "BAC,12:B,20:A": the first role; at its 12th point the running role is preempted for B; ... */
 static void print_plan(const struct plan *plan)
 {
 	unsigned i;

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ops.c: what the roles of a race can do: on a private memory, fresh for each run.
+ * ops.c: the operations of the roles of a race: on a private memory, fresh for each run.
  *
- * The memory has NORMAL and MOVABLE pageblocks and as many CPUs as there are roles, or more.  Page P is a
- * page of zone MOVABLE, Q (with scene(Q)) another in the same pageblock; U is the pageblock of zone NORMAL
- * from which the next unmovable page will be taken, K (with scene(K)) an unmovable page in it.  O is an
- * object behind a handle, which can be moved; each role may have one of its own, too.  T is the second page of one
- * of two pages.  V (with scene(V),
- * instead of P) is a page of a memory object, mapped in address spaces: ops_vm.c, ops_space.c.  B (with scene(B)) is the first page
- * of the pageblocks at the end of zone MOVABLE that stand by at first.  Operations on broken pages take the
- * page of P, Q, K or V as it was when the scene was set, whoever has it now.
+ * The memory has NORMAL and MOVABLE pageblocks and as many CPUs as there are roles, or more.  Page
+ * P is a page of zone MOVABLE, Q (with scene(Q)) another in the same pageblock; U is the pageblock
+ * of zone NORMAL from which the next unmovable page will be taken, K (with scene(K)) an unmovable
+ * page in it.  O is an object behind a handle, which can be moved; each role may have one of its
+ * own, too.  T is the second page of a block of two pages.  V (with scene(V), instead of P) is a
+ * page of a memory object, mapped in address spaces: ops_vm.c, ops_space.c.  B (with scene(B)) is
+ * the first page of the pageblocks at the end of zone MOVABLE that are on standby at first.
+ * Operations on broken pages take the page of P, Q, K or V as it was when the scene was set,
+ * whichever role has it now.
  *
  * Owns: the arena; ops.
  */
@@ -59,13 +60,6 @@ static bool has_scene(const struct race_script *s, const char *scene)
 	return false;
 }
 
-/* What stands by has its descriptors already, but they are counted as if they came with it. */
-static int grow_nothing(struct memory *mem, pfn_t start, unsigned long nr, pfn_t at)
-{
-	return 0;
-}
-static const struct memory_arrays standby_arrays = {.grow_inside = grow_nothing};
-
 void ops_build(const struct race_script *s)
 {
 	const bool backed = has_scene(s, "scene(V)") || has_scene(s, "scene(N)") || has_scene(s, "scene(G)");
@@ -76,7 +70,7 @@ void ops_build(const struct race_script *s)
 	struct memory_config cfg = {.name = "race", .start_pfn = start, .end_pfn = end, .nr_cpus = s->nr_cpus,
 	    .nr_nodes = 1, .backed = backed, .reclaim = &memory_reclaim, .alloc = arena_alloc,
 	    .standby_step = STANDBY * PAGEBLOCK_PAGES,
-	    .arrays = online_end < end ? &standby_arrays : NULL};
+	    .arrays = online_end < end ? &ops_standby_arrays : NULL};
 	struct memory *mem;
 	char *map;
 	int err;
@@ -228,7 +222,7 @@ static struct zone *zone_arg(const char *arg)
 
 static int op_alloc(unsigned role, const char *arg)
 {
-	/* It keeps what it had. */
+	/* It keeps its earlier page. */
 	if (ops.own[role] && ops.nr_hoard < MAX_HOARD)
 		ops.hoard[ops.nr_hoard++] = ops.own[role];
 	ops.own[role] = mem_alloc_pages(ops.mem, gfp_of(arg), 0);
@@ -347,8 +341,8 @@ static void nothing(void *arg)
 }
 
 /*
- * A cross-call to every CPU, by somebody who has nothing to do with drains; call(locked): by one who
- * holds the lock of zone MOVABLE, which is refused.
+ * A cross-call to every CPU that has nothing to do with drains; call(locked): made with the lock
+ * of zone MOVABLE held, which is refused.
  */
 static int op_call(unsigned role, const char *arg)
 {
@@ -400,7 +394,7 @@ static int op_unpin(unsigned role, const char *arg)
 	return arg[0] == 'V' ? vm_op_unpin(role) : handle_unpin(&ops.objects, object_of(role, arg));
 }
 
-/* As a scanner does: look where it lies, take it off its owner, move it. */
+/* As a scanner does: find its address, isolate it from its owner, move it. */
 static int op_migrate(unsigned role, const char *arg)
 {
 	pfn_t pfn = handle_pfn(&ops.objects, object_of(role, arg));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* ops.h: what ops.c, which works on the memory of a run, shares with checks.c, which looks at it. */
+/* ops.h: shared by ops.c, which works on the memory of a run, and checks.c, which checks it. */
 #ifndef QUARRY_RACES_OPS_H
 #define QUARRY_RACES_OPS_H
 
@@ -10,13 +10,19 @@
 
 #define MAX_HOARD 1024
 
-/* Object pages: V in slot VM_SLOT of an object that two spaces show, in one of which it was touched. */
+/*
+ * Object pages: V in slot VM_SLOT of an object that two spaces show, in one of which it was
+ * touched.
+ */
 #define VM_SLOT  1
 #define VM_PAGES 4u
 #define VM_BASE  0x400000UL
 #define VM_V     (VM_BASE + VM_SLOT * PAGE_SIZE)
 
-/* What a space shows at VM_V: V's slot of the object; of the other one; the object's next slot; any of these. */
+/*
+ * The page that a space shows at VM_V: V's slot of the object; of the other one; the object's
+ * next slot; any of these.
+ */
 enum vm_shows { SHOWS_V, SHOWS_OTHER, SHOWS_NEXT, SHOWS_ANY };
 
 struct ops_vm {
@@ -27,8 +33,8 @@ struct ops_vm {
 	bool closed, left[2];       /* lock: the scene has given up its references, to the objects, to a space */
 	u32 shows[2];               /* a: enum vm_shows of each space */
 	u32 refused[2];             /* a: a write in that space, begun from now on, must fail */
-	u32 removed;                /* a: slots were emptied, with what was stored */
-	bool stale;                 /* one that had to fail did not */
+	u32 removed;                /* a: slots were emptied, with the stored values */
+	bool stale;                 /* an operation that had to fail did not */
 	u32 stores;                 /* a: values that were given out */
 	u64 stored[RACE_ROLES];     /* what each role has stored in its word of the page; 0: nothing */
 	enum vm_shows stored_in[RACE_ROLES];
@@ -59,16 +65,25 @@ extern struct ops ops;
 
 /* ---- ops_vm.c: operations on V; as those in ops.c ---- */
 
-/* Make object, spaces and V; of @kind 'N' and 'G' nobody has touched them, and there is no V yet. */
+/* Make object, spaces and V; of @kind 'N' and 'G' they are untouched, and there is no V yet. */
 void vm_scene(char kind);
-/* Before a memory is built; and when no role works on it any more and nothing is wrong: on a CPU of the memory's. */
+/*
+ * Before a memory is built; and when no role works on it any more and nothing is wrong: on a CPU
+ * of the memory's.
+ */
 void vm_forget(void);
 void vm_drop_all(void *arg);
 /* Is @what part of them, or of where one waits for their pages? */
 bool vm_owns(const void *what);
-/* V, or NULL: it is being moved, or gone, or not there yet.  The object is the caller's to look at. */
+/*
+ * V, or NULL: it is being moved, or gone, or not there yet.  The object is the caller's to look
+ * at.
+ */
 struct page *vm_page_now(void);
-/* A reference to the object or the other one, to the space that @arg names; NULL: the scene has none any more. */
+/*
+ * A reference to the object or the other one, to the space that @arg names; NULL: the scene has
+ * none any more.
+ */
 struct vm_object *vm_object_use(bool other);
 struct vm_space *vm_space_use(const char *arg);
 int vm_op_touch(unsigned role, const char *arg);
@@ -82,12 +97,17 @@ int vm_op_unpin(unsigned role);
 
 /* The pageblocks that @arg names; false: none.  ops.c. */
 bool ops_range(const char *arg, pfn_t *start, unsigned long *nr);
+/* Standby memory has its descriptors already; they are counted as if they came with it. */
+extern const struct memory_arrays ops_standby_arrays;
 int add_op_add(unsigned role, const char *arg);
 int add_op_remove(unsigned role, const char *arg);
 
 /* ---- ops_space.c: operations on objects and spaces, and whether they are sound in the end ---- */
 
-/* What objects, spaces and tables of a scene are charged to from here on, which begins at nothing; undone by @before. */
+/*
+ * The account of objects, spaces and tables of a scene from here on, empty at first; undone by
+ * @before.
+ */
 struct account *vm_account_begin(void);
 /* The pager of objects of scene(G): brings pages by itself. */
 extern const struct vm_pager_ops vm_pager;
@@ -105,20 +125,26 @@ int vm_op_limit(unsigned role, const char *arg);
 /* Pages that objects and spaces have, tables included; tables alone. */
 unsigned long vm_pages(void);
 unsigned long vm_tables(void);
-/* Every role idle: references and charges are those of what is there, and what was stored is kept. */
+/*
+ * With every role idle: references and charges are those of the existing objects, and stored
+ * values are kept.
+ */
 bool vm_sound(struct mm_violation *v);
-/* Write down what is broken. */
+/* Write down the damage. */
 bool ops_broken(struct mm_violation *v, const char *what, pfn_t pfn, unsigned long have, unsigned long want);
 
 /* ---- operations of ops_cpu.c ---- */
 
 int cpu_op_down(unsigned role, const char *arg);
 int cpu_op_up(unsigned role, const char *arg);
-/* Milliseconds until a CPU that is kept somewhere counts as silent; until the memory of the race goes. */
+/*
+ * Milliseconds until a CPU that is kept somewhere counts as silent; until the memory of the race
+ * is removed.
+ */
 int cpu_op_timeout(unsigned role, const char *arg);
 /* Whose the references to the page that V was in at first are, in a few words. */
 void vm_holders(char *buf, size_t size);
-/* That page: P, or what V was in at first; Q; K. */
+/* That page: P, or the first page of V; Q; K. */
 pfn_t ops_pfn(const char *arg);
 
 #endif

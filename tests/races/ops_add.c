@@ -1,11 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ops_add.c: memory that comes and goes, for the roles of a race.
+ * ops_add.c: adding and removing memory, for the roles of a race.
  *
  * Owns: nothing.
  */
 #include "ops.h"
 #include <quarry/memory_hotplug.h>
+
+static int grow_nothing(struct memory *mem, pfn_t start, unsigned long nr, pfn_t at)
+{
+	return 0;
+}
+const struct memory_arrays ops_standby_arrays = {.grow_inside = grow_nothing};
 
 int add_op_add(unsigned role, const char *arg)
 {

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ops_space.c: what the roles of a race can do with the objects and spaces of ops_vm.c, and what must hold in the end.
+ * ops_space.c: the operations of the roles of a race on the objects and spaces of ops_vm.c, and
+ * the checks at the end.
  *
- * A space shows V's slot at address VM_V.  It can be mapped to the other object there, or to the object's next slot.
- * Each role that writes there has a word of its own in the page, which must be found again in the end, in the slot that
- * the space showed.
+ * A space shows V's slot at address VM_V. It can be mapped to the other object there, or to the
+ * object's next slot.  Each role that writes there has a word of its own in the page, which must
+ * be found again in the end, in the slot that the space showed.
  *
  * Owns: the account that objects and spaces are charged to.
  */
@@ -29,7 +30,7 @@ struct account *vm_account_begin(void)
 
 /* ---- the pager ---- */
 
-/* Nobody waits for it but between these points. */
+/* It is waited for between these points only. */
 static int bring(struct vm_object *object, u32 index)
 {
 	int err;
@@ -55,7 +56,10 @@ static size_t word_of(unsigned role)
 	return (2 + role) * sizeof(u64);
 }
 
-/* Write to the role's word of what the space shows, twice: the second write needs no fault unless something changed. */
+/*
+ * Write to the role's word of what the space shows, twice: the second write needs no fault unless
+ * something changed.
+ */
 int vm_op_store(unsigned role, const char *arg)
 {
 	const u64 value = 0x1000 + atomic_add(&ops.vm.stores, 1u);
@@ -170,7 +174,9 @@ int vm_op_supply(unsigned role, const char *arg)
 	return err;
 }
 
-/* The scene's reference to the space goes: it ends with the last role that is in it. */
+/*
+ * The scene's reference to the space is dropped: the space ends with the last role that is in it.
+ */
 int vm_op_leave(unsigned role, const char *arg)
 {
 	const unsigned nr = space_nr(arg);
@@ -203,7 +209,7 @@ int vm_op_close(unsigned role, const char *arg)
 	return 0;
 }
 
-/* Everything goes. */
+/* Drop everything. */
 int vm_op_end(unsigned role, const char *arg)
 {
 	unsigned i;
@@ -223,7 +229,7 @@ int vm_op_limit(unsigned role, const char *arg)
 	return 0;
 }
 
-/* ---- what must hold while every role is idle ---- */
+/* ---- checks while every role is idle ---- */
 
 static unsigned long leaves_of(const struct vm_object *object)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ops_vm.c: what the roles of a race can do with V, a page of a memory object that is mapped.
+ * ops_vm.c: the operations of the roles of a race on V, a mapped page of a memory object.
  *
- * V lies in slot VM_SLOT of an object that two spaces show at the same address, VM_V.  In the first it was touched,
- * so there is an entry for it; in the second, W, nobody has been there yet.  In the scenes N and G nobody has been in
- * either: there are no tables, no table of slots and no page.
+ * V lies in slot VM_SLOT of an object that two spaces show at the same address, VM_V. In the
+ * first it was touched, so there is an entry for it; in the second, W, it was never touched.  In
+ * the scenes N and G neither has touched it: there are no tables, no table of slots and no page.
  *
  * Owns: ops.vm.
  */
@@ -150,7 +150,7 @@ int vm_op_hammer(unsigned role, const char *arg)
 	return err;
 }
 
-/* As a scanner does: look where it lies, take it off its list, move it. */
+/* As a scanner does: find its address, isolate it from its list, move it. */
 int vm_op_move(unsigned role, const char *arg)
 {
 	static struct isolated_pages isolated[RACE_ROLES];

@@ -2,8 +2,8 @@
 /*
  * race_boot.c: race replay in the kernel: each role is a thread on a CPU of its own.
  *
- * The thread that runs the scripts is bound to the last CPU: the roles of most scripts are on the first,
- * and one that waits for ever with preemption off would keep it from saying so.
+ * The thread that runs the scripts is bound to the last CPU: the roles of most scripts are on the
+ * first, and one that waits for ever with preemption off would keep it from saying so.
  *
  * Owns: the script and the result under way; pages taken offline, whose bytes scripts use.
  */
@@ -20,7 +20,7 @@
 static struct race_script script;
 static struct race_result result;
 
-/* What is offline is nobody's: its bytes may be ours. */
+/* Offline memory is unused: its bytes may be ours. */
 static pfn_t borrowed = PFN_NONE;
 static unsigned long nr_borrowed;
 

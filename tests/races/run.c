@@ -87,7 +87,7 @@ static const struct race_entry *next_op(unsigned role)
 	const struct race_entry *e = NULL;
 	struct role *r = &race.role[role];
 
-	/* Its CPU may be away, or back and the thread still elsewhere. */
+	/* Its CPU may be offline, or back and the thread still elsewhere. */
 	if (role != arch_cpu_id()) {
 		race_leave(flags);
 		return NULL;
@@ -201,7 +201,10 @@ static void do_check(const struct race_entry *e)
 	race_leave(flags);
 }
 
-/* Check where the script says so, and look whether anything moves, up to entry @end.  In the caller's thread. */
+/*
+ * Check where the script says so, and watch whether anything moves, up to entry @end.  In the
+ * caller's thread.
+ */
 static void drive(u32 end)
 {
 	struct race_watchdog dog = {0};
@@ -213,13 +216,13 @@ static void drive(u32 end)
 			do_check(&race.script->entry[cursor]);
 		if (cursor < race.script->nr && race.script->entry[cursor].kind == RACE_COUNT)
 			do_count(&race.script->entry[cursor]);
-		dog.turns = 0; /* a turn is a sleep here: look each time */
+		dog.turns = 0; /* a turn is a sleep here: check each time */
 		race_watch(&dog);
 		thread_sleep(1000000);
 	}
 }
 
-/* All points let everybody pass now; a role that does not come back is left where it is. */
+/* No point stops a role now; a role that does not come back is left where it is. */
 static bool all_idle(void)
 {
 	u64 since = arch_clock_ns();
@@ -236,8 +239,8 @@ static bool all_idle(void)
 }
 
 /*
- * Bring back CPUs that the play took down, unless somebody holds the lock for ever: who waits for an
- * answer of one that was away gets it then.
+ * Bring back CPUs that the play took down, unless the lock is held for ever: waiters for an
+ * answer of one that was offline get it then.
  */
 static void bring_up(const cpumask_t *were_online)
 {

@@ -21,7 +21,7 @@ static bool fail(struct race_script *s, const char *what, const char *at)
 	return false;
 }
 
-/* Copy what lies between @from and @end without the blanks around it. */
+/* Copy the text between @from and @end without the blanks around it. */
 static void copy_trimmed(char *to, size_t size, const char *from, const char *end)
 {
 	size_t len;
@@ -79,8 +79,8 @@ static bool parse_result(struct race_script *s, struct race_entry *e, const char
 }
 
 /*
- * The number of the hit that an unnumbered mention of @name means after @nr entries: role@P the hit that the last role?P
- * arrived at, if it has not been left; else the next one.
+ * The number of the hit that an unnumbered mention of @name means after @nr entries: role@P the
+ * hit that the last role?P arrived at, if it has not been left; else the next one.
  */
 static unsigned next_hit(const struct race_script *s, unsigned nr, unsigned role, const char *name,
     bool leave)
@@ -225,7 +225,10 @@ bool race_parse_entries(struct race_script *s, const char *text)
 	}
 }
 
-/* The value of "key:" at the start of a line of @text, with its continuation lines, which begin with a blank. */
+/*
+ * The value of "key:" at the start of a line of @text, with its continuation lines, which begin
+ * with a blank.
+ */
 static bool value_of(const char *text, const char *file_end, const char *key, char *value, size_t size)
 {
 	size_t len = strlen(key);

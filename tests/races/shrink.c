@@ -2,8 +2,8 @@
 /*
  * shrink.c: makes a schedule that fails as short as it gets, and a script that shows the same.
  *
- * Nothing here is trusted: a shorter plan or script counts only if it fails in the same way when it is
- * run.
+ * Nothing here is trusted: a shorter plan or script counts only if it fails in the same way when
+ * it is run.
  *
  * Owns: nothing.
  */

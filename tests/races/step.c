@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * step.c: goes through a race one move at a time: where roles stop and wait, and go on.
+ * step.c: goes through a race one move at a time: roles stop, wait and continue.
  *
- * Every point stops a role.  A move lets one role go on, to its next point, or until it waits for
- * another, or its operation has ended.  Meanwhile nobody else runs, save interrupts, up to their first
- * point.  Who waits looks at what it waits for when it is told to: after the move, one after the other,
- * and who finds it goes on to its own next point before the next one looks.  So the list of
- * moves decides everything, on fibers as on real CPUs, and the same moves lead to the same end.
- * The time that operations measure their patience by (sched_time) is counted in moves.
+ * Every point stops a role.  A move releases one role: it runs to its next point, or until it
+ * waits for another, or until its operation has ended.  Meanwhile no other role runs, save
+ * interrupts, up to their first point.  Waiting roles check their conditions only when told to:
+ * after the move, one after the other; a role whose condition is true runs to its own next point
+ * before the next one checks.  So the list of moves decides everything, on fibers as on real CPUs,
+ * and the same moves lead to the same end.  The time that operations measure their patience by
+ * (sched_time) is counted in moves.
  *
- * Owns:       step: where everybody is kept.
+ * Owns:       step: where each role is kept.
  * Locks:      race.lock.
- * Invariants: at most one actor has been let go and is not kept again.
+ * Invariants: at most one actor has been released and is not kept again.
  */
 #include "step_priv.h"
 #include <quarry/console.h>
@@ -94,7 +95,10 @@ void step_point(struct role *r, const char *name)
 	bool irqs_on = arch_irqs_enabled();
 	irqflags_t flags;
 
-	/* Between operations its thread may stand for the idle thread of a CPU that goes or comes. */
+	/*
+	 * Between operations its thread may stand for the idle thread of a CPU that goes down or
+	 * comes up.
+	 */
 	if (!READ_ONCE(r->running) && !arch_in_interrupt())
 		return;
 	flags = race_enter();
@@ -111,7 +115,7 @@ void step_point(struct role *r, const char *name)
 	race_leave(flags);
 }
 
-/* A wait begins with the first look that finds nothing. */
+/* A wait begins with the first check that fails. */
 void step_will_wait(const char *lock, const char *point)
 {
 	struct actor *a = my_actor();
@@ -128,7 +132,7 @@ void step_will_wait(const char *lock, const char *point)
 	race_leave(flags);
 }
 
-/* Waits that come and go inside the scheduler or the console are no part of the race. */
+/* Short waits inside the scheduler or the console are no part of the race. */
 static bool counts(const struct frame *f, const void *what)
 {
 	return ops_owns(what) || what == &cpu_hotplug.l.wq.first || !strcmp(f->name, "answer");
@@ -156,7 +160,10 @@ void race_look(const void *what)
 	race_leave(flags);
 }
 
-/* A thread that is no role and waits for something of the memory works for it: the reclaim thread. */
+/*
+ * A thread that is no role and waits for something of the memory works for it: the reclaim
+ * thread.
+ */
 static struct actor *add_helper(const void *what)
 {
 	struct actor *a = NULL;

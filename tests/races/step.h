@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * step.h: going through a race one move at a time, whoever chooses the moves: a reader, a list, a seed.
+ * step.h: stepping through a race one move at a time, with moves chosen by a reader, a list, or a
+ * seed.
  *
- * A script gives the setup, the policy, and for each role its operations; in which order they go is
- * left open.  docs/races/README.md, "Stepping".
+ * A script gives the setup, the policy, and for each role its operations; in which order they run
+ * is left open. docs/races/README.md, "Stepping".
  */
 #ifndef QUARRY_RACES_STEP_H
 #define QUARRY_RACES_STEP_H
@@ -18,7 +19,10 @@ struct step_session {
 	int (*choose)(struct step_session *session, unsigned movable);
 	/* Print a line; NULL: nothing is shown. */
 	void (*say)(const char *line);
-	/* For choose: the next key, or -1 if there are no more; moves made before; what chance is left. */
+	/*
+	 * For choose: the next key, or -1 if there are no more; moves made before; what chance is
+	 * left.
+	 */
 	int (*key)(void);
 	const char *given;
 	u64 rand;
@@ -28,7 +32,7 @@ struct step_session {
 
 	bool ended; /* of the role that moved last, the operation */
 
-	/* What came of it: the roles that moved, a letter each; and the script of that order. */
+	/* The result: the roles that moved, a letter each; and the script of that order. */
 	unsigned nr_moves;
 	char moves[STEP_MOVES + 1];
 	struct race_script made;
@@ -36,7 +40,7 @@ struct step_session {
 
 /* ---- step.c ---- */
 
-/* While it is not NULL, race_run goes by it instead of by the script. */
+/* While it is not NULL, race_run follows it instead of the script. */
 extern struct step_session *step_session;
 
 /* A number that is the same whenever all that is to be seen between two moves is the same. */
@@ -45,14 +49,14 @@ u64 step_look_hash(void);
 /* ---- step_play.c ---- */
 
 /*
- * Step through @s by keys; @given: letters of moves that come before.  False: one of them was not possible.
- * For a step back @s is run again, up to there.
+ * Step through @s by keys; @given: letters of moves that come before.  False: one of them was not
+ * possible. For a step back @s is run again, up to there.
  */
 bool step_by_keys(const struct race_script *s, const char *given, int (*key)(void),
     void (*say)(const char *line));
-/* Run @s in an order that derives from @seed, and say what came of it.  True: the outcome was OK. */
+/* Run @s in an order that derives from @seed, and print the result.  True: the outcome was OK. */
 bool step_by_seed(const struct race_script *s, u64 seed, bool always, void (*say)(const char *line));
-/* How a script is run: race_run, or what comes around it. */
+/* How a script is run: race_run, or a function around it. */
 extern void (*step_run)(const struct race_script *s, struct race_result *res);
 
 #endif

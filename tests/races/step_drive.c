@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * step_drive.c: drives a race move by move: who may go on, whether all have come to rest, how it ends.
+ * step_drive.c: drives a race move by move: which role may continue, whether all are at rest, the
+ * end.
  *
  * Owns:       the pictures that tell whether a role goes round for ever.
  * Locks:      race.lock.
- * Invariants: after a move all that it made possible has happened before the next one is chosen.
+ * Invariants: after a move all its consequences have happened before the next one is chosen.
  */
 #include "step_priv.h"
 #include <quarry/console.h>
@@ -16,12 +17,15 @@
 #define SETTLE_NS  20000000000ULL /* of the machine's: a role that has not come back by then never will */
 #define TURNS_PER_LOOK 256
 #define NO_TIMEOUT_NS  (1ULL << 50)
-/* The same picture so often, and only one role that can move: it is let go on alone, so many times. */
+/*
+ * After the same picture so often, with only one role that can move: it is released alone, so
+ * many times.
+ */
 #define ROUNDS     3
 #define ALONE      200
 #define PICTURES   64
 
-/* ---- until nobody runs any more ---- */
+/* ---- until no role runs ---- */
 
 static bool takes_interrupts(unsigned cpu)
 {
@@ -35,7 +39,7 @@ static bool takes_interrupts(unsigned cpu)
 	return !f[1].kind && (!f[0].kind || f[0].irqs_on);
 }
 
-/* Is an interrupt on its way to @cpu, or its handler running there? */
+/* Is an interrupt pending for @cpu, or its handler running there? */
 static bool interrupted(unsigned cpu)
 {
 	unsigned from;
@@ -57,7 +61,10 @@ static bool is(const char *state, unsigned cpu)
 	return !strcmp(cpu_state_name(cpu), state);
 }
 
-/* Is a CPU that goes or comes held up: by an interrupt that is kept there, or by a call of a role that is? */
+/*
+ * Is a CPU that goes down or comes up held up: by an interrupt that is kept there, or by a call
+ * of a role that is?
+ */
 static bool held_up(unsigned cpu)
 {
 	const struct frame *f = step_top(cpu);
@@ -96,7 +103,7 @@ static bool is_kept(unsigned i)
 	return !race.role[i].running || step_waits_for_cpu(i) < nr_cpus;
 }
 
-/* Is everybody kept, and no interrupt on its way?  Under race.lock. */
+/* Is every role kept, and no interrupt pending?  Under race.lock. */
 static bool all_kept(void)
 {
 	unsigned i;
@@ -136,7 +143,10 @@ static bool settled(void)
 	}
 }
 
-/* Let @i look at what it waits for.  True: it found it, and has gone on; *good is false if it is lost. */
+/*
+ * Let @i check what it waits for.  True: it found it, and has continued; *good is false if it is
+ * lost.
+ */
 static bool let_look(unsigned i, bool *good)
 {
 	irqflags_t flags = race_enter();
@@ -163,7 +173,7 @@ static void look_again(void)
 		step.actor[i].frame[0].tried = step.actor[i].frame[1].tried = false;
 }
 
-/* After a move: nobody runs, and nobody who waits would find what it waits for. */
+/* After a move: no role runs, and no waiter would find what it waits for. */
 static bool come_to_rest(void)
 {
 	unsigned i, nr = RACE_ROLES + step.nr_helpers;
@@ -206,7 +216,7 @@ static bool all_idle(void)
 	return true;
 }
 
-static void let_go(unsigned role)
+static void release_role(unsigned role)
 {
 	irqflags_t flags = race_enter();
 	struct frame *f = step_top(role);
@@ -251,14 +261,14 @@ static unsigned times_seen(unsigned movable, unsigned role)
 	return 1;
 }
 
-/* It comes round and round: does it get out of that alone?  False: no, and it is where it was. */
+/* It goes round and round: does it get out of that alone?  False: no, and it is where it was. */
 static bool gets_out(unsigned role, bool *good)
 {
 	u64 picture = step_look_hash();
 	unsigned i;
 
 	for (i = 0; *good && (i < ALONE || step_look_hash() != picture); i++) {
-		let_go(role);
+		release_role(role);
 		*good = come_to_rest();
 		if (*good && times_seen(movable_roles(), role) <= 1) {
 			seen.nr = 0;
@@ -282,7 +292,7 @@ static void goes_round(unsigned role)
 	race_end("STUCK", why);
 }
 
-/* No operation runs: what must hold then?  @more: some are still to come. */
+/* No operation runs: which checks must pass? @more: some operations are still to come. */
 static void judge(bool more)
 {
 	struct race_finding found;
@@ -322,7 +332,7 @@ static void note(void)
 	}
 }
 
-/* Did the play end with what has come to rest?  Then the outcome is known, and the script is whole. */
+/* Did the play end with the roles at rest?  Then the outcome is known, and the script is whole. */
 static bool has_ended(unsigned movable)
 {
 	struct race_script *made = &step_session->made;
@@ -352,7 +362,7 @@ static bool has_ended(unsigned movable)
 	return true;
 }
 
-static u64 timeout_ns; /* smp_timeout_ns but for the play: who thinks is not silent */
+static u64 timeout_ns; /* smp_timeout_ns but for the play: a reader who thinks is not silent */
 
 /* The setup is over: wait until its last operation has come back and the reclaim thread sleeps. */
 static bool begin(void)
@@ -384,7 +394,7 @@ static void play(struct step_session *session)
 		note();
 		if (has_ended(movable))
 			break;
-		/* One that went round alone has got out of that. */
+		/* The role that went round alone has got out of that. */
 		if (movable_roles() != movable)
 			continue;
 		step_show(session);
@@ -397,7 +407,7 @@ static void play(struct step_session *session)
 		session->moves[session->nr_moves++] = (char)('a' + role);
 		session->moves[session->nr_moves] = '\0';
 		session->ended = false;
-		let_go((unsigned)role);
+		release_role((unsigned)role);
 		good = come_to_rest();
 	}
 	if (!good && !race_over()) {

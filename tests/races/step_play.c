@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * step_play.c: who chooses the moves of a race: keys, moves given beforehand, or a seed; and what is said
- * at the end.
+ * step_play.c: choosing the moves of a race: by keys, moves given beforehand, or a seed; and the
+ * summary at the end.
  *
  * Owns: the session.
  */
@@ -15,7 +15,7 @@ static struct step_session session;
 static struct race_result result;
 static bool impossible; /* a move given beforehand could not be made */
 static char replayed[STEP_MOVES + 1];
-/* What was seen since a role began to move on and on. */
+/* The points seen since a role began to move on and on. */
 static struct {
 	u64 picture[64], last;
 	unsigned nr;
@@ -74,7 +74,10 @@ static int by_key(int key, unsigned movable)
 	return (int)role;
 }
 
-/* A role that moves on and on stops where it has been since then, save where it has not moved at all. */
+/*
+ * A role that moves on and on stops where it has been since then, save where it has not moved at
+ * all.
+ */
 static bool been_here(void)
 {
 	u64 picture = step_look_hash();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * step_priv.h: what step.c, where roles stop and are let go, shares with those who watch: step_show.c
- * and step_script.c.
+ * step_priv.h: shared by step.c, where roles stop and are released, and its observers:
+ * step_show.c and step_script.c.
  */
 #ifndef QUARRY_RACES_STEP_PRIV_H
 #define QUARRY_RACES_STEP_PRIV_H
@@ -22,9 +22,9 @@ struct frame {
 	unsigned mover;       /* whose move it came with */
 	const void *what;     /* WAIT: the lock, the queue */
 	bool irqs_on;
-	bool sleeps;          /* WAIT: looks again only when woken */
-	bool woken, tried;    /* WAIT: since its last look; after the move under way */
-	bool go;              /* it may pass, or look */
+	bool sleeps;          /* WAIT: checks again only when woken */
+	bool woken, tried;    /* WAIT: since its last check; after the move in progress */
+	bool go;              /* it may pass, or check */
 	bool written;         /* the script made mentions it */
 	u32 serial;           /* another one for each stop and wait */
 };
@@ -42,9 +42,9 @@ struct actor {
 struct step {
 	struct actor actor[RACE_ROLES + STEP_HELPERS];
 	unsigned nr_helpers;
-	unsigned mover;  /* who was let go last */
-	bool others_too; /* by that move others went on, who had waited */
-	u32 tracking;    /* a: waits are looked at */
+	unsigned mover;  /* the role released last */
+	bool others_too; /* by that move waiting roles continued */
+	u32 tracking;    /* a: waits are checked */
 	u32 serial;
 	u64 clock;       /* a: what roles measure their patience by */
 };
@@ -66,9 +66,9 @@ unsigned step_waits_for_cpu(unsigned role);
 size_t step_where(unsigned role, char *buf, size_t size);
 /* Page P, in words. */
 size_t step_page(char *buf, size_t size);
-/* Say all that is to be seen, one line each. */
+/* Print all that can be seen, one line each. */
 void step_show(struct step_session *session);
-/* Why nobody else than @role gets on: who waits for whom. */
+/* Why no role but @role can continue: which one waits for which. */
 void step_why_stuck(unsigned role, char *buf, size_t size);
 
 /* ---- step_script.c: the script of the moves made ---- */
@@ -77,7 +77,10 @@ void step_made_begin(struct race_script *made, const struct race_script *s);
 void step_made_move(struct race_script *made, unsigned role);
 void step_made_started(struct race_script *made, unsigned role, const char *op);
 void step_made_ended(struct race_script *made, unsigned role, int result);
-/* Nothing more comes: nobody runs and the checks have been made; nobody gets on; the reader has left. */
+/*
+ * Nothing more comes: no role runs and the checks have been made; no role can continue; the
+ * reader has left.
+ */
 enum step_end { STEP_CHECKED, STEP_STUCK, STEP_LEFT };
 void step_made_end(struct race_script *made, enum step_end how);
 

@@ -2,9 +2,9 @@
 /*
  * step_script.c: the script of the moves that were made, ready to be run.
  *
- * Moves of one role that follow each other need no entry.  Before another role moves, each role that is
- * kept or waits gets its "role?P"; a role that goes on from such a place, or from one that it came to by
- * another's move, or after others have gone on, gets its "role@P".
+ * Moves of one role that follow each other need no entry.  Before another role moves, each role
+ * that is kept or waits gets its "role?P"; a role that continues from such a place, or from one
+ * that it reached by another's move, or after others have continued, gets its "role@P".
  *
  * Owns: nothing; the script is the session's.
  */
@@ -43,7 +43,7 @@ void step_made_begin(struct race_script *made, const struct race_script *s)
 	made->expect[0] = '\0';
 }
 
-/* What @role, which does not move, has come to since it was written last. */
+/* The points that @role, which does not move, has reached since it was written last. */
 static void write_arrivals(struct race_script *made, unsigned role)
 {
 	struct actor *a = &step.actor[role];
@@ -52,7 +52,10 @@ static void write_arrivals(struct race_script *made, unsigned role)
 	for (i = 0; i < 2; i++) {
 		struct frame *f = &a->frame[i];
 
-		/* An idle role's wait in an interrupt is none of its operation; the reclaim thread is nobody's. */
+		/*
+		 * An idle role's wait in an interrupt is none of its operation; the reclaim
+		 * thread is no role.
+		 */
 		if (!f->kind || f->written || (f->kind == FRAME_WAIT && (i || !strncmp(f->name, "reclaim", 7))))
 			continue;
 		add_place(made, RACE_ARRIVE, role, f);
@@ -79,7 +82,7 @@ void step_made_started(struct race_script *made, unsigned role, const char *op)
 	ksnprintf(e->op, sizeof(e->op), "%s", op);
 }
 
-/* One that began and ended with nothing in between is run as a whole. */
+/* An operation that began and ended with nothing in between is run as a whole. */
 void step_made_ended(struct race_script *made, unsigned role, int result)
 {
 	struct race_entry *e = made->nr > made->first ? &made->entry[made->nr - 1] : NULL;

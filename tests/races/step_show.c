@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * step_show.c: what is to be seen between two moves of a race: each CPU, page P, the caches.
+ * step_show.c: shows the state between two moves of a race: each CPU, page P, the caches.
  *
  * Owns: nothing.  Nobody runs while it looks.
  */
@@ -63,7 +63,9 @@ static bool under_way(void)
 	return false;
 }
 
-/* The CPU in whose cache the block at @head is, or nr_cpus: in none yet, the count is not raised. */
+/*
+ * The CPU in whose cache the block at @head is, or nr_cpus: in none yet, the count is not raised.
+ */
 static unsigned cached_on(const struct memory *mem, const struct page *head)
 {
 	unsigned cpu, i, k;

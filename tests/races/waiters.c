@@ -5,9 +5,9 @@
  *   hammer   64 threads read and write 4 pages as fast as they can while these are moved, again and again
  *   storm    64 pages are moved in a batch; whenever its entries are gone, 64 threads that slept wake up, and
  *            each touches a page.  Half of them find a migration entry; the others touch the page by a
- *            space in which nobody has been there, and find the marker in its slot.  With icount all that is
- *            executed while the batch moves, and until each has its page, is counted
- *   late     the same, and every fourth thread is late: what it does after it saw the marker comes when
+ *            space without an entry, and find the marker in its slot.  With icount all instructions
+ *            are counted that run while the batch moves, and until each thread has its page
+ *   late     the same, and every fourth thread is late: after it saw the marker it continues when
  *            the try is over; then the memory is checked
  *
  * Owns:       w, and the memory that ops_build makes.
@@ -28,7 +28,7 @@
 #define HAMMER_ROUNDS 20u
 #define STORM_ROUNDS  8u
 #define LATE          4u  /* every fourth thread */
-#define TRIES         10u /* of a move; each finds a space that nobody has touched */
+#define TRIES         10u /* of a move; each finds an untouched space */
 #define BASE          0x400000UL
 #define STUCK_NS      2000000000ULL
 #define HOLD          50000u /* turns of a loop that the migrator makes while the others come */
@@ -39,7 +39,7 @@ struct waiter {
 	struct mm_task *task;
 	u32 done;       /* a: the alarm that it has answered */
 	bool late;      /* in this round it was kept between two steps */
-	u64 last[HOT];  /* what it wrote to its word of each page */
+	u64 last[HOT];  /* the last value written to its word of each page */
 };
 
 static struct {
@@ -61,7 +61,7 @@ static struct {
 	struct migrate_stats stats;
 	unsigned failed, stuck;
 	u64 instructions;
-	struct mm_violation found;     /* what is NULL: nothing */
+	struct mm_violation found;     /* which pointer is NULL: none */
 } w;
 
 static struct isolated_pages isolated;
@@ -112,7 +112,10 @@ static void hammer_once(struct waiter *t, u64 *chance)
 	counter_add(&w.touches, 1u);
 }
 
-/* The first thread of each CPU loads the space there, and unloads it when all have come to their end. */
+/*
+ * The first thread of each CPU loads the space there, and unloads it when all have come to their
+ * end.
+ */
 static void hammer_main(void *arg)
 {
 	struct waiter *t = arg;
@@ -146,7 +149,7 @@ static void hammer_migrator(void *arg)
 
 	while (load_acquire(&w.touches) < THREADS)
 		thread_yield();
-	/* What fails so often does not converge. */
+	/* A migration that fails so often does not converge. */
 	for (round = 0; round < HAMMER_ROUNDS && w.failed < 2 * HOT; round++) {
 		move(HOT);
 		thread_yield();
@@ -159,8 +162,9 @@ static void hammer_migrator(void *arg)
 /* ---- storm ---- */
 
 /*
- * Every fourth thread is late once a round: it has seen the marker, and goes on when the try is over.  If it
- * then does something to the old page it has time for that until all has been looked at.
+ * Every fourth thread is late once a round: it has seen the marker, and continues when the try is
+ * over.  If it then does something to the old page it has time for that until all has been
+ * checked.
  */
 static void be_late(const char *name)
 {
@@ -182,7 +186,7 @@ static void be_late(const char *name)
 	}
 }
 
-/* Every try of a batch comes by here, its entries gone. */
+/* Every try of a batch passes here, with its entries removed. */
 static void at_point(const char *name)
 {
 	unsigned turn;
@@ -193,7 +197,10 @@ static void at_point(const char *name)
 		return;
 	counter_add(&w.alarm, 1u);
 	wake_up(&w.alarmed);
-	/* Work, not time: with icount time is what all CPUs execute, those that wait in a loop too. */
+	/*
+	 * Work, not time: with icount time is what all CPUs execute, those that wait in a loop
+	 * too.
+	 */
 	for (turn = 0; turn < HOLD; turn++)
 		cpu_relax();
 }
@@ -256,7 +263,7 @@ static int make_space(struct vm_space **space)
 	return err ? err : vm_map(*space, BASE, PAGES, VM_READ | VM_WRITE, w.object, 0);
 }
 
-/* The batch is over: who is late goes on.  Is everything as it should be? */
+/* The batch is over: late threads continue.  Is everything as it should be? */
 static void look(void)
 {
 	unsigned turn;
@@ -387,7 +394,7 @@ bool waiters_run(void)
 		return false;
 	}
 	good = run_phase("storm", storm_main, storm_migrator);
-	/* Who waits for ever uses the memory for ever. */
+	/* A thread that waits for ever uses the memory for ever. */
 	if (!w.stuck)
 		good &= run_phase("late", storm_main, storm_migrator);
 	if (!w.stuck)

@@ -5,7 +5,10 @@
 
 #include "engine.h"
 
-/* Run both phases and print a line each.  True: every page moved in at most 2 tries.  The kernel, at boot. */
+/*
+ * Run both phases and print a line each.  True: every page moved in at most 2 tries.  The kernel,
+ * at boot.
+ */
 bool waiters_run(void);
 
 #endif

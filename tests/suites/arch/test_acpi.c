@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_acpi.c: what is read from each of the firmware's tables, at both sides of each of its bounds. */
+/* test_acpi.c: the contents of each firmware table, at both sides of each bound. */
 #include "tests/lib/acpi_help.h"
 
 /* ---- MADT ---- */
@@ -57,8 +57,8 @@ static void expect_cpu(struct ktest *t, unsigned i, u32 id, bool enabled)
 	EXPECT_EQ(t, fw_info.cpu[i].node, 0);
 }
 
-/* An entry that is too short for its type says nothing, and so does one of no known type. */
-static void madt_says_which_cpus_there_are(struct ktest *t)
+/* An entry that is too short for its type is ignored, and so is one of unknown type. */
+static void madt_lists_the_cpus(struct ktest *t)
 {
 	begin_table(MADT);
 	add_lapic(8, 3, 1);
@@ -87,7 +87,7 @@ static void expect_isa(struct ktest *t, unsigned irq, u32 gsi, bool level, bool 
 	EXPECT_EQ(t, fw_info.isa[irq].active_low, active_low);
 }
 
-static void madt_says_how_interrupts_are_wired(struct ktest *t)
+static void madt_lists_the_interrupt_wiring(struct ktest *t)
 {
 	begin_table(MADT);
 	put32(fw_table.b + 36, 0xfee01000);
@@ -120,8 +120,8 @@ static void madt_says_how_interrupts_are_wired(struct ktest *t)
 	EXPECT_EQ(t, fw_info.lapic, 0x123456789abcdef0);
 }
 
-/* It is the first that is told, and all that can be understood is. */
-static void madt_with_wrong_entries_tells_the_first(struct ktest *t)
+/* The first error is reported, and all valid entries are used. */
+static void madt_with_wrong_entries_reports_the_first(struct ktest *t)
 {
 	begin_table(MADT);
 	add_lapic(8, 3, 1);
@@ -162,7 +162,7 @@ static void madt_entries_stay_within_the_table(struct ktest *t)
 	EXPECT_EQ(t, fw_info.nr_cpus, 1);
 }
 
-static void madt_may_name_sixteen_io_apics(struct ktest *t)
+static void madt_lists_at_most_16_io_apics(struct ktest *t)
 {
 	unsigned i;
 
@@ -181,7 +181,7 @@ static void madt_may_name_sixteen_io_apics(struct ktest *t)
 
 /* ---- FADT ---- */
 
-/* Every field has another value, and so has what lies between. */
+/* Every field has another value, and so have the gaps between. */
 static void begin_fadt(size_t len)
 {
 	unsigned i;
@@ -207,7 +207,7 @@ static phys_t parse_fadt(struct ktest *t, const char *want)
 	return dsdt;
 }
 
-static void fadt_says_where_the_registers_are(struct ktest *t)
+static void fadt_lists_the_register_addresses(struct ktest *t)
 {
 	begin_fadt(79);
 	EXPECT_EQ(t, parse_fadt(t, "too short"), 0);
@@ -249,7 +249,7 @@ static void fadt_has_the_dsdt_in_one_of_two_places(struct ktest *t)
 #define BAD      0xff /* not understood */
 #define NONE     0xfe /* not there */
 
-static void dsdt_says_how_to_power_off(struct ktest *t)
+static void dsdt_has_the_power_off_values(struct ktest *t)
 {
 	static const struct {
 		u8 len, want; /* the bytes behind @len are there, but no part of the table */
@@ -345,7 +345,7 @@ static void cpu_slots_are_found_by_their_region(struct ktest *t)
 	EXPECT_EQ(t, fw_info.cpu_slots_port, 0);
 }
 
-static void memory_slots_are_counted_by_a_name(struct ktest *t)
+static void memory_slots_are_counted_by_their_name(struct ktest *t)
 {
 	static const struct {
 		u8 len;
@@ -374,8 +374,9 @@ static void memory_slots_are_counted_by_a_name(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(acpi, KTEST_QUICK, KTEST(madt_says_which_cpus_there_are), KTEST(madt_says_how_interrupts_are_wired),
-    KTEST(madt_with_wrong_entries_tells_the_first), KTEST(madt_entries_stay_within_the_table),
-    KTEST(madt_may_name_sixteen_io_apics), KTEST(fadt_says_where_the_registers_are),
-    KTEST(fadt_has_the_dsdt_in_one_of_two_places), KTEST(dsdt_says_how_to_power_off),
-    KTEST(cpu_slots_are_found_by_their_region), KTEST(memory_slots_are_counted_by_a_name));
+KTEST_SUITE(acpi, KTEST_QUICK, KTEST(madt_lists_the_cpus),
+    KTEST(madt_lists_the_interrupt_wiring), KTEST(madt_with_wrong_entries_reports_the_first),
+    KTEST(madt_entries_stay_within_the_table), KTEST(madt_lists_at_most_16_io_apics),
+    KTEST(fadt_lists_the_register_addresses), KTEST(fadt_has_the_dsdt_in_one_of_two_places),
+    KTEST(dsdt_has_the_power_off_values), KTEST(cpu_slots_are_found_by_their_region),
+    KTEST(memory_slots_are_counted_by_their_name));

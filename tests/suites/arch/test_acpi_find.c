@@ -83,7 +83,7 @@ static void make_rsdp(u8 revision, phys_t rsdt, phys_t xsdt)
 	put64(rsdp + 24, xsdt);
 	rsdp[8] = (u8)-sum_of(rsdp, 20);
 	rsdp[32] = (u8)-sum_of(rsdp, 36);
-	rsdp[36] = 1; /* what lies behind it is none of its bytes */
+	rsdp[36] = 1; /* the bytes behind it are not its own */
 }
 
 static void place_cpu(u8 id, u8 domain)
@@ -263,7 +263,7 @@ static void the_boot_cpu_is_there(struct ktest *t)
 	EXPECT_EQ(t, fw_info.nr_cpus, ACPI_MAX_CPUS);
 }
 
-/* Of the tables as they are now, these words are said of the one at @at; NULL: nothing is said at all. */
+/* The message about the table at @at, with the tables as they are now; NULL: there is none. */
 static void expect_words(struct ktest *t, const char *name, unsigned at, const char *why)
 {
 	u64 pos = log_position();
@@ -319,7 +319,7 @@ static void what_is_wrong_is_said(struct ktest *t)
 	expect_words(t, "SRAT", 0, "an entry with a length out of range");
 	change(SLIT_AT, 44, 11);
 	expect_words(t, "SLIT", 0, "an invalid distance");
-	change(FADT_AT, 4, 79); /* what lies behind it counts no more, and is 0 */
+	change(FADT_AT, 4, 79); /* the bytes behind it do not count, and are 0 */
 	expect_words(t, "FACP", 0, "too short");
 	change(DSDT_AT, HEADER, 'S');
 	expect_words(t, "DSDT", 0, "no _S5_");
@@ -380,10 +380,11 @@ static void tables_are_found_and_read(struct ktest *t)
 	with_tables(t, what_is_wrong_is_said);
 }
 
-static void tables_are_believed_within_their_bounds(struct ktest *t)
+static void tables_are_trusted_within_their_bounds(struct ktest *t)
 {
 	with_tables(t, what_is_seen_lies_in_the_first_4_gib);
 	with_tables(t, a_table_says_how_long_it_is);
 }
 
-KTEST_SUITE(acpi_find, KTEST_QUICK, KTEST(tables_are_found_and_read), KTEST(tables_are_believed_within_their_bounds));
+KTEST_SUITE(acpi_find, KTEST_QUICK, KTEST(tables_are_found_and_read),
+    KTEST(tables_are_trusted_within_their_bounds));

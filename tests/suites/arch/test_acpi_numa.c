@@ -13,7 +13,7 @@ static void add_cpu(u8 len, u32 domain, u8 id, u32 flags)
 	e[2] = (u8)domain;
 	e[3] = id;
 	put32(e + 4, flags);
-	put32(e + 8, (domain & 0xffffff00) | 0x99); /* of the lowest byte it says nothing */
+	put32(e + 8, (domain & 0xffffff00) | 0x99); /* the lowest byte is not given */
 }
 
 static void add_x2cpu(u8 len, u32 domain, u32 id, u32 flags)
@@ -100,7 +100,7 @@ static void expect_memory(struct ktest *t, unsigned i, u64 start, u64 end, u32 n
 	EXPECT_EQ(t, fw_info.affinity[i].hotplug, hotplug);
 }
 
-static void srat_says_where_memory_belongs(struct ktest *t)
+static void srat_assigns_memory_to_nodes(struct ktest *t)
 {
 	begin_srat(2);
 	add_memory(40, 0x0101, 0, 0xa0000, 1);
@@ -164,7 +164,7 @@ static void srat_entries_stay_within_the_table(struct ktest *t)
 	EXPECT_EQ(t, fw_info.cpu[2].node, 6);
 }
 
-static void srat_with_too_many_is_cut(struct ktest *t)
+static void srat_with_too_many_entries_is_cut(struct ktest *t)
 {
 	unsigned i;
 
@@ -212,7 +212,7 @@ static const char *parse_slit(void)
 	return acpi_parse_slit(&fw_info, fw_table.b, fw_table.len);
 }
 
-static void slit_says_how_far_nodes_are_apart(struct ktest *t)
+static void slit_has_the_distances_of_nodes(struct ktest *t)
 {
 	static const u8 want[3][3] = {{10, 33, 77}, {21, 10, 77}, {77, 77, 77}};
 	unsigned i, j;
@@ -235,7 +235,7 @@ static void slit_says_how_far_nodes_are_apart(struct ktest *t)
 	EXPECT_EQ(t, fw_info.distance[0][0], 77);
 }
 
-static void slit_has_all_its_distances(struct ktest *t)
+static void slit_shorter_than_its_distances_is_refused(struct ktest *t)
 {
 	begin_slit(33);
 	fw_table.len--;
@@ -253,6 +253,7 @@ static void slit_has_all_its_distances(struct ktest *t)
 	EXPECT_EQ(t, fw_info.distance[0][0], 77);
 }
 
-KTEST_SUITE(acpi_numa, KTEST_QUICK, KTEST(srat_numbers_nodes_in_its_order), KTEST(srat_says_where_memory_belongs),
-    KTEST(srat_entries_stay_within_the_table), KTEST(srat_with_too_many_is_cut),
-    KTEST(slit_says_how_far_nodes_are_apart), KTEST(slit_has_all_its_distances));
+KTEST_SUITE(acpi_numa, KTEST_QUICK, KTEST(srat_numbers_nodes_in_its_order),
+    KTEST(srat_assigns_memory_to_nodes), KTEST(srat_entries_stay_within_the_table),
+    KTEST(srat_with_too_many_entries_is_cut), KTEST(slit_has_the_distances_of_nodes),
+    KTEST(slit_shorter_than_its_distances_is_refused));

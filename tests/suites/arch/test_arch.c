@@ -98,8 +98,9 @@ static void take_ldt(void *arg)
 }
 
 /*
- * The CPU reads a descriptor of user memory by itself.  With SMAP it may never, whatever is served, so the
- * program would try for ever; without it a page would come that nobody touched.
+ * The CPU reads a descriptor of user memory by itself.  With SMAP that is never allowed, whatever
+ * is mapped, so the program would retry for ever; without SMAP a page would be mapped that no
+ * program touched.
  */
 static void fault_of_a_descriptor_ends_the_task(struct ktest *t)
 {
@@ -125,7 +126,7 @@ static void fault_of_a_descriptor_ends_the_task(struct ktest *t)
 
 /* ---- system calls ---- */
 
-/* What ring 3 has in RFLAGS and the kernel must not: AC, NT, IOPL, DF, IF, TF. */
+/* Flags that ring 3 may set and the kernel must not have: AC, NT, IOPL, DF, IF, TF. */
 static const u64 masked[] = {0x40000, 0x4000, 0x3000, 0x400, 0x200, 0x100};
 
 static void read_fmask(void *arg)
@@ -188,8 +189,8 @@ static void expect_pins(struct ktest *t, unsigned nr0, unsigned nr1, unsigned nr
 	EXPECT_EQ(t, pins_of(2), nr2);
 }
 
-/* Those of a CPU that goes, and no others.  No driver starts meanwhile. */
-static void interrupts_leave_a_cpu_that_goes(struct ktest *t)
+/* Those of a CPU that goes down, and no others.  No driver starts meanwhile. */
+static void interrupts_move_off_a_leaving_cpu(struct ktest *t)
 {
 	unsigned all = pins_of(nr_cpus);
 
@@ -214,4 +215,4 @@ static void interrupts_leave_a_cpu_that_goes(struct ktest *t)
 }
 
 KTEST_SUITE(arch, 0, KTEST(no_cpu_has_an_ldt), KTEST(fault_of_a_descriptor_ends_the_task),
-    KTEST(calls_begin_with_clean_flags), KTEST(interrupts_leave_a_cpu_that_goes));
+    KTEST(calls_begin_with_clean_flags), KTEST(interrupts_move_off_a_leaving_cpu));

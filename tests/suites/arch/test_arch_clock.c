@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_arch_clock.c: the clock and the APIC's timer, by the power management timer, which runs at a known rate. */
+/*
+ * test_arch_clock.c: the clock and the APIC's timer, by the power management timer, which runs at
+ * a known rate.
+ */
 #include "x86.h"
 #include <quarry/acpi.h>
 #include <quarry/ktest.h>
@@ -30,7 +33,7 @@ static struct clocks read_clocks(void)
 	return best;
 }
 
-/* In thousandths of what the power management timer says. */
+/* In thousandths of the power management timer's time. */
 struct rates {
 	u64 ns, apic;
 };
@@ -84,9 +87,9 @@ static void read_often(void *arg)
 	EXPECT_EQ(t, back, 0);
 }
 
-static void time_goes_on(struct ktest *t)
+static void clock_never_goes_back(struct ktest *t)
 {
 	ktest_on_cpu(0, read_often, t);
 }
 
-KTEST_SUITE(arch_clock, 0, KTEST(clocks_agree), KTEST(time_goes_on));
+KTEST_SUITE(arch_clock, 0, KTEST(clocks_agree), KTEST(clock_never_goes_back));

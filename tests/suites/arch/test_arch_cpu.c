@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_cpu.c: every bit that a CPU's tables, control registers and APIC must have, before and after it was
- * away; and its interrupts.
+ * test_arch_cpu.c: every bit that a CPU's tables, control registers and APIC must have, before
+ * and after it was away; and its interrupts.
  */
 #include "tests/lib/hotplug_help.h"
 #include "x86.h"
@@ -41,7 +41,7 @@ struct gate {
 	u32 offset2, reserved;
 };
 
-/* What a CPU finds out about itself. */
+/* What a CPU reads from its own registers. */
 struct found {
 	struct table_register gdtr, idtr;
 	u16 tr, ldtr, cs;
@@ -231,8 +231,8 @@ static void expect_all_of(struct ktest *t, unsigned cpu)
 	EXPECT_EQ(t, f->idtr.base, found[0].idtr.base);
 }
 
-/* No two have a table or a stack in common; and who was away has all its bits again. */
-static void every_cpu_has_all_its_bits(struct ktest *t)
+/* No two share a table or a stack; and a CPU that was offline has all its bits again. */
+static void every_cpu_sets_its_feature_bits(struct ktest *t)
 {
 	unsigned nr = MIN(ktest_cpus(), (unsigned)ARRAY_SIZE(found)), cpu, other;
 
@@ -283,7 +283,7 @@ static void expect_place(struct ktest *t, unsigned cpu)
 	}
 }
 
-static void every_cpu_has_its_place(struct ktest *t)
+static void every_cpu_has_a_slot_and_stack_of_its_own(struct ktest *t)
 {
 	unsigned cpu, other, used = 0;
 	u32 id, largest = 0;
@@ -373,7 +373,7 @@ static void interprocessor_interrupts_are_counted(struct ktest *t)
 
 /* ---- device interrupts ---- */
 
-#define FPU_IRQ 13u /* of the old coprocessor: nobody raises it */
+#define FPU_IRQ 13u /* of the old coprocessor: never raised */
 #define IOAPIC_REDIRECT 0x10u
 
 static void expect_route(struct ktest *t, volatile u32 *ioapic, u32 pin, u32 want)
@@ -415,7 +415,7 @@ static void route(void *arg)
 	EXPECT_EQ(t, ioapic_route(~0u, 0x67, false, false), -ENODEV);
 }
 
-static void device_interrupts_go_where_they_are_wanted(struct ktest *t)
+static void device_interrupts_reach_their_cpu(struct ktest *t)
 {
 	if (acpi.nr_ioapics != 1 || acpi.ioapic[0].gsi_base)
 		ktest_skip(t, "needs one I/O APIC");
@@ -449,8 +449,8 @@ static void exceptions_have_names(struct ktest *t)
 	EXPECT_EQ(t, strcmp(exception_text(~0UL), "reserved"), 0);
 }
 
-KTEST_SUITE(arch_cpu, 0, KTEST_INSIDE(every_cpu_has_all_its_bits),
-    KTEST_INSIDE(every_cpu_has_its_place), KTEST(every_interrupt_is_acknowledged),
+KTEST_SUITE(arch_cpu, 0, KTEST_INSIDE(every_cpu_sets_its_feature_bits),
+    KTEST_INSIDE(every_cpu_has_a_slot_and_stack_of_its_own), KTEST(every_interrupt_is_acknowledged),
     KTEST(without_an_interrupt_none_is_pending), KTEST(interprocessor_interrupts_are_counted),
-    KTEST(device_interrupts_go_where_they_are_wanted), KTEST(a_new_program_has_a_clean_fpu),
+    KTEST(device_interrupts_reach_their_cpu), KTEST(a_new_program_has_a_clean_fpu),
     KTEST(exceptions_have_names));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_fault.c: what a CPU says of faults, word by word; what hits it in ring 3; and who may not go there.  The
- * reports that end the machine are judged by tests/qemu/test_exception.py.
+ * test_arch_fault.c: the report of a fault, word by word; interrupts in ring 3; and threads that
+ * may not go there.  The reports that end the machine are judged by tests/qemu/test_exception.py.
  */
 #include "demo/provoke.h"
 #include "tests/lib/task_help.h"
@@ -18,13 +18,13 @@
 
 static char said[16384];
 
-/* What has been printed since @pos. */
+/* The text printed since @pos. */
 static void read_said(u64 pos)
 {
 	said[log_read(&pos, said, sizeof(said) - 1)] = '\0';
 }
 
-/* Where @text stands in what was read; NULL: nowhere. */
+/* Where @text is in the text that was read; NULL: nowhere. */
 static const char *find(const char *text)
 {
 	const char *p;
@@ -72,7 +72,7 @@ static void print_fault(u64 error, u64 address)
 }
 
 /* Another CPU may print a line meanwhile. */
-static void page_faults_are_told_word_by_word(struct ktest *t)
+static void page_fault_reports_are_complete(struct ktest *t)
 {
 	unsigned i, tries;
 
@@ -90,7 +90,7 @@ static void page_faults_are_told_word_by_word(struct ktest *t)
 /* ---- ring 3 ---- */
 
 /* The first thing that it does; and its registers right behind that. */
-static void fault_of_a_program_is_told_with_its_registers(struct ktest *t)
+static void program_fault_is_reported_with_registers(struct ktest *t)
 {
 	struct task *task = new_task(t);
 	u64 pos = log_position();
@@ -140,8 +140,8 @@ static bool nmi_hits_ring_3(struct ktest *t, unsigned cpu)
 	return false;
 }
 
-/* It goes on afterwards. */
-static void what_hits_a_program_is_told_and_leaves_it_alone(struct ktest *t)
+/* It runs on afterwards. */
+static void nmi_in_a_program_is_reported_and_harmless(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1, tries = TRIES, i;
 	struct task *task;
@@ -185,7 +185,7 @@ static struct page *prepare(struct ktest *t, struct task *task, struct vm_object
 	return page;
 }
 
-/* It has been added to a CPU that is deaf, and its task ends before that hears again. */
+/* It is added to a CPU with interrupts off, and its task ends before they are on again. */
 static void add_and_end(void *arg)
 {
 	unsigned cpu = ktest_cpus() - 1;
@@ -220,7 +220,10 @@ static void thread_of_an_ended_task_never_runs(struct ktest *t)
 
 /* ---- user memory ---- */
 
-/* The last eight bytes may be copied, and not one more; nor nothing, from where no user address is. */
+/*
+ * The last eight bytes may be copied, and not one more; nor nothing, from where no user address
+ * is.
+ */
 static void user_memory_ends_at_its_last_byte(struct ktest *t)
 {
 	struct task *task = new_task(t);
@@ -255,8 +258,8 @@ static void copy_there(void *arg)
 	user_copy(arg, &word, sizeof(word));
 }
 
-/* The kernel's own mistake: nobody goes on behind the copy as if a program had named the address. */
-static void fault_on_the_kernels_side_of_a_copy_is_its_own(struct ktest *t)
+/* A bug of the kernel: the copy must not return as if a program had passed the address. */
+static void bad_kernel_side_of_a_user_copy_faults(struct ktest *t)
 {
 	EXPECT_EQ(t, arch_probe(copy_there, (void *)USER_END), -EFAULT);
 	EXPECT_EQ(t, arch_probe(copy_there, (void *)ARCH_STACK_BASE), -EFAULT);
@@ -280,9 +283,9 @@ static void word_of_this_cpu_is_tested(struct ktest *t)
 	arch_irq_restore(flags);
 }
 
-KTEST_SUITE(arch_fault, 0, KTEST(page_faults_are_told_word_by_word),
-    KTEST(fault_of_a_program_is_told_with_its_registers),
-    KTEST(what_hits_a_program_is_told_and_leaves_it_alone),
+KTEST_SUITE(arch_fault, 0, KTEST(page_fault_reports_are_complete),
+    KTEST(program_fault_is_reported_with_registers),
+    KTEST(nmi_in_a_program_is_reported_and_harmless),
     KTEST(thread_of_an_ended_task_never_runs), KTEST(user_memory_ends_at_its_last_byte),
-    KTEST(fault_on_the_kernels_side_of_a_copy_is_its_own),
+    KTEST(bad_kernel_side_of_a_user_copy_faults),
     KTEST_INSIDE(word_of_this_cpu_is_tested));

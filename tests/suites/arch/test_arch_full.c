@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_full.c: the kernel's own addresses when there is no memory for tables: nothing is half done, nobody is
- * killed for it, and all that was taken comes back.
+ * test_arch_full.c: mapping kernel addresses without memory for page tables: no mapping is half
+ * made, no task is killed for it, and every page comes back.
  */
 #include "tests/lib/mm_help.h"
 #include "x86.h"
@@ -112,13 +112,13 @@ static void expect_no_tables(struct ktest *t)
 	EXPECT_EQ(t, arch_direct_map(NEW_RAM, 2 * LARGE), -ENOMEM);
 	EXPECT_EQ(t, arch_mapped_at(ARCH_DIRECT_MAP + NEW_RAM), 0);
 	EXPECT(t, !arch_map_mmio(pa, 2 * LARGE));
-	/* Nobody was asked to end for them. */
+	/* No task was killed for them. */
 	EXPECT_EQ(t, nobody(), asked);
 	after = arch_map_mmio(pa, PAGE_SIZE);
 	EXPECT(t, !after || after == before + PAGE_SIZE);
 }
 
-/* What there is one page for. */
+/* Mappings for which there is one page. */
 static void expect_one_table(struct ktest *t)
 {
 	give_single(t, 1);
@@ -131,7 +131,10 @@ static void expect_one_table(struct ktest *t)
 
 static void *kept[NR_STACKS_KEPT];
 
-/* For each number of pages that is not enough, all of them are back; then there are as many as it takes. */
+/*
+ * For each number of pages that is not enough, all of them are back; then there are as many as it
+ * takes.
+ */
 static void expect_no_stack(struct ktest *t)
 {
 	unsigned nr = 0, pages, i;
@@ -169,7 +172,7 @@ static void run_out(void *arg)
 	give_all(t);
 }
 
-static void without_memory_nothing_is_half_done(struct ktest *t)
+static void map_without_memory_leaves_nothing_behind(struct ktest *t)
 {
 	if (tasks_alive() || memory_free_pages(&kernel_memory) > MANY) {
 		ktest_skip(t, "needs a small machine that runs no programs");
@@ -187,7 +190,7 @@ static void without_memory_nothing_is_half_done(struct ktest *t)
 #define NR 80u
 static void *top[NR];
 
-/* What this CPU has cached counts as in use: so all is drained. */
+/* Pages cached by this CPU count as used, so all caches are drained. */
 static unsigned long free_now(void)
 {
 	drain_all_pages(&kernel_memory, NULL);
@@ -224,7 +227,7 @@ static void use_and_count(void *arg)
 	}
 }
 
-static void pages_of_stacks_and_arrays_come_back(struct ktest *t)
+static void pages_of_stacks_and_arrays_are_freed(struct ktest *t)
 {
 	ktest_on_cpu(0, use_and_count, t);
 }
@@ -253,7 +256,10 @@ static bool image_in(phys_t start, u64 size)
 	return start < image_phys(rodata_end) && image_phys(image_start) < start + size;
 }
 
-/* Descriptors, but for the first and the last ones, which may share a page; and those of memory that stands by. */
+/*
+ * Descriptors, but for the first and the last ones, which may share a page; and those of standby
+ * memory.
+ */
 static void expect_large_array(struct ktest *t, pfn_t start, pfn_t end)
 {
 	uintptr_t va = ALIGN_UP((uintptr_t)(ARCH_MEMMAP + start), LARGE) + LARGE;
@@ -289,7 +295,7 @@ static void ram_is_mapped_by_the_largest_pages(struct ktest *t)
 }
 
 /* Of 512 GiB each: address spaces copy them, so they must be there before. */
-static void tables_of_memory_to_come_are_there(struct ktest *t)
+static void page_tables_of_hotplug_memory_are_prepared(struct ktest *t)
 {
 	const u64 *root = arch_phys_to_virt(kernel_cr3 & ~(u64)(PAGE_SIZE - 1));
 	const u64 slot = 1UL << 39;
@@ -306,6 +312,6 @@ static void tables_of_memory_to_come_are_there(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(arch_full, 0, KTEST(without_memory_nothing_is_half_done),
-    KTEST(pages_of_stacks_and_arrays_come_back), KTEST_COST(ram_is_mapped_by_the_largest_pages),
-    KTEST_INSIDE(tables_of_memory_to_come_are_there));
+KTEST_SUITE(arch_full, 0, KTEST(map_without_memory_leaves_nothing_behind),
+    KTEST(pages_of_stacks_and_arrays_are_freed), KTEST_COST(ram_is_mapped_by_the_largest_pages),
+    KTEST_INSIDE(page_tables_of_hotplug_memory_are_prepared));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_irq.c: what interrupts a CPU: what is sent, asked for by NMI, started; when a thread is preempted; and
- * the interrupt of ACPI events, with ports that only keep what is written.
+ * test_arch_irq.c: interrupts of a CPU: IPIs, NMIs, start-up interrupts; when a thread is
+ * preempted; and the interrupt of ACPI events, with ports that only store what is written.
  */
 #include "tests/lib/hotplug_help.h"
 #include "kernel/runq.h"
@@ -28,7 +28,7 @@ static u64 since(void)
 	return READ_ONCE(runqs[arch_cpu_id()].since);
 }
 
-/* Each look at the run queue, whoever is next, begins with another time. */
+/* Each check of the run queue begins at another time, whichever thread is next. */
 static void count_switches(void *arg)
 {
 	unsigned *switches = arg, i;
@@ -43,7 +43,7 @@ static void count_switches(void *arg)
 	}
 }
 
-/* Only the last preempt_enable, with interrupts on, does what is asked for. */
+/* Only the last preempt_enable, with interrupts on, switches. */
 static void ask_for_a_switch(void *arg)
 {
 	struct ktest *t = arg;
@@ -69,7 +69,7 @@ static void ask_for_a_switch(void *arg)
 }
 
 /* A tick or two may come meanwhile. */
-static void threads_are_preempted_when_that_is_asked_for(struct ktest *t)
+static void threads_are_preempted_on_request(struct ktest *t)
 {
 	unsigned switches = 0;
 
@@ -78,7 +78,7 @@ static void threads_are_preempted_when_that_is_asked_for(struct ktest *t)
 	ktest_on_cpu(0, ask_for_a_switch, t);
 }
 
-/* ---- what is sent ---- */
+/* ---- interrupts sent ---- */
 
 static void expect_sent(struct ktest *t, u32 dest, u32 low)
 {
@@ -106,7 +106,7 @@ static void send_some(void *arg)
 	EXPECT(t, arch_irqs_enabled() && !arch_preempt_count());
 }
 
-static void interrupts_are_sent_as_they_are_wanted(struct ktest *t)
+static void interrupts_are_sent_to_the_right_cpus(struct ktest *t)
 {
 	ktest_on_cpu(0, send_some, t);
 }
@@ -115,7 +115,7 @@ static void interrupts_are_sent_as_they_are_wanted(struct ktest *t)
 
 static char said[16384];
 
-/* What has been printed since @pos. */
+/* The text printed since @pos. */
 static void read_said(u64 pos)
 {
 	said[log_read(&pos, said, sizeof(said) - 1)] = '\0';
@@ -150,7 +150,7 @@ static void run_beside(void *arg)
 	}
 }
 
-/* One does not answer, for a tenth of a second: nobody else runs here meanwhile. */
+/* One does not answer, for a tenth of a second; no other thread runs here meanwhile. */
 static void ask_all(void *arg)
 {
 	struct thread *other;
@@ -165,14 +165,13 @@ static void ask_all(void *arg)
 	WRITE_ONCE(stop, 1u);
 	arch_backtrace_others();
 	EXPECT_EQ(t, arch_preempt_count(), 0);
-	while (!READ_ONCE(first_ns))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(first_ns)));
 	EXPECT(t, READ_ONCE(first_ns) - begin >= 100000000);
 	WRITE_ONCE(stop, 2u);
 	thread_join(other);
 }
 
-/* Has all been said in time?  On a busy host one that is asked may come too late. */
+/* Has everything been printed in time?  On a busy host an NMI may come too late. */
 static bool all_answer(struct ktest *t, unsigned silent)
 {
 	u64 pos = log_position();
@@ -189,7 +188,7 @@ static bool all_answer(struct ktest *t, unsigned silent)
 	return !late;
 }
 
-static void every_cpu_is_asked_and_one_is_silent(struct ktest *t)
+static void every_cpu_reports_by_nmi_but_a_silent_one(struct ktest *t)
 {
 	unsigned silent = ktest_cpus() - 1, tries = TRIES;
 	u32 id = cpus[silent]->apic_id;
@@ -207,7 +206,7 @@ static void every_cpu_is_asked_and_one_is_silent(struct ktest *t)
 	while (!all_answer(t, silent) && --tries)
 		thread_yield();
 	EXPECT(t, tries);
-	/* One that is parked is not asked. */
+	/* A parked CPU gets no NMI. */
 	cpus[silent]->apic_id = id;
 	WRITE_ONCE(cpus[silent]->started, STARTED_PARKED);
 	pos = log_position();
@@ -221,7 +220,7 @@ static void nothing(void *arg)
 {
 }
 
-/* It has come when the CPU has run something else. */
+/* It has arrived once the CPU has run something else. */
 static unsigned stories_after_nmi(unsigned cpu)
 {
 	u64 pos = log_position();
@@ -232,8 +231,11 @@ static unsigned stories_after_nmi(unsigned cpu)
 	return times_said(OWN, cpu);
 }
 
-/* An NMI that wakes a CPU tells no story, nor one that comes too late to wake it; any other does. */
-static void an_nmi_of_the_host_is_told(struct ktest *t)
+/*
+ * An NMI that wakes a CPU prints no backtrace, nor does one that comes too late to wake it; any
+ * other does.
+ */
+static void nmi_from_the_host_is_reported(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;
 	u64 pos = log_position();
@@ -254,8 +256,8 @@ static void an_nmi_of_the_host_is_told(struct ktest *t)
 
 /* ---- the start of a CPU ---- */
 
-/* All but the boot CPU that have not begun are given up; one that has is not. */
-static void without_a_page_no_cpu_starts(struct ktest *t)
+/* All CPUs but the boot CPU that have not started are given up; one that has is not. */
+static void cpu_start_without_a_page_fails(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1, other;
 	phys_t page = boot_trampoline_page;
@@ -283,14 +285,13 @@ struct late {
 	u32 apic_id;
 };
 
-/* The first start-up interrupt has gone to nobody, and the second too. */
+/* The first two start-up interrupts reach no CPU. */
 static void come_late(void *arg)
 {
 	struct late *late = arg;
 	u64 begin;
 
-	while (READ_ONCE(late->cpu->started))
-		cpu_relax();
+	SPIN_UNTIL(!READ_ONCE(late->cpu->started));
 	for (begin = arch_clock_ns(); arch_clock_ns() - begin < 350000;)
 		cpu_relax();
 	WRITE_ONCE(late->cpu->apic_id, late->apic_id);
@@ -319,8 +320,8 @@ static void a_cpu_that_misses_an_interrupt_gets_another(struct ktest *t)
 /* ---- ACPI events ---- */
 
 /*
- * Pages of the DMA controller's channels, three ports each: they keep a byte, and mean nothing while nobody uses a
- * channel.
+ * Page registers of the DMA controller's channels, three ports each: they store a byte, and do
+ * nothing while no channel is used.
  */
 #define A 0x81u
 #define B 0x89u
@@ -387,7 +388,7 @@ static void firmware_hands_over(struct ktest *t, const struct acpi_info *was)
 	expect_ports(t, B, 0x81, 0, 0);
 }
 
-/* Of both blocks only what is wanted is enabled, and status is left alone. */
+/* Of both blocks only handled events are enabled, and status is left alone. */
 static void enable_registers_are_written(struct ktest *t, const struct acpi_info *was)
 {
 	acpi.pm1a_evt = B;
@@ -403,7 +404,7 @@ static void enable_registers_are_written(struct ktest *t, const struct acpi_info
 	expect_ports(t, B, 0x11, 0x22, 0);
 }
 
-/* Bits that nobody wants stay, and are not told; those that are told are written back, where a 1 clears. */
+/* Unhandled bits stay, and are not delivered; delivered ones are written back, where a 1 clears. */
 static void expect_told(struct ktest *t, u8 status, u32 want)
 {
 	irqflags_t flags = arch_irq_save();
@@ -482,7 +483,7 @@ static void try_events(void *arg)
 	slots_are_reached_by_ports(arg);
 }
 
-static void acpi_events_are_told_once_and_only_those_wanted(struct ktest *t)
+static void enabled_acpi_events_are_delivered_once(struct ktest *t)
 {
 	if (!acpi.pm1a_cnt || !acpi.pm1a_evt || acpi.nr_ioapics != 1 || acpi.nr_memory_slots || nr_cpus > nr_boot_cpus)
 		ktest_skip(t, "needs a machine with ACPI events and without slots");
@@ -490,8 +491,8 @@ static void acpi_events_are_told_once_and_only_those_wanted(struct ktest *t)
 		ktest_on_cpu(0, try_events, t);
 }
 
-KTEST_SUITE(arch_irq, 0, KTEST_COST(threads_are_preempted_when_that_is_asked_for),
-    KTEST_INSIDE(interrupts_are_sent_as_they_are_wanted),
-    KTEST(every_cpu_is_asked_and_one_is_silent), KTEST(an_nmi_of_the_host_is_told),
-    KTEST(without_a_page_no_cpu_starts), KTEST(a_cpu_that_misses_an_interrupt_gets_another),
-    KTEST(acpi_events_are_told_once_and_only_those_wanted));
+KTEST_SUITE(arch_irq, 0, KTEST_COST(threads_are_preempted_on_request),
+    KTEST_INSIDE(interrupts_are_sent_to_the_right_cpus),
+    KTEST(every_cpu_reports_by_nmi_but_a_silent_one), KTEST(nmi_from_the_host_is_reported),
+    KTEST(cpu_start_without_a_page_fails), KTEST(a_cpu_that_misses_an_interrupt_gets_another),
+    KTEST(enabled_acpi_events_are_delivered_once));

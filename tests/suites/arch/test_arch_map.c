@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_map.c: the kernel's own addresses: what may be done there, and that no CPU goes on using what was
- * mapped before.
+ * test_arch_map.c: the kernel's own addresses: their permissions, and that no CPU uses a stale
+ * mapping.
  *
- * A CPU that is to have an old translation in its TLB has read there before, in a thread that then only spins until
- * it reads again: so there is nothing that empties the TLB but what is tried.
+ * A CPU that is to have an old translation in its TLB has read there before, in a thread that
+ * then only spins until it reads again: so nothing empties the TLB but the operation under test.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include "x86.h"
 #include <quarry/acpi.h>
 #include <quarry/errno.h>
@@ -61,7 +62,7 @@ static void probe_read(void *arg)
 	a->err = arch_probe(read_word, a);
 }
 
-/* What @cpu reads there; *@err: 0 or -EFAULT. */
+/* The value that @cpu reads there; *@err: 0 or -EFAULT. */
 static u64 read_on(unsigned cpu, uintptr_t va, int *err)
 {
 	struct access a = {.va = va};
@@ -131,8 +132,7 @@ static void watch_begin(struct ktest *t, uintptr_t va, int err)
 		ktest_start(cpu, watch, w);
 	}
 	for (cpu = 0; cpu < ktest_cpus(); cpu++) {
-		while (!load_acquire(&watching[cpu].seen))
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(load_acquire(&watching[cpu].seen)));
 		EXPECT_EQ(t, watching[cpu].before.err, err);
 	}
 }
@@ -150,7 +150,7 @@ static void watch_end(struct ktest *t, int err)
 	}
 }
 
-/* What each has read, first and then. */
+/* The values that each has read, first and then. */
 static void expect_values(struct ktest *t, u64 before, u64 after)
 {
 	unsigned cpu;
@@ -161,7 +161,7 @@ static void expect_values(struct ktest *t, u64 before, u64 after)
 	}
 }
 
-/* ---- what may not be done ---- */
+/* ---- permissions ---- */
 
 static int try_access(void (*fn)(void *), uintptr_t va)
 {
@@ -226,7 +226,7 @@ static uintptr_t last_word(const struct stacks *s, unsigned i)
 	return (uintptr_t)s->top[i] - 8;
 }
 
-/* Freed on CPU 0; no other one may reach the pages that went back. */
+/* Freed on CPU 0; no other CPU may reach the freed pages. */
 static void expect_stacks_gone(struct ktest *t, const struct stacks *s, unsigned cpu)
 {
 	unsigned i, gone = 0;
@@ -297,7 +297,7 @@ static void go_on_reading(void *arg)
 	reach(r->top, &r->low, &r->high);
 }
 
-/* At once: what is freed later may have the CPU forget more. */
+/* At once: later frees may flush more entries. */
 static void free_while_read(void *arg)
 {
 	struct reader *r = arg;
@@ -306,8 +306,11 @@ static void free_while_read(void *arg)
 	store_release(&r->go, 1u);
 }
 
-/* A CPU that goes on reading while it is freed may do so until then, and not one instruction longer. */
-static void stack_is_out_of_reach_when_it_is_freed(struct ktest *t)
+/*
+ * A CPU that reads the stack while it is freed may do so until then, and not one instruction
+ * longer.
+ */
+static void freed_stack_is_unmapped_on_every_cpu(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;
 	struct reader r = {.go = 0};
@@ -316,8 +319,7 @@ static void stack_is_out_of_reach_when_it_is_freed(struct ktest *t)
 		return;
 	r.top = (uintptr_t)stacks.top[NR_STACKS_TRIED - 1];
 	ktest_start(cpu, go_on_reading, &r);
-	while (!load_acquire(&r.seen))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&r.seen)));
 	ktest_on_cpu(0, free_while_read, &r);
 	ktest_join(cpu);
 	EXPECT(t, !arch_mapped_at(r.top - 8));
@@ -325,8 +327,8 @@ static void stack_is_out_of_reach_when_it_is_freed(struct ktest *t)
 	EXPECT_EQ(t, r.high, -EFAULT);
 }
 
-/* It is not asked to forget anything while it is away. */
-static void cpu_that_comes_back_knows_no_old_stack(struct ktest *t)
+/* An offline CPU gets no flush request. */
+static void returning_cpu_has_no_stale_stack_entries(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;
 
@@ -362,7 +364,10 @@ static void unmapped_page_is_not_reached(struct ktest *t)
 	ktest_on_cpu(0, map_and_unmap, t);
 }
 
-/* What all CPUs read as zeros; then there is memory, of which all see what one writes; then zeros again. */
+/*
+ * All CPUs read zeros; then memory is placed there, and all see what one writes; then zeros
+ * again.
+ */
 static void every_cpu_sees_an_array_grow(struct ktest *t)
 {
 	watch_begin(t, UNBACKED, 0);
@@ -384,8 +389,11 @@ static void every_cpu_sees_an_array_shrink(struct ktest *t)
 	EXPECT_EQ(t, try_access(rewrite_byte, UNBACKED), -EFAULT);
 }
 
-/* As one large page, for good: another one each time.  What is put there is the machine's own memmap. */
-static void every_cpu_sees_an_array_placed(struct ktest *t)
+/*
+ * As one large page, for good: another one each time.  What is put there is the machine's own
+ * memmap.
+ */
+static void every_cpu_sees_a_placed_array(struct ktest *t)
 {
 	static unsigned placed;
 	phys_t pa = ALIGN_DOWN(arch_mapped_at((uintptr_t)pfn_to_page_in(&kernel_memory, kernel_memory.start_pfn)), LARGE);
@@ -406,7 +414,7 @@ static void every_cpu_sees_an_array_placed(struct ktest *t)
 }
 
 /* The firmware, which is there after a reset and outside the direct map: only read. */
-static void every_cpu_loses_what_leaves_the_direct_map(struct ktest *t)
+static void every_cpu_forgets_memory_removed_from_the_direct_map(struct ktest *t)
 {
 	const phys_t pa = (1UL << 32) - LARGE;
 	const uintptr_t va = ARCH_DIRECT_MAP + (1UL << 32) - 16;
@@ -423,7 +431,7 @@ static void every_cpu_loses_what_leaves_the_direct_map(struct ktest *t)
 
 /* ---- device registers ---- */
 
-/* What does not fit takes nothing away from what does. */
+/* A refused placement leaves the placed part alone. */
 static void refused_registers_use_no_addresses(struct ktest *t)
 {
 	phys_t pa = acpi.ioapic[0].address;
@@ -440,10 +448,10 @@ static void refused_registers_use_no_addresses(struct ktest *t)
 	EXPECT_EQ(t, arch_mapped_at((uintptr_t)next), pa);
 }
 
-KTEST_SUITE(arch_map, 0, KTEST(text_is_read_only_under_every_address), KTEST(direct_map_is_never_executed),
-    KTEST(freed_stack_is_reached_by_no_cpu), KTEST(stack_is_out_of_reach_when_it_is_freed),
-    KTEST(cpu_that_comes_back_knows_no_old_stack),
+KTEST_SUITE(arch_map, 0, KTEST(text_is_read_only_under_every_address),
+    KTEST(direct_map_is_never_executed), KTEST(freed_stack_is_reached_by_no_cpu),
+    KTEST(freed_stack_is_unmapped_on_every_cpu), KTEST(returning_cpu_has_no_stale_stack_entries),
     KTEST(unmapped_page_is_not_reached), KTEST(every_cpu_sees_an_array_grow),
-    KTEST(every_cpu_sees_an_array_shrink),
-    KTEST(every_cpu_sees_an_array_placed), KTEST(every_cpu_loses_what_leaves_the_direct_map),
+    KTEST(every_cpu_sees_an_array_shrink), KTEST(every_cpu_sees_a_placed_array),
+    KTEST(every_cpu_forgets_memory_removed_from_the_direct_map),
     KTEST(refused_registers_use_no_addresses));

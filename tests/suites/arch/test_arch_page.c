@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_page.c: what the kernel's own page tables say, bit by bit, of each kind of address; and kernel stacks:
- * where they are, and what is undone when one cannot be had.
+ * test_arch_page.c: the kernel's own page tables, bit by bit, for each kind of address; and
+ * kernel stacks: where they are, and how a failed one is undone.
  */
 #include "tests/lib/mm_help.h"
 #include "x86.h"
@@ -47,12 +47,12 @@ static u64 flags_at(uintptr_t va)
 	return level ? entry & ~(ADDRESS | LARGE) : entry & ~ADDRESS;
 }
 
-static void each_address_may_do_what_it_must(struct ktest *t)
+static void each_address_has_its_permissions(struct ktest *t)
 {
 	static const char constant[] = "constant";
 	char *registers, *picture;
 
-	EXPECT_EQ(t, flags_at((uintptr_t)each_address_may_do_what_it_must), READ);
+	EXPECT_EQ(t, flags_at((uintptr_t)each_address_has_its_permissions), READ);
 	EXPECT_EQ(t, flags_at((uintptr_t)image_start), READ);
 	EXPECT_EQ(t, flags_at((uintptr_t)text_end - 1), READ);
 	EXPECT_EQ(t, flags_at((uintptr_t)constant), READ | NX);
@@ -213,8 +213,11 @@ static void take_and_free(struct ktest *t)
 	}
 }
 
-/* Somebody else's page where the third of a stack's would be: the first two go back, and the slot too. */
-static void stack_in_the_way(void *arg)
+/*
+ * Another owner's page lies where the third of a stack's would be: the first two are freed, and
+ * the slot too.
+ */
+static void stack_blocked(void *arg)
 {
 	struct ktest *t = arg;
 	uintptr_t taken;
@@ -250,9 +253,9 @@ static void stack_in_the_way(void *arg)
 	EXPECT_EQ(t, arch_stack_pages(), pages);
 }
 
-static void stack_that_cannot_be_had_leaves_nothing(struct ktest *t)
+static void failed_stack_allocation_leaves_nothing(struct ktest *t)
 {
-	ktest_on_cpu(0, stack_in_the_way, t);
+	ktest_on_cpu(0, stack_blocked, t);
 }
 
 static void nothing(void *arg)
@@ -273,7 +276,7 @@ static void stack_begins_with_its_function(struct ktest *t)
 		EXPECT(t, i == 9 || i == 10 || i == 13 || !words[i]);
 }
 
-KTEST_SUITE(arch_page, KTEST_MOSTLY_INSIDE, KTEST(each_address_may_do_what_it_must),
+KTEST_SUITE(arch_page, KTEST_MOSTLY_INSIDE, KTEST(each_address_has_its_permissions),
     KTEST(all_ram_and_nothing_else_is_in_the_direct_map),
     KTEST(pages_are_mapped_and_unmapped_one_by_one), KTEST(guards_lie_below_stacks),
-    KTEST_CONTRACT(stack_that_cannot_be_had_leaves_nothing), KTEST(stack_begins_with_its_function));
+    KTEST_CONTRACT(failed_stack_allocation_leaves_nothing), KTEST(stack_begins_with_its_function));

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_range.c: what is mapped, and what goes, is what was asked for: not a page less, and not the next one.  And
- * who finds the tables locked changes nothing.
+ * test_arch_range.c: exactly the requested pages are mapped and unmapped: not one less, and not
+ * the next one.  A caller that finds the tables locked changes nothing.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include "x86.h"
 #include <quarry/acpi.h>
 #include <quarry/errno.h>
@@ -13,7 +14,10 @@
 #include <quarry/user.h>
 
 #define LARGE (2UL << 20)
-/* Of descriptors for memory that no machine here has: 16 TiB less 256 GiB and up; no other suite uses these. */
+/*
+ * Of descriptors for memory that no machine here has: 16 TiB less 256 GiB and up; no other suite
+ * uses these.
+ */
 #define ARRAYS ((uintptr_t)(ARCH_MEMMAP + (1UL << 32) - (1UL << 26)))
 
 struct access {
@@ -58,7 +62,7 @@ static void expect_fault(struct ktest *t, uintptr_t va)
 }
 
 /* Behind them nothing is mapped, as in the gap before the next window. */
-static void windows_of_the_arrays_end(struct ktest *t)
+static void array_windows_have_an_end(struct ktest *t)
 {
 	const u64 pages = 1UL << 32;
 	uintptr_t end = (uintptr_t)(ARCH_MEMMAP + pages), blocks = (uintptr_t)(ARCH_PAGEBLOCKS + (pages >> PAGEBLOCK_ORDER));
@@ -89,8 +93,8 @@ static void arrays_are_backed_where_ram_is(struct ktest *t)
 
 #define RANGE (ARRAYS + 16 * LARGE)
 
-/* What comes and goes is what was asked for, and not the next page. */
-static void arrays_grow_and_shrink_by_what_is_asked_for(struct ktest *t)
+/* Exactly the requested pages are mapped and unmapped, not the next one. */
+static void arrays_grow_and_shrink_exactly(struct ktest *t)
 {
 	REQUIRE(t, arch_array_grow(RANGE, PAGE_SIZE) == 0);
 	EXPECT_EQ(t, rewrite(RANGE), 0);
@@ -121,10 +125,10 @@ static void change_tables(void *arg)
 	*(int *)arg = err;
 }
 
-/* Who is refused has changed nothing; who is not, what was asked for. */
+/* A refused call has changed nothing; another one exactly what was requested. */
 static void array_is_placed_or_refused(struct ktest *t)
 {
-	/* What is shown there too is the machine's own memmap. */
+	/* The machine's own memmap is mapped there too. */
 	uintptr_t first = (uintptr_t)pfn_to_page_in(&kernel_memory, kernel_memory.start_pfn);
 	phys_t pa = ALIGN_DOWN(arch_mapped_at(first), LARGE), is = 0;
 	unsigned cpu = ktest_cpus() - 1, turn, refused = 0;
@@ -154,15 +158,14 @@ static void array_is_placed_or_refused(struct ktest *t)
 	EXPECT_EQ(t, other, 0);
 	arch_array_shrink(BUSY, LARGE);
 	EXPECT_EQ(t, rewrite(PLACE + LARGE), -EFAULT);
-	while (arch_array_place(PLACE + 2 * LARGE, pa, 2 * LARGE) == -EAGAIN)
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(arch_array_place(PLACE + 2 * LARGE, pa, 2 * LARGE) != -EAGAIN));
 	EXPECT_EQ(t, arch_mapped_at(PLACE + 2 * LARGE + 8), pa + 8);
 	EXPECT_EQ(t, arch_mapped_at(PLACE + 3 * LARGE + 8), pa + LARGE + 8);
 	EXPECT_EQ(t, rewrite(PLACE + 4 * LARGE), -EFAULT);
 }
 
-/* The firmware, which is there after a reset and outside the direct map; what is mapped already stays. */
-static void direct_map_changes_by_what_is_asked_for(struct ktest *t)
+/* The firmware, which is there after a reset and outside the direct map; present mappings stay. */
+static void direct_map_changes_exactly(struct ktest *t)
 {
 	const phys_t pa = (1UL << 32) - 2 * LARGE;
 	const uintptr_t va = ARCH_DIRECT_MAP + pa;
@@ -181,6 +184,6 @@ static void direct_map_changes_by_what_is_asked_for(struct ktest *t)
 	EXPECT_EQ(t, arch_mapped_at(va + LARGE), 0);
 }
 
-KTEST_SUITE(arch_range, 0, KTEST(windows_of_the_arrays_end), KTEST(arrays_are_backed_where_ram_is),
-    KTEST(arrays_grow_and_shrink_by_what_is_asked_for),
-    KTEST(array_is_placed_or_refused), KTEST(direct_map_changes_by_what_is_asked_for));
+KTEST_SUITE(arch_range, 0, KTEST(array_windows_have_an_end), KTEST(arrays_are_backed_where_ram_is),
+    KTEST(arrays_grow_and_shrink_exactly),
+    KTEST(array_is_placed_or_refused), KTEST(direct_map_changes_exactly));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_mce.c: what the registers of a machine check mean, whatever they hold; the ring; pages that are counted. */
+/*
+ * test_mce.c: what the registers of a machine check mean, whatever they hold; the ring; pages
+ * that are counted.
+ */
 #include <quarry/ktest.h>
 #include <quarry/mce.h>
 #include <quarry/string.h>
@@ -22,7 +25,7 @@ static const struct {
 	enum mce_severity severity;
 	bool page;
 } known[] = {
-    /* What the registers of other machines hold, and what an emulator was made to put there. */
+    /* Register values of other machines, and values that an emulator was made to report. */
     {0, 0, CAP, HERE, false, MCE_NOTHING, false},
     {0x9c000000000000c0, PAGE_MISC, CAP, 0, false, MCE_CORRECTED, true},
     {0xbd000000000000cf, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
@@ -52,12 +55,12 @@ static const struct {
     {SCRUBBED, 0x8d, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
     {SCRUBBED, 0x86, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
     {SCRUBBED, 0x4c, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
-    /* A cache's corrected error says nothing of the page, nor a bus error's address. */
+    /* A cache's corrected error names no page, nor does a bus error's address. */
     {(SCRUBBED ^ 0xc0 ^ 0x134) & ~MCE_UC, PAGE_MISC, CAP, 0, false, MCE_CORRECTED, false},
     {SCRUBBED ^ 0xc0 ^ 0xe0f, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
 };
 
-static void known_registers(struct ktest *t)
+static void known_registers_are_decoded(struct ktest *t)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
 		struct mce_bank b = {known[i].status, ADDRESS, known[i].misc};
@@ -94,7 +97,7 @@ static bool sound(const struct mce_bank *b, u64 cap, u64 mcg_status, bool user, 
 		return false;
 	if (v->severity == MCE_REQUIRED && !(user && b->status >> 55 & 1))
 		return false;
-	/* Who is not fatal can be survived. */
+	/* An error that is not fatal can be survived. */
 	if (v->severity > MCE_CORRECTED && v->severity < MCE_FATAL && (b->status >> 57 & 1 || !(cap >> 24 & 1)))
 		return false;
 	if (valid && uncorrected && enabled && !user && b->status >> 55 & 1 && mcg_status & 2 && v->severity != MCE_FATAL)
@@ -105,7 +108,7 @@ static bool sound(const struct mce_bank *b, u64 cap, u64 mcg_status, bool user, 
 	    (!(cap >> 24 & 1) || (b->status >> 59 & 1 && (b->misc & 0x1ff) >> 6 == 2 && b->misc % 64 <= 12));
 }
 
-static void any_registers(struct ktest *t)
+static void random_registers_are_decoded_soundly(struct ktest *t)
 {
 	unsigned seen[NR_MCE_SEVERITIES] = {0}, pages = 0;
 	u64 rand = t->seed;
@@ -134,8 +137,8 @@ static void any_registers(struct ktest *t)
 	EXPECT(t, pages > 0);
 }
 
-/* Ends in its place, whatever there is to say and however small the place. */
-static void text_fits(struct ktest *t)
+/* Ends within its buffer, whatever the text and however small the buffer. */
+static void status_text_fits_its_buffer(struct ktest *t)
 {
 	char buf[128];
 	u64 rand = t->seed;
@@ -170,8 +173,8 @@ static void empty_ring(void)
 		;
 }
 
-/* Several times around: the oldest first, no more than there is room for, nothing twice. */
-static void ring_is_full_and_empty(struct ktest *t)
+/* Several times around: the oldest first, no more than fit, none twice. */
+static void ring_reports_full_and_empty(struct ktest *t)
 {
 	struct mce_record rec = {.pfn = 0};
 	unsigned round, i;
@@ -213,7 +216,7 @@ static void write_many(void *arg)
 }
 
 /* Each writer's come in its order, whole, and none is lost. */
-static void ring_with_many_writers(struct ktest *t)
+static void ring_keeps_records_of_many_writers(struct ktest *t)
 {
 	unsigned cpu, nr = ktest_cpus(), got = 0, want[8] = {0};
 	struct mce_record rec;
@@ -237,7 +240,7 @@ static void ring_with_many_writers(struct ktest *t)
 		}
 	}
 	EXPECT_EQ(t, got, nr * EACH);
-	/* After a failure they may still wait for room. */
+	/* After a failure they may still wait for a free place. */
 	while (load_acquire(&writers)) {
 		empty_ring();
 		thread_yield();
@@ -248,7 +251,7 @@ static void ring_with_many_writers(struct ktest *t)
 
 /* ---- corrected errors ---- */
 
-static void pages_are_given_up_at_the_threshold(struct ktest *t)
+static void page_is_soft_offlined_at_the_error_threshold(struct ktest *t)
 {
 	static struct mce_pages pages;
 	const u64 day = MCE_FORGET_NS;
@@ -266,7 +269,10 @@ static void pages_are_given_up_at_the_threshold(struct ktest *t)
 	EXPECT(t, mce_count(&pages, 9, MCE_THRESHOLD, i));
 	/* A day without one: forgotten. */
 	EXPECT(t, !mce_count(&pages, 8, MCE_THRESHOLD - 1, 2 * day));
-	/* More pages than places: who was quiet longest goes, and that is not the one that had one just now. */
+	/*
+	 * More pages than places: the one without an error for the longest time is dropped, not
+	 * the one that had one just now.
+	 */
 	for (pfn = 100; pfn < 100 + 2 * MCE_PAGES; pfn++) {
 		EXPECT(t, !mce_count(&pages, pfn, 1, 2 * day + pfn));
 		EXPECT(t, !mce_count(&pages, 50, pfn == 100, 2 * day + pfn));
@@ -275,5 +281,7 @@ static void pages_are_given_up_at_the_threshold(struct ktest *t)
 	EXPECT(t, !mce_count(&pages, 100, MCE_THRESHOLD - 1, 2 * day + pfn));
 }
 
-KTEST_SUITE(mce, KTEST_QUICK, KTEST(known_registers), KTEST(any_registers), KTEST(text_fits),
-    KTEST(ring_is_full_and_empty), KTEST(ring_with_many_writers), KTEST(pages_are_given_up_at_the_threshold));
+KTEST_SUITE(mce, KTEST_QUICK, KTEST(known_registers_are_decoded),
+    KTEST(random_registers_are_decoded_soundly), KTEST(status_text_fits_its_buffer),
+    KTEST(ring_reports_full_and_empty), KTEST(ring_keeps_records_of_many_writers),
+    KTEST(page_is_soft_offlined_at_the_error_threshold));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mce_bank.c: the machine-check registers of a CPU: what is cleared when it starts, what is printed of them, and
- * what a program that is hit there takes upon itself.  It needs an emulator, which lets the test fill them.
+ * test_mce_bank.c: the machine-check registers of a CPU: cleared when it starts, printed, and
+ * what a program does that consumes an error.  It needs an emulator, which lets the test fill
+ * them.
  */
 #include "tests/lib/mce_help.h"
 #include "x86.h"
@@ -24,8 +25,7 @@ static unsigned banks(void)
 
 static bool emulated(struct ktest *t)
 {
-	while (!mce_started())
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(mce_started()));
 	real = READ_ONCE(kernel_memory.machine_check);
 	if (banks() > LAST && rdmsr(MSR_MCG_CAP) & MCG_CAP_SER && cpuid(1, 0).ecx >> 31)
 		return true;
@@ -93,7 +93,7 @@ static void start_with_banks_full(void *arg)
 	EXPECT_EQ(t, times_said("  bank 9: status 8400000000000134 address 0000000000077000 misc 0000000000000000: "), 1);
 }
 
-static void what_was_left_is_told_and_cleared(struct ktest *t)
+static void errors_left_by_firmware_are_reported_and_cleared(struct ktest *t)
 {
 	unsigned cpu;
 
@@ -101,9 +101,9 @@ static void what_was_left_is_told_and_cleared(struct ktest *t)
 		ktest_on_cpu(cpu, start_with_banks_full, t);
 }
 
-/* ---- what is printed ---- */
+/* ---- printed text ---- */
 
-/* An address, or what else there is, only of a bank that holds something and says that it is there. */
+/* Address and further registers are printed only if the bank is valid and marks them as valid. */
 static void print_both_ways(void *arg)
 {
 	irqflags_t flags = arch_irq_save();
@@ -131,13 +131,13 @@ static void print_both_ways(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void banks_are_printed_with_what_they_hold(struct ktest *t)
+static void banks_are_printed_with_their_registers(struct ktest *t)
 {
 	if (emulated(t))
 		ktest_on_cpu(0, print_both_ways, t);
 }
 
-/* ---- when corrected errors are looked for ---- */
+/* ---- polling for corrected errors ---- */
 
 /* One interrupt of the timer at least, and two at most. */
 static void tick(struct cpu *cpu)
@@ -175,7 +175,7 @@ static void tick_around_a_second(void *arg)
 }
 
 /* Not at each tick. */
-static void corrected_errors_are_looked_for_each_second(struct ktest *t)
+static void corrected_errors_are_polled_every_second(struct ktest *t)
 {
 	if (!emulated(t))
 		return;
@@ -186,7 +186,7 @@ static void corrected_errors_are_looked_for_each_second(struct ktest *t)
 		ktest_on_cpu(0, tick_around_a_second, t);
 }
 
-/* ---- what a program is hit by ---- */
+/* ---- errors that hit a program ---- */
 
 static pfn_t some_page(struct ktest *t)
 {
@@ -197,7 +197,7 @@ static pfn_t some_page(struct ktest *t)
 	return pfn;
 }
 
-/* It was us who said that they are broken. */
+/* The test itself reported them as broken. */
 static void undo(struct ktest *t, pfn_t pfn)
 {
 	WRITE_ONCE(kernel_memory.machine_check, false);
@@ -235,7 +235,7 @@ static void hit_it(void *arg)
 	EXPECT(t, is_flagged(&kernel_memory, pfn));
 	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 1);
 	undo(t, pfn);
-	/* Told of what another CPU has: nothing is to be done. */
+	/* An error of another CPU: nothing is to be done. */
 	flags = arch_irq_save();
 	fill(3, MCE_VAL | MCE_UC, 0);
 	hit_program(t);
@@ -243,13 +243,16 @@ static void hit_it(void *arg)
 	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 1);
 }
 
-static void who_is_hit_takes_the_page_out_of_use(struct ktest *t)
+static void machine_check_in_a_thread_retires_the_page(struct ktest *t)
 {
 	if (emulated(t))
 		ktest_on_cpu(0, hit_it, t);
 }
 
-/* The first is the program's own; the other one waits for the thread, as does what nobody needs just now. */
+/*
+ * The first is the program's own; the other one waits for the thread, as do errors that no
+ * program consumes just now.
+ */
 static void hit_three_times(void *arg)
 {
 	struct ktest *t = arg;
@@ -284,12 +287,13 @@ static void hit_three_times(void *arg)
 	undo(t, pfn + 2);
 }
 
-static void one_of_several_is_the_programs_own(struct ktest *t)
+static void one_of_several_errors_is_the_programs(struct ktest *t)
 {
 	if (emulated(t))
 		ktest_on_cpu(0, hit_three_times, t);
 }
 
-KTEST_SUITE(mce_bank, 0, KTEST(what_was_left_is_told_and_cleared), KTEST(banks_are_printed_with_what_they_hold),
-    KTEST(corrected_errors_are_looked_for_each_second),
-    KTEST(who_is_hit_takes_the_page_out_of_use), KTEST(one_of_several_is_the_programs_own));
+KTEST_SUITE(mce_bank, 0, KTEST(errors_left_by_firmware_are_reported_and_cleared),
+    KTEST(banks_are_printed_with_their_registers), KTEST(corrected_errors_are_polled_every_second),
+    KTEST(machine_check_in_a_thread_retires_the_page),
+    KTEST(one_of_several_errors_is_the_programs));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mce_cpu.c: machine checks on this machine: the test fills a bank and raises the exception itself, which an
- * emulator allows.  What can only come from outside is in test_mce_outside.c.
+ * test_mce_cpu.c: machine checks on this machine: the test fills a bank and raises the exception
+ * itself, which an emulator allows.  What can only come from outside is in test_mce_outside.c.
  */
 #include "tests/lib/mce_help.h"
 #include "x86.h"
@@ -21,8 +21,7 @@ static bool real;
 /* And is there by now the thread that deals with them? */
 static bool emulated(struct ktest *t)
 {
-	while (!mce_started())
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(mce_started()));
 	real = READ_ONCE(kernel_memory.machine_check);
 	if ((rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS) > BANK && rdmsr(MSR_MCG_CAP) & MCG_CAP_SER &&
 	    cpuid(1, 0).ecx >> 31)
@@ -68,7 +67,7 @@ static bool wait_flagged(pfn_t pfn)
 	return is_flagged(&kernel_memory, pfn);
 }
 
-/* It was not broken: we know, because it was us who said so. */
+/* The page is not really broken: the test itself reported it. */
 static void undo(struct ktest *t, pfn_t pfn)
 {
 	WRITE_ONCE(kernel_memory.machine_check, false);
@@ -94,7 +93,7 @@ static void listens(void *arg)
 		atomic_add(&seen->deaf, 1u);
 }
 
-static void every_cpu_listens(struct ktest *t)
+static void every_cpu_enables_machine_checks(struct ktest *t)
 {
 	struct seen seen = {0};
 
@@ -117,7 +116,7 @@ static void inject_here(void *arg)
 }
 
 /* The bank is empty when the handler is done, and soon after that the page is out of use. */
-static void action_optional_on_each_cpu(struct ktest *t)
+static void action_optional_error_is_handled_on_each_cpu(struct ktest *t)
 {
 	unsigned cpu;
 
@@ -137,7 +136,7 @@ static void action_optional_on_each_cpu(struct ktest *t)
 }
 
 /* The handler records, wherever it hits; the rest waits until interrupts are on. */
-static void nothing_is_done_with_interrupts_off(struct ktest *t)
+static void handler_with_interrupts_off_only_records(struct ktest *t)
 {
 	irqflags_t flags;
 	u64 end, dealt;
@@ -161,7 +160,7 @@ static void nothing_is_done_with_interrupts_off(struct ktest *t)
 
 /* ---- kinds ---- */
 
-static void two_banks_at_once(struct ktest *t)
+static void two_banks_at_once_are_both_handled(struct ktest *t)
 {
 	struct mce_bank other = {.status = SCRUBBED, .misc = MISC};
 	irqflags_t flags;
@@ -183,8 +182,8 @@ static void two_banks_at_once(struct ktest *t)
 	undo(t, b);
 }
 
-/* There is room for one of two: then nothing can be done, and the report shows both. */
-static void a_full_ring_leaves_all_banks_as_they_were(struct ktest *t)
+/* One of two fits: then nothing can be done, and the report shows both. */
+static void full_ring_leaves_all_banks_as_they_were(struct ktest *t)
 {
 	const struct mce_record rec = {.pfn = PFN_NONE, .severity = MCE_OPTIONAL};
 	const struct mce_bank b = {.status = SCRUBBED & ~MCE_ADDRV, .misc = MISC};
@@ -210,14 +209,14 @@ static void a_full_ring_leaves_all_banks_as_they_were(struct ktest *t)
 	wrmsr(MSR_MC0_STATUS + 4 * BANK, 0);
 	wrmsr(MSR_MCG_STATUS, 0);
 	arch_irq_restore(flags);
-	/* Found by nobody, but dealt with. */
+	/* Not found in a bank, but dealt with. */
 	counter_add(&mce_stats.found[MCE_OPTIONAL], (u64)MCE_RING_SIZE);
 	mce_wake();
 	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + MCE_RING_SIZE));
 }
 
-/* It goes on being used, and is not given to anybody else. */
-static void kernel_memory_goes_on(struct ktest *t)
+/* It stays in use, and is not allocated again. */
+static void broken_kernel_page_stays_in_use_until_freed(struct ktest *t)
 {
 	struct page *page;
 	pfn_t pfn;
@@ -235,8 +234,8 @@ static void kernel_memory_goes_on(struct ktest *t)
 	undo(t, pfn);
 }
 
-/* What another CPU has, an address that is no memory, and one that says nothing. */
-static void nothing_to_do(struct ktest *t)
+/* An error of another CPU, an address outside memory, and an error without an address. */
+static void errors_without_a_usable_address_do_nothing(struct ktest *t)
 {
 	u64 told, dealt;
 
@@ -256,7 +255,7 @@ static void nothing_to_do(struct ktest *t)
 	WRITE_ONCE(kernel_memory.machine_check, real);
 }
 
-/* They raise no exception: they are found by looking, and the page goes when it has had enough of them. */
+/* They raise no exception: polling finds them, and the page is retired after too many. */
 static void corrected_errors_are_polled(struct ktest *t)
 {
 	u64 dealt, exceptions;
@@ -276,13 +275,16 @@ static void corrected_errors_are_polled(struct ktest *t)
 	}
 	EXPECT(t, is_retired(&kernel_memory, pfn));
 	EXPECT_EQ(t, READ_ONCE(mce_stats.exceptions), exceptions);
-	/* Nobody has said that anything is lost. */
+	/* No error says that data is lost. */
 	EXPECT_EQ(t, READ_ONCE(kernel_memory.machine_check), real);
 	undo(t, pfn);
 }
 
-/* Its object has let go of it, and somebody has not: two threads that needed it may both try again. */
-static void a_page_on_its_way_out_ends_nobody(struct ktest *t)
+/*
+ * Its object has released it, but a reference remains: two threads that needed it may both try
+ * again.
+ */
+static void page_being_freed_kills_no_task(struct ktest *t)
 {
 	struct mce_record rec = {.severity = MCE_REQUIRED};
 	struct vm_object *object;
@@ -292,7 +294,7 @@ static void a_page_on_its_way_out_ends_nobody(struct ktest *t)
 		return;
 	REQUIRE(t, !vm_object_create(&kernel_memory, OBJ_ANON, 1, NULL, NULL, &object));
 	EXPECT_EQ(t, vm_object_supply(object, 0, NULL), 0);
-	EXPECT_EQ(t, vm_object_pin(object, 0, &page), 0);
+	REQUIRE(t, vm_object_pin(object, 0, &page) == 0);
 	rec.pfn = page_to_pfn_in(&kernel_memory, page);
 	counter_add(&mce_stats.found[MCE_REQUIRED], 2UL);
 	EXPECT(t, mce_deal(&rec));
@@ -304,7 +306,7 @@ static void a_page_on_its_way_out_ends_nobody(struct ktest *t)
 	undo(t, rec.pfn);
 }
 
-/* ---- what the handler hands over ---- */
+/* ---- errors handed to the thread ---- */
 
 #define REQUIRED (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | MCE_AR | 0x134)
 
@@ -325,8 +327,11 @@ static const char *meet(struct ktest *t, u64 status, pfn_t pfn, u64 mcg_status, 
 	return why;
 }
 
-/* The interrupted program itself deals with what it was about to use; what cannot be dealt with is left as it is. */
-static void what_a_program_meets_is_its_own(struct ktest *t)
+/*
+ * The interrupted program itself handles the page it was about to use; an error that it cannot
+ * handle is left alone.
+ */
+static void program_handles_the_error_it_consumed(struct ktest *t)
 {
 	const u64 both = MCG_STATUS_RIPV | MCG_STATUS_EIPV;
 	struct mce_record hit = {0};
@@ -380,7 +385,7 @@ static bool is_hit(struct ktest *t, u64 status, pfn_t pfn, struct mce_record *hi
 	return is;
 }
 
-static void a_program_deals_with_what_it_needs_only(struct ktest *t)
+static void program_handles_only_the_error_it_consumed(struct ktest *t)
 {
 	struct mce_record hit = {0};
 	pfn_t pfn;
@@ -397,8 +402,8 @@ static void a_program_deals_with_what_it_needs_only(struct ktest *t)
 	EXPECT(t, !is_hit(t, MCE_VAL | MCE_UC, 0, NULL));
 }
 
-/* Polling leaves to the exception what one will come for. */
-static void only_what_raises_no_exception_is_polled(struct ktest *t)
+/* Polling leaves errors alone for which an exception will come. */
+static void polling_leaves_exceptions_alone(struct ktest *t)
 {
 	const struct mce_bank b = {.status = SCRUBBED & ~MCE_ADDRV};
 	irqflags_t flags;
@@ -429,12 +434,15 @@ static void only_what_raises_no_exception_is_polled(struct ktest *t)
 #define DEPTH  1024 /* bytes of the stack that a first handler may have in use */
 #define CANARY 0x5157415252590000UL
 
-/* Raise one with the stack pointer in the machine checks' own stack; 0: what lay above it is as it was. */
+/*
+ * Raise one with the stack pointer in the machine checks' own stack; 0: what lay above it is as
+ * it was.
+ */
 static unsigned nested(const struct mce_bank *b)
 {
 	char *top = cpu_ist_top(IST_MC);
 	u64 *used = (u64 *)(void *)(top - DEPTH);
-	unsigned i, nr = DEPTH / sizeof(u64) - 8, wrong = 0; /* the CPU's frame and what is saved are over there */
+	unsigned i, nr = DEPTH / sizeof(u64) - 8, wrong = 0; /* the frame and the saved registers are there */
 
 	wrmsr(MSR_MC0_ADDR + 4 * BANK, b->address);
 	wrmsr(MSR_MC0_MISC + 4 * BANK, b->misc);
@@ -454,8 +462,10 @@ static unsigned nested(const struct mce_bank *b)
 	return wrong;
 }
 
-/* The second one comes before the first one's handler has gone, and leaves it what it needs. */
-static void a_second_one_leaves_the_first_alone(struct ktest *t)
+/*
+ * The second one comes before the first one's handler has returned, and keeps the state it needs.
+ */
+static void second_machine_check_keeps_the_first_record(struct ktest *t)
 {
 	struct mce_bank b = {.status = SCRUBBED, .misc = MISC};
 	irqflags_t flags;
@@ -475,10 +485,12 @@ static void a_second_one_leaves_the_first_alone(struct ktest *t)
 	undo(t, pfn);
 }
 
-KTEST_SUITE(mce_cpu, 0, KTEST(every_cpu_listens), KTEST(action_optional_on_each_cpu),
-    KTEST(nothing_is_done_with_interrupts_off), KTEST(two_banks_at_once),
-    KTEST(a_full_ring_leaves_all_banks_as_they_were), KTEST(kernel_memory_goes_on),
-    KTEST(nothing_to_do), KTEST(corrected_errors_are_polled),
-    KTEST(a_page_on_its_way_out_ends_nobody), KTEST(what_a_program_meets_is_its_own),
-    KTEST(a_program_deals_with_what_it_needs_only),
-    KTEST(only_what_raises_no_exception_is_polled), KTEST(a_second_one_leaves_the_first_alone));
+KTEST_SUITE(mce_cpu, 0, KTEST(every_cpu_enables_machine_checks),
+    KTEST(action_optional_error_is_handled_on_each_cpu),
+    KTEST(handler_with_interrupts_off_only_records), KTEST(two_banks_at_once_are_both_handled),
+    KTEST(full_ring_leaves_all_banks_as_they_were),
+    KTEST(broken_kernel_page_stays_in_use_until_freed),
+    KTEST(errors_without_a_usable_address_do_nothing), KTEST(corrected_errors_are_polled),
+    KTEST(page_being_freed_kills_no_task), KTEST(program_handles_the_error_it_consumed),
+    KTEST(program_handles_only_the_error_it_consumed), KTEST(polling_leaves_exceptions_alone),
+    KTEST(second_machine_check_keeps_the_first_record));

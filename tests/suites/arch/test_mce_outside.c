@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mce_outside.c: machine checks that the host puts in: each test says on the console what it wants, and
- * tests/qemu/test_mce.py does it and judges by what can be seen from there.  Only when named.
+ * test_mce_outside.c: machine checks that the host injects: each test prints its request on the
+ * console, and tests/qemu/test_mce.py serves it and judges by what can be seen from there.  Only
+ * when named.
  */
 #include "mm/mm_priv.h"
 #include "mm/vm.h"
@@ -133,12 +134,12 @@ static void free_page_breaks(struct scene *s)
 	EXPECT_EQ(s->t, unpoison_page(pfn), -EOPNOTSUPP);
 }
 
-static void a_free_page(struct ktest *t)
+static void injected_error_retires_a_free_page(struct ktest *t)
 {
 	play(t, free_page_breaks);
 }
 
-/* Found by who looks for such: the program learns of it when it touches the page. */
+/* Found by the memory scrubber: the program learns of it when it touches the page. */
 static void program_breaks(struct scene *s)
 {
 	struct task *task = start_lost(s->t, -1, 0, 0);
@@ -151,7 +152,7 @@ static void program_breaks(struct scene *s)
 	EXPECT(s->t, wait_retired(pfn));
 }
 
-static void a_page_of_a_program(struct ktest *t)
+static void injected_error_unmaps_a_page_of_a_program(struct ktest *t)
 {
 	play(t, program_breaks);
 }
@@ -180,7 +181,10 @@ static void timer_on(void *arg)
 	arch_timer_start(1);
 }
 
-/* Without a timer, and without system calls, that CPU is in ring 3 whenever the machine check comes. */
+/*
+ * Without a timer, and without system calls, that CPU is in ring 3 whenever the machine check
+ * comes.
+ */
 static void required(struct scene *s, u64 arg0, enum task_end how, s32 status)
 {
 	struct task *task = start_lost(s->t, (int)s->cpu, arg0, 1);
@@ -207,7 +211,7 @@ static void required_with_handler(struct scene *s)
 	required(s, 1, TASK_EXITED, 78);
 }
 
-/* A page that is not the program's at all, and of the kernel: what it hit cannot be taken away. */
+/* A page of the kernel, not the program's: it cannot be unmapped from the program. */
 static void required_of_kernel(struct scene *s)
 {
 	struct task *task = start_lost(s->t, (int)s->cpu, 0, 1);
@@ -227,17 +231,17 @@ static void required_of_kernel(struct scene *s)
 	EXPECT_EQ(s->t, free_pages(page, 0), 0);
 }
 
-static void who_needs_it_ends(struct ktest *t)
+static void consumed_error_kills_the_task(struct ktest *t)
 {
 	play(t, required_alone);
 }
 
-static void who_has_a_handler_is_told(struct ktest *t)
+static void consumed_error_reaches_the_fault_handler(struct ktest *t)
 {
 	play(t, required_with_handler);
 }
 
-static void who_needs_what_stays_ends(struct ktest *t)
+static void consumed_error_in_kernel_memory_kills_the_task(struct ktest *t)
 {
 	play(t, required_of_kernel);
 }
@@ -261,7 +265,7 @@ static void corrected(struct scene *s)
 		EXPECT(s->t, wait_for_count(&mce_stats.dealt, dealt + 1));
 	}
 	EXPECT(s->t, is_retired(&kernel_memory, pfn));
-	/* It goes on in another page, with the same in it: or it would end by itself. */
+	/* It continues in another page with the same content: or it would end by itself. */
 	moved = page_with(task, PTE_PRESENT);
 	EXPECT(s->t, moved != pfn && moved != PFN_NONE);
 	EXPECT_EQ(s->t, READ_ONCE(mce_stats.exceptions), exceptions);
@@ -269,14 +273,14 @@ static void corrected(struct scene *s)
 	expect_end(s->t, task, TASK_KILLED, 5);
 }
 
-static void corrected_errors_move_the_page(struct ktest *t)
+static void corrected_errors_migrate_the_page(struct ktest *t)
 {
 	play(t, corrected);
 }
 
-/* ---- memory that stands by ---- */
+/* ---- standby memory ---- */
 
-/* Its step comes all the same, descriptors and all, and that pageblock is never used. */
+/* Its step comes online all the same, with its descriptors, and that pageblock is never used. */
 static void standby_breaks(struct scene *s, struct zone *zone)
 {
 	pfn_t start = zone->standby, pfn;
@@ -287,8 +291,7 @@ static void standby_breaks(struct scene *s, struct zone *zone)
 	EXPECT(s->t, wait_for_count(&mce_stats.dealt, dealt + 1));
 	EXPECT_EQ(s->t, mem_poisoned_next(&kernel_memory, start), start);
 	EXPECT_EQ(s->t, memory_failure(start, 0, NULL), -EHWPOISON);
-	while ((pages = standby_online(zone)) == -EAGAIN)
-		thread_yield();
+	YIELD_UNTIL((pages = standby_online(zone)) != -EAGAIN);
 	EXPECT(s->t, pages > 0);
 	for (pfn = start; pfn < start + PAGEBLOCK_PAGES; pfn++)
 		EXPECT(s->t, is_retired(&kernel_memory, pfn));
@@ -309,7 +312,7 @@ static void any_standby_breaks(struct scene *s)
 	ktest_skip(s->t, "nothing stands by");
 }
 
-static void memory_that_stands_by(struct ktest *t)
+static void error_in_standby_memory_keeps_the_page_out(struct ktest *t)
 {
 	play(t, any_standby_breaks);
 }
@@ -327,7 +330,7 @@ static void broadcast(struct scene *s)
 	EXPECT(s->t, wait_for_count(&mce_stats.found[MCE_NOTHING], told + nr_cpus - 1));
 }
 
-static void all_cpus_are_told(struct ktest *t)
+static void broadcast_machine_check_reaches_every_cpu(struct ktest *t)
 {
 	play(t, broadcast);
 }
@@ -345,11 +348,15 @@ static void down_and_up(struct scene *s)
 	EXPECT(s->t, wait_retired(pfn));
 }
 
-static void a_cpu_that_is_down_and_comes_up(struct ktest *t)
+static void offline_cpu_clears_its_banks_when_it_comes_up(struct ktest *t)
 {
 	play(t, down_and_up);
 }
 
-KTEST_SUITE(mce_outside, KTEST_EXTRA, KTEST(a_free_page), KTEST(a_page_of_a_program), KTEST(who_needs_it_ends),
-    KTEST(who_has_a_handler_is_told), KTEST(who_needs_what_stays_ends), KTEST(corrected_errors_move_the_page),
-    KTEST(memory_that_stands_by), KTEST(all_cpus_are_told), KTEST(a_cpu_that_is_down_and_comes_up));
+KTEST_SUITE(mce_outside, KTEST_EXTRA, KTEST(injected_error_retires_a_free_page),
+    KTEST(injected_error_unmaps_a_page_of_a_program), KTEST(consumed_error_kills_the_task),
+    KTEST(consumed_error_reaches_the_fault_handler),
+    KTEST(consumed_error_in_kernel_memory_kills_the_task), KTEST(corrected_errors_migrate_the_page),
+    KTEST(error_in_standby_memory_keeps_the_page_out),
+    KTEST(broadcast_machine_check_reaches_every_cpu),
+    KTEST(offline_cpu_clears_its_banks_when_it_comes_up));

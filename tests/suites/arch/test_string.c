@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_string.c: the functions that compilers call by themselves: which bytes they touch, and in what order. */
+/*
+ * test_string.c: the functions that compilers call by themselves: which bytes they touch, and in
+ * what order.
+ */
 #include <quarry/ktest.h>
 #include <quarry/port.h>
 #include <quarry/string.h>
@@ -28,7 +31,7 @@ static unsigned wrong_bytes(void)
 }
 
 /* All lengths, from and to every alignment; those that overlap, forwards and backwards. */
-static void moved_bytes_are_as_they_were(struct ktest *t)
+static void memmove_keeps_overlapping_bytes(struct ktest *t)
 {
 	unsigned len, to, i;
 
@@ -43,7 +46,7 @@ static void moved_bytes_are_as_they_were(struct ktest *t)
 	}
 }
 
-static void copied_and_set_bytes_are_all_there_are(struct ktest *t)
+static void memcpy_and_memset_stay_within_their_bounds(struct ktest *t)
 {
 	static const u8 from[LENGTH] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8, 4};
 	int byte = 0x7a5; /* of which the lowest eight bits count */
@@ -63,7 +66,10 @@ static void copied_and_set_bytes_are_all_there_are(struct ktest *t)
 	}
 }
 
-/* The sign of what is compared: the first @len bytes, as memory and as strings, and all of two strings. */
+/*
+ * The sign of the comparison: the first @len bytes, as memory and as strings, and all of two
+ * strings.
+ */
 static const struct {
 	const char *a, *b;
 	size_t len;
@@ -108,5 +114,6 @@ static void strings_end_with_0(struct ktest *t)
 		EXPECT_EQ(t, strlen(text[i]), length[i]);
 }
 
-KTEST_SUITE(string, KTEST_QUICK, KTEST(moved_bytes_are_as_they_were), KTEST(copied_and_set_bytes_are_all_there_are),
+KTEST_SUITE(string, KTEST_QUICK, KTEST(memmove_keeps_overlapping_bytes),
+    KTEST(memcpy_and_memset_stay_within_their_bounds),
     KTEST(bytes_and_strings_are_compared_as_unsigned), KTEST(strings_end_with_0));

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * test_acpi_slots.c: slots against registers that are pretended: what a sound device does, and what a broken one
- * may say.
- */
+/* test_acpi_slots.c: slots against pretended registers: a working device, and broken ones. */
 #include "tests/lib/slots_help.h"
 #include "tests/lib/said_help.h"
 
@@ -43,13 +40,13 @@ static void comes_and_goes(struct ktest *t, enum slot_kind kind)
 	EXPECT_EQ(t, slots_bank.taken, 2);
 }
 
-static void what_comes_is_used_and_what_is_asked_for_goes(struct ktest *t)
+static void inserted_device_is_used_and_ejected_on_request(struct ktest *t)
 {
 	comes_and_goes(t, SLOT_MEMORY);
 	comes_and_goes(t, SLOT_CPU);
 }
 
-static void what_was_there_before_is_used(struct ktest *t)
+static void device_present_at_start_is_used(struct ktest *t)
 {
 	slots_begin(SLOT_CPU);
 	slots_plug(0, 0, 0, 5);
@@ -66,7 +63,7 @@ static void what_was_there_before_is_used(struct ktest *t)
 	EXPECT_EQ(t, fake_slots.slot[0].status, 0);
 }
 
-static void who_refuses_keeps_it_and_the_host_is_told(struct ktest *t)
+static void refused_eject_keeps_the_device_and_tells_the_host(struct ktest *t)
 {
 	slots_begin(SLOT_MEMORY);
 	slots_plug(1, 0, 1 << 21, 1);
@@ -91,8 +88,11 @@ static void who_refuses_keeps_it_and_the_host_is_told(struct ktest *t)
 	EXPECT_EQ(t, slots_bank.given, 1);
 }
 
-/* It came and was asked for before anybody looked; what comes into the slot after it is not asked for. */
-static void what_comes_and_is_asked_for_at_once_goes(struct ktest *t)
+/*
+ * Inserted and to be ejected before the first scan; the next device in the slot is not to be
+ * ejected.
+ */
+static void eject_request_during_insertion_is_served(struct ktest *t)
 {
 	slots_begin(SLOT_MEMORY);
 	slots_plug(1, 0, 1 << 21, 1);
@@ -110,8 +110,8 @@ static void what_comes_and_is_asked_for_at_once_goes(struct ktest *t)
 	EXPECT_EQ(t, slots_bank.odd, 0);
 }
 
-/* What could not be used is nobody's to ask when it shall go. */
-static void what_was_not_taken_may_go(struct ktest *t)
+/* No user has to be asked before an unused device is ejected. */
+static void unused_device_may_be_ejected(struct ktest *t)
 {
 	slots_begin(SLOT_MEMORY);
 	fake_slots.refuses = -ENOMEM;
@@ -142,7 +142,7 @@ static void events_of_empty_slots_do_nothing(struct ktest *t)
 	EXPECT_EQ(t, fake_slots.slot[1].ejected, 0);
 }
 
-static void a_device_that_does_not_let_go_is_used_again(struct ktest *t)
+static void device_that_fails_to_eject_is_used_again(struct ktest *t)
 {
 	slots_begin(SLOT_CPU);
 	slots_plug(1, 0, 0, 9);
@@ -158,7 +158,7 @@ static void a_device_that_does_not_let_go_is_used_again(struct ktest *t)
 	EXPECT_EQ(t, slots_bank.given, 0);
 }
 
-static void events_that_do_not_end_are_looked_at_once_a_scan(struct ktest *t)
+static void endless_events_are_handled_once_a_scan(struct ktest *t)
 {
 	slots_begin(SLOT_MEMORY);
 	fake_slots.deaf = true;
@@ -171,7 +171,7 @@ static void events_that_do_not_end_are_looked_at_once_a_scan(struct ktest *t)
 	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_USED);
 }
 
-static void a_block_that_is_not_there_has_nothing_in_it(struct ktest *t)
+static void absent_slot_registers_show_no_device(struct ktest *t)
 {
 	slots_begin(SLOT_MEMORY);
 	fake_slots.silent = true;
@@ -181,7 +181,7 @@ static void a_block_that_is_not_there_has_nothing_in_it(struct ktest *t)
 	EXPECT(t, fake_slots.taken == ~0u);
 }
 
-static void what_vanishes_is_noticed(struct ktest *t)
+static void surprise_removal_is_noticed(struct ktest *t)
 {
 	slots_begin(SLOT_CPU);
 	slots_plug(2, 0, 0, 3);
@@ -192,7 +192,7 @@ static void what_vanishes_is_noticed(struct ktest *t)
 	EXPECT_EQ(t, slots_bank.slot[2].state, SLOT_EMPTY);
 }
 
-static void more_slots_than_there_is_room_for_are_left_alone(struct ktest *t)
+static void slots_beyond_the_limit_are_ignored(struct ktest *t)
 {
 	const struct slot_user user = {.take = fake_take, .give = fake_give};
 
@@ -214,7 +214,7 @@ static void expect_shown(struct ktest *t, const char *words)
 		ktest_fail(t, __FILE__, __LINE__, "not shown: %s", words);
 }
 
-static void the_host_is_told_whether_to_ask_again(struct ktest *t)
+static void host_learns_whether_to_retry(struct ktest *t)
 {
 	static const struct {
 		int err;
@@ -238,7 +238,7 @@ static void the_host_is_told_whether_to_ask_again(struct ktest *t)
 			EXPECT(
 			    t, slots_bank.slot[1].why && !strcmp(slots_bank.slot[1].why, "test"));
 		}
-		/* What comes is refused for good. */
+		/* Every insertion is refused. */
 		for (i = 0; i < ARRAY_SIZE(refusals) - 1; i++) {
 			slots_begin((enum slot_kind)kind);
 			slots_plug(2, 1ULL << 32, 1 << 21, 7);
@@ -252,7 +252,7 @@ static void the_host_is_told_whether_to_ask_again(struct ktest *t)
 	}
 }
 
-static void each_slot_is_shown_as_it_is(struct ktest *t)
+static void slots_are_shown_with_their_state(struct ktest *t)
 {
 	slots_begin(SLOT_MEMORY);
 	expect_shown(t, "slots: 0 of 4 DIMM slots full; 0 taken, 0 given back, 0 refused, 0 odd\n");
@@ -289,8 +289,8 @@ static void each_slot_is_shown_as_it_is(struct ktest *t)
 	expect_shown(t, "slots: 0 of 4 CPU slots full; 0 taken, 0 given back, 1 refused, 0 odd\n");
 }
 
-/* The host, too, hears of an eject that did nothing, and of what is used again then. */
-static void an_eject_that_fails_is_told(struct ktest *t)
+/* The host is told of an eject that did nothing, and that the device is used again. */
+static void failed_eject_is_reported(struct ktest *t)
 {
 	slots_begin(SLOT_MEMORY);
 	slots_plug(1, 0, 1 << 21, 9);
@@ -307,12 +307,12 @@ static void an_eject_that_fails_is_told(struct ktest *t)
 	EXPECT_EQ(t, fake_slots.wrong, 0);
 }
 
-KTEST_SUITE(acpi_slots, KTEST_QUICK, KTEST(what_comes_is_used_and_what_is_asked_for_goes),
-    KTEST(what_was_there_before_is_used), KTEST(who_refuses_keeps_it_and_the_host_is_told),
-    KTEST(what_comes_and_is_asked_for_at_once_goes), KTEST(what_was_not_taken_may_go),
-    KTEST(events_of_empty_slots_do_nothing), KTEST(a_device_that_does_not_let_go_is_used_again),
-    KTEST_COST(events_that_do_not_end_are_looked_at_once_a_scan),
-    KTEST(a_block_that_is_not_there_has_nothing_in_it), KTEST(what_vanishes_is_noticed),
-    KTEST(more_slots_than_there_is_room_for_are_left_alone),
-    KTEST(the_host_is_told_whether_to_ask_again), KTEST(each_slot_is_shown_as_it_is),
-    KTEST(an_eject_that_fails_is_told));
+KTEST_SUITE(acpi_slots, KTEST_QUICK, KTEST(inserted_device_is_used_and_ejected_on_request),
+    KTEST(device_present_at_start_is_used),
+    KTEST(refused_eject_keeps_the_device_and_tells_the_host),
+    KTEST(eject_request_during_insertion_is_served), KTEST(unused_device_may_be_ejected),
+    KTEST(events_of_empty_slots_do_nothing), KTEST(device_that_fails_to_eject_is_used_again),
+    KTEST_COST(endless_events_are_handled_once_a_scan), KTEST(absent_slot_registers_show_no_device),
+    KTEST(surprise_removal_is_noticed), KTEST(slots_beyond_the_limit_are_ignored),
+    KTEST(host_learns_whether_to_retry), KTEST(slots_are_shown_with_their_state),
+    KTEST(failed_eject_is_reported));

@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * test_balloon.c: the balloon's driver against a device that keeps a book of what it was told.
- */
+/* test_balloon.c: the balloon's driver against a device that records what it was told. */
 #include "tests/lib/balloon_help.h"
 #include <quarry/oom.h>
 #include <quarry/page_report.h>
 
-static void it_follows_what_the_host_wants(struct ktest *t)
+static void balloon_follows_the_target_of_the_host(struct ktest *t)
 {
 	unsigned most = (unsigned)(2 * PAGEBLOCK_PAGES);
 	unsigned steps[] = {1, BALLOON_BATCH / 16, most, 3, most / 2, 0}, i;
@@ -21,7 +19,7 @@ static void it_follows_what_the_host_wants(struct ktest *t)
 	balloon_end(t);
 }
 
-static void pages_that_are_lent_can_be_moved(struct ktest *t)
+static void balloon_pages_can_be_migrated(struct ktest *t)
 {
 	struct offline_result res;
 	struct mm_fail fail;
@@ -51,7 +49,7 @@ static void pages_that_are_lent_can_be_moved(struct ktest *t)
 }
 
 /* The first, the last and one in the middle of the list. */
-static void any_page_of_the_list_may_move(struct ktest *t)
+static void any_page_of_the_balloon_list_may_move(struct ktest *t)
 {
 	unsigned at, i;
 
@@ -78,7 +76,7 @@ static void any_page_of_the_list_may_move(struct ktest *t)
 }
 
 /* A buffer holds 256 page numbers. */
-static void the_host_is_told_in_whole_buffers(struct ktest *t)
+static void pages_are_told_to_the_host_in_whole_buffers(struct ktest *t)
 {
 	static const u32 wants[] = {1, BALLOON_BATCH - 1, BALLOON_BATCH, BALLOON_BATCH + 1, 2 * BALLOON_BATCH,
 	    2 * BALLOON_BATCH + 1};
@@ -96,7 +94,7 @@ static void the_host_is_told_in_whole_buffers(struct ktest *t)
 		EXPECT_EQ(t, pretend_dev.notified - before, buffers);
 		EXPECT_EQ(t, balloon.want, wants[i]);
 		expect_lent(t, wants[i]);
-		/* Nothing new: nothing is told. */
+		/* Nothing new: the host is told nothing. */
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
 		EXPECT_EQ(t, pretend_dev.notified - before, buffers);
 		balloon_ask_for(0);
@@ -107,7 +105,7 @@ static void the_host_is_told_in_whole_buffers(struct ktest *t)
 	balloon_end(t);
 }
 
-static void a_page_taken_back_while_it_moves_is_left_alone(struct ktest *t)
+static void page_deflated_during_its_migration_is_left_alone(struct ktest *t)
 {
 	struct page *page, *dst;
 	pfn_t pfn;
@@ -120,7 +118,7 @@ static void a_page_taken_back_while_it_moves_is_left_alone(struct ktest *t)
 	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
 	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), -EAGAIN);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_ISO_MIG, 0));
-	/* Put back it is what it was. */
+	/* Put back it is as before. */
 	putback_movable_page(balloon.mem, page);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_BALLOON, 0));
 	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
@@ -144,7 +142,7 @@ static bool nobody_may_die(struct memory *mem, gfp_t gfp, unsigned order, void *
 	return false;
 }
 
-static void it_lends_what_there_is(struct ktest *t)
+static void balloon_inflates_down_to_the_watermarks(struct ktest *t)
 {
 	unsigned long managed;
 	unsigned kills = 0;
@@ -156,7 +154,7 @@ static void it_lends_what_there_is(struct ktest *t)
 	EXPECT_EQ(t, balloon_follow(&balloon), -ENOMEM);
 	EXPECT(t, balloon.nr > managed / 2 && balloon.nr < managed);
 	expect_lent(t, balloon.nr);
-	/* Nobody was killed for it, and what the marks keep is there. */
+	/* No task was killed for it, and the pages below the watermarks are free. */
 	EXPECT_EQ(t, kills, 0);
 	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_OOM_NOBODY), 0);
 	memory_set_oom(balloon.mem, NULL, NULL);
@@ -167,7 +165,7 @@ static void it_lends_what_there_is(struct ktest *t)
 	balloon_end(t);
 }
 
-static void a_broken_device_takes_nothing_with_it(struct ktest *t)
+static void broken_device_returns_all_pages(struct ktest *t)
 {
 	u32 n = BALLOON_BATCH + 40, first;
 
@@ -202,21 +200,14 @@ static void a_broken_device_takes_nothing_with_it(struct ktest *t)
 	}
 }
 
-/* A report, a page that moves: the device breaks in another thread's hands, and all that was lent comes back. */
-static void who_finds_it_broken_tells_the_thread(struct ktest *t)
+/* A report, or a migration: the device breaks in another thread, and all lent pages come back. */
+static void broken_device_found_elsewhere_wakes_the_thread(struct ktest *t)
 {
 	unsigned how, resets;
 	struct page *page;
 
 	for (how = 0; how < 3; how++) {
-		if (how) {
-			pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
-			memset(balloon_lent, 0, sizeof(balloon_lent));
-			pretend_dev.dev.patience_ns = 1000000;
-			REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
-		} else {
-			REQUIRE(t, balloon_begin(t));
-		}
+		REQUIRE(t, how ? balloon_begin_again(t) : balloon_begin(t));
 		balloon_ask_for(3);
 		REQUIRE(t, balloon_follow(&balloon) == 0);
 		EXPECT_EQ(t, balloon.nr, 3);
@@ -231,7 +222,7 @@ static void who_finds_it_broken_tells_the_thread(struct ktest *t)
 			EXPECT_EQ(t, isolate_movable_page(balloon.mem, balloon.first), 0);
 			EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), how == 1);
 		}
-		/* Before anybody can have a page that it was told of, and had not answered. */
+		/* Before a page that it was told of, and had not answered, can be allocated. */
 		EXPECT_EQ(t, pretend_dev.resets, resets + 1);
 		EXPECT(t, balloon_has_work(&balloon));
 		EXPECT_EQ(t, balloon_serve_stats(&balloon), -EIO);
@@ -244,7 +235,7 @@ static void who_finds_it_broken_tells_the_thread(struct ktest *t)
 	}
 }
 
-static void statistics_are_given_when_asked(struct ktest *t)
+static void statistics_are_sent_on_request(struct ktest *t)
 {
 	unsigned long pages = BALLOON_BATCH / 8;
 
@@ -264,7 +255,7 @@ static void statistics_are_given_when_asked(struct ktest *t)
 	EXPECT(t, !balloon_has_work(&balloon));
 	balloon_ask_for((u32)pages);
 	EXPECT_EQ(t, balloon_follow(&balloon), 0);
-	pretend_answer(&pretend_dev, STATS, 0); /* the host wants new ones */
+	pretend_answer(&pretend_dev, STATS, 0); /* the host requests new ones */
 	EXPECT(t, balloon_has_work(&balloon));
 	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
 	EXPECT_EQ(t, balloon.asked, 1);
@@ -278,7 +269,7 @@ static void statistics_are_given_when_asked(struct ktest *t)
 }
 
 /* Of the lists of all zones, as much as reclaim could drop. */
-static void what_can_be_reclaimed_counts_as_available(struct ktest *t) NO_LOCK_ANALYSIS
+static void reclaimable_pages_count_as_available(struct ktest *t) NO_LOCK_ANALYSIS
 {
 	unsigned i, nr, sum = 0;
 
@@ -300,9 +291,12 @@ static void what_can_be_reclaimed_counts_as_available(struct ktest *t) NO_LOCK_A
 	balloon_end(t);
 }
 
-static void queues_are_numbered_by_what_is_offered(struct ktest *t)
+static void queue_numbers_follow_the_offered_features(struct ktest *t)
 {
-	/* With hints, which are not taken, the reports are one further on; without statistics, one less. */
+	/*
+	 * With hints, which are not taken, the reports are one further on; without statistics,
+	 * one less.
+	 */
 	REQUIRE(t, balloon_begin_with(t, ALL_FEATURES, 2, 2));
 	EXPECT(t, balloon.has_stats && balloon.has_report &&
 		      pretend_dev.queue[REPORT] == &balloon.report);
@@ -321,8 +315,11 @@ static void queues_are_numbered_by_what_is_offered(struct ktest *t)
 	EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), -ENODEV);
 }
 
-/* Statistics that it offers at first and then not, or the other way round: asked once, it is as it said. */
-static void a_device_is_asked_once_what_it_offers(struct ktest *t)
+/*
+ * Statistics that are offered first and then not, or the other way round: the first answer
+ * counts.
+ */
+static void features_are_read_once(struct ktest *t)
 {
 	static const u64 offers[][2] = {{ALL_FEATURES, 1}, {ALL_FEATURES, 1ULL << VIRTIO_BALLOON_F_REPORTING},
 	    {1ULL << VIRTIO_BALLOON_F_REPORTING, ALL_FEATURES}};
@@ -344,8 +341,8 @@ static void a_device_is_asked_once_what_it_offers(struct ktest *t)
 	}
 }
 
-/* One that does not agree, or has not all of its queues: nothing of ours is left with it. */
-static void a_balloon_that_cannot_be_opened_leaves_nothing(struct ktest *t)
+/* A device that refuses the features, or lacks a queue, keeps no page of ours. */
+static void failed_open_of_a_balloon_leaves_nothing(struct ktest *t)
 {
 	unsigned resets;
 
@@ -383,7 +380,7 @@ static void free_memory_is_reported_once(struct ktest *t)
 	EXPECT_EQ(t, balloon.reported, sum);
 	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_REPORTED), sum);
 	expect_sound(t, balloon.mem);
-	/* What was wanted meanwhile is free again, and the second time it is the first for that. */
+	/* The earlier target has no effect any more; the second start is as the first. */
 	EXPECT_EQ(t, balloon_report(&balloon), 0);
 	drain_all_pages(balloon.mem, NULL);
 	memset(balloon_dropped, 0, sizeof(balloon_dropped));
@@ -418,10 +415,10 @@ static void reports_are_as_long_as_the_queue(struct ktest *t)
 		pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
 		pretend_dev.size[REPORT] = sizes[i];
 		memset(balloon_dropped, 0, sizeof(balloon_dropped));
-		nr_reports = 1; /* nobody takes all memory meanwhile */
+		nr_reports = 1; /* no CPU allocates all memory meanwhile */
 		most_reported = 0;
 		REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
-		/* What was used since the last time is reported again. */
+		/* Pageblocks used since the last report are reported again. */
 		for (pfn = t->mem->start_pfn; i && pfn < t->mem->end_pfn; pfn += PAGEBLOCK_PAGES) {
 			page = mem_alloc_pages(t->mem, GFP_MOVABLE, PAGEBLOCK_ORDER < MAX_ORDER ? PAGEBLOCK_ORDER : MAX_ORDER);
 			if (page)
@@ -436,7 +433,7 @@ static void reports_are_as_long_as_the_queue(struct ktest *t)
 	}
 }
 
-static void a_report_that_is_not_answered_is_taken_back(struct ktest *t)
+static void unanswered_report_is_taken_back(struct ktest *t)
 {
 	unsigned resets;
 
@@ -450,13 +447,13 @@ static void a_report_that_is_not_answered_is_taken_back(struct ktest *t)
 	balloon_end(t);
 }
 
-KTEST_SUITE(balloon, KTEST_QUICK, KTEST(it_follows_what_the_host_wants),
-    KTEST(pages_that_are_lent_can_be_moved), KTEST(any_page_of_the_list_may_move),
-    KTEST_COST(the_host_is_told_in_whole_buffers), KTEST(what_can_be_reclaimed_counts_as_available),
-    KTEST(reports_are_as_long_as_the_queue), KTEST(a_page_taken_back_while_it_moves_is_left_alone),
-    KTEST(it_lends_what_there_is), KTEST(a_broken_device_takes_nothing_with_it),
-    KTEST(who_finds_it_broken_tells_the_thread), KTEST(statistics_are_given_when_asked),
-    KTEST(queues_are_numbered_by_what_is_offered),
-    KTEST_COST(a_device_is_asked_once_what_it_offers),
-    KTEST(a_balloon_that_cannot_be_opened_leaves_nothing), KTEST(free_memory_is_reported_once),
-    KTEST(a_report_that_is_not_answered_is_taken_back));
+KTEST_SUITE(balloon, KTEST_QUICK, KTEST(balloon_follows_the_target_of_the_host),
+    KTEST(balloon_pages_can_be_migrated), KTEST(any_page_of_the_balloon_list_may_move),
+    KTEST_COST(pages_are_told_to_the_host_in_whole_buffers),
+    KTEST(reclaimable_pages_count_as_available), KTEST(reports_are_as_long_as_the_queue),
+    KTEST(page_deflated_during_its_migration_is_left_alone),
+    KTEST(balloon_inflates_down_to_the_watermarks), KTEST(broken_device_returns_all_pages),
+    KTEST(broken_device_found_elsewhere_wakes_the_thread), KTEST(statistics_are_sent_on_request),
+    KTEST(queue_numbers_follow_the_offered_features), KTEST_COST(features_are_read_once),
+    KTEST(failed_open_of_a_balloon_leaves_nothing), KTEST(free_memory_is_reported_once),
+    KTEST(unanswered_report_is_taken_back));

@@ -3,8 +3,12 @@
  * test_balloon_late.c: the balloon's driver while its device takes its time, and while pages move.
  */
 #include "tests/lib/balloon_help.h"
+#include "tests/lib/wait_help.h"
 
-/* With the mutex in somebody's hands who waits for the device, no page can be moved; but an offline ends in time. */
+/*
+ * While a thread that waits for the device holds the mutex, no page can be moved; but an offline
+ * ends in time.
+ */
 static void a_silent_device_delays_no_offline(struct ktest *t)
 {
 	struct offline_opts opts = {.deadline_ns = 100000000};
@@ -25,7 +29,7 @@ static void a_silent_device_delays_no_offline(struct ktest *t)
 		REQUIRE(t, !balloon.broken);
 		EXPECT(t, balloon_has_work(&balloon));
 		expect_sound(t, balloon.mem);
-		/* It was late, and no worse. */
+		/* The answer was late, and nothing worse. */
 		pretend_dev.breaks_at = balloon_late = 0;
 		if (pretend_dev.kept[queue])
 			pretend_answer(&pretend_dev, queue, 0);
@@ -58,14 +62,13 @@ static void follow_meanwhile(void)
 
 	balloon_meanwhile = NULL;
 	ktest_start(1, follow_once, follow_test);
-	while (!load_acquire(&follower_runs))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&follower_runs));
 	for (i = 0; i < 2000; i++)
 		thread_yield();
 }
 
-/* Nobody wants more or less pages: nothing is told to the host but the two pages of the move. */
-static void a_move_does_not_change_what_is_lent(struct ktest *t)
+/* The target does not change: the host is told only of the two pages of the migration. */
+static void migration_keeps_the_number_of_lent_pages(struct ktest *t)
 {
 	struct page *page;
 	unsigned i;
@@ -92,4 +95,4 @@ static void a_move_does_not_change_what_is_lent(struct ktest *t)
 }
 
 KTEST_SUITE(balloon_late, KTEST_QUICK, KTEST(a_silent_device_delays_no_offline),
-    KTEST(a_move_does_not_change_what_is_lent));
+    KTEST(migration_keeps_the_number_of_lent_pages));

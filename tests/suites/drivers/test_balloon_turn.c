@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_balloon_turn.c: the turns of the balloon's thread: what it says, how long it waits, and how it ends. */
+/* test_balloon_turn.c: the turns of the balloon's thread: its messages, its pauses, and its end. */
 #include "tests/lib/balloon_help.h"
 #include "tests/lib/said_help.h"
 #include <quarry/console.h>
@@ -8,7 +8,7 @@
 
 static char text[4096];
 
-/* One turn: how long it lets the next one wait, and in text[] what it printed. */
+/* One turn; returns the time until the next one; its output is in text[]. */
 static u64 turn(void)
 {
 	u64 pos = log_position(), wait = balloon_turn(&balloon);
@@ -28,7 +28,7 @@ static void expect_line(struct ktest *t, unsigned long pages, unsigned long want
 }
 #define EXPECT_LINE(t, pages, want, rest) expect_line((t), (pages), (want), (rest), __LINE__)
 
-static void what_is_lent_is_said_once(struct ktest *t)
+static void balloon_size_is_printed_once(struct ktest *t)
 {
 	unsigned most = (unsigned)(2 * PAGEBLOCK_PAGES);
 
@@ -60,7 +60,7 @@ static void what_is_lent_is_said_once(struct ktest *t)
 	balloon_end(t);
 }
 
-static void a_broken_device_has_no_further_turn(struct ktest *t)
+static void broken_balloon_gets_no_further_turn(struct ktest *t)
 {
 	static const char *const words = "pretend: broken: reset, and not used any more; all pages are taken back\n";
 	unsigned how;
@@ -68,19 +68,12 @@ static void a_broken_device_has_no_further_turn(struct ktest *t)
 	for (how = 0; how < 2; how++) {
 		unsigned resets;
 
-		if (how) {
-			pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
-			memset(balloon_lent, 0, sizeof(balloon_lent));
-			pretend_dev.dev.patience_ns = 1000000;
-			REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
-		} else {
-			REQUIRE(t, balloon_begin(t));
-		}
+		REQUIRE(t, how ? balloon_begin_again(t) : balloon_begin(t));
 		balloon_ask_for(5);
 		EXPECT_EQ(t, turn(), WAIT_FOREVER);
 		EXPECT(t, balloon.nr == 5 && !says(text, words));
 		resets = pretend_dev.resets;
-		/* While it is told of pages, or in its answer to a question. */
+		/* During a request with pages, or in its answer to a question. */
 		if (how) {
 			balloon_fail_at = 1;
 			balloon_ask_for(2);
@@ -97,4 +90,5 @@ static void a_broken_device_has_no_further_turn(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(balloon_turn, 0, KTEST(what_is_lent_is_said_once), KTEST(a_broken_device_has_no_further_turn));
+KTEST_SUITE(balloon_turn, 0, KTEST(balloon_size_is_printed_once),
+    KTEST(broken_balloon_gets_no_further_turn));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_dimm.c: memory modules in slots that are pretended; the memory is real, as far as a test's is.
+ * test_dimm.c: memory modules in slots that are pretended; the memory is real, as far as a test's
+ * is.
  */
 #include "tests/lib/slots_help.h"
 
@@ -27,7 +28,7 @@ static void plug_blocks(unsigned i, pfn_t pfn, unsigned blocks)
 	slots_plug(i, (u64)pfn << PAGE_SHIFT, (u64)BLOCK(blocks) << PAGE_SHIFT, DOMAIN);
 }
 
-static void a_dimm_comes_and_goes(struct ktest *t)
+static void dimm_is_plugged_and_unplugged(struct ktest *t)
 {
 	struct memory *mem = begin_dimms(t);
 	unsigned long managed;
@@ -48,7 +49,7 @@ static void a_dimm_comes_and_goes(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_dimm_that_is_in_use_stays(struct ktest *t)
+static void dimm_in_use_is_not_unplugged(struct ktest *t)
 {
 	struct memory *mem = begin_dimms(t);
 	u32 i;
@@ -74,8 +75,8 @@ static void a_dimm_that_is_in_use_stays(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* What an operator did by hand is respected. */
-static void a_dimm_that_is_partly_offline_stays(struct ktest *t)
+/* Memory that an operator offlined or onlined by hand is respected. */
+static void partly_offline_dimm_is_not_unplugged(struct ktest *t)
 {
 	struct memory *mem = begin_dimms(t);
 
@@ -147,7 +148,7 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 }
 
 /* Put in again when there is memory, it is used. */
-static void a_dimm_without_memory_for_it_is_not_taken(struct ktest *t)
+static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 {
 	struct memory *mem = begin_dimms(t);
 	struct census before, after;
@@ -172,8 +173,11 @@ static void a_dimm_without_memory_for_it_is_not_taken(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Of a domain of its own, which the memory has as one with node 0's; the domain behind the last is unknown. */
-static void nodes_that_are_one_take_dimms_of_each(struct ktest *t)
+/*
+ * Of a domain of its own, which the memory has as one with node 0's; the domain behind the last
+ * is unknown.
+ */
+static void merged_nodes_accept_dimms_of_each(struct ktest *t)
 {
 	static const u32 domain[3] = {3, DOMAIN, 5};
 	struct memory *mem = begin_dimms(t);
@@ -197,7 +201,7 @@ static void nodes_that_are_one_take_dimms_of_each(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void two_dimms_at_one_address_are_one(struct ktest *t)
+static void second_dimm_at_one_address_is_refused(struct ktest *t)
 {
 	struct memory *mem = begin_dimms(t);
 
@@ -218,7 +222,7 @@ static void two_dimms_at_one_address_are_one(struct ktest *t)
 }
 
 /* Not ejected although given back: its memory is in service again. */
-static void a_dimm_that_is_not_let_go_is_in_service_again(struct ktest *t)
+static void dimm_that_fails_to_eject_is_onlined_again(struct ktest *t)
 {
 	struct memory *mem = begin_dimms(t);
 
@@ -259,7 +263,8 @@ static void random_registers_lose_nothing(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(dimm, KTEST_QUICK, KTEST(a_dimm_comes_and_goes), KTEST(a_dimm_that_is_in_use_stays),
-    KTEST(a_dimm_that_is_partly_offline_stays), KTEST(absurd_dimms_change_nothing),
-    KTEST(a_dimm_without_memory_for_it_is_not_taken), KTEST(nodes_that_are_one_take_dimms_of_each), KTEST(two_dimms_at_one_address_are_one), KTEST(a_dimm_that_is_not_let_go_is_in_service_again),
-    KTEST(random_registers_lose_nothing));
+KTEST_SUITE(dimm, KTEST_QUICK, KTEST(dimm_is_plugged_and_unplugged),
+    KTEST(dimm_in_use_is_not_unplugged), KTEST(partly_offline_dimm_is_not_unplugged),
+    KTEST(absurd_dimms_change_nothing), KTEST(dimm_without_memory_for_its_descriptors_is_refused),
+    KTEST(merged_nodes_accept_dimms_of_each), KTEST(second_dimm_at_one_address_is_refused),
+    KTEST(dimm_that_fails_to_eject_is_onlined_again), KTEST(random_registers_lose_nothing));

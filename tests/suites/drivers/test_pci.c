@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* test_pci.c: buses, registers, capabilities and BARs of PCI functions that say anything of themselves. */
+/* test_pci.c: buses, registers, capabilities and BARs of PCI functions with arbitrary contents. */
 #include "tests/lib/pci_help.h"
 
 /* ---- BARs ---- */
 
-static void a_bar_is_as_large_as_the_bits_that_cannot_be_written(struct ktest *t)
+static void bar_size_follows_its_read_only_bits(struct ktest *t)
 {
 	struct pci_memory memory;
 	unsigned bits;
@@ -50,7 +50,7 @@ static void watch_sizing(const struct pci_function *fn, unsigned reg, unsigned l
 	space_write(fn, reg, len, value);
 }
 
-static void a_function_does_not_answer_while_it_is_sized(struct ktest *t)
+static void function_is_disabled_while_its_bars_are_sized(struct ktest *t)
 {
 	static const struct pci_access watched = {.read = space_read, .write = watch_sizing};
 	static const struct pci_function fn = {.access = &watched};
@@ -74,8 +74,11 @@ static void a_function_does_not_answer_while_it_is_sized(struct ktest *t)
 	}
 }
 
-/* Which of the six are BARs of their own depends on all before them; ports are 32 bits wide, whatever bit 2 says. */
-static void bars_are_told_from_upper_halves(struct ktest *t)
+/*
+ * Which of the six are BARs of their own depends on all before them; ports are 32 bits wide,
+ * whatever bit 2 says.
+ */
+static void upper_halves_of_bars_are_no_bars(struct ktest *t)
 {
 	static const struct {
 		u32 low[PCI_NR_BARS];
@@ -114,7 +117,7 @@ static void bars_are_told_from_upper_halves(struct ktest *t)
 	}
 }
 
-static void the_last_address_is_the_end(struct ktest *t)
+static void bar_may_end_at_the_last_address(struct ktest *t)
 {
 	static const struct {
 		u32 low, high, writable_low, writable_high;
@@ -161,7 +164,7 @@ static void any_register_of_the_256_bytes_is_reached(struct ktest *t)
 	}
 }
 
-static void capabilities_are_told_by_their_id(struct ktest *t)
+static void capabilities_are_found_by_their_id(struct ktest *t)
 {
 	static const u8 at[] = {0x40, 0x44, 0x48, 0xf8, 0xfc, 0x80, 0x84, 0x88};
 	struct pci_walk walk = {0};
@@ -190,10 +193,13 @@ static void capabilities_are_told_by_their_id(struct ktest *t)
 
 static struct ktest *bus_test;
 static unsigned nr_found, nr_reads;
-static u8 next_bus; /* what a bridge says is behind it, from its own bus on */
+static u8 next_bus; /* buses that a bridge claims to have behind it, from its own bus on */
 static bool all_bridges;
 
-/* Every function is a bridge, or, if not all are, those of device 0 are and device 1 is something. */
+/*
+ * Every function is a bridge, or, if not all are, those of device 0 are and device 1 is
+ * something.
+ */
 static u32 bus_read(const struct pci_function *fn, unsigned reg, unsigned len)
 {
 	bool bridge = all_bridges || fn->device == 0;
@@ -222,7 +228,7 @@ static void count_found(const struct pci_function *fn)
 
 static const struct pci_access bus_access = {.read = bus_read, .write = bus_write};
 
-static void buses_are_scanned_once_whatever_bridges_say(struct ktest *t)
+static void buses_are_scanned_once_despite_looping_bridges(struct ktest *t)
 {
 	static const struct {
 		u8 next;
@@ -246,10 +252,10 @@ static void buses_are_scanned_once_whatever_bridges_say(struct ktest *t)
 static struct tree_function {
 	u8 bus, device, function, type, behind;
 	u16 id, command;
-	bool found; /* it shall be, and has been */
+	bool found; /* expected, and seen */
 } tree[] = {
     {0, 0, 0, 0, 0, 0x10, 0x0007, true},
-    {0, 0, 1, 0, 0, 0x11, 0x0007, false}, /* the first says that it is the only one */
+    {0, 0, 1, 0, 0, 0x11, 0x0007, false}, /* the first claims to be the only one */
     {0, 1, 0, 1, 3, 0x12, 0x0007, false},
     {0, 2, 0, 0x80, 0, 0x13, 0x0106, true},
     {0, 2, 3, 0, 0, 0x14, 0x0000, true},
@@ -332,7 +338,7 @@ static void functions_are_found_in_order_and_do_not_interrupt(struct ktest *t)
 
 /* ---- interrupts ---- */
 
-static void a_line_is_an_isa_interrupt_of_a_pin(struct ktest *t)
+static void interrupt_line_is_an_isa_interrupt_of_a_pin(struct ktest *t)
 {
 	static const struct {
 		u8 pin, line;
@@ -358,10 +364,10 @@ static void a_line_is_an_isa_interrupt_of_a_pin(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(pci, KTEST_QUICK, KTEST(a_bar_is_as_large_as_the_bits_that_cannot_be_written),
-    KTEST(a_function_does_not_answer_while_it_is_sized), KTEST(bars_are_told_from_upper_halves),
-    KTEST(the_last_address_is_the_end), KTEST(any_register_of_the_256_bytes_is_reached),
-    KTEST(capabilities_are_told_by_their_id),
+KTEST_SUITE(pci, KTEST_QUICK, KTEST(bar_size_follows_its_read_only_bits),
+    KTEST(function_is_disabled_while_its_bars_are_sized), KTEST(upper_halves_of_bars_are_no_bars),
+    KTEST(bar_may_end_at_the_last_address), KTEST(any_register_of_the_256_bytes_is_reached),
+    KTEST(capabilities_are_found_by_their_id),
     KTEST(functions_are_found_in_order_and_do_not_interrupt),
-    KTEST_COST(buses_are_scanned_once_whatever_bridges_say),
-    KTEST(a_line_is_an_isa_interrupt_of_a_pin));
+    KTEST_COST(buses_are_scanned_once_despite_looping_bridges),
+    KTEST(interrupt_line_is_an_isa_interrupt_of_a_pin));

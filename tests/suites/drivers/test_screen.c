@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_screen.c: the loader's word on the framebuffer, and fonts: sound ones are understood, others refused. */
+/*
+ * test_screen.c: the loader's word on the framebuffer, and fonts: sound ones are understood,
+ * others refused.
+ */
 #include "tests/lib/screen_help.h"
 
 #include <quarry/errno.h>
@@ -41,7 +44,7 @@ static void make_tag(void)
 	memcpy(tag + 32, fields, sizeof(fields));
 }
 
-static void sound_tag_is_understood(struct ktest *t)
+static void valid_framebuffer_tag_is_parsed(struct ktest *t)
 {
 	struct framebuffer fb = {0};
 
@@ -78,7 +81,7 @@ static void bad_tags_are_refused(struct ktest *t)
 	TAG_REFUSED(t, -ENODEV, tag[28] = 15);
 	TAG_REFUSED(t, -ENODEV, tag[28] = 64);
 	TAG_REFUSED(t, -EINVAL, put32(tag + 8, 0)); /* no address */
-	TAG_REFUSED(t, -EINVAL, put32(tag + 12, 0xffffffff)); /* beyond what there can be */
+	TAG_REFUSED(t, -EINVAL, put32(tag + 12, 0xffffffff)); /* beyond the last possible one */
 	TAG_REFUSED(t, -EINVAL, put32(tag + 12, 0xfffff); put32(tag + 8, 0xffffff00));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 20, 0));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 24, 0));
@@ -110,7 +113,7 @@ static void font_without_a_table(struct ktest *t)
 	EXPECT_EQ(t, psf_glyph(&font, 0xe4)[0], '?');
 }
 
-/* The table says that glyph 200 is an 'A', and 201 begins a sequence that has a 'B' in it. */
+/* In the table glyph 200 is an 'A', and 201 begins a sequence that has a 'B' in it. */
 static size_t make_font_with_table(void)
 {
 	size_t at = make_font(font_file, 2);
@@ -141,7 +144,7 @@ static void font_with_a_table(struct ktest *t)
 	EXPECT_EQ(t, psf_glyph(&font, 'A')[0], 200);
 	EXPECT_EQ(t, psf_glyph(&font, 'B')[0], 202); /* not 201: that is a sequence's */
 	EXPECT_EQ(t, psf_glyph(&font, 'C')[0], 202); /* which is the '?' too */
-	/* A table that was cut off: what is left of it counts. */
+	/* The rest of a truncated table counts. */
 	REQUIRE(t, psf_parse(&font, font_file, 4 + NR_GLYPHS * FONT_HEIGHT + 2 * 200 + 4) == 0);
 	EXPECT_EQ(t, psf_glyph(&font, 'A')[0], 200);
 	EXPECT_EQ(t, psf_glyph(&font, '?')[0], 0);
@@ -149,8 +152,11 @@ static void font_with_a_table(struct ktest *t)
 	EXPECT_EQ(t, psf_glyph(&font, 'A')[0], 0);
 }
 
-/* Version 1: what a table gives the characters, cut off at any byte, and what stands behind its end. */
-static void a_table_counts_as_far_as_it_goes(struct ktest *t)
+/*
+ * Version 1: what a table gives the characters, cut off at any byte, and what stands behind its
+ * end.
+ */
+static void truncated_table_is_used_to_its_end(struct ktest *t)
 {
 	static const struct {
 		u32 glyph;
@@ -191,7 +197,7 @@ static void a_table_counts_as_far_as_it_goes(struct ktest *t)
 	font_file[2] = 0;
 	REQUIRE(t, psf_parse(&font, font_file, at) == 0);
 	EXPECT(t, font.glyph['A'] == 'A' && font.glyph['~'] == '~');
-	/* The other bit of the mode says that it has one too. */
+	/* The other bit of the mode also means that it has one. */
 	font_file[2] = 4;
 	REQUIRE(t, psf_parse(&font, font_file, at) == 0);
 	EXPECT(t, font.glyph['A'] == 3 && font.glyph['~'] == 255);
@@ -248,7 +254,7 @@ static void expect_refused2(struct ktest *t, u32 field, u32 value)
 }
 
 /* The same of version 2. */
-static void a_table_of_version_2_counts_as_far_as_it_goes(struct ktest *t)
+static void truncated_table_of_version_2_is_used_to_its_end(struct ktest *t)
 {
 	size_t whole = make_font2(), start = 40 + PSF2_GLYPHS * PSF2_SIZE, len;
 	u32 c, wrong = 0;
@@ -257,7 +263,10 @@ static void a_table_of_version_2_counts_as_far_as_it_goes(struct ktest *t)
 	for (len = start; len <= whole + 1; len++) {
 		REQUIRE(t, psf_parse(&font, font_file, len) == 0);
 		for (c = 0; c < PSF_CODES; c++) {
-			/* Six bytes a glyph, of which the first is its character; glyph 64 is the '?'. */
+			/*
+			 * Six bytes a glyph, of which the first is its character; glyph 64 is the
+			 * '?'.
+			 */
 			u32 want = len > start + 6 * (127 - c) ? 127 - c : len > start + 6 * 64 ? 64 : 0;
 
 			wrong += font.glyph[c] != want;
@@ -305,7 +314,10 @@ static void fonts_have_limits(struct ktest *t)
 			        font.height == fonts[i].height && font.width == fonts[i].width &&
 			        font.stride == font.size / font.height && font.glyphs == file + 32);
 	}
-	/* The header may end where the glyphs would have to, and 512 glyphs of version 1 are all read. */
+	/*
+	 * The header may end where the glyphs would have to, and 512 glyphs of version 1 are all
+	 * read.
+	 */
 	put32(file + 8, sizeof(file));
 	EXPECT_EQ(t, psf_parse(&font, file, sizeof(file)), -EINVAL);
 	memcpy(file, version_1, sizeof(version_1));
@@ -339,7 +351,8 @@ static void bad_fonts_are_refused(struct ktest *t)
 	EXPECT_EQ(t, psf_parse(&font, font_file, whole), -EINVAL);
 }
 
-KTEST_SUITE(screen, KTEST_QUICK, KTEST(sound_tag_is_understood), KTEST(bad_tags_are_refused),
-    KTEST(font_without_a_table), KTEST(font_with_a_table), KTEST(a_table_counts_as_far_as_it_goes),
-    KTEST(font_of_version_2), KTEST(a_table_of_version_2_counts_as_far_as_it_goes), KTEST(fonts_have_limits),
+KTEST_SUITE(screen, KTEST_QUICK, KTEST(valid_framebuffer_tag_is_parsed),
+    KTEST(bad_tags_are_refused), KTEST(font_without_a_table), KTEST(font_with_a_table),
+    KTEST(truncated_table_is_used_to_its_end), KTEST(font_of_version_2),
+    KTEST(truncated_table_of_version_2_is_used_to_its_end), KTEST(fonts_have_limits),
     KTEST(bad_fonts_are_refused));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_text.c: text on a framebuffer: what is drawn, what is not, and what bad input does. */
+/* test_text.c: text on a framebuffer: which cells are drawn, which are not, and bad input. */
 #include "tests/lib/text_help.h"
 
 static void characters_are_drawn(struct ktest *t)
@@ -32,7 +32,7 @@ static void lines_wrap(struct ktest *t)
 	ROW(t, 2, "yz");
 }
 
-static void control_characters(struct ktest *t)
+static void control_characters_move_the_cursor(struct ktest *t)
 {
 	if (!text_start(t, 4))
 		return;
@@ -110,7 +110,7 @@ static void colours_are_set(struct ktest *t)
 }
 
 /* Of the same character too, if only its colour is another; and then all is known to be drawn. */
-static void what_differs_in_colour_only_is_drawn_again(struct ktest *t)
+static void cell_with_a_new_colour_is_drawn_again(struct ktest *t)
 {
 	u32 i;
 
@@ -173,7 +173,7 @@ static void cursor_moves(struct ktest *t)
 	ROW(t, ROWS - 1, "          YZ");
 }
 
-static void parts_are_erased(struct ktest *t)
+static void erase_sequences_clear_their_part(struct ktest *t)
 {
 	if (!text_start(t, 4))
 		return;
@@ -193,8 +193,8 @@ static void parts_are_erased(struct ktest *t)
 	ROW(t, 3, "");
 }
 
-/* What is not understood is swallowed whole, and what comes after it is text again. */
-static void other_sequences_do_nothing(struct ktest *t)
+/* An unknown sequence is swallowed whole, and the bytes after it are text again. */
+static void unknown_sequences_are_swallowed(struct ktest *t)
 {
 	if (!text_start(t, 4))
 		return;
@@ -208,7 +208,7 @@ static void other_sequences_do_nothing(struct ktest *t)
 	EXPECT(t, text_shows(1, 0, 'g', 0xffffff, 0));
 }
 
-static void small_screens(struct ktest *t)
+static void small_screens_are_handled(struct ktest *t)
 {
 	struct framebuffer fb = text_framebuffer(4);
 
@@ -227,7 +227,7 @@ static void small_screens(struct ktest *t)
 	text_say("abcdefgh12345678next");
 	EXPECT(t, text_shows(0, 0, '1', 0xaaaaaa, 0));
 	EXPECT(t, text_shows(1, 0, 'n', 0xaaaaaa, 0));
-	/* Fewer cells than there is room: fewer rows. */
+	/* Fewer cells than fit: fewer rows. */
 	fb = text_framebuffer(4);
 	EXPECT_EQ(
 	    t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, 2 * COLUMNS - 1), -EINVAL);
@@ -238,7 +238,7 @@ static void small_screens(struct ktest *t)
 }
 
 /* As when the kernel maps them elsewhere. */
-static void pixels_may_move(struct ktest *t)
+static void framebuffer_may_move(struct ktest *t)
 {
 	if (!text_start(t, 4))
 		return;
@@ -249,8 +249,8 @@ static void pixels_may_move(struct ktest *t)
 	EXPECT(t, text_shows(2, 2, 'c', 0xaaaaaa, 0) && is_black(2, 1));
 }
 
-/* Whatever is written, the pixels show what the cells say, and nothing else is touched. */
-static void anything_may_be_written(struct ktest *t)
+/* Whatever is written, the pixels show the cells, and nothing else is touched. */
+static void random_output_stays_within_the_screen(struct ktest *t)
 {
 	static const u8 pieces[] = "\033[\033[;019mABCDHJK\n\r\b\t xyz\377\177?";
 	u64 state = t->seed | 1;
@@ -289,8 +289,9 @@ static void anything_may_be_written(struct ktest *t)
 }
 
 KTEST_SUITE(text, KTEST_QUICK, KTEST(characters_are_drawn), KTEST(lines_wrap),
-    KTEST(control_characters), KTEST(text_scrolls), KTEST_COST(only_changes_are_drawn),
-    KTEST(colours_are_set), KTEST_COST(what_differs_in_colour_only_is_drawn_again),
-    KTEST(wide_glyphs_are_drawn_whole), KTEST(cursor_moves), KTEST(parts_are_erased),
-    KTEST(other_sequences_do_nothing), KTEST(small_screens), KTEST(pixels_may_move),
-    KTEST(anything_may_be_written));
+    KTEST(control_characters_move_the_cursor), KTEST(text_scrolls),
+    KTEST_COST(only_changes_are_drawn), KTEST(colours_are_set),
+    KTEST_COST(cell_with_a_new_colour_is_drawn_again), KTEST(wide_glyphs_are_drawn_whole),
+    KTEST(cursor_moves), KTEST(erase_sequences_clear_their_part),
+    KTEST(unknown_sequences_are_swallowed), KTEST(small_screens_are_handled),
+    KTEST(framebuffer_may_move), KTEST(random_output_stays_within_the_screen));

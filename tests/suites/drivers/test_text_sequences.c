@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_text_sequences.c: control characters and sequences of the terminal, each with exactly what it does. */
+/*
+ * test_text_sequences.c: control characters and sequences of the terminal, each with its exact
+ * effect.
+ */
 #include "tests/lib/text_help.h"
 
 /* ECMA-48, 8.3.117, from bright yellow on cyan; a plain cell would be magenta on yellow. */
@@ -28,7 +31,7 @@ static u8 colour_after(u32 arg)
 	return 0x6b;
 }
 
-static void every_attribute_does_what_it_says(struct ktest *t)
+static void every_attribute_has_its_effect(struct ktest *t)
 {
 	char s[] = "\033[000m";
 	u32 arg;
@@ -50,7 +53,7 @@ static void every_attribute_does_what_it_says(struct ktest *t)
 	terminal.colour = 0x13;
 	text_say("\033[1m");
 	EXPECT_EQ(t, terminal.colour, 0x1b);
-	/* Each argument counts, in their order, and one that is left out is 0. */
+	/* Each argument counts, in order, and a missing one is 0. */
 	text_say("\033[31;42;7m");
 	EXPECT_EQ(t, terminal.colour, 0x92);
 	text_say("\033[33;;44m");
@@ -69,7 +72,7 @@ static void expect_cursor(struct ktest *t, const char *s, u32 row, u32 column)
 		    terminal.column, row, column);
 }
 
-static void the_cursor_goes_where_it_is_sent(struct ktest *t)
+static void cursor_moves_to_its_target(struct ktest *t)
 {
 	static const struct {
 		const char *s;
@@ -120,7 +123,7 @@ static void a_full_line_is_erased_from_its_last_cell_on(struct ktest *t)
 	text_say("\033[16;1Hmnopqrstuvwx\033[2K");
 	ROW(t, 15, "");
 	ROW(t, 1, "mno");
-	/* What is erased has the colour of now, which stays. */
+	/* Erased cells get the current colour, which stays. */
 	text_say("\033[44m\033[2J");
 	EXPECT_EQ(t, terminal.colour, 0x47);
 	text_say("\033[J\033[K");
@@ -129,5 +132,5 @@ static void a_full_line_is_erased_from_its_last_cell_on(struct ktest *t)
 	expect_guards(t, 0);
 }
 
-KTEST_SUITE(text_sequences, KTEST_QUICK, KTEST(every_attribute_does_what_it_says),
-    KTEST(the_cursor_goes_where_it_is_sent), KTEST(a_full_line_is_erased_from_its_last_cell_on));
+KTEST_SUITE(text_sequences, KTEST_QUICK, KTEST(every_attribute_has_its_effect),
+    KTEST(cursor_moves_to_its_target), KTEST(a_full_line_is_erased_from_its_last_cell_on));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_uart.c: a 16550 UART: each access to its registers, and the ring of what it receives. */
+/* test_uart.c: a 16550 UART: each access to its registers, and the ring of received bytes. */
 #include "drivers/uart.h"
 
 #include <quarry/console.h>
@@ -9,11 +9,11 @@
 
 static struct uart uart;
 
-/* The port that is pretended: what it receives is the bytes @first, @first + 1 ... */
+/* The pretended port: it receives the bytes @first, @first + 1 ... */
 static struct {
-	bool absent, gone; /* gone: all ones */
+	bool absent, gone; /* absent: all ones */
 	u8 lsr;            /* besides "data" */
-	u32 busy;          /* reads of it that say nothing before that */
+	u32 busy;          /* reads that do not show it before that */
 	u32 waiting;       /* a: bytes that have come */
 	u8 first;
 	u32 reads, writes;
@@ -81,7 +81,7 @@ static void expect_done(struct ktest *t, const char *what, int line)
 }
 #define EXPECT_DONE(t, what) expect_done(t, what, __LINE__)
 
-static void a_port_is_set_up_if_it_is_there(struct ktest *t)
+static void port_is_set_up_if_present(struct ktest *t)
 {
 	memset(&fake, 0, sizeof(fake));
 	memset(&uart, 0xa5, sizeof(uart));
@@ -94,14 +94,14 @@ static void a_port_is_set_up_if_it_is_there(struct ktest *t)
 	uart_init(&uart, &regs);
 	EXPECT_DONE(t, "7=5a 7? ");
 	EXPECT(t, !uart.present);
-	/* Nothing is asked of it. */
+	/* Its registers are not read. */
 	uart_write(&uart, "abc", 3);
 	uart_flush(&uart);
 	EXPECT_EQ(t, uart_getc(&uart), -1);
 	EXPECT_DONE(t, "");
 }
 
-static void bytes_go_when_there_is_room_for_16(struct ktest *t)
+static void bytes_are_sent_in_groups_of_16(struct ktest *t)
 {
 	start_over();
 	uart_write(&uart, "ab\377", 2);
@@ -118,7 +118,7 @@ static void bytes_go_when_there_is_room_for_16(struct ktest *t)
 	fake.busy = 4;
 	uart_write(&uart, "x", 1);
 	EXPECT_DONE(t, "5? 5? 5? 5? 0=78 ");
-	/* Room is enough for that; a flush waits for the last bit. */
+	/* That many fit; a flush waits for the last bit. */
 	fake.lsr = 0x20;
 	uart_write(&uart, "x", 1);
 	EXPECT_DONE(t, "5? 0=78 ");
@@ -132,7 +132,7 @@ static void bytes_go_when_there_is_room_for_16(struct ktest *t)
 	EXPECT_DONE(t, "5? 5? 5? ");
 }
 
-static void a_port_without_room_is_left_alone(struct ktest *t)
+static void full_port_is_left_alone(struct ktest *t)
 {
 	start_over();
 	fake.busy = uart.spins;
@@ -148,7 +148,7 @@ static void a_port_without_room_is_left_alone(struct ktest *t)
 	EXPECT_DONE(t, "");
 }
 
-static void a_port_without_interrupts_is_asked(struct ktest *t)
+static void port_without_interrupts_is_polled(struct ktest *t)
 {
 	start_over();
 	EXPECT_EQ(t, uart_getc(&uart), -1);
@@ -171,7 +171,7 @@ static void fill_and_empty(struct ktest *t, u32 at)
 	uart.head = uart.tail = at;
 	fake.waiting = 3;
 	fake.first = 7;
-	/* What came before is taken with it. */
+	/* Bytes that came before are taken with it. */
 	uart_enable_irq(&uart);
 	EXPECT_DONE(t, "1=1 5? 0? 5? 0? 5? 0? 5? ");
 	EXPECT_EQ(t, uart.head - at, 3);
@@ -190,7 +190,7 @@ static void fill_and_empty(struct ktest *t, u32 at)
 	EXPECT_EQ(t, wrong, 0);
 	EXPECT_EQ(t, uart.tail, at + 256);
 	EXPECT_EQ(t, uart_getc(&uart), -1);
-	/* And nobody asks the port. */
+	/* And the port is not polled. */
 	EXPECT_DONE(t, "");
 	fake.waiting = 1;
 	fake.first = 3;
@@ -222,7 +222,7 @@ static void without_interrupts_the_ring_comes_first(struct ktest *t)
 	EXPECT_DONE(t, "5? 0? ");
 }
 
-static void an_interrupt_of_a_port_that_is_gone_ends(struct ktest *t)
+static void interrupt_of_an_absent_port_ends(struct ktest *t)
 {
 	start_over();
 	uart_enable_irq(&uart);
@@ -270,9 +270,9 @@ static void without_interrupts_a_reader_polls(struct ktest *t)
 	expect_woken(t, false);
 }
 
-KTEST_SUITE(uart, KTEST_QUICK, KTEST(a_port_is_set_up_if_it_is_there),
-    KTEST(bytes_go_when_there_is_room_for_16), KTEST(a_port_without_room_is_left_alone),
-    KTEST(a_port_without_interrupts_is_asked), KTEST(the_ring_keeps_the_oldest_256_bytes),
+KTEST_SUITE(uart, KTEST_QUICK, KTEST(port_is_set_up_if_present),
+    KTEST(bytes_are_sent_in_groups_of_16), KTEST(full_port_is_left_alone),
+    KTEST(port_without_interrupts_is_polled), KTEST(the_ring_keeps_the_oldest_256_bytes),
     KTEST(without_interrupts_the_ring_comes_first),
-    KTEST_COST(an_interrupt_of_a_port_that_is_gone_ends), KTEST(a_reader_sleeps_until_a_byte_comes),
+    KTEST_COST(interrupt_of_an_absent_port_ends), KTEST(a_reader_sleeps_until_a_byte_comes),
     KTEST(without_interrupts_a_reader_polls));

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio.c: starting a virtio device, its configuration, and split rings, with a device that may lie.
+ * test_virtio.c: starting a virtio device, its configuration, and split rings, with a device that
+ * may lie.
  */
 #include "tests/lib/pretend_virtio.h"
+#include "tests/lib/wait_help.h"
 
 static struct virtqueue queue;
-/* Somewhere: the pretend device looks at addresses only. */
+/* Any address: the pretended device only compares addresses. */
 static const struct virtio_buf three[3] = {{0x1000, 16}, {0x2000, 32}, {0x3000, 8}};
 
 static bool begin(struct ktest *t, unsigned size, u32 (*serve)(struct pretend *, const struct pretend_buf *))
@@ -75,7 +77,7 @@ static void a_device_is_started_in_order(struct ktest *t)
 	EXPECT(t, !strcmp(pretend_dev.log, "R"));
 }
 
-static void a_queue_that_is_refused_leaves_nothing(struct ktest *t)
+static void refused_queue_leaves_nothing(struct ktest *t)
 {
 	pretend_init(&pretend_dev, t, 0, NULL);
 	pretend_dev.refuse_queue = -EIO;
@@ -85,7 +87,7 @@ static void a_queue_that_is_refused_leaves_nothing(struct ktest *t)
 	EXPECT(t, !strcmp(pretend_dev.log, "RADfaF"));
 }
 
-static void what_cannot_be_agreed_on_is_left_alone(struct ktest *t)
+static void failed_negotiation_stops_the_set_up(struct ktest *t)
 {
 	pretend_init(&pretend_dev, t, 0, NULL);
 	pretend_dev.offered = 1;
@@ -101,7 +103,7 @@ static void what_cannot_be_agreed_on_is_left_alone(struct ktest *t)
 	EXPECT_EQ(t, pretend_dev.status, pretend_dev.stuck);
 }
 
-static void configuration_is_of_one_moment(struct ktest *t)
+static void configuration_is_read_consistently(struct ktest *t)
 {
 	static const struct virtio_field fields[] = {{0, 8}, {8, 2}, {12, 4}};
 	struct {
@@ -135,7 +137,7 @@ static void change_amid_the_read(struct pretend *p, unsigned at)
 	p->generation++;
 }
 
-static void configuration_that_changes_amid_the_read_is_read_again(struct ktest *t)
+static void configuration_changed_during_a_read_is_read_again(struct ktest *t)
 {
 	static const struct virtio_field field = {0, 8};
 	u64 have = 0;
@@ -157,8 +159,8 @@ static void configuration_that_changes_amid_the_read_is_read_again(struct ktest 
 	changes = 0;
 }
 
-/* What it returned is returned again while another is out, in a place that was used before. */
-static void a_buffer_that_comes_back_again_later_is_not_believed(struct ktest *t)
+/* It returns a buffer again while another is in use, in a place of the ring used before. */
+static void buffer_returned_twice_is_rejected(struct ktest *t)
 {
 	u32 len;
 
@@ -179,7 +181,7 @@ static void a_buffer_that_comes_back_again_later_is_not_believed(struct ktest *t
 	end();
 }
 
-static void an_interrupt_says_what_changed(struct ktest *t)
+static void interrupt_status_tells_queue_from_configuration(struct ktest *t)
 {
 	pretend_init(&pretend_dev, t, 0, NULL);
 	virtio_interrupt(&pretend_dev.dev, 1);
@@ -188,7 +190,7 @@ static void an_interrupt_says_what_changed(struct ktest *t)
 	EXPECT_EQ(t, pretend_dev.dev.config_changed, 1);
 }
 
-static void queues_have_a_size_that_fits(struct ktest *t)
+static void queue_size_is_the_largest_power_of_2_that_fits(struct ktest *t)
 {
 	static const unsigned sizes[][2] = {{1, 1}, {2, 2}, {3, 2}, {64, 64}, {100, 64}, {32768, 64}};
 	unsigned i;
@@ -205,7 +207,7 @@ static void queues_have_a_size_that_fits(struct ktest *t)
 }
 
 /* Twice around the ring's 16-bit index. */
-static void many_calls_go_around_the_ring(struct ktest *t)
+static void ring_wraps_around_after_many_calls(struct ktest *t)
 {
 	unsigned i, wrong = 0;
 
@@ -229,14 +231,14 @@ static u32 in_order_of_pieces(struct pretend *p, const struct pretend_buf *buf)
 	return 8;
 }
 
-static void the_device_sees_the_pieces(struct ktest *t)
+static void device_sees_every_piece_of_a_buffer(struct ktest *t)
 {
 	REQUIRE(t, begin(t, 8, in_order_of_pieces));
 	EXPECT_EQ(t, virtqueue_call(&queue, three, 2, 1), 8);
 	end();
 }
 
-static void a_full_queue_is_refused_until_something_comes_back(struct ktest *t)
+static void full_queue_refuses_until_a_buffer_returns(struct ktest *t)
 {
 	unsigned i;
 	u32 len = 0;
@@ -249,7 +251,7 @@ static void a_full_queue_is_refused_until_something_comes_back(struct ktest *t)
 	EXPECT(t, !virtqueue_pending(&queue) && !virtqueue_take(&queue, &len));
 	virtqueue_notify(&queue);
 	EXPECT_EQ(t, pretend_dev.seen[0], 4);
-	/* In another order than they went out. */
+	/* In another order than they were submitted. */
 	for (i = 4; i-- > 0;) {
 		pretend_dev.kept[0] = (u16)(2 * i + 1);
 		pretend_answer(&pretend_dev, 0, i);
@@ -264,8 +266,8 @@ static void a_full_queue_is_refused_until_something_comes_back(struct ktest *t)
 	end();
 }
 
-/* What it says it has written fits into the pieces that were for it, and into those of no other buffer. */
-static void what_was_written_is_held_against_the_room(struct ktest *t)
+/* The length it reports must fit into the writable pieces of this buffer, not of any other. */
+static void written_length_is_checked_against_the_buffer(struct ktest *t)
 {
 	static const struct {
 		unsigned out, in;
@@ -278,7 +280,7 @@ static void what_was_written_is_held_against_the_room(struct ktest *t)
 
 	for (i = 0; i < ARRAY_SIZE(answers); i++) {
 		REQUIRE(t, begin(t, 8, mute));
-		/* The same descriptors had more room before. */
+		/* The same descriptors had longer buffers before. */
 		EXPECT_EQ(t, virtqueue_add(&queue, three, 0, 3, t), 0);
 		virtqueue_notify(&queue);
 		pretend_answer(&pretend_dev, 0, 56);
@@ -299,7 +301,7 @@ static void what_was_written_is_held_against_the_room(struct ktest *t)
 	}
 }
 
-static void a_device_that_lies_is_not_believed(struct ktest *t)
+static void invalid_answers_of_a_device_are_rejected(struct ktest *t)
 {
 	static const enum pretend_lie lies[] = {LIE_ID, LIE_LEN, LIE_COUNT, LIE_TWICE};
 	unsigned i;
@@ -308,7 +310,10 @@ static void a_device_that_lies_is_not_believed(struct ktest *t)
 	for (i = 0; i < ARRAY_SIZE(lies); i++) {
 		REQUIRE(t, begin(t, 8, echo));
 		EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), 32);
-		/* One stays out: so that a wrong count of them can be told from a right one. */
+		/*
+		 * One stays with the device, so that a wrong count of them can be told from a
+		 * right one.
+		 */
 		pretend_dev.serve = mute;
 		EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), 0);
 		virtqueue_notify(&queue);
@@ -317,7 +322,7 @@ static void a_device_that_lies_is_not_believed(struct ktest *t)
 		EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), lies[i] == LIE_TWICE ? 32 : -EIO);
 		EXPECT(t, !virtqueue_take(&queue, &len));
 		EXPECT(t, queue.broken);
-		/* What it has not returned as it should is still out, and will be until a reset. */
+		/* A buffer not returned properly stays with the device until a reset. */
 		EXPECT_EQ(t, queue.nr_free, lies[i] == LIE_TWICE ? 6 : 4);
 		EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), -EIO);
 		EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), -EIO);
@@ -333,15 +338,13 @@ static void answer_late(void *arg)
 {
 	u32 polls;
 
-	while (!load_acquire(&pretend_dev.kept[0]))
-		thread_yield();
+	YIELD_UNTIL(load_acquire(&pretend_dev.kept[0]));
 	polls = READ_ONCE(pretend_dev.polls);
-	while (READ_ONCE(pretend_dev.polls) == polls)
-		thread_yield();
+	YIELD_UNTIL(READ_ONCE(pretend_dev.polls) != polls);
 	pretend_answer(&pretend_dev, 0, 5);
 }
 
-static void a_late_answer_is_waited_for(struct ktest *t)
+static void late_answer_is_waited_for(struct ktest *t)
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -353,7 +356,7 @@ static void a_late_answer_is_waited_for(struct ktest *t)
 	end();
 }
 
-static void a_device_that_never_answers_is_broken(struct ktest *t)
+static void silent_device_is_marked_broken(struct ktest *t)
 {
 	u32 polls;
 
@@ -366,12 +369,12 @@ static void a_device_that_never_answers_is_broken(struct ktest *t)
 	EXPECT(t, pretend_dev.polls - polls <= VIRTIO_PATIENCES);
 	EXPECT(t, queue.broken);
 	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), -EIO);
-	/* What it has is its own until the reset. */
+	/* The device keeps its buffers until the reset. */
 	EXPECT_EQ(t, queue.nr_free, 6);
 	end();
 }
 
-static void an_answer_is_waited_for_as_long_as_the_caller_likes(struct ktest *t)
+static void wait_for_an_answer_uses_the_callers_limit(struct ktest *t)
 {
 	REQUIRE(t, begin(t, 8, mute));
 	EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 2, t), 0);
@@ -389,7 +392,7 @@ static u32 die(struct pretend *p, const struct pretend_buf *buf)
 	return NO_ANSWER;
 }
 
-static void a_device_that_stops_is_not_waited_for(struct ktest *t)
+static void stopped_device_is_not_waited_for(struct ktest *t)
 {
 	REQUIRE(t, begin(t, 8, die));
 	pretend_dev.dev.patience_ns = 1000000;
@@ -399,12 +402,14 @@ static void a_device_that_stops_is_not_waited_for(struct ktest *t)
 }
 
 KTEST_SUITE(virtio, 0, KTEST(features_are_agreed_on), KTEST(a_device_is_started_in_order),
-    KTEST(a_queue_that_is_refused_leaves_nothing), KTEST(what_was_written_is_held_against_the_room), KTEST(what_cannot_be_agreed_on_is_left_alone),
-    KTEST(configuration_is_of_one_moment),
-    KTEST(configuration_that_changes_amid_the_read_is_read_again),
-    KTEST(a_buffer_that_comes_back_again_later_is_not_believed), KTEST(an_interrupt_says_what_changed),
-    KTEST(queues_have_a_size_that_fits), KTEST(many_calls_go_around_the_ring),
-    KTEST(the_device_sees_the_pieces), KTEST(a_full_queue_is_refused_until_something_comes_back),
-    KTEST(a_device_that_lies_is_not_believed), KTEST(a_late_answer_is_waited_for),
-    KTEST(a_device_that_stops_is_not_waited_for), KTEST(a_device_that_never_answers_is_broken),
-    KTEST(an_answer_is_waited_for_as_long_as_the_caller_likes));
+    KTEST(refused_queue_leaves_nothing), KTEST(written_length_is_checked_against_the_buffer),
+    KTEST(failed_negotiation_stops_the_set_up), KTEST(configuration_is_read_consistently),
+    KTEST(configuration_changed_during_a_read_is_read_again),
+    KTEST(buffer_returned_twice_is_rejected),
+    KTEST(interrupt_status_tells_queue_from_configuration),
+    KTEST(queue_size_is_the_largest_power_of_2_that_fits),
+    KTEST(ring_wraps_around_after_many_calls), KTEST(device_sees_every_piece_of_a_buffer),
+    KTEST(full_queue_refuses_until_a_buffer_returns),
+    KTEST(invalid_answers_of_a_device_are_rejected), KTEST(late_answer_is_waited_for),
+    KTEST(stopped_device_is_not_waited_for), KTEST(silent_device_is_marked_broken),
+    KTEST(wait_for_an_answer_uses_the_callers_limit));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_virtio_cap.c: the structures of a virtio device, with a configuration space that says anything. */
+/*
+ * test_virtio_cap.c: the structures of a virtio device, with a configuration space of arbitrary
+ * content.
+ */
 #include "tests/lib/pci_help.h"
 #include <quarry/string.h>
 
@@ -26,9 +29,9 @@ static void structures_of_a_device_are_found(struct ktest *t)
 	good_space();
 	before = space;
 	expect_found(t);
-	/* BARs and command are what they were. */
+	/* BARs and command are as before. */
 	EXPECT(t, !memcmp(before.byte, space.byte, PCI_CONFIG_LEN));
-	/* The first of each counts; other vendors' capabilities, and kinds that nobody knows, do not. */
+	/* The first of each kind counts; other vendors' capabilities and unknown kinds do not. */
 	space_set(NOTIFY + PCI_CAP_LIST_NEXT, 1, 0x88);
 	add_cap(0x88, 0x98, VIRTIO_PCI_CAP_COMMON_CFG, 0x800, 64);
 	add_cap(0x98, 0xa8, 0, 0, 0);
@@ -37,7 +40,10 @@ static void structures_of_a_device_are_found(struct ktest *t)
 	expect_found(t);
 }
 
-/* From the last to the first, with nothing between them, and a capability in the last bytes of the space. */
+/*
+ * From the last to the first, with nothing between them, and a capability in the last bytes of
+ * the space.
+ */
 static void structures_may_lie_in_any_order(struct ktest *t)
 {
 	struct virtio_places places;
@@ -62,7 +68,7 @@ static void structures_may_lie_in_any_order(struct ktest *t)
 	expect_found(t);
 }
 
-static void structures_have_lengths_that_count(struct ktest *t)
+static void structure_lengths_are_honoured(struct ktest *t)
 {
 	static const struct {
 		u8 at;
@@ -81,7 +87,7 @@ static void structures_have_lengths_that_count(struct ktest *t)
 		EXPECT_EQ(t, virtio_find_places(&space_fn, &places), 0);
 		EXPECT_EQ(t, places.part[least[i].part].len, least[i].len);
 		EXPECT(t, !strcmp(virtio_part_name((enum virtio_part)i), names[i]));
-		/* Of one that is longer than it can be of use, the first MiB counts. */
+		/* Of one that is longer than useful, the first MiB counts. */
 		good_space();
 		space.writable[BAR] = 0xff000000;
 		space_set(BAR_REG, 4, PCI_BASE_ADDRESS_MEM_TYPE_64);
@@ -176,8 +182,11 @@ static void hostile_spaces_are_refused_by_name(struct ktest *t)
 	}
 }
 
-/* What is unusable is passed over for the next of its kind; the specification wants it so of reserved BARs. */
-static void a_usable_structure_behind_a_bad_one_is_found(struct ktest *t)
+/*
+ * An unusable structure is skipped for the next of its kind; the specification says so of
+ * reserved BARs.
+ */
+static void valid_structure_behind_an_invalid_one_is_found(struct ktest *t)
 {
 	static const struct edit bad[] = {{0x88 + 4, 1, 6}, {0x88 + 4, 1, 0}, {0x88 + 2, 1, 4}, {0x88 + 8, 4, ~0u},
 	    {0x88 + 12, 4, 1}, {0x88 + 8, 4, 1}};
@@ -190,13 +199,13 @@ static void a_usable_structure_behind_a_bad_one_is_found(struct ktest *t)
 		space_set(bad[i].reg, bad[i].len, bad[i].value);
 		expect_found(t);
 	}
-	/* A circle behind all that is needed harms nobody. */
+	/* A loop behind all needed structures does no harm. */
 	good_space();
 	space_set(NOTIFY + PCI_CAP_LIST_NEXT, 1, COMMON);
 	expect_found(t);
 }
 
-static void a_function_that_is_gone_has_nothing(struct ktest *t)
+static void absent_function_has_no_structures(struct ktest *t)
 {
 	struct virtio_places places;
 	struct pci_memory memory;
@@ -208,6 +217,8 @@ static void a_function_that_is_gone_has_nothing(struct ktest *t)
 	EXPECT(t, !space.beyond && space.reads < MAX_READS);
 }
 
-KTEST_SUITE(virtio_cap, KTEST_QUICK, KTEST(structures_of_a_device_are_found), KTEST(structures_may_lie_in_any_order),
-    KTEST(structures_have_lengths_that_count), KTEST(hostile_spaces_are_refused_by_name),
-    KTEST(a_usable_structure_behind_a_bad_one_is_found), KTEST(a_function_that_is_gone_has_nothing));
+KTEST_SUITE(virtio_cap, KTEST_QUICK, KTEST(structures_of_a_device_are_found),
+    KTEST(structures_may_lie_in_any_order), KTEST(structure_lengths_are_honoured),
+    KTEST(hostile_spaces_are_refused_by_name),
+    KTEST(valid_structure_behind_an_invalid_one_is_found),
+    KTEST(absent_function_has_no_structures));

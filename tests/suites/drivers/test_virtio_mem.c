@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio_mem.c: the virtio-mem driver follows what the host asks for, whatever the device answers or says
- * of itself.
+ * test_virtio_mem.c: the virtio-mem driver follows the host's requests, whatever the device
+ * answers.
  */
 #include "tests/lib/vmem_help.h"
 
-static void it_follows_what_the_host_asks_for(struct ktest *t)
+static void device_memory_follows_the_requested_size(struct ktest *t)
 {
 	static const unsigned steps[] = {1, REGION_BLOCKS, 5, 5, 9, 0, 2};
 	unsigned long managed;
@@ -37,7 +37,7 @@ static unsigned long sections(unsigned first, unsigned end)
 }
 
 /* From below, and back from above, as many at once as lie in one section. */
-static void the_lowest_units_come_first_and_go_last(struct ktest *t)
+static void lowest_units_are_plugged_first_and_unplugged_last(struct ktest *t)
 {
 	static const unsigned steps[] = {1, 2, 7, REGION_BLOCKS, REGION_BLOCKS - 1, 6, 1, 0, REGION_BLOCKS};
 	unsigned i, j, was = 0;
@@ -105,7 +105,7 @@ static void a_region_is_cut_into_whole_units(struct ktest *t)
 	}
 }
 
-static u64 next_asked; /* bytes: up to here it has been asked */
+static u64 next_asked; /* bytes: requests were made up to here */
 
 /* Of a region that is far larger than there is memory, nothing is plugged. */
 static u32 serve_large(struct pretend *p, const struct pretend_buf *buf)
@@ -122,8 +122,8 @@ static u32 serve_large(struct pretend *p, const struct pretend_buf *buf)
 	return sizeof(*resp);
 }
 
-/* A request has room for a number of blocks of 16 bits; and no more units are followed than 2 Mi. */
-static void a_large_region_is_asked_for_in_parts(struct ktest *t)
+/* The number of blocks in a request has 16 bits; and no more units are followed than 2 Mi. */
+static void large_region_is_plugged_in_parts(struct ktest *t)
 {
 	static const struct {
 		u64 units, usable, known, requests;
@@ -154,7 +154,7 @@ static void a_large_region_is_asked_for_in_parts(struct ktest *t)
 	}
 }
 
-static void what_is_not_usable_yet_is_not_plugged(struct ktest *t)
+static void units_beyond_the_usable_region_are_not_plugged(struct ktest *t)
 {
 	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES));
 	vmem_config.usable_region_size = 4 * BLOCK_BYTES;
@@ -173,7 +173,7 @@ static void what_is_not_usable_yet_is_not_plugged(struct ktest *t)
 	vmem_end(t);
 }
 
-static void what_was_plugged_before_is_taken_over(struct ktest *t)
+static void units_plugged_before_the_start_are_adopted(struct ktest *t)
 {
 	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES));
 	vmem_plugged[0] = vmem_plugged[3] = vmem_plugged[4] = vmem_plugged[REGION_BLOCKS - 1] =
@@ -190,8 +190,8 @@ static void what_was_plugged_before_is_taken_over(struct ktest *t)
 	vmem_end(t);
 }
 
-/* The device's blocks are smaller than ours: what it has plugged of one in parts goes back. */
-static void parts_of_a_unit_are_given_back(struct ktest *t)
+/* The device's blocks are smaller than the unit: a partly plugged unit is unplugged. */
+static void partly_plugged_unit_is_unplugged(struct ktest *t)
 {
 	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES / 2));
 	vmem_plugged[2] = vmem_plugged[3] = vmem_plugged[5] = vmem_plugged[8] = true;
@@ -211,7 +211,7 @@ static void parts_of_a_unit_are_given_back(struct ktest *t)
 	vmem_end(t);
 }
 
-static void larger_blocks_are_the_unit(struct ktest *t)
+static void unit_is_the_larger_of_block_and_pageblock(struct ktest *t)
 {
 	REQUIRE(t, vmem_prepare(t, 4 * BLOCK_BYTES));
 	if (vmem_config.addr % vmem_config.block_size) {
@@ -230,7 +230,7 @@ static void larger_blocks_are_the_unit(struct ktest *t)
 	vmem_end(t);
 }
 
-static void a_host_that_changes_its_mind_is_followed(struct ktest *t)
+static void changed_request_is_followed_at_once(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
 	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_NACK, true);
@@ -247,7 +247,7 @@ static void a_host_that_changes_its_mind_is_followed(struct ktest *t)
 	vmem_end(t);
 }
 
-static void what_is_refused_stays_as_it_was(struct ktest *t)
+static void refused_request_changes_nothing(struct ktest *t)
 {
 	static const u16 answers[] = {VIRTIO_MEM_RESP_NACK, VIRTIO_MEM_RESP_BUSY};
 	unsigned i;
@@ -268,7 +268,9 @@ static void what_is_refused_stays_as_it_was(struct ktest *t)
 		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
 		/* Out of use, and still ours. */
 		expect_units(t, 6, 3);
-		/* The host wants us to keep them: they are used again, and not plugged again. */
+		/*
+		 * The host lets the kernel keep them: they are used again, and not plugged again.
+		 */
 		vmem_requests[VIRTIO_MEM_REQ_PLUG] = 0;
 		vmem_ask_for(5);
 		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
@@ -281,7 +283,7 @@ static void what_is_refused_stays_as_it_was(struct ktest *t)
 }
 
 /* The request lies where the device can write, and is not read again. */
-static void a_device_may_write_over_the_request(struct ktest *t)
+static void request_may_be_overwritten_by_the_device(struct ktest *t)
 {
 	static const u16 answers[] = {VIRTIO_MEM_RESP_NACK, VIRTIO_MEM_RESP_BUSY};
 	unsigned i;
@@ -299,8 +301,8 @@ static void a_device_may_write_over_the_request(struct ktest *t)
 	vmem_end(t);
 }
 
-/* An answer that is wrong, none at all, or one that came too late to be told from none. */
-static void what_is_in_doubt_is_asked_for(struct ktest *t)
+/* A wrong answer, none, or one that came too late to be told from none. */
+static void doubtful_state_is_queried_from_the_device(struct ktest *t)
 {
 	static const u16 types[] = {VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_REQ_UNPLUG};
 	static const u16 answers[] = {VIRTIO_MEM_RESP_ERROR, 77, VIRTIO_MEM_RESP_ACK};
@@ -324,7 +326,7 @@ static void what_is_in_doubt_is_asked_for(struct ktest *t)
 			}
 		}
 	}
-	/* A device that does not say which blocks are plugged is not used. */
+	/* A device that does not tell which blocks are plugged is not used. */
 	vmem_set_fault(VIRTIO_MEM_REQ_STATE, VIRTIO_MEM_RESP_ERROR, false);
 	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), -EIO);
 	vmem_set_fault(NO_FAULT, 0, false);
@@ -333,8 +335,11 @@ static void what_is_in_doubt_is_asked_for(struct ktest *t)
 	vmem_end(t);
 }
 
-/* Its queue is gone until it comes back: nothing is asked, and it is not taken for one that agrees. */
-static void a_device_that_does_not_come_back_is_not_used(struct ktest *t)
+/*
+ * Its queue is gone until it comes back: it gets no request, and does not count as one that
+ * agrees.
+ */
+static void device_that_fails_its_restart_is_not_used(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(3);
@@ -363,7 +368,7 @@ struct absurd {
 };
 #define ABSURD(member, value) {offsetof(struct virtio_mem_config, member), (value)}
 
-static void absurd_devices_are_left_alone(struct ktest *t)
+static void devices_with_absurd_configurations_are_refused(struct ktest *t)
 {
 	static const struct absurd at_open[] = {ABSURD(block_size, 0), ABSURD(block_size, 1), ABSURD(block_size, 2048),
 	    ABSURD(block_size, 3 * BLOCK_BYTES), ABSURD(block_size, 1ULL << 63), ABSURD(addr, 4096),
@@ -406,12 +411,13 @@ static void absurd_devices_are_left_alone(struct ktest *t)
 	vmem_end(t);
 }
 
-KTEST_SUITE(virtio_mem, KTEST_QUICK, KTEST(it_follows_what_the_host_asks_for),
-    KTEST(the_lowest_units_come_first_and_go_last), KTEST(a_region_is_cut_into_whole_units),
-    KTEST(a_large_region_is_asked_for_in_parts),
-    KTEST(what_is_not_usable_yet_is_not_plugged), KTEST(what_was_plugged_before_is_taken_over),
-    KTEST(parts_of_a_unit_are_given_back), KTEST(larger_blocks_are_the_unit),
-    KTEST(a_host_that_changes_its_mind_is_followed), KTEST(what_is_refused_stays_as_it_was),
-    KTEST(a_device_may_write_over_the_request),
-    KTEST(what_is_in_doubt_is_asked_for),
-    KTEST(a_device_that_does_not_come_back_is_not_used), KTEST(absurd_devices_are_left_alone));
+KTEST_SUITE(virtio_mem, KTEST_QUICK, KTEST(device_memory_follows_the_requested_size),
+    KTEST(lowest_units_are_plugged_first_and_unplugged_last),
+    KTEST(a_region_is_cut_into_whole_units), KTEST(large_region_is_plugged_in_parts),
+    KTEST(units_beyond_the_usable_region_are_not_plugged),
+    KTEST(units_plugged_before_the_start_are_adopted), KTEST(partly_plugged_unit_is_unplugged),
+    KTEST(unit_is_the_larger_of_block_and_pageblock), KTEST(changed_request_is_followed_at_once),
+    KTEST(refused_request_changes_nothing), KTEST(request_may_be_overwritten_by_the_device),
+    KTEST(doubtful_state_is_queried_from_the_device),
+    KTEST(device_that_fails_its_restart_is_not_used),
+    KTEST(devices_with_absurd_configurations_are_refused));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio_mem_turn.c: the turns of a virtio-mem device's thread: what it says, when it restarts the device, and how
- * long it waits.
+ * test_virtio_mem_turn.c: the turns of a virtio-mem device's thread: its messages, when it
+ * restarts the device, and its pauses.
  */
 #include "tests/lib/said_help.h"
 #include "tests/lib/vmem_help.h"
@@ -12,7 +12,7 @@
 
 static char text[4096];
 
-/* One turn: how long it lets the next one wait, and in text[] what it printed. */
+/* One turn; returns the time until the next one; its output is in text[]. */
 static u64 turn(void)
 {
 	u64 pos = log_position(), wait = virtio_mem_turn(&vmem_dev);
@@ -33,7 +33,7 @@ static void expect_line(struct ktest *t, unsigned plugged_blocks, unsigned goal,
 #define EXPECT_LINE(t, plugged_blocks, goal, rest) expect_line((t), (plugged_blocks), (goal), (rest), __LINE__)
 #define EXPECT_SILENCE(t) EXPECT((t), !says(text, " MiB plugged"))
 
-static void what_is_new_is_said_once(struct ktest *t)
+static void virtio_mem_prints_each_change_once(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
@@ -44,7 +44,7 @@ static void what_is_new_is_said_once(struct ktest *t)
 	expect_units(t, 8, 8);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_SILENCE(t);
-	/* What cannot be done is said with the reason, and tried again in a second. */
+	/* A failure is printed with its reason, and retried in a second. */
 	vmem_set_fault(VIRTIO_MEM_REQ_UNPLUG, VIRTIO_MEM_RESP_BUSY, false);
 	vmem_ask_for(4);
 	EXPECT_EQ(t, turn(), RETRY);
@@ -55,7 +55,7 @@ static void what_is_new_is_said_once(struct ktest *t)
 	vmem_set_fault(NO_FAULT, 0, false);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, 4, 4, "");
-	/* Nothing is plugged, and the host asks for something else all the same. */
+	/* Nothing is plugged, and the host requests something else all the same. */
 	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_BUSY, false);
 	vmem_ask_for(8);
 	EXPECT_EQ(t, turn(), RETRY);
@@ -67,19 +67,14 @@ static void what_is_new_is_said_once(struct ktest *t)
 	vmem_end(t);
 }
 
-static void no_memory_is_said_with_what_is_in_the_way(struct ktest *t)
+static void failed_unplug_prints_its_blocker(struct ktest *t)
 {
-	unsigned long least;
 	char rest[120];
 
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(REGION_BLOCKS);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
-	REQUIRE(t, mov_begin(t, vmem));
-	mov_fill(~0UL);
-	for (least = 0; least < 4 * PAGEBLOCK_PAGES; least++)
-		mov_free((u32)least);
-	empty_caches(vmem);
+	REQUIRE(t, vmem_fill(t));
 	vmem_ask_for(0);
 	EXPECT_EQ(t, turn(), RETRY);
 	ksnprintf(rest, sizeof(rest), ": no memory: trying again (%s, pfn %#lx)",
@@ -92,7 +87,10 @@ static void no_memory_is_said_with_what_is_in_the_way(struct ktest *t)
 	vmem_end(t);
 }
 
-/* Three times in a row it is restarted after a second; after that only when the host asks for something else. */
+/*
+ * Three times in a row it is restarted after a second; after that only when the host's request
+ * changes.
+ */
 static void a_broken_device_is_restarted(struct ktest *t)
 {
 	unsigned i;
@@ -117,7 +115,7 @@ static void a_broken_device_is_restarted(struct ktest *t)
 	EXPECT(t, says(text, "pretend: does not come back\n"));
 	EXPECT_SILENCE(t);
 	pretend_dev.refused = 0;
-	/* One that is well again has its three turns again. */
+	/* A device that works again has its three turns again. */
 	vmem_set_fault(NO_FAULT, 0, false);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, 4, 4, "");
@@ -129,5 +127,5 @@ static void a_broken_device_is_restarted(struct ktest *t)
 	vmem_end(t);
 }
 
-KTEST_SUITE(virtio_mem_turn, 0, KTEST(what_is_new_is_said_once), KTEST(no_memory_is_said_with_what_is_in_the_way),
-    KTEST(a_broken_device_is_restarted));
+KTEST_SUITE(virtio_mem_turn, 0, KTEST(virtio_mem_prints_each_change_once),
+    KTEST(failed_unplug_prints_its_blocker), KTEST(a_broken_device_is_restarted));

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio_mem_use.c: the virtio-mem driver, and memory that is in use, that the host wants for something
- * else, or that there is none of.
+ * test_virtio_mem_use.c: the virtio-mem driver with memory in use, with requests that change, and
+ * without memory for descriptors.
  */
 #include "tests/lib/vmem_help.h"
 
 static struct movable_owner owner;
 static struct page *held;
-static unsigned tries;     /* of a migration, before the host asks for something else */
+static unsigned tries;     /* of a migration, before the host's request changes */
 static unsigned new_wish;
 
 static int hold_isolate(struct memory *m, struct page *page)
@@ -52,7 +52,7 @@ static bool hold_page(struct ktest *t, unsigned block)
 	return held;
 }
 
-static void what_is_pinned_stays_and_the_rest_goes(struct ktest *t)
+static void pinned_unit_stays_and_the_others_are_unplugged(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(8);
@@ -64,7 +64,7 @@ static void what_is_pinned_stays_and_the_rest_goes(struct ktest *t)
 	expect_units(t, 1, 1);
 	EXPECT_EQ(t, vmem_dev.fail.why, WHY_PINNED);
 	EXPECT_EQ(t, vmem_dev.fail.pfn, page_to_pfn_in(vmem, held));
-	/* It can be told from the others, and asked for again. */
+	/* It can be told from the others, and requested again. */
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
 	vmem_ask_for(4);
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
@@ -74,7 +74,7 @@ static void what_is_pinned_stays_and_the_rest_goes(struct ktest *t)
 	vmem_end(t);
 }
 
-static void a_new_wish_calls_an_unplug_off(struct ktest *t)
+static void new_request_cancels_an_unplug(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(6);
@@ -90,20 +90,13 @@ static void a_new_wish_calls_an_unplug_off(struct ktest *t)
 	vmem_end(t);
 }
 
-/* What is in use must have room elsewhere: it goes as far as there is some. */
-static void it_goes_as_far_as_there_is_room(struct ktest *t)
+/* Pages in use need free memory elsewhere: the unplug goes as far as there is some. */
+static void unplug_stops_when_no_free_memory_is_left(struct ktest *t)
 {
-	unsigned long least;
-
 	REQUIRE(t, vmem_begin(t));
 	vmem_ask_for(REGION_BLOCKS);
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
-	REQUIRE(t, mov_begin(t, vmem));
-	mov_fill(~0UL);
-	/* So many pageblocks' worth is free. */
-	for (least = 0; least < 4 * PAGEBLOCK_PAGES; least++)
-		mov_free((u32)least);
-	empty_caches(vmem);
+	REQUIRE(t, vmem_fill(t));
 	vmem_ask_for(0);
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -ENOMEM);
 	EXPECT(t, vmem_dev.nr_plugged < REGION_BLOCKS && vmem_dev.nr_plugged >= REGION_BLOCKS - 4);
@@ -115,7 +108,7 @@ static void it_goes_as_far_as_there_is_room(struct ktest *t)
 }
 
 /* At the prompt: that is as good as done, and keeps nothing else from going. */
-static void what_was_taken_out_by_hand_goes_too(struct ktest *t)
+static void manually_offlined_unit_is_unplugged(struct ktest *t)
 {
 	pfn_t start;
 
@@ -132,7 +125,7 @@ static void what_was_taken_out_by_hand_goes_too(struct ktest *t)
 	vmem_end(t);
 }
 
-/* ---- no memory for what memory needs ---- */
+/* ---- no memory for descriptors ---- */
 
 static int fail_grow(struct memory *m, pfn_t start, unsigned long nr)
 {
@@ -148,7 +141,7 @@ static void no_unmap(struct memory *m, pfn_t start, unsigned long nr)
 {
 }
 
-static void what_cannot_be_added_is_not_lost(struct ktest *t)
+static void unit_that_cannot_be_added_stays_plugged(struct ktest *t)
 {
 	static const struct memory_arrays poor = {
 	    .map = no_map, .unmap = no_unmap, .grow = fail_grow, .shrink = no_unmap};
@@ -174,7 +167,7 @@ static void what_cannot_be_added_is_not_lost(struct ktest *t)
 	vmem_end(t);
 }
 
-KTEST_SUITE(virtio_mem_use, KTEST_QUICK, KTEST(what_is_pinned_stays_and_the_rest_goes),
-    KTEST(a_new_wish_calls_an_unplug_off), KTEST(it_goes_as_far_as_there_is_room),
-    KTEST(what_was_taken_out_by_hand_goes_too),
-    KTEST(what_cannot_be_added_is_not_lost));
+KTEST_SUITE(virtio_mem_use, KTEST_QUICK, KTEST(pinned_unit_stays_and_the_others_are_unplugged),
+    KTEST(new_request_cancels_an_unplug), KTEST(unplug_stops_when_no_free_memory_is_left),
+    KTEST(manually_offlined_unit_is_unplugged),
+    KTEST(unit_that_cannot_be_added_stays_plugged));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio_pci.c: virtio devices on a PCI bus: which are taken over, and each access to their registers.
+ * test_virtio_pci.c: virtio devices on a PCI bus: which are taken over, and each access to their
+ * registers.
  */
 #include "tests/lib/said_help.h"
 #include "virtio_pci_help.h"
@@ -16,7 +17,7 @@ static void a_device_is_mapped_reset_routed_and_probed(struct ktest *t)
 	space_set(CONFIG + VIRTIO_PCI_CAP_LENGTH, 4, 0x2c);
 	space_set(NOTIFY + VIRTIO_PCI_CAP_LENGTH, 4, 0x14);
 	space_set(NOTIFY + VIRTIO_PCI_NOTIFY_CAP_MULT, 4, 6);
-	p->lent = true; /* of whoever was there before */
+	p->lent = true; /* of the driver before */
 	p->notify_off[3] = 7;
 	virtio_bus_found(&bus, &fn);
 	EXPECT_DONE(t, "map0 map1 map2 map3 c14.1=0 route3 probe24 ");
@@ -66,7 +67,7 @@ static void only_devices_with_a_driver_are_taken(struct ktest *t)
 	}
 }
 
-static void what_cannot_be_reached_is_left_alone(struct ktest *t)
+static void device_with_unmappable_registers_is_refused(struct ktest *t)
 {
 	static const char *const names[NR_VIRTIO_PARTS] = {
 	    "common configuration", "notification", "interrupt status", "device configuration"};
@@ -85,7 +86,7 @@ static void what_cannot_be_reached_is_left_alone(struct ktest *t)
 		ksnprintf(line, sizeof(line), "virtio0: PCI 02:03.1: %s: cannot be mapped: left alone\n", names[i]);
 		EXPECT(t, said(pos, line));
 		EXPECT_EQ(t, bus.nr, 0);
-		/* Its place is the next one's. */
+		/* The next device takes its place. */
 		fake.no_map = -1;
 		virtio_bus_found(&bus, &fn);
 		EXPECT(t, bus.nr == 1 && fake.probed == &bus.device[0].dev);
@@ -131,7 +132,7 @@ static void eight_devices_are_taken(struct ktest *t)
 	EXPECT(t, !said(pos, "more than"));
 }
 
-static void features_go_by_halves(struct ktest *t)
+static void features_are_read_in_halves(struct ktest *t)
 {
 	struct virtio_device *dev;
 
@@ -144,7 +145,7 @@ static void features_go_by_halves(struct ktest *t)
 	EXPECT_DONE(t, "c8.4=0 cc.4=76543210 c8.4=1 cc.4=fedcba98 ");
 }
 
-static void a_reset_is_over_when_0_can_be_read(struct ktest *t)
+static void reset_ends_when_status_reads_0(struct ktest *t)
 {
 	static const u32 delays[] = {0, 1, 2, 50};
 	struct virtio_device *dev;
@@ -166,7 +167,7 @@ static void a_reset_is_over_when_0_can_be_read(struct ktest *t)
 		EXPECT_EQ(t, fake.status_reads, MAX(delays[i], 1u));
 		EXPECT(t, !bus.device[0].lent);
 	}
-	/* One that never is, and has nothing of ours, is given up. */
+	/* A device that never resets, and has no page of ours: the wait is bounded. */
 	fake.status_reads = 0;
 	fake.resets_after = STUCK;
 	dev->ops->set_status(dev, 0);
@@ -175,7 +176,7 @@ static void a_reset_is_over_when_0_can_be_read(struct ktest *t)
 }
 
 /* Fields end within the configuration, or are not there. */
-static void configuration_ends_where_the_device_says(struct ktest *t)
+static void configuration_has_the_length_of_its_structure(struct ktest *t)
 {
 	static const struct {
 		u32 at, len;
@@ -212,7 +213,7 @@ static void configuration_ends_where_the_device_says(struct ktest *t)
 	}
 }
 
-static void queues_have_the_size_that_the_device_says(struct ktest *t)
+static void queue_size_is_the_devices(struct ktest *t)
 {
 	static const struct {
 		u8 queues;
@@ -236,7 +237,7 @@ static void queues_have_the_size_that_the_device_says(struct ktest *t)
 	}
 }
 
-/* A queue whose ring is said to lie at @pfn; nobody looks into it. */
+/* A queue whose ring is said to lie at @pfn; it is never read. */
 static struct virtqueue queue_at(unsigned index, unsigned size, pfn_t pfn)
 {
 	static struct vring_desc desc[64];
@@ -248,7 +249,7 @@ static struct virtqueue queue_at(unsigned index, unsigned size, pfn_t pfn)
 	return q;
 }
 
-static void a_queue_is_told_and_then_turned_on(struct ktest *t)
+static void queue_addresses_are_written_before_enable(struct ktest *t)
 {
 	struct virtqueue q = queue_at(1, 8, 0x2345678), r = queue_at(7, 64, 0x12);
 	struct virtio_device *dev;
@@ -262,14 +263,14 @@ static void a_queue_is_told_and_then_turned_on(struct ktest *t)
 	fake.notify_off[7] = 9;
 	EXPECT_EQ(t, dev->ops->queue_start(dev, &r), 0);
 	EXPECT_DONE(t, "c16.2=7 c18.2=40 c20.4=12000 c24.4=0 c28.4=12080 c2c.4=0 c30.4=120c4 c34.4=0 c1e.2? c1c.2=1 ");
-	/* Each has a place of its own to be told of. */
+	/* Each has a notify address of its own. */
 	dev->ops->notify(dev, &q);
 	EXPECT_DONE(t, "n14.2=1 ");
 	dev->ops->notify(dev, &r);
 	EXPECT_DONE(t, "n24.2=7 ");
 }
 
-static void a_queue_that_cannot_be_told_of_is_refused(struct ktest *t)
+static void queue_without_a_notify_address_is_refused(struct ktest *t)
 {
 	static const struct {
 		u32 step, len;
@@ -290,13 +291,13 @@ static void a_queue_that_cannot_be_told_of_is_refused(struct ktest *t)
 		fake.notify_off[0] = places[i].off;
 		if (dev->ops->queue_start(dev, &q) != (places[i].good ? 0 : -EIO))
 			ktest_fail(t, __FILE__, __LINE__, "step %#x, offset %#x", places[i].step, places[i].off);
-		/* One that is refused is not on, and the device has no memory of ours. */
+		/* A refused queue is not enabled, and the device has no page of ours. */
 		EXPECT_EQ(t, common_word(0x1c, 2), places[i].good);
 		EXPECT_EQ(t, bus.device[0].lent, places[i].good);
 	}
 }
 
-static void each_device_on_the_line_is_asked(struct ktest *t)
+static void shared_interrupt_line_asks_each_device(struct ktest *t)
 {
 	static u8 isr[] = {0, 1, 2, 3};
 	unsigned i;
@@ -315,7 +316,7 @@ static void each_device_on_the_line_is_asked(struct ktest *t)
 		EXPECT_DONE(t, "i0.1? i8.1? ");
 		EXPECT_EQ(t, first->config_changed, 0);
 		EXPECT_EQ(t, second->config_changed, isr[i] >> 1);
-		/* It was read, and so it is cleared. */
+		/* Reading it has cleared it. */
 		second->config_changed = 0;
 		fake.part[VIRTIO_ISR][0] = isr[i];
 		virtio_bus_interrupt(&bus);
@@ -328,8 +329,10 @@ static void each_device_on_the_line_is_asked(struct ktest *t)
 }
 
 KTEST_SUITE(virtio_pci, 0, KTEST(a_device_is_mapped_reset_routed_and_probed),
-    KTEST(only_devices_with_a_driver_are_taken), KTEST(what_cannot_be_reached_is_left_alone),
-    KTEST(a_device_without_an_interrupt_has_no_driver), KTEST(eight_devices_are_taken), KTEST(features_go_by_halves),
-    KTEST(a_reset_is_over_when_0_can_be_read), KTEST(configuration_ends_where_the_device_says),
-    KTEST(queues_have_the_size_that_the_device_says), KTEST(a_queue_is_told_and_then_turned_on),
-    KTEST(a_queue_that_cannot_be_told_of_is_refused), KTEST(each_device_on_the_line_is_asked));
+    KTEST(only_devices_with_a_driver_are_taken), KTEST(device_with_unmappable_registers_is_refused),
+    KTEST(a_device_without_an_interrupt_has_no_driver), KTEST(eight_devices_are_taken),
+    KTEST(features_are_read_in_halves), KTEST(reset_ends_when_status_reads_0),
+    KTEST(configuration_has_the_length_of_its_structure), KTEST(queue_size_is_the_devices),
+    KTEST(queue_addresses_are_written_before_enable),
+    KTEST(queue_without_a_notify_address_is_refused),
+    KTEST(shared_interrupt_line_asks_each_device));

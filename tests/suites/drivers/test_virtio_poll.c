@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio_poll.c: split rings with a device that polls: it runs on another CPU, takes a buffer as soon as it can see
- * it, told of it or not, returns buffers early, late and in any order, and writes to whatever it can reach.
+ * test_virtio_poll.c: split rings with a device that polls: it runs on another CPU, takes a
+ * buffer as soon as it can see it, notified or not, returns buffers early, late and in any order,
+ * and writes to all memory it can reach.
  *
- * The thread sanitizer's build sees here whatever is published before it is complete.
+ * The thread sanitizer's build notices here if a buffer is published before it is complete.
  */
 #include "tests/lib/pretend_virtio.h"
 
 #define NR_JOBS   3000u
 #define NR_CALLS  1000u
 #define HELD_MAX  4u
-/* Looks at a ring without news, before the test is given up. */
+/* Reads of a ring without news, before the test fails. */
 #define MAX_IDLE  200000000u
 
-/* What the driver has out.  Buffer @seq is two pieces, from which the device can tell that it sees all of it. */
+/*
+ * The buffers that the device has.  Buffer @seq is two pieces; by their content the device checks
+ * that it sees both.
+ */
 struct job {
 	u32 seq;
 	bool out;
@@ -21,7 +25,7 @@ struct job {
 
 static struct virtqueue queue;
 static struct job jobs[VIRTQUEUE_MAX];
-static u32 stop;       /* a: the device shall end */
+static u32 stop;       /* a: tells the device to end */
 static u32 incomplete; /* a: it has seen a buffer that was */
 static u64 order_seed;
 
@@ -67,7 +71,10 @@ static void return_held(u16 *held, u32 *room, unsigned nr)
 	virtio_interrupt(&pretend_dev.dev, 1);
 }
 
-/* The device: up to @most buffers at once, which it returns when it has so many, or sees no more for a while. */
+/*
+ * The device: up to @most buffers at once, which it returns when it has so many, or sees no more
+ * for a while.
+ */
 static void device(void *most)
 {
 	struct vring *ring = &pretend_dev.queue[0]->ring;
@@ -140,7 +147,7 @@ static void run_jobs(struct ktest *t)
 	EXPECT_EQ(t, back, NR_JOBS);
 }
 
-static void a_device_that_polls_sees_whole_buffers(struct ktest *t)
+static void polling_device_sees_complete_buffers(struct ktest *t)
 {
 	static const unsigned sizes[] = {2, 16, 64};
 	uintptr_t most;
@@ -160,8 +167,8 @@ static void a_device_that_polls_sees_whole_buffers(struct ktest *t)
 	}
 }
 
-/* Before it has been told of it, or between that and the wait. */
-static void an_answer_may_come_before_the_device_is_told(struct ktest *t)
+/* Before the notification, or between that and the wait. */
+static void answer_may_precede_the_notification(struct ktest *t)
 {
 	u32 seq, wrong = 0;
 
@@ -180,15 +187,15 @@ static void an_answer_may_come_before_the_device_is_told(struct ktest *t)
 	end(t);
 }
 
-/* ---- what the device can write to, one after the other, without another CPU ---- */
+/* ---- memory that the device can write to, without another CPU ---- */
 
 static void give(u16 first)
 {
 	pretend_return(&pretend_dev, 0, first, 1);
 }
 
-/* Descriptors, the ring of what is given, and its index: nothing that the driver needs is there only. */
-static void a_device_that_writes_over_the_ring_breaks_nothing(struct ktest *t)
+/* Descriptors, the available ring and its index: the driver does not rely on their content. */
+static void overwritten_ring_breaks_nothing(struct ktest *t)
 {
 	struct vring *ring;
 	u32 seq, len;
@@ -202,7 +209,7 @@ static void a_device_that_writes_over_the_ring_breaks_nothing(struct ktest *t)
 
 		for (i = 0; i < 2; i++)
 			EXPECT_EQ(t, add_job(2 * seq + i), 0);
-		/* It is told where the next ones are by the driver's own count. */
+		/* The driver uses its own count to place the next ones. */
 		EXPECT_EQ(t, ring->avail->idx, (u16)(idx + 2));
 		for (i = 0; i < 2; i++) {
 			struct pretend_buf buf = {.queue = 0};
@@ -225,8 +232,8 @@ static void a_device_that_writes_over_the_ring_breaks_nothing(struct ktest *t)
 	end(t);
 }
 
-/* The second descriptor of a buffer, a free one, one that came back: none was given. */
-static void what_was_never_given_does_not_come_back(struct ktest *t)
+/* The second descriptor of a buffer, a free one, one that came back: none was submitted. */
+static void buffer_never_submitted_is_rejected(struct ktest *t)
 {
 	static const u16 lies[] = {1, 4, 2, 0xffff};
 	unsigned i;
@@ -248,6 +255,7 @@ static void what_was_never_given_does_not_come_back(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(virtio_poll, 0, KTEST(a_device_that_polls_sees_whole_buffers),
-    KTEST(an_answer_may_come_before_the_device_is_told),
-    KTEST(a_device_that_writes_over_the_ring_breaks_nothing), KTEST(what_was_never_given_does_not_come_back));
+KTEST_SUITE(virtio_poll, 0, KTEST(polling_device_sees_complete_buffers),
+    KTEST(answer_may_precede_the_notification),
+    KTEST(overwritten_ring_breaks_nothing),
+    KTEST(buffer_never_submitted_is_rejected));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_pci_help.h: the first half of the suite virtio_pci, which alone includes it: a PCI bus with
- * virtio devices that are pretended, a configuration space as that of pci_help.h, registers that are
- * bytes here, and a text in which each access to them stands in order.
+ * virtio_pci_help.h: the first half of the suite virtio_pci, which alone includes it: a PCI bus
+ * with virtio devices that are pretended, a configuration space as that of pci_help.h, registers
+ * that are bytes here, and a text in which each access to them stands in order.
  */
 #ifndef QUARRY_TESTS_VIRTIO_PCI_HELP_H
 #define QUARRY_TESTS_VIRTIO_PCI_HELP_H
@@ -17,7 +17,10 @@
 #define MEM_ID     (0x1040 + VIRTIO_ID_MEM)
 #define BALLOON_ID (0x1040 + VIRTIO_ID_BALLOON)
 
-/* Where the structures of the pretended device are, behind START; in the order of enum virtio_part. */
+/*
+ * Where the structures of the pretended device are, behind START; in the order of enum
+ * virtio_part.
+ */
 static const u32 offsets[NR_VIRTIO_PARTS] = {0, 0x3000, 0x1000, 0x2000};
 
 static struct virtio_bus bus;

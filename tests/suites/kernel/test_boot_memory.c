@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_boot_memory.c: what the boot made of the firmware's memory map: what is kept, and how the rest was handed over.
+ * test_boot_memory.c: how the boot used the firmware's memory map: which memory is reserved, and
+ * how the rest was handed over.
  */
 #include "x86.h"
 
@@ -36,7 +37,7 @@ static unsigned long given_out(phys_t start, phys_t end)
 	return nr;
 }
 
-static void what_was_taken_at_boot_is_never_given_out(struct ktest *t)
+static void boot_memory_is_never_allocated(struct ktest *t)
 {
 	phys_t image = image_phys(image_start), end = image_phys(image_end);
 	unsigned i;
@@ -81,7 +82,9 @@ static void zones_are_as_planned(struct ktest *t)
 	bool fixed;
 
 	make_plan();
-	/* Neither can memory come there later, nor has a test put some into the hole below 4 GiB. */
+	/*
+	 * Memory cannot be added there later, and no test has added some in the hole below 4 GiB.
+	 */
 	fixed = !hotplug_end() && plan.end <= (4UL << 30) >> PAGE_SHIFT;
 	for (i = 0; i < MAX_ZONES; i++) {
 		const struct zone_plan *p = &plan.zone[i];
@@ -100,7 +103,7 @@ static void zones_are_as_planned(struct ktest *t)
 	}
 }
 
-static void the_kernels_memory_is_as_the_machine_is(struct ktest *t)
+static void kernel_memory_matches_the_machine(struct ktest *t)
 {
 	const struct memory *mem = &kernel_memory;
 	pfn_t end = MIN(MIN(hotplug_end(), PFN_NONE), ARCH_MAX_RAM >> PAGE_SHIFT);
@@ -125,7 +128,7 @@ static void the_kernels_memory_is_as_the_machine_is(struct ktest *t)
 }
 
 /* Later its arrays come from itself, as zeros. */
-static void its_own_arrays_come_from_itself_now(struct ktest *t)
+static void late_arrays_are_zeroed_kmalloc_memory(struct ktest *t)
 {
 	u64 *words = kernel_memory.alloc(kernel_memory.alloc_arg, 256), or = 0;
 	unsigned i;
@@ -137,5 +140,6 @@ static void its_own_arrays_come_from_itself_now(struct ktest *t)
 	kfree(words);
 }
 
-KTEST_SUITE(boot_memory, KTEST_QUICK, KTEST(what_was_taken_at_boot_is_never_given_out), KTEST(zones_are_as_planned),
-    KTEST(the_kernels_memory_is_as_the_machine_is), KTEST(its_own_arrays_come_from_itself_now));
+KTEST_SUITE(boot_memory, KTEST_QUICK, KTEST(boot_memory_is_never_allocated),
+    KTEST(zones_are_as_planned), KTEST(kernel_memory_matches_the_machine),
+    KTEST(late_arrays_are_zeroed_kmalloc_memory));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_boot_zones.c: how RAM is cut into nodes and zones at boot, and what of it stands by.
+ * test_boot_zones.c: how RAM is divided into nodes and zones at boot, and which part is standby.
  *
- * Machines are a table: their RAM and what the firmware says of it; plans are exact.
+ * Machines are a table of RAM and firmware data; plans are exact.
  */
 #include <quarry/acpi.h>
 #include <quarry/boot_zones.h>
@@ -31,7 +31,7 @@ struct layout {
 	unsigned nr_nodes;
 	unsigned long movable;
 	u64 standby; /* MiB */
-	/* What the plan is. */
+	/* The expected plan. */
 	unsigned planned_nodes;
 	struct part span;
 	struct {
@@ -200,7 +200,7 @@ static void expect_zone(struct ktest *t, const struct layout *l, unsigned i)
 		    i % NR_ZONE_KINDS, i / NR_ZONE_KINDS, have.start, have.end, have.standby, have.standby_end);
 }
 
-static void machines_are_cut_into_zones(struct ktest *t)
+static void machines_are_divided_into_zones(struct ktest *t)
 {
 	unsigned i, zone;
 
@@ -217,7 +217,7 @@ static void machines_are_cut_into_zones(struct ktest *t)
 }
 
 /* A part of a page at the end counts as one, as a part of a pageblock does. */
-static void the_last_bytes_are_within_the_span(struct ktest *t)
+static void partial_last_page_is_within_the_span(struct ktest *t)
 {
 	struct boot_machine machine = {.mb = &mb, .info = &info, .movable = 50};
 
@@ -231,7 +231,7 @@ static void the_last_bytes_are_within_the_span(struct ktest *t)
 	EXPECT_EQ(t, plan.zone[MOVABLE].end, 5 * B);
 }
 
-static void what_stands_by_is_told_in_parts(struct ktest *t)
+static void standby_memory_is_listed_in_parts(struct ktest *t)
 {
 	static const struct layout both = {"", {{0, 1024 * M}, {G4, 6144 * M}}, {{0}}, {{0}}, 1, 50, 256, 0, {0}, {{0}}};
 	/* NORMAL from 4352 to 4608, MOVABLE from 4864 to 6144. */
@@ -254,10 +254,10 @@ static void what_stands_by_is_told_in_parts(struct ktest *t)
 		if (boot_stands_by(&plan, parts[i].start, parts[i].end, &to) != parts[i].stands_by || to != parts[i].to)
 			ktest_fail(t, __FILE__, __LINE__, "[%#lx, %#lx): to %#lx", parts[i].start, parts[i].end, to);
 	}
-	/* Where nothing stands by there is no part either. */
+	/* Without standby memory there is no part either. */
 	make_plan(t, &none);
 	EXPECT(t, !boot_stands_by(&plan, G4, 8192 * M, &to) && to == 8192 * M);
 }
 
-KTEST_SUITE(boot_zones, KTEST_QUICK, KTEST(machines_are_cut_into_zones), KTEST(the_last_bytes_are_within_the_span),
-    KTEST(what_stands_by_is_told_in_parts));
+KTEST_SUITE(boot_zones, KTEST_QUICK, KTEST(machines_are_divided_into_zones),
+    KTEST(partial_last_page_is_within_the_span), KTEST(standby_memory_is_listed_in_parts));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_cmdline.c: the table of options: every range is kept at both ends, every wrong value refused. */
+/*
+ * test_cmdline.c: the table of options: every range is kept at both ends, every wrong value
+ * refused.
+ */
 #include <quarry/cmdline.h>
 #include <quarry/console.h>
 #include <quarry/errno.h>
@@ -36,7 +39,7 @@ static void each_option_is_described_once(struct ktest *t)
 	EXPECT_EQ(t, cmdline_check("nosuchoption", "1"), -ENOENT);
 }
 
-static void numbers_are_taken_from_the_first_to_the_last_of_their_range(struct ktest *t)
+static void numbers_are_accepted_within_their_range(struct ktest *t)
 {
 	const struct cmdline_option *option;
 	unsigned i;
@@ -53,8 +56,11 @@ static void numbers_are_taken_from_the_first_to_the_last_of_their_range(struct k
 	}
 }
 
-/* 2^32, 2^54 and so on: what a conversion to 32 bits, bytes or nanoseconds would take for something small. */
-static void numbers_that_would_wrap_are_refused(struct ktest *t)
+/*
+ * 2^32, 2^54 and so on: what a conversion to 32 bits, bytes or nanoseconds would take for
+ * something small.
+ */
+static void numbers_that_overflow_are_refused(struct ktest *t)
 {
 	const struct cmdline_option *option;
 	unsigned i, shift;
@@ -73,13 +79,13 @@ static void numbers_that_would_wrap_are_refused(struct ktest *t)
 	EXPECT_EQ(t, cmdline_check("seed", "18446744073709551616"), -EINVAL);
 }
 
-static void a_silent_cpu_gets_some_time(struct ktest *t)
+static void ipi_timeout_of_0_is_refused(struct ktest *t)
 {
 	EXPECT_EQ(t, cmdline_check("ipi_timeout", "0"), -ERANGE);
 	EXPECT_EQ(t, cmdline_check("ipi_timeout", "300"), 0);
 }
 
-static void words_that_are_no_number_are_malformed(struct ktest *t)
+static void malformed_numbers_are_refused(struct ktest *t)
 {
 	static const char *const bad[] = {"", "x", "-1", "+1", "1 ", "0x", "1e3", "0b1", "1-", "-", "2-1", "1-2-3", "12:",
 	    "1%%", "%", "M", "1MM", "1KG", "999999999999999999999999999999", "000000000000000000000000"};
@@ -92,7 +98,7 @@ static void words_that_are_no_number_are_malformed(struct ktest *t)
 	}
 }
 
-static void units_belong_to_their_kind(struct ktest *t)
+static void units_match_the_kind_of_option(struct ktest *t)
 {
 	const struct cmdline_option *option;
 	unsigned i;
@@ -126,6 +132,7 @@ static void choices_are_whole_words(struct ktest *t)
 }
 
 KTEST_SUITE(cmdline, KTEST_QUICK, KTEST(each_option_is_described_once),
-    KTEST(numbers_are_taken_from_the_first_to_the_last_of_their_range), KTEST(numbers_that_would_wrap_are_refused),
-    KTEST(a_silent_cpu_gets_some_time), KTEST(words_that_are_no_number_are_malformed), KTEST(units_belong_to_their_kind),
+    KTEST(numbers_are_accepted_within_their_range),
+    KTEST(numbers_that_overflow_are_refused), KTEST(ipi_timeout_of_0_is_refused),
+    KTEST(malformed_numbers_are_refused), KTEST(units_match_the_kind_of_option),
     KTEST(choices_are_whole_words));

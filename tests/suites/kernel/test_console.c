@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_console.c: what is printed is in the log, once and whole; names of functions, and backtraces, whatever
- * the frames say.
+ * test_console.c: printed text is in the log, once and whole; names of functions; and backtraces,
+ * even through bad frames.
  */
 #include <quarry/console.h>
 #include <quarry/ktest.h>
@@ -20,7 +20,7 @@ static size_t read_from(u64 pos)
 	return n;
 }
 
-static void the_log_has_what_was_printed(struct ktest *t)
+static void log_holds_printed_text(struct ktest *t)
 {
 	u64 pos = log_position(), at = pos;
 	char piece[5];
@@ -35,15 +35,15 @@ static void the_log_has_what_was_printed(struct ktest *t)
 	EXPECT(t, piece[0] == '\n' && at == log_position());
 	EXPECT_EQ(t, log_read(&at, piece, 5), 0);
 	EXPECT_EQ(t, at, log_position());
-	/* As many bytes as are told, and no more. */
+	/* As many bytes as given, and no more. */
 	pos = log_position();
 	console_write("  # twice\n  #", 10);
 	EXPECT_EQ(t, log_position(), pos + 10);
 	EXPECT(t, read_from(pos) == 10 && strcmp(have, "  # twice\n") == 0);
 }
 
-/* Longer than what is formatted at a time. */
-static void long_lines_come_whole(struct ktest *t)
+/* Longer than one formatting buffer. */
+static void long_lines_are_printed_whole(struct ktest *t)
 {
 	u64 pos = log_position();
 
@@ -54,7 +54,7 @@ static void long_lines_come_whole(struct ktest *t)
 }
 
 #define LINES    2u
-#define LINE_LEN 560u /* more than what is formatted at a time */
+#define LINE_LEN 560u /* longer than one formatting buffer */
 
 static void print_lines(void *arg)
 {
@@ -67,7 +67,7 @@ static void print_lines(void *arg)
 		printk("  # %s\n", letters);
 }
 
-/* What CPUs print at the same time comes line by line. */
+/* Lines that CPUs print at the same time are not mixed. */
 static void lines_of_several_cpus_are_not_mixed(struct ktest *t)
 {
 	static const char names[] = "abcd";
@@ -92,7 +92,7 @@ static void lines_of_several_cpus_are_not_mixed(struct ktest *t)
 	EXPECT_EQ(t, whole, nr * LINES);
 }
 
-static void the_log_begins_with_the_oldest_there_is(struct ktest *t)
+static void log_starts_with_its_oldest_byte(struct ktest *t)
 {
 	u64 end = log_position(), pos = 0, oldest = end > LOG_SIZE ? end - LOG_SIZE : 0;
 	size_t n = log_read(&pos, have, 100);
@@ -174,7 +174,7 @@ static void backtraces_end_where_frames_do(struct ktest *t)
 	EXPECT_TRACE(t, 0, (uintptr_t)frames[FRAMES - 3]);
 	chain(0, 32);
 	EXPECT_TRACE(t, 0, (uintptr_t)frames[0]);
-	/* The one that runs comes first. */
+	/* The running one comes first. */
 	chain(0, 0);
 	add_line(rip, rip);
 	EXPECT_TRACE(t, rip, 0);
@@ -188,7 +188,7 @@ static void backtraces_end_where_frames_do(struct ktest *t)
 	chain(0, 5);
 	frames[4][0] = (u64)(uintptr_t)frames[4] + (64UL << 10) + 8;
 	EXPECT_TRACE(t, 0, (uintptr_t)frames[0]);
-	/* What is not the address of a frame is not read. */
+	/* An address that is no frame's is not read. */
 	chain(0, 5);
 	frames[4][0] = (u64)(uintptr_t)frames[5] + 4;
 	EXPECT_TRACE(t, 0, (uintptr_t)frames[0]);
@@ -214,6 +214,8 @@ static void frames_lie_within_a_stack(struct ktest *t)
 	EXPECT_TRACE(t, 0, (uintptr_t)stack);
 }
 
-KTEST_SUITE(console, KTEST_QUICK, KTEST(the_log_has_what_was_printed), KTEST(long_lines_come_whole), KTEST(lines_of_several_cpus_are_not_mixed),
-    KTEST(the_log_begins_with_the_oldest_there_is), KTEST(buffers_are_not_overrun), KTEST(functions_are_named),
-    KTEST(backtraces_end_where_frames_do), KTEST(frames_lie_within_a_stack));
+KTEST_SUITE(console, KTEST_QUICK, KTEST(log_holds_printed_text),
+    KTEST(long_lines_are_printed_whole), KTEST(lines_of_several_cpus_are_not_mixed),
+    KTEST(log_starts_with_its_oldest_byte), KTEST(buffers_are_not_overrun),
+    KTEST(functions_are_named), KTEST(backtraces_end_where_frames_do),
+    KTEST(frames_lie_within_a_stack));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cpu_plug.c: a CPU is stopped, absent, and started again; as when it is taken out of its slot and put back.
+ * test_cpu_plug.c: a CPU is stopped, absent, and started again; as when it is taken out of its
+ * slot and put back.
  */
 #include "tests/lib/hotplug_help.h"
 #include <quarry/machine.h>
@@ -11,7 +12,7 @@ static unsigned last_cpu(void)
 	return ktest_cpus() - 1;
 }
 
-static void a_cpu_is_gone_and_comes_again(struct ktest *t)
+static void cpu_is_unplugged_and_plugged_again(struct ktest *t)
 {
 	const u64 spurious = READ_ONCE(smp_stats.spurious_calls);
 	unsigned cpu = last_cpu(), round;
@@ -59,17 +60,18 @@ static void wrong_requests_change_nothing(struct ktest *t)
 	flags = arch_irq_save();
 	EXPECT_EQ(t, cpu_plug(0), -EDEADLK);
 	EXPECT_EQ(t, cpu_unplug(0), -EDEADLK);
-	/* What there is not comes first. */
+	/* Absent CPUs first. */
 	EXPECT_EQ(t, cpu_plug(nr_cpus), -ENODEV);
 	EXPECT_EQ(t, cpu_unplug(nr_cpus), -ENODEV);
 	arch_irq_restore(flags);
 	if (!needs_two(t))
 		return;
-	/* Down, but the one that the machine started on. */
+	/* Offline, except the boot CPU. */
 	EXPECT_EQ(t, cpu_down(0), 0);
 	EXPECT_EQ(t, cpu_unplug(0), -EBUSY);
 	EXPECT_EQ(t, cpu_up(0), 0);
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 }
 
-KTEST_SUITE(cpu_plug, KTEST_QUICK, KTEST(a_cpu_is_gone_and_comes_again), KTEST(wrong_requests_change_nothing));
+KTEST_SUITE(cpu_plug, KTEST_QUICK, KTEST(cpu_is_unplugged_and_plugged_again),
+    KTEST(wrong_requests_change_nothing));

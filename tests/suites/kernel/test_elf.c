@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_elf.c: programs and archives that the loader brings: sound ones are understood, others refused. */
+/*
+ * test_elf.c: programs and archives that the loader brings: sound ones are understood, others
+ * refused.
+ */
 #include <quarry/bootfile.h>
 #include <quarry/console.h>
 #include <quarry/elf.h>
@@ -56,7 +59,7 @@ static void make_image(void)
 	image.head.p[2] = data;
 }
 
-/* It is refused, and for this reason. */
+/* It is refused, for this reason. */
 static void expect_why(struct ktest *t, int line, size_t size, const char *want)
 {
 	struct elf_program program;
@@ -74,7 +77,7 @@ static void expect_why(struct ktest *t, int line, size_t size, const char *want)
 		expect_why((t), __LINE__, IMAGE_SIZE, (want));                                     \
 	} while (0)
 
-static void sound_program_is_understood(struct ktest *t)
+static void valid_program_is_parsed(struct ktest *t)
 {
 	struct elf_program program;
 	const char *why;
@@ -149,7 +152,7 @@ static void segment_fields_are_checked(struct ktest *t)
 		REFUSED((t), field, (further), (want));                                            \
 	} while (0)
 
-static void limits_belong_to_what_is_accepted(struct ktest *t)
+static void programs_at_the_limits_are_accepted(struct ktest *t)
 {
 	LIMIT(t, h.e_entry, 0x400000, 0x3fffff, "an entry that is not in an executable segment");
 	LIMIT(t, h.e_entry, 0x400063, 0x400064, "an entry that is not in an executable segment");
@@ -195,7 +198,7 @@ static void headers_may_lie_anywhere(struct ktest *t)
 	expect_why(t, __LINE__, IMAGE_SIZE, "program headers beyond the file");
 	REFUSED(t, h.e_phoff, IMAGE_SIZE, "program headers beyond the file");
 	REFUSED(t, h.e_phoff, IMAGE_SIZE + 1, "program headers beyond the file");
-	/* What takes no memory is no segment, wherever it says it is. */
+	/* A segment without memory is ignored, wherever it claims to be. */
 	make_image();
 	image.head.p[1].p_type = PT_LOAD;
 	image.head.p[1].p_vaddr = ~0UL;
@@ -241,7 +244,7 @@ static void too_many_segments_are_refused(struct ktest *t)
 	expect_why(t, __LINE__, IMAGE_SIZE, "too many segments");
 }
 
-/* What is accepted must be safe to load, whatever it is. */
+/* Every accepted file must be safe to load. */
 static bool is_sound(const struct elf_program *p, size_t size)
 {
 	u64 floor = 0;
@@ -261,7 +264,7 @@ static bool is_sound(const struct elf_program *p, size_t size)
 	return p->nr > 0 && p->nr <= ELF_MAX_SEGMENTS;
 }
 
-static void damaged_files_are_refused_or_sound(struct ktest *t)
+static void damaged_files_are_refused_or_parse_soundly(struct ktest *t)
 {
 	unsigned round, accepted = 0, refused = 0;
 	u64 random = t->seed;
@@ -330,8 +333,8 @@ static void archive_members_are_found(struct ktest *t)
 	EXPECT_EQ(t, cpio_next(archive, archive_len, &pos, &f), 0);
 }
 
-/* The header of a member says how long its name and its content are. */
-static void members_end_where_the_archive_does(struct ktest *t)
+/* The header of a member has the lengths of its name and its content. */
+static void members_end_within_the_archive(struct ktest *t)
 {
 	static const struct {
 		size_t at;
@@ -395,7 +398,7 @@ static void sizes_and_names_of_members_are_exact(struct ktest *t)
 	EXPECT(t, !strcmp(f.name, name) && f.size == 0xab && pos == archive_len);
 }
 
-static void damaged_archives_end(struct ktest *t)
+static void parsing_of_damaged_archives_ends(struct ktest *t)
 {
 	u64 random = t->seed;
 	unsigned round;
@@ -428,8 +431,9 @@ static void damaged_archives_end(struct ktest *t)
 	EXPECT_EQ(t, cpio_next(archive, archive_len, &(size_t){0}, &(struct boot_file){.size = 0}), -EINVAL);
 }
 
-KTEST_SUITE(elf, KTEST_QUICK, KTEST(sound_program_is_understood), KTEST(header_fields_are_checked),
-    KTEST(segment_fields_are_checked), KTEST(limits_belong_to_what_is_accepted), KTEST(headers_may_lie_anywhere),
-    KTEST(short_files_are_refused), KTEST(too_many_segments_are_refused),
-    KTEST(damaged_files_are_refused_or_sound), KTEST(archive_members_are_found),
-    KTEST(members_end_where_the_archive_does), KTEST(sizes_and_names_of_members_are_exact), KTEST(damaged_archives_end));
+KTEST_SUITE(elf, KTEST_QUICK, KTEST(valid_program_is_parsed), KTEST(header_fields_are_checked),
+    KTEST(segment_fields_are_checked), KTEST(programs_at_the_limits_are_accepted),
+    KTEST(headers_may_lie_anywhere), KTEST(short_files_are_refused),
+    KTEST(too_many_segments_are_refused), KTEST(damaged_files_are_refused_or_parse_soundly),
+    KTEST(archive_members_are_found), KTEST(members_end_within_the_archive),
+    KTEST(sizes_and_names_of_members_are_exact), KTEST(parsing_of_damaged_archives_ends));

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_fair.c: who sleeps is not kept waiting by tasks with many threads that compute.
+ * test_fair.c: sleeping threads are not delayed by tasks with many computing threads.
  *
- * Times are the guest's: to be run under icount, where they do not depend on the host (tests/qemu/test_fair.py).
+ * Times are the guest's: to be run under icount, where they do not depend on the host
+ * (tests/qemu/test_fair.py).
  */
 #include "tests/lib/task_help.h"
 
@@ -15,7 +16,7 @@ extern const char user_burn[], user_nap[];
 
 static struct task *hog[SPINNERS];
 
-/* So many tasks, with as many threads as one may have, all of which compute for ever. */
+/* @nr tasks with the maximum number of threads, all of which compute for ever. */
 static bool start_hogs(struct ktest *t, unsigned nr)
 {
 	unsigned i, k;
@@ -57,7 +58,7 @@ static void expect_naps(struct ktest *t, unsigned hogs, int limit)
 	task_put(task);
 }
 
-static void a_nap_beside_a_task_of_64_threads_takes_50_ms_at_most(struct ktest *t)
+static void sleep_beside_64_busy_threads_is_late_by_50_ms_at_most(struct ktest *t)
 {
 	REQUIRE(t, start_hogs(t, 1));
 	expect_naps(t, 1, 50);
@@ -77,8 +78,8 @@ static void nap(void *arg)
 	}
 }
 
-/* The threads of one that is killed have the CPU one after the other, once it is the task's turn. */
-static void beside_60_tasks_a_nap_takes_200_ms_and_an_end_a_second(struct ktest *t)
+/* The threads of a killed task get the CPU one after the other, once it is the task's turn. */
+static void sleep_and_exit_beside_60_busy_tasks_are_bounded(struct ktest *t)
 {
 	u64 longest = 0, began;
 
@@ -98,5 +99,5 @@ static void beside_60_tasks_a_nap_takes_200_ms_and_an_end_a_second(struct ktest 
 }
 
 KTEST_SUITE(fair, KTEST_EXTRA | KTEST_MOSTLY_COST,
-    KTEST(a_nap_beside_a_task_of_64_threads_takes_50_ms_at_most),
-    KTEST(beside_60_tasks_a_nap_takes_200_ms_and_an_end_a_second));
+    KTEST(sleep_beside_64_busy_threads_is_late_by_50_ms_at_most),
+    KTEST(sleep_and_exit_beside_60_busy_tasks_are_bounded));

@@ -21,19 +21,19 @@ static void on_cpu_0(void *arg)
 	u64 began;
 
 	EXPECT_EQ(t, fault_hang_start(&h, 0, WAIT_FOREVER), -EDEADLK);
-	/* Its own CPU comes back by itself, and only then. */
+	/* A hang of the calling CPU ends by itself, and only then. */
 	began = arch_clock_ns();
 	REQUIRE(t, fault_hang_start(&h, 0, SHORT_NS) == 0);
 	EXPECT(t, arch_clock_ns() - began >= SHORT_NS);
 	fault_hang_end(&h);
 }
 
-static void a_cpu_never_hangs_itself_for_ever(struct ktest *t)
+static void hang_of_the_calling_cpu_is_refused(struct ktest *t)
 {
 	ktest_on_cpu(0, on_cpu_0, t);
 }
 
-static void only_cpus_that_are_online_hang(struct ktest *t)
+static void hang_of_an_offline_cpu_is_refused(struct ktest *t)
 {
 	EXPECT_EQ(t, fault_hang_start(&h, nr_cpus, SHORT_NS), -ENODEV);
 	EXPECT_EQ(t, fault_hang_start(&h, ~0u, SHORT_NS), -ENODEV);
@@ -50,7 +50,7 @@ static void deaf_cpus_answer_when_their_time_is_over(struct ktest *t)
 		return;
 	REQUIRE(t, fault_hang_start(&h, 1, SHORT_NS) == 0);
 	EXPECT_EQ(t, h.cpu, 1);
-	/* What asks may be on that CPU itself, which serves it before it hangs, or after. */
+	/* The caller may be on that CPU itself, which serves it before it hangs, or after. */
 	EXPECT(t, h.until != WAIT_FOREVER && h.deaf == 1);
 	smp_call_mask(NULL, nothing, NULL);
 	EXPECT(t, arch_clock_ns() >= h.until);
@@ -72,5 +72,6 @@ static void deaf_cpus_answer_when_they_are_released(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(hang, 0, KTEST(a_cpu_never_hangs_itself_for_ever), KTEST(only_cpus_that_are_online_hang),
-    KTEST(deaf_cpus_answer_when_their_time_is_over), KTEST(deaf_cpus_answer_when_they_are_released));
+KTEST_SUITE(hang, 0, KTEST(hang_of_the_calling_cpu_is_refused),
+    KTEST(hang_of_an_offline_cpu_is_refused), KTEST(deaf_cpus_answer_when_their_time_is_over),
+    KTEST(deaf_cpus_answer_when_they_are_released));

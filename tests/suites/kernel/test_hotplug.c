@@ -6,7 +6,7 @@
 
 /* ---- one CPU after the other ---- */
 
-static void each_cpu_goes_and_comes_back(struct ktest *t)
+static void each_cpu_goes_down_and_comes_back(struct ktest *t)
 {
 	unsigned cpu;
 
@@ -58,8 +58,8 @@ static void wrong_requests_change_nothing(struct ktest *t)
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 }
 
-/* All but one go, another one each time; what is left does all the work. */
-static void the_last_one_stays(struct ktest *t)
+/* All CPUs but one go down, another one stays each time; that one does all the work. */
+static void last_online_cpu_stays(struct ktest *t)
 {
 	unsigned last, cpu;
 
@@ -84,8 +84,8 @@ static void the_last_one_stays(struct ktest *t)
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 }
 
-/* The caller is bound to CPU 0, which goes, so it goes on elsewhere, and returns. */
-static void the_callers_own_cpu_may_go(struct ktest *t)
+/* The caller is bound to CPU 0, which goes down: it moves to another CPU, and returns. */
+static void cpu_down_of_the_callers_cpu_works(struct ktest *t)
 {
 	if (!needs_two(t))
 		return;
@@ -103,7 +103,7 @@ static void warm_private(void *arg)
 	mem_free_pages(arg, page, 0);
 }
 
-static void a_private_memory_is_told_too(struct ktest *t)
+static void cpu_hotplug_reaches_private_memories(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 8);
 	unsigned cpu = ktest_cpus() - 1, on;
@@ -165,7 +165,7 @@ struct traveller {
 	u32 stop;      /* a */
 	u64 sleep_ns;  /* 0: it never sleeps; WAIT_FOREVER: until it is woken */
 	struct waitq wq;
-	u32 wanted;    /* a: steps it shall have made */
+	u32 wanted;    /* a: steps to make */
 	struct thread *thread;
 };
 
@@ -225,7 +225,7 @@ static bool is_there(void *arg)
 	return READ_ONCE(p->v->cpu) == p->cpu;
 }
 
-static void threads_go_on_elsewhere_and_return(struct ktest *t)
+static void threads_move_off_a_leaving_cpu_and_return(struct ktest *t)
 {
 	static const u64 sleeps[] = {0, 0, 1000000, WAIT_FOREVER};
 	struct traveller v[ARRAY_SIZE(sleeps)];
@@ -248,7 +248,10 @@ static void threads_go_on_elsewhere_and_return(struct ktest *t)
 		for (i = 0; i < ARRAY_SIZE(v); i++) {
 			struct place p = {.v = &v[i], .cpu = cpu};
 
-			/* Who sleeps until it is woken wakes where it was, and returns before it goes on. */
+			/*
+			 * A sleeping thread wakes on the CPU where it was, and returns before it
+			 * continues.
+			 */
 			if (sleeps[i] == WAIT_FOREVER)
 				expect_steps(t, &v[i], 1);
 			EXPECT(t, sleeps[i] == WAIT_FOREVER ? is_there(&p) : wait_for(is_there, &p));
@@ -262,13 +265,14 @@ static void threads_go_on_elsewhere_and_return(struct ktest *t)
 }
 
 /* Boot binds it there, and the suites after this one rely on it. */
-static void all_is_as_it_was(struct ktest *t)
+static void machine_is_left_as_it_was(struct ktest *t)
 {
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 	EXPECT(t, wait_for(at_home, NULL));
 }
 
-KTEST_SUITE(hotplug, 0, KTEST(each_cpu_goes_and_comes_back), KTEST(wrong_requests_change_nothing),
-    KTEST(the_last_one_stays), KTEST(the_callers_own_cpu_may_go),
-    KTEST(a_private_memory_is_told_too), KTEST(a_cpu_comes_up_with_caches_off),
-    KTEST(threads_go_on_elsewhere_and_return), KTEST(all_is_as_it_was));
+KTEST_SUITE(hotplug, 0, KTEST(each_cpu_goes_down_and_comes_back),
+    KTEST(wrong_requests_change_nothing), KTEST(last_online_cpu_stays),
+    KTEST(cpu_down_of_the_callers_cpu_works), KTEST(cpu_hotplug_reaches_private_memories),
+    KTEST(a_cpu_comes_up_with_caches_off), KTEST(threads_move_off_a_leaving_cpu_and_return),
+    KTEST(machine_is_left_as_it_was));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_hotplug_race.c: CPUs go and come back while others call, drain and offline; nobody is asked who is
- * not there, and one that does not answer is found.
+ * test_hotplug_race.c: CPUs go down and come back while others call, drain and offline; offline
+ * CPUs get no IPI, and a CPU that does not answer is found.
  */
 #include "demo/provoke.h"
 #include "tests/lib/hotplug_help.h"
@@ -16,7 +16,7 @@
 #define STEPS      48
 #define MASK_WORDS 64
 #define TIMEOUT_NS 300000000ULL /* until a silent CPU is reported */
-#define LEAVE_NS   500000000ULL /* a CPU whose bit is gone stops in a thousandth of it, if nobody waits */
+#define LEAVE_NS   500000000ULL /* a CPU without waiters stops in a thousandth of it */
 
 static cpumask_t mask[MASK_WORDS];
 
@@ -126,7 +126,7 @@ static void hotplug_against(struct ktest *t, void (*const turns[])(struct worker
 	expect_sound(t, &kernel_memory);
 }
 
-static void calls_and_drains_go_on(struct ktest *t)
+static void calls_and_drains_work_during_cpu_hotplug(struct ktest *t)
 {
 	static void (*const turns[])(struct worker *) = {turn_call, turn_drain, turn_disable, turn_call};
 	struct smp_stats before = smp_stats;
@@ -137,7 +137,7 @@ static void calls_and_drains_go_on(struct ktest *t)
 	EXPECT_EQ(t, smp_stats.bad_cpu, before.bad_cpu);
 }
 
-static void offlines_go_on(struct ktest *t)
+static void offlines_work_during_cpu_hotplug(struct ktest *t)
 {
 	static void (*const turns[])(struct worker *) = {turn_offline, turn_drain, turn_call};
 	unsigned long managed = memory_managed_pages(&kernel_memory);
@@ -149,8 +149,9 @@ static void offlines_go_on(struct ktest *t)
 /* ---- the gate ---- */
 
 /*
- * A call from CPU 2 that CPU 1 takes its time with; it has nothing to do with the CPU that goes.  It ends when
- * that one has stopped, which it must not before, or so long after its bit is gone that it would have.
+ * A call from CPU 2 that CPU 1 answers late; it does not concern the CPU that goes down.  It ends
+ * when that one has stopped, which must not happen before, or so long after its bit was cleared
+ * that it would have stopped.
  */
 struct long_call {
 	u32 began, ended; /* a */
@@ -182,8 +183,11 @@ static void call_long(void *arg)
 	smp_call_mask(target, take_long, arg);
 }
 
-/* Whoever was sending when the bit went may have seen it, so the CPU does not stop before all are done. */
-static void a_cpu_waits_for_all_who_may_ask_it(struct ktest *t)
+/*
+ * A sender at work when the bit was cleared may have seen it, so the CPU does not stop before all
+ * senders are done.
+ */
+static void leaving_cpu_waits_for_all_senders(struct ktest *t)
 {
 	struct long_call c = {.leaver = 3};
 
@@ -192,8 +196,7 @@ static void a_cpu_waits_for_all_who_may_ask_it(struct ktest *t)
 		return;
 	}
 	ktest_start(2, call_long, &c);
-	while (!load_acquire(&c.began))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&c.began)));
 	EXPECT_EQ(t, cpu_down(3), 0);
 	EXPECT_EQ(t, load_acquire(&c.ended), 1);
 	ktest_join(2);
@@ -201,9 +204,9 @@ static void a_cpu_waits_for_all_who_may_ask_it(struct ktest *t)
 	EXPECT_EQ(t, cpu_up(3), 0);
 }
 
-/* ---- what goes wrong ---- */
+/* ---- failures ---- */
 
-static void who_left_and_who_never_was_are_told_apart(struct ktest *t)
+static void offline_and_absent_cpus_are_counted_apart(struct ktest *t)
 {
 	struct smp_stats before = smp_stats;
 	unsigned cpu = ktest_cpus() - 1;
@@ -230,7 +233,7 @@ static void who_left_and_who_never_was_are_told_apart(struct ktest *t)
 }
 
 /* Past all checks: the interrupt itself.  The CPU finds it when it wakes, before it is online. */
-static void an_interrupt_to_a_parked_cpu_is_counted_by_it(struct ktest *t)
+static void parked_cpu_counts_a_stray_interrupt(struct ktest *t)
 {
 	u64 before = smp_stats.spurious_calls;
 	unsigned cpu = ktest_cpus() - 1;
@@ -256,7 +259,7 @@ static void end_once_reported(void *arg)
 	store_release(&hang->release, 1u);
 }
 
-/* From @pos of the log on: the stories of the CPU that is silent, by NMI, and of the one that asked. */
+/* From @pos of the log on: the backtraces of the silent CPU, by NMI, and of the caller. */
 static void expect_both_stories(struct ktest *t, u64 pos, unsigned silent)
 {
 	static char text[16384];
@@ -266,83 +269,77 @@ static void expect_both_stories(struct ktest *t, u64 pos, unsigned silent)
 	ksnprintf(want, sizeof(want), "CPU %u (APIC id %u): asked, NMI in thread hang, irqs off", silent,
 	    cpus[silent]->apic_id);
 	EXPECT(t, says(text, want));
-	/* It reads the clock all the while; in that function's first and last instructions the walk of the
-	 * frames cannot see who called it. */
+	/*
+	 * It reads the clock all the time; in that function's first and last instructions a frame
+	 * walk cannot find the caller.
+	 */
 	EXPECT(t, says(text, "hang+0x") || says(text, "arch_clock_ns+0x"));
 	ksnprintf(want, sizeof(want), "): asks, in thread %s", thread_name());
 	EXPECT(t, says(text, want));
 }
 
-/*
- * A silent CPU is reported soon; no panic after six times as much, for the host may well not run a CPU for so long.
- * Returns the timeout as it was.
- */
-static u64 report_soon(void)
-{
-	u64 before = smp_timeout_ns;
+/* A CPU that answers nothing, and a thread that ends that once it is reported. */
+struct silent {
+	u64 timeout, before, pos;
+	unsigned cpu;
+	struct fault_hang hang;
+	struct thread *ender;
+};
 
-	smp_timeout_ns = TIMEOUT_NS;
-	smp_worst_ns = WAIT_FOREVER;
-	return before;
+static bool silent_begin(struct ktest *t, struct silent *s)
+{
+	if (nr_boot_cpus < 3 || !needs_two(t)) {
+		ktest_skip(t, "needs 3 CPUs, all of them online");
+		return false;
+	}
+	*s = (struct silent){
+	    .before = smp_stats.silent, .pos = log_position(), .cpu = ktest_cpus() - 1};
+	s->timeout = set_call_timeout(TIMEOUT_NS);
+	if (fault_hang_start(&s->hang, s->cpu, WAIT_NS)) {
+		restore_call_timeout(s->timeout);
+		ktest_fail(t, __FILE__, __LINE__, "CPU %u does not hang", s->cpu);
+		return false;
+	}
+	s->ender = thread_start("ender", 1, end_once_reported, &s->hang);
+	return true;
 }
 
-static void report_as_ever(u64 timeout)
+static void silent_end(struct ktest *t, struct silent *s)
 {
-	smp_timeout_ns = timeout;
-	smp_worst_ns = 0;
+	EXPECT_EQ(t, smp_stats.silent, s->before + 1);
+	restore_call_timeout(s->timeout);
+	thread_join(s->ender);
+	fault_hang_end(&s->hang);
+	expect_both_stories(t, s->pos, s->cpu);
+	atomic_sub(&smp_stats.silent, 1);
 }
 
 static void a_silent_cpu_is_reported(struct ktest *t)
 {
-	u64 timeout, before = smp_stats.silent, pos = log_position(), began;
-	unsigned cpu = ktest_cpus() - 1;
-	struct fault_hang hang;
-	struct thread *ender;
+	struct silent s;
 	u32 runs = 0;
+	u64 began;
 
-	if (nr_boot_cpus < 3 || !needs_two(t)) {
-		ktest_skip(t, "needs 3 CPUs, all of them online");
+	if (!silent_begin(t, &s))
 		return;
-	}
-	timeout = report_soon();
-	REQUIRE(t, fault_hang_start(&hang, cpu, WAIT_NS) == 0);
-	ender = thread_start("ender", 1, end_once_reported, &hang);
 	memset(mask, 0, sizeof(mask));
-	cpumask_set(mask, cpu);
+	cpumask_set(mask, s.cpu);
 	began = arch_clock_ns();
 	EXPECT_EQ(t, smp_call_mask(mask, add_one, &runs), 1);
 	EXPECT(t, arch_clock_ns() - began >= smp_timeout_ns);
 	EXPECT_EQ(t, runs, 1);
-	EXPECT_EQ(t, smp_stats.silent, before + 1);
-	report_as_ever(timeout);
-	thread_join(ender);
-	fault_hang_end(&hang);
-	expect_both_stories(t, pos, cpu);
-	atomic_sub(&smp_stats.silent, 1);
+	silent_end(t, &s);
 }
 
-/* The checker holds all others with interrupts off while it waits for one that never comes. */
-static void a_check_finds_a_silent_cpu(struct ktest *t)
+/* The checker holds all others with interrupts off while it waits for a CPU that never comes. */
+static void check_memory_reports_a_silent_cpu(struct ktest *t)
 {
-	u64 timeout, before = smp_stats.silent, pos = log_position();
-	unsigned cpu = ktest_cpus() - 1;
-	struct fault_hang hang;
-	struct thread *ender;
+	struct silent s;
 
-	if (nr_boot_cpus < 3 || !needs_two(t)) {
-		ktest_skip(t, "needs 3 CPUs, all of them online");
+	if (!silent_begin(t, &s))
 		return;
-	}
-	timeout = report_soon();
-	REQUIRE(t, fault_hang_start(&hang, cpu, WAIT_NS) == 0);
-	ender = thread_start("ender", 1, end_once_reported, &hang);
 	expect_sound(t, &kernel_memory);
-	report_as_ever(timeout);
-	thread_join(ender);
-	fault_hang_end(&hang);
-	EXPECT_EQ(t, smp_stats.silent, before + 1);
-	expect_both_stories(t, pos, cpu);
-	atomic_sub(&smp_stats.silent, 1);
+	silent_end(t, &s);
 }
 
 static bool is_parked(void *arg)
@@ -350,7 +347,7 @@ static bool is_parked(void *arg)
 	return cpu_is_parked(*(unsigned *)arg);
 }
 
-static void one_that_does_not_park_is_dead_until_it_does(struct ktest *t)
+static void cpu_that_does_not_park_is_dead_until_it_parks(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;
 	u64 timeout, before = smp_stats.silent, pos = log_position();
@@ -360,9 +357,9 @@ static void one_that_does_not_park_is_dead_until_it_does(struct ktest *t)
 		return;
 	ktest_on_cpu(cpu, warm_caches, NULL);
 	REQUIRE(t, fault_hang_start(&hang, cpu, WAIT_FOREVER) == 0);
-	timeout = report_soon();
+	timeout = set_call_timeout(TIMEOUT_NS);
 	EXPECT_EQ(t, cpu_down(cpu), -EIO);
-	report_as_ever(timeout);
+	restore_call_timeout(timeout);
 	EXPECT_EQ(t, smp_stats.silent, before + 1);
 	atomic_sub(&smp_stats.silent, 1);
 	expect_both_stories(t, pos, cpu);
@@ -373,7 +370,10 @@ static void one_that_does_not_park_is_dead_until_it_does(struct ktest *t)
 	/* The others go on without it. */
 	EXPECT_EQ(t, zone_pcp_disable(big_zone()), 0);
 	EXPECT_EQ(t, zone_pcp_enable(big_zone()), 0);
-	/* When it goes on it hands over its threads, the one that hung too, and gives back its pages. */
+	/*
+	 * When it continues it hands over its threads, also the one that hung, and frees its
+	 * cached pages.
+	 */
 	fault_hang_end(&hang);
 	EXPECT(t, wait_for(is_parked, &cpu));
 	EXPECT_EQ(t, cached_by(cpu), 0);
@@ -381,7 +381,10 @@ static void one_that_does_not_park_is_dead_until_it_does(struct ktest *t)
 	expect_sound(t, &kernel_memory);
 }
 
-/* Who waits for the answer of a CPU that shall go, and is deaf, is waited for, and gets its answer. */
+/*
+ * A sender waits for the answer of a deaf CPU that is to go down: cpu_down waits for the sender,
+ * which gets its answer.
+ */
 struct caller {
 	unsigned cpu;
 	u32 runs, asked; /* a */
@@ -396,7 +399,7 @@ static void call_one(void *arg)
 	WRITE_ONCE(c->asked, (u32)smp_call_mask(target, add_one, &c->runs));
 }
 
-static void a_call_to_a_cpu_that_goes_is_answered(struct ktest *t)
+static void call_to_a_leaving_cpu_is_answered(struct ktest *t)
 {
 	u64 timeout, before = smp_stats.silent, ipis;
 	struct caller c = {.cpu = ktest_cpus() - 1};
@@ -408,17 +411,16 @@ static void a_call_to_a_cpu_that_goes_is_answered(struct ktest *t)
 		ktest_skip(t, "needs 4 CPUs, all of them online");
 		return;
 	}
-	timeout = report_soon();
+	timeout = set_call_timeout(TIMEOUT_NS);
 	REQUIRE(t, fault_hang_start(&hang, c.cpu, WAIT_NS) == 0);
 	ipis = READ_ONCE(smp_stats.ipis);
 	ender = thread_start("ender", 1, end_once_reported, &hang);
 	ktest_start(2, call_one, &c);
-	while (READ_ONCE(smp_stats.ipis) == ipis)
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(smp_stats.ipis) != ipis));
 	/* By then it may have parked, or not: it lost its time. */
 	err = cpu_down(c.cpu);
 	EXPECT(t, err == 0 || err == -EIO);
-	report_as_ever(timeout);
+	restore_call_timeout(timeout);
 	EXPECT_EQ(t, READ_ONCE(c.runs), 1);
 	ktest_join(2);
 	EXPECT_EQ(t, c.asked, 1);
@@ -431,15 +433,15 @@ static void a_call_to_a_cpu_that_goes_is_answered(struct ktest *t)
 }
 
 /* Boot binds it there, and the suites after this one rely on it. */
-static void all_is_as_it_was(struct ktest *t)
+static void machine_is_left_as_it_was(struct ktest *t)
 {
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 	EXPECT(t, wait_for(at_home, NULL));
 }
 
-KTEST_SUITE(hotplug_race, 0, KTEST(calls_and_drains_go_on), KTEST(offlines_go_on),
-    KTEST(a_cpu_waits_for_all_who_may_ask_it),
-    KTEST(who_left_and_who_never_was_are_told_apart),
-    KTEST(an_interrupt_to_a_parked_cpu_is_counted_by_it), KTEST(a_silent_cpu_is_reported),
-    KTEST(a_check_finds_a_silent_cpu), KTEST(a_call_to_a_cpu_that_goes_is_answered),
-    KTEST(one_that_does_not_park_is_dead_until_it_does), KTEST(all_is_as_it_was));
+KTEST_SUITE(hotplug_race, 0, KTEST(calls_and_drains_work_during_cpu_hotplug),
+    KTEST(offlines_work_during_cpu_hotplug), KTEST(leaving_cpu_waits_for_all_senders),
+    KTEST(offline_and_absent_cpus_are_counted_apart), KTEST(parked_cpu_counts_a_stray_interrupt),
+    KTEST(a_silent_cpu_is_reported), KTEST(check_memory_reports_a_silent_cpu),
+    KTEST(call_to_a_leaving_cpu_is_answered), KTEST(cpu_that_does_not_park_is_dead_until_it_parks),
+    KTEST(machine_is_left_as_it_was));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* test_ipc.c: messages between threads of the kernel; and the table of capabilities. */
+#include "tests/lib/wait_help.h"
 #include <quarry/errno.h>
 #include <quarry/ipc.h>
 #include <quarry/ktest.h>
@@ -103,7 +104,7 @@ static void waits_are_bounded(struct ktest *t)
 	EXPECT_EQ(t, ipc_call(ep, &msg, 5 * MS), -ETIMEDOUT);
 	/* The call that timed out is not received later. */
 	EXPECT_EQ(t, ipc_receive(ep, &msg, &call, 0), -ETIMEDOUT);
-	/* One that was received and not answered in time: the answer finds nobody. */
+	/* A call that was received and answered too late: the answer is dropped. */
 	start_call(t, &c, ep, 5, 50 * MS);
 	REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
 	EXPECT_EQ(t, end_call(&c), -ETIMEDOUT);
@@ -111,7 +112,7 @@ static void waits_are_bounded(struct ktest *t)
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
 
-static void nobody_to_answer_fails_the_call(struct ktest *t)
+static void call_without_a_receiver_fails(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
 	struct caller queued, taken;
@@ -123,12 +124,11 @@ static void nobody_to_answer_fails_the_call(struct ktest *t)
 	start_call(t, &taken, ep, 1, LONG_NS);
 	REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
 	start_call(t, &queued, ep, 2, LONG_NS);
-	while (!READ_ONCE(queued.started))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(queued.started)));
 	/* Dropped unanswered. */
 	ipc_call_drop(call);
 	EXPECT_EQ(t, end_call(&taken), -EPIPE);
-	/* The last receiver goes, with the call on the queue or on its way there. */
+	/* The last receiver exits, with the call on the queue or about to be queued. */
 	endpoint_put(ep, RIGHT_RECEIVE);
 	EXPECT_EQ(t, end_call(&queued), -EPIPE);
 	EXPECT_EQ(t, ipc_call(ep, &msg, LONG_NS), -EPIPE);
@@ -168,7 +168,10 @@ static void capabilities_change_hands(struct ktest *t)
 	cap_drop(&c.msg.give);
 	EXPECT_EQ(t, READ_ONCE(object->refs), 1);
 
-	/* Whatever becomes of the message, what it gives is not lost: nobody takes it; nobody is there. */
+	/*
+	 * A capability in a message is not leaked, whether the message is refused or there is no
+	 * receiver.
+	 */
 	msg.give = (struct cap){object, RIGHT_READ, CAP_OBJECT};
 	cap_get(&msg.give);
 	EXPECT_EQ(t, ipc_call(ep, &msg, MS), -ETIMEDOUT);
@@ -186,7 +189,7 @@ static void capabilities_change_hands(struct ktest *t)
 
 /* ---- the table ---- */
 
-static void handles_mean_something_in_one_table_only(struct ktest *t)
+static void handle_is_valid_in_its_own_table_only(struct ktest *t)
 {
 	struct vm_object *object = new_object(t);
 	struct cap cap = {object, RIGHT_READ | RIGHT_DUP, CAP_OBJECT}, out;
@@ -223,7 +226,10 @@ static void handles_mean_something_in_one_table_only(struct ktest *t)
 	vm_object_put(object);
 }
 
-/* After its last generation a slot is never used again: its first number would mean something once more. */
+/*
+ * After its last generation a slot is never used again: its first number would mean something
+ * once more.
+ */
 static void exhausted_slot_is_retired(struct ktest *t)
 {
 	struct vm_object *object = new_object(t);
@@ -279,7 +285,7 @@ static void table_of_retired_slots_is_full(struct ktest *t)
 	cap_table_destroy(&table);
 }
 
-static void full_tables_say_so(struct ktest *t)
+static void full_handle_table_refuses(struct ktest *t)
 {
 	struct vm_object *object = new_object(t);
 	struct cap cap = {object, RIGHT_READ, CAP_OBJECT}, none = {.kind = CAP_NONE};
@@ -381,7 +387,8 @@ static void many_callers_and_servers(struct ktest *t)
 	endpoint_put(crowd.ep, RIGHT_RECEIVE);
 }
 
-KTEST_SUITE(ipc, KTEST_QUICK, KTEST(call_is_answered), KTEST(calls_come_in_order), KTEST(waits_are_bounded),
-    KTEST(nobody_to_answer_fails_the_call), KTEST(capabilities_change_hands),
-    KTEST(handles_mean_something_in_one_table_only), KTEST(exhausted_slot_is_retired),
-    KTEST(table_of_retired_slots_is_full), KTEST(full_tables_say_so), KTEST(many_callers_and_servers));
+KTEST_SUITE(ipc, KTEST_QUICK, KTEST(call_is_answered), KTEST(calls_come_in_order),
+    KTEST(waits_are_bounded), KTEST(call_without_a_receiver_fails),
+    KTEST(capabilities_change_hands), KTEST(handle_is_valid_in_its_own_table_only),
+    KTEST(exhausted_slot_is_retired), KTEST(table_of_retired_slots_is_full),
+    KTEST(full_handle_table_refuses), KTEST(many_callers_and_servers));

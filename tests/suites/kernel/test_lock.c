@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* test_lock.c: spin locks, mutexes and rwsems, on as many CPUs as there are. */
+#include "tests/lib/wait_help.h"
 #include <quarry/ktest.h>
 #include <quarry/lock.h>
 
 #define ROUNDS 2000
 
-/* What the threads of a test share. */
+/* Shared by the threads of a test. */
 struct shared {
 	struct spinlock lock;
 	struct mutex mutex;
@@ -21,8 +22,7 @@ struct shared {
 static void gather(struct shared *s)
 {
 	atomic_add(&s->ready, 1);
-	while (READ_ONCE(s->ready) < s->cpus)
-		cpu_relax();
+	SPIN_UNTIL(READ_ONCE(s->ready) >= s->cpus);
 }
 
 static void run_everywhere(struct shared *s, void (*fn)(void *))
@@ -41,7 +41,7 @@ static void enter_and_leave(struct shared *s)
 	if (s->inside++)
 		counter_add(&s->overlaps, 1);
 	s->plain++;
-	cpu_relax(); /* who else is let in shall come now */
+	cpu_relax(); /* other threads that are let in come now */
 	s->inside--;
 }
 
@@ -156,8 +156,7 @@ static void rwsem_exclusive_keeps_new_sharers_out(struct ktest *t)
 	rwsem_lock_shared(&s.sem);
 	waiter = thread_start("waiter", (int)ktest_cpus() - 1, take_exclusively, &s);
 	REQUIRE(t, waiter);
-	while (!sleep_lock_waiters(&s.sem.l))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(sleep_lock_waiters(&s.sem.l)));
 	EXPECT(t, !lets_in(&s.sem));
 	rwsem_unlock_shared(&s.sem);
 	EXPECT(t, !lets_in(&s.sem));
@@ -214,13 +213,13 @@ static bool form_line(struct shared *s, struct sleep_lock *l, struct in_line *li
 		line[i].thread = thread_start("waiter", (int)(i % ktest_cpus()), fn, &line[i]);
 		if (!line[i].thread)
 			return false;
-		while (sleep_lock_waiters(l) != i + 1)
-			thread_yield();
+		if (!YIELD_UNTIL(sleep_lock_waiters(l) == i + 1))
+			return false;
 	}
 	return true;
 }
 
-/* Its holder comes back at once, before any of those that it has woken has run: it is served after them. */
+/* Its holder locks again at once, before any woken waiter has run: it is served after them. */
 static void mutex_serves_in_order_of_arrival(struct ktest *t)
 {
 	struct shared s = {.mutex = MUTEX("test")};
@@ -264,8 +263,8 @@ static void share_once(void *arg)
 	stand_in_line(w);
 }
 
-/* What stood behind a thread that leaves the line is let in; and the lock is as it was. */
-static void a_wait_for_the_exclusive_side_ends_in_time(struct ktest *t)
+/* Waiters behind a thread that times out are admitted; and the lock is as before. */
+static void rwsem_exclusive_wait_times_out(struct ktest *t)
 {
 	struct shared s = {.sem = RWSEM("test")};
 	struct in_line sharer = {.s = &s, .nth = 1};
@@ -283,22 +282,22 @@ static void a_wait_for_the_exclusive_side_ends_in_time(struct ktest *t)
 	rwsem_unlock_exclusive(&s.sem);
 }
 
-struct gives_up {
+struct timed_waiter {
 	struct shared *s;
 	u64 patience;
 	u32 ended; /* a */
 };
 
-static void give_up_in_time(void *arg)
+static void wait_with_timeout(void *arg)
 {
-	struct gives_up *g = arg;
+	struct timed_waiter *g = arg;
 
 	if (rwsem_lock_exclusive_timeout(&g->s->sem, g->patience))
 		rwsem_unlock_exclusive(&g->s->sem);
 	store_release(&g->ended, 1u);
 }
 
-static bool stand_behind(struct gives_up *g, unsigned nr)
+static bool stand_behind(struct timed_waiter *g, unsigned nr)
 {
 	while (!load_acquire(&g->ended)) {
 		if (sleep_lock_waiters(&g->s->sem.l) == nr)
@@ -308,17 +307,20 @@ static bool stand_behind(struct gives_up *g, unsigned nr)
 	return false;
 }
 
-/* One that gives up, and a sharer behind it; false: it had given up before the sharer stood there. */
-static bool one_gives_up_before_another(struct ktest *t, u64 patience)
+/*
+ * A waiter that times out, and a sharer behind it; false: it had timed out before the sharer
+ * queued.
+ */
+static bool one_times_out_before_another(struct ktest *t, u64 patience)
 {
 	struct shared s = {.sem = RWSEM("test")};
-	struct gives_up g = {.s = &s, .patience = patience};
+	struct timed_waiter g = {.s = &s, .patience = patience};
 	struct in_line sharer = {.s = &s, .nth = 1};
 	struct thread *waiter;
 	bool met;
 
 	rwsem_lock_shared(&s.sem);
-	waiter = thread_start("waiter", (int)ktest_cpus() - 1, give_up_in_time, &g);
+	waiter = thread_start("waiter", (int)ktest_cpus() - 1, wait_with_timeout, &g);
 	met = waiter && stand_behind(&g, 1);
 	if (met)
 		sharer.thread = thread_start("sharer", 0, share_once, &sharer);
@@ -333,14 +335,14 @@ static bool one_gives_up_before_another(struct ktest *t, u64 patience)
 	return met;
 }
 
-static void who_stood_behind_one_that_gives_up_is_let_in(struct ktest *t)
+static void waiters_behind_a_timed_out_waiter_are_admitted(struct ktest *t)
 {
 	u64 patience;
 	bool met = false;
 
-	/* A busy machine may let the first one give up before the second one stands behind it. */
+	/* On a busy machine the first may time out before the second queues behind it. */
 	for (patience = 20000000; !met && patience <= 20480000000; patience *= 4)
-		met = one_gives_up_before_another(t, patience);
+		met = one_times_out_before_another(t, patience);
 	EXPECT(t, met);
 }
 
@@ -375,7 +377,7 @@ static void trylock_fails_while_held(struct ktest *t)
 	REQUIRE(t, spin_trylock(&lock));
 	spin_unlock(&lock);
 	EXPECT_EQ(t, spin_depth(), 0);
-	/* Whoever may not be preempted may not sleep either: that would panic. */
+	/* A thread that may not be preempted may not sleep either: that would panic. */
 	thread_sleep(1);
 }
 
@@ -442,6 +444,7 @@ static void unlock_by_another_is_reported(struct ktest *t)
 KTEST_SUITE(lock, 0, KTEST(spin_lock_excludes), KTEST(mutex_excludes),
     KTEST(rwsem_exclusive_excludes_all), KTEST(rwsem_exclusive_keeps_new_sharers_out),
     KTEST(mutex_serves_in_order_of_arrival), KTEST(rwsem_serves_in_order_of_arrival),
-    KTEST(a_wait_for_the_exclusive_side_ends_in_time), KTEST(who_stood_behind_one_that_gives_up_is_let_in),
-    KTEST(holder_and_depth_are_known), KTEST(trylock_fails_while_held), KTEST(locks_out_of_order_are_reported),
+    KTEST(rwsem_exclusive_wait_times_out),
+    KTEST(waiters_behind_a_timed_out_waiter_are_admitted), KTEST(holder_and_depth_are_known),
+    KTEST(trylock_fails_while_held), KTEST(locks_out_of_order_are_reported),
     KTEST(unlock_by_another_is_reported));

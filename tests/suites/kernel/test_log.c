@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_log.c: the ring of what was printed: which bytes of it can be read, from wherever one asks. */
+/* test_log.c: the ring of printed text: which bytes of it can be read, from any position. */
 #include <quarry/ktest.h>
 #include <quarry/log_ring.h>
 #include <quarry/string.h>
@@ -19,7 +19,7 @@ static void fill(struct log_ring *log, unsigned nr)
 	log_ring_put(log, letters + nr / 2, nr - nr / 2);
 }
 
-static void the_last_bytes_are_read_from_where_one_asks(struct ktest *t)
+static void log_is_read_from_any_position(struct ktest *t)
 {
 	static const struct {
 		unsigned put;
@@ -49,4 +49,4 @@ static void the_last_bytes_are_read_from_where_one_asks(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(log, KTEST_QUICK, KTEST(the_last_bytes_are_read_from_where_one_asks));
+KTEST_SUITE(log, KTEST_QUICK, KTEST(log_is_read_from_any_position));

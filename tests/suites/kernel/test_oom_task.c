@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_oom_task.c: which task ends when memory has run out; the hook is asked as mm/ would, with memory to
- * spare.
+ * test_oom_task.c: which task is killed on OOM; the hook is called as mm/ would, with free memory
+ * left.
  */
 #include "tests/lib/task_help.h"
 #include <quarry/oom.h>
@@ -9,7 +9,10 @@
 #define WINDOW 0x10000000UL
 #define NR     64
 
-/* A task without threads that has touched @nr pages; @first: it is spared.  Ends with leave(). */
+/*
+ * A task without threads that has touched @nr pages; @first: it is never killed.  Ends with
+ * leave().
+ */
 static struct task *task_with(struct ktest *t, unsigned nr, bool first, struct vm_object **object)
 {
 	struct task *task;
@@ -70,7 +73,7 @@ static bool is_victim(const struct task *task)
 	return task->victim && task->ending == TASK_KILLED && task->status == -ENOMEM;
 }
 
-static void the_one_with_the_most_ends(struct ktest *t)
+static void task_with_the_most_pages_is_killed(struct ktest *t)
 {
 	struct vm_object *object[3];
 	struct task *task[3];
@@ -84,7 +87,7 @@ static void the_one_with_the_most_ends(struct ktest *t)
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(task[1]));
 	EXPECT(t, !task[0]->ending && !task[2]->ending);
-	/* It is gone when it has given all back, and that is said once. */
+	/* It is gone when it has freed everything; that is reported once. */
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone);
 	leave(task[1], object[1]);
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
@@ -93,7 +96,7 @@ static void the_one_with_the_most_ends(struct ktest *t)
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
 }
 
-static void what_is_held_and_mapped_nowhere_counts(struct ktest *t)
+static void unmapped_pages_count_for_their_holder(struct ktest *t)
 {
 	struct vm_object *object[2];
 	struct task *task[2];
@@ -119,13 +122,16 @@ static void what_is_held_and_mapped_nowhere_counts(struct ktest *t)
 	leave(task[1], object[1]);
 }
 
-static void what_the_kernel_has_allocated_for_it_counts(struct ktest *t)
+static void kernel_allocations_count_for_their_task(struct ktest *t)
 {
 	struct vm_object *object[2];
 	struct task *many = task_with(t, 60, false, &object[0]), *tables = task_with(t, 1, false, &object[1]);
 
 	REQUIRE(t, many && tables);
-	/* One page, mapped often: in its tables it counts each time, but there are more tables than that. */
+	/*
+	 * One page, mapped often: in its tables it counts each time, but there are more tables
+	 * than that.
+	 */
 	use_tables(t, tables, object[1], 80);
 	EXPECT_EQ(t, vm_object_present(object[1]), 1);
 	EXPECT_EQ(t, vm_unmap(tables->space, WINDOW, 81 * PT_ENTRIES), 0);
@@ -165,8 +171,11 @@ static struct task *child_with(struct ktest *t, const struct task *parent, unsig
 	return task;
 }
 
-/* Of a task that has little, but whose children have more together than any other family: the largest of these ends. */
-static void the_family_with_the_most_loses_its_largest(struct ktest *t)
+/*
+ * Of a task that has little, but whose children have more together than any other family: the
+ * largest of these ends.
+ */
+static void family_with_the_most_pages_loses_its_largest_task(struct ktest *t)
 {
 	static const unsigned pages[] = {63, 1, 30, 3, 24, 1};
 	struct vm_object *object[ARRAY_SIZE(pages)];
@@ -186,7 +195,7 @@ static void the_family_with_the_most_loses_its_largest(struct ktest *t)
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(task[2]));
 	leave(task[2], object[2]);
-	/* Now the family has less than the one that is alone. */
+	/* Now the family has less than the single task. */
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(task[0]) && !task[4]->ending);
 	leave(task[0], object[0]);
@@ -198,8 +207,11 @@ static void the_family_with_the_most_loses_its_largest(struct ktest *t)
 	leave(first, none);
 }
 
-/* One whose child has gone, and left a child of its own that has the kernel allocate much: that one ends. */
-static void what_orphans_have_does_not_count_for_whom_they_come_from(struct ktest *t)
+/*
+ * A task's child has exited and left a child of its own, for which the kernel allocates much:
+ * that one is killed.
+ */
+static void orphans_do_not_count_for_their_grandparent(struct ktest *t)
 {
 	struct vm_object *object[4];
 	struct task *first = task_with(t, 1, true, &object[0]), *top, *middle, *orphan;
@@ -221,7 +233,7 @@ static void what_orphans_have_does_not_count_for_whom_they_come_from(struct ktes
 	leave(first, object[0]);
 }
 
-static void the_first_is_spared(struct ktest *t)
+static void first_task_is_never_killed(struct ktest *t)
 {
 	struct vm_object *object[2];
 	struct task *first = task_with(t, 30, true, &object[0]), *task;
@@ -238,7 +250,7 @@ static void the_first_is_spared(struct ktest *t)
 	EXPECT(t, !ask());
 }
 
-static void who_ends_anyway_is_waited_for(struct ktest *t)
+static void exiting_task_is_the_victim(struct ktest *t)
 {
 	struct vm_object *object[2];
 	struct task *ends = task_with(t, 1, false, &object[0]), *other = task_with(t, 30, false, &object[1]);
@@ -248,7 +260,7 @@ static void who_ends_anyway_is_waited_for(struct ktest *t)
 	task_end(ends, TASK_EXITED, 7);
 	EXPECT(t, ask());
 	EXPECT(t, ends->victim && ends->status == 7 && !other->ending);
-	/* It is stuck: the next one. */
+	/* The first is stuck, so the next one is chosen. */
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(other));
 	leave(ends, object[0]);
@@ -256,8 +268,8 @@ static void who_ends_anyway_is_waited_for(struct ktest *t)
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 2);
 }
 
-/* Its threads end wherever they are, and may use the reserve to do so. */
-static void a_victim_ends_by_itself(struct ktest *t)
+/* Its threads exit in any state, and may use the reserve for it. */
+static void killed_victim_exits(struct ktest *t)
 {
 	const u64 entry[] = {code_at(user_spin), code_at(user_sleep), code_at(user_store_cpu)};
 	unsigned i;
@@ -268,14 +280,14 @@ static void a_victim_ends_by_itself(struct ktest *t)
 
 		REQUIRE(t, task);
 		EXPECT_EQ(t, add_thread(task, -1, entry[i], DATA), 0);
-		/* It has its stack and registers from the start; where it is then does not matter. */
+		/* It has its stack and registers from the start; its state then does not matter. */
 		EXPECT(t, ask());
 		expect_end(t, task, TASK_KILLED, -ENOMEM);
 		EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
 	}
 }
 
-/* ---- who dies gives back every page, whoever holds references ---- */
+/* ---- a killed task frees every page, despite references ---- */
 
 static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
 {
@@ -288,7 +300,7 @@ static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
 	free = memory_free_pages(&kernel_memory);
 	task = task_with(t, 10, false, &object);
 	REQUIRE(t, task);
-	EXPECT_EQ(t, vm_object_pin(object, 3, &page), 0);
+	REQUIRE(t, vm_object_pin(object, 3, &page) == 0);
 	leave(task, object);
 	kmalloc_trim();
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free - 1);
@@ -296,8 +308,11 @@ static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
 }
 
-KTEST_SUITE(oom_task, 0, KTEST(the_one_with_the_most_ends), KTEST(what_is_held_and_mapped_nowhere_counts),
-    KTEST(what_the_kernel_has_allocated_for_it_counts), KTEST(pages_that_the_request_cannot_use_do_not_count),
-    KTEST(the_family_with_the_most_loses_its_largest),
-    KTEST(what_orphans_have_does_not_count_for_whom_they_come_from), KTEST(the_first_is_spared), KTEST(who_ends_anyway_is_waited_for), KTEST(a_victim_ends_by_itself),
+KTEST_SUITE(oom_task, 0, KTEST(task_with_the_most_pages_is_killed),
+    KTEST(unmapped_pages_count_for_their_holder),
+    KTEST(kernel_allocations_count_for_their_task),
+    KTEST(pages_that_the_request_cannot_use_do_not_count),
+    KTEST(family_with_the_most_pages_loses_its_largest_task),
+    KTEST(orphans_do_not_count_for_their_grandparent), KTEST(first_task_is_never_killed),
+    KTEST(exiting_task_is_the_victim), KTEST(killed_victim_exits),
     KTEST(a_pinned_page_comes_back_with_its_pin));

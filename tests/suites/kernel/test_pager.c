@@ -2,6 +2,7 @@
 /* test_pager.c: pages that a pager brings and takes back; here the pager is a thread of the kernel. */
 #include "tests/lib/move_help.h"
 #include "tests/lib/task_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/account.h>
 #include <quarry/pager.h>
 #include <quarry/string.h>
@@ -145,7 +146,7 @@ static void read_all(void *arg)
 	space_use(NULL);
 }
 
-static void a_page_is_asked_for_once(struct ktest *t)
+static void one_page_is_requested_once(struct ktest *t)
 {
 	struct reader readers[READERS];
 	struct server s;
@@ -172,7 +173,7 @@ static void a_page_is_asked_for_once(struct ktest *t)
 	end(t, &s);
 }
 
-static void a_fault_ends_whatever_the_pager_does(struct ktest *t)
+static void fault_ends_despite_any_pager_answer(struct ktest *t)
 {
 	struct server s;
 	u64 began;
@@ -180,13 +181,13 @@ static void a_fault_ends_whatever_the_pager_does(struct ktest *t)
 
 	if (!begin(t, &s, SHORT_NS))
 		return;
-	/* Nobody receives. */
+	/* There is no receiver. */
 	began = arch_clock_ns();
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -ETIMEDOUT);
 	EXPECT(t, arch_clock_ns() - began >= SHORT_NS);
 	EXPECT_EQ(t, copy_from_user(&byte, WINDOW, 1), -EFAULT);
 	end(t, &s);
-	/* It says that it cannot; that it has, and has not; and something that means nothing. */
+	/* Answers: an error; success without the page; and a meaningless one. */
 	if (!begin(t, &s, ANSWER_NS))
 		return;
 	start_server(t, &s);
@@ -197,7 +198,7 @@ static void a_fault_ends_whatever_the_pager_does(struct ktest *t)
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -EIO);
 	s.answer = 12345;
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -EIO);
-	/* No memory, it says, and again: there is some, so it is asked until its time is up. */
+	/* No memory, it answers, and again: there is some, so it is called until its time is up. */
 	s.answer = ABI_PAGER_NO_MEMORY;
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -ETIMEDOUT);
 	EXPECT(t, s.gets > 4);
@@ -209,7 +210,7 @@ static void a_fault_ends_whatever_the_pager_does(struct ktest *t)
 	end(t, &s);
 }
 
-static void nobody_left_to_ask(struct ktest *t)
+static void fault_without_a_receiver_fails(struct ktest *t)
 {
 	struct server s;
 
@@ -239,10 +240,10 @@ static void dirty_pages_are_handed_over(struct ktest *t)
 	EXPECT_EQ(t, s.err, 0);
 	EXPECT_EQ(t, copy_from_user(have, store_page(3), PAGE_SIZE), 0);
 	EXPECT_EQ(t, memcmp(have, data, PAGE_SIZE), 0);
-	/* What it gets back is what it was handed. */
+	/* It gets back the content that it was handed. */
 	EXPECT_EQ(t, copy_from_user(have, WINDOW + 3 * PAGE_SIZE, PAGE_SIZE), 0);
 	EXPECT_EQ(t, memcmp(have, data, PAGE_SIZE), 0);
-	/* It has not taken it, whatever it says; or says that it has not. */
+	/* It has not taken the page, whatever it answers; or it answers that it has not. */
 	s.idle = true;
 	EXPECT_EQ(t, clean(&s, 3, data), -EIO);
 	s.answer = ABI_PAGER_FAILED;
@@ -255,7 +256,7 @@ static void dirty_pages_are_handed_over(struct ktest *t)
 }
 
 /* One page is handed to a pager that does not answer: is the whole time limit spent on it? */
-static bool waits_in_vain(struct ktest *t, struct server *s)
+static bool waits_unanswered(struct ktest *t, struct server *s)
 {
 	u64 began = arch_clock_ns();
 
@@ -263,7 +264,7 @@ static bool waits_in_vain(struct ktest *t, struct server *s)
 	return arch_clock_ns() - began >= 4 * SHORT_NS;
 }
 
-static void a_silent_pager_is_not_waited_for_again(struct ktest *t)
+static void silent_pager_is_waited_for_once(struct ktest *t)
 {
 	unsigned i, waited = 0;
 	struct server s;
@@ -272,7 +273,7 @@ static void a_silent_pager_is_not_waited_for_again(struct ktest *t)
 		return;
 	EXPECT_EQ(t, clean(&s, 0, some_page(&s)), -ETIMEDOUT);
 	for (i = 0; i < 20; i++)
-		waited += waits_in_vain(t, &s);
+		waited += waits_unanswered(t, &s);
 	/* Room for a machine that stands still for as long. */
 	EXPECT(t, waited <= 6);
 	/* Until it has been given another chance, and has answered; but for a machine that stands still just then. */
@@ -289,7 +290,7 @@ static void a_silent_pager_is_not_waited_for_again(struct ktest *t)
 }
 
 /* Another of its threads works on: it shows nothing about the one that does not answer. */
-static void only_an_answer_makes_a_pager_trusted_again(struct ktest *t)
+static void pager_regains_trust_by_an_answer(struct ktest *t)
 {
 	unsigned i, waited = 0;
 	struct server s;
@@ -301,7 +302,7 @@ static void only_an_answer_makes_a_pager_trusted_again(struct ktest *t)
 		EXPECT_EQ(t, pager_supply(s.object, i % NR, store_page(0)), 0);
 		EXPECT_EQ(t, pager_take_back(s.object, i % NR, store_page(0)), -ENOENT);
 		EXPECT_EQ(t, pager_drop(s.object, i % NR, 1), 0);
-		waited += waits_in_vain(t, &s);
+		waited += waits_unanswered(t, &s);
 	}
 	/* Room for a machine that stands still for as long. */
 	EXPECT(t, waited <= 4);
@@ -326,7 +327,7 @@ static int bring_and_drop(struct vm_object *object, u32 index)
 
 static const struct vm_pager_ops fickle_ops = {.get = bring_and_drop};
 
-static void a_thread_that_supplies_for_ever_can_be_ended(struct ktest *t)
+static void endless_supply_can_be_killed(struct ktest *t)
 {
 	struct cap cap = {.kind = CAP_OBJECT, .rights = RIGHT_SUPPLY};
 	u64 args[5] = {SYS_PAGER_SUPPLY, 0, 0, FICKLE};
@@ -370,8 +371,8 @@ static void read_page_1(void *arg)
 	space_use(NULL);
 }
 
-/* The thread that waits for the answer was killed; the one that waits with it is not its task's. */
-static void an_asker_that_ends_takes_nobody_along(struct ktest *t)
+/* The thread that waits for the answer is killed; the other waiter is another task's. */
+static void killed_requester_leaves_other_waiters_alone(struct ktest *t)
 {
 	struct task *task = new_task(t);
 	struct reader reader;
@@ -401,8 +402,7 @@ static void an_asker_that_ends_takes_nobody_along(struct ktest *t)
 	for (i = 0; i < 3; i++) {
 		u64 since = arch_clock_ns();
 
-		while (!threads_had_turn(since))
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(threads_had_turn(since)));
 	}
 	task_end(task, TASK_KILLED, 9);
 	expect_end(t, task, TASK_KILLED, 9);
@@ -421,7 +421,7 @@ static void touch_page_1(void *arg)
 	r->err = vm_fault(r->s->space, WINDOW + PAGE_SIZE, VM_READ);
 }
 
-/* Somebody waits for a pager that does not answer; all that the object has can leave meanwhile. */
+/* A thread waits for a silent pager; the pages of the object can still be offlined. */
 static void a_silent_pager_stops_no_offline(struct ktest *t)
 {
 	struct reader reader;
@@ -445,7 +445,7 @@ static void a_silent_pager_stops_no_offline(struct ktest *t)
 	EXPECT_EQ(t, online_pages(&kernel_memory, block, PAGEBLOCK_PAGES, NULL), 0);
 	EXPECT_EQ(t, copy_from_user(&byte, WINDOW, 1), 0);
 	EXPECT_EQ(t, byte, 1);
-	/* It had not been answered all the while. */
+	/* All this time the pager has not answered. */
 	s.idle = true;
 	s.answer = ABI_PAGER_FAILED;
 	start_server(t, &s);
@@ -456,7 +456,7 @@ static void a_silent_pager_stops_no_offline(struct ktest *t)
 	end(t, &s);
 }
 
-static void pagers_make_mistakes(struct ktest *t)
+static void wrong_pager_calls_are_refused(struct ktest *t)
 {
 	struct vm_object *plain;
 	struct server s;
@@ -487,10 +487,10 @@ static void pagers_make_mistakes(struct ktest *t)
 	end(t, &s);
 }
 
-KTEST_SUITE(pager, KTEST_QUICK, KTEST_COST(a_page_is_asked_for_once),
-    KTEST(a_fault_ends_whatever_the_pager_does), KTEST(nobody_left_to_ask),
-    KTEST(dirty_pages_are_handed_over), KTEST_COST(a_silent_pager_is_not_waited_for_again),
-    KTEST(only_an_answer_makes_a_pager_trusted_again),
-    KTEST(a_thread_that_supplies_for_ever_can_be_ended),
-    KTEST(an_asker_that_ends_takes_nobody_along), KTEST(a_silent_pager_stops_no_offline),
-    KTEST(pagers_make_mistakes));
+KTEST_SUITE(pager, KTEST_QUICK, KTEST_COST(one_page_is_requested_once),
+    KTEST(fault_ends_despite_any_pager_answer), KTEST(fault_without_a_receiver_fails),
+    KTEST(dirty_pages_are_handed_over), KTEST_COST(silent_pager_is_waited_for_once),
+    KTEST(pager_regains_trust_by_an_answer),
+    KTEST(endless_supply_can_be_killed),
+    KTEST(killed_requester_leaves_other_waiters_alone), KTEST(a_silent_pager_stops_no_offline),
+    KTEST(wrong_pager_calls_are_refused));

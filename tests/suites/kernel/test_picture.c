@@ -38,7 +38,7 @@ static const struct {
 static struct pageblock saved[ARRAY_SIZE(kinds)];
 static char have[4096], want[4096];
 
-/* What was printed from @pos on is @want; with @last it may come after a drawing of half the change. */
+/* The text printed from @pos on is @want; with @last it may follow a drawing of half the change. */
 static void expect_printed(struct ktest *t, u64 pos, bool last, int line)
 {
 	size_t len = log_read(&pos, have, sizeof(have) - 1), wanted = strlen(want);
@@ -61,7 +61,10 @@ static void add(const char *fmt, ...)
 	va_end(ap);
 }
 
-/* Pageblocks from @first on look as each of the kinds; until undo_kinds, what nobody else is to see. */
+/*
+ * Pageblocks from @first on look as each of the kinds until undo_kinds; no other CPU may see them
+ * meanwhile.
+ */
 static void do_kinds(struct memory *mem, unsigned first)
 {
 	unsigned i;
@@ -123,7 +126,7 @@ static void lines_show_each_kind_of_pageblock(struct ktest *t)
 	ksnprintf(want, sizeof(want), "  blocks 0 ");
 	add_cells(NORMAL + 16, 3, false);
 	EXPECT_PRINTED(t, pos);
-	/* What has not changed is not drawn again. */
+	/* Unchanged cells are not drawn again. */
 	pos = log_position();
 	want[0] = '\0';
 	picture_sync(p);
@@ -137,7 +140,7 @@ static void lines_show_each_kind_of_pageblock(struct ktest *t)
 	EXPECT_PRINTED_LAST(t, pos);
 }
 
-/* Only the rows that the range lies in, and of these the one that has changed. */
+/* Only the rows of the range, and of these the changed one. */
 static void lines_show_the_rows_of_the_range(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, BLOCKS - NORMAL);
@@ -187,7 +190,7 @@ static void add_ansi(unsigned at)
 	add_cells(BLOCKS - 64, NONE, true);
 }
 
-/* All of a small machine; after the first time the cursor goes up by as many lines. */
+/* All of a small machine; from the second drawing on the cursor moves up by as many lines. */
 static void colours_are_drawn_in_place(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, BLOCKS - NORMAL);
@@ -211,7 +214,7 @@ static void colours_are_drawn_in_place(struct ktest *t)
 	picture_stop(p);
 }
 
-static void changes_are_drawn_unasked(struct ktest *t)
+static void picture_redraws_changes_by_itself(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 16);
 	struct picture *p;
@@ -247,5 +250,6 @@ static void without_a_style_nothing_is_drawn(struct ktest *t)
 	EXPECT(t, strncmp(have, "tour: each character is a pageblock", 35) == 0);
 }
 
-KTEST_SUITE(picture, KTEST_QUICK, KTEST(lines_show_each_kind_of_pageblock), KTEST(lines_show_the_rows_of_the_range),
-    KTEST(colours_are_drawn_in_place), KTEST(changes_are_drawn_unasked), KTEST(without_a_style_nothing_is_drawn));
+KTEST_SUITE(picture, KTEST_QUICK, KTEST(lines_show_each_kind_of_pageblock),
+    KTEST(lines_show_the_rows_of_the_range), KTEST(colours_are_drawn_in_place),
+    KTEST(picture_redraws_changes_by_itself), KTEST(without_a_style_nothing_is_drawn));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_task.c: a page breaks under a task: the program user/lost.c, which is among the boot modules.
+ * test_poison_task.c: a page breaks under a task: the program user/lost.c, which is among the
+ * boot modules.
  */
 #include "mm/mm_priv.h"
 #include "mm/vm.h"
@@ -61,7 +62,7 @@ static void lose(struct ktest *t, u64 arg0, enum task_end how_wanted, s32 status
 	EXPECT_EQ(t, tasks_wait_none(END_NS), 0);
 }
 
-static void who_touches_lost_memory_ends(struct ktest *t)
+static void access_to_lost_memory_kills_the_task(struct ktest *t)
 {
 	lose(t, 0, TASK_FAULTED, 0);
 }
@@ -71,7 +72,7 @@ static void a_fault_handler_maps_other_memory(struct ktest *t)
 	lose(t, 1, TASK_EXITED, 78);
 }
 
-static void a_fault_handler_that_says_no(struct ktest *t)
+static void refusing_fault_handler_lets_the_task_die(struct ktest *t)
 {
 	lose(t, 2, TASK_FAULTED, 0);
 }
@@ -81,5 +82,6 @@ static void a_system_call_that_meets_lost_memory_fails(struct ktest *t)
 	lose(t, 3, TASK_EXITED, 77);
 }
 
-KTEST_SUITE(poison_task, 0, KTEST(who_touches_lost_memory_ends), KTEST(a_fault_handler_maps_other_memory),
-    KTEST(a_fault_handler_that_says_no), KTEST(a_system_call_that_meets_lost_memory_fails));
+KTEST_SUITE(poison_task, 0, KTEST(access_to_lost_memory_kills_the_task),
+    KTEST(a_fault_handler_maps_other_memory), KTEST(refusing_fault_handler_lets_the_task_die),
+    KTEST(a_system_call_that_meets_lost_memory_fails));

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_share.c: whose turn it is on a CPU, with a run queue, threads and a clock of the test's own.
+ * test_share.c: how the scheduler shares a CPU, with a run queue, threads and a clock of the
+ * test's own.
  *
- * Actors compute for so long and sleep until a tick; a tick every 10 ms wakes who has slept long enough and
- * then asks for a switch, as sched_tick and choose do.  What each has got of the CPU, and how long it waited,
- * is exact.
+ * Actors compute for a given time and sleep until a tick; a tick every 10 ms wakes sleepers whose
+ * time is over and then asks for a switch, as sched_tick and choose do.  The CPU time of each,
+ * and how long it waited, are exact.
  */
 #include "tests/lib/share_help.h"
 
@@ -58,7 +59,7 @@ static struct actor *actor(struct scene *s, struct share *task, u64 works, u64 r
 	return a;
 }
 
-/* As choose(): the running one, if it goes on being ready, is queued, and the next one runs. */
+/* As choose(): the running thread, if it stays ready, is queued, and the next one runs. */
 static void choose(struct scene *s, bool preempted)
 {
 	struct actor *prev = s->running;
@@ -153,7 +154,7 @@ static void spinners(struct scene *s, struct share *task, unsigned nr)
 
 /* ---- by task, then by thread ---- */
 
-static void tasks_get_the_same_however_many_threads_they_have(struct ktest *t)
+static void tasks_share_cpu_time_equally_whatever_their_threads(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	unsigned i;
@@ -182,7 +183,7 @@ static void threads_of_a_task_take_turns(struct ktest *t)
 
 /* ---- sleepers ---- */
 
-static void who_sleeps_most_of_the_time_does_not_wait_for_a_turn(struct ktest *t)
+static void mostly_sleeping_thread_runs_at_once(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	struct actor *sleeper;
@@ -192,7 +193,7 @@ static void who_sleeps_most_of_the_time_does_not_wait_for_a_turn(struct ktest *t
 		spinners(s, &s->task[i], 3);
 	sleeper = actor(s, &s->task[60], 100000, TICK_NS);
 	run(s, 1000 * TICK_NS);
-	/* It came last; from then on it is woken by a tick and runs at that. */
+	/* It came last; from then on a tick wakes it and it runs at once. */
 	EXPECT(t, sleeper->turns > 400);
 	EXPECT_EQ(t, sleeper->longest_wait, 60 * TICK_NS);
 	sleeper->longest_wait = 0;
@@ -201,7 +202,7 @@ static void who_sleeps_most_of_the_time_does_not_wait_for_a_turn(struct ktest *t
 }
 
 /* It sleeps over each tick, and computes the rest of the time. */
-static void who_hides_from_the_tick_gets_two_turns_for_one(struct ktest *t)
+static void thread_that_hides_from_the_tick_gets_at_most_two_turns(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	unsigned i;
@@ -215,8 +216,8 @@ static void who_hides_from_the_tick_gets_two_turns_for_one(struct ktest *t)
 	EXPECT(t, task_got(s, &s->task[10]) <= 330 * TICK_NS);
 }
 
-/* Also from one that computes alone: what is left of each tick is not a turn of its own. */
-static void who_hides_from_the_tick_gets_three_times_as_much_as_another_at_most(struct ktest *t)
+/* Also from one that computes alone: the rest of each tick is not a turn of its own. */
+static void task_that_hides_from_the_tick_gets_at_most_three_shares(struct ktest *t)
 {
 	static const u64 works[] = {TICK_NS * 99 / 100, TICK_NS * 9 / 10, TICK_NS / 2};
 	unsigned i;
@@ -231,7 +232,7 @@ static void who_hides_from_the_tick_gets_three_times_as_much_as_another_at_most(
 	}
 }
 
-static void many_who_hide_from_the_tick_do_not_starve_one_who_computes(struct ktest *t)
+static void tasks_that_hide_from_the_tick_starve_no_other(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	unsigned i;
@@ -245,7 +246,7 @@ static void many_who_hide_from_the_tick_do_not_starve_one_who_computes(struct kt
 
 /* ---- rounds ---- */
 
-/* Each time a round ends all who were ready when it began have run. */
+/* When a round ends, all threads that were ready at its start have run. */
 static void a_round_has_a_turn_of_every_thread(struct ktest *t)
 {
 	struct scene *s = new_scene();
@@ -273,8 +274,8 @@ static bool is_third(const struct thread *t)
 	return t == &scene.actor[2].thread;
 }
 
-/* Who is moved to another CPU keeps nobody waiting for its turn. */
-static void a_thread_that_is_moved_leaves_its_round(struct ktest *t)
+/* A thread moved to another CPU delays no turn here. */
+static void migrated_thread_leaves_its_round(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	struct thread *third;
@@ -297,9 +298,10 @@ static void a_thread_that_is_moved_leaves_its_round(struct ktest *t)
 	EXPECT_EQ(t, s->actor[2].got, 0);
 }
 
-KTEST_SUITE(share, KTEST_QUICK, KTEST(tasks_get_the_same_however_many_threads_they_have),
-    KTEST(threads_of_a_task_take_turns), KTEST(who_sleeps_most_of_the_time_does_not_wait_for_a_turn),
-    KTEST(who_hides_from_the_tick_gets_two_turns_for_one),
-    KTEST(who_hides_from_the_tick_gets_three_times_as_much_as_another_at_most),
-    KTEST(many_who_hide_from_the_tick_do_not_starve_one_who_computes),
-    KTEST(a_round_has_a_turn_of_every_thread), KTEST(a_thread_that_is_moved_leaves_its_round));
+KTEST_SUITE(share, KTEST_QUICK, KTEST(tasks_share_cpu_time_equally_whatever_their_threads),
+    KTEST(threads_of_a_task_take_turns),
+    KTEST(mostly_sleeping_thread_runs_at_once),
+    KTEST(thread_that_hides_from_the_tick_gets_at_most_two_turns),
+    KTEST(task_that_hides_from_the_tick_gets_at_most_three_shares),
+    KTEST(tasks_that_hide_from_the_tick_starve_no_other),
+    KTEST(a_round_has_a_turn_of_every_thread), KTEST(migrated_thread_leaves_its_round));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_share_step.c: whose turn it is on a CPU, step by step: which list a thread is put on, what is charged, when the
- * ring has gone round and when a round ends; with a run queue of the test's own.
+ * test_share_step.c: how the scheduler shares a CPU, step by step: which list a thread is put on,
+ * which turn is charged, when the ring has gone round and when a round ends; with a run queue of
+ * the test's own.
  */
 #include "tests/lib/share_help.h"
 
@@ -23,7 +24,7 @@ static struct scene *new_scene(void)
 	return &scene;
 }
 
-/* Which list it is on: 1 that of those who go first, 2 the ring's, 0 none. */
+/* The list it is on: 1 that of woken threads, 2 the ring, 0 none. */
 static unsigned list_of(const struct scene *s, const struct share *share)
 {
 	const struct share *i;
@@ -48,9 +49,12 @@ static struct thread *thread_of(struct scene *s, struct share *task)
 	return t;
 }
 
-static void who_is_woken_goes_first_for_a_turns_time(struct ktest *t)
+static void woken_thread_runs_first_for_one_turn(struct ktest *t)
 {
-	/* Who has the CPU: nobody, the idle thread, another in its turn, another before its turn, the same task. */
+	/*
+	 * The running thread: none, the idle thread, another in its turn, another before its
+	 * turn, the same task.
+	 */
 	enum {NOBODY, IDLE, OTHER, OTHER_EARLY, SAME, NR_WAYS};
 	unsigned way, waits, over;
 
@@ -71,7 +75,10 @@ static void who_is_woken_goes_first_for_a_turns_time(struct ktest *t)
 				s->task[0].early_ns = TURN_NS - 1 + over;
 				runq_insert(&s->rq, woken, true);
 				spin_unlock(&s->rq.lock);
-				/* With nobody else the ring has gone round, and what it had is forgotten. */
+				/*
+				 * Alone it has gone round the ring, and its used time is
+				 * forgotten.
+				 */
 				EXPECT_EQ(t, s->rq.ring, round);
 				EXPECT_EQ(t, s->task[0].ring, round);
 				EXPECT_EQ(t, s->task[0].early_ns, round ? 0 : TURN_NS - 1 + over);
@@ -83,7 +90,7 @@ static void who_is_woken_goes_first_for_a_turns_time(struct ktest *t)
 	}
 }
 
-static void a_turn_that_was_too_short_goes_on(struct ktest *t)
+static void short_turn_is_continued(struct ktest *t)
 {
 	unsigned early, enough, others;
 
@@ -114,7 +121,10 @@ static void a_turn_that_was_too_short_goes_on(struct ktest *t)
 				spin_lock(&s->rq.lock);
 				if (goes_on) {
 					EXPECT(t, runq_take(&s->rq) == prev);
-					/* It has not begun another turn, nor has the ring gone round. */
+					/*
+					 * It has not begun another turn, nor has the ring gone
+					 * round.
+					 */
 					EXPECT_EQ(t, s->task[0].turn_ns, SHORT_NS - 1);
 					EXPECT_EQ(t, s->rq.ring, 0);
 					EXPECT(t, !s->task[0].resumes);
@@ -125,7 +135,7 @@ static void a_turn_that_was_too_short_goes_on(struct ktest *t)
 	}
 }
 
-static void time_is_charged_to_the_turn_or_to_what_is_before_it(struct ktest *t)
+static void time_is_charged_to_this_turn_or_the_one_before(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	struct thread *thread = thread_of(s, &s->task[0]);
@@ -143,7 +153,7 @@ static void time_is_charged_to_the_turn_or_to_what_is_before_it(struct ktest *t)
 }
 
 /* Three in the ring: it has gone round when the last of those that were there has been taken. */
-static void the_ring_has_gone_round_after_its_last(struct ktest *t)
+static void round_ends_after_the_last_thread_of_the_ring(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	struct thread *thread[4];
@@ -158,7 +168,10 @@ static void the_ring_has_gone_round_after_its_last(struct ktest *t)
 	EXPECT(t, runq_take(&s->rq) == thread[0]);
 	EXPECT_EQ(t, s->task[0].turn_ns, 0);
 	EXPECT(t, !s->rq.early && s->rq.ring == 1 && s->rq.ring_last == &s->task[2]);
-	/* Whoever comes now is behind that one; the last one leaves, so the one before it is last. */
+	/*
+	 * A later thread queues behind that one; the last one leaves, so the one before it is
+	 * last.
+	 */
 	EXPECT(t, runq_take(&s->rq) == thread[1]);
 	EXPECT_EQ(t, s->rq.ring, 1);
 	runq_insert(&s->rq, thread[0], false);
@@ -168,7 +181,7 @@ static void the_ring_has_gone_round_after_its_last(struct ktest *t)
 	EXPECT(t, s->rq.ring == 2 && s->rq.ring_last == NULL);
 	EXPECT(t, runq_take(&s->rq) == NULL);
 	EXPECT(t, s->rq.nr_ready == 0 && !s->rq.early);
-	/* One that goes first takes nobody's turn. */
+	/* A woken thread takes no other thread's turn. */
 	runq_insert(&s->rq, thread[1], false);
 	s->rq.running = thread[0];
 	thread[3] = thread_of(s, &s->task[3]);
@@ -180,7 +193,7 @@ static void the_ring_has_gone_round_after_its_last(struct ktest *t)
 	spin_unlock(&s->rq.lock);
 }
 
-static void a_round_ends_with_the_last_turn_of_those_it_began_with(struct ktest *t)
+static void round_ends_with_its_last_original_thread(struct ktest *t)
 {
 	struct scene *s = new_scene();
 	struct thread *thread[3];
@@ -191,7 +204,7 @@ static void a_round_ends_with_the_last_turn_of_those_it_began_with(struct ktest 
 		runq_insert(&s->rq, thread[i] = thread_of(s, &s->task[0]), false);
 	runq_end_turn(&s->rq, 100);
 	EXPECT(t, s->rq.had_turn == 0 && s->rq.round_began == 100 && s->rq.round == 1 && s->rq.turns_left == 2);
-	/* One that comes later is none of them. */
+	/* A later thread does not belong to it. */
 	runq_insert(&s->rq, thread[2] = thread_of(s, &s->task[1]), false);
 	for (i = 0; i < 3; i++) {
 		static const unsigned left[] = {1, 1, 0}, order[] = {0, 2, 1};
@@ -210,7 +223,7 @@ static void a_round_ends_with_the_last_turn_of_those_it_began_with(struct ktest 
 	spin_unlock(&s->rq.lock);
 }
 
-static void a_task_that_ends_has_all_its_turns_at_once(struct ktest *t)
+static void exiting_task_gets_its_turns_at_once(struct ktest *t)
 {
 	unsigned ends;
 
@@ -240,7 +253,7 @@ static bool is_wanted(const struct thread *t)
 	return t == wanted[0] || t == wanted[1];
 }
 
-/* Those who go first before the others, and each taken out of the list that it is on. */
+/* Woken threads before the others, each taken out of its own list. */
 static void threads_are_found_in_their_order_and_taken_out(struct ktest *t)
 {
 	struct scene *s = new_scene();
@@ -276,10 +289,10 @@ static void threads_are_found_in_their_order_and_taken_out(struct ktest *t)
 	spin_unlock(&s->rq.lock);
 }
 
-KTEST_SUITE(share_step, KTEST_MOSTLY_INSIDE, KTEST(who_is_woken_goes_first_for_a_turns_time),
-    KTEST(a_turn_that_was_too_short_goes_on),
-    KTEST(time_is_charged_to_the_turn_or_to_what_is_before_it),
-    KTEST(the_ring_has_gone_round_after_its_last),
-    KTEST(a_round_ends_with_the_last_turn_of_those_it_began_with),
-    KTEST(a_task_that_ends_has_all_its_turns_at_once),
+KTEST_SUITE(share_step, KTEST_MOSTLY_INSIDE, KTEST(woken_thread_runs_first_for_one_turn),
+    KTEST(short_turn_is_continued),
+    KTEST(time_is_charged_to_this_turn_or_the_one_before),
+    KTEST(round_ends_after_the_last_thread_of_the_ring),
+    KTEST(round_ends_with_its_last_original_thread),
+    KTEST(exiting_task_gets_its_turns_at_once),
     KTEST(threads_are_found_in_their_order_and_taken_out));

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* test_smp.c: cross-calls: who runs them, how often, when they end, and who may not make them. */
+/*
+ * test_smp.c: cross-calls: which CPUs run them, how often, when they end, and which contexts may
+ * not make them.
+ */
+#include "tests/lib/wait_help.h"
 #include <quarry/ktest.h>
 #include <quarry/smp.h>
 
@@ -32,7 +36,7 @@ static void clear_mask(void)
 	memset(mask, 0, sizeof(mask));
 }
 
-static void all_cpus_run_it_once(struct ktest *t)
+static void call_runs_once_on_every_cpu(struct ktest *t)
 {
 	struct seen seen = {.others = 0};
 	unsigned cpu;
@@ -43,7 +47,7 @@ static void all_cpus_run_it_once(struct ktest *t)
 	EXPECT_EQ(t, seen.irqs_on, 0);
 }
 
-static void only_those_asked_run_it(struct ktest *t)
+static void call_runs_on_the_masked_cpus_only(struct ktest *t)
 {
 	unsigned asked, cpu;
 
@@ -59,7 +63,7 @@ static void only_those_asked_run_it(struct ktest *t)
 	}
 }
 
-static void own_cpu_runs_it_directly(struct ktest *t)
+static void call_on_the_own_cpu_is_direct(struct ktest *t)
 {
 	struct seen seen = {.others = 0};
 	u64 ipis = READ_ONCE(smp_stats.ipis);
@@ -76,7 +80,7 @@ static void own_cpu_runs_it_directly(struct ktest *t)
 	EXPECT_EQ(t, seen.runs[arch_cpu_id()], 1);
 }
 
-static void targets_that_are_none_are_counted(struct ktest *t)
+static void invalid_targets_are_counted(struct ktest *t)
 {
 	struct seen seen = {.others = 0};
 	u64 bad = READ_ONCE(smp_stats.bad_cpu);
@@ -91,11 +95,11 @@ static void targets_that_are_none_are_counted(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(smp_stats.bad_cpu), bad + 1);
 }
 
-/* Everybody calls everybody at once: each waits for the others while they wait for it. */
+/* Every CPU calls every other at once: each waits for the others while they wait for it. */
 struct crossing {
 	u32 ready, done; /* a */
 	u32 runs;        /* a */
-	u32 wrong;       /* a: calls that asked another number of CPUs */
+	u32 wrong;       /* a: calls that reached another number of CPUs */
 	unsigned cpus;
 };
 
@@ -110,8 +114,7 @@ static void call_all(void *arg)
 	unsigned i;
 
 	atomic_add(&c->ready, 1);
-	while (READ_ONCE(c->ready) < c->cpus)
-		cpu_relax();
+	SPIN_UNTIL(READ_ONCE(c->ready) >= c->cpus);
 	for (i = 0; i < ROUNDS; i++)
 		if (smp_call_mask(NULL, count_run, &c->runs) != (int)nr_cpus_online() - 1)
 			counter_add(&c->wrong, 1);
@@ -131,8 +134,8 @@ static void crossing_calls_end(struct ktest *t)
 }
 
 /*
- * One CPU keeps its interrupts off until all others have asked it: however many requests its one
- * pending bit stands for, all are served.
+ * One CPU keeps its interrupts off until all others have called it: all requests are served,
+ * although they share one pending bit.
  */
 struct merging {
 	u32 deaf;  /* a: the target's interrupts are off */
@@ -159,8 +162,7 @@ static void be_deaf(void *arg)
 	irqflags_t flags = arch_irq_save();
 
 	store_release(&m->deaf, 1u);
-	while (load_acquire(&m->asked) < m->senders || (m->senders && !smp_call_pending()))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&m->asked) >= m->senders && (!m->senders || smp_call_pending()));
 	if (READ_ONCE(m->ran))
 		counter_add(&m->early, 1);
 	arch_irq_restore(flags);
@@ -171,8 +173,7 @@ static void call_deaf(void *arg)
 	struct sender *s = arg;
 	cpumask_t target[MASK_WORDS] = {0};
 
-	while (!load_acquire(&s->m->deaf))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&s->m->deaf));
 	cpumask_set(target, 0);
 	atomic_add(&s->m->asked, 1);
 	if (smp_call_mask(target, mark, s) != 1 || !READ_ONCE(s->ran))
@@ -246,7 +247,7 @@ static void call_again(void *arg)
 	r->nested = smp_call_mask(NULL, note, &r->seen);
 }
 
-static void wrong_context_asks_nobody(struct ktest *t)
+static void call_in_a_wrong_context_sends_nothing(struct ktest *t)
 {
 	struct refusal r = {.nested = 0};
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
@@ -265,7 +266,7 @@ static void wrong_context_asks_nobody(struct ktest *t)
 	EXPECT_EQ(t, r.locked, -EDEADLK);
 	EXPECT_EQ(t, r.nested, -EDEADLK);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.bad_context), refused + 3);
-	/* What was not refused now would have been asked then: every CPU answers once more. */
+	/* If it was not refused, the call would be served now: every CPU answers once more. */
 	smp_call_mask(NULL, note, &r.seen);
 	EXPECT_EQ(t, r.seen.runs[0], 1);
 	EXPECT_EQ(t, r.seen.runs[ktest_cpus() - 1], 1);
@@ -307,8 +308,8 @@ static void waiting_for_senders_ends(struct ktest *t)
 	EXPECT_EQ(t, c.runs, ROUNDS * c.cpus * nr_cpus_online());
 }
 
-KTEST_SUITE(smp, 0, KTEST(all_cpus_run_it_once), KTEST(only_those_asked_run_it),
-    KTEST_COST(own_cpu_runs_it_directly), KTEST(targets_that_are_none_are_counted),
+KTEST_SUITE(smp, 0, KTEST(call_runs_once_on_every_cpu), KTEST(call_runs_on_the_masked_cpus_only),
+    KTEST_COST(call_on_the_own_cpu_is_direct), KTEST(invalid_targets_are_counted),
     KTEST(crossing_calls_end), KTEST(merged_requests_are_all_served),
-    KTEST(answer_comes_after_fn_returned), KTEST(wrong_context_asks_nobody),
+    KTEST(answer_comes_after_fn_returned), KTEST(call_in_a_wrong_context_sends_nothing),
     KTEST(calls_from_an_allocation_are_counted), KTEST(waiting_for_senders_ends));

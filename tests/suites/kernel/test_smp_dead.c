@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* test_smp_dead.c: cross-calls beside CPUs that have died, or gone, in the middle of one; of kernel/smp.c only. */
+/*
+ * test_smp_dead.c: cross-calls beside CPUs that died, or went down, in the middle of one; of
+ * kernel/smp.c only.
+ */
+#include "tests/lib/wait_help.h"
 #include <quarry/ktest.h>
 #include <quarry/smp.h>
 
@@ -17,14 +21,15 @@ struct stopped {
 	u32 release; /* a */
 };
 
-/* On the sender itself, irqs off, after the others have been asked: a CPU that never gets to its answers. */
+/*
+ * On the sender itself, irqs off, after the IPIs are sent: a CPU that never collects its answers.
+ */
 static void stop_until_released(void *arg)
 {
 	struct stopped *s = arg;
 
 	atomic_xchg(&s->inside, 1u);
-	while (!load_acquire(&s->release))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&s->release));
 }
 
 static void call_itself(void *arg)
@@ -36,21 +41,18 @@ static void call_itself(void *arg)
 	smp_call_mask(self, stop_until_released, arg);
 }
 
-static void waiting_for_a_sender_that_has_died_ends_in_time(struct ktest *t)
+static void wait_for_a_dead_sender_times_out(struct ktest *t)
 {
-	u64 timeout = smp_timeout_ns, before = READ_ONCE(smp_stats.silent);
+	u64 timeout, before = READ_ONCE(smp_stats.silent);
 	struct stopped s = {0};
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
 	ktest_start(1, call_itself, &s);
-	while (!load_acquire(&s.inside))
-		thread_yield();
-	smp_timeout_ns = 1000000;
-	smp_worst_ns = WAIT_FOREVER; /* others may be slow: the host may not run them */
+	EXPECT(t, YIELD_UNTIL(load_acquire(&s.inside)));
+	timeout = set_call_timeout(1000000);
 	EXPECT(t, !smp_wait_senders());
-	smp_timeout_ns = timeout;
-	smp_worst_ns = 0;
+	restore_call_timeout(timeout);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.silent), before + 1);
 	atomic_sub(&smp_stats.silent, 1);
 	store_release(&s.release, 1u);
@@ -63,7 +65,7 @@ struct closed {
 	u32 open; /* a: it may again */
 };
 
-/* As a CPU does that goes; but its bit stays set, as in the mask of a sender that is late. */
+/* As on a CPU that goes down; but its bit stays set, as in the mask of a late sender. */
 static void close_for_a_while(void *arg)
 {
 	struct closed *c = arg;
@@ -71,13 +73,12 @@ static void close_for_a_while(void *arg)
 
 	smp_call_close();
 	store_release(&c->is, 1u);
-	while (!load_acquire(&c->open))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&c->open));
 	cpu_set_online(arch_cpu_id());
 	arch_irq_restore(flags);
 }
 
-static void a_call_to_a_cpu_that_has_gone_is_withdrawn(struct ktest *t)
+static void call_to_an_offline_cpu_is_withdrawn(struct ktest *t)
 {
 	u64 before = READ_ONCE(smp_stats.offline_cpu);
 	static cpumask_t one[MASK_WORDS];
@@ -87,8 +88,7 @@ static void a_call_to_a_cpu_that_has_gone_is_withdrawn(struct ktest *t)
 	if (!ktest_needs_cpus(t, 2))
 		return;
 	ktest_start(1, close_for_a_while, &c);
-	while (!load_acquire(&c.is))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&c.is)));
 	memset(one, 0, sizeof(one));
 	cpumask_set(one, 1);
 	EXPECT(t, smp_call_mask(one, count_run, &runs) >= 0);
@@ -101,5 +101,5 @@ static void a_call_to_a_cpu_that_has_gone_is_withdrawn(struct ktest *t)
 	atomic_sub(&smp_stats.offline_cpu, 1);
 }
 
-KTEST_SUITE(smp_dead, 0, KTEST(waiting_for_a_sender_that_has_died_ends_in_time),
-    KTEST(a_call_to_a_cpu_that_has_gone_is_withdrawn));
+KTEST_SUITE(smp_dead, 0, KTEST(wait_for_a_dead_sender_times_out),
+    KTEST(call_to_an_offline_cpu_is_withdrawn));

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_stress.c: stress threads use memory and give it back, and notice each kind of damage; what counts as
- * a round of offline and online under them.
+ * test_stress.c: stress threads use memory and give it back, and notice each kind of damage; what
+ * counts as a round of offline and online under them.
  */
 #include "demo/soak.h"
 #include "tests/lib/mm_test.h"
 #include "tests/lib/said_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/console.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
@@ -15,7 +16,7 @@
 #define NORMAL    (PAGEBLOCK_ORDER >= 9 ? 6u : 24u)
 #define MOVABLE   (PAGEBLOCK_ORDER >= 9 ? 8u : 200u)
 #define OPS       2000
-#define WAIT_NS   60000000000ULL
+#define LOAD_NS   60000000000ULL
 #define DAMAGED   4u
 #define WORD_STEP (PAGE_SIZE / 8 / 8 + 1) /* between the words of a page that stress threads write */
 
@@ -32,7 +33,7 @@ static unsigned some_cpus(void)
 /* Until each thread has made so many operations. */
 static bool wait_for_ops(const struct stress *s, u64 ops)
 {
-	u64 until = arch_clock_ns() + WAIT_NS;
+	u64 until = arch_clock_ns() + LOAD_NS;
 	unsigned cpu;
 
 	for (cpu = 0; cpu < stress_cpus(s); cpu++) {
@@ -44,7 +45,7 @@ static bool wait_for_ops(const struct stress *s, u64 ops)
 	return true;
 }
 
-static void threads_use_memory_and_give_all_of_it_back(struct ktest *t)
+static void stress_threads_give_all_memory_back(struct ktest *t)
 {
 	struct memory *mem = stress_memory(t);
 	unsigned nr = some_cpus();
@@ -84,8 +85,7 @@ static void the_second_cpu_is_the_second_thread(struct ktest *t)
 		return;
 	s = stress_start(mem, 1, 1, t->seed);
 	REQUIRE(t, s);
-	while (!stress_ops(s, 1))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(stress_ops(s, 1)));
 	EXPECT_EQ(t, stress_ops(s, 0) + stress_ops(s, 2), 0);
 	EXPECT_EQ(t, stress_cpus(s), 1);
 	EXPECT_EQ(t, stress_stop(s, &r), 0);
@@ -100,8 +100,8 @@ struct damage {
 };
 
 /*
- * Change a word of the last page of up to DAMAGED blocks, each time another word.  On the CPU of the stress
- * thread, so that it stands still meanwhile.
+ * Change a word of the last page of up to DAMAGED blocks, each time another word.  On the CPU of
+ * the stress thread, so that it stands still meanwhile.
  */
 static void do_damage(void *arg)
 {
@@ -163,7 +163,10 @@ static void use(struct memory *mem, unsigned block, int pages)
 	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free - pages));
 }
 
-/* Ranges of two pageblocks; only zone MOVABLE, and only what could go.  Of equal ones, offline_candidate's. */
+/*
+ * Ranges of two pageblocks; only zone MOVABLE, and only what could go.  Of equal ones,
+ * offline_candidate's.
+ */
 static void busiest_range_has_most_in_use(struct ktest *t)
 {
 	static const struct {
@@ -261,7 +264,7 @@ static void lost_pages_are_reported(struct ktest *t)
 	EXPECT(t, said(pos, want));
 }
 
-static void soaks_do_each_policy(struct ktest *t)
+static void soaks_run_each_policy(struct ktest *t)
 {
 	/* Of eight pages a block, most of a small memory is always in use. */
 	struct memory *mem = PAGEBLOCK_ORDER < 9 ? NULL : ktest_backed_memory(t, 2 * NORMAL, MOVABLE);
@@ -286,7 +289,7 @@ static void soaks_do_each_policy(struct ktest *t)
 	}
 }
 
-static void soaks_without_movable_memory_say_so(struct ktest *t)
+static void soaks_without_movable_memory_report_it(struct ktest *t)
 {
 	struct memory *mem = ktest_backed_memory(t, NORMAL, 0);
 	u64 pos = log_position();
@@ -297,8 +300,9 @@ static void soaks_without_movable_memory_say_so(struct ktest *t)
 	EXPECT(t, said(pos, "rounds: precise: no movable range to take offline on this machine\n"));
 }
 
-KTEST_SUITE(stress, 0, KTEST(threads_use_memory_and_give_all_of_it_back),
-    KTEST(the_second_cpu_is_the_second_thread), KTEST(damaged_blocks_are_noticed), KTEST(damaged_objects_are_noticed),
-    KTEST(busiest_range_has_most_in_use), KTEST(offline_pageblocks_are_not_busy),
-    KTEST(without_movable_memory_no_range_is_busiest), KTEST(rounds_wait_for_the_stress), KTEST(lost_pages_are_reported),
-    KTEST(soaks_do_each_policy), KTEST(soaks_without_movable_memory_say_so));
+KTEST_SUITE(stress, 0, KTEST(stress_threads_give_all_memory_back),
+    KTEST(the_second_cpu_is_the_second_thread), KTEST(damaged_blocks_are_noticed),
+    KTEST(damaged_objects_are_noticed), KTEST(busiest_range_has_most_in_use),
+    KTEST(offline_pageblocks_are_not_busy), KTEST(without_movable_memory_no_range_is_busiest),
+    KTEST(rounds_wait_for_the_stress), KTEST(lost_pages_are_reported), KTEST(soaks_run_each_policy),
+    KTEST(soaks_without_movable_memory_report_it));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_task.c: tasks in ring 3: how they end, what they may not, and that they leave nothing behind. */
+/* test_task.c: tasks in ring 3: how they end, their limits, and that they leave nothing behind. */
 #include "tests/lib/task_help.h"
 #include <quarry/machine.h>
 #include <quarry/string.h>
@@ -59,8 +59,11 @@ static void faults_end_the_task_alone(struct ktest *t)
 	expect_end(t, other, TASK_KILLED, 0);
 }
 
-/* The call's return address is no user address: SYSRET would fault in the kernel, on the user's stack. */
-static void call_at_the_end_of_memory(struct ktest *t)
+/*
+ * The call's return address is no user address: SYSRET would fault in the kernel, on the user's
+ * stack.
+ */
+static void system_call_at_the_end_of_user_memory_faults(struct ktest *t)
 {
 	struct task *task = new_task(t);
 	char *page = kmalloc(PAGE_SIZE);
@@ -77,7 +80,7 @@ static void call_at_the_end_of_memory(struct ktest *t)
 	expect_end(t, task, TASK_FAULTED, 0);
 }
 
-static void killed_wherever_it_is(struct ktest *t)
+static void task_is_killed_in_any_state(struct ktest *t)
 {
 	const u64 entry[] = {code_at(user_spin), code_at(user_sleep), code_at(user_store_cpu)};
 	unsigned i, j;
@@ -96,7 +99,7 @@ static void killed_wherever_it_is(struct ktest *t)
 	}
 }
 
-static void limits_hold(struct ktest *t)
+static void limits_of_threads_and_tasks_hold(struct ktest *t)
 {
 	struct task *task = new_task(t), *many[ABI_MAX_TASKS];
 	unsigned i;
@@ -119,7 +122,7 @@ static void limits_hold(struct ktest *t)
 	expect_end(t, task, TASK_KILLED, 0);
 }
 
-/* ---- what keeps the kernel from user memory ---- */
+/* ---- SMAP, SMEP and bounds of copies ---- */
 
 static void touch(void *arg)
 {
@@ -138,7 +141,7 @@ static void call_there(void *arg)
 	fn();
 }
 
-/* Where the machine has neither protection, the kernel's own care is what is left. */
+/* On a machine without SMAP and SMEP only the kernel's own checks remain. */
 static void smap_and_smep_are_on(struct ktest *t)
 {
 	struct task *task = new_task(t);
@@ -146,7 +149,7 @@ static void smap_and_smep_are_on(struct ktest *t)
 
 	REQUIRE(t, task);
 	space_use(task->space);
-	/* So that both pages are there. */
+	/* So that both pages are present. */
 	EXPECT_EQ(t, copy_from_user(copy, CODE, sizeof(copy)), 0);
 	EXPECT_EQ(t, memcmp(copy, user_code, sizeof(copy)), 0);
 	EXPECT_EQ(t, arch_probe(touch, (void *)CODE), arch_has_smap() ? -EFAULT : 0);
@@ -165,7 +168,7 @@ static void smap_and_smep_are_on(struct ktest *t)
 	task_put(task);
 }
 
-static void copies_end_at_what_is_not_there(struct ktest *t)
+static void user_copies_stop_at_unmapped_memory(struct ktest *t)
 {
 	static const u64 bad[] = {0, DATA + PAGE_SIZE, USER_END - 4, USER_END, 1UL << 47, ARCH_DIRECT_MAP, ~0UL - 3};
 	struct task *task = new_task(t);
@@ -194,7 +197,7 @@ static void copies_end_at_what_is_not_there(struct ktest *t)
 
 /* ---- nothing is left ---- */
 
-/* What tells that memory was lost: pages in use that are kept by nobody for later, and small objects. */
+/* A sign of leaked memory: pages in use outside the caches, and small objects. */
 struct in_use {
 	unsigned long pages, slab;
 };
@@ -217,30 +220,34 @@ static void scenario(struct ktest *t)
 {
 	run(t, code_at(user_exit), 1, TASK_EXITED, 1);
 	run(t, code_at(user_ud2), 0, TASK_FAULTED, 0);
-	killed_wherever_it_is(t);
+	task_is_killed_in_any_state(t);
 	last_thread_ends_the_task(t);
 }
 
-static void ended_tasks_leave_nothing(struct ktest *t)
+static void ended_tasks_leave_no_memory_behind(struct ktest *t)
 {
 	struct in_use before, after;
 	unsigned i;
 
-	limits_hold(t); /* more stacks than the rest needs: their tables stay */
+	limits_of_threads_and_tasks_hold(t); /* more stacks than the rest needs: their tables stay */
 	scenario(t);
 	before = look();
 	for (i = 0; i < 3; i++)
-		limits_hold(t);
+		limits_of_threads_and_tasks_hold(t);
 	scenario(t);
 	after = look();
 	EXPECT_EQ(t, after.pages, before.pages);
-	/* One page of each size may be kept although it is empty; a lost object of each thread fills more. */
+	/*
+	 * One page of each size may be kept although it is empty; a lost object of each thread
+	 * fills more.
+	 */
 	EXPECT(t, after.slab <= before.slab + 8);
 	EXPECT(t, LIST_EMPTY(&kernel_memory.vm.spaces) && LIST_EMPTY(&kernel_memory.vm.objects));
 	expect_sound(t, &kernel_memory);
 }
 
-KTEST_SUITE(task, 0, KTEST(exit_status_comes_back), KTEST(last_thread_ends_the_task), KTEST(calls_keep_registers),
-    KTEST(faults_end_the_task_alone), KTEST(call_at_the_end_of_memory), KTEST(killed_wherever_it_is),
-    KTEST(limits_hold), KTEST(smap_and_smep_are_on), KTEST(copies_end_at_what_is_not_there),
-    KTEST(ended_tasks_leave_nothing));
+KTEST_SUITE(task, 0, KTEST(exit_status_comes_back), KTEST(last_thread_ends_the_task),
+    KTEST(calls_keep_registers), KTEST(faults_end_the_task_alone),
+    KTEST(system_call_at_the_end_of_user_memory_faults), KTEST(task_is_killed_in_any_state),
+    KTEST(limits_of_threads_and_tasks_hold), KTEST(smap_and_smep_are_on),
+    KTEST(user_copies_stop_at_unmapped_memory), KTEST(ended_tasks_leave_no_memory_behind));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_task_cpu.c: tasks on several CPUs: registers, moving, CPUs that go, memory that moves under them. */
+/*
+ * test_task_cpu.c: tasks on several CPUs: registers, moving, CPUs that go, memory that moves
+ * under them.
+ */
 #include "tests/lib/move_help.h"
 #include "tests/lib/task_help.h"
 #include <quarry/machine.h>
@@ -10,8 +13,9 @@
 /* ---- threads and CPUs ---- */
 
 /*
- * Tasks that keep value[i] in registers, all on one CPU, so that each call switches between threads with other
- * values.  One thread that sleeps keeps the task, so that the other's good end can be told from a bad one.
+ * Tasks that keep value[i] in registers, all on one CPU, so that each call switches between
+ * threads with other values.  One thread that sleeps keeps the task, so that the other's good end
+ * can be told from a bad one.
  */
 static void keep_registers(struct ktest *t, const char *code, const u64 value[4])
 {
@@ -41,7 +45,10 @@ static void fpu_registers_are_each_threads_own(struct ktest *t)
 	keep_registers(t, user_sse, value);
 }
 
-/* Those that an interrupt's way back leaves alone: of null selectors it makes 0 (SDM vol. 2A, IRET). */
+/*
+ * The selectors that a return from an interrupt keeps: null selectors become 0 (SDM vol. 2A,
+ * IRET).
+ */
 static void selectors_are_each_threads_own(struct ktest *t)
 {
 	static const u64 value[4] = {0, 0x18, 0x1b, 0x23};
@@ -66,7 +73,10 @@ static void selectors_of_a_new_thread_are_null(struct ktest *t)
 	expect_end(t, before, TASK_KILLED, 0);
 }
 
-/* Which CPUs the task's threads have run on since the word was cleared; waits until @want are among them. */
+/*
+ * Which CPUs the task's threads have run on since the word was cleared; waits until @want are
+ * among them.
+ */
 static u64 cpus_seen(struct ktest *t, struct task *task, u64 want)
 {
 	u64 seen = 0, until = arch_clock_ns() + SEEN_NS;
@@ -81,7 +91,7 @@ static u64 cpus_seen(struct ktest *t, struct task *task, u64 want)
 	return seen & want;
 }
 
-/* All threads start where there is one CPU only; those that come later find nothing to do, and get some. */
+/* All threads start on the only CPU; CPUs that come later have no work, and get some. */
 static void threads_move_to_idle_cpus(struct ktest *t)
 {
 	u64 all = ktest_cpus() >= 64 ? ~0UL : (1UL << ktest_cpus()) - 1;
@@ -107,7 +117,7 @@ static void threads_move_to_idle_cpus(struct ktest *t)
 }
 
 /* A CPU that was away takes system calls again; threads on it go on elsewhere meanwhile. */
-static void cpus_come_and_go(struct ktest *t)
+static void programs_survive_cpu_hotplug(struct ktest *t)
 {
 	struct task *task;
 	unsigned cpu, i;
@@ -140,7 +150,7 @@ static void cpus_come_and_go(struct ktest *t)
 #define COUNTED 16 /* pages, user_code.S */
 #define MOVES   10
 
-/* Take the pageblock of each page in turn out of service, and back. */
+/* Offline the pageblock of each page in turn, and online it again. */
 static void move_pages(struct ktest *t, struct vm_object *object, u32 nr)
 {
 	unsigned i, moved = 0;
@@ -164,8 +174,8 @@ static void nothing(void *arg)
 }
 
 /*
- * Whoever goes on writing to where a page was finds what it reads there too, until its CPU loads the
- * tables again.  So let each CPU do that, and each thread count on, or notice.
+ * A CPU with a stale entry reads and writes the old page until it loads the tables again.  So let
+ * each CPU do that, and each thread count on, or notice.
  */
 static void count_on(struct ktest *t, struct task *task, struct vm_space *space)
 {
@@ -192,8 +202,11 @@ static void count_on(struct ktest *t, struct task *task, struct vm_space *space)
 	space_use(NULL);
 }
 
-/* Threads of one space count on all CPUs, in pages that lie elsewhere from one moment to the next. */
-static void memory_moves_under_programs(struct ktest *t)
+/*
+ * Threads of one space count on all CPUs, in pages that lie elsewhere from one moment to the
+ * next.
+ */
+static void programs_survive_migration(struct ktest *t)
 {
 	struct task *task = new_task(t);
 	u32 nr = ktest_cpus() * COUNTED, i;
@@ -223,5 +236,6 @@ static void memory_moves_under_programs(struct ktest *t)
 }
 
 KTEST_SUITE(task_cpu, 0, KTEST(fpu_registers_are_each_threads_own),
-    KTEST(selectors_are_each_threads_own), KTEST(selectors_of_a_new_thread_are_null), KTEST(memory_moves_under_programs),
-    KTEST(threads_move_to_idle_cpus), KTEST(cpus_come_and_go));
+    KTEST(selectors_are_each_threads_own), KTEST(selectors_of_a_new_thread_are_null),
+    KTEST(programs_survive_migration), KTEST(threads_move_to_idle_cpus),
+    KTEST(programs_survive_cpu_hotplug));

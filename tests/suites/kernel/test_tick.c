@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_tick.c: the timer of a CPU: slow where nothing happens, and fast again before anybody needs it.
+ * test_tick.c: the timer of a CPU: slow while it is idle, and fast again before a thread needs
+ * it.
  */
 #include "tests/lib/hotplug_help.h"
 #include <quarry/cmdline.h>
@@ -27,7 +28,7 @@ static void look(void *arg)
 	*step = cpus[arch_cpu_id()]->tick_step;
 }
 
-/* From a CPU that does not rest while it looks. */
+/* From a CPU that is not idle meanwhile. */
 static void on_cpu_0(struct ktest *t, void (*fn)(void *))
 {
 	if (!ktest_needs_cpus(t, 2))
@@ -50,7 +51,7 @@ static void rest(void *arg)
 	EXPECT(t, slows_down(cpu));
 }
 
-static void a_cpu_that_rests_ticks_slowly_until_it_works(struct ktest *t)
+static void idle_cpu_ticks_slowly_until_it_has_work(struct ktest *t)
 {
 	on_cpu_0(t, rest);
 }
@@ -77,8 +78,7 @@ static void wait_for_nap(void *arg)
 		ktest_fail(t, __FILE__, __LINE__, "no thread");
 		return;
 	}
-	while (!load_acquire(&asleep))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&asleep)));
 	while (load_acquire(&asleep)) {
 		slow += READ_ONCE(cpus[cpu]->tick_step) != 1;
 		thread_yield();
@@ -87,10 +87,10 @@ static void wait_for_nap(void *arg)
 	EXPECT_EQ(t, slow, 0);
 }
 
-static void who_sleeps_with_a_deadline_keeps_it_fast(struct ktest *t)
+static void sleeper_with_a_deadline_keeps_the_tick_fast(struct ktest *t)
 {
 	on_cpu_0(t, wait_for_nap);
 }
 
-KTEST_SUITE(tick, KTEST_MOSTLY_COST, KTEST(a_cpu_that_rests_ticks_slowly_until_it_works),
-    KTEST_CONTRACT(who_sleeps_with_a_deadline_keeps_it_fast));
+KTEST_SUITE(tick, KTEST_MOSTLY_COST, KTEST(idle_cpu_ticks_slowly_until_it_has_work),
+    KTEST_CONTRACT(sleeper_with_a_deadline_keeps_the_tick_fast));

@@ -130,7 +130,7 @@ static void malformed_events_are_refused(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), before);
 }
 
-/* What strings cannot say: a NUL, a line without an end, an order just above the largest. */
+/* Texts that no string can hold: a NUL, a line without an end, an order just above the largest. */
 static void odd_bytes_and_sizes_are_refused(struct ktest *t)
 {
 	static char text[400];
@@ -225,17 +225,17 @@ static void run_short_on(struct ktest *t, unsigned cpus)
 	trace_free(&trace);
 }
 
-static void live_at_end_is_what_the_header_says(struct ktest *t)
+static void live_pages_at_the_end_match_the_header(struct ktest *t)
 {
 	run_short_on(t, 1);
 }
 
-static void two_cpus_leave_the_same(struct ktest *t)
+static void two_cpus_leave_the_same_pages_live(struct ktest *t)
 {
 	run_short_on(t, 2);
 }
 
-static void four_cpus_leave_the_same(struct ktest *t)
+static void four_cpus_leave_the_same_pages_live(struct ktest *t)
 {
 	run_short_on(t, 4);
 }
@@ -263,8 +263,8 @@ static void failures_are_counted_and_their_frees_skipped(struct ktest *t)
 	trace_free(&trace);
 }
 
-/* Of four of the largest blocks two cannot be had, nor be freed. */
-static void exactly_what_does_not_fit_fails(struct ktest *t)
+/* Of four of the largest blocks two cannot be allocated, nor be freed. */
+static void only_allocations_that_do_not_fit_fail(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 2);
 	struct trace_report report;
@@ -332,7 +332,7 @@ static void cpus_out_of_range_are_refused(struct ktest *t)
 KTEST_SUITE(trace, 0, KTEST(malformed_headers_are_refused),
     KTEST(malformed_events_are_refused), KTEST(odd_bytes_and_sizes_are_refused),
     KTEST(last_newline_may_be_missing), KTEST(empty_trace_runs),
-    KTEST(live_at_end_is_what_the_header_says), KTEST(two_cpus_leave_the_same),
-    KTEST(four_cpus_leave_the_same), KTEST(failures_are_counted_and_their_frees_skipped),
-    KTEST(exactly_what_does_not_fit_fails), KTEST(events_of_one_id_keep_their_order),
+    KTEST(live_pages_at_the_end_match_the_header), KTEST(two_cpus_leave_the_same_pages_live),
+    KTEST(four_cpus_leave_the_same_pages_live), KTEST(failures_are_counted_and_their_frees_skipped),
+    KTEST(only_allocations_that_do_not_fit_fail), KTEST(events_of_one_id_keep_their_order),
     KTEST(cpus_out_of_range_are_refused));

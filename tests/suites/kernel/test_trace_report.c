@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_trace_report.c: traces at the bounds of the format; each figure of a replay, and its words, exactly. */
+/*
+ * test_trace_report.c: traces at the bounds of the format; each figure of a replay, and its
+ * words, exactly.
+ */
 #include "tests/lib/mm_test.h"
 #include <quarry/console.h>
 #include <quarry/string.h>
@@ -56,7 +59,7 @@ static void every_field_of_an_event_is_kept(struct ktest *t)
 	EXPECT(t, !trace.events.chunk && !trace.ids.chunk);
 }
 
-/* What is taken for chunks next has been something else before. */
+/* The memory used for chunks next has held other data before. */
 static void use_chunks(void)
 {
 	struct page *page[4];
@@ -72,8 +75,11 @@ static void use_chunks(void)
 			(void)free_pages(page[i], TRACE_CHUNK_ORDER);
 }
 
-/* Ids on both sides of where a chunk of them ends; and the most there may be, but with small pageblocks. */
-static void ids_have_a_place_each(struct ktest *t)
+/*
+ * Ids on both sides of where a chunk of them ends; and the most there may be, but with small
+ * pageblocks.
+ */
+static void each_id_has_a_slot_of_its_own(struct ktest *t)
 {
 	static const u64 ids[] = {TRACE_CHUNK_ITEMS, TRACE_CHUNK_ITEMS + 1, TRACE_MAX_IDS};
 	unsigned i;
@@ -94,7 +100,7 @@ static void ids_have_a_place_each(struct ktest *t)
 
 #define HEAD "# events=1 allocs=1 frees=0 ids=3 peak_live_pages=1 cpus=2\n"
 
-static void bounds_are_where_they_are_said_to_be(struct ktest *t)
+static void parser_limits_are_exact(struct ktest *t)
 {
 	static char line[TRACE_MAX_LINE + 2];
 	unsigned long room;
@@ -124,8 +130,8 @@ static void bounds_are_where_they_are_said_to_be(struct ktest *t)
 	    "the trace ends after 0 of 11 events");
 }
 
-/* Whatever is wrong first, the rest is not looked at, where more would be. */
-static void the_first_mistake_is_the_one_that_is_named(struct ktest *t)
+/* After the first error the rest is not checked, although there are more. */
+static void first_error_of_a_trace_is_named(struct ktest *t)
 {
 	static const char *const event[] = {"x", "a", "a x", "a 3 0 U 0", "a 0", "a 0 x U 0", "a 0 0", "a 0 0 X 0", "a 0 0 U",
 	    "a 0 0 U x", "a 0 0 U 2", "a 0 0 U 0 1", "f", "f 0 0", "f 0", "f x 0", "", "\t", "a 0 0 U 0\nf 0 0"};
@@ -151,7 +157,7 @@ static struct memory *tampered;
 static u64 tamper_at;
 static struct page *victim;
 
-/* Counts how often it is asked; at one of these times a live block gets another's number. */
+/* Counts its calls; at one of these a live block gets another's number. */
 static u64 count_reads(void)
 {
 	pfn_t pfn;
@@ -209,7 +215,10 @@ static void figures_of_a_replay_are_exact(struct ktest *t)
 	trace_free(&trace);
 }
 
-/* A block that has another's number was given to two: it is left alone, and the replay has failed. */
+/*
+ * A block that has another's number was given to two: it is left alone, and the replay has
+ * failed.
+ */
 static void blocks_handed_out_twice_are_wrong(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
@@ -222,7 +231,7 @@ static void blocks_handed_out_twice_are_wrong(struct ktest *t)
 	EXPECT(t, r.wrong == 1 && r.allocs == 2 && r.frees == 1 && r.live == 0 && r.skipped == 0);
 	EXPECT_EQ(t, mem_free_pages(mem, victim, 0), 0);
 	trace_free(&trace);
-	/* One that is live at the end is freed all the same. */
+	/* A block that is live at the end is freed all the same. */
 	REQUIRE(t, !parse("# events=2 allocs=2 frees=0 ids=2 peak_live_pages=2 cpus=1\na 0 0 U 0\na 1 0 U 0\n"));
 	EXPECT_EQ(t, run(mem, 3, &r), -EUCLEAN);
 	EXPECT(t, r.wrong == 1 && r.live == 2 && r.live_pages == 2);
@@ -231,7 +240,7 @@ static void blocks_handed_out_twice_are_wrong(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void reports_are_printed_to_the_letter(struct ktest *t)
+static void reports_are_printed_exactly(struct ktest *t)
 {
 	static const struct trace_report r = {.cpus = 2, .events = 30, .live = 4, .live_pages = 5, .peak_pages = 6, .waits = 7,
 	    .ticks = 1001, .elapsed_ns = 8999999, .slow_allocs = 9, .slow_frees = 10, .hits = 366, .fragmented_before = 12,
@@ -260,6 +269,7 @@ static void reports_are_printed_to_the_letter(struct ktest *t)
 	EXPECT(t, strcmp(have + strlen(have) - strlen(last), last) == 0);
 }
 
-KTEST_SUITE(trace_report, KTEST_QUICK, KTEST(every_field_of_an_event_is_kept), KTEST(ids_have_a_place_each),
-    KTEST(bounds_are_where_they_are_said_to_be), KTEST(the_first_mistake_is_the_one_that_is_named),
-    KTEST(figures_of_a_replay_are_exact), KTEST(blocks_handed_out_twice_are_wrong), KTEST(reports_are_printed_to_the_letter));
+KTEST_SUITE(trace_report, KTEST_QUICK, KTEST(every_field_of_an_event_is_kept),
+    KTEST(each_id_has_a_slot_of_its_own), KTEST(parser_limits_are_exact),
+    KTEST(first_error_of_a_trace_is_named), KTEST(figures_of_a_replay_are_exact),
+    KTEST(blocks_handed_out_twice_are_wrong), KTEST(reports_are_printed_exactly));

@@ -52,14 +52,17 @@ static void no_wake_up_is_lost(struct ktest *t)
 	EXPECT_EQ(t, players[1].catches, CATCHES);
 }
 
-/* Comes true while nobody looks, and nobody is told. */
+/* Becomes true between two checks, without a wake-up. */
 static bool at_second_look(void *arg)
 {
 	return ++*(unsigned *)arg > 1;
 }
 
-/* What came true between its look and its place on the list wakes nobody; so it looks once more, or sleeps for ever. */
-static void a_waiter_looks_again_before_it_sleeps(struct ktest *t)
+/*
+ * A change between the waiter's check and its place on the list causes no wake-up; so it checks
+ * once more, or would sleep for ever.
+ */
+static void waiter_checks_its_condition_again_before_sleeping(struct ktest *t)
 {
 	struct waitq wq = WAITQ("nobody");
 	unsigned looks = 0;
@@ -73,7 +76,7 @@ static bool never(void *arg)
 	return false;
 }
 
-static void wait_ends_without_wake_up(struct ktest *t)
+static void wait_times_out_without_a_wake_up(struct ktest *t)
 {
 	struct waitq wq = WAITQ("nobody");
 	u64 before = arch_clock_ns();
@@ -86,5 +89,6 @@ static void wait_ends_without_wake_up(struct ktest *t)
 	EXPECT(t, arch_clock_ns() - before >= 1000000);
 }
 
-KTEST_SUITE(wait, 0, KTEST(no_wake_up_is_lost), KTEST_INSIDE(a_waiter_looks_again_before_it_sleeps),
-    KTEST(wait_ends_without_wake_up));
+KTEST_SUITE(wait, 0, KTEST(no_wake_up_is_lost),
+    KTEST_INSIDE(waiter_checks_its_condition_again_before_sleeping),
+    KTEST(wait_times_out_without_a_wake_up));

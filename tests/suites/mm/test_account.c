@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_account.c: what is counted for whom, limits, and that the counts of all there is are right. */
+/* test_account.c: who is charged for an object, limits, and the totals of all accounts. */
 #include "tests/lib/vm_help.h"
 #include <quarry/account.h>
 
@@ -36,7 +36,7 @@ static void a_limit_of_any_parent_refuses_and_counts_nothing(struct ktest *t)
 	EXPECT_EQ(t, low.used[ACCOUNT_OBJECTS], 10);
 	EXPECT_EQ(t, mid.used[ACCOUNT_OBJECTS], 10);
 	EXPECT_EQ(t, top.used[ACCOUNT_OBJECTS], 10);
-	/* Of another kind there is no limit; and what is counted without one may pass it. */
+	/* Other kinds have no limit; charges without a limit check may pass it. */
 	EXPECT_EQ(t, account_charge(&low, ACCOUNT_REGIONS, 11), 0);
 	account_count(&low, ACCOUNT_OBJECTS, 2);
 	account_uncharge(&low, ACCOUNT_OBJECTS, 1);
@@ -45,7 +45,7 @@ static void a_limit_of_any_parent_refuses_and_counts_nothing(struct ktest *t)
 	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, 1), 0);
 }
 
-/* How many more there are of one kind than @before says. */
+/* How many more of one kind there are than in @before. */
 static long more(const struct counts *before, enum account_kind kind)
 {
 	struct counts now;
@@ -79,7 +79,7 @@ static void objects_regions_and_tables_are_counted(struct ktest *t)
 	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 3);
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 600), 0);
 	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 0);
-	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 5); /* tables stay until the space goes */
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 5); /* tables stay with the space */
 	vm_space_put(s.space);
 	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 0);
 	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 3);
@@ -96,8 +96,8 @@ static void expect_nothing(struct ktest *t, const struct account *account)
 		EXPECT_EQ(t, account->used[i], 0);
 }
 
-/* Who made a thing is charged for it, and no other, whoever ends it. */
-static void a_thing_remembers_whom_it_was_charged_to(struct ktest *t)
+/* The creator of an object is charged for it, whichever task destroys it. */
+static void object_is_uncharged_from_its_creator(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL}, *before;
 	struct vm_scene s;
@@ -121,8 +121,11 @@ static void a_thing_remembers_whom_it_was_charged_to(struct ktest *t)
 	expect_nothing(t, &mine);
 }
 
-/* At its limit each call is refused, nothing is changed, and it works again when something has been given back. */
-static void at_a_limit_calls_are_refused_and_change_nothing(struct ktest *t)
+/*
+ * At its limit each call is refused, nothing is changed, and it works again when something has
+ * been given back.
+ */
+static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL}, *before = account_use(&mine);
 	struct vm_object *object;
@@ -154,7 +157,7 @@ static void at_a_limit_calls_are_refused_and_change_nothing(struct ktest *t)
 	expect_nothing(t, &mine);
 }
 
-/* So there are references left for others; what was cut counts too. */
+/* So there are references left for others; the parts of a cut region count too. */
 static void an_object_is_mapped_so_often_in_a_space_and_no_more(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = 5}, *before;
@@ -225,7 +228,7 @@ static void the_last_put_releases(struct ktest *t)
 	account_put(&mine);
 	EXPECT_EQ(t, released, 1);
 	EXPECT_EQ(t, mine.refs, 0);
-	/* One without an end counts nobody. */
+	/* An iteration without an end counts no region. */
 	mine.release = NULL;
 	account_get(&mine);
 	account_put(&mine);
@@ -233,7 +236,7 @@ static void the_last_put_releases(struct ktest *t)
 }
 
 /* An object and a space each hold the account that they are charged to. */
-static void things_hold_their_account(struct ktest *t)
+static void objects_and_spaces_hold_their_account(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL, .refs = 1,
 	    .release = count_release}, *before;
@@ -258,7 +261,7 @@ static void things_hold_their_account(struct ktest *t)
 	expect_nothing(t, &mine);
 }
 
-static void one_is_below_itself_and_those_above(struct ktest *t)
+static void account_is_below_itself_and_its_parents(struct ktest *t)
 {
 	struct account top = {.limit = {UNLIMITED}}, mid = {.parent = &top}, low = {.parent = &mid};
 
@@ -276,7 +279,9 @@ static void one_is_below_itself_and_those_above(struct ktest *t)
 }
 
 KTEST_SUITE(account, KTEST_QUICK, KTEST(a_charge_counts_in_each_parent),
-    KTEST(a_limit_of_any_parent_refuses_and_counts_nothing), KTEST(objects_regions_and_tables_are_counted),
-    KTEST(a_thing_remembers_whom_it_was_charged_to), KTEST(at_a_limit_calls_are_refused_and_change_nothing),
-    KTEST(an_object_is_mapped_so_often_in_a_space_and_no_more), KTEST(small_objects_are_counted_by_size),
-    KTEST(the_last_put_releases), KTEST(things_hold_their_account), KTEST(one_is_below_itself_and_those_above));
+    KTEST(a_limit_of_any_parent_refuses_and_counts_nothing),
+    KTEST(objects_regions_and_tables_are_counted), KTEST(object_is_uncharged_from_its_creator),
+    KTEST(calls_at_a_limit_are_refused_and_change_nothing),
+    KTEST(an_object_is_mapped_so_often_in_a_space_and_no_more),
+    KTEST(small_objects_are_counted_by_size), KTEST(the_last_put_releases),
+    KTEST(objects_and_spaces_hold_their_account), KTEST(account_is_below_itself_and_its_parents));

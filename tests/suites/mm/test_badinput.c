@@ -13,7 +13,7 @@ static struct memory *any_memory(struct ktest *t)
 	return ktest_memory(t, 0, CACHED_BLOCKS, MIN(CACHED_BLOCKS, 8u));
 }
 
-/* The report of a refused free, from @pos of the log on, names the page and what it is. */
+/* The report of a refused free, from @pos of the log on, names the page and its state. */
 static void expect_report(struct ktest *t, struct memory *mem, const struct page *page, u64 pos, int line)
 {
 	static char text[2048];
@@ -55,7 +55,7 @@ static void expect_refused_at(
 }
 #define expect_refused(t, mem, page, order) expect_refused_at((t), (mem), (page), (order), __LINE__)
 
-/* Work on one CPU, so that what it freed is in this cache. */
+/* Work on one CPU, so that its freed pages are in this cache. */
 struct on_cpu {
 	struct ktest *t;
 	struct memory *mem;
@@ -220,7 +220,7 @@ static void free_of_a_foreign_pointer(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-static void free_of_what_looks_like_a_page(struct ktest *t)
+static void free_of_a_forged_descriptor(struct ktest *t)
 {
 	struct memory *mem = any_memory(t);
 	struct page *page;
@@ -237,15 +237,21 @@ static void free_of_what_looks_like_a_page(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(&mem->zones[ZONE_NORMAL]), 0);
 }
 
+/* An allocated page of t->mem; NULL: there is no memory. */
+static struct page *any_page(struct ktest *t)
+{
+	struct memory *mem = any_memory(t);
+
+	return mem ? mem_alloc_pages(mem, GFP_KERNEL, 0) : NULL;
+}
+
 static void free_with_an_order_too_large(struct ktest *t)
 {
 	static const unsigned orders[] = {MAX_ORDER + 1, 15, 16, 31, 32, 64, ~0u};
-	struct memory *mem = any_memory(t);
-	struct page *page;
+	struct page *page = any_page(t);
+	struct memory *mem = t->mem;
 	unsigned i;
 
-	REQUIRE(t, mem);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	REQUIRE(t, page);
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
 		if (orders[i] > MAX_ORDER)
@@ -258,12 +264,10 @@ static void free_of_a_page_in_use(struct ktest *t)
 {
 	static const enum page_state states[] = {PG_FREEING, PG_SLAB, PG_PGTABLE, PG_OBJECT,
 	    PG_MOVABLE_OPS, PG_LRU, PG_ISO_MIG, PG_BALLOON, PG_HWPOISON};
-	struct memory *mem = any_memory(t);
-	struct page *page;
+	struct page *page = any_page(t);
+	struct memory *mem = t->mem;
 	unsigned i;
 
-	REQUIRE(t, mem);
-	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	REQUIRE(t, page);
 	for (i = 0; i < ARRAY_SIZE(states); i++) {
 		WRITE_ONCE(page->word, PAGE_WORD(1, states[i], 0));
@@ -294,8 +298,8 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* Its owner has let go of it, and frees it all the same: the reference that is left is the pin's. */
-static void free_of_what_only_a_pin_holds(struct ktest *t)
+/* Its owner has released it, and frees it again: the last reference is the pin's. */
+static void free_of_a_page_held_by_a_pin_only(struct ktest *t)
 {
 	struct memory *mem = any_memory(t);
 	unsigned order;
@@ -312,7 +316,7 @@ static void free_of_what_only_a_pin_holds(struct ktest *t)
 		expect_refused(t, mem, page, order);
 		mem_unpin_page(mem, page);
 		EXPECT_EQ(t, memory_free_pages(mem), free);
-		/* What was pinned once, and is not any more, is freed like any other. */
+		/* A page that is no longer pinned is freed like any other. */
 		page = mem_alloc_pages(mem, GFP_KERNEL, order);
 		REQUIRE(t, page);
 		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, order));
@@ -340,7 +344,7 @@ static void bulk_free_of_nothing_but_bad_pages(struct ktest *t)
 	EXPECT(t, census_same(&before, &after));
 }
 
-static void kernels_own_instance_refuses_too(struct ktest *t)
+static void kernel_memory_refuses_bad_frees_too(struct ktest *t)
 {
 	struct page *page = alloc_pages(GFP_KERNEL, 1);
 	u64 bad = mm_event_sum(&kernel_memory, EV_BAD_FREE);
@@ -365,7 +369,7 @@ KTEST_SUITE(badinput, 0, KTEST(double_free_of_a_cached_page),
     KTEST(free_with_a_wrong_order), KTEST(free_of_a_tail),
     KTEST(free_of_a_page_that_was_never_allocated), KTEST(free_of_a_reserved_page),
     KTEST(free_of_an_offline_page), KTEST(free_of_a_foreign_pointer),
-    KTEST(free_of_what_looks_like_a_page), KTEST(free_with_an_order_too_large),
+    KTEST(free_of_a_forged_descriptor), KTEST(free_with_an_order_too_large),
     KTEST(free_of_a_page_in_use), KTEST(free_of_a_page_with_references_or_flags),
-    KTEST(free_of_what_only_a_pin_holds),
-    KTEST(bulk_free_of_nothing_but_bad_pages), KTEST(kernels_own_instance_refuses_too));
+    KTEST(free_of_a_page_held_by_a_pin_only),
+    KTEST(bulk_free_of_nothing_but_bad_pages), KTEST(kernel_memory_refuses_bad_frees_too));

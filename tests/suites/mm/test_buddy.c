@@ -163,7 +163,7 @@ static void only_buddies_of_the_same_order_merge(struct ktest *t)
 	REQUIRE(t, zone);
 	for (pfn = 0; pfn < PAGEBLOCK_PAGES; pfn++)
 		REQUIRE(t, take_block(zone, 0, MT_MOVABLE));
-	/* Half of the upper four is free, and a neighbour that is nobody's buddy. */
+	/* Half of the upper four is free, and a neighbour that has no buddy. */
 	give_block(zone, pfn_to_page_in(zone->mem, 4));
 	give_block(zone, pfn_to_page_in(zone->mem, 5));
 	for (pfn = 0; pfn < 4; pfn++)
@@ -187,7 +187,7 @@ static void a_block_is_listed_under_its_pageblocks_type(struct ktest *t)
 	REQUIRE(t, zone);
 	page = take_block(zone, 0, MT_MOVABLE);
 	REQUIRE(t, page);
-	/* The type changes while the page is out: where it goes is read when it comes back. */
+	/* The type changes while the page is allocated; its list is chosen when it is freed. */
 	for (type = 0; type < NR_MIGRATETYPES; type++) {
 		set_type(zone, 0, (enum migratetype)type);
 		give_block(zone, page);
@@ -210,7 +210,7 @@ static void no_type_takes_from_anothers_list(struct ktest *t)
 	expect_all_merged(t, zone, MT_MOVABLE);
 }
 
-static void all_comes_back_after_exhaustion(struct ktest *t)
+static void all_pages_come_back_after_exhaustion(struct ktest *t)
 {
 	struct zone *zone = normal_zone(t, 3);
 	struct pile pile = {NULL, 0};
@@ -276,7 +276,7 @@ struct oracle {
 	unsigned long taken;
 };
 
-/* True if the new block is aligned, inside, and of pages that nobody has. */
+/* True if the new block is aligned, inside, and of pages that are not allocated. */
 static bool oracle_take(struct oracle *o, struct page *page, unsigned order)
 {
 	pfn_t pfn = page_to_pfn_in(o->zone->mem, page), i;
@@ -341,8 +341,8 @@ static void random_operations_agree_with_an_oracle(struct ktest *t)
 	expect_all_merged(t, o.zone, MT_MOVABLE);
 }
 
-/* For each type whose lists hold a block, who can take it; in a zone of nothing else. */
-static void a_zone_has_what_a_request_can_take(struct ktest *t)
+/* In a zone with blocks of one type only: which requests can take one. */
+static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 {
 	static const bool takes[NR_CACHED_TYPES][NR_MIGRATETYPES] = {
 	    [MT_UNMOVABLE] = {[MT_UNMOVABLE] = true, [MT_MOVABLE] = true, [MT_RECLAIMABLE] = true},
@@ -358,7 +358,7 @@ static void a_zone_has_what_a_request_can_take(struct ktest *t)
 	zone = &mem->zones[ZONE_NORMAL];
 	for (listed = 0; listed < NR_MIGRATETYPES; listed++) {
 		set_type(zone, 0, (enum migratetype)listed);
-		/* The whole pageblock, or what is left of it: its upper half. */
+		/* The whole pageblock, or its free upper half. */
 		for (have = MAX_ORDER; have >= MAX_ORDER - 1; have--) {
 			page = have < MAX_ORDER ? take_block(zone, have, (enum migratetype)listed) : NULL;
 			for (type = 0; type < NR_CACHED_TYPES; type++)
@@ -377,14 +377,14 @@ static void a_zone_has_what_a_request_can_take(struct ktest *t)
 		give_block(zone, page);
 }
 
-KTEST_SUITE(buddy, KTEST_QUICK, KTEST_INSIDE(a_zone_has_what_a_request_can_take),
+KTEST_SUITE(buddy, KTEST_QUICK, KTEST_INSIDE(free_lists_of_a_zone_match_what_each_type_may_take),
     KTEST_INSIDE(split_leaves_one_buddy_of_each_order),
     KTEST_INSIDE(smallest_block_that_is_large_enough_is_split),
     KTEST(pages_freed_in_ascending_order_merge), KTEST(pages_freed_in_descending_order_merge),
     KTEST(pages_freed_odd_ones_first_merge), KTEST(pages_freed_in_any_order_merge),
     KTEST(pageblocks_do_not_merge), KTEST(only_buddies_of_the_same_order_merge),
     KTEST_INSIDE(a_block_is_listed_under_its_pageblocks_type),
-    KTEST_INSIDE(no_type_takes_from_anothers_list), KTEST(all_comes_back_after_exhaustion),
+    KTEST_INSIDE(no_type_takes_from_anothers_list), KTEST(all_pages_come_back_after_exhaustion),
     KTEST(a_fragmented_zone_has_no_large_block),
     KTEST_INSIDE(blocks_of_an_isolated_pageblock_merge_off_list),
     KTEST(random_operations_agree_with_an_oracle));

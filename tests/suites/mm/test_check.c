@@ -2,12 +2,12 @@
 /*
  * test_check.c: check_memory finds each kind of damage and names it; a sound memory passes.
  *
- * Each damage is planted in a private memory at rest, looked for, and repaired.
+ * Each damage is planted in a private memory at rest, found, and repaired.
  */
 #include "tests/lib/check_help.h"
 #include <quarry/isolation.h>
 
-static void sound_memory_passes(struct ktest *t)
+static void undamaged_memory_passes(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct mm_violation v = {.what = "old"};
@@ -28,7 +28,7 @@ static void sound_memory_passes(struct ktest *t)
 	restore_plan(test_zone(mem, ZONE_NORMAL));
 }
 
-static void damage_is_told_and_not_repaired(struct ktest *t)
+static void damage_is_reported_and_not_repaired(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct mm_violation v;
@@ -205,13 +205,7 @@ static void bad_caches_are_found(struct ktest *t)
 	none = zone->id * STACKS_PER_ZONE + (unsigned)STACK_NONE;
 	pcp = mem->pcp[0];
 	slot = pcp->slot[stack];
-	set_plan(zone, 0, MT_MOVABLE, 2);
-	plan_capacity(zone, 0);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2, two), 2);
-	empty_all(mem);
-	pcp->capacity[stack] = 2;
-	EXPECT_EQ(t, free_on(0, mem, 0, 2, two), 2);
-	EXPECT_EQ(t, pcp->count[stack], 2);
+	cache_two_pages(t, mem, two);
 	expect_sound(t, mem);
 	PLANT(t, mem, pcp->capacity[stack], 1, "I-P1 more cached");
 	PLANT(t, mem, pcp->count[stack], 1, "I-P4");
@@ -249,8 +243,8 @@ static void cached_page_of_an_isolated_block_is_found(struct ktest *t)
 	restore_plan(zone);
 }
 
-KTEST_SUITE(check, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(sound_memory_passes),
-    KTEST_CONTRACT(damage_is_told_and_not_repaired), KTEST(list_damage_is_found),
+KTEST_SUITE(check, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(undamaged_memory_passes),
+    KTEST_CONTRACT(damage_is_reported_and_not_repaired), KTEST(list_damage_is_found),
     KTEST(wrong_type_of_a_list_is_found), KTEST(unmerged_buddies_are_found),
     KTEST(bad_words_are_found), KTEST(wrong_counts_are_found), KTEST(bad_pageblocks_are_found),
     KTEST(bad_caches_are_found), KTEST(cached_page_of_an_isolated_block_is_found));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_check_bounds.c: check_memory at both sides of each bound: broken pages, standby memory, overlapping spans;
- * and the figures that it says.
+ * test_check_bounds.c: check_memory at both sides of each bound: broken pages, standby memory,
+ * overlapping spans; and the figures it reports.
  */
 #include "tests/lib/check_help.h"
 
@@ -21,7 +21,10 @@ static void bad_flags_are_found(struct ktest *t)
 	empty_all(mem);
 	PLANT(t, mem, free[1].word, PAGE_F_HWPOISON, "I-H1");
 	PLANT(t, mem, free->word, free->word | PAGE_F_HAS_HWPOISON, "I-S1 word of a free head");
-	/* Two pages in use: their head says whether one of them is broken, and the zone counts them. */
+	/*
+	 * Two pages in use: their head shows whether one of them is broken, and the zone counts
+	 * them.
+	 */
 	PLANT(t, mem, two[1].word, PAGE_F_HWPOISON, "I-H4");
 	PLANT(t, mem, two->word, two->word | PAGE_F_HAS_HWPOISON, "I-H4");
 	PLANT(t, mem, kept_page->word, kept_page->word | PAGE_F_HWPOISON | PAGE_F_HAS_HWPOISON,
@@ -61,7 +64,7 @@ static void bad_flags_are_found(struct ktest *t)
 	sound_end(t, mem);
 }
 
-/* ---- what is out of service ---- */
+/* ---- offline memory ---- */
 
 static void bad_standby_is_found(struct ktest *t)
 {
@@ -84,7 +87,7 @@ static void bad_standby_is_found(struct ktest *t)
 	PLANT(t, mem, hole->nr_free, 1, "I-O2");
 	PLANT(t, mem, hole->bits, hole->bits | PB_ISOLATED, "I-I7");
 	PLANT(t, mem, hole->nr_poisoned, 1, "I-N6 flagged pages offline");
-	/* A hole is nobody's; what is offline is that of a zone with such a span. */
+	/* A hole has no zone; an offline pageblock has the zone whose span holds it. */
 	PLANT(t, mem, off->zone, MAX_ZONES, "I-N4");
 	PLANT(t, mem, off->zone, other->id, "I-N4");
 	zone->standby = BLOCK(6);
@@ -105,7 +108,7 @@ static void bad_standby_is_found(struct ktest *t)
 	sound_end(t, mem);
 }
 
-/* Spans that overlap: the pageblock says whose it is, as long as that zone's span has it. */
+/* Spans that overlap: the pageblock names its zone, if that zone's span has it. */
 static void zones_may_overlap(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
@@ -133,7 +136,7 @@ static void zones_may_overlap(struct ktest *t)
 
 /* ---- both sides of a bound ---- */
 
-static void what_is_just_right_is_sound(struct ktest *t)
+static void values_at_their_bounds_are_sound(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct zone *zone;
@@ -166,7 +169,7 @@ static void what_is_just_right_is_sound(struct ktest *t)
 	sound_end(t, mem);
 }
 
-static void figures_are_those_of_the_damage(struct ktest *t)
+static void violation_has_the_figures_of_the_damage(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct page *free;
@@ -203,5 +206,5 @@ static void figures_are_those_of_the_damage(struct ktest *t)
 }
 
 KTEST_SUITE(check_bounds, KTEST_MOSTLY_INSIDE, KTEST(bad_flags_are_found),
-    KTEST(bad_standby_is_found), KTEST(zones_may_overlap), KTEST(what_is_just_right_is_sound),
-    KTEST(figures_are_those_of_the_damage));
+    KTEST(bad_standby_is_found), KTEST(zones_may_overlap), KTEST(values_at_their_bounds_are_sound),
+    KTEST(violation_has_the_figures_of_the_damage));

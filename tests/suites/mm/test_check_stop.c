@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_check_stop.c: the stop that check_memory makes: it waits for every CPU, one check goes on at a time, whatever
- * memory it is for, and who waits for it holds nothing of its own memory.
+ * test_check_stop.c: how check_memory stops the CPUs: it waits for every CPU, one check runs at a
+ * time for all memories, and a waiting check holds no lock of its memory.
  */
 #include "tests/lib/mm_test.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/errno.h>
 #include <quarry/smp.h>
 
-#define TURNS (1u << 16) /* of a wait for what does not happen */
+#define TURNS (1u << 16) /* of a wait for an event that must not happen */
 
 /* ---- a CPU that comes late ---- */
 
@@ -17,7 +18,7 @@ static struct {
 	bool asked;
 } late;
 
-/* In the middle of a change until the check has asked for this CPU, and a while longer. */
+/* In the middle of a change until the check has called this CPU, and a while longer. */
 static void change_and_repair(void *arg)
 {
 	irqflags_t flags = arch_irq_save();
@@ -34,7 +35,7 @@ static void change_and_repair(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void it_waits_for_every_cpu(struct ktest *t)
+static void check_waits_for_every_cpu(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
 	struct mm_violation v;
@@ -45,8 +46,7 @@ static void it_waits_for_every_cpu(struct ktest *t)
 		late.zone = &mem->zones[ZONE_NORMAL];
 		late.ready = 0;
 		ktest_start(cpu, change_and_repair, NULL);
-		while (!load_acquire(&late.ready))
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(load_acquire(&late.ready)));
 		EXPECT_EQ(t, check_memory(mem, &v), 0);
 		ktest_join(cpu);
 		EXPECT(t, late.asked);
@@ -73,8 +73,8 @@ static void change_all_the_time(void *arg)
 	}
 }
 
-/* Each check finds it at rest: it is held as long as the check looks. */
-static void nothing_changes_while_it_looks(struct ktest *t)
+/* Each check finds it at rest: it is held as long as the check runs. */
+static void memory_does_not_change_during_a_check(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
 	struct mm_violation v;
@@ -89,8 +89,7 @@ static void nothing_changes_while_it_looks(struct ktest *t)
 	ktest_start(1, change_all_the_time, NULL);
 	for (i = 0; i < 20; i++) {
 		before = load_acquire(&changed);
-		while (load_acquire(&changed) == before)
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(load_acquire(&changed) != before));
 		found += check_memory(mem, &v) != 0;
 	}
 	store_release(&enough, 1u);
@@ -129,15 +128,14 @@ static bool waited_for(struct mutex *m)
 static void start(unsigned cpu, struct checker *c)
 {
 	ktest_start(cpu, check, c);
-	while (!load_acquire(&c->began))
-		thread_yield();
+	YIELD_UNTIL(load_acquire(&c->began));
 }
 
 /*
- * The first waits for a round of its memory to end.  Meanwhile the second, for another memory, does not begin:
- * neither is its memory's lock taken.
+ * The first waits for a round of its memory to end.  Meanwhile the second, for another memory,
+ * does not begin: neither is its memory's lock taken.
  */
-static void one_goes_on_at_a_time(struct ktest *t)
+static void one_check_runs_at_a_time(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 2}};
 	struct checker c[2];
@@ -152,8 +150,7 @@ static void one_goes_on_at_a_time(struct ktest *t)
 	}
 	rounds_lock(c[0].mem);
 	start(1, &c[0]);
-	while (!waited_for(&c[0].mem->pcp_ctl))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(waited_for(&c[0].mem->pcp_ctl)));
 	start(2, &c[1]);
 	for (turn = 0; turn < TURNS / 4 && !load_acquire(&c[1].done); turn++) {
 		held = held || mutex_is_held(&c[1].mem->pcp_ctl);
@@ -198,7 +195,7 @@ static void all_may_check_at_once(struct ktest *t)
 	}
 }
 
-static void who_may_not_sleep_is_refused(struct ktest *t)
+static void check_in_atomic_context_is_refused(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
 	struct spinlock lock = SPINLOCK("test", RANK_NONE);
@@ -218,5 +215,6 @@ static void who_may_not_sleep_is_refused(struct ktest *t)
 	mem->zones[ZONE_NORMAL].nr_free--;
 }
 
-KTEST_SUITE(check_stop, 0, KTEST(who_may_not_sleep_is_refused), KTEST(it_waits_for_every_cpu),
-    KTEST(nothing_changes_while_it_looks), KTEST(one_goes_on_at_a_time), KTEST(all_may_check_at_once));
+KTEST_SUITE(check_stop, 0, KTEST(check_in_atomic_context_is_refused),
+    KTEST(check_waits_for_every_cpu), KTEST(memory_does_not_change_during_a_check),
+    KTEST(one_check_runs_at_a_time), KTEST(all_may_check_at_once));

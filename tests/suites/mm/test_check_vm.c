@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_check_vm.c: check_memory finds each kind of damage to objects, spaces and reclaim lists, and names
- * it; what somebody is changing just then is left out.
+ * test_check_vm.c: check_memory finds each kind of damage to objects, spaces and reclaim lists,
+ * and names it; it skips objects that are being changed.
  */
 #include "tests/lib/plant_help.h"
 #include "tests/lib/vm_help.h"
@@ -11,8 +11,8 @@
 static struct page *last; /* the page of the last slot */
 
 /*
- * check_memory fails, and what it says starts with @name; also if there is more damage, in what it looks at last:
- * it says what it finds first.
+ * check_memory fails, and its message starts with @name, also if more damage lies in what it
+ * checks last: it reports the first damage.
  */
 static void expect_named(struct ktest *t, struct memory *mem, const char *name, int line)
 {
@@ -144,7 +144,7 @@ static void wrong_lists_are_found(struct ktest *t)
 	PLANT(t, s.mem, head->owner, NULL, "I-N5 page on a reclaim list");
 	PLANT(t, s.mem, head->word, head->word | PAGE_ACTIVE, "I-N5 age");
 	PLANT(t, s.mem, s.mem->zones[ZONE_MOVABLE].nr_reclaiming, 1, "I-N5 pages that reclaim has taken");
-	/* Or the thread would take it for what somebody wants. */
+	/* Otherwise the thread would take it for a request. */
 	reclaim_stop(s.mem);
 	PLANT(t, s.mem, s.mem->nodes[0].reclaim.drains.done, 1, "I-R1 tickets for drains");
 	PLANT(t, s.mem, s.mem->nodes[0].reclaim.runs.done, 1, "I-R1 tickets for runs");

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_cma.c: areas of CMA pageblocks: who borrows them, and that their users get them back. */
+/*
+ * test_cma.c: areas of CMA pageblocks: which allocations borrow them, and that their users get
+ * them back.
+ */
 #include "tests/lib/mov_help.h"
 
 #define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
@@ -22,7 +25,10 @@ static struct memory *with_area(struct ktest *t)
 	return mem;
 }
 
-/* REQUIRE, for a test with an area: the memory goes with the test, the map of its users does not. */
+/*
+ * REQUIRE, for a test with an area: the memory is dropped with the test, the map of its users is
+ * not.
+ */
 #define NEED(t, cond)                                                                              \
 	do {                                                                                       \
 		if (!(cond)) {                                                                     \
@@ -73,7 +79,7 @@ static void thin_out(struct memory *mem, struct pile *pile)
 	drain_all_pages(mem, NULL);
 }
 
-static void only_movable_allocations_borrow_it(struct ktest *t)
+static void only_movable_allocations_borrow_from_an_area(struct ktest *t)
 {
 	static const gfp_t gfps[] = {GFP_KERNEL, GFP_RECLAIMABLE, GFP_KERNEL | GFP_ATOMIC};
 	struct memory *mem = with_area(t);
@@ -89,15 +95,15 @@ static void only_movable_allocations_borrow_it(struct ktest *t)
 		pile_alloc(mem, &pile, gfps[i] | GFP_NOWAIT, 0, ALL_THERE_IS);
 		EXPECT_EQ(t, count_in_area(mem, &pile), 0);
 		drain_all_pages(mem, NULL);
-		/* The mark is kept of memory that such requests can have. */
+		/* The watermark is kept of memory that such requests can have. */
 		EXPECT_EQ(t, zone->nr_free, BLOCK(AREA) + mark);
 	}
-	/* The mark too, which may have neighbours in it. */
+	/* Also the pages below the watermark, which may have neighbours in them. */
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_ALL_RESERVE | GFP_NOWAIT, 0, ALL_THERE_IS);
 	EXPECT_EQ(t, count_in_area(mem, &pile), 0);
 	drain_all_pages(mem, NULL);
 	EXPECT_EQ(t, zone->nr_free, BLOCK(AREA));
-	/* Much is free outside, but no two neighbours: the area has what is asked for, and keeps it. */
+	/* Much is free outside, but no two neighbours: the area has the block, and keeps it. */
 	thin_out(mem, &pile);
 	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL | GFP_NOWAIT, MAX_ORDER));
 	EXPECT(t, pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS) > BLOCK(AREA) / 2);
@@ -107,7 +113,7 @@ static void only_movable_allocations_borrow_it(struct ktest *t)
 	drop_area(t, mem);
 }
 
-static void borrowers_move_out(struct ktest *t)
+static void borrowed_pages_are_migrated_out(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct page *page = NULL;
@@ -119,7 +125,7 @@ static void borrowers_move_out(struct ktest *t)
 	for (i = 0; i < mov.nr; i++)
 		inside += in_area(mem, mov.pages[i]);
 	EXPECT(t, inside > BLOCK(AREA) / 2);
-	/* Room for them elsewhere. */
+	/* Free memory for them elsewhere. */
 	for (i = 0; i < mov.nr; i++) {
 		if (!in_area(mem, mov.pages[i]) && i % 2)
 			mov_free(i);
@@ -135,7 +141,7 @@ static void borrowers_move_out(struct ktest *t)
 	drop_area(t, mem);
 }
 
-static void runs_are_aligned_and_apart(struct ktest *t)
+static void allocations_are_aligned_and_disjoint(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct page *page[6] = {NULL};
@@ -152,7 +158,7 @@ static void runs_are_aligned_and_apart(struct ktest *t)
 		for (k = 0; k < i; k++)
 			EXPECT(t, page[i] >= page[k] + nr[k] || page[k] >= page[i] + nr[i]);
 	}
-	/* What alignment left free is used. */
+	/* Gaps left by alignment are used. */
 	EXPECT(t, page[4] < page[3]);
 	EXPECT_EQ(t, cma.nr_used, 11 + PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), 0, &page[0]), -ENOMEM);
@@ -161,7 +167,7 @@ static void runs_are_aligned_and_apart(struct ktest *t)
 	drop_area(t, mem);
 }
 
-static void nonsense_is_refused(struct ktest *t)
+static void bad_arguments_are_refused(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct page *page = NULL, *none = NULL;
@@ -205,7 +211,7 @@ static void zone_movable_has_no_areas(struct ktest *t)
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(1))), MT_MOVABLE);
 }
 
-static void what_does_not_go_is_gone_round(struct ktest *t)
+static void pinned_pages_are_skipped(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct page *page = NULL, *pinned = NULL;
@@ -214,7 +220,7 @@ static void what_does_not_go_is_gone_round(struct ktest *t)
 	REQUIRE(t, mem);
 	NEED(t, mov_begin(t, mem));
 	mov_fill(ALL_THERE_IS);
-	/* The lowest in the area: the first that is in the way. */
+	/* The lowest page in the area: the first blocker. */
 	for (i = 0; i < mov.nr; i++) {
 		if (in_area(mem, mov.pages[i]) && (!pinned || mov.pages[i] < pinned))
 			pinned = mov.pages[i];
@@ -239,8 +245,8 @@ static void what_does_not_go_is_gone_round(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* Its pageblocks were in use when it was made, and are movable ones again when it is gone. */
-static void an_area_comes_and_goes(struct ktest *t)
+/* Its pageblocks were in use when it was created; they are movable again when it is destroyed. */
+static void area_is_created_and_destroyed(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
 	unsigned i;
@@ -259,7 +265,7 @@ static void an_area_comes_and_goes(struct ktest *t)
 }
 
 /* Around what cannot move, from the top down; and never more than half. */
-static void a_place_for_an_area_is_found(struct ktest *t)
+static void area_is_placed_by_the_allocator(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
 	struct zone *zone;
@@ -270,7 +276,7 @@ static void a_place_for_an_area_is_found(struct ktest *t)
 	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
 	start = zone->end_pfn - BLOCK(1);
-	/* Somebody has a page of the topmost pageblock. */
+	/* A page of the topmost pageblock is allocated. */
 	set_type(zone, start, MT_UNMOVABLE);
 	page = take_block(zone, 0, MT_UNMOVABLE);
 	REQUIRE(t, page);
@@ -287,8 +293,8 @@ static void a_place_for_an_area_is_found(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* As much as half of what is free for the kernel. */
-static void an_area_may_be_half_of_what_is_free(struct ktest *t)
+/* Up to half of the kernel's free memory. */
+static void area_may_take_half_of_the_free_memory(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
 
@@ -299,8 +305,8 @@ static void an_area_may_be_half_of_what_is_free(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* Somebody has pinned a page of each pageblock. */
-static void so_many_places_are_tried_for_an_area(struct ktest *t)
+/* A page of each pageblock is pinned. */
+static void places_tried_for_an_area_are_bounded(struct ktest *t)
 {
 	const unsigned blocks = 24, tries = 16;
 	struct memory *mem = ktest_memory(t, 0, blocks, 0);
@@ -329,8 +335,8 @@ static void so_many_places_are_tried_for_an_area(struct ktest *t)
 	mov_end(t);
 }
 
-/* What users have, what is lent and what is free make up the whole. */
-static void what_an_area_is_used_for_is_counted(struct ktest *t)
+/* Used, lent and free pages make up the whole. */
+static void use_of_an_area_is_counted(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct page *page = NULL;
@@ -357,8 +363,8 @@ static void what_an_area_is_used_for_is_counted(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* Somebody else works on a pageblock of the area: the next one serves. */
-static void an_isolated_pageblock_is_gone_round(struct ktest *t)
+/* Another operation works on a pageblock of the area: the next one serves. */
+static void isolated_pageblock_is_skipped(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct page *page = NULL, *none = NULL;
@@ -397,7 +403,7 @@ static void use_area(void *arg)
 		u->errors += cma_free(&cma, u->page[i], 2) != 0;
 }
 
-static void users_do_not_refuse_each_other(struct ktest *t)
+static void concurrent_users_all_succeed(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct user users[4] = {{.errors = 0}};
@@ -418,9 +424,10 @@ static void users_do_not_refuse_each_other(struct ktest *t)
 	drop_area(t, mem);
 }
 
-KTEST_SUITE(cma, KTEST_QUICK, KTEST(only_movable_allocations_borrow_it), KTEST(borrowers_move_out),
-    KTEST(runs_are_aligned_and_apart), KTEST(nonsense_is_refused), KTEST(zone_movable_has_no_areas),
-    KTEST(what_does_not_go_is_gone_round), KTEST(an_area_comes_and_goes),
-    KTEST(a_place_for_an_area_is_found), KTEST(an_area_may_be_half_of_what_is_free),
-    KTEST_COST(so_many_places_are_tried_for_an_area), KTEST(what_an_area_is_used_for_is_counted),
-    KTEST(an_isolated_pageblock_is_gone_round), KTEST(users_do_not_refuse_each_other));
+KTEST_SUITE(cma, KTEST_QUICK, KTEST(only_movable_allocations_borrow_from_an_area),
+    KTEST(borrowed_pages_are_migrated_out), KTEST(allocations_are_aligned_and_disjoint),
+    KTEST(bad_arguments_are_refused), KTEST(zone_movable_has_no_areas),
+    KTEST(pinned_pages_are_skipped), KTEST(area_is_created_and_destroyed),
+    KTEST(area_is_placed_by_the_allocator), KTEST(area_may_take_half_of_the_free_memory),
+    KTEST_COST(places_tried_for_an_area_are_bounded), KTEST(use_of_an_area_is_counted),
+    KTEST(isolated_pageblock_is_skipped), KTEST(concurrent_users_all_succeed));

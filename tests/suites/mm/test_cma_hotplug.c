@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_cma_hotplug.c: CMA areas of which pageblocks go offline, are removed, and come back in another zone. */
+/*
+ * test_cma_hotplug.c: CMA areas of which pageblocks go offline, are removed, and come back in
+ * another zone.
+ */
 #include "tests/lib/add_help.h"
 #include <quarry/contig.h>
 
@@ -24,7 +27,7 @@ static void take_out(struct ktest *t, struct memory *mem, unsigned block)
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(block), BLOCK(1), NULL, NULL), 0);
 }
 
-/* Out, away, and in again: what is added belongs to zone MOVABLE. */
+/* Offlined, removed, and added again: added memory belongs to zone MOVABLE. */
 static void replace(struct ktest *t, struct memory *mem, unsigned block)
 {
 	take_out(t, mem, block);
@@ -57,7 +60,7 @@ static void expect_use(struct ktest *t, unsigned long free, unsigned long offlin
 	EXPECT_EQ(t, use.gone, gone);
 }
 
-static void an_area_serves_from_what_is_left(struct ktest *t)
+static void area_with_an_offline_part_still_serves(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct page *page = NULL;
@@ -74,14 +77,14 @@ static void an_area_serves_from_what_is_left(struct ktest *t)
 	take_out(t, mem, FIRST + 2);
 	take_out(t, mem, FIRST + 3);
 	EXPECT_EQ(t, cma_alloc(&cma, 1, 0, &page), -ENOMEM);
-	/* What comes back as it was is the area's again. */
+	/* A pageblock that comes back unchanged is the area's again. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(FIRST), BLOCK(AREA), NULL), 0);
 	expect_run(t, mem, BLOCK(AREA), BLOCK(FIRST));
 	EXPECT_EQ(t, cma_destroy(&cma), 0);
 	expect_sound(t, mem);
 }
 
-static void a_block_that_came_back_in_another_zone_is_lost(struct ktest *t)
+static void pageblock_back_in_another_zone_leaves_the_area(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	unsigned i;
@@ -98,7 +101,7 @@ static void a_block_that_came_back_in_another_zone_is_lost(struct ktest *t)
 		EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(FIRST + i))), MT_MOVABLE);
 }
 
-static void an_area_ends_while_a_part_of_it_is_away(struct ktest *t)
+static void area_with_an_offline_part_can_be_destroyed(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 
@@ -115,7 +118,7 @@ static void an_area_ends_while_a_part_of_it_is_away(struct ktest *t)
 }
 
 /* A user's pages keep their pageblock where it is. */
-static void what_a_user_has_stays_online(struct ktest *t)
+static void pages_of_a_cma_user_stay_online(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
 	struct page *page = NULL;
@@ -129,6 +132,6 @@ static void what_a_user_has_stays_online(struct ktest *t)
 	expect_sound(t, mem);
 }
 
-KTEST_SUITE(cma_hotplug, KTEST_QUICK, KTEST(an_area_serves_from_what_is_left),
-    KTEST(a_block_that_came_back_in_another_zone_is_lost), KTEST(an_area_ends_while_a_part_of_it_is_away),
-    KTEST(what_a_user_has_stays_online));
+KTEST_SUITE(cma_hotplug, KTEST_QUICK, KTEST(area_with_an_offline_part_still_serves),
+    KTEST(pageblock_back_in_another_zone_leaves_the_area),
+    KTEST(area_with_an_offline_part_can_be_destroyed), KTEST(pages_of_a_cma_user_stay_online));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_compact.c: compaction: high orders out of memory that is full of small movable pages, what stays
- * where it is, and how far it goes.  With mapped pages: test_compact_vm.c.
+ * test_compact.c: compaction: large blocks from memory full of small movable pages, which pages
+ * stay, and how much it moves. With mapped pages: test_compact_vm.c.
  */
 #include "tests/lib/mov_help.h"
 #include <quarry/string.h>
@@ -27,13 +27,13 @@ static unsigned free_blocks(struct zone *zone)
 	return nr;
 }
 
-/* As many blocks of the largest order as the free pages above the mark make up. */
+/* The number of largest blocks that the free pages above the watermark make up. */
 static unsigned long blocks_possible(const struct zone *zone)
 {
 	return (zone->nr_free - zone->wmark[WMARK_MIN]) / PAGEBLOCK_PAGES;
 }
 
-/* ---- what it is for ---- */
+/* ---- large blocks ---- */
 
 /* A zone of which four fifths are movable pages, and no block of the largest order is free. */
 static struct zone *fragmented(struct ktest *t, struct memory *mem, enum zone_kind kind)
@@ -64,7 +64,7 @@ static void take_largest_blocks(struct ktest *t, struct memory *mem, enum zone_k
 	EXPECT_EQ(t, mm_event_sum(mem, EV_COMPACT_FAIL), 0);
 	EXPECT(t, mov.least >= zone->wmark[WMARK_MIN]);
 	expect_sound(t, mem);
-	/* The next one would go below the mark: nothing is moved for it. */
+	/* The next allocation would pass the watermark: nothing is moved for it. */
 	mov.calls = 0;
 	EXPECT_EQ(t, pile_alloc(mem, &pile, gfp, MAX_ORDER, 1), 0);
 	EXPECT_EQ(t, mov.calls, 0);
@@ -97,7 +97,7 @@ static void small_orders_need_small_windows(struct ktest *t)
 		EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, order, &stats), 0);
 		EXPECT_EQ(t, stats.windows, stats.moved > 0);
 		EXPECT(t, stats.moved <= 1UL << order);
-		/* It is there, and nothing is done for it. */
+		/* A block is free, and nothing is moved for it. */
 		stats = (struct compact_stats){0};
 		EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, order, &stats), 0);
 		EXPECT_EQ(t, stats.moved, 0);
@@ -131,7 +131,7 @@ static void all_memory_is_gathered_on_request(struct ktest *t)
 	compact_end(t);
 }
 
-/* ---- what stays where it is ---- */
+/* ---- pages that stay ---- */
 
 /* Nothing moves in the zone, and nothing is kept. */
 static void expect_vain(struct ktest *t, struct zone *zone)
@@ -156,7 +156,7 @@ static struct page *one_of(struct memory *mem, pfn_t block)
 	return pfn_to_page_in(mem, pfn);
 }
 
-static void a_pinned_page_spares_its_window(struct ktest *t)
+static void pinned_page_skips_its_window(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct zone *zone;
@@ -173,7 +173,7 @@ static void a_pinned_page_spares_its_window(struct ktest *t)
 	compact_end(t);
 }
 
-/* Take one page of each pageblock that has one, as somebody who cannot move it. */
+/* Take one unmovable page of each pageblock that has one free. */
 static void take_one_of_each(struct memory *mem, struct zone *zone, struct pile *kept)
 {
 	bool has[ZONE_SIZE] = {false};
@@ -194,7 +194,7 @@ static void take_one_of_each(struct memory *mem, struct zone *zone, struct pile 
 	empty_caches(mem);
 }
 
-static void what_cannot_move_spares_its_window(struct ktest *t)
+static void unmovable_page_skips_its_window(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
 	struct pile kept = {NULL, 0};
@@ -276,7 +276,7 @@ static void blocks_of_two_pages_are_moved_too(struct ktest *t)
 	/* A window as large as they are has nothing to gain. */
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, &stats), 0);
 	EXPECT_EQ(t, stats.looks, 0);
-	/* What was captured for a move that is refused comes back. */
+	/* Pages captured for a refused migration are freed. */
 	mov.refuse = 1;
 	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats) != 0);
 	EXPECT(t, stats.failed > 0 && stats.failed == mov.calls);
@@ -292,7 +292,7 @@ static void blocks_of_two_pages_are_moved_too(struct ktest *t)
 	compact_end(t);
 }
 
-/* ---- how far it goes ---- */
+/* ---- bounds ---- */
 
 static void refused_moves_are_counted_against_the_bound(struct ktest *t)
 {
@@ -316,7 +316,7 @@ static void refused_moves_are_counted_against_the_bound(struct ktest *t)
 	compact_end(t);
 }
 
-static void a_refusal_gives_up_one_window(struct ktest *t)
+static void refused_migration_skips_one_window(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct zone *zone;
@@ -341,7 +341,7 @@ static void moves_leave_the_watermark(struct ktest *t)
 	mov_fill(ALL_THERE_IS);
 	mov_take_rest();
 	zone = zone_in(mem, ZONE_MOVABLE);
-	/* Just above the mark, in the upper half, no two neighbours. */
+	/* Just above the watermark, in the upper half, no two neighbours. */
 	for (i = 0; zone->nr_free < zone->wmark[WMARK_MIN] + 4 && i < mov.nr; i++) {
 		pfn_t pfn = page_to_pfn_in(mem, mov.pages[i]);
 
@@ -351,7 +351,7 @@ static void moves_leave_the_watermark(struct ktest *t)
 		drain_local_pages(mem, NULL);
 	}
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, NULL), 0);
-	/* A batch at a time would take more than there is above the mark. */
+	/* A whole batch would take more pages than are above the watermark. */
 	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
 	EXPECT(t, mm_event_sum(mem, EV_COMPACT_MOVED) > 0);
 	EXPECT(t, mov.least >= zone->wmark[WMARK_MIN]);
@@ -359,7 +359,7 @@ static void moves_leave_the_watermark(struct ktest *t)
 }
 
 /* A request that the watermark forbids has nothing moved, however much could be. */
-static void what_the_watermark_forbids_is_not_begun(struct ktest *t)
+static void compaction_below_the_watermark_does_not_start(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct compact_stats stats = {0};
@@ -385,7 +385,7 @@ static void what_the_watermark_forbids_is_not_begun(struct ktest *t)
 }
 
 /* Each zone that the request may use, the best one first, until one has a block. */
-static void a_request_has_its_zones_compacted_in_turn(struct ktest *t)
+static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE / 2, ZONE_SIZE / 2);
 	struct zone *normal, *movable;
@@ -407,7 +407,10 @@ static void a_request_has_its_zones_compacted_in_turn(struct ktest *t)
 		mov.calls = 0;
 		EXPECT_EQ(t, compact_zonelist(node, GFP_KERNEL, 1), -EAGAIN);
 		EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
-		/* One that could go on is worth another try, whatever is said of others. */
+		/*
+		 * A zone where compaction could continue is worth another try, whatever the
+		 * others say.
+		 */
 		mov.calls = 0;
 		normal->reserve = BLOCK(ZONE_SIZE);
 		EXPECT_EQ(t, compact_zonelist(node, GFP_MOVABLE, 1), -EAGAIN);
@@ -425,7 +428,7 @@ static void a_request_has_its_zones_compacted_in_turn(struct ktest *t)
 	compact_end(t);
 }
 
-static void nonsense_is_refused(struct ktest *t)
+static void bad_arguments_are_refused(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct zone *zone;
@@ -444,7 +447,7 @@ static void nonsense_is_refused(struct ktest *t)
 	EXPECT_EQ(t, err, -EDEADLK);
 }
 
-/* ---- who does it ---- */
+/* ---- the thread that compacts ---- */
 
 struct asker {
 	struct memory *mem;
@@ -458,7 +461,7 @@ static void allocate_largest(void *arg)
 	a->page = mem_alloc_pages(a->mem, GFP_MOVABLE, MAX_ORDER);
 }
 
-static void many_wait_for_one_thread(struct ktest *t)
+static void many_waiters_share_one_compaction_thread(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct asker ask[MAX_CPUS] = {{.mem = NULL}};
@@ -486,11 +489,11 @@ static void many_wait_for_one_thread(struct ktest *t)
 
 KTEST_SUITE(compact, KTEST_QUICK, KTEST(movable_requests_get_every_largest_block),
     KTEST(unmovable_requests_get_every_largest_block), KTEST_COST(small_orders_need_small_windows),
-    KTEST(all_memory_is_gathered_on_request), KTEST(a_pinned_page_spares_its_window),
-    KTEST(what_cannot_move_spares_its_window), KTEST(isolated_pageblocks_are_left_alone),
+    KTEST(all_memory_is_gathered_on_request), KTEST(pinned_page_skips_its_window),
+    KTEST(unmovable_page_skips_its_window), KTEST(isolated_pageblocks_are_left_alone),
     KTEST(cma_pageblocks_are_not_emptied), KTEST(blocks_of_two_pages_are_moved_too),
     KTEST_COST(refused_moves_are_counted_against_the_bound),
-    KTEST_COST(a_refusal_gives_up_one_window), KTEST(moves_leave_the_watermark),
-    KTEST_COST(what_the_watermark_forbids_is_not_begun),
-    KTEST(a_request_has_its_zones_compacted_in_turn), KTEST(nonsense_is_refused),
-    KTEST_COST(many_wait_for_one_thread));
+    KTEST_COST(refused_migration_skips_one_window), KTEST(moves_leave_the_watermark),
+    KTEST_COST(compaction_below_the_watermark_does_not_start),
+    KTEST(zones_of_a_request_are_compacted_in_turn), KTEST(bad_arguments_are_refused),
+    KTEST_COST(many_waiters_share_one_compaction_thread));

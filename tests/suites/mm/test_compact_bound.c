@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_compact_bound.c: what a compaction does at most: beside somebody who fills what it empties, with a pageblock
- * that is isolated under its hands, and with memory on standby.
+ * test_compact_bound.c: the bounds of a compaction: beside a thread that refills the pageblocks
+ * it empties, with a pageblock that is isolated meanwhile, and with memory on standby.
  */
 #include "tests/lib/standby_help.h"
 
@@ -28,7 +28,7 @@ static void fill(pfn_t start, pfn_t half, pfn_t end)
 static unsigned from_first; /* moves out of the first pageblock */
 static u32 number;          /* of pages with a lower one none is free */
 
-/* A free page of the first pageblock gets an owner, as long as there are numbers of pages that have gone. */
+/* A free page of the first pageblock gets an owner, as long as there are numbers of freed pages. */
 static void fill_again(struct page *dst, struct page *src)
 {
 	pfn_t start = the_zone->start_pfn, pfn, found = PFN_NONE;
@@ -53,7 +53,7 @@ static void fill_again(struct page *dst, struct page *src)
 	page_make_movable(mov.mem, mov.pages[number], &mov.owner, number);
 }
 
-static void a_window_that_is_filled_again_is_given_up(struct ktest *t)
+static void refilled_window_is_abandoned(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 
@@ -130,7 +130,7 @@ static unsigned long looks_of(struct ktest *t, struct memory *mem)
 	return stats.looks;
 }
 
-static void standby_costs_nothing(struct ktest *t)
+static void standby_memory_adds_no_scanning(struct ktest *t)
 {
 	static const struct zone_spec alone[] = {{0, ZONE_MOVABLE, ONLINE}};
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
@@ -144,6 +144,6 @@ static void standby_costs_nothing(struct ktest *t)
 	EXPECT_EQ(t, with, without);
 }
 
-KTEST_SUITE(compact_bound, KTEST_QUICK | KTEST_MOSTLY_COST,
-    KTEST(a_window_that_is_filled_again_is_given_up),
-    KTEST_CONTRACT(captured_pages_that_are_isolated_are_not_used), KTEST(standby_costs_nothing));
+KTEST_SUITE(compact_bound, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST(refilled_window_is_abandoned),
+    KTEST_CONTRACT(captured_pages_that_are_isolated_are_not_used),
+    KTEST(standby_memory_adds_no_scanning));

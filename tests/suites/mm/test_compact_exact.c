@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_compact_exact.c: what a compaction looks at, moves and takes, to the last page: which
- * pageblocks it leaves alone, which blocks it captures, and that one that breaks is not used.
+ * test_compact_exact.c: the pages that a compaction scans, moves and captures, to the last page:
+ * which pageblocks it leaves alone, which blocks it captures, and that a broken one is not used.
  */
 #include "tests/lib/standby_help.h"
 #include <quarry/poison.h>
@@ -42,10 +42,10 @@ static struct pageblock *block(unsigned nr)
 	return pageblock_of(mov.mem, the_zone->start_pfn + BLOCK(nr));
 }
 
-/* ---- what it leaves alone ---- */
+/* ---- pages it leaves alone ---- */
 
-/* Lent, isolated, offline or wholly free: its looks and moves are those for the two others. */
-static void only_what_can_be_emptied_is_looked_at(struct ktest *t)
+/* Lent, isolated, offline or wholly free: its scans and moves are those for the two others. */
+static void only_windows_that_can_be_emptied_are_scanned(struct ktest *t)
 {
 	struct compact_stats stats = {0};
 	unsigned batches = (PAGEBLOCK_PAGES / 2 + MIGRATE_BATCH - 1) / MIGRATE_BATCH;
@@ -68,7 +68,7 @@ static void only_what_can_be_emptied_is_looked_at(struct ktest *t)
 	EXPECT_EQ(t, stats.moved, PAGEBLOCK_PAGES / 2);
 	EXPECT_EQ(t, stats.failed, 0);
 	EXPECT_EQ(t, stats.windows, 1);
-	/* A batch is looked for here and captured there; and once more nothing is found. */
+	/* A batch is searched here and captured there; and once more nothing is found. */
 	EXPECT_EQ(t, stats.looks, 2 * batches + 1);
 	EXPECT_EQ(t, online_pages(mov.mem, the_zone->start_pfn + BLOCK(2), BLOCK(1), NULL), 0);
 	set_isolated(the_zone, the_zone->start_pfn + BLOCK(1), false);
@@ -77,7 +77,7 @@ static void only_what_can_be_emptied_is_looked_at(struct ktest *t)
 }
 
 /* Free pages of a pageblock of kernel memory are no place for movable ones; lent ones are. */
-static void pages_go_where_movable_ones_may_be(struct ktest *t)
+static void pages_move_to_movable_pageblocks(struct ktest *t)
 {
 	struct compact_stats stats = {0};
 	unsigned last = ZONE_SIZE - 1;
@@ -102,10 +102,10 @@ static void pages_go_where_movable_ones_may_be(struct ktest *t)
 	mov_end(t);
 }
 
-/* ---- what it captures ---- */
+/* ---- captured blocks ---- */
 
-/* At the mark there is nothing to move to: it ends with the first look for that. */
-static void at_the_mark_it_ends_at_once(struct ktest *t)
+/* At the watermark there are no targets: compaction ends with the first search for one. */
+static void compaction_at_the_watermark_ends_at_once(struct ktest *t)
 {
 	struct compact_stats stats = {0};
 	struct trace_hit hit[8];
@@ -122,7 +122,7 @@ static void at_the_mark_it_ends_at_once(struct ktest *t)
 	EXPECT_EQ(t, stats.looks, 2);
 	EXPECT_EQ(t, stats.moved, 0);
 	EXPECT_EQ(t, stats.failed, 0);
-	/* With one page above it there is one move; and of that page it is known who took it. */
+	/* With one page above it one page moves; the record tells who allocated the target. */
 	the_zone->wmark[WMARK_MIN]--;
 	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
 	EXPECT_EQ(t, mov.least, the_zone->wmark[WMARK_MIN]);
@@ -148,7 +148,7 @@ static int refuse_in_movable(
 	return mov_migrate(owner, mem, dst, src);
 }
 
-static void a_block_of_any_zone_is_the_answer(struct ktest *t)
+static void free_block_of_any_zone_ends_compaction(struct ktest *t)
 {
 	static const struct movable_ops ops = {
 	    .isolate = mov_isolate, .migrate = refuse_in_movable, .putback = mov_putback};
@@ -168,7 +168,7 @@ static void a_block_of_any_zone_is_the_answer(struct ktest *t)
 }
 
 /* Of blocks of four pages every third is free: the others go to free ones as large. */
-static void blocks_go_to_blocks_of_their_order(struct ktest *t)
+static void blocks_move_to_free_blocks_of_their_order(struct ktest *t)
 {
 	struct compact_stats stats = {0};
 	struct page *page;
@@ -236,10 +236,10 @@ static void a_captured_page_that_breaks_is_not_used_again(struct ktest *t)
 	mov_end(t);
 }
 
-/* ---- what stands by whole ---- */
+/* ---- a zone wholly on standby ---- */
 
 /* From page 0 on, and another zone above it in which all is free. */
-static struct memory *one_stands_by(struct ktest *t)
+static struct memory *one_on_standby(struct ktest *t)
 {
 	struct memory_config cfg;
 	struct memory *mem;
@@ -260,9 +260,9 @@ static struct memory *one_stands_by(struct ktest *t)
 	return begin_memory(t, mem, err);
 }
 
-static void a_zone_that_stands_by_is_no_work(struct ktest *t)
+static void standby_zone_is_not_compacted(struct ktest *t)
 {
-	struct memory *mem = one_stands_by(t);
+	struct memory *mem = one_on_standby(t);
 	struct compact_stats stats = {.looks = 7};
 
 	REQUIRE(t, mem);
@@ -274,8 +274,8 @@ static void a_zone_that_stands_by_is_no_work(struct ktest *t)
 }
 
 KTEST_SUITE(compact_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST_COST(only_what_can_be_emptied_is_looked_at), KTEST(pages_go_where_movable_ones_may_be),
-    KTEST_COST(at_the_mark_it_ends_at_once), KTEST(a_block_of_any_zone_is_the_answer),
-    KTEST(blocks_go_to_blocks_of_their_order),
+    KTEST_COST(only_windows_that_can_be_emptied_are_scanned),
+    KTEST(pages_move_to_movable_pageblocks), KTEST_COST(compaction_at_the_watermark_ends_at_once),
+    KTEST(free_block_of_any_zone_ends_compaction), KTEST(blocks_move_to_free_blocks_of_their_order),
     KTEST_CONTRACT(a_captured_page_that_breaks_is_not_used_again),
-    KTEST_COST(a_zone_that_stands_by_is_no_work));
+    KTEST_COST(standby_zone_is_not_compacted));

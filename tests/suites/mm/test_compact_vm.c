@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_compact_vm.c: compaction moves mapped pages of objects: what is in them stays, no fault is needed
- * after it, and those who use them meanwhile do not notice.
+ * test_compact_vm.c: compaction moves mapped pages of objects: their content stays, no fault is
+ * needed afterwards, and threads that use them see no difference.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
+#include "tests/lib/wait_help.h"
 
 #include <quarry/smp.h>
 
@@ -19,7 +20,7 @@ static struct {
 	struct vm_scene s;
 	struct zone *zone;
 	u32 nr;       /* slots that were filled */
-	struct pile rest; /* what the mark keeps from allocations */
+	struct pile rest; /* pages that the watermark keeps from allocations */
 	u64 seed;
 	u32 stop;     /* a */
 	u32 running;  /* a */
@@ -41,7 +42,7 @@ static bool slot_used(u32 i)
 	return i % ONE_OF != 0;
 }
 
-/* An object that fills the memory, mapped and written to; then every fifth page goes. */
+/* An object that fills the memory, mapped and written to; then every fifth page is freed. */
 static bool frag_begin(struct ktest *t)
 {
 	struct vm_scene *s = &frag.s;
@@ -64,7 +65,10 @@ static bool frag_begin(struct ktest *t)
 		scene_end(t, s);
 		return false;
 	}
-	/* Up to the mark of zone MOVABLE, so that tables and slots find room in the other. */
+	/*
+	 * Down to the watermark of zone MOVABLE, so that tables and slots fit into the other
+	 * zone.
+	 */
 	for (i = 0; i < PAGES && zone_watermark_ok(frag.zone, 4, GFP_MOVABLE, false); i++) {
 		if (vm_object_supply(s->object, i, NULL))
 			break;
@@ -88,7 +92,7 @@ static bool frag_begin(struct ktest *t)
 	return true;
 }
 
-/* As many blocks of the largest order as the free pages above the mark make up: all are had. */
+/* All largest blocks that the free pages above the watermark make up can be allocated. */
 static void take_all_blocks(struct ktest *t, struct pile *pile)
 {
 	struct memory *mem = frag.s.mem;
@@ -99,7 +103,7 @@ static void take_all_blocks(struct ktest *t, struct pile *pile)
 	EXPECT(t, frag.nr >= frag.zone->managed * 9 / 10);
 	EXPECT(t, possible >= 2);
 	EXPECT_EQ(t, frag.zone->free[MAX_ORDER][MT_MOVABLE].nr, 0);
-	/* What the zone of the tables has left is no help. */
+	/* Free pages of the tables' zone do not help. */
 	pile_alloc(mem, pile, GFP_KERNEL | GFP_NOWAIT, MAX_ORDER, ALL_THERE_IS);
 	EXPECT_EQ(t, pile_alloc(mem, pile, GFP_MOVABLE | GFP_NOWAIT, MAX_ORDER, 1), 0);
 	EXPECT_EQ(t, pile_alloc(mem, pile, GFP_MOVABLE, MAX_ORDER, possible), possible);
@@ -118,7 +122,7 @@ static void expect_content(struct ktest *t)
 	}
 }
 
-static void mapped_pages_make_room_for_every_largest_block(struct ktest *t)
+static void mapped_pages_move_for_every_largest_block(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
 	u64 faults, rounds;
@@ -131,7 +135,7 @@ static void mapped_pages_make_room_for_every_largest_block(struct ktest *t)
 	expect_content(t);
 	/* The new pages were mapped where the old ones were. */
 	EXPECT_EQ(t, mm_event_sum(frag.s.mem, EV_FAULTS), faults);
-	/* Batches, not pages, ask the CPUs. */
+	/* IPIs are sent per batch, not per page. */
 	EXPECT(t, mm_event_sum(frag.s.mem, EV_TLB_ROUNDS) - rounds <=
 	        mm_event_sum(frag.s.mem, EV_COMPACT_MOVED) / (PAGEBLOCK_ORDER >= 9 ? 32 : 4));
 	frag_end(t, &pile);
@@ -158,7 +162,7 @@ static void touch_at_random(void *arg)
 	soft_unload_space();
 }
 
-static void users_do_not_notice(struct ktest *t)
+static void compaction_is_invisible_to_users(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
 	unsigned cpu;
@@ -170,12 +174,10 @@ static void users_do_not_notice(struct ktest *t)
 		return;
 	for (cpu = 1; cpu < ktest_cpus(); cpu++)
 		ktest_start(cpu, touch_at_random, NULL);
-	while (load_acquire(&frag.running) < ktest_cpus() - 1)
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&frag.running) >= ktest_cpus() - 1));
 	before = READ_ONCE(frag.touches);
 	take_all_blocks(t, &pile);
-	while (READ_ONCE(frag.touches) == before)
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(frag.touches) != before));
 	store_release(&frag.stop, 1u);
 	for (cpu = 1; cpu < ktest_cpus(); cpu++)
 		ktest_join(cpu);
@@ -184,7 +186,7 @@ static void users_do_not_notice(struct ktest *t)
 	frag_end(t, &pile);
 }
 
-/* Those that are pinned or referenced stay; the rest makes room around them. */
+/* Pinned and referenced pages stay; the others move around them. */
 static void pinned_pages_cost_their_windows_only(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
@@ -206,5 +208,5 @@ static void pinned_pages_cost_their_windows_only(struct ktest *t)
 	frag_end(t, &pile);
 }
 
-KTEST_SUITE(compact_vm, 0, KTEST(mapped_pages_make_room_for_every_largest_block),
-    KTEST(users_do_not_notice), KTEST(pinned_pages_cost_their_windows_only));
+KTEST_SUITE(compact_vm, 0, KTEST(mapped_pages_move_for_every_largest_block),
+    KTEST(compaction_is_invisible_to_users), KTEST(pinned_pages_cost_their_windows_only));

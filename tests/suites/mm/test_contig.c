@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_contig.c: allocating a given range out of memory in use: what moves, what does not, what is refused,
- * and that a refusal leaves all as it was.
+ * test_contig.c: allocating a given range of memory in use: which pages are migrated, which
+ * requests are refused, and that a refusal changes nothing.
  */
 #include "tests/lib/mov_help.h"
 #include <quarry/poison.h>
@@ -65,7 +65,7 @@ static unsigned moved_outside(struct page *const *before, pfn_t start, pfn_t end
 }
 
 /* From within one pageblock to within the next: the neighbours in both stay. */
-static void a_range_in_use_is_had_and_its_neighbours_stay(struct ktest *t)
+static void range_in_use_is_allocated_and_neighbours_stay(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	size_t bytes = BLOCK(ZONE_SIZE) * sizeof(struct page *);
@@ -93,7 +93,7 @@ static void a_range_in_use_is_had_and_its_neighbours_stay(struct ktest *t)
 		expect_undone(t, mem, free - (end - start));
 		EXPECT_EQ(t, free_contig_range(mem, start, end - start), 0);
 		expect_undone(t, mem, free);
-		/* The next round shall have something to move. */
+		/* So that the next round has pages to move. */
 		while (mov.nr > 0)
 			mov_free(--mov.nr);
 	}
@@ -101,7 +101,7 @@ static void a_range_in_use_is_had_and_its_neighbours_stay(struct ktest *t)
 	mov_end(t);
 }
 
-static void what_is_left_of_a_free_block_stays_free(struct ktest *t)
+static void rest_of_a_cut_free_block_stays_free(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct zone *zone;
@@ -131,7 +131,7 @@ static void what_is_left_of_a_free_block_stays_free(struct ktest *t)
 	EXPECT_EQ(t, free_contig_range(mem, BLOCK(1) + 6, BLOCK(1) - 6), 0);
 }
 
-static void nonsense_is_refused(struct ktest *t)
+static void bad_arguments_are_refused(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 8, 8);
 	irqflags_t flags;
@@ -157,7 +157,7 @@ static void nonsense_is_refused(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_CONTIG_OK), 0);
 }
 
-static void what_cannot_move_is_named(struct ktest *t)
+static void unmovable_page_is_named(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
 	struct zone *zone;
@@ -176,7 +176,7 @@ static void what_cannot_move_is_named(struct ktest *t)
 		mem->policy = policies[p];
 		passes = mm_event_sum(mem, EV_OFFLINE_LOOPS);
 		expect_refused(t, mem, pfn - 1, pfn + 1, MT_UNMOVABLE, -EBUSY, WHY_UNMOVABLE, pfn);
-		/* A block that reaches into the range is in the way too. */
+		/* A block that reaches into the range blocks it too. */
 		expect_refused(t, mem, pfn + 1, pfn + 4, MT_UNMOVABLE, -EBUSY, WHY_UNMOVABLE, pfn);
 		/* Seen before anything was tried. */
 		EXPECT_EQ(t, mm_event_sum(mem, EV_OFFLINE_LOOPS), passes);
@@ -210,8 +210,8 @@ static void a_pinned_page_is_named(struct ktest *t)
 	mov_end(t);
 }
 
-/* Allocated, and nobody makes it movable: found out when all have had their turns. */
-static void what_stays_ends_it(struct ktest *t)
+/* Allocated, and never made movable: known once all threads have had their turns. */
+static void page_that_never_becomes_movable_fails_the_allocation(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct page *page;
@@ -229,7 +229,7 @@ static void what_stays_ends_it(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-static void nowhere_to_move_to(struct ktest *t)
+static void allocation_without_migration_targets_fails(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 
@@ -240,7 +240,7 @@ static void nowhere_to_move_to(struct ktest *t)
 }
 
 static pfn_t breaks;  /* the page that breaks at the first move */
-static int broken;     /* what was said of it */
+static int broken;     /* the reported reason */
 
 static void break_it(struct page *dst, struct page *src)
 {
@@ -249,7 +249,7 @@ static void break_it(struct page *dst, struct page *src)
 }
 
 /* Behind a pageblock that is taken already: that one is given back. */
-static void a_page_that_breaks_meanwhile_is_named_and_all_given_back(struct ktest *t)
+static void page_that_breaks_meanwhile_is_named_and_the_range_freed(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	struct mm_fail fail = {0};
@@ -304,7 +304,7 @@ static void whole_pageblocks_take_the_type(struct ktest *t)
 	expect_sound(t, mem);
 }
 
-static void mapped_pages_move_out(struct ktest *t)
+static void mapped_pages_are_migrated_out(struct ktest *t)
 {
 	struct vm_scene s;
 	pfn_t pfn;
@@ -325,8 +325,10 @@ static void mapped_pages_move_out(struct ktest *t)
 	scene_end(t, &s);
 }
 
-KTEST_SUITE(contig, KTEST_QUICK, KTEST(a_range_in_use_is_had_and_its_neighbours_stay),
-    KTEST(what_is_left_of_a_free_block_stays_free), KTEST(nonsense_is_refused),
-    KTEST(what_cannot_move_is_named), KTEST(a_pinned_page_is_named), KTEST(what_stays_ends_it),
-    KTEST(nowhere_to_move_to),
-    KTEST(a_page_that_breaks_meanwhile_is_named_and_all_given_back), KTEST(whole_pageblocks_take_the_type), KTEST(mapped_pages_move_out));
+KTEST_SUITE(contig, KTEST_QUICK, KTEST(range_in_use_is_allocated_and_neighbours_stay),
+    KTEST(rest_of_a_cut_free_block_stays_free), KTEST(bad_arguments_are_refused),
+    KTEST(unmovable_page_is_named), KTEST(a_pinned_page_is_named),
+    KTEST(page_that_never_becomes_movable_fails_the_allocation),
+    KTEST(allocation_without_migration_targets_fails),
+    KTEST(page_that_breaks_meanwhile_is_named_and_the_range_freed),
+    KTEST(whole_pageblocks_take_the_type), KTEST(mapped_pages_are_migrated_out));

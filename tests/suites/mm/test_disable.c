@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_disable.c: zone_pcp_disable: no cache holds a page when it returns, nor later, whatever the
- * other CPUs were doing; and it nests.
+ * test_disable.c: zone_pcp_disable: no cache holds a page when it returns, nor later, whatever
+ * other CPUs do; and it nests.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"
@@ -85,7 +85,7 @@ static void a_cpu_that_only_frees_caches_again(struct ktest *t)
 	EXPECT_EQ(t, cached(zone, last, 0, MT_MOVABLE), 1);
 }
 
-static void disable_asks_cpus_that_read_as_empty(struct ktest *t)
+static void disable_sends_ipis_to_cpus_that_read_as_empty(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	struct drain_cost cost = {0};
@@ -102,7 +102,7 @@ static void disable_asks_cpus_that_read_as_empty(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 }
 
-static void disable_is_of_one_zone(struct ktest *t)
+static void disable_affects_one_zone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2);
 	struct zone *off, *on;
@@ -277,7 +277,7 @@ static void expect_page_came_back(struct ktest *t, const struct race_free *race)
 }
 
 /* CPU 1 has seen the old capacity and its count still reads 0: the round waits for the push. */
-static void a_push_under_way_is_waited_for(struct ktest *t)
+static void a_push_in_progress_is_waited_for(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending", .until_call = true};
 
@@ -345,13 +345,13 @@ static void a_page_breaks_in_a_cache_that_is_in_use(struct ktest *t)
 		return;
 	race.mem = all_caching(t);
 	REQUIRE(t, race.mem);
-	EXPECT_EQ(t, alloc_on(1, race.mem, GFP_MOVABLE, 0, 1, &race.page), 1);
+	REQUIRE(t, alloc_on(1, race.mem, GFP_MOVABLE, 0, 1, &race.page) == 1);
 	pfn = page_to_pfn_in(race.mem, race.page == pages[1][0] ? pages[1][1] : pages[1][0]);
 	EXPECT(t, race_free_start(&race, 1));
 	EXPECT_EQ(t, mem_memory_failure(race.mem, pfn, 0, NULL), 0);
 	race_free_end(t, &race, 1);
 	EXPECT_EQ(t, race.called, 1);
-	/* That no cache has it any more is seen at the end of the test. */
+	/* The end of the test checks that no cache has it any more. */
 	EXPECT_EQ(t, state_of(race.mem, pfn_to_page_in(race.mem, pfn)), PG_HWPOISON);
 	EXPECT_EQ(t, mem_poisoned(race.mem).retired, 1);
 }
@@ -376,8 +376,8 @@ static void disable_second(void *arg)
 }
 
 /*
- * CPU 1 is held in the middle of a push, so that the first round cannot end.  The second caller gets
- * every chance to return early before CPU 1 goes on.
+ * CPU 1 is held in the middle of a push, so that the first round cannot end.  The second caller
+ * gets every chance to return early before CPU 1 goes on.
  */
 static void second_disable_returns_after_the_round(struct ktest *t)
 {
@@ -394,11 +394,7 @@ static void second_disable_returns_after_the_round(struct ktest *t)
 	ktest_start(2, disable_second, &first);
 	EXPECT(t, race_wait(&race.called));
 	ktest_start(3, disable_second, &second);
-	for (turn = 0; turn < RACE_TURNS && READ_ONCE(cpu_hotplug.l.count) < 2; turn++) {
-		if (load_acquire(&second.returned))
-			break;
-		cpu_relax();
-	}
+	SPIN_UNTIL(READ_ONCE(cpu_hotplug.l.count) >= 2 || load_acquire(&second.returned));
 	for (turn = 0; turn < 1000 && !load_acquire(&second.returned); turn++)
 		cpu_relax();
 	EXPECT_EQ(t, READ_ONCE(second.returned), 0);
@@ -418,11 +414,11 @@ static void second_disable_returns_after_the_round(struct ktest *t)
 
 KTEST_SUITE(disable, KTEST_QUICK, KTEST(disable_empties_every_cpu),
     KTEST(a_cpu_that_only_frees_caches_again),
-    KTEST_COST(disable_asks_cpus_that_read_as_empty), KTEST(disable_is_of_one_zone),
+    KTEST_COST(disable_sends_ipis_to_cpus_that_read_as_empty), KTEST(disable_affects_one_zone),
     KTEST_COST(disable_nests), KTEST(enable_without_disable_is_counted),
     KTEST(too_many_disables_are_refused), KTEST(disable_in_a_wrong_context_is_refused),
     KTEST(nothing_is_cached_while_disabled), KTEST(disable_works_while_all_cpus_allocate),
-    KTEST_INSIDE(a_push_under_way_is_waited_for),
+    KTEST_INSIDE(a_push_in_progress_is_waited_for),
     KTEST_INSIDE(a_free_that_has_read_its_stack_is_waited_for),
     KTEST_INSIDE(a_free_before_its_section_reads_the_new_capacity),
     KTEST_INSIDE(a_page_already_pushed_is_given_back),

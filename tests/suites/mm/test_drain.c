@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_drain.c: asking CPUs to give back what they cache: who is asked, what is left, who shares.
+ * test_drain.c: drains: which CPUs get an IPI, what stays cached, which callers share a round.
  *
  * Switching caches off is test_disable.c.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"
 
-#define SHARERS 4 /* drains asked for while another is under way */
+#define SHARERS 4 /* drains requested while another is in progress */
 static struct page *pages[16];
 
 /* A memory whose CPUs may each hold two order-0 pages; @with_page of them (a mask) hold one. */
@@ -53,7 +53,7 @@ static int drain_from(unsigned cpu, struct memory *mem, struct zone *zone)
 	return job.asked;
 }
 
-static void only_cpus_that_hold_pages_are_asked(struct ktest *t)
+static void only_cpus_with_cached_pages_get_an_ipi(struct ktest *t)
 {
 	unsigned holders = ktest_cpus() > 3 ? 1u << 1 | 1u << 3 : ktest_cpus() > 1 ? 1u << 1 : 0;
 	struct memory *mem = cached_on(t, holders);
@@ -66,7 +66,7 @@ static void only_cpus_that_hold_pages_are_asked(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ASKED), others);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_DRAINED), drained + (u64)others);
 	EXPECT_EQ(t, zone_pcp_pages(test_zone(mem, ZONE_MOVABLE)), 0);
-	/* Now nobody holds any. */
+	/* Now no CPU holds any. */
 	EXPECT_EQ(t, drain_from(0, mem, NULL), 0);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ASKED), others);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 2);
@@ -81,7 +81,10 @@ static void the_asking_cpu_drains_itself(struct ktest *t)
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 0, 0, MT_MOVABLE), 0);
 }
 
-/* With nothing in between: what has just been stored must be out before the drain looks (load_after_stores). */
+/*
+ * With nothing in between: the store must be visible before the drain reads the count
+ * (load_after_stores).
+ */
 static void job_free_and_drain(void *arg)
 {
 	struct drain_job *job = arg;
@@ -92,7 +95,7 @@ static void job_free_and_drain(void *arg)
 	job->asked = page ? drain_all_pages(job->mem, NULL) : -ENOMEM;
 }
 
-static void what_a_cpu_has_just_cached_is_drained(struct ktest *t)
+static void page_cached_just_before_a_drain_is_drained(struct ktest *t)
 {
 	struct memory *mem = cached_on(t, 1);
 	struct drain_job job = {.mem = mem};
@@ -112,8 +115,8 @@ static void drain_of_one_zone_leaves_the_others(struct ktest *t)
 	REQUIRE(t, mem);
 	set_plan(test_zone(mem, ZONE_NORMAL), 0, MT_UNMOVABLE, 1);
 	set_plan(test_zone(mem, ZONE_MOVABLE), 0, MT_MOVABLE, 1);
-	EXPECT_EQ(t, alloc_on(last, mem, GFP_UNMOVABLE, 0, 1, &page[0]), 1);
-	EXPECT_EQ(t, alloc_on(last, mem, GFP_MOVABLE, 0, 1, &page[1]), 1);
+	REQUIRE(t, alloc_on(last, mem, GFP_UNMOVABLE, 0, 1, &page[0]) == 1);
+	REQUIRE(t, alloc_on(last, mem, GFP_MOVABLE, 0, 1, &page[1]) == 1);
 	EXPECT_EQ(t, free_on(last, mem, 0, 2, page), 2);
 	EXPECT_EQ(t, drain_from(0, mem, test_zone(mem, ZONE_NORMAL)), last != 0);
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_NORMAL), last, 0, MT_UNMOVABLE), 0);
@@ -162,16 +165,16 @@ static void drain_local_empties_only_its_own_cpu(struct ktest *t)
 }
 
 /*
- * CPU 1 is held, interrupts off, so that a round that asks it cannot end.  All other drains are asked
- * for while that round is under way (each is inside when it has joined cpu_hotplug, after it took its
- * ticket), so one more round must do for all of them.
+ * CPU 1 is held, interrupts off, so that a round that calls it cannot end.  All other drains are
+ * requested while that round is in progress (each is inside when it has joined cpu_hotplug, after
+ * it took its ticket), so one more round must do for all of them.
  */
-static void drains_asked_for_together_share_a_round(struct ktest *t)
+static void concurrent_drains_share_a_round(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	struct drain_job jobs[1 + SHARERS] = {{.mem = NULL}};
 	struct thread *threads[SHARERS];
-	unsigned i, turn = 0;
+	unsigned i;
 	struct memory *mem;
 
 	if (!ktest_needs_cpus(t, 4))
@@ -184,15 +187,14 @@ static void drains_asked_for_together_share_a_round(struct ktest *t)
 	race.mem = mem;
 	race.page = pages[0];
 	EXPECT(t, race_free_start(&race, 1));
-	/* The first one's round has begun when CPU 1 has been asked. */
+	/* The first one's round has begun when CPU 1 has a call pending. */
 	ktest_start(2, job_drain_all, &jobs[SHARERS]);
 	EXPECT(t, race_wait(&race.called));
 	for (i = 0; i < SHARERS; i++) {
 		threads[i] = thread_start("sharer", 3, job_drain_all, &jobs[i]);
 		KASSERT(threads[i]);
 	}
-	while (READ_ONCE(cpu_hotplug.l.count) < 1 + SHARERS && turn++ < RACE_TURNS)
-		cpu_relax();
+	SPIN_UNTIL(READ_ONCE(cpu_hotplug.l.count) >= 1 + SHARERS);
 	EXPECT_EQ(t, READ_ONCE(cpu_hotplug.l.count), 1 + SHARERS);
 	race_free_end(t, &race, 1);
 	ktest_join(2);
@@ -203,13 +205,12 @@ static void drains_asked_for_together_share_a_round(struct ktest *t)
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 0);
 }
 
-/* A round that began before one asked may have looked at the counts already: it is not shared. */
-static void a_round_under_way_is_not_shared(struct ktest *t)
+/* A round that began before the request may have read the counts already: it is not shared. */
+static void drain_round_in_progress_is_not_shared(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	struct drain_job jobs[2] = {{.mem = NULL}};
 	struct memory *mem;
-	unsigned turn = 0;
 
 	if (!ktest_needs_cpus(t, 4))
 		return;
@@ -222,11 +223,10 @@ static void a_round_under_way_is_not_shared(struct ktest *t)
 	EXPECT(t, race_free_start(&race, 1));
 	ktest_start(2, job_drain_all, &jobs[0]);
 	EXPECT(t, race_wait(&race.called));
-	/* CPU 0 was looked at, and empty; now it is not. */
+	/* CPU 0 was checked, and empty; now it is not. */
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &pages[1]), 1);
 	ktest_start(3, job_drain_all, &jobs[1]);
-	while (READ_ONCE(cpu_hotplug.l.count) < 2 && turn++ < RACE_TURNS)
-		cpu_relax();
+	SPIN_UNTIL(READ_ONCE(cpu_hotplug.l.count) >= 2);
 	race_free_end(t, &race, 1);
 	ktest_join(2);
 	ktest_join(3);
@@ -235,11 +235,11 @@ static void a_round_under_way_is_not_shared(struct ktest *t)
 }
 
 /*
- * The masked drain reads CPU 1's count while CPU 1 is between its look at the capacity and its push:
- * it reads 0, asks nobody, and the page is cached after the drain has ended.  That is allowed, and why
- * disabling and isolating use forced rounds (test_disable.c has the same with one).
+ * The masked drain reads CPU 1's count between that CPU's check of the capacity and its push: it
+ * reads 0 and sends no IPI, and the page is cached after the drain has ended. That is allowed; it
+ * is why disabling and isolating use forced rounds (test_disable.c has the same with one).
  */
-static void masked_drain_misses_a_push_under_way(struct ktest *t)
+static void masked_drain_misses_a_push_in_progress(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	struct memory *mem;
@@ -282,10 +282,10 @@ static void drain_in_a_wrong_context_is_refused(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 0);
 }
 
-KTEST_SUITE(drain, KTEST_QUICK, KTEST_COST(only_cpus_that_hold_pages_are_asked),
-    KTEST_COST(the_asking_cpu_drains_itself), KTEST(what_a_cpu_has_just_cached_is_drained),
+KTEST_SUITE(drain, KTEST_QUICK, KTEST_COST(only_cpus_with_cached_pages_get_an_ipi),
+    KTEST_COST(the_asking_cpu_drains_itself), KTEST(page_cached_just_before_a_drain_is_drained),
     KTEST(drain_of_one_zone_leaves_the_others), KTEST(drain_empties_stacks_of_every_order_and_type),
-    KTEST(drain_local_empties_only_its_own_cpu),
-    KTEST_COST(drains_asked_for_together_share_a_round),
-    KTEST_COST(a_round_under_way_is_not_shared), KTEST_INSIDE(masked_drain_misses_a_push_under_way),
+    KTEST(drain_local_empties_only_its_own_cpu), KTEST_COST(concurrent_drains_share_a_round),
+    KTEST_COST(drain_round_in_progress_is_not_shared),
+    KTEST_INSIDE(masked_drain_misses_a_push_in_progress),
     KTEST(drain_in_a_wrong_context_is_refused));

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_drain_bounds.c: drains at the ends of a memory: its last CPU, and the last zone of as many nodes as there can be;
- * and one round at a time.
+ * test_drain_bounds.c: drains at the ends of a memory: its last CPU, and the last zone of as many
+ * nodes as there can be; and one round at a time.
  */
 #include "tests/lib/mm_test.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/isolation.h>
 #include <quarry/lock.h>
 
@@ -23,7 +24,7 @@ static void job_ask(void *arg)
 }
 
 /* The memory is CPU 0's alone. */
-static void cpus_without_a_cache_are_not_asked(struct ktest *t)
+static void cpus_without_a_cache_get_no_ipi(struct ktest *t)
 {
 	struct asking a = {.drained = -1};
 	struct memory_config cfg;
@@ -70,8 +71,8 @@ static void cache_of_the_last(void *arg)
 		mem_free_pages(l->mem, l->page, 0);
 }
 
-/* As many nodes as there can be: the last zone is drained, and nothing beyond it is looked at. */
-static void the_last_zone_of_all_is_drained(struct ktest *t)
+/* With the maximum number of nodes the last zone is drained, and nothing beyond it is read. */
+static void last_zone_is_drained(struct ktest *t)
 {
 	struct zone_spec specs[MAX_NODES];
 	struct last l = {.page = NULL};
@@ -137,8 +138,8 @@ static void make_round(void *arg)
 	store_release(&turn->done, 1u);
 }
 
-/* Whoever makes one waits for the end of another's. */
-static void one_round_at_a_time(struct ktest *t)
+/* A drain round waits for the end of another one. */
+static void one_drain_round_runs_at_a_time(struct ktest *t)
 {
 	struct turn turn = {.mem = ktest_memory(t, 0, 2, 0)};
 
@@ -149,8 +150,8 @@ static void one_round_at_a_time(struct ktest *t)
 		turn.done = 0;
 		mutex_lock(&turn.mem->pcp_ctl);
 		ktest_start(1, make_round, &turn);
-		while (!sleep_lock_waiters(&turn.mem->pcp_ctl.l) && !load_acquire(&turn.done))
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(sleep_lock_waiters(&turn.mem->pcp_ctl.l) ||
+				      load_acquire(&turn.done)));
 		EXPECT_EQ(t, load_acquire(&turn.done), 0);
 		mutex_unlock(&turn.mem->pcp_ctl);
 		ktest_join(1);
@@ -158,5 +159,5 @@ static void one_round_at_a_time(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(drain_bounds, KTEST_QUICK, KTEST_COST(cpus_without_a_cache_are_not_asked),
-    KTEST(the_last_zone_of_all_is_drained), KTEST_INSIDE(one_round_at_a_time));
+KTEST_SUITE(drain_bounds, KTEST_QUICK, KTEST_COST(cpus_without_a_cache_get_no_ipi),
+    KTEST(last_zone_is_drained), KTEST_INSIDE(one_drain_round_runs_at_a_time));

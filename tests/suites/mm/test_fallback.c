@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_fallback.c: the order in which the whole machine's nodes are used when one is exhausted, seen from each node
- * that has a CPU.
+ * test_fallback.c: the order in which the whole machine's nodes are used when one is exhausted,
+ * seen from each node that has a CPU.
  *
- * Not part of a normal run, since it takes all memory: the tests from outside name it, on a machine
- * whose nodes and distances they chose, and read the orders from the console.
+ * Not part of a normal run, since it takes all memory: the tests from outside name it, on a
+ * machine whose nodes and distances they chose, and read the orders from the console.
  */
 #include <quarry/cpu.h>
 #include <quarry/ktest.h>
@@ -13,7 +13,7 @@
 
 #define BLOCK_ORDER 3
 
-/* What a job on one CPU saw: the nodes that its blocks came from, in the order of their first. */
+/* The nodes that a job on one CPU got blocks from, in the order of their first block. */
 struct fallback {
 	gfp_t gfp;
 	unsigned home, nr;

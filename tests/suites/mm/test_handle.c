@@ -1,27 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_handle.c: the promises of a table of movable objects: what it refuses, that it notices
- * damage, and objects that move while other CPUs use them.
+ * test_handle.c: the contract of a table of movable objects: which calls it refuses, that it
+ * notices damage, and objects that move while other CPUs use them.
  */
-#include "tests/lib/mm_test.h"
-#include <quarry/handle.h>
-
-#define HANDLES 24
-
-/* One test at a time. */
-static struct handle handles[HANDLES];
-static struct handle_table table;
-
-static struct handle_table *new_table(struct memory *mem)
-{
-	handle_table_init(&table, mem, handles, HANDLES);
-	return &table;
-}
-
-static struct page *page_of(struct handle_table *ht, u32 h)
-{
-	return pfn_to_page_in(ht->mem, handle_pfn(ht, h));
-}
+#include "tests/lib/handle_help.h"
 
 static struct memory *any_memory(struct ktest *t)
 {
@@ -35,7 +17,7 @@ static void damage_one_byte(struct handle_table *ht, u32 h)
 	p[PAGE_SIZE - 1] ^= 1;
 }
 
-static void damage_is_noticed_at_every_look(struct ktest *t)
+static void damage_is_noticed_at_every_access(struct ktest *t)
 {
 	struct handle_table *ht = new_table(&kernel_memory);
 	struct page *page;
@@ -233,7 +215,7 @@ static void objects_move_while_they_are_used(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(&kernel_memory, EV_BAD_FREE), bad);
 }
 
-KTEST_SUITE(handle, KTEST_QUICK, KTEST(damage_is_noticed_at_every_look),
+KTEST_SUITE(handle, KTEST_QUICK, KTEST(damage_is_noticed_at_every_access),
     KTEST(wrong_handles_are_refused), KTEST(pinned_object_is_not_freed),
     KTEST(handle_stays_free_without_memory), KTEST(only_the_objects_own_page_is_moved),
     KTEST(objects_of_every_order_arrive_whole), KTEST(objects_move_while_they_are_used));

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_held.c: while somebody has a lock, whoever needs it waits, and has not begun what it guards.
+ * test_held.c: while another CPU holds a lock, a call that needs the lock waits, and has not
+ * begun to change what the lock guards.
  *
- * Another CPU has the lock and lets go of it after so many turns, unless the call ends before that: then it did
- * not wait.  What the call changes under the lock is looked at when the lock is taken and before it is released.
+ * The other CPU releases the lock after a number of turns, unless the call ends before that: then
+ * it did not wait. The guarded data are read when the lock is taken and before it is released.
  */
 #include "mm/mm_priv.h"
 #include "tests/lib/add_help.h"
 #include "tests/lib/mov_help.h"
+#include "tests/lib/wait_help.h"
 #include "mm/reclaim.h"
 #include <quarry/account.h>
 #include <quarry/contig.h>
@@ -18,7 +20,7 @@
 #define TURNS  (1u << 16)
 #define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 32u) /* of a zone */
 
-/* ---- somebody has a lock ---- */
+/* ---- a lock held by another CPU ---- */
 
 static void mutex_take(void *lock) NO_LOCK_ANALYSIS
 {
@@ -83,9 +85,7 @@ static bool hold_begin(const struct kind *kind, void *lock, u64 (*look)(void))
 {
 	held = (struct held){.kind = kind, .lock = lock, .look = look};
 	ktest_start(1, hold, NULL);
-	while (!load_acquire(&held.taken))
-		thread_yield();
-	return true;
+	return YIELD_UNTIL(load_acquire(&held.taken));
 }
 
 static void hold_end(struct ktest *t, const char *what, int line)
@@ -98,7 +98,7 @@ static void hold_end(struct ktest *t, const char *what, int line)
 		ktest_fail(t, __FILE__, line, "%s began before it had the lock", what);
 }
 
-/* @call waits for @lock, and does not change what @look looks at before. */
+/* @call waits for @lock, and does not change the data that @look reads before. */
 #define WAITS(t, kind, lock, look, call)                                                           \
 	do {                                                                                       \
 		hold_begin(&(kind), (lock), (look));                                               \
@@ -151,7 +151,7 @@ static u64 look_table(void)
 	return pt_entry(&s.space->pt, VM_BASE) != NULL;
 }
 
-static void a_space_changes_under_its_locks(struct ktest *t)
+static void space_changes_under_its_locks(struct ktest *t)
 {
 	if (!ktest_needs_cpus(t, 2) || !scene_begin(t, &s, 8))
 		return;
@@ -167,7 +167,7 @@ static void a_space_changes_under_its_locks(struct ktest *t)
 	OBEYS(t, a_spin, &s.space->lock, look_regions, vm_unmap(s.space, page_at(22), 1));
 	OBEYS(t, a_spin, &s.space->pt.lock, NULL, vm_unmap(s.space, page_at(24), 1));
 	EXPECT_EQ(t, s.space->nr_regions, 1);
-	/* The region is cut before what is left of it changes. */
+	/* The region is cut before the rest of it changes. */
 	OBEYS(t, a_mutex, &s.space->change, look_regions,
 	    vm_protect(s.space, page_at(7), 1, VM_READ));
 	OBEYS(t, a_spin, &s.space->lock, look_regions,
@@ -175,7 +175,7 @@ static void a_space_changes_under_its_locks(struct ktest *t)
 	OBEYS(t, a_spin, &s.object->lock, look_regions,
 	    vm_protect(s.space, page_at(5), 1, VM_READ));
 	EXPECT_EQ(t, s.space->nr_regions, 4);
-	/* What takes nothing away changes the region alone. */
+	/* A change that removes no access changes the region only. */
 	OBEYS(t, a_spin, &s.space->lock, NULL, vm_protect(s.space, page_at(7), 1, VM_RW));
 	OBEYS(t, a_spin, &s.object->lock, NULL, vm_protect(s.space, page_at(6), 1, VM_RW));
 	OBEYS(t, a_spin, &s.space->lock, look_prot,
@@ -257,7 +257,7 @@ static void objects_and_spaces_are_listed_under_a_lock(struct ktest *t)
 
 /* ---- lists of reclaim ---- */
 
-static void reclaim_looks_at_pages_under_their_locks(struct ktest *t)
+static void reclaim_examines_pages_under_their_locks(struct ktest *t)
 {
 	struct zone *zone;
 	struct page *page;
@@ -293,7 +293,7 @@ static bool nobody(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 	return false;
 }
 
-static void what_changes_a_memory_is_one_at_a_time(struct ktest *t)
+static void changes_of_a_memory_exclude_each_other(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, BLOCKS);
 	pfn_t last = (2 * BLOCKS - 1) * (pfn_t)PAGEBLOCK_PAGES;
@@ -437,9 +437,9 @@ static void a_handle_has_a_lock(struct ktest *t)
 	movable_owner_drain(&table.owner);
 }
 
-KTEST_SUITE(held, KTEST_MOSTLY_INSIDE, KTEST(a_space_changes_under_its_locks),
+KTEST_SUITE(held, KTEST_MOSTLY_INSIDE, KTEST(space_changes_under_its_locks),
     KTEST(a_fault_takes_the_locks), KTEST(objects_and_spaces_are_listed_under_a_lock),
-    KTEST(reclaim_looks_at_pages_under_their_locks), KTEST(what_changes_a_memory_is_one_at_a_time),
+    KTEST(reclaim_examines_pages_under_their_locks), KTEST(changes_of_a_memory_exclude_each_other),
     KTEST(a_span_grows_under_a_lock), KTEST(memories_are_listed_under_a_lock),
     KTEST(movable_pages_change_under_the_lock_of_the_lists), KTEST(an_area_has_one_user_at_a_time),
     KTEST(a_handle_has_a_lock));

@@ -179,7 +179,7 @@ static void pageblocks_without_ram_stay_holes(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void ram_that_is_added_twice_counts_once(struct ktest *t)
+static void ram_added_twice_counts_once(struct ktest *t)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
 	struct memory *mem = bare_memory(t, 0, 2);
@@ -321,7 +321,7 @@ static void running_out_of_memory_is_reported_at_every_step(struct ktest *t)
 	EXPECT_EQ(t, begun, 2);
 }
 
-static void whole_machine_is_clean(struct ktest *t)
+static void new_memory_is_sound(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 2, 3, 4);
 	struct mm_violation v;
@@ -343,7 +343,7 @@ static void whole_machine_is_clean(struct ktest *t)
 KTEST_SUITE(init, KTEST_QUICK, KTEST(bad_geometry_is_refused),
     KTEST(memmap_at_wrong_address_is_refused), KTEST(bad_zones_are_refused),
     KTEST(zones_are_disjoint), KTEST(missing_pages_of_a_pageblock_are_reserved),
-    KTEST(pageblocks_without_ram_stay_holes), KTEST(ram_that_is_added_twice_counts_once),
+    KTEST(pageblocks_without_ram_stay_holes), KTEST(ram_added_twice_counts_once),
     KTEST(free_ranges_may_have_any_borders), KTEST(free_range_crosses_pageblocks_and_zones),
     KTEST(memory_may_start_anywhere), KTEST(running_out_of_memory_is_reported_at_every_step),
-    KTEST(whole_machine_is_clean));
+    KTEST(new_memory_is_sound));

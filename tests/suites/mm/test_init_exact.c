@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_init_exact.c: what a memory is after each of its steps: distances that nobody gave, memory that stands by in
- * two pieces, caches that are on, and a stop before the start and twice.
+ * test_init_exact.c: the state of a memory after each step of its set-up: default distances,
+ * standby memory in two pieces, caches enabled, and a stop before the start and twice.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/string.h>
@@ -33,7 +33,7 @@ static struct memory *bare(struct ktest *t, unsigned blocks, unsigned nr_nodes, 
 	return mem && !memory_init(mem, &cfg) ? mem : NULL;
 }
 
-static void distances(struct ktest *t)
+static void node_distances_are_kept(struct ktest *t)
 {
 	static const u8 given[] = {10, 12, 13, 21, 10, 23, 31, 32, 10};
 	struct memory *mem = bare(t, 1, 3, NULL), *told = bare(t, 1, 3, given);
@@ -50,7 +50,7 @@ static void distances(struct ktest *t)
 	}
 }
 
-static void zones_and_their_ids(struct ktest *t)
+static void zones_have_their_ids(struct ktest *t)
 {
 	struct memory *mem = bare(t, 4, 2, NULL);
 	unsigned id;
@@ -96,7 +96,7 @@ static void standby_in_two_pieces(struct ktest *t)
 	}
 	EXPECT_EQ(t, zone->present, BLOCK(1));
 	REQUIRE(t, !memory_ready(mem) && !ktest_start_memory(mem));
-	/* The step that nobody chose is a pageblock. */
+	/* The default step is a pageblock. */
 	EXPECT_EQ(t, mem->standby_step, PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, standby_online(zone), (long)PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, zone->standby, BLOCK(2));
@@ -139,5 +139,6 @@ static void caches_are_on_from_the_start_to_the_stop(struct ktest *t)
 	EXPECT(t, listed(&kernel_memory) && listed(t->mem));
 }
 
-KTEST_SUITE(init_exact, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(distances), KTEST(zones_and_their_ids),
-    KTEST(standby_in_two_pieces), KTEST_CONTRACT(caches_are_on_from_the_start_to_the_stop));
+KTEST_SUITE(init_exact, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(node_distances_are_kept),
+    KTEST(zones_have_their_ids), KTEST(standby_in_two_pieces),
+    KTEST_CONTRACT(caches_are_on_from_the_start_to_the_stop));

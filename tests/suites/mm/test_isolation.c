@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_isolation.c: isolating pageblocks and undoing it, under both policies: what it changes, what it
- * refuses, and that no page of the range is allocated or cached while it lasts.
+ * test_isolation.c: isolating pageblocks and undoing it, under both policies: what changes, which
+ * ranges are refused, and that no page of the range is allocated or cached meanwhile.
  */
 #include "tests/lib/mm_help.h"
 #include <quarry/handle.h>
@@ -57,10 +57,10 @@ static void defragment(struct ktest *t, struct memory *mem)
 }
 
 /*
- * Who looks without the lock may see one count from before, and one from after pages were retired or given back:
- * the two say nothing together.
+ * An unlocked reader may see one count from before, and one from after pages were retired or
+ * freed: together the two mean nothing.
  */
-static void two_counts_need_not_belong_together(struct ktest *t)
+static void isolation_tolerates_counts_read_at_two_moments(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 16);
 	struct mm_fail fail = {0};
@@ -135,7 +135,7 @@ static void undo_keeps_every_type(struct ktest *t)
 	}
 }
 
-static void a_conflict_anywhere_is_undone(struct ktest *t)
+static void conflict_anywhere_in_the_range_is_undone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
 	struct mm_fail fail = {0};
@@ -165,8 +165,10 @@ static void bad_ranges_are_refused(struct ktest *t)
 	const struct {
 		pfn_t start;
 		unsigned long nr;
-	} bad[] = {{0, 0}, {1, PAGEBLOCK_PAGES}, {0, 1}, {0, PAGEBLOCK_PAGES + 1},
-	    {PAGEBLOCK_PAGES / 2, PAGEBLOCK_PAGES}, {BLOCK(4), PAGEBLOCK_PAGES},
+		bool parts; /* of pageblocks: no range for an isolation, but one to be looked at */
+	} bad[] = {{0, 0}, {1, PAGEBLOCK_PAGES, true}, {0, 1, true},
+	    {0, PAGEBLOCK_PAGES + 1, true}, {PAGEBLOCK_PAGES / 2, PAGEBLOCK_PAGES, true},
+	    {BLOCK(4), PAGEBLOCK_PAGES},
 	    {BLOCK(3), 2 * PAGEBLOCK_PAGES}, {BLOCK(1), top}, {top, PAGEBLOCK_PAGES},
 	    {top, 2 * PAGEBLOCK_PAGES}, {0, top}};
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
@@ -184,7 +186,7 @@ static void bad_ranges_are_refused(struct ktest *t)
 		}
 		fail = (struct mm_fail){0};
 		EXPECT_EQ(t, test_pages_isolated(mem, bad[i].start, bad[i].nr, &fail), -EINVAL);
-		EXPECT_EQ(t, fail.why, WHY_RANGE);
+		EXPECT_EQ(t, fail.why, bad[i].parts ? WHY_BUSY : WHY_RANGE);
 		undo_isolate_page_range(mem, bad[i].start, bad[i].nr);
 	}
 	census_take(&after, mem);
@@ -214,7 +216,7 @@ static void holes_offline_blocks_and_borders_are_refused(struct ktest *t)
 }
 
 /* Isolating the whole of zone NORMAL fails at @page, for that reason, and changes nothing. */
-static void expect_in_the_way(struct ktest *t, struct memory *mem, const struct page *page,
+static void expect_blocker(struct ktest *t, struct memory *mem, const struct page *page,
     enum mm_why why)
 {
 	unsigned p;
@@ -231,7 +233,7 @@ static void expect_in_the_way(struct ktest *t, struct memory *mem, const struct 
 	}
 }
 
-static void what_cannot_move_is_named(struct ktest *t)
+static void unmovable_page_is_named(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 0);
 	struct handle handles[1];
@@ -239,30 +241,30 @@ static void what_cannot_move_is_named(struct ktest *t)
 	struct page *page;
 
 	REQUIRE(t, mem);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page), 1);
+	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page) == 1);
 	empty_all(mem);
-	expect_in_the_way(t, mem, page, WHY_UNMOVABLE);
+	expect_blocker(t, mem, page, WHY_UNMOVABLE);
 	page_cas_state(page, PG_ALLOC, PG_SLAB);
-	expect_in_the_way(t, mem, page, WHY_UNMOVABLE);
+	expect_blocker(t, mem, page, WHY_UNMOVABLE);
 	page_cas_state(page, PG_SLAB, PG_ALLOC);
 	page_cas_state(page, PG_ALLOC, PG_PGTABLE);
-	expect_in_the_way(t, mem, page, WHY_UNMOVABLE);
+	expect_blocker(t, mem, page, WHY_UNMOVABLE);
 	page_cas_state(page, PG_PGTABLE, PG_ALLOC);
 	/* As if it had been reserved from the start. */
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_RESERVED, 0));
-	expect_in_the_way(t, mem, page, WHY_RESERVED);
+	expect_blocker(t, mem, page, WHY_RESERVED);
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
 	handle_table_init(&table, mem, handles, 1);
 	REQUIRE(t, handle_alloc(&table, 0, 0, GFP_KERNEL, 1) == 0);
 	empty_all(mem);
 	EXPECT_EQ(t, handle_pin(&table, 0), 0);
-	expect_in_the_way(t, mem, pfn_to_page_in(mem, handle_pfn(&table, 0)), WHY_PINNED);
+	expect_blocker(t, mem, pfn_to_page_in(mem, handle_pfn(&table, 0)), WHY_PINNED);
 	EXPECT_EQ(t, handle_unpin(&table, 0), 0);
 	EXPECT_EQ(t, handle_free(&table, 0), 0);
 }
 
-static void what_can_move_is_let_pass(struct ktest *t)
+static void movable_pages_do_not_block_isolation(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 	struct mm_fail fail = {0};
@@ -285,7 +287,7 @@ static void what_can_move_is_let_pass(struct ktest *t)
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
 }
 
-static void disable_needs_the_caches_off(struct ktest *t)
+static void disable_policy_needs_the_caches_off(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 	struct mm_fail fail = {0};
@@ -298,7 +300,7 @@ static void disable_needs_the_caches_off(struct ktest *t)
 	census_compare(t, &before, &after);
 }
 
-static void precise_asks_every_cpu_once(struct ktest *t)
+static void precise_sends_one_ipi_to_every_cpu(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 	struct drain_cost cost = {0};
@@ -423,11 +425,11 @@ static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 }
 
 KTEST_SUITE(isolation, KTEST_QUICK, KTEST(undo_restores_everything),
-    KTEST_INSIDE(two_counts_need_not_belong_together), KTEST(undo_keeps_every_type),
-    KTEST(a_conflict_anywhere_is_undone), KTEST(bad_ranges_are_refused),
-    KTEST(holes_offline_blocks_and_borders_are_refused), KTEST(what_cannot_move_is_named),
-    KTEST(what_can_move_is_let_pass), KTEST(disable_needs_the_caches_off),
-    KTEST_COST(precise_asks_every_cpu_once), KTEST(undo_of_nothing_changes_nothing),
+    KTEST_INSIDE(isolation_tolerates_counts_read_at_two_moments), KTEST(undo_keeps_every_type),
+    KTEST(conflict_anywhere_in_the_range_is_undone), KTEST(bad_ranges_are_refused),
+    KTEST(holes_offline_blocks_and_borders_are_refused), KTEST(unmovable_page_is_named),
+    KTEST(movable_pages_do_not_block_isolation), KTEST(disable_policy_needs_the_caches_off),
+    KTEST_COST(precise_sends_one_ipi_to_every_cpu), KTEST(undo_of_nothing_changes_nothing),
     KTEST(pages_freed_meanwhile_merge_and_come_back),
     KTEST(no_page_of_an_isolated_block_is_allocated),
     KTEST_INSIDE(precise_takes_only_isolated_pages_from_a_stack));

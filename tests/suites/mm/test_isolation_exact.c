@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_isolation_exact.c: what a page in each of its states says to who isolates or empties its
- * pageblock, where a range begins and ends, and in which order round and scan come.
+ * test_isolation_exact.c: the reason that a page in each state gives when its pageblock is
+ * isolated or emptied, the borders of a range, and the order of drain round and scan.
  */
 #include "tests/lib/mov_help.h"
 #include <quarry/isolation.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define BLOCKS   8u
-#define AT       (BLOCK(2) + 4) /* the page that is looked at */
+#define AT       (BLOCK(2) + 4) /* the page under test */
 
-/* A page at @pfn that is in somebody's hands. */
+/* A page at @pfn that is in transit. */
 static struct page *hold_page(struct memory *mem, pfn_t pfn)
 {
 	struct zone *zone = zone_of(mem, pfn);
@@ -22,8 +22,8 @@ static struct page *hold_page(struct memory *mem, pfn_t pfn)
 }
 
 /*
- * Of zone NORMAL and a pageblock of the kernel's: what it says before, and when all should be
- * free.
+ * In zone NORMAL and in an unmovable pageblock: the reason of the scan, and of the check that all
+ * is free.
  */
 static const struct {
 	enum page_state state;
@@ -95,7 +95,7 @@ static void each_state_has_its_reason(struct ktest *t)
  * Several pageblocks: the first page that is not free, of the first that is not; each of them
  * isolated.
  */
-static void the_first_that_is_not_free_is_named(struct ktest *t)
+static void first_page_that_is_not_free_is_named(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
 	struct page *page[3];
@@ -115,7 +115,7 @@ static void the_first_that_is_not_free_is_named(struct ktest *t)
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(2), BLOCK(1), &fail), 0);
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(3) + 3, BLOCK(2) - 3, &fail), -EBUSY);
 	EXPECT_EQ(t, fail.pfn, BLOCK(3) + 5);
-	/* Beside what is in use. */
+	/* Beside a page in use. */
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(3) + 3, 2, &fail), 0);
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(3) + 6, BLOCK(2) - 6, &fail), 0);
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(2) + 1, BLOCK(1) + 1, &fail), 0);
@@ -128,11 +128,8 @@ static void the_first_that_is_not_free_is_named(struct ktest *t)
 		give_block(zone, page[i]);
 }
 
-/*
- * What lies beside a range is not in its way: neither of the scan, nor when all of it should be
- * free.
- */
-static void what_lies_beside_a_range_does_not_matter(struct ktest *t)
+/* Pages beside a range do not block it: neither the scan nor the check that all of it is free. */
+static void neighbours_of_a_range_do_not_matter(struct ktest *t)
 {
 	static const enum iso_policy policies[] = {ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE};
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
@@ -162,7 +159,7 @@ static void what_lies_beside_a_range_does_not_matter(struct ktest *t)
  * Under disable the scan comes first, and there is no round here; under the others the round
  * comes before the scan.
  */
-static void the_scan_comes_after_the_round(struct ktest *t)
+static void scan_follows_the_drain_round(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
 	struct drain_cost cost = {0};
@@ -192,7 +189,7 @@ static void the_scan_comes_after_the_round(struct ktest *t)
 	    -EBUSY);
 	EXPECT_EQ(t, fail.pfn, AT);
 	EXPECT_EQ(t, cost.rounds, 2);
-	/* The one that is in the way was not isolated. */
+	/* The blocker's pageblock was not isolated. */
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_BLOCKS), 7);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_UNDONE), 7);
 	EXPECT_EQ(t, zone->nr_isolated, 0);
@@ -203,5 +200,5 @@ static void the_scan_comes_after_the_round(struct ktest *t)
 }
 
 KTEST_SUITE(isolation_exact, KTEST_QUICK, KTEST(each_state_has_its_reason),
-    KTEST(the_first_that_is_not_free_is_named), KTEST(what_lies_beside_a_range_does_not_matter),
-    KTEST_INSIDE(the_scan_comes_after_the_round));
+    KTEST(first_page_that_is_not_free_is_named), KTEST(neighbours_of_a_range_do_not_matter),
+    KTEST_INSIDE(scan_follows_the_drain_round));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_isolation_race.c: isolation while another CPU is in the middle of a free, held there by a
- * scheduling point: what one forced round finds, and what no round would leave behind.
+ * scheduling point: one forced round finds the page; without the round it would stay cached.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"
@@ -12,11 +12,14 @@
 
 /* ---- a free that has read the stack number of its pageblock, and not yet pushed ---- */
 
-static bool hold_free(struct ktest *t, struct race_free *race)
+/* Begin it; *@zone and *@block are where its page lies. */
+static bool hold_free(struct ktest *t, struct race_free *race, struct zone **zone, pfn_t *block)
 {
 	if (!race_free_prepare(t, race))
 		return false;
 	EXPECT(t, race_free_start(race, 1));
+	*zone = test_zone(race->mem, ZONE_MOVABLE);
+	*block = ALIGN_DOWN(page_to_pfn_in(race->mem, race->page), PAGEBLOCK_PAGES);
 	return true;
 }
 
@@ -27,10 +30,8 @@ static void expect_found_by_the_round(struct ktest *t, const char *point)
 	struct zone *zone;
 	pfn_t block;
 
-	if (!hold_free(t, &race))
+	if (!hold_free(t, &race, &zone, &block))
 		return;
-	zone = test_zone(race.mem, ZONE_MOVABLE);
-	block = ALIGN_DOWN(page_to_pfn_in(race.mem, race.page), PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, start_isolate_page_range(race.mem, block, BLOCK(1), ISO_PRECISE, &fail), 0);
 	race_free_end(t, &race, 1);
 	EXPECT(t, race.cached);
@@ -42,7 +43,7 @@ static void expect_found_by_the_round(struct ktest *t, const char *point)
 	restore_plan(zone);
 }
 
-static void precise_waits_for_a_push_under_way(struct ktest *t)
+static void precise_waits_for_a_push_in_progress(struct ktest *t)
 {
 	expect_found_by_the_round(t, "free.push_pending");
 }
@@ -60,10 +61,8 @@ static void a_free_before_its_section_reads_the_new_number(struct ktest *t)
 	struct zone *zone;
 	pfn_t block;
 
-	if (!hold_free(t, &race))
+	if (!hold_free(t, &race, &zone, &block))
 		return;
-	zone = test_zone(race.mem, ZONE_MOVABLE);
-	block = ALIGN_DOWN(page_to_pfn_in(race.mem, race.page), PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, start_isolate_page_range(race.mem, block, BLOCK(1), ISO_PRECISE, &fail), 0);
 	zone->pcp_capacity[0][MT_MOVABLE] = 2;
 	pcp_refresh_all(race.mem);
@@ -83,22 +82,23 @@ struct late {
 	u32 ready; /* a */
 };
 
-/* Interrupts off until somebody asks this CPU; then allocate before answering. */
+/* Interrupts off until a call arrives; then allocate before answering. */
 static void alloc_when_called(void *arg)
 {
 	irqflags_t flags = arch_irq_save();
 	struct late *late = arg;
-	unsigned turn;
 
 	store_release(&late->ready, 1u);
-	for (turn = 0; turn < RACE_TURNS && !smp_call_pending(); turn++)
-		cpu_relax();
+	SPIN_UNTIL(smp_call_pending());
 	late->page = mem_alloc_pages(late->mem, GFP_KERNEL | GFP_NOWAIT, 0);
 	arch_irq_restore(flags);
 }
 
-/* Until the round a cached page can be allocated by who cannot move it: so the scan comes after. */
-static void precise_finds_what_was_allocated_before_the_round(struct ktest *t)
+/*
+ * Until the round an unmovable request can take a cached page; therefore the scan comes after the
+ * round.
+ */
+static void precise_finds_a_page_allocated_before_the_round(struct ktest *t)
 {
 	struct late late = {.page = NULL};
 	struct mm_fail fail = {0};
@@ -129,8 +129,10 @@ static void precise_finds_what_was_allocated_before_the_round(struct ktest *t)
 	restore_plan(zone);
 }
 
-/* The bits alone are not enough: the page of the free under way ends in a cache, and stays there. */
-static void without_the_round_the_page_stays_cached(struct ktest *t)
+/*
+ * The bits alone are not enough: the page of the free under way ends in a cache, and stays there.
+ */
+static void page_stays_cached_without_the_round(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	struct mm_fail fail = {0};
@@ -138,10 +140,8 @@ static void without_the_round_the_page_stays_cached(struct ktest *t)
 	struct zone *zone;
 	pfn_t block;
 
-	if (!hold_free(t, &race))
+	if (!hold_free(t, &race, &zone, &block))
 		return;
-	zone = test_zone(race.mem, ZONE_MOVABLE);
-	block = ALIGN_DOWN(page_to_pfn_in(race.mem, race.page), PAGEBLOCK_PAGES);
 	flags = spin_lock_irqsave(&zone->lock);
 	pageblock_set_isolated(zone, block, true);
 	spin_unlock_irqrestore(&zone->lock, flags);
@@ -159,8 +159,8 @@ static void without_the_round_the_page_stays_cached(struct ktest *t)
 }
 
 KTEST_SUITE(isolation_race, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(precise_waits_for_a_push_under_way),
+    KTEST(precise_waits_for_a_push_in_progress),
     KTEST(precise_waits_for_a_free_that_has_read_its_stack),
     KTEST(a_free_before_its_section_reads_the_new_number),
-    KTEST(precise_finds_what_was_allocated_before_the_round),
-    KTEST(without_the_round_the_page_stays_cached));
+    KTEST(precise_finds_a_page_allocated_before_the_round),
+    KTEST(page_stays_cached_without_the_round));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_lru.c: pages of objects on their zones' lists: which, in which order, and who takes them off. */
+/*
+ * test_lru.c: pages of objects on their zones' lists: which pages, in which order, and how they
+ * leave.
+ */
 #include "tests/lib/vm_help.h"
 
 static struct lru_list *list_of(struct memory *mem, unsigned which)
@@ -49,7 +52,7 @@ static void expect_list(struct ktest *t, struct vm_scene *s, unsigned which, con
 	EXPECT_EQ(t, list->tail, prev);
 }
 
-static void new_pages_come_at_the_head(struct ktest *t)
+static void new_pages_are_listed_first(struct ktest *t)
 {
 	const u32 all[] = {3, 2, 1, 0}, less[] = {3, 2, 0}, two[] = {2, 0};
 	struct vm_scene s;
@@ -111,7 +114,7 @@ static void active_pages_have_their_own_list(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* They can be moved, but there is nowhere to put them: reclaim shall not meet them. */
+/* They can be migrated, but not reclaimed: reclaim must not meet them. */
 static void anonymous_pages_are_listed_apart(struct ktest *t)
 {
 	const u32 both[] = {1, 0};
@@ -131,7 +134,7 @@ static void anonymous_pages_are_listed_apart(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void only_what_is_listed_is_isolated(struct ktest *t)
+static void only_listed_pages_are_isolated(struct ktest *t)
 {
 	struct page *other, *pinned = NULL;
 	struct vm_scene s;
@@ -144,7 +147,7 @@ static void only_what_is_listed_is_isolated(struct ktest *t)
 	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, other)), -EAGAIN);
 	EXPECT_EQ(t, mem_free_pages(s.mem, other, 0), 0);
 	EXPECT_EQ(t, isolate_lru_page(s.mem, s.mem->end_pfn - 1), -EAGAIN);
-	EXPECT_EQ(t, vm_object_pin(s.object, 0, &pinned), 0);
+	REQUIRE(t, vm_object_pin(s.object, 0, &pinned) == 0);
 	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, 0)), -EBUSY);
 	EXPECT_EQ(t, list_of(s.mem, LRU_INACTIVE)->nr, 2);
 	mem_unpin_page(s.mem, pinned);
@@ -153,16 +156,25 @@ static void only_what_is_listed_is_isolated(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* It still looks like a page on a list, but its last reference may go at any moment. */
+/* The page of an object that has this one; NULL: the test is skipped or has failed. */
+static struct page *begin_with_page(struct ktest *t, struct vm_scene *s)
+{
+	if (!begin(t, s, 1))
+		return NULL;
+	if (!supply(s, 1))
+		ktest_fail(t, __FILE__, __LINE__, "the object gets no page");
+	return page_in(s->object, 0);
+}
+
+/* It still looks like a page on a list, but its last reference may be dropped at any moment. */
 static void a_released_page_is_not_isolated(struct ktest *t)
 {
 	struct vm_scene s;
 	struct page *page;
 
-	if (!begin(t, &s, 1))
+	page = begin_with_page(t, &s);
+	if (!page)
 		return;
-	REQUIRE(t, supply(&s, 1));
-	page = page_in(s.object, 0);
 	EXPECT_EQ(t, get_page(page), 0);
 	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_LRU, 0));
@@ -186,7 +198,7 @@ static void a_page_released_while_isolated_is_freed_once(struct ktest *t)
 		page[i] = page_in(s.object, i);
 		EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, i)), 0);
 	}
-	/* One is removed, the other goes with its object. */
+	/* One is removed, the other is freed with its object. */
 	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
 	EXPECT_EQ(t, page_word(page[0]), PAGE_WORD(1, PG_ISO_MIG, 0));
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 2), 0);
@@ -206,10 +218,9 @@ static void a_listed_page_is_not_freed(struct ktest *t)
 	struct vm_scene s;
 	struct page *page;
 
-	if (!begin(t, &s, 1))
+	page = begin_with_page(t, &s);
+	if (!page)
 		return;
-	REQUIRE(t, supply(&s, 1));
-	page = page_in(s.object, 0);
 	EXPECT_EQ(t, mem_put_page(s.mem, page), -EINVAL);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_LRU, 0));
 	EXPECT_EQ(t, mem_free_pages(s.mem, page, 0), -EINVAL);
@@ -220,8 +231,8 @@ static void a_listed_page_is_not_freed(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(s.mem), s.free);
 }
 
-KTEST_SUITE(lru, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(new_pages_come_at_the_head),
+KTEST_SUITE(lru, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(new_pages_are_listed_first),
     KTEST(an_isolated_page_is_on_no_list), KTEST(active_pages_have_their_own_list),
-    KTEST(anonymous_pages_are_listed_apart), KTEST(only_what_is_listed_is_isolated),
+    KTEST(anonymous_pages_are_listed_apart), KTEST(only_listed_pages_are_isolated),
     KTEST(a_released_page_is_not_isolated), KTEST(a_page_released_while_isolated_is_freed_once),
     KTEST_CONTRACT(a_listed_page_is_not_freed));

@@ -1,19 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* test_memblock.c: the lists of RAM and of taken ranges, and what is allocated of the rest. */
-#include <quarry/ktest.h>
-#include <quarry/memblock.h>
-
-#define KB(n) ((phys_t)(n) << 10)
-#define TOP   ((phys_t)1 << 40)
-
-/* Too large for a stack; one test at a time. */
-static struct memblock mb;
-
-static struct memblock *fresh(void)
-{
-	memset(&mb, 0, sizeof(mb));
-	return &mb;
-}
+/* test_memblock.c: the lists of RAM and of reserved ranges, and allocations from the rest. */
+#include "tests/lib/memblock_help.h"
 
 static void expect_range(struct ktest *t, const struct memblock_range *r, phys_t start, phys_t end)
 {
@@ -23,7 +10,7 @@ static void expect_range(struct ktest *t, const struct memblock_range *r, phys_t
 
 static void touching_ranges_merge(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_add(m, KB(16), KB(32)), 0);
 	EXPECT_EQ(t, memblock_add(m, KB(32), KB(48)), 0);
@@ -34,7 +21,7 @@ static void touching_ranges_merge(struct ktest *t)
 
 static void ranges_with_a_gap_stay_apart(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_add(m, KB(16), KB(32)), 0);
 	EXPECT_EQ(t, memblock_add(m, KB(32) + 1, KB(48)), 0);
@@ -43,7 +30,7 @@ static void ranges_with_a_gap_stay_apart(struct ktest *t)
 
 static void unsorted_ranges_are_sorted(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_add(m, KB(48), KB(52)), 0);
 	EXPECT_EQ(t, memblock_add(m, KB(0), KB(4)), 0);
@@ -58,7 +45,7 @@ static void unsorted_ranges_are_sorted(struct ktest *t)
 
 static void overlapping_ranges_merge(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_add(m, KB(16), KB(32)), 0);
 	EXPECT_EQ(t, memblock_add(m, KB(24), KB(40)), 0);
@@ -67,9 +54,9 @@ static void overlapping_ranges_merge(struct ktest *t)
 	expect_range(t, &m->ram.range[0], KB(16), KB(40));
 }
 
-static void a_large_range_swallows_those_it_covers(struct ktest *t)
+static void large_range_absorbs_those_it_covers(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 	unsigned i;
 
 	for (i = 0; i < 8; i++)
@@ -80,10 +67,10 @@ static void a_large_range_swallows_those_it_covers(struct ktest *t)
 	expect_range(t, &m->ram.range[2], KB(112), KB(116));
 }
 
-static void taken_wins_over_ram(struct ktest *t)
+static void reserved_ranges_win_over_ram(struct ktest *t)
 {
 	struct memblock_range r = {0, 0};
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_reserve(m, KB(32), KB(48)), 0);
 	EXPECT_EQ(t, memblock_add(m, KB(16), KB(64)), 0);
@@ -99,7 +86,7 @@ static void taken_wins_over_ram(struct ktest *t)
 static void free_ranges_are_rounded_inward(struct ktest *t)
 {
 	struct memblock_range r = {0, 0};
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_add(m, KB(6), KB(22)), 0);
 	EXPECT(t, memblock_next_free(m, 0, &r));
@@ -114,7 +101,7 @@ static void free_ranges_are_rounded_inward(struct ktest *t)
 static void less_than_a_page_is_no_free_range(struct ktest *t)
 {
 	struct memblock_range r = {0, 0};
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	/* Large enough, but no whole page of it. */
 	EXPECT_EQ(t, memblock_add(m, KB(4) + 1, KB(12) - 1), 0);
@@ -126,7 +113,7 @@ static void less_than_a_page_is_no_free_range(struct ktest *t)
 
 static void empty_and_wrapping_ranges_are_refused(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_add(m, KB(4), KB(4)), -EINVAL);
 	EXPECT_EQ(t, memblock_add(m, KB(8), KB(4)), -EINVAL);
@@ -137,7 +124,7 @@ static void empty_and_wrapping_ranges_are_refused(struct ktest *t)
 
 static void too_many_ranges_are_refused(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 	unsigned i;
 
 	for (i = 0; i < MEMBLOCK_MAX; i++)
@@ -145,7 +132,7 @@ static void too_many_ranges_are_refused(struct ktest *t)
 	EXPECT_EQ(t, memblock_add(m, KB(4), KB(8)), -ENOSPC);
 	EXPECT_EQ(t, memblock_add(m, KB(16 * i + 16), KB(16 * i + 20)), -ENOSPC);
 	EXPECT_EQ(t, m->ram.nr, MEMBLOCK_MAX);
-	/* What touches others needs no room; and it makes some. */
+	/* A range that touches others needs no entry of its own; it may even free one. */
 	EXPECT_EQ(t, memblock_add(m, KB(20), KB(24)), 0);
 	EXPECT_EQ(t, m->ram.nr, MEMBLOCK_MAX);
 	EXPECT_EQ(t, memblock_add(m, KB(24), KB(32)), 0);
@@ -156,7 +143,7 @@ static void too_many_ranges_are_refused(struct ktest *t)
 
 static void allocation_is_aligned_and_lowest_first(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_add(m, KB(6), KB(256)), 0);
 	EXPECT_EQ(t, memblock_alloc(m, 100, 64, 0, TOP), KB(6));
@@ -170,7 +157,7 @@ static void allocation_is_aligned_and_lowest_first(struct ktest *t)
 
 static void allocation_stays_between_min_and_max(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_add(m, KB(16), KB(64)), 0);
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), KB(40) + 1, TOP), KB(44));
@@ -183,7 +170,7 @@ static void allocation_stays_between_min_and_max(struct ktest *t)
 
 static void allocation_skips_holes_that_are_too_small(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_add(m, KB(16), KB(24)), 0);
 	EXPECT_EQ(t, memblock_add(m, KB(32), KB(64)), 0);
@@ -193,10 +180,10 @@ static void allocation_skips_holes_that_are_too_small(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(m, KB(8), KB(4), 0, TOP), KB(32));
 }
 
-static void nothing_is_left_when_all_is_taken(struct ktest *t)
+static void allocation_fails_when_all_memory_is_taken(struct ktest *t)
 {
 	struct memblock_range r = {0, 0};
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 	unsigned i;
 
 	EXPECT_EQ(t, memblock_add(m, KB(64), KB(128)), 0);
@@ -205,12 +192,12 @@ static void nothing_is_left_when_all_is_taken(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(m, 1, 1, 0, TOP), 0);
 	EXPECT(t, !memblock_next_free(m, 0, &r));
 	EXPECT_EQ(t, m->taken.nr, 1);
-	EXPECT_EQ(t, memblock_alloc(fresh(), 1, 1, 0, TOP), 0);
+	EXPECT_EQ(t, memblock_alloc(fresh_memblock(), 1, 1, 0, TOP), 0);
 }
 
-static void no_bytes_are_no_allocation(struct ktest *t)
+static void allocation_of_0_bytes_fails(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_add(m, KB(64), KB(128)), 0);
 	EXPECT_EQ(t, memblock_alloc(m, 0, KB(4), 0, TOP), 0);
@@ -219,7 +206,7 @@ static void no_bytes_are_no_allocation(struct ktest *t)
 
 static void address_0_is_never_allocated(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_add(m, 0, KB(16)), 0);
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, TOP), KB(4));
@@ -228,10 +215,10 @@ static void address_0_is_never_allocated(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), 1, 0, TOP), KB(8));
 }
 
-/* What cannot be noted as taken is not allocated. */
+/* Memory that cannot be recorded as taken is not allocated. */
 static void a_full_list_of_taken_ranges_ends_allocation(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 	unsigned i;
 
 	EXPECT_EQ(t, memblock_add(m, KB(16), KB(1024)), 0);
@@ -239,7 +226,7 @@ static void a_full_list_of_taken_ranges_ends_allocation(struct ktest *t)
 		EXPECT_EQ(t, memblock_reserve(m, KB(2048 + 16 * i), KB(2048 + 16 * i + 4)), 0);
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, TOP), 0);
 	EXPECT_EQ(t, m->taken.nr, MEMBLOCK_MAX);
-	/* Beside one that is there it needs no room. */
+	/* Next to an existing range it needs no entry. */
 	EXPECT_EQ(t, memblock_add(m, KB(2048), KB(2056)), 0);
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), KB(2048), TOP), KB(2052));
 	EXPECT_EQ(t, m->taken.nr, MEMBLOCK_MAX);
@@ -247,7 +234,7 @@ static void a_full_list_of_taken_ranges_ends_allocation(struct ktest *t)
 
 static void alignment_does_not_wrap_around(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 	phys_t last = ~(phys_t)0;
 
 	EXPECT_EQ(t, memblock_add(m, last - KB(8), last), 0);
@@ -256,9 +243,9 @@ static void alignment_does_not_wrap_around(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, last), ALIGN_UP(last - KB(8), KB(4)));
 }
 
-static void nothing_is_allocated_after_the_hand_over(struct ktest *t)
+static void allocation_after_the_hand_over_fails(struct ktest *t)
 {
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_add(m, KB(64), KB(128)), 0);
 	m->closed = true;
@@ -268,7 +255,7 @@ static void nothing_is_allocated_after_the_hand_over(struct ktest *t)
 static void next_free_starts_inside_a_range(struct ktest *t)
 {
 	struct memblock_range r = {0, 0};
-	struct memblock *m = fresh();
+	struct memblock *m = fresh_memblock();
 
 	EXPECT_EQ(t, memblock_add(m, KB(16), KB(64)), 0);
 	EXPECT(t, memblock_next_free(m, KB(30), &r));
@@ -306,7 +293,7 @@ static void random_lists_agree_with_a_map(struct ktest *t)
 	unsigned round, step;
 
 	for (round = 0; round < 20; round++) {
-		struct memblock *m = fresh();
+		struct memblock *m = fresh_memblock();
 		u8 map[MAP_PAGES] = {0};
 
 		for (step = 0; step < 12; step++) {
@@ -327,13 +314,13 @@ static void random_lists_agree_with_a_map(struct ktest *t)
 
 KTEST_SUITE(memblock, KTEST_QUICK, KTEST(touching_ranges_merge),
     KTEST(ranges_with_a_gap_stay_apart), KTEST(unsorted_ranges_are_sorted),
-    KTEST(overlapping_ranges_merge), KTEST(a_large_range_swallows_those_it_covers),
-    KTEST(taken_wins_over_ram), KTEST(free_ranges_are_rounded_inward),
+    KTEST(overlapping_ranges_merge), KTEST(large_range_absorbs_those_it_covers),
+    KTEST(reserved_ranges_win_over_ram), KTEST(free_ranges_are_rounded_inward),
     KTEST(less_than_a_page_is_no_free_range), KTEST(empty_and_wrapping_ranges_are_refused),
     KTEST(too_many_ranges_are_refused), KTEST(allocation_is_aligned_and_lowest_first),
     KTEST(allocation_stays_between_min_and_max), KTEST(allocation_skips_holes_that_are_too_small),
-    KTEST(nothing_is_left_when_all_is_taken), KTEST(no_bytes_are_no_allocation),
+    KTEST(allocation_fails_when_all_memory_is_taken), KTEST(allocation_of_0_bytes_fails),
     KTEST(address_0_is_never_allocated),
     KTEST(a_full_list_of_taken_ranges_ends_allocation), KTEST(alignment_does_not_wrap_around),
-    KTEST(nothing_is_allocated_after_the_hand_over), KTEST(next_free_starts_inside_a_range),
+    KTEST(allocation_after_the_hand_over_fails), KTEST(next_free_starts_inside_a_range),
     KTEST(random_lists_agree_with_a_map));

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memory_add.c: memory comes and goes: what is refused, what stands behind the descriptors, and all of it
- * while the memory is used.
+ * test_memory_add.c: adding and removing memory: which calls are refused, the pages behind the
+ * descriptors, and both while the memory is used.
  */
 #include "tests/lib/add_help.h"
 #include "tests/lib/poison_help.h"
+#include "tests/lib/wait_help.h"
 
 #include <quarry/poison.h>
 
 /* ---- one after the other ---- */
 
-static void what_was_added_is_used_and_goes_again(struct ktest *t)
+static void added_memory_is_used_and_removed(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
 	const pfn_t start = START + BLOCK(2 * SIZE + 2), nr = BLOCK(4);
@@ -44,19 +45,19 @@ static void what_was_added_is_used_and_goes_again(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void what_broke_goes_with_it(struct ktest *t)
+static void pages_that_broke_offline_are_forgotten_with_their_memory(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
 	const pfn_t start = START + BLOCK(2 * SIZE);
 
 	REQUIRE(t, mem);
-	/* A pageblock beside it keeps the descriptors there. */
+	/* A neighbouring pageblock keeps the descriptors there. */
 	EXPECT_EQ(t, add_memory(mem, start, BLOCK(2), 0), 0);
 	EXPECT_EQ(t, mem_memory_failure(mem, start + 1, 0, NULL), -ENXIO);
 	expect_poisoned(t, mem, 1);
 	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(1)), 0);
 	expect_poisoned(t, mem, 0);
-	/* What comes in its place is another. */
+	/* The memory added in its place is new. */
 	EXPECT_EQ(t, add_memory(mem, start, BLOCK(1), 0), 0);
 	EXPECT_EQ(t, online_pages(mem, start, BLOCK(1), NULL), 0);
 	expect_poisoned(t, mem, 0);
@@ -84,7 +85,7 @@ static void refused(struct ktest *t, struct memory *mem)
 	EXPECT_EQ(t, remove_memory(mem, there, BLOCK(2)), -EBUSY);
 }
 
-static void what_is_refused_changes_nothing(struct ktest *t)
+static void refused_add_or_remove_changes_nothing(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
 	struct census before, after;
@@ -108,7 +109,7 @@ static void try_remove(void *arg)
 	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(SIZE), BLOCK(1)), -EBUSY);
 }
 
-static void what_an_operation_works_on_stays(struct ktest *t)
+static void claimed_memory_is_not_removed(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_commit = try_remove, .arg = t};
@@ -120,8 +121,8 @@ static void what_an_operation_works_on_stays(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Offline it is, and somebody has begun to bring it back. */
-static void what_somebody_has_claimed_stays(struct ktest *t)
+/* It is offline, and another operation has begun to online it. */
+static void memory_being_onlined_is_not_removed(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
 	struct range_claim claim = {.range = {START + BLOCK(SIZE), START + BLOCK(SIZE + 2)}};
@@ -135,7 +136,7 @@ static void what_somebody_has_claimed_stays(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void it_comes_back_as_if_it_had_never_been_used(struct ktest *t)
+static void removed_memory_comes_back_as_new(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
 	const pfn_t start = START + BLOCK(2 * SIZE);
@@ -155,7 +156,7 @@ static void it_comes_back_as_if_it_had_never_been_used(struct ktest *t)
 	EXPECT_EQ(t, mem_memory_failure(mem, start + 3, 0, NULL), -ENXIO);
 	EXPECT_EQ(t, mem_poisoned(mem).offline, 1);
 	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(1)), 0);
-	/* What is broken has left with the rest. */
+	/* The broken page has left with the rest. */
 	EXPECT_EQ(t, mem_poisoned(mem).offline, 0);
 	EXPECT_EQ(t, mem_poisoned_next(mem, 0), PFN_NONE);
 	EXPECT_EQ(t, check_memory(mem, &v), 0);
@@ -168,8 +169,11 @@ static void it_comes_back_as_if_it_had_never_been_used(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Offline it was broken, and counted; what is gone is neither, though its section may have gone or not. */
-static void what_is_broken_goes_with_its_memory(struct ktest *t)
+/*
+ * Offline it was broken and counted; removed it is neither, whether its section was removed or
+ * not.
+ */
+static void broken_pages_are_forgotten_with_their_memory(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
 
@@ -190,9 +194,9 @@ static void what_is_broken_goes_with_its_memory(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* ---- what stands behind the descriptors ---- */
+/* ---- pages behind the descriptors ---- */
 
-static void sections_come_with_their_first_pageblock_and_go_with_their_last(struct ktest *t)
+static void sections_are_mapped_by_their_first_pageblock_and_unmapped_by_their_last(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
 
@@ -222,7 +226,7 @@ static void sections_come_with_their_first_pageblock_and_go_with_their_last(stru
 	drop_memory(t, mem);
 }
 
-static void without_memory_for_them_nothing_changes(struct ktest *t)
+static void add_without_memory_for_descriptors_changes_nothing(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
 	struct census before, after;
@@ -248,7 +252,7 @@ static void *no_alloc(void *arg, size_t bytes)
 	return NULL;
 }
 
-static void without_memory_for_caches_nothing_changes(struct ktest *t)
+static void add_without_memory_for_caches_changes_nothing(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
 	struct memory *mem = growing(t, 1, specs, ARRAY_SIZE(specs));
@@ -272,7 +276,7 @@ static void without_memory_for_caches_nothing_changes(struct ktest *t)
 
 /* ---- beside others ---- */
 
-static unsigned beside; /* offlines that went through while memory came, or went */
+static unsigned beside; /* offlines that succeeded while memory was added or removed */
 
 static void offline_beside(struct memory *mem)
 {
@@ -300,7 +304,7 @@ static void unmap_beside(struct memory *mem, pfn_t start, unsigned long nr)
 	test_unmap(mem, start, nr);
 }
 
-static void offlines_go_on_while_memory_comes_and_goes(struct ktest *t)
+static void offlines_work_beside_add_and_remove(struct ktest *t)
 {
 	static const struct memory_arrays slow = {
 	    .map = map_beside, .unmap = unmap_beside, .grow = test_grow, .shrink = test_shrink};
@@ -325,7 +329,7 @@ struct user {
 	unsigned long wrong;
 };
 
-/* Pages come and go; and whoever walks zones meets what has just come or gone. */
+/* Pages are allocated and freed, while memory is added and removed under every walk over zones. */
 static void use_memory(void *arg)
 {
 	struct user *u = arg;
@@ -347,7 +351,7 @@ static void use_memory(void *arg)
 	}
 }
 
-static void it_comes_and_goes_under_load(struct ktest *t)
+static void memory_is_added_and_removed_under_load(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
 	struct memory *mem = growing(t, 2, specs, ARRAY_SIZE(specs));
@@ -366,9 +370,8 @@ static void it_comes_and_goes_under_load(struct ktest *t)
 		if (add_memory(mem, start, BLOCK(4), round % 2))
 			break;
 		EXPECT_EQ(t, online_pages(mem, start, BLOCK(4), NULL), 0);
-		/* Its users' pages do not move; they are free again in a moment, or stay with a cache. */
-		while (offline_pages(mem, start, BLOCK(4), NULL, NULL))
-			cpu_relax();
+		/* Pages in use do not move; they are free again in a moment, or stay in a cache. */
+		EXPECT(t, SPIN_UNTIL(!offline_pages(mem, start, BLOCK(4), NULL, NULL)));
 		EXPECT_EQ(t, remove_memory(mem, start, BLOCK(4)), 0);
 		went++;
 	}
@@ -386,7 +389,7 @@ static void it_comes_and_goes_under_load(struct ktest *t)
 
 /* ---- the machine's own ---- */
 
-/* A section in which there is nothing, at the end of what may come; PFN_NONE: there is none. */
+/* An empty section at the end of hotplug memory; PFN_NONE: there is none. */
 static pfn_t empty_section(void)
 {
 	pfn_t pfn = ALIGN_DOWN(kernel_memory.end_pfn, SECTION_PAGES);
@@ -402,7 +405,7 @@ static pfn_t empty_section(void)
 	return PFN_NONE;
 }
 
-static void the_machines_own_descriptors_come_and_go(struct ktest *t)
+static void kernel_memmap_grows_and_shrinks(struct ktest *t)
 {
 	const pfn_t start = empty_section();
 	unsigned long free, less;
@@ -427,11 +430,13 @@ static void the_machines_own_descriptors_come_and_go(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
 }
 
-KTEST_SUITE(memory_add, KTEST_QUICK, KTEST(what_was_added_is_used_and_goes_again),
-    KTEST(what_is_refused_changes_nothing), KTEST(what_an_operation_works_on_stays), KTEST(what_somebody_has_claimed_stays),
-    KTEST(it_comes_back_as_if_it_had_never_been_used), KTEST(what_is_broken_goes_with_its_memory),
-    KTEST(what_broke_goes_with_it),
-    KTEST(sections_come_with_their_first_pageblock_and_go_with_their_last),
-    KTEST(without_memory_for_them_nothing_changes), KTEST(without_memory_for_caches_nothing_changes),
-    KTEST(offlines_go_on_while_memory_comes_and_goes),
-    KTEST(it_comes_and_goes_under_load), KTEST(the_machines_own_descriptors_come_and_go));
+KTEST_SUITE(memory_add, KTEST_QUICK, KTEST(added_memory_is_used_and_removed),
+    KTEST(refused_add_or_remove_changes_nothing), KTEST(claimed_memory_is_not_removed),
+    KTEST(memory_being_onlined_is_not_removed), KTEST(removed_memory_comes_back_as_new),
+    KTEST(broken_pages_are_forgotten_with_their_memory),
+    KTEST(pages_that_broke_offline_are_forgotten_with_their_memory),
+    KTEST(sections_are_mapped_by_their_first_pageblock_and_unmapped_by_their_last),
+    KTEST(add_without_memory_for_descriptors_changes_nothing),
+    KTEST(add_without_memory_for_caches_changes_nothing),
+    KTEST(offlines_work_beside_add_and_remove), KTEST(memory_is_added_and_removed_under_load),
+    KTEST(kernel_memmap_grows_and_shrinks));

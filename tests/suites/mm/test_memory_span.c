@@ -4,6 +4,7 @@
  */
 #include "tests/lib/add_help.h"
 #include "tests/lib/poison_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
 
 /* ---- a page breaks ---- */
@@ -35,12 +36,10 @@ static void remove_it(void *arg)
 	store_release(&going.ended, 1u);
 }
 
-/* So many threads wait for it; the lock goes to them in their order. */
+/* Until @nr threads wait for it; they get the lock in order of arrival. */
 static void wait_for_waiters(struct mutex *mutex, unsigned nr)
 {
-	do
-		thread_yield();
-	while (sleep_lock_waiters(&mutex->l) < nr);
+	YIELD_UNTIL(sleep_lock_waiters(&mutex->l) >= nr);
 }
 
 static struct memory *two_movable(struct ktest *t, struct failing *f)
@@ -61,8 +60,8 @@ static struct memory *two_movable(struct ktest *t, struct failing *f)
 	return mem;
 }
 
-/* While a page of it is being taken out of use, whose zone has been looked up, the memory stays. */
-static void what_is_being_taken_out_of_use_is_not_removed(struct ktest *t)
+/* While a page of it is being retired, whose zone has been looked up, the memory stays. */
+static void memory_of_a_page_being_retired_is_not_removed(struct ktest *t)
 {
 	struct memory *mem;
 	struct failing f;
@@ -70,20 +69,18 @@ static void what_is_being_taken_out_of_use_is_not_removed(struct ktest *t)
 	mem = two_movable(t, &f);
 	if (!mem)
 		return;
-	/* It waits for its turn to switch the caches off. */
+	/* The failure waits for the lock to switch the caches off. */
 	mutex_lock(&mem->pcp_ctl);
 	ktest_start(1, fail_page, &f);
-	while (!mutex_is_held(&mem->poison) || !sleep_lock_waiters(&mem->pcp_ctl.l))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(mutex_is_held(&mem->poison) && sleep_lock_waiters(&mem->pcp_ctl.l)));
 	ktest_start(2, remove_it, NULL);
-	while (!sleep_lock_waiters(&mem->poison.l) && !load_acquire(&going.ended))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(sleep_lock_waiters(&mem->poison.l) || load_acquire(&going.ended)));
 	EXPECT_EQ(t, load_acquire(&going.ended), 0);
 	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, f.pfn)), PB_OFFLINE);
 	mutex_unlock(&mem->pcp_ctl);
 	ktest_join(1);
 	ktest_join(2);
-	/* It was offline then; and its mark has gone with it. */
+	/* Its pageblock was offline by then; the poison flag was removed with it. */
 	EXPECT_EQ(t, f.err, -ENXIO);
 	EXPECT_EQ(t, f.res.outcome, POISON_RECOVERED);
 	EXPECT_EQ(t, going.err, 0);
@@ -92,8 +89,11 @@ static void what_is_being_taken_out_of_use_is_not_removed(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* While who was told of it waits for its turn, its memory goes, and other memory comes there, of another node. */
-static void what_was_reported_went_before(struct ktest *t)
+/*
+ * While the failure waits for its turn, its memory is removed, and memory of another node is
+ * added there.
+ */
+static void failure_in_memory_removed_meanwhile_is_harmless(struct ktest *t)
 {
 	struct memory *mem;
 	struct failing f;
@@ -114,7 +114,7 @@ static void what_was_reported_went_before(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, f.pfn - 5, BLOCK(2), NULL), 0);
 	mutex_unlock(&mem->pcp_ctl);
 	ktest_join(1);
-	/* It finds a hole, or what is there then. */
+	/* It finds a hole, or the new memory. */
 	EXPECT(t, f.err == -ENXIO || !f.err);
 	expect_poisoned(t, mem, f.res.outcome == POISON_RECOVERED);
 	EXPECT_EQ(t, mem_memory_failure(mem, f.pfn, 0, NULL), f.res.outcome == POISON_RECOVERED ? -EHWPOISON : 0);
@@ -124,7 +124,7 @@ static void what_was_reported_went_before(struct ktest *t)
 
 /* ---- spans ---- */
 
-/* Node 0 gets what lies above node 1, and node 1 what lies above that. */
+/* Node 0 gets memory above node 1, and node 1 memory above that. */
 static struct memory *interleaved(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, 4}, {1, ZONE_MOVABLE, 4}};
@@ -159,7 +159,7 @@ static void spans_of_two_nodes_overlap(struct ktest *t)
 	}
 	EXPECT(t, zone[0]->start_pfn < zone[1]->start_pfn && zone[1]->start_pfn < zone[0]->end_pfn);
 	expect_sound(t, mem);
-	/* What is isolated is counted once. */
+	/* Isolated pages are counted once. */
 	empty_caches(mem);
 	n = (unsigned)memory_free_pages(mem);
 	set_isolated(zone[1], zone[1]->start_pfn, true);
@@ -168,7 +168,7 @@ static void spans_of_two_nodes_overlap(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_node_takes_its_own_only(struct ktest *t)
+static void offline_node_takes_its_own_pageblocks_only(struct ktest *t)
 {
 	struct memory *mem = interleaved(t);
 	struct node_result res;
@@ -186,7 +186,7 @@ static void a_node_takes_its_own_only(struct ktest *t)
 			EXPECT(t, zone->node == 1 || zone->kind == ZONE_NORMAL);
 	}
 	expect_sound(t, mem);
-	/* A removed pageblock still says whose it was: that is nobody's business. */
+	/* A removed pageblock keeps its old zone; that must not matter. */
 	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(2 * SIZE), BLOCK(2)), 0);
 	EXPECT_EQ(t, online_node(mem, 0), BLOCK(6));
 	expect_sound(t, mem);
@@ -212,7 +212,10 @@ static void compaction_keeps_to_its_zone(struct ktest *t)
 	mov_thin_out();
 	EXPECT_EQ(t, compact_memory(mem, &stats), 0);
 	EXPECT(t, stats.moved > 0);
-	/* Node 0 has compacted what lies below and above node 1's, and moved nothing there or out of it. */
+	/*
+	 * Node 0 has compacted its memory below and above node 1's, and moved nothing into or out
+	 * of node 1.
+	 */
 	EXPECT_EQ(t, mov.downwards, 0);
 	for (i = 0; i < mov.nr; i++) {
 		if (mov.pages[i])
@@ -284,7 +287,7 @@ static void a_span_grows_both_ways(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(memory_span, KTEST_QUICK, KTEST(what_is_being_taken_out_of_use_is_not_removed),
-    KTEST(what_was_reported_went_before),
-    KTEST(spans_of_two_nodes_overlap), KTEST(a_node_takes_its_own_only),
-    KTEST(compaction_keeps_to_its_zone), KTEST(a_node_gets_its_first_memory), KTEST(a_span_grows_both_ways));
+KTEST_SUITE(memory_span, KTEST_QUICK, KTEST(memory_of_a_page_being_retired_is_not_removed),
+    KTEST(failure_in_memory_removed_meanwhile_is_harmless), KTEST(spans_of_two_nodes_overlap),
+    KTEST(offline_node_takes_its_own_pageblocks_only), KTEST(compaction_keeps_to_its_zone),
+    KTEST(a_node_gets_its_first_memory), KTEST(a_span_grows_both_ways));

@@ -1,28 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate.c: taking movable pages, moving them and putting them back, with handles as the
- * owner, and with one that answers as told.  What looks at content runs on the kernel's memory.
+ * test_migrate.c: isolating movable pages, moving them and putting them back, with handles as the
+ * owner, and with an owner of given answers.  Tests that read content use the kernel's memory.
  */
-#include "tests/lib/mm_test.h"
-#include <quarry/handle.h>
+#include "tests/lib/handle_help.h"
 #include <quarry/oom.h>
-
-#define HANDLES 24
-
-/* One test at a time. */
-static struct handle handles[HANDLES];
-static struct handle_table table;
-
-static struct handle_table *new_table(struct memory *mem)
-{
-	handle_table_init(&table, mem, handles, HANDLES);
-	return &table;
-}
-
-static struct page *page_of(struct handle_table *ht, u32 h)
-{
-	return pfn_to_page_in(ht->mem, handle_pfn(ht, h));
-}
 
 /* Isolate the page of one handle and move it, as migrate_pages; -1: it was not isolated. */
 static int move_handle(struct handle_table *ht, u32 h, struct mm_fail *fail)
@@ -66,7 +48,7 @@ static void content_survives_a_move(struct ktest *t)
 	EXPECT_EQ(t, migrate_pages(ht->mem, pages, 4, NULL), 0);
 	EXPECT_EQ(t, mm_event_sum(&kernel_memory, EV_MIGRATE_OK), ok + 4);
 	for (h = 0; h < 4; h++) {
-		EXPECT_EQ(t, handles[h].moves, 1);
+		EXPECT_EQ(t, ht->handles[h].moves, 1);
 		EXPECT_EQ(t, hash_bytes(page_of(ht, h), h), before[h]);
 		EXPECT_EQ(t, handle_verify(ht, h), 0);
 		EXPECT_EQ(t, word_order(page_word(page_of(ht, h))), h);
@@ -76,7 +58,7 @@ static void content_survives_a_move(struct ktest *t)
 	EXPECT_EQ(t, ht->corrupt, 0);
 }
 
-static void references_are_as_before_after_a_move(struct ktest *t)
+static void migration_keeps_references(struct ktest *t)
 {
 	struct handle_table *ht = new_table(any_memory(t));
 	unsigned long free;
@@ -109,7 +91,7 @@ static void putback_leaves_the_page_as_it_was(struct ktest *t)
 	putback_movable_page(ht->mem, page);
 	EXPECT(t, page_of(ht, 3) == page);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_MOVABLE_OPS, 2));
-	EXPECT_EQ(t, handles[3].moves, 0);
+	EXPECT_EQ(t, ht->handles[3].moves, 0);
 	EXPECT_EQ(t, handle_free(ht, 3), 0);
 }
 
@@ -217,7 +199,7 @@ static void page_pinned_while_isolated_is_put_back(struct ktest *t)
 	EXPECT_EQ(t, handle_free(ht, 0), 0);
 }
 
-/* Whoever has it still looks at the old place. */
+/* The holder of the reference still reads the old page. */
 static void page_with_a_reference_too_many_is_put_back(struct ktest *t)
 {
 	struct handle_table *ht = new_table(any_memory(t));
@@ -261,7 +243,7 @@ static void pages_without_a_target_are_put_back(struct ktest *t)
 		EXPECT_EQ(t, isolate_movable_page(ht->mem, handle_pfn(ht, h)), 0);
 	}
 	pile_alloc_last(ht->mem, &pile);
-	/* Nobody is reclaimed from, or dies, for a move. */
+	/* A migration reclaims no page and kills no task. */
 	asked = 0;
 	memory_set_oom(ht->mem, count_asked, NULL);
 	EXPECT_EQ(t, migrate_pages(ht->mem, pages, 3, &fail), 3);
@@ -272,7 +254,7 @@ static void pages_without_a_target_are_put_back(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(ht->mem, EV_MIGRATE_FAIL), 3);
 	for (h = 0; h < 3; h++) {
 		EXPECT_EQ(t, page_word(page_of(ht, h)), PAGE_WORD(1, PG_MOVABLE_OPS, 1));
-		EXPECT_EQ(t, handles[h].moves, 0);
+		EXPECT_EQ(t, ht->handles[h].moves, 0);
 	}
 	EXPECT_EQ(t, pile_free(ht->mem, &pile), 0);
 	EXPECT_EQ(t, move_handle(ht, 1, NULL), 0);
@@ -280,7 +262,7 @@ static void pages_without_a_target_are_put_back(struct ktest *t)
 		EXPECT_EQ(t, handle_free(ht, h), 0);
 }
 
-static void what_is_written_between_isolating_and_moving_is_kept(struct ktest *t)
+static void write_between_isolation_and_migration_is_kept(struct ktest *t)
 {
 	struct handle_table *ht = new_table(&kernel_memory);
 	struct page *page;
@@ -299,10 +281,10 @@ static void what_is_written_between_isolating_and_moving_is_kept(struct ktest *t
 	EXPECT_EQ(t, ht->corrupt, 0);
 }
 
-/* An owner that answers what it is told to. */
+/* An owner with given answers. */
 struct actor {
 	struct movable_owner owner;
-	int isolate, migrate; /* what it answers */
+	int isolate, migrate; /* its answers */
 	unsigned busy;        /* before that, so many times -EAGAIN */
 	bool keep;            /* at putback */
 	unsigned calls;
@@ -350,7 +332,7 @@ static struct page *actor_page(struct memory *mem, struct actor how, int *err)
 	return page;
 }
 
-static void owner_may_object_to_isolation(struct ktest *t)
+static void owner_may_refuse_isolation(struct ktest *t)
 {
 	struct memory *mem = any_memory(t);
 	struct page *page;
@@ -428,7 +410,7 @@ static void page_that_stays_busy_is_put_back_in_the_end(struct ktest *t)
 	page_release_movable(mem, page);
 }
 
-/* Where pages are moved to: so many times there is a target, and what was asked for. */
+/* A source of targets: how often there is one, and what was requested. */
 static struct {
 	struct migrate_target to;
 	unsigned has, orders[4], nr, back;
@@ -450,8 +432,8 @@ static void give_back_stock(struct migrate_target *to, struct memory *mem, struc
 	mem_free_pages(mem, page, order);
 }
 
-/* What is larger than what there was no target for is not tried; what is smaller is. */
-static void orders_without_a_target_are_asked_for_once(struct ktest *t)
+/* Orders above one without a target are not tried; smaller ones are. */
+static void missing_targets_are_requested_once_per_order(struct ktest *t)
 {
 	static const unsigned orders[] = {2, 2, 3, 0, 1, 0, 0};
 	struct isolated_pages pages = {.to = &stock.to};
@@ -482,19 +464,19 @@ static void orders_without_a_target_are_asked_for_once(struct ktest *t)
 	EXPECT_EQ(t, stock.orders[2], 1);
 	EXPECT_EQ(t, stock.orders[3], 0);
 	EXPECT_EQ(t, stock.back, 0);
-	EXPECT_EQ(t, handles[3].moves, 1);
+	EXPECT_EQ(t, ht->handles[3].moves, 1);
 	for (h = 0; h < ARRAY_SIZE(orders); h++)
 		EXPECT_EQ(t, handle_free(ht, h), 0);
 	EXPECT_EQ(t, memory_free_pages(ht->mem), memory_managed_pages(ht->mem));
 }
 
-KTEST_SUITE(migrate, KTEST_QUICK, KTEST_COST(orders_without_a_target_are_asked_for_once),
-    KTEST(content_survives_a_move), KTEST(references_are_as_before_after_a_move),
+KTEST_SUITE(migrate, KTEST_QUICK, KTEST_COST(missing_targets_are_requested_once_per_order),
+    KTEST(content_survives_a_move), KTEST(migration_keeps_references),
     KTEST(putback_leaves_the_page_as_it_was), KTEST(only_movable_pages_are_isolated),
     KTEST(object_freed_while_isolated_is_freed_once),
     KTEST(object_freed_before_putback_is_freed_once), KTEST(pinned_page_is_not_isolated),
     KTEST(page_pinned_while_isolated_is_put_back),
     KTEST(page_with_a_reference_too_many_is_put_back), KTEST(pages_without_a_target_are_put_back),
-    KTEST(what_is_written_between_isolating_and_moving_is_kept),
-    KTEST(owner_may_object_to_isolation), KTEST(pinned_page_is_not_offered_to_its_owner),
+    KTEST(write_between_isolation_and_migration_is_kept),
+    KTEST(owner_may_refuse_isolation), KTEST(pinned_page_is_not_offered_to_its_owner),
     KTEST_COST(busy_page_is_tried_again), KTEST_COST(page_that_stays_busy_is_put_back_in_the_end));

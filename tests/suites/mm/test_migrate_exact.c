@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate_exact.c: of many pages that are moved at once: which is tried how often, which reason is told, and who
- * waits for which of them.
+ * test_migrate_exact.c: of many pages migrated at once: how often each is tried, which reason is
+ * reported, and which waiters wait for which page.
  */
 #include "tests/lib/mov_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
 
 #define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 4u : 64u)
@@ -14,8 +15,8 @@
 
 static struct page *many[MANY];
 
-/* What is busy keeps its place in the line; each is moved once, and counted where it was. */
-static void what_is_busy_is_tried_in_the_next_pass(struct ktest *t)
+/* A busy page keeps its place in the list; each page is moved once, and counted in its old zone. */
+static void busy_page_is_retried_in_the_next_pass(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
 	u32 i;
@@ -40,7 +41,7 @@ static void what_is_busy_is_tried_in_the_next_pass(struct ktest *t)
 	mov_end(t);
 }
 
-static void moves_are_counted_by_the_try(struct ktest *t)
+static void migrations_are_counted_by_try(struct ktest *t)
 {
 	static struct isolated_pages pages;
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -57,7 +58,10 @@ static void moves_are_counted_by_the_try(struct ktest *t)
 		for (i = 0; i < 10; i++)
 			EXPECT_EQ(t, isolate_page(mem, page_to_pfn_in(mem, mov.pages[i]), &pages), 0);
 		EXPECT_EQ(t, pages.nr_movable, 10);
-		/* 7 at the second try and 3 at the third; then 6 at the sixth and 4 at the seventh. */
+		/*
+		 * 7 at the second try and 3 at the third; then 6 at the sixth and 4 at the
+		 * seventh.
+		 */
 		mov.busy = turn ? 54 : 13;
 		EXPECT_EQ(t, migrate_isolated(mem, &pages, NULL, &stats), 0);
 		EXPECT_EQ(t, stats.moved, turn ? 120 : 110);
@@ -70,10 +74,10 @@ static void moves_are_counted_by_the_try(struct ktest *t)
 	mov_end(t);
 }
 
-/* ---- which reason is told ---- */
+/* ---- the reported reason ---- */
 
 /* Of two kinds, and of several of a kind: the first that was met, and all are counted. */
-static void the_first_reason_is_told(struct ktest *t)
+static void first_reason_is_reported(struct ktest *t)
 {
 	static struct isolated_pages pages;
 	struct migrate_stats stats = {0};
@@ -91,12 +95,12 @@ static void the_first_reason_is_told(struct ktest *t)
 		moving[i] = mov.pages[i];
 	pages.to = NULL;
 	pages.nr_lru = pages.nr_movable = 0;
-	EXPECT_EQ(t, vm_object_pin(s.object, 0, &pinned), 0);
+	REQUIRE(t, vm_object_pin(s.object, 0, &pinned) == 0);
 	/* Pinned already: it is no page of another kind either. */
 	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, pinned), &pages), -EBUSY);
 	mem_unpin_page(s.mem, pinned);
 	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, pinned), &pages), 0);
-	EXPECT_EQ(t, vm_object_pin(s.object, 0, &pinned), 0);
+	REQUIRE(t, vm_object_pin(s.object, 0, &pinned) == 0);
 	for (i = 0; i < 3; i++)
 		EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, moving[i]), &pages), 0);
 	EXPECT_EQ(t, pages.nr_lru, 1);
@@ -125,11 +129,11 @@ static void the_first_reason_is_told(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what happens to some of a batch ---- */
+/* ---- pages of a batch that change meanwhile ---- */
 
 #define BATCH 7u
 
-/* Where the pages of an object are moved to; what happens while the fifth asks. */
+/* Targets for the pages of an object; an event during the fifth request. */
 static struct {
 	struct migrate_target to;
 	struct vm_scene s;
@@ -152,8 +156,11 @@ static void give_back_counted(struct migrate_target *to, struct memory *mem, str
 	mem_free_pages(mem, page, order);
 }
 
-/* One is pinned and one removed after all of it was locked, for the last two there is no memory: the others move. */
-static void each_of_a_batch_goes_its_own_way(struct ktest *t)
+/*
+ * One is pinned and one removed after all of it was locked, for the last two there is no memory:
+ * the others move.
+ */
+static void each_page_of_a_batch_ends_by_itself(struct ktest *t)
 {
 	static struct isolated_pages pages;
 	struct migrate_stats stats = {0};
@@ -205,8 +212,11 @@ static bool unwanted(struct memory *mem, struct page *page)
 	return false;
 }
 
-/* Its owner does not take it back: nobody isolates it again, and it goes with its owner's reference. */
-static void what_its_owner_does_not_take_back_goes(struct ktest *t)
+/*
+ * Its owner does not take it back: it cannot be isolated again, and is freed with its owner's
+ * reference.
+ */
+static void page_not_taken_back_by_its_owner_is_freed(struct ktest *t)
 {
 	static struct movable_ops ops;
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -234,7 +244,7 @@ static int count_asked(struct memory *mem, struct page *page)
 	return 0;
 }
 
-/* No reference can be taken: its owner is not even asked. */
+/* No reference can be taken: its owner is not called at all. */
 static void a_page_without_references_left_stays(struct ktest *t)
 {
 	static struct movable_ops ops;
@@ -272,8 +282,7 @@ static struct {
 static int migrate_and_wait(struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
 {
 	store_release(&turn.inside, 1u);
-	while (!load_acquire(&turn.go))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&turn.go));
 	return mov_migrate(owner, mem, dst, src);
 }
 
@@ -291,8 +300,8 @@ static void drain_it(void *arg)
 	store_release(&turn.drained, 1u);
 }
 
-/* Who wants to free the owner waits for a move that is in its hands, and for no longer than that. */
-static void an_owner_is_drained_when_no_move_uses_it(struct ktest *t)
+/* Draining an owner waits for a migration that uses it, and no longer. */
+static void owner_drain_waits_for_its_migrations(struct ktest *t)
 {
 	static struct movable_ops ops;
 	struct memory *mem;
@@ -313,8 +322,7 @@ static void an_owner_is_drained_when_no_move_uses_it(struct ktest *t)
 	turn.drained = 0;
 	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, mov.pages[0])), 0);
 	ktest_start(1, move_it, mov.pages[0]);
-	while (!load_acquire(&turn.inside))
-		cpu_relax();
+	EXPECT(t, SPIN_UNTIL(load_acquire(&turn.inside)));
 	EXPECT_EQ(t, READ_ONCE(mov.owner.users), 1);
 	ktest_start(2, drain_it, NULL);
 	for (i = 0; i < 1000; i++)
@@ -329,7 +337,7 @@ static void an_owner_is_drained_when_no_move_uses_it(struct ktest *t)
 	mov_end(t);
 }
 
-/* ---- who waits for what is moved ---- */
+/* ---- waiters ---- */
 
 #define SAME_BUCKET 64u
 
@@ -352,7 +360,7 @@ static unsigned waiters_of(struct ktest *t, const struct memory *mem, unsigned m
 }
 
 /* In one bucket: those of another page, and those of the same page of another memory, sleep on. */
-static void waiters_are_told_by_page_and_memory(struct ktest *t)
+static void waiters_are_matched_by_page_and_memory(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_MOVABLE, BLOCKS}};
 	struct memory *mem[2] = {ktest_memory(t, 0, 0, BLOCKS), NULL};
@@ -367,7 +375,10 @@ static void waiters_are_told_by_page_and_memory(struct ktest *t)
 	REQUIRE(t, pfn_valid_in(mem[0], pfn + SAME_BUCKET) && pfn_valid_in(mem[1], pfn + SAME_BUCKET));
 	for (i = 0; i < 6; i++)
 		atomic_or(&pfn_to_page_in(mem[i % 2], pfn + (i < 4 ? 0 : SAME_BUCKET))->word, PAGE_LOCKED);
-	/* By turns of one memory and the other: two each for the page, then one for the one behind. */
+	/*
+	 * By turns of one memory and the other: two each for the page, then one for the one
+	 * behind.
+	 */
 	for (i = 0; i < 6; i++)
 		migwait_queue(&w[i], mem[i % 2], pfn + (i < 4 ? 0 : SAME_BUCKET));
 	for (i = 0; i < 2; i++) {
@@ -411,7 +422,7 @@ static void count_bucket_lock(const char *what, const struct spinlock *lock)
 }
 
 /* A lock of the same rank is held here, so each taking of a bucket's lock is reported. */
-static void waiters_come_and_go_under_a_lock(struct ktest *t)
+static void waiters_queue_and_leave_under_a_lock(struct ktest *t)
 {
 	struct spinlock held = SPINLOCK("held", RANK_MIGWAIT);
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -443,10 +454,10 @@ static void waiters_come_and_go_under_a_lock(struct ktest *t)
 		EXPECT_EQ(t, locks[waiting], waiting + 1);
 }
 
-KTEST_SUITE(migrate_exact, KTEST_QUICK, KTEST_COST(what_is_busy_is_tried_in_the_next_pass),
-    KTEST(moves_are_counted_by_the_try), KTEST(the_first_reason_is_told),
-    KTEST(what_its_owner_does_not_take_back_goes),
+KTEST_SUITE(migrate_exact, KTEST_QUICK, KTEST_COST(busy_page_is_retried_in_the_next_pass),
+    KTEST(migrations_are_counted_by_try), KTEST(first_reason_is_reported),
+    KTEST(page_not_taken_back_by_its_owner_is_freed),
     KTEST_INSIDE(a_page_without_references_left_stays),
-    KTEST(an_owner_is_drained_when_no_move_uses_it),
-    KTEST_INSIDE(waiters_are_told_by_page_and_memory),
-    KTEST_INSIDE(waiters_come_and_go_under_a_lock), KTEST(each_of_a_batch_goes_its_own_way));
+    KTEST(owner_drain_waits_for_its_migrations),
+    KTEST_INSIDE(waiters_are_matched_by_page_and_memory),
+    KTEST_INSIDE(waiters_queue_and_leave_under_a_lock), KTEST(each_page_of_a_batch_ends_by_itself));

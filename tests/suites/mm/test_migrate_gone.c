@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate_gone.c: the page, or its object, goes while it is being moved.  The migrator is held
- * between two of its steps on CPU 1, as in test_migrate_race.c.
+ * test_migrate_gone.c: the page, or its object, is removed during its migration.  The migrator is
+ * held between two of its steps on CPU 1, as in test_migrate_race.c.
  */
 #include "tests/lib/race_migrate.h"
 
-static void a_removed_page_is_not_brought_back(struct ktest *t)
+static void removed_page_is_not_restored_by_the_migrator(struct ktest *t)
 {
 	struct toucher w[WAITERS];
 	struct stage st;
@@ -43,7 +43,7 @@ static void a_page_removed_and_in_use_is_freed_by_its_user(struct ktest *t)
 }
 
 /* A slot that was emptied and filled again holds another page: none of the migrator's business. */
-static void a_slot_filled_anew_is_left_alone(struct ktest *t)
+static void refilled_slot_is_left_alone(struct ktest *t)
 {
 	struct stage st;
 	u64 value = 1;
@@ -62,7 +62,7 @@ static void a_slot_filled_anew_is_left_alone(struct ktest *t)
 	stage_end(&st, -ENOENT);
 }
 
-/* Everybody else lets go of object and space: the migrator's reference is the last. */
+/* Every other reference to object and space is dropped: the migrator's is the last. */
 static void destroy_at(struct ktest *t, const char *point)
 {
 	struct stage st;
@@ -80,23 +80,23 @@ static void destroy_at(struct ktest *t, const char *point)
 	stage_end(&st, 0);
 }
 
-static void an_object_destroyed_meanwhile_goes_with_its_migrator(struct ktest *t)
+static void object_destroyed_after_unmapping_is_freed_by_the_migrator(struct ktest *t)
 {
 	destroy_at(t, "mig.unmapped");
 }
 
-static void or_before_it_unmaps(struct ktest *t)
+static void object_destroyed_before_unmapping_is_freed_by_the_migrator(struct ktest *t)
 {
 	destroy_at(t, "mig.locked");
 }
 
-static void or_after_it_has_copied(struct ktest *t)
+static void object_destroyed_after_the_copy_is_freed_by_the_migrator(struct ktest *t)
 {
 	destroy_at(t, "mig.copied");
 }
 
 /* Removed before the migrator has unmapped it: it finds another page, or none. */
-static void a_page_removed_before_it_is_unmapped_is_let_go(struct ktest *t)
+static void page_removed_before_unmapping_is_not_migrated(struct ktest *t)
 {
 	struct stage st;
 
@@ -109,7 +109,7 @@ static void a_page_removed_before_it_is_unmapped_is_let_go(struct ktest *t)
 }
 
 /* Pinned after it was isolated and locked, before it is unmapped. */
-static void a_page_pinned_before_it_is_unmapped_stays(struct ktest *t)
+static void page_pinned_before_unmapping_stays(struct ktest *t)
 {
 	struct stage st;
 	struct page *pinned = NULL;
@@ -126,8 +126,10 @@ static void a_page_pinned_before_it_is_unmapped_stays(struct ktest *t)
 	stage_end(&st, -EBUSY);
 }
 
-KTEST_SUITE(migrate_gone, KTEST_MOSTLY_INSIDE, KTEST(a_removed_page_is_not_brought_back),
-    KTEST(a_page_removed_and_in_use_is_freed_by_its_user), KTEST(a_slot_filled_anew_is_left_alone),
-    KTEST(an_object_destroyed_meanwhile_goes_with_its_migrator), KTEST(or_before_it_unmaps),
-    KTEST(or_after_it_has_copied), KTEST(a_page_removed_before_it_is_unmapped_is_let_go),
-    KTEST(a_page_pinned_before_it_is_unmapped_stays));
+KTEST_SUITE(migrate_gone, KTEST_MOSTLY_INSIDE, KTEST(removed_page_is_not_restored_by_the_migrator),
+    KTEST(a_page_removed_and_in_use_is_freed_by_its_user), KTEST(refilled_slot_is_left_alone),
+    KTEST(object_destroyed_after_unmapping_is_freed_by_the_migrator),
+    KTEST(object_destroyed_before_unmapping_is_freed_by_the_migrator),
+    KTEST(object_destroyed_after_the_copy_is_freed_by_the_migrator),
+    KTEST(page_removed_before_unmapping_is_not_migrated),
+    KTEST(page_pinned_before_unmapping_stays));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate_lru.c: moving pages of objects, mapped and not, with nobody else about: what is kept,
- * what is refused and put back, what it costs.  With others about: test_migrate_race.c.
+ * test_migrate_lru.c: migrating pages of objects, mapped and not, while no other CPU uses them:
+ * what is kept, which pages are refused and put back, and the cost.  With other CPUs:
+ * test_migrate_race.c.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
@@ -85,7 +86,7 @@ static void references_flags_and_counts_are_kept(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(s.mem), free);
 	REQUIRE(t, pages_there(&s, 2));
 	page = page_in(s.object, 0);
-	/* Dirty: what the machine noted in the entry went to the page, and with it. */
+	/* Dirty: the bit in the entry reached the page, and moved with it. */
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(3, PG_LRU, 0) | PAGE_DIRTY | PAGE_REFERENCED |
 	    PAGE_ACTIVE | PAGE_UPTODATE);
 	EXPECT_EQ(t, page->mapcount, 2);
@@ -144,7 +145,7 @@ static void a_batch_makes_one_shootdown(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what does not move is put back ---- */
+/* ---- pages that are put back ---- */
 
 static void a_pinned_page_is_put_back(struct ktest *t)
 {
@@ -158,8 +159,8 @@ static void a_pinned_page_is_put_back(struct ktest *t)
 	page = page_in(s.object, 1);
 	isolated.nr_movable = isolated.nr_lru = 0;
 	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, page), &isolated), 0);
-	/* Too late to be noticed by who isolates. */
-	EXPECT_EQ(t, vm_object_pin(s.object, 1, &pinned), 0);
+	/* Too late for the isolation to notice. */
+	REQUIRE(t, vm_object_pin(s.object, 1, &pinned) == 0);
 	EXPECT_EQ(t, migrate_isolated(s.mem, &isolated, &fail, &stats), 1);
 	EXPECT_EQ(t, fail.why, WHY_PINNED);
 	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(s.mem, page));
@@ -235,7 +236,7 @@ static void a_locked_page_is_put_back(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void without_a_target_all_are_put_back(struct ktest *t)
+static void batch_without_targets_is_put_back(struct ktest *t)
 {
 	struct migrate_stats stats = {0};
 	struct pile pile = {NULL, 0};
@@ -265,7 +266,7 @@ static void without_a_target_all_are_put_back(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void what_was_let_go_of_is_not_moved(struct ktest *t)
+static void released_page_is_not_migrated(struct ktest *t)
 {
 	struct migrate_stats stats = {0};
 	struct vm_scene s;
@@ -290,7 +291,7 @@ static void what_was_let_go_of_is_not_moved(struct ktest *t)
 }
 
 /* A shootdown that is not over counts as a user: the page may still be written to. */
-static void a_page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
+static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 {
 	struct migrate_stats stats = {0};
 	struct tlb_gather g;
@@ -299,12 +300,8 @@ static void a_page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 
 	if (!scene_begin_loaded(t, &s, 1, 1))
 		return;
-	tlb_gather_init(&g, s.mem);
-	spin_lock(&s.object->lock);
-	page = rmap_take_entry(s.mem, pt_entry(&s.space->pt, VM_BASE), 0);
-	tlb_gather_add(&g, s.space, VM_BASE);
-	tlb_gather_page(&g, page);
-	spin_unlock(&s.object->lock);
+	page = page_in(s.object, 0);
+	unmap_without_flush(&s, &g);
 	EXPECT_EQ(t, soft_try_write(VM_BASE, stamp(0, 0, 1)), 0);
 	EXPECT_EQ(t, move_pages(t, &s, 0, 1, NULL, &stats), 1);
 	EXPECT(t, page_in(s.object, 0) == page);
@@ -321,7 +318,7 @@ static void a_page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 
 #define RANGE (PAGEBLOCK_ORDER >= 9 ? PAGEBLOCK_PAGES : 8 * PAGEBLOCK_PAGES)
 
-static void mapped_memory_goes_offline(struct ktest *t)
+static void mapped_memory_is_offlined(struct ktest *t)
 {
 	struct offline_result res;
 	struct vm_scene s;
@@ -358,7 +355,7 @@ static void a_pinned_page_stops_an_offline(struct ktest *t)
 
 	if (!scene_begin_loaded(t, &s, 10, 2))
 		return;
-	EXPECT_EQ(t, vm_object_pin(s.object, 4, &pinned), 0);
+	REQUIRE(t, vm_object_pin(s.object, 4, &pinned) == 0);
 	pfn = page_to_pfn_in(s.mem, pinned);
 	start = ALIGN_DOWN(pfn, RANGE);
 	EXPECT_EQ(t, offline_pages(s.mem, start, RANGE, NULL, &res), -EBUSY);
@@ -378,6 +375,6 @@ KTEST_SUITE(migrate_lru, KTEST_QUICK, KTEST(content_and_mapping_survive_a_move),
     KTEST(references_flags_and_counts_are_kept), KTEST(unmapped_pages_move_too),
     KTEST_COST(a_batch_makes_one_shootdown), KTEST(a_pinned_page_is_put_back),
     KTEST(a_page_with_a_reference_too_many_is_put_back), KTEST_COST(a_locked_page_is_put_back),
-    KTEST(without_a_target_all_are_put_back), KTEST(what_was_let_go_of_is_not_moved),
-    KTEST_INSIDE(a_page_just_unmapped_waits_for_its_shootdown), KTEST(mapped_memory_goes_offline),
+    KTEST(batch_without_targets_is_put_back), KTEST(released_page_is_not_migrated),
+    KTEST_INSIDE(page_just_unmapped_waits_for_its_shootdown), KTEST(mapped_memory_is_offlined),
     KTEST(a_pinned_page_stops_an_offline));

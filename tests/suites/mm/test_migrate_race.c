@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate_race.c: what others do while a page is being moved.  The migrator is held between two
- * of its steps on CPU 1; others touch, unmap, protect, remove, destroy.
+ * test_migrate_race.c: what others do while a page is being moved.  The migrator is held between
+ * two of its steps on CPU 1; others touch, unmap, protect, remove, destroy.
  */
 #include "tests/lib/race_migrate.h"
 
-/* ---- who touches it waits ---- */
+/* ---- accesses that wait ---- */
 
 /* Between unmapping and freeze: a waiter with a reference would defeat the freeze. */
-static void who_waits_on_an_entry_does_not_defeat_the_freeze(struct ktest *t)
+static void waiters_on_an_entry_do_not_defeat_the_freeze(struct ktest *t)
 {
 	struct toucher w[WAITERS];
 	struct stage st;
@@ -18,7 +18,7 @@ static void who_waits_on_an_entry_does_not_defeat_the_freeze(struct ktest *t)
 		return;
 	EXPECT(t, pte_is_migration(pte_at(st.s.space, page_at(1))));
 	nr = start_waiters(&st, w, st.s.space, page_at(1));
-	/* The slot's reference and the migrator's; none of who waits. */
+	/* The slot's reference and the migrator's; none of a waiter. */
 	EXPECT_EQ(t, word_ref(page_word(st.r.page)), 2);
 	expect_sound(t, st.s.mem);
 	race_migrate_end(t, &st.r, 1);
@@ -28,7 +28,7 @@ static void who_waits_on_an_entry_does_not_defeat_the_freeze(struct ktest *t)
 	stage_end(&st, 0);
 }
 
-static void who_comes_after_the_freeze_waits_too(struct ktest *t)
+static void reader_after_the_freeze_waits_too(struct ktest *t)
 {
 	struct toucher w[WAITERS];
 	struct stage st;
@@ -67,7 +67,7 @@ static void a_first_touch_waits_on_the_marker(struct ktest *t)
 	stage_end(&st, 0);
 }
 
-static void other_ways_to_the_page_are_refused(struct ktest *t)
+static void page_under_migration_refuses_supply_pin_and_isolation(struct ktest *t)
 {
 	struct page *page = NULL;
 	struct stage st;
@@ -83,8 +83,8 @@ static void other_ways_to_the_page_are_refused(struct ktest *t)
 	stage_end(&st, 0);
 }
 
-/* Those who wait for another page of the same bucket sleep on. */
-static void only_those_who_wait_for_the_page_are_woken(struct ktest *t)
+/* Waiters for another page of the same bucket sleep on. */
+static void only_waiters_of_this_page_are_woken(struct ktest *t)
 {
 	struct migwait other;
 	struct stage st;
@@ -92,7 +92,7 @@ static void only_those_who_wait_for_the_page_are_woken(struct ktest *t)
 
 	if (!stage_begin(t, &st, "mig.unmapped"))
 		return;
-	/* As if a page 64 further were being moved; it is in nobody's hands here. */
+	/* As if a page 64 further on were being moved; it is not in transit here. */
 	far = pfn_to_page_in(st.s.mem, stage_source(&st) >= st.s.mem->start_pfn + 64
 					   ? stage_source(&st) - 64
 					   : stage_source(&st) + 64);
@@ -112,7 +112,7 @@ static void only_those_who_wait_for_the_page_are_woken(struct ktest *t)
 struct writer {
 	struct vm_space *space;
 	u32 ready, go; /* a */
-	int tried;     /* what a write without a fault said */
+	int tried;     /* the result of a write without a fault */
 	int written;   /* and with one */
 };
 
@@ -125,8 +125,7 @@ static void remember_then_write(void *arg)
 	w->written = soft_read(page_at(1) + 64, &value);
 	w->written = w->written ? w->written : soft_write(page_at(1) + 64, 1);
 	store_release(&w->ready, 1u);
-	while (!load_acquire(&w->go))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&w->go));
 	w->tried = soft_try_write(page_at(1) + 64, 2);
 	store_release(&w->ready, 2u);
 	w->written = soft_write(page_at(1) + 64, 3);
@@ -147,19 +146,18 @@ static bool writer_begin(struct ktest *t, struct writer *w, struct vm_scene *s,
 	return true;
 }
 
-/* It writes: not without a fault, while the migrator is held.  Then both end. */
+/* It cannot write without a fault while the migrator is held.  Then both end. */
 static void writer_end(struct ktest *t, struct writer *w, struct race_migrate *r)
 {
 	store_release(&w->go, 1u);
-	while (load_acquire(&w->ready) < 2)
-		cpu_relax();
+	EXPECT(t, SPIN_UNTIL(load_acquire(&w->ready) >= 2));
 	EXPECT_EQ(t, w->tried, -EFAULT);
 	race_migrate_end(t, r, 1);
 	ktest_join(2);
 }
 
-/* Copied already: what is written to the old page now is lost. */
-static void nothing_is_written_behind_the_copy(struct ktest *t)
+/* Copied already: a write to the old page would be lost now. */
+static void no_write_reaches_the_old_page_after_the_copy(struct ktest *t)
 {
 	struct race_migrate r;
 	struct vm_scene s;
@@ -179,8 +177,9 @@ static void nothing_is_written_behind_the_copy(struct ktest *t)
 }
 
 /*
- * The migrator has replaced the entry, but its shootdown is still to come: who changes the mapping
- * meanwhile has to make the CPU forget it.  After @change it may not write without a fault.
+ * The migrator has replaced the entry, but its shootdown is still to come: a change of the
+ * mapping must flush the CPU's entry itself.  After @change the CPU may not write without a
+ * fault.
  */
 static void change_before_the_shootdown(struct ktest *t, int (*change)(struct vm_scene *s), int err)
 {
@@ -211,17 +210,17 @@ static int remove_all(struct vm_scene *s)
 	return vm_object_remove(s->object, 0, 2);
 }
 
-static void a_protection_does_not_wait_for_the_migrators_shootdown(struct ktest *t)
+static void protect_does_not_wait_for_the_migrators_shootdown(struct ktest *t)
 {
 	change_before_the_shootdown(t, protect_all, -EACCES);
 }
 
-static void nor_does_an_unmapping(struct ktest *t)
+static void unmap_does_not_wait_for_the_migrators_shootdown(struct ktest *t)
 {
 	change_before_the_shootdown(t, unmap_all_of_it, -EFAULT);
 }
 
-static void nor_does_a_removal(struct ktest *t)
+static void removal_does_not_wait_for_the_migrators_shootdown(struct ktest *t)
 {
 	change_before_the_shootdown(t, remove_all, 0);
 }
@@ -234,7 +233,7 @@ struct deaf {
 	u32 errors;    /* a */
 };
 
-/* Has page 1 in its TLB, and takes no shootdown until it is told. */
+/* Has page 1 in its TLB, and serves no shootdown until released. */
 static void be_deaf(void *arg)
 {
 	struct deaf *d = arg;
@@ -245,8 +244,7 @@ static void be_deaf(void *arg)
 		counter_add(&d->errors, 1u);
 	flags = arch_irq_save();
 	store_release(&d->ready, 1u);
-	while (!load_acquire(&d->go))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&d->go));
 	arch_irq_restore(flags);
 	soft_unload_space();
 }
@@ -259,8 +257,8 @@ static void unmap_page_1(void *arg)
 		counter_add(&d->errors, 1u);
 }
 
-/* The entry is gone, and a CPU still writes to the page: it must not move, nor go. */
-static void an_unmapping_keeps_its_page_until_all_have_answered(struct ktest *t)
+/* The entry is gone, and a CPU still writes to the page: it must neither move nor be freed. */
+static void unmap_keeps_its_page_until_the_shootdown_ends(struct ktest *t)
 {
 	struct deaf d = {.ready = 0};
 	struct vm_scene s;
@@ -276,8 +274,7 @@ static void an_unmapping_keeps_its_page_until_all_have_answered(struct ktest *t)
 	EXPECT(t, race_wait(&d.ready));
 	page = page_in(s.object, 1);
 	ktest_start(1, unmap_page_1, &d);
-	while (pte_at(s.space, page_at(1)) && !READ_ONCE(d.errors))
-		cpu_relax();
+	EXPECT(t, SPIN_UNTIL(!pte_at(s.space, page_at(1)) || READ_ONCE(d.errors)));
 	if (!READ_ONCE(d.errors)) {
 		EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
 		err = race_migrate_try(s.mem, page);
@@ -295,7 +292,7 @@ static void an_unmapping_keeps_its_page_until_all_have_answered(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what the machine notes in an entry ---- */
+/* ---- accessed and dirty bits ---- */
 
 #define DIRTY_ROUNDS 128
 
@@ -312,8 +309,7 @@ static void write_in_each_round(void *arg)
 
 	soft_load_space(w->s->space);
 	for (round = 1; round <= DIRTY_ROUNDS; round++) {
-		while (load_acquire(&w->round) < round)
-			cpu_relax();
+		SPIN_UNTIL(load_acquire(&w->round) >= round);
 		/* Through an entry without D, which is set on the way, if it is still there. */
 		soft_try_write(page_at(1), round);
 		store_release(&w->done, round);
@@ -322,7 +318,7 @@ static void write_in_each_round(void *arg)
 }
 
 /* Either the write finds no entry any more, or its D bit reaches the page. */
-static void no_write_goes_unnoticed(struct ktest *t)
+static void every_write_during_migration_is_noticed(struct ktest *t)
 {
 	struct scribe w = {.round = 0};
 	struct vm_scene s;
@@ -346,8 +342,7 @@ static void no_write_goes_unnoticed(struct ktest *t)
 		for (turns = round % 32 * 8; turns; turns--)
 			cpu_relax();
 		EXPECT_EQ(t, vm_unmap(s.space, page_at(0), 2), 0);
-		while (load_acquire(&w.done) < round)
-			cpu_relax();
+		EXPECT(t, SPIN_UNTIL(load_acquire(&w.done) >= round));
 		value = page ? READ_ONCE(*(u64 *)page_address_in(s.mem, page)) : 0;
 		EXPECT(t, value == 0 || page_word(page) & PAGE_DIRTY);
 		written += value != 0;
@@ -407,7 +402,7 @@ static void another_mapping_of_the_address_is_left_alone(struct ktest *t)
 	stage_end(&st, 0);
 }
 
-/* What may not be written any more when it comes back may not be written. */
+/* A page that became read-only meanwhile comes back read-only. */
 static void protect_at(struct ktest *t, const char *point)
 {
 	struct stage st;
@@ -424,18 +419,18 @@ static void protect_at(struct ktest *t, const char *point)
 	stage_end(&st, 0);
 }
 
-static void a_lost_permission_is_not_resurrected(struct ktest *t)
+static void permission_lost_before_the_copy_stays_lost(struct ktest *t)
 {
 	protect_at(t, "mig.unmapped");
 }
 
-static void nor_after_the_copy(struct ktest *t)
+static void permission_lost_after_the_copy_stays_lost(struct ktest *t)
 {
 	protect_at(t, "mig.copied");
 }
 
 /* And if the move fails, the old page comes back as read-only. */
-static void nor_by_a_move_that_fails(struct ktest *t)
+static void permission_lost_in_a_failed_migration_stays_lost(struct ktest *t)
 {
 	struct stage st;
 
@@ -452,14 +447,16 @@ static void nor_by_a_move_that_fails(struct ktest *t)
 	stage_end(&st, -EAGAIN);
 }
 
-KTEST_SUITE(migrate_race, KTEST_MOSTLY_INSIDE,
-    KTEST(who_waits_on_an_entry_does_not_defeat_the_freeze),
-    KTEST(who_comes_after_the_freeze_waits_too), KTEST(a_first_touch_waits_on_the_marker),
-    KTEST(other_ways_to_the_page_are_refused), KTEST(only_those_who_wait_for_the_page_are_woken),
-    KTEST(nothing_is_written_behind_the_copy),
-    KTEST(a_protection_does_not_wait_for_the_migrators_shootdown), KTEST(nor_does_an_unmapping),
-    KTEST(nor_does_a_removal), KTEST(an_unmapping_keeps_its_page_until_all_have_answered),
-    KTEST(no_write_goes_unnoticed), KTEST(a_page_unmapped_meanwhile_stays_unmapped),
+KTEST_SUITE(migrate_race, KTEST_MOSTLY_INSIDE, KTEST(waiters_on_an_entry_do_not_defeat_the_freeze),
+    KTEST(reader_after_the_freeze_waits_too), KTEST(a_first_touch_waits_on_the_marker),
+    KTEST(page_under_migration_refuses_supply_pin_and_isolation),
+    KTEST(only_waiters_of_this_page_are_woken), KTEST(no_write_reaches_the_old_page_after_the_copy),
+    KTEST(protect_does_not_wait_for_the_migrators_shootdown),
+    KTEST(unmap_does_not_wait_for_the_migrators_shootdown),
+    KTEST(removal_does_not_wait_for_the_migrators_shootdown),
+    KTEST(unmap_keeps_its_page_until_the_shootdown_ends),
+    KTEST(every_write_during_migration_is_noticed), KTEST(a_page_unmapped_meanwhile_stays_unmapped),
     KTEST(another_mapping_of_the_address_is_left_alone),
-    KTEST(a_lost_permission_is_not_resurrected), KTEST(nor_after_the_copy),
-    KTEST(nor_by_a_move_that_fails));
+    KTEST(permission_lost_before_the_copy_stays_lost),
+    KTEST(permission_lost_after_the_copy_stays_lost),
+    KTEST(permission_lost_in_a_failed_migration_stays_lost));

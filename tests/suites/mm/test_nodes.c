@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_nodes.c: what an allocation gets where a node has CPUs and no memory, or has been emptied, or removed.
+ * test_nodes.c: what an allocation gets where a node has CPUs and no memory, or has been emptied,
+ * or removed.
  *
  * All of it is seen from CPU 0 and its node, OWN; NEAR and FAR are the other two.
  */
@@ -86,7 +87,7 @@ static void expect_order(struct ktest *t, struct memory *mem, gfp_t gfp, unsigne
 
 /* ---- a node with CPUs and no memory ---- */
 
-static void without_memory_of_its_own_the_nearest_is_used(struct ktest *t)
+static void node_without_memory_uses_the_nearest(struct ktest *t)
 {
 	struct memory *mem = three_nodes(t, true);
 
@@ -95,7 +96,7 @@ static void without_memory_of_its_own_the_nearest_is_used(struct ktest *t)
 	expect_order(t, mem, GFP_MOVABLE, 2, NEAR, FAR, 0);
 	expect_order(t, mem, GFP_UNMOVABLE, 2, NEAR, FAR, 0);
 	expect_order(t, mem, GFP_RECLAIMABLE, 2, NEAR, FAR, 0);
-	/* Who wants its own or none gets none. */
+	/* A request for its own node only fails. */
 	expect_order(t, mem, GFP_MOVABLE | GFP_THISNODE, 0, 0, 0, 0);
 	expect_order(t, mem, GFP_UNMOVABLE | GFP_THISNODE, 0, 0, 0, 0);
 	drop_memory(t, mem);
@@ -114,8 +115,11 @@ static void alloc_job(void *arg)
 	s->page = mem_alloc_pages(s->mem, GFP_KERNEL | GFP_NORETRY, s->order);
 }
 
-/* It sleeps for what the nearest does not have, and its node's thread, which has no memory either, answers. */
-static void without_memory_of_its_own_a_request_that_waits_ends(struct ktest *t)
+/*
+ * It sleeps for a page that the nearest node does not have, and the thread of its own node, which
+ * has no memory either, answers.
+ */
+static void sleeping_request_on_a_node_without_memory_ends(struct ktest *t)
 {
 	struct memory *mem = three_nodes(t, true);
 	struct pile pile = {NULL, 0};
@@ -140,7 +144,7 @@ static void without_memory_of_its_own_a_request_that_waits_ends(struct ktest *t)
 
 /* ---- a node that is emptied ---- */
 
-static void an_emptied_node_is_passed_over_until_it_is_back(struct ktest *t)
+static void emptied_node_is_skipped_until_it_is_back(struct ktest *t)
 {
 	static struct node_result res;
 	struct memory *mem = three_nodes(t, false);
@@ -152,7 +156,7 @@ static void an_emptied_node_is_passed_over_until_it_is_back(struct ktest *t)
 	EXPECT_EQ(t, managed_of(mem, NEAR), 0);
 	expect_order(t, mem, GFP_MOVABLE, 2, OWN, FAR, 0);
 	expect_order(t, mem, GFP_UNMOVABLE, 2, OWN, FAR, 0);
-	/* Its own as well: it is now a node with CPUs and no memory. */
+	/* Its own memory as well: it is now a node with CPUs and no memory. */
 	EXPECT_EQ(t, offline_node(mem, node_of(OWN), NULL, true, &res), 0);
 	EXPECT_EQ(t, managed_of(mem, OWN), 0);
 	expect_order(t, mem, GFP_UNMOVABLE, 1, FAR, 0, 0);
@@ -194,7 +198,7 @@ static void a_removed_node_may_come_back_as_another(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Where the caches look first: in the own node's zone, which has a stack although it may have no memory. */
+/* The first zone of the caches: the own node's, which has a stack even without memory. */
 static void each_request_has_its_first_stack(struct ktest *t)
 {
 	static const enum zone_kind kinds[8] = {ZONE_NORMAL, ZONE_MOVABLE, ZONE_NORMAL, ZONE_MOVABLE, ZONE_DMA32,
@@ -231,7 +235,7 @@ static void do_without_a_cache(void *arg)
 }
 
 /* A memory that was made for fewer CPUs than there are: the others have nothing to give back. */
-static void a_cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
+static void cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
 {
 	struct memory_config cfg;
 	struct trace_hit hit[2];
@@ -258,9 +262,9 @@ static void a_cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(nodes, KTEST_QUICK, KTEST(a_cpu_without_a_cache_has_nothing_to_drain),
+KTEST_SUITE(nodes, KTEST_QUICK, KTEST(cpu_without_a_cache_has_nothing_to_drain),
     KTEST_INSIDE(each_request_has_its_first_stack),
-    KTEST(without_memory_of_its_own_the_nearest_is_used),
-    KTEST(without_memory_of_its_own_a_request_that_waits_ends),
-    KTEST(an_emptied_node_is_passed_over_until_it_is_back),
+    KTEST(node_without_memory_uses_the_nearest),
+    KTEST(sleeping_request_on_a_node_without_memory_ends),
+    KTEST(emptied_node_is_skipped_until_it_is_back),
     KTEST(a_removed_node_may_come_back_as_another));

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline.c: offlining and onlining ranges of pageblocks: what it leaves behind, what it refuses
- * at once, and how it gives up later.
+ * test_offline.c: offlining and onlining ranges of pageblocks: the state afterwards, which ranges
+ * are refused at once, and how an offline fails later.
  *
- * What happens while other CPUs work on the memory is test_offline_race.c.
+ * Offlines while other CPUs use the memory are in test_offline_race.c.
  */
 #include "tests/lib/mm_help.h"
 #include <quarry/handle.h>
@@ -26,7 +26,7 @@ static int offline(struct memory *mem, pfn_t start, unsigned long nr, enum iso_p
 	return offline_pages(mem, start, nr, &opts, result);
 }
 
-static void free_range_goes_and_comes_back(struct ktest *t)
+static void free_range_is_offlined_and_onlined(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 16);
 	struct offline_result res;
@@ -67,7 +67,7 @@ static void free_range_goes_and_comes_back(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ONLINE_OK), 2);
 }
 
-static void a_part_of_an_offline_range_comes_back(struct ktest *t)
+static void part_of_an_offline_range_is_onlined(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
 
@@ -148,7 +148,7 @@ static void movable_objects_are_moved(struct ktest *t)
 }
 
 /* A range of 16 MiB worth of pageblocks whose last one holds a pinned object, among others. */
-static void a_pinned_object_is_named_and_nothing_changed(struct ktest *t)
+static void pinned_object_is_named_and_nothing_changes(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2);
 	struct offline_result res;
@@ -241,7 +241,7 @@ static void holes_and_borders_are_refused(struct ktest *t)
 	EXPECT_EQ(t, fail.why, WHY_ZONES);
 }
 
-static void what_is_so_already_or_partly_is_refused(struct ktest *t)
+static void range_already_or_partly_in_the_state_is_refused(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 16);
 	struct mm_fail fail;
@@ -266,7 +266,7 @@ static void unmovable_pages_are_named(struct ktest *t)
 	pfn_t start;
 
 	REQUIRE(t, mem);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page), 1);
+	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page) == 1);
 	empty_all(mem);
 	start = ALIGN_DOWN(page_to_pfn_in(mem, page), BLOCK(4));
 	expect_refused(t, mem, start, BLOCK(4), -EBUSY, WHY_UNMOVABLE, page_to_pfn_in(mem, page));
@@ -276,13 +276,13 @@ static void unmovable_pages_are_named(struct ktest *t)
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
 }
 
-static void too_little_left_is_refused(struct ktest *t)
+static void offline_that_leaves_too_little_is_refused(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 16);
 	struct page *outside[2], *inside[8];
 
 	REQUIRE(t, mem);
-	/* Nothing would be left for the kernel, though the other zone has room. */
+	/* Nothing would be left for the kernel, though the other zone has free memory. */
 	expect_refused(t, mem, 0, BLOCK(4), -EBUSY, WHY_LAST, PFN_NONE);
 	EXPECT_EQ(t, offline_query(mem, BLOCK(4), BLOCK(16), NULL), 0);
 	/* The rest is in use, so that the range is all there is. */
@@ -292,7 +292,7 @@ static void too_little_left_is_refused(struct ktest *t)
 	ktest_on_cpu(0, hoard_give, &hoard);
 	empty_all(mem);
 	EXPECT_EQ(t, offline_query(mem, BLOCK(4), BLOCK(16), NULL), 0);
-	/* Room for the marks, but not for what is in use inside. */
+	/* Enough free pages for the watermarks, but not for the pages in use inside. */
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, MAX_ORDER, 2, outside), 2);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, MAX_ORDER, 8, inside), 8);
 	expect_refused(t, mem, BLOCK(4), BLOCK(16), -EBUSY, WHY_LAST, PFN_NONE);
@@ -300,7 +300,7 @@ static void too_little_left_is_refused(struct ktest *t)
 	EXPECT_EQ(t, free_on(0, mem, MAX_ORDER, 8, inside), 8);
 }
 
-static void a_refused_disable_gives_the_range_up(struct ktest *t)
+static void refused_disable_releases_the_claim(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
 	struct zone *zone;
@@ -333,7 +333,7 @@ static void candidate_is_the_largest_run(struct ktest *t)
 	EXPECT_EQ(t, nr, BLOCK(10));
 }
 
-static void candidate_skips_what_cannot_go(struct ktest *t)
+static void candidate_skips_unmovable_pageblocks(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 8, 24);
 	unsigned long nr = 0;
@@ -368,10 +368,10 @@ static void candidate_skips_what_cannot_go(struct ktest *t)
 	EXPECT_EQ(t, nr, 0);
 }
 
-KTEST_SUITE(offline, KTEST_QUICK, KTEST(free_range_goes_and_comes_back),
-    KTEST(a_part_of_an_offline_range_comes_back), KTEST(no_page_of_an_offline_range_is_allocated),
-    KTEST(movable_objects_are_moved), KTEST(a_pinned_object_is_named_and_nothing_changed),
+KTEST_SUITE(offline, KTEST_QUICK, KTEST(free_range_is_offlined_and_onlined),
+    KTEST(part_of_an_offline_range_is_onlined), KTEST(no_page_of_an_offline_range_is_allocated),
+    KTEST(movable_objects_are_moved), KTEST(pinned_object_is_named_and_nothing_changes),
     KTEST(bad_ranges_are_refused), KTEST(holes_and_borders_are_refused),
-    KTEST(what_is_so_already_or_partly_is_refused), KTEST(unmovable_pages_are_named),
-    KTEST(too_little_left_is_refused), KTEST(a_refused_disable_gives_the_range_up),
-    KTEST(candidate_is_the_largest_run), KTEST(candidate_skips_what_cannot_go));
+    KTEST(range_already_or_partly_in_the_state_is_refused), KTEST(unmovable_pages_are_named),
+    KTEST(offline_that_leaves_too_little_is_refused), KTEST(refused_disable_releases_the_claim),
+    KTEST(candidate_is_the_largest_run), KTEST(candidate_skips_unmovable_pageblocks));

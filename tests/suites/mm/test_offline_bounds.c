@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_bounds.c: what must be left when memory goes, to the page; the claims that count; where an offline
- * would succeed; what an operation reports, plans and releases on the way; and what the standby thread waits for.
+ * test_offline_bounds.c: the memory that an offline must leave, to the page; the claims that
+ * count; where an offline would succeed; what an operation reports, which cache limits it sets,
+ * and what it releases; and the waits of the standby thread.
  */
 #include "tests/lib/standby_help.h"
 #include <quarry/poison.h>
@@ -10,7 +11,10 @@
 #define NORMAL 8u
 #define LARGE  24u
 
-/* What must stay free when memory goes: every zone's high watermark, and what zones keep for the kernel. */
+/*
+ * The pages that an offline must leave free: every zone's high watermark, and what zones reserve
+ * for the kernel.
+ */
 static unsigned long kept_free(const struct memory *mem)
 {
 	unsigned long nr = 0;
@@ -49,7 +53,7 @@ static void give_all(struct zone *zone, struct pile *pile)
 		give_one(zone, pile);
 }
 
-/* ---- what must be left ---- */
+/* ---- memory that must be left ---- */
 
 static void expect_room(struct ktest *t, struct memory *mem, pfn_t start, unsigned long nr, bool room)
 {
@@ -59,7 +63,7 @@ static void expect_room(struct ktest *t, struct memory *mem, pfn_t start, unsign
 	EXPECT_EQ(t, fail.why, room ? WHY_NONE : WHY_LAST);
 }
 
-static void enough_must_be_left_to_the_page(struct ktest *t)
+static void memory_left_is_checked_to_the_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 2 * NORMAL);
 	const pfn_t start = BLOCK(NORMAL), nr = BLOCK(2 * NORMAL);
@@ -82,7 +86,7 @@ static void enough_must_be_left_to_the_page(struct ktest *t)
 	expect_room(t, mem, start, nr, true);
 	give_all(movable, &in);
 	REQUIRE(t, take_pages(normal, 1, &out));
-	/* One that is retired needs none, and is none. */
+	/* A retired page needs no target, and is none. */
 	EXPECT_EQ(t, mem_soft_offline_page(mem, start + 3), 0);
 	expect_room(t, mem, start, nr, true);
 	EXPECT_EQ(t, mem_unpoison_page(mem, start + 3), 0);
@@ -115,8 +119,8 @@ static void some_memory_must_be_left_for_the_kernel(struct ktest *t)
 
 #define CLAIMS 20u
 
-/* Each claim takes a pageblock; as many as are looked at at a time, and more. */
-static void claims_that_came_before_count_once_each(struct ktest *t)
+/* Each claim takes a pageblock; as many as are checked at a time, and more. */
+static void earlier_claims_count_once_each(struct ktest *t)
 {
 	static struct range_claim claim[CLAIMS];
 	struct memory *mem = ktest_memory(t, 0, LARGE, LARGE);
@@ -150,7 +154,7 @@ static void claims_that_came_before_count_once_each(struct ktest *t)
 /* ---- where an offline would succeed ---- */
 
 #define LOW  4u  /* pageblocks of zone NORMAL */
-#define HIGH 68u /* of zone MOVABLE: more than are looked at at a time */
+#define HIGH 68u /* of zone MOVABLE: more than are checked at a time */
 
 static void expect_candidate(struct ktest *t, struct memory *mem, unsigned long want, pfn_t start, unsigned long blocks)
 {
@@ -164,7 +168,7 @@ static void a_candidate_is_found_around_claims(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, LOW, HIGH);
 	struct range_claim claim;
-	/* The one that is claimed, and the longest run then; 8 is where the first look ends. */
+	/* The claimed one, and the longest run then; 8 is where the first check ends. */
 	static const struct {
 		unsigned block, start, nr;
 	} cases[] = {{30, 31, 41}, {8, 9, 63}, {7, 8, 64}, {9, 10, 62}, {71, 4, 67}, {4, 5, 67}, {50, 4, 46}};
@@ -185,7 +189,7 @@ static void a_candidate_is_found_around_claims(struct ktest *t)
 	}
 }
 
-static void a_candidate_leaves_enough_to_the_page(struct ktest *t)
+static void candidate_leaves_enough_to_the_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, LOW, HIGH);
 	struct pile out = {NULL, 0};
@@ -201,7 +205,7 @@ static void a_candidate_leaves_enough_to_the_page(struct ktest *t)
 	give_all(normal, &out);
 }
 
-/* Nor does a run go on in a zone that begins where another ends. */
+/* Nor does a run continue in a zone that begins where another ends. */
 static void a_candidate_lies_in_one_zone(struct ktest *t)
 {
 	static const struct zone_spec specs[2][3] = {
@@ -218,7 +222,7 @@ static void a_candidate_lies_in_one_zone(struct ktest *t)
 	}
 }
 
-/* ---- what an operation says, plans and releases ---- */
+/* ---- results, cache limits and releases ---- */
 
 static void the_memorys_policy_is_used_when_none_is_named(struct ktest *t)
 {
@@ -302,7 +306,7 @@ static bool same_plan(const struct plan *a, const struct plan *b)
 	return memcmp(a->capacity, b->capacity, sizeof(a->capacity)) == 0;
 }
 
-static void caches_are_planned_for_what_is_left(struct ktest *t)
+static void cache_limits_follow_the_remaining_memory(struct ktest *t)
 {
 	static const unsigned blocks = PAGEBLOCK_ORDER >= 9 ? 16 : 64;
 	struct memory *mem = ktest_memory(t, 0, 0, blocks);
@@ -326,7 +330,7 @@ static void caches_are_planned_for_what_is_left(struct ktest *t)
 	EXPECT(t, same_plan(&before, &after));
 }
 
-static void caches_are_planned_for_what_standby_brought(struct ktest *t)
+static void cache_limits_follow_memory_from_standby(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
 	struct zone *zone = mem ? zone_in(mem, ZONE_MOVABLE) : NULL;
@@ -360,7 +364,7 @@ static u64 hold_for(struct memory *mem, u64 ns, bool try)
 	return arch_clock_ns() - began;
 }
 
-static void the_longest_hold_of_the_lock_is_known(struct ktest *t)
+static void longest_hold_of_the_zone_lock_is_recorded(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 2);
 	u64 held;
@@ -382,7 +386,7 @@ static void the_longest_hold_of_the_lock_is_known(struct ktest *t)
 	hotplug_unlock(mem);
 }
 
-/* A deadline that the clock cannot reach is none; any other lies as far ahead as it was asked for. */
+/* A deadline that the clock cannot reach is none; any other is as far ahead as requested. */
 static void deadlines_are_exact(struct ktest *t)
 {
 	u64 before = arch_clock_ns(), ahead = 2 * before + 1000, deadline = deadline_from_now(ahead);
@@ -405,8 +409,11 @@ static void another_grow(struct memory *mem)
 		inside_result = 0;
 }
 
-/* Somebody has the lock of the tables for descriptors: the standby thread tries again, and who waits is served. */
-static void the_lock_of_the_tables_is_waited_for(struct ktest *t)
+/*
+ * The lock of the descriptors' tables is held: the standby thread tries again, and the waiter is
+ * served.
+ */
+static void offline_waits_for_the_lock_of_the_tables(struct ktest *t)
 {
 	struct memory *mem = without_descriptors(t);
 	struct pile pile = {NULL, 0};
@@ -425,7 +432,7 @@ static void the_lock_of_the_tables_is_waited_for(struct ktest *t)
 	EXPECT(t, !mem->standby.thread);
 }
 
-static void no_thread_waits_where_nothing_stands_by(struct ktest *t)
+static void memory_without_standby_has_no_standby_thread(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
 
@@ -435,13 +442,13 @@ static void no_thread_waits_where_nothing_stands_by(struct ktest *t)
 	EXPECT_EQ(t, standby_online(zone_in(mem, ZONE_NORMAL)), 0);
 }
 
-KTEST_SUITE(offline_bounds, KTEST_QUICK, KTEST(enough_must_be_left_to_the_page),
+KTEST_SUITE(offline_bounds, KTEST_QUICK, KTEST(memory_left_is_checked_to_the_page),
     KTEST(some_memory_must_be_left_for_the_kernel),
-    KTEST_INSIDE(claims_that_came_before_count_once_each),
-    KTEST(a_candidate_is_found_around_claims), KTEST(a_candidate_leaves_enough_to_the_page),
+    KTEST_INSIDE(earlier_claims_count_once_each),
+    KTEST(a_candidate_is_found_around_claims), KTEST(candidate_leaves_enough_to_the_page),
     KTEST(a_candidate_lies_in_one_zone), KTEST(the_memorys_policy_is_used_when_none_is_named),
-    KTEST(tries_are_counted), KTEST_INSIDE(caches_are_planned_for_what_is_left),
-    KTEST_INSIDE(caches_are_planned_for_what_standby_brought),
-    KTEST_COST(the_longest_hold_of_the_lock_is_known), KTEST_INSIDE(deadlines_are_exact),
-    KTEST(the_lock_of_the_tables_is_waited_for),
-    KTEST_INSIDE(no_thread_waits_where_nothing_stands_by));
+    KTEST(tries_are_counted), KTEST_INSIDE(cache_limits_follow_the_remaining_memory),
+    KTEST_INSIDE(cache_limits_follow_memory_from_standby),
+    KTEST_COST(longest_hold_of_the_zone_lock_is_recorded), KTEST_INSIDE(deadlines_are_exact),
+    KTEST(offline_waits_for_the_lock_of_the_tables),
+    KTEST_INSIDE(memory_without_standby_has_no_standby_thread));

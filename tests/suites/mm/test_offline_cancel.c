@@ -62,7 +62,7 @@ static void a_cancel_is_seen_at_the_next_batch(struct ktest *t)
 	mov_end(t);
 }
 
-/* What was there to do is done: nothing is left to call off. */
+/* All work is done: nothing is left to cancel. */
 static void a_cancel_at_the_last_page_comes_too_late(struct ktest *t)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .cancel = &cancel};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_exact.c: where a survey's ranges end, what counts as free and as leaving when
- * memory goes, which of several places is the candidate, whose claims a zone's plan counts, and
- * what a refusal or a success leaves behind.
+ * test_offline_exact.c: the borders of a survey, which pages count as free and as leaving, which
+ * of several places is the candidate, whose claims the cache limits of a zone count, and the
+ * state after a refusal or a success.
  */
 #include "tests/lib/add_help.h"
 #include <quarry/poison.h>
@@ -21,8 +21,8 @@ static void expect_claimed(struct ktest *t, struct memory *mem, unsigned from, u
 	EXPECT_EQ(t, survey.err, blocks ? -EBUSY : 0);
 }
 
-/* Of a claim only what lies in the range counts. */
-static void a_survey_counts_its_part_of_a_claim(struct ktest *t)
+/* Only the part of a claim that lies in the range counts. */
+static void survey_counts_its_part_of_a_claim(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, HIGH);
 	struct range_claim claim = {.range = {BLOCK(4), BLOCK(7)}},
@@ -45,8 +45,8 @@ static void a_survey_counts_its_part_of_a_claim(struct ktest *t)
 	range_unclaim(mem, &more);
 }
 
-/* Holes, what is retired, and what is allocated, by the kind of memory it lies in. */
-static void a_survey_tells_what_is_busy_from_what_stays(struct ktest *t)
+/* Holes, retired pages, and allocated pages, by the kind of memory they lie in. */
+static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 2);
 	struct page *page[4];
@@ -91,9 +91,9 @@ static void a_survey_tells_what_is_busy_from_what_stays(struct ktest *t)
 	EXPECT_EQ(t, survey.err, -EINVAL);
 }
 
-/* ---- what must be left ---- */
+/* ---- memory that must be left ---- */
 
-/* What must stay free: the high marks, and what is kept for the kernel. */
+/* The pages that must stay free: the high watermarks, and the kernel's reserve. */
 static unsigned long kept(const struct memory *mem)
 {
 	return mem->zones[ZONE_NORMAL].wmark[WMARK_HIGH] + mem->zones[ZONE_NORMAL].reserve +
@@ -121,7 +121,7 @@ static void give(struct memory *mem, struct pile *pile)
 }
 
 /* A cached page is as free as one on a list. */
-static void what_caches_hold_is_free(struct ktest *t)
+static void survey_counts_cached_pages_as_free(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2 * CACHED_BLOCKS, HIGH);
 	struct pile pile = {NULL, 0};
@@ -143,8 +143,8 @@ static void what_caches_hold_is_free(struct ktest *t)
 	give(mem, &pile);
 }
 
-/* A range that is offline takes nothing with it: somebody brings it back, or removes it. */
-static void what_is_offline_leaves_nothing_behind(struct ktest *t)
+/* An offline range takes nothing from its zone while it is onlined or removed. */
+static void offline_claim_takes_nothing_from_its_zone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
 	struct range_claim claim = {.range = {BLOCK(NORMAL), BLOCK(NORMAL + 2)}, .stays = true};
@@ -165,7 +165,7 @@ static void what_is_offline_leaves_nothing_behind(struct ktest *t)
 }
 
 /* Counts of two moments: what leaves may seem to be more than there is. */
-static void more_may_seem_to_leave_than_there_is(struct ktest *t)
+static void check_of_memory_left_tolerates_counts_of_two_moments(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
 	struct zone *normal, *movable;
@@ -196,7 +196,7 @@ static void expect_candidate(
 	EXPECT_EQ(t, got, BLOCK(nr));
 }
 
-static void of_two_equal_runs_the_upper_is_the_candidate(struct ktest *t)
+static void upper_of_two_equal_runs_is_the_candidate(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 9);
 	struct range_claim claim = {.range = {BLOCK(NORMAL + 4), BLOCK(NORMAL + 5)}};
@@ -208,8 +208,8 @@ static void of_two_equal_runs_the_upper_is_the_candidate(struct ktest *t)
 	range_unclaim(mem, &claim);
 }
 
-/* What is in use in it needs room in what stays. */
-static void a_candidate_ends_where_room_ends(struct ktest *t)
+/* Pages in use inside need free pages in the rest. */
+static void candidate_ends_where_free_memory_ends(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
 	struct pile pile = {NULL, 0};
@@ -218,8 +218,8 @@ static void a_candidate_ends_where_room_ends(struct ktest *t)
 	all_caches_off(t, mem);
 	mov_fill_range(BLOCK(NORMAL + 3), BLOCK(NORMAL + 5));
 	/*
-	 * A pageblock and a half besides what must stay: without the last one, and half of the
-	 * one before.
+	 * A pageblock and a half above the pages that must stay: without the last one, and half
+	 * of the one before.
 	 */
 	REQUIRE(t, take(mem, BLOCK(NORMAL) - kept(mem) - BLOCK(1) - PAGEBLOCK_PAGES / 2, &pile));
 	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH - 1);
@@ -262,8 +262,8 @@ static unsigned long planned(struct zone *zone)
 	return sum;
 }
 
-/* Not those of another zone, nor of what comes. */
-static void a_plan_counts_claims_of_its_zone_that_go(struct ktest *t)
+/* Not claims of another zone, nor of memory that comes online. */
+static void cache_limits_count_leaving_claims_of_the_zone(struct ktest *t)
 {
 	static const unsigned blocks = PAGEBLOCK_ORDER >= 9 ? 16 : 64;
 	struct memory *mem = ktest_memory(t, 0, blocks, blocks);
@@ -284,8 +284,11 @@ static void a_plan_counts_claims_of_its_zone_that_go(struct ktest *t)
 	EXPECT_EQ(t, planned(zone_in(mem, ZONE_NORMAL)), normal);
 }
 
-/* Refused for what is claimed, with where; what must be refused anyway is not claimed. */
-static void refusals_say_where_and_claim_little(struct ktest *t)
+/*
+ * A range that overlaps a claim is refused and the claim named; a range refused anyway is not
+ * claimed.
+ */
+static void refusal_names_a_page_and_leaves_no_claim(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
 	struct range_claim claim = {.range = {BLOCK(NORMAL + 3), BLOCK(NORMAL + 4)}};
@@ -320,8 +323,8 @@ static void refusals_say_where_and_claim_little(struct ktest *t)
 	EXPECT(t, LIST_EMPTY(&mem->claims));
 }
 
-/* What was in the way for a pass, and then went, is no reason. */
-static void a_success_has_no_reason(struct ktest *t)
+/* A page that blocked one pass and was then freed is no reason. */
+static void successful_offline_reports_no_reason(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, HIGH);
 	struct offline_result res;
@@ -339,8 +342,8 @@ static void a_success_has_no_reason(struct ktest *t)
 	mov_end(t);
 }
 
-/* As many nodes as there can be: what looks at all zones ends with the last of them. */
-static void every_zone_is_looked_at_and_no_other(struct ktest *t)
+/* With the maximum number of nodes a walk over all zones ends with the last of them. */
+static void every_zone_is_visited_and_no_other(struct ktest *t)
 {
 	struct zone_spec specs[MAX_NODES];
 	struct memory *mem;
@@ -362,12 +365,13 @@ static void every_zone_is_looked_at_and_no_other(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(offline_exact, KTEST_QUICK, KTEST(a_survey_counts_its_part_of_a_claim),
-    KTEST(a_survey_tells_what_is_busy_from_what_stays), KTEST_INSIDE(what_caches_hold_is_free),
-    KTEST_INSIDE(what_is_offline_leaves_nothing_behind),
-    KTEST_INSIDE(more_may_seem_to_leave_than_there_is),
-    KTEST(of_two_equal_runs_the_upper_is_the_candidate), KTEST(a_candidate_ends_where_room_ends),
+KTEST_SUITE(offline_exact, KTEST_QUICK, KTEST(survey_counts_its_part_of_a_claim),
+    KTEST(survey_tells_movable_blockers_from_unmovable),
+    KTEST_INSIDE(survey_counts_cached_pages_as_free),
+    KTEST_INSIDE(offline_claim_takes_nothing_from_its_zone),
+    KTEST_INSIDE(check_of_memory_left_tolerates_counts_of_two_moments),
+    KTEST(upper_of_two_equal_runs_is_the_candidate), KTEST(candidate_ends_where_free_memory_ends),
     KTEST(a_candidate_is_found_in_a_memory_that_begins_higher),
-    KTEST_INSIDE(a_plan_counts_claims_of_its_zone_that_go),
-    KTEST(refusals_say_where_and_claim_little), KTEST(a_success_has_no_reason),
-    KTEST(every_zone_is_looked_at_and_no_other));
+    KTEST_INSIDE(cache_limits_count_leaving_claims_of_the_zone),
+    KTEST(refusal_names_a_page_and_leaves_no_claim), KTEST(successful_offline_reports_no_reason),
+    KTEST(every_zone_is_visited_and_no_other));

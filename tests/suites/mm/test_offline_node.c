@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* test_offline_node.c: the movable memory of a whole node goes out of service, and comes back. */
+/*
+ * test_offline_node.c: offlining the movable memory of a whole node, and bringing it back online.
+ */
 #include "tests/lib/mov_help.h"
 
 #include <quarry/memory_hotplug.h>
@@ -32,7 +34,7 @@ static unsigned count_state(struct memory *mem, pfn_t start, pfn_t end, enum pag
 	return nr;
 }
 
-static void a_node_in_use_goes_and_comes_back(struct ktest *t)
+static void node_in_use_is_evacuated_and_onlined(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 	unsigned long managed;
@@ -70,8 +72,8 @@ static void a_node_in_use_goes_and_comes_back(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* What was the kernel's once, and is free, is still of its type. */
-static void what_the_kernel_gave_back_goes_too(struct ktest *t)
+/* Free memory that was the kernel's once is still of its type. */
+static void free_pages_of_kernel_pageblocks_are_offlined(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 	const pfn_t normal = BLOCK(2 * SIZE);
@@ -82,7 +84,7 @@ static void what_the_kernel_gave_back_goes_too(struct ktest *t)
 	zone = zone_at(mem, normal);
 	for (i = 0; i < SIZE; i++)
 		set_type(zone, normal + BLOCK(i), i % 2 ? MT_UNMOVABLE : MT_RECLAIMABLE);
-	/* A CMA area is promised to somebody. */
+	/* A CMA area is promised to its users. */
 	set_type(zone, normal, MT_CMA);
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, &res), 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
@@ -93,7 +95,7 @@ static void what_the_kernel_gave_back_goes_too(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void only_what_went_with_the_node_comes_back(struct ktest *t)
+static void online_node_restores_only_what_offline_node_took(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 	const pfn_t mine = BLOCK(3 * SIZE + 2);
@@ -102,7 +104,7 @@ static void only_what_went_with_the_node_comes_back(struct ktest *t)
 	EXPECT_EQ(t, offline_pages(mem, mine, BLOCK(1), NULL, NULL), 0);
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
-	/* One of them comes back, and goes, on its own: then it stays. */
+	/* One of them is onlined and offlined on its own: then it stays offline. */
 	EXPECT_EQ(t, online_pages(mem, mine + BLOCK(2), BLOCK(1), NULL), 0);
 	expect_sound(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, mine + BLOCK(2), BLOCK(1), NULL, NULL), 0);
@@ -114,7 +116,7 @@ static void only_what_went_with_the_node_comes_back(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Pins a page of zone MOVABLE of node 0; what is in use there is few pages. */
+/* Pins a page of zone MOVABLE of node 0; few pages are in use there. */
 static pfn_t pin_one(struct ktest *t, struct memory *mem)
 {
 	mov_fill(4);
@@ -124,15 +126,24 @@ static pfn_t pin_one(struct ktest *t, struct memory *mem)
 	return page_to_pfn_in(mem, mov.pages[0]);
 }
 
-static void what_is_pinned_costs_its_pageblock_only(struct ktest *t)
+/* Two nodes; node 0 is offline but for the pageblock of a pinned page, @pinned.  Sets res. */
+static struct memory *offline_all_but_pinned(struct ktest *t, pfn_t *pinned)
 {
 	struct memory *mem = two_nodes(t);
+
+	if (!mem || !mov_begin(t, mem))
+		return NULL;
+	*pinned = pin_one(t, mem);
+	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
+	return mem;
+}
+
+static void pinned_page_keeps_only_its_pageblock_online(struct ktest *t)
+{
 	pfn_t pinned;
+	struct memory *mem = offline_all_but_pinned(t, &pinned);
 
 	REQUIRE(t, mem);
-	REQUIRE(t, mov_begin(t, mem));
-	pinned = pin_one(t, mem);
-	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
 	EXPECT_EQ(t, res.stayed, BLOCK(1));
 	EXPECT_EQ(t, res.fail.why, WHY_PINNED);
 	EXPECT_EQ(t, res.fail.pfn, pinned);
@@ -152,15 +163,12 @@ static void what_is_pinned_costs_its_pageblock_only(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_failed_whole_evacuation_leaves_an_earlier_one_alone(struct ktest *t)
+static void failed_whole_evacuation_keeps_an_earlier_one(struct ktest *t)
 {
-	struct memory *mem = two_nodes(t);
 	pfn_t pinned;
+	struct memory *mem = offline_all_but_pinned(t, &pinned);
 
 	REQUIRE(t, mem);
-	REQUIRE(t, mov_begin(t, mem));
-	pinned = pin_one(t, mem);
-	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, &res), -EBUSY);
 	EXPECT_EQ(t, count_state(mem, 0, BLOCK(2 * SIZE), PB_OFFLINE), 2 * SIZE - 1);
 	/* Two of them come back; the second call takes these, fails, and brings back these only. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(2), BLOCK(2), NULL), 0);
@@ -176,7 +184,7 @@ static void a_failed_whole_evacuation_leaves_an_earlier_one_alone(struct ktest *
 	drop_memory(t, mem);
 }
 
-static void the_last_kernel_memory_stays(struct ktest *t)
+static void last_kernel_zone_stays_online(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, SIZE, SIZE);
 
@@ -187,8 +195,8 @@ static void the_last_kernel_memory_stays(struct ktest *t)
 	EXPECT_EQ(t, online_node(mem, 0), BLOCK(SIZE));
 }
 
-/* What is offline elsewhere is no memory for the kernel. */
-static void the_last_node_keeps_its_kernel_memory(struct ktest *t)
+/* Offline memory elsewhere is no memory for the kernel. */
+static void last_node_keeps_its_kernel_memory(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 	irqflags_t flags;
@@ -211,7 +219,7 @@ static void the_last_node_keeps_its_kernel_memory(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* The firmware's page costs its pageblock, and nobody is told. */
+/* The firmware's page costs its pageblock, and is not reported. */
 static void reserved_pages_stay_and_do_not_count(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
@@ -233,13 +241,13 @@ static void reserved_pages_stay_and_do_not_count(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void as_much_goes_as_there_is_room_for(struct ktest *t)
+static void node_is_evacuated_as_far_as_memory_elsewhere_allows(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 
 	REQUIRE(t, mem);
 	REQUIRE(t, mov_begin(t, mem));
-	/* As much as one node has: so with the marks it does not fit into the other. */
+	/* As much as one node has: with the watermarks it does not fit into the other. */
 	mov_fill(BLOCK(2 * SIZE));
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), -EBUSY);
 	EXPECT_EQ(t, res.fail.why, WHY_LAST);
@@ -254,7 +262,7 @@ static void as_much_goes_as_there_is_room_for(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void it_can_be_called_off(struct ktest *t)
+static void offline_node_can_be_cancelled(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 	const u32 cancel = 1;
@@ -270,8 +278,8 @@ static void it_can_be_called_off(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* One that is always in use: the tries come further and further apart, until somebody calls it off. */
-static void a_busy_page_is_tried_less_and_less(struct ktest *t)
+/* A page that is always in use: the tries come further and further apart, until a cancel. */
+static void busy_page_is_retried_with_back_off(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &mov.enough};
 	struct memory *mem = ktest_memory(t, 0, 0, 2 * SIZE);
@@ -296,10 +304,11 @@ static void a_busy_page_is_tried_less_and_less(struct ktest *t)
 	mov_end(t);
 }
 
-KTEST_SUITE(offline_node, KTEST_QUICK, KTEST(a_node_in_use_goes_and_comes_back),
-    KTEST(what_the_kernel_gave_back_goes_too), KTEST(only_what_went_with_the_node_comes_back),
-    KTEST(what_is_pinned_costs_its_pageblock_only),
-    KTEST(a_failed_whole_evacuation_leaves_an_earlier_one_alone),
-    KTEST(the_last_kernel_memory_stays), KTEST(the_last_node_keeps_its_kernel_memory),
-    KTEST(reserved_pages_stay_and_do_not_count), KTEST(as_much_goes_as_there_is_room_for),
-    KTEST(it_can_be_called_off), KTEST_COST(a_busy_page_is_tried_less_and_less));
+KTEST_SUITE(offline_node, KTEST_QUICK, KTEST(node_in_use_is_evacuated_and_onlined),
+    KTEST(free_pages_of_kernel_pageblocks_are_offlined),
+    KTEST(online_node_restores_only_what_offline_node_took),
+    KTEST(pinned_page_keeps_only_its_pageblock_online),
+    KTEST(failed_whole_evacuation_keeps_an_earlier_one), KTEST(last_kernel_zone_stays_online),
+    KTEST(last_node_keeps_its_kernel_memory), KTEST(reserved_pages_stay_and_do_not_count),
+    KTEST(node_is_evacuated_as_far_as_memory_elsewhere_allows),
+    KTEST(offline_node_can_be_cancelled), KTEST_COST(busy_page_is_retried_with_back_off));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_node_exact.c: which pageblocks of a node go around what is in the way, in how many
- * tries, and what becomes of those that went when the rest is called off or comes too late.
+ * test_offline_node_exact.c: which pageblocks of a node are offlined around a blocker, in how
+ * many tries, and what becomes of offlined ones when the rest is cancelled or comes too late.
  */
 #include "tests/lib/mov_help.h"
 
@@ -39,7 +39,7 @@ static unsigned online(const struct memory *mem)
 	return nr;
 }
 
-static void every_zone_of_a_node_goes_and_comes(struct ktest *t)
+static void every_zone_of_a_node_is_offlined_and_onlined(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 
@@ -50,14 +50,17 @@ static void every_zone_of_a_node_goes_and_comes(struct ktest *t)
 	EXPECT_EQ(t, online(mem), 0);
 	EXPECT_EQ(t, online_node(mem, 1), END - FIRST);
 	EXPECT_EQ(t, online(mem), LOW + 2 * SIZE);
-	/* Without a place for what it says. */
+	/* Without a place for the result. */
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, NULL), 0);
 	EXPECT_EQ(t, online_node(mem, 0), 0);
 	EXPECT_EQ(t, online_node(mem, 1), END - FIRST);
 	drop_memory(t, mem);
 }
 
-/* Somebody else works on the pageblock @at of zone MOVABLE: so many rounds, and tries that fail. */
+/*
+ * Another operation works on the pageblock @at of zone MOVABLE: so many rounds, and tries that
+ * fail.
+ */
 static void expect_around(
     struct ktest *t, struct memory *mem, unsigned at, unsigned rounds, unsigned tries)
 {
@@ -77,8 +80,8 @@ static void expect_around(
 	EXPECT_EQ(t, online_node(mem, 1), END - FIRST - BLOCK(1));
 }
 
-/* What lies before it goes, then what lies behind it. */
-static void what_is_in_the_way_costs_one_pageblock(struct ktest *t)
+/* First the range before it, then the range behind it. */
+static void blocker_costs_one_pageblock(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 
@@ -91,7 +94,7 @@ static void what_is_in_the_way_costs_one_pageblock(struct ktest *t)
 }
 
 /* Of two that stay the first is named, and both count. */
-static void the_first_that_stays_is_named(struct ktest *t)
+static void first_blocker_is_named(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
 
@@ -130,7 +133,7 @@ static unsigned tries_to_halve(unsigned nr, unsigned fit)
 	return tries;
 }
 
-static void what_has_no_room_is_halved(struct ktest *t)
+static void range_without_targets_is_halved(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, SIZE, SIZE);
 	const pfn_t start = BLOCK(SIZE);
@@ -147,13 +150,13 @@ static void what_has_no_room_is_halved(struct ktest *t)
 	room = normal->wmark[WMARK_HIGH] + normal->reserve +
 	       zone_in(mem, ZONE_MOVABLE)->wmark[WMARK_HIGH];
 	/*
-	 * Where pageblocks are small the marks fall by more than half of one, when three have
-	 * gone.
+	 * Where pageblocks are small the watermarks fall by more than half of one when three are
+	 * offline.
 	 */
 	for (fit = 1; fit < (PAGEBLOCK_ORDER >= 9 ? 4u : 2u); fit += 2) {
 		u64 failed = mm_event_sum(mem, EV_OFFLINE_FAIL);
 
-		/* Room for as many, and half a pageblock more. */
+		/* Free memory for as many, and half a pageblock more. */
 		while (normal->nr_free > room + BLOCK(fit) + PAGEBLOCK_PAGES / 2) {
 			page = take_block(normal, 0, MT_MOVABLE);
 			REQUIRE(t, page);
@@ -186,10 +189,10 @@ static void call_off(void *arg)
 }
 
 /*
- * It is called off when the first range is about to go: that one goes, and with @whole comes
- * back.
+ * Cancelled when the first range is about to be committed: that one goes offline, and with @whole
+ * comes back.
  */
-static void what_went_before_a_cancel_stays_out_unless_all_must(struct ktest *t)
+static void cancel_keeps_earlier_ranges_offline_unless_whole(struct ktest *t)
 {
 	const struct offline_opts opts = {
 	    .policy = ISO_PRECISE, .cancel = &cancel, .on_commit = call_off};
@@ -213,10 +216,7 @@ static void what_went_before_a_cancel_stays_out_unless_all_must(struct ktest *t)
 		EXPECT_EQ(t, online(mem), whole ? LOW + 2 * SIZE : LOW + SIZE + 1);
 		EXPECT_EQ(t, online_node(mem, 1), whole ? 0 : first);
 	}
-	/*
-	 * Called off from the start: then nothing is looked at but the one that is in the way
-	 * first.
-	 */
+	/* Cancelled from the start: only the first blocker is checked. */
 	EXPECT_EQ(t, offline_node(mem, 1, &opts, false, &res), -EINTR);
 	EXPECT_EQ(t, res.fail.why, WHY_CANCELLED);
 	EXPECT_EQ(t, res.rounds, 1);
@@ -227,10 +227,10 @@ static void what_went_before_a_cancel_stays_out_unless_all_must(struct ktest *t)
 }
 
 /*
- * A movable page, and a deadline that is over at once; a page behind it, which cannot move, is
- * not looked at.
+ * A movable page, and a deadline that is over at once; an unmovable page behind it is not
+ * checked.
  */
-static void too_late_is_told_from_busy(struct ktest *t)
+static void deadline_is_told_from_busy(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = 1};
 	struct memory *mem = two_nodes(t);
@@ -252,7 +252,7 @@ static void too_late_is_told_from_busy(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(offline_node_exact, KTEST_QUICK, KTEST(every_zone_of_a_node_goes_and_comes),
-    KTEST_COST(what_is_in_the_way_costs_one_pageblock), KTEST(the_first_that_stays_is_named),
-    KTEST(what_has_no_room_is_halved), KTEST(what_went_before_a_cancel_stays_out_unless_all_must),
-    KTEST(too_late_is_told_from_busy));
+KTEST_SUITE(offline_node_exact, KTEST_QUICK, KTEST(every_zone_of_a_node_is_offlined_and_onlined),
+    KTEST_COST(blocker_costs_one_pageblock), KTEST(first_blocker_is_named),
+    KTEST(range_without_targets_is_halved), KTEST(cancel_keeps_earlier_ranges_offline_unless_whole),
+    KTEST(deadline_is_told_from_busy));

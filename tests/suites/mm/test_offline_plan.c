@@ -3,6 +3,7 @@
  * test_offline_plan.c: what the caches may hold, planned by others while a range leaves the zone.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
@@ -56,8 +57,7 @@ static void next_round(void *arg)
 	struct plans *plans = arg;
 
 	store_release(&plans->round, plans->round + 1);
-	while (load_acquire(&plans->begun) != plans->round * plans->nr)
-		thread_yield();
+	YIELD_UNTIL(load_acquire(&plans->begun) == plans->round * plans->nr);
 }
 
 /* Blocks [2, 2 + @going) of @blocks go and come @rounds times. */
@@ -88,14 +88,14 @@ static void go_beside_planners(struct ktest *t, unsigned blocks, unsigned going,
 	}
 }
 
-/* A range that has gone and is still claimed would be taken off the zone twice. */
-static void who_plans_counts_what_goes_once(struct ktest *t)
+/* An offlined range that is still claimed would be subtracted from the zone twice. */
+static void cache_limits_count_a_leaving_range_once(struct ktest *t)
 {
 	go_beside_planners(t, 16, 12, ROUNDS);
 }
 
 /* Planners see each part of the commit; the first hold takes 64 pageblocks. */
-static void a_long_range_goes_in_several_holds(struct ktest *t)
+static void long_range_is_committed_in_several_holds(struct ktest *t)
 {
 	go_beside_planners(t, 72, 66, ROUNDS / 20);
 }
@@ -113,7 +113,7 @@ struct greedy {
 	u32 stop;     /* a */
 };
 
-/* Releases the lock while the offline waits for it, and wants it back at once. */
+/* Releases the lock while the offline waits for it, and takes it again at once. */
 static void take_again(void *arg)
 {
 	struct greedy *g = arg;
@@ -125,8 +125,7 @@ static void take_again(void *arg)
 		}
 		hotplug_lock(g->mem);
 		atomic_add(&g->holds, 1u);
-		while (!sleep_lock_waiters(&g->mem->hotplug.l))
-			thread_yield();
+		YIELD_UNTIL(sleep_lock_waiters(&g->mem->hotplug.l));
 		hotplug_unlock(g->mem);
 		hotplug_lock(g->mem);
 		g->off += range_count(g->mem, pfn_range(BLOCK(2), GOING), PB_OFFLINE) ==
@@ -141,11 +140,10 @@ static void while_it_is_held(void *arg)
 	struct greedy *g = arg;
 
 	atomic_add(&g->round, 1u);
-	while (load_acquire(&g->holds) != READ_ONCE(g->round))
-		thread_yield();
+	YIELD_UNTIL(load_acquire(&g->holds) == READ_ONCE(g->round));
 }
 
-static void an_offline_gets_the_lock_in_its_turn(struct ktest *t)
+static void offline_gets_the_hotplug_lock_in_turn(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 16);
 	struct greedy g = {.mem = mem};
@@ -158,8 +156,7 @@ static void an_offline_gets_the_lock_in_its_turn(struct ktest *t)
 	ktest_start(1, take_again, &g);
 	for (round = 0; round < ROUNDS; round++) {
 		EXPECT_EQ(t, offline_pages(mem, BLOCK(2), GOING, &opts, NULL), 0);
-		while (load_acquire(&g.looked) != READ_ONCE(g.round))
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(load_acquire(&g.looked) == READ_ONCE(g.round)));
 		EXPECT_EQ(t, online_pages(mem, BLOCK(2), GOING, NULL), 0);
 	}
 	store_release(&g.stop, 1u);
@@ -167,5 +164,6 @@ static void an_offline_gets_the_lock_in_its_turn(struct ktest *t)
 	EXPECT_EQ(t, g.off, ROUNDS);
 }
 
-KTEST_SUITE(offline_plan, 0, KTEST_INSIDE(who_plans_counts_what_goes_once),
-    KTEST_COST(a_long_range_goes_in_several_holds), KTEST(an_offline_gets_the_lock_in_its_turn));
+KTEST_SUITE(offline_plan, 0, KTEST_INSIDE(cache_limits_count_a_leaving_range_once),
+    KTEST_COST(long_range_is_committed_in_several_holds),
+    KTEST(offline_gets_the_hotplug_lock_in_turn));

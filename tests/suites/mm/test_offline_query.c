@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_query.c: what a survey of a range says of every kind of page and pageblock, and that it
- * leaves them as they are.
+ * test_offline_query.c: the result of a survey for every kind of page and pageblock, and that it
+ * changes none of them.
  */
 #include "tests/lib/mov_help.h"
 
@@ -21,14 +21,14 @@ static unsigned long sum_in_way(void)
 	return sum;
 }
 
-/* So many pages for that reason, the first of them at @pfn. */
+/* @pages pages for that reason, the first of them at @pfn. */
 static void expect_reason(struct ktest *t, enum mm_why why, unsigned long pages, pfn_t pfn)
 {
 	EXPECT_EQ(t, survey.pages[why], pages);
 	EXPECT_EQ(t, survey.first[why], pfn);
 }
 
-static void nothing_is_in_the_way_of_free_memory(struct ktest *t)
+static void free_memory_has_no_blocker(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 16);
 
@@ -103,7 +103,7 @@ static void survey_during(void *arg)
 	EXPECT_EQ(d->t, offline_survey(d->mem, BLOCK(9), BLOCK(4), &survey), 0);
 }
 
-static void pageblocks_count_whole(struct ktest *t)
+static void offline_pageblocks_count_whole(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 8, 8);
 	struct during d = {t, mem};
@@ -126,7 +126,7 @@ static void pageblocks_count_whole(struct ktest *t)
 	expect_reason(t, WHY_ALREADY, BLOCK(1), BLOCK(10));
 }
 
-static void nonsense_is_refused(struct ktest *t)
+static void bad_arguments_are_refused(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
 
@@ -139,5 +139,6 @@ static void nonsense_is_refused(struct ktest *t)
 	EXPECT_EQ(t, sum_in_way(), 0);
 }
 
-KTEST_SUITE(offline_query, KTEST_QUICK, KTEST(nothing_is_in_the_way_of_free_memory),
-    KTEST(every_reason_is_counted_apart), KTEST(pageblocks_count_whole), KTEST(nonsense_is_refused));
+KTEST_SUITE(offline_query, KTEST_QUICK, KTEST(free_memory_has_no_blocker),
+    KTEST(every_reason_is_counted_apart), KTEST(offline_pageblocks_count_whole),
+    KTEST(bad_arguments_are_refused));

@@ -38,7 +38,7 @@ static bool set_scene(struct ktest *t, struct scene *s)
 		return false;
 	handle_table_init(&table, s->mem, handles, 1);
 	EXPECT_EQ(t, handle_alloc(&table, 0, 0, GFP_KERNEL, 1), 0);
-	/* A pin leaves a mark; so let it be there already when things are compared. */
+	/* A pin sets a flag that stays; set it before states are compared. */
 	EXPECT_EQ(t, handle_pin(&table, 0) || handle_unpin(&table, 0), 0);
 	empty_all(s->mem);
 	s->start = ALIGN_DOWN(handle_pfn(&table, 0), BLOCK(4));
@@ -100,21 +100,24 @@ static void expect_undone_by_each(struct ktest *t, struct offline_opts opts, int
 	EXPECT_EQ(t, handle_free(&table, 0), 0);
 }
 
-static void a_late_pin_is_named_and_undone(struct ktest *t)
+static void late_pin_is_named_and_the_offline_undone(struct ktest *t)
 {
 	const struct offline_opts opts = {.on_isolated = pin_late};
 
 	expect_undone_by_each(t, opts, -EBUSY, WHY_PINNED, 3, ~0u);
 }
 
-static void a_deadline_ends_it(struct ktest *t)
+static void deadline_ends_an_offline(struct ktest *t)
 {
 	const struct offline_opts opts = {.deadline_ns = A_MOMENT_NS, .on_isolated = pin_late};
 
 	expect_undone_by_each(t, opts, -ETIMEDOUT, WHY_DEADLINE, 0, ~0u);
 }
 
-/* A page in the hands of who frees it is waited for until the deadline: it is not called unmovable. */
+/*
+ * A page in transit to the free lists is waited for until the deadline: it is not called
+ * unmovable.
+ */
 static void a_page_being_freed_is_waited_for(struct ktest *t)
 {
 	struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = 300 * A_MOMENT_NS};
@@ -122,7 +125,7 @@ static void a_page_being_freed_is_waited_for(struct ktest *t)
 
 	if (!set_scene(t, &s))
 		return;
-	EXPECT_EQ(t, alloc_on(0, s.mem, GFP_MOVABLE, 0, 1, &s.page), 1);
+	REQUIRE(t, alloc_on(0, s.mem, GFP_MOVABLE, 0, 1, &s.page) == 1);
 	EXPECT_EQ(t, handle_free(&table, 0), 0);
 	WRITE_ONCE(s.page->word, PAGE_WORD(0, PG_FREEING, 0));
 	s.start = ALIGN_DOWN(page_to_pfn_in(s.mem, s.page), BLOCK(4));
@@ -137,7 +140,7 @@ static void cancel_now(void *arg)
 	WRITE_ONCE(((struct scene *)arg)->cancel, 1u);
 }
 
-static void a_word_calls_it_off(struct ktest *t)
+static void cancel_ends_an_offline(struct ktest *t)
 {
 	const struct offline_opts opts = {.on_isolated = cancel_now};
 
@@ -149,7 +152,7 @@ static void take_all(void *arg)
 	hoard_take(&hoard);
 }
 
-static void without_room_to_move_it_fails(struct ktest *t)
+static void offline_without_migration_targets_fails(struct ktest *t)
 {
 	struct scene s;
 	unsigned p;
@@ -171,7 +174,7 @@ static void without_room_to_move_it_fails(struct ktest *t)
 	EXPECT_EQ(t, handle_free(&table, 0), 0);
 }
 
-/* ---- what is so while it runs ---- */
+/* ---- state during an offline ---- */
 
 static void look_at_caches(void *arg)
 {
@@ -230,7 +233,7 @@ static void offline_others(void *arg)
 	EXPECT_EQ(s->t, online_pages(s->mem, BLOCK(16), BLOCK(4), &fail), 0);
 }
 
-static void overlapping_ranges_are_refused_disjoint_ones_go(struct ktest *t)
+static void overlapping_offlines_are_refused_disjoint_ones_succeed(struct ktest *t)
 {
 	struct scene s = {.t = t, .mem = ktest_memory(t, 0, 0, 32)};
 	struct offline_result res;
@@ -279,7 +282,7 @@ static void offline_beside(struct ktest *t, struct race_free *race, const struct
 	EXPECT_EQ(t, online_pages(mem, start, BLOCK(4), NULL), 0);
 }
 
-static void a_free_under_way_is_found_by_the_one_round(struct ktest *t)
+static void free_in_progress_is_found_by_the_one_round(struct ktest *t)
 {
 	struct memory *mem;
 	unsigned p;
@@ -300,17 +303,16 @@ static void a_free_under_way_is_found_by_the_one_round(struct ktest *t)
 	}
 }
 
-/* What redrain's one masked drain misses, a later one of its loop fetches. */
+/* A later drain of redrain's loop finds a page that its one masked drain missed. */
 static void let_it_be_cached(void *arg)
 {
 	struct race_free *race = arg;
 
 	store_release(&race->release, 1u);
-	while (!pcp_zone_nonempty(race->mem, 1, test_zone(race->mem, ZONE_MOVABLE)))
-		thread_yield();
+	YIELD_UNTIL(pcp_zone_nonempty(race->mem, 1, test_zone(race->mem, ZONE_MOVABLE)));
 }
 
-static void redrain_fetches_what_its_first_drain_missed(struct ktest *t)
+static void redrain_drains_a_page_that_its_first_drain_missed(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending"};
 	const struct offline_opts opts = {
@@ -354,7 +356,7 @@ static void a_page_freed_meanwhile_on_another_cpu_is_caught(struct ktest *t)
 		const struct offline_opts opts = {
 		    .policy = policies[p], .on_isolated = note_begun, .arg = &s};
 
-		EXPECT_EQ(t, alloc_on(0, s.mem, GFP_MOVABLE, 0, 1, &s.page), 1);
+		REQUIRE(t, alloc_on(0, s.mem, GFP_MOVABLE, 0, 1, &s.page) == 1);
 		s.start = ALIGN_DOWN(page_to_pfn_in(s.mem, s.page), BLOCK(4));
 		s.begun = 0;
 		ktest_start(1, free_when_begun, &s);
@@ -423,7 +425,7 @@ static void stress(struct ktest *t, bool pins)
 		struct offline_result res;
 		int err = offline_pages(mem, start, BLOCK(8), &opts[round % 2], &res);
 
-		/* A pin of a moment may be met by the look before; then the offline is refused. */
+		/* A short pin may be met by the check before; then the offline is refused. */
 		if (err && !(pins && err == -EBUSY && res.fail.why == WHY_PINNED))
 			ktest_fail(t, __FILE__, __LINE__, "offline: %d at %#lx: %s", err, res.fail.pfn,
 			    mm_why_text(res.fail.why));
@@ -444,21 +446,22 @@ static void stress(struct ktest *t, bool pins)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-static void rounds_under_load_all_succeed(struct ktest *t)
+static void offlines_under_load_all_succeed(struct ktest *t)
 {
 	stress(t, false);
 }
 
-static void rounds_under_load_with_pins_succeed_or_say_so(struct ktest *t)
+static void offlines_under_load_with_pins_succeed_or_name_a_pin(struct ktest *t)
 {
 	stress(t, true);
 }
 
-KTEST_SUITE(offline_race, 0, KTEST(a_late_pin_is_named_and_undone), KTEST(a_deadline_ends_it),
-    KTEST(a_page_being_freed_is_waited_for), KTEST(a_word_calls_it_off),
-    KTEST(without_room_to_move_it_fails), KTEST(precise_leaves_the_caches_on),
-    KTEST(overlapping_ranges_are_refused_disjoint_ones_go),
-    KTEST_COST(a_free_under_way_is_found_by_the_one_round),
-    KTEST_INSIDE(redrain_fetches_what_its_first_drain_missed),
-    KTEST(a_page_freed_meanwhile_on_another_cpu_is_caught), KTEST(rounds_under_load_all_succeed),
-    KTEST(rounds_under_load_with_pins_succeed_or_say_so));
+KTEST_SUITE(offline_race, 0, KTEST(late_pin_is_named_and_the_offline_undone),
+    KTEST(deadline_ends_an_offline), KTEST(a_page_being_freed_is_waited_for),
+    KTEST(cancel_ends_an_offline), KTEST(offline_without_migration_targets_fails),
+    KTEST(precise_leaves_the_caches_on),
+    KTEST(overlapping_offlines_are_refused_disjoint_ones_succeed),
+    KTEST_COST(free_in_progress_is_found_by_the_one_round),
+    KTEST_INSIDE(redrain_drains_a_page_that_its_first_drain_missed),
+    KTEST(a_page_freed_meanwhile_on_another_cpu_is_caught), KTEST(offlines_under_load_all_succeed),
+    KTEST(offlines_under_load_with_pins_succeed_or_name_a_pin));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_stall.c: what an offline makes of a page that stays: refused if all who may have it in their
- * hands have had their turns, waited for while one of them cannot go on.
+ * test_offline_stall.c: an offline that meets a page which stays: refused once every thread that
+ * may hold it has had its turns, waited for while one of them cannot run.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"
@@ -11,7 +11,7 @@
 #define STUCK_NS 200000000ULL
 #define TURNS    5
 
-/* A page in the hands of a thread whose CPU stands still. */
+/* A page held by a thread whose CPU stands still. */
 struct stall {
 	struct memory *mem;
 	pfn_t start;
@@ -51,7 +51,7 @@ static bool take_page(struct ktest *t, struct stall *s)
 	return s->page != NULL;
 }
 
-static void a_cpu_that_stands_still_is_waited_for(struct ktest *t)
+static void stalled_cpu_is_waited_for(struct ktest *t)
 {
 	static const enum iso_policy policies[] = {ISO_DISABLE, ISO_PRECISE};
 	struct stall s = {.ns = STALL_NS};
@@ -76,7 +76,7 @@ static void a_cpu_that_stands_still_is_waited_for(struct ktest *t)
 	}
 }
 
-static void the_deadline_ends_that_wait(struct ktest *t)
+static void deadline_ends_the_wait_for_a_stalled_cpu(struct ktest *t)
 {
 	struct stall s = {.ns = 2 * STALL_NS};
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = STALL_NS,
@@ -96,7 +96,7 @@ static void the_deadline_ends_that_wait(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(s.mem), memory_managed_pages(s.mem));
 }
 
-static void a_page_that_stays_is_refused(struct ktest *t)
+static void page_that_stays_unmovable_is_refused(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = WAIT_FOREVER};
 	struct stall s = {.mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2)};
@@ -106,7 +106,7 @@ static void a_page_that_stays_is_refused(struct ktest *t)
 	REQUIRE(t, s.mem && take_page(t, &s));
 	began = arch_clock_ns();
 	EXPECT_EQ(t, offline_pages(s.mem, s.start, BLOCK(4), &opts, &res), -EBUSY);
-	/* Whoever may have it has had turns, and time. */
+	/* Every possible holder has had turns, and time. */
 	EXPECT(t, arch_clock_ns() - began >= STUCK_NS);
 	EXPECT_EQ(t, res.fail.why, WHY_UNMOVABLE);
 	EXPECT_EQ(t, res.fail.pfn, page_to_pfn_in(s.mem, s.page));
@@ -114,7 +114,7 @@ static void a_page_that_stays_is_refused(struct ktest *t)
 	EXPECT_EQ(t, free_on(0, s.mem, 0, 1, &s.page), 1);
 }
 
-/* ---- what it stands on ---- */
+/* ---- threads_had_turn ---- */
 
 struct runner {
 	u32 turns; /* a */
@@ -131,18 +131,17 @@ static void run_and_yield(void *arg)
 	}
 }
 
-static void take_turns(u64 since)
+static void take_turns(struct ktest *t, u64 since)
 {
 	unsigned turn;
 
 	for (turn = 0; turn < TURNS; turn++) {
-		while (!threads_had_turn(since))
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(threads_had_turn(since)));
 		since = arch_clock_ns();
 	}
 }
 
-static void threads_that_were_ready_have_had_their_turns(struct ktest *t)
+static void ready_threads_have_had_their_turns(struct ktest *t)
 {
 	struct runner runners[TEST_MAX_CPUS] = {{.turns = 0}};
 	unsigned cpu, round;
@@ -153,14 +152,13 @@ static void threads_that_were_ready_have_had_their_turns(struct ktest *t)
 		ktest_start(cpu, run_and_yield, &runners[cpu]);
 	}
 	for (cpu = 0; cpu < ktest_cpus(); cpu++)
-		while (!READ_ONCE(runners[cpu].turns))
-			thread_yield();
+		EXPECT(t, YIELD_UNTIL(READ_ONCE(runners[cpu].turns)));
 	for (round = 0; round < 5; round++) {
 		u32 before[TEST_MAX_CPUS];
 
 		for (cpu = 0; cpu < ktest_cpus(); cpu++)
 			before[cpu] = READ_ONCE(runners[cpu].turns);
-		take_turns(arch_clock_ns());
+		take_turns(t, arch_clock_ns());
 		for (cpu = 0; cpu < ktest_cpus(); cpu++)
 			EXPECT(t, READ_ONCE(runners[cpu].turns) != before[cpu]);
 	}
@@ -169,7 +167,7 @@ static void threads_that_were_ready_have_had_their_turns(struct ktest *t)
 		ktest_join(cpu);
 }
 
-static void a_deaf_cpu_gives_no_turns(struct ktest *t)
+static void cpu_with_interrupts_off_gives_no_turns(struct ktest *t)
 {
 	struct stall s = {.ns = STALL_NS};
 	u64 since;
@@ -181,12 +179,13 @@ static void a_deaf_cpu_gives_no_turns(struct ktest *t)
 	begin_stall(&s);
 	since = arch_clock_ns();
 	/* The page is freed after the end of the stall, and no turn has ended before that. */
-	take_turns(since);
+	take_turns(t, since);
 	ktest_join(1);
 	EXPECT(t, arch_clock_ns() - since >= STALL_NS / 2);
 	EXPECT_EQ(t, s.err, 0);
 }
 
-KTEST_SUITE(offline_stall, 0, KTEST(a_cpu_that_stands_still_is_waited_for),
-    KTEST(the_deadline_ends_that_wait), KTEST(a_page_that_stays_is_refused),
-    KTEST_INSIDE(threads_that_were_ready_have_had_their_turns), KTEST(a_deaf_cpu_gives_no_turns));
+KTEST_SUITE(offline_stall, 0, KTEST(stalled_cpu_is_waited_for),
+    KTEST(deadline_ends_the_wait_for_a_stalled_cpu), KTEST(page_that_stays_unmovable_is_refused),
+    KTEST_INSIDE(ready_threads_have_had_their_turns),
+    KTEST(cpu_with_interrupts_off_gives_no_turns));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_oom.c: the last resort: when somebody is chosen to die, and when not; that it is one at a time;
- * and that who is chosen can go.  That the others get on: test_oom_tasks.c.
+ * test_oom.c: the OOM killer: when it chooses a victim, and when not; that there is one victim at
+ * a time; and that the victim can exit.  That the other tasks finish: test_oom_tasks.c.
  */
 #include "tests/lib/oom_help.h"
 
@@ -10,7 +10,7 @@
 
 static struct pile hoard, kept;
 
-/* Somebody dies at once when the hook is asked. */
+/* The hook's victim dies at once. */
 static struct memory *begin(struct ktest *t)
 {
 	struct memory *mem = killer_begin(t, &hoard);
@@ -25,7 +25,7 @@ static struct memory *begin_on_two(struct ktest *t)
 	return ktest_needs_cpus(t, 2) ? begin(t) : NULL;
 }
 
-static void a_death_gives_the_allocation_its_page(struct ktest *t)
+static void kill_gives_the_allocation_its_page(struct ktest *t)
 {
 	struct memory *mem = begin(t);
 	struct page *page;
@@ -47,7 +47,7 @@ static void a_death_gives_the_allocation_its_page(struct ktest *t)
 	killer_end(t, mem);
 }
 
-static void with_nobody_to_choose_it_fails(struct ktest *t)
+static void allocation_without_a_victim_fails(struct ktest *t)
 {
 	struct memory *mem = begin(t);
 
@@ -65,11 +65,10 @@ static void with_nobody_to_choose_it_fails(struct ktest *t)
 	killer_end(t, mem);
 }
 
-static void nobody_dies_for_what_can_fail(struct ktest *t)
+static void requests_that_may_fail_kill_no_task(struct ktest *t)
 {
 	static const gfp_t flags[] = {GFP_NOWAIT, GFP_ATOMIC, GFP_NORETRY, GFP_THISNODE, GFP_DMA32};
 	struct memory *mem = begin(t);
-	struct page *page;
 	unsigned i;
 
 	if (!mem)
@@ -84,15 +83,7 @@ static void nobody_dies_for_what_can_fail(struct ktest *t)
 	pile_alloc(mem, &hoard, GFP_MOVABLE, 0, ALL_THERE_IS);
 	port_task()->reserve = 0;
 	EXPECT_EQ(t, movable_zone(mem)->nr_free, 0);
-	while (movable_zone(mem)->nr_free < 2 * movable_zone(mem)->wmark[WMARK_HIGH]) {
-		page = pile_pop(&hoard);
-		REQUIRE(t, page);
-		if (page_to_pfn_in(mem, page) & 1 &&
-		    zone_of(mem, page_to_pfn_in(mem, page)) == movable_zone(mem))
-			EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
-		else
-			pile_push(&kept, page);
-	}
+	free_single_pages(t, mem, &kept, 2 * movable_zone(mem)->wmark[WMARK_HIGH]);
 	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
 	EXPECT_EQ(t, killer.calls, 0);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
@@ -118,7 +109,7 @@ static bool wait_for_sleepers(struct memory *mem, u64 waits)
 	return mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT) >= waits;
 }
 
-static void it_looks_once_more_under_the_lock(struct ktest *t)
+static void allocation_is_retried_under_the_oom_lock(struct ktest *t)
 {
 	u64 until = arch_clock_ns() + WAIT_NS;
 	struct memory *mem;
@@ -129,7 +120,7 @@ static void it_looks_once_more_under_the_lock(struct ktest *t)
 	mutex_lock(&mem->oom.lock);
 	ktest_start(1, alloc_elsewhere, &killer);
 	EXPECT(t, wait_for_sleepers(mem, 1));
-	/* Its drain is over: it is at the lock, or will be, and has nothing. */
+	/* Its drain is over: it is at the lock, or will be, and has no page. */
 	while (READ_ONCE(mem->nodes[0].reclaim.drains.done) < 1 && arch_clock_ns() < until)
 		thread_yield();
 	thread_sleep(10000000);
@@ -143,8 +134,11 @@ static void it_looks_once_more_under_the_lock(struct ktest *t)
 	killer_end(t, mem);
 }
 
-/* The victim's pages come a moment after it: somebody else had a reference to their object. */
-static void nobody_else_is_chosen_at_once(struct ktest *t)
+/*
+ * The victim's pages are freed a moment after its death: another reference to their object
+ * remained.
+ */
+static void no_second_victim_is_chosen_at_once(struct ktest *t)
 {
 	u64 until = arch_clock_ns() + WAIT_NS;
 	struct memory *mem;
@@ -175,8 +169,8 @@ static void free_two(void *arg)
 	}
 }
 
-/* Pages in another CPU's cache are found by the drain before anybody dies. */
-static void nobody_dies_for_pages_in_caches(struct ktest *t)
+/* The drain finds pages in another CPU's cache before a task is killed. */
+static void cached_pages_prevent_a_kill(struct ktest *t)
 {
 	struct page *page[2];
 	struct memory *mem;
@@ -215,7 +209,7 @@ static void alloc_alone(void *arg)
 	((struct alone *)arg)->page = mem_alloc_pages(killer.mem, GFP_MOVABLE, 0);
 }
 
-static void many_wait_for_one_death(struct ktest *t)
+static void many_allocations_wait_for_one_victim(struct ktest *t)
 {
 	unsigned cpus = MIN(ktest_cpus(), 4u), cpu;
 	u64 until = arch_clock_ns() + WAIT_NS;
@@ -234,7 +228,7 @@ static void many_wait_for_one_death(struct ktest *t)
 		thread_yield();
 	EXPECT(t, wait_for_sleepers(mem, cpus - 1));
 	thread_sleep(20000000);
-	/* All but one have found that somebody is going, and ask for nobody else. */
+	/* All but one have found that a victim is exiting, and choose no other. */
 	EXPECT_EQ(t, READ_ONCE(killer.calls), 1);
 	EXPECT_EQ(t, READ_ONCE(mem->oom.going), 1);
 	killer_victim_dies(&killer);
@@ -251,7 +245,7 @@ static void many_wait_for_one_death(struct ktest *t)
 	killer_end(t, mem);
 }
 
-/* It needs a page to go, and gets it from the reserve; nor does it wait for its own death. */
+/* It needs a page to exit, and gets it from the reserve; it does not wait for its own death. */
 static bool kill_caller(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 {
 	((struct killer *)arg)->calls++;
@@ -259,7 +253,7 @@ static bool kill_caller(struct memory *mem, gfp_t gfp, unsigned order, void *arg
 	return true;
 }
 
-static void who_is_chosen_gets_the_reserve(struct ktest *t)
+static void victim_may_use_the_reserve(struct ktest *t)
 {
 	struct memory *mem = begin(t);
 
@@ -280,8 +274,9 @@ static void who_is_chosen_gets_the_reserve(struct ktest *t)
 	killer_end(t, mem);
 }
 
-KTEST_SUITE(oom, KTEST_QUICK, KTEST(a_death_gives_the_allocation_its_page),
-    KTEST(with_nobody_to_choose_it_fails), KTEST(nobody_dies_for_what_can_fail),
-    KTEST_COST(many_wait_for_one_death), KTEST_INSIDE(it_looks_once_more_under_the_lock),
-    KTEST(nobody_else_is_chosen_at_once), KTEST(nobody_dies_for_pages_in_caches),
-    KTEST(who_is_chosen_gets_the_reserve));
+KTEST_SUITE(oom, KTEST_QUICK, KTEST(kill_gives_the_allocation_its_page),
+    KTEST(allocation_without_a_victim_fails), KTEST(requests_that_may_fail_kill_no_task),
+    KTEST_COST(many_allocations_wait_for_one_victim),
+    KTEST_INSIDE(allocation_is_retried_under_the_oom_lock),
+    KTEST(no_second_victim_is_chosen_at_once), KTEST(cached_pages_prevent_a_kill),
+    KTEST(victim_may_use_the_reserve));

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_oom_exact.c: the bounds of the last resort: up to how many free pages a death is worth a large block, and
- * how often an allocation begins anew because others leave.
+ * test_oom_exact.c: the bounds of the OOM killer: up to how many free pages a large request
+ * kills, and how often an allocation starts again because tasks exit.
  */
 #include "tests/lib/oom_help.h"
 
 static struct pile hoard, kept;
 
-/* The hook finds nobody. */
+/* The hook finds no victim. */
 static struct memory *begin(struct ktest *t)
 {
 	struct memory *mem = killer_begin(t, &hoard);
@@ -17,12 +17,11 @@ static struct memory *begin(struct ktest *t)
 	return mem;
 }
 
-/* Free pages of which no two lie side by side, one more each time: nobody dies once they are more than the high mark. */
-static void a_large_block_is_worth_a_death_up_to_the_high_mark(struct ktest *t)
+/* Single free pages, one more each time: no task dies once they exceed the high watermark. */
+static void large_request_kills_up_to_the_high_watermark(struct ktest *t)
 {
 	struct memory *mem = begin(t);
 	unsigned long high;
-	struct page *page;
 
 	if (!mem)
 		return;
@@ -30,25 +29,12 @@ static void a_large_block_is_worth_a_death_up_to_the_high_mark(struct ktest *t)
 	port_task()->reserve = 1;
 	pile_alloc(mem, &hoard, GFP_MOVABLE, 0, ALL_THERE_IS);
 	port_task()->reserve = 0;
-	while (movable_zone(mem)->nr_free < high && (page = pile_pop(&hoard))) {
-		if (page_to_pfn_in(mem, page) & 1 &&
-		    zone_of(mem, page_to_pfn_in(mem, page)) == movable_zone(mem))
-			EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
-		else
-			pile_push(&kept, page);
-	}
-	EXPECT_EQ(t, movable_zone(mem)->nr_free, high);
+	free_single_pages(t, mem, &kept, high);
 	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
 	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, killer.order, 1);
 	EXPECT_EQ(t, killer.gfp, GFP_MOVABLE);
-	while (movable_zone(mem)->nr_free == high && (page = pile_pop(&hoard))) {
-		if (page_to_pfn_in(mem, page) & 1 &&
-		    zone_of(mem, page_to_pfn_in(mem, page)) == movable_zone(mem))
-			EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
-		else
-			pile_push(&kept, page);
-	}
+	free_single_pages(t, mem, &kept, high + 1);
 	EXPECT(t, !alloc_one(mem, GFP_MOVABLE, 1));
 	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
@@ -59,7 +45,7 @@ static void a_large_block_is_worth_a_death_up_to_the_high_mark(struct ktest *t)
 
 static unsigned outdated, too_early;
 
-/* It finds nobody: somebody has left just now, and given back what he had. */
+/* It finds no victim: a task has just exited and freed its pages. */
 static bool find_nobody_left(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 {
 	killer.calls++;
@@ -69,7 +55,7 @@ static bool find_nobody_left(struct memory *mem, gfp_t gfp, unsigned order, void
 	return false;
 }
 
-static void who_has_left_lets_an_allocation_begin_anew_so_often(struct ktest *t)
+static void allocation_restarts_for_exiting_tasks_a_bounded_number_of_times(struct ktest *t)
 {
 	struct memory *mem = begin(t);
 
@@ -84,11 +70,11 @@ static void who_has_left_lets_an_allocation_begin_anew_so_often(struct ktest *t)
 	EXPECT_EQ(t, too_early, 0);
 	EXPECT_EQ(t, mem->oom.left, RUNS);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_NOBODY), 1);
-	/* Each time it has looked everywhere again. */
+	/* Each time it has tried everything again. */
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), RUNS);
 	EXPECT(t, !memory_oom_outdated(mem));
 	killer_end(t, mem);
 }
 
-KTEST_SUITE(oom_exact, KTEST_QUICK, KTEST(a_large_block_is_worth_a_death_up_to_the_high_mark),
-    KTEST_COST(who_has_left_lets_an_allocation_begin_anew_so_often));
+KTEST_SUITE(oom_exact, KTEST_QUICK, KTEST(large_request_kills_up_to_the_high_watermark),
+    KTEST_COST(allocation_restarts_for_exiting_tasks_a_bounded_number_of_times));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_oom_tasks.c: of tasks that need more memory than there is, one goes and the others get on. */
+/*
+ * test_oom_tasks.c: of tasks that need more memory than there is, one is killed and the others
+ * finish.
+ */
 #include "tests/lib/pager_help.h"
 #include <quarry/oom.h>
 
@@ -22,7 +25,7 @@ static struct task tasks[TASKS];
 static struct mutex tasks_lock = {.l = {.wq = WAITQ_BARE("tasks")}};
 static u32 nr_killed;
 
-/* The largest one; as a kernel would, it says what it chose from. */
+/* Chooses the largest task and, as a kernel would, prints the candidates. */
 static bool kill_largest(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 {
 	struct task *victim = NULL;
@@ -77,18 +80,18 @@ static void task_run(void *arg)
 	for (i = 0; i < task->s.nr && !READ_ONCE(task->killed); i++) {
 		int err;
 
-		/* The large one goes on when the others have begun. */
+		/* The large one continues when the others have begun. */
 		while (i == 60 && !READ_ONCE(task->killed) && !READ_ONCE(tasks[1].touched) &&
 		    arch_clock_ns() < until)
 			thread_yield();
 		err = soft_write(page_at(i), stamp(i, 0, task->s.nr));
 
-		/* Not because it was killed: nobody else fails. */
+		/* Only a killed task may fail. */
 		if (err && !READ_ONCE(task->killed))
 			task->errors++;
 		WRITE_ONCE(task->touched, i + 1);
 	}
-	/* What fits stays until somebody has gone. */
+	/* Tasks that fit wait until one has exited. */
 	while (!READ_ONCE(task->killed) && !READ_ONCE(nr_killed) && arch_clock_ns() < until)
 		thread_yield();
 	for (i = 0; i < task->s.nr && !READ_ONCE(task->killed); i++) {
@@ -120,7 +123,10 @@ static bool make_tasks(struct ktest *t)
 	return mem && !err;
 }
 
-/* Nearly twice as many anonymous pages as there are: one task goes, and the others finish. */
+/*
+ * Nearly twice as many anonymous pages as the memory has: one task is killed, and the others
+ * finish.
+ */
 static void one_task_is_killed_and_the_others_finish(struct ktest *t)
 {
 	u64 until;
@@ -136,7 +142,7 @@ static void one_task_is_killed_and_the_others_finish(struct ktest *t)
 	memory_set_oom(tasks[0].s.mem, kill_largest, NULL);
 	until = arch_clock_ns() + WAIT_NS;
 	ktest_start(1, task_run, &tasks[0]);
-	/* It is the largest from the start on. */
+	/* It is the largest from the start. */
 	while (READ_ONCE(tasks[0].touched) < 60 && arch_clock_ns() < until)
 		thread_yield();
 	ktest_start(2, task_run, &tasks[1]);

@@ -3,6 +3,7 @@
  * test_page.c: finding the head of any page, references and their limit, last puts, pins, names.
  */
 #include "tests/lib/mm_test.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/memory_hotplug.h>
 
 static struct zone *one_block(struct ktest *t)
@@ -70,7 +71,7 @@ static void page_head_is_found_in_random_splits(struct ktest *t)
 	expect_heads(t, zone->mem, 0);
 }
 
-/* A tail whose head claims less than reaches it: somebody is splitting just then. */
+/* A tail whose head has a smaller block than reaches it: a split is in progress. */
 static void page_head_of_a_page_in_between_is_unknown(struct ktest *t)
 {
 	struct zone *zone = one_block(t);
@@ -167,7 +168,7 @@ static void put_without_references_is_refused(struct ktest *t)
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
 }
 
-static void put_of_what_is_not_put_is_refused(struct ktest *t)
+static void put_of_a_page_in_a_wrong_state_is_refused(struct ktest *t)
 {
 	static const enum page_state states[] = {
 	    PG_RESERVED, PG_SLAB, PG_PGTABLE, PG_HWPOISON};
@@ -243,7 +244,7 @@ static void a_pin_holds_a_reference(struct ktest *t)
 	mem_unpin_page(zone->mem, page);
 	EXPECT_EQ(t, page->pincount, 1);
 	EXPECT_EQ(t, word_ref(page_word(page)), 2);
-	/* The owner lets go first: the last unpin frees. */
+	/* The owner releases it first: the last unpin frees it. */
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
 	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES - 2);
 	mem_unpin_page(zone->mem, page);
@@ -267,8 +268,7 @@ static void get_and_put(void *arg)
 	unsigned i;
 
 	atomic_add(&p->ready, 1);
-	while (READ_ONCE(p->ready) < p->cpus)
-		cpu_relax();
+	SPIN_UNTIL(READ_ONCE(p->ready) >= p->cpus);
 	for (i = 0; i < PUTS; i++) {
 		if (i % 2 ? pin_page(p->page) : get_page(p->page))
 			counter_add(&p->errors, 1);
@@ -342,7 +342,7 @@ KTEST_SUITE(page, KTEST_QUICK, KTEST_INSIDE(page_head_is_found_in_every_split),
     KTEST_INSIDE(page_head_is_found_in_random_splits),
     KTEST_INSIDE(page_head_of_a_page_in_between_is_unknown), KTEST(get_page_stops_at_the_limit),
     KTEST(last_put_frees_the_block), KTEST(last_put_clears_flags),
-    KTEST(put_without_references_is_refused), KTEST(put_of_what_is_not_put_is_refused),
+    KTEST(put_without_references_is_refused), KTEST(put_of_a_page_in_a_wrong_state_is_refused),
     KTEST(last_put_of_a_pinned_page_is_quarantined),
     KTEST(last_put_of_a_mapped_or_locked_page_is_quarantined), KTEST(a_pin_holds_a_reference),
     KTEST(one_of_many_puts_is_the_last), KTEST(states_and_reasons_have_names),

@@ -49,7 +49,7 @@ static struct door private_door(struct memory *mem)
 #define OPS  600
 #define LOG  (OPS + 8)
 
-/* What the door answered, each time: to compare one door's with the other's. */
+/* The answers of one set of functions, to compare with those of the other. */
 struct log {
 	u64 answer[LOG];
 	unsigned nr;
@@ -108,7 +108,7 @@ static void play(const struct door *d, u64 seed, struct log *log)
 	note(log, mm_event_sum(d->mem, EV_BAD_FREE) - bad);
 }
 
-static void both_instances_answer_alike(struct ktest *t)
+static void kernel_and_private_memory_answer_alike(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, MIN(CACHED_BLOCKS, 8u));
 	static struct log own, private;
@@ -137,7 +137,7 @@ static bool all_distinct_and_allocated(struct page **pages, unsigned long nr)
 {
 	unsigned long i;
 
-	/* Who is in twice finds its mark. */
+	/* A page that is in twice has the flag already. */
 	for (i = 0; i < nr; i++) {
 		if (page_word(pages[i]) != PAGE_WORD(1, PG_ALLOC, 0) || pages[i]->index == BULK + 1)
 			return false;
@@ -160,7 +160,7 @@ static void bulk_allocates_all_and_frees_all(const struct door *d, struct ktest 
 	}
 }
 
-static void bulk_gives_all_and_takes_all(struct ktest *t)
+static void bulk_allocates_and_frees_all_pages(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, 0);
 	struct door door;
@@ -173,7 +173,7 @@ static void bulk_gives_all_and_takes_all(struct ktest *t)
 	bulk_allocates_all_and_frees_all(&own_door, t);
 }
 
-static void bulk_gives_what_there_is(struct ktest *t)
+static void bulk_returns_the_pages_it_got(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
 	struct zone *zone;
@@ -193,7 +193,7 @@ static void bulk_gives_what_there_is(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), nr);
 }
 
-static void bulk_free_goes_on_after_a_bad_page(struct ktest *t)
+static void bulk_free_continues_after_a_bad_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, CACHED_BLOCKS, 0);
 	struct page *pages[48], *kept, *dropped;
@@ -226,7 +226,7 @@ static bool is_filled(const struct page *page, unsigned order, u8 with)
 	return true;
 }
 
-/* Dirty blocks go back, so that one that was not zeroed would show. */
+/* Dirty blocks are freed, so that one that was not zeroed would show. */
 static void zeroed_blocks_are_zero(struct ktest *t)
 {
 	static const unsigned orders[] = {0, 1, 2, 3, MIN_CONST(4, MAX_ORDER), MIN_CONST(5, MAX_ORDER)};
@@ -266,7 +266,7 @@ static void zeroed_bulks_are_zero(struct ktest *t)
 	EXPECT_EQ(t, free_pages_bulk(BULK, pages), 0);
 }
 
-/* What one job did to the counters; on one CPU, with its cache to itself. */
+/* The change of the counters by one job; on one CPU, with its cache to itself. */
 struct counted {
 	struct memory *mem;
 	unsigned capacity; /* of this CPU's order-0 stack */
@@ -294,7 +294,7 @@ static void count_a_cycle(void *arg)
 	c->freed_direct = mm_event_sum(mem, EV_FREE_DIRECT);
 }
 
-static void counters_tell_cached_from_direct(struct ktest *t)
+static void counters_tell_cached_from_direct_allocations(struct ktest *t)
 {
 	struct counted c = {.mem = ktest_memory(t, 0, 0, CACHED_BLOCKS)};
 
@@ -306,7 +306,7 @@ static void counters_tell_cached_from_direct(struct ktest *t)
 	EXPECT_EQ(t, c.first_direct, 1);
 	EXPECT_EQ(t, c.then_slow, 1);
 	EXPECT_EQ(t, c.then_direct, 1);
-	/* More came back than the stack holds: each spill frees the page at hand too. */
+	/* More pages come back than the stack holds: each spill frees the page at hand too. */
 	EXPECT(t, c.spill > 0);
 	EXPECT_EQ(t, c.freed_direct, c.spill);
 	EXPECT(t, mm_event_sum(c.mem, EV_PCP_REFILL) > 0);
@@ -390,7 +390,10 @@ static void sleeping_request_waits_once_and_then_fails(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* All allocated singly; then all goes back but a page of each pageblock other than the last. */
+/*
+ * All pages are allocated singly; then all are freed but one of each pageblock other than the
+ * last.
+ */
 struct fragments {
 	struct memory *mem;
 	unsigned long cached;
@@ -468,7 +471,7 @@ static void churn(void *arg)
 	}
 }
 
-static void nothing_is_lost_between_many_cpus(struct ktest *t)
+static void no_page_is_lost_between_many_cpus(struct ktest *t)
 {
 	struct churn c = {.mem = ktest_memory(t, 2, CACHED_BLOCKS / 2, 2), .seed = t->seed};
 	unsigned cpu;
@@ -482,10 +485,11 @@ static void nothing_is_lost_between_many_cpus(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(c.mem), memory_managed_pages(c.mem));
 }
 
-KTEST_SUITE(page_alloc, 0, KTEST(both_instances_answer_alike), KTEST(bulk_gives_all_and_takes_all),
-    KTEST(bulk_gives_what_there_is), KTEST(bulk_free_goes_on_after_a_bad_page),
-    KTEST(zeroed_blocks_are_zero), KTEST(zeroed_bulks_are_zero),
-    KTEST(counters_tell_cached_from_direct), KTEST(counters_add_up_while_the_caches_are_off),
+KTEST_SUITE(page_alloc, 0, KTEST(kernel_and_private_memory_answer_alike),
+    KTEST(bulk_allocates_and_frees_all_pages), KTEST(bulk_returns_the_pages_it_got),
+    KTEST(bulk_free_continues_after_a_bad_page), KTEST(zeroed_blocks_are_zero),
+    KTEST(zeroed_bulks_are_zero), KTEST(counters_tell_cached_from_direct_allocations),
+    KTEST(counters_add_up_while_the_caches_are_off),
     KTEST(order_above_the_largest_is_refused_and_counted), KTEST(atomic_request_fails_at_once),
     KTEST_COST(sleeping_request_waits_once_and_then_fails),
-    KTEST_COST(large_request_drains_its_own_cpu), KTEST(nothing_is_lost_between_many_cpus));
+    KTEST_COST(large_request_drains_its_own_cpu), KTEST(no_page_is_lost_between_many_cpus));

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_page_report.c: free pageblocks that the host is told of: which, how often, and while they are used.
+ * test_page_report.c: free pageblocks reported to the host: which, how often, and while they are
+ * used.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/page_report.h>
 #include <quarry/isolation.h>
 
@@ -20,7 +22,7 @@ static bool reported(const struct memory *mem, pfn_t pfn)
 	return READ_ONCE(pageblock_of(mem, pfn)->bits) & PB_REPORTED;
 }
 
-static void a_walk_goes_on_where_it_stopped(struct ktest *t)
+static void report_walk_continues_where_it_stopped(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, TEST_BLOCKS / 4, TEST_BLOCKS / 4, TEST_BLOCKS / 2);
 	struct report_walk walk = {0};
@@ -40,18 +42,18 @@ static void a_walk_goes_on_where_it_stopped(struct ktest *t)
 	EXPECT_EQ(t, take_unreported(mem, &walk, blocks, 3), 0);
 	give_reported(mem, all, total, false);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
-	/* Nobody was told: they are taken again. */
+	/* The host was not told: they are taken again. */
 	EXPECT_EQ(t, take(mem, all, MANY), total);
 	give_reported(mem, all, total, true);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_REPORTED), total);
-	/* What the marks had kept is next; then there is no more. */
+	/* The pages below the watermarks come next; then there are no more. */
 	nr = take(mem, blocks, MANY);
 	EXPECT_EQ(t, (total + nr) * PAGEBLOCK_PAGES, memory_managed_pages(mem));
 	give_reported(mem, blocks, nr, true);
 	EXPECT_EQ(t, take(mem, blocks, MANY), 0);
 }
 
-static void what_the_marks_keep_stays(struct ktest *t)
+static void pages_below_the_watermark_are_not_reported(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	struct zone *zone;
@@ -66,8 +68,11 @@ static void what_the_marks_keep_stays(struct ktest *t)
 	give_reported(mem, blocks, nr, true);
 }
 
-/* Used in any way it has to be reported again; not, if it only was where nobody could use it. */
-static void use_is_noticed(struct ktest *t)
+/*
+ * A pageblock must be reported again after any use, but not after a time when it could not be
+ * used.
+ */
+static void allocation_clears_the_reported_mark(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	pfn_t blocks[MANY], block;
@@ -78,7 +83,7 @@ static void use_is_noticed(struct ktest *t)
 	zone = test_zone(mem, ZONE_MOVABLE);
 	nr = take(mem, blocks, MANY);
 	give_reported(mem, blocks, nr, true);
-	/* The few that the marks kept. */
+	/* The few below the watermarks. */
 	while ((nr = take(mem, blocks, MANY)))
 		give_reported(mem, blocks, nr, true);
 	for (order = 0; order <= MAX_ORDER; order++) {
@@ -119,8 +124,8 @@ static void give_later(void *arg)
 	give_all(arg);
 }
 
-/* An offline of what is being reported waits for it; and nobody is told that it cannot move. */
-static void an_offline_waits_for_a_report(struct ktest *t)
+/* An offline of a block being reported waits for the report, and does not call it unmovable. */
+static void offline_waits_for_a_report(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 4);
 	struct zone *zone;
@@ -149,7 +154,7 @@ static void an_offline_waits_for_a_report(struct ktest *t)
 	EXPECT(t, zone->nr_isolated == 0);
 }
 
-/* ---- under load: who uses a page that the host drops finds it damaged ---- */
+/* ---- under load: a user of a page that the host drops finds it damaged ---- */
 
 #define HELD 8
 #define ROUNDS_NS 200000000
@@ -209,7 +214,7 @@ static void load_thread(void *arg)
 	}
 }
 
-/* The host drops them: whoever had one of their pages would notice. */
+/* The host drops them: any other owner of their pages would notice. */
 static void drop(struct memory *mem, const pfn_t *blocks, unsigned nr)
 {
 	unsigned i;
@@ -218,7 +223,7 @@ static void drop(struct memory *mem, const pfn_t *blocks, unsigned nr)
 		load_write(mem, pfn_to_page_in(mem, blocks[i]), MAX_ORDER, ~0ULL);
 }
 
-static void nobody_uses_what_the_host_drops(struct ktest *t)
+static void pages_being_reported_are_not_allocated(struct ktest *t)
 {
 	struct memory *mem = ktest_backed_memory(t, 2, PAGEBLOCK_ORDER >= 9 ? 8 : 32);
 	unsigned cpus = ktest_cpus(), i, round, dropped = 0;
@@ -232,13 +237,11 @@ static void nobody_uses_what_the_host_drops(struct ktest *t)
 		load[i] = (struct load){.mem = mem, .rand = t->seed ^ i};
 		ktest_start(i, load_thread, &load[i]);
 	}
-	for (i = 1; i < cpus; i++) {
-		while (!READ_ONCE(load[i].turns))
-			thread_yield();
-	}
+	for (i = 1; i < cpus; i++)
+		EXPECT(t, YIELD_UNTIL(READ_ONCE(load[i].turns)));
 	/*
-	 * The load has all of it now and then; there comes a time when it has not.  Where CPUs take turns, as
-	 * under icount, a round may take milliseconds.
+	 * The load has all of it now and then; there comes a time when it has not.  Where CPUs
+	 * take turns, as under icount, a round may take milliseconds.
 	 */
 	end = arch_clock_ns() + ROUNDS_NS;
 	for (round = 0; !dropped || round < 20 || (round < 200 && arch_clock_ns() < end); round++) {
@@ -258,5 +261,6 @@ static void nobody_uses_what_the_host_drops(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-KTEST_SUITE(page_report, KTEST_QUICK, KTEST(a_walk_goes_on_where_it_stopped), KTEST(what_the_marks_keep_stays),
-    KTEST(use_is_noticed), KTEST(an_offline_waits_for_a_report), KTEST(nobody_uses_what_the_host_drops));
+KTEST_SUITE(page_report, KTEST_QUICK, KTEST(report_walk_continues_where_it_stopped),
+    KTEST(pages_below_the_watermark_are_not_reported), KTEST(allocation_clears_the_reported_mark),
+    KTEST(offline_waits_for_a_report), KTEST(pages_being_reported_are_not_allocated));

@@ -140,7 +140,7 @@ static void half_free_pageblock_is_stolen(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_MIX), 0);
 }
 
-static void less_free_pageblock_gives_only_the_block_asked_for(struct ktest *t)
+static void less_free_pageblock_gives_only_the_requested_block(struct ktest *t)
 {
 	struct zone *zone = zone_with_free(t, PAGEBLOCK_PAGES / 2 - 1, MT_MOVABLE);
 
@@ -168,12 +168,12 @@ static void steal_takes_all_the_free_blocks_along(struct ktest *t)
 		EXPECT_EQ(t, zone->free[order][MT_RECLAIMABLE].nr, order != 1);
 		EXPECT_EQ(t, zone->free[order][MT_MOVABLE].nr, 0);
 	}
-	/* What is freed from now on is of the new type. */
+	/* Pages freed from now on are of the new type. */
 	give_block(zone, page);
 	EXPECT_EQ(t, zone->free[1][MT_RECLAIMABLE].nr, 1);
 }
 
-static void fallback_asks_the_types_in_their_order(struct ktest *t)
+static void fallback_tries_the_types_in_their_order(struct ktest *t)
 {
 	static const u8 want[NR_CACHED_TYPES][3] = {
 	    [MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES},
@@ -230,7 +230,7 @@ static void cma_is_lent_to_movable_requests_only(struct ktest *t)
 	EXPECT(t, !take_fallback(zone, 0, MT_RECLAIMABLE));
 	page = take_fallback(zone, 0, MT_MOVABLE);
 	REQUIRE(t, page);
-	/* Wholly free, yet it stays what it is. */
+	/* Wholly free, yet its type does not change. */
 	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_CMA);
 	EXPECT_EQ(t, listed_pages(zone, MT_CMA), PAGEBLOCK_PAGES - 1);
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_STEAL), 0);
@@ -238,7 +238,7 @@ static void cma_is_lent_to_movable_requests_only(struct ktest *t)
 	EXPECT_EQ(t, zone->free[MAX_ORDER][MT_CMA].nr, 1);
 }
 
-static void zone_movable_refuses_what_cannot_move(struct ktest *t)
+static void zone_movable_refuses_unmovable_requests(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 2);
 	struct zone *zone;
@@ -283,7 +283,7 @@ static void cached_pages_of_a_stolen_pageblock_go_to_its_new_type(struct ktest *
 
 	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_NORMAL];
-	/* Interrupts off: this CPU's cache must not change hands in between. */
+	/* Interrupts off: this CPU's cache must not change in between. */
 	flags = arch_irq_save();
 	page = mem_alloc_pages(mem, GFP_NOWAIT | GFP_MOVABLE, 0);
 	KASSERT(page && !mem_free_pages(mem, page, 0));
@@ -301,8 +301,9 @@ static void cached_pages_of_a_stolen_pageblock_go_to_its_new_type(struct ktest *
 KTEST_SUITE(pageblock, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(type_change_moves_the_free_blocks),
     KTEST(isolating_keeps_the_type), KTEST(stack_numbers_follow_type_and_bit),
     KTEST(stack_numbers_follow_the_state), KTEST(half_free_pageblock_is_stolen),
-    KTEST(less_free_pageblock_gives_only_the_block_asked_for),
-    KTEST(steal_takes_all_the_free_blocks_along), KTEST(fallback_asks_the_types_in_their_order),
+    KTEST(less_free_pageblock_gives_only_the_requested_block),
+    KTEST(steal_takes_all_the_free_blocks_along), KTEST(fallback_tries_the_types_in_their_order),
     KTEST(fallback_takes_from_the_largest_block), KTEST(cma_is_lent_to_movable_requests_only),
-    KTEST_CONTRACT(zone_movable_refuses_what_cannot_move), KTEST(isolated_pageblock_is_not_stolen),
+    KTEST_CONTRACT(zone_movable_refuses_unmovable_requests),
+    KTEST(isolated_pageblock_is_not_stolen),
     KTEST(cached_pages_of_a_stolen_pageblock_go_to_its_new_type));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pcp.c: the per-CPU caches: refill, spill, which pages and orders they take, and their bounds.
+ * test_pcp.c: the per-CPU caches: refill, spill, which pages and orders they take, and their
+ * bounds.
  *
  * Draining and switching off is test_drain.c.
  */
@@ -11,7 +12,7 @@
 #define ROOM 96 /* more than any stack holds */
 static struct page *pages[ROOM + 1], *more[ROOM];
 
-static void capacity_0_sends_everything_the_slow_way(struct ktest *t)
+static void capacity_0_uses_the_slow_path(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	struct zone *zone;
@@ -120,7 +121,7 @@ static void set_types(struct zone *zone, enum migratetype type)
 	}
 }
 
-/* CMA is only lent to movable requests: what comes from there may not be cached under MOVABLE. */
+/* CMA is only lent to movable requests: its pages may not be cached under MOVABLE. */
 static void refill_from_another_type_caches_nothing(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
@@ -256,7 +257,10 @@ static void orders_0_to_3_and_the_largest_are_cached(struct ktest *t)
 	restore_plan(zone);
 }
 
-/* Pages that the plan of @zone lets all CPUs cache; and no order before the smaller ones are full. */
+/*
+ * Pages that the plan of @zone lets all CPUs cache; and no order before the smaller ones are
+ * full.
+ */
 static unsigned long plan_sum(struct ktest *t, const struct zone *zone)
 {
 	static const u16 most[] = {64, 32, 16, 8, 2};
@@ -308,7 +312,7 @@ static void capacities_make_at_most_a_sixteenth(struct ktest *t)
 	}
 }
 
-static void the_largest_order_is_dropped_first(struct ktest *t)
+static void largest_order_loses_its_stack_first(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
 	unsigned long managed, all;
@@ -321,7 +325,7 @@ static void the_largest_order_is_dropped_first(struct ktest *t)
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	managed = zone->managed;
-	/* What every order's most makes, 64 + 64 + 64 + 64 + two of the largest, for each CPU. */
+	/* The most of every order, 64 + 64 + 64 + 64 + two of the largest, for each CPU. */
 	all = (256 + 2 * PAGEBLOCK_PAGES) * 16 * mem->nr_cpus;
 	zone->managed = all;
 	plan_capacity(zone, 0);
@@ -339,7 +343,7 @@ static void the_largest_order_is_dropped_first(struct ktest *t)
 	restore_plan(zone);
 }
 
-static void every_cpu_has_the_planned_capacities(struct ktest *t)
+static void every_cpu_has_the_planned_limits(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2);
 	unsigned kind, cpu, index, type;
@@ -356,7 +360,7 @@ static void every_cpu_has_the_planned_capacities(struct ktest *t)
 	}
 }
 
-static void a_smaller_plan_keeps_the_newest_pages(struct ktest *t)
+static void smaller_limits_keep_the_newest_pages(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	struct zone *zone;
@@ -407,7 +411,7 @@ static void isolated_page_goes_to_the_buddy(struct ktest *t)
 	restore_plan(zone);
 }
 
-/* The look at the counts covers every stack of the zone on that CPU, and nothing else. */
+/* The check of the counts covers every stack of the zone on that CPU, and nothing else. */
 static void nonempty_sees_each_stack_of_its_zone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 1, 1, 1);
@@ -450,7 +454,7 @@ static void *own_alloc(void *arg, size_t bytes)
 	return own_used <= sizeof(own_arena) ? ptr : NULL;
 }
 
-static void pages_come_and_go_before_memory_start(struct ktest *t)
+static void pages_are_allocated_and_freed_before_memory_start(struct ktest *t)
 {
 	const struct memory_config cfg = {.name = "own", .memmap = own_memmap,
 	    .pageblocks = own_pageblocks, .end_pfn = OWN_BLOCKS * PAGEBLOCK_PAGES,
@@ -476,7 +480,7 @@ static void pages_come_and_go_before_memory_start(struct ktest *t)
 	expect_sound(t, &own);
 }
 
-KTEST_SUITE(pcp, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(capacity_0_sends_everything_the_slow_way),
+KTEST_SUITE(pcp, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(capacity_0_uses_the_slow_path),
     KTEST_COST(refill_takes_batch_or_capacity_at_least_one),
     KTEST(first_page_of_a_refill_is_the_callers), KTEST(refill_pushes_only_pages_of_its_type),
     KTEST(refill_from_another_type_caches_nothing),
@@ -484,7 +488,7 @@ KTEST_SUITE(pcp, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(capacity_0_sends_everything
     KTEST(spill_of_a_small_stack_frees_all_of_it), KTEST(page_lands_in_the_freeing_cpus_stack),
     KTEST_CONTRACT(newest_page_is_allocated_first),
     KTEST_CONTRACT(orders_0_to_3_and_the_largest_are_cached),
-    KTEST_CONTRACT(capacities_make_at_most_a_sixteenth), KTEST(the_largest_order_is_dropped_first),
-    KTEST(every_cpu_has_the_planned_capacities), KTEST(a_smaller_plan_keeps_the_newest_pages),
+    KTEST_CONTRACT(capacities_make_at_most_a_sixteenth), KTEST(largest_order_loses_its_stack_first),
+    KTEST(every_cpu_has_the_planned_limits), KTEST(smaller_limits_keep_the_newest_pages),
     KTEST(isolated_page_goes_to_the_buddy), KTEST(nonempty_sees_each_stack_of_its_zone),
-    KTEST_CONTRACT(pages_come_and_go_before_memory_start));
+    KTEST_CONTRACT(pages_are_allocated_and_freed_before_memory_start));

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pcp_bounds.c: the caches at their limits: more is about to leave than there is, a refill in a lower zone, CPUs
- * that come and go, and who is asked for nothing.
+ * test_pcp_bounds.c: the caches at their limits: more pages leave than a zone has, a refill in a
+ * lower zone, CPUs that go down and come up, and rounds that send no IPI.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/isolation.h>
 #include <quarry/smp.h>
 #include <quarry/string.h>
@@ -28,7 +29,7 @@ static void expect_plan_of_nothing(struct ktest *t, const struct zone *zone, int
 /* ---- plans ---- */
 
 /* The claim counts pageblocks, and most of them are offline already. */
-static void a_claim_may_be_larger_than_what_is_left(struct ktest *t)
+static void claim_may_exceed_the_remaining_memory(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 16);
 	struct range_claim claim = {.range = {BLOCK(4), BLOCK(20)}};
@@ -53,7 +54,7 @@ static void a_claim_may_be_larger_than_what_is_left(struct ktest *t)
 }
 
 /* As much as there is, a page more, and any number of them. */
-static void what_leaves_is_at_most_what_there_is(struct ktest *t)
+static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 16);
 	unsigned kind;
@@ -80,7 +81,10 @@ static void what_leaves_is_at_most_what_there_is(struct ktest *t)
 
 /* ---- refills and frees ---- */
 
-/* What is cached of a lower zone is no longer counted as free there: its reserve stays out of the caches. */
+/*
+ * Cached pages of a lower zone no longer count as free there: its reserve stays out of the
+ * caches.
+ */
 static void a_refill_of_a_lower_zone_leaves_its_reserve(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, TEST_BLOCKS, TEST_BLOCKS, 0);
@@ -148,7 +152,7 @@ static void free_what_was_pinned(void *arg)
 	EXPECT(t, arch_irqs_enabled());
 }
 
-static void what_was_pinned_goes_into_the_cache(struct ktest *t)
+static void unpinned_page_may_be_cached(struct ktest *t)
 {
 	struct pinned job = {.t = t, .mem = ktest_memory(t, 0, 0, TEST_BLOCKS)};
 
@@ -211,7 +215,7 @@ static void job_drain_isolated(void *arg)
 }
 
 /* The zone's new plan is applied in the same round; another zone's waits for its own. */
-static void a_precise_round_is_for_zones_with_isolated_pageblocks(struct ktest *t)
+static void precise_round_drains_zones_with_isolated_pageblocks(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
 	struct zone *normal, *movable;
@@ -222,7 +226,7 @@ static void a_precise_round_is_for_zones_with_isolated_pageblocks(struct ktest *
 	normal = test_zone(mem, ZONE_NORMAL);
 	movable = test_zone(mem, ZONE_MOVABLE);
 	hold_two_of_each(t, mem, 0);
-	/* Its pages', and one of which nothing is cached. */
+	/* The pageblock of its pages, and one of which nothing is cached. */
 	own = ALIGN_DOWN(page_to_pfn_in(mem, pages[3]), PAGEBLOCK_PAGES);
 	other = own == movable->start_pfn ? own + PAGEBLOCK_PAGES : movable->start_pfn;
 	normal->pcp_capacity[0][MT_UNMOVABLE] = 1;
@@ -281,7 +285,7 @@ static void leave_and_join(void *arg)
 	arch_irq_restore(flags);
 }
 
-static void a_cpu_that_goes_has_no_capacity_until_it_is_back(struct ktest *t)
+static void leaving_cpu_has_no_capacity_until_it_is_back(struct ktest *t)
 {
 	struct leaver job = {.t = t, .mem = ktest_memory(t, 0, TEST_MAX_BLOCKS / 2, TEST_MAX_BLOCKS / 2)};
 	struct zone *normal, *movable;
@@ -301,7 +305,7 @@ static void a_cpu_that_goes_has_no_capacity_until_it_is_back(struct ktest *t)
 	EXPECT_EQ(t, capacity_sum(normal, 0), 2 * NR_CACHED_ORDERS * NR_CACHED_TYPES);
 	EXPECT_EQ(t, zone_pcp_disable(movable), 0);
 	ktest_on_cpu(0, leave_and_join, &job);
-	/* It reads plan and depth before it holds anything. */
+	/* It reads limits and depth before it takes any lock. */
 	EXPECT_EQ(t, capacity_sum(normal, 0), 2 * NR_CACHED_ORDERS * NR_CACHED_TYPES);
 	EXPECT_EQ(t, capacity_sum(movable, 0), 0);
 	if (ktest_cpus() > 1)
@@ -312,7 +316,7 @@ static void a_cpu_that_goes_has_no_capacity_until_it_is_back(struct ktest *t)
 	restore_plan(movable);
 }
 
-static void zones_that_come_are_looked_up_by_every_cpu(struct ktest *t)
+static void new_zones_are_seen_by_every_cpu(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 1, 1, 1);
 	u16 first[8];
@@ -320,7 +324,7 @@ static void zones_that_come_are_looked_up_by_every_cpu(struct ktest *t)
 
 	REQUIRE(t, mem);
 	memcpy(first, mem->pcp[0]->first, sizeof(first));
-	/* Nobody allocates here meanwhile. */
+	/* No CPU allocates here meanwhile. */
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
 		memset(mem->pcp[cpu]->first, 0, sizeof(first));
 	pcp_zones_changed(mem);
@@ -328,9 +332,9 @@ static void zones_that_come_are_looked_up_by_every_cpu(struct ktest *t)
 		EXPECT_EQ(t, memcmp(mem->pcp[cpu]->first, first, sizeof(first)), 0);
 }
 
-/* ---- who is not asked ---- */
+/* ---- CPUs that get no IPI ---- */
 
-/* A CPU with interrupts off, until it is called or let go. */
+/* A CPU with interrupts off, until it is called or released. */
 struct deaf {
 	u32 ready, release; /* a */
 	bool called;
@@ -362,15 +366,14 @@ static void job_switch(void *arg)
 	s->err = s->fn(s->zone);
 }
 
-/* Does CPU 1 get a call while CPU 0 does this?  It fails for nobody. */
+/* Does CPU 1 get a call while CPU 0 does this? Either answer is valid. */
 static bool asks(struct ktest *t, struct zone *zone, int (*fn)(struct zone *zone))
 {
 	struct switching s = {.zone = zone, .fn = fn};
 	struct deaf deaf = {.ready = 0};
 
 	ktest_start(1, be_deaf, &deaf);
-	while (!load_acquire(&deaf.ready))
-		cpu_relax();
+	EXPECT(t, SPIN_UNTIL(load_acquire(&deaf.ready)));
 	ktest_on_cpu(0, job_switch, &s);
 	store_release(&deaf.release, 1u);
 	ktest_join(1);
@@ -379,7 +382,7 @@ static bool asks(struct ktest *t, struct zone *zone, int (*fn)(struct zone *zone
 }
 
 /* Only the outermost disable must empty the caches; after an enable their owners fill them. */
-static void only_the_outermost_disable_asks(struct ktest *t)
+static void only_the_outermost_disable_sends_ipis(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
 	struct zone *zone;
@@ -396,9 +399,9 @@ static void only_the_outermost_disable_asks(struct ktest *t)
 }
 
 KTEST_SUITE(pcp_bounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(a_claim_may_be_larger_than_what_is_left), KTEST(what_leaves_is_at_most_what_there_is),
+    KTEST(claim_may_exceed_the_remaining_memory), KTEST(leaving_pages_are_at_most_the_managed_ones),
     KTEST_CONTRACT(a_refill_of_a_lower_zone_leaves_its_reserve),
-    KTEST(what_was_pinned_goes_into_the_cache), KTEST(a_local_drain_of_one_zone_leaves_the_others),
-    KTEST_COST(a_precise_round_is_for_zones_with_isolated_pageblocks),
-    KTEST(a_cpu_that_goes_has_no_capacity_until_it_is_back),
-    KTEST(zones_that_come_are_looked_up_by_every_cpu), KTEST_COST(only_the_outermost_disable_asks));
+    KTEST(unpinned_page_may_be_cached), KTEST(a_local_drain_of_one_zone_leaves_the_others),
+    KTEST_COST(precise_round_drains_zones_with_isolated_pageblocks),
+    KTEST(leaving_cpu_has_no_capacity_until_it_is_back),
+    KTEST(new_zones_are_seen_by_every_cpu), KTEST_COST(only_the_outermost_disable_sends_ipis));

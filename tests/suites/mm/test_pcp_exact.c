@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pcp_exact.c: the figures of the per-CPU caches: how a zone's share is split between orders and types, what
- * a spill moves, and what a slow free does with a block that is not what its caller saw.
+ * test_pcp_exact.c: the figures of the per-CPU caches: how a zone's share is split between orders
+ * and types, what a spill moves, and what a slow free does with a block that is not what its
+ * caller saw.
  */
 #include "tests/lib/mm_help.h"
 
@@ -102,7 +103,10 @@ static void a_share_is_split_between_orders_and_types(struct ktest *t)
 
 /* ---- spills ---- */
 
-/* Two stacks side by side, both as full as they may ever be: what the first gives back leaves the second alone. */
+/*
+ * Two stacks side by side, both as full as they may ever be: what the first gives back leaves the
+ * second alone.
+ */
 static void a_spill_touches_no_other_stack(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_MAX_BLOCKS, 0);
@@ -136,7 +140,7 @@ static void a_spill_touches_no_other_stack(struct ktest *t)
 
 /* ---- refills ---- */
 
-/* The caller's block and what is cached beside it: down to the mark, and not below. */
+/* The caller's block and those cached beside it: down to the watermark, and not below. */
 static void a_refill_leaves_the_watermark(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
@@ -158,8 +162,8 @@ static void a_refill_leaves_the_watermark(struct ktest *t)
 	restore_plan(zone);
 }
 
-/* Nor is a block of an order that no stack is for looked for in one. */
-static void an_order_without_a_stack_comes_from_the_lists(struct ktest *t)
+/* Nor is a block of an order without a stack searched in one. */
+static void order_without_a_stack_uses_the_free_lists(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, TEST_BLOCKS, TEST_BLOCKS, 0);
 	struct zone *zone;
@@ -195,7 +199,7 @@ struct job {
 	unsigned capacity;
 };
 
-/* The word has changed since its caller looked: another CPU has freed it, or taken it. */
+/* The word has changed since the caller's check: another CPU has freed it, or taken it. */
 static void free_by_old_words(void *arg)
 {
 	static const u32 old[] = {PAGE_WORD(2, PG_ALLOC, 0), PAGE_WORD(0, PG_FREEING, 0),
@@ -235,7 +239,7 @@ static void free_by_old_words(void *arg)
 	EXPECT(t, arch_irqs_enabled());
 }
 
-static void a_block_that_has_changed_is_not_freed(struct ktest *t)
+static void changed_block_is_not_freed(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
 	struct job job = {.t = t, .mem = mem};
@@ -254,5 +258,5 @@ static void a_block_that_has_changed_is_not_freed(struct ktest *t)
 KTEST_SUITE(pcp_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(a_share_is_split_between_orders_and_types), KTEST(a_spill_touches_no_other_stack),
     KTEST_CONTRACT(a_refill_leaves_the_watermark),
-    KTEST(an_order_without_a_stack_comes_from_the_lists),
-    KTEST(a_block_that_has_changed_is_not_freed));
+    KTEST(order_without_a_stack_uses_the_free_lists),
+    KTEST(changed_block_is_not_freed));

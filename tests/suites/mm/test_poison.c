@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison.c: broken pages and what is around them: blocks that are cut and merged again, pageblocks that
- * go offline and come back, who asks at the same time.  State by state: test_poison_states.c.
+ * test_poison.c: broken pages and their surroundings: blocks that are cut and merged again,
+ * pageblocks that are offlined and onlined, concurrent requests.  State by state:
+ * test_poison_states.c.
  */
 #include "tests/lib/poison_help.h"
 #include <quarry/contig.h>
@@ -56,7 +57,7 @@ static void the_rest_of_a_free_block_stays_free(struct ktest *t)
 	}
 }
 
-static void many_in_one_block(struct ktest *t)
+static void many_pages_of_one_block_break(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 	u64 rand = t->seed | 1;
@@ -81,7 +82,7 @@ static void many_in_one_block(struct ktest *t)
 }
 
 /* A neighbour that is freed does not merge with a retired page. */
-static void a_neighbour_stays_alone(struct ktest *t)
+static void neighbour_of_a_broken_page_is_not_merged(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 	struct page *page, *buddy;
@@ -141,8 +142,8 @@ static void a_block_is_freed_around_its_flagged_pages(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 0);
 }
 
-/* Each way to free finds the mark: by pieces, in bulk, by the last reference, caches on or off. */
-static void every_way_to_free_finds_the_mark(struct ktest *t)
+/* Each way to free checks the flag: by pieces, in bulk, by the last reference, caches on or off. */
+static void every_kind_of_free_retires_a_flagged_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 0);
 	struct page *page[4];
@@ -166,7 +167,7 @@ static void every_way_to_free_finds_the_mark(struct ktest *t)
 		EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, page[i])), 0);
 }
 
-static void what_is_wrong_stays_wrong(struct ktest *t)
+static void bad_free_of_a_flagged_page_is_refused(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 0);
 	struct page *page;
@@ -179,7 +180,7 @@ static void what_is_wrong_stays_wrong(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), -EINVAL);
 	EXPECT_EQ(t, mem_free_pages(mem, page + 1, 0), -EINVAL);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 1), 0);
-	/* A retired page is nobody's to free, or to put. */
+	/* A retired page can be neither freed nor put. */
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), -EINVAL);
 	EXPECT_EQ(t, mem_put_page(mem, page), -EINVAL);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 4);
@@ -188,7 +189,7 @@ static void what_is_wrong_stays_wrong(struct ktest *t)
 
 /* ---- offline and online ---- */
 
-static void offline_and_online_keep_the_mark(struct ktest *t)
+static void offline_and_online_keep_the_poison_flag(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
 	struct offline_survey survey;
@@ -221,7 +222,7 @@ static void offline_and_online_keep_the_mark(struct ktest *t)
 	EXPECT_EQ(t, listed(movable(mem), MAX_ORDER), 8);
 }
 
-static void a_pageblock_of_which_nothing_is_left(struct ktest *t)
+static void wholly_broken_pageblock_is_offlined_and_onlined(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 	pfn_t pfn;
@@ -285,7 +286,7 @@ static void a_page_breaks_during_an_offline(struct ktest *t)
 	}
 }
 
-/* In use and broken: the range cannot go, and the answer says why. */
+/* In use and broken: the range cannot be offlined, and the result has the reason. */
 static void a_flagged_page_in_use_is_named(struct ktest *t)
 {
 	static struct handle handle;
@@ -310,7 +311,7 @@ static void a_flagged_page_in_use_is_named(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 }
 
-static void a_contiguous_range_has_no_broken_page(struct ktest *t)
+static void contiguous_range_excludes_broken_pages(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
 	pfn_t start = BLOCK(2) + 2, end = BLOCK(4) + 2;
@@ -323,7 +324,7 @@ static void a_contiguous_range_has_no_broken_page(struct ktest *t)
 	EXPECT_EQ(t, fail.pfn, BLOCK(3) + 1);
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(8) - 1);
 	expect_poisoned(t, mem, 1);
-	/* Beside it there is no harm. */
+	/* The page next to it is not affected. */
 	EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(3) + 2, end, MT_MOVABLE, &fail), 0);
 	EXPECT_EQ(t, free_contig_range(mem, BLOCK(3) + 2, end - BLOCK(3) - 2), 0);
 	drain_all_pages(mem, NULL);
@@ -331,9 +332,9 @@ static void a_contiguous_range_has_no_broken_page(struct ktest *t)
 	EXPECT_EQ(t, listed(movable(mem), MAX_ORDER), 8);
 }
 
-/* ---- who asks, and when ---- */
+/* ---- contexts, and concurrent requests ---- */
 
-static void a_machine_check_is_for_ever(struct ktest *t)
+static void page_broken_by_a_machine_check_is_not_unpoisoned(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 
@@ -345,8 +346,8 @@ static void a_machine_check_is_for_ever(struct ktest *t)
 	expect_poisoned(t, mem, 2);
 }
 
-/* The machine may name any address: what is no memory says nothing about memory. */
-static void a_machine_check_of_what_is_no_memory_leaves_unpoison_on(struct ktest *t)
+/* The machine may name any address; one outside memory says nothing about memory. */
+static void machine_check_outside_memory_leaves_unpoison_on(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 
@@ -415,7 +416,7 @@ static void ask(void *arg)
 	}
 }
 
-static void many_ask_at_once(struct ktest *t)
+static void concurrent_poison_requests_succeed(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 	struct asker asker[CPUS];
@@ -438,11 +439,13 @@ static void many_ask_at_once(struct ktest *t)
 	EXPECT_EQ(t, listed(movable(mem), MAX_ORDER), 4);
 }
 
-KTEST_SUITE(poison, KTEST_QUICK, KTEST(the_rest_of_a_free_block_stays_free), KTEST(many_in_one_block),
-    KTEST(a_neighbour_stays_alone), KTEST(a_block_is_freed_around_its_flagged_pages),
-    KTEST(every_way_to_free_finds_the_mark), KTEST(what_is_wrong_stays_wrong),
-    KTEST(offline_and_online_keep_the_mark), KTEST(a_pageblock_of_which_nothing_is_left),
-    KTEST(a_page_breaks_during_an_offline), KTEST(a_flagged_page_in_use_is_named),
-    KTEST(a_contiguous_range_has_no_broken_page), KTEST(a_machine_check_is_for_ever),
-    KTEST(a_machine_check_of_what_is_no_memory_leaves_unpoison_on),
-    KTEST(wrong_contexts_are_refused), KTEST(many_ask_at_once));
+KTEST_SUITE(poison, KTEST_QUICK, KTEST(the_rest_of_a_free_block_stays_free),
+    KTEST(many_pages_of_one_block_break), KTEST(neighbour_of_a_broken_page_is_not_merged),
+    KTEST(a_block_is_freed_around_its_flagged_pages),
+    KTEST(every_kind_of_free_retires_a_flagged_page), KTEST(bad_free_of_a_flagged_page_is_refused),
+    KTEST(offline_and_online_keep_the_poison_flag),
+    KTEST(wholly_broken_pageblock_is_offlined_and_onlined), KTEST(a_page_breaks_during_an_offline),
+    KTEST(a_flagged_page_in_use_is_named), KTEST(contiguous_range_excludes_broken_pages),
+    KTEST(page_broken_by_a_machine_check_is_not_unpoisoned),
+    KTEST(machine_check_outside_memory_leaves_unpoison_on), KTEST(wrong_contexts_are_refused),
+    KTEST(concurrent_poison_requests_succeed));

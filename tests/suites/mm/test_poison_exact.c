@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_exact.c: broken pages in the hands of somebody who is between two steps, what is counted then, and where
- * flagged pages are found in a memory of several zones and nodes.
+ * test_poison_exact.c: broken pages in transit between two steps of another operation, the counts
+ * meanwhile, and where flagged pages are found in a memory of several zones and nodes.
  */
 #include "mm/mm_priv.h"
 #include "mm/poison.h"
 #include "tests/lib/mov_help.h"
 #include "tests/lib/poison_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/contig.h>
 #include <quarry/memory_hotplug.h>
 
@@ -15,8 +16,8 @@
 
 /* ---- between two steps ---- */
 
-/* Of a page that is being freed nobody waits for the end: the flag is there before that. */
-static void a_page_being_freed_is_retired_by_that(struct ktest *t)
+/* A page being freed is not waited for: the flag is set before the free ends. */
+static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
 	struct poison_result res;
@@ -50,8 +51,11 @@ static void a_page_being_freed_is_retired_by_that(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 }
 
-/* Softly it is waited for, and it stays as it is if that takes too long; so is what a cache has still. */
-static void what_is_on_its_way_is_waited_for(struct ktest *t)
+/*
+ * Softly it is waited for, and it stays as it is if that takes too long; so is what a cache has
+ * still.
+ */
+static void page_in_transit_is_waited_for(struct ktest *t)
 {
 	static const u32 words[] = {PAGE_WORD(0, PG_FREEING, 0), PAGE_WORD(0, PG_PCP, 0)};
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
@@ -82,8 +86,8 @@ static void what_is_on_its_way_is_waited_for(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* Allocated just now: where nothing but what can move comes from, it will be able to move in a moment. */
-static void only_what_will_move_is_looked_at_again(struct ktest *t)
+/* Just allocated from a pageblock of a movable type, the page can be expected to become movable. */
+static void only_movable_pages_are_checked_again(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
 	struct zone *zone;
@@ -122,8 +126,8 @@ static void fail_page(void *arg)
 	store_release(&failure.ended, 1u);
 }
 
-/* Taken for a move, and put back: nobody has made a copy of what was in it. */
-static void what_was_not_copied_is_not_counted_so(struct ktest *t)
+/* Isolated for a migration, and put back: no copy of its content was made. */
+static void uncopied_page_is_not_counted_as_migrated(struct ktest *t)
 {
 	struct page *page;
 	struct vm_scene s;
@@ -136,15 +140,14 @@ static void what_was_not_copied_is_not_counted_so(struct ktest *t)
 	failure = (struct failure){.mem = s.mem, .pfn = page_to_pfn_in(s.mem, page)};
 	EXPECT_EQ(t, isolate_lru_page(s.mem, failure.pfn), 0);
 	ktest_start(1, fail_page, NULL);
-	while (!mm_event_sum(s.mem, EV_POISON_WAIT) && !load_acquire(&failure.ended))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(mm_event_sum(s.mem, EV_POISON_WAIT) || load_acquire(&failure.ended)));
 	putback_lru_page(s.mem, page);
 	ktest_join(1);
 	EXPECT_EQ(t, failure.err, 0);
 	EXPECT_EQ(t, failure.res.outcome, POISON_RECOVERED);
 	EXPECT_EQ(t, failure.res.state, PG_LRU);
 	EXPECT_EQ(t, mem_unpoison_page(s.mem, failure.pfn), 0);
-	/* Nor of a page that is free. */
+	/* Nor is a free page. */
 	EXPECT_EQ(t, mem_memory_failure(s.mem, failure.pfn, 0, &failure.res), 0);
 	EXPECT_EQ(t, failure.res.outcome, POISON_RECOVERED);
 	EXPECT_EQ(t, failure.res.state, PG_FREE);
@@ -154,18 +157,21 @@ static void what_was_not_copied_is_not_counted_so(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- whoever has it lets go ---- */
+/* ---- owners that release the page ---- */
 
-/* As page_release_movable, by somebody who has the lock already. */
-static int let_go(struct memory *mem, struct page *page)
+/* As page_release_movable, with the lock held already. */
+static int release_it(struct memory *mem, struct page *page)
 {
 	page->owner = NULL;
 	mov.pages[page->index] = NULL;
 	return mem_put_page(mem, page); /* not the last */
 }
 
-/* Its owner lets go of it while it is taken: there is nothing to move, and it is retired all the same. */
-static void what_its_owner_lets_go_of_is_retired(struct ktest *t)
+/*
+ * Its owner releases it while it is isolated: nothing can be moved, and it is retired all the
+ * same.
+ */
+static void page_released_by_its_owner_is_retired(struct ktest *t)
 {
 	static struct movable_ops ops;
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -178,22 +184,25 @@ static void what_its_owner_lets_go_of_is_retired(struct ktest *t)
 	page = mov.pages[1];
 	pfn = page_to_pfn_in(mem, page);
 	ops = mov_ops;
-	ops.isolate = let_go;
+	ops.isolate = release_it;
 	mov.owner.ops = &ops;
 	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), 0);
 	EXPECT(t, is_retired(mem, pfn));
 	EXPECT_EQ(t, mov.moved, 0);
 	expect_poisoned(t, mem, 1);
 	EXPECT_EQ(t, mem_poisoned(mem).doomed, 0);
-	/* What would have been moved to has been given back. */
+	/* The target of the migration has been freed. */
 	drain_all_pages(mem, NULL);
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(BLOCKS) - 2);
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 	mov_end(t);
 }
 
-/* It was flagged on its way to its object, and has no reference left when it is hit again: it counts once. */
-static void what_was_flagged_before_counts_once(struct ktest *t)
+/*
+ * Flagged before it reached its object, it has no reference left at the second hit: it counts
+ * once.
+ */
+static void page_flagged_before_counts_once(struct ktest *t)
 {
 	struct poison_result res;
 	struct vm_scene s;
@@ -229,8 +238,11 @@ static void what_was_flagged_before_counts_once(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Its object has lost its last reference, and is about to drop its pages: the mark is set, and that retires it. */
-static void an_object_on_its_way_out_drops_its_pages_itself(struct ktest *t)
+/*
+ * Its object has lost its last reference, and is about to drop its pages: setting the flag
+ * retires the page.
+ */
+static void dying_object_drops_its_broken_page(struct ktest *t)
 {
 	struct poison_result res;
 	struct vm_scene s;
@@ -271,8 +283,11 @@ static void break_one(struct page *dst, struct page *src)
 	EXPECT_EQ(mov.t, mem_soft_offline_page(mov.mem, breaks), 0);
 }
 
-/* One of its pages is retired while others are moved out of its way: it is found at the end, and nothing is taken. */
-static void a_page_that_breaks_under_the_moves_is_found(struct ktest *t)
+/*
+ * One of its pages is retired while others are moved out of its way: it is found at the end, and
+ * nothing is taken.
+ */
+static void page_that_breaks_during_migrations_is_found(struct ktest *t)
 {
 	const pfn_t start = BLOCK(2), end = BLOCK(5);
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -292,7 +307,7 @@ static void a_page_that_breaks_under_the_moves_is_found(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(BLOCKS) - PAGEBLOCK_PAGES - 1);
 	EXPECT_EQ(t, pageblock_of(mem, BLOCK(3))->nr_free, PAGEBLOCK_PAGES);
 	expect_poisoned(t, mem, 1);
-	/* What lies before it can be had. */
+	/* The pages before it can be allocated. */
 	EXPECT_EQ(t, alloc_contig_range(mem, start, breaks, MT_MOVABLE, &fail), 0);
 	EXPECT_EQ(t, free_contig_range(mem, start, breaks - start), 0);
 	EXPECT_EQ(t, mem_unpoison_page(mem, breaks), 0);
@@ -300,7 +315,7 @@ static void a_page_that_breaks_under_the_moves_is_found(struct ktest *t)
 	mov_end(t);
 }
 
-/* ---- what is counted, and where it is found ---- */
+/* ---- counts, and finding flagged pages ---- */
 
 /* Two nodes with two zones each, one behind the other. */
 static struct memory *two_nodes(struct ktest *t)
@@ -355,7 +370,7 @@ static void flagged_pages_are_found_in_every_zone(struct ktest *t)
 		EXPECT_EQ(t, n.offline, 0);
 		expect_found(t, mem, found, 2 * i + 2);
 	}
-	/* The last pageblock goes, and its flag is one of memory that is offline. */
+	/* The last pageblock is offlined, and its flagged page counts as offline. */
 	EXPECT_EQ(t, offline_pages(mem, mem->end_pfn - BLOCK(1), BLOCK(1), NULL, NULL), 0);
 	n = mem_poisoned(mem);
 	EXPECT_EQ(t, n.doomed, 4);
@@ -375,11 +390,11 @@ static void flagged_pages_are_found_in_every_zone(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(poison_exact, KTEST_MOSTLY_INSIDE, KTEST(a_page_being_freed_is_retired_by_that),
-    KTEST(what_is_on_its_way_is_waited_for), KTEST_COST(only_what_will_move_is_looked_at_again),
-    KTEST_CONTRACT(what_was_not_copied_is_not_counted_so),
-    KTEST_CONTRACT(what_its_owner_lets_go_of_is_retired),
-    KTEST_CONTRACT(what_was_flagged_before_counts_once),
-    KTEST(an_object_on_its_way_out_drops_its_pages_itself),
-    KTEST(a_page_that_breaks_under_the_moves_is_found),
+KTEST_SUITE(poison_exact, KTEST_MOSTLY_INSIDE, KTEST(page_being_freed_is_retired_by_its_free),
+    KTEST(page_in_transit_is_waited_for), KTEST_COST(only_movable_pages_are_checked_again),
+    KTEST_CONTRACT(uncopied_page_is_not_counted_as_migrated),
+    KTEST_CONTRACT(page_released_by_its_owner_is_retired),
+    KTEST_CONTRACT(page_flagged_before_counts_once),
+    KTEST(dying_object_drops_its_broken_page),
+    KTEST(page_that_breaks_during_migrations_is_found),
     KTEST_CONTRACT(flagged_pages_are_found_in_every_zone));

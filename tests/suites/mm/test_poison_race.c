@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_race.c: a page breaks while somebody moves it, and while many use it.  Between two steps of a free:
- * tests/races/R-PSN.race.
+ * test_poison_race.c: a page breaks during its migration, and while many CPUs use it.  Between
+ * two steps of a free: tests/races/R-PSN.race.
  */
 #include "tests/lib/race_migrate.h"
 #include "tests/lib/poison_help.h"
@@ -24,17 +24,19 @@ static void fail(void *arg)
 	store_release(&f->ended, 1u);
 }
 
-/* Start it on CPU 2, and wait until it has seen the page in somebody's hands, or has ended. */
+/* Start it on CPU 2, and wait until it has found the page in transit, or has ended. */
 static void start_failure(struct stage *st, struct failure *f, pfn_t pfn, bool soft)
 {
 	*f = (struct failure){.mem = st->s.mem, .pfn = pfn, .soft = soft};
 	ktest_start(2, fail, f);
-	while (!mm_event_sum(st->s.mem, EV_POISON_WAIT) && !load_acquire(&f->ended))
-		cpu_relax();
+	SPIN_UNTIL(mm_event_sum(st->s.mem, EV_POISON_WAIT) || load_acquire(&f->ended));
 }
 
-/* Who finds it in a migrator's hands waits for him, and then for nobody: the old frame is free. */
-static void a_page_breaks_while_it_is_moved(struct ktest *t)
+/*
+ * A failure that finds the page held by a migrator waits for the migration; the old frame is free
+ * then.
+ */
+static void page_that_breaks_during_its_migration_is_retired(struct ktest *t)
 {
 	static const char *const points[] = {"mig.locked", "mig.unmapped", "mig.copied"};
 	struct failure f;
@@ -53,7 +55,7 @@ static void a_page_breaks_while_it_is_moved(struct ktest *t)
 	EXPECT_EQ(t, f.err, 0);
 	EXPECT_EQ(t, f.res.outcome, POISON_RECOVERED);
 	EXPECT(t, is_retired(st.s.mem, stage_source(&st)));
-	/* Of which he has made a copy, damaged or not. */
+	/* The migrator has copied it, damaged or not. */
 	EXPECT_EQ(t, mm_event_sum(st.s.mem, EV_FAILURE_COPIED), 1);
 	expect_content(&st);
 	expect_poisoned(t, st.s.mem, 1);
@@ -62,7 +64,7 @@ static void a_page_breaks_while_it_is_moved(struct ktest *t)
 }
 
 /* The same, and it could not be moved: then it is taken from where it was put back. */
-static void a_page_breaks_while_it_is_moved_in_vain(struct ktest *t)
+static void page_that_breaks_during_a_failed_migration_is_retired(struct ktest *t)
 {
 	struct failure f;
 	struct stage st;
@@ -88,7 +90,7 @@ static void a_page_breaks_while_it_is_moved_in_vain(struct ktest *t)
 	stage_end(&st, -EAGAIN);
 }
 
-static void a_page_is_wanted_softly_while_it_is_moved(struct ktest *t)
+static void soft_offline_during_a_migration_succeeds(struct ktest *t)
 {
 	struct failure f;
 	struct stage st;
@@ -105,7 +107,7 @@ static void a_page_is_wanted_softly_while_it_is_moved(struct ktest *t)
 	stage_end(&st, 0);
 }
 
-/* What is copied to is the migrator's alone: the one page that is allocated, and nobody's. */
+/* Only the migrator has the target: the one allocated page that no object has. */
 static pfn_t target_of(struct memory *mem)
 {
 	const struct zone *zone = &mem->zones[ZONE_MOVABLE];
@@ -117,7 +119,7 @@ static pfn_t target_of(struct memory *mem)
 	return found;
 }
 
-static void the_target_breaks_under_the_copy(struct ktest *t)
+static void target_that_breaks_during_the_copy_is_retired(struct ktest *t)
 {
 	struct failure f;
 	struct stage st;
@@ -143,7 +145,7 @@ static void the_target_breaks_under_the_copy(struct ktest *t)
 	stage_end(&st, -EAGAIN);
 }
 
-/* ---- who waits ---- */
+/* ---- waiters ---- */
 
 #define PATIENCE_NS 200000000ULL
 
@@ -168,8 +170,8 @@ static void spin(void *arg)
 	preempt_enable();
 }
 
-/* Turns say something if they come, and then there is an end soon; if not, there is one all the same. */
-static void who_keeps_it_is_not_waited_for_without_end(struct ktest *t)
+/* If the threads have turns the wait ends soon; if not, it ends all the same. */
+static void wait_for_the_holder_of_a_page_is_bounded(struct ktest *t)
 {
 	u32 stop = 0;
 	struct spinner s = {.stop = &stop, .ns = 20000000000ULL};
@@ -187,8 +189,7 @@ static void who_keeps_it_is_not_waited_for_without_end(struct ktest *t)
 	pfn = page_to_pfn_in(v.mem, page);
 	EXPECT_EQ(t, isolate_lru_page(v.mem, pfn), 0);
 	ktest_start(1, spin, &s);
-	while (!load_acquire(&s.spins))
-		cpu_relax();
+	EXPECT(t, SPIN_UNTIL(load_acquire(&s.spins)));
 	began = arch_clock_ns();
 	EXPECT_EQ(t, mem_memory_failure(v.mem, pfn, 0, &res), -EBUSY);
 	EXPECT(t, arch_clock_ns() - began >= PATIENCE_NS);
@@ -213,7 +214,7 @@ static void who_keeps_it_is_not_waited_for_without_end(struct ktest *t)
 static struct {
 	struct vm_scene s;
 	u32 stop;  /* a */
-	u32 wrong; /* a: a page had another's content, or somebody got another error than "lost" */
+	u32 wrong; /* a: wrong content, or another error than "lost" */
 	u32 lost;  /* a */
 } load;
 
@@ -239,7 +240,7 @@ static void use_pages(void *arg)
 	soft_unload_space();
 }
 
-/* Its page, wherever it is just now. */
+/* Its page, wherever it is now. */
 static pfn_t pfn_of(unsigned i)
 {
 	struct page *page = page_in(load.s.object, i);
@@ -247,7 +248,7 @@ static pfn_t pfn_of(unsigned i)
 	return page ? page_to_pfn_in(load.s.mem, page) : PFN_NONE;
 }
 
-static void pages_break_under_those_who_use_them(struct ktest *t)
+static void pages_break_while_all_cpus_use_them(struct ktest *t)
 {
 	unsigned cpu, i, hard = 0;
 	u64 rand = t->seed | 1;
@@ -290,8 +291,10 @@ static void pages_break_under_those_who_use_them(struct ktest *t)
 	scene_end(t, &load.s);
 }
 
-KTEST_SUITE(poison_race, KTEST_MOSTLY_INSIDE, KTEST(a_page_breaks_while_it_is_moved),
-    KTEST(a_page_breaks_while_it_is_moved_in_vain),
-    KTEST(a_page_is_wanted_softly_while_it_is_moved), KTEST(the_target_breaks_under_the_copy),
-    KTEST(who_keeps_it_is_not_waited_for_without_end),
-    KTEST_CONTRACT(pages_break_under_those_who_use_them));
+KTEST_SUITE(poison_race, KTEST_MOSTLY_INSIDE,
+    KTEST(page_that_breaks_during_its_migration_is_retired),
+    KTEST(page_that_breaks_during_a_failed_migration_is_retired),
+    KTEST(soft_offline_during_a_migration_succeeds),
+    KTEST(target_that_breaks_during_the_copy_is_retired),
+    KTEST(wait_for_the_holder_of_a_page_is_bounded),
+    KTEST_CONTRACT(pages_break_while_all_cpus_use_them));

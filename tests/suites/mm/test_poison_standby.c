@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_standby.c: memory that breaks while it stands by, where no descriptor can be marked, or just comes.
+ * test_poison_standby.c: pages that break in standby memory, where no descriptor can be flagged,
+ * or while it comes online.
  */
 #include "tests/lib/poison_help.h"
 #include "tests/lib/standby_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
 
 static void break_block(struct ktest *t, struct memory *mem, pfn_t block)
@@ -15,7 +17,7 @@ static void break_block(struct ktest *t, struct memory *mem, pfn_t block)
 	EXPECT(t, res.standby);
 }
 
-static void what_breaks_while_it_stands_by_is_never_used(struct ktest *t)
+static void page_that_breaks_in_standby_memory_is_never_used(struct ktest *t)
 {
 	const pfn_t block = BLOCK(ONLINE + 1);
 	struct memory *mem = without_descriptors(t);
@@ -28,7 +30,7 @@ static void what_breaks_while_it_stands_by_is_never_used(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, block + 3), -EINVAL);
 	expect_poisoned(t, mem, 0);
 	break_block(t, mem, block);
-	/* Which page it was nobody can note yet: it is all of them. */
+	/* There is no descriptor to flag, so the whole pageblock is flagged. */
 	expect_poisoned(t, mem, PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, mem_poisoned(mem).offline, PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, mem_poisoned_next(mem, 0), block);
@@ -55,7 +57,7 @@ static void what_breaks_while_it_stands_by_is_never_used(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void descriptors_do_not_lie_in_what_broke(struct ktest *t)
+static void descriptors_avoid_broken_pages(struct ktest *t)
 {
 	struct memory *mem = without_descriptors(t);
 	struct zone *zone;
@@ -74,7 +76,7 @@ static void descriptors_do_not_lie_in_what_broke(struct ktest *t)
 	EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE + 1))) & PAGE_STATE_MASK, PAGE_WORD(0, PG_RESERVED, 0));
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(ONLINE + STEP - 1) - OWN);
 	expect_poisoned(t, mem, BLOCK(1 + STEP));
-	/* Where there is no room for descriptors nothing is left. */
+	/* Without space for descriptors nothing is left. */
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
 	EXPECT_EQ(t, inside_start, BLOCK(ONLINE + 2 * STEP));
 	EXPECT_EQ(t, range_count(mem, pfn_range(BLOCK(ONLINE + STEP), BLOCK(STEP)), PB_HOLE), STEP);
@@ -99,7 +101,7 @@ static void report_meanwhile(struct memory *mem)
 	ktest_on_cpu(ktest_cpus() - 1, break_on_other_cpu, NULL);
 }
 
-static void what_breaks_while_it_comes_is_reserved(struct ktest *t)
+static void page_that_breaks_while_coming_online_is_reserved(struct ktest *t)
 {
 	struct memory *mem = without_descriptors(t);
 
@@ -110,7 +112,7 @@ static void what_breaks_while_it_comes_is_reserved(struct ktest *t)
 	EXPECT_EQ(t, breaks.err, -ENXIO);
 	EXPECT_EQ(t, breaks.res.outcome, POISON_RECOVERED);
 	EXPECT(t, breaks.res.standby);
-	/* The descriptors are in it, so it cannot be given back, and nobody gets it. */
+	/* It holds the descriptors, so it can be neither freed nor allocated. */
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(ONLINE + STEP - 1));
 	EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE))) & PAGE_STATE_MASK, PAGE_WORD(0, PG_RESERVED, 0));
 	expect_poisoned(t, mem, 0);
@@ -124,8 +126,11 @@ static void report_it(void *arg)
 	breaks.err = mem_memory_failure(breaks.mem, BLOCK(ONLINE) + 1, 0, &breaks.res);
 }
 
-/* All of the step is broken: while who is told of one more page waits for his turn, it becomes holes. */
-static void what_became_a_hole_meanwhile_is_no_memory(struct ktest *t)
+/*
+ * All of the step is broken: while the failure of one more page waits for its turn, the step
+ * becomes holes.
+ */
+static void failure_in_a_new_hole_is_refused(struct ktest *t)
 {
 	struct memory *mem;
 	struct zone *zone;
@@ -142,8 +147,7 @@ static void what_became_a_hole_meanwhile_is_no_memory(struct ktest *t)
 	breaks = (struct breaks){.mem = mem};
 	mutex_lock(&mem->pcp_ctl);
 	ktest_start(1, report_it, NULL);
-	while (!mutex_is_held(&mem->poison) || !sleep_lock_waiters(&mem->pcp_ctl.l))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(mutex_is_held(&mem->poison) && sleep_lock_waiters(&mem->pcp_ctl.l)));
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
 	mutex_unlock(&mem->pcp_ctl);
 	ktest_join(1);
@@ -156,6 +160,6 @@ static void what_became_a_hole_meanwhile_is_no_memory(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(poison_standby, KTEST_QUICK, KTEST(what_breaks_while_it_stands_by_is_never_used),
-    KTEST(descriptors_do_not_lie_in_what_broke), KTEST(what_breaks_while_it_comes_is_reserved),
-    KTEST(what_became_a_hole_meanwhile_is_no_memory));
+KTEST_SUITE(poison_standby, KTEST_QUICK, KTEST(page_that_breaks_in_standby_memory_is_never_used),
+    KTEST(descriptors_avoid_broken_pages), KTEST(page_that_breaks_while_coming_online_is_reserved),
+    KTEST(failure_in_a_new_hole_is_refused));

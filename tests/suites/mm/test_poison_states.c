@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_states.c: each state a page can be in, taken softly, hard, and unpoisoned: what is said, and what
- * has become of the page.  Pages of memory objects: test_poison_vm.c.
+ * test_poison_states.c: each state a page can be in, soft-offlined, hit by a failure, and
+ * unpoisoned: the result, and the page's state afterwards.  Pages of memory objects:
+ * test_poison_vm.c.
  *
- * Each line of STATES is a test of its own name.  docs/mm/poison.md has the same lines as a table, and `make
- * lint' compares them.
+ * Each line of STATES is a test of its own name. docs/mm/poison.md has the same lines as a table,
+ * and `make lint' compares them.
  */
 #include "tests/lib/poison_states.h"
 #include <quarry/handle.h>
@@ -30,7 +31,7 @@ static bool make_free_page(struct stand *s)
 {
 	struct page *page = take_block(zone_of_kind(s, ZONE_MOVABLE), 0, MT_MOVABLE);
 
-	/* Its buddy stays taken: so the page is a block of its own. */
+	/* Its buddy stays allocated, so the page is a block of its own. */
 	s->other[0] = take_block(zone_of_kind(s, ZONE_MOVABLE), 0, MT_MOVABLE);
 	at(s, page);
 	give_block(zone_of_kind(s, ZONE_MOVABLE), page);
@@ -51,12 +52,12 @@ static bool make_isolated_block(struct stand *s)
 	return true;
 }
 
-static void let_go_of_block(struct stand *s)
+static void release_block(struct stand *s)
 {
 	set_isolated(zone_of(s->mem, s->pfn), s->block, false);
 }
 
-/* On the CPU that shall cache it. */
+/* On the CPU that is to cache it. */
 static void alloc_and_free(void *arg)
 {
 	struct stand *s = arg;
@@ -110,7 +111,7 @@ static void plan_anew(struct stand *s)
 	plan(s, zone_of_kind(s, ZONE_MOVABLE));
 }
 
-/* ---- in use by somebody who cannot do without ---- */
+/* ---- in use, and not movable ---- */
 
 static bool allocate(struct stand *s, unsigned order)
 {
@@ -351,13 +352,13 @@ static bool make_doomed_before(struct stand *s)
 }
 
 /*
- *  test, what it is, soft offline, hard failure with its outcome, unpoison after that, while still in use;
- *  what lets go of the page
+ * test, description, soft offline, hard failure with its outcome, unpoison after that, while
+ * still in use; how the page is released
  */
 #define STATES(X)                                                                                  \
 	X(free_page, "free, a block of its own", 0, 0, RECOVERED, 0, NULL)                         \
 	X(inside_a_free_block, "free, inside a larger block", 0, 0, RECOVERED, 0, NULL)            \
-	X(isolated_block, "free, in an isolated pageblock", 0, 0, RECOVERED, 0, let_go_of_block)   \
+	X(isolated_block, "free, in an isolated pageblock", 0, 0, RECOVERED, 0, release_block)   \
 	X(in_a_cache, "in the cache of the CPU that asks", 0, 0, RECOVERED, 0, NULL)               \
 	X(in_another_cpus_cache, "in another CPU's cache", 0, 0, RECOVERED, 0, NULL)               \
 	X(in_a_cached_block, "in a cached block of order 2", 0, 0, RECOVERED, 0, plan_anew)        \

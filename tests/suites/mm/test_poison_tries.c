@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_tries.c: how often a broken page that is in somebody's hands is looked at, how often a move of it is
+ * test_poison_tries.c: how often a broken page in transit is checked, how often its migration is
  * tried, and how long it is waited for.
  */
 #include "tests/lib/mov_help.h"
@@ -8,7 +8,7 @@
 
 #define BLOCKS 8u
 
-static void a_page_that_was_just_allocated_is_looked_at_again(struct ktest *t)
+static void page_just_allocated_is_checked_again(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, BLOCKS);
 	struct poison_result res;
@@ -32,7 +32,7 @@ static void a_page_that_was_just_allocated_is_looked_at_again(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, page)), 0);
 }
 
-static void a_move_is_tried_so_often(struct ktest *t)
+static void migrations_of_a_soft_offline_are_bounded(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
 	struct page *page;
@@ -58,8 +58,8 @@ static void a_move_is_tried_so_often(struct ktest *t)
 	mov_end(t);
 }
 
-/* What has no memory to go to stays. */
-static void without_a_target_it_stays(struct ktest *t)
+/* A page without a migration target stays. */
+static void soft_offline_without_a_target_fails(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
 	pfn_t pfn;
@@ -77,8 +77,8 @@ static void without_a_target_it_stays(struct ktest *t)
 
 #define PATIENCE_NS 200000000ULL
 
-/* Somebody moves it, and does not come back: he has had time enough then. */
-static void a_page_being_moved_is_waited_for(struct ktest *t)
+/* A migrator takes it, and does not come back: by then it has had time enough. */
+static void page_under_migration_is_waited_for(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
 	struct page *page;
@@ -99,5 +99,5 @@ static void a_page_being_moved_is_waited_for(struct ktest *t)
 }
 
 KTEST_SUITE(poison_tries, KTEST_QUICK | KTEST_MOSTLY_COST,
-    KTEST(a_page_that_was_just_allocated_is_looked_at_again), KTEST(a_move_is_tried_so_often),
-    KTEST_CONTRACT(without_a_target_it_stays), KTEST(a_page_being_moved_is_waited_for));
+    KTEST(page_just_allocated_is_checked_again), KTEST(migrations_of_a_soft_offline_are_bounded),
+    KTEST_CONTRACT(soft_offline_without_a_target_fails), KTEST(page_under_migration_is_waited_for));

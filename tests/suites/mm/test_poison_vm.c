@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_vm.c: broken pages of memory objects: each state as in test_poison_states.c, and what becomes of
- * who uses the page.
+ * test_poison_vm.c: broken pages of memory objects: each state as in test_poison_states.c, and
+ * what happens to the users of the page.
  */
 #include "tests/lib/poison_states.h"
 #include "tests/lib/vm_help.h"
@@ -32,7 +32,7 @@ static int bring(struct vm_object *object, u32 index)
 }
 static const struct vm_pager_ops pager = {.get = bring};
 
-/* The spaces' own view: WORD, or what a fault said. */
+/* A read through a space: WORD, or the error of the fault. */
 static int look(unsigned space, u64 *value)
 {
 	int err;
@@ -78,7 +78,7 @@ static void drop(struct stand *s)
 	vm_object_put(scene.object);
 }
 
-/* Nobody sees anything but what was there, or is told that it is lost. */
+/* Every reader sees the old content, or an error that says it is lost. */
 static void look_and_drop(struct stand *s)
 {
 	struct ktest *t = s->t;
@@ -150,7 +150,7 @@ static void unpin_and_drop(struct stand *s)
 	drop(s);
 }
 
-/* Its object has let go of it, and whoever pins it has not. */
+/* Its object has released it; its pin remains. */
 static bool make_left_to_a_pin(struct stand *s)
 {
 	return make_pinned_page(s) && vm_object_remove(scene.object, 1, 1) == 0;
@@ -161,7 +161,7 @@ static bool make_fixed_left_to_a_pin(struct stand *s)
 	return make(s, OBJ_PHYS, 1, true) && pin_page(scene.page) == 0 && vm_object_remove(scene.object, 1, 1) == 0;
 }
 
-/* Somebody looks at it still: an unmapping whose shootdown is not over, for one. */
+/* It is still used: for example by an unmap whose shootdown is not over. */
 static bool make_referenced_page(struct stand *s)
 {
 	atomic_add(&s->mem->vm.flushing, 1u);
@@ -237,7 +237,7 @@ static bool make_top_page_table(struct stand *s)
 	}
 STATES(STATE_TEST)
 
-/* ---- what becomes of who uses the page ---- */
+/* ---- users of the page ---- */
 
 static void soft_offline_moves_the_content(struct ktest *t)
 {
@@ -273,7 +273,7 @@ static void a_failed_soft_offline_changes_nothing(struct ktest *t)
 
 	if (!scene_begin_loaded(t, &s, 3, 8))
 		return;
-	EXPECT_EQ(t, vm_object_pin(s.object, 1, &page), 0);
+	REQUIRE(t, vm_object_pin(s.object, 1, &page) == 0);
 	pfn = page_to_pfn_in(s.mem, page);
 	EXPECT_EQ(t, mem_soft_offline_page(s.mem, pfn), -EBUSY);
 	EXPECT_EQ(t, word_state(page_word(page)), PG_LRU);
@@ -294,7 +294,7 @@ static void a_failed_soft_offline_changes_nothing(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* All ways to a page that is lost say so, the others are as they were; and there can be a new one. */
+/* Every access to a lost page fails, the others are as before; and there can be a new one. */
 static void a_lost_page_is_reported_and_replaced(struct ktest *t)
 {
 	struct poison_result res;
@@ -332,8 +332,8 @@ static void a_lost_page_is_reported_and_replaced(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* An object with a lost page goes like any other. */
-static void an_object_goes_with_its_lost_pages(struct ktest *t)
+/* An object with a lost page is destroyed like any other. */
+static void object_with_a_lost_page_is_destroyed(struct ktest *t)
 {
 	struct poison_result res;
 	struct vm_scene s;
@@ -354,16 +354,27 @@ static void an_object_goes_with_its_lost_pages(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* What only the machine knew of, by the bit in an entry, counts: there is no other copy. */
-static void a_write_that_only_an_entry_knows_of(struct ktest *t)
+/* A clean page of a pager's in two spaces; false: the test is skipped or has failed. */
+static bool begin_clean_page(struct ktest *t, struct stand *s)
+{
+	*s = (struct stand){.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
+	if (!s->mem)
+		return false;
+	if (make(s, OBJ_PAGER, 2, false))
+		return true;
+	ktest_fail(t, __FILE__, __LINE__, "no clean page of a pager");
+	return false;
+}
+
+/* The dirty bit of an entry, which only the hardware has set, counts: there is no other copy. */
+static void dirty_bit_in_an_entry_makes_a_page_lost(struct ktest *t)
 {
 	struct poison_result res;
-	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
+	struct stand s;
 	u64 value;
 
-	if (!s.mem)
+	if (!begin_clean_page(t, &s))
 		return;
-	REQUIRE(t, make(&s, OBJ_PAGER, 2, false));
 	soft_load_space(scene.space[1]);
 	EXPECT_EQ(t, soft_try_write(page_at(1) + 8, 1), 0);
 	soft_unload_space();
@@ -377,15 +388,14 @@ static void a_write_that_only_an_entry_knows_of(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(s.mem, s.pfn), 0);
 }
 
-static void a_clean_page_is_asked_for_again(struct ktest *t)
+static void clean_page_is_requested_again(struct ktest *t)
 {
 	struct poison_result res;
-	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
+	struct stand s;
 	u64 value;
 
-	if (!s.mem)
+	if (!begin_clean_page(t, &s))
 		return;
-	REQUIRE(t, make(&s, OBJ_PAGER, 2, false));
 	EXPECT_EQ(t, mem_memory_failure(s.mem, s.pfn, 0, &res), 0);
 	EXPECT(t, !res.lost);
 	EXPECT_EQ(t, vm_object_present(scene.object), 0);
@@ -400,10 +410,10 @@ static void a_clean_page_is_asked_for_again(struct ktest *t)
 }
 
 /*
- * It was flagged between its allocation and its slot: then its object has it.  Nobody moves or drops it; when
- * it is hit again, its users can be told.
+ * Flagged between its allocation and its slot, it stays with its object: it is neither moved nor
+ * dropped.  When it is hit again, its users can be told.
  */
-static void flagged_on_its_way(struct ktest *t, struct vm_object *object)
+static void flagged_in_transit(struct ktest *t, struct vm_object *object)
 {
 	struct memory *mem = object->mem;
 	struct poison_result res;
@@ -429,16 +439,16 @@ static void flagged_on_its_way(struct ktest *t, struct vm_object *object)
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 }
 
-static void a_page_that_was_flagged_on_its_way(struct ktest *t)
+static void page_flagged_before_its_slot_stays_with_the_object(struct ktest *t)
 {
 	struct vm_object *fixed;
 	struct vm_scene s;
 
 	if (!scene_begin_pager(t, &s, 3, &scene_pager, NULL))
 		return;
-	flagged_on_its_way(t, s.object);
+	flagged_in_transit(t, s.object);
 	if (vm_object_create(s.mem, OBJ_PHYS, 3, NULL, NULL, &fixed) == 0) {
-		flagged_on_its_way(t, fixed);
+		flagged_in_transit(t, fixed);
 		vm_object_put(fixed);
 	}
 	scene_end(t, &s);
@@ -451,8 +461,8 @@ static void fail_it(void *arg)
 	s->order = (unsigned)-mem_memory_failure(s->mem, s->pfn, 0, NULL);
 }
 
-/* Somebody changes the entries of slot 0 in steps, and is between two of them. */
-static void a_walk_that_is_under_way_is_waited_for(struct ktest *t)
+/* Another thread changes the entries of slot 0 in steps, and is between two of them. */
+static void poison_waits_for_a_walk_in_progress(struct ktest *t)
 {
 	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
 	struct tlb_gather g;
@@ -484,6 +494,6 @@ static void a_walk_that_is_under_way_is_waited_for(struct ktest *t)
 #define STATE_CASE(name, ...) KTEST(name),
 KTEST_SUITE(poison_vm, 0, STATES(STATE_CASE) KTEST(soft_offline_moves_the_content),
     KTEST(a_failed_soft_offline_changes_nothing), KTEST(a_lost_page_is_reported_and_replaced),
-    KTEST(an_object_goes_with_its_lost_pages), KTEST(a_write_that_only_an_entry_knows_of),
-    KTEST(a_clean_page_is_asked_for_again), KTEST(a_page_that_was_flagged_on_its_way),
-    KTEST_INSIDE(a_walk_that_is_under_way_is_waited_for));
+    KTEST(object_with_a_lost_page_is_destroyed), KTEST(dirty_bit_in_an_entry_makes_a_page_lost),
+    KTEST(clean_page_is_requested_again), KTEST(page_flagged_before_its_slot_stays_with_the_object),
+    KTEST_INSIDE(poison_waits_for_a_walk_in_progress));

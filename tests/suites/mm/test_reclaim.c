@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim.c: the reclaim thread: fetching what is stuck in other CPUs' caches for an allocation
- * that would fail, and nothing else doing so.
+ * test_reclaim.c: the reclaim thread drains other CPUs' caches for an allocation that would fail;
+ * no other code does.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
 #include <quarry/smp.h>
 
 #define ASKERS 8
-#define TURNS  (1u << 22) /* of a wait, before it counts as failed */
 static struct page *stuck[2], *page;
 static struct hoard hoard;
 
 /*
- * A zone whose free pages all sit in the stack of @cpu, two of them, but for what the watermark keeps
- * from those who may not use the reserve.  The calling CPU caches nothing.
+ * A zone whose free pages are two, in the stack of @cpu, but for the pages below the watermark.
+ * The calling CPU caches nothing.
  */
 static struct memory *starve(struct ktest *t, unsigned cpu)
 {
@@ -60,7 +60,7 @@ static struct sums sums_of(struct memory *mem)
 	};
 }
 
-static void sleeping_allocation_gets_what_others_cache(struct ktest *t)
+static void sleeping_allocation_gets_pages_of_other_caches(struct ktest *t)
 {
 	struct memory *mem = starve(t, 1);
 	struct sums before, after;
@@ -79,7 +79,7 @@ static void sleeping_allocation_gets_what_others_cache(struct ktest *t)
 	relieve(mem);
 }
 
-static void it_fails_after_one_drain_that_found_nothing(struct ktest *t)
+static void allocation_fails_after_one_drain_without_pages(struct ktest *t)
 {
 	struct memory *mem = starve(t, 0);
 	struct sums before, after;
@@ -99,7 +99,7 @@ static void it_fails_after_one_drain_that_found_nothing(struct ktest *t)
 	relieve(mem);
 }
 
-static void without_the_thread_it_fails(struct ktest *t)
+static void allocation_without_the_reclaim_thread_fails(struct ktest *t)
 {
 	struct memory *mem = starve(t, 1);
 	struct sums before, after;
@@ -114,7 +114,7 @@ static void without_the_thread_it_fails(struct ktest *t)
 	EXPECT_EQ(t, after.runs, before.runs);
 	EXPECT_EQ(t, after.rounds, before.rounds);
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 2);
-	/* It comes back as it went. */
+	/* It is freed as it was allocated. */
 	EXPECT_EQ(t, reclaim_start(mem), 0);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
@@ -166,7 +166,7 @@ static void alloc_locked(void *arg)
 	spin_unlock(&lock);
 }
 
-static void where_it_cannot_sleep_it_does_not_wait(struct ktest *t)
+static void allocation_in_atomic_context_does_not_wait(struct ktest *t)
 {
 	struct memory *mem = starve(t, 1);
 	struct sums before, after;
@@ -195,8 +195,7 @@ static void spin_with_the_reserve(void *arg)
 	(void)arg;
 	WRITE_ONCE(port_task()->reserve, 1);
 	store_release(&spinning, 1u);
-	while (!load_acquire(&spin_stop))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&spin_stop));
 	WRITE_ONCE(port_task()->reserve, 0);
 }
 
@@ -213,7 +212,7 @@ static void alloc_in_interrupt(void *arg)
 }
 
 /* The thread below it may use everything; what an interrupt allocates is not that thread's. */
-static void an_interrupt_has_no_share_in_its_threads_reserve(struct ktest *t)
+static void interrupt_may_not_use_its_threads_reserve(struct ktest *t)
 {
 	struct memory *mem = starve(t, 0);
 
@@ -222,8 +221,7 @@ static void an_interrupt_has_no_share_in_its_threads_reserve(struct ktest *t)
 	irq_got = 0;
 	spinning = spin_stop = 0;
 	ktest_start(1, spin_with_the_reserve, NULL);
-	while (!load_acquire(&spinning))
-		cpu_relax();
+	EXPECT(t, SPIN_UNTIL(load_acquire(&spinning)));
 	smp_call_mask(NULL, alloc_in_interrupt, mem);
 	store_release(&spin_stop, 1u);
 	ktest_join(1);
@@ -232,7 +230,7 @@ static void an_interrupt_has_no_share_in_its_threads_reserve(struct ktest *t)
 	relieve(mem);
 }
 
-/* Neither a plain nor a failing nor a high-order allocation makes a cross-call of its own. */
+/* No allocation makes a cross-call of its own, whether plain, failing or of high order. */
 static void allocations_make_no_cross_call(struct ktest *t)
 {
 	u64 from_alloc = READ_ONCE(smp_stats.from_alloc), calls;
@@ -264,7 +262,7 @@ static void a_failed_high_order_drains_only_its_own_cpu(struct ktest *t)
 		return;
 	zone = test_zone(mem, ZONE_MOVABLE);
 	/* One page moves from CPU 1's stack to CPU 0's. */
-	EXPECT_EQ(t, alloc_on(1, mem, GFP_MOVABLE, 0, 1, &page), 1);
+	REQUIRE(t, alloc_on(1, mem, GFP_MOVABLE, 0, 1, &page) == 1);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 1);
 	local = mm_event_sum(mem, EV_ALLOC_DRAIN_LOCAL);
@@ -298,7 +296,7 @@ static void a_local_drain_merges_a_high_order_block(struct ktest *t)
 	EXPECT_EQ(t, zone->nr_free, 0);
 	EXPECT_EQ(t, free_on(0, mem, 0, 8, block), 8);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 8);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE | GFP_NOWAIT, 3, 1, &merged), 1);
+	REQUIRE(t, alloc_on(0, mem, GFP_MOVABLE | GFP_NOWAIT, 3, 1, &merged) == 1);
 	EXPECT_EQ(t, page_to_pfn_in(mem, merged), pfn);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 0);
 	EXPECT_EQ(t, free_on(0, mem, 3, 1, &merged), 1);
@@ -321,15 +319,16 @@ static void ask(void *arg)
 }
 
 /*
- * The first drain cannot begin before everybody has asked, since the test holds the mutex of all
- * rounds; so there is one for whoever asked before the thread woke, and one for all the others.
+ * The first drain cannot begin before all have asked, since the test holds the mutex of all
+ * rounds; so there is one drain for those that asked before the thread woke, and one for all the
+ * others.
  */
-static void many_askers_share_two_drains(struct ktest *t)
+static void many_waiters_share_two_drains(struct ktest *t)
 {
 	struct asker askers[ASKERS] = {{.mem = NULL}};
 	struct thread *threads[ASKERS];
 	struct memory *mem = starve(t, 1);
-	unsigned i, turn, got = 0;
+	unsigned i, got = 0;
 	struct sums before;
 	struct reclaim *r;
 
@@ -346,8 +345,7 @@ static void many_askers_share_two_drains(struct ktest *t)
 		threads[i] = thread_start("asker", (int)cpu, ask, &askers[i]);
 		REQUIRE(t, threads[i]);
 	}
-	for (turn = 0; turn < TURNS && READ_ONCE(r->drains.asked) < ASKERS; turn++)
-		thread_yield();
+	YIELD_UNTIL(READ_ONCE(r->drains.asked) >= ASKERS);
 	EXPECT_EQ(t, READ_ONCE(r->drains.asked), ASKERS);
 	EXPECT_EQ(t, READ_ONCE(r->drains.done), 0);
 	mutex_unlock(&mem->pcp_ctl);
@@ -361,14 +359,17 @@ static void many_askers_share_two_drains(struct ktest *t)
 			EXPECT_EQ(t, free_on(0, mem, 0, 1, &askers[i].page), 1);
 		}
 	}
-	/* Two were stuck.  Who gets one of them may cache the other, so that nobody else does. */
+	/*
+	 * Two were stuck.  The thread that gets one of them may cache the other, so that no other
+	 * thread gets it.
+	 */
 	EXPECT(t, got >= 1 && got <= ARRAY_SIZE(stuck));
 	EXPECT_EQ(t, READ_ONCE(r->drains.done), ASKERS);
 	EXPECT_EQ(t, READ_ONCE(r->drains.started), ASKERS);
 	relieve(mem);
 }
 
-/* A drain that began before one asked may have passed the cache that one needs. */
+/* A drain that began before the request may have passed the cache with its page. */
 static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 {
 	struct asker askers[2] = {{.mem = NULL}};
@@ -376,7 +377,7 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 	struct memory *mem = starve(t, 1);
 	struct sums before;
 	struct reclaim *r;
-	unsigned i, turn;
+	unsigned i;
 
 	if (!mem)
 		return;
@@ -390,14 +391,15 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 		threads[i] = thread_start("asker", (int)cpu, ask, &askers[i]);
 		REQUIRE(t, threads[i]);
 		/* The first drain has begun before the second ticket is handed out. */
-		for (turn = 0; turn < TURNS && (i ? READ_ONCE(r->drains.asked) < 2 : !READ_ONCE(r->drains.started)); turn++)
-			thread_yield();
+		YIELD_UNTIL(i ? READ_ONCE(r->drains.asked) >= 2 : READ_ONCE(r->drains.started));
 	}
 	EXPECT_EQ(t, READ_ONCE(r->drains.asked), 2);
 	EXPECT_EQ(t, READ_ONCE(r->drains.started), 1);
-	/* The drain itself waits for the lock: nothing has been drained yet, so nobody has an answer. */
-	for (turn = 0; turn < TURNS && !sleep_lock_waiters(&mem->pcp_ctl.l); turn++)
-		thread_yield();
+	/*
+	 * The drain itself waits for the lock: nothing has been drained yet, so no waiter has an
+	 * answer.
+	 */
+	YIELD_UNTIL(sleep_lock_waiters(&mem->pcp_ctl.l));
 	EXPECT_EQ(t, sleep_lock_waiters(&mem->pcp_ctl.l), 1);
 	EXPECT_EQ(t, READ_ONCE(r->drains.done), 0);
 	EXPECT_EQ(t, READ_ONCE(askers[0].answered), 0);
@@ -411,11 +413,12 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 	relieve(mem);
 }
 
-KTEST_SUITE(reclaim, KTEST_QUICK, KTEST(sleeping_allocation_gets_what_others_cache),
-    KTEST_COST(it_fails_after_one_drain_that_found_nothing), KTEST(without_the_thread_it_fails),
-    KTEST(callers_that_may_not_sleep_fail_at_once), KTEST(where_it_cannot_sleep_it_does_not_wait),
-    KTEST(an_interrupt_has_no_share_in_its_threads_reserve),
-    KTEST_COST(allocations_make_no_cross_call),
+KTEST_SUITE(reclaim, KTEST_QUICK, KTEST(sleeping_allocation_gets_pages_of_other_caches),
+    KTEST_COST(allocation_fails_after_one_drain_without_pages),
+    KTEST(allocation_without_the_reclaim_thread_fails),
+    KTEST(callers_that_may_not_sleep_fail_at_once),
+    KTEST(allocation_in_atomic_context_does_not_wait),
+    KTEST(interrupt_may_not_use_its_threads_reserve), KTEST_COST(allocations_make_no_cross_call),
     KTEST_COST(a_failed_high_order_drains_only_its_own_cpu),
-    KTEST(a_local_drain_merges_a_high_order_block), KTEST_COST(many_askers_share_two_drains),
+    KTEST(a_local_drain_merges_a_high_order_block), KTEST_COST(many_waiters_share_two_drains),
     KTEST_INSIDE(a_ticket_waits_for_a_drain_that_begins_after_it));

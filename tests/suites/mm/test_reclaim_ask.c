@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_ask.c: what keeps an allocation waiting for reclaim, and what ends its wait; and
- * when a low watermark starts a run again after one that freed nothing.
+ * test_reclaim_ask.c: conditions that keep an allocation waiting for reclaim, and the events that
+ * end its wait; and when a low watermark starts a run again after one that freed nothing.
  */
 #include "tests/lib/pager_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/contig.h>
 
 #define PAGES   96u
-/* Runs that a request may wait for, whatever goes on where its page cannot come from. */
+/* Runs that a request may wait for, whatever happens in zones it cannot use. */
 #define MAX_RUNS 20u
-#define TURNS (1u << 20) /* of a wait, before it counts as failed */
+#define TURNS (1u << 20) /* of one wait of many */
 
 static struct store store;
 static struct pile hoard;
@@ -65,10 +66,7 @@ static bool begin_full(struct ktest *t, struct vm_scene *s, bool lend)
 static void end(struct ktest *t, struct vm_scene *s)
 {
 	/* A run under way has references to the object. */
-	reclaim_stop(s->mem);
-	expect_sound(t, s->mem);
-	EXPECT_EQ(t, pile_free(s->mem, &hoard), 0);
-	caches_on(t, s->mem);
+	store_scene_relieve(t, s, &hoard);
 	vm_object_put(s->object);
 	s->object = NULL;
 	if (area.mem)
@@ -116,7 +114,7 @@ static struct page *supply(struct ktest *t, struct vm_scene *s, u32 index)
 	return page_in(s->object, index);
 }
 
-/* A page of @zone that reclaim looks at and cannot drop: for its sake a request asks for a run. */
+/* A page of @zone that reclaim scans and cannot drop: because of it a request asks for a run. */
 static struct page *pin_one(struct ktest *t, struct vm_scene *s, struct zone *zone)
 {
 	struct page *page;
@@ -138,8 +136,8 @@ static struct request request;
 static unsigned load_turns;
 
 /*
- * For each dirty page that goes a new one comes, so each run has something to free: from the moment
- * when the request waits until it waits no more, or has waited for far too many runs.
+ * For each dropped dirty page a new one is supplied, so each run has something to free: from the
+ * moment when the request waits until it waits no more, or has waited for far too many runs.
  */
 static void bring_the_next(struct store *st, struct vm_object *object, u32 index)
 {
@@ -173,8 +171,8 @@ static void make_request(void *arg)
 }
 
 /*
- * Runs that a request on another CPU has waited for until it had its page, or failed.  One that
- * waits for more is ended by stopping the thread that it waits for.
+ * Runs that a request on another CPU has waited for until it had its page, or failed.  A request
+ * that waits for more is ended by stopping its reclaim thread.
  */
 static u64 runs_of_a_request(struct ktest *t, struct vm_scene *s, bool served)
 {
@@ -237,7 +235,7 @@ static void fail_beside_lent_pages(struct ktest *t, unsigned long nr)
 	start_load(t, &s, normal);
 	freed = event(&s, EV_RECLAIM_FREED);
 	EXPECT(t, runs_of_a_request(t, &s, false) <= MAX_RUNS);
-	/* Nor is a page dropped that would help nobody. */
+	/* Nor is a page dropped that no request could use. */
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_FREED) > freed, nr < normal->wmark[WMARK_HIGH]);
 	WRITE_ONCE(store.meanwhile, NULL);
 	mem_unpin_page(s.mem, pinned);
@@ -256,7 +254,7 @@ static void frees_of_lent_pages_do_not_keep_a_request_waiting(struct ktest *t)
 }
 
 /* The same with something to drop outside the area: then the request gets it. */
-static void a_request_that_cannot_borrow_gets_what_is_dropped(struct ktest *t)
+static void request_that_cannot_borrow_gets_dropped_pages(struct ktest *t)
 {
 	struct zone *normal;
 	struct vm_scene s;
@@ -276,8 +274,8 @@ static void a_request_that_cannot_borrow_gets_what_is_dropped(struct ktest *t)
 
 static void lent_pages_do_not_hide_that_a_zone_is_low(struct ktest *t)
 {
-	unsigned turn, i;
 	struct vm_scene s;
+	unsigned i;
 
 	if (!begin_full(t, &s, true))
 		return;
@@ -288,8 +286,7 @@ static void lent_pages_do_not_hide_that_a_zone_is_low(struct ktest *t)
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
 	EXPECT(t, !mem_alloc_pages(s.mem, GFP_KERNEL | GFP_NOWAIT, 0));
-	for (turn = 0; turn < TURNS && !event(&s, EV_RECLAIM_FREED); turn++)
-		thread_yield();
+	YIELD_UNTIL(event(&s, EV_RECLAIM_FREED));
 	EXPECT(t, event(&s, EV_RECLAIM_FREED) > 0);
 	end(t, &s);
 }
@@ -353,20 +350,12 @@ static void use_until_low(struct vm_scene *s)
 
 static bool wait_until_futile(struct zone *zone)
 {
-	unsigned turn;
-
-	for (turn = 0; turn < TURNS && !READ_ONCE(zone->futile); turn++)
-		thread_yield();
-	return READ_ONCE(zone->futile);
+	return YIELD_UNTIL(READ_ONCE(zone->futile));
 }
 
 static bool wait_for_a_run(struct vm_scene *s, u64 runs)
 {
-	unsigned turn;
-
-	for (turn = 0; turn < TURNS && event(s, EV_RECLAIM_RUNS) == runs; turn++)
-		thread_yield();
-	return event(s, EV_RECLAIM_RUNS) > runs;
+	return YIELD_UNTIL(event(s, EV_RECLAIM_RUNS) > runs);
 }
 
 /*
@@ -376,11 +365,8 @@ static bool begin_futile(struct ktest *t, struct vm_scene *s, unsigned pages)
 {
 	unsigned i;
 
-	if (!store_scene(t, s, &store, PAGES))
+	if (!store_scene_short(t, s, &store, PAGES, &hoard))
 		return false;
-	caches_off(t, s->mem);
-	prepare_scene(t, s);
-	hoard = (struct pile){NULL, 0};
 	take_all_but(t, s->mem, &hoard, pages + 40);
 	WRITE_ONCE(store.answer, -ETIMEDOUT);
 	for (i = 0; i < pages; i++)
@@ -390,7 +376,7 @@ static bool begin_futile(struct ktest *t, struct vm_scene *s, unsigned pages)
 	return true;
 }
 
-static void a_zone_that_was_above_high_again_wakes_the_thread(struct ktest *t)
+static void zone_back_above_high_may_wake_the_thread_again(struct ktest *t)
 {
 	struct vm_scene s;
 	struct zone *zone;
@@ -399,9 +385,7 @@ static void a_zone_that_was_above_high_again_wakes_the_thread(struct ktest *t)
 	if (!begin_futile(t, &s, PAGES))
 		return;
 	zone = movable_zone(s.mem);
-	/*
-	 * The bad time is over: there are pages enough again, and the pager takes what it is given.
-	 */
+	/* The shortage is over: enough pages are free again, and the pager accepts pages. */
 	give(t, s.mem, zone, NULL, 40);
 	EXPECT(t, READ_ONCE(zone->nr_free) > zone->wmark[WMARK_HIGH]);
 	WRITE_ONCE(store.answer, 0);
@@ -411,7 +395,7 @@ static void a_zone_that_was_above_high_again_wakes_the_thread(struct ktest *t)
 	end(t, &s);
 }
 
-static void what_has_come_since_a_futile_run_wakes_the_thread(struct ktest *t)
+static void new_pages_after_a_futile_run_wake_the_thread(struct ktest *t)
 {
 	struct vm_scene s;
 	u64 runs;
@@ -427,7 +411,7 @@ static void what_has_come_since_a_futile_run_wakes_the_thread(struct ktest *t)
 	end(t, &s);
 }
 
-static void a_futile_zone_is_no_reason_to_leave_another_low(struct ktest *t)
+static void futile_zone_does_not_keep_another_low(struct ktest *t)
 {
 	struct page *page, *pinned;
 	struct vm_scene s;
@@ -457,8 +441,8 @@ KTEST_SUITE(reclaim_ask, KTEST_QUICK,
     KTEST_COST(frees_of_lent_pages_do_not_keep_a_request_waiting),
     KTEST(lent_pages_are_not_dropped_for_a_request_that_cannot_have_them),
     KTEST(lent_pages_do_not_hide_that_a_zone_is_low),
-    KTEST_COST(a_request_that_cannot_borrow_gets_what_is_dropped),
+    KTEST_COST(request_that_cannot_borrow_gets_dropped_pages),
     KTEST(a_run_stops_only_where_the_request_can_be_served),
-    KTEST(a_zone_that_was_above_high_again_wakes_the_thread),
-    KTEST(what_has_come_since_a_futile_run_wakes_the_thread),
-    KTEST(a_futile_zone_is_no_reason_to_leave_another_low));
+    KTEST(zone_back_above_high_may_wake_the_thread_again),
+    KTEST(new_pages_after_a_futile_run_wake_the_thread),
+    KTEST(futile_zone_does_not_keep_another_low));

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_choice.c: which pages a scan takes off a list, in which order, and what still spares a
- * page that it has taken: what others do to it before it is judged, or before its pager is asked.
+ * test_reclaim_choice.c: which pages a scan isolates from a list, in which order, and which
+ * changes still save an isolated page: before it is judged, or before its pager is called.
  */
 #include "tests/lib/pager_help.h"
+#include "tests/lib/wait_help.h"
 
 #define PAGES 8u
-#define TURNS (1u << 22) /* of a wait, before it counts as failed */
 
 static struct store store;
 static struct vm_scene s;
 
-/* All pages anew, which nobody has mapped: number 0 is the last of its list. */
+/* New pages, unmapped: number 0 is the last of its list. */
 static void supply_all(struct ktest *t)
 {
 	u32 i;
@@ -83,8 +83,10 @@ static void expect_taken(
 	}
 }
 
-/* An allocation leaves what must be unmapped, written or waited for, or was used of late. */
-static void an_allocation_takes_what_needs_nothing_done(struct ktest *t)
+/*
+ * An allocation leaves pages that must be unmapped, written or waited for, or were used recently.
+ */
+static void direct_reclaim_takes_idle_clean_pages_only(struct ktest *t)
 {
 	static const u32 plain[] = {4, 6, 7}, two[] = {4, 6}, first[] = {0, 1, 2};
 	static const u32 after[] = {0, 1, 2, 3, 5, 4, 6, 7};
@@ -105,11 +107,11 @@ static void an_allocation_takes_what_needs_nothing_done(struct ktest *t)
 	soft_unload_space();
 	expect_taken(t, true, RECLAIM_BATCH, plain, 3);
 	expect_list(t, LRU_INACTIVE, after, PAGES);
-	/* They are looked at, and stay as they are. */
+	/* They are scanned, and stay as they are. */
 	EXPECT_EQ(t, page_word(page[0]), PAGE_WORD(1, PG_LRU, 0) | PAGE_REFERENCED);
 	EXPECT_EQ(t, page_word(page[1]), PAGE_WORD(1, PG_LRU, 0) | PAGE_DIRTY);
 	EXPECT_EQ(t, page_word(page[4]), PAGE_WORD(1, PG_LRU, 0));
-	/* No more than are asked for. */
+	/* No more than requested. */
 	expect_taken(t, true, 2, two, 2);
 	expect_taken(t, true, 0, two, 0);
 	/* A reclaim thread takes whatever comes first. */
@@ -120,7 +122,7 @@ static void an_allocation_takes_what_needs_nothing_done(struct ktest *t)
 }
 
 /* Pinned, broken, or with all the references there are: it would be met again and again. */
-static void what_cannot_be_had_goes_to_the_other_end(struct ktest *t)
+static void unreclaimable_pages_move_to_the_other_end(struct ktest *t)
 {
 	static const u32 rest[] = {3, 4}, after[] = {5, 6, 7, 0, 1, 2, 3, 4};
 	struct page *page[3];
@@ -130,7 +132,7 @@ static void what_cannot_be_had_goes_to_the_other_end(struct ktest *t)
 		return;
 	for (i = 0; i < 3; i++)
 		page[i] = page_in(s.object, i);
-	EXPECT_EQ(t, vm_object_pin(s.object, 0, &page[0]), 0);
+	REQUIRE(t, vm_object_pin(s.object, 0, &page[0]) == 0);
 	word = page_word(page[0]);
 	page_set_flags(page[1], PAGE_F_HWPOISON);
 	for (i = 1; i < PAGE_REF_MAX; i++)
@@ -140,7 +142,7 @@ static void what_cannot_be_had_goes_to_the_other_end(struct ktest *t)
 	EXPECT_EQ(t, page_word(page[0]), word);
 	EXPECT_EQ(t, page_word(page[1]), PAGE_WORD(1, PG_LRU, 0) | PAGE_F_HWPOISON);
 	EXPECT_EQ(t, page_word(page[2]), PAGE_WORD(PAGE_REF_MAX, PG_LRU, 0));
-	/* Nor does anybody else who wants just this page get it. */
+	/* Nor can this very page be isolated by other code. */
 	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page[1])), -EBUSY);
 	EXPECT(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page[2])) != 0);
 	EXPECT_EQ(t, isolate_broken_page(s.mem, page_to_pfn_in(s.mem, page[2])), -EOVERFLOW);
@@ -155,7 +157,7 @@ static void what_cannot_be_had_goes_to_the_other_end(struct ktest *t)
 
 /* ---- between the list and the verdict ---- */
 
-/* What somebody does to a page that a scan has taken, and what becomes of it. */
+/* A change to a page that a scan has isolated, and the page's state afterwards. */
 struct change {
 	const char *what;
 	void (*make)(struct page *page), (*undo)(struct page *page);
@@ -216,8 +218,8 @@ static void walk_on(struct page *page)
 	WRITE_ONCE(s.object->walked, 0u);
 }
 
-/* As who removes it: the slot's reference is his. */
-static void let_go(struct page *page)
+/* As a removal does: the caller has the slot's reference. */
+static void drop_slot(struct page *page)
 {
 	*object_slot(s.object, page->index) = 0;
 	WRITE_ONCE(s.object->nr_present, s.object->nr_present - 1);
@@ -239,7 +241,7 @@ static const struct change changes[] = {
     {"used, desperate", use, leave, .desperate = true},
     {"pinned, desperate", pin, unpin, .desperate = true, .active = true},
     {"walked, desperate", walk, walk_on, .desperate = true},
-    {"let go, desperate", let_go, leave, .desperate = true, .dropped = true},
+    {"let go, desperate", drop_slot, leave, .desperate = true, .dropped = true},
 };
 
 static const struct change *change;
@@ -249,13 +251,9 @@ static u32 held, late; /* a */
 /* From before the scan until it has locked the page, and waits for the object. */
 static void change_it(void *arg)
 {
-	u32 turn;
-
 	spin_lock(&s.object->lock);
 	store_release(&held, 1u);
-	for (turn = 0; turn < TURNS && !(page_word(chosen) & PAGE_LOCKED); turn++)
-		cpu_relax();
-	if (turn == TURNS)
+	if (!SPIN_UNTIL(page_word(chosen) & PAGE_LOCKED))
 		WRITE_ONCE(late, 1);
 	change->make(chosen);
 	spin_unlock(&s.object->lock);
@@ -267,15 +265,14 @@ static void change_once(struct ktest *t, const struct change *c)
 	    .desperate = c->desperate};
 	u64 kept = mm_event_sum(s.mem, EV_RECLAIM_KEPT);
 	u32 cleans = READ_ONCE(store.cleans);
-	bool right, let = c->make == let_go;
+	bool right, let = c->make == drop_slot;
 
 	chosen = page_in(s.object, 0);
 	REQUIRE(t, chosen);
 	change = c;
 	store_release(&held, 0u);
 	ktest_start(1, change_it, NULL);
-	while (!load_acquire(&held))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&held)));
 	reclaim_batch(&scan);
 	ktest_join(1);
 	right = scan.freed == (c->dropped && !let) && vm_object_present(s.object) == PAGES - c->dropped &&
@@ -289,7 +286,7 @@ static void change_once(struct ktest *t, const struct change *c)
 	c->undo(chosen);
 }
 
-static void what_is_done_to_a_page_counts_until_it_is_judged(struct ktest *t)
+static void changes_to_a_page_count_until_it_is_judged(struct ktest *t)
 {
 	unsigned i;
 
@@ -307,13 +304,16 @@ static void what_is_done_to_a_page_counts_until_it_is_judged(struct ktest *t)
 	end(t);
 }
 
-/* ---- while a pager is asked ---- */
+/* ---- changes while a pager cleans ---- */
 
 static struct vm_object *other;
 
 static int take_it(struct vm_object *object, u32 index, const void *data)
 {
-	/* Somebody writes to a page of the other object, which was clean when it was judged. */
+	/*
+	 * Another thread writes to a page of the other object, which was clean when it was
+	 * judged.
+	 */
 	page_set_flags(chosen, PAGE_DIRTY);
 	return 0;
 }
@@ -329,12 +329,12 @@ static void expect_chosen_stays(struct ktest *t)
 	EXPECT(t, page_in(other, 0) == chosen && page_word(chosen) & PAGE_DIRTY);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_CLEANED), 1);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_REFUSED), 0);
-	/* It is still there for whoever has it mapped. */
+	/* It is still there for the space that has it mapped. */
 	EXPECT_EQ(t, soft_try_write(page_at(9), 2), 0);
 }
 
-/* A page that its pager cannot be given stays, though it was clean when it was looked at. */
-static void a_page_written_to_later_stays_without_a_pager_for_it(struct ktest *t)
+/* A dirty page without a pager to clean it stays, though it was clean when it was isolated. */
+static void page_dirtied_later_stays_without_a_pager(struct ktest *t)
 {
 	static const struct vm_pager_ops takes = {.get = scene_get, .clean = take_it};
 	u64 value;
@@ -365,7 +365,7 @@ static void remove_it(struct store *st, struct vm_object *object, u32 index)
 	EXPECT_EQ((struct ktest *)st->arg, vm_object_remove(object, index, 1), 0);
 }
 
-/* Who removed it has freed it. */
+/* Its removal has freed it. */
 static void a_page_removed_meanwhile_does_not_count_as_dropped(struct ktest *t)
 {
 	struct lru_scan scan = {.batch = 1};
@@ -386,7 +386,7 @@ static void a_page_removed_meanwhile_does_not_count_as_dropped(struct ktest *t)
 	end(t);
 }
 
-/* Whoever drops it, and however: the ring says so. */
+/* The ring records every drop, by whatever code. */
 static void a_dropped_page_leaves_a_record(struct ktest *t)
 {
 	struct lru_scan direct = {.batch = 1, .direct = true}, run = {.batch = 1};
@@ -431,14 +431,14 @@ static void a_broken_page_is_taken_from_objects_only(struct ktest *t)
 	page->owner = NULL;
 	EXPECT_EQ(t, mem_free_pages(s.mem, page, 0), 0);
 	/* Pinned or not. */
-	EXPECT_EQ(t, vm_object_pin(s.object, 3, &pinned), 0);
+	REQUIRE(t, vm_object_pin(s.object, 3, &pinned) == 0);
 	EXPECT_EQ(t, isolate_broken_page(s.mem, page_to_pfn_in(s.mem, pinned)), 0);
 	EXPECT_EQ(t, word_state(page_word(pinned)), PG_ISO_MIG);
 	EXPECT_EQ(t, list(LRU_INACTIVE)->nr, PAGES - 1);
 	putback_lru_page(s.mem, pinned);
 	EXPECT_EQ(t, list(LRU_INACTIVE)->nr, PAGES);
 	mem_unpin_page(s.mem, pinned);
-	/* One that its object has let go of is nobody's. */
+	/* A page that its object has released has no owner. */
 	page = page_in(s.object, 2);
 	EXPECT_EQ(t, get_page(page), 0);
 	EXPECT_EQ(t, vm_object_remove(s.object, 2, 1), 0);
@@ -449,9 +449,9 @@ static void a_broken_page_is_taken_from_objects_only(struct ktest *t)
 }
 
 KTEST_SUITE(reclaim_choice, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(an_allocation_takes_what_needs_nothing_done),
-    KTEST(what_cannot_be_had_goes_to_the_other_end),
-    KTEST(what_is_done_to_a_page_counts_until_it_is_judged),
-    KTEST(a_page_written_to_later_stays_without_a_pager_for_it),
+    KTEST(direct_reclaim_takes_idle_clean_pages_only),
+    KTEST(unreclaimable_pages_move_to_the_other_end),
+    KTEST(changes_to_a_page_count_until_it_is_judged),
+    KTEST(page_dirtied_later_stays_without_a_pager),
     KTEST(a_page_removed_meanwhile_does_not_count_as_dropped),
     KTEST(a_dropped_page_leaves_a_record), KTEST(a_broken_page_is_taken_from_objects_only));

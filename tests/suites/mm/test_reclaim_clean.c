@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_clean.c: what others may do to a page while its pager is being given what is in it, or
- * before: touch it, remove it, unmap it.
+ * test_reclaim_clean.c: other threads touch, remove or unmap a page while its content is being
+ * written to its pager, or before.
  */
 #include "tests/lib/pager_help.h"
 
 static struct store store;
 
-/* A scene whose pages were all touched by one CPU, and forgotten since by everybody. */
+/* A scene whose pages were all touched by one CPU, and are in no TLB any more. */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
 {
 	return store_scene_loaded(t, s, &store, nr);
@@ -18,7 +18,7 @@ static void end(struct ktest *t, struct vm_scene *s)
 	store_scene_unload(t, s, &store);
 }
 
-/* What others could not do meanwhile. */
+/* Set if another thread could not do its part meanwhile. */
 static u32 failed;
 
 static void touch_first(void *arg)
@@ -39,13 +39,13 @@ static void touch_elsewhere(struct store *st, struct vm_object *object, u32 inde
 
 	if (index != 0)
 		return;
-	pfn = slot_marker_pfn(object_lookup(object, 0)); /* nobody else is there yet */
+	pfn = slot_marker_pfn(object_lookup(object, 0)); /* the other thread is not there yet */
 	ktest_start(1, touch_first, st->arg);
 	while (!migwait_waiting(object->mem, pfn) && arch_clock_ns() < end)
 		thread_yield();
 }
 
-static void who_touches_a_page_being_cleaned_waits(struct ktest *t)
+static void access_to_a_page_being_cleaned_waits(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct vm_scene s;
@@ -65,7 +65,7 @@ static void who_touches_a_page_being_cleaned_waits(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(failed), 0);
 	store.meanwhile = NULL;
 	EXPECT(t, mm_event_sum(s.mem, EV_MIGWAIT_QUEUED) > 0);
-	/* The pager has what was there before, the page what came after. */
+	/* The pager has the old content, the page the new. */
 	EXPECT_EQ(t, *(u64 *)page_address(store.page[0]), stamp(0, 0, 5));
 	EXPECT_EQ(t, soft_read(page_at(0), &value), 0);
 	EXPECT_EQ(t, value, 77);
@@ -133,7 +133,7 @@ static void forbid_and_unmap(struct store *st, struct vm_object *object, u32 ind
 		failed = 1;
 }
 
-static void a_page_that_is_refused_comes_back_as_its_region_allows(struct ktest *t)
+static void refused_page_comes_back_with_the_rights_of_its_region(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct vm_scene s;
@@ -159,24 +159,18 @@ static void a_page_that_is_refused_comes_back_as_its_region_allows(struct ktest 
 	end(t, &s);
 }
 
-/* Somebody unmaps it with a shootdown still to come: a CPU may write to it. */
-static void a_page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
+/* Unmapped with its shootdown still to come: a CPU may write to it. */
+static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct tlb_gather g;
 	struct vm_scene s;
-	struct page *page;
 
 	if (!begin(t, &s, 1))
 		return;
 	write_pages(t, 0, 1, 1);
 	REQUIRE_OR_END(t, &s, pages_there(&s, 1));
-	tlb_gather_init(&g, s.mem);
-	spin_lock(&s.object->lock);
-	page = rmap_take_entry(s.mem, pt_entry(&s.space->pt, VM_BASE), 0);
-	tlb_gather_add(&g, s.space, VM_BASE);
-	tlb_gather_page(&g, page);
-	spin_unlock(&s.object->lock);
+	unmap_without_flush(&s, &g);
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 0);
 	EXPECT_EQ(t, store.cleans, 0);
 	EXPECT_EQ(t, soft_try_write(VM_BASE, stamp(0, 0, 2)), 0);
@@ -186,7 +180,7 @@ static void a_page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 	end(t, &s);
 }
 
-KTEST_SUITE(reclaim_clean, KTEST_QUICK, KTEST(who_touches_a_page_being_cleaned_waits),
+KTEST_SUITE(reclaim_clean, KTEST_QUICK, KTEST(access_to_a_page_being_cleaned_waits),
     KTEST(a_page_removed_while_it_is_cleaned_is_freed_once),
-    KTEST(a_page_that_is_refused_comes_back_as_its_region_allows),
-    KTEST(a_page_just_unmapped_waits_for_its_shootdown));
+    KTEST(refused_page_comes_back_with_the_rights_of_its_region),
+    KTEST(page_just_unmapped_waits_for_its_shootdown));

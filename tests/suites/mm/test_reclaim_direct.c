@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_direct.c: when reclaim runs: what an allocation that finds nothing does itself, what it
- * leaves to the reclaim thread, and when that wakes and stops by itself.
+ * test_reclaim_direct.c: when reclaim runs: direct reclaim by an allocation that finds nothing,
+ * the work it leaves to the reclaim thread, and when that thread wakes and stops by itself.
  */
 #include "tests/lib/pager_help.h"
 #include <quarry/smp.h>
@@ -13,8 +13,8 @@ static struct store store;
 static struct pile hoard;
 
 /*
- * PAGES pages of a pager's, and about as many free ones as @left; caches off, so that every page that is
- * freed counts.
+ * PAGES pages of a pager's, and about as many free ones as @left; caches off, so that every page
+ * that is freed counts.
  */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned left)
 {
@@ -35,7 +35,7 @@ static void end(struct ktest *t, struct vm_scene *s)
 	store_scene_end(t, s, &store);
 }
 
-/* All pages there and unmapped, without a mark. */
+/* All pages present and unmapped, without flags. */
 static void supply_all(struct ktest *t, struct vm_scene *s)
 {
 	unsigned i;
@@ -72,7 +72,7 @@ static u64 event(const struct vm_scene *s, enum mm_event ev)
 }
 
 /* Without a reclaim thread, and without a cross-call. */
-static void an_allocation_drops_what_nobody_maps(struct ktest *t)
+static void direct_reclaim_drops_unmapped_pages(struct ktest *t)
 {
 	struct vm_scene s;
 	u64 calls, slow;
@@ -80,7 +80,7 @@ static void an_allocation_drops_what_nobody_maps(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	/* Or a low mark would wake the thread. */
+	/* Or the low watermark would wake the thread. */
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
 	EXPECT_EQ(t, READ_ONCE(movable_zone(s.mem)->nr_free), movable_zone(s.mem)->wmark[WMARK_MIN]);
@@ -98,7 +98,7 @@ static void an_allocation_drops_what_nobody_maps(struct ktest *t)
 	end(t, &s);
 }
 
-static void what_is_mapped_or_dirty_is_left_to_the_thread(struct ktest *t)
+static void mapped_and_dirty_pages_are_left_to_the_thread(struct ktest *t)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -106,7 +106,7 @@ static void what_is_mapped_or_dirty_is_left_to_the_thread(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	/* Or a low mark would wake the thread. */
+	/* Or the low watermark would wake the thread. */
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
 	map_all(t, &s, false);
@@ -120,7 +120,7 @@ static void what_is_mapped_or_dirty_is_left_to_the_thread(struct ktest *t)
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 0);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.calls), calls);
-	/* The touched one would not be spared a second time. */
+	/* The referenced page would get no second chance next time. */
 	page_set_flags(page_in(s.object, 4), PAGE_DIRTY);
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
@@ -175,7 +175,7 @@ static void a_request_that_can_be_served_waits_for_no_run(struct ktest *t)
 	end(t, &s);
 }
 
-static void who_may_not_wait_reclaims_nothing(struct ktest *t)
+static void atomic_allocation_reclaims_nothing(struct ktest *t)
 {
 	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
 	struct vm_scene s;
@@ -183,7 +183,7 @@ static void who_may_not_wait_reclaims_nothing(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	/* Nor does the thread, which a low mark would wake. */
+	/* Nor does the thread, which the low watermark would wake. */
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
 	scanned = event(&s, EV_RECLAIM_SCANNED);
@@ -195,7 +195,10 @@ static void who_may_not_wait_reclaims_nothing(struct ktest *t)
 		;
 	EXPECT_EQ(t, READ_ONCE(movable_zone(s.mem)->nr_free), movable_zone(s.mem)->wmark[WMARK_MIN] / 2);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), scanned);
-	/* A reclaim thread does not reclaim to get on, nor does who is dying: there is the reserve. */
+	/*
+	 * A reclaim thread does not reclaim for its own allocations, nor does a dying task: both
+	 * use the reserve.
+	 */
 	port_task()->reserve = 1;
 	while (alloc_one(&s, GFP_MOVABLE))
 		;
@@ -218,7 +221,7 @@ static bool wait_for_free(struct zone *zone, unsigned long nr)
 	return READ_ONCE(zone->nr_free) >= nr;
 }
 
-static void the_thread_wakes_at_low_and_works_up_to_high(struct ktest *t)
+static void thread_wakes_at_low_and_reclaims_up_to_high(struct ktest *t)
 {
 	struct vm_scene s;
 	struct zone *zone;
@@ -244,7 +247,7 @@ static void the_thread_wakes_at_low_and_works_up_to_high(struct ktest *t)
 }
 
 /* Anonymous pages only: nothing could come of it. */
-static void a_low_mark_wakes_nobody_where_there_is_nothing_to_drop(struct ktest *t)
+static void low_watermark_without_evictable_pages_wakes_no_thread(struct ktest *t)
 {
 	struct vm_scene s;
 	unsigned i;
@@ -260,7 +263,7 @@ static void a_low_mark_wakes_nobody_where_there_is_nothing_to_drop(struct ktest 
 	EXPECT(t, READ_ONCE(movable_zone(s.mem)->nr_free) < movable_zone(s.mem)->wmark[WMARK_LOW]);
 	EXPECT_EQ(t, READ_ONCE(s.mem->nodes[0].reclaim.low), 0);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
-	/* But who finds nothing has a drain made. */
+	/* But an allocation that finds nothing asks for a drain. */
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 1);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_WAIT), 0);
@@ -270,7 +273,7 @@ static void a_low_mark_wakes_nobody_where_there_is_nothing_to_drop(struct ktest 
 }
 
 /* A pager that takes nothing: one run finds that out, and refills start no other. */
-static void a_futile_run_is_not_repeated_for_a_low_mark(struct ktest *t)
+static void futile_run_is_not_repeated_for_a_low_watermark(struct ktest *t)
 {
 	u64 until = arch_clock_ns() + WAIT_NS, runs;
 	struct vm_scene s;
@@ -292,22 +295,25 @@ static void a_futile_run_is_not_repeated_for_a_low_mark(struct ktest *t)
 	while (alloc_one(&s, GFP_MOVABLE | GFP_NOWAIT))
 		;
 	EXPECT_EQ(t, READ_ONCE(r->low), 0);
-	/* Who finds nothing asks all the same: it may be otherwise by now. */
+	/* An allocation that finds nothing asks all the same: things may have changed. */
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
 	EXPECT(t, event(&s, EV_RECLAIM_RUNS) > runs);
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
-	/* A run that has met the old answer could say so after the next one has met the new. */
+	/* A run that has used the old answer could return after the next one has used the new. */
 	EXPECT(t, reclaim_wait_drain(s.mem));
 	WRITE_ONCE(store.answer, 0);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
-	/* The end of a run marks the zone, and then looks whether pages have been freed there. */
+	/*
+	 * At its end a run marks the zone as futile, and then checks whether pages have been
+	 * freed there.
+	 */
 	EXPECT(t, reclaim_wait_drain(s.mem));
 	EXPECT_EQ(t, READ_ONCE(zone->futile), 0);
 	end(t, &s);
 }
 
 /* As if others had taken most of the list and not settled it yet. */
-static void it_waits_while_too_many_pages_are_off_the_lists(struct ktest *t)
+static void direct_reclaim_is_throttled_by_isolated_pages(struct ktest *t)
 {
 	struct page *taken[RECLAIM_BATCH];
 	struct vm_scene s;
@@ -338,7 +344,7 @@ static void it_waits_while_too_many_pages_are_off_the_lists(struct ktest *t)
 
 static u32 run_began, served_late;
 
-/* In the first batch until somebody wants a drain; in the second until it has been made. */
+/* In the first batch until a drain is requested; in the second until it has been made. */
 static void wait_for_drain(struct store *st, struct vm_object *object, u32 index)
 {
 	struct reclaim *r = &object->mem->nodes[0].reclaim;
@@ -366,7 +372,7 @@ static void ask_for_a_drain(void *arg)
 	reclaim_wait_drain(s->mem);
 }
 
-static void a_drain_is_served_between_two_batches(struct ktest *t)
+static void drain_is_served_between_two_batches(struct ktest *t)
 {
 	struct vm_scene s;
 
@@ -375,7 +381,7 @@ static void a_drain_is_served_between_two_batches(struct ktest *t)
 	if (!begin(t, &s, 0))
 		return;
 	map_all(t, &s, true);
-	/* The run shall go on to the last page. */
+	/* So that the run continues to the last page. */
 	WRITE_ONCE(movable_zone(s.mem)->wmark[WMARK_HIGH],
 	    movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
 	WRITE_ONCE(run_began, 0);
@@ -392,11 +398,11 @@ static void a_drain_is_served_between_two_batches(struct ktest *t)
 	end(t, &s);
 }
 
-KTEST_SUITE(reclaim_direct, KTEST_QUICK, KTEST(an_allocation_drops_what_nobody_maps),
-    KTEST(what_is_mapped_or_dirty_is_left_to_the_thread), KTEST(an_allocation_waits_for_the_thread),
+KTEST_SUITE(reclaim_direct, KTEST_QUICK, KTEST(direct_reclaim_drops_unmapped_pages),
+    KTEST(mapped_and_dirty_pages_are_left_to_the_thread), KTEST(an_allocation_waits_for_the_thread),
     KTEST_COST(a_request_that_can_be_served_waits_for_no_run),
-    KTEST(who_may_not_wait_reclaims_nothing), KTEST(the_thread_wakes_at_low_and_works_up_to_high),
-    KTEST_COST(a_low_mark_wakes_nobody_where_there_is_nothing_to_drop),
-    KTEST_COST(a_futile_run_is_not_repeated_for_a_low_mark),
-    KTEST(it_waits_while_too_many_pages_are_off_the_lists),
-    KTEST_COST(a_drain_is_served_between_two_batches));
+    KTEST(atomic_allocation_reclaims_nothing), KTEST(thread_wakes_at_low_and_reclaims_up_to_high),
+    KTEST_COST(low_watermark_without_evictable_pages_wakes_no_thread),
+    KTEST_COST(futile_run_is_not_repeated_for_a_low_watermark),
+    KTEST(direct_reclaim_is_throttled_by_isolated_pages),
+    KTEST_COST(drain_is_served_between_two_batches));

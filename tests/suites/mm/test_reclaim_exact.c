@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_exact.c: the figures that reclaim goes by: what a zone lacks, what has been freed in it, and for
- * which requests a run or a compaction was in vain.
+ * test_reclaim_exact.c: the figures that steer reclaim: how much a zone lacks, how much was freed
+ * in it, and for which requests a run or a compaction failed.
  */
 #include "tests/lib/pager_help.h"
-
-#define TURNS (1u << 20) /* of a wait, before it counts as failed */
+#include "tests/lib/wait_help.h"
 
 /* ---- kinds of requests ---- */
 
 #define ALL_ORDERS ((1ULL << NR_ORDERS) - 1)
 
-static void each_request_has_a_bit(struct ktest *t)
+static void each_kind_of_request_has_a_bit(struct ktest *t)
 {
 	static const gfp_t gfp[NR_REQUESTS] = {
 	    GFP_DMA32, GFP_DMA32 | GFP_MOVABLE, GFP_KERNEL, GFP_MOVABLE};
@@ -23,7 +22,10 @@ static void each_request_has_a_bit(struct ktest *t)
 		for (order = 0; order < NR_ORDERS; order++) {
 			EXPECT_EQ(
 			    t, request_bit(gfp[kind], order), 1ULL << (kind * NR_ORDERS + order));
-			/* Neither how it may wait nor which unmovable type it is makes a difference. */
+			/*
+			 * Neither its flags for waiting nor its unmovable type makes a
+			 * difference.
+			 */
 			EXPECT_EQ(t, request_bit(gfp[kind] | GFP_NORETRY | GFP_ZERO, order),
 			    request_bit(gfp[kind], order));
 			seen |= request_bit(gfp[kind], order);
@@ -39,7 +41,7 @@ static void each_request_has_a_bit(struct ktest *t)
 	    seen & ~(1ULL | 1ULL << NR_ORDERS | 1ULL << 2 * NR_ORDERS | 1ULL << 3 * NR_ORDERS));
 }
 
-/* ---- what a zone lacks ---- */
+/* ---- pages that a zone lacks ---- */
 
 struct lack {
 	unsigned long free, lent;
@@ -69,7 +71,7 @@ static void expect_lacks(
 	}
 }
 
-static void a_zone_lacks_what_is_missing_to_its_high_mark(struct ktest *t)
+static void zone_lacks_the_pages_missing_to_its_high_watermark(struct ktest *t)
 {
 	const u64 page = request_bit(GFP_KERNEL, 0), block = request_bit(GFP_KERNEL, 3);
 	const u64 movable = request_bit(GFP_MOVABLE, 0), blocks = request_bit(GFP_MOVABLE, 2);
@@ -84,7 +86,7 @@ static void a_zone_lacks_what_is_missing_to_its_high_mark(struct ktest *t)
 	    {199, 50, 0, 1, 0},
 	    {149, 149, 0, 150, 1},
 	    {1000, 0, 0, 0, 0},
-	    /* One page, or a block, above the mark. */
+	    /* One page, or a block, above the watermark. */
 	    {150, 0, page, 1, 0},
 	    {151, 0, page, 0, 0},
 	    {157, 0, block, 1, 0},
@@ -121,9 +123,9 @@ static void a_zone_lacks_what_is_missing_to_its_high_mark(struct ktest *t)
 	expect_lacks(t, &mem->zones[ZONE_DMA32], dma32, ARRAY_SIZE(dma32));
 }
 
-/* ---- what has been freed ---- */
+/* ---- freed pages ---- */
 
-static void freed_pages_are_noted_where_they_were(struct ktest *t)
+static void freed_pages_are_noted_in_their_zone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
 	struct zone *zone;
@@ -145,7 +147,7 @@ static void freed_pages_are_noted_where_they_were(struct ktest *t)
 	EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].freed + mem->zones[ZONE_MOVABLE].freed_cma, 0);
 }
 
-static void a_futile_zone_is_reconsidered_at_its_high_mark(struct ktest *t)
+static void futile_zone_is_reconsidered_at_its_high_watermark(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
 	struct zone zone;
@@ -172,16 +174,16 @@ static u64 event(const struct vm_scene *s, enum mm_event ev)
 	return mm_event_sum(s->mem, ev);
 }
 
-/* PAGES dirty pages of a pager's, caches off, and few free pages above the min mark of zone MOVABLE. */
+/*
+ * PAGES dirty pages of a pager's, caches off, and few free pages above the min watermark of zone
+ * MOVABLE.
+ */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned left)
 {
 	unsigned i;
 
-	if (!store_scene(t, s, &store, PAGES))
+	if (!store_scene_short(t, s, &store, PAGES, &hoard))
 		return false;
-	caches_off(t, s->mem);
-	prepare_scene(t, s);
-	hoard = (struct pile){NULL, 0};
 	reclaim_stop(s->mem);
 	take_all_but(t, s->mem, &hoard, PAGES + left);
 	for (i = 0; i < PAGES; i++) {
@@ -195,22 +197,14 @@ static bool begin(struct ktest *t, struct vm_scene *s, unsigned left)
 
 static void end(struct ktest *t, struct vm_scene *s)
 {
-	reclaim_stop(s->mem);
-	expect_sound(t, s->mem);
-	EXPECT_EQ(t, pile_free(s->mem, &hoard), 0);
-	caches_on(t, s->mem);
+	store_scene_relieve(t, s, &hoard);
 	store_scene_end(t, s, &store);
 }
 
-/* Until the reclaim thread has served all who asked. */
+/* Until the reclaim thread has served every request. */
 static bool at_rest(const struct reclaim *r)
 {
-	unsigned turn;
-
-	for (turn = 0; turn < TURNS && load_acquire(&r->runs.done) != READ_ONCE(r->runs.asked);
-	     turn++)
-		thread_yield();
-	return turn < TURNS;
+	return YIELD_UNTIL(load_acquire(&r->runs.done) == READ_ONCE(r->runs.asked));
 }
 
 static bool alloc_one(struct vm_scene *s, gfp_t gfp)
@@ -228,11 +222,10 @@ static void every_dropped_page_is_noted_once(struct ktest *t)
 	if (!begin(t, &s, 0))
 		return;
 	zone = movable_zone(s.mem);
-	/* The run shall go on to the last page. */
+	/* So that the run continues to the last page. */
 	WRITE_ONCE(zone->wmark[WMARK_HIGH], zone->wmark[WMARK_HIGH] + PAGES);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
-	for (i = 0; i < TURNS && vm_object_present(s.object); i++)
-		thread_yield();
+	YIELD_UNTIL(!vm_object_present(s.object));
 	reclaim_stop(s.mem);
 	EXPECT_EQ(t, zone->freed, PAGES);
 	EXPECT_EQ(t, zone->freed_cma, 0);
@@ -253,12 +246,12 @@ static void every_dropped_page_is_noted_once(struct ktest *t)
 	end(t, &s);
 }
 
-/* ---- what is looked at ---- */
+/* ---- scanned pages ---- */
 
-/* Entries of a list that one hold of its lock looks at, as lru.c says. */
+/* Entries of a list that one hold of its lock scans, as in lru.c. */
 #define LOOK_AT_ONCE 128u
 
-static void one_hold_looks_at_so_many_pages(struct ktest *t)
+static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)
 {
 	struct page *taken[RECLAIM_BATCH];
 	struct vm_scene s;
@@ -271,7 +264,7 @@ static void one_hold_looks_at_so_many_pages(struct ktest *t)
 	for (i = 0; i <= LOOK_AT_ONCE; i++)
 		EXPECT_EQ(t, vm_object_supply(s.object, i, NULL), 0);
 	REQUIRE(t, pages_there(&s, LOOK_AT_ONCE + 1));
-	/* All but the youngest: one more than are looked at, and then as many. */
+	/* All but the youngest: one more than are scanned, and then as many. */
 	for (i = 0; i < LOOK_AT_ONCE; i++)
 		page_set_flags(page_in(s.object, i), PAGE_DIRTY);
 	for (unfit = LOOK_AT_ONCE; unfit >= LOOK_AT_ONCE - 1; unfit--) {
@@ -298,17 +291,28 @@ static bool all_there(struct ktest *t, struct vm_scene *s)
 	return all;
 }
 
-/* With more than half as many off the lists as are left there it leaves the rest to whoever has them. */
-static void an_allocation_drops_pages_up_to_half(struct ktest *t)
+/* All pages present, the reclaim thread stopped: zone MOVABLE; NULL: the test has failed. */
+static struct zone *begin_all_there(struct ktest *t, struct vm_scene *s)
+{
+	if (!begin(t, s, 0) || !all_there(t, s))
+		return NULL;
+	reclaim_stop(s->mem);
+	return movable_zone(s->mem);
+}
+
+/*
+ * With more than half as many isolated as are left on the lists, it leaves the rest to the other
+ * reclaimers.
+ */
+static void direct_reclaim_stops_at_half_the_pages_isolated(struct ktest *t)
 {
 	struct vm_scene s;
 	struct zone *zone;
 	unsigned i;
 
-	if (!begin(t, &s, 0) || !all_there(t, &s))
+	zone = begin_all_there(t, &s);
+	if (!zone)
 		return;
-	reclaim_stop(s.mem);
-	zone = movable_zone(s.mem);
 	for (i = 0; i < PAGES; i++)
 		page_clear_flags(page_in(s.object, i), PAGE_DIRTY);
 	EXPECT_EQ(t, zone->lru[LRU_INACTIVE].nr, PAGES);
@@ -325,17 +329,16 @@ static void an_allocation_drops_pages_up_to_half(struct ktest *t)
 }
 
 /* Active pages age only where there are more of them than of the others. */
-static void as_many_active_pages_do_not_age(struct ktest *t)
+static void active_pages_age_only_if_they_are_more(struct ktest *t)
 {
 	struct lru_scan scan = {.batch = 1};
 	struct vm_scene s;
 	struct zone *zone;
 	unsigned i;
 
-	if (!begin(t, &s, 0) || !all_there(t, &s))
+	zone = begin_all_there(t, &s);
+	if (!zone)
 		return;
-	reclaim_stop(s.mem);
-	zone = movable_zone(s.mem);
 	scan.zone = zone;
 	for (i = 0; i < PAGES / 2; i++) {
 		struct page *page = page_in(s.object, i);
@@ -354,9 +357,9 @@ static void as_many_active_pages_do_not_age(struct ktest *t)
 	end(t, &s);
 }
 
-/* ---- in vain ---- */
+/* ---- requests that fail ---- */
 
-static void a_run_says_for_which_requests_it_was_in_vain(struct ktest *t)
+static void run_reports_the_requests_it_failed(struct ktest *t)
 {
 	const u64 mine = request_bit(GFP_MOVABLE, 0), another = request_bit(GFP_KERNEL, 1);
 	u64 look_ns = READ_ONCE(reclaim_look_ns);
@@ -367,17 +370,20 @@ static void a_run_says_for_which_requests_it_was_in_vain(struct ktest *t)
 		return;
 	r = &s.mem->nodes[0].reclaim;
 	WRITE_ONCE(store.answer, -EIO);
-	/* The end of the run wakes who waits for it: nobody needs to look himself. */
+	/* The end of the run wakes its waiters: none has to poll. */
 	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
-	/* What an earlier run found for a request of another kind stays. */
+	/* The result of an earlier run for a request of another kind stays. */
 	WRITE_ONCE(r->run_in_vain, another);
-	/* Whole batches; and the low mark starts none. */
+	/* Whole batches; and the low watermark starts none. */
 	WRITE_ONCE(movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
 	WRITE_ONCE(movable_zone(s.mem)->futile_came, READ_ONCE(movable_zone(s.mem)->lru_came));
 	WRITE_ONCE(movable_zone(s.mem)->futile, 1);
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
 	EXPECT(t, at_rest(r));
-	/* Two passes over the lists, and one that spares nothing; a pager that refuses is asked once. */
+	/*
+	 * Two passes over the lists, and one without a second chance; a pager that refuses is
+	 * called once.
+	 */
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 3 * PAGES);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_WAIT), 1);
 	EXPECT_EQ(t, READ_ONCE(store.cleans), 1);
@@ -392,20 +398,16 @@ static void a_run_says_for_which_requests_it_was_in_vain(struct ktest *t)
 	end(t, &s);
 }
 
-/* ---- who waits ---- */
+/* ---- waiters ---- */
 
 static u32 got_it, too_late; /* a */
 
 /* The run does not go on after its first batch until the request has its page. */
 static void wait_for_the_request(struct store *st, struct vm_object *object, u32 index)
 {
-	unsigned turn;
-
 	if (READ_ONCE(st->cleans) <= RECLAIM_BATCH || READ_ONCE(too_late))
 		return;
-	for (turn = 0; turn < TURNS && !load_acquire(&got_it); turn++)
-		thread_yield();
-	if (turn == TURNS)
+	if (!YIELD_UNTIL(load_acquire(&got_it)))
 		WRITE_ONCE(too_late, 1);
 }
 
@@ -415,8 +417,8 @@ static void request_one(void *arg)
 	store_release(&got_it, 1u);
 }
 
-/* Without a look of its own: what a batch frees wakes who waits. */
-static void a_batch_wakes_who_waits_for_it(struct ktest *t)
+/* A batch wakes the waiters whose pages it has freed. */
+static void batch_wakes_its_waiters(struct ktest *t)
 {
 	u64 look_ns = READ_ONCE(reclaim_look_ns);
 	unsigned long nr;
@@ -426,7 +428,7 @@ static void a_batch_wakes_who_waits_for_it(struct ktest *t)
 		return;
 	if (!begin(t, &s, 0))
 		return;
-	/* The run shall go on to the last page. */
+	/* So that the run continues to the last page. */
 	WRITE_ONCE(
 	    movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
 	got_it = too_late = 0;
@@ -445,8 +447,8 @@ static void a_batch_wakes_who_waits_for_it(struct ktest *t)
 	end(t, &s);
 }
 
-/* One page of each pageblock in use by somebody who cannot move it, and then not any more. */
-static void a_compaction_says_for_which_requests_it_was_in_vain(struct ktest *t)
+/* One unmovable page of each pageblock is in use, and then freed. */
+static void compaction_reports_the_requests_it_failed(struct ktest *t)
 {
 	const u64 mine = request_bit(GFP_KERNEL, MAX_ORDER), movable = request_bit(GFP_MOVABLE, 2);
 	struct memory *mem = ktest_memory(t, 0, 4, 0);
@@ -478,12 +480,11 @@ static void a_compaction_says_for_which_requests_it_was_in_vain(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(r->compactions.done), 3);
 }
 
-KTEST_SUITE(reclaim_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(each_request_has_a_bit),
-    KTEST(a_zone_lacks_what_is_missing_to_its_high_mark),
-    KTEST(freed_pages_are_noted_where_they_were),
-    KTEST(a_futile_zone_is_reconsidered_at_its_high_mark), KTEST(every_dropped_page_is_noted_once),
-    KTEST_COST(one_hold_looks_at_so_many_pages), KTEST(an_allocation_drops_pages_up_to_half),
-    KTEST(as_many_active_pages_do_not_age),
-
-    KTEST(a_run_says_for_which_requests_it_was_in_vain), KTEST(a_batch_wakes_who_waits_for_it),
-    KTEST(a_compaction_says_for_which_requests_it_was_in_vain));
+KTEST_SUITE(reclaim_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(each_kind_of_request_has_a_bit),
+    KTEST(zone_lacks_the_pages_missing_to_its_high_watermark),
+    KTEST(freed_pages_are_noted_in_their_zone),
+    KTEST(futile_zone_is_reconsidered_at_its_high_watermark),
+    KTEST(every_dropped_page_is_noted_once), KTEST_COST(pages_scanned_per_lock_hold_are_bounded),
+    KTEST(direct_reclaim_stops_at_half_the_pages_isolated),
+    KTEST(active_pages_age_only_if_they_are_more), KTEST(run_reports_the_requests_it_failed),
+    KTEST(batch_wakes_its_waiters), KTEST(compaction_reports_the_requests_it_failed));

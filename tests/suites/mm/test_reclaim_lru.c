@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_lru.c: which pages reclaim drops, what it does before, and what it leaves alone.  The
- * batches are made by the test itself, the reclaim thread having nothing to do.
+ * test_reclaim_lru.c: which pages reclaim drops, the steps before that, and which pages it leaves
+ * alone.  The test makes the batches itself; the reclaim thread has nothing to do.
  */
 #include "tests/lib/pager_help.h"
 
@@ -16,7 +16,7 @@ static unsigned long one_batch(struct memory *mem)
 	return scan.freed;
 }
 
-/* A scene whose pages were all touched by one CPU, and forgotten since by everybody. */
+/* A scene whose pages were all touched by one CPU, and are in no TLB any more. */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
 {
 	return store_scene_loaded(t, s, &store, nr);
@@ -52,7 +52,7 @@ static void clean_pages_are_dropped_and_brought_back(struct ktest *t)
 		*(u64 *)page_address(store.page[i]) = stamp(i, 0, t->seed);
 	bring_in(t, &s);
 	free = memory_free_pages(s.mem);
-	/* They have been touched: the first look makes them active, the next finds them idle. */
+	/* They have been touched: the first scan makes them active, the next finds them idle. */
 	EXPECT_EQ(t, one_batch(s.mem), 0);
 	EXPECT_EQ(t, vm_object_present(s.object), 32);
 	EXPECT_EQ(t, movable_zone(s.mem)->lru[LRU_ACTIVE].nr, 32);
@@ -112,7 +112,7 @@ static void expect_refused(struct ktest *t, struct vm_scene *s, int answer)
 
 	store.answer = answer;
 	EXPECT_EQ(t, scan_once(s->mem, &scan), 0);
-	/* Not asked again in this run. */
+	/* Not tried again in this run. */
 	EXPECT_EQ(t, store.cleans, cleans + 1);
 	EXPECT_EQ(t, vm_object_present(s->object), s->nr);
 	for (i = 0; i < s->nr; i++) {
@@ -151,7 +151,7 @@ static void a_pager_that_refuses_loses_nothing(struct ktest *t)
 	end(t, &s);
 }
 
-static void without_clean_dirty_pages_stay(struct ktest *t)
+static void dirty_pages_stay_without_a_clean_operation(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct vm_scene s;
@@ -165,15 +165,15 @@ static void without_clean_dirty_pages_stay(struct ktest *t)
 	EXPECT_EQ(t, soft_read(page_at(4), &value), 0);
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 2);
 	EXPECT_EQ(t, vm_object_present(s.object), 3);
-	/* They will not be met again and again. */
+	/* Later scans will not meet them again. */
 	EXPECT_EQ(t, movable_zone(s.mem)->lru[LRU_ACTIVE].nr, 3);
 	expect_pages(t, 0, 3, 7);
 	soft_unload_space();
 	scene_end(t, &s);
 }
 
-/* A page stays as long as it is touched between two looks, though its entry was never out of the TLB. */
-static void touched_pages_stay_and_idle_ones_go(struct ktest *t)
+/* A page stays if it is touched between two scans, though its entry never left the TLB. */
+static void idle_pages_are_dropped_and_touched_ones_kept(struct ktest *t)
 {
 	struct vm_scene s;
 	unsigned round, i;
@@ -192,7 +192,7 @@ static void touched_pages_stay_and_idle_ones_go(struct ktest *t)
 	/* None of those was ever dropped in between. */
 	EXPECT_EQ(t, store.gets, 60);
 	EXPECT(t, mm_event_sum(s.mem, EV_RECLAIM_KEPT) >= 60);
-	/* The last resort spares nothing. */
+	/* A desperate scan gives no second chance. */
 	for (round = 0; round < 3; round++) {
 		struct lru_scan scan = {.desperate = true};
 
@@ -217,7 +217,10 @@ static void active_pages_age(struct ktest *t)
 	EXPECT_EQ(t, lru[LRU_ACTIVE].nr, 30);
 	for (i = 0; i < 10; i++)
 		EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
-	/* One batch of the active list: the ten stay, the others are inactive, and not touched: dropped. */
+	/*
+	 * One batch of the active list: the ten stay, the others are inactive, and not touched:
+	 * dropped.
+	 */
 	EXPECT_EQ(t, one_batch(s.mem), 20);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_AGED), 20);
 	EXPECT_EQ(t, lru[LRU_ACTIVE].nr, 10);
@@ -227,7 +230,7 @@ static void active_pages_age(struct ktest *t)
 	end(t, &s);
 }
 
-static void what_is_in_use_is_left_alone(struct ktest *t)
+static void pages_in_use_are_not_reclaimed(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};
 	struct page *pinned, *held, *locked;
@@ -243,7 +246,7 @@ static void what_is_in_use_is_left_alone(struct ktest *t)
 		EXPECT_EQ(t, vm_object_supply(anon, i, NULL) + vm_object_supply(phys, i, NULL), 0);
 	bring_in(t, &s);
 	REQUIRE_OR_END(t, &s, pages_there(&s, 4));
-	EXPECT_EQ(t, vm_object_pin(s.object, 0, &pinned), 0);
+	REQUIRE(t, vm_object_pin(s.object, 0, &pinned) == 0);
 	held = page_in(s.object, 1);
 	EXPECT_EQ(t, get_page(held), 0);
 	locked = page_in(s.object, 2);
@@ -293,7 +296,7 @@ static int get_and_look(struct vm_object *object, u32 index)
 	return store_get(object, index);
 }
 
-static void a_pager_waits_for_no_memory(struct ktest *t)
+static void pager_never_waits_for_memory(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
 	struct vm_scene s;
@@ -312,7 +315,7 @@ static void a_pager_waits_for_no_memory(struct ktest *t)
 	end(t, &s);
 }
 
-static void a_fault_makes_room_and_keeps_none(struct ktest *t)
+static void fault_reclaims_memory_and_keeps_none(struct ktest *t)
 {
 	static const struct vm_pager_ops ops = {.get = get_and_look};
 	struct pile pile = {NULL, 0};
@@ -326,10 +329,10 @@ static void a_fault_makes_room_and_keeps_none(struct ktest *t)
 	EXPECT_EQ(t, soft_read(page_at(0), &value), 0);
 	free = memory_free_pages(s.mem);
 	EXPECT_EQ(t, soft_read(page_at(1), &value), 0);
-	/* While the pager was asked there was nothing that it could have kept from leaving. */
+	/* While the pager was called the fault held nothing that would block an offline. */
 	EXPECT_EQ(t, free_in_get, free);
 	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
-	/* There is no room to be made: the pager is not asked. */
+	/* Nothing can be reclaimed: the pager is not called. */
 	REQUIRE_OR_END(t, &s, !vm_object_pin(s.object, 0, &(struct page *){NULL}));
 	REQUIRE_OR_END(t, &s, !vm_object_pin(s.object, 1, &(struct page *){NULL}));
 	pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_ATOMIC, 0, ALL_THERE_IS);
@@ -368,7 +371,8 @@ static void resident_pages_are_counted(struct ktest *t)
 
 KTEST_SUITE(reclaim_lru, KTEST_QUICK, KTEST(clean_pages_are_dropped_and_brought_back),
     KTEST(dirty_pages_survive_byte_for_byte), KTEST(a_pager_that_refuses_loses_nothing),
-    KTEST(without_clean_dirty_pages_stay), KTEST(touched_pages_stay_and_idle_ones_go),
-    KTEST(active_pages_age), KTEST(what_is_in_use_is_left_alone),
-    KTEST_COST(a_batch_makes_one_shootdown), KTEST(a_fault_makes_room_and_keeps_none),
-    KTEST(a_pager_waits_for_no_memory), KTEST(resident_pages_are_counted));
+    KTEST(dirty_pages_stay_without_a_clean_operation),
+    KTEST(idle_pages_are_dropped_and_touched_ones_kept), KTEST(active_pages_age),
+    KTEST(pages_in_use_are_not_reclaimed), KTEST_COST(a_batch_makes_one_shootdown),
+    KTEST(fault_reclaims_memory_and_keeps_none), KTEST(pager_never_waits_for_memory),
+    KTEST(resident_pages_are_counted));

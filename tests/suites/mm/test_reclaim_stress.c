@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_stress.c: all CPUs use twice as many pages of a pager's as there is memory; and use them
- * while they are dropped, moved, taken offline, unmapped and destroyed.  Nothing is lost, and nobody dies.
+ * test_reclaim_stress.c: all CPUs use twice as many pages of a pager's as there is memory, also
+ * while pages are dropped, migrated, offlined, unmapped and destroyed.  No data is lost, and no
+ * task is killed.
  */
 #include "tests/lib/pager_help.h"
 #include <quarry/oom.h>
@@ -131,7 +132,7 @@ static void load_end(struct ktest *t)
 	memory_set_oom(load.s.mem, NULL, NULL);
 }
 
-static void twice_the_memory_is_served(struct ktest *t)
+static void working_set_of_twice_the_memory_is_served(struct ktest *t)
 {
 	u64 from_alloc = READ_ONCE(smp_stats.from_alloc);
 	struct pile hoard = {NULL, 0};
@@ -153,7 +154,10 @@ static void twice_the_memory_is_served(struct ktest *t)
 	for (cpu = 1; cpu < ktest_cpus(); cpu++)
 		ktest_join(cpu);
 	EXPECT_EQ(t, load.touches, (ktest_cpus() - 1) * TURNS);
-	/* More than there was room for: it went and came; but most touches found what they needed. */
+	/*
+	 * More pages than fit: they were dropped and supplied again, but most accesses found
+	 * their page.
+	 */
 	EXPECT(t, READ_ONCE(store.gets) > PAGES && READ_ONCE(store.gets) < load.touches / 2);
 	EXPECT(t, mm_event_sum(load.s.mem, EV_RECLAIM_CLEANED) > 0);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), from_alloc);
@@ -165,7 +169,7 @@ static void twice_the_memory_is_served(struct ktest *t)
 
 /* ---- reclaim at any moment ---- */
 
-/* What no memory's shortage would do so often: half of the batches spare nothing. */
+/* Rarer under real shortage: half of the batches give no second chance. */
 static void drop_at_random(void *arg)
 {
 	struct load *l = arg;
@@ -181,7 +185,10 @@ static void drop_at_random(void *arg)
 	}
 }
 
-/* An object of its own that comes and goes, and part of the common one mapped in a space of its own. */
+/*
+ * An object that is created and destroyed, and part of the common one mapped in a space of its
+ * own.
+ */
 static void come_and_go(void *arg)
 {
 	struct load *l = arg;
@@ -204,7 +211,7 @@ static void come_and_go(void *arg)
 		soft_load_space(space);
 		for (i = first; !err && i < first + 8; i++)
 			touch_one(l, i, &chance);
-		/* Its pager takes nothing, so that what was written stays. */
+		/* Its pager accepts nothing, so that dirty pages stay. */
 		for (i = 0; !err && i < 8; i++)
 			err = soft_write(page_at(1000 + i), i + 1);
 		err = err ? err : vm_protect(space, page_at(1000), 4, VM_READ);
@@ -231,7 +238,7 @@ static void move_some(struct memory *mem)
 
 	isolated.nr_lru = isolated.nr_movable = 0;
 	for (i = 0; i < PAGES && isolated.nr_lru < MIGRATE_BATCH; i++) {
-		/* By its number only: it may be gone by now, or somebody else's. */
+		/* By its number only: it may be free by now, or have another owner. */
 		page = page_in(load.s.object, i);
 		if (page && isolate_page(mem, page_to_pfn_in(mem, page), &isolated))
 			continue;
@@ -281,5 +288,5 @@ static void pages_are_dropped_moved_and_taken_offline_at_once(struct ktest *t)
 	store_scene_end(t, &load.s, &store);
 }
 
-KTEST_SUITE(reclaim_stress, 0, KTEST(twice_the_memory_is_served),
+KTEST_SUITE(reclaim_stress, 0, KTEST(working_set_of_twice_the_memory_is_served),
     KTEST(pages_are_dropped_moved_and_taken_offline_at_once));

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_rmap.c: objects that many regions show: what one hold of the object's lock visits, and what it finds. */
+/*
+ * test_rmap.c: objects mapped by many regions: how many regions one hold of the object's lock
+ * visits, and which it finds.
+ */
 #include "tests/lib/vm_help.h"
 
 #define SLOTS   64
@@ -46,7 +49,7 @@ static void regions_of_other_pages_are_not_visited(struct ktest *t)
 }
 
 /* However many regions show a page, one hold of the lock visits so many and no more. */
-static void a_hold_of_the_lock_is_bounded(struct ktest *t)
+static void rmap_lock_hold_is_bounded(struct ktest *t)
 {
 	struct vm_scene s;
 	struct page *page;
@@ -98,8 +101,8 @@ static void look_for_a_walk(void *arg)
 	}
 }
 
-/* Who wants the lock gets it before the walk is over. */
-static void others_get_the_lock_in_a_pause(struct ktest *t)
+/* Another thread gets the lock before the walk is over. */
+static void rmap_walk_pauses_for_other_lock_users(struct ktest *t)
 {
 	struct vm_scene s;
 	unsigned round;
@@ -126,7 +129,7 @@ static void others_get_the_lock_in_a_pause(struct ktest *t)
 
 #define PLACES 96u /* pages of the space from FAR on */
 
-/* What is shown at each; SLOTS: nothing. */
+/* The slot mapped at each address; SLOTS: none. */
 static u32 book[PLACES];
 
 static void change_at_random(struct ktest *t, struct vm_scene *s, u64 *seed)
@@ -149,7 +152,10 @@ static void change_at_random(struct ktest *t, struct vm_scene *s, u64 *seed)
 	}
 }
 
-/* Each entry of a slot goes with it, whatever regions there have been, and no other entry does. */
+/*
+ * Each entry of a slot is removed with it, whatever regions there have been, and no other entry
+ * is.
+ */
 static void regions_are_found_however_they_were_cut(struct ktest *t)
 {
 	u64 seed = t->seed;
@@ -184,5 +190,5 @@ static void regions_are_found_however_they_were_cut(struct ktest *t)
 }
 
 KTEST_SUITE(rmap, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST_COST(regions_of_other_pages_are_not_visited), KTEST_COST(a_hold_of_the_lock_is_bounded),
-    KTEST(others_get_the_lock_in_a_pause), KTEST(regions_are_found_however_they_were_cut));
+    KTEST_COST(regions_of_other_pages_are_not_visited), KTEST_COST(rmap_lock_hold_is_bounded),
+    KTEST(rmap_walk_pauses_for_other_lock_users), KTEST(regions_are_found_however_they_were_cut));

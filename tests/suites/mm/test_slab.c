@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_slab.c: small objects of all sizes: where they lie, what is in them, whether their pages
- * come back, and several CPUs at once.  On the kernel's own memory, the only one that has bytes.
+ * test_slab.c: small objects of all sizes: their addresses and content, whether their pages are
+ * freed, and several CPUs at once.  On the kernel's own memory, the only one that has bytes.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/lock.h>
@@ -155,7 +155,7 @@ static void a_page_holds_many_objects(struct ktest *t)
 	}
 }
 
-static void pages_without_objects_go_back(struct ktest *t)
+static void pages_without_objects_are_freed(struct ktest *t)
 {
 	static void *objects[16];
 	u64 before, direct;
@@ -243,7 +243,7 @@ static void large_objects_are_whole_blocks(struct ktest *t)
 	}
 }
 
-static void nothing_and_too_much_are_refused(struct ktest *t)
+static void sizes_0_and_too_large_are_refused(struct ktest *t)
 {
 	EXPECT(t, !kmalloc(0));
 	EXPECT(t, !kmalloc(LARGEST + 1));
@@ -261,7 +261,10 @@ static void count_slab_lock(const char *what, const struct spinlock *lock)
 	slab_locks += !strcmp(lock->name, "slab");
 }
 
-/* A lock of the same rank is held here, so each taking of a size's lock is reported: once for each way to the lists. */
+/*
+ * A lock of the same rank is held here, so each taking of a size's lock is reported: once for
+ * each way to the lists.
+ */
 static void lists_are_changed_under_their_lock(struct ktest *t)
 {
 	struct spinlock held = SPINLOCK("held", RANK_SLAB);
@@ -351,7 +354,7 @@ KTEST_SUITE(slab, KTEST_QUICK, KTEST(objects_are_aligned),
     KTEST(objects_are_zeroed_again_and_again), KTEST(objects_do_not_overlap),
     KTEST_COST(freed_objects_are_used_again),
     KTEST_INSIDE(a_full_page_comes_back_with_its_first_free_object),
-    KTEST_COST(a_page_holds_many_objects), KTEST_COST(pages_without_objects_go_back),
+    KTEST_COST(a_page_holds_many_objects), KTEST_COST(pages_without_objects_are_freed),
     KTEST(order_of_frees_does_not_matter), KTEST(large_objects_are_whole_blocks),
-    KTEST(nothing_and_too_much_are_refused), KTEST_INSIDE(lists_are_changed_under_their_lock),
+    KTEST(sizes_0_and_too_large_are_refused), KTEST_INSIDE(lists_are_changed_under_their_lock),
     KTEST(objects_pass_between_cpus));

@@ -1,33 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_standby.c: memory that stands by comes online when memory is low, no more of it than is wanted, and never
- * what was taken out of service by request.
+ * test_standby.c: standby memory is brought online when memory is low, no more of it than is
+ * needed, and never memory that was offlined by request.
  */
 #include "tests/lib/standby_help.h"
+#include "tests/lib/wait_help.h"
 
 #include <quarry/oom.h>
-
-#define TURNS (1u << 20) /* of a wait, before it counts as failed */
 
 static unsigned long blocks_online(const struct memory *mem)
 {
 	return range_count(mem, pfn_range(0, BLOCK(TOTAL)), PB_ONLINE);
 }
 
-/* Until the reclaim thread has brought @blocks, and said so, or has had ten seconds; what it said. */
+/* Wait until the reclaim thread has counted @blocks online, ten seconds at most; the count. */
 static unsigned long brought(struct memory *mem, unsigned long blocks)
 {
 	unsigned i;
 
 	for (i = 0; i < 1000 && mm_event_sum(mem, EV_STANDBY_ONLINE) < blocks; i++)
 		thread_sleep(10000000);
-	/* The thread has let go of it: what it has changed is seen here. */
+	/* The thread has released the lock: its changes are visible here. */
 	hotplug_lock(mem);
 	hotplug_unlock(mem);
 	return mm_event_sum(mem, EV_STANDBY_ONLINE);
 }
 
-static void it_is_offline_in_every_respect(struct ktest *t)
+static void standby_memory_is_offline_in_every_respect(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
 	struct zone *zone;
@@ -40,7 +39,7 @@ static void it_is_offline_in_every_respect(struct ktest *t)
 	    STEPS * STEP);
 	EXPECT_EQ(t, zone_standby(zone), BLOCK(STEPS * STEP));
 	expect_sound(t, mem);
-	/* And is nobody's to ask for. */
+	/* And it cannot be allocated. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(ONLINE), BLOCK(1), &fail), -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_STANDBY);
 	EXPECT_EQ(t, fail.pfn, BLOCK(ONLINE));
@@ -54,8 +53,8 @@ static void it_is_offline_in_every_respect(struct ktest *t)
 }
 
 /*
- * Until the zone is low, or the thread, which may be faster, has begun to bring what stands by: it moves the
- * cursor first, so who sees pages of a step free sees the cursor moved.  How much it took.
+ * Allocate until the zone is low, or until the thread has begun to bring a step online: it moves
+ * the cursor before pages become free.  Returns the pages allocated.
  */
 static unsigned long use_until_low(struct memory *mem, struct zone *zone, struct pile *pile)
 {
@@ -68,7 +67,7 @@ static unsigned long use_until_low(struct memory *mem, struct zone *zone, struct
 	return nr;
 }
 
-static void a_low_mark_brings_one_step(struct ktest *t)
+static void low_watermark_brings_one_step_online(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
 	struct pile pile = {NULL, 0};
@@ -106,7 +105,7 @@ static bool nobody_dies(struct memory *mem, unsigned gfp, unsigned order, void *
 	return false;
 }
 
-static void all_of_it_comes_before_anybody_dies(struct ktest *t)
+static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	struct pile pile = {NULL, 0};
@@ -114,7 +113,7 @@ static void all_of_it_comes_before_anybody_dies(struct ktest *t)
 
 	REQUIRE(t, mem);
 	memory_set_oom(mem, nobody_dies, &asked);
-	/* All but what the marks keep. */
+	/* All but the pages below the watermarks. */
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_KERNEL, 0, BLOCK(TOTAL) / 8 * 7), BLOCK(TOTAL) / 8 * 7);
 	EXPECT_EQ(t, blocks_online(mem), TOTAL);
 	EXPECT_EQ(t, brought(mem, STEPS * STEP), STEPS * STEP);
@@ -126,11 +125,8 @@ static void all_of_it_comes_before_anybody_dies(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/*
- * The zone is not low, so the thread brings nothing by itself; but a request that could use a higher zone finds only
- * the reserve, and asks.
- */
-static void who_must_leave_a_reserve_asks_for_it(struct ktest *t)
+/* Not low: the thread brings nothing; a request limited by the reserve asks itself. */
+static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	struct pile pile = {NULL, 0};
@@ -156,7 +152,7 @@ static void who_must_leave_a_reserve_asks_for_it(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void what_was_taken_out_by_request_stays_out(struct ktest *t)
+static void memory_offlined_by_request_stays_offline(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	struct pile pile = {NULL, 0};
@@ -169,13 +165,13 @@ static void what_was_taken_out_by_request_stays_out(struct ktest *t)
 	EXPECT_EQ(t, range_count(mem, pfn_range(0, BLOCK(TOTAL)), PB_OFFLINE), 3);
 	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, BLOCK(1))), PB_OFFLINE);
 	EXPECT_EQ(t, range_count(mem, pfn_range(BLOCK(ONLINE + 1), BLOCK(2)), PB_OFFLINE), 2);
-	/* It comes back when it is asked for. */
+	/* It is onlined by request. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(ONLINE + 1), BLOCK(2), NULL), 0);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	drop_memory(t, mem);
 }
 
-static void holes_are_passed_over(struct ktest *t)
+static void holes_in_standby_memory_are_skipped(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, ONLINE + 1);
 	struct zone *zone;
@@ -186,7 +182,7 @@ static void holes_are_passed_over(struct ktest *t)
 	/* And a step of nothing but holes. */
 	for (i = 0; i < STEP; i++)
 		pageblock_of(mem, BLOCK(ONLINE + STEP + i))->bits = 0;
-	/* What came into one now could neither be brought online by request nor taken away again. */
+	/* Memory added to one now could neither be brought online by request nor removed again. */
 	EXPECT_EQ(t, add_memory(mem, BLOCK(ONLINE + 1), BLOCK(1), 0), -EBUSY);
 	EXPECT_EQ(t, add_memory(mem, BLOCK(ONLINE + STEP), BLOCK(STEP), 0), -EBUSY);
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP - 1));
@@ -203,22 +199,36 @@ static void holes_are_passed_over(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void a_large_block_comes_from_it(struct ktest *t)
+/* Take one page of each pageblock: enough pages stay free, but no largest block. */
+static void take_one_of_each(struct zone *zone)
 {
-	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
-	struct pile pile = {NULL, 0};
-	struct zone *zone;
 	unsigned i;
 
-	REQUIRE(t, mem);
-	zone = zone_in(mem, ZONE_NORMAL);
-	/* One page in each pageblock cannot move; free is more than enough. */
 	for (i = 0; i < ONLINE; i++) {
 		irqflags_t flags = spin_lock_irqsave(&zone->lock);
 
 		buddy_take_range(zone, BLOCK(i) + 1, BLOCK(i) + 2);
 		spin_unlock_irqrestore(&zone->lock, flags);
 	}
+}
+
+static void give_one_of_each(struct memory *mem, struct zone *zone)
+{
+	unsigned i;
+
+	for (i = 0; i < ONLINE; i++)
+		give_block(zone, pfn_to_page_in(mem, BLOCK(i) + 1));
+}
+
+static void large_block_is_allocated_from_standby(struct ktest *t)
+{
+	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+	struct pile pile = {NULL, 0};
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = zone_in(mem, ZONE_NORMAL);
+	take_one_of_each(zone);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_KERNEL, MAX_ORDER, 1), 1);
 	EXPECT(t, page_to_pfn_in(mem, pile.top) >= BLOCK(ONLINE));
@@ -226,26 +236,19 @@ static void a_large_block_comes_from_it(struct ktest *t)
 	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
 	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
-	for (i = 0; i < ONLINE; i++)
-		give_block(zone, pfn_to_page_in(mem, BLOCK(i) + 1));
+	give_one_of_each(mem, zone);
 	drop_memory(t, mem);
 }
 
-/* Who compacts does not wait for the lock, but has a step brought when it is free. */
-static void a_large_block_is_asked_for_while_another_has_the_lock(struct ktest *t)
+/* Compaction does not wait for the lock, but gets a step when the lock is free. */
+static void large_request_asks_for_standby_while_the_lock_is_held(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	struct zone *zone;
-	unsigned i;
 
 	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
-	for (i = 0; i < ONLINE; i++) {
-		irqflags_t flags = spin_lock_irqsave(&zone->lock);
-
-		buddy_take_range(zone, BLOCK(i) + 1, BLOCK(i) + 2);
-		spin_unlock_irqrestore(&zone->lock, flags);
-	}
+	take_one_of_each(zone);
 	hotplug_lock(mem);
 	EXPECT(t, !reclaim_wait_compact(mem, GFP_MOVABLE, MAX_ORDER));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
@@ -253,12 +256,11 @@ static void a_large_block_is_asked_for_while_another_has_the_lock(struct ktest *
 	hotplug_unlock(mem);
 	EXPECT_EQ(t, brought(mem, STEP), STEP);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
-	for (i = 0; i < ONLINE; i++)
-		give_block(zone, pfn_to_page_in(mem, BLOCK(i) + 1));
+	give_one_of_each(mem, zone);
 	drop_memory(t, mem);
 }
 
-static void who_has_the_lock_is_not_waited_for(struct ktest *t)
+static void standby_thread_never_waits_for_the_lock(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	struct pile pile = {NULL, 0};
@@ -268,22 +270,21 @@ static void who_has_the_lock_is_not_waited_for(struct ktest *t)
 	zone = zone_in(mem, ZONE_NORMAL);
 	hotplug_lock(mem);
 	EXPECT_EQ(t, standby_online(zone), -EAGAIN);
-	/* As add_memory does: it needs memory itself, and gets none, but the thread goes on. */
+	/* As add_memory does: it needs memory itself, and gets none, but the thread continues. */
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, ALL_THERE_IS);
 	EXPECT(t, pile.nr <= BLOCK(ONLINE));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);
 	/* The standby thread stands in line for the lock by now, and is served first. */
-	while (mutex_is_held(&mem->hotplug))
-		thread_yield();
-	/* That did not make it futile. */
+	EXPECT(t, YIELD_UNTIL(!mutex_is_held(&mem->hotplug)));
+	/* The zone is not futile because of that. */
 	EXPECT(t, pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, BLOCK(2)) == BLOCK(2));
 	EXPECT(t, blocks_online(mem) > ONLINE);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	drop_memory(t, mem);
 }
 
-static void a_lock_held_does_not_make_it_futile(struct ktest *t)
+static void held_lock_does_not_mark_the_zone_futile(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
 	struct pile pile = {NULL, 0};
@@ -291,17 +292,17 @@ static void a_lock_held_does_not_make_it_futile(struct ktest *t)
 
 	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
-	/* What a drain gave back could lift the zone above its high watermark again. */
+	/* Pages from a drain could lift the zone above its high watermark again. */
 	all_caches_off(t, mem);
 	hotplug_lock(mem);
-	/* Runs that find the lock taken, until none is wanted; the drain comes after one that is under way. */
+	/* Runs find the lock taken until none is requested; the drain comes afterwards. */
 	use_until_low(mem, zone, &pile);
-	while (!READ_ONCE(zone->futile) || READ_ONCE(mem->nodes[zone->node].reclaim.low))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(zone->futile) &&
+			      !READ_ONCE(mem->nodes[zone->node].reclaim.low)));
 	EXPECT(t, reclaim_wait_drain(mem));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);
-	/* The low mark alone asks again: nobody waits. */
+	/* The low watermark alone asks again: no thread waits. */
 	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, 1);
 	EXPECT(t, brought(mem, 1) > 0);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
@@ -337,14 +338,13 @@ static void nobody_dies_for(struct ktest *t, gfp_t gfp)
 	served = (struct pile){NULL, 0};
 	wanted = gfp;
 	memory_set_oom(mem, count_kill, NULL);
-	/* It is woken: nothing else ends the wait within the hour. */
+	/* A wake-up ends it: nothing else ends the wait within the hour. */
 	WRITE_ONCE(standby_wait_ns, 3600 * 1000000000ULL);
 	hotplug_lock(mem);
 	ktest_start(1, take_some_of_standby, mem);
-	for (turn = 0; turn < TURNS && !mm_event_sum(mem, EV_STANDBY_WAIT); turn++)
-		thread_yield();
+	YIELD_UNTIL(mm_event_sum(mem, EV_STANDBY_WAIT));
 	/* Until it sleeps, where that can be seen. */
-	for (turn = 0; turn < TURNS / 64 && !READ_ONCE(mem->standby.served.first); turn++)
+	for (turn = 0; turn < 1u << 14 && !READ_ONCE(mem->standby.served.first); turn++)
 		thread_yield();
 	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 1);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
@@ -358,7 +358,7 @@ static void nobody_dies_for(struct ktest *t, gfp_t gfp)
 	drop_memory(t, mem);
 }
 
-static void nobody_dies_while_standby_memory_waits_for_a_lock(struct ktest *t)
+static void no_task_dies_while_standby_waits_for_a_lock(struct ktest *t)
 {
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -367,7 +367,7 @@ static void nobody_dies_while_standby_memory_waits_for_a_lock(struct ktest *t)
 }
 
 /* The holder waits for memory itself: the wait ends, and the request fails. */
-static void the_wait_for_that_lock_has_a_limit(struct ktest *t)
+static void wait_for_the_hotplug_lock_has_a_limit(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	u64 limit = standby_wait_ns;
@@ -392,7 +392,7 @@ static void the_wait_for_that_lock_has_a_limit(struct ktest *t)
 
 /* ---- descriptors inside ---- */
 
-static void it_brings_its_own_descriptors(struct ktest *t)
+static void standby_memory_holds_its_own_descriptors(struct ktest *t)
 {
 	struct memory *mem = without_descriptors(t);
 	unsigned long brought;
@@ -423,8 +423,8 @@ static void it_brings_its_own_descriptors(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* No memory for its descriptors: it is asked for, and does not come; then the request fails. */
-static void what_cannot_come_is_not_waited_for(struct ktest *t)
+/* No memory for its descriptors: it cannot come online, and the request fails. */
+static void standby_that_cannot_come_is_not_waited_for(struct ktest *t)
 {
 	struct memory *mem = without_descriptors(t);
 	struct pile pile = {NULL, 0};
@@ -460,7 +460,7 @@ static void eat(void *arg)
 	pile_alloc(e->mem, &e->pile, GFP_MOVABLE | GFP_NORETRY, 0, ALL_THERE_IS);
 }
 
-static void all_cpus_get_it_all(struct ktest *t)
+static void all_cpus_together_use_all_standby(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
 	struct eater eaters[8];
@@ -484,12 +484,14 @@ static void all_cpus_get_it_all(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(standby, KTEST_QUICK, KTEST(it_is_offline_in_every_respect),
-    KTEST_COST(a_low_mark_brings_one_step), KTEST(all_of_it_comes_before_anybody_dies),
-    KTEST(who_must_leave_a_reserve_asks_for_it), KTEST(what_was_taken_out_by_request_stays_out),
-    KTEST(holes_are_passed_over), KTEST(a_large_block_comes_from_it),
-    KTEST(who_has_the_lock_is_not_waited_for), KTEST(a_lock_held_does_not_make_it_futile),
-    KTEST(a_large_block_is_asked_for_while_another_has_the_lock),
-    KTEST(nobody_dies_while_standby_memory_waits_for_a_lock),
-    KTEST(the_wait_for_that_lock_has_a_limit), KTEST(it_brings_its_own_descriptors),
-    KTEST(what_cannot_come_is_not_waited_for), KTEST(all_cpus_get_it_all));
+KTEST_SUITE(standby, KTEST_QUICK, KTEST(standby_memory_is_offline_in_every_respect),
+    KTEST_COST(low_watermark_brings_one_step_online),
+    KTEST(all_standby_memory_comes_online_before_a_kill),
+    KTEST(request_limited_by_a_reserve_asks_for_standby),
+    KTEST(memory_offlined_by_request_stays_offline), KTEST(holes_in_standby_memory_are_skipped),
+    KTEST(large_block_is_allocated_from_standby), KTEST(standby_thread_never_waits_for_the_lock),
+    KTEST(held_lock_does_not_mark_the_zone_futile),
+    KTEST(large_request_asks_for_standby_while_the_lock_is_held),
+    KTEST(no_task_dies_while_standby_waits_for_a_lock),
+    KTEST(wait_for_the_hotplug_lock_has_a_limit), KTEST(standby_memory_holds_its_own_descriptors),
+    KTEST(standby_that_cannot_come_is_not_waited_for), KTEST(all_cpus_together_use_all_standby));

@@ -1,24 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_standby_exact.c: memory that stands by, in figures: marks, caches and counts after each step, tickets, and
- * tables that are busy when the thread wants them.
+ * test_standby_exact.c: standby memory in figures: watermarks, cache limits and counts after each
+ * step, tickets, and tables that are busy when the thread wants them.
  */
 #include "tests/lib/standby_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/string.h>
-
-#define TURNS (1u << 20) /* of a wait, before it counts as failed */
 
 /* Until the standby thread has served the ticket. */
 static bool served(struct memory *mem, u64 ticket)
 {
-	unsigned turn;
-
-	for (turn = 0; turn < TURNS && load_acquire(&mem->standby.tickets.done) < ticket; turn++)
-		thread_yield();
-	return load_acquire(&mem->standby.tickets.done) >= ticket;
+	return YIELD_UNTIL(load_acquire(&mem->standby.tickets.done) >= ticket);
 }
 
-static void marks_and_caches_follow_each_step(struct ktest *t)
+static void watermarks_and_limits_follow_each_step(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
 	u16 capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES];
@@ -37,7 +32,7 @@ static void marks_and_caches_follow_each_step(struct ktest *t)
 		EXPECT(t, zone->wmark[WMARK_LOW] >= low);
 		low = zone->wmark[WMARK_LOW];
 		memcpy(capacity, zone->pcp_capacity, sizeof(capacity));
-		/* They are what they would be if all had been there from the start. */
+		/* They are as if all memory had been online from the start. */
 		zone_set_watermarks(zone);
 		plan_capacity(zone, 0);
 		EXPECT_EQ(t, zone->wmark[WMARK_LOW], low);
@@ -50,7 +45,7 @@ static void marks_and_caches_follow_each_step(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void each_ask_is_a_ticket(struct ktest *t)
+static void each_request_gets_a_ticket(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0), *other;
 	struct zone *zone;
@@ -64,20 +59,23 @@ static void each_ask_is_a_ticket(struct ktest *t)
 	hotplug_unlock(mem);
 	EXPECT(t, served(mem, 2));
 	EXPECT_EQ(t, load_acquire(&mem->standby.tickets.done), 2);
-	/* It was not low, and nobody lacked anything: nothing came. */
+	/* The zone was not low, and no request failed: nothing came online. */
 	EXPECT_EQ(t, zone_standby(zone), BLOCK(STEPS * STEP));
-	/* For a large block a step comes, although much is free; it counts as freed, and none of it as lent. */
+	/*
+	 * For a large block a step comes, although much is free; it counts as freed, and none of
+	 * it as lent.
+	 */
 	EXPECT_EQ(t, standby_ask(mem, request_bit(GFP_MOVABLE, MAX_ORDER)), 3);
 	EXPECT(t, served(mem, 3));
 	EXPECT_EQ(t, zone_standby(zone), BLOCK((STEPS - 1) * STEP));
 	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
 	EXPECT_EQ(t, zone->freed_cma, 0);
-	/* What was asked for is forgotten with that. */
+	/* With that the request is forgotten. */
 	EXPECT_EQ(t, standby_ask(mem, 0), 4);
 	EXPECT(t, served(mem, 4));
 	EXPECT_EQ(t, zone_standby(zone), BLOCK((STEPS - 1) * STEP));
 	drop_memory(t, mem);
-	/* A memory of which nothing stands by has no thread to ask. */
+	/* A memory without standby memory has no thread to ask. */
 	other = build_memory(t, 1, NULL, (const struct zone_spec[]){{0, ZONE_NORMAL, 2}}, 1);
 	REQUIRE(t, other);
 	EXPECT_EQ(t, standby_ask(other, 0), 0);
@@ -124,16 +122,14 @@ static void busy_tables_are_tried_again(struct ktest *t)
 	inside_meanwhile = NULL;
 }
 
-/* However long they are busy, who stops the memory does not wait for that. */
-static void a_stop_ends_the_tries(struct ktest *t)
+/* However long they are busy, memory_stop does not wait for them. */
+static void stop_ends_the_retries(struct ktest *t)
 {
 	struct memory *mem = with_busy_tables(t, ~0u);
-	unsigned turn;
 
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, standby_ask(mem, request_bit(GFP_MOVABLE, MAX_ORDER)), 1);
-	for (turn = 0; turn < TURNS && READ_ONCE(tries) < 2; turn++)
-		thread_yield();
+	YIELD_UNTIL(READ_ONCE(tries) >= 2);
 	EXPECT(t, READ_ONCE(tries) >= 2);
 	memory_stop(mem);
 	EXPECT_EQ(t, zone_standby(zone_in(mem, ZONE_MOVABLE)), BLOCK(STEPS * STEP));
@@ -141,6 +137,6 @@ static void a_stop_ends_the_tries(struct ktest *t)
 	inside_meanwhile = NULL;
 }
 
-KTEST_SUITE(standby_exact, KTEST_MOSTLY_INSIDE, KTEST(marks_and_caches_follow_each_step),
-    KTEST(each_ask_is_a_ticket), KTEST_COST(busy_tables_are_tried_again),
-    KTEST(a_stop_ends_the_tries));
+KTEST_SUITE(standby_exact, KTEST_MOSTLY_INSIDE, KTEST(watermarks_and_limits_follow_each_step),
+    KTEST(each_request_gets_a_ticket), KTEST_COST(busy_tables_are_tried_again),
+    KTEST(stop_ends_the_retries));

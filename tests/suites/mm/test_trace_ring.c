@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_trace_ring.c: what the rings remember of a page: slow paths always, hot paths when asked.
+ * test_trace_ring.c: the records of a page in the rings: slow paths always, hot paths on request.
  */
 #include "tests/lib/mov_help.h"
 #include <quarry/poison.h>
@@ -27,7 +27,7 @@ static void slow_paths_are_recorded_in_order(struct ktest *t)
 	pfn = page_to_pfn_in(mem, page);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 2), 0);
 	EXPECT_EQ(t, zone_pcp_enable(&mem->zones[ZONE_NORMAL]), 0);
-	/* Asked for a tail: what happened to its block. */
+	/* The history of a tail is that of its block. */
 	REQUIRE(t, kinds(mem, pfn + 3, hit) == 2);
 	EXPECT_EQ(t, hit[0].rec.kind, TR_take);
 	EXPECT_EQ(t, hit[1].rec.kind, TR_direct);
@@ -36,7 +36,7 @@ static void slow_paths_are_recorded_in_order(struct ktest *t)
 	EXPECT(t, hit[0].rec.time <= hit[1].rec.time);
 }
 
-static void hot_paths_are_recorded_only_when_asked(struct ktest *t)
+static void hot_paths_are_recorded_only_on_request(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 64, 4);
 	struct trace_hit hit[HITS];
@@ -131,7 +131,7 @@ static void a_page_is_followed_from_owner_to_owner(struct ktest *t)
 	mov_end(t);
 }
 
-static void old_records_give_way(struct ktest *t)
+static void oldest_records_are_overwritten(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
 	struct trace_hit hit[HITS];
@@ -145,7 +145,7 @@ static void old_records_give_way(struct ktest *t)
 	/* Each record that is left is found once. */
 	trace_page(mem, TR_put, 3, 0);
 	EXPECT_EQ(t, kinds(mem, 3, hit), 1);
-	/* The newest of more than there is room for. */
+	/* The newest of more records than fit. */
 	trace_page(mem, TR_moved, 2, 0);
 	REQUIRE(t, kinds(mem, 2, hit) == HITS);
 	EXPECT_EQ(t, hit[HITS - 1].rec.kind, TR_moved);
@@ -156,7 +156,7 @@ static void note_put(void *arg)
 	trace_page(arg, TR_put, 5, 0);
 }
 
-static void hits_of_several_cpus_are_in_the_order_of_time(struct ktest *t)
+static void records_of_several_cpus_are_in_order_of_time(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
 	unsigned nr = MIN(ktest_cpus(), (unsigned)HITS), i;
@@ -219,6 +219,6 @@ static void a_record_concerns_its_block_and_no_other(struct ktest *t)
 
 KTEST_SUITE(trace_ring, KTEST_QUICK, KTEST(records_of_one_moment_stay_in_their_order),
     KTEST(a_record_concerns_its_block_and_no_other), KTEST(slow_paths_are_recorded_in_order),
-    KTEST(hot_paths_are_recorded_only_when_asked), KTEST(ranges_are_one_record),
+    KTEST(hot_paths_are_recorded_only_on_request), KTEST(ranges_are_one_record),
     KTEST(an_undone_offline_leaves_both_records), KTEST(a_page_is_followed_from_owner_to_owner),
-    KTEST(hits_of_several_cpus_are_in_the_order_of_time), KTEST(old_records_give_way));
+    KTEST(records_of_several_cpus_are_in_order_of_time), KTEST(oldest_records_are_overwritten));

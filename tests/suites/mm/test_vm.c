@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm.c: objects, spaces and faults: what is mapped, touched, unmapped and destroyed, and that
- * all of it comes back.  What is refused is in test_vm_bad.c.
+ * test_vm.c: objects, spaces and faults: pages are mapped, touched, unmapped and destroyed, and
+ * every page comes back.  Refused calls are in test_vm_bad.c.
  */
 #include "tests/lib/vm_help.h"
+#include "tests/lib/wait_help.h"
 
 static void first_touch_gives_a_zeroed_page(struct ktest *t)
 {
@@ -35,7 +36,7 @@ static void first_touch_gives_a_zeroed_page(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void what_is_written_is_read(struct ktest *t)
+static void written_data_is_read_back(struct ktest *t)
 {
 	const uintptr_t far = VM_USER_END - 64 * PAGE_SIZE;
 	struct vm_scene s;
@@ -43,7 +44,10 @@ static void what_is_written_is_read(struct ktest *t)
 
 	if (!scene_begin(t, &s, 64))
 		return;
-	/* The same pages once more, at the other end of the addresses: other tables at every level. */
+	/*
+	 * The same pages once more, at the other end of the addresses: other tables at every
+	 * level.
+	 */
 	EXPECT_EQ(t, vm_map(s.space, far, 64, VM_RW, s.object, 0), 0);
 	soft_load_space(s.space);
 	write_pages(t, 0, 64, t->seed);
@@ -84,7 +88,7 @@ static void an_object_is_shared_by_two_spaces(struct ktest *t)
 	REQUIRE(t, pages_there(&s, 8));
 	EXPECT_EQ(t, page_in(s.object, 5)->mapcount, 2);
 	EXPECT_EQ(t, word_ref(page_word(page_in(s.object, 5))), 3);
-	/* One space goes, the other does not notice. */
+	/* One space is destroyed, the other is not affected. */
 	vm_space_put(other);
 	EXPECT_EQ(t, page_in(s.object, 5)->mapcount, 1);
 	soft_load_space(s.space);
@@ -160,7 +164,7 @@ static void a_region_is_cut_by_an_unmap(struct ktest *t)
 	EXPECT_EQ(t, s.space->nr_regions, 2);
 	expect_pages(t, 0, 3, 9);
 	expect_pages(t, 8, 12, 9);
-	/* What a cut leaves shows the pages it showed. */
+	/* The rest of a cut region shows the pages it showed. */
 	EXPECT_EQ(t, vm_map(s.space, page_at(3), 5, VM_RW, s.object, 3), 0);
 	expect_pages(t, 0, 12, 9);
 	soft_unload_space();
@@ -168,8 +172,8 @@ static void a_region_is_cut_by_an_unmap(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Whoever was let see it read-only does not come to write it, in the parts of a cut region either. */
-static void protection_stays_within_what_it_may_be(struct ktest *t)
+/* A region mapped read-only never becomes writable, nor do the parts of a cut region. */
+static void protection_stays_within_the_regions_maximum(struct ktest *t)
 {
 	struct vm_scene s;
 
@@ -240,8 +244,7 @@ static void remember_and_write(void *arg)
 	for (i = 0; i < n->pages; i++)
 		n->written -= soft_write(page_at(i), 1) != 0;
 	store_release(&n->ready, 1u);
-	while (!load_acquire(&n->go))
-		cpu_relax();
+	SPIN_UNTIL(load_acquire(&n->go));
 	for (i = 0; i < n->pages; i++)
 		n->written += soft_try_write(page_at(i), 2) == 0;
 	soft_unload_space();
@@ -261,15 +264,14 @@ static void change_under_a_neighbour(struct ktest *t, unsigned pages, int still,
 		return;
 	n.space = s.space;
 	ktest_start(1, remember_and_write, &n);
-	while (!load_acquire(&n.ready))
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&n.ready)));
 	rounds = mm_event_sum(s.mem, EV_TLB_ASKED);
 	EXPECT_EQ(t, change(&s), 0);
 	EXPECT(t, mm_event_sum(s.mem, EV_TLB_ASKED) > rounds);
 	store_release(&n.go, 1u);
 	ktest_join(1);
 	EXPECT_EQ(t, n.written, still);
-	/* Nobody has the tables loaded any more, and nobody is asked. */
+	/* No CPU has the tables loaded any more, and none gets an IPI. */
 	rounds = mm_event_sum(s.mem, EV_TLB_ROUNDS);
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, pages), 0);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_TLB_ROUNDS), rounds);
@@ -291,28 +293,28 @@ static int remove_half(struct vm_scene *s)
 	return vm_object_remove(s->object, 0, s->nr / 2);
 }
 
-static void another_cpu_forgets_what_is_unmapped(struct ktest *t)
+static void another_cpu_forgets_unmapped_pages(struct ktest *t)
 {
 	change_under_a_neighbour(t, 8, 4, unmap_half);
 }
 
-static void another_cpu_forgets_what_is_protected(struct ktest *t)
+static void another_cpu_forgets_protected_pages(struct ktest *t)
 {
 	change_under_a_neighbour(t, 8, 4, protect_half);
 }
 
-static void another_cpu_forgets_what_is_removed(struct ktest *t)
+static void another_cpu_forgets_removed_pages(struct ktest *t)
 {
 	change_under_a_neighbour(t, 8, 4, remove_half);
 }
 
 /* More than a shootdown names one by one: then all is forgotten. */
-static void many_pages_are_forgotten_as_a_whole(struct ktest *t)
+static void many_pages_are_flushed_as_a_whole(struct ktest *t)
 {
 	change_under_a_neighbour(t, 80, 40, unmap_half);
 }
 
-/* ---- what is forgotten ---- */
+/* ---- shootdowns ---- */
 
 static struct {
 	phys_t root;
@@ -332,7 +334,7 @@ static void note_forgotten(phys_t root, uintptr_t va, bool all)
 }
 
 /* Each entry by its address, up to 32 of them; more are forgotten as a whole. */
-static void entries_are_forgotten_one_by_one_up_to_a_limit(struct ktest *t)
+static void tlb_entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
 {
 	void (*before)(phys_t, uintptr_t, bool);
 	struct vm_scene s;
@@ -359,9 +361,9 @@ static void entries_are_forgotten_one_by_one_up_to_a_limit(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what nobody maps ---- */
+/* ---- unmapped pages ---- */
 
-static void pages_that_nobody_maps_are_counted_by_zone(struct ktest *t)
+static void unmapped_pages_are_counted_by_zone(struct ktest *t)
 {
 	struct vm_object *phys;
 	struct vm_scene s;
@@ -388,11 +390,11 @@ static void pages_that_nobody_maps_are_counted_by_zone(struct ktest *t)
 	scene_end(t, &s);
 }
 
-KTEST_SUITE(vm, KTEST_QUICK, KTEST_COST(entries_are_forgotten_one_by_one_up_to_a_limit),
-    KTEST(pages_that_nobody_maps_are_counted_by_zone), KTEST(first_touch_gives_a_zeroed_page),
-    KTEST(what_is_written_is_read), KTEST(an_object_is_shared_by_two_spaces),
+KTEST_SUITE(vm, KTEST_QUICK, KTEST_COST(tlb_entries_are_flushed_one_by_one_up_to_a_limit),
+    KTEST(unmapped_pages_are_counted_by_zone), KTEST(first_touch_gives_a_zeroed_page),
+    KTEST(written_data_is_read_back), KTEST(an_object_is_shared_by_two_spaces),
     KTEST(an_object_outlives_its_mapping),
     KTEST_INSIDE(unmapping_returns_tables_only_with_the_space), KTEST(a_region_is_cut_by_an_unmap),
-    KTEST(protection_stays_within_what_it_may_be), KTEST(protection_is_enforced_at_once),
-    KTEST(another_cpu_forgets_what_is_unmapped), KTEST(another_cpu_forgets_what_is_protected),
-    KTEST(another_cpu_forgets_what_is_removed), KTEST_COST(many_pages_are_forgotten_as_a_whole));
+    KTEST(protection_stays_within_the_regions_maximum), KTEST(protection_is_enforced_at_once),
+    KTEST(another_cpu_forgets_unmapped_pages), KTEST(another_cpu_forgets_protected_pages),
+    KTEST(another_cpu_forgets_removed_pages), KTEST_COST(many_pages_are_flushed_as_a_whole));

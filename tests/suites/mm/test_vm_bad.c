@@ -53,7 +53,7 @@ static void bad_ranges_are_refused(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void protections_that_are_none_are_refused(struct ktest *t)
+static void invalid_protections_are_refused(struct ktest *t)
 {
 	const unsigned bad[] = {0, VM_WRITE, VM_EXEC, VM_READ | VM_WRITE | VM_EXEC, 8 | VM_READ, ~0u};
 	struct vm_scene s;
@@ -69,7 +69,7 @@ static void protections_that_are_none_are_refused(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void what_is_past_an_object_is_refused(struct ktest *t)
+static void mapping_past_the_end_of_an_object_is_refused(struct ktest *t)
 {
 	struct vm_object *object = NULL;
 	struct page *page;
@@ -153,7 +153,7 @@ static void faults_outside_regions_fail(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void memory_without_bytes_has_no_objects(struct ktest *t)
+static void unbacked_memory_has_no_objects(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
 	struct vm_object *object;
@@ -165,7 +165,7 @@ static void memory_without_bytes_has_no_objects(struct ktest *t)
 }
 
 /* All but @keep pages of each zone are taken. */
-static void without_memory_nothing_is_lost(struct ktest *t)
+static void out_of_memory_loses_nothing(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
 	struct vm_object *object;
@@ -181,7 +181,10 @@ static void without_memory_nothing_is_lost(struct ktest *t)
 	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &object), -ENOMEM);
 	EXPECT_EQ(t, vm_space_create(s.mem, &space), -ENOMEM);
 	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), -ENOMEM);
-	/* A page more each time: first for a table, then the next, for slots, for the page itself. */
+	/*
+	 * A page more each time: first for a table, then the next, for slots, for the page
+	 * itself.
+	 */
 	for (left = 0; err == -ENOMEM && left < 4000; left++) {
 		err = vm_fault(s.space, page_at(1), VM_WRITE);
 		failed += err == -ENOMEM;
@@ -223,7 +226,7 @@ static void too_many_references_fail_the_fault(struct ktest *t)
 }
 
 KTEST_SUITE(vm_bad, KTEST_QUICK, KTEST(bad_ranges_are_refused),
-    KTEST(protections_that_are_none_are_refused), KTEST(what_is_past_an_object_is_refused),
-    KTEST(regions_do_not_overlap), KTEST(a_hole_is_not_protected), KTEST(faults_outside_regions_fail),
-    KTEST(memory_without_bytes_has_no_objects), KTEST(without_memory_nothing_is_lost),
-    KTEST(too_many_references_fail_the_fault));
+    KTEST(invalid_protections_are_refused), KTEST(mapping_past_the_end_of_an_object_is_refused),
+    KTEST(regions_do_not_overlap), KTEST(a_hole_is_not_protected),
+    KTEST(faults_outside_regions_fail), KTEST(unbacked_memory_has_no_objects),
+    KTEST(out_of_memory_loses_nothing), KTEST(too_many_references_fail_the_fault));

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_exact.c: objects and spaces to the last page: the ranges at both ends of what there may be, what entries
- * say, how many cross-calls a change makes, what is counted, and in which order a call is refused.
+ * test_vm_exact.c: objects and spaces to the last page: ranges at both ends of the address space,
+ * the rights of entries, how many cross-calls a change makes, the counts, and in which order a
+ * call is refused.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
 
-#define AT_ONCE 128u /* entries that are looked at in one hold of the locks */
+#define AT_ONCE 128u /* entries that one hold of the locks handles */
 #define SLOTS   512u /* slots of an object */
 
 /* ---- ranges ---- */
@@ -68,8 +69,8 @@ static void only_a_pagers_object_has_a_pager(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* That something is missing is said first, wherever it is; what may not be changed, before anything is cut. */
-static void a_hole_counts_before_what_is_not_allowed(struct ktest *t)
+/* A hole anywhere is reported first; a forbidden change is reported before anything is cut. */
+static void hole_is_reported_before_a_forbidden_change(struct ktest *t)
 {
 	const unsigned may = VM_READ | VM_MAY(VM_READ);
 	struct vm_scene s;
@@ -87,9 +88,9 @@ static void a_hole_counts_before_what_is_not_allowed(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what entries say ---- */
+/* ---- rights of entries ---- */
 
-static void entries_say_what_the_region_allows(struct ktest *t)
+static void entries_allow_what_the_region_allows(struct ktest *t)
 {
 	struct vm_scene s;
 	u64 frame;
@@ -99,7 +100,7 @@ static void entries_say_what_the_region_allows(struct ktest *t)
 	frame = (u64)page_to_pfn_in(s.mem, page_in(s.object, 1)) << PAGE_SHIFT | PTE_PRESENT | PTE_USER;
 	EXPECT_EQ(t, vm_fault(s.space, page_at(1) + 17, VM_READ), 0);
 	EXPECT_EQ(t, pte_at(s.space, page_at(1)), frame | PTE_WRITE | PTE_NX);
-	/* What is allowed less goes at once, what is allowed more comes with the next fault. */
+	/* Removed rights are removed at once, added ones come with the next fault. */
 	EXPECT_EQ(t, vm_protect(s.space, page_at(1), 1, VM_READ | VM_EXEC), 0);
 	EXPECT_EQ(t, pte_at(s.space, page_at(1)), frame | PTE_NX);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(1), VM_EXEC), 0);
@@ -114,8 +115,8 @@ static void entries_say_what_the_region_allows(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A fault that allows more does not forget who wrote to the page before. */
-static void what_a_machine_noted_stays_when_more_is_allowed(struct ktest *t)
+/* A fault that adds rights keeps the dirty bit. */
+static void hardware_bits_stay_when_more_is_allowed(struct ktest *t)
 {
 	struct vm_scene s;
 	u64 before, value;
@@ -166,7 +167,7 @@ static void touch(struct ktest *t, struct vm_scene *s, unsigned nr)
 }
 
 /* Entries are changed 128 at a time, pages dropped 64 at a time: one cross-call for each. */
-static void a_change_makes_so_many_rounds(struct ktest *t)
+static void shootdowns_of_a_change_are_bounded(struct ktest *t)
 {
 	static const unsigned sizes[] = {64, 65, 128, 129, 256, 257};
 	struct vm_scene s;
@@ -197,7 +198,7 @@ static void a_change_makes_so_many_rounds(struct ktest *t)
 }
 
 /* Where nothing is mapped there is nothing to forget, though there are tables. */
-static void what_was_not_mapped_is_not_forgotten(struct ktest *t)
+static void unmapped_addresses_need_no_shootdown(struct ktest *t)
 {
 	struct vm_scene s;
 
@@ -214,8 +215,8 @@ static void what_was_not_mapped_is_not_forgotten(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A removal looks at 512 slots in one hold of the lock, or at so many regions. */
-static void a_removal_goes_on_in_steps(struct ktest *t)
+/* A removal handles 512 slots in one hold of the lock, or as many regions. */
+static void removal_works_in_bounded_steps(struct ktest *t)
 {
 	static const u32 filled[] = {0, SLOTS - 1, SLOTS, 2 * SLOTS};
 	struct vm_scene s;
@@ -245,8 +246,8 @@ static void a_removal_goes_on_in_steps(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Where a table is missing at any level, what lies behind it is found. */
-static void tables_that_are_not_there_are_passed_by(struct ktest *t)
+/* Where a table is missing at any level, the pages behind it are found. */
+static void missing_tables_are_skipped(struct ktest *t)
 {
 	static const struct {
 		uintptr_t start;
@@ -290,8 +291,8 @@ static void point_to(const struct vm_scene *s, struct page *page, const struct p
 		word[i] = (uintptr_t)to;
 }
 
-/* The largest object fills its top page with pointers; what is behind it in memory is none of them. */
-static void a_top_page_ends_where_it_ends(struct ktest *t)
+/* The largest object fills its top page with pointers; the memory behind it holds none. */
+static void top_page_is_read_to_its_end_only(struct ktest *t)
 {
 	struct vm_object *object = NULL;
 	struct page *page[TRIES], *behind;
@@ -328,8 +329,8 @@ static void a_top_page_ends_where_it_ends(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Who cleans memory for others has what they must leave: for the page, and for the table of slots. */
-static void a_pager_has_the_last_pages(struct ktest *t)
+/* A cleaning thread has the reserve: for the page, and for the table of slots. */
+static void pager_serves_the_last_pages_of_an_object(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
 	struct vm_scene s;
@@ -345,7 +346,7 @@ static void a_pager_has_the_last_pages(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- what is counted ---- */
+/* ---- counts ---- */
 
 static struct told {
 	const struct vm_object *object;
@@ -360,7 +361,7 @@ static void note_region(const struct vm_object *object, unsigned long nr, void *
 	nr_told++;
 }
 
-static void what_a_space_has_is_told_region_by_region(struct ktest *t)
+static void space_is_listed_region_by_region(struct ktest *t)
 {
 	static const unsigned touched[] = {0, AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE - 1, 2 * AT_ONCE, 600};
 	struct vm_object *phys = NULL;
@@ -387,8 +388,11 @@ static void what_a_space_has_is_told_region_by_region(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Regions that show one object are counted together, and with no others, in whatever order they came. */
-static void each_object_has_its_own_count(struct ktest *t)
+/*
+ * Regions that show one object are counted together, and with no others, in whatever order they
+ * came.
+ */
+static void space_counts_each_object_apart(struct ktest *t)
 {
 	static const u8 orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
 	struct vm_object *object[3];
@@ -402,7 +406,10 @@ static void each_object_has_its_own_count(struct ktest *t)
 	for (i = 0; i < 3; i++)
 		REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, 8, NULL, NULL, &object[i]));
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
-		/* The second object is shown twice, the third three times: 4 pages, of which one is cut out. */
+		/*
+		 * The second object is shown twice, the third three times: 4 pages, of which one
+		 * is cut out.
+		 */
 		for (k = 0; k < 3; k++)
 			EXPECT_EQ(t, vm_map(s.space, page_at(10 * orders[i][k]), 4, VM_RW, object[orders[i][k]], 0), 0);
 		EXPECT_EQ(t, vm_map(s.space, page_at(14), 1, VM_RW, object[1], 0), 0);
@@ -424,7 +431,7 @@ static void each_object_has_its_own_count(struct ktest *t)
 
 /* ---- references ---- */
 
-static void a_reference_is_had_only_while_there_is_one(struct ktest *t)
+static void reference_is_taken_only_from_a_live_object(struct ktest *t)
 {
 	struct vm_object object = {.refs = 0};
 
@@ -436,7 +443,7 @@ static void a_reference_is_had_only_while_there_is_one(struct ktest *t)
 }
 
 /* Whatever was in its memory before, a gathering begins with nothing, and ends with nothing. */
-static void a_gathering_begins_empty(struct ktest *t)
+static void tlb_gather_starts_empty(struct ktest *t)
 {
 	struct tlb_gather g;
 	struct vm_scene s;
@@ -470,12 +477,13 @@ static void a_gathering_begins_empty(struct ktest *t)
 
 KTEST_SUITE(vm_exact, KTEST_QUICK, KTEST(the_first_and_the_last_page_can_be_mapped),
     KTEST(an_object_of_another_memory_is_refused), KTEST(only_a_pagers_object_has_a_pager),
-    KTEST(a_hole_counts_before_what_is_not_allowed),
-    KTEST_INSIDE(entries_say_what_the_region_allows),
-    KTEST_INSIDE(what_a_machine_noted_stays_when_more_is_allowed),
-    KTEST_COST(a_change_makes_so_many_rounds), KTEST_COST(what_was_not_mapped_is_not_forgotten),
-    KTEST_COST(a_removal_goes_on_in_steps), KTEST_INSIDE(tables_that_are_not_there_are_passed_by),
-    KTEST(a_top_page_ends_where_it_ends), KTEST(a_pager_has_the_last_pages),
-    KTEST(what_a_space_has_is_told_region_by_region), KTEST_INSIDE(each_object_has_its_own_count),
-    KTEST_INSIDE(a_reference_is_had_only_while_there_is_one),
-    KTEST_INSIDE(a_gathering_begins_empty));
+    KTEST(hole_is_reported_before_a_forbidden_change),
+    KTEST_INSIDE(entries_allow_what_the_region_allows),
+    KTEST_INSIDE(hardware_bits_stay_when_more_is_allowed),
+    KTEST_COST(shootdowns_of_a_change_are_bounded),
+    KTEST_COST(unmapped_addresses_need_no_shootdown), KTEST_COST(removal_works_in_bounded_steps),
+    KTEST_INSIDE(missing_tables_are_skipped), KTEST(top_page_is_read_to_its_end_only),
+    KTEST(pager_serves_the_last_pages_of_an_object), KTEST(space_is_listed_region_by_region),
+    KTEST_INSIDE(space_counts_each_object_apart),
+    KTEST_INSIDE(reference_is_taken_only_from_a_live_object),
+    KTEST_INSIDE(tlb_gather_starts_empty));

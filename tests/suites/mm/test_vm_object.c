@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_object.c: what fills and empties the slots of objects: faults of many CPUs, pagers,
- * whoever supplies, removes or pins pages; and the kinds of objects.
+ * test_vm_object.c: how slots of objects are filled and emptied: by faults of many CPUs, pagers,
+ * supply, removal and pins; and the kinds of objects.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
@@ -56,7 +56,7 @@ static void supplied_pages_have_their_content(struct ktest *t)
 	scene_end(t, &s);
 }
 
-static void removed_pages_are_gone_everywhere(struct ktest *t)
+static void removed_pages_are_unmapped_everywhere(struct ktest *t)
 {
 	struct vm_scene s;
 	u64 value = 1;
@@ -94,7 +94,7 @@ static void a_pinned_page_outlives_its_slot(struct ktest *t)
 		return;
 	EXPECT_EQ(t, vm_object_pin(s.object, 0, &page), -ENOENT);
 	EXPECT_EQ(t, vm_object_supply(s.object, 0, NULL), 0);
-	EXPECT_EQ(t, vm_object_pin(s.object, 0, &page), 0);
+	REQUIRE(t, vm_object_pin(s.object, 0, &page) == 0);
 	REQUIRE(t, page && page == page_in(s.object, 0));
 	EXPECT_EQ(t, page->pincount, 1);
 	free = memory_free_pages(s.mem);
@@ -148,7 +148,7 @@ static void physical_pages_stay_in_kernel_zones(struct ktest *t)
 	    PAGE_WORD(2, PG_OBJECT, 0) | PAGE_REFERENCED | PAGE_UNEVICTABLE);
 	EXPECT_EQ(t, zone_of(s.mem, pfn)->kind, ZONE_NORMAL);
 	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn), -EAGAIN);
-	/* In the way of an offline for good, and named. */
+	/* It blocks an offline for good, and is named. */
 	EXPECT_EQ(t, offline_query(s.mem, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), PAGEBLOCK_PAGES, &fail),
 	    -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
@@ -160,7 +160,7 @@ static void physical_pages_stay_in_kernel_zones(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A pager that answers as told. */
+/* A pager with given answers. */
 struct book {
 	int answer;       /* what get returns when it does not supply */
 	bool supply;
@@ -187,7 +187,7 @@ static void book_release(void *pager)
 
 static const struct vm_pager_ops book_ops = {.get = book_get, .release = book_release};
 
-static void a_pager_is_asked_for_what_is_not_there(struct ktest *t)
+static void pager_is_asked_for_missing_pages(struct ktest *t)
 {
 	struct book book = {.answer = -EIO};
 	struct vm_object *object;
@@ -203,7 +203,7 @@ static void a_pager_is_asked_for_what_is_not_there(struct ktest *t)
 	book.answer = -ETIMEDOUT;
 	EXPECT_EQ(t, soft_read(page_at(13), &value), -ETIMEDOUT);
 	EXPECT_EQ(t, book.asked, 2);
-	/* Refused before it is asked. */
+	/* Refused before the pager is called. */
 	EXPECT_EQ(t, soft_write(page_at(13), 1), -EACCES);
 	EXPECT_EQ(t, book.asked, 2);
 	book.supply = true;
@@ -212,7 +212,7 @@ static void a_pager_is_asked_for_what_is_not_there(struct ktest *t)
 	EXPECT_EQ(t, book.asked, 3);
 	EXPECT_EQ(t, soft_read(page_at(13), &value), 0);
 	EXPECT_EQ(t, book.asked, 3);
-	/* Taken back, it is asked for anew. */
+	/* Taken back, it is requested anew. */
 	EXPECT_EQ(t, vm_object_remove(object, 3, 1), 0);
 	EXPECT_EQ(t, soft_read(page_at(13), &value), 0);
 	EXPECT_EQ(t, book.asked, 4);
@@ -234,8 +234,8 @@ static void forbid_writing(struct vm_space *space)
 	vm_protect(space, page_at(10), 5, VM_READ);
 }
 
-/* What a fault knew before it waited for the pager need not be so when the page is there. */
-static void a_fault_looks_again_after_it_has_waited(struct ktest *t)
+/* While a fault waits for the pager, the region or the object may change. */
+static void fault_checks_again_after_waiting(struct ktest *t)
 {
 	struct book book = {.supply = true, .meanwhile = forbid_writing};
 	struct vm_object *object;
@@ -286,7 +286,7 @@ static void touch_all(void *arg)
 	soft_unload_space();
 }
 
-static void a_page_is_new_once_whoever_touches_it(struct ktest *t)
+static void page_is_zeroed_once(struct ktest *t)
 {
 	struct vm_scene s;
 	struct crowd crowd = {.scene = &s};
@@ -348,7 +348,7 @@ static void come_and_go(void *arg)
 	}
 }
 
-static void spaces_come_and_go_while_others_use_the_object(struct ktest *t)
+static void spaces_are_created_and_destroyed_while_others_use_the_object(struct ktest *t)
 {
 	struct vm_scene s;
 	struct crowd crowd = {.scene = &s};
@@ -369,8 +369,8 @@ static void spaces_come_and_go_while_others_use_the_object(struct ktest *t)
 }
 
 KTEST_SUITE(vm_object, KTEST_QUICK, KTEST(bits_of_entries_reach_the_page),
-    KTEST(supplied_pages_have_their_content), KTEST(removed_pages_are_gone_everywhere),
+    KTEST(supplied_pages_have_their_content), KTEST(removed_pages_are_unmapped_everywhere),
     KTEST(a_pinned_page_outlives_its_slot), KTEST(physical_pages_stay_in_kernel_zones),
-    KTEST(a_pager_is_asked_for_what_is_not_there), KTEST(a_fault_looks_again_after_it_has_waited),
-    KTEST(a_page_is_new_once_whoever_touches_it),
-    KTEST(spaces_come_and_go_while_others_use_the_object));
+    KTEST(pager_is_asked_for_missing_pages), KTEST(fault_checks_again_after_waiting),
+    KTEST(page_is_zeroed_once),
+    KTEST(spaces_are_created_and_destroyed_while_others_use_the_object));

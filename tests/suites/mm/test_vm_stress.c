@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_stress.c: all CPUs use mapped memory while it is moved and taken offline: nothing is lost, and
- * every page moves at its first try, however many touch it, since none of them holds a reference.
+ * test_vm_stress.c: all CPUs use mapped memory while it is moved and taken offline: nothing is
+ * lost, and every page moves at its first try, however many touch it, since none of them holds a
+ * reference.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/memory_hotplug.h>
 
 #define PAGES  (PAGEBLOCK_ORDER >= 9 ? 96u : 48u)
@@ -32,7 +34,7 @@ static uintptr_t my_word(unsigned page, unsigned cpu)
 	return page_at(page) + 512 * cpu;
 }
 
-/* Each CPU has a word of its own in every page; the pages are everybody's. */
+/* Each CPU has a word of its own in every page; all CPUs share the pages. */
 static void touch_at_random(void *arg)
 {
 	struct load *l = arg;
@@ -69,8 +71,7 @@ static bool load_begin(struct ktest *t, unsigned pages)
 		return false;
 	for (cpu = 1; cpu < ktest_cpus(); cpu++)
 		ktest_start(cpu, touch_at_random, &load);
-	while (load_acquire(&load.running) < ktest_cpus() - 1)
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(load_acquire(&load.running) >= ktest_cpus() - 1));
 	return true;
 }
 
@@ -156,7 +157,7 @@ static void one_page_moves_while_all_cpus_touch_it(struct ktest *t)
 	load_end(t);
 }
 
-static void touched_memory_goes_offline(struct ktest *t)
+static void memory_in_use_is_offlined(struct ktest *t)
 {
 	static const enum iso_policy policies[] = {ISO_PRECISE, ISO_DISABLE, ISO_REDRAIN};
 	unsigned round, moved = 0, at_try[4] = {0}, i;
@@ -223,10 +224,10 @@ static void map_at_random(void *arg)
 }
 
 /*
- * An unmapping holds its pages until its shootdown is over, so a move may have to be tried again, and
- * fail if the unmapping thread does not run: then the next round finds the page.
+ * An unmapping holds its pages until its shootdown is over, so a move may have to be tried again,
+ * and fail if the unmapping thread does not run: then the next round finds the page.
  */
-static void pages_move_while_mappings_come_and_go(struct ktest *t)
+static void pages_move_while_mappings_change(struct ktest *t)
 {
 	struct migrate_stats stats = {0};
 	unsigned cpu, round, i, again = 0;
@@ -257,5 +258,5 @@ static void pages_move_while_mappings_come_and_go(struct ktest *t)
 }
 
 KTEST_SUITE(vm_stress, 0, KTEST_COST(pages_move_while_all_cpus_touch_them),
-    KTEST_COST(one_page_moves_while_all_cpus_touch_it), KTEST(touched_memory_goes_offline),
-    KTEST(pages_move_while_mappings_come_and_go));
+    KTEST_COST(one_page_moves_while_all_cpus_touch_it), KTEST(memory_in_use_is_offlined),
+    KTEST(pages_move_while_mappings_change));

@@ -48,8 +48,11 @@ static void watermarks_are_exact(struct ktest *t)
 	}
 }
 
-/* How many pages each kind of request may still have, of 1000 free ones with 50 of CMA among them. */
-static void spare_pages_are_exact(struct ktest *t)
+/*
+ * How many pages each kind of request may still have, of 1000 free ones with 50 of CMA among
+ * them.
+ */
+static void pages_above_the_watermark_are_counted_exactly(struct ktest *t)
 {
 	static const struct {
 		gfp_t gfp;
@@ -71,7 +74,7 @@ static void spare_pages_are_exact(struct ktest *t)
 	zone.wmark[WMARK_HIGH] = 400;
 	for (i = 0; i < ARRAY_SIZE(want); i++)
 		EXPECT_EQ(t, zone_spare(&zone, want[i].gfp, want[i].lower), want[i].spare);
-	/* As many as are asked for, or none. */
+	/* As many as requested, or none. */
 	zone.nr_free = 116;
 	EXPECT(t, zone_watermark_ok(&zone, 4, GFP_MOVABLE, false));
 	EXPECT(t, !zone_watermark_ok(&zone, 4, GFP_MOVABLE, true));
@@ -115,7 +118,7 @@ static void ordinary_requests_stop_at_min(struct ktest *t)
 	EXPECT_EQ(t, zone->nr_free, zone->managed);
 }
 
-static void atomic_requests_get_half_of_what_is_below_min(struct ktest *t)
+static void atomic_requests_may_use_half_of_min(struct ktest *t)
 {
 	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
 	struct pile pile = {NULL, 0};
@@ -132,7 +135,7 @@ static void atomic_requests_get_half_of_what_is_below_min(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* Nobody can get them, so they must not let a request through. */
+/* They cannot be allocated, so they must not let a request through. */
 static void isolated_pages_do_not_count(struct ktest *t)
 {
 	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
@@ -148,34 +151,45 @@ static void isolated_pages_do_not_count(struct ktest *t)
 	set_isolated(zone, PAGEBLOCK_PAGES, false);
 }
 
+/* Caches on; @pile gets all that ordinary requests can have of zone MOVABLE, the only one. */
+static struct zone *use_up_to_min(struct ktest *t, struct pile *pile)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
+
+	if (!mem) {
+		EXPECT(t, mem);
+		return NULL;
+	}
+	pile_alloc(mem, pile, GFP_NOWAIT | GFP_MOVABLE, 0, ALL_THERE_IS);
+	EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].nr_free, mem->zones[ZONE_MOVABLE].wmark[WMARK_MIN]);
+	return &mem->zones[ZONE_MOVABLE];
+}
+
 /* With the caches on: what an ATOMIC request took below min must not be left to others. */
 static void atomic_refills_keep_the_reserve_out_of_the_caches(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
 	struct pile pile = {NULL, 0};
-	struct zone *zone;
+	struct zone *zone = use_up_to_min(t, &pile);
+	struct memory *mem = t->mem;
 
-	REQUIRE(t, mem);
-	zone = &mem->zones[ZONE_MOVABLE];
-	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, ALL_THERE_IS);
-	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN]);
+	REQUIRE(t, zone);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_ATOMIC | GFP_MOVABLE, 0, 1), 1);
 	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN] - 1);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, 1), 0);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* A thread that may use everything takes one page: below the marks nothing is cached for others. */
+/*
+ * A thread that may use the reserve takes one page: below the watermarks nothing is cached for
+ * others.
+ */
 static void refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
 	struct pile pile = {NULL, 0};
-	struct zone *zone;
+	struct zone *zone = use_up_to_min(t, &pile);
+	struct memory *mem = t->mem;
 
-	REQUIRE(t, mem);
-	zone = &mem->zones[ZONE_MOVABLE];
-	pile_alloc(mem, &pile, GFP_NOWAIT | GFP_MOVABLE, 0, ALL_THERE_IS);
-	EXPECT_EQ(t, zone->nr_free, zone->wmark[WMARK_MIN]);
+	REQUIRE(t, zone);
 	WRITE_ONCE(port_task()->reserve, 1);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, 1), 1);
 	WRITE_ONCE(port_task()->reserve, 0);
@@ -184,7 +198,7 @@ static void refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches(struct 
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-static void a_large_request_leaves_min_too(struct ktest *t)
+static void large_request_leaves_min_free(struct ktest *t)
 {
 	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
 	struct pile pile = {NULL, 0};
@@ -211,13 +225,16 @@ static void reserve_keeps_a_lower_zone_from_higher_requests(struct ktest *t)
 	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
 	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].nr_free, mem->zones[ZONE_NORMAL].wmark[WMARK_MIN]);
 	EXPECT_EQ(t, dma32->nr_free, dma32->wmark[WMARK_MIN] + dma32->reserve);
-	/* For those who can use no other zone it is there. */
+	/* Requests that can use no other zone get it. */
 	EXPECT_EQ(
 	    t, pile_alloc(mem, &pile, GFP_NOWAIT | GFP_DMA32, 0, ALL_THERE_IS), dma32->reserve);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* Half of min is theirs in a lower zone, too, but not what it keeps for requests that can use nothing else. */
+/*
+ * They may use half of min in a lower zone, too, but not its reserve for requests that can use no
+ * other zone.
+ */
 static void atomic_requests_leave_the_reserve_of_a_lower_zone(struct ktest *t)
 {
 	struct memory *mem = uncached_memory(t, CACHED_BLOCKS / 2, CACHED_BLOCKS / 2, 0);
@@ -280,7 +297,7 @@ static void movable_requests_prefer_movable_then_normal_then_dma32(struct ktest 
 	EXPECT_EQ(t, kinds[2], ZONE_DMA32);
 }
 
-static void other_requests_prefer_normal_then_dma32(struct ktest *t)
+static void unmovable_requests_prefer_normal_then_dma32(struct ktest *t)
 {
 	u8 kinds[2 * NR_ZONE_KINDS];
 
@@ -332,7 +349,7 @@ static bool has_zone(unsigned node, unsigned kind)
 	return false;
 }
 
-static void zonelists_go_by_distance_then_by_kind(struct ktest *t)
+static void zonelists_are_sorted_by_distance_then_kind(struct ktest *t)
 {
 	struct memory *mem = four_node_memory(t);
 	unsigned node, kind, i, k, at;
@@ -355,7 +372,7 @@ static void zonelists_go_by_distance_then_by_kind(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void equal_distances_go_round_from_the_node_on(struct ktest *t)
+static void equal_distances_rotate_from_the_node_on(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {
 	    {0, ZONE_NORMAL, 1}, {1, ZONE_NORMAL, 1}, {2, ZONE_NORMAL, 1}};
@@ -373,7 +390,7 @@ static void equal_distances_go_round_from_the_node_on(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* What a job on one CPU saw: the zones that its pages came from, in order. */
+/* The zones that a job on one CPU got pages from, in order. */
 struct walk {
 	struct memory *mem;
 	gfp_t gfp;
@@ -433,7 +450,7 @@ static void thisnode_requests_stay_on_the_node(struct ktest *t)
 	drop_memory(t, w.mem);
 }
 
-static void ranges_of_one_zone_are_told_from_others(struct ktest *t)
+static void ranges_across_zones_are_recognised(struct ktest *t)
 {
 	const unsigned long p = PAGEBLOCK_PAGES;
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
@@ -458,14 +475,15 @@ static void ranges_of_one_zone_are_told_from_others(struct ktest *t)
 }
 
 KTEST_SUITE(zone, KTEST_QUICK, KTEST(watermarks_are_ordered_and_bounded),
-    KTEST(watermarks_are_exact), KTEST_INSIDE(spare_pages_are_exact),
-    KTEST(ordinary_requests_stop_at_min), KTEST(atomic_requests_get_half_of_what_is_below_min),
+    KTEST(watermarks_are_exact), KTEST_INSIDE(pages_above_the_watermark_are_counted_exactly),
+    KTEST(ordinary_requests_stop_at_min), KTEST(atomic_requests_may_use_half_of_min),
     KTEST(isolated_pages_do_not_count), KTEST(atomic_refills_keep_the_reserve_out_of_the_caches),
     KTEST(refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches),
-    KTEST(a_large_request_leaves_min_too), KTEST(reserve_keeps_a_lower_zone_from_higher_requests),
+    KTEST(large_request_leaves_min_free), KTEST(reserve_keeps_a_lower_zone_from_higher_requests),
     KTEST(atomic_requests_leave_the_reserve_of_a_lower_zone), KTEST(dma32_requests_use_only_dma32),
     KTEST(movable_requests_prefer_movable_then_normal_then_dma32),
-    KTEST(other_requests_prefer_normal_then_dma32), KTEST(zonelists_go_by_distance_then_by_kind),
-    KTEST(equal_distances_go_round_from_the_node_on),
+    KTEST(unmovable_requests_prefer_normal_then_dma32),
+    KTEST(zonelists_are_sorted_by_distance_then_kind),
+    KTEST(equal_distances_rotate_from_the_node_on),
     KTEST(nodes_are_exhausted_in_the_order_of_the_zonelist),
-    KTEST(thisnode_requests_stay_on_the_node), KTEST(ranges_of_one_zone_are_told_from_others));
+    KTEST(thisnode_requests_stay_on_the_node), KTEST(ranges_across_zones_are_recognised));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_zone_locks.c: how often the ways into and out of the caches take the lock of a zone: never for a stack that has
- * what is asked for, nor for one that has nothing to give back, nor where the watermark refuses; else once.
+ * test_zone_locks.c: how often allocations and frees through the caches take the lock of a zone:
+ * never for a stack that can serve the request, nor for an empty one that is drained, nor where
+ * the watermark refuses; otherwise once.
  */
 #include "tests/lib/mm_help.h"
 #include <quarry/lock.h>
@@ -36,7 +37,7 @@ static unsigned locks_of(const struct zone *zone, void (*fn)(void *), void *arg)
 	return locks;
 }
 
-/* What is measured, and what for; all of it on CPU 0. */
+/* The operation to measure, and its arguments; all of it on CPU 0. */
 struct job {
 	struct ktest *t;
 	struct memory *mem;
@@ -131,7 +132,7 @@ static void pages_come_and_go(void *arg)
 		EXPECT_EQ(t, locks_of(job->zone, free_one, job), i == 4);
 	}
 	EXPECT_EQ(t, locks_of(job->zone, drain_all_zones, job), 0);
-	/* What no stack is for. */
+	/* An order without a stack. */
 	job->order = 4;
 	if (MAX_ORDER <= 4)
 		return;
@@ -274,7 +275,7 @@ static void give_back_two(void *arg)
 	EXPECT_EQ(t, locks_of(job->zone, drain_all_zones, job), 1);
 }
 
-static void each_stack_is_given_back_in_one_hold(struct ktest *t)
+static void each_stack_is_freed_in_one_lock_hold(struct ktest *t)
 {
 	struct job job;
 
@@ -307,5 +308,5 @@ static void watermarks_are_set_under_the_lock(struct ktest *t)
 
 KTEST_SUITE(zone_locks, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST(a_cached_page_takes_no_lock),
     KTEST(a_watermark_refuses_without_the_lock), KTEST(a_bulk_takes_one_lock_a_batch),
-    KTEST(empty_stacks_take_no_lock), KTEST(each_stack_is_given_back_in_one_hold),
+    KTEST(empty_stacks_take_no_lock), KTEST(each_stack_is_freed_in_one_lock_hold),
     KTEST(watermarks_are_set_under_the_lock));
