@@ -166,11 +166,11 @@ static void bad_ranges_are_refused(struct ktest *t)
 		pfn_t start;
 		unsigned long nr;
 		bool parts; /* of pageblocks: no range for an isolation, but one to be looked at */
-	} bad[] = {{0, 0}, {1, PAGEBLOCK_PAGES, true}, {0, 1, true},
+	} bad[] = {{0, 0, false}, {1, PAGEBLOCK_PAGES, true}, {0, 1, true},
 	    {0, PAGEBLOCK_PAGES + 1, true}, {PAGEBLOCK_PAGES / 2, PAGEBLOCK_PAGES, true},
-	    {BLOCK(4), PAGEBLOCK_PAGES},
-	    {BLOCK(3), 2 * PAGEBLOCK_PAGES}, {BLOCK(1), top}, {top, PAGEBLOCK_PAGES},
-	    {top, 2 * PAGEBLOCK_PAGES}, {0, top}};
+	    {BLOCK(4), PAGEBLOCK_PAGES, false}, {BLOCK(3), 2 * PAGEBLOCK_PAGES, false},
+	    {BLOCK(1), top, false}, {top, PAGEBLOCK_PAGES, false},
+	    {top, 2 * PAGEBLOCK_PAGES, false}, {0, top, false}};
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
 	struct mm_fail fail;
 	unsigned i, p;
