@@ -10,7 +10,9 @@
  *             each to be named; check_stop and silence_check look at the stop.
  */
 #include "mm/check.h"
+#include "mm/drain.h"
 #include "mm/pcp.h"
+#include "mm/range.h"
 #include "mm/zone.h"
 
 /* For all CPUs to stop; if one does not, they go on, and try again. */

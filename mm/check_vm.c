@@ -11,6 +11,8 @@
  * Tests:      check_vm, check_vm_order, check_borders.
  */
 #include "mm/check.h"
+#include "mm/migwait.h"
+#include "mm/pagetable.h"
 #include "mm/vm.h"
 
 struct vm_check {

@@ -9,6 +9,7 @@
  */
 #include "mm/claim.h"
 #include "mm/pcp.h"
+#include "mm/range.h"
 #include "mm/zone.h"
 
 void hotplug_lock(struct memory *mem) NO_LOCK_ANALYSIS

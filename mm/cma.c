@@ -11,6 +11,7 @@
  * Tests:      cma, cma_hotplug, cma_exact, held.
  */
 #include "mm/buddy.h"
+#include "mm/range.h"
 #include <quarry/contig.h>
 
 /* So many places are tried for an area that may lie anywhere: each try ends by itself, within seconds. */

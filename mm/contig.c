@@ -12,6 +12,7 @@
 #include "mm/buddy.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
+#include "mm/range.h"
 #include <quarry/contig.h>
 #include <quarry/isolation.h>
 

@@ -8,6 +8,7 @@
  *             from an allocation (reclaim.c does it on their behalf), allocates, or needs memory.
  * Tests:      drain, drain_bounds, pcp_bounds, zone_locks, disable, held.
  */
+#include "mm/drain.h"
 #include "mm/event.h"
 #include "mm/page.h"
 #include "mm/pcp.h"

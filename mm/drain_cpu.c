@@ -8,6 +8,7 @@
  * Invariants: a CPU that has left caches nothing, and its capacities are 0 until it joins again.
  * Tests:      drain, drain_bounds, pcp_bounds, memory_span.
  */
+#include "mm/drain.h"
 #include "mm/pcp.h"
 #include "mm/zone.h"
 #include <quarry/sched_point.h>

@@ -12,6 +12,7 @@
 #include "mm/buddy.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
+#include "mm/range.h"
 #include <quarry/isolation.h>
 
 /* Up to MIGRATE_BATCH heads of movable blocks of the pageblock that reach into [@from, @end); *@next lies behind them. */

@@ -3,8 +3,8 @@
 #ifndef QUARRY_MM_ISOLATE_H
 #define QUARRY_MM_ISOLATE_H
 
+#include "mm/drain.h"
 #include "mm/migrate.h"
-#include "mm/pcp.h"
 #include "mm/zone.h"
 
 /*

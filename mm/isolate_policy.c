@@ -8,7 +8,9 @@
  * Invariants: leave follows each enter that returned 0.
  * Tests:      isolation, offline_race, cover.
  */
+#include "mm/drain.h"
 #include "mm/isolate.h"
+#include "mm/range.h"
 #include <quarry/isolation.h>
 
 static int nothing(struct zone *zone, struct drain_cost *cost)

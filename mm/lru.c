@@ -11,8 +11,8 @@
  *             and hold references to them.
  * Tests:      lru, reclaim_choice, reclaim_lru, held.
  */
+#include "mm/lru.h"
 #include "mm/reclaim_ask.h"
-#include "mm/vm.h"
 #include <quarry/sched_point.h>
 
 /* Entries of a list that one hold of its lock looks at. */

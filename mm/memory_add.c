@@ -17,8 +17,10 @@
  */
 #include "mm/buddy.h"
 #include "mm/claim.h"
+#include "mm/drain.h"
 #include "mm/event.h"
 #include "mm/pcp.h"
+#include "mm/range.h"
 #include "mm/zone.h"
 #include <quarry/memory_hotplug.h>
 

@@ -9,9 +9,9 @@
  * Tests:      migrate, handle, held, offline_bounds, migrate_exact.
  */
 #include "mm/event.h"
+#include "mm/lru.h"
 #include "mm/migrate.h"
 #include "mm/page.h"
-#include "mm/vm.h"
 #include <quarry/movable.h>
 
 static enum mm_why migrate_why(int err)

@@ -9,6 +9,7 @@
  *             and held by a migrator.
  * Tests:      migrate_lru, migrate_race.
  */
+#include "mm/lru.h"
 #include "mm/migrate_lru_inline.h"
 
 const struct migrate_kind migrate_lru_kind = {

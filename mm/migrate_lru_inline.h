@@ -22,9 +22,15 @@
 #ifndef QUARRY_MM_MIGRATE_LRU_INLINE_H
 #define QUARRY_MM_MIGRATE_LRU_INLINE_H
 
-#include "mm/migrate_step.h"
+#include "mm/lru.h"
 #include "mm/migrate.h"
+#include "mm/migrate_step.h"
+#include "mm/migwait.h"
 #include "mm/page.h"
+#include "mm/pagetable.h"
+#include "mm/rmap.h"
+#include "mm/tlb.h"
+#include "mm/vm.h"
 #include <quarry/sched_point.h>
 
 /* What the new page takes over; never LOCKED, nor what is wrong with the old frame. */

@@ -9,6 +9,9 @@
 #define QUARRY_MM_MIGRATE_STEP_H
 
 #include "mm/page.h"
+#include "mm/pagetable.h"
+#include "mm/rmap.h"
+#include "mm/tlb.h"
 #include "mm/vm.h"
 
 /*

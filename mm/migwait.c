@@ -20,7 +20,7 @@
  * marker went, hence before the wake-up.  Who comes later does not see it.
  */
 #include "mm/event.h"
-#include "mm/vm.h"
+#include "mm/migwait.h"
 #include <quarry/sched_point.h>
 
 #define BUCKETS 64

@@ -11,6 +11,7 @@
 #include "mm/buddy.h"
 #include "mm/claim.h"
 #include "mm/pcp.h"
+#include "mm/range.h"
 #include <quarry/memory_init.h>
 
 struct memory_list memories = LIST_HEAD_INITIALIZER(memories);

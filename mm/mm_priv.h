@@ -6,9 +6,12 @@
 #include "mm/alloc.h"
 #include "mm/buddy.h"
 #include "mm/check.h"
+#include "mm/drain.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
 #include "mm/offline.h"
+#include "mm/pcp.h"
+#include "mm/range.h"
 #include "mm/reclaim.h"
 #include <quarry/contig.h>
 #include <quarry/sched_point.h>

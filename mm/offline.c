@@ -16,6 +16,7 @@
 #include "mm/event.h"
 #include "mm/isolate.h"
 #include "mm/offline.h"
+#include "mm/range.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/isolation.h>
 

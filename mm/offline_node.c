@@ -9,6 +9,7 @@
  */
 #include "mm/buddy.h"
 #include "mm/isolate.h"
+#include "mm/range.h"
 #include <quarry/memory_hotplug.h>
 
 /* A run of pageblocks that an operation took, so that it can bring back those and no others. */

@@ -10,6 +10,7 @@
 #include "mm/buddy.h"
 #include "mm/isolate.h"
 #include "mm/offline.h"
+#include "mm/range.h"
 #include <quarry/memory_hotplug.h>
 
 #define CLAIMS 8  /* looked at, at a time */

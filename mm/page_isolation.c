@@ -31,8 +31,11 @@
  *           allocated, and by somebody who cannot move it.  The caches stay on throughout.
  */
 #include "mm/buddy.h"
+#include "mm/drain.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
+#include "mm/pcp.h"
+#include "mm/range.h"
 #include <quarry/isolation.h>
 
 enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)

@@ -17,7 +17,9 @@
 #include "mm/claim.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
+#include "mm/lru.h"
 #include "mm/poison.h"
+#include "mm/range.h"
 #include <quarry/movable.h>
 
 /* For one who moves the page, or frees it, to have done so: time, and turns of every thread (see evacuate). */

@@ -3,7 +3,6 @@
 #ifndef QUARRY_MM_POISON_H
 #define QUARRY_MM_POISON_H
 
-#include "mm/vm.h"
 #include <quarry/poison.h>
 
 /* One broken page, from the first look at it to the last. */

@@ -9,6 +9,7 @@
  */
 #include "mm/buddy.h"
 #include "mm/poison.h"
+#include "mm/range.h"
 
 /* Looks at a page that was just allocated, until it counts as its owner's for good. */
 #define ALLOC_LOOKS 3

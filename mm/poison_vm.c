@@ -11,7 +11,11 @@
  * Tests:      poison_vm, poison_exact.
  */
 #include "mm/buddy.h"
+#include "mm/lru.h"
 #include "mm/poison.h"
+#include "mm/rmap.h"
+#include "mm/tlb.h"
+#include "mm/vm.h"
 
 /*
  * The pager still has what is in a page that nobody wrote to.  Of what was anybody's to write to from the start

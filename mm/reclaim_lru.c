@@ -17,8 +17,14 @@
  * lock; and an unmapping keeps its own until its shootdown is over (tlb.c).
  */
 #include "mm/event.h"
+#include "mm/lru.h"
 #include "mm/migrate_step.h"
+#include "mm/migwait.h"
+#include "mm/pagetable.h"
 #include "mm/reclaim.h"
+#include "mm/rmap.h"
+#include "mm/tlb.h"
+#include "mm/vm.h"
 
 /* What was decided about an isolated page. */
 enum verdict {

@@ -11,6 +11,9 @@
  */
 #include "mm/event.h"
 #include "mm/page.h"
+#include "mm/pagetable.h"
+#include "mm/rmap.h"
+#include "mm/tlb.h"
 #include "mm/vm.h"
 
 /*

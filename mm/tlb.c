@@ -10,7 +10,7 @@
  */
 #include "mm/event.h"
 #include "mm/page.h"
-#include "mm/vm.h"
+#include "mm/tlb.h"
 
 void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);
 

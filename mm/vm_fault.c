@@ -12,7 +12,10 @@
  * Tests:      vm, vm_object, vm_bad, held, rmap_walk, vm_order, vm_guard, vm_late.
  */
 #include "mm/event.h"
+#include "mm/migwait.h"
 #include "mm/page.h"
+#include "mm/pagetable.h"
+#include "mm/rmap.h"
 #include "mm/vm.h"
 #include <quarry/sched_point.h>
 

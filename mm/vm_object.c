@@ -14,7 +14,10 @@
  *             vm_late.
  */
 #include "mm/alloc.h"
+#include "mm/lru.h"
 #include "mm/page.h"
+#include "mm/rmap.h"
+#include "mm/tlb.h"
 #include "mm/vm.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>

@@ -12,6 +12,9 @@
  *             Regions that were cut are not joined again.
  * Tests:      vm, vm_exact, vm_bad, account, short, held, vm_order, vm_guard, vm_late.
  */
+#include "mm/pagetable.h"
+#include "mm/rmap.h"
+#include "mm/tlb.h"
 #include "mm/vm.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>

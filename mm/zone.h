@@ -103,65 +103,12 @@ static inline bool zone_low(const struct zone *zone)
 	return zone_spare(zone, GFP_KERNEL | GFP_LOW_MARK, false) < 0;
 }
 
-/* ---- ranges ---- */
-
-/* [@start, @start + @nr); where that wraps it is a range that range_ok refuses. */
-static inline struct pfn_range pfn_range(pfn_t start, unsigned long nr)
-{
-	return (struct pfn_range){start, start + nr};
-}
-static inline unsigned long range_pages(struct pfn_range range)
-{
-	return range.end - range.start;
-}
-/* The pageblocks that it lies in; that of @pfn. */
-static inline struct pfn_range range_blocks(struct pfn_range range)
-{
-	return (struct pfn_range){
-	    ALIGN_DOWN(range.start, PAGEBLOCK_PAGES), ALIGN_UP(range.end, PAGEBLOCK_PAGES)};
-}
-static inline struct pfn_range block_range(pfn_t pfn)
-{
-	return pfn_range(ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), PAGEBLOCK_PAGES);
-}
-/* Have they a page in common? */
-static inline bool ranges_meet(struct pfn_range a, struct pfn_range b)
-{
-	return a.start < b.end && b.start < a.end;
-}
-/* Walk the pageblocks that @range lies in. */
-#define for_each_block(pfn, range)                                                    \
-	for ((pfn) = ALIGN_DOWN((range).start, PAGEBLOCK_PAGES); (pfn) < (range).end; \
-	     (pfn) += PAGEBLOCK_PAGES)
-
-/* True if @range is a non-empty range of whole pageblocks, inside @mem. */
-static inline bool range_ok(const struct memory *mem, struct pfn_range range)
-{
-	return range.start < range.end && !((range.start | range.end) & (PAGEBLOCK_PAGES - 1)) &&
-	       range.start >= mem->start_pfn && range.end <= mem->end_pfn;
-}
-/* As above, and all pageblocks are of one zone and no HOLE: 0 and the zone, or -EINVAL and why. */
-int range_zone(
-    struct memory *mem, struct pfn_range range, struct zone **zone, struct mm_fail *fail);
-
-/* ---- the part that stands by (standby.c) ---- */
-
 /* Pages of @zone that stand by, holes among them.  A hint without hotplug. */
 static inline unsigned long zone_standby(const struct zone *zone)
 {
 	pfn_t from = READ_ONCE(zone->standby), to = READ_ONCE(zone->standby_end);
 
 	return from < to ? to - from : 0;
-}
-/* Is some of the range, of the pageblock of @pfn, standby?  Under hotplug; a pageblock OFFLINE: or the zone lock. */
-static inline bool range_stands_by(const struct zone *zone, struct pfn_range range)
-{
-	return ranges_meet(
-	    range, (struct pfn_range){READ_ONCE(zone->standby), READ_ONCE(zone->standby_end)});
-}
-static inline bool block_stands_by(const struct zone *zone, pfn_t pfn)
-{
-	return range_stands_by(zone, block_range(pfn));
 }
 
 #endif

@@ -6,7 +6,7 @@
  * A copy of mm/tlb.c with a number of CPUs, a cross-call and a TLB of the test's own.
  */
 #include "mm/mm_priv.h"
-#include "mm/vm.h"
+#include "mm/tlb.h"
 #include <quarry/ktest.h>
 #include <quarry/string.h>
 

@@ -9,7 +9,11 @@
 #ifndef QUARRY_TESTS_VM_COPY_H
 #define QUARRY_TESTS_VM_COPY_H
 
+#include "mm/lru.h"
 #include "mm/mm_priv.h"
+#include "mm/pagetable.h"
+#include "mm/rmap.h"
+#include "mm/tlb.h"
 #include "mm/vm.h"
 
 static unused int copy_pt_init(struct pagetable *pt, struct memory *mem);

@@ -8,7 +8,8 @@
  * Invariants: a CPU remembers only what the tables said while they were loaded.
  */
 #include "mm/mm_priv.h"
-#include "mm/vm.h"
+#include "mm/pagetable.h"
+#include "mm/tlb.h"
 #include "tests/lib/soft_mmu.h"
 
 #define MAX_CPUS 8

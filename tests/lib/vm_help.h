@@ -7,6 +7,11 @@
 #define QUARRY_TESTS_VM_HELP_H
 
 #include "mm/mm_priv.h"
+#include "mm/lru.h"
+#include "mm/migwait.h"
+#include "mm/pagetable.h"
+#include "mm/rmap.h"
+#include "mm/tlb.h"
 #include "mm/vm.h"
 #include "tests/lib/soft_mmu.h"
 #include "tests/lib/sound_help.h"

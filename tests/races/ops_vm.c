@@ -9,6 +9,7 @@
  * Owns: ops.vm.
  */
 #include "ops.h"
+#include "mm/migwait.h"
 #include "mm/mm_priv.h"
 #include "mm/vm.h"
 #include "tests/lib/soft_mmu.h"

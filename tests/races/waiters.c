@@ -16,7 +16,9 @@
  */
 #include "ops.h"
 #include "waiters.h"
+#include "mm/migwait.h"
 #include "mm/mm_priv.h"
+#include "mm/pagetable.h"
 #include "mm/vm.h"
 #include "tests/lib/soft_mmu.h"
 #include <quarry/ktest.h>

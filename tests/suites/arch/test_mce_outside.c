@@ -5,7 +5,7 @@
  * when named.
  */
 #include "mm/mm_priv.h"
-#include "mm/vm.h"
+#include "mm/pagetable.h"
 #include "tests/lib/mce_help.h"
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>

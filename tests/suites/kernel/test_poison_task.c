@@ -4,7 +4,7 @@
  * boot modules.
  */
 #include "mm/mm_priv.h"
-#include "mm/vm.h"
+#include "mm/pagetable.h"
 #include "tests/lib/poison_help.h"
 #include <quarry/task.h>
 

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/* drain.h: rounds that empty the caches of CPUs, or look into them (drain_cpu.c, drain.c). */
+#ifndef QUARRY_MM_DRAIN_H
+#define QUARRY_MM_DRAIN_H
+
+#include <quarry/mm.h>
+
+/* Rounds and depths: the set of online CPUs stays, and no other round runs.  Context: thread, may sleep. */
+static inline void rounds_lock(struct memory *mem) ACQUIRE_SHARED(cpu_hotplug) ACQUIRE(pcp_ctl_class)
+    NO_LOCK_ANALYSIS
+{
+	rwsem_lock_shared(&cpu_hotplug);
+	mutex_lock(&mem->pcp_ctl);
+}
+
+static inline void rounds_unlock(struct memory *mem) RELEASE_SHARED(cpu_hotplug) RELEASE(pcp_ctl_class)
+    NO_LOCK_ANALYSIS
+{
+	mutex_unlock(&mem->pcp_ctl);
+	rwsem_unlock_shared(&cpu_hotplug);
+}
+
+/*
+ * Zones have come: each CPU looks up its first ones again, and sees all that was written before.
+ * Context: thread, may sleep.
+ */
+void pcp_zones_changed(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
+/* What a round asks of a CPU (drain_cpu.c). */
+struct drain_request {
+	struct memory *mem;
+	struct zone *zone; /* NULL: all */
+	void (*one)(struct zone *zone);
+};
+/* On each CPU asked: @arg is a struct drain_request.  irqs off. */
+void drain_handler(void *arg) EXCLUDES(zone_class);
+
+/*
+ * One round in which every online CPU calls @one for each zone with a span, irqs off, whatever it seems to cache.
+ * The CPUs asked.  Context: thread, may sleep.
+ */
+int drain_forced(struct memory *mem, void (*one)(struct zone *zone)) EXCLUDES(pcp_ctl_class, zone_class);
+
+/* What the forced rounds of an operation cost. */
+struct drain_cost {
+	unsigned rounds, ipis;
+};
+int pcp_disable_counted(struct zone *zone, struct drain_cost *cost) EXCLUDES(pcp_ctl_class);
+
+#endif

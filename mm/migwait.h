@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* migwait.h: waiting for a page that is being moved (migwait.c). */
+#ifndef QUARRY_MM_MIGWAIT_H
+#define QUARRY_MM_MIGWAIT_H
+
+#include <quarry/mm.h>
+
+/* On the waiter's stack. */
+struct migwait {
+	const struct memory *mem;
+	pfn_t pfn;
+	u32 woken; /* a: taken off the list; nobody else looks at this any more */
+	struct migwait *next; /* the bucket's lock */
+};
+
+/* Queue up; under the lock of the object whose marker was seen. */
+void migwait_queue(struct migwait *w, struct memory *mem, pfn_t pfn);
+/* Sleep until woken.  Thread, no spin lock held. */
+void migwait_sleep(struct migwait *w);
+/* Wake all who wait for @pfn.  No spin lock held. */
+void migwait_wake(struct memory *mem, pfn_t pfn);
+/* How many wait for @pfn now. */
+unsigned migwait_waiting(const struct memory *mem, pfn_t pfn);
+/* Those who waited are gone with their machine: for who starts another in the same program. */
+void migwait_forget(void);
+/* Is @what, a lock or a wait queue, one of those who wait for pages? */
+bool migwait_owns(const void *what);
+/* Call fn(arg, pfn) for each waiter of @mem until it says false.  All CPUs stopped. */
+void migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), void *arg);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* rmap.h: from a slot of an object to its entries; all under the object's lock (rmap.c). */
+#ifndef QUARRY_MM_RMAP_H
+#define QUARRY_MM_RMAP_H
+
+#include <quarry/mm.h>
+#include <quarry/vm.h>
+
+struct tlb_gather;
+
+/* @r shows a part of its object from now on; no longer; only what lies below @end. */
+void rmap_add(struct vm_region *r);
+void rmap_remove(struct vm_region *r);
+void rmap_cut(struct vm_region *r, uintptr_t end);
+/*
+ * rmap_unmap, rmap_age and rmap_restore let go of the lock, which object_lock took, where many regions show
+ * the slot.  Nobody else looks at the slot or makes entries for it meanwhile.
+ */
+
+/* Map @page, which is in slot @index, at @va of @r; -EAGAIN: too many references. */
+int rmap_map(struct vm_region *r, uintptr_t va, struct page *page);
+/*
+ * Take one entry away, under the tables' lock too: collect its bits, lower the mapcount.  Returns
+ * the page, whose mapping's reference is the caller's now; NULL if it was not present.
+ */
+struct page *rmap_take_entry(struct memory *mem, u64 *entry, u64 with);
+/*
+ * Take away every entry of slot @index; its page is @page, to which the caller has a reference
+ * besides. @with: 0, or the migration entry to leave instead.  @g: NULL if there are migration entries
+ * only, and everybody has forgotten what was there before.  Returns how many regions show the slot.
+ */
+unsigned rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather *g);
+/*
+ * Which of PTE_ACCESSED and PTE_DIRTY has a machine set in the entries of slot @index?  Clears the
+ * former, and has it forgotten, so that it tells next time what happened since.
+ */
+u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g);
+/* Map @page wherever the migration entry @entry still stands, as its region allows by now. */
+void rmap_restore(struct vm_object *object, u32 index, u64 entry, struct page *page);
+
+#endif

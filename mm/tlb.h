@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* tlb.h: shootdowns: what changed in page tables is collected, then forgotten everywhere (tlb.c). */
+#ifndef QUARRY_MM_TLB_H
+#define QUARRY_MM_TLB_H
+
+#include <quarry/mm.h>
+#include <quarry/vm.h>
+
+#define TLB_ENTRIES 32 /* more than these are forgotten as a whole */
+#define TLB_PAGES   64
+#define TLB_CPUS    256 /* on larger machines every CPU is asked */
+
+/*
+ * What changed in page tables, and who must hear of it; and references that must last until then.
+ */
+struct tlb_gather {
+	struct memory *mem;
+	bool everybody;  /* there are more than TLB_CPUS, and any of them */
+	unsigned nr;     /* entries changed */
+	unsigned nr_pages;
+	cpumask_t cpus[CPUMASK_WORDS(TLB_CPUS)];
+	struct {
+		phys_t root;
+		uintptr_t va;
+	} entry[TLB_ENTRIES];
+	u32 page[TLB_PAGES]; /* pfns: half of what pointers would take of a stack */
+};
+
+void tlb_gather_init(struct tlb_gather *g, struct memory *mem);
+/* The entry for @va has just been changed.  Under the lock it was changed under. */
+void tlb_gather_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va);
+/* Drop this reference once nobody can reach the page through an old entry. */
+void tlb_gather_page(struct tlb_gather *g, struct page *page);
+static inline bool tlb_gather_full(const struct tlb_gather *g)
+{
+	return g->nr_pages == TLB_PAGES;
+}
+/*
+ * Make every CPU concerned forget the entries, in one cross-call, then drop the references.
+ * Context: thread, may sleep, no spin lock held; never from an allocation.
+ */
+void tlb_flush(struct tlb_gather *g);
+/*
+ * For a machine in software: called beside arch_tlb_flush_page, and with @all for _user.  irqs off.
+ */
+extern void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);
+
+#endif
