@@ -381,19 +381,22 @@ def check_words(_):
     yield from words.wrong()
 
 
-def warn_format():
-    """clang-format's result: a warning only."""
-    tool = shutil.which("clang-format")
-    if not tool:
-        return
-    files = [os.path.join(ROOT, p) for p in sources() if p.endswith((".c", ".h"))]
-    done = subprocess.run([tool, "--dry-run", *files], capture_output=True, text=True)
-    bad = sorted({os.path.relpath(line.split(":")[0], ROOT) for line in done.stderr.split("\n") if "warning:" in line})
-    if bad:
-        print(f"  # clang-format would change {len(bad)} of {len(files)} files (not counted)")
+def check_format(_):
+    """C is as clang-format 14 has it, in at most 100 columns"""
+    files = [path for path in sources() if path.endswith((".c", ".h"))]
+    for path in files:
+        for nr, line in enumerate(read(path).split("\n"), 1):
+            if len(line.expandtabs(8)) > MAX_COLUMNS:
+                yield f"{path}:{nr}: over {MAX_COLUMNS} columns"
+    done = subprocess.run(["clang-format-14", "--dry-run", *(os.path.join(ROOT, path) for path in files)],
+                          capture_output=True, text=True)
+    changed = {os.path.relpath(line.split(":")[0], ROOT) for line in done.stderr.split("\n") if "warning:" in line}
+    yield from (f"{path}: not formatted: make format" for path in sorted(changed))
+    if done.returncode:
+        yield f"clang-format-14: {done.stderr[:200]}"
 
 
-CHECKS = [check_includes, check_base_names, check_file_length, check_conditional, check_phrases,
+CHECKS = [check_includes, check_base_names, check_file_length, check_format, check_conditional, check_phrases,
           check_arguments, check_licence, check_compare, check_fence, check_floors, check_doors, check_port, check_core,
           check_mutants, check_poison_table,
           check_facts, check_waits, check_words, *analyse.CHECKS]
@@ -413,8 +416,6 @@ def lint(counts, build, only=None):
         if len(wrong) > 20:
             print(f"    and {len(wrong) - 20} more")
         counts.one(not wrong, f"lint: {check.__name__[6:]}")
-    if not only:
-        warn_format()
 
 
 def main():

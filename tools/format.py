@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Format the C sources, and the texts of the wrong variants with them; `make format`.
+
+Usage: tools/format.py [--check] [FILE...]
+
+Comments are wrapped at 100 columns, paragraph by paragraph; clang-format 14 does the rest, as
+.clang-format says.  Another version would format differently.  --check changes nothing, and prints
+which files are not formatted; exit status 1 if there is one.
+"""
+import argparse
+import difflib
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+import variant
+
+ROOT = variant.ROOT
+TOOL = "clang-format-14"
+MAX_COLUMNS = 100
+# The beginning of a paragraph that hangs: a field of a file's head, an item of a list, a defined term.
+ITEM = re.compile(r"^(?:[A-Z][A-Za-z ]{1,14}:\s{2,}|(?:Owns|Locks|Invariants|Tests|References|Order):\s+"
+                  r"|[-*] |\d+[.)] |[a-z]\) |@\w+ {2,})")
+TERM = re.compile(r"^(?:.{1,45}?\S {3,}|.{0,45}?[^\s.:;!?] {2,})(?=\S)")
+COLUMNS = re.compile(r"\S {3,}\S")  # a table
+
+
+def width(line):
+    return len(line.expandtabs(8))
+
+
+# ---- comments ------------------------------------------------------------------------------------
+
+def hang(text):
+    """The part of @text that the lines below it leave blank."""
+    found = ITEM.match(text) or TERM.match(text)
+    return found.group() if found else ""
+
+
+def indent_of(line):
+    return len(line) - len(line.lstrip())
+
+
+def fill(prefix, first, indent, text):
+    """Lines of @text behind @prefix; the first begins with @first, the others with @indent blanks."""
+    lines, line, empty = [], prefix + first, True
+    for gap, word in re.findall(r"(\s*)(`[^`]*`|\S+)", text):
+        if not empty and width(line + (gap or " ") + word) > MAX_COLUMNS:
+            lines.append(line.rstrip())
+            line, empty = prefix + " " * indent, True
+        line += word if empty else (gap or " ") + word
+        empty = False
+    return lines + [line.rstrip()]
+
+
+def paragraph_end(lines, start):
+    """(index behind the paragraph that begins at @start, the indent of its further lines)"""
+    indent, term, further, end = indent_of(lines[start]), hang(lines[start].lstrip()), None, start + 1
+    while end < len(lines) and lines[end].strip():
+        here, text = indent_of(lines[end]), lines[end].lstrip()
+        if hang(text) and (here <= indent or not term) or COLUMNS.search(text):
+            break
+        if further is None and (here < indent or here > indent and here != indent + len(term) and not term):
+            break
+        if further not in (None, here):
+            break
+        further, end = here, end + 1
+    return end, indent + len(term) if further is None else further
+
+
+def wrap_paragraphs(prefix, lines):
+    """The lines of a comment, behind @prefix: paragraphs with a line that is too wide are filled."""
+    result, start = [], 0
+    while start < len(lines):
+        first = lines[start].lstrip()
+        end, further = paragraph_end(lines, start) if first else (start + 1, 0)
+        part, term = lines[start:end], hang(first)
+        if any(width(prefix + line) > MAX_COLUMNS for line in part) and not COLUMNS.search(first[len(term):]):
+            text = part[0].strip()
+            for line in part[1:]:
+                sentence = re.search(r"[.!?:]$", text) and re.match(r"[A-Z@]", line.strip())
+                text += ("  " if sentence else " ") + line.strip()
+            result += fill(prefix, " " * indent_of(part[0]) + term, further, text[len(term):])
+        else:
+            result += [(prefix + line).rstrip() for line in part]
+        start = end
+    return result
+
+
+def wrap_block(block):
+    """A comment of several lines, each with its star."""
+    indent = re.match(r"\s*", block[0]).group()
+    texts = [re.sub(r"^\s* \* ?", "", line) for line in block[1:]]
+    texts[-1] = re.sub(r"\s*\*?/$", "", texts[-1])
+    first = block[0].strip()[2:].strip()
+    texts = ([first] if first else []) + texts[:-1] + ([texts[-1]] if texts[-1] else [])
+    return [indent + "/*"] + wrap_paragraphs(indent + " * ", texts) + [indent + " */"]
+
+
+def starts_something(line, before):
+    """Is @line, of code, the first of a statement, a member or an entry?"""
+    return (not before.strip() or re.search(r"([;{}:]|\*/)\s*(/\*.*\*/)?$", before.rstrip())
+            or before.rstrip().endswith(",") and re.match(r"^\s*(\[|\{|[A-Z_]+( = .*)?,)", line))
+
+
+def wrap_line(line, before):
+    """A line that is too wide for the comment that it has or is."""
+    if line.endswith("\\") or before.endswith("\\"):
+        return [line]
+    alone = re.match(r"^(\s*)/\* (.*) \*/\s*$", line)
+    if alone and "/*" not in alone.group(2):
+        indent, text = alone.groups()
+        return [indent + "/*"] + wrap_paragraphs(indent + " * ", [text]) + [indent + " */"]
+    behind = re.match(r"^(\s*)(\S.*?)\s+/\* (.*) \*/\s*$", line)
+    if not behind or "/*" in behind.group(2) or "NOLINT" in behind.group(3) or behind.group(2).startswith("#"):
+        return [line]
+    indent, code, text = behind.groups()
+    if width(f"{indent}{code} /* {text} */") <= MAX_COLUMNS:
+        return [f"{indent}{code} /* {text} */"]
+    if not starts_something(line, before):
+        return [line]
+    comment = f"{indent}/* {text} */"
+    return (wrap_line(comment, "") if width(comment) > MAX_COLUMNS else [comment]) + [indent + code]
+
+
+def wrap_comments(text):
+    lines, result, at = text.split("\n"), [], 0
+    while at < len(lines):
+        line, end = lines[at], at + 1
+        if re.match(r"^\s*/\*(?!.*\*/)", line) and not line.endswith("\\"):
+            while end < len(lines) and "*/" not in lines[end - 1]:
+                end += 1
+            block = lines[at:end]
+            starred = all(re.match(r"^\s* \*( |$|/)", other) for other in block[1:])
+            wide = any(width(other) > MAX_COLUMNS for other in block)
+            result += wrap_block(block) if starred and wide else block
+        else:
+            result += wrap_line(line, result[-1] if result else "") if width(line) > MAX_COLUMNS else [line]
+        at = end
+    return "\n".join(result)
+
+
+def formatted(path, text):
+    done = subprocess.run([TOOL, f"--assume-filename={os.path.join(ROOT, path)}"], input=wrap_comments(text),
+                          capture_output=True, text=True, cwd=ROOT)
+    if done.returncode:
+        raise OSError(f"{TOOL}: {path}: {done.stderr.strip()}")
+    return done.stdout
+
+
+# ---- variants ------------------------------------------------------------------------------------
+
+def pieces(old, new):
+    """[(text, its replacement)] that make @old @new; each text is in @old once."""
+    a, b = old.splitlines(True), new.splitlines(True)
+    parts = [list(op[1:]) for op in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes() if op[0] != "equal"]
+    again = True
+    while again:
+        again, below = False, True
+        for part in parts:  # from, to in a; from, to in b
+            while not (text := "".join(a[part[0]:part[1]])).strip() or old.count(text) != 1:
+                if below and part[1] < len(a) or part[0] == 0:
+                    part[1], part[3] = part[1] + 1, part[3] + 1
+                else:
+                    part[0], part[2] = part[0] - 1, part[2] - 1
+                again, below = True, not below
+        apart = []
+        for part in sorted(parts):
+            if apart and part[0] < apart[-1][1]:
+                apart[-1][1], apart[-1][3], again = max(apart[-1][1], part[1]), max(apart[-1][3], part[3]), True
+            else:
+                apart.append(part)
+        parts = apart
+    return [("".join(a[p[0]:p[1]]), "".join(b[p[2]:p[3]])) for p in parts]
+
+
+def replaced(text, edits):
+    """@text with all of @edits, or None if one does not fit."""
+    for old, new in edits:
+        if text.count(old) != 1:
+            return None
+        text = text.replace(old, new)
+    return text
+
+
+def variant_text(path, before, after):
+    """The text of the variant in the file @path, for the formatted sources; None: it may stay."""
+    with open(path, encoding="utf-8") as f:
+        lines = f.read().split("\n")
+    start = next(i for i, line in enumerate(lines) if line.startswith("--- "))
+    edits = variant.parse_edits(path, lines[start:-1])
+    text, changed = "\n".join(lines[:start]) + "\n", False
+    for name in dict.fromkeys(name for name, _, _ in edits):
+        mine = [(old, new) for other, old, new in edits if other == name]
+        if before.get(name) != after.get(name):
+            wanted = formatted(name, replaced(before[name], mine))
+            fits = replaced(after[name], mine)
+            if fits is None or formatted(name, fits) != wanted:
+                mine, changed = pieces(after[name], wanted), True
+        text += f"--- file {name}\n" + "".join(f"--- old\n{old}--- new\n{new}" for old, new in mine)
+    return text if changed else None
+
+
+def write(path, text):
+    with open(os.path.join(ROOT, path), "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--check", action="store_true", help="change nothing; say what is not formatted")
+    parser.add_argument("--build", help=argparse.SUPPRESS)
+    parser.add_argument("files", nargs="*")
+    args = parser.parse_args()
+    files = args.files or subprocess.run(["git", "ls-files", "*.c", "*.h"], cwd=ROOT, capture_output=True,
+                                         text=True, check=True).stdout.split()
+    before = {}
+    for path in files:
+        with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+            before[path] = f.read()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        after = dict(zip(before, pool.map(formatted, before, before.values())))
+        changed = [path for path in before if before[path] != after[path]]
+        if args.check:
+            print("\n".join(f"{path}: not formatted: make format" for path in changed) or "format: all is formatted")
+            return 1 if changed else 0
+        variants = [os.path.join(folder, name) for folder in (variant.MUTANTS, variant.PLANTED)
+                    for name in sorted(os.listdir(folder)) if name.endswith(".mut")]
+        texts = dict(zip(variants, pool.map(lambda path: variant_text(path, before, after), variants)))
+    for path in changed:
+        write(path, after[path])
+    for path in (path for path in variants if texts[path]):
+        write(path, texts[path])
+    print(f"format: {len(changed)} sources changed, {sum(map(bool, texts.values()))} variants")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (OSError, variant.BadVariant) as e:
+        sys.exit(f"format: {e}")
