@@ -21,7 +21,8 @@
 #include <quarry/isolation.h>
 
 #define DEADLINE_NS 30000000000ULL
-#define CHUNK       (64 * PAGEBLOCK_PAGES) /* pages that one hold of mem->hotplug takes out, or brings back */
+/* Pages that one hold of mem->hotplug takes out, or brings back. */
+#define CHUNK       (64 * PAGEBLOCK_PAGES)
 
 struct offline_op {
 	struct memory *mem;

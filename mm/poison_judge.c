@@ -177,12 +177,12 @@ enum poison_verdict poison_look(struct poison_request *r, int *err)
 /*
  * The references of a page that is taken softly, and who drops each:
  *
- *   reference     taken by                            dropped by
- *   each entry    the fault that made it              the unmapping step of the migration
- *   the slot's    who filled the slot                 handed to the migrator with the marker; gone with the freeze
+ *   reference     taken by                dropped by
+ *   each entry    the fault that made it  the unmapping step of the migration
+ *   the slot's    who filled the slot     handed to the migrator with the marker; gone with the freeze
  *   (MOVABLE_OPS: the owner's, dropped in ops->migrate)
- *   isolation     isolate_lru_page,                   nobody: it becomes the poison owner's, here, in one hold of
- *                 isolate_movable_page                the zone lock; so the page is never free in between
+ *   isolation     isolate_lru_page,       nobody: it becomes the poison owner's, here, in one hold
+ *                 isolate_movable_page    of the zone lock; so the page is never free in between
  *
  * We take no other: one more would make the freeze fail.  Where somebody still has one (a pin; an unmapping
  * whose shootdown is not over) the page is only marked, ours is dropped, and the last put retires it.

@@ -7,7 +7,8 @@
 #include "tests/lib/plant_help.h"
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define FIRST    2u /* pageblocks of the zone: before and behind it are others that are in no zone */
+/* Pageblocks of the zone: before and behind it are others that are in no zone. */
+#define FIRST    2u
 #define END      5u
 
 static void expect_named(struct ktest *t, struct memory *mem, const char *name, int line)
