@@ -25,7 +25,14 @@ phys_t boot_trampoline_page;
 
 /* Multiboot2 specification 2.0, 3.6: tags of the info block. */
 enum {
-	MB2_END = 0, MB2_CMDLINE = 1, MB2_LOADER = 2, MB2_MODULE = 3, MB2_MMAP = 6, MB2_FRAMEBUFFER = 8, MB2_RSDP1 = 14, MB2_RSDP2 = 15
+	MB2_END = 0,
+	MB2_CMDLINE = 1,
+	MB2_LOADER = 2,
+	MB2_MODULE = 3,
+	MB2_MMAP = 6,
+	MB2_FRAMEBUFFER = 8,
+	MB2_RSDP1 = 14,
+	MB2_RSDP2 = 15
 };
 #define MMAP_RAM 1
 
@@ -166,7 +173,8 @@ static void module_add(phys_t start, u64 size, const char *name, size_t name_max
 		return;
 	if (bootinfo.nr_modules == BOOT_MAX_MODULES) {
 		if (!bootinfo.modules_dropped++ && name)
-			copy_string(bootinfo.dropped_name, sizeof(bootinfo.dropped_name), name, name_max);
+			copy_string(
+			    bootinfo.dropped_name, sizeof(bootinfo.dropped_name), name, name_max);
 		return;
 	}
 	bootinfo.nr_modules++;

@@ -59,11 +59,12 @@ int framebuffer_from_tag(struct framebuffer *fb, const void *tag, u32 size)
 	    .blue = {t[36], t[37]},
 	};
 	if (!new.width || new.width > MAX_SIDE || !new.height || new.height > MAX_SIDE ||
-	    new.pitch < new.width * new.pixel_size || new.pitch > MAX_SIDE * 8)
+	    new.pitch < new.width *new.pixel_size || new.pitch > MAX_SIDE * 8)
 		return -EINVAL;
-	if (!new.address || new.address > MAX_ADDRESS - (u64)new.pitch * new.height)
+	if (!new.address || new.address > MAX_ADDRESS - (u64) new.pitch *new.height)
 		return -EINVAL;
-	if (!field_fits(&new.red, bits) || !field_fits(&new.green, bits) || !field_fits(&new.blue, bits))
+	if (!field_fits(&new.red, bits) || !field_fits(&new.green, bits) ||
+	    !field_fits(&new.blue, bits))
 		return -EINVAL;
 	*fb = new;
 	return 0;

@@ -14,9 +14,9 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/mm.h>
 
-#define RUNS  32
-#define PAIRS 64
-#define BATCH 64
+#define RUNS      32
+#define PAIRS     64
+#define BATCH     64
 #define MANY_CPUS 200 /* with more CPUs the figure has the name of the largest machine */
 
 /* The cost of the loops without the allocator: calls out of line with the same arguments. */
@@ -63,7 +63,7 @@ void bench_figure(const char *name, u64 value, const char *unit)
 			empty_ = MIN(empty_, t1_ - t0_);                                           \
 			best_ = MIN(best_, t2_ - t1_);                                             \
 		}                                                                                  \
-		bench_figure((name), (best_ - empty_ + PAIRS / 2) / PAIRS, "instructions");              \
+		bench_figure((name), (best_ - empty_ + PAIRS / 2) / PAIRS, "instructions");        \
 	} while (0)
 
 static void bench_pairs(void)
@@ -108,10 +108,13 @@ static bool bench_add(void)
 {
 	unsigned long nr;
 	pfn_t start = offline_candidate(&kernel_memory, ~0UL, &nr);
-	unsigned node = start == PFN_NONE ? 0 : kernel_memory.zones[pageblock_of(&kernel_memory, start)->zone].node;
+	unsigned node = start == PFN_NONE
+	    ? 0
+	    : kernel_memory.zones[pageblock_of(&kernel_memory, start)->zone].node;
 
 	return start != PFN_NONE && !offline_pages(&kernel_memory, start, nr, NULL, NULL) &&
-	    !remove_memory(&kernel_memory, start, nr) && !add_memory(&kernel_memory, start, nr, node) &&
+	    !remove_memory(&kernel_memory, start, nr) &&
+	    !add_memory(&kernel_memory, start, nr, node) &&
 	    !online_pages(&kernel_memory, start, nr, NULL);
 }
 
@@ -154,8 +157,8 @@ static bool bench_offline(void)
 	bench_figure("offline_free_128m", precise, "instructions");
 	bench_figure("offline_free_128m_disable", disable, "instructions");
 	bench_figure("online_128m", online, "instructions");
-	bench_figure(nr_cpus > MANY_CPUS ? "hotplug_hold_1t_255" : "hotplug_hold", READ_ONCE(kernel_memory.hotplug_longest),
-	    "instructions");
+	bench_figure(nr_cpus > MANY_CPUS ? "hotplug_hold_1t_255" : "hotplug_hold",
+	    READ_ONCE(kernel_memory.hotplug_longest), "instructions");
 	return true;
 }
 

@@ -37,8 +37,10 @@ static pfn_t fullest(unsigned long *most)
 			unsigned long n = 0;
 
 			for (pfn = block; pfn < block + PAGEBLOCK_PAGES; pfn++)
-				n += word_state(page_word(pfn_to_page_in(&kernel_memory, pfn))) == PG_LRU;
-			if (n > *most && !offline_query(&kernel_memory, block, PAGEBLOCK_PAGES, NULL)) {
+				n += word_state(page_word(pfn_to_page_in(&kernel_memory, pfn))) ==
+				    PG_LRU;
+			if (n > *most &&
+			    !offline_query(&kernel_memory, block, PAGEBLOCK_PAGES, NULL)) {
 				*most = n;
 				best = block;
 			}
@@ -96,7 +98,8 @@ static bool measure_hold(struct vm_space *space, struct vm_object *object)
 	u64 t0;
 
 	for (i = 0; i < SHARERS + OTHERS; i++)
-		if (vm_map(space, AT + i * PAGE_SIZE, 1, VM_READ, object, i < SHARERS ? 0 : i - SHARERS + 1))
+		if (vm_map(space, AT + i * PAGE_SIZE, 1, VM_READ, object,
+		        i < SHARERS ? 0 : i - SHARERS + 1))
 			return false;
 	for (i = 0; i < SHARERS; i++)
 		if (vm_fault(space, AT + i * PAGE_SIZE, VM_READ))

@@ -24,11 +24,11 @@ enum { SAYS_ROUNDS, SAYS_WRONG, SAYS_HELD, SAYS_SEED };
 
 struct crowd {
 	unsigned nr;
-	u64 seed;         /* of the first program; each further one has the next */
+	u64 seed; /* of the first program; each further one has the next */
 	struct task *task[CROWD_MAX];
 	u64 rounds[CROWD_MAX], held[CROWD_MAX], wrong[CROWD_MAX]; /* written by the thread below */
-	u32 stop;         /* a: programs must end */
-	u32 over;         /* a: the thread must end */
+	u32 stop;                                                 /* a: programs must end */
+	u32 over;                                                 /* a: the thread must end */
 	struct endpoint *ep;
 	struct thread *thread;
 };
@@ -125,7 +125,8 @@ struct crowd *crowd_start(unsigned nr, unsigned long pages, u64 seed)
 	/* Areas differ in size: slightly less than requested is enough. */
 	if (!err && wait_until_held(c, nr * pages / 8 * 7))
 		return c;
-	printk("programs: not all of %u programs with %lu pages each could be started: error %d, %llu pages held\n",
+	printk("programs: not all of %u programs with %lu pages each could be started: error %d, "
+	       "%llu pages held\n",
 	    nr, pages, err, (unsigned long long)sum(c->held, c->nr));
 	crowd_stop(c);
 	return NULL;
@@ -145,7 +146,10 @@ static bool has_ended_well(struct task *task)
 	if (how == TASK_EXITED && status == 0)
 		return true;
 	printk("programs: task %u %s, status %d\n", task->id,
-	    how == TASK_EXITED ? "exited" : how == TASK_FAULTED ? "faulted" : "was killed", status);
+	    how == TASK_EXITED        ? "exited"
+	        : how == TASK_FAULTED ? "faulted"
+	                              : "was killed",
+	    status);
 	return false;
 }
 

@@ -6,8 +6,8 @@
  * Locks:      each handle's lock (RANK_OBJECT) for its page pointer and for each access to the
  *             content;
  *             the zone's lru lock, inside it, where a page enters or leaves the table.
- * Invariants: a handle's page is MOVABLE_OPS, or ISO_MIG while a migrator has it; its content matches
- *             the handle's checksum whenever the lock is free.
+ * Invariants: a handle's page is MOVABLE_OPS, or ISO_MIG while a migrator has it; its content
+ *             matches the handle's checksum whenever the lock is free.
  * Tests:      handle, handle_exact, migrate, held.
  */
 #include <quarry/handle.h>
@@ -73,8 +73,8 @@ static bool handle_putback(struct memory *mem, struct page *page)
 	return true;
 }
 
-static int handle_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
-    struct page *src)
+static int handle_migrate(
+    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
 {
 	struct handle_table *t = container_of(owner, struct handle_table, owner);
 	struct handle *h = &t->handles[src->index];
@@ -91,7 +91,8 @@ static int handle_migrate(struct movable_owner *owner, struct memory *mem, struc
 	} else {
 		verify(t, h);
 		if (mem->backed)
-			memcpy(page_address_in(mem, dst), page_address_in(mem, src), PAGE_SIZE << order);
+			memcpy(page_address_in(mem, dst), page_address_in(mem, src),
+			    PAGE_SIZE << order);
 		sched_point("mig.copied");
 		page_make_movable(mem, dst, owner, src->index);
 		h->page = dst;
@@ -113,7 +114,8 @@ void handle_table_init(struct handle_table *t, struct memory *mem, struct handle
 {
 	u32 i;
 
-	*t = (struct handle_table){.owner.ops = &handle_ops, .mem = mem, .handles = handles, .nr = nr};
+	*t = (struct handle_table){
+	    .owner.ops = &handle_ops, .mem = mem, .handles = handles, .nr = nr};
 	for (i = 0; i < nr; i++)
 		handles[i] = (struct handle){.lock = SPINLOCK("handle", RANK_OBJECT)};
 }
@@ -181,8 +183,8 @@ int handle_write(struct handle_table *t, u32 h, u64 seed)
 	if (handle->page) {
 		err = verify(t, handle);
 		if (t->mem->backed)
-			handle->checksum = block_fill(t->mem, handle->page,
-			    word_order(page_word(handle->page)), seed);
+			handle->checksum = block_fill(
+			    t->mem, handle->page, word_order(page_word(handle->page)), seed);
 	}
 	handle_unlock(handle);
 	return err;

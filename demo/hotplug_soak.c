@@ -17,13 +17,13 @@
 #include <quarry/smp.h>
 #include <quarry/stress.h>
 
-#define FAIR        100 /* the most downs for one offline */
-#define SOAK_RANGE  (16UL << (20 - PAGE_SHIFT)) /* pages */
+#define FAIR       100                         /* the most downs for one offline */
+#define SOAK_RANGE (16UL << (20 - PAGE_SHIFT)) /* pages */
 
 struct offliner {
 	struct memory *mem;
 	struct stress *stress;
-	u32 stop; /* a */
+	u32 stop;   /* a */
 	u32 rounds; /* a: finished */
 	int err;
 	bool no_range;
@@ -53,7 +53,8 @@ static void offliner_main(void *arg)
 		}
 		o->err = offline_round(o->mem, &opts, &res, &ops);
 		if (o->err) {
-			printk("hotplug: FAIL: offline round %u: error %d, pfn %#lx: %s; %u drain rounds\n",
+			printk("hotplug: FAIL: offline round %u: error %d, pfn %#lx: %s; %u drain "
+			       "rounds\n",
 			    o->rounds, o->err, res.fail.pfn, mm_why_text(res.fail.why), res.rounds);
 			return;
 		}
@@ -109,8 +110,8 @@ static bool is_zero(const char *what, u64 now, u64 before)
 
 static bool counters_clean(const struct smp_stats *before)
 {
-	bool good = is_zero("calls asked of CPUs that are not online", smp_stats.offline_cpu,
-	    before->offline_cpu);
+	bool good = is_zero(
+	    "calls asked of CPUs that are not online", smp_stats.offline_cpu, before->offline_cpu);
 
 	good &= is_zero("call interrupts at CPUs that are not online", smp_stats.spurious_calls,
 	    before->spurious_calls);
@@ -119,17 +120,20 @@ static bool counters_clean(const struct smp_stats *before)
 	return good & is_zero("CPUs reported silent", smp_stats.silent, before->silent);
 }
 
-static void summary(const struct steps *s, const struct offliner *o, const struct stress_report *r, u64 ns)
+static void summary(
+    const struct steps *s, const struct offliner *o, const struct stress_report *r, u64 ns)
 {
-	printk("hotplug: %u downs and %u ups of %u CPUs in %llu ms, %u of the boot CPU, at most %u down, %u "
+	printk("hotplug: %u downs and %u ups of %u CPUs in %llu ms, %u of the boot CPU, at most %u "
+	       "down, %u "
 	       "refused as the last; %u offlines of %lu MiB meanwhile%s\n",
-	    s->downs, s->ups, nr_boot_cpus, (unsigned long long)(ns / 1000000), s->boot_cpu, s->at_most_down,
-	    s->refused, o->rounds, SOAK_RANGE >> (20 - PAGE_SHIFT),
+	    s->downs, s->ups, nr_boot_cpus, (unsigned long long)(ns / 1000000), s->boot_cpu,
+	    s->at_most_down, s->refused, o->rounds, SOAK_RANGE >> (20 - PAGE_SHIFT),
 	    o->no_range ? " (no movable range on this machine)" : "");
 	printk("hotplug: stress made %llu operations, %llu of %llu frees remote, %llu damaged\n",
 	    (unsigned long long)r->ops, (unsigned long long)r->frees_remote,
 	    (unsigned long long)r->frees, (unsigned long long)r->corrupt);
-	printk("hotplug: IPIs %llu; to CPUs not online %llu, taken by such %llu, to CPUs out of range %llu\n",
+	printk("hotplug: IPIs %llu; to CPUs not online %llu, taken by such %llu, to CPUs out of "
+	       "range %llu\n",
 	    (unsigned long long)smp_stats.ipis, (unsigned long long)smp_stats.offline_cpu,
 	    (unsigned long long)smp_stats.spurious_calls, (unsigned long long)smp_stats.bad_cpu);
 }
@@ -155,8 +159,8 @@ int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed)
 	while (s.downs < rounds && !s.err) {
 		one_step(&s);
 		if (soak_report_due(&soak))
-			printk("hotplug: %u downs, %u ups, %u of %u CPUs online, %u offlines\n", s.downs,
-			    s.ups, nr_cpus_online(), nr_boot_cpus, READ_ONCE(o.rounds));
+			printk("hotplug: %u downs, %u ups, %u of %u CPUs online, %u offlines\n",
+			    s.downs, s.ups, nr_cpus_online(), nr_boot_cpus, READ_ONCE(o.rounds));
 		if (nr_boot_cpus == 1 && s.refused >= rounds)
 			break;
 	}
@@ -166,8 +170,8 @@ int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed)
 	good = !s.err && !o.err;
 	/* Both sides need cpu_hotplug all the time: neither may starve the other. */
 	if (!o.no_range && (o.rounds + 1) * FAIR < s.downs) {
-		printk("hotplug: FAIL: %u offlines beside %u downs: they hardly got through\n", o.rounds,
-		    s.downs);
+		printk("hotplug: FAIL: %u offlines beside %u downs: they hardly got through\n",
+		    o.rounds, s.downs);
 		good = false;
 	}
 	if (stress_stop(o.stress, &report)) {

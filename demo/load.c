@@ -204,6 +204,6 @@ void cmd_burst(unsigned n, char **arg)
 		least = MIN(least, b.pages);
 	}
 	drain_all_pages(&kernel_memory, NULL);
-	printk("burst: %llu rounds of %lu MiB used and freed, %lu pages damaged\n", (unsigned long long)rounds,
-	    rounds ? least >> (20 - PAGE_SHIFT) : 0, damaged);
+	printk("burst: %llu rounds of %lu MiB used and freed, %lu pages damaged\n",
+	    (unsigned long long)rounds, rounds ? least >> (20 - PAGE_SHIFT) : 0, damaged);
 }

@@ -255,7 +255,7 @@ static void cmd_cpu(unsigned n, char **arg)
 	}
 	if (err)
 		printk("cpu: error %d: %s\n", err,
-		    err == -ENODEV      ? "no such CPU"
+		    err == -ENODEV         ? "no such CPU"
 		        : err == -EALREADY ? "already so"
 		        : err == -EBUSY    ? "the last CPU online"
 		                           : "no answer");
@@ -302,8 +302,7 @@ static const struct command commands[] = {
     {"add", "PFN NR [NODE]", "add NR pages of new memory from PFN on", 2, 3, cmd_add},
     {"remove", "PFN NR", "remove memory that is offline", 2, 2, cmd_remove},
     {"query", "PFN NR", "list blockers of an offline", 2, 2, cmd_query},
-    {"evacuate", "NODE [whole|undo]", "offline a node's movable memory; undo", 1, 2,
-	cmd_evacuate},
+    {"evacuate", "NODE [whole|undo]", "offline a node's movable memory; undo", 1, 2, cmd_evacuate},
     {"compact", "", "compaction: gather free memory", 0, 0, cmd_compact},
     {"cma", "[make|end|alloc|free N N]", "the area of contiguous memory", 0, 3, cmd_cma},
     {"busy", "[PFN]", "keep a movable page in use; release it", 0, 1, cmd_busy},
@@ -311,8 +310,7 @@ static const struct command commands[] = {
     {"soft", "PFN", "move a page's content, and retire it", 1, 1, cmd_soft},
     {"unpoison", "PFN", "put a retired page back to use", 1, 1, cmd_unpoison},
     {"mce", "", "machine checks: banks, records", 0, 0, cmd_mce},
-    {"policy", "redrain|disable|precise", "the default policy of offlines", 1, 1,
-	cmd_policy},
+    {"policy", "redrain|disable|precise", "the default policy of offlines", 1, 1, cmd_policy},
     {"check", "", "verify all invariants (check_memory)", 0, 0, cmd_check},
     {"counts", "", "tasks, threads, objects ... in use", 0, 0, cmd_counts},
     {"run", "SUITE[.TEST][,...]", "run selftests: quick, all, or by name", 1, 1, cmd_run},

@@ -71,5 +71,6 @@ void cmd_cma(unsigned n, char **arg)
 	else if (n == 3 && strcmp(arg[0], "free") == 0)
 		report("free", free_pages_of(number[0], number[1]));
 	else
-		printk("usage: cma, cma make MIB, cma end, cma alloc NR [ALIGN], cma free PFN NR\n");
+		printk(
+		    "usage: cma, cma make MIB, cma end, cma alloc NR [ALIGN], cma free PFN NR\n");
 }

@@ -148,7 +148,8 @@ void cmd_remove(unsigned n, char **arg)
 	err = remove_memory(&kernel_memory, pfn, nr);
 	if (err)
 		printk("remove: error %d: %s\n", err,
-		    err == -EINVAL ? "range empty, unaligned or not there" : "some of it is not offline");
+		    err == -EINVAL ? "range empty, unaligned or not there"
+		                   : "some of it is not offline");
 	else
 		printk("remove: done\n");
 }
@@ -185,7 +186,8 @@ static void evacuate_job(struct job *job)
 	printk("evacuate: %lu pages offlined, %lu stayed; drain rounds: %u, blocks moved: %u\n",
 	    res.offlined, res.stayed, res.rounds, res.moved);
 	if (err)
-		printk("evacuate: error %d: %s, pfn %#lx\n", err, mm_why_text(res.fail.why), res.fail.pfn);
+		printk("evacuate: error %d: %s, pfn %#lx\n", err, mm_why_text(res.fail.why),
+		    res.fail.pfn);
 	else
 		printk("evacuate: done\n");
 }
@@ -230,8 +232,8 @@ static int busy_isolate(struct memory *mem, struct page *page)
 	return 0;
 }
 
-static int busy_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
-    struct page *src)
+static int busy_migrate(
+    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
 {
 	return -EAGAIN;
 }

@@ -15,13 +15,13 @@
 
 static const char *error_text(int err)
 {
-	return err == -ENXIO        ? "no such page, or it is offline"
-	    : err == -EBUSY         ? "in use, and cannot be moved"
-	    : err == -ENOMEM        ? "no memory to move it to"
-	    : err == -EHWPOISON     ? "already so"
-	    : err == -EINVAL        ? "it is not flagged"
-	    : err == -EOPNOTSUPP    ? "the machine itself has reported broken memory"
-	                            : "refused";
+	return err == -ENXIO     ? "no such page, or it is offline"
+	    : err == -EBUSY      ? "in use, and cannot be moved"
+	    : err == -ENOMEM     ? "no memory to move it to"
+	    : err == -EHWPOISON  ? "already so"
+	    : err == -EINVAL     ? "it is not flagged"
+	    : err == -EOPNOTSUPP ? "the machine itself has reported broken memory"
+	                         : "refused";
 }
 
 static void report(const char *what, int err)
@@ -47,7 +47,8 @@ static void list(void)
 	pfn_t pfn = mem_poisoned_next(&kernel_memory, 0);
 	unsigned listed;
 
-	printk("poison: %lu pages retired, %lu flagged and in use, %lu offline\n", n.retired, n.doomed, n.offline);
+	printk("poison: %lu pages retired, %lu flagged and in use, %lu offline\n", n.retired,
+	    n.doomed, n.offline);
 	for (listed = 0; pfn != PFN_NONE && listed < LIST_MAX; listed++) {
 		printk("  pfn %#lx %s\n", pfn, state_of(pfn));
 		pfn = mem_poisoned_next(&kernel_memory, pfn + 1);

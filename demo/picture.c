@@ -13,9 +13,9 @@
 #include <quarry/port.h>
 #include <quarry/string.h>
 
-#define ROW          64 /* pageblocks in a line: 128 MiB */
-#define MAX_CELLS    (ROW * 8)
-#define FRAME_NS     100000000ULL /* between two pictures, or on request */
+#define ROW       64 /* pageblocks in a line: 128 MiB */
+#define MAX_CELLS (ROW * 8)
+#define FRAME_NS  100000000ULL /* between two pictures, or on request */
 
 struct picture {
 	struct memory *mem;
@@ -93,8 +93,9 @@ static void draw(struct picture *p)
 		if (p->ansi)
 			draw_row_ansi(p, row);
 		else if (memcmp(p->cells + row * ROW, p->shown + row * ROW, len) != 0)
-			printk("  blocks %#lx %.*s\n", p->first + ((pfn_t)row * ROW << PAGEBLOCK_ORDER),
-			    (int)len, p->cells + row * ROW);
+			printk("  blocks %#lx %.*s\n",
+			    p->first + ((pfn_t)row * ROW << PAGEBLOCK_ORDER), (int)len,
+			    p->cells + row * ROW);
 	}
 	p->placed = true;
 	memcpy(p->shown, p->cells, p->nr);
@@ -121,8 +122,8 @@ static void picture_thread(void *arg)
 	}
 }
 
-struct picture *picture_start(struct memory *mem, pfn_t start, unsigned long nr, const char *style,
-    unsigned cpu)
+struct picture *picture_start(
+    struct memory *mem, pfn_t start, unsigned long nr, const char *style, unsigned cpu)
 {
 	struct picture *p;
 	unsigned long cells = MAX_CELLS;
@@ -185,6 +186,7 @@ void picture_stop(struct picture *p)
 void picture_legend(const char *style)
 {
 	if (strcmp(style, "off") != 0)
-		printk("tour: each character is a pageblock of 2 MiB: u m r c its type, a capital when more than "
+		printk("tour: each character is a pageblock of 2 MiB: u m r c its type, a capital "
+		       "when more than "
 		       "half is in use, I isolated, i isolated and free, - offline\n");
 }

@@ -37,15 +37,15 @@ static struct {
 	struct memory *mem;
 	struct vm_object *object;
 	struct vm_space *space;
-	u32 nr;           /* pages of the object */
-	u64 *store;       /* the pager's: a number for each page */
-	u64 *want;        /* the users': the content of each page */
-	u64 *listed;      /* a bit for each page of the memory: flagged according to an answer */
+	u32 nr;      /* pages of the object */
+	u64 *store;  /* the pager's: a number for each page */
+	u64 *want;   /* the users': the content of each page */
+	u64 *listed; /* a bit for each page of the memory: flagged according to an answer */
 	unsigned long nr_listed;
-	u32 wrong;        /* a: pages with wrong content */
-	u32 lost_seen;    /* a: losses that users met */
-	u32 failed;       /* a: other failures, each printed */
-	unsigned lost;    /* pages lost according to the answers */
+	u32 wrong;     /* a: pages with wrong content */
+	u32 lost_seen; /* a: losses that users met */
+	u32 failed;    /* a: other failures, each printed */
+	unsigned lost; /* pages lost according to the answers */
 	unsigned soft_ok, soft_no, hard_ok, hard_no, delayed, ignored, back;
 	u64 rand;
 } soak;
@@ -106,7 +106,8 @@ static int touch(u32 index, bool last, u64 *have, const u64 *write)
 	u64 va = address(index) + (last ? PAGE_SIZE - sizeof(u64) : 0);
 	int err;
 
-	while ((write ? copy_to_user(va, write, sizeof(*write)) : copy_from_user(have, va, sizeof(*have)))) {
+	while ((write ? copy_to_user(va, write, sizeof(*write))
+	              : copy_from_user(have, va, sizeof(*have)))) {
 		err = reason(index);
 		if (err)
 			return err;
@@ -167,13 +168,17 @@ static void scene_end(void)
 /* Make an object of one and a half times the free memory, and its users' tables. */
 static bool scene_begin(struct memory *mem, u64 seed)
 {
-	unsigned long pages = (mem->end_pfn - mem->start_pfn + 63) / 64, free = memory_free_pages(mem);
+	unsigned long pages = (mem->end_pfn - mem->start_pfn + 63) / 64,
+	              free = memory_free_pages(mem);
 
 	memset(&soak, 0, sizeof(soak));
 	soak_begin(&soak.begun, mem, "poison");
 	soak.mem = mem;
 	soak.rand = seed | 1;
-	soak.shaker = (struct shaker){.mem = mem, .name = "poison", .pick = offline_candidate, .range = RANGE,
+	soak.shaker = (struct shaker){.mem = mem,
+	    .name = "poison",
+	    .pick = offline_candidate,
+	    .range = RANGE,
 	    .pause_ns = PAUSE_NS};
 	soak.nr = (u32)ALIGN_DOWN(MIN(free + free / 2, OBJ_MAX_PAGES), USERS);
 	soak.store = kmalloc(soak.nr * sizeof(u64));
@@ -252,7 +257,8 @@ static void request_back(pfn_t from)
 
 static void request(void)
 {
-	pfn_t pfn = soak.mem->start_pfn + ktest_rand(&soak.rand) % (soak.mem->end_pfn - soak.mem->start_pfn);
+	pfn_t pfn = soak.mem->start_pfn +
+	    ktest_rand(&soak.rand) % (soak.mem->end_pfn - soak.mem->start_pfn);
 	u64 what = ktest_rand(&soak.rand) % 8;
 
 	if (soak.nr_listed > LISTED_MAX)
@@ -283,22 +289,24 @@ static void compare(void)
 	unsigned long found = 0;
 	pfn_t pfn;
 
-	for (pfn = mem_poisoned_next(soak.mem, 0); pfn != PFN_NONE; pfn = mem_poisoned_next(soak.mem, pfn + 1)) {
+	for (pfn = mem_poisoned_next(soak.mem, 0); pfn != PFN_NONE;
+	     pfn = mem_poisoned_next(soak.mem, pfn + 1)) {
 		found++;
 		if (!is_listed(pfn))
 			failed("flagged, and not on the list", pfn, 0);
 	}
 	if (found != soak.nr_listed || n.retired + n.doomed + n.offline != found)
 		failed("flagged pages", soak.nr_listed, (long)found);
-	printk("poison: %lu pages flagged, on the list %lu; %lu retired, %lu in use, %lu offline\n", found,
-	    soak.nr_listed, n.retired, n.doomed, n.offline);
+	printk("poison: %lu pages flagged, on the list %lu; %lu retired, %lu in use, %lu offline\n",
+	    found, soak.nr_listed, n.retired, n.doomed, n.offline);
 }
 
 static void all_back(void)
 {
 	pfn_t pfn;
 
-	for (pfn = mem_poisoned_next(soak.mem, 0); pfn != PFN_NONE; pfn = mem_poisoned_next(soak.mem, pfn + 1))
+	for (pfn = mem_poisoned_next(soak.mem, 0); pfn != PFN_NONE;
+	     pfn = mem_poisoned_next(soak.mem, pfn + 1))
 		mem_unpoison_page(soak.mem, pfn);
 }
 
@@ -310,8 +318,9 @@ struct beside {
 
 static struct beside beside_now(void)
 {
-	return (struct beside){mm_event_sum(soak.mem, EV_RECLAIM_FREED), mm_event_sum(soak.mem, EV_MIGRATE_OK),
-	    READ_ONCE(soak.shaker.offlines), READ_ONCE(soak.shaker.downs)};
+	return (struct beside){mm_event_sum(soak.mem, EV_RECLAIM_FREED),
+	    mm_event_sum(soak.mem, EV_MIGRATE_OK), READ_ONCE(soak.shaker.offlines),
+	    READ_ONCE(soak.shaker.downs)};
 }
 
 /*
@@ -323,8 +332,10 @@ static void wait_for_load(struct beside then)
 	u64 end = arch_clock_ns() + BESIDE_NS;
 	struct beside now = beside_now();
 
-	while ((now.reclaimed == then.reclaimed || now.moved == then.moved || now.offlines == then.offlines ||
-	    (nr_boot_cpus > 1 && now.downs == then.downs)) && arch_clock_ns() < end && !any_failed()) {
+	while (
+	    (now.reclaimed == then.reclaimed || now.moved == then.moved ||
+	        now.offlines == then.offlines || (nr_boot_cpus > 1 && now.downs == then.downs)) &&
+	    arch_clock_ns() < end && !any_failed()) {
 		thread_sleep(1000000);
 		now = beside_now();
 	}
@@ -348,7 +359,8 @@ static void run(unsigned requests)
 		if (i % CHECK_EVERY == CHECK_EVERY - 1) {
 			wait_for_load(began);
 			check();
-			printk("poison: %u of %u requests, %lu pages flagged\n", i + 1, requests, soak.nr_listed);
+			printk("poison: %u of %u requests, %lu pages flagged\n", i + 1, requests,
+			    soak.nr_listed);
 		}
 	}
 	shaker_stop(&soak.shaker);
@@ -375,13 +387,18 @@ int poison_soak(struct memory *mem, unsigned requests, u64 seed)
 	compare();
 	all_back();
 	good = soak_end(&soak.begun);
-	printk("poison: soft %u done, %u refused; hard %u retired, %u delayed, %u ignored, %u refused; %u taken back\n",
-	    soak.soft_ok, soak.soft_no, soak.hard_ok, soak.delayed, soak.ignored, soak.hard_no, soak.back);
-	printk("poison: %u pages lost, %u met by their users, %u wrong; %llu reclaimed, %llu moved, %u offlines, "
+	printk("poison: soft %u done, %u refused; hard %u retired, %u delayed, %u ignored, %u "
+	       "refused; %u taken back\n",
+	    soak.soft_ok, soak.soft_no, soak.hard_ok, soak.delayed, soak.ignored, soak.hard_no,
+	    soak.back);
+	printk("poison: %u pages lost, %u met by their users, %u wrong; %llu reclaimed, %llu "
+	       "moved, %u offlines, "
 	       "%u refused, %u downs, %u ups; stress made %llu operations\n",
-	    soak.lost, soak.lost_seen, soak.wrong, (unsigned long long)mm_event_sum(mem, EV_RECLAIM_FREED),
-	    (unsigned long long)mm_event_sum(mem, EV_MIGRATE_OK), soak.shaker.offlines, soak.shaker.refused,
-	    soak.shaker.downs, soak.shaker.ups, (unsigned long long)report.ops);
+	    soak.lost, soak.lost_seen, soak.wrong,
+	    (unsigned long long)mm_event_sum(mem, EV_RECLAIM_FREED),
+	    (unsigned long long)mm_event_sum(mem, EV_MIGRATE_OK), soak.shaker.offlines,
+	    soak.shaker.refused, soak.shaker.downs, soak.shaker.ups,
+	    (unsigned long long)report.ops);
 	good = good && !any_failed() && !soak.wrong && soak.lost_seen <= soak.lost;
 	scene_end();
 	printk("poison: %s\n", good ? "PASS" : "FAIL");

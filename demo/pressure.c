@@ -48,16 +48,16 @@ struct presser {
 static struct {
 	struct presser *threads;
 	unsigned nr;
-	u32 go;    /* a: 1 run, 2 end at once */
-	u32 quiet; /* a: threads of quiet CPUs that have not stopped */
-	u32 left;  /* a: threads that have not stopped */
+	u32 go;                          /* a: 1 run, 2 end at once */
+	u32 quiet;                       /* a: threads of quiet CPUs that have not stopped */
+	u32 left;                        /* a: threads that have not stopped */
 	u64 allocs, failed, high_failed; /* a: blocks; failed requests for one page, for more */
-	u64 taken;     /* a: pages, counted after an allocation */
-	u64 freeing;   /* a: pages, counted before a free */
-	u64 freed;     /* a: pages, counted after it */
+	u64 taken;                       /* a: pages, counted after an allocation */
+	u64 freeing;                     /* a: pages, counted before a free */
+	u64 freed;                       /* a: pages, counted after it */
 	u64 peak_ipis; /* a: IPIs of the whole machine during one failed request: the most */
 	u64 stale;     /* a: the most for one failed request */
-	struct left first_left; /* at the first failed request for one page */
+	struct left first_left;              /* at the first failed request for one page */
 	u64 first_allocs, first_held, waits; /* waits: drains waited for before the run */
 } run;
 static struct waitq turn = WAITQ("pressure");
@@ -74,7 +74,8 @@ static struct left look(gfp_t gfp)
 
 	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++) {
 		const struct zone *zone = &kernel_memory.zones[i];
-		unsigned long free = READ_ONCE(zone->nr_free), mark = READ_ONCE(zone->wmark[WMARK_MIN]);
+		unsigned long free = READ_ONCE(zone->nr_free),
+		              mark = READ_ONCE(zone->wmark[WMARK_MIN]);
 
 		if (zone->kind > kind || zone->end_pfn == zone->start_pfn)
 			continue;
@@ -245,16 +246,19 @@ static bool report(u64 seed, const struct smp_stats *old)
 	struct left last = look(GFP_MOVABLE);
 	bool bad;
 
-	printk("pressure: seed=%llu cpus=%u threads=%u pages=%lu allocs=%llu failed=%llu high_failed=%llu "
-	       "waits=%llu calls=%llu from_alloc=%llu ipis=%llu peak_ipis=%llu kicks=%llu stale=%llu "
-	       "first_allocs=%llu first_held=%llu first_free=%lu first_cached=%lu first_stale=%lu "
-	       "last_held=%llu last_free=%lu last_cached=%lu\n",
-	    U(seed), nr_boot_cpus, run.nr, memory_managed_pages(&kernel_memory), U(run.allocs), U(run.failed),
-	    U(run.high_failed), U(mm_event_sum(&kernel_memory, EV_ALLOC_DRAIN_WAIT) - run.waits),
+	printk(
+	    "pressure: seed=%llu cpus=%u threads=%u pages=%lu allocs=%llu failed=%llu "
+	    "high_failed=%llu "
+	    "waits=%llu calls=%llu from_alloc=%llu ipis=%llu peak_ipis=%llu kicks=%llu stale=%llu "
+	    "first_allocs=%llu first_held=%llu first_free=%lu first_cached=%lu first_stale=%lu "
+	    "last_held=%llu last_free=%lu last_cached=%lu\n",
+	    U(seed), nr_boot_cpus, run.nr, memory_managed_pages(&kernel_memory), U(run.allocs),
+	    U(run.failed), U(run.high_failed),
+	    U(mm_event_sum(&kernel_memory, EV_ALLOC_DRAIN_WAIT) - run.waits),
 	    U(new.calls - old->calls), U(new.from_alloc - old->from_alloc), U(new.ipis - old->ipis),
-	    U(run.peak_ipis), U(new.kicks - old->kicks), U(run.stale),
-	    U(run.first_allocs), U(run.first_held), run.first_left.free, run.first_left.cached,
-	    run.first_left.stale, U(run.taken - run.freed), last.free, last.cached);
+	    U(run.peak_ipis), U(new.kicks - old->kicks), U(run.stale), U(run.first_allocs),
+	    U(run.first_held), run.first_left.free, run.first_left.cached, run.first_left.stale,
+	    U(run.taken - run.freed), last.free, last.cached);
 	bad = wrong(seed, "cross-calls made by allocations", new.from_alloc - old->from_alloc);
 	bad |= wrong(seed, "pages lay in caches all the while a request failed", run.stale);
 	return wrong(seed, "pages still in caches when all had failed", last.cached) || bad;

@@ -19,13 +19,13 @@
 #include <quarry/stress.h>
 #include <quarry/isolation.h>
 
-#define NR_PROGRAMS 4
-#define RANGE       (128UL << (20 - PAGE_SHIFT)) /* pages, on machines that have as many */
-#define MOST        (192UL << (20 - PAGE_SHIFT)) /* pages of a program, at most: it touches each */
-#define FAULTS      100
+#define NR_PROGRAMS  4
+#define RANGE        (128UL << (20 - PAGE_SHIFT)) /* pages, on machines that have as many */
+#define MOST         (192UL << (20 - PAGE_SHIFT)) /* pages of a program, at most: it touches each */
+#define FAULTS       100
 #define LARGE_BLOCKS 4u
-#define WAIT_NS     60000000000ULL
-#define DEADLINE_NS 240000000000ULL
+#define WAIT_NS      60000000000ULL
+#define DEADLINE_NS  240000000000ULL
 
 struct program_round {
 	pfn_t start;
@@ -90,8 +90,11 @@ static unsigned long movable_pages(unsigned long *largest)
 /* One offline and online.  0; or an error, printed. */
 static int one_round(struct program_round *r, unsigned long want, enum iso_policy policy)
 {
-	struct offline_opts opts = {.policy = policy, .deadline_ns = DEADLINE_NS, .on_isolated = isolated,
-	    .on_commit = committing, .arg = r};
+	struct offline_opts opts = {.policy = policy,
+	    .deadline_ns = DEADLINE_NS,
+	    .on_isolated = isolated,
+	    .on_commit = committing,
+	    .arg = r};
 	u64 began = arch_clock_ns();
 	struct mm_fail fail;
 	int err;
@@ -113,8 +116,8 @@ static int one_round(struct program_round *r, unsigned long want, enum iso_polic
 	err = online_pages(&kernel_memory, r->start, r->nr, &fail);
 	r->ns = arch_clock_ns() - began;
 	if (err || r->faults < FAULTS || (r->res.rounds != 1 && policy != ISO_REDRAIN)) {
-		printk("programs: FAIL: online: error %d; %llu faults meanwhile, %u drain rounds\n", err,
-		    (unsigned long long)r->faults, r->res.rounds);
+		printk("programs: FAIL: online: error %d; %llu faults meanwhile, %u drain rounds\n",
+		    err, (unsigned long long)r->faults, r->res.rounds);
 		return err ? err : -EIO;
 	}
 	return 0;
@@ -133,7 +136,8 @@ static void print_round(const struct program_round *r)
 	    (unsigned long long)r->ns / 1000000, (unsigned long long)r->faults);
 }
 
-static int all_rounds(struct soak *soak, const struct crowd *crowd, unsigned rounds, unsigned long want, bool each)
+static int all_rounds(
+    struct soak *soak, const struct crowd *crowd, unsigned rounds, unsigned long want, bool each)
 {
 	u64 moved = 0, later = 0, mapped = 0, pages = 0;
 	struct program_round r;
@@ -155,7 +159,8 @@ static int all_rounds(struct soak *soak, const struct crowd *crowd, unsigned rou
 		else if (soak_report_due(soak))
 			printk("programs: %u of %u\n", i + 1, rounds);
 	}
-	printk("programs: %u offlines, each at the first call: %llu of %llu pages mapped, %llu moved, %llu of them "
+	printk("programs: %u offlines, each at the first call: %llu of %llu pages mapped, %llu "
+	       "moved, %llu of them "
 	       "not at the first try\n",
 	    i, (unsigned long long)mapped, (unsigned long long)pages, (unsigned long long)moved,
 	    (unsigned long long)later);
@@ -177,7 +182,8 @@ static void compact_under_programs(void)
 	}
 	for (i = 0; i < nr; i++)
 		free_pages(block[i], MAX_ORDER);
-	printk("programs: compaction: %lu pages moved to gather what is free; %u of %u blocks of 2 MiB allocated\n",
+	printk("programs: compaction: %lu pages moved to gather what is free; %u of %u blocks of 2 "
+	       "MiB allocated\n",
 	    stats.moved, nr, LARGE_BLOCKS);
 }
 

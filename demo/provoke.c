@@ -33,7 +33,8 @@ int fault_hang_start(struct fault_hang *h, unsigned cpu, u64 ns)
 		return -ENODEV;
 	if (cpu == arch_cpu_id() && ns == WAIT_FOREVER)
 		return -EDEADLK;
-	*h = (struct fault_hang){.cpu = cpu, .until = ns < WAIT_FOREVER - now ? now + ns : WAIT_FOREVER};
+	*h = (struct fault_hang){
+	    .cpu = cpu, .until = ns < WAIT_FOREVER - now ? now + ns : WAIT_FOREVER};
 	h->thread = thread_start("hang", (int)cpu, hang, h);
 	if (!h->thread)
 		return -ENOMEM;
@@ -100,7 +101,8 @@ static void on_two_cpus(void (*fn)(void *others))
 	struct thread *other;
 	u32 others = 2;
 
-	other = nr_boot_cpus > 1 ? thread_start("second", (int)nr_boot_cpus - 1, fn, &others) : NULL;
+	other =
+	    nr_boot_cpus > 1 ? thread_start("second", (int)nr_boot_cpus - 1, fn, &others) : NULL;
 	if (!other)
 		return;
 	fn(&others);

@@ -78,8 +78,8 @@ static void committing(void *arg)
 	r->ops = ops_since(r, &cpus);
 }
 
-int offline_round(struct memory *mem, const struct round_opts *opts, struct offline_result *result,
-    u64 *ops)
+int offline_round(
+    struct memory *mem, const struct round_opts *opts, struct offline_result *result, u64 *ops)
 {
 	struct round r = {.mem = mem, .opts = opts};
 	struct offline_opts o = {
@@ -129,7 +129,8 @@ pfn_t offline_busiest(struct memory *mem, unsigned long want, unsigned long *nr)
 		if (zone->kind != ZONE_MOVABLE)
 			continue;
 		for (pfn = zone->start_pfn; pfn + *nr <= zone->end_pfn; pfn += *nr) {
-			if (offline_query(mem, pfn, *nr, NULL) == 0 && range_in_use(mem, pfn, *nr) > used) {
+			if (offline_query(mem, pfn, *nr, NULL) == 0 &&
+			    range_in_use(mem, pfn, *nr) > used) {
 				best = pfn;
 				used = range_in_use(mem, pfn, *nr);
 			}
@@ -150,7 +151,8 @@ static int window_check(struct memory *mem, struct tally *t, unsigned round)
 	if (round % WINDOW)
 		return 0;
 	if (t->moved == t->window_moved || freed == t->window_freed) {
-		printk("rounds: FAIL: in the last %u rounds %llu pages moved, %llu freed while isolated\n",
+		printk("rounds: FAIL: in the last %u rounds %llu pages moved, %llu freed while "
+		       "isolated\n",
 		    WINDOW, (unsigned long long)(t->moved - t->window_moved),
 		    (unsigned long long)(freed - t->window_freed));
 		return -EIO;
@@ -160,7 +162,8 @@ static int window_check(struct memory *mem, struct tally *t, unsigned round)
 	return 0;
 }
 
-static int one_policy(struct soak *soak, struct stress *stress, unsigned rounds, enum iso_policy policy)
+static int one_policy(
+    struct soak *soak, struct stress *stress, unsigned rounds, enum iso_policy policy)
 {
 	struct memory *mem = soak->mem;
 	struct tally t = {.window_freed = mm_event_sum(mem, EV_FREE_ISOLATED)};
@@ -180,9 +183,10 @@ static int one_policy(struct soak *soak, struct stress *stress, unsigned rounds,
 		}
 		err = offline_round(mem, &opts, &res, &ops);
 		if (err) {
-			printk("rounds: FAIL: %s round %u: error %d, pfn %#lx: %s; %u drain rounds\n",
-			    iso_policy_name(policy), round, err, res.fail.pfn, mm_why_text(res.fail.why),
-			    res.rounds);
+			printk(
+			    "rounds: FAIL: %s round %u: error %d, pfn %#lx: %s; %u drain rounds\n",
+			    iso_policy_name(policy), round, err, res.fail.pfn,
+			    mm_why_text(res.fail.why), res.rounds);
 			return -EIO;
 		}
 		t.drains += res.rounds;
@@ -195,11 +199,12 @@ static int one_policy(struct soak *soak, struct stress *stress, unsigned rounds,
 		if (soak_report_due(soak))
 			printk("rounds: %s: %u of %u\n", iso_policy_name(policy), round, rounds);
 	}
-	printk("rounds: %s: %u offlines of %lu MiB under stress, %u drain rounds%s, %u IPIs, %llu blocks "
+	printk("rounds: %s: %u offlines of %lu MiB under stress, %u drain rounds%s, %u IPIs, %llu "
+	       "blocks "
 	       "moved, %llu retries, %llu operations meanwhile\n",
 	    iso_policy_name(policy), rounds, opts.nr >> (20 - PAGE_SHIFT), t.drains,
-	    t.drains == rounds ? " (one each)" : "", t.rounds_ipis,
-	    (unsigned long long)t.moved, (unsigned long long)t.retries, (unsigned long long)t.ops);
+	    t.drains == rounds ? " (one each)" : "", t.rounds_ipis, (unsigned long long)t.moved,
+	    (unsigned long long)t.retries, (unsigned long long)t.ops);
 	return 0;
 }
 

@@ -14,15 +14,15 @@
 #include <quarry/handle.h>
 #include <quarry/ktest.h>
 
-#define BARE_SLOTS       96 /* the most bare blocks of a thread */
-#define INBOX_SLOTS      32
-#define HANDLES_PER_CPU  192
+#define BARE_SLOTS      96 /* the most bare blocks of a thread */
+#define INBOX_SLOTS     32
+#define HANDLES_PER_CPU 192
 /* The most handles that fit into one kmalloc. */
-#define MAX_HANDLES      ((unsigned)((PAGE_SIZE << MAX_ORDER) / sizeof(struct handle)))
+#define MAX_HANDLES ((unsigned)((PAGE_SIZE << MAX_ORDER) / sizeof(struct handle)))
 /* With more CPUs each one halts between bursts: the host has fewer cores than that. */
-#define BURST_CPUS       64
-#define BURST_PAUSE_NS   1000000ULL /* times the number of CPUs */
-#define WORDS_PER_PAGE   8 /* pattern words, spread over the page */
+#define BURST_CPUS     64
+#define BURST_PAUSE_NS 1000000ULL /* times the number of CPUs */
+#define WORDS_PER_PAGE 8          /* pattern words, spread over the page */
 
 struct stress_thread {
 	struct stress *s;
@@ -40,8 +40,8 @@ struct stress_thread {
 struct stress {
 	struct memory *mem;
 	unsigned first, nr;
-	u32 stop; /* a */
-	u64 pause; /* ns between two bursts; 0: none */
+	u32 stop;             /* a */
+	u64 pause;            /* ns between two bursts; 0: none */
 	unsigned long budget; /* pages of bare blocks each thread may hold */
 	struct handle_table handles;
 	struct handle *handle_array;
@@ -67,7 +67,8 @@ static void pattern_write(struct memory *mem, struct page *page, unsigned order,
 		u64 *p = page_address_in(mem, pfn_to_page_in(mem, pfn));
 
 		for (i = 0; i < WORDS_PER_PAGE; i++)
-			p[i * (PAGE_SIZE / 8 / WORDS_PER_PAGE) + i] = pattern_word(pfn, generation, i);
+			p[i * (PAGE_SIZE / 8 / WORDS_PER_PAGE) + i] =
+			    pattern_word(pfn, generation, i);
 	}
 }
 
@@ -142,7 +143,8 @@ static void bare_alloc(struct stress_thread *t, unsigned slot)
 /* Hand a block to another thread, which will free it; false: all places of its inbox are full. */
 static bool give_away(struct stress_thread *t, struct page *page)
 {
-	unsigned other = (t->index + 1 + (unsigned)(ktest_rand(&t->rand) % (t->s->nr - 1))) % t->s->nr;
+	unsigned other =
+	    (t->index + 1 + (unsigned)(ktest_rand(&t->rand) % (t->s->nr - 1))) % t->s->nr;
 	struct page **inbox = t->s->threads[other].inbox;
 	unsigned i;
 
@@ -215,15 +217,9 @@ static void handle_op(struct stress_thread *t)
 		t->failed += err == -ENOMEM;
 		break;
 	case 3:
-	case 4:
-		handle_free(table, h);
-		break;
-	case 5:
-		handle_verify(table, h);
-		break;
-	default:
-		handle_write(table, h, r);
-		break;
+	case 4: handle_free(table, h); break;
+	case 5: handle_verify(table, h); break;
+	default: handle_write(table, h, r); break;
 	}
 }
 
@@ -311,7 +307,8 @@ struct stress *stress_start(struct memory *mem, unsigned first, unsigned nr, u64
 
 u64 stress_ops(const struct stress *s, unsigned cpu)
 {
-	return cpu >= s->first && cpu < s->first + s->nr ? READ_ONCE(s->threads[cpu - s->first].ops) : 0;
+	return cpu >= s->first && cpu < s->first + s->nr ? READ_ONCE(s->threads[cpu - s->first].ops)
+	                                                 : 0;
 }
 
 unsigned stress_cpus(const struct stress *s)

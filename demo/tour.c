@@ -24,9 +24,11 @@
 #define WARM_UP_NS  3000000000ULL
 
 static const char *const policy_stories[NR_ISO_POLICIES] = {
-    [ISO_REDRAIN] = "the isolate bits, then a drain of the CPUs that seem to hold pages, as often as needed",
+    [ISO_REDRAIN] =
+        "the isolate bits, then a drain of the CPUs that seem to hold pages, as often as needed",
     [ISO_DISABLE] = "the zone's caches off on all CPUs in one round, then the isolate bits",
-    [ISO_PRECISE] = "the isolate bits, then one round that fetches the cached pages of those blocks",
+    [ISO_PRECISE] =
+        "the isolate bits, then one round that fetches the cached pages of those blocks",
 };
 
 static void draw_isolated(void *arg)
@@ -102,7 +104,8 @@ static bool tour_offline(u64 seed)
 	for (policy = 0; policy < NR_ISO_POLICIES && good; policy++)
 		good = show_policy(stress, (enum iso_policy)policy);
 	err = stress_stop(stress, &report);
-	printk("tour: stress made %llu operations, %llu of %llu frees on another CPU, %llu objects moved, "
+	printk("tour: stress made %llu operations, %llu of %llu frees on another CPU, %llu objects "
+	       "moved, "
 	       "%llu damaged%s\n",
 	    (unsigned long long)report.ops, (unsigned long long)report.frees_remote,
 	    (unsigned long long)report.frees, (unsigned long long)report.moved,
@@ -133,8 +136,10 @@ bool tour(u64 seed)
 	else
 		good = false;
 	show_mem(&kernel_memory);
-	printk("  cross-calls %llu, IPIs %llu, scheduler kicks %llu, cross-calls from allocations %llu\n",
-	    (unsigned long long)READ_ONCE(smp_stats.calls), (unsigned long long)READ_ONCE(smp_stats.ipis),
+	printk("  cross-calls %llu, IPIs %llu, scheduler kicks %llu, cross-calls from allocations "
+	       "%llu\n",
+	    (unsigned long long)READ_ONCE(smp_stats.calls),
+	    (unsigned long long)READ_ONCE(smp_stats.ipis),
 	    (unsigned long long)READ_ONCE(smp_stats.kicks),
 	    (unsigned long long)READ_ONCE(smp_stats.from_alloc));
 	return good;

@@ -44,8 +44,8 @@ int trace_replay_boot(void)
 		if (*path == '/')
 			name = path + 1;
 	if (!name[0] && !boot_file_single(&file))
-		return trace_replay("short.trace", trace_short,
-		    (size_t)(trace_short_end - trace_short), NULL);
+		return trace_replay(
+		    "short.trace", trace_short, (size_t)(trace_short_end - trace_short), NULL);
 	/* With PVH a module has no name; a single module is taken. */
 	if (name[0] && !boot_file_find(name, &file) && (!boot_file_single(&file) || file.name[0])) {
 		printk("trace=%s: no module of that name; the loader brought:", name);

@@ -23,7 +23,7 @@
 
 struct parser {
 	struct trace *trace;
-	const char *next, *end; /* of the text: behind the line; its end */
+	const char *next, *end;        /* of the text: behind the line; its end */
 	const char *start, *at, *stop; /* of the line: its start; behind the last field; its end */
 	u32 line;
 	u64 live_pages;
@@ -63,8 +63,8 @@ static void array_free(struct trace_array *array)
 		phys_t pa = (phys_t)((uintptr_t)array->chunk[i] - (uintptr_t)arch_phys_to_virt(0));
 
 		if (array->chunk[i])
-			free_pages(pfn_to_page_in(&kernel_memory, pa >> PAGE_SHIFT),
-			    TRACE_CHUNK_ORDER);
+			free_pages(
+			    pfn_to_page_in(&kernel_memory, pa >> PAGE_SHIFT), TRACE_CHUNK_ORDER);
 	}
 	kfree(array->chunk);
 	*array = (struct trace_array){.chunk = NULL};
@@ -184,14 +184,29 @@ static bool line_ends(struct parser *p)
 static bool take_header(struct parser *p)
 {
 	static const char *const key[] = {
-		"# events=", " allocs=", " frees=", " ids=", " peak_live_pages=", " cpus=",
+	    "# events=",
+	    " allocs=",
+	    " frees=",
+	    " ids=",
+	    " peak_live_pages=",
+	    " cpus=",
 	};
 	static const char *const name[] = {
-		"events", "allocs", "frees", "ids", "peak_live_pages", "cpus",
+	    "events",
+	    "allocs",
+	    "frees",
+	    "ids",
+	    "peak_live_pages",
+	    "cpus",
 	};
 	u64 value[ARRAY_SIZE(key)], room = (u64)(p->end - p->at) / SHORTEST_EVENT + 1;
 	const u64 max[ARRAY_SIZE(key)] = {
-		0xfffffffe, 0xfffffffe, 0xfffffffe, TRACE_MAX_IDS, 1ULL << 40, TRACE_MAX_CPUS,
+	    0xfffffffe,
+	    0xfffffffe,
+	    0xfffffffe,
+	    TRACE_MAX_IDS,
+	    1ULL << 40,
+	    TRACE_MAX_CPUS,
 	};
 	struct trace *t = p->trace;
 	unsigned i;
@@ -305,12 +320,15 @@ static void check_counts(struct parser *p)
 	}
 }
 
-int trace_parse(struct trace *trace, const char *name, const char *text, size_t len,
-    struct trace_error *error)
+int trace_parse(
+    struct trace *trace, const char *name, const char *text, size_t len, struct trace_error *error)
 {
 	struct trace_error own;
 	struct parser p = {
-		.trace = trace, .next = text, .end = text + len, .error = error ? error : &own,
+	    .trace = trace,
+	    .next = text,
+	    .end = text + len,
+	    .error = error ? error : &own,
 	};
 
 	*trace = (struct trace){.name = name};

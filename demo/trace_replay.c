@@ -40,10 +40,10 @@ struct replay {
 	unsigned cpus;
 	struct waitq wq;   /* start and end */
 	struct waitq turn; /* threads waiting for another CPU's event */
-	u32 go;         /* a: 1 run, 2 end at once */
-	u32 nr_workers; /* threads started */
-	u32 finished;   /* a: of these, finished */
-	u64 live, peak; /* a: pages */
+	u32 go;            /* a: 1 run, 2 end at once */
+	u32 nr_workers;    /* threads started */
+	u32 finished;      /* a: of these, finished */
+	u64 live, peak;    /* a: pages */
 };
 
 const struct trace_clock trace_clock_ns = {arch_clock_ns, "ns"};
@@ -337,8 +337,12 @@ int trace_run(struct trace *trace, struct memory *mem, unsigned cpus,
     const struct trace_clock *clock, struct trace_report *report)
 {
 	struct replay r = {
-		.trace = trace, .mem = mem, .clock = clock, .cpus = cpus,
-		.wq = WAITQ("trace"), .turn = WAITQ("trace turn"),
+	    .trace = trace,
+	    .mem = mem,
+	    .clock = clock,
+	    .cpus = cpus,
+	    .wq = WAITQ("trace"),
+	    .turn = WAITQ("trace turn"),
 	};
 	unsigned cpu;
 	int err;
@@ -370,8 +374,8 @@ int trace_run(struct trace *trace, struct memory *mem, unsigned cpus,
 	return err;
 }
 
-void trace_print_report(const struct trace *trace, const struct trace_clock *clock,
-    const struct trace_report *report)
+void trace_print_report(
+    const struct trace *trace, const struct trace_clock *clock, const struct trace_report *report)
 {
 	typedef unsigned long long ull;
 	u64 events = MAX(report->events, 1ULL), tenths = report->ticks * 10 / events;
@@ -387,7 +391,8 @@ void trace_print_report(const struct trace *trace, const struct trace_clock *clo
 	printk("  live at the end: %llu blocks, %llu pages (header: %llu blocks)\n",
 	    (ull)report->live, (ull)report->live_pages, (ull)trace->nr_allocs - trace->nr_frees);
 	printk("  fragmentation at the end: %u.%u %% of free memory outside order %u "
-	       "(before: %u.%u %%)\n", report->fragmented / 10, report->fragmented % 10, MAX_ORDER,
+	       "(before: %u.%u %%)\n",
+	    report->fragmented / 10, report->fragmented % 10, MAX_ORDER,
 	    report->fragmented_before / 10, report->fragmented_before % 10);
 	printk("  cache hit rate: %u.%u %% (%llu allocations and %llu frees went to the zone)\n",
 	    report->hits / 10, report->hits % 10, (ull)report->slow_allocs,

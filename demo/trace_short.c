@@ -8,9 +8,9 @@
 #include <quarry/trace.h>
 
 __asm__(".pushsection .rodata.trace_short,\"a\"\n"
-	".globl trace_short, trace_short_end\n"
-	"trace_short:\n"
-	".incbin \"traces/short.trace\"\n"
-	"trace_short_end:\n"
-	".byte 0\n"
-	".popsection\n");
+        ".globl trace_short, trace_short_end\n"
+        "trace_short:\n"
+        ".incbin \"traces/short.trace\"\n"
+        "trace_short_end:\n"
+        ".byte 0\n"
+        ".popsection\n");

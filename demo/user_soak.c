@@ -16,9 +16,9 @@
 #include <quarry/stress.h>
 #include <quarry/task.h>
 
-#define RANGE      (2 * PAGEBLOCK_PAGES) /* pages that go offline at once, at most */
-#define REST_NS    10000000000ULL
-#define PAUSE_NS   20000000ULL
+#define RANGE    (2 * PAGEBLOCK_PAGES) /* pages that go offline at once, at most */
+#define REST_NS  10000000000ULL
+#define PAUSE_NS 20000000ULL
 
 /* Free pages, caches emptied; cached stacks count as free, pages from standby memory do not. */
 static unsigned long free_pages_at_rest(void)
@@ -53,7 +53,10 @@ static bool at_rest(const struct soak *soak, unsigned long free)
 
 bool user_soak(const char *program, u64 rounds, u64 seed, u64 arg)
 {
-	struct shaker s = {.mem = &kernel_memory, .name = "soak", .pick = offline_busiest, .range = RANGE,
+	struct shaker s = {.mem = &kernel_memory,
+	    .name = "soak",
+	    .pick = offline_busiest,
+	    .range = RANGE,
 	    .pause_ns = PAUSE_NS};
 	unsigned long free = free_pages_at_rest();
 	struct soak soak;
@@ -66,9 +69,11 @@ bool user_soak(const char *program, u64 rounds, u64 seed, u64 arg)
 		shaker_stop(&s);
 		good &= at_rest(&soak, free) && !s.failed;
 		printk("soak: round %llu of %llu, seed %#llx: %s\n", (unsigned long long)round + 1,
-		    (unsigned long long)rounds, (unsigned long long)seed + round, good ? "good" : "FAIL");
+		    (unsigned long long)rounds, (unsigned long long)seed + round,
+		    good ? "good" : "FAIL");
 	}
-	printk("soak: %u downs and %u ups of %u CPUs, %u offlines that moved %u pages, %u refused; %lu pages free "
+	printk("soak: %u downs and %u ups of %u CPUs, %u offlines that moved %u pages, %u refused; "
+	       "%lu pages free "
 	       "as before; %llu dropped, %llu killed\n",
 	    s.downs, s.ups, nr_boot_cpus, s.offlines, s.moved, s.refused, free,
 	    (unsigned long long)mm_event_sum(&kernel_memory, EV_RECLAIM_FREED),

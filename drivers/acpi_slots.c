@@ -13,10 +13,10 @@
 #include <quarry/errno.h>
 
 /* Bits of the status register; some have another meaning when written. */
-#define ENABLED 0x1u
-#define INSERT  0x2u /* written: acknowledge */
-#define REMOVE  0x4u
-#define EJECT   0x8u /* written */
+#define ENABLED       0x1u
+#define INSERT        0x2u /* written: acknowledge */
+#define REMOVE        0x4u
+#define EJECT         0x8u  /* written */
 #define NOTHING_THERE 0xffu /* read from a port without a device */
 
 #define SELECT 0x0u /* written, for both kinds of slots */
@@ -30,9 +30,9 @@
 #define MEM_OST_EVENT    0x4u /* written */
 #define MEM_OST_STATUS   0x8u
 
-#define CPU_STATUS  0x4u
-#define CPU_COMMAND 0x5u
-#define CPU_DATA    0x8u
+#define CPU_STATUS     0x4u
+#define CPU_COMMAND    0x5u
+#define CPU_DATA       0x8u
 #define CMD_OST_EVENT  1u
 #define CMD_OST_STATUS 2u
 #define CMD_APIC_ID    3u
@@ -100,7 +100,8 @@ static void tell_host(const struct slot_bank *bank, unsigned i, u32 event, u32 s
 
 static u32 ost_of(int err)
 {
-	return err == -EBUSY || err == -ETIMEDOUT || err == -EINTR || err == -EAGAIN ? OST_BUSY : OST_FAILED;
+	return err == -EBUSY || err == -ETIMEDOUT || err == -EINTR || err == -EAGAIN ? OST_BUSY
+	                                                                             : OST_FAILED;
 }
 
 /* Print the beginning of a line about slot @i. */
@@ -112,7 +113,8 @@ static void say_which(const struct slot_bank *bank, unsigned i, const char *text
 		printk("slots: CPU slot %u, APIC id %u: %s", i, dev->id, text);
 	else
 		printk("slots: DIMM slot %u, %llu MiB at %#llx, domain %u: %s", i,
-		    (unsigned long long)dev->size >> 20, (unsigned long long)dev->address, dev->id, text);
+		    (unsigned long long)dev->size >> 20, (unsigned long long)dev->address, dev->id,
+		    text);
 }
 
 static void is_odd(struct slot_bank *bank, unsigned i, const char *what)
@@ -254,6 +256,7 @@ void show_slots(const struct slot_bank *bank)
 			printk("; last refused: error %d: %s", slot->err, slot->why);
 		printk("\n");
 	}
-	printk("slots: %u of %u %s slots full; %u taken, %u given back, %u refused, %u odd\n", used, bank->nr,
-	    bank->kind == SLOT_CPU ? "CPU" : "DIMM", bank->taken, bank->given, bank->refused, bank->odd);
+	printk("slots: %u of %u %s slots full; %u taken, %u given back, %u refused, %u odd\n", used,
+	    bank->nr, bank->kind == SLOT_CPU ? "CPU" : "DIMM", bank->taken, bank->given,
+	    bank->refused, bank->odd);
 }

@@ -18,13 +18,13 @@
 
 #include <linux/pci_regs.h>
 
-#define NR_BUSES       256
-#define NR_DEVICES     32
-#define NR_FUNCTIONS   8
-#define NR_LINES       16 /* ISA interrupts */
-#define MAX_DEPTH      8 /* of bridges below bridges */
+#define NR_BUSES     256
+#define NR_DEVICES   32
+#define NR_FUNCTIONS 8
+#define NR_LINES     16 /* ISA interrupts */
+#define MAX_DEPTH    8  /* of bridges below bridges */
 /* The longest physical address of any processor. */
-#define MAX_PHYS_BITS  52
+#define MAX_PHYS_BITS 52
 
 struct scan {
 	const struct pci_access *access;
@@ -76,8 +76,10 @@ static void scan_bus(struct scan *scan, u8 bus, unsigned depth)
 		unsigned functions = 1;
 
 		for (unsigned f = 0; f < functions; f++) {
-			struct pci_function fn = {
-			    .access = scan->access, .bus = bus, .device = (u8)device, .function = (u8)f};
+			struct pci_function fn = {.access = scan->access,
+			    .bus = bus,
+			    .device = (u8)device,
+			    .function = (u8)f};
 
 			fn.vendor_id = (u16)pci_read(&fn, PCI_VENDOR_ID, 2);
 			if (fn.vendor_id == 0xffff)

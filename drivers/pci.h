@@ -5,7 +5,7 @@
 
 #include <quarry/types.h>
 
-#define PCI_NR_BARS 6
+#define PCI_NR_BARS    6
 #define PCI_CONFIG_LEN 256
 
 struct pci_function;
@@ -25,7 +25,9 @@ struct pci_function {
 /* Read registers of the first 256 bytes: 1, 2 or 4 bytes, aligned.  Context: thread. */
 u32 pci_read(const struct pci_function *fn, unsigned reg, unsigned len);
 void pci_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 value);
-/* Call @found once for each function of each bus that the firmware has numbered.  Context: thread. */
+/*
+ * Call @found once for each function of each bus that the firmware has numbered.  Context: thread.
+ */
 void pci_scan(const struct pci_access *access, void (*found)(const struct pci_function *fn));
 
 /* State of a walk over the list of capabilities; zeroed memory is its start. */

@@ -21,8 +21,9 @@
 
 static void set_address(const struct pci_function *fn, unsigned reg)
 {
-	outl(CONFIG_ADDRESS, ADDRESS_ENABLE | (u32)fn->bus << 16 | (u32)fn->device << 11 |
-	    (u32)fn->function << 8 | (reg & 0xfcu));
+	outl(CONFIG_ADDRESS,
+	    ADDRESS_ENABLE | (u32)fn->bus << 16 | (u32)fn->device << 11 | (u32)fn->function << 8 |
+	        (reg & 0xfcu));
 }
 
 static u32 port_read(const struct pci_function *fn, unsigned reg, unsigned len)

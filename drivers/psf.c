@@ -104,7 +104,9 @@ static int read_header(struct psf_font *font, const u8 *p, size_t len, size_t *h
 	} else if (get32(p) == PSF2_MAGIC && get32(p + 4) == 0) {
 		*header = get32(p + 8);
 		*table = get32(p + 12) & PSF2_TABLE;
-		*font = (struct psf_font){.nr = get32(p + 16), .size = get32(p + 20), .height = get32(p + 24),
+		*font = (struct psf_font){.nr = get32(p + 16),
+		    .size = get32(p + 20),
+		    .height = get32(p + 24),
 		    .width = get32(p + 28)};
 	} else {
 		return -EINVAL;

@@ -68,7 +68,8 @@ static bool in_ram(const struct framebuffer *fb)
 	unsigned i;
 
 	for (i = 0; i < bootinfo.nr_ram; i++)
-		if (bootinfo.ram[i].start < fb->address + size_in_bytes() && fb->address < bootinfo.ram[i].end)
+		if (bootinfo.ram[i].start < fb->address + size_in_bytes() &&
+		    fb->address < bootinfo.ram[i].end)
 			return true;
 	return false;
 }
@@ -81,7 +82,8 @@ void screen_init(void)
 	if (!fb->address || !strcmp(cmdline_get("console", "screen"), "serial"))
 		return;
 	if (in_ram(fb)) {
-		printk("screen: the framebuffer at %#lx lies in usable RAM: not used\n", fb->address);
+		printk(
+		    "screen: the framebuffer at %#lx lies in usable RAM: not used\n", fb->address);
 		return;
 	}
 	if (!boot_file_find(BOOT_FONT, &file)) {

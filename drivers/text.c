@@ -25,8 +25,22 @@
 
 /* ECMA-48's order of colours, as 0xrrggbb. */
 static const u32 colours[16] = {
-    0x000000, 0xaa0000, 0x00aa00, 0xaa5500, 0x0000aa, 0xaa00aa, 0x00aaaa, 0xaaaaaa,
-    0x555555, 0xff5555, 0x55ff55, 0xffff55, 0x5555ff, 0xff55ff, 0x55ffff, 0xffffff,
+    0x000000,
+    0xaa0000,
+    0x00aa00,
+    0xaa5500,
+    0x0000aa,
+    0xaa00aa,
+    0x00aaaa,
+    0xaaaaaa,
+    0x555555,
+    0xff5555,
+    0x55ff55,
+    0xffff55,
+    0x5555ff,
+    0xff55ff,
+    0x55ffff,
+    0xffffff,
 };
 
 /* ---- pixels ---- */
@@ -58,7 +72,8 @@ static void draw_cell(const struct text *t, u32 row, u32 column, const struct te
 	const u8 *glyph = psf_glyph(font, cell->c);
 	u32 front = t->palette[cell->colour & 0xf], back = t->palette[cell->colour >> 4];
 	u32 size = t->fb.pixel_size, x, y;
-	u8 *line = t->pixels + (size_t)row * font->height * t->fb.pitch + (size_t)column * font->width * size;
+	u8 *line = t->pixels + (size_t)row * font->height * t->fb.pitch +
+	    (size_t)column * font->width * size;
 
 	for (y = 0; y < font->height; y++) {
 		for (x = 0; x < font->width; x++)
@@ -116,7 +131,8 @@ static void scroll(struct text *t)
 
 	for (row = 0; row < t->rows - by; row++) {
 		for (column = 0; column < t->columns; column++) {
-			const struct text_cell *from = &t->cells[(size_t)(row + by) * t->columns + column];
+			const struct text_cell *from =
+			    &t->cells[(size_t)(row + by) * t->columns + column];
 
 			set_cell(t, row, column, from->c, from->colour);
 		}
@@ -191,7 +207,8 @@ static void erase_part(struct text *t, u32 which, u32 start, u32 end)
 
 static void sequence(struct text *t, u8 final)
 {
-	u32 nr = MIN(t->nr_args + 1, (u32)TEXT_ARGS), by = MAX(t->arg[0], 1u), line = t->row * t->columns, i;
+	u32 nr = MIN(t->nr_args + 1, (u32)TEXT_ARGS), by = MAX(t->arg[0], 1u),
+	    line = t->row * t->columns, i;
 
 	switch (final) {
 	case 'A': move_to(t, t->row - MIN(by, t->row), t->column); break;
@@ -214,7 +231,9 @@ static void control_character(struct text *t, u8 c)
 	switch (c) {
 	case '\b': t->column -= t->column > 0; break;
 	case '\r': t->column = 0; break;
-	case '\t': t->column = MIN(ALIGN_DOWN(t->column, TAB_STOPS) + TAB_STOPS, t->columns - 1); break;
+	case '\t':
+		t->column = MIN(ALIGN_DOWN(t->column, TAB_STOPS) + TAB_STOPS, t->columns - 1);
+		break;
 	case '\n': line_feed(t); break;
 	case 033: t->state = TEXT_ESCAPE; break;
 	default: break;
@@ -271,16 +290,22 @@ void text_move(struct text *t, void *pixels)
 	t->pixels = pixels;
 }
 
-int text_init(struct text *t, const struct framebuffer *fb, void *pixels, const struct psf_font *font,
-    struct text_cell *cells, size_t nr_cells)
+int text_init(struct text *t, const struct framebuffer *fb, void *pixels,
+    const struct psf_font *font, struct text_cell *cells, size_t nr_cells)
 {
 	u32 columns = fb->width / font->width, rows = fb->height / font->height, i;
 
-	if (columns < TEXT_MIN_COLUMNS || nr_cells / columns < TEXT_MIN_ROWS || rows < TEXT_MIN_ROWS)
+	if (columns < TEXT_MIN_COLUMNS || nr_cells / columns < TEXT_MIN_ROWS ||
+	    rows < TEXT_MIN_ROWS)
 		return -EINVAL;
 	rows = (u32)MIN((size_t)rows, nr_cells / columns);
-	*t = (struct text){.fb = *fb, .font = font, .pixels = pixels, .cells = cells, .columns = columns,
-	    .rows = rows, .dirty_from = rows};
+	*t = (struct text){.fb = *fb,
+	    .font = font,
+	    .pixels = pixels,
+	    .cells = cells,
+	    .columns = columns,
+	    .rows = rows,
+	    .dirty_from = rows};
 	text_set_colour(t, TEXT_GREY_ON_BLACK);
 	for (i = 0; i < ARRAY_SIZE(colours); i++)
 		t->palette[i] = pixel_value(fb, colours[i]);

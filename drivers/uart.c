@@ -32,7 +32,7 @@
 static bool lsr_wait(struct uart *u, u8 bits)
 {
 	for (unsigned i = 0; i < u->spins; i++) {
-		if ((u->regs->in(UART_LSR) & bits) == bits)
+		if ((u->regs->in(UART_LSR)&bits) == bits)
 			return true;
 		cpu_relax();
 	}
@@ -92,7 +92,7 @@ int uart_getc(struct uart *u)
 		store_release(&u->tail, tail + 1);
 		return byte;
 	}
-	if (!u->present || u->interrupt_driven || !(u->regs->in(UART_LSR) & LSR_DATA))
+	if (!u->present || u->interrupt_driven || !(u->regs->in(UART_LSR)&LSR_DATA))
 		return -1;
 	return u->regs->in(UART_RBR);
 }
@@ -114,7 +114,7 @@ int uart_getc_wait(struct uart *u)
 void uart_interrupt(struct uart *u)
 {
 	/* A missing port reads as all ones, always. */
-	for (unsigned i = 0; i < MAX_BYTES && u->regs->in(UART_LSR) & LSR_DATA; i++) {
+	for (unsigned i = 0; i < MAX_BYTES && u->regs->in(UART_LSR)&LSR_DATA; i++) {
 		u8 byte = u->regs->in(UART_RBR);
 		u32 head = u->head;
 

@@ -81,7 +81,8 @@ void virtio_interrupt(struct virtio_device *dev, u8 isr)
 
 /* ---- configuration ---- */
 
-static void read_fields(struct virtio_device *dev, const struct virtio_field *field, unsigned nr, void *to)
+static void read_fields(
+    struct virtio_device *dev, const struct virtio_field *field, unsigned nr, void *to)
 {
 	unsigned i, part;
 
@@ -96,7 +97,8 @@ static void read_fields(struct virtio_device *dev, const struct virtio_field *fi
 	}
 }
 
-int virtio_read_config(struct virtio_device *dev, const struct virtio_field *field, unsigned nr, void *to)
+int virtio_read_config(
+    struct virtio_device *dev, const struct virtio_field *field, unsigned nr, void *to)
 {
 	unsigned try;
 
@@ -129,7 +131,8 @@ int virtqueue_start(struct virtqueue *q, struct virtio_device *dev, unsigned ind
 	if (!q->page)
 		return -ENOMEM;
 	memset(page_address(q->page), 0, PAGE_SIZE);
-	BUILD_ASSERT(VIRTQUEUE_MAX * (sizeof(struct vring_desc) + 2 + sizeof(struct vring_used_elem)) + 16 <=
+	BUILD_ASSERT(
+	    VIRTQUEUE_MAX * (sizeof(struct vring_desc) + 2 + sizeof(struct vring_used_elem)) + 16 <=
 	    PAGE_SIZE);
 	vring_init(&q->ring, q->size, page_address(q->page), VRING_USED_ALIGN_SIZE);
 	q->nr_free = (u16)q->size;
@@ -148,7 +151,8 @@ void virtqueue_free(struct virtqueue *q)
 	q->page = NULL;
 }
 
-int virtqueue_add(struct virtqueue *q, const struct virtio_buf *bufs, unsigned out, unsigned in, void *token)
+int virtqueue_add(
+    struct virtqueue *q, const struct virtio_buf *bufs, unsigned out, unsigned in, void *token)
 {
 	u16 first = q->free, at = first, last = first;
 	unsigned i, nr = out + in;
@@ -159,7 +163,8 @@ int virtqueue_add(struct virtqueue *q, const struct virtio_buf *bufs, unsigned o
 		return -ENOSPC;
 	q->room[first] = 0;
 	for (i = 0; i < nr; i++) {
-		u16 flags = (u16)((i < out ? 0 : VRING_DESC_F_WRITE) | (i + 1 < nr ? VRING_DESC_F_NEXT : 0));
+		u16 flags = (u16)((i < out ? 0 : VRING_DESC_F_WRITE) |
+		    (i + 1 < nr ? VRING_DESC_F_NEXT : 0));
 
 		q->ring.desc[at] = (struct vring_desc){
 		    .addr = bufs[i].addr, .len = bufs[i].len, .flags = flags, .next = q->next[at]};
@@ -192,8 +197,8 @@ bool virtqueue_pending(const struct virtqueue *q)
 static void *broken(struct virtqueue *q, const char *what, u32 value)
 {
 	q->broken = true;
-	printk("%s: queue %u: the device %s (%u): it is not used any more\n", q->dev->name, q->index, what,
-	    value);
+	printk("%s: queue %u: the device %s (%u): it is not used any more\n", q->dev->name,
+	    q->index, what, value);
 	return NULL;
 }
 
@@ -250,7 +255,8 @@ long virtqueue_wait(struct virtqueue *q, u64 timeout_ns)
 	u64 began = arch_clock_ns(), spent = 0;
 	struct answer answer = {.q = q};
 
-	while (!wait_until(&dev->wq, answered, &answer, MIN(dev->patience_ns, timeout_ns - spent))) {
+	while (
+	    !wait_until(&dev->wq, answered, &answer, MIN(dev->patience_ns, timeout_ns - spent))) {
 		if (virtio_is_broken(dev)) {
 			broken(q, "has stopped", dev->ops->get_status(dev));
 			return -EIO;

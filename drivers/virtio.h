@@ -54,13 +54,14 @@ struct virtio_ops {
 struct virtio_device {
 	const struct virtio_ops *ops;
 	const char *name;
-	u32 id;              /* VIRTIO_ID_... */
-	u64 offered;         /* features offered; read once after each reset */
-	u64 features;        /* features offered and accepted */
-	u32 config_changed;  /* a: since it was last cleared; also cancels an offline */
-	struct waitq wq;     /* woken by each interrupt */
-	u64 patience_ns;     /* VIRTIO_PATIENCE_NS; tests set less */
-	unsigned (*node_of)(u32 domain); /* the node of a proximity domain of the firmware; NULL: 0 */
+	u32 id;             /* VIRTIO_ID_... */
+	u64 offered;        /* features offered; read once after each reset */
+	u64 features;       /* features offered and accepted */
+	u32 config_changed; /* a: since it was last cleared; also cancels an offline */
+	struct waitq wq;    /* woken by each interrupt */
+	u64 patience_ns;    /* VIRTIO_PATIENCE_NS; tests set less */
+	/* the node of a proximity domain of the firmware; NULL: 0 */
+	unsigned (*node_of)(u32 domain);
 };
 
 /* ---- starting a device (3.1.1) ---- */
@@ -84,9 +85,13 @@ void virtio_interrupt(struct virtio_device *dev, u8 isr);
 struct virtio_field {
 	u8 at, len; /* 1, 2, 4 or 8 bytes */
 };
-#define VIRTIO_FIELD(type, member) {offsetof(type, member), sizeof(((type *)0)->member)}
+#define VIRTIO_FIELD(type, member)                                                                 \
+	{                                                                                          \
+		offsetof(type, member), sizeof(((type *)0)->member)                                \
+	}
 /* Read @nr fields to the same offsets of @to, consistently.  0; -EIO they change all the time. */
-int virtio_read_config(struct virtio_device *dev, const struct virtio_field *field, unsigned nr, void *to);
+int virtio_read_config(
+    struct virtio_device *dev, const struct virtio_field *field, unsigned nr, void *to);
 
 /* ---- split virtqueues (2.7) ---- */
 
@@ -101,13 +106,13 @@ struct virtqueue {
 	unsigned index, size;      /* c; size in descriptors */
 	struct page *page;         /* c: the ring */
 	struct vring ring;
-	bool broken;               /* the device broke the protocol: do not use it */
-	u16 free, nr_free;         /* free descriptors, linked by next[] */
-	u16 given, seen;           /* buffers handed over and returned, as the ring counts them */
+	bool broken;       /* the device broke the protocol: do not use it */
+	u16 free, nr_free; /* free descriptors, linked by next[] */
+	u16 given, seen;   /* buffers handed over and returned, as the ring counts them */
 	/* By descriptor; not in the ring, where the device could write: */
 	u16 next[VIRTQUEUE_MAX];
-	u16 used[VIRTQUEUE_MAX];   /* first one of a buffer: number of its descriptors; else 0 */
-	u32 room[VIRTQUEUE_MAX];   /* bytes of that buffer writable by the device */
+	u16 used[VIRTQUEUE_MAX]; /* first one of a buffer: number of its descriptors; else 0 */
+	u32 room[VIRTQUEUE_MAX]; /* bytes of that buffer writable by the device */
 	void *token[VIRTQUEUE_MAX];
 };
 
@@ -123,7 +128,8 @@ void virtqueue_free(struct virtqueue *q);
  * @token: returned by virtqueue_take; not NULL.  Until then the memory belongs to the device.
  * Returns 0; -ENOSPC no free descriptors now; -EIO broken.  The device is not notified yet.
  */
-int virtqueue_add(struct virtqueue *q, const struct virtio_buf *bufs, unsigned out, unsigned in, void *token);
+int virtqueue_add(
+    struct virtqueue *q, const struct virtio_buf *bufs, unsigned out, unsigned in, void *token);
 /* Notify the device. */
 void virtqueue_notify(struct virtqueue *q);
 /* Take a returned buffer; *@len: bytes written.  NULL: none, or broken. */

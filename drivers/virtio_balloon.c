@@ -25,9 +25,10 @@
 /* A migrator waits at most this long for the lock, and for the device: it may have a deadline. */
 #define MOVE_WAIT_NS 50000000ULL
 
-#define HAS(features, bit) ((features) >> (bit) & 1)
+#define HAS(features, bit) ((features) >> (bit)&1)
 
-BUILD_ASSERT(BALLOON_BATCH * sizeof(u32) + VIRTIO_BALLOON_S_NR * sizeof(struct virtio_balloon_stat) <=
+BUILD_ASSERT(
+    BALLOON_BATCH * sizeof(u32) + VIRTIO_BALLOON_S_NR * sizeof(struct virtio_balloon_stat) <=
     PAGE_SIZE);
 BUILD_ASSERT(VIRTIO_BALLOON_PFN_SHIFT == PAGE_SHIFT);
 
@@ -194,7 +195,8 @@ static int balloon_migrate(struct movable_owner *owner, struct memory *mem, stru
 	struct virtio_balloon *b = container_of(owner, struct virtio_balloon, owner);
 	int err;
 
-	if (load_acquire(&b->slow) || !wait_until(&b->lock.l.wq, mutex_trylock, &b->lock, MOVE_WAIT_NS))
+	if (load_acquire(&b->slow) ||
+	    !wait_until(&b->lock.l.wq, mutex_trylock, &b->lock, MOVE_WAIT_NS))
 		return -EAGAIN;
 	err = lend_instead(b, dst, src);
 	mutex_unlock(&b->lock);
@@ -316,7 +318,8 @@ int balloon_follow(struct virtio_balloon *b)
 	while (!err && !gone && nr != b->want) {
 		err = nr < b->want ? inflate(b, b->want - nr) : deflate(b, nr - b->want);
 		gone = count_lent(b, &nr);
-		b->dev->ops->write(b->dev, offsetof(struct virtio_balloon_config, actual), 4, (u32)nr);
+		b->dev->ops->write(
+		    b->dev, offsetof(struct virtio_balloon_config, actual), 4, (u32)nr);
 		if (!err && READ_ONCE(b->dev->config_changed))
 			err = read_want(b);
 	}
@@ -333,13 +336,16 @@ static void fill_stats(struct virtio_balloon *b)
 	for (i = 0; i < b->mem->nr_nodes * NR_ZONE_KINDS; i++)
 		evictable += READ_ONCE(b->mem->zones[i].lru[LRU_INACTIVE].nr) +
 		    READ_ONCE(b->mem->zones[i].lru[LRU_ACTIVE].nr);
-	b->stat[0] = (struct virtio_balloon_stat){VIRTIO_BALLOON_S_MEMFREE, (u64)free << PAGE_SHIFT};
+	b->stat[0] =
+	    (struct virtio_balloon_stat){VIRTIO_BALLOON_S_MEMFREE, (u64)free << PAGE_SHIFT};
 	b->stat[1] = (struct virtio_balloon_stat){VIRTIO_BALLOON_S_MEMTOT,
 	    (u64)(memory_managed_pages(b->mem) - READ_ONCE(b->nr)) << PAGE_SHIFT};
-	b->stat[2] = (struct virtio_balloon_stat){VIRTIO_BALLOON_S_AVAIL,
-	    (u64)(free + evictable) << PAGE_SHIFT};
-	b->stat[3] = (struct virtio_balloon_stat){VIRTIO_BALLOON_S_CACHES, (u64)evictable << PAGE_SHIFT};
-	b->stat[4] = (struct virtio_balloon_stat){VIRTIO_BALLOON_S_MINFLT, mm_event_sum(b->mem, EV_FAULTS)};
+	b->stat[2] = (struct virtio_balloon_stat){
+	    VIRTIO_BALLOON_S_AVAIL, (u64)(free + evictable) << PAGE_SHIFT};
+	b->stat[3] =
+	    (struct virtio_balloon_stat){VIRTIO_BALLOON_S_CACHES, (u64)evictable << PAGE_SHIFT};
+	b->stat[4] =
+	    (struct virtio_balloon_stat){VIRTIO_BALLOON_S_MINFLT, mm_event_sum(b->mem, EV_FAULTS)};
 }
 #define NR_STATS 5
 
@@ -383,8 +389,8 @@ int balloon_report(struct virtio_balloon *b)
 		int err;
 
 		for (i = 0; i < nr; i++)
-			bufs[i] = (struct virtio_buf){(phys_t)blocks[i] << PAGE_SHIFT,
-			    (u32)(PAGEBLOCK_PAGES << PAGE_SHIFT)};
+			bufs[i] = (struct virtio_buf){
+			    (phys_t)blocks[i] << PAGE_SHIFT, (u32)(PAGEBLOCK_PAGES << PAGE_SHIFT)};
 		/*
 		 * A device that has not answered may drop the pages at any time, until it is reset.
 		 */
@@ -434,8 +440,10 @@ int balloon_open(struct virtio_balloon *b, struct virtio_device *dev, struct mem
 	    1ULL << VIRTIO_BALLOON_F_REPORTING;
 	int err = virtio_begin(dev, want);
 
-	*b = (struct virtio_balloon){
-	    .owner = {.ops = &balloon_ops}, .dev = dev, .mem = mem, .first = (u32)PFN_NONE,
+	*b = (struct virtio_balloon){.owner = {.ops = &balloon_ops},
+	    .dev = dev,
+	    .mem = mem,
+	    .first = (u32)PFN_NONE,
 	    .late_pfn = PFN_NONE};
 	b->lock = MUTEX("balloon");
 	if (err)

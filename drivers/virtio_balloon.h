@@ -15,11 +15,11 @@
 struct virtio_balloon {
 	struct movable_owner owner; /* of its pages */
 	struct virtio_device *dev;
-	struct memory *mem;         /* its pages are lent */
-	struct mutex lock;          /* the first two queues, pfns[], the list */
+	struct memory *mem; /* its pages are lent */
+	struct mutex lock;  /* the first two queues, pfns[], the list */
 	struct virtqueue inflate, deflate, stats, report;
-	struct page *dma;           /* for pfns[] and stat[] */
-	u32 *pfns;                  /* pages reported to the host */
+	struct page *dma; /* for pfns[] and stat[] */
+	u32 *pfns;        /* pages reported to the host */
 	struct virtio_balloon_stat *stat;
 	u32 first;                  /* list of lent pages, by their links; PFN_NONE: empty */
 	unsigned long nr;           /* their number; read racily when shown */

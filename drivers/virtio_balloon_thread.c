@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_balloon_thread.c: the threads of the kernel's balloon: one follows the host, one reports free memory.
+ * virtio_balloon_thread.c: the threads of the kernel's balloon: one follows the host, one reports
+ * free memory.
  *
  * Owns:       the kernel's own balloon; the times between attempts.
  * Locks:      none: the device is found at boot; then it belongs to its threads.
@@ -29,13 +30,15 @@ u64 balloon_turn(struct virtio_balloon *b)
 	err = err ? err : balloon_follow(b);
 	nr = READ_ONCE(b->nr);
 	if (nr != was)
-		printk("%s: %lu MiB lent to the host, which wants %lu%s\n", b->dev->name, nr >> (20 - PAGE_SHIFT),
-		    b->want >> (20 - PAGE_SHIFT), err == -ENOMEM ? ": no more to be had" : "");
+		printk("%s: %lu MiB lent to the host, which wants %lu%s\n", b->dev->name,
+		    nr >> (20 - PAGE_SHIFT), b->want >> (20 - PAGE_SHIFT),
+		    err == -ENOMEM ? ": no more to be had" : "");
 	if (err != -EIO)
 		return err ? RETRY_NS : WAIT_FOREVER;
 	/* The balloon's memory stays: another thread may be reading it. */
 	balloon_reset(b);
-	printk("%s: broken: reset, and not used any more; all pages are taken back\n", b->dev->name);
+	printk(
+	    "%s: broken: reset, and not used any more; all pages are taken back\n", b->dev->name);
 	balloon_take_all(b);
 	return 0;
 }
@@ -81,8 +84,10 @@ void virtio_balloon_show(void)
 
 	if (!b)
 		return;
-	printk("%s: virtio-balloon: %lu pages lent, %lu asked for, %llu moved; %llu statistics given; "
-	       "%llu free pageblocks reported\n",
-	    b->dev->name, READ_ONCE(b->nr), READ_ONCE(b->want), (unsigned long long)READ_ONCE(b->moved),
-	    (unsigned long long)READ_ONCE(b->asked), (unsigned long long)READ_ONCE(b->reported));
+	printk(
+	    "%s: virtio-balloon: %lu pages lent, %lu asked for, %llu moved; %llu statistics given; "
+	    "%llu free pageblocks reported\n",
+	    b->dev->name, READ_ONCE(b->nr), READ_ONCE(b->want),
+	    (unsigned long long)READ_ONCE(b->moved), (unsigned long long)READ_ONCE(b->asked),
+	    (unsigned long long)READ_ONCE(b->reported));
 }

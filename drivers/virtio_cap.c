@@ -29,7 +29,8 @@ static const struct {
     [VIRTIO_CONFIG] = {"device configuration", 4, 4},
 };
 
-BUILD_ASSERT(VIRTIO_PCI_CAP_COMMON_CFG == VIRTIO_COMMON + 1 && VIRTIO_PCI_CAP_DEVICE_CFG == VIRTIO_CONFIG + 1);
+BUILD_ASSERT(VIRTIO_PCI_CAP_COMMON_CFG == VIRTIO_COMMON + 1 &&
+    VIRTIO_PCI_CAP_DEVICE_CFG == VIRTIO_CONFIG + 1);
 
 const char *virtio_part_name(enum virtio_part part)
 {
@@ -55,7 +56,8 @@ static bool overlaps(const struct virtio_places *places, phys_t start, u32 len)
 }
 
 /* Take the capability at @at for structure @part. */
-static int take(const struct pci_function *fn, unsigned at, enum virtio_part part, struct virtio_places *places)
+static int take(
+    const struct pci_function *fn, unsigned at, enum virtio_part part, struct virtio_places *places)
 {
 	unsigned need = part == VIRTIO_NOTIFY ? NOTIFY_CAP_LEN : sizeof(struct virtio_pci_cap);
 	unsigned cap_len = pci_read(fn, at + VIRTIO_PCI_CAP_LEN, 1);
@@ -66,7 +68,8 @@ static int take(const struct pci_function *fn, unsigned at, enum virtio_part par
 	if (cap_len < need)
 		return refuse(places, part, -EINVAL, "its capability is too short");
 	if (at + need > PCI_CONFIG_LEN)
-		return refuse(places, part, -EFAULT, "its capability ends behind configuration space");
+		return refuse(
+		    places, part, -EFAULT, "its capability ends behind configuration space");
 	offset = pci_read(fn, at + VIRTIO_PCI_CAP_OFFSET, 4);
 	len = pci_read(fn, at + VIRTIO_PCI_CAP_LENGTH, 4);
 	if (len < parts[part].min)
@@ -75,9 +78,10 @@ static int take(const struct pci_function *fn, unsigned at, enum virtio_part par
 		return refuse(places, part, -EINVAL, "it is not aligned");
 	err = pci_bar_memory(fn, pci_read(fn, at + VIRTIO_PCI_CAP_BAR, 1), &memory);
 	if (err)
-		return refuse(places, part, err, err == -EINVAL ? "it has no such BAR"
-		                : err == -ENODEV                ? "its BAR has no memory"
-		                                                : "its BAR makes no sense");
+		return refuse(places, part, err,
+		    err == -EINVAL       ? "it has no such BAR"
+		        : err == -ENODEV ? "its BAR has no memory"
+		                         : "its BAR makes no sense");
 	if (offset >= memory.size || len > memory.size - offset)
 		return refuse(places, part, -EFAULT, "it ends behind its BAR");
 	len = MIN(len, VIRTIO_PART_MAX);
@@ -100,7 +104,8 @@ int virtio_find_places(const struct pci_function *fn, struct virtio_places *plac
 
 	*places = (struct virtio_places){0};
 	while ((at = pci_next_capability(fn, &walk, PCI_CAP_ID_VNDR)) > 0) {
-		i = pci_read(fn, (unsigned)at + VIRTIO_PCI_CAP_CFG_TYPE, 1) - VIRTIO_PCI_CAP_COMMON_CFG;
+		i = pci_read(fn, (unsigned)at + VIRTIO_PCI_CAP_CFG_TYPE, 1) -
+		    VIRTIO_PCI_CAP_COMMON_CFG;
 		if (i >= NR_VIRTIO_PARTS || places->part[i].len)
 			continue;
 		wrong[i] = take(fn, (unsigned)at, (enum virtio_part)i, places);
@@ -113,8 +118,9 @@ int virtio_find_places(const struct pci_function *fn, struct virtio_places *plac
 			continue;
 		if (wrong[i])
 			return refuse(places, part, wrong[i], why[i]);
-		return at ? refuse(places, part, at, at == -ELOOP ? "the list of capabilities runs in a circle"
-		                                                  : "the list of capabilities leads into the header")
+		return at ? refuse(places, part, at,
+		                at == -ELOOP ? "the list of capabilities runs in a circle"
+		                             : "the list of capabilities leads into the header")
 		          : refuse(places, part, -ENODEV, "it is missing");
 	}
 	return 0;

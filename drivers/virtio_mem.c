@@ -19,7 +19,7 @@
 #include <quarry/memory_hotplug.h>
 
 /* The time limit for taking one chunk offline. */
-#define OFFLINE_NS  10000000000ULL
+#define OFFLINE_NS 10000000000ULL
 /* Physical addresses that a pfn_t of 32 bits can link. */
 #define MAX_ADDRESS ((u64)PFN_NONE << PAGE_SHIFT)
 #define MAX_UNITS   (2UL << 20) /* bytes that kmalloc gives */
@@ -35,7 +35,8 @@ static pfn_t unit_pfn(const struct virtio_mem *vm, unsigned long unit)
 	return vm->start + unit * vm->unit;
 }
 
-static void set_state(struct virtio_mem *vm, unsigned long first, unsigned long nr, enum unit_state state)
+static void set_state(
+    struct virtio_mem *vm, unsigned long first, unsigned long nr, enum unit_state state)
 {
 	unsigned long i, plugged = vm->nr_plugged;
 
@@ -68,14 +69,15 @@ static unsigned long lowest(const struct virtio_mem *vm, enum unit_state state, 
 }
 
 /* The same from the highest unit down. */
-static unsigned long highest(const struct virtio_mem *vm, enum unit_state state, unsigned long max,
-    unsigned long *first)
+static unsigned long highest(
+    const struct virtio_mem *vm, enum unit_state state, unsigned long max, unsigned long *first)
 {
 	unsigned long end = vm->nr_units, nr = 0;
 
 	while (end > 0 && vm->state[end - 1] != state)
 		end--;
-	while (nr < max && nr < end && vm->state[end - 1 - nr] == state && together(vm, end - 1, end - 1 - nr))
+	while (nr < max && nr < end && vm->state[end - 1 - nr] == state &&
+	    together(vm, end - 1, end - 1 - nr))
 		nr++;
 	*first = end - nr;
 	return nr;
@@ -100,9 +102,11 @@ static int refused(struct virtio_mem *vm, u16 type, u64 addr, u64 blocks, u16 an
 	counter_add(&vm->refused, 1u);
 	if (answer >= ARRAY_SIZE(answers))
 		return wrong(vm, "an unknown answer", answer);
-	printk("%s: %s of %llu blocks at %#llx: %s\n", vm->dev->name, types[type], (unsigned long long)blocks,
-	    (unsigned long long)addr, answers[answer]);
-	return answer == VIRTIO_MEM_RESP_NACK ? -EAGAIN : answer == VIRTIO_MEM_RESP_BUSY ? -EBUSY : -EIO;
+	printk("%s: %s of %llu blocks at %#llx: %s\n", vm->dev->name, types[type],
+	    (unsigned long long)blocks, (unsigned long long)addr, answers[answer]);
+	return answer == VIRTIO_MEM_RESP_NACK ? -EAGAIN
+	    : answer == VIRTIO_MEM_RESP_BUSY  ? -EBUSY
+	                                      : -EIO;
 }
 
 /*
@@ -134,9 +138,11 @@ static int request(struct virtio_mem *vm, u16 type, u64 addr, u64 bytes, u16 *st
 	return *state <= VIRTIO_MEM_STATE_MIXED ? 0 : wrong(vm, "an unknown state", *state);
 }
 
-static int request_units(struct virtio_mem *vm, u16 type, unsigned long first, unsigned long nr, u16 *state)
+static int request_units(
+    struct virtio_mem *vm, u16 type, unsigned long first, unsigned long nr, u16 *state)
 {
-	return request(vm, type, (u64)unit_pfn(vm, first) << PAGE_SHIFT, nr * unit_bytes(vm), state);
+	return request(
+	    vm, type, (u64)unit_pfn(vm, first) << PAGE_SHIFT, nr * unit_bytes(vm), state);
 }
 
 /* The device has plugged only a part of the unit: unplug that part. */
@@ -178,7 +184,8 @@ static int ask_state(struct virtio_mem *vm, unsigned long first, unsigned long n
 		err = unplug_parts(vm, first);
 	}
 	if (!err)
-		set_state(vm, first, nr, state == VIRTIO_MEM_STATE_PLUGGED ? UNIT_PLUGGED : UNIT_UNPLUGGED);
+		set_state(vm, first, nr,
+		    state == VIRTIO_MEM_STATE_PLUGGED ? UNIT_PLUGGED : UNIT_UNPLUGGED);
 	return err;
 }
 
@@ -210,8 +217,8 @@ static int read_geometry(struct virtio_mem *vm)
 		return err;
 	if (c.block_size < PAGE_SIZE || c.block_size & (c.block_size - 1))
 		return wrong(vm, "block size", c.block_size);
-	if (!c.region_size || (c.addr | c.region_size) & (c.block_size - 1) || c.addr >= MAX_ADDRESS ||
-	    c.region_size > MAX_ADDRESS - c.addr)
+	if (!c.region_size || (c.addr | c.region_size) & (c.block_size - 1) ||
+	    c.addr >= MAX_ADDRESS || c.region_size > MAX_ADDRESS - c.addr)
 		return wrong(vm, "a region of that size", c.region_size);
 	unit = MAX((u64)PAGEBLOCK_PAGES << PAGE_SHIFT, c.block_size);
 	start = ALIGN_UP(c.addr, unit);
@@ -252,8 +259,9 @@ static int read_wish(struct virtio_mem *vm, u64 *plugged)
 	vm->goal = MIN((unsigned long)(c.requested_size / unit_bytes(vm)), vm->nr_units);
 	vm->usable = 0;
 	if (c.addr + c.usable_region_size > start)
-		vm->usable = MIN((unsigned long)((c.addr + c.usable_region_size - start) / unit_bytes(vm)),
-		    vm->nr_units);
+		vm->usable =
+		    MIN((unsigned long)((c.addr + c.usable_region_size - start) / unit_bytes(vm)),
+		        vm->nr_units);
 	return 0;
 }
 
@@ -311,7 +319,8 @@ static int use_units(struct virtio_mem *vm, unsigned long first, unsigned long n
 
 static int plug_units(struct virtio_mem *vm)
 {
-	unsigned long first, nr = lowest(vm, UNIT_UNPLUGGED, vm->usable, vm->goal - vm->nr_plugged, &first);
+	unsigned long first,
+	    nr = lowest(vm, UNIT_UNPLUGGED, vm->usable, vm->goal - vm->nr_plugged, &first);
 	int err;
 
 	if (!nr)
@@ -349,7 +358,8 @@ static int keep_units(struct virtio_mem *vm, unsigned long first, unsigned long 
 	if (err == -EINTR)
 		return 0; /* the host has changed its wish */
 	/* WHY_MIXED: some of it was taken offline by hand, so try smaller parts. */
-	if (vm->fail.why == WHY_LAST || vm->fail.why == WHY_NO_TARGET || (vm->fail.why == WHY_MIXED && nr > 1)) {
+	if (vm->fail.why == WHY_LAST || vm->fail.why == WHY_NO_TARGET ||
+	    (vm->fail.why == WHY_MIXED && nr > 1)) {
 		vm->chunk = nr / 2;
 		return vm->chunk ? 0 : -ENOMEM;
 	}
@@ -364,8 +374,9 @@ static int keep_units(struct virtio_mem *vm, unsigned long first, unsigned long 
 /* Take up to @excess units offline, from the top. */
 static int free_units(struct virtio_mem *vm, unsigned long excess)
 {
-	struct offline_opts opts = {
-	    .policy = NR_ISO_POLICIES, .deadline_ns = OFFLINE_NS, .cancel = &vm->dev->config_changed};
+	struct offline_opts opts = {.policy = NR_ISO_POLICIES,
+	    .deadline_ns = OFFLINE_NS,
+	    .cancel = &vm->dev->config_changed};
 	unsigned long first, nr = highest(vm, UNIT_IN_USE, MIN(excess, vm->chunk), &first);
 	struct offline_result res;
 	int offline, err;

@@ -20,23 +20,23 @@ enum unit_state {
 
 struct virtio_mem {
 	struct virtio_device *dev;
-	struct memory *mem;        /* the memory that units are added to */
+	struct memory *mem; /* the memory that units are added to */
 	struct virtqueue queue;
-	struct page *dma;          /* for one request and its answer */
-	u64 block_size;            /* c: bytes of the device's blocks */
-	pfn_t start;               /* c: the first unit's first page */
-	unsigned long unit;        /* c: pages of one unit */
-	unsigned long nr_units;    /* c */
-	unsigned node;             /* c */
-	u8 *state;                 /* of each unit */
-	unsigned long nr_plugged;  /* units not UNPLUGGED; read racily when shown */
-	unsigned long goal;        /* units that the host asks for */
-	unsigned long usable;      /* units, from the first on, that may be plugged now */
-	unsigned long chunk;       /* units taken offline at once; halved if that is too many */
+	struct page *dma;            /* for one request and its answer */
+	u64 block_size;              /* c: bytes of the device's blocks */
+	pfn_t start;                 /* c: the first unit's first page */
+	unsigned long unit;          /* c: pages of one unit */
+	unsigned long nr_units;      /* c */
+	unsigned node;               /* c */
+	u8 *state;                   /* of each unit */
+	unsigned long nr_plugged;    /* units not UNPLUGGED; read racily when shown */
+	unsigned long goal;          /* units that the host asks for */
+	unsigned long usable;        /* units, from the first on, that may be plugged now */
+	unsigned long chunk;         /* units taken offline at once; halved if that is too many */
 	u64 plugs, unplugs, refused; /* units plugged, unplugged; answers other than ACK */
-	struct mm_fail fail;       /* why memory could not be taken offline */
-	unsigned restarts;         /* since the last request that was answered */
-	struct {                   /* as printed last */
+	struct mm_fail fail;         /* why memory could not be taken offline */
+	unsigned restarts;           /* since the last request that was answered */
+	struct {                     /* as printed last */
 		unsigned long plugged, goal;
 		int err;
 	} said;

@@ -32,12 +32,13 @@ static bool changed(void *arg)
 /* Print one line whenever the state changes. */
 static void tell(struct virtio_mem *vm, int err)
 {
-	static const char *const texts[] = {"", ": some is in use: trying again", ": no memory: trying again",
-	    ": broken"};
+	static const char *const texts[] = {
+	    "", ": some is in use: trying again", ": no memory: trying again", ": broken"};
 	unsigned i = err == 0 ? 0 : err == -ENOMEM ? 2 : err == -EIO ? 3 : 1;
 
 	printk("%s: %llu MiB plugged, %llu asked for%s", vm->dev->name,
-	    (unsigned long long)in_mib(vm, vm->nr_plugged), (unsigned long long)in_mib(vm, vm->goal), texts[i]);
+	    (unsigned long long)in_mib(vm, vm->nr_plugged),
+	    (unsigned long long)in_mib(vm, vm->goal), texts[i]);
 	if (err && vm->fail.why != WHY_NONE)
 		printk(" (%s, pfn %#lx)", mm_why_text(vm->fail.why), vm->fail.pfn);
 	printk("\n");
@@ -98,11 +99,13 @@ void virtio_mem_show(void)
 	for (i = 0; i < nr_mems; i++) {
 		const struct virtio_mem *vm = mems[i];
 
-		printk("%s: virtio-mem: %llu MiB plugged, %llu asked for; %llu units plugged so far, "
-		       "%llu unplugged, %llu answers not ACK\n",
+		printk(
+		    "%s: virtio-mem: %llu MiB plugged, %llu asked for; %llu units plugged so far, "
+		    "%llu unplugged, %llu answers not ACK\n",
 		    vm->dev->name, (unsigned long long)in_mib(vm, READ_ONCE(vm->nr_plugged)),
 		    (unsigned long long)in_mib(vm, READ_ONCE(vm->goal)),
-		    (unsigned long long)READ_ONCE(vm->plugs), (unsigned long long)READ_ONCE(vm->unplugs),
+		    (unsigned long long)READ_ONCE(vm->plugs),
+		    (unsigned long long)READ_ONCE(vm->unplugs),
 		    (unsigned long long)READ_ONCE(vm->refused));
 	}
 }

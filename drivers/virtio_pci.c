@@ -16,14 +16,15 @@
 
 #include <linux/virtio_pci.h>
 
-#define VIRTIO_VENDOR    0x1af4
-#define MODERN_FIRST     0x1040 /* + VIRTIO_ID_... */
+#define VIRTIO_VENDOR        0x1af4
+#define MODERN_FIRST         0x1040 /* + VIRTIO_ID_... */
 #define TRANSITIONAL_BALLOON 0x1002 /* has both interfaces; virtio 1.2, 4.1.2.1 */
-#define RESET_SPIN       1000000
+#define RESET_SPIN           1000000
 
 /* A register of the common configuration: its offset and bytes. */
 #define REG(name)                                                                                  \
-	offsetof(struct virtio_pci_common_cfg, name), sizeof(((struct virtio_pci_common_cfg *)0)->name)
+	offsetof(struct virtio_pci_common_cfg, name),                                              \
+	    sizeof(((struct virtio_pci_common_cfg *)0)->name)
 
 static struct virtio_pci *to_pci(struct virtio_device *dev)
 {
@@ -147,7 +148,8 @@ static void pci_notify(struct virtio_device *dev, const struct virtqueue *q)
 {
 	const struct virtio_pci *p = to_pci(dev);
 
-	p->regs->write(p->part[VIRTIO_NOTIFY] + (size_t)p->notify_off[q->index] * p->notify_step, 2, q->index);
+	p->regs->write(
+	    p->part[VIRTIO_NOTIFY] + (size_t)p->notify_off[q->index] * p->notify_step, 2, q->index);
 }
 
 static const struct virtio_ops pci_ops = {
@@ -172,16 +174,16 @@ static bool map_all(const struct virtio_bus *bus, struct virtio_pci *p)
 	unsigned i;
 
 	if (virtio_find_places(&p->fn, &places)) {
-		printk("%s: PCI %02x:%02x.%x: %s: %s: left alone\n", p->name, p->fn.bus, p->fn.device,
-		    p->fn.function, virtio_part_name(places.wrong), places.why);
+		printk("%s: PCI %02x:%02x.%x: %s: %s: left alone\n", p->name, p->fn.bus,
+		    p->fn.device, p->fn.function, virtio_part_name(places.wrong), places.why);
 		return false;
 	}
 	for (i = 0; i < NR_VIRTIO_PARTS; i++) {
 		p->part[i] = bus->map(places.part[i].start, places.part[i].len);
 		if (p->part[i])
 			continue;
-		printk("%s: PCI %02x:%02x.%x: %s: cannot be mapped: left alone\n", p->name, p->fn.bus, p->fn.device,
-		    p->fn.function, virtio_part_name((enum virtio_part)i));
+		printk("%s: PCI %02x:%02x.%x: %s: cannot be mapped: left alone\n", p->name,
+		    p->fn.bus, p->fn.device, p->fn.function, virtio_part_name((enum virtio_part)i));
 		return false;
 	}
 	p->notify_len = places.part[VIRTIO_NOTIFY].len;
@@ -193,7 +195,8 @@ static bool map_all(const struct virtio_bus *bus, struct virtio_pci *p)
 /* The VIRTIO_ID_ of a device with a driver; 0: no driver. */
 static u32 id_of(const struct pci_function *fn)
 {
-	u32 id = fn->device_id == TRANSITIONAL_BALLOON ? VIRTIO_ID_BALLOON : fn->device_id - MODERN_FIRST;
+	u32 id = fn->device_id == TRANSITIONAL_BALLOON ? VIRTIO_ID_BALLOON
+	                                               : fn->device_id - MODERN_FIRST;
 
 	if (fn->vendor_id != VIRTIO_VENDOR)
 		return 0;
@@ -225,8 +228,8 @@ void virtio_bus_found(struct virtio_bus *bus, const struct pci_function *fn)
 	store_release(&bus->nr, bus->nr + 1);
 	err = bus->route(fn);
 	if (err) {
-		printk("%s: PCI %02x:%02x.%x: no interrupt: left alone\n", p->name, fn->bus, fn->device,
-		    fn->function);
+		printk("%s: PCI %02x:%02x.%x: no interrupt: left alone\n", p->name, fn->bus,
+		    fn->device, fn->function);
 		return;
 	}
 	printk("%s: PCI %02x:%02x.%x: %s\n", p->name, fn->bus, fn->device, fn->function,

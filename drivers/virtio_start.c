@@ -43,8 +43,11 @@ static int probe(struct virtio_device *dev)
 	return dev->id == VIRTIO_ID_MEM ? virtio_mem_probe(dev) : virtio_balloon_probe(dev);
 }
 
-static struct virtio_bus bus = {
-    .regs = &mapped_regs, .map = arch_map_mmio, .route = pci_route_intx, .node_of = node_of, .probe = probe};
+static struct virtio_bus bus = {.regs = &mapped_regs,
+    .map = arch_map_mmio,
+    .route = pci_route_intx,
+    .node_of = node_of,
+    .probe = probe};
 
 static void found(const struct pci_function *fn)
 {

@@ -19,9 +19,9 @@
 #include <quarry/isolation.h>
 #include <quarry/memory_init.h>
 
-#define MIN_RAM     (32ULL << 20) /* bytes of usable RAM; with less nothing useful fits */
-#define BOOT_LINE   64
-#define BOOT_FLOOR  (1ULL << 20)  /* boot memory comes from above the first MiB, where APs start */
+#define MIN_RAM    (32ULL << 20) /* bytes of usable RAM; with less nothing useful fits */
+#define BOOT_LINE  64
+#define BOOT_FLOOR (1ULL << 20) /* boot memory comes from above the first MiB, where APs start */
 
 static struct memblock memblock;
 static struct boot_plan plan;
@@ -73,7 +73,8 @@ void *boot_alloc(size_t bytes, size_t align)
 {
 	/* Whole cache lines: no false sharing, and a short list of taken ranges. */
 	size_t size = ALIGN_UP(bytes, (size_t)BOOT_LINE);
-	phys_t pa = memblock_alloc(&memblock, size, MAX(align, (size_t)BOOT_LINE), BOOT_FLOOR, 1ULL << 32);
+	phys_t pa =
+	    memblock_alloc(&memblock, size, MAX(align, (size_t)BOOT_LINE), BOOT_FLOOR, 1ULL << 32);
 	void *p;
 
 	if (!pa)
@@ -102,7 +103,8 @@ static pfn_t hotplug_end(void)
 		if (acpi.affinity[i].hotplug)
 			end = MAX(end, acpi.affinity[i].end);
 	}
-	return ALIGN_DOWN(MIN(end >> PAGE_SHIFT, MIN(PFN_NONE, ARCH_MAX_RAM >> PAGE_SHIFT)), PAGEBLOCK_PAGES);
+	return ALIGN_DOWN(
+	    MIN(end >> PAGE_SHIFT, MIN(PFN_NONE, ARCH_MAX_RAM >> PAGE_SHIFT)), PAGEBLOCK_PAGES);
 }
 
 static void init_kernel_memory(void)
@@ -147,7 +149,8 @@ static void map_arrays(pfn_t start, pfn_t end, bool standby)
 	arch_map_array((uintptr_t)(ARCH_PAGEBLOCKS + (start >> PAGEBLOCK_ORDER)),
 	    ((end - start) >> PAGEBLOCK_ORDER) * sizeof(struct pageblock));
 	if (!standby)
-		arch_map_array((uintptr_t)(ARCH_MEMMAP + pfn), (ALIGN_UP(end, SECTION_PAGES) - pfn) * sizeof(struct page));
+		arch_map_array((uintptr_t)(ARCH_MEMMAP + pfn),
+		    (ALIGN_UP(end, SECTION_PAGES) - pfn) * sizeof(struct page));
 }
 
 static void declare(pfn_t start, pfn_t end, bool standby)
@@ -186,13 +189,17 @@ static void all_ram(void (*fn)(pfn_t start, pfn_t end, bool standby))
 
 	for (i = 0; i < memblock.ram.nr; i++)
 		by_parts(ALIGN_DOWN(memblock.ram.range[i].start >> PAGE_SHIFT, PAGEBLOCK_PAGES),
-		    ALIGN_UP((memblock.ram.range[i].end + PAGE_SIZE - 1) >> PAGE_SHIFT, PAGEBLOCK_PAGES), fn);
+		    ALIGN_UP(
+		        (memblock.ram.range[i].end + PAGE_SIZE - 1) >> PAGE_SHIFT, PAGEBLOCK_PAGES),
+		    fn);
 }
 
 void boot_memory_hand_over(void)
 {
 	struct memblock_range free = {0, 0};
-	const struct boot_machine machine = {.mb = &memblock, .info = &acpi, .movable = cmdline_u64("movable", 50),
+	const struct boot_machine machine = {.mb = &memblock,
+	    .info = &acpi,
+	    .movable = cmdline_u64("movable", 50),
 	    .standby = cmdline_u64("standby", BOOT_STANDBY_BY_SIZE)};
 
 	boot_zones_plan(&machine, &plan);

@@ -86,8 +86,9 @@ static struct ram_run run_at(const struct boot_machine *m, pfn_t pfn, pfn_t end)
 }
 
 #define for_each_run(m, run, from, to)                                                             \
-	for ((run) = run_at((m), (from), (to)); (run).start < (to);                                \
-	     (run) = (run).end < (to) ? run_at((m), (run).end, (to)) : (struct ram_run){.start = (to)})
+	for ((run) = run_at((m), (from), (to)); (run).start < (to); (run) = (run).end < (to)       \
+	         ? run_at((m), (run).end, (to))                                                    \
+	         : (struct ram_run){.start = (to)})
 
 /* ---- nodes ---- */
 
@@ -97,7 +98,8 @@ struct node_span {
 };
 
 /* Find each node's span.  False: nodes interleave, so their spans overlap and cannot be zones. */
-static bool node_spans(const struct boot_machine *m, struct node_span *span, pfn_t start, pfn_t end, bool merge)
+static bool node_spans(
+    const struct boot_machine *m, struct node_span *span, pfn_t start, pfn_t end, bool merge)
 {
 	struct ram_run run;
 	unsigned i, j;
@@ -155,7 +157,8 @@ static bool can_be_standby(const struct memblock *mb, pfn_t start, pfn_t end)
 	return r->start <= from && r->end >= to;
 }
 
-static void plan_zone(const struct boot_machine *m, struct zone_plan *p, pfn_t start, pfn_t end, unsigned long online)
+static void plan_zone(
+    const struct boot_machine *m, struct zone_plan *p, pfn_t start, pfn_t end, unsigned long online)
 {
 	pfn_t pfn;
 
@@ -168,18 +171,20 @@ static void plan_zone(const struct boot_machine *m, struct zone_plan *p, pfn_t s
 	if (start >= end || start < PFN_4G || !online)
 		return;
 	pfn = ALIGN_UP(behind_ram(m, start, end, online), BOOT_STANDBY_STEP);
-	for (p->standby = p->standby_end = pfn; pfn + BOOT_STANDBY_STEP <= end; pfn += BOOT_STANDBY_STEP) {
+	for (p->standby = p->standby_end = pfn; pfn + BOOT_STANDBY_STEP <= end;
+	     pfn += BOOT_STANDBY_STEP) {
 		if (!can_be_standby(m->mb, pfn, pfn + BOOT_STANDBY_STEP))
 			break;
 		p->standby_end = pfn + BOOT_STANDBY_STEP;
 	}
 }
 
-static void plan_node(const struct boot_machine *m, struct zone_plan *zone, const struct node_span *span,
-    unsigned long online)
+static void plan_node(const struct boot_machine *m, struct zone_plan *zone,
+    const struct node_span *span, unsigned long online)
 {
 	unsigned long movable = span->pageblocks * m->movable / 100;
-	pfn_t border = behind_ram(m, span->start, span->end, (span->pageblocks - movable) << PAGEBLOCK_ORDER);
+	pfn_t border =
+	    behind_ram(m, span->start, span->end, (span->pageblocks - movable) << PAGEBLOCK_ORDER);
 
 	/* A standby step must not lie across the border. */
 	if (online && ALIGN_DOWN(border, BOOT_STANDBY_STEP) > span->start)
@@ -206,7 +211,8 @@ void boot_zones_plan(const struct boot_machine *m, struct boot_plan *plan)
 
 	*plan = (struct boot_plan){.nr_nodes = m->info->nr_nodes,
 	    .start = ALIGN_DOWN(all->range[0].start >> PAGE_SHIFT, PAGEBLOCK_PAGES),
-	    .end = ALIGN_UP((all->range[all->nr - 1].end + PAGE_SIZE - 1) >> PAGE_SHIFT, PAGEBLOCK_PAGES)};
+	    .end = ALIGN_UP(
+	        (all->range[all->nr - 1].end + PAGE_SIZE - 1) >> PAGE_SHIFT, PAGEBLOCK_PAGES)};
 	if (!node_spans(m, span, plan->start, plan->end, false)) {
 		printk("boot: memory of the nodes interleaves; taking it all as one node\n");
 		plan->nr_nodes = 1;
@@ -231,7 +237,8 @@ void boot_zones_add(const struct boot_plan *plan, struct memory *mem)
 		enum zone_kind kind = (enum zone_kind)(i % NR_ZONE_KINDS);
 
 		if (p->start < p->end && memory_add_zone(mem, node, kind, p->start, p->end))
-			panic("boot: zone %u of node %u cannot be [%#lx, %#lx)", kind, node, p->start, p->end);
+			panic("boot: zone %u of node %u cannot be [%#lx, %#lx)", kind, node,
+			    p->start, p->end);
 	}
 }
 

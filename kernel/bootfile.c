@@ -27,8 +27,8 @@ static void module_file(const struct boot_module *m, struct boot_file *out)
 }
 
 /* Call fn with each file until it returns true.  A damaged archive ends at the damage. */
-static bool each_file(bool (*fn)(struct boot_file *file, const void *arg), struct boot_file *file,
-    const void *arg)
+static bool each_file(
+    bool (*fn)(struct boot_file *file, const void *arg), struct boot_file *file, const void *arg)
 {
 	unsigned i;
 
@@ -85,7 +85,8 @@ static bool print_name(struct boot_file *file, const void *arg)
 void boot_files_report_dropped(void)
 {
 	if (bootinfo.modules_dropped)
-		printk("boot: %u boot modules too many: \"%s\" and all after it are left out; %u are taken\n",
+		printk("boot: %u boot modules too many: \"%s\" and all after it are left out; %u "
+		       "are taken\n",
 		    bootinfo.modules_dropped, bootinfo.dropped_name, BOOT_MAX_MODULES);
 }
 

@@ -120,7 +120,7 @@ static struct cap_slot *slot_of(struct cap_table *t, u64 handle) REQUIRES(task_c
 	struct cap_slot *slot = t->slot ? &t->slot[handle % ABI_MAX_HANDLES] : NULL;
 
 	return slot && (u64)handle_of(t, slot) == handle && slot->cap.kind != CAP_NONE &&
-		slot->cap.kind < CAP_RESERVED
+	        slot->cap.kind < CAP_RESERVED
 	    ? slot
 	    : NULL;
 }
@@ -128,7 +128,8 @@ static struct cap_slot *slot_of(struct cap_table *t, u64 handle) REQUIRES(task_c
 static void slot_empty(struct cap_table *t, struct cap_slot *slot) REQUIRES(task_class)
 {
 	slot->generation++;
-	slot->cap = (struct cap){.kind = slot->generation < CAP_GENERATIONS ? CAP_NONE : CAP_RETIRED};
+	slot->cap =
+	    (struct cap){.kind = slot->generation < CAP_GENERATIONS ? CAP_NONE : CAP_RETIRED};
 	t->nr_used--;
 }
 
@@ -141,7 +142,8 @@ static int check(const struct cap_slot *slot, enum cap_kind kind, unsigned right
 	return (slot->cap.rights & rights) == rights ? 0 : -EACCES;
 }
 
-int cap_lookup(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights, struct cap *out)
+int cap_lookup(
+    struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights, struct cap *out)
 {
 	struct cap_slot *slot;
 	int err;

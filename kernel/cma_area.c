@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cma_area.c: the kernel's own area of contiguous memory: cma=SIZE at boot, or the monitor's command.
+ * cma_area.c: the kernel's own area of contiguous memory: cma=SIZE at boot, or the monitor's
+ * command.
  *
  * Owns:       the area.
  * Locks:      none of its own: the boot thread makes the area; later only the monitor's thread
@@ -31,7 +32,8 @@ int cma_area_make(u64 mib)
 		return -EEXIST;
 	if (mib > CMA_AREA_MAX_MIB)
 		return -ENOMEM;
-	err = cma_create_anywhere(&area, "kernel", &kernel_memory, ALIGN_UP(mib * MIB_PAGES, PAGEBLOCK_PAGES));
+	err = cma_create_anywhere(
+	    &area, "kernel", &kernel_memory, ALIGN_UP(mib * MIB_PAGES, PAGEBLOCK_PAGES));
 	there = !err;
 	return err;
 }
@@ -54,8 +56,10 @@ void cma_area_show(void)
 		return;
 	}
 	use = cma_count(&area);
-	printk("cma: %lu MiB at pfn %#lx: pages: %lu users', %lu lent, %lu free, %lu offline, %lu gone\n",
-	    (area.end - area.start) / MIB_PAGES, area.start, use.users, use.lent, use.free, use.offline, use.gone);
+	printk("cma: %lu MiB at pfn %#lx: pages: %lu users', %lu lent, %lu free, %lu offline, %lu "
+	       "gone\n",
+	    (area.end - area.start) / MIB_PAGES, area.start, use.users, use.lent, use.free,
+	    use.offline, use.gone);
 }
 
 void cma_area_boot(void)
@@ -64,7 +68,8 @@ void cma_area_boot(void)
 	int err = mib ? cma_area_make(mib) : 0;
 
 	if (err)
-		printk("cma: no area of %llu MiB: error %d: at most half of the kernel's free memory, in one piece\n",
+		printk("cma: no area of %llu MiB: error %d: at most half of the kernel's free "
+		       "memory, in one piece\n",
 		    (unsigned long long)mib, err);
 	else if (mib)
 		cma_area_show();

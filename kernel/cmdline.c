@@ -18,47 +18,73 @@
 #define MILLION    1000000
 #define ANY_NUMBER (~0ULL)
 
-#define TEXT(name, help)                       {name, help, OPT_TEXT, NULL, 0, 0, ""}
-#define CHOICE(name, words, help)              {name, help, OPT_CHOICE, words, 0, 0, ""}
-#define NUMBER(name, first, last, units, help) {name, help, OPT_NUMBER, NULL, first, last, units}
-#define PERCENT(name, last, help)              {name, help, OPT_PERCENT, NULL, 0, last, "%"}
-#define SIZE(name, first, last, help)          {name, help, OPT_SIZE, NULL, first, last, "MiB"}
-#define RANGE(name, first, last, units, help)  {name, help, OPT_RANGE, NULL, first, last, units}
+#define TEXT(name, help)                                                                           \
+	{                                                                                          \
+		name, help, OPT_TEXT, NULL, 0, 0, ""                                               \
+	}
+#define CHOICE(name, words, help)                                                                  \
+	{                                                                                          \
+		name, help, OPT_CHOICE, words, 0, 0, ""                                            \
+	}
+#define NUMBER(name, first, last, units, help)                                                     \
+	{                                                                                          \
+		name, help, OPT_NUMBER, NULL, first, last, units                                   \
+	}
+#define PERCENT(name, last, help)                                                                  \
+	{                                                                                          \
+		name, help, OPT_PERCENT, NULL, 0, last, "%"                                        \
+	}
+#define SIZE(name, first, last, help)                                                              \
+	{                                                                                          \
+		name, help, OPT_SIZE, NULL, first, last, "MiB"                                     \
+	}
+#define RANGE(name, first, last, units, help)                                                      \
+	{                                                                                          \
+		name, help, OPT_RANGE, NULL, first, last, units                                    \
+	}
 
 static const struct cmdline_option options[] = {
-	TEXT("selftest", "tests: all quick none, contract cost inside, or SUITE and SUITE.TEST"),
-	NUMBER("seed", 0, ANY_NUMBER, "", "seed of all random numbers"),
-	CHOICE("isolation", "precise disable redrain", "how offlining keeps pages out of caches"),
-	PERCENT("movable", 95, "zone MOVABLE's part of each node"),
-	SIZE("standby", 0, 16ULL << 20, "memory of each zone above 4 GiB that is online from the start; 0: all"),
-	SIZE("cma", 0, 16ULL << 20, "memory lent to movable pages until it is needed in one piece"),
-	TEXT("trace", "name of the boot module with a trace to replay"),
-	CHOICE("tour", "on off", "the tour after the selftests"),
-	CHOICE("picture", "plain ansi off", "how the tour draws memory"),
-	NUMBER("rounds", 0, MILLION, "offlines", "offlines under stress, for each policy, instead of the tour"),
-	NUMBER("hotplug", 0, MILLION, "CPUs", "CPUs taken down and up again under stress, instead of the tour"),
-	NUMBER("poison", 0, MILLION, "requests", "random requests to retire pages under load, instead of the tour"),
-	RANGE("pressure", 0, ANY_NUMBER, "", "out of memory on all CPUs, not the tour: seeds"),
-	TEXT("race", "race scripts to replay instead of the tour: all, or names with commas"),
-	NUMBER("race_repeat", 1, MILLION, "times", "how often to replay them"),
-	NUMBER("race_patience", 1, MILLION, "milliseconds", "all threads wait this long: stuck"),
-	RANGE("race_seed", 0, ANY_NUMBER, "", "run them in the orders that derive from these seeds"),
-	TEXT("race_step", "step through one script by keys, after these moves (letters)"),
-	NUMBER("programs", 0, MILLION, "offlines", "offlines under programs in ring 3, instead of the tour"),
-	TEXT("user", "a program of the boot modules to run in ring 3, or off"),
-	NUMBER("user_arg", 0, ANY_NUMBER, "", "a number for that program"),
-	NUMBER("user_rounds", 0, MILLION, "times", "run it so often, with CPUs and memory hotplug"),
-	CHOICE("monitor", "on off", "the monitor at the end, or power off"),
-	TEXT("bench", "print the figures, then power off"),
-	CHOICE("console", "screen serial", "where output goes: to the screen too, or to the serial line only"),
-	CHOICE("poweroff", "on off", "off: the machine stays on at the end, to read its screen"),
-	CHOICE("apic", "x2apic xapic", "how local APICs are addressed, if the CPU leaves a choice"),
-	CHOICE("slots", "on off", "memory and CPUs plugged in at run time: used or ignored"),
-	CHOICE("idle_tick", "slow fast", "the timer of an idle CPU: once a second, or as fast as a busy one's"),
-	NUMBER("ipi_timeout", 200, MILLION, "milliseconds", "a CPU silent this long is reported"),
-	CHOICE("history", "slow all", "what the trace rings record: slow paths, or every allocation and free"),
-	CHOICE("fault", FAULT_NAMES, "provoke a fault instead of the tour, to see its report"),
-	CHOICE("badpage", "panic report", "a bad free is a panic, or only reported and refused"),
+    TEXT("selftest", "tests: all quick none, contract cost inside, or SUITE and SUITE.TEST"),
+    NUMBER("seed", 0, ANY_NUMBER, "", "seed of all random numbers"),
+    CHOICE("isolation", "precise disable redrain", "how offlining keeps pages out of caches"),
+    PERCENT("movable", 95, "zone MOVABLE's part of each node"),
+    SIZE("standby", 0, 16ULL << 20,
+        "memory of each zone above 4 GiB that is online from the start; 0: all"),
+    SIZE("cma", 0, 16ULL << 20, "memory lent to movable pages until it is needed in one piece"),
+    TEXT("trace", "name of the boot module with a trace to replay"),
+    CHOICE("tour", "on off", "the tour after the selftests"),
+    CHOICE("picture", "plain ansi off", "how the tour draws memory"),
+    NUMBER("rounds", 0, MILLION, "offlines",
+        "offlines under stress, for each policy, instead of the tour"),
+    NUMBER("hotplug", 0, MILLION, "CPUs",
+        "CPUs taken down and up again under stress, instead of the tour"),
+    NUMBER("poison", 0, MILLION, "requests",
+        "random requests to retire pages under load, instead of the tour"),
+    RANGE("pressure", 0, ANY_NUMBER, "", "out of memory on all CPUs, not the tour: seeds"),
+    TEXT("race", "race scripts to replay instead of the tour: all, or names with commas"),
+    NUMBER("race_repeat", 1, MILLION, "times", "how often to replay them"),
+    NUMBER("race_patience", 1, MILLION, "milliseconds", "all threads wait this long: stuck"),
+    RANGE("race_seed", 0, ANY_NUMBER, "", "run them in the orders that derive from these seeds"),
+    TEXT("race_step", "step through one script by keys, after these moves (letters)"),
+    NUMBER("programs", 0, MILLION, "offlines",
+        "offlines under programs in ring 3, instead of the tour"),
+    TEXT("user", "a program of the boot modules to run in ring 3, or off"),
+    NUMBER("user_arg", 0, ANY_NUMBER, "", "a number for that program"),
+    NUMBER("user_rounds", 0, MILLION, "times", "run it so often, with CPUs and memory hotplug"),
+    CHOICE("monitor", "on off", "the monitor at the end, or power off"),
+    TEXT("bench", "print the figures, then power off"),
+    CHOICE("console", "screen serial",
+        "where output goes: to the screen too, or to the serial line only"),
+    CHOICE("poweroff", "on off", "off: the machine stays on at the end, to read its screen"),
+    CHOICE("apic", "x2apic xapic", "how local APICs are addressed, if the CPU leaves a choice"),
+    CHOICE("slots", "on off", "memory and CPUs plugged in at run time: used or ignored"),
+    CHOICE("idle_tick", "slow fast",
+        "the timer of an idle CPU: once a second, or as fast as a busy one's"),
+    NUMBER("ipi_timeout", 200, MILLION, "milliseconds", "a CPU silent this long is reported"),
+    CHOICE("history", "slow all",
+        "what the trace rings record: slow paths, or every allocation and free"),
+    CHOICE("fault", FAULT_NAMES, "provoke a fault instead of the tour, to see its report"),
+    CHOICE("badpage", "panic report", "a bad free is a panic, or only reported and refused"),
 };
 static const char *values[ARRAY_SIZE(options)]; /* NULL: not given, or invalid */
 static char words[BOOT_CMDLINE_MAX];
@@ -184,8 +210,9 @@ static void print_allowed(const struct cmdline_option *option)
 		printk("%s", number);
 	else
 		printk("%s from %llu to %llu%s%s%s", number, (unsigned long long)option->min,
-		    (unsigned long long)option->max, option->unit[0] && option->unit[0] != '%' ? " " : "",
-		    option->unit, option->kind == OPT_SIZE ? ", or with M, G, T" : "");
+		    (unsigned long long)option->max,
+		    option->unit[0] && option->unit[0] != '%' ? " " : "", option->unit,
+		    option->kind == OPT_SIZE ? ", or with M, G, T" : "");
 }
 
 /* Take one word, "name" or "name=value", apart in place.  False: something is wrong with it. */

@@ -68,7 +68,8 @@ int cpio_next(const void *data, size_t size, size_t *pos, struct boot_file *out)
 	    number(header, FILESIZE, &len))
 		return -EINVAL;
 	content = ALIGN_UP(HEADER + name_len, (size_t)4);
-	if (name_len == 0 || content > left || len > left - content || header[HEADER + name_len - 1])
+	if (name_len == 0 || content > left || len > left - content ||
+	    header[HEADER + name_len - 1])
 		return -EINVAL;
 	if (!strcmp(header + HEADER, TRAILER))
 		return 0;

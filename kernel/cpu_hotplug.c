@@ -27,8 +27,8 @@
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 
-#define WAKE_NS 2000000ULL /* between two attempts to wake a parked CPU */
-#define TURN_FACTOR 6 /* times smp_timeout_ns: the longest wait for cpu_hotplug */
+#define WAKE_NS     2000000ULL /* between two attempts to wake a parked CPU */
+#define TURN_FACTOR 6          /* times smp_timeout_ns: the longest wait for cpu_hotplug */
 /* Polls for interrupts that are still pending on a CPU that stops. */
 #define MAX_LOOKS 1000
 
@@ -211,8 +211,10 @@ static int take_down(unsigned cpu)
 	/* A CPU whose threads did not leave in time gets no second timeout. */
 	if (!cpu_wait_parked(cpu, left ? smp_timeout_ns : 0) &&
 	    atomic_cas(&c->hotplug, (u32)HP_STOP, (u32)HP_DEAD)) {
-		printk("cpu: CPU %u did not park in time: dead, with %u threads; about %u cached blocks "
-		       "are out of reach\n", cpu, sched_threads(cpu), left_in_cache(cpu));
+		printk("cpu: CPU %u did not park in time: dead, with %u threads; about %u cached "
+		       "blocks "
+		       "are out of reach\n",
+		    cpu, sched_threads(cpu), left_in_cache(cpu));
 		arch_backtrace_self();
 		arch_backtrace_others();
 		counter_add(&smp_stats.silent, 1);
@@ -331,12 +333,14 @@ void show_cpus(void)
 	unsigned cpu;
 
 	for (cpu = 0; cpu < nr_cpus; cpu++)
-		printk("cpu %u: %s, APIC id %u, node %u, %u threads, %llu ticks, %llu calls, %llu kicks\n",
-		    cpu, cpu_state_name(cpu), cpus[cpu]->apic_id, cpus[cpu]->node, sched_threads(cpu),
-		    (unsigned long long)READ_ONCE(cpus[cpu]->ticks),
+		printk("cpu %u: %s, APIC id %u, node %u, %u threads, %llu ticks, %llu calls, %llu "
+		       "kicks\n",
+		    cpu, cpu_state_name(cpu), cpus[cpu]->apic_id, cpus[cpu]->node,
+		    sched_threads(cpu), (unsigned long long)READ_ONCE(cpus[cpu]->ticks),
 		    (unsigned long long)READ_ONCE(cpus[cpu]->calls),
 		    (unsigned long long)READ_ONCE(cpus[cpu]->kicks));
-	printk("calls to CPUs out of range %llu, to CPUs not online %llu, taken by CPUs not online %llu; "
+	printk("calls to CPUs out of range %llu, to CPUs not online %llu, taken by CPUs not online "
+	       "%llu; "
 	       "CPUs reported silent %llu\n",
 	    (unsigned long long)READ_ONCE(smp_stats.bad_cpu),
 	    (unsigned long long)READ_ONCE(smp_stats.offline_cpu),

@@ -73,7 +73,8 @@ static const char *add_segment(struct elf_program *out, const Elf64_Phdr *p, siz
 	    .memsz = p->p_memsz,
 	    .offset = p->p_offset,
 	    .filesz = p->p_filesz,
-	    .prot = VM_READ | (p->p_flags & PF_W ? VM_WRITE : 0) | (p->p_flags & PF_X ? VM_EXEC : 0),
+	    .prot =
+	        VM_READ | (p->p_flags & PF_W ? VM_WRITE : 0) | (p->p_flags & PF_X ? VM_EXEC : 0),
 	};
 	return NULL;
 }

@@ -24,24 +24,24 @@ enum call_state {
 };
 
 struct ipc_call {
-	struct endpoint *ep; /* c, a reference */
-	struct account *account; /* c, a reference: the caller's */
-	u32 refs;            /* a */
+	struct endpoint *ep;               /* c, a reference */
+	struct account *account;           /* c, a reference: the caller's */
+	u32 refs;                          /* a */
 	u32 state GUARDED_BY(task_class);  /* ep->lock, read racily by the caller */
 	int result GUARDED_BY(task_class); /* ep->lock */
-	struct ipc_msg msg;  /* ep->lock */
-	struct waitq wq;     /* the caller */
-	TAILQ_ENTRY(ipc_call) link; /* ep->lock */
+	struct ipc_msg msg;                /* ep->lock */
+	struct waitq wq;                   /* the caller */
+	TAILQ_ENTRY(ipc_call) link;        /* ep->lock */
 };
 
 struct endpoint {
 	struct spinlock lock;
-	struct account *account; /* c, a reference */
-	u32 refs;      /* a */
-	u32 receivers; /* a: of these, with RIGHT_RECEIVE */
-	u32 closed GUARDED_BY(task_class); /* lock: the last receiver has gone */
+	struct account *account;                             /* c, a reference */
+	u32 refs;                                            /* a */
+	u32 receivers;                                       /* a: of these, with RIGHT_RECEIVE */
+	u32 closed GUARDED_BY(task_class);                   /* lock: the last receiver has gone */
 	TAILQ_HEAD(, ipc_call) queue GUARDED_BY(task_class); /* lock: oldest first */
-	struct waitq wq; /* receivers */
+	struct waitq wq;                                     /* receivers */
 };
 
 int endpoint_new(struct endpoint **out)
@@ -58,8 +58,12 @@ int endpoint_new(struct endpoint **out)
 		return -ENOMEM;
 	}
 	account_get(account);
-	*ep = (struct endpoint){.account = account, .lock = SPINLOCK("endpoint", RANK_TASK), .wq = WAITQ("endpoint"),
-	    .refs = 1, .receivers = 1, .queue = TAILQ_HEAD_INITIALIZER(ep->queue)};
+	*ep = (struct endpoint){.account = account,
+	    .lock = SPINLOCK("endpoint", RANK_TASK),
+	    .wq = WAITQ("endpoint"),
+	    .refs = 1,
+	    .receivers = 1,
+	    .queue = TAILQ_HEAD_INITIALIZER(ep->queue)};
 	*out = ep;
 	return 0;
 }
@@ -165,7 +169,8 @@ int ipc_call(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns)
 	int err = -ENOMEM;
 
 	if (call) {
-		*call = (struct ipc_call){.ep = ep, .account = account_current(), .refs = 1, .wq = WAITQ("ipc_call")};
+		*call = (struct ipc_call){
+		    .ep = ep, .account = account_current(), .refs = 1, .wq = WAITQ("ipc_call")};
 		/*
 		 * No limit needed: a thread has one call, and a receiver has a handle for each call
 		 * taken.
@@ -194,7 +199,8 @@ static bool call_waits(void *arg)
 
 int ipc_receive(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out, u64 timeout_ns)
 {
-	u64 now = arch_clock_ns(), end = timeout_ns < WAIT_FOREVER - now ? now + timeout_ns : WAIT_FOREVER;
+	u64 now = arch_clock_ns(),
+	    end = timeout_ns < WAIT_FOREVER - now ? now + timeout_ns : WAIT_FOREVER;
 	struct ipc_call *call;
 	u64 left = timeout_ns;
 

@@ -15,7 +15,7 @@
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 
-#define MAX_HELD 8
+#define MAX_HELD       8
 #define TURNS_PER_LOOK 1024 /* of a wait, between two readings of the clock */
 #define WORST_FACTOR   6    /* times smp_timeout_ns, unless smp_worst_ns is set */
 
@@ -62,8 +62,9 @@ static void violation(const char *what, const struct spinlock *lock, const struc
 		return;
 	}
 	panic("lock %s (rank %u) %s by CPU %u; its holder: CPU %d (-1: none); innermost here: %s "
-	      "(rank %u)", name_of(lock), lock->rank, what, arch_cpu_id(),
-	    (int)READ_ONCE(lock->holder) - 1, held ? name_of(held) : "none", held ? held->rank : 0);
+	      "(rank %u)",
+	    name_of(lock), lock->rank, what, arch_cpu_id(), (int)READ_ONCE(lock->holder) - 1,
+	    held ? name_of(held) : "none", held ? held->rank : 0);
 }
 
 /*
@@ -107,8 +108,7 @@ static void record(struct held_locks *h, struct spinlock *lock)
  */
 static bool take(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
 {
-	return !READ_ONCE(lock->locked) &&
-	    !__atomic_exchange_n(&lock->locked, 1, __ATOMIC_ACQUIRE);
+	return !READ_ONCE(lock->locked) && !__atomic_exchange_n(&lock->locked, 1, __ATOMIC_ACQUIRE);
 }
 
 /*
@@ -129,7 +129,8 @@ static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 			continue;
 		since = since ? since : arch_clock_ns();
 		if (arch_clock_ns() - since > worst)
-			panic("lock %s: CPU %d does not release it", name_of(lock), (int)READ_ONCE(lock->holder) - 1);
+			panic("lock %s: CPU %d does not release it", name_of(lock),
+			    (int)READ_ONCE(lock->holder) - 1);
 	}
 }
 
@@ -170,8 +171,7 @@ static noinline bool close_gap(struct held_locks *h, const struct spinlock *lock
 	while (i > 0 && h->lock[i - 1] != lock)
 		i--;
 	if (i == 0) {
-		violation("released, not being held,", lock,
-		    h->nr ? h->lock[h->nr - 1] : NULL);
+		violation("released, not being held,", lock, h->nr ? h->lock[h->nr - 1] : NULL);
 		return false;
 	}
 	for (; i < h->nr; i++)

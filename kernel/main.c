@@ -35,11 +35,14 @@
 
 static void machine_summary(void)
 {
-	printk("machine: %u CPUs online of %u, %u node%s, %lu MiB managed by the allocator, booted by %s\n",
-	    nr_cpus_online(), nr_cpus, kernel_memory.nr_nodes, kernel_memory.nr_nodes == 1 ? "" : "s",
+	printk("machine: %u CPUs online of %u, %u node%s, %lu MiB managed by the allocator, booted "
+	       "by %s\n",
+	    nr_cpus_online(), nr_cpus, kernel_memory.nr_nodes,
+	    kernel_memory.nr_nodes == 1 ? "" : "s",
 	    memory_managed_pages(&kernel_memory) >> (20 - PAGE_SHIFT), bootinfo.path);
-	printk("ring 3: SMEP %s, SMAP %s, FPU registers by %s\n", arch_has_smep() ? "on" : "not there",
-	    arch_has_smap() ? "on" : "not there", arch_has_xsave() ? "XSAVE" : "FXSAVE");
+	printk("ring 3: SMEP %s, SMAP %s, FPU registers by %s\n",
+	    arch_has_smep() ? "on" : "not there", arch_has_smap() ? "on" : "not there",
+	    arch_has_xsave() ? "XSAVE" : "FXSAVE");
 }
 
 /* A CPU goes online a moment after it has started; no code may count the CPUs before. */
@@ -64,15 +67,16 @@ void kernel_main(void)
 	bool pass;
 	u64 seed, began;
 
-	serial_init();           /* from here on printing works */
-	arch_early_init();       /* from here on faults are reported */
+	serial_init();     /* from here on printing works */
+	arch_early_init(); /* from here on faults are reported */
 	printk("quarry: boot\n");
 	cmdline_init(bootinfo.cmdline, bootinfo.cmdline_truncated); /* reports unknown ones */
 	boot_files_report_dropped();
-	screen_init();           /* prints to the screen too, if there is one */
+	screen_init(); /* prints to the screen too, if there is one */
 	seed = cmdline_u64("seed", 0x5eed);
-	run_seed = seed;         /* for reports, which say how to repeat the run */
-	smp_timeout_ns = cmdline_u64("ipi_timeout", smp_timeout_ns / 1000000) * 1000000; /* from ms */
+	run_seed = seed; /* for reports, which say how to repeat the run */
+	/* from ms */
+	smp_timeout_ns = cmdline_u64("ipi_timeout", smp_timeout_ns / 1000000) * 1000000;
 	boot_memory_init();      /* boot_alloc works */
 	acpi_init();             /* CPUs, nodes, distances, timer ports */
 	acpi_hotplug_init();     /* slots for memory and CPUs, unless slots=off */
@@ -85,24 +89,25 @@ void kernel_main(void)
 	arch_boot_memory_done(); /* stacks and page tables come from alloc_pages */
 	sched_init_cpu(true);    /* this code becomes a thread; others may be started */
 	cpu_set_online(0);
-	arch_timer_start(1);     /* preemption */
+	arch_timer_start(1); /* preemption */
 	arch_irq_enable();
-	smp_start_aps();         /* the other CPUs run kernel_ap_entry */
-	wait_for_aps();          /* they are online when this returns */
+	smp_start_aps(); /* the other CPUs run kernel_ap_entry */
+	wait_for_aps();  /* they are online when this returns */
 	serial_enable_irq();
 	if (memory_start(&kernel_memory)) /* caches on, reclaim threads running */
 		panic("boot: no memory for the reclaim threads");
-	cma_area_boot(); /* contiguous memory, if the command line asks for it */
+	cma_area_boot();  /* contiguous memory, if the command line asks for it */
 	if (tasks_init()) /* threads of ring 3 can start, and are freed */
 		panic("boot: no memory for the reaper");
 	if (mce_start()) /* pages that machine checks report are retired */
 		panic("boot: no memory for the machine-check thread");
-	oom_init(); /* the OOM killer */
+	oom_init();           /* the OOM killer */
 	acpi_hotplug_start(); /* memory and CPUs in slots, present and later ones */
-	virtio_init(); /* virtio-mem, balloon */
+	virtio_init();        /* virtio-mem, balloon */
 	ktest_limit_cpus(nr_boot_cpus);
 	machine_summary();
-	printk("boot: %llu thousand cycles since the machine's reset\n", (unsigned long long)arch_tsc() / 1000);
+	printk("boot: %llu thousand cycles since the machine's reset\n",
+	    (unsigned long long)arch_tsc() / 1000);
 
 	began = arch_clock_ns();
 	pass = ktest_run(cmdline_get("selftest", "quick"), seed) == 0;

@@ -74,7 +74,8 @@ static void deal_corrected(const struct mce_record *rec, const char *what)
 	}
 	err = soft_offline_page(rec->pfn);
 	if (err)
-		printk("%s: number %u, but it cannot be moved: error %d\n", what, MCE_THRESHOLD, err);
+		printk(
+		    "%s: number %u, but it cannot be moved: error %d\n", what, MCE_THRESHOLD, err);
 	else
 		printk("%s: number %u: out of use\n", what, MCE_THRESHOLD);
 }
@@ -168,6 +169,6 @@ void mce_show(void)
 		printk(" %s %lu,", mce_severity_name(i), READ_ONCE(mce_stats.found[i]));
 	printk(" of others %lu; corrected ones lost %lu\n", READ_ONCE(mce_stats.found[MCE_NOTHING]),
 	    READ_ONCE(mce_stats.lost));
-	printk("ring: %u records waiting, %lu dealt with\n", READ_ONCE(ring.head) - READ_ONCE(ring.tail),
-	    READ_ONCE(mce_stats.dealt));
+	printk("ring: %u records waiting, %lu dealt with\n",
+	    READ_ONCE(ring.head) - READ_ONCE(ring.tail), READ_ONCE(mce_stats.dealt));
 }

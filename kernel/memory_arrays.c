@@ -21,7 +21,8 @@ static void unmap(struct memory *mem, pfn_t start, unsigned long nr)
 
 static int map(struct memory *mem, pfn_t start, unsigned long nr)
 {
-	uintptr_t first = (uintptr_t)pageblock_of(mem, start), last = (uintptr_t)pageblock_of(mem, start + nr - 1);
+	uintptr_t first = (uintptr_t)pageblock_of(mem, start),
+	          last = (uintptr_t)pageblock_of(mem, start + nr - 1);
 	int err = arch_direct_map((phys_t)start << PAGE_SHIFT, nr << PAGE_SHIFT);
 
 	first = ALIGN_DOWN(first, PAGE_SIZE);

@@ -29,13 +29,13 @@
 #include <quarry/task.h>
 
 struct row {
-	struct task *task; /* a reference */
+	struct task *task;            /* a reference */
 	const struct account *family; /* the account at the family's head */
-	unsigned long anon, pager; /* pages mapped, by the kind of their objects */
-	unsigned long unmapped;    /* pages that it holds by handles only */
-	unsigned long kernel;      /* pages that the kernel has allocated for it */
-	unsigned long served;      /* pages that others got from it, their pager */
-	unsigned long useless;     /* pages in zones that the request may not use */
+	unsigned long anon, pager;    /* pages mapped, by the kind of their objects */
+	unsigned long unmapped;       /* pages that it holds by handles only */
+	unsigned long kernel;         /* pages that the kernel has allocated for it */
+	unsigned long served;         /* pages that others got from it, their pager */
+	unsigned long useless;        /* pages in zones that the request may not use */
 };
 
 static struct row table[ABI_MAX_TASKS];
@@ -179,8 +179,8 @@ static const struct row *choose(void)
 
 static void print_row(const struct row *r, const struct row *victim)
 {
-	printk("oom: %5u %-12s %8u %8lu %8lu %8lu %8lu", r->task->id, r->task->name, READ_ONCE(r->task->nr_threads),
-	    r->anon, r->pager, r->unmapped, r->kernel);
+	printk("oom: %5u %-12s %8u %8lu %8lu %8lu %8lu", r->task->id, r->task->name,
+	    READ_ONCE(r->task->nr_threads), r->anon, r->pager, r->unmapped, r->kernel);
 	if (r == victim)
 		printk("%s", already_ending(r) ? "  ending: waited for" : "  the most: killed");
 	else if (load_acquire(&r->task->ending))
@@ -195,7 +195,8 @@ static void print_row(const struct row *r, const struct row *victim)
 	printk("\n");
 }
 
-static void print_table(const struct memory *mem, gfp_t gfp, unsigned order, const struct row *victim)
+static void print_table(
+    const struct memory *mem, gfp_t gfp, unsigned order, const struct row *victim)
 {
 	const struct task *asks = task_current();
 	unsigned i;
@@ -204,7 +205,8 @@ static void print_table(const struct memory *mem, gfp_t gfp, unsigned order, con
 	       "reclaimed\n",
 	    asks ? asks->name : "the kernel", 1u << order, order ? "s" : "", gfp,
 	    memory_managed_pages(mem));
-	printk("oom: %5s %-12s %8s %8s %8s %8s %8s\n", "task", "name", "threads", "anon", "pager", "unmapped", "kernel");
+	printk("oom: %5s %-12s %8s %8s %8s %8s %8s\n", "task", "name", "threads", "anon", "pager",
+	    "unmapped", "kernel");
 	for (i = 0; i < nr_rows; i++)
 		print_row(&table[i], victim);
 }

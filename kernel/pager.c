@@ -35,21 +35,21 @@
 
 struct pager_trust {
 	struct spinlock lock;
-	u32 refs;    /* a: the task, and each of its pagers */
+	u32 refs;                           /* a: the task, and each of its pagers */
 	u32 missed GUARDED_BY(task_class);  /* lock: calls in a row without an answer */
 	s64 left_ns GUARDED_BY(task_class); /* lock: time reclaim may still wait; <= 0: none */
 	u64 at GUARDED_BY(task_class);      /* lock: the clock when left_ns was computed */
 };
 
 struct request {
-	u32 what;         /* c: ABI_PAGER_... */
-	u32 index;        /* c */
-	u32 id;           /* c: unique within this pager */
-	u32 refs GUARDED_BY(task_class); /* lock: the requester and other waiters */
+	u32 what;                           /* c: ABI_PAGER_... */
+	u32 index;                          /* c */
+	u32 id;                             /* c: unique within this pager */
+	u32 refs GUARDED_BY(task_class);    /* lock: the requester and other waiters */
 	bool served GUARDED_BY(task_class); /* lock: page in its slot, or content with pager */
-	u32 done;         /* a: result is valid */
-	int result;       /* written before done */
-	const void *data; /* c: the content handed over; NULL: a page is requested */
+	u32 done;                           /* a: result is valid */
+	int result;                         /* written before done */
+	const void *data;         /* c: the content handed over; NULL: a page is requested */
 	LIST_ENTRY(request) link; /* lock */
 };
 
@@ -60,14 +60,14 @@ struct pager {
 	u32 task;            /* c: id of the pager's task; 0: a thread of the kernel */
 	struct spinlock lock;
 	LIST_HEAD(, request) requests GUARDED_BY(task_class); /* lock */
-	u32 last_id GUARDED_BY(task_class); /* lock */
-	struct pager_trust *trust; /* c, a reference */
-	struct waitq wq;     /* threads waiting for another thread's request */
-	u64 *served;         /* lock: a bit for each page that other tasks got */
+	u32 last_id GUARDED_BY(task_class);                   /* lock */
+	struct pager_trust *trust;                            /* c, a reference */
+	struct waitq wq;                      /* threads waiting for another thread's request */
+	u64 *served;                          /* lock: a bit for each page that other tasks got */
 	u32 nr_served GUARDED_BY(task_class); /* lock, read racily */
-	u32 round;           /* of pager_first_in */
+	u32 round;                            /* of pager_first_in */
 	struct mutex copying;
-	void *buffer;        /* copying: a page, so that none is allocated on low memory */
+	void *buffer; /* copying: a page, so that none is allocated on low memory */
 };
 
 /* ---- requests ---- */
@@ -95,8 +95,10 @@ static struct pager_trust *trust_create(void)
 	struct pager_trust *trust = kmalloc(sizeof(*trust));
 
 	if (trust)
-		*trust = (struct pager_trust){.lock = SPINLOCK("pager's trust", RANK_TASK), .refs = 1,
-		    .left_ns = TRUST_MAX_NS, .at = arch_clock_ns()};
+		*trust = (struct pager_trust){.lock = SPINLOCK("pager's trust", RANK_TASK),
+		    .refs = 1,
+		    .left_ns = TRUST_MAX_NS,
+		    .at = arch_clock_ns()};
 	return trust;
 }
 
@@ -149,7 +151,8 @@ static bool is_trusted(struct pager_trust *trust)
 /* Charge a call that took @took_ns; @err as ask() returned it. */
 static void trust_charge(struct pager *p, u32 what, u64 took_ns, int err)
 {
-	s64 took = (s64)MIN(took_ns, ABI_MAX_PAGER_NS), floor = -(s64)(p->timeout_ns << TRUST_MAX_MISSED);
+	s64 took = (s64)MIN(took_ns, ABI_MAX_PAGER_NS),
+	    floor = -(s64)(p->timeout_ns << TRUST_MAX_MISSED);
 	struct pager_trust *trust = p->trust;
 
 	task_lock(&trust->lock);
@@ -338,24 +341,32 @@ static void pager_release(void *pager)
 static const struct vm_pager_ops pager_ops = {
     .get = pager_get, .clean = pager_clean, .release = pager_release};
 
-int pager_create(struct endpoint *ep, unsigned long nr_pages, u64 number, u64 timeout_ns,
-    struct vm_object **out)
+int pager_create(
+    struct endpoint *ep, unsigned long nr_pages, u64 number, u64 timeout_ns, struct vm_object **out)
 {
 	struct task *task = task_current();
 	struct pager *p;
 	int err;
 
-	if (timeout_ns == 0 || timeout_ns > ABI_MAX_PAGER_NS || nr_pages == 0 || nr_pages > OBJ_MAX_PAGES)
+	if (timeout_ns == 0 || timeout_ns > ABI_MAX_PAGER_NS || nr_pages == 0 ||
+	    nr_pages > OBJ_MAX_PAGES)
 		return -EINVAL;
 	p = kmalloc(sizeof(*p));
 	if (!p)
 		return -ENOMEM;
-	*p = (struct pager){.ep = ep, .number = number, .timeout_ns = timeout_ns,
-	    .task = task ? task->id : 0, .lock = SPINLOCK("pager", RANK_TASK), .wq = WAITQ("pager"),
-	    .copying = MUTEX("pager's buffer"), .buffer = kmalloc(PAGE_SIZE), .trust = trust_of(task),
+	*p = (struct pager){.ep = ep,
+	    .number = number,
+	    .timeout_ns = timeout_ns,
+	    .task = task ? task->id : 0,
+	    .lock = SPINLOCK("pager", RANK_TASK),
+	    .wq = WAITQ("pager"),
+	    .copying = MUTEX("pager's buffer"),
+	    .buffer = kmalloc(PAGE_SIZE),
+	    .trust = trust_of(task),
 	    .served = kmalloc((nr_pages + 63) / 64 * sizeof(u64))};
 	err = p->buffer && p->trust && p->served
-	    ? vm_object_create(&kernel_memory, OBJ_PAGER, nr_pages, &pager_ops, p, out) : -ENOMEM;
+	    ? vm_object_create(&kernel_memory, OBJ_PAGER, nr_pages, &pager_ops, p, out)
+	    : -ENOMEM;
 	if (err) {
 		pager_trust_put(p->trust);
 		kfree(p->served);
@@ -369,7 +380,9 @@ int pager_create(struct endpoint *ep, unsigned long nr_pages, u64 number, u64 ti
 
 u32 pager_served(const struct vm_object *object)
 {
-	return object->ops == &pager_ops ? READ_ONCE(((const struct pager *)object->pager)->nr_served) : 0;
+	return object->ops == &pager_ops
+	    ? READ_ONCE(((const struct pager *)object->pager)->nr_served)
+	    : 0;
 }
 
 bool pager_first_in(const struct vm_object *object, u32 round)

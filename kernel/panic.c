@@ -22,7 +22,7 @@
 #define MAX_FRAMES  32
 #define STACK_SPAN  (64UL << 10) /* the largest distance of two frames */
 #define KERNEL_HALF 0xffff800000000000UL
-#define MAX_PANICS  8            /* the first one, one for each part, and a few in between */
+#define MAX_PANICS  8 /* the first one, one for each part, and a few in between */
 
 /* Written by tools/symtab.sh; sorted by address. */
 struct symbol {
@@ -137,7 +137,8 @@ static void how_to_run_again(void)
 	    MAX(kernel_memory.nr_nodes, 1u), (unsigned long long)(ram + (1 << 20) - 1) >> 20,
 	    bootinfo.cmdline);
 	if (run_seed && !given(bootinfo.cmdline, "seed="))
-		printk("%sseed=%#llx", bootinfo.cmdline[0] ? " " : "", (unsigned long long)run_seed);
+		printk(
+		    "%sseed=%#llx", bootinfo.cmdline[0] ? " " : "", (unsigned long long)run_seed);
 	printk("\"\n");
 }
 
@@ -167,7 +168,8 @@ void panic(const char *fmt, ...)
 	if (++panics > MAX_PANICS)
 		machine_power_off(false);
 	/* In a second panic the thread may be broken. */
-	printk("\nPANIC on CPU %u, thread %s: ", self - 1, panics > 1 ? "?, in the report" : thread_name());
+	printk("\nPANIC on CPU %u, thread %s: ", self - 1,
+	    panics > 1 ? "?, in the report" : thread_name());
 	va_start(ap, fmt);
 	vprintk(fmt, ap);
 	va_end(ap);

@@ -30,7 +30,7 @@
 #define BUST_TURNS (1U << 16) /* the same before the lock is broken: a line takes less */
 
 static struct spinlock console_lock = {.name = "console", .rank = RANK_CONSOLE};
-static u32 bust;             /* a */
+static u32 bust; /* a */
 static char log_bytes[LOG_SIZE];
 static struct log_ring printed = {.bytes = log_bytes, .size = LOG_SIZE}; /* console_lock */
 

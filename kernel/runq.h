@@ -49,7 +49,8 @@ void runq_insert(struct runq *rq, struct thread *t, bool woken) REQUIRES(rq->loc
 /* Take @t, which is queued, off the queue. */
 void runq_remove(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 /* The first queued thread that fits, or NULL. */
-struct thread *runq_find(const struct runq *rq, bool (*fits)(const struct thread *t)) REQUIRES(rq->lock);
+struct thread *runq_find(const struct runq *rq, bool (*fits)(const struct thread *t))
+    REQUIRES(rq->lock);
 /* A thread of @s was taken, and @s has more: put it back on a list. */
 void share_list_again(struct runq *rq, struct share *s) REQUIRES(rq->lock);
 /* Charge the running thread @t for the time until @now. */

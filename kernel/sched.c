@@ -54,7 +54,7 @@ static struct runq *my_runq(void)
 void assert_may_sleep(const char *what)
 {
 	if (unlikely(!arch_irqs_enabled() || arch_in_interrupt() || spin_depth() ||
-		     arch_preempt_count()))
+	        arch_preempt_count()))
 		panic("%s: irqs %s, %u locks held, preemption count %u%s", what,
 		    arch_irqs_enabled() ? "on" : "off", spin_depth(), arch_preempt_count(),
 		    arch_in_interrupt() ? ", in an interrupt" : "");
@@ -106,7 +106,8 @@ bool threads_had_turn(u64 since)
  * puts it back on the queue.  A preempted thread always stays: it has announced its sleep, but not
  * yet checked its condition a last time.
  */
-static inline struct thread *choose(struct runq *rq, struct cpu *cpu, struct thread *prev, bool preempted)
+static inline struct thread *choose(
+    struct runq *rq, struct cpu *cpu, struct thread *prev, bool preempted)
 {
 	u64 now = arch_clock_ns();
 	struct thread *next;

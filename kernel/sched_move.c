@@ -44,7 +44,7 @@ static unsigned with_fewest(bool all)
 	for (cpu = nr_cpus; cpu-- > 0;)
 		if (takes_threads(cpu) && (all || !stands_still(&runqs[cpu], now)) &&
 		    (best == nr_cpus ||
-			READ_ONCE(runqs[cpu].nr_threads) < READ_ONCE(runqs[best].nr_threads)))
+		        READ_ONCE(runqs[cpu].nr_threads) < READ_ONCE(runqs[best].nr_threads)))
 			best = cpu;
 	return best;
 }

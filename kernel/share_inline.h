@@ -11,7 +11,8 @@
 
 static inline struct share *share_last(const struct runq *rq) REQUIRES(rq->lock)
 {
-	return STAILQ_EMPTY(&rq->ready) ? NULL
+	return STAILQ_EMPTY(&rq->ready)
+	    ? NULL
 	    : container_of(rq->ready.stqh_last, struct share, link.stqe_next);
 }
 
@@ -22,7 +23,8 @@ static inline void share_list_last(struct runq *rq, struct share *s) REQUIRES(rq
 }
 
 /* @t, of @s, waits from here on, but does not belong to the round that is under way. */
-static inline void share_append(struct runq *rq, struct share *s, struct thread *t) REQUIRES(rq->lock)
+static inline void share_append(struct runq *rq, struct share *s, struct thread *t)
+    REQUIRES(rq->lock)
 {
 	t->round = rq->round;
 	rq->nr_ready++;
@@ -30,7 +32,8 @@ static inline void share_append(struct runq *rq, struct share *s, struct thread 
 }
 
 /* Queue @t, which ran until now, again; not @preempted: it yields the rest of its turn. */
-static inline void runq_put_back(struct runq *rq, struct thread *t, bool preempted) REQUIRES(rq->lock)
+static inline void runq_put_back(struct runq *rq, struct thread *t, bool preempted)
+    REQUIRES(rq->lock)
 {
 	struct share *s = t->share;
 	bool listed = !STAILQ_EMPTY(&s->threads);

@@ -24,14 +24,14 @@
 #define MAX_REPORTS    8    /* reports of calls in a wrong context */
 
 struct call_cpu {
-	void (*fn)(void *);  /* the call this CPU makes: written by it, read by its targets */
+	void (*fn)(void *); /* the call this CPU makes: written by it, read by its targets */
 	void *arg;
-	u32 request;         /* a: number of that call */
-	u32 gate;            /* a: odd while this CPU makes a call */
-	u32 closed;          /* a: this CPU accepts no calls */
-	u32 *answered;       /* a: by CPU, the number of this slot's last request that it has run */
-	cpumask_t *asked;    /* o: targets of the call under way */
-	cpumask_t *inbox;    /* a: CPUs that call this one */
+	u32 request;      /* a: number of that call */
+	u32 gate;         /* a: odd while this CPU makes a call */
+	u32 closed;       /* a: this CPU accepts no calls */
+	u32 *answered;    /* a: by CPU, the number of this slot's last request that it has run */
+	cpumask_t *asked; /* o: targets of the call under way */
+	cpumask_t *inbox; /* a: CPUs that call this one */
 } __attribute__((aligned(64)));
 
 static struct call_cpu *slots;

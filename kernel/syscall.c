@@ -135,7 +135,8 @@ static s64 sys_info(struct syscall_regs *r)
 	}
 }
 
-static s64 create_task(const char *name, struct cap *gift, const u64 arg[2], const struct abi_limits *limits)
+static s64 create_task(
+    const char *name, struct cap *gift, const u64 arg[2], const struct abi_limits *limits)
 {
 	struct cap cap = {.kind = CAP_TASK, .rights = RIGHT_WAIT | RIGHT_KILL | RIGHT_DUP};
 	struct task *task;
@@ -250,7 +251,8 @@ static int look_up_to_call(u64 handle, struct cap *ep)
 	int err = cap_lookup(my_caps(), handle, CAP_ENDPOINT, RIGHT_SEND, ep);
 
 	if (!err && ep->rights & RIGHT_RECEIVE) {
-		struct cap send = {.object = ep->object, .rights = RIGHT_SEND, .kind = CAP_ENDPOINT};
+		struct cap send = {
+		    .object = ep->object, .rights = RIGHT_SEND, .kind = CAP_ENDPOINT};
 
 		cap_get(&send);
 		cap_drop(ep);

@@ -48,8 +48,8 @@ s64 sys_map(struct syscall_regs *r)
 		return err;
 	/* sys_protect takes no handle, so the mapping records the rights of this one. */
 	may = cap.rights & (VM_READ | VM_WRITE | VM_EXEC);
-	err = vm_map(task_current()->space, r->arg[1], r->arg[2], (unsigned)prot | VM_MAY(may), cap.object,
-	    r->arg[3]);
+	err = vm_map(task_current()->space, r->arg[1], r->arg[2], (unsigned)prot | VM_MAY(may),
+	    cap.object, r->arg[3]);
 	cap_drop(&cap);
 	return err;
 }
@@ -70,10 +70,11 @@ s64 sys_protect(struct syscall_regs *r)
 
 s64 sys_pager_bind(struct syscall_regs *r)
 {
-	struct cap ep, cap = {
-	    .kind = CAP_OBJECT,
-	    .rights = RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC | RIGHT_DUP | RIGHT_SUPPLY,
-	};
+	struct cap ep,
+	    cap = {
+	        .kind = CAP_OBJECT,
+	        .rights = RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC | RIGHT_DUP | RIGHT_SUPPLY,
+	    };
 	struct vm_object *object;
 	int err = cap_lookup(my_caps(), r->arg[0], CAP_ENDPOINT, RIGHT_RECEIVE, &ep);
 

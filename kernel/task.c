@@ -32,10 +32,10 @@ static struct waitq task_ended = WAITQ("task ended");
 
 /* Threads that have left their task and want to be joined. */
 static struct {
-	struct spinlock lock;          /* RANK_TASK */
+	struct spinlock lock;                                /* RANK_TASK */
 	TAILQ_HEAD(, thread) threads GUARDED_BY(task_class); /* lock, by task_link */
-	struct waitq wq;               /* the reaper, and waiters for nr_threads */
-	u32 nr_threads;                /* a: threads of tasks, not freed yet */
+	struct waitq wq; /* the reaper, and waiters for nr_threads */
+	u32 nr_threads;  /* a: threads of tasks, not freed yet */
 } reaper = {
     .lock = SPINLOCK("reaper", RANK_TASK),
     .threads = TAILQ_HEAD_INITIALIZER(reaper.threads),
@@ -178,7 +178,8 @@ int task_create_limited(const char *name, const struct abi_limits *limits, struc
 
 	if (!task)
 		return -ENOMEM;
-	*task = (struct task){.refs = 1, .lock = SPINLOCK("task", RANK_TASK),
+	*task = (struct task){.refs = 1,
+	    .lock = SPINLOCK("task", RANK_TASK),
 	    .threads = TAILQ_HEAD_INITIALIZER(task->threads)};
 	ksnprintf(task->name, sizeof(task->name), "%s", name);
 	err = equip(task, limits);
@@ -472,7 +473,8 @@ unsigned task_threads_alive(void)
 int tasks_wait_none(u64 timeout_ns)
 {
 	/* A thread is freed after its task has ended. */
-	return wait_until(&reaper.wq, no_threads, NULL, timeout_ns) && !tasks_alive() ? 0 : -ETIMEDOUT;
+	return wait_until(&reaper.wq, no_threads, NULL, timeout_ns) && !tasks_alive() ? 0
+	                                                                              : -ETIMEDOUT;
 }
 
 void tasks_kill_all(void)

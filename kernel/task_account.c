@@ -17,7 +17,7 @@
 #include <quarry/task.h>
 
 /* All tasks together leave half of a page's references for migration, pins and waiters. */
-BUILD_ASSERT(ABI_MAX_TASKS * ABI_MAX_MAPPINGS <= PAGE_REF_MAX / 2 + 1);
+BUILD_ASSERT(ABI_MAX_TASKS *ABI_MAX_MAPPINGS <= PAGE_REF_MAX / 2 + 1);
 
 /* The kind of account behind each limit of ring 3. */
 static const enum account_kind kind_of[NR_LIMITS] = {
@@ -59,7 +59,9 @@ static u64 most(const struct account *parent, enum abi_limit which)
 {
 	u64 own = parent->limit[kind_of[which]];
 
-	return parent == &account_all ? limit_of_first(which) : which == LIMIT_TASKS && own ? own - 1 : own;
+	return parent == &account_all     ? limit_of_first(which)
+	    : which == LIMIT_TASKS && own ? own - 1
+	                                  : own;
 }
 
 static u64 usual(const struct account *parent, enum abi_limit which)
@@ -74,7 +76,8 @@ int task_account_create(const struct abi_limits *limits, struct account **out)
 	int err;
 
 	for (i = 0; limits && i < NR_LIMITS; i++)
-		if (limits->limit[i] != ABI_LIMIT_INHERIT && limits->limit[i] > most(parent, (enum abi_limit)i))
+		if (limits->limit[i] != ABI_LIMIT_INHERIT &&
+		    limits->limit[i] > most(parent, (enum abi_limit)i))
 			return -EACCES;
 	err = account_charge(parent, ACCOUNT_TASKS, 1);
 	if (err)
@@ -92,7 +95,8 @@ int task_account_create(const struct abi_limits *limits, struct account **out)
 	for (i = 0; i < NR_LIMITS; i++) {
 		u64 limit = limits ? limits->limit[i] : ABI_LIMIT_INHERIT;
 
-		account->limit[kind_of[i]] = limit == ABI_LIMIT_INHERIT ? usual(parent, (enum abi_limit)i) : limit;
+		account->limit[kind_of[i]] =
+		    limit == ABI_LIMIT_INHERIT ? usual(parent, (enum abi_limit)i) : limit;
 	}
 	*out = account;
 	return 0;
@@ -107,5 +111,6 @@ s64 task_account_limit(const struct account *account, u64 which, bool used)
 {
 	if (which >= NR_LIMITS)
 		return -EINVAL;
-	return (s64)(used ? READ_ONCE(account->used[kind_of[which]]) : account->limit[kind_of[which]]);
+	return (
+	    s64)(used ? READ_ONCE(account->used[kind_of[which]]) : account->limit[kind_of[which]]);
 }

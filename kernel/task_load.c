@@ -111,8 +111,8 @@ static int start_in(struct task *task, const char *name, struct cap *gift, const
 	return err < 0 ? err : 0;
 }
 
-int task_start(const char *name, struct cap *gift, const u64 arg[2], const struct abi_limits *limits,
-    struct task **out)
+int task_start(const char *name, struct cap *gift, const u64 arg[2],
+    const struct abi_limits *limits, struct task **out)
 {
 	int err = task_create_limited(name, limits, out);
 

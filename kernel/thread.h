@@ -30,30 +30,30 @@ struct share {
 
 /* Letters: o the thread itself; q its run queue's lock; c constant once started. */
 struct thread {
-	char name[24];                    /* c */
-	unsigned cpu;                     /* q of that CPU: where it runs, or will run */
-	int home;                         /* c: the CPU it is bound to, -1: none */
-	void *sp;                         /* where it continues; written by arch_switch */
-	void *stack_top;                  /* c */
-	void (*fn)(void *);               /* c */
-	void *arg;                        /* c */
-	u32 state;                        /* a: itself sets SLEEPING, wakers RUNNABLE, under q */
-	bool on_queue;                    /* q: queued or running */
-	bool has_alarm;                   /* q: it is on the list of alarms */
-	u64 wake_at;                      /* q: time of the alarm */
-	u32 done;                         /* a: may be freed */
-	u32 round;                        /* q: the round in which it was queued or ran last */
-	struct share *shares;             /* o: its task's, one per CPU; NULL: kernel thread */
-	struct share *share;              /* q: the share of its CPU, or own */
-	struct share own;                 /* q */
-	STAILQ_ENTRY(thread) link;        /* q */
-	TAILQ_ENTRY(thread) alarm_link;   /* q */
-	struct mm_task mm;                /* o */
+	char name[24];                  /* c */
+	unsigned cpu;                   /* q of that CPU: where it runs, or will run */
+	int home;                       /* c: the CPU it is bound to, -1: none */
+	void *sp;                       /* where it continues; written by arch_switch */
+	void *stack_top;                /* c */
+	void (*fn)(void *);             /* c */
+	void *arg;                      /* c */
+	u32 state;                      /* a: itself sets SLEEPING, wakers RUNNABLE, under q */
+	bool on_queue;                  /* q: queued or running */
+	bool has_alarm;                 /* q: it is on the list of alarms */
+	u64 wake_at;                    /* q: time of the alarm */
+	u32 done;                       /* a: may be freed */
+	u32 round;                      /* q: the round in which it was queued or ran last */
+	struct share *shares;           /* o: its task's, one per CPU; NULL: kernel thread */
+	struct share *share;            /* q: the share of its CPU, or own */
+	struct share own;               /* q */
+	STAILQ_ENTRY(thread) link;      /* q */
+	TAILQ_ENTRY(thread) alarm_link; /* q */
+	struct mm_task mm;              /* o */
 	/* Of a thread of ring 3; NULL for kernel threads. */
-	struct task *task;                /* o */
-	struct vm_space *space;           /* o: its tables are loaded while it runs */
-	void *fpu;                        /* c: its FPU registers while it does not run */
-	TAILQ_ENTRY(thread) task_link;    /* task->lock */
+	struct task *task;             /* o */
+	struct vm_space *space;        /* o: its tables are loaded while it runs */
+	void *fpu;                     /* c: its FPU registers while it does not run */
+	TAILQ_ENTRY(thread) task_link; /* task->lock */
 };
 
 /* The running thread; NULL before sched_init_cpu. */

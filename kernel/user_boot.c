@@ -40,8 +40,10 @@ static const char *left_over(const struct counts *before, u64 *had, u64 *has)
 
 bool user_run(const char *name, u64 arg0, u64 arg1)
 {
-	static const char *const ends[] = {
-	    [TASK_RUNS] = "runs", [TASK_EXITED] = "exited", [TASK_FAULTED] = "faulted", [TASK_KILLED] = "was killed"};
+	static const char *const ends[] = {[TASK_RUNS] = "runs",
+	    [TASK_EXITED] = "exited",
+	    [TASK_FAULTED] = "faulted",
+	    [TASK_KILLED] = "was killed"};
 	/* Only the first task may start programs; it can pass the capability on. */
 	struct cap programs = {.kind = CAP_PROGRAMS, .rights = RIGHT_EXEC | RIGHT_DUP};
 	const u64 arg[2] = {arg0, arg1};
@@ -81,6 +83,7 @@ bool user_run(const char *name, u64 arg0, u64 arg1)
 	}
 	left = left_over(&before, &had, &has);
 	if (left)
-		printk("user: %s: %llu before, %llu after it\n", left, (unsigned long long)had, (unsigned long long)has);
+		printk("user: %s: %llu before, %llu after it\n", left, (unsigned long long)had,
+		    (unsigned long long)has);
 	return how == TASK_EXITED && status == 0 && !left;
 }

@@ -4,8 +4,8 @@
  *
  * Owns:       account_all; the numbers of every account.
  * Locks:      none: every number is changed by one atomic operation.
- * Invariants: a number is at least the sum of those of the accounts below it.
- *             A limit is passed by nobody, not even for a moment; two who meet right below it may both be refused.
+ * Invariants: a number is at least the sum of those of the accounts below it.  A limit is passed by
+ *             nobody, not even for a moment; two who meet right below it may both be refused.
  * Tests:      account, short.
  */
 #include <quarry/mm.h>
@@ -25,13 +25,13 @@ static const char *const kind_names[NR_ACCOUNT_KINDS] = {
     [ACCOUNT_ENDPOINTS] = "endpoints",
     [ACCOUNT_MESSAGES] = "messages",
 };
-static const char *const slab_names[NR_SLAB_COUNTS] = {"slab 16", "slab 32", "slab 64", "slab 128", "slab 256",
-    "slab 512", "slab 1024", "slab 2048", "larger blocks"};
+static const char *const slab_names[NR_SLAB_COUNTS] = {"slab 16", "slab 32", "slab 64", "slab 128",
+    "slab 256", "slab 512", "slab 1024", "slab 2048", "larger blocks"};
 
 /* What one takes, in 32nds of a page: the structure, and what it always has besides. */
 static const u16 cost[NR_ACCOUNT_KINDS] = {
-    [ACCOUNT_TASKS] = 96,     /* two pages of handles, the task and its space */
-    [ACCOUNT_THREADS] = 160,  /* four pages of stack, registers of the FPU */
+    [ACCOUNT_TASKS] = 96,    /* two pages of handles, the task and its space */
+    [ACCOUNT_THREADS] = 160, /* four pages of stack, registers of the FPU */
     [ACCOUNT_OBJECTS] = 4,
     [ACCOUNT_REGIONS] = 1,
     [ACCOUNT_TABLES] = 32,
@@ -41,7 +41,8 @@ static const u16 cost[NR_ACCOUNT_KINDS] = {
 };
 
 /* From @account on up to @end, which is left out. */
-static void uncharge(struct account *account, const struct account *end, enum account_kind kind, u64 nr)
+static void uncharge(
+    struct account *account, const struct account *end, enum account_kind kind, u64 nr)
 {
 	for (; account != end; account = account->parent) {
 		u64 before = atomic_sub(&account->used[kind], nr);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * alloc.h: the front door and what stands behind it (page_alloc.c, alloc_wait.c, alloc_oom.c, zonelist.c).
+ * alloc.h: the front door and what stands behind it (page_alloc.c, alloc_wait.c, alloc_oom.c,
+ * zonelist.c).
  */
 #ifndef QUARRY_MM_ALLOC_H
 #define QUARRY_MM_ALLOC_H
@@ -10,8 +11,8 @@
 /* Try each zone that @gfp allows, nearest first (zonelist.c). */
 struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order);
 /*
- * Of an allocation that may sleep and found nothing: wait for reclaim, compaction, a drain, standby memory or
- * the OOM killer, until there is a page; NULL: none of them helps (alloc_wait.c).
+ * Of an allocation that may sleep and found nothing: wait for reclaim, compaction, a drain, standby
+ * memory or the OOM killer, until there is a page; NULL: none of them helps (alloc_wait.c).
  */
 struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
 /* Report and count a free of @page that cannot be; -EINVAL. */

@@ -3,12 +3,14 @@
  * alloc_oom.c: the last resort of an allocation: somebody must go.
  *
  * Owns:       mem->oom.
- * Locks:      mem->oom.lock, a mutex, around each decision; nothing is held while a victim is waited for.
- * Invariants: one victim at a time: while it is going nobody else is chosen.
- *             Nobody is chosen unless, since the allocation last began anew, no victim has gone, reclaim
- *             has freed nothing and a complete drain has been made; nor before one more look under the
- *             lock, which is for what others have freed meanwhile.  Nor from a table that somebody is missing in
- *             who has given its memory back since then: the request looks for that first (memory_oom_outdated).
+ * Locks:      mem->oom.lock, a mutex, around each decision; nothing is held while a victim is
+ *             waited for.
+ * Invariants: one victim at a time: while it is going nobody else is chosen.  Nobody is chosen
+ *             unless, since the allocation last began anew, no victim has gone, reclaim has freed
+ *             nothing and a complete drain has been made; nor before one more look under the lock,
+ *             which is for what others have freed meanwhile.  Nor from a table that somebody is
+ *             missing in who has given its memory back since then: the request looks for that first
+ *             (memory_oom_outdated).
  * Tests:      play_oom, oom, oom_exact, oom_tasks, held, standby.
  */
 #include "mm/alloc.h"
@@ -16,17 +18,23 @@
 #include "mm/zone.h"
 #include <quarry/oom.h>
 
-/* How long a victim has.  Then it is stuck behind somebody who needs memory himself, so another one goes. */
+/*
+ * How long a victim has.  Then it is stuck behind somebody who needs memory himself, so another one
+ * goes.
+ */
 #define GOING_NS 20000000000ULL
 
 /*
- * How long nobody else is chosen after one has gone: a migrator, or reclaim, may have a reference to an
- * object of its; the pages in that come back when it is dropped.
+ * How long nobody else is chosen after one has gone: a migrator, or reclaim, may have a reference
+ * to an object of its; the pages in that come back when it is dropped.
  */
 #define GRACE_NS 200000000ULL
 
-/* An allocation begins anew so often because others leave: what they give back may be of no use to it. */
-#define MAX_RUNS 8
+/*
+ * An allocation begins anew so often because others leave: what they give back may be of no use to
+ * it.
+ */
+#define MAX_RUNS     8
 #define HOWEVER_MANY (~0ULL)
 
 void memory_set_oom(struct memory *mem,
@@ -51,7 +59,10 @@ void memory_oom_left(struct memory *mem)
 	atomic_add(&mem->oom.left, 1);
 }
 
-/* The decision is for a request whose drain, or whose last look, has missed what one gave back.  Under the lock. */
+/*
+ * The decision is for a request whose drain, or whose last look, has missed what one gave back.
+ * Under the lock.
+ */
 static bool begins_anew(const struct oom_state *oom)
 {
 	return oom->asked != HOWEVER_MANY && load_acquire(&oom->left) != oom->asked;

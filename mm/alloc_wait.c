@@ -4,14 +4,17 @@
  *
  * Owns:       the order in which remedies are tried.
  * Locks:      none; it holds none while it waits.
- * Invariants: an allocation never makes a cross-call: what takes one is asked of the reclaim thread.
+ * Invariants: an allocation never makes a cross-call: what takes one is asked of the reclaim
+ *             thread.
  * Tests:      play_alloc, reclaim, compact, oom.
  */
 #include "mm/alloc.h"
 #include "mm/event.h"
 #include "mm/reclaim_ask.h"
 
-/* A request that has found nothing, and what shall become of it when a remedy has brought no page. */
+/*
+ * A request that has found nothing, and what shall become of it when a remedy has brought no page.
+ */
 struct attempt {
 	struct memory *mem;
 	gfp_t gfp;
@@ -25,13 +28,16 @@ static struct page *try_zones(const struct attempt *a)
 	return alloc_from_zonelist(a->mem, a->gfp, a->order);
 }
 
-/* What keeps an allocation from trying for ever to free pages for a block that does not come together. */
+/*
+ * What keeps an allocation from trying for ever to free pages for a block that does not come
+ * together.
+ */
 #define RECLAIM_TURNS 16
 
 /*
- * As long as it frees anything that the request can use; for a larger block a few times only: what is
- * freed need not lie together.  For one page there is no other bound: in each of its turns pages that
- * would do were freed, and other requests were served with them.
+ * As long as it frees anything that the request can use; for a larger block a few times only: what
+ * is freed need not lie together.  For one page there is no other bound: in each of its turns pages
+ * that would do were freed, and other requests were served with them.
  */
 static struct page *by_reclaim(struct attempt *a)
 {

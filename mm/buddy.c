@@ -47,7 +47,9 @@ void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order)
 	PAGE_ASSERT(mem, page, page_word(page) == PAGE_WORD(0, PG_FREE, order));
 	CHECKED_ASSERT(pb->nr_free >= 1UL << order);
 	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free - (1u << order)));
-	/* Whoever gets it will use it: what the host was told of the pageblock is no longer true. */
+	/*
+	 * Whoever gets it will use it: what the host was told of the pageblock is no longer true.
+	 */
 	if (unlikely(pb->bits & PB_REPORTED))
 		WRITE_ONCE(pb->bits, pb->bits & (u8)~PB_REPORTED);
 	if (pageblock_isolated(pb))
@@ -69,8 +71,8 @@ void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order)
 }
 
 /*
- * The type and the isolate bit of the pageblock are read here, under the lock (by buddy_list_add), and
- * nowhere earlier: whatever the caller believed about the pageblock may have changed since.
+ * The type and the isolate bit of the pageblock are read here, under the lock (by buddy_list_add),
+ * and nowhere earlier: whatever the caller believed about the pageblock may have changed since.
  */
 void buddy_free(struct zone *zone, pfn_t pfn, unsigned order)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buddy.h: pageblocks and free lists (pageblock.c, buddy.c, fallback.c, buddy_range.c, poison_take.c).
+ * buddy.h: pageblocks and free lists (pageblock.c, buddy.c, fallback.c, buddy_range.c,
+ * poison_take.c).
  */
 #ifndef QUARRY_MM_BUDDY_H
 #define QUARRY_MM_BUDDY_H
@@ -12,7 +13,8 @@
 
 /* All RANK_ZONE held.  Each recomputes the stack numbers. */
 void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on) REQUIRES_ZONE(zone);
-void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state state) REQUIRES_ZONE(zone);
+void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state state)
+    REQUIRES_ZONE(zone);
 /* To OFFLINE, from isolated and wholly free. */
 void pageblock_set_offline(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /* To HOLE, from OFFLINE: what was broken there is gone with it. */
@@ -27,18 +29,19 @@ void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type) 
 void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type);
 
 /*
- * Walk the heads of the pageblock at @pfn, under the zone lock: there heads and orders do not change,
- * since only the buddy makes and unmakes heads (pages going in and out of caches and hands keep
- * theirs).
+ * Walk the heads of the pageblock at @pfn, under the zone lock: there heads and orders do not
+ * change, since only the buddy makes and unmakes heads (pages going in and out of caches and hands
+ * keep theirs).
  */
 #define for_each_head(mem, pfn, block)                                                             \
 	for ((pfn) = (block); (pfn) < (block) + PAGEBLOCK_PAGES;                                   \
 	     (pfn) += 1UL << word_order(page_word(pfn_to_page_in((mem), (pfn)))))
 
 /*
- * Is every page of a pageblock free?  Without the lock: while it is isolated nothing is allocated from it, so the
- * answer yes stays true.  Retired pages are not counted in: two counts that are read without the lock need not
- * belong together.  Where there are some, the answer is no, and who needs to know looks under the lock.
+ * Is every page of a pageblock free?  Without the lock: while it is isolated nothing is allocated
+ * from it, so the answer yes stays true.  Retired pages are not counted in: two counts that are
+ * read without the lock need not belong together.  Where there are some, the answer is no, and who
+ * needs to know looks under the lock.
  */
 static inline bool pageblock_all_free(const struct pageblock *pb)
 {
@@ -79,17 +82,24 @@ void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE
 /* ---- broken pages and the free lists (poison_take.c), all under the zone lock ---- */
 
 /*
- * Take the page at @pfn out of the free block with its head at @head: flagged, retired and out of everybody's
- * reach when this returns.
+ * Take the page at @pfn out of the free block with its head at @head: flagged, retired and out of
+ * everybody's reach when this returns.
  */
 void poison_take_free(struct zone *zone, pfn_t head, pfn_t pfn) REQUIRES_ZONE(zone);
-/* Flag a page of the block with its head at @head, which is in use: it is retired when it is freed. */
+/*
+ * Flag a page of the block with its head at @head, which is in use: it is retired when it is freed.
+ */
 void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn) REQUIRES_ZONE(zone);
-/* Free a block, as buddy_free, of which pages are flagged: those are retired, the others are free. */
+/*
+ * Free a block, as buddy_free, of which pages are flagged: those are retired, the others are free.
+ */
 void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
 /* A retired page is free. */
 void poison_give_back(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
-/* The words of a wholly free or retired pageblock as they are offline: 0, but for the flags.  And back. */
+/*
+ * The words of a wholly free or retired pageblock as they are offline: 0, but for the flags.  And
+ * back.
+ */
 void poison_pack_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
 void poison_unpack_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
 /* Flag all pages of a pageblock that is offline, and counts them already. */

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buddy_range.c: given pages out of free blocks, and into them: for contiguous ranges, and for boot memory.
+ * buddy_range.c: given pages out of free blocks, and into them: for contiguous ranges, and for boot
+ * memory.
  *
  * Owns:       nothing of its own: what buddy.c owns, and RESERVED pages that are given to it.
  * Locks:      the zone lock throughout.
- * Invariants: those of buddy.c, at the end of each function; no page outside the given range changes hands.
+ * Invariants: those of buddy.c, at the end of each function; no page outside the given range
+ *             changes hands.
  * Tests:      contig, buddy, init, init_exact, standby_exact.
  */
 #include "mm/buddy.h"
 
-/* Cut the block at @pfn, which is on no list: what lies in [start, end) is allocated page by page. */
+/*
+ * Cut the block at @pfn, which is on no list: what lies in [start, end) is allocated page by page.
+ */
 static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start, pfn_t end)
     REQUIRES_ZONE(zone)
 {
@@ -47,8 +51,8 @@ void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end)
 }
 
 /*
- * Cut the reserved block that @pfn lies in until one piece lies wholly inside [@pfn, @end) and starts
- * at @pfn; returns the order of that piece.  Zone lock.
+ * Cut the reserved block that @pfn lies in until one piece lies wholly inside [@pfn, @end) and
+ * starts at @pfn; returns the order of that piece.  Zone lock.
  */
 static unsigned carve_reserved(struct memory *mem, pfn_t pfn, pfn_t end)
 {

@@ -3,8 +3,8 @@
  * check.c: check_memory, the whole-structure checker: recounts everything and compares.
  *
  * Owns:       nothing; it never repairs.
- * Locks:      cpu_hotplug shared and pcp_ctl, so that no round is under way; then it holds every CPU in
- *             a cross-call, interrupts off, where nobody is inside a zone lock or a cache.
+ * Locks:      cpu_hotplug shared and pcp_ctl, so that no round is under way; then it holds every
+ *             CPU in a cross-call, interrupts off, where nobody is inside a zone lock or a cache.
  * Invariants: those it checks are listed, with their names, in docs/mm/check.md.
  * Tests:      held; check, check_bounds, check_borders and check_order plant corruptions and expect
  *             each to be named; check_stop and silence_check look at the stop.
@@ -22,13 +22,14 @@ struct check {
 	struct memory *mem;
 	struct zone *zone;
 	struct mm_violation *v;
-	bool pending;                              /* an isolation is between its bits and its round */
+	bool pending; /* an isolation is between its bits and its round */
 	unsigned long heads[NR_ORDERS][NR_MIGRATETYPES]; /* free blocks that must be listed */
-	unsigned long isolated, present, reserved, cached; /* pageblocks; pages; pages; blocks' pages */
-	unsigned long lru;                         /* pages that must be on reclaim lists */
-	unsigned long taken;                       /* pages in state ISO_MIG */
-	unsigned long doomed;                      /* flagged pages in use */
-	u64 cached_set;                            /* sum of set_hash over cached heads, less slots */
+	/* pageblocks; pages; pages; blocks' pages */
+	unsigned long isolated, present, reserved, cached;
+	unsigned long lru;    /* pages that must be on reclaim lists */
+	unsigned long taken;  /* pages in state ISO_MIG */
+	unsigned long doomed; /* flagged pages in use */
+	u64 cached_set;       /* sum of set_hash over cached heads, less slots */
 	/* The stop: who waits for whom. */
 	unsigned cpu, want;
 	unsigned arrived; /* a */
@@ -45,7 +46,8 @@ static void all_stopped(void) ASSERT_HELD(zone_class, pcp_ctl_class)
 {
 }
 
-static bool bad(struct check *c, const char *what, pfn_t pfn, unsigned long have, unsigned long want)
+static bool bad(
+    struct check *c, const char *what, pfn_t pfn, unsigned long have, unsigned long want)
 {
 	*c->v = (struct mm_violation){.what = what, .pfn = pfn, .have = have, .want = want};
 	return false;
@@ -54,12 +56,14 @@ static bool bad(struct check *c, const char *what, pfn_t pfn, unsigned long have
 #define CHECK(c, cond, what, pfn, have, want)                                                      \
 	do {                                                                                       \
 		if (unlikely(!(cond)))                                                             \
-			return bad((c), (what), (pfn), (unsigned long)(have), (unsigned long)(want)); \
+			return bad(                                                                \
+			    (c), (what), (pfn), (unsigned long)(have), (unsigned long)(want));     \
 	} while (0)
 
 /*
- * A set of pfns is compared with another by the sums of this: equal counts and sums, but a page twice
- * in one of them and another missing, would need two hashes that differ by as much as two others.
+ * A set of pfns is compared with another by the sums of this: equal counts and sums, but a page
+ * twice in one of them and another missing, would need two hashes that differ by as much as two
+ * others.
  */
 static u64 set_hash(pfn_t pfn)
 {
@@ -75,8 +79,8 @@ static bool check_in_use(struct check *c, pfn_t pfn, const struct page *page, u3
 	unsigned ref = word_ref(word);
 
 	CHECK(c, ref >= 1 || frozen, "I-S1 references of a page in use", pfn, ref, 1);
-	CHECK(c, ref >= page->mapcount + (unsigned)page->pincount, "I-S2 references cover pins", pfn,
-	    ref, page->pincount);
+	CHECK(c, ref >= page->mapcount + (unsigned)page->pincount, "I-S2 references cover pins",
+	    pfn, ref, page->pincount);
 	c->lru += word_state(word) == PG_LRU && page->owner;
 	c->taken += word_state(word) == PG_ISO_MIG;
 	return true;
@@ -92,19 +96,21 @@ static bool check_head(struct check *c, pfn_t pfn, const struct page *page, u32 
 	CHECK(c, !(pfn & ((1UL << order) - 1)), "I-B2 head aligned to its order", pfn, order, 0);
 	switch (word_state(word)) {
 	case PG_FREE:
-		CHECK(c, word == PAGE_WORD(0, PG_FREE, order), "I-S1 word of a free head", pfn, word, 0);
-		CHECK(c, page->pincount == 0 && page->mapcount == 0, "I-S2 free page pinned or mapped",
-		    pfn, page->pincount, page->mapcount);
+		CHECK(c, word == PAGE_WORD(0, PG_FREE, order), "I-S1 word of a free head", pfn,
+		    word, 0);
+		CHECK(c, page->pincount == 0 && page->mapcount == 0,
+		    "I-S2 free page pinned or mapped", pfn, page->pincount, page->mapcount);
 		if (order == MAX_ORDER)
 			break;
 		buddy = pfn_to_page_in(c->mem, pfn ^ (1UL << order));
-		CHECK(c, page_word(buddy) != PAGE_WORD(0, PG_FREE, order), "I-B5 unmerged buddies", pfn,
-		    order, 0);
+		CHECK(c, page_word(buddy) != PAGE_WORD(0, PG_FREE, order), "I-B5 unmerged buddies",
+		    pfn, order, 0);
 		break;
 	case PG_PCP:
-		CHECK(c, word == PAGE_WORD(0, PG_PCP, order), "I-S1 word of a cached head", pfn, word, 0);
-		CHECK(c, page->pincount == 0 && page->mapcount == 0, "I-S2 cached page pinned or mapped",
-		    pfn, page->pincount, page->mapcount);
+		CHECK(c, word == PAGE_WORD(0, PG_PCP, order), "I-S1 word of a cached head", pfn,
+		    word, 0);
+		CHECK(c, page->pincount == 0 && page->mapcount == 0,
+		    "I-S2 cached page pinned or mapped", pfn, page->pincount, page->mapcount);
 		CHECK(c, order_index(order) < NR_CACHED_ORDERS, "I-P2 cached order", pfn, order, 0);
 		c->cached += 1UL << order;
 		c->cached_set += set_hash(pfn);
@@ -124,16 +130,16 @@ static bool check_head(struct check *c, pfn_t pfn, const struct page *page, u32 
 	case PG_PGTABLE:
 	case PG_OBJECT:
 	case PG_LRU:
-	case PG_BALLOON:
-		return check_in_use(c, pfn, page, word);
+	case PG_BALLOON: return check_in_use(c, pfn, page, word);
 	case PG_HWPOISON:
-		CHECK(c, word == (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON) && !page->mapcount &&
-		        !page->pincount && !page->owner, "I-H2 word of a retired page", pfn, word, 0);
+		CHECK(c,
+		    word == (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON) && !page->mapcount &&
+		        !page->pincount && !page->owner,
+		    "I-H2 word of a retired page", pfn, word, 0);
 		break;
 	case PG_TAIL:
 	case NR_PAGE_STATES:
-	default:
-		CHECK(c, false, "I-B3 state of a head", pfn, word_state(word), PG_FREE);
+	default: CHECK(c, false, "I-B3 state of a head", pfn, word_state(word), PG_FREE);
 	}
 	return true;
 }
@@ -141,7 +147,8 @@ static bool check_head(struct check *c, pfn_t pfn, const struct page *page, u32 
 /* Tails of the block at @pfn; says in *@flagged how many have the poison flag. */
 static bool check_tails(struct check *c, pfn_t pfn, u32 word, unsigned *flagged)
 {
-	const struct page *page = pfn_to_page_in(c->mem, pfn), *end = page + (1UL << word_order(word));
+	const struct page *page = pfn_to_page_in(c->mem, pfn),
+	                  *end = page + (1UL << word_order(word));
 
 	*flagged = (word & PAGE_F_HWPOISON) != 0;
 	for (page++; page < end; page++) {
@@ -150,7 +157,8 @@ static bool check_tails(struct check *c, pfn_t pfn, u32 word, unsigned *flagged)
 		if (likely(!tail))
 			continue;
 		if (tail != PAGE_F_HWPOISON)
-			return bad(c, "I-B3 tail of a block", page_to_pfn_in(c->mem, page), tail, 0);
+			return bad(
+			    c, "I-B3 tail of a block", page_to_pfn_in(c->mem, page), tail, 0);
 		++*flagged;
 	}
 	return true;
@@ -161,7 +169,8 @@ static bool check_flags(struct check *c, pfn_t pfn, u32 word, unsigned flagged)
 {
 	enum page_state state = word_state(word);
 
-	CHECK(c, !flagged || (state != PG_FREE && state != PG_PCP), "I-H1 flagged page is free", pfn, flagged, 0);
+	CHECK(c, !flagged || (state != PG_FREE && state != PG_PCP), "I-H1 flagged page is free",
+	    pfn, flagged, 0);
 	CHECK(c, !(word & PAGE_F_HAS_HWPOISON) == !(flagged && word_order(word)),
 	    "I-H4 head of a block with flagged pages", pfn, word, flagged);
 	if (state != PG_HWPOISON)
@@ -170,8 +179,8 @@ static bool check_flags(struct check *c, pfn_t pfn, u32 word, unsigned flagged)
 }
 
 /*
- * Walk one ONLINE pageblock: heads and tails tile it, and the free ones are as many as it counts.  No block crosses
- * its border: none is larger, and each is aligned to its order.
+ * Walk one ONLINE pageblock: heads and tails tile it, and the free ones are as many as it counts.
+ * No block crosses its border: none is larger, and each is aligned to its order.
  */
 static bool check_block(struct check *c, pfn_t block) WHILE_STOPPED
 {
@@ -201,13 +210,14 @@ static bool check_block(struct check *c, pfn_t block) WHILE_STOPPED
 	CHECK(c, pb->nr_free == free, "I-N1 free pages of a pageblock", block, pb->nr_free, free);
 	CHECK(c, !(pb->bits & PB_REPORTED) || free == PAGEBLOCK_PAGES,
 	    "I-R1 reported, and not wholly free", block, free, PAGEBLOCK_PAGES);
-	CHECK(c, pb->nr_poisoned == retired, "I-N6 retired pages of a pageblock", block, pb->nr_poisoned, retired);
+	CHECK(c, pb->nr_poisoned == retired, "I-N6 retired pages of a pageblock", block,
+	    pb->nr_poisoned, retired);
 	return true;
 }
 
 /*
- * In a pageblock that is offline words say nothing but what is broken; where it counts none, not even that.
- * What stands by has no words: there it counts all, or none.
+ * In a pageblock that is offline words say nothing but what is broken; where it counts none, not
+ * even that.  What stands by has no words: there it counts all, or none.
  */
 static bool check_offline(struct check *c, pfn_t block) WHILE_STOPPED
 {
@@ -218,13 +228,14 @@ static bool check_offline(struct check *c, pfn_t block) WHILE_STOPPED
 	CHECK(c, pb->nr_free == 0, "I-O2 free pages offline", block, pb->nr_free, 0);
 	CHECK(c, !pageblock_isolated(pb), "I-I7 isolate bit offline", block, 1, 0);
 	if (pageblock_state(pb) == PB_OFFLINE && block_stands_by(c->zone, block)) {
-		CHECK(c, pb->nr_poisoned == 0 || pb->nr_poisoned == PAGEBLOCK_PAGES, "I-N6 flagged standby", block,
-		    pb->nr_poisoned, PAGEBLOCK_PAGES);
+		CHECK(c, pb->nr_poisoned == 0 || pb->nr_poisoned == PAGEBLOCK_PAGES,
+		    "I-N6 flagged standby", block, pb->nr_poisoned, PAGEBLOCK_PAGES);
 		return true;
 	}
 	for (pfn = block; pb->nr_poisoned && pfn < block + PAGEBLOCK_PAGES; pfn++)
 		flagged += (page_word(pfn_to_page_in(c->mem, pfn)) & PAGE_F_HWPOISON) != 0;
-	CHECK(c, pb->nr_poisoned == flagged, "I-N6 flagged pages offline", block, pb->nr_poisoned, flagged);
+	CHECK(c, pb->nr_poisoned == flagged, "I-N6 flagged pages offline", block, pb->nr_poisoned,
+	    flagged);
 	return true;
 }
 
@@ -251,7 +262,8 @@ static bool in_other_span(const struct check *c, pfn_t block)
 {
 	unsigned id = pageblock_of(c->mem, block)->zone;
 
-	return id < MAX_ZONES && block >= c->mem->zones[id].start_pfn && block < c->mem->zones[id].end_pfn;
+	return id < MAX_ZONES && block >= c->mem->zones[id].start_pfn &&
+	    block < c->mem->zones[id].end_pfn;
 }
 
 static bool check_blocks(struct check *c) WHILE_STOPPED
@@ -268,7 +280,8 @@ static bool check_blocks(struct check *c) WHILE_STOPPED
 			continue;
 		}
 		if (pb->zone != zone->id) {
-			CHECK(c, in_other_span(c, block), "I-N4 zone of a pageblock", block, pb->zone, zone->id);
+			CHECK(c, in_other_span(c, block), "I-N4 zone of a pageblock", block,
+			    pb->zone, zone->id);
 			continue;
 		}
 		if (!check_stacks(c, block))
@@ -280,7 +293,8 @@ static bool check_blocks(struct check *c) WHILE_STOPPED
 				return false;
 			continue;
 		}
-		CHECK(c, !(pb->bits & PB_EVACUATED), "I-O3 evacuated, and online", block, pb->bits, 0);
+		CHECK(c, !(pb->bits & PB_EVACUATED), "I-O3 evacuated, and online", block, pb->bits,
+		    0);
 		CHECK(c, zone->kind != ZONE_MOVABLE || pageblock_type(pb) == MT_MOVABLE,
 		    "I-I2 type in zone MOVABLE", block, pageblock_type(pb), MT_MOVABLE);
 		c->present += PAGEBLOCK_PAGES;
@@ -291,7 +305,8 @@ static bool check_blocks(struct check *c) WHILE_STOPPED
 	return true;
 }
 
-static bool check_list(struct check *c, unsigned order, unsigned type, unsigned long *pages) WHILE_STOPPED
+static bool check_list(
+    struct check *c, unsigned order, unsigned type, unsigned long *pages) WHILE_STOPPED
 {
 	const struct free_list *list = &c->zone->free[order][type];
 	unsigned long nr = 0;
@@ -301,11 +316,12 @@ static bool check_list(struct check *c, unsigned order, unsigned type, unsigned 
 		const struct page *page = pfn_to_page_in(c->mem, pfn);
 		const struct pageblock *pb;
 
-		CHECK(c, pfn >= c->zone->start_pfn && pfn < c->zone->end_pfn, "I-N4 listed page's zone",
-		    pfn, order, type);
+		CHECK(c, pfn >= c->zone->start_pfn && pfn < c->zone->end_pfn,
+		    "I-N4 listed page's zone", pfn, order, type);
 		CHECK(c, nr < list->nr, "I-B8 list longer than its count", pfn, nr, list->nr);
 		pb = pageblock_of(c->mem, pfn);
-		CHECK(c, pb->zone == c->zone->id, "I-N4 listed page's zone", pfn, pb->zone, c->zone->id);
+		CHECK(c, pb->zone == c->zone->id, "I-N4 listed page's zone", pfn, pb->zone,
+		    c->zone->id);
 		CHECK(c, page_word(page) == PAGE_WORD(0, PG_FREE, order), "I-B1 listed page", pfn,
 		    page_word(page), PAGE_WORD(0, PG_FREE, order));
 		CHECK(c, page->prev == prev, "I-B8 links of a list", pfn, page->prev, prev);
@@ -332,12 +348,14 @@ static bool check_cpu_stack(struct check *c, unsigned cpu, unsigned index, unsig
 	u16 count = READ_ONCE(pcp->count[stack]), capacity = READ_ONCE(pcp->capacity[stack]);
 
 	CHECK(c, count <= capacity, "I-P1 more cached than the capacity", cpu, count, capacity);
-	CHECK(c, zone->pcp_depth == 0 || capacity == 0, "I-P6 cache on while disabled", cpu, capacity, 0);
+	CHECK(c, zone->pcp_depth == 0 || capacity == 0, "I-P6 cache on while disabled", cpu,
+	    capacity, 0);
 	for (i = 0; i < count; i++) {
 		const struct page *page = pcp->slot[stack][i];
 		pfn_t pfn = page_to_pfn_in(c->mem, page);
 
-		CHECK(c, pfn >= zone->start_pfn && pfn < zone->end_pfn &&
+		CHECK(c,
+		    pfn >= zone->start_pfn && pfn < zone->end_pfn &&
 		        pageblock_of(c->mem, pfn)->zone == zone->id,
 		    "I-P2 cached page's zone", pfn, cpu, zone->id);
 		CHECK(c, page_word(page) == PAGE_WORD(0, PG_PCP, order), "I-P2 cached page", pfn,
@@ -369,13 +387,14 @@ static bool check_caches(struct check *c) WHILE_STOPPED
 	for (cpu = 0; cpu < c->mem->nr_cpus; cpu++) {
 		unsigned none = zone->id * STACKS_PER_ZONE + STACK_NONE;
 
-		CHECK(c, c->mem->pcp[cpu]->count[none] == 0 && c->mem->pcp[cpu]->capacity[none] == 0,
+		CHECK(c,
+		    c->mem->pcp[cpu]->count[none] == 0 && c->mem->pcp[cpu]->capacity[none] == 0,
 		    "I-P1 the stack of capacity 0", cpu, c->mem->pcp[cpu]->count[none], 0);
 	}
 	CHECK(c, pages == c->cached, "I-P4 cached pages and slots", zone->id, c->cached, pages);
 	CHECK(c, c->cached_set == 0, "I-P3 page in two slots", zone->id, c->cached_set, 0);
-	CHECK(c, bound * c->mem->nr_cpus <= zone->managed / 16, "I-P7 bound of the caches", zone->id,
-	    bound * c->mem->nr_cpus, zone->managed / 16);
+	CHECK(c, bound * c->mem->nr_cpus <= zone->managed / 16, "I-P7 bound of the caches",
+	    zone->id, bound * c->mem->nr_cpus, zone->managed / 16);
 	return true;
 }
 
@@ -386,7 +405,8 @@ static bool check_zone(struct check *c) WHILE_STOPPED
 	unsigned order, type;
 
 	memset(c->heads, 0, sizeof(c->heads));
-	c->isolated = c->present = c->reserved = c->cached = c->cached_set = c->lru = c->taken = c->doomed = 0;
+	c->isolated = c->present = c->reserved = c->cached = c->cached_set = c->lru = c->taken =
+	    c->doomed = 0;
 	if (!check_blocks(c))
 		return false;
 	for (order = 0; order < NR_ORDERS; order++) {
@@ -395,17 +415,22 @@ static bool check_zone(struct check *c) WHILE_STOPPED
 				return false;
 		}
 	}
-	CHECK(c, zone->nr_free == pages, "I-N1 free pages of a zone", zone->id, zone->nr_free, pages);
+	CHECK(
+	    c, zone->nr_free == pages, "I-N1 free pages of a zone", zone->id, zone->nr_free, pages);
 	for (order = 0, pages = 0; order < NR_ORDERS; order++)
 		pages += (unsigned long)zone->free[order][MT_CMA].nr << order;
-	CHECK(c, zone->nr_free_cma == pages, "I-N1 free CMA pages of a zone", zone->id, zone->nr_free_cma, pages);
+	CHECK(c, zone->nr_free_cma == pages, "I-N1 free CMA pages of a zone", zone->id,
+	    zone->nr_free_cma, pages);
 	CHECK(c, zone->nr_isolated == c->isolated, "I-I4 isolated pageblocks of a zone", zone->id,
 	    zone->nr_isolated, c->isolated);
-	CHECK(c, zone->present == c->present, "I-N3 present pages", zone->id, zone->present, c->present);
+	CHECK(c, zone->present == c->present, "I-N3 present pages", zone->id, zone->present,
+	    c->present);
 	CHECK(c, zone->managed == c->present - c->reserved, "I-N2 managed pages", zone->id,
 	    zone->managed, c->present - c->reserved);
-	CHECK(c, zone->nr_doomed == c->doomed, "I-N6 doomed pages of a zone", zone->id, zone->nr_doomed, c->doomed);
-	CHECK(c, zone->wmark[WMARK_MIN] <= zone->wmark[WMARK_LOW] &&
+	CHECK(c, zone->nr_doomed == c->doomed, "I-N6 doomed pages of a zone", zone->id,
+	    zone->nr_doomed, c->doomed);
+	CHECK(c,
+	    zone->wmark[WMARK_MIN] <= zone->wmark[WMARK_LOW] &&
 	        zone->wmark[WMARK_LOW] <= zone->wmark[WMARK_HIGH],
 	    "I-W1 watermarks", zone->id, zone->wmark[WMARK_MIN], zone->wmark[WMARK_HIGH]);
 	return check_caches(c) && check_lru(c->mem, zone, c->lru, c->taken, c->v);
@@ -423,8 +448,8 @@ static void check_zones(struct check *c) WHILE_STOPPED
 }
 
 /*
- * Every CPU comes here, interrupts off; one of them checks while the others wait.  It does not wait for
- * ever: one that never comes is found by who waits for the answers to this call, interrupts on.
+ * Every CPU comes here, interrupts off; one of them checks while the others wait.  It does not wait
+ * for ever: one that never comes is found by who waits for the answers to this call, interrupts on.
  */
 static void stopped(void *arg)
 {

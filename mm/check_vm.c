@@ -3,10 +3,11 @@
  * check_vm.c: the part of check_memory that recounts objects, spaces and reclaim lists.
  *
  * Owns:       page->spare of objects' pages, while it looks: the entries found so far.
- * Locks:      none: every CPU is stopped, interrupts off.  But the locks of spaces and objects are taken
- *             with interrupts on, so that somebody may have been stopped while changing an object:
- *             one whose lock is held, or whose regions are being walked, is left out.  All that is compared here changes under the lock of
- *             one object, so the others are as they should be.
+ * Locks:      none: every CPU is stopped, interrupts off.  But the locks of spaces and objects are
+ *             taken with interrupts on, so that somebody may have been stopped while changing an
+ *             object: one whose lock is held, or whose regions are being walked, is left out.  All
+ *             that is compared here changes under the lock of one object, so the others are as they
+ *             should be.
  * Invariants: those it checks are listed in docs/mm/check.md.
  * Tests:      check_vm, check_vm_order, check_borders.
  */
@@ -24,8 +25,10 @@ struct vm_check {
 #define CHECK(c, cond, text, at, found, should)                                                    \
 	do {                                                                                       \
 		if (unlikely(!(cond))) {                                                           \
-			*(c)->v = (struct mm_violation){.what = (text), .pfn = (at),               \
-			    .have = (unsigned long)(found), .want = (unsigned long)(should)};      \
+			*(c)->v = (struct mm_violation){.what = (text),                            \
+			    .pfn = (at),                                                           \
+			    .have = (unsigned long)(found),                                        \
+			    .want = (unsigned long)(should)};                                      \
 			return false;                                                              \
 		}                                                                                  \
 	} while (0)
@@ -44,8 +47,7 @@ static bool page_is_objects(u32 word)
 
 static bool pfn_is_page(const struct vm_check *c, pfn_t pfn)
 {
-	return pfn_valid_in(c->mem, pfn) &&
-	    pageblock_state(pageblock_of(c->mem, pfn)) == PB_ONLINE;
+	return pfn_valid_in(c->mem, pfn) && pageblock_state(pageblock_of(c->mem, pfn)) == PB_ONLINE;
 }
 
 /* Is the page at @pfn one that a migrator is moving? */
@@ -58,8 +60,8 @@ static bool page_is_moving(const struct vm_check *c, pfn_t pfn)
 
 /* ---- reclaim lists ---- */
 
-static bool check_lru_list(struct vm_check *c, const struct zone *zone, unsigned which,
-    unsigned long *listed)
+static bool check_lru_list(
+    struct vm_check *c, const struct zone *zone, unsigned which, unsigned long *listed)
 {
 	const struct lru_list *list = &zone->lru[which];
 	u32 pfn = list->head, prev = (u32)PFN_NONE;
@@ -69,14 +71,17 @@ static bool check_lru_list(struct vm_check *c, const struct zone *zone, unsigned
 		const struct page *page = pfn_to_page_in(c->mem, pfn);
 		u32 word;
 
-		CHECK(c, nr < list->nr, "I-N5 reclaim list longer than its count", pfn, nr, list->nr);
-		CHECK(c, pfn >= zone->start_pfn && pfn < zone->end_pfn &&
+		CHECK(
+		    c, nr < list->nr, "I-N5 reclaim list longer than its count", pfn, nr, list->nr);
+		CHECK(c,
+		    pfn >= zone->start_pfn && pfn < zone->end_pfn &&
 		        pageblock_of(c->mem, pfn)->zone == zone->id,
 		    "I-N5 zone of a page on a reclaim list", pfn, which, zone->id);
 		word = page_word(page);
-		CHECK(c, word_state(word) == PG_LRU && page->owner, "I-N5 page on a reclaim list", pfn,
-		    word, PAGE_WORD(1, PG_LRU, 0));
-		CHECK(c, which == LRU_UNEVICTABLE || !(word & PAGE_ACTIVE) == (which == LRU_INACTIVE),
+		CHECK(c, word_state(word) == PG_LRU && page->owner, "I-N5 page on a reclaim list",
+		    pfn, word, PAGE_WORD(1, PG_LRU, 0));
+		CHECK(c,
+		    which == LRU_UNEVICTABLE || !(word & PAGE_ACTIVE) == (which == LRU_INACTIVE),
 		    "I-N5 age of a listed page", pfn, word, which);
 		CHECK(c, page->prev == prev, "I-N5 links of a reclaim list", pfn, page->prev, prev);
 		prev = pfn;
@@ -110,8 +115,8 @@ bool check_lru(struct memory *mem, const struct zone *zone, unsigned long pages,
 static bool check_tickets(
     struct vm_check *c, const struct ticket_queue *queue, const char *what, unsigned node)
 {
-	CHECK(c, queue->done <= queue->started && queue->started <= queue->asked, what, node, queue->done,
-	    queue->asked);
+	CHECK(c, queue->done <= queue->started && queue->started <= queue->asked, what, node,
+	    queue->done, queue->asked);
 	return true;
 }
 
@@ -159,8 +164,8 @@ static bool check_slot(struct vm_check *c, struct vm_object *object, u32 index, 
 	pfn_t pfn = slot_is_marker(slot) ? slot_marker_pfn(slot) : page_to_pfn_in(c->mem, page);
 
 	if (slot_is_marker(slot)) {
-		CHECK(c, page_is_moving(c, pfn), "I-S5 marker of a page that is not being moved", pfn,
-		    index, 0);
+		CHECK(c, page_is_moving(c, pfn), "I-S5 marker of a page that is not being moved",
+		    pfn, index, 0);
 		return true;
 	}
 	CHECK(c, pfn_is_page(c, pfn), "I-S2 slot names no page", pfn, index, 0);
@@ -187,8 +192,8 @@ static bool check_counts(struct vm_check *c, struct vm_object *object, u32 index
 	want = 1u + page->mapcount + READ_ONCE(page->pincount) + (word_state(word) == PG_ISO_MIG);
 	CHECK(c, page->mapcount == page->spare, "I-S3 entries that map a page", pfn, page->mapcount,
 	    page->spare);
-	CHECK(c, ref == want || (ref > want && !c->exact), "I-S2 references of an object's page", pfn,
-	    ref, want);
+	CHECK(c, ref == want || (ref > want && !c->exact), "I-S2 references of an object's page",
+	    pfn, ref, want);
 	return true;
 }
 
@@ -222,11 +227,14 @@ static bool check_place(struct vm_check *c, struct vm_space *space, uintptr_t va
 	if (being_changed(r->object))
 		return true;
 	slot = object_lookup(r->object, region_index(r, va));
-	CHECK(c, slot == (pte & PTE_PRESENT ? (uintptr_t)pfn_to_page_in(c->mem, pte_pfn(pte))
-	                                    : slot_marker(pte_pfn(pte))),
+	CHECK(c,
+	    slot ==
+	        (pte & PTE_PRESENT ? (uintptr_t)pfn_to_page_in(c->mem, pte_pfn(pte))
+	                           : slot_marker(pte_pfn(pte))),
 	    "I-S4 entry for another page than its slot's", pte_pfn(pte), va, slot);
-	CHECK(c, !(pte & PTE_PRESENT) || ((!(pte & PTE_WRITE) || r->prot & VM_WRITE) &&
-	        (pte & PTE_NX || r->prot & VM_EXEC)),
+	CHECK(c,
+	    !(pte & PTE_PRESENT) ||
+	        ((!(pte & PTE_WRITE) || r->prot & VM_WRITE) && (pte & PTE_NX || r->prot & VM_EXEC)),
 	    "I-S4 entry allows more than its region", pte_pfn(pte), pte, r->prot);
 	return true;
 }
@@ -243,8 +251,8 @@ static bool check_entry(struct vm_check *c, u64 pte)
 	}
 	CHECK(c, pte & PTE_PRESENT && pfn_is_page(c, pfn), "I-S7 entry maps no page", pfn, pte, 0);
 	page = pfn_to_page_in(c->mem, pfn);
-	CHECK(c, page_is_objects(page_word(page)) && page->owner, "I-S7 state of a mapped page", pfn,
-	    word_state(page_word(page)), PG_LRU);
+	CHECK(c, page_is_objects(page_word(page)) && page->owner, "I-S7 state of a mapped page",
+	    pfn, word_state(page_word(page)), PG_LRU);
 	page->spare++;
 	return true;
 }
@@ -261,7 +269,8 @@ static bool check_space(struct vm_check *c, struct vm_space *space)
 	u64 *entry;
 
 	for (va = VM_USER_START; (entry = pt_next(&space->pt, &va, VM_USER_END)); va += PAGE_SIZE) {
-		if (*entry && !(check_entry(c, *entry) && (!at_rest || check_place(c, space, va, *entry))))
+		if (*entry &&
+		    !(check_entry(c, *entry) && (!at_rest || check_place(c, space, va, *entry))))
 			return false;
 	}
 	return true;
@@ -273,8 +282,8 @@ static bool check_waiter(void *arg, pfn_t pfn)
 {
 	struct vm_check *c = arg;
 
-	CHECK(c, page_is_moving(c, pfn), "I-S8 thread waits for a page that is not being moved", pfn, 0,
-	    0);
+	CHECK(c, page_is_moving(c, pfn), "I-S8 thread waits for a page that is not being moved",
+	    pfn, 0, 0);
 	return true;
 }
 

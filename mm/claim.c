@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * claim.c: ranges of pageblocks that an operation works on, and the lock that sets of pageblocks change under.
+ * claim.c: ranges of pageblocks that an operation works on, and the lock that sets of pageblocks
+ * change under.
  *
  * Owns:       mem->hotplug, and the list of claims.
  * Locks:      mem->hotplug for the list; each hold is measured.
- * Invariants: no two claims share a pageblock; a claimed range is changed by nobody but its claimer.
+ * Invariants: no two claims share a pageblock; a claimed range is changed by nobody but its
+ *             claimer.
  * Tests:      offline_race, offline_plan, offline_steps, held.
  */
 #include "mm/claim.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * claim.h: ranges that an operation works on, and the locks of memory that comes and goes (claim.c).
+ * claim.h: ranges that an operation works on, and the locks of memory that comes and goes
+ * (claim.c).
  */
 #ifndef QUARRY_MM_CLAIM_H
 #define QUARRY_MM_CLAIM_H
@@ -27,8 +28,12 @@ static inline void poison_unlock(struct memory *mem) RELEASE(poison_class) NO_LO
 
 /* Does an operation under way work on part of the range? */
 bool range_claimed(const struct memory *mem, struct pfn_range range) REQUIRES(mem_hotplug_class);
-/* From here until range_unclaim the range is the caller's.  0; -EBUSY an operation works on part of it. */
-int range_claim(struct memory *mem, struct range_claim *claim) must_check EXCLUDES(mem_hotplug_class);
+/*
+ * From here until range_unclaim the range is the caller's.  0; -EBUSY an operation works on part of
+ * it.
+ */
+int range_claim(struct memory *mem, struct range_claim *claim)
+    must_check EXCLUDES(mem_hotplug_class);
 void range_unclaim(struct memory *mem, struct range_claim *claim) EXCLUDES(mem_hotplug_class);
 /* zone_plan_capacity, for what is left when the ranges being worked on have gone. */
 void zone_plan_claimed(struct zone *zone) REQUIRES(mem_hotplug_class);

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cma.c: areas of pageblocks that movable allocations borrow until their users want contiguous memory.
+ * cma.c: areas of pageblocks that movable allocations borrow until their users want contiguous
+ * memory.
  *
  * Owns:       struct cma, and the pages of its users.
  * Locks:      cma->lock, a mutex outer to all others of mm/: two allocations that isolated the same
  *             pageblock would refuse each other.
- * Invariants: every pageblock of an area is of type CMA, until it is removed: what comes to its place is other
- *             memory, in zone MOVABLE, whose types do not change.  Pages that a user has keep their pageblock
- *             online.  A bit of used is set while a user has the page.
+ * Invariants: every pageblock of an area is of type CMA, until it is removed: what comes to its
+ *             place is other memory, in zone MOVABLE, whose types do not change.  Pages that a user
+ *             has keep their pageblock online.  A bit of used is set while a user has the page.
  * Tests:      cma, cma_hotplug, cma_exact, held.
  */
 #include "mm/buddy.h"
 #include "mm/range.h"
 #include <quarry/contig.h>
 
-/* So many places are tried for an area that may lie anywhere: each try ends by itself, within seconds. */
+/*
+ * So many places are tried for an area that may lie anywhere: each try ends by itself, within
+ * seconds.
+ */
 #define PLACES 16
 
 static bool is_used(const struct cma *cma, unsigned long at)
@@ -42,7 +46,7 @@ static void mark_used(struct cma *cma, unsigned long at, unsigned long nr, bool 
 static bool block_serves(const struct cma *cma, pfn_t pfn)
 {
 	return zone_owns_block(cma->zone, pfn) &&
-	       pageblock_state(pageblock_of(cma->mem, pfn)) == PB_ONLINE;
+	    pageblock_state(pageblock_of(cma->mem, pfn)) == PB_ONLINE;
 }
 
 /* The type of all pageblocks of the area. */
@@ -91,8 +95,9 @@ static bool block_may_join(const struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
-	return zone_owns_block(zone, pfn) && pageblock_state(pb) == PB_ONLINE && !pageblock_isolated(pb) &&
-	    pageblock_type(pb) != MT_CMA && (pageblock_type(pb) == MT_MOVABLE || pageblock_all_free(pb));
+	return zone_owns_block(zone, pfn) && pageblock_state(pb) == PB_ONLINE &&
+	    !pageblock_isolated(pb) && pageblock_type(pb) != MT_CMA &&
+	    (pageblock_type(pb) == MT_MOVABLE || pageblock_all_free(pb));
 }
 
 /* Free pages that the kernel's own memory can come from, CMA left out.  A hint. */
@@ -118,11 +123,11 @@ static unsigned long kernel_free(struct memory *mem)
 }
 
 /*
- * From the top of the zone: boot memory lies low.  At most *@tries places.  @err: how the places before ended, which
- * stays if there is none here.
+ * From the top of the zone: boot memory lies low.  At most *@tries places.  @err: how the places
+ * before ended, which stays if there is none here.
  */
-static int create_in_zone(
-    struct cma *cma, const char *name, struct zone *zone, unsigned long nr, unsigned *tries, int err)
+static int create_in_zone(struct cma *cma, const char *name, struct zone *zone, unsigned long nr,
+    unsigned *tries, int err)
 {
 	pfn_t pfn = READ_ONCE(zone->end_pfn);
 	unsigned long run = 0;
@@ -171,14 +176,20 @@ int cma_destroy(struct cma *cma)
 	return err;
 }
 
-/* The first run of @nr pages that are online and no user's, from @from on, aligned; the area's size: there is none. */
-static unsigned long find_run(const struct cma *cma, unsigned long from, unsigned long nr, unsigned align)
+/*
+ * The first run of @nr pages that are online and no user's, from @from on, aligned; the area's
+ * size: there is none.
+ */
+static unsigned long find_run(
+    const struct cma *cma, unsigned long from, unsigned long nr, unsigned align)
 {
 	unsigned long size = cma->end - cma->start, at, i;
 
 	for (at = from; at + nr <= size; at = i + 1) {
 		at = ALIGN_UP(cma->start + at, 1UL << align) - cma->start;
-		for (i = at; i < at + nr && i < size && !is_used(cma, i) && block_serves(cma, cma->start + i); i++)
+		for (i = at; i < at + nr && i < size && !is_used(cma, i) &&
+		     block_serves(cma, cma->start + i);
+		     i++)
 			;
 		if (i == at + nr)
 			return at;
@@ -187,8 +198,8 @@ static unsigned long find_run(const struct cma *cma, unsigned long from, unsigne
 }
 
 /* Where to look next, when a run at @at did not go: behind what was in the way. */
-static unsigned long behind(const struct cma *cma, unsigned long at, unsigned long nr,
-    const struct mm_fail *fail)
+static unsigned long behind(
+    const struct cma *cma, unsigned long at, unsigned long nr, const struct mm_fail *fail)
 {
 	pfn_t pfn = cma->start + at;
 

@@ -2,21 +2,24 @@
 /*
  * compact.c: compaction: movable pages out of the way, so that free pages join to larger blocks.
  *
- * Owns:       free blocks it has captured to move pages to, state ALLOC, until they are used or given back.
- * Locks:      the zone lock for each look and each capture; migration takes its own.  None while it waits.
- * Invariants: a page only ever moves to a higher pageblock, and out of a window move no more pages than lie in
- *             one: so any number of compactions end, whatever others put into a window meanwhile.  No page moves
- *             to or from a pageblock that was isolated when its move began; one that is isolated after that finds
- *             the page as it finds any other, and its evacuation moves it on.  A capture leaves the zone its min
- *             watermark.  It moves mapped pages, which takes shootdowns, so it never runs in an allocation: the
- *             reclaim thread does it for those that wait (reclaim.c), or an administrator's thread.
+ * Owns:       free blocks it has captured to move pages to, state ALLOC, until they are used or
+ *             given back.
+ * Locks:      the zone lock for each look and each capture; migration takes its own.  None while it
+ *             waits.
+ * Invariants: a page only ever moves to a higher pageblock, and out of a window move no more pages
+ *             than lie in one: so any number of compactions end, whatever others put into a window
+ *             meanwhile.  No page moves to or from a pageblock that was isolated when its move
+ *             began; one that is isolated after that finds the page as it finds any other, and its
+ *             evacuation moves it on.  A capture leaves the zone its min watermark.  It moves
+ *             mapped pages, which takes shootdowns, so it never runs in an allocation: the reclaim
+ *             thread does it for those that wait (reclaim.c), or an administrator's thread.
  *             Standby memory is passed over in one step.
  * Tests:      compact, compact_exact, compact_bound, compact_vm.
  *
- * Two scanners.  One goes up through the zone, a window of the size wanted at a time: if all in it is
- * free or can move, it is moved.  The other goes down and captures free blocks smaller than what is
- * wanted, to move to.  Where they meet there is nothing left to do: below all is free but what cannot
- * move, above all is in use.
+ * Two scanners.  One goes up through the zone, a window of the size wanted at a time: if all in it
+ * is free or can move, it is moved.  The other goes down and captures free blocks smaller than what
+ * is wanted, to move to.  Where they meet there is nothing left to do: below all is free but what
+ * cannot move, above all is in use.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"
@@ -30,33 +33,35 @@
 struct compaction {
 	struct migrate_target to; /* must be first */
 	struct zone *zone;
-	unsigned order;         /* wanted */
-	enum migratetype type;  /* and who wants it */
-	unsigned long budget;   /* pages that may still be moved */
-	pfn_t window;           /* the scanner from below: what is under it has been looked at */
-	u32 free[NR_ORDERS];    /* the one from above, for each order: the next pageblock */
-	unsigned nr;            /* pages in hand, of order 0: their pfns */
+	unsigned order;        /* wanted */
+	enum migratetype type; /* and who wants it */
+	unsigned long budget;  /* pages that may still be moved */
+	pfn_t window;          /* the scanner from below: what is under it has been looked at */
+	u32 free[NR_ORDERS];   /* the one from above, for each order: the next pageblock */
+	unsigned nr;           /* pages in hand, of order 0: their pfns */
 	u32 hand[MIGRATE_BATCH];
 	struct isolated_pages pages;
 	struct compact_stats *stats;
-	bool ended;             /* nowhere left to move a page to */
+	bool ended; /* nowhere left to move a page to */
 };
 
 /* ---- the scanner from above ---- */
 
-/* May movable pages of @zone go to the pageblock?  Those of other types keep their kind together. */
+/*
+ * May movable pages of @zone go to the pageblock?  Those of other types keep their kind together.
+ */
 static bool block_takes_movable(const struct zone *zone, pfn_t block)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, block);
 	enum migratetype type = pageblock_type(pb);
 
-	return zone_owns_block(zone, block) && pageblock_state(pb) == PB_ONLINE && !pageblock_isolated(pb) &&
-	    (type == MT_MOVABLE || type == MT_CMA);
+	return zone_owns_block(zone, block) && pageblock_state(pb) == PB_ONLINE &&
+	    !pageblock_isolated(pb) && (type == MT_MOVABLE || type == MT_CMA);
 }
 
 /* Take up to @max blocks of @order out of one pageblock; false: the watermark forbids more. */
-static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsigned max,
-    u32 *out, unsigned *nr) REQUIRES_ZONE(c->zone)
+static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsigned max, u32 *out,
+    unsigned *nr) REQUIRES_ZONE(c->zone)
 {
 	struct memory *mem = c->zone->mem;
 	pfn_t pfn;
@@ -71,7 +76,8 @@ static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsi
 		if (*nr == max)
 			break;
 		/* What is as large as what is wanted stays whole. */
-		if (word_state(word) != PG_FREE || word_order(word) < order || word_order(word) >= c->order)
+		if (word_state(word) != PG_FREE || word_order(word) < order ||
+		    word_order(word) >= c->order)
 			continue;
 		if (!zone_watermark_ok(c->zone, order, GFP_MOVABLE, false))
 			return false;
@@ -96,7 +102,8 @@ static u32 next_below(const struct zone *zone, pfn_t block)
 /* An unlocked read: is there anything to capture in the pageblock? */
 static bool block_worth_a_look(const struct zone *zone, pfn_t block)
 {
-	return block_takes_movable(zone, block) && READ_ONCE(pageblock_of(zone->mem, block)->nr_free) > 0;
+	return block_takes_movable(zone, block) &&
+	    READ_ONCE(pageblock_of(zone->mem, block)->nr_free) > 0;
 }
 
 /* Up to @max blocks of @order from above the window's pageblock, into @out; how many. */
@@ -178,13 +185,13 @@ static bool block_skipped(const struct zone *zone, pfn_t pfn)
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	/* CMA memory is lent: emptying it would help those who move only. */
-	return !zone_owns_block(zone, pfn) || pageblock_state(pb) != PB_ONLINE || pageblock_isolated(pb) ||
-	    pageblock_type(pb) == MT_CMA || pageblock_all_free(pb);
+	return !zone_owns_block(zone, pfn) || pageblock_state(pb) != PB_ONLINE ||
+	    pageblock_isolated(pb) || pageblock_type(pb) == MT_CMA || pageblock_all_free(pb);
 }
 
 /*
- * The heads of the window's movable blocks, up to MIGRATE_BATCH; 0: there is none, or something in the
- * window cannot move, so that moving the rest would not help.
+ * The heads of the window's movable blocks, up to MIGRATE_BATCH; 0: there is none, or something in
+ * the window cannot move, so that moving the rest would not help.
  */
 static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->zone)
 {
@@ -212,10 +219,8 @@ static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->
 			break;
 		case PG_FREE:
 		case PG_PCP: /* gets out at the next drain */
-		case PG_FREEING:
-			break;
-		default: /* a TAIL: a larger block reaches into the window */
-			return 0;
+		case PG_FREEING: break;
+		default: /* a TAIL: a larger block reaches into the window */ return 0;
 		}
 		pfn += 1UL << word_order(word);
 	}
@@ -223,7 +228,9 @@ static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->
 	return pfn == end ? nr : 0;
 }
 
-/* Move up to a batch of what is in the window; false: nothing to move, or not all of it could be. */
+/*
+ * Move up to a batch of what is in the window; false: nothing to move, or not all of it could be.
+ */
 static noinline bool move_batch(struct compaction *c)
 {
 	struct memory *mem = c->zone->mem;
@@ -298,12 +305,16 @@ static int compact(struct compaction *c, bool whole)
 	return scanners_met(c) ? -ENOMEM : -EAGAIN;
 }
 
-static int compact_run(struct zone *zone, gfp_t gfp, unsigned order, bool whole,
-    struct compact_stats *stats)
+static int compact_run(
+    struct zone *zone, gfp_t gfp, unsigned order, bool whole, struct compact_stats *stats)
 {
 	struct compaction c = {.to = {.get = get_captured, .give_back = give_back_captured},
-	    .zone = zone, .order = order, .type = gfp_type(gfp), .window = READ_ONCE(zone->start_pfn),
-	    .budget = whole ? ~0UL : MAX(BUDGET_MIN, BUDGET_WINDOWS << order), .stats = stats};
+	    .zone = zone,
+	    .order = order,
+	    .type = gfp_type(gfp),
+	    .window = READ_ONCE(zone->start_pfn),
+	    .budget = whole ? ~0UL : MAX(BUDGET_MIN, BUDGET_WINDOWS << order),
+	    .stats = stats};
 	unsigned i;
 	int err;
 

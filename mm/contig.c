@@ -3,10 +3,11 @@
  * contig.c: allocating a given range of pages, by moving what is in it.
  *
  * Owns:       nothing after the call; during it the isolate bits of the range's pageblocks.
- * Locks:      isolation, evacuation and the caches' switch take their own; the zone lock to take the pages.
- * Invariants: every way out undoes the isolation, and then turns the caches on if it turned them off.
- *             What isolates first owns a pageblock (page_isolation.c): an offline of the same pageblocks
- *             is refused meanwhile, and the other way round.
+ * Locks:      isolation, evacuation and the caches' switch take their own; the zone lock to take
+ *             the pages.
+ * Invariants: every way out undoes the isolation, and then turns the caches on if it turned them
+ *             off.  What isolates first owns a pageblock (page_isolation.c): an offline of the same
+ *             pageblocks is refused meanwhile, and the other way round.
  * Tests:      contig, contig_steps, isolation_exact, poison, cma.
  */
 #include "mm/buddy.h"
@@ -50,8 +51,8 @@ static int contig_check(struct memory *mem, struct pfn_range range, enum migrate
 }
 
 /*
- * All of the range is free or retired, and what is free stays so, since its pageblocks are isolated.  PFN_NONE;
- * or the first page that is retired, and nothing is taken.
+ * All of the range is free or retired, and what is free stays so, since its pageblocks are
+ * isolated.  PFN_NONE; or the first page that is retired, and nothing is taken.
  */
 static pfn_t take_range(struct zone *zone, struct pfn_range range)
 {
@@ -113,8 +114,8 @@ static int contig_isolated(struct evacuation *e, enum migratetype type)
 	return err == -ETIMEDOUT ? -EBUSY : err;
 }
 
-int alloc_contig_range(struct memory *mem, pfn_t start, pfn_t end, enum migratetype type,
-    struct mm_fail *fail)
+int alloc_contig_range(
+    struct memory *mem, pfn_t start, pfn_t end, enum migratetype type, struct mm_fail *fail)
 {
 	struct mm_fail local;
 	struct evacuation e = {.range = {start, end},

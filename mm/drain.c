@@ -4,8 +4,9 @@
  *
  * Owns:       zone->pcp_depth, the drain rounds, mem->drain_mask.
  * Locks:      cpu_hotplug shared, then mem->pcp_ctl, from choosing the mask to the last answer.
- * Invariants: only the owner of a cache touches it: a drain is a request.  Nothing here is ever called
- *             from an allocation (reclaim.c does it on their behalf), allocates, or needs memory.
+ * Invariants: only the owner of a cache touches it: a drain is a request.  Nothing here is ever
+ *             called from an allocation (reclaim.c does it on their behalf), allocates, or needs
+ *             memory.
  * Tests:      drain, drain_bounds, pcp_bounds, zone_locks, disable, held.
  */
 #include "mm/drain.h"
@@ -30,15 +31,15 @@ static bool seems_to_cache(const struct memory *mem, unsigned cpu, const struct 
 /*
  * One round.  Under cpu_hotplug and pcp_ctl.
  *
- * The count is racy: a CPU between its look at the capacity and its push reads as empty and caches a
- * page a moment later.  For relieving pressure a miss is harmless.  @force exists for callers that
- * need completeness (disable, precise): it asks every CPU, whatever its counts say, because only the
- * interrupt itself proves that no push is under way (pcp_inline.h, the table of three).  "Every CPU" is
- * every online one, which cpu_hotplug keeps as they are: the others hold nothing (pcp_cpu_leave) and
- * read the depth before they hold anything again (pcp_cpu_join).
+ * The count is racy: a CPU between its look at the capacity and its push reads as empty and caches
+ * a page a moment later.  For relieving pressure a miss is harmless.  @force exists for callers
+ * that need completeness (disable, precise): it asks every CPU, whatever its counts say, because
+ * only the interrupt itself proves that no push is under way (pcp_inline.h, the table of three).
+ * "Every CPU" is every online one, which cpu_hotplug keeps as they are: the others hold nothing
+ * (pcp_cpu_leave) and read the depth before they hold anything again (pcp_cpu_join).
  */
-static int drain_round(struct drain_request *req, bool force)
-    REQUIRES_SHARED(cpu_hotplug) REQUIRES(pcp_ctl_class)
+static int drain_round(struct drain_request *req, bool force) REQUIRES_SHARED(cpu_hotplug)
+    REQUIRES(pcp_ctl_class)
 {
 	struct memory *mem = req->mem;
 	unsigned cpu;
@@ -52,7 +53,8 @@ static int drain_round(struct drain_request *req, bool force)
 		expect_stores_out();
 	sched_point("drain.mask_begin");
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
-		if (cpumask_test(cpu_online_mask, cpu) && (force || seems_to_cache(mem, cpu, req->zone)))
+		if (cpumask_test(cpu_online_mask, cpu) &&
+		    (force || seems_to_cache(mem, cpu, req->zone)))
 			cpumask_set(mem->drain_mask, cpu);
 		else
 			cpumask_clear(mem->drain_mask, cpu);
@@ -71,7 +73,8 @@ int drain_all_pages(struct memory *mem, struct zone *zone)
 	u64 ticket;
 
 	if (!may_sleep())
-		return smp_call_mask(mem->drain_mask, drain_handler, &req); /* refused, with a report */
+		return smp_call_mask(
+		    mem->drain_mask, drain_handler, &req); /* refused, with a report */
 	/*
 	 * Two barriers, or each side reads before its own store has left the store buffer: ours
 	 * between what we have cached and the number of rounds, the round's between that number and
@@ -98,8 +101,8 @@ int drain_all_pages(struct memory *mem, struct zone *zone)
 }
 
 /* Under pcp_ctl and cpu_hotplug: every owner applies depth and plan of @zone. */
-static int refresh_round(struct memory *mem, struct zone *zone)
-    REQUIRES_SHARED(cpu_hotplug) REQUIRES(pcp_ctl_class)
+static int refresh_round(struct memory *mem, struct zone *zone) REQUIRES_SHARED(cpu_hotplug)
+    REQUIRES(pcp_ctl_class)
 {
 	struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_refresh_zone_local};
 
@@ -128,9 +131,9 @@ int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
 		WRITE_ONCE(zone->pcp_depth, zone->pcp_depth + 1);
 	} else {
 		/*
-		 * The depth first, then the round: the owner's handler reads the depth, sets capacity
-		 * 0 and empties in one interrupt-off section.  A second caller waits here for the
-		 * mutex, so it too returns only after the round.
+		 * The depth first, then the round: the owner's handler reads the depth, sets
+		 * capacity 0 and empties in one interrupt-off section.  A second caller waits here
+		 * for the mutex, so it too returns only after the round.
 		 */
 		WRITE_ONCE(zone->pcp_depth, 1);
 		cost->ipis += (unsigned)refresh_round(mem, zone);
@@ -153,7 +156,9 @@ int zone_pcp_enable(struct zone *zone)
 		MM_EVENT(mem, PCP_UNBALANCED);
 		err = -EINVAL;
 	} else {
-		/* No round: each owner takes its capacity back by an acquire (pcp_update_capacity). */
+		/*
+		 * No round: each owner takes its capacity back by an acquire (pcp_update_capacity).
+		 */
 		store_release(&zone->pcp_depth, zone->pcp_depth - 1);
 		sched_point("pcpen.posted");
 	}

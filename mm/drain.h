@@ -5,16 +5,19 @@
 
 #include <quarry/mm.h>
 
-/* Rounds and depths: the set of online CPUs stays, and no other round runs.  Context: thread, may sleep. */
-static inline void rounds_lock(struct memory *mem) ACQUIRE_SHARED(cpu_hotplug) ACQUIRE(pcp_ctl_class)
-    NO_LOCK_ANALYSIS
+/*
+ * Rounds and depths: the set of online CPUs stays, and no other round runs.  Context: thread, may
+ * sleep.
+ */
+static inline void rounds_lock(struct memory *mem) ACQUIRE_SHARED(cpu_hotplug)
+    ACQUIRE(pcp_ctl_class) NO_LOCK_ANALYSIS
 {
 	rwsem_lock_shared(&cpu_hotplug);
 	mutex_lock(&mem->pcp_ctl);
 }
 
-static inline void rounds_unlock(struct memory *mem) RELEASE_SHARED(cpu_hotplug) RELEASE(pcp_ctl_class)
-    NO_LOCK_ANALYSIS
+static inline void rounds_unlock(struct memory *mem) RELEASE_SHARED(cpu_hotplug)
+    RELEASE(pcp_ctl_class) NO_LOCK_ANALYSIS
 {
 	mutex_unlock(&mem->pcp_ctl);
 	rwsem_unlock_shared(&cpu_hotplug);
@@ -35,10 +38,11 @@ struct drain_request {
 void drain_handler(void *arg) EXCLUDES(zone_class);
 
 /*
- * One round in which every online CPU calls @one for each zone with a span, irqs off, whatever it seems to cache.
- * The CPUs asked.  Context: thread, may sleep.
+ * One round in which every online CPU calls @one for each zone with a span, irqs off, whatever it
+ * seems to cache.  The CPUs asked.  Context: thread, may sleep.
  */
-int drain_forced(struct memory *mem, void (*one)(struct zone *zone)) EXCLUDES(pcp_ctl_class, zone_class);
+int drain_forced(struct memory *mem, void (*one)(struct zone *zone))
+    EXCLUDES(pcp_ctl_class, zone_class);
 
 /* What the forced rounds of an operation cost. */
 struct drain_cost {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * drain_cpu.c: what a CPU does with its own caches: when a round asks it, when it leaves and joins, when zones
+ * drain_cpu.c: what a CPU does with its own caches: when a round asks it, when it leaves and joins,
+ * when zones
  *              have come, and when it drains itself.
  *
  * Owns:       nothing of its own: pcp.c owns the caches.
- * Locks:      interrupts off; the zone lock inside.  pcp_zones_changed takes cpu_hotplug shared and mem->pcp_ctl.
+ * Locks:      interrupts off; the zone lock inside.  pcp_zones_changed takes cpu_hotplug shared and
+ *             mem->pcp_ctl.
  * Invariants: a CPU that has left caches nothing, and its capacities are 0 until it joins again.
  * Tests:      drain, drain_bounds, pcp_bounds, memory_span.
  */

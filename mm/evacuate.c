@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * evacuate.c: moving what is in the way out of an isolated range, until all of it is free or there is no
+ * evacuate.c: moving what is in the way out of an isolated range, until all of it is free or there
+ * is no
  *             hope: for offlining and for contiguous ranges.
  *
  * Owns:       nothing; the range is its caller's, who has isolated it and undoes that.
  * Locks:      the zone lock for each look; migration takes its own.  None while it waits.
- * Invariants: no drain in the loop, one round came before it; save under redrain, which drains again
- *             each time the range is found not to be free.
+ * Invariants: no drain in the loop, one round came before it; save under redrain, which drains
+ *             again each time the range is found not to be free.
  * Tests:      offline, offline_stall, contig, offline_cancel, offline_bounds, patience.
  */
 #include "mm/buddy.h"
@@ -15,7 +16,10 @@
 #include "mm/range.h"
 #include <quarry/isolation.h>
 
-/* Up to MIGRATE_BATCH heads of movable blocks of the pageblock that reach into [@from, @end); *@next lies behind them. */
+/*
+ * Up to MIGRATE_BATCH heads of movable blocks of the pageblock that reach into [@from, @end);
+ * *@next lies behind them.
+ */
 static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *next, u32 *found)
     REQUIRES_ZONE(zone)
 {
@@ -62,7 +66,10 @@ static bool cancelled(const struct evacuation *e)
 	return e->cancel && READ_ONCE(*e->cancel);
 }
 
-/* One pass over the range: move what can be moved.  A cancel, or the deadline, ends it at the next batch. */
+/*
+ * One pass over the range: move what can be moved.  A cancel, or the deadline, ends it at the next
+ * batch.
+ */
 static void evacuate_pass(struct evacuation *e)
 {
 	struct memory *mem = e->zone->mem;
@@ -120,7 +127,10 @@ int evacuate(struct evacuation *e)
 		sched_point("offline.test");
 		if (test_pages_isolated(mem, e->range.start, range_pages(e->range), fail) == 0)
 			return 0;
-		/* Before the judgement: a pass that was cut short says nothing about the pages that it did not reach. */
+		/*
+		 * Before the judgement: a pass that was cut short says nothing about the pages that
+		 * it did not reach.
+		 */
 		if (cancelled(e))
 			continue;
 		e->policy->retry(e->zone, &e->cost);
@@ -130,7 +140,10 @@ int evacuate(struct evacuation *e)
 			patience_begin(&patience);
 		best = free;
 		blocker = fail->pfn;
-		/* A page on its way to the free lists gets there; only what stays can be in the way. */
+		/*
+		 * A page on its way to the free lists gets there; only what stays can be in the
+		 * way.
+		 */
 		if (patience_over(&patience)) {
 			if (e->no_target)
 				return mm_fail(fail, fail->pfn, WHY_NO_TARGET, -ENOMEM);

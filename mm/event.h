@@ -5,7 +5,9 @@
 
 #include <quarry/mm.h>
 
-/* Count @n events @ev of @mem on this CPU.  Any context; a stale CPU number only moves the count. */
+/*
+ * Count @n events @ev of @mem on this CPU.  Any context; a stale CPU number only moves the count.
+ */
 static inline void mem_event_add(struct memory *mem, enum mm_event ev, u64 n)
 {
 	unsigned cpu = arch_cpu_id();

@@ -26,7 +26,8 @@ bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type)
 	for (; order <= MAX_ORDER; order++) {
 		if (zone->free[order][type].head != PFN_NONE)
 			return true;
-		for (i = 0; i < ARRAY_SIZE(fallbacks[0]) && fallbacks[type][i] < NR_MIGRATETYPES; i++) {
+		for (i = 0; i < ARRAY_SIZE(fallbacks[0]) && fallbacks[type][i] < NR_MIGRATETYPES;
+		     i++) {
 			if (zone->free[order][fallbacks[type][i]].head != PFN_NONE)
 				return true;
 		}
@@ -72,7 +73,8 @@ pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype t
 		return PFN_NONE;
 	/* From the largest down, so that what cannot move gathers in few pageblocks. */
 	for (have = MAX_ORDER + 1; have-- > order;) {
-		for (i = 0; i < ARRAY_SIZE(fallbacks[0]) && fallbacks[type][i] < NR_MIGRATETYPES; i++) {
+		for (i = 0; i < ARRAY_SIZE(fallbacks[0]) && fallbacks[type][i] < NR_MIGRATETYPES;
+		     i++) {
 			enum migratetype from = (enum migratetype)fallbacks[type][i];
 
 			if (zone->free[have][from].head != PFN_NONE)

@@ -8,8 +8,8 @@
 #include "mm/zone.h"
 
 /*
- * Owner, irqs off: give back what this CPU caches of isolated pageblocks, from wherever it lies in the stacks; the
- * others keep their order.
+ * Owner, irqs off: give back what this CPU caches of isolated pageblocks, from wherever it lies in
+ * the stacks; the others keep their order.
  */
 void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
 /*
@@ -18,7 +18,10 @@ void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
  */
 struct iso_ops {
 	const char *name;
-	/* From enter to leave: so scan and bit of a pageblock are one lock hold, and no scan follows. */
+	/*
+	 * From enter to leave: so scan and bit of a pageblock are one lock hold, and no scan
+	 * follows.
+	 */
 	bool caches_off;
 	/* Before any bit is set. */
 	int (*enter)(struct zone *zone, struct drain_cost *cost);
@@ -65,7 +68,10 @@ bool deadline_past(u64 deadline);
 void patience_begin(struct patience *p);
 /* Nothing has for so long that what is in the way stays there.  Once a pass. */
 bool patience_over(struct patience *p);
-/* Let others run: who is in the way needs the CPU more than the next look at it does.  Thread, may sleep. */
+/*
+ * Let others run: who is in the way needs the CPU more than the next look at it does.  Thread, may
+ * sleep.
+ */
 void patience_wait(struct patience *p);
 
 /* ---- emptying an isolated range (evacuate.c) ---- */
@@ -79,12 +85,12 @@ struct evacuation {
 	struct mm_fail *fail;         /* where and why it ended without success */
 	struct drain_cost cost;       /* what follows is added to */
 	struct migrate_stats stats;
-	unsigned loops;               /* passes over the range */
-	bool no_target;               /* the last pass found no memory to move to */
+	unsigned loops; /* passes over the range */
+	bool no_target; /* the last pass found no memory to move to */
 };
 /*
- * Move what can be moved until all of the range is free.  0; -EINTR; -ENOMEM nowhere to move to; -EBUSY
- * what stays there cannot move; -ETIMEDOUT.
+ * Move what can be moved until all of the range is free.  0; -EINTR; -ENOMEM nowhere to move to;
+ * -EBUSY what stays there cannot move; -ETIMEDOUT.
  */
 int evacuate(struct evacuation *e);
 

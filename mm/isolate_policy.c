@@ -42,21 +42,21 @@ static int caches_on(struct zone *zone, struct drain_cost *cost)
 
 static const struct iso_ops policies[NR_ISO_POLICIES] = {
     [ISO_REDRAIN] = {.name = "redrain",
-	.enter = nothing,
-	.bits_set = masked_round,
-	.retry = masked_round,
-	.leave = nothing},
+        .enter = nothing,
+        .bits_set = masked_round,
+        .retry = masked_round,
+        .leave = nothing},
     [ISO_DISABLE] = {.name = "disable",
-	.caches_off = true,
-	.enter = pcp_disable_counted,
-	.bits_set = nothing,
-	.retry = nothing,
-	.leave = caches_on},
+        .caches_off = true,
+        .enter = pcp_disable_counted,
+        .bits_set = nothing,
+        .retry = nothing,
+        .leave = caches_on},
     [ISO_PRECISE] = {.name = "precise",
-	.enter = nothing,
-	.bits_set = precise_round,
-	.retry = nothing,
-	.leave = nothing},
+        .enter = nothing,
+        .bits_set = precise_round,
+        .retry = nothing,
+        .leave = nothing},
 };
 
 const struct iso_ops *iso_ops(enum iso_policy policy)
@@ -79,8 +79,8 @@ enum iso_policy iso_policy_by_name(const char *name)
 	return (enum iso_policy)policy;
 }
 
-int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
-    enum iso_policy policy, struct mm_fail *fail)
+int start_isolate_page_range(
+    struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy, struct mm_fail *fail)
 {
 	struct drain_cost cost = {0};
 

@@ -5,10 +5,10 @@
  * Owns:       zone->lru[], and the states LRU and, for objects' pages, ISO_MIG.
  * Locks:      the zone's lru lock for the lists, those states and page->owner.
  * Invariants: a page in state LRU with an owner is on the list that its object and its flag ACTIVE
- *             name; one without is on none, and on its way to its last put.  An object's slot holds a
- *             reference, given up only after the page has left the list; so who finds one on a list
- *             finds it referenced.  There is no list per CPU: it would hide pages from a scanner,
- *             and hold references to them.
+ *             name; one without is on none, and on its way to its last put.  An object's slot holds
+ *             a reference, given up only after the page has left the list; so who finds one on a
+ *             list finds it referenced.  There is no list per CPU: it would hide pages from a
+ *             scanner, and hold references to them.
  * Tests:      lru, reclaim_choice, reclaim_lru, held.
  */
 #include "mm/lru.h"
@@ -146,7 +146,9 @@ int isolate_broken_page(struct memory *mem, pfn_t pfn)
 	return err;
 }
 
-/* Has the slot the only reference, so that nobody has it mapped, and is there nothing to do before? */
+/*
+ * Has the slot the only reference, so that nobody has it mapped, and is there nothing to do before?
+ */
 static bool needs_no_unmapping(const struct page *page)
 {
 	u32 word = page_word(page);
@@ -154,8 +156,8 @@ static bool needs_no_unmapping(const struct page *page)
 	return word_ref(word) == 1 && !(word & (PAGE_LOCKED | PAGE_DIRTY | PAGE_REFERENCED));
 }
 
-unsigned lru_isolate_tail(struct zone *zone, unsigned which, bool unmapped, struct page **pages,
-    unsigned max)
+unsigned lru_isolate_tail(
+    struct zone *zone, unsigned which, bool unmapped, struct page **pages, unsigned max)
 {
 	irqflags_t flags = lru_lock_irqsave(zone);
 	u32 pfn = zone->lru[which].tail;
@@ -169,7 +171,9 @@ unsigned lru_isolate_tail(struct zone *zone, unsigned which, bool unmapped, stru
 		if (unmapped && !needs_no_unmapping(page))
 			continue;
 		list_remove(zone, page);
-		/* One that cannot be had goes to the other end, or it would be met again and again. */
+		/*
+		 * One that cannot be had goes to the other end, or it would be met again and again.
+		 */
 		if (READ_ONCE(page->pincount) || page_poisoned(page) || get_page(page)) {
 			list_insert(zone, page);
 			continue;

@@ -17,14 +17,14 @@ void lru_release_page(struct memory *mem, struct page *page);
  */
 int isolate_lru_page(struct memory *mem, pfn_t pfn) must_check;
 /*
- * The same of one whose memory is broken: also pinned, also of an object whose pages stay where they are.
- * -EOVERFLOW: it has as many references as there can be.
+ * The same of one whose memory is broken: also pinned, also of an object whose pages stay where
+ * they are. -EOVERFLOW: it has as many references as there can be.
  */
 int isolate_broken_page(struct memory *mem, pfn_t pfn) must_check;
 /*
  * The same for up to @max pages of one list, oldest first, into pages[]; returns how many.
- * @unmapped: only those that nobody maps and that are clean and untouched; the others stay where they
- * are.  Pinned ones count as young.  They count in zone->nr_reclaiming.
+ * @unmapped: only those that nobody maps and that are clean and untouched; the others stay where
+ * they are.  Pinned ones count as young.  They count in zone->nr_reclaiming.
  */
 unsigned lru_isolate_tail(struct zone *zone, unsigned which, bool unmapped, struct page **pages,
     unsigned max) EXCLUDES(lru_class);

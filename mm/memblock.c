@@ -4,8 +4,8 @@
  *
  * Owns:       the list of RAM ranges and the list of ranges taken before the zones exist.
  * Locks:      none: one CPU.
- * Invariants: both lists are sorted, disjoint and merged; taken wins over RAM; free ranges are rounded
- *             inward to whole pages, so that no page is given away that is taken in part.
+ * Invariants: both lists are sorted, disjoint and merged; taken wins over RAM; free ranges are
+ *             rounded inward to whole pages, so that no page is given away that is taken in part.
  * Tests:      memblock, memblock_exact.
  */
 #include <quarry/memblock.h>

@@ -4,15 +4,16 @@
  *
  * Owns:       the step between HOLE and OFFLINE; the growth of zones' spans; what stands behind the
  *             descriptors of a memory with struct memory_arrays.
- * Locks:      mem->adding throughout, so that one thread at a time adds or removes; mem->hotplug for the claim and
- *             for the span only, so that no offline waits for a long range; mem->poison while pageblocks become
- *             holes; the zone lock for pageblocks and spans.
- * Invariants: a pageblock that is no HOLE has descriptors for all its pages; a section without such a
- *             pageblock need not have any.  A span only grows: who walks it without a lock may miss what has
- *             just come, which is OFFLINE, and never meets what is not there, which reads as HOLE.
- *             What is broken leaves with its memory: what comes to its place later is other memory.
- *             A range that is being added or removed is claimed from before its first change until after the last:
- *             what of it is OFFLINE already, or still, nobody else brings online, takes out or removes.
+ * Locks:      mem->adding throughout, so that one thread at a time adds or removes; mem->hotplug
+ *             for the claim and for the span only, so that no offline waits for a long range;
+ *             mem->poison while pageblocks become holes; the zone lock for pageblocks and spans.
+ * Invariants: a pageblock that is no HOLE has descriptors for all its pages; a section without such
+ *             a pageblock need not have any.  A span only grows: who walks it without a lock may
+ *             miss what has just come, which is OFFLINE, and never meets what is not there, which
+ *             reads as HOLE.  What is broken leaves with its memory: what comes to its place later
+ *             is other memory.  A range that is being added or removed is claimed from before its
+ *             first change until after the last: what of it is OFFLINE already, or still, nobody
+ *             else brings online, takes out or removes.
  * Tests:      memory_add, memory_add_steps, memory_span, held.
  */
 #include "mm/buddy.h"
@@ -33,11 +34,14 @@ static bool section_empty(const struct memory *mem, pfn_t section)
 	return range_count(mem, range, PB_HOLE) == range_pages(range) >> PAGEBLOCK_ORDER;
 }
 
-#define for_each_section(section, range)                                                    \
-	for ((section) = ALIGN_DOWN((range).start, SECTION_PAGES); (section) < (range).end; \
+#define for_each_section(section, range)                                                           \
+	for ((section) = ALIGN_DOWN((range).start, SECTION_PAGES); (section) < (range).end;        \
 	     (section) += SECTION_PAGES)
 
-/* The descriptors of those sections of the range that have nothing in them; they must not be wanted. */
+/*
+ * The descriptors of those sections of the range that have nothing in them; they must not be
+ * wanted.
+ */
 static void unback(struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
 	pfn_t section;
@@ -115,12 +119,18 @@ static bool any_stands_by(const struct memory *mem, struct pfn_range range)
 	return false;
 }
 
-/* Only threads with mem->adding fill or make holes, and standby memory only becomes less: what was so stays so. */
+/*
+ * Only threads with mem->adding fill or make holes, and standby memory only becomes less: what was
+ * so stays so.
+ */
 static int addable(const struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
 	if (range_count(mem, range, PB_HOLE) != range_pages(range) >> PAGEBLOCK_ORDER)
 		return -EEXIST;
-	/* A hole between what stands by: its step may come online at any moment, and nobody can ask for it. */
+	/*
+	 * A hole between what stands by: its step may come online at any moment, and nobody can ask
+	 * for it.
+	 */
 	if (any_stands_by(mem, range))
 		return -EBUSY;
 	return 0;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * migrate.c: moving lists of isolated pages, in passes, until each has moved or been put back.
- * Pages of objects are isolated by lru.c and moved by migrate_lru.c, all others by migrate_movable.c.
+ * Pages of objects are isolated by lru.c and moved by migrate_lru.c, all others by
+ * migrate_movable.c.
  *
  * Owns:       the pages on its lists, in state ISO_MIG, with one reference each.
  * Locks:      none of its own.
- * Invariants: an isolated page is either moved and released, or put back; the two never share a line.
+ * Invariants: an isolated page is either moved and released, or put back; the two never share a
+ *             line.
  * Tests:      migrate, handle, held, offline_bounds, migrate_exact.
  */
 #include "mm/event.h"
@@ -82,7 +84,8 @@ static unsigned migrate_list(struct migrate_list *l)
 unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail)
 {
 	struct migrate_stats stats = {0};
-	struct migrate_list list = {mem, &migrate_movable_kind, pages, &migrate_anywhere, nr, 0, fail, &stats};
+	struct migrate_list list = {
+	    mem, &migrate_movable_kind, pages, &migrate_anywhere, nr, 0, fail, &stats};
 
 	return migrate_list(&list);
 }
@@ -123,9 +126,8 @@ unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, stru
     struct migrate_stats *stats)
 {
 	struct migrate_target *to = pages->to ? pages->to : &migrate_anywhere;
-	struct migrate_list movable = {
-	    mem, &migrate_movable_kind, movable_in_order(pages), to, pages->nr_movable, 0, fail,
-	    stats};
+	struct migrate_list movable = {mem, &migrate_movable_kind, movable_in_order(pages), to,
+	    pages->nr_movable, 0, fail, stats};
 	struct migrate_list lru = {
 	    mem, &migrate_lru_kind, pages->lru, to, pages->nr_lru, 0, fail, stats};
 	unsigned failed = migrate_list(&lru);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* migrate.h: moving pages (migrate_lru.c, migrate_movable.c, migrate_kind.c, migrate.c), and compaction (compact.c). */
+/*
+ * migrate.h: moving pages (migrate_lru.c, migrate_movable.c, migrate_kind.c, migrate.c), and
+ * compaction (compact.c).
+ */
 #ifndef QUARRY_MM_MIGRATE_H
 #define QUARRY_MM_MIGRATE_H
 
@@ -18,8 +21,8 @@ static inline bool state_movable(enum page_state state)
 
 /*
  * Where pages are moved to, called in the thread that moves them, with no lock held: get() brings a
- * block of 2^order pages that is the caller's alone (ALLOC, one reference) or NULL; give_back() takes
- * back one that was not needed.
+ * block of 2^order pages that is the caller's alone (ALLOC, one reference) or NULL; give_back()
+ * takes back one that was not needed.
  */
 struct migrate_target {
 	struct page *(*get)(struct migrate_target *to, struct memory *mem, unsigned order);
@@ -30,15 +33,18 @@ struct migrate_target {
 /* Wherever memory is allocated. */
 extern struct migrate_target migrate_anywhere;
 
-/* How pages of one kind are moved: up to MIGRATE_BATCH at a time, err[] telling what became of each. */
+/*
+ * How pages of one kind are moved: up to MIGRATE_BATCH at a time, err[] telling what became of
+ * each.
+ */
 struct migrate_kind {
-	void (*move)(struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to,
-	    int *err);
+	void (*move)(struct memory *mem, struct page **pages, unsigned nr,
+	    struct migrate_target *to, int *err);
 	void (*putback)(struct memory *mem, struct page *page);
 };
 /* move of migrate_movable_kind (migrate_movable.c).  Context: thread, may sleep. */
-void migrate_movable_batch(struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to,
-    int *err) EXCLUDES(lru_class, zone_class);
+void migrate_movable_batch(struct memory *mem, struct page **pages, unsigned nr,
+    struct migrate_target *to, int *err) EXCLUDES(lru_class, zone_class);
 extern const struct migrate_kind migrate_movable_kind;
 extern const struct migrate_kind migrate_lru_kind;
 
@@ -57,8 +63,8 @@ struct isolated_pages {
 	unsigned nr_movable, nr_lru;
 };
 /*
- * Isolate what can be moved at @pfn, object's page or MOVABLE_OPS, and add it to @pages, which has room.
- * Returns 0; -EAGAIN nothing movable just now; -EBUSY pinned, or what the owner says.
+ * Isolate what can be moved at @pfn, object's page or MOVABLE_OPS, and add it to @pages, which has
+ * room.  Returns 0; -EAGAIN nothing movable just now; -EBUSY pinned, or what the owner says.
  */
 int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages);
 /* migrate_pages for both kinds; adds to *@stats. */

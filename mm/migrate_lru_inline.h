@@ -6,13 +6,14 @@
  *
  * The steps, and what others see meanwhile:
  *   prepare   the object is held, a target allocated, the page locked: nothing is seen
- *   unmap     under the object's lock the slot becomes a marker and each entry a migration entry: who
- *             finds either waits (migwait.c).  Those who use the page through a TLB go on doing so
+ *   unmap     under the object's lock the slot becomes a marker and each entry a migration entry:
+ *             who finds either waits (migwait.c).  Those who use the page through a TLB go on doing
+ *             so
  *   flush     one cross-call for the whole batch: from here on nobody uses the page
  *   freeze    exactly two references, or somebody besides us has the page: then all goes back
  *   copy
- *   replace   under the object's lock slot and entries get the new page, as their regions allow by now;
- *             if the marker is gone, so is what it stood for, and the copy is dropped
+ *   replace   under the object's lock slot and entries get the new page, as their regions allow by
+ *             now; if the marker is gone, so is what it stood for, and the copy is dropped
  *   wake, unlock, and our caller drops the last reference of the old page, past every list
  *
  * References to the source: the slot's, which the marker hands over to us and a restored slot takes
@@ -110,7 +111,10 @@ static int mig_unmap(const struct mig *m, struct tlb_gather *g)
 	return err;
 }
 
-/* Put @page, the copy or the source itself, where the marker stands.  -ENOENT: it does not any more. */
+/*
+ * Put @page, the copy or the source itself, where the marker stands.  -ENOENT: it does not any
+ * more.
+ */
 static int mig_replace(struct memory *mem, const struct mig *m, struct page *page)
 {
 	pfn_t pfn = page_to_pfn_in(mem, m->src);
@@ -168,13 +172,13 @@ static int mig_finish(struct memory *mem, const struct mig *m)
 }
 
 /*
- * Move up to MIGRATE_BATCH isolated pages; err[] tells for each what became of it.  0: its content is
- * elsewhere; -ENOENT: its object has let go of it, nothing was left to move; -EAGAIN: somebody has a
- * reference or the lock; -EBUSY: pinned; -ENOMEM: no page to move to, and the rest was not tried.
- * In every case the caller still has the isolation's reference.
+ * Move up to MIGRATE_BATCH isolated pages; err[] tells for each what became of it.  0: its content
+ * is elsewhere; -ENOENT: its object has let go of it, nothing was left to move; -EAGAIN: somebody
+ * has a reference or the lock; -EBUSY: pinned; -ENOMEM: no page to move to, and the rest was not
+ * tried.  In every case the caller still has the isolation's reference.
  */
-static void migrate_lru_batch(struct memory *mem, struct page **pages, unsigned nr,
-    struct migrate_target *to, int *err)
+static void migrate_lru_batch(
+    struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)
 {
 	bool no_memory = false;
 	struct tlb_gather g;

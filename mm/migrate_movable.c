@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * migrate_movable.c: pages whose owner says how they move: taking them, moving them, putting them back.
+ * migrate_movable.c: pages whose owner says how they move: taking them, moving them, putting them
+ * back.
  *
  * Owns:       pages in state ISO_MIG that have such an owner, with one reference.
- * Locks:      the zone's lru lock for MOVABLE_OPS and BALLOON ↔ ISO_MIG and for page->owner of these.
- * Invariants: an owner may let go of its page at any time: then whoever drops the last reference frees
- *             it.  An owner that has users is not freed (movable_owner_drain).
+ * Locks:      the zone's lru lock for MOVABLE_OPS and BALLOON ↔ ISO_MIG and for page->owner of
+ *             these.
+ * Invariants: an owner may let go of its page at any time: then whoever drops the last reference
+ *             frees it.  An owner that has users is not freed (movable_owner_drain).
  * Tests:      migrate, handle, migrate_exact.
  */
 #include "mm/migrate.h"
 #include "mm/zone.h"
 #include <quarry/movable.h>
 
-void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)
+void page_make_movable(
+    struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
 	irqflags_t flags = lru_lock_irqsave(zone);
@@ -33,8 +36,9 @@ void page_release_movable(struct memory *mem, struct page *page)
 	irqflags_t flags = lru_lock_irqsave(zone);
 
 	/*
-	 * The state stays: with a migrator ISO_MIG, which putback and migrate find without an owner; without
-	 * one MOVABLE_OPS or BALLOON, which nobody will isolate, until the last put a moment later.
+	 * The state stays: with a migrator ISO_MIG, which putback and migrate find without an
+	 * owner; without one MOVABLE_OPS or BALLOON, which nobody will isolate, until the last put
+	 * a moment later.
 	 */
 	page->owner = NULL;
 	lru_unlock_irqrestore(zone, flags);
@@ -117,9 +121,10 @@ void putback_movable_page(struct memory *mem, struct page *page)
 }
 
 /*
- * References to the source: the owner's (from its allocation; the owner drops it in ops->migrate when
- * dst has taken over, or in page_release_movable) and the isolation's (from isolate_movable_page;
- * dropped here on success, in putback on failure).  The last one frees the page, past every list.
+ * References to the source: the owner's (from its allocation; the owner drops it in ops->migrate
+ * when dst has taken over, or in page_release_movable) and the isolation's (from
+ * isolate_movable_page; dropped here on success, in putback on failure).  The last one frees the
+ * page, past every list.
  */
 static int migrate_one(struct memory *mem, struct page *src, struct migrate_target *to)
 {
@@ -151,8 +156,8 @@ static int migrate_one(struct memory *mem, struct page *src, struct migrate_targ
 	return err;
 }
 
-void migrate_movable_batch(struct memory *mem, struct page **pages, unsigned nr,
-    struct migrate_target *to, int *err)
+void migrate_movable_batch(
+    struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)
 {
 	unsigned i, none = NR_ORDERS; /* from this order on there is no memory to move to */
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * migrate_step.h: the steps that migration and reclaim share, for an isolated page of an object that the
- * caller has locked: out of everybody's reach, and its references held still.
+ * migrate_step.h: the steps that migration and reclaim share, for an isolated page of an object
+ * that the caller has locked: out of everybody's reach, and its references held still.
  *
  * Compiled by migrate_lru.c and reclaim_lru.c.
  */
@@ -30,9 +30,9 @@ static inline void mig_mark(struct vm_object *object, struct page *page, struct 
 }
 
 /*
- * Take all references of a page that has just the two that are ours: from here on there is none to copy
- * from or add to.  One more is somebody who still looks at the page, or an unmapping whose shootdown
- * is not over; he may write to it.
+ * Take all references of a page that has just the two that are ours: from here on there is none to
+ * copy from or add to.  One more is somebody who still looks at the page, or an unmapping whose
+ * shootdown is not over; he may write to it.
  */
 static inline bool mig_freeze(struct page *src)
 {
@@ -47,7 +47,9 @@ static inline bool mig_freeze(struct page *src)
 	return true;
 }
 
-/* Give a frozen page both back; nobody can have taken one before a slot or an entry shows it again. */
+/*
+ * Give a frozen page both back; nobody can have taken one before a slot or an entry shows it again.
+ */
 static inline void mig_thaw(struct page *page)
 {
 	u32 word;

@@ -9,11 +9,11 @@
  * Tests:      migrate_race, vm_object, migrate_lru, migrate_exact.
  *
  * Why no reference: migration succeeds only if the page has just the references that it expects, so
- * a waiter's would defeat what it waits for, and with enough waiters for ever.  None is needed.  The
- * marker, seen under the object's lock, proves that a migrator has the page, locked and referenced,
- * and to remove the marker it needs that lock.  So until we let go of it the page is there, and by
- * then we are queued.  Afterwards we never look at the page again, not even at its flags: it may be
- * free, or somebody else's.  When woken we take the fault anew, whoever won.
+ * a waiter's would defeat what it waits for, and with enough waiters for ever.  None is needed.
+ * The marker, seen under the object's lock, proves that a migrator has the page, locked and
+ * referenced, and to remove the marker it needs that lock.  So until we let go of it the page is
+ * there, and by then we are queued.  Afterwards we never look at the page again, not even at its
+ * flags: it may be free, or somebody else's.  When woken we take the fault anew, whoever won.
  *
  * Why no wake-up is lost: the migrator removes the marker under the object's lock and wakes the
  * bucket after that.  Who saw the marker was queued before it let go of that lock, hence before the
@@ -32,7 +32,7 @@ struct bucket {
 };
 static struct bucket buckets[BUCKETS] = {
     [0 ... BUCKETS - 1] = {.lock = {.rank = RANK_MIGWAIT, .name = "migwait"},
-	.wq = WAITQ("page moved")},
+        .wq = WAITQ("page moved")},
 };
 
 static struct bucket *bucket_of(pfn_t pfn)

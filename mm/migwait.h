@@ -9,7 +9,7 @@
 struct migwait {
 	const struct memory *mem;
 	pfn_t pfn;
-	u32 woken; /* a: taken off the list; nobody else looks at this any more */
+	u32 woken;            /* a: taken off the list; nobody else looks at this any more */
 	struct migwait *next; /* the bucket's lock */
 };
 

@@ -4,8 +4,8 @@
  *
  * Owns:       the order: init, zones, RAM (reserved), free ranges, ready, start; memories.
  * Locks:      none before memory_start: one CPU, nobody else uses the memory; memories_lock.
- * Invariants: a zeroed memmap is valid; every pageblock with RAM is ONLINE with all its pages RESERVED
- *             until parts of it are given to the allocator.
+ * Invariants: a zeroed memmap is valid; every pageblock with RAM is ONLINE with all its pages
+ *             RESERVED until parts of it are given to the allocator.
  * Tests:      init, init_exact, cpu_nodes, standby, standby_exact, held.
  */
 #include "mm/buddy.h"
@@ -44,8 +44,12 @@ static void init_zone(struct memory *mem, unsigned id) NO_LOCK_ANALYSIS
 	struct zone *zone = &mem->zones[id];
 	unsigned order, type;
 
-	*zone = (struct zone){.lock = SPINLOCK("zone", RANK_ZONE), .lru_lock = SPINLOCK("lru", RANK_LRU),
-	    .mem = mem, .id = (u8)id, .node = (u8)(id / NR_ZONE_KINDS), .kind = (u8)(id % NR_ZONE_KINDS)};
+	*zone = (struct zone){.lock = SPINLOCK("zone", RANK_ZONE),
+	    .lru_lock = SPINLOCK("lru", RANK_LRU),
+	    .mem = mem,
+	    .id = (u8)id,
+	    .node = (u8)(id / NR_ZONE_KINDS),
+	    .kind = (u8)(id % NR_ZONE_KINDS)};
 	for (type = 0; type < NR_LRU; type++)
 		zone->lru[type] = (struct lru_list){.head = (u32)PFN_NONE, .tail = (u32)PFN_NONE};
 	for (order = 0; order < NR_ORDERS; order++) {
@@ -64,8 +68,9 @@ static bool arrays_ok(const struct memory *mem, const struct memory_config *cfg)
 
 	if (memmap % _Alignof(struct page) || pageblocks % _Alignof(struct pageblock))
 		return false;
-	return mem != &kernel_memory || (memmap % MEMMAP_ALIGN == 0 &&
-	    memmap == (uintptr_t)ARCH_MEMMAP && pageblocks == (uintptr_t)ARCH_PAGEBLOCKS);
+	return mem != &kernel_memory ||
+	    (memmap % MEMMAP_ALIGN == 0 && memmap == (uintptr_t)ARCH_MEMMAP &&
+	        pageblocks == (uintptr_t)ARCH_PAGEBLOCKS);
 }
 
 int memory_init(struct memory *mem, const struct memory_config *cfg)
@@ -76,23 +81,39 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	    cfg->nr_nodes == 0 || cfg->nr_nodes > MAX_NODES ||
 	    ((cfg->start_pfn | cfg->end_pfn) & (PAGEBLOCK_PAGES - 1)) || !arrays_ok(mem, cfg))
 		return -EINVAL;
-	*mem = (struct memory){ /* zeroed, the lists are empty */
-	    .name = cfg->name, .memmap = cfg->memmap, .pageblocks = cfg->pageblocks, .arrays = cfg->arrays,
-	    .start_pfn = cfg->start_pfn, .end_pfn = cfg->end_pfn, .backed = cfg->backed, .pcp = cfg->pcp,
+	*mem = (struct memory){/* zeroed, the lists are empty */
+	    .name = cfg->name,
+	    .memmap = cfg->memmap,
+	    .pageblocks = cfg->pageblocks,
+	    .arrays = cfg->arrays,
+	    .start_pfn = cfg->start_pfn,
+	    .end_pfn = cfg->end_pfn,
+	    .backed = cfg->backed,
+	    .pcp = cfg->pcp,
 	    .standby_step = cfg->standby_step ? cfg->standby_step : PAGEBLOCK_PAGES,
-	    .nr_cpus = cfg->nr_cpus, .thread_cpus = cfg->thread_cpus, .nr_nodes = cfg->nr_nodes,
-	    .alloc = cfg->alloc, .alloc_arg = cfg->arg, .reclaim = cfg->reclaim, .policy = ISO_PRECISE,
-	    .adding = MUTEX("mem_adding"), .hotplug = MUTEX("mem_hotplug"), .poison = MUTEX("poison"),
+	    .nr_cpus = cfg->nr_cpus,
+	    .thread_cpus = cfg->thread_cpus,
+	    .nr_nodes = cfg->nr_nodes,
+	    .alloc = cfg->alloc,
+	    .alloc_arg = cfg->arg,
+	    .reclaim = cfg->reclaim,
+	    .policy = ISO_PRECISE,
+	    .adding = MUTEX("mem_adding"),
+	    .hotplug = MUTEX("mem_hotplug"),
+	    .poison = MUTEX("poison"),
 	    .pcp_ctl = MUTEX("pcp_ctl"),
 	    .vm = {.lock = SPINLOCK("vm lists", RANK_SPACE), .at_once = RMAP_AT_ONCE},
-	    .oom.lock = MUTEX("oom"), .oom.wq = WAITQ("oom victim"),
-	    .standby.wake = WAITQ("standby"), .standby.served = WAITQ("standby served")};
+	    .oom.lock = MUTEX("oom"),
+	    .oom.wq = WAITQ("oom victim"),
+	    .standby.wake = WAITQ("standby"),
+	    .standby.served = WAITQ("standby served")};
 	for (i = 0; i < MAX_ZONES; i++)
 		init_zone(mem, i);
 	for (i = 0; i < mem->nr_nodes; i++) {
 		struct node *node = &mem->nodes[i];
 
-		*node = (struct node){.id = (u8)i, .mem = mem,
+		*node = (struct node){.id = (u8)i,
+		    .mem = mem,
 		    .reclaim = {.wake = WAITQ("reclaim"), .served = WAITQ("reclaim served")}};
 		for (j = 0; j < mem->nr_nodes; j++)
 			node->distance[j] = cfg->distance ? cfg->distance[i * mem->nr_nodes + j]
@@ -112,7 +133,7 @@ int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_
 		return -EINVAL;
 	for (i = 0; i < MAX_ZONES; i++) {
 		if (ranges_meet(
-			range, (struct pfn_range){mem->zones[i].start_pfn, mem->zones[i].end_pfn}))
+		        range, (struct pfn_range){mem->zones[i].start_pfn, mem->zones[i].end_pfn}))
 			return -EINVAL;
 	}
 	zone = &mem->zones[node * NR_ZONE_KINDS + kind];
@@ -219,8 +240,8 @@ static void leave_list(struct memory *mem)
 }
 
 /*
- * Listed before the round that turns the caches on, and until the last one is off: no CPU can go with
- * pages of a memory that it does not find in the list.
+ * Listed before the round that turns the caches on, and until the last one is off: no CPU can go
+ * with pages of a memory that it does not find in the list.
  */
 int memory_start(struct memory *mem)
 {

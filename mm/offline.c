@@ -3,12 +3,13 @@
  * offline.c: taking ranges of pageblocks out of service, and giving them back.
  *
  * Owns:       the states ONLINE and OFFLINE of pageblocks.
- * Locks:      mem->hotplug for the claim and for each CHUNK of the commit only, so that disjoint ranges are worked
- *             on side by side, and no hold grows with the range; what it calls takes cpu_hotplug, pcp_ctl, lru
- *             and zone locks.
- * Invariants: until the commit there is a way back, which leaves everything as it was; after it no way
- *             to fail.  One offline makes exactly one drain round, and no drain in its loop, save under
- *             the policy redrain, which drains again each time the range is found not to be free.
+ * Locks:      mem->hotplug for the claim and for each CHUNK of the commit only, so that disjoint
+ *             ranges are worked on side by side, and no hold grows with the range; what it calls
+ *             takes cpu_hotplug, pcp_ctl, lru and zone locks.
+ * Invariants: until the commit there is a way back, which leaves everything as it was; after it no
+ *             way to fail.  One offline makes exactly one drain round, and no drain in its loop,
+ *             save under the policy redrain, which drains again each time the range is found not to
+ *             be free.
  * Tests:      offline, offline_race, offline_plan, held, offline_bounds, offline_exact,
  *             offline_steps, cover.
  */
@@ -22,7 +23,7 @@
 
 #define DEADLINE_NS 30000000000ULL
 /* Pages that one hold of mem->hotplug takes out, or brings back. */
-#define CHUNK       (64 * PAGEBLOCK_PAGES)
+#define CHUNK (64 * PAGEBLOCK_PAGES)
 
 struct offline_op {
 	struct memory *mem;
@@ -34,8 +35,9 @@ struct offline_op {
 };
 
 /*
- * The claim comes first and the long checks after it, without the lock: nobody else takes out, brings back, adds or
- * removes any of it meanwhile.  A claim counts as going, or coming, from here on.
+ * The claim comes first and the long checks after it, without the lock: nobody else takes out,
+ * brings back, adds or removes any of it meanwhile.  A claim counts as going, or coming, from here
+ * on.
  */
 static int claim_range(struct memory *mem, struct range_claim *claim, struct mm_fail *fail)
 {
@@ -57,9 +59,9 @@ static void drop_claim(struct memory *mem, struct range_claim *claim)
 
 /*
  * Under hotplug, pageblock by pageblock in bounded lock holds.  All were isolated and wholly free a
- * moment ago, and an isolated, wholly free pageblock can only gain poison, so nothing can fail here;
- * test and removal of each are one lock hold.  No struct page is touched where nothing is poisoned: in an
- * OFFLINE pageblock the words of its pages mean nothing but that.
+ * moment ago, and an isolated, wholly free pageblock can only gain poison, so nothing can fail
+ * here; test and removal of each are one lock hold.  No struct page is touched where nothing is
+ * poisoned: in an OFFLINE pageblock the words of its pages mean nothing but that.
  */
 static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES(mem_hotplug_class)
 {
@@ -70,7 +72,8 @@ static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES
 	for_each_block(pfn, range) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		pageblock_set_offline(zone, pfn); /* asserts that it is isolated and all free or retired */
+		/* asserts that it is isolated and all free or retired */
+		pageblock_set_offline(zone, pfn);
 		KASSERT(zone->managed >= PAGEBLOCK_PAGES && zone->present >= zone->managed);
 		zone->present -= PAGEBLOCK_PAGES;
 		zone->managed -= PAGEBLOCK_PAGES;
@@ -80,8 +83,8 @@ static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES
 }
 
 /*
- * What has gone and what is claimed change in one hold: who plans meanwhile shall not count a pageblock as gone, and
- * as going.
+ * What has gone and what is claimed change in one hold: who plans meanwhile shall not count a
+ * pageblock as gone, and as going.
  */
 static void offline_commit(struct offline_op *op, struct range_claim *claim)
 {
@@ -130,8 +133,13 @@ static void offline_count(const struct offline_op *op)
 {
 	const struct evacuation *e = &op->evac;
 
-	*op->res = (struct offline_result){.policy = op->policy, .fail = op->res->fail, .loops = e->loops,
-	    .rounds = e->cost.rounds, .ipis = e->cost.ipis, .moved = e->stats.moved, .retries = e->stats.retries};
+	*op->res = (struct offline_result){.policy = op->policy,
+	    .fail = op->res->fail,
+	    .loops = e->loops,
+	    .rounds = e->cost.rounds,
+	    .ipis = e->cost.ipis,
+	    .moved = e->stats.moved,
+	    .retries = e->stats.retries};
 	memcpy(op->res->at_try, e->stats.at_try, sizeof(op->res->at_try));
 }
 
@@ -151,8 +159,8 @@ static int offline_claimed(struct offline_op *op, struct range_claim *claim)
 	return err;
 }
 
-int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
-    struct offline_result *result)
+int offline_pages(struct memory *mem, pfn_t start, unsigned long nr,
+    const struct offline_opts *opts, struct offline_result *result)
 {
 	static const struct offline_opts defaults = {.policy = NR_ISO_POLICIES};
 	struct offline_result local;
@@ -166,7 +174,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struc
 	    .policy = iso_ops(op.policy),
 	    .cancel = op.opts->cancel,
 	    .deadline =
-		deadline_from_now(op.opts->deadline_ns ? op.opts->deadline_ns : DEADLINE_NS),
+	        deadline_from_now(op.opts->deadline_ns ? op.opts->deadline_ns : DEADLINE_NS),
 	    .fail = &op.res->fail};
 	*op.res = (struct offline_result){.policy = op.policy, .fail.pfn = PFN_NONE};
 	if (!may_sleep())

@@ -7,27 +7,30 @@
 #include "mm/zone.h"
 
 /*
- * Would what is left without the range, and without those that others claimed before @mine (NULL: at all), be
- * enough?  A hint.  hotplug not held.
+ * Would what is left without the range, and without those that others claimed before @mine (NULL:
+ * at all), be enough?  A hint.  hotplug not held.
  */
 bool enough_left(struct memory *mem, struct pfn_range range, const struct range_claim *mine)
     EXCLUDES(mem_hotplug_class);
 /*
- * Everything that can be refused without touching anything.  With a claim on the range it stays so; without one,
- * and @mine NULL, the answer is a hint.  Errors as offline_pages.
+ * Everything that can be refused without touching anything.  With a claim on the range it stays so;
+ * without one, and @mine NULL, the answer is a hint.  Errors as offline_pages.
  */
 int offline_check(struct memory *mem, struct pfn_range range, const struct range_claim *mine,
     struct mm_fail *fail) EXCLUDES(mem_hotplug_class, zone_class);
 
-/* Put a pageblock, all of whose pages but the head's are TAIL, into its zone's service.  Zone lock. */
+/*
+ * Put a pageblock, all of whose pages but the head's are TAIL, into its zone's service.  Zone lock.
+ */
 void block_go_online(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 
 /* ---- memory that stands by (standby.c) ---- */
 
 /*
- * Bring the next step of @zone's standby online.  Returns its pages; 0 nothing stands by; -EAGAIN somebody
- * adds, takes or brings memory just now; -ENOMEM for tables.  Context: thread, may sleep; it waits for no memory
- * if the thread may use the reserve.  Locks: hotplug (tried), cpu_hotplug shared, zone.
+ * Bring the next step of @zone's standby online.  Returns its pages; 0 nothing stands by; -EAGAIN
+ * somebody adds, takes or brings memory just now; -ENOMEM for tables.  Context: thread, may sleep;
+ * it waits for no memory if the thread may use the reserve.  Locks: hotplug (tried), cpu_hotplug
+ * shared, zone.
  */
 long standby_online(struct zone *zone) EXCLUDES(zone_class);
 int standby_start(struct memory *mem);

@@ -27,14 +27,15 @@ struct node_op {
 };
 
 /*
- * One that may go if nothing in it is in the way.  CMA areas stay; else the type does not matter: one that the kernel
- * has used, and given back, is still UNMOVABLE.
+ * One that may go if nothing in it is in the way.  CMA areas stay; else the type does not matter:
+ * one that the kernel has used, and given back, is still UNMOVABLE.
  */
 static bool block_online(struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
-	return pb->zone == zone->id && pageblock_state(pb) == PB_ONLINE && pageblock_type(pb) != MT_CMA;
+	return pb->zone == zone->id && pageblock_state(pb) == PB_ONLINE &&
+	    pageblock_type(pb) != MT_CMA;
 }
 
 /* Somebody may have brought it back, and taken it out again, meanwhile: then it is not ours. */
@@ -51,7 +52,10 @@ static void note_evacuated(struct zone *zone, struct pfn_range range)
 	}
 }
 
-/* offline_pages, and for all-or-nothing a note of it.  The note comes first: what went can always come back. */
+/*
+ * offline_pages, and for all-or-nothing a note of it.  The note comes first: what went can always
+ * come back.
+ */
 static int take_range(
     struct node_op *op, struct zone *zone, struct pfn_range range, struct offline_result *r)
 {
@@ -84,8 +88,9 @@ static void note_stayed(struct node_op *op, pfn_t pfn, const struct mm_fail *why
 }
 
 /*
- * Take a run of pageblocks, as much at once as will go: so most pages move once, and one round does.  What
- * lies before a page in the way is taken without its pageblock, and then what lies behind.
+ * Take a run of pageblocks, as much at once as will go: so most pages move once, and one round
+ * does.  What lies before a page in the way is taken without its pageblock, and then what lies
+ * behind.
  */
 static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t end)
 {
@@ -130,7 +135,7 @@ static int take_zone(struct node_op *op, struct zone *zone)
 		struct mm_fail fail = {.pfn = PFN_NONE};
 
 		for (end = pfn; end < zone->end_pfn && block_online(zone, end) &&
-				scan_unmovable(zone, block_range(end), &fail) == 0;
+		     scan_unmovable(zone, block_range(end), &fail) == 0;
 		     end += PAGEBLOCK_PAGES)
 			;
 		err = take_run(op, zone, pfn, end);
@@ -171,7 +176,8 @@ static long bring_back(struct zone *zone, struct pfn_range range)
 
 	for_each_block(pfn, range) {
 		/* Refused: somebody else was faster. */
-		if (block_evacuated(zone, pfn) && online_pages(zone->mem, pfn, PAGEBLOCK_PAGES, NULL) == 0)
+		if (block_evacuated(zone, pfn) &&
+		    online_pages(zone->mem, pfn, PAGEBLOCK_PAGES, NULL) == 0)
 			back += (long)PAGEBLOCK_PAGES;
 	}
 	return back;
@@ -194,8 +200,11 @@ int offline_node(struct memory *mem, unsigned node, const struct offline_opts *o
     struct node_result *result)
 {
 	struct node_result local;
-	struct node_op op = {.mem = mem, .opts = opts, .res = result ? result : &local,
-	    .whole = whole, .taken = SLIST_HEAD_INITIALIZER(op.taken)};
+	struct node_op op = {.mem = mem,
+	    .opts = opts,
+	    .res = result ? result : &local,
+	    .whole = whole,
+	    .taken = SLIST_HEAD_INITIALIZER(op.taken)};
 	int err = 0, kind;
 
 	*op.res = (struct node_result){.fail.pfn = PFN_NONE};

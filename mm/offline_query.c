@@ -13,7 +13,7 @@
 #include "mm/range.h"
 #include <quarry/memory_hotplug.h>
 
-#define CLAIMS 8  /* looked at, at a time */
+#define CLAIMS 8    /* looked at, at a time */
 #define LOOKS  64UL /* pageblocks between two holds of mem->hotplug; a bit each in a u64 */
 
 static void in_way(struct offline_survey *out, enum mm_why why, pfn_t pfn, unsigned long pages)
@@ -48,7 +48,8 @@ static void survey_pages(struct zone *zone, pfn_t block, struct offline_survey *
 	}
 }
 
-static void survey_block(struct memory *mem, pfn_t block, unsigned zone_id, struct offline_survey *out)
+static void survey_block(
+    struct memory *mem, pfn_t block, unsigned zone_id, struct offline_survey *out)
 {
 	const struct pageblock *pb = pageblock_of(mem, block);
 	struct zone *zone = zone_of(mem, block);
@@ -57,12 +58,8 @@ static void survey_block(struct memory *mem, pfn_t block, unsigned zone_id, stru
 	if (pb->zone != zone_id)
 		in_way(out, WHY_ZONES, block, PAGEBLOCK_PAGES);
 	switch (pageblock_state(pb)) {
-	case PB_HOLE:
-		in_way(out, WHY_HOLE, block, PAGEBLOCK_PAGES);
-		break;
-	case PB_OFFLINE:
-		in_way(out, WHY_ALREADY, block, PAGEBLOCK_PAGES);
-		break;
+	case PB_HOLE: in_way(out, WHY_HOLE, block, PAGEBLOCK_PAGES); break;
+	case PB_OFFLINE: in_way(out, WHY_ALREADY, block, PAGEBLOCK_PAGES); break;
 	case PB_ONLINE:
 	default:
 		if (pageblock_isolated(pb))
@@ -124,7 +121,9 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
 
 		if (pageblock_state(pb) != PB_ONLINE)
 			continue;
-		/* What is retired needs no other place; the two counts may be of different moments. */
+		/*
+		 * What is retired needs no other place; the two counts may be of different moments.
+		 */
 		out->in_use += used - MIN(used, (unsigned long)READ_ONCE(pb->nr_poisoned));
 		if (!pageblock_isolated(pb))
 			out->listed += free;
@@ -158,8 +157,9 @@ static void take_stock(const struct memory *mem, struct stock *s)
 }
 
 /*
- * What the ranges take with them that were claimed before @mine; NULL: all.  The lock is held to copy a few at a
- * time only, and the pageblocks are looked at without it: as much a hint as the rest.
+ * What the ranges take with them that were claimed before @mine; NULL: all.  The lock is held to
+ * copy a few at a time only, and the pageblocks are looked at without it: as much a hint as the
+ * rest.
  */
 static void claims_leaving(struct memory *mem, const struct range_claim *mine, struct leaving *out)
 {
@@ -185,8 +185,8 @@ static void claims_leaving(struct memory *mem, const struct range_claim *mine, s
 }
 
 /*
- * Is the rest enough: room for what is in use inside, with every zone at its high watermark?  And something
- * must be left for those who need a kernel zone.
+ * Is the rest enough: room for what is in use inside, with every zone at its high watermark?  And
+ * something must be left for those who need a kernel zone.
  */
 static bool rest_is_enough(const struct stock *s, const struct leaving *out)
 {
@@ -252,13 +252,16 @@ struct search {
 	unsigned long best_nr, run_nr;
 };
 
-/* One pageblock, but for claims, and for how much must be left: trimmed() sees to that for the whole run. */
+/*
+ * One pageblock, but for claims, and for how much must be left: trimmed() sees to that for the
+ * whole run.
+ */
 static bool block_may_go(const struct search *s, pfn_t pfn)
 {
 	struct zone *zone = zone_of(s->mem, pfn);
 
 	return pageblock_state(pageblock_of(s->mem, pfn)) == PB_ONLINE &&
-	       zone->kind == ZONE_MOVABLE && scan_unmovable(zone, block_range(pfn), NULL) == 0;
+	    zone->kind == ZONE_MOVABLE && scan_unmovable(zone, block_range(pfn), NULL) == 0;
 }
 
 /* Those pageblocks of @range, at most LOOKS of them, that may go: a bit each, from its start. */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page.c: struct page: finding heads, changing words, taking references and pins, and panics about a page.
+ * page.c: struct page: finding heads, changing words, taking references and pins, and panics about
+ * a page.
  *
  * Owns:       reference and pin counts of pages in use.
  * Locks:      none; changes of a word in use are compare-and-swap (law 3 of mm_types.h).
- * Invariants: a reference is only ever taken by an owner, or under the lock that keeps the page where
- *             it was found.
+ * Invariants: a reference is only ever taken by an owner, or under the lock that keeps the page
+ *             where it was found.
  * Tests:      page, words, badinput, tests/qemu/test_panic.py.
  */
 #include "mm/page.h"
@@ -44,7 +45,10 @@ pfn_t page_head(const struct memory *mem, pfn_t pfn)
 {
 	unsigned order;
 
-	/* A head of order o stands at a multiple of 2^o: look there, and see if its block reaches us. */
+	/*
+	 * A head of order o stands at a multiple of 2^o: look there, and see if its block reaches
+	 * us.
+	 */
 	for (order = 0; order <= MAX_ORDER; order++) {
 		pfn_t head = pfn & ~((1UL << order) - 1);
 		u32 word = page_word(pfn_to_page_in(mem, head));
@@ -57,8 +61,8 @@ pfn_t page_head(const struct memory *mem, pfn_t pfn)
 }
 
 /*
- * Kept with the thread that is going to panic, so that two that do so at once name a page each, and shown
- * by the panic after its first line: should showing it fail, that line is out.
+ * Kept with the thread that is going to panic, so that two that do so at once name a page each, and
+ * shown by the panic after its first line: should showing it fail, that line is out.
  */
 void panic_blame(const struct memory *mem, const struct page *page)
 {
@@ -68,8 +72,8 @@ void panic_blame(const struct memory *mem, const struct page *page)
 	task->blamed_pfn = page_to_pfn_in(task->blamed, page);
 }
 
-void page_assert_failed(const struct memory *mem, const struct page *page, const char *where,
-    const char *what)
+void page_assert_failed(
+    const struct memory *mem, const struct page *page, const char *where, const char *what)
 {
 	panic_blame(mem, page);
 	panic("%s: assertion failed: %s", where, what);
@@ -101,7 +105,7 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 #define STATES_FLAGGED                                                                             \
 	(TO(PG_ALLOC) | TO(PG_OBJECT) | TO(PG_MOVABLE_OPS) | TO(PG_LRU) | TO(PG_ISO_MIG) |         \
 	    TO(PG_BALLOON))
-#define MAY_HAVE(word, flags) ((flags) & PAGE_POISON || STATES_FLAGGED >> word_state(word) & 1)
+#define MAY_HAVE(word, flags) ((flags)&PAGE_POISON || STATES_FLAGGED >> word_state(word) & 1)
 
 void page_set_flags(struct page *page, u32 flags)
 {

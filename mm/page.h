@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page.h: the word of a page: the legal edges between states, the only writers of a head's state, flags; and
- * panics that are about a page (page.c).
+ * page.h: the word of a page: the legal edges between states, the only writers of a head's state,
+ * flags; and panics that are about a page (page.c).
  *
  * Owns:       the state field of page->word.
  * Invariants: an edge that is not in PAGE_EDGES does not compile; a page that is not in the state
@@ -21,24 +21,24 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
 #define TO(state) (1u << (state))
 /* From a state, the set of states it may go to.  TAIL ↔ FREE is splitting and merging. */
 #define PAGE_EDGES(from)                                                                           \
-	((from) == PG_TAIL          ? TO(PG_FREE) | TO(PG_RESERVED) | TO(PG_ALLOC)                 \
-	    : (from) == PG_RESERVED ? TO(PG_FREE) | TO(PG_TAIL)                                    \
-	    : (from) == PG_FREE     ? TO(PG_TAIL) | TO(PG_PCP) | TO(PG_ALLOC) | TO(PG_HWPOISON) |  \
-	            TO(PG_FREEING)                                                                 \
-	    : (from) == PG_PCP      ? TO(PG_ALLOC) | TO(PG_FREE) | TO(PG_TAIL)                     \
-	    : (from) == PG_FREEING  ? TO(PG_PCP) | TO(PG_FREE) | TO(PG_TAIL) | TO(PG_HWPOISON)     \
-	    : (from) == PG_ALLOC    ? TO(PG_PCP) | TO(PG_FREE) | TO(PG_TAIL) | TO(PG_SLAB) |       \
+	((from) == PG_TAIL              ? TO(PG_FREE) | TO(PG_RESERVED) | TO(PG_ALLOC)             \
+	        : (from) == PG_RESERVED ? TO(PG_FREE) | TO(PG_TAIL)                                \
+	        : (from) == PG_FREE                                                                \
+	        ? TO(PG_TAIL) | TO(PG_PCP) | TO(PG_ALLOC) | TO(PG_HWPOISON) | TO(PG_FREEING)       \
+	        : (from) == PG_PCP     ? TO(PG_ALLOC) | TO(PG_FREE) | TO(PG_TAIL)                  \
+	        : (from) == PG_FREEING ? TO(PG_PCP) | TO(PG_FREE) | TO(PG_TAIL) | TO(PG_HWPOISON)  \
+	        : (from) == PG_ALLOC   ? TO(PG_PCP) | TO(PG_FREE) | TO(PG_TAIL) | TO(PG_SLAB) |    \
 	            TO(PG_PGTABLE) | TO(PG_OBJECT) | TO(PG_MOVABLE_OPS) | TO(PG_LRU) |             \
 	            TO(PG_BALLOON) | TO(PG_FREEING) | TO(PG_HWPOISON)                              \
-	    : (from) == PG_SLAB     ? TO(PG_ALLOC)                                                 \
-	    : (from) == PG_PGTABLE  ? TO(PG_ALLOC)                                                 \
-	    : (from) == PG_OBJECT   ? TO(PG_FREEING) | TO(PG_LRU) | TO(PG_ISO_MIG)                 \
-	    : (from) == PG_MOVABLE_OPS ? TO(PG_ISO_MIG) | TO(PG_FREEING)                           \
-	    : (from) == PG_LRU      ? TO(PG_ISO_MIG) | TO(PG_FREEING)                              \
-	    : (from) == PG_ISO_MIG  ? TO(PG_LRU) | TO(PG_MOVABLE_OPS) | TO(PG_FREEING) |           \
+	        : (from) == PG_SLAB        ? TO(PG_ALLOC)                                          \
+	        : (from) == PG_PGTABLE     ? TO(PG_ALLOC)                                          \
+	        : (from) == PG_OBJECT      ? TO(PG_FREEING) | TO(PG_LRU) | TO(PG_ISO_MIG)          \
+	        : (from) == PG_MOVABLE_OPS ? TO(PG_ISO_MIG) | TO(PG_FREEING)                       \
+	        : (from) == PG_LRU         ? TO(PG_ISO_MIG) | TO(PG_FREEING)                       \
+	        : (from) == PG_ISO_MIG     ? TO(PG_LRU) | TO(PG_MOVABLE_OPS) | TO(PG_FREEING) |    \
 	            TO(PG_HWPOISON) | TO(PG_ALLOC) | TO(PG_BALLOON)                                \
-	    : (from) == PG_BALLOON  ? TO(PG_ISO_MIG) | TO(PG_FREEING)                              \
-	                            : TO(PG_FREE)) /* HWPOISON: unpoison */
+	        : (from) == PG_BALLOON ? TO(PG_ISO_MIG) | TO(PG_FREEING)                           \
+	                               : TO(PG_FREE)) /* HWPOISON: unpoison */
 
 /*
  * page_set_state - change the state, order and references of a page that nobody else can change now
@@ -48,7 +48,7 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
  */
 #define page_set_state(page, from, to, old_ref, old_order, new_ref, new_order)                     \
 	do {                                                                                       \
-		_Static_assert(PAGE_EDGES(from) >> (to) & 1, "no such edge: " #from " to " #to);   \
+		_Static_assert(PAGE_EDGES(from) >> (to)&1, "no such edge: " #from " to " #to);     \
 		page_store_word((page), PAGE_WORD((old_ref), (from), (old_order)),                 \
 		    PAGE_WORD((new_ref), (to), (new_order)));                                      \
 	} while (0)
@@ -66,7 +66,7 @@ static always_inline void page_store_word(struct page *page, u32 old, u32 new)
  */
 #define page_cas_state(page, from, to)                                                             \
 	do {                                                                                       \
-		_Static_assert(PAGE_EDGES(from) >> (to) & 1, "no such edge: " #from " to " #to);   \
+		_Static_assert(PAGE_EDGES(from) >> (to)&1, "no such edge: " #from " to " #to);     \
 		page_swap_state((page), (from), (to));                                             \
 	} while (0)
 
@@ -74,7 +74,9 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 
 /* ---- flags of a page in use ---- */
 
-/* Set, or clear, flags PAGE_...: by one who has a reference, or a lock that keeps the page in use. */
+/*
+ * Set, or clear, flags PAGE_...: by one who has a reference, or a lock that keeps the page in use.
+ */
 void page_set_flags(struct page *page, u32 flags);
 void page_clear_flags(struct page *page, u32 flags);
 /* Set PAGE_LOCKED; false if it is set. */
@@ -87,7 +89,10 @@ static inline bool page_poisoned(const struct page *page)
 
 /* ---- panics that are about a page ---- */
 
-/* What this thread panics with next is about @page, of @mem or, if that is NULL, of the kernel's memory. */
+/*
+ * What this thread panics with next is about @page, of @mem or, if that is NULL, of the kernel's
+ * memory.
+ */
 void panic_blame(const struct memory *mem, const struct page *page) __attribute__((cold));
 void page_assert_failed(const struct memory *mem, const struct page *page, const char *where,
     const char *what) __attribute__((noreturn, cold));
@@ -95,7 +100,8 @@ void page_assert_failed(const struct memory *mem, const struct page *page, const
 #define PAGE_ASSERT(mem, page, cond)                                                               \
 	do {                                                                                       \
 		if (unlikely(!(cond)))                                                             \
-			page_assert_failed((mem), (page), __FILE__ ":" PAGE_ASSERT_TEXT(__LINE__), #cond); \
+			page_assert_failed(                                                        \
+			    (mem), (page), __FILE__ ":" PAGE_ASSERT_TEXT(__LINE__), #cond);        \
 	} while (0)
 #define PAGE_ASSERT_TEXT(line)  PAGE_ASSERT_TEXT_(line)
 #define PAGE_ASSERT_TEXT_(line) #line

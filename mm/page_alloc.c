@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_alloc.c: the front door: alloc_pages, free_pages and put_page, their slow paths, and bad frees.
+ * page_alloc.c: the front door: alloc_pages, free_pages and put_page, their slow paths, and bad
+ * frees.
  *
  * Owns:       pages in state ALLOC, until their owner gives them another one.
  * Locks:      none of its own.
- * Invariants: an allocation never makes a cross-call.  The last put leaves the page FREEING, in the putting
- *             thread's hands.
+ * Invariants: an allocation never makes a cross-call.  The last put leaves the page FREEING, in the
+ *             putting thread's hands.
  * Tests:      page_alloc, play_alloc, badinput, free_reasons, zone_locks, events, reclaim, oom,
  *             compact, page.
  */
@@ -71,11 +72,12 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
 }
 
 /*
- * Never a cross-call from here, and never the CPU hotplug lock: a CPU that waits for an answer while
- * it holds what the asked CPU waits for (or while both wait) is a deadlock; a CPU may leave between the
- * look at the mask and the interrupt; the hotplug thread itself allocates; and under pressure every
- * CPU would interrupt every other for pages that are hardly ever what decides.  What is stuck in other
- * caches is fetched by the reclaim thread, which holds nothing and asks once for all who wait.
+ * Never a cross-call from here, and never the CPU hotplug lock: a CPU that waits for an answer
+ * while it holds what the asked CPU waits for (or while both wait) is a deadlock; a CPU may leave
+ * between the look at the mask and the interrupt; the hotplug thread itself allocates; and under
+ * pressure every CPU would interrupt every other for pages that are hardly ever what decides.  What
+ * is stuck in other caches is fetched by the reclaim thread, which holds nothing and asks once for
+ * all who wait.
  */
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 {
@@ -152,16 +154,12 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 	if (pageblock_state(pageblock_of(mem, page_to_pfn_in(mem, page))) != PB_ONLINE)
 		return bad_free(mem, page, order, "page is offline");
 	switch (word_state(word)) {
-	case PG_ALLOC:
-		break;
+	case PG_ALLOC: break;
 	case PG_FREE:
 	case PG_PCP:
-	case PG_FREEING:
-		return bad_free(mem, page, order, "double free");
-	case PG_TAIL:
-		return bad_free(mem, page, order, "not the head of an allocated block");
-	default:
-		return bad_free(mem, page, order, "not allocated by alloc_pages, or still in use");
+	case PG_FREEING: return bad_free(mem, page, order, "double free");
+	case PG_TAIL: return bad_free(mem, page, order, "not the head of an allocated block");
+	default: return bad_free(mem, page, order, "not allocated by alloc_pages, or still in use");
 	}
 	if (word_order(word) != order)
 		return bad_free(mem, page, order, "wrong order");
@@ -186,22 +184,25 @@ int mem_put_page(struct memory *mem, struct page *page)
 		word = page_word(page);
 		sched_point("put.read");
 		if (word_ref(word) == 0)
-			return bad_free(mem, page, word_order(word), "put of a page without references");
+			return bad_free(
+			    mem, page, word_order(word), "put of a page without references");
 		if (word_ref(word) > 1) {
 			next = word - 1;
 			continue;
 		}
 		if (!(PAGE_EDGES(word_state(word)) >> PG_FREEING & 1))
-			return bad_free(mem, page, word_order(word), "last put of what a put does not free");
-		/* The last one: nobody can find the page any more, so these cannot change either. */
+			return bad_free(
+			    mem, page, word_order(word), "last put of what a put does not free");
+		/*
+		 * The last one: nobody can find the page any more, so these cannot change either.
+		 */
 		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED) ||
 		    (page->owner && TO(word_state(word)) & STATES_FOUND)) {
 			/* On no list, and its last owner is gone: it stays where it is. */
 			MM_EVENT(mem, QUARANTINED);
 			return bad_free(mem, page, word_order(word), "last put of a page in use");
 		}
-		next = PAGE_WORD(0, PG_FREEING, word_order(word)) |
-		    (word & PAGE_POISON);
+		next = PAGE_WORD(0, PG_FREEING, word_order(word)) | (word & PAGE_POISON);
 	} while (!atomic_cas(&page->word, word, next));
 	if (word_state(next) == PG_FREEING) {
 		trace_page(mem, TR_put, page_to_pfn_in(mem, page), word_order(next));
@@ -226,8 +227,8 @@ void mem_unpin_page(struct memory *mem, struct page *page)
 /* Pages moved in one interrupt-off section of the bulk forms. */
 #define BULK_CHUNK 32
 
-static always_inline unsigned long alloc_bulk(struct memory *mem, bool own, gfp_t gfp,
-    unsigned long nr, struct page **pages)
+static always_inline unsigned long alloc_bulk(
+    struct memory *mem, bool own, gfp_t gfp, unsigned long nr, struct page **pages)
 {
 	unsigned long got = 0, i;
 
@@ -257,8 +258,8 @@ static always_inline unsigned long alloc_bulk(struct memory *mem, bool own, gfp_
 	return got;
 }
 
-static always_inline unsigned long free_bulk(struct memory *mem, bool own, unsigned long nr,
-    struct page **pages)
+static always_inline unsigned long free_bulk(
+    struct memory *mem, bool own, unsigned long nr, struct page **pages)
 {
 	unsigned long done = 0, refused = 0;
 
@@ -288,7 +289,8 @@ unsigned long free_pages_bulk(unsigned long nr, struct page **pages)
 	return free_bulk(&kernel_memory, true, nr, pages);
 }
 
-unsigned long mem_alloc_pages_bulk(struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages)
+unsigned long mem_alloc_pages_bulk(
+    struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages)
 {
 	return alloc_bulk(mem, false, gfp, nr, pages);
 }

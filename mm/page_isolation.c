@@ -2,33 +2,37 @@
 /*
  * page_isolation.c: pageblocks whose pages nobody can allocate any more.
  *
- * Owns:       the isolate bit of each pageblock, and the order in which bits, rounds and scans come.
+ * Owns:       the isolate bit of each pageblock, and the order in which bits, rounds and scans
+ *             come.
  * Locks:      the zone lock for each pageblock; the forced round takes cpu_hotplug and pcp_ctl.
- * Invariants: when start_isolate_page_range has returned 0, no cache holds a page of the range and no
- *             allocation will get one, until the undo or the commit of an offline.  It promises
+ * Invariants: when start_isolate_page_range has returned 0, no cache holds a page of the range and
+ *             no allocation will get one, until the undo or the commit of an offline.  It promises
  *             nothing about pages that are allocated: those stay where they are.
  * Tests:      isolation, isolation_exact, isolation_race, offline_bounds.
  *
- * A page that is being freed while its pageblock is isolated must not land in a cache that was drained
- * already, for there nobody would look again.  Three ways; the last two with exactly one interrupt to
- * every CPU (why one is enough: the table of three in pcp_inline.h):
+ * A page that is being freed while its pageblock is isolated must not land in a cache that was
+ * drained already, for there nobody would look again.  Three ways; the last two with exactly one
+ * interrupt to every CPU (why one is enough: the table of three in pcp_inline.h):
  *
- * redrain   all bits are set, the CPUs that seem to hold pages are drained, and each time the range is
- *           found not to be free they are drained again.  No new reading of the type can be stale once
- *           the bits are set (rule 1), so each free that was under way lands in a cache at most once,
- *           and a later drain fetches it: it ends, after one round or more.  What one round can miss is
- *           a CPU whose count still read 0.  Until it is fetched such a page can be allocated again, in
- *           a zone that is not MOVABLE by somebody who cannot move it; then the offline fails.
- * disable   first the zone's caches go off everywhere (zone_pcp_disable: capacity 0 and emptied by each
- *           owner), then the bits are set, each in one lock hold with the scan of its pageblock.  From
- *           the first bit on there is no cache for a page to hide in: every free takes the zone lock
- *           and reads the bit under it.  The caches stay off as long as the isolation lasts.
- * precise   first all bits are set, then one forced round, in which every CPU looks at the pageblock
- *           of each page it caches and gives back those that are isolated.  A free that read the old
- *           stack number has ended its push before its CPU takes the interrupt (rule 1), so the round
- *           finds the page; any later one reads the number of a stack of capacity 0 (rule 2) and goes
- *           to the buddy.  The scan comes after the round: before it, a cached page could still be
- *           allocated, and by somebody who cannot move it.  The caches stay on throughout.
+ * redrain   all bits are set, the CPUs that seem to hold pages are drained, and each time the range
+ *           is found not to be free they are drained again.  No new reading of the type can be
+ *           stale once the bits are set (rule 1), so each free that was under way lands in a cache
+ *           at most once, and a later drain fetches it: it ends, after one round or more.  What one
+ *           round can miss is a CPU whose count still read 0.  Until it is fetched such a page can
+ *           be allocated again, in a zone that is not MOVABLE by somebody who cannot move it; then
+ *           the offline fails.
+ * disable   first the zone's caches go off everywhere (zone_pcp_disable: capacity 0 and emptied by
+ *           each owner), then the bits are set, each in one lock hold with the scan of its
+ *           pageblock.  From the first bit on there is no cache for a page to hide in: every free
+ *           takes the zone lock and reads the bit under it.  The caches stay off as long as the
+ *           isolation lasts.
+ * precise   first all bits are set, then one forced round, in which every CPU looks at the
+ *           pageblock of each page it caches and gives back those that are isolated.  A free that
+ *           read the old stack number has ended its push before its CPU takes the interrupt (rule
+ *           1), so the round finds the page; any later one reads the number of a stack of capacity
+ *           0 (rule 2) and goes to the buddy.  The scan comes after the round: before it, a cached
+ *           page could still be allocated, and by somebody who cannot move it.  The caches stay on
+ *           throughout.
  */
 #include "mm/buddy.h"
 #include "mm/drain.h"
@@ -45,10 +49,8 @@ enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 
 	switch (word_state(page_word(page))) {
 	case PG_FREE:
-	case PG_HWPOISON:
-		return WHY_NONE;
-	case PG_RESERVED:
-		return WHY_RESERVED;
+	case PG_HWPOISON: return WHY_NONE;
+	case PG_RESERVED: return WHY_RESERVED;
 	case PG_ALLOC:
 		if (arriving &&
 		    (zone->kind == ZONE_MOVABLE || type == MT_MOVABLE || type == MT_CMA))
@@ -62,10 +64,8 @@ enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 			return WHY_HWPOISON;
 		return READ_ONCE(page->pincount) ? WHY_PINNED : WHY_BUSY;
 	case PG_PCP:
-	case PG_FREEING:
-		return WHY_BUSY;
-	default: /* pages of objects that stay where they are among them */
-		return WHY_UNMOVABLE;
+	case PG_FREEING: return WHY_BUSY;
+	default: /* pages of objects that stay where they are among them */ return WHY_UNMOVABLE;
 	}
 }
 
@@ -94,7 +94,10 @@ static int find_in_way(struct zone *zone, pfn_t block, struct pfn_range range, b
 	return 0;
 }
 
-/* One pageblock: under `disable' the scan and the bit are one lock hold, so that the scan stays true. */
+/*
+ * One pageblock: under `disable' the scan and the bit are one lock hold, so that the scan stays
+ * true.
+ */
 static int isolate_block(
     struct zone *zone, pfn_t block, bool scan, struct pfn_range range, struct mm_fail *fail)
 {
@@ -129,7 +132,9 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 	for_each_block(pfn, range) {
 		irqflags_t flags;
 
-		/* A look without the lock: as true as the answer under it will be a moment later. */
+		/*
+		 * A look without the lock: as true as the answer under it will be a moment later.
+		 */
 		if (pageblock_all_free(pageblock_of(zone->mem, pfn)))
 			continue;
 		flags = zone_lock_irqsave(zone);
@@ -150,7 +155,8 @@ void pcp_drain_isolated_local(struct zone *zone)
 	unsigned i, from;
 
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = pcp->count[stack], kept = 0;
+		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = pcp->count[stack],
+		         kept = 0;
 		unsigned order = index_order(i / NR_CACHED_TYPES);
 		struct page **slot = pcp->slot[stack];
 

@@ -4,12 +4,13 @@
  *
  * Owns:       the bit REPORTED of pageblocks; free pageblocks while they are being reported.
  * Locks:      the zone lock for each pageblock; none while the host is told.
- * Invariants: while the host is told of a pageblock it is on no free list, so nobody can be given a page
- *             of it that the host drops a moment later.  The bit stands only on pageblocks that have
- *             been wholly free ever since; buddy_list_del clears it.
+ * Invariants: while the host is told of a pageblock it is on no free list, so nobody can be given a
+ *             page of it that the host drops a moment later.  The bit stands only on pageblocks
+ *             that have been wholly free ever since; buddy_list_del clears it.
  * Checked by: check_memory(), I-R1.  Tests: page_report.
  *
- * Only whole pageblocks: the host's pages are as large where it matters, and a bit for each is enough.
+ * Only whole pageblocks: the host's pages are as large where it matters, and a bit for each is
+ * enough.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"
@@ -20,14 +21,15 @@ static bool reportable(const struct zone *zone, const struct pageblock *pb)
 {
 	u8 bits = READ_ONCE(pb->bits);
 
-	return (bits & PB_STATE_MASK) >> PB_STATE_SHIFT == PB_ONLINE && READ_ONCE(pb->zone) == zone->id &&
-	    !(bits & (PB_ISOLATED | PB_REPORTED)) && READ_ONCE(pb->nr_free) == PAGEBLOCK_PAGES;
+	return (bits & PB_STATE_MASK) >> PB_STATE_SHIFT == PB_ONLINE &&
+	    READ_ONCE(pb->zone) == zone->id && !(bits & (PB_ISOLATED | PB_REPORTED)) &&
+	    READ_ONCE(pb->nr_free) == PAGEBLOCK_PAGES;
 }
 
 /*
- * FREEING is what it is: in the hands of one thread, and free in a moment.  A free page that is wanted
- * for an isolation is waited for; an allocation that finds nothing else does without, so what the high
- * mark keeps is never taken.
+ * FREEING is what it is: in the hands of one thread, and free in a moment.  A free page that is
+ * wanted for an isolation is waited for; an allocation that finds nothing else does without, so
+ * what the high mark keeps is never taken.
  */
 static bool take_block(struct zone *zone, pfn_t pfn)
 {
@@ -43,7 +45,8 @@ static bool take_block(struct zone *zone, pfn_t pfn)
 	    zone_watermark_ok(zone, MAX_ORDER, GFP_MOVABLE | GFP_HIGH_MARK, false);
 	if (take) {
 		buddy_list_del(zone, pfn, MAX_ORDER); /* one block: free buddies are merged */
-		page_set_state(pfn_to_page_in(mem, pfn), PG_FREE, PG_FREEING, 0, MAX_ORDER, 0, MAX_ORDER);
+		page_set_state(
+		    pfn_to_page_in(mem, pfn), PG_FREE, PG_FREEING, 0, MAX_ORDER, 0, MAX_ORDER);
 	}
 	zone_unlock_irqrestore(zone, flags);
 	return take;
@@ -77,9 +80,13 @@ void give_reported(struct memory *mem, const pfn_t *blocks, unsigned nr, bool to
 		irqflags_t flags = zone_lock_irqsave(zone);
 		u32 word = page_word(page);
 
-		PAGE_ASSERT(mem, page, (word & ~PAGE_POISON) == PAGE_WORD(0, PG_FREEING, MAX_ORDER));
+		PAGE_ASSERT(
+		    mem, page, (word & ~PAGE_POISON) == PAGE_WORD(0, PG_FREEING, MAX_ORDER));
 		if (unlikely(word & PAGE_POISON)) {
-			/* A page of it broke meanwhile; what is left is no block that could be noted. */
+			/*
+			 * A page of it broke meanwhile; what is left is no block that could be
+			 * noted.
+			 */
 			poison_free_block(zone, blocks[i], MAX_ORDER);
 		} else {
 			buddy_free(zone, blocks[i], MAX_ORDER);

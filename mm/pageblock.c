@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pageblock.c: what is known of a pageblock: type, isolate bit, state, and the stack numbers they make.
+ * pageblock.c: what is known of a pageblock: type, isolate bit, state, and the stack numbers they
+ * make.
  *
  * Owns:       struct pageblock, save nr_free, which belongs to the buddy lists.
  * Locks:      the zone lock for every change; the free path reads a stack number without it.
@@ -10,9 +11,12 @@
  */
 #include "mm/buddy.h"
 
-#define BLOCK_ASSERT(zone, pfn, cond) PAGE_ASSERT((zone)->mem, pfn_to_page_in((zone)->mem, (pfn)), cond)
+#define BLOCK_ASSERT(zone, pfn, cond)                                                              \
+	PAGE_ASSERT((zone)->mem, pfn_to_page_in((zone)->mem, (pfn)), cond)
 
-/* The isolate bit is a bit beside the type, so that undoing needs no memory of what the type was. */
+/*
+ * The isolate bit is a bit beside the type, so that undoing needs no memory of what the type was.
+ */
 static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) REQUIRES_ZONE(zone)
 {
 	bool cached = (bits & PB_TYPE_MASK) < NR_CACHED_TYPES && !(bits & PB_ISOLATED) &&
@@ -41,9 +45,9 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
 }
 
 /*
- * Store new bits while the free blocks are off the lists: buddy_list_add and buddy_list_del read type
- * and isolate bit themselves, so each list holds one type only, and an isolated pageblock's blocks
- * are on none.  A wholly free pageblock costs one head.
+ * Store new bits while the free blocks are off the lists: buddy_list_add and buddy_list_del read
+ * type and isolate bit themselves, so each list holds one type only, and an isolated pageblock's
+ * blocks are on none.  A wholly free pageblock costs one head.
  */
 static void pageblock_relist(struct zone *zone, pfn_t pfn, u8 bits) REQUIRES_ZONE(zone)
 {
@@ -89,7 +93,8 @@ void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state stat
 	KASSERT(spin_is_held(&zone->lock));
 	/* What is online leaves by pageblock_set_offline. */
 	BLOCK_ASSERT(zone, pfn, pageblock_state(pb) != PB_ONLINE && pb->nr_free == 0);
-	pageblock_store(zone, pb, (u8)((pb->bits & ~(PB_STATE_MASK | PB_EVACUATED)) | state << PB_STATE_SHIFT));
+	pageblock_store(
+	    zone, pb, (u8)((pb->bits & ~(PB_STATE_MASK | PB_EVACUATED)) | state << PB_STATE_SHIFT));
 }
 
 void pageblock_set_hole(struct zone *zone, pfn_t pfn)

@@ -91,7 +91,9 @@ int pt_init(struct pagetable *pt, struct memory *mem)
 	struct page *page;
 	int err;
 
-	*pt = (struct pagetable){.mem = mem, .account = account_current(), .lock = SPINLOCK("pagetable", RANK_PT),
+	*pt = (struct pagetable){.mem = mem,
+	    .account = account_current(),
+	    .lock = SPINLOCK("pagetable", RANK_PT),
 	    .nr_tables = 1};
 	err = account_charge(pt->account, ACCOUNT_TABLES, 1);
 	if (err)
@@ -108,9 +110,9 @@ int pt_init(struct pagetable *pt, struct memory *mem)
 }
 
 /*
- * Link the table @page at @entry.  A table is charged only here: two faults that need the same table
- * pay for one, so neither is refused for the other's.  Returns 0; -EEXIST another fault has linked one;
- * -EDQUOT.
+ * Link the table @page at @entry.  A table is charged only here: two faults that need the same
+ * table pay for one, so neither is refused for the other's.  Returns 0; -EEXIST another fault has
+ * linked one; -EDQUOT.
  */
 static int table_link(struct pagetable *pt, u64 *entry, const struct page *page)
 {

@@ -6,7 +6,10 @@
 #include <quarry/mm.h>
 #include <quarry/vm.h>
 
-/* An empty top table, charged to the running thread's account as all others will be.  -ENOMEM, -EDQUOT. */
+/*
+ * An empty top table, charged to the running thread's account as all others will be.  -ENOMEM,
+ * -EDQUOT.
+ */
 int pt_init(struct pagetable *pt, struct memory *mem);
 /* Free all tables; no entry of the last level is in use. */
 void pt_destroy(struct pagetable *pt);

@@ -1,26 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * patience.c: how long it is tried to empty a range: deadlines, turns of all threads, pauses between passes.
+ * patience.c: how long it is tried to empty a range: deadlines, turns of all threads, pauses
+ * between passes.
  *
  * Owns:       nothing; struct patience is its caller's.
  * Locks:      none; nothing is held while it waits.
  * Invariants: a deadline is a moment of one clock, which who steps through a race may move.
  * Tests:      patience, offline_stall, offline_bounds.
  *
- * An allocated page that no owner has made movable may still be on its way to one, in the hands of a
- * thread that waits for its turn, or whose CPU stands still while the machine under it runs another.  That
- * a page stays says something only if all who may have it could have gone on: so what counts is not time
- * but turns of all threads.  The deadline is the bound where they do not come.
+ * An allocated page that no owner has made movable may still be on its way to one, in the hands of
+ * a thread that waits for its turn, or whose CPU stands still while the machine under it runs
+ * another.  That a page stays says something only if all who may have it could have gone on: so
+ * what counts is not time but turns of all threads.  The deadline is the bound where they do not
+ * come.
  */
 #include "mm/isolate.h"
 #include <quarry/sched_point.h>
 
-/* No progress is judged over this time, in which every thread on every CPU has had at least so many turns. */
+/*
+ * No progress is judged over this time, in which every thread on every CPU has had at least so many
+ * turns.
+ */
 #define STUCK_NS    200000000ULL
 #define STUCK_TURNS 5
-/* So many passes in a row that changed nothing, and then each waits, twice as long as the one before. */
-#define EAGER_PASSES 8
-#define BACK_OFF_MIN 1000000ULL
+/*
+ * So many passes in a row that changed nothing, and then each waits, twice as long as the one
+ * before.
+ */
+#define EAGER_PASSES       8
+#define BACK_OFF_MIN       1000000ULL
 #define BACK_OFF_DOUBLINGS 4u
 
 /* Patience is measured by it; who steps through a race moves it. */

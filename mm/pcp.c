@@ -3,12 +3,12 @@
  * pcp.c: per-CPU page caches: refill, capacities, and giving back what they hold.
  *
  * Owns:       struct pcp's stacks, and every page in state PCP.
- * Locks:      none for the stacks: only the owning CPU touches them, irqs off; the zone lock to refill
- *             and to give back.
+ * Locks:      none for the stacks: only the owning CPU touches them, irqs off; the zone lock to
+ *             refill and to give back.
  * Invariants: each stack holds count blocks of its order, in its zone, state PCP, each in one slot;
  *             count <= capacity, save between a change of plan and the owner's next refresh; with
- *             depth > 0 and the round done, every count and capacity of the zone is 0; over all CPUs
- *             the capacities of a zone make at most 1/16 of it.
+ *             depth > 0 and the round done, every count and capacity of the zone is 0; over all
+ *             CPUs the capacities of a zone make at most 1/16 of it.
  * Checked by: check_memory().  Tests: pcp, pcp_exact, pcp_bounds, play_refill, zone_locks, drain,
  *             nodes. The fast paths are in pcp_inline.h, what they leave to the zone lock in
  *             pcp_slow.c.
@@ -49,14 +49,15 @@ int zone_alloc_slots(struct zone *zone)
 }
 
 /*
- * From the smallest order up, as long as the zone's share lasts: so what does not fit gets capacity 0,
- * the largest order first.  A zone without slots yet, or without memory, has none.  A claimed range may
- * have pages that are not managed, so that more is to leave than there is.
+ * From the smallest order up, as long as the zone's share lasts: so what does not fit gets capacity
+ * 0, the largest order first.  A zone without slots yet, or without memory, has none.  A claimed
+ * range may have pages that are not managed, so that more is to leave than there is.
  */
 void zone_plan_capacity(struct zone *zone, unsigned long leaving)
 {
 	unsigned long managed = READ_ONCE(zone->managed);
-	unsigned long budget = (managed - MIN(managed, leaving)) / CACHED_DIVISOR / zone->mem->nr_cpus;
+	unsigned long budget =
+	    (managed - MIN(managed, leaving)) / CACHED_DIVISOR / zone->mem->nr_cpus;
 	unsigned types = zone->kind == ZONE_MOVABLE ? 1 : NR_CACHED_TYPES;
 	unsigned index, type;
 
@@ -119,7 +120,8 @@ void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned 
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 {
 	unsigned in_zone = stack % STACKS_PER_ZONE;
-	u16 plan = READ_ONCE(zone->pcp_capacity[in_zone / NR_CACHED_TYPES][in_zone % NR_CACHED_TYPES]);
+	u16 plan =
+	    READ_ONCE(zone->pcp_capacity[in_zone / NR_CACHED_TYPES][in_zone % NR_CACHED_TYPES]);
 	u16 capacity = load_acquire(&zone->pcp_depth) ? 0 : plan;
 
 	CHECKED_ASSERT(stack / STACKS_PER_ZONE == zone->id && in_zone != STACK_NONE);
@@ -128,8 +130,8 @@ unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 	return capacity;
 }
 
-struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned order, unsigned stack,
-    gfp_t gfp, bool lower)
+struct page *pcp_refill(
+    struct zone *zone, struct pcp *pcp, unsigned order, unsigned stack, gfp_t gfp, bool lower)
 {
 	unsigned n = 1, pushed = 0, index = order_index(order);
 	enum migratetype type = gfp_type(gfp);
@@ -140,14 +142,19 @@ struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned order, unsi
 	CHECKED_ASSERT(pcp->count[stack] == 0);
 	CHECKED_ASSERT(!arch_irqs_enabled());
 	if (index < NR_CACHED_ORDERS) {
-		/* Once, and not inside MIN or MAX, which would ask again: a disable may come in between. */
+		/*
+		 * Once, and not inside MIN or MAX, which would ask again: a disable may come in
+		 * between.
+		 */
 		unsigned capacity = pcp_update_capacity(zone, pcp, stack);
 
 		n = MAX(1u, MIN(order_batch(order), capacity));
 	}
 	sched_point("alloc.refill");
 	zone_lock(zone);
-	/* The caller's look at the watermark was without the lock: others may have passed it since. */
+	/*
+	 * The caller's look at the watermark was without the lock: others may have passed it since.
+	 */
 	if (zone_watermark_ok(zone, order, gfp, lower)) {
 		first = buddy_alloc(zone, order, type);
 		if (first == PFN_NONE)
@@ -161,7 +168,9 @@ struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned order, unsi
 		pfn = buddy_alloc(zone, order, type);
 		if (pfn == PFN_NONE)
 			break;
-		/* Listed under its pageblock's type and not isolated: it has this stack's number. */
+		/*
+		 * Listed under its pageblock's type and not isolated: it has this stack's number.
+		 */
 		page = pfn_to_page_in(mem, pfn);
 		PAGE_ASSERT(mem, page, pageblock_of(mem, pfn)->stack[index] == stack);
 		page_set_state(page, PG_FREE, PG_PCP, 0, order, 0, order);

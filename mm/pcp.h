@@ -64,23 +64,31 @@ unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 void pcp_drain_zone_local(struct zone *zone) EXCLUDES(zone_class);
 /* First-zone stack numbers of @cpu's cache.  Nobody uses it yet, or the owner with irqs off. */
 void pcp_set_first(struct memory *mem, unsigned cpu);
-/* Take one block for the caller and push up to a batch, less one.  Owner, irqs off.  NULL: nothing there. */
-struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned order, unsigned stack, gfp_t gfp,
-    bool lower) EXCLUDES(zone_class);
+/*
+ * Take one block for the caller and push up to a batch, less one.  Owner, irqs off.  NULL: nothing
+ * there.
+ */
+struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned order, unsigned stack,
+    gfp_t gfp, bool lower) EXCLUDES(zone_class);
 /* Give back the @n oldest blocks of a stack, from the bottom.  Owner, irqs off. */
 void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
     REQUIRES(zone->lock, zone_class);
-/* Bring the slots of @zone's stacks for all CPUs; -ENOMEM.  Before the zone's caches are turned on. */
+/*
+ * Bring the slots of @zone's stacks for all CPUs; -ENOMEM.  Before the zone's caches are turned on.
+ */
 int zone_alloc_slots(struct zone *zone);
 
 /* ---- the slow paths (pcp_slow.c) ---- */
 
-/* One block of @zone from this CPU's cache or, with a refill, from the buddy; NULL if there is none. */
+/*
+ * One block of @zone from this CPU's cache or, with a refill, from the buddy; NULL if there is
+ * none.
+ */
 struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower)
     EXCLUDES(zone_class);
 /*
- * Give a block that is the caller's alone, with exactly that word, to the cache or the buddy; poison that
- * came upon it meanwhile is seen.  False: the word was another one; nothing was done.
+ * Give a block that is the caller's alone, with exactly that word, to the cache or the buddy;
+ * poison that came upon it meanwhile is seen.  False: the word was another one; nothing was done.
  */
 bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
     EXCLUDES(zone_class);

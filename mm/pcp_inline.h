@@ -3,22 +3,24 @@
  * pcp_inline.h: the hot paths of allocate and free, once, for every instance of struct memory.
  *
  * Compiled by page_alloc.c for the kernel's own memory, whose bases are constants and whose caches
- * stand at a constant offset from gs (@own), and for any other memory; and by a test with scheduling
- * points in it.
+ * stand at a constant offset from gs (@own), and for any other memory; and by a test with
+ * scheduling points in it.
  *
  * The three rules that make a cache both fast and right (docs/mm/pcp.md):
  *  1. The pageblock's stack number, and with it type and isolate bit, is read inside the
  *     interrupt-off section that pushes the page, never before it.
  *  2. Isolated pageblocks have the stack number of a stack of capacity 0, so that their pages take
  *     the slow path by the comparison that is there anyway.
- *  3. A cache is off when its owner has set every capacity to 0 and emptied it; then count >= capacity
- *     sends each free, and count == 0 each allocation, down the slow path.
+ *  3. A cache is off when its owner has set every capacity to 0 and emptied it; then count >=
+ *     capacity sends each free, and count == 0 each allocation, down the slow path.
  *
  * Why one forced round (an interrupt to every CPU, served with interrupts off) is enough after the
  * capacity, or a pageblock's bit, has changed.  A free on CPU X is, when the interrupt reaches X,
- *   before its interrupt-off section   it has read neither number nor capacity, and will read the new;
- *   inside it, having read the old     it ends its push first; only then can the handler run on X, and
- *                                      the handler finds the page in the stack and gives it back;
+ *   before its interrupt-off section   it has read neither number nor capacity, and will read the
+ *                                      new;
+ *   inside it, having read the old     it ends its push first; only then can the handler run on X,
+ *                                      and the handler finds the page in the stack and gives it
+ *                                      back;
  *   after it                           the page is in the stack already, and the handler finds it.
  * There is no fourth case, because reading and pushing are one interrupt-off section.
  */
@@ -58,8 +60,7 @@ static always_inline size_t body_capacity(struct pcp *pcp, size_t stack)
 
 static always_inline struct page **body_slots(struct pcp *pcp, size_t stack)
 {
-	return pcp ? pcp->slot[stack]
-	           : arch_pcp_load_ptr(offsetof(struct pcp, slot), stack);
+	return pcp ? pcp->slot[stack] : arch_pcp_load_ptr(offsetof(struct pcp, slot), stack);
 }
 
 static always_inline size_t body_first(struct pcp *pcp, gfp_t gfp)
@@ -81,7 +82,8 @@ static always_inline size_t pcp_stack(struct pcp *pcp, gfp_t gfp, size_t index)
 }
 
 /* Take the newest of the @count > 0 blocks of a stack.  irqs off. */
-static always_inline struct page *pcp_pop(struct pcp *pcp, size_t stack, size_t count, unsigned order)
+static always_inline struct page *pcp_pop(
+    struct pcp *pcp, size_t stack, size_t count, unsigned order)
 {
 	struct page *page = body_slots(pcp, stack)[count - 1];
 	u32 cached = PAGE_WORD(0, PG_PCP, order);
@@ -97,36 +99,38 @@ static always_inline struct page *pcp_pop(struct pcp *pcp, size_t stack, size_t 
 BUILD_ASSERT(sizeof(struct page) << PAGEBLOCK_ORDER == sizeof(struct pageblock) << PB_SHIFT);
 
 /*
- * The descriptor of the pageblock of @page.  Both arrays of the kernel's own memory stand at constant
- * addresses, so a shift, a mask and at most one constant lead from one to the other (none where the
- * machine placed them well).  The memmap's base is aligned to a pageblock's descriptors.
+ * The descriptor of the pageblock of @page.  Both arrays of the kernel's own memory stand at
+ * constant addresses, so a shift, a mask and at most one constant lead from one to the other (none
+ * where the machine placed them well).  The memmap's base is aligned to a pageblock's descriptors.
  */
-static always_inline const struct pageblock *body_pageblock(const struct memory *mem, bool own,
-    const struct page *page)
+static always_inline const struct pageblock *body_pageblock(
+    const struct memory *mem, bool own, const struct page *page)
 {
 	if (own) {
 		intptr_t base = (intptr_t)ARCH_PAGEBLOCKS - ((intptr_t)ARCH_MEMMAP >> PB_SHIFT);
 
 		return (const struct pageblock *)(((intptr_t)page >> PB_SHIFT &
-		                                      -(intptr_t)sizeof(struct pageblock)) + base);
+		                                      -(intptr_t)sizeof(struct pageblock)) +
+		    base);
 	}
 	return pageblock_of(mem, page_to_pfn_in(mem, page));
 }
 
 /*
- * Put a block into the stack of its pageblock; false: it is not a block of that order that the caller
- * may free, or the stack is full or off.  irqs off.
+ * Put a block into the stack of its pageblock; false: it is not a block of that order that the
+ * caller may free, or the stack is full or off.  irqs off.
  */
-static always_inline bool pcp_push(const struct memory *mem, bool own, struct page *page,
-    unsigned order, unsigned index)
+static always_inline bool pcp_push(
+    const struct memory *mem, bool own, struct page *page, unsigned order, unsigned index)
 {
 	uintptr_t first = (uintptr_t)pfn_to_page_in(mem, mem->start_pfn);
 	struct pcp *pcp = body_pcp(mem, own);
 	size_t stack, count;
 
 	/* The kernel's own callers bring descriptors of its memmap; elsewhere it is looked at. */
-	if (!own && unlikely((uintptr_t)page - first >=
-	                     (mem->end_pfn - mem->start_pfn) * sizeof(struct page)))
+	if (!own &&
+	    unlikely(
+	        (uintptr_t)page - first >= (mem->end_pfn - mem->start_pfn) * sizeof(struct page)))
 		return false;
 	/* State, order, references, flags and poison: all in one compare. */
 	if (unlikely(page_word(page) != PAGE_WORD(1, PG_ALLOC, order)))
@@ -145,7 +149,8 @@ static always_inline bool pcp_push(const struct memory *mem, bool own, struct pa
 	return true;
 }
 
-static always_inline struct page *alloc_body(struct memory *mem, bool own, gfp_t gfp, unsigned order)
+static always_inline struct page *alloc_body(
+    struct memory *mem, bool own, gfp_t gfp, unsigned order)
 {
 	size_t index = order_index(order), stack, count;
 	irqflags_t flags;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcp_slow.c: an allocation from one zone, and a free, that the fast paths did not serve: from the cache if that
+ * pcp_slow.c: an allocation from one zone, and a free, that the fast paths did not serve: from the
+ * cache if that
  *             will do, else under the zone lock.
  *
  * Owns:       pages in state FREEING on their way to a free list.
  * Locks:      interrupts off; the zone lock inside.
- * Invariants: no page that is poisoned gets into a cache.  A free reads the page's word again under the zone
- *             lock: what has become of the page since the caller looked is seen.
+ * Invariants: no page that is poisoned gets into a cache.  A free reads the page's word again under
+ *             the zone lock: what has become of the page since the caller looked is seen.
  * Tests:      pcp, pcp_exact, play_refill, zone_locks, free_reasons, poison_race.
  */
 #include "mm/buddy.h"
@@ -55,8 +56,8 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 		if (stack % STACKS_PER_ZONE != STACK_NONE)
 			pcp_update_capacity(zone, pcp, stack);
 		/*
-		 * Poison never enters a cache.  The word is read here, behind the capacity: what the
-		 * caller saw before interrupts went off may be older than a mark that was set
+		 * Poison never enters a cache.  The word is read here, behind the capacity: what
+		 * the caller saw before interrupts went off may be older than a mark that was set
 		 * while the caches were off.
 		 */
 		if (pcp->count[stack] < pcp->capacity[stack] && !(word & PAGE_POISON) &&
@@ -74,7 +75,10 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	sched_point("free.direct");
 	zone_lock(zone);
 	sched_point("free.buddy_locked");
-	/* Read again under the lock (law 4): it may be poisoned since, or another CPU have freed it too. */
+	/*
+	 * Read again under the lock (law 4): it may be poisoned since, or another CPU have freed it
+	 * too.
+	 */
 	found = page_word(page);
 	if ((found ^ word) & ~PAGE_POISON) {
 		zone_unlock(zone);

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison.c: taking broken pages out of use: soft, when they still work; hard, when what is in them is damaged.
+ * poison.c: taking broken pages out of use: soft, when they still work; hard, when what is in them
+ * is damaged.
  *
  * Owns:       mem->poison and mem->machine_check.
- * Locks:      mem->poison from the first look to the last: meanwhile no memory is removed, so that a page stays its
- *             zone's; the zone lock for each look, and in the same hold what follows from it; the zone's caches
- *             are off all the while.
- * Invariants: the caches being off, a page that is free is in the buddy, and nothing hides: who frees takes the
- *             zone lock and reads the word again under it.  So "free, and taken" and "in use, and marked" are each
- *             one lock hold, and a page is never marked that somebody may have got meanwhile.
- *             Soft: the mark comes only when the page is out of use; a failure marks and counts nothing.
+ * Locks:      mem->poison from the first look to the last: meanwhile no memory is removed, so that
+ *             a page stays its zone's; the zone lock for each look, and in the same hold what
+ *             follows from it; the zone's caches are off all the while.
+ * Invariants: the caches being off, a page that is free is in the buddy, and nothing hides: who
+ *             frees takes the zone lock and reads the word again under it.  So "free, and taken"
+ *             and "in use, and marked" are each one lock hold, and a page is never marked that
+ *             somebody may have got meanwhile.  Soft: the mark comes only when the page is out of
+ *             use; a failure marks and counts nothing.
  * Tests:      poison, poison_states, poison_vm, poison_race, held, poison_tries, poison_exact,
  *             memory_span, poison_standby, trace_ring.
  */
@@ -22,16 +24,25 @@
 #include "mm/range.h"
 #include <quarry/movable.h>
 
-/* For one who moves the page, or frees it, to have done so: time, and turns of every thread (see evacuate). */
+/*
+ * For one who moves the page, or frees it, to have done so: time, and turns of every thread (see
+ * evacuate).
+ */
 #define PATIENCE_NS    200000000ULL
 #define PATIENCE_TURNS 5
-/* The bound where turns do not come: nobody else can have a page retired meanwhile, and the caches are off. */
+/*
+ * The bound where turns do not come: nobody else can have a page retired meanwhile, and the caches
+ * are off.
+ */
 #define PATIENCE_MAX_NS 5000000000ULL
-#define PAUSE_NS    1000000ULL
+#define PAUSE_NS        1000000ULL
 
 /* ---- taking it from who has it ---- */
 
-/* Move what is in it elsewhere.  0; -EAGAIN it has gone to somebody else: look again; -EBUSY; -ENOMEM. */
+/*
+ * Move what is in it elsewhere.  0; -EAGAIN it has gone to somebody else: look again; -EBUSY;
+ * -ENOMEM.
+ */
 static int take_softly(struct poison_request *r)
 {
 	const struct migrate_kind *kind = &migrate_lru_kind;
@@ -46,7 +57,10 @@ static int take_softly(struct poison_request *r)
 	if (err)
 		return err;
 	sched_point("mf.isolated");
-	/* Freed since the look, and allocated again in other blocks: what we hold is not the page that is wanted. */
+	/*
+	 * Freed since the look, and allocated again in other blocks: what we hold is not the page
+	 * that is wanted.
+	 */
 	if (r->head + (1UL << word_order(page_word(page))) <= r->pfn) {
 		kind->putback(r->mem, page);
 		return -EAGAIN;
@@ -77,17 +91,22 @@ static int take(struct poison_request *r)
 		poison_retire(r);
 	if (err != -EOVERFLOW)
 		return err;
-	/* It has as many references as there can be, and we have none: whoever drops the last one retires it. */
+	/*
+	 * It has as many references as there can be, and we have none: whoever drops the last one
+	 * retires it.
+	 */
 	err = poison_doom_object_page(r->zone, r->pfn, r->res);
 	if (!err)
-		r->res->outcome = word_state(page_word(pfn_to_page_in(r->mem, r->pfn))) == PG_HWPOISON ? POISON_RECOVERED
-		                                                                              : POISON_DELAYED;
+		r->res->outcome =
+		    word_state(page_word(pfn_to_page_in(r->mem, r->pfn))) == PG_HWPOISON
+		    ? POISON_RECOVERED
+		    : POISON_DELAYED;
 	return err;
 }
 
 /*
- * Look, and take, until it is settled.  The caches are off.  Who has the page in hand is waited for as evacuate
- * does: that he keeps it says something only if he could have gone on.
+ * Look, and take, until it is settled.  The caches are off.  Who has the page in hand is waited for
+ * as evacuate does: that he keeps it says something only if he could have gone on.
  */
 static int settle(struct poison_request *r)
 {
@@ -114,7 +133,8 @@ static int settle(struct poison_request *r)
 			turns++;
 		}
 		waited = deadline_from_now(0) - began;
-		r->last = (turns >= PATIENCE_TURNS && waited >= PATIENCE_NS) || waited >= PATIENCE_MAX_NS;
+		r->last =
+		    (turns >= PATIENCE_TURNS && waited >= PATIENCE_NS) || waited >= PATIENCE_MAX_NS;
 	}
 }
 
@@ -159,7 +179,10 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 	int err;
 
 	*res = (struct poison_result){.outcome = POISON_FAILED};
-	/* Before the locks: unpoison looks under them.  An address that is no memory says nothing about memory. */
+	/*
+	 * Before the locks: unpoison looks under them.  An address that is no memory says nothing
+	 * about memory.
+	 */
 	if (flags & FAILURE_MACHINE_CHECK && known(mem, pfn))
 		WRITE_ONCE(mem->machine_check, true);
 	err = handle(&r);
@@ -243,10 +266,14 @@ struct poison_count mem_poisoned(const struct memory *mem)
 	return n;
 }
 
-/* The first flagged page from @pfn on in its pageblock, which is worth a look; standby is flagged as a whole. */
+/*
+ * The first flagged page from @pfn on in its pageblock, which is worth a look; standby is flagged
+ * as a whole.
+ */
 static pfn_t first_in_block(struct memory *mem, pfn_t pfn)
 {
-	bool standby = pageblock_state(pageblock_of(mem, pfn)) == PB_OFFLINE && block_stands_by(zone_of(mem, pfn), pfn);
+	bool standby = pageblock_state(pageblock_of(mem, pfn)) == PB_OFFLINE &&
+	    block_stands_by(zone_of(mem, pfn), pfn);
 
 	return standby ? pfn : poison_first(mem, pfn, block_range(pfn).end);
 }
@@ -258,7 +285,7 @@ static bool worth_a_look(struct memory *mem, pfn_t pfn)
 
 	return pageblock_state(pb) != PB_HOLE &&
 	    (READ_ONCE(pb->nr_poisoned) ||
-		(pageblock_state(pb) == PB_ONLINE && READ_ONCE(zone_of(mem, pfn)->nr_doomed)));
+	        (pageblock_state(pb) == PB_ONLINE && READ_ONCE(zone_of(mem, pfn)->nr_doomed)));
 }
 
 pfn_t mem_poisoned_next(struct memory *mem, pfn_t pfn)

@@ -9,11 +9,11 @@
 struct poison_request {
 	struct memory *mem;
 	struct zone *zone;
-	pfn_t pfn, head;  /* head: of the block it was found in */
+	pfn_t pfn, head; /* head: of the block it was found in */
 	bool hard;
-	bool moving;      /* it was in a migrator's hands */
-	bool last;        /* no more waiting */
-	unsigned allocs;  /* times it was found just allocated */
+	bool moving;     /* it was in a migrator's hands */
+	bool last;       /* no more waiting */
+	unsigned allocs; /* times it was found just allocated */
 	struct poison_result *res;
 };
 
@@ -25,22 +25,27 @@ enum poison_verdict {
 };
 
 /*
- * Find out who has the page, and do what one hold of the zone lock can do (poison_judge.c).  SETTLED: *@err is the
- * answer.  Locks: zone.
+ * Find out who has the page, and do what one hold of the zone lock can do (poison_judge.c).
+ * SETTLED: *@err is the answer.  Locks: zone.
  */
 enum poison_verdict poison_look(struct poison_request *r, int *err) EXCLUDES(zone_class);
-/* The page is out of everybody's reach, and the isolation's reference ours: it is retired, or will be by the last put. */
+/*
+ * The page is out of everybody's reach, and the isolation's reference ours: it is retired, or will
+ * be by the last put.
+ */
 void poison_retire(struct poison_request *r) EXCLUDES(zone_class);
 
 /*
- * Take a broken page of an object from it, and out of everybody's reach.  Returns 0: the isolation's reference
- * is ours, and nobody finds the page any more, though there may be references still; -EAGAIN it is no object's
- * page just now; -EOVERFLOW it has no reference left for us.  Fills in *@res what it did.  Locks: object, lru.
+ * Take a broken page of an object from it, and out of everybody's reach.  Returns 0: the
+ * isolation's reference is ours, and nobody finds the page any more, though there may be references
+ * still; -EAGAIN it is no object's page just now; -EOVERFLOW it has no reference left for us.
+ * Fills in *@res what it did.  Locks: object, lru.
  */
 int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result *res) must_check;
 /*
- * The same without a reference of our own: the page is flagged, and then taken from its object; the last put
- * retires it, which may be ours.  The zone's caches are off.  0; -EAGAIN.  Locks: object, lru, zone.
+ * The same without a reference of our own: the page is flagged, and then taken from its object; the
+ * last put retires it, which may be ours.  The zone's caches are off.  0; -EAGAIN.  Locks: object,
+ * lru, zone.
  */
 int poison_doom_object_page(struct zone *zone, pfn_t pfn, struct poison_result *res) must_check;
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison_judge.c: what is to be done about a broken page, by the state that it is found in; and retiring it.
+ * poison_judge.c: what is to be done about a broken page, by the state that it is found in; and
+ * retiring it.
  *
- * Owns:       nothing; the request is its caller's, who has mem->poison and has switched the zone's caches off.
+ * Owns:       nothing; the request is its caller's, who has mem->poison and has switched the zone's
+ *             caches off.
  * Locks:      the zone lock for each look, and in the same hold what follows from it.
  * Invariants: those of poison.c: a page is never marked that somebody may have got meanwhile.
  * Tests:      poison_states, poison_exact, poison, poison_race, poison_standby.
@@ -16,10 +18,11 @@
 
 /* Or a free that began before does not see the mark that is about to be set (mm_types.h, law 4). */
 #define CACHES_ASSERT_OFF(r)                                                                       \
-	PAGE_ASSERT((r)->mem, pfn_to_page_in((r)->mem, (r)->head),                                 \
-	    READ_ONCE((r)->zone->pcp_depth) > 0)
+	PAGE_ASSERT(                                                                               \
+	    (r)->mem, pfn_to_page_in((r)->mem, (r)->head), READ_ONCE((r)->zone->pcp_depth) > 0)
 
-static enum poison_verdict settled(struct poison_request *r, enum poison_outcome outcome, int err, int *out)
+static enum poison_verdict settled(
+    struct poison_request *r, enum poison_outcome outcome, int err, int *out)
 {
 	r->res->outcome = outcome;
 	*out = err;
@@ -49,13 +52,19 @@ static enum poison_verdict judge_offline(struct poison_request *r, int *err) REQ
 	return settled(r, POISON_RECOVERED, -ENXIO, err);
 }
 
-/* Is it an object's, from which it can be taken?  A look: who lets go of it, or takes it, has the lru lock. */
+/*
+ * Is it an object's, from which it can be taken?  A look: who lets go of it, or takes it, has the
+ * lru lock.
+ */
 static bool object_has(const struct poison_request *r, enum page_state state)
 {
-	return (state == PG_LRU || state == PG_OBJECT) && READ_ONCE(pfn_to_page_in(r->mem, r->head)->owner);
+	return (state == PG_LRU || state == PG_OBJECT) &&
+	    READ_ONCE(pfn_to_page_in(r->mem, r->head)->owner);
 }
 
-/* Has its object let go of it, so that nobody finds it any more, and only the last put is missing? */
+/*
+ * Has its object let go of it, so that nobody finds it any more, and only the last put is missing?
+ */
 static bool on_its_way_out(const struct poison_request *r, enum page_state state)
 {
 	if (state == PG_FREEING)
@@ -64,7 +73,10 @@ static bool on_its_way_out(const struct poison_request *r, enum page_state state
 	    !READ_ONCE(pfn_to_page_in(r->mem, r->head)->owner);
 }
 
-/* Retired: nothing is left to do.  Doomed: perhaps its owner can do without it by now, or has let go of it. */
+/*
+ * Retired: nothing is left to do.  Doomed: perhaps its owner can do without it by now, or has let
+ * go of it.
+ */
 static enum poison_verdict judge_flagged(struct poison_request *r, enum page_state state, int *err)
 {
 	if (state == PG_HWPOISON)
@@ -95,7 +107,8 @@ static enum poison_verdict judge_leaves(struct poison_request *r, int *err) REQU
 }
 
 /* An object's page, or one that its object has let go of, and somebody who pins it has not. */
-static enum poison_verdict judge_object_page(struct poison_request *r, enum page_state state, int *err) REQUIRES_ZONE(r->zone)
+static enum poison_verdict judge_object_page(
+    struct poison_request *r, enum page_state state, int *err) REQUIRES_ZONE(r->zone)
 {
 	if (r->hard)
 		return object_has(r, state) ? TAKE : judge_leaves(r, err);
@@ -111,9 +124,9 @@ static bool on_its_way(struct poison_request *r)
 }
 
 /*
- * Who owns the page at this instant is certain where the state says that it is free, or being freed: these
- * change under the zone lock only, the caches being off.  Of pages in use it may be a moment old, and who
- * takes one looks again under its owner's lock.
+ * Who owns the page at this instant is certain where the state says that it is free, or being
+ * freed: these change under the zone lock only, the caches being off.  Of pages in use it may be a
+ * moment old, and who takes one looks again under its owner's lock.
  */
 static enum poison_verdict judge(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
 {
@@ -130,22 +143,16 @@ static enum poison_verdict judge(struct poison_request *r, int *err) REQUIRES_ZO
 	case PG_FREE:
 		poison_take_free(r->zone, r->head, r->pfn);
 		return settled(r, POISON_RECOVERED, 0, err);
-	case PG_PCP: /* of a CPU that is coming or going: it has none in a moment */
-		return AGAIN;
-	case PG_FREEING:
-		return r->hard ? judge_leaves(r, err) : AGAIN;
-	case PG_ALLOC:
-		return on_its_way(r) ? AGAIN : judge_stays(r, err);
+	case PG_PCP: /* of a CPU that is coming or going: it has none in a moment */ return AGAIN;
+	case PG_FREEING: return r->hard ? judge_leaves(r, err) : AGAIN;
+	case PG_ALLOC: return on_its_way(r) ? AGAIN : judge_stays(r, err);
 	case PG_MOVABLE_OPS:
 	case PG_BALLOON:
 		/* Its owner has no way to be told that the content is gone. */
 		return r->hard ? judge_stays(r, err) : TAKE;
 	case PG_OBJECT:
-	case PG_LRU:
-		return judge_object_page(r, state, err);
-	case PG_ISO_MIG:
-		r->moving = true;
-		return r->last ? judge_stays(r, err) : AGAIN;
+	case PG_LRU: return judge_object_page(r, state, err);
+	case PG_ISO_MIG: r->moving = true; return r->last ? judge_stays(r, err) : AGAIN;
 	default:
 		/* RESERVED, SLAB, PGTABLE. */
 		return judge_stays(r, err);
@@ -184,8 +191,9 @@ enum poison_verdict poison_look(struct poison_request *r, int *err)
  *   isolation     isolate_lru_page,       nobody: it becomes the poison owner's, here, in one hold
  *                 isolate_movable_page    of the zone lock; so the page is never free in between
  *
- * We take no other: one more would make the freeze fail.  Where somebody still has one (a pin; an unmapping
- * whose shootdown is not over) the page is only marked, ours is dropped, and the last put retires it.
+ * We take no other: one more would make the freeze fail.  Where somebody still has one (a pin; an
+ * unmapping whose shootdown is not over) the page is only marked, ours is dropped, and the last put
+ * retires it.
  */
 void poison_retire(struct poison_request *r)
 {

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison_take.c: broken pages where pages become free: taking one out of a free block, freeing a block around
+ * poison_take.c: broken pages where pages become free: taking one out of a free block, freeing a
+ * block around
  *                those in it, and keeping the marks while a pageblock is offline.
  *
- * Owns:       the flags HWPOISON and HAS_HWPOISON, pages in state HWPOISON, pageblock.nr_poisoned and
- *             zone->nr_doomed.
+ * Owns:       the flags HWPOISON and HAS_HWPOISON, pages in state HWPOISON, pageblock.nr_poisoned
+ *             and zone->nr_doomed.
  * Locks:      the zone lock throughout.
- * Invariants: a page with the flag HWPOISON is either retired (state HWPOISON, one reference, which is nobody's
- *             to drop), or doomed (it is in use, and whoever frees it retires it by that), or lies in an
- *             offline pageblock, whose words say nothing else.  The head of a larger block in use of which a
- *             page is flagged has HAS_HWPOISON.  No flagged page is free or cached: it leaves the free lists,
- *             or does not come back to them, in the lock hold that flags it or finds the flag.
+ * Invariants: a page with the flag HWPOISON is either retired (state HWPOISON, one reference, which
+ *             is nobody's to drop), or doomed (it is in use, and whoever frees it retires it by
+ *             that), or lies in an offline pageblock, whose words say nothing else.  The head of a
+ *             larger block in use of which a page is flagged has HAS_HWPOISON.  No flagged page is
+ *             free or cached: it leaves the free lists, or does not come back to them, in the lock
+ *             hold that flags it or finds the flag.
  * Checked by: check_memory().  Tests: poison, poison_states, poison_exact.
  */
 #include "mm/buddy.h"
@@ -38,9 +40,10 @@ void poison_check_allocated(const struct memory *mem, const struct page *page, u
 }
 
 /*
- * Cut a block that nobody has and that is on no list, until no piece has a flagged page but those that are
- * one: those are retired, the others are free.  Returns how many were retired.  No piece can merge: its buddy
- * lies in this block too, and is no piece of the same size, or the two would be one.
+ * Cut a block that nobody has and that is on no list, until no piece has a flagged page but those
+ * that are one: those are retired, the others are free.  Returns how many were retired.  No piece
+ * can merge: its buddy lies in this block too, and is no piece of the same size, or the two would
+ * be one.
  */
 static unsigned cut_around(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone)
 {
@@ -62,14 +65,17 @@ static unsigned cut_around(struct zone *zone, pfn_t pfn, unsigned order) REQUIRE
 		trace_page(mem, TR_retired, pfn, 0);
 		return 1;
 	}
-	/* The upper half first, so that the old head is written last: until then walkers see one block. */
+	/*
+	 * The upper half first, so that the old head is written last: until then walkers see one
+	 * block.
+	 */
 	nr = cut_around(zone, pfn + (1UL << (order - 1)), order - 1);
 	return nr + cut_around(zone, pfn, order - 1);
 }
 
 /*
- * Nobody can have the page between "free" and "flagged": it is on the free list, or in no cache because they
- * are off, until we have the lock, and is retired before we let go of it.
+ * Nobody can have the page between "free" and "flagged": it is on the free list, or in no cache
+ * because they are off, until we have the lock, and is retired before we let go of it.
  */
 void poison_take_free(struct zone *zone, pfn_t head, pfn_t pfn)
 {
@@ -100,8 +106,9 @@ static void set_bits(struct page *page, u32 bits)
 #define STATES_DOOMED (~(TO(PG_TAIL) | TO(PG_FREE)))
 
 /*
- * The owner may be changing the word, or freeing the page: by compare-and-swap.  The caches are off, so
- * that a free takes the zone lock, which we hold, and reads the word again under it (law 4).
+ * The owner may be changing the word, or freeing the page: by compare-and-swap.  The caches are
+ * off, so that a free takes the zone lock, which we hold, and reads the word again under it (law
+ * 4).
  */
 void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 {
@@ -128,7 +135,10 @@ void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order)
 	MM_EVENT_ADD(zone->mem, POISON_RETIRED, nr);
 }
 
-/* The mark goes first: what is listed has none.  Type and isolate bit are read by buddy_free, after that. */
+/*
+ * The mark goes first: what is listed has none.  Type and isolate bit are read by buddy_free, after
+ * that.
+ */
 void poison_give_back(struct zone *zone, pfn_t pfn)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);

@@ -4,10 +4,10 @@
  *
  * Owns:       slots that are LOST.
  * Locks:      the object's lock, the tables' and the lru lock inside; the cross-call with none.
- * Invariants: when it returns 0 no entry shows the page, its object does not name it, and no CPU can reach it
- *             through an old entry.  A slot is emptied, and so filled again by the pager, only if nobody had
- *             written to the page: that is known from the bits that were in its entries in the instruction
- *             that took each away.
+ * Invariants: when it returns 0 no entry shows the page, its object does not name it, and no CPU
+ *             can reach it through an old entry.  A slot is emptied, and so filled again by the
+ *             pager, only if nobody had written to the page: that is known from the bits that were
+ *             in its entries in the instruction that took each away.
  * Tests:      poison_vm, poison_exact.
  */
 #include "mm/buddy.h"
@@ -18,8 +18,8 @@
 #include "mm/vm.h"
 
 /*
- * The pager still has what is in a page that nobody wrote to.  Of what was anybody's to write to from the start
- * there is no other copy.
+ * The pager still has what is in a page that nobody wrote to.  Of what was anybody's to write to
+ * from the start there is no other copy.
  */
 static bool has_copy(const struct vm_object *object, const struct page *page)
 {
@@ -44,7 +44,8 @@ static void leave_slot(struct vm_object *object, struct page *page, struct tlb_g
 }
 
 /*
- * No marker is needed, as while a page is moved: who comes by finds the slot lost, or empty and asks the pager.
+ * No marker is needed, as while a page is moved: who comes by finds the slot lost, or empty and
+ * asks the pager.
  */
 int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result *res)
 {
@@ -73,8 +74,9 @@ int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result 
 }
 
 /*
- * The slot's reference keeps the page until the shootdown is over, so that the flag is there before the last put.
- * Its object lets go of it under the lock under which we found it there: nobody else can meanwhile.
+ * The slot's reference keeps the page until the shootdown is over, so that the flag is there before
+ * the last put.  Its object lets go of it under the lock under which we found it there: nobody else
+ * can meanwhile.
  */
 int poison_doom_object_page(struct zone *zone, pfn_t pfn, struct poison_result *res)
 {

@@ -30,15 +30,15 @@ static inline bool ranges_meet(struct pfn_range a, struct pfn_range b)
 	return a.start < b.end && b.start < a.end;
 }
 /* Walk the pageblocks that @range lies in. */
-#define for_each_block(pfn, range)                                                    \
-	for ((pfn) = ALIGN_DOWN((range).start, PAGEBLOCK_PAGES); (pfn) < (range).end; \
+#define for_each_block(pfn, range)                                                                 \
+	for ((pfn) = ALIGN_DOWN((range).start, PAGEBLOCK_PAGES); (pfn) < (range).end;              \
 	     (pfn) += PAGEBLOCK_PAGES)
 
 /* True if @range is a non-empty range of whole pageblocks, inside @mem. */
 static inline bool range_ok(const struct memory *mem, struct pfn_range range)
 {
 	return range.start < range.end && !((range.start | range.end) & (PAGEBLOCK_PAGES - 1)) &&
-	       range.start >= mem->start_pfn && range.end <= mem->end_pfn;
+	    range.start >= mem->start_pfn && range.end <= mem->end_pfn;
 }
 /* As above, and all pageblocks are of one zone and no HOLE: 0 and the zone, or -EINVAL and why. */
 int range_zone(
@@ -46,7 +46,10 @@ int range_zone(
 
 /* ---- the part that stands by (standby.c) ---- */
 
-/* Is some of the range, of the pageblock of @pfn, standby?  Under hotplug; a pageblock OFFLINE: or the zone lock. */
+/*
+ * Is some of the range, of the pageblock of @pfn, standby?  Under hotplug; a pageblock OFFLINE: or
+ * the zone lock.
+ */
 static inline bool range_stands_by(const struct zone *zone, struct pfn_range range)
 {
 	return ranges_meet(

@@ -6,12 +6,12 @@
  *
  * Owns:       struct reclaim: what is under way, and served.
  * Locks:      none of its own; drain_all_pages takes cpu_hotplug and pcp_ctl.
- * Invariants: done <= started <= asked, for drains, runs and compactions; a ticket is served only by work
- *             that started after it was handed out, so that what its holder saw missing has been
- *             looked for since.  A drain waits for one batch of a run at most, or for one compaction.
- *             A run stops in a zone when it lacks nothing (zone_lacks): then each request that
- *             waits for it and may use the zone passes zone_watermark_ok there.
- *             A reclaim thread never waits for memory: its allocations may use the reserve.
+ * Invariants: done <= started <= asked, for drains, runs and compactions; a ticket is served only
+ *             by work that started after it was handed out, so that what its holder saw missing has
+ *             been looked for since.  A drain waits for one batch of a run at most, or for one
+ *             compaction.  A run stops in a zone when it lacks nothing (zone_lacks): then each
+ *             request that waits for it and may use the zone passes zone_watermark_ok there.  A
+ *             reclaim thread never waits for memory: its allocations may use the reserve.
  * Tests:      play_reclaim, play_run, reclaim, reclaim_lru, reclaim_ask, reclaim_exact, compact,
  *             standby.
  */
@@ -150,7 +150,8 @@ static void serve_run(struct node *node)
 	WRITE_ONCE(r->low, 0);
 	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
 		struct zone *zone = &node->mem->zones[node->id * NR_ZONE_KINDS + kind];
-		u64 mine = requests_for(waiting, (enum zone_kind)kind), came = READ_ONCE(zone->lru_came);
+		u64 mine = requests_for(waiting, (enum zone_kind)kind),
+		    came = READ_ONCE(zone->lru_came);
 		u64 freed = freed_ever(zone);
 
 		bring_standby(zone, mine);
@@ -199,7 +200,8 @@ static void serve_compact(struct node *node)
 
 			if (!(want & bit))
 				continue;
-			if (compact_zonelist(node, gfp, order) == -ENOMEM && !bring_for(node, gfp, order))
+			if (compact_zonelist(node, gfp, order) == -ENOMEM &&
+			    !bring_for(node, gfp, order))
 				WRITE_ONCE(r->in_vain, r->in_vain | bit);
 			else
 				WRITE_ONCE(r->in_vain, r->in_vain & ~bit);
@@ -240,7 +242,8 @@ int reclaim_start(struct memory *mem)
 
 		WRITE_ONCE(r->stop, 0);
 		WRITE_ONCE(r->thread,
-		    thread_start("reclaim", (int)mem->thread_cpus - 1, reclaim_thread, &mem->nodes[n]));
+		    thread_start(
+		        "reclaim", (int)mem->thread_cpus - 1, reclaim_thread, &mem->nodes[n]));
 		if (!r->thread) {
 			reclaim_stop(mem);
 			return -ENOMEM;

@@ -53,7 +53,8 @@ void reclaim_wake(struct zone *zone)
 {
 	struct reclaim *r = &zone->mem->nodes[zone->node].reclaim;
 
-	if (READ_ONCE(r->low) || !READ_ONCE(r->thread) || (!zone_evictable(zone) && !zone_standby(zone)))
+	if (READ_ONCE(r->low) || !READ_ONCE(r->thread) ||
+	    (!zone_evictable(zone) && !zone_standby(zone)))
 		return;
 	/* Pairs with the release in note_run: futile_came is of that run, or of a later one. */
 	if (load_acquire(&zone->futile) &&
@@ -114,8 +115,7 @@ bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order)
 	 * Before the ticket: so the compaction that serves it sees the bit, if no earlier one has.
 	 */
 	atomic_or(&r->compact, bit);
-	return wait_ticket(r, &r->compactions) &&
-	    !(READ_ONCE(r->in_vain) & bit);
+	return wait_ticket(r, &r->compactions) && !(READ_ONCE(r->in_vain) & bit);
 }
 
 /* ---- waiting for a run ---- */
@@ -339,7 +339,10 @@ bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order)
 	}
 	sched_point("reclaim.dropped");
 	for_each_zone_of(q.node, gfp, zone, at) {
-		/* By the next look it may be gone again: that says nothing of what a run would find. */
+		/*
+		 * By the next look it may be gone again: that says nothing of what a run would
+		 * find.
+		 */
 		if (request_ok(&q)) {
 			sched_point("reclaim.enough");
 			return order == 0 || try_again(&q);

@@ -21,7 +21,7 @@ static inline u64 request_bit(gfp_t gfp, unsigned order)
 	KASSERT(order <= MAX_ORDER);
 	return 1ULL << (kind * NR_ORDERS + order);
 }
-BUILD_ASSERT(NR_REQUESTS * NR_ORDERS <= 64);
+BUILD_ASSERT(NR_REQUESTS *NR_ORDERS <= 64);
 /* Those of @requests that may use zones of @kind. */
 static inline u64 requests_for(u64 requests, enum zone_kind kind)
 {
@@ -83,7 +83,10 @@ static inline u64 tickets_begin(struct ticket_queue *queue)
 	return upto;
 }
 
-/* The work for tickets up to @upto is done; whoever sees that sees what it did.  The caller wakes the waiters. */
+/*
+ * The work for tickets up to @upto is done; whoever sees that sees what it did.  The caller wakes
+ * the waiters.
+ */
 static inline void tickets_end(struct ticket_queue *queue, u64 upto)
 {
 	KASSERT(upto == queue->started && queue->done <= upto);
@@ -125,9 +128,9 @@ bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order);
  */
 void reclaim_note_freed(struct zone *zone, unsigned long nr, unsigned long cma);
 /*
- * Somebody else has the lock: let the standby thread bring some when it has it, for requests in @run_for
- * (request_bit), or where a zone is low.  The ticket for that; 0: there is no such thread.  Any context in
- * which a wake-up is.
+ * Somebody else has the lock: let the standby thread bring some when it has it, for requests in
+ * @run_for (request_bit), or where a zone is low.  The ticket for that; 0: there is no such thread.
+ * Any context in which a wake-up is.
  */
 u64 standby_ask(struct memory *mem, u64 run_for);
 
@@ -139,13 +142,13 @@ u64 standby_ask(struct memory *mem, u64 run_for);
 /* A run of reclaim over one zone. */
 struct lru_scan {
 	struct zone *zone;
-	unsigned batch;        /* pages to take at a time, up to RECLAIM_BATCH */
-	bool direct;           /* by an allocation: only what needs no shootdown */
-	bool desperate;        /* drop also what has been touched */
-	bool spare_cma;        /* keep pages of CMA pageblocks: they would help no waiting request */
-	unsigned long freed;   /* pages, so far */
+	unsigned batch;      /* pages to take at a time, up to RECLAIM_BATCH */
+	bool direct;         /* by an allocation: only what needs no shootdown */
+	bool desperate;      /* drop also what has been touched */
+	bool spare_cma;      /* keep pages of CMA pageblocks: they would help no waiting request */
+	unsigned long freed; /* pages, so far */
 	unsigned long freed_cma; /* of these, in CMA pageblocks */
-	const void *refused;   /* the object whose pager did not take a page: it is not asked again */
+	const void *refused; /* the object whose pager did not take a page: it is not asked again */
 };
 
 #endif

@@ -3,18 +3,19 @@
  * reclaim_lru.c: which pages of objects are given up when memory is short, and how.
  *
  * Owns:       pages that it has isolated, until they are dropped or put back; zone->nr_reclaiming.
- * Locks:      a page's LOCKED bit, by trylock; the object's lock, the tables' and the lru lock inside.
- * Invariants: only a page of a pager's object is dropped, and only while its pager has the content: a
- *             dirty one is handed over first, when nobody can write to it any more.
- *             While it is unmapped for that, a marker and migration entries stand in its place, as
- *             while it is moved (migrate_lru_inline.h): who touches it waits.
- *             An allocation drops only what nobody has mapped: it needs no shootdown, which is a
- *             cross-call.  All else is for reclaim threads, which make one shootdown a batch.
+ * Locks:      a page's LOCKED bit, by trylock; the object's lock, the tables' and the lru lock
+ *             inside.
+ * Invariants: only a page of a pager's object is dropped, and only while its pager has the content:
+ *             a dirty one is handed over first, when nobody can write to it any more.  While it is
+ *             unmapped for that, a marker and migration entries stand in its place, as while it is
+ *             moved (migrate_lru_inline.h): who touches it waits.  An allocation drops only what
+ *             nobody has mapped: it needs no shootdown, which is a cross-call.  All else is for
+ *             reclaim threads, which make one shootdown a batch.
  * Tests:      reclaim_lru, reclaim_choice, reclaim_clean, reclaim_stress, reclaim_exact, held.
  *
- * References: the slot's and the isolation's.  A page whose count is just these two under the object's
- * lock is mapped nowhere and used by nobody: more are taken from slots and entries only, under that
- * lock; and an unmapping keeps its own until its shootdown is over (tlb.c).
+ * References: the slot's and the isolation's.  A page whose count is just these two under the
+ * object's lock is mapped nowhere and used by nobody: more are taken from slots and entries only,
+ * under that lock; and an unmapping keeps its own until its shootdown is over (tlb.c).
  */
 #include "mm/event.h"
 #include "mm/lru.h"
@@ -86,8 +87,12 @@ static void empty_slot(struct vm_object *object, struct page *page)
 	trace_page(object->mem, TR_dropped, page_to_pfn_in(object->mem, page), 0);
 }
 
-/* Has the page been touched since this was last asked?  Says in *@dirty whether it has been written to. */
-static bool was_touched(struct vm_object *object, struct page *page, struct tlb_gather *g, bool *dirty)
+/*
+ * Has the page been touched since this was last asked?  Says in *@dirty whether it has been written
+ * to.
+ */
+static bool was_touched(
+    struct vm_object *object, struct page *page, struct tlb_gather *g, bool *dirty)
 {
 	u64 bits = g ? rmap_age(object, page->index, g) : 0;
 	u32 word = page_word(page);
@@ -160,8 +165,8 @@ static void look_at(struct batch *b, struct page *page)
 }
 
 /*
- * The page is frozen, so nobody writes to it: give it to its pager if it is dirty.  True: the pager has
- * what is in it.
+ * The page is frozen, so nobody writes to it: give it to its pager if it is dirty.  True: the pager
+ * has what is in it.
  */
 static bool is_clean(struct batch *b, const struct unmapped *u)
 {
@@ -219,7 +224,9 @@ static void finish(struct batch *b, struct unmapped *u)
 	vm_object_put(object);
 }
 
-/* One batch of the active list: what has not been touched since it was last here is inactive now. */
+/*
+ * One batch of the active list: what has not been touched since it was last here is inactive now.
+ */
 static noinline void age_batch(struct zone *zone, struct tlb_gather *g)
 {
 	struct page *pages[RECLAIM_BATCH];

@@ -17,9 +17,9 @@
 #include "mm/vm.h"
 
 /*
- * The tree is ordered by the first slot that a region shows; regions that begin at the same one by their
- * address.  Each knows the last slot that it or any region below it in the tree shows, so that a search
- * passes by all of a subtree that ends before the slot.
+ * The tree is ordered by the first slot that a region shows; regions that begin at the same one by
+ * their address.  Each knows the last slot that it or any region below it in the tree shows, so
+ * that a search passes by all of a subtree that ends before the slot.
  */
 static u32 last_slot(const struct vm_region *r)
 {
@@ -33,7 +33,10 @@ static int compare(const struct vm_region *a, const struct vm_region *b)
 	return (a > b) - (a < b);
 }
 
-/* The tree below @r, or the part of the object that it shows, has changed: @r and all above it know. */
+/*
+ * The tree below @r, or the part of the object that it shows, has changed: @r and all above it
+ * know.
+ */
 static void update_below(struct vm_region *r)
 {
 	for (; r; r = RB_PARENT(r, link)) {
@@ -94,7 +97,8 @@ static struct vm_region *first_in(struct vm_region *r, u32 index)
 }
 
 /* The first region behind @after, which need not be there any more, that shows @index; NULL. */
-static struct vm_region *next_region(struct vm_object *object, const struct vm_region *after, u32 offset, u32 index)
+static struct vm_region *next_region(
+    struct vm_object *object, const struct vm_region *after, u32 offset, u32 index)
 {
 	struct vm_region *r = RB_ROOT(&object->regions), *place = NULL;
 	bool behind = false;
@@ -104,8 +108,9 @@ static struct vm_region *next_region(struct vm_object *object, const struct vm_r
 		behind = r->offset != offset ? r->offset > offset : r > after;
 		r = behind ? RB_LEFT(r, link) : RB_RIGHT(r, link);
 	}
-	for (; place; behind = RB_PARENT(place, link) && RB_LEFT(RB_PARENT(place, link), link) == place,
-	       place = RB_PARENT(place, link)) {
+	for (; place;
+	     behind = RB_PARENT(place, link) && RB_LEFT(RB_PARENT(place, link), link) == place,
+	     place = RB_PARENT(place, link)) {
 		if (!behind)
 			continue;
 		if (place->offset > index)
@@ -125,15 +130,17 @@ static struct vm_region *next_region(struct vm_object *object, const struct vm_r
 static struct waitq walks = WAITQ("entries changed");
 
 /*
- * One walk visits all regions that show a slot.  There may be any number of them, so that it lets go of the
- * object's lock after each few, and goes on behind the last one, which need not be there any more.
+ * One walk visits all regions that show a slot.  There may be any number of them, so that it lets
+ * go of the object's lock after each few, and goes on behind the last one, which need not be there
+ * any more.
  *
- * For everybody else it is one step all the same.  While object->walked says so, whoever looks at the slot waits
- * (faults), or comes again (pins), and so does whoever would walk (object_lock).  So no entry for the slot is
- * made meanwhile, and slot, mapcount and page are only touched by the walker.  What others still do is to
- * unmap: entries go, each under the lock, as they might have gone just before the walk or just after it.  A
- * region that comes meanwhile has no entries for the slot; the two parts of one that is cut have its entries
- * where they were, and the upper one begins at a later slot, so that it lies behind the lower one.
+ * For everybody else it is one step all the same.  While object->walked says so, whoever looks at
+ * the slot waits (faults), or comes again (pins), and so does whoever would walk (object_lock).  So
+ * no entry for the slot is made meanwhile, and slot, mapcount and page are only touched by the
+ * walker.  What others still do is to unmap: entries go, each under the lock, as they might have
+ * gone just before the walk or just after it.  A region that comes meanwhile has no entries for the
+ * slot; the two parts of one that is cut have its entries where they were, and the upper one begins
+ * at a later slot, so that it lies behind the lower one.
  */
 struct walk {
 	struct vm_object *object;
@@ -262,7 +269,8 @@ u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g)
 	struct vm_region *r;
 	u64 bits = 0;
 
-	FOR_EACH_REGION(r, &w) {
+	FOR_EACH_REGION(r, &w)
+	{
 		struct pagetable *pt = &r->space->pt;
 		uintptr_t va = region_va(r, index);
 		u64 *entry = pt_entry(pt, va), old;
@@ -273,7 +281,10 @@ u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g)
 		/* One that is not present has neither bit. */
 		old = READ_ONCE(*entry);
 		bits |= old & (PTE_ACCESSED | PTE_DIRTY);
-		/* A machine that has the entry cached does not set the bit again before it forgets it. */
+		/*
+		 * A machine that has the entry cached does not set the bit again before it forgets
+		 * it.
+		 */
 		if (old & PTE_ACCESSED) {
 			atomic_and(entry, ~PTE_ACCESSED);
 			tlb_gather_add(g, r->space, va);
@@ -290,7 +301,8 @@ unsigned rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_ga
 	struct vm_region *r;
 
 	KASSERT(with == 0 || pte_is_migration(with));
-	FOR_EACH_REGION(r, &w) {
+	FOR_EACH_REGION(r, &w)
+	{
 		struct pagetable *pt = &r->space->pt;
 		uintptr_t va = region_va(r, index);
 		u64 *entry = pt_entry(pt, va);
@@ -319,7 +331,8 @@ void rmap_restore(struct vm_object *object, u32 index, u64 entry, struct page *p
 	struct vm_region *r;
 
 	KASSERT(pte_is_migration(entry));
-	FOR_EACH_REGION(r, &w) {
+	FOR_EACH_REGION(r, &w)
+	{
 		struct pagetable *pt = &r->space->pt;
 		u64 *place = pt_entry(pt, region_va(r, index));
 

@@ -13,8 +13,8 @@ void rmap_add(struct vm_region *r);
 void rmap_remove(struct vm_region *r);
 void rmap_cut(struct vm_region *r, uintptr_t end);
 /*
- * rmap_unmap, rmap_age and rmap_restore let go of the lock, which object_lock took, where many regions show
- * the slot.  Nobody else looks at the slot or makes entries for it meanwhile.
+ * rmap_unmap, rmap_age and rmap_restore let go of the lock, which object_lock took, where many
+ * regions show the slot.  Nobody else looks at the slot or makes entries for it meanwhile.
  */
 
 /* Map @page, which is in slot @index, at @va of @r; -EAGAIN: too many references. */
@@ -26,8 +26,9 @@ int rmap_map(struct vm_region *r, uintptr_t va, struct page *page);
 struct page *rmap_take_entry(struct memory *mem, u64 *entry, u64 with);
 /*
  * Take away every entry of slot @index; its page is @page, to which the caller has a reference
- * besides. @with: 0, or the migration entry to leave instead.  @g: NULL if there are migration entries
- * only, and everybody has forgotten what was there before.  Returns how many regions show the slot.
+ * besides. @with: 0, or the migration entry to leave instead.  @g: NULL if there are migration
+ * entries only, and everybody has forgotten what was there before.  Returns how many regions show
+ * the slot.
  */
 unsigned rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather *g);
 /*

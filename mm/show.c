@@ -12,7 +12,8 @@
 #include <quarry/isolation.h>
 
 static const char *const kind_names[NR_ZONE_KINDS] = {"DMA32", "NORMAL", "MOVABLE"};
-static const char *const type_names[NR_MIGRATETYPES] = {"unmovable", "movable", "reclaimable", "cma"};
+static const char *const type_names[NR_MIGRATETYPES] = {
+    "unmovable", "movable", "reclaimable", "cma"};
 
 unsigned long memory_free_pages(struct memory *mem)
 {
@@ -51,16 +52,18 @@ void show_mem(struct memory *mem)
 
 	for (i = 0; i < MAX_ZONES; i++)
 		standby += zone_standby(&mem->zones[i]);
-	printk("%s: %lu MiB managed, %lu MiB free, %lu MiB stand by, %u node%s, %u CPUs, policy %s\n", mem->name,
-	    memory_managed_pages(mem) >> (20 - PAGE_SHIFT), memory_free_pages(mem) >> (20 - PAGE_SHIFT),
-	    standby >> (20 - PAGE_SHIFT),
+	printk(
+	    "%s: %lu MiB managed, %lu MiB free, %lu MiB stand by, %u node%s, %u CPUs, policy %s\n",
+	    mem->name, memory_managed_pages(mem) >> (20 - PAGE_SHIFT),
+	    memory_free_pages(mem) >> (20 - PAGE_SHIFT), standby >> (20 - PAGE_SHIFT),
 	    mem->nr_nodes, mem->nr_nodes == 1 ? "" : "s", mem->nr_cpus,
 	    iso_policy_name(READ_ONCE(mem->policy)));
 	for (ev = 0; ev < NR_MM_EVENTS; ev++) {
 		u64 n = mm_event_sum(mem, (enum mm_event)ev);
 
 		if (n)
-			printk("  %-18s %llu\n", mm_event_name((enum mm_event)ev), (unsigned long long)n);
+			printk("  %-18s %llu\n", mm_event_name((enum mm_event)ev),
+			    (unsigned long long)n);
 	}
 }
 
@@ -72,12 +75,14 @@ static void show_zone(const struct zone *zone)
 	    zone->id, zone->node, kind_names[zone->kind], zone->start_pfn, zone->end_pfn,
 	    READ_ONCE(zone->present), READ_ONCE(zone->managed), READ_ONCE(zone->nr_free),
 	    zone_pcp_pages(zone));
-	printk("  min %lu low %lu high %lu reserve %lu; isolated pageblocks %lu, caches off %u deep\n",
+	printk(
+	    "  min %lu low %lu high %lu reserve %lu; isolated pageblocks %lu, caches off %u deep\n",
 	    READ_ONCE(zone->wmark[WMARK_MIN]), READ_ONCE(zone->wmark[WMARK_LOW]),
 	    READ_ONCE(zone->wmark[WMARK_HIGH]), READ_ONCE(zone->reserve),
 	    READ_ONCE(zone->nr_isolated), READ_ONCE(zone->pcp_depth));
 	if (zone_standby(zone))
-		printk("  stands by: pfn %#lx-%#lx\n", READ_ONCE(zone->standby), READ_ONCE(zone->standby_end));
+		printk("  stands by: pfn %#lx-%#lx\n", READ_ONCE(zone->standby),
+		    READ_ONCE(zone->standby_end));
 	if (READ_ONCE(zone->nr_doomed))
 		printk("  broken pages still in use: %lu\n", READ_ONCE(zone->nr_doomed));
 	printk("  objects' pages: inactive %lu active %lu unevictable %lu, in reclaim's hands %u\n",
@@ -116,8 +121,9 @@ void show_pcp(struct memory *mem)
 
 		if (!zone_has_span(zone))
 			continue;
-		printk("zone %u %s: count/capacity by order (0 1 2 3 and largest) and type (U M R)\n", i,
-		    kind_names[zone->kind]);
+		printk(
+		    "zone %u %s: count/capacity by order (0 1 2 3 and largest) and type (U M R)\n",
+		    i, kind_names[zone->kind]);
 		for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 			const struct pcp *pcp = mem->pcp[cpu];
 
@@ -126,7 +132,8 @@ void show_pcp(struct memory *mem)
 			printk("  cpu %-3u", cpu);
 			for (index = 0; index < NR_CACHED_ORDERS; index++) {
 				for (type = 0; type < NR_CACHED_TYPES; type++) {
-					unsigned s = zone_stack(zone, index, (enum migratetype)type);
+					unsigned s =
+					    zone_stack(zone, index, (enum migratetype)type);
 
 					printk(" %u/%u", READ_ONCE(pcp->count[s]),
 					    READ_ONCE(pcp->capacity[s]));
@@ -150,14 +157,18 @@ void show_block(struct memory *mem, pfn_t pfn)
 		return;
 	}
 	pb = pageblock_of(mem, pfn);
-	printk("pageblock %#lx (pfn %#lx): %s, %s%s, zone %u, %u pages free\n", pfn >> PAGEBLOCK_ORDER,
-	    block, states[pageblock_state(pb)], type_names[pageblock_type(pb) & 3],
-	    pageblock_isolated(pb) ? ", isolated" : "", pb->zone, READ_ONCE(pb->nr_free));
+	printk("pageblock %#lx (pfn %#lx): %s, %s%s, zone %u, %u pages free\n",
+	    pfn >> PAGEBLOCK_ORDER, block, states[pageblock_state(pb)],
+	    type_names[pageblock_type(pb) & 3], pageblock_isolated(pb) ? ", isolated" : "",
+	    pb->zone, READ_ONCE(pb->nr_free));
 	if (READ_ONCE(pb->nr_poisoned))
 		printk("  broken       %u\n", READ_ONCE(pb->nr_poisoned));
 	if (pageblock_state(pb) != PB_ONLINE)
 		return;
-	/* Without the lock heads may come and go under the walk: a head that is a tail counts as one. */
+	/*
+	 * Without the lock heads may come and go under the walk: a head that is a tail counts as
+	 * one.
+	 */
 	for (head = block; head < block + PAGEBLOCK_PAGES;) {
 		u32 word = page_word(pfn_to_page_in(mem, head));
 		unsigned long n = word_state(word) == PG_TAIL ? 1 : 1UL << word_order(word);
@@ -167,7 +178,8 @@ void show_block(struct memory *mem, pfn_t pfn)
 	}
 	for (state = 0; state < NR_PAGE_STATES; state++) {
 		if (pages[state])
-			printk("  %-12s %lu\n", page_state_name((enum page_state)state), pages[state]);
+			printk(
+			    "  %-12s %lu\n", page_state_name((enum page_state)state), pages[state]);
 	}
 	dump_page(mem, pfn, "page");
 }

@@ -19,8 +19,8 @@
 struct slab {
 	struct slab *next GUARDED_BY(slab_class);   /* size's list */
 	struct slab **pprev GUARDED_BY(slab_class); /* NULL: all objects in use */
-	void *free GUARDED_BY(slab_class);          /* the first free object, which points to the next */
-	u32 used GUARDED_BY(slab_class);            /* objects in use */
+	void *free GUARDED_BY(slab_class); /* the first free object, which points to the next */
+	u32 used GUARDED_BY(slab_class);   /* objects in use */
 	u32 shift;
 };
 #define SLAB_HEADER 64
@@ -163,7 +163,8 @@ void *kmalloc(size_t size)
 	return object;
 }
 
-static void __attribute__((noreturn, cold)) bad_kfree(const struct page *page, void *ptr, const char *why)
+static void __attribute__((noreturn, cold))
+bad_kfree(const struct page *page, void *ptr, const char *why)
 {
 	panic_blame(&kernel_memory, page);
 	panic("kfree(%p): %s", ptr, why);

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * standby.c: memory that the boot leaves offline, and that comes online by itself when it is wanted.
+ * standby.c: memory that the boot leaves offline, and that comes online by itself when it is
+ * wanted.
  *
  * Owns:       zone->standby, the cursor.
- * Locks:      mem->hotplug; the zone lock for each pageblock and for the cursor.  A reclaim thread only
- *             tries mem->hotplug: its holder may wait for memory, and so for that thread.  It leaves the
- *             waiting to the standby thread, for which nobody waits without a limit.
- * Invariants: what stands by is [standby, standby_end) of a zone, all of it OFFLINE or HOLE.  The cursor only
- *             rises, with each pageblock that comes online, and nothing but this brings online what is above it:
- *             so what was taken out of service by request lies below, and does not come back unasked.
- *             A pageblock that broke while it stood by has all its pages counted in nr_poisoned; in the hold of the
- *             lock in which the cursor passes it they are flagged in their descriptors, too.
+ * Locks:      mem->hotplug; the zone lock for each pageblock and for the cursor.  A reclaim thread
+ *             only tries mem->hotplug: its holder may wait for memory, and so for that thread.  It
+ *             leaves the waiting to the standby thread, for which nobody waits without a limit.
+ * Invariants: what stands by is [standby, standby_end) of a zone, all of it OFFLINE or HOLE.  The
+ *             cursor only rises, with each pageblock that comes online, and nothing but this brings
+ *             online what is above it: so what was taken out of service by request lies below, and
+ *             does not come back unasked.  A pageblock that broke while it stood by has all its
+ *             pages counted in nr_poisoned; in the hold of the lock in which the cursor passes it
+ *             they are flagged in their descriptors, too.
  * Tests:      standby, standby_exact, offline_bounds, silence_standby, tests/races/R-SBY.race.
  */
 #include "mm/buddy.h"
@@ -26,7 +28,10 @@ static unsigned long own_pages(const struct memory *mem, unsigned long nr)
 	return mem->arrays ? ALIGN_UP(nr * sizeof(struct page), PAGE_SIZE) >> PAGE_SHIFT : 0;
 }
 
-/* The pageblock of [@start, @end), the next step, for its own descriptors: the first that is whole; or PFN_NONE. */
+/*
+ * The pageblock of [@start, @end), the next step, for its own descriptors: the first that is whole;
+ * or PFN_NONE.
+ */
 static pfn_t own_block(const struct memory *mem, pfn_t start, pfn_t end)
 {
 	pfn_t pfn;
@@ -41,8 +46,8 @@ static pfn_t own_block(const struct memory *mem, pfn_t start, pfn_t end)
 }
 
 /*
- * A pageblock with descriptors in its first @own pages: these are reserved for ever.  If it broke since they came
- * into it, all of it is.
+ * A pageblock with descriptors in its first @own pages: these are reserved for ever.  If it broke
+ * since they came into it, all of it is.
  */
 static void online_with_own(struct zone *zone, pfn_t pfn, unsigned long own) REQUIRES_ZONE(zone)
 {
@@ -59,11 +64,12 @@ static void online_with_own(struct zone *zone, pfn_t pfn, unsigned long own) REQ
 }
 
 /*
- * One pageblock of a step whose descriptors lie in the first @own pages of the pageblock @at; pages.  The cursor
- * passes it in the same hold of the lock: in between it would be offline as if by request, and somebody could
- * flag a page of it.
+ * One pageblock of a step whose descriptors lie in the first @own pages of the pageblock @at;
+ * pages.  The cursor passes it in the same hold of the lock: in between it would be offline as if
+ * by request, and somebody could flag a page of it.
  */
-static unsigned long block_comes(struct zone *zone, pfn_t pfn, pfn_t at, unsigned long own) REQUIRES_ZONE(zone)
+static unsigned long block_comes(struct zone *zone, pfn_t pfn, pfn_t at, unsigned long own)
+    REQUIRES_ZONE(zone)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 	unsigned long managed = zone->managed;
@@ -189,8 +195,12 @@ static void bring_wanted(struct zone *zone, u64 run_for)
 		if (pages == -EAGAIN)
 			thread_sleep(TABLES_NS);
 		hotplug_lock(zone->mem);
-		/* Of a larger block there may be pages enough, only not side by side; a step has it. */
-		if (zone_low(zone) || requests_large(mine) || (mine && zone_lacks(zone, mine, false)))
+		/*
+		 * Of a larger block there may be pages enough, only not side by side; a step has
+		 * it.
+		 */
+		if (zone_low(zone) || requests_large(mine) ||
+		    (mine && zone_lacks(zone, mine, false)))
 			pages = bring_step(zone);
 		else
 			pages = 0;

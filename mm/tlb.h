@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* tlb.h: shootdowns: what changed in page tables is collected, then forgotten everywhere (tlb.c). */
+/*
+ * tlb.h: shootdowns: what changed in page tables is collected, then forgotten everywhere (tlb.c).
+ */
 #ifndef QUARRY_MM_TLB_H
 #define QUARRY_MM_TLB_H
 
@@ -15,8 +17,8 @@
  */
 struct tlb_gather {
 	struct memory *mem;
-	bool everybody;  /* there are more than TLB_CPUS, and any of them */
-	unsigned nr;     /* entries changed */
+	bool everybody; /* there are more than TLB_CPUS, and any of them */
+	unsigned nr;    /* entries changed */
 	unsigned nr_pages;
 	cpumask_t cpus[CPUMASK_WORDS(TLB_CPUS)];
 	struct {

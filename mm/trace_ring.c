@@ -74,7 +74,8 @@ static bool trace_is_on(const struct memory *mem)
 }
 
 /* Keep the newest @max of what comes, sorted by time; returns how many there are now. */
-static unsigned insert(struct trace_hit *out, unsigned nr, unsigned max, const struct trace_hit *hit)
+static unsigned insert(
+    struct trace_hit *out, unsigned nr, unsigned max, const struct trace_hit *hit)
 {
 	unsigned at;
 
@@ -93,8 +94,8 @@ static unsigned insert(struct trace_hit *out, unsigned nr, unsigned max, const s
 
 static bool concerns(const struct trace_record *rec, pfn_t pfn)
 {
-	unsigned long nr = rec->blocks ? (unsigned long)rec->blocks << PAGEBLOCK_ORDER
-	                               : 1UL << (rec->order & 15);
+	unsigned long nr =
+	    rec->blocks ? (unsigned long)rec->blocks << PAGEBLOCK_ORDER : 1UL << (rec->order & 15);
 
 	return pfn == PFN_NONE || (pfn >= rec->pfn && pfn - rec->pfn < nr);
 }
@@ -105,7 +106,8 @@ unsigned trace_find(const struct memory *mem, pfn_t pfn, struct trace_hit *out, 
 
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 		/* A panic may come before there are any. */
-		const struct trace_ring *ring = mem->pcp && mem->pcp[cpu] ? mem->pcp[cpu]->ring : NULL;
+		const struct trace_ring *ring =
+		    mem->pcp && mem->pcp[cpu] ? mem->pcp[cpu]->ring : NULL;
 		u64 end = ring ? load_acquire(&ring->next) : 0;
 		u64 at = end > TRACE_RECORDS ? end - TRACE_RECORDS : 0;
 
@@ -132,7 +134,8 @@ static void print_hits(const struct trace_hit *hit, unsigned nr)
 	for (i = 0; i < nr; i++)
 		printk("  %12llu us  cpu %-3u %-8s pfn %#x order %u\n",
 		    (unsigned long long)divide(hit[i].rec.time, 1000), hit[i].cpu,
-		    trace_kind_name((enum trace_kind)hit[i].rec.kind), hit[i].rec.pfn, hit[i].rec.order);
+		    trace_kind_name((enum trace_kind)hit[i].rec.kind), hit[i].rec.pfn,
+		    hit[i].rec.order);
 }
 
 void trace_history(const struct memory *mem, pfn_t pfn)
@@ -140,7 +143,8 @@ void trace_history(const struct memory *mem, pfn_t pfn)
 	struct trace_hit hit[HISTORY];
 	unsigned nr = trace_find(mem, pfn, hit, HISTORY);
 
-	printk("history of pfn %#lx: %s\n", pfn, nr ? "time, cpu, what, block" : "nothing recorded");
+	printk(
+	    "history of pfn %#lx: %s\n", pfn, nr ? "time, cpu, what, block" : "nothing recorded");
 	print_hits(hit, nr);
 }
 

@@ -2,10 +2,11 @@
 /*
  * vm.h: slots of objects, spaces and their regions (vm_object.c, vm_space.c, vm_use.c).
  *
- * Locks, outer to inner: space->change (sleeps), space->lock, object->lock, pagetable.lock, a bucket
- * of the waiters, the zone's lru lock.  An entry of a page table, the mapcount of the page in it and
- * the slot that names the page change together, under the lock of the object.  The tables' lock is
- * taken inside it, so that who comes by an address, not by an object, can hold an entry still.
+ * Locks, outer to inner: space->change (sleeps), space->lock, object->lock, pagetable.lock, a
+ * bucket of the waiters, the zone's lru lock.  An entry of a page table, the mapcount of the page
+ * in it and the slot that names the page change together, under the lock of the object.  The
+ * tables' lock is taken inside it, so that who comes by an address, not by an object, can hold an
+ * entry still.
  */
 #ifndef QUARRY_MM_VM_H
 #define QUARRY_MM_VM_H
@@ -16,8 +17,9 @@
 /* ---- objects (vm_object.c) ---- */
 
 /*
- * A slot: 0; the page, whose reference it holds; a marker, the pfn of the page that a migrator has taken out
- * of it, reference and all; or LOST: there was a page, its memory broke, and nobody else has what was in it.
+ * A slot: 0; the page, whose reference it holds; a marker, the pfn of the page that a migrator has
+ * taken out of it, reference and all; or LOST: there was a page, its memory broke, and nobody else
+ * has what was in it.
  */
 #define SLOT_MARKER 1UL
 #define SLOT_LOST   2UL
@@ -62,8 +64,8 @@ static inline gfp_t object_gfp(const struct vm_object *object)
 	return object->kind == OBJ_PHYS ? GFP_KERNEL : GFP_MOVABLE;
 }
 /*
- * The lock of an object, for who changes a slot that may be mapped: waits until nobody else walks the regions of
- * one of its slots (rmap.c).  Context: thread, may sleep.
+ * The lock of an object, for who changes a slot that may be mapped: waits until nobody else walks
+ * the regions of one of its slots (rmap.c).  Context: thread, may sleep.
  */
 void object_lock(struct vm_object *object) ACQUIRE(object->lock);
 /* Wait, with no lock held, until the walk that was going on is over. */

@@ -7,8 +7,8 @@
  *             object's and the tables', in one go.
  * Invariants: each fault is one try, and returns 0 whenever things have changed meanwhile: then the
  *             machine refuses again.  No cross-call is made: an entry only ever allows more here.
- *             A fault fails for want of memory only if what it needs is not there by then: an allocation
- *             waits long, and another fault may have brought it meanwhile.
+ *             A fault fails for want of memory only if what it needs is not there by then: an
+ *             allocation waits long, and another fault may have brought it meanwhile.
  * Tests:      vm, vm_object, vm_bad, held, rmap_walk, vm_order, vm_guard, vm_late.
  */
 #include "mm/event.h"
@@ -21,11 +21,11 @@
 
 struct fault {
 	struct vm_space *space;
-	uintptr_t va;             /* of the page */
+	uintptr_t va; /* of the page */
 	unsigned access;
 	struct vm_object *object; /* what is seen there; a reference */
 	u32 index;
-	struct page *page;        /* allocated for its slot */
+	struct page *page; /* allocated for its slot */
 };
 
 /* What is at @va, and may it be accessed so?  Takes a reference to the object. */
@@ -50,8 +50,8 @@ static int find_object(struct fault *f)
 }
 
 /*
- * Who wants a page makes the room for it, because its pager does not wait for memory.  The room is not
- * kept: a page held here would be in the way of an offline for as long as the pager is silent.
+ * Who wants a page makes the room for it, because its pager does not wait for memory.  The room is
+ * not kept: a page held here would be in the way of an offline for as long as the pager is silent.
  */
 static int ask_pager(struct vm_object *object, u32 index)
 {

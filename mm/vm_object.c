@@ -24,7 +24,7 @@
 
 #define SLOTS_PER_LEAF 512
 /* Slots looked at in one hold of the lock. */
-#define SLOTS_AT_ONCE  512
+#define SLOTS_AT_ONCE 512
 
 static struct page **leaf_of(const struct vm_object *object, u32 index)
 {
@@ -105,8 +105,13 @@ int vm_object_create(struct memory *mem, enum vm_object_kind kind, unsigned long
 		account_uncharge(account, ACCOUNT_OBJECTS, 1);
 		return -ENOMEM;
 	}
-	*object = (struct vm_object){.lock = SPINLOCK("object", RANK_OBJECT), .refs = 1,
-	    .kind = (u8)kind, .nr_pages = (u32)nr_pages, .mem = mem, .account = account, .ops = ops,
+	*object = (struct vm_object){.lock = SPINLOCK("object", RANK_OBJECT),
+	    .refs = 1,
+	    .kind = (u8)kind,
+	    .nr_pages = (u32)nr_pages,
+	    .mem = mem,
+	    .account = account,
+	    .ops = ops,
 	    .pager = pager};
 	object->top = mem_alloc_pages(mem, GFP_KERNEL | GFP_ZERO, 0);
 	if (!object->top) {
@@ -193,8 +198,9 @@ void vm_object_put(struct vm_object *object)
 int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 {
 	/*
-	 * Reclaim waits for pagers, so a pager must not wait for reclaim.  It may go below the marks
-	 * instead, which reclaim threads do too: who asked it has made room for this page a moment ago.
+	 * Reclaim waits for pagers, so a pager must not wait for reclaim.  It may go below the
+	 * marks instead, which reclaim threads do too: who asked it has made room for this page a
+	 * moment ago.
 	 */
 	gfp_t gfp = object->kind == OBJ_PAGER ? GFP_ATOMIC : 0;
 	struct memory *mem = object->mem;
@@ -230,7 +236,8 @@ int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 /*
  * A page comes out of its slot with the slot's reference.  What a marker stands for is a
  * migrator's, reference and all: it finds the marker gone, drops the copy, and then the page.  The
- * page is there as long as the marker is, which goes under our lock.  Returns how many regions showed it.
+ * page is there as long as the marker is, which goes under our lock.  Returns how many regions
+ * showed it.
  */
 static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struct tlb_gather *g)
 {
@@ -243,8 +250,8 @@ static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struc
 		*slot = 0;
 		return 0;
 	}
-	page = slot_is_marker(*slot)
-	    ? pfn_to_page_in(object->mem, slot_marker_pfn(*slot)) : slot_page(*slot);
+	page = slot_is_marker(*slot) ? pfn_to_page_in(object->mem, slot_marker_pfn(*slot))
+	                             : slot_page(*slot);
 
 	visited = rmap_unmap(object, index, 0, g);
 	PAGE_ASSERT(object->mem, page, page->owner == object && page->index == index);
@@ -270,7 +277,8 @@ int vm_object_remove(struct vm_object *object, u32 index, u32 nr)
 		unsigned visited = 0;
 
 		object_lock(object);
-		for (; index < stop && !tlb_gather_full(&g) && visited < object->mem->vm.at_once; index++) {
+		for (; index < stop && !tlb_gather_full(&g) && visited < object->mem->vm.at_once;
+		     index++) {
 			u64 *slot = object_slot(object, index);
 
 			if (slot && *slot)
@@ -307,7 +315,8 @@ unsigned long vm_object_unmapped(struct vm_object *object, enum zone_kind highes
 		slot = object_slot(object, index);
 		for (i = 0; slot && i < SLOTS_PER_LEAF; i++)
 			nr += slot_has_page(slot[i]) && !slot_page(slot[i])->mapcount &&
-			    zone_of(object->mem, page_to_pfn_in(object->mem, slot_page(slot[i])))->kind <= highest;
+			    zone_of(object->mem, page_to_pfn_in(object->mem, slot_page(slot[i])))
+			            ->kind <= highest;
 		spin_unlock(&object->lock);
 	}
 	return nr;

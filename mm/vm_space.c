@@ -22,7 +22,10 @@
 /* Entries looked at in one hold of the locks. */
 #define ENTRIES_AT_ONCE 128
 
-/* Regions that overlap are equal, and so is an address, as a region without pages, to the one it lies in. */
+/*
+ * Regions that overlap are equal, and so is an address, as a region without pages, to the one it
+ * lies in.
+ */
 static int compare(const struct vm_region *a, const struct vm_region *b)
 {
 	if (a->end <= b->start)
@@ -147,8 +150,13 @@ int vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot
 	err = region_alloc(space, &r);
 	if (err)
 		return err;
-	*r = (struct vm_region){.space = space, .start = va, .end = va + (nr << PAGE_SHIFT),
-	    .offset = (u32)offset, .prot = prot, .may = may, .object = object};
+	*r = (struct vm_region){.space = space,
+	    .start = va,
+	    .end = va + (nr << PAGE_SHIFT),
+	    .offset = (u32)offset,
+	    .prot = prot,
+	    .may = may,
+	    .object = object};
 	mutex_lock(&space->change);
 	next = region_from(space, va);
 	err = next && next->start < r->end ? -EEXIST : use_get(space, object, &r->use);
@@ -171,15 +179,23 @@ static bool needs_cut(struct vm_space *space, uintptr_t va)
 	return r && r->start < va;
 }
 
-/* End the region that reaches over @va there; @upper becomes the part above.  What is mapped stays. */
+/*
+ * End the region that reaches over @va there; @upper becomes the part above.  What is mapped stays.
+ */
 static void cut(struct vm_space *space, uintptr_t va, struct vm_region *upper)
 {
 	struct vm_region *r = region_find(space, va);
 
 	KASSERT(mutex_is_held(&space->change));
 	KASSERT(r && r->start < va);
-	*upper = (struct vm_region){.space = space, .start = va, .end = r->end,
-	    .offset = region_index(r, va), .prot = r->prot, .may = r->may, .object = r->object, .use = r->use};
+	*upper = (struct vm_region){.space = space,
+	    .start = va,
+	    .end = r->end,
+	    .offset = region_index(r, va),
+	    .prot = r->prot,
+	    .may = r->may,
+	    .object = r->object,
+	    .use = r->use};
 	r->use->nr++;
 	vm_object_get(r->object);
 	spin_lock(&space->lock);
@@ -337,9 +353,10 @@ void vm_space_put(struct vm_space *space)
 /* ---- protection ---- */
 
 /*
- * Forbid what @r does not allow; what it does allow, faults will show.  A migration entry says nothing
- * of protection: who restores it asks the region.  But it has to be forgotten like any other: its
- * migrator's shootdown may be still to come, and until then a CPU may use what was there before.
+ * Forbid what @r does not allow; what it does allow, faults will show.  A migration entry says
+ * nothing of protection: who restores it asks the region.  But it has to be forgotten like any
+ * other: its migrator's shootdown may be still to come, and until then a CPU may use what was there
+ * before.
  */
 static void lower_entry(const struct vm_region *r, uintptr_t va, u64 *entry, struct tlb_gather *g)
 {
@@ -401,7 +418,8 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
 }
 
 /* Pages mapped in [@va, @end), in zones up to @highest. */
-static unsigned long count_entries(struct pagetable *pt, uintptr_t va, uintptr_t end, enum zone_kind highest)
+static unsigned long count_entries(
+    struct pagetable *pt, uintptr_t va, uintptr_t end, enum zone_kind highest)
 {
 	unsigned long nr = 0;
 	u64 *entry, pte;
@@ -450,7 +468,9 @@ unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
 
 void vm_space_enter(struct vm_space *space)
 {
-	/* A full barrier: what this CPU reads of the tables from here on is not older than its bit. */
+	/*
+	 * A full barrier: what this CPU reads of the tables from here on is not older than its bit.
+	 */
 	cpumask_set(space->active, arch_cpu_id());
 }
 

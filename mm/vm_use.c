@@ -2,8 +2,9 @@
 /*
  * vm_use.c: how many regions of a space show one object.
  *
- * Each mapping of a page is a reference to it, and a page has room for PAGE_REF_MAX.  A space whose account says how many
- * regions may show one object can use up no more of them, so there are some left for all others.
+ * Each mapping of a page is a reference to it, and a page has room for PAGE_REF_MAX.  A space whose
+ * account says how many regions may show one object can use up no more of them, so there are some
+ * left for all others.
  *
  * Owns:       struct vm_use.
  * Locks:      space->change.

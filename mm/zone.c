@@ -12,8 +12,8 @@
 
 /*
  * min is what only ATOMIC callers may use (half of it) and reclaim owns; low wakes reclaim, high is
- * where it stops.  1/128 of the zone, at least 16 pages and at most 16 MiB; low and high are 1/4 and
- * 1/2 above it.
+ * where it stops.  1/128 of the zone, at least 16 pages and at most 16 MiB; low and high are 1/4
+ * and 1/2 above it.
  */
 #define WMARK_DIVISOR 128
 #define WMARK_FLOOR   16UL
@@ -37,7 +37,9 @@ void zone_set_watermarks(struct zone *zone)
 
 long zone_spare(const struct zone *zone, gfp_t gfp, bool lower)
 {
-	unsigned mark = gfp & GFP_HIGH_MARK ? WMARK_HIGH : gfp & GFP_LOW_MARK ? WMARK_LOW : WMARK_MIN;
+	unsigned mark = gfp & GFP_HIGH_MARK ? WMARK_HIGH
+	    : gfp & GFP_LOW_MARK            ? WMARK_LOW
+	                                    : WMARK_MIN;
 	unsigned long kept = READ_ONCE(zone->wmark[mark]);
 
 	if (gfp & GFP_RESERVE)
@@ -46,7 +48,10 @@ long zone_spare(const struct zone *zone, gfp_t gfp, bool lower)
 		kept += READ_ONCE(zone->reserve);
 	if (gfp & GFP_ALL_RESERVE)
 		kept = 0;
-	/* Such a request cannot have lent pages; it must not use up what the watermark keeps beside them. */
+	/*
+	 * Such a request cannot have lent pages; it must not use up what the watermark keeps beside
+	 * them.
+	 */
 	if (!(gfp & GFP_MOVABLE))
 		kept += READ_ONCE(zone->nr_free_cma);
 	return (long)(READ_ONCE(zone->nr_free) - kept);

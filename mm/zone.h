@@ -39,7 +39,9 @@ static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 
 	return pageblock_state(pb) != PB_HOLE && READ_ONCE(pb->zone) == zone->id;
 }
-/* Walk the pageblocks of @zone; what lies between and is another zone's, or nobody's, is left out. */
+/*
+ * Walk the pageblocks of @zone; what lies between and is another zone's, or nobody's, is left out.
+ */
 #define for_each_zone_block(zone, pfn)                                                             \
 	for ((pfn) = READ_ONCE((zone)->start_pfn); (pfn) < READ_ONCE((zone)->end_pfn);             \
 	     (pfn) += PAGEBLOCK_PAGES)                                                             \
@@ -50,8 +52,8 @@ static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 #define GFP_HIGH_MARK   0x200u
 #define GFP_LOW_MARK    0x400u
 /*
- * Pages that a request may take of @zone, below 0 if it lacks some.  @lower: it could have used a higher
- * kind of zone.  Everything that asks whether a zone has enough asks this.
+ * Pages that a request may take of @zone, below 0 if it lacks some.  @lower: it could have used a
+ * higher kind of zone.  Everything that asks whether a zone has enough asks this.
  */
 long zone_spare(const struct zone *zone, gfp_t gfp, bool lower);
 /* May a request take 2^order pages of @zone? */
@@ -59,8 +61,8 @@ bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool 
 /* From what the zone manages now; takes its lock. */
 void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);
 /*
- * Also while others read them, when zones have come since: a reader never misses one that was there.
- * Nobody else builds.
+ * Also while others read them, when zones have come since: a reader never misses one that was
+ * there.  Nobody else builds.
  */
 void memory_build_zonelists(struct memory *mem);
 /* The node of @cpu, and node 0 where @mem does not have that one.  Any context. */
@@ -78,8 +80,8 @@ static inline enum migratetype gfp_type(gfp_t gfp)
 }
 
 /*
- * Of the zones that @gfp allows, nearest to @node first, the first from place *@at on; *@at moves past
- * it.  NULL: there are no more.
+ * Of the zones that @gfp allows, nearest to @node first, the first from place *@at on; *@at moves
+ * past it.  NULL: there are no more.
  */
 static inline struct zone *zonelist_next(const struct node *node, gfp_t gfp, unsigned *at)
 {

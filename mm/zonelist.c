@@ -22,7 +22,8 @@ static unsigned nodes_by_distance(const struct memory *mem, unsigned from, u8 *o
 		u8 node = (u8)((from + i) % mem->nr_nodes);
 		unsigned at = nr++;
 
-		while (at > 0 && mem->nodes[from].distance[out[at - 1]] > mem->nodes[from].distance[node]) {
+		while (at > 0 &&
+		    mem->nodes[from].distance[out[at - 1]] > mem->nodes[from].distance[node]) {
 			out[at] = out[at - 1];
 			at--;
 		}
@@ -32,8 +33,8 @@ static unsigned nodes_by_distance(const struct memory *mem, unsigned from, u8 *o
 }
 
 /*
- * From the end to the front: an old entry stands at its new place, which is behind the old one, before it
- * is overwritten.
+ * From the end to the front: an old entry stands at its new place, which is behind the old one,
+ * before it is overwritten.
  */
 static void store_zonelist(struct node *node, unsigned kind, const u8 *list, unsigned nr)
 {

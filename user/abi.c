@@ -22,7 +22,7 @@ static void want(int line, s64 have, s64 wanted)
 	surprises++;
 }
 #define WANT(call, wanted) want(__LINE__, (call), (wanted))
-#define WANT_HANDLE(h) want(__LINE__, (h) > 0, 1)
+#define WANT_HANDLE(h)     want(__LINE__, (h) > 0, 1)
 
 static s64 sys1(u64 nr, u64 a)
 {
@@ -49,7 +49,7 @@ static void calls_of_the_task(void)
 	WANT(sleep_ns(1), 0);
 	WANT(clock_ns() <= clock_ns(), 1);
 	WANT(info(NR_INFOS, 0), -EINVAL);
-	WANT(info((enum abi_info)~0u, 0), -EINVAL);
+	WANT(info((enum abi_info) ~0u, 0), -EINVAL);
 	WANT(info(INFO_CPUS, 0) > 0, 1);
 	WANT(info(INFO_FREE_PAGES, 0) > 0, 1);
 	WANT(info(INFO_THREADS, 0), 1);
@@ -228,7 +228,8 @@ static void calls_of_pagers(void)
 	WANT(pager_bind((u64)endpoint, 4, 0, ABI_MAX_PAGER_NS + 1), -EINVAL);
 	object = pager_bind((u64)endpoint, 4, 0, SHORT);
 	WANT_HANDLE(object);
-	WANT(info(INFO_RIGHTS, (u64)object), RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC | RIGHT_DUP | RIGHT_SUPPLY);
+	WANT(info(INFO_RIGHTS, (u64)object),
+	    RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC | RIGHT_DUP | RIGHT_SUPPLY);
 	ro = handle_dup((u64)object, RIGHT_READ | RIGHT_WRITE);
 	WANT(pager_supply(0, 0, page), -EBADF);
 	WANT(pager_supply((u64)endpoint, 0, page), -EINVAL);

@@ -43,7 +43,9 @@ static void serve(u64 arg)
 		struct message m;
 		s64 from = receive(paged_at, &m, ABI_WAIT_FOREVER);
 
-		m = (struct message){.word = {pager_supply(paged, m.word[1], page) ? ABI_PAGER_FAILED : ABI_PAGER_DONE}};
+		m = (struct message){
+		    .word = {
+		        pager_supply(paged, m.word[1], page) ? ABI_PAGER_FAILED : ABI_PAGER_DONE}};
 		reply((u64)from, &m);
 	}
 }

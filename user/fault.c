@@ -113,7 +113,8 @@ static void interrupt(void)
 /* Accesses that the kernel makes for a program obey the same rules: each returns an error. */
 static void pointers(void)
 {
-	static const u64 bad[] = {0, KERNEL_ADDRESS, DIRECT_MAP, NOT_CANONICAL, ~0UL - 4, 0x7fffffffeffcUL + 4096};
+	static const u64 bad[] = {
+	    0, KERNEL_ADDRESS, DIRECT_MAP, NOT_CANONICAL, ~0UL - 4, 0x7fffffffeffcUL + 4096};
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
@@ -129,9 +130,22 @@ static void pointers(void)
 }
 
 static void (*const faults[])(void) = {
-    read_null, write_null, read_kernel, write_direct_map, jump_kernel, jump_nowhere, invalid_opcode,
-    divide_by_zero, halt, port, write_constant, write_text, execute_data, stack_overflow,
-    interrupt, pointers,
+    read_null,
+    write_null,
+    read_kernel,
+    write_direct_map,
+    jump_kernel,
+    jump_nowhere,
+    invalid_opcode,
+    divide_by_zero,
+    halt,
+    port,
+    write_constant,
+    write_text,
+    execute_data,
+    stack_overflow,
+    interrupt,
+    pointers,
 };
 
 int main(u64 handle, u64 arg0, u64 arg1)

@@ -3,7 +3,8 @@
  * fpu.c: threads that keep values in all FPU and SSE registers, while others do the same on the
  * same CPUs.
  *
- * arg0: threads; arg1: milliseconds.  The exit status is the number of threads that found a register changed.
+ * arg0: threads; arg1: milliseconds.  The exit status is the number of threads that found a
+ * register changed.
  */
 #include "quarry.h"
 
@@ -29,20 +30,28 @@ static bool registers_keep(u64 pattern, unsigned mxcsr)
 	    "movdqa %%xmm0, %%xmm13\n\tmovdqa %%xmm0, %%xmm14\n\tmovdqa %%xmm0, %%xmm15\n\t"
 	    "1:\tdecl %[spins]\n\tjnz 1b\n\t"
 	    /* The AND and the OR of all are the pattern only if all are. */
-	    "movdqa %%xmm1, %%xmm0\n\tpxor %%xmm2, %%xmm1\n\tpxor %%xmm0, %%xmm3\n\tpxor %%xmm0, %%xmm4\n\t"
-	    "pxor %%xmm0, %%xmm5\n\tpxor %%xmm0, %%xmm6\n\tpxor %%xmm0, %%xmm7\n\tpxor %%xmm0, %%xmm8\n\t"
-	    "pxor %%xmm0, %%xmm9\n\tpxor %%xmm0, %%xmm10\n\tpxor %%xmm0, %%xmm11\n\tpxor %%xmm0, %%xmm12\n\t"
+	    "movdqa %%xmm1, %%xmm0\n\tpxor %%xmm2, %%xmm1\n\tpxor %%xmm0, %%xmm3\n\tpxor %%xmm0, "
+	    "%%xmm4\n\t"
+	    "pxor %%xmm0, %%xmm5\n\tpxor %%xmm0, %%xmm6\n\tpxor %%xmm0, %%xmm7\n\tpxor %%xmm0, "
+	    "%%xmm8\n\t"
+	    "pxor %%xmm0, %%xmm9\n\tpxor %%xmm0, %%xmm10\n\tpxor %%xmm0, %%xmm11\n\tpxor %%xmm0, "
+	    "%%xmm12\n\t"
 	    "pxor %%xmm0, %%xmm13\n\tpxor %%xmm0, %%xmm14\n\tpxor %%xmm0, %%xmm15\n\t"
-	    "por %%xmm3, %%xmm1\n\tpor %%xmm4, %%xmm1\n\tpor %%xmm5, %%xmm1\n\tpor %%xmm6, %%xmm1\n\t"
-	    "por %%xmm7, %%xmm1\n\tpor %%xmm8, %%xmm1\n\tpor %%xmm9, %%xmm1\n\tpor %%xmm10, %%xmm1\n\t"
-	    "por %%xmm11, %%xmm1\n\tpor %%xmm12, %%xmm1\n\tpor %%xmm13, %%xmm1\n\tpor %%xmm14, %%xmm1\n\t"
-	    "por %%xmm15, %%xmm1\n\tmovq %[p], %%xmm2\n\tpunpcklqdq %%xmm2, %%xmm2\n\tpxor %%xmm2, %%xmm0\n\t"
-	    "por %%xmm0, %%xmm1\n\tmovhlps %%xmm1, %%xmm0\n\tpor %%xmm0, %%xmm1\n\tmovq %%xmm1, %[d]\n\t"
+	    "por %%xmm3, %%xmm1\n\tpor %%xmm4, %%xmm1\n\tpor %%xmm5, %%xmm1\n\tpor %%xmm6, "
+	    "%%xmm1\n\t"
+	    "por %%xmm7, %%xmm1\n\tpor %%xmm8, %%xmm1\n\tpor %%xmm9, %%xmm1\n\tpor %%xmm10, "
+	    "%%xmm1\n\t"
+	    "por %%xmm11, %%xmm1\n\tpor %%xmm12, %%xmm1\n\tpor %%xmm13, %%xmm1\n\tpor %%xmm14, "
+	    "%%xmm1\n\t"
+	    "por %%xmm15, %%xmm1\n\tmovq %[p], %%xmm2\n\tpunpcklqdq %%xmm2, %%xmm2\n\tpxor %%xmm2, "
+	    "%%xmm0\n\t"
+	    "por %%xmm0, %%xmm1\n\tmovhlps %%xmm1, %%xmm0\n\tpor %%xmm0, %%xmm1\n\tmovq %%xmm1, "
+	    "%[d]\n\t"
 	    "stmxcsr %[now]"
 	    : [d] "=&r"(differ), [spins] "+r"(spins), [now] "=m"(now)
 	    : [p] "r"(pattern), [was] "m"(was)
-	    : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
-	    "xmm12", "xmm13", "xmm14", "xmm15", "cc");
+	    : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9",
+	    "xmm10", "xmm11", "xmm12", "xmm13", "xmm14", "xmm15", "cc");
 	return !differ && (now & ~0x3fu) == was;
 }
 
@@ -80,11 +89,11 @@ static bool starts_clean(void)
 	unsigned short fcw;
 
 	__asm__ volatile("movdqa %%xmm15, %%xmm0\n\tpor %%xmm14, %%xmm0\n\tpor %%xmm9, %%xmm0\n\t"
-			 "movq %%xmm0, %0\n\tmovhlps %%xmm0, %%xmm0\n\tmovq %%xmm0, %1\n\t"
-			 "stmxcsr %2\n\tfnstcw %3"
-			 : "=r"(low), "=r"(high), "=m"(mxcsr), "=m"(fcw)
-			 :
-			 : "xmm0");
+	                 "movq %%xmm0, %0\n\tmovhlps %%xmm0, %%xmm0\n\tmovq %%xmm0, %1\n\t"
+	                 "stmxcsr %2\n\tfnstcw %3"
+	                 : "=r"(low), "=r"(high), "=m"(mxcsr), "=m"(fcw)
+	                 :
+	                 : "xmm0");
 	return !low && !high && mxcsr == 0x1f80 && fcw == 0x37f;
 }
 

@@ -53,8 +53,8 @@ static u64 some_address(void)
 
 static u64 some_number(void)
 {
-	static const u64 edges[] = {0, 1, ~0UL, 1UL << 63, 0x7fffffffffffffffUL, 0x80000000UL, 0xffffffffUL, 4096, ABI_MAX_PAGES,
-	    ABI_MAX_PAGES + 1, 1UL << 52};
+	static const u64 edges[] = {0, 1, ~0UL, 1UL << 63, 0x7fffffffffffffffUL, 0x80000000UL,
+	    0xffffffffUL, 4096, ABI_MAX_PAGES, ABI_MAX_PAGES + 1, 1UL << 52};
 
 	switch (pick(4)) {
 	case 0: return next_random(&state) >> pick(64);
@@ -77,7 +77,8 @@ static bool is_own(u64 at, u64 pages)
 {
 	u64 end;
 
-	if (__builtin_mul_overflow(pages, ABI_PAGE_SIZE, &pages) || __builtin_add_overflow(at, pages, &end))
+	if (__builtin_mul_overflow(pages, ABI_PAGE_SIZE, &pages) ||
+	    __builtin_add_overflow(at, pages, &end))
 		return false; /* the kernel must refuse it */
 	return at < AREA || end > AREA + AREA_SIZE;
 }
@@ -147,8 +148,9 @@ static bool one(void)
 	}
 	if (nr >= NR_SYSCALLS && ret != -ENOSYS)
 		exit(5);
-	if (ret > 0 && (nr == SYS_OBJECT_CREATE || nr == SYS_ENDPOINT_CREATE || nr == SYS_HANDLE_DUP ||
-	    nr == SYS_PAGER_BIND))
+	if (ret > 0 &&
+	    (nr == SYS_OBJECT_CREATE || nr == SYS_ENDPOINT_CREATE || nr == SYS_HANDLE_DUP ||
+	        nr == SYS_PAGER_BIND))
 		keep((u64)ret);
 	else if (ret == 0 && nr == SYS_RECEIVE)
 		keep(arg[0]);
@@ -172,7 +174,8 @@ int main(u64 handle, u64 seed, u64 count)
 		handles[1] = (u64)handle_dup(handle, (unsigned)info(INFO_RIGHTS, handle));
 	for (i = 0; i < count; i += one()) {
 		if (handle && i % 1024 == 0)
-			map(handle, (void *)(AREA + AREA_SIZE / 2), 16, pick(64), ABI_READ | ABI_WRITE);
+			map(handle, (void *)(AREA + AREA_SIZE / 2), 16, pick(64),
+			    ABI_READ | ABI_WRITE);
 	}
 	for (i = 0; i < NR_SYSCALLS; i++) {
 		failed += result_of[i][0];

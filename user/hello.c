@@ -17,7 +17,8 @@ static int share(u64 endpoint)
 	s64 ret = call(endpoint, &m, 5 * NS_PER_S);
 
 	if (ret || m.word[0] != 2 || m.word[3] != 8000 || !m.handle) {
-		printf("first call: %ld, words %lu %lu, handle %lx\n", ret, m.word[0], m.word[3], m.handle);
+		printf("first call: %ld, words %lu %lu, handle %lx\n", ret, m.word[0], m.word[3],
+		    m.handle);
 		return 1;
 	}
 	/* The handle allows only its rights. */
@@ -40,7 +41,7 @@ static int share(u64 endpoint)
 
 int main(u64 endpoint, u64 arg0, u64 arg1)
 {
-	printf("hello from ring 3: task %ld, CPU %ld of %ld, %lu ns since the clock began\n", info(INFO_TASK, 0),
-	    info(INFO_CPU, 0), info(INFO_CPUS, 0), clock_ns());
+	printf("hello from ring 3: task %ld, CPU %ld of %ld, %lu ns since the clock began\n",
+	    info(INFO_TASK, 0), info(INFO_CPU, 0), info(INFO_CPUS, 0), clock_ns());
 	return info(INFO_RIGHTS, endpoint) & RIGHT_SEND && arg1 ? share(endpoint) : 0;
 }

@@ -9,15 +9,15 @@
  */
 #include "quarry.h"
 
-#define HOARDER  (1UL << 32) /* arg0: its seed */
-#define WORKER   (2UL << 32) /* arg0: its number */
-#define SLEEPER  (3UL << 32) /* until handle has no receiver any more */
-#define NR_WORK  2u
-#define PAGES    64u
-#define WORD(n, i) (0x5eed000000000000UL + (n) * 0x10000UL + (i))
-#define AT(i)    ((char *)0x10000000000UL + (i) * 0x200000UL)
-#define LIMIT_NS (120 * NS_PER_S)
-#define AT_MOST  100000u
+#define HOARDER    (1UL << 32) /* arg0: its seed */
+#define WORKER     (2UL << 32) /* arg0: its number */
+#define SLEEPER    (3UL << 32) /* until handle has no receiver any more */
+#define NR_WORK    2u
+#define PAGES      64u
+#define WORD(n, i) (0x5eed000000000000UL + (n)*0x10000UL + (i))
+#define AT(i)      ((char *)0x10000000000UL + (i)*0x200000UL)
+#define LIMIT_NS   (120 * NS_PER_S)
+#define AT_MOST    100000u
 
 static u64 programs, random_state, places;
 static int surprises;
@@ -35,7 +35,8 @@ static void want(int line, s64 have, s64 wanted)
 
 static s64 keep(s64 object, u64 pages)
 {
-	s64 err = object < 0 ? object : map((u64)object, AT(places), pages, 0, ABI_READ | ABI_WRITE);
+	s64 err =
+	    object < 0 ? object : map((u64)object, AT(places), pages, 0, ABI_READ | ABI_WRITE);
 
 	places += !err;
 	return err;
@@ -132,7 +133,8 @@ static void pagers(u64 handle)
 	u64 i;
 
 	for (i = 0; i < AT_MOST && !err; i++) {
-		s64 object = pager_bind((u64)endpoint, 1 + next_random(&random_state) % 100000, i, NS_PER_S);
+		s64 object =
+		    pager_bind((u64)endpoint, 1 + next_random(&random_state) % 100000, i, NS_PER_S);
 
 		err = keep(object, 1);
 		handle_close((u64)object);
@@ -155,8 +157,8 @@ static void pages(u64 handle)
 
 static int hoard(u64 handle, u64 seed)
 {
-	static void (*const kinds[])(u64 handle) = {regions, objects, tables, endpoints, handles, threads, tasks, messages,
-	    pagers, pages};
+	static void (*const kinds[])(u64 handle) = {
+	    regions, objects, tables, endpoints, handles, threads, tasks, messages, pagers, pages};
 	struct message m = {.word = {0}};
 	unsigned i, nr;
 
@@ -229,7 +231,8 @@ static void wait_for_rest(const u64 *before)
 /* One hoarder; the workers wait for an answer meanwhile, so that their usage does not change. */
 static void one(u64 seed, unsigned *ends)
 {
-	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP), task, from, how;
+	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP),
+	    task, from, how;
 	struct message m;
 	int status;
 
@@ -239,7 +242,8 @@ static void one(u64 seed, unsigned *ends)
 	WANT(task > 0 && from > 0, 1);
 	WANT(reply((u64)from, &m), 0);
 	how = task_wait((u64)task, LIMIT_NS, &status);
-	if (how != TASK_EXITED && how != TASK_FAULTED && !(how == TASK_KILLED && status == -ENOMEM)) {
+	if (how != TASK_EXITED && how != TASK_FAULTED &&
+	    !(how == TASK_KILLED && status == -ENOMEM)) {
 		printf("seed %lu: how %ld, status %d\n", seed, how, status);
 		surprises++;
 		task_kill((u64)task);
@@ -286,7 +290,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 		WANT(task_wait((u64)worker[i], LIMIT_NS, &status), TASK_EXITED);
 		WANT(status, 0);
 	}
-	printf("%lu programs: %u ended, %u faulted, %u were killed; %d surprises\n", nr, ends[TASK_EXITED],
-	    ends[TASK_FAULTED], ends[TASK_KILLED], surprises);
+	printf("%lu programs: %u ended, %u faulted, %u were killed; %d surprises\n", nr,
+	    ends[TASK_EXITED], ends[TASK_FAULTED], ends[TASK_KILLED], surprises);
 	return surprises;
 }

@@ -90,7 +90,8 @@ static bool judge(const struct hostile_subject *s, const struct hostile_case *c)
 	good = how == (s64)c->end && (how == TASK_FAULTED || status == c->status) &&
 	    info(INFO_HANDLES, 0) == handles;
 	printf("%s %s.%s %s, %d%s\n", good ? "ok" : "not ok", s->name, c->name,
-	    how >= 0 && how < (s64)ARRAY_SIZE(ends) ? ends[how] : "was not started, or does not end",
+	    how >= 0 && how < (s64)ARRAY_SIZE(ends) ? ends[how]
+	                                            : "was not started, or does not end",
 	    how < 0 ? (int)how : status, good ? "" : ": not as it must");
 	return good;
 }
@@ -107,7 +108,8 @@ int main(u64 handle, u64 arg0, u64 arg1)
 	programs = handle;
 	seed = arg0 & 0x7fffffff;
 	for (i = 0; i < ARRAY_SIZE(subjects); i++) {
-		for (j = 0; j < subjects[i]->nr && (arg1 ? arg1 == i + 1 : !subjects[i]->alone); j++, nr++)
+		for (j = 0; j < subjects[i]->nr && (arg1 ? arg1 == i + 1 : !subjects[i]->alone);
+		     j++, nr++)
 			failed += !judge(subjects[i], &subjects[i]->cases[j]);
 	}
 	printf("%u cases of seed %lu, %u not as they must\n", nr, seed, failed);

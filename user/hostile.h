@@ -28,7 +28,8 @@
 struct hostile_case {
 	const char *name;
 	void (*run)(void);
-	enum task_end end; /* TASK_EXITED: status 0, and every WANT held; TASK_KILLED: status @status */
+	/* TASK_EXITED: status 0, and every WANT held; TASK_KILLED: status @status */
+	enum task_end end;
 	int status;
 };
 
@@ -40,13 +41,28 @@ struct hostile_subject {
 };
 
 /* run() returns, and every WANT in it is true. */
-#define ENDS_WELL(fn) {#fn, fn, TASK_EXITED, 0}
+#define ENDS_WELL(fn)                                                                              \
+	{                                                                                          \
+#fn, fn, TASK_EXITED, 0                                                            \
+	}
 /* run() ends its task by a fault, which the kernel reports. */
-#define FAULTS(fn) {#fn, fn, TASK_FAULTED, 0}
+#define FAULTS(fn)                                                                                 \
+	{                                                                                          \
+#fn, fn, TASK_FAULTED, 0                                                           \
+	}
 /* The kernel's OOM killer ends it. */
-#define IS_KILLED(fn) {#fn, fn, TASK_KILLED, -ENOMEM}
-#define SUBJECT(name, cases) {name, cases, ARRAY_SIZE(cases), false}
-#define SUBJECT_ALONE(name, cases) {name, cases, ARRAY_SIZE(cases), true}
+#define IS_KILLED(fn)                                                                              \
+	{                                                                                          \
+#fn, fn, TASK_KILLED, -ENOMEM                                                      \
+	}
+#define SUBJECT(name, cases)                                                                       \
+	{                                                                                          \
+		name, cases, ARRAY_SIZE(cases), false                                              \
+	}
+#define SUBJECT_ALONE(name, cases)                                                                 \
+	{                                                                                          \
+		name, cases, ARRAY_SIZE(cases), true                                               \
+	}
 
 /* Record a surprise, with its line, if @have is not @wanted.  Any role of a case may call it. */
 void hostile_want(const char *file, int line, s64 have, s64 wanted);

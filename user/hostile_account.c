@@ -6,9 +6,9 @@
  */
 #include "hostile.h"
 
-#define AT(i)     ((char *)0x10000000000UL + (i) * 0x200000UL) /* each in a page table of its own */
-#define FEW       10u
-#define NR_SHARE  8u /* tasks that share a page */
+#define AT(i)    ((char *)0x10000000000UL + (i)*0x200000UL) /* each in a page table of its own */
+#define FEW      10u
+#define NR_SHARE 8u /* tasks that share a page */
 
 static u64 limit_of(enum abi_limit which)
 {
@@ -114,7 +114,9 @@ static int name_far_apart(u64 handle, u64 nr)
 
 	for (i = 0; i <= nr && err != -EFAULT; i++) {
 		WANT(keep_object(i), 0);
-		err = sys(SYS_DEBUG_WRITE, (u64)AT(i), 0, 0, 0, 0) ? 0 : sys(SYS_TASK_CREATE, handle, (u64)AT(i), 1, 0, 0);
+		err = sys(SYS_DEBUG_WRITE, (u64)AT(i), 0, 0, 0, 0)
+		    ? 0
+		    : sys(SYS_TASK_CREATE, handle, (u64)AT(i), 1, 0, 0);
 	}
 	WANT(err, -EFAULT);
 	WANT(used(LIMIT_TABLES), nr);
@@ -165,12 +167,14 @@ static void limits_above_ones_own_are_refused(void)
 
 	for (which = 0; which < NR_LIMITS; which++) {
 		for (i = 0; i < NR_LIMITS; i++)
-			limits.limit[i] = i == which ? limit_of((enum abi_limit)i) + 1 : ABI_LIMIT_INHERIT;
+			limits.limit[i] =
+			    i == which ? limit_of((enum abi_limit)i) + 1 : ABI_LIMIT_INHERIT;
 		WANT(task_create_limited(programs, "hello", 0, 0, 0, &limits), -EACCES);
 		limits.limit[which] = ABI_LIMIT_INHERIT - 1;
 		WANT(task_create_limited(programs, "hello", 0, 0, 0, &limits), -EACCES);
 	}
-	WANT(task_create_limited(programs, "hello", 0, 0, 0, (void *)0xffff888000001000UL), -EFAULT);
+	WANT(
+	    task_create_limited(programs, "hello", 0, 0, 0, (void *)0xffff888000001000UL), -EFAULT);
 	WANT(info(INFO_LIMIT, NR_LIMITS), -EINVAL);
 	WANT(info(INFO_USED, ~0UL), -EINVAL);
 }
@@ -187,7 +191,8 @@ static int keep_some(u64 handle, u64 nr)
 
 static void what_a_child_has_counts_for_its_parent(void)
 {
-	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP), task, from;
+	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP),
+	    task, from;
 	u64 objects = used(LIMIT_OBJECTS), tasks = used(LIMIT_TASKS), threads = used(LIMIT_THREADS);
 	struct message m;
 	int status;
@@ -322,7 +327,8 @@ static int pass_on(u64 handle, u64 depth)
 	if (!own)
 		return 0;
 	limits.limit[LIMIT_TASKS] = own - 1;
-	WANT(hostile_end(hostile_start_limited(pass_on, programs, depth + 1, &limits), &status), TASK_EXITED);
+	WANT(hostile_end(hostile_start_limited(pass_on, programs, depth + 1, &limits), &status),
+	    TASK_EXITED);
 	return status;
 }
 
@@ -365,7 +371,8 @@ static int use_threads_below(u64 handle, u64 nr)
 	for (i = 0; i < NR_LIMITS; i++)
 		limits.limit[i] = i == LIMIT_THREADS ? nr : ABI_LIMIT_INHERIT;
 	/* The child has the same limit, but one thread is this one. */
-	WANT(hostile_end(hostile_start_limited(start_threads, 0, nr - 1, &limits), &status), TASK_EXITED);
+	WANT(hostile_end(hostile_start_limited(start_threads, 0, nr - 1, &limits), &status),
+	    TASK_EXITED);
 	return status;
 }
 
@@ -421,7 +428,8 @@ static int map_share(u64 handle, u64 max)
 /* Whatever other tasks do with a page, a task that has mapped it can access it. */
 static void a_page_that_others_map_too_often_can_be_touched(void)
 {
-	s64 object = object_create(1), share = handle_dup((u64)object, RIGHT_READ | RIGHT_WRITE | RIGHT_DUP);
+	s64 object = object_create(1),
+	    share = handle_dup((u64)object, RIGHT_READ | RIGHT_WRITE | RIGHT_DUP);
 	s64 task[NR_SHARE];
 	unsigned i;
 

@@ -196,7 +196,8 @@ static int gives_itself_away(u64 endpoint, u64 arg)
 
 static void killed_caller_takes_its_message_along(void)
 {
-	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP), task;
+	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP),
+	    task;
 	struct message m;
 	int status;
 

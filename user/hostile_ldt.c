@@ -7,14 +7,14 @@
  */
 #include "hostile.h"
 
-#define LOWEST   0x10000UL  /* the lowest user address: docs/abi.md */
+#define LOWEST   0x10000UL /* the lowest user address: docs/abi.md */
 #define LDT_PAGE 0x1000UL
 #define TI       4u /* bit of a selector: use the LDT */
 #define RPL3     3u
 /* The descriptor at the start of LDT_PAGE, if the LDT begins at address 0. */
-#define PLANTED  ((unsigned)LDT_PAGE | TI | RPL3)
-#define KERNEL_CODE 0x08u
-#define KERNEL_DATA 0x10u
+#define PLANTED        ((unsigned)LDT_PAGE | TI | RPL3)
+#define KERNEL_CODE    0x08u
+#define KERNEL_DATA    0x10u
 #define KERNEL_ADDRESS 0xffffffff80100000UL
 
 struct far_pointer {
@@ -30,10 +30,10 @@ static u64 ring0_cr0;
 static void __attribute__((naked)) in_ring_0(void)
 {
 	__asm__ volatile("cli\n\t"
-			 "movq %%cr0, %%rax\n\t"
-			 "movq %%rax, %0\n\t"
-			 "lretq"
-			 : "=m"(ring0_cr0));
+	                 "movq %%cr0, %%rax\n\t"
+	                 "movq %%rax, %0\n\t"
+	                 "lretq"
+	                 : "=m"(ring0_cr0));
 }
 
 /* Map the place of descriptors of an LDT with base 0; false: it cannot be mapped. */
@@ -59,7 +59,8 @@ static void plant_gate(u64 at, u64 target)
 {
 	volatile u64 *gate = (volatile u64 *)at;
 
-	gate[0] = (target & 0xffff) | (u64)KERNEL_CODE << 16 | 0xecUL << 40 | (target >> 16 & 0xffff) << 48;
+	gate[0] = (target & 0xffff) | (u64)KERNEL_CODE << 16 | 0xecUL << 40 |
+	    (target >> 16 & 0xffff) << 48;
 	gate[1] = target >> 32;
 }
 
@@ -139,10 +140,10 @@ static void last_entry_is_called(void)
 static void code_segment_is_returned_to(void)
 {
 	__asm__ volatile("pushq %0\n\t"
-			 "pushq $0x400000\n\t"
-			 "lretq"
-			 :
-			 : "i"(PLANTED));
+	                 "pushq $0x400000\n\t"
+	                 "lretq"
+	                 :
+	                 : "i"(PLANTED));
 }
 
 static void data_segment_is_loaded(void)
@@ -188,10 +189,10 @@ static void kernel_code_is_called(void)
 static void kernel_code_is_returned_to(void)
 {
 	__asm__ volatile("pushq %0\n\t"
-			 "pushq %1\n\t"
-			 "lretq"
-			 :
-			 : "i"(KERNEL_CODE), "r"(KERNEL_ADDRESS));
+	                 "pushq %1\n\t"
+	                 "lretq"
+	                 :
+	                 : "i"(KERNEL_CODE), "r"(KERNEL_ADDRESS));
 }
 
 static void kernel_data_is_the_stack(void)

@@ -8,14 +8,14 @@
  */
 #include "hostile.h"
 
-#define AT(i)     ((char *)0x10000000000UL + (i) * 0x200000UL) /* each in a page table of its own */
-#define INNOCENT  200u /* pages of the innocent */
-#define SERVED    6u   /* pages of a hog that others use */
-#define MANY      300u
-#define ALL       16384u /* pages of a machine of 64 MiB */
-#define AT_MOST   100000u
-#define RW        (ABI_READ | ABI_WRITE)
-#define WORD(i)   (0x1770ce17UL * ((i) + 1))
+#define AT(i)    ((char *)0x10000000000UL + (i)*0x200000UL) /* each in a page table of its own */
+#define INNOCENT 200u                                       /* pages of the innocent */
+#define SERVED   6u                                         /* pages of a hog that others use */
+#define MANY     300u
+#define ALL      16384u /* pages of a machine of 64 MiB */
+#define AT_MOST  100000u
+#define RW       (ABI_READ | ABI_WRITE)
+#define WORD(i)  (0x1770ce17UL * ((i) + 1))
 
 /* ---- the innocent ---- */
 
@@ -36,7 +36,8 @@ static int keep_and_compare(u64 handle, u64 arg)
 
 static s64 start_innocent(u64 endpoint, s64 *from)
 {
-	s64 send = handle_dup(endpoint, RIGHT_SEND | RIGHT_DUP), task = hostile_start(keep_and_compare, (u64)send, 0);
+	s64 send = handle_dup(endpoint, RIGHT_SEND | RIGHT_DUP),
+	    task = hostile_start(keep_and_compare, (u64)send, 0);
 	struct message m;
 
 	*from = receive(endpoint, &m, HOSTILE_NS);
@@ -176,8 +177,8 @@ static void hoard_calls(u64 arg)
 		call((u64)endpoint, &m, 0);
 }
 
-static void (*const kinds[])(u64) = {
-    hoard_objects, hoard_regions, hoard_endpoints, hoard_pagers, hoard_threads, hoard_tasks, hoard_unmapped, hoard_calls};
+static void (*const kinds[])(u64) = {hoard_objects, hoard_regions, hoard_endpoints, hoard_pagers,
+    hoard_threads, hoard_tasks, hoard_unmapped, hoard_calls};
 enum kind { OBJECTS, REGIONS, ENDPOINTS, PAGERS, THREADS, TASKS, UNMAPPED, CALLS };
 #define TOUCHED 0x100u /* with page tables */
 
@@ -377,7 +378,8 @@ static void hog_serves_many_pages_and_drops_them(void)
 
 static void hogs_are_the_pagers_of_each_other(void)
 {
-	s64 endpoint = endpoint_create(), from, hog[2], answer[2], innocent = start_innocent((u64)endpoint, &from);
+	s64 endpoint = endpoint_create(), from, hog[2], answer[2],
+	    innocent = start_innocent((u64)endpoint, &from);
 	u64 object[2];
 	unsigned i;
 	int status;

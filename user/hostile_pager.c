@@ -6,14 +6,14 @@
  */
 #include "hostile.h"
 
-#define PAGES      4u
-#define SHORT_NS   (20 * NS_PER_MS)
-#define LONG_NS    (10 * NS_PER_S) /* no more than ABI_MAX_PAGER_NS */
+#define PAGES    4u
+#define SHORT_NS (20 * NS_PER_MS)
+#define LONG_NS  (10 * NS_PER_S) /* no more than ABI_MAX_PAGER_NS */
 /* More than one hold of an object's lock visits, fewer than a task's limit. */
-#define REGIONS    200u
-#define RW         (ABI_READ | ABI_WRITE)
+#define REGIONS 200u
+#define RW      (ABI_READ | ABI_WRITE)
 
-static char *memory;             /* the mapped pages */
+static char *memory; /* the mapped pages */
 static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
 
 static volatile char *page(unsigned i)

@@ -10,10 +10,10 @@
 #define USER_DATA  0x1bu
 #define USER_CODE  0x23u
 
-#define FLAG_TF 0x100UL
-#define FLAG_NT 0x4000UL
-#define FLAG_DF 0x400UL
-#define FLAG_AC 0x40000UL
+#define FLAG_TF   0x100UL
+#define FLAG_NT   0x4000UL
+#define FLAG_DF   0x400UL
+#define FLAG_AC   0x40000UL
 #define FLAG_IOPL 0x3000UL
 
 struct selectors {
@@ -25,21 +25,21 @@ static struct selectors selectors(void)
 	struct selectors s;
 
 	__asm__ volatile("movw %%ds, %0\n\t"
-			 "movw %%es, %1\n\t"
-			 "movw %%fs, %2\n\t"
-			 "movw %%gs, %3"
-			 : "=m"(s.ds), "=m"(s.es), "=m"(s.fs), "=m"(s.gs));
+	                 "movw %%es, %1\n\t"
+	                 "movw %%fs, %2\n\t"
+	                 "movw %%gs, %3"
+	                 : "=m"(s.ds), "=m"(s.es), "=m"(s.fs), "=m"(s.gs));
 	return s;
 }
 
 static void set_selectors(struct selectors s)
 {
 	__asm__ volatile("movl %0, %%ds\n\t"
-			 "movl %1, %%es\n\t"
-			 "movl %2, %%fs\n\t"
-			 "movl %3, %%gs"
-			 :
-			 : "r"((u32)s.ds), "r"((u32)s.es), "r"((u32)s.fs), "r"((u32)s.gs));
+	                 "movl %1, %%es\n\t"
+	                 "movl %2, %%fs\n\t"
+	                 "movl %3, %%gs"
+	                 :
+	                 : "r"((u32)s.ds), "r"((u32)s.es), "r"((u32)s.fs), "r"((u32)s.gs));
 }
 
 /*
@@ -50,7 +50,8 @@ static struct selectors pattern(u64 bits)
 {
 	static const u16 value[8] = {0, 0x18, 0x19, USER_DATA, 0x20, 0x21, 0x22, USER_CODE};
 
-	return (struct selectors){value[bits & 7], value[bits >> 3 & 7], value[bits >> 6 & 7], value[bits >> 9 & 7]};
+	return (struct selectors){
+	    value[bits & 7], value[bits >> 3 & 7], value[bits >> 6 & 7], value[bits >> 9 & 7]};
 }
 
 static bool same(struct selectors a, struct selectors b)
@@ -214,19 +215,19 @@ static u64 flags_after_a_call(u64 flags)
 	u64 after;
 
 	__asm__ volatile("leaq -128(%%rsp), %%rsp\n\t"
-			 "movl %2, %%eax\n\t"
-			 "pushfq\n\t"
-			 "orq %1, (%%rsp)\n\t"
-			 "popfq\n\t"
-			 "syscall\n\t"
-			 "pushfq\n\t"
-			 "popq %0\n\t"
-			 "pushq $0x202\n\t"
-			 "popfq\n\t"
-			 "leaq 128(%%rsp), %%rsp"
-			 : "=r"(after)
-			 : "r"(flags), "i"(SYS_YIELD)
-			 : "rax", "rcx", "r11", "memory", "cc");
+	                 "movl %2, %%eax\n\t"
+	                 "pushfq\n\t"
+	                 "orq %1, (%%rsp)\n\t"
+	                 "popfq\n\t"
+	                 "syscall\n\t"
+	                 "pushfq\n\t"
+	                 "popq %0\n\t"
+	                 "pushq $0x202\n\t"
+	                 "popfq\n\t"
+	                 "leaq 128(%%rsp), %%rsp"
+	                 : "=r"(after)
+	                 : "r"(flags), "i"(SYS_YIELD)
+	                 : "rax", "rcx", "r11", "memory", "cc");
 	return after;
 }
 
@@ -248,14 +249,14 @@ static void interrupts_cannot_be_turned_off(void)
 	u64 flags;
 
 	__asm__ volatile("leaq -128(%%rsp), %%rsp\n\t"
-			 "pushq $2\n\t"
-			 "popfq\n\t"
-			 "pushfq\n\t"
-			 "popq %0\n\t"
-			 "leaq 128(%%rsp), %%rsp"
-			 : "=r"(flags)
-			 :
-			 : "cc", "memory");
+	                 "pushq $2\n\t"
+	                 "popfq\n\t"
+	                 "pushfq\n\t"
+	                 "popq %0\n\t"
+	                 "leaq 128(%%rsp), %%rsp"
+	                 : "=r"(flags)
+	                 :
+	                 : "cc", "memory");
 	WANT(flags & 0x200, 0x200);
 }
 
@@ -272,13 +273,13 @@ static void a_call_is_stepped_through(void)
 static void interrupt_returns_to_the_kernel(void)
 {
 	__asm__ volatile("pushq $0x10\n\t"
-			 "pushq %%rsp\n\t"
-			 "pushq $0x202\n\t"
-			 "pushq $0x08\n\t"
-			 "pushq %0\n\t"
-			 "iretq"
-			 :
-			 : "r"(0xffffffff80100000UL));
+	                 "pushq %%rsp\n\t"
+	                 "pushq $0x202\n\t"
+	                 "pushq $0x08\n\t"
+	                 "pushq %0\n\t"
+	                 "iretq"
+	                 :
+	                 : "r"(0xffffffff80100000UL));
 }
 
 static void debug_register_is_written(void)

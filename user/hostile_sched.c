@@ -133,7 +133,8 @@ static int start_threads(u64 handle, u64 arg)
 	wait_for_begin(handle);
 	for (i = 0;; i = (i + 1) % 8) {
 		__atomic_store_n(&done[i], 0, __ATOMIC_RELEASE);
-		if (sys(SYS_THREAD_CREATE, (u64)flash, (u64)stack[i] + STACK - 8, (u64)&done[i], 0, 0) < 0)
+		if (sys(SYS_THREAD_CREATE, (u64)flash, (u64)stack[i] + STACK - 8, (u64)&done[i], 0,
+		        0) < 0)
 			continue;
 		while (!__atomic_load_n(&done[i], __ATOMIC_ACQUIRE))
 			yield();

@@ -8,8 +8,8 @@
  */
 #include "quarry.h"
 
-#define NR_FAULTS  16 /* of fault.c; all but the last end by a fault */
-#define LIMIT_NS   (120 * NS_PER_S)
+#define NR_FAULTS 16 /* of fault.c; all but the last end by a fault */
+#define LIMIT_NS  (120 * NS_PER_S)
 
 static const char shared_text[] = "shared by init, ";
 static u64 programs, seed;
@@ -20,7 +20,8 @@ static const char *end_name(s64 how)
 {
 	static const char *const names[] = {"still runs", "exited", "faulted", "was killed"};
 
-	return how >= 0 && how < (s64)ARRAY_SIZE(names) ? names[how] : "was not started, or waited for";
+	return how >= 0 && how < (s64)ARRAY_SIZE(names) ? names[how]
+	                                                : "was not started, or waited for";
 }
 
 /* Start a program, wait, compare.  @status is compared if it must exit by itself. */
@@ -35,8 +36,8 @@ static void expect(const char *name, u64 give, u64 arg0, u64 arg1, enum task_end
 		handle_close((u64)task);
 	}
 	good = end == (s64)how && (how != TASK_EXITED || have == status);
-	printf("%s %s(%lu, %lu) %s, %d%s\n", good ? "ok" : "not ok", name, arg0, arg1, end_name(end),
-	    end < 0 ? (int)end : have, good ? "" : ": not as expected");
+	printf("%s %s(%lu, %lu) %s, %d%s\n", good ? "ok" : "not ok", name, arg0, arg1,
+	    end_name(end), end < 0 ? (int)end : have, good ? "" : ": not as expected");
 	failures += !good;
 }
 
@@ -61,7 +62,8 @@ static void serve(u64 endpoint)
 	shared = handle_dup((u64)object, RIGHT_READ | RIGHT_WRITE | RIGHT_DUP);
 	from = receive(endpoint, &m, LIMIT_NS);
 	check("word 3 of the first call", (s64)m.word[3], 4000);
-	m = (struct message){{m.word[0] * 2, m.word[1] * 2, m.word[2] * 2, m.word[3] * 2}, (u64)shared};
+	m = (struct message){
+	    {m.word[0] * 2, m.word[1] * 2, m.word[2] * 2, m.word[3] * 2}, (u64)shared};
 	check("first reply", reply((u64)from, &m), 0);
 	check("a second reply to the same call", reply((u64)from, &m), -EBADF);
 	from = receive(endpoint, &m, LIMIT_NS);
@@ -121,7 +123,8 @@ static void test_stress(void)
 
 	/* Without a receiver for its report it waits in the call; killing it must end that wait. */
 	task = task_create(programs, "stress", (u64)send, seed + 1, 0);
-	check("waiting for one that runs", task_wait((u64)task, 100 * NS_PER_MS, &status), -ETIMEDOUT);
+	check("waiting for one that runs", task_wait((u64)task, 100 * NS_PER_MS, &status),
+	    -ETIMEDOUT);
 	check("kill", task_kill((u64)task), 0);
 	check("its end", task_wait((u64)task, LIMIT_NS, &status), TASK_KILLED);
 	handle_close((u64)task);

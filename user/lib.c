@@ -9,8 +9,8 @@
 
 #include <stdarg.h>
 
-#define AREA         0x100000000UL
-#define STACK_PAGES  4
+#define AREA        0x100000000UL
+#define STACK_PAGES 4
 
 /* ---- system calls ---- */
 
@@ -20,7 +20,8 @@ void exit(int status)
 	__builtin_trap();
 }
 
-s64 task_create_limited(u64 programs, const char *name, u64 give, u64 arg0, u64 arg1, const struct abi_limits *limits)
+s64 task_create_limited(
+    u64 programs, const char *name, u64 give, u64 arg0, u64 arg1, const struct abi_limits *limits)
 {
 	u64 arg[7] = {programs, (u64)name, strlen(name), give, arg0, arg1, (u64)limits};
 
@@ -44,7 +45,8 @@ s64 task_wait(u64 task, u64 timeout_ns, int *status)
 
 s64 call(u64 endpoint, struct message *m, u64 timeout_ns)
 {
-	u64 arg[7] = {endpoint, timeout_ns, m->word[0], m->word[1], m->word[2], m->word[3], m->handle};
+	u64 arg[7] = {
+	    endpoint, timeout_ns, m->word[0], m->word[1], m->word[2], m->word[3], m->handle};
 	s64 ret = sys_regs(SYS_CALL, arg);
 
 	if (ret >= 0)
@@ -150,7 +152,8 @@ static void put_padded(struct out *o, const char *s, size_t len, unsigned width,
 		put(o, *s++);
 }
 
-static void put_number(struct out *o, u64 value, unsigned base, bool minus, unsigned width, char pad)
+static void put_number(
+    struct out *o, u64 value, unsigned base, bool minus, unsigned width, char pad)
 {
 	char digits[24], *p = digits + sizeof(digits);
 
@@ -194,8 +197,8 @@ void printf(const char *fmt, ...)
 			break;
 		case 'u':
 		case 'x':
-			put_number(&o, longs ? va_arg(ap, u64) : va_arg(ap, u32), *fmt == 'u' ? 10 : 16,
-			    false, width, pad);
+			put_number(&o, longs ? va_arg(ap, u64) : va_arg(ap, u32),
+			    *fmt == 'u' ? 10 : 16, false, width, pad);
 			break;
 		case 's':
 			s = va_arg(ap, const char *);

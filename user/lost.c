@@ -8,10 +8,10 @@
  */
 #include "quarry.h"
 
-#define LOST    ((volatile u64 *)0x30000000UL)
-#define WORD    0x600dUL
-#define LIMIT   (60 * NS_PER_S)
-#define TURNS   (1UL << 40) /* for ever: the kernel's suite ends it */
+#define LOST  ((volatile u64 *)0x30000000UL)
+#define WORD  0x600dUL
+#define LIMIT (60 * NS_PER_S)
+#define TURNS (1UL << 40) /* for ever: the kernel's suite ends it */
 
 enum { NO_HANDLER, REPLACES, SAYS_NO, KERNEL_READS };
 
@@ -25,7 +25,8 @@ static void handler(u64 arg)
 	struct message m;
 	s64 from = receive(endpoint, &m, LIMIT);
 
-	if (from <= 0 || m.word[0] != ABI_FAULT_LOST || m.word[1] != (u64)LOST || m.word[2] != ABI_PAGE_SIZE)
+	if (from <= 0 || m.word[0] != ABI_FAULT_LOST || m.word[1] != (u64)LOST ||
+	    m.word[2] != ABI_PAGE_SIZE)
 		exit(10);
 	told++;
 	m = (struct message){.word = {says_no}};
@@ -50,7 +51,8 @@ int main(u64 handle, u64 arg0, u64 arg1)
 	LOST[0] = WORD; /* from here on the page may break */
 	while (arg1 ? --turns : clock_ns() < end) {
 		if (arg0 == KERNEL_READS) {
-			if (sys(SYS_DEBUG_WRITE, (u64)LOST + ABI_PAGE_SIZE - 1, 1, 0, 0, 0) == -EFAULT)
+			if (sys(SYS_DEBUG_WRITE, (u64)LOST + ABI_PAGE_SIZE - 1, 1, 0, 0, 0) ==
+			    -EFAULT)
 				return 77;
 			sleep_ns(NS_PER_MS);
 		} else if (LOST[0] != WORD) {

@@ -54,7 +54,8 @@ static void visit(struct worker *w, u64 i, bool write)
 	u64 bad = packed_check(page, w->first + i, w->version[i]);
 
 	if (bad < PACKED_WORDS) {
-		printf("page %lu, word %lu: %lx, of version %u\n", w->first + i, bad, page[bad], w->version[i]);
+		printf("page %lu, word %lu: %lx, of version %u\n", w->first + i, bad, page[bad],
+		    w->version[i]);
 		w->wrong++;
 	}
 	if (write)
@@ -64,11 +65,13 @@ static void visit(struct worker *w, u64 i, bool write)
 /* Write all pages; then use some often and others rarely; then compare all. */
 static int work(u64 object, u64 first, u64 pages, bool forever)
 {
-	struct worker w = {.first = first, .pages = pages, .random = first * 2 + 1, .at = address_for(pages)};
+	struct worker w = {
+	    .first = first, .pages = pages, .random = first * 2 + 1, .at = address_for(pages)};
 	u64 i;
 
 	w.version = pages_alloc((pages * sizeof(u32) + ABI_PAGE_SIZE - 1) / ABI_PAGE_SIZE);
-	if (pages < HOT_PART || !w.version || map(object, (void *)w.at, pages, first, ABI_READ | ABI_WRITE))
+	if (pages < HOT_PART || !w.version ||
+	    map(object, (void *)w.at, pages, first, ABI_READ | ABI_WRITE))
 		return 100;
 	for (i = 0; i < pages; i++)
 		visit(&w, i, true);
@@ -86,7 +89,8 @@ static void paged(void)
 {
 	u64 pages = 2 * (u64)info(INFO_FREE_PAGES, 0), part = pages / NR_WORKERS, i;
 	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP);
-	s64 pager = task_create(programs, "packer", (u64)send, pages, 0), task[NR_WORKERS], from, present;
+	s64 pager = task_create(programs, "packer", (u64)send, pages, 0), task[NR_WORKERS], from,
+	    present;
 	struct message m, none = {.word = {0}};
 	int status;
 
@@ -192,7 +196,8 @@ static void fuzzed(u64 calls)
 {
 	u64 pages = (u64)info(INFO_FREE_PAGES, 0), i;
 	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP);
-	s64 pager = task_create(programs, "packer", (u64)send, pages, 0), worker, hog, fuzz[NR_FUZZ], from;
+	s64 pager = task_create(programs, "packer", (u64)send, pages, 0), worker, hog,
+	    fuzz[NR_FUZZ], from;
 	struct message m, none = {.word = {0}};
 	int status;
 
@@ -201,7 +206,8 @@ static void fuzzed(u64 calls)
 	worker = task_create(programs, "over", m.handle, pages << 32, WORKER | FOREVER);
 	hog = start_hog(0, pages * 3 / 2, HOG_MAPPED, 0);
 	for (i = 0; i < NR_FUZZ; i++)
-		fuzz[i] = task_create(programs, "fuzz", m.handle, seed * NR_FUZZ + i, calls / NR_FUZZ);
+		fuzz[i] =
+		    task_create(programs, "fuzz", m.handle, seed * NR_FUZZ + i, calls / NR_FUZZ);
 	for (i = 0; i < NR_FUZZ; i++) {
 		WANT(task_wait((u64)fuzz[i], ABI_WAIT_FOREVER, &status), TASK_EXITED);
 		WANT(status, 0);

@@ -15,7 +15,8 @@
 
 static inline u64 packed_word(u64 index, u32 version, u64 i)
 {
-	return i ? (index << 32 | version) * 0x9e3779b97f4a7c15UL + i * 0x2545f4914f6cdd1dUL : index << 32 | version;
+	return i ? (index << 32 | version) * 0x9e3779b97f4a7c15UL + i * 0x2545f4914f6cdd1dUL
+	         : index << 32 | version;
 }
 
 static inline void packed_write(volatile u64 *page, u64 index, u32 version)

@@ -58,8 +58,9 @@ static void serve(u64 buffer)
 
 		if (from < 0)
 			exit(4);
-		m = (struct message){.word = {m.word[0] == ABI_PAGER_GET ? get(m.word[1], (u64 *)buffer)
-									 : clean(m.word[1], (u64 *)buffer)}};
+		m = (struct message){
+		    .word = {m.word[0] == ABI_PAGER_GET ? get(m.word[1], (u64 *)buffer)
+		                                        : clean(m.word[1], (u64 *)buffer)}};
 		reply((u64)from, &m); /* -EPIPE: the caller has timed out */
 	}
 }
@@ -85,7 +86,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 			return 2;
 	m.handle = (u64)handle_dup(object, RIGHT_READ | RIGHT_WRITE | RIGHT_DUP);
 	err = call(handle, &m, ABI_WAIT_FOREVER);
-	printf("%lu pages: %lu supplied, %lu taken back, %lu not needed, %lu too late, %lu wrong\n", pages, supplied,
-	    taken_back, again, failed, wrong);
+	printf("%lu pages: %lu supplied, %lu taken back, %lu not needed, %lu too late, %lu wrong\n",
+	    pages, supplied, taken_back, again, failed, wrong);
 	return err ? 5 : wrong ? 6 : 0;
 }

@@ -56,7 +56,8 @@ static void serve(u64 arg)
 			exit(4);
 		if (manner == PAGED_SILENT)
 			continue; /* the handle to answer by stays open */
-		m = (struct message){.word = {m.word[0] == ABI_PAGER_GET ? get(m.word[1]) : clean(m.word[1])}};
+		m = (struct message){
+		    .word = {m.word[0] == ABI_PAGER_GET ? get(m.word[1]) : clean(m.word[1])}};
 		reply((u64)from, &m); /* -EPIPE: the caller has timed out */
 	}
 }
@@ -76,7 +77,8 @@ int main(u64 handle, u64 arg0, u64 arg1)
 	for (i = 0; i < pages; i++)
 		*(u64 *)(store + i * ABI_PAGE_SIZE) = PAGED_WORD(i);
 	endpoint = (u64)endpoint_create();
-	object = (u64)pager_bind(endpoint, pages, 0, manner == PAGED_SILENT ? SHORT_NS : TIMEOUT_NS);
+	object =
+	    (u64)pager_bind(endpoint, pages, 0, manner == PAGED_SILENT ? SHORT_NS : TIMEOUT_NS);
 	for (i = 0; i < NR_SERVERS; i++)
 		if (thread_start(&servers[i], serve, 0))
 			return 2;

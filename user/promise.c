@@ -83,14 +83,14 @@ static u64 kernel_values(u64 nr, u64 a, u64 b)
 	u64 rax = nr, rdi = a, rsi = b, rdx = 0, rcx, r11;
 
 	__asm__ volatile("syscall; movq %%r11, %7"
-			 : "+a"(rax), "+D"(rdi), "+S"(rsi), "+d"(rdx), "+r"(r10), "+r"(r8), "=c"(rcx),
-			 "=&b"(r11), "+r"(r9), "+r"(r12)
-			 :
-			 : "r11", "memory");
+	                 : "+a"(rax), "+D"(rdi), "+S"(rsi), "+d"(rdx), "+r"(r10), "+r"(r8),
+	                 "=c"(rcx), "=&b"(r11), "+r"(r9), "+r"(r12)
+	                 :
+	                 : "r11", "memory");
 	/* An error is a small negative number. */
-	return (rax >= KERNEL && rax < (u64)-4095) + (rdi >= KERNEL) + (rsi >= KERNEL) + (rdx >= KERNEL) +
-	    (r10 >= KERNEL) + (r8 >= KERNEL) + (r9 >= KERNEL) + (r12 >= KERNEL) + (rcx >= KERNEL) +
-	    (r11 >= KERNEL);
+	return (rax >= KERNEL && rax < (u64)-4095) + (rdi >= KERNEL) + (rsi >= KERNEL) +
+	    (rdx >= KERNEL) + (r10 >= KERNEL) + (r8 >= KERNEL) + (r9 >= KERNEL) + (r12 >= KERNEL) +
+	    (rcx >= KERNEL) + (r11 >= KERNEL);
 }
 
 static void no_reply_tells_an_address(void)
@@ -157,7 +157,8 @@ static void deaths(u64 object)
 		sleep_ns(next_random(&random) % (40 * NS_PER_MS));
 		WANT(task_kill((u64)task), 0);
 		WANT(task_wait((u64)task, LIMIT_NS, &status) == TASK_KILLED ||
-		    (which != 0 && task_wait((u64)task, 0, &status) == TASK_EXITED), true);
+		        (which != 0 && task_wait((u64)task, 0, &status) == TASK_EXITED),
+		    true);
 		handle_close((u64)task);
 	}
 }

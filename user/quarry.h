@@ -40,10 +40,10 @@ static inline s64 sys_regs(u64 nr, u64 arg[7])
 	s64 ret = (s64)nr;
 
 	__asm__ volatile("syscall"
-			 : "+a"(ret), "+D"(arg[0]), "+S"(arg[1]), "+d"(arg[2]), "+r"(r10), "+r"(r8),
-			 "+r"(r9), "+r"(r12)
-			 :
-			 : "rcx", "r11", "memory");
+	                 : "+a"(ret), "+D"(arg[0]), "+S"(arg[1]), "+d"(arg[2]), "+r"(r10), "+r"(r8),
+	                 "+r"(r9), "+r"(r12)
+	                 :
+	                 : "rcx", "r11", "memory");
 	arg[3] = r10;
 	arg[4] = r8;
 	arg[5] = r9;
@@ -59,9 +59,9 @@ static inline s64 sys(u64 nr, u64 a, u64 b, u64 c, u64 d, u64 e)
 	s64 ret = (s64)nr;
 
 	__asm__ volatile("syscall"
-			 : "+a"(ret)
-			 : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
-			 : "rcx", "r11", "memory");
+	                 : "+a"(ret)
+	                 : "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8)
+	                 : "rcx", "r11", "memory");
 	return ret;
 }
 
@@ -130,7 +130,8 @@ static inline s64 task_kill(u64 task)
 /* Start the program @name; @give: a handle of which it gets a copy, or 0.  Returns its handle. */
 s64 task_create(u64 programs, const char *name, u64 give, u64 arg0, u64 arg1);
 /* The same with limits; NULL: the defaults. */
-s64 task_create_limited(u64 programs, const char *name, u64 give, u64 arg0, u64 arg1, const struct abi_limits *limits);
+s64 task_create_limited(
+    u64 programs, const char *name, u64 give, u64 arg0, u64 arg1, const struct abi_limits *limits);
 /* Wait for its end: returns how it ended (enum task_end), and the exit status. */
 s64 task_wait(u64 task, u64 timeout_ns, int *status);
 

@@ -12,11 +12,11 @@
 #include "quarry.h"
 
 #define MAX_THREADS 4u
-#define KEEP       6 /* areas of a thread at a time */
-#define CALM       8 /* rounds between two replacements, when much is held */
-#define FEW_PAGES  64 /* pages of an area, by default */
-#define WORDS      (ABI_PAGE_SIZE / 8)
-#define TOLD       8 /* wrong pages that get a line each */
+#define KEEP        6  /* areas of a thread at a time */
+#define CALM        8  /* rounds between two replacements, when much is held */
+#define FEW_PAGES   64 /* pages of an area, by default */
+#define WORDS       (ABI_PAGE_SIZE / 8)
+#define TOLD        8 /* wrong pages that get a line each */
 
 struct area {
 	u64 *at;
@@ -53,7 +53,8 @@ static void verify(const struct area *a, bool zero)
 			continue;
 		}
 		if (__atomic_fetch_add(&wrong_pages, 1, __ATOMIC_RELAXED) < TOLD)
-			printf("page %lu of %lu, word %lu: %lx, not %lx\n", i / WORDS, a->pages, i % WORDS, a->at[i], want);
+			printf("page %lu of %lu, word %lu: %lx, not %lx\n", i / WORDS, a->pages,
+			    i % WORDS, a->at[i], want);
 		i = (i / WORDS + 1) * WORDS; /* the next page */
 	}
 }
@@ -136,7 +137,7 @@ int main(u64 handle, u64 seed, u64 nr)
 		report(handle);
 	for (i = 0; i < nr_threads; i++)
 		thread_join(&threads[i]);
-	printf("%lu rounds of %u threads, %lu pages wrong, %lu times no memory\n", rounds, nr_threads, wrong_pages,
-	    no_memory);
+	printf("%lu rounds of %u threads, %lu pages wrong, %lu times no memory\n", rounds,
+	    nr_threads, wrong_pages, no_memory);
 	return wrong_pages ? 1 : 0;
 }

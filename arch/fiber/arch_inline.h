@@ -23,7 +23,7 @@ struct fiber_cpu {
 	u32 preempt;
 	u32 irq_depth;
 	bool irqs_off;
-	bool wanted; /* a call interrupt is pending */
+	bool wanted;             /* a call interrupt is pending */
 	const u32 *need_resched; /* NULL: this CPU's threads are not the kernel's (fiber_cpu.c) */
 	void *const *current;
 };
@@ -96,7 +96,8 @@ static inline void preempt_enable(void)
 	fiber_this->preempt--;
 	if (unlikely(fiber_at_lock != NULL))
 		fiber_at_lock();
-	if (!fiber_this->preempt && fiber_this->need_resched && READ_ONCE(*fiber_this->need_resched))
+	if (!fiber_this->preempt && fiber_this->need_resched &&
+	    READ_ONCE(*fiber_this->need_resched))
 		fiber_preempt();
 }
 

@@ -25,14 +25,13 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
-#define SANITIZED true
+#define SANITIZED                      true
 #define ASAN_ENTER(save, bottom, size) __sanitizer_start_switch_fiber((save), (bottom), (size))
 #define ASAN_LEFT(save)                __sanitizer_finish_switch_fiber((save), NULL, NULL)
-#define ASAN_BEGUN()                                                                               \
-	__sanitizer_finish_switch_fiber(NULL, &outside_bottom, &outside_size)
+#define ASAN_BEGUN()                   __sanitizer_finish_switch_fiber(NULL, &outside_bottom, &outside_size)
 #define ASAN_NEW(bottom, size)         __asan_unpoison_memory_region((bottom), (size))
 #else
-#define SANITIZED false
+#define SANITIZED                      false
 #define ASAN_ENTER(save, bottom, size) ((void)0)
 #define ASAN_LEFT(save)                ((void)0)
 #define ASAN_BEGUN()                   ((void)0)
@@ -40,18 +39,25 @@
 #endif
 
 #define STACK_SIZE (128UL << 10)
-#define LOOK_NS    100      /* time that a reading of the clock takes */
-#define TURN_NS    1000000  /* time that a turn of waiting takes when no CPU has work */
+#define LOOK_NS    100     /* time that a reading of the clock takes */
+#define TURN_NS    1000000 /* time that a turn of waiting takes when no CPU has work */
 
 enum fiber_state {
-	FIBER_NONE, FIBER_READY, FIBER_SPINS, FIBER_YIELDED, FIBER_WAITS_ALL, FIBER_IDLE, FIBER_PARKED, FIBER_ENDED
+	FIBER_NONE,
+	FIBER_READY,
+	FIBER_SPINS,
+	FIBER_YIELDED,
+	FIBER_WAITS_ALL,
+	FIBER_IDLE,
+	FIBER_PARKED,
+	FIBER_ENDED
 };
 
 struct thread {
 	struct fiber_cpu cpu; /* first: fiber_this points here */
 	enum fiber_state state;
-	bool leaving;     /* cpu_down waits for the CPU */
-	bool left;        /* cpu_down has it: the thread acts as idle thread */
+	bool leaving; /* cpu_down waits for the CPU */
+	bool left;    /* cpu_down has it: the thread acts as idle thread */
 	bool preempted;
 	u64 preempted_at; /* number of the preemption in the run */
 	u64 seen;         /* progress at its last check */
@@ -181,7 +187,8 @@ static struct thread *next_spinning(bool any)
 		struct thread *t = &fibers[(last_turn + i) % FIBER_CPUS];
 		bool yielded = any && t->state == FIBER_YIELDED;
 
-		if (!t->preempted && (yielded || (t->state == FIBER_SPINS && (any || t->seen != progress)))) {
+		if (!t->preempted &&
+		    (yielded || (t->state == FIBER_SPINS && (any || t->seen != progress)))) {
 			last_turn = t->cpu.id;
 			return t;
 		}
@@ -210,7 +217,8 @@ static struct thread *all_done(void)
 		if (fibers[i].state == FIBER_WAITS_ALL)
 			waits = &fibers[i];
 	for (i = 0; waits && i < FIBER_CPUS; i++)
-		if (i < waits->cpu.id && fibers[i].state != FIBER_IDLE && fibers[i].state != FIBER_PARKED)
+		if (i < waits->cpu.id && fibers[i].state != FIBER_IDLE &&
+		    fibers[i].state != FIBER_PARKED)
 			return NULL;
 	return waits;
 }
@@ -319,8 +327,9 @@ bool fiber_can_run(unsigned cpu)
 {
 	const struct thread *t = &fibers[cpu];
 
-	return &t->cpu != fiber_this && (t->preempted || t->state == FIBER_READY ||
-	    t->state == FIBER_YIELDED || (t->state == FIBER_SPINS && t->seen != progress));
+	return &t->cpu != fiber_this &&
+	    (t->preempted || t->state == FIBER_READY || t->state == FIBER_YIELDED ||
+	        (t->state == FIBER_SPINS && t->seen != progress));
 }
 
 bool fiber_preempt_to(unsigned cpu)
@@ -403,7 +412,8 @@ struct thread *fiber_start(const char *name, unsigned cpu, void (*fn)(void *), v
 	struct thread *t = &fibers[cpu];
 
 	if (!t->stack)
-		t->stack = mmap(NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		t->stack = mmap(
+		    NULL, STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (t->stack == MAP_FAILED)
 		abort();
 	memset(&t->cpu, 0, sizeof(t->cpu));
@@ -452,7 +462,8 @@ static void catch_faults(void)
 	static char stack[STACK_SIZE];
 	static bool done;
 	const stack_t alt = {.ss_sp = stack, .ss_size = sizeof(stack)};
-	const struct sigaction act = {.sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+	const struct sigaction act = {
+	    .sa_sigaction = on_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK};
 
 	if (done || SANITIZED)
 		return;

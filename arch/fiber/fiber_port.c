@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_port.c: waiting, threads, log and panic of port.h, for fibers.  Locks and cross-calls are the
- * kernel's own, lock.c and smp.c.
+ * fiber_port.c: waiting, threads, log and panic of port.h, for fibers.  Locks and cross-calls are
+ * the kernel's own, lock.c and smp.c.
  *
  * Owns: nothing that survives a run.
  */

@@ -53,10 +53,10 @@ struct machine_cpu {
 	struct cpu area;
 	enum cpu_state state;
 	bool preempted;
-	u64 preempted_at;     /* number of the preemption */
-	u64 seen;             /* progress at its last check */
-	bool kick, tick;      /* pending interrupts */
-	bool timer;           /* the timer is on */
+	u64 preempted_at; /* number of the preemption */
+	u64 seen;         /* progress at its last check */
+	bool kick, tick;  /* pending interrupts */
+	bool timer;       /* the timer is on */
 	struct stack *on;
 	struct stack boot;
 };
@@ -127,7 +127,8 @@ static struct machine_cpu *choose(void)
 			if (!machine[i].preempted && can_run(&machine[i]))
 				return &machine[i];
 		for (i = 0; i < THREADS_CPUS; i++)
-			if (machine[i].preempted && (!best || machine[i].preempted_at < best->preempted_at))
+			if (machine[i].preempted &&
+			    (!best || machine[i].preempted_at < best->preempted_at))
 				best = &machine[i];
 		if (best) {
 			best->preempted = false;

@@ -20,7 +20,8 @@
 #define FPU_SIZE  64
 
 char fiber_memmap[THREADS_PAGES * sizeof(struct page)] __attribute__((aligned(4096)));
-char fiber_pageblocks[THREADS_PAGES / PAGEBLOCK_PAGES * sizeof(struct pageblock)] __attribute__((aligned(64)));
+char fiber_pageblocks[THREADS_PAGES / PAGEBLOCK_PAGES * sizeof(struct pageblock)]
+    __attribute__((aligned(64)));
 char fiber_ram[THREADS_PAGES << PAGE_SHIFT] __attribute__((aligned(PAGE_SIZE)));
 static struct pcp *pcps[THREADS_CPUS];
 void (*threads_program)(uintptr_t entry, const u64 arg[3]);
@@ -62,12 +63,14 @@ void threads_memory_start(void)
 		pcps[i] = &cpus[i]->pcp;
 	err = memory_init(&kernel_memory, &cfg);
 	for (kind = 0; kind < NR_ZONE_KINDS && !err; kind++) {
-		err = memory_add_zone(&kernel_memory, 0, (enum zone_kind)kind, border[kind], border[kind + 1]);
+		err = memory_add_zone(
+		    &kernel_memory, 0, (enum zone_kind)kind, border[kind], border[kind + 1]);
 		if (err)
 			break;
 		memory_add_ram(&kernel_memory, border[kind], border[kind + 1]);
 		/* The first pageblock stays reserved: a table at address 0 would count as none. */
-		memory_free_range(&kernel_memory, MAX(border[kind], PAGEBLOCK_PAGES), border[kind + 1]);
+		memory_free_range(
+		    &kernel_memory, MAX(border[kind], PAGEBLOCK_PAGES), border[kind + 1]);
 	}
 	err = err ? err : memory_ready(&kernel_memory);
 	err = err ? err : memory_start(&kernel_memory);

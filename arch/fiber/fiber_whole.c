@@ -84,7 +84,7 @@ static struct last_words {
 	bool panicked;
 	u64 at;
 	char text[256];
-} *last_words;
+} * last_words;
 
 static void on_wanted_panic(const char *text)
 {
@@ -119,9 +119,10 @@ bool whole_panics(void (*fn)(void *), void *arg, const char *words, u64 *ns)
 	*ns = last_words->at - began;
 	if (last_words->panicked && __builtin_strstr(last_words->text, words))
 		return true;
-	printf("  # it %s\n", last_words->panicked ? last_words->text
-			      : status             ? "ended otherwise"
-						   : "returned");
+	printf("  # it %s\n",
+	    last_words->panicked ? last_words->text
+	        : status         ? "ended otherwise"
+	                         : "returned");
 	return false;
 }
 

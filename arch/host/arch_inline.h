@@ -44,8 +44,8 @@ extern struct host_attention host_attention[HOST_MAX_CPUS];
 
 /* Faults that tests inject: lost wake-ups for calls, and late answers. */
 struct host_ipi_faults {
-	u32 drop;     /* a: the number of next wake-ups that are lost */
-	u32 late_ns;  /* a: the longest delay before a call is served; 0: at once */
+	u32 drop;    /* a: the number of next wake-ups that are lost */
+	u32 late_ns; /* a: the longest delay before a call is served; 0: at once */
 };
 extern struct host_ipi_faults host_ipi_faults;
 
@@ -129,30 +129,30 @@ static inline unsigned arch_pcp_load(size_t array, size_t index)
 {
 	size_t off = array + index * sizeof(u16);
 
-	return __atomic_load_n((u16 *)(void *)((char *)host_pcp[host_this.cpu] + off),
-	    __ATOMIC_RELAXED);
+	return __atomic_load_n(
+	    (u16 *)(void *)((char *)host_pcp[host_this.cpu] + off), __ATOMIC_RELAXED);
 }
 
 static inline void arch_pcp_store(size_t array, size_t index, unsigned value)
 {
 	size_t off = array + index * sizeof(u16);
 
-	__atomic_store_n((u16 *)(void *)((char *)host_pcp[host_this.cpu] + off), value,
-	    __ATOMIC_RELAXED);
+	__atomic_store_n(
+	    (u16 *)(void *)((char *)host_pcp[host_this.cpu] + off), value, __ATOMIC_RELAXED);
 }
 
 static inline bool arch_pcp_test(size_t off)
 {
-	return __atomic_load_n((u32 *)(void *)((char *)host_pcp[host_this.cpu] + off),
-	           __ATOMIC_RELAXED) != 0;
+	return __atomic_load_n(
+	           (u32 *)(void *)((char *)host_pcp[host_this.cpu] + off), __ATOMIC_RELAXED) != 0;
 }
 
 static inline void *arch_pcp_load_ptr(size_t array, size_t index)
 {
 	size_t off = array + index * sizeof(void *);
 
-	return __atomic_load_n((void **)(void *)((char *)host_pcp[host_this.cpu] + off),
-	    __ATOMIC_RELAXED);
+	return __atomic_load_n(
+	    (void **)(void *)((char *)host_pcp[host_this.cpu] + off), __ATOMIC_RELAXED);
 }
 
 static inline void *arch_phys_to_virt(phys_t phys)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host_alone.c: the smallest program around mm/: no kernel/, no tests.  `make lint` links and runs it.
+ * host_alone.c: the smallest program around mm/: no kernel/, no tests.  `make lint` links and runs
+ * it.
  *
  * Owns:       nothing.
  * Locks:      none.

@@ -26,8 +26,8 @@ static bool try_once(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANAL
 {
 	u32 unlocked = 0;
 
-	return __atomic_compare_exchange_n(&lock->locked, &unlocked, 1, false, __ATOMIC_ACQUIRE,
-	    __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n(
+	    &lock->locked, &unlocked, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
 static void taken(struct spinlock *lock)

@@ -42,8 +42,8 @@ struct mm_task *port_task(void)
 
 static struct timespec to_timespec(u64 ns)
 {
-	return (struct timespec){.tv_sec = (time_t)(ns / 1000000000),
-	    .tv_nsec = (long)(ns % 1000000000)};
+	return (struct timespec){
+	    .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
 }
 
 static void init_wake_cond(void)

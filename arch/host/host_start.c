@@ -26,29 +26,29 @@ static void *alloc_from_host(void *arg, size_t bytes)
 static void set_up_memory(const struct reclaim_ops *reclaim)
 {
 	struct memory_config cfg = {
-		.name = "kernel",
-		.memmap = ARCH_MEMMAP,
-		.pageblocks = ARCH_PAGEBLOCKS,
-		.end_pfn = HOST_PAGES,
-		.nr_cpus = nr_cpus,
-		.nr_nodes = 1,
-		.backed = true,
-		.pcp = host_pcp,
-		.reclaim = reclaim,
-		.alloc = alloc_from_host,
+	    .name = "kernel",
+	    .memmap = ARCH_MEMMAP,
+	    .pageblocks = ARCH_PAGEBLOCKS,
+	    .end_pfn = HOST_PAGES,
+	    .nr_cpus = nr_cpus,
+	    .nr_nodes = 1,
+	    .backed = true,
+	    .pcp = host_pcp,
+	    .reclaim = reclaim,
+	    .alloc = alloc_from_host,
 	};
 	const pfn_t border[] = {0, HOST_PAGES / 4, HOST_PAGES / 2, HOST_PAGES};
 	int err = memory_init(&kernel_memory, &cfg), kind;
 
 	for (kind = 0; kind < NR_ZONE_KINDS && !err; kind++) {
-		err = memory_add_zone(&kernel_memory, 0, (enum zone_kind)kind, border[kind],
-		    border[kind + 1]);
+		err = memory_add_zone(
+		    &kernel_memory, 0, (enum zone_kind)kind, border[kind], border[kind + 1]);
 		if (!err)
 			memory_add_ram(&kernel_memory, border[kind], border[kind + 1]);
 		/* The first pageblock stays reserved, as the kernel's would be. */
 		if (!err)
-			memory_free_range(&kernel_memory, MAX(border[kind], PAGEBLOCK_PAGES),
-			    border[kind + 1]);
+			memory_free_range(
+			    &kernel_memory, MAX(border[kind], PAGEBLOCK_PAGES), border[kind + 1]);
 	}
 	err = err ? err : memory_ready(&kernel_memory);
 	err = err ? err : memory_start(&kernel_memory);

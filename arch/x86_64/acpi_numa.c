@@ -49,8 +49,8 @@ static void set_cpu_node(struct acpi_info *info, u32 apic_id, u32 node)
 	}
 }
 
-static void memory_entry(struct acpi_info *info, const u8 *e, u8 revision, unsigned *nr,
-    const char **wrong)
+static void memory_entry(
+    struct acpi_info *info, const u8 *e, u8 revision, unsigned *nr, const char **wrong)
 {
 	u32 domain = revision > 1 ? get32(e + 2) : e[2];
 	phys_t start = get64(e + 8), end = start + get64(e + 16);
@@ -96,8 +96,8 @@ const char *acpi_parse_srat(struct acpi_info *info, const void *table, size_t le
 		} else if (e[0] == 1 && e[1] >= 32 && get32(e + 28) & ENABLED) { /* memory */
 			memory_entry(info, e, t[8], &nr, &wrong);
 		} else if (e[0] == 2 && e[1] >= 16 && get32(e + 12) & ENABLED) { /* x2APIC id */
-			set_cpu_node(info, get32(e + 8),
-			    node_of_domain(info, get32(e + 4), &nr, &wrong));
+			set_cpu_node(
+			    info, get32(e + 8), node_of_domain(info, get32(e + 4), &nr, &wrong));
 		}
 	}
 	info->nr_nodes = nr ? nr : 1;

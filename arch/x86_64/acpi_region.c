@@ -28,9 +28,7 @@ static size_t aml_integer(const u8 *t, size_t len, size_t off, u32 *value)
 		return 0;
 	switch (t[off]) {
 	case 0x00:
-	case 0x01:
-		*value = t[off];
-		return off + 1;
+	case 0x01: *value = t[off]; return off + 1;
 	case 0x0a: bytes = 1; break;
 	case 0x0b: bytes = 2; break;
 	case 0x0c: bytes = 4; break;
@@ -51,7 +49,8 @@ static u16 find_region(const u8 *t, size_t len, const char *name, u32 size)
 		u32 port = 0, length = 0;
 		size_t next;
 
-		if (t[i] != 0x5b || t[i + 1] != 0x80 || memcmp(t + i + 2, name, 4) != 0 || t[i + 6] != 1)
+		if (t[i] != 0x5b || t[i + 1] != 0x80 || memcmp(t + i + 2, name, 4) != 0 ||
+		    t[i + 6] != 1)
 			continue;
 		next = aml_integer(t, len, i + 7, &port);
 		if (next && aml_integer(t, len, next, &length) && length == size && port &&
@@ -67,7 +66,8 @@ static u32 find_number(const u8 *t, size_t len, const char *name)
 	for (size_t i = sizeof(struct acpi_header); i + 6 <= len; i++) {
 		u32 value;
 
-		if (t[i] == 0x08 && !memcmp(t + i + 1, name, 4) && aml_integer(t, len, i + 5, &value))
+		if (t[i] == 0x08 && !memcmp(t + i + 1, name, 4) &&
+		    aml_integer(t, len, i + 5, &value))
 			return value;
 	}
 	return 0;

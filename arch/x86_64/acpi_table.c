@@ -74,8 +74,7 @@ static const char *madt_entry(struct acpi_info *info, const u8 *e, u8 len)
 		}
 		if (info->nr_cpus == ACPI_MAX_CPUS)
 			return "too many CPUs";
-		info->cpu[info->nr_cpus++] =
-		    (struct acpi_cpu){.apic_id = id, .enabled = flags & 1};
+		info->cpu[info->nr_cpus++] = (struct acpi_cpu){.apic_id = id, .enabled = flags & 1};
 	} else if (e[0] == 1 && len >= 12) { /* I/O APIC */
 		if (info->nr_ioapics == ACPI_MAX_IOAPICS)
 			return "too many I/O APICs";
@@ -85,7 +84,8 @@ static const char *madt_entry(struct acpi_info *info, const u8 *e, u8 len)
 		if (e[3] >= ACPI_NR_ISA)
 			return "an override of no ISA interrupt";
 		info->isa[e[3]] = (struct acpi_isa){.gsi = get32(e + 4),
-		    .level = (get16(e + 8) >> 2 & 3) == 3, .active_low = (get16(e + 8) & 3) == 3};
+		    .level = (get16(e + 8) >> 2 & 3) == 3,
+		    .active_low = (get16(e + 8) & 3) == 3};
 	} else if (e[0] == 5 && len >= 12) { /* address override */
 		info->lapic = get64(e + 4);
 	}
@@ -156,7 +156,7 @@ const char *acpi_parse_dsdt(struct acpi_info *info, const void *table, size_t le
 
 		if (memcmp(t + i, "_S5_", 4) != 0 || t[i + 4] != 0x12)
 			continue;
-		p += 1 + (t[p] >> 6) + 1; /* PkgLength has its own length in its top bits */
+		p += 1 + (t[p] >> 6) + 1;    /* PkgLength has its own length in its top bits */
 		if (p < len && t[p] == 0x0a) /* BytePrefix */
 			p++;
 		if (p >= len || t[p] > 7)

@@ -36,16 +36,16 @@
 #define APIC_TIMER_INIT 0x380
 #define APIC_TIMER_DIV  0x3e0
 
-#define SVR_ENABLE    0x100
-#define LVT_MASKED    0x10000
-#define LVT_PERIODIC  0x20000
-#define LVT_NMI       0x400
-#define ICR_BUSY      0x1000
-#define TIMER_DIV_16  3
-#define TICK_HZ       100
-#define BASE_ENABLE   0x800 /* bits of MSR_APIC_BASE */
-#define BASE_X2APIC   0x400
-#define ICR_SPIN      1000000
+#define SVR_ENABLE   0x100
+#define LVT_MASKED   0x10000
+#define LVT_PERIODIC 0x20000
+#define LVT_NMI      0x400
+#define ICR_BUSY     0x1000
+#define TIMER_DIV_16 3
+#define TICK_HZ      100
+#define BASE_ENABLE  0x800 /* bits of MSR_APIC_BASE */
+#define BASE_X2APIC  0x400
+#define ICR_SPIN     1000000
 
 #define IOAPIC_WINDOW   4 /* words behind the selector */
 #define IOAPIC_VERSION  1
@@ -230,7 +230,8 @@ void ioapic_move(u32 from, u32 to)
 			 * A single write moves it: an interrupt goes to the old CPU or to the new
 			 * one.
 			 */
-			if (!(ioapic_read(i, reg) & LVT_MASKED) && ioapic_read(i, reg + 1) >> 24 == from)
+			if (!(ioapic_read(i, reg) & LVT_MASKED) &&
+			    ioapic_read(i, reg + 1) >> 24 == from)
 				ioapic_write(i, reg + 1, to << 24);
 		}
 	}

@@ -124,18 +124,18 @@ static always_inline unsigned arch_pcp_load(size_t array, size_t index)
 	unsigned value;
 
 	__asm__ volatile("movzwl %%gs:%c1(,%2,2), %0"
-			 : "=r"(value)
-			 : "i"(X86_GS_PCP + array), "r"(index)
-			 : "memory");
+	                 : "=r"(value)
+	                 : "i"(X86_GS_PCP + array), "r"(index)
+	                 : "memory");
 	return value;
 }
 
 static always_inline void arch_pcp_store(size_t array, size_t index, unsigned value)
 {
 	__asm__ volatile("movw %w2, %%gs:%c0(,%1,2)"
-			 :
-			 : "i"(X86_GS_PCP + array), "r"(index), "r"(value)
-			 : "memory");
+	                 :
+	                 : "i"(X86_GS_PCP + array), "r"(index), "r"(value)
+	                 : "memory");
 }
 
 static always_inline void *arch_pcp_load_ptr(size_t array, size_t index)
@@ -143,9 +143,9 @@ static always_inline void *arch_pcp_load_ptr(size_t array, size_t index)
 	void *value;
 
 	__asm__ volatile("movq %%gs:%c1(,%2,8), %0"
-			 : "=r"(value)
-			 : "i"(X86_GS_PCP + array), "r"(index)
-			 : "memory");
+	                 : "=r"(value)
+	                 : "i"(X86_GS_PCP + array), "r"(index)
+	                 : "memory");
 	return value;
 }
 

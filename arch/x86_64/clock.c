@@ -61,8 +61,8 @@ static struct reading reading(void)
 		u64 after = arch_tsc();
 
 		if (after - before < best.slack)
-			best = (struct reading){before + (after - before) / 2, after - before,
-			    apic, pm};
+			best = (struct reading){
+			    before + (after - before) / 2, after - before, apic, pm};
 	}
 	return best;
 }
@@ -90,7 +90,7 @@ static bool wait_round(u32 pm_start)
 {
 	for (unsigned i = 0; i < SPIN_LIMIT; i++) {
 		if (acpi.pm_timer_port ? ((pm_read() - pm_start) & 0xffffff) > PM_TIMER_HZ / 1000
-				       : pit_expired())
+		                       : pit_expired())
 			return true;
 		cpu_relax();
 	}

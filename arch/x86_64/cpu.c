@@ -60,8 +60,10 @@ struct table_register {
 } __attribute__((packed));
 
 static struct cpu_arch boot_cpu_arch;
-static struct cpu boot_cpu = {
-    .self = &boot_cpu, .arch = &boot_cpu_arch, .boot_stack_top = boot_stack_top, .started = STARTED_RUNS};
+static struct cpu boot_cpu = {.self = &boot_cpu,
+    .arch = &boot_cpu_arch,
+    .boot_stack_top = boot_stack_top,
+    .started = STARTED_RUNS};
 static char boot_ist_stacks[NR_IST * IST_STACK_SIZE] __attribute__((aligned(16)));
 static struct cpu *boot_cpus[1] = {&boot_cpu};
 static struct gate idt[256];
@@ -159,22 +161,22 @@ void cpu_load(struct cpu *cpu)
 	 * ltr marks the descriptor busy, and faults on a busy one when the CPU comes online again.
 	 */
 	a->gdt[SEL_TSS / 8] &= ~(1ULL << 41);
-	__asm__ volatile("lgdt %0\n\t"
-			 "pushq %1\n\t"
-			 "leaq 1f(%%rip), %%rax\n\t"
-			 "pushq %%rax\n\t"
-			 "lretq\n"
-			 "1:\tmovl %2, %%ds\n\t"
-			 "movl %2, %%es\n\t"
-			 "movl %2, %%ss\n\t"
-			 "movl %3, %%fs\n\t"
-			 "movl %3, %%gs\n\t"
-			 "ltr %w4\n\t"
-			 "lidt %5"
-			 :
-			 : "m"(gdtr), "i"(SEL_KERNEL_CODE), "r"(SEL_KERNEL_DATA), "r"(0),
-			 "r"(SEL_TSS), "m"(idtr)
-			 : "rax", "memory");
+	__asm__ volatile(
+	    "lgdt %0\n\t"
+	    "pushq %1\n\t"
+	    "leaq 1f(%%rip), %%rax\n\t"
+	    "pushq %%rax\n\t"
+	    "lretq\n"
+	    "1:\tmovl %2, %%ds\n\t"
+	    "movl %2, %%es\n\t"
+	    "movl %2, %%ss\n\t"
+	    "movl %3, %%fs\n\t"
+	    "movl %3, %%gs\n\t"
+	    "ltr %w4\n\t"
+	    "lidt %5"
+	    :
+	    : "m"(gdtr), "i"(SEL_KERNEL_CODE), "r"(SEL_KERNEL_DATA), "r"(0), "r"(SEL_TSS), "m"(idtr)
+	    : "rax", "memory");
 	lldt_none();
 	/* After the selectors: loading them sets the base to 0. */
 	wrmsr(MSR_FS_BASE, 0);

@@ -45,8 +45,8 @@ static void print_bank(unsigned i, const struct mce_bank *b)
 {
 	char text[96];
 
-	printk("  bank %u: status %016lx address %016lx misc %016lx: %s\n", i, b->status, b->address, b->misc,
-	    mce_text(b->status, text, sizeof(text)));
+	printk("  bank %u: status %016lx address %016lx misc %016lx: %s\n", i, b->status,
+	    b->address, b->misc, mce_text(b->status, text, sizeof(text)));
 }
 
 void mce_print_banks(bool all)
@@ -114,7 +114,8 @@ static void raise_interrupt(void)
 	apic_send(cpus[other]->apic_id, ICR_FIXED | VEC_MCE);
 }
 
-static struct mce_record record(unsigned bank, const struct mce_bank *b, const struct mce_verdict *v, u64 ip)
+static struct mce_record record(
+    unsigned bank, const struct mce_bank *b, const struct mce_verdict *v, u64 ip)
 {
 	return (struct mce_record){
 	    .pfn = v->pfn,
@@ -142,7 +143,8 @@ static const char *why_fatal(unsigned banks, u64 cap, u64 mcg_status, bool user)
  * Hand over the banks' errors, without clearing them; @hit: as mce_exception.  The reason to stop,
  * or NULL.
  */
-static const char *post_banks(unsigned banks, u64 cap, u64 mcg_status, u64 ip, struct mce_record *hit)
+static const char *post_banks(
+    unsigned banks, u64 cap, u64 mcg_status, u64 ip, struct mce_record *hit)
 {
 	for (unsigned i = 0; i < banks; i++) {
 		struct mce_bank b = read_bank(i);

@@ -18,15 +18,15 @@
 #include <quarry/port.h>
 
 /* Compound codes and their masks; bit 12 is a filter bit (15.9.2.1). */
-#define CODE_MEMORY        0x0080U /* memory controller: 000F 0000 1MMM CCCC */
-#define CODE_MEMORY_MASK   0xef80U
-#define CODE_CACHE         0x0100U /* cache: 000F 0001 RRRR TTLL */
-#define CODE_CACHE_MASK    0xef00U
-#define CODE_SCRUB         0x00c0U /* of the memory controller's: found by scrubbing */
-#define CODE_SCRUB_MASK    0xeff0U
-#define CODE_DATA_LOAD     0x0134U
-#define CODE_FETCH         0x0150U
-#define CODE_WRITEBACK     0x017aU
+#define CODE_MEMORY      0x0080U /* memory controller: 000F 0000 1MMM CCCC */
+#define CODE_MEMORY_MASK 0xef80U
+#define CODE_CACHE       0x0100U /* cache: 000F 0001 RRRR TTLL */
+#define CODE_CACHE_MASK  0xef00U
+#define CODE_SCRUB       0x00c0U /* of the memory controller's: found by scrubbing */
+#define CODE_SCRUB_MASK  0xeff0U
+#define CODE_DATA_LOAD   0x0134U
+#define CODE_FETCH       0x0150U
+#define CODE_WRITEBACK   0x017aU
 
 static unsigned code_of(u64 status)
 {
@@ -142,8 +142,15 @@ const char *mce_text(u64 status, char *buf, size_t size)
 		u64 bit;
 		const char *name;
 	} flags[] = {
-	    {MCE_VAL, "VAL"}, {MCE_OVER, "OVER"}, {MCE_UC, "UC"}, {MCE_EN, "EN"}, {MCE_MISCV, "MISCV"},
-	    {MCE_ADDRV, "ADDRV"}, {MCE_PCC, "PCC"}, {MCE_S, "S"}, {MCE_AR, "AR"},
+	    {MCE_VAL, "VAL"},
+	    {MCE_OVER, "OVER"},
+	    {MCE_UC, "UC"},
+	    {MCE_EN, "EN"},
+	    {MCE_MISCV, "MISCV"},
+	    {MCE_ADDRV, "ADDRV"},
+	    {MCE_PCC, "PCC"},
+	    {MCE_S, "S"},
+	    {MCE_AR, "AR"},
 	};
 	size_t used = 0;
 
@@ -155,15 +162,20 @@ const char *mce_text(u64 status, char *buf, size_t size)
 			used += (size_t)ksnprintf(buf + used, size - used, "%s ", flags[i].name);
 	}
 	if (used < size)
-		ksnprintf(buf + used, size - used, "code 0x%04x %s", code_of(status), code_text(code_of(status)));
+		ksnprintf(buf + used, size - used, "code 0x%04x %s", code_of(status),
+		    code_text(code_of(status)));
 	return buf;
 }
 
 const char *mce_severity_name(unsigned severity)
 {
 	static const char *const names[NR_MCE_SEVERITIES] = {
-	    [MCE_NOTHING] = "nothing", [MCE_CORRECTED] = "corrected", [MCE_DEFERRED] = "deferred",
-	    [MCE_OPTIONAL] = "action optional", [MCE_REQUIRED] = "action required", [MCE_FATAL] = "fatal",
+	    [MCE_NOTHING] = "nothing",
+	    [MCE_CORRECTED] = "corrected",
+	    [MCE_DEFERRED] = "deferred",
+	    [MCE_OPTIONAL] = "action optional",
+	    [MCE_REQUIRED] = "action required",
+	    [MCE_FATAL] = "fatal",
 	};
 
 	return severity < NR_MCE_SEVERITIES ? names[severity] : "?";
@@ -224,7 +236,8 @@ bool mce_count(struct mce_pages *pages, pfn_t pfn, unsigned nr, u64 now)
 		if (pages->page[i].count && pages->page[i].pfn == pfn)
 			break;
 		/* A free slot, or the page with the oldest error. */
-		if (pages->page[at].count && (!pages->page[i].count || pages->page[i].last < pages->page[at].last))
+		if (pages->page[at].count &&
+		    (!pages->page[i].count || pages->page[i].last < pages->page[at].last))
 			at = i;
 	}
 	if (i < MCE_PAGES)

@@ -18,7 +18,8 @@ void arch_pagetable_init(u64 *root)
 {
 	const u64 *kernel = arch_phys_to_virt(kernel_cr3 & CR3_ADDRESS);
 
-	memcpy(root + ROOT_ENTRIES / 2, kernel + ROOT_ENTRIES / 2, ROOT_ENTRIES / 2 * sizeof(*root));
+	memcpy(
+	    root + ROOT_ENTRIES / 2, kernel + ROOT_ENTRIES / 2, ROOT_ENTRIES / 2 * sizeof(*root));
 }
 
 void arch_tlb_flush_page(phys_t root, uintptr_t va)

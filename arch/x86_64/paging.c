@@ -3,7 +3,8 @@
  * paging.c: the kernel's page tables.
  *
  * Owns:       the kernel's half of the address space; kernel_cr3.
- * Locks:      paging_lock, a mutex, for every change but those at boot; allocation happens inside it.
+ * Locks:      paging_lock, a mutex, for every change but those at boot; allocation happens inside
+ *             it.
  * Invariants: no page is both writable and executable, under any address.
  *             The direct map has all RAM of bootinfo, added memory, and nothing that is not RAM.
  *             Address 0 and the whole lower half are unmapped.
@@ -238,8 +239,8 @@ static void expect_hotplug(void) NO_LOCK_ANALYSIS
 
 void arch_paging_init(void) NO_LOCK_ANALYSIS
 {
-	static const uintptr_t windows[] = {ARCH_MMIO_BASE, ARCH_STACK_BASE,
-	    (uintptr_t)ARCH_MEMMAP, (uintptr_t)ARCH_PAGEBLOCKS};
+	static const uintptr_t windows[] = {
+	    ARCH_MMIO_BASE, ARCH_STACK_BASE, (uintptr_t)ARCH_MEMMAP, (uintptr_t)ARCH_PAGEBLOCKS};
 	unsigned found;
 
 	paging_lock = MUTEX("paging");
@@ -332,8 +333,9 @@ void arch_map_array(uintptr_t va, size_t len) NO_LOCK_ANALYSIS
 		if (is_zeros(*entry, found)) {
 			void *memory = boot_alloc(LEVEL_SIZE(found), LEVEL_SIZE(found));
 
-			set_entry(entry, arch_virt_to_phys(memory) | pte_flags(MAP_WRITE) |
-				(found ? PTE_LARGE : 0));
+			set_entry(entry,
+			    arch_virt_to_phys(memory) | pte_flags(MAP_WRITE) |
+			        (found ? PTE_LARGE : 0));
 			invlpg(va);
 		}
 	}

@@ -24,7 +24,8 @@
 
 static bool stays_on(void)
 {
-	const char *choice = cmdline_get("poweroff", screen_present() && !serial_present() ? "off" : "on");
+	const char *choice =
+	    cmdline_get("poweroff", screen_present() && !serial_present() ? "off" : "on");
 
 	if (strcmp(choice, "off") != 0)
 		return false;

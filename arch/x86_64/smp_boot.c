@@ -59,7 +59,8 @@ static void add_cpus(struct cpu **table, unsigned *nr, bool there)
 		if (info->apic_id == table[0]->apic_id) {
 			table[0]->node = info->node;
 		} else if (info->enabled == there && info->apic_id > apic_max_id()) {
-			printk("smp: CPU with APIC id %u: above %u, not used\n", info->apic_id, apic_max_id());
+			printk("smp: CPU with APIC id %u: above %u, not used\n", info->apic_id,
+			    apic_max_id());
 		} else if (info->enabled == there) {
 			table[*nr] = new_cpu(*nr, info);
 			if (!there)

@@ -79,8 +79,9 @@ static bool map_stack(uintptr_t top)
 	for (unsigned i = 0; i < STACK_PAGES; i++) {
 		void *memory = arch_page_alloc();
 
-		if (memory && !arch_map(top - (i + 1) * PAGE_SIZE, arch_virt_to_phys(memory),
-				  PAGE_SIZE, MAP_WRITE))
+		if (memory &&
+		    !arch_map(
+		        top - (i + 1) * PAGE_SIZE, arch_virt_to_phys(memory), PAGE_SIZE, MAP_WRITE))
 			continue;
 		if (memory)
 			page_free(arch_virt_to_phys(memory));
@@ -150,11 +151,11 @@ void *arch_stack_prepare(void *stack_top, void (*fn)(void *), void *arg)
 	u64 *sp = (u64 *)stack_top - 2;
 
 	*--sp = (uintptr_t)thread_entry;
-	*--sp = 0;             /* rbp */
-	*--sp = 0;             /* rbx */
-	*--sp = (uintptr_t)fn; /* r12 */
+	*--sp = 0;              /* rbp */
+	*--sp = 0;              /* rbx */
+	*--sp = (uintptr_t)fn;  /* r12 */
 	*--sp = (uintptr_t)arg; /* r13 */
-	*--sp = 0;             /* r14 */
-	*--sp = 0;             /* r15 */
+	*--sp = 0;              /* r14 */
+	*--sp = 0;              /* r15 */
 	return sp;
 }

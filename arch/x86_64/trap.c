@@ -20,10 +20,28 @@
 #include "x86.h"
 
 static const char *const exception_name[] = {
-    "divide error", "debug", "NMI", "breakpoint", "overflow", "bound", "invalid opcode",
-    "no FPU", "double fault", "coprocessor overrun", "invalid TSS", "segment not present",
-    "stack fault", "general protection", "page fault", "reserved 15", "FPU error",
-    "alignment check", "machine check", "SIMD error", "virtualization", "control protection",
+    "divide error",
+    "debug",
+    "NMI",
+    "breakpoint",
+    "overflow",
+    "bound",
+    "invalid opcode",
+    "no FPU",
+    "double fault",
+    "coprocessor overrun",
+    "invalid TSS",
+    "segment not present",
+    "stack fault",
+    "general protection",
+    "page fault",
+    "reserved 15",
+    "FPU error",
+    "alignment check",
+    "machine check",
+    "SIMD error",
+    "virtualization",
+    "control protection",
 };
 
 /* a: the CPU asked for its backtrace; it stores NULL when it has printed it. */
@@ -70,10 +88,12 @@ static void frame_backtrace(const struct trap_frame *f)
 void print_page_fault(const struct trap_frame *f)
 {
 	u64 address = read_cr2();
-	const char *what = f->error & PF_EXECUTE ? "execute" : f->error & PF_WRITE ? "write" : "read";
+	const char *what = f->error & PF_EXECUTE ? "execute"
+	    : f->error & PF_WRITE                ? "write"
+	                                         : "read";
 	const char *why = f->error & PF_RESERVED ? "reserved bit set in a page table"
 	    : f->error & PF_PRESENT              ? "not allowed there"
-						 : "not mapped";
+	                                         : "not mapped";
 
 	printk("page fault: %s of %016lx by the %s: %s\n", what, address,
 	    f->error & PF_USER ? "user" : "kernel", why);
@@ -141,7 +161,7 @@ static void nmi(const struct trap_frame *f)
 	 */
 	if (load_acquire(&backtrace_cpu) != cpu &&
 	    (READ_ONCE(cpu->started) == STARTED_PARKED ||
-	     arch_clock_ns() < READ_ONCE(cpu->quiet_until)))
+	        arch_clock_ns() < READ_ONCE(cpu->quiet_until)))
 		return;
 	tell(f, cpu);
 	atomic_cas(&backtrace_cpu, cpu, NULL);
@@ -167,9 +187,7 @@ void trap_irq(unsigned vector)
 		apic_eoi();
 		smp_call_serve();
 		break;
-	case VEC_KICK:
-		apic_eoi();
-		break;
+	case VEC_KICK: apic_eoi(); break;
 	case VEC_SERIAL:
 		serial_interrupt();
 		apic_eoi();
@@ -186,11 +204,8 @@ void trap_irq(unsigned vector)
 		acpi_interrupt();
 		apic_eoi();
 		break;
-	case VEC_SPURIOUS: /* not in service: no acknowledgement (SDM vol. 3A, 10.9) */
-		break;
-	default:
-		apic_eoi();
-		printk("CPU %u: unexpected interrupt, vector %u\n", cpu->id, vector);
+	case VEC_SPURIOUS: /* not in service: no acknowledgement (SDM vol. 3A, 10.9) */ break;
+	default: apic_eoi(); printk("CPU %u: unexpected interrupt, vector %u\n", cpu->id, vector);
 	}
 	WRITE_ONCE(cpu->irq_depth, cpu->irq_depth - 1);
 	sched_irq_exit();
@@ -244,8 +259,8 @@ static void ask_others(struct cpu *self)
 		while (load_acquire(&backtrace_cpu) == cpus[i] && arch_clock_ns() < end)
 			cpu_relax();
 		if (atomic_xchg(&backtrace_cpu, NULL))
-			printk("CPU %u (APIC id %u): does not answer an NMI\n", i,
-			    cpus[i]->apic_id);
+			printk(
+			    "CPU %u (APIC id %u): does not answer an NMI\n", i, cpus[i]->apic_id);
 	}
 	atomic_cas(&asking, self, NULL);
 }

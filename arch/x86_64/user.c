@@ -26,18 +26,18 @@
  * The offsets of these in the legacy part of an FPU area (SDM vol. 1, table 10-2), and FNINIT's
  * values.
  */
-#define FPU_FCW      0
-#define FPU_MXCSR    24
+#define FPU_FCW   0
+#define FPU_MXCSR 24
 /*
  * Processors do not use the legacy part from here on (SDM vol. 1, 10.5.1): DS, ES, FS and GS are
  * kept here.
  */
 #define FPU_SELECTORS 464
-#define FCW_INITIAL  0x037f
+#define FCW_INITIAL   0x037f
 #define MXCSR_INITIAL 0x1f80
-#define FXSAVE_SIZE  512
+#define FXSAVE_SIZE   512
 /* Of the extended states: x87, SSE, AVX. */
-#define XSTATE_MASK  7u
+#define XSTATE_MASK 7u
 
 /*
  * syscall_entry.S: the instruction at which a page fault on a user address is expected; where to
@@ -112,10 +112,10 @@ static void selectors_save(char *fpu)
 	u16 *to = (u16 *)(fpu + FPU_SELECTORS);
 
 	__asm__ volatile("movw %%ds, %0\n\t"
-			 "movw %%es, %1\n\t"
-			 "movw %%fs, %2\n\t"
-			 "movw %%gs, %3"
-			 : "=m"(to[0]), "=m"(to[1]), "=m"(to[2]), "=m"(to[3]));
+	                 "movw %%es, %1\n\t"
+	                 "movw %%fs, %2\n\t"
+	                 "movw %%gs, %3"
+	                 : "=m"(to[0]), "=m"(to[1]), "=m"(to[2]), "=m"(to[3]));
 }
 
 /*
@@ -129,21 +129,21 @@ static void selectors_load(const char *fpu)
 	u32 ds, es, fs, gs;
 
 	__asm__ volatile("movl %%ds, %0\n\t"
-			 "movl %%es, %1\n\t"
-			 "movl %%fs, %2\n\t"
-			 "movl %%gs, %3"
-			 : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
+	                 "movl %%es, %1\n\t"
+	                 "movl %%fs, %2\n\t"
+	                 "movl %%gs, %3"
+	                 : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
 	if (likely(!(any | ds | es | fs | gs)))
 		return;
 	__asm__ volatile("movw %0, %%ds\n\t"
-			 "movw %1, %%es\n\t"
-			 "movw %2, %%fs\n\t"
-			 "swapgs\n\t"
-			 "movw %3, %%gs\n\t"
-			 "swapgs"
-			 :
-			 : "m"(from[0]), "m"(from[1]), "m"(from[2]), "m"(from[3])
-			 : "memory");
+	                 "movw %1, %%es\n\t"
+	                 "movw %2, %%fs\n\t"
+	                 "swapgs\n\t"
+	                 "movw %3, %%gs\n\t"
+	                 "swapgs"
+	                 :
+	                 : "m"(from[0]), "m"(from[1]), "m"(from[2]), "m"(from[3])
+	                 : "memory");
 }
 
 void arch_fpu_save(void *fpu)
@@ -255,13 +255,17 @@ static void page_fault(const struct trap_frame *f)
 	if (!err || err == -EINTR) /* served, or the task is ending */
 		return;
 	ksnprintf(what, sizeof(what), "page fault: %s of %016lx: %s",
-	    access == VM_EXEC ? "execute" : access == VM_WRITE ? "write" : "read", va,
-	    va >= USER_END ? "not a user address" : err == -EFAULT ? "not mapped"
-		: err == -EACCES				   ? "not allowed there"
-		: err == -ENOMEM				   ? "no memory"
-		: err == -EDQUOT				   ? "as many page tables as it may have"
-		: err == -EHWPOISON				   ? "lost, its memory broke"
-								   : "not supplied");
+	    access == VM_EXEC        ? "execute"
+	        : access == VM_WRITE ? "write"
+	                             : "read",
+	    va,
+	    va >= USER_END          ? "not a user address"
+	        : err == -EFAULT    ? "not mapped"
+	        : err == -EACCES    ? "not allowed there"
+	        : err == -ENOMEM    ? "no memory"
+	        : err == -EDQUOT    ? "as many page tables as it may have"
+	        : err == -EHWPOISON ? "lost, its memory broke"
+	                            : "not supplied");
 	user_dies(f, what);
 }
 

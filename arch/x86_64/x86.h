@@ -37,7 +37,7 @@
 #define SEL_TSS         0x28
 
 /* Control register bits (SDM vol. 3A, 2.5); always written as a whole. */
-#define CR0_VALUE 0x80010033 /* PG WP NE ET MP PE */
+#define CR0_VALUE      0x80010033 /* PG WP NE ET MP PE */
 #define CR4_PAE        0x20
 #define CR4_MCE        0x40
 #define CR4_PGE        0x80
@@ -49,29 +49,29 @@
 #define CR4_SMAP       0x200000
 #define CR4_BOOT       (CR4_PAE | CR4_PGE)
 
-#define CPUID_MCE   (1u << 7) /* of leaf 1, EDX: the CPU has machine checks */
+#define CPUID_MCE (1u << 7) /* of leaf 1, EDX: the CPU has machine checks */
 
 /* Model-specific registers (SDM vol. 4, table 2-2). */
-#define MSR_APIC_BASE   0x1b
-#define MSR_MCG_CAP     0x179
-#define MSR_MCG_STATUS  0x17a
-#define MSR_MCG_CTL     0x17b
-#define MSR_PAT         0x277
-#define MSR_MC0_CTL     0x400 /* of bank i: + 4i, and so the next three */
-#define MSR_MC0_STATUS  0x401
-#define MSR_MC0_ADDR    0x402
-#define MSR_MC0_MISC    0x403
-#define MSR_X2APIC      0x800 /* + a register's offset / 16 */
-#define MSR_EFER        0xc0000080
-#define MSR_STAR        0xc0000081
-#define MSR_LSTAR       0xc0000082
-#define MSR_FMASK       0xc0000084
-#define MSR_FS_BASE     0xc0000100
-#define MSR_GS_BASE     0xc0000101
+#define MSR_APIC_BASE      0x1b
+#define MSR_MCG_CAP        0x179
+#define MSR_MCG_STATUS     0x17a
+#define MSR_MCG_CTL        0x17b
+#define MSR_PAT            0x277
+#define MSR_MC0_CTL        0x400 /* of bank i: + 4i, and so the next three */
+#define MSR_MC0_STATUS     0x401
+#define MSR_MC0_ADDR       0x402
+#define MSR_MC0_MISC       0x403
+#define MSR_X2APIC         0x800 /* + a register's offset / 16 */
+#define MSR_EFER           0xc0000080
+#define MSR_STAR           0xc0000081
+#define MSR_LSTAR          0xc0000082
+#define MSR_FMASK          0xc0000084
+#define MSR_FS_BASE        0xc0000100
+#define MSR_GS_BASE        0xc0000101
 #define MSR_KERNEL_GS_BASE 0xc0000102
-#define EFER_SCE        0x1
-#define EFER_LME        0x100
-#define EFER_NXE        0x800
+#define EFER_SCE           0x1
+#define EFER_LME           0x100
+#define EFER_NXE           0x800
 
 /* Error code of a page fault (SDM vol. 3A, 4.7). */
 #define PF_PRESENT  0x1u
@@ -97,10 +97,10 @@
 #define VEC_SPURIOUS 0xff
 
 /* Interrupt stack table slots, 1 based (SDM vol. 3A, 6.14.5). */
-#define IST_NMI       1
-#define IST_DF        2
-#define IST_MC        3
-#define NR_IST        3
+#define IST_NMI        1
+#define IST_DF         2
+#define IST_MC         3
+#define NR_IST         3
 #define IST_STACK_SIZE 8192
 
 /* Offsets in struct cpu for assembly code; cpu.c asserts them.  More are in arch_inline.h. */
@@ -114,41 +114,14 @@
 #ifdef __ASSEMBLER__
 
 /* Save the registers of struct trap_frame that the CPU does not push, in its order. */
-	.macro push_registers
-	pushq %rax
-	pushq %rbx
-	pushq %rcx
-	pushq %rdx
-	pushq %rsi
-	pushq %rdi
-	pushq %rbp
-	pushq %r8
-	pushq %r9
-	pushq %r10
-	pushq %r11
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
-	.endm
+.macro push_registers pushq % rax pushq % rbx pushq % rcx pushq % rdx pushq % rsi pushq %
+    rdi pushq % rbp pushq % r8 pushq % r9 pushq % r10 pushq % r11 pushq % r12 pushq % r13 pushq %
+    r14 pushq %
+    r15.endm
 
-	.macro pop_registers
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %r11
-	popq %r10
-	popq %r9
-	popq %r8
-	popq %rbp
-	popq %rdi
-	popq %rsi
-	popq %rdx
-	popq %rcx
-	popq %rbx
-	popq %rax
-	.endm
+        .macro pop_registers popq %
+    r15 popq % r14 popq % r13 popq % r12 popq % r11 popq % r10 popq % r9 popq % r8 popq % rbp popq %
+    rdi popq % rsi popq % rdx popq % rcx popq % rbx popq % rax.endm
 
 #else
 
@@ -208,10 +181,10 @@ bool cpu_has_gib_pages(void);
 void *cpu_ist_top(unsigned ist);
 
 /* paging.c */
-#define MAP_WRITE    0x1u
-#define MAP_EXEC     0x2u
-#define MAP_UNCACHED 0x4u
-#define MAP_COMBINE  0x8u /* write-combining: for framebuffers, not for registers */
+#define MAP_WRITE        0x1u
+#define MAP_EXEC         0x2u
+#define MAP_UNCACHED     0x4u
+#define MAP_COMBINE      0x8u /* write-combining: for framebuffers, not for registers */
 void arch_paging_init(void);
 void arch_boot_memory_done(void);
 /* A zeroed page, of boot memory until arch_boot_memory_done; NULL without memory. */
@@ -253,8 +226,8 @@ void apic_write(u32 reg, u32 value);
 u32 apic_id(void);
 /* The largest APIC id that can be sent an interrupt.  After arch_apic_init. */
 u32 apic_max_id(void);
-#define XAPIC_MAX_ID  0xfeu
-#define X2APIC_MAX_ID 0xffffu /* of 32 bits; keeps tables indexed by id small */
+#define XAPIC_MAX_ID     0xfeu
+#define X2APIC_MAX_ID    0xffffu /* of 32 bits; keeps tables indexed by id small */
 void apic_eoi(void);
 /* Send an interrupt: @icr_low as in SDM vol. 3A, 10.6.1. */
 void apic_send(u32 dest, u32 icr_low);
@@ -262,10 +235,10 @@ void apic_send(u32 dest, u32 icr_low);
  * Interrupt this CPU, even in the middle of an ICR write: for a machine check's handler.  irqs off.
  */
 void apic_send_self(u8 vector);
-#define ICR_FIXED       0x4000u
-#define ICR_NMI         0x4400u
-#define ICR_INIT        0x4500u
-#define ICR_STARTUP     0x4600u
+#define ICR_FIXED        0x4000u
+#define ICR_NMI          0x4400u
+#define ICR_INIT         0x4500u
+#define ICR_STARTUP      0x4600u
 #define ICR_SELF         0x40000u
 #define ICR_ALL_BUT_SELF 0xc0000u
 /*
@@ -312,7 +285,9 @@ bool trap_machine_check(const struct trap_frame *f, struct mce_record *hit);
 void trap_irq(unsigned vector);
 /* Print the general registers, in lines that begin with @prefix.  Any context. */
 void print_registers(const struct trap_frame *f, const char *prefix);
-/* Print the kind of access of @f's page fault, its address, and why it was refused.  Any context. */
+/*
+ * Print the kind of access of @f's page fault, its address, and why it was refused.  Any context.
+ */
 void print_page_fault(const struct trap_frame *f);
 /* The name of exception @vector; never NULL. */
 const char *exception_text(u64 vector);

@@ -28,9 +28,9 @@ u64 port_fetch_and_8(volatile void *p, u64 value, int order) __asm__("__atomic_f
 static u64 swap_if(volatile u64 *p, u64 old, u64 value)
 {
 	__asm__ volatile("lock cmpxchg8b %1"
-			 : "+A"(old), "+m"(*p)
-			 : "b"((u32)value), "c"((u32)(value >> 32))
-			 : "memory");
+	                 : "+A"(old), "+m"(*p)
+	                 : "b"((u32)value), "c"((u32)(value >> 32))
+	                 : "memory");
 	return old;
 }
 
@@ -62,14 +62,14 @@ bool port_compare_exchange_8(volatile void *p, void *old, u64 value, bool weak, 
 	return found == wanted;
 }
 
-#define FETCH(name, op)                                                   \
-	u64 port_fetch_##name##_8(volatile void *p, u64 value, int order) \
-	{                                                                 \
-		u64 old = 0, found;                                       \
-                                                                          \
-		while ((found = swap_if(p, old, old op value)) != old)    \
-			old = found;                                      \
-		return old;                                               \
+#define FETCH(name, op)                                                                            \
+	u64 port_fetch_##name##_8(volatile void *p, u64 value, int order)                          \
+	{                                                                                          \
+		u64 old = 0, found;                                                                \
+                                                                                                   \
+		while ((found = swap_if(p, old, old op value)) != old)                             \
+			old = found;                                                               \
+		return old;                                                                        \
 	}
 FETCH(add, +)
 FETCH(sub, -)

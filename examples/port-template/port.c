@@ -206,7 +206,7 @@ static const char *print_one(const char *at, va_list *ap)
 	char c;
 
 	for (; (*at >= '0' && *at <= '9') || *at == '-' || *at == '#' || *at == '.' || *at == 'l' ||
-	       *at == 'z';
+	     *at == 'z';
 	     at++)
 		longs += *at == 'l' || *at == 'z';
 	if (*at == 's') {
@@ -218,13 +218,13 @@ static const char *print_one(const char *at, va_list *ap)
 		print_number((uintptr_t)va_arg(*ap, void *), 16, false);
 	} else if (*at == 'd') {
 		s64 n = longs ? (longs > 1 ? va_arg(*ap, long long) : va_arg(*ap, long))
-			      : va_arg(*ap, int);
+		              : va_arg(*ap, int);
 
 		print_number(n < 0 ? -(u64)n : (u64)n, 10, n < 0);
 	} else if (*at == 'u' || *at == 'x') {
-		u64 n = longs ? (longs > 1 ? va_arg(*ap, unsigned long long)
-					   : va_arg(*ap, unsigned long))
-			      : va_arg(*ap, unsigned);
+		u64 n = longs
+		    ? (longs > 1 ? va_arg(*ap, unsigned long long) : va_arg(*ap, unsigned long))
+		    : va_arg(*ap, unsigned);
 
 		print_number(n, *at == 'x' ? 16 : 10, false);
 	} else {

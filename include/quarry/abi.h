@@ -2,8 +2,8 @@
 /*
  * abi.h: the numbers shared by the kernel and programs in ring 3.  docs/abi.md explains each call.
  *
- * A system call: SYSCALL with the number in RAX and arguments in RDI, RSI, RDX, R10, R8, R9, R12.  The
- * result comes in RAX, negative errno on failure.  Calls that pass messages return words and
+ * A system call: SYSCALL with the number in RAX and arguments in RDI, RSI, RDX, R10, R8, R9, R12.
+ * The result comes in RAX, negative errno on failure.  Calls that pass messages return words and
  * handles in the argument registers; every other call preserves them.  RCX and R11 are lost.
  */
 #ifndef QUARRY_ABI_H
@@ -44,25 +44,25 @@ enum syscall_nr {
 #define ABI_WORD0 2
 #define ABI_GIVE  6
 
-#define ABI_PAGE_SIZE     4096UL
-#define ABI_WAIT_FOREVER  (~0ULL)
-#define ABI_MAX_WRITE     256 /* bytes of one SYS_DEBUG_WRITE */
-#define ABI_MAX_NAME      32  /* bytes of a program's name */
-#define ABI_MAX_HANDLES   256 /* of a task */
-#define ABI_MAX_THREADS   64  /* of a task */
-#define ABI_MAX_TASKS     64
-#define ABI_MAX_MAPPINGS  255 /* of one object in a task; parts of split mappings count */
+#define ABI_PAGE_SIZE    4096UL
+#define ABI_WAIT_FOREVER (~0ULL)
+#define ABI_MAX_WRITE    256 /* bytes of one SYS_DEBUG_WRITE */
+#define ABI_MAX_NAME     32  /* bytes of a program's name */
+#define ABI_MAX_HANDLES  256 /* of a task */
+#define ABI_MAX_THREADS  64  /* of a task */
+#define ABI_MAX_TASKS    64
+#define ABI_MAX_MAPPINGS 255 /* of one object in a task; parts of split mappings count */
 
 /*
  * Limits on what the kernel allocates for a task and all its descendants together.  SYS_TASK_CREATE
  * gets limits for the new task, each at most the caller's own, or ABI_LIMIT_INHERIT.
  */
 enum abi_limit {
-	LIMIT_TASKS,     /* descendants; at most one less than the caller's own */
+	LIMIT_TASKS, /* descendants; at most one less than the caller's own */
 	LIMIT_THREADS,
 	LIMIT_OBJECTS,
-	LIMIT_REGIONS,   /* mappings; parts of split ones count */
-	LIMIT_TABLES,    /* pages that are page tables */
+	LIMIT_REGIONS, /* mappings; parts of split ones count */
+	LIMIT_TABLES,  /* pages that are page tables */
 	LIMIT_ENDPOINTS,
 	NR_LIMITS,
 };
@@ -70,7 +70,7 @@ enum abi_limit {
 struct abi_limits {
 	unsigned long long limit[NR_LIMITS];
 };
-#define ABI_MAX_PAGES     (512UL * 512) /* of an object */
+#define ABI_MAX_PAGES (512UL * 512) /* of an object */
 
 /* A request to a pager: one of these, the page, the pager's number of the object. */
 #define ABI_PAGER_GET   1u /* supply the page */
@@ -78,7 +78,7 @@ struct abi_limits {
 /* Word 0 of its answer. */
 #define ABI_PAGER_DONE      0u
 #define ABI_PAGER_FAILED    1u
-#define ABI_PAGER_NO_MEMORY 2u /* of GET: no memory for the page; asked again later */
+#define ABI_PAGER_NO_MEMORY 2u             /* of GET: no memory for the page; asked again later */
 #define ABI_MAX_PAGER_NS    10000000000ULL /* longest time for an answer */
 
 /*
@@ -95,11 +95,11 @@ typedef unsigned long abi_handle;
 #define RIGHT_READ    0x01u /* object: map it; these three as ABI_READ ... below */
 #define RIGHT_WRITE   0x02u
 #define RIGHT_EXEC    0x04u
-#define RIGHT_SEND    0x08u /* endpoint: call */
-#define RIGHT_RECEIVE 0x10u /* endpoint: receive, and serve objects as their pager */
-#define RIGHT_DUP     0x20u /* duplicate it, pass it on */
-#define RIGHT_KILL    0x40u /* task */
-#define RIGHT_WAIT    0x80u /* task */
+#define RIGHT_SEND    0x08u  /* endpoint: call */
+#define RIGHT_RECEIVE 0x10u  /* endpoint: receive, and serve objects as their pager */
+#define RIGHT_DUP     0x20u  /* duplicate it, pass it on */
+#define RIGHT_KILL    0x40u  /* task */
+#define RIGHT_WAIT    0x80u  /* task */
 #define RIGHT_SUPPLY  0x100u /* object: be its pager */
 #define RIGHTS_ALL    0x1ffu
 
@@ -126,12 +126,15 @@ enum abi_info {
 	INFO_RIGHTS,         /* of a handle */
 	INFO_OBJECT_PAGES,   /* of an object: its size */
 	INFO_OBJECT_PRESENT, /* of an object: pages that have memory */
-	INFO_LIMIT,          /* of the caller's task: one of enum abi_limit, in the handle's place */
-	INFO_USED,           /* the amount of it in use */
+	INFO_LIMIT, /* of the caller's task: one of enum abi_limit, in the handle's place */
+	INFO_USED,  /* the amount of it in use */
 	NR_INFOS,
 };
 
-/* The first thread of a task starts with RDI: the handle given, or 0; RSI and RDX: the two arguments. */
+/*
+ * The first thread of a task starts with RDI: the handle given, or 0; RSI and RDX: the two
+ * arguments.
+ */
 #define ABI_STACK_PAGES 16 /* pages of its stack */
 
 #endif

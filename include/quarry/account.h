@@ -16,25 +16,25 @@
 #include <quarry/port.h>
 
 enum account_kind {
-	ACCOUNT_TASKS,     /* tasks that have not released everything */
-	ACCOUNT_THREADS,   /* with their stacks */
-	ACCOUNT_OBJECTS,   /* memory objects */
-	ACCOUNT_REGIONS,   /* mappings; parts of split ones count */
-	ACCOUNT_TABLES,    /* pages that are page tables */
-	ACCOUNT_SLOTS,     /* pages that are tables of slots; no limit: at most 513 an object */
+	ACCOUNT_TASKS,   /* tasks that have not released everything */
+	ACCOUNT_THREADS, /* with their stacks */
+	ACCOUNT_OBJECTS, /* memory objects */
+	ACCOUNT_REGIONS, /* mappings; parts of split ones count */
+	ACCOUNT_TABLES,  /* pages that are page tables */
+	ACCOUNT_SLOTS,   /* pages that are tables of slots; no limit: at most 513 an object */
 	ACCOUNT_ENDPOINTS,
-	ACCOUNT_MESSAGES,  /* calls with a reference left; no limit: see ipc.c */
+	ACCOUNT_MESSAGES, /* calls with a reference left; no limit: see ipc.c */
 	NR_ACCOUNT_KINDS,
 };
 
 /* Letters: a atomic; c constant. */
 struct account {
-	struct account *parent; /* c: NULL: none */
-	u32 refs;               /* a */
+	struct account *parent;                   /* c: NULL: none */
+	u32 refs;                                 /* a */
 	void (*release)(struct account *account); /* c: at the last put; NULL: never freed */
-	u64 used[NR_ACCOUNT_KINDS];  /* a */
-	u64 limit[NR_ACCOUNT_KINDS]; /* c */
-	u64 max_mappings;            /* c: of one object in one space; vm.h */
+	u64 used[NR_ACCOUNT_KINDS];               /* a */
+	u64 limit[NR_ACCOUNT_KINDS];              /* c */
+	u64 max_mappings;                         /* c: of one object in one space; vm.h */
 };
 
 /* The root of all accounts, and the account of threads without one. */

@@ -13,10 +13,10 @@
 #include <quarry/mm_types.h>
 #include <quarry/types.h>
 
-#define ACPI_MAX_CPUS      4096
-#define ACPI_MAX_AFFINITY  128
-#define ACPI_MAX_IOAPICS   16
-#define ACPI_NR_ISA        16
+#define ACPI_MAX_CPUS     4096
+#define ACPI_MAX_AFFINITY 128
+#define ACPI_MAX_IOAPICS  16
+#define ACPI_NR_ISA       16
 
 struct acpi_cpu {
 	u32 apic_id;
@@ -41,8 +41,8 @@ struct acpi_info {
 	unsigned nr_cpus;
 	struct acpi_affinity affinity[ACPI_MAX_AFFINITY]; /* in the order of the SRAT */
 	unsigned nr_affinity;
-	u32 domain[MAX_NODES]; /* proximity domain of each node */
-	unsigned nr_nodes;     /* at least 1 */
+	u32 domain[MAX_NODES];             /* proximity domain of each node */
+	unsigned nr_nodes;                 /* at least 1 */
 	u8 distance[MAX_NODES][MAX_NODES]; /* 10 is local */
 	struct acpi_ioapic ioapic[ACPI_MAX_IOAPICS];
 	unsigned nr_ioapics;
@@ -54,10 +54,10 @@ struct acpi_info {
 	u16 sci;           /* ISA interrupt of events */
 	u16 smi_cmd;       /* 0: none; writing acpi_enable there takes over from the firmware */
 	u8 acpi_enable;
-	u16 pm1a_evt;      /* 0: none */
-	u8 pm1_evt_len;    /* bytes */
-	u16 gpe0;          /* general purpose event block 0; 0: none */
-	u8 gpe0_len;       /* bytes */
+	u16 pm1a_evt;                          /* 0: none */
+	u8 pm1_evt_len;                        /* bytes */
+	u16 gpe0;                              /* general purpose event block 0; 0: none */
+	u8 gpe0_len;                           /* bytes */
 	u16 cpu_slots_port, memory_slots_port; /* 0: none */
 	u32 nr_memory_slots;
 };

@@ -56,10 +56,10 @@ struct slot_bank {
 	enum slot_kind kind;
 	struct slot_regs regs;
 	struct slot_user user;
-	unsigned nr;                  /* slots; 0: the bank does not exist */
-	struct slot slot[MAX_SLOTS];  /* written only by the scanning thread; others may read it */
+	unsigned nr;                 /* slots; 0: the bank does not exist */
+	struct slot slot[MAX_SLOTS]; /* written only by the scanning thread; others may read it */
 	unsigned taken, given, refused; /* numbers of requests */
-	unsigned odd;                 /* protocol errors of the device */
+	unsigned odd;                   /* protocol errors of the device */
 };
 
 /*
@@ -81,11 +81,13 @@ void show_slots(const struct slot_bank *bank);
 
 struct dimm_user {
 	struct memory *mem;
-	const u32 *domain;    /* proximity domain of each node */
-	unsigned nr_nodes;    /* known to the firmware; mem may have only one */
-	u64 deadline_ns;      /* time limit of an offline */
+	const u32 *domain; /* proximity domain of each node */
+	unsigned nr_nodes; /* known to the firmware; mem may have only one */
+	u64 deadline_ns;   /* time limit of an offline */
 };
-/* Their arg is a struct dimm_user.  Errors: those of add_memory and online_pages; of offline_pages. */
+/*
+ * Their arg is a struct dimm_user.  Errors: those of add_memory and online_pages; of offline_pages.
+ */
 int dimm_take(void *arg, const struct slot_device *dev, const char **why);
 int dimm_give(void *arg, const struct slot_device *dev, const char **why);
 

@@ -2,16 +2,18 @@
 /*
  * arch.h: the machine's interface for mm/; machine.h has the functions that only kernel/ needs.
  *
- * One half of the porting guide (port.h is the other).  The functions below are out of line; the hot
- * ones are inline and come from the machine's own arch_inline.h, found on the include path:
+ * One half of the porting guide (port.h is the other).  The functions below are out of line; the
+ * hot ones are inline and come from the machine's own arch_inline.h, found on the include path:
  * arch/x86_64 for the kernel, arch/host for an ordinary process.  That file must define
  *
- *   unsigned arch_cpu_id(void)            this CPU, 0 .. nr_cpus - 1; stable only with preemption off
+ *   unsigned arch_cpu_id(void)            this CPU, 0 .. nr_cpus - 1; stable only with preemption
+ *                                         off
  *   irqflags_t arch_irq_save(void)        interrupts off; returns the state for arch_irq_restore
  *   void arch_irq_restore(irqflags_t)     restores it; may serve a pending cross-call
  *   bool arch_irqs_enabled(void)
  *   bool arch_in_interrupt(void)          true inside an interrupt handler
- *   void cpu_relax(void)                  one turn of a busy wait; serves cross-calls if irqs are on
+ *   void cpu_relax(void)                  one turn of a busy wait; serves cross-calls if irqs are
+ *                                         on
  *   unsigned arch_pcp_load(size_t array, size_t index)   element of an array of u16 at byte
  *       offset array, a constant, of this CPU's struct pcp of the kernel's own memory; relaxed, one
  *       instruction; irqs off

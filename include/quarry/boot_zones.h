@@ -18,7 +18,7 @@ struct boot_machine {
 	const struct memblock *mb; /* its RAM: at least one range */
 	const struct acpi_info *info;
 	unsigned long movable; /* percent of each node's pageblocks */
-	u64 standby;           /* MiB of a zone that are online at boot, 0: all; or BOOT_STANDBY_BY_SIZE */
+	u64 standby; /* MiB of a zone that are online at boot, 0: all; or BOOT_STANDBY_BY_SIZE */
 };
 
 struct zone_plan {

@@ -21,7 +21,7 @@ struct boot_range {
 };
 struct boot_module {
 	phys_t start;
-	u64 size;       /* bytes */
+	u64 size;                 /* bytes */
 	char name[BOOT_NAME_MAX]; /* its command line; empty with PVH */
 };
 struct bootinfo {
@@ -36,10 +36,10 @@ struct bootinfo {
 	unsigned nr_modules;
 	unsigned modules_dropped;         /* number of modules that did not fit */
 	char dropped_name[BOOT_NAME_MAX]; /* the first one's name */
-	phys_t rsdp;      /* address of the RSDP, 0 unknown */
-	u8 rsdp_copy[36]; /* multiboot2: its copy */
-	u8 rsdp_len;      /* bytes in the copy, 0: use the address */
-	struct framebuffer framebuffer; /* address 0: none */
+	phys_t rsdp;                      /* address of the RSDP, 0 unknown */
+	u8 rsdp_copy[36];                 /* multiboot2: its copy */
+	u8 rsdp_len;                      /* bytes in the copy, 0: use the address */
+	struct framebuffer framebuffer;   /* address 0: none */
 };
 extern struct bootinfo bootinfo;
 

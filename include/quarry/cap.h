@@ -35,13 +35,13 @@ struct cap_slot {
 	u64 generation; /* 1 .. CAP_GENERATIONS - 1; the maximum in a retired slot */
 };
 
-#define CAP_INDEX_BITS  8
+#define CAP_INDEX_BITS 8
 /* A handle is above 0.  No machine runs long enough to close one slot this often. */
 #define CAP_GENERATIONS (1ULL << (62 - CAP_INDEX_BITS))
 BUILD_ASSERT(ABI_MAX_HANDLES == 1 << CAP_INDEX_BITS);
 
 struct cap_table {
-	struct spinlock lock;  /* RANK_TASK: the slots */
+	struct spinlock lock; /* RANK_TASK: the slots */
 	/* ABI_MAX_HANDLES; NULL once the task has ended */
 	struct cap_slot *slot GUARDED_BY(task_class);
 	u32 nr_used GUARDED_BY(task_class);

@@ -26,7 +26,8 @@ struct cmdline_option {
 };
 
 /* The values of fault=: the table of demo/provoke.c. */
-#define FAULT_NAMES "badfree corrupt freelist null printk both report silent mcering nulls overflow mce"
+#define FAULT_NAMES                                                                                \
+	"badfree corrupt freelist null printk both report silent mcering nulls overflow mce"
 
 /*
  * Split @line at blanks and take the words that are options: name=value.  Unknown names, malformed
@@ -55,7 +56,10 @@ int cmdline_check(const char *name, const char *value);
 /* The options in their order; NULL behind the last. */
 const struct cmdline_option *cmdline_option(unsigned i);
 
-/* strtoull with an error: 0, or -EINVAL unless all of @s is one number (decimal, or 0x and hex) below 2^64. */
+/*
+ * strtoull with an error: 0, or -EINVAL unless all of @s is one number (decimal, or 0x and hex)
+ * below 2^64.
+ */
 int parse_u64(const char *s, u64 *value);
 
 #endif

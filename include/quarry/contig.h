@@ -70,12 +70,12 @@ unsigned long free_contig_range(struct memory *mem, pfn_t start, unsigned long n
  */
 struct cma {
 	const char *name;
-	struct memory *mem;     /* c */
-	struct zone *zone;      /* c: of all its pageblocks; one added to another zone is lost */
-	pfn_t start, end;       /* c */
-	struct mutex lock;      /* one allocation or free at a time; outer to all of mm/ */
-	u64 *used;              /* l: a bit for each page that a user has */
-	unsigned long nr_used;  /* l, read racily */
+	struct memory *mem;    /* c */
+	struct zone *zone;     /* c: of all its pageblocks; one added to another zone is lost */
+	pfn_t start, end;      /* c */
+	struct mutex lock;     /* one allocation or free at a time; outer to all of mm/ */
+	u64 *used;             /* l: a bit for each page that a user has */
+	unsigned long nr_used; /* l, read racily */
 };
 /*
  * cma_create - make [@start, @start + @nr), whole pageblocks, an area; its pages may be in use if
@@ -108,18 +108,18 @@ int cma_destroy(struct cma *cma) EXCLUDES(pcp_ctl_class, object_class, lru_class
  * online and unused, or no memory to move to; -EBUSY pages in each run could not be moved; -EDEADLK
  * context.
  */
-int cma_alloc(struct cma *cma, unsigned long nr, unsigned align, struct page **out) must_check
-    EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
+int cma_alloc(struct cma *cma, unsigned long nr, unsigned align, struct page **out)
+    must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /* Free pages of cma_alloc, all of them or a part.  Returns 0; -EINVAL not all of it is a user's. */
 int cma_free(struct cma *cma, const struct page *page, unsigned long nr)
     EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /* The state of the area's pages; the sum is the area's size.  A hint.  Context: any. */
 struct cma_use {
-	unsigned long users;   /* given to users */
-	unsigned long lent;    /* to movable allocations */
+	unsigned long users; /* given to users */
+	unsigned long lent;  /* to movable allocations */
 	unsigned long free;
 	unsigned long offline;
-	unsigned long gone;    /* removed, or in another zone now */
+	unsigned long gone; /* removed, or in another zone now */
 };
 struct cma_use cma_count(const struct cma *cma);
 

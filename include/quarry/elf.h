@@ -10,9 +10,9 @@
 #define ELF_MAX_SEGMENTS 8
 
 struct elf_segment {
-	u64 va, memsz;        /* bytes; address and size in memory */
+	u64 va, memsz;         /* bytes; address and size in memory */
 	size_t offset, filesz; /* the file's bytes for va; the rest is zero */
-	unsigned prot;        /* VM_... */
+	unsigned prot;         /* VM_... */
 };
 struct elf_program {
 	u64 entry;

@@ -15,8 +15,8 @@
 struct handle {
 	struct spinlock lock; /* RANK_OBJECT: all below, and the content of the page */
 	struct page *page GUARDED_BY(object_class); /* NULL: the handle is free */
-	u64 checksum GUARDED_BY(object_class);      /* of the content, as of the last handle_write */
-	u32 moves GUARDED_BY(object_class);         /* number of moves */
+	u64 checksum GUARDED_BY(object_class); /* of the content, as of the last handle_write */
+	u32 moves GUARDED_BY(object_class);    /* number of moves */
 };
 
 struct handle_table {
@@ -36,7 +36,10 @@ void handle_table_init(struct handle_table *t, struct memory *mem, struct handle
  * unless gfp forbids it.
  */
 int handle_alloc(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, u64 seed);
-/* Verify and free.  0; -EINVAL no object; -EBUSY pinned; -EUCLEAN content damaged (freed all the same). */
+/*
+ * Verify and free.  0; -EINVAL no object; -EBUSY pinned; -EUCLEAN content damaged (freed all the
+ * same).
+ */
 int handle_free(struct handle_table *t, u32 h);
 /* Verify, then write new content derived from @seed.  0, -EINVAL or -EUCLEAN as handle_free. */
 int handle_write(struct handle_table *t, u32 h, u64 seed);

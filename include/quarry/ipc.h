@@ -47,7 +47,8 @@ int ipc_call(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns) must_chec
  * Returns 0, its message in *@msg and the call in *@out; -ETIMEDOUT; -EINTR the receiver's task is
  * ending.
  */
-int ipc_receive(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out, u64 timeout_ns) must_check;
+int ipc_receive(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out, u64 timeout_ns)
+    must_check;
 /*
  * ipc_reply - answer @call and drop its reference.  The capability in *@msg is transferred, or
  * dropped on an error.

@@ -9,27 +9,29 @@
 int drain_isolated_pages(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
 
 /*
- * start_isolate_page_range - let no page of [start, start + nr) be allocated any more.
- * Under ISO_DISABLE the caller has disabled the zone's caches; each pageblock is scanned for what
- * cannot move and its bit set in one lock hold.  Under ISO_PRECISE the bits are set, one forced round
- * follows, and then comes the scan; ISO_REDRAIN drains only the CPUs that seem to hold pages, so that
- * the caller must drain again until the range is free.  Free pages leave the lists; allocated ones stay
- * where they are.
- * Returns 0; -EINVAL bad range or, under ISO_DISABLE, caches on; -EBUSY a pageblock is isolated
- * already, or holds something that cannot move (fail says which page); -EDEADLK context.  On an error
- * nothing is changed.
- * Context: thread, may sleep.  Locks: zone; ISO_PRECISE also cpu_hotplug shared, pcp_ctl.
+ * start_isolate_page_range - let no page of [start, start + nr) be allocated any more.  Under
+ * ISO_DISABLE the caller has disabled the zone's caches; each pageblock is scanned for what cannot
+ * move and its bit set in one lock hold.  Under ISO_PRECISE the bits are set, one forced round
+ * follows, and then comes the scan; ISO_REDRAIN drains only the CPUs that seem to hold pages, so
+ * that the caller must drain again until the range is free.  Free pages leave the lists; allocated
+ * ones stay where they are.  Returns 0; -EINVAL bad range or, under ISO_DISABLE, caches on; -EBUSY
+ * a pageblock is isolated already, or holds something that cannot move (fail says which page);
+ * -EDEADLK context.  On an error nothing is changed.  Context: thread, may sleep.  Locks: zone;
+ * ISO_PRECISE also cpu_hotplug shared, pcp_ctl.
  */
 int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
     enum iso_policy policy, struct mm_fail *fail) must_check EXCLUDES(pcp_ctl_class, zone_class);
-/* "redrain", "disable" or "precise"; NULL for anything else.  And back: NR_ISO_POLICIES if unknown. */
+/*
+ * "redrain", "disable" or "precise"; NULL for anything else.  And back: NR_ISO_POLICIES if unknown.
+ */
 const char *iso_policy_name(enum iso_policy policy);
 enum iso_policy iso_policy_by_name(const char *name);
 /*
  * Undo it; the old types are still there.  Never fails; nothing happens if the range is bad.
  * Context: any.  Locks: zone.
  */
-void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr) EXCLUDES(zone_class);
+void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
+    EXCLUDES(zone_class);
 /*
  * Are all of [start, start + nr), whose pageblocks are isolated and may reach beyond it, free or
  * retired?  0; -EBUSY, and the first that is not and why; -EINVAL bad range, or a pageblock is not

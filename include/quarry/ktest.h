@@ -3,9 +3,10 @@
  * ktest.h: tests that run unchanged at boot and in the hosted program; the output is KTAP version
  * 1.
  *
- * A suite is a file tests/suites/<room>/test_<subject>.c ending in KTEST_SUITE(subject, flags, KTEST(f), ...).  Each
- * test gets a struct ktest, builds what it needs with ktest_memory(), and expects things.  After it
- * returns, check_memory() is run on the memory it built, after the suite on the kernel's own.
+ * A suite is a file tests/suites/<room>/test_<subject>.c ending in KTEST_SUITE(subject, flags,
+ * KTEST(f), ...).  Each test gets a struct ktest, builds what it needs with ktest_memory(), and
+ * expects things.  After it returns, check_memory() is run on the memory it built, after the suite
+ * on the kernel's own.
  *
  * Each test has one tag, which says which changes may break it:
  *
@@ -22,10 +23,10 @@
 
 struct ktest {
 	const char *name;
-	u64 seed;              /* of this test in this run; printed when it fails */
+	u64 seed; /* of this test in this run; printed when it fails */
 	unsigned failures;
 	bool skipped;
-	struct memory *mem;    /* built by ktest_memory; NULL: none */
+	struct memory *mem; /* built by ktest_memory; NULL: none */
 };
 
 enum ktest_tag {
@@ -51,15 +52,27 @@ struct ktest_suite {
 	unsigned nr_cases;
 	unsigned flags;
 };
-#define KTEST(f)          {#f, f, KTEST_TAG_OF_SUITE}
-#define KTEST_CONTRACT(f) {#f, f, KTEST_TAG_CONTRACT}
-#define KTEST_COST(f)     {#f, f, KTEST_TAG_COST}
-#define KTEST_INSIDE(f)   {#f, f, KTEST_TAG_INSIDE}
+#define KTEST(f)                                                                                   \
+	{                                                                                          \
+#f, f, KTEST_TAG_OF_SUITE                                                          \
+	}
+#define KTEST_CONTRACT(f)                                                                          \
+	{                                                                                          \
+#f, f, KTEST_TAG_CONTRACT                                                          \
+	}
+#define KTEST_COST(f)                                                                              \
+	{                                                                                          \
+#f, f, KTEST_TAG_COST                                                              \
+	}
+#define KTEST_INSIDE(f)                                                                            \
+	{                                                                                          \
+#f, f, KTEST_TAG_INSIDE                                                            \
+	}
 #define KTEST_SUITE(suite, fl, ...)                                                                \
 	static const struct ktest_case suite##_cases[] = {__VA_ARGS__};                            \
 	static const struct ktest_suite suite##_suite                                              \
 	    __attribute__((used, section("ktest_suites"), aligned(8))) = {                         \
-		#suite, suite##_cases, ARRAY_SIZE(suite##_cases), (fl)}
+	        #suite, suite##_cases, ARRAY_SIZE(suite##_cases), (fl)}
 
 /* Record a failure with file and line.  Any thread of the test may call it. */
 void ktest_fail(struct ktest *t, const char *file, int line, const char *fmt, ...)
@@ -90,9 +103,10 @@ bool ktest_needs_cpus(struct ktest *t, unsigned nr);
 	} while (0)
 
 /*
- * Run the tests that @which names: "quick", "all", "none"; "contract", "cost", "inside": those of "all"
- * with that tag; or a comma-separated list of SUITE and SUITE.TEST.  Prints KTAP through printk.  Returns
- * the number of tests that failed, or -EINVAL for an unknown name (reported with the list of the suites).
+ * Run the tests that @which names: "quick", "all", "none"; "contract", "cost", "inside": those of
+ * "all" with that tag; or a comma-separated list of SUITE and SUITE.TEST.  Prints KTAP through
+ * printk.  Returns the number of tests that failed, or -EINVAL for an unknown name (reported with
+ * the list of the suites).
  */
 int ktest_run(const char *which, u64 seed);
 
@@ -103,9 +117,10 @@ int ktest_run(const char *which, u64 seed);
 int ktest_list(const char *which);
 
 /*
- * Build a private memory in the test's arena, one node, with caches for min(nr_cpus, 8) CPUs: the first @dma32
- * pageblocks are zone DMA32, then @normal of NORMAL, then @movable of MOVABLE, all pages free, caches
- * on, reclaim thread running.  Not backed by bytes.  NULL (and the test fails) if it does not fit.
+ * Build a private memory in the test's arena, one node, with caches for min(nr_cpus, 8) CPUs: the
+ * first @dma32 pageblocks are zone DMA32, then @normal of NORMAL, then @movable of MOVABLE, all
+ * pages free, caches on, reclaim thread running.  Not backed by bytes.  NULL (and the test fails)
+ * if it does not fit.
  */
 struct memory *ktest_memory(struct ktest *t, unsigned dma32, unsigned normal, unsigned movable);
 

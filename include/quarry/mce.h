@@ -11,23 +11,23 @@
 #include <quarry/mm_types.h>
 
 /* Bits of MCG_CAP, MCG_STATUS, MCi_STATUS and MCi_MISC (SDM vol. 3B, 15.3). */
-#define MCG_CAP_BANKS   0xffUL
-#define MCG_CAP_CTL     (1UL << 8)
-#define MCG_CAP_SER     (1UL << 24) /* the CPU supports recovery from some errors */
-#define MCG_STATUS_RIPV 1UL         /* the interrupted program can continue */
-#define MCG_STATUS_EIPV 2UL         /* the error belongs to the interrupted instruction */
-#define MCG_STATUS_MCIP 4UL
-#define MCE_VAL   (1UL << 63)
-#define MCE_OVER  (1UL << 62) /* another error was lost */
-#define MCE_UC    (1UL << 61) /* uncorrected */
-#define MCE_EN    (1UL << 60) /* its report was enabled */
-#define MCE_MISCV (1UL << 59)
-#define MCE_ADDRV (1UL << 58)
-#define MCE_PCC   (1UL << 57) /* the processor's state is corrupt */
-#define MCE_S     (1UL << 56) /* reported by an exception */
-#define MCE_AR    (1UL << 55) /* action required */
-#define MCE_CODE  0xffffUL
-#define MCE_MISC_LSB(misc)  ((misc) & 0x3f)     /* lowest valid bit of the address */
+#define MCG_CAP_BANKS       0xffUL
+#define MCG_CAP_CTL         (1UL << 8)
+#define MCG_CAP_SER         (1UL << 24) /* the CPU supports recovery from some errors */
+#define MCG_STATUS_RIPV     1UL         /* the interrupted program can continue */
+#define MCG_STATUS_EIPV     2UL         /* the error belongs to the interrupted instruction */
+#define MCG_STATUS_MCIP     4UL
+#define MCE_VAL             (1UL << 63)
+#define MCE_OVER            (1UL << 62) /* another error was lost */
+#define MCE_UC              (1UL << 61) /* uncorrected */
+#define MCE_EN              (1UL << 60) /* its report was enabled */
+#define MCE_MISCV           (1UL << 59)
+#define MCE_ADDRV           (1UL << 58)
+#define MCE_PCC             (1UL << 57) /* the processor's state is corrupt */
+#define MCE_S               (1UL << 56) /* reported by an exception */
+#define MCE_AR              (1UL << 55) /* action required */
+#define MCE_CODE            0xffffUL
+#define MCE_MISC_LSB(misc)  ((misc)&0x3f) /* lowest valid bit of the address */
 #define MCE_MISC_MODE(misc) ((misc) >> 6 & 7)
 #define MCE_MISC_PHYSICAL   2
 
@@ -37,19 +37,19 @@ struct mce_bank {
 };
 
 enum mce_severity {
-	MCE_NOTHING,   /* no error, or none of this CPU */
+	MCE_NOTHING, /* no error, or none of this CPU */
 	MCE_CORRECTED,
-	MCE_DEFERRED,  /* uncorrected; not used yet */
-	MCE_OPTIONAL,  /* the same, found by scrubbing */
-	MCE_REQUIRED,  /* the interrupted program needs the data: it must not simply continue */
+	MCE_DEFERRED, /* uncorrected; not used yet */
+	MCE_OPTIONAL, /* the same, found by scrubbing */
+	MCE_REQUIRED, /* the interrupted program needs the data: it must not simply continue */
 	MCE_FATAL,
 	NR_MCE_SEVERITIES
 };
 
 struct mce_verdict {
 	enum mce_severity severity;
-	pfn_t pfn;        /* the page affected; PFN_NONE: none, or unknown */
-	const char *why;  /* MCE_FATAL: the reason */
+	pfn_t pfn;       /* the page affected; PFN_NONE: none, or unknown */
+	const char *why; /* MCE_FATAL: the reason */
 };
 
 /*
@@ -66,8 +66,8 @@ const char *mce_severity_name(unsigned severity);
 /* ---- the ring: from the handler to the thread ---- */
 
 struct mce_record {
-	pfn_t pfn;    /* as mce_verdict */
-	u64 ip;       /* address of the interrupted code; 0: the bank was polled */
+	pfn_t pfn; /* as mce_verdict */
+	u64 ip;    /* address of the interrupted code; 0: the bank was polled */
 	u64 status;
 	u32 cpu;
 	u16 bank;
@@ -108,8 +108,8 @@ bool mce_ring_ready(const struct mce_ring *ring);
 struct mce_pages {
 	struct {
 		pfn_t pfn;
-		u64 last;   /* time of the last error, ns */
-		u32 count;  /* 0: a free slot */
+		u64 last;  /* time of the last error, ns */
+		u32 count; /* 0: a free slot */
 	} page[MCE_PAGES];
 };
 

@@ -24,12 +24,13 @@ struct offline_opts {
 };
 struct offline_result {
 	enum iso_policy policy;
-	unsigned rounds;     /* drain rounds: exactly one, except with redrain */
-	unsigned ipis;       /* IPIs sent in them */
-	unsigned loops;      /* passes over the range */
-	unsigned moved;      /* blocks migrated */
-	unsigned retries;    /* migrations that had to be tried again */
-	unsigned at_try[4];  /* of the moved: at the first try of a pass, the second, the third, later */
+	unsigned rounds;  /* drain rounds: exactly one, except with redrain */
+	unsigned ipis;    /* IPIs sent in them */
+	unsigned loops;   /* passes over the range */
+	unsigned moved;   /* blocks migrated */
+	unsigned retries; /* migrations that had to be tried again */
+	/* of the moved: at the first try of a pass, the second, the third, later */
+	unsigned at_try[4];
 	struct mm_fail fail; /* set if the error is not 0 */
 };
 
@@ -42,8 +43,9 @@ struct offline_result {
  * Context: thread, may sleep.  Locks: hotplug (claim and commit only), cpu_hotplug shared, pcp_ctl,
  * lru, zone.
  */
-int offline_pages(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
-    struct offline_result *result) EXCLUDES(mem_hotplug_class, pcp_ctl_class);
+int offline_pages(struct memory *mem, pfn_t start, unsigned long nr,
+    const struct offline_opts *opts, struct offline_result *result)
+    EXCLUDES(mem_hotplug_class, pcp_ctl_class);
 /*
  * online_pages - bring an offline range back online.
  * Returns 0; -EINVAL bad range, hole, two zones, partly online; -EALREADY online; -EBUSY claimed,
@@ -76,8 +78,8 @@ pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *n
  * Context: thread, may sleep.  Locks: adding, hotplug for moments, cpu_hotplug shared, pcp_ctl,
  *          zone.
  */
-int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node) must_check
-    EXCLUDES(mem_adding_class, mem_hotplug_class, pcp_ctl_class, zone_class);
+int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
+    must_check EXCLUDES(mem_adding_class, mem_hotplug_class, pcp_ctl_class, zone_class);
 /*
  * remove_memory - remove the memory at [@start, @start + @nr), before it is unplugged: OFFLINE
  * becomes HOLE.  A section's descriptors are freed with its last pageblock.
@@ -86,8 +88,8 @@ int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
  * while a broken page, of this memory or other, is being retired.
  * Context and locks as add_memory; and poison.
  */
-int remove_memory(struct memory *mem, pfn_t start, unsigned long nr) must_check
-    EXCLUDES(mem_adding_class, mem_hotplug_class, poison_class, pcp_ctl_class, zone_class);
+int remove_memory(struct memory *mem, pfn_t start, unsigned long nr) must_check EXCLUDES(
+    mem_adding_class, mem_hotplug_class, poison_class, pcp_ctl_class, zone_class);
 
 /* ---- querying blockers (mm/offline_query.c) -------------------------------------------------- */
 
@@ -124,7 +126,8 @@ int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct off
  * Context: any.
  * Locks: zone.
  */
-unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_standby) EXCLUDES(zone_class);
+unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_standby)
+    EXCLUDES(zone_class);
 
 /* ---- whole nodes (mm/offline_node.c) --------------------------------------------------------- */
 

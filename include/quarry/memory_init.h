@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* memory_init.h: building a memory out of arrays that the caller brings, and ending it (mm/mm_init.c). */
+/*
+ * memory_init.h: building a memory out of arrays that the caller brings, and ending it
+ * (mm/mm_init.c).
+ */
 #ifndef QUARRY_MEMORY_INIT_H
 #define QUARRY_MEMORY_INIT_H
 
@@ -9,8 +12,8 @@
 extern const struct reclaim_ops memory_reclaim;
 
 /*
- * What memory_init needs.  The caller brings zeroed arrays; [start, end) is what they cover.  Caches
- * and slots come from alloc(), which returns zeroed memory or NULL.
+ * What memory_init needs.  The caller brings zeroed arrays; [start, end) is what they cover.
+ * Caches and slots come from alloc(), which returns zeroed memory or NULL.
  */
 struct memory_config {
 	const char *name;
@@ -18,13 +21,13 @@ struct memory_config {
 	struct pageblock *pageblocks; /* of pageblock 0, likewise */
 	pfn_t start_pfn, end_pfn;
 	const struct memory_arrays *arrays; /* NULL: the arrays are whole, and stay so */
-	unsigned long standby_step; /* of memory_add_standby; 0: a pageblock */
+	unsigned long standby_step;         /* of memory_add_standby; 0: a pageblock */
 	unsigned nr_cpus;
 	unsigned thread_cpus; /* its reclaim threads run on the last of so many; 0: on any CPU */
 	unsigned nr_nodes;
 	const u8 *distance; /* nr_nodes * nr_nodes, NULL: all 20, own 10 */
 	bool backed;
-	struct pcp **pcp;   /* NULL: from alloc */
+	struct pcp **pcp;                  /* NULL: from alloc */
 	const struct reclaim_ops *reclaim; /* &memory_reclaim; NULL: nothing is reclaimed */
 	void *(*alloc)(void *arg, size_t bytes);
 	void *arg;
@@ -36,8 +39,8 @@ struct memory_config {
  */
 int memory_init(struct memory *mem, const struct memory_config *cfg);
 /*
- * Add zone @kind of @node over [start, end), pageblock aligned: what is a HOLE stays so.  Zones of one
- * memory are disjoint at first; add_memory may make their spans overlap.  Returns 0; -EINVAL.
+ * Add zone @kind of @node over [start, end), pageblock aligned: what is a HOLE stays so.  Zones of
+ * one memory are disjoint at first; add_memory may make their spans overlap.  Returns 0; -EINVAL.
  */
 int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_t start, pfn_t end);
 /*
@@ -48,8 +51,9 @@ int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_
 void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end);
 void memory_free_range(struct memory *mem, pfn_t start, pfn_t end);
 /*
- * Declare [start, end) of one zone, whole pageblocks of free RAM, to stand by: OFFLINE, until the reclaim thread
- * finds memory low and brings the next step online.  From below up, with nothing else of the zone between.
+ * Declare [start, end) of one zone, whole pageblocks of free RAM, to stand by: OFFLINE, until the
+ * reclaim thread finds memory low and brings the next step online.  From below up, with nothing
+ * else of the zone between.
  */
 void memory_add_standby(struct memory *mem, pfn_t start, pfn_t end);
 /* Compute watermarks, zonelists and capacities; after this the memory may be used. */
@@ -61,8 +65,8 @@ int memory_ready(struct memory *mem);
  */
 int memory_start(struct memory *mem);
 /*
- * Stop the reclaim threads and give back the caches, before a private memory is dropped.  Does no harm
- * to one that was not started.  Context and locks as memory_start.
+ * Stop the reclaim threads and give back the caches, before a private memory is dropped.  Does no
+ * harm to one that was not started.  Context and locks as memory_start.
  */
 void memory_stop(struct memory *mem);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm.h: the memory manager's interface: allocate, free, drain, check.  Moving pages is in movable.h, isolating
- * them in isolation.h, taking memory out of service and back in memory_hotplug.h, building a memory in
- * memory_init.h.
+ * mm.h: the memory manager's interface: allocate, free, drain, check.  Moving pages is in
+ * movable.h, isolating them in isolation.h, taking memory out of service and back in
+ * memory_hotplug.h, building a memory in memory_init.h.
  *
  * Every function takes the memory it works on, or something that lies in it.  alloc_pages and
  * free_pages are the same code as mem_alloc_pages and mem_free_pages, compiled for the kernel's own
@@ -42,24 +42,24 @@ typedef unsigned gfp_t;
 /* Where a request failed, and why. */
 enum mm_why {
 	WHY_NONE,
-	WHY_RANGE,      /* empty, unaligned, wrapping or outside */
-	WHY_HOLE,       /* no memory there */
-	WHY_ZONES,      /* more than one zone */
-	WHY_MIXED,      /* partly offline */
-	WHY_ALREADY,    /* already so */
-	WHY_CLAIMED,    /* another operation works on it */
-	WHY_ISOLATED,   /* already isolated */
-	WHY_RESERVED,   /* firmware, image or memmap */
-	WHY_UNMOVABLE,  /* allocated, and its owner cannot move it */
-	WHY_PINNED,     /* movable, but pinned */
-	WHY_BUSY,       /* being freed or changed by somebody */
-	WHY_NO_TARGET,  /* no memory to move to */
-	WHY_LAST,       /* too little would be left */
+	WHY_RANGE,     /* empty, unaligned, wrapping or outside */
+	WHY_HOLE,      /* no memory there */
+	WHY_ZONES,     /* more than one zone */
+	WHY_MIXED,     /* partly offline */
+	WHY_ALREADY,   /* already so */
+	WHY_CLAIMED,   /* another operation works on it */
+	WHY_ISOLATED,  /* already isolated */
+	WHY_RESERVED,  /* firmware, image or memmap */
+	WHY_UNMOVABLE, /* allocated, and its owner cannot move it */
+	WHY_PINNED,    /* movable, but pinned */
+	WHY_BUSY,      /* being freed or changed by somebody */
+	WHY_NO_TARGET, /* no memory to move to */
+	WHY_LAST,      /* too little would be left */
 	WHY_CANCELLED,
 	WHY_DEADLINE,
-	WHY_TYPE,       /* pageblocks of a type that does not fit */
-	WHY_STANDBY,    /* stands by: comes online by itself */
-	WHY_HWPOISON,   /* broken memory: in use, or not to be had */
+	WHY_TYPE,     /* pageblocks of a type that does not fit */
+	WHY_STANDBY,  /* stands by: comes online by itself */
+	WHY_HWPOISON, /* broken memory: in use, or not to be had */
 	NR_MM_WHY,
 };
 struct mm_fail {
@@ -134,8 +134,8 @@ const char *page_state_name(enum page_state state);
 /* Print one line that names the page, its block, its pageblock and its zone.  Any context. */
 void dump_page(const struct memory *mem, pfn_t pfn, const char *why);
 /*
- * For panic(): the page that it is about, if it is about one, with what happened to it lately; and what
- * happened last, to whatever page.  They take no lock and may be called with any held.
+ * For panic(): the page that it is about, if it is about one, with what happened to it lately; and
+ * what happened last, to whatever page.  They take no lock and may be called with any held.
  */
 void memory_panic_page(void);
 void memory_panic_events(void);
@@ -147,8 +147,9 @@ static inline struct zone *zone_of(struct memory *mem, pfn_t pfn)
 }
 
 /*
- * The zone lock: free lists, pageblocks and counts of @zone.  Without irqsave interrupts are off already.
- * Clang does not look inside (lock_attr.h): that the lock stands for its class is said here, once.
+ * The zone lock: free lists, pageblocks and counts of @zone.  Without irqsave interrupts are off
+ * already.  Clang does not look inside (lock_attr.h): that the lock stands for its class is said
+ * here, once.
  */
 static inline void zone_lock(struct zone *zone) ACQUIRE(zone->lock, zone_class) NO_LOCK_ANALYSIS
 {
@@ -185,26 +186,25 @@ static inline void *page_address(const struct page *page)
 /* ---- allocate and free ------------------------------------------------------------------- */
 
 /*
- * alloc_pages - allocate a block of 2^order pages.
- * Returns its head, state ALLOC with one reference, or NULL: order > MAX_ORDER (counted), or no
- * memory that the flags allow (counted).  A request that may sleep (neither NOWAIT nor ATOMIC) waits
- * for reclaim, for one drain of all caches by the reclaim thread and, unless NORETRY, until somebody
- * has been killed for it, before it fails (docs/mm/reclaim.md).
- * Context: any with NOWAIT or ATOMIC; else thread, irqs on, no spin lock held.
+ * alloc_pages - allocate a block of 2^order pages.  Returns its head, state ALLOC with one
+ * reference, or NULL: order > MAX_ORDER (counted), or no memory that the flags allow (counted).  A
+ * request that may sleep (neither NOWAIT nor ATOMIC) waits for reclaim, for one drain of all caches
+ * by the reclaim thread and, unless NORETRY, until somebody has been killed for it, before it fails
+ * (docs/mm/reclaim.md).  Context: any with NOWAIT or ATOMIC; else thread, irqs on, no spin lock
+ * held.
  * Locks: zone locks.  It never makes a cross-call.
  */
 struct page *alloc_pages(gfp_t gfp, unsigned order) must_check EXCLUDES(zone_class);
-struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order) must_check
-    EXCLUDES(zone_class);
+struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
+    must_check EXCLUDES(zone_class);
 
 /*
  * free_pages - free a block that nobody else can find: state ALLOC, one reference, that order.
  * @page: a descriptor of that memory, or NULL; mem_free_pages also refuses those of other memories.
- * Returns 0; -EINVAL, and the page is reported, counted and left where it is, if it is anything else
- * (double free, wrong order, never allocated, still pinned, no such page).  With badpage=panic it panics
- * instead.
- * Two frees of one page at the same moment are found when the page is next taken, and panic.
- * Context: any.  Locks: zone lock when the cache is full or off.
+ * Returns 0; -EINVAL, and the page is reported, counted and left where it is, if it is anything
+ * else (double free, wrong order, never allocated, still pinned, no such page).  With badpage=panic
+ * it panics instead.  Two frees of one page at the same moment are found when the page is next
+ * taken, and panic.  Context: any.  Locks: zone lock when the cache is full or off.
  */
 int free_pages(struct page *page, unsigned order) EXCLUDES(zone_class);
 int mem_free_pages(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
@@ -213,7 +213,8 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order) EXCLUD
  * Allocate up to @nr order-0 pages into pages[], with one lock hold per batch; returns how many it
  * got.  Context and locks as alloc_pages.
  */
-unsigned long mem_alloc_pages_bulk(struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages);
+unsigned long mem_alloc_pages_bulk(
+    struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages);
 unsigned long alloc_pages_bulk(gfp_t gfp, unsigned long nr, struct page **pages);
 /*
  * Free @nr order-0 pages, in chunks with interrupts off.  Returns how many were refused (reported
@@ -229,8 +230,8 @@ unsigned long free_pages_bulk(unsigned long nr, struct page **pages);
 int get_page(struct page *page) must_check;
 /*
  * put_page - drop a reference; the last one frees the block, whatever its in-use state was (the
- * caller has unlinked it).  Returns 0, or -EINVAL for a page without references (reported, counted).
- * Context: any.
+ * caller has unlinked it).  Returns 0, or -EINVAL for a page without references (reported,
+ * counted).  Context: any.
  */
 int mem_put_page(struct memory *mem, struct page *page) EXCLUDES(zone_class);
 
@@ -241,13 +242,16 @@ void mem_unpin_page(struct memory *mem, struct page *page);
 /* ---- small objects (mm/slab.c) ------------------------------------------------------------ */
 
 /*
- * kmalloc - @size bytes, aligned to 16, from the kernel's memory; zeroed.  NULL if there is none, or
- * size is 0 or above 2 MiB.  Context: thread (it may sleep).  Locks: slab, zone.
+ * kmalloc - @size bytes, aligned to 16, from the kernel's memory; zeroed.  NULL if there is none,
+ * or size is 0 or above 2 MiB.  Context: thread (it may sleep).  Locks: slab, zone.
  */
 void *kmalloc(size_t size) must_check EXCLUDES(slab_class, zone_class);
 /* Free what kmalloc returned; NULL is fine, anything else that is wrong panics.  As kmalloc. */
 void kfree(void *ptr) EXCLUDES(slab_class, zone_class);
-/* Give back the page without objects that each size may keep: what is then in use is used.  As kmalloc. */
+/*
+ * Give back the page without objects that each size may keep: what is then in use is used.  As
+ * kmalloc.
+ */
 void kmalloc_trim(void) EXCLUDES(slab_class, zone_class);
 
 /* ---- caches and drains (mm/pcp.c, mm/drain.c) --------------------------------------------- */
@@ -278,10 +282,10 @@ int zone_pcp_disable(struct zone *zone) must_check EXCLUDES(pcp_ctl_class, zone_
 int zone_pcp_enable(struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
 
 /*
- * This CPU goes down: give back all it caches, with every capacity 0 from here on; the last thing that
- * it does with @mem.  And the reverse, before it is online: capacities from the zones' depths.  For each
- * of memories, under memories_lock.
- * Context: that CPU, irqs off, cpu_hotplug held exclusively on its behalf.  Locks: zone.
+ * This CPU goes down: give back all it caches, with every capacity 0 from here on; the last thing
+ * that it does with @mem.  And the reverse, before it is online: capacities from the zones' depths.
+ * For each of memories, under memories_lock.  Context: that CPU, irqs off, cpu_hotplug held
+ * exclusively on its behalf.  Locks: zone.
  */
 void pcp_cpu_leave(struct memory *mem);
 void pcp_cpu_join(struct memory *mem);
@@ -292,7 +296,9 @@ bool pcp_zone_nonempty(const struct memory *mem, unsigned cpu, const struct zone
 /* Pages in all caches of @zone; exact only when nobody allocates or frees. */
 unsigned long zone_pcp_pages(const struct zone *zone);
 
-/* ---- seeing and checking ---------------------------------------------------------------------- */
+/*
+ * ---- seeing and checking ----------------------------------------------------------------------
+ */
 
 /* Sum of one event over all CPUs. */
 u64 mm_event_sum(const struct memory *mem, enum mm_event ev);
@@ -306,8 +312,8 @@ struct mm_violation {
 };
 /*
  * check_memory - recount everything from scratch and compare: every invariant of docs/mm/check.md.
- * All CPUs are held, interrupts off, while it looks.  Returns 0; -EUCLEAN (v tells the first); or -EDEADLK where it may
- * not sleep.  Context: thread, may sleep.  Never repairs anything.
+ * All CPUs are held, interrupts off, while it looks.  Returns 0; -EUCLEAN (v tells the first); or
+ * -EDEADLK where it may not sleep.  Context: thread, may sleep.  Never repairs anything.
  */
 int check_memory(struct memory *mem, struct mm_violation *v) must_check EXCLUDES(pcp_ctl_class);
 /* Free pages by all ways of being free: listed, isolated, cached.  Exact at rest. */

@@ -2,12 +2,12 @@
 /*
  * mm_types.h: the structures of the memory manager: page, pageblock, cache, zone, node, memory.
  *
- * They are public because whoever brings the arrays (the boot code, a test, another kernel) must know
- * their sizes; only mm/ writes them.  docs/mm/model.md explains them in prose.
+ * They are public because whoever brings the arrays (the boot code, a test, another kernel) must
+ * know their sizes; only mm/ writes them.  docs/mm/model.md explains them in prose.
  *
- * Letters behind fields: z zone lock; l lru lock; c constant once the zone is set up; a atomic;
- * o owning CPU with interrupts off; h mem->hotplug; p mem->pcp_ctl.  Where one lock is enough for both
- * reading and writing, GUARDED_BY says it again, for clang (lock_attr.h).
+ * Letters behind fields: z zone lock; l lru lock; c constant once the zone is set up; a atomic; o
+ * owning CPU with interrupts off; h mem->hotplug; p mem->pcp_ctl.  Where one lock is enough for
+ * both reading and writing, GUARDED_BY says it again, for clang (lock_attr.h).
  */
 #ifndef QUARRY_MM_TYPES_H
 #define QUARRY_MM_TYPES_H
@@ -20,7 +20,8 @@
 /*
  * Geometry.  A pageblock is 2 MiB, the largest free block is one pageblock, a section (128 MiB) is
  * what struct page arrays come in.  A free block therefore never crosses a pageblock, and isolating
- * one never has to split anything.  The hosted suites are built a second time with PAGEBLOCK_ORDER=3.
+ * one never has to split anything.  The hosted suites are built a second time with
+ * PAGEBLOCK_ORDER=3.
  */
 #ifndef PAGEBLOCK_ORDER
 #define PAGEBLOCK_ORDER 9
@@ -31,7 +32,8 @@
 #define PAGEBLOCK_PAGES (1UL << PAGEBLOCK_ORDER)
 #define SECTION_PAGES   (1UL << SECTION_ORDER)
 BUILD_ASSERT(MAX_ORDER <= PAGEBLOCK_ORDER && PAGEBLOCK_ORDER <= SECTION_ORDER);
-BUILD_ASSERT(MAX_ORDER >= 3 && MAX_ORDER <= 15); /* four bits of the word; four small cached orders */
+/* four bits of the word; four small cached orders */
+BUILD_ASSERT(MAX_ORDER >= 3 && MAX_ORDER <= 15);
 
 /* "No page" as a link, as a head that was not found, and so on.  Links are 32-bit pfns: 16 TiB. */
 #define PFN_NONE ((pfn_t)0xffffffffUL)
@@ -47,20 +49,20 @@ enum migratetype {
 #define NR_CACHED_TYPES 3 /* the first three have stacks in the caches */
 
 /*
- * The state of a block is the state of its head; every other page of a block is TAIL, which is 0, so
- * that a zeroed memmap is valid.  docs/mm/model.md has the table of legal edges; page.h checks
+ * The state of a block is the state of its head; every other page of a block is TAIL, which is 0,
+ * so that a zeroed memmap is valid.  docs/mm/model.md has the table of legal edges; page.h checks
  * them when it is compiled.
  */
 enum page_state {
 	PG_TAIL,
-	PG_RESERVED,    /* never the allocator's: image, firmware, missing RAM */
-	PG_FREE,        /* head of a free block; listed, unless its pageblock is isolated */
-	PG_PCP,         /* in one slot of one CPU's cache */
-	PG_FREEING,     /* on its way to the free lists: in the hands of who dropped or reports it */
-	PG_ALLOC,       /* allocated, findable by nobody but its owner */
-	PG_SLAB,        /* small-object allocator */
-	PG_PGTABLE,     /* page table */
-	PG_OBJECT,      /* page of a memory object */
+	PG_RESERVED, /* never the allocator's: image, firmware, missing RAM */
+	PG_FREE,     /* head of a free block; listed, unless its pageblock is isolated */
+	PG_PCP,      /* in one slot of one CPU's cache */
+	PG_FREEING,  /* on its way to the free lists: in the hands of who dropped or reports it */
+	PG_ALLOC,    /* allocated, findable by nobody but its owner */
+	PG_SLAB,     /* small-object allocator */
+	PG_PGTABLE,  /* page table */
+	PG_OBJECT,   /* page of a memory object */
 	PG_MOVABLE_OPS, /* movable through its owner's struct movable_ops */
 	PG_LRU,         /* on a reclaim list */
 	PG_ISO_MIG,     /* taken by a migrator, which holds a reference */
@@ -70,18 +72,21 @@ enum page_state {
 };
 
 /*
- * struct page.word: refcount:15 | pinned:1 | state:4 | order:4 | flags:8.  One compare of all 32 bits is the
- * whole check of a free; the laws that make a plain compare and a plain store right there:
- *  1. No speculative references: a reference to a page one does not own is taken only under the lock
- *     that keeps the page where it was found.  A scanner by pfn looks at the state and takes nothing.
+ * struct page.word: refcount:15 | pinned:1 | state:4 | order:4 | flags:8.  One compare of all 32
+ * bits is the whole check of a free; the laws that make a plain compare and a plain store right
+ * there:
+ *  1. No speculative references: a reference to a page one does not own is taken only under the
+ *     lock that keeps the page where it was found.  A scanner by pfn looks at the state and takes
+ *     nothing.
  *  2. free_pages is for what nobody else can find; anything findable is unlinked under its finding
  *     lock and freed by put_page, whose last step clears the in-use flags.
- *  3. Every other change of the word of a page in use is a compare-and-swap, never a decrement, whose
- *     underflow would borrow into the state.
+ *  3. Every other change of the word of a page in use is a compare-and-swap, never a decrement,
+ *     whose underflow would borrow into the state.
  *  4. HWPOISON and HAS_HWPOISON are set by compare-and-swap under the zone lock and, on a page in
- *     use, only while the zone's caches are off; the slow free reads the word again under that lock.
- *  5. Whoever pins marks the page for the rest of its life as allocated: so the compare sends a free of
- *     what was ever pinned to the slow path, which asks whether it still is.
+ *     use, only while the zone's caches are off; the slow free reads the word again under that
+ *     lock.
+ *  5. Whoever pins marks the page for the rest of its life as allocated: so the compare sends a
+ *     free of what was ever pinned to the slow path, which asks whether it still is.
  */
 #define PAGE_REF_MASK       0x00007fffu
 #define PAGE_PINNED         0x00008000u /* pinned once since it was allocated: look at pincount */
@@ -103,14 +108,15 @@ enum page_state {
 	((u32)(ref) | (u32)(state) << PAGE_STATE_SHIFT | (u32)(order) << PAGE_ORDER_SHIFT)
 
 struct page {
-	u32 word;     /* see above */
-	u32 next;     /* z, l: pfn links of the free list or LRU; PFN_NONE at the ends */
-	u32 prev;     /* z, l */
-	u32 index;    /* owner: page within its object; slab or driver use */
-	void *owner;  /* owner: object, slab cache or struct movable_owner, as the state says */
-	u16 mapcount; /* lock of its object: page-table entries that map it; each holds a reference */
-	u16 pincount; /* a: long-term pins; each also holds a reference */
-	u32 spare;    /* the checker's: entries it has found */
+	u32 word;    /* see above */
+	u32 next;    /* z, l: pfn links of the free list or LRU; PFN_NONE at the ends */
+	u32 prev;    /* z, l */
+	u32 index;   /* owner: page within its object; slab or driver use */
+	void *owner; /* owner: object, slab cache or struct movable_owner, as the state says */
+	/* lock of its object: page-table entries that map it; each holds a reference */
+	u16 mapcount;
+	u16 pincount;          /* a: long-term pins; each also holds a reference */
+	u32 spare;             /* the checker's: entries it has found */
 } __attribute__((aligned(8))); /* so 32 bytes also where pointers have 4 */
 BUILD_ASSERT(sizeof(struct page) == 32);
 /*
@@ -124,9 +130,9 @@ BUILD_ASSERT(sizeof(struct page) == 32);
 #define NR_SMALL_CACHED  4
 #define NR_CACHED_ORDERS (NR_SMALL_CACHED + (MAX_ORDER > 3))
 /* Room for a stack for each cached order and type, and one of capacity 0: a power of two. */
-#define STACKS_PER_ZONE  16
-#define STACK_NONE       15 /* within a zone: capacity 0 for ever; isolated and CMA pages go here */
-BUILD_ASSERT(NR_CACHED_ORDERS * NR_CACHED_TYPES <= STACK_NONE);
+#define STACKS_PER_ZONE 16
+#define STACK_NONE      15 /* within a zone: capacity 0 for ever; isolated and CMA pages go here */
+BUILD_ASSERT(NR_CACHED_ORDERS *NR_CACHED_TYPES <= STACK_NONE);
 
 /* What a pageblock is; OFFLINE and HOLE override whatever its page words say. */
 enum pageblock_state { PB_HOLE, PB_OFFLINE, PB_ONLINE };
@@ -139,9 +145,10 @@ enum pageblock_state { PB_HOLE, PB_OFFLINE, PB_ONLINE };
 struct pageblock {
 	/* z, read racily: by cached order, zone * STACKS_PER_ZONE + stack */
 	u16 stack[5] GUARDED_BY(zone_class);
-	u16 nr_free GUARDED_BY(zone_class);     /* z: pages in its free blocks, listed or not */
-	u16 nr_poisoned GUARDED_BY(zone_class); /* z: retired pages; offline: flagged ones; standby: all, or none */
-	u8 zone;                        /* z, of a HOLE read racily: index in mem->zones */
+	u16 nr_free GUARDED_BY(zone_class); /* z: pages in its free blocks, listed or not */
+	/* z: retired pages; offline: flagged ones; standby: all, or none */
+	u16 nr_poisoned GUARDED_BY(zone_class);
+	u8 zone; /* z, of a HOLE read racily: index in mem->zones */
 	/* z, read racily: migratetype:3, isolated:1, pageblock_state:2, evacuated:1, reported:1 */
 	u8 bits GUARDED_BY(zone_class);
 };
@@ -153,7 +160,10 @@ BUILD_ASSERT(sizeof(struct pageblock) == 16);
 #define PB_EVACUATED   0x40u /* offline, and comes back with its node: mm/offline_node.c */
 #define PB_REPORTED    0x80u /* wholly free since the host was told so: mm/page_report.c */
 
-/* Limits of what the firmware's tables may ask for; beyond, nodes are merged into node 0, with a word. */
+/*
+ * Limits of what the firmware's tables may ask for; beyond, nodes are merged into node 0, with a
+ * word.
+ */
 #define MAX_NODES 8
 enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 #define MAX_ZONES (MAX_NODES * NR_ZONE_KINDS)
@@ -161,88 +171,88 @@ enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 
 /* Events; each is counted per CPU and summed when read.  Tests assert on them. */
 #define MM_EVENTS(X)                                                                               \
-	X(PCP_REFILL)          /* refills of a stack, each one zone lock */                        \
-	X(PCP_REFILL_PAGES)    /* blocks they pushed */                                            \
-	X(PCP_SPILL)           /* frees that found their stack full or off */                      \
-	X(PCP_SPILL_BLOCKS)    /* cached blocks such frees gave back */                            \
-	X(PCP_DRAINED)         /* blocks given back by drains and rounds */                        \
-	X(FREE_DIRECT)         /* blocks that went straight to the buddy */                        \
-	X(FREE_ISOLATED)       /* of these, into an isolated pageblock */                          \
-	X(ALLOC_DIRECT)        /* blocks taken straight from the buddy for a caller */             \
-	X(ALLOC_SLOW)          /* allocations that found no page at the first look */              \
-	X(ALLOC_FAIL)          /* allocations that returned NULL */                                \
-	X(ALLOC_ATOMIC_FAIL)   /* of these, of callers that may not sleep */                       \
-	X(ALLOC_BAD_ORDER)     /* orders above MAX_ORDER asked for */                              \
-	X(ALLOC_DRAIN_WAIT)    /* allocations that waited for the reclaim thread's drain */        \
-	X(ALLOC_DRAIN_LOCAL)   /* failed high orders that drained their own CPU */                 \
-	X(ALLOC_COMPACT_WAIT)  /* of high orders, that waited for a compaction */                  \
-	X(COMPACT_OK)          /* compactions that made a block */                                 \
-	X(COMPACT_FAIL)        /* those that did not */                                            \
-	X(COMPACT_MOVED)       /* blocks they moved */                                             \
-	X(CONTIG_OK)           /* contiguous ranges allocated */                                   \
-	X(CONTIG_FAIL)         /* those that could not be */                                       \
-	X(FALLBACK_STEAL)      /* pageblocks that changed their type */                            \
-	X(FALLBACK_MIX)        /* blocks taken from another type without that */                   \
-	X(DRAIN_ROUNDS)        /* drain_all_pages rounds */                                        \
-	X(DRAIN_ASKED)         /* CPUs that they asked */                                          \
-	X(DRAIN_FORCED)        /* forced rounds: disable and precise */                            \
-	X(RECLAIM_RUNS)        /* runs of a reclaim thread, for a drain or over the lists */       \
-	X(RECLAIM_SCANNED)     /* pages it took off the lists to look at */                        \
-	X(RECLAIM_KEPT)        /* of these, put back because they had been touched */              \
-	X(RECLAIM_AGED)        /* pages moved from the active list to the inactive one */          \
-	X(RECLAIM_FREED)       /* pages dropped, by reclaim threads and allocations */             \
-	X(RECLAIM_DIRECT)      /* of these, by allocations: unmapped and clean */                  \
-	X(RECLAIM_CLEANED)     /* dirty pages that their pager took first */                       \
-	X(RECLAIM_REFUSED)     /* dirty pages that it did not take */                              \
-	X(RECLAIM_WAIT)        /* allocations that waited for a reclaim thread's run */            \
-	X(RECLAIM_THROTTLED)   /* of these, because too many pages were taken off the lists */     \
-	X(STANDBY_WAIT)        /* allocations that waited until standby memory could be brought online */ \
-	X(OOM_KILLS)           /* victims chosen */                                                \
-	X(OOM_NOBODY)          /* allocations that failed because there was none to choose */      \
-	X(OOM_STUCK)           /* victims that were not gone in time */                            \
-	X(PCP_DISABLE)         /* outermost zone_pcp_disable calls */                              \
-	X(PCP_UNBALANCED)      /* zone_pcp_enable without disable */                               \
-	X(ISO_BLOCKS)          /* pageblocks isolated */                                           \
-	X(ISO_UNDONE)          /* pageblocks whose isolation was undone */                         \
-	X(ISO_CONFLICT)        /* isolations refused because of another */                         \
-	X(SOFT_OFFLINE_OK)     /* pages retired with nobody harmed */                              \
-	X(SOFT_OFFLINE_FAIL)   /* those that could not be: nothing was changed */                  \
-	X(FAILURE_RECOVERED)   /* broken pages out of use at once */                               \
-	X(FAILURE_DELAYED)     /* to be retired when the last one lets go */                       \
-	X(FAILURE_IGNORED)     /* in use by somebody who cannot do without */                      \
-	X(POISON_WAIT)         /* looks that found the page in somebody's hands */                 \
-	X(FAILURE_COPIED)      /* moved while they were reported: the copy may be bad */           \
-	X(POISON_RETIRED)      /* frames retired, at once or later */                              \
-	X(UNPOISON_OK)         /* marks taken off */                                               \
-	X(FAULT_LOST)          /* faults on pages that are lost */                                 \
+	X(PCP_REFILL)         /* refills of a stack, each one zone lock */                         \
+	X(PCP_REFILL_PAGES)   /* blocks they pushed */                                             \
+	X(PCP_SPILL)          /* frees that found their stack full or off */                       \
+	X(PCP_SPILL_BLOCKS)   /* cached blocks such frees gave back */                             \
+	X(PCP_DRAINED)        /* blocks given back by drains and rounds */                         \
+	X(FREE_DIRECT)        /* blocks that went straight to the buddy */                         \
+	X(FREE_ISOLATED)      /* of these, into an isolated pageblock */                           \
+	X(ALLOC_DIRECT)       /* blocks taken straight from the buddy for a caller */              \
+	X(ALLOC_SLOW)         /* allocations that found no page at the first look */               \
+	X(ALLOC_FAIL)         /* allocations that returned NULL */                                 \
+	X(ALLOC_ATOMIC_FAIL)  /* of these, of callers that may not sleep */                        \
+	X(ALLOC_BAD_ORDER)    /* orders above MAX_ORDER asked for */                               \
+	X(ALLOC_DRAIN_WAIT)   /* allocations that waited for the reclaim thread's drain */         \
+	X(ALLOC_DRAIN_LOCAL)  /* failed high orders that drained their own CPU */                  \
+	X(ALLOC_COMPACT_WAIT) /* of high orders, that waited for a compaction */                   \
+	X(COMPACT_OK)         /* compactions that made a block */                                  \
+	X(COMPACT_FAIL)       /* those that did not */                                             \
+	X(COMPACT_MOVED)      /* blocks they moved */                                              \
+	X(CONTIG_OK)          /* contiguous ranges allocated */                                    \
+	X(CONTIG_FAIL)        /* those that could not be */                                        \
+	X(FALLBACK_STEAL)     /* pageblocks that changed their type */                             \
+	X(FALLBACK_MIX)       /* blocks taken from another type without that */                    \
+	X(DRAIN_ROUNDS)       /* drain_all_pages rounds */                                         \
+	X(DRAIN_ASKED)        /* CPUs that they asked */                                           \
+	X(DRAIN_FORCED)       /* forced rounds: disable and precise */                             \
+	X(RECLAIM_RUNS)       /* runs of a reclaim thread, for a drain or over the lists */        \
+	X(RECLAIM_SCANNED)    /* pages it took off the lists to look at */                         \
+	X(RECLAIM_KEPT)       /* of these, put back because they had been touched */               \
+	X(RECLAIM_AGED)       /* pages moved from the active list to the inactive one */           \
+	X(RECLAIM_FREED)      /* pages dropped, by reclaim threads and allocations */              \
+	X(RECLAIM_DIRECT)     /* of these, by allocations: unmapped and clean */                   \
+	X(RECLAIM_CLEANED)    /* dirty pages that their pager took first */                        \
+	X(RECLAIM_REFUSED)    /* dirty pages that it did not take */                               \
+	X(RECLAIM_WAIT)       /* allocations that waited for a reclaim thread's run */             \
+	X(RECLAIM_THROTTLED)  /* of these, because too many pages were taken off the lists */      \
+	X(STANDBY_WAIT) /* allocations that waited until standby memory could be brought online */ \
+	X(OOM_KILLS)    /* victims chosen */                                                       \
+	X(OOM_NOBODY)   /* allocations that failed because there was none to choose */             \
+	X(OOM_STUCK)    /* victims that were not gone in time */                                   \
+	X(PCP_DISABLE)  /* outermost zone_pcp_disable calls */                                     \
+	X(PCP_UNBALANCED)    /* zone_pcp_enable without disable */                                 \
+	X(ISO_BLOCKS)        /* pageblocks isolated */                                             \
+	X(ISO_UNDONE)        /* pageblocks whose isolation was undone */                           \
+	X(ISO_CONFLICT)      /* isolations refused because of another */                           \
+	X(SOFT_OFFLINE_OK)   /* pages retired with nobody harmed */                                \
+	X(SOFT_OFFLINE_FAIL) /* those that could not be: nothing was changed */                    \
+	X(FAILURE_RECOVERED) /* broken pages out of use at once */                                 \
+	X(FAILURE_DELAYED)   /* to be retired when the last one lets go */                         \
+	X(FAILURE_IGNORED)   /* in use by somebody who cannot do without */                        \
+	X(POISON_WAIT)       /* looks that found the page in somebody's hands */                   \
+	X(FAILURE_COPIED)    /* moved while they were reported: the copy may be bad */             \
+	X(POISON_RETIRED)    /* frames retired, at once or later */                                \
+	X(UNPOISON_OK)       /* marks taken off */                                                 \
+	X(FAULT_LOST)        /* faults on pages that are lost */                                   \
 	X(OFFLINE_OK)                                                                              \
 	X(OFFLINE_FAIL)                                                                            \
-	X(OFFLINE_LOOPS)       /* passes over ranges */                                            \
+	X(OFFLINE_LOOPS) /* passes over ranges */                                                  \
 	X(ONLINE_OK)                                                                               \
 	X(ONLINE_FAIL)                                                                             \
-	X(MEMORY_ADDED)        /* pageblocks added */                                              \
-	X(MEMORY_REMOVED)      /* pageblocks removed */                                            \
-	X(STANDBY_ONLINE)      /* pageblocks that stood by and were brought online */              \
-	X(MIGRATE_OK)          /* blocks moved */                                                  \
-	X(MIGRATE_AGAIN)       /* tries that met somebody else and will be repeated */             \
-	X(MIGRATE_FAIL)        /* tries refused for good: pinned, or no memory */                  \
-	X(BAD_FREE)            /* frees of what is not allocated, or with the wrong order */       \
-	X(QUARANTINED)         /* blocks that a wrong last put left without an owner */                           \
-	X(SLAB_PAGES)          /* pages the small-object allocator took */                         \
-	X(REPORTED)            /* free pageblocks that the host was told of */                     \
-	X(FAULTS)              /* calls of vm_fault */                                             \
-	X(FAULT_NEW)           /* of these, with a new page for an empty slot */                   \
-	X(RMAP_PAUSES)         /* walks of a slot's regions that let go of the object's lock */     \
-	X(MIGWAIT_QUEUED)      /* faults that waited for a page being moved */                     \
-	X(MIGWAIT_WOKEN)       /* of these, woken by its migrator: all, in the end */              \
-	X(TLB_ROUNDS)          /* shootdowns that asked anybody */                                 \
-	X(TLB_ASKED)           /* other CPUs that they asked */
+	X(MEMORY_ADDED)   /* pageblocks added */                                                   \
+	X(MEMORY_REMOVED) /* pageblocks removed */                                                 \
+	X(STANDBY_ONLINE) /* pageblocks that stood by and were brought online */                   \
+	X(MIGRATE_OK)     /* blocks moved */                                                       \
+	X(MIGRATE_AGAIN)  /* tries that met somebody else and will be repeated */                  \
+	X(MIGRATE_FAIL)   /* tries refused for good: pinned, or no memory */                       \
+	X(BAD_FREE)       /* frees of what is not allocated, or with the wrong order */            \
+	X(QUARANTINED)    /* blocks that a wrong last put left without an owner */                 \
+	X(SLAB_PAGES)     /* pages the small-object allocator took */                              \
+	X(REPORTED)       /* free pageblocks that the host was told of */                          \
+	X(FAULTS)         /* calls of vm_fault */                                                  \
+	X(FAULT_NEW)      /* of these, with a new page for an empty slot */                        \
+	X(RMAP_PAUSES)    /* walks of a slot's regions that let go of the object's lock */         \
+	X(MIGWAIT_QUEUED) /* faults that waited for a page being moved */                          \
+	X(MIGWAIT_WOKEN)  /* of these, woken by its migrator: all, in the end */                   \
+	X(TLB_ROUNDS)     /* shootdowns that asked anybody */                                      \
+	X(TLB_ASKED)      /* other CPUs that they asked */
 
 enum mm_event {
 #define MM_EVENT_ENUM(name) EV_##name,
 	MM_EVENTS(MM_EVENT_ENUM)
 #undef MM_EVENT_ENUM
-	NR_MM_EVENTS,
+	    NR_MM_EVENTS,
 };
 
 /*
@@ -251,13 +261,13 @@ enum mm_event {
  * Counts of one zone are contiguous, so "is anything cached?" is a few wide ORs.
  */
 struct pcp {
-	u16 count[NR_STACKS];         /* o, read racily by drains that need not be complete */
-	u16 capacity[NR_STACKS];      /* o: depth ? 0 : what the zone's bound allows */
+	u16 count[NR_STACKS];          /* o, read racily by drains that need not be complete */
+	u16 capacity[NR_STACKS];       /* o: depth ? 0 : what the zone's bound allows */
 	struct page **slot[NR_STACKS]; /* o: arrays of the largest capacity */
-	u16 first[8];                 /* o: by gfp type and zone bits, order-0 stack of the first zone */
-	u64 event[NR_MM_EVENTS];      /* a: by this CPU, anybody may read */
-	u32 tracing;                  /* a: the hot paths record what they do */
-	struct trace_ring *ring;      /* c: what happened lately; NULL: nothing is recorded */
+	u16 first[8];            /* o: by gfp type and zone bits, order-0 stack of the first zone */
+	u64 event[NR_MM_EVENTS]; /* a: by this CPU, anybody may read */
+	u32 tracing;             /* a: the hot paths record what they do */
+	struct trace_ring *ring; /* c: what happened lately; NULL: nothing is recorded */
 };
 
 struct memory;
@@ -268,8 +278,9 @@ struct free_list {
 };
 
 /*
- * Pages of objects by age; the flag ACTIVE of a page says on which of the first two lists it is.  What
- * has nowhere to go, anonymous pages, is on the third: it can be moved, but reclaim never looks there.
+ * Pages of objects by age; the flag ACTIVE of a page says on which of the first two lists it is.
+ * What has nowhere to go, anonymous pages, is on the third: it can be moved, but reclaim never
+ * looks there.
  */
 enum { LRU_INACTIVE, LRU_ACTIVE, LRU_UNEVICTABLE, NR_LRU };
 struct lru_list {
@@ -282,58 +293,72 @@ struct zone {
 	struct spinlock lru_lock; /* RANK_LRU: entering and leaving MOVABLE_OPS, ISO_MIG, LRU */
 	struct memory *mem;       /* c */
 	u8 id, node, kind;        /* c: index in mem->zones; enum zone_kind */
-	/* h and z to change, read racily: span, pageblock aligned; it only grows, and what lies in it may be
-	 * another zone's: the pageblock says whose it is. */
+	/*
+	 * h and z to change, read racily: span, pageblock aligned; it only grows, and what lies in
+	 * it may be another zone's: the pageblock says whose it is.
+	 */
 	pfn_t start_pfn, end_pfn;
-	/* h and z to change, read racily: [standby, standby_end) is memory that stands by; the first only rises. */
+	/*
+	 * h and z to change, read racily: [standby, standby_end) is memory that stands by; the
+	 * first only rises.
+	 */
 	pfn_t standby, standby_end;
 	/* z, read racily by those who want a hint; in pages: */
-	unsigned long nr_free GUARDED_BY(zone_class); /* on the free lists; not cached, not isolated */
-	unsigned long nr_free_cma GUARDED_BY(zone_class); /* of these, lent: for movable requests only */
+	/* on the free lists; not cached, not isolated */
+	unsigned long nr_free GUARDED_BY(zone_class);
+	/* of these, lent: for movable requests only */
+	unsigned long nr_free_cma GUARDED_BY(zone_class);
 	unsigned long present GUARDED_BY(zone_class); /* of its ONLINE pageblocks */
 	unsigned long managed GUARDED_BY(zone_class); /* present less RESERVED: what it ever owns */
-	unsigned long from_standby GUARDED_BY(zone_class); /* sum of what standby has added to managed; only rises */
+	/* sum of what standby has added to managed; only rises */
+	unsigned long from_standby GUARDED_BY(zone_class);
 	unsigned long wmark[3] GUARDED_BY(zone_class); /* min, low, high */
-	unsigned long reserve GUARDED_BY(zone_class); /* kept from requests that could go higher */
+	unsigned long reserve GUARDED_BY(zone_class);  /* kept from requests that could go higher */
 	unsigned long nr_isolated GUARDED_BY(zone_class); /* z, read racily: pageblocks */
-	unsigned long nr_doomed GUARDED_BY(zone_class); /* z: flagged pages still in use: to be retired */
+	/* z: flagged pages still in use: to be retired */
+	unsigned long nr_doomed GUARDED_BY(zone_class);
 	struct free_list free[NR_ORDERS][NR_MIGRATETYPES] GUARDED_BY(zone_class); /* z */
-	u32 pcp_depth GUARDED_BY(pcp_ctl_class); /* p, read racily by refreshes: disables outstanding */
+	/* p, read racily by refreshes: disables outstanding */
+	u32 pcp_depth GUARDED_BY(pcp_ctl_class);
 	/* h: per CPU, in blocks */
 	u16 pcp_capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
 	struct lru_list lru[NR_LRU] GUARDED_BY(lru_class); /* l */
-	u32 nr_reclaiming;        /* a: pages that reclaim has taken off the lists and not settled yet */
-	u64 lru_came GUARDED_BY(lru_class); /* l, read racily: pages that reclaim may drop, ever put on a list */
-	u64 freed;                /* a: pages that reclaim has freed here, or standby has brought */
-	u64 freed_cma;            /* a: the same of CMA pageblocks, which only movable requests can have */
-	u32 futile;               /* a: a run found it low and freed nothing: a low watermark starts no other */
-	u64 futile_came;          /* a: lru_came before that run; when it has risen, the run proves nothing */
+	u32 nr_reclaiming; /* a: pages that reclaim has taken off the lists and not settled yet */
+	/* l, read racily: pages that reclaim may drop, ever put on a list */
+	u64 lru_came GUARDED_BY(lru_class);
+	u64 freed;     /* a: pages that reclaim has freed here, or standby has brought */
+	u64 freed_cma; /* a: the same of CMA pageblocks, which only movable requests can have */
+	u32 futile; /* a: a run found it low and freed nothing: a low watermark starts no other */
+	/* a: lru_came before that run; when it has risen, the run proves nothing */
+	u64 futile_came;
 };
 enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };
 
 /*
- * Work that one thread does for any number of others.  A ticket is served by work that starts after it was handed
- * out: done <= started <= asked.
+ * Work that one thread does for any number of others.  A ticket is served by work that starts after
+ * it was handed out: done <= started <= asked.
  */
 struct ticket_queue {
-	u64 asked;   /* a: tickets handed out */
-	u64 started; /* a: the newest that the work under way, or the last, covers; the thread writes it */
-	u64 done;    /* a: the newest whose work has ended */
+	u64 asked; /* a: tickets handed out */
+	/* a: the newest that the work under way, or the last, covers; the thread writes it */
+	u64 started;
+	u64 done; /* a: the newest whose work has ended */
 };
 
 /*
- * What is wanted of the reclaim thread.  Who wants a drain, or a run over the reclaim lists, takes a
- * ticket; any number share one.
+ * What is wanted of the reclaim thread.  Who wants a drain, or a run over the reclaim lists, takes
+ * a ticket; any number share one.
  */
 struct reclaim {
 	struct ticket_queue drains, runs, compactions; /* runs: over the reclaim lists */
-	u32 low;     /* a: a zone is below its low watermark: run */
+	u32 low; /* a: a zone is below its low watermark: run */
 	/* a: requests, a bit for each kind of request and order (request_bit): */
 	u64 run_for; /* they wait for a run */
-	u64 run_in_vain; /* written by the thread: the last run for it found too little in each zone, to the end */
-	u64 compact; /* they need such a block */
-	u64 in_vain; /* the last compaction for it found no way */
-	u32 stop;    /* a: the thread shall return */
+	/* written by the thread: the last run for it found too little in each zone, to the end */
+	u64 run_in_vain;
+	u64 compact;         /* they need such a block */
+	u64 in_vain;         /* the last compaction for it found no way */
+	u32 stop;            /* a: the thread shall return */
 	struct waitq wake;   /* the thread sleeps here */
 	struct waitq served; /* those who asked sleep here */
 	struct thread *thread;
@@ -344,21 +369,25 @@ struct reclaim {
  * memory online.  Only a memory with standby at its start has it.
  */
 struct standby_thread {
-	u64 run_for; /* a: requests that want some, as of struct reclaim; 0: only for a low watermark */
+	/* a: requests that want some, as of struct reclaim; 0: only for a low watermark */
+	u64 run_for;
 	struct ticket_queue tickets; /* done: it has had the lock, and done what it could */
-	u32 stop;    /* a: the thread shall return */
-	struct waitq wake;   /* the thread sleeps here */
-	struct waitq served; /* those who asked sleep here */
+	u32 stop;                    /* a: the thread shall return */
+	struct waitq wake;           /* the thread sleeps here */
+	struct waitq served;         /* those who asked sleep here */
 	struct thread *thread;
 };
 
 struct node {
 	u8 id;
-	u8 distance[MAX_NODES];      /* c: SLIT, 10 is local */
-	/* h to change, when a zone comes; read racily: by highest kind allowed: zone ids, nearest first */
+	u8 distance[MAX_NODES]; /* c: SLIT, 10 is local */
+	/*
+	 * h to change, when a zone comes; read racily: by highest kind allowed: zone ids, nearest
+	 * first
+	 */
 	u8 zonelist[NR_ZONE_KINDS][MAX_ZONES];
-	u8 nr_zones[NR_ZONE_KINDS];  /* likewise */
-	struct memory *mem;          /* c */
+	u8 nr_zones[NR_ZONE_KINDS]; /* likewise */
+	struct memory *mem;         /* c */
 	struct reclaim reclaim;
 };
 
@@ -371,8 +400,9 @@ struct pfn_range {
 struct range_claim {
 	LIST_ENTRY(range_claim) link; /* h */
 	struct pfn_range range;
-	u64 nr;      /* rises from claim to claim */
-	bool stays;  /* it is being brought online, added or removed: no page in service goes with it */
+	u64 nr; /* rises from claim to claim */
+	/* it is being brought online, added or removed: no page in service goes with it */
+	bool stays;
 };
 
 /* How much of a cache holds for one order, in blocks, before the zone's bound cuts it. */
@@ -399,41 +429,58 @@ struct vm_lists {
 struct oom_state {
 	struct mutex lock; /* one decision at a time */
 	struct waitq wq;   /* those who wait until the victim has gone */
-	bool (*kill)(struct memory *mem, unsigned gfp, unsigned order, void *arg); /* a: NULL: nobody dies */
-	void *arg;         /* set before kill */
-	u32 going;         /* a: a victim has been chosen and is not gone */
-	u64 gone;          /* a: victims that have gone */
-	u64 gone_at;       /* a: when the last one did */
-	u64 left;          /* a: all that have given their memory back, victims or not */
-	u64 asked;         /* lock: what @left was when the request began anew that is decided on */
+	/* a: NULL: nobody dies */
+	bool (*kill)(struct memory *mem, unsigned gfp, unsigned order, void *arg);
+	void *arg;   /* set before kill */
+	u32 going;   /* a: a victim has been chosen and is not gone */
+	u64 gone;    /* a: victims that have gone */
+	u64 gone_at; /* a: when the last one did */
+	u64 left;    /* a: all that have given their memory back, victims or not */
+	u64 asked;   /* lock: what @left was when the request began anew that is decided on */
 };
 
 /*
- * For a memory that can grow: how its descriptors get memory behind them.  Where they have none they read
- * as zeros, which is HOLE and TAIL, and nobody writes to them.  Called under adding, grow_inside under hotplug, in a
- * thread that may sleep; what is there already stays as it is.
+ * For a memory that can grow: how its descriptors get memory behind them.  Where they have none
+ * they read as zeros, which is HOLE and TAIL, and nobody writes to them.  Called under adding,
+ * grow_inside under hotplug, in a thread that may sleep; what is there already stays as it is.
  */
 struct memory_arrays {
-	/* The bytes of [@start, @start + @nr), pageblocks, and their pageblocks' descriptors.  0; -ENOMEM. */
+	/*
+	 * The bytes of [@start, @start + @nr), pageblocks, and their pageblocks' descriptors.  0;
+	 * -ENOMEM.
+	 */
 	int (*map)(struct memory *mem, pfn_t start, unsigned long nr);
 	/* The bytes go; the pageblocks' descriptors may stay. */
 	void (*unmap)(struct memory *mem, pfn_t start, unsigned long nr);
-	/* Descriptors of the pages [@start, @start + @nr), sections.  0; -ENOMEM, and none is there. */
+	/*
+	 * Descriptors of the pages [@start, @start + @nr), sections.  0; -ENOMEM, and none is
+	 * there.
+	 */
 	int (*grow)(struct memory *mem, pfn_t start, unsigned long nr);
-	/* The same for a standby step, in the first pages of the pageblock @at of the step itself.  They stay. */
+	/*
+	 * The same for a standby step, in the first pages of the pageblock @at of the step itself.
+	 * They stay.
+	 */
 	int (*grow_inside)(struct memory *mem, pfn_t start, unsigned long nr, pfn_t at);
 	void (*shrink)(struct memory *mem, pfn_t start, unsigned long nr);
 };
 
 /*
- * What drops pages of objects when memory is short: it stands above the allocator, which knows it by these alone.
- * A memory without it drops nothing: an allocation that finds nothing fails, or waits for standby and the OOM killer.
+ * What drops pages of objects when memory is short: it stands above the allocator, which knows it
+ * by these alone.  A memory without it drops nothing: an allocation that finds nothing fails, or
+ * waits for standby and the OOM killer.
  */
 struct lru_scan;
 struct reclaim_ops {
-	/* Drop one batch of a zone (mm/reclaim.h); by an allocation if it is direct: it makes no cross-call then. */
+	/*
+	 * Drop one batch of a zone (mm/reclaim.h); by an allocation if it is direct: it makes no
+	 * cross-call then.
+	 */
 	void (*batch)(struct lru_scan *scan);
-	/* The threads that serve tickets (struct reclaim).  0; -ENOMEM, and none runs.  Thread, may sleep. */
+	/*
+	 * The threads that serve tickets (struct reclaim).  0; -ENOMEM, and none runs.  Thread, may
+	 * sleep.
+	 */
 	int (*start)(struct memory *mem);
 	void (*stop)(struct memory *mem);
 };
@@ -441,40 +488,43 @@ struct reclaim_ops {
 /* One memory: zones over an array of descriptors that the caller brought. */
 struct memory {
 	const char *name;
-	struct page *memmap;          /* c: descriptor of pfn 0, whether it exists or not */
-	struct pageblock *pageblocks; /* c: of pageblock 0, likewise */
-	pfn_t start_pfn, end_pfn;     /* c: what the arrays can cover, pageblock aligned */
+	struct page *memmap;                /* c: descriptor of pfn 0, whether it exists or not */
+	struct pageblock *pageblocks;       /* c: of pageblock 0, likewise */
+	pfn_t start_pfn, end_pfn;           /* c: what the arrays can cover, pageblock aligned */
 	const struct memory_arrays *arrays; /* c: NULL: they are all there from the start */
-	unsigned long standby_step;   /* c: pages of standby that come online together; whole pageblocks */
-	unsigned nr_cpus;             /* c: CPUs that may use it: 0 .. nr_cpus - 1 */
-	unsigned thread_cpus;         /* c: its threads run on the last of so many CPUs; 0: on any */
-	struct pcp **pcp;             /* c: by CPU */
-	cpumask_t *drain_mask;        /* p: CPUs to ask in a masked round */
+	/* c: pages of standby that come online together; whole pageblocks */
+	unsigned long standby_step;
+	unsigned nr_cpus;      /* c: CPUs that may use it: 0 .. nr_cpus - 1 */
+	unsigned thread_cpus;  /* c: its threads run on the last of so many CPUs; 0: on any */
+	struct pcp **pcp;      /* c: by CPU */
+	cpumask_t *drain_mask; /* p: CPUs to ask in a masked round */
 	struct zone zones[MAX_ZONES]; /* by id = node * NR_ZONE_KINDS + kind */
 	struct node nodes[MAX_NODES];
-	unsigned nr_nodes;            /* c */
+	unsigned nr_nodes; /* c */
 	struct standby_thread standby;
-	struct mutex adding;          /* before hotplug: one thread adds or removes */
-	struct mutex hotplug;         /* RANK_MEM_HOTPLUG: claims, commits, onlining */
-	u64 hotplug_since;            /* h: when it was taken */
-	u64 hotplug_longest;          /* h: nanoseconds of the longest hold */
-	u64 nr_claims;                /* h: ever made */
-	struct mutex poison;          /* RANK_POISON: one broken page at a time; memory goes in between */
-	bool machine_check;           /* a: a page was reported broken by the machine: no unpoison from then on */
-	struct mutex pcp_ctl;         /* RANK_PCP_CTL: depths, rounds (single flight) */
+	struct mutex adding;  /* before hotplug: one thread adds or removes */
+	struct mutex hotplug; /* RANK_MEM_HOTPLUG: claims, commits, onlining */
+	u64 hotplug_since;    /* h: when it was taken */
+	u64 hotplug_longest;  /* h: nanoseconds of the longest hold */
+	u64 nr_claims;        /* h: ever made */
+	struct mutex poison;  /* RANK_POISON: one broken page at a time; memory goes in between */
+	/* a: a page was reported broken by the machine: no unpoison from then on */
+	bool machine_check;
+	struct mutex pcp_ctl; /* RANK_PCP_CTL: depths, rounds (single flight) */
 	/* p, the first read racily: masked drain rounds, for sharing one */
 	u64 round_started GUARDED_BY(pcp_ctl_class), round_done GUARDED_BY(pcp_ctl_class);
 	LIST_HEAD(, range_claim) claims GUARDED_BY(mem_hotplug_class); /* h */
 	struct vm_lists vm;
 	struct oom_state oom;
-	u32 iso_pending;              /* a: isolations between their first bit and their round's end */
-	enum iso_policy policy;       /* a: for offlines that do not name one */
-	bool badpage_panic;           /* a: a bad free panics after its report */
-	bool backed;                  /* c: pages have memory behind them (GFP_ZERO, patterns) */
-	void *(*alloc)(void *arg, size_t bytes); /* c: zeroed memory for slots; NULL when there is none */
+	u32 iso_pending;        /* a: isolations between their first bit and their round's end */
+	enum iso_policy policy; /* a: for offlines that do not name one */
+	bool badpage_panic;     /* a: a bad free panics after its report */
+	bool backed;            /* c: pages have memory behind them (GFP_ZERO, patterns) */
+	/* c: zeroed memory for slots; NULL when there is none */
+	void *(*alloc)(void *arg, size_t bytes);
 	void *alloc_arg;
 	const struct reclaim_ops *reclaim; /* c: NULL: nothing is reclaimed */
-	LIST_ENTRY(memory) link;      /* in memories, from memory_start to memory_stop */
+	LIST_ENTRY(memory) link;           /* in memories, from memory_start to memory_stop */
 };
 
 #endif

@@ -21,8 +21,8 @@
 struct movable_owner;
 struct movable_ops {
 	int (*isolate)(struct memory *mem, struct page *page);
-	int (*migrate)(struct movable_owner *owner, struct memory *mem, struct page *dst,
-	    struct page *src);
+	int (*migrate)(
+	    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src);
 	bool (*putback)(struct memory *mem, struct page *page);
 	bool balloon;
 };
@@ -38,8 +38,8 @@ struct movable_owner {
 void movable_owner_drain(struct movable_owner *owner);
 
 /* Make an ALLOC page movable through @owner.  Locks: lru. */
-void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)
-    EXCLUDES(lru_class);
+void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner,
+    u32 index) EXCLUDES(lru_class);
 /*
  * The owner releases its page, whether or not a migrator has it.  The caller serialises calls of
  * the owner.  Drops the owner's reference.  Locks: lru, zone.

@@ -24,6 +24,7 @@ unsigned take_unreported(struct memory *mem, struct report_walk *walk, pfn_t *bl
  * give_reported - free them again.  @told: the host has dropped them, and they need no further
  * report before they are used.  Context: any.  Locks: zone.
  */
-void give_reported(struct memory *mem, const pfn_t *blocks, unsigned nr, bool told) EXCLUDES(zone_class);
+void give_reported(struct memory *mem, const pfn_t *blocks, unsigned nr, bool told)
+    EXCLUDES(zone_class);
 
 #endif

@@ -70,8 +70,11 @@ struct waitq {
 	struct spinlock lock;
 	struct wait_entry *first; /* lock: threads asleep here, oldest first */
 };
-#define WAITQ(n)      ((struct waitq)WAITQ_BARE(n))
-#define WAITQ_BARE(n) {.lock = {.name = (n), .rank = RANK_WAIT}}
+#define WAITQ(n) ((struct waitq)WAITQ_BARE(n))
+#define WAITQ_BARE(n)                                                                              \
+	{                                                                                          \
+		.lock = {.name = (n), .rank = RANK_WAIT }                                          \
+	}
 
 #define WAIT_FOREVER (~0ULL)
 
@@ -142,7 +145,8 @@ static inline bool sleep_lock_granted(void *claim)
 }
 
 /* Leave the line.  True: too late, the lock was handed to this claim. */
-static inline bool sleep_lock_give_up(struct sleep_lock *l, struct sleep_claim *claim) NO_LOCK_ANALYSIS
+static inline bool sleep_lock_give_up(struct sleep_lock *l, struct sleep_claim *claim)
+    NO_LOCK_ANALYSIS
 {
 	irqflags_t flags = spin_lock_irqsave(&l->wq.lock);
 	struct sleep_claim **link = &l->first;
@@ -161,7 +165,8 @@ static inline bool sleep_lock_give_up(struct sleep_lock *l, struct sleep_claim *
 	return mine;
 }
 
-static inline bool sleep_lock_take(struct sleep_lock *l, bool share, u64 timeout_ns) NO_LOCK_ANALYSIS
+static inline bool sleep_lock_take(struct sleep_lock *l, bool share, u64 timeout_ns)
+    NO_LOCK_ANALYSIS
 {
 	struct sleep_claim claim = {.share = share}, **link = &l->first;
 	irqflags_t flags = spin_lock_irqsave(&l->wq.lock);

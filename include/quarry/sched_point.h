@@ -39,14 +39,14 @@ bool race_turns(bool had);
 #undef sched_turns
 #ifdef RACE_BUILD
 #define sched_look(what, sleeps, cond) (race_look(what), race_looked((what), (sleeps), (cond)))
-#define sched_wake(what) race_wake(what)
-#define sched_time(ns) race_time(ns)
-#define sched_turns(had) race_turns(had)
+#define sched_wake(what)               race_wake(what)
+#define sched_time(ns)                 race_time(ns)
+#define sched_turns(had)               race_turns(had)
 #else
 #define sched_look(what, sleeps, cond) (cond)
-#define sched_wake(what) ((void)0)
-#define sched_time(ns) (ns)
-#define sched_turns(had) (had)
+#define sched_wake(what)               ((void)0)
+#define sched_time(ns)                 (ns)
+#define sched_turns(had)               (had)
 #endif
 
 #undef sched_point

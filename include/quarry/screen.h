@@ -49,7 +49,9 @@ struct psf_font {
  * Returns 0; -EINVAL if it is no such font, damaged, or larger than 32 by 64 pixels.  Any context.
  */
 int psf_parse(struct psf_font *font, const void *data, size_t len) must_check;
-/* The lines of the glyph for @c, the leftmost pixel in the highest bit of each line's first byte. */
+/*
+ * The lines of the glyph for @c, the leftmost pixel in the highest bit of each line's first byte.
+ */
 const u8 *psf_glyph(const struct psf_font *font, u8 c);
 
 /* ---- text ---- */
@@ -69,8 +71,8 @@ struct text {
 	u8 *pixels;
 	struct text_cell *cells; /* rows * columns, line by line */
 	u32 columns, rows;
-	u32 row, column;         /* of the next character; column == columns: on a new line */
-	u8 colour, normal;       /* as in a cell; normal: the colour after sequence 0 */
+	u32 row, column;          /* of the next character; column == columns: on a new line */
+	u8 colour, normal;        /* as in a cell; normal: the colour after sequence 0 */
 	u32 dirty_from, dirty_to; /* rows that may differ from their pixels: [from, to) */
 	u32 palette[16];
 	enum text_state state;
@@ -88,8 +90,8 @@ struct text {
  * columns as fit the width, and as many rows as fit the height and the @nr_cells cells.
  * Returns 0; -EINVAL, without any effect, if that is less than TEXT_MIN_COLUMNS or TEXT_MIN_ROWS.
  */
-int text_init(struct text *t, const struct framebuffer *fb, void *pixels, const struct psf_font *font,
-    struct text_cell *cells, size_t nr_cells) must_check;
+int text_init(struct text *t, const struct framebuffer *fb, void *pixels,
+    const struct psf_font *font, struct text_cell *cells, size_t nr_cells) must_check;
 /* The same pixels are mapped at @pixels from now on. */
 void text_move(struct text *t, void *pixels);
 /* Set the colours for further text, and after sequence 0: a TEXT_ value. */

@@ -51,15 +51,15 @@ bool smp_call_pending(void);
 void arch_ipi_call(unsigned cpu);
 
 struct smp_stats {
-	u64 calls;        /* smp_call_mask calls */
-	u64 ipis;         /* their IPIs to other CPUs */
-	u64 kicks;        /* reschedule interrupts */
-	u64 from_alloc;   /* cross-calls made inside an allocation: must stay 0 */
-	u64 bad_context;  /* calls refused because of their context */
-	u64 bad_cpu;      /* targets out of range */
-	u64 offline_cpu;  /* targets in range that are not online: never, or not any more */
+	u64 calls;          /* smp_call_mask calls */
+	u64 ipis;           /* their IPIs to other CPUs */
+	u64 kicks;          /* reschedule interrupts */
+	u64 from_alloc;     /* cross-calls made inside an allocation: must stay 0 */
+	u64 bad_context;    /* calls refused because of their context */
+	u64 bad_cpu;        /* targets out of range */
+	u64 offline_cpu;    /* targets in range that are not online: never, or not any more */
 	u64 spurious_calls; /* call interrupts taken between smp_call_close and cpu_set_online */
-	u64 silent;       /* reports of CPUs too late to answer or end a call, or to park */
+	u64 silent;         /* reports of CPUs too late to answer or end a call, or to park */
 };
 extern struct smp_stats smp_stats; /* a */
 /*

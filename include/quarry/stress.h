@@ -9,12 +9,12 @@
 #include <quarry/memory_hotplug.h>
 
 struct stress_report {
-	u64 ops;           /* allocations and frees */
-	u64 failed;        /* allocations that failed */
-	u64 frees;         /* of bare blocks */
-	u64 frees_remote;  /* of these, on another CPU than that of the allocation */
-	u64 corrupt;       /* blocks and objects whose content was damaged */
-	u64 moved;         /* objects that were migrated */
+	u64 ops;          /* allocations and frees */
+	u64 failed;       /* allocations that failed */
+	u64 frees;        /* of bare blocks */
+	u64 frees_remote; /* of these, on another CPU than that of the allocation */
+	u64 corrupt;      /* blocks and objects whose content was damaged */
+	u64 moved;        /* objects that were migrated */
 };
 struct stress;
 
@@ -53,8 +53,8 @@ struct round_opts {
  * Returns 0, or the error of offline_pages or online_pages; -ERANGE if it took not exactly one
  * drain round; -ETIME if the stress made no progress.
  */
-int offline_round(struct memory *mem, const struct round_opts *opts, struct offline_result *result,
-    u64 *ops);
+int offline_round(
+    struct memory *mem, const struct round_opts *opts, struct offline_result *result, u64 *ops);
 /*
  * The range of up to @want pages that could go offline and has the most pages in use, so that there
  * are pages to move.  PFN_NONE: none.  Context: thread.

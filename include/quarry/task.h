@@ -18,25 +18,25 @@
 struct endpoint;
 struct pager_trust;
 struct task {
-	char name[24];            /* c */
-	u32 id;                   /* c */
-	u32 refs;                 /* a: threads, capabilities, the creator */
-	struct spinlock lock;     /* RANK_TASK */
+	char name[24];        /* c */
+	u32 id;               /* c */
+	u32 refs;             /* a: threads, capabilities, the creator */
+	struct spinlock lock; /* RANK_TASK */
 	TAILQ_HEAD(, thread) threads GUARDED_BY(task_class); /* l */
-	u32 nr_threads GUARDED_BY(task_class); /* l: on the list */
-	struct share *shares;     /* c: its share of each CPU (sched_share.c) */
+	u32 nr_threads GUARDED_BY(task_class);               /* l: on the list */
+	struct share *shares;                   /* c: its share of each CPU (sched_share.c) */
 	u32 next_thread GUARDED_BY(task_class); /* l: number of the next one */
-	u32 ending;               /* a, set under l: enum task_end, once it is ending */
-	s32 status;               /* l: with ending */
-	u32 ended;                /* a, set under l: it has released everything */
-	struct endpoint *handler GUARDED_BY(task_class); /* l: for lost pages; or NULL */
+	u32 ending; /* a, set under l: enum task_end, once it is ending */
+	s32 status; /* l: with ending */
+	u32 ended;  /* a, set under l: it has released everything */
+	struct endpoint *handler GUARDED_BY(task_class);  /* l: for lost pages; or NULL */
 	struct pager_trust *trust GUARDED_BY(task_class); /* a, set once: of its pagers; or NULL */
 	bool victim GUARDED_BY(task_class); /* l: the OOM killer waits for its end (oom_kill.c) */
-	bool first;               /* c from its start on: never killed (oom_kill.c) */
+	bool first;                         /* c from its start on: never killed (oom_kill.c) */
 	struct cap_table caps;
-	struct account *account;  /* c, a reference */
-	struct vm_space *space;   /* c until the task releases all: then NULL, under tasks_lock */
-	LIST_ENTRY(task) link;    /* list of tasks */
+	struct account *account; /* c, a reference */
+	struct vm_space *space;  /* c until the task releases all: then NULL, under tasks_lock */
+	LIST_ENTRY(task) link;   /* list of tasks */
 };
 
 /* Context, unless said otherwise: thread, may sleep, no spin lock held. */
@@ -50,7 +50,8 @@ int tasks_init(void) must_check;
  * Returns 0; -EAGAIN there are ABI_MAX_TASKS, or the running task's limit is reached; -EACCES a
  * limit is above the running task's own; -EDQUOT; -ENOMEM.
  */
-int task_create_limited(const char *name, const struct abi_limits *limits, struct task **out) must_check;
+int task_create_limited(const char *name, const struct abi_limits *limits, struct task **out)
+    must_check;
 static inline int must_check task_create(const char *name, struct task **out)
 {
 	return task_create_limited(name, NULL, out);
@@ -76,8 +77,8 @@ int task_load(struct task *task, const char *name, u64 *entry, u64 *sp) must_che
  * thread starts with its handle and @arg.
  * Returns 0, or as task_create_limited, task_load, cap_install and task_add_thread.
  */
-int task_start(const char *name, struct cap *gift, const u64 arg[2], const struct abi_limits *limits,
-    struct task **out) must_check;
+int task_start(const char *name, struct cap *gift, const u64 arg[2],
+    const struct abi_limits *limits, struct task **out) must_check;
 /*
  * Map ABI_STACK_PAGES of zeroes at the place of first threads' stacks.  0 and the stack pointer;
  * -ENOMEM.

@@ -20,7 +20,7 @@
  * needed.
  */
 struct trace_array {
-	void **chunk;       /* NULL: not allocated yet */
+	void **chunk; /* NULL: not allocated yet */
 	unsigned nr_chunks;
 };
 #define TRACE_ITEM_SIZE   16
@@ -49,7 +49,7 @@ BUILD_ASSERT(sizeof(struct trace_id) == TRACE_ITEM_SIZE);
 struct trace {
 	const char *name; /* the caller's */
 	u32 nr_events, nr_allocs, nr_frees, nr_ids, nr_cpus;
-	u64 peak_pages;   /* live at once, in the order of the file */
+	u64 peak_pages; /* live at once, in the order of the file */
 	struct trace_array events, ids;
 };
 
@@ -59,21 +59,21 @@ struct trace_error {
 };
 
 struct trace_report {
-	unsigned cpus;      /* number of CPUs that ran events */
-	u64 events;         /* of the trace; all were run or skipped */
-	u64 allocs, frees;  /* successful ones */
-	u64 failed;         /* allocations that failed */
-	u64 skipped;        /* frees of those */
-	u64 live;           /* blocks live at the end: allocs - frees */
+	unsigned cpus;     /* number of CPUs that ran events */
+	u64 events;        /* of the trace; all were run or skipped */
+	u64 allocs, frees; /* successful ones */
+	u64 failed;        /* allocations that failed */
+	u64 skipped;       /* frees of those */
+	u64 live;          /* blocks live at the end: allocs - frees */
 	u64 live_pages;
-	u64 peak_pages;     /* live at once */
-	u64 waits;          /* events that waited for another CPU's event */
-	u64 ticks;          /* clock ticks inside the allocator, summed over the CPUs */
+	u64 peak_pages; /* live at once */
+	u64 waits;      /* events that waited for another CPU's event */
+	u64 ticks;      /* clock ticks inside the allocator, summed over the CPUs */
 	u64 elapsed_ns;
 	u64 slow_allocs, slow_frees; /* operations not served by the caches */
-	unsigned hits;      /* share served by the caches; this and the shares below in 1/1000 */
+	unsigned hits; /* share served by the caches; this and the shares below in 1/1000 */
 	unsigned fragmented_before, fragmented; /* share of free memory outside the largest order */
-	u64 wrong;          /* blocks refused by free_pages or handed out twice: must be 0 */
+	u64 wrong; /* blocks refused by free_pages or handed out twice: must be 0 */
 };
 
 /* The clock of a replay: any that does not go back, and the name of its unit. */
@@ -103,8 +103,8 @@ void trace_free(struct trace *trace);
 int trace_run(struct trace *trace, struct memory *mem, unsigned cpus,
     const struct trace_clock *clock, struct trace_report *report) must_check;
 /* Print @report; docs/trace.md explains the lines.  Any context. */
-void trace_print_report(const struct trace *trace, const struct trace_clock *clock,
-    const struct trace_report *report);
+void trace_print_report(
+    const struct trace *trace, const struct trace_clock *clock, const struct trace_report *report);
 
 /* The items of a chunk, allocated if necessary.  NULL: no memory.  As trace_parse. */
 void *trace_array_make(struct trace_array *array, u32 index);

@@ -36,13 +36,13 @@ enum trace_kind {
 #define TRACE_ENUM(name) TR_##name,
 	TRACE_KINDS(TRACE_ENUM)
 #undef TRACE_ENUM
-	NR_TRACE_KINDS,
+	    NR_TRACE_KINDS,
 };
 
 struct trace_record {
-	u64 time;  /* arch_clock_ns */
-	u32 pfn;   /* head of the block */
-	u8 kind;   /* enum trace_kind */
+	u64 time; /* arch_clock_ns */
+	u32 pfn;  /* head of the block */
+	u8 kind;  /* enum trace_kind */
 	u8 order;
 	u16 blocks; /* number of pageblocks of a range; 0: one block of @order */
 };
@@ -71,7 +71,10 @@ void trace_switch(struct memory *mem, bool on);
 void trace_history(const struct memory *mem, pfn_t pfn);
 /* Print the last records of all pages. */
 void trace_recent(const struct memory *mem);
-/* The last @max records that concern @pfn, PFN_NONE: of all, into out[], oldest first; returns how many. */
+/*
+ * The last @max records that concern @pfn, PFN_NONE: of all, into out[], oldest first; returns how
+ * many.
+ */
 unsigned trace_find(const struct memory *mem, pfn_t pfn, struct trace_hit *out, unsigned max);
 const char *trace_kind_name(enum trace_kind kind);
 

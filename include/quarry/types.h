@@ -40,10 +40,10 @@ typedef unsigned long irqflags_t;
  * The smaller, the larger; each argument is evaluated once.  MIN_CONST: for initialisers and array
  * sizes.
  */
-#define MIN_CONST(a, b)    ((a) < (b) ? (a) : (b))
-#define MIN(a, b)          PICK_ONCE(a, <, b, __COUNTER__)
-#define MAX(a, b)          PICK_ONCE(a, >, b, __COUNTER__)
-#define PICK_ONCE(a, op, b, n)  PICK_ONCE_(a, op, b, n)
+#define MIN_CONST(a, b)        ((a) < (b) ? (a) : (b))
+#define MIN(a, b)              PICK_ONCE(a, <, b, __COUNTER__)
+#define MAX(a, b)              PICK_ONCE(a, >, b, __COUNTER__)
+#define PICK_ONCE(a, op, b, n) PICK_ONCE_(a, op, b, n)
 #define PICK_ONCE_(a, op, b, n)                                                                    \
 	({                                                                                         \
 		__typeof__(a) pick_a##n = (a);                                                     \
@@ -100,23 +100,23 @@ static inline u64 divide(u64 n, u32 d)
  * Racy reads and writes are relaxed atomics: one access, never torn, no order implied.  Code that
  * needs an order uses the acquire and release forms and says which access they pair with.
  */
-#define READ_ONCE(x)           __atomic_load_n(&(x), __ATOMIC_RELAXED)
+#define READ_ONCE(x) __atomic_load_n(&(x), __ATOMIC_RELAXED)
 #ifdef LOCK_ANALYSIS
-#define WRITE_ONCE(x, v)       ((x) = (v)) /* clang checks it as a write */
+#define WRITE_ONCE(x, v) ((x) = (v)) /* clang checks it as a write */
 #else
-#define WRITE_ONCE(x, v)       NOTE_STORE(__atomic_store_n(&(x), (v), __ATOMIC_RELAXED))
+#define WRITE_ONCE(x, v) NOTE_STORE(__atomic_store_n(&(x), (v), __ATOMIC_RELAXED))
 #endif
-#define load_acquire(p)        __atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define store_release(p, v)    NOTE_STORE(__atomic_store_n((p), (v), __ATOMIC_RELEASE))
+#define load_acquire(p)     __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define store_release(p, v) NOTE_STORE(__atomic_store_n((p), (v), __ATOMIC_RELEASE))
 /* A read-modify-write operation is a full barrier too. */
-#define atomic_add(p, v)       NOTE_BARRIER(__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
-#define atomic_sub(p, v)       NOTE_BARRIER(__atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST))
-#define atomic_or(p, v)        NOTE_BARRIER(__atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST))
-#define atomic_and(p, v)       NOTE_BARRIER(__atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
-#define atomic_xchg(p, v)      NOTE_BARRIER(__atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
-#define full_barrier()         NOTE_BARRIER(__atomic_thread_fence(__ATOMIC_SEQ_CST))
+#define atomic_add(p, v)  NOTE_BARRIER(__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
+#define atomic_sub(p, v)  NOTE_BARRIER(__atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST))
+#define atomic_or(p, v)   NOTE_BARRIER(__atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST))
+#define atomic_and(p, v)  NOTE_BARRIER(__atomic_fetch_and((p), (v), __ATOMIC_SEQ_CST))
+#define atomic_xchg(p, v) NOTE_BARRIER(__atomic_exchange_n((p), (v), __ATOMIC_SEQ_CST))
+#define full_barrier()    NOTE_BARRIER(__atomic_thread_fence(__ATOMIC_SEQ_CST))
 /* Counters that imply no order. */
-#define counter_add(p, v)      ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
+#define counter_add(p, v) ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
 
 /*
  * Two CPUs each store one word and then read the other's.  At least one of them sees the other's
@@ -127,13 +127,13 @@ static inline u64 divide(u64 n, u32 d)
 #if defined(CHECKED_BUILD) && __STDC_HOSTED__
 extern _Thread_local bool stores_wait __attribute__((weak));
 _Thread_local bool stores_wait; /* since this thread's last full barrier */
-#define NOTE_STORE(store)      (stores_wait = true, store)
-#define NOTE_BARRIER(step)     (stores_wait = false, step)
-#define expect_stores_out()    KASSERT(!stores_wait)
+#define NOTE_STORE(store)   (stores_wait = true, store)
+#define NOTE_BARRIER(step)  (stores_wait = false, step)
+#define expect_stores_out() KASSERT(!stores_wait)
 #else
-#define NOTE_STORE(store)      store
-#define NOTE_BARRIER(step)     step
-#define expect_stores_out()    ((void)0)
+#define NOTE_STORE(store)   store
+#define NOTE_BARRIER(step)  step
+#define expect_stores_out() ((void)0)
 #endif
 #define load_after_stores(p)                                                                       \
 	({                                                                                         \
@@ -145,8 +145,8 @@ _Thread_local bool stores_wait; /* since this thread's last full barrier */
 #define atomic_cas(p, old, new)                                                                    \
 	({                                                                                         \
 		__typeof__(*(p)) cas_old_ = (old);                                                 \
-		NOTE_BARRIER(__atomic_compare_exchange_n((p), &cas_old_, (new), false,             \
-		    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));                                          \
+		NOTE_BARRIER(__atomic_compare_exchange_n(                                          \
+		    (p), &cas_old_, (new), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST));            \
 	})
 
 #endif

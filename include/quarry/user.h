@@ -64,8 +64,8 @@ struct syscall_regs {
 s64 syscall(struct syscall_regs *regs);
 
 /*
- * kernel/task.c: the running thread touched @va, below USER_END.  @access: VM_READ, VM_WRITE or VM_EXEC.
- * Returns as vm_fault; -EFAULT without a space.  Context: thread, irqs on, may sleep.
+ * kernel/task.c: the running thread touched @va, below USER_END.  @access: VM_READ, VM_WRITE or
+ * VM_EXEC.  Returns as vm_fault; -EFAULT without a space.  Context: thread, irqs on, may sleep.
  */
 int user_page_fault(uintptr_t va, unsigned access);
 /*

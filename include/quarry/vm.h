@@ -35,8 +35,8 @@
  * LDT is that of its reset looks for descriptors; without the last page below the hole and, with
  * addresses of 32 bits, without the last quarter.
  */
-#define VM_USER_START 0x0000000000010000UL
-#define VM_USER_END   ((uintptr_t)MIN_CONST(UINT64_C(0x00007ffffffff000), VM_THREE_QUARTERS))
+#define VM_USER_START     0x0000000000010000UL
+#define VM_USER_END       ((uintptr_t)MIN_CONST(UINT64_C(0x00007ffffffff000), VM_THREE_QUARTERS))
 #define VM_THREE_QUARTERS ((u64)UINTPTR_MAX / 4 * 3 & ~UINT64_C(0xfff))
 
 /* ---- page tables (mm/pagetable.c): four levels in the format of x86_64, hosted too ----------- */
@@ -57,11 +57,11 @@
 #define PT_SHIFT(l) (PAGE_SHIFT + 9 * (l))
 
 struct pagetable {
-	struct memory *mem;   /* c */
+	struct memory *mem;      /* c */
 	struct account *account; /* c: of tables and regions; a reference */
-	phys_t root;          /* c: of the root table; the value of CR3 */
-	struct spinlock lock; /* RANK_PT: all entries; machines set A and D without it */
-	u32 nr_tables;        /* t: pages that are tables, the root included */
+	phys_t root;             /* c: of the root table; the value of CR3 */
+	struct spinlock lock;    /* RANK_PT: all entries; machines set A and D without it */
+	u32 nr_tables;           /* t: pages that are tables, the root included */
 };
 
 static inline pfn_t pte_pfn(u64 pte)
@@ -69,7 +69,9 @@ static inline pfn_t pte_pfn(u64 pte)
 	return (pte & PTE_ADDRESS) >> PAGE_SHIFT;
 }
 
-/* ---- objects (mm/vm_object.c) ------------------------------------------------------------------- */
+/*
+ * ---- objects (mm/vm_object.c) -------------------------------------------------------------------
+ */
 
 enum vm_object_kind {
 	OBJ_ANON,  /* pages are zeroed when first touched; movable */
@@ -106,19 +108,20 @@ struct vm_pager_ops {
 };
 
 struct vm_object {
-	struct spinlock lock;      /* RANK_OBJECT, interrupts on: slots, regions, mapcounts of its pages */
-	u32 refs;                  /* a */
-	u8 kind;                   /* c: enum vm_object_kind */
-	u32 nr_pages;              /* c */
-	u32 nr_present;            /* o: slots that have a page, pages in transit included */
-	struct memory *mem;        /* c */
-	struct account *account;   /* c: of the object and its tables; a reference */
-	struct page *top;          /* c: page of 512 pointers to the pages (of 512 slots each) */
+	/* RANK_OBJECT, interrupts on: slots, regions, mapcounts of its pages */
+	struct spinlock lock;
+	u32 refs;                /* a */
+	u8 kind;                 /* c: enum vm_object_kind */
+	u32 nr_pages;            /* c */
+	u32 nr_present;          /* o: slots that have a page, pages in transit included */
+	struct memory *mem;      /* c */
+	struct account *account; /* c: of the object and its tables; a reference */
+	struct page *top;        /* c: page of 512 pointers to the pages (of 512 slots each) */
 	RB_HEAD(vm_region_index, vm_region) regions; /* o: regions of it, by index */
-	u32 walked;                /* o: 1 + the slot whose entries a walk is changing; 0: none */
+	u32 walked; /* o: 1 + the slot whose entries a walk is changing; 0: none */
 	const struct vm_pager_ops *ops; /* c: NULL unless OBJ_PAGER */
-	void *pager;               /* c: the pager's data */
-	LIST_ENTRY(vm_object) link; /* v: mem->vm.objects */
+	void *pager;                    /* c: the pager's data */
+	LIST_ENTRY(vm_object) link;     /* v: mem->vm.objects */
 };
 
 /*
@@ -153,8 +156,8 @@ int vm_object_remove(struct vm_object *object, u32 index, u32 nr);
  */
 int vm_object_pin(struct vm_object *object, u32 index, struct page **page) must_check;
 /*
- * Is slot @index filled: with a page, one in transit, or a lost one?  False behind the object's end.
- * The result may be out of date.
+ * Is slot @index filled: with a page, one in transit, or a lost one?  False behind the object's
+ * end.  The result may be out of date.
  */
 bool vm_object_has(struct vm_object *object, u32 index);
 /*
@@ -167,7 +170,9 @@ static inline u32 vm_object_present(const struct vm_object *object)
 	return READ_ONCE(object->nr_present);
 }
 
-/* ---- spaces (mm/vm_space.c) ------------------------------------------------------------------- */
+/*
+ * ---- spaces (mm/vm_space.c) -------------------------------------------------------------------
+ */
 
 struct vm_space;
 
@@ -188,22 +193,22 @@ RB_HEAD(vm_region_tree, vm_region);
 /* Regions of a space that show one object. */
 struct vm_use {
 	const struct vm_object *object; /* c */
-	u64 nr;                   /* m */
-	RB_ENTRY(vm_use) node;    /* m */
+	u64 nr;                         /* m */
+	RB_ENTRY(vm_use) node;          /* m */
 };
 RB_HEAD(vm_use_tree, vm_use);
 
 struct vm_space {
-	struct mutex change;       /* serialises map, unmap and protect */
-	struct spinlock lock;      /* RANK_SPACE, interrupts on: the tree */
-	u32 refs;                  /* a */
-	u32 nr_regions;            /* s */
-	struct memory *mem;        /* c */
+	struct mutex change;  /* serialises map, unmap and protect */
+	struct spinlock lock; /* RANK_SPACE, interrupts on: the tree */
+	u32 refs;             /* a */
+	u32 nr_regions;       /* s */
+	struct memory *mem;   /* c */
 	struct pagetable pt;
 	struct vm_region_tree regions; /* s; changed under m too */
-	struct vm_use_tree uses;   /* m */
-	LIST_ENTRY(vm_space) link; /* v: mem->vm.spaces */
-	cpumask_t active[];        /* a: CPUs that have its tables loaded; CPUMASK_WORDS(nr_cpus) */
+	struct vm_use_tree uses;       /* m */
+	LIST_ENTRY(vm_space) link;     /* v: mem->vm.spaces */
+	cpumask_t active[]; /* a: CPUs that have its tables loaded; CPUMASK_WORDS(nr_cpus) */
 };
 
 /*
@@ -262,7 +267,9 @@ void vm_space_leave(struct vm_space *space);
 unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
     void (*fn)(const struct vm_object *object, unsigned long nr, void *arg), void *arg);
 
-/* ---- faults (mm/vm_fault.c) --------------------------------------------------------------------- */
+/*
+ * ---- faults (mm/vm_fault.c) ---------------------------------------------------------------------
+ */
 
 /*
  * vm_fault - make @va accessible for @access (VM_READ, VM_WRITE or VM_EXEC), after the machine

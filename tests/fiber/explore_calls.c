@@ -30,7 +30,8 @@ const char *call_settle(const struct kept *before, unsigned handles)
 	unsigned i;
 
 	for (i = 0; i < 20; i++) {
-		what = READ_ONCE(caller.self->caps.nr_used) != handles ? "handles" : kept_differ(before);
+		what = READ_ONCE(caller.self->caps.nr_used) != handles ? "handles"
+		                                                       : kept_differ(before);
 		if (!what)
 			break;
 		CALL(SYS_SLEEP, THREADS_TICK_NS);
@@ -58,16 +59,18 @@ static void refused(const char *call, s64 want, struct syscall_regs *r)
 		call_wrong(call, what, ret);
 }
 
-#define REFUSED(want, number, ...) \
-	refused(#number " " #__VA_ARGS__, want, &(struct syscall_regs){.nr = (number), .arg = {__VA_ARGS__}})
+#define REFUSED(want, number, ...)                                                                 \
+	refused(#number " " #__VA_ARGS__, want,                                                    \
+	    &(struct syscall_regs){.nr = (number), .arg = {__VA_ARGS__}})
 
 /* No such handle, of another kind, without the right. */
-#define BAD_HANDLES(number, other, weak, ...) do { \
-		REFUSED(-EBADF, number, BAD, __VA_ARGS__); \
-		REFUSED(-EBADF, number, caller.closed, __VA_ARGS__); \
-		REFUSED(-EBADF, number, MOST, __VA_ARGS__); \
-		REFUSED(-EINVAL, number, other, __VA_ARGS__); \
-		REFUSED(-EACCES, number, weak, __VA_ARGS__); \
+#define BAD_HANDLES(number, other, weak, ...)                                                      \
+	do {                                                                                       \
+		REFUSED(-EBADF, number, BAD, __VA_ARGS__);                                         \
+		REFUSED(-EBADF, number, caller.closed, __VA_ARGS__);                               \
+		REFUSED(-EBADF, number, MOST, __VA_ARGS__);                                        \
+		REFUSED(-EINVAL, number, other, __VA_ARGS__);                                      \
+		REFUSED(-EACCES, number, weak, __VA_ARGS__);                                       \
 	} while (0)
 
 /* ---- arguments ---- */
@@ -187,7 +190,8 @@ static void bad_task_arguments(void)
 	REFUSED(-EBADF, SYS_TASK_CREATE, caller.programs, DATA, 7, BAD);
 	REFUSED(-EACCES, SYS_TASK_CREATE, caller.programs, DATA, 7, caller.fixed);
 	REFUSED(-EFAULT, SYS_TASK_CREATE, caller.programs, DATA, 7, 0, 0, 0, NOWHERE);
-	REFUSED(-EFAULT, SYS_TASK_CREATE, caller.programs, DATA, 7, 0, 0, 0, DATA + 2 * PAGE_SIZE - 8);
+	REFUSED(
+	    -EFAULT, SYS_TASK_CREATE, caller.programs, DATA, 7, 0, 0, 0, DATA + 2 * PAGE_SIZE - 8);
 	REFUSED(-EACCES, SYS_TASK_CREATE, caller.programs, DATA, 7, caller.send, 0, 0, DATA + 64);
 	BAD_HANDLES(SYS_TASK_WAIT, caller.ep, caller.task_only, 0);
 	REFUSED(-ETIMEDOUT, SYS_TASK_WAIT, caller.task, 0);
@@ -270,7 +274,8 @@ struct task *caller_and(void (*other)(u64), unsigned rights)
 	caller.ep = handle(CAP_ENDPOINT, RIGHT_SEND | RIGHT_RECEIVE | RIGHT_DUP, ep);
 	caller.send = handle(CAP_ENDPOINT, RIGHT_SEND | RIGHT_DUP, ep);
 	caller.receive = handle(CAP_ENDPOINT, RIGHT_RECEIVE, ep);
-	caller.object = handle(CAP_OBJECT, RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC | RIGHT_DUP, object);
+	caller.object =
+	    handle(CAP_OBJECT, RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC | RIGHT_DUP, object);
 	caller.fixed = handle(CAP_OBJECT, RIGHT_READ, object);
 	caller.unpaged = handle(CAP_OBJECT, RIGHT_SUPPLY, object);
 	caller.task = handle(CAP_TASK, RIGHT_WAIT | RIGHT_KILL | RIGHT_DUP, task);
@@ -311,13 +316,13 @@ static const char *judge_done(void)
 }
 
 /* Name, preparation. */
-#define SETS \
-	X(a_good_call_gives_what_is_documented_and_no_more, good_calls) \
-	X(tasks_are_listed_counted_and_ended, tasks_listed) \
-	X(what_is_said_when_memory_runs_out_is_so, oom_said) \
-	X(a_bad_argument_gets_its_error_and_changes_nothing, bad_arguments) \
-	X(a_call_without_memory_or_above_a_limit_leaves_nothing, calls_without_objects) \
-	X(a_call_without_free_handles_leaves_nothing, calls_without_slots) \
+#define SETS                                                                                       \
+	X(a_good_call_gives_what_is_documented_and_no_more, good_calls)                            \
+	X(tasks_are_listed_counted_and_ended, tasks_listed)                                        \
+	X(what_is_said_when_memory_runs_out_is_so, oom_said)                                       \
+	X(a_bad_argument_gets_its_error_and_changes_nothing, bad_arguments)                        \
+	X(a_call_without_memory_or_above_a_limit_leaves_nothing, calls_without_objects)            \
+	X(a_call_without_free_handles_leaves_nothing, calls_without_slots)                         \
 	X(a_call_without_pages_leaves_nothing, calls_without_pages)
 
 #define X(id, before) {.name = #id, .setup = (before), .judge = judge_done, .once = true},

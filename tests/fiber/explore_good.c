@@ -14,16 +14,19 @@
 #define WINDOW 0x700000UL
 #define OTHER  0x800000UL
 
-#define CHECK(cond) do { \
-		if (!(cond)) \
-			call_wrong(#cond, "is not so", 0); \
+#define CHECK(cond)                                                                                \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			call_wrong(#cond, "is not so", 0);                                         \
 	} while (0)
 /* The call gives @want, and changes no register. */
-#define GIVES(want, number, ...) \
-	gives(#number " " #__VA_ARGS__, want, &(struct syscall_regs){.nr = (number), .arg = {__VA_ARGS__}})
+#define GIVES(want, number, ...)                                                                   \
+	gives(#number " " #__VA_ARGS__, want,                                                      \
+	    &(struct syscall_regs){.nr = (number), .arg = {__VA_ARGS__}})
 /* A call that gives a handle; it allows @rights, is one more, and no register is changed. */
-#define MAKES(rights, number, ...) \
-	makes(#number " " #__VA_ARGS__, rights, &(struct syscall_regs){.nr = (number), .arg = {__VA_ARGS__}})
+#define MAKES(rights, number, ...)                                                                 \
+	makes(#number " " #__VA_ARGS__, rights,                                                    \
+	    &(struct syscall_regs){.nr = (number), .arg = {__VA_ARGS__}})
 
 static char printed[1024];
 
@@ -52,7 +55,8 @@ static u64 makes(const char *call, s64 rights, struct syscall_regs *r)
 	if (ret <= 0)
 		call_wrong(call, "no handle", ret);
 	if (CALL(SYS_INFO, INFO_RIGHTS, (u64)ret) != rights)
-		call_wrong(call, "other rights than documented", CALL(SYS_INFO, INFO_RIGHTS, (u64)ret));
+		call_wrong(
+		    call, "other rights than documented", CALL(SYS_INFO, INFO_RIGHTS, (u64)ret));
 	if (CALL(SYS_INFO, INFO_HANDLES) != handles + 1)
 		call_wrong(call, "not one more handle", CALL(SYS_INFO, INFO_HANDLES));
 	return (u64)ret;
@@ -77,8 +81,8 @@ static void informs(void)
 	GIVES(RIGHT_SEND | RIGHT_DUP, SYS_INFO, INFO_RIGHTS, caller.send);
 	GIVES(RIGHT_EXEC, SYS_INFO, INFO_RIGHTS, caller.programs);
 	for (i = 0; i < NR_LIMITS; i++) {
-		static const enum account_kind kind[NR_LIMITS] = {ACCOUNT_TASKS, ACCOUNT_THREADS, ACCOUNT_OBJECTS,
-		    ACCOUNT_REGIONS, ACCOUNT_TABLES, ACCOUNT_ENDPOINTS};
+		static const enum account_kind kind[NR_LIMITS] = {ACCOUNT_TASKS, ACCOUNT_THREADS,
+		    ACCOUNT_OBJECTS, ACCOUNT_REGIONS, ACCOUNT_TABLES, ACCOUNT_ENDPOINTS};
 
 		GIVES((s64)self->account->limit[kind[i]], SYS_INFO, INFO_LIMIT, i);
 		GIVES((s64)self->account->used[kind[i]], SYS_INFO, INFO_USED, i);
@@ -110,7 +114,8 @@ static void handles(void)
 	made[0] = MAKES(RIGHT_SEND | RIGHT_RECEIVE | RIGHT_DUP, SYS_ENDPOINT_CREATE);
 	made[1] = MAKES((s64)all, SYS_OBJECT_CREATE, 3);
 	made[2] = MAKES((s64)all | RIGHT_SUPPLY, SYS_PAGER_BIND, made[0], 5, 0, THREADS_TICK_NS);
-	made[3] = MAKES(RIGHT_WAIT | RIGHT_KILL | RIGHT_DUP, SYS_TASK_CREATE, caller.programs, DATA, 7);
+	made[3] =
+	    MAKES(RIGHT_WAIT | RIGHT_KILL | RIGHT_DUP, SYS_TASK_CREATE, caller.programs, DATA, 7);
 	CHECK(used(LIMIT_ENDPOINTS) == endpoints + 1);
 	CHECK(used(LIMIT_OBJECTS) >= objects + 2);
 	GIVES(3, SYS_INFO, INFO_OBJECT_PAGES, made[1]);
@@ -119,7 +124,8 @@ static void handles(void)
 	/* A duplicate has the requested rights, for the whole object. */
 	for (right = 1; right <= RIGHTS_ALL; right <<= 1) {
 		if (right & all)
-			GIVES(0, SYS_HANDLE_CLOSE, MAKES((s64)right, SYS_HANDLE_DUP, made[1], right));
+			GIVES(
+			    0, SYS_HANDLE_CLOSE, MAKES((s64)right, SYS_HANDLE_DUP, made[1], right));
 		else
 			GIVES(-EACCES, SYS_HANDLE_DUP, made[1], right);
 	}
@@ -210,20 +216,24 @@ static struct {
 static void answer(u64 receive)
 {
 	for (;;) {
-		struct syscall_regs r = {.nr = SYS_RECEIVE, .arg = {receive, MOST}}, reply = {.nr = SYS_REPLY};
+		struct syscall_regs r = {.nr = SYS_RECEIVE, .arg = {receive, MOST}},
+		                    reply = {.nr = SYS_REPLY};
 		unsigned i;
 
 		if (user_call(&r))
 			break;
 		served.calls++;
 		CHECK(r.arg[1] == MOST);
-		CHECK(CALL(SYS_INFO, INFO_RIGHTS, r.arg[0]) == -EACCES); /* a reply, of which there is one */
+		/* a reply, of which there is one */
+		CHECK(CALL(SYS_INFO, INFO_RIGHTS, r.arg[0]) == -EACCES);
 		reply.arg[0] = r.arg[0];
 		for (i = 0; i < ABI_WORDS; i++)
 			reply.arg[ABI_WORD0 + i] = r.arg[ABI_WORD0 + i] + 10;
-		served.rights = r.arg[ABI_GIVE] ? (u64)CALL(SYS_INFO, INFO_RIGHTS, r.arg[ABI_GIVE]) : 0;
+		served.rights =
+		    r.arg[ABI_GIVE] ? (u64)CALL(SYS_INFO, INFO_RIGHTS, r.arg[ABI_GIVE]) : 0;
 		if (r.arg[ABI_GIVE]) {
-			reply.arg[ABI_GIVE] = (u64)CALL(SYS_HANDLE_DUP, r.arg[ABI_GIVE], RIGHT_SEND | RIGHT_DUP);
+			reply.arg[ABI_GIVE] =
+			    (u64)CALL(SYS_HANDLE_DUP, r.arg[ABI_GIVE], RIGHT_SEND | RIGHT_DUP);
 			CALL(SYS_HANDLE_CLOSE, r.arg[ABI_GIVE]);
 		}
 		gives("SYS_REPLY", 0, &reply);
@@ -280,7 +290,8 @@ static void waits_for(u64 task, s64 how, s64 status)
 
 static void tasks(void)
 {
-	u64 child = MAKES(RIGHT_WAIT | RIGHT_KILL | RIGHT_DUP, SYS_TASK_CREATE, caller.programs, DATA, 7, caller.send, 1, 2);
+	u64 child = MAKES(RIGHT_WAIT | RIGHT_KILL | RIGHT_DUP, SYS_TASK_CREATE, caller.programs,
+	    DATA, 7, caller.send, 1, 2);
 	s64 threads = used(LIMIT_THREADS);
 
 	waits_for(child, TASK_EXITED, 0);
@@ -306,11 +317,12 @@ static void tasks(void)
 
 static void limits(void)
 {
-	static const enum account_kind kind[NR_LIMITS] = {ACCOUNT_TASKS, ACCOUNT_THREADS, ACCOUNT_OBJECTS,
-	    ACCOUNT_REGIONS, ACCOUNT_TABLES, ACCOUNT_ENDPOINTS};
+	static const enum account_kind kind[NR_LIMITS] = {ACCOUNT_TASKS, ACCOUNT_THREADS,
+	    ACCOUNT_OBJECTS, ACCOUNT_REGIONS, ACCOUNT_TABLES, ACCOUNT_ENDPOINTS};
 	const struct account *own = caller.self->account;
 	const u64 pages = memory_managed_pages(&kernel_memory);
-	const u64 first[NR_LIMITS] = {ABI_MAX_TASKS - 1, pages / 20, pages / 16, pages * 2, pages / 8, pages / 2};
+	const u64 first[NR_LIMITS] = {
+	    ABI_MAX_TASKS - 1, pages / 20, pages / 16, pages * 2, pages / 8, pages / 2};
 	struct abi_limits wanted;
 	struct task *task;
 	unsigned i, j;

@@ -11,9 +11,10 @@
 #include <quarry/string.h>
 #include <stdio.h>
 
-#define CHECK(cond) do { \
-		if (!(cond)) \
-			explore_fail("WRONG", #cond); \
+#define CHECK(cond)                                                                                \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			explore_fail("WRONG", #cond);                                              \
 	} while (0)
 
 static struct task *task[ABI_MAX_TASKS];
@@ -69,8 +70,10 @@ static void three_are_listed(void)
 	}
 	give(task[1], CAP_ENDPOINT, RIGHT_SEND, ep);
 	task_end(task[0], TASK_EXITED, 7);
-	snprintf(want, sizeof(want), "task %u a name of more than 23 : 0 threads, 0 handles\ntask %u two: 0 threads, "
-		 "1 handles\ntask %u one: 0 threads, 0 handles, ending\n", id + 2, id + 1, id);
+	snprintf(want, sizeof(want),
+	    "task %u a name of more than 23 : 0 threads, 0 handles\ntask %u two: 0 threads, "
+	    "1 handles\ntask %u one: 0 threads, 0 handles, ending\n",
+	    id + 2, id + 1, id);
 	CHECK(!strcmp(shown(), want));
 	space = task_get_space(task[1]);
 	CHECK(space && space == task[1]->space);
@@ -99,7 +102,8 @@ static void the_first_decides(void)
 	CHECK(task_wait(task[0], 0, &how, &status) == -ETIMEDOUT);
 	CHECK(arch_clock_ns() - began < THREADS_TICK_NS);
 	CHECK(task_wait(task[0], 3 * THREADS_TICK_NS, &how, &status) == -ETIMEDOUT);
-	CHECK(arch_clock_ns() - began >= 3 * THREADS_TICK_NS && arch_clock_ns() - began < 6 * THREADS_TICK_NS);
+	CHECK(arch_clock_ns() - began >= 3 * THREADS_TICK_NS &&
+	    arch_clock_ns() - began < 6 * THREADS_TICK_NS);
 	CHECK(how == TASK_RUNS && status == 99);
 	task_end(task[0], TASK_FAULTED, 8);
 	task_end(task[0], TASK_EXITED, 7);
@@ -133,7 +137,8 @@ static void there_may_be_so_many(void)
 	task_end(task[7], TASK_EXITED, 1);
 	tasks_kill_all();
 	for (i = 0; i < ABI_MAX_TASKS; i++)
-		CHECK(task[i]->ending == (i == 7 ? TASK_EXITED : TASK_KILLED) && task[i]->refs == 1);
+		CHECK(
+		    task[i]->ending == (i == 7 ? TASK_EXITED : TASK_KILLED) && task[i]->refs == 1);
 	while (i-- > 0)
 		drop(i);
 	CHECK(!tasks_wait_none(0));
@@ -154,8 +159,10 @@ static void threads_are_numbered(void)
 	CHECK(!kept_differ(&before) && task_threads_alive() == 0 && task[0]->refs == 1);
 	/* Only as many as the machine's memory allows. */
 	for (i = 0; i < 3; i++) {
-		CHECK(task_add_thread(task[0], -1, i ? CODE + PROGRAMS : USER_END - 1, USER_END, args) == i);
-		CHECK(task[0]->nr_threads == (unsigned)i + 1 && task_threads_alive() == (unsigned)i + 1);
+		CHECK(task_add_thread(
+		          task[0], -1, i ? CODE + PROGRAMS : USER_END - 1, USER_END, args) == i);
+		CHECK(task[0]->nr_threads == (unsigned)i + 1 &&
+		    task_threads_alive() == (unsigned)i + 1);
 		CHECK(task[0]->refs == (unsigned)i + 2);
 	}
 	CHECK(tasks_wait_none(0) == -ETIMEDOUT);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_main.c: the explorer of threads: the kernel's scheduler, waiting, capabilities, messages, tasks and system calls,
- * on CPUs that are fibers, under many schedules (explore_run.c).
+ * explore_main.c: the explorer of threads: the kernel's scheduler, waiting, capabilities, messages,
+ * tasks and system calls, on CPUs that are fibers, under many schedules (explore_run.c).
  *
- *   check [SUITE.TEST,...]    KTAP, as the other hosted programs; a set is a test, and a process of its own
+ *   check [SUITE.TEST,...]    KTAP, as the other hosted programs; a set is a test, and a process of
+ *                             its own
  */
 #include "explore_threads.h"
 #include <quarry/string.h>
@@ -14,7 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define LIMIT_S 8 /* of the CPU's time, for a set; one takes less than a second, two with a sanitizer */
+#define LIMIT_S                                                                                    \
+	8 /* of the CPU's time, for a set; one takes less than a second, two with a sanitizer */
 
 static void on_stuck(void)
 {
@@ -41,12 +43,14 @@ static void on_panic(const char *text)
 	explore_fail("CRASH", text);
 }
 
-static const struct explore_suite *const suites[] = {&thread_suite, &task_suite, &pager_suite, &oom_suite, &call_suite};
+static const struct explore_suite *const suites[] = {
+    &thread_suite, &task_suite, &pager_suite, &oom_suite, &call_suite};
 
 static bool is_wanted(const char *which, const char *suite, const char *name)
 {
 	char full[96];
-	size_t len = (size_t)snprintf(full, sizeof(full), "%s.%s", suite, name), of_suite = strlen(suite);
+	size_t len = (size_t)snprintf(full, sizeof(full), "%s.%s", suite, name),
+	       of_suite = strlen(suite);
 
 	if (!strcmp(which, "all") || !strcmp(which, "quick"))
 		return true;
@@ -55,7 +59,8 @@ static bool is_wanted(const char *which, const char *suite, const char *name)
 
 		while (which[have] && which[have] != ',')
 			have++;
-		if ((have == len && !strncmp(which, full, len)) || (have == of_suite && !strncmp(which, suite, have)))
+		if ((have == len && !strncmp(which, full, len)) ||
+		    (have == of_suite && !strncmp(which, suite, have)))
 			return true;
 		which += have + (which[have] == ',');
 	}

@@ -257,7 +257,8 @@ static void without_pages(u64 arg)
 static void serve_for_ever(u64 receive)
 {
 	for (;;) {
-		struct syscall_regs r = {.nr = SYS_RECEIVE, .arg = {receive, MOST}}, reply = {.nr = SYS_REPLY};
+		struct syscall_regs r = {.nr = SYS_RECEIVE, .arg = {receive, MOST}},
+		                    reply = {.nr = SYS_REPLY};
 
 		if (user_call(&r))
 			break;
@@ -288,4 +289,3 @@ void calls_without_pages(void)
 {
 	maker_and_server(without_pages);
 }
-

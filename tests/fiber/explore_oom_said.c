@@ -21,7 +21,7 @@
 #define NR     4
 
 /* The first task; one with the most; a pager; one with a little. */
-enum {FIRST, HOG, PAGER, LITTLE};
+enum { FIRST, HOG, PAGER, LITTLE };
 static const char *const name[NR] = {"first", "hog", "pager", "little"};
 static const unsigned anon[NR] = {30, 20, 25, 5};
 
@@ -46,7 +46,7 @@ static void touch(struct task *of, u64 va, unsigned nr, bool write)
 	space_use(of->space);
 	for (i = 0; i < nr; i++)
 		if (write ? copy_to_user(va + i * PAGE_SIZE, &word, sizeof(word))
-			  : copy_from_user(&read, va + i * PAGE_SIZE, sizeof(read)))
+		          : copy_from_user(&read, va + i * PAGE_SIZE, sizeof(read)))
 			panic("no page");
 	space_use(NULL);
 }
@@ -81,7 +81,8 @@ static void serve_hog(void)
 	thread_current()->task = NULL;
 	account_use(before);
 	server = thread_start("server", 2, serve, NULL);
-	if (err || !server || vm_map(task[HOG]->space, WINDOW, SERVED, VM_READ | VM_WRITE, paged, 0))
+	if (err || !server ||
+	    vm_map(task[HOG]->space, WINDOW, SERVED, VM_READ | VM_WRITE, paged, 0))
 		panic("no pager");
 	touch(task[HOG], WINDOW, SERVED, false);
 	thread_join(server);
@@ -120,19 +121,21 @@ static void expect_line(const char *fmt, ...)
 	va_end(ap);
 }
 
-static void expect_row(unsigned i, unsigned mapped, unsigned pages, unsigned unmapped, const char *remark)
+static void expect_row(
+    unsigned i, unsigned mapped, unsigned pages, unsigned unmapped, const char *remark)
 {
-	expect_line("oom: %5u %-12s %8u %8u %8u %8u %8lu%s\n", task[i]->id, name[i], 0u, mapped, pages, unmapped,
-	    account_pages(task[i]->account), remark);
+	expect_line("oom: %5u %-12s %8u %8u %8u %8u %8lu%s\n", task[i]->id, name[i], 0u, mapped,
+	    pages, unmapped, account_pages(task[i]->account), remark);
 }
 
 static void expect_head(gfp_t gfp, unsigned pages)
 {
 	said[0] = want[0] = '\0';
 	expect_line("oom: no memory for the kernel, %u page%s, flags %#x; of %lu pages in use none "
-		    "can be reclaimed\n",
+	            "can be reclaimed\n",
 	    pages, pages == 1 ? "" : "s", gfp, memory_managed_pages(&kernel_memory));
-	expect_line("oom: %5s %-12s %8s %8s %8s %8s %8s\n", "task", "name", "threads", "anon", "pager", "unmapped", "kernel");
+	expect_line("oom: %5s %-12s %8s %8s %8s %8s %8s\n", "task", "name", "threads", "anon",
+	    "pager", "unmapped", "kernel");
 }
 
 static void ask(gfp_t gfp, unsigned order, unsigned victim)
@@ -148,7 +151,9 @@ static void ask(gfp_t gfp, unsigned order, unsigned victim)
 		explore_fail("WRONG", "something else is said");
 	}
 	for (i = 0; i < NR; i++)
-		if (i == victim && (!task[i]->victim || task[i]->ending != TASK_KILLED || task[i]->status != -ENOMEM))
+		if (i == victim &&
+		    (!task[i]->victim || task[i]->ending != TASK_KILLED ||
+		        task[i]->status != -ENOMEM))
 			explore_fail("WRONG", "another one is chosen");
 }
 
@@ -183,8 +188,8 @@ void oom_said(void)
 	/* None of their pages, which are movable, is of use to the kernel; the tables are. */
 	expect_head(GFP_KERNEL, 8);
 	for (i = 0; i < NR; i++) {
-		static const char *const why[] = {"  first task: exempt", "  ending", "  pager:",
-		    "  the most: killed"};
+		static const char *const why[] = {
+		    "  first task: exempt", "  ending", "  pager:", "  the most: killed"};
 		unsigned long useless = anon[i] + (i == HOG ? SERVED + HELD : 0);
 
 		if (i == PAGER)
@@ -192,8 +197,8 @@ void oom_said(void)
 			    "%s %lu not counted  and %lu in other zones", why[i],
 			    MIN((unsigned long)SERVED, account_pages(task[i]->account)), useless);
 		else
-			snprintf(remark, sizeof(remark), "%s  and %lu in other zones", why[i],
-			    useless);
+			snprintf(
+			    remark, sizeof(remark), "%s  and %lu in other zones", why[i], useless);
 		expect_row(i, 0, 0, 0, remark);
 	}
 	ask(GFP_KERNEL, 3, LITTLE);

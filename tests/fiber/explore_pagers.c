@@ -19,11 +19,11 @@
 #define PATIENT (20 * THREADS_TICK_NS)
 
 static struct {
-	struct vm_object *object; /* a reference, until the run ends */
+	struct vm_object *object;   /* a reference, until the run ends */
 	u64 to_object, to_endpoint; /* the pager's handles */
-	u64 supply_ns;            /* it sleeps so long before it supplies */
+	u64 supply_ns;              /* it sleeps so long before it supplies */
 	unsigned gets, supplied, cleans, taken;
-	s64 last;                 /* of its system calls */
+	s64 last; /* of its system calls */
 	u64 data[PAGE_SIZE / sizeof(u64)];
 	pfn_t broken;
 } p;
@@ -66,7 +66,8 @@ static void serve(u64 arg)
 		if (r.arg[ABI_WORD0 + 2] != NUMBER)
 			explore_fail("WRONG", "it is asked for another object's page");
 		reply.arg[0] = r.arg[0];
-		reply.arg[ABI_WORD0] = (r.arg[ABI_WORD0] == ABI_PAGER_GET ? get : clean)(r.arg[ABI_WORD0 + 1]);
+		reply.arg[ABI_WORD0] =
+		    (r.arg[ABI_WORD0] == ABI_PAGER_GET ? get : clean)(r.arg[ABI_WORD0 + 1]);
 		user_call(&reply);
 	}
 }
@@ -263,14 +264,18 @@ static const char *judge_one(void)
 	for (i = 6; i < 8; i++)
 		if (x.result[i] != NOT_YET && x.result[i] && x.result[i] != -EEXIST)
 			return "a page was not supplied";
-	return user_well(1, 0, TASK_FAULTED, TASK_FAULTED) && user_well(1, 1, TASK_FAULTED, TASK_FAULTED)
-	    ? NULL : "who touched the pages has neither their content nor an end";
+	return user_well(1, 0, TASK_FAULTED, TASK_FAULTED) &&
+	        user_well(1, 1, TASK_FAULTED, TASK_FAULTED)
+	    ? NULL
+	    : "who touched the pages has neither their content nor an end";
 }
 
 static const char *judge_dropped(void)
 {
 	vm_object_put(p.object);
-	return x.result[0] == CONTENT && x.result[1] == CONTENT && p.gets <= 3 ? NULL : "another content than the pager's";
+	return x.result[0] == CONTENT && x.result[1] == CONTENT && p.gets <= 3
+	    ? NULL
+	    : "another content than the pager's";
 }
 
 /* ---- a page is handed over: by a thread of the kernel, as reclaim does ---- */
@@ -307,7 +312,9 @@ static void two_servers(void)
 static const char *judge_both_taken(void)
 {
 	vm_object_put(p.object);
-	return !x.called && !x.received && p.taken == 2 && p.cleans == 2 ? NULL : "two pages were not taken back at once";
+	return !x.called && !x.received && p.taken == 2 && p.cleans == 2
+	    ? NULL
+	    : "two pages were not taken back at once";
 }
 
 static void cleaner(void)
@@ -340,7 +347,9 @@ static const char *judge_taken_back(void)
 {
 	const char *bad = judge_handed_over();
 
-	return bad || (!x.called && p.taken == 1 && p.cleans == 1) ? bad : "a pager that serves was not served";
+	return bad || (!x.called && p.taken == 1 && p.cleans == 1)
+	    ? bad
+	    : "a pager that serves was not served";
 }
 
 /* ---- the first two pagers of a task: they share the time that reclaim may wait ---- */
@@ -367,7 +376,9 @@ static const char *judge_pagers(void)
 {
 	const struct pager_trust *trust = x.tasks[0]->trust;
 
-	return trust && x.result[0] > 0 && x.result[1] > 0 && !x.result[2] && !x.result[3] ? NULL : "a thread is no pager";
+	return trust && x.result[0] > 0 && x.result[1] > 0 && !x.result[2] && !x.result[3]
+	    ? NULL
+	    : "a thread is no pager";
 }
 
 /* ---- lost memory: its user gets an error, and may map other memory there ---- */
@@ -412,7 +423,8 @@ static struct task *loser(void)
 	task_set_handler(task, ep);
 	endpoint_put(ep, RIGHT_RECEIVE);
 	new_program(task, 1, load_lost, 0);
-	new_program(task, 2, put_other, (u64)give(task, CAP_OBJECT, RIGHT_READ | RIGHT_WRITE, other));
+	new_program(
+	    task, 2, put_other, (u64)give(task, CAP_OBJECT, RIGHT_READ | RIGHT_WRITE, other));
 	vm_object_put(lost);
 	vm_object_put(other);
 	return task;
@@ -456,27 +468,34 @@ static const char *judge_told(void)
 {
 	const char *bad = judge_lost();
 
-	return bad || (!x.result[0] && !x.result[1] && !x.result[2]) ? bad : "who asked to be told was not";
+	return bad || (!x.result[0] && !x.result[1] && !x.result[2])
+	    ? bad
+	    : "who asked to be told was not";
 }
 
 /* Name, what comes before, roles of the kernel on CPUs 1 and 2, the judge. */
-#define SETS \
-	X(two_touch_a_page_that_is_asked_for_once, two_users, NULL, NULL, judge_two) \
-	X(who_touches_a_page_is_killed, user_killed, NULL, NULL, judge_user_killed) \
-	X(a_pager_is_killed_under_faults, pager_killed, NULL, NULL, judge_faults) \
-	X(a_pager_is_killed_while_it_supplies, pager_killed_supplying, NULL, NULL, judge_one) \
-	X(a_page_is_dropped_under_a_fault, page_dropped, NULL, NULL, judge_dropped) \
-	X(a_pager_is_late, pager_late, NULL, NULL, judge_faults) \
-	X(a_page_is_handed_over, cleaner, hand_over, NULL, judge_taken_back) \
-	X(a_page_is_handed_over_to_a_pager_that_is_killed, cleaner_and_killer, hand_over, NULL, judge_handed_over) \
-	X(a_page_is_handed_over_and_dropped, impatient_cleaner, hand_over, NULL, judge_handed_over) \
-	X(two_pages_are_handed_over_at_once, two_servers, hand_over, hand_over_other, judge_both_taken) \
-	X(two_threads_become_pagers_at_once, two_become_pagers, NULL, NULL, judge_pagers) \
-	X(who_loses_memory_is_told, lost, NULL, NULL, judge_told) \
-	X(a_handler_is_taken_away_under_a_fault, lost_and_handler_taken_away, NULL, NULL, judge_lost) \
+#define SETS                                                                                       \
+	X(two_touch_a_page_that_is_asked_for_once, two_users, NULL, NULL, judge_two)               \
+	X(who_touches_a_page_is_killed, user_killed, NULL, NULL, judge_user_killed)                \
+	X(a_pager_is_killed_under_faults, pager_killed, NULL, NULL, judge_faults)                  \
+	X(a_pager_is_killed_while_it_supplies, pager_killed_supplying, NULL, NULL, judge_one)      \
+	X(a_page_is_dropped_under_a_fault, page_dropped, NULL, NULL, judge_dropped)                \
+	X(a_pager_is_late, pager_late, NULL, NULL, judge_faults)                                   \
+	X(a_page_is_handed_over, cleaner, hand_over, NULL, judge_taken_back)                       \
+	X(a_page_is_handed_over_to_a_pager_that_is_killed, cleaner_and_killer, hand_over, NULL,    \
+	    judge_handed_over)                                                                     \
+	X(a_page_is_handed_over_and_dropped, impatient_cleaner, hand_over, NULL,                   \
+	    judge_handed_over)                                                                     \
+	X(two_pages_are_handed_over_at_once, two_servers, hand_over, hand_over_other,              \
+	    judge_both_taken)                                                                      \
+	X(two_threads_become_pagers_at_once, two_become_pagers, NULL, NULL, judge_pagers)          \
+	X(who_loses_memory_is_told, lost, NULL, NULL, judge_told)                                  \
+	X(a_handler_is_taken_away_under_a_fault, lost_and_handler_taken_away, NULL, NULL,          \
+	    judge_lost)                                                                            \
 	X(who_loses_memory_is_killed, lost_and_killed, NULL, NULL, judge_lost)
 
-#define X(id, before, a, b, judges) {.name = #id, .setup = (before), .role = {(a), (b)}, .judge = (judges)},
+#define X(id, before, a, b, judges)                                                                \
+	{.name = #id, .setup = (before), .role = {(a), (b)}, .judge = (judges)},
 static const struct set sets[] = {SETS};
 #undef X
 

@@ -75,9 +75,11 @@ const char *kept_differ(const struct kept *before)
 	if (what)
 		return what;
 	if (now.allocated != before->allocated)
-		return now.allocated > before->allocated ? "something was not freed" : "freed twice";
+		return now.allocated > before->allocated ? "something was not freed"
+		                                         : "freed twice";
 	if (now.pages != before->pages)
-		return now.pages < before->pages ? "pages are not free" : "more pages are free than were";
+		return now.pages < before->pages ? "pages are not free"
+		                                 : "more pages are free than were";
 	return NULL;
 }
 
@@ -97,8 +99,8 @@ static void start_roles(void)
 	unsigned i;
 
 	for (i = 0; i < ROLES && set_now->role[i]; i++)
-		x.thread[i] = thread_start("role", i < 2 ? (int)i + 1 : set_now->third_on, role_main,
-		    (void *)(uintptr_t)set_now->role[i]);
+		x.thread[i] = thread_start("role", i < 2 ? (int)i + 1 : set_now->third_on,
+		    role_main, (void *)(uintptr_t)set_now->role[i]);
 	/* All wait for the start. */
 	thread_sleep(3 * THREADS_TICK_NS);
 }
@@ -150,10 +152,13 @@ int explore(void *arg)
 	if (set_now->once)
 		return 0;
 	/* No common factor with the choices at a point, or some of them were never made. */
-	for (step = 1; 2 * ROLES * points / step > SINGLES || (step > 1 && (step % 2 == 0 || step % 3 == 0)); step++)
+	for (step = 1;
+	     2 * ROLES * points / step > SINGLES || (step > 1 && (step % 2 == 0 || step % 3 == 0));
+	     step++)
 		;
 	for (nr_cuts = 1, i = 0; i < 2 * ROLES * points; i += step, runs++) {
-		cuts[0] = (struct threads_cut){i / (2 * ROLES) + 1, i % ROLES + 1, i % (2 * ROLES) >= ROLES};
+		cuts[0] = (struct threads_cut){
+		    i / (2 * ROLES) + 1, i % ROLES + 1, i % (2 * ROLES) >= ROLES};
 		run_once();
 	}
 	for (step = 0; step < RANDOM * (1 + set_now->rare); step++, runs++) {
@@ -161,8 +166,10 @@ int explore(void *arg)
 
 		nr_cuts = 2 + (unsigned)((ktest_rand(&rand) >> 8) % (THREADS_CUTS - 1));
 		for (i = 0; i < nr_cuts; i++) {
-			at += 1 + (unsigned)((ktest_rand(&rand) >> 8) % (2 * points / (nr_cuts + 1) + 1));
-			cuts[i] = (struct threads_cut){at, 1 + (unsigned)((ktest_rand(&rand) >> 8) % ROLES),
+			at += 1 +
+			    (unsigned)((ktest_rand(&rand) >> 8) % (2 * points / (nr_cuts + 1) + 1));
+			cuts[i] = (struct threads_cut){at,
+			    1 + (unsigned)((ktest_rand(&rand) >> 8) % ROLES),
 			    (ktest_rand(&rand) >> 8) % 3 == 0};
 		}
 		run_once();

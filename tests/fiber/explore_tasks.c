@@ -79,13 +79,26 @@ bool boot_file_find(const char *name, struct boot_file *out)
 		Elf64_Phdr p[2];
 		u64 data[4];
 	} file = {
-	    .h = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT}, .e_type = ET_EXEC,
-		.e_machine = EM_X86_64, .e_version = EV_CURRENT, .e_entry = CODE + PROGRAMS,
-		.e_phoff = sizeof(Elf64_Ehdr), .e_ehsize = sizeof(Elf64_Ehdr), .e_phentsize = sizeof(Elf64_Phdr),
-		.e_phnum = 2},
-	    .p = {{.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_vaddr = CODE, .p_filesz = 64, .p_memsz = 64},
-		{.p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_offset = 64, .p_vaddr = DATA, .p_filesz = 64,
-		    .p_memsz = 2 * PAGE_SIZE}},
+	    .h = {.e_ident = {0x7f, 'E', 'L', 'F', ELFCLASS64, ELFDATA2LSB, EV_CURRENT},
+	        .e_type = ET_EXEC,
+	        .e_machine = EM_X86_64,
+	        .e_version = EV_CURRENT,
+	        .e_entry = CODE + PROGRAMS,
+	        .e_phoff = sizeof(Elf64_Ehdr),
+	        .e_ehsize = sizeof(Elf64_Ehdr),
+	        .e_phentsize = sizeof(Elf64_Phdr),
+	        .e_phnum = 2},
+	    .p = {{.p_type = PT_LOAD,
+	              .p_flags = PF_R | PF_X,
+	              .p_vaddr = CODE,
+	              .p_filesz = 64,
+	              .p_memsz = 64},
+	        {.p_type = PT_LOAD,
+	            .p_flags = PF_R | PF_W,
+	            .p_offset = 64,
+	            .p_vaddr = DATA,
+	            .p_filesz = 64,
+	            .p_memsz = 2 * PAGE_SIZE}},
 	};
 
 	*out = (struct boot_file){.data = &file, .size = strcmp(name, "broken") ? sizeof(file) : 3};
@@ -198,7 +211,9 @@ static const char *judge_calls(bool caller_killed)
 		return "the caller has an answer that nobody gave";
 	if (x.result[0] && !x.result[2] && !caller_killed)
 		return "the answer was taken, and the caller has none";
-	return x.result[0] == 0 || x.result[0] == NOT_YET || x.result[0] == -EPIPE ? NULL : "calling failed";
+	return x.result[0] == 0 || x.result[0] == NOT_YET || x.result[0] == -EPIPE
+	    ? NULL
+	    : "calling failed";
 }
 
 static const char *judge_caller_killed(void)
@@ -276,7 +291,9 @@ static void exit_and_kill(void)
 
 static const char *judge_last(void)
 {
-	return x.result[5] == TASK_EXITED && x.result[6] == 0 ? NULL : "the task has not ended by its last thread";
+	return x.result[5] == TASK_EXITED && x.result[6] == 0
+	    ? NULL
+	    : "the task has not ended by its last thread";
 }
 
 /* One of these decided, and all have heard the same. */
@@ -287,7 +304,8 @@ static const char *judge_end(enum task_end other)
 	if (x.result[5] != TASK_EXITED && x.result[5] != (s64)other)
 		return "it ended by nobody";
 	return x.result[3] == NOT_YET || (x.result[3] == x.result[5] && x.result[4] == x.result[6])
-	    ? NULL : "two who waited were told differently";
+	    ? NULL
+	    : "two who waited were told differently";
 }
 
 static const char *judge_fault(void)
@@ -389,7 +407,8 @@ static const char *judge_nothing(void)
 static void start_child(u64 arg)
 {
 	static const char name[] = "program";
-	struct syscall_regs r = {.nr = SYS_TASK_CREATE, .arg = {(u64)to_caller, DATA, sizeof(name) - 1}};
+	struct syscall_regs r = {
+	    .nr = SYS_TASK_CREATE, .arg = {(u64)to_caller, DATA, sizeof(name) - 1}};
 	u64 word;
 
 	memcpy(&word, name, sizeof(word));
@@ -416,7 +435,9 @@ static const char *judge_child(void)
 {
 	if (x.result[0] < 0)
 		return "no child was made";
-	return x.result[1] == NOT_YET || x.result[1] == TASK_EXITED ? NULL : "the child has not ended by itself";
+	return x.result[1] == NOT_YET || x.result[1] == TASK_EXITED
+	    ? NULL
+	    : "the child has not ended by itself";
 }
 
 /* ---- memory that two tasks share, one of which is killed ---- */
@@ -458,16 +479,16 @@ static const char *judge_shared(void)
 }
 
 /* Name, what comes before, the judge. */
-#define SETS \
-	X(a_caller_is_killed, caller_server_killer_of_caller, judge_caller_killed) \
-	X(a_server_is_killed, caller_server_killer_of_server, judge_server_killed) \
-	X(the_last_two_threads_end_at_once, two_threads_end, judge_last) \
-	X(an_exit_meets_a_kill_and_those_who_wait, exit_and_kill, judge_kill) \
-	X(an_exit_meets_a_fault, exit_and_fault, judge_fault) \
-	X(an_exit_meets_new_threads, exit_and_create, judge_create) \
-	X(a_handle_is_closed_under_a_call_and_a_receiver, call_receive_close, judge_closed) \
-	X(a_task_is_killed_while_it_changes_handles, dup_close_kill, judge_nothing) \
-	X(a_parent_is_killed_while_it_starts_a_child, parent_and_killer, judge_child) \
+#define SETS                                                                                       \
+	X(a_caller_is_killed, caller_server_killer_of_caller, judge_caller_killed)                 \
+	X(a_server_is_killed, caller_server_killer_of_server, judge_server_killed)                 \
+	X(the_last_two_threads_end_at_once, two_threads_end, judge_last)                           \
+	X(an_exit_meets_a_kill_and_those_who_wait, exit_and_kill, judge_kill)                      \
+	X(an_exit_meets_a_fault, exit_and_fault, judge_fault)                                      \
+	X(an_exit_meets_new_threads, exit_and_create, judge_create)                                \
+	X(a_handle_is_closed_under_a_call_and_a_receiver, call_receive_close, judge_closed)        \
+	X(a_task_is_killed_while_it_changes_handles, dup_close_kill, judge_nothing)                \
+	X(a_parent_is_killed_while_it_starts_a_child, parent_and_killer, judge_child)              \
 	X(who_shares_memory_is_killed, sharers_and_killer, judge_shared)
 
 #define X(id, before, judges) {.name = #id, .setup = (before), .judge = (judges)},

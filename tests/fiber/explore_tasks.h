@@ -38,7 +38,6 @@ void tasks_start(void);
 /* All sets expect of tasks: they have ended. */
 void tasks_end(void);
 
-
 /* ---- a program that makes system calls one after the other: explore_calls.c, explore_good.c,
  * explore_missing.c ---- */
 
@@ -51,7 +50,8 @@ void tasks_end(void);
  */
 struct caller {
 	struct task *self;
-	u64 ep, send, receive, object, fixed, paged, unpaged, task, task_only, programs, programs_only, closed, reply;
+	u64 ep, send, receive, object, fixed, paged, unpaged, task, task_only, programs,
+	    programs_only, closed, reply;
 };
 extern struct caller caller;
 /*

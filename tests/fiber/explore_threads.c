@@ -66,7 +66,8 @@ static void wait_twice_with_an_alarm(void)
 
 static struct cap new_gift(void)
 {
-	return (struct cap){.object = endpoint_create(), .rights = RIGHTS_ALL, .kind = CAP_ENDPOINT};
+	return (struct cap){
+	    .object = endpoint_create(), .rights = RIGHTS_ALL, .kind = CAP_ENDPOINT};
 }
 
 static void new_endpoint(void)
@@ -206,14 +207,16 @@ static const char *judge_call(void)
 		return "the answer was taken, and the caller has none";
 	if (x.received && x.received != -ETIMEDOUT)
 		return "receiving failed";
-	return x.called == 0 || x.called == -EINTR || x.called == -ETIMEDOUT ? NULL : "calling failed";
+	return x.called == 0 || x.called == -EINTR || x.called == -ETIMEDOUT ? NULL
+	                                                                     : "calling failed";
 }
 
 /* The last receiver left first, or the answer came first; or the call was never received. */
 static const char *judge_closed(void)
 {
 	endpoint_put(x.ep, 0);
-	return x.called == -EPIPE && (!x.received || x.received == -ETIMEDOUT) ? NULL
+	return x.called == -EPIPE && (!x.received || x.received == -ETIMEDOUT)
+	    ? NULL
 	    : "a call whose endpoint was closed did not fail";
 }
 
@@ -390,7 +393,8 @@ static unsigned all_come(void)
 
 static const char *judge_went_once(void)
 {
-	bool once = (x.took[0] == 0 && x.took[1] == -EALREADY) || (x.took[0] == -EALREADY && x.took[1] == 0);
+	bool once = (x.took[0] == 0 && x.took[1] == -EALREADY) ||
+	    (x.took[0] == -EALREADY && x.took[1] == 0);
 
 	return once && all_come() == 1 ? NULL : "not exactly one has taken it down";
 }
@@ -405,7 +409,8 @@ static const char *judge_came(void)
 {
 	bool came = x.took[1] == 0;
 
-	return all_come() == !came && !x.took[0] && (came || x.took[1] == -EALREADY) ? NULL
+	return all_come() == !came && !x.took[0] && (came || x.took[1] == -EALREADY)
+	    ? NULL
 	    : "a CPU is not as who asked was told";
 }
 
@@ -436,41 +441,55 @@ static const char *judge_last_stays(void)
 		if (x.result[i] && x.result[i] != -EBUSY && x.result[i] != -EALREADY)
 			return "a CPU does not go";
 	}
-	return went == 3 && refused[0] == 1 && refused[1] == 1 && all_come() == 3 ? NULL
+	return went == 3 && refused[0] == 1 && refused[1] == 1 && all_come() == 3
+	    ? NULL
 	    : "not the last CPU alone was refused";
 }
 
 /* Name, what comes before, the roles, the judge. */
-#define SETS \
-	X(no_wake_up_is_lost, NULL, wait_for_both, wake, wake_second, 3, judge_both) \
-	X(no_wake_up_is_lost_beside_another, NULL, wait_for_flag, wake, compute, 1, judge_wait) \
-	X(an_alarm_meets_a_wake_up, NULL, wait_twice_with_an_alarm, wake, wake_second, 3, judge_both) \
+#define SETS                                                                                       \
+	X(no_wake_up_is_lost, NULL, wait_for_both, wake, wake_second, 3, judge_both)               \
+	X(no_wake_up_is_lost_beside_another, NULL, wait_for_flag, wake, compute, 1, judge_wait)    \
+	X(an_alarm_meets_a_wake_up, NULL, wait_twice_with_an_alarm, wake, wake_second, 3,          \
+	    judge_both)                                                                            \
 	X(a_kill_meets_a_transfer, new_endpoint, call_for_ever, serve, kill_caller, 3, judge_call) \
-	X(a_kill_meets_a_transfer_on_one_cpu, new_endpoint, call_for_ever, serve, kill_caller, 1, judge_call) \
-	X(a_time_out_meets_a_reply, new_endpoint, call_with_timeout, serve, NULL, 3, judge_call) \
-	X(a_receiver_loses_a_call_to_another, new_endpoint, receive_first, receive_second, call_after_half_of_the_time, 3, \
-	    judge_one_received) \
-	X(an_endpoint_closes_under_a_call, new_endpoint, call_for_ever, receive_and_drop, close_endpoint, 3, \
-	    judge_closed) \
-	X(two_take_one_capability, new_table, take_0, take_1, look_up, 3, judge_taken) \
-	X(a_sleeper_whose_cpu_goes_is_woken, NULL, wake, cpu_3_is_away, wait_for_flag, 3, judge_wait) \
-	X(a_thread_is_handed_over_and_comes_back, NULL, wake, cpu_3_goes_and_comes, wait_for_flag, 3, judge_wait) \
-	X(a_cpu_that_goes_hands_its_alarms_over, NULL, flag_silently, cpu_3_is_away, wait_with_alarms, 3, judge_wait) \
-	X(an_unbound_sleeper_whose_cpu_goes_is_woken, NULL, wake, cpu_3_is_away, wait_unbound, 3, judge_wait) \
-	X(a_thread_starts_while_a_cpu_goes, NULL, start_another, cpu_3_is_away, NULL, 3, judge_wait) \
-	X(a_wake_up_meets_an_alarm_of_a_cpu_that_goes, NULL, wake_both, cpu_3_goes_and_comes, wait_twice_with_an_alarm, \
-	    3, judge_both) \
-	X(a_receiver_whose_cpu_goes_has_its_message, new_endpoint, call_for_ever, cpu_3_goes_and_comes, serve_for_ever, \
-	    3, judge_answered) \
-	X(a_caller_whose_cpu_goes_has_its_answer, new_endpoint, serve_for_ever, cpu_3_goes_and_comes, call_for_ever, \
-	    3, judge_answered) \
-	X(a_cpu_goes_once_if_two_take_it_down, NULL, cpu_3_goes, cpu_3_goes_too, compute, 3, judge_went_once) \
-	X(two_cpus_take_each_other_down, NULL, cpu_2_goes, cpu_1_goes, compute, 3, judge_both_went) \
-	X(a_cpu_comes_while_it_goes, NULL, cpu_3_goes, cpu_3_comes, compute, 3, judge_came) \
+	X(a_kill_meets_a_transfer_on_one_cpu, new_endpoint, call_for_ever, serve, kill_caller, 1,  \
+	    judge_call)                                                                            \
+	X(a_time_out_meets_a_reply, new_endpoint, call_with_timeout, serve, NULL, 3, judge_call)   \
+	X(a_receiver_loses_a_call_to_another, new_endpoint, receive_first, receive_second,         \
+	    call_after_half_of_the_time, 3, judge_one_received)                                    \
+	X(an_endpoint_closes_under_a_call, new_endpoint, call_for_ever, receive_and_drop,          \
+	    close_endpoint, 3, judge_closed)                                                       \
+	X(two_take_one_capability, new_table, take_0, take_1, look_up, 3, judge_taken)             \
+	X(a_sleeper_whose_cpu_goes_is_woken, NULL, wake, cpu_3_is_away, wait_for_flag, 3,          \
+	    judge_wait)                                                                            \
+	X(a_thread_is_handed_over_and_comes_back, NULL, wake, cpu_3_goes_and_comes, wait_for_flag, \
+	    3, judge_wait)                                                                         \
+	X(a_cpu_that_goes_hands_its_alarms_over, NULL, flag_silently, cpu_3_is_away,               \
+	    wait_with_alarms, 3, judge_wait)                                                       \
+	X(an_unbound_sleeper_whose_cpu_goes_is_woken, NULL, wake, cpu_3_is_away, wait_unbound, 3,  \
+	    judge_wait)                                                                            \
+	X(a_thread_starts_while_a_cpu_goes, NULL, start_another, cpu_3_is_away, NULL, 3,           \
+	    judge_wait)                                                                            \
+	X(a_wake_up_meets_an_alarm_of_a_cpu_that_goes, NULL, wake_both, cpu_3_goes_and_comes,      \
+	    wait_twice_with_an_alarm, 3, judge_both)                                               \
+	X(a_receiver_whose_cpu_goes_has_its_message, new_endpoint, call_for_ever,                  \
+	    cpu_3_goes_and_comes, serve_for_ever, 3, judge_answered)                               \
+	X(a_caller_whose_cpu_goes_has_its_answer, new_endpoint, serve_for_ever,                    \
+	    cpu_3_goes_and_comes, call_for_ever, 3, judge_answered)                                \
+	X(a_cpu_goes_once_if_two_take_it_down, NULL, cpu_3_goes, cpu_3_goes_too, compute, 3,       \
+	    judge_went_once)                                                                       \
+	X(two_cpus_take_each_other_down, NULL, cpu_2_goes, cpu_1_goes, compute, 3,                 \
+	    judge_both_went)                                                                       \
+	X(a_cpu_comes_while_it_goes, NULL, cpu_3_goes, cpu_3_comes, compute, 3, judge_came)        \
 	X(the_last_cpu_stays, NULL, all_go_from_0, all_go_from_3, compute, 3, judge_last_stays)
 
-#define X(id, before, a, b, c, c_on, judges) \
-	{.name = #id, .setup = (before), .role = {(a), (b), (c)}, .third_on = (c_on), .judge = (judges)},
+#define X(id, before, a, b, c, c_on, judges)                                                       \
+	{.name = #id,                                                                              \
+	    .setup = (before),                                                                     \
+	    .role = {(a), (b), (c)},                                                               \
+	    .third_on = (c_on),                                                                    \
+	    .judge = (judges)},
 static const struct set sets[] = {SETS};
 #undef X
 

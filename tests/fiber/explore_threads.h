@@ -15,12 +15,12 @@
 
 struct set {
 	const char *name;
-	void (*setup)(void);       /* on CPU 0, unpreempted; NULL: nothing */
-	void (*role[ROLES])(void); /* threads of the kernel; NULL: fewer */
-	int third_on;              /* the CPU of the third */
+	void (*setup)(void);        /* on CPU 0, unpreempted; NULL: nothing */
+	void (*role[ROLES])(void);  /* threads of the kernel; NULL: fewer */
+	int third_on;               /* the CPU of the third */
 	const char *(*judge)(void); /* when all have ended: NULL: good; else the failure */
-	bool once;                 /* it is run without preemption only */
-	unsigned rare;             /* so many times more schedules by chance; 0: none more */
+	bool once;                  /* it is run without preemption only */
+	unsigned rare;              /* so many times more schedules by chance; 0: none more */
 };
 
 struct explore_suite {
@@ -36,13 +36,13 @@ struct shared {
 	struct waitq start, wq, other;
 	u32 started, flag, second, ended;
 	bool done, done_second;
-	struct task task;      /* of a role of the kernel that can be killed */
+	struct task task; /* of a role of the kernel that can be killed */
 	struct endpoint *ep;
 	struct cap_table table;
 	s64 handle;
 	int called, received, replied, took[2]; /* 1: not yet */
-	s64 result[8];         /* NOT_YET at first; of programs */
-	struct task *tasks[ROLES]; /* references */
+	s64 result[8];                          /* NOT_YET at first; of programs */
+	struct task *tasks[ROLES];              /* references */
 };
 extern struct shared x;
 

@@ -43,8 +43,7 @@ void dead_comes_back(struct ktest *t, unsigned cpu)
 
 /* ---- limits ---- */
 
-void expect_took(
-    struct ktest *t, const char *file, int line, u64 ns, u64 least, u64 slack)
+void expect_took(struct ktest *t, const char *file, int line, u64 ns, u64 least, u64 slack)
 {
 	if (ns < least || ns > least + slack)
 		ktest_fail(t, file, line, "took %llu ms, expected %llu",

@@ -42,7 +42,7 @@ void dead_comes_back(struct ktest *t, unsigned cpu);
 #define SLACK      (S / 2)
 #define CALL_SLACK (2 * 1024 * 10 * MS + SLACK)
 void expect_took(struct ktest *t, const char *file, int line, u64 ns, u64 least, u64 slack);
-#define EXPECT_TOOK_CALL(t, ns, least) \
+#define EXPECT_TOOK_CALL(t, ns, least)                                                             \
 	expect_took((t), __FILE__, __LINE__, (ns), (least), CALL_SLACK)
 #define EXPECT_TOOK(t, ns, least) expect_took((t), __FILE__, __LINE__, (ns), (least), SLACK)
 

@@ -11,7 +11,7 @@
 
 static struct {
 	struct zone *zone;
-	u32 is;  /* a */
+	u32 is;   /* a */
 	u64 woke; /* when CPU 3 ran again */
 } late;
 

@@ -243,7 +243,7 @@ static void serve(void *arg)
 			continue;
 		wanted = msg.word[0] == ABI_PAGER_GET;
 		if (wanted ? pager_supply(object, msg.word[1], (uintptr_t)content)
-			   : pager_take_back(object, msg.word[1], (uintptr_t)taken))
+		           : pager_take_back(object, msg.word[1], (uintptr_t)taken))
 			*(u32 *)arg += 1;
 		msg = (struct ipc_msg){.word = {ABI_PAGER_DONE}};
 		ipc_reply(call, &msg);
@@ -284,7 +284,7 @@ static void an_allocation_beside_a_silent_pager_ends_in_time(struct ktest *t)
 	REQUIRE(t, server);
 	began = arch_clock_ns();
 	while (!(page = mem_alloc_pages(&kernel_memory, GFP_MOVABLE, 0)) &&
-	       arch_clock_ns() - began < 500 * S)
+	    arch_clock_ns() - began < 500 * S)
 		thread_sleep(S);
 	EXPECT(t, page);
 	if (page)

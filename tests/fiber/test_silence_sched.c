@@ -31,7 +31,8 @@ static void note_cpu(void *arg)
 /* Ready on @cpu, which has not checked its queue yet; @bound to it. irqs off. */
 static struct thread *ready_on(unsigned nr, unsigned cpu, bool bound)
 {
-	runner[nr] = (struct runner){.thread = thread_start("runner", (int)cpu, note_cpu, &runner[nr])};
+	runner[nr] =
+	    (struct runner){.thread = thread_start("runner", (int)cpu, note_cpu, &runner[nr])};
 	if (!runner[nr].thread)
 		panic("no thread");
 	if (!bound)
@@ -111,7 +112,9 @@ static void new_thread_starts_on_the_cpu_with_the_fewest(struct ktest *t)
 	thread_sleep(2 * STILL_NS); /* since the machine's start */
 	flags = arch_irq_save();
 	for (i = 0; i < ARRAY_SIZE(cases); i++)
-		EXPECT_EQ(t, chosen(cases[i].nr, cases[i].leaves, cases[i].silent, STILL_NS + (u64)cases[i].over),
+		EXPECT_EQ(t,
+		    chosen(cases[i].nr, cases[i].leaves, cases[i].silent,
+		        STILL_NS + (u64)cases[i].over),
 		    cases[i].want);
 	arch_irq_restore(flags);
 }
@@ -179,7 +182,8 @@ static void wake_up_kicks_the_cpu_once_and_counts_the_thread(struct ktest *t)
 	irqflags_t flags;
 	u64 kicks;
 
-	sleeper = thread_start("sleeper", 2, (void (*)(void *))(uintptr_t)thread_sleep, (void *)(uintptr_t)(100 * S));
+	sleeper = thread_start(
+	    "sleeper", 2, (void (*)(void *))(uintptr_t)thread_sleep, (void *)(uintptr_t)(100 * S));
 	REQUIRE(t, sleeper);
 	thread_sleep(30 * MS);
 	flags = arch_irq_save();
@@ -411,8 +415,7 @@ static void leaving_cpu_is_told_and_gets_no_thread(struct ktest *t)
 KTEST_SUITE(silence_sched, KTEST_MOSTLY_INSIDE, KTEST(new_thread_starts_on_the_cpu_with_the_fewest),
     KTEST(switch_or_tick_shows_that_a_cpu_runs), KTEST(loads_threads_and_kicks_are_counted),
     KTEST(wake_up_kicks_the_cpu_once_and_counts_the_thread),
-    KTEST(first_movable_thread_moves_to_the_first_idle_cpu),
-    KTEST(cpus_are_watched_in_turn),
+    KTEST(first_movable_thread_moves_to_the_first_idle_cpu), KTEST(cpus_are_watched_in_turn),
     KTEST(ready_threads_leave_a_stalled_cpu), KTEST(one_tick_moves_a_bounded_number_of_threads),
     KTEST(sleepers_of_a_stalled_cpu_are_woken_in_time),
     KTEST(leaving_cpu_is_told_and_gets_no_thread));

@@ -129,7 +129,8 @@ static void expect_calling(struct ktest *t, unsigned callers, unsigned unanswere
 static void silent_cpu_is_reported_once_and_waited_for(struct ktest *t)
 {
 	static const char begins[] = "smp: CPU 2 has not answered call ";
-	static const char *const ends[] = {" of CPU 3, inbox bit still set\n", " of CPU 3, inbox bit taken\n"};
+	static const char *const ends[] = {
+	    " of CPU 3, inbox bit still set\n", " of CPU 3, inbox bit taken\n"};
 	unsigned way;
 
 	for (way = 0; way < 2; way++) {
@@ -158,7 +159,9 @@ static void silent_cpu_is_reported_once_and_waited_for(struct ktest *t)
 		ktest_join(3);
 		threads_on_print = NULL;
 		EXPECT(t, !strncmp(said, begins, sizeof(begins) - 1));
-		EXPECT(t, strlen(said) > strlen(ends[way]) && !strcmp(said + strlen(said) - strlen(ends[way]), ends[way]));
+		EXPECT(t,
+		    strlen(said) > strlen(ends[way]) &&
+		        !strcmp(said + strlen(said) - strlen(ends[way]), ends[way]));
 		EXPECT_EQ(t, called.runs, 2);
 		expect_calling(t, 0, 0);
 	}
@@ -171,7 +174,9 @@ static void call_itself(void *arg)
 	smp_call_mask(&self, deaf_main, arg);
 }
 
-/* Two that have stopped in their own calls: one time limit for both, one report each, counted once. */
+/*
+ * Two that have stopped in their own calls: one time limit for both, one report each, counted once.
+ */
 static void senders_are_waited_for_together(struct ktest *t)
 {
 	struct deaf deaf[2] = {{.cpu = 2, .ns = WAIT_FOREVER}, {.cpu = 3, .ns = WAIT_FOREVER}};
@@ -219,8 +224,9 @@ static void refused_calls_are_counted_and_reported(struct ktest *t)
 	spin_lock(&lock);
 	EXPECT_EQ(t, smp_call_mask(NULL, count_run, &runs), -EDEADLK);
 	spin_unlock(&lock);
-	expect_said(t, "smp: a cross-call was refused: irqs off, 0 locks held\n"
-		       "smp: a cross-call was refused: irqs on, 1 locks held\n");
+	expect_said(t,
+	    "smp: a cross-call was refused: irqs off, 0 locks held\n"
+	    "smp: a cross-call was refused: irqs on, 1 locks held\n");
 	EXPECT_EQ(t, smp_stats.bad_context, 2);
 	smp_stats.bad_context += had;
 	EXPECT_EQ(t, smp_stats.calls, calls);
@@ -287,19 +293,28 @@ static void wrong_use_of_a_lock_panics_and_names_it(struct ktest *t)
 	EXPECT(t, whole_panics(take_twice, NULL, "lock even taken twice by CPU 0", &ns));
 	EXPECT(t, whole_panics(take_too_many, NULL, "lock even: CPU 0 holds 8 already", &ns));
 	EXPECT(t, whole_panics(take_too_many, t, "lock even: CPU 0 holds 8 already", &ns));
-	EXPECT(t, whole_panics(release_without, NULL,
-			"released, not being held, by CPU 0; its holder: CPU -1 (-1: none); innermost here: odd", &ns));
-	EXPECT(t, whole_panics(release_with_none, NULL,
-			"released, not being held, by CPU 0; its holder: CPU -1 (-1: none); innermost here: none", &ns));
+	EXPECT(t,
+	    whole_panics(release_without, NULL,
+	        "released, not being held, by CPU 0; its holder: CPU -1 (-1: none); innermost "
+	        "here: odd",
+	        &ns));
+	EXPECT(t,
+	    whole_panics(release_with_none, NULL,
+	        "released, not being held, by CPU 0; its holder: CPU -1 (-1: none); innermost "
+	        "here: none",
+	        &ns));
 	EXPECT(t, whole_panics(take_in_wrong_order, NULL, "taken out of order by CPU 0", &ns));
 	EXPECT(t, whole_panics(take_in_wrong_order, NULL, "innermost here: inner", &ns));
 }
 
-/* As many as there may be, released from either end and the middle: the others stay held, and known. */
+/*
+ * As many as there may be, released from either end and the middle: the others stay held, and
+ * known.
+ */
 static void locks_are_released_in_any_order(struct ktest *t)
 {
-	static const unsigned order[][MOST] = {
-	    {0, 1, 2, 3, 4, 5, 6, 7}, {7, 6, 5, 4, 3, 2, 1, 0}, {3, 7, 0, 4, 1, 6, 2, 5}, {1, 0, 6, 7, 5, 2, 4, 3}};
+	static const unsigned order[][MOST] = {{0, 1, 2, 3, 4, 5, 6, 7}, {7, 6, 5, 4, 3, 2, 1, 0},
+	    {3, 7, 0, 4, 1, 6, 2, 5}, {1, 0, 6, 7, 5, 2, 4, 3}};
 	unsigned way, i, j;
 
 	name_locks();
@@ -342,12 +357,17 @@ static void lock_order_is_checked_against_the_locks_still_held(struct ktest *t)
 	spin_lock(&zone);
 	spin_unlock(&lru);
 	/* The one outside it is held still, as is the one inside. */
-	EXPECT(t, whole_panics((void (*)(void *))(uintptr_t)spin_lock, &locks[0], "lock even taken twice", &ns));
-	EXPECT(t, whole_panics((void (*)(void *))(uintptr_t)spin_lock, &lru, "lock lru (rank", &ns));
+	EXPECT(t,
+	    whole_panics(
+	        (void (*)(void *))(uintptr_t)spin_lock, &locks[0], "lock even taken twice", &ns));
+	EXPECT(
+	    t, whole_panics((void (*)(void *))(uintptr_t)spin_lock, &lru, "lock lru (rank", &ns));
 	spin_unlock(&zone);
 	spin_lock(&lru);
 	spin_unlock(&locks[0]);
-	EXPECT(t, whole_panics((void (*)(void *))(uintptr_t)spin_lock, &locks[0], "innermost here: lru", &ns));
+	EXPECT(t,
+	    whole_panics(
+	        (void (*)(void *))(uintptr_t)spin_lock, &locks[0], "innermost here: lru", &ns));
 	spin_lock(&zone);
 	spin_unlock(&lru);
 	spin_unlock(&zone);
@@ -363,10 +383,17 @@ static void each_cpu_state_has_a_name_and_allowed_operations(struct ktest *t)
 		const char *online, *offline;
 		int up; /* of an offline CPU; 1: it is not tried */
 	} states[] = {
-	    {HP_UP, "online", "absent", -EIO}, {HP_LEAVING, "leaving", "leaving", -EIO}, {HP_LEFT, "leaving", "leaving", -EIO},
-	    {HP_STOP, "leaving", "leaving", -EIO}, {HP_PARKED, "down", "down", 1}, {HP_WAKE, "coming", "coming", -EIO},
-	    {HP_STARTING, "coming", "coming", -EIO}, {HP_COMING, "coming", "coming", -EIO}, {HP_DEAD, "dead", "dead", -EIO},
-	    {HP_ABSENT, "absent", "absent", -ENODEV}, {HP_ARRIVING, "coming", "coming", -EIO},
+	    {HP_UP, "online", "absent", -EIO},
+	    {HP_LEAVING, "leaving", "leaving", -EIO},
+	    {HP_LEFT, "leaving", "leaving", -EIO},
+	    {HP_STOP, "leaving", "leaving", -EIO},
+	    {HP_PARKED, "down", "down", 1},
+	    {HP_WAKE, "coming", "coming", -EIO},
+	    {HP_STARTING, "coming", "coming", -EIO},
+	    {HP_COMING, "coming", "coming", -EIO},
+	    {HP_DEAD, "dead", "dead", -EIO},
+	    {HP_ABSENT, "absent", "absent", -ENODEV},
+	    {HP_ARRIVING, "coming", "coming", -EIO},
 	};
 	unsigned i;
 
@@ -473,11 +500,13 @@ static void show_cpus_prints_the_state_of_each(struct ktest *t)
 		cpus[cpu]->calls = 40 + cpu;
 		cpus[cpu]->kicks = 50 + cpu;
 		at += (size_t)ksnprintf(want + at, sizeof(want) - at,
-		    "cpu %u: %s, APIC id %u, node %u, %u threads, %u ticks, %u calls, %u kicks\n", cpu,
-		    cpu == 1 ? "down" : "online", 10 + cpu, 20 + cpu, sched_threads(cpu), 30 + cpu, 40 + cpu, 50 + cpu);
+		    "cpu %u: %s, APIC id %u, node %u, %u threads, %u ticks, %u calls, %u kicks\n",
+		    cpu, cpu == 1 ? "down" : "online", 10 + cpu, 20 + cpu, sched_threads(cpu),
+		    30 + cpu, 40 + cpu, 50 + cpu);
 	}
 	ksnprintf(want + at, sizeof(want) - at,
-	    "calls to CPUs out of range %llu, to CPUs not online %llu, taken by CPUs not online %llu; CPUs reported silent %llu\n",
+	    "calls to CPUs out of range %llu, to CPUs not online %llu, taken by CPUs not online "
+	    "%llu; CPUs reported silent %llu\n",
 	    (unsigned long long)smp_stats.bad_cpu, (unsigned long long)smp_stats.offline_cpu,
 	    (unsigned long long)smp_stats.spurious_calls, (unsigned long long)smp_stats.silent);
 	listen();

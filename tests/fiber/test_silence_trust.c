@@ -116,7 +116,7 @@ static void missing_page_doubles_no_charge(struct ktest *t)
 static struct {
 	struct endpoint *ep;
 	struct vm_object *object;
-	u64 late; /* its answers come so late */
+	u64 late;   /* its answers come so late */
 	u64 answer; /* other than ABI_PAGER_DONE: it does nothing else */
 	unsigned calls;
 } server;
@@ -138,7 +138,8 @@ static void serve(void *arg)
 			if (server.answer != ABI_PAGER_DONE)
 				;
 			else if (msg.word[0] == ABI_PAGER_CLEAN)
-				(void)!pager_take_back(server.object, msg.word[1], (uintptr_t)store);
+				(void)!pager_take_back(
+				    server.object, msg.word[1], (uintptr_t)store);
 			else
 				(void)!pager_supply(server.object, msg.word[1], (uintptr_t)content);
 		}
@@ -169,7 +170,8 @@ static void server_end(struct ktest *t)
 /* The test computes the remaining time too; where it is nearly 0 either result is right. */
 static void late_answers_are_charged_their_time(struct ktest *t)
 {
-	static const u64 late[] = {0, 0, 900 * MS, 900 * MS, 900 * MS, 900 * MS, 0, 300 * MS, 0, 500 * MS, 0, 0};
+	static const u64 late[] = {
+	    0, 0, 900 * MS, 900 * MS, 900 * MS, 900 * MS, 0, 300 * MS, 0, 500 * MS, 0, 0};
 	unsigned i, served = 0, refused = 0;
 	s64 left = MAX_NS;
 	u64 at;
@@ -285,7 +287,8 @@ static void pagers_of_one_task_share_their_trust(struct ktest *t)
 	u64 took;
 
 	for (i = 0; i < 2; i++)
-		tasks[i] = (struct task){.id = 5 + i, .refs = 1, .lock = SPINLOCK("task", RANK_TASK)};
+		tasks[i] =
+		    (struct task){.id = 5 + i, .refs = 1, .lock = SPINLOCK("task", RANK_TASK)};
 	for (i = 0; i < 4; i++) {
 		object[i] = i < 3 ? pager_of_task(t, &tasks[i / 2], ep) : new_pager(t, ep);
 		REQUIRE(t, object[i]);
@@ -361,14 +364,16 @@ static void objects_and_limits_of_time_have_bounds(struct ktest *t)
 		unsigned long nr;
 		u64 timeout;
 		int err;
-	} tries[] = {{1, 1, 0}, {0, 1, -EINVAL}, {OBJ_MAX_PAGES, 1, 0}, {OBJ_MAX_PAGES + 1, 1, -EINVAL}, {1, 0, -EINVAL},
-	    {1, ABI_MAX_PAGER_NS, 0}, {1, ABI_MAX_PAGER_NS + 1, -EINVAL}};
+	} tries[] = {{1, 1, 0}, {0, 1, -EINVAL}, {OBJ_MAX_PAGES, 1, 0},
+	    {OBJ_MAX_PAGES + 1, 1, -EINVAL}, {1, 0, -EINVAL}, {1, ABI_MAX_PAGER_NS, 0},
+	    {1, ABI_MAX_PAGER_NS + 1, -EINVAL}};
 	struct endpoint *ep = endpoint_create();
 	struct vm_object *object;
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(tries); i++) {
-		EXPECT_EQ(t, pager_create(ep, tries[i].nr, 7, tries[i].timeout, &object), tries[i].err);
+		EXPECT_EQ(
+		    t, pager_create(ep, tries[i].nr, 7, tries[i].timeout, &object), tries[i].err);
 		if (tries[i].err)
 			continue;
 		EXPECT_EQ(t, object->nr_pages, tries[i].nr);

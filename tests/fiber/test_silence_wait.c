@@ -118,7 +118,8 @@ static void a_wait_takes_its_time_and_a_tick(struct ktest *t)
 /* A limit beyond the end of the clock is none. */
 static void only_a_finite_limit_sets_an_alarm(struct ktest *t)
 {
-	const u64 ns[] = {WAIT_FOREVER, WAIT_FOREVER - 1, WAIT_FOREVER - arch_clock_ns() + S, 1ULL << 63, S};
+	const u64 ns[] = {
+	    WAIT_FOREVER, WAIT_FOREVER - 1, WAIT_FOREVER - arch_clock_ns() + S, 1ULL << 63, S};
 	struct in_line w;
 	unsigned i;
 
@@ -131,7 +132,9 @@ static void only_a_finite_limit_sets_an_alarm(struct ktest *t)
 		EXPECT_EQ(t, w.thread->state, THREAD_SLEEPING);
 		EXPECT_EQ(t, w.thread->has_alarm, i > 2);
 		if (i > 2)
-			EXPECT(t, w.thread->wake_at >= before + ns[i] && w.thread->wake_at < before + ns[i] + TICK);
+			EXPECT(t,
+			    w.thread->wake_at >= before + ns[i] &&
+			        w.thread->wake_at < before + ns[i] + TICK);
 		store_release(&line.go, 1u);
 		wake_up(&line.wq);
 		thread_join(w.thread);
@@ -213,16 +216,23 @@ static void in_an_interrupt(void *arg)
 static void waiting_in_a_wrong_context_panics(struct ktest *t)
 {
 	static void (*const all[])(void *) = {sleep_one, yield_one, end_one};
-	static const char *const name[] = {"thread_sleep: irqs", "thread_yield: irqs", "thread end: irqs"};
+	static const char *const name[] = {
+	    "thread_sleep: irqs", "thread_yield: irqs", "thread end: irqs"};
 	unsigned i;
 	u64 ns;
 
 	for (i = 0; i < ARRAY_SIZE(all); i++) {
 		waits = all[i];
 		EXPECT(t, whole_panics(without_interrupts, NULL, name[i], &ns));
-		EXPECT(t, whole_panics(without_interrupts, NULL, "irqs off, 0 locks held, preemption count 0", &ns));
-		EXPECT(t, whole_panics(with_a_lock, NULL, "irqs on, 1 locks held, preemption count 1", &ns));
-		EXPECT(t, whole_panics(unpreempted, NULL, "irqs on, 0 locks held, preemption count 1", &ns));
+		EXPECT(t,
+		    whole_panics(without_interrupts, NULL,
+		        "irqs off, 0 locks held, preemption count 0", &ns));
+		EXPECT(t,
+		    whole_panics(
+		        with_a_lock, NULL, "irqs on, 1 locks held, preemption count 1", &ns));
+		EXPECT(t,
+		    whole_panics(
+		        unpreempted, NULL, "irqs on, 0 locks held, preemption count 1", &ns));
 		EXPECT(t, whole_panics(in_an_interrupt, NULL, ", in an interrupt", &ns));
 	}
 }
@@ -244,7 +254,8 @@ static void thread_starts_on_its_cpu_with_its_name(struct ktest *t)
 	unsigned cpu, on;
 
 	for (cpu = 0; cpu < nr_cpus; cpu++) {
-		struct thread *thread = thread_start("a name of more than 23 letters", (int)cpu, see_itself, &on);
+		struct thread *thread =
+		    thread_start("a name of more than 23 letters", (int)cpu, see_itself, &on);
 		const struct mm_task *mm = &thread->mm;
 
 		REQUIRE(t, thread);
@@ -263,8 +274,9 @@ static void thread_starts_on_its_cpu_with_its_name(struct ktest *t)
 /* ---- preemption ---- */
 
 struct pair {
-	u32 ran;              /* a: the second one */
-	u32 before, at, after; /* was it, while the first one might not be preempted; at the end of that */
+	u32 ran; /* a: the second one */
+	/* was it, while the first one might not be preempted; at the end of that */
+	u32 before, at, after;
 };
 
 static void run_second(void *arg)
@@ -391,7 +403,8 @@ static void waiter_that_loses_a_call_keeps_its_time_limit(struct ktest *t)
 		unsigned lost;
 
 		for (j = 0; j < 2; j++) {
-			r[j] = (struct receiver){.ep = endpoint_create(), .ns = limits[i], .err = 1};
+			r[j] =
+			    (struct receiver){.ep = endpoint_create(), .ns = limits[i], .err = 1};
 			if (j) {
 				endpoint_put(r[1].ep, RIGHT_RECEIVE);
 				r[1].ep = r[0].ep;
@@ -407,7 +420,8 @@ static void waiter_that_loses_a_call_keeps_its_time_limit(struct ktest *t)
 		thread_sleep(20 * TICK);
 		if (i == 0) {
 			EXPECT_EQ(t, r[lost].err, -ETIMEDOUT);
-			EXPECT(t, r[lost].took >= limits[i] && r[lost].took <= limits[i] + 2 * TICK);
+			EXPECT(
+			    t, r[lost].took >= limits[i] && r[lost].took <= limits[i] + 2 * TICK);
 		} else {
 			EXPECT_EQ(t, r[lost].err, 1);
 			EXPECT_EQ(t, ipc_call(r[0].ep, &msg, WAIT_FOREVER), -EPIPE);

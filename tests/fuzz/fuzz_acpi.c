@@ -20,10 +20,12 @@ static void judge(void)
 	for (i = 0; i < info.nr_cpus; i++) {
 		MUST(info.cpu[i].node < info.nr_nodes, "node %u of CPU %u", info.cpu[i].node, i);
 		for (j = 0; j < i; j++)
-			MUST(info.cpu[i].apic_id != info.cpu[j].apic_id, "APIC id %u twice", info.cpu[i].apic_id);
+			MUST(info.cpu[i].apic_id != info.cpu[j].apic_id, "APIC id %u twice",
+			    info.cpu[i].apic_id);
 	}
 	for (i = 0; i < info.nr_affinity; i++)
-		MUST(info.affinity[i].start < info.affinity[i].end && info.affinity[i].node < info.nr_nodes,
+		MUST(info.affinity[i].start < info.affinity[i].end &&
+		        info.affinity[i].node < info.nr_nodes,
 		    "range %u", i);
 	for (i = 0; i < info.nr_nodes; i++) {
 		for (j = 0; j < info.nr_nodes; j++)

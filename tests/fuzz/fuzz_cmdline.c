@@ -15,8 +15,9 @@ static bool one_of(const char *value, const char *a, const char *b, const char *
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
-	static const char *const names[] = {"selftest", "seed", "isolation", "movable", "trace", "tour",
-	    "picture", "rounds", "monitor", "bench", "ipi_timeout", "badpage", "history", "fault"};
+	static const char *const names[] = {"selftest", "seed", "isolation", "movable", "trace",
+	    "tour", "picture", "rounds", "monitor", "bench", "ipi_timeout", "badpage", "history",
+	    "fault"};
 	char line[LINE_MAX + 1], copy[LINE_MAX + 1];
 	u64 number, first, last;
 	unsigned i;
@@ -33,7 +34,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 
 		MUST(strlen(value) < BOOT_CMDLINE_MAX, "%s: not ended", names[i]);
 	}
-	MUST(one_of(cmdline_get("isolation", "precise"), "precise", "disable", "redrain"), "isolation");
+	MUST(one_of(cmdline_get("isolation", "precise"), "precise", "disable", "redrain"),
+	    "isolation");
 	MUST(one_of(cmdline_get("picture", "plain"), "plain", "ansi", "off"), "picture");
 	MUST(one_of(cmdline_get("badpage", "panic"), "panic", "report", "panic"), "badpage");
 	MUST(one_of(cmdline_get("history", "slow"), "slow", "all", "slow"), "history");

@@ -85,7 +85,10 @@ static void free_foreign(u8 which)
 	switch (which & 7) {
 	case 0: free_one(NULL, PFN_NONE, order, which & 0x80); break;
 	case 1: free_one(&other[which >> 6], PFN_NONE, order, false); break;
-	case 2: free_one((struct page *)((char *)first + 8 * (1 + (which >> 4) % 3)), PFN_NONE, order, false); break;
+	case 2:
+		free_one((struct page *)((char *)first + 8 * (1 + (which >> 4) % 3)), PFN_NONE,
+		    order, false);
+		break;
 	case 3: free_one(first - 1, PFN_NONE, order, false); break;
 	case 4: free_one(pfn_to_page_in(m.mem, m.mem->end_pfn), PFN_NONE, order, false); break;
 	default: free_one((struct page *)(uintptr_t)(which << 20), PFN_NONE, order, false); break;
@@ -99,9 +102,7 @@ static void op_free(struct bytes *b)
 	pfn_t pfn;
 
 	switch (how & 7) {
-	case 6:
-		free_foreign(which);
-		return;
+	case 6: free_foreign(which); return;
 	case 5:
 		pfn = MODEL_START + (which | take_u8(b) << 8) % (m.nr_blocks * PAGEBLOCK_PAGES);
 		free_one(pfn_to_page_in(m.mem, pfn), pfn, how >> 3 & 7, how & 0x40);
@@ -129,7 +130,8 @@ static void op_bulk_alloc(struct bytes *b)
 	unsigned long nr = MIN(how % 41u, MODEL_LIVE - m.nr_live), got, i;
 	bool must = model_must_succeed(gfp, 0);
 
-	got = how & 0x80 ? alloc_pages_bulk(gfp, nr, pages) : mem_alloc_pages_bulk(m.mem, gfp, nr, pages);
+	got = how & 0x80 ? alloc_pages_bulk(gfp, nr, pages)
+	                 : mem_alloc_pages_bulk(m.mem, gfp, nr, pages);
 	MUST(got <= nr && (got || !must || !nr), "%lu of %lu pages", got, nr);
 	for (i = 0; i < got; i++)
 		model_allocated(pages[i], gfp, 0);
@@ -198,7 +200,8 @@ static void op_refs(struct bytes *b)
 	struct model_live *l = m.nr_live ? &m.live[which % m.nr_live] : NULL;
 
 	if ((how & 7) == 7) {
-		put_stray(MODEL_START + (which | take_u8(b) << 8) % (m.nr_blocks * PAGEBLOCK_PAGES));
+		put_stray(
+		    MODEL_START + (which | take_u8(b) << 8) % (m.nr_blocks * PAGEBLOCK_PAGES));
 		return;
 	}
 	if (!l)
@@ -208,9 +211,7 @@ static void op_refs(struct bytes *b)
 		MUST(get_page(l->page) == 0, "get");
 		l->refs++;
 		break;
-	case 1:
-		put_live((unsigned)(l - m.live));
-		break;
+	case 1: put_live((unsigned)(l - m.live)); break;
 	case 2:
 		MUST(pin_page(l->page) == 0, "pin");
 		l->refs++;
@@ -257,19 +258,13 @@ static void op_handle(struct bytes *b)
 
 	switch (how & 7) {
 	case 0:
-	case 1:
-		handle_new(b, h);
-		return;
+	case 1: handle_new(b, h); return;
 	case 2:
 		err = handle_free(&m.table, h);
 		want = pinned ? -EBUSY : want;
 		break;
-	case 3:
-		err = handle_write(&m.table, h, take_u8(b));
-		break;
-	case 4:
-		err = handle_verify(&m.table, h);
-		break;
+	case 3: err = handle_write(&m.table, h, take_u8(b)); break;
+	case 4: err = handle_verify(&m.table, h); break;
 	case 5:
 		if (used && m.handle_pins[h] == 255)
 			return;
@@ -317,11 +312,10 @@ static void op_cache(struct bytes *b)
 	case 2:
 	case 3:
 		drain_local_pages(m.mem, how & 1 ? zone : NULL);
-		MUST(!pcp_zone_nonempty(m.mem, host_this.cpu, zone), "pages cached after a local drain");
+		MUST(!pcp_zone_nonempty(m.mem, host_this.cpu, zone),
+		    "pages cached after a local drain");
 		break;
-	case 4:
-		pcp_refresh_all(m.mem);
-		break;
+	case 4: pcp_refresh_all(m.mem); break;
 	case 5:
 		irqs_off_if(atomic);
 		err = m.depth[zone->id] < 8 ? zone_pcp_disable(zone) : -EDEADLK;
@@ -377,7 +371,8 @@ static void give_back(void)
 	}
 	for (i = 0; i < m.nr_blocks; i++) {
 		if (m.block[i].offline)
-			MUST(online_pages(m.mem, block_pfn(i), PAGEBLOCK_PAGES, NULL) == 0, "online");
+			MUST(online_pages(m.mem, block_pfn(i), PAGEBLOCK_PAGES, NULL) == 0,
+			    "online");
 		if (m.block[i].isolated)
 			undo_isolate_page_range(m.mem, block_pfn(i), PAGEBLOCK_PAGES);
 		m.block[i].offline = m.block[i].isolated = false;
@@ -422,10 +417,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	give_back();
 	model_check();
 	for (i = 0; i < m.mem->nr_nodes * NR_ZONE_KINDS; i++)
-		MUST(m.mem->zones[i].nr_free == m.mem->zones[i].managed, "zone %u: %lu free of %lu", i,
-		    m.mem->zones[i].nr_free, m.mem->zones[i].managed);
+		MUST(m.mem->zones[i].nr_free == m.mem->zones[i].managed, "zone %u: %lu free of %lu",
+		    i, m.mem->zones[i].nr_free, m.mem->zones[i].managed);
 	MUST(mm_event_sum(m.mem, EV_ISO_BLOCKS) ==
-	         mm_event_sum(m.mem, EV_ISO_UNDONE) + m.offlined_blocks, "isolations and undos");
+	        mm_event_sum(m.mem, EV_ISO_UNDONE) + m.offlined_blocks,
+	    "isolations and undos");
 	memory_stop(m.mem);
 	return 0;
 }

@@ -47,7 +47,8 @@ static void *arena_alloc(void *arg, size_t bytes)
 static const struct shape {
 	u8 node, kind, blocks;
 } shapes[][5] = {
-    {{0, ZONE_DMA32, 8}, {0, ZONE_NORMAL, 32}, {0, ZONE_MOVABLE, 24}, {1, ZONE_NORMAL, 8}, {1, ZONE_MOVABLE, 8}},
+    {{0, ZONE_DMA32, 8}, {0, ZONE_NORMAL, 32}, {0, ZONE_MOVABLE, 24}, {1, ZONE_NORMAL, 8},
+        {1, ZONE_MOVABLE, 8}},
     {{0, ZONE_DMA32, 2}, {0, ZONE_NORMAL, 4}, {0, ZONE_MOVABLE, 3}, {1, ZONE_MOVABLE, 2}},
     {{0, ZONE_NORMAL, 64}, {1, ZONE_NORMAL, 32}},
     {{0, ZONE_NORMAL, 32}, {0, ZONE_MOVABLE, 48}},
@@ -144,8 +145,12 @@ static bool has_block(const struct zone *zone, unsigned order, enum migratetype 
 
 bool model_must_succeed(gfp_t gfp, unsigned order)
 {
-	enum migratetype type = gfp & GFP_MOVABLE ? MT_MOVABLE : (gfp & GFP_RECLAIMABLE) ? MT_RECLAIMABLE : MT_UNMOVABLE;
-	enum zone_kind kind = gfp & GFP_DMA32 ? ZONE_DMA32 : gfp & GFP_MOVABLE ? ZONE_MOVABLE : ZONE_NORMAL;
+	enum migratetype type = gfp & GFP_MOVABLE ? MT_MOVABLE
+	    : (gfp & GFP_RECLAIMABLE)             ? MT_RECLAIMABLE
+	                                          : MT_UNMOVABLE;
+	enum zone_kind kind = gfp & GFP_DMA32 ? ZONE_DMA32
+	    : gfp & GFP_MOVABLE               ? ZONE_MOVABLE
+	                                      : ZONE_NORMAL;
 	unsigned i, node = arch_cpu_node(host_this.cpu) % m.mem->nr_nodes;
 
 	if (order > MAX_ORDER)
@@ -153,7 +158,8 @@ bool model_must_succeed(gfp_t gfp, unsigned order)
 	for (i = 0; i < m.mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		const struct zone *z = &m.mem->zones[i];
 
-		if (z->kind > kind || (gfp & GFP_THISNODE && z->node != node) || z->end_pfn == z->start_pfn)
+		if (z->kind > kind || (gfp & GFP_THISNODE && z->node != node) ||
+		    z->end_pfn == z->start_pfn)
 			continue;
 		if (z->nr_free >= z->managed / 8 + z->managed / 32 + 17 + (1UL << order) &&
 		    has_block(z, order, type))
@@ -166,7 +172,8 @@ static void own(pfn_t pfn, unsigned order, unsigned who)
 {
 	pfn_t end = pfn + (1UL << order);
 
-	MUST(pfn >= MODEL_START && end <= m.mem->end_pfn, "a block outside the memory: pfn %#lx", pfn);
+	MUST(pfn >= MODEL_START && end <= m.mem->end_pfn, "a block outside the memory: pfn %#lx",
+	    pfn);
 	MUST(!(pfn & ((1UL << order) - 1)), "an unaligned block: pfn %#lx order %u", pfn, order);
 	for (; pfn < end; pfn++) {
 		MUST(!m.owner[pfn], "pfn %#lx belongs to %#x and to %#x", pfn, m.owner[pfn], who);
@@ -194,7 +201,8 @@ static void judge_place(pfn_t pfn, gfp_t gfp)
 	MUST(movable || zone->kind != ZONE_MOVABLE, "unmovable in zone MOVABLE: pfn %#lx", pfn);
 	MUST(!(gfp & GFP_DMA32) || zone->kind == ZONE_DMA32, "above 4 GiB: pfn %#lx", pfn);
 	MUST(!(gfp & GFP_THISNODE) || zone->node == node, "of another node: pfn %#lx", pfn);
-	MUST(movable || pageblock_type(pageblock_of(m.mem, pfn)) != MT_CMA, "unmovable in CMA: pfn %#lx", pfn);
+	MUST(movable || pageblock_type(pageblock_of(m.mem, pfn)) != MT_CMA,
+	    "unmovable in CMA: pfn %#lx", pfn);
 }
 
 void model_allocated(struct page *page, gfp_t gfp, unsigned order)
@@ -214,7 +222,8 @@ void model_allocated(struct page *page, gfp_t gfp, unsigned order)
 	}
 	if (m.mem->backed)
 		*(u64 *)page_address(page) = ~0ULL;
-	m.live[m.nr_live++] = (struct model_live){.page = page, .pfn = pfn, .order = (u8)order, .refs = 1};
+	m.live[m.nr_live++] =
+	    (struct model_live){.page = page, .pfn = pfn, .order = (u8)order, .refs = 1};
 }
 
 void model_freed(unsigned index)
@@ -255,7 +264,7 @@ void model_resync(void)
 		m.handle_pfn[h] = pfn;
 		own(pfn, m.handle_order[h], OWNER_HANDLE + h);
 		MUST(unpinned_word(pfn_to_page_in(m.mem, pfn), m.handle_pins[h]) ==
-		         PAGE_WORD(1 + m.handle_pins[h], PG_MOVABLE_OPS, m.handle_order[h]),
+		        PAGE_WORD(1 + m.handle_pins[h], PG_MOVABLE_OPS, m.handle_order[h]),
 		    "handle %u: word %#x", h, page_word(pfn_to_page_in(m.mem, pfn)));
 	}
 }
@@ -296,7 +305,8 @@ struct model_range model_look(pfn_t start, unsigned long nr)
 		    pageblock_type(pageblock_of(m.mem, pfn)) != MT_MOVABLE;
 	}
 	for (h = 0; h < MODEL_HANDLES; h++) {
-		if (m.handle_pfn[h] != PFN_NONE && m.handle_pfn[h] >= start && m.handle_pfn[h] - start < nr) {
+		if (m.handle_pfn[h] != PFN_NONE && m.handle_pfn[h] >= start &&
+		    m.handle_pfn[h] - start < nr) {
 			r.handles++;
 			r.pinned += m.handle_pins[h] > 0;
 		}
@@ -311,9 +321,12 @@ void model_check_blocks(const char *after)
 	for (i = 0; i < m.nr_blocks; i++) {
 		const struct pageblock *pb = pageblock_of(m.mem, block_pfn(i));
 		const struct model_block *b = &m.block[i];
-		enum pageblock_state state = b->hole ? PB_HOLE : b->offline ? PB_OFFLINE : PB_ONLINE;
+		enum pageblock_state state = b->hole ? PB_HOLE
+		    : b->offline                     ? PB_OFFLINE
+		                                     : PB_ONLINE;
 
-		MUST(pageblock_isolated(pb) == b->isolated, "%s: isolate bit of block %u", after, i);
+		MUST(
+		    pageblock_isolated(pb) == b->isolated, "%s: isolate bit of block %u", after, i);
 		MUST(pageblock_state(pb) == state, "%s: state of block %u", after, i);
 	}
 }
@@ -337,18 +350,19 @@ void model_check(void)
 	model_resync();
 	for (i = 0; i < m.nr_live; i++)
 		MUST(unpinned_word(m.live[i].page, m.live[i].pins) ==
-		         PAGE_WORD(m.live[i].refs, PG_ALLOC, m.live[i].order),
+		        PAGE_WORD(m.live[i].refs, PG_ALLOC, m.live[i].order),
 		    "word %#x of a live block at %#lx", page_word(m.live[i].page), m.live[i].pfn);
 	err = check_memory(m.mem, &v);
-	MUST(!err, "check_memory: %d %s: pfn %#lx have %#lx want %#lx", err, v.what ? v.what : "?", v.pfn,
-	    v.have, v.want);
+	MUST(!err, "check_memory: %d %s: pfn %#lx have %#lx want %#lx", err, v.what ? v.what : "?",
+	    v.pfn, v.have, v.want);
 	MUST(memory_managed_pages(m.mem) == m.managed, "%lu pages managed, %lu expected",
 	    memory_managed_pages(m.mem), m.managed);
 	have = memory_free_pages(m.mem) + m.in_use;
 	MUST(have == m.managed, "free and in use are %lu, managed %lu", have, m.managed);
 	for (i = 0; i < m.mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		MUST(m.mem->zones[i].pcp_depth == m.depth[i], "depth of zone %u", i);
-		MUST(!m.depth[i] || zone_pcp_pages(&m.mem->zones[i]) == 0, "zone %u caches while off", i);
+		MUST(!m.depth[i] || zone_pcp_pages(&m.mem->zones[i]) == 0,
+		    "zone %u caches while off", i);
 	}
 	MUST(m.table.corrupt == 0, "an object's content changed");
 	model_check_blocks("check");

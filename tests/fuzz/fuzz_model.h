@@ -71,9 +71,9 @@ void model_compacted(void);
 
 /* The blockers of isolating a pageblock; each a fact about it. */
 struct model_range {
-	bool bad;          /* range_ok, holes, two zones */
+	bool bad; /* range_ok, holes, two zones */
 	unsigned blocks, offline, isolated, reserved;
-	unsigned live;     /* unmovable blocks */
+	unsigned live;      /* unmovable blocks */
 	unsigned unmovable; /* of these, in pageblocks of other types than movable */
 	unsigned handles, pinned;
 };

@@ -14,7 +14,8 @@ static void judge_ranges(const struct boot_range *r, unsigned nr, unsigned max, 
 	MUST(nr <= max, "%s: %u ranges", what, nr);
 	for (i = 0; i < nr; i++) {
 		MUST(r[i].start < r[i].end, "%s: empty range %u", what, i);
-		MUST(i == 0 || r[i - 1].end < r[i].start, "%s: ranges %u and the one before", what, i);
+		MUST(i == 0 || r[i - 1].end < r[i].start, "%s: ranges %u and the one before", what,
+		    i);
 	}
 }
 
@@ -32,12 +33,15 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		MUST(bootinfo.ram[i].end <= 1ULL << 44, "RAM above 16 TiB");
 	MUST(bootinfo.nr_modules <= BOOT_MAX_MODULES, "%u modules", bootinfo.nr_modules);
 	for (i = 0; i < bootinfo.nr_modules; i++)
-		MUST(strlen(bootinfo.module[i].name) < sizeof(bootinfo.module[0].name), "module %u", i);
+		MUST(strlen(bootinfo.module[i].name) < sizeof(bootinfo.module[0].name), "module %u",
+		    i);
 	if (bootinfo.framebuffer.address) {
 		const struct framebuffer *fb = &bootinfo.framebuffer;
 
-		MUST((u64)fb->width * fb->pixel_size <= fb->pitch, "lines of %u pixels in %u bytes", fb->width, fb->pitch);
-		MUST(fb->address + (u64)fb->pitch * fb->height <= 1ULL << 52, "framebuffer at %lx", fb->address);
+		MUST((u64)fb->width * fb->pixel_size <= fb->pitch, "lines of %u pixels in %u bytes",
+		    fb->width, fb->pitch);
+		MUST(fb->address + (u64)fb->pitch * fb->height <= 1ULL << 52, "framebuffer at %lx",
+		    fb->address);
 	}
 	MUST(strlen(bootinfo.cmdline) < sizeof(bootinfo.cmdline), "cmdline");
 	MUST(bootinfo.rsdp_len <= sizeof(bootinfo.rsdp_copy), "rsdp %u", bootinfo.rsdp_len);

@@ -33,12 +33,14 @@ static void judge(const struct pci_function *fn)
 	int err = virtio_find_places(fn, &places);
 	unsigned i, j;
 
-	MUST(space.reads < MAX_READS && !space.beyond, "%u reads, %u beyond", space.reads, space.beyond);
+	MUST(space.reads < MAX_READS && !space.beyond, "%u reads, %u beyond", space.reads,
+	    space.beyond);
 	MUST(!err || places.why, "error %d without a reason", err);
 	for (i = 0; !err && i < NR_VIRTIO_PARTS; i++) {
 		const struct virtio_place *p = &places.part[i];
 
-		MUST(p->len && p->len <= VIRTIO_PART_MAX && p->start && p->start < 1ULL << 52, "place %u", i);
+		MUST(p->len && p->len <= VIRTIO_PART_MAX && p->start && p->start < 1ULL << 52,
+		    "place %u", i);
 		for (j = 0; j < i; j++)
 			MUST(p->start >= places.part[j].start + places.part[j].len ||
 			        places.part[j].start >= p->start + p->len,

@@ -92,7 +92,8 @@ static void judge_offline(int err, int query, const struct model_range *r, bool 
 	MUST(!query || err == query, "query said %d, offline %d", query, err);
 	if (query)
 		return;
-	MUST(!r->reserved && !r->pinned && !r->unmovable && !r->offline, "query saw nothing in the way");
+	MUST(!r->reserved && !r->pinned && !r->unmovable && !r->offline,
+	    "query saw nothing in the way");
 	if (r->isolated)
 		MUST(err == -EBUSY, "offline of what is isolated: %d", err);
 	else if (cancelled)
@@ -100,7 +101,8 @@ static void judge_offline(int err, int query, const struct model_range *r, bool 
 	else if (r->live)
 		MUST(err < 0, "offline of pages in use");
 	else if (r->handles)
-		MUST(!err || err == -ENOMEM || err == -EBUSY || err == -ETIMEDOUT, "offline: %d", err);
+		MUST(!err || err == -ENOMEM || err == -EBUSY || err == -ETIMEDOUT, "offline: %d",
+		    err);
 	else
 		MUST(!err, "offline of free memory: %d", err);
 }
@@ -109,7 +111,8 @@ void op_offline(struct bytes *b)
 {
 	u8 how = take_u8(b);
 	u32 cancel = (how & 0x38) == 0x38;
-	struct offline_opts opts = {.policy = (enum iso_policy)(how & 3), .cancel = &cancel,
+	struct offline_opts opts = {.policy = (enum iso_policy)(how & 3),
+	    .cancel = &cancel,
 	    .deadline_ns = (how & 0x30) == 0x20 ? 1 : 0};
 	struct offline_result res;
 	unsigned long nr;
@@ -127,7 +130,7 @@ void op_offline(struct bytes *b)
 	if (!err) {
 		/* None where the caches are off already; only redrain may need more than one. */
 		MUST(res.rounds == 1 || (res.policy == ISO_DISABLE && off && !res.rounds) ||
-		         (res.policy == ISO_REDRAIN && res.rounds),
+		        (res.policy == ISO_REDRAIN && res.rounds),
 		    "%u rounds", res.rounds);
 		MUST(res.moved == r.handles, "%u moved, %u were there", res.moved, r.handles);
 		m.managed -= nr;
@@ -177,7 +180,8 @@ void op_migrate(struct bytes *b)
 		first = MIN(first, h);
 	}
 	if (!(m.owner[MODEL_START + stray] & OWNER_HANDLE))
-		MUST(isolate_movable_page(m.mem, MODEL_START + stray) == -EAGAIN, "isolated a stray page");
+		MUST(isolate_movable_page(m.mem, MODEL_START + stray) == -EAGAIN,
+		    "isolated a stray page");
 	if (nr && (how & 0x60) == 0x20 && m.handle_pins[first] < 255) {
 		MUST(handle_pin(&m.table, first) == 0, "pin");
 		m.handle_pins[first]++;
@@ -189,7 +193,8 @@ void op_migrate(struct bytes *b)
 			putback_movable_page(m.mem, pages[h]);
 	} else {
 		failed = migrate_pages(m.mem, pages, nr, NULL);
-		MUST(failed <= nr && (failed || !nr || (how & 0x60) != 0x20), "%u of %u failed", failed, nr);
+		MUST(failed <= nr && (failed || !nr || (how & 0x60) != 0x20), "%u of %u failed",
+		    failed, nr);
 	}
 	model_resync();
 }

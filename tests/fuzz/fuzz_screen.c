@@ -11,8 +11,14 @@ static struct text_cell cells[CELLS];
 /* Pixels that end where the last of them ends: a byte more is a finding. */
 static void *new_pixels(struct framebuffer *fb, u32 pixel_size)
 {
-	*fb = (struct framebuffer){.address = 1, .width = SIDE, .height = SIDE, .pixel_size = pixel_size,
-	    .pitch = SIDE * pixel_size + 3, .red = {11, 5}, .green = {5, 6}, .blue = {0, 5}};
+	*fb = (struct framebuffer){.address = 1,
+	    .width = SIDE,
+	    .height = SIDE,
+	    .pixel_size = pixel_size,
+	    .pitch = SIDE * pixel_size + 3,
+	    .red = {11, 5},
+	    .green = {5, 6},
+	    .blue = {0, 5}};
 	return __builtin_malloc((size_t)fb->pitch * (SIDE - 1) + (size_t)SIDE * pixel_size);
 }
 
@@ -32,10 +38,12 @@ static void judge_text(const struct psf_font *font, u32 pixel_size, const u8 *da
 			text_write(&text, (const char *)data, len);
 			data += len;
 			size -= len;
-			MUST(text.row < text.rows && text.column <= text.columns, "at %u, %u", text.row, text.column);
+			MUST(text.row < text.rows && text.column <= text.columns, "at %u, %u",
+			    text.row, text.column);
 		}
 		for (i = 0; i < text.rows * text.columns; i++)
-			MUST(cells[i].c == cells[i].shown_c && cells[i].colour == cells[i].shown_colour,
+			MUST(cells[i].c == cells[i].shown_c &&
+			        cells[i].colour == cells[i].shown_colour,
 			    "cell %u is not drawn", i);
 	}
 	__builtin_free(pixels);

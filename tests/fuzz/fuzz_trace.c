@@ -20,7 +20,8 @@ static void recount(const struct trace *t)
 		const struct trace_event *ev = trace_event_at(t, i);
 		const struct trace_id *id;
 
-		MUST(ev->id < t->nr_ids && ev->cpu < t->nr_cpus, "event %u: id %u cpu %u", i, ev->id, ev->cpu);
+		MUST(ev->id < t->nr_ids && ev->cpu < t->nr_cpus, "event %u: id %u cpu %u", i,
+		    ev->id, ev->cpu);
 		id = trace_id_at(t, ev->id);
 		MUST(ev->order <= MAX_ORDER, "event %u: order %u", i, ev->order);
 		MUST(ev->seq < id->done, "event %u: number %u of %u", i, ev->seq, id->done);
@@ -59,7 +60,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		recount(&t);
 		trace_free(&t);
 	}
-	MUST(memory_free_pages(&kernel_memory) + SLACK >= at_start, "%lu pages free, %lu at the start",
-	    memory_free_pages(&kernel_memory), at_start);
+	MUST(memory_free_pages(&kernel_memory) + SLACK >= at_start,
+	    "%lu pages free, %lu at the start", memory_free_pages(&kernel_memory), at_start);
 	return 0;
 }

@@ -32,13 +32,14 @@ bool __wrap_threads_had_turn(u64 since);
 int __wrap_ktest_run(const char *which, u64 seed);
 int __real_ktest_run(const char *which, u64 seed);
 
-#define LOOK_NS  1000000 /* time that a reading of the clock takes in mm/ and kernel/ */
-#define MAX_LOST 1000    /* pages of the kernel's memory that tests which failed did not give back: enough */
+#define LOOK_NS 1000000 /* time that a reading of the clock takes in mm/ and kernel/ */
+#define MAX_LOST                                                                                   \
+	1000 /* pages of the kernel's memory that tests which failed did not give back: enough */
 
-static u32 fail_at;  /* 0: none */
-static u32 last;     /* fail_at in the last run */
-static u32 calls;    /* a: in this test */
-static u64 looks;    /* a */
+static u32 fail_at; /* 0: none */
+static u32 last;    /* fail_at in the last run */
+static u32 calls;   /* a: in this test */
+static u64 looks;   /* a */
 static bool armed;
 static unsigned long kernel_free;
 static struct counts counts;
@@ -129,8 +130,9 @@ static void watch(const char *suite, const struct ktest *t, bool begins)
 		live = memory_managed_pages(t->mem) - memory_free_pages(t->mem);
 	counts_read(&now);
 	left = counts_differ(&counts, &now, &had, &has);
-	printk("# fail at=%u %s.%s calls=%u live=%lu lost=%ld failures=%u left=%s\n", fail_at, suite, t->name,
-	    READ_ONCE(calls), live, (long)(kernel_free - memory_free_pages(&kernel_memory)), t->failures,
+	printk("# fail at=%u %s.%s calls=%u live=%lu lost=%ld failures=%u left=%s\n", fail_at,
+	    suite, t->name, READ_ONCE(calls), live,
+	    (long)(kernel_free - memory_free_pages(&kernel_memory)), t->failures,
 	    left ? left : "nothing");
 }
 
@@ -141,7 +143,8 @@ int __wrap_ktest_run(const char *which, u64 seed)
 	int failed = __real_ktest_run(which, seed);
 
 	/* After each run, not in it: what a test had borrowed has been given back. */
-	while (failed != -EINVAL && fail_at < last && memory_free_pages(&kernel_memory) + MAX_LOST > before) {
+	while (failed != -EINVAL && fail_at < last &&
+	    memory_free_pages(&kernel_memory) + MAX_LOST > before) {
 		fail_at++;
 		failed = __real_ktest_run(which, seed);
 	}

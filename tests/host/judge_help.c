@@ -77,17 +77,19 @@ void judge_expect(struct ktest *t, const char *file, const char *want, int line)
 		;
 	if (judge.text[i] != want[i]) {
 		judge_print();
-		ktest_fail(t, file, line, "from byte %lu on it is \"%.70s\", not \"%.70s\"", (unsigned long)i,
-		    judge.text + i, want + i);
+		ktest_fail(t, file, line, "from byte %lu on it is \"%.70s\", not \"%.70s\"",
+		    (unsigned long)i, judge.text + i, want + i);
 	}
 	judge_clear();
 }
 
 void judge_complaint(struct ktest *t, const char *file, const char *words, int line)
 {
-	unsigned found = *words ? judge_times(words) : 0, all = judge_times("FAIL: "), want = *words != '\0';
+	unsigned found = *words ? judge_times(words) : 0, all = judge_times("FAIL: "),
+	         want = *words != '\0';
 
-	if (found != want || all != want || judge.len < 6 || strcmp(judge.text + judge.len - 6, " FAIL\n") != 0) {
+	if (found != want || all != want || judge.len < 6 ||
+	    strcmp(judge.text + judge.len - 6, " FAIL\n") != 0) {
 		judge_print();
 		ktest_fail(t, file, line, "%u complaints, %u as expected: %s", all, found, words);
 	}

@@ -25,17 +25,17 @@ struct judge_job {
 struct judge {
 	char text[JUDGE_TEXT];
 	size_t len;
-	bool quiet;      /* calls are not noted, only the soak's output */
-	u64 now, tick;   /* the clock, and the time that each reading takes */
+	bool quiet;            /* calls are not noted, only the soak's output */
+	u64 now, tick;         /* the clock, and the time that each reading takes */
 	unsigned jobs, no_job; /* started; the one that finds no memory, from 1 on */
 	struct judge_job job[JUDGE_JOBS];
 	unsigned sleeps; /* and yields: after so many, *stop is set */
 	u32 *stop;
 	struct mm_violation violation; /* what: check_memory finds it */
-	unsigned long managed[4]; /* answers of memory_managed_by_request, in turn */
+	unsigned long managed[4];      /* answers of memory_managed_by_request, in turn */
 	unsigned asked;
 	cpumask_t online[1];
-	int cpu_err;     /* of each cpu_down and cpu_up */
+	int cpu_err; /* of each cpu_down and cpu_up */
 };
 extern struct judge judge;
 

@@ -21,24 +21,24 @@
 
 #include "tests/host/judge_help.h"
 
-#define PAGES   8u        /* of the object */
-#define START   0x1000u   /* of the memory, which has 640 pages */
-#define END     (START + 640)
+#define PAGES 8u      /* of the object */
+#define START 0x1000u /* of the memory, which has 640 pages */
+#define END   (START + 640)
 
 struct smp_stats smp_stats;
 
 static struct {
 	unsigned cpus;
 	int offline_err, online_err, supply_err, create_err;
-	int fault[4];             /* answers of vm_fault, in turn; the last stays */
+	int fault[4];                            /* answers of vm_fault, in turn; the last stays */
 	unsigned faults, nr_copies, copies_fail; /* the first so many copies fail */
-	u64 page[PAGES][2];       /* both ends of each */
+	u64 page[PAGES][2];                      /* both ends of each */
 	bool no_range, no_stress;
 	int stop_err;
-	int soft, hard, back;     /* answers of requests */
+	int soft, hard, back; /* answers of requests */
 	struct poison_result res;
 	bool flagged[640];
-	long count_off;           /* by so much mem_poisoned is wrong */
+	long count_off; /* by so much mem_poisoned is wrong */
 	u64 reclaimed, moved;
 	unsigned calls_across;
 } world;
@@ -52,12 +52,14 @@ static pfn_t candidate(struct memory *mem, unsigned long want, unsigned long *nr
 	return world.no_range ? PFN_NONE : 0x200;
 }
 
-static int offline(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
-    struct offline_result *res)
+static int offline(struct memory *mem, pfn_t start, unsigned long nr,
+    const struct offline_opts *opts, struct offline_result *res)
 {
 	judge_note("[offline %lu at %#lx, %s, %llu ns%s]", nr, start, iso_policy_name(opts->policy),
-	    (unsigned long long)opts->deadline_ns, opts->cancel == judge.stop ? "" : ", not to be cancelled");
-	*res = (struct offline_result){.fail = {.pfn = 5, .why = world.offline_err ? WHY_PINNED : WHY_NONE}};
+	    (unsigned long long)opts->deadline_ns,
+	    opts->cancel == judge.stop ? "" : ", not to be cancelled");
+	*res = (struct offline_result){
+	    .fail = {.pfn = 5, .why = world.offline_err ? WHY_PINNED : WHY_NONE}};
 	return world.offline_err;
 }
 
@@ -104,7 +106,8 @@ static u64 *word_at(u64 va)
 	unsigned page = (unsigned)((va - 0x10000000) >> PAGE_SHIFT);
 	size_t at = va % PAGE_SIZE;
 
-	if (world.nr_copies++ < world.copies_fail || page >= PAGES || (at && at != PAGE_SIZE - sizeof(u64)))
+	if (world.nr_copies++ < world.copies_fail || page >= PAGES ||
+	    (at && at != PAGE_SIZE - sizeof(u64)))
 		return NULL;
 	return &world.page[page][at != 0];
 }
@@ -127,8 +130,8 @@ static int copy_out(u64 dst, const void *src, size_t len)
 	return word ? 0 : -EFAULT;
 }
 
-static int create(struct memory *mem, enum vm_object_kind kind, unsigned long nr, const struct vm_pager_ops *ops, void *pager,
-    struct vm_object **out)
+static int create(struct memory *mem, enum vm_object_kind kind, unsigned long nr,
+    const struct vm_pager_ops *ops, void *pager, struct vm_object **out)
 {
 	judge_note("[object of %lu%s]", nr, kind == OBJ_PAGER ? "" : ", without a pager");
 	*out = world.create_err ? NULL : (struct vm_object *)&world;
@@ -151,8 +154,8 @@ static void put_space(struct vm_space *space)
 	judge_note("[space goes]");
 }
 
-static int map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot, struct vm_object *object,
-    unsigned long offset)
+static int map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot,
+    struct vm_object *object, unsigned long offset)
 {
 	judge_note("[map %lu at %#lx, %x, from %lu]\n", nr, va, prot, offset);
 	return 0;

@@ -11,7 +11,7 @@
 
 static unsigned my_node;
 static void (*in_wait)(void);
-static unsigned turns;     /* of a wait that end without its condition */
+static unsigned turns;                        /* of a wait that end without its condition */
 static unsigned long drop[2 * NR_ZONE_KINDS]; /* pages that a batch frees, by zone */
 
 static bool note_wait(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
@@ -42,11 +42,11 @@ static struct node *node_of_cpu(struct memory *mem, unsigned cpu)
 	return &mem->nodes[my_node < mem->nr_nodes ? my_node : 0];
 }
 
-#define wake_up              note_wake
-#define wait_until           note_wait
-#define standby_ask          played_standby_ask
-#define zone_lacks           played_lacks
-#define memory_node          node_of_cpu
+#define wake_up     note_wake
+#define wait_until  note_wait
+#define standby_ask played_standby_ask
+#define zone_lacks  played_lacks
+#define memory_node node_of_cpu
 /* Objects: each suite has its own. */
 #define reclaim_look_ns      PLAY_NAME(look_ns)
 #define standby_wait_ns      PLAY_NAME(wait_ns)
@@ -76,8 +76,8 @@ static unsigned long free_pages_of[2 * NR_ZONE_KINDS];
 /* Nodes of two zones each, without threads, but as if there were some. */
 static bool begin(struct ktest *t)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, BLOCKS}, {0, ZONE_MOVABLE, BLOCKS},
-	    {1, ZONE_NORMAL, BLOCKS}, {1, ZONE_MOVABLE, BLOCKS}};
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, BLOCKS},
+	    {0, ZONE_MOVABLE, BLOCKS}, {1, ZONE_NORMAL, BLOCKS}, {1, ZONE_MOVABLE, BLOCKS}};
 	static u8 a_thread;
 	unsigned i;
 

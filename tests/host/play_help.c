@@ -89,10 +89,17 @@ void play_turn(void)
 	play.turns++;
 }
 
-static const struct host_machine play_machine = {
-    .in = play_in, .out = play_out, .rdmsr = play_rdmsr, .wrmsr = play_wrmsr, .cpuid = play_cpuid,
-    .mmio_read = play_mmio_read, .mmio_write = play_mmio_write, .read_cr4 = play_read_cr4,
-    .write_cr4 = play_write_cr4, .note = play_note, .cpu = &play.cpu};
+static const struct host_machine play_machine = {.in = play_in,
+    .out = play_out,
+    .rdmsr = play_rdmsr,
+    .wrmsr = play_wrmsr,
+    .cpuid = play_cpuid,
+    .mmio_read = play_mmio_read,
+    .mmio_write = play_mmio_write,
+    .read_cr4 = play_read_cr4,
+    .write_cr4 = play_write_cr4,
+    .note = play_note,
+    .cpu = &play.cpu};
 
 void play_begin(void)
 {

@@ -12,8 +12,8 @@
 
 static unsigned sleeps; /* of a thread, before it is told to stop */
 static void (*in_drain)(void);
-static int compacts[8];     /* what compactions return, in turn */
-static long brings[8];      /* and what standby_online does */
+static int compacts[8]; /* what compactions return, in turn */
+static long brings[8];  /* and what standby_online does */
 static unsigned compacted, asked_for;
 
 /* No other thread could make it true. */
@@ -67,8 +67,8 @@ static void (*in_batch)(void);
 static void note_batch(struct lru_scan *scan)
 {
 	judge_note("batch of %u in %u%s%s%s\n", scan->batch, scan->zone->id,
-	    scan->direct ? ", direct" : "",
-	    scan->desperate ? ", desperate" : "", scan->spare_cma ? ", none lent" : "");
+	    scan->direct ? ", direct" : "", scan->desperate ? ", desperate" : "",
+	    scan->spare_cma ? ", none lent" : "");
 	scan->freed += drop[batches % 8];
 	scan->freed_cma += drop_lent[batches % 8];
 	scan->zone->nr_free += drop[batches % 8];
@@ -112,7 +112,7 @@ static void stop_standby(struct memory *mem)
 #define reclaim_start      played_start
 #define reclaim_stop       played_stop
 /* An object: each suite has its own. */
-#define memory_reclaim     PLAY_NAME(table)
+#define memory_reclaim PLAY_NAME(table)
 extern const struct reclaim_ops memory_reclaim;
 static int played_start(struct memory *mem);
 static void played_stop(struct memory *mem);
@@ -123,8 +123,8 @@ static void played_stop(struct memory *mem);
 /* Nodes of two zones each; the real threads do not run. */
 static bool begin(struct ktest *t)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, BLOCKS}, {0, ZONE_MOVABLE, BLOCKS},
-	    {1, ZONE_NORMAL, BLOCKS}, {1, ZONE_MOVABLE, BLOCKS}};
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, BLOCKS},
+	    {0, ZONE_MOVABLE, BLOCKS}, {1, ZONE_NORMAL, BLOCKS}, {1, ZONE_MOVABLE, BLOCKS}};
 
 	judge_begin();
 	in_drain = in_batch = NULL;

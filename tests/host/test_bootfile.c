@@ -55,10 +55,12 @@ static void no_modules(void)
 /* A member of an archive; returns where the next one begins. */
 static size_t member(char *at, const char *name, const char *content)
 {
-	size_t name_len = strlen(name) + 1, len = strlen(content), head = ALIGN_UP(110 + name_len, (size_t)4);
+	size_t name_len = strlen(name) + 1, len = strlen(content),
+	       head = ALIGN_UP(110 + name_len, (size_t)4);
 
 	memset(at, 0, head + len + 4);
-	ksnprintf(at, 111, "070701%048x%08x%032x%08x%08x", 0, (unsigned)len, 0, (unsigned)name_len, 0);
+	ksnprintf(
+	    at, 111, "070701%048x%08x%032x%08x%08x", 0, (unsigned)len, 0, (unsigned)name_len, 0);
 	for (size_t i = 0; i < name_len; i++)
 		at[110 + i] = name[i];
 	for (size_t i = 0; i < len; i++)
@@ -75,9 +77,10 @@ static void files_are_found_by_name(struct ktest *t)
 {
 	static const struct {
 		const char *name, *content; /* NULL: there is none */
-	} files[] = {{"first", "1"}, {"second", "22"}, {"third", "333"}, {"in", "inside"}, {"two", "2two"}, {"last", "4444"},
-	    {"", NULL}, {"fir", NULL}, {"firsts", NULL}, {"boot", NULL}, {"boot/first", NULL}, {"pack", NULL},
-	    {"arg", NULL}, {"TRAILER!!!", NULL}};
+	} files[] = {{"first", "1"}, {"second", "22"}, {"third", "333"}, {"in", "inside"},
+	    {"two", "2two"}, {"last", "4444"}, {"", NULL}, {"fir", NULL}, {"firsts", NULL},
+	    {"boot", NULL}, {"boot/first", NULL}, {"pack", NULL}, {"arg", NULL},
+	    {"TRAILER!!!", NULL}};
 	static char archive[2048];
 	struct boot_file file;
 	size_t len;
@@ -98,8 +101,11 @@ static void files_are_found_by_name(struct ktest *t)
 		bool found = boot_file_find(files[i].name, &file);
 
 		if (found != (files[i].content != NULL) ||
-		    (found && (!content_is(&file, files[i].content) || strcmp(file.name, files[i].name) != 0)))
-			ktest_fail(t, __FILE__, __LINE__, "\"%s\": found %u: %s", files[i].name, found, file.name);
+		    (found &&
+		        (!content_is(&file, files[i].content) ||
+		            strcmp(file.name, files[i].name) != 0)))
+			ktest_fail(t, __FILE__, __LINE__, "\"%s\": found %u: %s", files[i].name,
+			    found, file.name);
 	}
 	no_modules();
 	EXPECT(t, !boot_file_find("first", &file));
@@ -143,8 +149,10 @@ static void dropped_modules_are_named(struct ktest *t)
 	bootinfo.modules_dropped = 3;
 	memcpy(bootinfo.dropped_name, "late", 5);
 	boot_files_report_dropped();
-	EXPECT(t, !strcmp(said_since(pos),
-	    "boot: 3 boot modules too many: \"late\" and all after it are left out; 128 are taken\n"));
+	EXPECT(t,
+	    !strcmp(said_since(pos),
+	        "boot: 3 boot modules too many: \"late\" and all after it are left out; 128 are "
+	        "taken\n"));
 	no_modules();
 }
 
@@ -159,7 +167,8 @@ static void a_single_file_is_one_besides_the_font(struct ktest *t)
 	add_module(t, BOOT_FONT, "font", 4);
 	EXPECT(t, !boot_file_single(&file));
 	add_module(t, "trace", "abc", 3);
-	EXPECT(t, boot_file_single(&file) && content_is(&file, "abc") && !strcmp(file.name, "trace"));
+	EXPECT(
+	    t, boot_file_single(&file) && content_is(&file, "abc") && !strcmp(file.name, "trace"));
 	add_module(t, "another", "def", 3);
 	EXPECT(t, !boot_file_single(&file));
 	no_modules();
@@ -212,8 +221,14 @@ void *arch_map_framebuffer(phys_t pa, size_t len)
 
 static void set_framebuffer(void)
 {
-	bootinfo.framebuffer = (struct framebuffer){.address = SCREEN_AT, .pitch = PITCH, .width = WIDTH, .height = HEIGHT, .pixel_size = 4,
-	    .red = {16, 8}, .green = {8, 8}, .blue = {0, 8}};
+	bootinfo.framebuffer = (struct framebuffer){.address = SCREEN_AT,
+	    .pitch = PITCH,
+	    .width = WIDTH,
+	    .height = HEIGHT,
+	    .pixel_size = 4,
+	    .red = {16, 8},
+	    .green = {8, 8},
+	    .blue = {0, 8}};
 }
 
 /* Printed by screen_init, which leaves no screen. */
@@ -234,7 +249,8 @@ static void show_log_on(struct text *text, void *pixels)
 	char piece[100];
 	size_t len;
 
-	if (text_init(text, &bootinfo.framebuffer, pixels, &ref_font, ref_cells, ARRAY_SIZE(ref_cells)))
+	if (text_init(
+	        text, &bootinfo.framebuffer, pixels, &ref_font, ref_cells, ARRAY_SIZE(ref_cells)))
 		return;
 	while ((len = log_read(&pos, piece, sizeof(piece))))
 		text_write(text, piece, len);
@@ -260,7 +276,8 @@ static void refuse_what_is_no_screen(struct ktest *t)
 	cmdline_init("console=serial", false);
 	EXPECT(t, refused_with(""));
 	cmdline_init("console=screen", false);
-	EXPECT(t, refused_with("screen: not used: the loader brought no boot module " BOOT_FONT "\n"));
+	EXPECT(
+	    t, refused_with("screen: not used: the loader brought no boot module " BOOT_FONT "\n"));
 	/* Usable RAM may end where it begins, and begin where it ends. */
 	bootinfo.ram[0] = (struct boot_range){0, at};
 	bootinfo.ram[1] = (struct boot_range){at + PITCH * HEIGHT, at + PITCH * HEIGHT + PAGE_SIZE};
@@ -320,7 +337,8 @@ static void screen_shows_the_log_and_new_output(struct ktest *t)
 	mapped = NULL;
 	pos = log_position();
 	screen_map();
-	EXPECT(t, !screen_present() && !strcmp(said_since(pos), "screen: cannot be mapped: not used\n"));
+	EXPECT(t,
+	    !screen_present() && !strcmp(said_since(pos), "screen: cannot be mapped: not used\n"));
 	mapped = arch_phys_to_virt(MAPPED_AT);
 	pos = log_position();
 	show_log_on(&ref, ref_pixels);

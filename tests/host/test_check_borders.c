@@ -8,8 +8,8 @@
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 /* Pageblocks of the zone: before and behind it are others that are in no zone. */
-#define FIRST    2u
-#define END      5u
+#define FIRST 2u
+#define END   5u
 
 static void expect_named(struct ktest *t, struct memory *mem, const char *name, int line)
 {
@@ -22,7 +22,8 @@ static void expect_sound(struct ktest *t, struct memory *mem, int line)
 	int err = check_memory(mem, &v);
 
 	if (err)
-		ktest_fail(t, __FILE__, line, "check_memory: %d %s: pfn %#lx", err, v.what ? v.what : "?", v.pfn);
+		ktest_fail(t, __FILE__, line, "check_memory: %d %s: pfn %#lx", err,
+		    v.what ? v.what : "?", v.pfn);
 }
 
 /*
@@ -49,7 +50,8 @@ static struct memory *amid(struct ktest *t, struct zone **zone)
 		return NULL;
 	*zone = &mem->zones[ZONE_NORMAL];
 	expect_sound(t, mem, __LINE__);
-	*pageblock_of(mem, BLOCK(FIRST - 1)) = *pageblock_of(mem, BLOCK(END)) = *pageblock_of(mem, BLOCK(FIRST));
+	*pageblock_of(mem, BLOCK(FIRST - 1)) = *pageblock_of(mem, BLOCK(END)) =
+	    *pageblock_of(mem, BLOCK(FIRST));
 	pageblock_of(mem, BLOCK(FIRST - 1))->nr_free = pageblock_of(mem, BLOCK(END))->nr_free = 1;
 	return mem;
 }
@@ -68,8 +70,10 @@ static void pages_of_no_zone_are_not_checked(struct ktest *t)
 	REQUIRE(t, mem);
 	expect_sound(t, mem, __LINE__);
 	/* In it, to the first and the last pageblock. */
-	PLANT(t, mem, pageblock_of(mem, BLOCK(FIRST))->nr_free, 1, "I-N1 free pages of a pageblock");
-	PLANT(t, mem, pageblock_of(mem, BLOCK(END - 1))->nr_free, 1, "I-N1 free pages of a pageblock");
+	PLANT(
+	    t, mem, pageblock_of(mem, BLOCK(FIRST))->nr_free, 1, "I-N1 free pages of a pageblock");
+	PLANT(t, mem, pageblock_of(mem, BLOCK(END - 1))->nr_free, 1,
+	    "I-N1 free pages of a pageblock");
 	drop_memory(t, mem);
 }
 
@@ -85,11 +89,13 @@ static void free_list_holds_no_page_outside_the_memory(struct ktest *t)
 	for (i = 0; i < 2; i++) {
 		struct page *page = pfn_to_page_in(mem, outside(i));
 
-		*page = (struct page){.word = PAGE_WORD(0, PG_FREE, MAX_ORDER), .next = list->head,
+		*page = (struct page){.word = PAGE_WORD(0, PG_FREE, MAX_ORDER),
+		    .next = list->head,
 		    .prev = (u32)PFN_NONE};
 		PLANT(t, mem, list->head, (u32)outside(i), "I-N4 listed page's zone");
 		/* This check comes before the other checks of a list. */
-		PLANT(t, mem, *list, ((struct free_list){.head = (u32)outside(i)}), "I-N4 listed page's zone");
+		PLANT(t, mem, *list, ((struct free_list){.head = (u32)outside(i)}),
+		    "I-N4 listed page's zone");
 	}
 	drop_memory(t, mem);
 }
@@ -133,9 +139,12 @@ static void reclaim_list_holds_no_page_outside_the_memory(struct ktest *t)
 	list = &zone->lru[LRU_INACTIVE];
 	empty = *list;
 	for (i = 0; i < 2; i++) {
-		*pfn_to_page_in(mem, outside(i)) = (struct page){.word = PAGE_WORD(1, PG_LRU, 0), .owner = mem,
-		    .prev = (u32)PFN_NONE, .next = (u32)PFN_NONE};
-		PLANT(t, mem, *list, ((struct lru_list){.head = (u32)outside(i), .tail = (u32)outside(i), .nr = 1}),
+		*pfn_to_page_in(mem, outside(i)) = (struct page){.word = PAGE_WORD(1, PG_LRU, 0),
+		    .owner = mem,
+		    .prev = (u32)PFN_NONE,
+		    .next = (u32)PFN_NONE};
+		PLANT(t, mem, *list,
+		    ((struct lru_list){.head = (u32)outside(i), .tail = (u32)outside(i), .nr = 1}),
 		    "I-N5 zone of a page on a reclaim list");
 	}
 	/* The first page of the span and the last may be on one. */

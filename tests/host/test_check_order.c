@@ -236,7 +236,8 @@ static void free_list_is_checked_in_order(struct ktest *t)
 	low->end_pfn = zone->end_pfn;
 	PLANT(t, mem, low->free[MAX_ORDER][MT_MOVABLE], ((struct free_list){.head = (u32)BLOCK(5)}),
 	    "I-B8 list longer");
-	PLANT(t, mem, low->free[MAX_ORDER][MT_MOVABLE].head, (u32)BLOCK(5) + 1, "I-N4 listed page's zone");
+	PLANT(t, mem, low->free[MAX_ORDER][MT_MOVABLE].head, (u32)BLOCK(5) + 1,
+	    "I-N4 listed page's zone");
 	low->end_pfn = end_pfn;
 	expect_sound(t, mem);
 	head[1].prev = 7;

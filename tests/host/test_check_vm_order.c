@@ -16,14 +16,15 @@ static void expect_named(struct ktest *t, struct memory *mem, const char *name, 
 
 #define NAMED(t, mem, name) expect_said((t), (mem), (name), __LINE__)
 
-static void expect_figures(struct ktest *t, struct memory *mem, unsigned long have, unsigned long want, int line)
+static void expect_figures(
+    struct ktest *t, struct memory *mem, unsigned long have, unsigned long want, int line)
 {
 	struct mm_violation v = {.what = NULL};
 
 	EXPECT_EQ(t, check_memory(mem, &v), -EUCLEAN);
 	if (v.have != have || v.want != want)
-		ktest_fail(t, __FILE__, line, "%s: said %lu %lu, not %lu %lu", v.what ? v.what : "nothing", v.have,
-		    v.want, have, want);
+		ktest_fail(t, __FILE__, line, "%s: said %lu %lu, not %lu %lu",
+		    v.what ? v.what : "nothing", v.have, v.want, have, want);
 }
 
 /* ---- reclaim lists, tickets ---- */
@@ -41,7 +42,8 @@ static void reclaim_lists_are_checked_in_order(struct ktest *t)
 	list = lru[LRU_INACTIVE];
 	head = pfn_to_page_in(s.mem, list.head);
 	/* A page of another zone, on a list that counts none. */
-	PLANT(t, s.mem, lru[LRU_INACTIVE], ((struct lru_list){.head = (u32)s.mem->start_pfn}), "I-N5 reclaim list longer");
+	PLANT(t, s.mem, lru[LRU_INACTIVE], ((struct lru_list){.head = (u32)s.mem->start_pfn}),
+	    "I-N5 reclaim list longer");
 	PLANT(t, s.mem, lru[LRU_INACTIVE].head, (u32)s.mem->start_pfn + 1, "I-N5 zone");
 	/* A page that is not in state LRU, and has the other flag. */
 	word = head->word;
@@ -89,7 +91,8 @@ static void pages_isolated_by_reclaim_are_checked(struct ktest *t)
 	/* Pages on lists are named before that. */
 	zone->nr_reclaiming = 1;
 	PLANT(t, s.mem, zone->lru[LRU_INACTIVE],
-	    ((struct lru_list){.head = (u32)PFN_NONE, .tail = (u32)PFN_NONE}), "I-N5 pages in state LRU");
+	    ((struct lru_list){.head = (u32)PFN_NONE, .tail = (u32)PFN_NONE}),
+	    "I-N5 pages in state LRU");
 	zone->nr_reclaiming = 0;
 	scene_end(t, &s);
 }
@@ -196,7 +199,8 @@ static void mapping_counts_are_checked_in_order(struct ktest *t)
 /* Slots behind an absent table: counted, and checked. */
 static void slots_behind_an_empty_table_are_checked(struct ktest *t)
 {
-	const u32 nr = 2 * PT_ENTRIES + 2, at[] = {PT_ENTRIES - 1, 2 * PT_ENTRIES, 2 * PT_ENTRIES + 1};
+	const u32 nr = 2 * PT_ENTRIES + 2,
+	          at[] = {PT_ENTRIES - 1, 2 * PT_ENTRIES, 2 * PT_ENTRIES + 1};
 	struct vm_scene s;
 	unsigned i;
 

@@ -33,7 +33,10 @@ static void options_are_split_at_blanks(struct ktest *t)
 	u64 first = 9, last = 9;
 	bool help;
 
-	EXPECT_EQ(t, strlen(init("  selftest=a,b \t seed=0x2A\nmovable=25% cma=2G pressure=3-20 trace=x=y  ", false, &help)), 0);
+	EXPECT_EQ(t,
+	    strlen(init("  selftest=a,b \t seed=0x2A\nmovable=25% cma=2G pressure=3-20 trace=x=y  ",
+	        false, &help)),
+	    0);
 	EXPECT(t, !help);
 	EXPECT(t, strcmp(cmdline_get("selftest", "quick"), "a,b") == 0);
 	EXPECT(t, strcmp(cmdline_get("trace", ""), "x=y") == 0);
@@ -64,15 +67,21 @@ static void wrong_options_are_named(struct ktest *t)
 	    {"nosuch=1", "command line: no option \"nosuch\"\n"},
 	    {"=", "command line: no option \"\"\n"},
 	    {"seed=x", "command line: seed=x is malformed and left out; seed takes a number\n"},
-	    {"movable=96%", "command line: movable=96% is out of range and left out; movable takes a number from 0 to 95%\n"},
+	    {"movable=96%",
+	        "command line: movable=96% is out of range and left out; movable takes a number "
+	        "from 0 to 95%\n"},
 	    {"ipi_timeout=199",
-		"command line: ipi_timeout=199 is out of range and left out; ipi_timeout takes a number from 200 to 1000000 "
-		"milliseconds\n"},
+	        "command line: ipi_timeout=199 is out of range and left out; ipi_timeout takes a "
+	        "number from 200 to 1000000 "
+	        "milliseconds\n"},
 	    {"cma=17T",
-		"command line: cma=17T is out of range and left out; cma takes a number from 0 to 16777216 MiB, or with M, G, "
-		"T\n"},
-	    {"pressure=2-1", "command line: pressure=2-1 is malformed and left out; pressure takes N or N-M\n"},
-	    {"tour=maybe", "command line: tour=maybe is malformed and left out; tour takes on off\n"},
+	        "command line: cma=17T is out of range and left out; cma takes a number from 0 to "
+	        "16777216 MiB, or with M, G, "
+	        "T\n"},
+	    {"pressure=2-1",
+	        "command line: pressure=2-1 is malformed and left out; pressure takes N or N-M\n"},
+	    {"tour=maybe",
+	        "command line: tour=maybe is malformed and left out; tour takes on off\n"},
 	    {"tour", "command line: tour= is malformed and left out; tour takes on off\n"},
 	};
 	unsigned i;
@@ -82,7 +91,9 @@ static void wrong_options_are_named(struct ktest *t)
 		EXPECT(t, strcmp(init(bad[i].line, false, &help), bad[i].said) == 0);
 		EXPECT(t, help);
 	}
-	EXPECT(t, strcmp(init("seed=4", true, &help), "command line: too long; its end was cut off\n") == 0);
+	EXPECT(t,
+	    strcmp(init("seed=4", true, &help), "command line: too long; its end was cut off\n") ==
+	        0);
 	EXPECT(t, help && cmdline_u64("seed", 0) == 4);
 	init("", false, &help);
 }

@@ -20,7 +20,9 @@ static struct memory *motley(struct ktest *t)
 		return NULL;
 	make_hole(t, mem, 15 * PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, offline_pages(mem, 14 * PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, NULL, NULL), 0);
-	EXPECT_EQ(t, start_isolate_page_range(mem, 13 * PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);
+	EXPECT_EQ(t,
+	    start_isolate_page_range(mem, 13 * PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, ISO_PRECISE, NULL),
+	    0);
 	set_plan(test_zone(mem, ZONE_NORMAL), 0, MT_UNMOVABLE, 1);
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
@@ -59,7 +61,9 @@ static void everything_has_a_name(struct ktest *t)
 	for (i = 0; i < NR_MM_EVENTS; i++) {
 		EXPECT(t, mm_event_name((enum mm_event)i)[0] != '?');
 		for (j = 0; j < i; j++)
-			EXPECT(t, strcmp(mm_event_name((enum mm_event)i), mm_event_name((enum mm_event)j)));
+			EXPECT(t,
+			    strcmp(
+			        mm_event_name((enum mm_event)i), mm_event_name((enum mm_event)j)));
 	}
 	EXPECT_EQ(t, strcmp(mm_event_name(NR_MM_EVENTS), "?"), 0);
 	for (i = 0; i < NR_ISO_POLICIES; i++)
@@ -85,7 +89,8 @@ static void all_that_may_sleep(struct ktest *t, struct memory *mem, struct cma *
 	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, NULL), -EDEADLK);
 	EXPECT_EQ(t, online_pages(mem, start, PAGEBLOCK_PAGES, NULL), -EDEADLK);
 	EXPECT_EQ(t, offline_node(mem, 0, NULL, false, NULL), -EDEADLK);
-	EXPECT_EQ(t, start_isolate_page_range(mem, start, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), -EDEADLK);
+	EXPECT_EQ(
+	    t, start_isolate_page_range(mem, start, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), -EDEADLK);
 	EXPECT_EQ(t, add_memory(mem, start, PAGEBLOCK_PAGES, 0), -EDEADLK);
 	EXPECT_EQ(t, remove_memory(mem, start, PAGEBLOCK_PAGES), -EDEADLK);
 	EXPECT_EQ(t, alloc_contig_range(mem, start, start + 1, MT_MOVABLE, NULL), -EDEADLK);
@@ -130,7 +135,8 @@ static void a_traced_cpu_uses_the_same_pages(struct ktest *t)
 		page = alloc_pages(GFP_KERNEL, i & 1 ? MAX_ORDER : 0);
 		REQUIRE(t, page);
 		EXPECT_EQ(t, free_pages(page, i & 1 ? MAX_ORDER : 0), 0);
-		EXPECT(t, trace_find(&kernel_memory, page_to_pfn_in(&kernel_memory, page), rec, 4) > 0);
+		EXPECT(t,
+		    trace_find(&kernel_memory, page_to_pfn_in(&kernel_memory, page), rec, 4) > 0);
 	}
 	page = alloc_pages(GFP_KERNEL | GFP_ZERO, 0);
 	EXPECT(t, page && !*(u64 *)page_address(page));
@@ -190,7 +196,8 @@ static void offline_moves_a_full_pageblock(struct ktest *t)
 	for (i = 0; i < ARRAY_SIZE(handles); i++) {
 		REQUIRE(t, !handle_alloc(&table, i, 0, GFP_NOWAIT, i));
 		start = MIN(start, ALIGN_DOWN(handle_pfn(&table, i), PAGEBLOCK_PAGES));
-		end = MAX(end, ALIGN_DOWN(handle_pfn(&table, i), PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
+		end =
+		    MAX(end, ALIGN_DOWN(handle_pfn(&table, i), PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
 	}
 	EXPECT_EQ(t, handle_pin(&table, 39), 0);
 	EXPECT_EQ(t, offline_pages(mem, start, end - start, &opts, &res), -EBUSY);
@@ -239,8 +246,13 @@ static void reserved_pages_are_named(struct ktest *t)
 	struct zone *zone;
 
 	REQUIRE(t, ktest_memory(t, 0, 1, 0));
-	cfg = (struct memory_config){.name = "reserved", .end_pfn = 2 * PAGEBLOCK_PAGES, .nr_cpus = ktest_cpus(),
-	    .nr_nodes = 1, .reclaim = &memory_reclaim, .alloc = t->mem->alloc, .arg = t->mem->alloc_arg};
+	cfg = (struct memory_config){.name = "reserved",
+	    .end_pfn = 2 * PAGEBLOCK_PAGES,
+	    .nr_cpus = ktest_cpus(),
+	    .nr_nodes = 1,
+	    .reclaim = &memory_reclaim,
+	    .alloc = t->mem->alloc,
+	    .arg = t->mem->alloc_arg};
 	cfg.memmap = cfg.alloc(cfg.arg, cfg.end_pfn * sizeof(struct page));
 	cfg.pageblocks = cfg.alloc(cfg.arg, 2 * sizeof(struct pageblock));
 	mem = cfg.alloc(cfg.arg, sizeof(*mem));

@@ -27,8 +27,8 @@ static void ask(void *arg)
 /* CPU 1 is of @node: it allocates first where CPUs of node @as do. */
 static void looks_as(struct ktest *t, unsigned node, unsigned as)
 {
-	const struct zone_spec specs[] = {
-	    {0, ZONE_NORMAL, CACHED_BLOCKS}, {1, ZONE_NORMAL, CACHED_BLOCKS}, {1, ZONE_MOVABLE, CACHED_BLOCKS}};
+	const struct zone_spec specs[] = {{0, ZONE_NORMAL, CACHED_BLOCKS},
+	    {1, ZONE_NORMAL, CACHED_BLOCKS}, {1, ZONE_MOVABLE, CACHED_BLOCKS}};
 	static const gfp_t gfps[] = {GFP_KERNEL, GFP_MOVABLE, GFP_KERNEL | GFP_THISNODE};
 	unsigned i, gfp;
 
@@ -38,9 +38,11 @@ static void looks_as(struct ktest *t, unsigned node, unsigned as)
 	for (gfp = 0; gfp < 8; gfp++) {
 		unsigned kind = gfp_kind(gfp), id = as * NR_ZONE_KINDS + kind;
 
-		if (mem->nodes[as].nr_zones[kind] && mem->zones[mem->nodes[as].zonelist[kind][0]].node == as)
+		if (mem->nodes[as].nr_zones[kind] &&
+		    mem->zones[mem->nodes[as].zonelist[kind][0]].node == as)
 			id = mem->nodes[as].zonelist[kind][0];
-		EXPECT_EQ(t, mem->pcp[1]->first[gfp], id * STACKS_PER_ZONE + (unsigned)gfp_type(gfp));
+		EXPECT_EQ(
+		    t, mem->pcp[1]->first[gfp], id * STACKS_PER_ZONE + (unsigned)gfp_type(gfp));
 	}
 	for (i = 0; i < ARRAY_SIZE(gfps); i++) {
 		asked.gfp = gfps[i];
@@ -95,7 +97,8 @@ static void allocation_asks_the_reclaim_thread_of_its_node(struct ktest *t)
 		WRITE_ONCE(host_cpu_nodes[1], nodes[i]);
 		ktest_on_cpu(1, ask_for_a_drain, NULL);
 		for (n = 0; n < NODES; n++)
-			EXPECT_EQ(t, READ_ONCE(mem->nodes[n].reclaim.drains.asked), before[n] + (n == as[i]));
+			EXPECT_EQ(t, READ_ONCE(mem->nodes[n].reclaim.drains.asked),
+			    before[n] + (n == as[i]));
 	}
 	WRITE_ONCE(host_cpu_nodes[1], 0);
 	drop_memory(t, mem);

@@ -21,7 +21,7 @@ static u32 keep(struct pretend *p, const struct pretend_buf *buf)
 
 /* Failures on the way into a driver, and the result of opening it then. */
 static const struct stop {
-	u64 offered; /* besides VERSION_1; ~0: not even that */
+	u64 offered;      /* besides VERSION_1; ~0: not even that */
 	unsigned size[3]; /* of each queue */
 	int err;
 } stops[] = {

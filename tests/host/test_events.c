@@ -34,9 +34,8 @@ static void expect_counted(struct ktest *t, const char *want, int line)
 		u64 n = mm_event_sum(mem, (enum mm_event)ev) - before[ev];
 
 		if (n)
-			at += (unsigned)ksnprintf(text + at, sizeof(text) - at,
-	    "%s%s %llu", at ? " " : "",
-			    mm_event_name((enum mm_event)ev), (unsigned long long)n);
+			at += (unsigned)ksnprintf(text + at, sizeof(text) - at, "%s%s %llu",
+			    at ? " " : "", mm_event_name((enum mm_event)ev), (unsigned long long)n);
 	}
 	if (strcmp(text, want) != 0)
 		ktest_fail(t, __FILE__, line, "counted \"%s\", not \"%s\"", text, want);
@@ -104,7 +103,8 @@ static void page_operations_count_their_events(struct ktest *t)
 
 static void range_operations_count_their_events(struct ktest *t)
 {
-	pfn_t start = (2 * BLOCKS - 2) * (pfn_t)PAGEBLOCK_PAGES, low = (BLOCKS - 2) * (pfn_t)PAGEBLOCK_PAGES;
+	pfn_t start = (2 * BLOCKS - 2) * (pfn_t)PAGEBLOCK_PAGES,
+	      low = (BLOCKS - 2) * (pfn_t)PAGEBLOCK_PAGES;
 	unsigned long nr = 2 * PAGEBLOCK_PAGES;
 
 	if (!begin(t))
@@ -161,8 +161,8 @@ static void poison_operations_count_their_events(struct ktest *t)
 	REQUIRE(t, page);
 	note();
 	EXPECT_EQ(t, mem_memory_failure(mem, page_to_pfn_in(mem, page), 0, &res), -EBUSY);
-	expect_counted(t,
-	    "PCP_DRAINED 15 DRAIN_FORCED 1 PCP_DISABLE 1 FAILURE_IGNORED 1", __LINE__);
+	expect_counted(
+	    t, "PCP_DRAINED 15 DRAIN_FORCED 1 PCP_DISABLE 1 FAILURE_IGNORED 1", __LINE__);
 	note();
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 	expect_counted(t, "PCP_SPILL 1 FREE_DIRECT 1 POISON_RETIRED 1", __LINE__);

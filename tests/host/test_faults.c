@@ -162,7 +162,7 @@ struct stubborn {
 	int isolate, migrate; /* its answers */
 	unsigned times;       /* so often, then 0 */
 	unsigned asked;       /* migrate was called */
-	bool releases;         /* in migrate: drops the page instead */
+	bool releases;        /* in migrate: drops the page instead */
 	bool gone;            /* the owner has released it before putback */
 };
 
@@ -171,8 +171,8 @@ static int stubborn_isolate(struct memory *mem, struct page *page)
 	return container_of(page->owner, struct stubborn, owner)->isolate;
 }
 
-static int stubborn_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
-    struct page *src)
+static int stubborn_migrate(
+    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
 {
 	struct stubborn *s = container_of(owner, struct stubborn, owner);
 
@@ -213,7 +213,8 @@ static struct memory *with_stubborn(struct ktest *t, struct stubborn *s, pfn_t *
 }
 
 /* After a refusal: everything as before, page and counts. */
-static void expect_untouched(struct ktest *t, struct memory *mem, const struct stubborn *s, pfn_t start)
+static void expect_untouched(
+    struct ktest *t, struct memory *mem, const struct stubborn *s, pfn_t start)
 {
 	EXPECT_EQ(t, page_word(s->page), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
 	EXPECT_EQ(t, ALIGN_DOWN(page_to_pfn_in(mem, s->page), PAGEBLOCK_PAGES), start);
@@ -235,7 +236,8 @@ static void refuse_then_agree(struct ktest *t, int isolate, int migrate, int wan
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res), want);
 	EXPECT_EQ(t, res.moved, 0);
-	EXPECT(t, res.fail.why == WHY_BUSY || res.fail.why == WHY_DEADLINE || res.fail.why == WHY_PINNED);
+	EXPECT(t,
+	    res.fail.why == WHY_BUSY || res.fail.why == WHY_DEADLINE || res.fail.why == WHY_PINNED);
 	expect_untouched(t, mem, &s, start);
 	s.isolate = s.migrate = 0;
 	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, NULL, &res), 0);
@@ -298,7 +300,8 @@ static void page_released_by_its_owner_is_freed_once(struct ktest *t)
 
 static void refused_pages_of_a_list_are_all_put_back(struct ktest *t)
 {
-	struct stubborn s[4] = {{.migrate = -EBUSY}, {.migrate = 0}, {.migrate = -EAGAIN}, {.releases = true}};
+	struct stubborn s[4] = {
+	    {.migrate = -EBUSY}, {.migrate = 0}, {.migrate = -EAGAIN}, {.releases = true}};
 	struct memory *mem = ktest_memory(t, 0, 8, 8);
 	struct page *pages[4], *moved;
 	struct mm_fail fail = {0};

@@ -19,32 +19,35 @@ static void refuse(struct ktest *t, struct memory *mem, struct page *page, unsig
 	text[log_read(&pos, text, sizeof(text) - 1)] = '\0';
 }
 
-static const char *const reasons[] = {"no such page", "no such order", "page is offline", "double free",
-    "not the head of an allocated block", "not allocated by alloc_pages", "wrong order", "still referenced or flagged",
-    "still pinned", "two CPUs"};
+static const char *const reasons[] = {"no such page", "no such order", "page is offline",
+    "double free", "not the head of an allocated block", "not allocated by alloc_pages",
+    "wrong order", "still referenced or flagged", "still pinned", "two CPUs"};
 enum { NO_PAGE, NO_ORDER, OFFLINE, DOUBLE, TAIL, IN_USE, WRONG_ORDER, REFERENCED, PINNED };
 
-static void expect_reason_at(
-    struct ktest *t, struct memory *mem, struct page *page, unsigned order, unsigned reason, int line)
+static void expect_reason_at(struct ktest *t, struct memory *mem, struct page *page, unsigned order,
+    unsigned reason, int line)
 {
 	unsigned i;
 
 	refuse(t, mem, page, order);
 	for (i = 0; i < ARRAY_SIZE(reasons); i++) {
 		if (says(text, reasons[i]) != (i == reason))
-			ktest_fail(t, __FILE__, line, "\"%s\" is %ssaid", reasons[i], i == reason ? "not " : "");
+			ktest_fail(t, __FILE__, line, "\"%s\" is %ssaid", reasons[i],
+			    i == reason ? "not " : "");
 	}
 }
-#define expect_reason(t, mem, page, order, reason) expect_reason_at((t), (mem), (page), (order), (reason), __LINE__)
+#define expect_reason(t, mem, page, order, reason)                                                 \
+	expect_reason_at((t), (mem), (page), (order), (reason), __LINE__)
 
 static void each_refusal_has_a_reason(struct ktest *t)
 {
 	static const struct {
 		enum page_state state;
 		unsigned reason;
-	} states[] = {{PG_FREE, DOUBLE}, {PG_PCP, DOUBLE}, {PG_FREEING, DOUBLE}, {PG_TAIL, TAIL}, {PG_RESERVED, IN_USE},
-	    {PG_SLAB, IN_USE}, {PG_PGTABLE, IN_USE}, {PG_OBJECT, IN_USE}, {PG_MOVABLE_OPS, IN_USE}, {PG_LRU, IN_USE},
-	    {PG_ISO_MIG, IN_USE}, {PG_BALLOON, IN_USE}, {PG_HWPOISON, IN_USE}};
+	} states[] = {{PG_FREE, DOUBLE}, {PG_PCP, DOUBLE}, {PG_FREEING, DOUBLE}, {PG_TAIL, TAIL},
+	    {PG_RESERVED, IN_USE}, {PG_SLAB, IN_USE}, {PG_PGTABLE, IN_USE}, {PG_OBJECT, IN_USE},
+	    {PG_MOVABLE_OPS, IN_USE}, {PG_LRU, IN_USE}, {PG_ISO_MIG, IN_USE}, {PG_BALLOON, IN_USE},
+	    {PG_HWPOISON, IN_USE}};
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
 	struct page foreign = {.word = 0};
 	struct page *page;
@@ -75,7 +78,8 @@ static void each_refusal_has_a_reason(struct ktest *t)
 	expect_reason(t, mem, page, 2, PINNED);
 	mem_unpin_page(mem, page);
 	page = pfn_to_page_in(mem, mem->end_pfn - PAGEBLOCK_PAGES);
-	REQUIRE(t, !offline_pages(mem, mem->end_pfn - PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, NULL, NULL));
+	REQUIRE(
+	    t, !offline_pages(mem, mem->end_pfn - PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, NULL, NULL));
 	expect_reason(t, mem, page, 0, OFFLINE);
 	expect_reason(t, mem, page, MAX_ORDER, OFFLINE);
 }
@@ -91,7 +95,8 @@ static void a_report_has_the_history_of_the_page(struct ktest *t)
 	REQUIRE(t, mem);
 	page = take_block(&mem->zones[ZONE_NORMAL], 0, MT_MOVABLE);
 	REQUIRE(t, page);
-	ksnprintf(want, sizeof(want), "history of pfn %#lx: nothing recorded", page_to_pfn_in(mem, page));
+	ksnprintf(
+	    want, sizeof(want), "history of pfn %#lx: nothing recorded", page_to_pfn_in(mem, page));
 	refuse(t, mem, page, 1);
 	EXPECT(t, says(text, want));
 	EXPECT_EQ(t, trace_find(mem, page_to_pfn_in(mem, page), hit, ARRAY_SIZE(hit)), 1);
@@ -146,7 +151,8 @@ static void recorded_allocations_behave_as_others(struct ktest *t)
 		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, order));
 		EXPECT_EQ(t, zone_of(mem, page_to_pfn_in(mem, page))->kind, ZONE_MOVABLE);
 		nr = trace_find(mem, page_to_pfn_in(mem, page), hit, ARRAY_SIZE(hit));
-		EXPECT(t, nr > 0 && hit[nr - 1].rec.kind == TR_alloc && hit[nr - 1].rec.order == order);
+		EXPECT(t,
+		    nr > 0 && hit[nr - 1].rec.kind == TR_alloc && hit[nr - 1].rec.order == order);
 		EXPECT_EQ(t, mem_free_pages(mem, page, order), 0);
 	}
 	/* A refused call is no request. */

@@ -94,20 +94,13 @@ static int run_op(enum op op)
 {
 	switch (op) {
 	case OP_ALLOC:
-	case OP_TAKEN:
-		return handle_alloc(&table, 1, 0, GFP_NOWAIT, 1);
-	case OP_WRITE:
-		return handle_write(&table, 1, 2);
-	case OP_VERIFY:
-		return handle_verify(&table, 1);
-	case OP_PIN:
-		return handle_pin(&table, 1);
-	case OP_UNPIN:
-		return handle_unpin(&table, 1);
-	case OP_PFN:
-		return handle_pfn(&table, 1) == PFN_NONE;
-	default:
-		return handle_free(&table, 1);
+	case OP_TAKEN: return handle_alloc(&table, 1, 0, GFP_NOWAIT, 1);
+	case OP_WRITE: return handle_write(&table, 1, 2);
+	case OP_VERIFY: return handle_verify(&table, 1);
+	case OP_PIN: return handle_pin(&table, 1);
+	case OP_UNPIN: return handle_unpin(&table, 1);
+	case OP_PFN: return handle_pfn(&table, 1) == PFN_NONE;
+	default: return handle_free(&table, 1);
 	}
 }
 

@@ -15,11 +15,11 @@
 
 static struct {
 	struct task task[8];
-	unsigned started, start_fails; /* this one, from 1 on, does not start */
-	u64 holds;                     /* pages of each, more after each sleep */
+	unsigned started, start_fails;         /* this one, from 1 on, does not start */
+	u64 holds;                             /* pages of each, more after each sleep */
 	bool no_endpoint, dies, stays, no_end; /* one ends early, tasks stay, do not end */
-	unsigned faults, exits;        /* so many of the tasks end by a fault, with status 9 */
-	const u64 (*report)[4];        /* messages of programs, in turn */
+	unsigned faults, exits; /* so many of the tasks end by a fault, with status 9 */
+	const u64 (*report)[4]; /* messages of programs, in turn */
 	unsigned nr_reports;
 	struct crowd *crowd;
 } world;
@@ -54,10 +54,12 @@ static void drop(struct cap *cap)
 
 static void hold(void);
 
-static int start_task(const char *name, struct cap *gift, const u64 arg[2], const struct abi_limits *limits, struct task **out)
+static int start_task(const char *name, struct cap *gift, const u64 arg[2],
+    const struct abi_limits *limits, struct task **out)
 {
-	judge_note("[%s %u %u%s: %llu %llu]", name, gift->kind, gift->rights, gift->object == &world ? "" : ", not ours",
-	    (unsigned long long)arg[0], (unsigned long long)arg[1]);
+	judge_note("[%s %u %u%s: %llu %llu]", name, gift->kind, gift->rights,
+	    gift->object == &world ? "" : ", not ours", (unsigned long long)arg[0],
+	    (unsigned long long)arg[1]);
 	if (++world.started == world.start_fails)
 		return -ENOENT;
 	*out = &world.task[world.started - 1];
@@ -165,8 +167,8 @@ static void begin(void)
 
 static void reports_are_kept_by_the_seed_and_answered_with_stop(struct ktest *t)
 {
-	static const u64 said[][4] = {{1, 2, 3, SEED}, {4, 5, 6, SEED + 1}, {7, 8, 9, SEED + 2}, {7, 8, 9, SEED - 1},
-	    {10, 11, 12, SEED + 1}};
+	static const u64 said[][4] = {{1, 2, 3, SEED}, {4, 5, 6, SEED + 1}, {7, 8, 9, SEED + 2},
+	    {7, 8, 9, SEED - 1}, {10, 11, 12, SEED + 1}};
 	struct crowd c = {.nr = 2, .seed = SEED};
 
 	begin();
@@ -177,8 +179,9 @@ static void reports_are_kept_by_the_seed_and_answered_with_stop(struct ktest *t)
 	EXPECT(t, c.rounds[0] == 1 && c.wrong[0] == 2 && c.held[0] == 3);
 	EXPECT(t, c.rounds[1] == 10 && c.wrong[1] == 11 && c.held[1] == 12);
 	EXPECT(t, !c.rounds[2] && !c.wrong[2] && !c.held[2]);
-	EXPECT_SAID(t, "[drop 1][reply 0][drop 1][reply 0][drop 1][reply 0][drop 1][reply 0][drop 1][reply 0]"
-		       "[nothing for 100000000]\n[nothing for 100000000]\n");
+	EXPECT_SAID(t,
+	    "[drop 1][reply 0][drop 1][reply 0][drop 1][reply 0][drop 1][reply 0][drop 1][reply 0]"
+	    "[nothing for 100000000]\n[nothing for 100000000]\n");
 	c.over = 0;
 	c.stop = 1;
 	world.report = said;
@@ -197,15 +200,17 @@ static void programs_start_hold_and_end(struct ktest *t)
 	begin();
 	c = crowd_start(2, 40, SEED);
 	REQUIRE(t, c);
-	EXPECT_SAID(t, "[crowd on -1][get 8][stress 2 8: 50 40][get 8][stress 2 8: 51 40][sleep "
-		       "100000000]\n[sleep 100000000]\n[sleep 100000000]\n");
+	EXPECT_SAID(t,
+	    "[crowd on -1][get 8][stress 2 8: 50 40][get 8][stress 2 8: 51 40][sleep "
+	    "100000000]\n[sleep 100000000]\n[sleep 100000000]\n");
 	EXPECT(t, crowd_is_whole(c));
 	c->rounds[0] = 5;
 	c->rounds[1] = 6;
 	EXPECT(t, crowd_stop(c));
-	EXPECT_SAID(t, "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
-		       "made 11 rounds over their memory, 0 pages wrong; all ended well\n"
-		       "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
+	EXPECT_SAID(t,
+	    "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
+	    "made 11 rounds over their memory, 0 pages wrong; all ended well\n"
+	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 	/* A program that has ended already. */
 	begin();
 	c = crowd_start(2, 40, SEED);
@@ -215,9 +220,10 @@ static void programs_start_hold_and_end(struct ktest *t)
 	judge_clear();
 	c->wrong[1] = 1;
 	EXPECT(t, !crowd_stop(c));
-	EXPECT_SAID(t, "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
-		       "made 0 rounds over their memory, 1 pages wrong; all ended well\n"
-		       "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
+	EXPECT_SAID(t,
+	    "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
+	    "made 0 rounds over their memory, 1 pages wrong; all ended well\n"
+	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 }
 
 static void failed_start_is_undone(struct ktest *t)
@@ -225,48 +231,53 @@ static void failed_start_is_undone(struct ktest *t)
 	begin();
 	world.no_endpoint = true;
 	EXPECT(t, !crowd_start(2, 40, SEED));
-	EXPECT_SAID(t, "programs: not all of 2 programs with 40 pages each could be started: "
-		       "error -12, 0 pages held\n"
-		       "programs: 0 made 0 rounds over their memory, 0 pages wrong; all ended "
-		       "well\n[none, 60000000000]\n");
+	EXPECT_SAID(t,
+	    "programs: not all of 2 programs with 40 pages each could be started: "
+	    "error -12, 0 pages held\n"
+	    "programs: 0 made 0 rounds over their memory, 0 pages wrong; all ended "
+	    "well\n[none, 60000000000]\n");
 	begin();
 	judge.no_job = 1;
 	EXPECT(t, !crowd_start(2, 40, SEED));
-	EXPECT_SAID(t, "[no crowd on -1]programs: not all of 2 programs with 40 pages each could "
-		       "be started: error -12, 0 pages held\n"
-		       "programs: 0 made 0 rounds over their memory, 0 pages wrong; all ended "
-		       "well\n[put 16]\n[none, 60000000000]\n");
+	EXPECT_SAID(t,
+	    "[no crowd on -1]programs: not all of 2 programs with 40 pages each could "
+	    "be started: error -12, 0 pages held\n"
+	    "programs: 0 made 0 rounds over their memory, 0 pages wrong; all ended "
+	    "well\n[put 16]\n[none, 60000000000]\n");
 	begin();
 	world.start_fails = 2;
 	EXPECT(t, !crowd_start(3, 40, SEED));
-	EXPECT_SAID(t, "[crowd on -1][get 8][stress 2 8: 50 40][get 8][stress 2 8: 51 "
-		       "40]programs: not all of 3 programs with 40 pages each could be started: "
-		       "error -2, 0 pages held\n"
-		       "[wait 11, 60000000000][put 11]programs: 1 made 0 rounds over their "
-		       "memory, 0 pages wrong; all ended well\n[crowd joined]\n[put 16]\n"
-		       "[none, 60000000000]\n");
+	EXPECT_SAID(t,
+	    "[crowd on -1][get 8][stress 2 8: 50 40][get 8][stress 2 8: 51 "
+	    "40]programs: not all of 3 programs with 40 pages each could be started: "
+	    "error -2, 0 pages held\n"
+	    "[wait 11, 60000000000][put 11]programs: 1 made 0 rounds over their "
+	    "memory, 0 pages wrong; all ended well\n[crowd joined]\n[put 16]\n"
+	    "[none, 60000000000]\n");
 	/* They hold nothing for two minutes; or one ends before. */
 	begin();
 	judge.tick = 50000000000;
 	world.holds = 0;
 	EXPECT(t, !crowd_start(1, 40, SEED));
-	EXPECT_SAID(t, "[crowd on -1][get 8][stress 2 8: 50 40][sleep 100000000]\n"
-		       "[sleep 100000000]\n"
-		       "programs: not all of 1 programs with 40 pages each could be started: "
-		       "error 0, 0 pages held\n"
-		       "[wait 11, 60000000000][put 11]programs: 1 made 0 rounds over their "
-		       "memory, 0 pages wrong; all ended well\n[crowd joined]\n[put 16]\n"
-		       "[none, 60000000000]\n");
+	EXPECT_SAID(t,
+	    "[crowd on -1][get 8][stress 2 8: 50 40][sleep 100000000]\n"
+	    "[sleep 100000000]\n"
+	    "programs: not all of 1 programs with 40 pages each could be started: "
+	    "error 0, 0 pages held\n"
+	    "[wait 11, 60000000000][put 11]programs: 1 made 0 rounds over their "
+	    "memory, 0 pages wrong; all ended well\n[crowd joined]\n[put 16]\n"
+	    "[none, 60000000000]\n");
 	begin();
 	world.dies = true;
 	EXPECT(t, !crowd_start(2, 40, SEED));
-	EXPECT_SAID(t, "[crowd on -1][get 8][stress 2 8: 50 40][get 8][stress 2 8: 51 40][sleep "
-		       "100000000]\n"
-		       "programs: not all of 2 programs with 40 pages each could be started: "
-		       "error 0, 32 pages held\n"
-		       "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
-		       "made 0 rounds over their memory, 0 pages wrong; all ended well\n"
-		       "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
+	EXPECT_SAID(t,
+	    "[crowd on -1][get 8][stress 2 8: 50 40][get 8][stress 2 8: 51 40][sleep "
+	    "100000000]\n"
+	    "programs: not all of 2 programs with 40 pages each could be started: "
+	    "error 0, 32 pages held\n"
+	    "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
+	    "made 0 rounds over their memory, 0 pages wrong; all ended well\n"
+	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 }
 
 /* Seven of eight pages will do. */
@@ -298,17 +309,19 @@ static void each_bad_end_is_reported(struct ktest *t)
 	world.faults = 1;
 	world.exits = 2;
 	EXPECT(t, !crowd_stop(c));
-	EXPECT_SAID(t, "programs: task 11 faulted, status 9\nprograms: task 12 exited, status 9\n"
-		       "programs: 3 made 0 rounds over their memory, 0 pages wrong\n");
+	EXPECT_SAID(t,
+	    "programs: task 11 faulted, status 9\nprograms: task 12 exited, status 9\n"
+	    "programs: 3 made 0 rounds over their memory, 0 pages wrong\n");
 	begin();
 	c = crowd_start(1, 8, SEED);
 	REQUIRE(t, c);
 	judge_clear();
 	world.no_end = true;
 	EXPECT(t, !crowd_stop(c));
-	EXPECT_SAID(t, "[wait 11, 60000000000]programs: task 11 does not end\n"
-		       "[end 11 3 0][put 11]programs: 1 made 0 rounds over their memory, 0 pages "
-		       "wrong\n[crowd joined]\n[put 16]\n[none, 60000000000]\n");
+	EXPECT_SAID(t,
+	    "[wait 11, 60000000000]programs: task 11 does not end\n"
+	    "[end 11 3 0][put 11]programs: 1 made 0 rounds over their memory, 0 pages "
+	    "wrong\n[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 	begin();
 	c = crowd_start(1, 8, SEED);
 	REQUIRE(t, c);
@@ -316,8 +329,9 @@ static void each_bad_end_is_reported(struct ktest *t)
 	judge_clear();
 	world.stays = true;
 	EXPECT(t, !crowd_stop(c));
-	EXPECT_SAID(t, "programs: 1 made 0 rounds over their memory, 0 pages wrong; all ended "
-		       "well\nprograms: 2 tasks and 3 threads do not end\n");
+	EXPECT_SAID(t,
+	    "programs: 1 made 0 rounds over their memory, 0 pages wrong; all ended "
+	    "well\nprograms: 2 tasks and 3 threads do not end\n");
 }
 
 KTEST_SUITE(judge_crowd, KTEST_QUICK | KTEST_MOSTLY_INSIDE,

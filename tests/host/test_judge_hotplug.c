@@ -17,15 +17,16 @@
 struct smp_stats smp_stats;
 
 static struct {
-	unsigned cpus, calls;     /* CPUs at boot; calls of cpu_down and cpu_up so far */
+	unsigned cpus, calls; /* CPUs at boot; calls of cpu_down and cpu_up so far */
 	cpumask_t online[1];
-	unsigned wrong_at;        /* this call, from 1 on, answers @wrong, and */
+	unsigned wrong_at; /* this call, from 1 on, answers @wrong, and */
 	int wrong;
-	u64 *bump;                /* counts one here */
-	unsigned no_range_at;     /* this round finds none */
+	u64 *bump;            /* counts one here */
+	unsigned no_range_at; /* this round finds none */
 	int round_err, stop_err;
 	unsigned rounds;
-	bool no_stress, at_once; /* at_once: the thread runs when it is started, until it has made 2 rounds */
+	/* at_once: the thread runs when it is started, until it has made 2 rounds */
+	bool no_stress, at_once;
 } world;
 
 static unsigned count_online(void)
@@ -67,7 +68,8 @@ static struct stress *begin_stress(struct memory *mem, unsigned first, unsigned 
 static int end_stress(struct stress *s, struct stress_report *report)
 {
 	judge_note("[stress ends]\n");
-	*report = (struct stress_report){.ops = 50, .frees = 40, .frees_remote = 10, .corrupt = world.stop_err ? 3 : 0};
+	*report = (struct stress_report){
+	    .ops = 50, .frees = 40, .frees_remote = 10, .corrupt = world.stop_err ? 3 : 0};
 	return world.stop_err;
 }
 
@@ -86,30 +88,32 @@ static pfn_t busiest(struct memory *mem, unsigned long want, unsigned long *nr)
 	return world.rounds + 1 == world.no_range_at ? PFN_NONE : 0x200;
 }
 
-static int one_round_of(struct memory *mem, const struct round_opts *opts, struct offline_result *res, u64 *ops)
+static int one_round_of(
+    struct memory *mem, const struct round_opts *opts, struct offline_result *res, u64 *ops)
 {
 	judge_note("[%s: %lu at %#lx]", iso_policy_name(opts->policy), opts->nr, opts->start);
 	if (world.rounds == 2 && world.round_err) {
-		*res = (struct offline_result){.rounds = 4, .fail = {.pfn = 0x203, .why = WHY_BUSY}};
+		*res =
+		    (struct offline_result){.rounds = 4, .fail = {.pfn = 0x203, .why = WHY_BUSY}};
 		return world.round_err;
 	}
 	world.rounds++;
 	return 0;
 }
 
-#define ktest_rand                judge_rand
-#define thread_start              start
-#define thread_join               judge_join
-#define nr_boot_cpus              world.cpus
-#define cpu_online_mask           world.online
-#define nr_cpus_online            count_online
-#define cpu_down                  down
-#define cpu_up                    up
-#define stress_start              begin_stress
-#define stress_stop               end_stress
-#define offline_busiest           busiest
-#define offline_round             one_round_of
-#define JUDGE(name)               judge_hotplug_##name
+#define ktest_rand      judge_rand
+#define thread_start    start
+#define thread_join     judge_join
+#define nr_boot_cpus    world.cpus
+#define cpu_online_mask world.online
+#define nr_cpus_online  count_online
+#define cpu_down        down
+#define cpu_up          up
+#define stress_start    begin_stress
+#define stress_stop     end_stress
+#define offline_busiest busiest
+#define offline_round   one_round_of
+#define JUDGE(name)     judge_hotplug_##name
 #include "tests/host/judge_soak.h"
 #include "demo/hotplug_soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
@@ -127,22 +131,26 @@ static void cpus_go_down_and_up_until_the_wanted_number_of_downs(struct ktest *t
 {
 	begin(3);
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 4, 6), 0);
-	EXPECT_SAID(t, "[stress on 3 from 0, seed 6]\n[offliner on -1][down 1]\n[down 2]\n[down 0]\n[up 1]\n[up 2]\n"
-		       "[down 0]\n[down 1]\n[offliner joined]\n[up 0]\n[up 1]\n[stress ends]\n"
-		       "hotplug: 4 downs and 4 ups of 3 CPUs in 0 ms, 1 of the boot CPU, at most 2 down, "
-		       "1 refused as the last; 0 offlines of 16 MiB meanwhile\n"
-		       "hotplug: stress made 50 operations, 10 of 40 frees remote, 0 damaged\n"
-		       "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range 0\n"
-		       "[check]\nhotplug: PASS\n");
+	EXPECT_SAID(t,
+	    "[stress on 3 from 0, seed 6]\n[offliner on -1][down 1]\n[down 2]\n[down 0]\n[up "
+	    "1]\n[up 2]\n"
+	    "[down 0]\n[down 1]\n[offliner joined]\n[up 0]\n[up 1]\n[stress ends]\n"
+	    "hotplug: 4 downs and 4 ups of 3 CPUs in 0 ms, 1 of the boot CPU, at most 2 down, "
+	    "1 refused as the last; 0 offlines of 16 MiB meanwhile\n"
+	    "hotplug: stress made 50 operations, 10 of 40 frees remote, 0 damaged\n"
+	    "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range 0\n"
+	    "[check]\nhotplug: PASS\n");
 	EXPECT_EQ(t, world.online[0], 7);
 	/* The only one is asked as often. */
 	begin(1);
 	judge.quiet = true;
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 2, 6), 0);
-	EXPECT_SAID(t, "hotplug: 0 downs and 0 ups of 1 CPUs in 0 ms, 0 of the boot CPU, at most 0 down, "
-		       "2 refused as the last; 0 offlines of 16 MiB meanwhile\n"
-		       "hotplug: stress made 50 operations, 10 of 40 frees remote, 0 damaged\n"
-		       "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range 0\nhotplug: PASS\n");
+	EXPECT_SAID(t,
+	    "hotplug: 0 downs and 0 ups of 1 CPUs in 0 ms, 0 of the boot CPU, at most 0 down, "
+	    "2 refused as the last; 0 offlines of 16 MiB meanwhile\n"
+	    "hotplug: stress made 50 operations, 10 of 40 frees remote, 0 damaged\n"
+	    "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range "
+	    "0\nhotplug: PASS\n");
 }
 
 static void progress_is_printed_every_two_seconds(struct ktest *t)
@@ -151,12 +159,14 @@ static void progress_is_printed_every_two_seconds(struct ktest *t)
 	judge.tick = 900000000;
 	judge.quiet = true;
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 3, 7), 0);
-	EXPECT_SAID(t, "hotplug: 1 downs, 1 ups, 2 of 2 CPUs online, 0 offlines\n"
-		       "hotplug: 2 downs, 2 ups, 2 of 2 CPUs online, 0 offlines\n"
-		       "hotplug: 3 downs and 3 ups of 2 CPUs in 9000 ms, 1 of the boot CPU, at most 1 down, "
-		       "2 refused as the last; 0 offlines of 16 MiB meanwhile\n"
-		       "hotplug: stress made 50 operations, 10 of 40 frees remote, 0 damaged\n"
-		       "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range 0\nhotplug: PASS\n");
+	EXPECT_SAID(t,
+	    "hotplug: 1 downs, 1 ups, 2 of 2 CPUs online, 0 offlines\n"
+	    "hotplug: 2 downs, 2 ups, 2 of 2 CPUs online, 0 offlines\n"
+	    "hotplug: 3 downs and 3 ups of 2 CPUs in 9000 ms, 1 of the boot CPU, at most 1 down, "
+	    "2 refused as the last; 0 offlines of 16 MiB meanwhile\n"
+	    "hotplug: stress made 50 operations, 10 of 40 frees remote, 0 damaged\n"
+	    "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range "
+	    "0\nhotplug: PASS\n");
 }
 
 static void ranges_are_offlined_under_each_policy_until_stopped(struct ktest *t)
@@ -166,7 +176,9 @@ static void ranges_are_offlined_under_each_policy_until_stopped(struct ktest *t)
 	begin(3);
 	world.no_range_at = 5;
 	offliner_main(&o);
-	EXPECT_SAID(t, "[redrain: 2048 at 0x200][disable: 2048 at 0x200][precise: 2048 at 0x200][redrain: 2048 at 0x200]");
+	EXPECT_SAID(t,
+	    "[redrain: 2048 at 0x200][disable: 2048 at 0x200][precise: 2048 at 0x200][redrain: "
+	    "2048 at 0x200]");
 	EXPECT(t, o.no_range && o.rounds == 4 && !o.err);
 	o = (struct offliner){.stop = 1};
 	offliner_main(&o);
@@ -182,7 +194,8 @@ static void ranges_are_offlined_under_each_policy_until_stopped(struct ktest *t)
 	judge.quiet = world.at_once = true;
 	world.round_err = -ETIME;
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 1, 6), -EIO);
-	EXPECT_COMPLAINT(t, "hotplug: FAIL: offline round 2: error -62, pfn 0x203: page busy; 4 drain rounds\n");
+	EXPECT_COMPLAINT(
+	    t, "hotplug: FAIL: offline round 2: error -62, pfn 0x203: page busy; 4 drain rounds\n");
 }
 
 static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
@@ -197,8 +210,10 @@ static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 	static const struct {
 		u64 *count;
 		const char *words;
-	} counts[] = {{&smp_stats.offline_cpu, "hotplug: FAIL: calls asked of CPUs that are not online: 1\n"},
-	    {&smp_stats.spurious_calls, "hotplug: FAIL: call interrupts at CPUs that are not online: 1\n"},
+	} counts[] = {
+	    {&smp_stats.offline_cpu, "hotplug: FAIL: calls asked of CPUs that are not online: 1\n"},
+	    {&smp_stats.spurious_calls,
+	        "hotplug: FAIL: call interrupts at CPUs that are not online: 1\n"},
 	    {&smp_stats.bad_cpu, "hotplug: FAIL: calls asked of CPUs out of range: 1\n"},
 	    {&smp_stats.bad_context, "hotplug: FAIL: calls in a wrong context: 1\n"},
 	    {&smp_stats.from_alloc, "hotplug: FAIL: allocations made cross-calls\n"},
@@ -232,7 +247,9 @@ static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 	begin(3);
 	judge.managed[1] = 899;
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 4, 6), -EIO);
-	EXPECT_COMPLAINT(t, "hotplug: FAIL: 899 pages managed without those from standby, 900 before; 7 from standby\n");
+	EXPECT_COMPLAINT(t,
+	    "hotplug: FAIL: 899 pages managed without those from standby, 900 before; 7 from "
+	    "standby\n");
 }
 
 static void without_threads_nothing_begins(struct ktest *t)
@@ -240,12 +257,15 @@ static void without_threads_nothing_begins(struct ktest *t)
 	begin(3);
 	judge.no_job = 1;
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 4, 6), -EIO);
-	EXPECT_SAID(t, "[stress on 3 from 0, seed 6]\n[no offliner on -1]hotplug: FAIL: no threads: all CPUs must be online\n"
-		       "[stress ends]\n");
+	EXPECT_SAID(t,
+	    "[stress on 3 from 0, seed 6]\n[no offliner on -1]hotplug: FAIL: no threads: all CPUs "
+	    "must be online\n"
+	    "[stress ends]\n");
 	begin(3);
 	world.no_stress = true;
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 4, 6), -EIO);
-	EXPECT_SAID(t, "[stress on 3 from 0, seed 6]\nhotplug: FAIL: no threads: all CPUs must be online\n");
+	EXPECT_SAID(t,
+	    "[stress on 3 from 0, seed 6]\nhotplug: FAIL: no threads: all CPUs must be online\n");
 }
 
 static void few_successful_offlines_fail_the_soak(struct ktest *t)
@@ -257,17 +277,22 @@ static void few_successful_offlines_fail_the_soak(struct ktest *t)
 		judge.quiet = true;
 		EXPECT_EQ(t, hotplug_soak(&kernel_memory, downs, 7), downs == 100 ? 0 : -EIO);
 		if (downs > 100)
-			EXPECT_COMPLAINT(t, "hotplug: FAIL: 0 offlines beside 101 downs: they hardly got through\n");
+			EXPECT_COMPLAINT(t,
+			    "hotplug: FAIL: 0 offlines beside 101 downs: they hardly got "
+			    "through\n");
 	}
 	/* Without a range to offline there is no request. */
 	begin(2);
 	judge.quiet = world.at_once = true;
 	world.no_range_at = 1;
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 101, 7), 0);
-	EXPECT_SAID(t, "hotplug: 101 downs and 101 ups of 2 CPUs in 0 ms, 50 of the boot CPU, at most 1 down, "
-		       "100 refused as the last; 0 offlines of 16 MiB meanwhile (no movable range on this machine)\n"
-		       "hotplug: stress made 50 operations, 10 of 40 frees remote, 0 damaged\n"
-		       "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range 0\nhotplug: PASS\n");
+	EXPECT_SAID(t,
+	    "hotplug: 101 downs and 101 ups of 2 CPUs in 0 ms, 50 of the boot CPU, at most 1 down, "
+	    "100 refused as the last; 0 offlines of 16 MiB meanwhile (no movable range on this "
+	    "machine)\n"
+	    "hotplug: stress made 50 operations, 10 of 40 frees remote, 0 damaged\n"
+	    "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range "
+	    "0\nhotplug: PASS\n");
 }
 
 KTEST_SUITE(judge_hotplug, KTEST_QUICK | KTEST_MOSTLY_INSIDE,

@@ -17,14 +17,14 @@
 
 static struct {
 	u64 seed;
-	u32 handles;               /* objects that there is memory for */
+	u32 handles; /* objects that there is memory for */
 	bool no_stress, no_memory;
 	int stop_err;
 	u32 corrupt;
-	const unsigned *room;      /* pages that there are, in each round */
+	const unsigned *room; /* pages that there are, in each round */
 	unsigned used, largest, allocs, frees, drains, dumps, wrong; /* flags */
 	pfn_t dumped;
-	bool damage;               /* page 0, when another is freed */
+	bool damage; /* page 0, when another is freed */
 	struct page map[PAGES];
 	u64 words[PAGES][PAGE_SIZE / 8];
 } world;
@@ -40,13 +40,15 @@ static void *allocate(size_t bytes)
 
 static void init(struct handle_table *t, struct memory *mem, struct handle *handles, u32 nr)
 {
-	*t = (struct handle_table){.mem = mem, .handles = handles, .nr = nr, .moved = 5, .corrupt = world.corrupt};
+	*t = (struct handle_table){
+	    .mem = mem, .handles = handles, .nr = nr, .moved = 5, .corrupt = world.corrupt};
 }
 
 static int put_object(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, u64 seed)
 {
 	if (h + 1 == t->nr || h == 0)
-		judge_note("[object %u of order %u, %x, seed %llu]\n", h, order, gfp, (unsigned long long)seed);
+		judge_note("[object %u of order %u, %x, seed %llu]\n", h, order, gfp,
+		    (unsigned long long)seed);
 	return h < world.handles ? 0 : -ENOMEM;
 }
 
@@ -120,25 +122,25 @@ static bool number(const char *word, u64 *value)
 	return parse_u64(word, value) == 0;
 }
 
-#define printk              judge_say
-#define ktest_rand          judge_rand
-#define thread_start        judge_start
-#define thread_join         judge_join
-#define thread_yield        judge_yield
-#define kernel_memory       pretend
-#define run_seed            world.seed
-#define monitor_number      number
-#define kmalloc             allocate
-#define handle_table_init   init
-#define handle_alloc        put_object
-#define handle_free         drop_object
-#define stress_start        begin_stress
-#define stress_stop         end_stress
-#define alloc_pages         get_block
-#define free_pages          free_block
-#define page_address        bytes_of
-#define dump_page           dump
-#define drain_all_pages     drain_all
+#define printk            judge_say
+#define ktest_rand        judge_rand
+#define thread_start      judge_start
+#define thread_join       judge_join
+#define thread_yield      judge_yield
+#define kernel_memory     pretend
+#define run_seed          world.seed
+#define monitor_number    number
+#define kmalloc           allocate
+#define handle_table_init init
+#define handle_alloc      put_object
+#define handle_free       drop_object
+#define stress_start      begin_stress
+#define stress_stop       end_stress
+#define alloc_pages       get_block
+#define free_pages        free_block
+#define page_address      bytes_of
+#define dump_page         dump
+#define drain_all_pages   drain_all
 #include "demo/load.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static const unsigned all[] = {PAGES, PAGES, PAGES, PAGES};
@@ -171,23 +173,26 @@ static void a_load_begins_and_ends(struct ktest *t)
 {
 	begin();
 	say(cmd_load, "3", "");
-	EXPECT_SAID(t, "[96 handles][object 0 of order 3, 80, seed 6]\n"
-		       "[object 95 of order 3, 80, seed 101]\n"
-		       "[load on -1][load on -1][stress from 0, seed 6]\n"
-		       "load: 3 MiB in movable objects, and stress on all CPUs\n");
+	EXPECT_SAID(t,
+	    "[96 handles][object 0 of order 3, 80, seed 6]\n"
+	    "[object 95 of order 3, 80, seed 101]\n"
+	    "[load on -1][load on -1][stress from 0, seed 6]\n"
+	    "load: 3 MiB in movable objects, and stress on all CPUs\n");
 	EXPECT(t, load.rand[0] == 7 && load.rand[1] == 7 && load.table.nr == 96);
 	say(cmd_load, "3", "");
 	EXPECT_SAID(t, "load: running already; load without a number ends it\n");
 	say(cmd_load, "", "");
-	EXPECT_SAID(t, "[load joined]\n[load joined]\n[stress ends]\n[free 0][free 95][drain]\n"
-		       "load: ended: 50 operations, 25 objects moved, 1 damaged\n");
+	EXPECT_SAID(t,
+	    "[load joined]\n[load joined]\n[stress ends]\n[free 0][free 95][drain]\n"
+	    "load: ended: 50 operations, 25 objects moved, 1 damaged\n");
 	EXPECT(t, load.stop && !load.thread[0] && !load.thread[1] && !load.stress);
 	say(cmd_load, "", "");
 	say(cmd_load, "0", "");
 	say(cmd_load, "1025", "");
 	say(cmd_load, "x", "");
-	EXPECT_SAID(t, "load: not running\nload: 1 to 1024 MiB\nload: 1 to 1024 MiB\n"
-		       "load: 1 to 1024 MiB\n");
+	EXPECT_SAID(t,
+	    "load: not running\nload: 1 to 1024 MiB\nload: 1 to 1024 MiB\n"
+	    "load: 1 to 1024 MiB\n");
 }
 
 static void load_continues_with_the_objects_it_has(struct ktest *t)
@@ -303,8 +308,9 @@ static void bursts_are_counted(struct ktest *t)
 	EXPECT_SAID(t, "burst: 2 rounds of 2 MiB used and freed, 1 pages damaged\n");
 	say(cmd_burst, "1", "");
 	say(cmd_burst, "1", "0");
-	EXPECT_SAID(t, "burst: 1 rounds of 1 MiB used and freed, 0 pages damaged\n"
-		       "burst: 0 rounds of 0 MiB used and freed, 0 pages damaged\n");
+	EXPECT_SAID(t,
+	    "burst: 1 rounds of 1 MiB used and freed, 0 pages damaged\n"
+	    "burst: 0 rounds of 0 MiB used and freed, 0 pages damaged\n");
 	say(cmd_burst, "x", "1");
 	say(cmd_burst, "1", "y");
 	EXPECT_SAID(t, "");

@@ -116,9 +116,10 @@ static void user_has_every_fourth_page_and_drops_lost_ones(struct ktest *t)
 	world.fault[2] = 0;
 	world.copies_fail = 3;
 	user((void *)2);
-	EXPECT_SAID(t, "[space][fault 0x10006000: -5]poison: FAIL: a page could not be used: pfn "
-		       "0x6: -5\n"
-		       "[fault 0x10006000: -133][remove 1 at 6][fault 0x10006000: 0][no space]");
+	EXPECT_SAID(t,
+	    "[space][fault 0x10006000: -5]poison: FAIL: a page could not be used: pfn "
+	    "0x6: -5\n"
+	    "[fault 0x10006000: -133][remove 1 at 6][fault 0x10006000: 0][no space]");
 	EXPECT_EQ(t, soak.lost_seen, 1);
 	scene_end();
 }
@@ -169,18 +170,20 @@ static void ranges_are_offlined_and_onlined_or_refused(struct ktest *t)
 	soak.shaker.rand_mem = 1;
 	judge.sleeps = 4;
 	shake_memory(&soak.shaker);
-	EXPECT_SAID(t, "[offline 4 at 0x200, disable, 2000000000 ns][sleep 2]\n"
-		       "[online 4 at 0x200]\n[sleep 3]\n"
-		       "[offline 4 at 0x200, disable, 2000000000 ns][sleep 5]\n"
-		       "[online 4 at 0x200]\n[sleep 6]\n");
+	EXPECT_SAID(t,
+	    "[offline 4 at 0x200, disable, 2000000000 ns][sleep 2]\n"
+	    "[online 4 at 0x200]\n[sleep 3]\n"
+	    "[offline 4 at 0x200, disable, 2000000000 ns][sleep 5]\n"
+	    "[online 4 at 0x200]\n[sleep 6]\n");
 	EXPECT(t, soak.shaker.offlines == 2 && !soak.shaker.refused && !soak.shaker.failed);
 	soak.shaker.stop = 0;
 	soak.shaker.rand_mem = 1;
 	world.online_err = -EBUSY;
 	judge.sleeps = 2;
 	shake_memory(&soak.shaker);
-	EXPECT_SAID(t, "[offline 4 at 0x200, disable, 2000000000 ns][sleep 2]\n"
-		       "[online 4 at 0x200]\npoison: FAIL: online: error -16: page busy\n[sleep 3]\n");
+	EXPECT_SAID(t,
+	    "[offline 4 at 0x200, disable, 2000000000 ns][sleep 2]\n"
+	    "[online 4 at 0x200]\npoison: FAIL: online: error -16: page busy\n[sleep 3]\n");
 	EXPECT(t, soak.shaker.offlines == 3 && soak.shaker.failed == 1);
 	for (i = 0; i < ARRAY_SIZE(allowed); i++) {
 		soak.shaker.stop = 0;
@@ -213,16 +216,20 @@ static void each_answer_is_counted_and_listed(struct ktest *t)
 	static const struct {
 		int err;
 		bool ok, listed, bad;
-	} softs[] = {{0, true, true, false}, {-EBUSY, false, false, false}, {-ENOMEM, false, false, false},
-	    {-ENXIO, false, false, false}, {-EIO, false, false, true}};
+	} softs[] = {{0, true, true, false}, {-EBUSY, false, false, false},
+	    {-ENOMEM, false, false, false}, {-ENXIO, false, false, false},
+	    {-EIO, false, false, true}};
 	static const struct {
 		enum poison_outcome outcome;
 		int err;
 		bool before, after, bad;
-	} hards[] = {{POISON_RECOVERED, 0, false, true, false}, {POISON_DELAYED, 0, false, true, false},
-	    {POISON_IGNORED, -EBUSY, false, true, false}, {POISON_FAILED, -EBUSY, false, false, false},
-	    {POISON_FAILED, -ENXIO, false, false, false}, {POISON_FAILED, -EHWPOISON, true, true, false},
-	    {POISON_FAILED, -EHWPOISON, false, false, true}, {POISON_FAILED, -EIO, false, false, true}};
+	} hards[] = {{POISON_RECOVERED, 0, false, true, false},
+	    {POISON_DELAYED, 0, false, true, false}, {POISON_IGNORED, -EBUSY, false, true, false},
+	    {POISON_FAILED, -EBUSY, false, false, false},
+	    {POISON_FAILED, -ENXIO, false, false, false},
+	    {POISON_FAILED, -EHWPOISON, true, true, false},
+	    {POISON_FAILED, -EHWPOISON, false, false, true},
+	    {POISON_FAILED, -EIO, false, false, true}};
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(softs); i++) {
@@ -230,7 +237,8 @@ static void each_answer_is_counted_and_listed(struct ktest *t)
 		world.soft = softs[i].err;
 		request_soft(START + 70);
 		EXPECT(t, soak.soft_ok == softs[i].ok && soak.soft_no == !softs[i].ok);
-		EXPECT(t, is_listed(START + 70) == softs[i].listed && soak.nr_listed == softs[i].listed);
+		EXPECT(t,
+		    is_listed(START + 70) == softs[i].listed && soak.nr_listed == softs[i].listed);
 		EXPECT_EQ(t, soak.failed, softs[i].bad);
 		scene_end();
 	}
@@ -245,7 +253,8 @@ static void each_answer_is_counted_and_listed(struct ktest *t)
 		EXPECT_EQ(t, soak.ignored, hards[i].outcome == POISON_IGNORED);
 		EXPECT_EQ(t, soak.hard_no, hards[i].outcome == POISON_FAILED);
 		EXPECT_EQ(t, soak.lost, 1);
-		EXPECT(t, is_listed(START + 639) == hards[i].after && soak.nr_listed == hards[i].after);
+		EXPECT(t,
+		    is_listed(START + 639) == hards[i].after && soak.nr_listed == hards[i].after);
 		EXPECT_EQ(t, soak.failed, hards[i].bad);
 		scene_end();
 	}
@@ -258,18 +267,23 @@ static void unpoisoned_page_leaves_the_list(struct ktest *t)
 	EXPECT_SAID(t, "");
 	request_soft(START + 64);
 	request_soft(START + 66);
-	EXPECT(t, !is_listed(START) && is_listed(START + 64) && !is_listed(START + 65) && is_listed(START + 66));
+	EXPECT(t,
+	    !is_listed(START) && is_listed(START + 64) && !is_listed(START + 65) &&
+	        is_listed(START + 66));
 	world.back = -EBUSY;
 	request_back(START + 10);
 	EXPECT(t, soak.nr_listed == 2 && !soak.back && !soak.failed);
 	world.back = 0;
 	request_back(START + 65);
-	EXPECT(t, soak.nr_listed == 1 && soak.back == 1 && !is_listed(START + 66) && is_listed(START + 64));
+	EXPECT(t,
+	    soak.nr_listed == 1 && soak.back == 1 && !is_listed(START + 66) &&
+	        is_listed(START + 64));
 	EXPECT_SAID(t, "[soft 0x1040][soft 0x1042][back 0x1040][back 0x1042]");
 	/* A page is flagged that no call had reported. */
 	world.flagged[5] = true;
 	request_back(START);
-	EXPECT_SAID(t, "[back 0x1005]poison: FAIL: flagged, and no answer said so: pfn 0x1005: 0\n");
+	EXPECT_SAID(
+	    t, "[back 0x1005]poison: FAIL: flagged, and no answer said so: pfn 0x1005: 0\n");
 	EXPECT(t, soak.nr_listed == 1 && soak.back == 2);
 	world.back = -EINVAL;
 	request_back(START);
@@ -278,8 +292,9 @@ static void unpoisoned_page_leaves_the_list(struct ktest *t)
 	/* Not more than nine are printed. */
 	for (soak.failed = 7; soak.failed < 10;)
 		request_back(START);
-	EXPECT_SAID(t, "[back 0x1040]poison: FAIL: unpoison: pfn 0x1040: -22\n"
-		       "[back 0x1040]poison: FAIL: unpoison: pfn 0x1040: -22\n[back 0x1040]");
+	EXPECT_SAID(t,
+	    "[back 0x1040]poison: FAIL: unpoison: pfn 0x1040: -22\n"
+	    "[back 0x1040]poison: FAIL: unpoison: pfn 0x1040: -22\n[back 0x1040]");
 	scene_end();
 }
 
@@ -297,8 +312,9 @@ static void half_of_the_requests_are_soft_and_an_eighth_are_undone(struct ktest 
 		request();
 		soak.rand--;
 	}
-	EXPECT_SAID(t, "[soft 0x127f][soft 0x1000][soft 0x1001][soft 0x1002][hard 0x1003][hard "
-		       "0x1004][hard 0x1005][back 0x127f]");
+	EXPECT_SAID(t,
+	    "[soft 0x127f][soft 0x1000][soft 0x1001][soft 0x1002][hard 0x1003][hard "
+	    "0x1004][hard 0x1005][back 0x127f]");
 	/* Beyond the most there may be none is added. */
 	soak.nr_listed = LISTED_MAX;
 	soak.rand = 639;
@@ -325,17 +341,22 @@ static void flags_list_and_counts_must_agree(struct ktest *t)
 	EXPECT_EQ(t, soak.failed, 0);
 	world.count_off = 1;
 	compare();
-	EXPECT_SAID(t, "poison: FAIL: flagged pages: pfn 0x2: 2\n"
-		       "poison: 2 pages flagged, on the list 2; 1 retired, 1 in use, 1 offline\n");
+	EXPECT_SAID(t,
+	    "poison: FAIL: flagged pages: pfn 0x2: 2\n"
+	    "poison: 2 pages flagged, on the list 2; 1 retired, 1 in use, 1 offline\n");
 	world.count_off = 0;
 	world.flagged[9] = true;
 	compare();
-	EXPECT_SAID(t, "poison: FAIL: flagged, and not on the list: pfn 0x1009: 0\npoison: FAIL: flagged pages: pfn 0x2: 3\n"
-		       "poison: 3 pages flagged, on the list 2; 1 retired, 1 in use, 1 offline\n");
+	EXPECT_SAID(t,
+	    "poison: FAIL: flagged, and not on the list: pfn 0x1009: 0\npoison: FAIL: flagged "
+	    "pages: pfn 0x2: 3\n"
+	    "poison: 3 pages flagged, on the list 2; 1 retired, 1 in use, 1 offline\n");
 	world.flagged[9] = world.flagged[0] = false;
 	compare();
-	EXPECT_SAID(t, "poison: FAIL: flagged pages: pfn 0x2: 1\npoison: 1 pages flagged, on the list 2; 0 retired, 0 in use, "
-		       "1 offline\n");
+	EXPECT_SAID(t,
+	    "poison: FAIL: flagged pages: pfn 0x2: 1\npoison: 1 pages flagged, on the list 2; 0 "
+	    "retired, 0 in use, "
+	    "1 offline\n");
 	/* All of them are taken back, and all CPUs. */
 	judge.quiet = false;
 	soak.failed = 0;
@@ -407,37 +428,42 @@ static void poison_soak_runs_its_steps_in_order(struct ktest *t)
 	world.soft = world.hard = -EBUSY;
 	judge.stop = NULL;
 	EXPECT_EQ(t, run_all(1), 0);
-	EXPECT_SAID(t, "[object of 8][map 8 at 0x10000000, 3, from 0]\n"
-		       "[stress on 2 from 0, seed 6]\n"
-		       "[user on -1][user on -1][user on -1][user on -1][shake_cpus on "
-		       "-1][shake_memory on -1][soft 0x1007][shake_cpus joined]\n"
-		       "[shake_memory joined]\n[space][no space][user joined]\n"
-		       "[space][no space][user joined]\n[space][no space][user joined]\n"
-		       "[space][no space][user joined]\n[stress ends]\n"
-		       "poison: 0 pages flagged, on the list 0; 0 retired, 0 in use, 0 offline\n"
-		       "[check]\n"
-		       "poison: soft 0 done, 1 refused; hard 0 retired, 0 delayed, 0 ignored, 0 "
-		       "refused; 0 taken back\n"
-		       "poison: 0 pages lost, 0 met by their users, 0 wrong; 1 reclaimed, 1 "
-		       "moved, 0 offlines, 0 refused, 0 downs, 0 ups; stress made 50 operations\n"
-		       "[object goes][space goes]poison: PASS\n");
+	EXPECT_SAID(t,
+	    "[object of 8][map 8 at 0x10000000, 3, from 0]\n"
+	    "[stress on 2 from 0, seed 6]\n"
+	    "[user on -1][user on -1][user on -1][user on -1][shake_cpus on "
+	    "-1][shake_memory on -1][soft 0x1007][shake_cpus joined]\n"
+	    "[shake_memory joined]\n[space][no space][user joined]\n"
+	    "[space][no space][user joined]\n[space][no space][user joined]\n"
+	    "[space][no space][user joined]\n[stress ends]\n"
+	    "poison: 0 pages flagged, on the list 0; 0 retired, 0 in use, 0 offline\n"
+	    "[check]\n"
+	    "poison: soft 0 done, 1 refused; hard 0 retired, 0 delayed, 0 ignored, 0 "
+	    "refused; 0 taken back\n"
+	    "poison: 0 pages lost, 0 met by their users, 0 wrong; 1 reclaimed, 1 "
+	    "moved, 0 offlines, 0 refused, 0 downs, 0 ups; stress made 50 operations\n"
+	    "[object goes][space goes]poison: PASS\n");
 	begin(2);
 	world.soft = world.hard = -EBUSY;
 	judge.quiet = true;
 	EXPECT_EQ(t, run_all(501), 0);
-	EXPECT_SAID(t, "poison: 250 of 501 requests, 0 pages flagged\n"
-		       "poison: 500 of 501 requests, 0 pages flagged\n"
-		       "poison: 0 pages flagged, on the list 0; 0 retired, 0 in use, 0 offline\n"
-		       "poison: soft 0 done, 251 refused; hard 0 retired, 0 delayed, 0 ignored, "
-		       "250 refused; 0 taken back\n"
-		       "poison: 0 pages lost, 0 met by their users, 0 wrong; 11 reclaimed, 11 "
-		       "moved, 0 offlines, 0 refused, 0 downs, 0 ups; stress made 50 operations\n"
-		       "poison: PASS\n");
+	EXPECT_SAID(t,
+	    "poison: 250 of 501 requests, 0 pages flagged\n"
+	    "poison: 500 of 501 requests, 0 pages flagged\n"
+	    "poison: 0 pages flagged, on the list 0; 0 retired, 0 in use, 0 offline\n"
+	    "poison: soft 0 done, 251 refused; hard 0 retired, 0 delayed, 0 ignored, "
+	    "250 refused; 0 taken back\n"
+	    "poison: 0 pages lost, 0 met by their users, 0 wrong; 11 reclaimed, 11 "
+	    "moved, 0 offlines, 0 refused, 0 downs, 0 ups; stress made 50 operations\n"
+	    "poison: PASS\n");
 	/* Afterwards all is as it was: a page that was taken out of use, a CPU that is down. */
 	begin(2);
 	judge.online[0] = 1;
 	EXPECT_EQ(t, run_all(1), 0);
-	EXPECT_EQ(t, judge_times("poison: 1 pages flagged, on the list 1; 0 retired, 0 in use, 1 offline\n[back 0x1007][check]\n"), 1);
+	EXPECT_EQ(t,
+	    judge_times("poison: 1 pages flagged, on the list 1; 0 retired, 0 in use, 1 "
+	                "offline\n[back 0x1007][check]\n"),
+	    1);
 	EXPECT_EQ(t, judge_times("[shake_memory joined]\n[up 1]"), 1);
 	for (job = 1; job <= 6; job++) {
 		begin(2);
@@ -450,9 +476,10 @@ static void poison_soak_runs_its_steps_in_order(struct ktest *t)
 	begin(2);
 	world.no_stress = true;
 	EXPECT_EQ(t, run_all(5), -EIO);
-	EXPECT_SAID(t, "[object of 8][map 8 at 0x10000000, 3, from 0]\n"
-		       "[stress on 2 from 0, seed 6]\npoison: FAIL: no memory for the load\n"
-		       "[object goes][space goes]");
+	EXPECT_SAID(t,
+	    "[object of 8][map 8 at 0x10000000, 3, from 0]\n"
+	    "[stress on 2 from 0, seed 6]\npoison: FAIL: no memory for the load\n"
+	    "[object goes][space goes]");
 	begin(2);
 	world.create_err = -ENOMEM;
 	EXPECT_EQ(t, run_all(5), -EIO);
@@ -479,7 +506,8 @@ static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 	begin(2);
 	judge.managed[1] = 1;
 	EXPECT_EQ(t, run_all(1), -EIO);
-	EXPECT_COMPLAINT(t, "poison: FAIL: 1 pages managed without those from standby, 0 before; 7 from standby\n");
+	EXPECT_COMPLAINT(t,
+	    "poison: FAIL: 1 pages managed without those from standby, 0 before; 7 from standby\n");
 	begin(2);
 	world.count_off = 3;
 	EXPECT_EQ(t, run_all(1), -EIO);

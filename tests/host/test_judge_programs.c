@@ -19,14 +19,14 @@
 
 static struct {
 	struct page map[4];
-	unsigned long want;       /* pages of the requested range */
-	u64 faults, each;         /* so far, and more at each reading */
-	unsigned rounds, fails;   /* this offline, from 1 on, */
+	unsigned long want;     /* pages of the requested range */
+	u64 faults, each;       /* so far, and more at each reading */
+	unsigned rounds, fails; /* this offline, from 1 on, */
 	int offline_err, online_err;
-	unsigned drains;          /* rounds of each */
-	unsigned dies_after;      /* so many rounds; 0: never */
+	unsigned drains;     /* rounds of each */
+	unsigned dies_after; /* so many rounds; 0: never */
 	bool no_range, no_crowd, bad_end, no_file;
-	unsigned blocks;          /* that can be allocated */
+	unsigned blocks; /* that can be allocated */
 } world;
 static struct memory pretend;
 
@@ -51,8 +51,8 @@ static pfn_t busiest(struct memory *mem, unsigned long want, unsigned long *nr)
 	return world.no_range ? PFN_NONE : 0x200;
 }
 
-static int offline(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
-    struct offline_result *res)
+static int offline(struct memory *mem, pfn_t start, unsigned long nr,
+    const struct offline_opts *opts, struct offline_result *res)
 {
 	bool fails = ++world.rounds == world.fails && world.offline_err;
 
@@ -60,7 +60,11 @@ static int offline(struct memory *mem, pfn_t start, unsigned long nr, const stru
 	    (unsigned long long)opts->deadline_ns);
 	opts->on_isolated(opts->arg);
 	opts->on_commit(opts->arg);
-	*res = (struct offline_result){.policy = opts->policy, .rounds = world.drains, .moved = 9, .at_try = {7, 2}, .loops = 3,
+	*res = (struct offline_result){.policy = opts->policy,
+	    .rounds = world.drains,
+	    .moved = 9,
+	    .at_try = {7, 2},
+	    .loops = 3,
 	    .fail = {.pfn = 5, .why = WHY_PINNED}};
 	judge.now += 6000000;
 	return fails ? world.offline_err : 0;
@@ -114,22 +118,22 @@ static bool find_file(const char *name, struct boot_file *file)
 	return !world.no_file;
 }
 
-#define thread_yield              judge_yield
-#define kernel_memory             pretend
-#define mm_event_sum              events
-#define page_word                 word_of
-#define pfn_to_page_in            page_at
-#define offline_busiest           busiest
-#define offline_pages             offline
-#define online_pages              bring_back
-#define crowd_start               begin_crowd
-#define crowd_stop                end_crowd
-#define crowd_is_whole            crowd_whole
-#define compact_memory            compact
-#define alloc_pages               get_block
-#define free_pages                free_block
-#define boot_file_find            find_file
-#define JUDGE(name)               judge_programs_##name
+#define thread_yield    judge_yield
+#define kernel_memory   pretend
+#define mm_event_sum    events
+#define page_word       word_of
+#define pfn_to_page_in  page_at
+#define offline_busiest busiest
+#define offline_pages   offline
+#define online_pages    bring_back
+#define crowd_start     begin_crowd
+#define crowd_stop      end_crowd
+#define crowd_is_whole  crowd_whole
+#define compact_memory  compact
+#define alloc_pages     get_block
+#define free_pages      free_block
+#define boot_file_find  find_file
+#define JUDGE(name)     judge_programs_##name
 #include "tests/host/judge_soak.h"
 #include "demo/programs.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
@@ -144,7 +148,8 @@ static void begin(unsigned long normal, unsigned long first, unsigned long secon
 	pretend.zones[0] = (struct zone){.kind = ZONE_NORMAL, .present = normal};
 	pretend.zones[1] = (struct zone){.kind = ZONE_MOVABLE, .present = first};
 	pretend.zones[NR_ZONE_KINDS] = (struct zone){.kind = ZONE_MOVABLE, .present = second};
-	pretend.zones[2].kind = pretend.zones[NR_ZONE_KINDS + 1].kind = pretend.zones[NR_ZONE_KINDS + 2].kind = ZONE_DMA32;
+	pretend.zones[2].kind = pretend.zones[NR_ZONE_KINDS + 1].kind =
+	    pretend.zones[NR_ZONE_KINDS + 2].kind = ZONE_DMA32;
 	world.map[1].word = world.map[2].word = (u32)PG_LRU << PAGE_STATE_SHIFT;
 	pretend.nr_nodes = 2;
 }
@@ -154,45 +159,47 @@ static void fullest_range_is_offlined_under_each_policy(struct ktest *t)
 	begin(MIB(4000), MIB(200), MIB(300));
 	world.blocks = 3;
 	EXPECT_EQ(t, programs_run(0, 6), 0);
-	EXPECT_SAID(t, "[4 of 24000 pages, seed 6]\n"
-		       "programs: 4 programs hold 93 MiB each, and verify it all the time\n"
-		       "[offline 32768 at 0x200, redrain, 240000000000 ns][online 32768 at "
-		       "0x200]\n"
-		       "programs: offline redrain: 128 MiB at pfn 0x200, 16384 of 32768 pages "
-		       "mapped by programs, and back online: 1 drain round, 9 pages moved (7 at "
-		       "the first try, 2 later), 3 passes, 6 ms, 125 faults meanwhile\n"
-		       "[offline 32768 at 0x200, disable, 240000000000 ns][online 32768 at "
-		       "0x200]\n"
-		       "programs: offline disable: 128 MiB at pfn 0x200, 16384 of 32768 pages "
-		       "mapped by programs, and back online: 1 drain round, 9 pages moved (7 at "
-		       "the first try, 2 later), 3 passes, 6 ms, 125 faults meanwhile\n"
-		       "[offline 32768 at 0x200, precise, 240000000000 ns][online 32768 at "
-		       "0x200]\n"
-		       "programs: offline precise: 128 MiB at pfn 0x200, 16384 of 32768 pages "
-		       "mapped by programs, and back online: 1 drain round, 9 pages moved (7 at "
-		       "the first try, 2 later), 3 passes, 6 ms, 125 faults meanwhile\n"
-		       "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
-		       "mapped, 27 moved, 6 of them not at the first try\n"
-		       "[compact][alloc 81 1][alloc 81 1][alloc 81 1][alloc 81 1][free 2 1][free "
-		       "1 1][free 0 1]programs: compaction: 33 pages moved to gather what is "
-		       "free; 3 of 4 blocks of 2 MiB allocated\n[crowd ends]\n[check]\n");
+	EXPECT_SAID(t,
+	    "[4 of 24000 pages, seed 6]\n"
+	    "programs: 4 programs hold 93 MiB each, and verify it all the time\n"
+	    "[offline 32768 at 0x200, redrain, 240000000000 ns][online 32768 at "
+	    "0x200]\n"
+	    "programs: offline redrain: 128 MiB at pfn 0x200, 16384 of 32768 pages "
+	    "mapped by programs, and back online: 1 drain round, 9 pages moved (7 at "
+	    "the first try, 2 later), 3 passes, 6 ms, 125 faults meanwhile\n"
+	    "[offline 32768 at 0x200, disable, 240000000000 ns][online 32768 at "
+	    "0x200]\n"
+	    "programs: offline disable: 128 MiB at pfn 0x200, 16384 of 32768 pages "
+	    "mapped by programs, and back online: 1 drain round, 9 pages moved (7 at "
+	    "the first try, 2 later), 3 passes, 6 ms, 125 faults meanwhile\n"
+	    "[offline 32768 at 0x200, precise, 240000000000 ns][online 32768 at "
+	    "0x200]\n"
+	    "programs: offline precise: 128 MiB at pfn 0x200, 16384 of 32768 pages "
+	    "mapped by programs, and back online: 1 drain round, 9 pages moved (7 at "
+	    "the first try, 2 later), 3 passes, 6 ms, 125 faults meanwhile\n"
+	    "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
+	    "mapped, 27 moved, 6 of them not at the first try\n"
+	    "[compact][alloc 81 1][alloc 81 1][alloc 81 1][alloc 81 1][free 2 1][free "
+	    "1 1][free 0 1]programs: compaction: 33 pages moved to gather what is "
+	    "free; 3 of 4 blocks of 2 MiB allocated\n[crowd ends]\n[check]\n");
 	/* Without a line for each, and nothing more, where there are many. */
 	begin(MIB(4000), MIB(2000), MIB(2000));
 	judge.tick = 2000000000;
 	world.each = 100;
 	EXPECT_EQ(t, programs_run(4, 6), 0);
-	EXPECT_SAID(t, "[4 of 49152 pages, seed 6]\n"
-		       "programs: 4 programs hold 192 MiB each, and verify it all the time\n"
-		       "[offline 32768 at 0x200, redrain, 240000000000 ns][online 32768 at "
-		       "0x200]\nprograms: 1 of 4\n"
-		       "[offline 32768 at 0x200, disable, 240000000000 ns][online 32768 at "
-		       "0x200]\nprograms: 2 of 4\n"
-		       "[offline 32768 at 0x200, precise, 240000000000 ns][online 32768 at "
-		       "0x200]\nprograms: 3 of 4\n"
-		       "[offline 32768 at 0x200, redrain, 240000000000 ns][online 32768 at "
-		       "0x200]\nprograms: 4 of 4\n"
-		       "programs: 4 offlines, each at the first call: 65536 of 131072 pages "
-		       "mapped, 36 moved, 8 of them not at the first try\n[crowd ends]\n[check]\n");
+	EXPECT_SAID(t,
+	    "[4 of 49152 pages, seed 6]\n"
+	    "programs: 4 programs hold 192 MiB each, and verify it all the time\n"
+	    "[offline 32768 at 0x200, redrain, 240000000000 ns][online 32768 at "
+	    "0x200]\nprograms: 1 of 4\n"
+	    "[offline 32768 at 0x200, disable, 240000000000 ns][online 32768 at "
+	    "0x200]\nprograms: 2 of 4\n"
+	    "[offline 32768 at 0x200, precise, 240000000000 ns][online 32768 at "
+	    "0x200]\nprograms: 3 of 4\n"
+	    "[offline 32768 at 0x200, redrain, 240000000000 ns][online 32768 at "
+	    "0x200]\nprograms: 4 of 4\n"
+	    "programs: 4 offlines, each at the first call: 65536 of 131072 pages "
+	    "mapped, 36 moved, 8 of them not at the first try\n[crowd ends]\n[check]\n");
 }
 
 /* Half of the largest zone at most, and three quarters of all of them for programs. */
@@ -232,19 +239,21 @@ static void a_round_without_faults_does_not_count(struct ktest *t)
 	judge.tick = 20000000000;
 	world.each = 24;
 	EXPECT_EQ(t, programs_run(1, 6), -EIO);
-	EXPECT_SAID(t, "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-		       "programs: FAIL: online: error 0; 96 faults meanwhile, 1 drain rounds\n"
-		       "programs: 0 offlines, each at the first call: 0 of 0 pages mapped, 0 "
-		       "moved, 0 of them not at the first try\n");
+	EXPECT_SAID(t,
+	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+	    "programs: FAIL: online: error 0; 96 faults meanwhile, 1 drain rounds\n"
+	    "programs: 0 offlines, each at the first call: 0 of 0 pages mapped, 0 "
+	    "moved, 0 of them not at the first try\n");
 	begin(0, MIB(256), 0);
 	judge.quiet = true;
 	judge.tick = 20000000000;
 	world.each = 25;
 	EXPECT_EQ(t, programs_run(1, 6), 0);
-	EXPECT_SAID(t, "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-		       "programs: 1 of 1\n"
-		       "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
-		       "mapped, 9 moved, 2 of them not at the first try\n");
+	EXPECT_SAID(t,
+	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+	    "programs: 1 of 1\n"
+	    "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
+	    "mapped, 9 moved, 2 of them not at the first try\n");
 }
 
 static void each_failure_fails_the_run(struct ktest *t)
@@ -266,38 +275,39 @@ static void each_failure_fails_the_run(struct ktest *t)
 			judge.violation = (struct mm_violation){"word", 5, 6, 7};
 		judge_say("%d\n", programs_run(3, 6));
 	}
-	EXPECT_SAID(t, "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-		       "programs: FAIL: offline of 128 MiB at pfn 0x200: error -16, pfn 0x5: "
-		       "pinned page\n"
-		       "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
-		       "mapped, 9 moved, 2 of them not at the first try\n-16\n"
-		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-		       "programs: FAIL: online: error -22; 125 faults meanwhile, 1 drain rounds\n"
-		       "programs: 0 offlines, each at the first call: 0 of 0 pages mapped, 0 "
-		       "moved, 0 of them not at the first try\n-22\n"
-		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-		       "programs: FAIL: online: error 0; 125 faults meanwhile, 2 drain rounds\n"
-		       "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
-		       "mapped, 9 moved, 2 of them not at the first try\n-5\n"
-		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-		       "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
-		       "mapped, 9 moved, 2 of them not at the first try\n-3\n"
-		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-		       "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
-		       "mapped, 27 moved, 6 of them not at the first try\n-5\n"
-		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-		       "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
-		       "mapped, 27 moved, 6 of them not at the first try\n"
-		       "programs: FAIL: 899 pages managed without those from standby, 900 "
-		       "before; 7 from standby\n-5\n"
-		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-		       "programs: no movable range to take offline\n"
-		       "programs: 0 offlines, each at the first call: 0 of 0 pages mapped, 0 "
-		       "moved, 0 of them not at the first try\n-2\n"
-		       "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-		       "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
-		       "mapped, 27 moved, 6 of them not at the first try\n"
-		       "programs: FAIL: word at 0x5: 0x6, should be 0x7\n-5\n");
+	EXPECT_SAID(t,
+	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+	    "programs: FAIL: offline of 128 MiB at pfn 0x200: error -16, pfn 0x5: "
+	    "pinned page\n"
+	    "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
+	    "mapped, 9 moved, 2 of them not at the first try\n-16\n"
+	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+	    "programs: FAIL: online: error -22; 125 faults meanwhile, 1 drain rounds\n"
+	    "programs: 0 offlines, each at the first call: 0 of 0 pages mapped, 0 "
+	    "moved, 0 of them not at the first try\n-22\n"
+	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+	    "programs: FAIL: online: error 0; 125 faults meanwhile, 2 drain rounds\n"
+	    "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
+	    "mapped, 9 moved, 2 of them not at the first try\n-5\n"
+	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+	    "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
+	    "mapped, 9 moved, 2 of them not at the first try\n-3\n"
+	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+	    "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
+	    "mapped, 27 moved, 6 of them not at the first try\n-5\n"
+	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+	    "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
+	    "mapped, 27 moved, 6 of them not at the first try\n"
+	    "programs: FAIL: 899 pages managed without those from standby, 900 "
+	    "before; 7 from standby\n-5\n"
+	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+	    "programs: no movable range to take offline\n"
+	    "programs: 0 offlines, each at the first call: 0 of 0 pages mapped, 0 "
+	    "moved, 0 of them not at the first try\n-2\n"
+	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
+	    "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
+	    "mapped, 27 moved, 6 of them not at the first try\n"
+	    "programs: FAIL: word at 0x5: 0x6, should be 0x7\n-5\n");
 }
 
 static void programs_need_the_stress_program(struct ktest *t)

@@ -3,10 +3,10 @@
  * test_judge_rounds.c: offline rounds in a world made up: what counts as one, and each thing that
  * the soak complains of.
  */
-#define smp_stats         judge_rounds_stats
-#define offline_round     judge_offline_round
-#define offline_busiest   judge_offline_busiest
-#define offline_soak      judge_offline_soak
+#define smp_stats       judge_rounds_stats
+#define offline_round   judge_offline_round
+#define offline_busiest judge_offline_busiest
+#define offline_soak    judge_offline_soak
 #include <quarry/memory_hotplug.h>
 #include <quarry/smp.h>
 #include <quarry/stress.h>
@@ -17,18 +17,18 @@
 #define UNIT     2048u /* pages: half of a range, of so many pageblocks: */
 #define IN_UNIT  (UNIT / PAGEBLOCK_PAGES)
 #define BLOCKS   (16 * IN_UNIT)
-#define BLOCK(n) ((pfn_t)(n) * UNIT)
+#define BLOCK(n) ((pfn_t)(n)*UNIT)
 
 struct smp_stats smp_stats;
 
 static struct {
-	unsigned cpus, stressed;   /* online; with stress on them */
-	u64 ops[2], each[2];       /* of each CPU; so many more at each turn */
-	unsigned turns, calls;     /* of the stress; of on_isolated */
-	unsigned offlines, fails;  /* this one, from 1 on, ends with */
+	unsigned cpus, stressed;  /* online; with stress on them */
+	u64 ops[2], each[2];      /* of each CPU; so many more at each turn */
+	unsigned turns, calls;    /* of the stress; of on_isolated */
+	unsigned offlines, fails; /* this one, from 1 on, ends with */
 	int offline_err, online_err, stop_err;
-	unsigned drains, moved;    /* of each */
-	u64 freed, frees;          /* while isolated: so far, and at each offline */
+	unsigned drains, moved; /* of each */
+	u64 freed, frees;       /* while isolated: so far, and at each offline */
 	bool no_range, no_stress, calls_across;
 	struct pageblock blocks[BLOCKS];
 } world;
@@ -72,14 +72,18 @@ static int end_stress(struct stress *s, struct stress_report *report)
 	return world.stop_err;
 }
 
-static int offline(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
-    struct offline_result *res)
+static int offline(struct memory *mem, pfn_t start, unsigned long nr,
+    const struct offline_opts *opts, struct offline_result *res)
 {
 	bool fails = ++world.offlines == world.fails;
 
 	judge_note("[%s %lu at %#lx]", iso_policy_name(opts->policy), nr, start);
-	*res = (struct offline_result){.policy = opts->policy, .rounds = fails ? 3 : world.drains, .ipis = 4, .moved = world.moved,
-	    .retries = 6, .fail = {.pfn = 5, .why = WHY_PINNED}};
+	*res = (struct offline_result){.policy = opts->policy,
+	    .rounds = fails ? 3 : world.drains,
+	    .ipis = 4,
+	    .moved = world.moved,
+	    .retries = 6,
+	    .fail = {.pfn = 5, .why = WHY_PINNED}};
 	opts->on_isolated(opts->arg);
 	turn();
 	opts->on_commit(opts->arg);
@@ -120,19 +124,19 @@ static void count_call(void *arg)
 	++*(unsigned *)arg;
 }
 
-#define thread_yield              turn
-#define nr_cpus_online            count_online
-#define stress_ops                ops_of
-#define stress_cpus               stress_on
-#define stress_start              begin_stress
-#define stress_stop               end_stress
-#define offline_pages             offline
-#define online_pages              bring_back
-#define offline_candidate         candidate
-#define offline_query             query
-#define pageblock_of              block_at
-#define mm_event_sum              events
-#define JUDGE(name)               judge_rounds_##name
+#define thread_yield      turn
+#define nr_cpus_online    count_online
+#define stress_ops        ops_of
+#define stress_cpus       stress_on
+#define stress_start      begin_stress
+#define stress_stop       end_stress
+#define offline_pages     offline
+#define online_pages      bring_back
+#define offline_candidate candidate
+#define offline_query     query
+#define pageblock_of      block_at
+#define mm_event_sum      events
+#define JUDGE(name)       judge_rounds_##name
 #include "tests/host/judge_soak.h"
 #include "demo/rounds.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
@@ -145,9 +149,11 @@ static void begin(void)
 	memset(&pretend, 0, sizeof(pretend));
 	pretend.nr_nodes = 1;
 	pretend.nr_cpus = 2;
-	pretend.zones[0] = (struct zone){.kind = ZONE_NORMAL, .start_pfn = BLOCK(1), .end_pfn = BLOCK(5)};
+	pretend.zones[0] =
+	    (struct zone){.kind = ZONE_NORMAL, .start_pfn = BLOCK(1), .end_pfn = BLOCK(5)};
 	pretend.zones[1] = (struct zone){.kind = ZONE_DMA32};
-	pretend.zones[2] = (struct zone){.kind = ZONE_MOVABLE, .start_pfn = BLOCK(6), .end_pfn = BLOCK(15)};
+	pretend.zones[2] =
+	    (struct zone){.kind = ZONE_MOVABLE, .start_pfn = BLOCK(6), .end_pfn = BLOCK(15)};
 	for (i = 0; i < BLOCKS; i++)
 		world.blocks[i].nr_free = PAGEBLOCK_PAGES;
 	world.cpus = 3;
@@ -165,8 +171,12 @@ static void begin(void)
 
 static int one_round(enum iso_policy policy, u64 *ops)
 {
-	struct round_opts opts = {.policy = policy, .start = BLOCK(6), .nr = BLOCK(2), .stress = (struct stress *)&world,
-	    .on_isolated = count_call, .arg = &world.calls};
+	struct round_opts opts = {.policy = policy,
+	    .start = BLOCK(6),
+	    .nr = BLOCK(2),
+	    .stress = (struct stress *)&world,
+	    .on_isolated = count_call,
+	    .arg = &world.calls};
 	struct offline_result res;
 
 	judge.quiet = true;
@@ -178,7 +188,8 @@ static void a_round_waits_for_a_hundred_operations_on_two_cpus(struct ktest *t)
 	static const struct {
 		u64 each[2];
 		unsigned stressed, turns;
-	} rounds[] = {{{99, 1}, 2, 1}, {{98, 1}, 2, 2}, {{50, 50}, 2, 1}, {{0, 100}, 1, 1}, {{20, 14}, 2, 3}};
+	} rounds[] = {
+	    {{99, 1}, 2, 1}, {{98, 1}, 2, 2}, {{50, 50}, 2, 1}, {{0, 100}, 1, 1}, {{20, 14}, 2, 3}};
 	unsigned i;
 	u64 ops;
 
@@ -259,38 +270,41 @@ static void policies_come_in_turn(struct ktest *t)
 	judge_clear();
 	begin();
 	EXPECT_EQ(t, offline_soak(&pretend, 2, NR_ISO_POLICIES, 6), 0);
-	EXPECT_SAID(t, "[stress on 2 from 0, seed 6]\n"
-		       "[redrain 4096 at 0x3000][online 4096 at 0x3000]\n"
-		       "[redrain 4096 at 0x3000][online 4096 at 0x3000]\n"
-		       "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "[disable 4096 at 0x3000][online 4096 at 0x3000]\n"
-		       "[disable 4096 at 0x3000][online 4096 at 0x3000]\n"
-		       "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "[precise 4096 at 0x3000][online 4096 at 0x3000]\n"
-		       "[precise 4096 at 0x3000][online 4096 at 0x3000]\n"
-		       "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-		       "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
-		       "[stress ends]\n"
-		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
-		       "[check]\n");
+	EXPECT_SAID(t,
+	    "[stress on 2 from 0, seed 6]\n"
+	    "[redrain 4096 at 0x3000][online 4096 at 0x3000]\n"
+	    "[redrain 4096 at 0x3000][online 4096 at 0x3000]\n"
+	    "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+	    "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+	    "[disable 4096 at 0x3000][online 4096 at 0x3000]\n"
+	    "[disable 4096 at 0x3000][online 4096 at 0x3000]\n"
+	    "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+	    "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+	    "[precise 4096 at 0x3000][online 4096 at 0x3000]\n"
+	    "[precise 4096 at 0x3000][online 4096 at 0x3000]\n"
+	    "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
+	    "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+	    "[stress ends]\n"
+	    "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
+	    "[check]\n");
 	begin();
 	judge.quiet = true;
 	world.drains = 2;
 	world.cpus = 1;
 	EXPECT_EQ(t, offline_soak(&pretend, 1, ISO_REDRAIN, 6), 0);
-	EXPECT_SAID(t, "rounds: redrain: 1 offlines of 16 MiB under stress, 2 drain rounds, 4 "
-		       "IPIs, 5 blocks moved, 6 retries, 200 operations meanwhile\n"
-		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n");
+	EXPECT_SAID(t,
+	    "rounds: redrain: 1 offlines of 16 MiB under stress, 2 drain rounds, 4 "
+	    "IPIs, 5 blocks moved, 6 retries, 200 operations meanwhile\n"
+	    "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n");
 	begin();
 	world.no_range = true;
 	EXPECT_EQ(t, offline_soak(&pretend, 2, ISO_DISABLE, 6), 0);
-	EXPECT_SAID(t, "[stress on 2 from 0, seed 6]\n"
-		       "rounds: disable: no movable range to take offline on this machine\n"
-		       "[stress ends]\n"
-		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
-		       "[check]\n");
+	EXPECT_SAID(t,
+	    "[stress on 2 from 0, seed 6]\n"
+	    "rounds: disable: no movable range to take offline on this machine\n"
+	    "[stress ends]\n"
+	    "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
+	    "[check]\n");
 }
 
 static void progress_is_printed_every_two_seconds(struct ktest *t)
@@ -300,10 +314,11 @@ static void progress_is_printed_every_two_seconds(struct ktest *t)
 	judge.quiet = true;
 	judge.tick = 200000000;
 	EXPECT_EQ(t, offline_soak(&pretend, 5, ISO_DISABLE, 6), 0);
-	EXPECT_SAID(t, "rounds: disable: 4 of 5\n"
-		       "rounds: disable: 5 offlines of 16 MiB under stress, 5 drain rounds (one "
-		       "each), 20 IPIs, 25 blocks moved, 30 retries, 1000 operations meanwhile\n"
-		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n");
+	EXPECT_SAID(t,
+	    "rounds: disable: 4 of 5\n"
+	    "rounds: disable: 5 offlines of 16 MiB under stress, 5 drain rounds (one "
+	    "each), 20 IPIs, 25 blocks moved, 30 retries, 1000 operations meanwhile\n"
+	    "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n");
 }
 
 /* In ten rounds pages must have been moved, and freed into isolated pageblocks. */
@@ -320,15 +335,21 @@ static void rounds_that_move_nothing_fail(struct ktest *t)
 		EXPECT_EQ(t, offline_soak(&pretend, 9, ISO_DISABLE, 6), 0);
 		judge_clear();
 		EXPECT_EQ(t, offline_soak(&pretend, 20, ISO_DISABLE, 6), part == 2 ? 0 : -EIO);
-		EXPECT_EQ(t, judge_times("rounds: FAIL: in the last 10 rounds 0 pages moved, 70 freed while isolated\n"), part == 0);
-		EXPECT_EQ(t, judge_times("rounds: FAIL: in the last 10 rounds 50 pages moved, 0 freed while isolated\n"), part == 1);
+		EXPECT_EQ(t,
+		    judge_times("rounds: FAIL: in the last 10 rounds 0 pages moved, 70 freed while "
+		                "isolated\n"),
+		    part == 0);
+		EXPECT_EQ(t,
+		    judge_times("rounds: FAIL: in the last 10 rounds 50 pages moved, 0 freed while "
+		                "isolated\n"),
+		    part == 1);
 		EXPECT_EQ(t, judge_times("FAIL"), part < 2);
 		EXPECT_EQ(t, world.offlines, part < 2 ? 19 : 29);
 	}
 }
 
 /* The line about a policy under which all went well. */
-#define POLICY(name) \
+#define POLICY(name)                                                                               \
 	"rounds: " name ": 2 offlines of 16 MiB under stress, 2 drain rounds (one each), 8 IPIs, " \
 	"10 blocks moved, 12 retries, 400 operations meanwhile\n"
 
@@ -354,26 +375,72 @@ static void each_failure_fails_the_run(struct ktest *t)
 		EXPECT_EQ(t, world.offlines, part == 0 ? 2 : part == 5 ? 0 : part == 6 ? 1 : 6);
 		judge_say("--\n");
 	}
-	EXPECT_SAID(t, "rounds: FAIL: redrain round 2: error -16, pfn 0x5: pinned page; 3 drain "
-		       "rounds\n"
-		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n--\n"
-		       POLICY("redrain") POLICY("disable") POLICY("precise")
-		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
-		       "rounds: FAIL: stress ended with error -34\n--\n"
-		       POLICY("redrain") POLICY("disable") POLICY("precise")
-		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
-		       "rounds: FAIL: word at 0x5: 0x6, should be 0x7\n--\n"
-		       POLICY("redrain") POLICY("disable") POLICY("precise")
-		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
-		       "rounds: FAIL: 1 pages managed without those from standby, 0 before; 7 "
-		       "from standby\n--\n"
-		       POLICY("redrain") POLICY("disable") POLICY("precise")
-		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
-		       "rounds: FAIL: allocations made cross-calls\n--\n"
-		       "rounds: FAIL: no memory for the stress threads\n--\n"
-		       "rounds: FAIL: redrain round 1: error -22, pfn 0x5: pinned page; 1 drain "
-		       "rounds\n"
-		       "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n--\n");
+	EXPECT_SAID(t,
+	    "rounds: FAIL: redrain round 2: error -16, pfn 0x5: pinned page; 3 drain "
+	    "rounds\n"
+	    "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n--\n" POLICY(
+	        "redrain") POLICY("disable")
+	        POLICY(
+	            "precise") "rounds: stress made 50 operations, 10 of 40 frees remote, 3 "
+	                       "damaged\n"
+	                       "rounds: FAIL: stress ended with error -34\n--\n" POLICY("redrain")
+	                           POLICY("disable") POLICY(
+	                               "precise") "rounds: stress made 50 operations, 10 of 40 "
+	                                          "frees remote, 3 damaged\n"
+	                                          "rounds: FAIL: word at 0x5: 0x6, should be "
+	                                          "0x7\n--\n" POLICY("redrain") POLICY("disable")
+	                                              POLICY(
+	                                                  "precise") "rounds: stress made 50 "
+	                                                             "operations, 10 of 40 frees "
+	                                                             "remote, 3 damaged\n"
+	                                                             "rounds: FAIL: 1 pages "
+	                                                             "managed without those from "
+	                                                             "standby, 0 before; 7 "
+	                                                             "from standby\n--\n" POLICY(
+	                                                                 "redrain")
+	                                                                 POLICY("disable") POLICY(
+	                                                                     "precise") "rounds: "
+	                                                                                "stress "
+	                                                                                "made 50 "
+	                                                                                "operations"
+	                                                                                ", 10 of "
+	                                                                                "40 frees "
+	                                                                                "remote, 3 "
+	                                                                                "damaged\n"
+	                                                                                "rounds: "
+	                                                                                "FAIL: "
+	                                                                                "allocation"
+	                                                                                "s made "
+	                                                                                "cross-"
+	                                                                                "calls\n--"
+	                                                                                "\n"
+	                                                                                "rounds: "
+	                                                                                "FAIL: no "
+	                                                                                "memory "
+	                                                                                "for the "
+	                                                                                "stress "
+	                                                                                "threads\n-"
+	                                                                                "-\n"
+	                                                                                "rounds: "
+	                                                                                "FAIL: "
+	                                                                                "redrain "
+	                                                                                "round 1: "
+	                                                                                "error "
+	                                                                                "-22, pfn "
+	                                                                                "0x5: "
+	                                                                                "pinned "
+	                                                                                "page; 1 "
+	                                                                                "drain "
+	                                                                                "rounds\n"
+	                                                                                "rounds: "
+	                                                                                "stress "
+	                                                                                "made 50 "
+	                                                                                "operations"
+	                                                                                ", 10 of "
+	                                                                                "40 frees "
+	                                                                                "remote, 3 "
+	                                                                                "damaged\n-"
+	                                                                                "-\n");
 }
 
 KTEST_SUITE(judge_rounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,

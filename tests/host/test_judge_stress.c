@@ -16,12 +16,12 @@
 #define THREADS 3u
 
 static struct {
-	unsigned used;            /* pages that were given out, from the first on */
-	unsigned room;            /* that there are */
-	unsigned no_alloc;        /* this kmalloc, from 1 on, has no memory */
+	unsigned used;     /* pages that were given out, from the first on */
+	unsigned room;     /* that there are */
+	unsigned no_alloc; /* this kmalloc, from 1 on, has no memory */
 	unsigned allocs;
-	bool refuses;             /* a page is not taken back */
-	bool others_only;         /* no thread starts on its CPU */
+	bool refuses;     /* a page is not taken back */
+	bool others_only; /* no thread starts on its CPU */
 	int handle_err;
 	struct page map[PAGES];
 	u64 words[PAGES][PAGE_SIZE / 8];
@@ -69,7 +69,10 @@ static void init(struct handle_table *t, struct memory *mem, struct handle *hand
 
 static int put_object(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, u64 seed)
 {
-	judge_note("[object %u of order %u, %s, seed %llu]", h, order, gfp == GFP_NOWAIT ? "nowait" : gfp ? "?" : "waits",
+	judge_note("[object %u of order %u, %s, seed %llu]", h, order,
+	    gfp == GFP_NOWAIT ? "nowait"
+	        : gfp         ? "?"
+	                      : "waits",
 	    (unsigned long long)seed);
 	return world.handle_err;
 }
@@ -93,20 +96,20 @@ static void yield(void)
 	judge_yield();
 }
 
-#define printk              judge_say
-#define ktest_rand          judge_rand
-#define thread_start        start
-#define thread_join         judge_join
-#define thread_yield        yield
-#define thread_sleep        judge_sleep
-#define kmalloc             allocate
-#define mem_alloc_pages     get_block
-#define mem_free_pages      free_block
-#define page_address_in     bytes_of
-#define dump_page           dump
-#define handle_table_init   init
-#define handle_alloc        put_object
-#define handle_free         drop_object
+#define printk            judge_say
+#define ktest_rand        judge_rand
+#define thread_start      start
+#define thread_join       judge_join
+#define thread_yield      yield
+#define thread_sleep      judge_sleep
+#define kmalloc           allocate
+#define mem_alloc_pages   get_block
+#define mem_free_pages    free_block
+#define page_address_in   bytes_of
+#define dump_page         dump
+#define handle_table_init init
+#define handle_alloc      put_object
+#define handle_free       drop_object
 #include "demo/stress.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static struct stress load;
@@ -122,7 +125,8 @@ static void begin(unsigned nr)
 	memset(threads, 0, sizeof(threads));
 	world.room = PAGES;
 	pretend = (struct memory){.memmap = world.map, .backed = true, .nr_nodes = 1};
-	load = (struct stress){.mem = &pretend, .first = 2, .nr = nr, .budget = PAGES, .threads = threads};
+	load = (struct stress){
+	    .mem = &pretend, .first = 2, .nr = nr, .budget = PAGES, .threads = threads};
 	for (i = 0; i < THREADS; i++)
 		threads[i] = (struct stress_thread){.s = &load, .cpu = i + 2, .index = i, .ops = 1};
 }
@@ -134,7 +138,8 @@ static void orders_halve_in_number(struct ktest *t)
 	static const struct {
 		u64 r;
 		unsigned order;
-	} draws[] = {{0, 0}, {2, 0}, {1, 1}, {5, 1}, {3, 2}, {7, 3}, {~0ULL - 1, 0}, {~0ULL, MAX_ORDER}};
+	} draws[] = {
+	    {0, 0}, {2, 0}, {1, 1}, {5, 1}, {3, 2}, {7, 3}, {~0ULL - 1, 0}, {~0ULL, MAX_ORDER}};
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(draws); i++) {
@@ -155,7 +160,8 @@ static void each_page_of_a_block_has_words_of_its_own(struct ktest *t)
 	pattern_write(&pretend, page, 1, 77);
 	EXPECT(t, page->index == 77 && pattern_intact(&pretend, page, 1));
 	for (i = 0; i < 8; i++) {
-		EXPECT(t, world.words[0][65 * i] && world.words[0][65 * i] != world.words[1][65 * i]);
+		EXPECT(
+		    t, world.words[0][65 * i] && world.words[0][65 * i] != world.words[1][65 * i]);
 		world.words[i % 2][65 * i] ^= 1;
 		EXPECT(t, !pattern_intact(&pretend, page, 1));
 		world.words[i % 2][65 * i] ^= 1;
@@ -182,14 +188,17 @@ static void blocks_are_taken_within_the_budget(struct ktest *t)
 	me->rand = 3; /* order 2; then the flags of 4 % 4 */
 	load.budget = 4;
 	bare_alloc(me, 5);
-	EXPECT(t, me->bare[5] == world.map && me->pages == 4 && me->generation == 1 && world.map->index == (1 << 8 | 1));
+	EXPECT(t,
+	    me->bare[5] == world.map && me->pages == 4 && me->generation == 1 &&
+	        world.map->index == (1 << 8 | 1));
 	me->rand = 0;
 	bare_alloc(me, 6);
 	EXPECT(t, !me->bare[6] && me->pages == 4 && !me->failed);
 	load.budget = 5;
 	me->rand = 0;
 	bare_alloc(me, 6);
-	EXPECT(t, me->bare[6] == world.map + 4 && me->pages == 5 && world.map[4].index == (2 << 8 | 1));
+	EXPECT(t,
+	    me->bare[6] == world.map + 4 && me->pages == 5 && world.map[4].index == (2 << 8 | 1));
 	load.budget = PAGES;
 	bare_alloc(me, 7);
 	bare_alloc(me, 8);
@@ -250,13 +259,19 @@ static void blocks_are_handed_to_other_threads(struct ktest *t)
 	EXPECT(t, !give_away(me, page));
 	threads[0].inbox[INBOX_SLOTS - 1] = NULL;
 	me->rand = 1;
-	EXPECT(t, give_away(me, page + 3) && threads[0].inbox[INBOX_SLOTS - 1] == page + 3 && threads[0].inbox[0] == page);
+	EXPECT(t,
+	    give_away(me, page + 3) && threads[0].inbox[INBOX_SLOTS - 1] == page + 3 &&
+	        threads[0].inbox[0] == page);
 	EXPECT(t, !threads[1].inbox[0] && !threads[2].inbox[2]);
 	pretend.backed = false;
 	empty_inbox(&threads[2]);
-	EXPECT(t, threads[2].remote == 2 && threads[2].frees == 2 && !threads[2].inbox[0] && !threads[2].inbox[1]);
+	EXPECT(t,
+	    threads[2].remote == 2 && threads[2].frees == 2 && !threads[2].inbox[0] &&
+	        !threads[2].inbox[1]);
 	empty_inbox(&threads[0]);
-	EXPECT(t, threads[0].remote == INBOX_SLOTS && threads[0].frees == INBOX_SLOTS && !threads[0].corrupt);
+	EXPECT(t,
+	    threads[0].remote == INBOX_SLOTS && threads[0].frees == INBOX_SLOTS &&
+	        !threads[0].corrupt);
 }
 
 /* Three of ten blocks are freed by another thread. */
@@ -271,7 +286,9 @@ static void a_step_takes_or_gives_back_one_block(struct ktest *t)
 	EXPECT(t, me->bare[7] && me->pages == 1);
 	me->rand = 7;
 	bare_op(me);
-	EXPECT(t, !me->bare[7] && !me->pages && me->given == 1 && !me->frees && threads[1].inbox[0] == world.map);
+	EXPECT(t,
+	    !me->bare[7] && !me->pages && me->given == 1 && !me->frees &&
+	        threads[1].inbox[0] == world.map);
 	for (i = 1; i < 20; i++) {
 		me->rand = BARE_SLOTS + 7;
 		bare_op(me);
@@ -318,9 +335,10 @@ static void steps_with_objects_are_drawn(struct ktest *t)
 		me->rand = 2 * 256 + 16 * (r & 1) + r - 1; /* and one more, the step */
 		handle_op(me);
 	}
-	EXPECT_SAID(t, "[object 1 of order 2, waits, seed 512][object 3 of order 2, nowait, seed "
-		       "529][object 3 of order 2, waits, seed 514][drop 0][drop 0][verify "
-		       "2][write 2 518][write 4 535]");
+	EXPECT_SAID(t,
+	    "[object 1 of order 2, waits, seed 512][object 3 of order 2, nowait, seed "
+	    "529][object 3 of order 2, waits, seed 514][drop 0][drop 0][verify "
+	    "2][write 2 518][write 4 535]");
 	EXPECT_EQ(t, me->failed, 0);
 	world.handle_err = -ENOMEM;
 	me->rand = 7;
@@ -374,21 +392,27 @@ static void all_starts_and_ends(struct ktest *t)
 	EXPECT_SAID(t, "[576 handles][stress on 2][stress on 3][stress on 4]");
 	EXPECT(t, s->budget == 8 && !s->pause && stress_cpus(s) == 3);
 	EXPECT(t, s->threads[0].rand == ((6 ^ 0x9e3779b97f4a7c15ULL) | 1));
-	EXPECT(t, s->threads[2].rand == ((6 ^ 3 * 0x9e3779b97f4a7c15ULL) | 1) && s->threads[2].index == 2);
+	EXPECT(t,
+	    s->threads[2].rand == ((6 ^ 3 * 0x9e3779b97f4a7c15ULL) | 1) &&
+	        s->threads[2].index == 2);
 	for (i = 0; i < 3; i++) {
 		s->threads[i].ops = 100 + i;
 		s->threads[i].failed = 10;
 		s->threads[i].frees = 300 + i;
 		s->threads[i].remote = 66 + i;
 	}
-	EXPECT(t, stress_ops(s, 2) == 100 && stress_ops(s, 4) == 102 && !stress_ops(s, 1) && !stress_ops(s, 5));
+	EXPECT(t,
+	    stress_ops(s, 2) == 100 && stress_ops(s, 4) == 102 && !stress_ops(s, 1) &&
+	        !stress_ops(s, 5));
 	/* Blocks left at the end are verified and freed, and not counted. */
 	s->threads[1].bare[BARE_SLOTS - 1] = get_block(&pretend, 0, 0);
 	s->threads[2].inbox[INBOX_SLOTS - 1] = get_block(&pretend, 0, 0);
 	pretend.backed = false;
 	judge.quiet = true;
 	EXPECT_EQ(t, stress_stop(s, &r), 0);
-	EXPECT(t, r.ops == 303 && r.failed == 30 && r.frees == 903 && r.frees_remote == 201 && !r.corrupt && r.moved == 5);
+	EXPECT(t,
+	    r.ops == 303 && r.failed == 30 && r.frees == 903 && r.frees_remote == 201 &&
+	        !r.corrupt && r.moved == 5);
 	EXPECT_EQ(t, world.used, 2);
 	/* On other CPUs, if their own are not there; with a pause if there are many. */
 	begin(0);
@@ -405,8 +429,8 @@ static void too_few_remote_frees_and_damage_are_errors(struct ktest *t)
 		unsigned nr;
 		u64 frees, remote, corrupt;
 		int err;
-	} ends[] = {{2, 1000, 200, 0, 0}, {2, 1000, 199, 0, -ERANGE}, {2, 999, 0, 0, 0}, {1, 1000, 0, 0, 0},
-	    {2, 1000, 0, 1, -EUCLEAN}};
+	} ends[] = {{2, 1000, 200, 0, 0}, {2, 1000, 199, 0, -ERANGE}, {2, 999, 0, 0, 0},
+	    {1, 1000, 0, 0, 0}, {2, 1000, 0, 1, -EUCLEAN}};
 	struct stress_report r;
 	unsigned i;
 

@@ -19,7 +19,7 @@ struct smp_stats smp_stats;
 
 static struct {
 	unsigned cpus;
-	const int *err;           /* of each offline in turn, until */
+	const int *err; /* of each offline in turn, until */
 	unsigned nr_err, offlines;
 	int online_err;
 	bool no_range, bad_program, takes_cpu, calls_across;
@@ -34,14 +34,16 @@ static pfn_t busiest(struct memory *mem, unsigned long want, unsigned long *nr)
 	return world.no_range ? PFN_NONE : 0x200;
 }
 
-static int offline(struct memory *mem, pfn_t start, unsigned long nr, const struct offline_opts *opts,
-    struct offline_result *res)
+static int offline(struct memory *mem, pfn_t start, unsigned long nr,
+    const struct offline_opts *opts, struct offline_result *res)
 {
 	int err = world.err[world.offlines++];
 
-	judge_note("[offline %lu at %#lx, %s, %llu ns%s: %d]", nr, start, iso_policy_name(opts->policy),
-	    (unsigned long long)opts->deadline_ns, opts->cancel == world.cancel ? "" : ", not to be cancelled", err);
-	*res = (struct offline_result){.moved = 30, .fail = {.pfn = 5, .why = err ? WHY_PINNED : WHY_NONE}};
+	judge_note("[offline %lu at %#lx, %s, %llu ns%s: %d]", nr, start,
+	    iso_policy_name(opts->policy), (unsigned long long)opts->deadline_ns,
+	    opts->cancel == world.cancel ? "" : ", not to be cancelled", err);
+	*res = (struct offline_result){
+	    .moved = 30, .fail = {.pfn = 5, .why = err ? WHY_PINNED : WHY_NONE}};
 	return err;
 }
 
@@ -87,17 +89,17 @@ static bool run_once(const char *name, u64 arg0, u64 arg1)
 	return !world.bad_program;
 }
 
-#define nr_boot_cpus              world.cpus
-#define offline_busiest           busiest
-#define offline_pages             offline
-#define online_pages              bring_back
-#define kmalloc_trim              trim
-#define drain_all_pages           drain
-#define memory_free_pages         free_pages_now
-#define arch_stack_pages          stack_pages
-#define mm_event_sum              events
-#define user_run                  run_once
-#define JUDGE(name)               judge_user_##name
+#define nr_boot_cpus      world.cpus
+#define offline_busiest   busiest
+#define offline_pages     offline
+#define online_pages      bring_back
+#define kmalloc_trim      trim
+#define drain_all_pages   drain
+#define memory_free_pages free_pages_now
+#define arch_stack_pages  stack_pages
+#define mm_event_sum      events
+#define user_run          run_once
+#define JUDGE(name)       judge_user_##name
 #include "tests/host/judge_shake.h"
 #include "demo/user_soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
@@ -114,8 +116,13 @@ static void begin(struct shaker *s, unsigned cpus, unsigned sleeps)
 	memset(judge.managed, 0, sizeof(judge.managed));
 	smp_stats = (struct smp_stats){.from_alloc = 3};
 	if (s)
-		*s = (struct shaker){.mem = &kernel_memory, .name = "soak", .pick = busiest, .range = RANGE,
-		    .pause_ns = PAUSE_NS, .rand_cpu = 1, .rand_mem = 1};
+		*s = (struct shaker){.mem = &kernel_memory,
+		    .name = "soak",
+		    .pick = busiest,
+		    .range = RANGE,
+		    .pause_ns = PAUSE_NS,
+		    .rand_cpu = 1,
+		    .rand_mem = 1};
 	judge.stop = s ? &s->stop : NULL;
 	world.cancel = judge.stop;
 	judge.sleeps = sleeps;
@@ -162,22 +169,24 @@ static void offlined_ranges_come_back_or_are_refused(struct ktest *t)
 	begin(&s, 2, 7);
 	world.err = errors;
 	shake_memory(&s);
-	EXPECT_SAID(t, "[offline 2 at 0x200, disable, 2000000000 ns: 0][sleep 2]\n"
-		       "[online 2 at 0x200]\n[sleep 3]\n"
-		       "[offline 2 at 0x200, disable, 2000000000 ns: -12][sleep 5]\n"
-		       "[offline 2 at 0x200, redrain, 2000000000 ns: -16][sleep 7]\n"
-		       "[offline 2 at 0x200, precise, 2000000000 ns: -110][sleep 9]\n"
-		       "[offline 2 at 0x200, disable, 2000000000 ns: -4][sleep 11]\n"
-		       "[offline 2 at 0x200, redrain, 2000000000 ns: -5]soak: FAIL: offline: "
-		       "error -5: pinned page\n[sleep 13]\n");
+	EXPECT_SAID(t,
+	    "[offline 2 at 0x200, disable, 2000000000 ns: 0][sleep 2]\n"
+	    "[online 2 at 0x200]\n[sleep 3]\n"
+	    "[offline 2 at 0x200, disable, 2000000000 ns: -12][sleep 5]\n"
+	    "[offline 2 at 0x200, redrain, 2000000000 ns: -16][sleep 7]\n"
+	    "[offline 2 at 0x200, precise, 2000000000 ns: -110][sleep 9]\n"
+	    "[offline 2 at 0x200, disable, 2000000000 ns: -4][sleep 11]\n"
+	    "[offline 2 at 0x200, redrain, 2000000000 ns: -5]soak: FAIL: offline: "
+	    "error -5: pinned page\n[sleep 13]\n");
 	EXPECT(t, s.offlines == 1 && s.moved == 30 && s.refused == 4 && s.failed == 1);
 	begin(&s, 2, 2);
 	world.err = errors;
 	world.online_err = -EBUSY;
 	shake_memory(&s);
-	EXPECT_SAID(t, "[offline 2 at 0x200, disable, 2000000000 ns: 0][sleep 2]\n"
-		       "[online 2 at 0x200]\n"
-		       "soak: FAIL: online: error -16: another operation works on it\n[sleep 3]\n");
+	EXPECT_SAID(t,
+	    "[offline 2 at 0x200, disable, 2000000000 ns: 0][sleep 2]\n"
+	    "[online 2 at 0x200]\n"
+	    "soak: FAIL: online: error -16: another operation works on it\n[sleep 3]\n");
 	EXPECT(t, s.offlines == 1 && s.failed == 1);
 	begin(&s, 2, 2);
 	world.no_range = true;
@@ -194,20 +203,22 @@ static void each_round_is_between_two_rests(struct ktest *t)
 	judge.managed[0] = judge.managed[1] = judge.managed[2] = judge.managed[3] = 900;
 	world.takes_cpu = true;
 	EXPECT(t, user_soak("prog", 2, 10, 5));
-	EXPECT_SAID(t, "[trim][drain][shake_cpus on -1][shake_memory on -1][prog 10 5]\n"
-		       "[shake_cpus joined]\n[shake_memory joined]\n"
-		       "[up 1][up 2][trim][drain][check]\nsoak: round 1 of 2, seed 0xa: good\n"
-		       "[shake_cpus on -1][shake_memory on -1][prog 11 5]\n[shake_cpus joined]\n"
-		       "[shake_memory joined]\n[up 1][up 2][trim][drain][check]\n"
-		       "soak: round 2 of 2, seed 0xb: good\n"
-		       "soak: 0 downs and 0 ups of 3 CPUs, 0 offlines that moved 0 pages, 0 "
-		       "refused; 513 pages free as before; 61 dropped, 62 killed\n");
+	EXPECT_SAID(t,
+	    "[trim][drain][shake_cpus on -1][shake_memory on -1][prog 10 5]\n"
+	    "[shake_cpus joined]\n[shake_memory joined]\n"
+	    "[up 1][up 2][trim][drain][check]\nsoak: round 1 of 2, seed 0xa: good\n"
+	    "[shake_cpus on -1][shake_memory on -1][prog 11 5]\n[shake_cpus joined]\n"
+	    "[shake_memory joined]\n[up 1][up 2][trim][drain][check]\n"
+	    "soak: round 2 of 2, seed 0xb: good\n"
+	    "soak: 0 downs and 0 ups of 3 CPUs, 0 offlines that moved 0 pages, 0 "
+	    "refused; 513 pages free as before; 61 dropped, 62 killed\n");
 	/* None asked for. */
 	begin(NULL, 3, 0);
 	judge.quiet = true;
 	EXPECT(t, user_soak("prog", 0, 10, 5));
-	EXPECT_SAID(t, "soak: 0 downs and 0 ups of 3 CPUs, 0 offlines that moved 0 pages, 0 "
-		       "refused; 513 pages free as before; 61 dropped, 62 killed\n");
+	EXPECT_SAID(t,
+	    "soak: 0 downs and 0 ups of 3 CPUs, 0 offlines that moved 0 pages, 0 "
+	    "refused; 513 pages free as before; 61 dropped, 62 killed\n");
 }
 
 static void pages_in_transit_are_waited_for(struct ktest *t)
@@ -218,22 +229,24 @@ static void pages_in_transit_are_waited_for(struct ktest *t)
 	world.free = later;
 	world.nr_free = 4;
 	EXPECT(t, user_soak("prog", 1, 10, 5));
-	EXPECT_SAID(t, "[trim][drain][shake_cpus on -1][shake_memory on -1][prog 10 5]\n"
-		       "[shake_cpus joined]\n[shake_memory joined]\n"
-		       "[trim][drain][sleep 20000000]\n[trim][drain][sleep 20000000]\n"
-		       "[trim][drain][check]\nsoak: round 1 of 1, seed 0xa: good\n"
-		       "soak: 0 downs and 0 ups of 1 CPUs, 0 offlines that moved 0 pages, 0 "
-		       "refused; 513 pages free as before; 61 dropped, 62 killed\n");
+	EXPECT_SAID(t,
+	    "[trim][drain][shake_cpus on -1][shake_memory on -1][prog 10 5]\n"
+	    "[shake_cpus joined]\n[shake_memory joined]\n"
+	    "[trim][drain][sleep 20000000]\n[trim][drain][sleep 20000000]\n"
+	    "[trim][drain][check]\nsoak: round 1 of 1, seed 0xa: good\n"
+	    "soak: 0 downs and 0 ups of 1 CPUs, 0 offlines that moved 0 pages, 0 "
+	    "refused; 513 pages free as before; 61 dropped, 62 killed\n");
 	begin(NULL, 1, 0);
 	judge.quiet = true;
 	judge.tick = 4000000000;
 	world.free = never;
 	world.nr_free = 2;
 	EXPECT(t, !user_soak("prog", 1, 10, 5));
-	EXPECT_SAID(t, "soak: FAIL: 512 pages free, 513 before\n"
-		       "soak: round 1 of 1, seed 0xa: FAIL\n"
-		       "soak: 0 downs and 0 ups of 1 CPUs, 0 offlines that moved 0 pages, 0 "
-		       "refused; 513 pages free as before; 61 dropped, 62 killed\n");
+	EXPECT_SAID(t,
+	    "soak: FAIL: 512 pages free, 513 before\n"
+	    "soak: round 1 of 1, seed 0xa: FAIL\n"
+	    "soak: 0 downs and 0 ups of 1 CPUs, 0 offlines that moved 0 pages, 0 "
+	    "refused; 513 pages free as before; 61 dropped, 62 killed\n");
 	/* The soak begins at the fourth second; the last reading is after ten more. */
 	EXPECT_EQ(t, judge.now, 20000000000);
 }
@@ -245,9 +258,10 @@ static void expect_fails(struct ktest *t, const char *want, int line)
 	judge_expect(t, __FILE__, want, line);
 }
 
-#define FAILED_ONE \
-	"soak: round 1 of 1, seed 0xa: FAIL\n" \
-	"soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 refused; 513 pages free as before; " \
+#define FAILED_ONE                                                                                 \
+	"soak: round 1 of 1, seed 0xa: FAIL\n"                                                     \
+	"soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 refused; 513 pages "  \
+	"free as before; "                                                                         \
 	"61 dropped, 62 killed\n"
 
 /* A round that failed makes all fail that come after it. */
@@ -257,53 +271,64 @@ static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 
 	begin(NULL, 2, 0);
 	judge.violation = (struct mm_violation){"word", 5, 6, 7};
-	expect_fails(t, "soak: FAIL: word at 0x5: 0x6, should be 0x7\n"
-			"soak: round 1 of 2, seed 0xa: FAIL\n"
-			"soak: FAIL: word at 0x5: 0x6, should be 0x7\n"
-			"soak: round 2 of 2, seed 0xb: FAIL\n"
-			"soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
-			"refused; 513 pages free as before; 61 dropped, 62 killed\n", __LINE__);
+	expect_fails(t,
+	    "soak: FAIL: word at 0x5: 0x6, should be 0x7\n"
+	    "soak: round 1 of 2, seed 0xa: FAIL\n"
+	    "soak: FAIL: word at 0x5: 0x6, should be 0x7\n"
+	    "soak: round 2 of 2, seed 0xb: FAIL\n"
+	    "soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
+	    "refused; 513 pages free as before; 61 dropped, 62 killed\n",
+	    __LINE__);
 	begin(NULL, 2, 0);
 	judge.managed[2] = judge.managed[3] = 1;
-	expect_fails(t, "soak: FAIL: 1 pages managed without those from standby, 0 before; 7 from standby\n"
-			"soak: round 1 of 2, seed 0xa: FAIL\n"
-			"soak: FAIL: 1 pages managed without those from standby, 0 before; 7 from standby\n"
-			"soak: round 2 of 2, seed 0xb: FAIL\n"
-			"soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
-			"refused; 513 pages free as before; 61 dropped, 62 killed\n", __LINE__);
+	expect_fails(t,
+	    "soak: FAIL: 1 pages managed without those from standby, 0 before; 7 from standby\n"
+	    "soak: round 1 of 2, seed 0xa: FAIL\n"
+	    "soak: FAIL: 1 pages managed without those from standby, 0 before; 7 from standby\n"
+	    "soak: round 2 of 2, seed 0xb: FAIL\n"
+	    "soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
+	    "refused; 513 pages free as before; 61 dropped, 62 killed\n",
+	    __LINE__);
 	begin(NULL, 2, 0);
 	world.calls_across = true;
-	expect_fails(t, "soak: FAIL: allocations made cross-calls\n"
-			"soak: round 1 of 2, seed 0xa: FAIL\n"
-			"soak: FAIL: allocations made cross-calls\n"
-			"soak: round 2 of 2, seed 0xb: FAIL\n"
-			"soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
-			"refused; 513 pages free as before; 61 dropped, 62 killed\n", __LINE__);
+	expect_fails(t,
+	    "soak: FAIL: allocations made cross-calls\n"
+	    "soak: round 1 of 2, seed 0xa: FAIL\n"
+	    "soak: FAIL: allocations made cross-calls\n"
+	    "soak: round 2 of 2, seed 0xb: FAIL\n"
+	    "soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
+	    "refused; 513 pages free as before; 61 dropped, 62 killed\n",
+	    __LINE__);
 	begin(NULL, 2, 0);
 	world.bad_program = true;
-	expect_fails(t, "soak: round 1 of 2, seed 0xa: FAIL\nsoak: round 2 of 2, seed 0xb: FAIL\n"
-			"soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
-			"refused; 513 pages free as before; 61 dropped, 62 killed\n", __LINE__);
+	expect_fails(t,
+	    "soak: round 1 of 2, seed 0xa: FAIL\nsoak: round 2 of 2, seed 0xb: FAIL\n"
+	    "soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
+	    "refused; 513 pages free as before; 61 dropped, 62 killed\n",
+	    __LINE__);
 	begin(NULL, 2, 0);
 	world.takes_cpu = true;
 	judge.cpu_err = -EIO;
-	expect_fails(t, "soak: FAIL: cpu_up: error -5\nsoak: round 1 of 2, seed 0xa: FAIL\n"
-			"soak: FAIL: cpu_up: error -5\nsoak: round 2 of 2, seed 0xb: FAIL\n"
-			"soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
-			"refused; 513 pages free as before; 61 dropped, 62 killed\n", __LINE__);
+	expect_fails(t,
+	    "soak: FAIL: cpu_up: error -5\nsoak: round 1 of 2, seed 0xa: FAIL\n"
+	    "soak: FAIL: cpu_up: error -5\nsoak: round 2 of 2, seed 0xb: FAIL\n"
+	    "soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
+	    "refused; 513 pages free as before; 61 dropped, 62 killed\n",
+	    __LINE__);
 	for (job = 1; job <= 2; job++) {
 		begin(NULL, 2, 0);
 		judge.no_job = job;
 		EXPECT(t, !user_soak("prog", 1, 10, 5));
-		EXPECT_SAID(t, job == 1 ? "[trim][drain][no shake_cpus on -1][shake_memory on -1][shake_memory joined]\n"
-					  "[trim][drain][check]\n" FAILED_ONE
-				       : "[trim][drain][shake_cpus on -1][no shake_memory on -1][shake_cpus joined]\n"
-					 "[trim][drain][check]\n" FAILED_ONE);
+		EXPECT_SAID(t,
+		    job == 1 ? "[trim][drain][no shake_cpus on -1][shake_memory on "
+		               "-1][shake_memory joined]\n"
+		               "[trim][drain][check]\n" FAILED_ONE
+		             : "[trim][drain][shake_cpus on -1][no shake_memory on -1][shake_cpus "
+		               "joined]\n"
+		               "[trim][drain][check]\n" FAILED_ONE);
 	}
 }
 
-KTEST_SUITE(judge_user, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(online_cpus_go_down_and_come_back),
+KTEST_SUITE(judge_user, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(online_cpus_go_down_and_come_back),
     KTEST(offlined_ranges_come_back_or_are_refused), KTEST(each_round_is_between_two_rests),
-    KTEST(pages_in_transit_are_waited_for),
-    KTEST(each_failure_is_reported_and_fails_the_soak));
+    KTEST(pages_in_transit_are_waited_for), KTEST(each_failure_is_reported_and_fails_the_soak));

@@ -39,7 +39,8 @@ static void a_minimum_above_the_limit_gives_nothing(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(m, 1, 1, KB(64), TOP), 0);
 }
 
-static void expect_list(struct ktest *t, const struct memblock_type *list, const phys_t (*want)[2], unsigned nr)
+static void expect_list(
+    struct ktest *t, const struct memblock_type *list, const phys_t (*want)[2], unsigned nr)
 {
 	unsigned i;
 
@@ -91,8 +92,8 @@ static void ranges_that_touch_become_one(struct ktest *t)
 /* Taken ranges across and between several of RAM: each free byte once, in order. */
 static void free_ranges_lie_between_the_taken(struct ktest *t)
 {
-	static const phys_t want[][2] = {{KB(16), KB(20)}, {KB(24), KB(32)}, {KB(72), KB(80)}, {KB(84), KB(96)},
-	    {KB(128), KB(132)}};
+	static const phys_t want[][2] = {{KB(16), KB(20)}, {KB(24), KB(32)}, {KB(72), KB(80)},
+	    {KB(84), KB(96)}, {KB(128), KB(132)}};
 	struct memblock_range r = {0, 0};
 	struct memblock *m = fresh_memblock();
 	phys_t from = 0;

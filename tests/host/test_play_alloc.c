@@ -4,23 +4,23 @@
  * which order, how often, and with which flags; and how many pages the bulk forms move with
  * interrupts off.
  */
-#define zero_block           judged_zero_block
-#define alloc_pages          judged_alloc_pages
-#define free_pages           judged_free_pages
-#define mem_alloc_pages      judged_mem_alloc_pages
-#define mem_free_pages       judged_mem_free_pages
-#define mem_put_page         judged_mem_put_page
-#define mem_unpin_page       judged_mem_unpin_page
-#define alloc_pages_bulk     judged_alloc_pages_bulk
-#define free_pages_bulk      judged_free_pages_bulk
-#define mem_alloc_pages_bulk judged_mem_alloc_pages_bulk
-#define mem_free_pages_bulk  judged_mem_free_pages_bulk
+#define zero_block             judged_zero_block
+#define alloc_pages            judged_alloc_pages
+#define free_pages             judged_free_pages
+#define mem_alloc_pages        judged_mem_alloc_pages
+#define mem_free_pages         judged_mem_free_pages
+#define mem_put_page           judged_mem_put_page
+#define mem_unpin_page         judged_mem_unpin_page
+#define alloc_pages_bulk       judged_alloc_pages_bulk
+#define free_pages_bulk        judged_free_pages_bulk
+#define mem_alloc_pages_bulk   judged_mem_alloc_pages_bulk
+#define mem_free_pages_bulk    judged_mem_free_pages_bulk
 #define memory_build_zonelists judged_build_zonelists
-#define alloc_from_zonelist  judged_alloc_from_zonelist
-#define alloc_wait           judged_alloc_wait
-#define alloc_slow           judged_alloc_slow
-#define free_slow            judged_free_slow
-#define bad_free             judged_bad_free
+#define alloc_from_zonelist    judged_alloc_from_zonelist
+#define alloc_wait             judged_alloc_wait
+#define alloc_slow             judged_alloc_slow
+#define free_slow              judged_free_slow
+#define bad_free               judged_bad_free
 #include "tests/host/judge_help.h"
 #include "tests/lib/mm_test.h"
 #include <quarry/console.h>
@@ -29,20 +29,20 @@
 #define FOR_EVER (~0u)
 
 static struct {
-	bool bulk;           /* pages come from the caches, and only sections with interrupts off are noted */
-	unsigned node;       /* of this CPU */
+	bool bulk; /* pages come from the caches, and only sections with interrupts off are noted */
+	unsigned node; /* of this CPU */
 	bool interrupt;
-	unsigned looks, at;  /* a page is found at this try, counted from 1; 0: never */
-	unsigned frees;      /* so many times reclaim frees something */
-	unsigned compacts;   /* compaction makes a block */
-	bool drains;         /* there is a thread that drains */
-	int standby[3];      /* what standby brings, in turn */
-	unsigned begun;      /* turns of all this */
-	unsigned leave;      /* times that a task has exited when the OOM killer is asked */
-	unsigned chosen;     /* at this reclaim the thread is chosen to die */
+	unsigned looks, at; /* a page is found at this try, counted from 1; 0: never */
+	unsigned frees;     /* so many times reclaim frees something */
+	unsigned compacts;  /* compaction makes a block */
+	bool drains;        /* there is a thread that drains */
+	int standby[3];     /* what standby brings, in turn */
+	unsigned begun;     /* turns of all this */
+	unsigned leave;     /* times that a task has exited when the OOM killer is asked */
+	unsigned chosen;    /* at this reclaim the thread is chosen to die */
 	unsigned reclaims;
-	gfp_t gfp;           /* of all tries, or'ed */
-	bool outside;        /* a call was made outside the allocation's own section */
+	gfp_t gfp;    /* of all tries, or'ed */
+	bool outside; /* a call was made outside the allocation's own section */
 	struct page page;
 	struct zone *zone;
 	unsigned long cached; /* at the beginning of a section */
@@ -161,7 +161,7 @@ static void section_end(irqflags_t flags)
 #define arch_in_interrupt()  world.interrupt
 #define arch_irq_save        section_begin
 #define arch_irq_restore     section_end
-#include "mm/zonelist.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/zonelist.c"   /* NOLINT(bugprone-suspicious-include): what is judged */
 #include "mm/alloc_wait.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 #include "mm/page_alloc.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
@@ -203,14 +203,18 @@ static const struct request requests[] = {
     {GFP_NOWAIT, 0, .says = "look1"},
     {GFP_NOWAIT, 1, .says = "look1 own-drain look1"},
     {GFP_ATOMIC, MAX_ORDER, .says = "look1 own-drain look1"},
-    {GFP_KERNEL, 1, .says = "look1 own-drain look1 begin reclaim look1 compact drain look1 standby oom"},
-    {GFP_KERNEL | GFP_NORETRY, 1, .says = "look1 own-drain look1 begin reclaim look1 drain look1 oom"},
+    {GFP_KERNEL, 1,
+        .says = "look1 own-drain look1 begin reclaim look1 compact drain look1 standby oom"},
+    {GFP_KERNEL | GFP_NORETRY, 1,
+        .says = "look1 own-drain look1 begin reclaim look1 drain look1 oom"},
     /* A compaction whose block other threads take. */
     {GFP_KERNEL, 2, .compacts = FOR_EVER,
-        .says = "look1 own-drain look1 begin reclaim look1 compact look1 compact look1 compact look1 compact look1 "
+        .says = "look1 own-drain look1 begin reclaim look1 compact look1 compact look1 compact "
+                "look1 compact look1 "
                 "drain look1 standby oom"},
     {GFP_KERNEL, 2, .compacts = 2,
-        .says = "look1 own-drain look1 begin reclaim look1 compact look1 compact look1 compact drain look1 standby oom"},
+        .says = "look1 own-drain look1 begin reclaim look1 compact look1 compact look1 compact "
+                "drain look1 standby oom"},
     /* Freed pages serve a single page in the end, but need not lie together for a block. */
     {GFP_KERNEL, 0, .frees = 19,
         .says = "look1 begin " TURNS16 " " TURNS4 " drain look1 standby oom"},
@@ -220,13 +224,17 @@ static const struct request requests[] = {
         .says = "look1 own-drain look1 begin " TURNS4 " compact drain look1 standby oom"},
     /* Another task has exited, or memory has come: all of it again. */
     {GFP_KERNEL, 0, .leave = 1,
-        .says = "look1 begin reclaim look1 drain look1 standby oom begin reclaim look1 drain look1 standby oom"},
+        .says = "look1 begin reclaim look1 drain look1 standby oom begin reclaim look1 drain look1 "
+                "standby oom"},
     {GFP_KERNEL, 0, .standby = {1, 1, 0},
-        .says = "look1 begin reclaim look1 drain look1 standby begin reclaim look1 drain look1 standby "
-                "begin reclaim look1 drain look1 standby oom"},
-    {GFP_KERNEL, 0, .standby = {-ETIMEDOUT}, .leave = 1, .says = "look1 begin reclaim look1 drain look1 standby"},
+        .says =
+            "look1 begin reclaim look1 drain look1 standby begin reclaim look1 drain look1 standby "
+            "begin reclaim look1 drain look1 standby oom"},
+    {GFP_KERNEL, 0, .standby = {-ETIMEDOUT}, .leave = 1,
+        .says = "look1 begin reclaim look1 drain look1 standby"},
     {GFP_KERNEL, 0, .standby = {1, -ETIMEDOUT}, .leave = 1,
-        .says = "look1 begin reclaim look1 drain look1 standby begin reclaim look1 drain look1 standby"},
+        .says = "look1 begin reclaim look1 drain look1 standby begin reclaim look1 drain look1 "
+                "standby"},
     /* Chosen to die meanwhile. */
     {GFP_KERNEL, 0, .chosen = 1, .says = "look1 begin reclaim look1 look1-all"},
     {GFP_KERNEL, 1, .chosen = 2, .frees = 5,
@@ -311,15 +319,16 @@ static void each_answer_is_counted(struct ktest *t)
 	    {GFP_KERNEL, 1, 0, FOR_EVER, 1, 0, 1, 1, 4}, {GFP_NOWAIT, 0, 0, 0, 1, 1, 0, 0, 0},
 	    {GFP_NOWAIT, 1, 0, 0, 1, 1, 0, 1, 0}, {GFP_NOWAIT, 1, 2, 0, 0, 0, 0, 1, 0},
 	    {GFP_KERNEL, 0, 1, 0, 0, 0, 0, 0, 0}, {GFP_KERNEL, 0, 2, 0, 0, 0, 0, 0, 0}};
-	static const enum mm_event events[] = {EV_ALLOC_SLOW, EV_ALLOC_FAIL, EV_ALLOC_ATOMIC_FAIL, EV_ALLOC_DRAIN_WAIT,
-	    EV_ALLOC_DRAIN_LOCAL, EV_ALLOC_COMPACT_WAIT};
+	static const enum mm_event events[] = {EV_ALLOC_SLOW, EV_ALLOC_FAIL, EV_ALLOC_ATOMIC_FAIL,
+	    EV_ALLOC_DRAIN_WAIT, EV_ALLOC_DRAIN_LOCAL, EV_ALLOC_COMPACT_WAIT};
 	struct memory *mem = ktest_memory(t, 0, 1, 0);
 	u64 before[ARRAY_SIZE(events)];
 	unsigned i, e;
 
 	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(want); i++) {
-		const unsigned counts[] = {1, want[i].fail, want[i].atomic, want[i].wait, want[i].local, want[i].compact};
+		const unsigned counts[] = {
+		    1, want[i].fail, want[i].atomic, want[i].wait, want[i].local, want[i].compact};
 
 		begin();
 		world.at = want[i].at;
@@ -354,7 +363,8 @@ static void only_the_dying_thread_itself_gets_the_reserve(struct ktest *t)
 	EXPECT_EQ(t, world.gfp, GFP_ATOMIC);
 }
 
-static void expect_looks(struct ktest *t, struct memory *mem, gfp_t gfp, unsigned node, const char *want)
+static void expect_looks(
+    struct ktest *t, struct memory *mem, gfp_t gfp, unsigned node, const char *want)
 {
 	begin();
 	world.node = node;
@@ -364,8 +374,8 @@ static void expect_looks(struct ktest *t, struct memory *mem, gfp_t gfp, unsigne
 
 static void zones_are_tried_from_the_own_node_on(struct ktest *t)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, 1}, {0, ZONE_MOVABLE, 1}, {1, ZONE_NORMAL, 1},
-	    {1, ZONE_MOVABLE, 1}};
+	static const struct zone_spec specs[] = {
+	    {0, ZONE_NORMAL, 1}, {0, ZONE_MOVABLE, 1}, {1, ZONE_NORMAL, 1}, {1, ZONE_MOVABLE, 1}};
 	struct memory *mem = build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs));
 
 	REQUIRE(t, mem);

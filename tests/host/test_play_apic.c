@@ -140,8 +140,8 @@ static void begin_x2apic(void)
 
 #define HAS 0x200000u /* x2APIC */
 #define ON  0x400u
-#define IO_APICS                         \
-	"map 0+20\nmap 1+20\nmap 2+20\n" \
+#define IO_APICS                                                                                   \
+	"map 0+20\nmap 1+20\nmap 2+20\n"                                                           \
 	"io0 10=10000\nio0 12=10000\nio0 14=10000\nio0 16=10000\nio1 10=10000\n"
 
 #define RATES "clock: TSC 3000 MHz, APIC timer 1000 MHz\n"
@@ -159,9 +159,10 @@ static void every_register_is_set_at_the_start(struct ktest *t)
 	begin();
 	play.leaf1.ecx = ~HAS;
 	init();
-	EXPECT_SAID(t, "map fee00000+1000\napic: xAPIC mode\nout8 21=ff\nout8 a1=ff\nmsr 1b=800\n"
-		       "80=0\n320=10000\n350=10000\n360=400\n370=10000\nf0=1ff\nb0=0\n" IO_APICS
-		       "3e0=3\n380=ffffffff\nclock\n380=0\n" RATES);
+	EXPECT_SAID(t,
+	    "map fee00000+1000\napic: xAPIC mode\nout8 21=ff\nout8 a1=ff\nmsr 1b=800\n"
+	    "80=0\n320=10000\n350=10000\n360=400\n370=10000\nf0=1ff\nb0=0\n" IO_APICS
+	    "3e0=3\n380=ffffffff\nclock\n380=0\n" RATES);
 	EXPECT_EQ(t, apic_max_id(), 254);
 	begin();
 	play.leaf1.ecx = HAS;

@@ -17,12 +17,7 @@ static u64 ticks;           /* the time stamp counter */
 static unsigned apic_reads; /* five make a reading, of which the third is the best */
 static u64 pit_began;       /* 0: none */
 static unsigned written;    /* bytes of its count */
-static enum timer_kind {
-	PM,
-	PIT,
-	STUCK,
-	ABSENT
-} timer;
+static enum timer_kind { PM, PIT, STUCK, ABSENT } timer;
 
 /*
  * Time that port and APIC take of a reading, two for a round.  If it is the same, the middle is
@@ -78,12 +73,12 @@ static u32 read_port(u16 port, unsigned bytes, u32 kept)
 	if (port == 0x61) {
 		ticks += TICKS;
 		return (kept & 0xdf) |
-		       (pit_began && timer == PIT && ticks - pit_began >= 1194 * TICKS ? 0x20 : 0);
+		    (pit_began && timer == PIT && ticks - pit_began >= 1194 * TICKS ? 0x20 : 0);
 	}
 	/* Between two readings it takes one tick of its own. */
 	ticks += apic_reads % 10 == 5 ? TICKS : cost().port;
 	return timer == STUCK ? 0x123456 | high
-			      : ((u32)(0xfffff0 + ticks / TICKS) & 0xffffff) | high;
+	                      : ((u32)(0xfffff0 + ticks / TICKS) & 0xffffff) | high;
 }
 
 static void write_port(u16 port)

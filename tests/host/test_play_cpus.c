@@ -23,16 +23,16 @@ extern char played_code[];
 char played_code[CODE + 1];
 char boot_pml4[8], ap_entry64[8];
 __asm__(".globl ap_trampoline, ap_trampoline_end, ap_start32, ap_start64\n"
-	".globl ap_slot_gdtr, ap_slot_far32, ap_slot_far64, ap_slot_cr3, ap_slot_entry\n"
-	".set ap_trampoline, played_code\n"
-	".set ap_start32, played_code + 0x20\n"
-	".set ap_start64, played_code + 0x34\n"
-	".set ap_slot_gdtr, played_code + 0x60\n"
-	".set ap_slot_far32, played_code + 0x70\n"
-	".set ap_slot_far64, played_code + 0x7c\n"
-	".set ap_slot_cr3, played_code + 0x88\n"
-	".set ap_slot_entry, played_code + 0x90\n"
-	".set ap_trampoline_end, played_code + 0xb0\n");
+        ".globl ap_slot_gdtr, ap_slot_far32, ap_slot_far64, ap_slot_cr3, ap_slot_entry\n"
+        ".set ap_trampoline, played_code\n"
+        ".set ap_start32, played_code + 0x20\n"
+        ".set ap_start64, played_code + 0x34\n"
+        ".set ap_slot_gdtr, played_code + 0x60\n"
+        ".set ap_slot_far32, played_code + 0x70\n"
+        ".set ap_slot_far64, played_code + 0x7c\n"
+        ".set ap_slot_cr3, played_code + 0x88\n"
+        ".set ap_slot_entry, played_code + 0x90\n"
+        ".set ap_trampoline_end, played_code + 0xb0\n");
 
 static struct cpu area[CPUS], *areas[CPUS], **all;
 static unsigned nr_all, nr_first;
@@ -54,7 +54,8 @@ static void *zeroed(size_t bytes, size_t align)
 {
 	void *at = pool + ALIGN_UP(pool_used, align);
 
-	if (align < 64 || align > 256 || align & (align - 1) || pool_used + align + bytes > sizeof(pool))
+	if (align < 64 || align > 256 || align & (align - 1) ||
+	    pool_used + align + bytes > sizeof(pool))
 		panic("no room for %lu bytes, aligned to %lu", (unsigned long)bytes,
 		    (unsigned long)align);
 	pool_used = ALIGN_UP(pool_used, align) + bytes;
@@ -207,10 +208,11 @@ static void find_cpus(bool slots)
 	arch_cpus_init();
 }
 
-#define FIRST \
-	"CPU 1: id 12, node 1\nsmp: CPU with APIC id 255: above 254, not used\nCPU 2: id 7, node 5\n"
-#define LATER                                                                                   \
-	"CPU 3: id 40, node 2\nCPU 3: absent\nsmp: CPU with APIC id 256: above 254, not used\n" \
+#define FIRST                                                                                      \
+	"CPU 1: id 12, node 1\nsmp: CPU with APIC id 255: above 254, not used\nCPU 2: id 7, node " \
+	"5\n"
+#define LATER                                                                                      \
+	"CPU 3: id 40, node 2\nCPU 3: absent\nsmp: CPU with APIC id 256: above 254, not used\n"    \
 	"CPU 4: id fe, node 7\nCPU 4: absent\nCPU 5: id 11, node 0\nCPU 5: absent\n"
 
 static void expect_slots(struct ktest *t, u32 nr)
@@ -371,7 +373,8 @@ static void cpu_that_does_not_start_is_stopped(struct ktest *t)
 	comes[1].at = 850 * US, comes[1].started = 1;
 	EXPECT(t, arch_cpu_start(1));
 	EXPECT_SAID(t,
-	    "100 us: 4500 to 11, 0\n100 us: 4607 to 11, 0\n400 us: 4607 to 11, 0\n700 us: 4607 to 11, 0\n");
+	    "100 us: 4500 to 11, 0\n100 us: 4607 to 11, 0\n400 us: 4607 to 11, 0\n700 us: 4607 to "
+	    "11, 0\n");
 	EXPECT_EQ(t, judge.now, 900 * US);
 	begin(SEC);
 	EXPECT(t, !arch_cpu_start(1));

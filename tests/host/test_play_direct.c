@@ -41,16 +41,18 @@ static void direct_reclaim_drops_pages_and_asks_each_node_once(struct ktest *t)
 		world->zones[i].lru[LRU_INACTIVE].nr = world->zones[i].managed ? 40 : 0;
 	in_wait = serve_nobody;
 	EXPECT(t, !played_direct(world, GFP_KERNEL, 0));
-	EXPECT_SAID(t, "batch of 32 in 1, none lent\nbatch of 32 in 4, none lent\n"
-		       "wake thread 0\nwait of who waits at 0\nwake thread 1\nwait of who waits at 1\n");
+	EXPECT_SAID(t,
+	    "batch of 32 in 1, none lent\nbatch of 32 in 4, none lent\n"
+	    "wake thread 0\nwait of who waits at 0\nwake thread 1\nwait of who waits at 1\n");
 	EXPECT_EQ(t, at[0]->run_for, request_bit(GFP_KERNEL, 0));
 	EXPECT_EQ(t, at[1]->run_for, request_bit(GFP_KERNEL, 0));
 	EXPECT_EQ(t, mm_event_sum(world, EV_RECLAIM_WAIT), 2);
 	/* The first that frees something is enough. */
 	drop[4] = 5;
 	EXPECT(t, played_direct(world, GFP_KERNEL, 0));
-	EXPECT_SAID(t, "batch of 32 in 1, none lent\nbatch of 32 in 4, none lent\n"
-		       "wake who waits at 1\n");
+	EXPECT_SAID(t,
+	    "batch of 32 in 1, none lent\nbatch of 32 in 4, none lent\n"
+	    "wake who waits at 1\n");
 	EXPECT_EQ(t, mm_event_sum(world, EV_RECLAIM_DIRECT), 5);
 	EXPECT_EQ(t, world->zones[4].freed, 5);
 	drop[4] = 0;

@@ -50,7 +50,7 @@ static void flush(void)
 #define serial_flush     flush
 #define printk           judge_say
 #include "arch/x86_64/acpi_event.c" /* NOLINT(bugprone-suspicious-include): what is played */
-#include "arch/x86_64/power.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "arch/x86_64/power.c"      /* NOLINT(bugprone-suspicious-include): what is played */
 #undef printk
 
 /* ---- events ---- */
@@ -236,8 +236,9 @@ static void power_off_depends_on_option_screen_and_serial_port(struct ktest *t)
 		screen = cases[i].screen;
 		serial = cases[i].serial;
 		power_off(true);
-		EXPECT_SAID(t, cases[i].on ? "flushed\nout32 f4=10\n" HALTED STOPS
-					   : "flushed\nout32 f4=10\n" OFF STOPS);
+		EXPECT_SAID(t,
+		    cases[i].on ? "flushed\nout32 f4=10\n" HALTED STOPS
+		                : "flushed\nout32 f4=10\n" OFF STOPS);
 	}
 	begin();
 	firmware.pm1a_cnt = 0;

@@ -16,9 +16,9 @@
 
 static struct memory *world;
 static u64 now;
-static struct page *found;      /* by the try under the lock */
-static bool finds;              /* the killer finds a victim */
-static bool too_late;           /* there is no further check when a wait has lasted long enough */
+static struct page *found; /* by the try under the lock */
+static bool finds;         /* the killer finds a victim */
+static bool too_late;      /* there is no further check when a wait has lasted long enough */
 static void (*in_kill)(void), (*in_wait)(void);
 static struct page some_page;
 
@@ -134,7 +134,7 @@ static void start(void)
 }
 
 #define CHOICE "lock\nlook 0\nkill for 0 0\nunlock\n"
-#define RETRY "lock\nlook 0\nunlock\n"
+#define RETRY  "lock\nlook 0\nunlock\n"
 
 static void one_goes(void)
 {

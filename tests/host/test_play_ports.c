@@ -135,13 +135,15 @@ static void configuration_is_reached_by_two_ports(struct ktest *t)
 	EXPECT_EQ(t, pci_read(&fn, 0x12, 2), 0x1413);
 	EXPECT_EQ(t, pci_read(&fn, 0x13, 1), 0x14);
 	EXPECT_EQ(t, pci_read(&fn, 0xfe, 2), 0xff | 0 << 8);
-	EXPECT_SAID(t, ADDRESS "10\nin32 cfc\n" ADDRESS "10\nin16 cfe\n" ADDRESS
-			       "10\nin8 cff\n" ADDRESS "fc\nin16 cfe\n");
+	EXPECT_SAID(t,
+	    ADDRESS "10\nin32 cfc\n" ADDRESS "10\nin16 cfe\n" ADDRESS "10\nin8 cff\n" ADDRESS
+	            "fc\nin16 cfe\n");
 	pci_write(&fn, 0x14, 4, 0x87654321);
 	pci_write(&fn, 0x06, 2, 0x54321);
 	pci_write(&fn, 0x05, 1, 0x321);
-	EXPECT_SAID(t, ADDRESS "14\nout32 cfc=87654321\n" ADDRESS "04\nout16 cfe=4321\n" ADDRESS
-			       "04\nout8 cfd=21\n");
+	EXPECT_SAID(t,
+	    ADDRESS "14\nout32 cfc=87654321\n" ADDRESS "04\nout16 cfe=4321\n" ADDRESS
+	            "04\nout8 cfd=21\n");
 }
 
 /* As a level, whatever the ISA interrupt of that number is; and only then may it interrupt. */
@@ -157,9 +159,9 @@ static void a_function_has_its_line(struct ktest *t)
 		EXPECT_EQ(t, pci_route_intx(&fn), 0);
 		EXPECT_EQ(t, judge_times("line "), 1);
 		EXPECT_EQ(t,
-		    judge_times(line == 5   ? "line 105 is vector 44, level, low\n"
-				: line == 6 ? "line 106 is vector 44, level\n"
-					    : "line 107 is vector 44, level\n"),
+		    judge_times(line == 5 ? "line 105 is vector 44, level, low\n"
+		            : line == 6   ? "line 106 is vector 44, level\n"
+		                          : "line 107 is vector 44, level\n"),
 		    1);
 		EXPECT_EQ(t, judge_times("out16 cfc=107\n"), 1);
 	}
@@ -177,8 +179,9 @@ static void a_function_has_its_line(struct ktest *t)
 
 /* ---- the serial port ---- */
 
-#define START \
-	"out8 3ff=5a\nout8 3f9=0\nout8 3fb=80\nout8 3f8=1\nout8 3f9=0\nout8 3fb=3\nout8 3fa=7\nout8 3fc=b\n"
+#define START                                                                                      \
+	"out8 3ff=5a\nout8 3f9=0\nout8 3fb=80\nout8 3f8=1\nout8 3f9=0\nout8 3fb=3\nout8 "          \
+	"3fa=7\nout8 3fc=b\n"
 
 static void begin_serial(void)
 {

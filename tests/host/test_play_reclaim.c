@@ -89,8 +89,9 @@ static void reclaim_thread_serves_every_queue(struct ktest *t)
 	r->compactions.asked = 5;
 	r->compact = request_bit(GFP_MOVABLE, 3);
 	run_thread(1);
-	EXPECT_SAID(t, "no sleep of thread 0\ndrain\nwake who waits at 0\nwake who waits at 0\n"
-		       "drain\ncompact 3 for movable\nwake who waits at 0\nsleep of thread 0\n");
+	EXPECT_SAID(t,
+	    "no sleep of thread 0\ndrain\nwake who waits at 0\nwake who waits at 0\n"
+	    "drain\ncompact 3 for movable\nwake who waits at 0\nsleep of thread 0\n");
 	EXPECT_EQ(t, r->drains.done, 3);
 	EXPECT_EQ(t, r->runs.done, 4);
 	EXPECT_EQ(t, r->compactions.done, 5);

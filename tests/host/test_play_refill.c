@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_play_refill.c: other CPUs between a refill's check of the zone and its lock, and before a
- * spill takes its capacity back; and where the slots of the stacks lie.  The source of the caches is
- * included with both watched.
+ * spill takes its capacity back; and where the slots of the stacks lie.  The source of the caches
+ * is included with both watched.
  */
-#define zone_alloc_slots         played_zone_alloc_slots
-#define zone_plan_capacity       played_zone_plan_capacity
-#define pcp_set_first            played_pcp_set_first
-#define pcp_refill               played_pcp_refill
-#define pcp_give_back            played_pcp_give_back
-#define pcp_alloc_zone           played_pcp_alloc_zone
-#define pcp_free_slow            played_pcp_free_slow
-#define pcp_update_capacity      played_pcp_update_capacity
-#define pcp_refresh_zone_local   played_pcp_refresh_zone_local
-#define pcp_drain_zone_local     played_pcp_drain_zone_local
-#define pcp_zone_nonempty        played_pcp_zone_nonempty
-#define zone_pcp_pages           played_zone_pcp_pages
+#define zone_alloc_slots       played_zone_alloc_slots
+#define zone_plan_capacity     played_zone_plan_capacity
+#define pcp_set_first          played_pcp_set_first
+#define pcp_refill             played_pcp_refill
+#define pcp_give_back          played_pcp_give_back
+#define pcp_alloc_zone         played_pcp_alloc_zone
+#define pcp_free_slow          played_pcp_free_slow
+#define pcp_update_capacity    played_pcp_update_capacity
+#define pcp_refresh_zone_local played_pcp_refresh_zone_local
+#define pcp_drain_zone_local   played_pcp_drain_zone_local
+#define pcp_zone_nonempty      played_pcp_zone_nonempty
+#define zone_pcp_pages         played_zone_pcp_pages
 #include "tests/lib/mm_test.h"
 #include "tests/lib/poison_help.h"
 #include <quarry/poison.h>
@@ -91,10 +91,12 @@ static void refill(void *arg)
  * While others take pages until @left remain; @got: the caller gets one, and @cached are cached
  * besides.
  */
-static void expect_refill(struct ktest *t, struct zone *zone, gfp_t gfp, unsigned long left, bool got, unsigned cached)
+static void expect_refill(
+    struct ktest *t, struct zone *zone, gfp_t gfp, unsigned long left, bool got, unsigned cached)
 {
 	struct refill r = {.t = t, .zone = zone, .gfp = gfp};
-	u64 direct = mm_event_sum(zone->mem, EV_ALLOC_DIRECT), refills = mm_event_sum(zone->mem, EV_PCP_REFILL);
+	u64 direct = mm_event_sum(zone->mem, EV_ALLOC_DIRECT),
+	    refills = mm_event_sum(zone->mem, EV_PCP_REFILL);
 
 	keep = left;
 	others = take_all_but_some;
@@ -194,13 +196,15 @@ static struct {
 
 static void *alloc_slots(void *arg, size_t bytes)
 {
-	if (++arena.calls == arena.fail_at || arena.calls > TEST_SLOT_CPUS || bytes != sizeof(arena.slots[0]))
+	if (++arena.calls == arena.fail_at || arena.calls > TEST_SLOT_CPUS ||
+	    bytes != sizeof(arena.slots[0]))
 		return NULL;
 	return arena.slots[arena.calls - 1];
 }
 
 /* One array for each CPU; its stacks lie side by side in it, each as long as its most blocks. */
-static void expect_slots(struct ktest *t, const struct memory *mem, unsigned cpu, struct page **slots)
+static void expect_slots(
+    struct ktest *t, const struct memory *mem, unsigned cpu, struct page **slots)
 {
 	static const unsigned most[] = {64, 32, 16, 8, 2};
 	unsigned zone, index, type;
@@ -210,9 +214,12 @@ static void expect_slots(struct ktest *t, const struct memory *mem, unsigned cpu
 
 		for (index = 0; index < NR_CACHED_ORDERS; index++) {
 			for (type = 0; type < NR_CACHED_TYPES; type++) {
-				const unsigned stack = zone * STACKS_PER_ZONE + index * NR_CACHED_TYPES + type;
+				const unsigned stack =
+				    zone * STACKS_PER_ZONE + index * NR_CACHED_TYPES + type;
 
-				EXPECT(t, mem->pcp[cpu]->slot[stack] == (zone == 4 && slots ? slot : NULL));
+				EXPECT(t,
+				    mem->pcp[cpu]->slot[stack] ==
+				        (zone == 4 && slots ? slot : NULL));
 				slot = slots ? slot + most[index] : NULL;
 			}
 		}
@@ -241,7 +248,8 @@ static void stacks_are_laid_out_without_gaps(struct ktest *t)
 		EXPECT_EQ(t, zone_alloc_slots(&mem.zones[4]), fail < TEST_SLOT_CPUS ? -ENOMEM : 0);
 		EXPECT_EQ(t, arena.calls, MIN(fail, TEST_SLOT_CPUS - 1));
 		for (cpu = 0; cpu < TEST_SLOT_CPUS; cpu++)
-			expect_slots(t, &mem, cpu, cpu + 1 < MIN(fail, TEST_SLOT_CPUS) ? arena.slots[cpu] : NULL);
+			expect_slots(t, &mem, cpu,
+			    cpu + 1 < MIN(fail, TEST_SLOT_CPUS) ? arena.slots[cpu] : NULL);
 		if (fail == TEST_SLOT_CPUS)
 			continue;
 		EXPECT_EQ(t, zone_alloc_slots(&mem.zones[4]), 0);

@@ -68,13 +68,15 @@ static void run_continues_until_no_zone_lacks_pages(struct ktest *t)
 	zone = short_of(40, 90);
 	drop[0] = 10;
 	drop[2] = 30;
-	expect_run(t, zone, 0, true, "batch of 32 in 1\nlocal drain of 1\n10 freed in 1, 0 lent\n"
-				     "batch of 30 in 1\n"
-				     "batch of 30 in 1\nlocal drain of 1\n30 freed in 1, 0 lent\n");
+	expect_run(t, zone, 0, true,
+	    "batch of 32 in 1\nlocal drain of 1\n10 freed in 1, 0 lent\n"
+	    "batch of 30 in 1\n"
+	    "batch of 30 in 1\nlocal drain of 1\n30 freed in 1, 0 lent\n");
 	drop[0] = drop[2] = 0;
 	/* Two passes over both lists, and one more for a waiter if they freed nothing. */
 	expect_run(t, short_of(40, 70), 0, false, NO_PAGE("") NO_PAGE(""));
-	expect_run(t, short_of(40, 70), waiting, false, NO_PAGE("") NO_PAGE("") NO_PAGE(", desperate"));
+	expect_run(
+	    t, short_of(40, 70), waiting, false, NO_PAGE("") NO_PAGE("") NO_PAGE(", desperate"));
 	drop[5] = 1;
 	expect_run(t, short_of(40, 70), waiting, false,
 	    NO_PAGE("") NO_PAGE("") "local drain of 1\n1 freed in 1, 0 lent\n");
@@ -153,8 +155,9 @@ static void run_brings_the_standby_memory_a_zone_lacks(struct ktest *t)
 		return;
 	zone = &world->zones[ZONE_NORMAL];
 	free = zone->nr_free;
-	EXPECT(t, free > zone->wmark[WMARK_HIGH] && zone->wmark[WMARK_HIGH] > zone->wmark[WMARK_LOW] &&
-		zone->wmark[WMARK_LOW] > 0);
+	EXPECT(t,
+	    free > zone->wmark[WMARK_HIGH] && zone->wmark[WMARK_HIGH] > zone->wmark[WMARK_LOW] &&
+	        zone->wmark[WMARK_LOW] > 0);
 	brings[0] = 8;
 	brings[1] = 16;
 	bring_standby(zone, 0);

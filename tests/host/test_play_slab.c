@@ -16,12 +16,12 @@ void play_counts(u64 in_use[NR_SLAB_COUNTS]);
 void play_trim(void);
 
 static struct {
-	unsigned pages;        /* that it has of the allocator */
-	gfp_t gfp;             /* of the last request */
+	unsigned pages; /* that it has of the allocator */
+	gfp_t gfp;      /* of the last request */
 	unsigned order;
-	bool none;             /* there is no memory */
+	bool none;                /* there is no memory */
 	void *(*meanwhile)(void); /* while it waits for a page, once: another thread has its turn */
-	void *got;             /* what that one was given */
+	void *got;                /* what that one was given */
 	const struct page *blamed;
 	char said[80];
 	jmp_buf end;
@@ -85,7 +85,8 @@ static unsigned objects_a_page(unsigned shift)
 }
 
 /* All that has to hold of a page on the list of its size; returns its free objects. */
-static unsigned look_at_slab(struct ktest *t, const struct slab *slab, unsigned shift, int line) NO_LOCK_ANALYSIS
+static unsigned look_at_slab(struct ktest *t, const struct slab *slab, unsigned shift, int line)
+    NO_LOCK_ANALYSIS
 {
 	unsigned nr = 0;
 	void **object;
@@ -93,13 +94,15 @@ static unsigned look_at_slab(struct ktest *t, const struct slab *slab, unsigned 
 	for (object = slab->free; object && nr <= objects_a_page(shift); object = *object) {
 		size_t at = (size_t)((char *)object - (char *)slab);
 
-		if (at < SLAB_HEADER || at + ((size_t)1 << shift) > PAGE_SIZE || at & (((size_t)1 << shift) - 1))
-			ktest_fail(t, __FILE__, line, "a free object of %u bytes at %zu of its page", 1U << shift, at);
+		if (at < SLAB_HEADER || at + ((size_t)1 << shift) > PAGE_SIZE ||
+		    at & (((size_t)1 << shift) - 1))
+			ktest_fail(t, __FILE__, line,
+			    "a free object of %u bytes at %zu of its page", 1U << shift, at);
 		nr++;
 	}
 	if (slab->shift != shift || !nr || nr + slab->used != objects_a_page(shift))
-		ktest_fail(t, __FILE__, line, "a page of size %u: %u free, %u used, of size %u", 1U << shift, nr,
-		    slab->used, 1U << slab->shift);
+		ktest_fail(t, __FILE__, line, "a page of size %u: %u free, %u used, of size %u",
+		    1U << shift, nr, slab->used, 1U << slab->shift);
 	return nr;
 }
 
@@ -107,7 +110,8 @@ static unsigned look_at_slab(struct ktest *t, const struct slab *slab, unsigned 
  * The lists as they must be with so many objects in use of each size; @empty: pages without one,
  * of all sizes.
  */
-static void look_at_lists(struct ktest *t, const unsigned *in_use, unsigned empty, int line) NO_LOCK_ANALYSIS
+static void look_at_lists(struct ktest *t, const unsigned *in_use, unsigned empty, int line)
+    NO_LOCK_ANALYSIS
 {
 	unsigned shift, all_empty = 0;
 
@@ -118,18 +122,22 @@ static void look_at_lists(struct ktest *t, const unsigned *in_use, unsigned empt
 
 		for (slab = *link; slab; link = &slab->next, slab = *link) {
 			if (slab->pprev != link)
-				ktest_fail(t, __FILE__, line, "size %u: a page does not know its neighbour",
-				    1U << shift);
+				ktest_fail(t, __FILE__, line,
+				    "size %u: a page does not know its neighbour", 1U << shift);
 			look_at_slab(t, slab, shift, line);
 			nr_empty += !slab->used;
 			used += slab->used;
 		}
-		if (sizes[shift].nr_empty != nr_empty || sizes[shift].in_use != in_use[shift - MIN_SHIFT])
-			ktest_fail(t, __FILE__, line, "size %u: %u pages empty, %u counted; %llu objects, not %u",
+		if (sizes[shift].nr_empty != nr_empty ||
+		    sizes[shift].in_use != in_use[shift - MIN_SHIFT])
+			ktest_fail(t, __FILE__, line,
+			    "size %u: %u pages empty, %u counted; %llu objects, not %u",
 			    1U << shift, nr_empty, sizes[shift].nr_empty,
 			    (unsigned long long)sizes[shift].in_use, in_use[shift - MIN_SHIFT]);
-		if (used > in_use[shift - MIN_SHIFT] || (in_use[shift - MIN_SHIFT] - used) % objects_a_page(shift))
-			ktest_fail(t, __FILE__, line, "size %u: a page that is not full is on no list", 1U << shift);
+		if (used > in_use[shift - MIN_SHIFT] ||
+		    (in_use[shift - MIN_SHIFT] - used) % objects_a_page(shift))
+			ktest_fail(t, __FILE__, line,
+			    "size %u: a page that is not full is on no list", 1U << shift);
 		all_empty += nr_empty;
 	}
 	if (all_empty != empty)
@@ -374,7 +382,8 @@ static void drop_locks(void) NO_LOCK_ANALYSIS
 	}
 }
 
-static void expect_panic(struct ktest *t, void *ptr, const struct page *page, const char *why, int line)
+static void expect_panic(
+    struct ktest *t, void *ptr, const struct page *page, const char *why, int line)
 {
 	char want[sizeof(slabs.said)];
 
@@ -393,7 +402,8 @@ static void expect_panic(struct ktest *t, void *ptr, const struct page *page, co
 
 static struct page *page_of(const void *ptr)
 {
-	return pfn_to_page_in(&kernel_memory, ((uintptr_t)ptr - (uintptr_t)arch_phys_to_virt(0)) >> PAGE_SHIFT);
+	return pfn_to_page_in(
+	    &kernel_memory, ((uintptr_t)ptr - (uintptr_t)arch_phys_to_virt(0)) >> PAGE_SHIFT);
 }
 
 static void kfree_of_a_pointer_that_is_no_object_is_refused(struct ktest *t)

@@ -25,9 +25,9 @@ static void store(u8 *to, u8 value)
 }
 
 #undef store_release
-#define store_release        store
-#define arch_cpu_node(cpu)   ((void)(cpu), world.node)
-#include "mm/zone.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#define store_release      store
+#define arch_cpu_node(cpu) ((void)(cpu), world.node)
+#include "mm/zone.c"     /* NOLINT(bugprone-suspicious-include): what is played */
 #include "mm/zonelist.c" /* NOLINT(bugprone-suspicious-include): what is played */
 
 /* ---- readers ---- */
@@ -159,7 +159,8 @@ static void expect_zones(struct ktest *t, gfp_t gfp, const u8 *want, unsigned nr
 
 static void zones_are_numbered_from_the_own_node_on(struct ktest *t)
 {
-	static const u8 movable[2][4] = {{2, 1, 5, 4}, {5, 4, 2, 1}}, kernel[2][2] = {{1, 4}, {4, 1}};
+	static const u8 movable[2][4] = {{2, 1, 5, 4}, {5, 4, 2, 1}},
+	                kernel[2][2] = {{1, 4}, {4, 1}};
 	unsigned node;
 
 	now = t;
@@ -212,6 +213,5 @@ static void first_blocking_pageblock_is_named(struct ktest *t)
 	EXPECT(t, zone == &own->zones[ZONE_NORMAL]);
 }
 
-KTEST_SUITE(play_zones, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(zone_list_readers_miss_no_zone), KTEST(zones_are_numbered_from_the_own_node_on),
-    KTEST(first_blocking_pageblock_is_named));
+KTEST_SUITE(play_zones, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(zone_list_readers_miss_no_zone),
+    KTEST(zones_are_numbered_from_the_own_node_on), KTEST(first_blocking_pageblock_is_named));

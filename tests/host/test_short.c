@@ -89,11 +89,11 @@ static void expect_unchanged(struct ktest *t, int line)
 }
 
 /* @call fails without memory, and counts nothing. */
-#define FAILS(t, call)                           \
-	do {                                     \
-		counts_read(&before);            \
-		EXPECT_EQ(t, (call), -ENOMEM);   \
-		expect_unchanged((t), __LINE__); \
+#define FAILS(t, call)                                                                             \
+	do {                                                                                       \
+		counts_read(&before);                                                              \
+		EXPECT_EQ(t, (call), -ENOMEM);                                                     \
+		expect_unchanged((t), __LINE__);                                                   \
 	} while (0)
 
 /* The one page that is kept for each size, too; a page with an object in use stays. */

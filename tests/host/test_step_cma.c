@@ -342,9 +342,9 @@ static void no_run_crosses_the_end_of_the_area(struct ktest *t)
 	EXPECT_EQ(t, exact_destroy(&area), 0);
 }
 
-KTEST_SUITE(cma_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(search_continues_behind_a_blocker), KTEST(other_errors_end_the_search),
-    KTEST(allocations_fit_to_the_page), KTEST(counts_read_at_two_moments_are_not_negative),
+KTEST_SUITE(cma_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(search_continues_behind_a_blocker),
+    KTEST(other_errors_end_the_search), KTEST(allocations_fit_to_the_page),
+    KTEST(counts_read_at_two_moments_are_not_negative),
     KTEST(area_limit_is_half_of_the_kernels_free_memory), KTEST(impossible_places_are_not_tried),
     KTEST(refusal_is_kept_across_later_zones), KTEST(pageblock_of_another_zone_is_no_place),
     KTEST(no_run_crosses_the_end_of_the_area));

@@ -185,7 +185,6 @@ static void pageblock_behind_the_range_does_not_matter(struct ktest *t)
 }
 
 KTEST_SUITE(contig_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(each_result_of_an_evacuation_is_returned),
-    KTEST(caches_that_stayed_on_are_not_enabled),
+    KTEST(each_result_of_an_evacuation_is_returned), KTEST(caches_that_stayed_on_are_not_enabled),
     KTEST(page_that_breaks_at_the_end_is_found_anywhere),
     KTEST(pageblock_behind_the_range_does_not_matter));

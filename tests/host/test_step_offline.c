@@ -29,7 +29,7 @@ static unsigned count_claims(void) NO_LOCK_ANALYSIS
 	unsigned nr = 0;
 
 	LIST_FOREACH(claim, &steps.mem->claims, link)
-	nr++;
+		nr++;
 	return nr;
 }
 
@@ -93,7 +93,7 @@ void steps_go_online(struct zone *zone, pfn_t pfn);
 #define offline_pages         steps_offline_pages
 #define online_pages          steps_online_pages
 #define block_go_online       steps_go_online
-#include "mm/claim.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/claim.c"   /* NOLINT(bugprone-suspicious-include): what is judged */
 #include "mm/offline.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 #undef pageblock_set_offline
 

@@ -17,8 +17,9 @@ static struct guard {
 	u64 (*state)(void);
 	const void *lock;
 	u64 then; /* when it was released */
-} guards[] = {{"vm lists", listed, NULL, 0}, {"space", shown, NULL, 0}, {"object", held_by_slots, NULL, 0},
-    {"pagetable", entered, NULL, 0}, {"space change", used, NULL, 0}};
+} guards[] = {{"vm lists", listed, NULL, 0}, {"space", shown, NULL, 0},
+    {"object", held_by_slots, NULL, 0}, {"pagetable", entered, NULL, 0},
+    {"space change", used, NULL, 0}};
 
 static struct ktest *test;
 static unsigned taken; /* so often a lock was */
@@ -36,7 +37,8 @@ static struct guard *guard_of(const void *lock)
 static void compare_guard(const struct guard *g, const char *when)
 {
 	if (g && g->state() != g->then)
-		ktest_fail(test, __FILE__, __LINE__, "changed without the lock %s, seen %s", g->name, when);
+		ktest_fail(test, __FILE__, __LINE__, "changed without the lock %s, seen %s",
+		    g->name, when);
 }
 
 static void guard_lock(struct spinlock *lock) NO_LOCK_ANALYSIS
@@ -205,12 +207,12 @@ static void settle(const char *call)
 }
 
 /* @call takes a lock, returns @want, and changes nothing after it released its locks. */
-#define CALL(t, call, want)                     \
-	do {                                    \
-		taken = 0;                      \
-		EXPECT_EQ(t, (call), (want));   \
-		EXPECT(t, taken);               \
-		settle("after " #call);         \
+#define CALL(t, call, want)                                                                        \
+	do {                                                                                       \
+		taken = 0;                                                                         \
+		EXPECT_EQ(t, (call), (want));                                                      \
+		EXPECT(t, taken);                                                                  \
+		settle("after " #call);                                                            \
 	} while (0)
 
 static void regions_change_under_their_locks(struct ktest *t)

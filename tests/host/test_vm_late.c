@@ -127,14 +127,14 @@ static void end(struct ktest *t)
 }
 
 /* Just before @lock is taken for the @n-th time @meanwhile is called; then @call returns @want. */
-#define LATE(t, l, n, meanwhile, call, want)                             \
-	do {                                                             \
-		memset(&late, 0, sizeof(late));                          \
-		late.lock = (l);                                         \
-		late.before = (n);                                       \
-		late.then = (meanwhile);                                 \
-		EXPECT_EQ(t, (call), (want));                            \
-		EXPECT_EQ(t, late.calls, 1);                             \
+#define LATE(t, l, n, meanwhile, call, want)                                                       \
+	do {                                                                                       \
+		memset(&late, 0, sizeof(late));                                                    \
+		late.lock = (l);                                                                   \
+		late.before = (n);                                                                 \
+		late.then = (meanwhile);                                                           \
+		EXPECT_EQ(t, (call), (want));                                                      \
+		EXPECT_EQ(t, late.calls, 1);                                                       \
 	} while (0)
 
 static void supply_it(void)
@@ -222,10 +222,13 @@ static void space_is_checked_again_under_its_lock(struct ktest *t)
 		return;
 	EXPECT_EQ(t, vm_fault(s.space, page_at(5), VM_WRITE), 0);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(7), VM_WRITE), 0);
-	LATE(t, &s.space->change, 1, unmap_five, vm_protect(s.space, page_at(4), 3, VM_READ), -EFAULT);
-	LATE(t, &s.space->change, 1, map_it, vm_map(s.space, page_at(5), 1, VM_RW, s.object, 5), -EEXIST);
+	LATE(t, &s.space->change, 1, unmap_five, vm_protect(s.space, page_at(4), 3, VM_READ),
+	    -EFAULT);
+	LATE(t, &s.space->change, 1, map_it, vm_map(s.space, page_at(5), 1, VM_RW, s.object, 5),
+	    -EEXIST);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(5), VM_WRITE), 0);
-	LATE(t, &s.space->lock, 2, unmap_five, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 1);
+	LATE(t, &s.space->lock, 2, unmap_five, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL),
+	    1);
 	map_it();
 	EXPECT_EQ(t, vm_fault(s.space, page_at(5), VM_WRITE), 0);
 	/* It is removed just after it was counted: the one behind it is found all the same. */
@@ -343,8 +346,12 @@ static void look_at_the_end(struct account *account)
 /* The last one to hold an account is charged for nothing any more. */
 static void account_ends_with_a_balance_of_0(struct ktest *t)
 {
-	struct account mine = {.parent = &account_all, .limit = {[0 ... NR_ACCOUNT_KINDS - 1] = ~0ULL},
-	    .max_mappings = ~0ULL, .refs = 1, .release = look_at_the_end}, *before;
+	struct account mine = {.parent = &account_all,
+	                   .limit = {[0 ... NR_ACCOUNT_KINDS - 1] = ~0ULL},
+	                   .max_mappings = ~0ULL,
+	                   .refs = 1,
+	                   .release = look_at_the_end},
+	               *before;
 	struct memory *mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE);
 	struct vm_object *object = NULL;
 	struct vm_space *space = NULL;

@@ -13,7 +13,6 @@ static void at_point(const char *name);
 #undef SCHED_POINT
 #define SCHED_POINT(name) at_point(name)
 
-
 static size_t asked; /* of kmalloc, at last */
 
 static void *note_kmalloc(size_t size)
@@ -64,11 +63,11 @@ static bool begin(struct ktest *t)
 }
 
 /* @call returns @err; at @name @then has been called. */
-#define STOPS(t, name, then, call, err)                   \
-	do {                                              \
-		stop_at((name), (then));                  \
-		EXPECT_EQ(t, (call), (err));              \
-		EXPECT_EQ(t, now.calls, 1);               \
+#define STOPS(t, name, then, call, err)                                                            \
+	do {                                                                                       \
+		stop_at((name), (then));                                                           \
+		EXPECT_EQ(t, (call), (err));                                                       \
+		EXPECT_EQ(t, now.calls, 1);                                                        \
 	} while (0)
 
 /* ---- a lock that is taken from a point on ---- */
@@ -105,17 +104,17 @@ static void hold_now(void)
  * From @point on another CPU holds @lock: @call waits for it, and does not do what @done sees
  * before.
  */
-#define WAITS_AT(t, point, l, see, call)                                    \
-	do {                                                                \
-		memset(&holder, 0, sizeof(holder));                         \
-		holder.lock = (l);                                          \
-		holder.done = (see);                                        \
-		STOPS(t, point, hold_now, call, 0);                         \
-		store_release(&holder.ended, 1u);                           \
-		ktest_join(1);                                              \
-		EXPECT(t, !holder.early);                                   \
-		EXPECT(t, !holder.too_soon);                                \
-		EXPECT(t, holder.done());                                   \
+#define WAITS_AT(t, point, l, see, call)                                                           \
+	do {                                                                                       \
+		memset(&holder, 0, sizeof(holder));                                                \
+		holder.lock = (l);                                                                 \
+		holder.done = (see);                                                               \
+		STOPS(t, point, hold_now, call, 0);                                                \
+		store_release(&holder.ended, 1u);                                                  \
+		ktest_join(1);                                                                     \
+		EXPECT(t, !holder.early);                                                          \
+		EXPECT(t, !holder.too_soon);                                                       \
+		EXPECT(t, holder.done());                                                          \
 	} while (0)
 
 static bool nobody_shows_it(void)
@@ -142,7 +141,8 @@ static void the_last_steps_wait_for_their_locks(struct ktest *t)
 	WAITS_AT(t, "fault.ready", &s.object->lock, second_page_is_mapped,
 	    vm_fault(s.space, page_at(1), VM_READ));
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(1), 3), 0);
-	WAITS_AT(t, "unmap.cleared", &s.object->lock, nobody_shows_it, vm_unmap(s.space, page_at(0), 1));
+	WAITS_AT(
+	    t, "unmap.cleared", &s.object->lock, nobody_shows_it, vm_unmap(s.space, page_at(0), 1));
 	scene_end(t, &s);
 }
 
@@ -265,7 +265,8 @@ static void a_space_is_as_large_as_its_cpus_need(struct ktest *t)
 	if (!begin(t))
 		return;
 	EXPECT_EQ(t, vm_space_create(s.mem, &space), 0);
-	EXPECT_EQ(t, asked, offsetof(struct vm_space, active) + CPUMASK_WORDS(nr_cpus) * sizeof(cpumask_t));
+	EXPECT_EQ(t, asked,
+	    offsetof(struct vm_space, active) + CPUMASK_WORDS(nr_cpus) * sizeof(cpumask_t));
 	if (space)
 		vm_space_put(space);
 	scene_end(t, &s);
@@ -382,7 +383,8 @@ static void touch_it(void)
 /* It maps no page that it has not checked, returns 0, and frees its page. */
 static void fault_that_is_too_late_maps_nothing(struct ktest *t)
 {
-	static void (*const meanwhile[])(void) = {show_another_slot, show_another_object, unmap_it, forbid_it};
+	static void (*const meanwhile[])(void) = {
+	    show_another_slot, show_another_object, unmap_it, forbid_it};
 	unsigned long free;
 	unsigned i;
 
@@ -408,8 +410,7 @@ static void fault_that_is_too_late_maps_nothing(struct ktest *t)
 }
 
 KTEST_SUITE(vm_order, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(the_last_steps_wait_for_their_locks),
-    KTEST(unmap_works_in_bounded_steps),
-    KTEST(removed_pages_are_kept_until_the_shootdown),
+    KTEST(unmap_works_in_bounded_steps), KTEST(removed_pages_are_kept_until_the_shootdown),
     KTEST(protect_removes_only_forbidden_access), KTEST(a_space_is_as_large_as_its_cpus_need),
     KTEST(a_slot_is_filled_once), KTEST(a_table_of_slots_is_brought_once),
     KTEST(fault_that_is_too_late_maps_nothing));

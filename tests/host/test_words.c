@@ -32,7 +32,8 @@ static void expect_said(struct ktest *t, const char *want)
 	for (i = 0; text[i] && text[i] == want[i]; i++)
 		;
 	if (text[i] != want[i])
-		ktest_fail(t, __FILE__, __LINE__, "it said something else from byte %lu on: \"%.60s\", not \"%.60s\"",
+		ktest_fail(t, __FILE__, __LINE__,
+		    "it said something else from byte %lu on: \"%.60s\", not \"%.60s\"",
 		    (unsigned long)i, text + i, want + i);
 }
 
@@ -55,7 +56,8 @@ static struct memory *motley(struct ktest *t)
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(14), PAGEBLOCK_PAGES, NULL, NULL), 0);
 	EXPECT_EQ(t, mem_memory_failure(mem, BLOCK(12) + 5, 0, NULL), 0);
 	empty_all(mem);
-	EXPECT_EQ(t, start_isolate_page_range(mem, BLOCK(13), PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);
+	EXPECT_EQ(
+	    t, start_isolate_page_range(mem, BLOCK(13), PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);
 	set_plan(test_zone(mem, ZONE_NORMAL), 0, MT_UNMOVABLE, 1);
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	kept = mem_alloc_pages(mem, GFP_KERNEL, 1);
@@ -103,7 +105,8 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	    "  objects' pages: inactive 0 active 0 unevictable 0, in reclaim's hands 0\n"
 	    "  free unmovable       1     0     1     1     1     1     1     1     1     0\n"
 	    "  free movable         0     0     0     0     0     0     0     0     0     7\n"
-	    "zone 2: node 0 MOVABLE pfn 0x1400-0x2000 present 2048 managed 2048 free 1535 cached 0\n"
+	    "zone 2: node 0 MOVABLE pfn 0x1400-0x2000 present 2048 managed 2048 free 1535 cached "
+	    "0\n"
 	    "  min 16 low 20 high 24 reserve 64; isolated pageblocks 1, caches off 0 deep\n"
 	    "  objects' pages: inactive 0 active 0 unevictable 0, in reclaim's hands 0\n"
 	    "  free movable         1     1     1     1     1     1     1     1     1     2\n");
@@ -157,12 +160,14 @@ static void pageblocks_and_pages_are_shown(struct ktest *t)
 	    "pageblock 0xe (pfn 0x1c00): offline, movable, zone 2, 0 pages free\n"
 	    "pageblock 0xd (pfn 0x1a00): online, movable, isolated, zone 2, 512 pages free\n"
 	    "  FREE         512\n"
-	    "page: pfn 0x1a01 TAIL order 0 refs 0 flags 0 pins 0; block 0xd movable isolated, zone 2\n"
+	    "page: pfn 0x1a01 TAIL order 0 refs 0 flags 0 pins 0; block 0xd movable isolated, zone "
+	    "2\n"
 	    "pageblock 0xc (pfn 0x1800): online, movable, zone 2, 511 pages free\n"
 	    "  broken       1\n"
 	    "  FREE         511\n"
 	    "  HWPOISON     1\n"
-	    "page: pfn 0x1805 HWPOISON order 0 refs 1 flags 0x40 pins 0; block 0xc movable, zone 2\n"
+	    "page: pfn 0x1805 HWPOISON order 0 refs 1 flags 0x40 pins 0; block 0xc movable, zone "
+	    "2\n"
 	    "pageblock 0x9 (pfn 0x1200): online, unmovable, zone 1, 509 pages free\n"
 	    "  FREE         509\n"
 	    "  PCP          1\n"
@@ -176,8 +181,10 @@ static void pageblocks_and_pages_are_shown(struct ktest *t)
 	expect_said(t,
 	    "outside: pfn 0x2000: no such page\n"
 	    "hole: pfn 0x1e00: no such page\n"
-	    "offline: pfn 0x1c00 FREE order 9 refs 0 flags 0 pins 0; block 0xe movable offline, zone 2\n"
-	    "isolated: pfn 0x1a00 FREE order 9 refs 0 flags 0 pins 0; block 0xd movable isolated, zone 2\n");
+	    "offline: pfn 0x1c00 FREE order 9 refs 0 flags 0 pins 0; block 0xe movable offline, "
+	    "zone 2\n"
+	    "isolated: pfn 0x1a00 FREE order 9 refs 0 flags 0 pins 0; block 0xd movable isolated, "
+	    "zone 2\n");
 	motley_end(t, mem);
 }
 
@@ -213,8 +220,10 @@ static void events_are_printed_in_words(struct ktest *t)
 	trace_switch(mem, true);
 	trace_recent(mem);
 	trace_switch(mem, false);
-	expect_history(t, "history of pfn 0x123: nothing recorded\n"
-	    "last events: nothing recorded (slow paths only; history=all records every allocation and free)\n"
+	expect_history(t,
+	    "history of pfn 0x123: nothing recorded\n"
+	    "last events: nothing recorded (slow paths only; history=all records every allocation "
+	    "and free)\n"
 	    "last events: nothing recorded\n");
 	trace_page(mem, TR_take, 8, 3);
 	trace_page(mem, TR_put, 4, 0);
@@ -222,10 +231,12 @@ static void events_are_printed_in_words(struct ktest *t)
 	listen();
 	trace_history(mem, 15);
 	trace_recent(mem);
-	expect_history(t, "history of pfn 0xf: time, cpu, what, block\n"
+	expect_history(t,
+	    "history of pfn 0xf: time, cpu, what, block\n"
 	    " us  cpu 0   take     pfn 0x8 order 3\n"
 	    " us  cpu 0   moved    pfn 0xf order 0\n"
-	    "last events: time, cpu, what, block (slow paths only; history=all records every allocation and free)\n"
+	    "last events: time, cpu, what, block (slow paths only; history=all records every "
+	    "allocation and free)\n"
 	    " us  cpu 0   take     pfn 0x8 order 3\n"
 	    " us  cpu 0   put      pfn 0x4 order 0\n"
 	    " us  cpu 0   moved    pfn 0xf order 0\n");
@@ -235,24 +246,32 @@ static void events_are_printed_in_words(struct ktest *t)
 	listen();
 	trace_history(mem, 8);
 	trace_recent(mem);
-	expect_history(t, "history of pfn 0x8: time, cpu, what, block\n"
+	expect_history(t,
+	    "history of pfn 0x8: time, cpu, what, block\n"
 	    " us  cpu 0   take     pfn 0x8 order 3\n"
 	    " us  cpu 0   put      pfn 0x8 order 0\n"
-	    "last events: time, cpu, what, block (slow paths only; history=all records every allocation and free)\n"
-	    " us  cpu 0   put      pfn 0 order 0\n" " us  cpu 0   put      pfn 0x1 order 0\n"
-	    " us  cpu 0   put      pfn 0x2 order 0\n" " us  cpu 0   put      pfn 0x3 order 0\n"
-	    " us  cpu 0   put      pfn 0x4 order 0\n" " us  cpu 0   put      pfn 0x5 order 0\n"
-	    " us  cpu 0   put      pfn 0x6 order 0\n" " us  cpu 0   put      pfn 0x7 order 0\n"
-	    " us  cpu 0   put      pfn 0x8 order 0\n" " us  cpu 0   put      pfn 0x9 order 0\n"
-	    " us  cpu 0   put      pfn 0xa order 0\n" " us  cpu 0   put      pfn 0xb order 0\n");
+	    "last events: time, cpu, what, block (slow paths only; history=all records every "
+	    "allocation and free)\n"
+	    " us  cpu 0   put      pfn 0 order 0\n"
+	    " us  cpu 0   put      pfn 0x1 order 0\n"
+	    " us  cpu 0   put      pfn 0x2 order 0\n"
+	    " us  cpu 0   put      pfn 0x3 order 0\n"
+	    " us  cpu 0   put      pfn 0x4 order 0\n"
+	    " us  cpu 0   put      pfn 0x5 order 0\n"
+	    " us  cpu 0   put      pfn 0x6 order 0\n"
+	    " us  cpu 0   put      pfn 0x7 order 0\n"
+	    " us  cpu 0   put      pfn 0x8 order 0\n"
+	    " us  cpu 0   put      pfn 0x9 order 0\n"
+	    " us  cpu 0   put      pfn 0xa order 0\n"
+	    " us  cpu 0   put      pfn 0xb order 0\n");
 }
 
 /* A line for each kind of thing, and for each size of small objects. */
 static void counts_of_each_kind_are_printed(struct ktest *t)
 {
-	static const char *const names[] = {"tasks", "threads", "objects", "regions", "page tables", "slot tables",
-	    "endpoints", "messages", "slab 16", "slab 32", "slab 64", "slab 128", "slab 256", "slab 512", "slab 1024",
-	    "slab 2048", "larger blocks"};
+	static const char *const names[] = {"tasks", "threads", "objects", "regions", "page tables",
+	    "slot tables", "endpoints", "messages", "slab 16", "slab 32", "slab 64", "slab 128",
+	    "slab 256", "slab 512", "slab 1024", "slab 2048", "larger blocks"};
 	static char want[1024];
 	struct counts now;
 	unsigned i, at = 0;
@@ -261,7 +280,8 @@ static void counts_of_each_kind_are_printed(struct ktest *t)
 	counts_read(&now);
 	for (i = 0; i < ARRAY_SIZE(names); i++)
 		at += (unsigned)ksnprintf(want + at, sizeof(want) - at, "  %-14s %llu\n", names[i],
-		    (unsigned long long)(i < NR_ACCOUNT_KINDS ? now.kind[i] : now.slab[i - NR_ACCOUNT_KINDS]));
+		    (unsigned long long)(i < NR_ACCOUNT_KINDS ? now.kind[i]
+		                                              : now.slab[i - NR_ACCOUNT_KINDS]));
 	listen();
 	show_counts();
 	expect_said(t, want);
@@ -307,19 +327,22 @@ static void a_panic_names_the_page(struct ktest *t)
 	memory_panic_page();
 	port_task()->blamed = before.blamed;
 	port_task()->blamed_pfn = before.blamed_pfn;
-	expect_said(t, PAGEBLOCK_ORDER == 9 ?
-	    "page: pfn 0x201 TAIL order 0 refs 0 flags 0 pins 0; block 0x1 movable, zone 1\n"
-	    "head of its block: pfn 0x200 FREE order 9 refs 0 flags 0 pins 0; block 0x1 movable, zone 1\n"
-	    "history of pfn 0x201: nothing recorded\n"
-	    "page: pfn 0x400 FREE order 9 refs 0 flags 0 pins 0; block 0x2 movable, zone 1\n"
-	    "history of pfn 0x400: nothing recorded\n"
-	    "page: pfn 0x1000: no such page\n" :
-	    "page: pfn 0x9 TAIL order 0 refs 0 flags 0 pins 0; block 0x1 movable, zone 1\n"
-	    "head of its block: pfn 0x8 FREE order 3 refs 0 flags 0 pins 0; block 0x1 movable, zone 1\n"
-	    "history of pfn 0x9: nothing recorded\n"
-	    "page: pfn 0x10 FREE order 3 refs 0 flags 0 pins 0; block 0x2 movable, zone 1\n"
-	    "history of pfn 0x10: nothing recorded\n"
-	    "page: pfn 0x40: no such page\n");
+	expect_said(t,
+	    PAGEBLOCK_ORDER == 9
+	        ? "page: pfn 0x201 TAIL order 0 refs 0 flags 0 pins 0; block 0x1 movable, zone 1\n"
+	          "head of its block: pfn 0x200 FREE order 9 refs 0 flags 0 pins 0; block 0x1 "
+	          "movable, zone 1\n"
+	          "history of pfn 0x201: nothing recorded\n"
+	          "page: pfn 0x400 FREE order 9 refs 0 flags 0 pins 0; block 0x2 movable, zone 1\n"
+	          "history of pfn 0x400: nothing recorded\n"
+	          "page: pfn 0x1000: no such page\n"
+	        : "page: pfn 0x9 TAIL order 0 refs 0 flags 0 pins 0; block 0x1 movable, zone 1\n"
+	          "head of its block: pfn 0x8 FREE order 3 refs 0 flags 0 pins 0; block 0x1 "
+	          "movable, zone 1\n"
+	          "history of pfn 0x9: nothing recorded\n"
+	          "page: pfn 0x10 FREE order 3 refs 0 flags 0 pins 0; block 0x2 movable, zone 1\n"
+	          "history of pfn 0x10: nothing recorded\n"
+	          "page: pfn 0x40: no such page\n");
 }
 
 KTEST_SUITE(words, 0, KTEST(a_memory_and_its_zones_are_shown),

@@ -22,7 +22,8 @@ static unused int copy_pt_prepare(struct pagetable *pt, uintptr_t va);
 static unused u64 *copy_pt_entry(const struct pagetable *pt, uintptr_t va);
 static unused u64 *copy_pt_next(const struct pagetable *pt, uintptr_t *va, uintptr_t end);
 static unused u64 copy_pte_make(pfn_t pfn, unsigned prot);
-static unused int copy_use_get(struct vm_space *space, const struct vm_object *object, struct vm_use **out);
+static unused int copy_use_get(
+    struct vm_space *space, const struct vm_object *object, struct vm_use **out);
 static unused void copy_use_put(struct vm_space *space, struct vm_use *use);
 static unused void copy_rmap_add(struct vm_region *r);
 static unused void copy_rmap_remove(struct vm_region *r);
@@ -30,8 +31,10 @@ static unused void copy_rmap_cut(struct vm_region *r, uintptr_t end);
 static unused int copy_rmap_map(struct vm_region *r, uintptr_t va, struct page *page);
 static unused struct page *copy_rmap_take_entry(struct memory *mem, u64 *entry, u64 with);
 static unused u64 copy_rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g);
-static unused unsigned copy_rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather *g);
-static unused void copy_rmap_restore(struct vm_object *object, u32 index, u64 entry, struct page *page);
+static unused unsigned copy_rmap_unmap(
+    struct vm_object *object, u32 index, u64 with, struct tlb_gather *g);
+static unused void copy_rmap_restore(
+    struct vm_object *object, u32 index, u64 entry, struct page *page);
 static unused void copy_object_wait(struct vm_object *object);
 static unused void copy_object_lock(struct vm_object *object);
 static unused u64 *copy_object_slot(struct vm_object *object, u32 index);
@@ -40,14 +43,15 @@ static unused int copy_object_prepare(struct vm_object *object, u32 index, gfp_t
 static unused void copy_object_fill(struct vm_object *object, u32 index, struct page *page);
 static unused bool copy_object_tryget(struct vm_object *object);
 static unused struct vm_object *copy_lru_get_object(struct memory *mem, struct page *page);
-static unused int copy_vm_object_create(struct memory *mem, enum vm_object_kind kind, unsigned long nr_pages,
-    const struct vm_pager_ops *ops, void *pager, struct vm_object **out);
+static unused int copy_vm_object_create(struct memory *mem, enum vm_object_kind kind,
+    unsigned long nr_pages, const struct vm_pager_ops *ops, void *pager, struct vm_object **out);
 static unused void copy_vm_object_get(struct vm_object *object);
 static unused void copy_vm_object_put(struct vm_object *object);
 static unused int copy_vm_object_supply(struct vm_object *object, u32 index, const void *data);
 static unused int copy_vm_object_remove(struct vm_object *object, u32 index, u32 nr);
 static unused bool copy_vm_object_has(struct vm_object *object, u32 index);
-static unused unsigned long copy_vm_object_unmapped(struct vm_object *object, enum zone_kind highest);
+static unused unsigned long copy_vm_object_unmapped(
+    struct vm_object *object, enum zone_kind highest);
 static unused int copy_vm_object_pin(struct vm_object *object, u32 index, struct page **page);
 static unused struct vm_region *copy_region_find(struct vm_space *space, uintptr_t va);
 static unused int copy_vm_space_create(struct memory *mem, struct vm_space **out);
@@ -56,7 +60,8 @@ static unused void copy_vm_space_put(struct vm_space *space);
 static unused int copy_vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot,
     struct vm_object *object, unsigned long offset);
 static unused int copy_vm_unmap(struct vm_space *space, uintptr_t va, unsigned long nr);
-static unused int copy_vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot);
+static unused int copy_vm_protect(
+    struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot);
 static unused unsigned long copy_vm_space_resident(struct vm_space *space, enum zone_kind highest,
     void (*fn)(const struct vm_object *object, unsigned long nr, void *arg), void *arg);
 static unused void copy_vm_space_enter(struct vm_space *space);
@@ -118,7 +123,7 @@ static unused int copy_vm_fault(struct vm_space *space, uintptr_t va, unsigned a
 #include "mm/rmap.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
 #undef compare
 #include "mm/vm_object.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
-#include "mm/vm_space.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
-#include "mm/vm_fault.c" /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm_space.c"  /* NOLINT(bugprone-suspicious-include): a copy of its own */
+#include "mm/vm_fault.c"  /* NOLINT(bugprone-suspicious-include): a copy of its own */
 
 #endif

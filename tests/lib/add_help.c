@@ -13,7 +13,8 @@ static unsigned side(pfn_t section)
 
 struct page *descriptors(struct memory *mem, pfn_t section, size_t *size)
 {
-	pfn_t start = MAX(section, mem->start_pfn), end = MIN(section + SECTION_PAGES, mem->end_pfn);
+	pfn_t start = MAX(section, mem->start_pfn),
+	      end = MIN(section + SECTION_PAGES, mem->end_pfn);
 
 	*size = (end - start) * sizeof(struct page);
 	return pfn_to_page_in(mem, start);
@@ -66,7 +67,8 @@ void expect_untouched(struct ktest *t, struct memory *mem)
 
 		for (at = 0; !arrays.behind[i] && at < size; at++) {
 			if (page[at])
-				ktest_fail(t, __FILE__, __LINE__, "written to: a descriptor with nothing behind it");
+				ktest_fail(t, __FILE__, __LINE__,
+				    "written to: a descriptor with nothing behind it");
 		}
 	}
 }
@@ -92,7 +94,8 @@ struct memory *growing(
 	for (i = 0; i < nr && !err; i++) {
 		pfn_t end = start + BLOCK(specs[i].blocks);
 
-		err = memory_add_zone(mem, specs[i].node, (enum zone_kind)specs[i].kind, start, end);
+		err =
+		    memory_add_zone(mem, specs[i].node, (enum zone_kind)specs[i].kind, start, end);
 		if (!err) {
 			memory_add_ram(mem, start, end);
 			memory_free_range(mem, start, end);

@@ -16,21 +16,21 @@
  * The memory begins so many pageblocks before the border of a section, and ends as many behind
  * it.
  */
-#define HALF     24u
-#define BORDER   SECTION_PAGES
-#define START    (BORDER - BLOCK(HALF))
-#define END      (BORDER + BLOCK(HALF))
+#define HALF   24u
+#define BORDER SECTION_PAGES
+#define START  (BORDER - BLOCK(HALF))
+#define END    (BORDER + BLOCK(HALF))
 /* Pageblocks of each zone that is there at first. */
-#define SIZE     8u
+#define SIZE 8u
 
 /* ---- a memory that can grow ---- */
 
 /* The calls for its arrays. Descriptors of absent memory are zeros and must stay so. */
 struct arrays {
-	unsigned mapped;            /* pageblocks */
-	bool behind[2];             /* the sections before and behind the border */
-	unsigned grown, shrunk;     /* calls */
-	int maps_left, grows_left;  /* until one fails */
+	unsigned mapped;           /* pageblocks */
+	bool behind[2];            /* the sections before and behind the border */
+	unsigned grown, shrunk;    /* calls */
+	int maps_left, grows_left; /* until one fails */
 };
 extern struct arrays arrays;
 
@@ -47,8 +47,8 @@ void test_shrink(struct memory *mem, pfn_t start, unsigned long nr);
 void expect_untouched(struct ktest *t, struct memory *mem);
 
 /* Zones one after the other from START on; the rest is HOLE. */
-struct memory *growing(struct ktest *t, unsigned nr_nodes, const struct zone_spec *specs,
-    unsigned nr);
+struct memory *growing(
+    struct ktest *t, unsigned nr_nodes, const struct zone_spec *specs, unsigned nr);
 
 struct memory *one_node(struct ktest *t);
 

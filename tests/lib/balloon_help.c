@@ -30,9 +30,10 @@ static void told_pages(struct pretend *p, const struct pretend_buf *buf)
 		 * balloon's on its way back.
 		 */
 		if (buf->queue == DEFLATE)
-			EXPECT(p->t, pfn_to_page_in(balloon.mem, pfn[i])->owner == &balloon.owner ||
-					 word_state(page_word(
-					     pfn_to_page_in(balloon.mem, pfn[i]))) == PG_ISO_MIG);
+			EXPECT(p->t,
+			    pfn_to_page_in(balloon.mem, pfn[i])->owner == &balloon.owner ||
+			        word_state(page_word(pfn_to_page_in(balloon.mem, pfn[i]))) ==
+			            PG_ISO_MIG);
 		else
 			EXPECT_EQ(p->t, page_word(pfn_to_page_in(balloon.mem, pfn[i])),
 			    PAGE_WORD(1, PG_ALLOC, 0));
@@ -59,9 +60,9 @@ static void told_free(struct pretend *p, const struct pretend_buf *buf)
 		    PAGE_WORD(0, PG_FREEING, MAX_ORDER));
 		balloon_dropped[pfn >> PAGEBLOCK_ORDER]++;
 		for (j = 0; j < hoard.nr; j++)
-			EXPECT(
-			    p->t, page_to_pfn_in(balloon.mem, hoard.page[j]) >> PAGEBLOCK_ORDER !=
-				      pfn >> PAGEBLOCK_ORDER);
+			EXPECT(p->t,
+			    page_to_pfn_in(balloon.mem, hoard.page[j]) >> PAGEBLOCK_ORDER !=
+			        pfn >> PAGEBLOCK_ORDER);
 	}
 	hoard_give(&hoard);
 }

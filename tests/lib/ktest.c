@@ -18,11 +18,11 @@
 
 #define MAX_TEST_CPUS 8
 #define MAX_BLOCKS    (PAGEBLOCK_ORDER >= 9 ? 72 : 256)
-#define MAX_REPORTS   20 /* failures of one test that are printed */
+#define MAX_REPORTS   20    /* failures of one test that are printed */
 #define MAX_TURNS     10000 /* of a thread that waits for others to end */
 #define ARENA_SIZE    (2UL << 20)
-BUILD_ASSERT(MAX_BLOCKS * (PAGEBLOCK_PAGES * sizeof(struct page) + sizeof(struct pageblock)) <
-	     ARENA_SIZE - (512UL << 10));
+BUILD_ASSERT(MAX_BLOCKS *(PAGEBLOCK_PAGES * sizeof(struct page) + sizeof(struct pageblock)) <
+    ARENA_SIZE - (512UL << 10));
 
 static char arena[ARENA_SIZE] __attribute__((aligned(4096)));
 static size_t arena_used;
@@ -113,25 +113,25 @@ int ktest_start_memory(struct memory *mem)
 
 /* Zones one after the other from @start on; all pages free.  Returns 0 or the error of mm/. */
 static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t start,
-		 unsigned long nr, bool backed)
+    unsigned long nr, bool backed)
 {
 	char *memmap = arena_alloc(NULL, nr * sizeof(struct page));
 	char *pageblocks = arena_alloc(NULL, nr / PAGEBLOCK_PAGES * sizeof(struct pageblock));
 	struct memory_config cfg = {
-		.name = "test",
-		/* Of pfn 0, which may lie outside the arrays. */
-		.memmap = (struct page *)((uintptr_t)memmap - start * sizeof(struct page)),
-		.pageblocks = (struct pageblock *)((uintptr_t)pageblocks -
-						   start / PAGEBLOCK_PAGES * sizeof(struct pageblock)),
-		.start_pfn = start,
-		.end_pfn = start + nr,
-		.nr_cpus = ktest_cpus(),
-		/* Its threads free pages, so they run where it has caches. */
-		.thread_cpus = ktest_cpus() < nr_cpus ? ktest_cpus() : 0,
-		.nr_nodes = 1,
-		.backed = backed,
-		.reclaim = &memory_reclaim,
-		.alloc = arena_alloc,
+	    .name = "test",
+	    /* Of pfn 0, which may lie outside the arrays. */
+	    .memmap = (struct page *)((uintptr_t)memmap - start * sizeof(struct page)),
+	    .pageblocks = (struct pageblock *)((uintptr_t)pageblocks -
+	        start / PAGEBLOCK_PAGES * sizeof(struct pageblock)),
+	    .start_pfn = start,
+	    .end_pfn = start + nr,
+	    .nr_cpus = ktest_cpus(),
+	    /* Its threads free pages, so they run where it has caches. */
+	    .thread_cpus = ktest_cpus() < nr_cpus ? ktest_cpus() : 0,
+	    .nr_nodes = 1,
+	    .backed = backed,
+	    .reclaim = &memory_reclaim,
+	    .alloc = arena_alloc,
 	};
 	int err = memmap && pageblocks ? memory_init(mem, &cfg) : -ENOMEM, kind;
 	pfn_t next;
@@ -150,8 +150,8 @@ static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t
 	return err ? err : ktest_start_memory(mem);
 }
 
-static struct memory *new_memory(struct ktest *t, const unsigned blocks[NR_ZONE_KINDS], pfn_t start,
-				 bool backed)
+static struct memory *new_memory(
+    struct ktest *t, const unsigned blocks[NR_ZONE_KINDS], pfn_t start, bool backed)
 {
 	unsigned nr = blocks[0] + blocks[1] + blocks[2];
 	struct memory *mem;

@@ -20,8 +20,8 @@ static bool names(const char *p, size_t len, const struct ktest_suite *s, unsign
 
 	if (len < n || strncmp(p, s->name, n) != 0)
 		return false;
-	return len == n || (p[n] == '.' && len - n - 1 == strlen(test) &&
-			       !strncmp(p + n + 1, test, strlen(test)));
+	return len == n ||
+	    (p[n] == '.' && len - n - 1 == strlen(test) && !strncmp(p + n + 1, test, strlen(test)));
 }
 
 /* Up to the next comma. */
@@ -125,7 +125,7 @@ static void report_unknown(const char *name, size_t len)
 static bool is_group(const char *which)
 {
 	return !strcmp(which, "all") || !strcmp(which, "quick") || !strcmp(which, "none") ||
-	       is_tag(which);
+	    is_tag(which);
 }
 
 int ktest_check_names(const char *which)

@@ -77,8 +77,8 @@ void job_drain(void *arg)
 	drain_local_pages(arg, NULL);
 }
 
-unsigned alloc_on(unsigned cpu, struct memory *mem, gfp_t gfp, unsigned order,
-    unsigned nr, struct page **pages)
+unsigned alloc_on(
+    unsigned cpu, struct memory *mem, gfp_t gfp, unsigned order, unsigned nr, struct page **pages)
 {
 	struct page_job job = {.mem = mem, .gfp = gfp, .order = order, .nr = nr, .pages = pages};
 
@@ -86,8 +86,7 @@ unsigned alloc_on(unsigned cpu, struct memory *mem, gfp_t gfp, unsigned order,
 	return job.done;
 }
 
-unsigned free_on(unsigned cpu, struct memory *mem, unsigned order, unsigned nr,
-    struct page **pages)
+unsigned free_on(unsigned cpu, struct memory *mem, unsigned order, unsigned nr, struct page **pages)
 {
 	struct page_job job = {.mem = mem, .order = order, .nr = nr, .pages = pages};
 
@@ -171,8 +170,8 @@ void census_take(struct census *c, struct memory *mem)
 	}
 }
 
-static void census_compare_zone(struct ktest *t, const struct zone_census *a,
-    const struct zone_census *b)
+static void census_compare_zone(
+    struct ktest *t, const struct zone_census *a, const struct zone_census *b)
 {
 	unsigned order, type;
 

@@ -50,11 +50,11 @@ struct page_job {
 void job_drain(void *arg);
 
 /* How many of @nr blocks were allocated, freed. */
-unsigned alloc_on(unsigned cpu, struct memory *mem, gfp_t gfp, unsigned order, unsigned nr,
-    struct page **pages);
+unsigned alloc_on(
+    unsigned cpu, struct memory *mem, gfp_t gfp, unsigned order, unsigned nr, struct page **pages);
 
-unsigned free_on(unsigned cpu, struct memory *mem, unsigned order, unsigned nr,
-    struct page **pages);
+unsigned free_on(
+    unsigned cpu, struct memory *mem, unsigned order, unsigned nr, struct page **pages);
 
 /* Make the caches of all CPUs empty, whatever drain_all_pages does. */
 void empty_all(struct memory *mem);

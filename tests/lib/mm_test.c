@@ -183,7 +183,7 @@ struct census take_census(struct memory *mem)
 bool census_same(const struct census *a, const struct census *b)
 {
 	return a->hash == b->hash && a->free == b->free && a->managed == b->managed &&
-	       a->cached == b->cached;
+	    a->cached == b->cached;
 }
 
 bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsigned blocks)
@@ -204,9 +204,8 @@ bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsign
 	    .name = "built",
 	    /* Where pfn 0 would stand: outside the array if it starts later. */
 	    .memmap = (struct page *)((uintptr_t)pages - start * sizeof(struct page)),
-	    .pageblocks =
-		(struct pageblock *)((uintptr_t)pageblocks -
-				     (start >> PAGEBLOCK_ORDER) * sizeof(struct pageblock)),
+	    .pageblocks = (struct pageblock *)((uintptr_t)pageblocks -
+	        (start >> PAGEBLOCK_ORDER) * sizeof(struct pageblock)),
 	    .start_pfn = start,
 	    .end_pfn = start + nr,
 	    .nr_cpus = ktest_cpus(),

@@ -19,8 +19,7 @@ int mov_isolate(struct memory *mem, struct page *page)
 	return 0;
 }
 
-int mov_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
-    struct page *src)
+int mov_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
 {
 	unsigned long free = READ_ONCE(zone_of(mem, page_to_pfn_in(mem, src))->nr_free);
 
@@ -38,8 +37,8 @@ int mov_migrate(struct movable_owner *owner, struct memory *mem, struct page *ds
 		store_release(&mov.enough, mov.calls >= MOV_ENOUGH);
 		return -EBUSY;
 	}
-	mov.downwards += page_to_pfn_in(mem, dst) >> PAGEBLOCK_ORDER <=
-	    page_to_pfn_in(mem, src) >> PAGEBLOCK_ORDER;
+	mov.downwards += page_to_pfn_in(mem, dst) >> PAGEBLOCK_ORDER <= page_to_pfn_in(mem, src) >>
+	    PAGEBLOCK_ORDER;
 	EXPECT(mov.t, mov.pages[src->index] == src);
 	page_make_movable(mem, dst, owner, src->index);
 	mov.pages[src->index] = dst;
@@ -67,8 +66,9 @@ bool mov_begin(struct ktest *t, struct memory *mem)
 	mov.least = ~0UL;
 	mov.least_gap = ~0ULL;
 	/* Dropped with the memory, however the test ends. */
-	mov.pages = mem ? mem->alloc(mem->alloc_arg,
-	    (mem->end_pfn - mem->start_pfn) * sizeof(mov.pages[0])) : NULL;
+	mov.pages = mem
+	    ? mem->alloc(mem->alloc_arg, (mem->end_pfn - mem->start_pfn) * sizeof(mov.pages[0]))
+	    : NULL;
 	return mov.pages;
 }
 

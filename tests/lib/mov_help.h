@@ -22,28 +22,28 @@ void empty_caches(struct memory *mem);
 struct mov {
 	struct movable_owner owner;
 	struct memory *mem;
-	struct page **pages;   /* by index */
+	struct page **pages; /* by index */
 	u32 nr;
-	unsigned calls;        /* of migrate */
-	unsigned downwards;    /* migrations to a lower pageblock; there must be none */
-	unsigned long least;   /* free pages of the zone that a migration ever saw */
-	unsigned moved;        /* successful ones */
+	unsigned calls;      /* of migrate */
+	unsigned downwards;  /* migrations to a lower pageblock; there must be none */
+	unsigned long least; /* free pages of the zone that a migration ever saw */
+	unsigned moved;      /* successful ones */
 	/* At each of them, before src is released; may be NULL. */
 	void (*on_move)(struct page *dst, struct page *src);
-	unsigned busy;         /* so many migrations must be tried again first */
-	u32 refuse;            /* every so manieth migration is refused; 0: none */
+	unsigned busy; /* so many migrations must be tried again first */
+	u32 refuse;    /* every so manieth migration is refused; 0: none */
 	/* ns: when the last one was refused; between two after MANY of them */
 	u64 last, least_gap;
-	u32 enough;            /* set when ENOUGH were refused */
-	struct pile rest;      /* pages that the watermark keeps from allocations */
+	u32 enough;       /* set when ENOUGH were refused */
+	struct pile rest; /* pages that the watermark keeps from allocations */
 	struct ktest *t;
 };
 extern struct mov mov;
 
 int mov_isolate(struct memory *mem, struct page *page);
 
-int mov_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
-    struct page *src);
+int mov_migrate(
+    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src);
 
 bool mov_putback(struct memory *mem, struct page *page);
 

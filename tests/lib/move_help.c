@@ -32,7 +32,8 @@ static void find_what_stays(struct ktest *t)
 	free_pages(sample, 0);
 	EXPECT_EQ(t, zone->kind, ZONE_MOVABLE);
 	nr_stay = 0;
-	for (pfn = zone->start_pfn; pfn < zone->end_pfn && nr_stay < ARRAY_SIZE(stay); pfn += PAGEBLOCK_PAGES)
+	for (pfn = zone->start_pfn; pfn < zone->end_pfn && nr_stay < ARRAY_SIZE(stay);
+	     pfn += PAGEBLOCK_PAGES)
 		if (offline_query(&kernel_memory, pfn, PAGEBLOCK_PAGES, NULL))
 			stay[nr_stay++] = pfn;
 }

@@ -149,8 +149,8 @@ void prepare_scene(struct ktest *t, struct vm_scene *s)
 	}
 }
 
-bool store_scene_short(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr,
-    struct pile *hoard)
+bool store_scene_short(
+    struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr, struct pile *hoard)
 {
 	if (!store_scene(t, s, store, nr))
 		return false;

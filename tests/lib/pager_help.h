@@ -15,10 +15,10 @@
 struct store {
 	struct page *page[STORE_PAGES]; /* of the kernel's memory: what the pager has */
 	unsigned nr;
-	int answer;            /* a: of clean; not 0: it takes nothing */
+	int answer;             /* a: of clean; not 0: it takes nothing */
 	unsigned refuse_one_in; /* it refuses so often, by chance; 0: never */
 	u64 chance;
-	u32 gets, cleans;      /* a: calls */
+	u32 gets, cleans;         /* a: calls */
 	u32 cleaned[STORE_PAGES]; /* a: times that it took each */
 	/* Called by clean before it takes the page. */
 	void (*meanwhile)(struct store *s, struct vm_object *object, u32 index);
@@ -75,8 +75,8 @@ void take_all_but(struct ktest *t, struct memory *mem, struct pile *pile, unsign
 void prepare_scene(struct ktest *t, struct vm_scene *s);
 
 /* store_scene with all that prepare_scene brings, caches off, and nothing in @hoard yet. */
-bool store_scene_short(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr,
-    struct pile *hoard);
+bool store_scene_short(
+    struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr, struct pile *hoard);
 
 /* Stop the reclaim thread, free @hoard and enable the caches; before store_scene_end. */
 void store_scene_relieve(struct ktest *t, struct vm_scene *s, struct pile *hoard);

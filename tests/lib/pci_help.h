@@ -10,13 +10,13 @@
 #include <quarry/ktest.h>
 
 /* The capabilities of a device that is as it should be, and its only BAR: 16 KiB at 896 GiB. */
-#define COMMON   0x40u
-#define ISR      0x50u
-#define CONFIG   0x60u
-#define NOTIFY   0x70u
-#define BAR      4u
-#define BAR_REG  (PCI_BASE_ADDRESS_0 + 4 * BAR)
-#define START    0xe000004000UL
+#define COMMON  0x40u
+#define ISR     0x50u
+#define CONFIG  0x60u
+#define NOTIFY  0x70u
+#define BAR     4u
+#define BAR_REG (PCI_BASE_ADDRESS_0 + 4 * BAR)
+#define START   0xe000004000UL
 /* Of a whole configuration space with all its capabilities. */
 #define MAX_READS 2000u
 

@@ -28,7 +28,8 @@ bool is_flagged(const struct memory *mem, pfn_t pfn)
 
 bool is_retired(const struct memory *mem, pfn_t pfn)
 {
-	return page_word(pfn_to_page_in(mem, pfn)) == (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON);
+	return page_word(pfn_to_page_in(mem, pfn)) ==
+	    (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON);
 }
 
 void expect_poisoned(struct ktest *t, struct memory *mem, unsigned long nr)

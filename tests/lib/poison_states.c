@@ -68,20 +68,17 @@ static void try_soft(struct stand *s, const struct page_in_state *state, unsigne
 static u64 counted(const struct memory *mem, enum poison_outcome outcome)
 {
 	switch (outcome) {
-	case POISON_RECOVERED:
-		return mm_event_sum(mem, EV_FAILURE_RECOVERED);
-	case POISON_DELAYED:
-		return mm_event_sum(mem, EV_FAILURE_DELAYED);
-	case POISON_IGNORED:
-		return mm_event_sum(mem, EV_FAILURE_IGNORED);
-	default:
-		return 0;
+	case POISON_RECOVERED: return mm_event_sum(mem, EV_FAILURE_RECOVERED);
+	case POISON_DELAYED: return mm_event_sum(mem, EV_FAILURE_DELAYED);
+	case POISON_IGNORED: return mm_event_sum(mem, EV_FAILURE_IGNORED);
+	default: return 0;
 	}
 }
 
 static u64 counted_all(const struct memory *mem)
 {
-	return counted(mem, POISON_RECOVERED) + counted(mem, POISON_DELAYED) + counted(mem, POISON_IGNORED);
+	return counted(mem, POISON_RECOVERED) + counted(mem, POISON_DELAYED) +
+	    counted(mem, POISON_IGNORED);
 }
 
 static void try_hard(struct stand *s, const struct page_in_state *state, unsigned long free)
@@ -106,7 +103,8 @@ static void try_hard(struct stand *s, const struct page_in_state *state, unsigne
 		EXPECT(t, is_flagged(s->mem, s->pfn));
 		EXPECT_EQ(t, mem_memory_failure(s->mem, s->pfn, 0, &res), -EHWPOISON);
 		/* Unreachable pages may still be in transit. */
-		EXPECT_EQ(t, res.outcome, state->outcome == POISON_DELAYED ? POISON_DELAYED : POISON_FAILED);
+		EXPECT_EQ(t, res.outcome,
+		    state->outcome == POISON_DELAYED ? POISON_DELAYED : POISON_FAILED);
 		expect_poisoned(t, s->mem, before + 1);
 		/* A failure that was known counts no more. */
 		EXPECT_EQ(t, counted_all(s->mem), all);
@@ -129,7 +127,8 @@ void try_state(struct ktest *t, struct memory *mem, const struct page_in_state *
 	/* Not even unpoison has anything to do. */
 	if (stand_begin(&s, state)) {
 		if (nr_poisoned(mem) == 0)
-			EXPECT_EQ(t, mem_unpoison_page(mem, s.pfn), pfn_valid_in(mem, s.pfn) ? -EINVAL : -ENXIO);
+			EXPECT_EQ(t, mem_unpoison_page(mem, s.pfn),
+			    pfn_valid_in(mem, s.pfn) ? -EINVAL : -ENXIO);
 		stand_end(&s, state, free);
 	}
 }

@@ -12,8 +12,8 @@
 struct stand {
 	struct ktest *t;
 	struct memory *mem;
-	pfn_t pfn;             /* the page */
-	struct page *page;     /* head of its block, if the block is in use */
+	pfn_t pfn;         /* the page */
+	struct page *page; /* head of its block, if the block is in use */
 	pfn_t block;
 	struct page *other[1]; /* taken, so that the page stands alone */
 	unsigned order;

@@ -17,7 +17,7 @@ struct pretend_pci {
 	u8 byte[PCI_CONFIG_LEN];
 	/* Bits of each BAR that a write changes; of others only the lowest 4 stay. */
 	u32 writable[PCI_NR_BARS];
-	bool gone;                 /* all ones, as when nothing answers */
+	bool gone;              /* all ones, as when nothing answers */
 	unsigned reads, beyond; /* beyond: the space, or a register */
 };
 

@@ -26,8 +26,9 @@ static void pretend_note_status(struct pretend *p, u8 status)
 	static const struct {
 		u8 bit;
 		char what;
-	} bits[] = {{VIRTIO_CONFIG_S_ACKNOWLEDGE, 'A'}, {VIRTIO_CONFIG_S_DRIVER, 'D'}, {VIRTIO_CONFIG_S_FEATURES_OK, 'F'},
-	    {VIRTIO_CONFIG_S_DRIVER_OK, 'K'}, {VIRTIO_CONFIG_S_FAILED, 'X'}};
+	} bits[] = {{VIRTIO_CONFIG_S_ACKNOWLEDGE, 'A'}, {VIRTIO_CONFIG_S_DRIVER, 'D'},
+	    {VIRTIO_CONFIG_S_FEATURES_OK, 'F'}, {VIRTIO_CONFIG_S_DRIVER_OK, 'K'},
+	    {VIRTIO_CONFIG_S_FAILED, 'X'}};
 	unsigned i;
 
 	if (!status)
@@ -187,7 +188,8 @@ static void pretend_notify(struct virtio_device *dev, const struct virtqueue *q)
 
 	p->notified++;
 	if (!p->queue[q->index]) {
-		ktest_fail(p->t, __FILE__, __LINE__, "told of queue %u, which it has not got", q->index);
+		ktest_fail(
+		    p->t, __FILE__, __LINE__, "told of queue %u, which it has not got", q->index);
 		return;
 	}
 	if (p->polls_itself)
@@ -215,8 +217,11 @@ void pretend_init(struct pretend *p, struct ktest *t, u64 features,
 {
 	unsigned i;
 
-	*p = (struct pretend){.offered = features | 1ULL << VIRTIO_F_VERSION_1, .serve = serve, .t = t};
-	p->dev = (struct virtio_device){.ops = &pretend_ops, .name = "pretend", .wq = WAITQ("pretend"),
+	*p = (struct pretend){
+	    .offered = features | 1ULL << VIRTIO_F_VERSION_1, .serve = serve, .t = t};
+	p->dev = (struct virtio_device){.ops = &pretend_ops,
+	    .name = "pretend",
+	    .wq = WAITQ("pretend"),
 	    .patience_ns = VIRTIO_PATIENCE_NS};
 	for (i = 0; i < PRETEND_QUEUES; i++)
 		p->size[i] = 64;

@@ -35,10 +35,10 @@ struct pretend_buf {
 struct pretend {
 	struct virtio_device dev;
 	u64 offered, accepted;
-	u64 offered_later;      /* not 0: features offered from the second read on */
-	bool polls_itself;      /* a notification of a buffer does not make it read the ring */
-	u8 status, refused;     /* bits of the status that it does not take */
-	u8 stuck;               /* bits that no reset takes away */
+	u64 offered_later;       /* not 0: features offered from the second read on */
+	bool polls_itself;       /* a notification of a buffer does not make it read the ring */
+	u8 status, refused;      /* bits of the status that it does not take */
+	u8 stuck;                /* bits that no reset takes away */
 	u8 generation, unsteady; /* so many reads of the configuration see it change */
 	u8 config[64];
 	char log[32]; /* calls so far, a letter each: pretend_note */
@@ -71,8 +71,8 @@ void pretend_answer(struct pretend *p, unsigned queue, u32 wrote);
 extern struct pretend pretend_dev;
 
 /* A device with VERSION_1 and queues of 64, which serves by @serve. */
-void pretend_init(struct pretend *p, struct ktest *t, u64 features, u32 (*serve)(struct pretend *,
-    const struct pretend_buf *));
+void pretend_init(struct pretend *p, struct ktest *t, u64 features,
+    u32 (*serve)(struct pretend *, const struct pretend_buf *));
 
 /* Start @p, and queue 0 of it. */
 bool pretend_start_queue(struct ktest *t, struct pretend *p, struct virtqueue *q);

@@ -16,14 +16,14 @@ struct race_free {
 	struct memory *mem;
 	struct page *page;
 	unsigned order;
-	const char *point;  /* the scheduling point to stop at */
-	bool until_call;    /* go on as soon as another CPU's call waits for this one */
-	u32 held;           /* a: it has stopped */
-	u32 called;         /* a: a call waited while it was held */
-	u32 release;        /* a: go on in any case */
-	u32 gave_up;        /* a: neither came */
-	bool cached;        /* the page went into the cache */
-	int err;            /* of the slow free, if it did not */
+	const char *point; /* the scheduling point to stop at */
+	bool until_call;   /* go on as soon as another CPU's call waits for this one */
+	u32 held;          /* a: it has stopped */
+	u32 called;        /* a: a call waited while it was held */
+	u32 release;       /* a: go on in any case */
+	u32 gave_up;       /* a: neither came */
+	bool cached;       /* the page went into the cache */
+	int err;           /* of the slow free, if it did not */
 };
 
 /*

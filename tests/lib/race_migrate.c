@@ -111,8 +111,7 @@ void toucher_run(void *arg)
 	store_release(&w->done, 1u);
 }
 
-unsigned start_waiters(struct stage *st, struct toucher *w, struct vm_space *space,
-    uintptr_t va)
+unsigned start_waiters(struct stage *st, struct toucher *w, struct vm_space *space, uintptr_t va)
 {
 	unsigned nr = MIN(ktest_cpus() - 2, (unsigned)WAITERS), i;
 	u64 end = arch_clock_ns() + WAITERS_NS;

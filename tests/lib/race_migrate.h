@@ -17,13 +17,13 @@
 
 struct race_migrate {
 	struct memory *mem;
-	struct page *page;  /* to isolate and move */
-	const char *point;  /* where to stop */
-	u32 held;           /* a: it has stopped, */
-	u32 ended;          /* a: or has ended without passing there */
-	u32 release;        /* a: go on */
-	u32 gave_up;        /* a: it was never released */
-	int isolated, err;  /* of isolate_lru_page; of the move */
+	struct page *page; /* to isolate and move */
+	const char *point; /* where to stop */
+	u32 held;          /* a: it has stopped, */
+	u32 ended;         /* a: or has ended without passing there */
+	u32 release;       /* a: go on */
+	u32 gave_up;       /* a: it was never released */
+	int isolated, err; /* of isolate_lru_page; of the move */
 };
 
 /*

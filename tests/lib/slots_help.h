@@ -22,17 +22,17 @@ struct fake_slots {
 	struct fake_slot {
 		u32 status;
 		struct slot_device dev;
-		u32 event, result;  /* the last that the host was told */
-		unsigned told;      /* how often */
+		u32 event, result; /* the last that the host was told */
+		unsigned told;     /* how often */
 		unsigned ejected;
 	} slot[NR];
-	bool deaf;           /* acknowledging changes nothing */
-	bool holds_on;       /* nor does ejecting */
-	bool silent;         /* every register reads as ones */
-	unsigned switched;   /* writes of the word that ends the old layout */
-	unsigned wrong;      /* accesses that the layout does not have */
-	int refuses;         /* the user's answer; 0: it obeys */
-	u32 taken, given;    /* ids of the last calls of the user */
+	bool deaf;         /* acknowledging changes nothing */
+	bool holds_on;     /* nor does ejecting */
+	bool silent;       /* every register reads as ones */
+	unsigned switched; /* writes of the word that ends the old layout */
+	unsigned wrong;    /* accesses that the layout does not have */
+	int refuses;       /* the user's answer; 0: it obeys */
+	u32 taken, given;  /* ids of the last calls of the user */
 };
 extern struct fake_slots fake_slots;
 

@@ -106,8 +106,8 @@ static u64 *translate(struct soft_cpu *c, uintptr_t va, unsigned access)
 	uintptr_t page = ALIGN_DOWN(va, PAGE_SIZE);
 	const struct soft_entry *e = tlb_of(c, page);
 	/* The first write through an entry walks the tables, to set D there. */
-	bool hit = e->va == page && allows(e->pte, access) &&
-	    (!(access & VM_WRITE) || e->pte & PTE_DIRTY);
+	bool hit =
+	    e->va == page && allows(e->pte, access) && (!(access & VM_WRITE) || e->pte & PTE_DIRTY);
 
 	if (!hit && !walk_tables(c, page, access))
 		return NULL;

@@ -42,8 +42,11 @@ static int grow_inside(struct memory *mem, pfn_t start, unsigned long nr, pfn_t 
 	return inside_result;
 }
 
-static const struct memory_arrays inside_arrays = {
-    .map = test_map, .unmap = test_unmap, .grow = test_grow, .grow_inside = grow_inside, .shrink = test_shrink};
+static const struct memory_arrays inside_arrays = {.map = test_map,
+    .unmap = test_unmap,
+    .grow = test_grow,
+    .grow_inside = grow_inside,
+    .shrink = test_shrink};
 
 struct memory *without_descriptors(struct ktest *t)
 {

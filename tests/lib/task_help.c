@@ -18,7 +18,8 @@ struct vm_object *map_page(
 		memcpy(page, content, len);
 	if (vm_object_create(&kernel_memory, OBJ_ANON, 1, NULL, NULL, &object))
 		return NULL;
-	if ((!content || !vm_object_supply(object, 0, page)) && !vm_map(task->space, va, 1, prot, object, 0))
+	if ((!content || !vm_object_supply(object, 0, page)) &&
+	    !vm_map(task->space, va, 1, prot, object, 0))
 		return object;
 	vm_object_put(object);
 	return NULL;
@@ -33,7 +34,8 @@ struct task *new_task(struct ktest *t)
 		EXPECT(t, !"a task");
 		return NULL;
 	}
-	code = map_page(task, CODE, VM_READ | VM_EXEC, user_code, (size_t)(user_code_end - user_code));
+	code =
+	    map_page(task, CODE, VM_READ | VM_EXEC, user_code, (size_t)(user_code_end - user_code));
 	data = map_page(task, DATA, VM_READ | VM_WRITE, NULL, 0);
 	if (code && data) {
 		vm_object_put(code);

@@ -19,14 +19,14 @@
 extern const char user_code[], user_code_end[];
 extern const char user_exit[], user_thread_exit[], user_spin[], user_sleep[], user_wait[],
     user_store_cpu[], user_load[], user_call[];
-extern const char user_ud2[], user_registers[], user_sse[], user_selectors[],
-    user_null_selectors[], user_count[], user_ret[], user_load_ds[], user_last[], user_last_end[];
+extern const char user_ud2[], user_registers[], user_sse[], user_selectors[], user_null_selectors[],
+    user_count[], user_ret[], user_load_ds[], user_last[], user_last_end[];
 
 u64 code_at(const char *code);
 
 /* Map a page with @len bytes of @content at the start, or nothing, at @va.  The object, or NULL. */
-struct vm_object *map_page(struct task *task, u64 va, unsigned prot, const char *content,
-    size_t len);
+struct vm_object *map_page(
+    struct task *task, u64 va, unsigned prot, const char *content, size_t len);
 
 /* A task with the code in it and, at DATA, a page to write to. */
 struct task *new_task(struct ktest *t);

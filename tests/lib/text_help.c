@@ -10,8 +10,14 @@ struct text terminal;
 
 struct framebuffer text_framebuffer(u32 pixel_size)
 {
-	struct framebuffer fb = {.address = 1, .pitch = PITCH, .width = WIDTH, .height = HEIGHT,
-	    .pixel_size = pixel_size, .red = {16, 8}, .green = {8, 8}, .blue = {0, 8}};
+	struct framebuffer fb = {.address = 1,
+	    .pitch = PITCH,
+	    .width = WIDTH,
+	    .height = HEIGHT,
+	    .pixel_size = pixel_size,
+	    .red = {16, 8},
+	    .green = {8, 8},
+	    .blue = {0, 8}};
 
 	if (pixel_size == 2) {
 		fb.red = (struct colour_field){11, 5};
@@ -104,7 +110,7 @@ void expect_guards(struct ktest *t, u8 spare)
 		    x >= (size_t)WIDTH * terminal.fb.pixel_size)
 			outside += text_memory[i] != GUARD_BYTE;
 		else if (x >= (size_t)COLUMNS * 8 * terminal.fb.pixel_size ||
-			 at / PITCH >= ROWS * FONT_HEIGHT)
+		    at / PITCH >= ROWS * FONT_HEIGHT)
 			beside += text_memory[i] != spare;
 	}
 	EXPECT_EQ(t, outside, 0);

@@ -16,8 +16,8 @@ int scene_get(struct vm_object *object, u32 index)
 
 const struct vm_pager_ops scene_pager = {.get = scene_get};
 
-bool scene_begin_pager(struct ktest *t, struct vm_scene *s, unsigned nr,
-    const struct vm_pager_ops *ops, void *pager)
+bool scene_begin_pager(
+    struct ktest *t, struct vm_scene *s, unsigned nr, const struct vm_pager_ops *ops, void *pager)
 {
 	int err;
 
@@ -60,8 +60,8 @@ void scene_end(struct ktest *t, struct vm_scene *s)
 		vm_space_put(s->space);
 	EXPECT_EQ(t, memory_free_pages(s->mem), s->free);
 	EXPECT_EQ(t, mm_event_sum(s->mem, EV_BAD_FREE), 0);
-	EXPECT_EQ(t, mm_event_sum(s->mem, EV_MIGWAIT_WOKEN),
-	    mm_event_sum(s->mem, EV_MIGWAIT_QUEUED));
+	EXPECT_EQ(
+	    t, mm_event_sum(s->mem, EV_MIGWAIT_WOKEN), mm_event_sum(s->mem, EV_MIGWAIT_QUEUED));
 	EXPECT(t, LIST_EMPTY(&s->mem->vm.spaces));
 	EXPECT(t, LIST_EMPTY(&s->mem->vm.objects));
 }

@@ -42,8 +42,8 @@ extern const struct vm_pager_ops scene_pager;
  * False, and the test has failed or is skipped, if it cannot be made.  Without @ops the object is
  * anonymous; with them its pages are on the lists that reclaim scans.
  */
-bool scene_begin_pager(struct ktest *t, struct vm_scene *s, unsigned nr,
-    const struct vm_pager_ops *ops, void *pager);
+bool scene_begin_pager(
+    struct ktest *t, struct vm_scene *s, unsigned nr, const struct vm_pager_ops *ops, void *pager);
 
 bool scene_begin(struct ktest *t, struct vm_scene *s, unsigned nr);
 

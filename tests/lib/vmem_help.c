@@ -30,7 +30,7 @@ static unsigned first_block(const struct virtio_mem_req *req)
 static void change(struct pretend *p, const struct virtio_mem_req *req, bool on)
 {
 	unsigned i, first = first_block(req),
-		    pages = (unsigned)(vmem_config.block_size >> PAGE_SHIFT);
+	            pages = (unsigned)(vmem_config.block_size >> PAGE_SHIFT);
 
 	for (i = first; i < first + req->u.plug.nb_blocks; i++) {
 		pfn_t pfn = (vmem_config.addr >> PAGE_SHIFT) + (pfn_t)i * pages;
@@ -51,8 +51,8 @@ static u16 state_of_blocks(const struct virtio_mem_req *req)
 	for (i = first; i < first + nr; i++)
 		on += vmem_plugged[i];
 	return on == nr ? VIRTIO_MEM_STATE_PLUGGED
-	       : on     ? VIRTIO_MEM_STATE_MIXED
-			: VIRTIO_MEM_STATE_UNPLUGGED;
+	    : on        ? VIRTIO_MEM_STATE_MIXED
+	                : VIRTIO_MEM_STATE_UNPLUGGED;
 }
 
 static void obey(struct pretend *p, const struct virtio_mem_req *req, struct virtio_mem_resp *resp)
@@ -78,8 +78,9 @@ u32 serve(struct pretend *p, const struct pretend_buf *buf)
 	bool faulty = vmem_fault.type == req->type, dies = faulty && vmem_fault.dies;
 
 	EXPECT(p->t, buf->nr_out == 1 && buf->out[0].len == sizeof(*req) && buf->nr_in == 1);
-	EXPECT(p->t, req->type < 4 && req->u.plug.nb_blocks > 0 &&
-			 !(req->u.plug.addr % vmem_config.block_size));
+	EXPECT(p->t,
+	    req->type < 4 && req->u.plug.nb_blocks > 0 &&
+	        !(req->u.plug.addr % vmem_config.block_size));
 	if ((first_block(req) + req->u.plug.nb_blocks) * vmem_config.block_size >
 	    vmem_config.usable_region_size) {
 		ktest_fail(p->t, __FILE__, __LINE__, "block %u is not in the usable region",
@@ -140,7 +141,7 @@ bool vmem_prepare(struct ktest *t, u64 size)
 bool vmem_begin(struct ktest *t)
 {
 	int err = vmem_prepare(t, BLOCK_BYTES) ? virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem)
-					       : -ENOMEM;
+	                                       : -ENOMEM;
 
 	EXPECT_EQ(t, err, 0);
 	return !err;

@@ -22,16 +22,16 @@
 extern struct virtio_mem vmem_dev;
 extern struct memory *vmem;
 extern struct virtio_mem_config vmem_config; /* the device's; set by vmem_set_config */
-extern bool vmem_plugged[2 * REGION_BLOCKS];  /* by block of the device */
-extern unsigned vmem_requests[4];             /* by type */
+extern bool vmem_plugged[2 * REGION_BLOCKS]; /* by block of the device */
+extern unsigned vmem_requests[4];            /* by type */
 struct vmem_fault {
-	u16 type;      /* of the request that fails; NO_FAULT: none */
-	u16 answer;    /* how */
+	u16 type;   /* of the request that fails; NO_FAULT: none */
+	u16 answer; /* how */
 	bool once;
-	bool done;     /* it is done all the same */
-	bool dies;     /* and there is no answer */
+	bool done;      /* it is done all the same */
+	bool dies;      /* and there is no answer */
 	bool scribbles; /* and it writes over the request */
-	u64 requested; /* the size the host requests then; ~0: as much as is plugged */
+	u64 requested;  /* the size the host requests then; ~0: as much as is plugged */
 };
 extern struct vmem_fault vmem_fault;
 

@@ -9,7 +9,7 @@ static void answer(void *arg)
 bool waited_enough(u64 end, unsigned *rounds)
 {
 	return arch_clock_ns() >= end &&
-	       (smp_call_mask(NULL, answer, NULL) < 0 || ++*rounds > WAIT_ROUNDS);
+	    (smp_call_mask(NULL, answer, NULL) < 0 || ++*rounds > WAIT_ROUNDS);
 }
 
 u64 set_call_timeout(u64 ns)

@@ -10,7 +10,8 @@ void plants(struct zone *zone, struct zone *other, struct memory *mem, bool full
 
 static void write_without(struct zone *zone)
 {
-	zone->managed++; /* finds: writing variable 'managed' requires holding lock class 'zone_class' */
+	/* finds: writing variable 'managed' requires holding lock class 'zone_class' */
+	zone->managed++;
 }
 
 static void write_once_without(struct zone *zone)
@@ -68,7 +69,8 @@ static void out_of_order(struct zone *zone)
 	irqflags_t flags;
 
 	zone_lock(zone);
-	flags = lru_lock_irqsave(zone); /* finds: 'lru_class' must be acquired before 'zone_class' */
+	/* finds: 'lru_class' must be acquired before 'zone_class' */
+	flags = lru_lock_irqsave(zone);
 	lru_unlock_irqrestore(zone, flags);
 	zone_unlock(zone);
 }
@@ -83,7 +85,8 @@ static void round_without_the_other_lock(struct memory *mem)
 static void free_under_the_zone_lock(struct zone *zone, struct page *page)
 {
 	zone_lock(zone);
-	free_pages(page, 0); /* finds: cannot call function 'free_pages' while .* 'zone_class' is held */
+	/* finds: cannot call function 'free_pages' while .* 'zone_class' is held */
+	free_pages(page, 0);
 	zone_unlock(zone);
 }
 

@@ -81,7 +81,7 @@ void call_is_refused_where_it_would_deadlock(void) NO_LOCK_ANALYSIS
 	spin_unlock(&zone);
 	EXPECT(calls.runs[calls.caller] == 0);
 	EXPECT(smp_call_mask(porting_only(calls.caller), count_call, &calls) == 0 &&
-	       calls.runs[calls.caller] == 1);
+	    calls.runs[calls.caller] == 1);
 }
 
 static struct {

@@ -14,7 +14,7 @@
 #include "porting_tests.h"
 
 static struct spinlock zone = SPINLOCK("porting zone", RANK_ZONE),
-		       lru = SPINLOCK("porting lru", RANK_LRU);
+                       lru = SPINLOCK("porting lru", RANK_LRU);
 bool porting_failed;
 
 void porting_expect(bool good, const char *what, const char *file, int line)
@@ -77,8 +77,8 @@ unsigned porting_on_all(void (*fn)(void *), void *arg)
 
 	for (cpu = 0; cpu < nr_cpus; cpu++) {
 		threads[cpu] = cpumask_test(cpu_online_mask, cpu)
-				   ? thread_start("all", (int)cpu, fn, arg)
-				   : NULL;
+		    ? thread_start("all", (int)cpu, fn, arg)
+		    : NULL;
 		nr += threads[cpu] != NULL;
 	}
 	for (cpu = 0; cpu < nr_cpus; cpu++) {
@@ -262,20 +262,16 @@ static void bytes_are_copied_and_set(void)
 	EXPECT(text[0] == '0' && text[7] == '7');
 }
 
-enum needs {
-	NOTHING,
-	CPUS = 1,
-	THREADS = 2
-};
+enum needs { NOTHING, CPUS = 1, THREADS = 2 };
 
 static const struct {
 	const char *name;
 	void (*run)(void);
 	unsigned needs;
 } checks[] = {
-#define CHECK(name, needs)         \
-	{                          \
-#name, name, needs \
+#define CHECK(name, needs)                                                                         \
+	{                                                                                          \
+#name, name, needs                                                                 \
 	}
     CHECK(interrupts_off_nest, NOTHING),
     CHECK(lock_is_held_until_released, NOTHING),
@@ -320,7 +316,7 @@ static bool have_threads(void)
 int porting_check(void)
 {
 	unsigned have = (porting_cpus() > 1 ? CPUS : 0) | (have_threads() ? THREADS : 0), i,
-		 bad = 0, skipped = 0;
+	         bad = 0, skipped = 0;
 
 	if (nr_cpus > MAX_CPUS) {
 		printk("porting-check: more than %d CPUs\n", MAX_CPUS);

@@ -160,7 +160,7 @@ static void note_thread(void *arg)
 	tasks[cpu] = task;
 	atomic_add(&all.here, 1u);
 	while (READ_ONCE(all.here) < porting_cpus() &&
-	       !porting_late(since)) /* so that none has another's place */
+	    !porting_late(since)) /* so that none has another's place */
 		thread_yield();
 	if (port_task() != task || arch_cpu_id() != cpu)
 		atomic_add(&all.wrong, 1u);

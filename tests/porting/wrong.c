@@ -14,9 +14,9 @@
 #include <stdlib.h>
 
 /* What --wrap calls the functions behind these and the functions in front. */
-#define WRAPPED(type, name, ...)         \
-	type __real_##name(__VA_ARGS__); \
-	type __wrap_##name(__VA_ARGS__); \
+#define WRAPPED(type, name, ...)                                                                   \
+	type __real_##name(__VA_ARGS__);                                                           \
+	type __wrap_##name(__VA_ARGS__);                                                           \
 	type __wrap_##name(__VA_ARGS__)
 
 static bool wrong(const char *what)
@@ -32,7 +32,7 @@ static bool wrong(const char *what)
 static bool not_locked(const struct spinlock *lock)
 {
 	return wrong("lock") && arch_in_interrupt() && lock->name &&
-	       !strcmp(lock->name, "porting zone");
+	    !strcmp(lock->name, "porting zone");
 }
 
 WRAPPED(void, spin_lock, struct spinlock *lock) NO_LOCK_ANALYSIS

@@ -9,7 +9,8 @@
 #include <quarry/smp.h>
 #include <quarry/string.h>
 
-bool ops_broken(struct mm_violation *v, const char *what, pfn_t pfn, unsigned long have, unsigned long want)
+bool ops_broken(
+    struct mm_violation *v, const char *what, pfn_t pfn, unsigned long have, unsigned long want)
 {
 	*v = (struct mm_violation){.what = what, .pfn = pfn, .have = have, .want = want};
 	return false;
@@ -46,7 +47,8 @@ static bool check_isolated(struct mm_violation *v)
 
 		if (pageblock_isolated(pageblock_of(ops.mem, pfn)) &&
 		    scan_unmovable(zone_of(ops.mem, pfn), block_range(pfn), &fail))
-			return ops_broken(v, "I-I8 unmovable page in an isolated pageblock", fail.pfn, 1, 0);
+			return ops_broken(
+			    v, "I-I8 unmovable page in an isolated pageblock", fail.pfn, 1, 0);
 	}
 	return true;
 }
@@ -77,7 +79,8 @@ static bool check_poisoned(pfn_t pfn, struct mm_violation *v)
 
 	if (!(word & PAGE_F_HWPOISON))
 		return ops_broken(v, "unflagged broken page", pfn, word, PAGE_F_HWPOISON);
-	return word_state(word) == PG_HWPOISON || pageblock_state(pageblock_of(ops.mem, pfn)) == PB_OFFLINE ||
+	return word_state(word) == PG_HWPOISON ||
+	    pageblock_state(pageblock_of(ops.mem, pfn)) == PB_OFFLINE ||
 	    ops_broken(v, "used broken page", pfn, word_state(word), PG_HWPOISON);
 }
 
@@ -85,7 +88,8 @@ static bool check_healthy(pfn_t pfn, struct mm_violation *v)
 {
 	u32 word = page_word(pfn_to_page_in(ops.mem, pfn));
 
-	return !(word & PAGE_F_HWPOISON) || ops_broken(v, "flagged page that was not taken", pfn, word, 0);
+	return !(word & PAGE_F_HWPOISON) ||
+	    ops_broken(v, "flagged page that was not taken", pfn, word, 0);
 }
 
 /* No role has been given the page since. */
@@ -95,7 +99,8 @@ static bool check_unsold(pfn_t pfn, struct mm_violation *v)
 	unsigned i;
 
 	for (i = 0; i < ops.nr_hoard + RACE_ROLES; i++) {
-		const struct page *head = i < ops.nr_hoard ? ops.hoard[i] : ops.own[i - ops.nr_hoard];
+		const struct page *head =
+		    i < ops.nr_hoard ? ops.hoard[i] : ops.own[i - ops.nr_hoard];
 
 		if (head && page >= head && page < head + (1UL << word_order(page_word(head))))
 			return ops_broken(v, "I-H3 broken page was handed out", pfn, 1, 0);
@@ -160,9 +165,11 @@ static bool check_owners(struct mm_violation *v)
 		const struct page *page = ops.object[i].page;
 
 		known += owned(page);
-		if (page && (word_state(page_word(page)) != PG_MOVABLE_OPS ||
-		                word_ref(page_word(page)) != 1u + READ_ONCE(page->pincount)))
-			return ops_broken(v, "object word of its page", page_to_pfn_in(ops.mem, page), page_word(page),
+		if (page &&
+		    (word_state(page_word(page)) != PG_MOVABLE_OPS ||
+		        word_ref(page_word(page)) != 1u + READ_ONCE(page->pincount)))
+			return ops_broken(v, "object word of its page",
+			    page_to_pfn_in(ops.mem, page), page_word(page),
 			    PAGE_WORD(1 + READ_ONCE(page->pincount), PG_MOVABLE_OPS, 0));
 	}
 	for (block = ops.mem->start_pfn; block < ops.mem->end_pfn; block += PAGEBLOCK_PAGES) {
@@ -220,8 +227,13 @@ static const struct {
 	const char *name;
 	u64 (*fn)(void);
 } counts[] = {
-    {"offline_cpu", count_offline_cpu}, {"from_alloc", count_from_alloc}, {"cached", count_cached},
-    {"cached(U)", count_cached_u}, {"tries", count_tries}, {"poisoned", count_poisoned}, {"refs(V)", count_refs},
+    {"offline_cpu", count_offline_cpu},
+    {"from_alloc", count_from_alloc},
+    {"cached", count_cached},
+    {"cached(U)", count_cached_u},
+    {"tries", count_tries},
+    {"poisoned", count_poisoned},
+    {"refs(V)", count_refs},
     {"tables", count_tables},
 };
 

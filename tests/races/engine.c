@@ -2,12 +2,13 @@
 /*
  * engine.c: runs a script: a cursor that walks over it decides which role may pass which point.
  *
- * A role that hits a point which the script mentions stays there, with interrupts as they are, until
- * the cursor reaches it; other points stop no role.  The thread that moves the cursor over a step
- * writes it down, so the trace holds nothing that the script does not decide, but results.
+ * A role that hits a point which the script mentions stays there, with interrupts as they are,
+ * until the cursor reaches it; other points stop no role.  The thread that moves the cursor over a
+ * step writes it down, so the trace holds nothing that the script does not decide, but results.
  *
  * Owns:       the run under way: cursor, roles, trace.
- * Locks:      race.lock, a bare word with interrupts off, innermost of all: a point may lie anywhere.
+ * Locks:      race.lock, a bare word with interrupts off, innermost of all: a point may lie
+ *             anywhere.
  * Invariants: nothing is printed, allocated or waited for under race.lock.
  */
 #include "engine_priv.h"
@@ -24,7 +25,7 @@
  * (race_patience_ns) where every role is kept or waits for a lock or an answer: then no CPU is
  * merely slow.
  */
-#define WATCHDOG_NS 20000000000ULL
+#define WATCHDOG_NS    20000000000ULL
 #define TURNS_PER_LOOK 256
 
 struct race_state race;
@@ -145,7 +146,10 @@ void race_whereabouts(char *buf, size_t size)
 		const struct role *r = &race.role[i];
 
 		used += (size_t)ksnprintf(buf + used, size - used, "%s%c %s%s%s%s", i ? "; " : "",
-		    race_letter(i), r->running ? r->op : "idle", r->parked ? " kept at " : r->last[0] ? " after " : "",
+		    race_letter(i), r->running ? r->op : "idle",
+		    r->parked        ? " kept at "
+		        : r->last[0] ? " after "
+		                     : "",
 		    r->last, r->running ? "" : " (operation ended)");
 	}
 }
@@ -159,8 +163,9 @@ void race_stuck(const char *what)
 
 	race_whereabouts(why + n, sizeof(why) - (size_t)n);
 	if (!race.over && race.cursor >= race.script->first && res->used < sizeof(res->trace))
-		res->used += (size_t)ksnprintf(res->trace + res->used, sizeof(res->trace) - res->used,
-		    "%u %c %s STUCK\n", race.cursor - race.script->first + 1, race_letter(e->role),
+		res->used += (size_t)ksnprintf(res->trace + res->used,
+		    sizeof(res->trace) - res->used, "%u %c %s STUCK\n",
+		    race.cursor - race.script->first + 1, race_letter(e->role),
 		    e->kind <= RACE_LEAVE ? e->place[0].name : race.role[e->role].op);
 	race_set_outcome("STUCK", why);
 }
@@ -189,9 +194,10 @@ void race_step(const char *what, const char *outcome)
 	if (race.over)
 		return;
 	if (race.cursor >= race.script->first && res->used < sizeof(res->trace))
-		res->used += (size_t)ksnprintf(res->trace + res->used, sizeof(res->trace) - res->used,
-		    "%u %c %s %s\n", race.cursor - race.script->first + 1,
-		    e->kind >= RACE_CHECK ? '-' : race_letter(e->role), what, outcome);
+		res->used +=
+		    (size_t)ksnprintf(res->trace + res->used, sizeof(res->trace) - res->used,
+		        "%u %c %s %s\n", race.cursor - race.script->first + 1,
+		        e->kind >= RACE_CHECK ? '-' : race_letter(e->role), what, outcome);
 	for (i = 0; i < race.nr_roles; i++)
 		race.role[i].passes = 0;
 	WRITE_ONCE(race.cursor, race.cursor + 1);
@@ -282,7 +288,8 @@ void race_settle(void)
 		const struct race_entry *e = &race.script->entry[race.cursor];
 		const struct role *r = &race.role[e->role];
 
-		if (e->kind >= RACE_CHECK || runs(e->role) || e->kind == RACE_START || e->kind == RACE_RUN)
+		if (e->kind >= RACE_CHECK || runs(e->role) || e->kind == RACE_START ||
+		    e->kind == RACE_RUN)
 			return;
 		if (e->kind == RACE_JOIN)
 			race_step_result(e, r);

@@ -40,7 +40,7 @@ struct race_script {
 	char name[RACE_NAME];
 	char expect[RACE_NAME]; /* outcome for the right code */
 	enum iso_policy policy;
-	unsigned nr_roles, nr_cpus;   /* CPUs of the memory: at least one for each role */
+	unsigned nr_roles, nr_cpus; /* CPUs of the memory: at least one for each role */
 	unsigned nr, first; /* entries; the first that is traced: those before set the scene */
 	struct race_entry entry[RACE_ENTRIES];
 	char error[80]; /* why it could not be read */

@@ -43,10 +43,10 @@ struct race_state {
 	struct watch watch[WATCHES];
 	struct counted counted[COUNTED];
 	unsigned nr_roles, nr_watches, nr_counted;
-	u32 lock;   /* a */
-	u32 active; /* a: points follow the script */
-	u32 cursor; /* lock */
-	u32 over;   /* a: the outcome is known: no point stops a role */
+	u32 lock;     /* a */
+	u32 active;   /* a: points follow the script */
+	u32 cursor;   /* lock */
+	u32 over;     /* a: the outcome is known: no point stops a role */
 	u32 stepping; /* a: after the setup, instead of the script, step.c chooses the moves */
 };
 extern struct race_state race;

@@ -90,8 +90,8 @@ static bool roles_keep_their_cpus(void)
 	for (role = 0; role < ex.nr_roles; role++) {
 		if (!ex.nr_ops[role] || !(down >> role & 1))
 			continue;
-		ksnprintf(ex.error, sizeof(ex.error), "role %c has operations, and its CPU %u goes down", (int)('A' + role),
-		    role);
+		ksnprintf(ex.error, sizeof(ex.error),
+		    "role %c has operations, and its CPU %u goes down", (int)('A' + role), role);
 		return false;
 	}
 	return true;
@@ -121,7 +121,8 @@ bool explore_read(const struct explore_set *set)
 	if (ex.nr_cpus <= RACE_ROLES)
 		return roles_keep_their_cpus();
 bad:
-	ksnprintf(ex.error, sizeof(ex.error), "%s", ex.setup.error[0] ? ex.setup.error : "too many roles");
+	ksnprintf(ex.error, sizeof(ex.error), "%s",
+	    ex.setup.error[0] ? ex.setup.error : "too many roles");
 	return false;
 }
 
@@ -134,8 +135,8 @@ static struct event *note(enum event_kind kind, unsigned role, unsigned nth, con
 	/* A loop for ever fills it; what matters came before. */
 	if (ex.nr_events < MAX_EVENTS - 1)
 		ex.nr_events++;
-	*e = (struct event){.kind = kind, .role = role, .nth = nth, .name = name,
-	    .interrupt = arch_in_interrupt()};
+	*e = (struct event){
+	    .kind = kind, .role = role, .nth = nth, .name = name, .interrupt = arch_in_interrupt()};
 	return e;
 }
 
@@ -215,8 +216,8 @@ static void judge(void)
 		for (i = 0; v.what && v.what[i] && v.what[i] != ' ';)
 			i++;
 		ksnprintf(text, sizeof(text), "CHECK(%.*s)", (int)i, v.what ? v.what : "");
-		ksnprintf(why, sizeof(why), "%s: at %#lx: %lu, should be %lu", v.what ? v.what : "?", v.pfn,
-		    v.have, v.want);
+		ksnprintf(why, sizeof(why), "%s: at %#lx: %lu, should be %lu",
+		    v.what ? v.what : "?", v.pfn, v.have, v.want);
 		fail_run(text, why);
 	}
 	for (role = 0; role < ex.nr_roles; role++) {

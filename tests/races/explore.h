@@ -13,7 +13,8 @@
 /* The operations of each role, and before them the steps that set the scene, and their roles. */
 struct explore_set {
 	const char *name;
-	const char *setup; /* entries "A:scene ; B:disable"; a letter that is no role is a CPU more */
+	/* entries "A:scene ; B:disable"; a letter that is no role is a CPU more */
+	const char *setup;
 	const char *roles; /* "free(P) | offline(P)=0 | drain; drain" */
 	enum iso_policy policy;
 };
@@ -33,17 +34,17 @@ enum event_kind { EVENT_START, EVENT_POINT, EVENT_END };
 struct event {
 	enum event_kind kind;
 	unsigned role;
-	unsigned nth;     /* POINT: of this role; START, END: the operation */
-	bool interrupt;   /* on the way, in an interrupt */
-	bool cut;         /* the role was preempted here */
+	unsigned nth;   /* POINT: of this role; START, END: the operation */
+	bool interrupt; /* on the way, in an interrupt */
+	bool cut;       /* the role was preempted here */
 	const char *name;
 };
 
 struct outcome {
 	char what[RACE_NAME]; /* OK, STUCK, CHECK(id), WRONG(role), CRASH */
 	char why[200];
-	unsigned points;      /* passed */
-	unsigned cuts;        /* of the plan's, that took place */
+	unsigned points; /* passed */
+	unsigned cuts;   /* of the plan's, that took place */
 };
 
 /* The set read; and the last run's events. */
@@ -71,11 +72,11 @@ bool fiber_step(const struct race_script *s, const char *moves);
 bool fiber_schedules(const struct race_script *s, const char *seeds);
 
 struct explore_report {
-	u64 schedules;        /* run */
-	u64 failed_at;        /* number of the first that failed; 0: none */
+	u64 schedules; /* run */
+	u64 failed_at; /* number of the first that failed; 0: none */
 	struct outcome outcome;
 	struct plan plan;
-	bool complete;        /* all with at most two preemptions were run */
+	bool complete; /* all with at most two preemptions were run */
 };
 /* All schedules with at most two preemptions, but no more than @max. */
 void explore_all(u64 max, struct explore_report *rep);

@@ -36,30 +36,42 @@ static const struct explore_set sets[] = {
     {"alloc-isolate", "A:scene ; A:disable(U)", "isolate(U) | alloc(UNMOVABLE)=0", ISO_DISABLE},
     {"alloc-isolate-precise", "A:scene", "isolate(U) | alloc(UNMOVABLE)=0", ISO_PRECISE},
     {"isolate-isolate", "A:scene", "isolate(0-1); undo(0-1) | isolate(1-2)", ISO_PRECISE},
-    {"free-disable-offline", "A:scene", "free(P)=0 | disable=0; enable=0 | offline(P)=0", ISO_DISABLE},
+    {"free-disable-offline", "A:scene", "free(P)=0 | disable=0; enable=0 | offline(P)=0",
+        ISO_DISABLE},
     {"fill-drain-offline", "A:scene ; A:free(P)", "fill | drain=0 | offline(P)=0", ISO_PRECISE},
     {"free-drain-disable", "A:scene", "free(P)=0; alloc=0 | drain=0 | disable=0", ISO_PRECISE},
-    {"offline-online", "A:scene ; A:free(P)", "fill; fill | offline(P)=0; online(P)=0", ISO_PRECISE},
+    {"offline-online", "A:scene ; A:free(P)", "fill; fill | offline(P)=0; online(P)=0",
+        ISO_PRECISE},
     {"offline-offline", "A:scene ; A:free(P)", "fill | offline(S) | offline(P)", ISO_PRECISE},
     {"put-isolate", "A:scene(K)", "put(K)=0; alloc(UNMOVABLE)=0 | isolate(U)", ISO_PRECISE},
     {"alloc-alloc", "A:scene ; A:hoard", "alloc | alloc", ISO_PRECISE},
     {"migrate-migrate", "A:scene ; A:hold(O)", "migrate(O) | migrate(O)", ISO_PRECISE},
     {"migrate-drop", "A:scene ; A:hold(O)", "migrate(O) | drop(O)=0; hold(O)=0", ISO_PRECISE},
-    {"migrate-drop-no-target", "A:scene ; A:hold(O) ; A:hoard", "migrate(O) | drop(O)=0", ISO_PRECISE},
+    {"migrate-drop-no-target", "A:scene ; A:hold(O) ; A:hoard", "migrate(O) | drop(O)=0",
+        ISO_PRECISE},
     {"migrate-pin", "A:scene ; A:hold(O)", "migrate(O) | write(O)=0; pin(O)=0", ISO_PRECISE},
-    {"migrate-unpin", "A:scene ; A:hold(O) ; A:pin(O)", "migrate(O) | unpin(O)=0; write(O)=0", ISO_PRECISE},
-    {"migrate-migrate-drop", "A:scene ; A:hold(O)", "migrate(O) | migrate(O) | drop(O)=0", ISO_PRECISE},
-    {"hold-offline", "A:scene ; A:free(P) ; A:hold", "drop=0; hold=0 | offline(P)=0; online(P)=0", ISO_PRECISE},
+    {"migrate-unpin", "A:scene ; A:hold(O) ; A:pin(O)", "migrate(O) | unpin(O)=0; write(O)=0",
+        ISO_PRECISE},
+    {"migrate-migrate-drop", "A:scene ; A:hold(O)", "migrate(O) | migrate(O) | drop(O)=0",
+        ISO_PRECISE},
+    {"hold-offline", "A:scene ; A:free(P) ; A:hold", "drop=0; hold=0 | offline(P)=0; online(P)=0",
+        ISO_PRECISE},
     {"drain-down", "A:scene ; C:fill", "drain=0 | cpu_down(2)=0", ISO_PRECISE},
-    {"drain-down-up", "A:scene ; C:fill", "drain=0; drain=0 | cpu_down(2)=0; cpu_up(2)=0", ISO_PRECISE},
+    {"drain-down-up", "A:scene ; C:fill", "drain=0; drain=0 | cpu_down(2)=0; cpu_up(2)=0",
+        ISO_PRECISE},
     {"disable-up", "A:scene ; C:fill ; B:cpu_down(2)", "disable=0 | cpu_up(2)=0", ISO_PRECISE},
-    {"disable-down-up", "A:scene ; C:fill", "disable=0; enable=0 | cpu_down(2)=0; cpu_up(2)=0", ISO_PRECISE},
-    {"offline-down", "A:scene ; A:free(P) ; C:fill", "offline(P)=0 | cpu_down(2)=0; cpu_up(2)=0", ISO_PRECISE},
-    {"alloc-up", "A:scene ; C:fill ; B:cpu_down(2) ; A:hoard ; A:hoard(UNMOVABLE)", "alloc | cpu_up(2)=0", ISO_PRECISE},
-    {"call-down-up", "A:scene ; C:fill", "call=0; call=0 | cpu_down(2)=0; cpu_up(2)=0", ISO_PRECISE},
+    {"disable-down-up", "A:scene ; C:fill", "disable=0; enable=0 | cpu_down(2)=0; cpu_up(2)=0",
+        ISO_PRECISE},
+    {"offline-down", "A:scene ; A:free(P) ; C:fill", "offline(P)=0 | cpu_down(2)=0; cpu_up(2)=0",
+        ISO_PRECISE},
+    {"alloc-up", "A:scene ; C:fill ; B:cpu_down(2) ; A:hoard ; A:hoard(UNMOVABLE)",
+        "alloc | cpu_up(2)=0", ISO_PRECISE},
+    {"call-down-up", "A:scene ; C:fill", "call=0; call=0 | cpu_down(2)=0; cpu_up(2)=0",
+        ISO_PRECISE},
     {"call-locked", "A:scene ; A:disable", "call(locked) | free(P)=0", ISO_PRECISE},
     {"move-touch", "A:scene(V)", "once(V)=0 | touch(V)=0", ISO_PRECISE},
-    {"move-touch-first", "A:scene(V)", "once(V)=0 | touch(V)=0; touch(V)=0 | touch(W)=0", ISO_PRECISE},
+    {"move-touch-first", "A:scene(V)", "once(V)=0 | touch(V)=0; touch(V)=0 | touch(W)=0",
+        ISO_PRECISE},
     {"move-move-touch", "A:scene(V)", "move(V) | move(V) | touch(W)=0", ISO_PRECISE},
     {"move-move", "A:scene(V)", "once(V)=0; once(V)=0 | touch(V)=0; touch(W)=0", ISO_PRECISE},
     {"move-unmap", "A:scene(V)", "move(V) | unmap(V)=0 | touch(W)=0", ISO_PRECISE},
@@ -69,7 +81,8 @@ static const struct explore_set sets[] = {
     {"free-fail", "A:scene(K)", "free(K)=0 | fail(K); isolate(U)", ISO_PRECISE},
     {"put-fail", "A:scene(K)", "put(K)=0; alloc(UNMOVABLE)=0 | fail(K)", ISO_PRECISE},
     {"fail-offline", "A:scene ; A:free(P)", "fail(P) | offline(P)=0; online(P)=0", ISO_PRECISE},
-    {"fail-isolate-unpoison", "A:scene ; A:free(P)", "fail(P); unpoison(P) | isolate(P)=0; undo(P)=0", ISO_PRECISE},
+    {"fail-isolate-unpoison", "A:scene ; A:free(P)",
+        "fail(P); unpoison(P) | isolate(P)=0; undo(P)=0", ISO_PRECISE},
     {"soft-touch", "A:scene(V)", "soft(V)=0 | touch(V)=0 | touch(W)=0", ISO_PRECISE},
     {"soft-alloc", "A:scene(V)", "soft(V)=0 | alloc=0; fill", ISO_PRECISE},
     {"soft-pin", "A:scene(V)", "soft(V) | pin(V); unpin(V)", ISO_PRECISE},
@@ -79,7 +92,8 @@ static const struct explore_set sets[] = {
     {"fault-fault", "A:scene(N) ; A:limit(3)", "store(V)=0 | store(V)=0", ISO_PRECISE},
     {"fault-fault-spaces", "A:scene(N)", "store(V)=0 | store(W)=0 | store(V)=0", ISO_PRECISE},
     {"fault-supply", "A:scene(G)", "store(V)=0 | store(V)=0 | supply(V)", ISO_PRECISE},
-    {"fault-no-memory", "A:scene(N) ; A:hoard ; A:hoard(UNMOVABLE)", "store(V) | store(V) | free(P)", ISO_PRECISE},
+    {"fault-no-memory", "A:scene(N) ; A:hoard ; A:hoard(UNMOVABLE)",
+        "store(V) | store(V) | free(P)", ISO_PRECISE},
     {"fault-unmap", "A:scene(N)", "store(V) | unmap(V)=0 | store(W)=0", ISO_PRECISE},
     {"fault-remap", "A:scene(G)", "store(V) | remap(V) | leave(W)=0; close=0", ISO_PRECISE},
     {"fault-remap-remap", "A:scene(N)", "remap(V) | remap(V) | store(V)", ISO_PRECISE},
@@ -92,7 +106,7 @@ static const struct explore_set sets[] = {
 
 static const char *moves; /* step through each script: made before the first key */
 static const char *seeds; /* run each by these */
-static u64 jitters; /* times each script is replayed once more */
+static u64 jitters;       /* times each script is replayed once more */
 static struct race_script script;
 static struct race_result result;
 static const struct race_script *script_now;
@@ -189,7 +203,8 @@ static bool replay(void)
 	if (seeds)
 		return fiber_schedules(&script, seeds);
 	script_once(&script, &result, 0);
-	printf("race: begin %s\n%srace: end %s %s\n", script.name, result.trace, script.name, result.outcome);
+	printf("race: begin %s\n%srace: end %s %s\n", script.name, result.trace, script.name,
+	    result.outcome);
 	if (result.why[0])
 		printf("race: why: %s\n", result.why);
 	return replay_disturbed() && strcmp(result.outcome, script.expect) == 0;
@@ -318,7 +333,8 @@ static bool explore_plan(const char *text)
 	for (i = 0; i < ex.nr_events && i < 200; i++)
 		printf("%4u  %*s%c %s %s%s%s\n", i + 1, (int)ex.event[i].role * 28, "",
 		    (int)('A' + ex.event[i].role), ex.event[i].name, kinds[ex.event[i].kind],
-		    ex.event[i].interrupt ? "(in an interrupt)" : "", ex.event[i].cut ? " - preempted" : "");
+		    ex.event[i].interrupt ? "(in an interrupt)" : "",
+		    ex.event[i].cut ? " - preempted" : "");
 	printf("%s %s\n", out.what, out.why);
 	return !strcmp(out.what, "OK");
 }
@@ -350,21 +366,28 @@ static bool explore_set(const struct explore_set *set, const struct options *o)
 			printf("%llu", (unsigned long long)o->seed);
 		else
 			printf("null");
-		printf(", \"schedules\": %llu, \"complete\": %s, \"failed_at\": %llu, \"seconds\": %.3f, "
-		       "\"outcome\": \"%s\", \"script\": ", (unsigned long long)rep.schedules,
-		    rep.complete ? "true" : "false", (unsigned long long)rep.failed_at, start,
+		printf(", \"schedules\": %llu, \"complete\": %s, \"failed_at\": %llu, \"seconds\": "
+		       "%.3f, "
+		       "\"outcome\": \"%s\", \"script\": ",
+		    (unsigned long long)rep.schedules, rep.complete ? "true" : "false",
+		    (unsigned long long)rep.failed_at, start,
 		    rep.failed_at ? rep.outcome.what : "OK");
 		print_quoted(text);
 		printf("}\n");
 		return !rep.failed_at;
 	}
-	printf("%-22s %8llu schedules %7.2f s  %s\n", set->name, (unsigned long long)rep.schedules, start,
-	    rep.failed_at ? rep.outcome.what : rep.complete ? "all with <= 2 preemptions: OK" : "OK");
+	printf("%-22s %8llu schedules %7.2f s  %s\n", set->name, (unsigned long long)rep.schedules,
+	    start,
+	    rep.failed_at      ? rep.outcome.what
+	        : rep.complete ? "all with <= 2 preemptions: OK"
+	                       : "OK");
 	if (rep.failed_at) {
 		printf("  %s\n  the schedule: --explore '%s' --plan=", rep.outcome.why, set->name);
 		print_plan(&rep.plan);
-		printf("\n  %s; save it to a file and run: race FILE\n%s", scripted ? "the shortest script that shows it"
-		    : "NOT reproduced by this script", text);
+		printf("\n  %s; save it to a file and run: race FILE\n%s",
+		    scripted ? "the shortest script that shows it"
+		             : "NOT reproduced by this script",
+		    text);
 	}
 	return !rep.failed_at;
 }
@@ -448,7 +471,8 @@ int main(int argc, char **argv)
 	if (explore)
 		good &= explore_named(explore, &o);
 	if (!done) {
-		fprintf(stderr, "usage: race [--step | --schedule=N-M] SCRIPT... | --list | --sets | "
+		fprintf(stderr,
+		    "usage: race [--step | --schedule=N-M] SCRIPT... | --list | --sets | "
 		    "--explore SET [--seed=N] [--max=N] [--json]\n");
 		return 2;
 	}

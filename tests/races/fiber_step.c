@@ -36,7 +36,8 @@ bool fiber_step(const struct race_script *s, const char *moves)
 bool fiber_schedules(const struct race_script *s, const char *seeds)
 {
 	char *end;
-	u64 from = strtoull(seeds, &end, 0), to = *end == '-' ? strtoull(end + 1, &end, 0) : from, seed;
+	u64 from = strtoull(seeds, &end, 0), to = *end == '-' ? strtoull(end + 1, &end, 0) : from,
+	    seed;
 	bool good = true;
 
 	if (*end || end == seeds || to < from) {

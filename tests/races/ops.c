@@ -22,7 +22,7 @@
 #include <quarry/smp.h>
 #include <quarry/string.h>
 
-#define BLOCKS     32u /* pageblocks of each zone */
+#define BLOCKS 32u /* pageblocks of each zone */
 /* The same where they are lent, which not every machine has so much to spare for. */
 #define LENT       (PAGEBLOCK_ORDER >= 9 ? 8u : BLOCKS)
 #define STANDBY    4u
@@ -62,13 +62,20 @@ static bool has_scene(const struct race_script *s, const char *scene)
 
 void ops_build(const struct race_script *s)
 {
-	const bool backed = has_scene(s, "scene(V)") || has_scene(s, "scene(N)") || has_scene(s, "scene(G)");
+	const bool backed =
+	    has_scene(s, "scene(V)") || has_scene(s, "scene(N)") || has_scene(s, "scene(G)");
 	const unsigned blocks = backed ? LENT : BLOCKS;
 	const unsigned long nr = 2 * blocks * PAGEBLOCK_PAGES;
 	const pfn_t start = backed ? race_ram(nr) : 0, middle = start + nr / 2, end = start + nr;
 	const pfn_t online_end = has_scene(s, "scene(B)") ? end - STANDBY * PAGEBLOCK_PAGES : end;
-	struct memory_config cfg = {.name = "race", .start_pfn = start, .end_pfn = end, .nr_cpus = s->nr_cpus,
-	    .nr_nodes = 1, .backed = backed, .reclaim = &memory_reclaim, .alloc = arena_alloc,
+	struct memory_config cfg = {.name = "race",
+	    .start_pfn = start,
+	    .end_pfn = end,
+	    .nr_cpus = s->nr_cpus,
+	    .nr_nodes = 1,
+	    .backed = backed,
+	    .reclaim = &memory_reclaim,
+	    .alloc = arena_alloc,
 	    .standby_step = STANDBY * PAGEBLOCK_PAGES,
 	    .arrays = online_end < end ? &ops_standby_arrays : NULL};
 	struct memory *mem;
@@ -86,7 +93,8 @@ void ops_build(const struct race_script *s)
 	map = arena_alloc(NULL, nr * sizeof(struct page));
 	cfg.memmap = (struct page *)((uintptr_t)map - start * sizeof(struct page));
 	map = arena_alloc(NULL, nr / PAGEBLOCK_PAGES * sizeof(struct pageblock));
-	cfg.pageblocks = (struct pageblock *)((uintptr_t)map - start / PAGEBLOCK_PAGES * sizeof(struct pageblock));
+	cfg.pageblocks = (struct pageblock *)((uintptr_t)map -
+	    start / PAGEBLOCK_PAGES * sizeof(struct pageblock));
 	err = memory_init(mem, &cfg);
 	err = err ? err : memory_add_zone(mem, 0, ZONE_NORMAL, start, middle);
 	err = err ? err : memory_add_zone(mem, 0, ZONE_MOVABLE, middle, end);
@@ -111,7 +119,8 @@ void ops_build(const struct race_script *s)
 void ops_stop(bool sound)
 {
 	smp_timeout_ns = ops.timeout_ns;
-	struct thread *t = sound && ops.vm.object ? thread_start("race", 0, vm_drop_all, NULL) : NULL;
+	struct thread *t =
+	    sound && ops.vm.object ? thread_start("race", 0, vm_drop_all, NULL) : NULL;
 
 	if (t)
 		thread_join(t);
@@ -126,7 +135,8 @@ bool ops_view(struct ops_view *view)
 
 bool ops_owns(const void *what)
 {
-	return ((const char *)what >= arena && (const char *)what < arena + sizeof(arena)) || vm_owns(what);
+	return ((const char *)what >= arena && (const char *)what < arena + sizeof(arena)) ||
+	    vm_owns(what);
 }
 
 static pfn_t block_of(const struct page *page)
@@ -166,7 +176,9 @@ static int op_scene(unsigned role, const char *arg)
 
 /* ---- arguments ---- */
 
-/* P, O, V: its pageblock; S: the 4 aligned pageblocks around P; U; N-M: pageblocks of zone MOVABLE. */
+/*
+ * P, O, V: its pageblock; S: the 4 aligned pageblocks around P; U; N-M: pageblocks of zone MOVABLE.
+ */
 bool ops_range(const char *arg, pfn_t *start, unsigned long *nr)
 {
 	unsigned from = 0, to = 0;
@@ -190,7 +202,8 @@ bool ops_range(const char *arg, pfn_t *start, unsigned long *nr)
 		return false;
 	for (; *arg >= '0' && *arg <= '9'; arg++)
 		to = to * 10 + (unsigned)(*arg - '0');
-	if (*arg || from > to || to >= (movable()->end_pfn - movable()->start_pfn) / PAGEBLOCK_PAGES)
+	if (*arg || from > to ||
+	    to >= (movable()->end_pfn - movable()->start_pfn) / PAGEBLOCK_PAGES)
 		return false;
 	*start = movable()->start_pfn + from * PAGEBLOCK_PAGES;
 	*nr = (to - from + 1) * PAGEBLOCK_PAGES;
@@ -319,14 +332,18 @@ static int op_online(unsigned role, const char *arg)
 	return online_pages(ops.mem, start, nr, NULL);
 }
 
-/* Everything that may be had without waiting, of NORMAL with hoard(UNMOVABLE), largest blocks first. */
+/*
+ * Everything that may be had without waiting, of NORMAL with hoard(UNMOVABLE), largest blocks
+ * first.
+ */
 static int op_hoard(unsigned role, const char *arg)
 {
 	unsigned order;
 
 	for (order = MAX_ORDER + 1; order-- > 0;) {
 		while (ops.nr_hoard < MAX_HOARD) {
-			struct page *page = mem_alloc_pages(ops.mem, gfp_of(arg) | GFP_NOWAIT, order);
+			struct page *page =
+			    mem_alloc_pages(ops.mem, gfp_of(arg) | GFP_NOWAIT, order);
 
 			if (!page)
 				break;
@@ -368,7 +385,8 @@ static int op_hold(unsigned role, const char *arg)
 	int err = handle_alloc(&ops.objects, object_of(role, arg), order, GFP_MOVABLE, 1);
 
 	if (!err && arg[0] == 'O')
-		ops.block_o = block_of(pfn_to_page_in(ops.mem, handle_pfn(&ops.objects, RACE_ROLES)));
+		ops.block_o =
+		    block_of(pfn_to_page_in(ops.mem, handle_pfn(&ops.objects, RACE_ROLES)));
 	if (!err && order)
 		ops.page_t = handle_pfn(&ops.objects, role) + 1;
 	return err;
@@ -414,7 +432,10 @@ pfn_t ops_pfn(const char *arg)
 {
 	if (arg[0] == 'B')
 		return movable()->end_pfn - STANDBY * PAGEBLOCK_PAGES;
-	return arg[0] == 'T' ? ops.page_t : arg[0] == 'Q' ? ops.page_q : arg[0] == 'K' ? ops.page_k : ops.page_p;
+	return arg[0] == 'T' ? ops.page_t
+	    : arg[0] == 'Q'  ? ops.page_q
+	    : arg[0] == 'K'  ? ops.page_k
+	                     : ops.page_p;
 }
 
 static int op_soft(unsigned role, const char *arg)
@@ -449,18 +470,52 @@ static const struct {
 	const char *name;
 	int (*fn)(unsigned role, const char *arg);
 } known[] = {
-    {"scene", op_scene}, {"alloc", op_alloc}, {"free", op_free}, {"fill", op_fill},
-    {"disable", op_disable}, {"enable", op_enable}, {"drain", op_drain}, {"isolate", op_isolate},
-    {"undo", op_undo}, {"offline", op_offline}, {"online", op_online}, {"hoard", op_hoard},
-    {"call", op_call}, {"get", op_get}, {"put", op_put}, {"cpu_down", cpu_op_down}, {"cpu_up", cpu_op_up},
+    {"scene", op_scene},
+    {"alloc", op_alloc},
+    {"free", op_free},
+    {"fill", op_fill},
+    {"disable", op_disable},
+    {"enable", op_enable},
+    {"drain", op_drain},
+    {"isolate", op_isolate},
+    {"undo", op_undo},
+    {"offline", op_offline},
+    {"online", op_online},
+    {"hoard", op_hoard},
+    {"call", op_call},
+    {"get", op_get},
+    {"put", op_put},
+    {"cpu_down", cpu_op_down},
+    {"cpu_up", cpu_op_up},
     {"timeout", cpu_op_timeout},
-    {"hold", op_hold}, {"drop", op_drop}, {"write", op_write}, {"pin", op_pin}, {"unpin", op_unpin},
-    {"migrate", op_migrate}, {"touch", vm_op_touch}, {"hammer", vm_op_hammer}, {"move", vm_op_move},
-    {"once", vm_op_once}, {"unmap", vm_op_unmap}, {"remove", vm_op_remove}, {"store", vm_op_store},
-    {"remap", vm_op_remap}, {"shift", vm_op_shift}, {"protect", vm_op_protect}, {"supply", vm_op_supply},
-    {"leave", vm_op_leave}, {"close", vm_op_close}, {"end", vm_op_end}, {"limit", vm_op_limit},
-    {"soft", op_soft}, {"fail", op_fail}, {"machine", op_machine}, {"unpoison", op_unpoison}, {"standby", op_standby},
-    {"add_memory", add_op_add}, {"remove_memory", add_op_remove},
+    {"hold", op_hold},
+    {"drop", op_drop},
+    {"write", op_write},
+    {"pin", op_pin},
+    {"unpin", op_unpin},
+    {"migrate", op_migrate},
+    {"touch", vm_op_touch},
+    {"hammer", vm_op_hammer},
+    {"move", vm_op_move},
+    {"once", vm_op_once},
+    {"unmap", vm_op_unmap},
+    {"remove", vm_op_remove},
+    {"store", vm_op_store},
+    {"remap", vm_op_remap},
+    {"shift", vm_op_shift},
+    {"protect", vm_op_protect},
+    {"supply", vm_op_supply},
+    {"leave", vm_op_leave},
+    {"close", vm_op_close},
+    {"end", vm_op_end},
+    {"limit", vm_op_limit},
+    {"soft", op_soft},
+    {"fail", op_fail},
+    {"machine", op_machine},
+    {"unpoison", op_unpoison},
+    {"standby", op_standby},
+    {"add_memory", add_op_add},
+    {"remove_memory", add_op_remove},
 };
 
 /* Split "name(argument)"; the number of @name in known[], or its size. */

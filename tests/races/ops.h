@@ -26,23 +26,24 @@
 enum vm_shows { SHOWS_V, SHOWS_OTHER, SHOWS_NEXT, SHOWS_ANY };
 
 struct ops_vm {
-	struct spinlock lock;       /* RANK_TASK: taking a reference, and giving up the scene's */
-	struct vm_object *object;   /* NULL: there is none */
-	struct vm_object *other;    /* what an address is mapped to instead; NULL: nothing */
+	struct spinlock lock;     /* RANK_TASK: taking a reference, and giving up the scene's */
+	struct vm_object *object; /* NULL: there is none */
+	struct vm_object *other;  /* what an address is mapped to instead; NULL: nothing */
 	struct vm_space *space[2];
-	bool closed, left[2];       /* lock: the scene has given up its references, to the objects, to a space */
-	u32 shows[2];               /* a: enum vm_shows of each space */
-	u32 refused[2];             /* a: a write in that space, begun from now on, must fail */
-	u32 removed;                /* a: slots were emptied, with the stored values */
-	bool stale;                 /* an operation that had to fail did not */
-	u32 stores;                 /* a: values that were given out */
-	u64 stored[RACE_ROLES];     /* what each role has stored in its word of the page; 0: nothing */
+	/* lock: the scene has given up its references, to the objects, to a space */
+	bool closed, left[2];
+	u32 shows[2];           /* a: enum vm_shows of each space */
+	u32 refused[2];         /* a: a write in that space, begun from now on, must fail */
+	u32 removed;            /* a: slots were emptied, with the stored values */
+	bool stale;             /* an operation that had to fail did not */
+	u32 stores;             /* a: values that were given out */
+	u64 stored[RACE_ROLES]; /* what each role has stored in its word of the page; 0: nothing */
 	enum vm_shows stored_in[RACE_ROLES];
-	struct page *v;             /* the page that was in the slot when the scene was set */
+	struct page *v; /* the page that was in the slot when the scene was set */
 	struct page *pinned[RACE_ROLES];
 	pfn_t block_v;
-	u32 tries;                  /* that the last move took */
-	u32 moves;                  /* a: that have ended */
+	u32 tries; /* that the last move took */
+	u32 moves; /* a: that have ended */
 };
 
 /* NULL: freed, or never there. */
@@ -51,7 +52,7 @@ struct ops {
 	struct page *p, *q, *k;
 	pfn_t page_p, block_p, block_u, block_o; /* page_p 0: no scene; of P, or of V at first */
 	pfn_t page_q, page_k, page_t;
-	struct page *own[RACE_ROLES]; /* what a role allocated last */
+	struct page *own[RACE_ROLES];  /* what a role allocated last */
 	struct page *hoard[MAX_HOARD]; /* and all else */
 	unsigned nr_hoard;
 	struct handle_table objects;
@@ -61,7 +62,6 @@ struct ops {
 	struct ops_vm vm;
 };
 extern struct ops ops;
-
 
 /* ---- ops_vm.c: operations on V; as those in ops.c ---- */
 
@@ -131,7 +131,8 @@ unsigned long vm_tables(void);
  */
 bool vm_sound(struct mm_violation *v);
 /* Write down the damage. */
-bool ops_broken(struct mm_violation *v, const char *what, pfn_t pfn, unsigned long have, unsigned long want);
+bool ops_broken(
+    struct mm_violation *v, const char *what, pfn_t pfn, unsigned long have, unsigned long want);
 
 /* ---- operations of ops_cpu.c ---- */
 

@@ -71,7 +71,8 @@ int vm_op_store(unsigned role, const char *arg)
 		return -ENOENT;
 	soft_load_space(space);
 	for (i = 0; i < 2 && !err; i++) {
-		u32 refused = load_acquire(&ops.vm.refused[nr]), shows = load_acquire(&ops.vm.shows[nr]);
+		u32 refused = load_acquire(&ops.vm.refused[nr]),
+		    shows = load_acquire(&ops.vm.shows[nr]);
 
 		err = soft_write(VM_V + word_of(role), value);
 		if (err)
@@ -79,7 +80,8 @@ int vm_op_store(unsigned role, const char *arg)
 		if (refused)
 			WRITE_ONCE(ops.vm.stale, true);
 		ops.vm.stored[role] = value;
-		ops.vm.stored_in[role] = shows == load_acquire(&ops.vm.shows[nr]) ? shows : SHOWS_ANY;
+		ops.vm.stored_in[role] =
+		    shows == load_acquire(&ops.vm.shows[nr]) ? shows : SHOWS_ANY;
 		sched_point("op.stored");
 	}
 	soft_unload_space();
@@ -287,7 +289,8 @@ static bool check_references(struct mm_violation *v)
 		slots += 1 + leaves_of(object);
 		shown += nr;
 		if (object->refs != nr + !ops.vm.closed)
-			return ops_broken(v, "references of an object", 0, object->refs, nr + !ops.vm.closed);
+			return ops_broken(
+			    v, "references of an object", 0, object->refs, nr + !ops.vm.closed);
 	}
 	LIST_FOREACH(space, &ops.mem->vm.spaces, link) {
 		regions += space->nr_regions;
@@ -308,7 +311,9 @@ static u64 word_in(unsigned role, enum vm_shows shows)
 	struct vm_object *object = shows == SHOWS_OTHER ? ops.vm.other : ops.vm.object;
 	u64 slot = object ? object_lookup(object, VM_SLOT + (shows == SHOWS_NEXT)) : 0;
 
-	return slot_has_page(slot) ? *(u64 *)((char *)page_address_in(ops.mem, slot_page(slot)) + word_of(role)) : 0;
+	return slot_has_page(slot)
+	    ? *(u64 *)((char *)page_address_in(ops.mem, slot_page(slot)) + word_of(role))
+	    : 0;
 }
 
 static bool check_stored(struct mm_violation *v)
@@ -323,7 +328,8 @@ static bool check_stored(struct mm_violation *v)
 			    word_in(role, (enum vm_shows)in) == ops.vm.stored[role])
 				break;
 		if (ops.vm.stored[role] && in == SHOWS_ANY)
-			return ops_broken(v, "lost: what a role has stored", role, 0, ops.vm.stored[role]);
+			return ops_broken(
+			    v, "lost: what a role has stored", role, 0, ops.vm.stored[role]);
 	}
 	return true;
 }

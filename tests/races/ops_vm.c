@@ -59,7 +59,8 @@ struct vm_space *vm_space_use(const char *arg)
 
 static int make_object(enum vm_object_kind kind, struct vm_object **out)
 {
-	return vm_object_create(ops.mem, kind, VM_PAGES, kind == OBJ_PAGER ? &vm_pager : NULL, NULL, out);
+	return vm_object_create(
+	    ops.mem, kind, VM_PAGES, kind == OBJ_PAGER ? &vm_pager : NULL, NULL, out);
 }
 
 void vm_scene(char kind)
@@ -75,7 +76,9 @@ void vm_scene(char kind)
 		err = make_object(OBJ_ANON, &vm->other);
 	for (i = 0; i < ARRAY_SIZE(vm->space) && !err; i++) {
 		err = vm_space_create(ops.mem, &vm->space[i]);
-		err = err ? err : vm_map(vm->space[i], VM_BASE, VM_PAGES, VM_READ | VM_WRITE, vm->object, 0);
+		err = err
+		    ? err
+		    : vm_map(vm->space[i], VM_BASE, VM_PAGES, VM_READ | VM_WRITE, vm->object, 0);
 	}
 	if (!err && kind == 'V') {
 		soft_load_space(vm->space[0]);
@@ -119,8 +122,9 @@ bool vm_owns(const void *what)
 	for (i = 0; i < ARRAY_SIZE(vm->space); i++)
 		if (vm->space[i] && inside(what, vm->space[i], sizeof(struct vm_space)))
 			return true;
-	return vm->object && (inside(what, vm->object, sizeof(struct vm_object)) || migwait_owns(what) ||
-	    (vm->other && inside(what, vm->other, sizeof(struct vm_object))));
+	return vm->object &&
+	    (inside(what, vm->object, sizeof(struct vm_object)) || migwait_owns(what) ||
+	        (vm->other && inside(what, vm->other, sizeof(struct vm_object))));
 }
 
 /* Read V where it is mapped, or with touch(W) where it was not yet; not its content: -EUCLEAN. */
@@ -214,14 +218,16 @@ void vm_holders(char *buf, size_t size)
 	slot = object_lookup(ops.vm.object, VM_SLOT);
 	spin_unlock(&ops.vm.object->lock);
 	if (word_ref(word) == 0) {
-		ksnprintf(buf, size, word_state(word) == PG_ISO_MIG ? "all taken by the freeze" : "free");
+		ksnprintf(
+		    buf, size, word_state(word) == PG_ISO_MIG ? "all taken by the freeze" : "free");
 		return;
 	}
 	if (page->mapcount)
 		len = ksnprintf(buf, size, "%u of entries, ", page->mapcount);
 	if (slot == (uintptr_t)page || slot == slot_marker(ops.page_p)) {
 		known++;
-		len += ksnprintf(buf + len, size - (size_t)len, "%s", slot_is_marker(slot) ? "the marker's, " : "the slot's, ");
+		len += ksnprintf(buf + len, size - (size_t)len, "%s",
+		    slot_is_marker(slot) ? "the marker's, " : "the slot's, ");
 	}
 	if (word_state(word) == PG_ISO_MIG || word_state(word) == PG_HWPOISON) {
 		known++;
@@ -229,7 +235,8 @@ void vm_holders(char *buf, size_t size)
 		    word_state(word) == PG_ISO_MIG ? "the isolation's, " : "the poison owner's, ");
 	}
 	if (word_ref(word) != known)
-		len += ksnprintf(buf + len, size - (size_t)len, "%d of others, ", (int)word_ref(word) - (int)known);
+		len += ksnprintf(buf + len, size - (size_t)len, "%d of others, ",
+		    (int)word_ref(word) - (int)known);
 	if (len >= 2)
 		buf[len - 2] = '\0';
 }

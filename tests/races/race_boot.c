@@ -32,7 +32,8 @@ pfn_t race_ram(unsigned long nr)
 		return borrowed;
 	KASSERT(borrowed == PFN_NONE);
 	borrowed = offline_candidate(&kernel_memory, nr, &got);
-	if (borrowed == PFN_NONE || got < nr || offline_pages(&kernel_memory, borrowed, nr, NULL, NULL))
+	if (borrowed == PFN_NONE || got < nr ||
+	    offline_pages(&kernel_memory, borrowed, nr, NULL, NULL))
 		return borrowed = PFN_NONE;
 	nr_borrowed = nr;
 	return borrowed;
@@ -71,7 +72,8 @@ static bool can_run(unsigned spare)
 	if (script.error[0])
 		printk("race: %s cannot be read: %s\n", script.name, script.error);
 	else if (cpu < script.nr_cpus || script.nr_cpus + spare > nr_cpus_online())
-		printk("race: %s has %u roles, on CPUs 0 to %u%s: this machine has %u CPUs online\n",
+		printk(
+		    "race: %s has %u roles, on CPUs 0 to %u%s: this machine has %u CPUs online\n",
 		    script.name, script.nr_roles, script.nr_cpus - 1,
 		    spare ? ", and needs one more" : "", nr_cpus_online());
 	else

@@ -160,7 +160,8 @@ static void do_count(const struct race_entry *e)
 				value = READ_ONCE(race.counted[i].hits);
 	ksnprintf(what, sizeof(what), "count %s", e->op);
 	ops_detail(e->op, detail, sizeof(detail));
-	ksnprintf(text, sizeof(text), "%llu%s%s", (unsigned long long)value, detail[0] ? ": " : "", detail);
+	ksnprintf(text, sizeof(text), "%llu%s%s", (unsigned long long)value, detail[0] ? ": " : "",
+	    detail);
 	ksnprintf(outcome, sizeof(outcome), "COUNT(%s)", e->op);
 	flags = race_enter();
 	race_step(what, text);
@@ -181,7 +182,8 @@ bool race_check(const char *what, struct race_finding *found)
 		len++;
 	ksnprintf(found->id, sizeof(found->id), "%.*s", (int)len, v.what);
 	ksnprintf(found->outcome, sizeof(found->outcome), "CHECK(%s)", found->id);
-	ksnprintf(found->why, sizeof(found->why), "%s: at %#lx: %lu, should be %lu", v.what, v.pfn, v.have, v.want);
+	ksnprintf(found->why, sizeof(found->why), "%s: at %#lx: %lu, should be %lu", v.what, v.pfn,
+	    v.have, v.want);
 	return false;
 }
 

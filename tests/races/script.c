@@ -39,12 +39,27 @@ static const struct {
 	const char *name;
 	int err;
 } errors[] = {
-    {"-EINVAL", -EINVAL}, {"-EBUSY", -EBUSY}, {"-EIO", -EIO}, {"-ENOMEM", -ENOMEM}, {"-EAGAIN", -EAGAIN},
-    {"-ETIMEDOUT", -ETIMEDOUT}, {"-EINTR", -EINTR}, {"-EALREADY", -EALREADY},
-    {"-EDEADLK", -EDEADLK}, {"-EOVERFLOW", -EOVERFLOW}, {"-EUCLEAN", -EUCLEAN},
-    {"-ENOSYS", -ENOSYS}, {"-ENXIO", -ENXIO}, {"-EHWPOISON", -EHWPOISON},
-    {"-EOPNOTSUPP", -EOPNOTSUPP}, {"-EDQUOT", -EDQUOT}, {"-EFAULT", -EFAULT}, {"-EACCES", -EACCES},
-    {"-EEXIST", -EEXIST}, {"-ENOENT", -ENOENT}, {"0", 0},
+    {"-EINVAL", -EINVAL},
+    {"-EBUSY", -EBUSY},
+    {"-EIO", -EIO},
+    {"-ENOMEM", -ENOMEM},
+    {"-EAGAIN", -EAGAIN},
+    {"-ETIMEDOUT", -ETIMEDOUT},
+    {"-EINTR", -EINTR},
+    {"-EALREADY", -EALREADY},
+    {"-EDEADLK", -EDEADLK},
+    {"-EOVERFLOW", -EOVERFLOW},
+    {"-EUCLEAN", -EUCLEAN},
+    {"-ENOSYS", -ENOSYS},
+    {"-ENXIO", -ENXIO},
+    {"-EHWPOISON", -EHWPOISON},
+    {"-EOPNOTSUPP", -EOPNOTSUPP},
+    {"-EDQUOT", -EDQUOT},
+    {"-EFAULT", -EFAULT},
+    {"-EACCES", -EACCES},
+    {"-EEXIST", -EEXIST},
+    {"-ENOENT", -ENOENT},
+    {"0", 0},
 };
 
 const char *race_errno(int err)
@@ -82,8 +97,8 @@ static bool parse_result(struct race_script *s, struct race_entry *e, const char
  * The number of the hit that an unnumbered mention of @name means after @nr entries: role@P the
  * hit that the last role?P arrived at, if it has not been left; else the next one.
  */
-static unsigned next_hit(const struct race_script *s, unsigned nr, unsigned role, const char *name,
-    bool leave)
+static unsigned next_hit(
+    const struct race_script *s, unsigned nr, unsigned role, const char *name, bool leave)
 {
 	unsigned arrived = 0, left = 0, i, j;
 
@@ -104,7 +119,8 @@ static unsigned next_hit(const struct race_script *s, unsigned nr, unsigned role
 	return leave && arrived > left ? arrived : MAX(arrived, left) + 1;
 }
 
-static bool parse_place(struct race_script *s, struct race_entry *e, const char *from, const char *end)
+static bool parse_place(
+    struct race_script *s, struct race_entry *e, const char *from, const char *end)
 {
 	struct race_place *p = &e->place[e->nr_places++];
 	char *hash;
@@ -229,13 +245,15 @@ bool race_parse_entries(struct race_script *s, const char *text)
  * The value of "key:" at the start of a line of @text, with its continuation lines, which begin
  * with a blank.
  */
-static bool value_of(const char *text, const char *file_end, const char *key, char *value, size_t size)
+static bool value_of(
+    const char *text, const char *file_end, const char *key, char *value, size_t size)
 {
 	size_t len = strlen(key);
 	const char *line, *end;
 
 	for (line = text; line < file_end; line = end + 1) {
-		for (end = line; end < file_end && (*end != '\n' || (end + 1 < file_end && (end[1] == ' ' || end[1] == '\t')));)
+		for (end = line; end < file_end &&
+		     (*end != '\n' || (end + 1 < file_end && (end[1] == ' ' || end[1] == '\t')));)
 			end++;
 		if (!strncmp(line, key, len)) {
 			copy_trimmed(value, size, line + len, end);
@@ -299,21 +317,27 @@ static size_t write_entry(const struct race_script *s, unsigned i, char *text, s
 {
 	static const char marks[] = "?@:!:";
 	const struct race_entry *e = &s->entry[i];
-	const char *name = e->kind <= RACE_LEAVE ? e->place[0].name : e->kind == RACE_JOIN ? "join" : e->op;
+	const char *name = e->kind <= RACE_LEAVE ? e->place[0].name
+	    : e->kind == RACE_JOIN               ? "join"
+	                                         : e->op;
 	char nth[16] = "", wants[24] = "";
 
 	if (e->kind >= RACE_CHECK)
-		return (size_t)ksnprintf(text, size, "%s %s", e->kind == RACE_CHECK ? "check" : "count", e->op);
-	if (e->kind <= RACE_LEAVE && e->place[0].nth != next_hit(s, i, e->role, name, e->kind == RACE_LEAVE))
+		return (size_t)ksnprintf(
+		    text, size, "%s %s", e->kind == RACE_CHECK ? "check" : "count", e->op);
+	if (e->kind <= RACE_LEAVE &&
+	    e->place[0].nth != next_hit(s, i, e->role, name, e->kind == RACE_LEAVE))
 		ksnprintf(nth, sizeof(nth), "#%u", e->place[0].nth);
 	if (e->wants)
 		ksnprintf(wants, sizeof(wants), "=%s", race_errno(e->want));
-	return (size_t)ksnprintf(text, size, "%c%c%s%s%s", race_letter(e->role), marks[e->kind], name, nth, wants);
+	return (size_t)ksnprintf(
+	    text, size, "%c%c%s%s%s", race_letter(e->role), marks[e->kind], name, nth, wants);
 }
 
 void race_write(const struct race_script *s, const char *expect, char *text, size_t size)
 {
-	size_t used = (size_t)ksnprintf(text, size, "race: %s\npolicy: %s\n", s->name, iso_policy_name(s->policy));
+	size_t used = (size_t)ksnprintf(
+	    text, size, "race: %s\npolicy: %s\n", s->name, iso_policy_name(s->policy));
 	size_t line = 0;
 	unsigned i;
 
@@ -338,6 +362,6 @@ void race_write(const struct race_script *s, const char *expect, char *text, siz
 			used += write_entry(s, i, text + used, size - used);
 	}
 	if (used < size)
-		ksnprintf(text + used, size - used, "%s\nexpect: %s\n", s->nr == s->first ? "\nscript:" : "",
-		    expect);
+		ksnprintf(text + used, size - used, "%s\nexpect: %s\n",
+		    s->nr == s->first ? "\nscript:" : "", expect);
 }

@@ -50,7 +50,8 @@ struct maker {
 	const struct event *at[RACE_ROLES]; /* where it is held */
 };
 
-static void add(struct race_script *s, enum race_kind kind, unsigned role, const char *name, unsigned nth)
+static void add(
+    struct race_script *s, enum race_kind kind, unsigned role, const char *name, unsigned nth)
 {
 	struct race_entry *e = &s->entry[s->nr];
 
@@ -112,7 +113,8 @@ static void make_script(struct race_script *s)
 	ksnprintf(s->name, sizeof(s->name), "found");
 	s->first = s->nr;
 	s->policy = ex.policy;
-	s->nr_roles = s->nr_cpus = ex.nr_cpus; /* CPUs that only the setup names are roles in a script */
+	/* CPUs that only the setup names are roles in a script */
+	s->nr_roles = s->nr_cpus = ex.nr_cpus;
 	number_points();
 	for (i = 0; i < ex.nr_events; i++) {
 		const struct event *e = &ex.event[i], *next = NULL;

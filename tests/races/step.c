@@ -223,7 +223,8 @@ void race_wake(const void *what)
 	flags = race_enter();
 	for (i = 0; i < ARRAY_SIZE(step.actor); i++)
 		for (j = 0; j < 2; j++)
-			if (step.actor[i].frame[j].kind == FRAME_WAIT && step.actor[i].frame[j].what == what)
+			if (step.actor[i].frame[j].kind == FRAME_WAIT &&
+			    step.actor[i].frame[j].what == what)
 				step.actor[i].frame[j].woken = true;
 	race_leave(flags);
 }
@@ -257,8 +258,9 @@ static unsigned op_from(unsigned role, unsigned i)
 {
 	const struct race_script *s = race.script;
 
-	while (i < s->nr && (s->entry[i].role != role ||
-	                        (s->entry[i].kind != RACE_START && s->entry[i].kind != RACE_RUN)))
+	while (i < s->nr &&
+	    (s->entry[i].role != role ||
+	        (s->entry[i].kind != RACE_START && s->entry[i].kind != RACE_RUN)))
 		i++;
 	return i;
 }

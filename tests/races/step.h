@@ -26,7 +26,7 @@ struct step_session {
 	int (*key)(void);
 	const char *given;
 	u64 rand;
-	int run; /* a role that moves on and on; else -1 */
+	int run;   /* a role that moves on and on; else -1 */
 	bool back; /* left for a step back */
 	bool hush; /* the moves given are not shown */
 
@@ -55,7 +55,8 @@ u64 step_look_hash(void);
 bool step_by_keys(const struct race_script *s, const char *given, int (*key)(void),
     void (*say)(const char *line));
 /* Run @s in an order that derives from @seed, and print the result.  True: the outcome was OK. */
-bool step_by_seed(const struct race_script *s, u64 seed, bool always, void (*say)(const char *line));
+bool step_by_seed(
+    const struct race_script *s, u64 seed, bool always, void (*say)(const char *line));
 /* How a script is run: race_run, or a function around it. */
 extern void (*step_run)(const struct race_script *s, struct race_result *res);
 

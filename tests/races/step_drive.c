@@ -13,17 +13,18 @@
 #include <quarry/smp.h>
 #include <quarry/string.h>
 
-#define MOVE_NS    10000000ULL    /* of an operation's patience */
-#define SETTLE_NS  20000000000ULL /* of the machine's: a role that has not come back by then never will */
+#define MOVE_NS 10000000ULL /* of an operation's patience */
+#define SETTLE_NS                                                                                  \
+	20000000000ULL /* of the machine's: a role that has not come back by then never will */
 #define TURNS_PER_LOOK 256
 #define NO_TIMEOUT_NS  (1ULL << 50)
 /*
  * After the same picture so often, with only one role that can move: it is released alone, so
  * many times.
  */
-#define ROUNDS     3
-#define ALONE      200
-#define PICTURES   64
+#define ROUNDS   3
+#define ALONE    200
+#define PICTURES 64
 
 /* ---- until no role runs ---- */
 
@@ -84,7 +85,8 @@ unsigned step_waits_for_cpu(unsigned role)
 {
 	unsigned cpu;
 
-	if (!race.role[role].running || step_top(role) || strncmp(race.role[role].op, "cpu_", 4) != 0)
+	if (!race.role[role].running || step_top(role) ||
+	    strncmp(race.role[role].op, "cpu_", 4) != 0)
 		return nr_cpus;
 	for (cpu = 0; cpu < race.nr_roles; cpu++)
 		if ((is("leaving", cpu) || is("coming", cpu)) && held_up(cpu))
@@ -284,8 +286,10 @@ static void goes_round(unsigned role)
 	char why[sizeof(race.res->why)];
 	size_t n;
 
-	n = (size_t)ksnprintf(why, sizeof(why), "%c goes round: %s for the %urd time, and %u moves later the "
-	    "same; ", (int)('A' + role), f ? f->name : "?", ROUNDS, ALONE);
+	n = (size_t)ksnprintf(why, sizeof(why),
+	    "%c goes round: %s for the %urd time, and %u moves later the "
+	    "same; ",
+	    (int)('A' + role), f ? f->name : "?", ROUNDS, ALONE);
 	n += step_page(why + n, sizeof(why) - n);
 	n += (size_t)ksnprintf(why + n, sizeof(why) - n, "; ");
 	step_why_stuck(role, why + n, sizeof(why) - n);
@@ -323,12 +327,14 @@ static void note(void)
 		char text[sizeof(a->noted)];
 
 		step_where(role, text, sizeof(text));
-		if ((role != step.mover && !strcmp(text, a->noted)) || res->used >= sizeof(res->trace))
+		if ((role != step.mover && !strcmp(text, a->noted)) ||
+		    res->used >= sizeof(res->trace))
 			continue;
 		memcpy(a->noted, text, sizeof(text));
 		if (step_session->nr_moves)
-			res->used += (size_t)ksnprintf(res->trace + res->used, sizeof(res->trace) - res->used,
-			    "%u %c %s\n", step_session->nr_moves, (int)('A' + role), text);
+			res->used += (size_t)ksnprintf(res->trace + res->used,
+			    sizeof(res->trace) - res->used, "%u %c %s\n", step_session->nr_moves,
+			    (int)('A' + role), text);
 	}
 }
 
@@ -398,7 +404,8 @@ static void play(struct step_session *session)
 		if (movable_roles() != movable)
 			continue;
 		step_show(session);
-		role = session->nr_moves < STEP_MOVES ? session->choose(session, movable) : STEP_QUIT;
+		role =
+		    session->nr_moves < STEP_MOVES ? session->choose(session, movable) : STEP_QUIT;
 		if (role == STEP_QUIT) {
 			step_made_end(&session->made, STEP_LEFT);
 			race_end("QUIT", "left before its end");

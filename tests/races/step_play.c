@@ -57,8 +57,10 @@ static int by_key(int key, unsigned movable)
 	if (key < 'A' || role >= RACE_ROLES) {
 		if (key != '?')
 			say("step: no such key", "");
-		say("step: keys: a letter: that role moves; a capital: it moves on and on; <: one step back; "
-		    "q: leave", "");
+		say("step: keys: a letter: that role moves; a capital: it moves on and on; <: one "
+		    "step back; "
+		    "q: leave",
+		    "");
 		return -1;
 	}
 	if (!(movable >> role & 1)) {
@@ -159,13 +161,16 @@ static void say_end(void)
 	session.back = is_back(session.key());
 }
 
-bool step_by_keys(const struct race_script *s, const char *given, int (*key)(void),
-    void (*to)(const char *line))
+bool step_by_keys(
+    const struct race_script *s, const char *given, int (*key)(void), void (*to)(const char *line))
 {
 	impossible = false;
 	do {
-		session = (struct step_session){
-		    .choose = choose_by_keys, .say = to, .key = key, .given = given, .run = -1,
+		session = (struct step_session){.choose = choose_by_keys,
+		    .say = to,
+		    .key = key,
+		    .given = given,
+		    .run = -1,
 		    .hush = given == replayed};
 		step_session = &session;
 		step_run(s, &result);
@@ -214,13 +219,14 @@ bool step_by_seed(const struct race_script *s, u64 seed, bool always, void (*to)
 	step_run(s, &result);
 	step_session = NULL;
 	session.say = to;
-	ksnprintf(line, sizeof(line), "race: begin %s seed %llu", s->name, (unsigned long long)seed);
+	ksnprintf(
+	    line, sizeof(line), "race: begin %s seed %llu", s->name, (unsigned long long)seed);
 	to(line);
 	if (always)
 		say_text(result.trace);
 	say("race: moves ", session.moves);
-	ksnprintf(line, sizeof(line), "race: end %s seed %llu %s", s->name, (unsigned long long)seed,
-	    result.outcome);
+	ksnprintf(line, sizeof(line), "race: end %s seed %llu %s", s->name,
+	    (unsigned long long)seed, result.outcome);
 	to(line);
 	if (result.why[0])
 		say("race: why: ", result.why);

@@ -17,16 +17,17 @@ enum frame_kind { FRAME_NONE, FRAME_STOP, FRAME_WAIT };
 /* Where a thread, or an interrupt on top of it, is kept.  FRAME_NONE: it runs, or is not there. */
 struct frame {
 	enum frame_kind kind;
-	char name[RACE_NAME]; /* STOP: the point; WAIT: what for; NONE: what for, if a wait is to come */
-	unsigned nth;         /* which hit of the point, lock.wait(...) for a wait */
-	unsigned mover;       /* whose move it came with */
-	const void *what;     /* WAIT: the lock, the queue */
+	/* STOP: the point; WAIT: what for; NONE: what for, if a wait is to come */
+	char name[RACE_NAME];
+	unsigned nth;     /* which hit of the point, lock.wait(...) for a wait */
+	unsigned mover;   /* whose move it came with */
+	const void *what; /* WAIT: the lock, the queue */
 	bool irqs_on;
-	bool sleeps;          /* WAIT: checks again only when woken */
-	bool woken, tried;    /* WAIT: since its last check; after the move in progress */
-	bool go;              /* it may pass, or check */
-	bool written;         /* the script made mentions it */
-	u32 serial;           /* another one for each stop and wait */
+	bool sleeps;       /* WAIT: checks again only when woken */
+	bool woken, tried; /* WAIT: since its last check; after the move in progress */
+	bool go;           /* it may pass, or check */
+	bool written;      /* the script made mentions it */
+	u32 serial;        /* another one for each stop and wait */
 };
 
 /* A role; or a thread that works for the memory, which stops at no point. */
@@ -46,7 +47,7 @@ struct step {
 	bool others_too; /* by that move waiting roles continued */
 	u32 tracking;    /* a: waits are checked */
 	u32 serial;
-	u64 clock;       /* a: what roles measure their patience by */
+	u64 clock; /* a: what roles measure their patience by */
 };
 extern struct step step; /* race.lock */
 

@@ -26,14 +26,16 @@ static struct race_entry *add(struct race_script *made, enum race_kind kind, uns
 	return e;
 }
 
-static void add_place(struct race_script *made, enum race_kind kind, unsigned role, const struct frame *f)
+static void add_place(
+    struct race_script *made, enum race_kind kind, unsigned role, const struct frame *f)
 {
 	struct race_entry *e = add(made, kind, role);
 	struct race_place *p = &e->place[0];
 
 	e->nr_places = 1;
 	p->nth = f->nth;
-	ksnprintf(p->name, sizeof(p->name), f->kind == FRAME_WAIT ? "lock.wait(%s)" : "%s", f->name);
+	ksnprintf(
+	    p->name, sizeof(p->name), f->kind == FRAME_WAIT ? "lock.wait(%s)" : "%s", f->name);
 }
 
 void step_made_begin(struct race_script *made, const struct race_script *s)
@@ -56,7 +58,8 @@ static void write_arrivals(struct race_script *made, unsigned role)
 		 * An idle role's wait in an interrupt is none of its operation; the reclaim
 		 * thread is no role.
 		 */
-		if (!f->kind || f->written || (f->kind == FRAME_WAIT && (i || !strncmp(f->name, "reclaim", 7))))
+		if (!f->kind || f->written ||
+		    (f->kind == FRAME_WAIT && (i || !strncmp(f->name, "reclaim", 7))))
 			continue;
 		add_place(made, RACE_ARRIVE, role, f);
 		f->written = true;

@@ -36,18 +36,22 @@ size_t step_where(unsigned role, char *buf, size_t size)
 	if (f) {
 		n = f->kind == FRAME_STOP ? (size_t)ksnprintf(buf, size, "at %s", f->name)
 		                          : waits_for(role, f->name, buf, size);
-		return n + (size_t)ksnprintf(buf + n, size - n, "%s", f != a->frame ? ", in an interrupt"
-		    : f->irqs_on                                                   ? ""
-		                                                                   : ", irqs off");
+		return n +
+		    (size_t)ksnprintf(buf + n, size - n, "%s",
+		        f != a->frame    ? ", in an interrupt"
+		            : f->irqs_on ? ""
+		                         : ", irqs off");
 	}
 	if (step_waits_for_cpu(role) < nr_cpus)
 		return (size_t)ksnprintf(buf, size, "waits for CPU %u", step_waits_for_cpu(role));
 	if (race.role[role].running)
 		return (size_t)ksnprintf(buf, size, "runs %s", race.role[role].op);
 	if (a->ended)
-		n = (size_t)ksnprintf(buf, size, "%s returned %s", a->ended, race_errno(race.role[role].result));
+		n = (size_t)ksnprintf(
+		    buf, size, "%s returned %s", a->ended, race_errno(race.role[role].result));
 	if (a->next < s->nr)
-		n += (size_t)ksnprintf(buf + n, size - n, "%snext: %s%s", n ? ", " : "", s->entry[a->next].op,
+		n += (size_t)ksnprintf(buf + n, size - n, "%snext: %s%s", n ? ", " : "",
+		    s->entry[a->next].op,
 		    cpumask_test(cpu_online_mask, role) ? "" : ", CPU not online");
 	return n ? n : (size_t)ksnprintf(buf, size, "no operation");
 }
@@ -99,10 +103,11 @@ size_t step_page(char *buf, size_t size)
 	if (cpu < nr_cpus)
 		return (size_t)ksnprintf(buf, size, "P is in the cache of CPU %u%s", cpu, more);
 	return (size_t)ksnprintf(buf, size, "P is %s%s",
-	    state == PG_FREE                                         ? "free in the buddy"
-	        : state == PG_FREEING || state == PG_PCP || (state == PG_ALLOC && under_way()) ? "being freed"
-	        : state == PG_ALLOC                                  ? "allocated"
-	                                                             : page_state_name(state),
+	    state == PG_FREE ? "free in the buddy"
+	        : state == PG_FREEING || state == PG_PCP || (state == PG_ALLOC && under_way())
+	        ? "being freed"
+	        : state == PG_ALLOC ? "allocated"
+	                            : page_state_name(state),
 	    more);
 }
 
@@ -177,7 +182,8 @@ void step_show(struct step_session *session)
 
 	if (!session->say || (session->hush && *session->given))
 		return;
-	ksnprintf(text, sizeof(text), "move %u %c", nr, nr ? (int)(session->moves[nr - 1] - 'a' + 'A') : '-');
+	ksnprintf(text, sizeof(text), "move %u %c", nr,
+	    nr ? (int)(session->moves[nr - 1] - 'a' + 'A') : '-');
 	say_line(session, text);
 	each_line(say_line, session);
 }

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * waiters.c: many threads touch the very pages that are being moved (race=waiters, in a race build).
+ * waiters.c: many threads touch the very pages that are being moved (race=waiters, in a race
+ * build).
  *
- *   hammer   64 threads read and write 4 pages as fast as they can while these are moved, again and again
- *   storm    64 pages are moved in a batch; whenever its entries are gone, 64 threads that slept wake up, and
- *            each touches a page.  Half of them find a migration entry; the others touch the page by a
- *            space without an entry, and find the marker in its slot.  With icount all instructions
- *            are counted that run while the batch moves, and until each thread has its page
+ *   hammer   64 threads read and write 4 pages as fast as they can while these are moved, again and
+ *            again
+ *   storm    64 pages are moved in a batch; whenever its entries are gone, 64 threads that slept
+ *            wake up, and each touches a page.  Half of them find a migration entry; the others
+ *            touch the page by a space without an entry, and find the marker in its slot.  With
+ *            icount all instructions are counted that run while the batch moves, and until each
+ *            thread has its page
  *   late     the same, and every fourth thread is late: after it saw the marker it continues when
  *            the try is over; then the memory is checked
  *
  * Owns:       w, and the memory that ops_build makes.
  * Locks:      none of its own.
- * Invariants: a thread writes to words of its own only, so what it reads there is what it wrote last.
+ * Invariants: a thread writes to words of its own only, so what it reads there is what it wrote
+ *             last.
  */
 #include "ops.h"
 #include "waiters.h"
@@ -39,9 +43,9 @@ struct waiter {
 	unsigned nr, cpu;
 	struct thread *thread;
 	struct mm_task *task;
-	u32 done;       /* a: the alarm that it has answered */
-	bool late;      /* in this round it was kept between two steps */
-	u64 last[HOT];  /* the last value written to its word of each page */
+	u32 done;      /* a: the alarm that it has answered */
+	bool late;     /* in this round it was kept between two steps */
+	u64 last[HOT]; /* the last value written to its word of each page */
 };
 
 static struct {
@@ -52,18 +56,18 @@ static struct {
 	struct waiter waiter[THREADS];
 	struct thread *migrator_thread;
 	struct mm_task *migrator;
-	u32 stop;                      /* a */
-	u32 loaded[RACE_ROLES];        /* a: CPUs that have the space loaded */
-	u32 leaving;                   /* a: threads that do not use it any more */
-	u32 alarm, first_alarm;        /* a: tries of all rounds; before this one */
-	bool lateness;                 /* phase late */
-	u32 over, looked;              /* a: rounds whose batch is over; that were checked after that */
-	u32 errors, touches;           /* a */
+	u32 stop;               /* a */
+	u32 loaded[RACE_ROLES]; /* a: CPUs that have the space loaded */
+	u32 leaving;            /* a: threads that do not use it any more */
+	u32 alarm, first_alarm; /* a: tries of all rounds; before this one */
+	bool lateness;          /* phase late */
+	u32 over, looked;       /* a: rounds whose batch is over; that were checked after that */
+	u32 errors, touches;    /* a */
 	struct waitq alarmed, answered;
 	struct migrate_stats stats;
 	unsigned failed, stuck;
 	u64 instructions;
-	struct mm_violation found;     /* which pointer is NULL: none */
+	struct mm_violation found; /* which pointer is NULL: none */
 } w;
 
 static struct isolated_pages isolated;
@@ -242,7 +246,8 @@ static void storm_main(void *arg)
 			return;
 		alarm = load_acquire(&w.alarm);
 		try = alarm - load_acquire(&w.first_alarm);
-		touch(t->nr % 2 && try <= TRIES ? w.fresh[try - 1] : w.space, address(t->nr % PAGES));
+		touch(
+		    t->nr % 2 && try <= TRIES ? w.fresh[try - 1] : w.space, address(t->nr % PAGES));
 		store_release(&t->done, alarm);
 		wake_up(&w.answered);
 	}
@@ -327,15 +332,17 @@ static bool report(const char *phase)
 	bool good = !w.failed && !w.errors && !w.stuck && !s->at_try[2] && !s->at_try[3];
 	unsigned pages = s->moved + w.failed;
 
-	printk("waiters: phase=%s threads=%u moves=%u moved=%u failed=%u try1=%u try2=%u try3=%u later=%u retries=%u "
+	printk("waiters: phase=%s threads=%u moves=%u moved=%u failed=%u try1=%u try2=%u try3=%u "
+	       "later=%u retries=%u "
 	       "waits=%llu touches=%u errors=%u stuck=%u instructions=%llu\n",
-	    phase, THREADS, pages, s->moved, w.failed, s->at_try[0], s->at_try[1], s->at_try[2], s->at_try[3],
-	    s->retries, (unsigned long long)mm_event_sum(w.mem, EV_MIGWAIT_QUEUED), w.touches, w.errors, w.stuck,
-	    (unsigned long long)w.instructions);
+	    phase, THREADS, pages, s->moved, w.failed, s->at_try[0], s->at_try[1], s->at_try[2],
+	    s->at_try[3], s->retries, (unsigned long long)mm_event_sum(w.mem, EV_MIGWAIT_QUEUED),
+	    w.touches, w.errors, w.stuck, (unsigned long long)w.instructions);
 	if (!w.stuck && !v->what && check_memory(w.mem, &w.found))
 		good = false;
 	if (v->what) {
-		printk("waiters: %s: FAIL: %s: at %#lx: %lu, should be %lu\n", phase, v->what, v->pfn, v->have, v->want);
+		printk("waiters: %s: FAIL: %s: at %#lx: %lu, should be %lu\n", phase, v->what,
+		    v->pfn, v->have, v->want);
 		return false;
 	}
 	if (w.failed)
@@ -369,7 +376,8 @@ static bool run_phase(const char *phase, void (*waiter)(void *), void (*migrator
 	for (i = 0; i < THREADS; i++) {
 		w.waiter[i].nr = i;
 		w.waiter[i].cpu = 1 + i % (nr_cpus - 1);
-		w.waiter[i].thread = thread_start("waiter", (int)w.waiter[i].cpu, waiter, &w.waiter[i]);
+		w.waiter[i].thread =
+		    thread_start("waiter", (int)w.waiter[i].cpu, waiter, &w.waiter[i]);
 		if (!w.waiter[i].thread)
 			panic("waiters: no thread");
 	}

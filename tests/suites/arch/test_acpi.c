@@ -278,7 +278,9 @@ static void dsdt_has_the_power_off_values(struct ktest *t)
 		fw_table.len = HEADER + cases[i].len;
 		fw_info.s5_type = 9;
 		EXPECT_TEXT(t, acpi_parse_dsdt(&fw_info, fw_table.b, fw_table.len),
-		    want == BAD ? "_S5_ is not understood" : want == NONE ? "no _S5_" : NULL);
+		    want == BAD        ? "_S5_ is not understood"
+		        : want == NONE ? "no _S5_"
+		                       : NULL);
 		EXPECT_EQ(t, fw_info.s5_type, want < NONE ? want : 9);
 	}
 	/* The header is no AML. */
@@ -290,9 +292,9 @@ static void dsdt_has_the_power_off_values(struct ktest *t)
 /* ---- regions ---- */
 
 #define REGION(a, b, c, d) 0x5b, 0x80, a, b, c, d
-#define CPUS   REGION('P', 'R', 'S', 'T')
-#define MEMORY REGION('H', 'P', 'M', 'R')
-#define NUMBER 0x08, 'M', 'D', 'N', 'R'
+#define CPUS               REGION('P', 'R', 'S', 'T')
+#define MEMORY             REGION('H', 'P', 'M', 'R')
+#define NUMBER             0x08, 'M', 'D', 'N', 'R'
 
 static void parse_slots(const u8 *aml, size_t room, size_t len)
 {
@@ -329,7 +331,8 @@ static void cpu_slots_are_found_by_their_region(struct ktest *t)
 	    {12, 0, {CPUS, 1, 0x0b, 0xf4, 0xff, 0x0a, 12}},
 	    {15, 0x1234, {CPUS, 1, 0x0b, 0x34, 0x12, 0x0c, 12, 0, 0, 0}},
 	    {14, 0, {CPUS, 1, 0x0b, 0x34, 0x12, 0x0c, 12, 0, 0, 0}},
-	    {24, 0x1234, {CPUS, 1, 0x0b, 0xd8, 0x0c, 0x0a, 13, CPUS, 1, 0x0b, 0x34, 0x12, 0x0a, 12}},
+	    {24, 0x1234,
+	        {CPUS, 1, 0x0b, 0xd8, 0x0c, 0x0a, 13, CPUS, 1, 0x0b, 0x34, 0x12, 0x0a, 12}},
 	};
 	unsigned i;
 
@@ -357,12 +360,17 @@ static void memory_slots_are_counted_by_their_name(struct ktest *t)
 	    {19, 0xa00, 16, {MEMORY, 1, 0x0b, 0x00, 0x0a, 0x0a, 24, NUMBER, 0x0a, 16, 9}},
 	    {18, 0xa00, 1, {MEMORY, 1, 0x0b, 0x00, 0x0a, 0x0a, 24, NUMBER, 1, 16, 9}},
 	    {17, 0xa00, 0, {MEMORY, 1, 0x0b, 0x00, 0x0a, 0x0a, 24, NUMBER, 1, 16, 9}},
-	    {22, 0xa00, 0x12345678, {MEMORY, 1, 0x0b, 0x00, 0x0a, 0x0a, 24, NUMBER, 0x0c, 0x78, 0x56, 0x34, 0x12}},
-	    {21, 0xa00, 0, {MEMORY, 1, 0x0b, 0x00, 0x0a, 0x0a, 24, NUMBER, 0x0c, 0x78, 0x56, 0x34, 0x12}},
+	    {22, 0xa00, 0x12345678,
+	        {MEMORY, 1, 0x0b, 0x00, 0x0a, 0x0a, 24, NUMBER, 0x0c, 0x78, 0x56, 0x34, 0x12}},
+	    {21, 0xa00, 0,
+	        {MEMORY, 1, 0x0b, 0x00, 0x0a, 0x0a, 24, NUMBER, 0x0c, 0x78, 0x56, 0x34, 0x12}},
 	    {19, 0, 0, {MEMORY, 1, 0x0b, 0x00, 0x0a, 0x0a, 25, NUMBER, 0x0a, 16, 9}},
-	    {27, 0xa00, 2, {MEMORY, 1, 0x0b, 0x00, 0x0a, 0x0a, 24, NUMBER, 0x0d, 16, 9, NUMBER, 0x0a, 2}},
-	    {24, 0xa00, 2, {MEMORY, 1, 0x0b, 0x00, 0x0a, 0x0a, 24, 0x08, 'M', 'D', 'N', 'S', NUMBER, 0x0a, 2}},
-	    {19, 0xa00, 0, {MEMORY, 1, 0x0b, 0x00, 0x0a, 0x0a, 24, 0x09, 'M', 'D', 'N', 'R', 0x0a, 16}},
+	    {27, 0xa00, 2,
+	        {MEMORY, 1, 0x0b, 0x00, 0x0a, 0x0a, 24, NUMBER, 0x0d, 16, 9, NUMBER, 0x0a, 2}},
+	    {24, 0xa00, 2,
+	        {MEMORY, 1, 0x0b, 0x00, 0x0a, 0x0a, 24, 0x08, 'M', 'D', 'N', 'S', NUMBER, 0x0a, 2}},
+	    {19, 0xa00, 0,
+	        {MEMORY, 1, 0x0b, 0x00, 0x0a, 0x0a, 24, 0x09, 'M', 'D', 'N', 'R', 0x0a, 16}},
 	};
 	unsigned i;
 
@@ -374,9 +382,8 @@ static void memory_slots_are_counted_by_their_name(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(acpi, KTEST_QUICK, KTEST(madt_lists_the_cpus),
-    KTEST(madt_lists_the_interrupt_wiring), KTEST(madt_with_wrong_entries_reports_the_first),
-    KTEST(madt_entries_stay_within_the_table), KTEST(madt_lists_at_most_16_io_apics),
-    KTEST(fadt_lists_the_register_addresses), KTEST(fadt_has_the_dsdt_in_one_of_two_places),
-    KTEST(dsdt_has_the_power_off_values), KTEST(cpu_slots_are_found_by_their_region),
-    KTEST(memory_slots_are_counted_by_their_name));
+KTEST_SUITE(acpi, KTEST_QUICK, KTEST(madt_lists_the_cpus), KTEST(madt_lists_the_interrupt_wiring),
+    KTEST(madt_with_wrong_entries_reports_the_first), KTEST(madt_entries_stay_within_the_table),
+    KTEST(madt_lists_at_most_16_io_apics), KTEST(fadt_lists_the_register_addresses),
+    KTEST(fadt_has_the_dsdt_in_one_of_two_places), KTEST(dsdt_has_the_power_off_values),
+    KTEST(cpu_slots_are_found_by_their_region), KTEST(memory_slots_are_counted_by_their_name));

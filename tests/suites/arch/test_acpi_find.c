@@ -98,10 +98,11 @@ static void place_cpu(u8 id, u8 domain)
 /* XSDT: APIC id 3 and all else; RSDT: APIC id 9 alone. */
 static void place_all(void)
 {
-	const phys_t all[] = {where + MADT_AT, 1ULL << 32, where + SRAT_AT, where + SLIT_AT, where + FADT_AT, 0};
+	const phys_t all[] = {
+	    where + MADT_AT, 1ULL << 32, where + SRAT_AT, where + SLIT_AT, where + FADT_AT, 0};
 	const phys_t few[] = {where + OTHER_MADT, 0};
-	static const u8 aml[] = {'_', 'S', '5', '_', 0x12, 6, 4, 0x0a, 5, 0, 0x5b, 0x80, 'P', 'R', 'S', 'T', 1, 0x0b, 0xd8,
-	    0x0c, 0x0a, 12};
+	static const u8 aml[] = {'_', 'S', '5', '_', 0x12, 6, 4, 0x0a, 5, 0, 0x5b, 0x80, 'P', 'R',
+	    'S', 'T', 1, 0x0b, 0xd8, 0x0c, 0x0a, 12};
 
 	memset(memory, 0, PAGE_SIZE << ORDER);
 	place_madt(MADT_AT, 3, 1);
@@ -270,7 +271,8 @@ static void expect_words(struct ktest *t, const char *name, unsigned at, const c
 	char words[80] = "acpi: ";
 
 	if (why && at)
-		ksnprintf(words, sizeof(words), "acpi: table %s at %lx: %s: ignored\n", name, where + at, why);
+		ksnprintf(words, sizeof(words), "acpi: table %s at %lx: %s: ignored\n", name,
+		    where + at, why);
 	else if (why)
 		ksnprintf(words, sizeof(words), "acpi: table %s: %s\n", name, why);
 	read_all(rsdp, 36);
@@ -293,7 +295,8 @@ static void what_is_wrong_is_said(struct ktest *t)
 	u64 pos;
 
 	expect_words(t, "", 0, NULL);
-	make_rsdp(2, where + OTHER_ROOT, 0); /* no XSDT is no mistake; but there is no more than CPUs in the other */
+	/* no XSDT is no mistake; but there is no more than CPUs in the other */
+	make_rsdp(2, where + OTHER_ROOT, 0);
 	pos = log_position();
 	read_all(rsdp, 36);
 	EXPECT(t, !said(pos, "acpi: table") && said(pos, "acpi: no FACP table: no power-off\n"));
@@ -303,7 +306,8 @@ static void what_is_wrong_is_said(struct ktest *t)
 	EXPECT(t, said(pos, "acpi: table XSDT at 100000000: not in the first 4 GiB: ignored\n"));
 	pos = log_position();
 	read_all(NULL, 36);
-	EXPECT(t, said(pos, "acpi: no valid RSDP: one CPU, one node\nacpi: no APIC table: one CPU\n"));
+	EXPECT(
+	    t, said(pos, "acpi: no valid RSDP: one CPU, one node\nacpi: no APIC table: one CPU\n"));
 	place_all();
 	memory[MADT_AT + 9]++;
 	expect_words(t, "APIC", MADT_AT, "checksum wrong");

@@ -6,8 +6,8 @@
 #include <quarry/smp.h>
 #include "x86.h"
 
-#define TI_USER  7u /* the first selector of an LDT, of ring 3 */
-#define SEL_LDT  0x40u
+#define TI_USER   7u /* the first selector of an LDT, of ring 3 */
+#define SEL_LDT   0x40u
 #define UNTOUCHED 0x600000UL
 
 struct table_register {
@@ -81,14 +81,15 @@ static void plant_ldt(void *arg)
 
 	__asm__ volatile("sgdt %0" : "=m"(old));
 	memcpy(gdt, (void *)old.base, old.limit + 1UL);
-	gdt[SEL_LDT / 8] = 0xfff | (UNTOUCHED & 0xffffff) << 16 | 0x82UL << 40 | (UNTOUCHED >> 24) << 56;
+	gdt[SEL_LDT / 8] =
+	    0xfff | (UNTOUCHED & 0xffffff) << 16 | 0x82UL << 40 | (UNTOUCHED >> 24) << 56;
 	gdt[SEL_LDT / 8 + 1] = 0;
 	new = (struct table_register){sizeof(gdt) - 1, (uintptr_t)gdt};
 	__asm__ volatile("lgdt %0\n\t"
-			 "lldt %w1\n\t"
-			 "lgdt %2"
-			 :
-			 : "m"(new), "r"(SEL_LDT), "m"(old), "m"(gdt));
+	                 "lldt %w1\n\t"
+	                 "lgdt %2"
+	                 :
+	                 : "m"(new), "r"(SEL_LDT), "m"(old), "m"(gdt));
 	arch_irq_restore(flags);
 }
 
@@ -176,7 +177,8 @@ static unsigned pins_of(unsigned cpu)
 			low = ioapic[i][4];
 			ioapic[i][0] = IOAPIC_REDIRECT + 2 * pin + 1;
 			dest = ioapic[i][4] >> 24;
-			nr += !(low & IOAPIC_MASKED) && (cpu == nr_cpus || dest == cpus[cpu]->apic_id);
+			nr += !(low & IOAPIC_MASKED) &&
+			    (cpu == nr_cpus || dest == cpus[cpu]->apic_id);
 		}
 	}
 	return nr;

@@ -8,8 +8,8 @@
 #include <quarry/ktest.h>
 
 #define APIC_TIMER_NOW 0x390u
-#define PM_HZ    3579545u
-#define ROUND_NS 20000000ULL /* two periods of the APIC timer */
+#define PM_HZ          3579545u
+#define ROUND_NS       20000000ULL /* two periods of the APIC timer */
 
 struct clocks {
 	u64 ns, slack;
@@ -58,7 +58,8 @@ static void measure(void *arg)
 	arch_irq_restore(flags);
 	pm_ns = ((end.pm - begin.pm) & 0xffffff) * 1000000000ULL / PM_HZ;
 	rates->ns = (end.ns - begin.ns) * 1000 / MAX(pm_ns, 1UL);
-	rates->apic = (begin.apic - end.apic) * 1000000000ULL / clock_apic_hz * 1000 / MAX(pm_ns, 1UL);
+	rates->apic =
+	    (begin.apic - end.apic) * 1000000000ULL / clock_apic_hz * 1000 / MAX(pm_ns, 1UL);
 }
 
 static void clocks_agree(struct ktest *t)

@@ -65,7 +65,8 @@ static struct tss *tss_of(const u64 *gdt)
 {
 	u64 low = gdt[SEL_TSS / 8];
 
-	return (struct tss *)((low >> 16 & 0xffffff) | (low >> 56) << 24 | gdt[SEL_TSS / 8 + 1] << 32);
+	return (
+	    struct tss *)((low >> 16 & 0xffffff) | (low >> 56) << 24 | gdt[SEL_TSS / 8 + 1] << 32);
 }
 
 static void find_apic(struct found *f)
@@ -121,7 +122,8 @@ static void expect_gdt(struct ktest *t, const struct found *f)
 
 	EXPECT_EQ(t, f->gdtr.limit, 7 * 8 - 1);
 	EXPECT_EQ(t, gdt[0], 0);
-	EXPECT_EQ(t, gdt[SEL_KERNEL_CODE / 8] & ~(1UL << 40), 0x00af9a000000ffff); /* but for "accessed" */
+	/* but for "accessed" */
+	EXPECT_EQ(t, gdt[SEL_KERNEL_CODE / 8] & ~(1UL << 40), 0x00af9a000000ffff);
 	EXPECT_EQ(t, gdt[SEL_KERNEL_DATA / 8] & ~(1UL << 40), 0x00cf92000000ffff);
 	EXPECT_EQ(t, gdt[SEL_USER_DATA / 8] & ~(1UL << 40), 0x00cff2000000ffff);
 	EXPECT_EQ(t, gdt[SEL_USER_CODE / 8] & ~(1UL << 40), 0x00affa000000ffff);
@@ -154,11 +156,19 @@ static void expect_idt(struct ktest *t, const struct table_register *idtr)
 	EXPECT_EQ(t, idtr->limit, 256 * 16 - 1);
 	for (i = 0; i < 256; i++) {
 		const struct gate *g = &idt[i];
-		uintptr_t at = g->offset0 | (uintptr_t)g->offset1 << 16 | (uintptr_t)g->offset2 << 32;
+		uintptr_t at =
+		    g->offset0 | (uintptr_t)g->offset1 << 16 | (uintptr_t)g->offset2 << 32;
 
-		EXPECT_EQ(t, at, i == VEC_NMI ? (uintptr_t)nmi_entry : i == VEC_DF ? (uintptr_t)df_entry
-			: i == VEC_MC ? (uintptr_t)mc_entry : (uintptr_t)trap_stubs + i * TRAP_STUB_SIZE);
-		EXPECT_EQ(t, g->ist, i == VEC_NMI ? IST_NMI : i == VEC_DF ? IST_DF : i == VEC_MC ? IST_MC : 0);
+		EXPECT_EQ(t, at,
+		    i == VEC_NMI      ? (uintptr_t)nmi_entry
+		        : i == VEC_DF ? (uintptr_t)df_entry
+		        : i == VEC_MC ? (uintptr_t)mc_entry
+		                      : (uintptr_t)trap_stubs + i * TRAP_STUB_SIZE);
+		EXPECT_EQ(t, g->ist,
+		    i == VEC_NMI      ? IST_NMI
+		        : i == VEC_DF ? IST_DF
+		        : i == VEC_MC ? IST_MC
+		                      : 0);
 		EXPECT_EQ(t, g->selector, SEL_KERNEL_CODE);
 		EXPECT_EQ(t, g->type, 0x8e);
 		EXPECT_EQ(t, g->reserved, 0);
@@ -169,13 +179,14 @@ static void expect_idt(struct ktest *t, const struct table_register *idtr)
 
 static u64 wanted_cr4(void)
 {
-	struct cpuid_regs one = cpuid(1, 0), seven = cpuid(0, 0).eax >= 7 ? cpuid(7, 0) : (struct cpuid_regs){0};
+	struct cpuid_regs one = cpuid(1, 0),
+	                  seven = cpuid(0, 0).eax >= 7 ? cpuid(7, 0) : (struct cpuid_regs){0};
 	u64 cr4 = 0x6a0; /* PAE, PGE, OSFXSR, OSXMMEXCPT */
 
-	cr4 |= one.edx >> 7 & 1 ? 0x40 : 0;         /* MCE */
-	cr4 |= one.ecx >> 26 & 1 ? 0x40000 : 0;     /* OSXSAVE */
-	cr4 |= seven.ecx >> 2 & 1 ? 0x800 : 0;      /* UMIP */
-	cr4 |= seven.ebx >> 7 & 1 ? 0x100000 : 0;   /* SMEP */
+	cr4 |= one.edx >> 7 & 1 ? 0x40 : 0;                /* MCE */
+	cr4 |= one.ecx >> 26 & 1 ? 0x40000 : 0;            /* OSXSAVE */
+	cr4 |= seven.ecx >> 2 & 1 ? 0x800 : 0;             /* UMIP */
+	cr4 |= seven.ebx >> 7 & 1 ? 0x100000 : 0;          /* SMEP */
 	return cr4 | (seven.ebx >> 20 & 1 ? 0x200000 : 0); /* SMAP */
 }
 
@@ -244,7 +255,8 @@ static void every_cpu_sets_its_feature_bits(struct ktest *t)
 			u64 apart = found[cpu].tss.ist[0] - found[other].tss.ist[0];
 
 			EXPECT(t, found[cpu].gdtr.base != found[other].gdtr.base);
-			EXPECT(t, apart >= NR_IST * IST_STACK_SIZE && -apart >= NR_IST * IST_STACK_SIZE);
+			EXPECT(t,
+			    apart >= NR_IST * IST_STACK_SIZE && -apart >= NR_IST * IST_STACK_SIZE);
 		}
 	}
 	for (cpu = 1; cpu < nr && nr_cpus_online() == nr_boot_cpus; cpu++) {
@@ -278,7 +290,9 @@ static void expect_place(struct ktest *t, unsigned cpu)
 	EXPECT(t, arch_cpu_pcp(cpu) == &c->pcp);
 	REQUIRE(t, c->apic_id < ap_nr_slots);
 	if (cpu) {
-		EXPECT(t, ap_slots[c->apic_id].cpu == c && ap_slots[c->apic_id].stack_top == c->boot_stack_top);
+		EXPECT(t,
+		    ap_slots[c->apic_id].cpu == c &&
+		        ap_slots[c->apic_id].stack_top == c->boot_stack_top);
 		EXPECT_EQ(t, ((uintptr_t)c->boot_stack_top - ARCH_STACK_BASE) % 32768, 0);
 	}
 }
@@ -292,8 +306,9 @@ static void every_cpu_has_a_slot_and_stack_of_its_own(struct ktest *t)
 		expect_place(t, cpu);
 		largest = MAX(largest, cpus[cpu]->apic_id);
 		for (other = 0; other < cpu; other++)
-			EXPECT(t, cpus[cpu]->apic_id != cpus[other]->apic_id &&
-				cpus[cpu]->boot_stack_top != cpus[other]->boot_stack_top);
+			EXPECT(t,
+			    cpus[cpu]->apic_id != cpus[other]->apic_id &&
+			        cpus[cpu]->boot_stack_top != cpus[other]->boot_stack_top);
 	}
 	EXPECT_EQ(t, ap_nr_slots, largest + 1);
 	for (id = 0; id < ap_nr_slots; id++)
@@ -306,8 +321,8 @@ static void every_cpu_has_a_slot_and_stack_of_its_own(struct ktest *t)
 /* Each is acknowledged once, and none leaves its CPU in an interrupt. */
 static void send_each(void *arg)
 {
-	static const u8 vectors[] = {VEC_KICK, VEC_CALL, VEC_TIMER, VEC_SERIAL, VEC_PCI, VEC_SCI, VEC_MCE, 0x60,
-	    NR_EXCEPTION};
+	static const u8 vectors[] = {VEC_KICK, VEC_CALL, VEC_TIMER, VEC_SERIAL, VEC_PCI, VEC_SCI,
+	    VEC_MCE, 0x60, NR_EXCEPTION};
 	struct ktest *t = arg;
 	unsigned i;
 
@@ -373,7 +388,7 @@ static void interprocessor_interrupts_are_counted(struct ktest *t)
 
 /* ---- device interrupts ---- */
 
-#define FPU_IRQ 13u /* of the old coprocessor: never raised */
+#define FPU_IRQ         13u /* of the old coprocessor: never raised */
 #define IOAPIC_REDIRECT 0x10u
 
 static void expect_route(struct ktest *t, volatile u32 *ioapic, u32 pin, u32 want)

@@ -50,12 +50,15 @@ static const struct {
     {0, 0x10, "page fault: read of 0000000000000010 by the kernel: " NOT_MAPPED NULL_PAGE},
     {PF_WRITE, 0xfff, "page fault: write of 0000000000000fff by the kernel: " NOT_MAPPED NULL_PAGE},
     {0, 0x1000, "page fault: read of 0000000000001000 by the kernel: " NOT_MAPPED},
-    {PF_EXECUTE | PF_PRESENT, 0x1000, "page fault: execute of 0000000000001000 by the kernel: " NOT_ALLOWED},
+    {PF_EXECUTE | PF_PRESENT, 0x1000,
+        "page fault: execute of 0000000000001000 by the kernel: " NOT_ALLOWED},
     {PF_WRITE | PF_USER, 0x1000, "page fault: write of 0000000000001000 by the user: " NOT_MAPPED},
     {PF_RESERVED | PF_PRESENT, 0x1000,
-	"page fault: read of 0000000000001000 by the kernel: reserved bit set in a page table\n"},
-    {PF_WRITE, ARCH_STACK_BASE, "page fault: write of ffffd00000000000 by the kernel: " NOT_MAPPED GUARD},
-    {PF_WRITE | PF_PRESENT, ARCH_STACK_BASE, "page fault: write of ffffd00000000000 by the kernel: " NOT_ALLOWED},
+        "page fault: read of 0000000000001000 by the kernel: reserved bit set in a page table\n"},
+    {PF_WRITE, ARCH_STACK_BASE,
+        "page fault: write of ffffd00000000000 by the kernel: " NOT_MAPPED GUARD},
+    {PF_WRITE | PF_PRESENT, ARCH_STACK_BASE,
+        "page fault: write of ffffd00000000000 by the kernel: " NOT_ALLOWED},
     {0, ARCH_STACK_BASE + 32767, "page fault: read of ffffd00000007fff by the kernel: " NOT_MAPPED},
 };
 
@@ -129,7 +132,8 @@ static bool nmi_hits_ring_3(struct ktest *t, unsigned cpu)
 	u64 pos = log_position(), rip;
 	char text[80];
 
-	ksnprintf(text, sizeof(text), "CPU %u (APIC id %u): not asked, NMI in thread ", cpu, cpus[cpu]->apic_id);
+	ksnprintf(text, sizeof(text), "CPU %u (APIC id %u): not asked, NMI in thread ", cpu,
+	    cpus[cpu]->apic_id);
 	apic_send(cpus[cpu]->apic_id, ICR_NMI);
 	EXPECT(t, wait_said(pos, text));
 	for (rip = code_at(user_spin); rip < code_at(user_sleep); rip++) {
@@ -158,7 +162,8 @@ static void nmi_in_a_program_is_reported_and_harmless(struct ktest *t)
 	while (!nmi_hits_ring_3(t, cpu) && --tries)
 		thread_yield();
 	EXPECT(t, tries);
-	ksnprintf(text, sizeof(text), "CPU %u: unexpected interrupt, vector %u\n", cpu, NR_EXCEPTION);
+	ksnprintf(
+	    text, sizeof(text), "CPU %u: unexpected interrupt, vector %u\n", cpu, NR_EXCEPTION);
 	for (i = 0; i < 10; i++) {
 		u64 pos = log_position();
 
@@ -285,7 +290,6 @@ static void word_of_this_cpu_is_tested(struct ktest *t)
 
 KTEST_SUITE(arch_fault, 0, KTEST(page_fault_reports_are_complete),
     KTEST(program_fault_is_reported_with_registers),
-    KTEST(nmi_in_a_program_is_reported_and_harmless),
-    KTEST(thread_of_an_ended_task_never_runs), KTEST(user_memory_ends_at_its_last_byte),
-    KTEST(bad_kernel_side_of_a_user_copy_faults),
+    KTEST(nmi_in_a_program_is_reported_and_harmless), KTEST(thread_of_an_ended_task_never_runs),
+    KTEST(user_memory_ends_at_its_last_byte), KTEST(bad_kernel_side_of_a_user_copy_faults),
     KTEST_INSIDE(word_of_this_cpu_is_tested));

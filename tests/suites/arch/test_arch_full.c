@@ -16,11 +16,11 @@
 /* Of descriptors for memory that no machine here has: 12 TiB and up; no other suite uses these. */
 #define ARRAY ((uintptr_t)(ARCH_MEMMAP + (3UL << 30)))
 /* Far behind the last slot of kernel stacks, in the same window. */
-#define FAR (ARCH_STACK_BASE + (8UL << 30))
-#define NEW_RAM (200UL << 30) /* addresses that the direct map has no tables for */
-#define STACK_PAGES 4u
+#define FAR            (ARCH_STACK_BASE + (8UL << 30))
+#define NEW_RAM        (200UL << 30) /* addresses that the direct map has no tables for */
+#define STACK_PAGES    4u
 #define NR_STACKS_KEPT 80u
-#define MANY (1UL << 20) /* pages */
+#define MANY           (1UL << 20) /* pages */
 
 /* ---- all memory ---- */
 
@@ -92,7 +92,8 @@ static void give_all(struct ktest *t)
 
 static u64 nobody(void)
 {
-	return mm_event_sum(&kernel_memory, EV_OOM_NOBODY) + mm_event_sum(&kernel_memory, EV_OOM_KILLS);
+	return mm_event_sum(&kernel_memory, EV_OOM_NOBODY) +
+	    mm_event_sum(&kernel_memory, EV_OOM_KILLS);
 }
 
 /* ---- tables ---- */
@@ -122,7 +123,8 @@ static void expect_no_tables(struct ktest *t)
 static void expect_one_table(struct ktest *t)
 {
 	give_single(t, 1);
-	EXPECT_EQ(t, arch_array_grow(ARRAY, PAGE_SIZE), -ENOMEM); /* the table is there now, but nothing to put there */
+	/* the table is there now, but nothing to put there */
+	EXPECT_EQ(t, arch_array_grow(ARRAY, PAGE_SIZE), -ENOMEM);
 	EXPECT_EQ(t, *(volatile u64 *)ARRAY, 0);
 	EXPECT(t, !take(0));
 }
@@ -284,7 +286,8 @@ static void ram_is_mapped_by_the_largest_pages(struct ktest *t)
 		expect_large_array(t, start >> PAGE_SHIFT, end >> PAGE_SHIFT);
 		for (pa = ALIGN_UP(start, LARGE); pa + LARGE <= end; pa += LARGE) {
 			phys_t whole = ALIGN_DOWN(pa, HUGE);
-			bool huge = gib && whole >= start && whole + HUGE <= end && !image_in(whole, HUGE);
+			bool huge =
+			    gib && whole >= start && whole + HUGE <= end && !image_in(whole, HUGE);
 
 			/* Behind the image it begins anew at its end. */
 			if (image_in(pa, LARGE))

@@ -182,7 +182,8 @@ static bool all_answer(struct ktest *t, unsigned silent)
 	for (cpu = 0; cpu < nr_cpus; cpu++) {
 		bool asked = cpu && cpu != silent && cpu < nr_boot_cpus;
 
-		EXPECT_EQ(t, times_said(ASKED, cpu) + times_said(SILENT, cpu), asked || cpu == silent);
+		EXPECT_EQ(
+		    t, times_said(ASKED, cpu) + times_said(SILENT, cpu), asked || cpu == silent);
 		late += times_said(ASKED, cpu) != asked;
 	}
 	return !late;
@@ -323,11 +324,11 @@ static void a_cpu_that_misses_an_interrupt_gets_another(struct ktest *t)
  * Page registers of the DMA controller's channels, three ports each: they store a byte, and do
  * nothing while no channel is used.
  */
-#define A 0x81u
-#define B 0x89u
-#define WANTED 0xa6u
-#define CONFIG 0xcf8u /* of PCI: keeps 32 bits */
-#define TIMER_STATUS 1u /* of PM1: the power management timer has gone round */
+#define A            0x81u
+#define B            0x89u
+#define WANTED       0xa6u
+#define CONFIG       0xcf8u /* of PCI: keeps 32 bits */
+#define TIMER_STATUS 1u     /* of PM1: the power management timer has gone round */
 
 static u32 told, times_told;
 
@@ -443,7 +444,8 @@ static void expect_sci_pin(struct ktest *t, const struct acpi_info *was)
 
 	REQUIRE(t, ioapic);
 	ioapic[0] = 0x10 + 2 * isa->gsi;
-	EXPECT_EQ(t, ioapic[4] & 0x1ffff & ~0x5000u, VEC_SCI | (u32)isa->level << 15 | (u32)isa->active_low << 13);
+	EXPECT_EQ(t, ioapic[4] & 0x1ffff & ~0x5000u,
+	    VEC_SCI | (u32)isa->level << 15 | (u32)isa->active_low << 13);
 	ioapic[4] = 0x10000;
 }
 
@@ -471,8 +473,8 @@ static struct acpi_info real;
 
 static void try_events(void *arg)
 {
-	static void (*const part[])(struct ktest *, const struct acpi_info *) = {
-	    events_are_refused, firmware_hands_over, enable_registers_are_written, events_are_told, expect_sci_pin};
+	static void (*const part[])(struct ktest *, const struct acpi_info *) = {events_are_refused,
+	    firmware_hands_over, enable_registers_are_written, events_are_told, expect_sci_pin};
 	unsigned i;
 
 	real = acpi;
@@ -485,7 +487,8 @@ static void try_events(void *arg)
 
 static void enabled_acpi_events_are_delivered_once(struct ktest *t)
 {
-	if (!acpi.pm1a_cnt || !acpi.pm1a_evt || acpi.nr_ioapics != 1 || acpi.nr_memory_slots || nr_cpus > nr_boot_cpus)
+	if (!acpi.pm1a_cnt || !acpi.pm1a_evt || acpi.nr_ioapics != 1 || acpi.nr_memory_slots ||
+	    nr_cpus > nr_boot_cpus)
 		ktest_skip(t, "needs a machine with ACPI events and without slots");
 	else
 		ktest_on_cpu(0, try_events, t);

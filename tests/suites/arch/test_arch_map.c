@@ -17,7 +17,7 @@
 #include <quarry/user.h>
 
 #define NR_STACKS_TRIED 80 /* more than are kept when they are freed */
-#define LARGE (2UL << 20)
+#define LARGE           (2UL << 20)
 /* Of descriptors for memory that no machine here has: 8 TiB and up. */
 #define UNBACKED ((uintptr_t)(ARCH_MEMMAP + (1UL << 31)))
 /* Behind the last slot of kernel stacks, in the same window. */
@@ -192,7 +192,8 @@ static void text_is_read_only_under_every_address(struct ktest *t)
 
 static void direct_map_is_never_executed(struct ktest *t)
 {
-	EXPECT_EQ(t, try_access(call_there, direct((const char *)(uintptr_t)needs_two_cpus)), -EFAULT);
+	EXPECT_EQ(
+	    t, try_access(call_there, direct((const char *)(uintptr_t)needs_two_cpus)), -EFAULT);
 	EXPECT_EQ(t, try_access(call_there, direct(data_start)), -EFAULT);
 	EXPECT_EQ(t, try_access(call_there, (uintptr_t)data_start), -EFAULT);
 }
@@ -396,7 +397,9 @@ static void every_cpu_sees_an_array_shrink(struct ktest *t)
 static void every_cpu_sees_a_placed_array(struct ktest *t)
 {
 	static unsigned placed;
-	phys_t pa = ALIGN_DOWN(arch_mapped_at((uintptr_t)pfn_to_page_in(&kernel_memory, kernel_memory.start_pfn)), LARGE);
+	phys_t pa = ALIGN_DOWN(
+	    arch_mapped_at((uintptr_t)pfn_to_page_in(&kernel_memory, kernel_memory.start_pfn)),
+	    LARGE);
 	uintptr_t va = UNBACKED + (1 + placed++) * LARGE;
 	const u64 *word = arch_phys_to_virt(pa);
 	unsigned i = 0, cpu;
@@ -438,7 +441,8 @@ static void refused_registers_use_no_addresses(struct ktest *t)
 	char *first = arch_map_mmio(pa, PAGE_SIZE), *next;
 
 	REQUIRE(t, first);
-	EXPECT(t, !arch_map_mmio(pa, 1UL << 30)); /* as large as the window, of which some is in use */
+	/* as large as the window, of which some is in use */
+	EXPECT(t, !arch_map_mmio(pa, 1UL << 30));
 	EXPECT(t, !arch_map_mmio(pa, 3UL << 30));
 	EXPECT(t, !arch_map_mmio(pa, ~0UL));
 	EXPECT(t, !arch_map_mmio(pa, ~0UL - pa));

@@ -11,17 +11,19 @@
 #include <quarry/mm.h>
 #include <quarry/vm.h>
 
-#define PRESENT  0x1UL
-#define LARGE    0x80UL
-#define NX       (1UL << 63)
-#define ADDRESS  0x000ffffffffff000UL
-#define READ     0x161UL /* present, accessed, dirty, global */
-#define WRITE    0x163UL
-#define DEVICE   (WRITE | 0x18UL | NX) /* PCD and PWT */
-#define PICTURE  (WRITE | 0x8UL | NX)  /* PWT: entry 1 of the PAT */
-#define ZEROS    (0x21UL | NX)         /* accessed; not global */
-#define ARRAYS   ((uintptr_t)(ARCH_MEMMAP + (1UL << 31))) /* descriptors of memory that no machine here has */
-#define SCRATCH  (ARCH_STACK_BASE + (1UL << 30)) /* behind all stacks, in the same window */
+#define PRESENT 0x1UL
+#define LARGE   0x80UL
+#define NX      (1UL << 63)
+#define ADDRESS 0x000ffffffffff000UL
+#define READ    0x161UL /* present, accessed, dirty, global */
+#define WRITE   0x163UL
+#define DEVICE  (WRITE | 0x18UL | NX) /* PCD and PWT */
+#define PICTURE (WRITE | 0x8UL | NX)  /* PWT: entry 1 of the PAT */
+#define ZEROS   (0x21UL | NX)         /* accessed; not global */
+#define ARRAYS                                                                                     \
+	((uintptr_t)(ARCH_MEMMAP +                                                                 \
+	    (1UL << 31)))                       /* descriptors of memory that no machine here has */
+#define SCRATCH (ARCH_STACK_BASE + (1UL << 30)) /* behind all stacks, in the same window */
 
 /* The entry that maps @va, and its level; 0: none does. */
 static u64 entry_at(uintptr_t va, unsigned *level)
@@ -62,9 +64,14 @@ static void each_address_has_its_permissions(struct ktest *t)
 	EXPECT_EQ(t, flags_at((uintptr_t)image_end - 1), WRITE | NX);
 	EXPECT_EQ(t, flags_at((uintptr_t)image_end), 0);
 	EXPECT_EQ(t, flags_at((uintptr_t)&registers), WRITE | NX); /* a stack */
-	EXPECT_EQ(t, flags_at((uintptr_t)ARCH_MEMMAP + kernel_memory.start_pfn * sizeof(struct page)), WRITE | NX);
+	EXPECT_EQ(t,
+	    flags_at((uintptr_t)ARCH_MEMMAP + kernel_memory.start_pfn * sizeof(struct page)),
+	    WRITE | NX);
 	EXPECT_EQ(t, flags_at(ARRAYS), ZEROS);
-	EXPECT_EQ(t, flags_at((uintptr_t)ARCH_PAGEBLOCKS + (1UL << 31 >> PAGEBLOCK_ORDER) * sizeof(struct pageblock)), ZEROS);
+	EXPECT_EQ(t,
+	    flags_at((uintptr_t)ARCH_PAGEBLOCKS +
+	        (1UL << 31 >> PAGEBLOCK_ORDER) * sizeof(struct pageblock)),
+	    ZEROS);
 	registers = arch_map_mmio(0xfee00010, 8);
 	picture = arch_map_framebuffer(0xfee00000, PAGE_SIZE);
 	REQUIRE(t, registers && picture);
@@ -93,7 +100,8 @@ static void expect_direct(struct ktest *t, phys_t pa)
 	phys_t ro_start = image_phys(image_start), ro_end = image_phys(rodata_end);
 
 	EXPECT_EQ(t, arch_mapped_at(ARCH_DIRECT_MAP + pa), pa);
-	EXPECT_EQ(t, flags_at(ARCH_DIRECT_MAP + pa), (ro_start <= pa && pa < ro_end ? READ : WRITE) | NX);
+	EXPECT_EQ(
+	    t, flags_at(ARCH_DIRECT_MAP + pa), (ro_start <= pa && pa < ro_end ? READ : WRITE) | NX);
 }
 
 /* Both sides of each of its borders. */
@@ -134,7 +142,8 @@ static void map_several(void *arg)
 	EXPECT_EQ(t, arch_mapped_at(SCRATCH), 0);
 	EXPECT_EQ(t, arch_mapped_at(SCRATCH + 2 * PAGE_SIZE), 0);
 	EXPECT(t, !arch_unmap(SCRATCH + (1UL << 35), PAGE_SIZE)); /* not even a table */
-	EXPECT(t, !arch_unmap(ARCH_DIRECT_MAP + (64UL << 20), PAGE_SIZE)); /* a part of a large page */
+	/* a part of a large page */
+	EXPECT(t, !arch_unmap(ARCH_DIRECT_MAP + (64UL << 20), PAGE_SIZE));
 	expect_direct(t, 64UL << 20);
 }
 

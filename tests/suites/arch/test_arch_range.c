@@ -65,7 +65,8 @@ static void expect_fault(struct ktest *t, uintptr_t va)
 static void array_windows_have_an_end(struct ktest *t)
 {
 	const u64 pages = 1UL << 32;
-	uintptr_t end = (uintptr_t)(ARCH_MEMMAP + pages), blocks = (uintptr_t)(ARCH_PAGEBLOCKS + (pages >> PAGEBLOCK_ORDER));
+	uintptr_t end = (uintptr_t)(ARCH_MEMMAP + pages),
+	          blocks = (uintptr_t)(ARCH_PAGEBLOCKS + (pages >> PAGEBLOCK_ORDER));
 
 	expect_read(t, end - 8, 0);
 	expect_fault(t, end);
@@ -87,8 +88,12 @@ static void arrays_are_backed_where_ram_is(struct ktest *t)
 	}
 	EXPECT_EQ(t, rewrite((uintptr_t)(ARCH_MEMMAP + kernel_memory.start_pfn)), 0);
 	EXPECT_EQ(t, rewrite((uintptr_t)(ARCH_MEMMAP + ALIGN_UP(last, SECTION_PAGES))), -EFAULT);
-	EXPECT_EQ(t, rewrite((uintptr_t)(ARCH_PAGEBLOCKS + (kernel_memory.start_pfn >> PAGEBLOCK_ORDER))), 0);
-	EXPECT_EQ(t, rewrite(ALIGN_UP((uintptr_t)(ARCH_PAGEBLOCKS + (last >> PAGEBLOCK_ORDER)), PAGE_SIZE)), -EFAULT);
+	EXPECT_EQ(t,
+	    rewrite((uintptr_t)(ARCH_PAGEBLOCKS + (kernel_memory.start_pfn >> PAGEBLOCK_ORDER))),
+	    0);
+	EXPECT_EQ(t,
+	    rewrite(ALIGN_UP((uintptr_t)(ARCH_PAGEBLOCKS + (last >> PAGEBLOCK_ORDER)), PAGE_SIZE)),
+	    -EFAULT);
 }
 
 #define RANGE (ARRAYS + 16 * LARGE)
@@ -185,5 +190,5 @@ static void direct_map_changes_exactly(struct ktest *t)
 }
 
 KTEST_SUITE(arch_range, 0, KTEST(array_windows_have_an_end), KTEST(arrays_are_backed_where_ram_is),
-    KTEST(arrays_grow_and_shrink_exactly),
-    KTEST(array_is_placed_or_refused), KTEST(direct_map_changes_exactly));
+    KTEST(arrays_grow_and_shrink_exactly), KTEST(array_is_placed_or_refused),
+    KTEST(direct_map_changes_exactly));

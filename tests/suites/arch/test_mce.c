@@ -7,15 +7,15 @@
 #include <quarry/mce.h>
 #include <quarry/string.h>
 
-#define CAP        (MCG_CAP_SER | MCG_CAP_CTL | 10)
-#define HERE       (MCG_STATUS_RIPV | MCG_STATUS_EIPV | MCG_STATUS_MCIP)
-#define ELSEWHERE  (MCG_STATUS_RIPV | MCG_STATUS_MCIP)
-#define ADDRESS    0x12345678UL
-#define PAGE_MISC  0x8cUL /* physical, 12 bits of no meaning */
-#define BASE       (MCE_VAL | MCE_EN | MCE_MISCV | MCE_ADDRV)
-#define SCRUBBED   (BASE | MCE_UC | MCE_S | 0xc0)
-#define LOADED     (BASE | MCE_UC | MCE_S | MCE_AR | 0x134)
-#define ROUNDS     200000
+#define CAP       (MCG_CAP_SER | MCG_CAP_CTL | 10)
+#define HERE      (MCG_STATUS_RIPV | MCG_STATUS_EIPV | MCG_STATUS_MCIP)
+#define ELSEWHERE (MCG_STATUS_RIPV | MCG_STATUS_MCIP)
+#define ADDRESS   0x12345678UL
+#define PAGE_MISC 0x8cUL /* physical, 12 bits of no meaning */
+#define BASE      (MCE_VAL | MCE_EN | MCE_MISCV | MCE_ADDRV)
+#define SCRUBBED  (BASE | MCE_UC | MCE_S | 0xc0)
+#define LOADED    (BASE | MCE_UC | MCE_S | MCE_AR | 0x134)
+#define ROUNDS    200000
 
 /* ---- the verdict ---- */
 
@@ -64,12 +64,15 @@ static void known_registers_are_decoded(struct ktest *t)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(known); i++) {
 		struct mce_bank b = {known[i].status, ADDRESS, known[i].misc};
-		struct mce_verdict v = mce_decode(&b, known[i].cap, known[i].mcg_status, known[i].user);
+		struct mce_verdict v =
+		    mce_decode(&b, known[i].cap, known[i].mcg_status, known[i].user);
 		pfn_t want = known[i].page ? ADDRESS >> PAGE_SHIFT : PFN_NONE;
 
 		if (v.severity != known[i].severity || v.pfn != want)
-			ktest_fail(t, __FILE__, __LINE__, "status %lx, row %u: %s, pfn %#lx; not %s, pfn %#lx", b.status, i,
-			    mce_severity_name(v.severity), v.pfn, mce_severity_name(known[i].severity), want);
+			ktest_fail(t, __FILE__, __LINE__,
+			    "status %lx, row %u: %s, pfn %#lx; not %s, pfn %#lx", b.status, i,
+			    mce_severity_name(v.severity), v.pfn,
+			    mce_severity_name(known[i].severity), want);
 	}
 }
 
@@ -82,30 +85,39 @@ static u64 any_register(u64 *rand)
 	case 0: return a;
 	case 1: return a & b;
 	case 2: return a | b;
-	default: return a % 8 ? SCRUBBED ^ (1UL << (a >> 3) % 64) ^ (1UL << (b % 64)) : LOADED ^ (1UL << b % 64);
+	default:
+		return a % 8 ? SCRUBBED ^ (1UL << (a >> 3) % 64) ^ (1UL << (b % 64))
+		             : LOADED ^ (1UL << b % 64);
 	}
 }
 
 /* What must be true of every verdict, in other words than mce_decode's. */
-static bool sound(const struct mce_bank *b, u64 cap, u64 mcg_status, bool user, const struct mce_verdict *v)
+static bool sound(
+    const struct mce_bank *b, u64 cap, u64 mcg_status, bool user, const struct mce_verdict *v)
 {
-	bool valid = b->status >> 63, uncorrected = b->status >> 61 & 1, enabled = b->status >> 60 & 1;
+	bool valid = b->status >> 63, uncorrected = b->status >> 61 & 1,
+	     enabled = b->status >> 60 & 1;
 
 	if ((v->severity == MCE_FATAL) != (v->why != NULL))
 		return false;
-	if (v->severity == MCE_CORRECTED ? !valid || uncorrected : v->severity != MCE_NOTHING && !(uncorrected && enabled))
+	if (v->severity == MCE_CORRECTED ? !valid || uncorrected
+	                                 : v->severity != MCE_NOTHING && !(uncorrected && enabled))
 		return false;
 	if (v->severity == MCE_REQUIRED && !(user && b->status >> 55 & 1))
 		return false;
 	/* An error that is not fatal can be survived. */
-	if (v->severity > MCE_CORRECTED && v->severity < MCE_FATAL && (b->status >> 57 & 1 || !(cap >> 24 & 1)))
+	if (v->severity > MCE_CORRECTED && v->severity < MCE_FATAL &&
+	    (b->status >> 57 & 1 || !(cap >> 24 & 1)))
 		return false;
-	if (valid && uncorrected && enabled && !user && b->status >> 55 & 1 && mcg_status & 2 && v->severity != MCE_FATAL)
+	if (valid && uncorrected && enabled && !user && b->status >> 55 & 1 && mcg_status & 2 &&
+	    v->severity != MCE_FATAL)
 		return false;
 	if (v->pfn == PFN_NONE)
 		return true;
-	return v->severity != MCE_NOTHING && v->pfn < PFN_NONE && b->status >> 58 & 1 && v->pfn == b->address >> 12 &&
-	    (!(cap >> 24 & 1) || (b->status >> 59 & 1 && (b->misc & 0x1ff) >> 6 == 2 && b->misc % 64 <= 12));
+	return v->severity != MCE_NOTHING && v->pfn < PFN_NONE && b->status >> 58 & 1 &&
+	    v->pfn == b->address >> 12 &&
+	    (!(cap >> 24 & 1) ||
+	        (b->status >> 59 & 1 && (b->misc & 0x1ff) >> 6 == 2 && b->misc % 64 <= 12));
 }
 
 static void random_registers_are_decoded_soundly(struct ktest *t)
@@ -124,7 +136,8 @@ static void random_registers_are_decoded_soundly(struct ktest *t)
 		b.address >>= ktest_rand(&rand) % 64;
 		v = mce_decode(&b, cap, mcg_status, user);
 		if (v.severity >= NR_MCE_SEVERITIES || !sound(&b, cap, mcg_status, user, &v)) {
-			ktest_fail(t, __FILE__, __LINE__, "status %lx address %lx misc %lx cap %lx mcg %lx %s: %s, pfn %#lx",
+			ktest_fail(t, __FILE__, __LINE__,
+			    "status %lx address %lx misc %lx cap %lx mcg %lx %s: %s, pfn %#lx",
 			    b.status, b.address, b.misc, cap, mcg_status, user ? "user" : "kernel",
 			    mce_severity_name(v.severity), v.pfn);
 			return;
@@ -151,12 +164,15 @@ static void status_text_fits_its_buffer(struct ktest *t)
 		EXPECT(t, mce_text(status, buf, size) == buf);
 		EXPECT_EQ(t, buf[size], '#');
 		if (size && strlen(buf) >= size)
-			ktest_fail(t, __FILE__, __LINE__, "status %lx, %lu bytes: does not end", status, (unsigned long)size);
+			ktest_fail(t, __FILE__, __LINE__, "status %lx, %lu bytes: does not end",
+			    status, (unsigned long)size);
 	}
-	EXPECT(t, !strcmp(mce_text(0xbd000000000000cf, buf, sizeof(buf)),
-		      "VAL UC EN MISCV ADDRV S code 0x00cf memory, found by scrubbing"));
-	EXPECT(t, !strcmp(mce_text(0xbd80000000000134, buf, sizeof(buf)),
-		      "VAL UC EN MISCV ADDRV S AR code 0x0134 data load"));
+	EXPECT(t,
+	    !strcmp(mce_text(0xbd000000000000cf, buf, sizeof(buf)),
+	        "VAL UC EN MISCV ADDRV S code 0x00cf memory, found by scrubbing"));
+	EXPECT(t,
+	    !strcmp(mce_text(0xbd80000000000134, buf, sizeof(buf)),
+	        "VAL UC EN MISCV ADDRV S AR code 0x0134 data load"));
 	EXPECT(t, !strcmp(mce_severity_name(NR_MCE_SEVERITIES), "?"));
 }
 
@@ -183,7 +199,8 @@ static void ring_reports_full_and_empty(struct ktest *t)
 	for (round = 0; round < 3; round++) {
 		for (i = 0; i < MCE_RING_SIZE; i++) {
 			rec.pfn = i;
-			EXPECT_EQ(t, mce_ring_put(&ring, &rec, MCE_RING_SIZE / 2), i < MCE_RING_SIZE / 2);
+			EXPECT_EQ(
+			    t, mce_ring_put(&ring, &rec, MCE_RING_SIZE / 2), i < MCE_RING_SIZE / 2);
 			EXPECT_EQ(t, i < MCE_RING_SIZE / 2 || mce_ring_put(&ring, &rec, 0), true);
 		}
 		EXPECT(t, !mce_ring_put(&ring, &rec, 0));
@@ -234,8 +251,10 @@ static void ring_keeps_records_of_many_writers(struct ktest *t)
 			continue;
 		}
 		got++;
-		if (rec.cpu >= nr || rec.pfn != want[rec.cpu]++ || rec.ip != ~rec.pfn || rec.status != rec.ip) {
-			ktest_fail(t, __FILE__, __LINE__, "CPU %u, record %lu: not whole, or not in order", rec.cpu, rec.pfn);
+		if (rec.cpu >= nr || rec.pfn != want[rec.cpu]++ || rec.ip != ~rec.pfn ||
+		    rec.status != rec.ip) {
+			ktest_fail(t, __FILE__, __LINE__,
+			    "CPU %u, record %lu: not whole, or not in order", rec.cpu, rec.pfn);
 			break;
 		}
 	}

@@ -13,7 +13,10 @@
 #define LAST 9u /* of the banks that the test fills */
 #define HIT  (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | MCE_AR | 0x134)
 #define MISC 0x8c
-#define MCE_FRAME(at) {.vector = VEC_MC, .rip = (at), .cs = SEL_USER_CODE | 3}
+#define MCE_FRAME(at)                                                                              \
+	{                                                                                          \
+		.vector = VEC_MC, .rip = (at), .cs = SEL_USER_CODE | 3                             \
+	}
 
 static char said[4096];
 static bool real; /* was a machine check reported that was not ours? */
@@ -88,9 +91,15 @@ static void start_with_banks_full(void *arg)
 	arch_irq_restore(flags);
 	EXPECT_EQ(t, times_said(": left from before the start:\n"), 2);
 	EXPECT_EQ(t, times_said("  bank "), 2);
-	EXPECT_EQ(t, times_said("  bank 2: status bd80000000000134 address 0000000012345678 misc 000000000000008c: "
-				"VAL UC EN MISCV ADDRV S AR code 0x0134 data load\n"), 1);
-	EXPECT_EQ(t, times_said("  bank 9: status 8400000000000134 address 0000000000077000 misc 0000000000000000: "), 1);
+	EXPECT_EQ(t,
+	    times_said(
+	        "  bank 2: status bd80000000000134 address 0000000012345678 misc 000000000000008c: "
+	        "VAL UC EN MISCV ADDRV S AR code 0x0134 data load\n"),
+	    1);
+	EXPECT_EQ(t,
+	    times_said("  bank 9: status 8400000000000134 address 0000000000077000 misc "
+	               "0000000000000000: "),
+	    1);
 }
 
 static void errors_left_by_firmware_are_reported_and_cleared(struct ktest *t)
@@ -116,15 +125,24 @@ static void print_both_ways(void *arg)
 	mce_print_banks(false);
 	read_said(pos);
 	EXPECT_EQ(t, times_said("  bank "), 2);
-	EXPECT_EQ(t, times_said("  bank 0: status 8400000000000000 address 0000000000001000 misc 0000000000000000: "), 1);
-	EXPECT_EQ(t, times_said("  bank 1: status 8800000000000000 address 0000000000000000 misc 000000000000008c: "), 1);
+	EXPECT_EQ(t,
+	    times_said("  bank 0: status 8400000000000000 address 0000000000001000 misc "
+	               "0000000000000000: "),
+	    1);
+	EXPECT_EQ(t,
+	    times_said("  bank 1: status 8800000000000000 address 0000000000000000 misc "
+	               "000000000000008c: "),
+	    1);
 	EXPECT_EQ(t, times_said("  8 of 10 banks are empty\n"), banks() == 10);
 	EXPECT_EQ(t, times_said(" banks are empty\n"), 1);
 	pos = log_position();
 	mce_print_banks(true);
 	read_said(pos);
 	EXPECT_EQ(t, times_said("  bank "), banks());
-	EXPECT_EQ(t, times_said("  bank 2: status 0c00000000000000 address 0000000000000000 misc 0000000000000000: "), 1);
+	EXPECT_EQ(t,
+	    times_said("  bank 2: status 0c00000000000000 address 0000000000000000 misc "
+	               "0000000000000000: "),
+	    1);
 	EXPECT_EQ(t, times_said(" banks are empty\n"), 0);
 	EXPECT_EQ(t, times_said("MCG_CAP "), 1);
 	empty_all();
@@ -156,7 +174,8 @@ static void tick_around_a_second(void *arg)
 {
 	irqflags_t flags = arch_irq_save();
 	struct cpu *cpu = this_cpu();
-	u64 was = cpu->ticks, second = was / 100 * 100, found = READ_ONCE(mce_stats.found[MCE_CORRECTED]);
+	u64 was = cpu->ticks, second = was / 100 * 100,
+	    found = READ_ONCE(mce_stats.found[MCE_CORRECTED]);
 	struct ktest *t = arg;
 
 	preempt_disable();

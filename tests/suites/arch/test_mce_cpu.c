@@ -88,7 +88,8 @@ static void listens(void *arg)
 	bool good = read_cr4() & CR4_MCE || !(cpuid(1, 0).edx & CPUID_MCE);
 
 	for (unsigned i = 0; i < banks; i++)
-		good &= rdmsr(MSR_MC0_CTL + 4 * i) == ~0UL && !(rdmsr(MSR_MC0_STATUS + 4 * i) & MCE_VAL);
+		good &= rdmsr(MSR_MC0_CTL + 4 * i) == ~0UL &&
+		    !(rdmsr(MSR_MC0_STATUS + 4 * i) & MCE_VAL);
 	if (!good)
 		atomic_add(&seen->deaf, 1u);
 }
@@ -311,7 +312,8 @@ static void page_being_freed_kills_no_task(struct ktest *t)
 #define REQUIRED (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | MCE_AR | 0x134)
 
 /* As if the program at @ip had met what BANK holds; why nothing can be done, or NULL. */
-static const char *meet(struct ktest *t, u64 status, pfn_t pfn, u64 mcg_status, u64 ip, struct mce_record *hit)
+static const char *meet(
+    struct ktest *t, u64 status, pfn_t pfn, u64 mcg_status, u64 ip, struct mce_record *hit)
 {
 	irqflags_t flags = arch_irq_save();
 	const char *why;
@@ -422,7 +424,8 @@ static void polling_leaves_exceptions_alone(struct ktest *t)
 	EXPECT_EQ(t, inject(DEFERRED & ~MCE_ADDRV, 0, 0), 0);
 	mce_poll();
 	EXPECT_EQ(t, rdmsr(MSR_MC0_STATUS + 4 * BANK), 0);
-	EXPECT_EQ(t, mce_inject((unsigned)(rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS), &b, 0), -EOPNOTSUPP);
+	EXPECT_EQ(
+	    t, mce_inject((unsigned)(rdmsr(MSR_MCG_CAP) & MCG_CAP_BANKS), &b, 0), -EOPNOTSUPP);
 	arch_irq_restore(flags);
 	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + 2));
 	EXPECT_EQ(t, READ_ONCE(mce_stats.dealt), dealt + 2);
@@ -442,7 +445,8 @@ static unsigned nested(const struct mce_bank *b)
 {
 	char *top = cpu_ist_top(IST_MC);
 	u64 *used = (u64 *)(void *)(top - DEPTH);
-	unsigned i, nr = DEPTH / sizeof(u64) - 8, wrong = 0; /* the frame and the saved registers are there */
+	/* the frame and the saved registers are there */
+	unsigned i, nr = DEPTH / sizeof(u64) - 8, wrong = 0;
 
 	wrmsr(MSR_MC0_ADDR + 4 * BANK, b->address);
 	wrmsr(MSR_MC0_MISC + 4 * BANK, b->misc);
@@ -451,12 +455,12 @@ static unsigned nested(const struct mce_bank *b)
 	wrmsr(MSR_MC0_STATUS + 4 * BANK, b->status);
 	wrmsr(MSR_MCG_STATUS, HERE);
 	__asm__ volatile("movq %%rsp, %%rbx\n\t"
-			 "movq %0, %%rsp\n\t"
-			 "int $18\n\t"
-			 "movq %%rbx, %%rsp"
-			 :
-			 : "r"(used)
-			 : "rbx", "memory");
+	                 "movq %0, %%rsp\n\t"
+	                 "int $18\n\t"
+	                 "movq %%rbx, %%rsp"
+	                 :
+	                 : "r"(used)
+	                 : "rbx", "memory");
 	for (i = 0; i < nr; i++)
 		wrong += used[i] != CANARY + i;
 	return wrong;

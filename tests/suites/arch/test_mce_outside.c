@@ -92,7 +92,8 @@ static pfn_t page_of(struct task *task)
 	return page_with(task, PTE_PRESENT | PTE_DIRTY);
 }
 
-static void expect_end(struct ktest *t, struct task *task, enum task_end how_wanted, s32 status_wanted)
+static void expect_end(
+    struct ktest *t, struct task *task, enum task_end how_wanted, s32 status_wanted)
 {
 	enum task_end how = TASK_RUNS;
 	s32 status = 0;
@@ -321,7 +322,8 @@ static void error_in_standby_memory_keeps_the_page_out(struct ktest *t)
 
 static void broadcast(struct scene *s)
 {
-	u64 exceptions = READ_ONCE(mce_stats.exceptions), told = READ_ONCE(mce_stats.found[MCE_NOTHING]);
+	u64 exceptions = READ_ONCE(mce_stats.exceptions),
+	    told = READ_ONCE(mce_stats.found[MCE_NOTHING]);
 	pfn_t pfn = free_page(s->t);
 
 	ask("broadcast", s->cpu, pfn);

@@ -260,7 +260,8 @@ static void slots_are_shown_with_their_state(struct ktest *t)
 	slots_plug(1, 1ULL << 32, 2ULL << 21, 7);
 	slot_bank_scan(&slots_bank);
 	expect_shown(t,
-	    "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: not in use; last refused: error -12: test\n"
+	    "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: not in use; last refused: error "
+	    "-12: test\n"
 	    "slots: 1 of 4 DIMM slots full; 0 taken, 0 given back, 1 refused, 0 odd\n");
 	/* Put in once more, it is tried again. */
 	fake_slots.slot[1].status |= INSERT;
@@ -270,9 +271,10 @@ static void slots_are_shown_with_their_state(struct ktest *t)
 	expect_told(t, 1, 1, 0);
 	slots_plug(3, 2ULL << 32, 1 << 21, 0);
 	slot_bank_scan(&slots_bank);
-	expect_shown(t, "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: in use\n"
-			"slots: DIMM slot 3, 2 MiB at 0x200000000, domain 0: in use\n"
-			"slots: 2 of 4 DIMM slots full; 2 taken, 0 given back, 1 refused, 0 odd\n");
+	expect_shown(t,
+	    "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: in use\n"
+	    "slots: DIMM slot 3, 2 MiB at 0x200000000, domain 0: in use\n"
+	    "slots: 2 of 4 DIMM slots full; 2 taken, 0 given back, 1 refused, 0 odd\n");
 	slots_ask_for(1);
 	slot_bank_scan(&slots_bank);
 	expect_shown(t, "slots: 1 of 4 DIMM slots full; 2 taken, 1 given back, 1 refused, 0 odd\n");
@@ -281,8 +283,9 @@ static void slots_are_shown_with_their_state(struct ktest *t)
 	fake_slots.refuses = -EIO;
 	slots_plug(0, 0, 0, 9);
 	slot_bank_scan(&slots_bank);
-	expect_shown(t, "slots: CPU slot 0, APIC id 9: not in use; last refused: error -5: test\n"
-			"slots: 1 of 4 CPU slots full; 0 taken, 0 given back, 1 refused, 0 odd\n");
+	expect_shown(t,
+	    "slots: CPU slot 0, APIC id 9: not in use; last refused: error -5: test\n"
+	    "slots: 1 of 4 CPU slots full; 0 taken, 0 given back, 1 refused, 0 odd\n");
 	fake_slots.slot[0].status = 0;
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_EMPTY);

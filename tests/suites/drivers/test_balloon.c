@@ -78,8 +78,8 @@ static void any_page_of_the_balloon_list_may_move(struct ktest *t)
 /* A buffer holds 256 page numbers. */
 static void pages_are_told_to_the_host_in_whole_buffers(struct ktest *t)
 {
-	static const u32 wants[] = {1, BALLOON_BATCH - 1, BALLOON_BATCH, BALLOON_BATCH + 1, 2 * BALLOON_BATCH,
-	    2 * BALLOON_BATCH + 1};
+	static const u32 wants[] = {1, BALLOON_BATCH - 1, BALLOON_BATCH, BALLOON_BATCH + 1,
+	    2 * BALLOON_BATCH, 2 * BALLOON_BATCH + 1};
 	unsigned i, before;
 
 	REQUIRE(t, balloon_begin(t));
@@ -177,8 +177,9 @@ static void broken_device_returns_all_pages(struct ktest *t)
 			pretend_dev.dev.patience_ns = 1000000;
 			EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), 0);
 		} else {
-			REQUIRE(t, balloon_begin_with(
-				       t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, 2, TEST_BLOCKS));
+			REQUIRE(t,
+			    balloon_begin_with(
+			        t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, 2, TEST_BLOCKS));
 		}
 		balloon_ask_for(n);
 		balloon_fail_at = first;
@@ -298,8 +299,9 @@ static void queue_numbers_follow_the_offered_features(struct ktest *t)
 	 * one less.
 	 */
 	REQUIRE(t, balloon_begin_with(t, ALL_FEATURES, 2, 2));
-	EXPECT(t, balloon.has_stats && balloon.has_report &&
-		      pretend_dev.queue[REPORT] == &balloon.report);
+	EXPECT(t,
+	    balloon.has_stats && balloon.has_report &&
+	        pretend_dev.queue[REPORT] == &balloon.report);
 	balloon_end(t);
 	pretend_init(&pretend_dev, t,
 	    1ULL << VIRTIO_BALLOON_F_REPORTING | 1ULL << VIRTIO_BALLOON_F_FREE_PAGE_HINT,
@@ -321,7 +323,8 @@ static void queue_numbers_follow_the_offered_features(struct ktest *t)
  */
 static void features_are_read_once(struct ktest *t)
 {
-	static const u64 offers[][2] = {{ALL_FEATURES, 1}, {ALL_FEATURES, 1ULL << VIRTIO_BALLOON_F_REPORTING},
+	static const u64 offers[][2] = {{ALL_FEATURES, 1},
+	    {ALL_FEATURES, 1ULL << VIRTIO_BALLOON_F_REPORTING},
 	    {1ULL << VIRTIO_BALLOON_F_REPORTING, ALL_FEATURES}};
 	unsigned i;
 
@@ -420,9 +423,13 @@ static void reports_are_as_long_as_the_queue(struct ktest *t)
 		REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
 		/* Pageblocks used since the last report are reported again. */
 		for (pfn = t->mem->start_pfn; i && pfn < t->mem->end_pfn; pfn += PAGEBLOCK_PAGES) {
-			page = mem_alloc_pages(t->mem, GFP_MOVABLE, PAGEBLOCK_ORDER < MAX_ORDER ? PAGEBLOCK_ORDER : MAX_ORDER);
+			page = mem_alloc_pages(t->mem, GFP_MOVABLE,
+			    PAGEBLOCK_ORDER < MAX_ORDER ? PAGEBLOCK_ORDER : MAX_ORDER);
 			if (page)
-				EXPECT_EQ(t, mem_free_pages(t->mem, page, PAGEBLOCK_ORDER < MAX_ORDER ? PAGEBLOCK_ORDER : MAX_ORDER), 0);
+				EXPECT_EQ(t,
+				    mem_free_pages(t->mem, page,
+				        PAGEBLOCK_ORDER < MAX_ORDER ? PAGEBLOCK_ORDER : MAX_ORDER),
+				    0);
 		}
 		EXPECT_EQ(t, balloon_report(&balloon), 0);
 		sum = sum_dropped();

@@ -24,7 +24,8 @@ static void a_silent_device_delays_no_offline(struct ktest *t)
 		balloon_late = 1u << queue;
 		/* The test ends whatever is waited for. */
 		pretend_dev.breaks_at = pretend_dev.polls + 100;
-		EXPECT_EQ(t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, &opts, NULL), -ETIMEDOUT);
+		EXPECT_EQ(
+		    t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, &opts, NULL), -ETIMEDOUT);
 		EXPECT(t, !virtio_is_broken(&pretend_dev.dev));
 		REQUIRE(t, !balloon.broken);
 		EXPECT(t, balloon_has_work(&balloon));

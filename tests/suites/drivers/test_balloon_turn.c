@@ -17,12 +17,13 @@ static u64 turn(void)
 	return wait;
 }
 
-static void expect_line(struct ktest *t, unsigned long pages, unsigned long want, const char *rest, int line)
+static void expect_line(
+    struct ktest *t, unsigned long pages, unsigned long want, const char *rest, int line)
 {
 	char words[120];
 
-	ksnprintf(words, sizeof(words), "pretend: %lu MiB lent to the host, which wants %lu%s\n", pages >> (20 - PAGE_SHIFT),
-	    want >> (20 - PAGE_SHIFT), rest);
+	ksnprintf(words, sizeof(words), "pretend: %lu MiB lent to the host, which wants %lu%s\n",
+	    pages >> (20 - PAGE_SHIFT), want >> (20 - PAGE_SHIFT), rest);
 	if (!says(text, words))
 		ktest_fail(t, __FILE__, line, "said: %s, not: %s", text, words);
 }
@@ -62,7 +63,8 @@ static void balloon_size_is_printed_once(struct ktest *t)
 
 static void broken_balloon_gets_no_further_turn(struct ktest *t)
 {
-	static const char *const words = "pretend: broken: reset, and not used any more; all pages are taken back\n";
+	static const char *const words =
+	    "pretend: broken: reset, and not used any more; all pages are taken back\n";
 	unsigned how;
 
 	for (how = 0; how < 2; how++) {

@@ -5,8 +5,8 @@
  */
 #include "tests/lib/slots_help.h"
 
-#define FREE   (START + BLOCK(2 * SIZE)) /* where nothing is */
-#define DOMAIN 7u                        /* of node 0 */
+#define FREE        (START + BLOCK(2 * SIZE)) /* where nothing is */
+#define DOMAIN      7u                        /* of node 0 */
 #define DEADLINE_NS 100000000ULL
 
 static struct dimm_user dimms;
@@ -18,7 +18,8 @@ static struct memory *begin_dimms(struct ktest *t)
 	struct memory *mem = one_node(t);
 
 	slots_begin(SLOT_MEMORY);
-	dimms = (struct dimm_user){.mem = mem, .domain = domain, .nr_nodes = 1, .deadline_ns = DEADLINE_NS};
+	dimms = (struct dimm_user){
+	    .mem = mem, .domain = domain, .nr_nodes = 1, .deadline_ns = DEADLINE_NS};
 	slot_bank_init(&slots_bank, SLOT_MEMORY, &fake_regs, &user, NR);
 	return mem;
 }
@@ -99,7 +100,8 @@ static void partly_offline_dimm_is_not_unplugged(struct ktest *t)
 static void absurd_dimms_change_nothing(struct ktest *t)
 {
 	const u64 at = (u64)FREE << PAGE_SHIFT, size = (u64)BLOCK(2) << PAGE_SHIFT;
-	static const char *const whole = "size or address is not that of whole pageblocks, or no memory can be there";
+	static const char *const whole =
+	    "size or address is not that of whole pageblocks, or no memory can be there";
 	static const char *const there = "some of its addresses have memory already";
 	static const char *const domain =
 	    "of a proximity domain that the firmware does not describe";
@@ -133,8 +135,9 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 		slot_bank_scan(&slots_bank);
 		EXPECT_EQ(t, slots_bank.slot[i % NR].state, SLOT_REFUSED);
 		EXPECT_EQ(t, slots_bank.slot[i % NR].err, bad[i].err);
-		EXPECT(t, slots_bank.slot[i % NR].why &&
-			      !strcmp(slots_bank.slot[i % NR].why, bad[i].why));
+		EXPECT(t,
+		    slots_bank.slot[i % NR].why &&
+		        !strcmp(slots_bank.slot[i % NR].why, bad[i].why));
 		expect_told(t, i % NR, 1, 1);
 		slots_ask_for(i % NR);
 		slot_bank_scan(&slots_bank);
@@ -160,8 +163,9 @@ static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, slots_bank.slot[0].state, SLOT_REFUSED);
 	EXPECT_EQ(t, slots_bank.slot[0].err, -ENOMEM);
-	EXPECT(t, slots_bank.slot[0].why &&
-		      !strcmp(slots_bank.slot[0].why, "no memory for its descriptors"));
+	EXPECT(t,
+	    slots_bank.slot[0].why &&
+	        !strcmp(slots_bank.slot[0].why, "no memory for its descriptors"));
 	after = take_census(mem);
 	EXPECT(t, census_same(&before, &after));
 	EXPECT_EQ(t, arrays.mapped, 0);
@@ -252,8 +256,8 @@ static void random_registers_lose_nothing(struct ktest *t)
 
 			fake_slots.slot[i].status = r & 0xf;
 			fake_slots.slot[i].dev.address = (FREE + BLOCK(r >> 8 & 31)) << PAGE_SHIFT;
-			fake_slots.slot[i].dev.size =
-			    (r >> 16 & 7) << (PAGE_SHIFT + PAGEBLOCK_ORDER - (r >> 24 & 1));
+			fake_slots.slot[i].dev.size = (r >> 16 & 7)
+			    << (PAGE_SHIFT + PAGEBLOCK_ORDER - (r >> 24 & 1));
 			fake_slots.slot[i].dev.id = DOMAIN + (r >> 32 & 7) / 7;
 		}
 		slot_bank_scan(&slots_bank);

@@ -64,7 +64,8 @@ static void function_is_disabled_while_its_bars_are_sized(struct ktest *t)
 		command_when_sized = 0xffff;
 		EXPECT_EQ(t, pci_bar_memory(&fn, BAR, &memory), 0);
 		EXPECT_EQ(t, command_when_sized, commands[i] & ~PCI_COMMAND_MEMORY);
-		EXPECT_EQ(t, space.byte[PCI_COMMAND] | space.byte[PCI_COMMAND + 1] << 8, commands[i]);
+		EXPECT_EQ(
+		    t, space.byte[PCI_COMMAND] | space.byte[PCI_COMMAND + 1] << 8, commands[i]);
 		EXPECT_EQ(t, memory.start, START);
 		EXPECT_EQ(t, memory.size, 0x4000);
 		pci_enable(&fn);
@@ -84,9 +85,12 @@ static void upper_halves_of_bars_are_no_bars(struct ktest *t)
 		u32 low[PCI_NR_BARS];
 		int err[PCI_NR_BARS + 2];
 	} layouts[] = {
-	    {{0xfe000004, 1, 0xfd000000, 0xfc00000c, 1, 0xfb000000}, {0, -EINVAL, 0, 0, -EINVAL, 0, -EINVAL, -EINVAL}},
-	    {{0xc005, 0xfe000004, 1, 0xd001, 0xfd000004, 1}, {-ENODEV, 0, -EINVAL, -ENODEV, 0, -EINVAL, -EINVAL, -EINVAL}},
-	    {{0xfe000000, 0xfd000002, 0, 0xfc000008, 0xfb000004, 4}, {0, 0, -ENODEV, 0, 0, -EINVAL, -EINVAL, -EINVAL}},
+	    {{0xfe000004, 1, 0xfd000000, 0xfc00000c, 1, 0xfb000000},
+	        {0, -EINVAL, 0, 0, -EINVAL, 0, -EINVAL, -EINVAL}},
+	    {{0xc005, 0xfe000004, 1, 0xd001, 0xfd000004, 1},
+	        {-ENODEV, 0, -EINVAL, -ENODEV, 0, -EINVAL, -EINVAL, -EINVAL}},
+	    {{0xfe000000, 0xfd000002, 0, 0xfc000008, 0xfb000004, 4},
+	        {0, 0, -ENODEV, 0, 0, -EINVAL, -EINVAL, -EINVAL}},
 	    {{0xfe000000, 0xfd000000, 0xfc000000, 0xfa000000, 0xc001, 0xfb000004},
 	        {0, 0, 0, 0, -ENODEV, -EINVAL, -EINVAL, -EINVAL}},
 	};
@@ -107,9 +111,11 @@ static void upper_halves_of_bars_are_no_bars(struct ktest *t)
 				high = layouts[i].low[bar + 1];
 			err = pci_bar_memory(&space_fn, bar, &memory);
 			if (err != layouts[i].err[bar])
-				ktest_fail(t, __FILE__, __LINE__, "layout %u, BAR %u: %d", i, bar, err);
+				ktest_fail(
+				    t, __FILE__, __LINE__, "layout %u, BAR %u: %d", i, bar, err);
 			if (!err)
-				EXPECT_EQ(t, memory.start, (u64)high << 32 | (layouts[i].low[bar] & ~0xfu));
+				EXPECT_EQ(t, memory.start,
+				    (u64)high << 32 | (layouts[i].low[bar] & ~0xfu));
 			if (!err)
 				EXPECT_EQ(t, memory.size, 0x10000);
 			EXPECT_EQ(t, space.beyond, 0);
@@ -174,7 +180,8 @@ static void capabilities_are_found_by_their_id(struct ktest *t)
 	space_set(PCI_CAPABILITY_LIST, 1, at[0] + 3); /* the lowest two bits are reserved */
 	for (i = 0; i < ARRAY_SIZE(at); i++) {
 		space_set(at[i], 1, i % 2 ? PCI_CAP_ID_MSIX : PCI_CAP_ID_VNDR);
-		space_set(at[i] + PCI_CAP_LIST_NEXT, 1, i + 1 < ARRAY_SIZE(at) ? at[i + 1] + i % 4 : 3);
+		space_set(
+		    at[i] + PCI_CAP_LIST_NEXT, 1, i + 1 < ARRAY_SIZE(at) ? at[i + 1] + i % 4 : 3);
 	}
 	for (i = 1; i < ARRAY_SIZE(at); i += 2)
 		EXPECT_EQ(t, pci_next_capability(&space_fn, &walk, PCI_CAP_ID_MSIX), at[i]);
@@ -234,7 +241,8 @@ static void buses_are_scanned_once_despite_looping_bridges(struct ktest *t)
 		u8 next;
 		bool all;
 		unsigned found;
-	} buses[] = {{0, false, 1}, {1, false, 9}, {255, false, 2}, {128, false, 2}, {0, true, 0}, {1, true, 0}};
+	} buses[] = {{0, false, 1}, {1, false, 9}, {255, false, 2}, {128, false, 2}, {0, true, 0},
+	    {1, true, 0}};
 	unsigned i;
 
 	bus_test = t;
@@ -260,8 +268,8 @@ static struct tree_function {
     {0, 2, 0, 0x80, 0, 0x13, 0x0106, true},
     {0, 2, 3, 0, 0, 0x14, 0x0000, true},
     {0, 2, 7, 0x80, 0, 0x15, 0x0400, true},
-    {0, 3, 1, 0, 0, 0x16, 0x0007, false}, /* without a function 0 there is none */
-    {0, 5, 0, 2, 6, 0x17, 0x0007, false}, /* a CardBus bridge: another header */
+    {0, 3, 1, 0, 0, 0x16, 0x0007, false},    /* without a function 0 there is none */
+    {0, 5, 0, 2, 6, 0x17, 0x0007, false},    /* a CardBus bridge: another header */
     {0, 6, 0, 0x81, 3, 0x18, 0x0007, false}, /* to a bus that has been scanned */
     {0, 6, 2, 1, 67, 0x19, 0x0007, false},
     {0, 31, 0, 0, 0, 0x1a, 0x0007, true},
@@ -282,7 +290,8 @@ static unsigned tree_find(const struct pci_function *fn)
 
 	EXPECT(bus_test, fn->device < 32 && fn->function < 8);
 	while (i < ARRAY_SIZE(tree) &&
-	    (tree[i].bus != fn->bus || tree[i].device != fn->device || tree[i].function != fn->function))
+	    (tree[i].bus != fn->bus || tree[i].device != fn->device ||
+	        tree[i].function != fn->function))
 		i++;
 	return i;
 }
@@ -294,12 +303,12 @@ static u32 tree_read(const struct pci_function *fn, unsigned reg, unsigned len)
 	EXPECT(bus_test, reg == PCI_SECONDARY_BUS ? len == 1 : is_register(reg, len));
 	if (i == ARRAY_SIZE(tree))
 		return len == 4 ? ~0u : (1u << 8 * len) - 1;
-	return reg == PCI_VENDOR_ID     ? 0x1af4
-	    : reg == PCI_DEVICE_ID      ? tree[i].id
-	    : reg == PCI_COMMAND        ? tree_command[i]
-	    : reg == PCI_HEADER_TYPE    ? tree[i].type
-	    : reg == PCI_SECONDARY_BUS  ? tree[i].behind
-	                                : 0;
+	return reg == PCI_VENDOR_ID    ? 0x1af4
+	    : reg == PCI_DEVICE_ID     ? tree[i].id
+	    : reg == PCI_COMMAND       ? tree_command[i]
+	    : reg == PCI_HEADER_TYPE   ? tree[i].type
+	    : reg == PCI_SECONDARY_BUS ? tree[i].behind
+	                               : 0;
 }
 
 static void tree_write(const struct pci_function *fn, unsigned reg, unsigned len, u32 value)
@@ -343,8 +352,8 @@ static void interrupt_line_is_an_isa_interrupt_of_a_pin(struct ktest *t)
 	static const struct {
 		u8 pin, line;
 		int want;
-	} lines[] = {{1, 1, 1}, {1, 11, 11}, {4, 15, 15}, {1, 16, -ENODEV}, {1, 0, -ENODEV}, {1, 255, -ENODEV},
-	    {0, 11, -ENODEV}, {0, 0, -ENODEV}, {255, 2, 2}};
+	} lines[] = {{1, 1, 1}, {1, 11, 11}, {4, 15, 15}, {1, 16, -ENODEV}, {1, 0, -ENODEV},
+	    {1, 255, -ENODEV}, {0, 11, -ENODEV}, {0, 0, -ENODEV}, {255, 2, 2}};
 	static const u16 commands[][2] = {{0x400, 0}, {0x407, 7}, {7, 7}, {0xffff, 0xfbff}};
 	unsigned i;
 	u16 have;

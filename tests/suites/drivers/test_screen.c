@@ -80,13 +80,14 @@ static void bad_tags_are_refused(struct ktest *t)
 	TAG_REFUSED(t, -ENODEV, tag[28] = 1);
 	TAG_REFUSED(t, -ENODEV, tag[28] = 15);
 	TAG_REFUSED(t, -ENODEV, tag[28] = 64);
-	TAG_REFUSED(t, -EINVAL, put32(tag + 8, 0)); /* no address */
+	TAG_REFUSED(t, -EINVAL, put32(tag + 8, 0));           /* no address */
 	TAG_REFUSED(t, -EINVAL, put32(tag + 12, 0xffffffff)); /* beyond the last possible one */
 	TAG_REFUSED(t, -EINVAL, put32(tag + 12, 0xfffff); put32(tag + 8, 0xffffff00));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 20, 0));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 24, 0));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 16, 4095)); /* lines that overlap */
-	TAG_REFUSED(t, -EINVAL, put32(tag + 20, 0x40000001); put32(tag + 16, 16)); /* 4 * width wraps */
+	/* 4 * width wraps */
+	TAG_REFUSED(t, -EINVAL, put32(tag + 20, 0x40000001); put32(tag + 16, 16));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 24, 0x80000000));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 16, 0xfffffffc));
 	TAG_REFUSED(t, -EINVAL, tag[32] = 25); /* red ends outside of the pixel */
@@ -161,7 +162,8 @@ static void truncated_table_is_used_to_its_end(struct ktest *t)
 	static const struct {
 		u32 glyph;
 		u16 code;
-	} entries[] = {{3, 'A'}, {3, 0x80}, {3, 127}, {5, 'A'}, {5, 'B'}, {9, PSF_CODES + 1}, {255, '~'}};
+	} entries[] = {
+	    {3, 'A'}, {3, 0x80}, {3, 127}, {5, 'A'}, {5, 'B'}, {9, PSF_CODES + 1}, {255, '~'}};
 	size_t start = make_font(font_file, 2), at = start, ends[ARRAY_SIZE(entries)], len;
 	struct {
 		struct psf_font font;
@@ -188,7 +190,8 @@ static void truncated_table_is_used_to_its_end(struct ktest *t)
 		wrong += small.font.glyph[127] != (len >= ends[2] ? 3 : 0);
 		wrong += small.font.glyph['B'] != (len >= ends[4] ? 5 : 0);
 		wrong += small.font.glyph['~'] != (len >= ends[6] ? 255 : 0);
-		wrong += small.font.glyph['Z'] != 0 || small.font.glyph[0] != 0 || small.font.glyph[5] != 0;
+		wrong += small.font.glyph['Z'] != 0 || small.font.glyph[0] != 0 ||
+		    small.font.glyph[5] != 0;
 	}
 	EXPECT_EQ(t, wrong, 0);
 	for (i = 0; i < sizeof(small.guard); i++)
@@ -250,7 +253,8 @@ static void expect_refused2(struct ktest *t, u32 field, u32 value)
 
 	put32(font_file + 4 * field, value);
 	if (psf_parse(&font, font_file, len) != -EINVAL)
-		ktest_fail(t, __FILE__, __LINE__, "field %u = %#x of a font is not refused", field, value);
+		ktest_fail(
+		    t, __FILE__, __LINE__, "field %u = %#x of a font is not refused", field, value);
 }
 
 /* The same of version 2. */
@@ -267,7 +271,9 @@ static void truncated_table_of_version_2_is_used_to_its_end(struct ktest *t)
 			 * Six bytes a glyph, of which the first is its character; glyph 64 is the
 			 * '?'.
 			 */
-			u32 want = len > start + 6 * (127 - c) ? 127 - c : len > start + 6 * 64 ? 64 : 0;
+			u32 want = len > start + 6 * (127 - c) ? 127 - c
+			    : len > start + 6 * 64             ? 64
+			                                       : 0;
 
 			wrong += font.glyph[c] != want;
 		}
@@ -276,7 +282,9 @@ static void truncated_table_of_version_2_is_used_to_its_end(struct ktest *t)
 	put32(font_file + 12, 2); /* no table */
 	REQUIRE(t, psf_parse(&font, font_file, whole) == 0);
 	for (c = 0; c < 256; c++)
-		EXPECT(t, psf_glyph(&font, (u8)c) == font_file + 40 + PSF2_SIZE * (c < PSF_CODES ? c : '?'));
+		EXPECT(t,
+		    psf_glyph(&font, (u8)c) ==
+		        font_file + 40 + PSF2_SIZE * (c < PSF_CODES ? c : '?'));
 	/* Fewer glyphs than characters. */
 	put32(font_file + 16, 100);
 	REQUIRE(t, psf_parse(&font, font_file, whole) == 0);
@@ -292,9 +300,10 @@ static void fonts_have_limits(struct ktest *t)
 	static const struct {
 		u32 nr, size, height, width;
 		int err;
-	} fonts[] = {{1, 256, 64, 32, 0}, {256, 256, 64, 32, 0}, {1, 320, 64, 33, -EINVAL}, {1, 260, 65, 32, -EINVAL},
-	    {1, 0, 64, 0, -EINVAL}, {1, 0, 0, 32, -EINVAL}, {65535, 1, 1, 8, 0}, {65535, 1, 1, 1, 0},
-	    {65536, 1, 1, 8, -EINVAL}, {0, 1, 1, 8, -EINVAL}, {32768, 2, 1, 9, 0}, {32768, 2, 2, 8, 0},
+	} fonts[] = {{1, 256, 64, 32, 0}, {256, 256, 64, 32, 0}, {1, 320, 64, 33, -EINVAL},
+	    {1, 260, 65, 32, -EINVAL}, {1, 0, 64, 0, -EINVAL}, {1, 0, 0, 32, -EINVAL},
+	    {65535, 1, 1, 8, 0}, {65535, 1, 1, 1, 0}, {65536, 1, 1, 8, -EINVAL},
+	    {0, 1, 1, 8, -EINVAL}, {32768, 2, 1, 9, 0}, {32768, 2, 2, 8, 0},
 	    {32769, 2, 2, 8, -EINVAL}, {1, 256, 64, 25, 0}, {1, 256, 64, 24, -EINVAL}};
 	static const u8 version_1[] = {0x36, 0x04, 1, 16};
 	u32 i;
@@ -310,7 +319,8 @@ static void fonts_have_limits(struct ktest *t)
 		if (psf_parse(&font, file, sizeof(file)) != fonts[i].err)
 			ktest_fail(t, __FILE__, __LINE__, "font %u: not %d", i, fonts[i].err);
 		if (!fonts[i].err)
-			EXPECT(t, font.nr == fonts[i].nr && font.size == fonts[i].size &&
+			EXPECT(t,
+			    font.nr == fonts[i].nr && font.size == fonts[i].size &&
 			        font.height == fonts[i].height && font.width == fonts[i].width &&
 			        font.stride == font.size / font.height && font.glyphs == file + 32);
 	}
@@ -323,14 +333,16 @@ static void fonts_have_limits(struct ktest *t)
 	memcpy(file, version_1, sizeof(version_1));
 	EXPECT_EQ(t, psf_parse(&font, file, 4 + 512 * 16 - 1), -EINVAL);
 	EXPECT_EQ(t, psf_parse(&font, file, 4 + 512 * 16), 0);
-	EXPECT(t, font.nr == 512 && font.size == 16 && font.height == 16 && font.width == 8 && font.stride == 1);
+	EXPECT(t,
+	    font.nr == 512 && font.size == 16 && font.height == 16 && font.width == 8 &&
+	        font.stride == 1);
 }
 
 static void bad_fonts_are_refused(struct ktest *t)
 {
-	static const u32 wrong[][2] = {{0, 0x864ab573}, {1, 1}, {2, 0xffffffff}, {2, 1u << 20}, {4, 0}, {4, 65536},
-	    {4, 0xffffffff}, {4, 0x2aaaaaab}, {5, 0}, {5, 5}, {5, 7}, {5, 0xffffffff}, {6, 0}, {6, 65}, {6, 4}, {7, 0},
-	    {7, 33}, {7, 17}, {7, 0xffffffff}};
+	static const u32 wrong[][2] = {{0, 0x864ab573}, {1, 1}, {2, 0xffffffff}, {2, 1u << 20},
+	    {4, 0}, {4, 65536}, {4, 0xffffffff}, {4, 0x2aaaaaab}, {5, 0}, {5, 5}, {5, 7},
+	    {5, 0xffffffff}, {6, 0}, {6, 65}, {6, 4}, {7, 0}, {7, 33}, {7, 17}, {7, 0xffffffff}};
 	size_t len, whole = make_font(font_file, 0);
 	u32 i;
 

@@ -126,8 +126,9 @@ static void cell_with_a_new_colour_is_drawn_again(struct ktest *t)
 	text_say("\033[16;12H\033[46mZ");
 	EXPECT(t, text_shows(ROWS - 1, COLUMNS - 1, 'Z', 0x00aa00, 0x00aaaa));
 	for (i = 0; i < COLUMNS * ROWS; i++)
-		EXPECT(t, text_cells[i].c == text_cells[i].shown_c &&
-			      text_cells[i].colour == text_cells[i].shown_colour);
+		EXPECT(t,
+		    text_cells[i].c == text_cells[i].shown_c &&
+		        text_cells[i].colour == text_cells[i].shown_colour);
 	EXPECT_EQ(t, terminal.dirty_from, ROWS);
 	EXPECT_EQ(t, terminal.dirty_to, 0);
 }
@@ -135,8 +136,8 @@ static void cell_with_a_new_colour_is_drawn_again(struct ktest *t)
 /* 12 pixels: the right third of a glyph comes from the second byte of its lines. */
 static void wide_glyphs_are_drawn_whole(struct ktest *t)
 {
-	static const u8 header[32] = {0x72, 0xb5, 0x4a, 0x86, 0, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0, 128, 0, 0, 0, 6, 0, 0, 0,
-	    3, 0, 0, 0, 12, 0, 0, 0};
+	static const u8 header[32] = {0x72, 0xb5, 0x4a, 0x86, 0, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0,
+	    128, 0, 0, 0, 6, 0, 0, 0, 3, 0, 0, 0, 12, 0, 0, 0};
 	struct framebuffer fb = text_framebuffer(3);
 	u32 i, x, y, wrong = 0;
 
@@ -155,7 +156,9 @@ static void wide_glyphs_are_drawn_whole(struct ktest *t)
 		for (y = 0; y < 3; y++)
 			for (x = 0; x < 12; x++)
 				wrong += text_pixel(12 * (i % 2) + x, 3 * (i / 2) + y) !=
-				    ((glyph[2 * y] << 8 | glyph[2 * y + 1]) >> (15 - x) & 1 ? 0xaaaaaau : 0);
+				    ((glyph[2 * y] << 8 | glyph[2 * y + 1]) >> (15 - x) & 1
+				            ? 0xaaaaaau
+				            : 0);
 	}
 	EXPECT_EQ(t, wrong, 0);
 }
@@ -265,7 +268,8 @@ static void random_output_stays_within_the_screen(struct ktest *t)
 		for (i = 0; i < len; i++) {
 			u64 chance = ktest_rand(&state);
 
-			junk[i] = chance & 0x100 ? (u8)chance : pieces[chance % (sizeof(pieces) - 1)];
+			junk[i] =
+			    chance & 0x100 ? (u8)chance : pieces[chance % (sizeof(pieces) - 1)];
 		}
 		/* Where another CPU may have been stopped, in a panic. */
 		if (round % 16 == 0) {
@@ -280,10 +284,10 @@ static void random_output_stays_within_the_screen(struct ktest *t)
 		const struct text_cell *cell = &text_cells[i];
 
 		differ += cell->c != cell->shown_c || cell->colour != cell->shown_colour ||
-			  !(text_shows(i / COLUMNS, i % COLUMNS, cell->c,
-				terminal.palette[cell->colour & 0xf],
-				terminal.palette[cell->colour >> 4]) ||
-			      is_black(i / COLUMNS, i % COLUMNS));
+		    !(text_shows(i / COLUMNS, i % COLUMNS, cell->c,
+		          terminal.palette[cell->colour & 0xf],
+		          terminal.palette[cell->colour >> 4]) ||
+		        is_black(i / COLUMNS, i % COLUMNS));
 	}
 	EXPECT_EQ(t, differ, 0);
 }

@@ -111,9 +111,12 @@ static void bytes_are_sent_in_groups_of_16(struct ktest *t)
 	uart_write(&uart, "", 0);
 	EXPECT_DONE(t, "");
 	uart_write(&uart, "0123456789abcdef", 16);
-	EXPECT_DONE(t, "5? 0=30 0=31 0=32 0=33 0=34 0=35 0=36 0=37 0=38 0=39 0=61 0=62 0=63 0=64 0=65 0=66 ");
+	EXPECT_DONE(t,
+	    "5? 0=30 0=31 0=32 0=33 0=34 0=35 0=36 0=37 0=38 0=39 0=61 0=62 0=63 0=64 0=65 0=66 ");
 	uart_write(&uart, "0123456789abcdefg", 17);
-	EXPECT_DONE(t, "5? 0=30 0=31 0=32 0=33 0=34 0=35 0=36 0=37 0=38 0=39 0=61 0=62 0=63 0=64 0=65 0=66 5? 0=67 ");
+	EXPECT_DONE(t,
+	    "5? 0=30 0=31 0=32 0=33 0=34 0=35 0=36 0=37 0=38 0=39 0=61 0=62 0=63 0=64 0=65 0=66 5? "
+	    "0=67 ");
 	/* Before each 16 it waits. */
 	fake.busy = 4;
 	uart_write(&uart, "x", 1);
@@ -273,6 +276,5 @@ static void without_interrupts_a_reader_polls(struct ktest *t)
 KTEST_SUITE(uart, KTEST_QUICK, KTEST(port_is_set_up_if_present),
     KTEST(bytes_are_sent_in_groups_of_16), KTEST(full_port_is_left_alone),
     KTEST(port_without_interrupts_is_polled), KTEST(the_ring_keeps_the_oldest_256_bytes),
-    KTEST(without_interrupts_the_ring_comes_first),
-    KTEST_COST(interrupt_of_an_absent_port_ends), KTEST(a_reader_sleeps_until_a_byte_comes),
-    KTEST(without_interrupts_a_reader_polls));
+    KTEST(without_interrupts_the_ring_comes_first), KTEST_COST(interrupt_of_an_absent_port_ends),
+    KTEST(a_reader_sleeps_until_a_byte_comes), KTEST(without_interrupts_a_reader_polls));

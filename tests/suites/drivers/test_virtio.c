@@ -10,7 +10,8 @@ static struct virtqueue queue;
 /* Any address: the pretended device only compares addresses. */
 static const struct virtio_buf three[3] = {{0x1000, 16}, {0x2000, 32}, {0x3000, 8}};
 
-static bool begin(struct ktest *t, unsigned size, u32 (*serve)(struct pretend *, const struct pretend_buf *))
+static bool begin(
+    struct ktest *t, unsigned size, u32 (*serve)(struct pretend *, const struct pretend_buf *))
 {
 	pretend_init(&pretend_dev, t, 0, serve);
 	pretend_dev.size[0] = size;
@@ -59,7 +60,7 @@ static void a_device_is_started_in_order(struct ktest *t)
 	EXPECT(t, !strcmp(pretend_dev.log, "RADfaFqK"));
 	EXPECT_EQ(t, pretend_dev.status,
 	    VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK |
-		VIRTIO_CONFIG_S_DRIVER_OK);
+	        VIRTIO_CONFIG_S_DRIVER_OK);
 	end();
 	EXPECT(t, !strcmp(pretend_dev.log, "RADfaFqKR"));
 	EXPECT(t, !queue.page);
@@ -192,7 +193,8 @@ static void interrupt_status_tells_queue_from_configuration(struct ktest *t)
 
 static void queue_size_is_the_largest_power_of_2_that_fits(struct ktest *t)
 {
-	static const unsigned sizes[][2] = {{1, 1}, {2, 2}, {3, 2}, {64, 64}, {100, 64}, {32768, 64}};
+	static const unsigned sizes[][2] = {
+	    {1, 1}, {2, 2}, {3, 2}, {64, 64}, {100, 64}, {32768, 64}};
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
@@ -273,8 +275,9 @@ static void written_length_is_checked_against_the_buffer(struct ktest *t)
 		unsigned out, in;
 		u32 wrote;
 		bool good;
-	} answers[] = {{1, 1, 0, true}, {1, 1, 32, true}, {1, 1, 33, false}, {1, 2, 40, true}, {1, 2, 41, false},
-	    {0, 3, 56, true}, {0, 3, 57, false}, {3, 0, 0, true}, {3, 0, 1, false}, {0, 1, 16, true}, {0, 1, 17, false}};
+	} answers[] = {{1, 1, 0, true}, {1, 1, 32, true}, {1, 1, 33, false}, {1, 2, 40, true},
+	    {1, 2, 41, false}, {0, 3, 56, true}, {0, 3, 57, false}, {3, 0, 0, true},
+	    {3, 0, 1, false}, {0, 1, 16, true}, {0, 1, 17, false}};
 	unsigned i;
 	u32 len;
 
@@ -295,8 +298,10 @@ static void written_length_is_checked_against_the_buffer(struct ktest *t)
 		if ((virtqueue_take(&queue, &len) == &pretend_dev) != answers[i].good ||
 		    queue.broken == answers[i].good ||
 		    len != (answers[i].good ? answers[i].wrote : ~0u))
-			ktest_fail(t, __FILE__, __LINE__, "answer %u: %u bytes, broken %u", i, len, queue.broken);
-		EXPECT_EQ(t, queue.nr_free, answers[i].good ? 8 : 8 - answers[i].out - answers[i].in);
+			ktest_fail(t, __FILE__, __LINE__, "answer %u: %u bytes, broken %u", i, len,
+			    queue.broken);
+		EXPECT_EQ(
+		    t, queue.nr_free, answers[i].good ? 8 : 8 - answers[i].out - answers[i].in);
 		end();
 	}
 }

@@ -74,8 +74,8 @@ static void structure_lengths_are_honoured(struct ktest *t)
 		u8 at;
 		enum virtio_part part;
 		u32 len;
-	} least[] = {{COMMON, VIRTIO_COMMON, sizeof(struct virtio_pci_common_cfg)}, {ISR, VIRTIO_ISR, 1},
-	    {CONFIG, VIRTIO_CONFIG, 4}, {NOTIFY, VIRTIO_NOTIFY, 2}};
+	} least[] = {{COMMON, VIRTIO_COMMON, sizeof(struct virtio_pci_common_cfg)},
+	    {ISR, VIRTIO_ISR, 1}, {CONFIG, VIRTIO_CONFIG, 4}, {NOTIFY, VIRTIO_NOTIFY, 2}};
 	static const char *const names[] = {
 	    "common configuration", "notification", "interrupt status", "device configuration"};
 	struct virtio_places places;
@@ -113,9 +113,10 @@ static const struct hostile {
     {"no list", -ENODEV, VIRTIO_COMMON, "it is missing", {{PCI_STATUS, 2, 0}}},
     {"an empty list", -ENODEV, VIRTIO_COMMON, "it is missing", {{PCI_CAPABILITY_LIST, 1, 0}}},
     {"a list that ends early", -ENODEV, VIRTIO_NOTIFY, "it is missing", {{CONFIG + 1, 1, 0}}},
-    {"a list into the header", -EFAULT, VIRTIO_COMMON, "the list of capabilities leads into the header",
-        {{PCI_CAPABILITY_LIST, 1, 0x3c}}},
-    {"a list into the identity", -EFAULT, VIRTIO_NOTIFY, "the list of capabilities leads into the header",
+    {"a list into the header", -EFAULT, VIRTIO_COMMON,
+        "the list of capabilities leads into the header", {{PCI_CAPABILITY_LIST, 1, 0x3c}}},
+    {"a list into the identity", -EFAULT, VIRTIO_NOTIFY,
+        "the list of capabilities leads into the header",
         {{ISR + 1, 1, CONFIG}, {CONFIG + 1, 1, 0x04}}},
     {"one that follows itself", -ELOOP, VIRTIO_NOTIFY, "the list of capabilities runs in a circle",
         {{COMMON + 1, 1, COMMON}}},
@@ -123,12 +124,16 @@ static const struct hostile {
         {{CONFIG + 1, 1, COMMON + 3}}},
     {"a circle of others", -ELOOP, VIRTIO_COMMON, "the list of capabilities runs in a circle",
         {{PCI_CAPABILITY_LIST, 1, 0xc0}, {0xc0, 2, 0xc409}, {0xc4, 2, 0xc009}}},
-    {"a capability without a length", -EINVAL, VIRTIO_ISR, "its capability is too short", {{ISR + 2, 1, 0}}},
-    {"one byte short", -EINVAL, VIRTIO_COMMON, "its capability is too short", {{COMMON + 2, 1, 15}}},
-    {"no room for the steps", -EINVAL, VIRTIO_NOTIFY, "its capability is too short", {{NOTIFY + 2, 1, 16}}},
+    {"a capability without a length", -EINVAL, VIRTIO_ISR, "its capability is too short",
+        {{ISR + 2, 1, 0}}},
+    {"one byte short", -EINVAL, VIRTIO_COMMON, "its capability is too short",
+        {{COMMON + 2, 1, 15}}},
+    {"no room for the steps", -EINVAL, VIRTIO_NOTIFY, "its capability is too short",
+        {{NOTIFY + 2, 1, 16}}},
     {"the last 12 bytes", -EFAULT, VIRTIO_COMMON, "its capability ends behind configuration space",
         {{PCI_CAPABILITY_LIST, 1, 0xf4}, {0xf4, 4, 0x01105009}, {0xf8, 4, BAR}}},
-    {"the last 16 bytes, for 20", -EFAULT, VIRTIO_NOTIFY, "its capability ends behind configuration space",
+    {"the last 16 bytes, for 20", -EFAULT, VIRTIO_NOTIFY,
+        "its capability ends behind configuration space",
         {{CONFIG + 1, 1, 0xf0}, {0xf0, 4, 0x02140009}, {0xf4, 4, BAR}}},
     {"BAR 6", -EINVAL, VIRTIO_COMMON, "it has no such BAR", {{COMMON + 4, 1, 6}}},
     {"BAR 255", -EINVAL, VIRTIO_CONFIG, "it has no such BAR", {{CONFIG + 4, 1, 255}}},
@@ -136,7 +141,8 @@ static const struct hostile {
         {{ISR + 4, 1, BAR + 1}, {ISR + 8, 4, 0}, {ISR + 12, 4, 8}}},
     {"a BAR whose upper half would be none", -EINVAL, VIRTIO_ISR, "it has no such BAR",
         {{ISR + 4, 1, 5}, {BAR_REG, 4, 0xfe000000}, {BAR_REG + 4, 4, 0xfd000004}}},
-    {"a BAR of ports", -ENODEV, VIRTIO_ISR, "its BAR has no memory", {{ISR + 4, 1, 0}, {0x10, 4, 0xc001}}},
+    {"a BAR of ports", -ENODEV, VIRTIO_ISR, "its BAR has no memory",
+        {{ISR + 4, 1, 0}, {0x10, 4, 0xc001}}},
     {"a BAR without an address", -ENODEV, VIRTIO_ISR, "its BAR has no memory", {{ISR + 4, 1, 1}}},
     {"a BAR that is not at its size", -EFAULT, VIRTIO_COMMON, "its BAR makes no sense",
         {{BAR_REG, 4, 0x2004}}},
@@ -144,15 +150,19 @@ static const struct hostile {
         {{BAR_REG + 4, 4, 0x100000}}},
     {"a BAR that wraps", -EFAULT, VIRTIO_COMMON, "its BAR makes no sense",
         {{BAR_REG, 4, 0xffffc004}, {BAR_REG + 4, 4, ~0u}}},
-    {"common configuration too short", -EINVAL, VIRTIO_COMMON, "it is too short", {{COMMON + 12, 4, 55}}},
+    {"common configuration too short", -EINVAL, VIRTIO_COMMON, "it is too short",
+        {{COMMON + 12, 4, 55}}},
     {"no notification", -EINVAL, VIRTIO_NOTIFY, "it is too short", {{NOTIFY + 12, 4, 1}}},
     {"nothing of the device", -EINVAL, VIRTIO_CONFIG, "it is too short", {{CONFIG + 12, 4, 0}}},
     {"no interrupt status", -EINVAL, VIRTIO_ISR, "it is too short", {{ISR + 12, 4, 0}}},
-    {"an odd place", -EINVAL, VIRTIO_COMMON, "it is not aligned", {{COMMON + 8, 4, 2}, {COMMON + 12, 4, 64}}},
+    {"an odd place", -EINVAL, VIRTIO_COMMON, "it is not aligned",
+        {{COMMON + 8, 4, 2}, {COMMON + 12, 4, 64}}},
     {"odd notifications", -EINVAL, VIRTIO_NOTIFY, "it is not aligned", {{NOTIFY + 8, 4, 0x3001}}},
     {"odd steps", -EINVAL, VIRTIO_NOTIFY, "its steps are odd", {{NOTIFY + 16, 4, 3}}},
-    {"from the end of the BAR", -EFAULT, VIRTIO_ISR, "it ends behind its BAR", {{ISR + 8, 4, 0x4000}, {ISR + 12, 4, 1}}},
-    {"a byte too long", -EFAULT, VIRTIO_NOTIFY, "it ends behind its BAR", {{NOTIFY + 12, 4, 0x1001}}},
+    {"from the end of the BAR", -EFAULT, VIRTIO_ISR, "it ends behind its BAR",
+        {{ISR + 8, 4, 0x4000}, {ISR + 12, 4, 1}}},
+    {"a byte too long", -EFAULT, VIRTIO_NOTIFY, "it ends behind its BAR",
+        {{NOTIFY + 12, 4, 0x1001}}},
     {"offset and length that wrap", -EFAULT, VIRTIO_CONFIG, "it ends behind its BAR",
         {{CONFIG + 8, 4, 0xfffff000}, {CONFIG + 12, 4, 0x2000}}},
     {"a length of all", -EFAULT, VIRTIO_COMMON, "it ends behind its BAR", {{COMMON + 12, 4, ~0u}}},
@@ -174,11 +184,13 @@ static void hostile_spaces_are_refused_by_name(struct ktest *t)
 		for (j = 0; j < ARRAY_SIZE(h->edit) && h->edit[j].len; j++)
 			space_set(h->edit[j].reg, h->edit[j].len, h->edit[j].value);
 		err = virtio_find_places(&space_fn, &places);
-		if (err != h->err || places.wrong != h->part || !places.why || strcmp(places.why, h->why) != 0)
+		if (err != h->err || places.wrong != h->part || !places.why ||
+		    strcmp(places.why, h->why) != 0)
 			ktest_fail(t, __FILE__, __LINE__, "%s: %d, %s: %s", h->what, err,
 			    virtio_part_name(places.wrong), places.why ? places.why : "found");
 		if (space.beyond || space.reads > MAX_READS)
-			ktest_fail(t, __FILE__, __LINE__, "%s: %u reads, %u beyond", h->what, space.reads, space.beyond);
+			ktest_fail(t, __FILE__, __LINE__, "%s: %u reads, %u beyond", h->what,
+			    space.reads, space.beyond);
 	}
 }
 
@@ -188,8 +200,8 @@ static void hostile_spaces_are_refused_by_name(struct ktest *t)
  */
 static void valid_structure_behind_an_invalid_one_is_found(struct ktest *t)
 {
-	static const struct edit bad[] = {{0x88 + 4, 1, 6}, {0x88 + 4, 1, 0}, {0x88 + 2, 1, 4}, {0x88 + 8, 4, ~0u},
-	    {0x88 + 12, 4, 1}, {0x88 + 8, 4, 1}};
+	static const struct edit bad[] = {{0x88 + 4, 1, 6}, {0x88 + 4, 1, 0}, {0x88 + 2, 1, 4},
+	    {0x88 + 8, 4, ~0u}, {0x88 + 12, 4, 1}, {0x88 + 8, 4, 1}};
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {

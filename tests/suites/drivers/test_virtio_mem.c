@@ -32,14 +32,16 @@ static unsigned long sections(unsigned first, unsigned end)
 {
 	pfn_t start = vmem_config.addr >> PAGE_SHIFT;
 
-	return end <= first ? 0 : ((start + end * PAGEBLOCK_PAGES - 1) >> SECTION_ORDER) -
+	return end <= first ? 0
+	                    : ((start + end * PAGEBLOCK_PAGES - 1) >> SECTION_ORDER) -
 	        ((start + first * PAGEBLOCK_PAGES) >> SECTION_ORDER) + 1;
 }
 
 /* From below, and back from above, as many at once as lie in one section. */
 static void lowest_units_are_plugged_first_and_unplugged_last(struct ktest *t)
 {
-	static const unsigned steps[] = {1, 2, 7, REGION_BLOCKS, REGION_BLOCKS - 1, 6, 1, 0, REGION_BLOCKS};
+	static const unsigned steps[] = {
+	    1, 2, 7, REGION_BLOCKS, REGION_BLOCKS - 1, 6, 1, 0, REGION_BLOCKS};
 	unsigned i, j, was = 0;
 
 	REQUIRE(t, vmem_begin(t));
@@ -70,7 +72,8 @@ static void a_region_is_cut_into_whole_units(struct ktest *t)
 	static const struct {
 		u64 before, after; /* half units that the region begins later, and ends earlier */
 		unsigned units;
-	} cuts[] = {{0, 0, 12}, {1, 0, 11}, {0, 1, 11}, {1, 1, 10}, {2, 1, 10}, {3, 3, 8}, {22, 0, 1}, {23, 0, 0}, {22, 1, 0}};
+	} cuts[] = {{0, 0, 12}, {1, 0, 11}, {0, 1, 11}, {1, 1, 10}, {2, 1, 10}, {3, 3, 8},
+	    {22, 0, 1}, {23, 0, 0}, {22, 1, 0}};
 	struct virtio_mem_config good;
 	unsigned i;
 	int err;
@@ -118,7 +121,8 @@ static u32 serve_large(struct pretend *p, const struct pretend_buf *buf)
 	EXPECT(p->t, req->u.state.nb_blocks > 0);
 	vmem_requests[VIRTIO_MEM_REQ_STATE]++;
 	next_asked += req->u.state.nb_blocks * vmem_config.block_size;
-	*resp = (struct virtio_mem_resp){.type = VIRTIO_MEM_RESP_ACK, .u.state.state = VIRTIO_MEM_STATE_UNPLUGGED};
+	*resp = (struct virtio_mem_resp){
+	    .type = VIRTIO_MEM_RESP_ACK, .u.state.state = VIRTIO_MEM_STATE_UNPLUGGED};
 	return sizeof(*resp);
 }
 
@@ -127,8 +131,9 @@ static void large_region_is_plugged_in_parts(struct ktest *t)
 {
 	static const struct {
 		u64 units, usable, known, requests;
-	} regions[] = {{65535, 65535, 65535, 1}, {65536, 65536, 65536, 2}, {131070, 131070, 131070, 2},
-	    {131071, 131071, 131071, 3}, {262144, 65535, 262144, 1}, {2097152, 1, 2097152, 1}, {2097153, 2, 2097152, 1}};
+	} regions[] = {{65535, 65535, 65535, 1}, {65536, 65536, 65536, 2},
+	    {131070, 131070, 131070, 2}, {131071, 131071, 131071, 3}, {262144, 65535, 262144, 1},
+	    {2097152, 1, 2097152, 1}, {2097153, 2, 2097152, 1}};
 	unsigned i;
 
 	REQUIRE(t, vmem_prepare(t, BLOCK_BYTES));
@@ -366,17 +371,21 @@ static void device_that_fails_its_restart_is_not_used(struct ktest *t)
 struct absurd {
 	u64 offset, value;
 };
-#define ABSURD(member, value) {offsetof(struct virtio_mem_config, member), (value)}
+#define ABSURD(member, value)                                                                      \
+	{                                                                                          \
+		offsetof(struct virtio_mem_config, member), (value)                                \
+	}
 
 static void devices_with_absurd_configurations_are_refused(struct ktest *t)
 {
-	static const struct absurd at_open[] = {ABSURD(block_size, 0), ABSURD(block_size, 1), ABSURD(block_size, 2048),
-	    ABSURD(block_size, 3 * BLOCK_BYTES), ABSURD(block_size, 1ULL << 63), ABSURD(addr, 4096),
-	    ABSURD(addr, ~(BLOCK_BYTES - 1)), ABSURD(region_size, 0), ABSURD(region_size, BLOCK_BYTES / 2),
+	static const struct absurd at_open[] = {ABSURD(block_size, 0), ABSURD(block_size, 1),
+	    ABSURD(block_size, 2048), ABSURD(block_size, 3 * BLOCK_BYTES),
+	    ABSURD(block_size, 1ULL << 63), ABSURD(addr, 4096), ABSURD(addr, ~(BLOCK_BYTES - 1)),
+	    ABSURD(region_size, 0), ABSURD(region_size, BLOCK_BYTES / 2),
 	    ABSURD(region_size, ~(BLOCK_BYTES - 1))};
-	static const struct absurd later[] = {ABSURD(block_size, 2 * BLOCK_BYTES), ABSURD(block_size, 0),
-	    ABSURD(addr, 0), ABSURD(usable_region_size, ~0ULL), ABSURD(requested_size, ~0ULL),
-	    ABSURD(plugged_size, 0), ABSURD(plugged_size, ~0ULL)};
+	static const struct absurd later[] = {ABSURD(block_size, 2 * BLOCK_BYTES),
+	    ABSURD(block_size, 0), ABSURD(addr, 0), ABSURD(usable_region_size, ~0ULL),
+	    ABSURD(requested_size, ~0ULL), ABSURD(plugged_size, 0), ABSURD(plugged_size, ~0ULL)};
 	struct virtio_mem_config good;
 	unsigned i;
 

@@ -7,7 +7,7 @@
 #include "tests/lib/vmem_help.h"
 #include <quarry/console.h>
 
-#define MIB_OF(blocks) ((unsigned long)(blocks) * PAGEBLOCK_PAGES >> (20 - PAGE_SHIFT))
+#define MIB_OF(blocks) ((unsigned long)(blocks)*PAGEBLOCK_PAGES >> (20 - PAGE_SHIFT))
 #define RETRY          1000000000ULL
 
 static char text[4096];
@@ -21,16 +21,18 @@ static u64 turn(void)
 	return wait;
 }
 
-static void expect_line(struct ktest *t, unsigned plugged_blocks, unsigned goal, const char *rest, int line)
+static void expect_line(
+    struct ktest *t, unsigned plugged_blocks, unsigned goal, const char *rest, int line)
 {
 	char want[160];
 
-	ksnprintf(want, sizeof(want), "pretend: %lu MiB plugged, %lu asked for%s\n", MIB_OF(plugged_blocks), MIB_OF(goal),
-	    rest);
+	ksnprintf(want, sizeof(want), "pretend: %lu MiB plugged, %lu asked for%s\n",
+	    MIB_OF(plugged_blocks), MIB_OF(goal), rest);
 	if (!says(text, want))
 		ktest_fail(t, __FILE__, line, "said: %s, not: %s", text, want);
 }
-#define EXPECT_LINE(t, plugged_blocks, goal, rest) expect_line((t), (plugged_blocks), (goal), (rest), __LINE__)
+#define EXPECT_LINE(t, plugged_blocks, goal, rest)                                                 \
+	expect_line((t), (plugged_blocks), (goal), (rest), __LINE__)
 #define EXPECT_SILENCE(t) EXPECT((t), !says(text, " MiB plugged"))
 
 static void virtio_mem_prints_each_change_once(struct ktest *t)
@@ -102,7 +104,8 @@ static void a_broken_device_is_restarted(struct ktest *t)
 		EXPECT_EQ(t, turn(), i <= 3 ? RETRY : WAIT_FOREVER);
 		EXPECT_EQ(
 		    t, pretend_dev.resets, 2 * i - 1); /* one at the start, two for each restart */
-		EXPECT_EQ(t, says(text, "pretend: reset, and asked again what is plugged\n"), i > 1);
+		EXPECT_EQ(
+		    t, says(text, "pretend: reset, and asked again what is plugged\n"), i > 1);
 		EXPECT(t, !says(text, "does not come back"));
 		if (i == 1)
 			EXPECT_LINE(t, 0, 4, ": broken");

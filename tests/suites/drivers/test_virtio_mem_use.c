@@ -7,7 +7,7 @@
 
 static struct movable_owner owner;
 static struct page *held;
-static unsigned tries;     /* of a migration, before the host's request changes */
+static unsigned tries; /* of a migration, before the host's request changes */
 static unsigned new_wish;
 
 static int hold_isolate(struct memory *m, struct page *page)
@@ -15,7 +15,8 @@ static int hold_isolate(struct memory *m, struct page *page)
 	return 0;
 }
 
-static int hold_migrate(struct movable_owner *o, struct memory *m, struct page *dst, struct page *src)
+static int hold_migrate(
+    struct movable_owner *o, struct memory *m, struct page *dst, struct page *src)
 {
 	if (++tries >= 3)
 		vmem_ask_for(new_wish);
@@ -169,5 +170,4 @@ static void unit_that_cannot_be_added_stays_plugged(struct ktest *t)
 
 KTEST_SUITE(virtio_mem_use, KTEST_QUICK, KTEST(pinned_unit_stays_and_the_others_are_unplugged),
     KTEST(new_request_cancels_an_unplug), KTEST(unplug_stops_when_no_free_memory_is_left),
-    KTEST(manually_offlined_unit_is_unplugged),
-    KTEST(unit_that_cannot_be_added_stays_plugged));
+    KTEST(manually_offlined_unit_is_unplugged), KTEST(unit_that_cannot_be_added_stays_plugged));

@@ -39,7 +39,9 @@ static void a_device_is_mapped_reset_routed_and_probed(struct ktest *t)
 	fn.device = 4;
 	virtio_bus_found(&bus, &fn);
 	EXPECT_DONE(t, "map0 map1 map2 map3 c14.1=0 route4 probe5 ");
-	EXPECT(t, bus.nr == 2 && fake.probed == &bus.device[1].dev && !strcmp(bus.device[1].name, "virtio1"));
+	EXPECT(t,
+	    bus.nr == 2 && fake.probed == &bus.device[1].dev &&
+	        !strcmp(bus.device[1].name, "virtio1"));
 	EXPECT(t, said(pos, "virtio1: PCI 02:04.1: virtio-balloon\n"));
 }
 
@@ -49,9 +51,10 @@ static void only_devices_with_a_driver_are_taken(struct ktest *t)
 		u16 vendor, device;
 		u32 id; /* 0: left alone */
 	} ids[] = {{0x1af4, 0x1002, VIRTIO_ID_BALLOON}, {0x1af4, 0x1045, VIRTIO_ID_BALLOON},
-	    {0x1af4, 0x1058, VIRTIO_ID_MEM}, {0x1af5, 0x1058, 0}, {0x8086, 0x1002, 0}, {0x1af4, 0x1000, 0},
-	    {0x1af4, 0x1001, 0}, {0x1af4, 0x1003, 0}, {0x1af4, 0x1040, 0}, {0x1af4, 0x1044, 0}, {0x1af4, 0x1046, 0},
-	    {0x1af4, 0x1057, 0}, {0x1af4, 0x1059, 0}, {0x1af4, 0x107f, 0}, {0x1af4, 5, 0}, {0x1af4, 0, 0}};
+	    {0x1af4, 0x1058, VIRTIO_ID_MEM}, {0x1af5, 0x1058, 0}, {0x8086, 0x1002, 0},
+	    {0x1af4, 0x1000, 0}, {0x1af4, 0x1001, 0}, {0x1af4, 0x1003, 0}, {0x1af4, 0x1040, 0},
+	    {0x1af4, 0x1044, 0}, {0x1af4, 0x1046, 0}, {0x1af4, 0x1057, 0}, {0x1af4, 0x1059, 0},
+	    {0x1af4, 0x107f, 0}, {0x1af4, 5, 0}, {0x1af4, 0, 0}};
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(ids); i++) {
@@ -61,7 +64,8 @@ static void only_devices_with_a_driver_are_taken(struct ktest *t)
 		space.reads = 0;
 		virtio_bus_found(&bus, &fn);
 		if (bus.nr != (ids[i].id != 0) || (fake.probed ? fake.probed->id : 0) != ids[i].id)
-			ktest_fail(t, __FILE__, __LINE__, "%04x:%04x: taken %u", ids[i].vendor, ids[i].device, bus.nr);
+			ktest_fail(t, __FILE__, __LINE__, "%04x:%04x: taken %u", ids[i].vendor,
+			    ids[i].device, bus.nr);
 		if (!ids[i].id)
 			EXPECT(t, space.reads == 0 && fake.len == 0);
 	}
@@ -83,7 +87,8 @@ static void device_with_unmappable_registers_is_refused(struct ktest *t)
 		fake.no_map = (int)i;
 		virtio_bus_found(&bus, &fn);
 		EXPECT_DONE(t, done[i]);
-		ksnprintf(line, sizeof(line), "virtio0: PCI 02:03.1: %s: cannot be mapped: left alone\n", names[i]);
+		ksnprintf(line, sizeof(line),
+		    "virtio0: PCI 02:03.1: %s: cannot be mapped: left alone\n", names[i]);
 		EXPECT(t, said(pos, line));
 		EXPECT_EQ(t, bus.nr, 0);
 		/* The next device takes its place. */
@@ -95,7 +100,9 @@ static void device_with_unmappable_registers_is_refused(struct ktest *t)
 	space_set(ISR + VIRTIO_PCI_CAP_LENGTH, 4, 0);
 	virtio_bus_found(&bus, &fn);
 	EXPECT_DONE(t, "");
-	EXPECT(t, bus.nr == 0 && said(pos, "virtio0: PCI 02:03.1: interrupt status: it is too short: left alone\n"));
+	EXPECT(t,
+	    bus.nr == 0 &&
+	        said(pos, "virtio0: PCI 02:03.1: interrupt status: it is too short: left alone\n"));
 }
 
 /* It is reset, and its interrupts are answered, but it has no driver. */
@@ -181,8 +188,9 @@ static void configuration_has_the_length_of_its_structure(struct ktest *t)
 	static const struct {
 		u32 at, len;
 		bool there;
-	} fields[] = {{0, 1, true}, {0, 2, true}, {0, 4, true}, {4, 4, true}, {8, 2, true}, {10, 1, true}, {9, 1, true},
-	    {8, 4, false}, {10, 2, false}, {11, 1, false}, {12, 1, false}, {12, 4, false}, {0xffc, 4, false}};
+	} fields[] = {{0, 1, true}, {0, 2, true}, {0, 4, true}, {4, 4, true}, {8, 2, true},
+	    {10, 1, true}, {9, 1, true}, {8, 4, false}, {10, 2, false}, {11, 1, false},
+	    {12, 1, false}, {12, 4, false}, {0xffc, 4, false}};
 	struct virtio_device *dev;
 	char done[32];
 	unsigned i;
@@ -199,7 +207,9 @@ static void configuration_has_the_length_of_its_structure(struct ktest *t)
 			ksnprintf(done, sizeof(done), "d%x.%u? ", at, len);
 		/* Byte n is n + 1. */
 		EXPECT_EQ(t, dev->ops->read(dev, at, len),
-		    fields[i].there ? (0x04030201 + at * 0x01010101) & (len == 4 ? ~0u : (1u << 8 * len) - 1) : ~0u);
+		    fields[i].there
+		        ? (0x04030201 + at * 0x01010101) & (len == 4 ? ~0u : (1u << 8 * len) - 1)
+		        : ~0u);
 		EXPECT_DONE(t, done);
 		if (fields[i].there)
 			ksnprintf(done, sizeof(done), "d%x.%u=a1b2c3d4 ", at, len);
@@ -219,8 +229,10 @@ static void queue_size_is_the_devices(struct ktest *t)
 		u8 queues;
 		unsigned index, size;
 		const char *done;
-	} cases[] = {{3, 0, 128, "c12.2? c16.2=0 c18.2? "}, {3, 2, 0x8000, "c12.2? c16.2=2 c18.2? "}, {3, 1, 0, "c12.2? c16.2=1 c18.2? "},
-	    {3, 3, 0, "c12.2? "}, {0, 0, 0, "c12.2? "}, {20, 7, 70, "c12.2? c16.2=7 c18.2? "}, {20, 8, 0, "c12.2? "}};
+	} cases[] = {{3, 0, 128, "c12.2? c16.2=0 c18.2? "},
+	    {3, 2, 0x8000, "c12.2? c16.2=2 c18.2? "}, {3, 1, 0, "c12.2? c16.2=1 c18.2? "},
+	    {3, 3, 0, "c12.2? "}, {0, 0, 0, "c12.2? "}, {20, 7, 70, "c12.2? c16.2=7 c18.2? "},
+	    {20, 8, 0, "c12.2? "}};
 	struct virtio_device *dev;
 	unsigned i;
 
@@ -241,7 +253,8 @@ static void queue_size_is_the_devices(struct ktest *t)
 static struct virtqueue queue_at(unsigned index, unsigned size, pfn_t pfn)
 {
 	static struct vring_desc desc[64];
-	struct virtqueue q = {.index = index, .size = size, .page = pfn_to_page_in(&kernel_memory, pfn)};
+	struct virtqueue q = {
+	    .index = index, .size = size, .page = pfn_to_page_in(&kernel_memory, pfn)};
 
 	q.ring.desc = desc;
 	q.ring.avail = (struct vring_avail *)(void *)((char *)desc + 0x80);
@@ -258,11 +271,15 @@ static void queue_addresses_are_written_before_enable(struct ktest *t)
 	dev = taken(t);
 	fake.notify_off[1] = 5;
 	EXPECT_EQ(t, dev->ops->queue_start(dev, &q), 0);
-	EXPECT_DONE(t, "c16.2=1 c18.2=8 c20.4=45678000 c24.4=23 c28.4=45678080 c2c.4=23 c30.4=456780c4 c34.4=23 c1e.2? c1c.2=1 ");
+	EXPECT_DONE(t,
+	    "c16.2=1 c18.2=8 c20.4=45678000 c24.4=23 c28.4=45678080 c2c.4=23 c30.4=456780c4 "
+	    "c34.4=23 c1e.2? c1c.2=1 ");
 	EXPECT(t, bus.device[0].lent);
 	fake.notify_off[7] = 9;
 	EXPECT_EQ(t, dev->ops->queue_start(dev, &r), 0);
-	EXPECT_DONE(t, "c16.2=7 c18.2=40 c20.4=12000 c24.4=0 c28.4=12080 c2c.4=0 c30.4=120c4 c34.4=0 c1e.2? c1c.2=1 ");
+	EXPECT_DONE(t,
+	    "c16.2=7 c18.2=40 c20.4=12000 c24.4=0 c28.4=12080 c2c.4=0 c30.4=120c4 c34.4=0 c1e.2? "
+	    "c1c.2=1 ");
 	/* Each has a notify address of its own. */
 	dev->ops->notify(dev, &q);
 	EXPECT_DONE(t, "n14.2=1 ");
@@ -276,9 +293,11 @@ static void queue_without_a_notify_address_is_refused(struct ktest *t)
 		u32 step, len;
 		u16 off;
 		bool good;
-	} places[] = {{4, 0x1000, 0x3ff, true}, {4, 0x1000, 0x400, false}, {2, 0x1000, 0x7ff, true}, {2, 0x1000, 0x800, false},
-	    {2, 0x0fff, 0x7fe, true}, {2, 0x0fff, 0x7ff, false}, {0, 2, 0xffff, true}, {2, 2, 0, true}, {2, 2, 1, false},
-	    {0x20000, 0x1000, 0x8000, false}, {0xfffffffe, 0x1000, 1, false}, {0xfffffffe, 0x1000, 0, true}};
+	} places[] = {{4, 0x1000, 0x3ff, true}, {4, 0x1000, 0x400, false}, {2, 0x1000, 0x7ff, true},
+	    {2, 0x1000, 0x800, false}, {2, 0x0fff, 0x7fe, true}, {2, 0x0fff, 0x7ff, false},
+	    {0, 2, 0xffff, true}, {2, 2, 0, true}, {2, 2, 1, false},
+	    {0x20000, 0x1000, 0x8000, false}, {0xfffffffe, 0x1000, 1, false},
+	    {0xfffffffe, 0x1000, 0, true}};
 	struct virtqueue q = queue_at(0, 8, 0x2345678);
 	struct virtio_device *dev;
 	unsigned i;
@@ -290,7 +309,8 @@ static void queue_without_a_notify_address_is_refused(struct ktest *t)
 		dev = taken(t);
 		fake.notify_off[0] = places[i].off;
 		if (dev->ops->queue_start(dev, &q) != (places[i].good ? 0 : -EIO))
-			ktest_fail(t, __FILE__, __LINE__, "step %#x, offset %#x", places[i].step, places[i].off);
+			ktest_fail(t, __FILE__, __LINE__, "step %#x, offset %#x", places[i].step,
+			    places[i].off);
 		/* A refused queue is not enabled, and the device has no page of ours. */
 		EXPECT_EQ(t, common_word(0x1c, 2), places[i].good);
 		EXPECT_EQ(t, bus.device[0].lent, places[i].good);

@@ -8,11 +8,11 @@
  */
 #include "tests/lib/pretend_virtio.h"
 
-#define NR_JOBS   3000u
-#define NR_CALLS  1000u
-#define HELD_MAX  4u
+#define NR_JOBS  3000u
+#define NR_CALLS 1000u
+#define HELD_MAX 4u
 /* Reads of a ring without news, before the test fails. */
-#define MAX_IDLE  200000000u
+#define MAX_IDLE 200000000u
 
 /*
  * The buffers that the device has.  Buffer @seq is two pieces; by their content the device checks
@@ -39,8 +39,8 @@ static u32 check_pieces(struct pretend *p, const struct pretend_buf *buf)
 	static const char *const what = "a buffer that is not complete";
 	u32 seq = (u32)(buf->out[0].addr >> 4);
 
-	if (buf->nr_out != 1 || buf->nr_in != 1 || buf->out[0].len != seq % 77 || buf->in[0].len != room_of(seq) ||
-	    buf->in[0].addr != (phys_t)seq << 8) {
+	if (buf->nr_out != 1 || buf->nr_in != 1 || buf->out[0].len != seq % 77 ||
+	    buf->in[0].len != room_of(seq) || buf->in[0].addr != (phys_t)seq << 8) {
 		ktest_fail(p->t, __FILE__, __LINE__, "the device sees %s: %u", what, seq);
 		store_release(&incomplete, 1u);
 	}
@@ -50,7 +50,8 @@ static u32 check_pieces(struct pretend *p, const struct pretend_buf *buf)
 static int add_job(u32 seq)
 {
 	struct job *job = &jobs[seq % VIRTQUEUE_MAX];
-	struct virtio_buf bufs[2] = {{(phys_t)seq << 4, seq % 77}, {(phys_t)seq << 8, room_of(seq)}};
+	struct virtio_buf bufs[2] = {
+	    {(phys_t)seq << 4, seq % 77}, {(phys_t)seq << 8, room_of(seq)}};
 	int err = job->out ? -ENOSPC : virtqueue_add(&queue, bufs, 1, 1, job);
 
 	if (!err)
@@ -140,7 +141,8 @@ static void run_jobs(struct ktest *t)
 			continue;
 		}
 		if (!job->out || len != room_of(job->seq))
-			ktest_fail(t, __FILE__, __LINE__, "job %u: out %u, %u bytes", job->seq, job->out, len);
+			ktest_fail(t, __FILE__, __LINE__, "job %u: out %u, %u bytes", job->seq,
+			    job->out, len);
 		job->out = false;
 		back++;
 	}
@@ -177,7 +179,8 @@ static void answer_may_precede_the_notification(struct ktest *t)
 	REQUIRE(t, begin(t, 2));
 	ktest_start(1, device, (void *)1);
 	for (seq = 0; seq < NR_CALLS; seq++) {
-		struct virtio_buf bufs[2] = {{(phys_t)seq << 4, seq % 77}, {(phys_t)seq << 8, room_of(seq)}};
+		struct virtio_buf bufs[2] = {
+		    {(phys_t)seq << 4, seq % 77}, {(phys_t)seq << 8, room_of(seq)}};
 
 		wrong += virtqueue_call(&queue, bufs, 1, 1) != room_of(seq);
 	}
@@ -256,6 +259,5 @@ static void buffer_never_submitted_is_rejected(struct ktest *t)
 }
 
 KTEST_SUITE(virtio_poll, 0, KTEST(polling_device_sees_complete_buffers),
-    KTEST(answer_may_precede_the_notification),
-    KTEST(overwritten_ring_breaks_nothing),
+    KTEST(answer_may_precede_the_notification), KTEST(overwritten_ring_breaks_nothing),
     KTEST(buffer_never_submitted_is_rejected));

@@ -30,9 +30,9 @@ static struct fake {
 	u8 part[NR_VIRTIO_PARTS][0x1000];
 	u64 offered;
 	u16 size[16], notify_off[16]; /* by queue */
-	u32 resets_after; /* reads of the status before a reset is over */
+	u32 resets_after;             /* reads of the status before a reset is over */
 	unsigned status_reads;
-	int no_map;       /* a part that cannot be mapped; -1: none */
+	int no_map; /* a part that cannot be mapped; -1: none */
 	int no_route;
 	struct virtio_device *probed;
 	char done[DONE_MAX];
@@ -153,8 +153,12 @@ static inline void start_over(void)
 	bus.node_of = node_of;
 	bus.probe = probe;
 	fake.no_map = -1;
-	fn = (struct pci_function){
-	    .access = &space_access, .bus = 2, .device = 3, .function = 1, .vendor_id = 0x1af4, .device_id = MEM_ID};
+	fn = (struct pci_function){.access = &space_access,
+	    .bus = 2,
+	    .device = 3,
+	    .function = 1,
+	    .vendor_id = 0x1af4,
+	    .device_id = MEM_ID};
 }
 
 static inline void forget(void)

@@ -31,7 +31,8 @@ static unsigned long given_out(phys_t start, phys_t end)
 			pfn_t head = page_head(&kernel_memory, pfn);
 
 			nr += head == PFN_NONE ||
-			    word_state(page_word(pfn_to_page_in(&kernel_memory, head))) != PG_RESERVED;
+			    word_state(page_word(pfn_to_page_in(&kernel_memory, head))) !=
+			        PG_RESERVED;
 		}
 	}
 	return nr;
@@ -45,15 +46,19 @@ static void boot_memory_is_never_allocated(struct ktest *t)
 	EXPECT_EQ(t, given_out(0, PAGE_SIZE), 0);
 	EXPECT_EQ(t, given_out(image, end), 0);
 	for (i = 0; i < bootinfo.nr_used; i++)
-		EXPECT_EQ(t, given_out(ALIGN_DOWN(bootinfo.used[i].start, PAGE_SIZE),
-		    ALIGN_UP(bootinfo.used[i].end, PAGE_SIZE)), 0);
+		EXPECT_EQ(t,
+		    given_out(ALIGN_DOWN(bootinfo.used[i].start, PAGE_SIZE),
+		        ALIGN_UP(bootinfo.used[i].end, PAGE_SIZE)),
+		    0);
 	/* But for page 0 and the trampoline, all below the first MiB is. */
 	EXPECT(t, given_out(PAGE_SIZE, 1UL << 20) > 0);
 }
 
 static void make_plan(void)
 {
-	struct boot_machine machine = {.mb = &memblock, .info = &acpi, .movable = cmdline_u64("movable", 50),
+	struct boot_machine machine = {.mb = &memblock,
+	    .info = &acpi,
+	    .movable = cmdline_u64("movable", 50),
 	    .standby = cmdline_u64("standby", BOOT_STANDBY_BY_SIZE)};
 	unsigned i;
 

@@ -87,8 +87,9 @@ static void ipi_timeout_of_0_is_refused(struct ktest *t)
 
 static void malformed_numbers_are_refused(struct ktest *t)
 {
-	static const char *const bad[] = {"", "x", "-1", "+1", "1 ", "0x", "1e3", "0b1", "1-", "-", "2-1", "1-2-3", "12:",
-	    "1%%", "%", "M", "1MM", "1KG", "999999999999999999999999999999", "000000000000000000000000"};
+	static const char *const bad[] = {"", "x", "-1", "+1", "1 ", "0x", "1e3", "0b1", "1-", "-",
+	    "2-1", "1-2-3", "12:", "1%%", "%", "M", "1MM", "1KG", "999999999999999999999999999999",
+	    "000000000000000000000000"};
 	const struct cmdline_option *option;
 	unsigned i, j;
 
@@ -106,8 +107,10 @@ static void units_match_the_kind_of_option(struct ktest *t)
 	for (i = 0; (option = cmdline_option(i)); i++) {
 		if (!has_numbers(option))
 			continue;
-		EXPECT_EQ(t, check_number(option, option->max, "%"), option->kind == OPT_PERCENT ? 0 : -EINVAL);
-		EXPECT_EQ(t, check_number(option, option->max, "M"), option->kind == OPT_SIZE ? 0 : -EINVAL);
+		EXPECT_EQ(t, check_number(option, option->max, "%"),
+		    option->kind == OPT_PERCENT ? 0 : -EINVAL);
+		EXPECT_EQ(t, check_number(option, option->max, "M"),
+		    option->kind == OPT_SIZE ? 0 : -EINVAL);
 		EXPECT_EQ(t, check_number(option, option->min, "-9999999"),
 		    option->kind != OPT_RANGE ? -EINVAL : 0);
 	}
@@ -132,7 +135,6 @@ static void choices_are_whole_words(struct ktest *t)
 }
 
 KTEST_SUITE(cmdline, KTEST_QUICK, KTEST(each_option_is_described_once),
-    KTEST(numbers_are_accepted_within_their_range),
-    KTEST(numbers_that_overflow_are_refused), KTEST(ipi_timeout_of_0_is_refused),
-    KTEST(malformed_numbers_are_refused), KTEST(units_match_the_kind_of_option),
-    KTEST(choices_are_whole_words));
+    KTEST(numbers_are_accepted_within_their_range), KTEST(numbers_that_overflow_are_refused),
+    KTEST(ipi_timeout_of_0_is_refused), KTEST(malformed_numbers_are_refused),
+    KTEST(units_match_the_kind_of_option), KTEST(choices_are_whole_words));

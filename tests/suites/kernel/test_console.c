@@ -122,7 +122,8 @@ static void functions_are_named(struct ktest *t)
 	EXPECT(t, strcmp(symbol_name(here, name, sizeof(name)), "symbol_name+0x0") == 0);
 	EXPECT(t, strcmp(symbol_name(here + 1, name, sizeof(name)), "symbol_name+0x1") == 0);
 	EXPECT(t, strncmp(symbol_name(here - 1, name, sizeof(name)), "symbol_name", 11) != 0);
-	EXPECT(t, strcmp(symbol_name((uintptr_t)printk + 2, name, sizeof(name)), "printk+0x2") == 0);
+	EXPECT(
+	    t, strcmp(symbol_name((uintptr_t)printk + 2, name, sizeof(name)), "printk+0x2") == 0);
 	/* Outside the code. */
 	EXPECT(t, strcmp(symbol_name(0x1234, name, sizeof(name)), "0x1234") == 0);
 	EXPECT(t, strcmp(symbol_name(~0UL, name, sizeof(name)), "0xffffffffffffffff") == 0);
@@ -134,7 +135,8 @@ static void add_line(uintptr_t addr, uintptr_t named)
 	size_t len = strlen(want);
 	char name[64];
 
-	ksnprintf(want + len, sizeof(want) - len, "  %016lx %s\n", addr, symbol_name(named, name, sizeof(name)));
+	ksnprintf(want + len, sizeof(want) - len, "  %016lx %s\n", addr,
+	    symbol_name(named, name, sizeof(name)));
 }
 
 static void expect_trace(struct ktest *t, uintptr_t rip, uintptr_t rbp, int line)

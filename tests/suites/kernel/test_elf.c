@@ -46,11 +46,19 @@ static void make_image(void)
 	    .e_phentsize = sizeof(Elf64_Phdr),
 	    .e_phnum = NR_PH,
 	};
-	static const Elf64_Phdr text = {.p_type = PT_LOAD, .p_flags = PF_R | PF_X, .p_offset = 512,
-	    .p_vaddr = 0x400000, .p_filesz = 100, .p_memsz = 100};
+	static const Elf64_Phdr text = {.p_type = PT_LOAD,
+	    .p_flags = PF_R | PF_X,
+	    .p_offset = 512,
+	    .p_vaddr = 0x400000,
+	    .p_filesz = 100,
+	    .p_memsz = 100};
 	static const Elf64_Phdr note = {.p_type = PT_NOTE, .p_flags = PF_R, .p_offset = 512};
-	static const Elf64_Phdr data = {.p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_offset = 612,
-	    .p_vaddr = 0x401064, .p_filesz = 50, .p_memsz = 0x3000};
+	static const Elf64_Phdr data = {.p_type = PT_LOAD,
+	    .p_flags = PF_R | PF_W,
+	    .p_offset = 612,
+	    .p_vaddr = 0x401064,
+	    .p_filesz = 50,
+	    .p_memsz = 0x3000};
 
 	memset(&image, 0, sizeof(image));
 	image.head.h = header;
@@ -67,7 +75,8 @@ static void expect_why(struct ktest *t, int line, size_t size, const char *want)
 	int err = elf_parse(file(), size, &program, &why);
 
 	if (err != -ENOEXEC || !why || strcmp(why, want) != 0)
-		ktest_fail(t, __FILE__, line, "error %d, \"%s\"; expected \"%s\"", err, why ? why : "none", want);
+		ktest_fail(t, __FILE__, line, "error %d, \"%s\"; expected \"%s\"", err,
+		    why ? why : "none", want);
 	make_image();
 }
 #define REFUSED(t, field, value, want)                                                             \
@@ -129,9 +138,12 @@ static void segment_fields_are_checked(struct ktest *t)
 	REFUSED(t, p[0].p_filesz, ~0UL, "a segment reaches beyond the file");
 	REFUSED(t, p[0].p_filesz, 101, "a segment with more in the file than in memory");
 	REFUSED(t, p[0].p_vaddr, 0, "a segment outside the addresses of programs");
-	REFUSED(t, p[2].p_vaddr, 0x00007ffffffff000UL, "a segment outside the addresses of programs");
-	REFUSED(t, p[2].p_vaddr, 0xffffffff80100000UL, "a segment outside the addresses of programs");
-	REFUSED(t, p[2].p_memsz, 0x0000700000000000UL, "a segment outside the addresses of programs");
+	REFUSED(
+	    t, p[2].p_vaddr, 0x00007ffffffff000UL, "a segment outside the addresses of programs");
+	REFUSED(
+	    t, p[2].p_vaddr, 0xffffffff80100000UL, "a segment outside the addresses of programs");
+	REFUSED(
+	    t, p[2].p_memsz, 0x0000700000000000UL, "a segment outside the addresses of programs");
 	REFUSED(t, p[2].p_memsz, ~0UL, "a segment outside the addresses of programs");
 	REFUSED(t, p[2].p_memsz, 1UL << 31, "a segment that is too large");
 	REFUSED(t, p[2].p_vaddr, 0x400064, "segments out of order, or sharing a page");
@@ -157,26 +169,32 @@ static void programs_at_the_limits_are_accepted(struct ktest *t)
 	LIMIT(t, h.e_entry, 0x400000, 0x3fffff, "an entry that is not in an executable segment");
 	LIMIT(t, h.e_entry, 0x400063, 0x400064, "an entry that is not in an executable segment");
 	LIMIT(t, h.e_ident[EI_OSABI], ELFOSABI_GNU, ELFOSABI_GNU + 1, "made for another system");
-	LIMIT(t, p[0].p_offset, IMAGE_SIZE - 100, IMAGE_SIZE - 99, "a segment reaches beyond the file");
+	LIMIT(t, p[0].p_offset, IMAGE_SIZE - 100, IMAGE_SIZE - 99,
+	    "a segment reaches beyond the file");
 	LIMIT(t, p[0].p_filesz, 100, 101, "a segment with more in the file than in memory");
 	LIMIT(t, p[0].p_memsz, 0x1000, 0x1001, "segments out of order, or sharing a page");
 	LIMIT(t, p[2].p_vaddr, 0x401000, 0x400fff, "segments out of order, or sharing a page");
 	LIMIT(t, p[2].p_vaddr, 0x0000700000000000UL - 0x3000, 0x0000700000000001UL - 0x3000,
 	    "a segment outside the addresses of programs");
-	LIMIT(t, p[2].p_memsz, OBJ_MAX_PAGES * PAGE_SIZE / 2, OBJ_MAX_PAGES * PAGE_SIZE / 2 + 1, "a segment that is too large");
+	LIMIT(t, p[2].p_memsz, OBJ_MAX_PAGES * PAGE_SIZE / 2, OBJ_MAX_PAGES * PAGE_SIZE / 2 + 1,
+	    "a segment that is too large");
 	/* Where another segment has the entry. */
 	make_image();
 	image.head.p[2].p_flags = PF_R | PF_X;
 	image.head.h.e_entry = 0x401064;
 	image.head.p[0].p_vaddr = VM_USER_START;
-	EXPECT_EQ(t, elf_parse(file(), IMAGE_SIZE, &(struct elf_program){.nr = 0}, &(const char *){NULL}), 0);
+	EXPECT_EQ(t,
+	    elf_parse(file(), IMAGE_SIZE, &(struct elf_program){.nr = 0}, &(const char *){NULL}),
+	    0);
 	image.head.p[0].p_vaddr--;
 	expect_why(t, __LINE__, IMAGE_SIZE, "a segment outside the addresses of programs");
 	/* With nothing of it in the file. */
 	make_image();
 	image.head.p[2].p_filesz = 0;
 	image.head.p[2].p_offset = IMAGE_SIZE;
-	EXPECT_EQ(t, elf_parse(file(), IMAGE_SIZE, &(struct elf_program){.nr = 0}, &(const char *){NULL}), 0);
+	EXPECT_EQ(t,
+	    elf_parse(file(), IMAGE_SIZE, &(struct elf_program){.nr = 0}, &(const char *){NULL}),
+	    0);
 	image.head.p[2].p_offset++;
 	expect_why(t, __LINE__, IMAGE_SIZE, "a segment reaches beyond the file");
 }
@@ -203,7 +221,8 @@ static void headers_may_lie_anywhere(struct ktest *t)
 	image.head.p[1].p_type = PT_LOAD;
 	image.head.p[1].p_vaddr = ~0UL;
 	REQUIRE(t, elf_parse(file(), IMAGE_SIZE, &program, &why) == 0);
-	EXPECT(t, program.nr == 2 && program.segment[0].memsz == 100 && program.segment[0].filesz == 100);
+	EXPECT(t,
+	    program.nr == 2 && program.segment[0].memsz == 100 && program.segment[0].filesz == 100);
 	EXPECT_EQ(t, program.segment[1].offset, 612);
 	/* Of a file that is refused at once nothing is left over from the one before. */
 	EXPECT_EQ(t, elf_parse(file(), sizeof(Elf64_Ehdr) - 1, &program, &why), -ENOEXEC);
@@ -300,8 +319,8 @@ static void add_member(const char *name, const char *content, size_t len)
 {
 	char *p = archive + archive_len;
 
-	ksnprintf(p, 200, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s", 0, 0, 0, 0, 1, 0,
-	    (unsigned)len, 0, 0, 0, 0, (unsigned)strlen(name) + 1, 0, name);
+	ksnprintf(p, 200, "070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s", 0, 0, 0,
+	    0, 1, 0, (unsigned)len, 0, 0, 0, 0, (unsigned)strlen(name) + 1, 0, name);
 	archive_len += ALIGN_UP(110 + strlen(name) + 1, (size_t)4);
 	memcpy(archive + archive_len, content, len);
 	archive_len += ALIGN_UP(len, (size_t)4);
@@ -344,10 +363,19 @@ static void members_end_within_the_archive(struct ktest *t)
 	    {6 + 8 * 11 + 7, '5', '4', -EINVAL}, /* the name without its end */
 	    {6 + 8 * 11 + 7, '5', '0', -EINVAL}, /* no name */
 	    {6 + 8 * 11 + 7, '5', '6', 1},       /* a byte of padding is its end too */
-	    {6 + 8 * 6 + 7, '3', '4', 1}, {6 + 8 * 6 + 7, '3', '5', -EINVAL}, /* a byte more than there is */
-	    {6 + 8 * 6 + 7, '3', '/', -EINVAL}, {6 + 8 * 6 + 7, '3', ':', -EINVAL}, {6 + 8 * 6 + 7, '3', '@', -EINVAL},
-	    {6 + 8 * 6 + 7, '3', 'G', -EINVAL}, {6 + 8 * 6 + 7, '3', '`', -EINVAL}, {6 + 8 * 6 + 7, '3', 'g', -EINVAL},
-	    {6 + 8 * 6, '0', 'f', -EINVAL}, {6 + 8 * 6 + 7, '3', '0', 1}, {0, '0', '1', -EINVAL}, {5, '1', '2', -EINVAL},
+	    /* a byte more than there is */
+	    {6 + 8 * 6 + 7, '3', '4', 1},
+	    {6 + 8 * 6 + 7, '3', '5', -EINVAL},
+	    {6 + 8 * 6 + 7, '3', '/', -EINVAL},
+	    {6 + 8 * 6 + 7, '3', ':', -EINVAL},
+	    {6 + 8 * 6 + 7, '3', '@', -EINVAL},
+	    {6 + 8 * 6 + 7, '3', 'G', -EINVAL},
+	    {6 + 8 * 6 + 7, '3', '`', -EINVAL},
+	    {6 + 8 * 6 + 7, '3', 'g', -EINVAL},
+	    {6 + 8 * 6, '0', 'f', -EINVAL},
+	    {6 + 8 * 6 + 7, '3', '0', 1},
+	    {0, '0', '1', -EINVAL},
+	    {5, '1', '2', -EINVAL},
 	};
 	struct boot_file f;
 	size_t pos;
@@ -359,7 +387,8 @@ static void members_end_within_the_archive(struct ktest *t)
 		EXPECT_EQ(t, archive[edits[i].at], edits[i].was);
 		archive[edits[i].at] = edits[i].is;
 		/* "init": 116 bytes of header and name, then 4. */
-		if (cpio_next(archive, 120, &pos, &f) != edits[i].found || pos != (edits[i].found == 1 ? (edits[i].is == '0' ? 116 : 120) : 0))
+		if (cpio_next(archive, 120, &pos, &f) != edits[i].found ||
+		    pos != (edits[i].found == 1 ? (edits[i].is == '0' ? 116 : 120) : 0))
 			ktest_fail(t, __FILE__, __LINE__, "edit %u: at %lu", i, (unsigned long)pos);
 	}
 	make_archive();
@@ -421,14 +450,17 @@ static void parsing_of_damaged_archives_ends(struct ktest *t)
 
 		make_archive();
 		archive[ktest_rand(&random) % archive_len] = (char)(ktest_rand(&random) >> 20);
-		archive[ktest_rand(&random) % archive_len] = "0123456789abcdef"[ktest_rand(&random) >> 60];
+		archive[ktest_rand(&random) % archive_len] =
+		    "0123456789abcdef"[ktest_rand(&random) >> 60];
 		while (cpio_next(archive, archive_len, &pos, &f) == 1)
-			EXPECT(t, (const char *)f.data >= archive &&
-				(const char *)f.data + f.size <= archive + archive_len);
+			EXPECT(t,
+			    (const char *)f.data >= archive &&
+			        (const char *)f.data + f.size <= archive + archive_len);
 	}
 	make_archive();
 	archive[6 + 8 * 11] = 'g';
-	EXPECT_EQ(t, cpio_next(archive, archive_len, &(size_t){0}, &(struct boot_file){.size = 0}), -EINVAL);
+	EXPECT_EQ(t, cpio_next(archive, archive_len, &(size_t){0}, &(struct boot_file){.size = 0}),
+	    -EINVAL);
 }
 
 KTEST_SUITE(elf, KTEST_QUICK, KTEST(valid_program_is_parsed), KTEST(header_fields_are_checked),

@@ -86,13 +86,15 @@ static void sleep_and_exit_beside_60_busy_tasks_are_bounded(struct ktest *t)
 	REQUIRE(t, start_hogs(t, SPINNERS));
 	expect_naps(t, SPINNERS, 200);
 	ktest_on_cpu(ktest_cpus() - 1, nap, &longest);
-	printk("# fair: the longest of a kernel thread's: %llu us\n", (unsigned long long)longest / 1000);
+	printk("# fair: the longest of a kernel thread's: %llu us\n",
+	    (unsigned long long)longest / 1000);
 	EXPECT(t, longest >= NAP_NS && longest <= 20 * NAP_NS);
 	began = arch_clock_ns();
 	task_end(hog[0], TASK_KILLED, 0);
 	expect_end(t, hog[0], TASK_KILLED, 0);
 	began = arch_clock_ns() - began;
-	printk("# fair: a killed task was gone after %llu ms\n", (unsigned long long)began / 1000000);
+	printk(
+	    "# fair: a killed task was gone after %llu ms\n", (unsigned long long)began / 1000000);
 	EXPECT(t, began <= 100 * NAP_NS);
 	hog[0] = hog[SPINNERS - 1];
 	stop_hogs(t, SPINNERS - 1);

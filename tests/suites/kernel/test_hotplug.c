@@ -134,7 +134,9 @@ static void a_cpu_comes_up_with_caches_off(struct ktest *t)
 
 	if (!needs_two(t))
 		return;
-	/* What each stack may hold, those too that this CPU has not used since the caches were off. */
+	/*
+	 * What each stack may hold, those too that this CPU has not used since the caches were off.
+	 */
 	pcp_refresh_all(&kernel_memory);
 	on = capacity_sum(zone, cpu);
 	EXPECT(t, on > 0);
@@ -160,12 +162,12 @@ static void a_cpu_comes_up_with_caches_off(struct ktest *t)
 /* ---- threads ---- */
 
 struct traveller {
-	unsigned cpu;  /* a: where it was last */
-	u32 steps;     /* a */
-	u32 stop;      /* a */
-	u64 sleep_ns;  /* 0: it never sleeps; WAIT_FOREVER: until it is woken */
+	unsigned cpu; /* a: where it was last */
+	u32 steps;    /* a */
+	u32 stop;     /* a */
+	u64 sleep_ns; /* 0: it never sleeps; WAIT_FOREVER: until it is woken */
 	struct waitq wq;
-	u32 wanted;    /* a: steps to make */
+	u32 wanted; /* a: steps to make */
 	struct thread *thread;
 };
 
@@ -234,7 +236,8 @@ static void threads_move_off_a_leaving_cpu_and_return(struct ktest *t)
 	if (!needs_two(t))
 		return;
 	for (i = 0; i < ARRAY_SIZE(v); i++) {
-		v[i] = (struct traveller){.sleep_ns = sleeps[i], .wq = WAITQ("traveller"), .cpu = nr_cpus};
+		v[i] = (struct traveller){
+		    .sleep_ns = sleeps[i], .wq = WAITQ("traveller"), .cpu = nr_cpus};
 		v[i].thread = thread_start("traveller", (int)cpu, travel, &v[i]);
 		REQUIRE(t, v[i].thread);
 	}
@@ -254,7 +257,8 @@ static void threads_move_off_a_leaving_cpu_and_return(struct ktest *t)
 			 */
 			if (sleeps[i] == WAIT_FOREVER)
 				expect_steps(t, &v[i], 1);
-			EXPECT(t, sleeps[i] == WAIT_FOREVER ? is_there(&p) : wait_for(is_there, &p));
+			EXPECT(
+			    t, sleeps[i] == WAIT_FOREVER ? is_there(&p) : wait_for(is_there, &p));
 		}
 	}
 	for (i = 0; i < ARRAY_SIZE(v); i++) {

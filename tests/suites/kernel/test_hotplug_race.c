@@ -103,7 +103,8 @@ static void hotplug_against(struct ktest *t, void (*const turns[])(struct worker
 		return;
 	for (i = 0; i < nr; i++) {
 		workers[i] = (struct worker){.t = t, .turn = turns[i]};
-		workers[i].thread = thread_start("worker", i % 2 ? -1 : (int)(i % nr_boot_cpus), work, &workers[i]);
+		workers[i].thread =
+		    thread_start("worker", i % 2 ? -1 : (int)(i % nr_boot_cpus), work, &workers[i]);
 		REQUIRE(t, workers[i].thread);
 	}
 	for (i = 0; i < STEPS; i++) {
@@ -128,7 +129,8 @@ static void hotplug_against(struct ktest *t, void (*const turns[])(struct worker
 
 static void calls_and_drains_work_during_cpu_hotplug(struct ktest *t)
 {
-	static void (*const turns[])(struct worker *) = {turn_call, turn_drain, turn_disable, turn_call};
+	static void (*const turns[])(struct worker *) = {
+	    turn_call, turn_drain, turn_disable, turn_call};
 	struct smp_stats before = smp_stats;
 
 	hotplug_against(t, turns, ARRAY_SIZE(turns));
@@ -266,8 +268,8 @@ static void expect_both_stories(struct ktest *t, u64 pos, unsigned silent)
 	char want[80];
 
 	text[log_read(&pos, text, sizeof(text) - 1)] = '\0';
-	ksnprintf(want, sizeof(want), "CPU %u (APIC id %u): asked, NMI in thread hang, irqs off", silent,
-	    cpus[silent]->apic_id);
+	ksnprintf(want, sizeof(want), "CPU %u (APIC id %u): asked, NMI in thread hang, irqs off",
+	    silent, cpus[silent]->apic_id);
 	EXPECT(t, says(text, want));
 	/*
 	 * It reads the clock all the time; in that function's first and last instructions a frame

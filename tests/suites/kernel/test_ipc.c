@@ -28,7 +28,8 @@ static void make_call(void *arg)
 	c->result = ipc_call(c->ep, &c->msg, c->timeout);
 }
 
-static void start_call(struct ktest *t, struct caller *c, struct endpoint *ep, u64 word, u64 timeout)
+static void start_call(
+    struct ktest *t, struct caller *c, struct endpoint *ep, u64 word, u64 timeout)
 {
 	*c = (struct caller){.ep = ep, .msg = {.word = {word}}, .timeout = timeout};
 	c->thread = thread_start("caller", -1, make_call, c);
@@ -160,7 +161,9 @@ static void capabilities_change_hands(struct ktest *t)
 	c.thread = thread_start("caller", -1, make_call, &c);
 	REQUIRE(t, c.thread);
 	REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
-	EXPECT(t, msg.give.kind == CAP_OBJECT && msg.give.object == object && msg.give.rights == RIGHT_READ);
+	EXPECT(t,
+	    msg.give.kind == CAP_OBJECT && msg.give.object == object &&
+	        msg.give.rights == RIGHT_READ);
 	EXPECT_EQ(t, READ_ONCE(object->refs), 2);
 	EXPECT_EQ(t, ipc_reply(call, &msg), 0); /* and back */
 	EXPECT_EQ(t, end_call(&c), 0);
@@ -207,7 +210,8 @@ static void handle_is_valid_in_its_own_table_only(struct ktest *t)
 	EXPECT_EQ(t, cap_lookup(&b, (u64)handle, CAP_OBJECT, 0, &out), -EBADF);
 	EXPECT_EQ(t, cap_lookup(&a, (u64)handle, CAP_TASK, 0, &out), -EINVAL);
 	EXPECT_EQ(t, cap_lookup(&a, (u64)handle, CAP_OBJECT, RIGHT_WRITE, &out), -EACCES);
-	EXPECT_EQ(t, cap_lookup(&a, (u64)handle, CAP_OBJECT, RIGHT_READ | RIGHT_WRITE, &out), -EACCES);
+	EXPECT_EQ(
+	    t, cap_lookup(&a, (u64)handle, CAP_OBJECT, RIGHT_READ | RIGHT_WRITE, &out), -EACCES);
 	EXPECT_EQ(t, out.kind, CAP_NONE);
 	/* Another slot, another generation, more bits than a handle has. */
 	for (i = 0; i < 64; i++)

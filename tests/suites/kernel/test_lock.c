@@ -204,7 +204,8 @@ static void stand_in_line_for_mutex(void *arg)
 }
 
 /* Threads 1 to IN_LINE, each asleep in the line before the next one starts. */
-static bool form_line(struct shared *s, struct sleep_lock *l, struct in_line *line, void (*fn)(void *))
+static bool form_line(
+    struct shared *s, struct sleep_lock *l, struct in_line *line, void (*fn)(void *))
 {
 	unsigned i;
 
@@ -444,7 +445,6 @@ static void unlock_by_another_is_reported(struct ktest *t)
 KTEST_SUITE(lock, 0, KTEST(spin_lock_excludes), KTEST(mutex_excludes),
     KTEST(rwsem_exclusive_excludes_all), KTEST(rwsem_exclusive_keeps_new_sharers_out),
     KTEST(mutex_serves_in_order_of_arrival), KTEST(rwsem_serves_in_order_of_arrival),
-    KTEST(rwsem_exclusive_wait_times_out),
-    KTEST(waiters_behind_a_timed_out_waiter_are_admitted), KTEST(holder_and_depth_are_known),
-    KTEST(trylock_fails_while_held), KTEST(locks_out_of_order_are_reported),
-    KTEST(unlock_by_another_is_reported));
+    KTEST(rwsem_exclusive_wait_times_out), KTEST(waiters_behind_a_timed_out_waiter_are_admitted),
+    KTEST(holder_and_depth_are_known), KTEST(trylock_fails_while_held),
+    KTEST(locks_out_of_order_are_reported), KTEST(unlock_by_another_is_reported));

@@ -125,7 +125,8 @@ static void unmapped_pages_count_for_their_holder(struct ktest *t)
 static void kernel_allocations_count_for_their_task(struct ktest *t)
 {
 	struct vm_object *object[2];
-	struct task *many = task_with(t, 60, false, &object[0]), *tables = task_with(t, 1, false, &object[1]);
+	struct task *many = task_with(t, 60, false, &object[0]),
+	            *tables = task_with(t, 1, false, &object[1]);
 
 	REQUIRE(t, many && tables);
 	/*
@@ -144,7 +145,8 @@ static void kernel_allocations_count_for_their_task(struct ktest *t)
 static void pages_that_the_request_cannot_use_do_not_count(struct ktest *t)
 {
 	struct vm_object *object[2];
-	struct task *movable = task_with(t, 60, false, &object[0]), *tables = task_with(t, 1, false, &object[1]);
+	struct task *movable = task_with(t, 60, false, &object[0]),
+	            *tables = task_with(t, 1, false, &object[1]);
 
 	REQUIRE(t, movable && tables);
 	use_tables(t, tables, object[1], 20);
@@ -162,7 +164,8 @@ static void pages_that_the_request_cannot_use_do_not_count(struct ktest *t)
 }
 
 /* A task below @parent, as if that had started it. */
-static struct task *child_with(struct ktest *t, const struct task *parent, unsigned nr, struct vm_object **object)
+static struct task *child_with(
+    struct ktest *t, const struct task *parent, unsigned nr, struct vm_object **object)
 {
 	struct account *before = account_use(parent->account);
 	struct task *task = task_with(t, nr, false, object);
@@ -253,7 +256,8 @@ static void first_task_is_never_killed(struct ktest *t)
 static void exiting_task_is_the_victim(struct ktest *t)
 {
 	struct vm_object *object[2];
-	struct task *ends = task_with(t, 1, false, &object[0]), *other = task_with(t, 30, false, &object[1]);
+	struct task *ends = task_with(t, 1, false, &object[0]),
+	            *other = task_with(t, 30, false, &object[1]);
 	u64 gone = kernel_memory.oom.gone;
 
 	REQUIRE(t, ends && other);
@@ -309,8 +313,7 @@ static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
 }
 
 KTEST_SUITE(oom_task, 0, KTEST(task_with_the_most_pages_is_killed),
-    KTEST(unmapped_pages_count_for_their_holder),
-    KTEST(kernel_allocations_count_for_their_task),
+    KTEST(unmapped_pages_count_for_their_holder), KTEST(kernel_allocations_count_for_their_task),
     KTEST(pages_that_the_request_cannot_use_do_not_count),
     KTEST(family_with_the_most_pages_loses_its_largest_task),
     KTEST(orphans_do_not_count_for_their_grandparent), KTEST(first_task_is_never_killed),

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* test_pager.c: pages that a pager brings and takes back; here the pager is a thread of the kernel. */
+/*
+ * test_pager.c: pages that a pager brings and takes back; here the pager is a thread of the kernel.
+ */
 #include "tests/lib/move_help.h"
 #include "tests/lib/task_help.h"
 #include "tests/lib/wait_help.h"
@@ -7,28 +9,28 @@
 #include <quarry/pager.h>
 #include <quarry/string.h>
 
-#define NR         8
-#define WINDOW     0x10000000UL /* the object's pages, seen */
-#define STORE      0x20000000UL /* the pager's, in the same space */
-#define MS         1000000ULL
-#define LONG_NS    (10000 * MS) /* no more than ABI_MAX_PAGER_NS */
-#define SHORT_NS   (50 * MS)
+#define NR       8
+#define WINDOW   0x10000000UL /* the object's pages, seen */
+#define STORE    0x20000000UL /* the pager's, in the same space */
+#define MS       1000000ULL
+#define LONG_NS  (10000 * MS) /* no more than ABI_MAX_PAGER_NS */
+#define SHORT_NS (50 * MS)
 /* Enough to be answered on a busy host, and to be asked again several times. */
-#define ANSWER_NS  (300 * MS)
-#define STOP       99 /* as word 0 of a call */
-#define NUMBER     0x1234567812345678ULL
-#define READERS    6
+#define ANSWER_NS (300 * MS)
+#define STOP      99 /* as word 0 of a call */
+#define NUMBER    0x1234567812345678ULL
+#define READERS   6
 
 struct server {
 	struct vm_space *space;
 	struct vm_object *object, *store;
 	struct endpoint *ep;
 	struct thread *thread;
-	bool idle;          /* answers without having done anything */
+	bool idle; /* answers without having done anything */
 	u64 answer;
-	u32 gets, cleans;   /* written by the pager */
-	u32 wrong;          /* calls that were not as they should be */
-	int err;            /* of the last supply or taking back */
+	u32 gets, cleans; /* written by the pager */
+	u32 wrong;        /* calls that were not as they should be */
+	int err;          /* of the last supply or taking back */
 };
 
 static u64 store_page(u64 index)
@@ -276,7 +278,10 @@ static void silent_pager_is_waited_for_once(struct ktest *t)
 		waited += waits_unanswered(t, &s);
 	/* Room for a machine that stands still for as long. */
 	EXPECT(t, waited <= 6);
-	/* Until it has been given another chance, and has answered; but for a machine that stands still just then. */
+	/*
+	 * Until it has been given another chance, and has answered; but for a machine that stands
+	 * still just then.
+	 */
 	start_server(t, &s);
 	for (waited = 0; waited < 5; waited++) {
 		for (i = 0; i < 200 && clean(&s, 0, some_page(&s)); i++)
@@ -346,7 +351,8 @@ static void endless_supply_can_be_killed(struct ktest *t)
 	vm_object_get(s.object);
 	args[1] = (u64)cap_install(&task->caps, &cap);
 	page = map_page(task, ARGS, VM_READ, (const char *)args, sizeof(args));
-	REQUIRE(t, page && !vm_object_create(&kernel_memory, OBJ_PAGER, 1, &fickle_ops, NULL, &fickle));
+	REQUIRE(
+	    t, page && !vm_object_create(&kernel_memory, OBJ_PAGER, 1, &fickle_ops, NULL, &fickle));
 	EXPECT_EQ(t, vm_map(task->space, FICKLE, 1, VM_READ, fickle, 0), 0);
 	REQUIRE(t, add_thread(task, -1, code_at(user_call), ARGS) == 0);
 	for (i = 0; i < 10000 && READ_ONCE(nr_brought) < 100; i++)
@@ -490,7 +496,6 @@ static void wrong_pager_calls_are_refused(struct ktest *t)
 KTEST_SUITE(pager, KTEST_QUICK, KTEST_COST(one_page_is_requested_once),
     KTEST(fault_ends_despite_any_pager_answer), KTEST(fault_without_a_receiver_fails),
     KTEST(dirty_pages_are_handed_over), KTEST_COST(silent_pager_is_waited_for_once),
-    KTEST(pager_regains_trust_by_an_answer),
-    KTEST(endless_supply_can_be_killed),
+    KTEST(pager_regains_trust_by_an_answer), KTEST(endless_supply_can_be_killed),
     KTEST(killed_requester_leaves_other_waiters_alone), KTEST(a_silent_pager_stops_no_offline),
     KTEST(wrong_pager_calls_are_refused));

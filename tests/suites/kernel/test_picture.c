@@ -74,8 +74,9 @@ static void do_kinds(struct memory *mem, unsigned first)
 
 		saved[i] = *pb;
 		WRITE_ONCE(pb->nr_free, kinds[i].nr_free);
-		WRITE_ONCE(pb->bits, (u8)((unsigned)kinds[i].type | (unsigned)kinds[i].state << PB_STATE_SHIFT |
-		    (kinds[i].isolated ? PB_ISOLATED : 0)));
+		WRITE_ONCE(pb->bits,
+		    (u8)((unsigned)kinds[i].type | (unsigned)kinds[i].state << PB_STATE_SHIFT |
+		        (kinds[i].isolated ? PB_ISOLATED : 0)));
 	}
 }
 

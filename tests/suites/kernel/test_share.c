@@ -81,7 +81,8 @@ static void choose(struct scene *s, bool preempted)
 	s->running = next ? container_of(next, struct actor, thread) : NULL;
 	if (s->running) {
 		s->running->turns++;
-		s->running->longest_wait = MAX(s->running->longest_wait, s->now - s->running->ready_at);
+		s->running->longest_wait =
+		    MAX(s->running->longest_wait, s->now - s->running->ready_at);
 	}
 }
 
@@ -299,9 +300,8 @@ static void migrated_thread_leaves_its_round(struct ktest *t)
 }
 
 KTEST_SUITE(share, KTEST_QUICK, KTEST(tasks_share_cpu_time_equally_whatever_their_threads),
-    KTEST(threads_of_a_task_take_turns),
-    KTEST(mostly_sleeping_thread_runs_at_once),
+    KTEST(threads_of_a_task_take_turns), KTEST(mostly_sleeping_thread_runs_at_once),
     KTEST(thread_that_hides_from_the_tick_gets_at_most_two_turns),
     KTEST(task_that_hides_from_the_tick_gets_at_most_three_shares),
-    KTEST(tasks_that_hide_from_the_tick_starve_no_other),
-    KTEST(a_round_has_a_turn_of_every_thread), KTEST(migrated_thread_leaves_its_round));
+    KTEST(tasks_that_hide_from_the_tick_starve_no_other), KTEST(a_round_has_a_turn_of_every_thread),
+    KTEST(migrated_thread_leaves_its_round));

@@ -55,7 +55,7 @@ static void woken_thread_runs_first_for_one_turn(struct ktest *t)
 	 * The running thread: none, the idle thread, another in its turn, another before its
 	 * turn, the same task.
 	 */
-	enum {NOBODY, IDLE, OTHER, OTHER_EARLY, SAME, NR_WAYS};
+	enum { NOBODY, IDLE, OTHER, OTHER_EARLY, SAME, NR_WAYS };
 	unsigned way, waits, over;
 
 	for (way = NOBODY; way < NR_WAYS; way++) {
@@ -66,8 +66,9 @@ static void woken_thread_runs_first_for_one_turn(struct ktest *t)
 				struct thread *woken = thread_of(s, &s->task[0]);
 
 				s->rq.idle = thread_of(s, NULL);
-				s->rq.running = way == IDLE ? s->rq.idle : way == NOBODY ? NULL
-				    : thread_of(s, &s->task[way != SAME]);
+				s->rq.running = way == IDLE ? s->rq.idle
+				    : way == NOBODY         ? NULL
+				                            : thread_of(s, &s->task[way != SAME]);
 				s->rq.early = way == OTHER_EARLY;
 				spin_lock(&s->rq.lock);
 				if (waits)
@@ -98,7 +99,8 @@ static void short_turn_is_continued(struct ktest *t)
 		for (enough = 0; enough < 2; enough++) {
 			for (others = 0; others < 2; others++) {
 				struct scene *s = new_scene();
-				struct thread *prev = thread_of(s, &s->task[0]), *sibling = thread_of(s, &s->task[0]);
+				struct thread *prev = thread_of(s, &s->task[0]),
+				              *sibling = thread_of(s, &s->task[0]);
 				bool goes_on = !early && !enough;
 
 				spin_lock(&s->rq.lock);
@@ -112,12 +114,15 @@ static void short_turn_is_continued(struct ktest *t)
 				spin_unlock(&s->rq.lock);
 				EXPECT_EQ(t, s->task[0].resumes, goes_on);
 				EXPECT_EQ(t, STAILQ_FIRST(&s->rq.ready) == &s->task[0], goes_on);
-				EXPECT_EQ(t, STAILQ_FIRST(&s->task[0].threads) == prev, goes_on || !others);
+				EXPECT_EQ(t, STAILQ_FIRST(&s->task[0].threads) == prev,
+				    goes_on || !others);
 				EXPECT_EQ(t, list_of(s, &s->task[0]), 2);
 				EXPECT_EQ(t, prev->round, 5);
 				EXPECT_EQ(t, s->rq.nr_ready, 2 + others);
 				/* Once: behind it the ring ends. */
-				EXPECT_EQ(t, STAILQ_NEXT(goes_on ? &s->task[1] : &s->task[0], link) == NULL, true);
+				EXPECT_EQ(t,
+				    STAILQ_NEXT(goes_on ? &s->task[1] : &s->task[0], link) == NULL,
+				    true);
 				spin_lock(&s->rq.lock);
 				if (goes_on) {
 					EXPECT(t, runq_take(&s->rq) == prev);
@@ -203,7 +208,9 @@ static void round_ends_with_its_last_original_thread(struct ktest *t)
 	for (i = 0; i < 2; i++)
 		runq_insert(&s->rq, thread[i] = thread_of(s, &s->task[0]), false);
 	runq_end_turn(&s->rq, 100);
-	EXPECT(t, s->rq.had_turn == 0 && s->rq.round_began == 100 && s->rq.round == 1 && s->rq.turns_left == 2);
+	EXPECT(t,
+	    s->rq.had_turn == 0 && s->rq.round_began == 100 && s->rq.round == 1 &&
+	        s->rq.turns_left == 2);
 	/* A later thread does not belong to it. */
 	runq_insert(&s->rq, thread[2] = thread_of(s, &s->task[1]), false);
 	for (i = 0; i < 3; i++) {
@@ -217,7 +224,9 @@ static void round_ends_with_its_last_original_thread(struct ktest *t)
 		EXPECT(t, s->rq.had_turn == 0 && s->rq.round == 1);
 	}
 	runq_end_turn(&s->rq, 300);
-	EXPECT(t, s->rq.had_turn == 100 && s->rq.round_began == 300 && s->rq.round == 2 && s->rq.turns_left == 0);
+	EXPECT(t,
+	    s->rq.had_turn == 100 && s->rq.round_began == 300 && s->rq.round == 2 &&
+	        s->rq.turns_left == 0);
 	runq_end_turn(&s->rq, 400);
 	EXPECT(t, s->rq.had_turn == 300 && s->rq.round_began == 400 && s->rq.round == 3);
 	spin_unlock(&s->rq.lock);
@@ -267,7 +276,9 @@ static void threads_are_found_in_their_order_and_taken_out(struct ktest *t)
 		s->rq.running = thread[0];
 		runq_insert(&s->rq, thread[i], i > 1);
 	}
-	EXPECT(t, list_of(s, &s->task[0]) == 2 && list_of(s, &s->task[1]) == 1 && list_of(s, &s->task[2]) == 1);
+	EXPECT(t,
+	    list_of(s, &s->task[0]) == 2 && list_of(s, &s->task[1]) == 1 &&
+	        list_of(s, &s->task[2]) == 1);
 	for (i = 0; i < 5; i++) {
 		for (j = 0; j < 5; j++) {
 			/* 2, 3 and 4 go first. */
@@ -290,9 +301,7 @@ static void threads_are_found_in_their_order_and_taken_out(struct ktest *t)
 }
 
 KTEST_SUITE(share_step, KTEST_MOSTLY_INSIDE, KTEST(woken_thread_runs_first_for_one_turn),
-    KTEST(short_turn_is_continued),
-    KTEST(time_is_charged_to_this_turn_or_the_one_before),
+    KTEST(short_turn_is_continued), KTEST(time_is_charged_to_this_turn_or_the_one_before),
     KTEST(round_ends_after_the_last_thread_of_the_ring),
-    KTEST(round_ends_with_its_last_original_thread),
-    KTEST(exiting_task_gets_its_turns_at_once),
+    KTEST(round_ends_with_its_last_original_thread), KTEST(exiting_task_gets_its_turns_at_once),
     KTEST(threads_are_found_in_their_order_and_taken_out));

@@ -12,13 +12,14 @@
 #include <quarry/stress.h>
 #include <quarry/isolation.h>
 
-#define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define NORMAL    (PAGEBLOCK_ORDER >= 9 ? 6u : 24u)
-#define MOVABLE   (PAGEBLOCK_ORDER >= 9 ? 8u : 200u)
-#define OPS       2000
-#define LOAD_NS   60000000000ULL
-#define DAMAGED   4u
-#define WORD_STEP (PAGE_SIZE / 8 / 8 + 1) /* between the words of a page that stress threads write */
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#define NORMAL   (PAGEBLOCK_ORDER >= 9 ? 6u : 24u)
+#define MOVABLE  (PAGEBLOCK_ORDER >= 9 ? 8u : 200u)
+#define OPS      2000
+#define LOAD_NS  60000000000ULL
+#define DAMAGED  4u
+#define WORD_STEP                                                                                  \
+	(PAGE_SIZE / 8 / 8 + 1) /* between the words of a page that stress threads write */
 
 static struct memory *stress_memory(struct ktest *t)
 {
@@ -70,7 +71,9 @@ static void stress_threads_give_all_memory_back(struct ktest *t)
 	EXPECT(t, r.ops >= (u64)OPS * nr && r.frees > OPS / 10 && r.frees < r.ops);
 	EXPECT(t, mm_event_sum(mem, EV_ALLOC_SLOW) > slow);
 	/* Three of ten, and a few. */
-	EXPECT(t, nr > 1 ? r.frees_remote * 5 > r.frees && r.frees_remote * 2 < r.frees : !r.frees_remote);
+	EXPECT(t,
+	    nr > 1 ? r.frees_remote * 5 > r.frees && r.frees_remote * 2 < r.frees
+	           : !r.frees_remote);
 	drain_all_pages(mem, NULL);
 	EXPECT_EQ(t, memory_free_pages(mem), free);
 }
@@ -116,7 +119,8 @@ static void do_damage(void *arg)
 
 		if (word_state(word) != d->state)
 			continue;
-		data = page_address_in(d->mem, pfn_to_page_in(d->mem, pfn + (1UL << word_order(word)) - 1));
+		data = page_address_in(
+		    d->mem, pfn_to_page_in(d->mem, pfn + (1UL << word_order(word)) - 1));
 		data[d->state == PG_ALLOC ? at * WORD_STEP : 0] ^= 1;
 		d->done++;
 	}
@@ -171,7 +175,8 @@ static void busiest_range_has_most_in_use(struct ktest *t)
 {
 	static const struct {
 		unsigned block, pages, busiest;
-	} step[] = {{3, 8, 18}, {9, 2, 8}, {12, 2, 8}, {13, 1, 12}, {4, 4, 4}, {19, 5, 18}, {5, 1, 18}};
+	} step[] = {
+	    {3, 8, 18}, {9, 2, 8}, {12, 2, 8}, {13, 1, 12}, {4, 4, 4}, {19, 5, 18}, {5, 1, 18}};
 	struct memory *mem = ktest_memory(t, 0, 4, 16);
 	unsigned long nr;
 	unsigned i;
@@ -259,7 +264,9 @@ static void lost_pages_are_reported(struct ktest *t)
 	EXPECT_EQ(t, log_position(), pos);
 	soak.managed++;
 	EXPECT(t, !soak_end(&soak));
-	ksnprintf(want, sizeof(want), "  # test: FAIL: %lu pages managed without those from standby, %lu before; 0 from standby\n",
+	ksnprintf(want, sizeof(want),
+	    "  # test: FAIL: %lu pages managed without those from standby, %lu before; 0 from "
+	    "standby\n",
 	    soak.managed - 1, soak.managed);
 	EXPECT(t, said(pos, want));
 }
@@ -267,7 +274,8 @@ static void lost_pages_are_reported(struct ktest *t)
 static void soaks_run_each_policy(struct ktest *t)
 {
 	/* Of eight pages a block, most of a small memory is always in use. */
-	struct memory *mem = PAGEBLOCK_ORDER < 9 ? NULL : ktest_backed_memory(t, 2 * NORMAL, MOVABLE);
+	struct memory *mem =
+	    PAGEBLOCK_ORDER < 9 ? NULL : ktest_backed_memory(t, 2 * NORMAL, MOVABLE);
 	char want[120];
 	unsigned policy;
 	u64 pos;
@@ -280,8 +288,10 @@ static void soaks_run_each_policy(struct ktest *t)
 		pos = log_position();
 		EXPECT_EQ(t, offline_soak(mem, 2, (enum iso_policy)policy, t->seed), 0);
 		for (p = 0; p < NR_ISO_POLICIES; p++) {
-			ksnprintf(want, sizeof(want), "rounds: %s: 2 offlines of ", iso_policy_name(p));
-			EXPECT_EQ(t, said(pos, want), p == (enum iso_policy)policy || policy == NR_ISO_POLICIES);
+			ksnprintf(
+			    want, sizeof(want), "rounds: %s: 2 offlines of ", iso_policy_name(p));
+			EXPECT_EQ(t, said(pos, want),
+			    p == (enum iso_policy)policy || policy == NR_ISO_POLICIES);
 		}
 		EXPECT(t, said(pos, " 0 damaged\n") && !said(pos, "FAIL"));
 		if (policy == ISO_DISABLE || policy == ISO_PRECISE)

@@ -170,7 +170,8 @@ static void smap_and_smep_are_on(struct ktest *t)
 
 static void user_copies_stop_at_unmapped_memory(struct ktest *t)
 {
-	static const u64 bad[] = {0, DATA + PAGE_SIZE, USER_END - 4, USER_END, 1UL << 47, ARCH_DIRECT_MAP, ~0UL - 3};
+	static const u64 bad[] = {
+	    0, DATA + PAGE_SIZE, USER_END - 4, USER_END, 1UL << 47, ARCH_DIRECT_MAP, ~0UL - 3};
 	struct task *task = new_task(t);
 	char text[64] = "one, two, three";
 	unsigned i;
@@ -211,8 +212,8 @@ static struct in_use look(void)
 	for (pfn = kernel_memory.start_pfn; pfn < kernel_memory.end_pfn; pfn++)
 		u.slab += pfn_valid_in(&kernel_memory, pfn) &&
 		    word_state(page_word(pfn_to_page_in(&kernel_memory, pfn))) == PG_SLAB;
-	u.pages = memory_managed_pages(&kernel_memory) - memory_free_pages(&kernel_memory) - u.slab -
-	    arch_stack_pages();
+	u.pages = memory_managed_pages(&kernel_memory) - memory_free_pages(&kernel_memory) -
+	    u.slab - arch_stack_pages();
 	return u;
 }
 
@@ -229,7 +230,8 @@ static void ended_tasks_leave_no_memory_behind(struct ktest *t)
 	struct in_use before, after;
 	unsigned i;
 
-	limits_of_threads_and_tasks_hold(t); /* more stacks than the rest needs: their tables stay */
+	/* more stacks than the rest needs: their tables stay */
+	limits_of_threads_and_tasks_hold(t);
 	scenario(t);
 	before = look();
 	for (i = 0; i < 3; i++)

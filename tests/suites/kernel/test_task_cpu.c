@@ -40,7 +40,8 @@ static void keep_registers(struct ktest *t, const char *code, const u64 value[4]
 
 static void fpu_registers_are_each_threads_own(struct ktest *t)
 {
-	static const u64 value[4] = {0x0123456789abcdef, 0x02468acf13579bde, 0x0369d0369d0369cd, 0x048d159e26af37bc};
+	static const u64 value[4] = {
+	    0x0123456789abcdef, 0x02468acf13579bde, 0x0369d0369d0369cd, 0x048d159e26af37bc};
 
 	keep_registers(t, user_sse, value);
 }
@@ -65,7 +66,8 @@ static void selectors_of_a_new_thread_are_null(struct ktest *t)
 	REQUIRE(t, task && before);
 	EXPECT_EQ(t, add_thread(before, 0, code_at(user_sleep), 0), 0);
 	EXPECT_EQ(t, add_thread(before, 0, code_at(user_selectors), 0x1b), 1);
-	while (READ_ONCE(before->nr_threads) > 1 && !load_acquire(&before->ending) && arch_clock_ns() < until)
+	while (READ_ONCE(before->nr_threads) > 1 && !load_acquire(&before->ending) &&
+	    arch_clock_ns() < until)
 		thread_yield();
 	EXPECT_EQ(t, add_thread(task, 0, code_at(user_null_selectors), 0), 0);
 	expect_end(t, task, TASK_EXITED, 0);
@@ -196,7 +198,8 @@ static void count_on(struct ktest *t, struct task *task, struct vm_space *space)
 		do {
 			thread_yield();
 			EXPECT_EQ(t, copy_from_user(&now, at_page, sizeof(now)), 0);
-		} while (now < before + 2 && !load_acquire(&task->ending) && arch_clock_ns() < until);
+		} while (
+		    now < before + 2 && !load_acquire(&task->ending) && arch_clock_ns() < until);
 		EXPECT(t, now >= before + 2 || load_acquire(&task->ending));
 	}
 	space_use(NULL);
@@ -222,8 +225,9 @@ static void programs_survive_migration(struct ktest *t)
 	for (i = 0; i < nr; i++)
 		EXPECT_EQ(t, vm_object_supply(object, i, NULL), 0);
 	for (i = 0; i < ktest_cpus(); i++)
-		EXPECT(t, add_thread(task, -1, code_at(user_count),
-			      DATA + (1 + i * COUNTED) * PAGE_SIZE) >= 0);
+		EXPECT(t,
+		    add_thread(
+		        task, -1, code_at(user_count), DATA + (1 + i * COUNTED) * PAGE_SIZE) >= 0);
 	count_on(t, task, space);
 	move_pages(t, object, nr);
 	release_pages(t);

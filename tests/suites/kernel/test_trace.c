@@ -21,76 +21,78 @@ struct bad_text {
 };
 
 static const struct bad_text bad_headers[] = {
-	{"", 1, "empty"},
-	{"\n", 1, "empty line"},
-	{EVENT, 1, "expected \"# events=\" at column 1"},
-	{"# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1\n", 1,
-	 "expected \" cpus=\" at column 52"},
-	{"# events=1 frees=0 allocs=1 ids=1 peak_live_pages=1 cpus=1\n", 1,
-	 "expected \" allocs=\" at column 11"},
-	{"# events=1 " REST, 1, "expected \" allocs=\" at column 11"},
-	{"# events=" REST, 1, "events is not a number"},
-	{"# events=-1" REST, 1, "events is not a number"},
-	{"# events=1k" REST, 1, "events is not a number"},
-	{"# events=01" REST, 1, "events has a leading zero"},
-	{"# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1 cpus=", 1, "cpus is missing"},
-	{"# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1 cpus=1 \n", 1, "more on the line"},
-	{"# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1 cpus=1 x=2\n", 1, "more on the line"},
-	{"# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1 cpus=0\n" EVENT, 1, "cpus is 0"},
-	{"# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1 cpus=4097\n" EVENT, 1,
-	 "cpus is above 4096"},
-	{"# events=2" REST EVENT EVENT, 1, "events is not allocs + frees"},
-	{"# events=4000000000" REST EVENT, 1, "4000000000 events do not fit"},
-	{"# events=1 allocs=1 frees=0 ids=16777217 peak_live_pages=1 cpus=1\n" EVENT, 1,
-	 "ids is above 16777216"},
-	{"# events=18446744073709551617" REST, 1, "events is above"},
-	{"# events=99999999999999999999999999999" REST, 1, "events is above"},
-	{"\x1f\x8b\x08", 1, "not text: unpack it first"},
-	{"\x7f" "ELF\x02\x01", 1, "not text: byte 0x7f"},
-	{"\xef\xbb\xbf# events=1" REST EVENT, 1, "not text: byte 0xef"},
-	{"# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1 cpus=1\r\n", 1, "carriage return"},
+    {"", 1, "empty"},
+    {"\n", 1, "empty line"},
+    {EVENT, 1, "expected \"# events=\" at column 1"},
+    {"# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1\n", 1,
+        "expected \" cpus=\" at column 52"},
+    {"# events=1 frees=0 allocs=1 ids=1 peak_live_pages=1 cpus=1\n", 1,
+        "expected \" allocs=\" at column 11"},
+    {"# events=1 " REST, 1, "expected \" allocs=\" at column 11"},
+    {"# events=" REST, 1, "events is not a number"},
+    {"# events=-1" REST, 1, "events is not a number"},
+    {"# events=1k" REST, 1, "events is not a number"},
+    {"# events=01" REST, 1, "events has a leading zero"},
+    {"# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1 cpus=", 1, "cpus is missing"},
+    {"# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1 cpus=1 \n", 1, "more on the line"},
+    {"# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1 cpus=1 x=2\n", 1, "more on the line"},
+    {"# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1 cpus=0\n" EVENT, 1, "cpus is 0"},
+    {"# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1 cpus=4097\n" EVENT, 1,
+        "cpus is above 4096"},
+    {"# events=2" REST EVENT EVENT, 1, "events is not allocs + frees"},
+    {"# events=4000000000" REST EVENT, 1, "4000000000 events do not fit"},
+    {"# events=1 allocs=1 frees=0 ids=16777217 peak_live_pages=1 cpus=1\n" EVENT, 1,
+        "ids is above 16777216"},
+    {"# events=18446744073709551617" REST, 1, "events is above"},
+    {"# events=99999999999999999999999999999" REST, 1, "events is above"},
+    {"\x1f\x8b\x08", 1, "not text: unpack it first"},
+    {"\x7f"
+     "ELF\x02\x01",
+        1, "not text: byte 0x7f"},
+    {"\xef\xbb\xbf# events=1" REST EVENT, 1, "not text: byte 0xef"},
+    {"# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1 cpus=1\r\n", 1, "carriage return"},
 };
 
 static const struct bad_text bad_events[] = {
-	{HEAD(1, 1, 0, 1) "\n", 2, "empty line"},
-	{HEAD(1, 1, 0, 1) "a 0 0 U 0\n\n", 3, "empty line"},
-	{HEAD(1, 1, 0, 1) "x 0 0 U 0\n", 2, "neither an allocation (a) nor a free (f)"},
-	{HEAD(1, 1, 0, 1) " a 0 0 U 0\n", 2, "neither an allocation (a) nor a free (f)"},
-	{HEAD(1, 1, 0, 1) "# a comment\n", 2, "neither an allocation (a) nor a free (f)"},
-	{HEAD(1, 1, 0, 1) "a\n", 2, "id is missing"},
-	{HEAD(1, 1, 0, 1) "a \n", 2, "id is missing"},
-	{HEAD(1, 1, 0, 1) "alloc 0 0 U 0\n", 2, "no blank before id"},
-	{HEAD(1, 1, 0, 1) "a\t0 0 U 0\n", 2, "not text: byte 0x09"},
-	{HEAD(1, 1, 0, 1) "a  0 0 U 0\n", 2, "id is not a number"},
-	{HEAD(1, 1, 0, 1) "a -1 0 U 0\n", 2, "id is not a number"},
-	{HEAD(1, 1, 0, 1) "a 0x1 0 U 0\n", 2, "id is not a number"},
-	{HEAD(1, 1, 0, 1) "a 3 0 U 0\n", 2, "id is above 2"},
-	{HEAD(1, 1, 0, 1) "a 4294967296 0 U 0\n", 2, "id is above 2"},
-	{HEAD(1, 1, 0, 1) "a 18446744073709551616 0 U 0\n", 2, "id is above 2"},
-	{HEAD(1, 1, 0, 1) "a 0\n", 2, "order is missing"},
-	{HEAD(1, 1, 0, 1) "a 0 16 U 0\n", 2, "order is above"},
-	{HEAD(1, 1, 0, 1) "a 0 0\n", 2, "type is missing"},
-	{HEAD(1, 1, 0, 1) "a 0 0 X 0\n", 2, "type is none of U, M and R"},
-	{HEAD(1, 1, 0, 1) "a 0 0 m 0\n", 2, "type is none of U, M and R"},
-	{HEAD(1, 1, 0, 1) "a 0 0 MU 0\n", 2, "no blank before cpu"},
-	{HEAD(1, 1, 0, 1) "a 0 0 U\n", 2, "cpu is missing"},
-	{HEAD(1, 1, 0, 1) "a 0 0 U", 2, "cpu is missing"},
-	{HEAD(1, 1, 0, 1) "a 0 0 U 2\n", 2, "cpu is above 1"},
-	{HEAD(1, 1, 0, 1) "a 0 0 U 0 \n", 2, "more on the line"},
-	{HEAD(1, 1, 0, 1) "a 0 0 U 0 0\n", 2, "more on the line"},
-	{HEAD(1, 1, 0, 1) "a 0 0 U 0\r\n", 2, "carriage return"},
-	{HEAD(2, 1, 1, 1) "f 0 0\na 0 0 U 0\n", 2, "id 0 is not allocated"},
-	{HEAD(2, 2, 0, 2) "a 1 0 U 0\na 1 0 U 0\n", 3, "id 1 is allocated already"},
-	{HEAD(3, 1, 2, 1) "a 2 0 U 0\nf 2 0\nf 2 0\n", 4, "id 2 is not allocated"},
-	{HEAD(2, 1, 1, 1) "a 0 0 U 0\nf 0 2\n", 3, "cpu is above 1"},
-	{HEAD(2, 1, 1, 1) "a 0 0 U 0\nf 0 0 U 0\n", 3, "more on the line"},
-	{HEAD(2, 1, 1, 1) "a 0 0 U 0\na 1 0 U 0\n", 3, "more allocations than the header's 1"},
-	{HEAD(2, 2, 0, 1) "a 0 0 U 0\nf 0 0\n", 3, "more frees than the header's 0"},
-	{HEAD(1, 1, 0, 1) "a 0 0 U 0\nf 0 0\n", 3, "more events than the header's 1"},
-	{HEAD(2, 1, 1, 1) "a 0 0 U 0\n", 2, "the trace ends after 1 of 2 events"},
-	{HEAD(1, 1, 0, 2) "a 0 0 U 0\n", 1, "peak_live_pages is 2, but the events make it 1"},
-	{"# events=1 allocs=1 frees=0 ids=0 peak_live_pages=1 cpus=1\n" EVENT, 2,
-	 "an event, but the header has no ids"},
+    {HEAD(1, 1, 0, 1) "\n", 2, "empty line"},
+    {HEAD(1, 1, 0, 1) "a 0 0 U 0\n\n", 3, "empty line"},
+    {HEAD(1, 1, 0, 1) "x 0 0 U 0\n", 2, "neither an allocation (a) nor a free (f)"},
+    {HEAD(1, 1, 0, 1) " a 0 0 U 0\n", 2, "neither an allocation (a) nor a free (f)"},
+    {HEAD(1, 1, 0, 1) "# a comment\n", 2, "neither an allocation (a) nor a free (f)"},
+    {HEAD(1, 1, 0, 1) "a\n", 2, "id is missing"},
+    {HEAD(1, 1, 0, 1) "a \n", 2, "id is missing"},
+    {HEAD(1, 1, 0, 1) "alloc 0 0 U 0\n", 2, "no blank before id"},
+    {HEAD(1, 1, 0, 1) "a\t0 0 U 0\n", 2, "not text: byte 0x09"},
+    {HEAD(1, 1, 0, 1) "a  0 0 U 0\n", 2, "id is not a number"},
+    {HEAD(1, 1, 0, 1) "a -1 0 U 0\n", 2, "id is not a number"},
+    {HEAD(1, 1, 0, 1) "a 0x1 0 U 0\n", 2, "id is not a number"},
+    {HEAD(1, 1, 0, 1) "a 3 0 U 0\n", 2, "id is above 2"},
+    {HEAD(1, 1, 0, 1) "a 4294967296 0 U 0\n", 2, "id is above 2"},
+    {HEAD(1, 1, 0, 1) "a 18446744073709551616 0 U 0\n", 2, "id is above 2"},
+    {HEAD(1, 1, 0, 1) "a 0\n", 2, "order is missing"},
+    {HEAD(1, 1, 0, 1) "a 0 16 U 0\n", 2, "order is above"},
+    {HEAD(1, 1, 0, 1) "a 0 0\n", 2, "type is missing"},
+    {HEAD(1, 1, 0, 1) "a 0 0 X 0\n", 2, "type is none of U, M and R"},
+    {HEAD(1, 1, 0, 1) "a 0 0 m 0\n", 2, "type is none of U, M and R"},
+    {HEAD(1, 1, 0, 1) "a 0 0 MU 0\n", 2, "no blank before cpu"},
+    {HEAD(1, 1, 0, 1) "a 0 0 U\n", 2, "cpu is missing"},
+    {HEAD(1, 1, 0, 1) "a 0 0 U", 2, "cpu is missing"},
+    {HEAD(1, 1, 0, 1) "a 0 0 U 2\n", 2, "cpu is above 1"},
+    {HEAD(1, 1, 0, 1) "a 0 0 U 0 \n", 2, "more on the line"},
+    {HEAD(1, 1, 0, 1) "a 0 0 U 0 0\n", 2, "more on the line"},
+    {HEAD(1, 1, 0, 1) "a 0 0 U 0\r\n", 2, "carriage return"},
+    {HEAD(2, 1, 1, 1) "f 0 0\na 0 0 U 0\n", 2, "id 0 is not allocated"},
+    {HEAD(2, 2, 0, 2) "a 1 0 U 0\na 1 0 U 0\n", 3, "id 1 is allocated already"},
+    {HEAD(3, 1, 2, 1) "a 2 0 U 0\nf 2 0\nf 2 0\n", 4, "id 2 is not allocated"},
+    {HEAD(2, 1, 1, 1) "a 0 0 U 0\nf 0 2\n", 3, "cpu is above 1"},
+    {HEAD(2, 1, 1, 1) "a 0 0 U 0\nf 0 0 U 0\n", 3, "more on the line"},
+    {HEAD(2, 1, 1, 1) "a 0 0 U 0\na 1 0 U 0\n", 3, "more allocations than the header's 1"},
+    {HEAD(2, 2, 0, 1) "a 0 0 U 0\nf 0 0\n", 3, "more frees than the header's 0"},
+    {HEAD(1, 1, 0, 1) "a 0 0 U 0\nf 0 0\n", 3, "more events than the header's 1"},
+    {HEAD(2, 1, 1, 1) "a 0 0 U 0\n", 2, "the trace ends after 1 of 2 events"},
+    {HEAD(1, 1, 0, 2) "a 0 0 U 0\n", 1, "peak_live_pages is 2, but the events make it 1"},
+    {"# events=1 allocs=1 frees=0 ids=0 peak_live_pages=1 cpus=1\n" EVENT, 2,
+        "an event, but the header has no ids"},
 };
 
 static void expect_refused(struct ktest *t, const struct bad_text *bad, unsigned nr)
@@ -188,12 +190,12 @@ static void empty_trace_runs(struct ktest *t)
 static bool parse_short(struct trace *trace)
 {
 	return trace_parse(trace, "short.trace", trace_short,
-	    (size_t)(trace_short_end - trace_short), NULL) == 0;
+	           (size_t)(trace_short_end - trace_short), NULL) == 0;
 }
 
 /* One run of the short trace, with memory enough for it. */
-static void run_short(struct ktest *t, struct trace *trace, unsigned cpus,
-    struct trace_report *report)
+static void run_short(
+    struct ktest *t, struct trace *trace, unsigned cpus, struct trace_report *report)
 {
 	EXPECT_EQ(t, trace_run(trace, &kernel_memory, cpus, &trace_clock_ns, report), 0);
 	EXPECT_EQ(t, report->cpus, MIN(cpus, trace->nr_cpus));
@@ -305,8 +307,8 @@ static void events_of_one_id_keep_their_order(struct ktest *t)
 	    "# events=%d allocs=%d frees=%d ids=1 peak_live_pages=2 cpus=2\n", 2 * TURNS, TURNS,
 	    TURNS);
 	for (i = 0; i < TURNS; i++)
-		n += ksnprintf(text + n, sizeof(text) - (size_t)n, "a 0 1 R %d\nf 0 %d\n", i % 2,
-		    i % 3 == 0);
+		n += ksnprintf(
+		    text + n, sizeof(text) - (size_t)n, "a 0 1 R %d\nf 0 %d\n", i % 2, i % 3 == 0);
 	REQUIRE(t, trace_parse(&trace, NAME, text, (size_t)n, NULL) == 0);
 	EXPECT_EQ(t, trace_run(&trace, mem, MIN(2u, ktest_cpus()), &trace_clock_ns, &report), 0);
 	EXPECT_EQ(t, report.frees, TURNS);
@@ -329,10 +331,10 @@ static void cpus_out_of_range_are_refused(struct ktest *t)
 	trace_free(&trace);
 }
 
-KTEST_SUITE(trace, 0, KTEST(malformed_headers_are_refused),
-    KTEST(malformed_events_are_refused), KTEST(odd_bytes_and_sizes_are_refused),
-    KTEST(last_newline_may_be_missing), KTEST(empty_trace_runs),
-    KTEST(live_pages_at_the_end_match_the_header), KTEST(two_cpus_leave_the_same_pages_live),
-    KTEST(four_cpus_leave_the_same_pages_live), KTEST(failures_are_counted_and_their_frees_skipped),
+KTEST_SUITE(trace, 0, KTEST(malformed_headers_are_refused), KTEST(malformed_events_are_refused),
+    KTEST(odd_bytes_and_sizes_are_refused), KTEST(last_newline_may_be_missing),
+    KTEST(empty_trace_runs), KTEST(live_pages_at_the_end_match_the_header),
+    KTEST(two_cpus_leave_the_same_pages_live), KTEST(four_cpus_leave_the_same_pages_live),
+    KTEST(failures_are_counted_and_their_frees_skipped),
     KTEST(only_allocations_that_do_not_fit_fail), KTEST(events_of_one_id_keep_their_order),
     KTEST(cpus_out_of_range_are_refused));

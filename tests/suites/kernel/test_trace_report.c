@@ -29,7 +29,8 @@ static int parse(const char *fmt, ...)
 static void expect_refused(struct ktest *t, int err, unsigned line, const char *reason, int at)
 {
 	if (err != -EINVAL || error.line != line || strcmp(error.reason, reason) != 0)
-		ktest_fail(t, __FILE__, at, "expected %u: %s, got %d: %u: %s", line, reason, err, error.line, error.reason);
+		ktest_fail(t, __FILE__, at, "expected %u: %s, got %d: %u: %s", line, reason, err,
+		    error.line, error.reason);
 	if (!err)
 		trace_free(&trace);
 }
@@ -41,19 +42,24 @@ static void every_field_of_an_event_is_kept(struct ktest *t)
 		u32 id, seq;
 		u16 cpu;
 		u8 order, gfp;
-	} want[] = {{1, 0, 10, 0, GFP_UNMOVABLE}, {0, 0, 0, 3, GFP_MOVABLE}, {9, 0, 7, MAX_ORDER, GFP_RECLAIMABLE}, {1, 1, 9, 0, 0},
-	    {1, 2, 4095, 1, GFP_MOVABLE}};
+	} want[] = {{1, 0, 10, 0, GFP_UNMOVABLE}, {0, 0, 0, 3, GFP_MOVABLE},
+	    {9, 0, 7, MAX_ORDER, GFP_RECLAIMABLE}, {1, 1, 9, 0, 0}, {1, 2, 4095, 1, GFP_MOVABLE}};
 	unsigned i;
 
-	REQUIRE(t, !parse("# events=5 allocs=4 frees=1 ids=10 peak_live_pages=%lu cpus=4096\na 1 0 U 10\na 0 3 M 0\na 9 %u R 7\n"
-			  "f 1 9\na 1 1 M 4095\n", 10 + PAGEBLOCK_PAGES, MAX_ORDER));
+	REQUIRE(t,
+	    !parse("# events=5 allocs=4 frees=1 ids=10 peak_live_pages=%lu cpus=4096\na 1 0 U "
+	           "10\na 0 3 M 0\na 9 %u R 7\n"
+	           "f 1 9\na 1 1 M 4095\n",
+	        10 + PAGEBLOCK_PAGES, MAX_ORDER));
 	for (i = 0; i < ARRAY_SIZE(want); i++) {
 		const struct trace_event *ev = trace_event_at(&trace, i);
 
 		EXPECT(t, ev->id == want[i].id && ev->seq == want[i].seq && ev->cpu == want[i].cpu);
 		EXPECT(t, ev->order == want[i].order && ev->gfp == want[i].gfp);
 	}
-	EXPECT(t, trace.nr_events == 5 && trace.nr_allocs == 4 && trace.nr_frees == 1 && trace.nr_ids == 10);
+	EXPECT(t,
+	    trace.nr_events == 5 && trace.nr_allocs == 4 && trace.nr_frees == 1 &&
+	        trace.nr_ids == 10);
 	EXPECT(t, trace.nr_cpus == 4096 && trace.peak_pages == 10 + PAGEBLOCK_PAGES);
 	trace_free(&trace);
 	EXPECT(t, !trace.events.chunk && !trace.ids.chunk);
@@ -86,11 +92,16 @@ static void each_id_has_a_slot_of_its_own(struct ktest *t)
 
 	for (i = 0; i < (PAGEBLOCK_ORDER >= 9 ? 3 : 2); i++) {
 		use_chunks();
-		REQUIRE(t, !parse("# events=3 allocs=3 frees=0 ids=%llu peak_live_pages=7 cpus=1\na 0 0 U 0\na %llu 1 U 0\n"
-				  "a %llu 2 U 0\n", (unsigned long long)ids[i], (unsigned long long)ids[i] - 2,
-		    (unsigned long long)ids[i] - 1));
+		REQUIRE(t,
+		    !parse("# events=3 allocs=3 frees=0 ids=%llu peak_live_pages=7 cpus=1\na 0 0 U "
+		           "0\na %llu 1 U 0\n"
+		           "a %llu 2 U 0\n",
+		        (unsigned long long)ids[i], (unsigned long long)ids[i] - 2,
+		        (unsigned long long)ids[i] - 1));
 		EXPECT_EQ(t, trace_id_at(&trace, 0)->order, 0);
-		EXPECT(t, !trace_id_at(&trace, 1)->page && !trace_id_at(&trace, 1)->order && !trace_id_at(&trace, 1)->done);
+		EXPECT(t,
+		    !trace_id_at(&trace, 1)->page && !trace_id_at(&trace, 1)->order &&
+		        !trace_id_at(&trace, 1)->done);
 		EXPECT_EQ(t, trace_id_at(&trace, (u32)ids[i] - 2)->order, 1);
 		EXPECT_EQ(t, trace_id_at(&trace, (u32)ids[i] - 1)->order, 2);
 		EXPECT_EQ(t, trace_id_at(&trace, (u32)ids[i] - 1)->done, 1);
@@ -117,24 +128,31 @@ static void parser_limits_are_exact(struct ktest *t)
 	EXPECT_REFUSED(t, parse("\x1f"), 1, "not text: unpack it first, it seems to be gzip");
 	EXPECT_REFUSED(t, parse("#\x1f"), 1, "not text: byte 0x1f");
 	EXPECT_REFUSED(t, parse(HEAD "\x1f"), 2, "not text: byte 0x1f");
-	EXPECT_REFUSED(t, parse("# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1099511627777 cpus=1\n"), 1,
+	EXPECT_REFUSED(t,
+	    parse("# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1099511627777 cpus=1\n"), 1,
 	    "peak_live_pages is above 1099511627776");
-	EXPECT_REFUSED(t, parse("# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1099511627776 cpus=1\na 0 0 U 0\n"), 1,
-	    "peak_live_pages is 1099511627776, but the events make it 1");
+	EXPECT_REFUSED(t,
+	    parse("# events=1 allocs=1 frees=0 ids=1 peak_live_pages=1099511627776 cpus=1\na 0 0 U "
+	          "0\n"),
+	    1, "peak_live_pages is 1099511627776, but the events make it 1");
 	EXPECT_REFUSED(t, parse("# events=4294967295"), 1, "events is above 4294967294");
 	/* Of the shortest events as many as fit into so many bytes, and one. */
 	room = strlen("# events=10 allocs=10 frees=0 ids=1 peak_live_pages=1 cpus=1\n") / 6 + 1;
-	EXPECT_REFUSED(t, parse("# events=%lu allocs=%lu frees=0 ids=1 peak_live_pages=1 cpus=1\n", room + 1, room + 1), 1,
-	    "12 events do not fit into what follows");
-	EXPECT_REFUSED(t, parse("# events=%lu allocs=%lu frees=0 ids=1 peak_live_pages=1 cpus=1\n", room, room), 1,
-	    "the trace ends after 0 of 11 events");
+	EXPECT_REFUSED(t,
+	    parse("# events=%lu allocs=%lu frees=0 ids=1 peak_live_pages=1 cpus=1\n", room + 1,
+	        room + 1),
+	    1, "12 events do not fit into what follows");
+	EXPECT_REFUSED(t,
+	    parse("# events=%lu allocs=%lu frees=0 ids=1 peak_live_pages=1 cpus=1\n", room, room),
+	    1, "the trace ends after 0 of 11 events");
 }
 
 /* After the first error the rest is not checked, although there are more. */
 static void first_error_of_a_trace_is_named(struct ktest *t)
 {
-	static const char *const event[] = {"x", "a", "a x", "a 3 0 U 0", "a 0", "a 0 x U 0", "a 0 0", "a 0 0 X 0", "a 0 0 U",
-	    "a 0 0 U x", "a 0 0 U 2", "a 0 0 U 0 1", "f", "f 0 0", "f 0", "f x 0", "", "\t", "a 0 0 U 0\nf 0 0"};
+	static const char *const event[] = {"x", "a", "a x", "a 3 0 U 0", "a 0", "a 0 x U 0",
+	    "a 0 0", "a 0 0 X 0", "a 0 0 U", "a 0 0 U x", "a 0 0 U 2", "a 0 0 U 0 1", "f", "f 0 0",
+	    "f 0", "f x 0", "", "\t", "a 0 0 U 0\nf 0 0"};
 	static struct trace_error first;
 	unsigned i;
 
@@ -142,12 +160,13 @@ static void first_error_of_a_trace_is_named(struct ktest *t)
 		EXPECT_EQ(t, parse(HEAD "%s\n", event[i]), -EINVAL);
 		first = error;
 		EXPECT_REFUSED(t, parse(HEAD "%s\n~\n\x7f\n", event[i]), first.line, first.reason);
-		EXPECT_REFUSED(t, parse(HEAD "%s\na 0 0 U 0\n", event[i]), first.line, first.reason);
+		EXPECT_REFUSED(
+		    t, parse(HEAD "%s\na 0 0 U 0\n", event[i]), first.line, first.reason);
 	}
 	EXPECT_REFUSED(t, parse("# events=x\n~\n"), 1, "events is not a number");
 	EXPECT_REFUSED(t, parse("# event=1\n~\n"), 1, "expected \"# events=\" at column 1");
-	EXPECT_REFUSED(t, parse("# events=1 allocs=1 frees=0 ids=3 peak_live_pages=1 cpus=2 \n~\n"), 1,
-	    "more on the line than belongs there");
+	EXPECT_REFUSED(t, parse("# events=1 allocs=1 frees=0 ids=3 peak_live_pages=1 cpus=2 \n~\n"),
+	    1, "more on the line than belongs there");
 }
 
 /* ---- a replay, figure by figure ---- */
@@ -190,8 +209,10 @@ static void figures_of_a_replay_are_exact(struct ktest *t)
 	u64 began = arch_clock_ns();
 
 	REQUIRE(t, mem);
-	REQUIRE(t, !parse("# events=9 allocs=5 frees=4 ids=3 peak_live_pages=7 cpus=3\na 0 0 U 0\na 1 1 U 1\na 2 2 U 2\nf 1 0\n"
-			  "f 0 0\nf 2 0\na 1 0 U 0\nf 1 1\na 0 0 U 2\n"));
+	REQUIRE(t,
+	    !parse("# events=9 allocs=5 frees=4 ids=3 peak_live_pages=7 cpus=3\na 0 0 U 0\na 1 1 U "
+	           "1\na 2 2 U 2\nf 1 0\n"
+	           "f 0 0\nf 2 0\na 1 0 U 0\nf 1 1\na 0 0 U 2\n"));
 	slow_allocs = mm_event_sum(mem, EV_ALLOC_SLOW);
 	slow_frees = mm_event_sum(mem, EV_FREE_DIRECT);
 	EXPECT_EQ(t, run(mem, 0, &r), 0);
@@ -225,14 +246,18 @@ static void blocks_handed_out_twice_are_wrong(struct ktest *t)
 	struct trace_report r;
 
 	REQUIRE(t, mem);
-	REQUIRE(t, !parse("# events=4 allocs=2 frees=2 ids=2 peak_live_pages=2 cpus=1\na 0 0 U 0\na 1 0 U 0\nf 0 0\nf 1 0\n"));
+	REQUIRE(t,
+	    !parse("# events=4 allocs=2 frees=2 ids=2 peak_live_pages=2 cpus=1\na 0 0 U 0\na 1 0 U "
+	           "0\nf 0 0\nf 1 0\n"));
 	/* Before the second allocation there is one. */
 	EXPECT_EQ(t, run(mem, 3, &r), -EUCLEAN);
 	EXPECT(t, r.wrong == 1 && r.allocs == 2 && r.frees == 1 && r.live == 0 && r.skipped == 0);
 	EXPECT_EQ(t, mem_free_pages(mem, victim, 0), 0);
 	trace_free(&trace);
 	/* A block that is live at the end is freed all the same. */
-	REQUIRE(t, !parse("# events=2 allocs=2 frees=0 ids=2 peak_live_pages=2 cpus=1\na 0 0 U 0\na 1 0 U 0\n"));
+	REQUIRE(t,
+	    !parse("# events=2 allocs=2 frees=0 ids=2 peak_live_pages=2 cpus=1\na 0 0 U 0\na 1 0 U "
+	           "0\n"));
 	EXPECT_EQ(t, run(mem, 3, &r), -EUCLEAN);
 	EXPECT(t, r.wrong == 1 && r.live == 2 && r.live_pages == 2);
 	trace_free(&trace);
@@ -242,30 +267,47 @@ static void blocks_handed_out_twice_are_wrong(struct ktest *t)
 
 static void reports_are_printed_exactly(struct ktest *t)
 {
-	static const struct trace_report r = {.cpus = 2, .events = 30, .live = 4, .live_pages = 5, .peak_pages = 6, .waits = 7,
-	    .ticks = 1001, .elapsed_ns = 8999999, .slow_allocs = 9, .slow_frees = 10, .hits = 366, .fragmented_before = 12,
-	    .fragmented = 999, .failed = 11, .skipped = 13};
+	static const struct trace_report r = {.cpus = 2,
+	    .events = 30,
+	    .live = 4,
+	    .live_pages = 5,
+	    .peak_pages = 6,
+	    .waits = 7,
+	    .ticks = 1001,
+	    .elapsed_ns = 8999999,
+	    .slow_allocs = 9,
+	    .slow_frees = 10,
+	    .hits = 366,
+	    .fragmented_before = 12,
+	    .fragmented = 999,
+	    .failed = 11,
+	    .skipped = 13};
 	static const struct trace_report bad = {.events = 0, .wrong = 3};
 	static const struct trace_clock clock = {count_reads, "beats"};
-	struct trace some = {.name = "some", .nr_allocs = 20, .nr_frees = 10, .nr_cpus = 3, .peak_pages = 14};
+	struct trace some = {
+	    .name = "some", .nr_allocs = 20, .nr_frees = 10, .nr_cpus = 3, .peak_pages = 14};
 	static const char last[] = "  WRONG: 3 blocks refused by free_pages or handed out twice\n";
 	static char have[2048], want[2048];
 	u64 pos = log_position();
 
 	trace_print_report(&some, &clock, &r);
 	have[log_read(&pos, have, sizeof(have) - 1)] = '\0';
-	ksnprintf(want, sizeof(want), "trace some: 30 events (20 allocations, 10 frees) of 3 CPUs, run on 2\n"
+	ksnprintf(want, sizeof(want),
+	    "trace some: 30 events (20 allocations, 10 frees) of 3 CPUs, run on 2\n"
 	    "  33.3 beats per event in the allocator; 8 ms in all, 7 waits\n"
 	    "  peak pages: 6 (in the order of the file: 14)\n"
 	    "  live at the end: 4 blocks, 5 pages (header: 10 blocks)\n"
 	    "  fragmentation at the end: 99.9 %% of free memory outside order %u (before: 1.2 %%)\n"
 	    "  cache hit rate: 36.6 %% (9 allocations and 10 frees went to the zone)\n"
-	    "  failed allocations: 11, frees skipped for them: 13\n", MAX_ORDER);
+	    "  failed allocations: 11, frees skipped for them: 13\n",
+	    MAX_ORDER);
 	EXPECT(t, strcmp(have, want) == 0);
 	some.nr_cpus = 1;
 	trace_print_report(&some, &clock, &bad);
 	have[log_read(&pos, have, sizeof(have) - 1)] = '\0';
-	EXPECT(t, strncmp(have, "trace some: 0 events (20 allocations, 10 frees) of 1 CPU, run on 0\n", 67) == 0);
+	EXPECT(t,
+	    strncmp(have, "trace some: 0 events (20 allocations, 10 frees) of 1 CPU, run on 0\n",
+	        67) == 0);
 	EXPECT(t, strcmp(have + strlen(have) - strlen(last), last) == 0);
 }
 

@@ -99,7 +99,8 @@ static void expect_nothing(struct ktest *t, const struct account *account)
 /* The creator of an object is charged for it, whichever task destroys it. */
 static void object_is_uncharged_from_its_creator(struct ktest *t)
 {
-	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL}, *before;
+	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL},
+	               *before;
 	struct vm_scene s;
 
 	before = account_use(&mine);
@@ -127,7 +128,8 @@ static void object_is_uncharged_from_its_creator(struct ktest *t)
  */
 static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
 {
-	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL}, *before = account_use(&mine);
+	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL},
+	               *before = account_use(&mine);
 	struct vm_object *object;
 	struct vm_scene s;
 
@@ -160,7 +162,8 @@ static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
 /* So there are references left for others; the parts of a cut region count too. */
 static void an_object_is_mapped_so_often_in_a_space_and_no_more(struct ktest *t)
 {
-	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = 5}, *before;
+	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = 5},
+	               *before;
 	struct vm_object *other;
 	struct vm_space *space;
 	struct vm_scene s;
@@ -177,7 +180,9 @@ static void an_object_is_mapped_so_often_in_a_space_and_no_more(struct ktest *t)
 	EXPECT_EQ(t, vm_map(s.space, page_at(30), 1, VM_READ, s.object, 3), 0);
 	EXPECT_EQ(t, vm_map(s.space, page_at(40), 1, VM_READ, s.object, 3), -EMLINK);
 	/* Others are not concerned: another object here, this one elsewhere. */
-	REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &other) && !vm_space_create(s.mem, &space));
+	REQUIRE(t,
+	    !vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &other) &&
+	        !vm_space_create(s.mem, &space));
 	EXPECT_EQ(t, vm_map(s.space, page_at(40), 1, VM_READ, other, 0), 0);
 	for (i = 0; i < 9; i++)
 		EXPECT_EQ(t, vm_map(space, page_at(2 * i), 1, VM_READ, s.object, 3), 0);
@@ -238,8 +243,12 @@ static void the_last_put_releases(struct ktest *t)
 /* An object and a space each hold the account that they are charged to. */
 static void objects_and_spaces_hold_their_account(struct ktest *t)
 {
-	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL, .refs = 1,
-	    .release = count_release}, *before;
+	struct account mine = {.parent = &account_all,
+	                   .limit = {UNLIMITED},
+	                   .max_mappings = ~0ULL,
+	                   .refs = 1,
+	                   .release = count_release},
+	               *before;
 	struct vm_object *object = NULL;
 	struct vm_space *space = NULL;
 	struct memory *mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE);
@@ -265,8 +274,10 @@ static void account_is_below_itself_and_its_parents(struct ktest *t)
 {
 	struct account top = {.limit = {UNLIMITED}}, mid = {.parent = &top}, low = {.parent = &mid};
 
-	EXPECT(t, account_below(&low, &low) && account_below(&low, &mid) && account_below(&low, &top));
-	EXPECT(t, !account_below(&top, &low) && !account_below(&mid, &low) && !account_below(NULL, &low));
+	EXPECT(
+	    t, account_below(&low, &low) && account_below(&low, &mid) && account_below(&low, &top));
+	EXPECT(t,
+	    !account_below(&top, &low) && !account_below(&mid, &low) && !account_below(NULL, &low));
 	EXPECT_EQ(t, account_pages(&top), 0);
 	top.used[ACCOUNT_TABLES] = 3;
 	top.used[ACCOUNT_REGIONS] = 31;

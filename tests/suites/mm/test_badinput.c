@@ -14,7 +14,8 @@ static struct memory *any_memory(struct ktest *t)
 }
 
 /* The report of a refused free, from @pos of the log on, names the page and its state. */
-static void expect_report(struct ktest *t, struct memory *mem, const struct page *page, u64 pos, int line)
+static void expect_report(
+    struct ktest *t, struct memory *mem, const struct page *page, u64 pos, int line)
 {
 	static char text[2048];
 	char want[80];
@@ -364,12 +365,11 @@ static void kernel_memory_refuses_bad_frees_too(struct ktest *t)
 	EXPECT_EQ(t, free_pages(page, 1), 0);
 }
 
-KTEST_SUITE(badinput, 0, KTEST(double_free_of_a_cached_page),
-    KTEST(double_free_after_a_drain), KTEST(double_free_after_merging),
-    KTEST(free_with_a_wrong_order), KTEST(free_of_a_tail),
+KTEST_SUITE(badinput, 0, KTEST(double_free_of_a_cached_page), KTEST(double_free_after_a_drain),
+    KTEST(double_free_after_merging), KTEST(free_with_a_wrong_order), KTEST(free_of_a_tail),
     KTEST(free_of_a_page_that_was_never_allocated), KTEST(free_of_a_reserved_page),
     KTEST(free_of_an_offline_page), KTEST(free_of_a_foreign_pointer),
     KTEST(free_of_a_forged_descriptor), KTEST(free_with_an_order_too_large),
     KTEST(free_of_a_page_in_use), KTEST(free_of_a_page_with_references_or_flags),
-    KTEST(free_of_a_page_held_by_a_pin_only),
-    KTEST(bulk_free_of_nothing_but_bad_pages), KTEST(kernel_memory_refuses_bad_frees_too));
+    KTEST(free_of_a_page_held_by_a_pin_only), KTEST(bulk_free_of_nothing_but_bad_pages),
+    KTEST(kernel_memory_refuses_bad_frees_too));

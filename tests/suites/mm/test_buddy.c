@@ -346,8 +346,12 @@ static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 {
 	static const bool takes[NR_CACHED_TYPES][NR_MIGRATETYPES] = {
 	    [MT_UNMOVABLE] = {[MT_UNMOVABLE] = true, [MT_MOVABLE] = true, [MT_RECLAIMABLE] = true},
-	    [MT_MOVABLE] = {[MT_UNMOVABLE] = true, [MT_MOVABLE] = true, [MT_RECLAIMABLE] = true, [MT_CMA] = true},
-	    [MT_RECLAIMABLE] = {[MT_UNMOVABLE] = true, [MT_MOVABLE] = true, [MT_RECLAIMABLE] = true},
+	    [MT_MOVABLE] = {[MT_UNMOVABLE] = true,
+	        [MT_MOVABLE] = true,
+	        [MT_RECLAIMABLE] = true,
+	        [MT_CMA] = true},
+	    [MT_RECLAIMABLE] =
+	        {[MT_UNMOVABLE] = true, [MT_MOVABLE] = true, [MT_RECLAIMABLE] = true},
 	};
 	struct memory *mem = ktest_memory(t, 0, 1, 0);
 	unsigned listed, type, order, have;
@@ -360,7 +364,8 @@ static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 		set_type(zone, 0, (enum migratetype)listed);
 		/* The whole pageblock, or its free upper half. */
 		for (have = MAX_ORDER; have >= MAX_ORDER - 1; have--) {
-			page = have < MAX_ORDER ? take_block(zone, have, (enum migratetype)listed) : NULL;
+			page = have < MAX_ORDER ? take_block(zone, have, (enum migratetype)listed)
+			                        : NULL;
 			for (type = 0; type < NR_CACHED_TYPES; type++)
 				for (order = 0; order <= MAX_ORDER; order++)
 					EXPECT_EQ(t, has_free(zone, order, (enum migratetype)type),

@@ -127,7 +127,8 @@ static void zones_may_overlap(struct ktest *t)
 	PLANT(t, mem, high->end_pfn, high->end_pfn - BLOCK(1), "I-N4 zone of a pageblock");
 	PLANT(t, mem, low->start_pfn, BLOCK(1), "I-N4 listed page");
 	PLANT(t, mem, low->end_pfn, BLOCK(3), "I-N4");
-	PLANT(t, mem, low->free[MAX_ORDER][MT_MOVABLE].head, (u32)BLOCK(5), "I-N4 listed page's zone");
+	PLANT(t, mem, low->free[MAX_ORDER][MT_MOVABLE].head, (u32)BLOCK(5),
+	    "I-N4 listed page's zone");
 	high->start_pfn = start_pfn;
 	expect_sound(t, mem);
 	low->end_pfn = end_pfn;

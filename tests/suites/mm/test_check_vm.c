@@ -76,7 +76,8 @@ static void wrong_slots_are_found(struct ktest *t)
 	PLANT(t, s.mem, page->index, 3, "I-S2 owner");
 	PLANT(t, s.mem, page->owner, &s, "I-S2 owner");
 	PLANT(t, s.mem, *slot, (uintptr_t)free, "I-S2 state");
-	PLANT(t, s.mem, *slot, (uintptr_t)pfn_to_page_in(s.mem, s.mem->end_pfn), "I-S2 slot names no page");
+	PLANT(t, s.mem, *slot, (uintptr_t)pfn_to_page_in(s.mem, s.mem->end_pfn),
+	    "I-S2 slot names no page");
 	PLANT(t, s.mem, *slot, slot_marker(page_to_pfn_in(s.mem, page)), "I-S5 marker");
 	PLANT(t, s.mem, *slot, slot_marker(s.mem->end_pfn), "I-S5 marker");
 	PLANT(t, s.mem, *slot, 0, "I-S2 filled slots");
@@ -143,13 +144,15 @@ static void wrong_lists_are_found(struct ktest *t)
 	PLANT(t, s.mem, list->head, (u32)s.mem->start_pfn, "I-N5 zone");
 	PLANT(t, s.mem, head->owner, NULL, "I-N5 page on a reclaim list");
 	PLANT(t, s.mem, head->word, head->word | PAGE_ACTIVE, "I-N5 age");
-	PLANT(t, s.mem, s.mem->zones[ZONE_MOVABLE].nr_reclaiming, 1, "I-N5 pages that reclaim has taken");
+	PLANT(t, s.mem, s.mem->zones[ZONE_MOVABLE].nr_reclaiming, 1,
+	    "I-N5 pages that reclaim has taken");
 	/* Otherwise the thread would take it for a request. */
 	reclaim_stop(s.mem);
 	PLANT(t, s.mem, s.mem->nodes[0].reclaim.drains.done, 1, "I-R1 tickets for drains");
 	PLANT(t, s.mem, s.mem->nodes[0].reclaim.runs.done, 1, "I-R1 tickets for runs");
 	PLANT(t, s.mem, s.mem->nodes[0].reclaim.runs.started, 1, "I-R1 tickets for runs");
-	PLANT(t, s.mem, s.mem->nodes[0].reclaim.compactions.done, 1, "I-R1 tickets for compactions");
+	PLANT(
+	    t, s.mem, s.mem->nodes[0].reclaim.compactions.done, 1, "I-R1 tickets for compactions");
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	PLANT(t, s.mem, *list, ((struct lru_list){.head = (u32)PFN_NONE, .tail = (u32)PFN_NONE}),
 	    "I-N5 pages in state LRU");

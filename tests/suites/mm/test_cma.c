@@ -32,7 +32,7 @@ static struct memory *with_area(struct ktest *t)
 #define NEED(t, cond)                                                                              \
 	do {                                                                                       \
 		if (!(cond)) {                                                                     \
-			ktest_fail((t), __FILE__, __LINE__, "required %s", #cond);                  \
+			ktest_fail((t), __FILE__, __LINE__, "required %s", #cond);                 \
 			kfree(cma.used);                                                           \
 			return;                                                                    \
 		}                                                                                  \
@@ -106,7 +106,8 @@ static void only_movable_allocations_borrow_from_an_area(struct ktest *t)
 	/* Much is free outside, but no two neighbours: the area has the block, and keeps it. */
 	thin_out(mem, &pile);
 	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL | GFP_NOWAIT, MAX_ORDER));
-	EXPECT(t, pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS) > BLOCK(AREA) / 2);
+	EXPECT(
+	    t, pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS) > BLOCK(AREA) / 2);
 	EXPECT(t, count_in_area(mem, &pile) > BLOCK(AREA) / 2);
 	/* Never cached, so a free gives it back at once. */
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);

@@ -49,7 +49,8 @@ static void expect_run(struct ktest *t, struct memory *mem, unsigned long nr, pf
 	EXPECT_EQ(t, cma_free(&cma, page, nr), 0);
 }
 
-static void expect_use(struct ktest *t, unsigned long free, unsigned long offline, unsigned long gone)
+static void expect_use(
+    struct ktest *t, unsigned long free, unsigned long offline, unsigned long gone)
 {
 	struct cma_use use = cma_count(&cma);
 

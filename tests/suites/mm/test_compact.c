@@ -6,9 +6,9 @@
 #include "tests/lib/mov_help.h"
 #include <quarry/string.h>
 
-#define BLOCK(n)   ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define ZONE_SIZE  (PAGEBLOCK_ORDER >= 9 ? 20u : 64u) /* pageblocks */
-#define MAX_CPUS   8
+#define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#define ZONE_SIZE (PAGEBLOCK_ORDER >= 9 ? 20u : 64u) /* pageblocks */
+#define MAX_CPUS  8
 
 static void compact_end(struct ktest *t)
 {
@@ -47,7 +47,10 @@ static struct zone *fragmented(struct ktest *t, struct memory *mem, enum zone_ki
 	return zone;
 }
 
-/* Every block of the largest order that the free pages can make up is had, through compaction alone. */
+/*
+ * Every block of the largest order that the free pages can make up is had, through compaction
+ * alone.
+ */
 static void take_largest_blocks(struct ktest *t, struct memory *mem, enum zone_kind kind, gfp_t gfp)
 {
 	struct pile pile = {NULL, 0};
@@ -119,8 +122,8 @@ static void all_memory_is_gathered_on_request(struct ktest *t)
 		want += zone_in(mem, (enum zone_kind)kind)->nr_free / PAGEBLOCK_PAGES;
 	EXPECT_EQ(t, compact_memory(mem, &stats), 0);
 	empty_caches(mem);
-	EXPECT_EQ(t, free_blocks(zone_in(mem, ZONE_NORMAL)) + free_blocks(zone_in(mem, ZONE_MOVABLE)),
-	    want);
+	EXPECT_EQ(t,
+	    free_blocks(zone_in(mem, ZONE_NORMAL)) + free_blocks(zone_in(mem, ZONE_MOVABLE)), want);
 	EXPECT_EQ(t, stats.failed, 0);
 	EXPECT_EQ(t, stats.moved, mm_event_sum(mem, EV_COMPACT_MOVED));
 	EXPECT_EQ(t, stats.moved, mm_event_sum(mem, EV_MIGRATE_OK));

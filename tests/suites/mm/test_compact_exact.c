@@ -59,7 +59,8 @@ static void only_windows_that_can_be_emptied_are_scanned(struct ktest *t)
 	half_fill(last, ZONE_SIZE);
 	set_type(the_zone, the_zone->start_pfn, MT_CMA);
 	set_isolated(the_zone, the_zone->start_pfn + BLOCK(1), true);
-	EXPECT_EQ(t, offline_pages(mov.mem, the_zone->start_pfn + BLOCK(2), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(
+	    t, offline_pages(mov.mem, the_zone->start_pfn + BLOCK(2), BLOCK(1), NULL, NULL), 0);
 	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
 	EXPECT_EQ(t, block(0)->nr_free, PAGEBLOCK_PAGES / 2);
 	EXPECT_EQ(t, block(1)->nr_free, PAGEBLOCK_PAGES / 2);
@@ -128,11 +129,13 @@ static void compaction_at_the_watermark_ends_at_once(struct ktest *t)
 	EXPECT_EQ(t, mov.least, the_zone->wmark[WMARK_MIN]);
 	EXPECT(t, stats.moved > 0);
 	for (i = 0; i < PAGEBLOCK_PAGES && !page; i++) {
-		if (mov.pages[i] && page_to_pfn_in(mov.mem, mov.pages[i]) >= the_zone->end_pfn - BLOCK(1))
+		if (mov.pages[i] &&
+		    page_to_pfn_in(mov.mem, mov.pages[i]) >= the_zone->end_pfn - BLOCK(1))
 			page = mov.pages[i];
 	}
 	REQUIRE(t, page);
-	for (nr = trace_find(mov.mem, page_to_pfn_in(mov.mem, page), hit, ARRAY_SIZE(hit)); nr-- > 0;)
+	for (nr = trace_find(mov.mem, page_to_pfn_in(mov.mem, page), hit, ARRAY_SIZE(hit));
+	     nr-- > 0;)
 		taken += hit[nr].rec.kind == TR_take;
 	EXPECT_EQ(t, taken, 1);
 	zone_set_watermarks(the_zone);

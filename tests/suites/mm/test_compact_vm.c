@@ -19,13 +19,13 @@
 static struct {
 	struct vm_scene s;
 	struct zone *zone;
-	u32 nr;       /* slots that were filled */
+	u32 nr;           /* slots that were filled */
 	struct pile rest; /* pages that the watermark keeps from allocations */
 	u64 seed;
-	u32 stop;     /* a */
-	u32 running;  /* a */
-	u32 errors;   /* a */
-	u64 touches;  /* a */
+	u32 stop;    /* a */
+	u32 running; /* a */
+	u32 errors;  /* a */
+	u64 touches; /* a */
 } frag;
 
 static void frag_end(struct ktest *t, struct pile *pile)
@@ -136,7 +136,8 @@ static void mapped_pages_move_for_every_largest_block(struct ktest *t)
 	/* The new pages were mapped where the old ones were. */
 	EXPECT_EQ(t, mm_event_sum(frag.s.mem, EV_FAULTS), faults);
 	/* IPIs are sent per batch, not per page. */
-	EXPECT(t, mm_event_sum(frag.s.mem, EV_TLB_ROUNDS) - rounds <=
+	EXPECT(t,
+	    mm_event_sum(frag.s.mem, EV_TLB_ROUNDS) - rounds <=
 	        mm_event_sum(frag.s.mem, EV_COMPACT_MOVED) / (PAGEBLOCK_ORDER >= 9 ? 32 : 4));
 	frag_end(t, &pile);
 }

@@ -142,14 +142,16 @@ static void bad_arguments_are_refused(struct ktest *t)
 	expect_refused(t, mem, 6, 5, MT_MOVABLE, -EINVAL, WHY_RANGE, 6);
 	expect_refused(t, mem, BLOCK(15), BLOCK(16) + 1, MT_MOVABLE, -EINVAL, WHY_RANGE, PFN_NONE);
 	expect_refused(t, mem, BLOCK(15), ~0UL, MT_MOVABLE, -EINVAL, WHY_RANGE, PFN_NONE);
-	expect_refused(t, mem, BLOCK(8) - 1, BLOCK(8) + 1, MT_MOVABLE, -EINVAL, WHY_ZONES, BLOCK(8));
+	expect_refused(
+	    t, mem, BLOCK(8) - 1, BLOCK(8) + 1, MT_MOVABLE, -EINVAL, WHY_ZONES, BLOCK(8));
 	expect_refused(t, mem, BLOCK(9), BLOCK(9) + 1, MT_UNMOVABLE, -EINVAL, WHY_TYPE, BLOCK(9));
 	expect_refused(t, mem, 1, 2, MT_CMA, -EINVAL, WHY_TYPE, 0);
 	expect_refused(t, mem, 1, 2, NR_MIGRATETYPES, -EINVAL, WHY_TYPE, 1);
 	set_type(&mem->zones[ZONE_NORMAL], BLOCK(3), MT_CMA);
 	expect_refused(t, mem, BLOCK(3), BLOCK(3) + 1, MT_MOVABLE, -EINVAL, WHY_TYPE, BLOCK(3));
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(12), PAGEBLOCK_PAGES, NULL, NULL), 0);
-	expect_refused(t, mem, BLOCK(12) - 1, BLOCK(12) + 1, MT_MOVABLE, -EINVAL, WHY_ALREADY, BLOCK(12));
+	expect_refused(
+	    t, mem, BLOCK(12) - 1, BLOCK(12) + 1, MT_MOVABLE, -EINVAL, WHY_ALREADY, BLOCK(12));
 	flags = arch_irq_save();
 	err = alloc_contig_range(mem, 1, 2, MT_MOVABLE, NULL);
 	arch_irq_restore(flags);
@@ -185,7 +187,9 @@ static void unmovable_page_is_named(struct ktest *t)
 		expect_taken(t, mem, pfn + 2, pfn + 7);
 		EXPECT_EQ(t, free_contig_range(mem, pfn + 2, 5), 0);
 		set_isolated(zone, BLOCK(4), true);
-		EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(4) - 1, BLOCK(4) + 1, MT_UNMOVABLE, NULL), -EBUSY);
+		EXPECT_EQ(t,
+		    alloc_contig_range(mem, BLOCK(4) - 1, BLOCK(4) + 1, MT_UNMOVABLE, NULL),
+		    -EBUSY);
 		set_isolated(zone, BLOCK(4), false);
 	}
 	EXPECT_EQ(t, word_state(page_word(page)), PG_ALLOC);
@@ -239,8 +243,8 @@ static void allocation_without_migration_targets_fails(struct ktest *t)
 	mov_end(t);
 }
 
-static pfn_t breaks;  /* the page that breaks at the first move */
-static int broken;     /* the reported reason */
+static pfn_t breaks; /* the page that breaks at the first move */
+static int broken;   /* the reported reason */
 
 static void break_it(struct page *dst, struct page *src)
 {
@@ -269,7 +273,8 @@ static void page_that_breaks_meanwhile_is_named_and_the_range_freed(struct ktest
 		mov.on_move = break_it;
 		mem->policy = policies[p];
 		free = memory_free_pages(mem);
-		EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(2), BLOCK(4), MT_MOVABLE, &fail), -EBUSY);
+		EXPECT_EQ(
+		    t, alloc_contig_range(mem, BLOCK(2), BLOCK(4), MT_MOVABLE, &fail), -EBUSY);
 		EXPECT_EQ(t, broken, 0);
 		EXPECT_EQ(t, fail.why, WHY_HWPOISON);
 		EXPECT_EQ(t, fail.pfn, breaks);

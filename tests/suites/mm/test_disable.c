@@ -47,7 +47,8 @@ static void expect_on(struct ktest *t, struct zone *zone)
 	EXPECT_EQ(t, zone->pcp_depth, 0);
 	for (cpu = 0; cpu < zone->mem->nr_cpus; cpu++) {
 		EXPECT_EQ(t, alloc_on(cpu, zone->mem, GFP_MOVABLE, 0, 1, pages[cpu]), 1);
-		EXPECT_EQ(t, may_cache(zone, cpu, 0, MT_MOVABLE), zone->pcp_capacity[0][MT_MOVABLE]);
+		EXPECT_EQ(
+		    t, may_cache(zone, cpu, 0, MT_MOVABLE), zone->pcp_capacity[0][MT_MOVABLE]);
 		EXPECT_EQ(t, free_on(cpu, zone->mem, 0, 1, pages[cpu]), 1);
 	}
 }
@@ -360,7 +361,7 @@ static void a_page_breaks_in_a_cache_that_is_in_use(struct ktest *t)
 
 struct second {
 	struct zone *zone;
-	u32 returned; /* a */
+	u32 returned;              /* a */
 	unsigned cached, capacity; /* of CPU 1 when it returned */
 	int err;
 };

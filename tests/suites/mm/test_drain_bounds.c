@@ -116,24 +116,12 @@ static void make_round(void *arg)
 	struct zone *zone = &turn->mem->zones[ZONE_NORMAL];
 
 	switch (turn->what) {
-	case ALL:
-		drain_all_pages(turn->mem, NULL);
-		break;
-	case ISOLATED:
-		drain_isolated_pages(turn->mem);
-		break;
-	case REFRESH:
-		pcp_refresh_all(turn->mem);
-		break;
-	case FIRST:
-		pcp_zones_changed(turn->mem);
-		break;
-	case DISABLE:
-		KASSERT(!zone_pcp_disable(zone));
-		break;
-	default:
-		KASSERT(!zone_pcp_enable(zone));
-		break;
+	case ALL: drain_all_pages(turn->mem, NULL); break;
+	case ISOLATED: drain_isolated_pages(turn->mem); break;
+	case REFRESH: pcp_refresh_all(turn->mem); break;
+	case FIRST: pcp_zones_changed(turn->mem); break;
+	case DISABLE: KASSERT(!zone_pcp_disable(zone)); break;
+	default: KASSERT(!zone_pcp_enable(zone)); break;
 	}
 	store_release(&turn->done, 1u);
 }
@@ -150,8 +138,9 @@ static void one_drain_round_runs_at_a_time(struct ktest *t)
 		turn.done = 0;
 		mutex_lock(&turn.mem->pcp_ctl);
 		ktest_start(1, make_round, &turn);
-		EXPECT(t, YIELD_UNTIL(sleep_lock_waiters(&turn.mem->pcp_ctl.l) ||
-				      load_acquire(&turn.done)));
+		EXPECT(t,
+		    YIELD_UNTIL(
+		        sleep_lock_waiters(&turn.mem->pcp_ctl.l) || load_acquire(&turn.done)));
 		EXPECT_EQ(t, load_acquire(&turn.done), 0);
 		mutex_unlock(&turn.mem->pcp_ctl);
 		ktest_join(1);

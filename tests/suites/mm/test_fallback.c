@@ -52,7 +52,8 @@ static void exhaust(void *arg)
 	}
 }
 
-static void nodes_are_used_by_distance_from(struct ktest *t, unsigned cpu, gfp_t gfp, const char *what)
+static void nodes_are_used_by_distance_from(
+    struct ktest *t, unsigned cpu, gfp_t gfp, const char *what)
 {
 	struct fallback f = {.gfp = gfp};
 	const struct node *home;

@@ -56,7 +56,7 @@ struct kind {
 	void (*take)(void *lock), (*drop)(void *lock);
 };
 static const struct kind a_mutex = {mutex_take, mutex_drop}, a_spin = {spin_take, spin_drop},
-    the_rounds = {rounds_take, rounds_drop};
+                         the_rounds = {rounds_take, rounds_drop};
 
 static struct held {
 	const struct kind *kind;
@@ -170,27 +170,24 @@ static void space_changes_under_its_locks(struct ktest *t)
 	/* The region is cut before the rest of it changes. */
 	OBEYS(t, a_mutex, &s.space->change, look_regions,
 	    vm_protect(s.space, page_at(7), 1, VM_READ));
-	OBEYS(t, a_spin, &s.space->lock, look_regions,
-	    vm_protect(s.space, page_at(6), 1, VM_READ));
-	OBEYS(t, a_spin, &s.object->lock, look_regions,
-	    vm_protect(s.space, page_at(5), 1, VM_READ));
+	OBEYS(t, a_spin, &s.space->lock, look_regions, vm_protect(s.space, page_at(6), 1, VM_READ));
+	OBEYS(
+	    t, a_spin, &s.object->lock, look_regions, vm_protect(s.space, page_at(5), 1, VM_READ));
 	EXPECT_EQ(t, s.space->nr_regions, 4);
 	/* A change that removes no access changes the region only. */
 	OBEYS(t, a_spin, &s.space->lock, NULL, vm_protect(s.space, page_at(7), 1, VM_RW));
 	OBEYS(t, a_spin, &s.object->lock, NULL, vm_protect(s.space, page_at(6), 1, VM_RW));
-	OBEYS(t, a_spin, &s.space->lock, look_prot,
-	    vm_protect(s.space, page_at(0), 5, VM_READ));
+	OBEYS(t, a_spin, &s.space->lock, look_prot, vm_protect(s.space, page_at(0), 5, VM_READ));
 	EXPECT_EQ(t, vm_protect(s.space, page_at(0), 5, VM_RW), 0);
-	OBEYS(t, a_spin, &s.object->lock, look_prot,
-	    vm_protect(s.space, page_at(0), 5, VM_READ));
+	OBEYS(t, a_spin, &s.object->lock, look_prot, vm_protect(s.space, page_at(0), 5, VM_READ));
 	EXPECT_EQ(t, vm_protect(s.space, page_at(0), 5, VM_RW), 0);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_WRITE), 0);
-	OBEYS(t, a_spin, &s.space->pt.lock, look_entry,
-	    vm_protect(s.space, page_at(0), 5, VM_READ));
+	OBEYS(
+	    t, a_spin, &s.space->pt.lock, look_entry, vm_protect(s.space, page_at(0), 5, VM_READ));
 	WAITS(t, a_spin, &s.space->pt.lock, NULL,
 	    vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL));
-	WAITS(t, a_spin, &s.space->lock, NULL,
-	    vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL));
+	WAITS(
+	    t, a_spin, &s.space->lock, NULL, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL));
 	OBEYS(t, a_spin, &s.object->lock, look_entry, vm_unmap(s.space, page_at(0), 5));
 	scene_end(t, &s);
 }
@@ -320,7 +317,8 @@ static void changes_of_a_memory_exclude_each_other(struct ktest *t)
 	    mem_free_pages(mem, oom_alloc(mem, GFP_KERNEL, 0, &seen, &again), 0));
 	WAITS(t, a_mutex, &mem->adding, NULL,
 	    EXPECT_EQ(t, add_memory(mem, last, PAGEBLOCK_PAGES, 0), -EEXIST));
-	WAITS(t, a_mutex, &mem->adding, NULL, EXPECT_EQ(t, remove_memory(mem, last, PAGEBLOCK_PAGES), -EBUSY));
+	WAITS(t, a_mutex, &mem->adding, NULL,
+	    EXPECT_EQ(t, remove_memory(mem, last, PAGEBLOCK_PAGES), -EBUSY));
 	WAITS(t, a_mutex, &mem->hotplug, NULL,
 	    EXPECT_EQ(t, offline_query(mem, last, PAGEBLOCK_PAGES, NULL), 0));
 }
@@ -390,8 +388,10 @@ static void movable_pages_change_under_the_lock_of_the_lists(struct ktest *t)
 	zone = &mem->zones[ZONE_MOVABLE];
 	page = mov.pages[0] = mem_alloc_pages(mem, GFP_MOVABLE, 0);
 	REQUIRE(t, page);
-	WAITS(t, a_spin, &zone->lru_lock, look_movable, page_make_movable(mem, page, &mov.owner, 0));
-	OBEYS(t, a_spin, &zone->lru_lock, look_movable, isolate_movable_page(mem, page_to_pfn_in(mem, page)));
+	WAITS(
+	    t, a_spin, &zone->lru_lock, look_movable, page_make_movable(mem, page, &mov.owner, 0));
+	OBEYS(t, a_spin, &zone->lru_lock, look_movable,
+	    isolate_movable_page(mem, page_to_pfn_in(mem, page)));
 	WAITS(t, a_spin, &zone->lru_lock, look_movable, putback_movable_page(mem, page));
 	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, page)), 0);
 	OBEYS(t, a_spin, &zone->lru_lock, look_users, (int)migrate_pages(mem, &page, 1, NULL));

@@ -89,10 +89,13 @@ static void standby_in_two_pieces(struct ktest *t)
 	EXPECT_EQ(t, zone->standby, BLOCK(1));
 	EXPECT_EQ(t, zone->standby_end, BLOCK(7));
 	for (i = 1; i < 7; i++) {
-		EXPECT_EQ(t, pageblock_state(pageblock_of(mem, BLOCK(i))), i == 4 ? PB_HOLE : PB_OFFLINE);
+		EXPECT_EQ(
+		    t, pageblock_state(pageblock_of(mem, BLOCK(i))), i == 4 ? PB_HOLE : PB_OFFLINE);
 		if (i != 4)
-			EXPECT_EQ(t, memcmp(pageblock_of(mem, BLOCK(i)), pageblock_of(mem, BLOCK(1)),
-			    sizeof(struct pageblock)), 0);
+			EXPECT_EQ(t,
+			    memcmp(pageblock_of(mem, BLOCK(i)), pageblock_of(mem, BLOCK(1)),
+			        sizeof(struct pageblock)),
+			    0);
 	}
 	EXPECT_EQ(t, zone->present, BLOCK(1));
 	REQUIRE(t, !memory_ready(mem) && !ktest_start_memory(mem));

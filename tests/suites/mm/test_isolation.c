@@ -15,8 +15,8 @@ static struct page *pages[32];
 static const enum iso_policy policies[] = {ISO_DISABLE, ISO_PRECISE};
 
 /* As an operation does it: under `disable' with the caches of the zone off. */
-static int isolate(struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy,
-    struct mm_fail *fail)
+static int isolate(
+    struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy, struct mm_fail *fail)
 {
 	struct zone *zone = zone_of(mem, start);
 	int err = 0;
@@ -180,8 +180,10 @@ static void bad_ranges_are_refused(struct ktest *t)
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		for (p = 0; p < ARRAY_SIZE(policies); p++) {
 			fail = (struct mm_fail){0};
-			EXPECT_EQ(t, start_isolate_page_range(mem, bad[i].start, bad[i].nr,
-			    policies[p], &fail), -EINVAL);
+			EXPECT_EQ(t,
+			    start_isolate_page_range(
+			        mem, bad[i].start, bad[i].nr, policies[p], &fail),
+			    -EINVAL);
 			EXPECT_EQ(t, fail.why, WHY_RANGE);
 		}
 		fail = (struct mm_fail){0};
@@ -216,8 +218,8 @@ static void holes_offline_blocks_and_borders_are_refused(struct ktest *t)
 }
 
 /* Isolating the whole of zone NORMAL fails at @page, for that reason, and changes nothing. */
-static void expect_blocker(struct ktest *t, struct memory *mem, const struct page *page,
-    enum mm_why why)
+static void expect_blocker(
+    struct ktest *t, struct memory *mem, const struct page *page, enum mm_why why)
 {
 	unsigned p;
 
@@ -350,9 +352,11 @@ static void pages_freed_meanwhile_merge_and_come_back(struct ktest *t)
 		EXPECT_EQ(t, pb->nr_free, 0);
 		EXPECT_EQ(t, isolate(mem, block, BLOCK(1), policies[p], &fail), 0);
 		for (i = 0; i <= MAX_ORDER; i++)
-			EXPECT_EQ(t, free_on(i % mem->nr_cpus, mem, i ? i - 1 : 0, 1, &pages[i]), 1);
+			EXPECT_EQ(
+			    t, free_on(i % mem->nr_cpus, mem, i ? i - 1 : 0, 1, &pages[i]), 1);
 		EXPECT_EQ(t, pb->nr_free, PAGEBLOCK_PAGES);
-		EXPECT_EQ(t, page_word(pfn_to_page_in(mem, block)), PAGE_WORD(0, PG_FREE, MAX_ORDER));
+		EXPECT_EQ(
+		    t, page_word(pfn_to_page_in(mem, block)), PAGE_WORD(0, PG_FREE, MAX_ORDER));
 		EXPECT_EQ(t, zone->free[MAX_ORDER][MT_MOVABLE].nr, 7);
 		EXPECT_EQ(t, test_pages_isolated(mem, block, BLOCK(1), &fail), 0);
 		unisolate(mem, block, BLOCK(1), policies[p]);

@@ -119,7 +119,8 @@ static void precise_finds_a_page_allocated_before_the_round(struct ktest *t)
 	block = ALIGN_DOWN(page_to_pfn_in(late.mem, page), PAGEBLOCK_PAGES);
 	ktest_start(1, alloc_when_called, &late);
 	EXPECT(t, race_wait(&late.ready));
-	EXPECT_EQ(t, start_isolate_page_range(late.mem, block, BLOCK(1), ISO_PRECISE, &fail), -EBUSY);
+	EXPECT_EQ(
+	    t, start_isolate_page_range(late.mem, block, BLOCK(1), ISO_PRECISE, &fail), -EBUSY);
 	ktest_join(1);
 	EXPECT(t, late.page == page);
 	EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);

@@ -33,8 +33,8 @@ static pfn_t pfn_in(struct vm_scene *s, u32 index)
 }
 
 /* The list has these slots, from the head on; and backwards too. */
-static void expect_list(struct ktest *t, struct vm_scene *s, unsigned which, const u32 *index,
-    unsigned nr)
+static void expect_list(
+    struct ktest *t, struct vm_scene *s, unsigned which, const u32 *index, unsigned nr)
 {
 	const struct lru_list *list = list_of(s->mem, which);
 	u32 pfn = list->head, prev = (u32)PFN_NONE;

@@ -320,7 +320,6 @@ KTEST_SUITE(memblock, KTEST_QUICK, KTEST(touching_ranges_merge),
     KTEST(too_many_ranges_are_refused), KTEST(allocation_is_aligned_and_lowest_first),
     KTEST(allocation_stays_between_min_and_max), KTEST(allocation_skips_holes_that_are_too_small),
     KTEST(allocation_fails_when_all_memory_is_taken), KTEST(allocation_of_0_bytes_fails),
-    KTEST(address_0_is_never_allocated),
-    KTEST(a_full_list_of_taken_ranges_ends_allocation), KTEST(alignment_does_not_wrap_around),
-    KTEST(allocation_after_the_hand_over_fails), KTEST(next_free_starts_inside_a_range),
-    KTEST(random_lists_agree_with_a_map));
+    KTEST(address_0_is_never_allocated), KTEST(a_full_list_of_taken_ranges_ends_allocation),
+    KTEST(alignment_does_not_wrap_around), KTEST(allocation_after_the_hand_over_fails),
+    KTEST(next_free_starts_inside_a_range), KTEST(random_lists_agree_with_a_map));

@@ -112,7 +112,8 @@ static void try_remove(void *arg)
 static void claimed_memory_is_not_removed(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
-	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_commit = try_remove, .arg = t};
+	const struct offline_opts opts = {
+	    .policy = NR_ISO_POLICIES, .on_commit = try_remove, .arg = t};
 
 	REQUIRE(t, mem);
 	mov.mem = mem;
@@ -288,7 +289,8 @@ static void offline_beside(struct memory *mem)
 		if (!hotplug_trylock(mem))
 			return;
 		hotplug_unlock(mem);
-		beside += !offline_pages(mem, start, BLOCK(2), NULL, NULL) && !online_pages(mem, start, BLOCK(2), NULL);
+		beside += !offline_pages(mem, start, BLOCK(2), NULL, NULL) &&
+		    !online_pages(mem, start, BLOCK(2), NULL);
 	}
 }
 

@@ -44,7 +44,8 @@ static void wait_for_waiters(struct mutex *mutex, unsigned nr)
 
 static struct memory *two_movable(struct ktest *t, struct failing *f)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, 4}, {1, ZONE_MOVABLE, 4}};
+	static const struct zone_spec specs[] = {
+	    {0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, 4}, {1, ZONE_MOVABLE, 4}};
 	const pfn_t start = START + BLOCK(2 * SIZE);
 	struct memory *mem;
 
@@ -117,7 +118,8 @@ static void failure_in_memory_removed_meanwhile_is_harmless(struct ktest *t)
 	/* It finds a hole, or the new memory. */
 	EXPECT(t, f.err == -ENXIO || !f.err);
 	expect_poisoned(t, mem, f.res.outcome == POISON_RECOVERED);
-	EXPECT_EQ(t, mem_memory_failure(mem, f.pfn, 0, NULL), f.res.outcome == POISON_RECOVERED ? -EHWPOISON : 0);
+	EXPECT_EQ(t, mem_memory_failure(mem, f.pfn, 0, NULL),
+	    f.res.outcome == POISON_RECOVERED ? -EHWPOISON : 0);
 	expect_poisoned(t, mem, 1);
 	drop_memory(t, mem);
 }
@@ -127,7 +129,8 @@ static void failure_in_memory_removed_meanwhile_is_harmless(struct ktest *t)
 /* Node 0 gets memory above node 1, and node 1 memory above that. */
 static struct memory *interleaved(struct ktest *t)
 {
-	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, 4}, {1, ZONE_MOVABLE, 4}};
+	static const struct zone_spec specs[] = {
+	    {0, ZONE_NORMAL, SIZE}, {0, ZONE_MOVABLE, 4}, {1, ZONE_MOVABLE, 4}};
 	struct memory *mem = growing(t, 2, specs, ARRAY_SIZE(specs));
 	const pfn_t start = START + BLOCK(2 * SIZE);
 

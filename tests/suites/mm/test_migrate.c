@@ -11,8 +11,9 @@ static int move_handle(struct handle_table *ht, u32 h, struct mm_fail *fail)
 {
 	struct page *page = page_of(ht, h);
 
-	return isolate_movable_page(ht->mem, handle_pfn(ht, h)) ?
-		   -1 : (int)migrate_pages(ht->mem, &page, 1, fail);
+	return isolate_movable_page(ht->mem, handle_pfn(ht, h))
+	    ? -1
+	    : (int)migrate_pages(ht->mem, &page, 1, fail);
 }
 
 static struct memory *any_memory(struct ktest *t)
@@ -426,7 +427,8 @@ static struct page *get_stock(struct migrate_target *to, struct memory *mem, uns
 	return mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, order);
 }
 
-static void give_back_stock(struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
+static void give_back_stock(
+    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
 {
 	stock.back++;
 	mem_free_pages(mem, page, order);
@@ -477,6 +479,6 @@ KTEST_SUITE(migrate, KTEST_QUICK, KTEST_COST(missing_targets_are_requested_once_
     KTEST(object_freed_before_putback_is_freed_once), KTEST(pinned_page_is_not_isolated),
     KTEST(page_pinned_while_isolated_is_put_back),
     KTEST(page_with_a_reference_too_many_is_put_back), KTEST(pages_without_a_target_are_put_back),
-    KTEST(write_between_isolation_and_migration_is_kept),
-    KTEST(owner_may_refuse_isolation), KTEST(pinned_page_is_not_offered_to_its_owner),
-    KTEST_COST(busy_page_is_tried_again), KTEST_COST(page_that_stays_busy_is_put_back_in_the_end));
+    KTEST(write_between_isolation_and_migration_is_kept), KTEST(owner_may_refuse_isolation),
+    KTEST(pinned_page_is_not_offered_to_its_owner), KTEST_COST(busy_page_is_tried_again),
+    KTEST_COST(page_that_stays_busy_is_put_back_in_the_end));

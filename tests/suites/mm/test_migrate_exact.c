@@ -56,7 +56,8 @@ static void migrations_are_counted_by_try(struct ktest *t)
 	for (turn = 0; turn < 2; turn++) {
 		pages.nr_lru = pages.nr_movable = 0;
 		for (i = 0; i < 10; i++)
-			EXPECT_EQ(t, isolate_page(mem, page_to_pfn_in(mem, mov.pages[i]), &pages), 0);
+			EXPECT_EQ(
+			    t, isolate_page(mem, page_to_pfn_in(mem, mov.pages[i]), &pages), 0);
 		EXPECT_EQ(t, pages.nr_movable, 10);
 		/*
 		 * 7 at the second try and 3 at the third; then 6 at the sixth and 4 at the
@@ -150,7 +151,8 @@ static struct page *get_and_meddle(struct migrate_target *to, struct memory *mem
 	return batch.asked == 6 ? NULL : mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, order);
 }
 
-static void give_back_counted(struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
+static void give_back_counted(
+    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
 {
 	batch.back++;
 	mem_free_pages(mem, page, order);
@@ -176,7 +178,8 @@ static void each_page_of_a_batch_ends_by_itself(struct ktest *t)
 	pages.nr_lru = pages.nr_movable = 0;
 	for (i = 0; i < BATCH; i++) {
 		before[i] = page_in(batch.s.object, i);
-		EXPECT_EQ(t, isolate_page(batch.s.mem, page_to_pfn_in(batch.s.mem, before[i]), &pages), 0);
+		EXPECT_EQ(t,
+		    isolate_page(batch.s.mem, page_to_pfn_in(batch.s.mem, before[i]), &pages), 0);
 	}
 	mov.t = t;
 	batch.asked = batch.back = 0;
@@ -279,7 +282,8 @@ static struct {
 	u32 inside, go, drained; /* a */
 } turn;
 
-static int migrate_and_wait(struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
+static int migrate_and_wait(
+    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
 {
 	store_release(&turn.inside, 1u);
 	SPIN_UNTIL(load_acquire(&turn.go));
@@ -372,9 +376,11 @@ static void waiters_are_matched_by_page_and_memory(struct ktest *t)
 	mem[1] = build_memory(t, 1, NULL, specs, ARRAY_SIZE(specs));
 	REQUIRE(t, mem[1]);
 	pfn = MAX(mem[0]->start_pfn, mem[1]->start_pfn);
-	REQUIRE(t, pfn_valid_in(mem[0], pfn + SAME_BUCKET) && pfn_valid_in(mem[1], pfn + SAME_BUCKET));
+	REQUIRE(
+	    t, pfn_valid_in(mem[0], pfn + SAME_BUCKET) && pfn_valid_in(mem[1], pfn + SAME_BUCKET));
 	for (i = 0; i < 6; i++)
-		atomic_or(&pfn_to_page_in(mem[i % 2], pfn + (i < 4 ? 0 : SAME_BUCKET))->word, PAGE_LOCKED);
+		atomic_or(&pfn_to_page_in(mem[i % 2], pfn + (i < 4 ? 0 : SAME_BUCKET))->word,
+		    PAGE_LOCKED);
 	/*
 	 * By turns of one memory and the other: two each for the page, then one for the one
 	 * behind.
@@ -407,7 +413,8 @@ static void waiters_are_matched_by_page_and_memory(struct ktest *t)
 	migwait_wake(mem[1], pfn);
 	for (i = 0; i < 6; i++) {
 		EXPECT_EQ(t, w[i].woken, 1);
-		atomic_and(&pfn_to_page_in(mem[i % 2], pfn + (i < 4 ? 0 : SAME_BUCKET))->word, ~PAGE_LOCKED);
+		atomic_and(&pfn_to_page_in(mem[i % 2], pfn + (i < 4 ? 0 : SAME_BUCKET))->word,
+		    ~PAGE_LOCKED);
 	}
 	EXPECT_EQ(t, waiters_of(t, mem[0], 8) + waiters_of(t, mem[1], 8), 0);
 	drop_memory(t, mem[1]);
@@ -457,7 +464,6 @@ static void waiters_queue_and_leave_under_a_lock(struct ktest *t)
 KTEST_SUITE(migrate_exact, KTEST_QUICK, KTEST_COST(busy_page_is_retried_in_the_next_pass),
     KTEST(migrations_are_counted_by_try), KTEST(first_reason_is_reported),
     KTEST(page_not_taken_back_by_its_owner_is_freed),
-    KTEST_INSIDE(a_page_without_references_left_stays),
-    KTEST(owner_drain_waits_for_its_migrations),
+    KTEST_INSIDE(a_page_without_references_left_stays), KTEST(owner_drain_waits_for_its_migrations),
     KTEST_INSIDE(waiters_are_matched_by_page_and_memory),
     KTEST_INSIDE(waiters_queue_and_leave_under_a_lock), KTEST(each_page_of_a_batch_ends_by_itself));

@@ -34,8 +34,8 @@ static void a_page_removed_and_in_use_is_freed_by_its_user(struct ktest *t)
 	EXPECT_EQ(t, get_page(st.r.page), 0);
 	EXPECT_EQ(t, vm_object_remove(st.s.object, 1, 1), 0);
 	race_migrate_end(t, &st.r, 1);
-	EXPECT_EQ(t, page_word(st.r.page) & ~(PAGE_DIRTY | PAGE_REFERENCED),
-	    PAGE_WORD(1, PG_ISO_MIG, 0));
+	EXPECT_EQ(
+	    t, page_word(st.r.page) & ~(PAGE_DIRTY | PAGE_REFERENCED), PAGE_WORD(1, PG_ISO_MIG, 0));
 	free = memory_free_pages(st.s.mem);
 	EXPECT_EQ(t, mem_put_page(st.s.mem, st.r.page), 0);
 	EXPECT_EQ(t, memory_free_pages(st.s.mem), free + 1);

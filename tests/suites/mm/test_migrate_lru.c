@@ -24,8 +24,10 @@ static unsigned move_pages(struct ktest *t, struct vm_scene *s, u32 from, u32 to
 			ktest_fail(t, __FILE__, __LINE__, "no page %u", from);
 			return failed;
 		}
-		EXPECT_EQ(t, isolate_page(s->mem,
-		    page_to_pfn_in(s->mem, page_in(s->object, from)), &isolated), 0);
+		EXPECT_EQ(t,
+		    isolate_page(
+		        s->mem, page_to_pfn_in(s->mem, page_in(s->object, from)), &isolated),
+		    0);
 		if (isolated.nr_lru == MIGRATE_BATCH || from + 1 == to) {
 			failed += migrate_isolated(s->mem, &isolated, fail, stats);
 			isolated.nr_lru = 0;
@@ -87,8 +89,8 @@ static void references_flags_and_counts_are_kept(struct ktest *t)
 	REQUIRE(t, pages_there(&s, 2));
 	page = page_in(s.object, 0);
 	/* Dirty: the bit in the entry reached the page, and moved with it. */
-	EXPECT_EQ(t, page_word(page), PAGE_WORD(3, PG_LRU, 0) | PAGE_DIRTY | PAGE_REFERENCED |
-	    PAGE_ACTIVE | PAGE_UPTODATE);
+	EXPECT_EQ(t, page_word(page),
+	    PAGE_WORD(3, PG_LRU, 0) | PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE | PAGE_UPTODATE);
 	EXPECT_EQ(t, page->mapcount, 2);
 	EXPECT(t, page->owner == s.object);
 	EXPECT_EQ(t, page->index, 0);
@@ -277,8 +279,8 @@ static void released_page_is_not_migrated(struct ktest *t)
 	soft_unload_space();
 	isolated.nr_movable = isolated.nr_lru = 0;
 	for (i = 0; i < 3; i++)
-		EXPECT_EQ(t, isolate_page(s.mem,
-		    page_to_pfn_in(s.mem, page_in(s.object, i)), &isolated), 0);
+		EXPECT_EQ(t,
+		    isolate_page(s.mem, page_to_pfn_in(s.mem, page_in(s.object, i)), &isolated), 0);
 	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
 	vm_object_put(s.object);
 	vm_space_put(s.space);

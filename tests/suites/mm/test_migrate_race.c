@@ -93,9 +93,9 @@ static void only_waiters_of_this_page_are_woken(struct ktest *t)
 	if (!stage_begin(t, &st, "mig.unmapped"))
 		return;
 	/* As if a page 64 further on were being moved; it is not in transit here. */
-	far = pfn_to_page_in(st.s.mem, stage_source(&st) >= st.s.mem->start_pfn + 64
-					   ? stage_source(&st) - 64
-					   : stage_source(&st) + 64);
+	far = pfn_to_page_in(st.s.mem,
+	    stage_source(&st) >= st.s.mem->start_pfn + 64 ? stage_source(&st) - 64
+	                                                  : stage_source(&st) + 64);
 	atomic_or(&far->word, PAGE_LOCKED);
 	migwait_queue(&other, st.s.mem, page_to_pfn_in(st.s.mem, far));
 	race_migrate_end(t, &st.r, 1);

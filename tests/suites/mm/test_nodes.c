@@ -63,7 +63,8 @@ static void walk_job(void *arg)
 {
 	struct walk *w = arg;
 
-	while (w->nr < ARRAY_SIZE(w->node) && pile_alloc(w->mem, &w->pile, w->gfp | GFP_NOWAIT, 0, 1)) {
+	while (w->nr < ARRAY_SIZE(w->node) &&
+	    pile_alloc(w->mem, &w->pile, w->gfp | GFP_NOWAIT, 0, 1)) {
 		unsigned node = zone_of(w->mem, page_to_pfn_in(w->mem, w->pile.top))->node;
 
 		if (!w->nr || w->node[w->nr - 1] != node)
@@ -71,8 +72,8 @@ static void walk_job(void *arg)
 	}
 }
 
-static void expect_order(struct ktest *t, struct memory *mem, gfp_t gfp, unsigned nr, unsigned first,
-    unsigned second, unsigned third)
+static void expect_order(struct ktest *t, struct memory *mem, gfp_t gfp, unsigned nr,
+    unsigned first, unsigned second, unsigned third)
 {
 	const unsigned want[NODES] = {first, second, third};
 	struct walk w = {.mem = mem, .gfp = gfp};
@@ -173,8 +174,8 @@ static void emptied_node_is_skipped_until_it_is_back(struct ktest *t)
 
 static void a_removed_node_may_come_back_as_another(struct ktest *t)
 {
-	const struct zone_spec specs[] = {{(u8)node_of(OWN), ZONE_NORMAL, SIZE}, {(u8)node_of(OWN), ZONE_MOVABLE, SIZE},
-	    {(u8)node_of(FAR), ZONE_MOVABLE, SIZE}};
+	const struct zone_spec specs[] = {{(u8)node_of(OWN), ZONE_NORMAL, SIZE},
+	    {(u8)node_of(OWN), ZONE_MOVABLE, SIZE}, {(u8)node_of(FAR), ZONE_MOVABLE, SIZE}};
 	const pfn_t start = START + BLOCK(2 * SIZE);
 	struct memory *mem = growing(t, NODES, specs, ARRAY_SIZE(specs));
 
@@ -201,10 +202,10 @@ static void a_removed_node_may_come_back_as_another(struct ktest *t)
 /* The first zone of the caches: the own node's, which has a stack even without memory. */
 static void each_request_has_its_first_stack(struct ktest *t)
 {
-	static const enum zone_kind kinds[8] = {ZONE_NORMAL, ZONE_MOVABLE, ZONE_NORMAL, ZONE_MOVABLE, ZONE_DMA32,
-	    ZONE_DMA32, ZONE_DMA32, ZONE_DMA32};
-	static const enum migratetype types[8] = {MT_UNMOVABLE, MT_MOVABLE, MT_RECLAIMABLE, MT_MOVABLE, MT_UNMOVABLE,
-	    MT_MOVABLE, MT_RECLAIMABLE, MT_MOVABLE};
+	static const enum zone_kind kinds[8] = {ZONE_NORMAL, ZONE_MOVABLE, ZONE_NORMAL,
+	    ZONE_MOVABLE, ZONE_DMA32, ZONE_DMA32, ZONE_DMA32, ZONE_DMA32};
+	static const enum migratetype types[8] = {MT_UNMOVABLE, MT_MOVABLE, MT_RECLAIMABLE,
+	    MT_MOVABLE, MT_UNMOVABLE, MT_MOVABLE, MT_RECLAIMABLE, MT_MOVABLE};
 	struct memory *mem;
 	unsigned bare, gfp;
 
@@ -263,8 +264,7 @@ static void cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
 }
 
 KTEST_SUITE(nodes, KTEST_QUICK, KTEST(cpu_without_a_cache_has_nothing_to_drain),
-    KTEST_INSIDE(each_request_has_its_first_stack),
-    KTEST(node_without_memory_uses_the_nearest),
+    KTEST_INSIDE(each_request_has_its_first_stack), KTEST(node_without_memory_uses_the_nearest),
     KTEST(sleeping_request_on_a_node_without_memory_ends),
     KTEST(emptied_node_is_skipped_until_it_is_back),
     KTEST(a_removed_node_may_come_back_as_another));

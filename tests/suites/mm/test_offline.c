@@ -52,8 +52,9 @@ static void free_range_is_offlined_and_onlined(struct ktest *t)
 		EXPECT_EQ(t, zone->present, BLOCK(8));
 		EXPECT_EQ(t, memory_free_pages(mem), BLOCK(8));
 		EXPECT_EQ(t, zone->nr_isolated, 0);
-		EXPECT(t, zone->wmark[WMARK_HIGH] < before.zone[ZONE_MOVABLE].high ||
-		    BLOCK(16) / 128 <= 16);
+		EXPECT(t,
+		    zone->wmark[WMARK_HIGH] < before.zone[ZONE_MOVABLE].high ||
+		        BLOCK(16) / 128 <= 16);
 		for (i = 0; i < 16; i++)
 			EXPECT_EQ(t, pageblock_state(pageblock_of(mem, BLOCK(i))),
 			    i >= 4 && i < 12 ? PB_OFFLINE : PB_ONLINE);
@@ -94,8 +95,9 @@ static void no_page_of_an_offline_range_is_allocated(struct ktest *t)
 	ktest_on_cpu(0, hoard_take, &hoard);
 	EXPECT(t, hoard.nr >= 4);
 	for (i = 0; i < hoard.nr; i++)
-		EXPECT(t, page_to_pfn_in(mem, hoard.page[i]) < BLOCK(3) ||
-		    page_to_pfn_in(mem, hoard.page[i]) >= BLOCK(6));
+		EXPECT(t,
+		    page_to_pfn_in(mem, hoard.page[i]) < BLOCK(3) ||
+		        page_to_pfn_in(mem, hoard.page[i]) >= BLOCK(6));
 	ktest_on_cpu(0, hoard_give, &hoard);
 }
 
@@ -183,8 +185,8 @@ static void pinned_object_is_named_and_nothing_changes(struct ktest *t)
 }
 
 /* Refused with @err and @why (at @pfn, unless that is 0), nothing having changed. */
-static void expect_refused(struct ktest *t, struct memory *mem, pfn_t start, unsigned long nr, int err,
-    enum mm_why why, pfn_t pfn)
+static void expect_refused(struct ktest *t, struct memory *mem, pfn_t start, unsigned long nr,
+    int err, enum mm_why why, pfn_t pfn)
 {
 	struct offline_result res;
 	struct mm_fail fail = {0};
@@ -349,7 +351,7 @@ static void candidate_skips_unmovable_pageblocks(struct ktest *t)
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(0, PG_FREE, MAX_ORDER));
 	EXPECT_EQ(t,
 	    isolate_range(mem, pfn_range(BLOCK(16), BLOCK(1)), iso_ops(ISO_PRECISE), NULL,
-		&(struct drain_cost){0}),
+	        &(struct drain_cost){0}),
 	    0);
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_RESERVED, MAX_ORDER));
 	pageblock_of(mem, BLOCK(16))->nr_free = 0;

@@ -55,7 +55,8 @@ static void give_all(struct zone *zone, struct pile *pile)
 
 /* ---- memory that must be left ---- */
 
-static void expect_room(struct ktest *t, struct memory *mem, pfn_t start, unsigned long nr, bool room)
+static void expect_room(
+    struct ktest *t, struct memory *mem, pfn_t start, unsigned long nr, bool room)
 {
 	struct mm_fail fail = {.why = WHY_NONE};
 
@@ -156,7 +157,8 @@ static void earlier_claims_count_once_each(struct ktest *t)
 #define LOW  4u  /* pageblocks of zone NORMAL */
 #define HIGH 68u /* of zone MOVABLE: more than are checked at a time */
 
-static void expect_candidate(struct ktest *t, struct memory *mem, unsigned long want, pfn_t start, unsigned long blocks)
+static void expect_candidate(
+    struct ktest *t, struct memory *mem, unsigned long want, pfn_t start, unsigned long blocks)
 {
 	unsigned long nr = 0;
 
@@ -171,7 +173,8 @@ static void a_candidate_is_found_around_claims(struct ktest *t)
 	/* The claimed one, and the longest run then; 8 is where the first check ends. */
 	static const struct {
 		unsigned block, start, nr;
-	} cases[] = {{30, 31, 41}, {8, 9, 63}, {7, 8, 64}, {9, 10, 62}, {71, 4, 67}, {4, 5, 67}, {50, 4, 46}};
+	} cases[] = {{30, 31, 41}, {8, 9, 63}, {7, 8, 64}, {9, 10, 62}, {71, 4, 67}, {4, 5, 67},
+	    {50, 4, 46}};
 	unsigned i;
 
 	REQUIRE(t, mem);
@@ -234,7 +237,8 @@ static void the_memorys_policy_is_used_when_none_is_named(struct ktest *t)
 	REQUIRE(t, mem);
 	for (policy = 0; policy < NR_ISO_POLICIES; policy++) {
 		mem->policy = (enum iso_policy)policy;
-		EXPECT_EQ(t, offline_pages(mem, BLOCK(2), BLOCK(2), policy ? &opts : NULL, &res), 0);
+		EXPECT_EQ(
+		    t, offline_pages(mem, BLOCK(2), BLOCK(2), policy ? &opts : NULL, &res), 0);
 		EXPECT_EQ(t, res.policy, policy);
 		EXPECT_EQ(t, res.fail.pfn, PFN_NONE);
 		EXPECT_EQ(t, online_pages(mem, BLOCK(2), BLOCK(2), NULL), 0);
@@ -274,7 +278,8 @@ static void tries_are_counted(struct ktest *t)
 		EXPECT_EQ(t, res.rounds, 1);
 		EXPECT_EQ(t, res.ipis, mem->nr_cpus - 1);
 		for (at = 0; at < ARRAY_SIZE(res.at_try); at++)
-			EXPECT_EQ(t, res.at_try[at], at == MIN(tries, (unsigned)ARRAY_SIZE(res.at_try) - 1));
+			EXPECT_EQ(t, res.at_try[at],
+			    at == MIN(tries, (unsigned)ARRAY_SIZE(res.at_try) - 1));
 		EXPECT_EQ(t, online_pages(mem, start, BLOCK(1), NULL), 0);
 	}
 	/* Once more than that: the next pass finds it again. */
@@ -312,7 +317,8 @@ static void cache_limits_follow_the_remaining_memory(struct ktest *t)
 	struct memory *mem = ktest_memory(t, 0, 0, blocks);
 	struct zone *zone = mem ? zone_in(mem, ZONE_MOVABLE) : NULL;
 	struct plan before = {.zone = zone}, during = before, after = before;
-	const struct offline_opts opts = {.policy = ISO_PRECISE, .on_isolated = note_plan, .arg = &during};
+	const struct offline_opts opts = {
+	    .policy = ISO_PRECISE, .on_isolated = note_plan, .arg = &during};
 	const u32 cancel = 1;
 	const struct offline_opts cancelled = {.policy = ISO_PRECISE, .cancel = &cancel};
 
@@ -389,7 +395,8 @@ static void longest_hold_of_the_zone_lock_is_recorded(struct ktest *t)
 /* A deadline that the clock cannot reach is none; any other is as far ahead as requested. */
 static void deadlines_are_exact(struct ktest *t)
 {
-	u64 before = arch_clock_ns(), ahead = 2 * before + 1000, deadline = deadline_from_now(ahead);
+	u64 before = arch_clock_ns(), ahead = 2 * before + 1000,
+	    deadline = deadline_from_now(ahead);
 	u64 after = arch_clock_ns();
 
 	EXPECT(t, deadline >= before + ahead && deadline <= after + ahead);
@@ -443,8 +450,7 @@ static void memory_without_standby_has_no_standby_thread(struct ktest *t)
 }
 
 KTEST_SUITE(offline_bounds, KTEST_QUICK, KTEST(memory_left_is_checked_to_the_page),
-    KTEST(some_memory_must_be_left_for_the_kernel),
-    KTEST_INSIDE(earlier_claims_count_once_each),
+    KTEST(some_memory_must_be_left_for_the_kernel), KTEST_INSIDE(earlier_claims_count_once_each),
     KTEST(a_candidate_is_found_around_claims), KTEST(candidate_leaves_enough_to_the_page),
     KTEST(a_candidate_lies_in_one_zone), KTEST(the_memorys_policy_is_used_when_none_is_named),
     KTEST(tries_are_counted), KTEST_INSIDE(cache_limits_follow_the_remaining_memory),

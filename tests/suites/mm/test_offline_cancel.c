@@ -3,9 +3,9 @@
 #include "tests/lib/mov_help.h"
 #include <quarry/memory_hotplug.h>
 
-#define BLOCK(n)    ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define ZONE_SIZE   (PAGEBLOCK_ORDER >= 9 ? 16u : 64u)
-#define START       BLOCK(4)
+#define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#define ZONE_SIZE (PAGEBLOCK_ORDER >= 9 ? 16u : 64u)
+#define START     BLOCK(4)
 /* Some batches of movable pages, and as many free ones. */
 #define NR          (PAGEBLOCK_ORDER >= 9 ? BLOCK(4) : BLOCK(28))
 #define DEADLINE_NS 20000000ULL

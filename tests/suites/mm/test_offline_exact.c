@@ -26,7 +26,7 @@ static void survey_counts_its_part_of_a_claim(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, HIGH);
 	struct range_claim claim = {.range = {BLOCK(4), BLOCK(7)}},
-			   more = {.range = {BLOCK(9), BLOCK(10)}};
+	                   more = {.range = {BLOCK(9), BLOCK(10)}};
 	unsigned why;
 
 	REQUIRE(t, mem);
@@ -97,7 +97,7 @@ static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
 static unsigned long kept(const struct memory *mem)
 {
 	return mem->zones[ZONE_NORMAL].wmark[WMARK_HIGH] + mem->zones[ZONE_NORMAL].reserve +
-	       mem->zones[ZONE_MOVABLE].wmark[WMARK_HIGH];
+	    mem->zones[ZONE_MOVABLE].wmark[WMARK_HIGH];
 }
 
 static bool take(struct memory *mem, unsigned long nr, struct pile *pile)

@@ -8,7 +8,7 @@
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 /* Pageblocks of each zone: NORMAL and MOVABLE of node 0, then of node 1. */
-#define SIZE     8u
+#define SIZE 8u
 
 static struct node_result res;
 
@@ -253,7 +253,8 @@ static void node_is_evacuated_as_far_as_memory_elsewhere_allows(struct ktest *t)
 	EXPECT_EQ(t, res.fail.why, WHY_LAST);
 	EXPECT(t, res.offlined > 0 && res.stayed > 0);
 	EXPECT_EQ(t, res.offlined + res.stayed, BLOCK(2 * SIZE));
-	EXPECT_EQ(t, count_state(mem, BLOCK(2 * SIZE), BLOCK(4 * SIZE), PB_OFFLINE), res.offlined / PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, count_state(mem, BLOCK(2 * SIZE), BLOCK(4 * SIZE), PB_OFFLINE),
+	    res.offlined / PAGEBLOCK_PAGES);
 	EXPECT(t, res.fail.pfn >= BLOCK(2 * SIZE) && res.fail.pfn < BLOCK(4 * SIZE));
 	EXPECT_EQ(t, res.fail.pfn % PAGEBLOCK_PAGES, 0);
 	expect_sound(t, mem);

@@ -148,7 +148,7 @@ static void range_without_targets_is_halved(struct ktest *t)
 	normal = zone_in(mem, ZONE_NORMAL);
 	mov_fill_range(start, start + BLOCK(SIZE));
 	room = normal->wmark[WMARK_HIGH] + normal->reserve +
-	       zone_in(mem, ZONE_MOVABLE)->wmark[WMARK_HIGH];
+	    zone_in(mem, ZONE_MOVABLE)->wmark[WMARK_HIGH];
 	/*
 	 * Where pageblocks are small the watermarks fall by more than half of one when three are
 	 * offline.

@@ -129,7 +129,7 @@ static void take_again(void *arg)
 		hotplug_unlock(g->mem);
 		hotplug_lock(g->mem);
 		g->off += range_count(g->mem, pfn_range(BLOCK(2), GOING), PB_OFFLINE) ==
-			  GOING / PAGEBLOCK_PAGES;
+		    GOING / PAGEBLOCK_PAGES;
 		hotplug_unlock(g->mem);
 		atomic_add(&g->looked, 1u);
 	}

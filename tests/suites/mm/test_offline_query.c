@@ -74,7 +74,8 @@ static void every_reason_is_counted_apart(struct ktest *t)
 	EXPECT_EQ(t, survey.err, -EBUSY);
 	EXPECT(t, survey.fail.why == WHY_PINNED || survey.fail.why == WHY_UNMOVABLE);
 	EXPECT_EQ(t, survey.fail.pfn, survey.first[survey.fail.why]);
-	expect_reason(t, WHY_UNMOVABLE, 3, MIN(page_to_pfn_in(mem, kernel), page_to_pfn_in(mem, tables)));
+	expect_reason(
+	    t, WHY_UNMOVABLE, 3, MIN(page_to_pfn_in(mem, kernel), page_to_pfn_in(mem, tables)));
 	expect_reason(t, WHY_PINNED, 1, page_to_pfn_in(mem, mov.pages[0]));
 	expect_reason(t, WHY_BUSY, 5, MIN(page_to_pfn_in(mem, transit), page_to_pfn_in(mem, busy)));
 	EXPECT_EQ(t, survey.movable, mov.nr - 2);

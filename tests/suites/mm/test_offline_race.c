@@ -53,7 +53,8 @@ static void pin_late(void *arg)
 }
 
 /* Offline fails with @err and @why at the object, and everything is as it was. */
-static void expect_undone(struct scene *s, const struct offline_opts *opts, int err, enum mm_why why)
+static void expect_undone(
+    struct scene *s, const struct offline_opts *opts, int err, enum mm_why why)
 {
 	struct zone *zone = test_zone(s->mem, ZONE_MOVABLE);
 	struct ktest *t = s->t;
@@ -198,8 +199,10 @@ static void precise_leaves_the_caches_on(struct ktest *t)
 	if (!set_scene(t, &s))
 		return;
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
-		const struct offline_opts opts = {.policy = policies[p], .on_isolated = look_at_caches,
-		    .on_commit = look_at_caches, .arg = &s};
+		const struct offline_opts opts = {.policy = policies[p],
+		    .on_isolated = look_at_caches,
+		    .on_commit = look_at_caches,
+		    .arg = &s};
 
 		s.policy = policies[p];
 		s.begun = 0;
@@ -315,9 +318,10 @@ static void let_it_be_cached(void *arg)
 static void redrain_drains_a_page_that_its_first_drain_missed(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending"};
-	const struct offline_opts opts = {
-	    .policy = ISO_REDRAIN, .deadline_ns = 3000 * A_MOMENT_NS,
-	    .on_isolated = let_it_be_cached, .arg = &race};
+	const struct offline_opts opts = {.policy = ISO_REDRAIN,
+	    .deadline_ns = 3000 * A_MOMENT_NS,
+	    .on_isolated = let_it_be_cached,
+	    .arg = &race};
 	struct offline_result res;
 
 	if (!ktest_needs_cpus(t, 2))
@@ -415,8 +419,11 @@ static void stress(struct ktest *t, bool pins)
 	REQUIRE(t, mem);
 	handle_table_init(&table, mem, handles, ARRAY_SIZE(handles));
 	for (cpu = 1; cpu < mem->nr_cpus; cpu++) {
-		workers[cpu] = (struct worker){.t = t, .seed = ktest_rand(&rand), .first = cpu * PER_CPU,
-		    .pins = pins, .stop = &stop};
+		workers[cpu] = (struct worker){.t = t,
+		    .seed = ktest_rand(&rand),
+		    .first = cpu * PER_CPU,
+		    .pins = pins,
+		    .stop = &stop};
 		ktest_start(cpu, use_objects, &workers[cpu]);
 	}
 	for (round = 0; round < 2 * ROUNDS; round++) {
@@ -427,8 +434,8 @@ static void stress(struct ktest *t, bool pins)
 
 		/* A short pin may be met by the check before; then the offline is refused. */
 		if (err && !(pins && err == -EBUSY && res.fail.why == WHY_PINNED))
-			ktest_fail(t, __FILE__, __LINE__, "offline: %d at %#lx: %s", err, res.fail.pfn,
-			    mm_why_text(res.fail.why));
+			ktest_fail(t, __FILE__, __LINE__, "offline: %d at %#lx: %s", err,
+			    res.fail.pfn, mm_why_text(res.fail.why));
 		EXPECT(t, err || res.rounds == 1);
 		if (!err)
 			EXPECT_EQ(t, online_pages(mem, start, BLOCK(8), NULL), 0);

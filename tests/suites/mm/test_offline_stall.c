@@ -79,8 +79,8 @@ static void stalled_cpu_is_waited_for(struct ktest *t)
 static void deadline_ends_the_wait_for_a_stalled_cpu(struct ktest *t)
 {
 	struct stall s = {.ns = 2 * STALL_NS};
-	const struct offline_opts opts = {.policy = ISO_PRECISE, .deadline_ns = STALL_NS,
-	    .on_isolated = begin_stall, .arg = &s};
+	const struct offline_opts opts = {
+	    .policy = ISO_PRECISE, .deadline_ns = STALL_NS, .on_isolated = begin_stall, .arg = &s};
 	struct offline_result res;
 
 	if (!ktest_needs_cpus(t, 2))

@@ -35,7 +35,8 @@ static bool kill_largest(struct memory *mem, gfp_t gfp, unsigned order, void *ar
 	mutex_lock(&tasks_lock);
 	printk("  # out of memory: order %u, flags %#x\n", order, gfp);
 	for (i = 0; i < TASKS; i++) {
-		unsigned long nr = tasks[i].mm ? vm_space_resident(tasks[i].s.space, ZONE_MOVABLE, NULL, NULL) : 0;
+		unsigned long nr =
+		    tasks[i].mm ? vm_space_resident(tasks[i].s.space, ZONE_MOVABLE, NULL, NULL) : 0;
 
 		if (tasks[i].mm)
 			printk("  #   task %s: %lu pages\n", tasks[i].name, nr);
@@ -113,9 +114,11 @@ static bool make_tasks(struct ktest *t)
 		struct task *task = &tasks[i];
 
 		*task = (struct task){.name = names[i], .s = {.mem = mem, .nr = sizes[i]}};
-		err = err ? err : vm_object_create(mem, OBJ_ANON, sizes[i], NULL, NULL, &task->s.object);
+		err = err ? err
+		          : vm_object_create(mem, OBJ_ANON, sizes[i], NULL, NULL, &task->s.object);
 		err = err ? err : vm_space_create(mem, &task->s.space);
-		err = err ? err : vm_map(task->s.space, VM_BASE, sizes[i], VM_RW, task->s.object, 0);
+		err =
+		    err ? err : vm_map(task->s.space, VM_BASE, sizes[i], VM_RW, task->s.object, 0);
 		EXPECT_EQ(t, err, 0);
 		if (!err)
 			prepare_scene(t, &task->s);

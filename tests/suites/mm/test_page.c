@@ -18,8 +18,7 @@ static void expect_heads(struct ktest *t, struct memory *mem, pfn_t block)
 {
 	pfn_t head, pfn;
 
-	for_each_head(mem, head, block)
-	{
+	for_each_head(mem, head, block) {
 		unsigned long nr = 1UL << word_order(page_word(pfn_to_page_in(mem, head)));
 
 		for (pfn = head; pfn < head + nr; pfn++) {
@@ -170,8 +169,7 @@ static void put_without_references_is_refused(struct ktest *t)
 
 static void put_of_a_page_in_a_wrong_state_is_refused(struct ktest *t)
 {
-	static const enum page_state states[] = {
-	    PG_RESERVED, PG_SLAB, PG_PGTABLE, PG_HWPOISON};
+	static const enum page_state states[] = {PG_RESERVED, PG_SLAB, PG_PGTABLE, PG_HWPOISON};
 	struct zone *zone = one_block(t);
 	struct page *page;
 	unsigned i;
@@ -310,8 +308,9 @@ static void states_and_reasons_have_names(struct ktest *t)
 	for (i = 0; i < NR_PAGE_STATES; i++) {
 		REQUIRE(t, page_state_name((enum page_state)i));
 		for (j = 0; j < i; j++)
-			EXPECT(t, strcmp(page_state_name((enum page_state)i),
-				      page_state_name((enum page_state)j)) != 0);
+			EXPECT(t,
+			    strcmp(page_state_name((enum page_state)i),
+			        page_state_name((enum page_state)j)) != 0);
 	}
 	EXPECT(t, !strcmp(page_state_name(PG_TAIL), "TAIL"));
 	EXPECT(t, !strcmp(page_state_name(PG_ISO_MIG), "ISO_MIG"));

@@ -229,7 +229,8 @@ static bool is_filled(const struct page *page, unsigned order, u8 with)
 /* Dirty blocks are freed, so that one that was not zeroed would show. */
 static void zeroed_blocks_are_zero(struct ktest *t)
 {
-	static const unsigned orders[] = {0, 1, 2, 3, MIN_CONST(4, MAX_ORDER), MIN_CONST(5, MAX_ORDER)};
+	static const unsigned orders[] = {
+	    0, 1, 2, 3, MIN_CONST(4, MAX_ORDER), MIN_CONST(5, MAX_ORDER)};
 	struct page *pages[8];
 	unsigned i, n;
 

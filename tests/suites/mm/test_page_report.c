@@ -36,7 +36,8 @@ static void report_walk_continues_where_it_stopped(struct ktest *t)
 		total += nr;
 		/* On no list while they are out, and not taken twice. */
 		expect_sound(t, mem);
-		EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem) - total * PAGEBLOCK_PAGES);
+		EXPECT_EQ(
+		    t, memory_free_pages(mem), memory_managed_pages(mem) - total * PAGEBLOCK_PAGES);
 	}
 	EXPECT(t, total > TEST_BLOCKS / 2);
 	EXPECT_EQ(t, take_unreported(mem, &walk, blocks, 3), 0);
@@ -156,7 +157,7 @@ static void offline_waits_for_a_report(struct ktest *t)
 
 /* ---- under load: a user of a page that the host drops finds it damaged ---- */
 
-#define HELD 8
+#define HELD      8
 #define ROUNDS_NS 200000000
 
 static struct load {

@@ -188,8 +188,9 @@ static void fallback_tries_the_types_in_their_order(struct ktest *t)
 	for (type = 0; type < NR_CACHED_TYPES; type++) {
 		for (i = 0; i < NR_MIGRATETYPES; i++)
 			set_type(zone, i * PAGEBLOCK_PAGES, (enum migratetype)i);
-		REQUIRE(t, take_block(zone, MAX_ORDER, (enum migratetype)type) ==
-			       pfn_to_page_in(zone->mem, type * PAGEBLOCK_PAGES));
+		REQUIRE(t,
+		    take_block(zone, MAX_ORDER, (enum migratetype)type) ==
+		        pfn_to_page_in(zone->mem, type * PAGEBLOCK_PAGES));
 		pile_push(&pile, pfn_to_page_in(zone->mem, type * PAGEBLOCK_PAGES));
 		for (i = 0; i < 3 && want[type][i] < NR_MIGRATETYPES; i++) {
 			struct page *page = take_fallback(zone, MAX_ORDER, (enum migratetype)type);
@@ -215,8 +216,9 @@ static void fallback_takes_from_the_largest_block(struct ktest *t)
 	REQUIRE(t, small);
 	page = take_fallback(zone, 0, MT_UNMOVABLE);
 	REQUIRE(t, page);
-	EXPECT(t, page_to_pfn_in(zone->mem, page) >> PAGEBLOCK_ORDER !=
-		      page_to_pfn_in(zone->mem, small) >> PAGEBLOCK_ORDER);
+	EXPECT(t,
+	    page_to_pfn_in(zone->mem, page) >> PAGEBLOCK_ORDER !=
+	        page_to_pfn_in(zone->mem, small) >> PAGEBLOCK_ORDER);
 }
 
 static void cma_is_lent_to_movable_requests_only(struct ktest *t)

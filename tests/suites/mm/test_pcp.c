@@ -437,12 +437,13 @@ static void nonempty_sees_each_stack_of_its_zone(struct ktest *t)
 
 #define OWN_BLOCKS 4u
 /* The descriptors stand at no multiple of their size: only the kernel's own do. */
-static u64 own_words[1 + OWN_BLOCKS * PAGEBLOCK_PAGES * sizeof(struct page) / sizeof(u64)] __attribute__((aligned(64)));
+static u64 own_words[1 + OWN_BLOCKS * PAGEBLOCK_PAGES * sizeof(struct page) / sizeof(u64)]
+    __attribute__((aligned(64)));
 static struct page *const own_memmap = (struct page *)&own_words[1];
 static struct pageblock own_pageblocks[OWN_BLOCKS];
 static struct memory own;
-static char own_arena[TEST_MAX_CPUS * (sizeof(struct pcp) + sizeof(struct trace_ring) +
-                                        PCP_SLOTS * sizeof(void *) + 256)]
+static char own_arena[TEST_MAX_CPUS *
+    (sizeof(struct pcp) + sizeof(struct trace_ring) + PCP_SLOTS * sizeof(void *) + 256)]
     __attribute__((aligned(64)));
 static size_t own_used;
 
@@ -456,9 +457,14 @@ static void *own_alloc(void *arg, size_t bytes)
 
 static void pages_are_allocated_and_freed_before_memory_start(struct ktest *t)
 {
-	const struct memory_config cfg = {.name = "own", .memmap = own_memmap,
-	    .pageblocks = own_pageblocks, .end_pfn = OWN_BLOCKS * PAGEBLOCK_PAGES,
-	    .nr_cpus = ktest_cpus(), .nr_nodes = 1, .reclaim = &memory_reclaim, .alloc = own_alloc};
+	const struct memory_config cfg = {.name = "own",
+	    .memmap = own_memmap,
+	    .pageblocks = own_pageblocks,
+	    .end_pfn = OWN_BLOCKS * PAGEBLOCK_PAGES,
+	    .nr_cpus = ktest_cpus(),
+	    .nr_nodes = 1,
+	    .reclaim = &memory_reclaim,
+	    .alloc = own_alloc};
 	unsigned order;
 
 	memset(own_words, 0, sizeof(own_words));

@@ -20,8 +20,8 @@ static void expect_plan_of_nothing(struct ktest *t, const struct zone *zone, int
 	for (index = 0; index < NR_CACHED_ORDERS; index++) {
 		for (type = 0; type < NR_CACHED_TYPES; type++) {
 			if (zone->pcp_capacity[index][type])
-				ktest_fail(t, __FILE__, line, "order %u, type %u: %u blocks", index_order(index),
-				    type, zone->pcp_capacity[index][type]);
+				ktest_fail(t, __FILE__, line, "order %u, type %u: %u blocks",
+				    index_order(index), type, zone->pcp_capacity[index][type]);
 		}
 	}
 }
@@ -287,7 +287,8 @@ static void leave_and_join(void *arg)
 
 static void leaving_cpu_has_no_capacity_until_it_is_back(struct ktest *t)
 {
-	struct leaver job = {.t = t, .mem = ktest_memory(t, 0, TEST_MAX_BLOCKS / 2, TEST_MAX_BLOCKS / 2)};
+	struct leaver job = {
+	    .t = t, .mem = ktest_memory(t, 0, TEST_MAX_BLOCKS / 2, TEST_MAX_BLOCKS / 2)};
 	struct zone *normal, *movable;
 	unsigned cpu, index, type;
 
@@ -400,8 +401,8 @@ static void only_the_outermost_disable_sends_ipis(struct ktest *t)
 
 KTEST_SUITE(pcp_bounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(claim_may_exceed_the_remaining_memory), KTEST(leaving_pages_are_at_most_the_managed_ones),
-    KTEST_CONTRACT(a_refill_of_a_lower_zone_leaves_its_reserve),
-    KTEST(unpinned_page_may_be_cached), KTEST(a_local_drain_of_one_zone_leaves_the_others),
+    KTEST_CONTRACT(a_refill_of_a_lower_zone_leaves_its_reserve), KTEST(unpinned_page_may_be_cached),
+    KTEST(a_local_drain_of_one_zone_leaves_the_others),
     KTEST_COST(precise_round_drains_zones_with_isolated_pageblocks),
-    KTEST(leaving_cpu_has_no_capacity_until_it_is_back),
-    KTEST(new_zones_are_seen_by_every_cpu), KTEST_COST(only_the_outermost_disable_sends_ipis));
+    KTEST(leaving_cpu_has_no_capacity_until_it_is_back), KTEST(new_zones_are_seen_by_every_cpu),
+    KTEST_COST(only_the_outermost_disable_sends_ipis));

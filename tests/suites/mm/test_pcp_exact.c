@@ -257,6 +257,5 @@ static void changed_block_is_not_freed(struct ktest *t)
 
 KTEST_SUITE(pcp_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(a_share_is_split_between_orders_and_types), KTEST(a_spill_touches_no_other_stack),
-    KTEST_CONTRACT(a_refill_leaves_the_watermark),
-    KTEST(order_without_a_stack_uses_the_free_lists),
+    KTEST_CONTRACT(a_refill_leaves_the_watermark), KTEST(order_without_a_stack_uses_the_free_lists),
     KTEST(changed_block_is_not_freed));

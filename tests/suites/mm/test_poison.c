@@ -152,7 +152,8 @@ static void every_kind_of_free_retires_a_flagged_page(struct ktest *t)
 	REQUIRE(t, mem);
 	REQUIRE(t, mem_alloc_pages_bulk(mem, GFP_KERNEL, 4, page) == 4);
 	for (i = 0; i < 4; i++)
-		EXPECT_EQ(t, mem_memory_failure(mem, page_to_pfn_in(mem, page[i]), 0, NULL), -EBUSY);
+		EXPECT_EQ(
+		    t, mem_memory_failure(mem, page_to_pfn_in(mem, page[i]), 0, NULL), -EBUSY);
 	EXPECT_EQ(t, mem_free_pages(mem, page[0], 0), 0);
 	EXPECT_EQ(t, mem_free_pages_bulk(mem, 1, &page[1]), 0);
 	EXPECT_EQ(t, mem_put_page(mem, page[2]), 0);
@@ -271,8 +272,10 @@ static void a_page_breaks_during_an_offline(struct ktest *t)
 	REQUIRE(t, mem);
 	for (turn = 0; turn < NR_ISO_POLICIES * 2 * NR_WAYS; turn++) {
 		bool late = turn & 1;
-		struct offline_opts opts = {.policy = (enum iso_policy)(turn / 2 % NR_ISO_POLICIES), .arg = &hit,
-		    .on_isolated = late ? NULL : hit_it, .on_commit = late ? hit_it : NULL};
+		struct offline_opts opts = {.policy = (enum iso_policy)(turn / 2 % NR_ISO_POLICIES),
+		    .arg = &hit,
+		    .on_isolated = late ? NULL : hit_it,
+		    .on_commit = late ? hit_it : NULL};
 
 		hit.way = turn / 2 / NR_ISO_POLICIES;
 		EXPECT_EQ(t, offline_pages(mem, BLOCK(2), BLOCK(1), &opts, NULL), 0);
@@ -401,9 +404,7 @@ static void ask(void *arg)
 		int err;
 
 		switch (ktest_rand(&a->rand) % 3) {
-		case 0:
-			a->wrong += mem_soft_offline_page(a->mem, pfn) != 0;
-			break;
+		case 0: a->wrong += mem_soft_offline_page(a->mem, pfn) != 0; break;
 		case 1:
 			err = mem_memory_failure(a->mem, pfn, 0, NULL);
 			a->done += err == 0;

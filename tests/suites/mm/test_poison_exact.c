@@ -79,8 +79,10 @@ static void page_in_transit_is_waited_for(struct ktest *t)
 	EXPECT_EQ(t, res.state, PG_PCP);
 	EXPECT_EQ(t, page_word(page), words[1]);
 	EXPECT_EQ(t, mem_poisoned(mem).doomed, 0);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_FAILURE_IGNORED) + mm_event_sum(mem, EV_FAILURE_DELAYED) +
-	    mm_event_sum(mem, EV_FAILURE_RECOVERED), 0);
+	EXPECT_EQ(t,
+	    mm_event_sum(mem, EV_FAILURE_IGNORED) + mm_event_sum(mem, EV_FAILURE_DELAYED) +
+	        mm_event_sum(mem, EV_FAILURE_RECOVERED),
+	    0);
 	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].pcp_depth, 0);
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
@@ -394,7 +396,6 @@ KTEST_SUITE(poison_exact, KTEST_MOSTLY_INSIDE, KTEST(page_being_freed_is_retired
     KTEST(page_in_transit_is_waited_for), KTEST_COST(only_movable_pages_are_checked_again),
     KTEST_CONTRACT(uncopied_page_is_not_counted_as_migrated),
     KTEST_CONTRACT(page_released_by_its_owner_is_retired),
-    KTEST_CONTRACT(page_flagged_before_counts_once),
-    KTEST(dying_object_drops_its_broken_page),
+    KTEST_CONTRACT(page_flagged_before_counts_once), KTEST(dying_object_drops_its_broken_page),
     KTEST(page_that_breaks_during_migrations_is_found),
     KTEST_CONTRACT(flagged_pages_are_found_in_every_zone));

@@ -152,7 +152,7 @@ static void target_that_breaks_during_the_copy_is_retired(struct ktest *t)
 struct spinner {
 	const u32 *stop; /* a */
 	u64 ns;
-	u32 spins;       /* a */
+	u32 spins; /* a */
 	bool gave_up;
 };
 

@@ -73,7 +73,8 @@ static void descriptors_avoid_broken_pages(struct ktest *t)
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
 	EXPECT_EQ(t, inside_at, BLOCK(ONLINE + 1));
 	EXPECT(t, is_retired(mem, BLOCK(ONLINE)));
-	EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE + 1))) & PAGE_STATE_MASK, PAGE_WORD(0, PG_RESERVED, 0));
+	EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE + 1))) & PAGE_STATE_MASK,
+	    PAGE_WORD(0, PG_RESERVED, 0));
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(ONLINE + STEP - 1) - OWN);
 	expect_poisoned(t, mem, BLOCK(1 + STEP));
 	/* Without space for descriptors nothing is left. */
@@ -114,7 +115,8 @@ static void page_that_breaks_while_coming_online_is_reserved(struct ktest *t)
 	EXPECT(t, breaks.res.standby);
 	/* It holds the descriptors, so it can be neither freed nor allocated. */
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(ONLINE + STEP - 1));
-	EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE))) & PAGE_STATE_MASK, PAGE_WORD(0, PG_RESERVED, 0));
+	EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE))) & PAGE_STATE_MASK,
+	    PAGE_WORD(0, PG_RESERVED, 0));
 	expect_poisoned(t, mem, 0);
 	drop_memory(t, mem);
 }

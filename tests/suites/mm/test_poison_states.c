@@ -358,25 +358,32 @@ static bool make_doomed_before(struct stand *s)
 #define STATES(X)                                                                                  \
 	X(free_page, "free, a block of its own", 0, 0, RECOVERED, 0, NULL)                         \
 	X(inside_a_free_block, "free, inside a larger block", 0, 0, RECOVERED, 0, NULL)            \
-	X(isolated_block, "free, in an isolated pageblock", 0, 0, RECOVERED, 0, release_block)   \
+	X(isolated_block, "free, in an isolated pageblock", 0, 0, RECOVERED, 0, release_block)     \
 	X(in_a_cache, "in the cache of the CPU that asks", 0, 0, RECOVERED, 0, NULL)               \
 	X(in_another_cpus_cache, "in another CPU's cache", 0, 0, RECOVERED, 0, NULL)               \
 	X(in_a_cached_block, "in a cached block of order 2", 0, 0, RECOVERED, 0, plan_anew)        \
 	X(kernel_page, "kernel memory", -EBUSY, -EBUSY, IGNORED, -EBUSY, free_it)                  \
-	X(once_pinned_page, "kernel memory that was pinned", -EBUSY, -EBUSY, IGNORED, -EBUSY, free_it) \
-	X(head_of_a_block, "head of a high-order allocation", -EBUSY, -EBUSY, IGNORED, -EBUSY, free_it) \
-	X(tail_of_a_block, "tail of a high-order allocation", -EBUSY, -EBUSY, IGNORED, -EBUSY, free_it) \
-	X(tail_of_a_largest_block, "last page of a block of the largest order", -EBUSY, -EBUSY, IGNORED, -EBUSY, free_it) \
+	X(once_pinned_page, "kernel memory that was pinned", -EBUSY, -EBUSY, IGNORED, -EBUSY,      \
+	    free_it)                                                                               \
+	X(head_of_a_block, "head of a high-order allocation", -EBUSY, -EBUSY, IGNORED, -EBUSY,     \
+	    free_it)                                                                               \
+	X(tail_of_a_block, "tail of a high-order allocation", -EBUSY, -EBUSY, IGNORED, -EBUSY,     \
+	    free_it)                                                                               \
+	X(tail_of_a_largest_block, "last page of a block of the largest order", -EBUSY, -EBUSY,    \
+	    IGNORED, -EBUSY, free_it)                                                              \
 	X(slab_page, "small objects", -EBUSY, -EBUSY, IGNORED, -EBUSY, free_slab)                  \
 	X(page_table, "page table", -EBUSY, -EBUSY, IGNORED, -EBUSY, free_table)                   \
 	X(reserved, "reserved", -EBUSY, -EBUSY, IGNORED, -EBUSY, give_to_the_allocator)            \
 	X(movable_page, "movable by its owner", 0, -EBUSY, IGNORED, -EBUSY, drop)                  \
 	X(balloon_page, "lent to the host", 0, -EBUSY, IGNORED, -EBUSY, drop)                      \
 	X(tail_of_a_movable_block, "tail of a movable block", 0, -EBUSY, IGNORED, -EBUSY, drop)    \
-	X(pinned_movable_page, "movable, but pinned", -EBUSY, -EBUSY, IGNORED, -EBUSY, unpin_and_drop) \
-	X(movable_page_taken_for_long, "being moved, without end", -EBUSY, -EBUSY, IGNORED, -EBUSY, put_back_and_drop) \
+	X(pinned_movable_page, "movable, but pinned", -EBUSY, -EBUSY, IGNORED, -EBUSY,             \
+	    unpin_and_drop)                                                                        \
+	X(movable_page_taken_for_long, "being moved, without end", -EBUSY, -EBUSY, IGNORED,        \
+	    -EBUSY, put_back_and_drop)                                                             \
 	X(offline, "offline", -ENXIO, -ENXIO, RECOVERED, 0, back_online)                           \
-	X(first_page_offline, "first page of an offline pageblock", -ENXIO, -ENXIO, RECOVERED, 0, back_online) \
+	X(first_page_offline, "first page of an offline pageblock", -ENXIO, -ENXIO, RECOVERED, 0,  \
+	    back_online)                                                                           \
 	X(retired_before, "retired already", 0, -EHWPOISON, FAILED, 0, NULL)                       \
 	X(doomed_before, "flagged already, in use", -EBUSY, -EHWPOISON, FAILED, -EBUSY, free_it)   \
 	X(hole_page, "a hole", -ENXIO, -ENXIO, FAILED, -ENXIO, fill_hole)                          \
@@ -386,8 +393,8 @@ static bool make_doomed_before(struct stand *s)
 #define STATE_TEST(name, text, soft, hard, outcome, unpoison, release)                             \
 	static void name(struct ktest *t)                                                          \
 	{                                                                                          \
-		static const struct page_in_state state = {make_##name, release, soft, hard,       \
-		    POISON_##outcome, unpoison};                                                   \
+		static const struct page_in_state state = {                                        \
+		    make_##name, release, soft, hard, POISON_##outcome, unpoison};                 \
 		try_state(t, ktest_memory(t, 0, 6, CACHED_BLOCKS + 2), &state);                    \
 	}
 STATES(STATE_TEST)

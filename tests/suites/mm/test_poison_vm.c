@@ -45,7 +45,8 @@ static int look(unsigned space, u64 *value)
 
 static bool make(struct stand *s, enum vm_object_kind kind, unsigned spaces, bool write)
 {
-	int err = vm_object_create(s->mem, kind, PAGES, kind == OBJ_PAGER ? &pager : NULL, NULL, &scene.object);
+	int err = vm_object_create(
+	    s->mem, kind, PAGES, kind == OBJ_PAGER ? &pager : NULL, NULL, &scene.object);
 	unsigned i;
 	u64 value;
 
@@ -158,7 +159,8 @@ static bool make_left_to_a_pin(struct stand *s)
 
 static bool make_fixed_left_to_a_pin(struct stand *s)
 {
-	return make(s, OBJ_PHYS, 1, true) && pin_page(scene.page) == 0 && vm_object_remove(scene.object, 1, 1) == 0;
+	return make(s, OBJ_PHYS, 1, true) && pin_page(scene.page) == 0 &&
+	    vm_object_remove(scene.object, 1, 1) == 0;
 }
 
 /* It is still used: for example by an unmap whose shootdown is not over. */
@@ -221,18 +223,22 @@ static bool make_top_page_table(struct stand *s)
 	X(dirty_pager_page, "a pager's, written to", 0, 0, RECOVERED, 0, look_and_drop)            \
 	X(fixed_page, "of an object whose pages stay", -EBUSY, 0, RECOVERED, 0, look_and_drop)     \
 	X(pinned_page, "an object's, pinned", -EBUSY, 0, DELAYED, -EBUSY, unpin_and_drop)          \
-	X(left_to_a_pin, "an object's no more, pinned", -EBUSY, 0, DELAYED, -EBUSY, unpin_and_drop) \
-	X(fixed_left_to_a_pin, "the same, its pages stay", -EBUSY, 0, DELAYED, -EBUSY, unpin_and_drop) \
-	X(referenced_page, "an object's, somebody looks at it", -EBUSY, 0, DELAYED, -EBUSY, put_and_drop) \
-	X(page_with_all_references, "an object's, no reference left", -EBUSY, 0, DELAYED, -EBUSY, put_all_and_drop) \
+	X(left_to_a_pin, "an object's no more, pinned", -EBUSY, 0, DELAYED, -EBUSY,                \
+	    unpin_and_drop)                                                                        \
+	X(fixed_left_to_a_pin, "the same, its pages stay", -EBUSY, 0, DELAYED, -EBUSY,             \
+	    unpin_and_drop)                                                                        \
+	X(referenced_page, "an object's, somebody looks at it", -EBUSY, 0, DELAYED, -EBUSY,        \
+	    put_and_drop)                                                                          \
+	X(page_with_all_references, "an object's, no reference left", -EBUSY, 0, DELAYED, -EBUSY,  \
+	    put_all_and_drop)                                                                      \
 	X(page_of_slots, "an object's own memory", -EBUSY, -EBUSY, IGNORED, -EBUSY, drop)          \
 	X(top_page_table, "page table of a space", -EBUSY, -EBUSY, IGNORED, -EBUSY, drop)
 
 #define STATE_TEST(name, text, soft, hard, outcome, unpoison, release)                             \
 	static void name(struct ktest *t)                                                          \
 	{                                                                                          \
-		static const struct page_in_state state = {make_##name, release, soft, hard,       \
-		    POISON_##outcome, unpoison};                                                   \
+		static const struct page_in_state state = {                                        \
+		    make_##name, release, soft, hard, POISON_##outcome, unpoison};                 \
 		try_state(t, ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE), &state);               \
 	}
 STATES(STATE_TEST)
@@ -282,7 +288,8 @@ static void a_failed_soft_offline_changes_nothing(struct ktest *t)
 	mem_unpin_page(s.mem, page);
 	pile_alloc_last(s.mem, &pile);
 	EXPECT_EQ(t, mem_soft_offline_page(s.mem, pfn), -ENOMEM);
-	EXPECT_EQ(t, page_word(page) & ~(PAGE_PINNED | PAGE_DIRTY | PAGE_REFERENCED), PAGE_WORD(2, PG_LRU, 0));
+	EXPECT_EQ(t, page_word(page) & ~(PAGE_PINNED | PAGE_DIRTY | PAGE_REFERENCED),
+	    PAGE_WORD(2, PG_LRU, 0));
 	expect_poisoned(t, s.mem, 0);
 	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
 	expect_pages(t, 0, 3, 8);

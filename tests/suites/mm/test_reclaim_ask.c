@@ -7,10 +7,10 @@
 #include "tests/lib/wait_help.h"
 #include <quarry/contig.h>
 
-#define PAGES   96u
+#define PAGES 96u
 /* Runs that a request may wait for, whatever happens in zones it cannot use. */
 #define MAX_RUNS 20u
-#define TURNS (1u << 20) /* of one wait of many */
+#define TURNS    (1u << 20) /* of one wait of many */
 
 static struct store store;
 static struct pile hoard;
@@ -76,8 +76,8 @@ static void end(struct ktest *t, struct vm_scene *s)
 }
 
 /* Free @nr pages of the hoard that lie in @zone; with @in, in that area, and else outside any. */
-static void give(struct ktest *t, struct memory *mem, const struct zone *zone, const struct cma *in,
-    unsigned nr)
+static void give(
+    struct ktest *t, struct memory *mem, const struct zone *zone, const struct cma *in, unsigned nr)
 {
 	struct pile other = {NULL, 0};
 	struct page *page;
@@ -297,8 +297,8 @@ static void lent_pages_do_not_hide_that_a_zone_is_low(struct ktest *t)
  * For a request like @gfp, with @cma lent pages free and any number of others: where a run has
  * nothing left to do for it, it can be served.
  */
-static void no_run_stops_too_early(struct ktest *t, const struct zone *real, gfp_t gfp,
-    unsigned order, unsigned long cma)
+static void no_run_stops_too_early(
+    struct ktest *t, const struct zone *real, gfp_t gfp, unsigned order, unsigned long cma)
 {
 	struct zone zone = *real;
 	bool ok;
@@ -308,8 +308,8 @@ static void no_run_stops_too_early(struct ktest *t, const struct zone *real, gfp
 		ok = zone_watermark_ok(&zone, order, gfp, zone.kind != gfp_kind(gfp));
 		if (!ok && !zone_lacks(&zone, request_bit(gfp, order), false))
 			ktest_fail(t, __FILE__, __LINE__,
-			    "zone %u gfp %#x order %u: %lu free, %lu lent", zone.id,
-			    gfp, order, zone.nr_free, cma);
+			    "zone %u gfp %#x order %u: %lu free, %lu lent", zone.id, gfp, order,
+			    zone.nr_free, cma);
 	}
 }
 

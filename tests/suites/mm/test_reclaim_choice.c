@@ -261,7 +261,9 @@ static void change_it(void *arg)
 
 static void change_once(struct ktest *t, const struct change *c)
 {
-	struct lru_scan scan = {.zone = movable_zone(s.mem), .batch = 1, .direct = c->direct,
+	struct lru_scan scan = {.zone = movable_zone(s.mem),
+	    .batch = 1,
+	    .direct = c->direct,
 	    .desperate = c->desperate};
 	u64 kept = mm_event_sum(s.mem, EV_RECLAIM_KEPT);
 	u32 cleans = READ_ONCE(store.cleans);
@@ -275,14 +277,16 @@ static void change_once(struct ktest *t, const struct change *c)
 	EXPECT(t, YIELD_UNTIL(load_acquire(&held)));
 	reclaim_batch(&scan);
 	ktest_join(1);
-	right = scan.freed == (c->dropped && !let) && vm_object_present(s.object) == PAGES - c->dropped &&
+	right = scan.freed == (c->dropped && !let) &&
+	    vm_object_present(s.object) == PAGES - c->dropped &&
 	    list(LRU_ACTIVE)->nr == c->active &&
 	    mm_event_sum(s.mem, EV_RECLAIM_KEPT) - kept == c->kept &&
 	    READ_ONCE(store.cleans) - cleans == c->clean && movable_zone(s.mem)->nr_reclaiming == 0;
 	if (!right)
-		ktest_fail(t, __FILE__, __LINE__, "%s: %lu freed, %lu present, %lu active, %u cleaned",
-		    c->what, scan.freed, (unsigned long)vm_object_present(s.object),
-		    list(LRU_ACTIVE)->nr, READ_ONCE(store.cleans) - cleans);
+		ktest_fail(t, __FILE__, __LINE__,
+		    "%s: %lu freed, %lu present, %lu active, %u cleaned", c->what, scan.freed,
+		    (unsigned long)vm_object_present(s.object), list(LRU_ACTIVE)->nr,
+		    READ_ONCE(store.cleans) - cleans);
 	c->undo(chosen);
 }
 

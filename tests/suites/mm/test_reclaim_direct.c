@@ -52,7 +52,8 @@ static void map_all(struct ktest *t, struct vm_scene *s, bool write)
 
 	soft_load_space(s->space);
 	for (i = 0; i < PAGES; i++)
-		EXPECT_EQ(t, write ? soft_write(page_at(i), stamp(i, 0, 1)) : soft_read(page_at(i), &value),
+		EXPECT_EQ(t,
+		    write ? soft_write(page_at(i), stamp(i, 0, 1)) : soft_read(page_at(i), &value),
 		    0);
 	soft_unload_space();
 }
@@ -83,7 +84,8 @@ static void direct_reclaim_drops_unmapped_pages(struct ktest *t)
 	/* Or the low watermark would wake the thread. */
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
-	EXPECT_EQ(t, READ_ONCE(movable_zone(s.mem)->nr_free), movable_zone(s.mem)->wmark[WMARK_MIN]);
+	EXPECT_EQ(
+	    t, READ_ONCE(movable_zone(s.mem)->nr_free), movable_zone(s.mem)->wmark[WMARK_MIN]);
 	calls = READ_ONCE(smp_stats.calls);
 	slow = event(&s, EV_RECLAIM_DIRECT);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
@@ -193,7 +195,8 @@ static void atomic_allocation_reclaims_nothing(struct ktest *t)
 	spin_unlock(&lock);
 	while (alloc_one(&s, GFP_MOVABLE | GFP_ATOMIC))
 		;
-	EXPECT_EQ(t, READ_ONCE(movable_zone(s.mem)->nr_free), movable_zone(s.mem)->wmark[WMARK_MIN] / 2);
+	EXPECT_EQ(
+	    t, READ_ONCE(movable_zone(s.mem)->nr_free), movable_zone(s.mem)->wmark[WMARK_MIN] / 2);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), scanned);
 	/*
 	 * A reclaim thread does not reclaim for its own allocations, nor does a dying task: both
@@ -241,8 +244,9 @@ static void thread_wakes_at_low_and_reclaims_up_to_high(struct ktest *t)
 	EXPECT(t, event(&s, EV_RECLAIM_RUNS) > 0);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_WAIT), waits);
 	/* Not much further: it stops within a batch. */
-	EXPECT(t, vm_object_present(s.object) >=
-	    PAGES - 2 * RECLAIM_BATCH - (zone->wmark[WMARK_HIGH] - zone->wmark[WMARK_LOW]));
+	EXPECT(t,
+	    vm_object_present(s.object) >=
+	        PAGES - 2 * RECLAIM_BATCH - (zone->wmark[WMARK_HIGH] - zone->wmark[WMARK_LOW]));
 	end(t, &s);
 }
 
@@ -355,7 +359,8 @@ static void wait_for_drain(struct store *st, struct vm_object *object, u32 index
 		thread_yield();
 	if (READ_ONCE(served_late))
 		return;
-	while (READ_ONCE(st->cleans) > RECLAIM_BATCH && READ_ONCE(r->drains.done) == 0 && arch_clock_ns() < until)
+	while (READ_ONCE(st->cleans) > RECLAIM_BATCH && READ_ONCE(r->drains.done) == 0 &&
+	    arch_clock_ns() < until)
 		thread_yield();
 	if (READ_ONCE(st->cleans) > RECLAIM_BATCH && READ_ONCE(r->drains.done) == 0)
 		WRITE_ONCE(served_late, 1);
@@ -382,15 +387,16 @@ static void drain_is_served_between_two_batches(struct ktest *t)
 		return;
 	map_all(t, &s, true);
 	/* So that the run continues to the last page. */
-	WRITE_ONCE(movable_zone(s.mem)->wmark[WMARK_HIGH],
-	    movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
+	WRITE_ONCE(
+	    movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
 	WRITE_ONCE(run_began, 0);
 	WRITE_ONCE(served_late, 0);
 	WRITE_ONCE(store.meanwhile, wait_for_drain);
 	ktest_start(1, ask_for_a_drain, &s);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
 	ktest_join(1);
-	EXPECT(t, wait_for_free(movable_zone(s.mem), movable_zone(s.mem)->wmark[WMARK_MIN] + PAGES - 1));
+	EXPECT(t,
+	    wait_for_free(movable_zone(s.mem), movable_zone(s.mem)->wmark[WMARK_MIN] + PAGES - 1));
 	EXPECT_EQ(t, READ_ONCE(store.cleans), PAGES);
 	EXPECT_EQ(t, READ_ONCE(served_late), 0);
 	WRITE_ONCE(store.meanwhile, NULL);

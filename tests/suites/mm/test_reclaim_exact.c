@@ -76,7 +76,7 @@ static void zone_lacks_the_pages_missing_to_its_high_watermark(struct ktest *t)
 	const u64 page = request_bit(GFP_KERNEL, 0), block = request_bit(GFP_KERNEL, 3);
 	const u64 movable = request_bit(GFP_MOVABLE, 0), blocks = request_bit(GFP_MOVABLE, 2);
 	const u64 dma = request_bit(GFP_DMA32, 1),
-		  dma_movable = request_bit(GFP_DMA32 | GFP_MOVABLE, 0);
+	          dma_movable = request_bit(GFP_DMA32 | GFP_MOVABLE, 0);
 	const struct lack normal[] = {
 	    /* At rest. */
 	    {150, 0, 0, 0, 0},
@@ -375,7 +375,8 @@ static void run_reports_the_requests_it_failed(struct ktest *t)
 	/* The result of an earlier run for a request of another kind stays. */
 	WRITE_ONCE(r->run_in_vain, another);
 	/* Whole batches; and the low watermark starts none. */
-	WRITE_ONCE(movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
+	WRITE_ONCE(
+	    movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
 	WRITE_ONCE(movable_zone(s.mem)->futile_came, READ_ONCE(movable_zone(s.mem)->lru_came));
 	WRITE_ONCE(movable_zone(s.mem)->futile, 1);
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));

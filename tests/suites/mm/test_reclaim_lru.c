@@ -309,7 +309,8 @@ static void pager_never_waits_for_memory(struct ktest *t)
 	pile_alloc(s.mem, &pile, GFP_KERNEL | GFP_ATOMIC, 0, ALL_THERE_IS);
 	waits = mm_event_sum(s.mem, EV_RECLAIM_WAIT) + mm_event_sum(s.mem, EV_ALLOC_DRAIN_WAIT);
 	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), -ENOMEM);
-	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_WAIT) + mm_event_sum(s.mem, EV_ALLOC_DRAIN_WAIT), waits);
+	EXPECT_EQ(t,
+	    mm_event_sum(s.mem, EV_RECLAIM_WAIT) + mm_event_sum(s.mem, EV_ALLOC_DRAIN_WAIT), waits);
 	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
 	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), 0);
 	end(t, &s);

@@ -15,7 +15,8 @@
 #define CPUS   8
 #define TURNS  4000u
 #define ROUNDS 30
-#define MAX_ROUNDS 10000 /* until ENOUGH pages have been dropped meanwhile, and some moved and offline */
+#define MAX_ROUNDS                                                                                 \
+	10000 /* until ENOUGH pages have been dropped meanwhile, and some moved and offline */
 #define ENOUGH 300
 #define RANGE  (PAGEBLOCK_ORDER >= 9 ? PAGEBLOCK_PAGES : 8 * PAGEBLOCK_PAGES)
 
@@ -121,8 +122,10 @@ static void load_end(struct ktest *t)
 	EXPECT_EQ(t, load.errors, 0);
 	EXPECT_EQ(t, load.killed, 0);
 	expect_sound(t, load.s.mem);
-	printk("  # %llu touches, %u pages brought, %llu dropped (%llu by allocations), %llu cleaned, %llu "
-	    "refused, %llu spared, %llu waits\n", (unsigned long long)load.touches, READ_ONCE(store.gets),
+	printk("  # %llu touches, %u pages brought, %llu dropped (%llu by allocations), %llu "
+	       "cleaned, %llu "
+	       "refused, %llu spared, %llu waits\n",
+	    (unsigned long long)load.touches, READ_ONCE(store.gets),
 	    (unsigned long long)mm_event_sum(load.s.mem, EV_RECLAIM_FREED),
 	    (unsigned long long)mm_event_sum(load.s.mem, EV_RECLAIM_DIRECT),
 	    (unsigned long long)mm_event_sum(load.s.mem, EV_RECLAIM_CLEANED),
@@ -177,8 +180,10 @@ static void drop_at_random(void *arg)
 
 	while (!load_acquire(&l->stop)) {
 		u64 r = ktest_rand(&chance);
-		struct lru_scan scan = {.zone = movable_zone(l->s.mem), .batch = RECLAIM_BATCH,
-		    .direct = (r & 7) == 0, .desperate = r >> 3 & 1};
+		struct lru_scan scan = {.zone = movable_zone(l->s.mem),
+		    .batch = RECLAIM_BATCH,
+		    .direct = (r & 7) == 0,
+		    .desperate = r >> 3 & 1};
 
 		reclaim_batch(&scan);
 		thread_yield();
@@ -201,7 +206,8 @@ static void come_and_go(void *arg)
 		struct vm_space *space;
 		int err = vm_space_create(l->s.mem, &space);
 
-		err = err ? err : vm_object_create(l->s.mem, OBJ_PAGER, 8, &scene_pager, NULL, &object);
+		err = err ? err
+		          : vm_object_create(l->s.mem, OBJ_PAGER, 8, &scene_pager, NULL, &object);
 		if (err) {
 			counter_add(&l->errors, 1u);
 			return;
@@ -258,14 +264,18 @@ static void pages_are_dropped_moved_and_taken_offline_at_once(struct ktest *t)
 	ktest_start(1, drop_at_random, &load);
 	ktest_start(2, come_and_go, &load);
 	/* Until each has happened: on a busy host the others may come late. */
-	for (round = 0; round < ROUNDS || (round < MAX_ROUNDS && (!done ||
-	     !mm_event_sum(mem, EV_MIGRATE_OK) || mm_event_sum(mem, EV_RECLAIM_FREED) < ENOUGH)); round++) {
+	for (round = 0; round < ROUNDS ||
+	     (round < MAX_ROUNDS &&
+	         (!done || !mm_event_sum(mem, EV_MIGRATE_OK) ||
+	             mm_event_sum(mem, EV_RECLAIM_FREED) < ENOUGH));
+	     round++) {
 		struct page *page = page_in(load.s.object, round % PAGES);
 		pfn_t start;
 
 		move_some(mem);
 		if (page && zone_of(mem, page_to_pfn_in(mem, page)) == movable_zone(mem)) {
-			start = ALIGN_DOWN(page_to_pfn_in(mem, page) - movable_zone(mem)->start_pfn, RANGE) +
+			start = ALIGN_DOWN(page_to_pfn_in(mem, page) - movable_zone(mem)->start_pfn,
+			            RANGE) +
 			    movable_zone(mem)->start_pfn;
 			if (offline_pages(mem, start, RANGE, NULL, NULL) == 0) {
 				EXPECT_EQ(t, online_pages(mem, start, RANGE, NULL), 0);

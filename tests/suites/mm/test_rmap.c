@@ -134,7 +134,8 @@ static u32 book[PLACES];
 
 static void change_at_random(struct ktest *t, struct vm_scene *s, u64 *seed)
 {
-	unsigned at = (unsigned)(ktest_rand(seed) % PLACES), nr = 1 + (unsigned)(ktest_rand(seed) % 12), i;
+	unsigned at = (unsigned)(ktest_rand(seed) % PLACES),
+	         nr = 1 + (unsigned)(ktest_rand(seed) % 12), i;
 	u32 offset = (u32)(ktest_rand(seed) % SLOTS);
 	bool room = true;
 
@@ -180,7 +181,8 @@ static void regions_are_found_however_they_were_cut(struct ktest *t)
 		EXPECT_EQ(t, vm_object_remove(s.object, index, 1), 0);
 		for (i = 0; i < PLACES; i++) {
 			shown += book[i] == index;
-			wrong += !pte_at(s.space, far_page(i)) != (book[i] == SLOTS || book[i] == index);
+			wrong +=
+			    !pte_at(s.space, far_page(i)) != (book[i] == SLOTS || book[i] == index);
 		}
 		EXPECT_EQ(t, wrong, 0);
 		EXPECT_EQ(t, pauses(&s) - before, shown);

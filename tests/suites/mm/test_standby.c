@@ -114,7 +114,8 @@ static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 	REQUIRE(t, mem);
 	memory_set_oom(mem, nobody_dies, &asked);
 	/* All but the pages below the watermarks. */
-	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_KERNEL, 0, BLOCK(TOTAL) / 8 * 7), BLOCK(TOTAL) / 8 * 7);
+	EXPECT_EQ(
+	    t, pile_alloc(mem, &pile, GFP_KERNEL, 0, BLOCK(TOTAL) / 8 * 7), BLOCK(TOTAL) / 8 * 7);
 	EXPECT_EQ(t, blocks_online(mem), TOTAL);
 	EXPECT_EQ(t, brought(mem, STEPS * STEP), STEPS * STEP);
 	EXPECT_EQ(t, asked, 0);
@@ -297,8 +298,8 @@ static void held_lock_does_not_mark_the_zone_futile(struct ktest *t)
 	hotplug_lock(mem);
 	/* Runs find the lock taken until none is requested; the drain comes afterwards. */
 	use_until_low(mem, zone, &pile);
-	EXPECT(t, YIELD_UNTIL(READ_ONCE(zone->futile) &&
-			      !READ_ONCE(mem->nodes[zone->node].reclaim.low)));
+	EXPECT(t,
+	    YIELD_UNTIL(READ_ONCE(zone->futile) && !READ_ONCE(mem->nodes[zone->node].reclaim.low)));
 	EXPECT(t, reclaim_wait_drain(mem));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);
@@ -414,10 +415,12 @@ static void standby_memory_holds_its_own_descriptors(struct ktest *t)
 	EXPECT_EQ(t, memory_managed_by_request(mem, &brought), BLOCK(ONLINE));
 	EXPECT_EQ(t, brought, BLOCK(STEP) - OWN);
 	for (pfn = BLOCK(ONLINE); pfn < BLOCK(ONLINE) + OWN; pfn++)
-		EXPECT_EQ(t, word_state(page_word(pfn_to_page_in(mem, page_head(mem, pfn)))), PG_RESERVED);
+		EXPECT_EQ(t, word_state(page_word(pfn_to_page_in(mem, page_head(mem, pfn)))),
+		    PG_RESERVED);
 	expect_sound(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(ONLINE), BLOCK(1), NULL, NULL), -EBUSY);
-	EXPECT_EQ(t, offline_pages(mem, BLOCK(ONLINE + 1 + OWN / PAGEBLOCK_PAGES), BLOCK(1), NULL, NULL), 0);
+	EXPECT_EQ(t,
+	    offline_pages(mem, BLOCK(ONLINE + 1 + OWN / PAGEBLOCK_PAGES), BLOCK(1), NULL, NULL), 0);
 	/* By request: that is seen, whatever standby brought. */
 	EXPECT_EQ(t, memory_managed_by_request(mem, NULL), BLOCK(ONLINE) - BLOCK(1));
 	drop_memory(t, mem);

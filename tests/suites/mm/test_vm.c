@@ -180,7 +180,8 @@ static void protection_stays_within_the_regions_maximum(struct ktest *t)
 	if (!scene_begin(t, &s, 4))
 		return;
 	soft_load_space(s.space);
-	EXPECT_EQ(t, vm_map(s.space, page_at(100), 4, VM_RW | VM_MAY(VM_READ), s.object, 0), -EINVAL);
+	EXPECT_EQ(
+	    t, vm_map(s.space, page_at(100), 4, VM_RW | VM_MAY(VM_READ), s.object, 0), -EINVAL);
 	EXPECT_EQ(t, vm_map(s.space, page_at(100), 4, VM_READ | VM_MAY(VM_READ), s.object, 0), 0);
 	EXPECT_EQ(t, vm_protect(s.space, page_at(100), 4, VM_RW), -EACCES);
 	EXPECT_EQ(t, vm_protect(s.space, page_at(101), 1, VM_READ | VM_EXEC), -EACCES);
@@ -251,8 +252,8 @@ static void remember_and_write(void *arg)
 }
 
 /* @change is made while CPU 1 has all pages in its TLB. */
-static void change_under_a_neighbour(struct ktest *t, unsigned pages, int still,
-    int (*change)(struct vm_scene *s))
+static void change_under_a_neighbour(
+    struct ktest *t, unsigned pages, int still, int (*change)(struct vm_scene *s))
 {
 	struct neighbour n = {.pages = pages};
 	struct vm_scene s;

@@ -12,20 +12,20 @@ static const struct {
 	uintptr_t va;
 	unsigned long nr;
 } bad_ranges[] = {
-    {VM_BASE, 0},                         /* nothing */
-    {VM_BASE + 1, 1},                     /* unaligned */
+    {VM_BASE, 0},     /* nothing */
+    {VM_BASE + 1, 1}, /* unaligned */
     {VM_BASE + PAGE_SIZE / 2, 1},
-    {0, 1},                               /* page 0 */
-    {PAGE_SIZE, 1},                       /* the first 64 KiB */
+    {0, 1},         /* page 0 */
+    {PAGE_SIZE, 1}, /* the first 64 KiB */
     {VM_USER_START - PAGE_SIZE, 1},
     {VM_USER_START - PAGE_SIZE, 2},
-    {VM_USER_END, 1},                     /* where no user address is */
+    {VM_USER_END, 1}, /* where no user address is */
     {VM_USER_END - PAGE_SIZE, 2},
-    {VM_BASE, TOP},                       /* past the end */
-    {VM_BASE, ~0UL},                      /* wraps when counted in bytes */
+    {VM_BASE, TOP},  /* past the end */
+    {VM_BASE, ~0UL}, /* wraps when counted in bytes */
     {VM_BASE, 1UL << 52},
     {VM_BASE, (1UL << 52) + 1},
-    {0xffff800000000000UL, 1},            /* the kernel's half */
+    {0xffff800000000000UL, 1}, /* the kernel's half */
     {0xfffffffffffff000UL, 1},
     {0xfffffffffffff000UL, 2},
 };
@@ -55,7 +55,8 @@ static void bad_ranges_are_refused(struct ktest *t)
 
 static void invalid_protections_are_refused(struct ktest *t)
 {
-	const unsigned bad[] = {0, VM_WRITE, VM_EXEC, VM_READ | VM_WRITE | VM_EXEC, 8 | VM_READ, ~0u};
+	const unsigned bad[] = {
+	    0, VM_WRITE, VM_EXEC, VM_READ | VM_WRITE | VM_EXEC, 8 | VM_READ, ~0u};
 	struct vm_scene s;
 	unsigned i;
 
@@ -91,9 +92,10 @@ static void mapping_past_the_end_of_an_object_is_refused(struct ktest *t)
 	EXPECT_EQ(t, vm_object_remove(s.object, 3, ~0u), -EINVAL);
 	EXPECT_EQ(t, vm_object_pin(s.object, 4, &page), -EINVAL);
 	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, 0, NULL, NULL, &object), -EINVAL);
-	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, OBJ_MAX_PAGES + 1, NULL, NULL, &object),
-	    -EINVAL);
-	EXPECT_EQ(t, vm_object_create(s.mem, (enum vm_object_kind)3, 1, NULL, NULL, &object), -EINVAL);
+	EXPECT_EQ(
+	    t, vm_object_create(s.mem, OBJ_ANON, OBJ_MAX_PAGES + 1, NULL, NULL, &object), -EINVAL);
+	EXPECT_EQ(
+	    t, vm_object_create(s.mem, (enum vm_object_kind)3, 1, NULL, NULL, &object), -EINVAL);
 	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_PAGER, 1, NULL, NULL, &object), -EINVAL);
 	EXPECT(t, !object);
 	EXPECT_EQ(t, s.space->nr_regions, 1);

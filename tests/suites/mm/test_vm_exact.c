@@ -97,7 +97,8 @@ static void entries_allow_what_the_region_allows(struct ktest *t)
 
 	if (!scene_begin_filled(t, &s, 2))
 		return;
-	frame = (u64)page_to_pfn_in(s.mem, page_in(s.object, 1)) << PAGE_SHIFT | PTE_PRESENT | PTE_USER;
+	frame =
+	    (u64)page_to_pfn_in(s.mem, page_in(s.object, 1)) << PAGE_SHIFT | PTE_PRESENT | PTE_USER;
 	EXPECT_EQ(t, vm_fault(s.space, page_at(1) + 17, VM_READ), 0);
 	EXPECT_EQ(t, pte_at(s.space, page_at(1)), frame | PTE_WRITE | PTE_NX);
 	/* Removed rights are removed at once, added ones come with the next fault. */
@@ -150,11 +151,11 @@ static void rounds_begin(const struct vm_scene *s)
 }
 
 /* @call succeeds, and makes @nr cross-calls. */
-#define ROUNDS(t, s, nr, call)                                                            \
-	do {                                                                              \
-		rounds_begin(s);                                                          \
-		EXPECT_EQ(t, (call), 0);                                                  \
-		EXPECT_EQ(t, mm_event_sum((s)->mem, EV_TLB_ROUNDS) - rounds_before, nr);  \
+#define ROUNDS(t, s, nr, call)                                                                     \
+	do {                                                                                       \
+		rounds_begin(s);                                                                   \
+		EXPECT_EQ(t, (call), 0);                                                           \
+		EXPECT_EQ(t, mm_event_sum((s)->mem, EV_TLB_ROUNDS) - rounds_before, nr);           \
 	} while (0)
 
 static void touch(struct ktest *t, struct vm_scene *s, unsigned nr)
@@ -180,7 +181,8 @@ static void shootdowns_of_a_change_are_bounded(struct ktest *t)
 		const unsigned nr = sizes[i];
 
 		touch(t, &s, 257);
-		ROUNDS(t, &s, (nr + AT_ONCE - 1) / AT_ONCE, vm_protect(s.space, VM_BASE, nr, VM_READ));
+		ROUNDS(
+		    t, &s, (nr + AT_ONCE - 1) / AT_ONCE, vm_protect(s.space, VM_BASE, nr, VM_READ));
 		ROUNDS(t, &s, 0, vm_protect(s.space, VM_BASE, nr, VM_RW));
 		ROUNDS(t, &s, 0, vm_fault(s.space, VM_BASE, VM_WRITE));
 		EXPECT_EQ(t, pte_at(s.space, page_at(nr - 1)) & PTE_WRITE, 0);
@@ -253,7 +255,8 @@ static void missing_tables_are_skipped(struct ktest *t)
 		uintptr_t start;
 		unsigned long nr, touched;
 	} places[] = {{1UL << 32, 4 * SLOTS, SLOTS + 7}, {1UL << 32, 4 * SLOTS, 2 * SLOTS},
-	    {8UL << 30 | 1UL << 29, OBJ_MAX_PAGES, OBJ_MAX_PAGES / 2}, {9UL << 30 | 1UL << 29, OBJ_MAX_PAGES, OBJ_MAX_PAGES / 2},
+	    {8UL << 30 | 1UL << 29, OBJ_MAX_PAGES, OBJ_MAX_PAGES / 2},
+	    {9UL << 30 | 1UL << 29, OBJ_MAX_PAGES, OBJ_MAX_PAGES / 2},
 	    {(1UL << 39) - PAGE_SIZE, 2, 1}, {(2UL << 39) - PAGE_SIZE, 2, 1}};
 	struct vm_object *object = NULL;
 	struct vm_scene s;
@@ -263,7 +266,8 @@ static void missing_tables_are_skipped(struct ktest *t)
 		return;
 	REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, OBJ_MAX_PAGES, NULL, NULL, &object));
 	for (i = 0; i < ARRAY_SIZE(places); i++) {
-		const uintptr_t start = places[i].start, va = start + (places[i].touched << PAGE_SHIFT);
+		const uintptr_t start = places[i].start,
+		                va = start + (places[i].touched << PAGE_SHIFT);
 
 		EXPECT_EQ(t, vm_map(s.space, start, places[i].nr, VM_RW, object, 0), 0);
 		EXPECT_EQ(t, vm_fault(s.space, va, VM_WRITE), 0);
@@ -306,7 +310,8 @@ static void top_page_is_read_to_its_end_only(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_disable(&s.mem->zones[ZONE_NORMAL]), 0);
 	for (i = 0; i < TRIES; i++) {
 		if (i == TRIES / 2)
-			REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, OBJ_MAX_PAGES, NULL, NULL, &object));
+			REQUIRE(t,
+			    !vm_object_create(s.mem, OBJ_ANON, OBJ_MAX_PAGES, NULL, NULL, &object));
 		page[i] = mem_alloc_pages(s.mem, GFP_KERNEL, 0);
 		REQUIRE(t, page[i]);
 		point_to(&s, page[i], page[0]);
@@ -363,7 +368,8 @@ static void note_region(const struct vm_object *object, unsigned long nr, void *
 
 static void space_is_listed_region_by_region(struct ktest *t)
 {
-	static const unsigned touched[] = {0, AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE - 1, 2 * AT_ONCE, 600};
+	static const unsigned touched[] = {
+	    0, AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE - 1, 2 * AT_ONCE, 600};
 	struct vm_object *phys = NULL;
 	struct vm_scene s;
 	unsigned i;
@@ -394,7 +400,8 @@ static void space_is_listed_region_by_region(struct ktest *t)
  */
 static void space_counts_each_object_apart(struct ktest *t)
 {
-	static const u8 orders[6][3] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+	static const u8 orders[6][3] = {
+	    {0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
 	struct vm_object *object[3];
 	struct vm_scene s;
 	unsigned i, k;
@@ -411,7 +418,10 @@ static void space_counts_each_object_apart(struct ktest *t)
 		 * is cut out.
 		 */
 		for (k = 0; k < 3; k++)
-			EXPECT_EQ(t, vm_map(s.space, page_at(10 * orders[i][k]), 4, VM_RW, object[orders[i][k]], 0), 0);
+			EXPECT_EQ(t,
+			    vm_map(s.space, page_at(10 * orders[i][k]), 4, VM_RW,
+			        object[orders[i][k]], 0),
+			    0);
 		EXPECT_EQ(t, vm_map(s.space, page_at(14), 1, VM_RW, object[1], 0), 0);
 		EXPECT_EQ(t, vm_protect(s.space, page_at(21), 1, VM_READ), 0);
 		for (k = 0; k < 3; k++) {

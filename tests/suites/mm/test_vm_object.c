@@ -144,8 +144,8 @@ static void physical_pages_stay_in_kernel_zones(struct ktest *t)
 	page = page_in(object, 1);
 	REQUIRE(t, page);
 	pfn = page_to_pfn_in(s.mem, page);
-	EXPECT_EQ(t, page_word(page),
-	    PAGE_WORD(2, PG_OBJECT, 0) | PAGE_REFERENCED | PAGE_UNEVICTABLE);
+	EXPECT_EQ(
+	    t, page_word(page), PAGE_WORD(2, PG_OBJECT, 0) | PAGE_REFERENCED | PAGE_UNEVICTABLE);
 	EXPECT_EQ(t, zone_of(s.mem, pfn)->kind, ZONE_NORMAL);
 	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn), -EAGAIN);
 	/* It blocks an offline for good, and is named. */
@@ -162,7 +162,7 @@ static void physical_pages_stay_in_kernel_zones(struct ktest *t)
 
 /* A pager with given answers. */
 struct book {
-	int answer;       /* what get returns when it does not supply */
+	int answer; /* what get returns when it does not supply */
 	bool supply;
 	void (*meanwhile)(struct vm_space *space); /* called while a fault waits for the page */
 	struct vm_space *space;

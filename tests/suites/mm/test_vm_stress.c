@@ -104,8 +104,9 @@ static void move_all(struct ktest *t, struct migrate_stats *stats)
 
 	isolated.nr_lru = isolated.nr_movable = 0;
 	for (i = 0; i < load.pages; i++) {
-		EXPECT_EQ(t, isolate_page(mem,
-		    page_to_pfn_in(mem, page_in(load.s.object, i)), &isolated), 0);
+		EXPECT_EQ(t,
+		    isolate_page(mem, page_to_pfn_in(mem, page_in(load.s.object, i)), &isolated),
+		    0);
 		if (isolated.nr_lru == MIGRATE_BATCH || i + 1 == load.pages) {
 			EXPECT_EQ(t, migrate_isolated(mem, &isolated, NULL, stats), 0);
 			isolated.nr_lru = 0;
@@ -115,7 +116,8 @@ static void move_all(struct ktest *t, struct migrate_stats *stats)
 
 static void expect_first_tries(struct ktest *t, const unsigned *at_try, unsigned moved)
 {
-	printk("  # %u pages moved: %u at the first try, %u at the second, %u later; %llu waits, %llu touches\n",
+	printk("  # %u pages moved: %u at the first try, %u at the second, %u later; %llu waits, "
+	       "%llu touches\n",
 	    moved, at_try[0], at_try[1], at_try[2] + at_try[3],
 	    (unsigned long long)mm_event_sum(load.s.mem, EV_MIGWAIT_QUEUED),
 	    (unsigned long long)READ_ONCE(load.touches));
@@ -241,19 +243,22 @@ static void pages_move_while_mappings_change(struct ktest *t)
 		return;
 	for (cpu = 1; cpu < ktest_cpus(); cpu++)
 		ktest_start(cpu, map_at_random, &load);
-	for (round = 0; round < ROUNDS ||
-	     (READ_ONCE(load.touches) < 4 * ROUNDS && !READ_ONCE(load.errors)); round++) {
+	for (round = 0;
+	     round < ROUNDS || (READ_ONCE(load.touches) < 4 * ROUNDS && !READ_ONCE(load.errors));
+	     round++) {
 		isolated.nr_lru = isolated.nr_movable = 0;
 		for (i = 0; i < load.pages; i++)
-			EXPECT_EQ(t, isolate_page(load.s.mem, page_to_pfn_in(load.s.mem,
-			    page_in(load.s.object, i)), &isolated), 0);
+			EXPECT_EQ(t,
+			    isolate_page(load.s.mem,
+			        page_to_pfn_in(load.s.mem, page_in(load.s.object, i)), &isolated),
+			    0);
 		again += migrate_isolated(load.s.mem, &isolated, NULL, &stats);
 		thread_yield();
 	}
 	EXPECT_EQ(t, stats.moved + again, round * load.pages);
 	EXPECT(t, stats.moved > 0);
-	printk("  # %u moved, %u retries, %u put back, %llu mappings\n", stats.moved, stats.retries, again,
-	    (unsigned long long)READ_ONCE(load.touches));
+	printk("  # %u moved, %u retries, %u put back, %llu mappings\n", stats.moved, stats.retries,
+	    again, (unsigned long long)READ_ONCE(load.touches));
 	load_end(t);
 }
 

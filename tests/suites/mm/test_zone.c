@@ -19,8 +19,9 @@ static void watermarks_are_ordered_and_bounded(struct ktest *t)
 		EXPECT(t, zone.wmark[WMARK_MIN] <= zone.wmark[WMARK_LOW]);
 		EXPECT(t, zone.wmark[WMARK_LOW] <= zone.wmark[WMARK_HIGH]);
 		EXPECT(t, zone.wmark[WMARK_HIGH] <= sizes[i] / 4);
-		EXPECT(t, zone.wmark[WMARK_MIN] >= last &&
-			      zone.wmark[WMARK_MIN] <= (16UL << 20) / PAGE_SIZE);
+		EXPECT(t,
+		    zone.wmark[WMARK_MIN] >= last &&
+		        zone.wmark[WMARK_MIN] <= (16UL << 20) / PAGE_SIZE);
 		EXPECT(t, zone.reserve <= sizes[i] / 8);
 		last = zone.wmark[WMARK_MIN];
 	}
@@ -30,11 +31,11 @@ static void watermarks_are_ordered_and_bounded(struct ktest *t)
 /* min, low, high and the reserve, at both sides of each bound. */
 static void watermarks_are_exact(struct ktest *t)
 {
-	static const unsigned long want[][5] = {{0, 0, 0, 0, 0}, {7, 0, 0, 0, 0}, {8, 1, 1, 1, 0}, {31, 3, 3, 4, 0},
-	    {32, 4, 5, 6, 1}, {71, 8, 10, 12, 2}, {72, 9, 11, 13, 2}, {127, 15, 18, 22, 3}, {128, 16, 20, 24, 4},
-	    {2175, 16, 20, 24, 67}, {2176, 17, 21, 25, 68}, {4096, 32, 40, 48, 128},
-	    {524287, 4095, 5118, 6142, 16383}, {524288, 4096, 5120, 6144, 16384},
-	    {1UL << 32, 4096, 5120, 6144, 1UL << 27}};
+	static const unsigned long want[][5] = {{0, 0, 0, 0, 0}, {7, 0, 0, 0, 0}, {8, 1, 1, 1, 0},
+	    {31, 3, 3, 4, 0}, {32, 4, 5, 6, 1}, {71, 8, 10, 12, 2}, {72, 9, 11, 13, 2},
+	    {127, 15, 18, 22, 3}, {128, 16, 20, 24, 4}, {2175, 16, 20, 24, 67},
+	    {2176, 17, 21, 25, 68}, {4096, 32, 40, 48, 128}, {524287, 4095, 5118, 6142, 16383},
+	    {524288, 4096, 5120, 6144, 16384}, {1UL << 32, 4096, 5120, 6144, 1UL << 27}};
 	static struct zone zone;
 	unsigned i;
 
@@ -59,10 +60,12 @@ static void pages_above_the_watermark_are_counted_exactly(struct ktest *t)
 		bool lower;
 		long spare;
 	} want[] = {{GFP_MOVABLE, false, 900}, {GFP_MOVABLE, true, 893}, {GFP_KERNEL, false, 850},
-	    {GFP_KERNEL, true, 843}, {GFP_RECLAIMABLE, false, 850}, {GFP_MOVABLE | GFP_LOW_MARK, false, 800},
-	    {GFP_MOVABLE | GFP_HIGH_MARK, false, 600}, {GFP_MOVABLE | GFP_HIGH_MARK | GFP_LOW_MARK, false, 600},
-	    {GFP_MOVABLE | GFP_ATOMIC, false, 950}, {GFP_ATOMIC, false, 900}, {GFP_ATOMIC, true, 893},
-	    {GFP_MOVABLE | GFP_ALL_RESERVE, true, 1000}, {GFP_ALL_RESERVE, true, 950}};
+	    {GFP_KERNEL, true, 843}, {GFP_RECLAIMABLE, false, 850},
+	    {GFP_MOVABLE | GFP_LOW_MARK, false, 800}, {GFP_MOVABLE | GFP_HIGH_MARK, false, 600},
+	    {GFP_MOVABLE | GFP_HIGH_MARK | GFP_LOW_MARK, false, 600},
+	    {GFP_MOVABLE | GFP_ATOMIC, false, 950}, {GFP_ATOMIC, false, 900},
+	    {GFP_ATOMIC, true, 893}, {GFP_MOVABLE | GFP_ALL_RESERVE, true, 1000},
+	    {GFP_ALL_RESERVE, true, 950}};
 	static struct zone zone;
 	unsigned i;
 
@@ -248,7 +251,8 @@ static void atomic_requests_leave_the_reserve_of_a_lower_zone(struct ktest *t)
 	pile_alloc(mem, &pile, GFP_ATOMIC, 0, ALL_THERE_IS);
 	EXPECT_EQ(t, normal->nr_free, normal->wmark[WMARK_MIN] / 2);
 	EXPECT_EQ(t, dma32->nr_free, dma32->wmark[WMARK_MIN] / 2 + dma32->reserve);
-	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_ATOMIC | GFP_DMA32, 0, ALL_THERE_IS), dma32->reserve);
+	EXPECT_EQ(
+	    t, pile_alloc(mem, &pile, GFP_ATOMIC | GFP_DMA32, 0, ALL_THERE_IS), dma32->reserve);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 

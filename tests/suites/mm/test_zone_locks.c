@@ -65,7 +65,8 @@ static void alloc_many(void *arg)
 {
 	struct job *job = arg;
 
-	EXPECT_EQ(job->t, mem_alloc_pages_bulk(job->mem, GFP_MOVABLE | GFP_NOWAIT, job->nr, pages), job->nr);
+	EXPECT_EQ(job->t, mem_alloc_pages_bulk(job->mem, GFP_MOVABLE | GFP_NOWAIT, job->nr, pages),
+	    job->nr);
 }
 
 static void free_many(void *arg)
@@ -181,7 +182,8 @@ static void many_pages(void *arg)
 
 	/* Each hold brings a batch. */
 	for (job->nr = 1; job->nr <= BULK; job->nr++) {
-		EXPECT_EQ(t, locks_of(job->zone, alloc_many, job), (job->nr + PCP_BATCH - 1) / PCP_BATCH);
+		EXPECT_EQ(
+		    t, locks_of(job->zone, alloc_many, job), (job->nr + PCP_BATCH - 1) / PCP_BATCH);
 		EXPECT_EQ(t, locks_of(job->zone, free_many, job), 0);
 		drain_local_pages(job->mem, NULL);
 	}
@@ -207,7 +209,8 @@ static void a_bulk_takes_one_lock_a_batch(struct ktest *t)
 
 /* ---- giving back ---- */
 
-static void (*const giving_back[])(void *) = {drain_all_zones, drain_one_zone, refresh, drain_isolated};
+static void (*const giving_back[])(void *) = {
+    drain_all_zones, drain_one_zone, refresh, drain_isolated};
 
 static void give_back_nothing(void *arg)
 {
