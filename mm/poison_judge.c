@@ -186,7 +186,7 @@ enum poison_verdict poison_look(struct poison_request *r, int *err)
  *
  *   reference     taken by                dropped by
  *   each entry    the fault that made it  the unmapping step of the migration
- *   the slot's    who filled the slot     handed to the migrator with the marker; gone with the freeze
+ *   the slot's    who filled the slot     handed over with the marker; gone with the freeze
  *   (MOVABLE_OPS: the owner's, dropped in ops->migrate)
  *   isolation     isolate_lru_page,       nobody: it becomes the poison owner's, here, in one hold
  *                 isolate_movable_page    of the zone lock; so the page is never free in between

@@ -17,8 +17,8 @@
  *	};
  *	const struct hostile_subject hostile_memory = SUBJECT("memory", cases);
  *
- * A new file is named in HOSTILE_SRCS (files.mk), its subject at the end of this file and in hostile.c.
- * Each case must end by itself, in bounded guest time, and leave nothing behind.
+ * A new file is named in HOSTILE_SRCS (files.mk), its subject at the end of this file and in
+ * hostile.c.  Each case must end by itself, in bounded guest time, and leave nothing behind.
  */
 #ifndef USER_HOSTILE_H
 #define USER_HOSTILE_H

@@ -28,8 +28,10 @@
 #define SANITIZED                      true
 #define ASAN_ENTER(save, bottom, size) __sanitizer_start_switch_fiber((save), (bottom), (size))
 #define ASAN_LEFT(save)                __sanitizer_finish_switch_fiber((save), NULL, NULL)
-#define ASAN_BEGUN()                   __sanitizer_finish_switch_fiber(NULL, &outside_bottom, &outside_size)
-#define ASAN_NEW(bottom, size)         __asan_unpoison_memory_region((bottom), (size))
+
+#define ASAN_BEGUN() __sanitizer_finish_switch_fiber(NULL, &outside_bottom, &outside_size)
+
+#define ASAN_NEW(bottom, size) __asan_unpoison_memory_region((bottom), (size))
 #else
 #define SANITIZED                      false
 #define ASAN_ENTER(save, bottom, size) ((void)0)

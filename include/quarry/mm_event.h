@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* mm_event.h: what the memory manager counts (mm/event.c). */
+#ifndef QUARRY_MM_EVENT_H
+#define QUARRY_MM_EVENT_H
+
+/* Events; each is counted per CPU and summed when read.  Tests assert on them. */
+#define MM_EVENTS(X)                                                                               \
+	X(PCP_REFILL)         /* refills of a stack, each one zone lock */                         \
+	X(PCP_REFILL_PAGES)   /* blocks they pushed */                                             \
+	X(PCP_SPILL)          /* frees that found their stack full or off */                       \
+	X(PCP_SPILL_BLOCKS)   /* cached blocks such frees gave back */                             \
+	X(PCP_DRAINED)        /* blocks given back by drains and rounds */                         \
+	X(FREE_DIRECT)        /* blocks that went straight to the buddy */                         \
+	X(FREE_ISOLATED)      /* of these, into an isolated pageblock */                           \
+	X(ALLOC_DIRECT)       /* blocks taken straight from the buddy for a caller */              \
+	X(ALLOC_SLOW)         /* allocations that found no page at the first look */               \
+	X(ALLOC_FAIL)         /* allocations that returned NULL */                                 \
+	X(ALLOC_ATOMIC_FAIL)  /* of these, of callers that may not sleep */                        \
+	X(ALLOC_BAD_ORDER)    /* orders above MAX_ORDER asked for */                               \
+	X(ALLOC_DRAIN_WAIT)   /* allocations that waited for the reclaim thread's drain */         \
+	X(ALLOC_DRAIN_LOCAL)  /* failed high orders that drained their own CPU */                  \
+	X(ALLOC_COMPACT_WAIT) /* of high orders, that waited for a compaction */                   \
+	X(COMPACT_OK)         /* compactions that made a block */                                  \
+	X(COMPACT_FAIL)       /* those that did not */                                             \
+	X(COMPACT_MOVED)      /* blocks they moved */                                              \
+	X(CONTIG_OK)          /* contiguous ranges allocated */                                    \
+	X(CONTIG_FAIL)        /* those that could not be */                                        \
+	X(FALLBACK_STEAL)     /* pageblocks that changed their type */                             \
+	X(FALLBACK_MIX)       /* blocks taken from another type without that */                    \
+	X(DRAIN_ROUNDS)       /* drain_all_pages rounds */                                         \
+	X(DRAIN_ASKED)        /* CPUs that they asked */                                           \
+	X(DRAIN_FORCED)       /* forced rounds: disable and precise */                             \
+	X(RECLAIM_RUNS)       /* runs of a reclaim thread, for a drain or over the lists */        \
+	X(RECLAIM_SCANNED)    /* pages it took off the lists to look at */                         \
+	X(RECLAIM_KEPT)       /* of these, put back because they had been touched */               \
+	X(RECLAIM_AGED)       /* pages moved from the active list to the inactive one */           \
+	X(RECLAIM_FREED)      /* pages dropped, by reclaim threads and allocations */              \
+	X(RECLAIM_DIRECT)     /* of these, by allocations: unmapped and clean */                   \
+	X(RECLAIM_CLEANED)    /* dirty pages that their pager took first */                        \
+	X(RECLAIM_REFUSED)    /* dirty pages that it did not take */                               \
+	X(RECLAIM_WAIT)       /* allocations that waited for a reclaim thread's run */             \
+	X(RECLAIM_THROTTLED)  /* of these, because too many pages were taken off the lists */      \
+	X(STANDBY_WAIT) /* allocations that waited until standby memory could be brought online */ \
+	X(OOM_KILLS)    /* victims chosen */                                                       \
+	X(OOM_NOBODY)   /* allocations that failed because there was none to choose */             \
+	X(OOM_STUCK)    /* victims that were not gone in time */                                   \
+	X(PCP_DISABLE)  /* outermost zone_pcp_disable calls */                                     \
+	X(PCP_UNBALANCED)    /* zone_pcp_enable without disable */                                 \
+	X(ISO_BLOCKS)        /* pageblocks isolated */                                             \
+	X(ISO_UNDONE)        /* pageblocks whose isolation was undone */                           \
+	X(ISO_CONFLICT)      /* isolations refused because of another */                           \
+	X(SOFT_OFFLINE_OK)   /* pages retired with nobody harmed */                                \
+	X(SOFT_OFFLINE_FAIL) /* those that could not be: nothing was changed */                    \
+	X(FAILURE_RECOVERED) /* broken pages out of use at once */                                 \
+	X(FAILURE_DELAYED)   /* to be retired when the last one lets go */                         \
+	X(FAILURE_IGNORED)   /* in use by somebody who cannot do without */                        \
+	X(POISON_WAIT)       /* looks that found the page in somebody's hands */                   \
+	X(FAILURE_COPIED)    /* moved while they were reported: the copy may be bad */             \
+	X(POISON_RETIRED)    /* frames retired, at once or later */                                \
+	X(UNPOISON_OK)       /* marks taken off */                                                 \
+	X(FAULT_LOST)        /* faults on pages that are lost */                                   \
+	X(OFFLINE_OK)                                                                              \
+	X(OFFLINE_FAIL)                                                                            \
+	X(OFFLINE_LOOPS) /* passes over ranges */                                                  \
+	X(ONLINE_OK)                                                                               \
+	X(ONLINE_FAIL)                                                                             \
+	X(MEMORY_ADDED)   /* pageblocks added */                                                   \
+	X(MEMORY_REMOVED) /* pageblocks removed */                                                 \
+	X(STANDBY_ONLINE) /* pageblocks that stood by and were brought online */                   \
+	X(MIGRATE_OK)     /* blocks moved */                                                       \
+	X(MIGRATE_AGAIN)  /* tries that met somebody else and will be repeated */                  \
+	X(MIGRATE_FAIL)   /* tries refused for good: pinned, or no memory */                       \
+	X(BAD_FREE)       /* frees of what is not allocated, or with the wrong order */            \
+	X(QUARANTINED)    /* blocks that a wrong last put left without an owner */                 \
+	X(SLAB_PAGES)     /* pages the small-object allocator took */                              \
+	X(REPORTED)       /* free pageblocks that the host was told of */                          \
+	X(FAULTS)         /* calls of vm_fault */                                                  \
+	X(FAULT_NEW)      /* of these, with a new page for an empty slot */                        \
+	X(RMAP_PAUSES)    /* walks of a slot's regions that let go of the object's lock */         \
+	X(MIGWAIT_QUEUED) /* faults that waited for a page being moved */                          \
+	X(MIGWAIT_WOKEN)  /* of these, woken by its migrator: all, in the end */                   \
+	X(TLB_ROUNDS)     /* shootdowns that asked anybody */                                      \
+	X(TLB_ASKED)      /* other CPUs that they asked */
+
+enum mm_event {
+#define MM_EVENT_ENUM(name) EV_##name,
+	MM_EVENTS(MM_EVENT_ENUM)
+#undef MM_EVENT_ENUM
+	    NR_MM_EVENTS,
+};
+
+#endif
