@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* mm_event.h: what the memory manager counts (mm/event.c). */
-#ifndef QUARRY_MM_EVENT_H
-#define QUARRY_MM_EVENT_H
+#ifndef QUARRY_MM_EVENT_LIST_H
+#define QUARRY_MM_EVENT_LIST_H
 
 /* Events; each is counted per CPU and summed when read.  Tests assert on them. */
 #define MM_EVENTS(X)                                                                               \
