@@ -119,6 +119,15 @@ bool monitor_number(const char *word, u64 *value)
 	return false;
 }
 
+bool monitor_policy(const char *word, enum iso_policy *policy)
+{
+	*policy = iso_policy_by_name(word);
+	if (*policy != NR_ISO_POLICIES)
+		return true;
+	printk("%s: no such policy: " ISO_POLICY_NAMES(", ") "\n", word);
+	return false;
+}
+
 static void cmd_mem(unsigned n, char **arg)
 {
 	show_mem(&kernel_memory);
@@ -162,11 +171,9 @@ static void cmd_page(unsigned n, char **arg)
 
 static void cmd_policy(unsigned n, char **arg)
 {
-	enum iso_policy policy = iso_policy_by_name(arg[0]);
+	enum iso_policy policy;
 
-	if (policy == NR_ISO_POLICIES)
-		printk("%s: no such policy: redrain, disable or precise\n", arg[0]);
-	else
+	if (monitor_policy(arg[0], &policy))
 		WRITE_ONCE(kernel_memory.policy, policy);
 }
 
@@ -310,7 +317,7 @@ static const struct command commands[] = {
     {"soft", "PFN", "move a page's content, and retire it", 1, 1, cmd_soft},
     {"unpoison", "PFN", "put a retired page back to use", 1, 1, cmd_unpoison},
     {"mce", "", "machine checks: banks, records", 0, 0, cmd_mce},
-    {"policy", "redrain|disable|precise", "the default policy of offlines", 1, 1, cmd_policy},
+    {"policy", ISO_POLICY_NAMES("|"), "the default policy of offlines", 1, 1, cmd_policy},
     {"check", "", "verify all invariants (check_memory)", 0, 0, cmd_check},
     {"counts", "", "tasks, threads, objects ... in use", 0, 0, cmd_counts},
     {"run", "SUITE[.TEST][,...]", "run selftests: quick, all, or by name", 1, 1, cmd_run},

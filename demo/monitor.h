@@ -3,10 +3,13 @@
 #ifndef DEMO_MONITOR_H
 #define DEMO_MONITOR_H
 
+#include <quarry/mm_types.h>
 #include <quarry/types.h>
 
 /* The number that @word says, in *@value; false: not a number, which was printed. */
 bool monitor_number(const char *word, u64 *value);
+/* The policy of that name likewise. */
+bool monitor_policy(const char *word, enum iso_policy *policy);
 /* Commands of monitor_offline.c, with their arguments.  Context of all: thread. */
 void cmd_offline(unsigned n, char **arg);
 void cmd_online(unsigned n, char **arg);

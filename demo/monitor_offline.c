@@ -88,12 +88,8 @@ void cmd_offline(unsigned n, char **arg)
 
 	if (!monitor_number(arg[0], &pfn) || !monitor_number(arg[1], &nr))
 		return;
-	if (n > 2)
-		job.opts.policy = iso_policy_by_name(arg[2]);
-	if (n > 2 && job.opts.policy == NR_ISO_POLICIES) {
-		printk("%s: no such policy: redrain, disable or precise\n", arg[2]);
+	if (n > 2 && !monitor_policy(arg[2], &job.opts.policy))
 		return;
-	}
 	job.pfn = pfn;
 	job.nr = nr;
 	run_job(&job);

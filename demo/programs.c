@@ -115,7 +115,7 @@ static int one_round(struct program_round *r, unsigned long want, enum iso_polic
 	}
 	err = online_pages(&kernel_memory, r->start, r->nr, &fail);
 	r->ns = arch_clock_ns() - began;
-	if (err || r->faults < FAULTS || (r->res.rounds != 1 && policy != ISO_REDRAIN)) {
+	if (err || r->faults < FAULTS || (r->res.rounds != 1 && iso_policy_one_round(policy))) {
 		printk("programs: FAIL: online: error %d; %llu faults meanwhile, %u drain rounds\n",
 		    err, (unsigned long long)r->faults, r->res.rounds);
 		return err ? err : -EIO;

@@ -99,8 +99,7 @@ int offline_round(
 		return err;
 	if (r.stalled)
 		return -ETIME;
-	/* Redrain may need several rounds. */
-	return result->rounds == 1 || result->policy == ISO_REDRAIN ? 0 : -ERANGE;
+	return result->rounds == 1 || !iso_policy_one_round(result->policy) ? 0 : -ERANGE;
 }
 
 /* Pages in use in the range; read without locks. */

@@ -23,14 +23,6 @@
 #define WARM_UP_OPS 500
 #define WARM_UP_NS  3000000000ULL
 
-static const char *const policy_stories[NR_ISO_POLICIES] = {
-    [ISO_REDRAIN] =
-        "the isolate bits, then a drain of the CPUs that seem to hold pages, as often as needed",
-    [ISO_DISABLE] = "the zone's caches off on all CPUs in one round, then the isolate bits",
-    [ISO_PRECISE] =
-        "the isolate bits, then one round that fetches the cached pages of those blocks",
-};
-
 static void draw_isolated(void *arg)
 {
 	picture_sync(arg);
@@ -51,7 +43,7 @@ static bool show_policy(struct stress *stress, enum iso_policy policy)
 		printk("tour: this machine is too small to take a movable range offline\n");
 		return true;
 	}
-	printk("tour: policy %s: %s\n", iso_policy_name(policy), policy_stories[policy]);
+	printk("tour: policy %s: %s\n", iso_policy_name(policy), iso_policy_story(policy));
 	picture = picture_start(&kernel_memory, opts.start, opts.nr, style, nr_cpus_online() - 1);
 	opts.arg = picture;
 	err = offline_round(&kernel_memory, &opts, &res, &ops);

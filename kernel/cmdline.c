@@ -13,6 +13,7 @@
 
 #include <quarry/bootinfo.h>
 #include <quarry/errno.h>
+#include <quarry/isolation.h>
 #include <quarry/port.h>
 
 #define MILLION    1000000
@@ -46,7 +47,7 @@
 static const struct cmdline_option options[] = {
     TEXT("selftest", "tests: all quick none, contract cost inside, or SUITE and SUITE.TEST"),
     NUMBER("seed", 0, ANY_NUMBER, "", "seed of all random numbers"),
-    CHOICE("isolation", "precise disable redrain", "how offlining keeps pages out of caches"),
+    CHOICE("isolation", ISO_POLICY_NAMES(" "), "how offlining keeps pages out of caches"),
     PERCENT("movable", 95, "zone MOVABLE's part of each node"),
     SIZE("standby", 0, 16ULL << 20,
         "memory of each zone above 4 GiB that is online from the start; 0: all"),

@@ -17,7 +17,8 @@ void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
  * @cost: what a round cost is added.  Context: thread, may sleep.
  */
 struct iso_ops {
-	const char *name;
+	const char *story; /* what it does, in one line for the console */
+	bool one_round;    /* an offline makes exactly one drain round */
 	/*
 	 * From enter to leave: so scan and bit of a pageblock are one lock hold, and no scan
 	 * follows.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * isolate_policy.c: the three policies of isolation, each a set of functions that isolate_range,
- *                   evacuate and their callers call (page_isolation.c says why each is right).
+ * isolate_policy.c: the policies of isolation, each a set of functions that isolate_range, evacuate
+ * and their callers call (page_isolation.c says why each is right).
  *
  * Owns:       the table of policies.
  * Locks:      none of its own; the rounds take cpu_hotplug and pcp_ctl.
@@ -41,23 +41,29 @@ static int caches_on(struct zone *zone, struct drain_cost *cost)
 }
 
 static const struct iso_ops policies[NR_ISO_POLICIES] = {
-    [ISO_REDRAIN] = {.name = "redrain",
-        .enter = nothing,
+    [ISO_REDRAIN] = {.enter = nothing,
         .bits_set = masked_round,
         .retry = masked_round,
-        .leave = nothing},
-    [ISO_DISABLE] = {.name = "disable",
-        .caches_off = true,
+        .leave = nothing,
+        .story = "the isolate bits, then a drain of the CPUs that seem to hold pages, as often as "
+                 "needed"},
+    [ISO_DISABLE] = {.caches_off = true,
+        .one_round = true,
         .enter = pcp_disable_counted,
         .bits_set = nothing,
         .retry = nothing,
-        .leave = caches_on},
-    [ISO_PRECISE] = {.name = "precise",
+        .leave = caches_on,
+        .story = "the zone's caches off on all CPUs in one round, then the isolate bits"},
+    [ISO_PRECISE] = {.one_round = true,
         .enter = nothing,
         .bits_set = precise_round,
         .retry = nothing,
-        .leave = nothing},
+        .leave = nothing,
+        .story = "the isolate bits, then one round that fetches the cached pages of those blocks"},
 };
+
+#define NAME_OF(id, name) [id] = name,
+static const char *const names[NR_ISO_POLICIES] = {ISO_POLICIES(NAME_OF, )};
 
 const struct iso_ops *iso_ops(enum iso_policy policy)
 {
@@ -67,14 +73,24 @@ const struct iso_ops *iso_ops(enum iso_policy policy)
 
 const char *iso_policy_name(enum iso_policy policy)
 {
-	return policy < NR_ISO_POLICIES ? policies[policy].name : NULL;
+	return policy < NR_ISO_POLICIES ? names[policy] : NULL;
+}
+
+const char *iso_policy_story(enum iso_policy policy)
+{
+	return iso_ops(policy)->story;
+}
+
+bool iso_policy_one_round(enum iso_policy policy)
+{
+	return iso_ops(policy)->one_round;
 }
 
 enum iso_policy iso_policy_by_name(const char *name)
 {
 	unsigned policy = 0;
 
-	while (policy < NR_ISO_POLICIES && strcmp(policies[policy].name, name) != 0)
+	while (policy < NR_ISO_POLICIES && strcmp(names[policy], name) != 0)
 		policy++;
 	return (enum iso_policy)policy;
 }

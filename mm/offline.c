@@ -91,7 +91,7 @@ static void offline_commit(struct offline_op *op, struct range_claim *claim)
 	pfn_t end;
 	bool last;
 
-	KASSERT(op->policy != ISO_DISABLE || READ_ONCE(op->zone->pcp_depth) > 0);
+	KASSERT(!op->evac.policy->caches_off || READ_ONCE(op->zone->pcp_depth) > 0);
 	trace_range(op->mem, TR_offline, claim->range.start, range_pages(claim->range));
 	do {
 		hotplug_lock(op->mem);

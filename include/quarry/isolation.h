@@ -21,11 +21,16 @@ int drain_isolated_pages(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class)
  */
 int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
     enum iso_policy policy, struct mm_fail *fail) must_check EXCLUDES(pcp_ctl_class, zone_class);
-/*
- * "redrain", "disable" or "precise"; NULL for anything else.  And back: NR_ISO_POLICIES if unknown.
- */
+/* All names, as one literal: ISO_POLICY_NAMES("|") is "redrain|disable|precise". */
+#define ISO_POLICY_NAMES(between)   ISO_POLICIES(ISO_POLICY_NAME, between)
+#define ISO_POLICY_NAME(id, string) string
+/* The name, as in ISO_POLICIES; NULL for no policy.  And back: NR_ISO_POLICIES if unknown. */
 const char *iso_policy_name(enum iso_policy policy);
 enum iso_policy iso_policy_by_name(const char *name);
+/* What it does, in one line for the console. */
+const char *iso_policy_story(enum iso_policy policy);
+/* Does an offline make exactly one drain round, whatever happens meanwhile? */
+bool iso_policy_one_round(enum iso_policy policy);
 /*
  * Undo it; the old types are still there.  Never fails; nothing happens if the range is bad.
  * Context: any.  Locks: zone.

@@ -325,8 +325,15 @@ struct range_claim {
 /* Blocks that the slots of one zone and CPU have room for; one page of pointers holds them. */
 #define PCP_SLOTS (NR_CACHED_TYPES * (64 + 32 + 16 + 8 + 2))
 
-/* How an offline keeps pages of its range out of the caches: mm/page_isolation.c. */
-enum iso_policy { ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE, NR_ISO_POLICIES };
+/*
+ * How an offline keeps pages of its range out of the caches.  A policy is an entry here, with its
+ * name, a row in mm/isolate_policy.c, and its argument in mm/page_isolation.c.
+ */
+#define ISO_POLICIES(P, between)                                                                   \
+	P(ISO_REDRAIN, "redrain")                                                                  \
+	between P(ISO_DISABLE, "disable") between P(ISO_PRECISE, "precise")
+#define ISO_POLICY_ID(id, name) id,
+enum iso_policy { ISO_POLICIES(ISO_POLICY_ID, ) NR_ISO_POLICIES };
 
 /* Regions that one hold of an object's lock visits, at some hundred instructions each. */
 #define RMAP_AT_ONCE 128

@@ -3,6 +3,7 @@
 #include "fuzz.h"
 #include <quarry/bootinfo.h>
 #include <quarry/cmdline.h>
+#include <quarry/isolation.h>
 #include <quarry/port.h>
 #include <quarry/string.h>
 
@@ -11,6 +12,12 @@
 static bool one_of(const char *value, const char *a, const char *b, const char *c)
 {
 	return !strcmp(value, a) || !strcmp(value, b) || !strcmp(value, c);
+}
+
+static bool is_policy(const char *value)
+{
+#define IS(id, name) !strcmp(value, name)
+	return ISO_POLICIES(IS, ||);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
@@ -34,8 +41,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 
 		MUST(strlen(value) < BOOT_CMDLINE_MAX, "%s: not ended", names[i]);
 	}
-	MUST(one_of(cmdline_get("isolation", "precise"), "precise", "disable", "redrain"),
-	    "isolation");
+	MUST(is_policy(cmdline_get("isolation", "precise")), "isolation");
 	MUST(one_of(cmdline_get("picture", "plain"), "plain", "ansi", "off"), "picture");
 	MUST(one_of(cmdline_get("badpage", "panic"), "panic", "report", "panic"), "badpage");
 	MUST(one_of(cmdline_get("history", "slow"), "slow", "all", "slow"), "history");

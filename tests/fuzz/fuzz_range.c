@@ -3,6 +3,7 @@
  * fuzz_range.c: the calls of fuzz_mm.c that work on ranges: isolate, offline, online, migrate.
  */
 #include "fuzz_model.h"
+#include "mm/isolate.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/isolation.h>
 
@@ -38,7 +39,7 @@ void op_isolate(struct bytes *b)
 	struct mm_fail fail = {0};
 	int err = start_isolate_page_range(m.mem, start, nr, policy, &fail);
 
-	if (r.bad || (policy == ISO_DISABLE && !m.depth[zone_of(m.mem, start)->id]))
+	if (r.bad || (iso_ops(policy)->caches_off && !m.depth[zone_of(m.mem, start)->id]))
 		MUST(err == -EINVAL, "isolate: %d", err);
 	else if (r.offline || r.isolated || r.reserved || r.unmovable || r.pinned)
 		MUST(err == -EBUSY || (r.offline && err == -EINVAL), "isolate: %d", err);
@@ -111,7 +112,7 @@ void op_offline(struct bytes *b)
 {
 	u8 how = take_u8(b);
 	u32 cancel = (how & 0x38) == 0x38;
-	struct offline_opts opts = {.policy = (enum iso_policy)(how & 3),
+	struct offline_opts opts = {.policy = (enum iso_policy)(how % (NR_ISO_POLICIES + 1)),
 	    .cancel = &cancel,
 	    .deadline_ns = (how & 0x30) == 0x20 ? 1 : 0};
 	struct offline_result res;
@@ -128,9 +129,9 @@ void op_offline(struct bytes *b)
 	for (i = 0; !err && i < r.blocks; i++)
 		m.block[block_index(start) + i].offline = true;
 	if (!err) {
-		/* None where the caches are off already; only redrain may need more than one. */
-		MUST(res.rounds == 1 || (res.policy == ISO_DISABLE && off && !res.rounds) ||
-		        (res.policy == ISO_REDRAIN && res.rounds),
+		/* None where the caches are off already. */
+		MUST(res.rounds == 1 || (iso_ops(res.policy)->caches_off && off && !res.rounds) ||
+		        (!iso_policy_one_round(res.policy) && res.rounds),
 		    "%u rounds", res.rounds);
 		MUST(res.moved == r.handles, "%u moved, %u were there", res.moved, r.handles);
 		m.managed -= nr;

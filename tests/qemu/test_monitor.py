@@ -42,7 +42,7 @@ def test_ranges(ask):
         ask.says(f"{command} 512 y", NUMBER.format("y"))
         assert ask(f"{command} 512").startswith(f"usage: {command} PFN NR")
         assert ask(f"{command} 512 1 2 3").startswith(f"usage: {command} PFN NR")
-    ask.says(f"offline {pfn:#x} 512 nope", "nope: no such policy: redrain, disable or precise")
+    ask.says(f"offline {pfn:#x} 512 nope", "nope: no such policy: redrain, disable, precise")
     ask.says(f"offline {pfn:#x} 512 redrain", done.format("0 IPIs"))
     ask.says(f"offline {pfn:#x} 512", f"offline: error -114: already so, pfn {pfn:#x} (0 passes, 0 blocks moved)")
     matches(ask(f"block {pfn:#x}"), rf"pageblock 0x60 \(pfn {pfn:#x}\): offline, movable, zone 2, 0 pages free")
@@ -50,7 +50,7 @@ def test_ranges(ask):
     ask.says(f"online {pfn:#x} 512", "online: done")
     ask.says(f"online {pfn:#x} 512", f"online: error -114: already so, pfn {pfn:#x}")
     # Without a name the policy is the machine's.
-    ask.says("policy nope", "nope: no such policy: redrain, disable or precise")
+    ask.says("policy nope", "nope: no such policy: redrain, disable, precise")
     ask.says("policy redrain")
     assert "policy redrain" in ask("mem")
     ask.says(f"offline {pfn:#x} 512", done.format("0 IPIs"))
