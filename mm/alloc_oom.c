@@ -14,9 +14,11 @@
  * Tests:      play_oom, oom, oom_exact, oom_tasks, held, standby.
  */
 #include "mm/alloc.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/zone.h"
 #include <quarry/oom.h>
+#include <quarry/sched_point.h>
 
 /*
  * How long a victim has.  Then it is stuck behind somebody who needs memory himself, so another one

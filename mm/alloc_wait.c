@@ -9,8 +9,10 @@
  * Tests:      play_alloc, reclaim, compact, oom.
  */
 #include "mm/alloc.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/reclaim_ask.h"
+#include <quarry/sched_point.h>
 
 /*
  * A request that has found nothing, and what shall become of it when a remedy has brought no page.

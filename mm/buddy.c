@@ -11,6 +11,8 @@
  */
 #include "mm/buddy.h"
 #include "mm/event.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 
 void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order)
 {

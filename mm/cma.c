@@ -12,6 +12,7 @@
  * Tests:      cma, cma_hotplug, cma_exact, held.
  */
 #include "mm/buddy.h"
+#include "mm/entry.h"
 #include "mm/range.h"
 #include <quarry/contig.h>
 

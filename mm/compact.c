@@ -22,9 +22,12 @@
  * cannot move, above all is in use.
  */
 #include "mm/buddy.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/migrate.h"
+#include "mm/page.h"
 #include <quarry/contig.h>
+#include <quarry/sched_point.h>
 
 /* Pages that are moved on behalf of one allocation, in windows: so its wait is bounded. */
 #define BUDGET_WINDOWS 4UL

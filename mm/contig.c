@@ -11,11 +11,13 @@
  * Tests:      contig, contig_steps, isolation_exact, poison, cma.
  */
 #include "mm/buddy.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
 #include "mm/range.h"
 #include <quarry/contig.h>
 #include <quarry/isolation.h>
+#include <quarry/sched_point.h>
 
 /* For pages on their way somewhere; what stays for good is found out sooner (evacuate.c). */
 #define DEADLINE_NS 5000000000ULL

@@ -11,10 +11,12 @@
  * Tests:      offline, offline_stall, contig, offline_cancel, offline_bounds, patience.
  */
 #include "mm/buddy.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
 #include "mm/range.h"
 #include <quarry/isolation.h>
+#include <quarry/sched_point.h>
 
 /*
  * Up to MIGRATE_BATCH heads of movable blocks of the pageblock that reach into [@from, @end);

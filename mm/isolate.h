@@ -5,7 +5,6 @@
 
 #include "mm/drain.h"
 #include "mm/migrate.h"
-#include "mm/zone.h"
 
 /*
  * Owner, irqs off: give back what this CPU caches of isolated pageblocks, from wherever it lies in

@@ -12,6 +12,8 @@
  * Tests:      lru, reclaim_choice, reclaim_lru, held.
  */
 #include "mm/lru.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/reclaim_ask.h"
 #include <quarry/sched_point.h>
 

@@ -19,11 +19,13 @@
 #include "mm/buddy.h"
 #include "mm/claim.h"
 #include "mm/drain.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/pcp.h"
 #include "mm/range.h"
 #include "mm/zone.h"
 #include <quarry/memory_hotplug.h>
+#include <quarry/sched_point.h>
 
 /* Is there nothing in the section at @pfn? */
 static bool section_empty(const struct memory *mem, pfn_t section)

@@ -10,10 +10,10 @@
  *             line.
  * Tests:      migrate, handle, held, offline_bounds, migrate_exact.
  */
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/lru.h"
 #include "mm/migrate.h"
-#include "mm/page.h"
 #include <quarry/movable.h>
 
 static enum mm_why migrate_why(int err)

@@ -28,6 +28,7 @@
 #include "mm/migrate_step.h"
 #include "mm/migwait.h"
 #include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pagetable.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"

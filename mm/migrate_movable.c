@@ -11,8 +11,11 @@
  * Tests:      migrate, handle, migrate_exact.
  */
 #include "mm/migrate.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/zone.h"
 #include <quarry/movable.h>
+#include <quarry/sched_point.h>
 
 void page_make_movable(
     struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)

@@ -8,7 +8,7 @@
 #ifndef QUARRY_MM_MIGRATE_STEP_H
 #define QUARRY_MM_MIGRATE_STEP_H
 
-#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pagetable.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"

@@ -10,6 +10,7 @@
  */
 #include "mm/buddy.h"
 #include "mm/claim.h"
+#include "mm/page.h"
 #include "mm/pcp.h"
 #include "mm/range.h"
 #include <quarry/memory_init.h>

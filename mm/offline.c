@@ -14,12 +14,14 @@
  *             offline_steps, cover.
  */
 #include "mm/buddy.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
 #include "mm/offline.h"
 #include "mm/range.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/isolation.h>
+#include <quarry/sched_point.h>
 
 #define DEADLINE_NS 30000000000ULL
 /* Pages that one hold of mem->hotplug takes out, or brings back. */

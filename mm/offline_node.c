@@ -8,6 +8,7 @@
  * Tests:      offline_node, offline_node_exact, offline_node_steps.
  */
 #include "mm/buddy.h"
+#include "mm/entry.h"
 #include "mm/isolate.h"
 #include "mm/range.h"
 #include <quarry/memory_hotplug.h>

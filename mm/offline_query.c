@@ -8,6 +8,7 @@
  * Tests:      offline_query, offline, offline_bounds, offline_exact.
  */
 #include "mm/buddy.h"
+#include "mm/entry.h"
 #include "mm/isolate.h"
 #include "mm/offline.h"
 #include "mm/range.h"

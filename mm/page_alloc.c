@@ -10,8 +10,13 @@
  * Tests:      page_alloc, play_alloc, badinput, free_reasons, zone_locks, events, reclaim, oom,
  *             compact, page.
  */
+#include "mm/entry.h"
 #include "mm/event.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pcp_inline.h"
+#include "mm/zone.h"
+#include <quarry/sched_point.h>
 
 noinline struct page *zero_block(const struct memory *mem, struct page *page, unsigned order)
 {

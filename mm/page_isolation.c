@@ -36,11 +36,15 @@
  */
 #include "mm/buddy.h"
 #include "mm/drain.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pcp.h"
 #include "mm/range.h"
 #include <quarry/isolation.h>
+#include <quarry/sched_point.h>
 
 enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 {

@@ -14,6 +14,8 @@
  */
 #include "mm/buddy.h"
 #include "mm/event.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include <quarry/page_report.h>
 
 /* Spans of zones may overlap: the pageblock says whose it is. */

@@ -10,6 +10,7 @@
  * Checked by: check_memory().  Tests: pageblock, isolation, offline, page_report.
  */
 #include "mm/buddy.h"
+#include "mm/page_assert.h"
 
 #define BLOCK_ASSERT(zone, pfn, cond)                                                              \
 	PAGE_ASSERT((zone)->mem, pfn_to_page_in((zone)->mem, (pfn)), cond)

@@ -28,8 +28,9 @@
 #define QUARRY_MM_PCP_INLINE_H
 
 #include "mm/alloc.h"
-#include "mm/buddy.h"
+#include "mm/page.h"
 #include "mm/pcp.h"
+#include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
 /* This CPU's cache: NULL stands for the kernel's own, reached straight off gs.  irqs off. */

@@ -17,12 +17,15 @@
  */
 #include "mm/buddy.h"
 #include "mm/claim.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
 #include "mm/lru.h"
+#include "mm/page_assert.h"
 #include "mm/poison.h"
 #include "mm/range.h"
 #include <quarry/movable.h>
+#include <quarry/sched_point.h>
 
 /*
  * For one who moves the page, or frees it, to have done so: time, and turns of every thread (see

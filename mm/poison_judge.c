@@ -10,8 +10,10 @@
  * Tests:      poison_states, poison_exact, poison, poison_race, poison_standby.
  */
 #include "mm/buddy.h"
+#include "mm/page_assert.h"
 #include "mm/poison.h"
 #include "mm/range.h"
+#include <quarry/sched_point.h>
 
 /* Looks at a page that was just allocated, until it counts as its owner's for good. */
 #define ALLOC_LOOKS 3

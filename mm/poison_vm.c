@@ -12,10 +12,13 @@
  */
 #include "mm/buddy.h"
 #include "mm/lru.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/poison.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"
 #include "mm/vm.h"
+#include <quarry/sched_point.h>
 
 /*
  * The pager still has what is in a page that nobody wrote to.  Of what was anybody's to write to

@@ -3,7 +3,7 @@
 #ifndef QUARRY_MM_RANGE_H
 #define QUARRY_MM_RANGE_H
 
-#include "mm/page.h"
+#include <quarry/mm.h>
 
 /* [@start, @start + @nr); where that wraps it is a range that range_ok refuses. */
 static inline struct pfn_range pfn_range(pfn_t start, unsigned long nr)

@@ -15,11 +15,13 @@
  * Tests:      play_reclaim, play_run, reclaim, reclaim_lru, reclaim_ask, reclaim_exact, compact,
  *             standby.
  */
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/migrate.h"
 #include "mm/offline.h"
 #include "mm/reclaim.h"
 #include <quarry/memory_init.h>
+#include <quarry/sched_point.h>
 
 /* Over the lists of a zone in a run: what is touched between the two stays. */
 #define RUN_PASSES 2

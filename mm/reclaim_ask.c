@@ -11,8 +11,10 @@
  *             enough by zone_watermark_ok, and reclaim has freed nothing there that it can have.
  * Tests:      play_ask, play_direct, reclaim, reclaim_direct, reclaim_ask, reclaim_exact, standby.
  */
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/reclaim_ask.h"
+#include <quarry/sched_point.h>
 
 u64 reclaim_look_ns = 100000000ULL;
 

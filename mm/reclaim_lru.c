@@ -17,15 +17,19 @@
  * object's lock is mapped nowhere and used by nobody: more are taken from slots and entries only,
  * under that lock; and an unmapping keeps its own until its shootdown is over (tlb.c).
  */
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/lru.h"
 #include "mm/migrate_step.h"
 #include "mm/migwait.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pagetable.h"
 #include "mm/reclaim.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"
 #include "mm/vm.h"
+#include <quarry/sched_point.h>
 
 /* What was decided about an isolated page. */
 enum verdict {

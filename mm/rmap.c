@@ -11,10 +11,12 @@
  */
 #include "mm/event.h"
 #include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pagetable.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"
 #include "mm/vm.h"
+#include <quarry/sched_point.h>
 
 /*
  * The tree is ordered by the first slot that a region shows; regions that begin at the same one by

@@ -18,9 +18,11 @@
 #include "mm/buddy.h"
 #include "mm/event.h"
 #include "mm/offline.h"
+#include "mm/page.h"
 #include "mm/reclaim_ask.h"
 
 #include <quarry/memory_hotplug.h>
+#include <quarry/sched_point.h>
 
 /* Pages at the start of a step of @nr that its own descriptors take. */
 static unsigned long own_pages(const struct memory *mem, unsigned long nr)

@@ -7,6 +7,7 @@
  * Invariants: min <= low <= high.
  * Tests:      zone, nodes, memory_span, zone_locks.
  */
+#include "mm/entry.h"
 #include "mm/range.h"
 #include "mm/zone.h"
 

@@ -3,7 +3,7 @@
 #ifndef QUARRY_MM_ZONE_H
 #define QUARRY_MM_ZONE_H
 
-#include "mm/page.h"
+#include <quarry/mm.h>
 
 /* ---- locks: as zone_lock, mm.h ---- */
 
