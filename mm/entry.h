@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* entry.h: what public functions of mm/ share: a check of their context, the report of a failure. */
+/* entry.h: what public functions of mm/ share: a check of the context, the report of a failure. */
 #ifndef QUARRY_MM_ENTRY_H
 #define QUARRY_MM_ENTRY_H
 
