@@ -96,7 +96,7 @@ static bool death_helps(struct memory *mem, gfp_t gfp, unsigned order)
 	if (order == 0)
 		return true;
 	for_each_zone_of(memory_node(mem, arch_cpu_id()), gfp, zone, at) {
-		if (zone_watermark_ok(zone, 0, gfp | GFP_HIGH_MARK, zone->kind != gfp_kind(gfp)))
+		if (zone_watermark_ok(zone, 0, gfp | GFP_WMARK_HIGH, zone->kind != gfp_kind(gfp)))
 			return false;
 	}
 	return true;

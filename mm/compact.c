@@ -103,7 +103,7 @@ static u32 next_below(const struct zone *zone, pfn_t block)
 }
 
 /* An unlocked read: is there anything to capture in the pageblock? */
-static bool block_worth_a_look(const struct zone *zone, pfn_t block)
+static bool block_worth_scanning(const struct zone *zone, pfn_t block)
 {
 	return block_takes_movable(zone, block) &&
 	    READ_ONCE(pageblock_of(zone->mem, block)->nr_free) > 0;
@@ -117,7 +117,7 @@ static unsigned capture(struct compaction *c, unsigned order, unsigned max, u32 
 
 	while (fed && nr < max && c->free[order] > c->window) {
 		c->stats->looks++;
-		if (block_worth_a_look(c->zone, c->free[order])) {
+		if (block_worth_scanning(c->zone, c->free[order])) {
 			irqflags_t flags = zone_lock_irqsave(c->zone);
 
 			fed = capture_from(c, c->free[order], order, max, out, &nr);

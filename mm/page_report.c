@@ -44,7 +44,7 @@ static bool take_block(struct zone *zone, pfn_t pfn)
 		return false;
 	flags = zone_lock_irqsave(zone);
 	take = reportable(zone, pb) &&
-	    zone_watermark_ok(zone, MAX_ORDER, GFP_MOVABLE | GFP_HIGH_MARK, false);
+	    zone_watermark_ok(zone, MAX_ORDER, GFP_MOVABLE | GFP_WMARK_HIGH, false);
 	if (take) {
 		buddy_list_del(zone, pfn, MAX_ORDER); /* one block: free buddies are merged */
 		page_set_state(

@@ -282,7 +282,7 @@ static pfn_t first_in_block(struct memory *mem, pfn_t pfn)
 }
 
 /* Can there be a flagged page in its pageblock? */
-static bool worth_a_look(struct memory *mem, pfn_t pfn)
+static bool may_be_flagged(struct memory *mem, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(mem, pfn);
 
@@ -297,7 +297,7 @@ pfn_t mem_poisoned_next(struct memory *mem, pfn_t pfn)
 
 	for (pfn = MAX(pfn, mem->start_pfn); pfn < mem->end_pfn; pfn = end) {
 		end = block_range(pfn).end;
-		found = worth_a_look(mem, pfn) ? first_in_block(mem, pfn) : PFN_NONE;
+		found = may_be_flagged(mem, pfn) ? first_in_block(mem, pfn) : PFN_NONE;
 		if (found != PFN_NONE)
 			return found;
 	}

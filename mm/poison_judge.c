@@ -67,7 +67,7 @@ static bool object_has(const struct poison_request *r, enum page_state state)
 /*
  * Has its object let go of it, so that nobody finds it any more, and only the last put is missing?
  */
-static bool on_its_way_out(const struct poison_request *r, enum page_state state)
+static bool last_put_missing(const struct poison_request *r, enum page_state state)
 {
 	if (state == PG_FREEING)
 		return true;
@@ -85,7 +85,7 @@ static enum poison_verdict judge_flagged(struct poison_request *r, enum page_sta
 		return settled(r, POISON_FAILED, r->hard ? -EHWPOISON : 0, err);
 	if (r->hard && object_has(r, state))
 		return TAKE;
-	if (r->hard && on_its_way_out(r, state))
+	if (r->hard && last_put_missing(r, state))
 		return settled(r, POISON_DELAYED, -EHWPOISON, err);
 	return settled(r, POISON_FAILED, r->hard ? -EHWPOISON : -EBUSY, err);
 }
@@ -118,7 +118,7 @@ static enum poison_verdict judge_object_page(
 }
 
 /* On its way to an owner who could let it move? */
-static bool on_its_way(struct poison_request *r)
+static bool owner_may_come(struct poison_request *r)
 {
 	enum migratetype type = pageblock_type(pageblock_of(r->mem, r->pfn));
 
@@ -147,7 +147,7 @@ static enum poison_verdict judge(struct poison_request *r, int *err) REQUIRES_ZO
 		return settled(r, POISON_RECOVERED, 0, err);
 	case PG_PCP: /* of a CPU that is coming or going: it has none in a moment */ return AGAIN;
 	case PG_FREEING: return r->hard ? judge_leaves(r, err) : AGAIN;
-	case PG_ALLOC: return on_its_way(r) ? AGAIN : judge_stays(r, err);
+	case PG_ALLOC: return owner_may_come(r) ? AGAIN : judge_stays(r, err);
 	case PG_MOVABLE_OPS:
 	case PG_BALLOON:
 		/* Its owner has no way to be told that the content is gone. */

@@ -161,7 +161,7 @@ static void serve_run(struct node *node)
 			found |= mine;
 		note_run(zone, came, freed);
 	}
-	WRITE_ONCE(r->run_in_vain, (r->run_in_vain | waiting) & ~found);
+	WRITE_ONCE(r->run_failed, (r->run_failed | waiting) & ~found);
 	tickets_end(&r->runs, upto);
 	wake_up(&r->served);
 }
@@ -204,9 +204,9 @@ static void serve_compact(struct node *node)
 				continue;
 			if (compact_zonelist(node, gfp, order) == -ENOMEM &&
 			    !bring_for(node, gfp, order))
-				WRITE_ONCE(r->in_vain, r->in_vain | bit);
+				WRITE_ONCE(r->compact_failed, r->compact_failed | bit);
 			else
-				WRITE_ONCE(r->in_vain, r->in_vain & ~bit);
+				WRITE_ONCE(r->compact_failed, r->compact_failed & ~bit);
 			if (tickets_waiting(&r->drains))
 				serve_drain(node);
 		}

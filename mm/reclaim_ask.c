@@ -22,7 +22,7 @@ u64 reclaim_look_ns = 100000000ULL;
 
 unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 {
-	long lacks = -zone_spare(zone, (cma ? GFP_MOVABLE : GFP_KERNEL) | GFP_HIGH_MARK, false);
+	long lacks = -zone_spare(zone, (cma ? GFP_MOVABLE : GFP_KERNEL) | GFP_WMARK_HIGH, false);
 
 	KASSERT(!(waiting >> (NR_REQUESTS * NR_ORDERS - 1) >> 1));
 	for (; waiting; waiting &= waiting - 1) {
@@ -32,7 +32,7 @@ unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 
 		if (cma && !(gfp & GFP_MOVABLE))
 			continue;
-		want -= zone_spare(zone, gfp | GFP_HIGH_MARK, zone->kind != gfp_kind(gfp));
+		want -= zone_spare(zone, gfp | GFP_WMARK_HIGH, zone->kind != gfp_kind(gfp));
 		lacks = MAX(lacks, want);
 	}
 	return lacks > 0 ? (unsigned long)lacks : 0;
@@ -42,7 +42,7 @@ unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 
 void reclaim_reconsider(struct zone *zone)
 {
-	if (zone_spare(zone, GFP_KERNEL | GFP_HIGH_MARK, false) >= 0)
+	if (zone_spare(zone, GFP_KERNEL | GFP_WMARK_HIGH, false) >= 0)
 		WRITE_ONCE(zone->futile, 0);
 }
 
@@ -117,7 +117,7 @@ bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order)
 	 * Before the ticket: so the compaction that serves it sees the bit, if no earlier one has.
 	 */
 	atomic_or(&r->compact, bit);
-	return wait_ticket(r, &r->compactions) && !(READ_ONCE(r->in_vain) & bit);
+	return wait_ticket(r, &r->compactions) && !(READ_ONCE(r->compact_failed) & bit);
 }
 
 /* ---- waiting for a run ---- */
@@ -224,7 +224,7 @@ static bool wait_for_run(struct request *q, struct reclaim *r)
 	while (!wait_until(&r->served, run_served, q, READ_ONCE(reclaim_look_ns)))
 		;
 	sched_point("reclaim.run_waited");
-	return load_acquire(&r->runs.done) < q->number || !(READ_ONCE(r->run_in_vain) & bit);
+	return load_acquire(&r->runs.done) < q->number || !(READ_ONCE(r->run_failed) & bit);
 }
 
 /* ---- waiting for standby memory ---- */

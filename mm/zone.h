@@ -49,8 +49,8 @@ static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 
 /* For zone_spare, besides the flags of mm.h: no watermark at all; the high one; the low one. */
 #define GFP_ALL_RESERVE 0x100u
-#define GFP_HIGH_MARK   0x200u
-#define GFP_LOW_MARK    0x400u
+#define GFP_WMARK_HIGH  0x200u
+#define GFP_WMARK_LOW   0x400u
 /*
  * Pages that a request may take of @zone, below 0 if it lacks some.  @lower: it could have used a
  * higher kind of zone.  Everything that asks whether a zone has enough asks this.
@@ -102,7 +102,7 @@ static inline struct zone *zonelist_next(const struct node *node, gfp_t gfp, uns
 /* Is @zone below its low watermark, by what every request that may use it can have? */
 static inline bool zone_low(const struct zone *zone)
 {
-	return zone_spare(zone, GFP_KERNEL | GFP_LOW_MARK, false) < 0;
+	return zone_spare(zone, GFP_KERNEL | GFP_WMARK_LOW, false) < 0;
 }
 
 /* Pages of @zone that stand by, holes among them.  A hint without hotplug. */

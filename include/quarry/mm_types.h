@@ -270,9 +270,9 @@ struct reclaim {
 	/* a: requests, a bit for each kind of request and order (request_bit): */
 	u64 run_for; /* they wait for a run */
 	/* written by the thread: the last run for it found too little in each zone, to the end */
-	u64 run_in_vain;
+	u64 run_failed;
 	u64 compact;         /* they need such a block */
-	u64 in_vain;         /* the last compaction for it found no way */
+	u64 compact_failed;  /* the last compaction for it found no way */
 	u32 stop;            /* a: the thread shall return */
 	struct waitq wake;   /* the thread sleeps here */
 	struct waitq served; /* those who asked sleep here */
