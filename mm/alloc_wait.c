@@ -61,7 +61,7 @@ static struct page *by_reclaim(struct attempt *a)
 /* What a compaction has made others may take first: then once more, so often. */
 #define COMPACT_TRIES 4
 
-/* A larger block: the reclaim thread makes room, which takes calls to other CPUs. */
+/* A larger block: the reclaim thread compacts, which takes cross-calls. */
 static struct page *by_compaction(struct attempt *a)
 {
 	struct page *page = NULL;

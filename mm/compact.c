@@ -182,12 +182,12 @@ static void give_back_hand(struct compaction *c)
 
 /* ---- the scanner from below ---- */
 
-/* A look without the lock: nothing in the pageblock is worth moving, or is not ours to move. */
+/* An unlocked read: nothing in the pageblock is worth moving, or is not ours to move. */
 static bool block_skipped(const struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
-	/* CMA memory is lent: emptying it would help those who move only. */
+	/* CMA memory is lent: emptying it would help movable requests only. */
 	return !zone_owns_block(zone, pfn) || pageblock_state(pb) != PB_ONLINE ||
 	    pageblock_isolated(pb) || pageblock_type(pb) == MT_CMA || pageblock_all_free(pb);
 }
@@ -285,7 +285,7 @@ static int compact(struct compaction *c, bool whole)
 			c->window = ALIGN_DOWN(c->window, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
 			continue;
 		}
-		/* Somebody may fill what we empty. */
+		/* Another thread may fill what we empty. */
 		left = c->budget - MIN(c->budget, 1UL << c->order);
 		while (c->budget > left && move_batch(c))
 			;

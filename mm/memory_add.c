@@ -109,7 +109,7 @@ static void block_arrives(struct zone *zone, pfn_t pfn)
 	zone_unlock_irqrestore(zone, flags);
 }
 
-/* Does memory of any zone stand by in the range? */
+/* Has the range standby memory of any zone? */
 static bool any_stands_by(const struct memory *mem, struct pfn_range range)
 {
 	unsigned i;
@@ -130,7 +130,7 @@ static int addable(const struct memory *mem, struct pfn_range range) REQUIRES(me
 	if (range_count(mem, range, PB_HOLE) != range_pages(range) >> PAGEBLOCK_ORDER)
 		return -EEXIST;
 	/*
-	 * A hole between what stands by: its step may come online at any moment, and nobody can ask
+	 * A hole inside standby memory: its step may come online at any moment, and nobody can ask
 	 * for it.
 	 */
 	if (any_stands_by(mem, range))
@@ -239,7 +239,7 @@ int remove_memory(struct memory *mem, pfn_t start, unsigned long nr)
 	if (!may_sleep())
 		return -EDEADLK;
 	adding_lock(mem);
-	/* What must be refused anyway is not claimed: somebody could be refused for it. */
+	/* What must be refused anyway is not claimed: another operation could be refused for it. */
 	err = removable(mem, claim.range);
 	if (!err)
 		err = range_claim(mem, &claim);

@@ -40,8 +40,8 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
 	                               : TO(PG_FREE)) /* HWPOISON: unpoison */
 
 /*
- * page_set_state - change the state, order and references of a page that nobody else can change now
- * (it is free, or its owner is the caller alone): a plain compare and a plain store.
+ * page_set_state - change the state, order and references of a page that no other CPU can change
+ * now (it is free, or its owner is the caller alone): a plain compare and a plain store.
  * @from, @to: enum constants; the edge is checked when this is compiled.
  * @old, @new: the whole words, made by PAGE_WORD from the same states.
  */

@@ -170,7 +170,7 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 		return bad_free(mem, page, order, "wrong order");
 	if ((word & ~(PAGE_PINNED | PAGE_POISON)) != PAGE_WORD(1, PG_ALLOC, order))
 		return bad_free(mem, page, order, "page still referenced or flagged");
-	/* The one reference is the pin's: its owner has let go of it already. */
+	/* The one reference is the pin's: its owner has released it already. */
 	if (word & PAGE_PINNED && READ_ONCE(page->pincount))
 		return bad_free(mem, page, order, "page still pinned");
 	if (!pcp_free_slow(mem, page, order, word))

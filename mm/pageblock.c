@@ -33,7 +33,7 @@ static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) RE
 		WRITE_ONCE(pb->stack[index], (u16)(stack + index * step));
 }
 
-/* Without the lock: nobody else uses the zone yet. */
+/* Without the lock: no other code uses the zone yet. */
 void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type)
     NO_LOCK_ANALYSIS
 {

@@ -70,7 +70,7 @@ static always_inline size_t body_first(struct pcp *pcp, gfp_t gfp)
 	           : arch_pcp_load(offsetof(struct pcp, first), gfp & 7);
 }
 
-/* Shall the hot paths be recorded?  A look; the CPU may change after it. */
+/* Shall the hot paths be recorded?  A hint; the CPU may change after it. */
 static always_inline bool body_tracing(const struct memory *mem, bool own)
 {
 	return own ? arch_pcp_test(offsetof(struct pcp, tracing)) : READ_ONCE(mem->pcp[0]->tracing);

@@ -44,7 +44,7 @@ static inline bool range_ok(const struct memory *mem, struct pfn_range range)
 int range_zone(
     struct memory *mem, struct pfn_range range, struct zone **zone, struct mm_fail *fail);
 
-/* ---- the part that stands by (standby.c) ---- */
+/* ---- the standby part (standby.c) ---- */
 
 /*
  * Is some of the range, of the pageblock of @pfn, standby?  Under hotplug; a pageblock OFFLINE: or

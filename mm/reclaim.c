@@ -166,7 +166,7 @@ static void serve_run(struct node *node)
 	wake_up(&r->served);
 }
 
-/* A step of what stands by is free blocks of every order.  True: one came, for such a request. */
+/* A standby step is free blocks of every order.  True: one came, for such a request. */
 static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 {
 	struct zone *zone;

@@ -47,7 +47,7 @@ void reclaim_reconsider(struct zone *zone)
 }
 
 /*
- * Without a look at what can be dropped or brought online, every refill of a memory full of other
+ * Without a check of what can be dropped or brought online, every refill of a memory full of other
  * pages would start a run; and without `futile' so would every one of a memory full of pages that
  * cannot be dropped.
  */
@@ -202,10 +202,10 @@ static bool run_served(void *arg)
 
 /*
  * Ask a node's thread for a run, and wait until the request can be served, or the run is over.
- * False: it is over and was in vain.  True says no more than that another look is worth it: what
+ * False: it is over and found too little.  True only means that another try is worth it: what
  * ended the wait, or what the run found, may be gone again, and is no sign that there is nothing.
  * Runs are bounded, as what they wait for is (vm_pager_ops.clean): so one that is not over is no
- * reason to give up.
+ * reason to fail.
  */
 static bool wait_for_run(struct request *q, struct reclaim *r)
 {

@@ -62,7 +62,7 @@ bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool 
 void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);
 /*
  * Also while others read them, when zones have come since: a reader never misses one that was
- * there.  Nobody else builds.
+ * there.  No other thread builds.
  */
 void memory_build_zonelists(struct memory *mem);
 /* The node of @cpu, and node 0 where @mem does not have that one.  Any context. */
@@ -105,7 +105,7 @@ static inline bool zone_low(const struct zone *zone)
 	return zone_spare(zone, GFP_KERNEL | GFP_WMARK_LOW, false) < 0;
 }
 
-/* Pages of @zone that stand by, holes among them.  A hint without hotplug. */
+/* Standby pages of @zone, holes among them.  A hint without hotplug. */
 static inline unsigned long zone_standby(const struct zone *zone)
 {
 	pfn_t from = READ_ONCE(zone->standby), to = READ_ONCE(zone->standby_end);
