@@ -11,9 +11,9 @@
  */
 #include "mm/check.h"
 #include "mm/drain.h"
+#include "mm/entry.h"
 #include "mm/pcp.h"
 #include "mm/range.h"
-#include "mm/zone.h"
 
 /* For all CPUs to stop; if one does not, they go on, and try again. */
 #define ARRIVE_NS 1000000000ULL

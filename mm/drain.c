@@ -10,8 +10,8 @@
  * Tests:      drain, drain_bounds, pcp_bounds, zone_locks, disable, held.
  */
 #include "mm/drain.h"
+#include "mm/entry.h"
 #include "mm/event.h"
-#include "mm/page.h"
 #include "mm/pcp.h"
 #include <quarry/sched_point.h>
 

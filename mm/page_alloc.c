@@ -10,8 +10,13 @@
  * Tests:      page_alloc, play_alloc, badinput, free_reasons, zone_locks, events, reclaim, oom,
  *             compact, page.
  */
+#include "mm/entry.h"
 #include "mm/event.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pcp_inline.h"
+#include "mm/zone.h"
+#include <quarry/sched_point.h>
 
 noinline struct page *zero_block(const struct memory *mem, struct page *page, unsigned order)
 {
@@ -165,7 +170,7 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 		return bad_free(mem, page, order, "wrong order");
 	if ((word & ~(PAGE_PINNED | PAGE_POISON)) != PAGE_WORD(1, PG_ALLOC, order))
 		return bad_free(mem, page, order, "page still referenced or flagged");
-	/* The one reference is the pin's: its owner has let go of it already. */
+	/* The one reference is the pin's: its owner has released it already. */
 	if (word & PAGE_PINNED && READ_ONCE(page->pincount))
 		return bad_free(mem, page, order, "page still pinned");
 	if (!pcp_free_slow(mem, page, order, word))

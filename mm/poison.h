@@ -17,10 +17,10 @@ struct poison_request {
 	struct poison_result *res;
 };
 
-/* What comes of a look. */
+/* The result of one check. */
 enum poison_verdict {
 	SETTLED, /* request->err says how */
-	AGAIN,   /* it is in somebody's hands, for a moment */
+	AGAIN,   /* it is in transit */
 	TAKE,    /* it can be taken from who has it */
 };
 

@@ -9,7 +9,7 @@
  * Tests:      vm, vm_exact, tlb_many, migrate_race, reclaim_lru.
  */
 #include "mm/event.h"
-#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/tlb.h"
 
 void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);

@@ -15,7 +15,7 @@
  */
 #include "mm/alloc.h"
 #include "mm/lru.h"
-#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"
 #include "mm/vm.h"

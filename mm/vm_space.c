@@ -7,7 +7,7 @@
  *             the tree, which faults read, and object->lock for the object's tree of regions.
  * Invariants: regions do not overlap, and each lies within its object.
  *             A region that is being unmapped has left the tree, so that no fault maps anything in
- *             it, but not the object's list, so that whoever moves or drops a page finds its
+ *             it, but not the object's list, so that a thread that moves or drops a page finds its
  *             entries; and while space->change is held nothing else is mapped there.
  *             Regions that were cut are not joined again.
  * Tests:      vm, vm_exact, vm_bad, account, short, held, vm_order, vm_guard, vm_late.

@@ -9,7 +9,6 @@ Each check is one line, "ok NAME" or "not ok NAME" with the faults below it, and
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 

@@ -7,7 +7,8 @@
 #   compile   compiler, binutils and the small header packages
 #   boot      QEMU                          iso    GRUB for BIOS, xorriso, mtools, a font
 #   uefi      GRUB for UEFI and OVMF        debug  gdb
-#   check     Python                        lint   clang, lld, clang-tidy, cppcheck, pytest, pexpect
+#   check     Python                        lint   clang, lld, clang-tidy, cppcheck, pytest,
+#                                                  pexpect, clang-format 14
 #   fuzz      clang with libFuzzer, gcovr   model  SPIN, GNU parallel
 #   bochs     Bochs                         mutate libclang for Python
 #   run  = compile boot iso                 test = all but debug
@@ -96,6 +97,8 @@ look_for() {
 		need lld tool ld.lld
 		need clang-tidy tool clang-tidy
 		need cppcheck tool cppcheck
+		# Other versions format differently; other systems have others.
+		! tool apt-get || need clang-format-14 tool clang-format-14
 		need python3-pytest python_has pytest,pexpect
 		need python3-pexpect python_has pytest,pexpect ;;
 	mutate) need python3-clang python_has clang.cindex ;;
