@@ -6,8 +6,8 @@
  * gives a magic in EAX and its info block in EBX; PVH gives start_info in EBX and nothing in EAX,
  * hence the second entry.  Neither gives a stack or a GDT.
  *
- * The tables built here map the first 4 GiB three times: at address 0, in the direct map, and (1
- * GiB of it) at KERNEL_VMA.  Everything is writable and executable until arch_paging_init(); the
+ * The tables built here map the first 4 GiB at address 0 and in the direct map, and the first GiB
+ * also at KERNEL_VMA.  Everything is writable and executable until arch_paging_init(); the
  * other CPUs start with the same tables.
  */
 #include "arch/x86_64/x86.h"
@@ -90,7 +90,7 @@ start32:
 no_long_mode:
 	movl $PHYS(msg_cpu), %ebx
 
-/* Print the string at EBX on COM1, in the firmware's mode, and stop. */
+/* Print the string at EBX on COM1, with the port set up as the firmware left it, and stop. */
 fail:
 	movw $0x3f8, %dx
 1:	movb (%ebx), %al

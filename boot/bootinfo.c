@@ -136,8 +136,8 @@ static void used_add(phys_t start, u64 len)
 }
 
 /*
- * Handle one entry of the firmware's map.  Called for RAM first, then for all other types, which
- * win.
+ * Handle one entry of the firmware's map.  Called first for all RAM entries, then for the others;
+ * where they overlap, it is not RAM.
  */
 static void map_entry(phys_t base, u64 len, u32 type, bool ram_pass)
 {

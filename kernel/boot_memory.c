@@ -4,7 +4,7 @@
  *
  * Owns:       the boot allocator.  boot_zones.c decides how RAM is cut into nodes and zones.
  * Locks:      none: boot CPU only.
- * Invariants: memory taken before the hand-over stays RESERVED for ever.
+ * Invariants: memory allocated before boot_memory_hand_over() stays RESERVED for ever.
  * Tests:      boot_memory, tests/qemu/test_start.py, tests/qemu/test_boot.py.
  */
 #include "kernel/boot_memory.h"

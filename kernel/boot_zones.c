@@ -45,7 +45,7 @@ static const struct memblock_range *ram_above(const struct memblock *mb, phys_t 
 	return NULL;
 }
 
-/* The address up to which the SRAT says the same as of @pa. */
+/* Where the part of the SRAT that covers @pa ends. */
 static phys_t affinity_end(const struct acpi_info *info, phys_t pa)
 {
 	phys_t end = ~0ULL;
@@ -167,7 +167,9 @@ static void plan_zone(
 	/* Skip a hole at the beginning. */
 	start = behind_ram(m, start, end, 0);
 	*p = (struct zone_plan){.start = start, .end = end};
-	/* Boot memory comes from below 4 GiB, so no part of that is sure to stay free. */
+	/*
+	 * Boot memory comes from below 4 GiB, so memory there may be in use, and is never standby.
+	 */
 	if (start >= end || start < PFN_4G || !online)
 		return;
 	pfn = ALIGN_UP(behind_ram(m, start, end, online), BOOT_STANDBY_STEP);

@@ -75,7 +75,7 @@ void kernel_main(void)
 	screen_init(); /* prints to the screen too, if there is one */
 	seed = cmdline_u64("seed", 0x5eed);
 	run_seed = seed; /* for reports, which say how to repeat the run */
-	/* from ms */
+	/* the option is in milliseconds */
 	smp_timeout_ns = cmdline_u64("ipi_timeout", smp_timeout_ns / 1000000) * 1000000;
 	boot_memory_init();      /* boot_alloc works */
 	acpi_init();             /* CPUs, nodes, distances, timer ports */

@@ -30,8 +30,8 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
 
 /*
  * Walk the heads of the pageblock at @pfn, under the zone lock: there heads and orders do not
- * change, since only the buddy makes and unmakes heads (pages going in and out of caches and hands
- * keep theirs).
+ * change, since only the buddy makes and unmakes heads; caching, allocating and freeing a block
+ * changes neither its head nor its order.
  */
 #define for_each_head(mem, pfn, block)                                                             \
 	for ((pfn) = (block); (pfn) < (block) + PAGEBLOCK_PAGES;                                   \
@@ -94,11 +94,11 @@ void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn) REQUIRES_ZONE(zone);
  * Free a block, as buddy_free, of which pages are flagged: those are retired, the others are free.
  */
 void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
-/* A retired page is free. */
+/* Make a retired page free again (unpoison). */
 void poison_give_back(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /*
- * The words of a wholly free or retired pageblock as they are offline: 0, but for the flags.  And
- * back.
+ * Change the words of a wholly free or retired pageblock to their offline form (0 except poison
+ * flags); poison_unpack_block reverses it.
  */
 void poison_pack_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
 void poison_unpack_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);

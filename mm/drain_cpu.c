@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * drain_cpu.c: what a CPU does with its own caches: when a round asks it, when it leaves and joins,
- * when zones
- *              have come, and when it drains itself.
+ * when zones have come, and when it drains itself.
  *
  * Owns:       nothing of its own: pcp.c owns the caches.
  * Locks:      interrupts off; the zone lock inside.  pcp_zones_changed takes cpu_hotplug shared and

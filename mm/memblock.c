@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memblock.c: the allocator before the allocator.
+ * memblock.c: the boot-time allocator, used until the zones exist.
  *
  * Owns:       the list of RAM ranges and the list of ranges taken before the zones exist.
  * Locks:      none: one CPU.
- * Invariants: both lists are sorted, disjoint and merged; taken wins over RAM; free ranges are
- *             rounded inward to whole pages, so that no page is given away that is taken in part.
+ * Invariants: both lists are sorted, disjoint and merged; what is in both lists counts as taken;
+ *             free ranges are rounded inward to whole pages, so that a page of which any part is
+ *             taken is not handed out.
  * Tests:      memblock, memblock_exact.
  */
 #include <quarry/memblock.h>

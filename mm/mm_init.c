@@ -175,7 +175,7 @@ void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end)
 	}
 }
 
-/* Without the lock: no other code uses the memory yet.  All get what the first one has. */
+/* Without the lock: no other code uses the memory yet.  Every descriptor is a copy of the first. */
 void memory_add_standby(struct memory *mem, pfn_t start, pfn_t end) NO_LOCK_ANALYSIS
 {
 	struct zone *zone = zone_with(mem, start);
@@ -241,8 +241,8 @@ static void leave_list(struct memory *mem)
 }
 
 /*
- * Listed before the round that turns the caches on, and until the last one is off: no CPU can go
- * with pages of a memory that it does not find in the list.
+ * Listed before the round that turns the caches on, and until the last one is off: no CPU goes
+ * offline while it caches pages of an unlisted memory.
  */
 int memory_start(struct memory *mem)
 {

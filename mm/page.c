@@ -63,7 +63,7 @@ pfn_t page_head(const struct memory *mem, pfn_t pfn)
 
 /*
  * Kept with the thread that is going to panic, so that two that do so at once name a page each, and
- * shown by the panic after its first line: should showing it fail, that line is out.
+ * shown by the panic after its first line: so that line is printed even if showing the page fails.
  */
 void panic_blame(const struct memory *mem, const struct page *page)
 {

@@ -14,7 +14,7 @@
 
 /* ---- states ---- */
 
-/* What a page that broke the rules looks like; stops the machine. */
+/* Report a page whose word is not the expected one, and panic. */
 void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, cold));
 
 #define TO(state) (1u << (state))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_alloc.c: the front door: alloc_pages, free_pages and put_page, their slow paths, and bad
+ * page_alloc.c: the front door: alloc_pages, free_pages and mem_put_page, their slow paths, and bad
  * frees.
  *
  * Owns:       pages in state ALLOC, until their owner gives them another one.
@@ -145,7 +145,10 @@ int bad_free(struct memory *mem, const struct page *page, unsigned order, const 
 	return -EINVAL;
 }
 
-/* A free that the fast path did not take: full or off, no cached order, or wrong. */
+/*
+ * A free that the fast path did not take: full or off, no cached order, or wrong.  A wrong one is
+ * refused here; a right one goes on to pcp_free_slow.
+ */
 int free_slow(struct memory *mem, struct page *page, unsigned order)
 {
 	uintptr_t offset = (uintptr_t)page - (uintptr_t)mem->memmap;

@@ -15,9 +15,7 @@
 #define BLOCK_ASSERT(zone, pfn, cond)                                                              \
 	PAGE_ASSERT((zone)->mem, pfn_to_page_in((zone)->mem, (pfn)), cond)
 
-/*
- * The isolate bit is a bit beside the type, so that undoing needs no memory of what the type was.
- */
+/* The isolate bit is a bit beside the type, so an undo need not remember the type. */
 static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) REQUIRES_ZONE(zone)
 {
 	bool cached = (bits & PB_TYPE_MASK) < NR_CACHED_TYPES && !(bits & PB_ISOLATED) &&
@@ -48,7 +46,7 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
 /*
  * Store new bits while the free blocks are off the lists: buddy_list_add and buddy_list_del read
  * type and isolate bit themselves, so each list holds one type only, and an isolated pageblock's
- * blocks are on none.  A wholly free pageblock costs one head.
+ * blocks are on none.  In a wholly free pageblock the walk visits one head.
  */
 static void pageblock_relist(struct zone *zone, pfn_t pfn, u8 bits) REQUIRES_ZONE(zone)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcp_slow.c: an allocation from one zone, and a free, that the fast paths did not serve: from the
- * cache if that
- *             will do, else under the zone lock.
+ * pcp_slow.c: an allocation from one zone, and a free, that the fast paths did not serve: with the
+ * cache if possible, else under the zone lock.
  *
  * Owns:       pages in state FREEING on their way to a free list.
  * Locks:      interrupts off; the zone lock inside.

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * poison_take.c: broken pages where pages become free: taking one out of a free block, freeing a
- * block around
- *                those in it, and keeping the marks while a pageblock is offline.
+ * block around those in it, and keeping the marks while a pageblock is offline.
  *
  * Owns:       the flags HWPOISON and HAS_HWPOISON, pages in state HWPOISON, pageblock.nr_poisoned
  *             and zone->nr_doomed.

@@ -64,7 +64,8 @@ def paragraph_end(lines, start):
         here, text = indent_of(lines[end]), lines[end].lstrip()
         if hang(text) and (here <= indent or not term) or COLUMNS.search(text):
             break
-        if further is None and (here < indent or here > indent and here != indent + len(term) and not term):
+        goes_on = not re.search(r"[.:;!?]$", lines[end - 1].rstrip())  # the sentence: one that hangs, too
+        if further is None and (here < indent or here > indent and not term and not goes_on):
             break
         if further not in (None, here):
             break

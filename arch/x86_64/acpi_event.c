@@ -11,8 +11,7 @@
  * Tests:      play_event, arch_irq, tests/qemu/test_plug.py.
  *
  * Registers: ACPI specification 6.4, 4.8.3 and 4.8.4: a block's first half is status, where writing
- *            a 1 clears
- * the bit, its second half is enable.  The interrupt is level-triggered.
+ * a 1 clears the bit, its second half is enable.  The interrupt is level-triggered.
  */
 #include <quarry/acpi.h>
 #include <quarry/errno.h>

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ktest.h: tests that run unchanged at boot and in the hosted program; the output is KTAP version
- * 1.
+ * ktest.h: tests that run unchanged at boot and in the hosted program; output is KTAP version 1.
  *
  * A suite is a file tests/suites/<room>/test_<subject>.c ending in KTEST_SUITE(subject, flags,
  * KTEST(f), ...).  Each test gets a struct ktest, builds what it needs with ktest_memory(), and
@@ -10,11 +9,11 @@
  *
  * Each test has one tag, which says which changes may break it:
  *
- *   contract  promises of docs/ and include/; another implementation passes it too cost      how
- *   often something is done: drain rounds, IPIs, locks, wake-ups, tries; the project's own promise
- *             about performance
- *   inside    the implementation: fields, lists, the order of steps, actions of others between two
- *   steps
+ *   contract  promises of docs/ and include/; another implementation passes it too
+ *   cost      how often something is done: drain rounds, IPIs, locks, wake-ups, tries; the
+ *             project's own promise about performance
+ *   inside    the implementation: fields, lists, the order of steps, actions of other CPUs between
+ *             two steps
  */
 #ifndef QUARRY_KTEST_H
 #define QUARRY_KTEST_H

@@ -5,8 +5,7 @@
  *   GUARDED_BY(class)      of a field: it is read and written under a lock of that class
  *   REQUIRES(lock, ...)    of a function: the caller holds these locks, before and after the call
  *   ACQUIRE(lock, ...)     it takes them; RELEASE releases them; TRY_ACQUIRE(value, lock) takes it
- *   if it returns
- *                          value
+ *                          if it returns value
  *   EXCLUDES(lock, ...)    the caller holds none of these: the function takes them itself
  *   ASSERT_HELD(class)     from this call on they count as held, for the reason in the comment
  *   NO_LOCK_ANALYSIS       clang does not check the function, for the reason in the comment

@@ -229,7 +229,7 @@ unsigned long free_pages_bulk(unsigned long nr, struct page **pages);
  */
 int get_page(struct page *page) must_check;
 /*
- * put_page - drop a reference; the last one frees the block, whatever its in-use state was (the
+ * mem_put_page - drop a reference; the last one frees the block, whatever its in-use state was (the
  * caller has unlinked it).  Returns 0, or -EINVAL for a page without references (reported,
  * counted).  Context: any.
  */

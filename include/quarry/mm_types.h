@@ -2,8 +2,8 @@
 /*
  * mm_types.h: the structures of the memory manager: page, pageblock, cache, zone, node, memory.
  *
- * They are public because the provider of the arrays (the boot code, a test, another kernel) must
- * know their sizes; only mm/ writes them.  docs/mm/model.md explains them in prose.
+ * They are public because code that supplies the arrays (the boot code, a test, another kernel)
+ * must know their sizes; only mm/ writes them.  docs/mm/model.md explains them in prose.
  *
  * Letters behind fields: z zone lock; l lru lock; c constant once the zone is set up; a atomic; o
  * owning CPU with interrupts off; h mem->hotplug; p mem->pcp_ctl.  Where one lock is enough for
@@ -20,9 +20,9 @@
 
 /*
  * Geometry.  A pageblock is 2 MiB, the largest free block is one pageblock, a section (128 MiB) is
- * what struct page arrays come in.  A free block therefore never crosses a pageblock, and isolating
- * one never has to split anything.  The hosted suites are built a second time with
- * PAGEBLOCK_ORDER=3.
+ * the piece in which the array of struct page is mapped.  A free block therefore never crosses a
+ * pageblock, and isolating one never has to split anything.  The hosted suites are built a second
+ * time with PAGEBLOCK_ORDER=3.
  */
 #ifndef PAGEBLOCK_ORDER
 #define PAGEBLOCK_ORDER 9
@@ -39,7 +39,7 @@ BUILD_ASSERT(MAX_ORDER >= 3 && MAX_ORDER <= 15);
 /* "No page" as a link, as a head that was not found, and so on.  Links are 32-bit pfns: 16 TiB. */
 #define PFN_NONE ((pfn_t)0xffffffffUL)
 
-/* What an allocated page serves; a pageblock has one, and its free pages are listed under it. */
+/* What pages are used for; a pageblock has one type, and its free pages are listed under it. */
 enum migratetype {
 	MT_UNMOVABLE,
 	MT_MOVABLE,
@@ -59,7 +59,7 @@ enum page_state {
 	PG_RESERVED,    /* never the allocator's: image, firmware, missing RAM */
 	PG_FREE,        /* head of a free block; listed, unless its pageblock is isolated */
 	PG_PCP,         /* in one slot of one CPU's cache */
-	PG_FREEING,     /* in transit to the free lists; a thread frees or reports it */
+	PG_FREEING,     /* in transit: held by the thread that dropped or reports it */
 	PG_ALLOC,       /* allocated, findable by nobody but its owner */
 	PG_SLAB,        /* small-object allocator */
 	PG_PGTABLE,     /* page table */
@@ -79,15 +79,15 @@ enum page_state {
  *  1. No speculative references: a reference to a page one does not own is taken only under the
  *     lock that keeps the page where it was found.  A scanner by pfn looks at the state and takes
  *     nothing.
- *  2. free_pages is for what no other code can find; anything findable is unlinked under its
- *     finding lock and freed by put_page, whose last step clears the in-use flags.
+ *  2. free_pages is for pages that no other CPU can reach; any other page is first unlinked under
+ *     its finding lock, then dropped with mem_put_page, whose last step clears the in-use flags.
  *  3. Every other change of the word of a page in use is a compare-and-swap, never a decrement,
  *     whose underflow would borrow into the state.
  *  4. HWPOISON and HAS_HWPOISON are set by compare-and-swap under the zone lock and, on a page in
  *     use, only while the zone's caches are off; the slow free reads the word again under that
  *     lock.
- *  5. A pin marks the page for the rest of its life as allocated: so the compare sends a
- *     free of what was ever pinned to the slow path, which asks whether it still is.
+ *  5. pin_page sets PAGE_PINNED until the page is free again; so a free of a once-pinned page takes
+ *     the slow path, which checks pincount.
  */
 #define PAGE_REF_MASK       0x00007fffu
 #define PAGE_PINNED         0x00008000u /* pinned once since it was allocated: look at pincount */
@@ -147,7 +147,7 @@ struct pageblock {
 	/* z, read racily: by cached order, zone * STACKS_PER_ZONE + stack */
 	u16 stack[5] GUARDED_BY(zone_class);
 	u16 nr_free GUARDED_BY(zone_class); /* z: pages in its free blocks, listed or not */
-	/* z: retired pages; offline: flagged ones; standby: all, or none */
+	/* z: ONLINE: retired pages; OFFLINE: flagged pages; standby: all pages, or 0 */
 	u16 nr_poisoned GUARDED_BY(zone_class);
 	u8 zone; /* z, of a HOLE read racily: index in mem->zones */
 	/* z, read racily: migratetype:3, isolated:1, pageblock_state:2, evacuated:1, reported:1 */
@@ -161,10 +161,7 @@ BUILD_ASSERT(sizeof(struct pageblock) == 16);
 #define PB_EVACUATED   0x40u /* offline, and comes back with its node: mm/offline_node.c */
 #define PB_REPORTED    0x80u /* wholly free since the host was told so: mm/page_report.c */
 
-/*
- * Limits of what the firmware's tables may ask for; beyond, nodes are merged into node 0, with a
- * word.
- */
+/* The firmware's tables may name more nodes: these are merged into node 0, and this is printed. */
 #define MAX_NODES 8
 enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 #define MAX_ZONES (MAX_NODES * NR_ZONE_KINDS)
@@ -172,8 +169,8 @@ enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 
 /*
  * One CPU's cache of one memory: for each stack number a stack of pages.  Only the owning CPU reads
- * or writes it, with interrupts off; others may look at counts, which tells them nothing certain.
- * Counts of one zone are contiguous, so "is anything cached?" is a few wide ORs.
+ * or writes it, with interrupts off; others may read counts, as a hint.  Counts of one zone
+ * are contiguous, so "is anything cached?" is a few wide ORs.
  */
 struct pcp {
 	u16 count[NR_STACKS];          /* o, read racily by drains that need not be complete */
@@ -194,8 +191,8 @@ struct free_list {
 
 /*
  * Pages of objects by age; the flag ACTIVE of a page says on which of the first two lists it is.
- * What has nowhere to go, anonymous pages, is on the third: it can be moved, but reclaim never
- * looks there.
+ * Anonymous pages, which cannot be dropped (there is no swap), are on the third: they can be moved,
+ * but reclaim never looks there.
  */
 enum { LRU_INACTIVE, LRU_ACTIVE, LRU_UNEVICTABLE, NR_LRU };
 struct lru_list {
@@ -224,11 +221,13 @@ struct zone {
 	/* of these, lent: for movable requests only */
 	unsigned long nr_free_cma GUARDED_BY(zone_class);
 	unsigned long present GUARDED_BY(zone_class); /* of its ONLINE pageblocks */
-	unsigned long managed GUARDED_BY(zone_class); /* present less RESERVED: what it ever owns */
+	/* present less RESERVED: pages the allocator manages */
+	unsigned long managed GUARDED_BY(zone_class);
 	/* sum of what standby has added to managed; only rises */
 	unsigned long from_standby GUARDED_BY(zone_class);
 	unsigned long wmark[3] GUARDED_BY(zone_class); /* min, low, high */
-	unsigned long reserve GUARDED_BY(zone_class);  /* kept from requests that could go higher */
+	/* kept from requests that could use a higher kind of zone */
+	unsigned long reserve GUARDED_BY(zone_class);
 	unsigned long nr_isolated GUARDED_BY(zone_class); /* z, read racily: pageblocks */
 	/* z: flagged pages still in use: to be retired */
 	unsigned long nr_doomed GUARDED_BY(zone_class);
@@ -261,15 +260,15 @@ struct ticket_queue {
 };
 
 /*
- * What is wanted of the reclaim thread.  Who wants a drain, or a run over the reclaim lists, takes
- * a ticket; any number share one.
+ * Requests to the reclaim thread.  A thread that wants a drain, or a run over the reclaim lists,
+ * takes a ticket; any number share one.
  */
 struct reclaim {
 	struct ticket_queue drains, runs, compactions; /* runs: over the reclaim lists */
 	u32 low; /* a: a zone is below its low watermark: run */
 	/* a: requests, a bit for each kind of request and order (request_bit): */
 	u64 run_for; /* they wait for a run */
-	/* written by the thread: the last run for it found too little in every zone */
+	/* the last whole run for such requests freed too little in every zone */
 	u64 run_failed;
 	u64 compact;         /* they need such a block */
 	u64 compact_failed;  /* the last compaction made none */
@@ -280,7 +279,7 @@ struct reclaim {
 };
 
 /*
- * The thread that stands in line for mem->hotplug where a reclaim thread must not, to bring standby
+ * The thread that waits for mem->hotplug, which a reclaim thread must not do, to bring standby
  * memory online.  Only a memory with standby at its start has it.
  */
 struct standby_thread {
@@ -316,11 +315,11 @@ struct range_claim {
 	LIST_ENTRY(range_claim) link; /* h */
 	struct pfn_range range;
 	u64 nr; /* rises from claim to claim */
-	/* it is being brought online, added or removed: no page in service goes with it */
+	/* the operation takes no ONLINE page away: it onlines, adds or removes memory */
 	bool stays;
 };
 
-/* How much of a cache holds for one order, in blocks, before the zone's bound cuts it. */
+/* Pages' worth of blocks that one refill or spill moves. */
 #define PCP_BATCH 16
 /* Blocks that the slots of one zone and CPU have room for; one page of pointers holds them. */
 #define PCP_SLOTS (NR_CACHED_TYPES * (64 + 32 + 16 + 8 + 2))
@@ -347,7 +346,7 @@ struct vm_lists {
 	u32 flushing; /* a: unmappings that still hold references to the pages they unmapped */
 };
 
-/* Who dies when nothing else helps: mm/alloc_oom.c, oom.h. */
+/* State of the OOM killer: mm/alloc_oom.c, oom.h. */
 struct oom_state {
 	struct mutex lock; /* one decision at a time */
 	struct waitq wq;   /* waiters for the victim's end */
@@ -358,7 +357,8 @@ struct oom_state {
 	u64 gone;    /* a: victims that have gone */
 	u64 gone_at; /* a: when the last one did */
 	u64 left;    /* a: all that have given their memory back, victims or not */
-	u64 asked;   /* lock: what @left was when the request began anew that is decided on */
+	/* lock: @left as the request now being decided saw it when it last started over */
+	u64 asked;
 };
 
 /*
@@ -388,9 +388,9 @@ struct memory_arrays {
 };
 
 /*
- * What drops pages of objects when memory is short: it stands above the allocator, which knows it
- * by these alone.  A memory without it drops nothing: an allocation that finds nothing fails, or
- * waits for standby and the OOM killer.
+ * What drops pages of objects when memory is short: it is on a higher floor; the allocator calls it
+ * only through these pointers.  A memory without it drops nothing: an allocation that finds nothing
+ * fails, or waits for standby and the OOM killer.
  */
 struct lru_scan;
 struct reclaim_ops {
@@ -417,7 +417,7 @@ struct memory {
 	/* c: pages of standby that come online together; whole pageblocks */
 	unsigned long standby_step;
 	unsigned nr_cpus;      /* c: CPUs that may use it: 0 .. nr_cpus - 1 */
-	unsigned thread_cpus;  /* c: its threads run on the last of so many CPUs; 0: on any */
+	unsigned thread_cpus;  /* c: its threads are bound to CPU thread_cpus - 1; 0: to none */
 	struct pcp **pcp;      /* c: by CPU */
 	cpumask_t *drain_mask; /* p: CPUs to ask in a masked round */
 	struct zone zones[MAX_ZONES]; /* by id = node * NR_ZONE_KINDS + kind */
@@ -429,7 +429,7 @@ struct memory {
 	u64 hotplug_since;    /* h: when it was taken */
 	u64 hotplug_longest;  /* h: nanoseconds of the longest hold */
 	u64 nr_claims;        /* h: ever made */
-	struct mutex poison;  /* RANK_POISON: one broken page at a time; memory goes in between */
+	struct mutex poison;  /* RANK_POISON: one broken page at a time; no removal meanwhile */
 	/* a: a page was reported broken by the machine: no unpoison from then on */
 	bool machine_check;
 	struct mutex pcp_ctl; /* RANK_PCP_CTL: depths, rounds (single flight) */

@@ -16,7 +16,7 @@
  *  putback   under the lru lock: src was not moved; true if the owner still has it (it becomes
  *            MOVABLE_OPS again), false if the owner has released it.
  *  balloon   state BALLOON instead: lent to the host, which may drop the content; migrate copies
- *  nothing.
+ *            nothing.
  */
 struct movable_owner;
 struct movable_ops {

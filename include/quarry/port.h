@@ -7,8 +7,8 @@
  * arch/host for a Linux process.
  *
  * Lock order, outer to inner (enum lock_rank): a lock may be taken only while those held have lower
- * ranks; two of one rank never.  Only RANK_LRU and RANK_ZONE may be taken in an interrupt, so only
- * they must be taken with interrupts off.
+ * ranks; two of one rank never.  An interrupt may take RANK_LRU and inner locks only, so those are
+ * always taken with interrupts off.
  */
 #ifndef QUARRY_PORT_H
 #define QUARRY_PORT_H
@@ -358,8 +358,8 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg);
 /* Print to the console and its log, "%" as in C.  Any context. */
 void printk(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /*
- * Report, print mm/'s data about the fault (memory_panic_report) and the backtraces of all CPUs,
- * stop the machine.  Any context, with any locks held; never returns.
+ * Report, print mm/'s data about the fault (memory_panic_page, memory_panic_events) and the
+ * backtraces of all CPUs, stop the machine.  Any context, with any locks held; never returns.
  */
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 

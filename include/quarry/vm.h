@@ -258,8 +258,7 @@ void vm_space_enter(struct vm_space *space);
 void vm_space_leave(struct vm_space *space);
 /*
  * Pages that the space has mapped, counted in its tables; pages in transit count too.  Only those
- * in zones up to
- * @highest.
+ * in zones up to @highest.
  * @fn, unless NULL, is called for each region: its object, and the pages mapped in the region;
  * space->lock is held then.  For the choice of a victim, by a caller with a reference.  Locks:
  * space's, region by region, and inside it the tables', a few entries at a time.
