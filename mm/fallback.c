@@ -5,7 +5,7 @@
  * Owns:       the order in which types are tried; which pageblocks change their type for it.
  * Locks:      the zone lock throughout.
  * Invariants: no pageblock of zone MOVABLE or of CMA changes its type.
- * Tests:      fallback, pageblock, buddy.
+ * Tests:      pageblock, buddy.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"

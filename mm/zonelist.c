@@ -7,7 +7,7 @@
  * Invariants: a zonelist names each zone that has memory once, nearest node first and, on a node,
  *             highest kind first.  Each zone that an allocation finds low wakes its node's reclaim
  *             thread, whether it had a page or not.
- * Tests:      play_zones, play_alloc, zone, nodes, memory_span, reclaim.
+ * Tests:      play_zones, play_alloc, zone, nodes, node_order, memory_span, reclaim.
  */
 #include "mm/alloc.h"
 #include "mm/pcp.h"

@@ -99,7 +99,7 @@ def test_dimms_go_to_their_nodes(prompt):
     assert "online: done" in ask(f"online {FIRST + 128 * PAGES:#x} {128 * PAGES}")
     zones = dict(re.findall(r"node (\d) MOVABLE pfn \S+ present (\d+)", ask("zone")))
     assert int(zones["0"]) >= 128 * PAGES and int(zones["1"]) >= 128 * PAGES, zones
-    assert ", 0 failed" in ask("run fallback,offline,compact,memory_add,memory_span")
+    assert ", 0 failed" in ask("run node_order,offline,compact,memory_add,memory_span")
     assert re.search(r"evacuate: \d+ pages offlined, 0 stayed", ask("evacuate 1"))
     assert "remove: done" in ask(f"remove {FIRST:#x} {128 * PAGES}")
     assert SOUND in ask("check")

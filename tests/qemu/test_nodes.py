@@ -36,12 +36,12 @@ MOVABLE = ", movable"
 
 
 def expect_order(text, homes, nodes, kind="", names=(0, 1, 2, 3), distances=DISTANCES):
-    """The result of suite fallback from each home: `nodes', those with memory, by distance.  names:
+    """The result of suite node_order from each home: `nodes', those with memory, by distance.  names:
     the kernel's for ours."""
     apart = {frozenset((a, b)): d for a, b, d in distances}
     for home in homes:
         near = sorted(nodes, key=lambda node: 0 if node == home else apart[frozenset((home, node))])
-        line = f"# fallback: node {names[home]}{kind}: " + " ".join(str(names[node]) for node in near)
+        line = f"# node_order: node {names[home]}{kind}: " + " ".join(str(names[node]) for node in near)
         assert line in text.replace("\r", "").split("\n"), f"not there: {line}\n{text}"
 
 
@@ -52,7 +52,7 @@ def test_unequal_distances(passes):
 
 def test_fallback_by_distance(boot):
     """One node exhausted: the others are used in the order of their distance, from whichever node one looks."""
-    run = boot("selftest=fallback", nodes=[128] * 4, distances=DISTANCES)
+    run = boot("selftest=node_order", nodes=[128] * 4, distances=DISTANCES)
     assert run.passed, run.story()
     for kind in ("", MOVABLE):
         expect_order(run.text, range(4), range(4), kind)
@@ -61,7 +61,7 @@ def test_fallback_by_distance(boot):
 # ---- nodes that lack something ------------------------------------------------------------------------
 def test_node_with_cpus_and_no_memory(passes):
     """Its CPUs allocate from the others, the nearest first.  Nodes count as the firmware first names them."""
-    run = passes("selftest=fallback,drain,offline,reclaim,nodes", nodes=[256, 0, 128, 128], distances=DISTANCES,
+    run = passes("selftest=node_order,drain,offline,reclaim,nodes", nodes=[256, 0, 128, 128], distances=DISTANCES,
                  node_cpus=["2-3", "0-1", "", ""])
     assert run.has(r"^machine: 4 CPUs online of 4, 4 nodes,"), run.story()
     for kind in ("", MOVABLE):
@@ -69,7 +69,7 @@ def test_node_with_cpus_and_no_memory(passes):
 
 
 def test_node_with_memory_and_no_cpu(passes):
-    run = passes("selftest=fallback,drain,offline,reclaim,nodes", nodes=[192, 128, 128, 128], distances=DISTANCES,
+    run = passes("selftest=node_order,drain,offline,reclaim,nodes", nodes=[192, 128, 128, 128], distances=DISTANCES,
                  node_cpus=["0-3", "", "", ""])
     assert run.has(r"^machine: 4 CPUs online of 4, 4 nodes,"), run.story()
     for kind in ("", MOVABLE):
@@ -83,7 +83,7 @@ def test_node_emptied_and_removed(host):
     names, others, node = (0, 1, 3, 2), (0, 1, 3), 3
 
     def expect(nodes, kinds):
-        text = h.ask("run fallback")
+        text = h.ask("run node_order")
         for kind in kinds:
             expect_order(text, others, nodes, kind, names)
 
@@ -117,7 +117,7 @@ def test_cpu_with_a_node_of_its_own(host):
         h.plug_dimm(number, 128, node=2)
         h.ost(0, INSERT, DONE)
         assert h.present()[2] == 128 * 256
-        text = h.ask("run fallback,offline")
+        text = h.ask("run node_order,offline")
         assert ", 0 failed" in text
         # Added memory may be removed, so it is for movable memory only.
         expect_order(text, (0, 1), (0, 1), distances=distances)
@@ -129,7 +129,7 @@ def test_cpu_with_a_node_of_its_own(host):
         h.unplug(f"d{number}")
         h.gone(f"d{number}")
         assert h.present().get(2, 0) == 0
-        expect_order(h.ask("run fallback"), (0, 1), (0, 1), MOVABLE, distances=distances)
+        expect_order(h.ask("run node_order"), (0, 1), (0, 1), MOVABLE, distances=distances)
         assert SOUND in h.ask("check")
 
 
@@ -141,7 +141,7 @@ def test_each_node_gets_its_dimm(host):
         h.ost(number, INSERT, DONE)
     present = h.present()
     assert all(present[node] >= 64 * 256 for node in range(4)), present
-    assert ", 0 failed" in h.ask("run fallback,offline")
+    assert ", 0 failed" in h.ask("run node_order,offline")
     for number in (1, 3, 0, 2):
         h.unplug(f"d{number}")
         h.gone(f"d{number}")

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_fallback.c: the order in which the whole machine's nodes are used when one is exhausted,
+ * test_node_order.c: the order in which the whole machine's nodes are used when one is exhausted,
  * seen from each node that has a CPU.
  *
  * Not part of a normal run, since it takes all memory: the tests from outside name it, on a
@@ -14,7 +14,7 @@
 #define BLOCK_ORDER 3
 
 /* The nodes that a job on one CPU got blocks from, in the order of their first block. */
-struct fallback {
+struct exhaustion {
 	gfp_t gfp;
 	unsigned home, nr;
 	int refused; /* frees */
@@ -32,7 +32,7 @@ static void exhaust(void *arg)
 {
 	struct memory *mem = &kernel_memory;
 	struct page *all = NULL, *page;
-	struct fallback *f = arg;
+	struct exhaustion *f = arg;
 	unsigned i;
 
 	f->home = arch_cpu_node(arch_cpu_id());
@@ -55,12 +55,12 @@ static void exhaust(void *arg)
 static void nodes_are_used_by_distance_from(
     struct ktest *t, unsigned cpu, gfp_t gfp, const char *what)
 {
-	struct fallback f = {.gfp = gfp};
+	struct exhaustion f = {.gfp = gfp};
 	const struct node *home;
 	unsigned i;
 
 	ktest_on_cpu(cpu, exhaust, &f);
-	printk("# fallback: node %u%s:", f.home, what);
+	printk("# node_order: node %u%s:", f.home, what);
 	for (i = 0; i < f.nr; i++)
 		printk(" %u", f.seen[i]);
 	printk("\n");
@@ -87,4 +87,4 @@ static void nodes_are_used_by_distance(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(fallback, KTEST_EXTRA, KTEST(nodes_are_used_by_distance));
+KTEST_SUITE(node_order, KTEST_EXTRA, KTEST(nodes_are_used_by_distance));
