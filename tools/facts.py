@@ -7,8 +7,9 @@ Usage: tools/facts.py             print wrong statements, `file:line: what`; exi
 
 Line counts are rounded to 50 and may differ by a fifth: they say how long the reading is, and few
 commits change them.  A fact is a word in backticks: a path of the tree, a function as `name()`, a
-suite in the last column of README's table, a function that a stop of docs/evening.md names.  The
-prose must not have counts that change with every commit, of suites, tests or wrong variants,
+name and the file that defines it as `name` (`file`), a suite in the last column of README's table, a
+function that a stop of docs/evening.md names.  So are the scheduling points of
+docs/races/README.md and the ranks of locks in docs/smp.md.  The prose must not have counts that change with every commit, of suites, tests or wrong variants,
 outside of blocks of sample output.
 """
 import glob
@@ -28,6 +29,7 @@ SITTING = re.compile(r"^(## .*\(about )(\d+)( lines\))$")
 TOGETHER = re.compile(r"(Together about )(\d+)( lines)")
 MAX_EVENING = 4000  # lines of mm/ in the sittings
 PLACEHOLDER = re.compile(r"\b(?:NAME|ID|TARGET|SUITE|FILE)\b")
+PAIR = re.compile(rf"`(\w+)` (?:\(|in )`((?:{ROOMS})/[\w./-]+\.(?:[chS]|py|mk))`")
 BRITTLE = re.compile(r"\b\d[\d,]* (?:wrong variants|mutants|suites)\b")
 
 
@@ -57,6 +59,15 @@ def identifiers(_cache=[]):
                     words.update(re.findall(r"\w+", f.read()))
         _cache.append(words)
     return _cache[0]
+
+
+def defines(path, name):
+    """Does a line of the file begin the definition of @name, or of a list or a table of that name?"""
+    text = read(path)
+    if path.endswith((".c", ".h")):
+        return any(not re.search(r"\)[^{]*;$", found.group()) and not found.group().startswith("extern")
+                   for found in re.finditer(rf"^(?:[A-Za-z]|# *define ).*\b{name}\b.*", text, re.M))
+    return bool(re.search(rf"^\W*(?:def |class |export )?{name}\b", text, re.M))
 
 
 def count(files):
@@ -121,6 +132,9 @@ def wrong_names(path, text):
         for word in re.findall(rf"`((?:{ROOMS})/[\w./*?-]+)`", line):
             if not PLACEHOLDER.search(word) and not is_there(word):
                 yield f"{path}:{number}: no file `{word}`"
+        for name, word in PAIR.findall(line):
+            if is_there(word) and not defines(word, name):
+                yield f"{path}:{number}: {word} does not define `{name}`"
         for name in re.findall(r"`(\w+)\(\)`", line):
             if name not in identifiers():
                 yield f"{path}:{number}: no function `{name}()`"
@@ -161,6 +175,14 @@ def wrong_points():
         yield f"{page}: no row for the point \"{point}\" of {', '.join(sorted(code[point]))}"
 
 
+def wrong_ranks():
+    """The table of docs/smp.md has a row for each rank of a lock, in their order."""
+    ranks = re.findall(r"\bRANK_\w+", re.search(r"enum lock_rank \{(.*?)\};", read("include/quarry/port.h"), re.S).group(1))
+    rows = re.findall(r"^\| `(RANK_\w+)` \|", read("docs/smp.md"), re.M)
+    if rows != [rank for rank in ranks if rank != "RANK_NONE"]:
+        yield f"docs/smp.md: its ranks are {' '.join(rows)}, those of enum lock_rank {' '.join(ranks)}"
+
+
 PLANTED = "tests/lint/facts.md"
 FINDS = re.compile(r" *\(finds: (.*)\)$")
 
@@ -186,6 +208,7 @@ def wrong(build="build"):
     yield from wrong_evening()
     yield from wrong_suites()
     yield from wrong_points()
+    yield from wrong_ranks()
     yield from samples.wrong_help()
     yield from wrong_plants(place)
     for path in pages():

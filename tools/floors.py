@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Check the floors of mm/: a source calls only downwards in the order of MM_SRCS (mm/files.mk).
+"""Check the floors of mm/: a source calls only sources listed before it in mm/files.mk.
 
 Usage: tools/floors.py [--build DIR] [--graph]
 
@@ -127,7 +127,7 @@ def wrong(build):
     found = {f"{source} {symbol}": home for source, symbol, home in upward(graph)}
     for text, home in found.items():
         if text not in ALLOWED:
-            yield f"{text}: stands above it, in {home}"
+            yield f"{text}: calls upwards: {home} is listed after it in mm/files.mk"
     for text in sorted(ALLOWED):
         if text not in found:
             yield f"{text}: allowed by tools/floors.py, and not needed"

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Step through a race on the live machine, by keys; `make race NAME=R-S0A STEP=1`.
+"""Step through a race on the live machine, by keys; `make race NAME='R-S0A M02' STEP=1`.
 
 The machine runs under icount with the race build of the kernel, which prints the state after each
 move (lines "step: ..."); here they become a table, with a column for each CPU.  One step back

@@ -147,13 +147,38 @@ def wrong_sample(line, place):
             yield f"{path} has no line {number}"
 
 
+def entries(race):
+    """What the trace of a script says at each step: a list of words of which one must be there."""
+    text = re.search(r"^script:(.*?)^\w+(?: \w+)?:", read(f"tests/races/{race}.race"), re.M | re.S).group(1)
+    for entry in " ".join(text.split()).split(" ; "):
+        step = re.match(r"[A-HR]([!?@:])(.*)", entry)
+        operation = re.sub(r"[#=].*", "", step.group(2)) if step else entry.partition("=")[0]
+        if step and step.group(1) == ":" and operation == "join":
+            yield [""]
+        else:
+            said = {"!": " started", "?": " arrived", "@": " left"}.get(step.group(1), "") if step else ""
+            yield [re.sub("#.*", "", name) + said for name in operation.split("|")]
+
+
+def wrong_step(race, line):
+    """One line of the trace of a race."""
+    step = re.match(r" +\*?(\d+)  (.*)", line)
+    wanted = list(entries(race))
+    if step and int(step.group(1)) > len(wanted):
+        yield f"{race} has no step {step.group(1)}"
+    elif step and not any(words in step.group(2) for words in wanted[int(step.group(1)) - 1]):
+        yield f"step {step.group(1)} of {race} is {' or '.join(wanted[int(step.group(1)) - 1])}"
+
+
 def wrong(text, place):
     """(line, what) of one page; @place: numbers()."""
-    fenced = False
+    fenced, race = False, None
     for number, line in enumerate(text.split("\n"), 1):
         fenced ^= line.startswith("```")
         block = fenced or line.startswith("    ")
         command = re.sub(r"^\s*(?:\$ )?", "", line)
+        trace = re.match(r" +(R-[\w-]+) with \w+: ", line)
+        race = (trace.group(1) if trace else race) if block else None
         if block and re.match(r"make( |$)|(python3 )?tools/", command):
             found = wrong_command(command)
         elif block:
@@ -161,6 +186,8 @@ def wrong(text, place):
         else:
             found = (what for span in re.findall(r"`([^`]+)`", line) for what in wrong_command(span))
         for what in found:
+            yield number, what
+        for what in wrong_step(race, line) if race in race_names() else []:
             yield number, what
         for name in re.findall(r"(?<![\w-])R-[A-Z0-9]\w*(?:-\w+)*", line):
             if name not in race_names():
