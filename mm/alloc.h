@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * alloc.h: the front door and what stands behind it (page_alloc.c, alloc_wait.c, alloc_oom.c,
+ * alloc.h: allocating and freeing, and what they wait for (page_alloc.c, alloc_wait.c, alloc_oom.c,
  * zonelist.c).
  */
 #ifndef QUARRY_MM_ALLOC_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_alloc.c: the front door: alloc_pages, free_pages and mem_put_page, their slow paths, and bad
- * frees.
+ * page_alloc.c: the public functions alloc_pages, free_pages and mem_put_page, their slow paths,
+ * and bad frees.
  *
  * Owns:       pages in state ALLOC, until their owner gives them another one.
  * Locks:      none of its own.

@@ -188,11 +188,10 @@ static inline void *page_address(const struct page *page)
 /*
  * alloc_pages - allocate a block of 2^order pages.  Returns its head, state ALLOC with one
  * reference, or NULL: order > MAX_ORDER (counted), or no memory that the flags allow (counted).  A
- * request that may sleep (neither NOWAIT nor ATOMIC) waits for reclaim, for one drain of all caches
- * by the reclaim thread and, unless NORETRY, until a task has been killed for it, before it fails
- * (docs/mm/reclaim.md).  Context: any with NOWAIT or ATOMIC; else thread, irqs on, no spin lock
- * held.
- * Locks: zone locks.  It never makes a cross-call.
+ * request that may sleep (neither NOWAIT nor ATOMIC) waits before it fails, for reclaim and for one
+ * drain of all caches by the reclaim thread; unless NORETRY, also for compaction, standby memory
+ * and the OOM killer (docs/mm/reclaim.md has the order).  It never makes a cross-call.  Context:
+ * any with NOWAIT or ATOMIC; else thread, irqs on, no spin lock held.  Locks: zone locks.
  */
 struct page *alloc_pages(gfp_t gfp, unsigned order) must_check EXCLUDES(zone_class);
 struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
