@@ -16,6 +16,7 @@
 #include "mm/page_assert.h"
 #include "mm/pcp_inline.h"
 #include "mm/zone.h"
+#include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
 noinline struct page *zero_block(const struct memory *mem, struct page *page, unsigned order)

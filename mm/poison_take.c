@@ -19,6 +19,7 @@
 #include "mm/event.h"
 #include "mm/page.h"
 #include "mm/page_assert.h"
+#include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
 #define RETIRED_WORD (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON)
