@@ -39,8 +39,8 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
 /*
  * Is every page of a pageblock free?  Without the lock: while it is isolated nothing is allocated
  * from it, so the answer yes stays true.  Retired pages are not counted in: two counts that are
- * read without the lock need not belong together.  Where there are some, the answer is no, and who
- * needs to know looks under the lock.
+ * read without the lock need not belong together.  Where there are some, the answer is no, and a
+ * caller that must know checks under the lock.
  */
 static inline bool pageblock_all_free(const struct pageblock *pb)
 {

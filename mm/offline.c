@@ -85,8 +85,8 @@ static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES
 }
 
 /*
- * What has gone and what is claimed change in one hold: who plans meanwhile shall not count a
- * pageblock as gone, and as going.
+ * What has gone and what is claimed change in one hold: no computation of limits shall count a
+ * pageblock as gone, and as leaving.
  */
 static void offline_commit(struct offline_op *op, struct range_claim *claim)
 {

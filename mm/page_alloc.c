@@ -83,7 +83,7 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
  * between the look at the mask and the interrupt; the hotplug thread itself allocates; and under
  * pressure every CPU would interrupt every other for pages that are hardly ever what decides.  What
  * is stuck in other caches is fetched by the reclaim thread, which holds nothing and asks once for
- * all who wait.
+ * all waiters.
  */
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 {

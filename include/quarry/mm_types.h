@@ -261,8 +261,8 @@ struct ticket_queue {
 };
 
 /*
- * What is wanted of the reclaim thread.  Who wants a drain, or a run over the reclaim lists, takes
- * a ticket; any number share one.
+ * What is wanted of the reclaim thread.  A thread that wants a drain, or a run over the reclaim
+ * lists, takes a ticket; any number share one.
  */
 struct reclaim {
 	struct ticket_queue drains, runs, compactions; /* runs: over the reclaim lists */
@@ -340,7 +340,7 @@ struct vm_lists {
 	u32 flushing; /* a: unmappings that still hold references to the pages they unmapped */
 };
 
-/* Who dies when nothing else helps: mm/alloc_oom.c, oom.h. */
+/* The OOM killer: mm/alloc_oom.c, oom.h. */
 struct oom_state {
 	struct mutex lock; /* one decision at a time */
 	struct waitq wq;   /* waiters for the victim's end */
