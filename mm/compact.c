@@ -37,7 +37,7 @@ struct compaction {
 	struct migrate_target to; /* must be first */
 	struct zone *zone;
 	unsigned order;        /* wanted */
-	enum migratetype type; /* and the type that wants it */
+	enum migratetype type; /* of the request */
 	unsigned long budget;  /* pages that may still be moved */
 	pfn_t window;          /* the scanner from below: what is under it has been looked at */
 	u32 free[NR_ORDERS];   /* the one from above, for each order: the next pageblock */
