@@ -100,7 +100,7 @@ int drain_all_pages(struct memory *mem, struct zone *zone)
 	return asked;
 }
 
-/* Under pcp_ctl and cpu_hotplug: every owner applies depth and plan of @zone. */
+/* Under pcp_ctl and cpu_hotplug: every owner applies depth and limits of @zone. */
 static int refresh_round(struct memory *mem, struct zone *zone) REQUIRES_SHARED(cpu_hotplug)
     REQUIRES(pcp_ctl_class)
 {
