@@ -24,7 +24,7 @@ int free_slow(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zo
 
 /* ---- the OOM killer (alloc_oom.c) ---- */
 
-/* Who had given memory back when an allocation began anew, and how often it has. */
+/* Tasks that had given memory back when an allocation began anew, and how often it has. */
 struct oom_seen {
 	u64 gone, left;
 	unsigned runs;

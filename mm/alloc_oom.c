@@ -62,7 +62,7 @@ void memory_oom_left(struct memory *mem)
 }
 
 /*
- * The decision is for a request whose drain, or whose last look, has missed what one gave back.
+ * The decision is for a request whose drain, or whose last search, has missed what one gave back.
  * Under the lock.
  */
 static bool begins_anew(const struct oom_state *oom)
@@ -137,7 +137,7 @@ struct wait_gone {
 	u64 gone;
 };
 
-/* Who has been chosen himself does not wait, or he would never go. */
+/* A victim does not wait for itself, or it would never exit. */
 static bool has_gone(void *arg)
 {
 	const struct wait_gone *w = arg;

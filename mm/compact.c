@@ -37,7 +37,7 @@ struct compaction {
 	struct migrate_target to; /* must be first */
 	struct zone *zone;
 	unsigned order;        /* wanted */
-	enum migratetype type; /* and who wants it */
+	enum migratetype type; /* of the request */
 	unsigned long budget;  /* pages that may still be moved */
 	pfn_t window;          /* the scanner from below: what is under it has been looked at */
 	u32 free[NR_ORDERS];   /* the one from above, for each order: the next pageblock */
@@ -145,7 +145,7 @@ static struct page *take_from_hand(struct compaction *c)
 		c->nr--;
 		if (!pageblock_isolated(pageblock_of(mem, c->hand[c->nr])))
 			return pfn_to_page_in(mem, c->hand[c->nr]);
-		/* Isolated since the capture: who did that wants it free. */
+		/* Isolated since the capture: that operation wants it free. */
 		mem_free_pages(mem, pfn_to_page_in(mem, c->hand[c->nr]), 0);
 	}
 }

@@ -46,7 +46,7 @@ static int drain_round(struct drain_request *req, bool force) REQUIRES_SHARED(cp
 	int asked;
 
 	KASSERT(mutex_is_held(&mem->pcp_ctl));
-	/* Who must miss nobody keeps the set of CPUs. */
+	/* A forced round must miss no CPU, so the set of CPUs stays. */
 	KASSERT(!force || rwsem_is_held(&cpu_hotplug));
 	/* The counts are read after the number of this round is out; forced, none is read. */
 	if (!force)
@@ -100,7 +100,7 @@ int drain_all_pages(struct memory *mem, struct zone *zone)
 	return asked;
 }
 
-/* Under pcp_ctl and cpu_hotplug: every owner applies depth and plan of @zone. */
+/* Under pcp_ctl and cpu_hotplug: every owner applies depth and limits of @zone. */
 static int refresh_round(struct memory *mem, struct zone *zone) REQUIRES_SHARED(cpu_hotplug)
     REQUIRES(pcp_ctl_class)
 {

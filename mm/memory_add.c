@@ -8,7 +8,7 @@
  *             for the claim and for the span only, so that no offline waits for a long range;
  *             mem->poison while pageblocks become holes; the zone lock for pageblocks and spans.
  * Invariants: a pageblock that is no HOLE has descriptors for all its pages; a section without such
- *             a pageblock need not have any.  A span only grows: who walks it without a lock may
+ *             a pageblock need not have any.  A span only grows: a walk without a lock may
  *             miss what has just come, which is OFFLINE, and never meets what is not there, which
  *             reads as HOLE.  What is broken leaves with its memory: what comes to its place later
  *             is other memory.  A range that is being added or removed is claimed from before its
@@ -213,7 +213,7 @@ static int remove_claimed(struct memory *mem, struct pfn_range range) REQUIRES(m
 	if (err)
 		return err;
 	KASSERT(mutex_is_held(&mem->adding));
-	/* Who takes a broken page out of use has looked up its zone. */
+	/* A thread that retires a broken page has looked up its zone. */
 	poison_lock(mem);
 	for_each_block(pfn, range) {
 		struct zone *zone = zone_of(mem, pfn);

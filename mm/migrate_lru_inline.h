@@ -164,7 +164,7 @@ static int mig_finish(struct memory *mem, const struct mig *m)
 			mem_put_page(mem, m->src);
 		err = err ? err : -EAGAIN;
 	}
-	/* Before the unlock: who waits here has seen a locked page. */
+	/* Before the unlock: waiters have seen a locked page. */
 	migwait_wake(mem, page_to_pfn_in(mem, m->src));
 	mig_unlock(m->src, frozen);
 	sched_point("mig.unlock");

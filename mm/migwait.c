@@ -4,7 +4,7 @@
  *
  * Owns:       the buckets, by pfn; each waiter brings its record on its stack.
  * Locks:      a bucket's lock (RANK_MIGWAIT) inside that of the object whose marker was seen.
- * Invariants: a queued waiter's page is locked and being moved.  Who wakes takes the record off the
+ * Invariants: a queued waiter's page is locked and being moved.  The waker takes the record off the
  *             list and decides; after `woken' nobody but the waiter looks at it.
  * Tests:      migrate_race, vm_object, migrate_lru, migrate_exact.
  *

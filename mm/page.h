@@ -74,7 +74,8 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 /* ---- flags of a page in use ---- */
 
 /*
- * Set, or clear, flags PAGE_...: by one who has a reference, or a lock that keeps the page in use.
+ * Set, or clear, flags PAGE_...: by a caller with a reference, or a lock that keeps the page in
+ * use.
  */
 void page_set_flags(struct page *page, u32 flags);
 void page_clear_flags(struct page *page, u32 flags);

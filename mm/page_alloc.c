@@ -16,6 +16,7 @@
 #include "mm/page_assert.h"
 #include "mm/pcp_inline.h"
 #include "mm/zone.h"
+#include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
 noinline struct page *zero_block(const struct memory *mem, struct page *page, unsigned order)
@@ -82,7 +83,7 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
  * between the look at the mask and the interrupt; the hotplug thread itself allocates; and under
  * pressure every CPU would interrupt every other for pages that are hardly ever what decides.  What
  * is stuck in other caches is fetched by the reclaim thread, which holds nothing and asks once for
- * all who wait.
+ * all waiters.
  */
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 {

@@ -190,7 +190,7 @@ static void drain_isolated_one(struct zone *zone)
 {
 	if (READ_ONCE(zone->nr_isolated) == 0)
 		return;
-	/* The plan has been cut to what the zone will have left: one interrupt does both. */
+	/* The limits have been cut to what the zone will have left: one interrupt does both. */
 	pcp_refresh_zone_local(zone);
 	pcp_drain_isolated_local(zone);
 }

@@ -5,7 +5,7 @@
  *
  * Owns:       nothing; struct patience is its caller's.
  * Locks:      none; nothing is held while it waits.
- * Invariants: a deadline is a moment of one clock, which who steps through a race may move.
+ * Invariants: a deadline is a moment of one clock, which stepping through a race may move.
  * Tests:      patience, offline_stall, offline_bounds.
  *
  * An allocated page that no owner has made movable may still be in transit to one, held by
@@ -31,7 +31,7 @@
 #define BACK_OFF_MIN       1000000ULL
 #define BACK_OFF_DOUBLINGS 4u
 
-/* Patience is measured by it; who steps through a race moves it. */
+/* Patience is measured by it; stepping through a race moves it. */
 static u64 clock_ns(void)
 {
 	return sched_time(arch_clock_ns());

@@ -7,8 +7,8 @@
  * Locks:      mem->poison from the first look to the last: meanwhile no memory is removed, so that
  *             a page stays its zone's; the zone lock for each look, and in the same hold what
  *             follows from it; the zone's caches are off all the while.
- * Invariants: the caches being off, a page that is free is in the buddy, and nothing hides: who
- *             frees takes the zone lock and reads the word again under it.  So "free, and taken"
+ * Invariants: the caches being off, a page that is free is in the buddy, and nothing hides: a
+ *             free takes the zone lock and reads the word again under it.  So "free, and taken"
  *             and "in use, and marked" are each one lock hold, and a page is never marked that
  *             may have been allocated meanwhile.  Soft: the mark comes only when the page is out of
  *             use; a failure marks and counts nothing.
@@ -28,7 +28,7 @@
 #include <quarry/sched_point.h>
 
 /*
- * For one who moves the page, or frees it, to have done so: time, and turns of every thread (see
+ * For another thread to finish moving the page, or freeing it: time, and turns of every thread (see
  * evacuate).
  */
 #define PATIENCE_NS    200000000ULL
@@ -40,7 +40,7 @@
 #define PATIENCE_MAX_NS 5000000000ULL
 #define PAUSE_NS        1000000ULL
 
-/* ---- taking it from who has it ---- */
+/* ---- taking it from its user ---- */
 
 /*
  * Move what is in it elsewhere.  0; -EAGAIN it has another owner now: look again; -EBUSY;
@@ -108,8 +108,8 @@ static int take(struct poison_request *r)
 }
 
 /*
- * Look, and take, until it is settled.  The caches are off.  Who has the page in hand is waited for
- * as evacuate does: that he keeps it says something only if he could have gone on.
+ * Look, and take, until it is settled.  The caches are off.  A thread that holds the page is waited
+ * for as evacuate does: that it keeps it says something only if it could have gone on.
  */
 static int settle(struct poison_request *r)
 {

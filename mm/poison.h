@@ -21,11 +21,11 @@ struct poison_request {
 enum poison_verdict {
 	SETTLED, /* request->err says how */
 	AGAIN,   /* it is in transit */
-	TAKE,    /* it can be taken from who has it */
+	TAKE,    /* it can be taken from its user */
 };
 
 /*
- * Find out who has the page, and do what one hold of the zone lock can do (poison_judge.c).
+ * Find the page's user, and do what one hold of the zone lock can do (poison_judge.c).
  * SETTLED: *@err is the answer.  Locks: zone.
  */
 enum poison_verdict poison_look(struct poison_request *r, int *err) EXCLUDES(zone_class);

@@ -100,7 +100,7 @@ static enum poison_verdict judge_stays(struct poison_request *r, int *err) REQUI
 	return settled(r, POISON_IGNORED, -EBUSY, err);
 }
 
-/* Nobody finds it any more; who still has it frees it. */
+/* No other code finds it any more; its last reference frees it. */
 static enum poison_verdict judge_leaves(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
 {
 	CACHES_ASSERT_OFF(r);
@@ -126,9 +126,9 @@ static bool owner_may_come(struct poison_request *r)
 }
 
 /*
- * Who owns the page at this instant is certain where the state says that it is free, or being
+ * The owner of the page at this instant is certain where the state says that it is free, or being
  * freed: these change under the zone lock only, the caches being off.  Of pages in use it may be a
- * moment old, and who takes one looks again under its owner's lock.
+ * moment old, and taking one checks again under its owner's lock.
  */
 static enum poison_verdict judge(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
 {

@@ -18,6 +18,7 @@
 #include "mm/event.h"
 #include "mm/page.h"
 #include "mm/page_assert.h"
+#include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
 #define RETIRED_WORD (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON)
@@ -86,7 +87,7 @@ void poison_take_free(struct zone *zone, pfn_t head, pfn_t pfn)
 
 	ASSERT_ZONE_LOCKED(zone);
 	PAGE_ASSERT(zone->mem, page, pfn >= head && pfn - head < 1UL << order);
-	/* Or who allocates and frees by its cache does not see the mark. */
+	/* Or a CPU that allocates and frees by its cache does not see the mark. */
 	PAGE_ASSERT(zone->mem, page, READ_ONCE(zone->pcp_depth) > 0);
 	sched_point("takeoff.locked");
 	buddy_list_del(zone, head, order); /* asserts that it is free */

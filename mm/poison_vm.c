@@ -37,7 +37,7 @@ static void leave_slot(struct vm_object *object, struct page *page, struct tlb_g
 
 	KASSERT(spin_is_held(&object->lock) && object->nr_present > 0);
 	res->unmapped = page->mapcount;
-	rmap_unmap(object, page->index, 0, g); /* collects who wrote to it */
+	rmap_unmap(object, page->index, 0, g); /* collects dirty bits */
 	res->lost = !has_copy(object, page);
 	PAGE_ASSERT(object->mem, page, page->owner == object && page->mapcount == 0);
 	*slot = res->lost ? SLOT_LOST : 0;
@@ -47,7 +47,7 @@ static void leave_slot(struct vm_object *object, struct page *page, struct tlb_g
 }
 
 /*
- * No marker is needed, as while a page is moved: who comes by finds the slot lost, or empty and
+ * No marker is needed, as while a page is moved: a fault finds the slot lost, or empty and
  * asks the pager.
  */
 int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result *res)

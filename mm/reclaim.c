@@ -67,7 +67,7 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 		scan->spare_cma = !zone_lacks(zone, waiting, true);
 		reclaim_batch(scan);
 		KASSERT(scan->freed_cma - cma <= scan->freed - before);
-		/* They are for others, who do not see what this CPU caches. */
+		/* They are for other CPUs, which do not see what this one caches. */
 		if (scan->freed > before)
 			drain_local_pages(zone->mem, zone);
 		reclaim_note_freed(zone, scan->freed - before, scan->freed_cma - cma);
@@ -185,7 +185,7 @@ static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 	return false;
 }
 
-/* Compact for all who asked; the largest order first, which may serve others too. */
+/* Compact for all waiters; the largest order first, which may serve others too. */
 static void serve_compact(struct node *node)
 {
 	struct reclaim *r = &node->reclaim;

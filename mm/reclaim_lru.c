@@ -8,7 +8,7 @@
  * Invariants: only a page of a pager's object is dropped, and only while its pager has the content:
  *             a dirty one is handed over first, when nobody can write to it any more.  While it is
  *             unmapped for that, a marker and migration entries stand in its place, as while it is
- *             moved (migrate_lru_inline.h): who touches it waits.  An allocation drops only what
+ *             moved (migrate_lru_inline.h): a fault on it waits.  An allocation drops only what
  *             nobody has mapped: it needs no shootdown, which is a cross-call.  All else is for
  *             reclaim threads, which make one shootdown a batch.
  * Tests:      reclaim_lru, reclaim_choice, reclaim_clean, reclaim_stress, reclaim_exact, held.
@@ -219,7 +219,7 @@ static void finish(struct batch *b, struct unmapped *u)
 	spin_unlock(&object->lock);
 	if (gone || drop)
 		mem_put_page(mem, u->page);
-	/* Before the unlock: who waits here has seen a locked page. */
+	/* Before the unlock: waiters have seen a locked page. */
 	migwait_wake(mem, pfn);
 	mig_unlock(u->page, false);
 	if (drop && !gone)

@@ -128,7 +128,7 @@ static struct vm_region *next_region(
 
 /* ---- walks ---- */
 
-/* Who waits for a walk to end. */
+/* Waiters for the end of a walk. */
 static struct waitq walks = WAITQ("entries changed");
 
 /*

@@ -2,7 +2,7 @@
 /*
  * tlb.c: making CPUs forget entries of page tables that have changed.
  *
- * Owns:       nothing; a struct tlb_gather belongs to who changes the entries.
+ * Owns:       nothing; a struct tlb_gather belongs to the thread that changes the entries.
  * Locks:      none; the cross-call is made with no spin lock held.
  * Invariants: a page that was unmapped keeps a reference until no CPU can reach it through an old
  *             entry; so it is neither freed nor, its references being counted, moved before.

@@ -354,7 +354,7 @@ void vm_space_put(struct vm_space *space)
 
 /*
  * Forbid what @r does not allow; what it does allow, faults will show.  A migration entry says
- * nothing of protection: who restores it asks the region.  But it has to be forgotten like any
+ * nothing of protection: restoring it reads the region.  But it has to be forgotten like any
  * other: its migrator's shootdown may be still to come, and until then a CPU may use what was there
  * before.
  */
