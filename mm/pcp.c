@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcp.c: per-CPU page caches: refill, capacities, and giving back what they hold.
+ * pcp.c: per-CPU page caches: refill, capacities, and giving back what they hold.  The fast paths
+ * are in pcp_inline.h, what they leave to the zone lock in pcp_slow.c.
  *
  * Owns:       struct pcp's stacks, and every page in state PCP.
  * Locks:      none for the stacks: only the owning CPU touches them, irqs off; the zone lock to
@@ -10,8 +11,7 @@
  *             depth > 0 and the round done, every count and capacity of the zone is 0; over all
  *             CPUs the capacities of a zone make at most 1/16 of it.
  * Checked by: check_memory().  Tests: pcp, pcp_exact, pcp_bounds, play_refill, zone_locks, drain,
- *             nodes. The fast paths are in pcp_inline.h, what they leave to the zone lock in
- *             pcp_slow.c.
+ *             nodes.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"

@@ -8,9 +8,9 @@ Usage: tools/facts.py             print wrong statements, `file:line: what`; exi
 Line counts are rounded to 50 and may differ by a fifth: they say how long the reading is, and few
 commits change them.  A fact is a word in backticks: a path of the tree, a function as `name()`, a
 name and the file that defines it as `name` (`file`), a suite in the last column of README's table, a
-function that a stop of docs/evening.md names.  So are the scheduling points of
-docs/races/README.md and the ranks of locks in docs/smp.md.  The prose must not have counts that change with every commit, of suites, tests or wrong variants,
-outside of blocks of sample output.
+function that a stop of docs/evening.md names.  So are links, the scheduling points of
+docs/races/README.md and the ranks of locks in docs/smp.md.  The prose must not have counts that
+change with every commit, of suites, tests or wrong variants, outside of blocks of sample output.
 """
 import glob
 import os
@@ -132,6 +132,7 @@ def wrong_names(path, text):
         for word in re.findall(rf"`((?:{ROOMS})/[\w./*?-]+)`", line):
             if not PLACEHOLDER.search(word) and not is_there(word):
                 yield f"{path}:{number}: no file `{word}`"
+        yield from (f"{path}:{number}: {what}" for what in wrong_links(path, line))
         for name, word in PAIR.findall(line):
             if is_there(word) and not defines(word, name):
                 yield f"{path}:{number}: {word} does not define `{name}`"
@@ -140,6 +141,22 @@ def wrong_names(path, text):
                 yield f"{path}:{number}: no function `{name}()`"
         for said in BRITTLE.findall(line):
             yield f"{path}:{number}: \"{said}\": a count that each commit changes"
+
+
+def anchors(path, _cache={}):
+    if path not in _cache:
+        heads = re.findall(r"^#+ (.*)$", read(path), re.M)
+        _cache[path] = {re.sub(r"[^\w -]", "", head.strip().lower()).replace(" ", "-") for head in heads}
+    return _cache[path]
+
+
+def wrong_links(path, line):
+    for link, anchor in re.findall(r"\]\(([^)\s#]*)(?:#([^)\s]*))?\)", line):
+        page = os.path.normpath(os.path.join(os.path.dirname(path), link)) if link else path
+        if "://" not in link and not is_there(page):
+            yield f"no file {link}"
+        elif anchor and page.endswith(".md") and anchor not in anchors(page):
+            yield f"no heading #{anchor} in {page}"
 
 
 def wrong_suites():

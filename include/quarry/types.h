@@ -108,7 +108,7 @@ static inline u64 divide(u64 n, u32 d)
 #endif
 #define load_acquire(p)     __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define store_release(p, v) NOTE_STORE(__atomic_store_n((p), (v), __ATOMIC_RELEASE))
-/* A read-modify-write operation is a full barrier too. */
+/* A read-modify-write operation is a full barrier too: on x86 it is one, see docs/porting.md. */
 #define atomic_add(p, v)  NOTE_BARRIER(__atomic_fetch_add((p), (v), __ATOMIC_SEQ_CST))
 #define atomic_sub(p, v)  NOTE_BARRIER(__atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST))
 #define atomic_or(p, v)   NOTE_BARRIER(__atomic_fetch_or((p), (v), __ATOMIC_SEQ_CST))

@@ -16,7 +16,7 @@ static bool one_of(const char *value, const char *a, const char *b, const char *
 
 static bool is_policy(const char *value)
 {
-#define IS(id, name) !strcmp(value, name)
+#define IS(id, name) (!strcmp(value, name))
 	return ISO_POLICIES(IS, ||);
 }
 
