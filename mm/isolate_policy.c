@@ -63,7 +63,7 @@ static const struct iso_ops policies[NR_ISO_POLICIES] = {
         .story = "the isolate bits, then one round that fetches the cached pages of those blocks"},
 };
 
-#define NAME_OF(id, name) [id] = name,
+#define NAME_OF(id, name) [id] = (name),
 static const char *const names[NR_ISO_POLICIES] = {ISO_POLICIES(NAME_OF, )};
 
 const struct iso_ops *iso_ops(enum iso_policy policy)
