@@ -37,6 +37,7 @@ USER_SRCS += kernel/ipc.c
 USER_SRCS += kernel/syscall.c
 USER_SRCS += kernel/syscall_memory.c
 USER_SRCS += kernel/pager.c
+USER_SRCS += kernel/pager_trust.c
 USER_SRCS += kernel/user_boot.c
 
 # CPU hotplug runs on fibers too.

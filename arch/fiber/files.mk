@@ -83,3 +83,4 @@ SCHED_SRCS += kernel/cpu_hotplug.c
 SCHED_SRCS += kernel/cap.c
 SCHED_SRCS += kernel/ipc.c
 SCHED_SRCS += kernel/pager.c
+SCHED_SRCS += kernel/pager_trust.c
