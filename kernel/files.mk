@@ -28,6 +28,7 @@ KERNEL_SRCS += kernel/mce.c
 
 # Ring 3: the kernel's part.
 USER_SRCS += kernel/task.c
+USER_SRCS += kernel/task_thread.c
 USER_SRCS += kernel/task_fault.c
 USER_SRCS += kernel/task_account.c
 USER_SRCS += kernel/oom_kill.c

@@ -25,6 +25,7 @@ THREAD_SRCS += tests/fiber/explore_oom_said.c
 THREAD_SRCS += tests/fiber/explore_list.c
 THREAD_SRCS += tests/fiber/explore_missing.c
 THREAD_SRCS += kernel/task.c
+THREAD_SRCS += kernel/task_thread.c
 THREAD_SRCS += kernel/task_account.c
 THREAD_SRCS += kernel/task_fault.c
 THREAD_SRCS += kernel/task_load.c
