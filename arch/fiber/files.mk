@@ -40,6 +40,7 @@ SILENCE_SRCS += arch/fiber/fiber_whole.c
 SILENCE_SRCS += drivers/virtio.c
 SILENCE_SRCS += drivers/virtio_balloon.c
 SILENCE_SRCS += drivers/virtio_mem.c
+SILENCE_SRCS += drivers/virtio_mem_request.c
 SILENCE_SRCS += tests/lib/ktest.c
 SILENCE_SRCS += tests/lib/ktest_select.c
 SILENCE_SRCS += tests/lib/mm_test.c
