@@ -2,6 +2,7 @@
 
 # CPUs as fibers.
 FIBER_SRCS += arch/fiber/fiber_cpu.c
+FIBER_SRCS += arch/fiber/fiber_choose.c
 FIBER_SRCS += arch/fiber/fiber_port.c
 FIBER_SRCS += arch/host/host_format.c
 FIBER_SRCS += arch/fiber/fiber_hotplug.c
