@@ -19,6 +19,7 @@ THREAD_SRCS += tests/fiber/explore_run.c
 THREAD_SRCS += tests/fiber/explore_threads.c
 THREAD_SRCS += tests/fiber/explore_tasks.c
 THREAD_SRCS += tests/fiber/explore_pagers.c
+THREAD_SRCS += tests/fiber/explore_lost.c
 THREAD_SRCS += tests/fiber/explore_oom.c
 THREAD_SRCS += tests/fiber/explore_calls.c
 THREAD_SRCS += tests/fiber/explore_good.c
