@@ -71,6 +71,7 @@ SILENCE_SRCS += tests/fiber/test_silence_standby.c
 SILENCE_SRCS += tests/fiber/test_silence_wait.c
 SILENCE_SRCS += tests/fiber/test_silence_trust.c
 SILENCE_SRCS += tests/fiber/test_silence_smp.c
+SILENCE_SRCS += tests/fiber/test_silence_lock.c
 
 # Of both.
 SCHED_SRCS += arch/fiber/fiber_threads.c
