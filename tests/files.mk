@@ -41,6 +41,7 @@ HOST_TEST_SRCS += tests/host/test_handle_exact.c
 HOST_TEST_SRCS += tests/host/test_judge_hotplug.c
 HOST_TEST_SRCS += tests/host/test_judge_user.c
 HOST_TEST_SRCS += tests/host/test_judge_poison.c
+HOST_TEST_SRCS += tests/host/test_judge_poison_load.c
 HOST_TEST_SRCS += tests/host/test_judge_crowd.c
 HOST_TEST_SRCS += tests/host/test_judge_scenario.c
 HOST_TEST_SRCS += tests/host/test_judge_tour.c
