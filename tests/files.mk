@@ -235,6 +235,7 @@ KTEST_SRCS += tests/suites/arch/test_arch_cpu.c
 KTEST_SRCS += tests/suites/arch/test_arch_fault.c
 KTEST_SRCS += tests/suites/arch/test_arch_clock.c
 KTEST_SRCS += tests/suites/arch/test_arch_irq.c
+KTEST_SRCS += tests/suites/arch/test_acpi_event.c
 KTEST_SRCS += tests/suites/arch/test_arch_full.c
 KTEST_SRCS += tests/suites/arch/test_string.c
 KTEST_SRCS += tests/suites/arch/test_arch_map.c
