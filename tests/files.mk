@@ -176,6 +176,7 @@ TEST_SRCS += tests/suites/mm/test_vm_stress.c
 TEST_SRCS += tests/suites/mm/test_poison.c
 TEST_SRCS += tests/suites/mm/test_poison_states.c
 TEST_SRCS += tests/suites/mm/test_poison_vm.c
+TEST_SRCS += tests/suites/mm/test_poison_object.c
 TEST_SRCS += tests/suites/mm/test_poison_race.c
 TEST_SRCS += tests/suites/mm/test_poison_tries.c
 TEST_SRCS += tests/suites/mm/test_poison_exact.c
