@@ -12,7 +12,7 @@
  * Owns:       struct pager_trust: one for all pagers of a task, one for each pager of the kernel's.
  * Locks:      trust->lock (RANK_TASK); task->lock, while a task gets its trust.  Never both.
  * Invariants: a task's trust stays the same from its first pager on.
- * Tests:      pager, silence_trust, tests/fiber/explore_pagers.c.
+ * Tests:      pager_wait, silence_trust, tests/fiber/explore_pagers.c.
  */
 #include "pager_trust.h"
 #include <quarry/mm.h>

@@ -219,6 +219,7 @@ SHARED_TESTS += tests/suites/kernel/test_smp_dead.c
 # These need the kernel's threads and CPUs.
 KTEST_SRCS += tests/lib/hotplug_help.c
 KTEST_SRCS += tests/lib/task_help.c
+KTEST_SRCS += tests/lib/server_help.c
 KTEST_SRCS += tests/lib/mce_help.c
 KTEST_SRCS += tests/lib/move_help.c
 KTEST_SRCS += tests/suites/kernel/test_boot_memory.c
@@ -244,6 +245,7 @@ KTEST_SRCS += tests/suites/arch/test_arch_page.c
 KTEST_SRCS += tests/suites/arch/test_arch_range.c
 KTEST_SRCS += tests/suites/kernel/test_ipc.c
 KTEST_SRCS += tests/suites/kernel/test_pager.c
+KTEST_SRCS += tests/suites/kernel/test_pager_wait.c
 KTEST_SRCS += tests/suites/kernel/test_oom_task.c
 KTEST_SRCS += tests/suites/kernel/test_poison_task.c
 KTEST_SRCS += tests/suites/arch/test_mce_bank.c
