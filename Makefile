@@ -166,8 +166,8 @@ export CPUS MEM NODES BOOT CMDLINE TRACE TIMEOUT QEMU_FLAGS MAKE OBJDUMP
 export QUARRY_BUILD := $(B)
 
 # Each is tools/NAME.py.
-TOOLS      := test test-bochs check lint house bench soak race model mutants mutate failsweep fuzz
-TOOLS      += coverage
+TOOLS      := test test-bochs check lint format house bench soak race model mutants mutate failsweep
+TOOLS      += fuzz coverage
 ARGS_soak   = '$(TARGET)' $(ROUNDS)
 ARGS_race  := $(if $(STEP),--step) $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 ARGS_mutants := $(if $(WHO),--who)

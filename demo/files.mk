@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 
-# What runs on the kernel.  These need only port.h and the interface of mm/: part of the kernel and of every hosted build.
+# What runs on the kernel.  These need only port.h and the interface of mm/: part of the kernel
+# and of every hosted build.
 BOTH_SRCS += demo/handle.c
 BOTH_SRCS += demo/trace_parse.c
 BOTH_SRCS += demo/trace_replay.c

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * account.c: who has how much of each kind of thing that the kernel allocates.
+ * account.c: the number of each kind of thing that the kernel has allocated for each task.
  *
  * Owns:       account_all; the numbers of every account.
  * Locks:      none: every number is changed by one atomic operation.

@@ -22,9 +22,9 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(
 struct page *zero_block(const struct memory *mem, struct page *page, unsigned order);
 int free_slow(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
 
-/* ---- the last resort (alloc_oom.c) ---- */
+/* ---- the OOM killer (alloc_oom.c) ---- */
 
-/* Who had given memory back when an allocation began anew, and how often it has. */
+/* Tasks that had given memory back when an allocation began anew, and how often it has. */
 struct oom_seen {
 	u64 gone, left;
 	unsigned runs;
@@ -32,7 +32,7 @@ struct oom_seen {
 void oom_begin(const struct memory *mem, struct oom_seen *seen);
 /*
  * Of an allocation that found nothing though reclaim was tried: a page after all; or NULL, and
- * *@again says whether somebody has gone since oom_begin(@seen), or not.
+ * *@again says whether a task has ended since oom_begin(@seen), or not.
  */
 struct page *oom_alloc(
     struct memory *mem, gfp_t gfp, unsigned order, const struct oom_seen *seen, bool *again);

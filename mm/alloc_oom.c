@@ -1,31 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * alloc_oom.c: the last resort of an allocation: somebody must go.
+ * alloc_oom.c: the OOM killer, as an allocation calls it.
  *
  * Owns:       mem->oom.
  * Locks:      mem->oom.lock, a mutex, around each decision; nothing is held while a victim is
  *             waited for.
- * Invariants: one victim at a time: while it is going nobody else is chosen.  Nobody is chosen
+ * Invariants: one victim at a time: while it is exiting no other is chosen.  Nobody is chosen
  *             unless, since the allocation last began anew, no victim has gone, reclaim has freed
- *             nothing and a complete drain has been made; nor before one more look under the lock,
- *             which is for what others have freed meanwhile.  Nor from a table that somebody is
- *             missing in who has given its memory back since then: the request looks for that first
+ *             nothing and a complete drain has been made; nor before one more search under the
+ *             lock, for pages that others have freed meanwhile.  Nor from a table that lacks a task
+ *             which has given its memory back since then: the request looks for that first
  *             (memory_oom_outdated).
  * Tests:      play_oom, oom, oom_exact, oom_tasks, held, standby.
  */
 #include "mm/alloc.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/zone.h"
 #include <quarry/oom.h>
+#include <quarry/sched_point.h>
 
 /*
- * How long a victim has.  Then it is stuck behind somebody who needs memory himself, so another one
- * goes.
+ * How long a victim has.  After that it is taken to wait for a thread that needs memory itself, and
+ * another victim is chosen.
  */
 #define GOING_NS 20000000000ULL
 
 /*
- * How long nobody else is chosen after one has gone: a migrator, or reclaim, may have a reference
+ * How long no other is chosen after one has ended: a migrator, or reclaim, may have a reference
  * to an object of its; the pages in that come back when it is dropped.
  */
 #define GRACE_NS 200000000ULL
@@ -60,7 +62,7 @@ void memory_oom_left(struct memory *mem)
 }
 
 /*
- * The decision is for a request whose drain, or whose last look, has missed what one gave back.
+ * The decision is for a request whose drain, or whose last search, has missed what one gave back.
  * Under the lock.
  */
 static bool begins_anew(const struct oom_state *oom)
@@ -81,8 +83,8 @@ void oom_begin(const struct memory *mem, struct oom_seen *seen)
 }
 
 /*
- * Would somebody's death help?  Not a request that is particular about where its memory lies; nor a
- * large block if there are pages enough, only not side by side.
+ * Would the end of a task help?  Not a request that is particular about where its memory lies; nor
+ * a large block if there are pages enough, only not side by side.
  */
 static bool death_helps(struct memory *mem, gfp_t gfp, unsigned order)
 {
@@ -94,13 +96,13 @@ static bool death_helps(struct memory *mem, gfp_t gfp, unsigned order)
 	if (order == 0)
 		return true;
 	for_each_zone_of(memory_node(mem, arch_cpu_id()), gfp, zone, at) {
-		if (zone_watermark_ok(zone, 0, gfp | GFP_HIGH_MARK, zone->kind != gfp_kind(gfp)))
+		if (zone_watermark_ok(zone, 0, gfp | GFP_WMARK_HIGH, zone->kind != gfp_kind(gfp)))
 			return false;
 	}
 	return true;
 }
 
-/* Somebody is going, since now or before, or has left; false: there is nobody.  Under the lock. */
+/* A task is exiting, since now or before, or has ended; false: there is none.  Under the lock. */
 static bool choose(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct oom_state *oom = &mem->oom;
@@ -122,7 +124,7 @@ static bool choose(struct memory *mem, gfp_t gfp, unsigned order)
 	return true;
 }
 
-/* Until somebody else may be chosen. */
+/* Until another one may be chosen. */
 static u64 grace_left(const struct oom_state *oom)
 {
 	u64 passed = arch_clock_ns() - READ_ONCE(oom->gone_at);
@@ -135,7 +137,7 @@ struct wait_gone {
 	u64 gone;
 };
 
-/* Who has been chosen himself does not wait, or he would never go. */
+/* A victim does not wait for itself, or it would never exit. */
 static bool has_gone(void *arg)
 {
 	const struct wait_gone *w = arg;

@@ -9,8 +9,10 @@
  * Tests:      play_alloc, reclaim, compact, oom.
  */
 #include "mm/alloc.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/reclaim_ask.h"
+#include <quarry/sched_point.h>
 
 /*
  * A request that has found nothing, and what shall become of it when a remedy has brought no page.
@@ -59,7 +61,7 @@ static struct page *by_reclaim(struct attempt *a)
 /* What a compaction has made others may take first: then once more, so often. */
 #define COMPACT_TRIES 4
 
-/* A larger block: the reclaim thread makes room, which takes calls to other CPUs. */
+/* A larger block: the reclaim thread compacts, which takes cross-calls. */
 static struct page *by_compaction(struct attempt *a)
 {
 	struct page *page = NULL;

@@ -11,6 +11,8 @@
  */
 #include "mm/buddy.h"
 #include "mm/event.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 
 void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order)
 {
@@ -48,7 +50,7 @@ void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order)
 	CHECKED_ASSERT(pb->nr_free >= 1UL << order);
 	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free - (1u << order)));
 	/*
-	 * Whoever gets it will use it: what the host was told of the pageblock is no longer true.
+	 * Its user will write to it: what the host was told of the pageblock is no longer true.
 	 */
 	if (unlikely(pb->bits & PB_REPORTED))
 		WRITE_ONCE(pb->bits, pb->bits & (u8)~PB_REPORTED);

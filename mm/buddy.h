@@ -7,7 +7,6 @@
 #define QUARRY_MM_BUDDY_H
 
 #include "mm/zone.h"
-#include <quarry/alloc_check.h>
 
 /* ---- pageblocks (pageblock.c) ---- */
 
@@ -40,8 +39,8 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
 /*
  * Is every page of a pageblock free?  Without the lock: while it is isolated nothing is allocated
  * from it, so the answer yes stays true.  Retired pages are not counted in: two counts that are
- * read without the lock need not belong together.  Where there are some, the answer is no, and who
- * needs to know looks under the lock.
+ * read without the lock need not belong together.  Where there are some, the answer is no, and a
+ * caller that must know checks under the lock.
  */
 static inline bool pageblock_all_free(const struct pageblock *pb)
 {
@@ -106,8 +105,5 @@ void poison_unpack_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
 void poison_flag_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
 /* The first flagged page of [start, end), which lies in one pageblock; PFN_NONE. */
 pfn_t poison_first(const struct memory *mem, pfn_t start, pfn_t end);
-
-/* No page of a block that is about to be handed out is flagged, or it panics. */
-void poison_check_allocated(const struct memory *mem, const struct page *page, unsigned order);
 
 #endif

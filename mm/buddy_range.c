@@ -10,6 +10,8 @@
  * Tests:      contig, buddy, init, init_exact, standby_exact.
  */
 #include "mm/buddy.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 
 /*
  * Cut the block at @pfn, which is on no list: what lies in [start, end) is allocated page by page.

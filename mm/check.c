@@ -11,7 +11,7 @@
  */
 #include "mm/check.h"
 #include "mm/drain.h"
-#include "mm/page.h"
+#include "mm/entry.h"
 
 /* For all CPUs to stop; if one does not, they go on, and try again. */
 #define ARRIVE_NS 1000000000ULL

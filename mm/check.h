@@ -20,7 +20,7 @@ bool check_zone(
 /* The zone's lists, which shall have @pages pages together; reclaim has no more than @taken. */
 bool check_lru(struct memory *mem, const struct zone *zone, unsigned long pages,
     unsigned long taken, struct mm_violation *v);
-/* Slots, tables and who waits. */
+/* Slots, tables and waiters. */
 void check_vm(struct memory *mem, struct mm_violation *v);
 
 #endif

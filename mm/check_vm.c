@@ -4,7 +4,7 @@
  *
  * Owns:       page->spare of objects' pages, while it looks: the entries found so far.
  * Locks:      none: every CPU is stopped, interrupts off.  But the locks of spaces and objects are
- *             taken with interrupts on, so that somebody may have been stopped while changing an
+ *             taken with interrupts on, so a CPU may have been stopped while it changed an
  *             object: one whose lock is held, or whose regions are being walked, is left out.  All
  *             that is compared here changes under the lock of one object, so the others are as they
  *             should be.
@@ -294,7 +294,7 @@ void check_vm(struct memory *mem, struct mm_violation *v)
 
 	if (!check_reclaim(&c))
 		return;
-	/* Somebody was stopped while changing the lists. */
+	/* A CPU was stopped while it changed the lists. */
 	if (READ_ONCE(mem->vm.lock.locked) || !check_objects(&c, check_slot))
 		return;
 	LIST_FOREACH(space, &mem->vm.spaces, link) {

@@ -12,7 +12,6 @@
 #include "mm/claim.h"
 #include "mm/pcp.h"
 #include "mm/range.h"
-#include "mm/zone.h"
 
 void hotplug_lock(struct memory *mem) NO_LOCK_ANALYSIS
 {

@@ -11,7 +11,7 @@
 /* Claims, commits and plans: claim.c, which measures each hold.  Context: thread, may sleep. */
 void hotplug_lock(struct memory *mem) ACQUIRE(mem_hotplug_class);
 void hotplug_unlock(struct memory *mem) RELEASE(mem_hotplug_class);
-/* For those that somebody with the lock may wait for. */
+/* For threads for which the holder of the lock may wait. */
 bool hotplug_trylock(struct memory *mem) TRY_ACQUIRE(true, mem_hotplug_class);
 
 /* One broken page at a time, and no memory is removed meanwhile.  Context: thread, may sleep. */

@@ -12,6 +12,7 @@
  * Tests:      cma, cma_hotplug, cma_exact, held.
  */
 #include "mm/buddy.h"
+#include "mm/entry.h"
 #include "mm/range.h"
 #include <quarry/contig.h>
 
@@ -197,13 +198,13 @@ static unsigned long find_run(
 	return size;
 }
 
-/* Where to look next, when a run at @at did not go: behind what was in the way. */
+/* Where to try next, when a run at @at failed: behind the blocker. */
 static unsigned long behind(
     const struct cma *cma, unsigned long at, unsigned long nr, const struct mm_fail *fail)
 {
 	pfn_t pfn = cma->start + at;
 
-	/* Somebody else works on the whole pageblock. */
+	/* Another operation works on the whole pageblock. */
 	if (fail->why == WHY_ISOLATED)
 		return ALIGN_DOWN(fail->pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES - cma->start;
 	return (fail->pfn >= pfn && fail->pfn < pfn + nr ? fail->pfn - cma->start : at) + 1;
@@ -224,7 +225,7 @@ static int alloc_run(struct cma *cma, unsigned long nr, unsigned align, pfn_t *o
 			mark_used(cma, at, nr, true);
 			*out = pfn;
 		}
-		/* Offline since the look: as good as in the way. */
+		/* Offline since the check: a blocker, too. */
 		if (err == -EINVAL)
 			err = -EBUSY;
 		if (err != -EBUSY)

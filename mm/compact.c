@@ -22,9 +22,12 @@
  * cannot move, above all is in use.
  */
 #include "mm/buddy.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/migrate.h"
+#include "mm/page.h"
 #include <quarry/contig.h>
+#include <quarry/sched_point.h>
 
 /* Pages that are moved on behalf of one allocation, in windows: so its wait is bounded. */
 #define BUDGET_WINDOWS 4UL
@@ -34,7 +37,7 @@ struct compaction {
 	struct migrate_target to; /* must be first */
 	struct zone *zone;
 	unsigned order;        /* wanted */
-	enum migratetype type; /* and who wants it */
+	enum migratetype type; /* of the request */
 	unsigned long budget;  /* pages that may still be moved */
 	pfn_t window;          /* the scanner from below: what is under it has been looked at */
 	u32 free[NR_ORDERS];   /* the one from above, for each order: the next pageblock */
@@ -100,7 +103,7 @@ static u32 next_below(const struct zone *zone, pfn_t block)
 }
 
 /* An unlocked read: is there anything to capture in the pageblock? */
-static bool block_worth_a_look(const struct zone *zone, pfn_t block)
+static bool block_worth_scanning(const struct zone *zone, pfn_t block)
 {
 	return block_takes_movable(zone, block) &&
 	    READ_ONCE(pageblock_of(zone->mem, block)->nr_free) > 0;
@@ -114,7 +117,7 @@ static unsigned capture(struct compaction *c, unsigned order, unsigned max, u32 
 
 	while (fed && nr < max && c->free[order] > c->window) {
 		c->stats->looks++;
-		if (block_worth_a_look(c->zone, c->free[order])) {
+		if (block_worth_scanning(c->zone, c->free[order])) {
 			irqflags_t flags = zone_lock_irqsave(c->zone);
 
 			fed = capture_from(c, c->free[order], order, max, out, &nr);
@@ -142,7 +145,7 @@ static struct page *take_from_hand(struct compaction *c)
 		c->nr--;
 		if (!pageblock_isolated(pageblock_of(mem, c->hand[c->nr])))
 			return pfn_to_page_in(mem, c->hand[c->nr]);
-		/* Isolated since the capture: who did that wants it free. */
+		/* Isolated since the capture: that operation wants it free. */
 		mem_free_pages(mem, pfn_to_page_in(mem, c->hand[c->nr]), 0);
 	}
 }
@@ -179,12 +182,12 @@ static void give_back_hand(struct compaction *c)
 
 /* ---- the scanner from below ---- */
 
-/* A look without the lock: nothing in the pageblock is worth moving, or is not ours to move. */
+/* An unlocked read: nothing in the pageblock is worth moving, or is not ours to move. */
 static bool block_skipped(const struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
-	/* CMA memory is lent: emptying it would help those who move only. */
+	/* CMA memory is lent: emptying it would help movable requests only. */
 	return !zone_owns_block(zone, pfn) || pageblock_state(pb) != PB_ONLINE ||
 	    pageblock_isolated(pb) || pageblock_type(pb) == MT_CMA || pageblock_all_free(pb);
 }
@@ -282,7 +285,7 @@ static int compact(struct compaction *c, bool whole)
 			c->window = ALIGN_DOWN(c->window, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
 			continue;
 		}
-		/* Somebody may fill what we empty. */
+		/* Another thread may fill what we empty. */
 		left = c->budget - MIN(c->budget, 1UL << c->order);
 		while (c->budget > left && move_batch(c))
 			;

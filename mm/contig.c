@@ -11,11 +11,13 @@
  * Tests:      contig, contig_steps, isolation_exact, poison, cma.
  */
 #include "mm/buddy.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
 #include "mm/range.h"
 #include <quarry/contig.h>
 #include <quarry/isolation.h>
+#include <quarry/sched_point.h>
 
 /* For pages on their way somewhere; what stays for good is found out sooner (evacuate.c). */
 #define DEADLINE_NS 5000000000ULL
@@ -41,7 +43,7 @@ static int contig_check(struct memory *mem, struct pfn_range range, enum migrate
 			return mm_fail(fail, pfn, WHY_ALREADY, -EINVAL);
 		if ((pageblock_type(pb) == MT_CMA) != (type == MT_CMA))
 			return mm_fail(fail, pfn, WHY_TYPE, -EINVAL);
-		/* A look: it may be retired later too. */
+		/* An unlocked read: it may be retired later too. */
 		bad =
 		    poison_first(mem, MAX(pfn, range.start), MIN(pfn + PAGEBLOCK_PAGES, range.end));
 		if (bad != PFN_NONE)
@@ -89,7 +91,7 @@ static void set_types(struct zone *zone, struct pfn_range range, enum migratetyp
 	}
 }
 
-/* Isolate, empty, take, and let go of what lies around. */
+/* Isolate, evacuate, take, and undo the isolation of what lies around. */
 static int contig_isolated(struct evacuation *e, enum migratetype type)
 {
 	struct memory *mem = e->zone->mem;

@@ -10,8 +10,8 @@
  * Tests:      drain, drain_bounds, pcp_bounds, zone_locks, disable, held.
  */
 #include "mm/drain.h"
+#include "mm/entry.h"
 #include "mm/event.h"
-#include "mm/page.h"
 #include "mm/pcp.h"
 #include <quarry/sched_point.h>
 
@@ -46,7 +46,7 @@ static int drain_round(struct drain_request *req, bool force) REQUIRES_SHARED(cp
 	int asked;
 
 	KASSERT(mutex_is_held(&mem->pcp_ctl));
-	/* Who must miss nobody keeps the set of CPUs. */
+	/* A forced round must miss no CPU, so the set of CPUs stays. */
 	KASSERT(!force || rwsem_is_held(&cpu_hotplug));
 	/* The counts are read after the number of this round is out; forced, none is read. */
 	if (!force)

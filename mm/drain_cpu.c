@@ -86,7 +86,7 @@ static void look_up_first(void *arg)
 
 void pcp_zones_changed(struct memory *mem)
 {
-	/* Who is not online now looks when it joins. */
+	/* A CPU that is not online now looks them up when it joins. */
 	rounds_lock(mem);
 	smp_call_mask(NULL, look_up_first, mem);
 	rounds_unlock(mem);

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * evacuate.c: moving what is in the way out of an isolated range, until all of it is free or there
- * is no
- *             hope: for offlining and for contiguous ranges.
+ * evacuate.c: moving pages out of an isolated range until all of it is free, or a blocker stays:
+ * for offlining and for contiguous ranges.
  *
  * Owns:       nothing; the range is its caller's, who has isolated it and undoes that.
  * Locks:      the zone lock for each look; migration takes its own.  None while it waits.
@@ -11,10 +10,12 @@
  * Tests:      offline, offline_stall, contig, offline_cancel, offline_bounds, patience.
  */
 #include "mm/buddy.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
 #include "mm/range.h"
 #include <quarry/isolation.h>
+#include <quarry/sched_point.h>
 
 /*
  * Up to MIGRATE_BATCH heads of movable blocks of the pageblock that reach into [@from, @end);
@@ -134,14 +135,14 @@ int evacuate(struct evacuation *e)
 		if (cancelled(e))
 			continue;
 		e->policy->retry(e->zone, &e->cost);
-		/* In an isolated range pages only become free: that, or another page in the way. */
+		/* In an isolated range pages only become free: that, or another blocker. */
 		free = range_free(e);
 		if (free > best || fail->pfn != blocker)
 			patience_begin(&patience);
 		best = free;
 		blocker = fail->pfn;
 		/*
-		 * A page on its way to the free lists gets there; only what stays can be in the
+		 * A page in transit to the free lists gets there; only what stays can be a
 		 * way.
 		 */
 		if (patience_over(&patience)) {

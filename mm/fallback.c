@@ -10,7 +10,7 @@
 #include "mm/buddy.h"
 #include "mm/event.h"
 
-/* For each type, whom it asks when its own lists are empty, in that order. */
+/* For each type, the types to take from when its own lists are empty, in that order. */
 static const u8 fallbacks[NR_CACHED_TYPES][3] = {
     [MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES},
     [MT_MOVABLE] = {MT_CMA, MT_RECLAIMABLE, MT_UNMOVABLE},

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 
 # One list for the kernel and for the hosted programs: the same sources, unchanged.
-# The order is that of floors: a source calls only what stands above its line (tools/floors.py, `make lint`).
+# The order is that of floors: a source calls only what stands above its line
+# (tools/floors.py, `make lint`).
 
 # 1: the word of a page, events, traces, memory before the zones
 MM_SRCS += mm/event.c

@@ -5,7 +5,6 @@
 
 #include "mm/drain.h"
 #include "mm/migrate.h"
-#include "mm/zone.h"
 
 /*
  * Owner, irqs off: give back what this CPU caches of isolated pageblocks, from wherever it lies in
@@ -66,10 +65,10 @@ u64 deadline_from_now(u64 ns);
 bool deadline_past(u64 deadline);
 /* Something has changed, just now. */
 void patience_begin(struct patience *p);
-/* Nothing has for so long that what is in the way stays there.  Once a pass. */
+/* Nothing has for so long that the blocker will stay.  Once a pass. */
 bool patience_over(struct patience *p);
 /*
- * Let others run: who is in the way needs the CPU more than the next look at it does.  Thread, may
+ * Let other threads run: the page's user needs the CPU more than the next check does.  Thread, may
  * sleep.
  */
 void patience_wait(struct patience *p);

@@ -9,6 +9,7 @@
  * Tests:      isolation, offline_race, cover.
  */
 #include "mm/drain.h"
+#include "mm/entry.h"
 #include "mm/isolate.h"
 #include "mm/range.h"
 #include <quarry/isolation.h>

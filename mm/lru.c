@@ -5,13 +5,15 @@
  * Owns:       zone->lru[], and the states LRU and, for objects' pages, ISO_MIG.
  * Locks:      the zone's lru lock for the lists, those states and page->owner.
  * Invariants: a page in state LRU with an owner is on the list that its object and its flag ACTIVE
- *             name; one without is on none, and on its way to its last put.  An object's slot holds
- *             a reference, given up only after the page has left the list; so who finds one on a
- *             list finds it referenced.  There is no list per CPU: it would hide pages from a
+ *             name; one without is on none, and only its last put is missing.  An object's slot
+ *             holds a reference, given up only after the page has left the list; so a page
+ *             found on a list is referenced.  There is no list per CPU: it would hide pages from a
  *             scanner, and hold references to them.
  * Tests:      lru, reclaim_choice, reclaim_lru, held.
  */
 #include "mm/lru.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/reclaim_ask.h"
 #include <quarry/sched_point.h>
 

@@ -8,7 +8,7 @@
 
 /* A new page (ALLOC) becomes one of @object's; its owner from now on. */
 void lru_add_page(struct memory *mem, struct page *page, struct vm_object *object, u32 index);
-/* The object lets go of it: off its list, without an owner.  The reference stays the caller's. */
+/* The object releases it: off its list, without an owner.  The reference stays the caller's. */
 void lru_release_page(struct memory *mem, struct page *page);
 /*
  * isolate_lru_page - take an object's page that a scanner found at @pfn.  Returns 0, and it is
@@ -28,9 +28,9 @@ int isolate_broken_page(struct memory *mem, pfn_t pfn) must_check;
  */
 unsigned lru_isolate_tail(struct zone *zone, unsigned which, bool unmapped, struct page **pages,
     unsigned max) EXCLUDES(lru_class);
-/* Put it back on its list, or free it if its object has let go.  Locks: lru, zone. */
+/* Put it back on its list, or free it if its object has released it.  Locks: lru, zone. */
 void putback_lru_page(struct memory *mem, struct page *page);
-/* The object of an isolated page, with a reference; NULL if it has let go.  Locks: lru. */
+/* The object of an isolated page, with a reference; NULL if it has released it.  Locks: lru. */
 struct vm_object *lru_get_object(struct memory *mem, struct page *page);
 
 #endif

@@ -8,7 +8,7 @@
  *             for the claim and for the span only, so that no offline waits for a long range;
  *             mem->poison while pageblocks become holes; the zone lock for pageblocks and spans.
  * Invariants: a pageblock that is no HOLE has descriptors for all its pages; a section without such
- *             a pageblock need not have any.  A span only grows: who walks it without a lock may
+ *             a pageblock need not have any.  A span only grows: a walk without a lock may
  *             miss what has just come, which is OFFLINE, and never meets what is not there, which
  *             reads as HOLE.  What is broken leaves with its memory: what comes to its place later
  *             is other memory.  A range that is being added or removed is claimed from before its
@@ -19,11 +19,13 @@
 #include "mm/buddy.h"
 #include "mm/claim.h"
 #include "mm/drain.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/pcp.h"
 #include "mm/range.h"
 #include "mm/zone.h"
 #include <quarry/memory_hotplug.h>
+#include <quarry/sched_point.h>
 
 /* Is there nothing in the section at @pfn? */
 static bool section_empty(const struct memory *mem, pfn_t section)
@@ -107,7 +109,7 @@ static void block_arrives(struct zone *zone, pfn_t pfn)
 	zone_unlock_irqrestore(zone, flags);
 }
 
-/* Does memory of any zone stand by in the range? */
+/* Has the range standby memory of any zone? */
 static bool any_stands_by(const struct memory *mem, struct pfn_range range)
 {
 	unsigned i;
@@ -128,7 +130,7 @@ static int addable(const struct memory *mem, struct pfn_range range) REQUIRES(me
 	if (range_count(mem, range, PB_HOLE) != range_pages(range) >> PAGEBLOCK_ORDER)
 		return -EEXIST;
 	/*
-	 * A hole between what stands by: its step may come online at any moment, and nobody can ask
+	 * A hole inside standby memory: its step may come online at any moment, and nobody can ask
 	 * for it.
 	 */
 	if (any_stands_by(mem, range))
@@ -211,7 +213,7 @@ static int remove_claimed(struct memory *mem, struct pfn_range range) REQUIRES(m
 	if (err)
 		return err;
 	KASSERT(mutex_is_held(&mem->adding));
-	/* Who takes a broken page out of use has looked up its zone. */
+	/* A thread that retires a broken page has looked up its zone. */
 	poison_lock(mem);
 	for_each_block(pfn, range) {
 		struct zone *zone = zone_of(mem, pfn);
@@ -237,7 +239,7 @@ int remove_memory(struct memory *mem, pfn_t start, unsigned long nr)
 	if (!may_sleep())
 		return -EDEADLK;
 	adding_lock(mem);
-	/* What must be refused anyway is not claimed: somebody could be refused for it. */
+	/* What must be refused anyway is not claimed: another operation could be refused for it. */
 	err = removable(mem, claim.range);
 	if (!err)
 		err = range_claim(mem, &claim);

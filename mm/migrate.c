@@ -10,10 +10,10 @@
  *             line.
  * Tests:      migrate, handle, held, offline_bounds, migrate_exact.
  */
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/lru.h"
 #include "mm/migrate.h"
-#include "mm/page.h"
 #include <quarry/movable.h>
 
 static enum mm_why migrate_why(int err)
@@ -21,7 +21,7 @@ static enum mm_why migrate_why(int err)
 	return err == -EBUSY ? WHY_PINNED : err == -ENOMEM ? WHY_NO_TARGET : WHY_BUSY;
 }
 
-/* One list of pages of one kind; what somebody was using is tried again. */
+/* One list of pages of one kind; pages that were in use just then are tried again. */
 struct migrate_list {
 	struct memory *mem;
 	const struct migrate_kind *kind;
@@ -41,7 +41,7 @@ static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int
 		return true;
 	}
 	if (err == 0 || err == -ENOENT) {
-		/* Or its owner let go of it: nothing was left to move. */
+		/* Or its owner released it: nothing was left to move. */
 		if (!err) {
 			MM_EVENT(l->mem, MIGRATE_OK);
 			l->stats->moved++;

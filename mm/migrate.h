@@ -8,7 +8,7 @@
 
 #include <quarry/mm.h>
 
-/* Passes over the pages that somebody was using just then. */
+/* Passes over the pages that were in use just then. */
 #define MIGRATE_PASSES 10
 /* Can a page in this state be moved, as long as it has an owner? */
 static inline bool state_movable(enum page_state state)
@@ -50,7 +50,7 @@ extern const struct migrate_kind migrate_lru_kind;
 
 struct migrate_stats {
 	unsigned moved;     /* blocks */
-	unsigned retries;   /* tries that met somebody else */
+	unsigned retries;   /* tries that found the page in use */
 	unsigned at_try[4]; /* of the moved: at the first try, the second, the third, later */
 };
 /*
@@ -70,7 +70,7 @@ int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages);
 /* migrate_pages for both kinds; adds to *@stats. */
 unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, struct mm_fail *fail,
     struct migrate_stats *stats);
-/* Put an isolated page back to its owner, or free it if the owner has let go. */
+/* Put an isolated page back to its owner, or free it if the owner has released it. */
 void putback_movable_page(struct memory *mem, struct page *page) EXCLUDES(lru_class, zone_class);
 
 /* ---- compaction (compact.c) ---- */

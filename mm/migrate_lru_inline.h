@@ -6,11 +6,10 @@
  *
  * The steps, and what others see meanwhile:
  *   prepare   the object is held, a target allocated, the page locked: nothing is seen
- *   unmap     under the object's lock the slot becomes a marker and each entry a migration entry:
- *             who finds either waits (migwait.c).  Those who use the page through a TLB go on doing
- *             so
+ *   unmap     under the object's lock the slot becomes a marker and each entry a migration entry: a
+ *             thread that finds either waits (migwait.c).  CPUs with a TLB entry still use the page
  *   flush     one cross-call for the whole batch: from here on nobody uses the page
- *   freeze    exactly two references, or somebody besides us has the page: then all goes back
+ *   freeze    exactly two references, or another thread has the page: then all goes back
  *   copy
  *   replace   under the object's lock slot and entries get the new page, as their regions allow by
  *             now; if the marker is gone, so is what it stood for, and the copy is dropped
@@ -28,6 +27,7 @@
 #include "mm/migrate_step.h"
 #include "mm/migwait.h"
 #include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pagetable.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"
@@ -38,8 +38,8 @@
 #define FLAGS_MOVED (PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE | PAGE_UPTODATE)
 
 /*
- * One page on its way.  From step to step the two pages keep it, so that no stack has to: both are
- * ours alone, and the source is on no list.
+ * One page in migration.  From step to step the two pages keep it, so that no stack has to: both
+ * are ours alone, and the source is on no list.
  */
 struct mig {
 	struct page *src, *dst;   /* src->next is the pfn of dst */
@@ -164,7 +164,7 @@ static int mig_finish(struct memory *mem, const struct mig *m)
 			mem_put_page(mem, m->src);
 		err = err ? err : -EAGAIN;
 	}
-	/* Before the unlock: who waits here has seen a locked page. */
+	/* Before the unlock: waiters have seen a locked page. */
 	migwait_wake(mem, page_to_pfn_in(mem, m->src));
 	mig_unlock(m->src, frozen);
 	sched_point("mig.unlock");
@@ -173,9 +173,9 @@ static int mig_finish(struct memory *mem, const struct mig *m)
 
 /*
  * Move up to MIGRATE_BATCH isolated pages; err[] tells for each what became of it.  0: its content
- * is elsewhere; -ENOENT: its object has let go of it, nothing was left to move; -EAGAIN: somebody
- * has a reference or the lock; -EBUSY: pinned; -ENOMEM: no page to move to, and the rest was not
- * tried.  In every case the caller still has the isolation's reference.
+ * is elsewhere; -ENOENT: its object has released it, nothing was left to move; -EAGAIN: another
+ * thread has a reference or the lock; -EBUSY: pinned; -ENOMEM: no page to move to, and the rest was
+ * not tried.  In every case the caller still has the isolation's reference.
  */
 static void migrate_lru_batch(
     struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)

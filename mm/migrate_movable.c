@@ -6,13 +6,16 @@
  * Owns:       pages in state ISO_MIG that have such an owner, with one reference.
  * Locks:      the zone's lru lock for MOVABLE_OPS and BALLOON ↔ ISO_MIG and for page->owner of
  *             these.
- * Invariants: an owner may let go of its page at any time: then whoever drops the last reference
+ * Invariants: an owner may release its page at any time: then the last reference to be dropped
  *             frees it.  An owner that has users is not freed (movable_owner_drain).
  * Tests:      migrate, handle, migrate_exact.
  */
 #include "mm/migrate.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/zone.h"
 #include <quarry/movable.h>
+#include <quarry/sched_point.h>
 
 void page_make_movable(
     struct memory *mem, struct page *page, struct movable_owner *owner, u32 index)
@@ -76,7 +79,7 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 	return err;
 }
 
-/* The owner of an isolated page, kept alive until put_owner; NULL if it has let go. */
+/* The owner of an isolated page, kept alive until put_owner; NULL if it has released it. */
 static struct movable_owner *get_owner(struct memory *mem, struct page *page)
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));

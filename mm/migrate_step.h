@@ -8,7 +8,7 @@
 #ifndef QUARRY_MM_MIGRATE_STEP_H
 #define QUARRY_MM_MIGRATE_STEP_H
 
-#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pagetable.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"
@@ -31,8 +31,8 @@ static inline void mig_mark(struct vm_object *object, struct page *page, struct 
 
 /*
  * Take all references of a page that has just the two that are ours: from here on there is none to
- * copy from or add to.  One more is somebody who still looks at the page, or an unmapping whose
- * shootdown is not over; he may write to it.
+ * copy from or add to.  One more is a thread that still reads the page, or an unmapping whose
+ * shootdown is not over: then the page may still be written to.
  */
 static inline bool mig_freeze(struct page *src)
 {

@@ -4,20 +4,21 @@
  *
  * Owns:       the buckets, by pfn; each waiter brings its record on its stack.
  * Locks:      a bucket's lock (RANK_MIGWAIT) inside that of the object whose marker was seen.
- * Invariants: a queued waiter's page is locked and being moved.  Who wakes takes the record off the
+ * Invariants: a queued waiter's page is locked and being moved.  The waker takes the record off the
  *             list and decides; after `woken' nobody but the waiter looks at it.
  * Tests:      migrate_race, vm_object, migrate_lru, migrate_exact.
  *
  * Why no reference: migration succeeds only if the page has just the references that it expects, so
  * a waiter's would defeat what it waits for, and with enough waiters for ever.  None is needed.
  * The marker, seen under the object's lock, proves that a migrator has the page, locked and
- * referenced, and to remove the marker it needs that lock.  So until we let go of it the page is
+ * referenced, and to remove the marker it needs that lock.  So until we release it the page is
  * there, and by then we are queued.  Afterwards we never look at the page again, not even at its
- * flags: it may be free, or somebody else's.  When woken we take the fault anew, whoever won.
+ * flags: it may be free, or another owner's.  When woken we take the fault anew, whatever has
+ * happened.
  *
  * Why no wake-up is lost: the migrator removes the marker under the object's lock and wakes the
- * bucket after that.  Who saw the marker was queued before it let go of that lock, hence before the
- * marker went, hence before the wake-up.  Who comes later does not see it.
+ * bucket after that.  A thread that saw the marker was queued before it released that lock, hence
+ * before the marker went, hence before the wake-up.  A later one does not see it.
  */
 #include "mm/event.h"
 #include "mm/migwait.h"
@@ -123,7 +124,7 @@ void migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), v
 	unsigned i;
 
 	for (i = 0; i < BUCKETS; i++) {
-		/* Somebody was interrupted while changing it. */
+		/* A CPU was interrupted while it changed it. */
 		if (READ_ONCE(buckets[i].lock.locked))
 			continue;
 		for (w = buckets[i].first; w; w = w->next) {

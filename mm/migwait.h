@@ -9,7 +9,7 @@
 struct migwait {
 	const struct memory *mem;
 	pfn_t pfn;
-	u32 woken;            /* a: taken off the list; nobody else looks at this any more */
+	u32 woken;            /* a: taken off the list; no other thread reads this any more */
 	struct migwait *next; /* the bucket's lock */
 };
 
@@ -21,9 +21,9 @@ void migwait_sleep(struct migwait *w);
 void migwait_wake(struct memory *mem, pfn_t pfn);
 /* How many wait for @pfn now. */
 unsigned migwait_waiting(const struct memory *mem, pfn_t pfn);
-/* Those who waited are gone with their machine: for who starts another in the same program. */
+/* The waiters are gone with their machine: for a program that starts another one. */
 void migwait_forget(void);
-/* Is @what, a lock or a wait queue, one of those who wait for pages? */
+/* Is @what, a lock or a wait queue, of the waiters for pages? */
 bool migwait_owns(const void *what);
 /* Call fn(arg, pfn) for each waiter of @mem until it says false.  All CPUs stopped. */
 void migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), void *arg);

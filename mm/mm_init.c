@@ -3,13 +3,14 @@
  * mm_init.c: building a struct memory from arrays that the caller brings.
  *
  * Owns:       the order: init, zones, RAM (reserved), free ranges, ready, start; memories.
- * Locks:      none before memory_start: one CPU, nobody else uses the memory; memories_lock.
+ * Locks:      none before memory_start: one CPU, no other code uses the memory; memories_lock.
  * Invariants: a zeroed memmap is valid; every pageblock with RAM is ONLINE with all its pages
  *             RESERVED until parts of it are given to the allocator.
  * Tests:      init, init_exact, cpu_nodes, standby, standby_exact, held.
  */
 #include "mm/buddy.h"
 #include "mm/claim.h"
+#include "mm/page.h"
 #include "mm/pcp.h"
 #include "mm/range.h"
 #include <quarry/memory_init.h>
@@ -38,7 +39,7 @@ static int alloc_caches(struct memory *mem, const struct memory_config *cfg)
 	return mem->pcp ? 0 : -ENOMEM;
 }
 
-/* Without locks: nobody else uses @mem yet. */
+/* Without locks: no other code uses @mem yet. */
 static void init_zone(struct memory *mem, unsigned id) NO_LOCK_ANALYSIS
 {
 	struct zone *zone = &mem->zones[id];
@@ -174,7 +175,7 @@ void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end)
 	}
 }
 
-/* Without the lock: nobody else uses the memory yet.  All get what the first one has. */
+/* Without the lock: no other code uses the memory yet.  All get what the first one has. */
 void memory_add_standby(struct memory *mem, pfn_t start, pfn_t end) NO_LOCK_ANALYSIS
 {
 	struct zone *zone = zone_with(mem, start);

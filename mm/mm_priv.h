@@ -7,12 +7,16 @@
 #include "mm/buddy.h"
 #include "mm/check.h"
 #include "mm/drain.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
 #include "mm/offline.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pcp.h"
 #include "mm/range.h"
 #include "mm/reclaim.h"
+#include "mm/zone.h"
 #include <quarry/contig.h>
 #include <quarry/sched_point.h>
 

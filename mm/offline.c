@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * offline.c: taking ranges of pageblocks out of service, and giving them back.
+ * offline.c: offlining ranges of pageblocks, and bringing them back online.
  *
  * Owns:       the states ONLINE and OFFLINE of pageblocks.
  * Locks:      mem->hotplug for the claim and for each CHUNK of the commit only, so that disjoint
@@ -14,12 +14,14 @@
  *             offline_steps, cover.
  */
 #include "mm/buddy.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
 #include "mm/offline.h"
 #include "mm/range.h"
 #include <quarry/memory_hotplug.h>
 #include <quarry/isolation.h>
+#include <quarry/sched_point.h>
 
 #define DEADLINE_NS 30000000000ULL
 /* Pages that one hold of mem->hotplug takes out, or brings back. */
@@ -35,9 +37,9 @@ struct offline_op {
 };
 
 /*
- * The claim comes first and the long checks after it, without the lock: nobody else takes out,
- * brings back, adds or removes any of it meanwhile.  A claim counts as going, or coming, from here
- * on.
+ * The claim comes first and the long checks after it, without the lock: no other operation
+ * offlines, onlines, adds or removes any of it meanwhile.  From here on a claim counts as leaving,
+ * or coming.
  */
 static int claim_range(struct memory *mem, struct range_claim *claim, struct mm_fail *fail)
 {
@@ -83,8 +85,8 @@ static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES
 }
 
 /*
- * What has gone and what is claimed change in one hold: who plans meanwhile shall not count a
- * pageblock as gone, and as going.
+ * What has gone and what is claimed change in one hold: no computation of limits shall count a
+ * pageblock as gone, and as leaving.
  */
 static void offline_commit(struct offline_op *op, struct range_claim *claim)
 {
@@ -106,7 +108,7 @@ static void offline_commit(struct offline_op *op, struct range_claim *claim)
 	} while (!last);
 }
 
-/* Isolate, and move what is in the way; or leave everything as it was. */
+/* Isolate, and move all pages in use; or leave everything as it was. */
 static int offline_isolated(struct offline_op *op)
 {
 	struct pfn_range range = op->evac.range;

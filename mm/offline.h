@@ -24,13 +24,13 @@ int offline_check(struct memory *mem, struct pfn_range range, const struct range
  */
 void block_go_online(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 
-/* ---- memory that stands by (standby.c) ---- */
+/* ---- standby memory (standby.c) ---- */
 
 /*
- * Bring the next step of @zone's standby online.  Returns its pages; 0 nothing stands by; -EAGAIN
- * somebody adds, takes or brings memory just now; -ENOMEM for tables.  Context: thread, may sleep;
- * it waits for no memory if the thread may use the reserve.  Locks: hotplug (tried), cpu_hotplug
- * shared, zone.
+ * Bring the next step of @zone's standby online.  Returns its pages; 0 there is none; -EAGAIN
+ * another thread adds, offlines or onlines memory just now; -ENOMEM for tables.  Context: thread,
+ * may sleep; it waits for no memory if the thread may use the reserve.  Locks: hotplug (tried),
+ * cpu_hotplug shared, zone.
  */
 long standby_online(struct zone *zone) EXCLUDES(zone_class);
 int standby_start(struct memory *mem);

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * offline_node.c: taking the movable memory of a whole node out of service, and bringing it back.
+ * offline_node.c: offlining the movable memory of a whole node, and bringing it back online.
  *
  * Owns:       the bit EVACUATED of pageblocks: went with its node, comes back with it.
  * Locks:      the zone lock for the bit; offline_pages and online_pages take their own.
- * Invariants: only an OFFLINE pageblock has the bit; whoever brings it online clears it.
+ * Invariants: only an OFFLINE pageblock has the bit; bringing it online clears it.
  * Tests:      offline_node, offline_node_exact, offline_node_steps.
  */
 #include "mm/buddy.h"
+#include "mm/entry.h"
 #include "mm/isolate.h"
 #include "mm/range.h"
 #include <quarry/memory_hotplug.h>
@@ -27,7 +28,7 @@ struct node_op {
 };
 
 /*
- * One that may go if nothing in it is in the way.  CMA areas stay; else the type does not matter:
+ * One that may go offline if it has no blocker.  CMA areas stay; else the type does not matter:
  * one that the kernel has used, and given back, is still UNMOVABLE.
  */
 static bool block_online(struct zone *zone, pfn_t pfn)
@@ -38,7 +39,7 @@ static bool block_online(struct zone *zone, pfn_t pfn)
 	    pageblock_type(pb) != MT_CMA;
 }
 
-/* Somebody may have brought it back, and taken it out again, meanwhile: then it is not ours. */
+/* It may have been brought online, and offlined again, meanwhile: then it is not ours. */
 static void note_evacuated(struct zone *zone, struct pfn_range range)
 {
 	pfn_t pfn;
@@ -89,7 +90,7 @@ static void note_stayed(struct node_op *op, pfn_t pfn, const struct mm_fail *why
 
 /*
  * Take a run of pageblocks, as much at once as will go: so most pages move once, and one round
- * does.  What lies before a page in the way is taken without its pageblock, and then what lies
+ * does.  What lies before a blocker is taken without its pageblock, and then what lies
  * behind.
  */
 static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t end)
@@ -175,7 +176,7 @@ static long bring_back(struct zone *zone, struct pfn_range range)
 	pfn_t pfn;
 
 	for_each_block(pfn, range) {
-		/* Refused: somebody else was faster. */
+		/* Refused: another operation was faster. */
 		if (block_evacuated(zone, pfn) &&
 		    online_pages(zone->mem, pfn, PAGEBLOCK_PAGES, NULL) == 0)
 			back += (long)PAGEBLOCK_PAGES;

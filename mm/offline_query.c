@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * offline_query.c: what would be in the way of an offline, without changing anything.
+ * offline_query.c: finding the blockers of an offline, without changing anything.
  *
  * Owns:       nothing.
  * Locks:      mem->hotplug for the claims; the zone lock for each pageblock.
@@ -8,6 +8,7 @@
  * Tests:      offline_query, offline, offline_bounds, offline_exact.
  */
 #include "mm/buddy.h"
+#include "mm/entry.h"
 #include "mm/isolate.h"
 #include "mm/offline.h"
 #include "mm/range.h"
@@ -186,7 +187,7 @@ static void claims_leaving(struct memory *mem, const struct range_claim *mine, s
 
 /*
  * Is the rest enough: room for what is in use inside, with every zone at its high watermark?  And
- * something must be left for those who need a kernel zone.
+ * something must be left for requests that need a kernel zone.
  */
 static bool rest_is_enough(const struct stock *s, const struct leaving *out)
 {

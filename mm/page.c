@@ -10,6 +10,7 @@
  * Tests:      page, words, badinput, tests/qemu/test_panic.py.
  */
 #include "mm/page.h"
+#include "mm/page_assert.h"
 
 struct memory kernel_memory;
 

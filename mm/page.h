@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * page.h: the word of a page: the legal edges between states, the only writers of a head's state,
- * flags; and panics that are about a page (page.c).
+ * flags (page.c).
  *
  * Owns:       the state field of page->word.
  * Invariants: an edge that is not in PAGE_EDGES does not compile; a page that is not in the state
@@ -11,7 +11,6 @@
 #define QUARRY_MM_PAGE_H
 
 #include <quarry/mm.h>
-#include <quarry/sched_point.h>
 
 /* ---- states ---- */
 
@@ -41,8 +40,8 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
 	                               : TO(PG_FREE)) /* HWPOISON: unpoison */
 
 /*
- * page_set_state - change the state, order and references of a page that nobody else can change now
- * (it is free, or its owner is the caller alone): a plain compare and a plain store.
+ * page_set_state - change the state, order and references of a page that no other CPU can change
+ * now (it is free, or its owner is the caller alone): a plain compare and a plain store.
  * @from, @to: enum constants; the edge is checked when this is compiled.
  * @old, @new: the whole words, made by PAGE_WORD from the same states.
  */
@@ -75,7 +74,8 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 /* ---- flags of a page in use ---- */
 
 /*
- * Set, or clear, flags PAGE_...: by one who has a reference, or a lock that keeps the page in use.
+ * Set, or clear, flags PAGE_...: by a caller with a reference, or a lock that keeps the page in
+ * use.
  */
 void page_set_flags(struct page *page, u32 flags);
 void page_clear_flags(struct page *page, u32 flags);
@@ -85,43 +85,6 @@ bool page_trylock(struct page *page);
 static inline bool page_poisoned(const struct page *page)
 {
 	return page_word(page) & PAGE_POISON;
-}
-
-/* ---- panics that are about a page ---- */
-
-/*
- * What this thread panics with next is about @page, of @mem or, if that is NULL, of the kernel's
- * memory.
- */
-void panic_blame(const struct memory *mem, const struct page *page) __attribute__((cold));
-void page_assert_failed(const struct memory *mem, const struct page *page, const char *where,
-    const char *what) __attribute__((noreturn, cold));
-/* KASSERT, with a page for the panic to show. */
-#define PAGE_ASSERT(mem, page, cond)                                                               \
-	do {                                                                                       \
-		if (unlikely(!(cond)))                                                             \
-			page_assert_failed(                                                        \
-			    (mem), (page), __FILE__ ":" PAGE_ASSERT_TEXT(__LINE__), #cond);        \
-	} while (0)
-#define PAGE_ASSERT_TEXT(line)  PAGE_ASSERT_TEXT_(line)
-#define PAGE_ASSERT_TEXT_(line) #line
-
-/* ---- answers ---- */
-
-/* Fill @fail (may be NULL) and pass @err on. */
-static inline int mm_fail(struct mm_fail *fail, pfn_t pfn, enum mm_why why, int err)
-{
-	if (fail)
-		*fail = (struct mm_fail){.pfn = pfn, .why = why};
-	return err;
-}
-
-/* ---- context ---- */
-
-/* May this thread make a cross-call and sleep now? */
-static inline bool may_sleep(void)
-{
-	return arch_irqs_enabled() && !arch_in_interrupt() && spin_depth() == 0;
 }
 
 #endif

@@ -10,8 +10,14 @@
  * Tests:      page_alloc, play_alloc, badinput, free_reasons, zone_locks, events, reclaim, oom,
  *             compact, page.
  */
+#include "mm/entry.h"
 #include "mm/event.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pcp_inline.h"
+#include "mm/zone.h"
+#include <quarry/alloc_check.h>
+#include <quarry/sched_point.h>
 
 noinline struct page *zero_block(const struct memory *mem, struct page *page, unsigned order)
 {
@@ -77,7 +83,7 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
  * between the look at the mask and the interrupt; the hotplug thread itself allocates; and under
  * pressure every CPU would interrupt every other for pages that are hardly ever what decides.  What
  * is stuck in other caches is fetched by the reclaim thread, which holds nothing and asks once for
- * all who wait.
+ * all waiters.
  */
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 {
@@ -165,7 +171,7 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 		return bad_free(mem, page, order, "wrong order");
 	if ((word & ~(PAGE_PINNED | PAGE_POISON)) != PAGE_WORD(1, PG_ALLOC, order))
 		return bad_free(mem, page, order, "page still referenced or flagged");
-	/* The one reference is the pin's: its owner has let go of it already. */
+	/* The one reference is the pin's: its owner has released it already. */
 	if (word & PAGE_PINNED && READ_ONCE(page->pincount))
 		return bad_free(mem, page, order, "page still pinned");
 	if (!pcp_free_slow(mem, page, order, word))

@@ -19,7 +19,7 @@
  *           stale once the bits are set (rule 1), so each free that was under way lands in a cache
  *           at most once, and a later drain fetches it: it ends, after one round or more.  What one
  *           round can miss is a CPU whose count still read 0.  Until it is fetched such a page can
- *           be allocated again, in a zone that is not MOVABLE by somebody who cannot move it; then
+ *           be allocated again, in a zone that is not MOVABLE by a user who cannot move it; then
  *           the offline fails.
  * disable   first the zone's caches go off everywhere (zone_pcp_disable: capacity 0 and emptied by
  *           each owner), then the bits are set, each in one lock hold with the scan of its
@@ -31,16 +31,20 @@
  *           read the old stack number has ended its push before its CPU takes the interrupt (rule
  *           1), so the round finds the page; any later one reads the number of a stack of capacity
  *           0 (rule 2) and goes to the buddy.  The scan comes after the round: before it, a cached
- *           page could still be allocated, and by somebody who cannot move it.  The caches stay on
+ *           page could still be allocated, and by a user who cannot move it.  The caches stay on
  *           throughout.
  */
 #include "mm/buddy.h"
 #include "mm/drain.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pcp.h"
 #include "mm/range.h"
 #include <quarry/isolation.h>
+#include <quarry/sched_point.h>
 
 enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 {
@@ -70,7 +74,7 @@ enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 }
 
 /*
- * The first page of @range in the pageblock at @block that is in the way: 0, or -EBUSY, which page
+ * The first blocker of @range in the pageblock at @block: 0, or -EBUSY, which page
  * and why.  @all: of all that are not free; else only what cannot move.
  */
 static int find_in_way(struct zone *zone, pfn_t block, struct pfn_range range, bool all,
@@ -109,7 +113,7 @@ static int isolate_block(
 	if (pageblock_state(pb) != PB_ONLINE) {
 		err = mm_fail(fail, block, WHY_ALREADY, -EINVAL);
 	} else if (pageblock_isolated(pb)) {
-		/* Whoever set the bit first owns the pageblock: the only arbitration there is. */
+		/* The first to set the bit owns the pageblock: the only arbitration there is. */
 		MM_EVENT(mem, ISO_CONFLICT);
 		err = mm_fail(fail, block, WHY_ISOLATED, -EBUSY);
 	} else if (scan) {
@@ -133,7 +137,7 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 		irqflags_t flags;
 
 		/*
-		 * A look without the lock: as true as the answer under it will be a moment later.
+		 * An unlocked read: as true as the answer under it will be a moment later.
 		 */
 		if (pageblock_all_free(pageblock_of(zone->mem, pfn)))
 			continue;

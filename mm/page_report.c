@@ -14,6 +14,8 @@
  */
 #include "mm/buddy.h"
 #include "mm/event.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include <quarry/page_report.h>
 
 /* Spans of zones may overlap: the pageblock says whose it is. */
@@ -29,7 +31,7 @@ static bool reportable(const struct zone *zone, const struct pageblock *pb)
 /*
  * FREEING is what it is: in the hands of one thread, and free in a moment.  A free page that is
  * wanted for an isolation is waited for; an allocation that finds nothing else does without, so
- * what the high mark keeps is never taken.
+ * what the high watermark keeps is never taken.
  */
 static bool take_block(struct zone *zone, pfn_t pfn)
 {
@@ -38,11 +40,11 @@ static bool take_block(struct zone *zone, pfn_t pfn)
 	irqflags_t flags;
 	bool take;
 
-	if (!reportable(zone, pb)) /* a look without the lock */
+	if (!reportable(zone, pb)) /* an unlocked read */
 		return false;
 	flags = zone_lock_irqsave(zone);
 	take = reportable(zone, pb) &&
-	    zone_watermark_ok(zone, MAX_ORDER, GFP_MOVABLE | GFP_HIGH_MARK, false);
+	    zone_watermark_ok(zone, MAX_ORDER, GFP_MOVABLE | GFP_WMARK_HIGH, false);
 	if (take) {
 		buddy_list_del(zone, pfn, MAX_ORDER); /* one block: free buddies are merged */
 		page_set_state(

@@ -10,6 +10,7 @@
  * Checked by: check_memory().  Tests: pageblock, isolation, offline, page_report.
  */
 #include "mm/buddy.h"
+#include "mm/page_assert.h"
 
 #define BLOCK_ASSERT(zone, pfn, cond)                                                              \
 	PAGE_ASSERT((zone)->mem, pfn_to_page_in((zone)->mem, (pfn)), cond)
@@ -32,7 +33,7 @@ static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) RE
 		WRITE_ONCE(pb->stack[index], (u16)(stack + index * step));
 }
 
-/* Without the lock: nobody else uses the zone yet. */
+/* Without the lock: no other code uses the zone yet. */
 void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type)
     NO_LOCK_ANALYSIS
 {

@@ -9,6 +9,7 @@
  * Tests:      vm, vm_object, account, short, held, vm_exact, vm_guard, vm_late.
  */
 #include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pagetable.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>

@@ -5,10 +5,10 @@
  *
  * Owns:       nothing; struct patience is its caller's.
  * Locks:      none; nothing is held while it waits.
- * Invariants: a deadline is a moment of one clock, which who steps through a race may move.
+ * Invariants: a deadline is a moment of one clock, which stepping through a race may move.
  * Tests:      patience, offline_stall, offline_bounds.
  *
- * An allocated page that no owner has made movable may still be on its way to one, in the hands of
+ * An allocated page that no owner has made movable may still be in transit to one, held by
  * a thread that waits for its turn, or whose CPU stands still while the machine under it runs
  * another.  That a page stays says something only if all who may have it could have gone on: so
  * what counts is not time but turns of all threads.  The deadline is the bound where they do not
@@ -31,7 +31,7 @@
 #define BACK_OFF_MIN       1000000ULL
 #define BACK_OFF_DOUBLINGS 4u
 
-/* Patience is measured by it; who steps through a race moves it. */
+/* Patience is measured by it; stepping through a race moves it. */
 static u64 clock_ns(void)
 {
 	return sched_time(arch_clock_ns());

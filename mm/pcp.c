@@ -15,7 +15,10 @@
  */
 #include "mm/buddy.h"
 #include "mm/event.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pcp.h"
+#include <quarry/sched_point.h>
 
 /* Most blocks a stack may hold, by cached order; PCP_SLOTS is three times their sum. */
 static const u16 max_capacity[5] = {64, 32, 16, 8, 2};

@@ -55,7 +55,7 @@ void zone_plan_capacity(struct zone *zone, unsigned long leaving) REQUIRES(mem_h
 void pcp_refresh_zone_local(struct zone *zone) EXCLUDES(zone_class);
 /*
  * The owner's capacity of one stack, brought up to date; irqs off.  Only the owner ever writes it,
- * as depth ? 0 : plan: nobody else can make one interrupt-off section see two capacities.  The
+ * as depth ? 0 : plan: no other CPU can make one interrupt-off section see two capacities.  The
  * acquire pairs with the release in zone_pcp_enable: the CPU that sees depth 0 sees all that was
  * done before it, flags of broken pages among it.
  */

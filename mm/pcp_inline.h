@@ -28,8 +28,9 @@
 #define QUARRY_MM_PCP_INLINE_H
 
 #include "mm/alloc.h"
-#include "mm/buddy.h"
+#include "mm/page.h"
 #include "mm/pcp.h"
+#include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
 /* This CPU's cache: NULL stands for the kernel's own, reached straight off gs.  irqs off. */
@@ -69,7 +70,7 @@ static always_inline size_t body_first(struct pcp *pcp, gfp_t gfp)
 	           : arch_pcp_load(offsetof(struct pcp, first), gfp & 7);
 }
 
-/* Shall the hot paths be recorded?  A look; the CPU may change after it. */
+/* Shall the hot paths be recorded?  A hint; the CPU may change after it. */
 static always_inline bool body_tracing(const struct memory *mem, bool own)
 {
 	return own ? arch_pcp_test(offsetof(struct pcp, tracing)) : READ_ONCE(mem->pcp[0]->tracing);

@@ -12,7 +12,10 @@
  */
 #include "mm/buddy.h"
 #include "mm/event.h"
+#include "mm/page.h"
 #include "mm/pcp.h"
+#include <quarry/alloc_check.h>
+#include <quarry/sched_point.h>
 
 struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower)
 {

@@ -7,40 +7,43 @@
  * Locks:      mem->poison from the first look to the last: meanwhile no memory is removed, so that
  *             a page stays its zone's; the zone lock for each look, and in the same hold what
  *             follows from it; the zone's caches are off all the while.
- * Invariants: the caches being off, a page that is free is in the buddy, and nothing hides: who
- *             frees takes the zone lock and reads the word again under it.  So "free, and taken"
+ * Invariants: the caches being off, a page that is free is in the buddy, and nothing hides: a
+ *             free takes the zone lock and reads the word again under it.  So "free, and taken"
  *             and "in use, and marked" are each one lock hold, and a page is never marked that
- *             somebody may have got meanwhile.  Soft: the mark comes only when the page is out of
+ *             may have been allocated meanwhile.  Soft: the mark comes only when the page is out of
  *             use; a failure marks and counts nothing.
  * Tests:      poison, poison_states, poison_vm, poison_object, poison_race, held, poison_tries,
  *             poison_exact, memory_span, poison_standby, trace_ring.
  */
 #include "mm/buddy.h"
 #include "mm/claim.h"
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
 #include "mm/lru.h"
+#include "mm/page_assert.h"
 #include "mm/poison.h"
 #include "mm/range.h"
 #include <quarry/movable.h>
+#include <quarry/sched_point.h>
 
 /*
- * For one who moves the page, or frees it, to have done so: time, and turns of every thread (see
+ * For another thread to finish moving the page, or freeing it: time, and turns of every thread (see
  * evacuate).
  */
 #define PATIENCE_NS    200000000ULL
 #define PATIENCE_TURNS 5
 /*
- * The bound where turns do not come: nobody else can have a page retired meanwhile, and the caches
- * are off.
+ * The bound where turns do not come: no other thread can have a page retired meanwhile, and the
+ * caches are off.
  */
 #define PATIENCE_MAX_NS 5000000000ULL
 #define PAUSE_NS        1000000ULL
 
-/* ---- taking it from who has it ---- */
+/* ---- taking it from its user ---- */
 
 /*
- * Move what is in it elsewhere.  0; -EAGAIN it has gone to somebody else: look again; -EBUSY;
+ * Move what is in it elsewhere.  0; -EAGAIN it has another owner now: look again; -EBUSY;
  * -ENOMEM.
  */
 static int take_softly(struct poison_request *r)
@@ -71,7 +74,7 @@ static int take_softly(struct poison_request *r)
 		kind->move(r->mem, &page, 1, &migrate_anywhere, &moved);
 	}
 	sched_point("mf.migrated");
-	/* -ENOENT: its owner let go of it, so that there was nothing to move. */
+	/* -ENOENT: its owner released it, so there was nothing to move. */
 	if (moved && moved != -ENOENT) {
 		kind->putback(r->mem, page);
 		return moved == -EAGAIN ? -EBUSY : moved;
@@ -92,7 +95,7 @@ static int take(struct poison_request *r)
 	if (err != -EOVERFLOW)
 		return err;
 	/*
-	 * It has as many references as there can be, and we have none: whoever drops the last one
+	 * It has as many references as there can be, and we have none: the last put
 	 * retires it.
 	 */
 	err = poison_doom_object_page(r->zone, r->pfn, r->res);
@@ -105,8 +108,8 @@ static int take(struct poison_request *r)
 }
 
 /*
- * Look, and take, until it is settled.  The caches are off.  Who has the page in hand is waited for
- * as evacuate does: that he keeps it says something only if he could have gone on.
+ * Look, and take, until it is settled.  The caches are off.  A thread that holds the page is waited
+ * for as evacuate does: that it keeps it says something only if it could have gone on.
  */
 static int settle(struct poison_request *r)
 {
@@ -188,7 +191,7 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 	err = handle(&r);
 	if (res->outcome == POISON_RECOVERED) {
 		MM_EVENT(mem, FAILURE_RECOVERED);
-		/* Somebody was copying it: what he has may be damaged too. */
+		/* It was being copied: the copy may be damaged too. */
 		if (r.moving && res->state == PG_FREE)
 			MM_EVENT(mem, FAILURE_COPIED);
 	} else if (res->outcome == POISON_DELAYED && !err) {
@@ -267,7 +270,7 @@ struct poison_count mem_poisoned(const struct memory *mem)
 }
 
 /*
- * The first flagged page from @pfn on in its pageblock, which is worth a look; standby is flagged
+ * The first flagged page from @pfn on in its pageblock, which may have some; standby is flagged
  * as a whole.
  */
 static pfn_t first_in_block(struct memory *mem, pfn_t pfn)
@@ -279,7 +282,7 @@ static pfn_t first_in_block(struct memory *mem, pfn_t pfn)
 }
 
 /* Can there be a flagged page in its pageblock? */
-static bool worth_a_look(struct memory *mem, pfn_t pfn)
+static bool may_be_flagged(struct memory *mem, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(mem, pfn);
 
@@ -294,7 +297,7 @@ pfn_t mem_poisoned_next(struct memory *mem, pfn_t pfn)
 
 	for (pfn = MAX(pfn, mem->start_pfn); pfn < mem->end_pfn; pfn = end) {
 		end = block_range(pfn).end;
-		found = worth_a_look(mem, pfn) ? first_in_block(mem, pfn) : PFN_NONE;
+		found = may_be_flagged(mem, pfn) ? first_in_block(mem, pfn) : PFN_NONE;
 		if (found != PFN_NONE)
 			return found;
 	}

@@ -17,15 +17,15 @@ struct poison_request {
 	struct poison_result *res;
 };
 
-/* What comes of a look. */
+/* The result of one check. */
 enum poison_verdict {
 	SETTLED, /* request->err says how */
-	AGAIN,   /* it is in somebody's hands, for a moment */
-	TAKE,    /* it can be taken from who has it */
+	AGAIN,   /* it is in transit */
+	TAKE,    /* it can be taken from its user */
 };
 
 /*
- * Find out who has the page, and do what one hold of the zone lock can do (poison_judge.c).
+ * Find the page's user, and do what one hold of the zone lock can do (poison_judge.c).
  * SETTLED: *@err is the answer.  Locks: zone.
  */
 enum poison_verdict poison_look(struct poison_request *r, int *err) EXCLUDES(zone_class);

@@ -6,12 +6,14 @@
  * Owns:       nothing; the request is its caller's, who has mem->poison and has switched the zone's
  *             caches off.
  * Locks:      the zone lock for each look, and in the same hold what follows from it.
- * Invariants: those of poison.c: a page is never marked that somebody may have got meanwhile.
+ * Invariants: those of poison.c: a page is never marked that may have been allocated meanwhile.
  * Tests:      poison_states, poison_exact, poison, poison_race, poison_standby.
  */
 #include "mm/buddy.h"
+#include "mm/page_assert.h"
 #include "mm/poison.h"
 #include "mm/range.h"
+#include <quarry/sched_point.h>
 
 /* Looks at a page that was just allocated, until it counts as its owner's for good. */
 #define ALLOC_LOOKS 3
@@ -53,8 +55,8 @@ static enum poison_verdict judge_offline(struct poison_request *r, int *err) REQ
 }
 
 /*
- * Is it an object's, from which it can be taken?  A look: who lets go of it, or takes it, has the
- * lru lock.
+ * Is it an object's, from which it can be taken?  An unlocked read: it is released, or taken, under
+ * the lru lock.
  */
 static bool object_has(const struct poison_request *r, enum page_state state)
 {
@@ -63,9 +65,9 @@ static bool object_has(const struct poison_request *r, enum page_state state)
 }
 
 /*
- * Has its object let go of it, so that nobody finds it any more, and only the last put is missing?
+ * Has its object released it, so that no other code finds it, and only the last put is missing?
  */
-static bool on_its_way_out(const struct poison_request *r, enum page_state state)
+static bool last_put_missing(const struct poison_request *r, enum page_state state)
 {
 	if (state == PG_FREEING)
 		return true;
@@ -74,8 +76,8 @@ static bool on_its_way_out(const struct poison_request *r, enum page_state state
 }
 
 /*
- * Retired: nothing is left to do.  Doomed: perhaps its owner can do without it by now, or has let
- * go of it.
+ * Retired: nothing is left to do.  Doomed: perhaps its owner can do without it by now, or has
+ * released it.
  */
 static enum poison_verdict judge_flagged(struct poison_request *r, enum page_state state, int *err)
 {
@@ -83,12 +85,12 @@ static enum poison_verdict judge_flagged(struct poison_request *r, enum page_sta
 		return settled(r, POISON_FAILED, r->hard ? -EHWPOISON : 0, err);
 	if (r->hard && object_has(r, state))
 		return TAKE;
-	if (r->hard && on_its_way_out(r, state))
+	if (r->hard && last_put_missing(r, state))
 		return settled(r, POISON_DELAYED, -EHWPOISON, err);
 	return settled(r, POISON_FAILED, r->hard ? -EHWPOISON : -EBUSY, err);
 }
 
-/* Whoever has it cannot do without it. */
+/* Its owner needs it. */
 static enum poison_verdict judge_stays(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
 {
 	if (!r->hard)
@@ -98,7 +100,7 @@ static enum poison_verdict judge_stays(struct poison_request *r, int *err) REQUI
 	return settled(r, POISON_IGNORED, -EBUSY, err);
 }
 
-/* Nobody finds it any more; who still has it frees it. */
+/* No other code finds it any more; its last reference frees it. */
 static enum poison_verdict judge_leaves(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
 {
 	CACHES_ASSERT_OFF(r);
@@ -106,7 +108,7 @@ static enum poison_verdict judge_leaves(struct poison_request *r, int *err) REQU
 	return settled(r, POISON_DELAYED, 0, err);
 }
 
-/* An object's page, or one that its object has let go of, and somebody who pins it has not. */
+/* An object's page, or one that its object has released, but that is still pinned. */
 static enum poison_verdict judge_object_page(
     struct poison_request *r, enum page_state state, int *err) REQUIRES_ZONE(r->zone)
 {
@@ -115,8 +117,8 @@ static enum poison_verdict judge_object_page(
 	return state == PG_LRU ? TAKE : judge_stays(r, err);
 }
 
-/* On its way to an owner who could let it move? */
-static bool on_its_way(struct poison_request *r)
+/* In transit to an owner that could let it move? */
+static bool owner_may_come(struct poison_request *r)
 {
 	enum migratetype type = pageblock_type(pageblock_of(r->mem, r->pfn));
 
@@ -124,9 +126,9 @@ static bool on_its_way(struct poison_request *r)
 }
 
 /*
- * Who owns the page at this instant is certain where the state says that it is free, or being
+ * The owner of the page at this instant is certain where the state says that it is free, or being
  * freed: these change under the zone lock only, the caches being off.  Of pages in use it may be a
- * moment old, and who takes one looks again under its owner's lock.
+ * moment old, and taking one checks again under its owner's lock.
  */
 static enum poison_verdict judge(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
 {
@@ -145,7 +147,7 @@ static enum poison_verdict judge(struct poison_request *r, int *err) REQUIRES_ZO
 		return settled(r, POISON_RECOVERED, 0, err);
 	case PG_PCP: /* of a CPU that is coming or going: it has none in a moment */ return AGAIN;
 	case PG_FREEING: return r->hard ? judge_leaves(r, err) : AGAIN;
-	case PG_ALLOC: return on_its_way(r) ? AGAIN : judge_stays(r, err);
+	case PG_ALLOC: return owner_may_come(r) ? AGAIN : judge_stays(r, err);
 	case PG_MOVABLE_OPS:
 	case PG_BALLOON:
 		/* Its owner has no way to be told that the content is gone. */
@@ -167,7 +169,7 @@ enum poison_verdict poison_look(struct poison_request *r, int *err)
 	sched_point("mf.before_flag");
 	flags = zone_lock_irqsave(r->zone);
 	KASSERT(mutex_is_held(&r->mem->poison));
-	/* What stood by, and broke with all of its step, is a hole now. */
+	/* Standby memory that broke with all of its step is a hole now. */
 	if (!zone_owns_block(r->zone, r->pfn))
 		v = settled(r, POISON_FAILED, -ENXIO, err);
 	else if (pageblock_state(pageblock_of(r->mem, r->pfn)) == PB_ONLINE)
@@ -191,9 +193,9 @@ enum poison_verdict poison_look(struct poison_request *r, int *err)
  *   isolation     isolate_lru_page,       nobody: it becomes the poison owner's, here, in one hold
  *                 isolate_movable_page    of the zone lock; so the page is never free in between
  *
- * We take no other: one more would make the freeze fail.  Where somebody still has one (a pin; an
- * unmapping whose shootdown is not over) the page is only marked, ours is dropped, and the last put
- * retires it.
+ * We take no other: one more would make the freeze fail.  Where another thread still has one (a
+ * pin; an unmapping whose shootdown is not over) the page is only marked, ours is dropped, and the
+ * last put retires it.
  */
 void poison_retire(struct poison_request *r)
 {

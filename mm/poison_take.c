@@ -8,8 +8,8 @@
  *             and zone->nr_doomed.
  * Locks:      the zone lock throughout.
  * Invariants: a page with the flag HWPOISON is either retired (state HWPOISON, one reference, which
- *             is nobody's to drop), or doomed (it is in use, and whoever frees it retires it by
- *             that), or lies in an offline pageblock, whose words say nothing else.  The head of a
+ *             is nobody's to drop), or doomed (it is in use, and its free retires it),
+ *             or lies in an offline pageblock, whose words say nothing else.  The head of a
  *             larger block in use of which a page is flagged has HAS_HWPOISON.  No flagged page is
  *             free or cached: it leaves the free lists, or does not come back to them, in the lock
  *             hold that flags it or finds the flag.
@@ -17,6 +17,10 @@
  */
 #include "mm/buddy.h"
 #include "mm/event.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
+#include <quarry/alloc_check.h>
+#include <quarry/sched_point.h>
 
 #define RETIRED_WORD (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON)
 
@@ -75,7 +79,7 @@ static unsigned cut_around(struct zone *zone, pfn_t pfn, unsigned order) REQUIRE
 
 /*
  * Nobody can have the page between "free" and "flagged": it is on the free list, or in no cache
- * because they are off, until we have the lock, and is retired before we let go of it.
+ * because they are off, until we have the lock, and is retired before we release it.
  */
 void poison_take_free(struct zone *zone, pfn_t head, pfn_t pfn)
 {
@@ -84,7 +88,7 @@ void poison_take_free(struct zone *zone, pfn_t head, pfn_t pfn)
 
 	ASSERT_ZONE_LOCKED(zone);
 	PAGE_ASSERT(zone->mem, page, pfn >= head && pfn - head < 1UL << order);
-	/* Or who allocates and frees by its cache does not see the mark. */
+	/* Or a CPU that allocates and frees by its cache does not see the mark. */
 	PAGE_ASSERT(zone->mem, page, READ_ONCE(zone->pcp_depth) > 0);
 	sched_point("takeoff.locked");
 	buddy_list_del(zone, head, order); /* asserts that it is free */

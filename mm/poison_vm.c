@@ -12,10 +12,13 @@
  */
 #include "mm/buddy.h"
 #include "mm/lru.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/poison.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"
 #include "mm/vm.h"
+#include <quarry/sched_point.h>
 
 /*
  * The pager still has what is in a page that nobody wrote to.  Of what was anybody's to write to
@@ -34,7 +37,7 @@ static void leave_slot(struct vm_object *object, struct page *page, struct tlb_g
 
 	KASSERT(spin_is_held(&object->lock) && object->nr_present > 0);
 	res->unmapped = page->mapcount;
-	rmap_unmap(object, page->index, 0, g); /* collects who wrote to it */
+	rmap_unmap(object, page->index, 0, g); /* collects dirty bits */
 	res->lost = !has_copy(object, page);
 	PAGE_ASSERT(object->mem, page, page->owner == object && page->mapcount == 0);
 	*slot = res->lost ? SLOT_LOST : 0;
@@ -44,7 +47,7 @@ static void leave_slot(struct vm_object *object, struct page *page, struct tlb_g
 }
 
 /*
- * No marker is needed, as while a page is moved: who comes by finds the slot lost, or empty and
+ * No marker is needed, as while a page is moved: a fault finds the slot lost, or empty and
  * asks the pager.
  */
 int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result *res)
@@ -58,7 +61,7 @@ int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result 
 		return err;
 	sched_point("mf.isolated");
 	object = lru_get_object(mem, page);
-	/* It is on its way out, and drops its pages itself. */
+	/* It is being freed, and drops its pages itself. */
 	if (!object)
 		return 0;
 	tlb_gather_init(&g, mem);
@@ -75,8 +78,8 @@ int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result 
 
 /*
  * The slot's reference keeps the page until the shootdown is over, so that the flag is there before
- * the last put.  Its object lets go of it under the lock under which we found it there: nobody else
- * can meanwhile.
+ * the last put.  Its object releases it under the lock under which we found it there: no other
+ * thread can meanwhile.
  */
 int poison_doom_object_page(struct zone *zone, pfn_t pfn, struct poison_result *res)
 {

@@ -3,7 +3,7 @@
 #ifndef QUARRY_MM_RANGE_H
 #define QUARRY_MM_RANGE_H
 
-#include "mm/page.h"
+#include <quarry/mm.h>
 
 /* [@start, @start + @nr); where that wraps it is a range that range_ok refuses. */
 static inline struct pfn_range pfn_range(pfn_t start, unsigned long nr)
@@ -44,7 +44,7 @@ static inline bool range_ok(const struct memory *mem, struct pfn_range range)
 int range_zone(
     struct memory *mem, struct pfn_range range, struct zone **zone, struct mm_fail *fail);
 
-/* ---- the part that stands by (standby.c) ---- */
+/* ---- the standby part (standby.c) ---- */
 
 /*
  * Is some of the range, of the pageblock of @pfn, standby?  Under hotplug; a pageblock OFFLINE: or

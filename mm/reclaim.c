@@ -15,11 +15,13 @@
  * Tests:      play_reclaim, play_run, reclaim, reclaim_lru, reclaim_ask, reclaim_exact, compact,
  *             standby.
  */
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/migrate.h"
 #include "mm/offline.h"
 #include "mm/reclaim.h"
 #include <quarry/memory_init.h>
+#include <quarry/sched_point.h>
 
 /* Over the lists of a zone in a run: what is touched between the two stays. */
 #define RUN_PASSES 2
@@ -65,7 +67,7 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 		scan->spare_cma = !zone_lacks(zone, waiting, true);
 		reclaim_batch(scan);
 		KASSERT(scan->freed_cma - cma <= scan->freed - before);
-		/* They are for others, who do not see what this CPU caches. */
+		/* They are for other CPUs, which do not see what this one caches. */
 		if (scan->freed > before)
 			drain_local_pages(zone->mem, zone);
 		reclaim_note_freed(zone, scan->freed - before, scan->freed_cma - cma);
@@ -159,12 +161,12 @@ static void serve_run(struct node *node)
 			found |= mine;
 		note_run(zone, came, freed);
 	}
-	WRITE_ONCE(r->run_in_vain, (r->run_in_vain | waiting) & ~found);
+	WRITE_ONCE(r->run_failed, (r->run_failed | waiting) & ~found);
 	tickets_end(&r->runs, upto);
 	wake_up(&r->served);
 }
 
-/* A step of what stands by is free blocks of every order.  True: one came, for such a request. */
+/* A standby step is free blocks of every order.  True: one came, for such a request. */
 static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 {
 	struct zone *zone;
@@ -183,7 +185,7 @@ static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 	return false;
 }
 
-/* Compact for all who asked; the largest order first, which may serve others too. */
+/* Compact for all waiters; the largest order first, which may serve others too. */
 static void serve_compact(struct node *node)
 {
 	struct reclaim *r = &node->reclaim;
@@ -202,9 +204,9 @@ static void serve_compact(struct node *node)
 				continue;
 			if (compact_zonelist(node, gfp, order) == -ENOMEM &&
 			    !bring_for(node, gfp, order))
-				WRITE_ONCE(r->in_vain, r->in_vain | bit);
+				WRITE_ONCE(r->compact_failed, r->compact_failed | bit);
 			else
-				WRITE_ONCE(r->in_vain, r->in_vain & ~bit);
+				WRITE_ONCE(r->compact_failed, r->compact_failed & ~bit);
 			if (tickets_waiting(&r->drains))
 				serve_drain(node);
 		}

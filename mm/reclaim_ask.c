@@ -11,8 +11,10 @@
  *             enough by zone_watermark_ok, and reclaim has freed nothing there that it can have.
  * Tests:      play_ask, play_direct, reclaim, reclaim_direct, reclaim_ask, reclaim_exact, standby.
  */
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/reclaim_ask.h"
+#include <quarry/sched_point.h>
 
 u64 reclaim_look_ns = 100000000ULL;
 
@@ -20,7 +22,7 @@ u64 reclaim_look_ns = 100000000ULL;
 
 unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 {
-	long lacks = -zone_spare(zone, (cma ? GFP_MOVABLE : GFP_KERNEL) | GFP_HIGH_MARK, false);
+	long lacks = -zone_spare(zone, (cma ? GFP_MOVABLE : GFP_KERNEL) | GFP_WMARK_HIGH, false);
 
 	KASSERT(!(waiting >> (NR_REQUESTS * NR_ORDERS - 1) >> 1));
 	for (; waiting; waiting &= waiting - 1) {
@@ -30,7 +32,7 @@ unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 
 		if (cma && !(gfp & GFP_MOVABLE))
 			continue;
-		want -= zone_spare(zone, gfp | GFP_HIGH_MARK, zone->kind != gfp_kind(gfp));
+		want -= zone_spare(zone, gfp | GFP_WMARK_HIGH, zone->kind != gfp_kind(gfp));
 		lacks = MAX(lacks, want);
 	}
 	return lacks > 0 ? (unsigned long)lacks : 0;
@@ -40,12 +42,12 @@ unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 
 void reclaim_reconsider(struct zone *zone)
 {
-	if (zone_spare(zone, GFP_KERNEL | GFP_HIGH_MARK, false) >= 0)
+	if (zone_spare(zone, GFP_KERNEL | GFP_WMARK_HIGH, false) >= 0)
 		WRITE_ONCE(zone->futile, 0);
 }
 
 /*
- * Without a look at what can be dropped or brought online, every refill of a memory full of other
+ * Without a check of what can be dropped or brought online, every refill of a memory full of other
  * pages would start a run; and without `futile' so would every one of a memory full of pages that
  * cannot be dropped.
  */
@@ -115,7 +117,7 @@ bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order)
 	 * Before the ticket: so the compaction that serves it sees the bit, if no earlier one has.
 	 */
 	atomic_or(&r->compact, bit);
-	return wait_ticket(r, &r->compactions) && !(READ_ONCE(r->in_vain) & bit);
+	return wait_ticket(r, &r->compactions) && !(READ_ONCE(r->compact_failed) & bit);
 }
 
 /* ---- waiting for a run ---- */
@@ -200,10 +202,10 @@ static bool run_served(void *arg)
 
 /*
  * Ask a node's thread for a run, and wait until the request can be served, or the run is over.
- * False: it is over and was in vain.  True says no more than that another look is worth it: what
+ * False: it is over and found too little.  True only means that another try is worth it: what
  * ended the wait, or what the run found, may be gone again, and is no sign that there is nothing.
  * Runs are bounded, as what they wait for is (vm_pager_ops.clean): so one that is not over is no
- * reason to give up.
+ * reason to fail.
  */
 static bool wait_for_run(struct request *q, struct reclaim *r)
 {
@@ -222,7 +224,7 @@ static bool wait_for_run(struct request *q, struct reclaim *r)
 	while (!wait_until(&r->served, run_served, q, READ_ONCE(reclaim_look_ns)))
 		;
 	sched_point("reclaim.run_waited");
-	return load_acquire(&r->runs.done) < q->number || !(READ_ONCE(r->run_in_vain) & bit);
+	return load_acquire(&r->runs.done) < q->number || !(READ_ONCE(r->run_failed) & bit);
 }
 
 /* ---- waiting for standby memory ---- */

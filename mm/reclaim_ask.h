@@ -84,8 +84,8 @@ static inline u64 tickets_begin(struct ticket_queue *queue)
 }
 
 /*
- * The work for tickets up to @upto is done; whoever sees that sees what it did.  The caller wakes
- * the waiters.
+ * The work for tickets up to @upto is done; a thread that sees that sees its effects.  The caller
+ * wakes the waiters.
  */
 static inline void tickets_end(struct ticket_queue *queue, u64 upto)
 {
@@ -99,7 +99,7 @@ static inline void tickets_end(struct ticket_queue *queue, u64 upto)
  * Wait for one drain by the reclaim thread of this CPU's node.  False if there is no such thread.
  */
 bool reclaim_wait_drain(struct memory *mem);
-/* The same for a compaction that makes a block for such a request.  False also: it was in vain. */
+/* The same for a compaction that makes a block for such a request.  False also: it failed. */
 bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order);
 /*
  * Standby memory that could not be brought online because another thread has mem->hotplug: wait
@@ -128,9 +128,9 @@ bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order);
  */
 void reclaim_note_freed(struct zone *zone, unsigned long nr, unsigned long cma);
 /*
- * Somebody else has the lock: let the standby thread bring some when it has it, for requests in
- * @run_for (request_bit), or where a zone is low.  The ticket for that; 0: there is no such thread.
- * Any context in which a wake-up is.
+ * Another thread has mem->hotplug: let the standby thread bring some online when it has it, for
+ * requests in @run_for (request_bit), or where a zone is low.  The ticket for that; 0: there is no
+ * such thread.  Any context in which a wake-up is.
  */
 u64 standby_ask(struct memory *mem, u64 run_for);
 

@@ -8,7 +8,7 @@
  * Invariants: only a page of a pager's object is dropped, and only while its pager has the content:
  *             a dirty one is handed over first, when nobody can write to it any more.  While it is
  *             unmapped for that, a marker and migration entries stand in its place, as while it is
- *             moved (migrate_lru_inline.h): who touches it waits.  An allocation drops only what
+ *             moved (migrate_lru_inline.h): a fault on it waits.  An allocation drops only what
  *             nobody has mapped: it needs no shootdown, which is a cross-call.  All else is for
  *             reclaim threads, which make one shootdown a batch.
  * Tests:      reclaim_lru, reclaim_choice, reclaim_clean, reclaim_stress, reclaim_exact, held.
@@ -17,15 +17,19 @@
  * object's lock is mapped nowhere and used by nobody: more are taken from slots and entries only,
  * under that lock; and an unmapping keeps its own until its shootdown is over (tlb.c).
  */
+#include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/lru.h"
 #include "mm/migrate_step.h"
 #include "mm/migwait.h"
+#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pagetable.h"
 #include "mm/reclaim.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"
 #include "mm/vm.h"
+#include <quarry/sched_point.h>
 
 /* What was decided about an isolated page. */
 enum verdict {
@@ -110,10 +114,10 @@ static enum verdict judge(struct batch *b, struct vm_object *object, struct page
 
 	KASSERT(spin_is_held(&object->lock));
 	PAGE_ASSERT(object->mem, page, page_word(page) & PAGE_LOCKED);
-	/* Somebody changes a slot's entries; an allocation must not wait for that. */
+	/* Another thread changes a slot's entries; an allocation must not wait for that. */
 	if (object->walked)
 		return KEEP;
-	/* The object has let go of it; or it is pinned, which only happens under this lock. */
+	/* The object has released it; or it is pinned, which only happens under this lock. */
 	if (slot_page(object_lookup(object, page->index)) != page)
 		return KEEP;
 	if (READ_ONCE(page->pincount))
@@ -143,7 +147,7 @@ static void look_at(struct batch *b, struct page *page)
 	struct vm_object *object = lru_get_object(zone->mem, page);
 	enum verdict verdict = KEEP;
 
-	/* Somebody else's lock is not waited for: he may be waiting for memory. */
+	/* Do not wait for the lock: its holder may be waiting for memory. */
 	if (object && page_trylock(page)) {
 		spin_lock(&object->lock);
 		verdict = judge(b, object, page);
@@ -203,7 +207,7 @@ static void finish(struct batch *b, struct unmapped *u)
 		mig_thaw(u->page);
 	object_lock(object);
 	slot = object_slot(object, u->page->index);
-	/* Emptied meanwhile by somebody, who has left the slot's reference to us. */
+	/* Emptied meanwhile by another thread, which has left the slot's reference to us. */
 	gone = *slot != slot_marker(pfn);
 	if (!gone && drop) {
 		rmap_unmap(object, u->page->index, 0, NULL);
@@ -215,7 +219,7 @@ static void finish(struct batch *b, struct unmapped *u)
 	spin_unlock(&object->lock);
 	if (gone || drop)
 		mem_put_page(mem, u->page);
-	/* Before the unlock: who waits here has seen a locked page. */
+	/* Before the unlock: waiters have seen a locked page. */
 	migwait_wake(mem, pfn);
 	mig_unlock(u->page, false);
 	if (drop && !gone)

@@ -11,10 +11,12 @@
  */
 #include "mm/event.h"
 #include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/pagetable.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"
 #include "mm/vm.h"
+#include <quarry/sched_point.h>
 
 /*
  * The tree is ordered by the first slot that a region shows; regions that begin at the same one by
@@ -126,7 +128,7 @@ static struct vm_region *next_region(
 
 /* ---- walks ---- */
 
-/* Who waits for a walk to end. */
+/* Waiters for the end of a walk. */
 static struct waitq walks = WAITQ("entries changed");
 
 /*
@@ -134,9 +136,9 @@ static struct waitq walks = WAITQ("entries changed");
  * go of the object's lock after each few, and goes on behind the last one, which need not be there
  * any more.
  *
- * For everybody else it is one step all the same.  While object->walked says so, whoever looks at
- * the slot waits (faults), or comes again (pins), and so does whoever would walk (object_lock).  So
- * no entry for the slot is made meanwhile, and slot, mapcount and page are only touched by the
+ * For all other threads it is one step all the same.  While object->walked says so, a thread that
+ * reads the slot waits (faults), or tries again (pins), and so does the next walk (object_lock).
+ * So no entry for the slot is made meanwhile, and slot, mapcount and page are only touched by the
  * walker.  What others still do is to unmap: entries go, each under the lock, as they might have
  * gone just before the walk or just after it.  A region that comes meanwhile has no entries for the
  * slot; the two parts of one that is cut have its entries where they were, and the upper one begins
@@ -311,7 +313,7 @@ unsigned rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_ga
 		if (!entry)
 			continue;
 		spin_lock(&pt->lock);
-		/* Somebody else's migration entry goes too; of nothing there is nothing to take. */
+		/* Another migrator's entry goes too; of nothing there is nothing to take. */
 		if (READ_ONCE(*entry)) {
 			page = rmap_take_entry(mem, entry, with);
 			if (g)

@@ -13,8 +13,8 @@ void rmap_add(struct vm_region *r);
 void rmap_remove(struct vm_region *r);
 void rmap_cut(struct vm_region *r, uintptr_t end);
 /*
- * rmap_unmap, rmap_age and rmap_restore let go of the lock, which object_lock took, where many
- * regions show the slot.  Nobody else looks at the slot or makes entries for it meanwhile.
+ * rmap_unmap, rmap_age and rmap_restore release the lock, which object_lock took, where many
+ * regions show the slot.  No other thread reads the slot or makes entries for it meanwhile.
  */
 
 /* Map @page, which is in slot @index, at @va of @r; -EAGAIN: too many references. */

@@ -10,6 +10,7 @@
  */
 #include "mm/event.h"
 #include "mm/page.h"
+#include "mm/page_assert.h"
 #include <quarry/account.h>
 
 #define MIN_SHIFT SLAB_MIN_SHIFT

@@ -7,10 +7,10 @@
  * Locks:      mem->hotplug; the zone lock for each pageblock and for the cursor.  A reclaim thread
  *             only tries mem->hotplug: its holder may wait for memory, and so for that thread.  It
  *             leaves the waiting to the standby thread, for which nobody waits without a limit.
- * Invariants: what stands by is [standby, standby_end) of a zone, all of it OFFLINE or HOLE.  The
+ * Invariants: standby memory is [standby, standby_end) of a zone, all of it OFFLINE or HOLE.  The
  *             cursor only rises, with each pageblock that comes online, and nothing but this brings
- *             online what is above it: so what was taken out of service by request lies below, and
- *             does not come back unasked.  A pageblock that broke while it stood by has all its
+ *             online what is above it: so what was offlined by request lies below, and
+ *             does not come back unasked.  A pageblock that broke while it was standby has all its
  *             pages counted in nr_poisoned; in the hold of the lock in which the cursor passes it
  *             they are flagged in their descriptors, too.
  * Tests:      standby, standby_exact, offline_bounds, silence_standby, tests/races/R-SBY.race.
@@ -18,9 +18,11 @@
 #include "mm/buddy.h"
 #include "mm/event.h"
 #include "mm/offline.h"
+#include "mm/page.h"
 #include "mm/reclaim_ask.h"
 
 #include <quarry/memory_hotplug.h>
+#include <quarry/sched_point.h>
 
 /* Pages at the start of a step of @nr that its own descriptors take. */
 static unsigned long own_pages(const struct memory *mem, unsigned long nr)
@@ -66,7 +68,7 @@ static void online_with_own(struct zone *zone, pfn_t pfn, unsigned long own) REQ
 /*
  * One pageblock of a step whose descriptors lie in the first @own pages of the pageblock @at;
  * pages.  The cursor passes it in the same hold of the lock: in between it would be offline as if
- * by request, and somebody could flag a page of it.
+ * by request, and a page of it could be flagged.
  */
 static unsigned long block_comes(struct zone *zone, pfn_t pfn, pfn_t at, unsigned long own)
     REQUIRES_ZONE(zone)
@@ -173,7 +175,7 @@ long standby_online(struct zone *zone)
 
 /* ---- the standby thread ---- */
 
-/* How long it sleeps when somebody else has the lock of the page tables for descriptors. */
+/* How long it sleeps when another thread has the lock of the page tables for descriptors. */
 #define TABLES_NS 1000000ULL
 
 static bool wanted(void *arg)

@@ -2,14 +2,14 @@
 /*
  * tlb.c: making CPUs forget entries of page tables that have changed.
  *
- * Owns:       nothing; a struct tlb_gather belongs to who changes the entries.
+ * Owns:       nothing; a struct tlb_gather belongs to the thread that changes the entries.
  * Locks:      none; the cross-call is made with no spin lock held.
  * Invariants: a page that was unmapped keeps a reference until no CPU can reach it through an old
  *             entry; so it is neither freed nor, its references being counted, moved before.
  * Tests:      vm, vm_exact, tlb_many, migrate_race, reclaim_lru.
  */
 #include "mm/event.h"
-#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/tlb.h"
 
 void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);

@@ -13,7 +13,8 @@
 #define TLB_CPUS    256 /* on larger machines every CPU is asked */
 
 /*
- * What changed in page tables, and who must hear of it; and references that must last until then.
+ * What changed in page tables, and the CPUs that must forget it; and references that must last
+ * until then.
  */
 struct tlb_gather {
 	struct memory *mem;

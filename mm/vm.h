@@ -5,7 +5,7 @@
  * Locks, outer to inner: space->change (sleeps), space->lock, object->lock, pagetable.lock, a
  * bucket of the waiters, the zone's lru lock.  An entry of a page table, the mapcount of the page
  * in it and the slot that names the page change together, under the lock of the object.  The
- * tables' lock is taken inside it, so that who comes by an address, not by an object, can hold an
+ * tables' lock is taken inside it, so that a thread that has an address, not an object, can hold an
  * entry still.
  */
 #ifndef QUARRY_MM_VM_H
@@ -18,8 +18,8 @@
 
 /*
  * A slot: 0; the page, whose reference it holds; a marker, the pfn of the page that a migrator has
- * taken out of it, reference and all; or LOST: there was a page, its memory broke, and nobody else
- * has what was in it.
+ * taken out of it, reference and all; or LOST: there was a page, its memory broke, and its
+ * content is lost.
  */
 #define SLOT_MARKER 1UL
 #define SLOT_LOST   2UL
@@ -64,8 +64,8 @@ static inline gfp_t object_gfp(const struct vm_object *object)
 	return object->kind == OBJ_PHYS ? GFP_KERNEL : GFP_MOVABLE;
 }
 /*
- * The lock of an object, for who changes a slot that may be mapped: waits until nobody else walks
- * the regions of one of its slots (rmap.c).  Context: thread, may sleep.
+ * The lock of an object, for a change of a slot that may be mapped: waits until no other thread
+ * walks the regions of one of its slots (rmap.c).  Context: thread, may sleep.
  */
 void object_lock(struct vm_object *object) ACQUIRE(object->lock);
 /* Wait, with no lock held, until the walk that was going on is over. */
@@ -75,7 +75,7 @@ static inline bool object_walked(const struct vm_object *object, u32 index)
 {
 	return object->walked == index + 1;
 }
-/* A reference unless the object is on its way out.  Under a lock that keeps it from being freed. */
+/* A reference, unless none is left.  Under a lock that keeps the object from being freed. */
 bool object_tryget(struct vm_object *object);
 
 /* ---- spaces (vm_space.c) ---- */

@@ -50,8 +50,8 @@ static int find_object(struct fault *f)
 }
 
 /*
- * Who wants a page makes the room for it, because its pager does not wait for memory.  The room is
- * not kept: a page held here would be in the way of an offline for as long as the pager is silent.
+ * The faulting thread frees a page first: its pager must not wait for memory.  That page is not
+ * reserved: held here, it would block an offline for as long as the pager does not answer.
  */
 static int ask_pager(struct vm_object *object, u32 index)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vm_object.c: memory objects: slots that hold pages, and who refers to the object.
+ * vm_object.c: memory objects: slots that hold pages, and references to the object.
  *
  * Owns:       struct vm_object; the pages of slots (ALLOC); the reference that a slot holds.
  * Locks:      object->lock for slots, regions and counts; the lru lock inside it where a page comes
@@ -15,7 +15,7 @@
  */
 #include "mm/alloc.h"
 #include "mm/lru.h"
-#include "mm/page.h"
+#include "mm/page_assert.h"
 #include "mm/rmap.h"
 #include "mm/tlb.h"
 #include "mm/vm.h"
@@ -199,8 +199,8 @@ int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 {
 	/*
 	 * Reclaim waits for pagers, so a pager must not wait for reclaim.  It may go below the
-	 * marks instead, which reclaim threads do too: who asked it has made room for this page a
-	 * moment ago.
+	 * watermarks instead, as reclaim threads do: the faulting thread has freed a page for this
+	 * a moment ago.
 	 */
 	gfp_t gfp = object->kind == OBJ_PAGER ? GFP_ATOMIC : 0;
 	struct memory *mem = object->mem;
@@ -344,8 +344,8 @@ int vm_object_pin(struct vm_object *object, u32 index, struct page **page)
 }
 
 /*
- * Who frees an object takes its pages from it first, under this lock: so one that is named here is
- * there.
+ * An object is freed after its pages were taken from it, under this lock: so one that is named here
+ * is there.
  */
 struct vm_object *lru_get_object(struct memory *mem, struct page *page)
 {

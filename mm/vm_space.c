@@ -7,7 +7,7 @@
  *             the tree, which faults read, and object->lock for the object's tree of regions.
  * Invariants: regions do not overlap, and each lies within its object.
  *             A region that is being unmapped has left the tree, so that no fault maps anything in
- *             it, but not the object's list, so that whoever moves or drops a page finds its
+ *             it, but not the object's list, so that a thread that moves or drops a page finds its
  *             entries; and while space->change is held nothing else is mapped there.
  *             Regions that were cut are not joined again.
  * Tests:      vm, vm_exact, vm_bad, account, short, held, vm_order, vm_guard, vm_late.
@@ -354,7 +354,7 @@ void vm_space_put(struct vm_space *space)
 
 /*
  * Forbid what @r does not allow; what it does allow, faults will show.  A migration entry says
- * nothing of protection: who restores it asks the region.  But it has to be forgotten like any
+ * nothing of protection: restoring it reads the region.  But it has to be forgotten like any
  * other: its migrator's shootdown may be still to come, and until then a CPU may use what was there
  * before.
  */

@@ -7,6 +7,7 @@
  * Invariants: min <= low <= high.
  * Tests:      zone, nodes, memory_span, zone_locks.
  */
+#include "mm/entry.h"
 #include "mm/range.h"
 #include "mm/zone.h"
 
@@ -37,9 +38,9 @@ void zone_set_watermarks(struct zone *zone)
 
 long zone_spare(const struct zone *zone, gfp_t gfp, bool lower)
 {
-	unsigned mark = gfp & GFP_HIGH_MARK ? WMARK_HIGH
-	    : gfp & GFP_LOW_MARK            ? WMARK_LOW
-	                                    : WMARK_MIN;
+	unsigned mark = gfp & GFP_WMARK_HIGH ? WMARK_HIGH
+	    : gfp & GFP_WMARK_LOW            ? WMARK_LOW
+	                                     : WMARK_MIN;
 	unsigned long kept = READ_ONCE(zone->wmark[mark]);
 
 	if (gfp & GFP_RESERVE)

@@ -3,7 +3,7 @@
 #ifndef QUARRY_MM_ZONE_H
 #define QUARRY_MM_ZONE_H
 
-#include "mm/page.h"
+#include <quarry/mm.h>
 
 /* ---- locks: as zone_lock, mm.h ---- */
 
@@ -49,8 +49,8 @@ static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 
 /* For zone_spare, besides the flags of mm.h: no watermark at all; the high one; the low one. */
 #define GFP_ALL_RESERVE 0x100u
-#define GFP_HIGH_MARK   0x200u
-#define GFP_LOW_MARK    0x400u
+#define GFP_WMARK_HIGH  0x200u
+#define GFP_WMARK_LOW   0x400u
 /*
  * Pages that a request may take of @zone, below 0 if it lacks some.  @lower: it could have used a
  * higher kind of zone.  Everything that asks whether a zone has enough asks this.
@@ -62,7 +62,7 @@ bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool 
 void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);
 /*
  * Also while others read them, when zones have come since: a reader never misses one that was
- * there.  Nobody else builds.
+ * there.  No other thread builds.
  */
 void memory_build_zonelists(struct memory *mem);
 /* The node of @cpu, and node 0 where @mem does not have that one.  Any context. */
@@ -102,10 +102,10 @@ static inline struct zone *zonelist_next(const struct node *node, gfp_t gfp, uns
 /* Is @zone below its low watermark, by what every request that may use it can have? */
 static inline bool zone_low(const struct zone *zone)
 {
-	return zone_spare(zone, GFP_KERNEL | GFP_LOW_MARK, false) < 0;
+	return zone_spare(zone, GFP_KERNEL | GFP_WMARK_LOW, false) < 0;
 }
 
-/* Pages of @zone that stand by, holes among them.  A hint without hotplug. */
+/* Standby pages of @zone, holes among them.  A hint without hotplug. */
 static inline unsigned long zone_standby(const struct zone *zone)
 {
 	pfn_t from = READ_ONCE(zone->standby), to = READ_ONCE(zone->standby_end);

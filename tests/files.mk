@@ -213,7 +213,8 @@ TEST_SRCS += tests/suites/drivers/test_text_sequences.c
 TEST_SRCS += tests/suites/arch/test_mce.c
 TEST_SRCS += tests/suites/kernel/test_fail.c
 
-# Of what only the kernel's cross-calls and locks do: in the kernel, and in the hosted build that links them.
+# Of what only the kernel's cross-calls and locks do: in the kernel, and in the hosted
+# build that links them.
 SHARED_TESTS += tests/suites/kernel/test_smp_dead.c
 
 # These need the kernel's threads and CPUs.

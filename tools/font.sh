@@ -9,10 +9,15 @@
 set -u
 
 for f in ${FONT:+"$FONT"} /usr/share/consolefonts/Unifont-APL8x16.psf.gz \
-	/usr/share/consolefonts/Lat15-Terminus16.psf.gz /usr/share/consolefonts/Lat15-Fixed16.psf.gz \
-	/usr/share/kbd/consolefonts/default8x16.psfu.gz /usr/lib/kbd/consolefonts/default8x16.psfu.gz \
+	/usr/share/consolefonts/Lat15-Terminus16.psf.gz \
+	/usr/share/consolefonts/Lat15-Fixed16.psf.gz \
+	/usr/share/kbd/consolefonts/default8x16.psfu.gz \
+	/usr/lib/kbd/consolefonts/default8x16.psfu.gz \
 	/usr/lib/kbd/consolefonts/eurlatgr.psfu.gz; do
-	[ -f "$f" ] || { [ "$f" = "${FONT:-}" ] && echo "font: no such file: $f" >&2 && exit 1; continue; }
+	if [ ! -f "$f" ]; then
+		[ "$f" = "${FONT:-}" ] && echo "font: no such file: $f" >&2 && exit 1
+		continue
+	fi
 	if [ $# = 0 ]; then
 		echo "$f"
 	else

@@ -51,7 +51,8 @@ $(B)/libquarry-mm.a: $(B)/lib/plain.a tools/lib.py
 
 $(B)/use/%.o: % $(B)/libquarry-mm.a
 	$(call say,USECC,$<)
-	$(Q)mkdir -p $(@D) && $(LIBCC) $(USE_FLAGS) $(if $(filter examples/% %/main.c %check.c %calls.c %threads.c,$<),,$(HOST_USE)) \
+	$(Q)mkdir -p $(@D) && $(LIBCC) $(USE_FLAGS) \
+		$(if $(filter examples/% %/main.c %check.c %calls.c %threads.c,$<),,$(HOST_USE)) \
 		-MMD -MP -c $< -o $@
 define use_program
 $(B)/use/$(1): $$(USE_OBJS) $$(patsubst %,$$(B)/use/%.o,$(2)) $$(B)/libquarry-mm.a

@@ -30,7 +30,8 @@ for platform in i386-pc x86_64-efi; do
 	elif [ "$platform" = i386-pc ]; then
 		die "$grub/$platform/multiboot2.mod is missing: install grub-pc-bin"
 	else
-		echo "mkiso: no $grub/$platform (grub-efi-amd64-bin): the image will not boot on UEFI" >&2
+		echo "mkiso: no $grub/$platform (grub-efi-amd64-bin):" \
+			"the image will not boot on UEFI" >&2
 	fi
 done
 [ -f "$kernel" ] || die "no such kernel: $kernel"
@@ -56,7 +57,8 @@ else
 	echo "mkiso: no font (psf-unifont): nothing will be on the screen" >&2
 fi
 # Each word in single quotes, so that GRUB's shell does not interpret it.
-words=$(printf '%s' "$cmdline" | tr '\n\t' '  ' | sed "s/  */ /g; s/^ //; s/ \$//; s/'/'\\\\''/g; s/ /' '/g; s/..*/'&'/")
+words=$(printf '%s' "$cmdline" | tr '\n\t' '  ' |
+	sed "s/  */ /g; s/^ //; s/ \$//; s/'/'\\\\''/g; s/ /' '/g; s/..*/'&'/")
 while IFS= read -r line; do
 	case $line in
 	'#'*) ;;
@@ -69,6 +71,7 @@ rm -f "$stage.modules"
 
 log=$out.log
 grub-mkrescue --locales= --fonts= --themes= \
-	--install-modules="multiboot2 normal serial terminal all_video iso9660 part_msdos part_gpt configfile echo" \
+	--install-modules="multiboot2 normal serial terminal all_video iso9660 part_msdos part_gpt \
+configfile echo" \
 	-o "$out" "$stage" > "$log" 2>&1 || { cat "$log" >&2; die "grub-mkrescue failed"; }
 rm -f "$log"

@@ -11,6 +11,7 @@ NEEDS_mutate := compile boot check mutate
 NEEDS_failsweep := compile check
 NEEDS_debug := compile boot debug
 NEEDS_lint  := compile lint
+NEEDS_format := lint
 NEEDS_test  := test
 NEEDS_setup := test debug
 NEEDS_lib := compile

@@ -17,7 +17,8 @@ import suites
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = "docs/mm/poison.md"
 SUITES = {"poison_states": "tests/suites/mm/test_poison_states.c", "poison_vm": "tests/suites/mm/test_poison_vm.c"}
-ROW = re.compile(r'^\tX\((\w+), "([^"]*)", (-?\w+), (-?\w+), (\w+), (-?\w+), (\w+)\)', re.MULTILINE)
+NEXT = r",[\s\\]+"  # an entry may have several lines
+ROW = re.compile(rf'^\tX\((\w+){NEXT}"([^"]*)"{NEXT}(-?\w+){NEXT}(-?\w+){NEXT}(\w+){NEXT}(-?\w+){NEXT}(\w+)\)', re.MULTILINE)
 TABLE = re.compile(r"(<!-- states -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 OUTCOMES = {"RECOVERED": "retired", "DELAYED": "flagged; retired with its last reference",
             "IGNORED": "flagged; retired when it is freed", "FAILED": ""}

@@ -29,7 +29,8 @@ define k-page
 	set $k_word = $k_page->word
 	printf "pfn %#lx: ", (unsigned long)($arg0)
 	output (enum page_state)(($k_word >> 16) & 15)
-	printf " order %u refs %u flags %#x\n", ($k_word >> 20) & 15, $k_word & 0x7fff, $k_word >> 24
+	printf " order %u refs %u flags %#x\n", ($k_word >> 20) & 15, $k_word & 0x7fff, \
+		$k_word >> 24
 	print *$k_page
 end
 document k-page
@@ -48,8 +49,9 @@ define k-zone
 		if $k_z->end_pfn
 			printf "zone %u: node %u ", $k_i, $k_z->node
 			output (enum zone_kind)$k_z->kind
-			printf ": pfn %#lx-%#lx present %lu managed %lu free %lu isolated %lu\n", $k_z->start_pfn, \
-				$k_z->end_pfn, $k_z->present, $k_z->managed, $k_z->nr_free, $k_z->nr_isolated
+			printf ": pfn %#lx-%#lx present %lu managed %lu free %lu isolated %lu\n", \
+				$k_z->start_pfn, $k_z->end_pfn, $k_z->present, $k_z->managed, \
+				$k_z->nr_free, $k_z->nr_isolated
 		end
 		set $k_i = $k_i + 1
 	end

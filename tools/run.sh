@@ -12,17 +12,18 @@
 #   TIMEOUT=900        time limit of a run without a terminal, in seconds
 #   QEMU_FLAGS="..."   further options of QEMU, separated by blanks
 #
-# Exit status 0 only if QEMU ended with status 33 (the kernel said so) and the last line on the console
-# (at a terminal: the verdict before the prompt) is "quarry: PASS".  QEMU's 0 is a power-off, a reset or
-# a triple fault, and no pass; but at the prompt, behind that line, QEMU may also be ended by hand.
+# Exit status 0 only if QEMU ended with status 33 (the kernel said so) and the last line on the
+# console (at a terminal: the verdict before the prompt) is "quarry: PASS".  QEMU's 0 is a
+# power-off, a reset or a triple fault, and no pass; but at the prompt, behind that line, QEMU may
+# also be ended by hand.
 #
-# With a terminal on stdin the console is on it.  Ctrl-C ends QEMU, and so do Ctrl-A x and, at the prompt,
-# Ctrl-D; Ctrl-A c goes to QEMU's own monitor and back, Ctrl-A h lists the rest.  With no terminal the
-# kernel gets monitor=off and powers off by itself.
+# With a terminal on stdin the console is on it.  Ctrl-C ends QEMU, and so do Ctrl-A x and, at the
+# prompt, Ctrl-D; Ctrl-A c goes to QEMU's own monitor and back, Ctrl-A h lists the rest.  With no
+# terminal the kernel gets monitor=off and powers off by itself.
 #
-# Any number of runs may share a build directory: each has its files in BUILD-DIRECTORY/run/PID, and the
-# console of the one that ended last is kept in BUILD-DIRECTORY/run.log.  QEMU ends with this script, and
-# this script with its parent, however they end, where the host has setpriv.
+# Any number of runs may share a build directory: each has its files in BUILD-DIRECTORY/run/PID, and
+# the console of the one that ended last is kept in BUILD-DIRECTORY/run.log.  QEMU ends with this
+# script, and this script with its parent, however they end, where the host has setpriv.
 set -u
 
 die() {
@@ -49,7 +50,8 @@ unset RUN_FOLLOWS
 
 build=$1
 here=$(dirname "$0")
-cpus=${CPUS:-4} nodes=${NODES:-2} mem=${MEM:-1G} boot=${BOOT:-grub} cmdline=${CMDLINE:-} trace=${TRACE:-}
+cpus=${CPUS:-4} nodes=${NODES:-2} mem=${MEM:-1G} boot=${BOOT:-grub}
+cmdline=${CMDLINE:-} trace=${TRACE:-}
 limit=${TIMEOUT:-900}
 CPUS_PER_CORE=4
 CMDLINE_LIMIT=4095 # bytes: what the kernel keeps, and what QEMU can load
@@ -87,7 +89,7 @@ kernel=$build/quarry.elf
 [ -f "$kernel" ] || die "no $kernel: run make first"
 command -v qemu-system-x86_64 > /dev/null || die "no qemu-system-x86_64: run make setup"
 
-# ---- files of this run ----------------------------------------------------------------------------
+# ---- files of this run -------------------------------------------------------------------------
 for old in "$build"/run/*; do # of those that were killed
 	[ ! -d "$old" ] || kill -0 "${old##*/}" 2> /dev/null || rm -rf "$old"
 done
@@ -113,7 +115,8 @@ if [ -n "$trace" ]; then
 	[ -f "$trace" ] && [ -r "$trace" ] || die "TRACE=$trace: no such file, or not readable"
 	name=$(basename "$trace" .gz)
 	case $name in
-	*[!A-Za-z0-9._+-]*) die "TRACE=$trace: only letters, digits and . _ + - in the file's name" ;;
+	*[!A-Za-z0-9._+-]*)
+		die "TRACE=$trace: only letters, digits and . _ + - in the file's name" ;;
 	esac
 	mkdir "$run/trace"
 	module=$run/trace/$name
@@ -134,7 +137,7 @@ cmdline=${cmdline# }
 [ "$(printf %s "$cmdline" | wc -c)" -le "$CMDLINE_LIMIT" ] ||
 	die "CMDLINE: longer than $CMDLINE_LIMIT bytes, with what is added to it"
 
-# ---- the machine -----------------------------------------------------------------------------------
+# ---- the machine -------------------------------------------------------------------------------
 # With many more CPUs than cores, one host thread for each CPU would starve the others.
 cores=$(nproc 2> /dev/null || getconf _NPROCESSORS_ONLN)
 accel=tcg
@@ -188,23 +191,26 @@ fi
 # shellcheck disable=SC2086
 set -- "$@" ${QEMU_FLAGS:-}
 
-# ---- run it ----------------------------------------------------------------------------------------
+# ---- run it ------------------------------------------------------------------------------------
 if [ -t 0 ]; then
 	echo "run: $cpus CPUs, $nodes nodes, $mib MiB, by $boot; Ctrl-C or Ctrl-A x ends QEMU"
 	# A job of its own: Ctrl-C is for QEMU, and neither this script nor make ends with it.
 	set -m
 	# At once, not when QEMU has ended: QEMU follows.
 	trap - INT TERM HUP
-	(with_parent TERM qemu-system-x86_64 "$@" -chardev "stdio,id=con,mux=on,signal=on,logfile=$log" \
+	(with_parent TERM qemu-system-x86_64 "$@" \
+		-chardev "stdio,id=con,mux=on,signal=on,logfile=$log" \
 		-serial chardev:con -mon chardev=con,mode=readline 2> "$run/errors")
 	status=$?
 	set +m
 	grep -v 'terminating on signal' "$run/errors" >&2
 else
 	ending=
-	command -v timeout > /dev/null && ending="timeout -k 5 $limit ${can_follow:+setpriv --pdeathsig KILL}"
+	command -v timeout > /dev/null &&
+		ending="timeout -k 5 $limit ${can_follow:+setpriv --pdeathsig KILL}"
 	# shellcheck disable=SC2086
-	(with_parent TERM $ending qemu-system-x86_64 "$@" -chardev "stdio,id=con,signal=off,logfile=$log" \
+	(with_parent TERM $ending qemu-system-x86_64 "$@" \
+		-chardev "stdio,id=con,signal=off,logfile=$log" \
 		-serial chardev:con -monitor none) < /dev/null &
 	qemu_pid=$!
 	wait "$qemu_pid"

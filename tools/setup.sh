@@ -7,7 +7,8 @@
 #   compile   compiler, binutils and the small header packages
 #   boot      QEMU                          iso    GRUB for BIOS, xorriso, mtools, a font
 #   uefi      GRUB for UEFI and OVMF        debug  gdb
-#   check     Python                        lint   clang, lld, clang-tidy, cppcheck, pytest, pexpect
+#   check     Python                        lint   clang, lld, clang-tidy, cppcheck, pytest,
+#                                                  pexpect, clang-format 14
 #   fuzz      clang with libFuzzer, gcovr   model  SPIN, GNU parallel
 #   bochs     Bochs                         mutate libclang for Python
 #   run  = compile boot iso                 test = all but debug
@@ -21,7 +22,8 @@ missing=
 need() { # SET's PACKAGE, unless the test that follows holds
 	package=$1
 	shift
-	"$@" > /dev/null 2>&1 || case " $missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac
+	"$@" > /dev/null 2>&1 && return
+	case " $missing " in *" $package "*) ;; *) missing="$missing $package" ;; esac
 }
 tool() { # any of these commands
 	for t in "$@"; do
@@ -43,11 +45,13 @@ python_has() { # MODULES, with commas: one interpreter has them all
 	return 1
 }
 fuzzer_package() { # of the clang that is here, or will be
-	major=$( (clang -dumpversion || apt-cache policy clang | sed -n 's/.*Candidate: [0-9]*:\([0-9]*\).*/\1/p') 2> /dev/null)
+	major=$( (clang -dumpversion ||
+		apt-cache policy clang |
+			sed -n 's/.*Candidate: [0-9]*:\([0-9]*\).*/\1/p') 2> /dev/null)
 	echo "libclang-rt-${major%%.*}-dev"
 }
 has_fuzzer() {
-	echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return n > 9 && p[0]; }' |
+	echo 'int LLVMFuzzerTestOneInput(const char *p, unsigned long n) { return n > 9 && *p; }' |
 		clang -fsanitize=fuzzer,address -x c - -o /dev/null
 }
 compiles_for_x86() {
@@ -74,7 +78,8 @@ look_for() {
 	boot) need qemu-system-x86 tool qemu-system-x86_64 ;;
 	iso)
 		need grub-common tool grub-mkrescue grub2-mkrescue
-		need grub-pc-bin file /usr/lib/grub*/i386-pc/multiboot2.mod /usr/share/grub*/i386-pc/multiboot2.mod
+		need grub-pc-bin file /usr/lib/grub*/i386-pc/multiboot2.mod \
+			/usr/share/grub*/i386-pc/multiboot2.mod
 		need xorriso tool xorriso
 		need mtools tool mformat
 		# Other systems have fonts, or the screen stays dark: no reason to stop.
@@ -96,6 +101,8 @@ look_for() {
 		need lld tool ld.lld
 		need clang-tidy tool clang-tidy
 		need cppcheck tool cppcheck
+		# Other versions format differently; other systems have others.
+		! tool apt-get || need clang-format-14 tool clang-format-14
 		need python3-pytest python_has pytest,pexpect
 		need python3-pexpect python_has pytest,pexpect ;;
 	mutate) need python3-clang python_has clang.cindex ;;
@@ -108,42 +115,56 @@ look_for() {
 		need spin tool spin
 		need parallel tool parallel ;;
 	run) look_for compile && look_for boot && look_for iso ;;
-	test) look_for run && look_for uefi && look_for check && look_for lint && look_for fuzz && look_for model &&
-		look_for mutate && look_for bochs ;;
+	test)
+		look_for run && look_for uefi && look_for check && look_for lint && look_for fuzz &&
+			look_for model && look_for mutate && look_for bochs ;;
 	*)
-		echo "setup: no set '$1'; known: compile boot iso uefi debug check lint fuzz model mutate bochs run test" >&2
+		echo "setup: no set '$1'; known: compile boot iso uefi debug check lint fuzz" \
+			"model mutate bochs run test" >&2
 		exit 2 ;;
 	esac
 }
 
 other_names() { # MANAGER: Debian's names on stdin, one a line, the manager's on stdout
 	case $1 in
-	dnf) sed 's/^libc6-dev$/glibc-devel/; s/^linux-libc-dev$/kernel-headers/; s/^grub-common$/grub2-tools-extra/
-		s/^grub-pc-bin$/grub2-pc-modules/; s/^grub-efi-amd64-bin$/grub2-efi-x64-modules/; s/^ovmf$/edk2-ovmf/
+	dnf) sed 's/^libc6-dev$/glibc-devel/; s/^linux-libc-dev$/kernel-headers/
+		s/^grub-common$/grub2-tools-extra/
+		s/^grub-pc-bin$/grub2-pc-modules/; s/^grub-efi-amd64-bin$/grub2-efi-x64-modules/
+		s/^ovmf$/edk2-ovmf/
 		s/^lib\(.*\)-dev$/\1-devel/; s/^bsd-devel$/libbsd-devel/; s/^gcc-x86-64/gcc-x86_64/
 		s/^clang-tidy$/clang-tools-extra/' ;;
-	pacman) sed 's/^libc6-dev$/glibc/; s/^linux-libc-dev$/linux-api-headers/; s/^qemu-system-x86$/qemu-system-x86/
-		s/^grub-.*/grub/; s/^xorriso$/libisoburn/; s/^ovmf$/edk2-ovmf/; s/^python3-/python-/; s/^python3$/python/
-		s/^libstb-dev$/stb/; s/^libxen-dev$/xen/; s/^libbsd-dev$/libbsd/; s/^clang-tidy$/clang/' ;;
-	zypper) sed 's/^libc6-dev$/glibc-devel/; s/^linux-libc-dev$/linux-glibc-devel/; s/^grub-common$/grub2/
-		s/^grub-pc-bin$/grub2-i386-pc/; s/^clang-tidy$/clang-tools/; s/^grub-efi-amd64-bin$/grub2-x86_64-efi/; s/^ovmf$/qemu-ovmf-x86_64/
+	pacman) sed 's/^libc6-dev$/glibc/; s/^linux-libc-dev$/linux-api-headers/
+		s/^qemu-system-x86$/qemu-system-x86/
+		s/^grub-.*/grub/; s/^xorriso$/libisoburn/; s/^ovmf$/edk2-ovmf/; s/^python3-/python-/
+		s/^python3$/python/
+		s/^libstb-dev$/stb/; s/^libxen-dev$/xen/; s/^libbsd-dev$/libbsd/
+		s/^clang-tidy$/clang/' ;;
+	zypper) sed 's/^libc6-dev$/glibc-devel/; s/^linux-libc-dev$/linux-glibc-devel/
+		s/^grub-common$/grub2/
+		s/^grub-pc-bin$/grub2-i386-pc/; s/^clang-tidy$/clang-tools/
+		s/^grub-efi-amd64-bin$/grub2-x86_64-efi/; s/^ovmf$/qemu-ovmf-x86_64/
 		s/^lib\(.*\)-dev$/\1-devel/; s/^bsd-devel$/libbsd-devel/' ;;
 	apk) sed 's/^libc6-dev$/musl-dev bsd-compat-headers/; s/^linux-libc-dev$/linux-headers/
-		s/^qemu-system-x86$/qemu-system-x86_64/; s/^grub-common$/grub/; s/^grub-pc-bin$/grub-bios/
-		s/^grub-efi-amd64-bin$/grub-efi/; s/^python3-/py3-/; s/^clang-tidy$/clang-extra-tools/; s/^lib\(.*\)-dev$/\1-dev/
+		s/^qemu-system-x86$/qemu-system-x86_64/; s/^grub-common$/grub/
+		s/^grub-pc-bin$/grub-bios/
+		s/^grub-efi-amd64-bin$/grub-efi/; s/^python3-/py3-/
+		s/^clang-tidy$/clang-extra-tools/; s/^lib\(.*\)-dev$/\1-dev/
 		s/^bsd-dev$/libbsd-dev/' ;;
-	brew) sed 's/^gcc-x86-64.*/x86_64-elf-gcc/; s/^qemu-system-x86$/qemu/; s/^clang\(-tidy\)*$/llvm/; s/^grub-.*/x86_64-elf-grub/
-		s/^python3$/python/; s/^python3-.*//; s/^lib.*-dev$//; s/^linux-libc-dev$//; s/^ovmf$//' ;;
+	brew) sed 's/^gcc-x86-64.*/x86_64-elf-gcc/; s/^qemu-system-x86$/qemu/
+		s/^clang\(-tidy\)*$/llvm/; s/^grub-.*/x86_64-elf-grub/
+		s/^python3$/python/; s/^python3-.*//; s/^lib.*-dev$//; s/^linux-libc-dev$//
+		s/^ovmf$//' ;;
 	esac | sort -u | tr '\n' ' '
 }
 
 print_elsewhere() {
-	for manager in "dnf:dnf install" "pacman:pacman -S --needed" "zypper:zypper install" "apk:apk add" \
-		"brew:brew install"; do
+	for manager in "dnf:dnf install" "pacman:pacman -S --needed" "zypper:zypper install" \
+		"apk:apk add" "brew:brew install"; do
 		command -v "${manager%%:*}" > /dev/null 2>&1 || continue
 		names=$(for p in $missing; do echo "$p"; done | other_names "${manager%%:*}")
 		echo "setup: not a system with apt.  Type this, then try again:" >&2
-		case $manager in brew*) echo "    ${manager#*:} $names" ;; *) echo "    sudo ${manager#*:} $names" ;; esac >&2
+		case $manager in brew*) sudo= ;; *) sudo="sudo " ;; esac
+		echo "    $sudo${manager#*:} $names" >&2
 		return
 	done
 	echo "setup: no package manager known here.  Install what Debian calls:$missing" >&2
@@ -165,7 +186,10 @@ fi
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 if [ -n "$dry" ] || { [ -n "$sudo" ] && ! command -v sudo > /dev/null 2>&1; }; then
-	[ -n "$dry" ] || { sudo=; echo "setup: not root, and no sudo here.  Type this as root, then try again:"; }
+	if [ -z "$dry" ]; then
+		sudo=
+		echo "setup: not root, and no sudo here.  Type this as root, then try again:"
+	fi
 	echo "    ${sudo:+sudo }apt-get install -y --no-install-recommends$missing"
 	exit 1
 fi
@@ -177,7 +201,10 @@ lists=/var/lib/apt/lists
 file $lists/*Packages* || apt update || exit 1
 # shellcheck disable=SC2086
 apt install -y --no-install-recommends $missing ||
-	{ echo "setup: trying again with fresh lists"; apt update && apt install -y --no-install-recommends $missing; } ||
+	{
+		echo "setup: trying again with fresh lists"
+		apt update && apt install -y --no-install-recommends $missing
+	} ||
 	exit 1
 missing=
 for set_ in "$@"; do

@@ -9,17 +9,22 @@
 #   SETS       names with commas (race --sets lists them), or "all"
 #   SCHEDULES  of each set and seed, at most: a seed stops at its first failure
 #
-# PARALLEL="--sshlogin host1,host2" and the like go to GNU parallel; without it the seeds run one after the
-# other.  A single line can be repeated: race --explore SET --seed=N --max=SCHEDULES --json.
+# PARALLEL="--sshlogin host1,host2" and the like go to GNU parallel; without it the seeds run one
+# after the other.  A single line can be repeated:
+# race --explore SET --seed=N --max=SCHEDULES --json.
 # Exit status 0: no schedule failed.
 set -u
-[ $# = 5 ] || { echo "usage: tools/sweep.sh PROGRAM SETS FIRST-SEED LAST-SEED SCHEDULES" >&2; exit 2; }
+if [ $# != 5 ]; then
+	echo "usage: tools/sweep.sh PROGRAM SETS FIRST-SEED LAST-SEED SCHEDULES" >&2
+	exit 2
+fi
 program=$1 sets=$2 first=$3 last=$4 max=$5
 [ -x "$program" ] || { echo "sweep: no program $program" >&2; exit 2; }
 [ "$sets" != all ] || sets=$("$program" --sets | paste -sd,)
 if command -v parallel > /dev/null; then
 	# shellcheck disable=SC2086
-	parallel ${PARALLEL:-} --will-cite -j "${JOBS:-2}" "$program" --explore '{1}' --seed='{2}' --max="$max" --json \
+	parallel ${PARALLEL:-} --will-cite -j "${JOBS:-2}" \
+		"$program" --explore '{1}' --seed='{2}' --max="$max" --json \
 		::: $(echo "$sets" | tr , ' ') ::: $(seq "$first" "$last")
 	exit $(($? != 0))
 fi

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Cut a consistent piece out of a recorded allocation trace (docs/trace.md has the format).
+"""Cut a consistent piece out of a recorded allocation trace (docs/bench.md has the format).
 
 usage: trace_excerpt.py TRACE[.gz] FIRST COUNT [MAX_ORDER] > PIECE
 

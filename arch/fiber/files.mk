@@ -7,11 +7,12 @@ FIBER_SRCS += arch/fiber/fiber_port.c
 FIBER_SRCS += arch/host/host_format.c
 FIBER_SRCS += arch/fiber/fiber_hotplug.c
 
-# The kernel's threads, tasks and system calls, on such CPUs, with all of mm/ but the slabs: a hosted program of its own,
-# build/host-threads/check.  It has the fibers' half of arch.h, in place of the one of arch/host.
+# The kernel's threads, tasks and system calls, on such CPUs, with all of mm/ but the slabs: a
+# hosted program of its own, build/host-threads/check.  It has the fibers' half of arch.h, in
+# place of the one of arch/host.
 # oom_kill.c has a variable with the name of one of the C library's functions.
-HFLAGS_threads := -Iarch/fiber -DRACE_BUILD -DPAGEBLOCK_ORDER=3 -DQUARRY_HOST_ARCH_INLINE_H -include arch/fiber/arch_inline.h \
-	-fno-builtin-round
+HFLAGS_threads := -Iarch/fiber -DRACE_BUILD -DPAGEBLOCK_ORDER=3 \
+	-DQUARRY_HOST_ARCH_INLINE_H -include arch/fiber/arch_inline.h -fno-builtin-round
 THREAD_SRCS += arch/fiber/fiber_threads_alone.c
 THREAD_SRCS += arch/fiber/fiber_user.c
 THREAD_SRCS += tests/fiber/explore_main.c

@@ -7,8 +7,13 @@
 #ifndef QUARRY_ALLOC_CHECK_H
 #define QUARRY_ALLOC_CHECK_H
 
+struct memory;
+struct page;
+
+/* No page of a block that is about to be handed out is flagged, or it panics: I-H3. */
+void poison_check_allocated(const struct memory *mem, const struct page *page, unsigned order);
+
 #ifdef CHECKED_BUILD
-/* Panics if one of its pages is flagged as broken (I-H3). */
 #define alloc_check(mem, page, order) poison_check_allocated((mem), (page), (order))
 #else
 #define alloc_check(mem, page, order) ((void)0)

@@ -3,7 +3,7 @@
  * contig.h: large and contiguous blocks out of memory in use: compaction, ranges, CMA areas.
  *
  * All functions move pages, so they need a thread that may sleep, and never run in an allocation.
- * Errors are negative errno values; docs/mm/contig.md.
+ * Errors are negative errno values; docs/mm/migrate.md.
  */
 #ifndef QUARRY_CONTIG_H
 #define QUARRY_CONTIG_H

@@ -3,7 +3,7 @@
  * mce.h: machine checks: the banks of a CPU, and the response to their errors.
  *
  * arch/x86_64/mce_bank.c reads the registers; arch/x86_64/mce_decode.c decodes them and has the
- * ring in which records wait; kernel/mce.c acts on them.  docs/mce.md describes the whole path.
+ * ring in which records wait; kernel/mce.c acts on them.  docs/mm/poison.md describes all of it.
  */
 #ifndef QUARRY_MCE_H
 #define QUARRY_MCE_H

@@ -51,7 +51,7 @@ int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_
 void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end);
 void memory_free_range(struct memory *mem, pfn_t start, pfn_t end);
 /*
- * Declare [start, end) of one zone, whole pageblocks of free RAM, to stand by: OFFLINE, until the
+ * Declare [start, end) of one zone, whole pageblocks of free RAM, standby: OFFLINE, until the
  * reclaim thread finds memory low and brings the next step online.  From below up, with nothing
  * else of the zone between.
  */

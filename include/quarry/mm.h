@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mm.h: the memory manager's interface: allocate, free, drain, check.  Moving pages is in
- * movable.h, isolating them in isolation.h, taking memory out of service and back in
+ * movable.h, isolating them in isolation.h, offlining memory and bringing it back online in
  * memory_hotplug.h, building a memory in memory_init.h.
  *
  * Every function takes the memory it works on, or something that lies in it.  alloc_pages and
@@ -52,18 +52,18 @@ enum mm_why {
 	WHY_RESERVED,  /* firmware, image or memmap */
 	WHY_UNMOVABLE, /* allocated, and its owner cannot move it */
 	WHY_PINNED,    /* movable, but pinned */
-	WHY_BUSY,      /* being freed or changed by somebody */
+	WHY_BUSY,      /* being freed or changed by another thread */
 	WHY_NO_TARGET, /* no memory to move to */
 	WHY_LAST,      /* too little would be left */
 	WHY_CANCELLED,
 	WHY_DEADLINE,
 	WHY_TYPE,     /* pageblocks of a type that does not fit */
-	WHY_STANDBY,  /* stands by: comes online by itself */
+	WHY_STANDBY,  /* standby: comes online by itself */
 	WHY_HWPOISON, /* broken memory: in use, or not to be had */
 	NR_MM_WHY,
 };
 struct mm_fail {
-	pfn_t pfn; /* the first page in the way; PFN_NONE if it is none in particular */
+	pfn_t pfn; /* the first blocker; PFN_NONE: no page in particular */
 	enum mm_why why;
 };
 /* A few words for @why.  Any context. */
@@ -189,7 +189,7 @@ static inline void *page_address(const struct page *page)
  * alloc_pages - allocate a block of 2^order pages.  Returns its head, state ALLOC with one
  * reference, or NULL: order > MAX_ORDER (counted), or no memory that the flags allow (counted).  A
  * request that may sleep (neither NOWAIT nor ATOMIC) waits for reclaim, for one drain of all caches
- * by the reclaim thread and, unless NORETRY, until somebody has been killed for it, before it fails
+ * by the reclaim thread and, unless NORETRY, until a task has been killed for it, before it fails
  * (docs/mm/reclaim.md).  Context: any with NOWAIT or ATOMIC; else thread, irqs on, no spin lock
  * held.
  * Locks: zone locks.  It never makes a cross-call.
@@ -199,7 +199,7 @@ struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
     must_check EXCLUDES(zone_class);
 
 /*
- * free_pages - free a block that nobody else can find: state ALLOC, one reference, that order.
+ * free_pages - free a block that no other code can find: state ALLOC, one reference, that order.
  * @page: a descriptor of that memory, or NULL; mem_free_pages also refuses those of other memories.
  * Returns 0; -EINVAL, and the page is reported, counted and left where it is, if it is anything
  * else (double free, wrong order, never allocated, still pinned, no such page).  With badpage=panic
@@ -258,8 +258,8 @@ void kmalloc_trim(void) EXCLUDES(slab_class, zone_class);
 
 /*
  * drain_all_pages - make the CPUs that seem to hold pages of @zone (NULL: of any) give them back.
- * The look at the counts is racy: a page on its way into a cache may be missed.  Concurrent callers
- * share a round that started after they asked.
+ * The check of the counts is racy: a page that is being put into a cache may be missed.  Concurrent
+ * callers share a round that started after they asked.
  * Context: thread, may sleep; not from an allocation.  Locks: cpu_hotplug shared, pcp_ctl.
  * Returns the number of CPUs asked, or -EDEADLK (context, see smp_call_mask).
  */

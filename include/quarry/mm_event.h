@@ -52,9 +52,9 @@
 	X(SOFT_OFFLINE_OK)   /* pages retired with nobody harmed */                                \
 	X(SOFT_OFFLINE_FAIL) /* those that could not be: nothing was changed */                    \
 	X(FAILURE_RECOVERED) /* broken pages out of use at once */                                 \
-	X(FAILURE_DELAYED)   /* to be retired when the last one lets go */                         \
-	X(FAILURE_IGNORED)   /* in use by somebody who cannot do without */                        \
-	X(POISON_WAIT)       /* looks that found the page in somebody's hands */                   \
+	X(FAILURE_DELAYED)   /* to be retired when the last one is dropped */                      \
+	X(FAILURE_IGNORED)   /* in use by an owner that needs it */                                \
+	X(POISON_WAIT)       /* checks that found the page in transit */                           \
 	X(FAILURE_COPIED)    /* moved while they were reported: the copy may be bad */             \
 	X(POISON_RETIRED)    /* frames retired, at once or later */                                \
 	X(UNPOISON_OK)       /* marks taken off */                                                 \
@@ -66,9 +66,9 @@
 	X(ONLINE_FAIL)                                                                             \
 	X(MEMORY_ADDED)   /* pageblocks added */                                                   \
 	X(MEMORY_REMOVED) /* pageblocks removed */                                                 \
-	X(STANDBY_ONLINE) /* pageblocks that stood by and were brought online */                   \
+	X(STANDBY_ONLINE) /* standby pageblocks that were brought online */                        \
 	X(MIGRATE_OK)     /* blocks moved */                                                       \
-	X(MIGRATE_AGAIN)  /* tries that met somebody else and will be repeated */                  \
+	X(MIGRATE_AGAIN)  /* tries that found the page in use; repeated */                         \
 	X(MIGRATE_FAIL)   /* tries refused for good: pinned, or no memory */                       \
 	X(BAD_FREE)       /* frees of what is not allocated, or with the wrong order */            \
 	X(QUARANTINED)    /* blocks that a wrong last put left without an owner */                 \
@@ -76,7 +76,7 @@
 	X(REPORTED)       /* free pageblocks that the host was told of */                          \
 	X(FAULTS)         /* calls of vm_fault */                                                  \
 	X(FAULT_NEW)      /* of these, with a new page for an empty slot */                        \
-	X(RMAP_PAUSES)    /* walks of a slot's regions that let go of the object's lock */         \
+	X(RMAP_PAUSES)    /* pauses of a walk over a slot's regions, the object's lock released */ \
 	X(MIGWAIT_QUEUED) /* faults that waited for a page being moved */                          \
 	X(MIGWAIT_WOKEN)  /* of these, woken by its migrator: all, in the end */                   \
 	X(TLB_ROUNDS)     /* shootdowns that asked anybody */                                      \

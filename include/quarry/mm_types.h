@@ -2,7 +2,7 @@
 /*
  * mm_types.h: the structures of the memory manager: page, pageblock, cache, zone, node, memory.
  *
- * They are public because whoever brings the arrays (the boot code, a test, another kernel) must
+ * They are public because the provider of the arrays (the boot code, a test, another kernel) must
  * know their sizes; only mm/ writes them.  docs/mm/model.md explains them in prose.
  *
  * Letters behind fields: z zone lock; l lru lock; c constant once the zone is set up; a atomic; o
@@ -56,14 +56,14 @@ enum migratetype {
  */
 enum page_state {
 	PG_TAIL,
-	PG_RESERVED, /* never the allocator's: image, firmware, missing RAM */
-	PG_FREE,     /* head of a free block; listed, unless its pageblock is isolated */
-	PG_PCP,      /* in one slot of one CPU's cache */
-	PG_FREEING,  /* on its way to the free lists: in the hands of who dropped or reports it */
-	PG_ALLOC,    /* allocated, findable by nobody but its owner */
-	PG_SLAB,     /* small-object allocator */
-	PG_PGTABLE,  /* page table */
-	PG_OBJECT,   /* page of a memory object */
+	PG_RESERVED,    /* never the allocator's: image, firmware, missing RAM */
+	PG_FREE,        /* head of a free block; listed, unless its pageblock is isolated */
+	PG_PCP,         /* in one slot of one CPU's cache */
+	PG_FREEING,     /* in transit to the free lists; a thread frees or reports it */
+	PG_ALLOC,       /* allocated, findable by nobody but its owner */
+	PG_SLAB,        /* small-object allocator */
+	PG_PGTABLE,     /* page table */
+	PG_OBJECT,      /* page of a memory object */
 	PG_MOVABLE_OPS, /* movable through its owner's struct movable_ops */
 	PG_LRU,         /* on a reclaim list */
 	PG_ISO_MIG,     /* taken by a migrator, which holds a reference */
@@ -79,14 +79,14 @@ enum page_state {
  *  1. No speculative references: a reference to a page one does not own is taken only under the
  *     lock that keeps the page where it was found.  A scanner by pfn looks at the state and takes
  *     nothing.
- *  2. free_pages is for what nobody else can find; anything findable is unlinked under its finding
- *     lock and freed by put_page, whose last step clears the in-use flags.
+ *  2. free_pages is for what no other code can find; anything findable is unlinked under its
+ *     finding lock and freed by put_page, whose last step clears the in-use flags.
  *  3. Every other change of the word of a page in use is a compare-and-swap, never a decrement,
  *     whose underflow would borrow into the state.
  *  4. HWPOISON and HAS_HWPOISON are set by compare-and-swap under the zone lock and, on a page in
  *     use, only while the zone's caches are off; the slow free reads the word again under that
  *     lock.
- *  5. Whoever pins marks the page for the rest of its life as allocated: so the compare sends a
+ *  5. A pin marks the page for the rest of its life as allocated: so the compare sends a
  *     free of what was ever pinned to the slow path, which asks whether it still is.
  */
 #define PAGE_REF_MASK       0x00007fffu
@@ -200,7 +200,7 @@ struct free_list {
 enum { LRU_INACTIVE, LRU_ACTIVE, LRU_UNEVICTABLE, NR_LRU };
 struct lru_list {
 	u32 head, tail;   /* l: pfn or PFN_NONE; new pages come at the head */
-	unsigned long nr; /* l, read racily by those who want a hint */
+	unsigned long nr; /* l, read racily, as a hint */
 };
 
 struct zone {
@@ -214,11 +214,11 @@ struct zone {
 	 */
 	pfn_t start_pfn, end_pfn;
 	/*
-	 * h and z to change, read racily: [standby, standby_end) is memory that stands by; the
+	 * h and z to change, read racily: [standby, standby_end) is standby memory; the
 	 * first only rises.
 	 */
 	pfn_t standby, standby_end;
-	/* z, read racily by those who want a hint; in pages: */
+	/* z, read racily, as a hint; in pages: */
 	/* on the free lists; not cached, not isolated */
 	unsigned long nr_free GUARDED_BY(zone_class);
 	/* of these, lent: for movable requests only */
@@ -261,21 +261,21 @@ struct ticket_queue {
 };
 
 /*
- * What is wanted of the reclaim thread.  Who wants a drain, or a run over the reclaim lists, takes
- * a ticket; any number share one.
+ * What is wanted of the reclaim thread.  A thread that wants a drain, or a run over the reclaim
+ * lists, takes a ticket; any number share one.
  */
 struct reclaim {
 	struct ticket_queue drains, runs, compactions; /* runs: over the reclaim lists */
 	u32 low; /* a: a zone is below its low watermark: run */
 	/* a: requests, a bit for each kind of request and order (request_bit): */
 	u64 run_for; /* they wait for a run */
-	/* written by the thread: the last run for it found too little in each zone, to the end */
-	u64 run_in_vain;
+	/* written by the thread: the last run for it found too little in every zone */
+	u64 run_failed;
 	u64 compact;         /* they need such a block */
-	u64 in_vain;         /* the last compaction for it found no way */
+	u64 compact_failed;  /* the last compaction made none */
 	u32 stop;            /* a: the thread shall return */
 	struct waitq wake;   /* the thread sleeps here */
-	struct waitq served; /* those who asked sleep here */
+	struct waitq served; /* waiters for tickets sleep here */
 	struct thread *thread;
 };
 
@@ -289,7 +289,7 @@ struct standby_thread {
 	struct ticket_queue tickets; /* done: it has had the lock, and done what it could */
 	u32 stop;                    /* a: the thread shall return */
 	struct waitq wake;           /* the thread sleeps here */
-	struct waitq served;         /* those who asked sleep here */
+	struct waitq served;         /* waiters for tickets sleep here */
 	struct thread *thread;
 };
 
@@ -340,10 +340,10 @@ struct vm_lists {
 	u32 flushing; /* a: unmappings that still hold references to the pages they unmapped */
 };
 
-/* Who dies when nothing else helps: mm/alloc_oom.c, oom.h. */
+/* The OOM killer: mm/alloc_oom.c, oom.h. */
 struct oom_state {
 	struct mutex lock; /* one decision at a time */
-	struct waitq wq;   /* those who wait until the victim has gone */
+	struct waitq wq;   /* waiters for the victim's end */
 	/* a: NULL: nobody dies */
 	bool (*kill)(struct memory *mem, unsigned gfp, unsigned order, void *arg);
 	void *arg;   /* set before kill */

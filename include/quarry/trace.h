@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trace.h: recorded allocation traces: parsing, replay, report.  docs/trace.md has the format.
+ * trace.h: recorded allocation traces: parsing, replay, report.  docs/bench.md has the format.
  *
  * The parser and the replay get their memory from the caller and also run hosted; the last two
  * functions (demo/trace_boot.c) work on the kernel's own memory and exist only in the kernel.
@@ -102,7 +102,7 @@ void trace_free(struct trace *trace);
  */
 int trace_run(struct trace *trace, struct memory *mem, unsigned cpus,
     const struct trace_clock *clock, struct trace_report *report) must_check;
-/* Print @report; docs/trace.md explains the lines.  Any context. */
+/* Print @report; docs/bench.md explains the lines.  Any context. */
 void trace_print_report(
     const struct trace *trace, const struct trace_clock *clock, const struct trace_report *report);
 

@@ -76,7 +76,7 @@ static u64 bits_seen;
 static void serve_and_fail(void)
 {
 	bits_seen = at[0]->compact;
-	at[0]->in_vain = request_bit(GFP_MOVABLE, 3) | request_bit(GFP_KERNEL, 2);
+	at[0]->compact_failed = request_bit(GFP_MOVABLE, 3) | request_bit(GFP_KERNEL, 2);
 	serve();
 }
 
@@ -201,13 +201,13 @@ static void each_reason_ends_the_wait_for_a_run(struct ktest *t)
 static void serve_with_nothing(void)
 {
 	bits_seen = at[0]->run_for;
-	at[0]->run_in_vain = request_bit(GFP_KERNEL, 0);
+	at[0]->run_failed = request_bit(GFP_KERNEL, 0);
 	serve();
 }
 
 static void run_on(void)
 {
-	at[0]->run_in_vain = request_bit(GFP_KERNEL, 0);
+	at[0]->run_failed = request_bit(GFP_KERNEL, 0);
 	world->zones[ZONE_NORMAL].freed++;
 }
 

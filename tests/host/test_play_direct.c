@@ -15,7 +15,7 @@ static void serve_nobody(void)
 	unsigned n;
 
 	for (n = 0; n < NODES; n++) {
-		at[n]->run_in_vain = ~0ULL;
+		at[n]->run_failed = ~0ULL;
 		at[n]->runs.done = at[n]->runs.asked;
 	}
 }

@@ -123,7 +123,7 @@ static void compactions_are_served_in_turn(struct ktest *t)
 	r->compactions.asked = 7;
 	r->compact = request_bit(GFP_KERNEL, 1) | request_bit(GFP_KERNEL, MAX_ORDER) |
 	    request_bit(GFP_MOVABLE, 2);
-	r->in_vain = request_bit(GFP_KERNEL, 1) | request_bit(GFP_KERNEL, 2);
+	r->compact_failed = request_bit(GFP_KERNEL, 1) | request_bit(GFP_KERNEL, 2);
 	in_drain = ask_for_a_drain;
 	compacts[0] = -EAGAIN;
 	compacts[2] = -ENOMEM;
@@ -134,7 +134,7 @@ static void compactions_are_served_in_turn(struct ktest *t)
 	    "bring %u\nbring %u\nbring %u\nbring %u\nwake who waits at 0\n",
 	    MAX_ORDER, zone_number(0), zone_number(1), zone_number(2), zone_number(3));
 	EXPECT_SAID(t, want);
-	EXPECT_EQ(t, r->in_vain, request_bit(GFP_KERNEL, 2) | request_bit(GFP_MOVABLE, 2));
+	EXPECT_EQ(t, r->compact_failed, request_bit(GFP_KERNEL, 2) | request_bit(GFP_MOVABLE, 2));
 	EXPECT_EQ(t, r->compactions.done, 7);
 	EXPECT_EQ(t, r->compact, 0);
 	end(t);
@@ -162,7 +162,7 @@ static void failed_compaction_brings_standby_memory_online(struct ktest *t)
 	    "64 freed in %u, 0 lent\nwake who waits at 0\n",
 	    zone_number(0), (unsigned long long)bit, zone_number(1), zone_number(1));
 	EXPECT_SAID(t, want);
-	EXPECT_EQ(t, r->in_vain, 0);
+	EXPECT_EQ(t, r->compact_failed, 0);
 	/* The first zone that has some is enough. */
 	r->compact = bit;
 	brings[2] = 32;
@@ -171,11 +171,11 @@ static void failed_compaction_brings_standby_memory_online(struct ktest *t)
 	    "drain\ncompact 2 for movable\nbring %u\n32 freed in %u, 0 lent\nwake who waits at 0\n",
 	    zone_number(0), zone_number(0));
 	EXPECT_SAID(t, want);
-	EXPECT_EQ(t, r->in_vain, 0);
+	EXPECT_EQ(t, r->compact_failed, 0);
 	r->compact = bit;
 	brings[3] = -ENOMEM;
 	serve_compact(&world->nodes[0]);
-	EXPECT_EQ(t, r->in_vain, bit);
+	EXPECT_EQ(t, r->compact_failed, bit);
 	EXPECT_EQ(t, asked_for, 7);
 	judge_clear();
 	end(t);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * user_code.S: what test_task.c runs in ring 3: one page, position independent, copied to an address of the
- * test's choice.  RDI, RSI and RDX are the thread's arguments.
+ * user_code.S: what test_task.c runs in ring 3: one page, position independent, copied to an
+ * address of the test's choice.  RDI, RSI and RDX are the thread's arguments.
  */
 #define SYS_EXIT        1
 #define SYS_THREAD_EXIT 2
@@ -14,8 +14,9 @@
 	.section .rodata
 	.balign 4096
 	.globl user_code, user_code_end
-	.globl user_exit, user_thread_exit, user_spin, user_sleep, user_wait, user_store_cpu, user_load, user_call
-	.globl user_ud2, user_registers, user_sse, user_selectors, user_null_selectors, user_count, user_ret, user_load_ds
+	.globl user_exit, user_thread_exit, user_spin, user_sleep, user_wait, user_store_cpu
+	.globl user_load, user_call, user_ud2, user_registers, user_sse, user_selectors
+	.globl user_null_selectors, user_count, user_ret, user_load_ds
 user_code:
 /* Exit with RSI as status. */
 user_exit:
@@ -101,7 +102,7 @@ user_ud2:
 user_load_ds:
 	movl %esi, %ds
 	jmp user_exit
-/* Exit with 0 if a call leaves every register but RAX, RCX and R11 as it was; else with its number. */
+/* Exit with 0 if a call changes no register but RAX, RCX and R11; else with its number. */
 user_registers:
 	movq $0x1101, %rdi
 	movq $0x1102, %rsi
@@ -115,7 +116,7 @@ user_registers:
 	movq $0x110a, %r13
 	movq $0x110b, %r14
 	movq $0x110c, %r15
-	leaq 1f(%rip), %rcx		/* RCX comes back as RIP, R11 as RFLAGS: nothing of the kernel's */
+	leaq 1f(%rip), %rcx		/* RCX returns as RIP, R11 as RFLAGS, not the kernel's */
 	movl $SYS_YIELD, %eax
 	std
 	syscall
@@ -156,8 +157,8 @@ user_registers:
 2:	movl $1, %esi
 	jmp user_exit
 /*
- * Keep RSI in all SSE registers, and part of it in the x87's control word, 100 times into the kernel and
- * back; then end the thread.  If a register has changed meanwhile, exit with 1.
+ * Keep RSI in all SSE registers, and part of it in the x87's control word, 100 times into the
+ * kernel and back; then end the thread.  If a register has changed meanwhile, exit with 1.
  */
 user_sse:
 	movq %rsi, %rbx
@@ -186,8 +187,8 @@ user_sse:
 2:	movl $1, %esi
 	jmp user_exit
 /*
- * Keep SI in DS, ES, FS and GS, 100 times into the kernel and back; then end the thread.  If one has changed
- * meanwhile, exit with 1.
+ * Keep SI in DS, ES, FS and GS, 100 times into the kernel and back; then end the thread.  If one
+ * has changed meanwhile, exit with 1.
  */
 user_selectors:
 	movq %rsi, %rbx
@@ -216,8 +217,8 @@ user_null_selectors:
 	.endr
 	jmp user_exit
 /*
- * For ever: count up, round by round, a word in each of the 16 pages at RSI, having compared it with what
- * it must be; exit with 1 if it is not.
+ * For ever: count up, round by round, a word in each of the 16 pages at RSI, having compared it
+ * with what it must be; exit with 1 if it is not.
  */
 user_count:
 	xorl %eax, %eax

@@ -373,7 +373,7 @@ static void run_reports_the_requests_it_failed(struct ktest *t)
 	/* The end of the run wakes its waiters: none has to poll. */
 	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
 	/* The result of an earlier run for a request of another kind stays. */
-	WRITE_ONCE(r->run_in_vain, another);
+	WRITE_ONCE(r->run_failed, another);
 	/* Whole batches; and the low watermark starts none. */
 	WRITE_ONCE(
 	    movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
@@ -389,12 +389,12 @@ static void run_reports_the_requests_it_failed(struct ktest *t)
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_WAIT), 1);
 	EXPECT_EQ(t, READ_ONCE(store.cleans), 1);
 	zone_set_watermarks(movable_zone(s.mem));
-	EXPECT_EQ(t, READ_ONCE(r->run_in_vain), mine | another);
+	EXPECT_EQ(t, READ_ONCE(r->run_failed), mine | another);
 	EXPECT_EQ(t, READ_ONCE(r->run_for), 0);
 	WRITE_ONCE(store.answer, 0);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
 	EXPECT(t, at_rest(r));
-	EXPECT_EQ(t, READ_ONCE(r->run_in_vain), another);
+	EXPECT_EQ(t, READ_ONCE(r->run_failed), another);
 	WRITE_ONCE(reclaim_look_ns, look_ns);
 	end(t, &s);
 }
@@ -466,17 +466,17 @@ static void compaction_reports_the_requests_it_failed(struct ktest *t)
 		buddy_take_range(zone, pfn + 1, pfn + 2);
 		spin_unlock_irqrestore(&zone->lock, flags);
 	}
-	WRITE_ONCE(r->in_vain, movable);
+	WRITE_ONCE(r->compact_failed, movable);
 	EXPECT(t, !reclaim_wait_compact(mem, GFP_KERNEL, MAX_ORDER));
-	EXPECT_EQ(t, READ_ONCE(r->in_vain), mine | movable);
+	EXPECT_EQ(t, READ_ONCE(r->compact_failed), mine | movable);
 	EXPECT_EQ(t, READ_ONCE(r->compact), 0);
 	EXPECT_EQ(t, READ_ONCE(r->compactions.done), 1);
 	for (pfn = 0; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
 		give_block(zone, pfn_to_page_in(mem, pfn + 1));
 	EXPECT(t, reclaim_wait_compact(mem, GFP_KERNEL, MAX_ORDER));
-	EXPECT_EQ(t, READ_ONCE(r->in_vain), movable);
+	EXPECT_EQ(t, READ_ONCE(r->compact_failed), movable);
 	EXPECT(t, reclaim_wait_compact(mem, GFP_MOVABLE, 2));
-	EXPECT_EQ(t, READ_ONCE(r->in_vain), 0);
+	EXPECT_EQ(t, READ_ONCE(r->compact_failed), 0);
 	EXPECT_EQ(t, READ_ONCE(r->compactions.asked), 3);
 	EXPECT_EQ(t, READ_ONCE(r->compactions.done), 3);
 }

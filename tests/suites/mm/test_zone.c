@@ -61,8 +61,8 @@ static void pages_above_the_watermark_are_counted_exactly(struct ktest *t)
 		long spare;
 	} want[] = {{GFP_MOVABLE, false, 900}, {GFP_MOVABLE, true, 893}, {GFP_KERNEL, false, 850},
 	    {GFP_KERNEL, true, 843}, {GFP_RECLAIMABLE, false, 850},
-	    {GFP_MOVABLE | GFP_LOW_MARK, false, 800}, {GFP_MOVABLE | GFP_HIGH_MARK, false, 600},
-	    {GFP_MOVABLE | GFP_HIGH_MARK | GFP_LOW_MARK, false, 600},
+	    {GFP_MOVABLE | GFP_WMARK_LOW, false, 800}, {GFP_MOVABLE | GFP_WMARK_HIGH, false, 600},
+	    {GFP_MOVABLE | GFP_WMARK_HIGH | GFP_WMARK_LOW, false, 600},
 	    {GFP_MOVABLE | GFP_ATOMIC, false, 950}, {GFP_ATOMIC, false, 900},
 	    {GFP_ATOMIC, true, 893}, {GFP_MOVABLE | GFP_ALL_RESERVE, true, 1000},
 	    {GFP_ALL_RESERVE, true, 950}};
