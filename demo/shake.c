@@ -7,7 +7,7 @@
  * Locks:      none.
  * Invariants: the last CPU stays online; a range comes back online before the next one goes
  *             offline.
- * Tests:      judge_user, judge_poison.
+ * Tests:      judge_user, judge_poison_load.
  */
 #include "demo/shake.h"
 

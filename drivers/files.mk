@@ -6,6 +6,7 @@ BOTH_SRCS += drivers/virtio_cap.c
 BOTH_SRCS += drivers/virtio_pci.c
 BOTH_SRCS += drivers/virtio.c
 BOTH_SRCS += drivers/virtio_mem.c
+BOTH_SRCS += drivers/virtio_mem_request.c
 BOTH_SRCS += drivers/virtio_mem_thread.c
 BOTH_SRCS += drivers/virtio_balloon.c
 BOTH_SRCS += drivers/virtio_balloon_thread.c

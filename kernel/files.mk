@@ -28,6 +28,7 @@ KERNEL_SRCS += kernel/mce.c
 
 # Ring 3: the kernel's part.
 USER_SRCS += kernel/task.c
+USER_SRCS += kernel/task_thread.c
 USER_SRCS += kernel/task_fault.c
 USER_SRCS += kernel/task_account.c
 USER_SRCS += kernel/oom_kill.c
@@ -37,6 +38,7 @@ USER_SRCS += kernel/ipc.c
 USER_SRCS += kernel/syscall.c
 USER_SRCS += kernel/syscall_memory.c
 USER_SRCS += kernel/pager.c
+USER_SRCS += kernel/pager_trust.c
 USER_SRCS += kernel/user_boot.c
 
 # CPU hotplug runs on fibers too.

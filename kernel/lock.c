@@ -7,7 +7,7 @@
  * Invariants: a CPU's record has exactly the locks that the CPU holds, in the order taken.  Their
  *             ranks rise.  Preemption is off while a record is not empty, so a record belongs to
  *             one thread at a time.
- * Tests:      lock, silence_smp.
+ * Tests:      lock, silence_lock.
  */
 #include "lock.h"
 #include <quarry/lock.h>

@@ -4,42 +4,21 @@
  *
  * A page is requested once, however many threads want it; the others wait for that answer.  The
  * pager is trusted only with the content: every wait for it ends by itself, its answers are
- * verified, and the cost that all pagers of one task can cause reclaim is bounded.
+ * verified, and the cost that all pagers of one task can cause reclaim is bounded (pager_trust.c).
  *
- * Owns:       struct pager, its requests and its buffer; struct pager_trust.
- * Locks:      pager->lock and trust->lock (RANK_TASK) for requests and for the time left;
- *             pager->copying, a mutex, for the buffer, held while ring 3's memory is copied.
+ * Owns:       struct pager, its requests and its buffer.
+ * Locks:      pager->lock (RANK_TASK) for requests; pager->copying, a mutex, for the buffer, held
+ *             while ring 3's memory is copied.
  * Invariants: a request is on the list from before the pager can know of it until its answer is in.
  *             A handed-over page is read under the lock, while its request is on the list.
  *             No page waits here for a pager: a silent pager keeps no page from moving.
- * Tests:      pager, tests/fiber/explore_pagers.c, silence_trust, user/paged.c.
+ * Tests:      pager, pager_wait, tests/fiber/explore_pagers.c, user/paged.c.
  */
+#include "pager_trust.h"
 #include <quarry/account.h>
 #include <quarry/mm.h>
-#include <quarry/pager.h>
 #include <quarry/task.h>
 #include <quarry/user.h>
-
-/*
- * Reclaim waits for CLEAN only, and pays for it from left_ns, one account for all pagers of a task.
- * A call of up to FREE_NS is free, so a pager that does its work is never refused.  The rest is
- * subtracted, and comes back at one nanosecond in SHARE: late pagers take at most a fifth of
- * reclaim's time.  A call without an answer leaves nothing, and costs up to sixteenfold if the
- * calls before it had none either.  Only an answered CLEAN ends that, as the next attempt may;
- * supplying or dropping pages does not.
- */
-#define TRUST_MAX_NS     2000000000LL
-#define TRUST_FREE_NS    10000000LL
-#define TRUST_SHARE      4
-#define TRUST_MAX_MISSED 4
-
-struct pager_trust {
-	struct spinlock lock;
-	u32 refs;                           /* a: the task, and each of its pagers */
-	u32 missed GUARDED_BY(task_class);  /* lock: calls in a row without an answer */
-	s64 left_ns GUARDED_BY(task_class); /* lock: time reclaim may still wait; <= 0: none */
-	u64 at GUARDED_BY(task_class);      /* lock: the clock when left_ns was computed */
-};
 
 struct request {
 	u32 what;                           /* c: ABI_PAGER_... */
@@ -88,86 +67,6 @@ static void add(struct pager *p, struct request *r) REQUIRES(task_class)
 	LIST_INSERT_HEAD(&p->requests, r, link);
 }
 
-/* ---- the time that reclaim may wait ---- */
-
-static struct pager_trust *trust_create(void)
-{
-	struct pager_trust *trust = kmalloc(sizeof(*trust));
-
-	if (trust)
-		*trust = (struct pager_trust){.lock = SPINLOCK("pager's trust", RANK_TASK),
-		    .refs = 1,
-		    .left_ns = TRUST_MAX_NS,
-		    .at = arch_clock_ns()};
-	return trust;
-}
-
-void pager_trust_put(struct pager_trust *trust)
-{
-	if (trust && atomic_sub(&trust->refs, 1u) == 1)
-		kfree(trust);
-}
-
-/* The trust of all pagers of @task, with a reference; a kernel thread gets its own. */
-static struct pager_trust *trust_of(struct task *task)
-{
-	struct pager_trust *trust = task ? load_acquire(&task->trust) : NULL, *mine;
-
-	if (!trust) {
-		mine = trust = trust_create();
-		if (!mine || !task)
-			return mine;
-		task_lock(&task->lock);
-		if (task->trust)
-			trust = task->trust;
-		else
-			store_release(&task->trust, mine);
-		task_unlock(&task->lock);
-		if (trust != mine)
-			kfree(mine);
-	}
-	atomic_add(&trust->refs, 1u);
-	return trust;
-}
-
-static bool is_trusted(struct pager_trust *trust)
-{
-	u64 now = arch_clock_ns();
-	bool trusted;
-
-	task_lock(&trust->lock);
-	/* Another CPU's clock may be slightly behind. */
-	if (now > trust->at) {
-		s64 earned = (s64)((now - trust->at) / TRUST_SHARE);
-
-		trust->left_ns = MIN(trust->left_ns + earned, TRUST_MAX_NS);
-		trust->at = now;
-	}
-	trusted = trust->left_ns > 0;
-	task_unlock(&trust->lock);
-	return trusted;
-}
-
-/* Charge a call that took @took_ns; @err as ask() returned it. */
-static void trust_charge(struct pager *p, u32 what, u64 took_ns, int err)
-{
-	s64 took = (s64)MIN(took_ns, ABI_MAX_PAGER_NS),
-	    floor = -(s64)(p->timeout_ns << TRUST_MAX_MISSED);
-	struct pager_trust *trust = p->trust;
-
-	task_lock(&trust->lock);
-	if (err == -ETIMEDOUT) {
-		s64 cost = took << MIN(trust->missed, (u32)TRUST_MAX_MISSED);
-
-		trust->left_ns = MAX(MIN(trust->left_ns, 0) - cost, MIN(floor, trust->left_ns));
-		trust->missed += what == ABI_PAGER_CLEAN;
-	} else if (err >= 0 && what == ABI_PAGER_CLEAN) {
-		trust->missed = 0;
-		trust->left_ns -= MAX(took - TRUST_FREE_NS, 0LL);
-	}
-	task_unlock(&trust->lock);
-}
-
 /* Send the request and wait: 0 or the pager's result; -EPIPE; -ETIMEDOUT; -EINTR; -ENOMEM. */
 static int ask(struct pager *p, const struct request *r)
 {
@@ -176,7 +75,7 @@ static int ask(struct pager *p, const struct request *r)
 	int err = ipc_call(p->ep, &msg, p->timeout_ns);
 
 	now = arch_clock_ns();
-	trust_charge(p, r->what, now > began ? now - began : 0, err);
+	pager_trust_charge(p->trust, p->timeout_ns, r->what, now > began ? now - began : 0, err);
 	if (err)
 		return err;
 	cap_drop(&msg.give);
@@ -318,7 +217,7 @@ static int pager_clean(struct vm_object *object, u32 index, const void *data)
 	/* The pager would wait for itself. */
 	if (task && task->id == p->task)
 		return -EIO;
-	if (!is_trusted(p->trust))
+	if (!pager_trust_left(p->trust))
 		return -ETIMEDOUT;
 	task_lock(&p->lock);
 	add(p, &r);
@@ -362,7 +261,7 @@ int pager_create(
 	    .wq = WAITQ("pager"),
 	    .copying = MUTEX("pager's buffer"),
 	    .buffer = kmalloc(PAGE_SIZE),
-	    .trust = trust_of(task),
+	    .trust = pager_trust_of(task),
 	    .served = kmalloc((nr_pages + 63) / 64 * sizeof(u64))};
 	err = p->buffer && p->trust && p->served
 	    ? vm_object_create(&kernel_memory, OBJ_PAGER, nr_pages, &pager_ops, p, out)

@@ -7,7 +7,7 @@
  * Invariants: the thread that touched the page makes the call, and waits no longer than for a
  *             pager.  Only for accesses from ring 3: a system call that meets lost memory fails
  *             instead, for it may hold locks that the handler needs.
- * Tests:      poison_task, tests/fiber/explore_pagers.c, user/lost.c.
+ * Tests:      poison_task, tests/fiber/explore_lost.c, user/lost.c.
  */
 #include <quarry/ipc.h>
 #include <quarry/task.h>

@@ -73,5 +73,6 @@ MM_SRCS += mm/reclaim_lru.c
 MM_SRCS += mm/reclaim.c
 # 13: looking at all of it
 MM_SRCS += mm/check_vm.c
+MM_SRCS += mm/check_zone.c
 MM_SRCS += mm/check.c
 MM_SRCS += mm/show.c

@@ -12,8 +12,8 @@
  *             and "in use, and marked" are each one lock hold, and a page is never marked that
  *             may have been allocated meanwhile.  Soft: the mark comes only when the page is out of
  *             use; a failure marks and counts nothing.
- * Tests:      poison, poison_states, poison_vm, poison_race, held, poison_tries, poison_exact,
- *             memory_span, poison_standby, trace_ring.
+ * Tests:      poison, poison_states, poison_vm, poison_object, poison_race, held, poison_tries,
+ *             poison_exact, memory_span, poison_standby, trace_ring.
  */
 #include "mm/buddy.h"
 #include "mm/claim.h"

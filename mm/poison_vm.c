@@ -8,7 +8,7 @@
  *             can reach it through an old entry.  A slot is emptied, and so filled again by the
  *             pager, only if nobody had written to the page: that is known from the bits that were
  *             in its entries in the instruction that took each away.
- * Tests:      poison_vm, poison_exact.
+ * Tests:      poison_vm, poison_object, poison_exact.
  */
 #include "mm/buddy.h"
 #include "mm/lru.h"

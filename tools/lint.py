@@ -44,7 +44,7 @@ INCLUDES = [
     ("boot/", [QUARRY, r'"(arch/x86_64/)?x86\.h"', r"<xen/[\w/-]+\.h>"]),
     ("arch/x86_64/", [QUARRY, r'"x86\.h"', r"<x86_instr\.h>", STD]),
     ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
-    ("arch/fiber/", [QUARRY, r'"(fiber|fiber_threads|fiber_user|fiber_whole)\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
+    ("arch/fiber/", [QUARRY, r'"fiber(_cpu|_threads|_user|_whole)?\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
     ("tests/porting/", [QUARRY, r'"(porting_(check|tests)|host)\.h"', r"<stdlib\.h>"]),
     ("tests/fuzz/host_fuzz.c", [QUARRY, r'"host\.h"', r"<\w+\.h>"]),
     ("tests/fuzz/fuzz_boot.h", [QUARRY, r'"fuzz\.h"', STD]),

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_cpu.c: the CPUs, each a fiber with a stack of its own, and the choice of the next one.
+ * fiber_cpu.c: the CPUs, each a fiber with a stack of its own: how they run, yield, park and end.
  *
  * Owns:       fibers[]; the clock, which advances by readings and by waiting.
  * Locks:      none: one OS thread.
  * Invariants: exactly one fiber runs, fiber_this; a CPU's registers stay with its fiber.
  */
 #define _GNU_SOURCE
-#include "fiber.h"
+#include "fiber_cpu.h"
 #include <quarry/hotplug.h>
 #include <quarry/machine.h>
 #include <quarry/smp.h>
@@ -15,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <ucontext.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -41,54 +40,21 @@
 #endif
 
 #define STACK_SIZE (128UL << 10)
-#define LOOK_NS    100     /* time that a reading of the clock takes */
-#define TURN_NS    1000000 /* time that a turn of waiting takes when no CPU has work */
+#define LOOK_NS    100 /* time that a reading of the clock takes */
 
-enum fiber_state {
-	FIBER_NONE,
-	FIBER_READY,
-	FIBER_SPINS,
-	FIBER_YIELDED,
-	FIBER_WAITS_ALL,
-	FIBER_IDLE,
-	FIBER_PARKED,
-	FIBER_ENDED
-};
-
-struct thread {
-	struct fiber_cpu cpu; /* first: fiber_this points here */
-	enum fiber_state state;
-	bool leaving; /* cpu_down waits for the CPU */
-	bool left;    /* cpu_down has it: the thread acts as idle thread */
-	bool preempted;
-	u64 preempted_at; /* number of the preemption in the run */
-	u64 seen;         /* progress at its last check */
-	ucontext_t context;
-	char *stack;
-	void *fake_stack; /* the address sanitizer's */
-	struct mm_task task, idle_task;
-	const char *name;
-	void (*fn)(void *);
-	void *arg;
-};
-
-static struct thread fibers[FIBER_CPUS];
+struct thread fibers[FIBER_CPUS];
 static ucontext_t outside;
 static unused void *outside_fake;
 static unused const void *outside_bottom;
 static unused size_t outside_size;
 static bool left_early;
-static u64 clock_ns, progress, preemptions, turns;
-static unsigned last_turn; /* the CPU that checked last while all wait */
+static u64 clock_ns, preemptions;
 
 struct fiber_cpu *fiber_this;
 void (*fiber_at_lock)(void);
 void (*fiber_preempt)(void);
 unsigned nr_cpus = 1;
-u64 fiber_patience = 200000;
-void (*fiber_on_stuck)(void);
 void (*fiber_on_panic)(const char *text);
-const u8 *fiber_order;
 static struct pcp own_pcp;
 struct pcp *fiber_pcp = &own_pcp;
 char fiber_memmap[PAGEBLOCK_PAGES * sizeof(struct page)] __attribute__((aligned(4096)));
@@ -103,6 +69,11 @@ static struct thread *self(void)
 u64 arch_clock_ns(void)
 {
 	return clock_ns += LOOK_NS;
+}
+
+void fiber_clock_advance(u64 ns)
+{
+	clock_ns += ns;
 }
 
 u64 fiber_clock(void)
@@ -134,12 +105,6 @@ void arch_ipi_call(unsigned cpu)
 	fiber_progress();
 }
 
-void fiber_progress(void)
-{
-	progress++;
-	turns = 0;
-}
-
 void fiber_interrupt(void)
 {
 	struct fiber_cpu *cpu = fiber_this;
@@ -160,100 +125,6 @@ struct mm_task *fiber_task(void)
 	return self()->left ? &self()->idle_task : &self()->task;
 }
 
-static bool takes_interrupt(const struct thread *t)
-{
-	return t->cpu.wanted && !t->cpu.irqs_off && !t->cpu.irq_depth && t->state != FIBER_NONE;
-}
-
-/* ---- choosing the next one ---- */
-
-static struct thread *first_ready(void)
-{
-	unsigned i;
-
-	for (i = 0; i < FIBER_CPUS; i++) {
-		struct thread *t = &fibers[fiber_order ? fiber_order[i] : i];
-
-		if (t->state == FIBER_READY && !t->preempted)
-			return t;
-	}
-	return NULL;
-}
-
-/* The next spinning CPU, after the one that checked last; @any: even without a new event. */
-static struct thread *next_spinning(bool any)
-{
-	unsigned i;
-
-	for (i = 1; i <= FIBER_CPUS; i++) {
-		struct thread *t = &fibers[(last_turn + i) % FIBER_CPUS];
-		bool yielded = any && t->state == FIBER_YIELDED;
-
-		if (!t->preempted &&
-		    (yielded || (t->state == FIBER_SPINS && (any || t->seen != progress)))) {
-			last_turn = t->cpu.id;
-			return t;
-		}
-	}
-	return NULL;
-}
-
-static struct thread *first_preempted(void)
-{
-	struct thread *best = NULL;
-	unsigned i;
-
-	for (i = 0; i < FIBER_CPUS; i++)
-		if (fibers[i].preempted && (!best || fibers[i].preempted_at < best->preempted_at))
-			best = &fibers[i];
-	return best;
-}
-
-/* Has every CPU of the run finished? */
-static struct thread *all_done(void)
-{
-	struct thread *waits = NULL;
-	unsigned i;
-
-	for (i = 0; i < FIBER_CPUS; i++)
-		if (fibers[i].state == FIBER_WAITS_ALL)
-			waits = &fibers[i];
-	for (i = 0; waits && i < FIBER_CPUS; i++)
-		if (i < waits->cpu.id && fibers[i].state != FIBER_IDLE &&
-		    fibers[i].state != FIBER_PARKED)
-			return NULL;
-	return waits;
-}
-
-static struct thread *choose(void)
-{
-	struct thread *t;
-	unsigned i;
-
-	for (i = 0; i < FIBER_CPUS; i++)
-		if (takes_interrupt(&fibers[i]))
-			return &fibers[i];
-	t = first_ready();
-	if (!t)
-		t = next_spinning(false);
-	if (!t)
-		t = all_done();
-	if (!t) {
-		t = first_preempted();
-		if (t)
-			t->preempted = false;
-	}
-	if (t)
-		return t;
-	if (++turns > fiber_patience)
-		fiber_on_stuck();
-	clock_ns += TURN_NS;
-	t = next_spinning(true);
-	if (!t)
-		fiber_on_stuck();
-	return t;
-}
-
 static void switch_to(struct thread *to)
 {
 	struct thread *from = self();
@@ -271,8 +142,8 @@ void fiber_relax(void)
 	struct thread *t = self();
 
 	t->state = FIBER_SPINS;
-	t->seen = progress;
-	switch_to(choose());
+	t->seen = fiber_events();
+	switch_to(fiber_choose());
 	t->state = FIBER_READY;
 	fiber_interrupt();
 }
@@ -304,7 +175,7 @@ void fiber_park(void)
 	struct thread *t = self();
 
 	t->state = FIBER_PARKED;
-	switch_to(choose());
+	switch_to(fiber_choose());
 }
 
 void fiber_unpark(unsigned cpu)
@@ -319,19 +190,10 @@ void fiber_yield(void)
 	struct thread *t = self();
 
 	t->state = FIBER_YIELDED;
-	switch_to(choose());
+	switch_to(fiber_choose());
 	t->state = FIBER_READY;
 	fiber_interrupt();
 	leave_if_asked(t);
-}
-
-bool fiber_can_run(unsigned cpu)
-{
-	const struct thread *t = &fibers[cpu];
-
-	return &t->cpu != fiber_this &&
-	    (t->preempted || t->state == FIBER_READY || t->state == FIBER_YIELDED ||
-	        (t->state == FIBER_SPINS && t->seen != progress));
 }
 
 bool fiber_preempt_to(unsigned cpu)
@@ -349,7 +211,7 @@ bool fiber_preempt_to(unsigned cpu)
 		t->preempted = false;
 		fiber_interrupt();
 		t->preempted = true;
-		switch_to(choose());
+		switch_to(fiber_choose());
 	}
 	fiber_interrupt();
 	return true;
@@ -362,7 +224,7 @@ void fiber_idle(void)
 	fiber_progress();
 	for (;;) {
 		t->state = FIBER_IDLE;
-		switch_to(choose());
+		switch_to(fiber_choose());
 		fiber_interrupt();
 		leave_if_asked(t);
 	}
@@ -374,7 +236,7 @@ void fiber_wait_all(void)
 
 	for (;;) {
 		t->state = FIBER_WAITS_ALL;
-		switch_to(choose());
+		switch_to(fiber_choose());
 		if (!t->cpu.wanted)
 			break;
 		fiber_interrupt();
@@ -404,7 +266,7 @@ static void fiber_main(void)
 	/* The CPU stays, and answers calls. */
 	for (;;) {
 		t->state = FIBER_ENDED;
-		switch_to(choose());
+		switch_to(fiber_choose());
 		fiber_interrupt();
 	}
 }
@@ -487,8 +349,8 @@ bool fiber_run(unsigned cpu, void (*fn)(void *), void *arg)
 		fibers[i].preempted = false;
 		fibers[i].cpu.wanted = false;
 	}
-	clock_ns = progress = preemptions = turns = 0;
-	last_turn = 0;
+	clock_ns = preemptions = 0;
+	fiber_choose_begin();
 	nr_cpus = FIBER_CPUS; /* the online mask has those that answer calls */
 	fiber_start(NULL, cpu, fn, arg);
 	fiber_this = &fibers[cpu].cpu;

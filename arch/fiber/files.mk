@@ -2,6 +2,7 @@
 
 # CPUs as fibers.
 FIBER_SRCS += arch/fiber/fiber_cpu.c
+FIBER_SRCS += arch/fiber/fiber_choose.c
 FIBER_SRCS += arch/fiber/fiber_port.c
 FIBER_SRCS += arch/host/host_format.c
 FIBER_SRCS += arch/fiber/fiber_hotplug.c
@@ -19,6 +20,7 @@ THREAD_SRCS += tests/fiber/explore_run.c
 THREAD_SRCS += tests/fiber/explore_threads.c
 THREAD_SRCS += tests/fiber/explore_tasks.c
 THREAD_SRCS += tests/fiber/explore_pagers.c
+THREAD_SRCS += tests/fiber/explore_lost.c
 THREAD_SRCS += tests/fiber/explore_oom.c
 THREAD_SRCS += tests/fiber/explore_calls.c
 THREAD_SRCS += tests/fiber/explore_good.c
@@ -26,6 +28,7 @@ THREAD_SRCS += tests/fiber/explore_oom_said.c
 THREAD_SRCS += tests/fiber/explore_list.c
 THREAD_SRCS += tests/fiber/explore_missing.c
 THREAD_SRCS += kernel/task.c
+THREAD_SRCS += kernel/task_thread.c
 THREAD_SRCS += kernel/task_account.c
 THREAD_SRCS += kernel/task_fault.c
 THREAD_SRCS += kernel/task_load.c
@@ -40,6 +43,7 @@ SILENCE_SRCS += arch/fiber/fiber_whole.c
 SILENCE_SRCS += drivers/virtio.c
 SILENCE_SRCS += drivers/virtio_balloon.c
 SILENCE_SRCS += drivers/virtio_mem.c
+SILENCE_SRCS += drivers/virtio_mem_request.c
 SILENCE_SRCS += tests/lib/ktest.c
 SILENCE_SRCS += tests/lib/ktest_select.c
 SILENCE_SRCS += tests/lib/mm_test.c
@@ -68,6 +72,7 @@ SILENCE_SRCS += tests/fiber/test_silence_standby.c
 SILENCE_SRCS += tests/fiber/test_silence_wait.c
 SILENCE_SRCS += tests/fiber/test_silence_trust.c
 SILENCE_SRCS += tests/fiber/test_silence_smp.c
+SILENCE_SRCS += tests/fiber/test_silence_lock.c
 
 # Of both.
 SCHED_SRCS += arch/fiber/fiber_threads.c
@@ -84,3 +89,4 @@ SCHED_SRCS += kernel/cpu_hotplug.c
 SCHED_SRCS += kernel/cap.c
 SCHED_SRCS += kernel/ipc.c
 SCHED_SRCS += kernel/pager.c
+SCHED_SRCS += kernel/pager_trust.c

@@ -8,7 +8,7 @@
  *             CPU at a time, the one that the I/O APIC delivers it to.
  * Invariants: an event is cleared before it is reported: a later one raises the interrupt again.
  *             Only requested events can raise it.
- * Tests:      play_event, arch_irq, tests/qemu/test_plug.py.
+ * Tests:      play_event, acpi_event, tests/qemu/test_plug.py.
  *
  * Registers: ACPI specification 6.4, 4.8.3 and 4.8.4: a block's first half is status, where writing
  * a 1 clears the bit, its second half is enable.  The interrupt is level-triggered.

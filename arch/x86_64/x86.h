@@ -113,15 +113,46 @@
 
 #ifdef __ASSEMBLER__
 
-/* Save the registers of struct trap_frame that the CPU does not push, in its order. */
-.macro push_registers pushq % rax pushq % rbx pushq % rcx pushq % rdx pushq % rsi pushq %
-    rdi pushq % rbp pushq % r8 pushq % r9 pushq % r10 pushq % r11 pushq % r12 pushq % r13 pushq %
-    r14 pushq %
-    r15.endm
+/* clang-format off */
 
-        .macro pop_registers popq %
-    r15 popq % r14 popq % r13 popq % r12 popq % r11 popq % r10 popq % r9 popq % r8 popq % rbp popq %
-    rdi popq % rsi popq % rdx popq % rcx popq % rbx popq % rax.endm
+/* Save the registers of struct trap_frame that the CPU does not push, in its order. */
+	.macro push_registers
+	pushq %rax
+	pushq %rbx
+	pushq %rcx
+	pushq %rdx
+	pushq %rsi
+	pushq %rdi
+	pushq %rbp
+	pushq %r8
+	pushq %r9
+	pushq %r10
+	pushq %r11
+	pushq %r12
+	pushq %r13
+	pushq %r14
+	pushq %r15
+	.endm
+
+	.macro pop_registers
+	popq %r15
+	popq %r14
+	popq %r13
+	popq %r12
+	popq %r11
+	popq %r10
+	popq %r9
+	popq %r8
+	popq %rbp
+	popq %rdi
+	popq %rsi
+	popq %rdx
+	popq %rcx
+	popq %rbx
+	popq %rax
+	.endm
+
+/* clang-format on */
 
 #else
 

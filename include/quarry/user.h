@@ -3,7 +3,7 @@
  * user.h: ring 3 for the rest of the kernel: entering it, its registers, its memory.
  *
  * arch/x86_64/user.c implements the first half.  The second half are the functions that it calls,
- * in kernel/task.c and kernel/syscall.c.
+ * in kernel/task_thread.c and kernel/syscall.c.
  */
 #ifndef QUARRY_USER_H
 #define QUARRY_USER_H
@@ -64,8 +64,8 @@ struct syscall_regs {
 s64 syscall(struct syscall_regs *regs);
 
 /*
- * kernel/task.c: the running thread touched @va, below USER_END.  @access: VM_READ, VM_WRITE or
- * VM_EXEC.  Returns as vm_fault; -EFAULT without a space.  Context: thread, irqs on, may sleep.
+ * kernel/task_thread.c: the running thread touched @va, below USER_END.  @access: VM_READ, VM_WRITE
+ * or VM_EXEC.  Returns as vm_fault; -EFAULT without a space.  Context: thread, irqs on, may sleep.
  */
 int user_page_fault(uintptr_t va, unsigned access);
 /*

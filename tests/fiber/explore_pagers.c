@@ -1,22 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_pagers.c: sets of the explorer of threads: faults that wait for a pager in ring 3, and
- * pages that it takes back, while one side or the other is killed, is late, or drops the page;
- * and memory that is lost.
+ * pages that it takes back, while one side or the other is killed, is late, or drops the page.
  *
  * Owns:  what the pager has, and has done.
  */
 #include "explore_tasks.h"
 #include <quarry/mm.h>
 #include <quarry/pager.h>
-#include <quarry/poison.h>
 
 #define WINDOW  0x10000000UL /* the pager's object, in tasks that use it */
 #define NUMBER  77
 #define PAGES   2
 #define CONTENT 0x1234500000UL /* and the page's number: what the pager brings */
 #define WRITTEN 0x5432100000UL /* taken back from the kernel */
-#define PATIENT (20 * THREADS_TICK_NS)
 
 static struct {
 	struct vm_object *object;   /* a reference, until the run ends */
@@ -25,7 +22,6 @@ static struct {
 	unsigned gets, supplied, cleans, taken;
 	s64 last; /* of its system calls */
 	u64 data[PAGE_SIZE / sizeof(u64)];
-	pfn_t broken;
 } p;
 
 /* ---- the pager: task 0 ---- */
@@ -154,7 +150,6 @@ static struct task *new_user(unsigned nr, int cpu, void (*program)(u64), u64 arg
 	return task;
 }
 
-/* A thread of task 2 on CPU 3 that kills task @nr. */
 static u64 to_victim;
 
 static void kill(u64 arg)
@@ -162,7 +157,7 @@ static void kill(u64 arg)
 	CALL(SYS_TASK_KILL, to_victim);
 }
 
-static void killer_of(unsigned nr)
+void new_killer_of(unsigned nr)
 {
 	struct task *task = x.tasks[2] ? x.tasks[2] : new_task(2);
 
@@ -182,7 +177,7 @@ static void user_killed(void)
 	new_pager(PATIENT);
 	new_user(1, 1, load_into, 0);
 	new_user(2, 3, load_into, 1);
-	killer_of(1);
+	new_killer_of(1);
 }
 
 static void pager_killed(void)
@@ -190,7 +185,7 @@ static void pager_killed(void)
 	new_pager(PATIENT);
 	new_user(1, 1, load_into, 0);
 	new_user(2, 3, load_into, 1);
-	killer_of(0);
+	new_killer_of(0);
 }
 
 static void pager_killed_supplying(void)
@@ -200,7 +195,7 @@ static void pager_killed_supplying(void)
 	new_program(pager, 1, supply_one, 0);
 	new_program(pager, 2, supply_one, 1);
 	new_user(1, 3, load_both, 0);
-	killer_of(0);
+	new_killer_of(0);
 }
 
 static void page_dropped(void)
@@ -325,7 +320,7 @@ static void cleaner(void)
 static void cleaner_and_killer(void)
 {
 	new_pager(PATIENT);
-	killer_of(0);
+	new_killer_of(0);
 }
 
 static void impatient_cleaner(void)
@@ -381,98 +376,6 @@ static const char *judge_pagers(void)
 	    : "a thread is no pager";
 }
 
-/* ---- lost memory: its user gets an error, and may map other memory there ---- */
-
-static void load_lost(u64 nr)
-{
-	x.result[0] = (s64)user_load(DATA);
-}
-
-static void put_other(u64 to_object)
-{
-	struct syscall_regs r = {.nr = SYS_RECEIVE, .arg = {p.to_endpoint, PATIENT}};
-	struct syscall_regs reply = {.nr = SYS_REPLY};
-
-	x.result[1] = user_call(&r);
-	if (x.result[1])
-		return;
-	if (r.arg[ABI_WORD0] != ABI_FAULT_LOST || r.arg[ABI_WORD0 + 1] != DATA)
-		explore_fail("WRONG", "another page is lost than the handler is told");
-	CALL(SYS_UNMAP, DATA, 1);
-	CALL(SYS_MAP, to_object, DATA, 1, 0, ABI_READ | ABI_WRITE);
-	reply.arg[0] = r.arg[0];
-	x.result[2] = user_call(&reply);
-}
-
-static struct task *loser(void)
-{
-	struct vm_object *lost = new_object(1), *other = new_object(1);
-	struct endpoint *ep = endpoint_create();
-	struct task *task = new_task(0);
-	struct page *page;
-
-	memset(&p, 0, sizeof(p));
-	map_data(task, lost);
-	if (vm_object_supply(lost, 0, NULL) || vm_object_pin(lost, 0, &page))
-		panic("no page to lose");
-	p.broken = page_to_pfn_in(&kernel_memory, page);
-	mem_unpin_page(&kernel_memory, page);
-	if (memory_failure(p.broken, 0, NULL))
-		panic("it is not lost");
-	p.to_endpoint = (u64)give(task, CAP_ENDPOINT, RIGHT_RECEIVE, ep);
-	task_set_handler(task, ep);
-	endpoint_put(ep, RIGHT_RECEIVE);
-	new_program(task, 1, load_lost, 0);
-	new_program(
-	    task, 2, put_other, (u64)give(task, CAP_OBJECT, RIGHT_READ | RIGHT_WRITE, other));
-	vm_object_put(lost);
-	vm_object_put(other);
-	return task;
-}
-
-static void lost(void)
-{
-	loser();
-}
-
-static void no_handler(u64 arg)
-{
-	x.result[3] = CALL(SYS_FAULT_HANDLER, 0);
-}
-
-static void lost_and_handler_taken_away(void)
-{
-	new_program(loser(), 3, no_handler, 0);
-}
-
-static void lost_and_killed(void)
-{
-	loser();
-	killer_of(0);
-}
-
-static const char *judge_lost(void)
-{
-	enum task_end end = (enum task_end)x.tasks[0]->ending;
-
-	if (unpoison_page(p.broken))
-		return "the broken page is still in use";
-	if (end != TASK_EXITED && end != TASK_KILLED && end != TASK_FAULTED)
-		return "it has not ended";
-	if (end == TASK_EXITED && x.result[0])
-		return "there is no other memory in place of the lost";
-	return NULL;
-}
-
-static const char *judge_told(void)
-{
-	const char *bad = judge_lost();
-
-	return bad || (!x.result[0] && !x.result[1] && !x.result[2])
-	    ? bad
-	    : "who asked to be told was not";
-}
-
 /* Name, what comes before, roles of the kernel on CPUs 1 and 2, the judge. */
 #define SETS                                                                                       \
 	X(two_touch_a_page_that_is_asked_for_once, two_users, NULL, NULL, judge_two)               \
@@ -488,11 +391,7 @@ static const char *judge_told(void)
 	    judge_handed_over)                                                                     \
 	X(two_pages_are_handed_over_at_once, two_servers, hand_over, hand_over_other,              \
 	    judge_both_taken)                                                                      \
-	X(two_threads_become_pagers_at_once, two_become_pagers, NULL, NULL, judge_pagers)          \
-	X(who_loses_memory_is_told, lost, NULL, NULL, judge_told)                                  \
-	X(a_handler_is_taken_away_under_a_fault, lost_and_handler_taken_away, NULL, NULL,          \
-	    judge_lost)                                                                            \
-	X(who_loses_memory_is_killed, lost_and_killed, NULL, NULL, judge_lost)
+	X(two_threads_become_pagers_at_once, two_become_pagers, NULL, NULL, judge_pagers)
 
 #define X(id, before, a, b, judges)                                                                \
 	{.name = #id, .setup = (before), .role = {(a), (b)}, .judge = (judges)},

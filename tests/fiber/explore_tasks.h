@@ -10,6 +10,7 @@
 #define CODE     0x400000UL /* the first program; each byte is one */
 #define PROGRAMS 8          /* this one ends at once */
 #define DATA     0x500000UL
+#define PATIENT  (20 * THREADS_TICK_NS)
 
 /* All that may be left over. */
 struct kept {
@@ -28,6 +29,8 @@ const char *kept_differ(const struct kept *before);
 struct task *new_task(unsigned nr);
 /* A thread of it on CPU @cpu that runs @program(@arg), from when all roles start. */
 void new_program(struct task *task, int cpu, void (*program)(u64 arg), u64 arg);
+/* A thread of task 2, which is made if need be, on CPU 3: it kills task @nr.  explore_pagers.c. */
+void new_killer_of(unsigned nr);
 /* A handle for it. */
 s64 give(struct task *task, enum cap_kind kind, unsigned rights, void *object);
 struct vm_object *new_object(unsigned long pages);

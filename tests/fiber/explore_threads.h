@@ -28,7 +28,8 @@ struct explore_suite {
 	const struct set *sets;
 	unsigned nr;
 };
-extern const struct explore_suite thread_suite, task_suite, call_suite, pager_suite, oom_suite;
+extern const struct explore_suite thread_suite, task_suite, pager_suite, lost_suite, oom_suite,
+    call_suite;
 
 /* Shared by the roles; zero before each run unless stated. */
 struct shared {

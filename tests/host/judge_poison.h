@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * judge_poison.h: the world of test_judge_poison.c, and in it the soak of broken memory.  Text on
- * purpose: it includes the source, which that one suite looks into.
+ * judge_poison.h: a simulated world, and in it the soak of broken memory.  Text on purpose: it
+ * includes the source, which the two suites of the soak look into.  JUDGE(name) is the name there.
  */
 #ifndef QUARRY_TESTS_JUDGE_POISON_H
 #define QUARRY_TESTS_JUDGE_POISON_H
 
-#define smp_stats judge_poison_stats
+#define smp_stats   JUDGE(smp_stats)
+#define poison_soak JUDGE(poison_soak)
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>
 #include <quarry/machine.h>
@@ -259,8 +260,29 @@ static u64 events(const struct memory *mem, enum mm_event ev)
 #define mm_event_sum          events
 #define stress_start          begin_stress
 #define stress_stop           end_stress
-#define JUDGE(name)           judge_poison_##name
 #include "tests/host/judge_shake.h"
 #include "demo/poison_soak.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+
+static void begin(unsigned cpus)
+{
+	judge_begin();
+	memset(&world, 0, sizeof(world));
+	world.cpus = cpus;
+	judge.online[0] = (1UL << cpus) - 1;
+	pretend = (struct memory){.start_pfn = START, .end_pfn = END};
+	smp_stats = (struct smp_stats){.from_alloc = 3};
+	judge.stop = &soak.shaker.stop;
+}
+
+/* With the scene set: an object of 8 pages, its numbers 0. */
+static bool begin_scene(void)
+{
+	begin(2);
+	judge.quiet = true;
+	if (!scene_begin(&pretend, 6))
+		return false;
+	judge.quiet = false;
+	return true;
+}
 
 #endif

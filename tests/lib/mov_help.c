@@ -131,6 +131,27 @@ void mov_thin_out(void)
 	empty_caches(mov.mem);
 }
 
+unsigned free_blocks(struct zone *zone)
+{
+	unsigned nr = 0;
+	pfn_t pfn;
+
+	for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
+		nr += pageblock_all_free(pageblock_of(zone->mem, pfn));
+	return nr;
+}
+
+struct zone *mov_fragmented(struct ktest *t, struct memory *mem, enum zone_kind kind)
+{
+	struct zone *zone = zone_in(mem, kind);
+
+	mov_fill(ALL_THERE_IS);
+	mov_thin_out();
+	EXPECT(t, zone->nr_free >= zone->managed / 6 && zone->nr_free <= zone->managed / 4);
+	EXPECT_EQ(t, free_blocks(zone), 0);
+	return zone;
+}
+
 void mov_end(struct ktest *t)
 {
 	u32 i;
@@ -140,4 +161,10 @@ void mov_end(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mov.mem, &mov.rest), 0);
 	EXPECT_EQ(t, mm_event_sum(mov.mem, EV_BAD_FREE), 0);
 	EXPECT_EQ(t, memory_free_pages(mov.mem), memory_managed_pages(mov.mem));
+}
+
+void mov_end_upwards(struct ktest *t)
+{
+	EXPECT_EQ(t, mov.downwards, 0);
+	mov_end(t);
 }

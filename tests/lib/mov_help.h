@@ -65,6 +65,18 @@ void mov_take_rest(void);
 /* Free every fifth page, so that no two free ones are neighbours. */
 void mov_thin_out(void);
 
+/* Pageblocks that are wholly free. */
+unsigned free_blocks(struct zone *zone);
+
+/* Pageblocks of a zone for mov_fragmented. */
+#define MOV_ZONE (PAGEBLOCK_ORDER >= 9 ? 20u : 64u)
+
+/* A zone of which four fifths are movable pages, and no block of the largest order is free. */
+struct zone *mov_fragmented(struct ktest *t, struct memory *mem, enum zone_kind kind);
+
 void mov_end(struct ktest *t);
+
+/* The same, after migrations of which none went to a lower pageblock. */
+void mov_end_upwards(struct ktest *t);
 
 #endif

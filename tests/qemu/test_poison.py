@@ -8,9 +8,9 @@ import pytest
 @pytest.mark.parametrize("cpus", [1, 2, 4])
 def test_suites(passes, cpus):
     """Every state of a page; and programs whose memory is lost."""
-    run = passes("selftest=poison,poison_states,poison_standby,poison_vm,poison_race,poison_task",
+    run = passes("selftest=poison,poison_states,poison_standby,poison_vm,poison_object,poison_race,poison_task",
                  cpus=cpus, mem=512, programs=True)
-    assert run.has("^ok 6 "), run.story()
+    assert run.has("^ok 7 "), run.story()
     # Two tasks end: one without a handler, one whose handler says no.
     assert len(re.findall(r"^task \d+ lost: page fault: read of 0000000030000000: lost, its memory broke$", run.text,
                           re.M)) == 2, run.story()

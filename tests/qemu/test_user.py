@@ -75,8 +75,8 @@ def test_protection(passes, cpu, smep, smap, by):
 
 @pytest.mark.parametrize("cpus", [1, 2, 8])
 def test_suites(passes, cpus):
-    run = passes("selftest=task,task_cpu,ipc,pager,elf", cpus=cpus)
-    assert run.has("^ok 5 "), run.story()
+    run = passes("selftest=task,task_cpu,ipc,pager,pager_wait,elf", cpus=cpus)
+    assert run.has("^ok 6 "), run.story()
 
 
 @pytest.mark.long

@@ -99,7 +99,7 @@ extern u64 race_patience_ns;
 /* Name of an error, as scripts write it. */
 const char *race_errno(int err);
 
-/* ---- ops.c ---- */
+/* ---- ops_memory.c, ops.c, checks.c ---- */
 
 /* Build the memory for what @s sets up.  Context: thread; CPUs 0 .. s->nr_cpus - 1 answer calls. */
 void ops_build(const struct race_script *s);

@@ -4,6 +4,7 @@
 RACE_SRCS += tests/races/engine.c
 RACE_SRCS += tests/races/run.c
 RACE_SRCS += tests/races/script.c
+RACE_SRCS += tests/races/ops_memory.c
 RACE_SRCS += tests/races/ops.c
 RACE_SRCS += tests/races/ops_vm.c
 RACE_SRCS += tests/races/ops_space.c

@@ -1,178 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ops.c: the operations of the roles of a race: on a private memory, fresh for each run.
+ * ops.c: the operations of the roles of a race, by name, and their arguments; on the memory that
+ * ops_memory.c builds and describes.
  *
- * The memory has NORMAL and MOVABLE pageblocks and as many CPUs as there are roles, or more.  Page
- * P is a page of zone MOVABLE, Q (with scene(Q)) another in the same pageblock; U is the pageblock
- * of zone NORMAL from which the next unmovable page will be taken, K (with scene(K)) an unmovable
- * page in it.  O is an object behind a handle, which can be moved; each role may have one of its
- * own, too.  T is the second page of a block of two pages.  V (with scene(V), instead of P) is a
- * page of a memory object, mapped in address spaces: ops_vm.c, ops_space.c.  B (with scene(B)) is
- * the first page of the pageblocks at the end of zone MOVABLE that are on standby at first.
- * Operations on broken pages take the page of P, Q, K or V as it was when the scene was set,
- * whichever role has it now.
- *
- * Owns: the arena; ops.
+ * Owns: ops_cancel.
  */
 #include "ops.h"
 #include <quarry/poison.h>
 #include <quarry/isolation.h>
 #include <quarry/memory_hotplug.h>
-#include <quarry/memory_init.h>
 #include <quarry/smp.h>
 #include <quarry/string.h>
 
-#define BLOCKS 32u /* pageblocks of each zone */
-/* The same where they are lent, which not every machine has so much to spare for. */
-#define LENT       (PAGEBLOCK_ORDER >= 9 ? 8u : BLOCKS)
-#define STANDBY    4u
-#define ARENA_SIZE (BLOCKS * 2 * PAGEBLOCK_PAGES * sizeof(struct page) + (152UL << 10))
-
-static char arena[ARENA_SIZE] __attribute__((aligned(4096)));
-static size_t arena_used;
 u32 ops_cancel;
-
-struct ops ops;
-
-static void *arena_alloc(void *arg, size_t bytes)
-{
-	void *ptr = arena + arena_used;
-
-	if (bytes > ARENA_SIZE - arena_used)
-		return NULL;
-	arena_used += ALIGN_UP(bytes, 64);
-	return ptr;
-}
-
-static struct zone *movable(void)
-{
-	return &ops.mem->zones[ZONE_MOVABLE];
-}
-
-/* Is the scene of that kind? */
-static bool has_scene(const struct race_script *s, const char *scene)
-{
-	unsigned i;
-
-	for (i = 0; i < s->first || (!s->first && i < s->nr); i++)
-		if (!strcmp(s->entry[i].op, scene))
-			return true;
-	return false;
-}
-
-void ops_build(const struct race_script *s)
-{
-	const bool backed =
-	    has_scene(s, "scene(V)") || has_scene(s, "scene(N)") || has_scene(s, "scene(G)");
-	const unsigned blocks = backed ? LENT : BLOCKS;
-	const unsigned long nr = 2 * blocks * PAGEBLOCK_PAGES;
-	const pfn_t start = backed ? race_ram(nr) : 0, middle = start + nr / 2, end = start + nr;
-	const pfn_t online_end = has_scene(s, "scene(B)") ? end - STANDBY * PAGEBLOCK_PAGES : end;
-	struct memory_config cfg = {.name = "race",
-	    .start_pfn = start,
-	    .end_pfn = end,
-	    .nr_cpus = s->nr_cpus,
-	    .nr_nodes = 1,
-	    .backed = backed,
-	    .reclaim = &memory_reclaim,
-	    .alloc = arena_alloc,
-	    .standby_step = STANDBY * PAGEBLOCK_PAGES,
-	    .arrays = online_end < end ? &ops_standby_arrays : NULL};
-	struct memory *mem;
-	char *map;
-	int err;
-
-	if (start == PFN_NONE)
-		panic("race: no pages to lend");
-	vm_forget();
-	memset(arena, 0, arena_used);
-	memset(&ops, 0, sizeof(ops));
-	arena_used = 0;
-	mem = arena_alloc(NULL, sizeof(*mem));
-	/* Both of pfn 0, which may lie outside. */
-	map = arena_alloc(NULL, nr * sizeof(struct page));
-	cfg.memmap = (struct page *)((uintptr_t)map - start * sizeof(struct page));
-	map = arena_alloc(NULL, nr / PAGEBLOCK_PAGES * sizeof(struct pageblock));
-	cfg.pageblocks = (struct pageblock *)((uintptr_t)map -
-	    start / PAGEBLOCK_PAGES * sizeof(struct pageblock));
-	err = memory_init(mem, &cfg);
-	err = err ? err : memory_add_zone(mem, 0, ZONE_NORMAL, start, middle);
-	err = err ? err : memory_add_zone(mem, 0, ZONE_MOVABLE, middle, end);
-	if (!err) {
-		memory_add_ram(mem, start, online_end);
-		memory_free_range(mem, start, online_end);
-		if (online_end < end)
-			memory_add_standby(mem, online_end, end);
-	}
-	err = err ? err : memory_ready(mem);
-	err = err ? err : memory_start(mem);
-	if (err)
-		panic("race: no memory: error %d", err);
-	mem->policy = s->policy;
-	ops.mem = mem;
-	handle_table_init(&ops.objects, mem, ops.object, ARRAY_SIZE(ops.object));
-	ops.offline_cpu = READ_ONCE(smp_stats.offline_cpu);
-	ops.timeout_ns = smp_timeout_ns;
-	ops.from_alloc = READ_ONCE(smp_stats.from_alloc);
-}
-
-void ops_stop(bool sound)
-{
-	smp_timeout_ns = ops.timeout_ns;
-	struct thread *t =
-	    sound && ops.vm.object ? thread_start("race", 0, vm_drop_all, NULL) : NULL;
-
-	if (t)
-		thread_join(t);
-	memory_stop(ops.mem);
-}
-
-bool ops_view(struct ops_view *view)
-{
-	*view = (struct ops_view){.mem = ops.mem, .page_p = ops.page_p, .block_u = ops.block_u};
-	return ops.page_p != 0;
-}
-
-bool ops_owns(const void *what)
-{
-	return ((const char *)what >= arena && (const char *)what < arena + sizeof(arena)) ||
-	    vm_owns(what);
-}
-
-static pfn_t block_of(const struct page *page)
-{
-	return ALIGN_DOWN(page_to_pfn_in(ops.mem, page), PAGEBLOCK_PAGES);
-}
-
-static int op_scene(unsigned role, const char *arg)
-{
-	struct page *u = mem_alloc_pages(ops.mem, GFP_UNMOVABLE, 0);
-
-	if (arg[0] == 'V' || arg[0] == 'N' || arg[0] == 'G')
-		vm_scene(arg[0]);
-	if (!strcmp(arg, "V")) {
-		ops.page_p = page_to_pfn_in(ops.mem, ops.vm.v);
-		ops.vm.block_v = block_of(ops.vm.v);
-	} else {
-		ops.p = mem_alloc_pages(ops.mem, GFP_MOVABLE, 0);
-		KASSERT(ops.p);
-		ops.page_p = page_to_pfn_in(ops.mem, ops.p);
-		ops.block_p = block_of(ops.p);
-	}
-	if (!strcmp(arg, "Q")) {
-		ops.q = mem_alloc_pages(ops.mem, GFP_MOVABLE, 0);
-		ops.page_q = page_to_pfn_in(ops.mem, ops.q);
-	}
-	KASSERT(u);
-	ops.block_u = block_of(u);
-	ops.page_k = page_to_pfn_in(ops.mem, u);
-	if (!strcmp(arg, "K"))
-		ops.k = u;
-	else
-		mem_free_pages(ops.mem, u, 0);
-	drain_local_pages(ops.mem, NULL);
-	return 0;
-}
 
 /* ---- arguments ---- */
 
@@ -203,9 +43,9 @@ bool ops_range(const char *arg, pfn_t *start, unsigned long *nr)
 	for (; *arg >= '0' && *arg <= '9'; arg++)
 		to = to * 10 + (unsigned)(*arg - '0');
 	if (*arg || from > to ||
-	    to >= (movable()->end_pfn - movable()->start_pfn) / PAGEBLOCK_PAGES)
+	    to >= (ops_movable()->end_pfn - ops_movable()->start_pfn) / PAGEBLOCK_PAGES)
 		return false;
-	*start = movable()->start_pfn + from * PAGEBLOCK_PAGES;
+	*start = ops_movable()->start_pfn + from * PAGEBLOCK_PAGES;
 	*nr = (to - from + 1) * PAGEBLOCK_PAGES;
 	return true;
 }
@@ -228,7 +68,7 @@ static gfp_t gfp_of(const char *arg)
 
 static struct zone *zone_arg(const char *arg)
 {
-	return !strcmp(arg, "U") ? &ops.mem->zones[ZONE_NORMAL] : movable();
+	return !strcmp(arg, "U") ? &ops.mem->zones[ZONE_NORMAL] : ops_movable();
 }
 
 /* ---- operations ---- */
@@ -364,11 +204,11 @@ static void nothing(void *arg)
 static int op_call(unsigned role, const char *arg)
 {
 	bool locked = !strcmp(arg, "locked");
-	irqflags_t flags = locked ? spin_lock_irqsave(&movable()->lock) : 0;
+	irqflags_t flags = locked ? spin_lock_irqsave(&ops_movable()->lock) : 0;
 	int asked = smp_call_mask(NULL, nothing, NULL);
 
 	if (locked)
-		spin_unlock_irqrestore(&movable()->lock, flags);
+		spin_unlock_irqrestore(&ops_movable()->lock, flags);
 	return asked < 0 ? asked : 0;
 }
 
@@ -386,7 +226,7 @@ static int op_hold(unsigned role, const char *arg)
 
 	if (!err && arg[0] == 'O')
 		ops.block_o =
-		    block_of(pfn_to_page_in(ops.mem, handle_pfn(&ops.objects, RACE_ROLES)));
+		    ops_block_of(pfn_to_page_in(ops.mem, handle_pfn(&ops.objects, RACE_ROLES)));
 	if (!err && order)
 		ops.page_t = handle_pfn(&ops.objects, role) + 1;
 	return err;
@@ -428,16 +268,6 @@ static int op_migrate(unsigned role, const char *arg)
 
 /* ---- operations on broken pages ---- */
 
-pfn_t ops_pfn(const char *arg)
-{
-	if (arg[0] == 'B')
-		return movable()->end_pfn - STANDBY * PAGEBLOCK_PAGES;
-	return arg[0] == 'T' ? ops.page_t
-	    : arg[0] == 'Q'  ? ops.page_q
-	    : arg[0] == 'K'  ? ops.page_k
-	                     : ops.page_p;
-}
-
 static int op_soft(unsigned role, const char *arg)
 {
 	return mem_soft_offline_page(ops.mem, ops_pfn(arg));
@@ -456,7 +286,7 @@ static int op_machine(unsigned role, const char *arg)
 
 static int op_standby(unsigned role, const char *arg)
 {
-	long pages = standby_online(movable());
+	long pages = standby_online(ops_movable());
 
 	return pages < 0 ? (int)pages : 0;
 }
@@ -470,7 +300,7 @@ static const struct {
 	const char *name;
 	int (*fn)(unsigned role, const char *arg);
 } known[] = {
-    {"scene", op_scene},
+    {"scene", ops_scene},
     {"alloc", op_alloc},
     {"free", op_free},
     {"fill", op_fill},

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* ops.h: shared by ops.c, which works on the memory of a run, and checks.c, which checks it. */
+/*
+ * ops.h: shared by ops_memory.c, which builds the memory of a run, ops.c and others, which work on
+ * it, and checks.c, which checks it.
+ */
 #ifndef QUARRY_RACES_OPS_H
 #define QUARRY_RACES_OPS_H
 
@@ -62,6 +65,16 @@ struct ops {
 	struct ops_vm vm;
 };
 extern struct ops ops;
+
+/* ---- ops_memory.c ---- */
+
+struct zone *ops_movable(void);
+/* The pageblock of @page. */
+pfn_t ops_block_of(const struct page *page);
+/* Operation: take the pages of the scene of kind @arg. */
+int ops_scene(unsigned role, const char *arg);
+/* The page that @arg names: B; T; Q; K; else P, or the first page of V. */
+pfn_t ops_pfn(const char *arg);
 
 /* ---- ops_vm.c: operations on V; as those in ops.c ---- */
 
@@ -145,7 +158,5 @@ int cpu_op_up(unsigned role, const char *arg);
 int cpu_op_timeout(unsigned role, const char *arg);
 /* Whose the references to the page that V was in at first are, in a few words. */
 void vm_holders(char *buf, size_t size);
-/* That page: P, or the first page of V; Q; K. */
-pfn_t ops_pfn(const char *arg);
 
 #endif

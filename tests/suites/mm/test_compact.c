@@ -1,31 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_compact.c: compaction: large blocks from memory full of small movable pages, which pages
- * stay, and how much it moves. With mapped pages: test_compact_vm.c.
+ * stay, and in which zones.  How much it moves: test_compact_bound.c; mapped pages:
+ * test_compact_vm.c.
  */
 #include "tests/lib/mov_help.h"
 #include <quarry/string.h>
 
-#define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define ZONE_SIZE (PAGEBLOCK_ORDER >= 9 ? 20u : 64u) /* pageblocks */
-#define MAX_CPUS  8
-
-static void compact_end(struct ktest *t)
-{
-	EXPECT_EQ(t, mov.downwards, 0);
-	mov_end(t);
-}
-
-/* Pageblocks that are wholly free. */
-static unsigned free_blocks(struct zone *zone)
-{
-	unsigned nr = 0;
-	pfn_t pfn;
-
-	for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
-		nr += pageblock_all_free(pageblock_of(zone->mem, pfn));
-	return nr;
-}
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#define MAX_CPUS 8
 
 /* The number of largest blocks that the free pages above the watermark make up. */
 static unsigned long blocks_possible(const struct zone *zone)
@@ -34,18 +17,6 @@ static unsigned long blocks_possible(const struct zone *zone)
 }
 
 /* ---- large blocks ---- */
-
-/* A zone of which four fifths are movable pages, and no block of the largest order is free. */
-static struct zone *fragmented(struct ktest *t, struct memory *mem, enum zone_kind kind)
-{
-	struct zone *zone = zone_in(mem, kind);
-
-	mov_fill(ALL_THERE_IS);
-	mov_thin_out();
-	EXPECT(t, zone->nr_free >= zone->managed / 6 && zone->nr_free <= zone->managed / 4);
-	EXPECT_EQ(t, free_blocks(zone), 0);
-	return zone;
-}
 
 /*
  * Every block of the largest order that the free pages can make up is had, through compaction
@@ -58,7 +29,7 @@ static void take_largest_blocks(struct ktest *t, struct memory *mem, enum zone_k
 	struct zone *zone;
 
 	REQUIRE(t, mov_begin(t, mem));
-	zone = fragmented(t, mem, kind);
+	zone = mov_fragmented(t, mem, kind);
 	possible = blocks_possible(zone);
 	EXPECT(t, possible >= 2);
 	EXPECT_EQ(t, pile_alloc(mem, &pile, gfp | GFP_NOWAIT, MAX_ORDER, 1), 0);
@@ -72,29 +43,29 @@ static void take_largest_blocks(struct ktest *t, struct memory *mem, enum zone_k
 	EXPECT_EQ(t, pile_alloc(mem, &pile, gfp, MAX_ORDER, 1), 0);
 	EXPECT_EQ(t, mov.calls, 0);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
-	compact_end(t);
+	mov_end_upwards(t);
 }
 
 static void movable_requests_get_every_largest_block(struct ktest *t)
 {
-	take_largest_blocks(t, ktest_memory(t, 0, 0, ZONE_SIZE), ZONE_MOVABLE, GFP_MOVABLE);
+	take_largest_blocks(t, ktest_memory(t, 0, 0, MOV_ZONE), ZONE_MOVABLE, GFP_MOVABLE);
 }
 
 /* In a zone that movable pages have filled, and whose pageblocks are all theirs. */
 static void unmovable_requests_get_every_largest_block(struct ktest *t)
 {
-	take_largest_blocks(t, ktest_memory(t, 0, ZONE_SIZE, 0), ZONE_NORMAL, GFP_KERNEL);
+	take_largest_blocks(t, ktest_memory(t, 0, MOV_ZONE, 0), ZONE_NORMAL, GFP_KERNEL);
 }
 
 static void small_orders_need_small_windows(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
 	struct compact_stats stats = {0};
 	struct zone *zone;
 	unsigned order;
 
 	REQUIRE(t, mov_begin(t, mem));
-	zone = fragmented(t, mem, ZONE_MOVABLE);
+	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
 	for (order = 1; order < MAX_ORDER; order++) {
 		stats = (struct compact_stats){0};
 		EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, order, &stats), 0);
@@ -105,12 +76,12 @@ static void small_orders_need_small_windows(struct ktest *t)
 		EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, order, &stats), 0);
 		EXPECT_EQ(t, stats.moved, 0);
 	}
-	compact_end(t);
+	mov_end_upwards(t);
 }
 
 static void all_memory_is_gathered_on_request(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE / 2, ZONE_SIZE / 2);
+	struct memory *mem = ktest_memory(t, 0, MOV_ZONE / 2, MOV_ZONE / 2);
 	struct compact_stats stats = {.moved = 99};
 	unsigned long want = 0;
 	unsigned kind;
@@ -131,7 +102,7 @@ static void all_memory_is_gathered_on_request(struct ktest *t)
 	/* Once more: there is nothing to gain. */
 	EXPECT_EQ(t, compact_memory(mem, &stats), 0);
 	EXPECT_EQ(t, stats.moved, 0);
-	compact_end(t);
+	mov_end_upwards(t);
 }
 
 /* ---- pages that stay ---- */
@@ -161,25 +132,25 @@ static struct page *one_of(struct memory *mem, pfn_t block)
 
 static void pinned_page_skips_its_window(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
 	struct zone *zone;
 	pfn_t pfn;
 
 	REQUIRE(t, mov_begin(t, mem));
-	zone = fragmented(t, mem, ZONE_MOVABLE);
+	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
 	for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
 		EXPECT_EQ(t, pin_page(one_of(mem, pfn)), 0);
 	expect_vain(t, zone);
 	for (pfn = zone->start_pfn; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
 		mem_unpin_page(mem, one_of(mem, pfn));
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
-	compact_end(t);
+	mov_end_upwards(t);
 }
 
 /* Take one unmovable page of each pageblock that has one free. */
 static void take_one_of_each(struct memory *mem, struct zone *zone, struct pile *kept)
 {
-	bool has[ZONE_SIZE] = {false};
+	bool has[MOV_ZONE] = {false};
 	struct pile all = {NULL, 0};
 	struct page *page;
 
@@ -199,29 +170,29 @@ static void take_one_of_each(struct memory *mem, struct zone *zone, struct pile 
 
 static void unmovable_page_skips_its_window(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
+	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
 	struct pile kept = {NULL, 0};
 	struct zone *zone;
 
 	REQUIRE(t, mov_begin(t, mem));
-	zone = fragmented(t, mem, ZONE_NORMAL);
+	zone = mov_fragmented(t, mem, ZONE_NORMAL);
 	take_one_of_each(mem, zone, &kept);
 	expect_vain(t, zone);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
 	empty_caches(mem);
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
-	compact_end(t);
+	mov_end_upwards(t);
 }
 
 static void isolated_pageblocks_are_left_alone(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
 	struct pageblock low, high;
 	struct zone *zone;
 	pfn_t last;
 
 	REQUIRE(t, mov_begin(t, mem));
-	zone = fragmented(t, mem, ZONE_MOVABLE);
+	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
 	last = zone->end_pfn - PAGEBLOCK_PAGES;
 	set_isolated(zone, zone->start_pfn, true);
 	set_isolated(zone, last, true);
@@ -233,30 +204,30 @@ static void isolated_pageblocks_are_left_alone(struct ktest *t)
 	EXPECT(t, free_blocks(zone) > 0);
 	set_isolated(zone, zone->start_pfn, false);
 	set_isolated(zone, last, false);
-	compact_end(t);
+	mov_end_upwards(t);
 }
 
 /* Lent pages would only be moved for others that are lent. */
 static void cma_pageblocks_are_not_emptied(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
+	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
 	struct pageblock low;
 	struct zone *zone;
 
 	REQUIRE(t, mov_begin(t, mem));
-	zone = fragmented(t, mem, ZONE_NORMAL);
+	zone = mov_fragmented(t, mem, ZONE_NORMAL);
 	set_type(zone, zone->start_pfn, MT_CMA);
 	low = *pageblock_of(mem, zone->start_pfn);
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
 	EXPECT_EQ(t, memcmp(&low, pageblock_of(mem, zone->start_pfn), sizeof(low)), 0);
 	set_type(zone, zone->start_pfn, MT_MOVABLE);
-	compact_end(t);
+	mov_end_upwards(t);
 }
 
 /* Blocks of two pages, of which every third is free. */
 static void blocks_of_two_pages_are_moved_too(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
 	struct compact_stats stats = {0};
 	struct zone *zone;
 	struct page *page;
@@ -292,105 +263,15 @@ static void blocks_of_two_pages_are_moved_too(struct ktest *t)
 	EXPECT(t, free_blocks(zone) > 0);
 	EXPECT_EQ(t, zone->nr_free, free);
 	expect_sound(t, mem);
-	compact_end(t);
+	mov_end_upwards(t);
 }
 
-/* ---- bounds ---- */
-
-static void refused_moves_are_counted_against_the_bound(struct ktest *t)
-{
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
-	struct compact_stats stats = {0};
-	unsigned long free;
-	struct zone *zone;
-
-	REQUIRE(t, mov_begin(t, mem));
-	zone = fragmented(t, mem, ZONE_MOVABLE);
-	free = memory_free_pages(mem);
-	mov.refuse = 1;
-	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, &stats), -EAGAIN);
-	EXPECT_EQ(t, stats.moved, 0);
-	EXPECT_EQ(t, stats.failed, mov.calls);
-	/* Two pages to a window, so the bound is exceeded by one at most. */
-	EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
-	/* All that was captured is back. */
-	EXPECT_EQ(t, memory_free_pages(mem), free);
-	expect_sound(t, mem);
-	compact_end(t);
-}
-
-static void refused_migration_skips_one_window(struct ktest *t)
-{
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
-	struct zone *zone;
-
-	REQUIRE(t, mov_begin(t, mem));
-	zone = fragmented(t, mem, ZONE_MOVABLE);
-	mov.refuse = PAGEBLOCK_PAGES / 2;
-	/* Of each window one or two: none is emptied at once, but each time some of it is. */
-	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL) != 0);
-	mov.refuse = 0;
-	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
-	compact_end(t);
-}
-
-static void moves_leave_the_watermark(struct ktest *t)
-{
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
-	struct zone *zone;
-	u32 i;
-
-	REQUIRE(t, mov_begin(t, mem));
-	mov_fill(ALL_THERE_IS);
-	mov_take_rest();
-	zone = zone_in(mem, ZONE_MOVABLE);
-	/* Just above the watermark, in the upper half, no two neighbours. */
-	for (i = 0; zone->nr_free < zone->wmark[WMARK_MIN] + 4 && i < mov.nr; i++) {
-		pfn_t pfn = page_to_pfn_in(mem, mov.pages[i]);
-
-		if (pfn % 3 || pfn < (zone->start_pfn + zone->end_pfn) / 2)
-			continue;
-		mov_free(i);
-		drain_local_pages(mem, NULL);
-	}
-	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, NULL), 0);
-	/* A whole batch would take more pages than are above the watermark. */
-	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
-	EXPECT(t, mm_event_sum(mem, EV_COMPACT_MOVED) > 0);
-	EXPECT(t, mov.least >= zone->wmark[WMARK_MIN]);
-	compact_end(t);
-}
-
-/* A request that the watermark forbids has nothing moved, however much could be. */
-static void compaction_below_the_watermark_does_not_start(struct ktest *t)
-{
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
-	struct compact_stats stats = {0};
-	struct pile pile = {NULL, 0};
-	unsigned long mark;
-	struct page *page;
-	struct zone *zone;
-
-	REQUIRE(t, mov_begin(t, mem));
-	zone = fragmented(t, mem, ZONE_MOVABLE);
-	mark = zone->wmark[WMARK_MIN] + PAGEBLOCK_PAGES;
-	while (zone->nr_free >= mark && (page = take_block(zone, 0, MT_MOVABLE)))
-		pile_push(&pile, page);
-	EXPECT_EQ(t, zone->nr_free, mark - 1);
-	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats), -ENOMEM);
-	EXPECT_EQ(t, stats.looks, 0);
-	EXPECT_EQ(t, stats.moved, 0);
-	give_block(zone, pile_pop(&pile));
-	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats) != -EINVAL);
-	EXPECT(t, stats.looks > 0);
-	EXPECT_EQ(t, pile_free(mem, &pile), 0);
-	compact_end(t);
-}
+/* ---- requests ---- */
 
 /* Each zone that the request may use, the best one first, until one has a block. */
 static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE / 2, ZONE_SIZE / 2);
+	struct memory *mem = ktest_memory(t, 0, MOV_ZONE / 2, MOV_ZONE / 2);
 	struct zone *normal, *movable;
 	const struct node *node;
 
@@ -415,7 +296,7 @@ static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 		 * others say.
 		 */
 		mov.calls = 0;
-		normal->reserve = BLOCK(ZONE_SIZE);
+		normal->reserve = BLOCK(MOV_ZONE);
 		EXPECT_EQ(t, compact_zonelist(node, GFP_MOVABLE, 1), -EAGAIN);
 		EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
 		normal->reserve = 0;
@@ -428,12 +309,12 @@ static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 	EXPECT_EQ(t, compact_zonelist(node, GFP_KERNEL, MAX_ORDER - 1), 0);
 	EXPECT(t, has_free(normal, MAX_ORDER - 1, MT_MOVABLE));
 	EXPECT_EQ(t, compact_zonelist(node, GFP_KERNEL, 0), -EINVAL);
-	compact_end(t);
+	mov_end_upwards(t);
 }
 
 static void bad_arguments_are_refused(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
 	struct zone *zone;
 	irqflags_t flags;
 	int err;
@@ -466,13 +347,13 @@ static void allocate_largest(void *arg)
 
 static void many_waiters_share_one_compaction_thread(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
 	struct asker ask[MAX_CPUS] = {{.mem = NULL}};
 	unsigned cpu, want, got = 0;
 	struct zone *zone;
 
 	REQUIRE(t, mov_begin(t, mem));
-	zone = fragmented(t, mem, ZONE_MOVABLE);
+	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
 	want = (unsigned)MIN(blocks_possible(zone), (unsigned long)ktest_cpus());
 	for (cpu = 0; cpu < want; cpu++) {
 		ask[cpu].mem = mem;
@@ -487,7 +368,7 @@ static void many_waiters_share_one_compaction_thread(struct ktest *t)
 	}
 	EXPECT_EQ(t, got, want);
 	EXPECT(t, mm_event_sum(mem, EV_ALLOC_COMPACT_WAIT) > 0);
-	compact_end(t);
+	mov_end_upwards(t);
 }
 
 KTEST_SUITE(compact, KTEST_QUICK, KTEST(movable_requests_get_every_largest_block),
@@ -495,8 +376,5 @@ KTEST_SUITE(compact, KTEST_QUICK, KTEST(movable_requests_get_every_largest_block
     KTEST(all_memory_is_gathered_on_request), KTEST(pinned_page_skips_its_window),
     KTEST(unmovable_page_skips_its_window), KTEST(isolated_pageblocks_are_left_alone),
     KTEST(cma_pageblocks_are_not_emptied), KTEST(blocks_of_two_pages_are_moved_too),
-    KTEST_COST(refused_moves_are_counted_against_the_bound),
-    KTEST_COST(refused_migration_skips_one_window), KTEST(moves_leave_the_watermark),
-    KTEST_COST(compaction_below_the_watermark_does_not_start),
     KTEST(zones_of_a_request_are_compacted_in_turn), KTEST(bad_arguments_are_refused),
     KTEST_COST(many_waiters_share_one_compaction_thread));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_compact_bound.c: the bounds of a compaction: beside a thread that refills the pageblocks
- * it empties, with a pageblock that is isolated meanwhile, and with memory on standby.
+ * test_compact_bound.c: the bounds of a compaction: refused moves and watermarks; beside a thread
+ * that refills the pageblocks it empties, with a pageblock that is isolated meanwhile, and with
+ * memory on standby.
  */
 #include "tests/lib/standby_help.h"
 
@@ -21,6 +22,98 @@ static void fill(pfn_t start, pfn_t half, pfn_t end)
 		if (pfn >= half && pfn % 2)
 			mov_free(i);
 	}
+}
+
+/* ---- refused moves, watermarks ---- */
+
+static void refused_moves_are_counted_against_the_bound(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
+	struct compact_stats stats = {0};
+	unsigned long free;
+	struct zone *zone;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
+	free = memory_free_pages(mem);
+	mov.refuse = 1;
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, &stats), -EAGAIN);
+	EXPECT_EQ(t, stats.moved, 0);
+	EXPECT_EQ(t, stats.failed, mov.calls);
+	/* Two pages to a window, so the bound is exceeded by one at most. */
+	EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
+	/* All that was captured is back. */
+	EXPECT_EQ(t, memory_free_pages(mem), free);
+	expect_sound(t, mem);
+	mov_end_upwards(t);
+}
+
+static void refused_migration_skips_one_window(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
+	struct zone *zone;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
+	mov.refuse = PAGEBLOCK_PAGES / 2;
+	/* Of each window one or two: none is emptied at once, but each time some of it is. */
+	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL) != 0);
+	mov.refuse = 0;
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
+	mov_end_upwards(t);
+}
+
+static void moves_leave_the_watermark(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
+	struct zone *zone;
+	u32 i;
+
+	REQUIRE(t, mov_begin(t, mem));
+	mov_fill(ALL_THERE_IS);
+	mov_take_rest();
+	zone = zone_in(mem, ZONE_MOVABLE);
+	/* Just above the watermark, in the upper half, no two neighbours. */
+	for (i = 0; zone->nr_free < zone->wmark[WMARK_MIN] + 4 && i < mov.nr; i++) {
+		pfn_t pfn = page_to_pfn_in(mem, mov.pages[i]);
+
+		if (pfn % 3 || pfn < (zone->start_pfn + zone->end_pfn) / 2)
+			continue;
+		mov_free(i);
+		drain_local_pages(mem, NULL);
+	}
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, NULL), 0);
+	/* A whole batch would take more pages than are above the watermark. */
+	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
+	EXPECT(t, mm_event_sum(mem, EV_COMPACT_MOVED) > 0);
+	EXPECT(t, mov.least >= zone->wmark[WMARK_MIN]);
+	mov_end_upwards(t);
+}
+
+/* A request that the watermark forbids has nothing moved, however much could be. */
+static void compaction_below_the_watermark_does_not_start(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
+	struct compact_stats stats = {0};
+	struct pile pile = {NULL, 0};
+	unsigned long mark;
+	struct page *page;
+	struct zone *zone;
+
+	REQUIRE(t, mov_begin(t, mem));
+	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
+	mark = zone->wmark[WMARK_MIN] + PAGEBLOCK_PAGES;
+	while (zone->nr_free >= mark && (page = take_block(zone, 0, MT_MOVABLE)))
+		pile_push(&pile, page);
+	EXPECT_EQ(t, zone->nr_free, mark - 1);
+	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats), -ENOMEM);
+	EXPECT_EQ(t, stats.looks, 0);
+	EXPECT_EQ(t, stats.moved, 0);
+	give_block(zone, pile_pop(&pile));
+	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, &stats) != -EINVAL);
+	EXPECT(t, stats.looks > 0);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	mov_end_upwards(t);
 }
 
 /* ---- churn ---- */
@@ -144,6 +237,9 @@ static void standby_memory_adds_no_scanning(struct ktest *t)
 	EXPECT_EQ(t, with, without);
 }
 
-KTEST_SUITE(compact_bound, KTEST_QUICK | KTEST_MOSTLY_COST, KTEST(refilled_window_is_abandoned),
+KTEST_SUITE(compact_bound, KTEST_QUICK | KTEST_MOSTLY_COST,
+    KTEST(refused_moves_are_counted_against_the_bound), KTEST(refused_migration_skips_one_window),
+    KTEST_CONTRACT(moves_leave_the_watermark), KTEST(compaction_below_the_watermark_does_not_start),
+    KTEST(refilled_window_is_abandoned),
     KTEST_CONTRACT(captured_pages_that_are_isolated_are_not_used),
     KTEST(standby_memory_adds_no_scanning));

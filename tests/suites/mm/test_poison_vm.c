@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_vm.c: broken pages of memory objects: each state as in test_poison_states.c, and
- * what happens to the users of the page.
+ * test_poison_vm.c: broken pages of memory objects: each state as in test_poison_states.c; entries
+ * that have the only news of a write; and a walk in progress.  Their users: test_poison_object.c.
  */
 #include "tests/lib/poison_states.h"
 #include "tests/lib/vm_help.h"
@@ -243,123 +243,7 @@ static bool make_top_page_table(struct stand *s)
 	}
 STATES(STATE_TEST)
 
-/* ---- users of the page ---- */
-
-static void soft_offline_moves_the_content(struct ktest *t)
-{
-	struct vm_scene s;
-	struct page *page;
-	unsigned long free;
-	u64 faults;
-
-	if (!scene_begin_loaded(t, &s, 3, t->seed))
-		return;
-	page = page_in(s.object, 1);
-	faults = mm_event_sum(s.mem, EV_FAULTS);
-	free = memory_free_pages(s.mem);
-	EXPECT_EQ(t, mem_soft_offline_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
-	EXPECT(t, page_in(s.object, 1) && page_in(s.object, 1) != page);
-	expect_pages(t, 0, 3, t->seed);
-	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULTS), faults);
-	/* The target was taken, the source has not come back. */
-	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
-	EXPECT(t, is_retired(s.mem, page_to_pfn_in(s.mem, page)));
-	expect_poisoned(t, s.mem, 1);
-	soft_unload_space();
-	EXPECT_EQ(t, mem_unpoison_page(s.mem, page_to_pfn_in(s.mem, page)), 0);
-	scene_end(t, &s);
-}
-
-static void a_failed_soft_offline_changes_nothing(struct ktest *t)
-{
-	struct pile pile = {NULL, 0};
-	struct vm_scene s;
-	struct page *page;
-	pfn_t pfn;
-
-	if (!scene_begin_loaded(t, &s, 3, 8))
-		return;
-	REQUIRE(t, vm_object_pin(s.object, 1, &page) == 0);
-	pfn = page_to_pfn_in(s.mem, page);
-	EXPECT_EQ(t, mem_soft_offline_page(s.mem, pfn), -EBUSY);
-	EXPECT_EQ(t, word_state(page_word(page)), PG_LRU);
-	EXPECT(t, page_in(s.object, 1) == page && !is_flagged(s.mem, pfn));
-	expect_poisoned(t, s.mem, 0);
-	mem_unpin_page(s.mem, page);
-	pile_alloc_last(s.mem, &pile);
-	EXPECT_EQ(t, mem_soft_offline_page(s.mem, pfn), -ENOMEM);
-	EXPECT_EQ(t, page_word(page) & ~(PAGE_PINNED | PAGE_DIRTY | PAGE_REFERENCED),
-	    PAGE_WORD(2, PG_LRU, 0));
-	expect_poisoned(t, s.mem, 0);
-	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
-	expect_pages(t, 0, 3, 8);
-	EXPECT_EQ(t, mm_event_sum(s.mem, EV_SOFT_OFFLINE_FAIL), 2);
-	EXPECT_EQ(t, mem_soft_offline_page(s.mem, pfn), 0);
-	expect_pages(t, 0, 3, 8);
-	soft_unload_space();
-	EXPECT_EQ(t, mem_unpoison_page(s.mem, pfn), 0);
-	scene_end(t, &s);
-}
-
-/* Every access to a lost page fails, the others are as before; and there can be a new one. */
-static void a_lost_page_is_reported_and_replaced(struct ktest *t)
-{
-	struct poison_result res;
-	struct page *page;
-	struct vm_scene s;
-	u64 value;
-	pfn_t pfn;
-
-	if (!scene_begin_loaded(t, &s, 3, 7))
-		return;
-	pfn = page_to_pfn_in(s.mem, page_in(s.object, 1));
-	EXPECT_EQ(t, mem_memory_failure(s.mem, pfn, 0, &res), 0);
-	EXPECT_EQ(t, res.state, PG_LRU);
-	EXPECT_EQ(t, res.unmapped, 1);
-	EXPECT(t, res.lost);
-	/* This CPU had it in its TLB. */
-	EXPECT_EQ(t, soft_try_write(page_at(1), 1), -EFAULT);
-	EXPECT_EQ(t, soft_read(page_at(1), &value), -EHWPOISON);
-	EXPECT_EQ(t, soft_write(page_at(1) + 8, 1), -EHWPOISON);
-	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULT_LOST), 2);
-	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), -EHWPOISON);
-	EXPECT_EQ(t, vm_object_pin(s.object, 1, &page), -EHWPOISON);
-	EXPECT(t, vm_object_has(s.object, 1));
-	EXPECT_EQ(t, vm_object_present(s.object), 2);
-	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 0);
-	expect_pages(t, 0, 1, 7);
-	expect_pages(t, 2, 3, 7);
-	expect_poisoned(t, s.mem, 1);
-	EXPECT_EQ(t, vm_object_remove(s.object, 1, 1), 0);
-	EXPECT_EQ(t, soft_read(page_at(1), &value), 0);
-	EXPECT_EQ(t, value, 0);
-	EXPECT_EQ(t, vm_object_present(s.object), 3);
-	soft_unload_space();
-	EXPECT_EQ(t, mem_unpoison_page(s.mem, pfn), 0);
-	scene_end(t, &s);
-}
-
-/* An object with a lost page is destroyed like any other. */
-static void object_with_a_lost_page_is_destroyed(struct ktest *t)
-{
-	struct poison_result res;
-	struct vm_scene s;
-	pfn_t pfn;
-
-	if (!scene_begin_filled(t, &s, 3))
-		return;
-	pfn = page_to_pfn_in(s.mem, page_in(s.object, 2));
-	EXPECT_EQ(t, mem_memory_failure(s.mem, pfn, 0, &res), 0);
-	EXPECT_EQ(t, res.unmapped, 0);
-	EXPECT(t, res.lost);
-	vm_object_put(s.object);
-	vm_space_put(s.space);
-	s.object = NULL;
-	s.space = NULL;
-	expect_poisoned(t, s.mem, 1);
-	EXPECT_EQ(t, mem_unpoison_page(s.mem, pfn), 0);
-	scene_end(t, &s);
-}
+/* ---- entries of the page ---- */
 
 /* A clean page of a pager's in two spaces; false: the test is skipped or has failed. */
 static bool begin_clean_page(struct ktest *t, struct stand *s)
@@ -416,51 +300,6 @@ static void clean_page_is_requested_again(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(s.mem, s.pfn), 0);
 }
 
-/*
- * Flagged between its allocation and its slot, it stays with its object: it is neither moved nor
- * dropped.  When it is hit again, its users can be told.
- */
-static void flagged_in_transit(struct ktest *t, struct vm_object *object)
-{
-	struct memory *mem = object->mem;
-	struct poison_result res;
-	struct page *page;
-	pfn_t pfn;
-
-	REQUIRE(t, !vm_object_supply(object, 0, NULL));
-	REQUIRE(t, (page = mem_alloc_pages(mem, object_gfp(object), 0)));
-	pfn = page_to_pfn_in(mem, page);
-	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), -EBUSY);
-	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
-	spin_lock(&object->lock);
-	object_fill(object, 1, page);
-	spin_unlock(&object->lock);
-	expect_poisoned(t, mem, 1);
-	EXPECT(t, isolate_lru_page(mem, pfn) < 0);
-	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), -EBUSY);
-	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), 0);
-	EXPECT_EQ(t, res.outcome, POISON_RECOVERED);
-	EXPECT(t, is_retired(mem, pfn));
-	EXPECT_EQ(t, mem_poisoned(mem).retired, 1);
-	expect_poisoned(t, mem, 1);
-	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
-}
-
-static void page_flagged_before_its_slot_stays_with_the_object(struct ktest *t)
-{
-	struct vm_object *fixed;
-	struct vm_scene s;
-
-	if (!scene_begin_pager(t, &s, 3, &scene_pager, NULL))
-		return;
-	flagged_in_transit(t, s.object);
-	if (vm_object_create(s.mem, OBJ_PHYS, 3, NULL, NULL, &fixed) == 0) {
-		flagged_in_transit(t, fixed);
-		vm_object_put(fixed);
-	}
-	scene_end(t, &s);
-}
-
 static void fail_it(void *arg)
 {
 	struct stand *s = arg;
@@ -499,8 +338,5 @@ static void poison_waits_for_a_walk_in_progress(struct ktest *t)
 }
 
 #define STATE_CASE(name, ...) KTEST(name),
-KTEST_SUITE(poison_vm, 0, STATES(STATE_CASE) KTEST(soft_offline_moves_the_content),
-    KTEST(a_failed_soft_offline_changes_nothing), KTEST(a_lost_page_is_reported_and_replaced),
-    KTEST(object_with_a_lost_page_is_destroyed), KTEST(dirty_bit_in_an_entry_makes_a_page_lost),
-    KTEST(clean_page_is_requested_again), KTEST(page_flagged_before_its_slot_stays_with_the_object),
-    KTEST_INSIDE(poison_waits_for_a_walk_in_progress));
+KTEST_SUITE(poison_vm, 0, STATES(STATE_CASE) KTEST(dirty_bit_in_an_entry_makes_a_page_lost),
+    KTEST(clean_page_is_requested_again), KTEST_INSIDE(poison_waits_for_a_walk_in_progress));

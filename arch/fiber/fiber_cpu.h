@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* fiber_cpu.h: a CPU that is a fiber, for fiber_cpu.c and fiber_choose.c alone. */
+#ifndef QUARRY_FIBER_CPU_H
+#define QUARRY_FIBER_CPU_H
+
+#include "fiber.h"
+#include <ucontext.h>
+
+enum fiber_state {
+	FIBER_NONE,
+	FIBER_READY,
+	FIBER_SPINS,
+	FIBER_YIELDED,
+	FIBER_WAITS_ALL,
+	FIBER_IDLE,
+	FIBER_PARKED,
+	FIBER_ENDED
+};
+
+struct thread {
+	struct fiber_cpu cpu; /* first: fiber_this points here */
+	enum fiber_state state;
+	bool leaving; /* cpu_down waits for the CPU */
+	bool left;    /* cpu_down has it: the thread acts as idle thread */
+	bool preempted;
+	u64 preempted_at; /* number of the preemption in the run */
+	u64 seen;         /* progress at its last check */
+	ucontext_t context;
+	char *stack;
+	void *fake_stack; /* the address sanitizer's */
+	struct mm_task task, idle_task;
+	const char *name;
+	void (*fn)(void *);
+	void *arg;
+};
+
+extern struct thread fibers[FIBER_CPUS];
+
+/* The thread that runs next; it may be the present one.  fiber_on_stuck is called if none can. */
+struct thread *fiber_choose(void);
+/* No event yet: at the start of a run. */
+void fiber_choose_begin(void);
+/* So many events until now (fiber_progress). */
+u64 fiber_events(void);
+/* All wait, and time passes. */
+void fiber_clock_advance(u64 ns);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task_thread.c: threads of tasks, from ring 3's first instruction to their freed stacks.
+ *
+ * Owns:       the tables and FPU registers that a CPU has loaded; the thread that frees threads of
+ *             tasks.
+ * Locks:      task->lock (RANK_TASK): the task's threads, how it ends; reaper.lock (RANK_TASK):
+ *             threads to be freed; never both.
+ * Invariants: a thread is on its task's list until it has left the task's space for ever.  So a
+ *             listed thread may be woken, and if the list is empty no CPU has the tables loaded.
+ *             A thread of a task does not return to ring 3 once the task is ending.
+ * Tests:      task, task_cpu, tests/fiber/explore_tasks.c.
+ */
+#include "task_thread.h"
+#include "thread.h"
+#include <quarry/console.h>
+#include <quarry/mm.h>
+#include <quarry/sched.h>
+#include <quarry/task.h>
+#include <quarry/user.h>
+
+/* Start values of a thread of ring 3; the thread frees them. */
+struct user_start {
+	u64 entry, sp, arg[3];
+};
+
+/* Threads that have left their task and want to be joined. */
+static struct {
+	struct spinlock lock;                                /* RANK_TASK */
+	TAILQ_HEAD(, thread) threads GUARDED_BY(task_class); /* lock, by task_link */
+	struct waitq wq; /* the reaper, and waiters for nr_threads */
+	u32 nr_threads;  /* a: threads of tasks, not freed yet */
+} reaper = {
+    .lock = SPINLOCK("reaper", RANK_TASK),
+    .threads = TAILQ_HEAD_INITIALIZER(reaper.threads),
+    .wq = WAITQ("reaper"),
+};
+
+struct task *task_current(void)
+{
+	const struct thread *t = thread_current();
+
+	return t ? t->task : NULL;
+}
+
+bool task_interrupted(void)
+{
+	const struct task *task = task_current();
+
+	return task && load_acquire(&task->ending);
+}
+
+/* ---- switching ---- */
+
+/* Enter before the load, leave after it: see vm.h. */
+static void space_switch(struct vm_space *from, struct vm_space *to)
+{
+	if (from == to)
+		return;
+	if (to)
+		vm_space_enter(to);
+	arch_load_tables(to ? to->pt.root : 0);
+	if (from)
+		vm_space_leave(from);
+}
+
+void task_switch(const struct thread *prev, const struct thread *next)
+{
+	if (prev->fpu)
+		arch_fpu_save(prev->fpu);
+	if (next->fpu) {
+		arch_fpu_load(next->fpu);
+		arch_set_kernel_stack(next->stack_top);
+	}
+	space_switch(prev->space, next->space);
+}
+
+void space_use(struct vm_space *space)
+{
+	irqflags_t flags = arch_irq_save();
+	struct thread *t = thread_current();
+
+	space_switch(t->space, space);
+	t->space = space;
+	arch_irq_restore(flags);
+}
+
+/* ---- the reaper ---- */
+
+static bool reaper_has_work(void *arg)
+{
+	return READ_ONCE(reaper.threads.tqh_first) != NULL;
+}
+
+static bool no_threads(void *arg)
+{
+	return !READ_ONCE(reaper.nr_threads);
+}
+
+/* Clang's analysis covers calls, not walks of a list; hence a function that requires the lock. */
+static struct thread *reaper_pop(void) REQUIRES(task_class)
+{
+	struct thread *t = TAILQ_FIRST(&reaper.threads);
+
+	TAILQ_REMOVE(&reaper.threads, t, task_link);
+	return t;
+}
+
+/* A thread cannot free the stack it runs on; this thread frees those of threads of tasks. */
+static void reap(void *arg)
+{
+	for (;;) {
+		struct thread *t;
+		void *fpu;
+
+		wait_until(&reaper.wq, reaper_has_work, NULL, WAIT_FOREVER);
+		task_lock(&reaper.lock);
+		t = reaper_pop();
+		task_unlock(&reaper.lock);
+		fpu = t->fpu;
+		thread_join(t);
+		kfree(fpu);
+		if (atomic_sub(&reaper.nr_threads, 1u) == 1)
+			wake_up(&reaper.wq);
+	}
+}
+
+int tasks_init(void)
+{
+	return thread_start("reaper", -1, reap, NULL) ? 0 : -ENOMEM;
+}
+
+/* ---- threads ---- */
+
+static void user_thread(void *arg)
+{
+	const struct user_start start = *(struct user_start *)arg;
+
+	kfree(arg);
+	arch_enter_user(start.entry, start.sp, start.arg);
+}
+
+/* Before the thread is on a queue.  -EAGAIN: the task is ending, or has too many threads. */
+static int join_task(struct task *task, struct thread *t)
+{
+	int number = -EAGAIN;
+
+	task_lock(&task->lock);
+	if (!task->ending && task->nr_threads < ABI_MAX_THREADS) {
+		number = (int)(task->next_thread++ & 0x7fffffff);
+		task->nr_threads++;
+		TAILQ_INSERT_TAIL(&task->threads, t, task_link);
+	}
+	task_unlock(&task->lock);
+	return number;
+}
+
+int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg[3])
+{
+	struct user_start *start;
+	struct thread *t = NULL;
+	void *fpu;
+	int number;
+
+	if (entry >= USER_END || sp > USER_END)
+		return -EINVAL;
+	if (account_charge(task->account, ACCOUNT_THREADS, 1))
+		return -EAGAIN;
+	start = kmalloc(sizeof(*start));
+	fpu = arch_fpu_alloc();
+	if (start && fpu) {
+		*start = (struct user_start){entry, sp, {arg[0], arg[1], arg[2]}};
+		t = thread_new(task->name, cpu, user_thread, start);
+	}
+	if (!t) {
+		kfree(fpu);
+		kfree(start);
+		account_uncharge(task->account, ACCOUNT_THREADS, 1);
+		return -ENOMEM;
+	}
+	thread_charged(t, task->account);
+	t->task = task;
+	t->shares = task->shares;
+	t->space = task->space;
+	t->fpu = fpu;
+	number = join_task(task, t);
+	if (number < 0) {
+		thread_discard(t);
+		kfree(fpu);
+		kfree(start);
+		return number;
+	}
+	task_get(task);
+	atomic_add(&reaper.nr_threads, 1u);
+	sched_add(t);
+	return number;
+}
+
+void task_thread_exit(void)
+{
+	struct thread *t = thread_current();
+	struct task *task = t->task;
+	bool last;
+
+	assert_may_sleep("task_thread_exit");
+	space_use(NULL);
+	task_lock(&task->lock);
+	TAILQ_REMOVE(&task->threads, t, task_link);
+	last = --task->nr_threads == 0;
+	if (last && !task->ending)
+		store_release(&task->ending, (u32)TASK_EXITED);
+	task_unlock(&task->lock);
+	if (last)
+		task_release(task);
+	t->task = NULL;
+	sched_leave_shares(t);
+	task_put(task);
+	task_lock(&reaper.lock);
+	TAILQ_INSERT_TAIL(&reaper.threads, t, task_link);
+	task_unlock(&reaper.lock);
+	wake_up(&reaper.wq);
+	thread_exit();
+}
+
+/* ---- calls from arch/ ---- */
+
+int user_page_fault(uintptr_t va, unsigned access)
+{
+	struct vm_space *space = thread_current()->space;
+
+	/* A pager that supplies and drops the page makes the access fail again, without a wait. */
+	if (task_interrupted())
+		return -EINTR;
+	return space ? vm_fault(space, va, access) : -EFAULT;
+}
+
+void user_fault_report(const char *what)
+{
+	const struct task *task = task_current();
+
+	assert_may_sleep("user_fault_report");
+	printk("task %u %s: %s\n", task->id, task->name, what);
+}
+
+void user_fault_end(void)
+{
+	task_end(task_current(), TASK_FAULTED, 0);
+	task_thread_exit();
+}
+
+void user_may_return(void)
+{
+	/* A CPU that ends the task after the check sends an interrupt, which arrives in ring 3. */
+	KASSERT(!arch_irqs_enabled());
+	if (likely(!task_interrupted()))
+		return;
+	arch_irq_enable();
+	task_thread_exit();
+}
+
+/* ---- queries ---- */
+
+unsigned task_threads_alive(void)
+{
+	return READ_ONCE(reaper.nr_threads);
+}
+
+int tasks_wait_none(u64 timeout_ns)
+{
+	/* A thread is freed after its task has ended. */
+	return wait_until(&reaper.wq, no_threads, NULL, timeout_ns) && !tasks_alive() ? 0
+	                                                                              : -ETIMEDOUT;
+}

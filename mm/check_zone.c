@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check_zone.c: the part of check_memory that recounts a zone: its pageblocks and their pages, its
+ * free lists, and what the caches hold of it.
+ *
+ * Owns:       nothing; it never repairs.
+ * Locks:      none: every CPU is stopped, interrupts off, where nobody is inside a zone lock or a
+ *             cache, and pcp_ctl is held, so that no round is under way.
+ * Invariants: those it checks are listed, with their names, in docs/mm/check.md.
+ * Tests:      held; check, check_bounds, check_borders and check_order plant corruptions and expect
+ *             each to be named.
+ */
+#include "mm/check.h"
+#include "mm/pcp.h"
+#include "mm/range.h"
+#include "mm/zone.h"
+
+struct zone_check {
+	struct memory *mem;
+	struct zone *zone;
+	struct mm_violation *v;
+	bool pending; /* an isolation is between its bits and its round */
+	unsigned long heads[NR_ORDERS][NR_MIGRATETYPES]; /* free blocks that must be listed */
+	/* pageblocks; pages; pages; blocks' pages */
+	unsigned long isolated, present, reserved, cached;
+	unsigned long lru;    /* pages that must be on reclaim lists */
+	unsigned long taken;  /* pages in state ISO_MIG */
+	unsigned long doomed; /* flagged pages in use */
+	u64 cached_set;       /* sum of set_hash over cached heads, less slots */
+};
+
+static bool bad(
+    struct zone_check *c, const char *what, pfn_t pfn, unsigned long have, unsigned long want)
+{
+	*c->v = (struct mm_violation){.what = what, .pfn = pfn, .have = have, .want = want};
+	return false;
+}
+
+#define CHECK(c, cond, what, pfn, have, want)                                                      \
+	do {                                                                                       \
+		if (unlikely(!(cond)))                                                             \
+			return bad(                                                                \
+			    (c), (what), (pfn), (unsigned long)(have), (unsigned long)(want));     \
+	} while (0)
+
+/*
+ * A set of pfns is compared with another by the sums of this: equal counts and sums, but a page
+ * twice in one of them and another missing, would need two hashes that differ by as much as two
+ * others.
+ */
+static u64 set_hash(pfn_t pfn)
+{
+	u64 hash = pfn * 0x9e3779b97f4a7c15ULL;
+
+	return (hash ^ hash >> 29) * 0xbf58476d1ce4e5b9ULL;
+}
+
+static bool check_in_use(struct zone_check *c, pfn_t pfn, const struct page *page, u32 word)
+{
+	/* Its migrator has taken all references while it copies. */
+	bool frozen = word_state(word) == PG_ISO_MIG && word & PAGE_LOCKED;
+	unsigned ref = word_ref(word);
+
+	CHECK(c, ref >= 1 || frozen, "I-S1 references of a page in use", pfn, ref, 1);
+	CHECK(c, ref >= page->mapcount + (unsigned)page->pincount, "I-S2 references cover pins",
+	    pfn, ref, page->pincount);
+	c->lru += word_state(word) == PG_LRU && page->owner;
+	c->taken += word_state(word) == PG_ISO_MIG;
+	return true;
+}
+
+/* What a head's word and its fields may be, by state. */
+static bool check_head(struct zone_check *c, pfn_t pfn, const struct page *page, u32 word)
+{
+	unsigned order = word_order(word), ref = word_ref(word);
+	const struct page *buddy;
+
+	CHECK(c, order <= MAX_ORDER, "I-B1 order of a head", pfn, order, MAX_ORDER);
+	CHECK(c, !(pfn & ((1UL << order) - 1)), "I-B2 head aligned to its order", pfn, order, 0);
+	switch (word_state(word)) {
+	case PG_FREE:
+		CHECK(c, word == PAGE_WORD(0, PG_FREE, order), "I-S1 word of a free head", pfn,
+		    word, 0);
+		CHECK(c, page->pincount == 0 && page->mapcount == 0,
+		    "I-S2 free page pinned or mapped", pfn, page->pincount, page->mapcount);
+		if (order == MAX_ORDER)
+			break;
+		buddy = pfn_to_page_in(c->mem, pfn ^ (1UL << order));
+		CHECK(c, page_word(buddy) != PAGE_WORD(0, PG_FREE, order), "I-B5 unmerged buddies",
+		    pfn, order, 0);
+		break;
+	case PG_PCP:
+		CHECK(c, word == PAGE_WORD(0, PG_PCP, order), "I-S1 word of a cached head", pfn,
+		    word, 0);
+		CHECK(c, page->pincount == 0 && page->mapcount == 0,
+		    "I-S2 cached page pinned or mapped", pfn, page->pincount, page->mapcount);
+		CHECK(c, order_index(order) < NR_CACHED_ORDERS, "I-P2 cached order", pfn, order, 0);
+		c->cached += 1UL << order;
+		c->cached_set += set_hash(pfn);
+		break;
+	case PG_FREEING:
+		CHECK(c, ref == 0, "I-S1 references of a page being freed", pfn, ref, 0);
+		break;
+	case PG_RESERVED:
+		CHECK(c, (word & ~PAGE_POISON) == PAGE_WORD(1, PG_RESERVED, order),
+		    "I-S1 word of a reserved head", pfn, word, 0);
+		c->reserved += 1UL << order;
+		break;
+	case PG_MOVABLE_OPS:
+	case PG_ISO_MIG:
+	case PG_ALLOC:
+	case PG_SLAB:
+	case PG_PGTABLE:
+	case PG_OBJECT:
+	case PG_LRU:
+	case PG_BALLOON: return check_in_use(c, pfn, page, word);
+	case PG_HWPOISON:
+		CHECK(c,
+		    word == (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON) && !page->mapcount &&
+		        !page->pincount && !page->owner,
+		    "I-H2 word of a retired page", pfn, word, 0);
+		break;
+	case PG_TAIL:
+	case NR_PAGE_STATES:
+	default: CHECK(c, false, "I-B3 state of a head", pfn, word_state(word), PG_FREE);
+	}
+	return true;
+}
+
+/* Tails of the block at @pfn; says in *@flagged how many have the poison flag. */
+static bool check_tails(struct zone_check *c, pfn_t pfn, u32 word, unsigned *flagged)
+{
+	const struct page *page = pfn_to_page_in(c->mem, pfn),
+	                  *end = page + (1UL << word_order(word));
+
+	*flagged = (word & PAGE_F_HWPOISON) != 0;
+	for (page++; page < end; page++) {
+		u32 tail = page_word(page);
+
+		if (likely(!tail))
+			continue;
+		if (tail != PAGE_F_HWPOISON)
+			return bad(
+			    c, "I-B3 tail of a block", page_to_pfn_in(c->mem, page), tail, 0);
+		++*flagged;
+	}
+	return true;
+}
+
+/* Which of its pages are flagged, and does its head say so? */
+static bool check_flags(struct zone_check *c, pfn_t pfn, u32 word, unsigned flagged)
+{
+	enum page_state state = word_state(word);
+
+	CHECK(c, !flagged || (state != PG_FREE && state != PG_PCP), "I-H1 flagged page is free",
+	    pfn, flagged, 0);
+	CHECK(c, !(word & PAGE_F_HAS_HWPOISON) == !(flagged && word_order(word)),
+	    "I-H4 head of a block with flagged pages", pfn, word, flagged);
+	if (state != PG_HWPOISON)
+		c->doomed += flagged;
+	return true;
+}
+
+/*
+ * Walk one ONLINE pageblock: heads and tails tile it, and the free ones are as many as it counts.
+ * No block crosses its border: none is larger, and each is aligned to its order.
+ */
+static bool check_block(struct zone_check *c, pfn_t block) WHILE_STOPPED
+{
+	struct memory *mem = c->mem;
+	const struct pageblock *pb = pageblock_of(mem, block);
+	bool isolated = pageblock_isolated(pb);
+	unsigned long free = 0, retired = 0;
+	pfn_t pfn = block;
+
+	while (pfn < block + PAGEBLOCK_PAGES) {
+		const struct page *page = pfn_to_page_in(mem, pfn);
+		u32 word = page_word(page);
+		unsigned flagged;
+
+		if (!check_head(c, pfn, page, word))
+			return false;
+		if (!check_tails(c, pfn, word, &flagged) || !check_flags(c, pfn, word, flagged))
+			return false;
+		retired += word_state(word) == PG_HWPOISON;
+		if (word_state(word) == PG_FREE) {
+			free += 1UL << word_order(word);
+			if (!isolated)
+				c->heads[word_order(word)][pageblock_type(pb)]++;
+		}
+		pfn += 1UL << word_order(word);
+	}
+	CHECK(c, pb->nr_free == free, "I-N1 free pages of a pageblock", block, pb->nr_free, free);
+	CHECK(c, !(pb->bits & PB_REPORTED) || free == PAGEBLOCK_PAGES,
+	    "I-R1 reported, and not wholly free", block, free, PAGEBLOCK_PAGES);
+	CHECK(c, pb->nr_poisoned == retired, "I-N6 retired pages of a pageblock", block,
+	    pb->nr_poisoned, retired);
+	return true;
+}
+
+/*
+ * In a pageblock that is offline words say nothing but what is broken; where it counts none, not
+ * even that.  What stands by has no words: there it counts all, or none.
+ */
+static bool check_offline(struct zone_check *c, pfn_t block) WHILE_STOPPED
+{
+	const struct pageblock *pb = pageblock_of(c->mem, block);
+	unsigned long flagged = 0;
+	pfn_t pfn;
+
+	CHECK(c, pb->nr_free == 0, "I-O2 free pages offline", block, pb->nr_free, 0);
+	CHECK(c, !pageblock_isolated(pb), "I-I7 isolate bit offline", block, 1, 0);
+	if (pageblock_state(pb) == PB_OFFLINE && block_stands_by(c->zone, block)) {
+		CHECK(c, pb->nr_poisoned == 0 || pb->nr_poisoned == PAGEBLOCK_PAGES,
+		    "I-N6 flagged standby", block, pb->nr_poisoned, PAGEBLOCK_PAGES);
+		return true;
+	}
+	for (pfn = block; pb->nr_poisoned && pfn < block + PAGEBLOCK_PAGES; pfn++)
+		flagged += (page_word(pfn_to_page_in(c->mem, pfn)) & PAGE_F_HWPOISON) != 0;
+	CHECK(c, pb->nr_poisoned == flagged, "I-N6 flagged pages offline", block, pb->nr_poisoned,
+	    flagged);
+	return true;
+}
+
+/* Stack numbers follow from zone, type, bit and state. */
+static bool check_stacks(struct zone_check *c, pfn_t block) WHILE_STOPPED
+{
+	const struct pageblock *pb = pageblock_of(c->mem, block);
+	bool cached = pageblock_type(pb) < NR_CACHED_TYPES && !pageblock_isolated(pb) &&
+	    pageblock_state(pb) == PB_ONLINE;
+	unsigned index;
+
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		unsigned want = cached ? zone_stack(c->zone, index, pageblock_type(pb))
+		                       : c->zone->id * STACKS_PER_ZONE + (unsigned)STACK_NONE;
+
+		CHECK(c, pb->stack[index] == want, "I-I2 stack number of a pageblock", block,
+		    pb->stack[index], want);
+	}
+	return true;
+}
+
+/* The zone that the pageblock says it belongs to looks at it, if its span has it. */
+static bool in_other_span(const struct zone_check *c, pfn_t block)
+{
+	unsigned id = pageblock_of(c->mem, block)->zone;
+
+	return id < MAX_ZONES && block >= c->mem->zones[id].start_pfn &&
+	    block < c->mem->zones[id].end_pfn;
+}
+
+static bool check_blocks(struct zone_check *c) WHILE_STOPPED
+{
+	const struct zone *zone = c->zone;
+	pfn_t block;
+
+	for (block = zone->start_pfn; block < zone->end_pfn; block += PAGEBLOCK_PAGES) {
+		const struct pageblock *pb = pageblock_of(c->mem, block);
+
+		if (pageblock_state(pb) == PB_HOLE) {
+			if (!check_offline(c, block))
+				return false;
+			continue;
+		}
+		if (pb->zone != zone->id) {
+			CHECK(c, in_other_span(c, block), "I-N4 zone of a pageblock", block,
+			    pb->zone, zone->id);
+			continue;
+		}
+		if (!check_stacks(c, block))
+			return false;
+		CHECK(c, pageblock_state(pb) != PB_ONLINE || !block_stands_by(zone, block),
+		    "I-O4 online, and stands by", block, zone->standby, zone->standby_end);
+		if (pageblock_state(pb) != PB_ONLINE) {
+			if (!check_offline(c, block))
+				return false;
+			continue;
+		}
+		CHECK(c, !(pb->bits & PB_EVACUATED), "I-O3 evacuated, and online", block, pb->bits,
+		    0);
+		CHECK(c, zone->kind != ZONE_MOVABLE || pageblock_type(pb) == MT_MOVABLE,
+		    "I-I2 type in zone MOVABLE", block, pageblock_type(pb), MT_MOVABLE);
+		c->present += PAGEBLOCK_PAGES;
+		c->isolated += pageblock_isolated(pb);
+		if (!check_block(c, block))
+			return false;
+	}
+	return true;
+}
+
+static bool check_list(
+    struct zone_check *c, unsigned order, unsigned type, unsigned long *pages) WHILE_STOPPED
+{
+	const struct free_list *list = &c->zone->free[order][type];
+	unsigned long nr = 0;
+	pfn_t pfn, prev = PFN_NONE;
+
+	for (pfn = list->head; pfn != PFN_NONE; nr++) {
+		const struct page *page = pfn_to_page_in(c->mem, pfn);
+		const struct pageblock *pb;
+
+		CHECK(c, pfn >= c->zone->start_pfn && pfn < c->zone->end_pfn,
+		    "I-N4 listed page's zone", pfn, order, type);
+		CHECK(c, nr < list->nr, "I-B8 list longer than its count", pfn, nr, list->nr);
+		pb = pageblock_of(c->mem, pfn);
+		CHECK(c, pb->zone == c->zone->id, "I-N4 listed page's zone", pfn, pb->zone,
+		    c->zone->id);
+		CHECK(c, page_word(page) == PAGE_WORD(0, PG_FREE, order), "I-B1 listed page", pfn,
+		    page_word(page), PAGE_WORD(0, PG_FREE, order));
+		CHECK(c, page->prev == prev, "I-B8 links of a list", pfn, page->prev, prev);
+		CHECK(c, !pageblock_isolated(pb), "I-I1 isolated page on a list", pfn, order, type);
+		CHECK(c, pageblock_type(pb) == type, "I-I2 listed under another type", pfn, type,
+		    pageblock_type(pb));
+		prev = pfn;
+		pfn = page->next;
+	}
+	CHECK(c, nr == list->nr, "I-B7 count of a list", list->head, list->nr, nr);
+	CHECK(c, nr == c->heads[order][type], "I-B6 free blocks not on their list", list->head, nr,
+	    c->heads[order][type]);
+	*pages += nr << order;
+	return true;
+}
+
+static bool check_cpu_stack(struct zone_check *c, unsigned cpu, unsigned index, unsigned type,
+    unsigned long *pages) WHILE_STOPPED
+{
+	const struct zone *zone = c->zone;
+	const struct pcp *pcp = c->mem->pcp[cpu];
+	unsigned stack = zone_stack(zone, index, type), i;
+	unsigned order = index_order(index);
+	u16 count = READ_ONCE(pcp->count[stack]), capacity = READ_ONCE(pcp->capacity[stack]);
+
+	CHECK(c, count <= capacity, "I-P1 more cached than the capacity", cpu, count, capacity);
+	CHECK(c, zone->pcp_depth == 0 || capacity == 0, "I-P6 cache on while disabled", cpu,
+	    capacity, 0);
+	for (i = 0; i < count; i++) {
+		const struct page *page = pcp->slot[stack][i];
+		pfn_t pfn = page_to_pfn_in(c->mem, page);
+
+		CHECK(c,
+		    pfn >= zone->start_pfn && pfn < zone->end_pfn &&
+		        pageblock_of(c->mem, pfn)->zone == zone->id,
+		    "I-P2 cached page's zone", pfn, cpu, zone->id);
+		CHECK(c, page_word(page) == PAGE_WORD(0, PG_PCP, order), "I-P2 cached page", pfn,
+		    page_word(page), PAGE_WORD(0, PG_PCP, order));
+		CHECK(c, c->pending || !pageblock_isolated(pageblock_of(c->mem, pfn)),
+		    "I-I5 cached page of an isolated pageblock", pfn, cpu, 0);
+		c->cached_set -= set_hash(pfn);
+	}
+	*pages += (unsigned long)count << order;
+	return true;
+}
+
+static bool check_caches(struct zone_check *c) WHILE_STOPPED
+{
+	const struct zone *zone = c->zone;
+	unsigned long pages = 0, bound = 0;
+	unsigned cpu, index, type;
+
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		for (type = 0; type < NR_CACHED_TYPES; type++) {
+			bound += (unsigned long)READ_ONCE(zone->pcp_capacity[index][type])
+			    << index_order(index);
+			for (cpu = 0; cpu < c->mem->nr_cpus; cpu++) {
+				if (!check_cpu_stack(c, cpu, index, type, &pages))
+					return false;
+			}
+		}
+	}
+	for (cpu = 0; cpu < c->mem->nr_cpus; cpu++) {
+		unsigned none = zone->id * STACKS_PER_ZONE + STACK_NONE;
+
+		CHECK(c,
+		    c->mem->pcp[cpu]->count[none] == 0 && c->mem->pcp[cpu]->capacity[none] == 0,
+		    "I-P1 the stack of capacity 0", cpu, c->mem->pcp[cpu]->count[none], 0);
+	}
+	CHECK(c, pages == c->cached, "I-P4 cached pages and slots", zone->id, c->cached, pages);
+	CHECK(c, c->cached_set == 0, "I-P3 page in two slots", zone->id, c->cached_set, 0);
+	CHECK(c, bound * c->mem->nr_cpus <= zone->managed / 16, "I-P7 bound of the caches",
+	    zone->id, bound * c->mem->nr_cpus, zone->managed / 16);
+	return true;
+}
+
+bool check_zone(struct memory *mem, struct zone *zone, bool pending, struct mm_violation *v)
+{
+	struct zone_check check = {.mem = mem, .zone = zone, .pending = pending, .v = v},
+	                  *c = &check;
+	unsigned long pages = 0;
+	unsigned order, type;
+
+	if (!check_blocks(c))
+		return false;
+	for (order = 0; order < NR_ORDERS; order++) {
+		for (type = 0; type < NR_MIGRATETYPES; type++) {
+			if (!check_list(c, order, type, &pages))
+				return false;
+		}
+	}
+	CHECK(
+	    c, zone->nr_free == pages, "I-N1 free pages of a zone", zone->id, zone->nr_free, pages);
+	for (order = 0, pages = 0; order < NR_ORDERS; order++)
+		pages += (unsigned long)zone->free[order][MT_CMA].nr << order;
+	CHECK(c, zone->nr_free_cma == pages, "I-N1 free CMA pages of a zone", zone->id,
+	    zone->nr_free_cma, pages);
+	CHECK(c, zone->nr_isolated == c->isolated, "I-I4 isolated pageblocks of a zone", zone->id,
+	    zone->nr_isolated, c->isolated);
+	CHECK(c, zone->present == c->present, "I-N3 present pages", zone->id, zone->present,
+	    c->present);
+	CHECK(c, zone->managed == c->present - c->reserved, "I-N2 managed pages", zone->id,
+	    zone->managed, c->present - c->reserved);
+	CHECK(c, zone->nr_doomed == c->doomed, "I-N6 doomed pages of a zone", zone->id,
+	    zone->nr_doomed, c->doomed);
+	CHECK(c,
+	    zone->wmark[WMARK_MIN] <= zone->wmark[WMARK_LOW] &&
+	        zone->wmark[WMARK_LOW] <= zone->wmark[WMARK_HIGH],
+	    "I-W1 watermarks", zone->id, zone->wmark[WMARK_MIN], zone->wmark[WMARK_HIGH]);
+	return check_caches(c) && check_lru(mem, zone, c->lru, c->taken, v);
+}

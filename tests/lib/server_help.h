@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * server_help.h: what the suites of pagers in the kernel share: a pager that is a thread of the
+ * kernel, with a store in the same space as its object.
+ */
+#ifndef QUARRY_TESTS_SERVER_HELP_H
+#define QUARRY_TESTS_SERVER_HELP_H
+
+#include <quarry/ktest.h>
+#include <quarry/mm.h>
+#include <quarry/pager.h>
+#include <quarry/task.h>
+#include <quarry/user.h>
+
+#define NR       8
+#define WINDOW   0x10000000UL /* the object's pages, seen */
+#define STORE    0x20000000UL /* the pager's, in the same space */
+#define MS       1000000ULL
+#define LONG_NS  (10000 * MS) /* no more than ABI_MAX_PAGER_NS */
+#define SHORT_NS (50 * MS)
+/* Enough to be answered on a busy host, and to be asked again several times. */
+#define ANSWER_NS (300 * MS)
+
+struct server {
+	struct vm_space *space;
+	struct vm_object *object, *store;
+	struct endpoint *ep;
+	struct thread *thread;
+	bool idle; /* answers without having done anything */
+	u64 answer;
+	u32 gets, cleans; /* written by the pager */
+	u32 wrong;        /* calls that were not as they should be */
+	int err;          /* of the last supply or taking back */
+};
+
+struct reader {
+	struct server *s;
+	struct thread *thread;
+	u8 have[NR];
+	int err;
+};
+
+/* The address of a page of the store; page i holds i + 1 in its first byte. */
+u64 store_page(u64 index);
+
+/*
+ * The object, its pager with that time limit, the space, which is used from here on; no thread
+ * serves yet.  False: the test has failed.
+ */
+bool server_begin(struct ktest *t, struct server *s, u64 timeout);
+
+void server_start(struct ktest *t, struct server *s);
+
+/* Stop the thread, if there is one, and drop everything; no call was wrong. */
+void server_end(struct ktest *t, struct server *s);
+
+/* Hand a page over, as reclaim does. */
+int server_clean(const struct server *s, u32 index, const void *data);
+
+/* A page to hand over: any will do. */
+const void *server_page(const struct server *s);
+
+#endif
