@@ -2,7 +2,7 @@
 /*
  * check_vm.c: the part of check_memory that recounts objects, spaces and reclaim lists.
  *
- * Owns:       page->spare of objects' pages, while it looks: the entries found so far.
+ * Owns:       page->spare of objects' pages, during the check: the entries found so far.
  * Locks:      none: every CPU is stopped, interrupts off.  But the locks of spaces and objects are
  *             taken with interrupts on, so a CPU may have been stopped while it changed an
  *             object: one whose lock is held, or whose regions are being walked, is left out.  All

@@ -51,9 +51,9 @@ static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_
 	return nr;
 }
 
-void zone_plan_claimed(struct zone *zone)
+void zone_reset_limits(struct zone *zone)
 {
-	zone_plan_capacity(zone, zone_claimed(zone));
+	zone_set_limits(zone, zone_claimed(zone));
 }
 
 bool range_claimed(const struct memory *mem, struct pfn_range range)

@@ -8,7 +8,10 @@
 
 #include <quarry/mm.h>
 
-/* Claims, commits and plans: claim.c, which measures each hold.  Context: thread, may sleep. */
+/*
+ * Claims, commits and limits of caches: claim.c, which measures each hold.  Context: thread, may
+ * sleep.
+ */
 void hotplug_lock(struct memory *mem) ACQUIRE(mem_hotplug_class);
 void hotplug_unlock(struct memory *mem) RELEASE(mem_hotplug_class);
 /* For threads for which the holder of the lock may wait. */
@@ -35,8 +38,8 @@ bool range_claimed(const struct memory *mem, struct pfn_range range) REQUIRES(me
 int range_claim(struct memory *mem, struct range_claim *claim)
     must_check EXCLUDES(mem_hotplug_class);
 void range_unclaim(struct memory *mem, struct range_claim *claim) EXCLUDES(mem_hotplug_class);
-/* zone_plan_capacity, for what is left when the ranges being worked on have gone. */
-void zone_plan_claimed(struct zone *zone) REQUIRES(mem_hotplug_class);
+/* zone_set_limits, for what is left when the ranges being worked on have gone. */
+void zone_reset_limits(struct zone *zone) REQUIRES(mem_hotplug_class);
 /* Pageblocks of the range in @state. */
 unsigned long range_count(
     const struct memory *mem, struct pfn_range range, enum pageblock_state state);

@@ -4,7 +4,7 @@
  *
  * Owns:       free blocks it has captured to move pages to, state ALLOC, until they are used or
  *             given back.
- * Locks:      the zone lock for each look and each capture; migration takes its own.  None while it
+ * Locks:      the zone lock for each scan and each capture; migration takes its own.  None while it
  *             waits.
  * Invariants: a page only ever moves to a higher pageblock, and out of a window move no more pages
  *             than lie in one: so any number of compactions end, whatever others put into a window
@@ -39,7 +39,7 @@ struct compaction {
 	unsigned order;        /* wanted */
 	enum migratetype type; /* of the request */
 	unsigned long budget;  /* pages that may still be moved */
-	pfn_t window;          /* the scanner from below: what is under it has been looked at */
+	pfn_t window;          /* the scanner from below: what is under it has been scanned */
 	u32 free[NR_ORDERS];   /* the one from above, for each order: the next pageblock */
 	unsigned nr;           /* pages in hand, of order 0: their pfns */
 	u32 hand[MIGRATE_BATCH];
@@ -136,7 +136,7 @@ static struct page *take_from_hand(struct compaction *c)
 	struct memory *mem = c->zone->mem;
 
 	for (;;) {
-		/* As many as are about to be moved, in one look. */
+		/* As many as are about to be moved, in one scan. */
 		if (c->nr == 0)
 			c->nr = capture(c, 0, c->pages.nr_lru + c->pages.nr_movable, c->hand);
 		KASSERT(c->nr <= MIGRATE_BATCH);

@@ -253,7 +253,7 @@ int memory_start(struct memory *mem)
 	spin_unlock_irqrestore(&memories_lock, flags);
 	hotplug_lock(mem);
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
-		zone_plan_capacity(&mem->zones[i], 0);
+		zone_set_limits(&mem->zones[i], 0);
 	hotplug_unlock(mem);
 	pcp_refresh_all(mem);
 	return mem->reclaim ? mem->reclaim->start(mem) : 0;

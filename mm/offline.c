@@ -55,7 +55,7 @@ static void drop_claim(struct memory *mem, struct range_claim *claim)
 {
 	hotplug_lock(mem);
 	LIST_REMOVE(claim, link);
-	zone_plan_claimed(zone_of(mem, claim->range.start));
+	zone_reset_limits(zone_of(mem, claim->range.start));
 	hotplug_unlock(mem);
 }
 
@@ -103,7 +103,7 @@ static void offline_commit(struct offline_op *op, struct range_claim *claim)
 		if (last)
 			LIST_REMOVE(claim, link);
 		claim->range.start = end;
-		zone_plan_claimed(op->zone);
+		zone_reset_limits(op->zone);
 		hotplug_unlock(op->mem);
 	} while (!last);
 }
@@ -192,7 +192,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr,
 		op.zone = zone_of(mem, start);
 		/* Cut the caches to the smaller zone now: the round to come applies it. */
 		hotplug_lock(mem);
-		zone_plan_claimed(op.zone);
+		zone_reset_limits(op.zone);
 		hotplug_unlock(mem);
 		err = offline_claimed(&op, &claim);
 	}
@@ -249,7 +249,7 @@ static void online_chunk(struct zone *zone, struct pfn_range range) REQUIRES(mem
 	}
 	zone_set_watermarks(zone);
 	/* No round: each owner takes the larger capacity at its next refill. */
-	zone_plan_claimed(zone);
+	zone_reset_limits(zone);
 }
 
 int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)

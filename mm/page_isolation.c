@@ -11,7 +11,7 @@
  * Tests:      isolation, isolation_exact, isolation_race, offline_bounds.
  *
  * A page that is being freed while its pageblock is isolated must not land in a cache that was
- * drained already, for there nobody would look again.  Three ways; the last two with exactly one
+ * drained already, for there nobody would check again.  Three ways; the last two with exactly one
  * interrupt to every CPU (why one is enough: the table of three in pcp_inline.h):
  *
  * redrain   all bits are set, the CPUs that seem to hold pages are drained, and each time the range
@@ -190,7 +190,7 @@ static void drain_isolated_one(struct zone *zone)
 {
 	if (READ_ONCE(zone->nr_isolated) == 0)
 		return;
-	/* The plan has been cut to what the zone will have left: one interrupt does both. */
+	/* The limits have been cut to what the zone will have left: one interrupt does both. */
 	pcp_refresh_zone_local(zone);
 	pcp_drain_isolated_local(zone);
 }

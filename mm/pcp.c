@@ -6,7 +6,7 @@
  * Locks:      none for the stacks: only the owning CPU touches them, irqs off; the zone lock to
  *             refill and to give back.
  * Invariants: each stack holds count blocks of its order, in its zone, state PCP, each in one slot;
- *             count <= capacity, save between a change of plan and the owner's next refresh; with
+ *             count <= capacity, save between a change of limits and the owner's next refresh; with
  *             depth > 0 and the round done, every count and capacity of the zone is 0; over all
  *             CPUs the capacities of a zone make at most 1/16 of it.
  * Checked by: check_memory().  Tests: pcp, pcp_exact, pcp_bounds, play_refill, zone_locks, drain,
@@ -56,7 +56,7 @@ int zone_alloc_slots(struct zone *zone)
  * 0, the largest order first.  A zone without slots yet, or without memory, has none.  A claimed
  * range may have pages that are not managed, so that more is to leave than there is.
  */
-void zone_plan_capacity(struct zone *zone, unsigned long leaving)
+void zone_set_limits(struct zone *zone, unsigned long leaving)
 {
 	unsigned long managed = READ_ONCE(zone->managed);
 	unsigned long budget =
@@ -123,9 +123,9 @@ void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned 
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 {
 	unsigned in_zone = stack % STACKS_PER_ZONE;
-	u16 plan =
+	u16 limit =
 	    READ_ONCE(zone->pcp_capacity[in_zone / NR_CACHED_TYPES][in_zone % NR_CACHED_TYPES]);
-	u16 capacity = load_acquire(&zone->pcp_depth) ? 0 : plan;
+	u16 capacity = load_acquire(&zone->pcp_depth) ? 0 : limit;
 
 	CHECKED_ASSERT(stack / STACKS_PER_ZONE == zone->id && in_zone != STACK_NONE);
 	CHECKED_ASSERT(capacity <= max_capacity[in_zone / NR_CACHED_TYPES]);
@@ -156,7 +156,8 @@ struct page *pcp_refill(
 	sched_point("alloc.refill");
 	zone_lock(zone);
 	/*
-	 * The caller's look at the watermark was without the lock: others may have passed it since.
+	 * The caller's check of the watermark was without the lock: others may have passed it
+	 * since.
 	 */
 	if (zone_watermark_ok(zone, order, gfp, lower)) {
 		first = buddy_alloc(zone, order, type);

@@ -50,12 +50,12 @@ static inline struct pcp *this_pcp_slow(const struct memory *mem)
 /* ---- caches (pcp.c) ---- */
 
 /* Compute how much each CPU may cache of @zone once @leaving pages have left it.  Under hotplug. */
-void zone_plan_capacity(struct zone *zone, unsigned long leaving) REQUIRES(mem_hotplug_class);
-/* Owner, irqs off: capacities from depth and plan; give back what no longer fits. */
+void zone_set_limits(struct zone *zone, unsigned long leaving) REQUIRES(mem_hotplug_class);
+/* Owner, irqs off: capacities from depth and limits; give back what no longer fits. */
 void pcp_refresh_zone_local(struct zone *zone) EXCLUDES(zone_class);
 /*
  * The owner's capacity of one stack, brought up to date; irqs off.  Only the owner ever writes it,
- * as depth ? 0 : plan: no other CPU can make one interrupt-off section see two capacities.  The
+ * as depth ? 0 : limit: no other CPU can make one interrupt-off section see two capacities.  The
  * acquire pairs with the release in zone_pcp_enable: the CPU that sees depth 0 sees all that was
  * done before it, flags of broken pages among it.
  */

@@ -3,7 +3,7 @@
  * show.c: the memory manager in words: for the monitor, the tour and reports.
  *
  * Owns:       nothing.
- * Locks:      none: the figures are looks, each right at some moment.
+ * Locks:      none: the figures are unlocked reads, each right at some moment.
  * Invariants: reads only.
  * Tests:      words, cover.
  */

@@ -153,7 +153,7 @@ static long bring_step(struct zone *zone) REQUIRES(mem_hotplug_class)
 	if (pages > 0) {
 		zone_set_watermarks(zone);
 		/* As online_pages: each owner takes the larger capacity at its next refill. */
-		zone_plan_claimed(zone);
+		zone_reset_limits(zone);
 		MM_EVENT_ADD(zone->mem, STANDBY_ONLINE, (u64)pages >> PAGEBLOCK_ORDER);
 	}
 	return pages;

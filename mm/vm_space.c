@@ -19,7 +19,7 @@
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 
-/* Entries looked at in one hold of the locks. */
+/* Entries visited in one hold of the locks. */
 #define ENTRIES_AT_ONCE 128
 
 /*

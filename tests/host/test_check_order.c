@@ -298,7 +298,7 @@ static void zone_counts_are_checked_in_order(struct ktest *t)
 	FIRST(t, mem, "I-P1 the stack of capacity 0");
 	pcp->capacity[none] = 0;
 	FIRST(t, mem, "I-P7");
-	plan_capacity(zone, 0);
+	set_limits(zone, 0);
 	FIRST(t, mem, "I-N5 count of a reclaim list");
 	zone->lru[LRU_ACTIVE].nr = 0;
 	FIRST(t, mem, "I-N5 tail of a reclaim list");
@@ -320,7 +320,7 @@ static void bound_of_the_caches_is_checked(struct ktest *t)
 	room = zone->managed / 16 / mem->nr_cpus + 1;
 	zone->pcp_capacity[0][MT_MOVABLE] = (u16)room;
 	expect_figures(t, mem, zone->id, room * mem->nr_cpus, zone->managed / 16, __LINE__);
-	plan_capacity(zone, 0);
+	set_limits(zone, 0);
 	sound_end(t, mem);
 }
 
@@ -376,7 +376,7 @@ static void cached_page_of_an_isolated_pageblock_is_checked(struct ktest *t)
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	set_plan(zone, 0, MT_UNMOVABLE, 1);
-	plan_capacity(zone, 0); /* within its bound */
+	set_limits(zone, 0); /* within its bound */
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &kept_page), 1);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_UNMOVABLE), 1);
 	block = ALIGN_DOWN(page_to_pfn_in(mem, kept_page), PAGEBLOCK_PAGES);

@@ -481,7 +481,7 @@ static void bulk_allocation_enables_interrupts_between_batches(struct ktest *t)
 	pcp_refresh_all(mem);
 	ktest_on_cpu(0, move_in_bulk, t);
 	ktest_on_cpu(0, move_one, t);
-	plan_capacity(world.zone, 0);
+	set_limits(world.zone, 0);
 	pcp_refresh_all(mem);
 	world.zone = NULL;
 }

@@ -5,7 +5,7 @@
  * is included with both watched.
  */
 #define zone_alloc_slots       played_zone_alloc_slots
-#define zone_plan_capacity     played_zone_plan_capacity
+#define zone_set_limits        played_zone_plan_capacity
 #define pcp_set_first          played_pcp_set_first
 #define pcp_refill             played_pcp_refill
 #define pcp_give_back          played_pcp_give_back
@@ -143,7 +143,7 @@ static void refill_stops_at_the_watermark_after_other_cpus(struct ktest *t)
 	expect_refill(t, zone, GFP_MOVABLE, 1, true, 0);
 	expect_refill(t, zone, GFP_MOVABLE, 0, false, 0);
 	zone_set_watermarks(zone);
-	plan_capacity(zone, 0);
+	set_limits(zone, 0);
 	pcp_refresh_all(mem);
 }
 

@@ -52,7 +52,7 @@ static void steps_plan(struct zone *zone, unsigned long leaving)
 	if (steps.plans < PLANS)
 		steps.leaving[steps.plans] = leaving;
 	steps.plans++;
-	zone_plan_capacity(zone, leaving);
+	zone_set_limits(zone, leaving);
 }
 
 static void steps_marks(struct zone *zone)
@@ -79,13 +79,13 @@ void steps_go_online(struct zone *zone, pfn_t pfn);
 
 #define mutex_lock            steps_take
 #define mutex_unlock          steps_drop
-#define zone_plan_capacity    steps_plan
+#define zone_set_limits       steps_plan
 #define zone_set_watermarks   steps_marks
 #define pageblock_set_offline steps_offline
 #define hotplug_lock          steps_lock
 #define hotplug_unlock        steps_unlock
 #define hotplug_trylock       steps_trylock
-#define zone_plan_claimed     steps_plan_claimed
+#define zone_reset_limits     steps_plan_claimed
 #define range_claimed         steps_claimed
 #define range_count           steps_count
 #define range_claim(mem, c)   steps_claim(mem, c)

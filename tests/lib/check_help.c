@@ -50,7 +50,7 @@ void cache_two_pages(struct ktest *t, struct memory *mem, struct page **two)
 	struct pcp *pcp = mem->pcp[0];
 
 	set_plan(zone, 0, MT_MOVABLE, 2);
-	plan_capacity(zone, 0);
+	set_limits(zone, 0);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2, two), 2);
 	empty_all(mem);
 	pcp->capacity[stack] = 2;

@@ -2,10 +2,10 @@
 /* locked_help.c: see locked_help.h. */
 #include "tests/lib/locked_help.h"
 
-void plan_capacity(struct zone *zone, unsigned long leaving)
+void set_limits(struct zone *zone, unsigned long leaving)
 {
 	hotplug_lock(zone->mem);
-	zone_plan_capacity(zone, leaving);
+	zone_set_limits(zone, leaving);
 	hotplug_unlock(zone->mem);
 }
 

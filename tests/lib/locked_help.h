@@ -8,8 +8,8 @@
 
 #include "mm/mm_priv.h"
 
-/* zone_plan_capacity, under hotplug. */
-void plan_capacity(struct zone *zone, unsigned long leaving);
+/* zone_set_limits, under hotplug. */
+void set_limits(struct zone *zone, unsigned long leaving);
 /* buddy_has, under the zone lock. */
 bool has_free(struct zone *zone, unsigned order, enum migratetype type);
 

@@ -39,7 +39,7 @@ void set_plan(struct zone *zone, unsigned order, enum migratetype type, u16 capa
 
 void restore_plan(struct zone *zone)
 {
-	plan_capacity(zone, 0);
+	set_limits(zone, 0);
 	pcp_refresh_all(zone->mem);
 }
 

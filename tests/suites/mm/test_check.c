@@ -19,7 +19,7 @@ static void undamaged_memory_passes(struct ktest *t)
 	set_plan(test_zone(mem, ZONE_NORMAL), 0, MT_UNMOVABLE, 1);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &kept_page), 1);
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_NORMAL), 0, 0, MT_UNMOVABLE), 1);
-	plan_capacity(test_zone(mem, ZONE_NORMAL), 0);
+	set_limits(test_zone(mem, ZONE_NORMAL), 0);
 	EXPECT_EQ(t, start_isolate_page_range(mem, BLOCK(5), BLOCK(1), ISO_PRECISE, NULL), 0);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(6), BLOCK(1), NULL, NULL), 0);
 	make_hole(t, mem, BLOCK(7));

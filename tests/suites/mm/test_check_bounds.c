@@ -166,7 +166,7 @@ static void values_at_their_bounds_are_sound(struct ktest *t)
 	zone->pcp_capacity[0][MT_MOVABLE] = saved;
 	expect_sound(t, mem);
 	PLANT(t, mem, zone->pcp_capacity[0][MT_MOVABLE], (u16)(saved + 1), "I-P7");
-	plan_capacity(zone, 0);
+	set_limits(zone, 0);
 	sound_end(t, mem);
 }
 

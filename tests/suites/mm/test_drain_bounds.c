@@ -95,7 +95,7 @@ static void last_zone_is_drained(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_pages(l.zone), 0);
 	EXPECT(t, drain_all_pages(l.mem, NULL) == 0);
 	EXPECT(t, drain_isolated_pages(l.mem) >= 0);
-	plan_capacity(l.zone, 0);
+	set_limits(l.zone, 0);
 	pcp_refresh_all(l.mem);
 	drop_memory(t, l.mem);
 }

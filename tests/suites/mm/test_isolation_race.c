@@ -115,7 +115,7 @@ static void precise_finds_a_page_allocated_before_the_round(struct ktest *t)
 	REQUIRE(t, alloc_on(1, late.mem, GFP_KERNEL, 0, 1, &page) == 1);
 	EXPECT_EQ(t, free_on(1, late.mem, 0, 1, &page), 1);
 	EXPECT_EQ(t, cached(zone, 1, 0, MT_UNMOVABLE), 1);
-	plan_capacity(zone, 0);
+	set_limits(zone, 0);
 	block = ALIGN_DOWN(page_to_pfn_in(late.mem, page), PAGEBLOCK_PAGES);
 	ktest_start(1, alloc_when_called, &late);
 	EXPECT(t, race_wait(&late.ready));

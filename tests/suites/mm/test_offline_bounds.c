@@ -346,7 +346,7 @@ static void cache_limits_follow_memory_from_standby(struct ktest *t)
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
 	note_plan(&before);
 	hotplug_lock(mem);
-	zone_plan_claimed(zone);
+	zone_reset_limits(zone);
 	hotplug_unlock(mem);
 	note_plan(&anew);
 	EXPECT(t, same_plan(&before, &anew));

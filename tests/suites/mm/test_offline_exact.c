@@ -253,7 +253,7 @@ static unsigned long planned(struct zone *zone)
 	unsigned index, type;
 
 	hotplug_lock(zone->mem);
-	zone_plan_claimed(zone);
+	zone_reset_limits(zone);
 	for (index = 0; index < NR_CACHED_ORDERS; index++) {
 		for (type = 0; type < NR_CACHED_TYPES; type++)
 			sum += (unsigned long)zone->pcp_capacity[index][type] << index_order(index);

@@ -30,7 +30,7 @@ static void plan_once(struct planner *p)
 	unsigned index;
 
 	hotplug_lock(zone->mem);
-	zone_plan_claimed(zone);
+	zone_reset_limits(zone);
 	for (index = 0; index < NR_CACHED_ORDERS; index++)
 		bound += (unsigned long)zone->pcp_capacity[index][MT_MOVABLE] << index_order(index);
 	p->wrong += bound * zone->mem->nr_cpus > READ_ONCE(zone->managed) / 16;

@@ -276,7 +276,7 @@ static void offline_beside(struct ktest *t, struct race_free *race, const struct
 
 	race_free_page(t, race);
 	start = ALIGN_DOWN(page_to_pfn_in(mem, race->page), BLOCK(4));
-	plan_capacity(test_zone(mem, ZONE_MOVABLE), 0);
+	set_limits(test_zone(mem, ZONE_MOVABLE), 0);
 	EXPECT(t, race_free_start(race, 1));
 	EXPECT_EQ(t, offline_pages(mem, start, BLOCK(4), opts, res), 0);
 	race_free_end(t, race, 1);

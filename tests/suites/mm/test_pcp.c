@@ -297,7 +297,7 @@ static void capacities_make_at_most_a_sixteenth(struct ktest *t)
 		/* Planned only, never applied: sizes that no test memory has. */
 		for (size = 0; size <= 1UL << 20; size = size * 5 / 4 + 1) {
 			zone->managed = size;
-			plan_capacity(zone, 0);
+			set_limits(zone, 0);
 			sum = plan_sum(t, zone);
 			EXPECT(t, sum <= size / 16);
 		}
@@ -306,7 +306,7 @@ static void capacities_make_at_most_a_sixteenth(struct ktest *t)
 			EXPECT_EQ(t, zone->pcp_capacity[NR_CACHED_ORDERS - 1][MT_MOVABLE], 2);
 		EXPECT(t, sum > 0);
 		zone->managed = managed;
-		plan_capacity(zone, managed / 2);
+		set_limits(zone, managed / 2);
 		EXPECT(t, plan_sum(t, zone) <= managed / 2 / 16);
 		restore_plan(zone);
 	}
@@ -328,15 +328,15 @@ static void largest_order_loses_its_stack_first(struct ktest *t)
 	/* The most of every order, 64 + 64 + 64 + 64 + two of the largest, for each CPU. */
 	all = (256 + 2 * PAGEBLOCK_PAGES) * 16 * mem->nr_cpus;
 	zone->managed = all;
-	plan_capacity(zone, 0);
+	set_limits(zone, 0);
 	EXPECT_EQ(t, zone->pcp_capacity[4][MT_MOVABLE], 2);
 	EXPECT_EQ(t, zone->pcp_capacity[3][MT_MOVABLE], 8);
 	zone->managed = all - 16;
-	plan_capacity(zone, 0);
+	set_limits(zone, 0);
 	EXPECT_EQ(t, zone->pcp_capacity[4][MT_MOVABLE], 1);
 	EXPECT_EQ(t, zone->pcp_capacity[3][MT_MOVABLE], 8);
 	zone->managed = 256 * 16 * mem->nr_cpus;
-	plan_capacity(zone, 0);
+	set_limits(zone, 0);
 	EXPECT_EQ(t, zone->pcp_capacity[4][MT_MOVABLE], 0);
 	EXPECT_EQ(t, zone->pcp_capacity[3][MT_MOVABLE], 8);
 	zone->managed = managed;

@@ -42,7 +42,7 @@ static void claim_may_exceed_the_remaining_memory(struct ktest *t)
 	EXPECT_EQ(t, zone->managed, BLOCK(2));
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
 	hotplug_lock(mem);
-	zone_plan_claimed(zone);
+	zone_reset_limits(zone);
 	hotplug_unlock(mem);
 	expect_plan_of_nothing(t, zone, __LINE__);
 	pcp_refresh_all(mem);
@@ -66,13 +66,13 @@ static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 
 		/* Enough for every order. */
 		zone->managed = 1UL << 24;
-		plan_capacity(zone, zone->managed);
+		set_limits(zone, zone->managed);
 		expect_plan_of_nothing(t, zone, __LINE__);
-		plan_capacity(zone, zone->managed + 1);
+		set_limits(zone, zone->managed + 1);
 		expect_plan_of_nothing(t, zone, __LINE__);
-		plan_capacity(zone, ~0UL);
+		set_limits(zone, ~0UL);
 		expect_plan_of_nothing(t, zone, __LINE__);
-		plan_capacity(zone, zone->managed / 2);
+		set_limits(zone, zone->managed / 2);
 		EXPECT(t, zone->pcp_capacity[0][MT_MOVABLE] > 0);
 		zone->managed = managed;
 		restore_plan(zone);

@@ -25,7 +25,7 @@ static void expect_plans(struct ktest *t, struct zone *zone, const struct plan *
 		/* The largest zone with that budget; some of it may be about to leave. */
 		leaving = i % 2 * 1000;
 		zone->managed = plans[i].budget * share + share - 1 + leaving;
-		plan_capacity(zone, leaving);
+		set_limits(zone, leaving);
 		for (index = 0; index < NR_CACHED_ORDERS; index++) {
 			for (type = 0; type < NR_CACHED_TYPES; type++) {
 				bool used = zone->kind != ZONE_MOVABLE || type == MT_MOVABLE;

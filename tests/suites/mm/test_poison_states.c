@@ -102,7 +102,7 @@ static bool make_in_a_cached_block(struct stand *s)
 
 static void plan(struct stand *s, struct zone *zone)
 {
-	plan_capacity(zone, 0);
+	set_limits(zone, 0);
 	pcp_refresh_all(s->mem);
 }
 

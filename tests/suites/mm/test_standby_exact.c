@@ -34,7 +34,7 @@ static void watermarks_and_limits_follow_each_step(struct ktest *t)
 		memcpy(capacity, zone->pcp_capacity, sizeof(capacity));
 		/* They are as if all memory had been online from the start. */
 		zone_set_watermarks(zone);
-		plan_capacity(zone, 0);
+		set_limits(zone, 0);
 		EXPECT_EQ(t, zone->wmark[WMARK_LOW], low);
 		EXPECT_EQ(t, memcmp(capacity, zone->pcp_capacity, sizeof(capacity)), 0);
 	}
