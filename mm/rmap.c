@@ -33,22 +33,26 @@ static int compare(const struct vm_region *a, const struct vm_region *b)
 	return (a > b) - (a < b);
 }
 
+static u32 last_below(const struct vm_region *r)
+{
+	const struct vm_region *left = RB_LEFT(r, link), *right = RB_RIGHT(r, link);
+	u32 below = last_slot(r);
+
+	if (left)
+		below = MAX(below, left->below);
+	if (right)
+		below = MAX(below, right->below);
+	return below;
+}
+
 /*
  * The tree below @r, or the part of the object that it shows, has changed: @r and all above it
  * know.
  */
 static void update_below(struct vm_region *r)
 {
-	for (; r; r = RB_PARENT(r, link)) {
-		const struct vm_region *left = RB_LEFT(r, link), *right = RB_RIGHT(r, link);
-		u32 below = last_slot(r);
-
-		if (left)
-			below = MAX(below, left->below);
-		if (right)
-			below = MAX(below, right->below);
-		r->below = below;
-	}
+	for (; r; r = RB_PARENT(r, link))
+		r->below = last_below(r);
 }
 
 #undef RB_AUGMENT
@@ -75,6 +79,18 @@ void rmap_cut(struct vm_region *r, uintptr_t end)
 	KASSERT(end > r->start && end < r->end && !(end & (PAGE_SIZE - 1)));
 	r->end = end;
 	update_below(r);
+}
+
+const struct vm_region *rmap_stale(struct vm_object *object, u32 *below)
+{
+	struct vm_region *r;
+
+	RB_FOREACH(r, vm_region_index, &object->regions) {
+		*below = last_below(r);
+		if (r->below != *below)
+			return r;
+	}
+	return NULL;
 }
 
 /* The first region in or below @r that shows @index; NULL. */
