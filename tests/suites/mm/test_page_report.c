@@ -111,6 +111,28 @@ static void allocation_clears_the_reported_mark(struct ktest *t)
 	EXPECT(t, !reported(mem, block));
 }
 
+/* It must become and stay free: nobody else takes its pages. */
+static void isolated_pageblocks_are_not_reported(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	pfn_t blocks[MANY], block;
+	unsigned nr, i;
+
+	REQUIRE(t, mem);
+	block = test_zone(mem, ZONE_MOVABLE)->start_pfn;
+	EXPECT_EQ(t, start_isolate_page_range(mem, block, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);
+	while ((nr = take(mem, blocks, MANY))) {
+		for (i = 0; i < nr; i++)
+			EXPECT(t, blocks[i] != block);
+		give_reported(mem, blocks, nr, true);
+	}
+	EXPECT(t, !reported(mem, block));
+	undo_isolate_page_range(mem, block, PAGEBLOCK_PAGES);
+	while ((nr = take(mem, blocks, MANY)))
+		give_reported(mem, blocks, nr, true);
+	EXPECT(t, reported(mem, block));
+}
+
 static pfn_t given[MANY];
 static unsigned nr_given;
 
@@ -264,4 +286,5 @@ static void pages_being_reported_are_not_allocated(struct ktest *t)
 
 KTEST_SUITE(page_report, KTEST_QUICK, KTEST(report_walk_continues_where_it_stopped),
     KTEST(pages_below_the_watermark_are_not_reported), KTEST(allocation_clears_the_reported_mark),
-    KTEST(offline_waits_for_a_report), KTEST(pages_being_reported_are_not_allocated));
+    KTEST(isolated_pageblocks_are_not_reported), KTEST(offline_waits_for_a_report),
+    KTEST(pages_being_reported_are_not_allocated));
