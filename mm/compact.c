@@ -364,16 +364,14 @@ int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
 int compact_memory(struct memory *mem, struct compact_stats *stats)
 {
 	struct compact_stats local;
-	unsigned i;
+	struct zone *zone;
 
 	stats = stats ? stats : &local;
 	*stats = (struct compact_stats){0};
 	if (!may_sleep())
 		return -EDEADLK;
 	drain_all_pages(mem, NULL);
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		struct zone *zone = &mem->zones[i];
-
+	for_each_zone(mem, zone) {
 		if (zone_has_span(zone))
 			compact_run(zone, GFP_MOVABLE, MAX_ORDER, true, stats);
 	}
