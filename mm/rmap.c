@@ -7,7 +7,8 @@
  * Invariants: a present entry holds one reference to its page and counts once in its mapcount; a
  *             migration entry holds neither.  Bits that a machine has set in an entry are collected
  *             in the instruction that takes it away, so none is lost.
- * Tests:      vm, migrate_lru, rmap, rmap_walk, vm_exact, vm_guard, vm_late, held.
+ * Tests:      vm, migrate_lru, rmap, rmap_walk, vm_exact, vm_guard, vm_late, held,
+ *             refused, check_vm_order.
  */
 #include "mm/event.h"
 #include "mm/page.h"
