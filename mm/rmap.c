@@ -82,16 +82,30 @@ void rmap_cut(struct vm_region *r, uintptr_t end)
 	update_below(r);
 }
 
-const struct vm_region *rmap_stale(struct vm_object *object, u32 *below)
+/* The same of @r and what is below it; it asks every region, not what those above it know. */
+static const struct vm_region *stale_in(const struct vm_region *r, u32 *below)
 {
-	struct vm_region *r;
+	const struct vm_region *child[] = {RB_LEFT(r, link), RB_RIGHT(r, link)}, *stale;
+	u32 last = last_slot(r);
+	unsigned i;
 
-	RB_FOREACH(r, vm_region_index, &object->regions) {
-		*below = last_below(r);
-		if (r->below != *below)
-			return r;
+	for (i = 0; i < 2; i++) {
+		if (!child[i])
+			continue;
+		stale = stale_in(child[i], below);
+		if (stale)
+			return stale;
+		last = MAX(last, *below);
 	}
-	return NULL;
+	*below = last;
+	return r->below == last ? NULL : r;
+}
+
+const struct vm_region *rmap_stale(const struct vm_object *object, u32 *below)
+{
+	const struct vm_region *root = RB_ROOT(&object->regions);
+
+	return root ? stale_in(root, below) : NULL;
 }
 
 /* The first region in or below @r that shows @index; NULL. */
