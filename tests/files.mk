@@ -33,6 +33,7 @@ HOST_TEST_SRCS += tests/host/test_vm_late.c
 HOST_TEST_SRCS += tests/host/test_rmap_walk.c
 HOST_TEST_SRCS += tests/host/test_step_tlb.c
 HOST_TEST_SRCS += tests/host/test_step_pin.c
+HOST_TEST_SRCS += tests/host/test_step_report.c
 HOST_TEST_SRCS += tests/host/test_refused.c
 HOST_TEST_SRCS += tests/host/test_memblock_exact.c
 HOST_TEST_SRCS += tests/host/test_free_reasons.c

@@ -66,7 +66,14 @@ static void pages_below_the_watermark_are_not_reported(struct ktest *t)
 	nr = take(mem, blocks, MANY);
 	EXPECT(t, nr > 0 && zone->nr_free >= zone->wmark[WMARK_HIGH]);
 	EXPECT(t, zone->nr_free < zone->wmark[WMARK_HIGH] + 2 * PAGEBLOCK_PAGES);
+	give_reported(mem, blocks, nr, false);
+	/* It is the high one that counts, however far above the others. */
+	zone->wmark[WMARK_MIN] = zone->wmark[WMARK_LOW] = PAGEBLOCK_PAGES;
+	zone->wmark[WMARK_HIGH] = 4 * PAGEBLOCK_PAGES;
+	nr = take(mem, blocks, MANY);
+	EXPECT_EQ(t, zone->nr_free, 4 * PAGEBLOCK_PAGES);
 	give_reported(mem, blocks, nr, true);
+	zone_set_watermarks(zone);
 }
 
 /*

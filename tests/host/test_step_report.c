@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_step_report.c: taking pageblocks to report them: what changes between the look without the
+ * lock and the one with it, and how often the lock is taken.
+ *
+ * It includes the source of mm/page_report.c, whose zone lock calls the test.  Hosted only.
+ */
+#define take_unreported report_take_unreported
+#define give_reported   report_give_reported
+#include "tests/lib/mm_test.h"
+
+static struct {
+	void (*first)(void); /* before the lock is taken, once */
+	struct memory *mem;
+	unsigned locks;
+	struct page *page;
+} report;
+
+static irqflags_t report_lock(struct zone *zone) NO_LOCK_ANALYSIS
+{
+	void (*first)(void) = report.first;
+
+	report.first = NULL;
+	report.locks++;
+	if (first)
+		first();
+	return zone_lock_irqsave(zone);
+}
+
+#define zone_lock_irqsave report_lock
+#define take_block        report_take_block
+#include "mm/page_report.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#undef zone_lock_irqsave
+#undef take_block
+
+#define BLOCKS 16u
+
+static unsigned take(struct memory *mem, pfn_t *blocks)
+{
+	struct report_walk walk = {0};
+
+	report.locks = 0;
+	return take_unreported(mem, &walk, blocks, BLOCKS);
+}
+
+static void take_first_page(void)
+{
+	struct memory *mem = report.mem;
+	struct zone *zone = &mem->zones[ZONE_MOVABLE];
+	irqflags_t flags = zone_lock_irqsave(zone);
+
+	buddy_take(zone, zone->start_pfn, MAX_ORDER, 0);
+	report.page = pfn_to_page_in(mem, zone->start_pfn);
+	page_set_state(report.page, PG_FREE, PG_ALLOC, 0, 0, 1, 0);
+	zone_unlock_irqrestore(zone, flags);
+}
+
+/* A pageblock of which a page was allocated after the look stays where it is. */
+static void a_pageblock_used_meanwhile_is_not_taken(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	pfn_t blocks[BLOCKS], first;
+	unsigned nr, i;
+
+	REQUIRE(t, mem);
+	first = mem->zones[ZONE_MOVABLE].start_pfn;
+	report.mem = mem;
+	report.first = take_first_page;
+	nr = take(mem, blocks);
+	EXPECT(t, nr > 0);
+	EXPECT(t, !report.first && report.page);
+	for (i = 0; i < nr; i++)
+		EXPECT(t, blocks[i] != first);
+	EXPECT_EQ(t, page_word(report.page), PAGE_WORD(1, PG_ALLOC, 0));
+	give_reported(mem, blocks, nr, true);
+	EXPECT_EQ(t, mem_free_pages(mem, report.page, 0), 0);
+}
+
+/* A walk over memory that was reported, or is used, takes no lock. */
+static void the_lock_is_taken_for_what_can_be_reported(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
+	unsigned nr, left;
+	pfn_t blocks[BLOCKS];
+
+	REQUIRE(t, mem);
+	nr = take(mem, blocks);
+	EXPECT(t, nr > 0 && nr < BLOCKS);
+	EXPECT_EQ(t, report.locks, BLOCKS);
+	report.locks = 0;
+	give_reported(mem, blocks, nr, true);
+	EXPECT_EQ(t, report.locks, nr);
+	/* Those that the watermark kept are left, and then none. */
+	left = take(mem, blocks);
+	EXPECT_EQ(t, left, BLOCKS - nr);
+	EXPECT_EQ(t, report.locks, left);
+	give_reported(mem, blocks, left, true);
+	EXPECT_EQ(t, take(mem, blocks), 0);
+	EXPECT_EQ(t, report.locks, 0);
+}
+
+KTEST_SUITE(step_report, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(a_pageblock_used_meanwhile_is_not_taken),
+    KTEST_COST(the_lock_is_taken_for_what_can_be_reported));
