@@ -33,7 +33,8 @@ static irqflags_t report_lock(struct zone *zone) NO_LOCK_ANALYSIS
 #undef zone_lock_irqsave
 #undef take_block
 
-#define BLOCKS 16u
+#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
+#define BLOCKS   16u
 
 static unsigned take(struct memory *mem, pfn_t *blocks)
 {
@@ -99,6 +100,45 @@ static void the_lock_is_taken_for_what_can_be_reported(struct ktest *t)
 	EXPECT_EQ(t, report.locks, 0);
 }
 
+/* A zone amid pageblocks that are in no span, and of which the two next to it look like its own. */
+static void only_the_span_is_walked(struct ktest *t)
+{
+	const pfn_t start = BLOCK(2), end = BLOCK(2 + BLOCKS);
+	struct report_walk walk = {0};
+	struct memory_config cfg;
+	pfn_t blocks[2 * BLOCKS];
+	struct memory *mem;
+	unsigned nr, i;
+	int err;
+
+	if (!bare_config(t, &cfg, 0, BLOCKS + 4))
+		return;
+	mem = cfg.alloc(cfg.arg, sizeof(*mem));
+	err = mem ? memory_init(mem, &cfg) : -ENOMEM;
+	err = err ? err : memory_add_zone(mem, 0, ZONE_MOVABLE, start, end);
+	if (!err) {
+		memory_add_ram(mem, start, end);
+		memory_free_range(mem, start, end);
+	}
+	mem = begin_memory(t, mem, err);
+	REQUIRE(t, mem);
+	*pageblock_of(mem, BLOCK(1)) = *pageblock_of(mem, end) = *pageblock_of(mem, start);
+	nr = take_unreported(mem, &walk, blocks, ARRAY_SIZE(blocks));
+	EXPECT(t, nr > 0);
+	for (i = 0; i < nr; i++)
+		EXPECT(t, blocks[i] >= start && blocks[i] < end);
+	EXPECT_EQ(t, walk.zone, NR_ZONE_KINDS);
+	give_reported(mem, blocks, nr, false);
+	/* From the last on, so that no watermark ends the walk before it. */
+	walk = (struct report_walk){.zone = ZONE_MOVABLE, .pfn = end - BLOCK(1)};
+	nr = take_unreported(mem, &walk, blocks, ARRAY_SIZE(blocks));
+	EXPECT_EQ(t, nr, 1);
+	give_reported(mem, blocks, nr, true);
+	memset(pageblock_of(mem, BLOCK(1)), 0, sizeof(struct pageblock));
+	memset(pageblock_of(mem, end), 0, sizeof(struct pageblock));
+	drop_memory(t, mem);
+}
+
 KTEST_SUITE(step_report, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(a_pageblock_used_meanwhile_is_not_taken),
+    KTEST(a_pageblock_used_meanwhile_is_not_taken), KTEST(only_the_span_is_walked),
     KTEST_COST(the_lock_is_taken_for_what_can_be_reported));
