@@ -14,7 +14,7 @@
  *             mapped pages, which takes shootdowns, so it never runs in an allocation: the reclaim
  *             thread does it for those that wait (reclaim.c), or an administrator's thread.
  *             Standby memory is passed over in one step.
- * Tests:      compact, compact_exact, compact_bound, compact_vm.
+ * Tests:      compact, compact_exact, compact_bound, compact_vm, memory_span.
  *
  * Two scanners.  One goes up through the zone, a window of the size wanted at a time: if all in it
  * is free or can move, it is moved.  The other goes down and captures free blocks smaller than what
