@@ -105,12 +105,10 @@ static bool block_may_join(const struct zone *zone, pfn_t pfn)
 static unsigned long kernel_free(struct memory *mem)
 {
 	unsigned long nr = 0;
-	unsigned i;
+	const struct zone *zone;
 	pfn_t pfn;
 
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		const struct zone *zone = &mem->zones[i];
-
+	for_each_zone(mem, zone) {
 		if (zone->kind == ZONE_MOVABLE)
 			continue;
 		for_each_zone_block(zone, pfn) {

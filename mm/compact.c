@@ -14,7 +14,7 @@
  *             mapped pages, which takes shootdowns, so it never runs in an allocation: the reclaim
  *             thread does it for those that wait (reclaim.c), or an administrator's thread.
  *             Standby memory is passed over in one step.
- * Tests:      compact, compact_exact, compact_bound, compact_vm.
+ * Tests:      compact, compact_exact, compact_bound, compact_vm, memory_span.
  *
  * Two scanners.  One goes up through the zone, a window of the size wanted at a time: if all in it
  * is free or can move, it is moved.  The other goes down and captures free blocks smaller than what
@@ -367,16 +367,14 @@ int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
 int compact_memory(struct memory *mem, struct compact_stats *stats)
 {
 	struct compact_stats local;
-	unsigned i;
+	struct zone *zone;
 
 	stats = stats ? stats : &local;
 	*stats = (struct compact_stats){0};
 	if (!may_sleep())
 		return -EDEADLK;
 	drain_all_pages(mem, NULL);
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		struct zone *zone = &mem->zones[i];
-
+	for_each_zone(mem, zone) {
 		if (zone_has_span(zone))
 			compact_run(zone, GFP_MOVABLE, MAX_ORDER, true, stats);
 	}

@@ -13,16 +13,15 @@
 #include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/pcp.h"
+#include "mm/zone.h"
 #include <quarry/sched_point.h>
 
 static bool seems_to_cache(const struct memory *mem, unsigned cpu, const struct zone *zone)
 {
-	unsigned i;
-
 	if (zone)
 		return pcp_zone_nonempty(mem, cpu, zone);
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		if (pcp_zone_nonempty(mem, cpu, &mem->zones[i]))
+	for_each_zone(mem, zone) {
+		if (pcp_zone_nonempty(mem, cpu, zone))
 			return true;
 	}
 	return false;

@@ -140,13 +140,11 @@ struct stock {
 
 static void take_stock(const struct memory *mem, struct stock *s)
 {
-	unsigned i;
+	const struct zone *z;
 
 	*s = (struct stock){0};
 
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		const struct zone *z = &mem->zones[i];
-
+	for_each_zone(mem, z) {
 		s->free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
 		s->high += READ_ONCE(z->wmark[WMARK_HIGH]);
 		if (z->kind == ZONE_MOVABLE)

@@ -8,7 +8,7 @@
  * Invariants: an allocation never makes a cross-call.  The last put leaves the page FREEING, in the
  *             putting thread's hands.
  * Tests:      page_alloc, play_alloc, badinput, free_reasons, zone_locks, events, reclaim, oom,
- *             compact, page.
+ *             compact, page, step_pin.
  */
 #include "mm/entry.h"
 #include "mm/event.h"

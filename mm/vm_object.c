@@ -11,7 +11,7 @@
  *             Regions, migrators and faults hold references: with the last one gone nobody reads
  *             the slots, no entry is left, and no marker.
  * Tests:      vm, vm_exact, vm_object, account, short, held, rmap_walk, vm_order, vm_guard,
- *             vm_late.
+ *             vm_late, refused.
  */
 #include "mm/alloc.h"
 #include "mm/lru.h"
