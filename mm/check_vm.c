@@ -2,7 +2,7 @@
 /*
  * check_vm.c: the part of check_memory that recounts objects, spaces and reclaim lists.
  *
- * Owns:       page->spare of objects' pages, while it looks: the entries found so far.
+ * Owns:       page->spare of objects' pages, during the check: the entries found so far.
  * Locks:      none: every CPU is stopped, interrupts off.  But the locks of spaces and objects are
  *             taken with interrupts on, so a CPU may have been stopped while it changed an
  *             object: one whose lock is held, or whose regions are being walked, is left out.  All
@@ -14,6 +14,7 @@
 #include "mm/check.h"
 #include "mm/migwait.h"
 #include "mm/pagetable.h"
+#include "mm/rmap.h"
 #include "mm/vm.h"
 
 struct vm_check {
@@ -215,6 +216,25 @@ static bool check_objects(struct vm_check *c,
 	return true;
 }
 
+/* ---- regions ---- */
+
+static bool check_regions(struct vm_check *c)
+{
+	struct vm_object *object;
+	u32 below = 0;
+
+	LIST_FOREACH(object, &c->mem->vm.objects, link) {
+		const struct vm_region *r;
+
+		if (being_changed(object))
+			continue;
+		r = rmap_stale(object, &below);
+		CHECK(c, !r, "I-S6 last slot below a region in its object's tree", PFN_NONE,
+		    r->below, below);
+	}
+	return true;
+}
+
 /* ---- tables ---- */
 
 /* The region that shows @va, and what is in the slot it shows. */
@@ -295,7 +315,7 @@ void check_vm(struct memory *mem, struct mm_violation *v)
 	if (!check_reclaim(&c))
 		return;
 	/* A CPU was stopped while it changed the lists. */
-	if (READ_ONCE(mem->vm.lock.locked) || !check_objects(&c, check_slot))
+	if (READ_ONCE(mem->vm.lock.locked) || !check_objects(&c, check_slot) || !check_regions(&c))
 		return;
 	LIST_FOREACH(space, &mem->vm.spaces, link) {
 		if (!check_space(&c, space))

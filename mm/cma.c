@@ -43,7 +43,7 @@ static void mark_used(struct cma *cma, unsigned long at, unsigned long nr, bool 
 	WRITE_ONCE(cma->nr_used, used ? cma->nr_used + nr : cma->nr_used - nr);
 }
 
-/* An unlocked read: can it serve?  alloc_contig_range looks again. */
+/* An unlocked read: can it serve?  alloc_contig_range checks again. */
 static bool block_serves(const struct cma *cma, pfn_t pfn)
 {
 	return zone_owns_block(cma->zone, pfn) &&
@@ -91,7 +91,7 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
 	return 0;
 }
 
-/* An unlocked read: may the pageblock become part of an area?  cma_create looks again. */
+/* An unlocked read: may the pageblock become part of an area?  cma_create checks again. */
 static bool block_may_join(const struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
@@ -105,12 +105,10 @@ static bool block_may_join(const struct zone *zone, pfn_t pfn)
 static unsigned long kernel_free(struct memory *mem)
 {
 	unsigned long nr = 0;
-	unsigned i;
+	const struct zone *zone;
 	pfn_t pfn;
 
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		const struct zone *zone = &mem->zones[i];
-
+	for_each_zone(mem, zone) {
 		if (zone->kind == ZONE_MOVABLE)
 			continue;
 		for_each_zone_block(zone, pfn) {

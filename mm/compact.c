@@ -4,7 +4,7 @@
  *
  * Owns:       free blocks it has captured to move pages to, state ALLOC, until they are used or
  *             given back.
- * Locks:      the zone lock for each look and each capture; migration takes its own.  None while it
+ * Locks:      the zone lock for each scan and each capture; migration takes its own.  None while it
  *             waits.
  * Invariants: a page only ever moves to a higher pageblock, and out of a window move no more pages
  *             than lie in one: so any number of compactions end, whatever others put into a window
@@ -14,7 +14,7 @@
  *             mapped pages, which takes shootdowns, so it never runs in an allocation: the reclaim
  *             thread does it for those that wait (reclaim.c), or an administrator's thread.
  *             Standby memory is passed over in one step.
- * Tests:      compact, compact_exact, compact_bound, compact_vm.
+ * Tests:      compact, compact_exact, compact_bound, compact_vm, memory_span.
  *
  * Two scanners.  One goes up through the zone, a window of the size wanted at a time: if all in it
  * is free or can move, it is moved.  The other goes down and captures free blocks smaller than what
@@ -39,7 +39,7 @@ struct compaction {
 	unsigned order;        /* wanted */
 	enum migratetype type; /* of the request */
 	unsigned long budget;  /* pages that may still be moved */
-	pfn_t window;          /* the scanner from below: what is under it has been looked at */
+	pfn_t window;          /* the scanner from below: what is under it has been scanned */
 	u32 free[NR_ORDERS];   /* the one from above, for each order: the next pageblock */
 	unsigned nr;           /* pages in hand, of order 0: their pfns */
 	u32 hand[MIGRATE_BATCH];
@@ -136,7 +136,7 @@ static struct page *take_from_hand(struct compaction *c)
 	struct memory *mem = c->zone->mem;
 
 	for (;;) {
-		/* As many as are about to be moved, in one look. */
+		/* As many as are about to be moved, in one scan. */
 		if (c->nr == 0)
 			c->nr = capture(c, 0, c->pages.nr_lru + c->pages.nr_movable, c->hand);
 		KASSERT(c->nr <= MIGRATE_BATCH);
@@ -367,16 +367,14 @@ int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
 int compact_memory(struct memory *mem, struct compact_stats *stats)
 {
 	struct compact_stats local;
-	unsigned i;
+	struct zone *zone;
 
 	stats = stats ? stats : &local;
 	*stats = (struct compact_stats){0};
 	if (!may_sleep())
 		return -EDEADLK;
 	drain_all_pages(mem, NULL);
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		struct zone *zone = &mem->zones[i];
-
+	for_each_zone(mem, zone) {
 		if (zone_has_span(zone))
 			compact_run(zone, GFP_MOVABLE, MAX_ORDER, true, stats);
 	}

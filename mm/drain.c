@@ -13,16 +13,15 @@
 #include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/pcp.h"
+#include "mm/zone.h"
 #include <quarry/sched_point.h>
 
 static bool seems_to_cache(const struct memory *mem, unsigned cpu, const struct zone *zone)
 {
-	unsigned i;
-
 	if (zone)
 		return pcp_zone_nonempty(mem, cpu, zone);
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		if (pcp_zone_nonempty(mem, cpu, &mem->zones[i]))
+	for_each_zone(mem, zone) {
+		if (pcp_zone_nonempty(mem, cpu, zone))
 			return true;
 	}
 	return false;
@@ -31,7 +30,7 @@ static bool seems_to_cache(const struct memory *mem, unsigned cpu, const struct 
 /*
  * One round.  Under cpu_hotplug and pcp_ctl.
  *
- * The count is racy: a CPU between its look at the capacity and its push reads as empty and caches
+ * The count is racy: a CPU between its read of the capacity and its push reads as empty and caches
  * a page a moment later.  For relieving pressure a miss is harmless.  @force exists for callers
  * that need completeness (disable, precise): it asks every CPU, whatever its counts say, because
  * only the interrupt itself proves that no push is under way (pcp_inline.h, the table of three).
@@ -78,7 +77,7 @@ int drain_all_pages(struct memory *mem, struct zone *zone)
 	/*
 	 * Two barriers, or each side reads before its own store has left the store buffer: ours
 	 * between what we have cached and the number of rounds, the round's between that number and
-	 * its look at the counts.  Else we read the number before a round, and that round reads a
+	 * its read of the counts.  Else we read the number before a round, and that round reads a
 	 * count without our page.  tests/model/round_ticket.pml fails without either.
 	 */
 	full_barrier();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* drain.h: rounds that empty the caches of CPUs, or look into them (drain_cpu.c, drain.c). */
+/* drain.h: rounds that empty the caches of CPUs, or read them (drain_cpu.c, drain.c). */
 #ifndef QUARRY_MM_DRAIN_H
 #define QUARRY_MM_DRAIN_H
 

@@ -4,7 +4,7 @@
  * for offlining and for contiguous ranges.
  *
  * Owns:       nothing; the range is its caller's, who has isolated it and undoes that.
- * Locks:      the zone lock for each look; migration takes its own.  None while it waits.
+ * Locks:      the zone lock for each scan; migration takes its own.  None while it waits.
  * Invariants: no drain in the loop, one round came before it; save under redrain, which drains
  *             again each time the range is found not to be free.
  * Tests:      offline, offline_stall, contig, offline_cancel, offline_bounds, patience.

@@ -48,7 +48,7 @@ int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_o
 enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving);
 /*
  * What of @range cannot move: 0, or -EBUSY, and which page is the first and why.  It takes the
- * zone lock where it must look.
+ * zone lock where it must.
  */
 int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)
     EXCLUDES(zone_class);

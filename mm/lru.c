@@ -17,7 +17,7 @@
 #include "mm/reclaim_ask.h"
 #include <quarry/sched_point.h>
 
-/* Entries of a list that one hold of its lock looks at. */
+/* Entries of a list that one hold of its lock scans. */
 #define LOOK_AT_ONCE (4 * RECLAIM_BATCH)
 
 /* The page has an owner, which is there as long as that is so. */

@@ -112,10 +112,10 @@ static void block_arrives(struct zone *zone, pfn_t pfn)
 /* Has the range standby memory of any zone? */
 static bool any_stands_by(const struct memory *mem, struct pfn_range range)
 {
-	unsigned i;
+	const struct zone *zone;
 
-	for (i = 0; i < MAX_ZONES; i++) {
-		if (range_stands_by(&mem->zones[i], range))
+	for_each_zone(mem, zone) {
+		if (range_stands_by(zone, range))
 			return true;
 	}
 	return false;

@@ -5,14 +5,14 @@
  * Owns:       the buckets, by pfn; each waiter brings its record on its stack.
  * Locks:      a bucket's lock (RANK_MIGWAIT) inside that of the object whose marker was seen.
  * Invariants: a queued waiter's page is locked and being moved.  The waker takes the record off the
- *             list and decides; after `woken' nobody but the waiter looks at it.
+ *             list and decides; after `woken' only the waiter reads it.
  * Tests:      migrate_race, vm_object, migrate_lru, migrate_exact.
  *
  * Why no reference: migration succeeds only if the page has just the references that it expects, so
  * a waiter's would defeat what it waits for, and with enough waiters for ever.  None is needed.
  * The marker, seen under the object's lock, proves that a migrator has the page, locked and
  * referenced, and to remove the marker it needs that lock.  So until we release it the page is
- * there, and by then we are queued.  Afterwards we never look at the page again, not even at its
+ * there, and by then we are queued.  Afterwards we never read the page again, not even its
  * flags: it may be free, or another owner's.  When woken we take the fault anew, whatever has
  * happened.
  *

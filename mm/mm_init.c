@@ -213,14 +213,13 @@ void memory_free_range(struct memory *mem, pfn_t start, pfn_t end)
 
 int memory_ready(struct memory *mem)
 {
-	unsigned i, cpu;
+	struct zone *zone;
+	unsigned cpu;
 
 	memory_build_zonelists(mem);
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
 		pcp_set_first(mem, cpu);
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		struct zone *zone = &mem->zones[i];
-
+	for_each_zone(mem, zone) {
 		if (!zone_has_span(zone))
 			continue;
 		zone_set_watermarks(zone);
@@ -247,13 +246,13 @@ static void leave_list(struct memory *mem)
 int memory_start(struct memory *mem)
 {
 	irqflags_t flags = spin_lock_irqsave(&memories_lock);
-	unsigned i;
+	struct zone *zone;
 
 	LIST_INSERT_HEAD(&memories, mem, link);
 	spin_unlock_irqrestore(&memories_lock, flags);
 	hotplug_lock(mem);
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
-		zone_set_limits(&mem->zones[i], 0);
+	for_each_zone(mem, zone)
+		zone_set_limits(zone, 0);
 	hotplug_unlock(mem);
 	pcp_refresh_all(mem);
 	return mem->reclaim ? mem->reclaim->start(mem) : 0;
@@ -261,15 +260,14 @@ int memory_start(struct memory *mem)
 
 void memory_stop(struct memory *mem)
 {
-	unsigned i;
+	struct zone *zone;
 
 	if (mem->reclaim)
 		mem->reclaim->stop(mem);
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		struct zone *zone = &mem->zones[i];
-
+	for_each_zone(mem, zone) {
 		if (zone_has_span(zone) && zone_pcp_disable(zone))
-			printk("%s: zone %u: caches could not be switched off\n", mem->name, i);
+			printk(
+			    "%s: zone %u: caches could not be switched off\n", mem->name, zone->id);
 	}
 	leave_list(mem);
 }

@@ -151,11 +151,9 @@ static int take_zone(struct node_op *op, struct zone *zone)
 /* Has another node memory that the kernel's own can come from? */
 static bool kernel_memory_elsewhere(const struct memory *mem, unsigned node)
 {
-	unsigned i;
+	const struct zone *z;
 
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		const struct zone *z = &mem->zones[i];
-
+	for_each_zone(mem, z) {
 		if (z->node != node && z->kind != ZONE_MOVABLE && READ_ONCE(z->managed) > 0)
 			return true;
 	}

@@ -4,7 +4,7 @@
  *
  * Owns:       nothing.
  * Locks:      mem->hotplug for the claims; the zone lock for each pageblock.
- * Invariants: it only looks; its answers are true of the moment at which each page was looked at.
+ * Invariants: it only reads; its answers are true of the moment at which each page was read.
  * Tests:      offline_query, offline, offline_bounds, offline_exact.
  */
 #include "mm/buddy.h"
@@ -14,7 +14,7 @@
 #include "mm/range.h"
 #include <quarry/memory_hotplug.h>
 
-#define CLAIMS 8    /* looked at, at a time */
+#define CLAIMS 8    /* copied at a time */
 #define LOOKS  64UL /* pageblocks between two holds of mem->hotplug; a bit each in a u64 */
 
 static void in_way(struct offline_survey *out, enum mm_why why, pfn_t pfn, unsigned long pages)
@@ -133,20 +133,18 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
 	}
 }
 
-/* What there is, of all zones; looks without their locks: a hint. */
+/* What there is, of all zones; read without their locks: a hint. */
 struct stock {
 	unsigned long free, high, kernel;
 };
 
 static void take_stock(const struct memory *mem, struct stock *s)
 {
-	unsigned i;
+	const struct zone *z;
 
 	*s = (struct stock){0};
 
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		const struct zone *z = &mem->zones[i];
-
+	for_each_zone(mem, z) {
 		s->free += READ_ONCE(z->nr_free) + zone_pcp_pages(z);
 		s->high += READ_ONCE(z->wmark[WMARK_HIGH]);
 		if (z->kind == ZONE_MOVABLE)
@@ -159,7 +157,7 @@ static void take_stock(const struct memory *mem, struct stock *s)
 
 /*
  * What the ranges take with them that were claimed before @mine; NULL: all.  The lock is held to
- * copy a few at a time only, and the pageblocks are looked at without it: as much a hint as the
+ * copy a few at a time only, and the pageblocks are read without it: as much a hint as the
  * rest.
  */
 static void claims_leaving(struct memory *mem, const struct range_claim *mine, struct leaving *out)

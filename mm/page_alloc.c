@@ -8,7 +8,7 @@
  * Invariants: an allocation never makes a cross-call.  The last put leaves the page FREEING, in the
  *             putting thread's hands.
  * Tests:      page_alloc, play_alloc, badinput, free_reasons, zone_locks, events, reclaim, oom,
- *             compact, page.
+ *             compact, page, step_pin.
  */
 #include "mm/entry.h"
 #include "mm/event.h"
@@ -80,7 +80,7 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
 /*
  * Never a cross-call from here, and never the CPU hotplug lock: a CPU that waits for an answer
  * while it holds what the asked CPU waits for (or while both wait) is a deadlock; a CPU may leave
- * between the look at the mask and the interrupt; the hotplug thread itself allocates; and under
+ * between the read of the mask and the interrupt; the hotplug thread itself allocates; and under
  * pressure every CPU would interrupt every other for pages that are hardly ever what decides.  What
  * is stuck in other caches is fetched by the reclaim thread, which holds nothing and asks once for
  * all waiters.

@@ -11,7 +11,7 @@
  * Tests:      isolation, isolation_exact, isolation_race, offline_bounds.
  *
  * A page that is being freed while its pageblock is isolated must not land in a cache that was
- * drained already, for there nobody would look again.  Three ways; the last two with exactly one
+ * drained already, for there nobody would check again.  Three ways; the last two with exactly one
  * interrupt to every CPU (why one is enough: the table of three in pcp_inline.h):
  *
  * redrain   all bits are set, the CPUs that seem to hold pages are drained, and each time the range

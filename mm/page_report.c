@@ -7,7 +7,7 @@
  * Invariants: while the host is told of a pageblock it is on no free list, so nobody can be given a
  *             page of it that the host drops a moment later.  The bit stands only on pageblocks
  *             that have been wholly free ever since; buddy_list_del clears it.
- * Checked by: check_memory(), I-R1.  Tests: page_report.
+ * Checked by: check_memory(), I-R1.  Tests: page_report, step_report, memory_span.
  *
  * Only whole pageblocks: the host's pages are as large where it matters, and a bit for each is
  * enough.
@@ -18,14 +18,16 @@
 #include "mm/page_assert.h"
 #include <quarry/page_report.h>
 
-/* Spans of zones may overlap: the pageblock says whose it is. */
-static bool reportable(const struct zone *zone, const struct pageblock *pb)
+/*
+ * Spans of zones may overlap: the pageblock says whose it is.  Only free pages count: what is not
+ * online has none.
+ */
+static bool reportable(const struct zone *zone, pfn_t pfn)
 {
-	u8 bits = READ_ONCE(pb->bits);
+	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
-	return (bits & PB_STATE_MASK) >> PB_STATE_SHIFT == PB_ONLINE &&
-	    READ_ONCE(pb->zone) == zone->id && !(bits & (PB_ISOLATED | PB_REPORTED)) &&
-	    READ_ONCE(pb->nr_free) == PAGEBLOCK_PAGES;
+	return zone_owns_block(zone, pfn) && !(READ_ONCE(pb->bits) & (PB_ISOLATED | PB_REPORTED)) &&
+	    pageblock_all_free(pb);
 }
 
 /*
@@ -36,14 +38,13 @@ static bool reportable(const struct zone *zone, const struct pageblock *pb)
 static bool take_block(struct zone *zone, pfn_t pfn)
 {
 	struct memory *mem = zone->mem;
-	const struct pageblock *pb = pageblock_of(mem, pfn);
 	irqflags_t flags;
 	bool take;
 
-	if (!reportable(zone, pb)) /* an unlocked read */
+	if (!reportable(zone, pfn)) /* an unlocked read */
 		return false;
 	flags = zone_lock_irqsave(zone);
-	take = reportable(zone, pb) &&
+	take = reportable(zone, pfn) &&
 	    zone_watermark_ok(zone, MAX_ORDER, GFP_MOVABLE | GFP_WMARK_HIGH, false);
 	if (take) {
 		buddy_list_del(zone, pfn, MAX_ORDER); /* one block: free buddies are merged */

@@ -156,7 +156,8 @@ struct page *pcp_refill(
 	sched_point("alloc.refill");
 	zone_lock(zone);
 	/*
-	 * The caller's look at the watermark was without the lock: others may have passed it since.
+	 * The caller's check of the watermark was without the lock: others may have passed it
+	 * since.
 	 */
 	if (zone_watermark_ok(zone, order, gfp, lower)) {
 		first = buddy_alloc(zone, order, type);

@@ -76,7 +76,7 @@ static always_inline bool body_tracing(const struct memory *mem, bool own)
 	return own ? arch_pcp_test(offsetof(struct pcp, tracing)) : READ_ONCE(mem->pcp[0]->tracing);
 }
 
-/* The stack that a request looks at first.  irqs off. */
+/* The stack that a request tries first.  irqs off. */
 static always_inline size_t pcp_stack(struct pcp *pcp, gfp_t gfp, size_t index)
 {
 	return body_first(pcp, gfp) + index * NR_CACHED_TYPES;
@@ -128,7 +128,7 @@ static always_inline bool pcp_push(
 	struct pcp *pcp = body_pcp(mem, own);
 	size_t stack, count;
 
-	/* The kernel's own callers bring descriptors of its memmap; elsewhere it is looked at. */
+	/* The kernel's own callers bring descriptors of its memmap; elsewhere it is checked. */
 	if (!own &&
 	    unlikely(
 	        (uintptr_t)page - first >= (mem->end_pfn - mem->start_pfn) * sizeof(struct page)))

@@ -6,7 +6,7 @@
  * Owns:       pages in state FREEING on their way to a free list.
  * Locks:      interrupts off; the zone lock inside.
  * Invariants: no page that is poisoned gets into a cache.  A free reads the page's word again under
- *             the zone lock: what has become of the page since the caller looked is seen.
+ *             the zone lock: what has become of the page since the caller's check is seen.
  * Tests:      pcp, pcp_exact, play_refill, zone_locks, free_reasons, poison_race.
  */
 #include "mm/buddy.h"

@@ -4,8 +4,8 @@
  * is damaged.
  *
  * Owns:       mem->poison and mem->machine_check.
- * Locks:      mem->poison from the first look to the last: meanwhile no memory is removed, so that
- *             a page stays its zone's; the zone lock for each look, and in the same hold what
+ * Locks:      mem->poison from the first check to the last: meanwhile no memory is removed, so that
+ *             a page stays its zone's; the zone lock for each check, and in the same hold what
  *             follows from it; the zone's caches are off all the while.
  * Invariants: the caches being off, a page that is free is in the buddy, and nothing hides: a
  *             free takes the zone lock and reads the word again under it.  So "free, and taken"
@@ -43,7 +43,7 @@
 /* ---- taking it from its user ---- */
 
 /*
- * Move what is in it elsewhere.  0; -EAGAIN it has another owner now: look again; -EBUSY;
+ * Move what is in it elsewhere.  0; -EAGAIN it has another owner now: check again; -EBUSY;
  * -ENOMEM.
  */
 static int take_softly(struct poison_request *r)
@@ -61,7 +61,7 @@ static int take_softly(struct poison_request *r)
 		return err;
 	sched_point("mf.isolated");
 	/*
-	 * Freed since the look, and allocated again in other blocks: what we hold is not the page
+	 * Freed since the check, and allocated again in other blocks: what we hold is not the page
 	 * that is wanted.
 	 */
 	if (r->head + (1UL << word_order(page_word(page))) <= r->pfn) {
@@ -108,8 +108,8 @@ static int take(struct poison_request *r)
 }
 
 /*
- * Look, and take, until it is settled.  The caches are off.  A thread that holds the page is waited
- * for as evacuate does: that it keeps it says something only if it could have gone on.
+ * Check, and take, until it is settled.  The caches are off.  A thread that holds the page is
+ * waited for as evacuate does: that it keeps it says something only if it could have gone on.
  */
 static int settle(struct poison_request *r)
 {
@@ -183,7 +183,7 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 
 	*res = (struct poison_result){.outcome = POISON_FAILED};
 	/*
-	 * Before the locks: unpoison looks under them.  An address that is no memory says nothing
+	 * Before the locks: unpoison checks under them.  An address that is no memory says nothing
 	 * about memory.
 	 */
 	if (flags & FAILURE_MACHINE_CHECK && known(mem, pfn))
@@ -248,7 +248,7 @@ int mem_unpoison_page(struct memory *mem, pfn_t pfn)
 	return err;
 }
 
-/* ---- to look at ---- */
+/* ---- reading ---- */
 
 struct poison_count mem_poisoned(const struct memory *mem)
 {

@@ -5,7 +5,7 @@
 
 #include <quarry/poison.h>
 
-/* One broken page, from the first look at it to the last. */
+/* One broken page, from the first check of it to the last. */
 struct poison_request {
 	struct memory *mem;
 	struct zone *zone;

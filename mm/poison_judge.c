@@ -5,7 +5,7 @@
  *
  * Owns:       nothing; the request is its caller's, who has mem->poison and has switched the zone's
  *             caches off.
- * Locks:      the zone lock for each look, and in the same hold what follows from it.
+ * Locks:      the zone lock for each check, and in the same hold what follows from it.
  * Invariants: those of poison.c: a page is never marked that may have been allocated meanwhile.
  * Tests:      poison_states, poison_exact, poison, poison_race, poison_standby.
  */
@@ -15,7 +15,7 @@
 #include "mm/range.h"
 #include <quarry/sched_point.h>
 
-/* Looks at a page that was just allocated, until it counts as its owner's for good. */
+/* Checks of a page that was just allocated, until it counts as its owner's for good. */
 #define ALLOC_LOOKS 3
 
 /* Or a free that began before does not see the mark that is about to be set (mm_types.h, law 4). */

@@ -12,7 +12,7 @@
  *             larger block in use of which a page is flagged has HAS_HWPOISON.  No flagged page is
  *             free or cached: it leaves the free lists, or does not come back to them, in the lock
  *             hold that flags it or finds the flag.
- * Checked by: check_memory().  Tests: poison, poison_states, poison_exact.
+ * Checked by: check_memory().  Tests: poison, poison_states, poison_exact, refused.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"

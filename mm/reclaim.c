@@ -62,7 +62,7 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 
 		if (!left || READ_ONCE(node->reclaim.stop))
 			return false;
-		/* What is touched often needs the time between two looks to be touched again. */
+		/* What is touched often needs the time between two scans to be touched again. */
 		scan->batch = (unsigned)MIN(want, (unsigned long)RECLAIM_BATCH);
 		scan->spare_cma = !zone_lacks(zone, waiting, true);
 		reclaim_batch(scan);
@@ -124,7 +124,7 @@ static bool freed_since(const struct zone *zone, u64 freed)
 
 /*
  * A zone in which there was nothing to do for a run that wanted to.  Not if pages have been freed
- * there since it began, when @freed of them had: looked at after the store, as reclaim_note_freed
+ * there since it began, when @freed of them had: read after the store, as reclaim_note_freed
  * counts before it clears, so that one of the two sees the other.
  */
 static void note_run(struct zone *zone, u64 came, u64 freed)

@@ -332,7 +332,7 @@ bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order)
 
 	if (READ_ONCE(port_task()->reserve))
 		return false;
-	/* Others have freed enough since it looked. */
+	/* Others have freed enough since it checked. */
 	if (try_again(&q))
 		return true;
 	for_each_zone_of(q.node, gfp, zone, at) {
@@ -342,7 +342,7 @@ bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order)
 	sched_point("reclaim.dropped");
 	for_each_zone_of(q.node, gfp, zone, at) {
 		/*
-		 * By the next look it may be gone again: that says nothing of what a run would
+		 * By the next check it may be gone again: that says nothing of what a run would
 		 * find.
 		 */
 		if (request_ok(&q)) {

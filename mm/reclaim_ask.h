@@ -109,7 +109,7 @@ bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order);
  */
 int reclaim_wait_standby(struct memory *mem, gfp_t gfp, unsigned order);
 extern u64 standby_wait_ns;
-/* An allocation that waits for a run looks itself so often: a free wakes nobody. */
+/* An allocation that waits for a run checks so often itself: a free wakes nobody. */
 extern u64 reclaim_look_ns;
 /*
  * @zone is low: wake its node's thread, unless that is futile.  Any context in which a wake-up is.

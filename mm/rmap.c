@@ -7,7 +7,8 @@
  * Invariants: a present entry holds one reference to its page and counts once in its mapcount; a
  *             migration entry holds neither.  Bits that a machine has set in an entry are collected
  *             in the instruction that takes it away, so none is lost.
- * Tests:      vm, migrate_lru, rmap, rmap_walk, vm_exact, vm_guard, vm_late, held.
+ * Tests:      vm, migrate_lru, rmap, rmap_walk, vm_exact, vm_guard, vm_late, held,
+ *             refused, check_vm_order.
  */
 #include "mm/event.h"
 #include "mm/page.h"
@@ -35,22 +36,26 @@ static int compare(const struct vm_region *a, const struct vm_region *b)
 	return (a > b) - (a < b);
 }
 
+static u32 last_below(const struct vm_region *r)
+{
+	const struct vm_region *left = RB_LEFT(r, link), *right = RB_RIGHT(r, link);
+	u32 below = last_slot(r);
+
+	if (left)
+		below = MAX(below, left->below);
+	if (right)
+		below = MAX(below, right->below);
+	return below;
+}
+
 /*
  * The tree below @r, or the part of the object that it shows, has changed: @r and all above it
  * know.
  */
 static void update_below(struct vm_region *r)
 {
-	for (; r; r = RB_PARENT(r, link)) {
-		const struct vm_region *left = RB_LEFT(r, link), *right = RB_RIGHT(r, link);
-		u32 below = last_slot(r);
-
-		if (left)
-			below = MAX(below, left->below);
-		if (right)
-			below = MAX(below, right->below);
-		r->below = below;
-	}
+	for (; r; r = RB_PARENT(r, link))
+		r->below = last_below(r);
 }
 
 #undef RB_AUGMENT
@@ -77,6 +82,32 @@ void rmap_cut(struct vm_region *r, uintptr_t end)
 	KASSERT(end > r->start && end < r->end && !(end & (PAGE_SIZE - 1)));
 	r->end = end;
 	update_below(r);
+}
+
+/* The same of @r and what is below it; it asks every region, not what those above it know. */
+static const struct vm_region *stale_in(const struct vm_region *r, u32 *below)
+{
+	const struct vm_region *child[] = {RB_LEFT(r, link), RB_RIGHT(r, link)}, *stale;
+	u32 last = last_slot(r);
+	unsigned i;
+
+	for (i = 0; i < 2; i++) {
+		if (!child[i])
+			continue;
+		stale = stale_in(child[i], below);
+		if (stale)
+			return stale;
+		last = MAX(last, *below);
+	}
+	*below = last;
+	return r->below == last ? NULL : r;
+}
+
+const struct vm_region *rmap_stale(const struct vm_object *object, u32 *below)
+{
+	const struct vm_region *root = RB_ROOT(&object->regions);
+
+	return root ? stale_in(root, below) : NULL;
 }
 
 /* The first region in or below @r that shows @index; NULL. */

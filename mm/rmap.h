@@ -13,6 +13,11 @@ void rmap_add(struct vm_region *r);
 void rmap_remove(struct vm_region *r);
 void rmap_cut(struct vm_region *r, uintptr_t end);
 /*
+ * For check_memory: a region whose r->below is not *@below, the last slot that it or any region
+ * below it in the object's tree shows; NULL: there is none.  A search would miss regions.
+ */
+const struct vm_region *rmap_stale(const struct vm_object *object, u32 *below);
+/*
  * rmap_unmap, rmap_age and rmap_restore release the lock, which object_lock took, where many
  * regions show the slot.  No other thread reads the slot or makes entries for it meanwhile.
  */

@@ -3,7 +3,7 @@
  * show.c: the memory manager in words: for the monitor, the tour and reports.
  *
  * Owns:       nothing.
- * Locks:      none: the figures are looks, each right at some moment.
+ * Locks:      none: the figures are unlocked reads, each right at some moment.
  * Invariants: reads only.
  * Tests:      words, cover.
  */
@@ -18,12 +18,10 @@ static const char *const type_names[NR_MIGRATETYPES] = {
 unsigned long memory_free_pages(struct memory *mem)
 {
 	unsigned long pages = 0;
-	unsigned i;
+	struct zone *zone;
 	pfn_t pfn;
 
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		const struct zone *zone = &mem->zones[i];
-
+	for_each_zone(mem, zone) {
 		pages += READ_ONCE(zone->nr_free) + zone_pcp_pages(zone);
 		if (READ_ONCE(zone->nr_isolated) == 0)
 			continue;
@@ -38,20 +36,21 @@ unsigned long memory_free_pages(struct memory *mem)
 unsigned long memory_managed_pages(const struct memory *mem)
 {
 	unsigned long pages = 0;
-	unsigned i;
+	const struct zone *zone;
 
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
-		pages += READ_ONCE(mem->zones[i].managed);
+	for_each_zone(mem, zone)
+		pages += READ_ONCE(zone->managed);
 	return pages;
 }
 
 void show_mem(struct memory *mem)
 {
 	unsigned long standby = 0;
-	unsigned ev, i;
+	struct zone *zone;
+	unsigned ev;
 
-	for (i = 0; i < MAX_ZONES; i++)
-		standby += zone_standby(&mem->zones[i]);
+	for_each_zone(mem, zone)
+		standby += zone_standby(zone);
 	printk(
 	    "%s: %lu MiB managed, %lu MiB free, %lu MiB stand by, %u node%s, %u CPUs, policy %s\n",
 	    mem->name, memory_managed_pages(mem) >> (20 - PAGE_SHIFT),
@@ -104,11 +103,11 @@ static void show_zone(const struct zone *zone)
 
 void show_zones(struct memory *mem)
 {
-	unsigned i;
+	struct zone *zone;
 
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		if (zone_has_span(&mem->zones[i]))
-			show_zone(&mem->zones[i]);
+	for_each_zone(mem, zone) {
+		if (zone_has_span(zone))
+			show_zone(zone);
 	}
 }
 

@@ -102,11 +102,9 @@ unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_
 {
 	unsigned long pages = 0, brought = 0;
 	irqflags_t flags;
-	unsigned i;
+	struct zone *zone;
 
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		struct zone *zone = &mem->zones[i];
-
+	for_each_zone(mem, zone) {
 		/* Both in one hold: standby changes them together. */
 		flags = zone_lock_irqsave(zone);
 		pages += zone->managed - zone->from_standby;
@@ -216,8 +214,8 @@ static void standby_run(void *arg)
 {
 	struct memory *mem = arg;
 	struct standby_thread *s = &mem->standby;
+	struct zone *zone;
 	u64 upto, run_for;
-	unsigned i;
 
 	/* For tables: it must not wait for memory that only it can bring. */
 	WRITE_ONCE(port_task()->reserve, 1);
@@ -227,8 +225,8 @@ static void standby_run(void *arg)
 			return;
 		upto = tickets_begin(&s->tickets);
 		run_for = atomic_and(&s->run_for, 0ULL);
-		for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
-			bring_wanted(&mem->zones[i], run_for);
+		for_each_zone(mem, zone)
+			bring_wanted(zone, run_for);
 		tickets_end(&s->tickets, upto);
 		wake_up(&s->served);
 	}
@@ -238,10 +236,10 @@ int standby_start(struct memory *mem)
 {
 	struct standby_thread *s = &mem->standby;
 	unsigned long pages = 0;
-	unsigned i;
+	struct zone *zone;
 
-	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++)
-		pages += zone_standby(&mem->zones[i]);
+	for_each_zone(mem, zone)
+		pages += zone_standby(zone);
 	if (!pages)
 		return 0;
 	WRITE_ONCE(s->stop, 0);

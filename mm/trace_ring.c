@@ -3,7 +3,7 @@
  * trace_ring.c: what happened to pages lately.
  *
  * Owns:       struct trace_ring, one for each CPU of a memory.
- * Locks:      none: a CPU writes its own ring with interrupts off; readers look racily, so a record
+ * Locks:      none: a CPU writes its own ring with interrupts off; readers read racily, so a record
  *             may be one that is being overwritten.
  * Invariants: a ring keeps the last TRACE_RECORDS records of its CPU.
  * Tests:      trace_ring, words.

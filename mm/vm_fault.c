@@ -95,7 +95,7 @@ static int show(struct fault *f, struct vm_region *r, struct migwait *w, bool *w
 		MM_EVENT(f->space->mem, FAULT_NEW);
 	}
 	/*
-	 * The marker is all there is to look at: entries for a slot are migration entries only
+	 * The marker is all there is to read: entries for a slot are migration entries only
 	 * while it stands.  Queued under the lock that keeps it standing; see migwait.c.
 	 */
 	if (slot_is_marker(slot)) {

@@ -8,10 +8,10 @@
  * Invariants: a page in a slot is LRU, OBJECT or ISO_MIG, and names the object and its index.
  *             While a slot is empty no entry of a page table maps it; while it holds a marker all
  *             entries for it are migration entries, or none; else they map its page, or nothing.
- *             Regions, migrators and faults hold references: with the last one gone nobody looks at
+ *             Regions, migrators and faults hold references: with the last one gone nobody reads
  *             the slots, no entry is left, and no marker.
  * Tests:      vm, vm_exact, vm_object, account, short, held, rmap_walk, vm_order, vm_guard,
- *             vm_late.
+ *             vm_late, refused.
  */
 #include "mm/alloc.h"
 #include "mm/lru.h"
@@ -23,7 +23,7 @@
 #include <quarry/sched_point.h>
 
 #define SLOTS_PER_LEAF 512
-/* Slots looked at in one hold of the lock. */
+/* Slots visited in one hold of the lock. */
 #define SLOTS_AT_ONCE 512
 
 static struct page **leaf_of(const struct vm_object *object, u32 index)

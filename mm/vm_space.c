@@ -10,7 +10,8 @@
  *             it, but not the object's list, so that a thread that moves or drops a page finds its
  *             entries; and while space->change is held nothing else is mapped there.
  *             Regions that were cut are not joined again.
- * Tests:      vm, vm_exact, vm_bad, account, short, held, vm_order, vm_guard, vm_late.
+ * Tests:      vm, vm_exact, vm_bad, account, short, held, vm_order, vm_guard, vm_late,
+ *             refused.
  */
 #include "mm/pagetable.h"
 #include "mm/rmap.h"
@@ -19,7 +20,7 @@
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 
-/* Entries looked at in one hold of the locks. */
+/* Entries visited in one hold of the locks. */
 #define ENTRIES_AT_ONCE 128
 
 /*

@@ -32,6 +32,11 @@ static inline bool zone_has_span(const struct zone *zone)
 	return READ_ONCE(zone->end_pfn) > READ_ONCE(zone->start_pfn);
 }
 
+/* Walk the zones of @mem, those without memory too. */
+#define for_each_zone(mem, zone)                                                                   \
+	for ((zone) = (mem)->zones; (zone) < (mem)->zones + (mem)->nr_nodes * NR_ZONE_KINDS;       \
+	     (zone)++)
+
 /* Is the pageblock at @pfn, in the span of @zone, one of its own, and no HOLE? */
 static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 {

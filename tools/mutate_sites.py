@@ -175,7 +175,7 @@ class Finder:
         if cursor.kind == K.DO_STMT and re.match(r"do\b", self.of(span)):
             return False  # else it is in the expansion of a macro
         name = re.match(r"(\w+)\(", self.of(span))
-        return not (name and (name.group(1) in TALK or re.search("^sched_point$|ASSERT$", name.group(1))))
+        return not (name and (name.group(1) in TALK or re.search("^sched_point$|ASSERT(_\\w+)?$", name.group(1))))
 
     def plain_store(self, cursor):
         """

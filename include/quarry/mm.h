@@ -127,7 +127,7 @@ bool pfn_valid_in(const struct memory *mem, pfn_t pfn);
 
 /*
  * The head of the block that @pfn lies in, in at most MAX_ORDER + 1 probes.  Exact under the zone
- * lock or for a page one owns; elsewhere PFN_NONE means "unknown just now, look again".
+ * lock or for a page one owns; elsewhere PFN_NONE means "unknown just now, try again".
  */
 pfn_t page_head(const struct memory *mem, pfn_t pfn);
 const char *page_state_name(enum page_state state);
@@ -311,7 +311,7 @@ struct mm_violation {
 };
 /*
  * check_memory - recount everything from scratch and compare: every invariant of docs/mm/check.md.
- * All CPUs are held, interrupts off, while it looks.  Returns 0; -EUCLEAN (v tells the first); or
+ * All CPUs are held, interrupts off, meanwhile.  Returns 0; -EUCLEAN (v tells the first); or
  * -EDEADLK where it may not sleep.  Context: thread, may sleep.  Never repairs anything.
  */
 int check_memory(struct memory *mem, struct mm_violation *v) must_check EXCLUDES(pcp_ctl_class);

@@ -77,7 +77,7 @@ enum page_state {
  * bits is the whole check of a free; the laws that make a plain compare and a plain store right
  * there:
  *  1. No speculative references: a reference to a page one does not own is taken only under the
- *     lock that keeps the page where it was found.  A scanner by pfn looks at the state and takes
+ *     lock that keeps the page where it was found.  A scanner by pfn reads the state and takes
  *     nothing.
  *  2. free_pages is for pages that no other CPU can reach; any other page is first unlinked under
  *     its finding lock, then dropped with mem_put_page, whose last step clears the in-use flags.
@@ -90,7 +90,7 @@ enum page_state {
  *     the slow path, which checks pincount.
  */
 #define PAGE_REF_MASK       0x00007fffu
-#define PAGE_PINNED         0x00008000u /* pinned once since it was allocated: look at pincount */
+#define PAGE_PINNED         0x00008000u /* pinned once since it was allocated: see pincount */
 #define PAGE_STATE_SHIFT    16
 #define PAGE_STATE_MASK     0x000f0000u
 #define PAGE_ORDER_SHIFT    20
@@ -169,8 +169,8 @@ enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 
 /*
  * One CPU's cache of one memory: for each stack number a stack of pages.  Only the owning CPU reads
- * or writes it, with interrupts off; others may read counts, as a hint.  Counts of one zone
- * are contiguous, so "is anything cached?" is a few wide ORs.
+ * or writes it, with interrupts off; others may read counts, as a hint.  Counts of one
+ * zone are contiguous, so "is anything cached?" is a few wide ORs.
  */
 struct pcp {
 	u16 count[NR_STACKS];          /* o, read racily by drains that need not be complete */

@@ -217,6 +217,30 @@ static void slots_behind_an_empty_table_are_checked(struct ktest *t)
 	scene_end(t, &s);
 }
 
+/* ---- regions ---- */
+
+/* Too high it hides the regions beside it from a search, too low those below it. */
+static void last_slot_below_a_region_is_exact(struct ktest *t)
+{
+	struct vm_region *r;
+	struct vm_scene s;
+
+	if (!scene_begin_written(t, &s, PAGES))
+		return;
+	r = region_find(s.space, page_at(0));
+	REQUIRE(t, r);
+	EXPECT_EQ(t, r->below, PAGES - 1);
+	PLANT(t, s.mem, r->below, PAGES, "I-S6 last slot below a region");
+	PLANT(t, s.mem, r->below, PAGES - 2, "I-S6 last slot below a region");
+	r->below++;
+	expect_figures(t, s.mem, PAGES, PAGES - 1, __LINE__);
+	WRITE_ONCE(s.object->walked, 1);
+	expect_sound(t, s.mem);
+	WRITE_ONCE(s.object->walked, 0);
+	r->below--;
+	scene_end(t, &s);
+}
+
 /* ---- entries ---- */
 
 static void rights_of_entries_are_checked(struct ktest *t)
@@ -236,6 +260,10 @@ static void rights_of_entries_are_checked(struct ktest *t)
 	soft_unload_space();
 	/* In a region that may be written an entry need not be. */
 	PLANT(t, s.mem, *entry, *entry & ~PTE_NX, "I-S4 entry allows more");
+	/* What it maps is named first. */
+	PLANT(t, s.mem, *entry,
+	    pte_make(page_to_pfn_in(s.mem, page_in(s.object, 3)), VM_RW | VM_EXEC),
+	    "I-S4 entry for another page");
 	expect_sound(t, s.mem);
 	scene_end(t, &s);
 }
@@ -308,6 +336,6 @@ static void mapped_page_belongs_to_an_object(struct ktest *t)
 KTEST_SUITE(check_vm_order, KTEST_MOSTLY_INSIDE, KTEST(reclaim_lists_are_checked_in_order),
     KTEST(pages_isolated_by_reclaim_are_checked), KTEST(tickets_are_checked_in_order),
     KTEST(slots_are_checked_in_order), KTEST(mapping_counts_are_checked_in_order),
-    KTEST(slots_behind_an_empty_table_are_checked), KTEST(rights_of_entries_are_checked),
-    KTEST(entry_without_a_region_needs_a_change_in_progress),
+    KTEST(slots_behind_an_empty_table_are_checked), KTEST(last_slot_below_a_region_is_exact),
+    KTEST(rights_of_entries_are_checked), KTEST(entry_without_a_region_needs_a_change_in_progress),
     KTEST(mapped_page_belongs_to_an_object));

@@ -5,7 +5,7 @@
  * is included with both watched.
  */
 #define zone_alloc_slots       played_zone_alloc_slots
-#define zone_set_limits        played_zone_plan_capacity
+#define zone_set_limits        played_zone_set_limits
 #define pcp_set_first          played_pcp_set_first
 #define pcp_refill             played_pcp_refill
 #define pcp_give_back          played_pcp_give_back

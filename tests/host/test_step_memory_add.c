@@ -272,7 +272,47 @@ static void memory_onlined_before_the_claim_stays(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/* One pageblock of it is removed, the section's last; that next to it is not in the memory. */
+static void expect_section_goes(struct ktest *t, struct memory *mem, pfn_t last, pfn_t outside)
+{
+	struct pageblock *pb = pageblock_of(mem, outside);
+
+	pb->bits = PB_OFFLINE << PB_STATE_SHIFT;
+	EXPECT_EQ(t, arrays.shrunk, 0);
+	EXPECT_EQ(t, steps_remove(mem, last, BLOCK(1)), 0);
+	expect_steps("c(x)knu");
+	EXPECT_EQ(t, arrays.shrunk, 1);
+	pb->bits = 0;
+}
+
+/* Sections reach out of the memory, before it and behind it: nothing is looked at there. */
+static void a_section_goes_with_the_last_pageblock_inside_the_memory(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_MOVABLE, HALF + SIZE}};
+	struct memory *mem = one_node(t);
+
+	REQUIRE(t, begin(t, mem));
+	EXPECT_EQ(t, steps_add(mem, BORDER, BLOCK(1), 0), 0);
+	expect_steps("csmgH()h(io)u");
+	mem->end_pfn -= BLOCK(1);
+	expect_section_goes(t, mem, BORDER, mem->end_pfn);
+	mem->end_pfn += BLOCK(1);
+	drop_memory(t, mem);
+	/* All but the part behind the border, whose descriptors were there, leaves. */
+	mem = growing(t, 1, specs, ARRAY_SIZE(specs));
+	REQUIRE(t, begin(t, mem));
+	arrays.behind[1] = true;
+	EXPECT_EQ(t, offline_pages(mem, START, BLOCK(HALF), NULL, NULL), 0);
+	EXPECT_EQ(t, steps_remove(mem, START, BLOCK(HALF - 1)), 0);
+	steps.nr = 0;
+	mem->start_pfn += BLOCK(1);
+	expect_section_goes(t, mem, BORDER - BLOCK(1), START);
+	mem->start_pfn -= BLOCK(1);
+	drop_memory(t, mem);
+}
+
 KTEST_SUITE(memory_add_steps, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(add_and_remove_take_their_steps_in_order),
     KTEST(first_span_of_a_zone_enters_the_zonelists), KTEST(failed_add_is_undone_in_reverse_order),
-    KTEST(memory_onlined_before_the_claim_stays));
+    KTEST(memory_onlined_before_the_claim_stays),
+    KTEST(a_section_goes_with_the_last_pageblock_inside_the_memory));

@@ -28,6 +28,7 @@ static unused void copy_use_put(struct vm_space *space, struct vm_use *use);
 static unused void copy_rmap_add(struct vm_region *r);
 static unused void copy_rmap_remove(struct vm_region *r);
 static unused void copy_rmap_cut(struct vm_region *r, uintptr_t end);
+static unused const struct vm_region *copy_rmap_stale(const struct vm_object *object, u32 *below);
 static unused int copy_rmap_map(struct vm_region *r, uintptr_t va, struct page *page);
 static unused struct page *copy_rmap_take_entry(struct memory *mem, u64 *entry, u64 with);
 static unused u64 copy_rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g);
@@ -79,6 +80,7 @@ static unused int copy_vm_fault(struct vm_space *space, uintptr_t va, unsigned a
 #define rmap_add           copy_rmap_add
 #define rmap_remove        copy_rmap_remove
 #define rmap_cut           copy_rmap_cut
+#define rmap_stale         copy_rmap_stale
 #define rmap_map           copy_rmap_map
 #define rmap_take_entry    copy_rmap_take_entry
 #define rmap_age           copy_rmap_age

@@ -20,17 +20,33 @@ struct page *descriptors(struct memory *mem, pfn_t section, size_t *size)
 	return pfn_to_page_in(mem, start);
 }
 
+/* Whole pageblocks of the memory have bytes behind them from now on, or none. */
+static void set_bytes(const struct memory *mem, struct pfn_range range, bool there)
+{
+	pfn_t pfn;
+
+	KASSERT(range_ok(mem, range));
+	for_each_block(pfn, range) {
+		size_t block = (pfn - mem->start_pfn) >> PAGEBLOCK_ORDER;
+
+		KASSERT(block < ARRAY_SIZE(arrays.bytes));
+		arrays.mapped += there;
+		arrays.mapped -= arrays.bytes[block];
+		arrays.bytes[block] = there;
+	}
+}
+
 int test_map(struct memory *mem, pfn_t start, unsigned long nr)
 {
 	if (arrays.maps_left-- == 0)
 		return -ENOMEM;
-	arrays.mapped += (unsigned)(nr >> PAGEBLOCK_ORDER);
+	set_bytes(mem, pfn_range(start, nr), true);
 	return 0;
 }
 
 void test_unmap(struct memory *mem, pfn_t start, unsigned long nr)
 {
-	arrays.mapped -= MIN(arrays.mapped, (unsigned)(nr >> PAGEBLOCK_ORDER));
+	set_bytes(mem, pfn_range(start, nr), false);
 }
 
 int test_grow(struct memory *mem, pfn_t start, unsigned long nr)
@@ -48,6 +64,7 @@ void test_shrink(struct memory *mem, pfn_t start, unsigned long nr)
 	struct page *page;
 	size_t size;
 
+	KASSERT(nr == SECTION_PAGES && start % SECTION_PAGES == 0);
 	page = descriptors(mem, start, &size);
 	arrays.shrunk += arrays.behind[side(start)];
 	arrays.behind[side(start)] = false;
@@ -63,7 +80,8 @@ void expect_untouched(struct ktest *t, struct memory *mem)
 
 	for (i = 0; i < 2; i++) {
 		size_t size, at;
-		const char *page = (const char *)descriptors(mem, i * SECTION_PAGES, &size);
+		pfn_t section = BORDER - SECTION_PAGES + i * SECTION_PAGES;
+		const char *page = (const char *)descriptors(mem, section, &size);
 
 		for (at = 0; !arrays.behind[i] && at < size; at++) {
 			if (page[at])

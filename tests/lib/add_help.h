@@ -14,10 +14,11 @@
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 /*
  * The memory begins so many pageblocks before the border of a section, and ends as many behind
- * it.
+ * it.  The first page of neither section is the size of one, so that a call that mistakes one
+ * for the other is noticed.
  */
 #define HALF   24u
-#define BORDER SECTION_PAGES
+#define BORDER (3 * SECTION_PAGES)
 #define START  (BORDER - BLOCK(HALF))
 #define END    (BORDER + BLOCK(HALF))
 /* Pageblocks of each zone that is there at first. */
@@ -27,7 +28,8 @@
 
 /* The calls for its arrays. Descriptors of absent memory are zeros and must stay so. */
 struct arrays {
-	unsigned mapped;           /* pageblocks */
+	unsigned mapped;           /* pageblocks with bytes behind them */
+	bool bytes[2 * HALF];      /* these */
 	bool behind[2];            /* the sections before and behind the border */
 	unsigned grown, shrunk;    /* calls */
 	int maps_left, grows_left; /* until one fails */

@@ -142,6 +142,29 @@ static void compaction_at_the_watermark_ends_at_once(struct ktest *t)
 	mov_end(t);
 }
 
+/* Free pageblocks are what all is compacted for; a free block half as large is cut up. */
+static void free_blocks_as_large_as_wanted_stay_whole(struct ktest *t)
+{
+	struct compact_stats stats = {0};
+	unsigned last = ZONE_SIZE - 1;
+	u32 first;
+
+	if (!begin(t, ZONE_MOVABLE))
+		return;
+	half_fill(0, 1);
+	first = mov.nr;
+	half_fill(last - 1, last);
+	while (mov.nr > first + 1)
+		mov_free(--mov.nr);
+	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
+	EXPECT_EQ(t, block(last)->nr_free, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, block(last - 1)->nr_free, PAGEBLOCK_PAGES / 2 - 1);
+	EXPECT_EQ(t, block(0)->nr_free, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, stats.moved, PAGEBLOCK_PAGES / 2);
+	EXPECT_EQ(t, stats.failed, 0);
+	mov_end(t);
+}
+
 /* The first zone could go on, the second has a block in the end: that is the answer. */
 static int refuse_in_movable(
     struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
@@ -198,6 +221,38 @@ static void blocks_move_to_free_blocks_of_their_order(struct ktest *t)
 		emptied += block(i)->nr_free == PAGEBLOCK_PAGES;
 	EXPECT_EQ(t, emptied, the_zone->nr_free / PAGEBLOCK_PAGES);
 	expect_sound(t, mov.mem);
+	mov_end(t);
+}
+
+/* To find a target for one would be all that was wanted. */
+static void blocks_as_large_as_wanted_are_not_moved(struct ktest *t)
+{
+	struct compact_stats stats = {0};
+	struct pile singles = {NULL, 0};
+	struct page *page;
+	u32 i;
+
+	if (!begin(t, ZONE_MOVABLE))
+		return;
+	while ((page = take_block(the_zone, 2, MT_MOVABLE))) {
+		page_make_movable(mov.mem, page, &mov.owner, mov.nr);
+		mov.pages[mov.nr++] = page;
+	}
+	/* In every fourth place are single pages: one free, one that stays. */
+	for (i = 0; i < mov.nr; i += 4)
+		mov_free(i);
+	while ((page = take_block(the_zone, 0, MT_MOVABLE)))
+		pile_push(&singles, page);
+	while ((page = pile_pop(&singles))) {
+		if (page_to_pfn_in(mov.mem, page) % 2)
+			pile_push(&mov.rest, page);
+		else
+			EXPECT_EQ(t, mem_free_pages(mov.mem, page, 0), 0);
+	}
+	EXPECT_EQ(t, compact_zone(the_zone, GFP_MOVABLE, 2, &stats), -ENOMEM);
+	EXPECT(t, stats.looks > 0);
+	EXPECT_EQ(t, stats.moved, 0);
+	EXPECT_EQ(t, stats.failed, 0);
 	mov_end(t);
 }
 
@@ -279,6 +334,8 @@ static void standby_zone_is_not_compacted(struct ktest *t)
 KTEST_SUITE(compact_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST_COST(only_windows_that_can_be_emptied_are_scanned),
     KTEST(pages_move_to_movable_pageblocks), KTEST_COST(compaction_at_the_watermark_ends_at_once),
+    KTEST_CONTRACT(free_blocks_as_large_as_wanted_stay_whole),
     KTEST(free_block_of_any_zone_ends_compaction), KTEST(blocks_move_to_free_blocks_of_their_order),
+    KTEST(blocks_as_large_as_wanted_are_not_moved),
     KTEST_CONTRACT(a_captured_page_that_breaks_is_not_used_again),
     KTEST_COST(standby_zone_is_not_compacted));

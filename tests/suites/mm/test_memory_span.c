@@ -6,6 +6,7 @@
 #include "tests/lib/poison_help.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
+#include <quarry/page_report.h>
 
 /* ---- a page breaks ---- */
 
@@ -290,7 +291,60 @@ static void a_span_grows_both_ways(struct ktest *t)
 	drop_memory(t, mem);
 }
 
+/* ---- free pageblocks are reported ---- */
+
+static enum page_state state_of(const struct memory *mem, pfn_t pfn)
+{
+	return word_state(page_word(pfn_to_page_in(mem, pfn)));
+}
+
+static bool is_reported(const struct memory *mem, pfn_t pfn)
+{
+	return READ_ONCE(pageblock_of(mem, pfn)->bits) & PB_REPORTED;
+}
+
+/*
+ * Two pageblocks of a zone lie amid those of another; one is a hole, one is offline.  Each that is
+ * free is taken from the zone that owns it, and once.
+ */
+static void pageblocks_amid_another_zones_are_taken_from_their_own(struct ktest *t)
+{
+	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
+	struct memory *mem = growing(t, 2, specs, ARRAY_SIZE(specs));
+	pfn_t blocks[3 * SIZE], pfn;
+	struct report_walk walk;
+	unsigned i, nr, total = 0;
+
+	REQUIRE(t, mem);
+	for (i = 0; i < 2 * SIZE; i++) {
+		pfn = START + BLOCK(SIZE + i);
+		if (i != 4)
+			EXPECT_EQ(t, add_memory(mem, pfn, BLOCK(1), i % 8 == 1), 0);
+		if (i != 4 && i != 7)
+			EXPECT_EQ(t, online_pages(mem, pfn, BLOCK(1), NULL), 0);
+	}
+	drain_all_pages(mem, NULL);
+	for (;;) {
+		walk = (struct report_walk){0};
+		nr = take_unreported(mem, &walk, blocks, ARRAY_SIZE(blocks));
+		if (!nr)
+			break;
+		/* Those that are out are missing where they were counted. */
+		expect_sound(t, mem);
+		for (i = 0; i < nr; i++)
+			EXPECT_EQ(t, state_of(mem, blocks[i]), PG_FREEING);
+		give_reported(mem, blocks, nr, true);
+		expect_sound(t, mem);
+		total += nr;
+	}
+	EXPECT_EQ(t, total * PAGEBLOCK_PAGES, memory_managed_pages(mem));
+	for (pfn = START; pfn < START + BLOCK(3 * SIZE); pfn += BLOCK(1))
+		EXPECT_EQ(t, is_reported(mem, pfn), state_at(mem, pfn) == PB_ONLINE);
+	drop_memory(t, mem);
+}
+
 KTEST_SUITE(memory_span, KTEST_QUICK, KTEST(memory_of_a_page_being_retired_is_not_removed),
     KTEST(failure_in_memory_removed_meanwhile_is_harmless), KTEST(spans_of_two_nodes_overlap),
     KTEST(offline_node_takes_its_own_pageblocks_only), KTEST(compaction_keeps_to_its_zone),
-    KTEST(a_node_gets_its_first_memory), KTEST(a_span_grows_both_ways));
+    KTEST(a_node_gets_its_first_memory), KTEST(a_span_grows_both_ways),
+    KTEST(pageblocks_amid_another_zones_are_taken_from_their_own));

@@ -66,7 +66,14 @@ static void pages_below_the_watermark_are_not_reported(struct ktest *t)
 	nr = take(mem, blocks, MANY);
 	EXPECT(t, nr > 0 && zone->nr_free >= zone->wmark[WMARK_HIGH]);
 	EXPECT(t, zone->nr_free < zone->wmark[WMARK_HIGH] + 2 * PAGEBLOCK_PAGES);
+	give_reported(mem, blocks, nr, false);
+	/* It is the high one that counts, however far above the others. */
+	zone->wmark[WMARK_MIN] = zone->wmark[WMARK_LOW] = PAGEBLOCK_PAGES;
+	zone->wmark[WMARK_HIGH] = 4 * PAGEBLOCK_PAGES;
+	nr = take(mem, blocks, MANY);
+	EXPECT_EQ(t, zone->nr_free, 4 * PAGEBLOCK_PAGES);
 	give_reported(mem, blocks, nr, true);
+	zone_set_watermarks(zone);
 }
 
 /*
@@ -109,6 +116,28 @@ static void allocation_clears_the_reported_mark(struct ktest *t)
 	EXPECT(t, !reported(mem, block));
 	EXPECT_EQ(t, online_pages(mem, block, PAGEBLOCK_PAGES, NULL), 0);
 	EXPECT(t, !reported(mem, block));
+}
+
+/* It must become and stay free: nobody else takes its pages. */
+static void isolated_pageblocks_are_not_reported(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	pfn_t blocks[MANY], block;
+	unsigned nr, i;
+
+	REQUIRE(t, mem);
+	block = test_zone(mem, ZONE_MOVABLE)->start_pfn;
+	EXPECT_EQ(t, start_isolate_page_range(mem, block, PAGEBLOCK_PAGES, ISO_PRECISE, NULL), 0);
+	while ((nr = take(mem, blocks, MANY))) {
+		for (i = 0; i < nr; i++)
+			EXPECT(t, blocks[i] != block);
+		give_reported(mem, blocks, nr, true);
+	}
+	EXPECT(t, !reported(mem, block));
+	undo_isolate_page_range(mem, block, PAGEBLOCK_PAGES);
+	while ((nr = take(mem, blocks, MANY)))
+		give_reported(mem, blocks, nr, true);
+	EXPECT(t, reported(mem, block));
 }
 
 static pfn_t given[MANY];
@@ -264,4 +293,5 @@ static void pages_being_reported_are_not_allocated(struct ktest *t)
 
 KTEST_SUITE(page_report, KTEST_QUICK, KTEST(report_walk_continues_where_it_stopped),
     KTEST(pages_below_the_watermark_are_not_reported), KTEST(allocation_clears_the_reported_mark),
-    KTEST(offline_waits_for_a_report), KTEST(pages_being_reported_are_not_allocated));
+    KTEST(isolated_pageblocks_are_not_reported), KTEST(offline_waits_for_a_report),
+    KTEST(pages_being_reported_are_not_allocated));

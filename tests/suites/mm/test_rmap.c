@@ -174,6 +174,7 @@ static void regions_are_found_however_they_were_cut(struct ktest *t)
 		u64 before = pauses(&s);
 
 		change_at_random(t, &s, &seed);
+		expect_sound(t, s.mem);
 		for (i = 0; i < PLACES; i++)
 			if (book[i] != SLOTS)
 				wrong += vm_fault(s.space, far_page(i), VM_WRITE) != 0;
@@ -187,10 +188,73 @@ static void regions_are_found_however_they_were_cut(struct ktest *t)
 		EXPECT_EQ(t, wrong, 0);
 		EXPECT_EQ(t, pauses(&s) - before, shown);
 	}
-	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+/*
+ * Three regions: the first is cut short, and shows only the slots before the cut from then on.
+ * In whatever order they were made: a slot of the others is found, where the first showed it too.
+ */
+static void map_three(struct ktest *t, struct vm_scene *s, unsigned order)
+{
+	static const u8 orders[][3] = {
+	    {0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
+	static const struct {
+		u32 offset, nr;
+	} part[3] = {{0, 8}, {2, 1}, {5, 1}};
+	unsigned i, k;
+
+	for (i = 0; i < PLACES; i++)
+		book[i] = SLOTS;
+	for (i = 0; i < 3; i++) {
+		unsigned which = orders[order][i], at = which * 16;
+
+		EXPECT_EQ(t,
+		    vm_map(s->space, far_page(at), part[which].nr, VM_RW, s->object,
+		        part[which].offset),
+		    0);
+		for (k = 0; k < part[which].nr; k++)
+			book[at + k] = part[which].offset + k;
+	}
+}
+
+static void remove_and_compare(struct ktest *t, struct vm_scene *s, u32 index)
+{
+	unsigned wrong = 0, i;
+
+	for (i = 0; i < PLACES; i++)
+		if (book[i] != SLOTS)
+			wrong += vm_fault(s->space, far_page(i), VM_WRITE) != 0;
+	EXPECT_EQ(t, vm_object_remove(s->object, index, 1), 0);
+	for (i = 0; i < PLACES; i++)
+		wrong += !pte_at(s->space, far_page(i)) != (book[i] == SLOTS || book[i] == index);
+	EXPECT_EQ(t, wrong, 0);
+}
+
+static void a_region_cut_short_hides_no_other(struct ktest *t)
+{
+	unsigned order, cut, i;
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, SLOTS))
+		return;
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(0), SLOTS), 0);
+	for (order = 0; order < 6; order++) {
+		for (cut = 1; cut < 8; cut++) {
+			map_three(t, &s, order);
+			EXPECT_EQ(t, vm_unmap(s.space, far_page(cut), 8 - cut), 0);
+			for (i = cut; i < 8; i++)
+				book[i] = SLOTS;
+			expect_sound(t, s.mem);
+			for (i = 0; i < 8; i++)
+				remove_and_compare(t, &s, i);
+			EXPECT_EQ(t, vm_unmap(s.space, far_page(0), PLACES), 0);
+		}
+	}
 	scene_end(t, &s);
 }
 
 KTEST_SUITE(rmap, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST_COST(regions_of_other_pages_are_not_visited), KTEST_COST(rmap_lock_hold_is_bounded),
-    KTEST(rmap_walk_pauses_for_other_lock_users), KTEST(regions_are_found_however_they_were_cut));
+    KTEST(rmap_walk_pauses_for_other_lock_users), KTEST(regions_are_found_however_they_were_cut),
+    KTEST_CONTRACT(a_region_cut_short_hides_no_other));

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_refused.c: what the assertions about references, regions and broken pages refuse, to the
+ * last value: one less or more is accepted.  With copies of the sources whose panics come back
+ * here.  Hosted only.
+ */
+#define poison_first           copy_poison_first
+#define poison_check_allocated copy_poison_check_allocated
+#define poison_take_free       copy_poison_take_free
+#define poison_doom            copy_poison_doom
+#define poison_free_block      copy_poison_free_block
+#define poison_give_back       copy_poison_give_back
+#define poison_pack_block      copy_poison_pack_block
+#define poison_flag_block      copy_poison_flag_block
+#define poison_unpack_block    copy_poison_unpack_block
+#include "tests/lib/vm_help.h"
+
+#include <setjmp.h>
+
+static jmp_buf refused;
+
+static void __attribute__((noreturn)) end_here(const char *fmt, ...)
+{
+	longjmp(refused, 1);
+}
+
+#define panic                          end_here
+#define page_assert_failed(m, p, w, c) end_here(c)
+#include "tests/host/vm_copy.h"
+
+#include "mm/poison_take.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#undef panic
+#undef page_assert_failed
+
+/* @call is refused, or not. */
+#define REFUSED(t, call, want)                                                                     \
+	do {                                                                                       \
+		volatile bool ended_ = false;                                                      \
+                                                                                                   \
+		if (!setjmp(refused)) {                                                            \
+			call;                                                                      \
+			ended_ = true;                                                             \
+		}                                                                                  \
+		EXPECT_EQ(t, !ended_, (want));                                                     \
+	} while (0)
+
+#define PAGES 8
+
+/* ---- references ---- */
+
+/* Whoever has none cannot hand one on, nor give one back; the last one that fits is counted. */
+static void a_reference_is_taken_from_another(struct ktest *t)
+{
+	static const struct {
+		u32 refs;
+		bool refused;
+	} of[] = {{0, true}, {1, false}, {2, false}, {~0u - 1, false}, {~0u, true}};
+	struct vm_scene s;
+	unsigned i;
+	u32 refs;
+
+	if (!scene_begin(t, &s, PAGES))
+		return;
+	for (i = 0; i < ARRAY_SIZE(of); i++) {
+		refs = s.space->refs;
+		s.space->refs = of[i].refs;
+		REFUSED(t, vm_space_get(s.space), of[i].refused);
+		s.space->refs = refs;
+		refs = s.object->refs;
+		s.object->refs = of[i].refs;
+		REFUSED(t, vm_object_get(s.object), of[i].refused);
+		s.object->refs = refs;
+	}
+	refs = s.space->refs;
+	s.space->refs = 0;
+	REFUSED(t, vm_space_put(s.space), true);
+	s.space->refs = 2;
+	REFUSED(t, vm_space_put(s.space), false);
+	EXPECT_EQ(t, s.space->refs, 1);
+	s.space->refs = refs;
+	refs = s.object->refs;
+	s.object->refs = 0;
+	REFUSED(t, vm_object_put(s.object), true);
+	s.object->refs = 2;
+	REFUSED(t, vm_object_put(s.object), false);
+	EXPECT_EQ(t, s.object->refs, 1);
+	s.object->refs = refs;
+	scene_end(t, &s);
+}
+
+/* ---- regions ---- */
+
+static void cut_to(struct vm_region *r, uintptr_t end)
+{
+	uintptr_t whole = r->end;
+
+	rmap_cut(r, end);
+	r->end = whole;
+	update_below(r);
+}
+
+/* Something is left of it, and something is cut off, in whole pages. */
+static void a_region_is_cut_inside(struct ktest *t)
+{
+	struct vm_region *r;
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, PAGES))
+		return;
+	r = region_find(s.space, page_at(0));
+	REQUIRE(t, r);
+	REFUSED(t, cut_to(r, page_at(4)), true); /* nobody has the lock */
+	spin_lock(&s.object->lock);
+	REFUSED(t, cut_to(r, r->start), true);
+	REFUSED(t, cut_to(r, page_at(1)), false);
+	REFUSED(t, cut_to(r, page_at(1) + 16), true);
+	REFUSED(t, cut_to(r, page_at(PAGES - 1)), false);
+	REFUSED(t, cut_to(r, r->end), true);
+	spin_unlock(&s.object->lock);
+	scene_end(t, &s);
+}
+
+static void add_and_remove(struct vm_region *r)
+{
+	rmap_add(r);
+	rmap_remove(r);
+}
+
+/* It shows at least one page, and none behind the object's last. */
+static void a_region_shows_pages_of_its_object_only(struct ktest *t)
+{
+	struct vm_region r = {.start = page_at(PAGES)};
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, PAGES))
+		return;
+	r.space = s.space;
+	r.object = s.object;
+	r.offset = PAGES - 2;
+	r.end = r.start + 2 * PAGE_SIZE;
+	REFUSED(t, add_and_remove(&r), true); /* nobody has the lock */
+	spin_lock(&s.object->lock);
+	REFUSED(t, add_and_remove(&r), false);
+	r.offset++;
+	REFUSED(t, add_and_remove(&r), true);
+	r.end -= PAGE_SIZE;
+	REFUSED(t, add_and_remove(&r), false);
+	r.end = r.start;
+	r.offset = 1;
+	REFUSED(t, add_and_remove(&r), true);
+	spin_unlock(&s.object->lock);
+	scene_end(t, &s);
+}
+
+/* ---- broken pages ---- */
+
+/* Of a block that is handed out none is flagged, the first and the last page included. */
+static void an_allocated_block_has_no_broken_page(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	unsigned order;
+	struct page *page;
+	pfn_t pfn, at;
+
+	REQUIRE(t, mem);
+	pfn = mem->end_pfn - PAGEBLOCK_PAGES;
+	for (order = 0; order < MAX_ORDER; order++) {
+		const pfn_t start = pfn + (1UL << order), end = start + (1UL << order),
+		            places[] = {start - 1, start, start + (1UL << order) / 2, end - 1, end};
+		unsigned i;
+
+		for (i = 0; i < ARRAY_SIZE(places); i++) {
+			at = places[i];
+			if (at == pfn + PAGEBLOCK_PAGES)
+				continue;
+			page = pfn_to_page_in(mem, at);
+			page->word |= PAGE_F_HWPOISON;
+			REFUSED(t, poison_check_allocated(mem, pfn_to_page_in(mem, start), order),
+			    at >= start && at < end);
+			page->word &= ~PAGE_F_HWPOISON;
+			REFUSED(t, poison_check_allocated(mem, pfn_to_page_in(mem, start), order),
+			    false);
+		}
+	}
+}
+
+KTEST_SUITE(refused, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(a_reference_is_taken_from_another),
+    KTEST(a_region_is_cut_inside), KTEST(a_region_shows_pages_of_its_object_only),
+    KTEST(an_allocated_block_has_no_broken_page));

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_step_pin.c: a pin and its reference are dropped in one piece, as far as a check of all
+ * memory can see: the check stops each CPU where its interrupts are on.
+ *
+ * It includes the source of mm/page_alloc.c, which calls the test between the two.  Hosted only.
+ */
+#define zero_block           pin_zero_block
+#define alloc_pages          pin_alloc_pages
+#define free_pages           pin_free_pages
+#define mem_alloc_pages      pin_mem_alloc_pages
+#define mem_free_pages       pin_mem_free_pages
+#define alloc_slow           pin_alloc_slow
+#define bad_free             pin_bad_free
+#define free_slow            pin_free_slow
+#define mem_put_page         pin_mem_put_page
+#define mem_unpin_page       pin_mem_unpin_page
+#define alloc_pages_bulk     pin_alloc_pages_bulk
+#define free_pages_bulk      pin_free_pages_bulk
+#define mem_alloc_pages_bulk pin_mem_alloc_pages_bulk
+#define mem_free_pages_bulk  pin_mem_free_pages_bulk
+#include "tests/lib/mm_test.h"
+#include <quarry/string.h>
+
+static struct {
+	struct ktest *t;
+	const struct page *page;
+	unsigned pins; /* that the page must have by then */
+	unsigned puts; /* begun, of the reference */
+} pin;
+
+static void at_point(const char *name)
+{
+	if (strcmp(name, "put.read") != 0)
+		return;
+	pin.puts++;
+	EXPECT_EQ(pin.t, READ_ONCE(pin.page->pincount), pin.pins);
+	EXPECT(pin.t, !arch_irqs_enabled());
+}
+
+#undef SCHED_POINT
+#define SCHED_POINT(name) at_point(name)
+#include <quarry/sched_point.h>
+
+#include "mm/page_alloc.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+
+static struct page *pinned(struct ktest *t, struct memory *mem, unsigned pins)
+{
+	struct page *page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
+	unsigned i;
+
+	if (!page)
+		return NULL;
+	for (i = 0; i < pins; i++)
+		EXPECT_EQ(t, pin_page(page), 0);
+	pin.t = t;
+	pin.page = page;
+	pin.puts = 0;
+	return page;
+}
+
+/* Its owner has another reference; interrupts are as they were. */
+static void a_pin_and_its_reference_are_dropped_in_one_piece(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct page *page;
+	irqflags_t flags;
+
+	REQUIRE(t, mem);
+	page = pinned(t, mem, 2);
+	REQUIRE(t, page);
+	pin.pins = 1;
+	mem_unpin_page(mem, page);
+	EXPECT(t, arch_irqs_enabled());
+	EXPECT_EQ(t, pin.puts, 1);
+	pin.pins = 0;
+	flags = arch_irq_save();
+	mem_unpin_page(mem, page);
+	EXPECT(t, !arch_irqs_enabled());
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, pin.puts, 2);
+	EXPECT_EQ(t, page_word(page) & ~PAGE_PINNED, PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+}
+
+/* Its owner has left it to those who pinned it: the last of them frees the page. */
+static void the_last_pin_frees_the_page(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	unsigned long free;
+	struct page *page;
+	irqflags_t flags;
+
+	REQUIRE(t, mem);
+	drain_all_pages(mem, NULL);
+	free = memory_free_pages(mem);
+	page = pinned(t, mem, 1);
+	REQUIRE(t, page);
+	pin.pins = 1;
+	flags = arch_irq_save();
+	EXPECT_EQ(t, mem_put_page(mem, page), 0);
+	arch_irq_restore(flags);
+	EXPECT_EQ(t, word_ref(page_word(page)), 1);
+	pin.pins = 0;
+	mem_unpin_page(mem, page);
+	EXPECT(t, arch_irqs_enabled());
+	EXPECT_EQ(t, pin.puts, 2);
+	drain_all_pages(mem, NULL);
+	EXPECT_EQ(t, memory_free_pages(mem), free);
+}
+
+KTEST_SUITE(step_pin, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
+    KTEST(a_pin_and_its_reference_are_dropped_in_one_piece), KTEST(the_last_pin_frees_the_page));
