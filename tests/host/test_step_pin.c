@@ -83,7 +83,7 @@ static void a_pin_and_its_reference_are_dropped_in_one_piece(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* Its owner has left it to those who pinned it: the last of them frees the page. */
+/* Its owner has left it to its pins: the last of them frees the page. */
 static void the_last_pin_frees_the_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
