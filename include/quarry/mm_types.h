@@ -328,9 +328,12 @@ struct range_claim {
  * How an offline keeps pages of its range out of the caches.  A policy is an entry here, with its
  * name, a row in mm/isolate_policy.c, and its argument in mm/page_isolation.c.
  */
-#define ISO_POLICIES(P, between)                                                                   \
-	P(ISO_REDRAIN, "redrain")                                                                  \
-	between P(ISO_DISABLE, "disable") between P(ISO_PRECISE, "precise")
+/* clang-format off */
+#define ISO_POLICIES(P, between) \
+	P(ISO_REDRAIN, "redrain") between \
+	P(ISO_DISABLE, "disable") between \
+	P(ISO_PRECISE, "precise")
+/* clang-format on */
 #define ISO_POLICY_ID(id, name) id,
 enum iso_policy { ISO_POLICIES(ISO_POLICY_ID, ) NR_ISO_POLICIES };
 
