@@ -48,7 +48,7 @@ static void __attribute__((noreturn)) end_here(const char *fmt, ...)
 
 /* ---- references ---- */
 
-/* Whoever has none cannot hand one on, nor give one back; the last one that fits is counted. */
+/* Without one, none can be handed on or given back; the last one that fits is counted. */
 static void a_reference_is_taken_from_another(struct ktest *t)
 {
 	static const struct {

@@ -118,7 +118,7 @@ static void allocation_clears_the_reported_mark(struct ktest *t)
 	EXPECT(t, !reported(mem, block));
 }
 
-/* It must become and stay free: nobody else takes its pages. */
+/* It must become and stay free: no other code takes its pages. */
 static void isolated_pageblocks_are_not_reported(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
