@@ -412,7 +412,6 @@ static void runq_init(unsigned cpu)
 	rq->idle = rq->running = idle;
 	/* An absent CPU starts closed, like one that went offline. */
 	rq->leaving = rq->closed = cpu_is_absent(cpu);
-	cpus[cpu]->idle = idle;
 }
 
 void sched_init_cpu(bool boot_cpu)
