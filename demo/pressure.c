@@ -57,7 +57,7 @@ static struct {
 	u64 freed;                       /* a: pages, counted after it */
 	u64 peak_ipis; /* a: IPIs of the whole machine during one failed request: the most */
 	u64 stale;     /* a: the most for one failed request */
-	struct left first_left;              /* at the first failed request for one page */
+	struct left first_left; /* at the first failed request for one page */
 	u64 first_allocs, first_held;
 } run;
 static struct waitq turn = WAITQ("pressure");

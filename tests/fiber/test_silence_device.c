@@ -69,8 +69,8 @@ static void follow_end(void)
  */
 static void wait_ends_at_the_callers_limit(struct ktest *t)
 {
-	static const u64 limits[] = {PATIENCE / 2, PATIENCE, PATIENCE + PATIENCE / 4,
-	    2 * PATIENCE + PATIENCE / 4};
+	static const u64 limits[] = {
+	    PATIENCE / 2, PATIENCE, PATIENCE + PATIENCE / 4, 2 * PATIENCE + PATIENCE / 4};
 	unsigned i;
 
 	REQUIRE(t, begin_patient(t));

@@ -116,9 +116,9 @@ static void missing_page_doubles_no_charge(struct ktest *t)
 static struct {
 	struct endpoint *ep;
 	struct vm_object *object;
-	u64 late;   /* its answers come so late */
-	u64 answer; /* other than ABI_PAGER_DONE: it does nothing else */
-	bool idle;  /* it does nothing else in any case */
+	u64 late;              /* its answers come so late */
+	u64 answer;            /* other than ABI_PAGER_DONE: it does nothing else */
+	bool idle;             /* it does nothing else in any case */
 	struct endpoint *gift; /* comes with each answer, unless NULL */
 	unsigned calls;
 } server;
@@ -147,9 +147,8 @@ static void serve(void *arg)
 		}
 		msg = (struct ipc_msg){.word = {server.answer}};
 		if (server.gift) {
-			msg.give = (struct cap){.kind = CAP_ENDPOINT,
-			    .rights = RIGHT_SEND,
-			    .object = server.gift};
+			msg.give = (struct cap){
+			    .kind = CAP_ENDPOINT, .rights = RIGHT_SEND, .object = server.gift};
 			cap_get(&msg.give);
 		}
 		(void)!ipc_reply(call, &msg);

@@ -169,5 +169,4 @@ static void late_arrays_are_zeroed_kmalloc_memory(struct ktest *t)
 
 KTEST_SUITE(boot_memory, KTEST_QUICK, KTEST(boot_memory_is_never_allocated),
     KTEST(zones_are_as_planned), KTEST(kernel_memory_matches_the_machine),
-    KTEST(no_memory_is_taken_for_absent_pageblocks),
-    KTEST(late_arrays_are_zeroed_kmalloc_memory));
+    KTEST(no_memory_is_taken_for_absent_pageblocks), KTEST(late_arrays_are_zeroed_kmalloc_memory));
