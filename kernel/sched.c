@@ -163,6 +163,7 @@ static void stack_is_left(void)
 	struct runq *rq = my_runq();
 	struct thread *dead = rq->dead, *leaver = rq->leaver;
 
+	CHECKED_ASSERT(!arch_irqs_enabled());
 	store_release(&rq->was, NULL);
 	if (likely(!((uintptr_t)dead | (uintptr_t)leaver)))
 		return;
