@@ -216,33 +216,26 @@ void cmd_evacuate(unsigned n, char **arg)
 void cmd_compact(unsigned n, char **arg)
 {
 	struct compact_stats stats;
+	int err = compact_memory(&kernel_memory, &stats);
 
-	compact_memory(&kernel_memory, &stats);
-	printk("compact: %lu blocks moved, %lu could not be moved\n", stats.moved, stats.failed);
+	if (err)
+		printk("compact: error %d\n", err);
+	else
+		printk("compact: %lu blocks moved, %lu could not be moved\n", stats.moved,
+		    stats.failed);
 }
 
 /* ---- a page that is always in use: a blocker for an offline to wait for ---- */
 
+/* Its owner never lets it be isolated, so it is neither moved nor put back. */
 static int busy_isolate(struct memory *mem, struct page *page)
 {
-	return 0;
-}
-
-static int busy_migrate(
-    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
-{
-	return -EAGAIN;
-}
-
-static bool busy_putback(struct memory *mem, struct page *page)
-{
-	return true;
+	return -EBUSY;
 }
 
 void cmd_busy(unsigned n, char **arg)
 {
-	static const struct movable_ops ops = {
-	    .isolate = busy_isolate, .migrate = busy_migrate, .putback = busy_putback};
+	static const struct movable_ops ops = {.isolate = busy_isolate};
 	static struct movable_owner owner = {.ops = &ops};
 	static struct page *page;
 	struct mm_fail fail = {0};

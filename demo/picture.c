@@ -5,7 +5,7 @@
  * Owns:       the drawing thread.
  * Locks:      none: the array is read racily; each cell was true at some moment.
  * Invariants: a cell is one character, so that the picture can be read without colours.
- * Tests:      picture.
+ * Tests:      picture, silence_picture.
  */
 #include "demo/picture.h"
 

@@ -57,10 +57,16 @@ static struct {
 	u64 freed;                       /* a: pages, counted after it */
 	u64 peak_ipis; /* a: IPIs of the whole machine during one failed request: the most */
 	u64 stale;     /* a: the most for one failed request */
-	struct left first_left;              /* at the first failed request for one page */
-	u64 first_allocs, first_held, waits; /* waits: drains waited for before the run */
+	struct left first_left; /* at the first failed request for one page */
+	u64 first_allocs, first_held;
 } run;
 static struct waitq turn = WAITQ("pressure");
+
+/* Counts before a run. */
+struct before {
+	struct smp_stats smp;
+	u64 waits; /* drains waited for */
+};
 
 /*
  * Sum over the zones that a request with @gfp may use; the watermark is that of zone_watermark_ok
@@ -240,9 +246,9 @@ static bool wrong(u64 seed, const char *what, u64 have)
 }
 
 /* All threads have stopped: print the figures, and the failures. */
-static bool report(u64 seed, const struct smp_stats *old)
+static bool report(u64 seed, const struct before *before)
 {
-	struct smp_stats new = smp_stats;
+	const struct smp_stats *old = &before->smp, new = smp_stats;
 	struct left last = look(GFP_MOVABLE);
 	bool bad;
 
@@ -254,7 +260,7 @@ static bool report(u64 seed, const struct smp_stats *old)
 	    "last_held=%llu last_free=%lu last_cached=%lu\n",
 	    U(seed), nr_boot_cpus, run.nr, memory_managed_pages(&kernel_memory), U(run.allocs),
 	    U(run.failed), U(run.high_failed),
-	    U(mm_event_sum(&kernel_memory, EV_ALLOC_DRAIN_WAIT) - run.waits),
+	    U(mm_event_sum(&kernel_memory, EV_ALLOC_DRAIN_WAIT) - before->waits),
 	    U(new.calls - old->calls), U(new.from_alloc - old->from_alloc), U(new.ipis - old->ipis),
 	    U(run.peak_ipis), U(new.kicks - old->kicks), U(run.stale), U(run.first_allocs),
 	    U(run.first_held), run.first_left.free, run.first_left.cached, run.first_left.stale,
@@ -267,7 +273,7 @@ static bool report(u64 seed, const struct smp_stats *old)
 static bool one_seed(u64 seed)
 {
 	struct mm_violation v;
-	struct smp_stats old;
+	struct before before;
 	unsigned long free;
 	unsigned i;
 	bool bad;
@@ -281,12 +287,12 @@ static bool one_seed(u64 seed)
 	}
 	drain_all_pages(&kernel_memory, NULL);
 	free = memory_free_pages(&kernel_memory);
-	run.waits = mm_event_sum(&kernel_memory, EV_ALLOC_DRAIN_WAIT);
-	old = smp_stats;
+	before = (struct before){
+	    .smp = smp_stats, .waits = mm_event_sum(&kernel_memory, EV_ALLOC_DRAIN_WAIT)};
 	store_release(&run.go, 1u);
 	wake_up(&turn);
 	wait_until(&turn, all_stopped, NULL, WAIT_FOREVER);
-	bad = report(seed, &old);
+	bad = report(seed, &before);
 	for (i = 0; i < run.nr; i++)
 		while (run.threads[i].held)
 			give_one(&run.threads[i]);

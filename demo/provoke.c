@@ -135,7 +135,7 @@ static void corrupt_free_lists(void)
 {
 	unsigned i;
 
-	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++)
+	for (i = 0; i < MAX_ZONES; i++)
 		corrupt_zone(&kernel_memory.zones[i]);
 	/* More blocks than a cache holds. */
 	for (i = 0; i < 16; i++) {

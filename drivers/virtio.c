@@ -10,7 +10,7 @@
  *             Memory that the device can write is read once: it may change at any time.
  *             A buffer handed to the device stays there until it comes back or the device has been
  *             reset.
- * Tests:      virtio.
+ * Tests:      virtio, virtio_poll, silence_device.
  */
 #include "drivers/virtio.h"
 

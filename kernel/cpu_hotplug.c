@@ -172,18 +172,36 @@ static unsigned left_in_cache(unsigned cpu)
 	return sum;
 }
 
-/* Polls, because a parking CPU cannot wake a waiter; other threads of this CPU run in between. */
-bool cpu_wait_parked(unsigned cpu, u64 ns)
+/*
+ * Polls, because a CPU that parks, or is in its first steps, cannot wake a waiter; other threads of
+ * this CPU run in between.
+ */
+static bool wait_for(bool (*is)(unsigned cpu), unsigned cpu, u64 ns)
 {
 	u64 end = arch_clock_ns() + ns;
 
-	while (!cpu_is_parked(cpu)) {
+	while (!is(cpu)) {
 		if (arch_clock_ns() >= end)
 			return false;
 		cpu_relax();
 		thread_yield();
 	}
 	return true;
+}
+
+bool cpu_wait_parked(unsigned cpu, u64 ns)
+{
+	return wait_for(cpu_is_parked, cpu, ns);
+}
+
+static bool is_online(unsigned cpu)
+{
+	return cpumask_test(cpu_online_mask, cpu);
+}
+
+bool cpu_wait_online(unsigned cpu, u64 ns)
+{
+	return wait_for(is_online, cpu, ns);
 }
 
 /*

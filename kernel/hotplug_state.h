@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hotplug_state.h: the states of a CPU, for cpu_hotplug.c (online, offline) and cpu_plug.c (plugged
- * in).
+ * hotplug_state.h: the states of a CPU, for cpu_hotplug.c (online, offline), cpu_plug.c (plugged
+ * in) and the boot.
  */
 #ifndef KERNEL_HOTPLUG_STATE_H
 #define KERNEL_HOTPLUG_STATE_H
@@ -24,5 +24,7 @@ enum hotplug_state {
 
 /* Wait until @cpu is parked; false: not within @ns.  The caller holds cpu_hotplug exclusively. */
 bool cpu_wait_parked(unsigned cpu, u64 ns);
+/* Wait until @cpu is online; false: not within @ns.  Context: thread, may sleep. */
+bool cpu_wait_online(unsigned cpu, u64 ns);
 
 #endif

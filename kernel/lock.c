@@ -143,6 +143,8 @@ void spin_lock(struct spinlock *lock)
 {
 	struct held_locks *h;
 
+	/* A handler that interrupts the holder takes it, too, and would wait for ever. */
+	CHECKED_ASSERT(lock->rank != RANK_SCHED || !arch_irqs_enabled());
 	preempt_disable();
 	h = my_record();
 	check_order(h, lock);

@@ -10,6 +10,7 @@
 #include "demo/demo.h"
 #include "kernel/boot_memory.h"
 #include "kernel/cma_area.h"
+#include "kernel/hotplug_state.h"
 
 #include "x86.h"
 #include <quarry/acpi.h>
@@ -50,15 +51,9 @@ static void wait_for_aps(void)
 {
 	unsigned cpu;
 
-	for (cpu = 0; cpu < nr_cpus; cpu++) {
-		u64 end = arch_clock_ns() + AP_NS;
-
-		while (READ_ONCE(cpus[cpu]->started) == 2 && !cpumask_test(cpu_online_mask, cpu)) {
-			if (arch_clock_ns() >= end)
-				panic("boot: CPU %u has started, but does not come online", cpu);
-			cpu_relax();
-		}
-	}
+	for (cpu = 0; cpu < nr_cpus; cpu++)
+		if (READ_ONCE(cpus[cpu]->started) == 2 && !cpu_wait_online(cpu, AP_NS))
+			panic("boot: CPU %u has started, but does not come online", cpu);
 }
 
 /* The boot CPU starts here; boot.S has called boot_info_init. */

@@ -7,7 +7,7 @@
  *             the page tables.
  * Invariants: descriptors of pages are mapped and unmapped by section; those of pageblocks, 4 KiB
  *             for 512 MiB, stay.
- * Tests:      memory_add.
+ * Tests:      memory_add, tests/qemu/test_memory_add.py.
  */
 #include "kernel/boot_memory.h"
 

@@ -42,12 +42,21 @@ static struct row table[ABI_MAX_TASKS];
 static unsigned nr_rows;
 static u32 round;
 
-/* The pages that its end returns, less those that other tasks would lose. */
+/* The pages that its end returns. */
+static unsigned long all_pages(const struct row *r)
+{
+	return r->anon + r->pager + r->unmapped + r->kernel;
+}
+
+/* Of these, the pages that other tasks would lose. */
+static unsigned long lost_pages(const struct row *r)
+{
+	return MIN(r->served, all_pages(r));
+}
+
 static unsigned long pages_of(const struct row *r)
 {
-	unsigned long all = r->anon + r->pager + r->unmapped + r->kernel;
-
-	return all > r->served ? all - r->served : 0;
+	return all_pages(r) - lost_pages(r);
 }
 
 /* Count one region of a task. */
@@ -188,8 +197,7 @@ static void print_row(const struct row *r, const struct row *victim)
 	else if (r->task->first)
 		printk("  first task: exempt");
 	else if (r->served)
-		printk("  pager: %lu not counted",
-		    MIN(r->served, r->anon + r->pager + r->unmapped + r->kernel));
+		printk("  pager: %lu not counted", lost_pages(r));
 	if (r->useless)
 		printk("  and %lu in other zones", r->useless);
 	printk("\n");

@@ -12,7 +12,8 @@
  * Invariants: a request is on the list from before the pager can know of it until its answer is in.
  *             A handed-over page is read under the lock, while its request is on the list.
  *             No page waits here for a pager: a silent pager keeps no page from moving.
- * Tests:      pager, pager_wait, tests/fiber/explore_pagers.c, user/paged.c.
+ * Tests:      pager, pager_wait, silence_pager, silence_trust, tests/fiber/explore_pagers.c,
+ *             user/paged.c.
  */
 #include "pager_trust.h"
 #include <quarry/account.h>

@@ -163,6 +163,7 @@ static void stack_is_left(void)
 	struct runq *rq = my_runq();
 	struct thread *dead = rq->dead, *leaver = rq->leaver;
 
+	CHECKED_ASSERT(!arch_irqs_enabled());
 	store_release(&rq->was, NULL);
 	if (likely(!((uintptr_t)dead | (uintptr_t)leaver)))
 		return;
@@ -412,7 +413,6 @@ static void runq_init(unsigned cpu)
 	rq->idle = rq->running = idle;
 	/* An absent CPU starts closed, like one that went offline. */
 	rq->leaving = rq->closed = cpu_is_absent(cpu);
-	cpus[cpu]->idle = idle;
 }
 
 void sched_init_cpu(bool boot_cpu)

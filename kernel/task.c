@@ -174,8 +174,9 @@ struct task *task_after(u32 id)
 	struct task *task, *found = NULL;
 
 	task_lock(&tasks_lock);
+	/* Newest first: so the last one has the lowest id. */
 	for (task = first_task(); task; task = LIST_NEXT(task, link))
-		if (task->id > id && (!found || task->id < found->id))
+		if (task->id > id)
 			found = task;
 	if (found)
 		task_get(found);

@@ -52,11 +52,12 @@ bool task_interrupted(void)
 
 /* ---- switching ---- */
 
-/* Enter before the load, leave after it: see vm.h. */
+/* Enter before the load, leave after it: see vm.h.  irqs off: one CPU does both. */
 static void space_switch(struct vm_space *from, struct vm_space *to)
 {
 	if (from == to)
 		return;
+	KASSERT(!arch_irqs_enabled());
 	if (to)
 		vm_space_enter(to);
 	arch_load_tables(to ? to->pt.root : 0);

@@ -5,7 +5,7 @@
  * Owns:       nothing.
  * Locks:      none.
  * Invariants: at its return no task is left, and no page of a task.
- * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_user.py.
+ * Tests:      judge_user_boot, tests/qemu/test_monitor.py, tests/qemu/test_user.py.
  */
 #include <quarry/bootfile.h>
 #include <quarry/errno.h>

@@ -87,6 +87,7 @@ phys_t memblock_alloc(struct memblock *mb, u64 size, u64 align, phys_t min, phys
 	struct memblock_range free;
 	phys_t from = MAX(min, (phys_t)1); /* address 0 would read as failure */
 
+	KASSERT(align && !(align & (align - 1)));
 	while (!mb->closed && size && next_free(mb, from, &free)) {
 		phys_t start = ALIGN_UP(MAX(free.start, min), align);
 

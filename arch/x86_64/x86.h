@@ -104,9 +104,9 @@
 #define IST_STACK_SIZE 8192
 
 /* Offsets in struct cpu for assembly code; cpu.c asserts them.  More are in arch_inline.h. */
-#define X86_GS_KERNEL_SP 104
-#define X86_GS_USER_SP   112
-#define X86_GS_PROBE_SP  120
+#define X86_GS_KERNEL_SP 96
+#define X86_GS_USER_SP   104
+#define X86_GS_PROBE_SP  112
 
 /* Bytes from one stub of trap_entry.S to the next. */
 #define TRAP_STUB_SIZE 16

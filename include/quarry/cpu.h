@@ -21,7 +21,6 @@ struct cpu {
 	struct thread *current; /* gs:24 */
 	u32 apic_id;
 	u32 node;
-	struct thread *idle;
 	u32 started;          /* a: 1 runs C code, 2 takes interrupts, 4 parked; smp_boot.c */
 	u32 hotplug;          /* a: enum hotplug_state of kernel/cpu_hotplug.c */
 	u64 quiet_until;      /* a: an NMI before this time without a request was a wake-up */
@@ -30,9 +29,9 @@ struct cpu {
 	u64 calls;            /* a: call interrupts sent to it */
 	void *arch;           /* GDT, TSS, stacks: arch/x86_64's own */
 	void *boot_stack_top; /* stack it starts on */
-	void *kernel_sp;      /* gs:104: the running thread's stack for entries from ring 3 */
-	uintptr_t user_sp;    /* gs:112: scratch word of the system call entry */
-	void *probe_sp;       /* gs:120: a probe is under way (arch_probe), and its stack */
+	void *kernel_sp;      /* gs:96: the running thread's stack for entries from ring 3 */
+	uintptr_t user_sp;    /* gs:104: scratch word of the system call entry */
+	void *probe_sp;       /* gs:112: a probe is under way (arch_probe), and its stack */
 	u32 tick_step;        /* ticks for each timer interrupt; 0: the timer is off */
 	struct pcp pcp __attribute__((aligned(256))); /* mm's, for the kernel's own memory */
 };

@@ -4,6 +4,7 @@
  * a cpu_down and an allocation.  Time is the machine's (arch/fiber/fiber_whole.c): each limit below
  * is exact to half a second.
  */
+#include "kernel/hotplug_state.h"
 #include "kernel/runq.h"
 #include "tests/lib/mm_help.h"
 #include "tests/fiber/silence_help.h"
@@ -75,6 +76,34 @@ static void cpu_down_of_a_silent_cpu_fails_in_time(struct ktest *t)
 	dead_comes_back(t, SILENT);
 	EXPECT(t, !pcp_zone_nonempty(mem, SILENT, test_zone(mem, ZONE_MOVABLE)));
 	expect_all_free(t, mem);
+}
+
+static void come_late(void *arg)
+{
+	thread_sleep(S);
+	*(int *)arg = cpu_up(OTHER);
+}
+
+static void a_cpu_that_comes_online_late_is_waited_for(struct ktest *t)
+{
+	int err = cpu_down(OTHER);
+	u64 began = arch_clock_ns();
+
+	REQUIRE(t, !err);
+	/* It never comes; no time at all; it comes. */
+	EXPECT(t, !cpu_wait_online(OTHER, 2 * S));
+	EXPECT_TOOK(t, arch_clock_ns() - began, 2 * S);
+	EXPECT(t, !cpu_wait_online(OTHER, 0));
+	began = arch_clock_ns();
+	ktest_start(SILENT, come_late, &err);
+	EXPECT(t, cpu_wait_online(OTHER, 60 * S));
+	EXPECT_TOOK(t, arch_clock_ns() - began, S);
+	ktest_join(SILENT);
+	EXPECT_EQ(t, err, 0);
+	/* One that is there needs no time. */
+	began = arch_clock_ns();
+	EXPECT(t, cpu_wait_online(OTHER, 0) && cpu_wait_online(OTHER, 60 * S));
+	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
 }
 
 /* In the middle of its own call: its gate is odd, and it may know the mask as it was. */
@@ -423,7 +452,8 @@ static void a_lock_that_a_silent_cpu_holds_ends_by_its_release_or_in_a_panic(str
 	deaf_end(&deaf);
 }
 
-KTEST_SUITE(silence_cpu, 0, KTEST(cpu_down_of_a_silent_cpu_fails_in_time),
+KTEST_SUITE(silence_cpu, 0, KTEST(a_cpu_that_comes_online_late_is_waited_for),
+    KTEST(cpu_down_of_a_silent_cpu_fails_in_time),
     KTEST(cpu_down_beside_a_silent_sender_succeeds_in_time),
     KTEST(sleeper_of_a_dead_cpu_moves_unless_its_stack_is_in_use),
     KTEST(cpu_down_behind_a_drain_of_a_silent_cpu_times_out),

@@ -63,6 +63,26 @@ static void follow_end(void)
 	thread_join(follower);
 }
 
+/*
+ * The caller's limit holds, also if it is no multiple of the time after which the device is asked
+ * whether it is there still.
+ */
+static void wait_ends_at_the_callers_limit(struct ktest *t)
+{
+	static const u64 limits[] = {
+	    PATIENCE / 2, PATIENCE, PATIENCE + PATIENCE / 4, 2 * PATIENCE + PATIENCE / 4};
+	unsigned i;
+
+	REQUIRE(t, begin_patient(t));
+	for (i = 0; i < ARRAY_SIZE(limits); i++) {
+		u64 began = arch_clock_ns();
+
+		EXPECT_EQ(t, virtqueue_wait(&balloon.inflate, limits[i]), -EAGAIN);
+		expect_took(t, __FILE__, __LINE__, arch_clock_ns() - began, limits[i], 60 * MS);
+	}
+	balloon_end(t);
+}
+
 /* ---- an offline ---- */
 
 static void offline_of_lent_pages_ends_at_its_deadline(struct ktest *t)
@@ -227,7 +247,8 @@ static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
 	balloon_end(t);
 }
 
-KTEST_SUITE(silence_device, 0, KTEST(offline_of_lent_pages_ends_at_its_deadline),
+KTEST_SUITE(silence_device, 0, KTEST(wait_ends_at_the_callers_limit),
+    KTEST(offline_of_lent_pages_ends_at_its_deadline),
     KTEST(offline_of_lent_pages_succeeds_once_the_device_is_marked_broken),
     KTEST(cpu_down_beside_a_silent_device_succeeds_at_once),
     KTEST(an_allocation_beside_a_silent_device_ends_in_time));

@@ -4,12 +4,14 @@
  * answers nothing, for a while or for ever: its effect on an offline, a cpu_down and an
  * allocation.  Time is the machine's (arch/fiber/fiber_whole.c).
  */
+#include "kernel/thread.h"
 #include "mm/reclaim.h"
 #include "tests/lib/mm_test.h"
 #include "tests/fiber/silence_help.h"
 #include "tests/lib/vm_help.h"
 #include <quarry/pager.h>
 #include <quarry/memory_hotplug.h>
+#include <quarry/task.h>
 
 #define NR     8u
 #define WINDOW 0x10000000UL
@@ -225,6 +227,64 @@ static void answer_after_the_time_limit_is_dropped(struct ktest *t)
 	end(t);
 }
 
+/* ---- requests of threads that end ---- */
+
+static struct task ending;
+static struct waiter asker;
+
+/* Asks for page 0 whenever it is free to, until the last time; each time it is interrupted. */
+static void ask_again_and_again(void *arg)
+{
+	thread_current()->task = &ending;
+	do
+		asker.err = object->ops->get(object, 0);
+	while (asker.err == -EINTR && atomic_xchg(&ending.ending, 0u));
+	thread_current()->task = NULL;
+}
+
+static void want_page_0(void *arg)
+{
+	u64 began = arch_clock_ns();
+
+	reader.err = object->ops->get(object, 0);
+	reader.took = arch_clock_ns() - began;
+	store_release(&reader.ended, 1u);
+}
+
+static void interrupt_asker(void)
+{
+	store_release(&ending.ending, 1u);
+	thread_wake(asker.thread);
+}
+
+/*
+ * Whose request it waits for is interrupted again and again, and another such thread is always
+ * faster: it does not wait for longer than the pager's time limit, but for the last of them.
+ */
+static void wait_for_interrupted_requests_ends_in_time(struct ktest *t)
+{
+	REQUIRE(t, begin(t));
+	asker = reader = (struct waiter){.err = 1};
+	ending.ending = 0;
+	/* On one CPU: the woken reader runs when the asker has asked again. */
+	asker.thread = thread_start("asker", 2, ask_again_and_again, NULL);
+	REQUIRE(t, asker.thread);
+	thread_sleep(100 * MS);
+	reader.thread = thread_start("reader", 2, want_page_0, NULL);
+	REQUIRE(t, reader.thread);
+	thread_sleep(LIMIT / 2);
+	interrupt_asker();
+	thread_sleep(LIMIT * 3 / 4);
+	EXPECT_EQ(t, reader.ended, 0);
+	interrupt_asker();
+	thread_join(reader.thread);
+	EXPECT_EQ(t, reader.err, -ETIMEDOUT);
+	EXPECT_TOOK(t, reader.took, LIMIT * 5 / 4);
+	thread_join(asker.thread);
+	EXPECT_EQ(t, asker.err, -ETIMEDOUT);
+	end(t);
+}
+
 /* ---- an allocation ---- */
 
 static u32 serve_on; /* a */
@@ -303,4 +363,5 @@ static void an_allocation_beside_a_silent_pager_ends_in_time(struct ktest *t)
 KTEST_SUITE(silence_pager, 0, KTEST(offline_beside_a_silent_pager_ends_in_time),
     KTEST(cpu_down_beside_a_silent_pager_succeeds_at_once),
     KTEST(answer_after_the_time_limit_is_dropped),
+    KTEST(wait_for_interrupted_requests_ends_in_time),
     KTEST(an_allocation_beside_a_silent_pager_ends_in_time));

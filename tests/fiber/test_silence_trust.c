@@ -116,8 +116,10 @@ static void missing_page_doubles_no_charge(struct ktest *t)
 static struct {
 	struct endpoint *ep;
 	struct vm_object *object;
-	u64 late;   /* its answers come so late */
-	u64 answer; /* other than ABI_PAGER_DONE: it does nothing else */
+	u64 late;              /* its answers come so late */
+	u64 answer;            /* other than ABI_PAGER_DONE: it does nothing else */
+	bool idle;             /* it does nothing else in any case */
+	struct endpoint *gift; /* comes with each answer, unless NULL */
 	unsigned calls;
 } server;
 
@@ -135,7 +137,7 @@ static void serve(void *arg)
 			server.calls++;
 			if (server.late)
 				thread_sleep(server.late);
-			if (server.answer != ABI_PAGER_DONE)
+			if (server.answer != ABI_PAGER_DONE || server.idle)
 				;
 			else if (msg.word[0] == ABI_PAGER_CLEAN)
 				(void)!pager_take_back(
@@ -144,6 +146,11 @@ static void serve(void *arg)
 				(void)!pager_supply(server.object, msg.word[1], (uintptr_t)content);
 		}
 		msg = (struct ipc_msg){.word = {server.answer}};
+		if (server.gift) {
+			msg.give = (struct cap){
+			    .kind = CAP_ENDPOINT, .rights = RIGHT_SEND, .object = server.gift};
+			cap_get(&msg.give);
+		}
 		(void)!ipc_reply(call, &msg);
 	} while (!stop);
 }
@@ -154,6 +161,8 @@ static void server_begin(struct ktest *t)
 	server.object = new_pager(t, server.ep);
 	server.late = server.calls = 0;
 	server.answer = ABI_PAGER_DONE;
+	server.idle = false;
+	server.gift = NULL;
 	ktest_start(2, serve, NULL);
 }
 
@@ -313,6 +322,15 @@ static void pagers_of_one_task_share_their_trust(struct ktest *t)
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
 
+static void unlimited(struct account *own)
+{
+	unsigned i;
+
+	*own = (struct account){.parent = &account_all, .refs = 1};
+	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
+		own->limit[i] = ~0ULL;
+}
+
 /* Pages that others than the pager's task have from it, each once, until it drops them. */
 static void pages_count_for_the_pager_that_supplied_them(struct ktest *t)
 {
@@ -322,9 +340,7 @@ static void pages_count_for_the_pager_that_supplied_them(struct ktest *t)
 	struct vm_object *plain;
 	unsigned i;
 
-	own = (struct account){.parent = &account_all, .refs = 1};
-	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
-		own.limit[i] = ~0ULL;
+	unlimited(&own);
 	before = account_use(&own);
 	server_begin(t);
 	account_use(before);
@@ -356,6 +372,46 @@ static void pages_count_for_the_pager_that_supplied_them(struct ktest *t)
 	EXPECT(t, !pager_served(plain) && !pager_task(plain) && !pager_first_in(plain, 3));
 	vm_object_put(plain);
 	server_end(t);
+}
+
+/* It answers that it has supplied the page, or that it cannot. */
+static void pages_that_were_not_supplied_do_not_count(struct ktest *t)
+{
+	static const u64 answers[] = {ABI_PAGER_DONE, ABI_PAGER_FAILED};
+	static struct account own;
+	struct account *before;
+	unsigned i;
+
+	unlimited(&own);
+	before = account_use(&own);
+	server_begin(t);
+	account_use(before);
+	server.idle = true;
+	for (i = 0; i < ARRAY_SIZE(answers); i++) {
+		server.answer = answers[i];
+		EXPECT_EQ(t, server.object->ops->get(server.object, i), -EIO);
+		EXPECT_EQ(t, pager_served(server.object), 0);
+	}
+	server_end(t);
+}
+
+/* Nobody has asked for them, and nobody could use them. */
+static void capabilities_in_answers_are_dropped(struct ktest *t)
+{
+	u64 endpoints = account_all.used[ACCOUNT_ENDPOINTS], took;
+	struct endpoint *gift = endpoint_create();
+
+	REQUIRE(t, gift);
+	server_begin(t);
+	server.gift = gift;
+	EXPECT_EQ(t, server.object->ops->get(server.object, 0), 0);
+	EXPECT_EQ(t, clean(server.object, &took), 0);
+	server.answer = ABI_PAGER_FAILED;
+	EXPECT_EQ(t, server.object->ops->get(server.object, 1), -EIO);
+	server.gift = NULL;
+	server_end(t);
+	endpoint_put(gift, RIGHT_RECEIVE);
+	EXPECT_EQ(t, account_all.used[ACCOUNT_ENDPOINTS], endpoints);
 }
 
 static void objects_and_limits_of_time_have_bounds(struct ktest *t)
@@ -393,4 +449,5 @@ KTEST_SUITE(silence_trust, 0, KTEST(each_silence_costs_twice_as_much_as_the_one_
     KTEST(pager_without_memory_is_asked_until_its_time_limit),
     KTEST(pagers_of_one_task_share_their_trust),
     KTEST(pages_count_for_the_pager_that_supplied_them),
+    KTEST(pages_that_were_not_supplied_do_not_count), KTEST(capabilities_in_answers_are_dropped),
     KTEST(objects_and_limits_of_time_have_bounds));

@@ -226,6 +226,16 @@ static void each_part_of_the_load_is_waited_for(struct ktest *t)
 	then.moved = world.moved;
 	wait_for_load(then);
 	EXPECT_SAID(t, "[sleep 1000000]\n");
+	/* What happens in the third sleep ends the wait. */
+	then = beside_now();
+	then.offlines = soak.shaker.offlines = 0;
+	then.downs = 0;
+	judge.tick = 1;
+	judge.stop = &soak.shaker.offlines;
+	judge.sleeps = 3;
+	wait_for_load(then);
+	EXPECT_SAID(t, "[sleep 1000000]\n[sleep 1000000]\n[sleep 1000000]\n");
+	judge.stop = NULL;
 	scene_end();
 }
 

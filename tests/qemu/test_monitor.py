@@ -163,8 +163,11 @@ def test_cpus_and_counts(ask):
         ask.says(f"cpu up {cpu}", "cpu: error -19: no such CPU")
         ask.says(f"cpu hang {cpu}", "cpu: error -19")
     ask.says("cpu hang 1 3600001", "cpu hang: at most 3600000 ms")
+    threads = re.compile(r"^  (?:threads|objects|tasks) .*$", re.MULTILINE)
+    rests = threads.findall(ask("counts"))
     took = int(re.fullmatch(r"cpu: all have answered after (\d+) ms\n", ask("cpu hang 1 300")).group(1))
     assert took >= 299
+    assert threads.findall(ask("counts")) == rests  # the thread that hung is gone
     ask.says("cpu up 1", "cpu: error -114: already so")
     ask.says("cpu down 1", "cpu: done: 1 of 2 online")
     ask.says("cpu down 1", "cpu: error -114: already so")
@@ -188,7 +191,6 @@ def test_cpus_and_counts(ask):
     ask.says("load", "load: not running")
     ask.says("load 1", "load: 1 MiB in movable objects, and stress on all CPUs")
     matches(ask("load"), r"load: ended: \d+ operations, \d+ objects moved, 0 damaged")
-    threads = re.compile(r"^  (?:threads|objects|tasks) .*$", re.MULTILINE)
     assert threads.findall(ask("counts")) == threads.findall(counts)
     ask.says("burst x", NUMBER.format("x"))
     ask.says("burst 4 y", NUMBER.format("y"))
@@ -284,7 +286,8 @@ def test_keys(ask):
     # A line has an end.
     long = "x" * 119
     assert keys(long + "yz\r") == long + "\n" + long + ": no such command; try help\n"
+    # Four characters, and nothing else but the end of the line.
     ask.host.child.send("\x04")
-    ask.host.child.expect("halt")
+    ask.host.child.expect("halt\r*\n")
     ask.host.child.wait()
     assert ask.host.child.exitstatus == 33

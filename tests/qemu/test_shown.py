@@ -160,7 +160,7 @@ def test_monitor_cancels_an_offline(monitor):
     assert re.search(r"offline: error -4: cancelled, pfn 0x[0-9a-f]+ \(\d+ passes, 0 blocks moved\)", shown), shown
     assert "isolated" not in monitor(f"block {pfn:#x}")
     assert "every invariant holds" in monitor("check")
-    assert "no more" in monitor("busy")
+    assert "released" in monitor("busy")
     assert "error -16: reserved page" in monitor("busy 0")
     assert "done: 1 drain round" in monitor(f"offline {block}")
     assert "online: done" in monitor(f"online {block}")

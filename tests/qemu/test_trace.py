@@ -42,7 +42,8 @@ BROKEN = {
 
 
 def test_good(passes, text_file):
-    run = passes("selftest=none trace=good.trace", tour=None, module=text_file("good.trace", GOOD))
+    """A name with directories, as typed for make run; the last part counts."""
+    run = passes("selftest=none trace=some/where/good.trace", tour=None, module=text_file("good.trace", GOOD))
     assert run.has(r"^trace good\.trace: "), run.story()
 
 

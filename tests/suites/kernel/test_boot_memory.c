@@ -132,6 +132,28 @@ static void kernel_memory_matches_the_machine(struct ktest *t)
 	EXPECT_EQ(t, mem->badpage_panic, !strcmp(cmdline_get("badpage", "panic"), "panic"));
 }
 
+/*
+ * Behind the last RAM the array of pageblocks is zeros, one page for all of it.  Memory that comes
+ * later, here below 4 GiB only, has its own part.
+ */
+static void no_memory_is_taken_for_absent_pageblocks(struct ktest *t)
+{
+	const unsigned long in_page = PAGE_SIZE / sizeof(struct pageblock);
+	const struct pageblock *last = ARCH_PAGEBLOCKS + (1UL << 32 >> PAGEBLOCK_ORDER) - in_page;
+	unsigned long block, end;
+
+	if (hotplug_end()) {
+		ktest_skip(t, "memory may have come later");
+		return;
+	}
+	make_plan();
+	end = MAX(plan.end, (4UL << 30) >> PAGE_SHIFT) >> PAGEBLOCK_ORDER;
+	block = ALIGN_UP(end, in_page);
+	for (end = 4 * block; block < end; block += in_page)
+		EXPECT_EQ(t, arch_mapped_at((uintptr_t)(ARCH_PAGEBLOCKS + block)),
+		    arch_mapped_at((uintptr_t)last));
+}
+
 /* Later its arrays come from itself, as zeros. */
 static void late_arrays_are_zeroed_kmalloc_memory(struct ktest *t)
 {
@@ -147,4 +169,4 @@ static void late_arrays_are_zeroed_kmalloc_memory(struct ktest *t)
 
 KTEST_SUITE(boot_memory, KTEST_QUICK, KTEST(boot_memory_is_never_allocated),
     KTEST(zones_are_as_planned), KTEST(kernel_memory_matches_the_machine),
-    KTEST(late_arrays_are_zeroed_kmalloc_memory));
+    KTEST(no_memory_is_taken_for_absent_pageblocks), KTEST(late_arrays_are_zeroed_kmalloc_memory));

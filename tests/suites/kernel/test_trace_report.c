@@ -236,6 +236,33 @@ static void figures_of_a_replay_are_exact(struct ktest *t)
 	trace_free(&trace);
 }
 
+/* Pages from a cache, and more of the largest blocks than there are. */
+static void failed_allocations_count_as_operations(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
+	u64 nr = BLOCKS + 1, operations = nr + 20;
+	struct trace_report r;
+	unsigned i;
+	int at;
+
+	REQUIRE(t, mem);
+	at = ksnprintf(text, sizeof(text),
+	    "# events=%llu allocs=%llu frees=10 ids=%llu peak_live_pages=%llu cpus=1\n",
+	    (unsigned long long)operations, (unsigned long long)nr + 10, (unsigned long long)nr + 1,
+	    (unsigned long long)nr << MAX_ORDER);
+	for (i = 0; i < 10; i++)
+		at += ksnprintf(text + at, sizeof(text) - (size_t)at, "a 0 0 U 0\nf 0 0\n");
+	for (i = 1; i <= nr; i++)
+		at +=
+		    ksnprintf(text + at, sizeof(text) - (size_t)at, "a %u %u U 0\n", i, MAX_ORDER);
+	REQUIRE(t, !trace_parse(&trace, NAME, text, strlen(text), &error));
+	EXPECT_EQ(t, run(mem, 0, &r), 0);
+	EXPECT(t, r.failed > 0 && r.allocs + r.failed == nr + 10 && r.frees == 10);
+	EXPECT(t, r.live == r.allocs - 10 && r.slow_allocs < operations);
+	EXPECT_EQ(t, r.hits, (operations - r.slow_allocs - r.slow_frees) * 1000 / operations);
+	trace_free(&trace);
+}
+
 /*
  * A block that has another's number was given to two: it is left alone, and the replay has
  * failed.
@@ -314,4 +341,5 @@ static void reports_are_printed_exactly(struct ktest *t)
 KTEST_SUITE(trace_report, KTEST_QUICK, KTEST(every_field_of_an_event_is_kept),
     KTEST(each_id_has_a_slot_of_its_own), KTEST(parser_limits_are_exact),
     KTEST(first_error_of_a_trace_is_named), KTEST(figures_of_a_replay_are_exact),
-    KTEST(blocks_handed_out_twice_are_wrong), KTEST(reports_are_printed_exactly));
+    KTEST(failed_allocations_count_as_operations), KTEST(blocks_handed_out_twice_are_wrong),
+    KTEST(reports_are_printed_exactly));

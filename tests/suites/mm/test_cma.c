@@ -187,6 +187,12 @@ static void bad_arguments_are_refused(struct ktest *t)
 	EXPECT_EQ(t, cma_free(&cma, page + 4, 1), -EINVAL);
 	EXPECT_EQ(t, cma_free(&cma, pfn_to_page_in(mem, cma.start - 1), 2), -EINVAL);
 	EXPECT_EQ(t, cma_free(&cma, pfn_to_page_in(mem, cma.end), 1), -EINVAL);
+	/* Beyond the end, though the pages there are in use: as if they were another area's. */
+	cma.end = cma.start + 3;
+	EXPECT_EQ(t, cma_free(&cma, page, 4), -EINVAL);
+	EXPECT_EQ(t, cma_free(&cma, page + 2, 2), -EINVAL);
+	EXPECT_EQ(t, cma_free(&cma, page + 3, 1), -EINVAL);
+	cma.end = cma.start + BLOCK(AREA);
 	EXPECT_EQ(t, cma.nr_used, 4);
 	EXPECT_EQ(t, cma_destroy(&cma), -EBUSY);
 	/* In parts, the middle first. */
