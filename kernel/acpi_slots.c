@@ -170,7 +170,8 @@ static void depart(struct slot_bank *bank, unsigned i)
 	}
 	choose(bank, i);
 	put(bank, status_reg(bank), 1, EJECT);
-	if (status_of(bank) & ENABLED) {
+	/* What has come since says so: it is what comes next into the slot, and its event has it looked at. */
+	if ((status_of(bank) & (ENABLED | INSERT)) == ENABLED) {
 		is_odd(bank, i, "was told to eject and did not: what is in it is taken back");
 		tell_host(bank, i, OST_EJECT, OST_FAILED);
 		choose(bank, i);

@@ -28,6 +28,7 @@ static struct fake {
 	} slot[NR];
 	bool deaf;           /* acknowledging changes nothing */
 	bool holds_on;       /* nor does ejecting */
+	u32 next;            /* id of what comes into a slot as soon as it is empty; 0: nothing does */
 	bool silent;         /* every register reads as ones */
 	unsigned switched;   /* writes of the word that ends the old layout */
 	unsigned wrong;      /* accesses that the layout does not have */
@@ -85,8 +86,11 @@ static inline void write_status(struct fake_slot *s, u32 value)
 	if (!(value & EJECT))
 		return;
 	s->ejected++;
-	if (!fake.holds_on)
-		s->status &= ~(u32)ENABLED;
+	if (fake.holds_on)
+		return;
+	s->status = fake.next ? ENABLED | INSERT : s->status & ~(u32)ENABLED;
+	s->dev.id = fake.next ? fake.next : s->dev.id;
+	fake.next = 0;
 }
 
 static inline void fake_write(void *arg, unsigned offset, unsigned bytes, u32 value)

@@ -110,6 +110,34 @@ static void what_comes_and_is_asked_for_at_once_goes(struct ktest *t)
 	EXPECT_EQ(t, bank.odd, 0);
 }
 
+/* The host fills the slot between the eject and the kernel's look at what it did. */
+static void what_comes_as_soon_as_the_slot_is_empty_is_used(struct ktest *t)
+{
+	unsigned kind;
+
+	for (kind = SLOT_MEMORY; kind <= SLOT_CPU; kind++) {
+		begin((enum slot_kind)kind);
+		plug(1, 0, 1 << 21, 1);
+		slot_bank_scan(&bank);
+		fake.next = 2;
+		ask_for(1);
+		slot_bank_scan(&bank);
+		EXPECT_EQ(t, fake.given, 1);
+		EXPECT_EQ(t, bank.given, 1);
+		EXPECT_EQ(t, bank.slot[1].state, SLOT_EMPTY);
+		/* Of the eject the host is told nothing: it saw it. */
+		EXPECT_EQ(t, fake.slot[1].told, 1);
+		slot_bank_scan(&bank);
+		EXPECT_EQ(t, fake.taken, 2);
+		EXPECT_EQ(t, bank.taken, 2);
+		EXPECT_EQ(t, bank.slot[1].state, SLOT_USED);
+		EXPECT_EQ(t, bank.slot[1].dev.id, 2);
+		EXPECT_EQ(t, fake.slot[1].status, ENABLED);
+		expect_told(t, 1, 1, 0);
+		EXPECT_EQ(t, bank.odd + bank.refused + fake.wrong, 0);
+	}
+}
+
 /* What could not be used is nobody's to ask when it shall go. */
 static void what_was_not_taken_may_go(struct ktest *t)
 {
@@ -307,7 +335,7 @@ static void an_eject_that_fails_is_told(struct ktest *t)
 
 KTEST_SUITE(acpi_slots, KTEST_QUICK, KTEST(what_comes_is_used_and_what_is_asked_for_goes),
     KTEST(what_was_there_before_is_used), KTEST(who_refuses_keeps_it_and_the_host_is_told),
-    KTEST(what_comes_and_is_asked_for_at_once_goes),
+    KTEST(what_comes_and_is_asked_for_at_once_goes), KTEST(what_comes_as_soon_as_the_slot_is_empty_is_used),
     KTEST(what_was_not_taken_may_go), KTEST(events_of_empty_slots_do_nothing),
     KTEST(a_device_that_does_not_let_go_is_used_again), KTEST(events_that_do_not_end_are_looked_at_once_a_scan),
     KTEST(a_block_that_is_not_there_has_nothing_in_it), KTEST(what_vanishes_is_noticed),
