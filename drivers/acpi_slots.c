@@ -172,7 +172,8 @@ static void depart(struct slot_bank *bank, unsigned i)
 	}
 	choose(bank, i);
 	put(bank, status_reg(bank), 1, EJECT);
-	if (status_of(bank) & ENABLED) {
+	/* With INSERT it is the next device in this slot: its own event has it looked at. */
+	if ((status_of(bank) & (ENABLED | INSERT)) == ENABLED) {
 		is_odd(bank, i, "was told to eject and did not: the device is used again");
 		tell_host(bank, i, OST_EJECT, OST_FAILED);
 		choose(bank, i);

@@ -56,8 +56,11 @@ static void write_status(struct fake_slot *s, u32 value)
 	if (!(value & EJECT))
 		return;
 	s->ejected++;
-	if (!fake_slots.holds_on)
-		s->status &= ~(u32)ENABLED;
+	if (fake_slots.holds_on)
+		return;
+	s->status = fake_slots.next ? ENABLED | INSERT : s->status & ~(u32)ENABLED;
+	s->dev.id = fake_slots.next ? fake_slots.next : s->dev.id;
+	fake_slots.next = 0;
 }
 
 static void fake_write(void *arg, unsigned offset, unsigned bytes, u32 value)

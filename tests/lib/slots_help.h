@@ -28,6 +28,7 @@ struct fake_slots {
 	} slot[NR];
 	bool deaf;         /* acknowledging changes nothing */
 	bool holds_on;     /* nor does ejecting */
+	u32 next;          /* id of a device put in once a slot is empty; 0: none */
 	bool silent;       /* every register reads as ones */
 	unsigned switched; /* writes of the word that ends the old layout */
 	unsigned wrong;    /* accesses that the layout does not have */

@@ -110,6 +110,34 @@ static void eject_request_during_insertion_is_served(struct ktest *t)
 	EXPECT_EQ(t, slots_bank.odd, 0);
 }
 
+/* The host fills the slot between the eject and the kernel's look at the result. */
+static void slot_filled_right_after_an_eject_is_used(struct ktest *t)
+{
+	unsigned kind;
+
+	for (kind = SLOT_MEMORY; kind <= SLOT_CPU; kind++) {
+		slots_begin((enum slot_kind)kind);
+		slots_plug(1, 0, 1 << 21, 1);
+		slot_bank_scan(&slots_bank);
+		fake_slots.next = 2;
+		slots_ask_for(1);
+		slot_bank_scan(&slots_bank);
+		EXPECT_EQ(t, fake_slots.given, 1);
+		EXPECT_EQ(t, slots_bank.given, 1);
+		EXPECT_EQ(t, slots_bank.slot[1].state, SLOT_EMPTY);
+		/* The host saw the eject: no report. */
+		EXPECT_EQ(t, fake_slots.slot[1].told, 1);
+		slot_bank_scan(&slots_bank);
+		EXPECT_EQ(t, fake_slots.taken, 2);
+		EXPECT_EQ(t, slots_bank.taken, 2);
+		EXPECT_EQ(t, slots_bank.slot[1].state, SLOT_USED);
+		EXPECT_EQ(t, slots_bank.slot[1].dev.id, 2);
+		EXPECT_EQ(t, fake_slots.slot[1].status, ENABLED);
+		expect_told(t, 1, 1, 0);
+		EXPECT_EQ(t, slots_bank.odd + slots_bank.refused + fake_slots.wrong, 0);
+	}
+}
+
 /* No user has to be asked before an unused device is ejected. */
 static void unused_device_may_be_ejected(struct ktest *t)
 {
@@ -313,7 +341,8 @@ static void failed_eject_is_reported(struct ktest *t)
 KTEST_SUITE(acpi_slots, KTEST_QUICK, KTEST(inserted_device_is_used_and_ejected_on_request),
     KTEST(device_present_at_start_is_used),
     KTEST(refused_eject_keeps_the_device_and_tells_the_host),
-    KTEST(eject_request_during_insertion_is_served), KTEST(unused_device_may_be_ejected),
+    KTEST(eject_request_during_insertion_is_served),
+    KTEST(slot_filled_right_after_an_eject_is_used), KTEST(unused_device_may_be_ejected),
     KTEST(events_of_empty_slots_do_nothing), KTEST(device_that_fails_to_eject_is_used_again),
     KTEST_COST(endless_events_are_handled_once_a_scan), KTEST(absent_slot_registers_show_no_device),
     KTEST(surprise_removal_is_noticed), KTEST(slots_beyond_the_limit_are_ignored),
