@@ -147,9 +147,10 @@ static u64 hash_zone(u64 hash, const struct memory *mem, const struct zone *zone
 	return hash;
 }
 
-struct census take_census(struct memory *mem)
+struct fingerprint take_fingerprint(struct memory *mem)
 {
-	struct census c = {.free = memory_free_pages(mem), .managed = memory_managed_pages(mem)};
+	struct fingerprint c = {
+	    .free = memory_free_pages(mem), .managed = memory_managed_pages(mem)};
 	unsigned i, ev;
 	pfn_t pfn;
 
@@ -180,7 +181,7 @@ struct census take_census(struct memory *mem)
 	return c;
 }
 
-bool census_same(const struct census *a, const struct census *b)
+bool fingerprint_same(const struct fingerprint *a, const struct fingerprint *b)
 {
 	return a->hash == b->hash && a->free == b->free && a->managed == b->managed &&
 	    a->cached == b->cached;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mm_test.h: what the suites of the memory manager share: piles of blocks, blocks taken straight
- * from the buddy, a census to compare, and memories of several nodes built by hand.
+ * from the buddy, fingerprints to compare, and memories of several nodes built by hand.
  */
 #ifndef QUARRY_TESTS_MM_TEST_H
 #define QUARRY_TESTS_MM_TEST_H
@@ -54,12 +54,12 @@ void set_isolated(struct zone *zone, pfn_t block, bool on);
  * Everything a failed call must leave alone: each page, each pageblock, lists, counts, caches,
  * and all events but BAD_FREE. Exact while no CPU uses the memory.
  */
-struct census {
+struct fingerprint {
 	u64 hash;
 	unsigned long free, managed, cached;
 };
-struct census take_census(struct memory *mem);
-bool census_same(const struct census *a, const struct census *b);
+struct fingerprint take_fingerprint(struct memory *mem);
+bool fingerprint_same(const struct fingerprint *a, const struct fingerprint *b);
 
 /* Memories built by hand, one after the other in the arena that ktest_memory(t, ...) opened. */
 struct zone_spec {

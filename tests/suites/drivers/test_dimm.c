@@ -125,11 +125,11 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 	    {at, size, DOMAIN + 1, -ENODEV, domain},
 	};
 	struct memory *mem = begin_dimms(t);
-	struct census before, after;
+	struct fingerprint before, after;
 	unsigned i;
 
 	REQUIRE(t, mem);
-	before = take_census(mem);
+	before = take_fingerprint(mem);
 	for (i = 0; i < ARRAY_SIZE(bad); i++) {
 		slots_plug(i % NR, bad[i].address, bad[i].size, bad[i].domain);
 		slot_bank_scan(&slots_bank);
@@ -143,8 +143,8 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 		slot_bank_scan(&slots_bank);
 		EXPECT_EQ(t, fake_slots.slot[i % NR].status, 0);
 	}
-	after = take_census(mem);
-	EXPECT(t, census_same(&before, &after));
+	after = take_fingerprint(mem);
+	EXPECT(t, fingerprint_same(&before, &after));
 	expect_untouched(t, mem);
 	EXPECT_EQ(t, arrays.grown + arrays.shrunk + arrays.mapped, 0);
 	drop_memory(t, mem);
@@ -154,10 +154,10 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 {
 	struct memory *mem = begin_dimms(t);
-	struct census before, after;
+	struct fingerprint before, after;
 
 	REQUIRE(t, mem);
-	before = take_census(mem);
+	before = take_fingerprint(mem);
 	arrays.maps_left = 0;
 	plug_blocks(0, FREE, 4);
 	slot_bank_scan(&slots_bank);
@@ -166,8 +166,8 @@ static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 	EXPECT(t,
 	    slots_bank.slot[0].why &&
 	        !strcmp(slots_bank.slot[0].why, "no memory for its descriptors"));
-	after = take_census(mem);
-	EXPECT(t, census_same(&before, &after));
+	after = take_fingerprint(mem);
+	EXPECT(t, fingerprint_same(&before, &after));
 	EXPECT_EQ(t, arrays.mapped, 0);
 	arrays.maps_left = -1;
 	fake_slots.slot[0].status |= INSERT;

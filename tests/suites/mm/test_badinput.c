@@ -40,17 +40,17 @@ static void expect_report(
 static void expect_refused_at(
     struct ktest *t, struct memory *mem, struct page *page, unsigned order, int line)
 {
-	struct census before = take_census(mem), after;
+	struct fingerprint before = take_fingerprint(mem), after;
 	u64 bad = mm_event_sum(mem, EV_BAD_FREE);
 	u64 pos = log_position();
 	int err = mem_free_pages(mem, page, order);
 
 	bad = mm_event_sum(mem, EV_BAD_FREE) - bad;
-	after = take_census(mem);
+	after = take_fingerprint(mem);
 	if (err != -EINVAL || bad != 1)
 		ktest_fail(t, __FILE__, line, "expected -EINVAL and one bad free, got %d and %llu",
 		    err, (unsigned long long)bad);
-	if (!census_same(&before, &after))
+	if (!fingerprint_same(&before, &after))
 		ktest_fail(t, __FILE__, line, "the refused free left something changed");
 	expect_report(t, mem, page, pos, line);
 }
@@ -331,18 +331,18 @@ static void free_of_a_page_held_by_a_pin_only(struct ktest *t)
 static void bulk_free_of_nothing_but_bad_pages(struct ktest *t)
 {
 	struct memory *mem = any_memory(t);
-	struct census before, after;
+	struct fingerprint before, after;
 	struct page *pages[3];
 
 	REQUIRE(t, mem);
 	pages[0] = NULL;
 	pages[1] = pfn_to_page_in(mem, 0);
 	pages[2] = pfn_to_page_in(mem, 1);
-	before = take_census(mem);
+	before = take_fingerprint(mem);
 	EXPECT_EQ(t, mem_free_pages_bulk(mem, 3, pages), 3);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 3);
-	after = take_census(mem);
-	EXPECT(t, census_same(&before, &after));
+	after = take_fingerprint(mem);
+	EXPECT(t, fingerprint_same(&before, &after));
 }
 
 static void kernel_memory_refuses_bad_frees_too(struct ktest *t)

@@ -88,14 +88,14 @@ static void refused(struct ktest *t, struct memory *mem)
 static void refused_add_or_remove_changes_nothing(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
-	struct census before, after;
+	struct fingerprint before, after;
 
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, START + BLOCK(SIZE), BLOCK(1), NULL, NULL), 0);
-	before = take_census(mem);
+	before = take_fingerprint(mem);
 	refused(t, mem);
-	after = take_census(mem);
-	EXPECT(t, census_same(&before, &after));
+	after = take_fingerprint(mem);
+	EXPECT(t, fingerprint_same(&before, &after));
 	expect_untouched(t, mem);
 	EXPECT_EQ(t, arrays.grown + arrays.shrunk + arrays.mapped, 0);
 	drop_memory(t, mem);
@@ -230,16 +230,16 @@ static void sections_are_mapped_by_their_first_pageblock_and_unmapped_by_their_l
 static void add_without_memory_for_descriptors_changes_nothing(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
-	struct census before, after;
+	struct fingerprint before, after;
 
 	REQUIRE(t, mem);
-	before = take_census(mem);
+	before = take_fingerprint(mem);
 	arrays.maps_left = 0;
 	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(2), 0), -ENOMEM);
 	arrays.grows_left = 0;
 	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(2), 0), -ENOMEM);
-	after = take_census(mem);
-	EXPECT(t, census_same(&before, &after));
+	after = take_fingerprint(mem);
+	EXPECT(t, fingerprint_same(&before, &after));
 	EXPECT_EQ(t, arrays.mapped, 0);
 	EXPECT(t, arrays.behind[0] && !arrays.behind[1]);
 	expect_untouched(t, mem);
@@ -259,16 +259,16 @@ static void add_without_memory_for_caches_changes_nothing(struct ktest *t)
 	struct memory *mem = growing(t, 1, specs, ARRAY_SIZE(specs));
 	const pfn_t start = START + BLOCK(SIZE);
 	void *(*alloc)(void *arg, size_t bytes);
-	struct census before, after;
+	struct fingerprint before, after;
 
 	REQUIRE(t, mem);
-	before = take_census(mem);
+	before = take_fingerprint(mem);
 	alloc = mem->alloc;
 	mem->alloc = no_alloc;
 	EXPECT_EQ(t, add_memory(mem, start, BLOCK(SIZE), 0), -ENOMEM);
 	mem->alloc = alloc;
-	after = take_census(mem);
-	EXPECT(t, census_same(&before, &after));
+	after = take_fingerprint(mem);
+	EXPECT(t, fingerprint_same(&before, &after));
 	EXPECT(t, !zone_has_span(&mem->zones[ZONE_MOVABLE]));
 	EXPECT_EQ(t, add_memory(mem, start, BLOCK(SIZE), 0), 0);
 	EXPECT_EQ(t, online_pages(mem, start, BLOCK(SIZE), NULL), 0);

@@ -46,7 +46,7 @@ static void every_reason_is_counted_apart(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 16, 0);
 	struct page *kernel, *transit, *tables, *busy;
-	struct census before, after;
+	struct fingerprint before, after;
 	struct zone *zone;
 	unsigned i;
 
@@ -67,10 +67,10 @@ static void every_reason_is_counted_apart(struct ktest *t)
 	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, busy)), 0);
 	drain_all_pages(mem, NULL);
 
-	before = take_census(mem);
+	before = take_fingerprint(mem);
 	EXPECT_EQ(t, offline_survey(mem, 0, BLOCK(4), &survey), 0);
-	after = take_census(mem);
-	EXPECT(t, census_same(&before, &after));
+	after = take_fingerprint(mem);
+	EXPECT(t, fingerprint_same(&before, &after));
 	EXPECT_EQ(t, survey.err, -EBUSY);
 	EXPECT(t, survey.fail.why == WHY_PINNED || survey.fail.why == WHY_UNMOVABLE);
 	EXPECT_EQ(t, survey.fail.pfn, survey.first[survey.fail.why]);

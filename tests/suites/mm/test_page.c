@@ -142,12 +142,12 @@ static void last_put_clears_flags(struct ktest *t)
 static void put_without_references_is_refused(struct ktest *t)
 {
 	struct zone *zone = one_block(t);
-	struct census before, after;
+	struct fingerprint before, after;
 	struct page *page;
 	pfn_t pfn;
 
 	REQUIRE(t, zone);
-	before = take_census(zone->mem);
+	before = take_fingerprint(zone->mem);
 	/* The head of the free block, and a tail of it. */
 	for (pfn = 0; pfn < 2; pfn++) {
 		u64 bad = mm_event_sum(zone->mem, EV_BAD_FREE);
@@ -155,8 +155,8 @@ static void put_without_references_is_refused(struct ktest *t)
 		EXPECT_EQ(t, mem_put_page(zone->mem, pfn_to_page_in(zone->mem, pfn)), -EINVAL);
 		EXPECT_EQ(t, mm_event_sum(zone->mem, EV_BAD_FREE), bad + 1);
 	}
-	after = take_census(zone->mem);
-	EXPECT(t, census_same(&before, &after));
+	after = take_fingerprint(zone->mem);
+	EXPECT(t, fingerprint_same(&before, &after));
 	/* Whatever its state claims. */
 	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
 	REQUIRE(t, page);
