@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The checks of lint.py that run other tools over the sources: clang, clang-tidy, cppcheck, and one link.
+"""The checks of lint.py that run other tools over the sources: clang, clang-tidy, cppcheck, and one
+link.
 
 Each source is checked once, with the flags that make would compile it with: as part of the hosted
 program, else of the kernel, else of the race replay on fibers.  A clean result is recorded in
@@ -26,19 +27,41 @@ PLANTS = "tests/lint/"
 MACROS = ("sys/queue.h", "bsd/sys/tree.h")  # system headers that define code
 SETTINGS = (".clang-tidy", "tools/cppcheck.xml", "tools/analyse.py")
 # Sources outside of make's lists: the flags to compile them with, and further flags.
-ELSEWHERE = [("tests/fuzz/", "host", ["-Itests/fuzz"]), ("arch/host/", "host", []), ("tests/host/", "host", []),
-             ("tests/porting/", "host", []), ("examples/arena/", "host", []), ("examples/port-template/", "port", []),
-             ("tests/qemu/", "host", []), ("tests/races/race_boot.c", "kernel", ["-DRACE_BUILD"]),
-             ("tests/races/waiters.c", "kernel", ["-DRACE_BUILD"]), (PLANTS, "host", [])]
-LOCK_FLAGS = ["-DLOCK_ANALYSIS", "-fsyntax-only", "-Wthread-safety", "-Wthread-safety-beta", "-Wno-gcc-compat"]
-MESSAGE = re.compile(r"^(\S+?):(\d+):(?:\d+:)? (?:fatal )?(?:error|warning|performance|portability): (.*)$")
+ELSEWHERE = [
+    ("tests/fuzz/", "host", ["-Itests/fuzz"]),
+    ("arch/host/", "host", []),
+    ("tests/host/", "host", []),
+    ("tests/porting/", "host", []),
+    ("examples/arena/", "host", []),
+    ("examples/port-template/", "port", []),
+    ("tests/qemu/", "host", []),
+    ("tests/races/race_boot.c", "kernel", ["-DRACE_BUILD"]),
+    ("tests/races/waiters.c", "kernel", ["-DRACE_BUILD"]),
+    (PLANTS, "host", []),
+]
+LOCK_FLAGS = [
+    "-DLOCK_ANALYSIS",
+    "-fsyntax-only",
+    "-Wthread-safety",
+    "-Wthread-safety-beta",
+    "-Wno-gcc-compat",
+]
+MESSAGE = re.compile(
+    r"^(\S+?):(\d+):(?:\d+:)? (?:fatal )?(?:error|warning|performance|portability): (.*)$"
+)
 
 
 def in_tree(*endings):
     for folder, folders, files in os.walk(ROOT):
         rel = os.path.relpath(folder, ROOT)
-        folders[:] = [d for d in folders if not d.startswith(".") and not (rel == "." and d.startswith("build"))]
-        yield from (os.path.normpath(os.path.join(rel, f)) for f in sorted(files) if f.endswith(endings))
+        folders[:] = [
+            d
+            for d in folders
+            if not d.startswith(".") and not (rel == "." and d.startswith("build"))
+        ]
+        yield from (
+            os.path.normpath(os.path.join(rel, f)) for f in sorted(files) if f.endswith(endings)
+        )
 
 
 def read(path):
@@ -49,15 +72,26 @@ def read(path):
 @lru_cache(None)
 def configurations(build):
     """{name: (flags, sources)}, from the Makefile."""
-    said = variant_build.ask_make(build, {
-        "host": "$(HFLAGS) $(HFLAGS_plain)", "host_srcs": "$(call host_srcs,port) $(SHARED_SRCS)",
-        "kernel": "--target=x86_64-linux-gnu $(KFLAGS)", "kernel_srcs": "$(KSRCS)",
-        "fiber": "$(FIBER_FLAGS)", "fiber_srcs": "$(FIBER_SRCS) $(THREAD_SRCS) $(SILENCE_SRCS)",
-        "port": "--target=x86_64-linux-gnu $(TEMPLATE_FLAGS)", "port_srcs": "",
-        "user": "--target=x86_64-linux-gnu $(USER_FLAGS)", "user_srcs": "$(PROGRAMS:%=user/%.c) $(HOSTILE_SRCS) user/lib.c"})
+    said = variant_build.ask_make(
+        build,
+        {
+            "host": "$(HFLAGS) $(HFLAGS_plain)",
+            "host_srcs": "$(call host_srcs,port) $(SHARED_SRCS)",
+            "kernel": "--target=x86_64-linux-gnu $(KFLAGS)",
+            "kernel_srcs": "$(KSRCS)",
+            "fiber": "$(FIBER_FLAGS)",
+            "fiber_srcs": "$(FIBER_SRCS) $(THREAD_SRCS) $(SILENCE_SRCS)",
+            "port": "--target=x86_64-linux-gnu $(TEMPLATE_FLAGS)",
+            "port_srcs": "",
+            "user": "--target=x86_64-linux-gnu $(USER_FLAGS)",
+            "user_srcs": "$(PROGRAMS:%=user/%.c) $(HOSTILE_SRCS) user/lib.c",
+        },
+    )
     # Without the compiler's warnings: other tests check these, and versions of clang differ.
-    return {name: ([f for f in said[name] if not f.startswith(("-W", "-g"))], set(said[name + "_srcs"]))
-            for name in ("host", "kernel", "fiber", "user", "port")}
+    return {
+        name: ([f for f in said[name] if not f.startswith(("-W", "-g"))], set(said[name + "_srcs"]))
+        for name in ("host", "kernel", "fiber", "user", "port")
+    }
 
 
 @lru_cache(None)
@@ -76,7 +110,8 @@ def flags_of(path, build):
     return None
 
 
-# ---- the tools ---------------------------------------------------------------------------------------
+# ---- the tools -----------------------------------------------------------------------------------
+
 
 def locks_command(path, build):
     return ["clang", *flags_of(path, build), *LOCK_FLAGS, path]
@@ -86,16 +121,40 @@ def tidy_command(path, build):
     # A quarter of the steps that clang's analyzer may take in a function: a quarter of the time,
     # with the same findings.  Suites run under the sanitizers in every `make check`; the analyzer
     # would have to know that the number of CPUs, which their loops read, is constant.
-    less = ["--checks=-clang-analyzer-*"] if path.startswith(("tests/suites/", "tests/host/", "tests/fiber/test_")) else []
-    return ["clang-tidy", "--quiet", *less, path, "--", *flags_of(path, build), "-Xclang", "-analyzer-config", "-Xclang",
-            "max-nodes=50000"]
+    less = (
+        ["--checks=-clang-analyzer-*"]
+        if path.startswith(("tests/suites/", "tests/host/", "tests/fiber/test_"))
+        else []
+    )
+    return [
+        "clang-tidy",
+        "--quiet",
+        *less,
+        path,
+        "--",
+        *flags_of(path, build),
+        "-Xclang",
+        "-analyzer-config",
+        "-Xclang",
+        "max-nodes=50000",
+    ]
 
 
 def cppcheck_command(path, build):
-    return ["cppcheck", "--quiet", "--enable=warning,performance,portability", "--std=c11", "--platform=unix64",
-            "--suppress-xml=tools/cppcheck.xml", "--template={file}:{line}: {severity}: {message} [{id}]",
-            "--error-exitcode=1", "-D__x86_64__=1", "-I" + own_headers(build),
-            *(f for f in flags_of(path, build) if f.startswith(("-I", "-D"))), path]
+    return [
+        "cppcheck",
+        "--quiet",
+        "--enable=warning,performance,portability",
+        "--std=c11",
+        "--platform=unix64",
+        "--suppress-xml=tools/cppcheck.xml",
+        "--template={file}:{line}: {severity}: {message} [{id}]",
+        "--error-exitcode=1",
+        "-D__x86_64__=1",
+        "-I" + own_headers(build),
+        *(f for f in flags_of(path, build) if f.startswith(("-I", "-D"))),
+        path,
+    ]
 
 
 @lru_cache(None)
@@ -104,14 +163,25 @@ def own_headers(build):
     must know, and types.h with MIN and MAX as expressions, because it cannot follow statements
     within one."""
     folder = os.path.join(build, "lint", "include")
-    found = subprocess.run([*host_compiler(build), "-M", "-E", "-xc", "-"], input="".join(f"#include <{h}>\n" for h in MACROS), cwd=ROOT,
-                           stdout=subprocess.PIPE, text=True, check=True).stdout
+    found = subprocess.run(
+        [*host_compiler(build), "-M", "-E", "-xc", "-"],
+        input="".join(f"#include <{h}>\n" for h in MACROS),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
     for name in (*MACROS, "quarry/types.h"):
         os.makedirs(os.path.join(ROOT, folder, os.path.dirname(name)), exist_ok=True)
     for name in MACROS:
-        shutil.copy(re.search(r"\S+/" + re.escape(name), found).group(0), os.path.join(ROOT, folder, name))
-    types = re.sub(r"(#define (MIN|MAX)\(a, b\)).*",
-                   lambda m: f"{m[1]} ((a) {'<' if m[2] == 'MIN' else '>'} (b) ? (a) : (b))", read("include/quarry/types.h"))
+        shutil.copy(
+            re.search(r"\S+/" + re.escape(name), found).group(0), os.path.join(ROOT, folder, name)
+        )
+    types = re.sub(
+        r"(#define (MIN|MAX)\(a, b\)).*",
+        lambda m: f"{m[1]} ((a) {'<' if m[2] == 'MIN' else '>'} (b) ? (a) : (b))",
+        read("include/quarry/types.h"),
+    )
     with open(os.path.join(ROOT, folder, "quarry", "types.h"), "w", encoding="utf-8") as f:
         f.write(types)
     return folder
@@ -123,7 +193,9 @@ TOOLS = {"locks": locks_command, "tidy": tidy_command, "cppcheck": cppcheck_comm
 @lru_cache(None)
 def common_hash(tool):
     """A hash of the tool's version, its settings, and every header of the tree."""
-    version = subprocess.run([tool, "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout
+    version = subprocess.run(
+        [tool, "--version"], stdout=subprocess.PIPE, text=True, check=True
+    ).stdout
     text = version + "".join(p + read(p) for p in [*SETTINGS, *in_tree(".h")])
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -131,14 +203,24 @@ def common_hash(tool):
 def run(command, path, build):
     """The tool's findings in @path, ""; it is not run again if it found nothing in the same
     text."""
-    key = hashlib.sha256("\0".join([*command, read(path), common_hash(command[0])]).encode()).hexdigest()
+    key = hashlib.sha256(
+        "\0".join([*command, read(path), common_hash(command[0])]).encode()
+    ).hexdigest()
     clean = os.path.join(ROOT, build, "lint", "clean", key)
     if os.path.exists(clean):
         return ""
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    said = [line for line in (done.stdout + done.stderr).replace(ROOT + "/", "").split("\n") if MESSAGE.match(line)]
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    said = [
+        line
+        for line in (done.stdout + done.stderr).replace(ROOT + "/", "").split("\n")
+        if MESSAGE.match(line)
+    ]
     if done.returncode and not said:
-        said = [f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout).strip()}"]
+        said = [
+            f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout).strip()}"
+        ]
     if not said:
         os.makedirs(os.path.dirname(clean), exist_ok=True)
         open(clean, "w", encoding="utf-8").close()
@@ -159,7 +241,8 @@ def over_all(name, build, left_out=()):
         yield from sorted(said)
 
 
-# ---- the checks --------------------------------------------------------------------------------------
+# ---- the checks ----------------------------------------------------------------------------------
+
 
 def check_locks(build):
     """fields are accessed under their lock; locks are taken in order (clang -Wthread-safety)"""
@@ -189,8 +272,13 @@ def check_alone(build):
     if not check.make(build, program):
         yield f"make {program} failed: see above"
         return
-    done = subprocess.run([os.path.join(ROOT, program)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          timeout=60)
+    done = subprocess.run(
+        [os.path.join(ROOT, program)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=60,
+    )
     if done.returncode:
         yield f"{program} ended with {done.returncode}: {done.stdout.strip()}"
     for folder, _, files in os.walk(os.path.join(ROOT, build, "alone")):
@@ -201,8 +289,11 @@ def check_alone(build):
 
 def expected(path):
     """{line: regex} of the marks."""
-    return {nr: m.group(1) for nr, line in enumerate(read(path).split("\n"), 1)
-            if (m := re.search(r"/\* finds: (.*) \*/", line))}
+    return {
+        nr: m.group(1)
+        for nr, line in enumerate(read(path).split("\n"), 1)
+        if (m := re.search(r"/\* finds: (.*) \*/", line))
+    }
 
 
 def check_plants(build):
@@ -217,17 +308,36 @@ def check_plants(build):
                 found.add(nr)
             elif nr not in wanted:
                 yield f"{name}: not expected: {line}"
-        yield from (f"{path}:{nr}: {name} does not find /{want}/" for nr, want in wanted.items() if nr not in found)
+        yield from (
+            f"{path}:{nr}: {name} does not find /{want}/"
+            for nr, want in wanted.items()
+            if nr not in found
+        )
     yield from plant_alone(build)
 
 
 def plant_alone(build):
     """A file that calls kernel/ must not link with the rest."""
-    objects = [os.path.join(folder, f) for folder, _, files in os.walk(os.path.join(ROOT, build, "alone"))
-               for f in files if f.endswith(".o") and f != "host_alone.c.o"]
+    objects = [
+        os.path.join(folder, f)
+        for folder, _, files in os.walk(os.path.join(ROOT, build, "alone"))
+        for f in files
+        if f.endswith(".o") and f != "host_alone.c.o"
+    ]
     flags, _ = configurations(build)["host"]
-    done = subprocess.run([*host_compiler(build), *flags, PLANTS + "alone.c", *objects, "-o",
-                           os.path.join(build, "lint", "alone")], cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    done = subprocess.run(
+        [
+            *host_compiler(build),
+            *flags,
+            PLANTS + "alone.c",
+            *objects,
+            "-o",
+            os.path.join(build, "lint", "alone"),
+        ],
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     if done.returncode == 0 or not re.search("undefined.*sched_tick", done.stderr):
         yield "alone: a program that needs kernel/ links"
     if foreign_headers("x.o: mm/x.c include/quarry/mm.h kernel/thread.h") != ["kernel/thread.h"]:

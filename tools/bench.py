@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Boot with bench under icount, for ring 3, and on the largest machine; collect the figures; `make bench`.
+"""Boot with bench under icount, for ring 3, and on the largest machine; collect the figures; `make
+bench`.
 
 Usage: tools/bench.py [--build DIR] [--out FILE]
 
@@ -21,11 +22,21 @@ import qemu
 
 # The kernel's figures; and those of the program bench, with one CPU, so that threads switch and do
 # not wake another CPU.
-BOOTS = [("bench selftest=none tour=off monitor=off", dict(cpus=4, nodes=[512, 512], icount=True, timeout=300)),
-         ("user=bench selftest=none tour=off monitor=off", dict(cpus=1, programs=True, icount=True, timeout=300)),
-         # The largest machine, for one figure: the longest hold of the hotplug mutex.
-         ("bench selftest=none tour=off monitor=off",
-          dict(cpus=255, mem=1 << 20, cpu="max,phys-bits=46", icount=True, timeout=900))]
+BOOTS = [
+    (
+        "bench selftest=none tour=off monitor=off",
+        dict(cpus=4, nodes=[512, 512], icount=True, timeout=300),
+    ),
+    (
+        "user=bench selftest=none tour=off monitor=off",
+        dict(cpus=1, programs=True, icount=True, timeout=300),
+    ),
+    # The largest machine, for one figure: the longest hold of the hotplug mutex.
+    (
+        "bench selftest=none tour=off monitor=off",
+        dict(cpus=255, mem=1 << 20, cpu="max,phys-bits=46", icount=True, timeout=900),
+    ),
+]
 ONE_FIGURE = {255: "hotplug_hold_1t_255"}
 
 
@@ -37,7 +48,13 @@ def collect(text):
         compiler = "gcc " + compiler
     figures = {}
     for name, value, unit in re.findall(r"^bench: (\w+) (\d+) (\S+)$", text, re.MULTILINE):
-        figures[name] = {"name": name, "unit": unit, "value": int(value), "engine": "icount", "compiler": compiler}
+        figures[name] = {
+            "name": name,
+            "unit": unit,
+            "value": int(value),
+            "engine": "icount",
+            "compiler": compiler,
+        }
     return list(figures.values())
 
 
@@ -61,7 +78,11 @@ def main():
             print(f"bench: {'no figures' if run.passed else 'the run did not pass'}")
             return 1
         only = ONE_FIGURE.get(machine["cpus"])
-        text += "".join(re.findall(rf"^bench: {only} .*\n", run.text, re.MULTILINE)) if only else run.text
+        text += (
+            "".join(re.findall(rf"^bench: {only} .*\n", run.text, re.MULTILINE))
+            if only
+            else run.text
+        )
         seconds += run.seconds
     figures = collect(text)
     out = args.out or os.path.join(args.build, "bench.json")
@@ -69,7 +90,10 @@ def main():
         json.dump({"figures": figures}, f, indent=1)
         f.write("\n")
     table(figures)
-    print(f"bench: {len(figures)} figures, {figures[0]['compiler']}, icount, in {seconds:.1f} s ({out})")
+    print(
+        f"bench: {len(figures)} figures, {figures[0]['compiler']}, icount, in {seconds:.1f} s "
+        f"({out})"
+    )
     return 0
 
 

@@ -31,8 +31,11 @@ BUILDS = {  # in the order of their run time
 SUITE_LIMIT = {"tsan": 90, "asan": 60, "threads-asan": 60}  # limits of a suite in s; else:
 SUITE_LIMIT_PLAIN = 25
 SHOWN = 20  # failed tests of a build that are named at once
-SANITIZERS = {"ASAN_OPTIONS": "detect_stack_use_after_return=0", "UBSAN_OPTIONS": "print_stacktrace=1",
-              "TSAN_OPTIONS": "halt_on_error=0 exitcode=66 second_deadlock_stack=1"}
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_stack_use_after_return=0",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "halt_on_error=0 exitcode=66 second_deadlock_stack=1",
+}
 
 
 class Counts:
@@ -59,18 +62,33 @@ class Counts:
         passed and none failed."""
         for name in self.names:
             print(f"FAILED {name}")
-        print(f"{tool}: {self.line()}" + (f" in {time.monotonic() - start:.0f} s" if start is not None else ""))
+        print(
+            f"{tool}: {self.line()}"
+            + (f" in {time.monotonic() - start:.0f} s" if start is not None else "")
+        )
         return 1 if self.failed or not self.passed else 0
 
 
 def make(build, *targets, **variables):
     """Run make TARGETS, independent of an outer make; True if it succeeded."""
-    command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", qemu.ROOT, f"-j{jobs()}", f"B={build}"]
+    command = [
+        os.environ.get("MAKE", "make"),
+        "--no-print-directory",
+        "-C",
+        qemu.ROOT,
+        f"-j{jobs()}",
+        f"B={build}",
+    ]
     command += [f"{k}={v}" for k, v in variables.items()] + list(targets)
-    done = subprocess.run(command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     if done.returncode:
         # Without the lines about compiled files.
-        print("\n".join(line for line in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", line)), end="")
+        print(
+            "\n".join(line for line in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", line)),
+            end="",
+        )
     return done.returncode == 0
 
 
@@ -80,8 +98,14 @@ def jobs():
 
 def all_suites(program):
     """The names of the suites of selftest=all, in their order."""
-    said = subprocess.run([program, "no-such-suite"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          stdin=subprocess.DEVNULL, timeout=60, check=False).stdout.decode()
+    said = subprocess.run(
+        [program, "no-such-suite"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    ).stdout.decode()
     words = " ".join(re.findall(r"^selftest: known: (.*)$", said, re.MULTILINE)).split()
     return [w for w in words if w not in suites.with_flag("KTEST_EXTRA") and w not in suites.GROUPS]
 
@@ -89,8 +113,13 @@ def all_suites(program):
 def run_suites(command, limit, out, fails):
     """Wait until the program ends or a suite reaches its limit: (status or "timeout", suites
     that ended)."""
-    proc = subprocess.Popen(command, env=dict(os.environ, **SANITIZERS), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            stdin=subprocess.DEVNULL)
+    proc = subprocess.Popen(
+        command,
+        env=dict(os.environ, **SANITIZERS),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+    )
     last, done, part = time.monotonic(), 0, b""
     try:
         while True:
@@ -127,12 +156,17 @@ def run_build(build, name, seed):
         shown.append(test)
         if len(shown) <= SHOWN:
             print(f"  {name:8} not ok: {test} ({time.monotonic() - start:.0f} s)", flush=True)
+
     status, done = run_suites(command, limit, out, fails)
     while status == "timeout":
         left = (all_suites(program) if left is None else left)[done:]
         running = qemu.ktap_running(b"".join(out).decode("utf-8", "replace"))
         stuck.append(running or (left[0] if left else f"suite {done + 1}"))
-        print(f"  {name:8} {stuck[-1]} has not ended in {limit} s: its suite is left out, the others still run", flush=True)
+        print(
+            f"  {name:8} {stuck[-1]} has not ended in {limit} s: its suite is left out, the others "
+            "still run",
+            flush=True,
+        )
         left = left[1:]
         if not left:
             break
@@ -156,15 +190,18 @@ def what_matters(text):
     story = story_of(text)
     if story:
         first = text.count("\n", 0, story.start())
-        return lines[first:first + 40]
+        return lines[first : first + 40]
     failed = [i for i, line in enumerate(lines) if line.startswith("  not ok ")]
-    return [line for i in failed for line in lines[max(0, i - 8):i + 1]][:60] or lines[-40:]
+    return [line for i in failed for line in lines[max(0, i - 8) : i + 1]][:60] or lines[-40:]
 
 
 def judge(counts, build, name, seconds, status, text, stuck):
     passed, failed, skipped, names = qemu.ktap_counts(text)
-    print(f"  {name:8} {passed:4} passed {failed:3} failed {skipped:3} skipped {seconds:6.1f} s"
-          f"  ({BUILDS[name]})", flush=True)
+    print(
+        f"  {name:8} {passed:4} passed {failed:3} failed {skipped:3} skipped {seconds:6.1f} s"
+        f"  ({BUILDS[name]})",
+        flush=True,
+    )
     counts.add(passed, failed, [f"hosted {name}: {n}" for n in names])
     counts.add(0, len(stuck), [f"hosted {name}: {test} did not end in its time" for test in stuck])
     failed += len(stuck)
@@ -172,9 +209,12 @@ def judge(counts, build, name, seconds, status, text, stuck):
     ended = "# selftest: " in text
     if not failed and (status != 0 or not ended or not passed):
         story = story_of(text)
-        where = qemu.in_test(text[:story.start()] if story else text)
-        counts.one(False, f"hosted {name}: ended with status {status}{where}"
-                   + ("" if ended else ", before the last suite"))
+        where = qemu.in_test(text[: story.start()] if story else text)
+        counts.one(
+            False,
+            f"hosted {name}: ended with status {status}{where}"
+            + ("" if ended else ", before the last suite"),
+        )
         failed = 1
     if failed:
         print("    " + "\n    ".join(what_matters(text)))
@@ -186,7 +226,9 @@ def check(counts, build, only=None, seed=None):
     start = time.monotonic()
     print(f"hosted: building {' '.join(names)} ...", flush=True)
     built = make(build, *[os.path.join(build, f"host-{n}", "check") for n in names])
-    print(f"hosted: built in {time.monotonic() - start:.1f} s; running two at a time ...", flush=True)
+    print(
+        f"hosted: built in {time.monotonic() - start:.1f} s; running two at a time ...", flush=True
+    )
     if not built:
         for name in names:
             if not make(build, os.path.join(build, f"host-{name}", "check")):

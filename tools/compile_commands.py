@@ -4,7 +4,8 @@
 
 Usage: tools/compile_commands.py [--build DIR]
 
-The file is DIR/compile_commands.json: clangd finds it with --compile-commands-dir=DIR.  A source that
+The file is DIR/compile_commands.json: clangd finds it with --compile-commands-dir=DIR.  A source
+that
 belongs to several programs is listed once: as part of the kernel if possible, else of the hosted
 one.
 """
@@ -34,8 +35,10 @@ def commands(build):
     for name in PROGRAMS:
         for source in said[f"{name}-sources"]:
             arguments = [*said[f"{name}-cc"], *said[f"{name}-flags"], "-c", source]
-            found.setdefault(source, {"directory": variant_build.variant.ROOT, "file": source,
-                                      "arguments": arguments})
+            found.setdefault(
+                source,
+                {"directory": variant_build.variant.ROOT, "file": source, "arguments": arguments},
+            )
     return list(found.values())
 
 

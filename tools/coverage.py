@@ -24,8 +24,11 @@ import qemu
 
 # Unoptimized: inlined code would be counted again at each of its callers.
 BUILDS = {"cov": "--coverage -O0", "cov3": "--coverage -O0 -DPAGEBLOCK_ORDER=3"}
-# Lines whose branches are not counted: both ways of an assertion cannot be taken by a test that passes.
-NOT_BRANCHES = r".*\b(\w*ASSERT\w*|panic|page_set_state|page_corrupt|page_store_word|page_cas_state)\(.*"
+# Lines whose branches are not counted: both ways of an assertion cannot be taken by a test that
+# passes.
+NOT_BRANCHES = (
+    r".*\b(\w*ASSERT\w*|panic|page_set_state|page_corrupt|page_store_word|page_cas_state)\(.*"
+)
 
 
 def run_suites(build):
@@ -39,17 +42,31 @@ def run_suites(build):
             os.makedirs(home)
             with open(stamp, "w", encoding="utf-8") as f:
                 f.write(flags)
-        if not check.make(build, program, HOST_BUILDS=" ".join(BUILDS), HFLAGS_cov=BUILDS["cov"],
-                          HFLAGS_cov3=BUILDS["cov3"]):
+        if not check.make(
+            build,
+            program,
+            HOST_BUILDS=" ".join(BUILDS),
+            HFLAGS_cov=BUILDS["cov"],
+            HFLAGS_cov3=BUILDS["cov3"],
+        ):
             return False
         for folder, _, files in os.walk(home):
             for f in files:
                 if f.endswith(".gcda"):
                     os.unlink(os.path.join(folder, f))
-        done = subprocess.run([program], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                              text=True, timeout=600)
+        done = subprocess.run(
+            [program],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=600,
+        )
         summary = re.findall(r"^# selftest: .*", done.stdout, re.MULTILINE)
-        print(f"  {name}: {summary[-1][2:] if summary else f'ended with {done.returncode}'}", flush=True)
+        print(
+            f"  {name}: {summary[-1][2:] if summary else f'ended with {done.returncode}'}",
+            flush=True,
+        )
         if not summary:
             return False
     return True
@@ -57,9 +74,22 @@ def run_suites(build):
 
 def gcovr(build, *options):
     objects = [os.path.join(build, f"host-{name}") for name in BUILDS]
-    command = ["gcovr", "-r", qemu.ROOT, "--filter", "mm/", "--exclude-throw-branches",
-               "--exclude-unreachable-branches", "--exclude-branches-by-pattern", NOT_BRANCHES, *options, *objects]
-    done = subprocess.run(command, cwd=qemu.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    command = [
+        "gcovr",
+        "-r",
+        qemu.ROOT,
+        "--filter",
+        "mm/",
+        "--exclude-throw-branches",
+        "--exclude-unreachable-branches",
+        "--exclude-branches-by-pattern",
+        NOT_BRANCHES,
+        *options,
+        *objects,
+    ]
+    done = subprocess.run(
+        command, cwd=qemu.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     if done.returncode:
         print(done.stderr)
     return done.stdout if done.returncode == 0 else None
@@ -78,12 +108,20 @@ def table(report):
     for file in sorted(report["files"], key=lambda f: f["file"]):
         lines = [l for l in file["lines"] if not l.get("gcovr/noncode")]
         branches = [b for l in lines for b in l["branches"]]
-        counts = [len(lines), sum(l["count"] > 0 for l in lines), len(branches), sum(b["count"] > 0 for b in branches)]
+        counts = [
+            len(lines),
+            sum(l["count"] > 0 for l in lines),
+            len(branches),
+            sum(b["count"] > 0 for b in branches),
+        ]
         total = [a + b for a, b in zip(total, counts)]
         print(f"  {file['file']:26} {counts[1]:5}/{counts[0]:<5} {counts[3]:7}/{counts[2]:<5}")
         missed += [(file["file"], l["line_number"]) for l in lines if not l["count"]]
-        missed += [(file["file"], -l["line_number"]) for l in lines
-                   if l["count"] and any(not b["count"] for b in l["branches"])]
+        missed += [
+            (file["file"], -l["line_number"])
+            for l in lines
+            if l["count"] and any(not b["count"] for b in l["branches"])
+        ]
     return total, missed
 
 
@@ -100,7 +138,10 @@ def main():
     shutil.rmtree(out, ignore_errors=True)
     os.makedirs(out)
     text = gcovr(build, "--json", "-")
-    if text is None or gcovr(build, "--html-details", os.path.join(os.path.abspath(out), "index.html")) is None:
+    if (
+        text is None
+        or gcovr(build, "--html-details", os.path.join(os.path.abspath(out), "index.html")) is None
+    ):
         return 1
     total, missed = table(json.loads(text))
     lines, branches = 100 * total[1] / total[0], 100 * total[3] / max(total[2], 1)
@@ -112,8 +153,11 @@ def main():
     for path, number in missed:
         if number < 0:
             print(f"  {path}:{-number}: {source(path, -number)}")
-    print(f"coverage of mm/: {lines:.1f} % of {total[0]} lines, {branches:.1f} % of {total[2]} branches; "
-          f"{os.path.join(out, 'index.html')}")
+    print(
+        f"coverage of mm/: {lines:.1f} % of {total[0]} lines, {branches:.1f} % of {total[2]} "
+        "branches; "
+        f"{os.path.join(out, 'index.html')}"
+    )
     return 0 if lines >= args.lines and branches >= args.branches else 1
 
 

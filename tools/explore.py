@@ -28,18 +28,33 @@ LIMIT = 20000  # schedules of one seed on a variant
 
 def lines_of(command, timeout=1800):
     """The JSON lines that a command prints."""
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout)
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, timeout=timeout
+    )
     if done.returncode and not done.stdout:
         print(f"    {done.stderr.strip()[-400:]}")
     return [json.loads(line) for line in done.stdout.split("\n") if line.startswith("{")]
 
 
 def sweep(program, sets, seeds, schedules):
-    return lines_of(["sh", os.path.join(qemu.ROOT, "tools/sweep.sh"), program, sets, "1", str(seeds), str(schedules)])
+    return lines_of(
+        [
+            "sh",
+            os.path.join(qemu.ROOT, "tools/sweep.sh"),
+            program,
+            sets,
+            "1",
+            str(seeds),
+            str(schedules),
+        ]
+    )
 
 
 def show(line):
-    print(f"    {line['set']} seed {line['seed']}: {line['outcome']} in schedule {line['failed_at']}; a script that shows it:")
+    print(
+        f"    {line['set']} seed {line['seed']}: {line['outcome']} in schedule "
+        f"{line['failed_at']}; a script that shows it:"
+    )
     print("      " + line["script"].strip().replace("\n", "\n      "))
 
 
@@ -51,8 +66,11 @@ def right_code(counts, program, out, seeds, schedules):
         if line["failed_at"]:
             show(line)
     total = sum(line["schedules"] for line in every)
-    print(f"  right code: {len(every)} sets, all schedules with at most two preemptions: {total} schedules, "
-          f"{sum(1 for line in every if line['failed_at'])} failed")
+    print(
+        f"  right code: {len(every)} sets, all schedules with at most two preemptions: {total} "
+        "schedules, "
+        f"{sum(1 for line in every if line['failed_at'])} failed"
+    )
     start = time.monotonic()
     by_chance = sweep(program, "all", seeds, schedules)
     for line in by_chance:
@@ -60,18 +78,32 @@ def right_code(counts, program, out, seeds, schedules):
     failed = [line for line in by_chance if line["failed_at"]]
     for line in failed[:3]:
         show(line)
-    print(f"  right code: {seeds} seeds: {sum(line['schedules'] for line in by_chance)} schedules by chance, "
-          f"{len(failed)} failed, {time.monotonic() - start:.0f} s", flush=True)
-    counts.one(bool(every) and len(by_chance) == len(every) * seeds and not failed, "explore by chance")
+    print(
+        f"  right code: {seeds} seeds: {sum(line['schedules'] for line in by_chance)} schedules by "
+        "chance, "
+        f"{len(failed)} failed, {time.monotonic() - start:.0f} s",
+        flush=True,
+    )
+    counts.one(
+        bool(every) and len(by_chance) == len(every) * seeds and not failed, "explore by chance"
+    )
 
 
 def refused(counts, program):
     """Sets that fibers cannot run: the CPU of a role with operations is offline at its start, or
     goes offline."""
-    for setup, roles in (("A:scene", "cpu_down(1)=0 | drain"), ("A:scene", "drain | cpu_down(0)=0"),
-                         ("A:scene ; B:cpu_down(2)", "disable=0 | cpu_up(2)=0 | drain")):
-        run = subprocess.run([program, "--explore", roles, f"--setup={setup}"], stdout=subprocess.PIPE,
-                             stderr=subprocess.STDOUT, text=True, check=False)
+    for setup, roles in (
+        ("A:scene", "cpu_down(1)=0 | drain"),
+        ("A:scene", "drain | cpu_down(0)=0"),
+        ("A:scene ; B:cpu_down(2)", "disable=0 | cpu_up(2)=0 | drain"),
+    ):
+        run = subprocess.run(
+            [program, "--explore", roles, f"--setup={setup}"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
         counts.one(run.returncode != 0 and "goes down" in run.stdout, f"explore refuses {roles}")
 
 
@@ -93,11 +125,20 @@ def wrong_code(counts, build, ident, out, seeds):
             out(ident, line)
         found = sorted(line["failed_at"] for line in by_chance if line["failed_at"])
         outcomes = sorted({line["outcome"] for line in every + by_chance})
-        good = len(found) == seeds and bool(every) and every[0]["failed_at"] and all(expect in o for o in outcomes)
+        good = (
+            len(found) == seeds
+            and bool(every)
+            and every[0]["failed_at"]
+            and all(expect in o for o in outcomes)
+        )
         counts.one(bool(good), f"explore {name} with {ident}")
-        print(f"  {ident} {name}: {', '.join(outcomes)}; in schedule {every[0]['failed_at'] if every else 0} in order, "
-              f"by chance median {statistics.median(found) if found else '-'} of {len(found)} seeds "
-              f"({found[0] if found else '-'} to {found[-1] if found else '-'}){'' if good else ': NOT as expected'}")
+        print(
+            f"  {ident} {name}: {', '.join(outcomes)}; in schedule "
+            f"{every[0]['failed_at'] if every else 0} in order, "
+            f"by chance median {statistics.median(found) if found else '-'} of {len(found)} seeds "
+            f"({found[0] if found else '-'} to "
+            f"{found[-1] if found else '-'}){'' if good else ': NOT as expected'}"
+        )
         if every and every[0]["failed_at"]:
             print("      " + every[0]["script"].strip().replace("\n", "\n      "), flush=True)
 
@@ -109,8 +150,10 @@ def explore(counts, build, seeds=10, schedules=1000):
         return
     os.makedirs(os.path.join(build, "race"), exist_ok=True)
     with open(os.path.join(build, "race", "explore.jsonl"), "w", encoding="utf-8") as f:
+
         def out(ident, line):
             f.write(json.dumps({"variant": ident, **line}) + "\n")
+
         refused(counts, program)
         right_code(counts, program, out, seeds, schedules)
         for ident in variant.known():

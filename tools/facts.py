@@ -7,7 +7,8 @@ Usage: tools/facts.py             print wrong statements, `file:line: what`; exi
 
 Line counts are rounded to 50 and may differ by a fifth: they say how long the reading is, and few
 commits change them.  A fact is a word in backticks: a path of the tree, a function as `name()`, a
-name and the file that defines it as `name` (`file`), a suite in the last column of README's table, a
+name and the file that defines it as `name` (`file`), a suite in the last column of README's table,
+a
 function that a stop of docs/evening.md names.  So are links, the scheduling points of
 docs/races/README.md and the ranks of locks in docs/smp.md.  The prose must not have counts that
 change with every commit, of suites, tests or wrong variants, outside of blocks of sample output.
@@ -54,7 +55,9 @@ def identifiers(_cache=[]):
     if not _cache:
         words = set()
         for path in glob.glob(os.path.join(ROOT, "**", "*.[chSp]*"), recursive=True):
-            if f"{os.sep}build{os.sep}" not in path and path.endswith((".c", ".h", ".S", ".py", ".pml")):
+            if f"{os.sep}build{os.sep}" not in path and path.endswith(
+                (".c", ".h", ".S", ".py", ".pml")
+            ):
                 with open(path, encoding="utf-8", errors="replace") as f:
                     words.update(re.findall(r"\w+", f.read()))
         _cache.append(words)
@@ -62,11 +65,14 @@ def identifiers(_cache=[]):
 
 
 def defines(path, name):
-    """Does a line of the file begin the definition of @name, or of a list or a table of that name?"""
+    """Does a line of the file begin the definition of @name, or of a list or a table of that
+    name?"""
     text = read(path)
     if path.endswith((".c", ".h")):
-        return any(not re.search(r"\)[^{]*;$", found.group()) and not found.group().startswith("extern")
-                   for found in re.finditer(rf"^(?:[A-Za-z]|# *define ).*\b{name}\b.*", text, re.M))
+        return any(
+            not re.search(r"\)[^{]*;$", found.group()) and not found.group().startswith("extern")
+            for found in re.finditer(rf"^(?:[A-Za-z]|# *define ).*\b{name}\b.*", text, re.M)
+        )
     return bool(re.search(rf"^\W*(?:def |class |export )?{name}\b", text, re.M))
 
 
@@ -93,13 +99,18 @@ def stops(text):
 
 
 def sections(text):
-    """Of docs/evening.md: (match of the line that says how many lines are to be read, files).  The sittings, then their sum."""
+    """Of docs/evening.md: (match of the line that says how many lines are to be read, files).  The
+    sittings, then their sum."""
     found, sittings = [], []
     for line in text.split("\n"):
         if SITTING.match(line):
             found.append((SITTING.match(line), []))
         elif found and STOP.match(line):
-            found[-1][1].extend(name for name in re.findall(r"`([^`]+)`", STOP.match(line).group(2)) if is_there(name))
+            found[-1][1].extend(
+                name
+                for name in re.findall(r"`([^`]+)`", STOP.match(line).group(2))
+                if is_there(name)
+            )
         elif TOGETHER.search(line):
             sittings = [name for _, files in found for name in files]
             found.append((TOGETHER.search(line), sittings))
@@ -110,7 +121,10 @@ def wrong_evening():
     text = read(EVENING)
     for number, match, files, lines in stops(text):
         if not is_about(int(match.group(3)), lines):
-            yield f"{EVENING}:{number}: {', '.join(files)}: {match.group(3)} lines, have {lines}: tools/facts.py --update"
+            yield (
+                f"{EVENING}:{number}: {', '.join(files)}: {match.group(3)} lines, "
+                f"have {lines}: tools/facts.py --update"
+            )
         for name in re.findall(r"`(\w+)`", match.group(5)):
             if not any(re.search(rf"\b{name}\b", read(f)) for f in files):
                 yield f"{EVENING}:{number}: `{name}` is not in {', '.join(files)}"
@@ -146,7 +160,9 @@ def wrong_names(path, text):
 def anchors(path, _cache={}):
     if path not in _cache:
         heads = re.findall(r"^#+ (.*)$", read(path), re.M)
-        _cache[path] = {re.sub(r"[^\w -]", "", head.strip().lower()).replace(" ", "-") for head in heads}
+        _cache[path] = {
+            re.sub(r"[^\w -]", "", head.strip().lower()).replace(" ", "-") for head in heads
+        }
     return _cache[path]
 
 
@@ -168,7 +184,11 @@ def wrong_suites():
     for path in glob.glob(os.path.join(ROOT, "**", "*.[ch]"), recursive=True):
         source = os.path.relpath(path, ROOT)
         if not source.startswith("build"):
-            yield from (f"{source}: Tests: no suite {name}" for name in suites.named_in(source) if name not in suites.suites())
+            yield from (
+                f"{source}: Tests: no suite {name}"
+                for name in suites.named_in(source)
+                if name not in suites.suites()
+            )
 
 
 def wrong_points():
@@ -194,10 +214,16 @@ def wrong_points():
 
 def wrong_ranks():
     """The table of docs/smp.md has a row for each rank of a lock, in their order."""
-    ranks = re.findall(r"\bRANK_\w+", re.search(r"enum lock_rank \{(.*?)\};", read("include/quarry/port.h"), re.S).group(1))
+    ranks = re.findall(
+        r"\bRANK_\w+",
+        re.search(r"enum lock_rank \{(.*?)\};", read("include/quarry/port.h"), re.S).group(1),
+    )
     rows = re.findall(r"^\| `(RANK_\w+)` \|", read("docs/smp.md"), re.M)
     if rows != [rank for rank in ranks if rank != "RANK_NONE"]:
-        yield f"docs/smp.md: its ranks are {' '.join(rows)}, those of enum lock_rank {' '.join(ranks)}"
+        yield (
+            f"docs/smp.md: its ranks are {' '.join(rows)}, "
+            f"those of enum lock_rank {' '.join(ranks)}"
+        )
 
 
 PLANTED = "tests/lint/facts.md"
@@ -210,7 +236,10 @@ def wrong_plants(place):
     lines = read(PLANTED).split("\n")
     text = "\n".join(FINDS.sub("", line) for line in lines)
     found = {}
-    for said in [*wrong_names(PLANTED, text), *(f"{PLANTED}:{n}: {what}" for n, what in samples.wrong(text, place))]:
+    for said in [
+        *wrong_names(PLANTED, text),
+        *(f"{PLANTED}:{n}: {what}" for n, what in samples.wrong(text, place)),
+    ]:
         number, what = re.match(r"[^:]*:(\d+): (.*)", said).groups()
         found.setdefault(int(number), []).append(what)
     for number, line in enumerate(lines, 1):
@@ -238,7 +267,9 @@ def update():
     for _, match, _, have in list(stops(text)):
         text = text.replace(match.group(), f"{match.group(1)}{rounded(have)}{match.group(4)}")
     for match, files in sections(text)[0]:
-        text = text.replace(match.group(), f"{match.group(1)}{rounded(count(files))}{match.group(3)}")
+        text = text.replace(
+            match.group(), f"{match.group(1)}{rounded(count(files))}{match.group(3)}"
+        )
     with open(os.path.join(ROOT, EVENING), "w", encoding="utf-8") as f:
         f.write(text)
 

@@ -4,7 +4,8 @@
 
 Usage: tools/failsweep.py [--build DIR] [--only SUITE[.TEST],...] [--jobs N] [--upto N]
 
-Links the objects of the asan build once more, with tests/host/host_fail.c between mm/ and its allocations,
+Links the objects of the asan build once more, with tests/host/host_fail.c between mm/ and its
+allocations,
 and runs every test with n = 1, 2, ... until it makes no more calls.  A test's own expectations may
 fail, since it did not get its memory.  Required are: no panic, no sanitizer report, no hang, no
 invariant of check_memory broken, no page of the kernel's memory lost.  A test that still passes
@@ -25,15 +26,27 @@ import check
 import qemu
 import suites
 
-WRAPPED = ["alloc_pages", "mem_alloc_pages", "kmalloc", "thread_start", "arch_clock_ns", "threads_had_turn"]
+WRAPPED = [
+    "alloc_pages",
+    "mem_alloc_pages",
+    "kmalloc",
+    "thread_start",
+    "arch_clock_ns",
+    "threads_had_turn",
+]
 WRAPPED_EVERYWHERE = ["memory_init", "ktest_run"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-FLAGS = "-std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -Iinclude -Iarch/host -I. -pthread".split()
-LIMIT = 120        # seconds without a line: a hang
-SLAB_SIZES = 8     # one empty page of each may stay behind
-PART = 1000        # of n, for one job
+FLAGS = (
+    "-std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter "
+    "-Iinclude -Iarch/host -I. -pthread"
+).split()
+LIMIT = 120  # seconds without a line: a hang
+SLAB_SIZES = 8  # one empty page of each may stay behind
+PART = 1000  # of n, for one job
 LEFT_OUT = {"fail": "fails on purpose"}
-LINE = re.compile(r"^# fail at=(\d+) (\w+)\.(\w+) calls=(\d+) live=(\d+) lost=(-?\d+) failures=(\d+) left=(.*)$")
+LINE = re.compile(
+    r"^# fail at=(\d+) (\w+)\.(\w+) calls=(\d+) live=(\d+) lost=(-?\d+) failures=(\d+) left=(.*)$"
+)
 
 
 def link(build):
@@ -48,14 +61,38 @@ def link(build):
     def objects(*folders):
         # Objects of deleted sources stay in the directory.
         found = sorted(o for f in folders for o in glob.glob(f"{asan}/{f}/**/*.o", recursive=True))
-        return [o for o in found if os.path.exists(os.path.join(qemu.ROOT, os.path.relpath(o, asan)[:-2]))]
+        return [
+            o
+            for o in found
+            if os.path.exists(os.path.join(qemu.ROOT, os.path.relpath(o, asan)[:-2]))
+        ]
 
-    steps = [[compiler, "-r", "-nostdlib", *(f"-Wl,--wrap={name}" for name in WRAPPED), "-o", joined,
-              *objects("mm", "kernel", "demo", "drivers", "boot", "arch/x86_64")],
-             [compiler, *FLAGS, *SANITIZE, *(f"-Wl,--wrap={name}" for name in WRAPPED_EVERYWHERE), "-o", out, joined,
-              *objects("arch/host", "tests", "tests/host"), "tests/host/host_fail.c"]]
+    steps = [
+        [
+            compiler,
+            "-r",
+            "-nostdlib",
+            *(f"-Wl,--wrap={name}" for name in WRAPPED),
+            "-o",
+            joined,
+            *objects("mm", "kernel", "demo", "drivers", "boot", "arch/x86_64"),
+        ],
+        [
+            compiler,
+            *FLAGS,
+            *SANITIZE,
+            *(f"-Wl,--wrap={name}" for name in WRAPPED_EVERYWHERE),
+            "-o",
+            out,
+            joined,
+            *objects("arch/host", "tests", "tests/host"),
+            "tests/host/host_fail.c",
+        ],
+    ]
     for step in steps:
-        done = subprocess.run(step, cwd=qemu.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        done = subprocess.run(
+            step, cwd=qemu.ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         if done.returncode:
             print(done.stdout)
             return None
@@ -66,7 +103,9 @@ class Result:
     """The result of one run of one test, with one n."""
 
     def __init__(self, found):
-        self.n, self.calls, self.live, self.lost, self.failures = (int(found.group(i)) for i in (1, 4, 5, 6, 7))
+        self.n, self.calls, self.live, self.lost, self.failures = (
+            int(found.group(i)) for i in (1, 4, 5, 6, 7)
+        )
         self.name, self.left = f"{found.group(2)}.{found.group(3)}", found.group(8)
 
 
@@ -89,9 +128,15 @@ class Watchdog(threading.Thread):
 def run(program, tests, at):
     """Run them with QUARRY_FAIL_AT=@at: (results, {n: complaint}, the last n if calls were
     left)."""
-    proc = subprocess.Popen([program, tests], env=dict(os.environ, **check.SANITIZERS, QUARRY_FAIL_AT=at),
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
-                            errors="replace")
+    proc = subprocess.Popen(
+        [program, tests],
+        env=dict(os.environ, **check.SANITIZERS, QUARRY_FAIL_AT=at),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+    )
     dog = Watchdog(proc)
     results, wrong, recent, n = [], {}, [], int(at.split("-")[0])
     ended = done = False  # the run with this n; all of them
@@ -113,7 +158,11 @@ def run(program, tests, at):
     if dog.bit or proc.returncode not in (0, 1) or not ended:
         story = re.search(r"PANIC.*|ERROR: \w+Sanitizer.*|.*runtime error:.*", "\n".join(recent))
         n += ended
-        wrong[n] = f"hangs{test}" if dog.bit else f"ended with {proc.returncode}{test}: {story.group(0) if story else recent[-1:]}"
+        wrong[n] = (
+            f"hangs{test}"
+            if dog.bit
+            else f"ended with {proc.returncode}{test}: {story.group(0) if story else recent[-1:]}"
+        )
     return results, wrong, None if done else n
 
 
@@ -155,7 +204,13 @@ class Sweep:
             at = ended_at + 1 if ended_at else last + 1
             # A failure may lead to more calls than there were without one.  Twice as many is
             # enough: under load a test makes calls for as long as it runs, and all are alike.
-            if at > last and open_end and results and results[-1].calls > results[-1].n and last < 2 * self.base.calls:
+            if (
+                at > last
+                and open_end
+                and results
+                and results[-1].calls > results[-1].n
+                and last < 2 * self.base.calls
+            ):
                 last += 10
         with self.lock:
             self.seconds += time.monotonic() - start
@@ -173,7 +228,9 @@ class Sweep:
 
 def all_tests(program, only):
     """(the result of each test without a failure, findings)"""
-    said = subprocess.run([program, "?"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    said = subprocess.run(
+        [program, "?"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ).stdout
     known = " ".join(re.findall(r"^selftest: known:(.*)", said, re.MULTILINE)).split()
     names = sorted(set(known) - set(LEFT_OUT) - suites.GROUPS)
     results, wrong, _ = run(program, ",".join(only or names), "0")
@@ -187,8 +244,12 @@ def report(sweeps):
         suites.setdefault(sweep.base.name.split(".")[0], []).append(sweep)
     for suite, mine in suites.items():
         lines = [line for sweep in mine for line in sweep.findings()]
-        print(f"  {suite:14} {len(mine):3} tests, n = 1 .. {max(s.reached for s in mine):5}: {sum(s.injected for s in mine):6} "
-              f"failures injected in {sum(s.seconds for s in mine):6.1f} s, {len(lines)} findings", flush=True)
+        print(
+            f"  {suite:14} {len(mine):3} tests, n = 1 .. {max(s.reached for s in mine):5}: "
+            f"{sum(s.injected for s in mine):6} "
+            f"failures injected in {sum(s.seconds for s in mine):6.1f} s, {len(lines)} findings",
+            flush=True,
+        )
         for line in lines[:12]:
             print(f"    {line}")
 
@@ -206,21 +267,32 @@ def main():
         counts.one(False, "it does not build")
         return counts.close("failsweep", start)
     bases, findings = all_tests(program, args.only.split(",") if args.only else None)
-    again = {r.name: r.calls for r in all_tests(program, args.only.split(",") if args.only else None)[0]}
+    again = {
+        r.name: r.calls for r in all_tests(program, args.only.split(",") if args.only else None)[0]
+    }
     for base in bases:
-        base.calls = min(base.calls, again.get(base.name, base.calls))  # under load no two runs make as many
+        base.calls = min(
+            base.calls, again.get(base.name, base.calls)
+        )  # under load no two runs make as many
     for line in findings:
         counts.one(False, line)
     sweeps = [Sweep(program, base, args.upto) for base in bases if base.calls]
     with ThreadPoolExecutor(max(1, args.jobs)) as pool:
         # The longest first, so that no core idles at the end.
-        for job in [pool.submit(s.run, *part) for s in sorted(sweeps, key=lambda s: -s.base.calls) for part in s.parts()]:
+        for job in [
+            pool.submit(s.run, *part)
+            for s in sorted(sweeps, key=lambda s: -s.base.calls)
+            for part in s.parts()
+        ]:
             job.result()
     report(sweeps)
     for sweep in sweeps:
         lines = sweep.findings()
         counts.one(not lines, lines[0] if lines else sweep.base.name)
-    print(f"# {len(bases)} tests, {len(sweeps)} of them with allocations; {sum(s.injected for s in sweeps)} failures injected")
+    print(
+        f"# {len(bases)} tests, {len(sweeps)} of them with allocations; "
+        f"{sum(s.injected for s in sweeps)} failures injected"
+    )
     return counts.close("failsweep", start)
 
 

@@ -32,7 +32,9 @@ def sources():
 
 def symbols(path):
     """The symbols that an object exports, and those that it needs."""
-    out = subprocess.run([os.environ.get("NM", "nm"), "-g", path], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run(
+        [os.environ.get("NM", "nm"), "-g", path], capture_output=True, text=True, check=True
+    ).stdout
     rows = [line.split() for line in out.split("\n") if line.strip()]
     return ({row[2] for row in rows if len(row) == 3}, {row[1] for row in rows if len(row) == 2})
 
@@ -56,8 +58,13 @@ def needs(build):
 def upward(graph):
     """(source, symbol, defining source) for each symbol that a source needs from one above it."""
     floor = {source: nr for nr, source in enumerate(sources())}
-    return [(source, symbol, home) for source in graph for home in sorted(graph[source], key=floor.get)
-            if floor[home] > floor[source] for symbol in sorted(graph[source][home])]
+    return [
+        (source, symbol, home)
+        for source in graph
+        for home in sorted(graph[source], key=floor.get)
+        if floor[home] > floor[source]
+        for symbol in sorted(graph[source][home])
+    ]
 
 
 def circles(graph):
@@ -81,6 +88,7 @@ def circles(graph):
 
 # ---- headers ----
 
+
 def included(path):
     return re.findall(r'^#\s*include\s+"(mm/\w+\.h)"', read(path), re.MULTILINE)
 
@@ -97,9 +105,16 @@ def headers(path):
 
 
 def header_circles():
-    names = sorted("mm/" + name for name in os.listdir(os.path.join(ROOT, "mm")) if name.endswith(".h"))
-    return circles({name: {other: set() for other in included(name)} | ({name: set()} if name in headers(name) else {})
-                    for name in names})
+    names = sorted(
+        "mm/" + name for name in os.listdir(os.path.join(ROOT, "mm")) if name.endswith(".h")
+    )
+    return circles(
+        {
+            name: {other: set() for other in included(name)}
+            | ({name: set()} if name in headers(name) else {})
+            for name in names
+        }
+    )
 
 
 def header_floor(path, floor):
@@ -111,8 +126,12 @@ def header_floor(path, floor):
 def upward_includes():
     """(source, header) for each included header that belongs to higher floors only."""
     floor = {source: nr for nr, source in enumerate(sources())}
-    return [(source, header) for source in floor for header in sorted(headers(source))
-            if header_floor(header, floor) > floor[source]]
+    return [
+        (source, header)
+        for source in floor
+        for header in sorted(headers(source))
+        if header_floor(header, floor) > floor[source]
+    ]
 
 
 def header_lines():
@@ -141,9 +160,14 @@ def measures(build):
     """(name, value) for `make house`."""
     graph = needs(build)
     rings = circles(graph)
-    return [("circles in mm/", len(rings)), ("sources of mm/ in circles", sum(map(len, rings))),
-            ("upward symbols in mm/", len(upward(graph))), ("upward includes in mm/", len(upward_includes())), ("circles of headers of mm/", len(header_circles())),
-            ("private header lines per source of mm/", header_lines())]
+    return [
+        ("circles in mm/", len(rings)),
+        ("sources of mm/ in circles", sum(map(len, rings))),
+        ("upward symbols in mm/", len(upward(graph))),
+        ("upward includes in mm/", len(upward_includes())),
+        ("circles of headers of mm/", len(header_circles())),
+        ("private header lines per source of mm/", header_lines()),
+    ]
 
 
 def main():

@@ -22,9 +22,12 @@ import variant
 ROOT = variant.ROOT
 TOOL = "clang-format-14"
 MAX_COLUMNS = 100
-# The beginning of a paragraph that hangs: a field of a file's head, an item of a list, a defined term.
-ITEM = re.compile(r"^(?:[A-Z][A-Za-z ]{1,14}:\s{2,}|(?:Owns|Locks|Invariants|Tests|References|Order):\s+"
-                  r"|[-*] |\d+[.)] |[a-z]\) |@\w+ {2,})")
+# The beginning of a paragraph that hangs: a field of a file's head, an item of a list, a defined
+# term.
+ITEM = re.compile(
+    r"^(?:[A-Z][A-Za-z ]{1,14}:\s{2,}|(?:Owns|Locks|Invariants|Tests|References|Order):\s+"
+    r"|[-*] |\d+[.)] |[a-z]\) |@\w+ {2,})"
+)
 TERM = re.compile(r"^(?:.{1,45}?\S {3,}|.{0,45}?[^\s.:;!?] {2,})(?=\S)")
 COLUMNS = re.compile(r"\S {3,}\S")  # a table
 
@@ -34,6 +37,7 @@ def width(line):
 
 
 # ---- comments ------------------------------------------------------------------------------------
+
 
 def hang(text):
     """The part of @text that the lines below it leave blank."""
@@ -46,7 +50,8 @@ def indent_of(line):
 
 
 def fill(prefix, first, indent, text):
-    """Lines of @text behind @prefix; the first begins with @first, the others with @indent blanks."""
+    """Lines of @text behind @prefix; the first begins with @first, the others with @indent
+    blanks."""
     lines, line, empty = [], prefix + first, True
     for gap, word in re.findall(r"(\s*)(`[^`]*`|\S+)", text):
         if not empty and width(line + (gap or " ") + word) > MAX_COLUMNS:
@@ -59,12 +64,19 @@ def fill(prefix, first, indent, text):
 
 def paragraph_end(lines, start):
     """(index behind the paragraph that begins at @start, the indent of its further lines)"""
-    indent, term, further, end = indent_of(lines[start]), hang(lines[start].lstrip()), None, start + 1
+    indent, term, further, end = (
+        indent_of(lines[start]),
+        hang(lines[start].lstrip()),
+        None,
+        start + 1,
+    )
     while end < len(lines) and lines[end].strip():
         here, text = indent_of(lines[end]), lines[end].lstrip()
         if hang(text) and (here <= indent or not term) or COLUMNS.search(text):
             break
-        goes_on = not re.search(r"[.:;!?]$", lines[end - 1].rstrip())  # the sentence: one that hangs, too
+        goes_on = not re.search(
+            r"[.:;!?]$", lines[end - 1].rstrip()
+        )  # the sentence: one that hangs, too
         if further is None and (here < indent or here > indent and not term and not goes_on):
             break
         if further not in (None, here):
@@ -74,18 +86,21 @@ def paragraph_end(lines, start):
 
 
 def wrap_paragraphs(prefix, lines):
-    """The lines of a comment, behind @prefix: paragraphs with a line that is too wide are filled."""
+    """The lines of a comment, behind @prefix: paragraphs with a line that is too wide are
+    filled."""
     result, start = [], 0
     while start < len(lines):
         first = lines[start].lstrip()
         end, further = paragraph_end(lines, start) if first else (start + 1, 0)
         part, term = lines[start:end], hang(first)
-        if any(width(prefix + line) > MAX_COLUMNS for line in part) and not COLUMNS.search(first[len(term):]):
+        if any(width(prefix + line) > MAX_COLUMNS for line in part) and not COLUMNS.search(
+            first[len(term) :]
+        ):
             text = part[0].strip()
             for line in part[1:]:
                 sentence = re.search(r"[.!?:]$", text) and re.match(r"[A-Z@]", line.strip())
                 text += ("  " if sentence else " ") + line.strip()
-            result += fill(prefix, " " * indent_of(part[0]) + term, further, text[len(term):])
+            result += fill(prefix, " " * indent_of(part[0]) + term, further, text[len(term) :])
         else:
             result += [(prefix + line).rstrip() for line in part]
         start = end
@@ -104,8 +119,12 @@ def wrap_block(block):
 
 def starts_something(line, before):
     """Is @line, of code, the first of a statement, a member or an entry?"""
-    return (not before.strip() or re.search(r"([;{}:]|\*/)\s*(/\*.*\*/)?$", before.rstrip())
-            or before.rstrip().endswith(",") and re.match(r"^\s*(\[|\{|[A-Z_]+( = .*)?,)", line))
+    return (
+        not before.strip()
+        or re.search(r"([;{}:]|\*/)\s*(/\*.*\*/)?$", before.rstrip())
+        or before.rstrip().endswith(",")
+        and re.match(r"^\s*(\[|\{|[A-Z_]+( = .*)?,)", line)
+    )
 
 
 def wrap_line(line, before):
@@ -117,7 +136,12 @@ def wrap_line(line, before):
         indent, text = alone.groups()
         return [indent + "/*"] + wrap_paragraphs(indent + " * ", [text]) + [indent + " */"]
     behind = re.match(r"^(\s*)(\S.*?)\s+/\* (.*) \*/\s*$", line)
-    if not behind or "/*" in behind.group(2) or "NOLINT" in behind.group(3) or behind.group(2).startswith("#"):
+    if (
+        not behind
+        or "/*" in behind.group(2)
+        or "NOLINT" in behind.group(3)
+        or behind.group(2).startswith("#")
+    ):
         return [line]
     indent, code, text = behind.groups()
     if width(f"{indent}{code} /* {text} */") <= MAX_COLUMNS:
@@ -140,14 +164,23 @@ def wrap_comments(text):
             wide = any(width(other) > MAX_COLUMNS for other in block)
             result += wrap_block(block) if starred and wide else block
         else:
-            result += wrap_line(line, result[-1] if result else "") if width(line) > MAX_COLUMNS else [line]
+            result += (
+                wrap_line(line, result[-1] if result else "")
+                if width(line) > MAX_COLUMNS
+                else [line]
+            )
         at = end
     return "\n".join(result)
 
 
 def formatted(path, text):
-    done = subprocess.run([TOOL, f"--assume-filename={os.path.join(ROOT, path)}"], input=wrap_comments(text),
-                          capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [TOOL, f"--assume-filename={os.path.join(ROOT, path)}"],
+        input=wrap_comments(text),
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
     if done.returncode:
         raise OSError(f"{TOOL}: {path}: {done.stderr.strip()}")
     return done.stdout
@@ -155,15 +188,20 @@ def formatted(path, text):
 
 # ---- variants ------------------------------------------------------------------------------------
 
+
 def pieces(old, new):
     """[(text, its replacement)] that make @old @new; each text is in @old once."""
     a, b = old.splitlines(True), new.splitlines(True)
-    parts = [list(op[1:]) for op in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes() if op[0] != "equal"]
+    parts = [
+        list(op[1:])
+        for op in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes()
+        if op[0] != "equal"
+    ]
     again = True
     while again:
         again, below = False, True
         for part in parts:  # from, to in a; from, to in b
-            while not (text := "".join(a[part[0]:part[1]])).strip() or old.count(text) != 1:
+            while not (text := "".join(a[part[0] : part[1]])).strip() or old.count(text) != 1:
                 if below and part[1] < len(a) or part[0] == 0:
                     part[1], part[3] = part[1] + 1, part[3] + 1
                 else:
@@ -172,11 +210,15 @@ def pieces(old, new):
         apart = []
         for part in sorted(parts):
             if apart and part[0] < apart[-1][1]:
-                apart[-1][1], apart[-1][3], again = max(apart[-1][1], part[1]), max(apart[-1][3], part[3]), True
+                apart[-1][1], apart[-1][3], again = (
+                    max(apart[-1][1], part[1]),
+                    max(apart[-1][3], part[3]),
+                    True,
+                )
             else:
                 apart.append(part)
         parts = apart
-    return [("".join(a[p[0]:p[1]]), "".join(b[p[2]:p[3]])) for p in parts]
+    return [("".join(a[p[0] : p[1]]), "".join(b[p[2] : p[3]])) for p in parts]
 
 
 def replaced(text, edits):
@@ -213,12 +255,18 @@ def write(path, text):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--check", action="store_true", help="change nothing; say what is not formatted")
+    parser.add_argument(
+        "--check", action="store_true", help="change nothing; say what is not formatted"
+    )
     parser.add_argument("--build", help=argparse.SUPPRESS)
     parser.add_argument("files", nargs="*")
     args = parser.parse_args()
-    files = args.files or subprocess.run(["git", "ls-files", "*.c", "*.h"], cwd=ROOT, capture_output=True,
-                                         text=True, check=True).stdout.split()
+    files = (
+        args.files
+        or subprocess.run(
+            ["git", "ls-files", "*.c", "*.h"], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.split()
+    )
     before = {}
     for path in files:
         with open(os.path.join(ROOT, path), encoding="utf-8") as f:
@@ -227,11 +275,20 @@ def main():
         after = dict(zip(before, pool.map(formatted, before, before.values())))
         changed = [path for path in before if before[path] != after[path]]
         if args.check:
-            print("\n".join(f"{path}: not formatted: make format" for path in changed) or "format: all is formatted")
+            print(
+                "\n".join(f"{path}: not formatted: make format" for path in changed)
+                or "format: all is formatted"
+            )
             return 1 if changed else 0
-        variants = [os.path.join(folder, name) for folder in (variant.MUTANTS, variant.PLANTED)
-                    for name in sorted(os.listdir(folder)) if name.endswith(".mut")]
-        texts = dict(zip(variants, pool.map(lambda path: variant_text(path, before, after), variants)))
+        variants = [
+            os.path.join(folder, name)
+            for folder in (variant.MUTANTS, variant.PLANTED)
+            for name in sorted(os.listdir(folder))
+            if name.endswith(".mut")
+        ]
+        texts = dict(
+            zip(variants, pool.map(lambda path: variant_text(path, before, after), variants))
+        )
     for path in changed:
         write(path, after[path])
     for path in (path for path in variants if texts[path]):

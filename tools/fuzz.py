@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Fuzz mm/ against a model, and the parsers of external data; `make fuzz`.
 
-Usage: tools/fuzz.py [--build DIR] [--seconds N] [--only TARGET,...]   N seconds in all, two at a time
+Usage: tools/fuzz.py [--build DIR] [--seconds N] [--only TARGET,...]   N seconds in all, two at a
+time
        tools/fuzz.py --smoke      replay the corpus, then 5 s for each target
        tools/fuzz.py --planted    time until each planted bug is found (tests/fuzz/planted/*.mut)
        tools/fuzz.py --merge      add the useful findings of the last runs to tests/fuzz/corpus/
@@ -26,24 +27,74 @@ import variant
 ROOT = qemu.ROOT
 HERE = "tests/fuzz"
 HOST = ["arch/host/host_lock.c", "arch/host/host_format.c", "tests/fuzz/host_fuzz.c"]
-FLAGS = ("-std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -fno-strict-aliasing -fwrapv -fno-common "
-         "-fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all").split()
+FLAGS = (
+    "-std=gnu11 -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -fno-strict-aliasing -fwrapv "
+    "-fno-common "
+    "-fno-omit-frame-pointer -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all"
+).split()
 ON_HOST = ["-DPAGEBLOCK_ORDER=3", "-Iarch/host"]
 ON_X86 = ["-Iarch/x86_64"]
 # The share of each target in the time; its sources; its longest input.
 TARGETS = {
-    "mm": (6, ["MM", *HOST, "demo/handle.c", f"{HERE}/fuzz_mm.c", f"{HERE}/fuzz_range.c", f"{HERE}/fuzz_model.c"], ON_HOST, 768),
-    "trace": (1, ["MM", *HOST, "demo/handle.c", "demo/trace_parse.c", f"{HERE}/fuzz_trace.c", f"{HERE}/fuzz_model.c"], ON_HOST, 1024),
+    "mm": (
+        6,
+        [
+            "MM",
+            *HOST,
+            "demo/handle.c",
+            f"{HERE}/fuzz_mm.c",
+            f"{HERE}/fuzz_range.c",
+            f"{HERE}/fuzz_model.c",
+        ],
+        ON_HOST,
+        768,
+    ),
+    "trace": (
+        1,
+        [
+            "MM",
+            *HOST,
+            "demo/handle.c",
+            "demo/trace_parse.c",
+            f"{HERE}/fuzz_trace.c",
+            f"{HERE}/fuzz_model.c",
+        ],
+        ON_HOST,
+        1024,
+    ),
     "cmdline": (1, [*HOST, "kernel/cmdline.c", f"{HERE}/fuzz_cmdline.c"], ON_HOST, 4096),
-    "acpi": (1, ["arch/x86_64/acpi_table.c", "arch/x86_64/acpi_numa.c", "arch/x86_64/acpi_region.c", f"{HERE}/fuzz_acpi.c"], ON_X86, 1024),
-    "multiboot2": (1, ["boot/bootinfo.c", "boot/framebuffer.c", f"{HERE}/fuzz_multiboot2.c"], ON_X86, 1024),
-    "pci": (1, ["drivers/pci.c", "drivers/virtio_cap.c", "tests/lib/pretend_pci.c", f"{HERE}/fuzz_pci.c"], ON_X86, 1024),
+    "acpi": (
+        1,
+        [
+            "arch/x86_64/acpi_table.c",
+            "arch/x86_64/acpi_numa.c",
+            "arch/x86_64/acpi_region.c",
+            f"{HERE}/fuzz_acpi.c",
+        ],
+        ON_X86,
+        1024,
+    ),
+    "multiboot2": (
+        1,
+        ["boot/bootinfo.c", "boot/framebuffer.c", f"{HERE}/fuzz_multiboot2.c"],
+        ON_X86,
+        1024,
+    ),
+    "pci": (
+        1,
+        ["drivers/pci.c", "drivers/virtio_cap.c", "tests/lib/pretend_pci.c", f"{HERE}/fuzz_pci.c"],
+        ON_X86,
+        1024,
+    ),
     "screen": (1, ["drivers/psf.c", "drivers/text.c", f"{HERE}/fuzz_screen.c"], ON_X86, 4096),
 }
 KEEP_FILES, KEEP_BYTES = 40, 4096
 PLANTED_SECONDS, PLANTED_NEEDED = 60, 3
-ENV = dict(os.environ, ASAN_OPTIONS="detect_stack_use_after_return=0:abort_on_error=0",
-           UBSAN_OPTIONS="print_stacktrace=1")
+ENV = dict(
+    os.environ,
+    ASAN_OPTIONS="detect_stack_use_after_return=0:abort_on_error=0",
+    UBSAN_OPTIONS="print_stacktrace=1",
+)
 
 
 def mm_sources(root):
@@ -56,10 +107,17 @@ def compile_target(name, build, root=ROOT):
     output."""
     out = os.path.join(os.path.abspath(build), "fuzz", name)
     os.makedirs(os.path.dirname(out), exist_ok=True)
-    sources = [s for part in TARGETS[name][1] for s in (mm_sources(root) if part == "MM" else [part])]
+    sources = [
+        s for part in TARGETS[name][1] for s in (mm_sources(root) if part == "MM" else [part])
+    ]
     compiler = os.environ.get("FUZZ_CC", "clang")
-    done = subprocess.run([compiler, *FLAGS, *TARGETS[name][2], "-Iinclude", "-I.", f"-I{HERE}", *sources, "-o", out],
-                          cwd=root, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        [compiler, *FLAGS, *TARGETS[name][2], "-Iinclude", "-I.", f"-I{HERE}", *sources, "-o", out],
+        cwd=root,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     return (out, "") if done.returncode == 0 else (None, done.stdout[-4000:])
 
 
@@ -73,15 +131,25 @@ class Result:
         # Runs without number end with "Done N runs"; the last line of progress has the coverage.
         progress = re.findall(r"^#(\d+)\s.*?\bcov: (\d+) ft: (\d+)", text, re.MULTILINE)
         total = re.search(r"Done (\d+) (?:runs|in)|number_of_executed_units: (\d+)", text)
-        self.execs = int(next(g for g in total.groups() if g)) if total else int(progress[-1][0]) if progress else 0
+        self.execs = (
+            int(next(g for g in total.groups() if g))
+            if total
+            else int(progress[-1][0])
+            if progress
+            else 0
+        )
         self.cov, self.ft = progress[-1][1:] if progress else ("?", "?")
         artifact = re.search(r"Test unit written to (\S+)", text)
         self.artifact = artifact.group(1) if artifact else None
         self.found = status != 0
 
     def why(self):
-        line = re.search(r"^PANIC.*|.*runtime error:.*|.*ERROR: \w+Sanitizer:.*|.*libFuzzer: (?:timeout|out-of-memory).*",
-                         self.text, re.MULTILINE)
+        line = re.search(
+            r"^PANIC.*|.*runtime error:.*|.*ERROR: \w+Sanitizer:.*|.*libFuzzer: "
+            r"(?:timeout|out-of-memory).*",
+            self.text,
+            re.MULTILINE,
+        )
         return line.group(0).strip() if line else self.text[-300:].strip()
 
 
@@ -89,18 +157,30 @@ def run(name, program, build, seconds, seed=0):
     """Fuzz one target; new inputs go below build, never into the tree."""
     work = os.path.join(build, "fuzz", f"{os.path.basename(program)}.found")
     os.makedirs(work, exist_ok=True)
-    command = [program, f"-max_total_time={seconds}", f"-max_len={TARGETS[name][3]}", "-timeout=10",
-               f"-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={os.path.join(build, 'fuzz', name)}-",
-               f"-seed={seed}", work]
+    command = [
+        program,
+        f"-max_total_time={seconds}",
+        f"-max_len={TARGETS[name][3]}",
+        "-timeout=10",
+        f"-rss_limit_mb=2048",
+        "-print_final_stats=1",
+        f"-artifact_prefix={os.path.join(build, 'fuzz', name)}-",
+        f"-seed={seed}",
+        work,
+    ]
     words = os.path.join(ROOT, HERE, f"{name}.dict")
     if os.path.exists(words):
         command.append(f"-dict={words}")
     if os.path.isdir(corpus(name)):
         command.append(corpus(name))
     start = time.monotonic()
-    done = subprocess.run(command, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+    done = subprocess.run(
+        command, env=ENV, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+    )
     text = done.stdout.decode("utf-8", "replace")
-    with open(os.path.join(build, "fuzz", f"{os.path.basename(program)}.log"), "w", encoding="utf-8") as f:
+    with open(
+        os.path.join(build, "fuzz", f"{os.path.basename(program)}.log"), "w", encoding="utf-8"
+    ) as f:
         f.write(text)
     return Result(name, time.monotonic() - start, done.returncode, text)
 
@@ -110,9 +190,16 @@ def replay(name, program):
     if not files:
         return Result(name, 0, 0, "")
     start = time.monotonic()
-    done = subprocess.run([program, *[os.path.join(corpus(name), f) for f in files]], env=ENV,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-    return Result(name, time.monotonic() - start, done.returncode, done.stdout.decode("utf-8", "replace"))
+    done = subprocess.run(
+        [program, *[os.path.join(corpus(name), f) for f in files]],
+        env=ENV,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+    )
+    return Result(
+        name, time.monotonic() - start, done.returncode, done.stdout.decode("utf-8", "replace")
+    )
 
 
 def build_all(names, build):
@@ -126,11 +213,19 @@ def build_all(names, build):
 
 def tell(result, program):
     speed = result.execs / max(result.seconds, 0.01)
-    print(f"  {result.name:10} {result.seconds:6.1f} s {result.execs:9} execs {speed:8.0f}/s  cov {result.cov:>5} "
-          f"features {result.ft:>5}  {'FOUND' if result.found else 'nothing found'}", flush=True)
+    print(
+        f"  {result.name:10} {result.seconds:6.1f} s {result.execs:9} execs {speed:8.0f}/s  cov "
+        f"{result.cov:>5} "
+        f"features {result.ft:>5}  {'FOUND' if result.found else 'nothing found'}",
+        flush=True,
+    )
     if result.found:
         print(f"    {result.why()}")
-        print(f"    replay: {program} {result.artifact}" if result.artifact else f"    see {program}.log")
+        print(
+            f"    replay: {program} {result.artifact}"
+            if result.artifact
+            else f"    see {program}.log"
+        )
 
 
 def fuzz(names, build, seconds, smoke=False, counts=None):
@@ -139,7 +234,9 @@ def fuzz(names, build, seconds, smoke=False, counts=None):
     bad = len(names) - len(programs)
     parts = sum(TARGETS[n][0] for n in programs)
     # Two at a time: the time of all is twice the wall clock.
-    share = {n: 5 if smoke else max(2, round(2 * seconds * TARGETS[n][0] / parts)) for n in programs}
+    share = {
+        n: 5 if smoke else max(2, round(2 * seconds * TARGETS[n][0] / parts)) for n in programs
+    }
     cpus = 2
 
     def one(name):
@@ -149,7 +246,11 @@ def fuzz(names, build, seconds, smoke=False, counts=None):
     jobs = []
     for name in programs:
         # A share longer than the whole time is run on both cores, from two seeds.
-        jobs += [(name, share[name])] if smoke or share[name] <= seconds else [(name, seconds), (name, share[name] - seconds)]
+        jobs += (
+            [(name, share[name])]
+            if smoke or share[name] <= seconds
+            else [(name, seconds), (name, share[name] - seconds)]
+        )
     if smoke:
         with ThreadPoolExecutor(cpus) as pool:
             results = list(pool.map(one, programs))
@@ -160,8 +261,18 @@ def fuzz(names, build, seconds, smoke=False, counts=None):
                 tell(first, programs[name])
                 bad += 1
         with ThreadPoolExecutor(cpus) as pool:
-            results = list(pool.map(lambda j: run(j[1][0], programs[j[1][0]], build, j[1][1], seed=j[0] + 1 if seconds < 300 else 0),
-                                    enumerate(jobs)))
+            results = list(
+                pool.map(
+                    lambda j: run(
+                        j[1][0],
+                        programs[j[1][0]],
+                        build,
+                        j[1][1],
+                        seed=j[0] + 1 if seconds < 300 else 0,
+                    ),
+                    enumerate(jobs),
+                )
+            )
     for result in results:
         tell(result, programs[result.name])
         bad += result.found
@@ -172,7 +283,8 @@ def fuzz(names, build, seconds, smoke=False, counts=None):
     return bad
 
 
-# ---- planted bugs --------------------------------------------------------------------------------------
+# ---- planted bugs --------------------------------------------------------------------------------
+
 
 def plant(path, build):
     """Build the sources with the bug; (variant, target, program or None, the reason)."""
@@ -187,7 +299,11 @@ def plant(path, build):
 
 
 def planted(build, seconds, only):
-    names = sorted(n for n in os.listdir(variant.PLANTED) if n.endswith(".mut") and (not only or n[:-4] in only))
+    names = sorted(
+        n
+        for n in os.listdir(variant.PLANTED)
+        if n.endswith(".mut") and (not only or n[:-4] in only)
+    )
 
     def one(name):
         v, target, program, said = plant(os.path.join(variant.PLANTED, name), build)
@@ -210,14 +326,18 @@ def planted(build, seconds, only):
                 continue
             result, after, how = outcome
             found += result.found
-            print(f"  {v.id:16} {'found' if result.found else 'NOT FOUND'} {how} after {after:5.1f} s: {v.title}")
+            print(
+                f"  {v.id:16} {'found' if result.found else 'NOT FOUND'} {how} after {after:5.1f} "
+                f"s: {v.title}"
+            )
             if result.found:
                 print(f"    {result.why()[:110]}", flush=True)
     print(f"fuzz: {found} of {len(names)} planted bugs found")
     return found, broken
 
 
-# ---- the corpus ----------------------------------------------------------------------------------------
+# ---- the corpus ----------------------------------------------------------------------------------
+
 
 def merge(names, build):
     """Reduce corpus and finds to the smallest set with the same coverage; keep its first
@@ -228,11 +348,18 @@ def merge(names, build):
         shutil.rmtree(fresh, ignore_errors=True)
         os.makedirs(fresh)
         os.makedirs(corpus(name), exist_ok=True)
-        subprocess.run([program, "-merge=1", f"-max_len={KEEP_BYTES}", fresh, corpus(name), found], env=ENV,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+        subprocess.run(
+            [program, "-merge=1", f"-max_len={KEEP_BYTES}", fresh, corpus(name), found],
+            env=ENV,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
         # Largest first: a long input does the work of many short ones.
         files = sorted(os.listdir(fresh), key=lambda f: -os.path.getsize(os.path.join(fresh, f)))
-        kept = [f for f in files if os.path.getsize(os.path.join(fresh, f)) <= KEEP_BYTES][:KEEP_FILES]
+        kept = [f for f in files if os.path.getsize(os.path.join(fresh, f)) <= KEEP_BYTES][
+            :KEEP_FILES
+        ]
         for old in os.listdir(corpus(name)):
             os.unlink(os.path.join(corpus(name), old))
         for f in kept:
@@ -256,13 +383,17 @@ def main():
         return 1 if broken or found < (PLANTED_NEEDED if not only else len(only)) else 0
     names = args.only.split(",") if args.only else list(TARGETS)
     if set(names) - set(TARGETS):
-        parser.error(f"no target {', '.join(set(names) - set(TARGETS))}; known: {' '.join(TARGETS)}")
+        parser.error(
+            f"no target {', '.join(set(names) - set(TARGETS))}; known: {' '.join(TARGETS)}"
+        )
     if args.merge:
         merge(names, args.build)
         return 0
     if args.replay:
         programs = build_all(names[:1], args.build)
-        return subprocess.run([*programs.values(), args.replay], env=dict(ENV, FUZZ_VERBOSE="1")).returncode
+        return subprocess.run(
+            [*programs.values(), args.replay], env=dict(ENV, FUZZ_VERBOSE="1")
+        ).returncode
     bad = fuzz(names, args.build, args.seconds, args.smoke)
     print(f"fuzz: {bad} finding{'' if bad == 1 else 's'}")
     return 1 if bad else 0

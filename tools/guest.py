@@ -30,9 +30,13 @@ class Guest:
             self.command.remove("-no-reboot")
         self.path = os.path.relpath(os.path.join(qemu.BUILD, "qemu", f"{os.getpid()}.qmp"))
         with open(self.log, "wb") as log, open(self.log + ".err", "wb") as err:
-            self.proc = subprocess.Popen(self.command + ["-qmp", f"unix:{self.path},server=on,wait=off"],
-                                         stdin=subprocess.PIPE, stdout=log, stderr=err,
-                                         preexec_fn=qemu._die_with_parent)
+            self.proc = subprocess.Popen(
+                self.command + ["-qmp", f"unix:{self.path},server=on,wait=off"],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=err,
+                preexec_fn=qemu._die_with_parent,
+            )
         self.qmp = qemu.Qmp(self.path, self.proc, self.log)
 
     def __enter__(self):
@@ -68,7 +72,9 @@ class Guest:
             if self.proc.poll() is not None or time.monotonic() > deadline:
                 how = "ended" if self.proc.poll() is not None else "is late"
                 tail = "\n    ".join(text.split("\n")[-30:])
-                raise TimeoutError(f"{what}: QEMU {how}; {self.log}:\n    {tail}\n    {qemu.quoted(self.command)}")
+                raise TimeoutError(
+                    f"{what}: QEMU {how}; {self.log}:\n    {tail}\n    {qemu.quoted(self.command)}"
+                )
             time.sleep(0.02)
 
     def send(self, line):
@@ -95,7 +101,9 @@ class Guest:
 
     def ask(self, mib):
         self.asked_at = None if self.plugged() == mib else len(self.text())
-        self.qmp("qom-set", path="/machine/peripheral/vm0", property="requested-size", value=mib * MIB)
+        self.qmp(
+            "qom-set", path="/machine/peripheral/vm0", property="requested-size", value=mib * MIB
+        )
 
     def plugged(self):
         """The plugged size according to QEMU, in MiB."""
@@ -107,19 +115,28 @@ class Guest:
         start = time.monotonic()
         while self.plugged() != mib:
             if time.monotonic() - start > (timeout or self.patience):
-                raise TimeoutError(f"{self.plugged()} MiB are plugged, not {mib}\n{self('virtio')}\n{self.text()[-2000:]}")
+                raise TimeoutError(
+                    f"{self.plugged()} MiB are plugged, not "
+                    f"{mib}\n{self('virtio')}\n{self.text()[-2000:]}"
+                )
             time.sleep(0.02)
         seconds = time.monotonic() - start
         if self.asked_at is not None:
             said = re.compile(rf"virtio\d: {mib} MiB plugged, {mib} asked for$", re.MULTILINE)
-            self.wait(lambda text: said.search(text[self.asked_at:]), f"{mib} MiB in use")
+            self.wait(lambda text: said.search(text[self.asked_at :]), f"{mib} MiB in use")
         return seconds
 
 
 def virtio_mem(mib, block="2M", more=""):
     """QEMU's options for a virtio-mem device, vm0, with @mib MiB at most."""
-    return ["-m", "slots=4,maxmem=32G", "-object", f"memory-backend-ram,id=vmem0,size={mib}M,reserve=off",
-            "-device", f"virtio-mem-pci,id=vm0,memdev=vmem0,requested-size=0,block-size={block}{more}"]
+    return [
+        "-m",
+        "slots=4,maxmem=32G",
+        "-object",
+        f"memory-backend-ram,id=vmem0,size={mib}M,reserve=off",
+        "-device",
+        f"virtio-mem-pci,id=vm0,memdev=vmem0,requested-size=0,block-size={block}{more}",
+    ]
 
 
 def plug_round(guest, mib, settle=1.0):

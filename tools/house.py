@@ -64,14 +64,16 @@ def files(tree):
 def room(path):
     """The room of a file: its first directory; in arch/ the first two."""
     parts = path.split("/")[:-1]
-    return "/".join(parts[:2 if parts[:1] == ["arch"] else 1]) or "."
+    return "/".join(parts[: 2 if parts[:1] == ["arch"] else 1]) or "."
 
 
 def without_comments(text):
     """C without comments; its lines stay where they are, strings stay as they are."""
+
     def kept(match):
         found = match.group(0)
         return found if found[0] == '"' else "\n" * found.count("\n")
+
     return COMMENT.sub(kept, text)
 
 
@@ -112,8 +114,12 @@ def circles(order, defined, taken):
 def upward(order, defined, taken):
     """(source, symbol, the source above it that defines the symbol)."""
     above = {name: nr for nr, source in enumerate(order) for name in defined[source]}
-    return [(source, name, order[above[name]]) for nr, source in enumerate(order)
-            for name in sorted(taken[source]) if above.get(name, -1) > nr]
+    return [
+        (source, name, order[above[name]])
+        for nr, source in enumerate(order)
+        for name in sorted(taken[source])
+        if above.get(name, -1) > nr
+    ]
 
 
 def doors(tree, build, texts):
@@ -136,12 +142,14 @@ def evening(texts):
 
 def header_lines(order, texts):
     """For each source of mm/: the lines of private headers that it includes, directly or not."""
+
     def seen(path, headers):
         for header in PRIVATE.findall("\n".join(texts.get(path, ()))):
             if header not in headers:
                 headers.add(header)
                 seen(header, headers)
         return headers
+
     return {source: sum(len(texts.get(h, ())) for h in seen(source, set())) for source in order}
 
 
@@ -152,7 +160,7 @@ def functions(lines):
         if line == "{":
             start = nr
         elif line == "}" and start is not None:
-            head = " ".join(lines[max(0, start - 3):start])
+            head = " ".join(lines[max(0, start - 3) : start])
             yield nr - start + 1, (re.findall(r"(\w+)\(", head) or ["?"])[0]
             start = None
 
@@ -170,8 +178,11 @@ def arguments(text, start):
 def assertions(text):
     """The number of assertions in a C text that check more than a pointer, at run time."""
     text = DEFINE.sub("", without_comments(text))
-    found = [arguments(text, match.end()).strip() for match in ASSERTION.finditer(text)
-             if match.group(1) not in NO_ASSERTION]
+    found = [
+        arguments(text, match.end()).strip()
+        for match in ASSERTION.finditer(text)
+        if match.group(1) not in NO_ASSERTION
+    ]
     return sum(not NULL_CHECK.search(inside) for inside in found)
 
 
@@ -189,9 +200,13 @@ def copies(texts):
     windows = defaultdict(list)
     for path, lines in code.items():
         for i in range(len(lines) - COPIED + 1):
-            windows[tuple(text for _, text in lines[i:i + COPIED])].append((path, i))
-    pairs = {pair for places in windows.values() for pair in itertools.combinations(places, 2)
-             if pair[0][0] != pair[1][0] or pair[1][1] - pair[0][1] >= COPIED}
+            windows[tuple(text for _, text in lines[i : i + COPIED])].append((path, i))
+    pairs = {
+        pair
+        for places in windows.values()
+        for pair in itertools.combinations(places, 2)
+        if pair[0][0] != pair[1][0] or pair[1][1] - pair[0][1] >= COPIED
+    }
     for (a, i), (b, j) in sorted(pairs):
         if ((a, i - 1), (b, j - 1)) in pairs:
             continue
@@ -215,8 +230,13 @@ def measure(tree, build):
     worst = max(headers, key=headers.get)
     function = max(f for lines in sources.values() for f in functions(lines))
     longest = max((len(lines), path) for path, lines in sources.items())
-    wide = [(path, nr) for path, lines in texts.items() if not path.endswith(".md")
-            for nr, line in enumerate(lines, 1) if len(line.expandtabs(8)) > WIDE]
+    wide = [
+        (path, nr)
+        for path, lines in texts.items()
+        if not path.endswith(".md")
+        for nr, line in enumerate(lines, 1)
+        if len(line.expandtabs(8)) > WIDE
+    ]
     pairs = list(copies(sources))
     found = {
         "mm: circles of sources": f"{len(rings)} ({sum(map(len, rings))} files)",
@@ -238,7 +258,8 @@ def measure(tree, build):
         if name != "docs":
             found[f"{name}: wide lines, copies"] = (
                 f"{sum(room(path) == name for path, _ in wide)}, "
-                f"{sum(name in (room(a[0]), room(b[0])) for a, b, _ in pairs)}")
+                f"{sum(name in (room(a[0]), room(b[0])) for a, b, _ in pairs)}"
+            )
     found["all: wide lines, copies"] = f"{len(wide)}, {len(pairs)}"
     named = [f"circle: {' '.join(ring)}" for ring in rings]
     named += [f"upward: {source} takes {name} of {where}" for source, name, where in ups]

@@ -1,13 +1,17 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""mm/ as a library: its public headers, a prefix for its names, and what it needs from outside; for tools/lib.mk.
+"""mm/ as a library: its public headers, a prefix for its names, and what it needs from outside; for
+tools/lib.mk.
 
 Usage: tools/lib.py make --build DIR [--prefix P] [--define -DNAME=VALUE ...]
        tools/lib.py needs --build DIR     the names that DIR/libquarry-mm.a needs
 
-"make" turns DIR/lib/plain.a into DIR/libquarry-mm.a, and copies into DIR/include the headers that its sources
-include, besides alone/, for machines without a C library.  With a prefix the names of functions and variables are
-changed in both, types and macros are not; quarry/prefix.h has a #define for each, for sources written without it.
+"make" turns DIR/lib/plain.a into DIR/libquarry-mm.a, and copies into DIR/include the headers that
+its sources
+include, besides alone/, for machines without a C library.  With a prefix the names of functions and
+variables are
+changed in both, types and macros are not; quarry/prefix.h has a #define for each, for sources
+written without it.
 """
 import argparse
 import glob
@@ -19,11 +23,16 @@ import sys
 
 sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-ALSO = ["include/quarry/lock.h"]  # the exclusive side of cpu_hotplug, for ports whose CPUs come and go
+ALSO = [
+    "include/quarry/lock.h"
+]  # the exclusive side of cpu_hotplug, for ports whose CPUs come and go
 ALONE = ["alone/sys/queue.h", "alone/asm-generic/errno.h"]
 # What a C library has keeps its name, and so does what compilers call.
 KEPT = re.compile(r"mem(cpy|move|set|cmp)|strcmp|_.*")
-TOKEN = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\])*"|<[\w./-]+>|\'(?:\\.|[^\'\\])\'|->|\.\.\.|\w+|\s+|.', re.DOTALL)
+TOKEN = re.compile(
+    r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\])*"|<[\w./-]+>|\'(?:\\.|[^\'\\])\'|->|\.\.\.|\w+|\s+|.',
+    re.DOTALL,
+)
 MOST_NEEDED = 20  # by the core
 INLINE = re.compile(r"^static (?:always_)?inline [^;{=]*?\b(\w+)\(", re.MULTILINE)
 
@@ -34,23 +43,31 @@ def read(path):
 
 
 def symbols(path):
-    """Of an object or archive: the names that it defines for others, and those that it needs besides."""
-    out = subprocess.run([os.environ.get("NM") or "nm", "-g", path], capture_output=True, text=True, check=True).stdout
+    """Of an object or archive: the names that it defines for others, and those that it needs
+    besides."""
+    out = subprocess.run(
+        [os.environ.get("NM") or "nm", "-g", path], capture_output=True, text=True, check=True
+    ).stdout
     rows = [line.split() for line in out.split("\n")]
     defined = {row[2] for row in rows if len(row) == 3}
     return defined, {row[1] for row in rows if len(row) == 2} - defined
 
 
 def needs(path, port):
-    """What an archive needs from outside, but for what compilers call, and what the port's arch_inline.h brings."""
+    """What an archive needs from outside, but for what compilers call, and what the port's
+    arch_inline.h brings."""
     own = set(re.findall(r"\w+", read(os.path.join(port, "arch_inline.h"))))
     return {name for name in symbols(path)[1] if not name.startswith("_") and name not in own}
 
 
 def documented():
-    """What docs/porting.md says that the core needs, and that all of mm/ needs besides: two sets of names."""
+    """What docs/porting.md says that the core needs, and that all of mm/ needs besides: two sets of
+    names."""
     text = read("docs/porting.md").split("## What mm/ needs\n")[1].split("\n## ")[0]
-    tables = [re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", part, re.MULTILINE) for part in text.split("All of `mm/` needs besides")]
+    tables = [
+        re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", part, re.MULTILINE)
+        for part in text.split("All of `mm/` needs besides")
+    ]
     return [{name for row in rows for name in re.findall(r"\w+", row)} for rows in tables]
 
 
@@ -64,7 +81,8 @@ def headers(build):
 
 
 def renamed(text, names, prefix):
-    """The header with its functions and variables renamed; members of structures keep their names."""
+    """The header with its functions and variables renamed; members of structures keep their
+    names."""
     out, last, at_struct, scopes, member = [], "", False, [], False
     for token in TOKEN.findall(text):
         code = not token.isspace() and not token.startswith(("/*", "//"))
@@ -77,7 +95,11 @@ def renamed(text, names, prefix):
             at_struct = True
         elif code and token in ";=()":
             at_struct = False
-        member = last in (".", "->") or last in ("struct", "union", "enum") or bool(scopes and scopes[-1])
+        member = (
+            last in (".", "->")
+            or last in ("struct", "union", "enum")
+            or bool(scopes and scopes[-1])
+        )
         out.append(prefix + token if token in names and not member else token)
         last = token if code else last
     return "".join(out)
@@ -85,8 +107,14 @@ def renamed(text, names, prefix):
 
 def check_renamed():
     """Before it is believed."""
-    text = 'struct a {\n\tint f;\n};\nint f(struct f *p); /* f */\n#define F(x) (f((x)->f) + g)\nextern struct a g;\n'
-    want = 'struct a {\n\tint f;\n};\nint q_f(struct f *p); /* f */\n#define F(x) (q_f((x)->f) + q_g)\nextern struct a q_g;\n'
+    text = (
+        'struct a {\n\tint f;\n};\nint f(struct f *p); /* f */\n'
+        '#define F(x) (f((x)->f) + g)\nextern struct a g;\n'
+    )
+    want = (
+        'struct a {\n\tint f;\n};\nint q_f(struct f *p); /* f */\n'
+        '#define F(x) (q_f((x)->f) + q_g)\nextern struct a q_g;\n'
+    )
     if renamed(text, {"f", "g"}, "q_") != want:
         sys.exit("tools/lib.py: a prefix is not put where it belongs")
 
@@ -98,12 +126,19 @@ def write(path, text):
 
 
 def make(build, prefix, defines):
-    plain, made, folder = (os.path.join(build, name) for name in ("lib/plain.a", "libquarry-mm.a", "include"))
+    plain, made, folder = (
+        os.path.join(build, name) for name in ("lib/plain.a", "libquarry-mm.a", "include")
+    )
     texts = {name: read(name) for name in headers(build)}
     for define in defines:
         name, _, value = define[2:].partition("=")
         for path, text in texts.items():
-            texts[path] = re.sub(rf"^(#ifndef {name}\n#define {name} )\S+", rf"\g<1>{value or 1}", text, flags=re.MULTILINE)
+            texts[path] = re.sub(
+                rf"^(#ifndef {name}\n#define {name} )\S+",
+                rf"\g<1>{value or 1}",
+                text,
+                flags=re.MULTILINE,
+            )
     shutil.rmtree(folder, ignore_errors=True)
     for name in ALONE:
         write(os.path.join(folder, name), read(os.path.join("include", name)))
@@ -119,12 +154,18 @@ def make(build, prefix, defines):
     names = linked | {name for text in texts.values() for name in INLINE.findall(text)}
     for path, text in texts.items():
         write(os.path.join(build, path), renamed(text, names, prefix))
-    write(os.path.join(folder, "quarry", "prefix.h"),
-          "/* SPDX-License-Identifier: MIT */\n/* prefix.h: made by tools/lib.py, for sources written without the prefix. */\n"
-          + "".join(f"#define {name} {prefix}{name}\n" for name in sorted(names)))
+    write(
+        os.path.join(folder, "quarry", "prefix.h"),
+        "/* SPDX-License-Identifier: MIT */\n/* prefix.h: made by tools/lib.py, for sources "
+        "written without the prefix. */\n"
+        + "".join(f"#define {name} {prefix}{name}\n" for name in sorted(names)),
+    )
     table = os.path.join(build, "lib", "prefix")
     write(table, "".join(f"{name} {prefix}{name}\n" for name in sorted(linked)))
-    subprocess.run([os.environ.get("OBJCOPY") or "objcopy", f"--redefine-syms={table}", plain, made], check=True)
+    subprocess.run(
+        [os.environ.get("OBJCOPY") or "objcopy", f"--redefine-syms={table}", plain, made],
+        check=True,
+    )
 
 
 def main():

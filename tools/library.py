@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""mm/ as a library: build it in each form, use it, and let the conformance suite find ports that are wrong.
+"""mm/ as a library: build it in each form, use it, and let the conformance suite find ports that
+are wrong.
 
 Usage: tools/library.py [--build DIR] [--only NAME,...]
 
@@ -45,7 +46,8 @@ WRONG = {
 # A kernel that has all these names itself, with other meanings, and sees the headers with a prefix.
 NEIGHBOUR = """
 struct lock;
-int kfree(int), panic(void), printk(int), spin_lock(struct lock *), mutex_lock(struct lock *), nr_cpus(void);
+int kfree(int), panic(void), printk(int), spin_lock(struct lock *);
+int mutex_lock(struct lock *), nr_cpus(void);
 #include <quarry/memory_init.h>
 #include <quarry/lock.h>
 void *first(struct memory_config *cfg);
@@ -60,18 +62,38 @@ void *first(struct memory_config *cfg)
 
 def make(build, *targets, **variables):
     """What make says, if it fails; else None."""
-    command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", ROOT, f"-j{check.jobs()}", f"B={build}",
-               *(f"{k}={v}" for k, v in variables.items()), *targets]
-    done = subprocess.run(command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command = [
+        os.environ.get("MAKE", "make"),
+        "--no-print-directory",
+        "-C",
+        ROOT,
+        f"-j{check.jobs()}",
+        f"B={build}",
+        *(f"{k}={v}" for k, v in variables.items()),
+        *targets,
+    ]
+    done = subprocess.run(
+        command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     # Without the lines that say what is being compiled.
-    return "\n".join(t for t in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", t)) if done.returncode else None
+    return (
+        "\n".join(t for t in done.stdout.split("\n") if not re.match(r"  [A-Z]+ ", t))
+        if done.returncode
+        else None
+    )
 
 
 def run(program, limit=120, **env):
     """(exit status, output) of a program in a build directory."""
     try:
-        done = subprocess.run([os.path.join(ROOT, program)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              timeout=limit, env=dict(os.environ, **env))
+        done = subprocess.run(
+            [os.path.join(ROOT, program)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=limit,
+            env=dict(os.environ, **env),
+        )
     except subprocess.TimeoutExpired:
         return "timeout", ""
     except OSError as e:
@@ -92,7 +114,14 @@ def built_and_run(build, program, **variables):
 
 def template(build, more, *programs, **variables):
     """Errors of building programs on the template, and running them where the host can."""
-    said = make(build, *(f"{build}/use/{name}" for name in programs), PORT=TEMPLATE, LIBFLAGS=f"{more} {BARE}", **CROSS, **variables)
+    said = make(
+        build,
+        *(f"{build}/use/{name}" for name in programs),
+        PORT=TEMPLATE,
+        LIBFLAGS=f"{more} {BARE}",
+        **CROSS,
+        **variables,
+    )
     if said is not None:
         yield said
         return
@@ -106,7 +135,12 @@ def template(build, more, *programs, **variables):
 
 def no_system_headers():
     """Flags that leave the compiler's own headers only."""
-    cc = subprocess.run([CROSS.get("LIBCC", "gcc"), "-print-file-name=include"], capture_output=True, text=True, check=True)
+    cc = subprocess.run(
+        [CROSS.get("LIBCC", "gcc"), "-print-file-name=include"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return f"-nostdinc -isystem {cc.stdout.strip()}"
 
 
@@ -126,20 +160,38 @@ def test_order3(build):
 
 
 def test_prefix(build):
-    """PREFIX=quarry_: no other name is left, and the headers stand beside a kernel that has the same names"""
+    """PREFIX=quarry_: no other name is left, and the headers stand beside a kernel that has the
+    same names"""
     yield from built_and_run(build, "arena", CORE="1", PREFIX="quarry_")
     archive = os.path.join(ROOT, build, "libquarry-mm.a")
     defined = lib.symbols(archive)[0] if os.path.exists(archive) else {"nothing"}
     yield from (f"{name} has no prefix" for name in defined if not name.startswith("quarry_"))
-    done = subprocess.run(["gcc", "-Wall", "-Werror", "-fsyntax-only", f"-I{build}/include", "-Iarch/host", "-xc", "-"],
-                          cwd=ROOT, input=NEIGHBOUR, capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            "gcc",
+            "-Wall",
+            "-Werror",
+            "-fsyntax-only",
+            f"-I{build}/include",
+            "-Iarch/host",
+            "-xc",
+            "-",
+        ],
+        cwd=ROOT,
+        input=NEIGHBOUR,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
         yield done.stderr
 
 
 def test_bare32(build):
-    """the core with -m32, no C library and no header of the host, on the template: links, and runs if the host can"""
-    yield from template(build, f"-m32 -march=i686 {no_system_headers()}", "template", "porting-check", CORE="1")
+    """the core with -m32, no C library and no header of the host, on the template: links, and runs
+    if the host can"""
+    yield from template(
+        build, f"-m32 -march=i686 {no_system_headers()}", "template", "porting-check", CORE="1"
+    )
 
 
 def test_full32(build):
@@ -149,7 +201,9 @@ def test_full32(build):
 
 def test_one_cpu(build):
     """the core for one CPU, NR_CPUS=1, without a C library: the template as it is"""
-    yield from template(build, f"-DNR_CPUS=1 {no_system_headers()}", "template", "porting-check", CORE="1")
+    yield from template(
+        build, f"-DNR_CPUS=1 {no_system_headers()}", "template", "porting-check", CORE="1"
+    )
 
 
 def test_port(build):
@@ -183,9 +237,18 @@ def test_wrong_ports(build):
 
 
 # Name -> (directory, test); those of one directory share what is built there.
-TESTS = {"core": ("core", test_core), "port": ("core", test_port), "wrong_ports": ("core", test_wrong_ports), "kernel_port": ("plain", test_kernel_port),
-         "full": ("full", test_full), "order3": ("order3", test_order3), "prefix": ("prefix", test_prefix),
-         "bare32": ("bare32", test_bare32), "full32": ("full32", test_full32), "one_cpu": ("one", test_one_cpu)}
+TESTS = {
+    "core": ("core", test_core),
+    "port": ("core", test_port),
+    "wrong_ports": ("core", test_wrong_ports),
+    "kernel_port": ("plain", test_kernel_port),
+    "full": ("full", test_full),
+    "order3": ("order3", test_order3),
+    "prefix": ("prefix", test_prefix),
+    "bare32": ("bare32", test_bare32),
+    "full32": ("full32", test_full32),
+    "one_cpu": ("one", test_one_cpu),
+}
 
 
 def main():

@@ -17,6 +17,7 @@ import analyse
 import check
 import facts
 import floors
+import instructions
 import lib
 import poison_table
 import qemu
@@ -32,34 +33,84 @@ QUARRY = r"<quarry/\w+\.h>"
 # Directory -> allowed includes of its files; the first row that fits a file is used.  Each
 # directory has a row.
 INCLUDES = [
-    ("include/", [QUARRY, r"<arch_inline\.h>", r"<sys/queue\.h>", r"<bsd/sys/tree\.h>", STD, r"<asm-generic/errno\.h>"]),
+    (
+        "include/",
+        [
+            QUARRY,
+            r"<arch_inline\.h>",
+            r"<sys/queue\.h>",
+            r"<bsd/sys/tree\.h>",
+            STD,
+            r"<asm-generic/errno\.h>",
+        ],
+    ),
     ("mm/", [QUARRY, r'"mm/\w+\.h"', r"<sys/queue\.h>"]),
     ("kernel/main.c", [QUARRY, r'"(kernel|demo)/\w+\.h"', r'"x86\.h"']),  # it starts the demo
-    ("kernel/", [QUARRY, r'"kernel/\w+\.h"', r'"\w+\.h"', r"<sys/queue\.h>", r"<stb/\w+\.h>", r"<elf\.h>", STD]),
+    (
+        "kernel/",
+        [
+            QUARRY,
+            r'"kernel/\w+\.h"',
+            r'"\w+\.h"',
+            r"<sys/queue\.h>",
+            r"<stb/\w+\.h>",
+            r"<elf\.h>",
+            STD,
+        ],
+    ),
     ("demo/", [QUARRY, r'"(demo|kernel)/\w+\.h"', STD]),
     ("examples/arena/", [QUARRY, r"<(host|stdlib)\.h>"]),
     ("examples/port-template/", [QUARRY, r'"(port|layout)\.h"', STD]),
     ("user/", [r"<quarry/(abi|errno)\.h>", r'"\w+\.h"', STD]),
-    ("drivers/", [QUARRY, r'"(drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
+    (
+        "drivers/",
+        [QUARRY, r'"(drivers/)?\w+\.h"', r"<sys/queue\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"],
+    ),
     ("boot/", [QUARRY, r'"(arch/x86_64/)?x86\.h"', r"<xen/[\w/-]+\.h>"]),
     ("arch/x86_64/", [QUARRY, r'"x86\.h"', r"<x86_instr\.h>", STD]),
     ("arch/host/", [QUARRY, r'"host\.h"', r"<\w+\.h>", r"<sys/\w+\.h>"]),
-    ("arch/fiber/", [QUARRY, r'"fiber(_cpu|_threads|_user|_whole)?\.h"', r"<\w+\.h>", r"<(sys|sanitizer)/\w+\.h>"]),
+    (
+        "arch/fiber/",
+        [
+            QUARRY,
+            r'"fiber(_cpu|_threads|_user|_whole)?\.h"',
+            r"<\w+\.h>",
+            r"<(sys|sanitizer)/\w+\.h>",
+        ],
+    ),
     ("tests/porting/", [QUARRY, r'"(porting_(check|tests)|host)\.h"', r"<stdlib\.h>"]),
     ("tests/fuzz/host_fuzz.c", [QUARRY, r'"host\.h"', r"<\w+\.h>"]),
     ("tests/fuzz/fuzz_boot.h", [QUARRY, r'"fuzz\.h"', STD]),
     ("tests/races/fiber_", [QUARRY, r'"\w+\.h"', r"<\w+\.h>"]),
     ("tests/fiber/explore_", [QUARRY, r'"(kernel/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
-    ("tests/fiber/", [QUARRY, r'"(tests/(lib|fiber)/|mm/|drivers/|kernel/)?\w+\.h"']),
+    ("tests/fiber/", [QUARRY, r'"(tests/(lib|fiber)/|mm/|drivers/|kernel/|demo/)?\w+\.h"']),
     ("tests/host/host_", [QUARRY, r'"(host|mm/mm_priv)\.h"', r"<(sys/)?\w+\.h>"]),
     # Tests that include a source, to judge it, to simulate its machine, or to run between its
     # steps.
-    ("tests/host/", [QUARRY, r'"(tests/(lib|host)|mm|demo|drivers|arch/x86_64)/\w+\.[ch]"', r'"\w+\.h"', r"<setjmp\.h>",
-                     r"<linux/virtio_\w+\.h>"]),
+    (
+        "tests/host/",
+        [
+            QUARRY,
+            r'"(tests/(lib|host)|mm|kernel|demo|drivers|arch/x86_64)/\w+\.[ch]"',
+            r'"\w+\.h"',
+            r"<setjmp\.h>",
+            r"<linux/virtio_\w+\.h>",
+        ],
+    ),
     ("tests/suites/arch/test_arch_irq.c", [QUARRY, r'"(tests/lib/|kernel/)?\w+\.h"']),
-    ("tests/suites/kernel/test_share", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),  # run queues, whose interface is the kernel's own
+    # Run queues, whose interface is the kernel's own.
+    ("tests/suites/kernel/test_share", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
     ("tests/lib/share_help.h", [QUARRY, r'"(tests/lib|kernel)/\w+\.h"']),
-    ("tests/", [QUARRY, r'"(tests/(lib/)?|mm/|drivers/|demo/)?\w+\.h"', r"<sys/queue\.h>", r"<elf\.h>", r"<linux/(virtio_\w+|pci_regs)\.h>"]),
+    (
+        "tests/",
+        [
+            QUARRY,
+            r'"(tests/(lib/)?|mm/|drivers/|demo/)?\w+\.h"',
+            r"<sys/queue\.h>",
+            r"<elf\.h>",
+            r"<linux/(virtio_\w+|pci_regs)\.h>",
+        ],
+    ),
 ]
 # Comments with an argument that must stand beside its code (file, required phrase).
 ARGUMENTS = [
@@ -79,14 +130,26 @@ ARGUMENTS = [
     ("arch/x86_64/apic.c", r"a WRMSR to the ICR does not serialise"),
 ]
 # Cut in two, so that this file does not hold them.
-PHRASES = [r"\bTO" r"DO\b", r"\bFIX" r"ME\b", r"\bXX" r"X\b", r"\bHA" r"CK\b", r"/wor" r"k/", r"/roo" r"t/"]
+PHRASES = [
+    r"\bTO" r"DO\b",
+    r"\bFIX" r"ME\b",
+    r"\bXX" r"X\b",
+    r"\bHA" r"CK\b",
+    r"/wor" r"k/",
+    r"/roo" r"t/",
+]
 
 
 def sources():
     for folder, folders, files in os.walk(ROOT):
         rel = os.path.relpath(folder, ROOT)
-        folders[:] = [d for d in folders if not d.startswith(".") and d != "__pycache__"
-                      and not (rel == "." and d.startswith("build"))]
+        folders[:] = [
+            d
+            for d in folders
+            if not d.startswith(".")
+            and d != "__pycache__"
+            and not (rel == "." and d.startswith("build"))
+        ]
         for name in sorted(files):
             if name.endswith(SOURCE) or name == "Makefile":
                 yield os.path.normpath(os.path.join(rel, name))
@@ -109,12 +172,19 @@ def wrong_includes(path, text):
 
 
 # Includes that check_includes must refuse, or the check does not work.
-WRONG_INCLUDES = [("mm/new.c", '#include "kernel/thread.h"'), ("mm/new.c", "#include <stdio.h>"),
-                  ("include/quarry/new.h", '#include "mm/mm_priv.h"'), ("arch/host/new.c", '#include "kernel/lock.h"'),
-                  ("kernel/new.c", '# include "mm/mm_priv.h"'), ("drivers/new.c", '#include "arch/x86_64/x86.h"'),
-                  ("boot/new.c", "#include <stdio.h>"), ("arch/x86_64/new.c", '#include "mm/mm_priv.h"'),
-                  ("kernel/new.c", '#include "demo/tour.h"'),
-                  ("demo/new.c", '#include "mm/mm_priv.h"'), ("new/new.c", "int x;")]
+WRONG_INCLUDES = [
+    ("mm/new.c", '#include "kernel/thread.h"'),
+    ("mm/new.c", "#include <stdio.h>"),
+    ("include/quarry/new.h", '#include "mm/mm_priv.h"'),
+    ("arch/host/new.c", '#include "kernel/lock.h"'),
+    ("kernel/new.c", '# include "mm/mm_priv.h"'),
+    ("drivers/new.c", '#include "arch/x86_64/x86.h"'),
+    ("boot/new.c", "#include <stdio.h>"),
+    ("arch/x86_64/new.c", '#include "mm/mm_priv.h"'),
+    ("kernel/new.c", '#include "demo/tour.h"'),
+    ("demo/new.c", '#include "mm/mm_priv.h"'),
+    ("new/new.c", "int x;"),
+]
 
 
 def check_includes(_):
@@ -154,7 +224,8 @@ def too_wide(path, lines):
 
 
 def check_file_length(_):
-    """no file is over 500 lines, the Makefile not over 200; scripts, assembly and make have 100 columns"""
+    """no file is over 500 lines, the Makefile not over 200; scripts, assembly and make have 100
+    columns"""
     for path in sources():
         limit = MAX_MAKEFILE if path == "Makefile" else MAX_FILE
         lines = read(path).split("\n")[:-1]
@@ -170,10 +241,12 @@ def check_conditional(_):
         if not path.startswith("mm/"):
             continue
         text = read(path)
-        found = [(text.count("\n", 0, m.start()) + 1, m.group(0))
-                 for m in re.finditer(r"^\s*#\s*(if|ifdef|ifndef|elif|else)\b.*", text, re.MULTILINE)]
+        found = [
+            (text.count("\n", 0, m.start()) + 1, m.group(0))
+            for m in re.finditer(r"^\s*#\s*(if|ifdef|ifndef|elif|else)\b.*", text, re.MULTILINE)
+        ]
         guard = path.endswith(".h") and found and re.match(r"#ifndef QUARRY_MM_\w+_H$", found[0][1])
-        for nr, line in found[1 if guard else 0:]:
+        for nr, line in found[1 if guard else 0 :]:
             yield f"{path}:{nr}: {line}"
 
 
@@ -200,97 +273,6 @@ def check_licence(_):
             yield path
 
 
-# ---- the one compare ----------------------------------------------------------------------------------
-# One 32-bit compare of the whole page->word decides whether a block may be freed or handed out: its
-# state, order, references, flags and poison at once.  A compiler or an edit that splits the
-# compare, or masks a part of the word, breaks this; so the check reads the instructions.
-
-REG32 = r"%(?:e[abcd]x|e[sd]i|e[sb]p|r\d+d)"
-LOAD = re.compile(rf"mov\s+\((%r\w+)\),({REG32})$")
-COPY = re.compile(rf"mov\s+({REG32}),({REG32})$")
-CMP_REG = re.compile(rf"cmp\s+({REG32}),({REG32})$")
-CMP_MEM = re.compile(rf"cmp[l]?\s+(?:\(%r\w+\),({REG32})|(\$0x[0-9a-f]+|{REG32}),\(%r\w+\))$")
-
-
-def disassemble(elf, function):
-    objdump = os.environ.get("OBJDUMP", "objdump")
-    out = subprocess.run([objdump, "-d", "--no-show-raw-insn", f"--disassemble={function}", elf],
-                         capture_output=True, text=True, check=True).stdout
-    code = [line.split("\t", 1)[1].strip() for line in out.split("\n") if re.match(r"\s*[0-9a-f]+:\t", line)]
-    code = [re.sub(r"^call +\w+ <(\w+)>$", r"call \1", line) for line in code]
-    return [re.sub(r"\s*(#.*|<.*>)$", "", line) for line in code]
-
-
-def destination(insn):
-    """The register that an instruction writes, as far as it matters here."""
-    if re.match(r"(cmp|test|push|j\w+|call|ret|nop)", insn):
-        return None
-    match = re.search(r"%(\w+)$", insn)
-    return match.group(1) if match else None
-
-
-def same_register(a, b):
-    def number(name):
-        name = name.lstrip("%")
-        match = re.match(r"r(\d+)", name)
-        return match.group(1) if match else re.sub(r"^[re]|[xlhi]$", "", name)[:1] + ("i" if "i" in name else "")
-    return a is not None and number(a) == number(b)
-
-
-def whole_compares(code):
-    """Indices of compares between a register or immediate and a word loaded whole and untouched since."""
-    words = set()
-    for i, insn in enumerate(code):
-        match = CMP_REG.match(insn)
-        if (match and words & set(match.groups())) or CMP_MEM.match(insn):
-            yield i
-        load, copy = LOAD.match(insn), COPY.match(insn)
-        written = destination(insn)
-        kept = {w for w in words if not same_register(written, w)}
-        if load:
-            kept.add(load.group(2))
-        elif copy and copy.group(1) in words:
-            kept.add(copy.group(2))
-        words = kept
-
-
-def check_compare(build):
-    """alloc_pages and free_pages compare all of page->word at once"""
-    elf = os.path.join(build, "quarry.elf")
-    for function, word in (("free_pages", 0x50001), ("alloc_pages", 0x30000)):
-        # PAGE_WORD(1, PG_ALLOC, order) and PAGE_WORD(0, PG_PCP, order), but for the order.
-        code = disassemble(elf, function)
-        if not code:
-            yield f"{elf}: no function {function}"
-            continue
-        if not any(re.search(rf"\$?{word:#x}\b", insn) for insn in code):
-            yield f"{function}: the word {word:#x} does not occur"
-        good = [i for i in whole_compares(code)
-                if any(re.match(r"j(ne|e)\b", insn) for insn in code[i + 1:i + 4])]
-        if not good:
-            yield f"{function}: no compare of a whole 32-bit word from memory, followed by je or jne"
-
-
-def check_fence(build):
-    """fences stand before the write of the x2APIC's ICR and on both sides of a drain's ticket"""
-    code = disassemble(os.path.join(build, "quarry.elf"), "x2apic_send")
-    writes = [i for i, insn in enumerate(code) if insn == "wrmsr"]
-    if not writes:
-        yield "x2apic_send: no such function, or no wrmsr in it"
-    for i in writes:
-        before = [insn for insn in code[:i] if re.match(r"(mfence|lfence|wrmsr)$|(mov|xchg)\S* .*,.*\(", insn)]
-        if before[-2:] != ["mfence", "lfence"]:
-            yield f"x2apic_send: mfence and lfence, and no store after them, are expected before the wrmsr: {before[-4:]}"
-    code = disassemble(os.path.join(build, "quarry.elf"), "drain_all_pages")
-    fences = [i for i, insn in enumerate(code) if re.match(r"mfence$|lock or\w* +\$0x0,", insn)]
-    rounds = [i for i, insn in enumerate(code) if insn == "call drain_round"]
-    if not rounds or len(fences) < len(rounds) + 1:
-        yield f"drain_all_pages: {len(fences)} full barriers, {len(rounds)} calls of drain_round: one more is expected"
-    for i in rounds:
-        if not any(i - 8 < f < i for f in fences):
-            yield "drain_all_pages: a full barrier is expected just before drain_round looks at the counts"
-
-
 # The names that kernel/main.c takes from demo/; no other object of the kernel proper takes any.
 DOORS = {"kernel/main.c": {"demo_run", "monitor"}}
 
@@ -301,9 +283,14 @@ def symbols(build, room):
     for path in sources():
         made = os.path.join(build, "kernel", path + ".o")
         if path.startswith(room + "/") and path.endswith((".c", ".S")) and os.path.exists(made):
-            out = subprocess.run([os.environ.get("NM", "nm"), "-g", made], capture_output=True, text=True, check=True).stdout
+            out = subprocess.run(
+                [os.environ.get("NM", "nm"), "-g", made], capture_output=True, text=True, check=True
+            ).stdout
             lines = [line.split() for line in out.split("\n") if line]
-            found[path] = ({w[2] for w in lines if len(w) == 3}, {w[1] for w in lines if len(w) == 2})
+            found[path] = (
+                {w[2] for w in lines if len(w) == 3},
+                {w[1] for w in lines if len(w) == 2},
+            )
     return found
 
 
@@ -321,17 +308,27 @@ def check_port(_):
     headers = [f"include/quarry/{name}.h" for name in ("port", "arch")]
     texts = [re.sub(r"/\*.*?\*/", "", read(path), flags=re.DOTALL) for path in headers]
     own = re.findall(r"\w+", " ".join(texts))
-    used = set(re.findall(r"\w+", " ".join(read(path) for path in sources() if path.startswith("mm/"))))
+    used = set(
+        re.findall(r"\w+", " ".join(read(path) for path in sources() if path.startswith("mm/")))
+    )
     for path, text in zip(headers, texts):
-        declared = re.findall(r"^(?:static inline |extern )?[a-z][\w ]*?[ *](\w+)(?:\(|;| ACQUIRED)", text, re.MULTILINE)
+        declared = re.findall(
+            r"^(?:static inline |extern )?[a-z][\w ]*?[ *](\w+)(?:\(|;| ACQUIRED)",
+            text,
+            re.MULTILINE,
+        )
         if len(declared) < 5:
             yield f"{path}: {len(declared)} declarations found: the check does not work"
-        yield from (f"{path}: {name}: not used in mm/" for name in declared
-                    if name not in used and own.count(name) == 1)
+        yield from (
+            f"{path}: {name}: not used in mm/"
+            for name in declared
+            if name not in used and own.count(name) == 1
+        )
 
 
 def check_core(build):
-    """the core of mm/ needs from outside what docs/porting.md lists, at most 20 names; all of mm/ what it lists besides"""
+    """the core of mm/ needs from outside what docs/porting.md lists, at most 20 names; all of mm/
+    what it lists besides"""
     core, rest = lib.documented()
     if len(core) > lib.MOST_NEEDED:
         yield f"docs/porting.md: {len(core)} names, at most {lib.MOST_NEEDED}"
@@ -341,8 +338,13 @@ def check_core(build):
             yield f"make lib {folder}: does not build"
             continue
         needed = lib.needs(os.path.join(ROOT, place, "libquarry-mm.a"), "arch/host")
-        yield from (f"docs/porting.md: {folder}: does not list {name}" for name in sorted(needed - listed))
-        yield from (f"docs/porting.md: {folder}: lists {name}, which is not needed" for name in sorted(listed - needed))
+        yield from (
+            f"docs/porting.md: {folder}: does not list {name}" for name in sorted(needed - listed)
+        )
+        yield from (
+            f"docs/porting.md: {folder}: lists {name}, which is not needed"
+            for name in sorted(listed - needed)
+        )
 
 
 def check_floors(build):
@@ -355,8 +357,11 @@ def check_floors(build):
 def check_mutants(_):
     """every wrong variant of tests/mutants/ and tests/pressure/ applies to the tree"""
     for command in (["variant.py", "check"], ["pressure.py", "--check"]):
-        done = subprocess.run([sys.executable, os.path.join(ROOT, "tools", command[0]), command[1]],
-                              capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, os.path.join(ROOT, "tools", command[0]), command[1]],
+            capture_output=True,
+            text=True,
+        )
         if done.returncode:
             yield from (line for line in (done.stdout + done.stderr).split("\n") if line.strip())
 
@@ -370,8 +375,16 @@ def check_waits(_):
     """docs/waits.md says what ends the wait of each waiting function"""
     yield from waits.wrong()
     planted = waits.waiting("tests/lint/waits.c")
-    if planted != ["sleeps_on_a_queue", "sleeps_a_while", "spins_for_ever", "swaps_until_it_succeeds", "swaps_in_the_body",
-                   "spins_without_a_pause", "spins_by_do", "spins_until_told"]:
+    if planted != [
+        "sleeps_on_a_queue",
+        "sleeps_a_while",
+        "spins_for_ever",
+        "swaps_until_it_succeeds",
+        "swaps_in_the_body",
+        "spins_without_a_pause",
+        "spins_by_do",
+        "spins_until_told",
+    ]:
         yield f"tests/lint/waits.c: found are {', '.join(planted)}"
 
 
@@ -386,22 +399,46 @@ def check_words(_):
 
 
 def check_format(_):
-    """C is as clang-format 14 has it, in at most 100 columns"""
+    """C is as clang-format 14 has it; C and Python in at most 100 columns"""
     files = [path for path in sources() if path.endswith((".c", ".h"))]
-    for path in files:
+    for path in (*files, *(path for path in sources() if path.endswith(".py"))):
         yield from too_wide(path, read(path).split("\n"))
-    done = subprocess.run(["clang-format-14", "--dry-run", *(os.path.join(ROOT, path) for path in files)],
-                          capture_output=True, text=True)
-    changed = {os.path.relpath(line.split(":")[0], ROOT) for line in done.stderr.split("\n") if "warning:" in line}
+    done = subprocess.run(
+        ["clang-format-14", "--dry-run", *(os.path.join(ROOT, path) for path in files)],
+        capture_output=True,
+        text=True,
+    )
+    changed = {
+        os.path.relpath(line.split(":")[0], ROOT)
+        for line in done.stderr.split("\n")
+        if "warning:" in line
+    }
     yield from (f"{path}: not formatted: make format" for path in sorted(changed))
     if done.returncode:
         yield f"clang-format-14: {done.stderr[:200]}"
 
 
-CHECKS = [check_includes, check_base_names, check_file_length, check_format, check_conditional, check_phrases,
-          check_arguments, check_licence, check_compare, check_fence, check_floors, check_doors, check_port, check_core,
-          check_mutants, check_poison_table,
-          check_facts, check_waits, check_words, *analyse.CHECKS]
+CHECKS = [
+    check_includes,
+    check_base_names,
+    check_file_length,
+    check_format,
+    check_conditional,
+    check_phrases,
+    check_arguments,
+    check_licence,
+    *instructions.CHECKS,
+    check_floors,
+    check_doors,
+    check_port,
+    check_core,
+    check_mutants,
+    check_poison_table,
+    check_facts,
+    check_waits,
+    check_words,
+    *analyse.CHECKS,
+]
 
 
 def lint(counts, build, only=None):

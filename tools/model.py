@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""The SPIN models of tests/model: the right ones hold, each wrong one has its counterexample; `make model`.
+"""The SPIN models of tests/model: the right ones hold, each wrong one has its counterexample; `make
+model`.
 
 Usage: tools/model.py [--build DIR] [--jobs N] [--only TEXT] [--list]
 
@@ -22,10 +23,21 @@ from dataclasses import dataclass
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 MODELS = os.path.join(ROOT, "tests", "model")
 NEEDS = {"spin": "spin", "gcc": "gcc"}  # program -> package
-MEMORY_MB = 1800                        # of one search; two run at a time
-SECONDS = 900                           # of one search, on a busy machine
+MEMORY_MB = 1800  # of one search; two run at a time
+SECONDS = 900  # of one search, on a busy machine
 RIGHT_DEPTH = 300000
-CYCLE_DEPTHS = [90, 105, 115, 130, 150, 180, 220, 300, 500, RIGHT_DEPTH]  # a short cycle reads better
+CYCLE_DEPTHS = [
+    90,
+    105,
+    115,
+    130,
+    150,
+    180,
+    220,
+    300,
+    500,
+    RIGHT_DEPTH,
+]  # a short cycle reads better
 # The kinds of failure, by pan's messages.
 ASSERTION, STUCK, CYCLE = "assertion", "stuck for ever", "never ends"
 SAYS = {ASSERTION: "assertion violated", STUCK: "invalid end state", CYCLE: "acceptance cycle"}
@@ -119,8 +131,16 @@ class Result:
 def run(command, cwd, seconds=SECONDS):
     """The output, and whether it ended in time."""
     try:
-        done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              text=True, errors="replace", timeout=seconds, check=False)
+        done = subprocess.run(
+            command,
+            cwd=cwd,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=seconds,
+            check=False,
+        )
         return done.stdout, done.returncode
     except subprocess.TimeoutExpired as e:
         return (e.stdout or b"").decode(errors="replace") + f"\nmore than {seconds} s", -1
@@ -138,8 +158,13 @@ def limit(out):
     """The reason why a search without an error is not exhaustive; None: it is."""
     if "errors: 0" not in out:
         return "no result: " + (out.strip().splitlines() or ["no output"])[-1]
-    for says in ("max search depth too small", "Search not completed", "reached -DMEMLIM", "out of memory",
-                 "resource limit"):
+    for says in (
+        "max search depth too small",
+        "Search not completed",
+        "reached -DMEMLIM",
+        "out of memory",
+        "resource limit",
+    ):
         if says in out:
             return says
     return None
@@ -151,7 +176,9 @@ def replay(case, folder, macros, out):
     trail = next((f for f in os.listdir(folder) if f.endswith(".trail")), None)
     if not trail:
         return None
-    text, _ = run(["spin", "-T", "-k", trail, *macros, os.path.join(MODELS, model + ".pml")], folder)
+    text, _ = run(
+        ["spin", "-T", "-k", trail, *macros, os.path.join(MODELS, model + ".pml")], folder
+    )
     rows, loop, last = [], False, None
     for line in text.splitlines():
         step = re.match(r"\s*(CPU\d|ctl\d?)\|(.*)", line)
@@ -165,11 +192,20 @@ def replay(case, folder, macros, out):
     if sum(not r.startswith("    --") for r in rows) < 2:
         return None
     why = re.search(r"^pan:\d+: (.*)", out, re.M)
-    lines = [f"{model}.pml, {variant}: spin macros {' '.join(macros) or '(none)'}",
-             f"expected: {expected}; found: {why[1] if why else '?'}", "", "step  who   what", *rows, ""]
+    lines = [
+        f"{model}.pml, {variant}: spin macros {' '.join(macros) or '(none)'}",
+        f"expected: {expected}; found: {why[1] if why else '?'}",
+        "",
+        "step  who   what",
+        *rows,
+        "",
+    ]
     lines += ["where each process stands:"]
-    lines += ["  " + re.sub(r"^\s*\d+:\s*|\S*/(?=\w+\.pml)|\s*\(state \d+\)", "", line)
-              for line in text.splitlines() if re.search(r"\d+:\s+proc\s+\d+ \(", line)]
+    lines += [
+        "  " + re.sub(r"^\s*\d+:\s*|\S*/(?=\w+\.pml)|\s*\(state \d+\)", "", line)
+        for line in text.splitlines()
+        if re.search(r"\d+:\s+proc\s+\d+ \(", line)
+    ]
     path = os.path.join(os.path.dirname(folder), f"{model}-{variant}.txt")
     with open(path, "w", encoding="utf-8") as f:
         f.write("\n".join(lines) + "\n")
@@ -189,15 +225,35 @@ def check(case, build):
         states = re.findall(r"^\s*(\S+) states, stored", out, re.M)
         with open(os.path.join(folder, "pan.log"), "w", encoding="utf-8") as f:
             f.write(out)
-        return Result(model, variant, expected, got, good,
-                      f"{int(float(states[-1])):,}" if states else "-", time.monotonic() - start, text)
+        return Result(
+            model,
+            variant,
+            expected,
+            got,
+            good,
+            f"{int(float(states[-1])):,}" if states else "-",
+            time.monotonic() - start,
+            text,
+        )
 
     out, status = run(["spin", "-a", *macros, os.path.join(MODELS, model + ".pml")], folder)
     if status or not os.path.exists(os.path.join(folder, "pan.c")):
         return result("does not compile", False, out)
     # A search in breadth gives the shortest way to a state, one of small depth a short cycle.
     options = ["-DNFAIR=3"] if live else ["-DSAFETY", "-DBFS"] if wrong else ["-DSAFETY"]
-    out, status = run(["gcc", "-O1" if wrong else "-O2", "-w", f"-DMEMLIM={MEMORY_MB}", *options, "-o", "pan", "pan.c"], folder)
+    out, status = run(
+        [
+            "gcc",
+            "-O1" if wrong else "-O2",
+            "-w",
+            f"-DMEMLIM={MEMORY_MB}",
+            *options,
+            "-o",
+            "pan",
+            "pan.c",
+        ],
+        folder,
+    )
     if status:
         return result("does not compile", False, out)
     depths = CYCLE_DEPTHS if live and wrong else [RIGHT_DEPTH]
@@ -239,17 +295,27 @@ def main():
         for job in concurrent.futures.as_completed(jobs):
             r = job.result()
             results.append(r)
-            print(f"  {'ok' if r.good else 'not ok'} {r.model} {r.variant}: {r.got} ({r.seconds:.1f} s)",
-                  flush=True)
+            print(
+                f"  {'ok' if r.good else 'not ok'} {r.model} {r.variant}: {r.got} ({r.seconds:.1f} "
+                "s)",
+                flush=True,
+            )
     rank = {c[:2]: i for i, c in enumerate(CASES)}
     results.sort(key=lambda r: rank[r.model, r.variant])
-    print(f"\n{'model':20} {'variant':20} {'expected':15} {'result':15} {'states':>11} {'seconds':>8}")
+    print(
+        f"\n{'model':20} {'variant':20} {'expected':15} {'result':15} {'states':>11} {'seconds':>8}"
+    )
     for r in results:
-        print(f"{r.model:20} {r.variant:20} {r.expected:15} {r.got:15} {r.states:>11} {r.seconds:8.1f}"
-              f"{'' if r.good else '  <-- not as expected'}")
+        print(
+            f"{r.model:20} {r.variant:20} {r.expected:15} {r.got:15} {r.states:>11} "
+            f"{r.seconds:8.1f}"
+            f"{'' if r.good else '  <-- not as expected'}"
+        )
     failed = sum(not r.good for r in results)
-    print(f"\ncounterexamples: {os.path.relpath(os.path.join(args.build, 'model'))}/*.txt; "
-          f"{time.monotonic() - start:.0f} s in all")
+    print(
+        f"\ncounterexamples: {os.path.relpath(os.path.join(args.build, 'model'))}/*.txt; "
+        f"{time.monotonic() - start:.0f} s in all"
+    )
     print(f"{len(results) - failed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -54,9 +54,14 @@ class Report:
 
     def diagnosis(self):
         """The first complaint."""
-        story = [x.strip() for x in self.text.split("\n")
-                 if re.search(r"^\s*# (?!selftest|begin )|panic|PANIC|Sanitizer|runtime error", x)]
-        return story[0] if story else f"no message; ended with {self.status}{qemu.in_test(self.text)}"
+        story = [
+            x.strip()
+            for x in self.text.split("\n")
+            if re.search(r"^\s*# (?!selftest|begin )|panic|PANIC|Sanitizer|runtime error", x)
+        ]
+        return (
+            story[0] if story else f"no message; ended with {self.status}{qemu.in_test(self.text)}"
+        )
 
     def end(self):
         """The last lines, for a run that should not have failed."""
@@ -91,8 +96,13 @@ def read(path):
 def run_hosted(program, tests, cpus=4, hangs=False):
     log, watch, end = f"{program}.{os.getpid()}.log", Watch(hangs), time.monotonic() + LIMIT
     with open(log, "wb") as out:
-        proc = subprocess.Popen([program, f"--cpus={cpus}", tests], env=dict(os.environ, **check.SANITIZERS),
-                                stdout=out, stderr=out, stdin=subprocess.DEVNULL)
+        proc = subprocess.Popen(
+            [program, f"--cpus={cpus}", tests],
+            env=dict(os.environ, **check.SANITIZERS),
+            stdout=out,
+            stderr=out,
+            stdin=subprocess.DEVNULL,
+        )
         status = None
         try:
             while status is None:
@@ -114,7 +124,9 @@ def run_hosted(program, tests, cpus=4, hangs=False):
 def run_kernel(kernel, tests, cpus=4, hangs=False, tag="unmodified"):
     watch = Watch(hangs)
     machine = qemu.Machine(cpus=cpus, mem=256, kernel=kernel, timeout=LIMIT)
-    run = machine.run(f"variant-{os.getpid()}-{tag}", f"selftest={tests} tour=off monitor=off", enough=watch)
+    run = machine.run(
+        f"variant-{os.getpid()}-{tag}", f"selftest={tests} tour=off monitor=off", enough=watch
+    )
     return Report(run.text, 0 if run.passed else watch.status(run.status))
 
 
@@ -148,7 +160,9 @@ def outcome_of(kill, program, tag):
     """The outcome of a race, or of the first bad schedule of an explorer's set; OK if there is
     none."""
     if kill.kind == "race":
-        return race.run_scripts(program, kill.engine, f"{os.getpid()}-{tag}", [kill.name])[kill.name][0][1]
+        return race.run_scripts(program, kill.engine, f"{os.getpid()}-{tag}", [kill.name])[
+            kill.name
+        ][0][1]
     try:
         lines = explore.lines_of([program, "--explore", kill.name, "--json"], LIMIT)
     except subprocess.TimeoutExpired:
@@ -159,11 +173,11 @@ def outcome_of(kill, program, tag):
 class Hunt:
     def __init__(self, build, keep):
         self.build, self.keep = os.path.abspath(build), keep
-        self.bases = {}   # name of a build -> variant_build.Base
+        self.bases = {}  # name of a build -> variant_build.Base
         self.normal = {}  # (name of a build, test) -> the unmodified tree's output
         self.seconds = Seconds()
 
-    # ---- the unmodified tree -------------------------------------------------------------------------
+    # ---- the unmodified tree ---------------------------------------------------------------------
 
     def prepare(self, variants):
         """Build the unmodified tree; it must pass the tests that variants must fail.  Returns
@@ -176,11 +190,15 @@ class Hunt:
             goals = [variant_build.program_of(self.build, name) for name in kills if name != "race"]
             if goals and not check.make(self.build, *goals):
                 return "the unmodified tree does not build"
-            if "race" in kills and not check.make(os.path.join(self.build, "race"), "kernel", RACE="1"):
+            if "race" in kills and not check.make(
+                os.path.join(self.build, "race"), "kernel", RACE="1"
+            ):
                 return "the unmodified race build does not build"
             self.bases = {name: variant_build.Base(self.build, name) for name in kills}
         with self.seconds.of("its tests"):
-            return next(filter(None, (self.look(name, kills[name]) for name in sorted(kills))), None)
+            return next(
+                filter(None, (self.look(name, kills[name]) for name in sorted(kills))), None
+            )
 
     def look(self, name, kills):
         program = variant_build.program_of(self.build, name)
@@ -192,11 +210,13 @@ class Hunt:
         if tests:
             report = (run_kernel if name == "kernel" else run_hosted)(program, ",".join(tests))
             if report.status != 0:
-                return f"the unmodified tree, {name}: {report.failed or report.status}: {report.end()}"
+                return (
+                    f"the unmodified tree, {name}: {report.failed or report.status}: {report.end()}"
+                )
             self.normal.update({(name, test): said for test, said in report.said.items()})
         return None
 
-    # ---- a variant -----------------------------------------------------------------------------------
+    # ---- a variant -------------------------------------------------------------------------------
 
     def one(self, v):
         """A row for each of its kills."""
@@ -214,8 +234,17 @@ class Hunt:
                 verdict, note = "BAD PATCH", str(e)
             except variant_build.BuildError as e:
                 verdict, note = "BUILD ERROR", str(e).strip()
-            rows.append({"id": v.id, "title": v.title, "build": name, "kill": kill.text, "verdict": verdict,
-                         "note": note, "seconds": round(time.monotonic() - start, 1)})
+            rows.append(
+                {
+                    "id": v.id,
+                    "title": v.title,
+                    "build": name,
+                    "kill": kill.text,
+                    "verdict": verdict,
+                    "note": note,
+                    "seconds": round(time.monotonic() - start, 1),
+                }
+            )
         if not self.keep:
             shutil.rmtree(tree, ignore_errors=True)
         return rows
@@ -225,7 +254,11 @@ class Hunt:
             changed = variant.make_tree(v, tree)
         with self.seconds.of("compile"):
             kills = [kill for kill in v.kills if base_of(v, kill) == name]
-            suites = {kill.name.split(".")[0] for kill in kills} if all(kill.kind == "test" for kill in kills) else None
+            suites = (
+                {kill.name.split(".")[0] for kill in kills}
+                if all(kill.kind == "test" for kill in kills)
+                else None
+            )
             objects = self.bases[name].compile(tree, changed, v.get("compile").split(), suites)
         with self.seconds.of("link"):
             return self.bases[name].link(tree, objects)
@@ -239,23 +272,37 @@ class Hunt:
         test, hangs = kill.name.split(".")[1], kill.expect == variant.HANGS
         normal = self.normal.get((name, test))
         if normal is None or kill.expect in normal:
-            raise variant.BadVariant(f"{v.id}: " + ("no such test" if normal is None
-                                     else f"the unmodified tree prints {kill.expect!r} too"))
+            raise variant.BadVariant(
+                f"{v.id}: "
+                + (
+                    "no such test"
+                    if normal is None
+                    else f"the unmodified tree prints {kill.expect!r} too"
+                )
+            )
         cpus = int(v.get("cpus", "4"))
-        report = (run_kernel(program, kill.name, cpus, hangs, v.id) if name == "kernel"
-                  else run_hosted(program, kill.name, cpus, hangs))
+        report = (
+            run_kernel(program, kill.name, cpus, hangs, v.id)
+            if name == "kernel"
+            else run_hosted(program, kill.name, cpus, hangs)
+        )
         if report.status == qemu.TIMED_OUT:
             return "TIMEOUT", report.diagnosis()
         if report.status == 0:
             return "SURVIVED", ""
-        good = (report.status == variant.HANGS if hangs
-                else kill.expect in report.said.get(test, report.unfinished))
+        good = (
+            report.status == variant.HANGS
+            if hangs
+            else kill.expect in report.said.get(test, report.unfinished)
+        )
         return "KILLED" if good else "KILLED OTHERWISE", report.diagnosis()
 
 
 def line_of(row, first):
     what = "killed by" if row["verdict"] == "KILLED" else row["verdict"]
-    text = f"{row['id'] if first else '':6} {what} {row['kill']} ({row['seconds']} s)" + (f"  {row['title']}" if first else "")
+    text = f"{row['id'] if first else '':6} {what} {row['kill']} ({row['seconds']} s)" + (
+        f"  {row['title']}" if first else ""
+    )
     return text if row["verdict"] == "KILLED" else f"{text}\n         {row['note']}"
 
 
@@ -269,8 +316,12 @@ def hunt(build, variants, jobs, keep):
     rows = []
     # One QEMU at a time, beside the hosted programs: those that hang would slow the others down.
     with ThreadPoolExecutor(max(1, jobs)) as hosted, ThreadPoolExecutor(1) as booted:
-        running = [(booted if {base_of(v, k) for k in v.kills} & set(variant_build.KERNELS) else hosted).submit(hunt_.one, v)
-                   for v in variants]
+        running = [
+            (
+                booted if {base_of(v, k) for k in v.kills} & set(variant_build.KERNELS) else hosted
+            ).submit(hunt_.one, v)
+            for v in variants
+        ]
         for job in running:
             for i, row in enumerate(job.result()):
                 print(line_of(row, i == 0), flush=True)
@@ -283,24 +334,37 @@ def main():
     parser.add_argument("--build", default="build")
     parser.add_argument("--only", help="ids, with commas")
     parser.add_argument("--jobs", type=int, default=check.jobs())
-    parser.add_argument("--keep", action="store_true", help="leave the variants' trees in DIR/mutant/")
-    parser.add_argument("--who", action="store_true", help="run all suites with each, and list every test that fails")
+    parser.add_argument(
+        "--keep", action="store_true", help="leave the variants' trees in DIR/mutant/"
+    )
+    parser.add_argument(
+        "--who",
+        action="store_true",
+        help="run all suites with each, and list every test that fails",
+    )
     args = parser.parse_args()
     start = time.monotonic()
     variants = [variant.read(i) for i in (args.only.split(",") if args.only else variant.known())]
     if args.who:
         import mutate_run  # which needs this file
+
         return mutate_run.who(args.build, variants)
     rows, seconds = hunt(args.build, variants, args.jobs, args.keep)
     counts = check.Counts()
     for row in rows or ():
-        counts.one(row["verdict"] == "KILLED", f"{row['id']}: {row['verdict']}: {row['kill']}: {row['note']}")
+        counts.one(
+            row["verdict"] == "KILLED",
+            f"{row['id']}: {row['verdict']}: {row['kill']}: {row['note']}",
+        )
     if rows is None:
         counts.one(False, "the unmodified tree")
     with open(os.path.join(args.build, "mutants.json"), "w", encoding="utf-8") as f:
         json.dump(rows or [], f, indent=1)
         f.write("\n")
-    print(f"# {len(variants)} variants, {len(rows or ())} kills; seconds of all jobs: {seconds.line()}")
+    print(
+        f"# {len(variants)} variants, {len(rows or ())} kills; seconds of all jobs: "
+        f"{seconds.line()}"
+    )
     return counts.close("mutants", start)
 
 

@@ -165,7 +165,8 @@ class Trial:
             if row["verdict"] not in NO_COUNT:
                 survived = sum(r["verdict"] == "survived" for r in self.chosen)
                 print(
-                    f"{len(self.chosen):4}/{self.total} {row['verdict']:8} {row['path']}:{row['line']}"
+                    f"{len(self.chosen):4}/{self.total} {row['verdict']:8} "
+                    f"{row['path']}:{row['line']}"
                     f" {row['operator']}"
                     f" ({row['seconds']:.0f} s) {row['by']}  [{survived} survive]",
                     flush=True,
@@ -269,7 +270,10 @@ def main():
     parser.add_argument("--seed", default="1")
     parser.add_argument("--files", help="paths, with commas")
     parser.add_argument(
-        "--stages", help="only these, with commas: " + ",".join(mutate_run.HOSTED) + ",fiber,kernel,locks,tests"
+        "--stages",
+        help="only these, with commas: "
+        + ",".join(mutate_run.HOSTED)
+        + ",fiber,kernel,locks,tests",
     )
     parser.add_argument("--jobs", type=int, default=check.jobs())
     parser.add_argument("--count", action="store_true", help="how many sites there are")

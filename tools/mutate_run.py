@@ -25,7 +25,15 @@ import suites
 import variant
 import variant_build
 
-HOSTED = ["host-port", "host-order3", "host-plain", "host-threads", "host-silence", "host-asan", "host-tsan"]
+HOSTED = [
+    "host-port",
+    "host-order3",
+    "host-plain",
+    "host-threads",
+    "host-silence",
+    "host-asan",
+    "host-tsan",
+]
 RACES = "fiber"
 KERNEL = "kernel"
 LOCKS = "locks"  # lint's check of the file: clang -Wthread-safety
@@ -56,9 +64,13 @@ def listed(name):
 
 def suites_of(path):
     """The suites that the head of a source names: (hosted, in the kernel)."""
-    host, kernel = listed("TEST_SRCS") | listed("HOST_TEST_SRCS"), listed("TEST_SRCS") | listed("KTEST_SRCS")
+    host, kernel = listed("TEST_SRCS") | listed("HOST_TEST_SRCS"), listed("TEST_SRCS") | listed(
+        "KTEST_SRCS"
+    )
     named = [name for name in suites.named_in(path) if name in suites.suites()]
-    return tuple([name for name in named if suites.suites()[name].path in files] for files in (host, kernel))
+    return tuple(
+        [name for name in named if suites.suites()[name].path in files] for files in (host, kernel)
+    )
 
 
 def judges_of(path):
@@ -148,11 +160,10 @@ def verdict(text, status):
     if failed:
         return failed.group(1)
     story = re.search(
-        r"PANIC[^\n]*|(ERROR: \w+|WARNING: Thread)Sanitizer[^\n]*|runtime error:[^\n]*",
-        text,
+        r"PANIC[^\n]*|(ERROR: \w+|WARNING: Thread)Sanitizer[^\n]*|runtime error:[^\n]*", text
     )
     if story:
-        return story.group(0)[:120] + qemu.in_test(text[:story.start()])
+        return story.group(0)[:120] + qemu.in_test(text[: story.start()])
     if status in (-24, -9):  # SIGXCPU: at the limit of its processor time
         return "hangs" + qemu.in_test(text)
     return "passed" if status == 0 else f"ended with {status}{qemu.in_test(text)}"
@@ -251,7 +262,6 @@ class Bench:
             how = f"the boot {'did not end in PASS' if done.booted else 'did not begin'}"
         return Outcome(done.text, how, after.ru_utime - before.ru_utime)
 
-
     def pytest(self, home, program, tests, limit):
         """The first failure, or None; with the kernel @program, all other files in the directory
         @home."""
@@ -260,7 +270,18 @@ class Bench:
             if os.path.lexists(os.path.join(home, name)):
                 os.unlink(os.path.join(home, name))
             os.symlink(target, os.path.join(home, name))
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not long", tests]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-m",
+            "not long",
+            tests,
+        ]
         try:
             done = subprocess.run(
                 command,
@@ -415,7 +436,9 @@ class Worker:
             failed = re.findall(r"^  not ok \d+ (\S+)", outcome.text, re.MULTILINE)
             crashed = qemu.ktap_running(outcome.text)
             # Run alone, the test's failure shows in the run's status.
-            return f"{name}: {outcome.how}", failed + ([f"{crashed} does not end"] if crashed and failed else [])
+            return f"{name}: {outcome.how}", failed + (
+                [f"{crashed} does not end"] if crashed and failed else []
+            )
         finally:
             shutil.rmtree(os.path.join(self.tree, "build"), ignore_errors=True)
             variant.link_tree(self.tree)

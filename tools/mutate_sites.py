@@ -28,8 +28,16 @@ RELATIONS = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
 # Symmetric comparisons: with swapped operands the result is equally zero or not.
 EVEN_HANDED = {"strcmp", "strncmp", "memcmp"}
 PLAIN = {
-    K.BINARY_OPERATOR, K.UNARY_OPERATOR, K.DECL_REF_EXPR, K.MEMBER_REF_EXPR, K.INTEGER_LITERAL, K.PAREN_EXPR,
-    K.CSTYLE_CAST_EXPR, K.UNEXPOSED_EXPR, K.CONDITIONAL_OPERATOR, K.TYPE_REF,
+    K.BINARY_OPERATOR,
+    K.UNARY_OPERATOR,
+    K.DECL_REF_EXPR,
+    K.MEMBER_REF_EXPR,
+    K.INTEGER_LITERAL,
+    K.PAREN_EXPR,
+    K.CSTYLE_CAST_EXPR,
+    K.UNEXPOSED_EXPR,
+    K.CONDITIONAL_OPERATOR,
+    K.TYPE_REF,
 }
 STORES = (K.BINARY_OPERATOR, K.COMPOUND_ASSIGNMENT_OPERATOR, K.UNARY_OPERATOR)
 WEAKER = {"atomic_add": "+", "atomic_sub": "-", "atomic_or": "|", "atomic_and": "&"}
@@ -175,19 +183,27 @@ class Finder:
         if cursor.kind == K.DO_STMT and re.match(r"do\b", self.of(span)):
             return False  # else it is in the expansion of a macro
         name = re.match(r"(\w+)\(", self.of(span))
-        return not (name and (name.group(1) in TALK or re.search("^sched_point$|ASSERT(_\\w+)?$", name.group(1))))
+        return not (
+            name
+            and (name.group(1) in TALK or re.search("^sched_point$|ASSERT(_\\w+)?$", name.group(1)))
+        )
 
     def plain_store(self, cursor):
         """
-        (the variable or member that it stores or adds to, all names in it) of a statement without other effects: no
+        (the variable or member that it stores or adds to, all names in it) of a statement without
+        other effects: no
         call, no pointer but to a structure, nothing volatile, no union.  None: it is not one.
         """
         children = list(cursor.get_children())
         text = self.of(self.whole(cursor))
-        if cursor.kind not in STORES or not re.fullmatch(r"[\w.>-]+\s*(\+\+|--|[-+|&]?=[^=].*)", text, re.DOTALL):
+        if cursor.kind not in STORES or not re.fullmatch(
+            r"[\w.>-]+\s*(\+\+|--|[-+|&]?=[^=].*)", text, re.DOTALL
+        ):
             return None
         value = text.partition("=")[2]
-        if re.search(r"\+\+|--|[^=!<>]=[^=]", value) or not all(self.is_plain(p) for c in children for p in c.walk_preorder()):
+        if re.search(r"\+\+|--|[^=!<>]=[^=]", value) or not all(
+            self.is_plain(p) for c in children for p in c.walk_preorder()
+        ):
             return None
         return children[0].spelling, set(re.findall(r"\w+", text))
 

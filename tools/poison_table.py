@@ -16,25 +16,68 @@ import suites
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = "docs/mm/poison.md"
-SUITES = {"poison_states": "tests/suites/mm/test_poison_states.c", "poison_vm": "tests/suites/mm/test_poison_vm.c"}
+SUITES = {
+    "poison_states": "tests/suites/mm/test_poison_states.c",
+    "poison_vm": "tests/suites/mm/test_poison_vm.c",
+}
 NEXT = r",[\s\\]+"  # an entry may have several lines
-ROW = re.compile(rf'^\tX\((\w+){NEXT}"([^"]*)"{NEXT}(-?\w+){NEXT}(-?\w+){NEXT}(\w+){NEXT}(-?\w+){NEXT}(\w+)\)', re.MULTILINE)
+ROW = re.compile(
+    rf'^\tX\((\w+){NEXT}"([^"]*)"{NEXT}(-?\w+){NEXT}(-?\w+){NEXT}(\w+){NEXT}(-?\w+){NEXT}(\w+)\)',
+    re.MULTILINE,
+)
 TABLE = re.compile(r"(<!-- states -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-OUTCOMES = {"RECOVERED": "retired", "DELAYED": "flagged; retired with its last reference",
-            "IGNORED": "flagged; retired when it is freed", "FAILED": ""}
+OUTCOMES = {
+    "RECOVERED": "retired",
+    "DELAYED": "flagged; retired with its last reference",
+    "IGNORED": "flagged; retired when it is freed",
+    "FAILED": "",
+}
 # Cases that need two threads: state, soft, hard, unpoison, the tests.
 TOGETHER = [
-    ("being freed", "waited for", "flagged; retired by that free", "0", "race R-PSN-soft, race R-PSN-put"),
-    ("being moved", "waited for, then as it is found", "waited for, then as it is found", "`-EINVAL`",
-     "poison_race.page_that_breaks_during_its_migration_is_retired, poison_race.page_that_breaks_during_a_failed_migration_is_retired, "
-     "poison_race.soft_offline_during_a_migration_succeeds"),
-    ("target of a move", "`-EBUSY`", "`-EBUSY`: flagged; the move goes back, and has another", "`-EBUSY`",
-     "poison_race.target_that_breaks_during_the_copy_is_retired"),
-    ("in a range that is going offline", "retired", "retired", "0", "poison.a_page_breaks_during_an_offline"),
-    ("of standby memory", "`-ENXIO`", "`-ENXIO`: flagged, with all of its pageblock", "`-EBUSY`, until its step has come",
-     "poison_standby.page_that_breaks_in_standby_memory_is_never_used"),
-    ("where a standby step has put its descriptors", "`-ENXIO`", "`-ENXIO`: all of its pageblock is reserved", "`-EINVAL`",
-     "poison_standby.page_that_breaks_while_coming_online_is_reserved"),
+    (
+        "being freed",
+        "waited for",
+        "flagged; retired by that free",
+        "0",
+        "race R-PSN-soft, race R-PSN-put",
+    ),
+    (
+        "being moved",
+        "waited for, then as it is found",
+        "waited for, then as it is found",
+        "`-EINVAL`",
+        "poison_race.page_that_breaks_during_its_migration_is_retired, "
+        "poison_race.page_that_breaks_during_a_failed_migration_is_retired, "
+        "poison_race.soft_offline_during_a_migration_succeeds",
+    ),
+    (
+        "target of a move",
+        "`-EBUSY`",
+        "`-EBUSY`: flagged; the move goes back, and has another",
+        "`-EBUSY`",
+        "poison_race.target_that_breaks_during_the_copy_is_retired",
+    ),
+    (
+        "in a range that is going offline",
+        "retired",
+        "retired",
+        "0",
+        "poison.a_page_breaks_during_an_offline",
+    ),
+    (
+        "of standby memory",
+        "`-ENXIO`",
+        "`-ENXIO`: flagged, with all of its pageblock",
+        "`-EBUSY`, until its step has come",
+        "poison_standby.page_that_breaks_in_standby_memory_is_never_used",
+    ),
+    (
+        "where a standby step has put its descriptors",
+        "`-ENXIO`",
+        "`-ENXIO`: all of its pageblock is reserved",
+        "`-EINVAL`",
+        "poison_standby.page_that_breaks_while_coming_online_is_reserved",
+    ),
     ("in a range that was just offlined", "`-ENXIO`", "`-ENXIO`: flagged", "0", "race R-S4c"),
 ]
 
@@ -56,12 +99,21 @@ def cells(tests):
 
 
 def table():
-    lines = ["| the page is | soft offline | hard failure | unpoison after that | shown by |", "|---|---|---|---|---|"]
+    lines = [
+        "| the page is | soft offline | hard failure | unpoison after that | shown by |",
+        "|---|---|---|---|---|",
+    ]
     for suite, path in SUITES.items():
         for name, text, soft, hard, outcome, unpoison, _ in ROW.findall(read(path)):
-            lines.append(f"| {text} | {said(soft, 'RECOVERED' if soft == '0' else 'FAILED')} | {said(hard, outcome)} | "
-                         f"{unpoison if unpoison == '0' else f'`{unpoison}`'} | `{suite}.{name}` |")
-    lines += [f"| {state} | {soft} | {hard} | {unpoison} | {cells(tests)} |" for state, soft, hard, unpoison, tests in TOGETHER]
+            lines.append(
+                f"| {text} | {said(soft, 'RECOVERED' if soft == '0' else 'FAILED')} | "
+                f"{said(hard, outcome)} | "
+                f"{unpoison if unpoison == '0' else f'`{unpoison}`'} | `{suite}.{name}` |"
+            )
+    lines += [
+        f"| {state} | {soft} | {hard} | {unpoison} | {cells(tests)} |"
+        for state, soft, hard, unpoison, tests in TOGETHER
+    ]
     return "\n" + "\n".join(lines) + "\n\n"
 
 
@@ -72,7 +124,10 @@ def wrong():
     if not found:
         yield f"{PAGE}: no table of states"
     elif found.group(2) != table():
-        yield f"{PAGE}: the table of states is not that of the tests; run tools/poison_table.py --update"
+        yield (
+            f"{PAGE}: the table of states is not that of the tests; "
+            "run tools/poison_table.py --update"
+        )
     for suite, name in re.findall(r"`(poison(?:_\w+)?)\.(\w+)`", text):
         if suite not in suites.suites():
             yield f"{PAGE}: no suite {suite}"

@@ -5,11 +5,13 @@
 Usage: tools/pressure.py [--build DIR] [--seeds 1-20] [--machines LIST] [--update-docs] [POLICY...]
        tools/pressure.py --check       the wrong variants apply to the present tree
 
-Each policy is a kernel: "thread" is the tree's own, the others are the variants tests/pressure/POLICY.mut.
+Each policy is a kernel: "thread" is the tree's own, the others are the variants
+tests/pressure/POLICY.mut.
 Each kernel is booted with pressure=SEED on each machine, ENGINE-CPUS; ENGINE is icount (the same
 seed gives the same figures) or mttcg.  The tree's own must pass; a variant must fail in the exact
 words
-that its .mut file expects.  One JSON line for each boot goes to DIR/race/pressure.jsonl; the tables of
+that its .mut file expects.  One JSON line for each boot goes to DIR/race/pressure.jsonl; the tables
+of
 medians are printed and, with --update-docs, written to docs/races/pressure.md.
 """
 import argparse
@@ -57,6 +59,7 @@ FIGURES = [
 
 # ---- kernels -------------------------------------------------------------------------------------
 
+
 def on_my_variants(function, *args):
     """Call a function of the module variant on the variants of tests/pressure/."""
     kept, variant.MUTANTS = variant.MUTANTS, FOLDER
@@ -93,6 +96,7 @@ def check_variants():
 
 # ---- runs ----------------------------------------------------------------------------------------
 
+
 def figures(text):
     """{seed: {name: value}} of the lines that a kernel printed."""
     lines = re.findall(r"^pressure: (seed=.*)$", text, re.MULTILINE)
@@ -107,11 +111,20 @@ def complaints(text):
 def run_one(kernel, policy, machine, seed):
     """One boot: (the line for the file, its fault)."""
     engine, cpus = machine.split("-")
-    m = qemu.Machine(cpus=int(cpus), mem=MEM, icount=engine == "icount", timeout=TIMEOUT, kernel=kernel)
-    run = m.run(f"pressure-{policy}-{machine}", f"selftest=none monitor=off movable=0 pressure={seed}")
+    m = qemu.Machine(
+        cpus=int(cpus), mem=MEM, icount=engine == "icount", timeout=TIMEOUT, kernel=kernel
+    )
+    run = m.run(
+        f"pressure-{policy}-{machine}", f"selftest=none monitor=off movable=0 pressure={seed}"
+    )
     found, said, wanted = figures(run.text), complaints(run.text), expected(policy)
-    line = {"policy": policy, "engine": engine, **found.get(seed, {}), "said": said,
-            "seconds": round(run.seconds, 2)}
+    line = {
+        "policy": policy,
+        "engine": engine,
+        **found.get(seed, {}),
+        "said": said,
+        "seconds": round(run.seconds, 2),
+    }
     odd = [s for s in said if not s.startswith(tuple(wanted))]
     if list(found) != [seed] or odd or not (run.passed if not wanted else run.failed):
         return line, run.story(15)
@@ -129,18 +142,30 @@ def run_policy(counts, kernel, policy, machine, seeds, out):
             print(why)
             continue
         lines.append(line)
-    unseen = [w for w in expected(policy) if not any(s.startswith(w) for line in lines for s in line["said"])]
-    counts.one(not unseen, f"pressure: {policy} on {machine}: no seed made it say: {'; '.join(unseen)}")
+    unseen = [
+        w
+        for w in expected(policy)
+        if not any(s.startswith(w) for line in lines for s in line["said"])
+    ]
+    counts.one(
+        not unseen, f"pressure: {policy} on {machine}: no seed made it say: {'; '.join(unseen)}"
+    )
     if machine.startswith("icount") and lines:
         again = run_one(kernel, policy, machine, lines[0]["seed"])[0]
         same = {**again, "seconds": 0} == {**lines[0], "seconds": 0}
-        counts.one(same, f"pressure: {policy} on {machine}: the same seed gave other figures: {again}")
-    print(f"  {policy:6} on {machine}: {len(lines)} of {len(seeds)} seeds as expected"
-          f" ({time.monotonic() - start:.0f} s)", flush=True)
+        counts.one(
+            same, f"pressure: {policy} on {machine}: the same seed gave other figures: {again}"
+        )
+    print(
+        f"  {policy:6} on {machine}: {len(lines)} of {len(seeds)} seeds as expected"
+        f" ({time.monotonic() - start:.0f} s)",
+        flush=True,
+    )
     return lines
 
 
 # ---- tables --------------------------------------------------------------------------------------
+
 
 def number(value):
     return f"{value:.1f}" if value != int(value) and value < 100 else f"{value:.0f}"
@@ -157,13 +182,20 @@ def table(machine, results):
     engine, cpus = machine.split("-")
     some = next(lines[0] for lines in results.values() if lines)
     rows = [[f"{cpus} CPUs, {engine}"] + list(results)]
-    rows += [[name] + [cell([value(line) for line in lines]) if lines else "-" for lines in results.values()]
-             for name, value in FIGURES]
+    rows += [
+        [name]
+        + [cell([value(line) for line in lines]) if lines else "-" for lines in results.values()]
+        for name, value in FIGURES
+    ]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     rows.insert(1, ["-" * w for w in widths])
-    text = "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths)) + " |" for row in rows)
-    return text + f"\n\n{some['threads']} threads, {some['pages']} pages; median (least to most) of " \
-                  f"{max(map(len, results.values()))} seeds.\n"
+    text = "\n".join(
+        "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths)) + " |" for row in rows
+    )
+    return (
+        text + f"\n\n{some['threads']} threads, {some['pages']} pages; median (least to most) of "
+        f"{max(map(len, results.values()))} seeds.\n"
+    )
 
 
 def update_docs(tables):
@@ -200,7 +232,9 @@ def main():
     parser.add_argument("--build", default="build")
     parser.add_argument("--seeds", default="1-20", help="FIRST-LAST, or one")
     parser.add_argument("--machines", default=",".join(MACHINES), help="ENGINE-CPUS, with commas")
-    parser.add_argument("--update-docs", action="store_true", help="write the tables to docs/races/pressure.md")
+    parser.add_argument(
+        "--update-docs", action="store_true", help="write the tables to docs/races/pressure.md"
+    )
     parser.add_argument("--check", action="store_true", help="do the variants apply to the tree?")
     parser.add_argument("policies", nargs="*", metavar="POLICY", help=" ".join(POLICIES))
     args = parser.parse_args()
@@ -216,7 +250,10 @@ def main():
     if not all(re.fullmatch(r"(icount|mttcg)-[1-9]\d*", m) for m in machines):
         parser.error(f"--machines {args.machines}: wanted ENGINE-CPUS, as in {','.join(MACHINES)}")
     if set(args.policies) - set(POLICIES):
-        parser.error(f"no policy {', '.join(set(args.policies) - set(POLICIES))}; known: {' '.join(POLICIES)}")
+        parser.error(
+            f"no policy {', '.join(set(args.policies) - set(POLICIES))}; known: "
+            f"{' '.join(POLICIES)}"
+        )
     counts = check.Counts()
     start = time.monotonic()
     policies = [p for p in POLICIES if not args.policies or p in args.policies]

@@ -30,8 +30,12 @@ FAIL_STATUS = 35
 TIMED_OUT = "timeout"
 WATCHDOG = 400  # seconds that a machine has to answer a test: far more than it needs
 ENOUGH = "ended"
-OVMF = ["/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_CODE.fd",
-        "/usr/share/edk2/ovmf/OVMF_CODE.fd", "/usr/share/edk2/x64/OVMF_CODE.4m.fd"]
+OVMF = [
+    "/usr/share/OVMF/OVMF_CODE_4M.fd",
+    "/usr/share/OVMF/OVMF_CODE.fd",
+    "/usr/share/edk2/ovmf/OVMF_CODE.fd",
+    "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
+]
 ICOUNT = ["-accel", "tcg,thread=single", "-icount", "shift=0,align=off,sleep=off"]
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -46,13 +50,14 @@ def _die_with_parent():
 @dataclass
 class Run:
     """One boot and its end."""
+
     command: list
-    log: str                # path of the console's log
-    status: object          # QEMU's exit status, or TIMED_OUT
+    log: str  # path of the console's log
+    status: object  # QEMU's exit status, or TIMED_OUT
     seconds: float
     when: dict = field(default_factory=dict)  # marker -> seconds from QEMU's start
-    text: str = ""          # the console from the kernel's first line on, or all if it never came
-    booted: bool = False    # the first line came
+    text: str = ""  # the console from the kernel's first line on, or all if it never came
+    booted: bool = False  # the first line came
 
     @property
     def lines(self):
@@ -78,8 +83,11 @@ class Run:
     def story(self, nr=40):
         """The text to print when it is not as expected."""
         tail = "\n    ".join(self.text.split("\n")[-nr:])
-        return (f"QEMU ended with {self.status} after {self.seconds:.1f} s{in_test(self.text)}; console {self.log}:\n"
-                f"    {tail}\nto run it again:\n    " + quoted(self.command))
+        return (
+            f"QEMU ended with {self.status} after {self.seconds:.1f} s{in_test(self.text)}; "
+            f"console {self.log}:\n"
+            f"    {tail}\nto run it again:\n    " + quoted(self.command)
+        )
 
     def ktap(self):
         return ktap_counts(self.text)
@@ -108,7 +116,7 @@ def ktap_running(text):
     """SUITE.TEST of the test that has begun and not ended, the place of a crash or a hang; or
     None."""
     begins = list(re.finditer(r"^  # begin (\S+)$", text, re.MULTILINE))
-    if not begins or re.search(r"^  (ok|not ok) \d+ ", text[begins[-1].end():], re.MULTILINE):
+    if not begins or re.search(r"^  (ok|not ok) \d+ ", text[begins[-1].end() :], re.MULTILINE):
         return None
     return begins[-1].group(1)
 
@@ -134,20 +142,21 @@ def clean_log(path):
 @dataclass
 class Machine:
     """A machine and the kernel's boot path; .run() boots it once."""
-    boot: str = "pvh"            # pvh, grub or uefi
+
+    boot: str = "pvh"  # pvh, grub or uefi
     cpus: int = 4
-    mem: int = 256               # MiB
-    nodes: list = None           # MiB of each node; None: no NUMA
-    distances: list = None       # [(from, to, distance)]
-    node_cpus: list = None       # ["0-1", "", ...] of each node; None: shared out evenly
-    room: int = 0                # MiB of addresses, with 8 slots, for memory plugged in later
+    mem: int = 256  # MiB
+    nodes: list = None  # MiB of each node; None: no NUMA
+    distances: list = None  # [(from, to, distance)]
+    node_cpus: list = None  # ["0-1", "", ...] of each node; None: shared out evenly
+    room: int = 0  # MiB of addresses, with 8 slots, for memory plugged in later
     cpu: str = "max"
     machine: str = "q35"
-    threads: str = "multi"       # host threads: one for each CPU, or "single"
+    threads: str = "multi"  # host threads: one for each CPU, or "single"
     icount: bool = False
-    module: str = None           # path of a boot module
+    module: str = None  # path of a boot module
     files: list = field(default_factory=list)  # paths of more, by GRUB
-    programs: bool = False       # the programs for ring 3 as well
+    programs: bool = False  # the programs for ring 3 as well
     extra: list = field(default_factory=list)
     timeout: float = 60
     kernel: str = None
@@ -164,7 +173,10 @@ class Machine:
         if not self.nodes:
             return options, ",memory-backend=r0"
         for i in range(len(sizes)):
-            options += ["-numa", f"node,nodeid={i}{self.cpus_of(i)}" + (f",memdev=r{i}" if sizes[i] else "")]
+            options += [
+                "-numa",
+                f"node,nodeid={i}{self.cpus_of(i)}" + (f",memdev=r{i}" if sizes[i] else ""),
+            ]
         for src, dst, value in self.distances or []:
             options += ["-numa", f"dist,src={src},dst={dst},val={value}"]
         return options, ""
@@ -188,28 +200,58 @@ class Machine:
             initrd = self.module
             if self.programs:
                 initrd = os.path.join(BUILD, "qemu", name + ".cpio")
-                subprocess.run(["sh", os.path.join(ROOT, "tools/mkcpio.sh"), initrd] + modules, check=True)
+                subprocess.run(
+                    ["sh", os.path.join(ROOT, "tools/mkcpio.sh"), initrd] + modules, check=True
+                )
             return ["-kernel", kernel, "-append", cmdline] + (["-initrd", initrd] if initrd else [])
         iso = os.path.join(BUILD, "qemu", name + ".iso")
-        subprocess.run(["sh", os.path.join(ROOT, "tools/mkiso.sh"), iso, kernel, cmdline] + modules, check=True)
+        subprocess.run(
+            ["sh", os.path.join(ROOT, "tools/mkiso.sh"), iso, kernel, cmdline] + modules, check=True
+        )
         options = ["-cdrom", iso]
         if self.boot == "uefi":
             code = next(f for f in OVMF if os.path.exists(f))
             variables = os.path.join(BUILD, "qemu", name + ".vars")
             shutil.copy(code.replace("CODE", "VARS"), variables)
-            options += ["-drive", f"if=pflash,format=raw,unit=0,readonly=on,file={code}",
-                        "-drive", f"if=pflash,format=raw,unit=1,file={variables}"]
+            options += [
+                "-drive",
+                f"if=pflash,format=raw,unit=0,readonly=on,file={code}",
+                "-drive",
+                f"if=pflash,format=raw,unit=1,file={variables}",
+            ]
         return options
 
     def command(self, name, cmdline, console=None):
         """console: QEMU's chardev instead of the file BUILD/qemu/NAME.log."""
         memory, backend = self.memory_options()
-        return (["qemu-system-x86_64", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-                 "-monitor", "none", "-device", "isa-debug-exit,iobase=0xf4,iosize=4",
-                 "-machine", self.machine + backend, "-cpu", self.cpu]
-                + (ICOUNT if self.icount else ["-accel", f"tcg,thread={self.threads}"]) + memory
-                + self.loader_options(name, cmdline) + list(self.extra)
-                + ["-chardev", console or f"file,id=con,path={log_path(name)}", "-serial", "chardev:con"])
+        return (
+            [
+                "qemu-system-x86_64",
+                "-nodefaults",
+                "-no-user-config",
+                "-display",
+                "none",
+                "-no-reboot",
+                "-monitor",
+                "none",
+                "-device",
+                "isa-debug-exit,iobase=0xf4,iosize=4",
+                "-machine",
+                self.machine + backend,
+                "-cpu",
+                self.cpu,
+            ]
+            + (ICOUNT if self.icount else ["-accel", f"tcg,thread={self.threads}"])
+            + memory
+            + self.loader_options(name, cmdline)
+            + list(self.extra)
+            + [
+                "-chardev",
+                console or f"file,id=con,path={log_path(name)}",
+                "-serial",
+                "chardev:con",
+            ]
+        )
 
     def run(self, name, cmdline="", markers=(), talk=None, enough=None):
         """Boot the machine and wait for its end.
@@ -230,8 +272,13 @@ class Machine:
             command += ["-qmp", f"unix:{path},server=on,wait=off"]
         start = time.monotonic()
         with open(log + ".err", "wb") as err:
-            proc = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=err, stderr=err,
-                                    preexec_fn=_die_with_parent)
+            proc = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=err,
+                stderr=err,
+                preexec_fn=_die_with_parent,
+            )
             try:
                 if talk:
                     with Qmp(path, proc, log) as qmp:
@@ -277,7 +324,8 @@ def _wait(proc, log, start, timeout, markers, enough=None):
 
 
 class Qmp:
-    """QEMU's machine protocol: qmp("query-status"), qmp("stop"), ...; .wait_for(pattern) on the console.
+    """QEMU's machine protocol: qmp("query-status"), qmp("stop"), ...; .wait_for(pattern) on the
+    console.
 
     .event(name) waits for an event that was not waited for yet.
     """
@@ -337,7 +385,7 @@ class Qmp:
             self.socket.settimeout(None)
         at = next(i for i, e in enumerate(self.events) if e["event"] == name)
         found = self.events[at]
-        del self.events[:at + 1]
+        del self.events[: at + 1]
         return found.get("data", {})
 
     def wait_for(self, pattern, timeout=60, times=1):

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: MIT
 """Replay race scripts, with right code and wrong variants, on fibers and in QEMU; `make race`.
 
-Usage: tools/race.py [--build DIR] [--grub] [--repeat N] [--engines LIST] [--no-explore] [--update-docs] [NAME...]
-       tools/race.py [--build DIR] --step NAME [VARIANT]     by keys, one move at a time: tools/race_step.py
+Usage: tools/race.py [--build DIR] [--grub] [--repeat N] [--engines LIST] [--no-explore]
+[--update-docs] [NAME...]
+       tools/race.py [--build DIR] --step NAME [VARIANT]     by keys, one move at a time:
+       tools/race_step.py
 
 For each script of tests/races/*.race (or those named; a variant's name means the scripts that show
 it) and each variant that its lines "expect ID: OUTCOME" name: the outcome must be the expected one,
@@ -49,19 +51,26 @@ class Script:
             text = f.read()
         self.name = re.search(r"^race:\s*(\S+)", text, re.MULTILINE).group(1)
         self.title = re.search(r"^title:\s*(.*)", text, re.MULTILINE).group(1)
-        self.expect = {m.group(1) or "none": m.group(2).strip()
-                       for m in re.finditer(r"^expect(?: (\w+))?:(.*)$", text, re.MULTILINE)}
+        self.expect = {
+            m.group(1) or "none": m.group(2).strip()
+            for m in re.finditer(r"^expect(?: (\w+))?:(.*)$", text, re.MULTILINE)
+        }
         self.roles = sorted(set(re.findall(r"\b([A-H])[?@:!]", text)))
-        self.cpus = max([ord(r) - ord("A") + 1 for r in self.roles]
-                        + [int(m.group(1)) for m in re.finditer(r"^cpus: *(\d+)", text, re.MULTILINE)])
+        self.cpus = max(
+            [ord(r) - ord("A") + 1 for r in self.roles]
+            + [int(m.group(1)) for m in re.finditer(r"^cpus: *(\d+)", text, re.MULTILINE)]
+        )
 
 
 def scripts():
-    return sorted((Script(p) for p in glob.glob(os.path.join(qemu.ROOT, "tests/races/*.race"))),
-                  key=lambda s: s.name)
+    return sorted(
+        (Script(p) for p in glob.glob(os.path.join(qemu.ROOT, "tests/races/*.race"))),
+        key=lambda s: s.name,
+    )
 
 
-# ---- programs -----------------------------------------------------------------------------------------
+# ---- programs ------------------------------------------------------------------------------------
+
 
 def build_one(build, ident, engines):
     """{engine: program} of a variant, or None if it does not build."""
@@ -69,7 +78,9 @@ def build_one(build, ident, engines):
     if "fiber" in engines:
         targets.append(["build/fiber/race" if ident != "none" else f"{build}/fiber/race"])
     if set(engines) - {"fiber"}:
-        targets.append(["kernel", "RACE=1", "B=build/race" if ident != "none" else f"B={build}/race"])
+        targets.append(
+            ["kernel", "RACE=1", "B=build/race" if ident != "none" else f"B={build}/race"]
+        )
     for target in targets:
         if ident == "none":
             words = [t for t in target if "=" not in t]
@@ -78,20 +89,33 @@ def build_one(build, ident, engines):
         else:
             worked, out, _ = variant.make(build, ident, *target)
             if not worked:
-                print("\n".join(line for line in out.split("\n") if not re.match(r"  [A-Z]+ ", line)))
+                print(
+                    "\n".join(line for line in out.split("\n") if not re.match(r"  [A-Z]+ ", line))
+                )
         if not worked:
             return None
-    base = build if ident == "none" else os.path.join(os.path.abspath(build), "variant", ident, "build")
-    return {e: os.path.join(base, "fiber/race" if e == "fiber" else "race/quarry.elf") for e in engines}
+    base = (
+        build
+        if ident == "none"
+        else os.path.join(os.path.abspath(build), "variant", ident, "build")
+    )
+    return {
+        e: os.path.join(base, "fiber/race" if e == "fiber" else "race/quarry.elf") for e in engines
+    }
 
 
-# ---- runs ---------------------------------------------------------------------------------------------
+# ---- runs ----------------------------------------------------------------------------------------
+
 
 def traces(text):
     """[(script, trace, outcome)] of what a program printed."""
     text = text.replace("\r", "")
-    return [m.groups() for m in
-            re.finditer(r"^race: begin (\S+)\n((?:\d+ .*\n)*)race: end \1 (.*)$", text, re.MULTILINE)]
+    return [
+        m.groups()
+        for m in re.finditer(
+            r"^race: begin (\S+)\n((?:\d+ .*\n)*)race: end \1 (.*)$", text, re.MULTILINE
+        )
+    ]
 
 
 def run_program(program, engine, tag, names, times):
@@ -99,15 +123,29 @@ def run_program(program, engine, tag, names, times):
     timeout = TIMEOUT[engine] + MORE_TIME[engine] * len(names) * times
     if engine == "fiber":
         try:
-            done = subprocess.run([program, *names * times], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                  text=True, timeout=timeout, errors="replace")
+            done = subprocess.run(
+                [program, *names * times],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=timeout,
+                errors="replace",
+            )
             return done.stdout, "CRASH" if done.returncode < 0 else ""
         except subprocess.TimeoutExpired:
             return "", "TIMEOUT"
-    machine = qemu.Machine(boot="grub" if engine == "grub" else "pvh", cpus=CPUS, icount=engine == "icount",
-                           timeout=timeout, kernel=program)
-    run = machine.run(f"race-{tag}-{engine}", f"selftest=none monitor=off race={','.join(names)} "
-                      f"race_repeat={times}{PATIENCE.get(engine, '')}")
+    machine = qemu.Machine(
+        boot="grub" if engine == "grub" else "pvh",
+        cpus=CPUS,
+        icount=engine == "icount",
+        timeout=timeout,
+        kernel=program,
+    )
+    run = machine.run(
+        f"race-{tag}-{engine}",
+        f"selftest=none monitor=off race={','.join(names)} "
+        f"race_repeat={times}{PATIENCE.get(engine, '')}",
+    )
     ended = "TIMEOUT" if run.status == qemu.TIMED_OUT else "CRASH" if "PANIC" in run.text else ""
     return run.text, ended
 
@@ -120,7 +158,9 @@ def run_scripts(program, engine, tag, names, times=1):
         if not missing:
             return runs
         start = time.monotonic()
-        text, ended = run_program(program, engine, tag, missing, times - min(len(runs[n]) for n in missing))
+        text, ended = run_program(
+            program, engine, tag, missing, times - min(len(runs[n]) for n in missing)
+        )
         found = [t for t in traces(text) if t[0] in runs]
         seconds = (time.monotonic() - start) / max(1, len(found))
         for name, trace, outcome in found:
@@ -135,6 +175,7 @@ def run_scripts(program, engine, tag, names, times=1):
 
 
 # ---- printing ----------------------------------------------------------------------------------
+
 
 def steps(trace, against=""):
     """[(step, role or "-", text, whether @against has the step too)]"""
@@ -158,7 +199,10 @@ def table(trace, against=""):
     """The steps, a column for each role; an asterisk where they differ from those of @against."""
     rows = steps(trace, against)
     roles = columns(rows)
-    widths = {r: max([len(head(r))] + [len(rest) for _, role, rest, _ in rows if role == r]) for r in roles}
+    widths = {
+        r: max([len(head(r))] + [len(rest) for _, role, rest, _ in rows if role == r])
+        for r in roles
+    }
     print("    step  " + "  ".join(head(r).ljust(widths[r]) for r in roles))
     for step, role, rest, same in rows:
         cells = [(rest if r == role else "").ljust(widths[r]) for r in roles]
@@ -171,8 +215,10 @@ def page_table(trace, outcome, against):
     rows = steps(trace, against)
     roles = columns(rows)
     checks = any(role == "-" for _, role, _, _ in rows)
-    lines = ["| step | " + " | ".join([head(r) for r in roles] + ["checked"] * checks) + " |",
-             "|---|" + "---|" * (len(roles) + checks)]
+    lines = [
+        "| step | " + " | ".join([head(r) for r in roles] + ["checked"] * checks) + " |",
+        "|---|" + "---|" * (len(roles) + checks),
+    ]
     for step, role, rest, same in rows:
         rest = rest.replace("|", "\\|")
         cells = [rest if r == role else "" for r in roles] + [rest if role == "-" else ""] * checks
@@ -186,15 +232,30 @@ def references(trace):
     for _, role, rest, _ in steps(trace):
         found = re.match(r"count refs\(V\) \d+: (.*)", rest)
         if found and found.group(1) != FROZEN:
-            looks.append((place, [re.sub(r"^\d+ of entries", "each entry's", h) for h in found.group(1).split(", ")]))
+            looks.append(
+                (
+                    place,
+                    [
+                        re.sub(r"^\d+ of entries", "each entry's", h)
+                        for h in found.group(1).split(", ")
+                    ],
+                )
+            )
         elif role != "-":
             place = f"{role} {rest}"
     rows = []
     for holder in dict.fromkeys(h for _, holders in looks for h in holders):
         there = [i for i, (_, holders) in enumerate(looks) if holder in holders]
-        taken = f"between \"{looks[there[0] - 1][0]}\" and \"{looks[there[0]][0]}\"" if there[0] else "before"
-        dropped = (f"between \"{looks[there[-1]][0]}\" and \"{looks[there[-1] + 1][0]}\""
-                   if there[-1] + 1 < len(looks) else "never")
+        taken = (
+            f"between \"{looks[there[0] - 1][0]}\" and \"{looks[there[0]][0]}\""
+            if there[0]
+            else "before"
+        )
+        dropped = (
+            f"between \"{looks[there[-1]][0]}\" and \"{looks[there[-1] + 1][0]}\""
+            if there[-1] + 1 < len(looks)
+            else "never"
+        )
         rows.append((holder, taken, dropped))
     return rows
 
@@ -204,9 +265,9 @@ class Pages:
 
     def __init__(self, update):
         self.update = update
-        self.wrong = []      # tables that differ from the run
+        self.wrong = []  # tables that differ from the run
         self.compared = 0
-        self.pairs = set()   # (script, variant) that some page shows
+        self.pairs = set()  # (script, variant) that some page shows
         for path in glob.glob(PAGES):
             with open(path, encoding="utf-8") as f:
                 self.pairs |= {(m.group(2), m.group(3) or "none") for m in TABLE.finditer(f.read())}
@@ -238,17 +299,24 @@ class Pages:
                 with open(path, "w", encoding="utf-8") as f:
                     f.write(new)
             else:
-                self.wrong.append(f"{os.path.relpath(path, qemu.ROOT)}: {script} {ident}: not what the run shows; "
-                                  "tools/race.py --update-docs writes it anew")
+                self.wrong.append(
+                    f"{os.path.relpath(path, qemu.ROOT)}: {script} {ident}: not what the run "
+                    "shows; "
+                    "tools/race.py --update-docs writes it anew"
+                )
 
     def judge(self, counts, everything):
         if everything:
             known = {(s.name, i) for s in scripts() for i in s.expect}
-            self.wrong += [f"docs/races: no such run: {' '.join(pair)}" for pair in sorted(self.pairs - known)]
+            self.wrong += [
+                f"docs/races: no such run: {' '.join(pair)}" for pair in sorted(self.pairs - known)
+            ]
         for line in self.wrong:
             counts.one(False, line)
         if self.compared:
-            print(f"  docs/races: {self.compared} tables {'written' if self.update else 'compared'}")
+            print(
+                f"  docs/races: {self.compared} tables {'written' if self.update else 'compared'}"
+            )
             counts.one(not self.wrong, "tables of docs/races")
 
 
@@ -270,8 +338,11 @@ def judge(counts, pages, script, ident, runs, right):
             print(f"    and on {engine}, which ended {outcome}:")
             table(trace, first)
     good = outcomes == [expected] and same
-    print(f"    {', '.join(outcomes)}: {'as expected' if good else f'NOT as expected ({expected})'}; "
-          f"{len(all_runs)} runs on {', '.join(runs)}: traces {'equal' if same else 'DIFFER'}", flush=True)
+    print(
+        f"    {', '.join(outcomes)}: {'as expected' if good else f'NOT as expected ({expected})'}; "
+        f"{len(all_runs)} runs on {', '.join(runs)}: traces {'equal' if same else 'DIFFER'}",
+        flush=True,
+    )
     counts.one(good, name)
     if good:
         pages.show(script.name, ident, first, expected, right)
@@ -294,15 +365,27 @@ def replay(counts, pages, build, chosen, engines, repeat):
                 continue
             runs = {s.name: {} for s in mine}
             for engine in engines:
-                results = run_scripts(programs[engine], engine, ident, [s.name for s in mine], repeat)
+                results = run_scripts(
+                    programs[engine], engine, ident, [s.name for s in mine], repeat
+                )
                 for s in mine:
                     runs[s.name][engine] = results[s.name]
                     for number, (trace, outcome, seconds) in enumerate(results[s.name], 1):
-                        out.write(json.dumps({
-                            "script": s.name, "variant": ident, "engine": engine, "run": number,
-                            "outcome": outcome, "expected": s.expect[ident],
-                            "trace": hashlib.sha256(trace.encode()).hexdigest()[:16],
-                            "seconds": round(seconds, 3)}) + "\n")
+                        out.write(
+                            json.dumps(
+                                {
+                                    "script": s.name,
+                                    "variant": ident,
+                                    "engine": engine,
+                                    "run": number,
+                                    "outcome": outcome,
+                                    "expected": s.expect[ident],
+                                    "trace": hashlib.sha256(trace.encode()).hexdigest()[:16],
+                                    "seconds": round(seconds, 3),
+                                }
+                            )
+                            + "\n"
+                        )
                     out.flush()
             for s in mine:
                 first = judge(counts, pages, s, ident, runs[s.name], right.get(s.name, ""))
@@ -320,8 +403,10 @@ def choose(names):
             chosen.append((s, ["none"] + [i for i in s.expect if i in names]))
     unknown = set(names) - {s.name for s in scripts()} - {i for s in scripts() for i in s.expect}
     if unknown:
-        sys.exit(f"race: no script or variant {', '.join(sorted(unknown))}; scripts: "
-                 + " ".join(s.name for s in scripts()))
+        sys.exit(
+            f"race: no script or variant {', '.join(sorted(unknown))}; scripts: "
+            + " ".join(s.name for s in scripts())
+        )
     return chosen
 
 
@@ -333,10 +418,16 @@ def main():
     parser.add_argument("--engines", help="with commas: " + ",".join(ENGINES))
     parser.add_argument("--no-explore", action="store_true", help="leave out tools/explore.py")
     parser.add_argument("--step", action="store_true", help="step through one script")
-    parser.add_argument("--update-docs", action="store_true", help="write the tables of docs/races/ anew")
+    parser.add_argument(
+        "--update-docs", action="store_true", help="write the tables of docs/races/ anew"
+    )
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
-    engines = args.engines.split(",") if args.engines else [e for e in ENGINES if e != "grub" or args.grub]
+    engines = (
+        args.engines.split(",")
+        if args.engines
+        else [e for e in ENGINES if e != "grub" or args.grub]
+    )
     if set(engines) - set(ENGINES):
         parser.error("engines: " + ", ".join(ENGINES))
     counts = check.Counts()
@@ -344,16 +435,20 @@ def main():
     names = [n for word in args.names for n in re.split(r"[, ]+", word) if n]
     if args.step:
         import race_step
+
         return race_step.step(os.path.abspath(args.build), names)
     if "pressure" in names:
         pressure.compare(counts, os.path.abspath(args.build))
     if "waiters" in names:
         import waiters
+
         waiters.compare(counts, os.path.abspath(args.build))
     scripts_named = [n for n in names if n not in ("pressure", "waiters")]
     if scripts_named or not names:
         pages = Pages(args.update_docs)
-        replay(counts, pages, os.path.abspath(args.build), choose(scripts_named), engines, args.repeat)
+        replay(
+            counts, pages, os.path.abspath(args.build), choose(scripts_named), engines, args.repeat
+        )
         pages.judge(counts, not names)
     if not names and not args.no_explore:
         print("explorer:", flush=True)

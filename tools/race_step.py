@@ -22,7 +22,8 @@ import race
 import variant
 
 SILENCE = 300  # longest time without a line from a running machine, in seconds
-KEYS = """  a letter    that role moves: to its next point, or until it waits, or its operation has ended
+KEYS = """\
+  a letter    that role moves: to its next point, or until it waits, or its operation has ended
   a capital   it moves on and on, until it waits, its operation has ended, or it goes round
   <           one step back (or the backspace key)
   ?           this list
@@ -40,11 +41,19 @@ class Machine:
     def __init__(self, kernel, script, moves):
         machine = qemu.Machine(cpus=max(4, script.cpus + 1), icount=True, kernel=kernel)
         os.makedirs(os.path.join(qemu.BUILD, "qemu"), exist_ok=True)
-        command = machine.command("step", f"selftest=none monitor=off race={script.name} race_step={moves}",
-                                  console="stdio,id=con,signal=off")
+        command = machine.command(
+            "step",
+            f"selftest=none monitor=off race={script.name} race_step={moves}",
+            console="stdio,id=con,signal=off",
+        )
         with open(qemu.log_path("step") + ".err", "wb") as err:
-            self.proc = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=err,
-                                         preexec_fn=qemu._die_with_parent)
+            self.proc = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=err,
+                preexec_fn=qemu._die_with_parent,
+            )
         self.rest = b""
 
     def end(self):
@@ -101,9 +110,16 @@ class Picture:
 
 
 def short(text):
-    for long, brief in ((r"^at ", ""), (r", in an interrupt", " (interrupt)"), (r", irqs off", " (irqs off)"),
-                        (r"^waits for an answer from", "waits: answer of"), (r"^waits for", "waits:"),
-                        (r"^P(:| is) ", ""), (r"^in the cache of", "cached on"), (r"its pageblock isolated", "isolated")):
+    for long, brief in (
+        (r"^at ", ""),
+        (r", in an interrupt", " (interrupt)"),
+        (r", irqs off", " (irqs off)"),
+        (r"^waits for an answer from", "waits: answer of"),
+        (r"^waits for", "waits:"),
+        (r"^P(:| is) ", ""),
+        (r"^in the cache of", "cached on"),
+        (r"its pageblock isolated", "isolated"),
+    ):
         text = re.sub(long, brief, text)
     return text
 
@@ -111,10 +127,10 @@ def short(text):
 class Stepper:
     def __init__(self, kernel, script):
         self.kernel, self.script = kernel, script
-        self.pictures = []   # one for each move made, and the start
+        self.pictures = []  # one for each move made, and the start
         self.machine = None
-        self.movable = ""        # letters of the roles that can move
-        self.goes_back = False   # the kernel can run the race again, up to the move before
+        self.movable = ""  # letters of the roles that can move
+        self.goes_back = False  # the kernel can run the race again, up to the move before
         self.outcome, self.why, self.text = "", "", []
 
     @property
@@ -137,7 +153,9 @@ class Stepper:
         picture = None
         while not self.movable:
             line = self.machine.line()
-            word, _, rest = line[6:].partition(" ") if line and line.startswith("step: ") else ("", "", "")
+            word, _, rest = (
+                line[6:].partition(" ") if line and line.startswith("step: ") else ("", "", "")
+            )
             crashed = line is None or "PANIC" in line
             if picture and (crashed or word in ("move", "choose", "outcome")):
                 self.pictures.append(picture)
@@ -168,7 +186,11 @@ class Stepper:
 
     def say_outcome(self):
         good = self.outcome == "OK"
-        print(f"{self.outcome}: " + ("all operations have ended, and every check holds" if good else self.why), flush=True)
+        print(
+            f"{self.outcome}: "
+            + ("all operations have ended, and every check holds" if good else self.why),
+            flush=True,
+        )
 
     def back(self):
         if len(self.pictures) < 2:
@@ -176,9 +198,12 @@ class Stepper:
             return
         # The move that led to a crash has no picture.
         moves = self.moves if self.outcome == "CRASH" else self.moves[:-1]
-        before = self.pictures[:len(moves) + 1]
-        print(f"one step back: {len(moves)} move{'s' if len(moves) != 1 else ''} again"
-              + ("" if self.goes_back else ", on a new machine"), flush=True)
+        before = self.pictures[: len(moves) + 1]
+        print(
+            f"one step back: {len(moves)} move{'s' if len(moves) != 1 else ''} again"
+            + ("" if self.goes_back else ", on a new machine"),
+            flush=True,
+        )
         if self.goes_back:
             self.pictures = before[:-1]
             self.machine.press("<")
@@ -186,7 +211,9 @@ class Stepper:
         else:
             self.boot(moves)
         print(self.pictures[-1].row(self.script.roles), flush=True)
-        if len(self.pictures) != len(before) or not all(a.same(b) for a, b in zip(self.pictures, before)):
+        if len(self.pictures) != len(before) or not all(
+            a.same(b) for a, b in zip(self.pictures, before)
+        ):
             sys.exit("race: the same moves did not lead to the same place")
 
     def play(self, keys):
@@ -209,8 +236,11 @@ class Stepper:
                 print(f"{key!r}: it is over; < goes back, q quits")
             elif key.lower() not in self.movable:
                 role = key.upper()
-                print(f"{role} cannot move: {self.pictures[-1].roles[role]}" if role in self.script.roles else
-                      f"{key!r}: no such key; ? lists the keys")
+                print(
+                    f"{role} cannot move: {self.pictures[-1].roles[role]}"
+                    if role in self.script.roles
+                    else f"{key!r}: no such key; ? lists the keys"
+                )
             else:
                 self.machine.press(key)
                 self.listen()
@@ -254,16 +284,23 @@ class Keys:
 
 
 def choose(names):
-    """(script, variant): NAME alone means the wrong variant that the script names first, if it names one."""
+    """(script, variant): NAME alone means the wrong variant that the script names first, if it
+    names one."""
     scripts = {s.name: s for s in race.scripts()}
     if len(names) not in (1, 2) or names[0] not in scripts:
-        sys.exit(f"race: STEP=1 needs one script, as NAME=R-S0A or NAME='R-S0A M02', not {' '.join(names) or 'none'}; "
-                 "scripts: " + " ".join(sorted(scripts)))
+        sys.exit(
+            "race: STEP=1 needs one script, as NAME=R-S0A or NAME='R-S0A M02', not "
+            f"{' '.join(names) or 'none'}; "
+            "scripts: " + " ".join(sorted(scripts))
+        )
     script = scripts[names[0]]
     wrong = [i for i in script.expect if i != "none"]
     ident = names[1] if len(names) == 2 else (wrong + ["none"])[0]
     if ident != "none" and ident not in variant.known():
-        sys.exit(f"race: no variant {ident}; {script.name} names {' '.join(wrong) or 'none'}; none is the right code")
+        sys.exit(
+            f"race: no variant {ident}; {script.name} names {' '.join(wrong) or 'none'}; none is "
+            "the right code"
+        )
     return script, ident
 
 
@@ -285,7 +322,10 @@ def step(build, names):
     if not programs:
         sys.exit("race: the kernel does not build")
     stepper = Stepper(programs["icount"], script)
-    heads = [f"{r} on CPU {ord(r) - ord('A')}" for r in script.roles] + ["page P", "cached/room on each CPU"]
+    heads = [f"{r} on CPU {ord(r) - ord('A')}" for r in script.roles] + [
+        "page P",
+        "cached/room on each CPU",
+    ]
     print("  nr   " + "  ".join(h.ljust(WIDTH) for h in heads).rstrip())
     try:
         with Keys() as keys:
@@ -308,8 +348,14 @@ def show_script(build, ident, stepper, text):
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as f:
         f.write("\n".join(text) + "\n")
-    program = os.path.join(build, "fiber/race" if ident == "none" else f"variant/{ident}/build/fiber/race")
+    program = os.path.join(
+        build, "fiber/race" if ident == "none" else f"variant/{ident}/build/fiber/race"
+    )
     print("as a script:\n" + "\n".join(text))
-    make = f"make {os.path.relpath(program)}" if ident == "none" else f"tools/variant.py make {ident} build/fiber/race"
+    make = (
+        f"make {os.path.relpath(program)}"
+        if ident == "none"
+        else f"tools/variant.py make {ident} build/fiber/race"
+    )
     print(f"run it: {make} && {os.path.relpath(program)} {os.path.relpath(path)}")
     return 0

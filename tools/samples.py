@@ -31,21 +31,35 @@ def read(path):
 def tree(pattern, _cache={}):
     if pattern not in _cache:
         found = glob.glob(os.path.join(ROOT, pattern), recursive=True)
-        _cache[pattern] = [p for p in (os.path.relpath(p, ROOT) for p in found) if not p.startswith("build" + os.sep)]
+        _cache[pattern] = [
+            p
+            for p in (os.path.relpath(p, ROOT) for p in found)
+            if not p.startswith("build" + os.sep)
+        ]
     return _cache[pattern]
 
 
 def numbers(build):
     """The number of each quick suite in the kernel's boot, by its order in the kernel."""
-    done = subprocess.run(["nm", "-n", os.path.join(ROOT, build, "quarry.elf")], capture_output=True, text=True)
-    order = [n for n in re.findall(r" (\w+)_suite$", done.stdout, re.M) if n in suites.with_flag("KTEST_QUICK")]
+    done = subprocess.run(
+        ["nm", "-n", os.path.join(ROOT, build, "quarry.elf")], capture_output=True, text=True
+    )
+    order = [
+        n
+        for n in re.findall(r" (\w+)_suite$", done.stdout, re.M)
+        if n in suites.with_flag("KTEST_QUICK")
+    ]
     return {name: i for i, name in enumerate(order, 1)}
 
 
 def variables(text):
     """The variables that the Makefile reads, passes on or sets, and those that its scripts read."""
-    words = re.findall(r"\$[({]+(?:if )?([A-Z_]+)\b|\b([A-Z_]+) *[:?+]?=", text + read("tools/font.sh"))
-    return {a or b for a, b in words} | set(re.search(r"^export (CPUS .*)", text, re.M).group(1).split())
+    words = re.findall(
+        r"\$[({]+(?:if )?([A-Z_]+)\b|\b([A-Z_]+) *[:?+]?=", text + read("tools/font.sh")
+    )
+    return {a or b for a, b in words} | set(
+        re.search(r"^export (CPUS .*)", text, re.M).group(1).split()
+    )
 
 
 def makefile(_cache=[]):
@@ -55,10 +69,14 @@ def makefile(_cache=[]):
         targets = set(re.findall(r"^  ([a-z][\w.-]*)  ", read(HELP), re.M))
         for line in re.findall(r"^\.PHONY: (.*)", text, re.M):
             targets |= set(line.split())
-        _cache.append((targets - {"$(TOOLS)"},
-                       variables(text),
-                       set(re.search(r"^HOST_BUILDS +:= (.*)", text, re.M).group(1).split()),
-                       set(re.search(r"TARGET=([\w|]+)", read(HELP)).group(1).split("|"))))
+        _cache.append(
+            (
+                targets - {"$(TOOLS)"},
+                variables(text),
+                set(re.search(r"^HOST_BUILDS +:= (.*)", text, re.M).group(1).split()),
+                set(re.search(r"TARGET=([\w|]+)", read(HELP)).group(1).split("|")),
+            )
+        )
     return _cache[0]
 
 
@@ -67,7 +85,9 @@ def race_names():
 
 
 def variants():
-    return {os.path.basename(p)[:-4] for p in tree("tests/mutants/*.mut") + tree("tests/pressure/*.mut")}
+    return {
+        os.path.basename(p)[:-4] for p in tree("tests/mutants/*.mut") + tree("tests/pressure/*.mut")
+    }
 
 
 def wrong_selftest(value):
@@ -82,8 +102,12 @@ def wrong_value(target, variable, value):
     """The values of a variable in a make command."""
     _, _, builds, soaks = makefile()
     names = [n for n in value.strip("'\"").split(",") if n not in FORMS]
-    known = {("check", "ONLY"): builds, ("mutants", "ONLY"): variants(), ("soak", "TARGET"): soaks,
-             ("race", "NAME"): race_names() | variants()}.get((target, variable))
+    known = {
+        ("check", "ONLY"): builds,
+        ("mutants", "ONLY"): variants(),
+        ("soak", "TARGET"): soaks,
+        ("race", "NAME"): race_names() | variants(),
+    }.get((target, variable))
     if variable in ("FILES", "TRACE"):
         known = {n for n in names if os.path.exists(os.path.join(ROOT, n))}
     if variable == "ONLY" and target == "failsweep":
@@ -97,7 +121,7 @@ def wrong_make(command):
     targets, variables, _, _ = makefile()
     command = re.split(r"\s{2,}|\s#|;|&&|\|\|?", command)[0]
     if command.count('"') % 2:
-        command = command[:command.rindex('"')]  # it continues in the next line
+        command = command[: command.rindex('"')]  # it continues in the next line
     words = re.findall(r"(?:[^\s\"']|\"[^\"]*\"|'[^']*')+", command)[1:]
     named = [w for w in words if re.fullmatch(r"[a-z][\w-]*", w)]
     for word in words:
@@ -116,7 +140,11 @@ def wrong_script(command):
     if not os.path.exists(os.path.join(ROOT, script)):
         yield f"no file `{script}`"
         return
-    if command.startswith("tools/") and " " in command and not os.access(os.path.join(ROOT, script), os.X_OK):
+    if (
+        command.startswith("tools/")
+        and " " in command
+        and not os.access(os.path.join(ROOT, script), os.X_OK)
+    ):
         yield f"`{script}` cannot be run as it stands: it is not executable"
     for option in re.findall(r"(?<!\S)--[\w-]+", re.split(r"\s{2,}", command)[0]):
         if option not in read(script):
@@ -137,7 +165,10 @@ def wrong_sample(line, place):
     result = re.match(r"\s*(?:not )?ok (\d+|\.\.\.) (\w+)$", line)
     if result and result.group(2) not in suites.suites() and result.group(2) not in suites.tests():
         yield f"no suite or test `{result.group(2)}`"
-    elif result and result.group(1) not in ("...", str(place.get(result.group(2), result.group(1)))):
+    elif result and result.group(1) not in (
+        "...",
+        str(place.get(result.group(2), result.group(1))),
+    ):
         yield f"suite {result.group(2)} is number {place[result.group(2)]}, not {result.group(1)}"
     for path, number in re.findall(r"([\w/]+\.[chS]):(\d+)", line):
         there = [p for p in tree("**/*.[chS]") if p == path or p.endswith("/" + path)]
@@ -149,14 +180,20 @@ def wrong_sample(line, place):
 
 def entries(race):
     """What the trace of a script says at each step: a list of words of which one must be there."""
-    text = re.search(r"^script:(.*?)^\w+(?: \w+)?:", read(f"tests/races/{race}.race"), re.M | re.S).group(1)
+    text = re.search(
+        r"^script:(.*?)^\w+(?: \w+)?:", read(f"tests/races/{race}.race"), re.M | re.S
+    ).group(1)
     for entry in " ".join(text.split()).split(" ; "):
         step = re.match(r"[A-HR]([!?@:])(.*)", entry)
         operation = re.sub(r"[#=].*", "", step.group(2)) if step else entry.partition("=")[0]
         if step and step.group(1) == ":" and operation == "join":
             yield [""]
         else:
-            said = {"!": " started", "?": " arrived", "@": " left"}.get(step.group(1), "") if step else ""
+            said = (
+                {"!": " started", "?": " arrived", "@": " left"}.get(step.group(1), "")
+                if step
+                else ""
+            )
             yield [re.sub("#.*", "", name) + said for name in operation.split("|")]
 
 
@@ -184,7 +221,9 @@ def wrong(text, place):
         elif block:
             found = wrong_sample(line, place)
         else:
-            found = (what for span in re.findall(r"`([^`]+)`", line) for what in wrong_command(span))
+            found = (
+                what for span in re.findall(r"`([^`]+)`", line) for what in wrong_command(span)
+            )
         for what in found:
             yield number, what
         for what in wrong_step(race, line) if race in race_names() else []:

@@ -36,7 +36,9 @@ class Suite:
     @property
     def tag(self):
         """The tag of a test that names none."""
-        return next((tag for tag in TAGS if f"KTEST_MOSTLY_{tag.upper()}" in self.flags), "contract")
+        return next(
+            (tag for tag in TAGS if f"KTEST_MOSTLY_{tag.upper()}" in self.flags), "contract"
+        )
 
 
 def names_in(text):
@@ -56,7 +58,9 @@ def suites():
                 suite = Suite(os.path.relpath(path, ROOT), set(re.findall(r"\w+", flags)))
                 if "STATES(" in cases:
                     suite.tests.update(dict.fromkeys(TABLE.findall(text), suite.tag))
-                suite.tests.update({test: tag.lower() or suite.tag for tag, test in CASE.findall(cases)})
+                suite.tests.update(
+                    {test: tag.lower() or suite.tag for tag, test in CASE.findall(cases)}
+                )
                 found[name] = suite
     return found
 

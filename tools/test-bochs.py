@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Boot the ISO image in Bochs, another implementation of the hardware, and judge it by its console; `make test-bochs`.
+"""Boot the ISO image in Bochs, another implementation of the hardware, and judge it by its console;
+`make test-bochs`.
 
 Usage: tools/test-bochs.py [--build DIR] [--only NAME,...]
 
@@ -44,15 +45,24 @@ panic: action=fatal
 # Name: (CPUs, the kernel's command line, required output).  The suites are those that send
 # interrupts.
 RUNS = {
-    "x2apic": (4, "selftest=init,smp,drain,disable,isolation,offline,hotplug,task,text tour=off monitor=off",
-               [r"^apic: x2APIC mode$", r"^screen: 1024 by 768 pixels, 128 by 48 characters$"]),
-    "xapic": (2, "selftest=init,smp,drain,offline tour=off monitor=off apic=xapic console=serial", [r"^apic: xAPIC mode$"]),
+    "x2apic": (
+        4,
+        "selftest=init,smp,drain,disable,isolation,offline,hotplug,task,text tour=off monitor=off",
+        [r"^apic: x2APIC mode$", r"^screen: 1024 by 768 pixels, 128 by 48 characters$"],
+    ),
+    "xapic": (
+        2,
+        "selftest=init,smp,drain,offline tour=off monitor=off apic=xapic console=serial",
+        [r"^apic: xAPIC mode$"],
+    ),
 }
 
 
 def boot(folder, name, cpus):
     """Boot name.iso, which is in folder; (the console, seconds)."""
-    share = next((s for s in SHARE if os.path.exists(os.path.join(s, "BIOS-bochs-latest"))), SHARE[0])
+    share = next(
+        (s for s in SHARE if os.path.exists(os.path.join(s, "BIOS-bochs-latest"))), SHARE[0]
+    )
     with open(os.path.join(folder, name + ".rc"), "w", encoding="utf-8") as f:
         f.write(SETTINGS.format(cpus=cpus, ips=IPS, share=share, name=name))
     # Debian's has a built-in debugger, which waits for the command to continue.
@@ -65,9 +75,15 @@ def boot(folder, name, cpus):
     start = time.monotonic()
     with open(os.path.join(folder, name + ".out"), "wb") as out:
         # Only SIGKILL ends it for sure: at other signals the debugger shows its prompt.
-        proc = subprocess.Popen([program, "-q", "-f", name + ".rc", "-rc", "go"], cwd=folder, stdin=subprocess.DEVNULL,
-                                stdout=out, stderr=out, env=dict(os.environ, SDL_VIDEODRIVER="dummy"),
-                                preexec_fn=qemu._die_with_parent)
+        proc = subprocess.Popen(
+            [program, "-q", "-f", name + ".rc", "-rc", "go"],
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            env=dict(os.environ, SDL_VIDEODRIVER="dummy"),
+            preexec_fn=qemu._die_with_parent,
+        )
         try:
             while proc.poll() is None and time.monotonic() - start < LIMIT:
                 if re.search(r"^quarry: (PASS|FAIL)$", qemu.clean_log(console)[0], re.MULTILINE):
@@ -87,7 +103,10 @@ def judge(name, text, cpus, patterns):
         return "failed: " + " ".join(names)
     if not passed or not re.search("^quarry: PASS$", text, re.MULTILINE):
         return "no pass" + (qemu.in_test(text) and f": ended{qemu.in_test(text)}")
-    for pattern in [rf"^machine: {cpus} CPUs online of {cpus}, 1 node, .* booted by multiboot2$", *patterns]:
+    for pattern in [
+        rf"^machine: {cpus} CPUs online of {cpus}, 1 node, .* booted by multiboot2$",
+        *patterns,
+    ]:
         if not re.search(pattern, text, re.MULTILINE):
             return f"nothing matches /{pattern}/"
     return None
@@ -97,15 +116,27 @@ def run(counts, build, name):
     cpus, cmdline, patterns = RUNS[name]
     folder = os.path.abspath(os.path.join(build, "bochs"))
     os.makedirs(folder, exist_ok=True)
-    made = subprocess.run(["sh", os.path.join(qemu.ROOT, "tools/mkiso.sh"), os.path.join(folder, name + ".iso"),
-                           os.path.join(build, "quarry.elf"), cmdline], cwd=qemu.ROOT)
+    made = subprocess.run(
+        [
+            "sh",
+            os.path.join(qemu.ROOT, "tools/mkiso.sh"),
+            os.path.join(folder, name + ".iso"),
+            os.path.join(build, "quarry.elf"),
+            cmdline,
+        ],
+        cwd=qemu.ROOT,
+    )
     if made.returncode:
         counts.one(False, f"bochs: {name}: no image")
         return
     text, seconds = boot(folder, name, cpus)
     wrong = judge(name, text, cpus, patterns)
     tests = qemu.ktap_counts(text)[0]
-    print(f"  {'not ok' if wrong else 'ok'} bochs {name}: {cpus} CPUs, {tests} tests passed, {seconds:.1f} s", flush=True)
+    print(
+        f"  {'not ok' if wrong else 'ok'} bochs {name}: {cpus} CPUs, {tests} tests passed, "
+        f"{seconds:.1f} s",
+        flush=True,
+    )
     if wrong:
         print(f"    {wrong}; all that was said is in {folder}/{name}.com1 and .bochs; the end:")
         print("    " + "\n    ".join(text.rstrip().split("\n")[-30:]))

@@ -5,7 +5,8 @@
   hosted    tools/check.py: every suite in eight builds
   lint      tools/lint.py
   builds    the kernel with clang and lld, and with the cross prefix
-  library   tools/library.py: mm/ as a library, alone, with a prefix, for 32 bits, for one CPU; ports that are wrong
+  library   tools/library.py: mm/ as a library, alone, with a prefix, for 32 bits, for one CPU;
+            ports that are wrong
   races     tools/race.py: every script, right code and wrong, on fibers and in QEMU
   mutants   tools/mutants.py: every wrong variant fails the tests named for it
   failures  tools/failsweep.py --upto 40: the n-th allocation of every test fails, for n up to 40
@@ -39,9 +40,24 @@ import outer_make
 import qemu
 import variant_build
 
-PARTS = ["hosted", "lint", "builds", "library", "races", "mutants", "failures", "qemu", "user", "devices", "models",
-         "bochs"]
-BESIDE = {"races": ["lint", "bochs"], "qemu": ["user", "devices", "models", "failures", "builds", "library", "mutants"]}
+PARTS = [
+    "hosted",
+    "lint",
+    "builds",
+    "library",
+    "races",
+    "mutants",
+    "failures",
+    "qemu",
+    "user",
+    "devices",
+    "models",
+    "bochs",
+]
+BESIDE = {
+    "races": ["lint", "bochs"],
+    "qemu": ["user", "devices", "models", "failures", "builds", "library", "mutants"],
+}
 USER = [f"tests/qemu/test_{name}.py" for name in ("user", "hostile", "memory")]
 DEVICES = [f"tests/qemu/test_{name}.py" for name in ("virtio", "slots", "slots_busy")]
 HOSTED = [f"host-{name}" for name in check.BUILDS]
@@ -79,21 +95,31 @@ def part_builds(counts, build, _):
         start = time.monotonic()
         good = check.make(os.path.join(build, name), "kernel", **variables)
         what = " ".join(f"{k}={v}" for k, v in variables.items())
-        print(f"  {'ok' if good else 'not ok'} make {what} ({time.monotonic() - start:.1f} s)", flush=True)
+        print(
+            f"  {'ok' if good else 'not ok'} make {what} ({time.monotonic() - start:.1f} s)",
+            flush=True,
+        )
         counts.one(good, f"build {name}: make {what}")
 
 
 def start_tool(build, name, *options):
     command = [sys.executable, os.path.join(qemu.ROOT, "tools", name), "--build", build, *options]
     said = tempfile.TemporaryFile("w+", errors="replace")
-    proc = subprocess.Popen(command, cwd=qemu.ROOT, env=outer_make.env(), stdout=said, stderr=subprocess.STDOUT,
-                            preexec_fn=qemu._die_with_parent)
+    proc = subprocess.Popen(
+        command,
+        cwd=qemu.ROOT,
+        env=outer_make.env(),
+        stdout=said,
+        stderr=subprocess.STDOUT,
+        preexec_fn=qemu._die_with_parent,
+    )
     return proc, said
 
 
 def count_tool(counts, started, name, tail=1, story=60):
     """
-    Wait for its end.  Its last line that says "N passed, N failed" counts; print its last @tail lines, or @story if
+    Wait for its end.  Its last line that says "N passed, N failed" counts; print its last @tail
+    lines, or @story if
     it failed.
     """
     proc, said = started
@@ -102,7 +128,7 @@ def count_tool(counts, started, name, tail=1, story=60):
     text = said.read()
     found = re.findall(r"(\d+) passed, (\d+) failed", text)
     passed, failed = (int(n) for n in found[-1]) if found else (0, 0)
-    print("  " + "\n  ".join(text.rstrip().split("\n")[-story if status else -tail:]), flush=True)
+    print("  " + "\n  ".join(text.rstrip().split("\n")[-story if status else -tail :]), flush=True)
     counts.add(passed, failed, [f"{name}: {failed} failed"] if failed else ())
     if status and not failed or not passed:
         counts.one(False, f"{name}: ended with status {status}")
@@ -115,17 +141,25 @@ def start_beside(counts, args, parts):
         return None
     if "mutants" in parts:
         programs = [variant_build.program_of(args.build, name) for name in ["fiber", *HOSTED]]
-        if not check.make(args.build, *programs) or not check.make(os.path.join(args.build, "race"), "kernel", RACE="1"):
+        if not check.make(args.build, *programs) or not check.make(
+            os.path.join(args.build, "race"), "kernel", RACE="1"
+        ):
             counts.one(False, "what the variants are compared with does not build")
             return None
     return start_tool(args.build, "test.py", "--only", ",".join(parts), "--", *args.options)
 
 
 def python_with_pytest():
-    """The distribution's Python has the distribution's packages; another one may come first in PATH."""
+    """The distribution's Python has the distribution's packages; another one may come first in
+    PATH."""
     for python in ("/usr/bin/python3", sys.executable, "python3"):
         try:
-            if subprocess.run([python, "-c", "import pytest, pexpect"], capture_output=True).returncode == 0:
+            if (
+                subprocess.run(
+                    [python, "-c", "import pytest, pexpect"], capture_output=True
+                ).returncode
+                == 0
+            ):
                 return python
         except OSError:
             pass
@@ -133,7 +167,12 @@ def python_with_pytest():
 
 
 def part_qemu(counts, build, options):
-    pytest(counts, build, "pytest", [*(f"--ignore={name}" for name in USER + DEVICES), *options, "tests/qemu"])
+    pytest(
+        counts,
+        build,
+        "pytest",
+        [*(f"--ignore={name}" for name in USER + DEVICES), *options, "tests/qemu"],
+    )
 
 
 def part_user(counts, build, options):
@@ -156,8 +195,22 @@ def pytest(counts, build, name, options):
     if os.path.exists(report):
         os.unlink(report)
     env = outer_make.env(QUARRY_BUILD=build, PYTHONDONTWRITEBYTECODE="1")
-    status = subprocess.run([python, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short",
-                             "--durations=25", f"--junit-xml={report}", *options], cwd=qemu.ROOT, env=env).returncode
+    status = subprocess.run(
+        [
+            python,
+            "-m",
+            "pytest",
+            "-p",
+            "no:cacheprovider",
+            "-v",
+            "--tb=short",
+            "--durations=25",
+            f"--junit-xml={report}",
+            *options,
+        ],
+        cwd=qemu.ROOT,
+        env=env,
+    ).returncode
     count_pytest(counts, report, status)
 
 

@@ -40,7 +40,7 @@ def main():
     opener = gzip.open if sys.argv[1].endswith(".gz") else open
     with opener(sys.argv[1], "rt", encoding="ascii") as trace:
         next(trace)
-        lines = trace.read().splitlines()[first:first + count]
+        lines = trace.read().splitlines()[first : first + count]
     kept, ids = cut(lines, int(sys.argv[4]) if len(sys.argv) == 5 else 9)
     allocs = sum(event[0] == "a" for event in kept)
     live = peak = 0
@@ -48,8 +48,10 @@ def main():
         live += 1 << order if op == "a" else -(1 << order)
         peak = max(peak, live)
     cpus = max((int(event[4]) for event in kept), default=0) + 1
-    print(f"# events={len(kept)} allocs={allocs} frees={len(kept) - allocs} ids={ids}"
-          f" peak_live_pages={peak} cpus={cpus}")
+    print(
+        f"# events={len(kept)} allocs={allocs} frees={len(kept) - allocs} ids={ids}"
+        f" peak_live_pages={peak} cpus={cpus}"
+    )
     for op, new, order, kind, cpu in kept:
         print(f"a {new} {order} {kind} {cpu}" if op == "a" else f"f {new} {cpu}")
 

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Wrong variants of the tree, tests/mutants/ID.mut: read one, apply it to a copy of the tree, make it.
+"""Wrong variants of the tree, tests/mutants/ID.mut: read one, apply it to a copy of the tree, make
+it.
 
-Usage: tools/variant.py check                    every variant is well formed and fits the present tree
+Usage: tools/variant.py check                    every variant is well formed and fits the present
+tree
        tools/variant.py list                     ids, titles, and the tests that must fail
        tools/variant.py show ID                  its changes, as a diff
        tools/variant.py [--build DIR] tree ID    copy the tree to DIR/variant/ID; prints the path
@@ -37,7 +39,17 @@ NEEDED = ("id", "title", "why", "kill", "expect")
 NEEDED_PLANTED = ("id", "title", "kill")
 HANGS = "hangs"  # as an "expect:": the variant never ends
 LEFT_OUT = ("tests/mutants", "tests/qemu", "tests/model")  # nothing in them is compiled
-OBJECTS = ("fiber", "race", "host-plain", "host-port", "host-order3", "host-threads", "host-threads-asan", "host-silence", "kernel")  # worth copying
+OBJECTS = (
+    "fiber",
+    "race",
+    "host-plain",
+    "host-port",
+    "host-order3",
+    "host-threads",
+    "host-threads-asan",
+    "host-silence",
+    "kernel",
+)  # worth copying
 
 
 class BadVariant(Exception):
@@ -47,6 +59,7 @@ class BadVariant(Exception):
 @dataclass
 class Kill:
     """A test that must fail: a line "kill:" and its line "expect:"."""
+
     text: str
     expect: str
 
@@ -69,8 +82,8 @@ class Kill:
 @dataclass
 class Variant:
     id: str
-    header: dict   # {key: [values]}
-    edits: list    # [(path, old, new)]
+    header: dict  # {key: [values]}
+    edits: list  # [(path, old, new)]
 
     def get(self, key, default=""):
         return self.header.get(key, [default])[0]
@@ -85,6 +98,7 @@ class Variant:
 
 
 # ---- reading -------------------------------------------------------------------------------------
+
 
 def parse_header(name, lines):
     header, key = {}, None
@@ -156,7 +170,9 @@ def parse(path, needed=NEEDED):
         raise BadVariant(f"{name}: a kill: and an expect: go together")
     for kill in v.header["kill"]:
         if not re.fullmatch(r"\w+\.\w+|race \S+( fiber| mttcg)?|explore \S+|fuzz \w+", kill):
-            raise BadVariant(f"{name}: kill: {kill!r}: neither SUITE.TEST nor race SCRIPT nor explore SET")
+            raise BadVariant(
+                f"{name}: kill: {kill!r}: neither SUITE.TEST nor race SCRIPT nor explore SET"
+            )
     return v
 
 
@@ -188,16 +204,19 @@ def edited(v, root=ROOT):
                 raise BadVariant(f"{v.id}: {path}: {e.strerror}") from e
         found = texts[path].count(old)
         if found != 1:
-            raise BadVariant(f"{v.id}: {path}: the old text is there {found} times, not once: "
-                             + repr(old.strip().split("\n")[0]))
+            raise BadVariant(
+                f"{v.id}: {path}: the old text is there {found} times, not once: "
+                + repr(old.strip().split("\n")[0])
+            )
         at = texts[path].index(old)
         if at and texts[path][at - 1] != "\n":
             raise BadVariant(f"{v.id}: {path}: the old text begins within a line")
-        texts[path] = texts[path][:at] + new + texts[path][at + len(old):]
+        texts[path] = texts[path][:at] + new + texts[path][at + len(old) :]
     return texts
 
 
 # ---- a tree with the variant in it ---------------------------------------------------------------
+
 
 def link(source, to):
     try:
@@ -212,9 +231,13 @@ def link_tree(tree):
     wanted = set()
     for folder, folders, names in os.walk(ROOT):
         rel = os.path.relpath(folder, ROOT)
-        folders[:] = [d for d in folders if d not in (".git", "__pycache__")
-                      and os.path.normpath(os.path.join(rel, d)) not in LEFT_OUT
-                      and not (rel == "." and d.startswith("build"))]
+        folders[:] = [
+            d
+            for d in folders
+            if d not in (".git", "__pycache__")
+            and os.path.normpath(os.path.join(rel, d)) not in LEFT_OUT
+            and not (rel == "." and d.startswith("build"))
+        ]
         os.makedirs(os.path.join(tree, rel), exist_ok=True)
         for name in names:
             path = os.path.normpath(os.path.join(rel, name))
@@ -273,10 +296,15 @@ def copy_objects(build, tree, name, changed):
     """Copy the unmodified tree's objects of build/@name, unless the variant's tree has its own."""
     source, copy = os.path.join(build, name), os.path.join(tree, "build", name)
     # A newer Makefile would make all of them compiled again.
-    if os.path.isdir(copy) and os.stat(copy).st_mtime < os.stat(os.path.join(ROOT, "Makefile")).st_mtime:
+    if (
+        os.path.isdir(copy)
+        and os.stat(copy).st_mtime < os.stat(os.path.join(ROOT, "Makefile")).st_mtime
+    ):
         shutil.rmtree(copy)
     if os.path.isdir(source) and not os.path.isdir(copy):
-        shutil.copytree(source, copy, ignore=shutil.ignore_patterns("*.elf", "*.iso", "*.log", "qemu"))
+        shutil.copytree(
+            source, copy, ignore=shutil.ignore_patterns("*.elf", "*.iso", "*.log", "qemu")
+        )
         own_deps(tree, copy)
         os.utime(copy)
         # The copied objects are of the right code: mark the changed files as newer.
@@ -300,11 +328,14 @@ def make(build, ident, *targets):
     """make @targets in the variant's tree, in its directory build/; (worked, output, tree)."""
     tree = tree_of(build, ident, targets)
     command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", tree, "-j2", *targets]
-    done = subprocess.run(command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     return done.returncode == 0, done.stdout, tree
 
 
 # ---- commands ------------------------------------------------------------------------------------
+
 
 def text_of(*path):
     with open(os.path.join(ROOT, *path), encoding="utf-8") as f:
@@ -312,17 +343,23 @@ def text_of(*path):
 
 
 def all_tests():
-    """The names of all tests, and {script: {variant or "": expected outcome}} of all race scripts."""
+    """The names of all tests, and {script: {variant or "": expected outcome}} of all race
+    scripts."""
     races = {}
     for name in os.listdir(RACES):
         if name.endswith(".race"):
-            races[name[:-5]] = {i: outcome.strip() for i, outcome in re.findall(
-                r"^expect(?: (\w+))?:(.*)$", text_of("tests/races", name), re.MULTILINE)}
+            races[name[:-5]] = {
+                i: outcome.strip()
+                for i, outcome in re.findall(
+                    r"^expect(?: (\w+))?:(.*)$", text_of("tests/races", name), re.MULTILINE
+                )
+            }
     return suites.tests(), races
 
 
 def misfits(v, tests, races):
-    """Kills that name what is not there; a race script must expect of the variant what the variant says."""
+    """Kills that name what is not there; a race script must expect of the variant what the variant
+    says."""
     for kill in v.kills:
         if kill.kind == "test" and kill.name.split(".")[1] not in tests:
             yield f"{v.id}: no test {kill.name}"
@@ -349,8 +386,12 @@ def check():
             edited(parse(os.path.join(PLANTED, name), NEEDED_PLANTED))
         except BadVariant as e:
             bad.append(str(e))
-    bad += [f"{script}.race: no variant {ident}" for script in races
-            for ident in races[script] if ident and ident not in names]
+    bad += [
+        f"{script}.race: no variant {ident}"
+        for script in races
+        for ident in races[script]
+        if ident and ident not in names
+    ]
     for text in bad:
         print(f"BAD PATCH {text}")
     print(f"{len(names)} variants, {len(planted)} planted bugs, {len(bad)} faults")
@@ -359,8 +400,11 @@ def check():
 
 def show(v):
     for path, text in edited(v).items():
-        sys.stdout.writelines(difflib.unified_diff(text_of(path).splitlines(True), text.splitlines(True),
-                                                   "a/" + path, "b/" + path))
+        sys.stdout.writelines(
+            difflib.unified_diff(
+                text_of(path).splitlines(True), text.splitlines(True), "a/" + path, "b/" + path
+            )
+        )
 
 
 def main():

@@ -32,7 +32,9 @@ def program_of(build, name):
 
 
 def run(command, cwd):
-    done = subprocess.run(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(
+        command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     if done.returncode:
         raise BuildError(f"{command[0]} ... {command[-3]}:\n{done.stdout}")
 
@@ -40,9 +42,24 @@ def run(command, cwd):
 def ask_make(build, wanted, settings=None):
     """{key: words}: the values of the Makefile's expressions in @wanted."""
     rule = "variant-vars: ; @" + "".join(f"echo '{k}' '{v}';" for k, v in wanted.items())
-    out = subprocess.run([os.environ.get("MAKE", "make"), "-s", "--no-print-directory", "-C", variant.ROOT,
-                          f"B={build}", *(f"{k}={v}" for k, v in (settings or {}).items()), "--eval", rule,
-                          "variant-vars"], env=outer_make.env(), check=True, stdout=subprocess.PIPE, text=True).stdout
+    out = subprocess.run(
+        [
+            os.environ.get("MAKE", "make"),
+            "-s",
+            "--no-print-directory",
+            "-C",
+            variant.ROOT,
+            f"B={build}",
+            *(f"{k}={v}" for k, v in (settings or {}).items()),
+            "--eval",
+            rule,
+            "variant-vars",
+        ],
+        env=outer_make.env(),
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
     return {words[0]: words[1:] for words in map(shlex.split, out.strip().split("\n"))}
 
 
@@ -51,17 +68,35 @@ class Base:
 
     def __init__(self, build, name):
         self.name = name
-        self.build = os.path.normpath(os.path.join(os.path.abspath(build), KERNELS.get(name, (".",))[0]))
+        self.build = os.path.normpath(
+            os.path.join(os.path.abspath(build), KERNELS.get(name, (".",))[0])
+        )
         if name in KERNELS:
             prefix = os.path.join(self.build, "kernel")
-            wanted = {"CC": "$(CC)", "FLAGS": "$(KFLAGS)", "OBJS": "$(KOBJS)", "LD": "$(LD)",
-                      "LDFLAGS": "$(LDFLAGS)", "NM": "$(NM)", "TESTS": ""}
+            wanted = {
+                "CC": "$(CC)",
+                "FLAGS": "$(KFLAGS)",
+                "OBJS": "$(KOBJS)",
+                "LD": "$(LD)",
+                "LDFLAGS": "$(LDFLAGS)",
+                "NM": "$(NM)",
+                "TESTS": "",
+            }
         else:
             prefix = os.path.join(self.build, name)
             fiber = name.startswith("fiber")
-            flags = f"$(FIBER_FLAGS) $(HFLAGS_{name[6:]})" if fiber else f"$(HFLAGS) $(HFLAGS_{name[5:]})"
+            flags = (
+                f"$(FIBER_FLAGS) $(HFLAGS_{name[6:]})"
+                if fiber
+                else f"$(HFLAGS) $(HFLAGS_{name[5:]})"
+            )
             sources = "$(FIBER_SRCS)" if fiber else f"$(call host_srcs,{name[5:]})"
-            wanted = {"CC": "$(HOSTCC)", "FLAGS": flags, "TESTS": "$(HOSTT)", "OBJS": f"$(patsubst %,$(B)/{name}/%.o,{sources})"}
+            wanted = {
+                "CC": "$(HOSTCC)",
+                "FLAGS": flags,
+                "TESTS": "$(HOSTT)",
+                "OBJS": f"$(patsubst %,$(B)/{name}/%.o,{sources})",
+            }
         self.vars = self.ask_make(wanted)
         self.objects = {os.path.relpath(o, prefix)[:-2]: o for o in self.vars["OBJS"]}
         self.needs = {source: self.read_deps(o[:-2] + ".d") for source, o in self.objects.items()}
@@ -76,7 +111,9 @@ class Base:
             with open(path, encoding="utf-8") as f:
                 text = f.read()
         except OSError as e:
-            raise variant.BadVariant(f"{path}: {e.strerror}; build the unmodified tree first") from e
+            raise variant.BadVariant(
+                f"{path}: {e.strerror}; build the unmodified tree first"
+            ) from e
         return set(re.sub(r"\\\n", " ", text).split("\n")[0].split()[1:])
 
     def compile(self, tree, changed, only=(), wanted=None):
@@ -85,14 +122,20 @@ class Base:
         objects to link.  With @wanted only these suites run: other tests with copies of changed
         sources are not compiled again.
         """
-        unknown = set(only) - {source for source, needs in self.needs.items() if needs.intersection(changed)}
+        unknown = set(only) - {
+            source for source, needs in self.needs.items() if needs.intersection(changed)
+        }
         if unknown:
-            raise variant.BadVariant(f"compile: {' '.join(sorted(unknown))}: not in {self.name}, or without what changes")
+            raise variant.BadVariant(
+                f"compile: {' '.join(sorted(unknown))}: not in {self.name}, or without what changes"
+            )
         objects = dict(self.objects)
         for source, needs in self.needs.items():
             if not needs.intersection(changed) or only and source not in only:
                 continue
-            if wanted is not None and self.has_other_copies(tree, source, needs.intersection(changed), wanted):
+            if wanted is not None and self.has_other_copies(
+                tree, source, needs.intersection(changed), wanted
+            ):
                 continue
             target = os.path.join(tree, "build", self.name, source + ".o")
             os.makedirs(os.path.dirname(target), exist_ok=True)
@@ -103,7 +146,9 @@ class Base:
     @staticmethod
     def has_other_copies(tree, source, changed, wanted):
         """Is it a test of other suites, which has only copies of the changed sources?"""
-        if not source.startswith("tests/") or not all(path.endswith(".c") and path != source for path in changed):
+        if not source.startswith("tests/") or not all(
+            path.endswith(".c") and path != source for path in changed
+        ):
             return False
         with open(os.path.join(tree, source), encoding="utf-8") as f:
             has = suites.names_in(f.read())
@@ -124,14 +169,28 @@ class Base:
             return self.link_kernel(tree, home, objects)
         program = os.path.join(home, "program")
         quick = ["-fuse-ld=lld"] if shutil.which("ld.lld") else []  # three times as fast
-        run(self.vars["CC"] + self.vars["FLAGS"] + quick + ["-Wl,-S", "-o", program] + objects, tree)
+        run(
+            self.vars["CC"] + self.vars["FLAGS"] + quick + ["-Wl,-S", "-o", program] + objects, tree
+        )
         return program
 
     def link_kernel(self, tree, home, objects):
         """Link as the Makefile does: twice, the second time with the table of symbols."""
-        at = {name: os.path.join(home, name) for name in
-              ("symtab0.S", "symtab0.o", "quarry0.elf", "symbols.txt", "symtab.S", "symtab.o", "quarry.elf")}
-        cc, ld = self.vars["CC"] + self.vars["FLAGS"], self.vars["LD"] + self.vars["LDFLAGS"] + ["-S"]
+        at = {
+            name: os.path.join(home, name)
+            for name in (
+                "symtab0.S",
+                "symtab0.o",
+                "quarry0.elf",
+                "symbols.txt",
+                "symtab.S",
+                "symtab.o",
+                "quarry.elf",
+            )
+        }
+        cc, ld = self.vars["CC"] + self.vars["FLAGS"], self.vars["LD"] + self.vars["LDFLAGS"] + [
+            "-S"
+        ]
         run(["sh", "tools/symtab.sh", "/dev/null", at["symtab0.S"]], tree)
         run(cc + ["-c", at["symtab0.S"], "-o", at["symtab0.o"]], tree)
         run(ld + ["-o", at["quarry0.elf"]] + objects + [at["symtab0.o"]], tree)

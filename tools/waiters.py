@@ -4,11 +4,13 @@
 
 Usage: tools/waiters.py [--build DIR] [--update-docs] [VARIANT...]
 
-A race build with each variant is booted with race=waiters (tests/races/waiters.c), under icount, where the
+A race build with each variant is booted with race=waiters (tests/races/waiters.c), under icount,
+where the
 same build gives the same figures; the right code and the historic mistake under MTTCG too.  The
 right code must pass, and so must variants that are only slow; each of the others must fail as
 expected.
-One JSON line for each boot goes to DIR/race/waiters.jsonl; the table is printed and, with --update-docs,
+One JSON line for each boot goes to DIR/race/waiters.jsonl; the table is printed and, with
+--update-docs,
 written to docs/races/d-waiters.md.
 """
 import argparse
@@ -72,7 +74,11 @@ def outcome(run):
     for kind in (SLEEPS, DIVERGES):
         if kind in shown:
             return kind, found
-    if CORRUPTS in shown or "PANIC" in run.text or re.search(r"^waiters: \w+: FAIL: I-", run.text, re.MULTILINE):
+    if (
+        CORRUPTS in shown
+        or "PANIC" in run.text
+        or re.search(r"^waiters: \w+: FAIL: I-", run.text, re.MULTILINE)
+    ):
         return CORRUPTS, found
     if SLOW in shown:
         return SLOW, found
@@ -85,6 +91,7 @@ def run_one(program, ident, engine):
 
 
 # ---- the table -----------------------------------------------------------------------------------
+
 
 def tries(figure):
     """Tries per page; pages abandoned after ten tries count."""
@@ -103,32 +110,65 @@ def spread(figure):
         return "-"
     if figure["stuck"]:
         return f"{figure['stuck']} threads wait for ever"
-    return f"{figure['try1']} / {figure['try2']} / {figure['try3'] + figure['later']} / {figure['failed']}"
+    return (
+        f"{figure['try1']} / {figure['try2']} / {figure['try3'] + figure['later']} / "
+        f"{figure['failed']}"
+    )
 
 
 def cost(figure):
     """Instructions of all CPUs for each page of the storm, moved or not."""
-    return f"{figure['instructions'] / figure['moves']:.0f}" if figure and not figure["stuck"] else "-"
+    return (
+        f"{figure['instructions'] / figure['moves']:.0f}" if figure and not figure["stuck"] else "-"
+    )
 
 
 def burns(found, right):
     """Is it half as slow again as the right code, for the same moves?"""
     mine, its = found.get("storm"), right.get("storm")
-    return bool(mine and its and not mine["stuck"] and not mine["failed"] and
-                mine["instructions"] > 1.5 * its["instructions"])
+    return bool(
+        mine
+        and its
+        and not mine["stuck"]
+        and not mine["failed"]
+        and mine["instructions"] > 1.5 * its["instructions"]
+    )
 
 
 def table(results):
-    rows = [["who finds the marker waits ...", "", "tries for each page", "moved", "instructions for each page",
-             "late", "hammered", "outcome"]]
+    rows = [
+        [
+            "who finds the marker waits ...",
+            "",
+            "tries for each page",
+            "moved",
+            "instructions for each page",
+            "late",
+            "hammered",
+            "outcome",
+        ]
+    ]
     right = next((found for ident, _, _, found in results if ident == "none"), {})
     for ident, way, got, found in results:
         storm, late, hammer = (found.get(phase) for phase in ("storm", "late", "hammer"))
-        rows.append([way, "" if ident == "none" else ident, tries(storm), moved(storm), cost(storm), spread(late),
-                     spread(hammer), f"**{got}{', and burns' if burns(found, right) else ''}**"])
+        rows.append(
+            [
+                way,
+                "" if ident == "none" else ident,
+                tries(storm),
+                moved(storm),
+                cost(storm),
+                spread(late),
+                spread(hammer),
+                f"**{got}{', and burns' if burns(found, right) else ''}**",
+            ]
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     rows.insert(1, ["-" * w for w in widths])
-    return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths)) + " |" for row in rows) + "\n"
+    return (
+        "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(row, widths)) + " |" for row in rows)
+        + "\n"
+    )
 
 
 def update_docs(text):
@@ -139,6 +179,7 @@ def update_docs(text):
 
 
 # ---- all of them ---------------------------------------------------------------------------------
+
 
 def compare(counts, build, wanted=()):
     """Build, run, print; returns the table of the runs under icount."""
@@ -155,12 +196,25 @@ def compare(counts, build, wanted=()):
             for engine in ["icount"] + ["mttcg"] * (ident in ALSO_MTTCG):
                 run = run_one(programs[engine], ident, engine)
                 got, found = outcome(run)
-                out.write(json.dumps({"variant": ident, "engine": engine, "outcome": got, **found,
-                                      "seconds": round(run.seconds, 2)}) + "\n")
+                out.write(
+                    json.dumps(
+                        {
+                            "variant": ident,
+                            "engine": engine,
+                            "outcome": got,
+                            **found,
+                            "seconds": round(run.seconds, 2),
+                        }
+                    )
+                    + "\n"
+                )
                 out.flush()
                 good = counts.one(got == expected, f"waiters: {ident} on {engine}: {got}")
-                print(f"  {ident:4} {engine}: waits {way}: {got}{'' if good else f', NOT as expected ({expected})'}",
-                      flush=True)
+                print(
+                    f"  {ident:4} {engine}: waits {way}: "
+                    f"{got}{'' if good else f', NOT as expected ({expected})'}",
+                    flush=True,
+                )
                 if not good:
                     print(run.story(15))
                 if engine == "icount":
@@ -173,7 +227,9 @@ def compare(counts, build, wanted=()):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build")
-    parser.add_argument("--update-docs", action="store_true", help="write the table to docs/races/d-waiters.md")
+    parser.add_argument(
+        "--update-docs", action="store_true", help="write the table to docs/races/d-waiters.md"
+    )
     parser.add_argument("variants", nargs="*", metavar="VARIANT", help=" ".join(w[0] for w in WAYS))
     args = parser.parse_args()
     if set(args.variants) - {w[0] for w in WAYS}:

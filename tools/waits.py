@@ -18,13 +18,17 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PAGE = "docs/waits.md"
 FOLDERS = ("mm", "kernel", "demo", "drivers", "arch/x86_64")
 ROW = re.compile(rf"^\| ((?:{'|'.join(FOLDERS)})/\w+\.[ch]) \| `(\w+)` \| (.+) \|$", re.MULTILINE)
-WAITS = re.compile(r"\b(?:wait_until|thread_sleep|thread_yield|cpu_relax|arch_idle_wait|arch_cpu_park)\(|"
-                   r"\bfor \(;;\)|\bwhile \((?:true|1)\)|\bhlt\b")
+WAITS = re.compile(
+    r"\b(?:wait_until|thread_sleep|thread_yield|cpu_relax|arch_idle_wait|arch_cpu_park)\(|"
+    r"\bfor \(;;\)|\bwhile \((?:true|1)\)|\bhlt\b"
+)
 LOOP = re.compile(r"\b(for|while|do)\b")
 CAS = re.compile(r"\b\w*cas\w*\(|__atomic_compare_exchange")
 # Values that another CPU or a device changes: memory shared between CPUs, and registers of devices.
-SHARED = re.compile(r"\b(?:READ_ONCE|load_acquire|atomic_\w+|__atomic_\w+|in[bwl]|inp[bwl]|page_word|"
-                    r"\w*trylock\w*|rdmsr|\w*apic_read|pm_read)\(")
+SHARED = re.compile(
+    r"\b(?:READ_ONCE|load_acquire|atomic_\w+|__atomic_\w+|in[bwl]|inp[bwl]|page_word|"
+    r"\w*trylock\w*|rdmsr|\w*apic_read|pm_read)\("
+)
 COUNTED = re.compile(r"(?<![-<])[<](?![<])|(?<![->])[>](?![>])|--|\+\+")
 COMMENT = re.compile(r"/\*.*?\*/|//[^\n]*|\"(?:[^\"\\\n]|\\.)*\"", re.DOTALL)
 
@@ -44,7 +48,7 @@ def statement(text, at):
     """The index behind the statement that begins at @at: a block, or up to its semicolon."""
     while at < len(text) and text[at].isspace():
         at += 1
-    if text[at:at + 1] == "{":
+    if text[at : at + 1] == "{":
         return closing(text, at)
     while at < len(text) and text[at] != ";":
         at = closing(text, at) if text[at] in "({" else at + 1
@@ -55,18 +59,23 @@ def loops(text):
     """(where, condition, body) of each loop."""
     for m in LOOP.finditer(text):
         at = m.end()
-        while text[at:at + 1].isspace():
+        while text[at : at + 1].isspace():
             at += 1
         if m.group(1) == "do":
             end = statement(text, at)
             tail = re.match(r"\s*while\s*\(", text[end:])
             if tail:
-                yield m.start(), text[end + tail.end():closing(text, end + tail.end() - 1) - 1], text[at:end]
-        elif text[at:at + 1] == "(":
+                yield m.start(), text[
+                    end + tail.end() : closing(text, end + tail.end() - 1) - 1
+                ], text[at:end]
+        elif text[at : at + 1] == "(":
             end = closing(text, at)
-            inside = text[at + 1:end - 1]
-            yield (m.start(), inside.split(";")[1] if m.group(1) == "for" and inside.count(";") == 2 else inside,
-                   text[end:statement(text, end)])
+            inside = text[at + 1 : end - 1]
+            yield (
+                m.start(),
+                inside.split(";")[1] if m.group(1) == "for" and inside.count(";") == 2 else inside,
+                text[end : statement(text, end)],
+            )
 
 
 def waiting_loop(condition, body):
@@ -82,13 +91,22 @@ def waiting(path):
     indentation."""
     with open(os.path.join(ROOT, path), encoding="utf-8") as f:
         text = COMMENT.sub(lambda m: "\n" * m.group().count("\n"), f.read())
-    at, lines = 0, {text.count("\n", 0, where) for where, condition, body in loops(text) if waiting_loop(condition, body)}
+    at, lines = 0, {
+        text.count("\n", 0, where)
+        for where, condition, body in loops(text)
+        if waiting_loop(condition, body)
+    }
     name, found = None, []
     for at, line in enumerate(text.split("\n")):
         head = re.match(r"^[A-Za-z_][^=;]*?\b(\w+)\(", line)
         if head and not line.rstrip().endswith(";"):
             name = head.group(1)
-        if line[:1].isspace() and (WAITS.search(line) or at in lines) and name and name not in found:
+        if (
+            line[:1].isspace()
+            and (WAITS.search(line) or at in lines)
+            and name
+            and name not in found
+        ):
             found.append(name)
     return found
 
@@ -96,7 +114,11 @@ def waiting(path):
 def wrong():
     with open(os.path.join(ROOT, PAGE), encoding="utf-8") as f:
         named = {(path, name) for path, name, _ in ROW.findall(f.read())}
-    paths = [os.path.relpath(p, ROOT) for d in FOLDERS for p in glob.glob(os.path.join(ROOT, d, "*.[ch]"))]
+    paths = [
+        os.path.relpath(p, ROOT)
+        for d in FOLDERS
+        for p in glob.glob(os.path.join(ROOT, d, "*.[ch]"))
+    ]
     there = {(path, name) for path in paths for name in waiting(path)}
     for path, name in sorted(there - named):
         yield f"{path}: {name} waits, and {PAGE} does not say what ends it"
@@ -105,6 +127,10 @@ def wrong():
 
 
 if __name__ == "__main__":
-    said = [f"{path}: {name}" for path in sys.argv[1:] for name in waiting(path)] if sys.argv[1:] else list(wrong())
+    said = (
+        [f"{path}: {name}" for path in sys.argv[1:] for name in waiting(path)]
+        if sys.argv[1:]
+        else list(wrong())
+    )
     print("\n".join(said) or "waits: all have a row")
     sys.exit(bool(said) and not sys.argv[1:])

@@ -26,12 +26,19 @@ def read(path):
 def texts(_cache=[]):
     """Each source and each page but the glossary: (path, lines)."""
     if not _cache:
-        found = [os.path.relpath(path, ROOT) for ending in SOURCES
-                 for path in glob.glob(os.path.join(ROOT, "**", "*." + ending), recursive=True)]
-        found += [os.path.relpath(path, ROOT)
-                  for path in glob.glob(os.path.join(ROOT, "docs", "**", "*.md"), recursive=True)]
+        found = [
+            os.path.relpath(path, ROOT)
+            for ending in SOURCES
+            for path in glob.glob(os.path.join(ROOT, "**", "*." + ending), recursive=True)
+        ]
+        found += [
+            os.path.relpath(path, ROOT)
+            for path in glob.glob(os.path.join(ROOT, "docs", "**", "*.md"), recursive=True)
+        ]
         found = [path for path in found if not path.startswith("build") and path != PAGE]
-        _cache += [(path, read(path).split("\n")) for path in sorted([*found, "README.md", "Makefile"])]
+        _cache += [
+            (path, read(path).split("\n")) for path in sorted([*found, "README.md", "Makefile"])
+        ]
     return _cache
 
 
@@ -44,8 +51,12 @@ def uses(words):
     """path:line of each line with one of the words, also as part of an identifier."""
     forms = "|".join(re.escape(form).replace(r"\ ", "[ _]") for form in words.split(", "))
     pattern = re.compile(rf"(?<![A-Za-z])(?:{forms})(?![A-Za-z])", re.IGNORECASE)
-    return [f"{path}:{number}: {line.strip()}" for path, lines in texts()
-            for number, line in enumerate(lines, 1) if pattern.search(line)]
+    return [
+        f"{path}:{number}: {line.strip()}"
+        for path, lines in texts()
+        for number, line in enumerate(lines, 1)
+        if pattern.search(line)
+    ]
 
 
 def wrong():
@@ -55,14 +66,17 @@ def wrong():
     for words, (instead, left) in rows.items():
         found = len(uses(words))
         if found > left:
-            yield (f'"{words}": {found} lines, {left} allowed; write "{instead}" '
-                   f'(tools/words.py --list "{words.split(", ")[0]}")')
+            yield (
+                f'"{words}": {found} lines, {left} allowed; write "{instead}" '
+                f'(tools/words.py --list "{words.split(", ")[0]}")'
+            )
 
 
 def update():
     def lowered(match):
         words, instead, left = match.groups()
         return f"| {words} | {instead} | {min(int(left), len(uses(words)))} |"
+
     text = ROW.sub(lowered, read(PAGE))
     with open(os.path.join(ROOT, PAGE), "w", encoding="utf-8") as f:
         f.write(text)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Shared by the tests in this directory.  They boot the real image and judge it from outside.
 
-`make test` runs them; one alone: make && QUARRY_BUILD=build /usr/bin/python3 -m pytest tests/qemu -k NAME
+`make test` runs them; one alone: make && QUARRY_BUILD=build /usr/bin/python3 -m pytest tests/qemu
+-k NAME
 """
 import os
 import random
@@ -21,7 +22,9 @@ SMALL = "selftest=init,buddy,zone,drain,isolation,offline"
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "long: ten seconds or more; make mutate asks its own long boot instead")
+    config.addinivalue_line(
+        "markers", "long: ten seconds or more; make mutate asks its own long boot instead"
+    )
 
 
 @pytest.fixture
@@ -38,18 +41,33 @@ def drawn():
 
 @pytest.fixture
 def boot(name):
-    """boot(cmdline, **machine) -> Run.  The test is over and the monitor off unless it asks for them."""
-    def run(cmdline=SMALL, timeout=qemu.WATCHDOG, markers=(), talk=None, tour="off", monitor="off",
-            **machine):
-        words = [cmdline] + ([f"tour={tour}"] if tour else []) + ([f"monitor={monitor}"] if monitor else [])
+    """boot(cmdline, **machine) -> Run.  The test is over and the monitor off unless it asks for
+    them."""
+
+    def run(
+        cmdline=SMALL,
+        timeout=qemu.WATCHDOG,
+        markers=(),
+        talk=None,
+        tour="off",
+        monitor="off",
+        **machine,
+    ):
+        words = (
+            [cmdline]
+            + ([f"tour={tour}"] if tour else [])
+            + ([f"monitor={monitor}"] if monitor else [])
+        )
         machine = qemu.Machine(timeout=timeout, **machine)
         return machine.run(name, " ".join(words).strip(), markers=markers, talk=talk)
+
     return run
 
 
 @pytest.fixture
 def passes(boot):
     """As boot, and it must pass, with at least one test."""
+
     def run(cmdline=SMALL, **kw):
         result = boot(cmdline, **kw)
         assert result.passed, result.story()
@@ -57,18 +75,22 @@ def passes(boot):
         assert not failed, f"{names} failed, but the kernel said PASS\n{result.story()}"
         assert passed or "selftest=none" in cmdline, f"no test was run\n{result.story()}"
         return result
+
     return run
 
 
 @pytest.fixture
 def host(name):
-    """host(cmdline, **machine) -> slots.Host, a machine at its prompt; it runs until the test is over."""
+    """host(cmdline, **machine) -> slots.Host, a machine at its prompt; it runs until the test is
+    over."""
     import slots
+
     hosts = []
 
     def start(cmdline="selftest=none", mem=256, room=2048, env=None, **machine):
         hosts.append(slots.Host(name, qemu.Machine(mem=mem, room=room, **machine), cmdline, env))
         return hosts[-1]
+
     yield start
     for h in hosts:
         h.close()
@@ -77,19 +99,33 @@ def host(name):
 @pytest.fixture(scope="session")
 def make():
     """make("run", CPUS=2, ...) -> (status, output), as typed in a shell with no terminal."""
+
     def run(*goals, timeout=qemu.WATCHDOG, stdin=subprocess.DEVNULL, **variables):
-        env = outer_make.env("CPUS", "MEM", "NODES", "BOOT", "CMDLINE", "TRACE", "TIMEOUT", "QEMU_FLAGS")
+        env = outer_make.env(
+            "CPUS", "MEM", "NODES", "BOOT", "CMDLINE", "TRACE", "TIMEOUT", "QEMU_FLAGS"
+        )
         build = os.path.relpath(qemu.BUILD, ROOT)
-        command = ["make", "--no-print-directory", f"B={build}", *goals] + [f"{k}={v}" for k, v in variables.items()]
-        done = subprocess.run(command, cwd=ROOT, env=env, stdin=stdin, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, timeout=timeout)
+        command = ["make", "--no-print-directory", f"B={build}", *goals] + [
+            f"{k}={v}" for k, v in variables.items()
+        ]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=env,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=timeout,
+        )
         return done.returncode, done.stdout.decode("utf-8", "replace").replace("\r", "")
+
     return run
 
 
 @pytest.fixture
 def text_file(name):
     """text_file(file_name, content) -> path, under the build directory."""
+
     def write(file_name, content):
         folder = os.path.join(qemu.BUILD, "qemu", name + ".d")
         os.makedirs(folder, exist_ok=True)
@@ -97,13 +133,16 @@ def text_file(name):
         with open(path, "wb") as f:
             f.write(content if isinstance(content, bytes) else content.encode())
         return path
+
     return write
 
 
 @pytest.fixture
 def report(capsys):
     """report(text): a line that is seen even when the test passes."""
+
     def say(text):
         with capsys.disabled():
             print(f"\n    {text} ", end="", flush=True)
+
     return say

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""Reads the characters off a picture of the screen, pixel for pixel, by the font that was drawn with."""
+"""Reads the characters off a picture of the screen, pixel for pixel, by the font that was drawn
+with."""
 import struct
 
 
 def load_font(path):
-    """{glyph's lines as a tuple of integers: character}, width, height; of a PSF file, ASCII only."""
+    """{glyph's lines as a tuple of integers: character}, width, height; of a PSF file, ASCII
+    only."""
     with open(path, "rb") as f:
         data = f.read()
     if data[:2] == b"\x36\x04":
@@ -16,9 +18,11 @@ def load_font(path):
     codes = {i: i for i in range(min(nr, 128))}
     if table:
         codes, glyph, single = {}, 0, True
-        rest = data[start + nr * size:]
-        units = struct.unpack(f"<{len(rest) // 2}H", rest[:len(rest) // 2 * 2]) if start == 4 else rest
-        end, sequence = (0xffff, 0xfffe) if start == 4 else (0xff, 0xfe)
+        rest = data[start + nr * size :]
+        units = (
+            struct.unpack(f"<{len(rest) // 2}H", rest[: len(rest) // 2 * 2]) if start == 4 else rest
+        )
+        end, sequence = (0xFFFF, 0xFFFE) if start == 4 else (0xFF, 0xFE)
         for unit in units:
             if unit == end:
                 glyph, single = glyph + 1, True
@@ -31,8 +35,11 @@ def load_font(path):
     for code in range(127, 31, -1):
         if code in codes:
             at = start + codes[code] * size
-            lines = tuple(int.from_bytes(data[at + y * stride:at + (y + 1) * stride], "big") >> (stride * 8 - width)
-                          for y in range(height))
+            lines = tuple(
+                int.from_bytes(data[at + y * stride : at + (y + 1) * stride], "big")
+                >> (stride * 8 - width)
+                for y in range(height)
+            )
             glyphs[lines] = chr(code)
     return glyphs, width, height
 
@@ -54,19 +61,25 @@ class Screen:
         self.glyphs, self.cell_width, self.cell_height = font
         self.width, self.height, self.pixels = load_ppm(picture)
         self.columns, self.nr_rows = self.width // self.cell_width, self.height // self.cell_height
-        self.cells = [[self.cell(row, column) for column in range(self.columns)] for row in range(self.nr_rows)]
+        self.cells = [
+            [self.cell(row, column) for column in range(self.columns)]
+            for row in range(self.nr_rows)
+        ]
         self.rows = ["".join(c for c, _, _ in row).rstrip() for row in self.cells]
 
     def cell(self, row, column):
         lines = []
         for y in range(row * self.cell_height, (row + 1) * self.cell_height):
             at = (y * self.width + column * self.cell_width) * 3
-            lines.append([self.pixels[at + 3 * x:at + 3 * x + 3] for x in range(self.cell_width)])
+            lines.append([self.pixels[at + 3 * x : at + 3 * x + 3] for x in range(self.cell_width)])
         colours = sorted(set(p for line in lines for p in line))
         if len(colours) == 1:
             return " ", None, colours[0].hex()
         for front, back in (colours, colours[::-1]) if len(colours) == 2 else ():
-            bits = tuple(sum((p == front) << (self.cell_width - 1 - x) for x, p in enumerate(line)) for line in lines)
+            bits = tuple(
+                sum((p == front) << (self.cell_width - 1 - x) for x, p in enumerate(line))
+                for line in lines
+            )
             if bits in self.glyphs:
                 return self.glyphs[bits], front.hex(), back.hex()
         return "\0", None, None  # no character of the font
@@ -86,7 +99,7 @@ def terminal(text, columns, rows):
     for c in text:
         if c == "\n" or column == columns:
             if len(screen) == rows:
-                screen = screen[rows // 8:]
+                screen = screen[rows // 8 :]
             screen.append("")
             column = 0
         if c != "\n":

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A machine at the monitor's prompt with QEMU's protocol beside it, to plug things in and take them out."""
+"""A machine at the monitor's prompt with QEMU's protocol beside it, to plug things in and take them
+out."""
 import os
 import re
 
@@ -21,8 +22,15 @@ class Host:
         os.makedirs(os.path.dirname(qemu.log_path(name)), exist_ok=True)
         command = machine.command(name, cmdline + " tour=off", console="stdio,id=con,signal=off")
         command += ["-qmp", f"unix:{self.path},server=on,wait=off"]
-        self.child = pexpect.spawn(command[0], command[1:], timeout=LIMIT, encoding="utf-8", codec_errors="replace",
-                                   echo=False, env={**os.environ, **(env or {})})
+        self.child = pexpect.spawn(
+            command[0],
+            command[1:],
+            timeout=LIMIT,
+            encoding="utf-8",
+            codec_errors="replace",
+            echo=False,
+            env={**os.environ, **(env or {})},
+        )
         self.log = open(qemu.log_path(name), "w", encoding="utf-8")
         self.child.logfile_read = self.log
         self.qmp = qemu.Qmp(self.path, self, qemu.log_path(name)).__enter__()
@@ -54,9 +62,18 @@ class Host:
         assert (info["slot"], info["source"], info["status"]) == (str(slot), source, status), info
 
     def plug_dimm(self, number, mib, node=0, **more):
-        self.qmp("object-add", **{"qom-type": "memory-backend-ram", "id": f"m{number}", "size": mib * MIB,
-                                  "reserve": False})
-        self.qmp("device_add", driver="pc-dimm", id=f"d{number}", memdev=f"m{number}", node=node, **more)
+        self.qmp(
+            "object-add",
+            **{
+                "qom-type": "memory-backend-ram",
+                "id": f"m{number}",
+                "size": mib * MIB,
+                "reserve": False,
+            },
+        )
+        self.qmp(
+            "device_add", driver="pc-dimm", id=f"d{number}", memdev=f"m{number}", node=node, **more
+        )
 
     def unplug(self, device):
         """The request; the kernel decides."""
@@ -66,9 +83,14 @@ class Host:
         while True:
             data = self.qmp.event("DEVICE_DELETED", LIMIT)
             # Of a CPU, QEMU 7.2 names only its local APIC.
-            if data.get("device") == device or data["path"] == f"/machine/peripheral/{device}/lapic":
+            if (
+                data.get("device") == device
+                or data["path"] == f"/machine/peripheral/{device}/lapic"
+            ):
                 break
-        assert device not in [child["name"] for child in self.qmp("qom-list", path="/machine/peripheral")]
+        assert device not in [
+            child["name"] for child in self.qmp("qom-list", path="/machine/peripheral")
+        ]
 
     def dimms(self):
         return {d["data"]["id"]: d["data"] for d in self.qmp("query-memory-devices")}
@@ -78,16 +100,30 @@ class Host:
 
     def present(self):
         """Pages of each node's zone MOVABLE."""
-        return {int(n): int(p) for n, p in re.findall(r"node (\d) MOVABLE pfn \S+ present (\d+)", self.ask("zone"))}
+        return {
+            int(n): int(p)
+            for n, p in re.findall(r"node (\d) MOVABLE pfn \S+ present (\d+)", self.ask("zone"))
+        }
 
     def spans(self, node):
         """(first pfn, end, pages present) of each of a node's zones."""
-        return [(int(first, 16), int(end, 16), int(present)) for first, end, present in
-                re.findall(rf": node {node} \S+ +pfn (\S+)-(\S+) present (\d+)", self.ask("zone"))]
+        return [
+            (int(first, 16), int(end, 16), int(present))
+            for first, end, present in re.findall(
+                rf": node {node} \S+ +pfn (\S+)-(\S+) present (\d+)", self.ask("zone")
+            )
+        ]
 
     def evacuate(self, node):
         """(pages that went, that stayed)."""
-        return tuple(map(int, re.search(r"evacuate: (\d+) pages offlined, (\d+) stayed", self.ask(f"evacuate {node}")).groups()))
+        return tuple(
+            map(
+                int,
+                re.search(
+                    r"evacuate: (\d+) pages offlined, (\d+) stayed", self.ask(f"evacuate {node}")
+                ).groups(),
+            )
+        )
 
     def places(self):
         """The arguments of device_add for each absent CPU."""
@@ -98,4 +134,6 @@ class Host:
 
     def cpus(self):
         """State of each CPU."""
-        return [state for _, state in re.findall(r"^cpu (\d+): (\w+)", self.ask("cpus"), re.MULTILINE)]
+        return [
+            state for _, state in re.findall(r"^cpu (\d+): (\w+)", self.ask("cpus"), re.MULTILINE)
+        ]

@@ -1,20 +1,41 @@
 # SPDX-License-Identifier: MIT
-"""The suites of arch/x86_64 on machines that are not like the usual one, each for a second or two."""
+"""The suites of arch/x86_64 on machines that are not like the usual one, each for a second or
+two."""
 import pytest
 
 FPU = "task_cpu.fpu_registers_are_each_threads_own"
 MACHINES = {
     # No tables at all: one CPU, and only the oldest registers; no leaf of CPUID but the first
     # eight.
-    "no_tables": (dict(machine="pc,acpi=off", cpu="qemu64,level=7,+smep,+smap,+umip", cpus=2),
-                  "arch_cpu,arch_page,arch_full", 1),
+    "no_tables": (
+        dict(machine="pc,acpi=off", cpu="qemu64,level=7,+smep,+smap,+umip", cpus=2),
+        "arch_cpu,arch_page,arch_full",
+        1,
+    ),
     # APIC ids 0 1 2 4 5 6; no XSAVE, SMEP, SMAP, nor pages of 1 GiB.
-    "sparse": (dict(machine="pc", cpu="qemu64", cpus="6,sockets=2,cores=3", mem=3072),
-               "arch_cpu,arch_fault,arch_full,arch_page,arch_range,arch.calls_begin_with_clean_flags," + FPU, 6),
+    "sparse": (
+        dict(machine="pc", cpu="qemu64", cpus="6,sockets=2,cores=3", mem=3072),
+        "arch_cpu,arch_fault,arch_full,arch_page,arch_range,arch.calls_begin_with_clean_flags,"
+        + FPU,
+        6,
+    ),
     # Places for CPUs and memory, beyond the first 512 GiB; pages of 1 GiB.
-    "places": (dict(cpus="2,maxcpus=4", mem=3072, room=600 << 10, nodes=[2048, 1024],
-                    node_cpus=["0-1", "2-3"]), "arch_cpu,arch_full,arch_page", 2),
-    "old": (dict(cpu="Nehalem,-x2apic,-mce,-mca,-pat", cpus=2), "arch_cpu,arch_page,mce_cpu.every_cpu_enables_machine_checks", 2),
+    "places": (
+        dict(
+            cpus="2,maxcpus=4",
+            mem=3072,
+            room=600 << 10,
+            nodes=[2048, 1024],
+            node_cpus=["0-1", "2-3"],
+        ),
+        "arch_cpu,arch_full,arch_page",
+        2,
+    ),
+    "old": (
+        dict(cpu="Nehalem,-x2apic,-mce,-mca,-pat", cpus=2),
+        "arch_cpu,arch_page,mce_cpu.every_cpu_enables_machine_checks",
+        2,
+    ),
 }
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The balloon: pages lent to the host, statistics, and free memory that it drops, judged by QEMU's resident memory."""
+"""The balloon: pages lent to the host, statistics, and free memory that it drops, judged by QEMU's
+resident memory."""
 import re
 import time
 
@@ -15,6 +16,7 @@ REPORTING = ["-device", "virtio-balloon-pci,id=b0,free-page-reporting=on"]
 def guest(name):
     def make(extra, **kw):
         return Guest(name, qemu.Machine(extra=extra, timeout=qemu.WATCHDOG, **kw))
+
     return make
 
 
@@ -49,7 +51,9 @@ def test_lends_and_takes_back(guest):
         lend(g, 100, 512)
         assert "0 pages damaged" in g("burst 300")
         lend(g, 0, 512)
-        assert re.search(r"burst: 1 rounds of 440 MiB used and freed, 0 pages damaged", g("burst 440"))
+        assert re.search(
+            r"burst: 1 rounds of 440 MiB used and freed, 0 pages damaged", g("burst 440")
+        )
         ends_well(g)
 
 
@@ -60,7 +64,8 @@ def test_memory_with_lent_pages_is_offlined(guest):
         assert went and int(went.group(1)) > 128 * 256
         moved = int(re.search(r"(\d+) moved", g("virtio")).group(1))
         assert moved > 100 * 256  # nearly all of them lay there
-        # The host knows of each: it has as many as before, and those it has no longer are used again.
+        # The host knows of each: it has as many as before, and those it has no longer are used
+        # again.
         assert g.qmp("query-balloon")["actual"] == (512 - 128) * MIB
         assert "pages are back online" in g("evacuate 0 undo")
         assert "0 pages damaged" in g("burst 300")
@@ -90,9 +95,16 @@ def test_statistics(guest):
         until(lambda: stats()["stat-free-memory"] < 1 << 40, lambda: str(stats()))
         first = stats()
         assert 480 * MIB < first["stat-total-memory"] < 512 * MIB
-        assert first["stat-free-memory"] <= first["stat-available-memory"] <= first["stat-total-memory"]
+        assert (
+            first["stat-free-memory"]
+            <= first["stat-available-memory"]
+            <= first["stat-total-memory"]
+        )
         lend(g, 128, 512)
-        until(lambda: stats()["stat-total-memory"] == first["stat-total-memory"] - 128 * MIB, lambda: str(stats()))
+        until(
+            lambda: stats()["stat-total-memory"] == first["stat-total-memory"] - 128 * MIB,
+            lambda: str(stats()),
+        )
         assert stats()["stat-free-memory"] < first["stat-free-memory"] - 120 * MIB
         ends_well(g)
 
@@ -133,7 +145,9 @@ def test_reports_damage_no_data(guest):
         while reported < blocks + 100:
             assert time.monotonic() < deadline, g("virtio")
             said = g("burst 64 100", timeout=900)
-            assert re.search(r"burst: 100 rounds of \d+ MiB used and freed, 0 pages damaged", said), said
+            assert re.search(
+                r"burst: 100 rounds of \d+ MiB used and freed, 0 pages damaged", said
+            ), said
             reported = int(re.search(r"(\d+) free pageblocks reported", g("virtio")).group(1))
         ended = g("load")
         assert re.search(r"load: ended: \d+ operations, \d+ objects moved, 0 damaged", ended), ended

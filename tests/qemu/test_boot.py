@@ -36,7 +36,12 @@ def test_command_line_comes_through(passes, path):
 
 @pytest.mark.parametrize("path", PATHS)
 def test_module_comes_through(boot, text_file, path):
-    run = boot("selftest=none trace=tiny.trace", tour=None, boot=path, module=text_file("tiny.trace", TRACE))
+    run = boot(
+        "selftest=none trace=tiny.trace",
+        tour=None,
+        boot=path,
+        module=text_file("tiny.trace", TRACE),
+    )
     assert run.passed, run.story()
     assert run.has(r"^trace tiny\.trace: .*"), run.story()
 
@@ -51,8 +56,11 @@ def test_cpus(passes, drawn, cpus):
 @pytest.mark.long
 def test_64_cpus(passes):
     """Each with a thread of the host's: cross-calls and waits.  All of it: test_scale.py."""
-    run = passes("selftest=smp,lock,drain,disable,reclaim,isolation,isolation_race,offline,poison_race,tick",
-                 cpus=64, mem=512)
+    run = passes(
+        "selftest=smp,lock,drain,disable,reclaim,isolation,isolation_race,offline,poison_race,tick",
+        cpus=64,
+        mem=512,
+    )
     assert machine_line(run, 64), run.story()
 
 
@@ -103,8 +111,10 @@ def test_first_selftest_comes_soon(boot, report):
     first = r"^  (not )?ok 1 "
     run = boot(cpus=4, mem=1024, markers=("^quarry: boot", first))
     assert run.passed, run.story()
-    report(f"first selftest {run.when[first]:.2f} s after QEMU's start (kernel's first line "
-           f"{run.when['^quarry: boot']:.2f} s, end {run.seconds:.2f} s; target 3 s)")
+    report(
+        f"first selftest {run.when[first]:.2f} s after QEMU's start (kernel's first line "
+        f"{run.when['^quarry: boot']:.2f} s, end {run.seconds:.2f} s; target 3 s)"
+    )
 
 
 @pytest.mark.parametrize("count", [16, 100])
@@ -113,11 +123,15 @@ def test_many_modules(boot, text_file, count):
     files = [text_file(f"m{i:03}", "x") for i in range(count)]
     run = boot("selftest=none user=nosuch", boot="grub", files=files)
     named = re.search(r"^user=nosuch: .*$", run.text, re.MULTILINE)
-    assert named and f" m{count - 1:03}" in named.group(0) and "too many" not in run.text, run.story()
+    assert (
+        named and f" m{count - 1:03}" in named.group(0) and "too many" not in run.text
+    ), run.story()
     assert not run.has("the loader brought no boot module font.psf"), run.story()
 
 
 def test_too_many_modules(boot, text_file):
     """Modules without a place are named; the font comes last."""
     run = boot("selftest=none", boot="grub", files=[text_file(f"m{i:03}", "x") for i in range(130)])
-    assert run.passed and run.has(r'^boot: 3 boot modules too many: "m128" and all after it are left out; 128 are taken'), run.story()
+    assert run.passed and run.has(
+        r'^boot: 3 boot modules too many: "m128" and all after it are left out; 128 are taken'
+    ), run.story()

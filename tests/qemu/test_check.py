@@ -36,20 +36,33 @@ def test_a_test_without_end_is_named_and_the_other_suites_run(name, monkeypatch,
     monkeypatch.setattr(check, "SUITE_LIMIT_PLAIN", 3)
     counts = check.Counts()
     check.judge(counts, folder, "plain", *check.run_build(folder, "plain", None))
-    assert counts.names == ["hosted plain: test_of_b", "hosted plain: b.second did not end in its time"]
+    assert counts.names == [
+        "hosted plain: test_of_b",
+        "hosted plain: b.second did not end in its time",
+    ]
     assert counts.passed == 3 and counts.failed == 2
     said = capsys.readouterr().out
-    assert said.index("not ok: test_of_b") < said.index("b.second has not ended in 3 s") < said.index("3 passed")
+    assert (
+        said.index("not ok: test_of_b")
+        < said.index("b.second has not ended in 3 s")
+        < said.index("3 passed")
+    )
 
 
 def sources(into):
     """A copy of the built tree, with the objects of the hosted build; times kept."""
     shutil.rmtree(into, ignore_errors=True)
-    listed = subprocess.run(["git", "ls-files"], cwd=qemu.ROOT, stdout=subprocess.PIPE, check=False).stdout.decode().split()
+    listed = (
+        subprocess.run(["git", "ls-files"], cwd=qemu.ROOT, stdout=subprocess.PIPE, check=False)
+        .stdout.decode()
+        .split()
+    )
     for path in listed or ["."]:
         old, new = os.path.join(qemu.ROOT, path), os.path.join(into, path)
         if os.path.isdir(old):
-            shutil.copytree(old, new, ignore=shutil.ignore_patterns("build", ".git"), dirs_exist_ok=True)
+            shutil.copytree(
+                old, new, ignore=shutil.ignore_patterns("build", ".git"), dirs_exist_ok=True
+            )
         elif os.path.exists(old):
             os.makedirs(os.path.dirname(new), exist_ok=True)
             shutil.copy2(old, new)
@@ -63,7 +76,8 @@ def test_the_readmes_edit_is_caught_within_20_seconds(name):
     with open(os.path.join(qemu.ROOT, "README.md"), encoding="utf-8") as f:
         text = f.read()
     function, path, words, command = re.search(
-        r"in\s+`(\w+)` in `(\S+)`, leave out `([^`]+)`, and run `([^`]+)`", text).groups()
+        r"in\s+`(\w+)` in `(\S+)`, leave out `([^`]+)`, and run `([^`]+)`", text
+    ).groups()
     named = re.search(r"names\s+`(\w+)` and\s+`(\w+)`\s+first", text).groups()
     folder = os.path.join(qemu.BUILD, "qemu", name)
     sources(folder)
@@ -72,9 +86,16 @@ def test_the_readmes_edit_is_caught_within_20_seconds(name):
         source = f.read()
     at = source.index(words, source.index(f" {function}("))
     with open(file, "w", encoding="utf-8") as f:
-        f.write(source[:at] + source[at + len(words):])
-    proc = subprocess.Popen(command.split(), cwd=folder, env=outer_make.env(), stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, start_new_session=True)
+        f.write(source[:at] + source[at + len(words) :])
+    proc = subprocess.Popen(
+        command.split(),
+        cwd=folder,
+        env=outer_make.env(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
     seen = []
     try:
         for line in proc.stdout:

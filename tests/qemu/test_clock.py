@@ -8,12 +8,18 @@ import pytest
 ASSUMED = "clock: no timer to measure by, 1 GHz assumed\n"
 
 
-@pytest.mark.parametrize("machine, assumed", [
-    ("q35", False),           # the power management timer
-    ("pc,acpi=off", False),   # the interval timer: no tables, so nothing else is known
-    ("microvm,acpi=off", True)])  # neither can be read
+@pytest.mark.parametrize(
+    "machine, assumed",
+    [
+        ("q35", False),  # the power management timer
+        ("pc,acpi=off", False),  # the interval timer: no tables, so nothing else is known
+        ("microvm,acpi=off", True),
+    ],
+)  # neither can be read
 def test_frequencies(boot, machine, assumed):
     run = boot("selftest=none", machine=machine, cpus=1, icount=True)
     assert run.passed, run.story()
-    assert re.search(r"^clock: TSC (999|1000) MHz, APIC timer (999|1000) MHz$", run.text, re.M), run.story()
+    assert re.search(
+        r"^clock: TSC (999|1000) MHz, APIC timer (999|1000) MHz$", run.text, re.M
+    ), run.story()
     assert (ASSUMED in run.text) == assumed, run.story()

@@ -19,7 +19,13 @@ def use(ask):
 def test_area_of_the_command_line(host):
     h = host("selftest=none cma=64M", mem=512)
     mib, start, counts = use(h.ask)
-    assert mib == 64 and counts == {"users": 0, "lent": 0, "free": 32 * BLOCK, "offline": 0, "gone": 0}
+    assert mib == 64 and counts == {
+        "users": 0,
+        "lent": 0,
+        "free": 32 * BLOCK,
+        "offline": 0,
+        "gone": 0,
+    }
     # Allocations are contiguous and aligned, also when programs have borrowed the memory.
     assert "load" in h.ask("load 300")
     pfn = int(re.search(r"cma alloc: pfn (0x\w+)", h.ask("cma alloc 4096 9")).group(1), 16)

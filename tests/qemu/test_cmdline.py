@@ -9,13 +9,40 @@ import suites
 def test_unknown_option(passes):
     run = passes("selftest=buddy nosuchthing=1 alsonot")
     assert run.has(r'no option "nosuchthing"') and run.has(r'no option "alsonot"'), run.story()
-    for known in ("selftest", "seed", "isolation", "movable", "trace", "monitor", "ipi_timeout", "badpage", "history", "fault"):
+    for known in (
+        "selftest",
+        "seed",
+        "isolation",
+        "movable",
+        "trace",
+        "monitor",
+        "ipi_timeout",
+        "badpage",
+        "history",
+        "fault",
+    ):
         assert run.has(rf"^  {known} "), f"{known} is not in the list\n{run.story()}"
 
 
-@pytest.mark.parametrize("word", ["seed=twelve", "seed=", "seed=0x", "seed=99999999999999999999999", "seed=-1",
-                                  "movable=half", "movable=%", "movable=", "isolation=maybe",
-                                  "isolation=", "ipi_timeout=soon", "badpage=ignore", "tour=perhaps", "history=none"])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "seed=twelve",
+        "seed=",
+        "seed=0x",
+        "seed=99999999999999999999999",
+        "seed=-1",
+        "movable=half",
+        "movable=%",
+        "movable=",
+        "isolation=maybe",
+        "isolation=",
+        "ipi_timeout=soon",
+        "badpage=ignore",
+        "tour=perhaps",
+        "history=none",
+    ],
+)
 def test_malformed_value(passes, word):
     known = word.split("=")[0]
     run = passes(f"selftest=buddy {word}", tour="off" if known != "tour" else None, timeout=120)
@@ -23,13 +50,26 @@ def test_malformed_value(passes, word):
 
 
 def test_out_of_range(passes):
-    """Values whose conversion would wrap, or that no machine could keep: the range is named, the default holds."""
-    wrong = {"ipi_timeout": "0", "hotplug": "4294967296", "programs": "18446744073709551615", "movable": "101%",
-             "standby": "17592186044416T", "poison": "4294967296", "rounds": "0x100000000"}
-    run = passes("selftest=cmdline,buddy " + " ".join(f"{name}={value}" for name, value in wrong.items()), timeout=120)
+    """Values whose conversion would wrap, or that no machine could keep: the range is named, the
+    default holds."""
+    wrong = {
+        "ipi_timeout": "0",
+        "hotplug": "4294967296",
+        "programs": "18446744073709551615",
+        "movable": "101%",
+        "standby": "17592186044416T",
+        "poison": "4294967296",
+        "rounds": "0x100000000",
+    }
+    run = passes(
+        "selftest=cmdline,buddy " + " ".join(f"{name}={value}" for name, value in wrong.items()),
+        timeout=120,
+    )
     for name, value in wrong.items():
-        assert run.has(rf"command line: {name}={value} is out of range and left out; {name} takes a number from \d+ to \d+"), \
-            run.story()
+        assert run.has(
+            rf"command line: {name}={value} is out of range and left out; {name} takes a number "
+            r"from \d+ to \d+"
+        ), run.story()
     assert not run.has(r"^(hotplug|programs|rounds|poison): "), run.story()
 
 
@@ -39,9 +79,11 @@ def test_shortest_ipi_timeout_boots(passes):
 
 def test_malformed_monitor(boot):
     """The default holds: the monitor comes, and waits."""
+
     def end(qmp):
         qmp.wait_for("^quarry: (PASS|FAIL)")
         qmp("quit")
+
     run = boot("selftest=buddy monitor=1", monitor=None, talk=end)
     assert run.status == 0 and run.has(r"command line: .*\bmonitor\b.* malformed"), run.story()
     assert run.has("^quarry: PASS"), run.story()
@@ -61,14 +103,28 @@ def test_long(boot, path):
 def test_too_long(boot):
     """A line that is too long is truncated, with a message.  (By PVH QEMU itself goes wrong beyond
     4095 bytes.)"""
-    run = boot("selftest=buddy monitor=off tour=off" + " seed=1" * 900, boot="grub", tour=None, monitor=None)
+    run = boot(
+        "selftest=buddy monitor=off tour=off" + " seed=1" * 900,
+        boot="grub",
+        tour=None,
+        monitor=None,
+    )
     assert run.passed, run.story()
     assert run.has(r"command line: too long"), run.story()
 
 
-@pytest.mark.parametrize("line", ["= == =x x= selftest=buddy", "selftest", "\t selftest=buddy   seed=3\t", "seed=1 seed=2 selftest=buddy",
-                                  "%s%n%d \x7f \x01 selftest=buddy", "a" * 1000 + " selftest=buddy"],
-                         ids=["equals", "no_value", "blanks", "twice", "binary", "long_word"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "= == =x x= selftest=buddy",
+        "selftest",
+        "\t selftest=buddy   seed=3\t",
+        "seed=1 seed=2 selftest=buddy",
+        "%s%n%d \x7f \x01 selftest=buddy",
+        "a" * 1000 + " selftest=buddy",
+    ],
+    ids=["equals", "no_value", "blanks", "twice", "binary", "long_word"],
+)
 def test_odd(boot, line):
     run = boot(line)
     assert run.passed or run.failed, run.story()
@@ -84,14 +140,19 @@ def test_empty(passes):
 def test_unknown_suite(boot):
     run = boot("selftest=nosuchsuite")
     assert run.failed, run.story()
-    assert run.has('no suite or test "nosuchsuite"') and run.has(r"^selftest: known:.*\bsmp\b"), run.story()
+    assert run.has('no suite or test "nosuchsuite"') and run.has(
+        r"^selftest: known:.*\bsmp\b"
+    ), run.story()
 
 
 def test_one_test(passes):
     """SUITE.TEST: that one, and none beside it; numbers and plan are those of the selected
     tests."""
     run = passes("selftest=buddy.pageblocks_do_not_merge,zone.isolated_pages_do_not_count")
-    assert run.has(r"^  1\.\.1\n  # begin buddy.pageblocks_do_not_merge\n  ok 1 pageblocks_do_not_merge\nok 1 buddy$"), run.story()
+    assert run.has(
+        r"^  1\.\.1\n  # begin buddy.pageblocks_do_not_merge\n  ok 1 pageblocks_do_not_merge\nok 1 "
+        r"buddy$"
+    ), run.story()
     assert run.has(r"^# selftest: 2 suites, 2 tests, 0 failed"), run.story()
 
 
@@ -99,11 +160,19 @@ def test_tests_of_one_tag(passes):
     """The tests that the sources tag as cost, and no others, but for hosted ones."""
     run = passes("selftest=cost")
     begun = set(re.findall(r"^  # begin (\S+)$", run.text, re.MULTILINE))
-    tagged = {f"{name}.{test}" for name, suite in suites.suites().items() for test, tag in suite.tests.items() if tag == "cost"}
+    tagged = {
+        f"{name}.{test}"
+        for name, suite in suites.suites().items()
+        for test, tag in suite.tests.items()
+        if tag == "cost"
+    }
     assert len(begun) > 40 and begun <= tagged, (begun - tagged, run.story())
 
 
-@pytest.mark.parametrize("name", ["buddy.nosuchtest", "buddy.", "buddy.pageblocks_do_not", "nosuch.pageblocks_do_not_merge"])
+@pytest.mark.parametrize(
+    "name",
+    ["buddy.nosuchtest", "buddy.", "buddy.pageblocks_do_not", "nosuch.pageblocks_do_not_merge"],
+)
 def test_unknown_test(boot, name):
     run = boot(f"selftest=zone,{name}")
     assert run.failed, run.story()
@@ -122,5 +191,9 @@ def test_failing_selftest(boot):
     """The base of all of this: a failed test is seen outside."""
     run = boot("selftest=fail")
     assert run.failed, run.story()
-    assert run.has(r"^  not ok \d+ fails_as_it_should") and run.has(r"^not ok \d+ fail$"), run.story()
-    assert run.has(r"slab 128: \d+ before the test, \d+ after it") and run.has(r"^  not ok \d+ leaves_memory_behind")
+    assert run.has(r"^  not ok \d+ fails_as_it_should") and run.has(
+        r"^not ok \d+ fail$"
+    ), run.story()
+    assert run.has(r"slab 128: \d+ before the test, \d+ after it") and run.has(
+        r"^  not ok \d+ leaves_memory_behind"
+    )

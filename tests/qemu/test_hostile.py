@@ -15,9 +15,14 @@ SAYS = {
     "regs.gs_leads_to_the_first_page": r"page fault: read of 0000000000000000: not mapped",
     "regs.a_call_is_stepped_through": "debug",
 }
-# QEMU takes what a far return, or IRET, reads from the stack for an access of ring 0, which SMAP forbids.
+# QEMU takes what a far return, or IRET, reads from the stack for an access of ring 0, which SMAP
+# forbids.
 FAR_RETURN = r"general protection|page fault: read of 00007fffffff\w{4} by the CPU itself"
-for case in ("ldt.code_segment_is_returned_to", "ldt.kernel_code_is_returned_to", "regs.interrupt_returns_to_the_kernel"):
+for case in (
+    "ldt.code_segment_is_returned_to",
+    "ldt.kernel_code_is_returned_to",
+    "regs.interrupt_returns_to_the_kernel",
+):
     SAYS[case] = FAR_RETURN
 # Of these subjects all else is refused by the processor, without a look at any memory.
 REFUSED = ("ldt.", "regs.")
@@ -38,7 +43,14 @@ def judge(run, least):
 
 def test_hostile_to_the_scheduler(boot):
     """In guest time, so under icount and on one CPU, as tests/qemu/test_fair.py."""
-    run = boot(f"selftest=none user=hostile user_arg={SCHED}", programs=True, mem=256, cpus=1, icount=True, timeout=600)
+    run = boot(
+        f"selftest=none user=hostile user_arg={SCHED}",
+        programs=True,
+        mem=256,
+        cpus=1,
+        icount=True,
+        timeout=600,
+    )
     assert set(judge(run, 14)) == {"sched"}
 
 
@@ -57,7 +69,9 @@ def test_hostile(boot, cpu):
     subjects = judge(run, 85)
     assert all(subjects.count(subject) >= 5 for subject in subjects), subjects
     # The report of a fault comes before the line of its case.
-    reports = re.findall(r"^task \d+ hostile: ([^\n]*)\n(?:  [^\n]*\n)*hostile: ok (\S+) faulted", run.text, re.M)
+    reports = re.findall(
+        r"^task \d+ hostile: ([^\n]*)\n(?:  [^\n]*\n)*hostile: ok (\S+) faulted", run.text, re.M
+    )
     said = {name: what for what, name in reports}
     assert len(said) == len(re.findall(r"^hostile: ok \S+ faulted", run.text, re.M)), run.story()
     for name, what in said.items():

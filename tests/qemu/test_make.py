@@ -36,13 +36,16 @@ def test_run_fails(make):
     """A failing test is a failing `make run`."""
     status, out = make("run", CMDLINE="selftest=fail tour=off")
     assert status != 0
-    assert "quarry: FAIL" in out and "run: not a pass: the kernel said that it failed" in out, out[-3000:]
+    assert "quarry: FAIL" in out and "run: not a pass: the kernel said that it failed" in out, out[
+        -3000:
+    ]
 
 
 def test_status_0_is_no_pass(make, text_file):
-    """Under -no-reboot a reset, and so a triple fault, ends QEMU with status 0: here firmware that resets."""
-    reset = bytes([0xb0, 0x06, 0xba, 0xf9, 0x0c, 0xee])  # mov $6,%al; mov $0xcf9,%dx; out %al,(%dx)
-    firmware = text_file("reset.bin", b"\xf4" * 0xfff0 + reset + b"\xf4" * 10)
+    """Under -no-reboot a reset, and so a triple fault, ends QEMU with status 0: here firmware that
+    resets."""
+    reset = bytes([0xB0, 0x06, 0xBA, 0xF9, 0x0C, 0xEE])  # mov $6,%al; mov $0xcf9,%dx; out %al,(%dx)
+    firmware = text_file("reset.bin", b"\xf4" * 0xFFF0 + reset + b"\xf4" * 10)
     status, out = make("run", BOOT="pvh", CMDLINE=QUICK, QEMU_FLAGS=f"-bios {firmware}")
     assert status != 0 and "run: not a pass: QEMU ended with status 0" in out, out[-3000:]
 
@@ -59,30 +62,55 @@ def test_variables(make):
     assert "3 CPUs online of 3, 3 nodes" in out and "(seed 0x77)" in out
 
 
-@pytest.mark.parametrize("variables, message", [
-    ({"CPUS": "many"}, "CPUS=many: wanted a number"),
-    ({"CPUS": "0"}, "CPUS=0: wanted a number"),
-    ({"NODES": "99"}, "NODES=99: wanted a number"),
-    ({"CPUS": "256"}, "CPUS=256: wanted a number from 1 to 255"),
-    ({"CPUS": "08"}, "CPUS=08: wanted a number"),
-    ({"CPUS": "99999999999999999999"}, "wanted a number from 1 to 255"),
-    ({"NODES": "17"}, "NODES=17: wanted a number from 1 to 16"),
-    ({"MEM": "lots"}, "MEM=lots: wanted a size"),
-    ({"MEM": "2"}, "MEM=2: too little: 4 CPUs and 2 nodes by grub need 76M"),
-    ({"MEM": "76M", "CPUS": "5"}, "MEM=76M: too little"),
-    ({"MEM": "100M", "BOOT": "uefi"}, "MEM=100M: too little"),
-    ({"MEM": "0512M"}, "MEM=0512M: wanted a size"),
-    ({"MEM": "1025G"}, "MEM=1025G: too much: at most 1T"),
-    ({"MEM": "9999999T"}, "MEM=9999999T: too much"),
-    ({"TIMEOUT": "soon"}, "TIMEOUT=soon: wanted a number"),
-    ({"CMDLINE": "x" * 65536}, "CMDLINE: longer than 4095 bytes"),
-    ({"CMDLINE": "x" * 4090}, "CMDLINE: longer than 4095 bytes"),
-    ({"B": "o ut"}, 'B="o ut": wanted one directory'),
-    ({"BOOT": "floppy"}, "BOOT=floppy: wanted grub, uefi or pvh"),
-    ({"TRACE": "no/such.trace.gz"}, "TRACE=no/such.trace.gz: no such file"),
-    ({"TRACE": "tests"}, "TRACE=tests: no such file"),
-], ids=["cpus_word", "cpus_0", "nodes_99", "cpus_256", "cpus_08", "cpus_huge", "nodes_17", "mem_word", "mem_2", "mem_cpus",
-        "mem_uefi", "mem_0512", "mem_1025g", "mem_huge", "timeout_word", "cmdline_64k", "cmdline_4090", "b_blank", "boot_floppy", "trace_missing", "trace_folder"])
+@pytest.mark.parametrize(
+    "variables, message",
+    [
+        ({"CPUS": "many"}, "CPUS=many: wanted a number"),
+        ({"CPUS": "0"}, "CPUS=0: wanted a number"),
+        ({"NODES": "99"}, "NODES=99: wanted a number"),
+        ({"CPUS": "256"}, "CPUS=256: wanted a number from 1 to 255"),
+        ({"CPUS": "08"}, "CPUS=08: wanted a number"),
+        ({"CPUS": "99999999999999999999"}, "wanted a number from 1 to 255"),
+        ({"NODES": "17"}, "NODES=17: wanted a number from 1 to 16"),
+        ({"MEM": "lots"}, "MEM=lots: wanted a size"),
+        ({"MEM": "2"}, "MEM=2: too little: 4 CPUs and 2 nodes by grub need 76M"),
+        ({"MEM": "76M", "CPUS": "5"}, "MEM=76M: too little"),
+        ({"MEM": "100M", "BOOT": "uefi"}, "MEM=100M: too little"),
+        ({"MEM": "0512M"}, "MEM=0512M: wanted a size"),
+        ({"MEM": "1025G"}, "MEM=1025G: too much: at most 1T"),
+        ({"MEM": "9999999T"}, "MEM=9999999T: too much"),
+        ({"TIMEOUT": "soon"}, "TIMEOUT=soon: wanted a number"),
+        ({"CMDLINE": "x" * 65536}, "CMDLINE: longer than 4095 bytes"),
+        ({"CMDLINE": "x" * 4090}, "CMDLINE: longer than 4095 bytes"),
+        ({"B": "o ut"}, 'B="o ut": wanted one directory'),
+        ({"BOOT": "floppy"}, "BOOT=floppy: wanted grub, uefi or pvh"),
+        ({"TRACE": "no/such.trace.gz"}, "TRACE=no/such.trace.gz: no such file"),
+        ({"TRACE": "tests"}, "TRACE=tests: no such file"),
+    ],
+    ids=[
+        "cpus_word",
+        "cpus_0",
+        "nodes_99",
+        "cpus_256",
+        "cpus_08",
+        "cpus_huge",
+        "nodes_17",
+        "mem_word",
+        "mem_2",
+        "mem_cpus",
+        "mem_uefi",
+        "mem_0512",
+        "mem_1025g",
+        "mem_huge",
+        "timeout_word",
+        "cmdline_64k",
+        "cmdline_4090",
+        "b_blank",
+        "boot_floppy",
+        "trace_missing",
+        "trace_folder",
+    ],
+)
 def test_wrong_variable(make, variables, message):
     """A clear error, before QEMU starts."""
     status, out = make("run", **variables)
@@ -99,15 +127,32 @@ def test_trace_that_is_no_gzip(make, text_file):
 BUILD = os.path.relpath(qemu.BUILD, qemu.ROOT)
 
 
-@pytest.mark.parametrize("command, how", [
-    (["sh", "tools/run.sh", BUILD], signal.SIGTERM), (["sh", "tools/run.sh", BUILD], signal.SIGKILL),
-    (["make", f"B={BUILD}", "run"], signal.SIGKILL)], ids=["term_sh", "kill_sh", "kill_make"])
+@pytest.mark.parametrize(
+    "command, how",
+    [
+        (["sh", "tools/run.sh", BUILD], signal.SIGTERM),
+        (["sh", "tools/run.sh", BUILD], signal.SIGKILL),
+        (["make", f"B={BUILD}", "run"], signal.SIGKILL),
+    ],
+    ids=["term_sh", "kill_sh", "kill_make"],
+)
 def test_killed_run_leaves_no_qemu(command, how):
     """QEMU ends with its parent, also when that is killed."""
     word = f"quarry-killed-{os.getpid()}-{how}"
-    env = dict(outer_make.env(), BOOT="pvh", CMDLINE="selftest=none tour=off", QEMU_FLAGS=f"-S -name {word}")
-    proc = subprocess.Popen(command, cwd=qemu.ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL)
+    env = dict(
+        outer_make.env(),
+        BOOT="pvh",
+        CMDLINE="selftest=none tour=off",
+        QEMU_FLAGS=f"-S -name {word}",
+    )
+    proc = subprocess.Popen(
+        command,
+        cwd=qemu.ROOT,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     try:
         assert wait_until(lambda: running(word), 60), "QEMU did not start"
     finally:
@@ -118,10 +163,13 @@ def test_killed_run_leaves_no_qemu(command, how):
 
 @pytest.mark.parametrize("path", ["grub", "pvh"])
 def test_runs_beside_each_other(make, path):
-    """Each has its own image, modules and log; one that is killed leaves nothing that disturbs the next."""
+    """Each has its own image, modules and log; one that is killed leaves nothing that disturbs the
+    next."""
     seeds = [f"0xabc{i}" for i in range(3)]
     with ThreadPoolExecutor(len(seeds)) as pool:
-        done = [pool.submit(make, "run", BOOT=path, CMDLINE=f"{QUICK} seed={seed}") for seed in seeds]
+        done = [
+            pool.submit(make, "run", BOOT=path, CMDLINE=f"{QUICK} seed={seed}") for seed in seeds
+        ]
     for seed, run in zip(seeds, done):
         status, out = run.result()
         assert status == 0 and f"(seed {seed})" in out, out[-3000:]
@@ -129,9 +177,34 @@ def test_runs_beside_each_other(make, path):
 
 @pytest.mark.parametrize("path", ["grub", "pvh"])
 def test_command_line_may_contain_anything(make, path):
-    """It arrives as typed: nothing in it is for make, the shell, the script, GRUB's shell or GRUB's loader."""
-    odd = ["@MODULES@", "@CMDLINE@", "it's", '"a"', "''", '""', "b\\c", "$x", "$(HOME)", "${HOME}", "`id`", "{z}", ";", "|&", "<>",
-           "#", "~", "*?", "[x]", "!", "%s", "-x", "\\'", "\\\\"]
+    """It arrives as typed: nothing in it is for make, the shell, the script, GRUB's shell or GRUB's
+    loader."""
+    odd = [
+        "@MODULES@",
+        "@CMDLINE@",
+        "it's",
+        '"a"',
+        "''",
+        '""',
+        "b\\c",
+        "$x",
+        "$(HOME)",
+        "${HOME}",
+        "`id`",
+        "{z}",
+        ";",
+        "|&",
+        "<>",
+        "#",
+        "~",
+        "*?",
+        "[x]",
+        "!",
+        "%s",
+        "-x",
+        "\\'",
+        "\\\\",
+    ]
     status, out = make("run", BOOT=path, CMDLINE=f"{QUICK} seed=0x77 {' '.join(odd)}")
     assert status == 0 and "(seed 0x77)" in out, out[-3000:]
     for word in odd:
@@ -144,15 +217,28 @@ def terminal(name):
     children = []
 
     def start(cmdline, verdict):
-        child = pexpect.spawn("make", ["--no-print-directory", f"B={BUILD}", "run", "BOOT=pvh", f"CMDLINE={cmdline} tour=off"],
-                              cwd=qemu.ROOT, env=outer_make.env(), timeout=qemu.WATCHDOG,
-                              encoding="utf-8", codec_errors="replace",
-                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
+        child = pexpect.spawn(
+            "make",
+            [
+                "--no-print-directory",
+                f"B={BUILD}",
+                "run",
+                "BOOT=pvh",
+                f"CMDLINE={cmdline} tour=off",
+            ],
+            cwd=qemu.ROOT,
+            env=outer_make.env(),
+            timeout=qemu.WATCHDOG,
+            encoding="utf-8",
+            codec_errors="replace",
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
         child.logfile_read = open(qemu.log_path(name), "w", encoding="utf-8")
         children.append(child)
         child.expect(rf"\nquarry: {verdict}\r")
         child.expect("Type help")
         return child
+
     yield start
     for child in children:
         child.close(force=True)
@@ -169,7 +255,9 @@ def test_end_at_the_prompt(terminal, end, suite, verdict):
     child.send(ENDS[end])
     child.expect(pexpect.EOF)
     child.close()
-    assert (child.exitstatus == 0) == (verdict == "PASS") and child.signalstatus is None, child.before
+    assert (child.exitstatus == 0) == (
+        verdict == "PASS"
+    ) and child.signalstatus is None, child.before
 
 
 def running(word):
@@ -199,7 +287,11 @@ def test_help_names_everything(make):
     assert status == 0
     with open(os.path.join(qemu.ROOT, "Makefile"), encoding="utf-8") as f:
         text = f.read()
-    phony = {t for m in re.findall(r"^(?:\.PHONY|TOOLS) *:=? (.*)$", text, re.MULTILINE) for t in m.split()}
+    phony = {
+        t
+        for m in re.findall(r"^(?:\.PHONY|TOOLS) *:=? (.*)$", text, re.MULTILINE)
+        for t in m.split()
+    }
     phony -= {"help", "kernel", "$(TOOLS)"}
     assert not [t for t in phony if not re.search(rf"^  {t} ", out, re.MULTILINE)], out
     for variable in ("CPUS", "MEM", "NODES", "BOOT", "CMDLINE", "TRACE", "V"):
@@ -217,7 +309,9 @@ def test_setup_does_not_touch_apt():
             f.write("#!/bin/sh\necho TRAP $0\nexit 1\n")
         os.chmod(f.name, 0o755)
     env = dict(os.environ, PATH=trap + ":" + os.environ["PATH"])
-    done = subprocess.run(["sh", "tools/setup.sh", "run"], cwd=qemu.ROOT, env=env, capture_output=True, text=True)
+    done = subprocess.run(
+        ["sh", "tools/setup.sh", "run"], cwd=qemu.ROOT, env=env, capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -228,12 +322,23 @@ def test_setup_elsewhere_prints_the_command():
     for tool in ("sed", "sort", "tr", "uname", "id", "cat"):
         link = os.path.join(empty, tool)
         if not os.path.islink(link):
-            os.symlink(os.path.realpath(subprocess.run(["sh", "-c", f"command -v {tool}"], capture_output=True,
-                                                       text=True).stdout.strip()), link)
+            os.symlink(
+                os.path.realpath(
+                    subprocess.run(
+                        ["sh", "-c", f"command -v {tool}"], capture_output=True, text=True
+                    ).stdout.strip()
+                ),
+                link,
+            )
     with open(os.path.join(empty, "dnf"), "w", encoding="utf-8") as f:
         f.write("#!/bin/sh\nexit 1\n")
     os.chmod(f.name, 0o755)
-    done = subprocess.run(["/bin/sh", "tools/setup.sh", "run"], cwd=qemu.ROOT, env={"PATH": empty},
-                          capture_output=True, text=True)
+    done = subprocess.run(
+        ["/bin/sh", "tools/setup.sh", "run"],
+        cwd=qemu.ROOT,
+        env={"PATH": empty},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 1
     assert re.search(r"sudo dnf install .*\bgcc\b.*\bqemu-system-x86\b", done.stderr), done.stderr

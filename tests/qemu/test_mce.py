@@ -9,9 +9,11 @@ import pytest
 import qemu
 
 BANK = 9
-MISC = 0x8c  # a physical address, of which 12 bits mean nothing
-SCRUB, LOAD, FETCH = 0xc0, 0x134, 0x150
-VAL, OVER, UC, EN, MISCV, ADDRV, PCC, S, AR = (1 << bit for bit in (63, 62, 61, 60, 59, 58, 57, 56, 55))
+MISC = 0x8C  # a physical address, of which 12 bits mean nothing
+SCRUB, LOAD, FETCH = 0xC0, 0x134, 0x150
+VAL, OVER, UC, EN, MISCV, ADDRV, PCC, S, AR = (
+    1 << bit for bit in (63, 62, 61, 60, 59, 58, 57, 56, 55)
+)
 RIPV, EIPV, MCIP = 1, 2, 4
 OPTIONAL = VAL | UC | EN | MISCV | ADDRV | S | SCRUB
 REQUIRED = VAL | UC | EN | MISCV | ADDRV | S | AR | LOAD
@@ -30,8 +32,13 @@ SAID = rf"^mce: CPU \d bank {BANK}: action optional, no page: nothing was done$"
 
 def inject(qmp, status, mcg_status, address=0, cpu=0, more=""):
     """A machine check on CPU @cpu."""
-    said = qmp("human-monitor-command", **{
-        "command-line": f"mce {more}{cpu} {BANK} {status:#x} {mcg_status:#x} {address:#x} {MISC:#x}"})
+    said = qmp(
+        "human-monitor-command",
+        **{
+            "command-line": f"mce {more}{cpu} {BANK} {status:#x} {mcg_status:#x}"
+            f" {address:#x} {MISC:#x}"
+        },
+    )
     assert not said.strip(), said
 
 
@@ -43,9 +50,14 @@ def injected(qmp):
 
 def server(cpus, asked):
     """Serves the requests of the kernel's suite, one after the other; @asked: the kinds."""
+
     def serve(qmp):
         while True:
-            text = qmp.wait_for(r"^inject: .*\n|^(not )?ok 1 mce_outside|^PANIC", qemu.WATCHDOG, times=len(asked) + 1)
+            text = qmp.wait_for(
+                r"^inject: .*\n|^(not )?ok 1 mce_outside|^PANIC",
+                qemu.WATCHDOG,
+                times=len(asked) + 1,
+            )
             wanted = WANTED.findall(text)
             if len(wanted) == len(asked):
                 return
@@ -55,19 +67,29 @@ def server(cpus, asked):
             qmp("stop")  # or it has ended, after the last one, before the events have been read
             inject(qmp, status, mcg_status, int(address, 16), int(cpu), more)
             # One for each, a broadcast for each CPU; "reset" if the machine could not take it.
-            assert injected(qmp) == ["inject"] * (len(asked) + (cpus - 1) * asked.count("broadcast"))
+            assert injected(qmp) == ["inject"] * (
+                len(asked) + (cpus - 1) * asked.count("broadcast")
+            )
             qmp("cont")
+
     return serve
 
 
 def test_standby(boot):
     """Standby memory breaks, in the pageblock where its step's descriptors would have been."""
     asked = []
-    run = boot("selftest=mce_outside.error_in_standby_memory_keeps_the_page_out standby=256", cpus=2, mem=8192, talk=server(2, asked))
+    run = boot(
+        "selftest=mce_outside.error_in_standby_memory_keeps_the_page_out standby=256",
+        cpus=2,
+        mem=8192,
+        talk=server(2, asked),
+    )
     assert run.passed and asked == ["optional"], run.story(80)
     assert run.ktap()[:3] == (1, 0, 0), run.story(80)
-    assert run.has(rf"^mce: CPU \d bank {BANK}: action optional, pfn 0x[0-9a-f]+: standby memory; "
-                   "out of use, with all of its pageblock$"), run.story(80)
+    assert run.has(
+        rf"^mce: CPU \d bank {BANK}: action optional, pfn 0x[0-9a-f]+: standby memory; "
+        "out of use, with all of its pageblock$"
+    ), run.story(80)
 
 
 @pytest.mark.parametrize("cpus", [2, 4])
@@ -79,14 +101,19 @@ def test_each_kind(boot, cpus):
     passed, failed, skipped, names = run.ktap()
     assert (passed, failed, skipped) == (8, 0, 1), run.story(80)
     assert set(asked) == set(KINDS), asked
-    lines = re.findall(rf"^mce: CPU (\d+) bank {BANK}: (.*?), pfn 0x[0-9a-f]+: (.*)$", run.text, re.M)
-    # Broadcasts and all: one line for each that was about a page, but the corrected ones before the last.
+    lines = re.findall(
+        rf"^mce: CPU (\d+) bank {BANK}: (.*?), pfn 0x[0-9a-f]+: (.*)$", run.text, re.M
+    )
+    # Broadcasts and all: one line for each that was about a page, but the corrected ones before the
+    # last.
     assert len(lines) == len(asked) - 2, run.story(80)
     assert [what for _, what, _ in lines].count("action required") == 3, lines
     assert ("corrected", "number 3: out of use") in [line[1:] for line in lines], lines
     lost = r"^task \d+ lost: page fault: read of 0000000030000000: lost, its memory broke$"
     assert len(re.findall(lost, run.text, re.M)) == 2, run.story(80)
-    assert run.has(r"^task \d+ lost: machine check: data that it needs is damaged, and cannot be retired$"), run.story()
+    assert run.has(
+        r"^task \d+ lost: machine check: data that it needs is damaged, and cannot be retired$"
+    ), run.story()
 
 
 # Fatal errors: registers, and the expected report.
@@ -95,12 +122,22 @@ FATAL = {
     "no-ripv": (OPTIONAL, MCIP, r"the interrupted code cannot go on \(no RIPV\)"),
     "kernel": (REQUIRED, RIPV | EIPV | MCIP, "action required in the kernel"),
     "kernel-fetch": (REQUIRED ^ LOAD ^ FETCH, RIPV | MCIP, "action required in the kernel"),
-    "unknown": (REQUIRED ^ LOAD ^ (LOAD | 1), RIPV | EIPV | MCIP, "action required for an unknown error"),
-    "lost": (REQUIRED | OVER, RIPV | EIPV | MCIP, r"action required, and another error was lost \(OVER\)"),
+    "unknown": (
+        REQUIRED ^ LOAD ^ (LOAD | 1),
+        RIPV | EIPV | MCIP,
+        "action required for an unknown error",
+    ),
+    "lost": (
+        REQUIRED | OVER,
+        RIPV | EIPV | MCIP,
+        r"action required, and another error was lost \(OVER\)",
+    ),
 }
 
 
-@pytest.mark.parametrize("kind, more", [(kind, "") for kind in sorted(FATAL)] + [("pcc", "-b "), ("kernel", "-b ")])
+@pytest.mark.parametrize(
+    "kind, more", [(kind, "") for kind in sorted(FATAL)] + [("pcc", "-b "), ("kernel", "-b ")]
+)
 def test_fatal(boot, kind, more):
     """A panic, with all banks of the CPU that has it."""
     status, mcg_status, why = FATAL[kind]
@@ -112,10 +149,18 @@ def test_fatal(boot, kind, more):
 
     run = boot("selftest=none", cpus=2, monitor=None, talk=break_it)
     assert run.status == qemu.FAIL_STATUS, run.story()
-    assert run.has(rf"^PANIC on CPU 1, thread .*: exception 18: machine check: {why}$"), run.story(80)
+    assert run.has(rf"^PANIC on CPU 1, thread .*: exception 18: machine check: {why}$"), run.story(
+        80
+    )
     assert run.has(r"^CPU 1: exception 18, machine check, in thread "), run.story(80)
-    assert run.has(rf"^CPU 1: MCG_CAP 0x[0-9a-f]+, MCG_STATUS {mcg_status:#x}( [A-Z]+)+$"), run.story(80)
-    banks = re.findall(r"^  bank (\d+): status ([0-9a-f]{16}) address ([0-9a-f]{16}) misc ([0-9a-f]{16}): (.*)$", run.text, re.M)
+    assert run.has(
+        rf"^CPU 1: MCG_CAP 0x[0-9a-f]+, MCG_STATUS {mcg_status:#x}( [A-Z]+)+$"
+    ), run.story(80)
+    banks = re.findall(
+        r"^  bank (\d+): status ([0-9a-f]{16}) address ([0-9a-f]{16}) misc ([0-9a-f]{16}): (.*)$",
+        run.text,
+        re.M,
+    )
     assert len(banks) == 10, run.story(80)
     assert banks[BANK][1:4] == (f"{status:016x}", f"{0x5432100:016x}", f"{MISC:016x}"), banks
     assert run.has(r"^To run it again: "), run.story(80)
@@ -125,12 +170,15 @@ def test_too_many_at_once(boot):
     """The ring is full, and none of them may be forgotten."""
     run = boot("selftest=none fault=mcering", cpus=2)
     assert run.status == qemu.FAIL_STATUS, run.story()
-    assert run.has(r"^PANIC on CPU \d, thread main: exception 18: machine check: too many machine checks waiting$"), \
-        run.story(80)
+    assert run.has(
+        r"^PANIC on CPU \d, thread main: exception 18: machine check: too many machine checks "
+        r"waiting$"
+    ), run.story(80)
 
 
 def test_storm(boot):
-    """Many of them, and NMIs among them, wherever they hit: in ring 3, on the way in and out, in other handlers."""
+    """Many of them, and NMIs among them, wherever they hit: in ring 3, on the way in and out, in
+    other handlers."""
     rounds, cpus = 60, 3
 
     def storm(qmp):
@@ -140,19 +188,35 @@ def test_storm(boot):
             if i % 3 == 0:
                 qmp("inject-nmi")
             # The last one is a broadcast; no CPU confirms it, so no other may follow.
-            inject(qmp, OPTIONAL & ~ADDRV, RIPV | MCIP, 0, i % cpus, "-b " if i == rounds - 1 else "")
+            inject(
+                qmp, OPTIONAL & ~ADDRV, RIPV | MCIP, 0, i % cpus, "-b " if i == rounds - 1 else ""
+            )
             qmp.wait_for(SAID, qemu.WATCHDOG, times=i + 1)
         assert set(injected(qmp)) == {"inject"}
         qmp("quit")
 
     # A program that verifies each word of its memory, and says so at once if one is wrong.
-    run = boot("selftest=none user=stress user_arg=100000", cpus=cpus, programs=True, timeout=600, talk=storm)
+    run = boot(
+        "selftest=none user=stress user_arg=100000",
+        cpus=cpus,
+        programs=True,
+        timeout=600,
+        talk=storm,
+    )
     assert run.status == 0 and len(re.findall(SAID, run.text, re.M)) == rounds, run.story()
     assert not run.has("^stress: page |PANIC|^task|^user: "), run.story()
 
 
-@pytest.mark.parametrize("machine", [dict(cpu="max"), dict(cpu="Nehalem"), dict(cpu="qemu64", cpus=1),
-                                     dict(cpu="max", boot="grub"), dict(cpu="max", icount=True)])
+@pytest.mark.parametrize(
+    "machine",
+    [
+        dict(cpu="max"),
+        dict(cpu="Nehalem"),
+        dict(cpu="qemu64", cpus=1),
+        dict(cpu="max", boot="grub"),
+        dict(cpu="max", icount=True),
+    ],
+)
 def test_suites(passes, machine):
     run = passes("selftest=mce,mce_cpu", **{"cpus": 4, **machine})
     assert run.has("^ok 2 mce_cpu"), run.story()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A machine check of a CPU that is down: it is in the middle of nothing, and one that is online deals with it."""
+"""A machine check of a CPU that is down: it is in the middle of nothing, and one that is online
+deals with it."""
 import re
 
 from test_mce import ADDRV, BANK, MCIP, OPTIONAL, RIPV, inject

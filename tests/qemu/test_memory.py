@@ -9,16 +9,22 @@ import pytest
 import soak
 
 QUIET = "selftest=none"
-ROW = re.compile(r"^oom: +(?P<id>\d+) (?P<name>\S+) +(?P<threads>\d+) +(?P<anon>\d+) +(?P<pager>\d+) +(?P<unmapped>\d+)"
-                 r" +(?P<kernel>\d+)"
-                 r"(?P<remark>|  .*)$", re.MULTILINE)
+ROW = re.compile(
+    r"^oom: +(?P<id>\d+) (?P<name>\S+) +(?P<threads>\d+) +(?P<anon>\d+) +(?P<pager>\d+) "
+    r"+(?P<unmapped>\d+)"
+    r" +(?P<kernel>\d+)"
+    r"(?P<remark>|  .*)$",
+    re.MULTILINE,
+)
 
 
 @pytest.fixture
 def over(boot):
     """over(case) -> Run: twice as much memory in use as there is."""
+
     def run(case, **kw):
         return boot(f"{QUIET} user=over user_arg={case}", programs=True, mem=64, **kw)
+
     return run
 
 
@@ -32,10 +38,16 @@ def killed(run):
     victims = [row for row in rows if row["remark"] == "  the most: killed"]
     assert len(victims) == 1, run.story()
     victim = victims[0]
-    assert victim["pages"] == max(row["pages"] for row in rows if not re.search("exempt|not counted", row["remark"])), run.story()
+    assert victim["pages"] == max(
+        row["pages"] for row in rows if not re.search("exempt|not counted", row["remark"])
+    ), run.story()
     # Its memory is back: all that it had mapped, at least.
-    gone = re.findall(r"^oom: task (\d+) (\S+) is gone, (\d+) pages are free$", run.text, re.MULTILINE)
-    assert [g[:2] for g in gone] == [(victim["id"], victim["name"])] and int(gone[0][2]) >= victim["pages"], run.story()
+    gone = re.findall(
+        r"^oom: task (\d+) (\S+) is gone, (\d+) pages are free$", run.text, re.MULTILINE
+    )
+    assert [g[:2] for g in gone] == [(victim["id"], victim["name"])] and int(gone[0][2]) >= victim[
+        "pages"
+    ], run.story()
     return rows, victim
 
 
@@ -46,23 +58,34 @@ def test_twice_the_memory_by_a_pager(over):
     run = over(1)
     assert run.passed, run.story()
     assert not run.has("^oom: ") and run.has("^over: 0 surprises$"), run.story()
-    used, present = map(int, re.search(r"^over: (\d+) pages were used, (\d+) have memory$", run.text, re.M).groups())
+    used, present = map(
+        int, re.search(r"^over: (\d+) pages were used, (\d+) have memory$", run.text, re.M).groups()
+    )
     managed = int(re.search(r"(\d+) MiB managed", run.text).group(1)) * 256
     assert used > 1.9 * managed and 0.5 * managed < present <= managed, run.story()
-    supplied, back, wrong = map(int, re.search(
-        r"^packer: \d+ pages: (\d+) supplied, (\d+) taken back, .* (\d+) wrong$", run.text, re.M).groups())
+    supplied, back, wrong = map(
+        int,
+        re.search(
+            r"^packer: \d+ pages: (\d+) supplied, (\d+) taken back, .* (\d+) wrong$", run.text, re.M
+        ).groups(),
+    )
     # Reclaimed pages came again with their content.
     assert supplied > 1.2 * used and back > 0.5 * used and wrong == 0, run.story()
 
 
 @pytest.mark.parametrize("case", [2, 3], ids=["mapped", "unmapped"])
 def test_twice_the_memory_anonymous(over, case):
-    """The one that wants too much is killed, whether its pages are mapped or held; the others verify theirs."""
+    """The one that wants too much is killed, whether its pages are mapped or held; the others
+    verify theirs."""
     run = over(case)
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
     rows, victim = killed(run)
     assert victim["name"] == "hog" and len(rows) == 5, run.story()
-    assert int(victim["unmapped"]) > victim["pages"] // 2 if case == 3 else int(victim["unmapped"]) == 0, run.story()
+    assert (
+        int(victim["unmapped"]) > victim["pages"] // 2
+        if case == 3
+        else int(victim["unmapped"]) == 0
+    ), run.story()
     finished = re.findall(r"^hog: (\d+) pages, 0 of them wrong$", run.text, re.M)
     assert len(finished) == 3 and all(int(n) > 2000 for n in finished), run.story()
 
@@ -73,7 +96,9 @@ def test_pager_in_use_is_not_killed(over):
     rows, victim = killed(run)
     pager = next(row for row in rows if row["name"] == "pager")
     spared = re.fullmatch(r"  pager: (\d+) not counted", pager["remark"])
-    assert victim["name"] == "hog" and spared and int(spared.group(1)) > 0.9 * pager["pages"], run.story()
+    assert (
+        victim["name"] == "hog" and spared and int(spared.group(1)) > 0.9 * pager["pages"]
+    ), run.story()
     assert pager["pages"] > victim["pages"], run.story()
 
 
@@ -90,23 +115,35 @@ def test_first_task_is_never_killed(over):
     kernel."""
     run = over(4)
     assert run.failed, run.story()
-    assert not run.has("^oom: ") and run.has(r"^task 1 over: page fault: write of [0-9a-f]{16}: no memory$"), run.story()
+    assert not run.has("^oom: ") and run.has(
+        r"^task 1 over: page fault: write of [0-9a-f]{16}: no memory$"
+    ), run.story()
     assert run.has(r"^user: over faulted, status 0$"), run.story()
 
 
 @pytest.mark.parametrize("cpus", [1, 4])
 def test_promises(boot, cpus):
-    """And when tasks die, while their pages are moved, being reclaimed or waited for, all come back."""
+    """And when tasks die, while their pages are moved, being reclaimed or waited for, all come
+    back."""
     run = boot(f"{QUIET} user=promise user_rounds=2", programs=True, cpus=cpus, mem=64)
     assert run.passed, run.story()
     assert len(re.findall("^promise: 0 surprises$", run.text, re.M)) == 2, run.story()
-    assert re.findall(r"^soak: round (\d of 2), seed (0x[0-9a-f]+): good$", run.text, re.M) == \
-        [("1 of 2", "0x5eed"), ("2 of 2", "0x5eee")], run.story()
-    done = re.search(rf"^soak: (\d+) downs and (\d+) ups of {cpus} CPUs, (\d+) offlines that moved \d+ pages, (\d+) refused; "
-                     r"\d+ pages free as before; \d+ dropped, 0 killed$", run.text, re.M)
+    assert re.findall(r"^soak: round (\d of 2), seed (0x[0-9a-f]+): good$", run.text, re.M) == [
+        ("1 of 2", "0x5eed"),
+        ("2 of 2", "0x5eee"),
+    ], run.story()
+    done = re.search(
+        rf"^soak: (\d+) downs and (\d+) ups of {cpus} CPUs, (\d+) offlines that moved \d+ pages, "
+        r"(\d+) refused; "
+        r"\d+ pages free as before; \d+ dropped, 0 killed$",
+        run.text,
+        re.M,
+    )
     assert done, run.story()
     downs, ups, offlines, refused = map(int, done.groups())
-    assert (downs > 0 and ups <= downs if cpus > 1 else downs == ups == 0) and offlines + refused > 0, run.story()
+    assert (
+        downs > 0 and ups <= downs if cpus > 1 else downs == ups == 0
+    ) and offlines + refused > 0, run.story()
 
 
 def test_random_calls_while_memory_is_short(boot):
@@ -116,11 +153,18 @@ def test_random_calls_while_memory_is_short(boot):
     run = boot(cmdline, programs=True, mem=64)
     assert run.passed, run.story()
     assert not soak.complaints("syscalls", run, calls), run.story()
-    for pattern, new in ((r"fuzz: \d+ calls", "fuzz: 1 calls"), (r"soak: \d+ downs", "soak: 0 downs"),
-                         (r"\d+ offlines", "0 offlines"), (r"\d+ killed", "0 killed"), (r"soak: (?=\d+ downs)", "soak ")):
+    for pattern, new in (
+        (r"fuzz: \d+ calls", "fuzz: 1 calls"),
+        (r"soak: \d+ downs", "soak: 0 downs"),
+        (r"\d+ offlines", "0 offlines"),
+        (r"\d+ killed", "0 killed"),
+        (r"soak: (?=\d+ downs)", "soak "),
+    ):
         text, n = re.subn(pattern, new, run.text)
         assert n, f"{pattern}: {run.story()}"
-        assert len(soak.complaints("syscalls", dataclasses.replace(run, text=text), calls)) == 1, f"{pattern} -> {new}"
+        assert (
+            len(soak.complaints("syscalls", dataclasses.replace(run, text=text), calls)) == 1
+        ), f"{pattern} -> {new}"
 
 
 def test_hoarders_harm_no_other_task(boot):
@@ -131,4 +175,6 @@ def test_hoarders_harm_no_other_task(boot):
     assert not soak.complaints("hoard", run, worth), run.story()
     for pattern, new in ((r"0 surprises", "1 surprises"), (rf"{worth} programs", "99 programs")):
         text = re.sub(pattern, new, run.text)
-        assert len(soak.complaints("hoard", dataclasses.replace(run, text=text), worth)) == 1, f"{pattern} -> {new}"
+        assert (
+            len(soak.complaints("hoard", dataclasses.replace(run, text=text), worth)) == 1
+        ), f"{pattern} -> {new}"

@@ -17,8 +17,12 @@ FIRST = 0x100000  # the first pfn that QEMU places DIMMs at, when RAM ends below
 
 
 def dimm(mib, number=0, node=0):
-    return ["-object", f"memory-backend-ram,id=dimm{number},size={mib}M,reserve=off",
-            "-device", f"pc-dimm,id=d{number},memdev=dimm{number},node={node}"]
+    return [
+        "-object",
+        f"memory-backend-ram,id=dimm{number},size={mib}M,reserve=off",
+        "-device",
+        f"pc-dimm,id=d{number},memdev=dimm{number},node={node}",
+    ]
 
 
 @pytest.fixture
@@ -34,8 +38,14 @@ def prompt(name):
         i = command.index("-m") + 1
         command[i] += ",slots=4,maxmem=8G"
         os.makedirs(os.path.dirname(qemu.log_path(name)), exist_ok=True)
-        child = pexpect.spawn(command[0], command[1:], timeout=qemu.WATCHDOG, encoding="utf-8",
-                              codec_errors="replace", echo=False)
+        child = pexpect.spawn(
+            command[0],
+            command[1:],
+            timeout=qemu.WATCHDOG,
+            encoding="utf-8",
+            codec_errors="replace",
+            echo=False,
+        )
         children.append(child)
         child.logfile_read = open(qemu.log_path(name), "w", encoding="utf-8")
         child.expect("quarry> ")
@@ -44,7 +54,9 @@ def prompt(name):
             child.sendline(line)
             child.expect("quarry> ", timeout=limit)
             return child.before.replace("\r", "")
+
         return ask
+
     yield start
     for child in children:
         child.close(force=True)
@@ -68,7 +80,9 @@ def test_dimm_comes_and_goes(prompt):
     assert "offline: done" in ask(f"offline {FIRST:#x} {256 * PAGES}")
     assert "remove: done" in ask(f"remove {FIRST:#x} {256 * PAGES}")
     assert managed(ask) == before
-    assert "pfn 0x100000: no such page" in ask(f"page {FIRST:#x}") or "hole" in ask(f"block {FIRST:#x}")
+    assert "pfn 0x100000: no such page" in ask(f"page {FIRST:#x}") or "hole" in ask(
+        f"block {FIRST:#x}"
+    )
     # Again, by parts, and in another order.
     assert "add: done" in ask(f"add {FIRST + 128 * PAGES:#x} {128 * PAGES}")
     assert "add: done" in ask(f"add {FIRST:#x} {2 * PAGES}")
@@ -80,13 +94,17 @@ def test_dimm_comes_and_goes(prompt):
 def test_refusals_have_a_reason(prompt):
     ask = prompt(extra=dimm(128))
     for command, answer in (
-            (f"add {FIRST:#x} 1", "add: error -22: range empty, unaligned or where no memory can come"),
-            ("add 0x10000000 512", "add: error -22: range empty, unaligned or where no memory can come"),
-            ("add 0 512", "add: error -17: some of it is there"),
-            (f"add {FIRST:#x} 512 1", "add: error -19: no such node"),
-            (f"add {FIRST:#x}", "usage: add PFN NR [NODE]"),
-            (f"remove {FIRST:#x} 512", "remove: error -22: range empty, unaligned or not there"),
-            ("remove 0 512", "remove: error -16: some of it is not offline")):
+        (f"add {FIRST:#x} 1", "add: error -22: range empty, unaligned or where no memory can come"),
+        (
+            "add 0x10000000 512",
+            "add: error -22: range empty, unaligned or where no memory can come",
+        ),
+        ("add 0 512", "add: error -17: some of it is there"),
+        (f"add {FIRST:#x} 512 1", "add: error -19: no such node"),
+        (f"add {FIRST:#x}", "usage: add PFN NR [NODE]"),
+        (f"remove {FIRST:#x} 512", "remove: error -22: range empty, unaligned or not there"),
+        ("remove 0 512", "remove: error -16: some of it is not offline"),
+    ):
         assert answer in ask(command), command
 
 

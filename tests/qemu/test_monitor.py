@@ -13,6 +13,7 @@ COME = 0x100000  # where memory may come
 def ask(host):
     """ask(line) -> its output, without the line itself; ask.is_(line, words), of all that is
     printed."""
+
     def start(**machine):
         h = host(cpus=2, mem=256, programs=True, **machine)
 
@@ -22,8 +23,10 @@ def ask(host):
 
         def says(line, *words):
             assert ask(line) == "".join(w + "\n" for w in words), line
+
         ask.says, ask.host = says, h
         return ask
+
     return start
 
 
@@ -36,7 +39,10 @@ def matches(have, *lines):
 def test_ranges(ask):
     ask = ask()
     before = ask.host.managed()
-    pfn, done = FIRST + 0x4000, "offline: done: 1 drain round, {}, 0 blocks moved, 0 retries, 1 pass"
+    pfn, done = (
+        FIRST + 0x4000,
+        "offline: done: 1 drain round, {}, 0 blocks moved, 0 retries, 1 pass",
+    )
     for command in ("offline", "online", "remove", "query", "add"):
         ask.says(f"{command} x 512", NUMBER.format("x"))
         ask.says(f"{command} 512 y", NUMBER.format("y"))
@@ -44,9 +50,18 @@ def test_ranges(ask):
         assert ask(f"{command} 512 1 2 3").startswith(f"usage: {command} PFN NR")
     ask.says(f"offline {pfn:#x} 512 nope", "nope: no such policy: redrain, disable, precise")
     ask.says(f"offline {pfn:#x} 512 redrain", done.format("0 IPIs"))
-    ask.says(f"offline {pfn:#x} 512", f"offline: error -114: already so, pfn {pfn:#x} (0 passes, 0 blocks moved)")
-    matches(ask(f"block {pfn:#x}"), rf"pageblock 0x60 \(pfn {pfn:#x}\): offline, movable, zone 2, 0 pages free")
-    ask.says(f"online {pfn + 1:#x} 512", f"online: error -22: range empty, unaligned or outside, pfn {pfn + 1:#x}")
+    ask.says(
+        f"offline {pfn:#x} 512",
+        f"offline: error -114: already so, pfn {pfn:#x} (0 passes, 0 blocks moved)",
+    )
+    matches(
+        ask(f"block {pfn:#x}"),
+        rf"pageblock 0x60 \(pfn {pfn:#x}\): offline, movable, zone 2, 0 pages free",
+    )
+    ask.says(
+        f"online {pfn + 1:#x} 512",
+        f"online: error -22: range empty, unaligned or outside, pfn {pfn + 1:#x}",
+    )
     ask.says(f"online {pfn:#x} 512", "online: done")
     ask.says(f"online {pfn:#x} 512", f"online: error -114: already so, pfn {pfn:#x}")
     # Without a name the policy is the machine's.
@@ -75,11 +90,23 @@ def test_ranges(ask):
     ask.says(f"remove {COME:#x} 32768", "remove: done")
     ask.says(f"remove {COME:#x} 32768", "remove: error -22: range empty, unaligned or not there")
     # The blockers.
-    matches(ask("query 0 512"), r" +(\d+) pages: reserved page, the first at pfn 0", r"         0 pages can move, \d+ are free",
-            "query: an offline would be refused, error -16: reserved page, pfn 0")
-    ask.says(f"query {FIRST + 1:#x} 512", "         0 pages can move, 0 are free",
-             f"query: an offline would be refused, error -22: range empty, unaligned or outside, pfn {FIRST + 1:#x}")
-    ask.says(f"query {FIRST:#x} 512", "         0 pages can move, 512 are free", "query: an offline would be tried")
+    matches(
+        ask("query 0 512"),
+        r" +(\d+) pages: reserved page, the first at pfn 0",
+        r"         0 pages can move, \d+ are free",
+        "query: an offline would be refused, error -16: reserved page, pfn 0",
+    )
+    ask.says(
+        f"query {FIRST + 1:#x} 512",
+        "         0 pages can move, 0 are free",
+        "query: an offline would be refused, error -22: range empty, unaligned or outside, pfn "
+        f"{FIRST + 1:#x}",
+    )
+    ask.says(
+        f"query {FIRST:#x} 512",
+        "         0 pages can move, 512 are free",
+        "query: an offline would be tried",
+    )
     ask.says("check", "check: every invariant holds")
 
 
@@ -94,7 +121,10 @@ def test_nodes_and_busy_pages(ask):
     ask.says("evacuate 0 undo", f"evacuate: {pages} pages are back online")
     ask.says("evacuate 0 whole", gone.format(pages, 1), "evacuate: done")
     ask.says("evacuate 0 undo", f"evacuate: {pages} pages are back online")
-    assert ask("evacuate 1").startswith("evacuate: 0 pages offlined, 0 stayed; drain rounds: 0, blocks moved: 0\nevacuate: error -22: ")
+    assert ask("evacuate 1").startswith(
+        "evacuate: 0 pages offlined, 0 stayed; drain rounds: 0, blocks moved: 0\nevacuate: error "
+        "-22: "
+    )
     for node in ("1", "4294967296"):
         ask.says(f"evacuate {node} undo", "evacuate: error -22: no such node")
     matches(ask("compact"), r"compact: \d+ blocks moved, \d+ could not be moved")
@@ -103,13 +133,20 @@ def test_nodes_and_busy_pages(ask):
     ask.says(f"busy {pfn:#x}", f"busy: pfn {pfn:#x} will not be moved")
     ask.host.child.send("evacuate 0 whole\r\x15")
     ask.host.child.expect("quarry> ")
-    matches(ask.host.child.before.replace("\r", "").split("\n", 1)[1], r"evacuate: 0 pages offlined, \d+ stayed; .*",
-            r"evacuate: error -(4|16): .*")
+    matches(
+        ask.host.child.before.replace("\r", "").split("\n", 1)[1],
+        r"evacuate: 0 pages offlined, \d+ stayed; .*",
+        r"evacuate: error -(4|16): .*",
+    )
     ask.says("busy x", f"busy: pfn {pfn:#x} released", NUMBER.format("x"))
     ask.says("busy")
     ask.says("busy 0", "busy: error -16: reserved page, pfn 0")
     ask.says(f"busy {pfn + 1:#x}", f"busy: pfn {pfn + 1:#x} will not be moved")
-    ask.says(f"busy {pfn:#x}", f"busy: pfn {pfn + 1:#x} released", f"busy: pfn {pfn:#x} will not be moved")
+    ask.says(
+        f"busy {pfn:#x}",
+        f"busy: pfn {pfn + 1:#x} released",
+        f"busy: pfn {pfn:#x} will not be moved",
+    )
     ask.says("busy", f"busy: pfn {pfn:#x} released")
     ask.says("check", "check: every invariant holds")
 
@@ -121,23 +158,44 @@ def test_broken_pages(ask):
         ask.says(f"{command} x", NUMBER.format("x"))
     ask.says("poison", "poison: 0 pages retired, 0 flagged and in use, 0 offline")
     ask.says(f"poison {pfn:#x}", "poison: done", "poison: page was FREE; out of use")
-    ask.says(f"poison {pfn:#x}", "poison: error -133: already so", "poison: page was HWPOISON; nothing was done")
-    ask.says("poison 0x1", "poison: error -16: in use, and cannot be moved",
-             "poison: page was RESERVED; in use, until it is freed")
+    ask.says(
+        f"poison {pfn:#x}",
+        "poison: error -133: already so",
+        "poison: page was HWPOISON; nothing was done",
+    )
+    ask.says(
+        "poison 0x1",
+        "poison: error -16: in use, and cannot be moved",
+        "poison: page was RESERVED; in use, until it is freed",
+    )
     ask.says(f"soft {pfn + 1:#x}", "soft: done")
     ask.says("soft 0xfffffff0", "soft: error -6: no such page, or it is offline")
     ask.says("poison 0xfffffff0", "poison: error -6: no such page, or it is offline")
-    ask.says("poison", "poison: 2 pages retired, 1 flagged and in use, 0 offline", "  pfn 0x1 in use",
-             f"  pfn {pfn:#x} retired", f"  pfn {pfn + 1:#x} retired")
+    ask.says(
+        "poison",
+        "poison: 2 pages retired, 1 flagged and in use, 0 offline",
+        "  pfn 0x1 in use",
+        f"  pfn {pfn:#x} retired",
+        f"  pfn {pfn + 1:#x} retired",
+    )
     ask.says("unpoison 0x1", "unpoison: error -16: in use, and cannot be moved")
     ask.says(f"unpoison {pfn:#x}", "unpoison: done")
     ask.says(f"unpoison {pfn:#x}", "unpoison: error -22: it is not flagged")
     # Of a pageblock that is offline, the flag is all that there is.
     block = FIRST + 0x600
     assert ask(f"offline {block:#x} 512").startswith("offline: done")
-    matches(ask(f"poison {block:#x}"), "poison: .*", "poison: offline; flagged, so it stays out of use when it comes online")
-    ask.says("poison", "poison: 0 pages retired, 1 flagged and in use, 2 offline", "  pfn 0x1 in use",
-             f"  pfn {block:#x} offline", f"  pfn {pfn + 1:#x} offline")
+    matches(
+        ask(f"poison {block:#x}"),
+        "poison: .*",
+        "poison: offline; flagged, so it stays out of use when it comes online",
+    )
+    ask.says(
+        "poison",
+        "poison: 0 pages retired, 1 flagged and in use, 2 offline",
+        "  pfn 0x1 in use",
+        f"  pfn {block:#x} offline",
+        f"  pfn {pfn + 1:#x} offline",
+    )
     ask.says(f"online {block:#x} 512", "online: done")
     assert "         2 are broken and out of use\n" in ask(f"query {block:#x} 512")
     for broken in (block, pfn + 1):
@@ -165,7 +223,9 @@ def test_cpus_and_counts(ask):
     ask.says("cpu hang 1 3600001", "cpu hang: at most 3600000 ms")
     threads = re.compile(r"^  (?:threads|objects|tasks) .*$", re.MULTILINE)
     rests = threads.findall(ask("counts"))
-    took = int(re.fullmatch(r"cpu: all have answered after (\d+) ms\n", ask("cpu hang 1 300")).group(1))
+    took = int(
+        re.fullmatch(r"cpu: all have answered after (\d+) ms\n", ask("cpu hang 1 300")).group(1)
+    )
     assert took >= 299
     assert threads.findall(ask("counts")) == rests  # the thread that hung is gone
     ask.says("cpu up 1", "cpu: error -114: already so")
@@ -182,9 +242,13 @@ def test_cpus_and_counts(ask):
     ask.says("load x", NUMBER.format("x"), "load: 1 to 1024 MiB")
     ask.says("load 16", "load: 16 MiB in movable objects, and stress on all CPUs")
     ask.says("load 3", "load: running already; load without a number ends it")
-    assert int(re.search(r"^  threads +(\d+)$", ask("counts"), re.MULTILINE).group(1)) == \
-        int(re.search(r"^  threads +(\d+)$", counts, re.MULTILINE).group(1)) + 4
-    assert int(re.search(r"(\d+) pages can move", ask(f"query {FIRST:#x} 32256")).group(1)) >= 16 * 256
+    assert (
+        int(re.search(r"^  threads +(\d+)$", ask("counts"), re.MULTILINE).group(1))
+        == int(re.search(r"^  threads +(\d+)$", counts, re.MULTILINE).group(1)) + 4
+    )
+    assert (
+        int(re.search(r"(\d+) pages can move", ask(f"query {FIRST:#x} 32256")).group(1)) >= 16 * 256
+    )
     assert ask(f"offline {FIRST:#x} 512").startswith("offline: done: 1 drain round, ")
     matches(ask("load"), r"load: ended: [1-9]\d* operations, \d+ objects moved, 0 damaged")
     ask.says(f"online {FIRST:#x} 512", "online: done")
@@ -197,7 +261,11 @@ def test_cpus_and_counts(ask):
     ask.says("burst 4", "burst: 1 rounds of 4 MiB used and freed, 0 pages damaged")
     ask.says("burst 5 2", "burst: 2 rounds of 5 MiB used and freed, 0 pages damaged")
     ask.says("burst 4 0", "burst: 0 rounds of 0 MiB used and freed, 0 pages damaged")
-    most = int(re.fullmatch(r"burst: 1 rounds of (\d+) MiB used and freed, 0 pages damaged\n", ask("burst 1000")).group(1))
+    most = int(
+        re.fullmatch(
+            r"burst: 1 rounds of (\d+) MiB used and freed, 0 pages damaged\n", ask("burst 1000")
+        ).group(1)
+    )
     assert managed * 9 // 10 <= most < managed
     assert ask.host.managed() == managed
     ask.says("rounds x", NUMBER.format("x"))
@@ -212,7 +280,20 @@ def test_shown_state(ask):
     names = [line.split()[0] for line in helped if line]
     assert names == sorted(set(names), key=names.index) and len(names) == 34, names
     assert helped[0] == "  help                                this list"
-    for name in ("help", "mem", "zone", "pcp", "check", "counts", "cpus", "compact", "halt", "mce", "slots", "virtio"):
+    for name in (
+        "help",
+        "mem",
+        "zone",
+        "pcp",
+        "check",
+        "counts",
+        "cpus",
+        "compact",
+        "halt",
+        "mce",
+        "slots",
+        "virtio",
+    ):
         ask.says(f"{name} 1", f"usage: {name} ")
     assert ask("nosuch") == "nosuch: no such command; try help\n" and ask("   ") == ""
     assert ask("  check  ") == "check: every invariant holds\n"
@@ -222,14 +303,24 @@ def test_shown_state(ask):
     ask.says("block x", NUMBER.format("x"))
     ask.says("page x", NUMBER.format("x"))
     ask.says("trace maybe", "usage: trace on|off")
-    matches(ask(f"block {FIRST:#x}"), r"pageblock 0x40 .*: online, movable, zone 2, \d+ pages free", r"  .*", r"page: pfn .*")
+    matches(
+        ask(f"block {FIRST:#x}"),
+        r"pageblock 0x40 .*: online, movable, zone 2, \d+ pages free",
+        r"  .*",
+        r"page: pfn .*",
+    )
     # Only recorded events are known.
     pfn = FIRST + 0x1000
-    matches(ask(f"page {pfn:#x}"), "page: pfn .* FREE order 9 .*", f"history of pfn {pfn:#x}: nothing recorded")
-    pfn = FIRST + 0x7c00  # burst takes the last first
+    matches(
+        ask(f"page {pfn:#x}"),
+        "page: pfn .* FREE order 9 .*",
+        f"history of pfn {pfn:#x}: nothing recorded",
+    )
+    pfn = FIRST + 0x7C00  # burst takes the last first
 
     def freed():
         return len(re.findall(r" free +pfn", ask(f"page {pfn:#x}")))
+
     ask("burst 8")
     assert not freed()
     ask.says("trace on")
@@ -266,6 +357,7 @@ def test_keys(ask):
         ask.host.child.send(typed)
         ask.host.child.expect("quarry> ")
         return ask.host.child.before.replace("\r", "")
+
     assert keys("chekc\x7f\x08ck\r") == "chekc\b \b\b \bck\n" + sound
     assert keys("ab\x15check\n") == "ab\b \b\b \bcheck\n" + sound
     assert keys("ab\x03check\r") == "ab\b \b\b \bcheck\n" + sound
@@ -278,8 +370,12 @@ def test_keys(ask):
     assert keys("\x1b[A\r").startswith("n9\nn9: ")
     assert keys("\x1b[A" * 3 + "\r").endswith("\nn8: no such command; try help\n")
     up = keys("\x1b[A" * 12 + "\x15check\r")
-    assert up == ("n8\b \b\b \bn9\b \b\b \bn9\b \b\b \bn8\b \b\b \bn7\b \b\b \bn6\b \b\b \bn5\b \b\b \bn4" + "\b \b" * 2
-                  + "check\n" + sound), up
+    assert up == (
+        "n8\b \b\b \bn9\b \b\b \bn9\b \b\b \bn8\b \b\b \bn7\b \b\b \bn6\b \b\b \bn5\b \b\b \bn4"
+        + "\b \b" * 2
+        + "check\n"
+        + sound
+    ), up
     assert keys("n\x1b[A\x1b[B\x1b[Bcheck\r") == "n\b \bcheck" + "\b \b" * 5 + "check\n" + sound
     # Others than the arrows are no keys.
     assert keys("\x1b[Cche\x1bXck\r") == "check\n" + sound

@@ -14,7 +14,9 @@ kill: zone.isolated_pages_do_not_count
 expect: expected zone->nr_free ==
 """
 OLD = "\treturn (long)(READ_ONCE(zone->nr_free) - kept);\n"
-WRONG = OLD.replace("(zone->nr_free)", "(zone->nr_free) + READ_ONCE(zone->nr_isolated) * PAGEBLOCK_PAGES")
+WRONG = OLD.replace(
+    "(zone->nr_free)", "(zone->nr_free) + READ_ONCE(zone->nr_isolated) * PAGEBLOCK_PAGES"
+)
 LOOP = "\tfor (;;)\n\t\tcpu_relax();\n"
 
 
@@ -37,13 +39,37 @@ VERDICTS = {
     "compiled_elsewhere": (HEAD.replace("kill:", "compile: mm/cma.c\nkill:"), WRONG, "BAD PATCH"),
     "hangs": (HEAD, LOOP + OLD, "TIMEOUT"),
     "hangs_as_it_must": (HEAD.replace("expected zone->nr_free ==", "hangs"), LOOP + OLD, "KILLED"),
-    "does_not_hang": (HEAD.replace("expected zone->nr_free ==", "hangs"), OLD.replace("return", "return /* */"), "SURVIVED"),
-    "wrong_but_ends": (HEAD.replace("expected zone->nr_free ==", "hangs"), WRONG, "KILLED OTHERWISE"),
+    "does_not_hang": (
+        HEAD.replace("expected zone->nr_free ==", "hangs"),
+        OLD.replace("return", "return /* */"),
+        "SURVIVED",
+    ),
+    "wrong_but_ends": (
+        HEAD.replace("expected zone->nr_free ==", "hangs"),
+        WRONG,
+        "KILLED OTHERWISE",
+    ),
     "no_test": (HEAD.replace("isolated_pages", "no_pages"), WRONG, "the unmodified tree"),
-    "always_said": (HEAD.replace("expected zone->nr_free ==", "KTAP version 1"), WRONG, "BAD PATCH"),
-    "no_race": (HEAD.replace("kill: zone.isolated_pages_do_not_count", "kill: race R-NONE"), WRONG, "the unmodified tree"),
-    "not_noticed_there": (HEAD.replace("kill: zone.isolated_pages_do_not_count", "kill: race R-S1"), WRONG, "SURVIVED"),
-    "no_set": (HEAD.replace("kill: zone.isolated_pages_do_not_count", "kill: explore nothing"), WRONG, "the unmodified tree"),
+    "always_said": (
+        HEAD.replace("expected zone->nr_free ==", "KTAP version 1"),
+        WRONG,
+        "BAD PATCH",
+    ),
+    "no_race": (
+        HEAD.replace("kill: zone.isolated_pages_do_not_count", "kill: race R-NONE"),
+        WRONG,
+        "the unmodified tree",
+    ),
+    "not_noticed_there": (
+        HEAD.replace("kill: zone.isolated_pages_do_not_count", "kill: race R-S1"),
+        WRONG,
+        "SURVIVED",
+    ),
+    "no_set": (
+        HEAD.replace("kill: zone.isolated_pages_do_not_count", "kill: explore nothing"),
+        WRONG,
+        "the unmodified tree",
+    ),
 }
 
 
@@ -67,7 +93,10 @@ MALFORMED = {
     "second_id": (HEAD + "id: TST\n" + block(WRONG), "second line id"),
     "another_id": (HEAD.replace("TST", "OTHER") + block(WRONG), "its id is OTHER"),
     "kill_alone": (HEAD + "kill: zone.another\n" + block(WRONG), "go together"),
-    "no_such_kill": (HEAD.replace("zone.isolated", "zone isolated") + block(WRONG), "neither SUITE.TEST nor"),
+    "no_such_kill": (
+        HEAD.replace("zone.isolated", "zone isolated") + block(WRONG),
+        "neither SUITE.TEST nor",
+    ),
     "no_such_build": (HEAD + "build: fast\n" + block(WRONG), "no build fast"),
     "no_block": (HEAD, "changes nothing"),
     "no_file": (HEAD + block(WRONG).replace("--- file mm/zone.c\n", ""), "needs file, old and new"),
@@ -84,8 +113,15 @@ def test_malformed(tmp_path, case):
         parse(tmp_path, text)
 
 
-@pytest.mark.parametrize("old, says", [("\tno such line\n", "0 times"), ("}\n", "times, not once"),
-                                       (OLD[5:], "begins within a line")], ids=["gone", "twice", "part_of_a_line"])
+@pytest.mark.parametrize(
+    "old, says",
+    [
+        ("\tno such line\n", "0 times"),
+        ("}\n", "times, not once"),
+        (OLD[5:], "begins within a line"),
+    ],
+    ids=["gone", "twice", "part_of_a_line"],
+)
 def test_does_not_fit(tmp_path, old, says):
     with pytest.raises(variant.BadVariant, match=says):
         variant.edited(parse(tmp_path, HEAD + block(WRONG, old)))

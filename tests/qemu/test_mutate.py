@@ -91,19 +91,39 @@ int f(struct s *s, int *p, const char *a, const char *b)
 	return strcmp(a, b);
 }
 """
-IN_THIS_ORDER = ["s->a = 1; s->b = s->v ? 2 : 3;", "s->a = *p + 1; s->b = g();", "s->u = 1; s->w = 2;", "s->v = 1; s->a = 2;",
-                "s->a = s->b; s->b = 2;", "*p = 1; s->b = 2;", "s->a = 1; s->b = (s->a = 3);", "p[0] = 1; s->b = 2;",
-                 "s->a++; s->b += s->a;", "s->v++; s->b--;", "s->a += 2; s->b = g();"]
+IN_THIS_ORDER = [
+    "s->a = 1; s->b = s->v ? 2 : 3;",
+    "s->a = *p + 1; s->b = g();",
+    "s->u = 1; s->w = 2;",
+    "s->v = 1; s->a = 2;",
+    "s->a = s->b; s->b = 2;",
+    "*p = 1; s->b = 2;",
+    "s->a = 1; s->b = (s->a = 3);",
+    "p[0] = 1; s->b = 2;",
+    "s->a++; s->b += s->a;",
+    "s->v++; s->b--;",
+    "s->a += 2; s->b = g();",
+]
 
 
-@pytest.mark.parametrize("text, swapped", [("s->a = 1; s->b = s->u + 2;", True), ("s->a = 1; s->b = -(int)3UL ? 2 : 3;", False),
-                                           ("s->a++; s->b += 3;", False), ("g(); MM_EVENT(s->a);", False),
-                                           *((text, True) for text in IN_THIS_ORDER)])
+@pytest.mark.parametrize(
+    "text, swapped",
+    [
+        ("s->a = 1; s->b = s->u + 2;", True),
+        ("s->a = 1; s->b = -(int)3UL ? 2 : 3;", False),
+        ("s->a++; s->b += 3;", False),
+        ("g(); MM_EVENT(s->a);", False),
+        *((text, True) for text in IN_THIS_ORDER),
+    ],
+)
 def test_only_related_stores_are_swapped(tmp_path, text, swapped):
     (tmp_path / "x.c").write_text(ALIKE % text)
     found = mutate_sites.sites(str(tmp_path), "x.c", [], lambda path: False)
     assert any(s.operator == "swap" for s in found) == swapped
-    assert not any(s.operator == "arguments" or s.line in (8, 9) and s.operator in ("delete", "swap") for s in found)
+    assert not any(
+        s.operator == "arguments" or s.line in (8, 9) and s.operator in ("delete", "swap")
+        for s in found
+    )
 
 
 def test_an_atomic_step_is_taken_in_two(tmp_path):
@@ -210,7 +230,11 @@ def test_a_test_from_outside_counts_only_if_the_unmodified_kernel_passes_it(monk
 def test_a_program_that_sleeps_for_ever_hangs(monkeypatch):
     monkeypatch.setattr(mutate_run, "IDLE", 1)
     assert mutate_run.run(["sleep", "60"]).how == "hangs"
-    busy = [sys.executable, "-c", "import time\nend = time.process_time() + 2\nwhile time.process_time() < end: pass"]
+    busy = [
+        sys.executable,
+        "-c",
+        "import time\nend = time.process_time() + 2\nwhile time.process_time() < end: pass",
+    ]
     assert mutate_run.run(busy).how == "passed"
 
 

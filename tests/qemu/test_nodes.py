@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""NUMA: nodes, distances, nodes that are empty, come and go, and firmware tables that are broken."""
+"""NUMA: nodes, distances, nodes that are empty, come and go, and firmware tables that are
+broken."""
 import re
 import struct
 
@@ -30,18 +31,21 @@ def test_nodes_by_path(passes, path):
     assert run.has(r"^machine: 4 CPUs online of 4, 2 nodes,"), run.story()
 
 
-# ---- unequal distances: 0 is near 2, then 3, then 1 ---------------------------------------------------
+# ---- unequal distances: 0 is near 2, then 3, then 1 ----------------------------------------------
 DISTANCES = [(0, 1, 40), (0, 2, 15), (0, 3, 30), (1, 2, 25), (1, 3, 20), (2, 3, 35)]
 MOVABLE = ", movable"
 
 
 def expect_order(text, homes, nodes, kind="", names=(0, 1, 2, 3), distances=DISTANCES):
-    """The result of suite node_order from each home: `nodes', those with memory, by distance.  names:
+    """The result of suite node_order from each home: `nodes', those with memory, by distance.
+    names:
     the kernel's for ours."""
     apart = {frozenset((a, b)): d for a, b, d in distances}
     for home in homes:
         near = sorted(nodes, key=lambda node: 0 if node == home else apart[frozenset((home, node))])
-        line = f"# node_order: node {names[home]}{kind}: " + " ".join(str(names[node]) for node in near)
+        line = f"# node_order: node {names[home]}{kind}: " + " ".join(
+            str(names[node]) for node in near
+        )
         assert line in text.replace("\r", "").split("\n"), f"not there: {line}\n{text}"
 
 
@@ -51,34 +55,45 @@ def test_unequal_distances(passes):
 
 
 def test_fallback_by_distance(boot):
-    """One node exhausted: the others are used in the order of their distance, from whichever node one looks."""
+    """One node exhausted: the others are used in the order of their distance, from whichever node
+    one looks."""
     run = boot("selftest=node_order", nodes=[128] * 4, distances=DISTANCES)
     assert run.passed, run.story()
     for kind in ("", MOVABLE):
         expect_order(run.text, range(4), range(4), kind)
 
 
-# ---- nodes that lack something ------------------------------------------------------------------------
+# ---- nodes that lack something -------------------------------------------------------------------
 def test_node_with_cpus_and_no_memory(passes):
-    """Its CPUs allocate from the others, the nearest first.  Nodes count as the firmware first names them."""
-    run = passes("selftest=node_order,drain,offline,reclaim,nodes", nodes=[256, 0, 128, 128], distances=DISTANCES,
-                 node_cpus=["2-3", "0-1", "", ""])
+    """Its CPUs allocate from the others, the nearest first.  Nodes count as the firmware first
+    names them."""
+    run = passes(
+        "selftest=node_order,drain,offline,reclaim,nodes",
+        nodes=[256, 0, 128, 128],
+        distances=DISTANCES,
+        node_cpus=["2-3", "0-1", "", ""],
+    )
     assert run.has(r"^machine: 4 CPUs online of 4, 4 nodes,"), run.story()
     for kind in ("", MOVABLE):
         expect_order(run.text, (0, 1), (0, 2, 3), kind, names=(1, 0, 2, 3))
 
 
 def test_node_with_memory_and_no_cpu(passes):
-    run = passes("selftest=node_order,drain,offline,reclaim,nodes", nodes=[192, 128, 128, 128], distances=DISTANCES,
-                 node_cpus=["0-3", "", "", ""])
+    run = passes(
+        "selftest=node_order,drain,offline,reclaim,nodes",
+        nodes=[192, 128, 128, 128],
+        distances=DISTANCES,
+        node_cpus=["0-3", "", "", ""],
+    )
     assert run.has(r"^machine: 4 CPUs online of 4, 4 nodes,"), run.story()
     for kind in ("", MOVABLE):
         expect_order(run.text, (0,), range(4), kind)
 
 
-# ---- nodes that come and go ---------------------------------------------------------------------------
+# ---- nodes that come and go ----------------------------------------------------------------------
 def test_node_emptied_and_removed(host):
-    """One that had memory at boot, which the kernel used.  Without a CPU, so it is the last that the firmware names."""
+    """One that had memory at boot, which the kernel used.  Without a CPU, so it is the last that
+    the firmware names."""
     h = host(nodes=[128] * 4, distances=DISTANCES, node_cpus=["0-1", "2", "", "3"])
     names, others, node = (0, 1, 3, 2), (0, 1, 3), 3
 
@@ -109,7 +124,8 @@ def test_node_emptied_and_removed(host):
 
 
 def test_cpu_with_a_node_of_its_own(host):
-    """A node that has nothing at boot gets memory, is used, is emptied, and loses it again; twice."""
+    """A node that has nothing at boot gets memory, is used, is emptied, and loses it again;
+    twice."""
     distances = [(0, 1, 30), (0, 2, 15), (1, 2, 20)]
     h = host(nodes=[192, 128, 0], node_cpus=["0-1", "2-3", ""], distances=distances)
     assert 2 not in h.present()
@@ -150,7 +166,9 @@ def test_each_node_gets_its_dimm(host):
 
 def test_cpu_of_a_node_without_memory_is_plugged(host):
     """And gets memory near it later."""
-    h = host(cpus="2,maxcpus=4,sockets=4,cores=1,threads=1", nodes=[256, 0], node_cpus=["0-1", "2-3"])
+    h = host(
+        cpus="2,maxcpus=4,sockets=4,cores=1,threads=1", nodes=[256, 0], node_cpus=["0-1", "2-3"]
+    )
     h.plug_cpu("c2", h.places()[0])
     assert h.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]["status"] == DONE
     assert re.search(r"^cpu \d: online, APIC id \d, node 1", h.ask("cpus"), re.MULTILINE)
@@ -165,13 +183,15 @@ def test_cpu_of_a_node_without_memory_is_plugged(host):
     h.gone("c2")
 
 
-# ---- a broken SRAT ------------------------------------------------------------------------------------
+# ---- a broken SRAT -------------------------------------------------------------------------------
 # QEMU puts its own tables together and corrects length and checksum of a table of -acpitable, so
 # only the
 # content of the table can be wrong.  QEMU has no SRAT of its own here.
 def srat(*entries):
     body = struct.pack("<IQ", 1, 0) + b"".join(entries)
-    header = struct.pack("<4sIBB6s8sI4sI", b"SRAT", 36 + len(body), 1, 0, b"QUARRY", b"BROKEN  ", 1, b"TEST", 1)
+    header = struct.pack(
+        "<4sIBB6s8sI4sI", b"SRAT", 36 + len(body), 1, 0, b"QUARRY", b"BROKEN  ", 1, b"TEST", 1
+    )
     return header + body
 
 
@@ -191,12 +211,18 @@ BROKEN = {
     "no_entries": srat(),
     "overlapping_nodes": srat(memory(0, 0, 200 * MIB), memory(1, 100 * MIB, 156 * MIB)),
     "wraps_around": srat(memory(0, 0, 64 * MIB), memory(1, (1 << 64) - MIB, 2 * MIB)),
-    "interleaved_nodes": srat(memory(0, 0, 64 * MIB), memory(1, 64 * MIB, 64 * MIB), memory(0, 128 * MIB, 128 * MIB)),
-    "huge_node_number": srat(memory(0xfffffff0, 0, 256 * MIB)),
+    "interleaved_nodes": srat(
+        memory(0, 0, 64 * MIB), memory(1, 64 * MIB, 64 * MIB), memory(0, 128 * MIB, 128 * MIB)
+    ),
+    "huge_node_number": srat(memory(0xFFFFFFF0, 0, 256 * MIB)),
 }
 # The expected messages; the kernel may accept the other tables.
-REPORTED = {"entry_of_length_0": "acpi: table SRAT: ", "entry_beyond_the_end": "acpi: table SRAT: ",
-            "cut_off": "acpi: table SRAT: ", "interleaved_nodes": "boot: memory of the nodes interleaves"}
+REPORTED = {
+    "entry_of_length_0": "acpi: table SRAT: ",
+    "entry_beyond_the_end": "acpi: table SRAT: ",
+    "cut_off": "acpi: table SRAT: ",
+    "interleaved_nodes": "boot: memory of the nodes interleaves",
+}
 
 
 @pytest.mark.parametrize("kind", sorted(BROKEN))
@@ -210,6 +236,7 @@ def test_broken_srat(passes, text_file, kind):
 def test_random_srat(passes, text_file):
     """Bytes that mean nothing."""
     import random
+
     chance = random.Random(1)
     for i in range(3):
         table = text_file("srat.bin", srat(bytes(chance.randrange(256) for _ in range(300))))

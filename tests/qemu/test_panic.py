@@ -13,7 +13,10 @@ EVENT = r"^ +\d+ us  cpu \d+ +\w+ +pfn 0x[0-9a-f]+ order \d+$"
 FAULTS = {
     "badfree": (r"bad free of page \w+, order 0: double free", True),
     "corrupt": (r"page \w+: expected PCP order 0 refs 0, found PCP order 0 refs 0 flags 0x2", True),
-    "freelist": (r"mm/buddy\.c:\d+: assertion failed: page_word\(page\) == PAGE_WORD\(0, PG_FREE, order\)", True),
+    "freelist": (
+        r"mm/buddy\.c:\d+: assertion failed: page_word\(page\) == PAGE_WORD\(0, PG_FREE, order\)",
+        True,
+    ),
     "null": (r"exception 14: page fault", False),
     "printk": (r"exception 13: general protection", False),
     "both": (r"page \w+: expected PCP order 0 refs 0, found PCP", True),
@@ -21,11 +24,12 @@ FAULTS = {
 
 
 def panics(boot, fault, words="", **machine):
-    """Boot with that fault; the run, its report from the first PANIC on, and the line numbers of its parts."""
+    """Boot with that fault; the run, its report from the first PANIC on, and the line numbers of
+    its parts."""
     run = boot(f"selftest=none fault={fault} {words}".strip(), tour=None, cpus=CPUS, **machine)
     assert run.status == qemu.FAIL_STATUS, run.story()
     assert "the machine continues" not in run.text, run.story()
-    report = run.text[run.text.index("PANIC on CPU"):]
+    report = run.text[run.text.index("PANIC on CPU") :]
     assert report.startswith("PANIC on CPU"), run.story()
     return run, report
 
@@ -41,26 +45,53 @@ def in_order(run, report, patterns):
 def ends_well(run, report):
     """The last line is a command that runs it again: the seed too, though it was not given."""
     last = [line for line in report.split("\n") if line.strip()][-1]
-    match = re.fullmatch(r'To run it again: make run BOOT=pvh CPUS=(\d+) NODES=1 MEM=(\d+)M CMDLINE="(.*)"', last)
+    match = re.fullmatch(
+        r'To run it again: make run BOOT=pvh CPUS=(\d+) NODES=1 MEM=(\d+)M CMDLINE="(.*)"', last
+    )
     assert match, run.story()
     assert int(match.group(1)) == CPUS and int(match.group(2)) == 256, last
-    assert match.group(3).startswith("selftest=none fault=") and match.group(3).count("seed=0x") == 1, last
+    assert (
+        match.group(3).startswith("selftest=none fault=") and match.group(3).count("seed=0x") == 1
+    ), last
 
 
 def all_cpus(report):
-    return set(re.findall(r"^CPU (\d+)(?: \(APIC id \d+\): asked, NMI in thread .*|: panics)$", report, re.MULTILINE))
+    return set(
+        re.findall(
+            r"^CPU (\d+)(?: \(APIC id \d+\): asked, NMI in thread .*|: panics)$",
+            report,
+            re.MULTILINE,
+        )
+    )
 
 
 @pytest.mark.parametrize("fault", sorted(FAULTS))
 def test_says_everything(boot, fault):
     what, page = FAULTS[fault]
     run, report = panics(boot, fault)
-    in_order(run, report, [rf"PANIC on CPU \d+, thread \w+: {what}"]
-             + ([r"^page: pfn 0x[0-9a-f]+ (PCP|FREE) order \d+ refs 0 flags 0(x2)? pins 0; block 0x[0-9a-f]+ \w+, zone 0$",
-                 r"^history of pfn 0x[0-9a-f]+: (time, cpu, what, block|nothing recorded)$"] if page else [])
-             + [r"^last events: time, cpu, what, block \(slow paths only; history=all records every .*\)$", EVENT,
-                r"^CPU \d+: panics$", r"^  [0-9a-f]{16} panic\+0x", r"^  [0-9a-f]{16} fault_provoke\+0x|thread_main\+0x",
-                r"^To run it again: "])
+    in_order(
+        run,
+        report,
+        [rf"PANIC on CPU \d+, thread \w+: {what}"]
+        + (
+            [
+                r"^page: pfn 0x[0-9a-f]+ (PCP|FREE) order \d+ refs 0 flags 0(x2)? pins 0; block "
+                r"0x[0-9a-f]+ \w+, zone 0$",
+                r"^history of pfn 0x[0-9a-f]+: (time, cpu, what, block|nothing recorded)$",
+            ]
+            if page
+            else []
+        )
+        + [
+            r"^last events: time, cpu, what, block \(slow paths only; history=all records every "
+            r".*\)$",
+            EVENT,
+            r"^CPU \d+: panics$",
+            r"^  [0-9a-f]{16} panic\+0x",
+            r"^  [0-9a-f]{16} fault_provoke\+0x|thread_main\+0x",
+            r"^To run it again: ",
+        ],
+    )
     assert all_cpus(report) == {str(cpu) for cpu in range(CPUS)}, run.story(80)
     assert len(re.findall("^PANIC", report, re.MULTILINE)) == 1, run.story(80)
     assert not page or re.search("^page: ", report, re.MULTILINE)
@@ -71,8 +102,18 @@ def test_history_of_everything(boot):
     """history=all: the two frees and the records before them are there."""
     run, report = panics(boot, "badfree", "history=all seed=0x77")
     pfn = re.search(r"^page: pfn (0x[0-9a-f]+) ", report, re.MULTILINE).group(1)
-    in_order(run, report, [rf"^history of pfn {pfn}: time", rf"  alloc +pfn {pfn} order 0$", rf"  free +pfn {pfn} order 0$",
-                           r"^last events: time, cpu, what, block$", EVENT, r"^CPU"])
+    in_order(
+        run,
+        report,
+        [
+            rf"^history of pfn {pfn}: time",
+            rf"  alloc +pfn {pfn} order 0$",
+            rf"  free +pfn {pfn} order 0$",
+            r"^last events: time, cpu, what, block$",
+            EVENT,
+            r"^CPU",
+        ],
+    )
     ends_well(run, report)
     assert "seed=0x77" in report.split("\n")[-2], report[-300:]
 
@@ -80,28 +121,55 @@ def test_history_of_everything(boot):
 def test_failing_report_continues(boot):
     """The rings cannot be read: two parts fault, and the rest comes all the same."""
     run, report = panics(boot, "report")
-    in_order(run, report, [r"PANIC on CPU 0, thread main: bad free", "^page: pfn", "^CPU 0: exception 13",
-                           r"^PANIC on CPU 0, thread \?, in the report: exception 13",
-                           r"^PANIC on CPU 0, thread \?, in the report: exception 13", "^CPU 0: panics"])
+    in_order(
+        run,
+        report,
+        [
+            r"PANIC on CPU 0, thread main: bad free",
+            "^page: pfn",
+            "^CPU 0: exception 13",
+            r"^PANIC on CPU 0, thread \?, in the report: exception 13",
+            r"^PANIC on CPU 0, thread \?, in the report: exception 13",
+            "^CPU 0: panics",
+        ],
+    )
     assert all_cpus(report) == {"0", "1", "2"}, run.story(80)
-    assert len(re.findall("^CPU 0: exception 13, general protection, in thread main$", report, re.M)) == 2, run.story(80)
+    assert (
+        len(re.findall("^CPU 0: exception 13, general protection, in thread main$", report, re.M))
+        == 2
+    ), run.story(80)
     ends_well(run, report)
 
 
 def test_silent_cpu(boot):
     """Reported once, with both sides' stories; after six times as long that is the end."""
     run, report = panics(boot, "silent", "ipi_timeout=300")
-    before = run.text[:run.text.index("PANIC")]
+    before = run.text[: run.text.index("PANIC")]
     silent = CPUS - 1
-    in_order(run, before, [rf"^smp: CPU {silent} has not answered call \d+ of CPU 0, inbox bit (still set|taken)$",
-                           r"^CPU 0 \(APIC id 0\): asks, in thread main$", r" fault_provoke\+0x",
-                           rf"^CPU {silent} \(APIC id \d+\): asked, NMI in thread hang, irqs off$",
-                           # At its first instructions the called function has no frame yet, and
-                           # hides it.
-                           r"^  [0-9a-f]+ (hang|arch_clock_ns)\+0x",
-                           rf"^smp: CPU {silent} has not answered"])
-    in_order(run, report, [r"PANIC on CPU 0, thread main: smp: a cross-call of CPU 0 was not answered", "^last events",
-                           r" fault_provoke\+0x", rf"^CPU {silent} \(APIC id \d+\): asked, NMI in thread hang, irqs off$"])
+    in_order(
+        run,
+        before,
+        [
+            rf"^smp: CPU {silent} has not answered call \d+ of CPU 0, inbox bit (still set|taken)$",
+            r"^CPU 0 \(APIC id 0\): asks, in thread main$",
+            r" fault_provoke\+0x",
+            rf"^CPU {silent} \(APIC id \d+\): asked, NMI in thread hang, irqs off$",
+            # At its first instructions the called function has no frame yet, and
+            # hides it.
+            r"^  [0-9a-f]+ (hang|arch_clock_ns)\+0x",
+            rf"^smp: CPU {silent} has not answered",
+        ],
+    )
+    in_order(
+        run,
+        report,
+        [
+            r"PANIC on CPU 0, thread main: smp: a cross-call of CPU 0 was not answered",
+            "^last events",
+            r" fault_provoke\+0x",
+            rf"^CPU {silent} \(APIC id \d+\): asked, NMI in thread hang, irqs off$",
+        ],
+    )
     ends_well(run, report)
 
 

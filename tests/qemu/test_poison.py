@@ -8,30 +8,59 @@ import pytest
 @pytest.mark.parametrize("cpus", [1, 2, 4])
 def test_suites(passes, cpus):
     """Every state of a page; and programs whose memory is lost."""
-    run = passes("selftest=poison,poison_states,poison_standby,poison_vm,poison_object,poison_race,poison_task",
-                 cpus=cpus, mem=512, programs=True)
+    run = passes(
+        "selftest=poison,poison_states,poison_standby,poison_vm,poison_object,"
+        "poison_race,poison_task",
+        cpus=cpus,
+        mem=512,
+        programs=True,
+    )
     assert run.has("^ok 7 "), run.story()
     # Two tasks end: one without a handler, one whose handler says no.
-    assert len(re.findall(r"^task \d+ lost: page fault: read of 0000000030000000: lost, its memory broke$", run.text,
-                          re.M)) == 2, run.story()
+    assert (
+        len(
+            re.findall(
+                r"^task \d+ lost: page fault: read of 0000000030000000: lost, its memory broke$",
+                run.text,
+                re.M,
+            )
+        )
+        == 2
+    ), run.story()
 
 
 @pytest.mark.parametrize("machine", [dict(cpus=4, mem=256), dict(cpus=4, nodes=[128, 128])])
 def test_under_load(boot, machine):
-    """Random requests while everything is going on; the flagged pages are those that the answers said."""
+    """Random requests while everything is going on; the flagged pages are those that the answers
+    said."""
     run = boot("selftest=none poison=400", tour=None, **machine)
     assert run.passed, run.story()
     found = re.search(r"^poison: (\d+) pages flagged, on the list (\d+); ", run.text, re.M)
     assert found and found.group(1) == found.group(2) and int(found.group(1)) > 50, run.story()
-    assert run.text.count("\npoison: 250 of 400 requests, ") == 1 and run.last.endswith("PASS"), run.story()
-    done = re.search(r"^poison: soft (\d+) done, (\d+) refused; hard (\d+) retired, (\d+) delayed, (\d+) ignored, (\d+) refused; "
-                     r"(\d+) taken back$", run.text, re.M)
+    assert run.text.count("\npoison: 250 of 400 requests, ") == 1 and run.last.endswith(
+        "PASS"
+    ), run.story()
+    done = re.search(
+        r"^poison: soft (\d+) done, (\d+) refused; hard (\d+) retired, (\d+) delayed, (\d+) "
+        r"ignored, (\d+) refused; "
+        r"(\d+) taken back$",
+        run.text,
+        re.M,
+    )
     counts = list(map(int, done.groups()))
-    # To take back one of none, or one that is in use, is not counted; a page that is flagged may be met again.
+    # To take back one of none, or one that is in use, is not counted; a page that is flagged may be
+    # met again.
     assert 370 <= sum(counts) <= 400, run.story()
-    assert 0 <= counts[0] + counts[2] + counts[3] + counts[4] - counts[6] - int(found.group(1)) <= 20, run.story()
-    load = re.search(r"^poison: (\d+) pages lost, (\d+) met by their users, 0 wrong; (\d+) reclaimed, (\d+) moved, (\d+) offlines, "
-                     r"\d+ refused, (\d+) downs, \d+ ups; stress made (\d+) operations$", run.text, re.M)
+    assert (
+        0 <= counts[0] + counts[2] + counts[3] + counts[4] - counts[6] - int(found.group(1)) <= 20
+    ), run.story()
+    load = re.search(
+        r"^poison: (\d+) pages lost, (\d+) met by their users, 0 wrong; (\d+) reclaimed, (\d+) "
+        r"moved, (\d+) offlines, "
+        r"\d+ refused, (\d+) downs, \d+ ups; stress made (\d+) operations$",
+        run.text,
+        re.M,
+    )
     assert load, run.story()
     lost, met, *others = map(int, load.groups())
     assert met <= lost and lost > 0 and all(others), run.story()

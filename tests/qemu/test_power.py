@@ -15,7 +15,8 @@ def no_exit(monkeypatch):
     def without(self, *args, **kw):
         command = whole(self, *args, **kw)
         at = command.index(EXIT)
-        return command[:at - 1] + command[at + 1:]
+        return command[: at - 1] + command[at + 1 :]
+
     monkeypatch.setattr(qemu.Machine, "command", without)
 
 
@@ -32,6 +33,7 @@ def test_power_stays_on(boot):
         qmp.wait_for("^quarry: halted")
         seen.append(qmp("query-status")["status"])
         qmp("quit")
+
     run = boot("selftest=none poweroff=off", talk=look)
     assert seen == ["running"], run.story()
     assert run.has("^quarry: halted; the power may be switched off$"), run.story()

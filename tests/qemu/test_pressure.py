@@ -11,8 +11,10 @@ CMDLINE = "selftest=none movable=0 pressure="
 
 @pytest.mark.parametrize("cpus,icount", [(1, False), (4, False), (8, False), (8, True)])
 def test_nothing_is_missed(passes, cpus, icount):
-    """Exact at rest, whatever the CPUs did: a thread's last request failed after a drain of all CPUs, and that
-    came after its last free.  So when all have stopped no page is cached, and none free above the mark; and
+    """Exact at rest, whatever the CPUs did: a thread's last request failed after a drain of all
+    CPUs, and that
+    came after its last free.  So when all have stopped no page is cached, and none free above the
+    mark; and
     all that could be had was had, by each seed the same."""
     run = passes(CMDLINE + "0-2", cpus=cpus, icount=icount)
     lines = pressure.figures(run.text)
@@ -29,13 +31,19 @@ def test_nothing_is_missed(passes, cpus, icount):
         assert line["stale"] == line["first_stale"] == 0, line
         assert line["allocs"] >= line["first_allocs"] > 0, line
         assert 0.9 * line["pages"] < line["last_held"] <= line["pages"], line
-        assert 0 < line["first_held"] + line["first_cached"] <= line["last_held"] + 8 * line["threads"], line
+        assert (
+            0 < line["first_held"] + line["first_cached"] <= line["last_held"] + 8 * line["threads"]
+        ), line
         assert line["peak_ipis"] <= line["ipis"], line
         if cpus == 1:
             assert line["ipis"] == 0, line
-            # The one CPU may leave a thread that has asked for one that asks too: both have one drain.
+            # The one CPU may leave a thread that has asked for one that asks too: both have one
+            # drain.
             assert line["calls"] == line["waits"] or not icount, line
-            assert line["first_held"] == line["last_held"] and line["first_free"] == line["first_cached"] == 0, line
+            assert (
+                line["first_held"] == line["last_held"]
+                and line["first_free"] == line["first_cached"] == 0
+            ), line
     assert len({line["last_held"] for line in lines.values()}) == 1, lines
 
 
@@ -64,7 +72,9 @@ def test_wrong_variants(policy):
     if policy == "local":
         assert line["calls"] == 0 and line["last_cached"] > 0 and line["first_stale"] > 0, line
     else:
-        assert line["from_alloc"] == line["calls"] == line["waits"] > 0 and line["last_cached"] == 0, line
+        assert (
+            line["from_alloc"] == line["calls"] == line["waits"] > 0 and line["last_cached"] == 0
+        ), line
     if policy == "all":
         assert line["ipis"] == 7 * line["calls"], line
 
@@ -74,5 +84,7 @@ def test_bad_values(passes):
     words = ["", "one", "5-", "-5", "9-3", "1-2-3", "0x", "1--2", "1-99999999999999999999"]
     run = passes("selftest=buddy " + " ".join(f"pressure={w}" for w in words))
     for word in words:
-        assert run.has(rf"^command line: pressure={word} is malformed and left out; pressure takes N or N-M$"), run.story()
+        assert run.has(
+            rf"^command line: pressure={word} is malformed and left out; pressure takes N or N-M$"
+        ), run.story()
     assert not pressure.figures(run.text), run.story()

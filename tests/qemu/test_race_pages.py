@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The tables of docs/races/ are compared with the run: tools/race.py, hosted, on a page of our own."""
+"""The tables of docs/races/ are compared with the run: tools/race.py, hosted, on a page of our
+own."""
 import os
 
 import check
@@ -7,7 +8,10 @@ import pytest
 import qemu
 import race
 
-PAGE = "before\n<!-- race R-S1 M05 -->\n<!-- end -->\nbetween\n<!-- race R-S1 -->\n<!-- end -->\nafter\n"
+PAGE = (
+    "before\n<!-- race R-S1 M05 -->\n<!-- end -->\nbetween\n"
+    "<!-- race R-S1 -->\n<!-- end -->\nafter\n"
+)
 
 
 @pytest.fixture
@@ -43,12 +47,17 @@ def test_table_is_written_once(page, trace):
     assert show(trace, True).failed == 0
     text = page.read_text(encoding="utf-8")
     head, table = text.split("<!-- race R-S1 -->\n")
-    assert head == PAGE.split("<!-- race R-S1 -->\n", maxsplit=1)[0] and table.endswith("<!-- end -->\nafter\n")
+    assert head == PAGE.split("<!-- race R-S1 -->\n", maxsplit=1)[0] and table.endswith(
+        "<!-- end -->\nafter\n"
+    )
     assert "| 1 | free(P) started |  |  |\n" in table and "Outcome: **OK**" in table
     assert show(trace, False).failed == 0 and page.read_text(encoding="utf-8") == text
 
 
-@pytest.mark.parametrize("old, new", [("free.prep arrived", "free.prep left"), ("**OK**", "**STUCK**"), ("| 3 |", "| 4 |")])
+@pytest.mark.parametrize(
+    "old, new",
+    [("free.prep arrived", "free.prep left"), ("**OK**", "**STUCK**"), ("| 3 |", "| 4 |")],
+)
 def test_other_table_fails(page, trace, old, new):
     show(trace, True)
     page.write_text(page.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")

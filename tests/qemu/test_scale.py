@@ -7,8 +7,8 @@ import qemu
 
 TIB = 1 << 20  # MiB
 RESIDENT_LIMIT = 64  # MiB more than the same machine before its first instruction
-CROWD_LIMIT = 20     # seconds of the guest (10^9 instructions each) for 255 CPUs: boot, quick suites
-CYCLES_LIMIT = 1.5   # times those of a machine with 1 GiB
+CROWD_LIMIT = 20  # seconds of the guest (10^9 instructions each) for 255 CPUs: boot, quick suites
+CYCLES_LIMIT = 1.5  # times those of a machine with 1 GiB
 # With AMD's vendor and more RAM than fits below its hole, QEMU moves all high RAM to 1 TiB.
 CPUS = {"moved": "max,phys-bits=46", "straight": "max,phys-bits=46,vendor=GenuineIntel"}
 
@@ -21,7 +21,9 @@ def resident(proc):
 
 @pytest.fixture
 def measure(name):
-    """measure(**machine) -> (MiB resident, console): at the monitor's prompt, or paused at reset."""
+    """measure(**machine) -> (MiB resident, console): at the monitor's prompt, or paused at
+    reset."""
+
     def run(suffix, paused=False, timeout=qemu.WATCHDOG, **machine):
         found = []
 
@@ -33,9 +35,11 @@ def measure(name):
                 qmp("quit")
             except EOFError:
                 pass
+
         machine = qemu.Machine(cpus=1, timeout=timeout, extra=["-S"] if paused else [], **machine)
         done = machine.run(f"{name}-{suffix}", "selftest=none tour=off monitor=on", talk=talk)
         return found[0], done
+
     return run
 
 
@@ -50,20 +54,26 @@ def test_terabyte(measure, report, map_):
     reset, _ = measure("reset", mem=TIB, paused=True, **machine)
     used, big = measure("big", mem=TIB, **machine)
     ratio = cycles(big) / cycles(small)
-    report(f"1 TiB, {map_}: {used - reset:.0f} MiB more resident than at reset, {cycles(big)} thousand instructions, "
-           f"{ratio:.2f} times those of 1 GiB")
+    report(
+        f"1 TiB, {map_}: {used - reset:.0f} MiB more resident than at reset, {cycles(big)} "
+        "thousand instructions, "
+        f"{ratio:.2f} times those of 1 GiB"
+    )
     assert used - reset <= RESIDENT_LIMIT, big.story()
     assert ratio <= CYCLES_LIMIT, big.story()
 
 
 def test_terabyte_is_used(passes):
     """Standby memory comes online when it is needed; the suites pass on such a machine."""
-    run = passes("selftest=init,standby,memory_add,memory_span,offline,zone,oom", mem=TIB, cpu=CPUS["moved"])
+    run = passes(
+        "selftest=init,standby,memory_add,memory_span,offline,zone,oom", mem=TIB, cpu=CPUS["moved"]
+    )
     assert run.has(r"^machine: 4 CPUs online of 4, 1 node, \d{4} MiB managed"), run.story()
 
 
 def test_255_cpus(passes, report):
-    """The quick suite in so much of the guest's time.  Offlines under each policy: test_run.py, the tour."""
+    """The quick suite in so much of the guest's time.  Offlines under each policy: test_run.py, the
+    tour."""
     run = passes("selftest=quick", cpus=255, mem=2048, icount=True, timeout=900)
     assert run.has("^machine: 255 CPUs online of 255,"), run.story()
     selftest = int(re.search(r"^selftest: (\d+) ms", run.text, re.MULTILINE).group(1))
@@ -75,6 +85,8 @@ def test_255_cpus(passes, report):
 @pytest.mark.parametrize("mib", [256, 600])
 def test_standby_by_option(passes, mib):
     """Also on a machine that is not big."""
-    run = passes(f"selftest=init,zone,offline,standby,poison_standby,reclaim standby={mib}", mem=8192)
+    run = passes(
+        f"selftest=init,zone,offline,standby,poison_standby,reclaim standby={mib}", mem=8192
+    )
     managed = int(re.search(r"(\d+) MiB managed", run.text).group(1))
     assert 2048 + mib <= managed < 4096 + 2 * mib, run.story()

@@ -13,9 +13,19 @@ import screen
 PROMPT = r"^quarry> "
 VGA = ["-vga", "std"]
 GREY, BLACK, RED = "aaaaaa", "000000", "ff5555"
-PICTURE = {"m": ("00aa00", BLACK), "M": ("ffffff", "00aa00"), "u": ("0000aa", BLACK), "U": ("ffffff", "0000aa"),
-           "r": ("00aaaa", BLACK), "R": (BLACK, "00aaaa"), "i": (BLACK, "aa5500"), "I": ("ffffff", "aa0000"),
-           "-": ("555555", BLACK), "c": ("aa00aa", BLACK), "C": ("aa00aa", BLACK)}
+PICTURE = {
+    "m": ("00aa00", BLACK),
+    "M": ("ffffff", "00aa00"),
+    "u": ("0000aa", BLACK),
+    "U": ("ffffff", "0000aa"),
+    "r": ("00aaaa", BLACK),
+    "R": (BLACK, "00aaaa"),
+    "i": (BLACK, "aa5500"),
+    "I": ("ffffff", "aa0000"),
+    "-": ("555555", BLACK),
+    "c": ("aa00aa", BLACK),
+    "C": ("aa00aa", BLACK),
+}
 
 
 def font_of(name):
@@ -33,34 +43,46 @@ def take(qmp, name):
 @pytest.fixture
 def shot(boot, name):
     """shot(cmdline, path) -> (Run, Screen at the prompt)."""
+
     def run(cmdline, path, tour="off"):
         seen = []
 
         def talk(qmp):
             qmp.wait_for(PROMPT, 800)
             seen.append(take(qmp, name))
-            while "console=serial" not in cmdline and not re.search(PROMPT.strip(), seen[-1].text, re.MULTILINE):
+            while "console=serial" not in cmdline and not re.search(
+                PROMPT.strip(), seen[-1].text, re.MULTILINE
+            ):
                 seen.append(take(qmp, name))  # the serial line comes first
             qmp("quit")
+
         done = boot(cmdline, boot=path, extra=VGA, tour=tour, monitor=None, talk=talk, timeout=900)
         return done, seen[-1]
+
     return run
 
 
 @pytest.mark.parametrize("path", ["grub", "uefi"])
 def test_screen_shows_what_the_serial_line_says(shot, path):
-    """All of it: enough lines to scroll several times, each character where it belongs, grey on black."""
+    """All of it: enough lines to scroll several times, each character where it belongs, grey on
+    black."""
     run, seen = shot("selftest=memblock,page,buddy,zone,page_alloc,elf,text", path)
     assert (seen.width, seen.height, seen.columns, seen.nr_rows) == (1024, 768, 128, 48)
     assert run.text.count("\n") > 2 * seen.nr_rows, run.story()
-    assert seen.rows == screen.terminal(run.text, seen.columns, seen.nr_rows), seen.text + run.story()
+    assert seen.rows == screen.terminal(run.text, seen.columns, seen.nr_rows), (
+        seen.text + run.story()
+    )
     assert {cell[1:] for row in seen.cells for cell in row} == {(GREY, BLACK), (None, BLACK)}
 
 
 def test_colours(shot):
     """The picture of memory, redrawn in place by escape sequences."""
     _, seen = shot("selftest=none picture=ansi", "grub", tour=None)
-    rows = [(i, m) for i, line in enumerate(seen.rows) if (m := re.match(r" +(?:0|0x[0-9a-f]+) ([umrcUMRCiI-]{16,})$", line))]
+    rows = [
+        (i, m)
+        for i, line in enumerate(seen.rows)
+        if (m := re.match(r" +(?:0|0x[0-9a-f]+) ([umrcUMRCiI-]{16,})$", line))
+    ]
     assert len(rows) == 6, seen.text
     for i, match in rows:
         for column in range(match.start(1), match.end(1)):
@@ -73,15 +95,21 @@ def test_colours(shot):
 
 
 def watch(name, cmdline, change, enough, timeout=900, **machine):
-    """Boot with the command line of QEMU changed, until the screen is enough; the last screen, the last status."""
+    """Boot with the command line of QEMU changed, until the screen is enough; the last screen, the
+    last status."""
     command = change(qemu.Machine(extra=VGA, **machine).command(name, cmdline))
     path = os.path.relpath(os.path.join(qemu.BUILD, "qemu", f"{os.getpid()}.qmp"))
-    proc = subprocess.Popen(command + ["-qmp", f"unix:{path},server=on,wait=off"], stdin=subprocess.DEVNULL,
-                            preexec_fn=qemu._die_with_parent)
+    proc = subprocess.Popen(
+        command + ["-qmp", f"unix:{path},server=on,wait=off"],
+        stdin=subprocess.DEVNULL,
+        preexec_fn=qemu._die_with_parent,
+    )
     seen, deadline = None, time.monotonic() + timeout
     try:
         with qemu.Qmp(path, proc, qemu.log_path(name)) as qmp:
-            while time.monotonic() < deadline and not (seen and re.search(enough, seen.text, re.MULTILINE)):
+            while time.monotonic() < deadline and not (
+                seen and re.search(enough, seen.text, re.MULTILINE)
+            ):
                 time.sleep(0.5)
                 assert proc.poll() is None, f"QEMU ended\n{seen and seen.text}"
                 seen = take(qmp, name)
@@ -96,13 +124,15 @@ def watch(name, cmdline, change, enough, timeout=900, **machine):
 def without_exit(command):
     """Without the device that ends QEMU, as on a real machine."""
     at = command.index("isa-debug-exit,iobase=0xf4,iosize=4")
-    return command[:at - 1] + command[at + 1:]
+    return command[: at - 1] + command[at + 1 :]
 
 
 @pytest.mark.parametrize("path", ["grub", "uefi"])
 def test_panic_is_on_the_screen(name, path):
     """All of the report, in red, and the machine stays on."""
-    seen, status = watch(name, "selftest=none fault=badfree poweroff=off", without_exit, "^quarry: halted", boot=path)
+    seen, status = watch(
+        name, "selftest=none fault=badfree poweroff=off", without_exit, "^quarry: halted", boot=path
+    )
     assert status == "running", seen.text
     text = qemu.clean_log(qemu.log_path(name))[0]
     assert seen.rows == screen.terminal(text, seen.columns, seen.nr_rows), seen.text
@@ -116,20 +146,28 @@ def test_panic_is_on_the_screen(name, path):
 def test_from_a_usb_stick_without_a_serial_port(name, path):
     """As on a PC: the image on a USB stick, a screen and no serial port, and at the end the power
     stays on."""
+
     def change(command):
         command = without_exit(command)
         at = command.index("-cdrom")
-        command[at:at + 2] = ["-drive", f"if=none,id=stick,format=raw,file={command[at + 1]}", "-device", "qemu-xhci",
-                              "-device", "usb-storage,drive=stick"]
+        command[at : at + 2] = [
+            "-drive",
+            f"if=none,id=stick,format=raw,file={command[at + 1]}",
+            "-device",
+            "qemu-xhci",
+            "-device",
+            "usb-storage,drive=stick",
+        ]
         at = command.index("-chardev")
         return command[:at] + ["-serial", "none"]
+
     seen, status = watch(name, "selftest=buddy,text tour=off", change, "^quarry: halted", boot=path)
     assert status == "running", seen.text
     assert re.search("^quarry: PASS$", seen.text, re.MULTILINE), seen.text
     assert "monitor: no serial port" in seen.text, seen.text
 
 
-# ---- no screen -----------------------------------------------------------------------------------------
+# ---- no screen -----------------------------------------------------------------------------------
 
 
 def test_serial_only(shot):
@@ -137,10 +175,14 @@ def test_serial_only(shot):
     assert "quarry" not in seen.text and "screen:" not in run.text, seen.text
 
 
-@pytest.mark.parametrize("font, said", [
-    ("missing.psf", "screen: not used: the loader brought no boot module font.psf"),
-    ("damaged.psf", "screen: not used: font.psf is damaged, or no console font"),
-], ids=["missing", "damaged"])
+@pytest.mark.parametrize(
+    "font, said",
+    [
+        ("missing.psf", "screen: not used: the loader brought no boot module font.psf"),
+        ("damaged.psf", "screen: not used: font.psf is damaged, or no console font"),
+    ],
+    ids=["missing", "damaged"],
+)
 def test_no_font(passes, text_file, monkeypatch, font, said):
     """The boot continues without it."""
     path = text_file("damaged.psf", b"\x36\x04\x00\x10" + bytes(100))

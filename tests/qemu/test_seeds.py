@@ -7,7 +7,9 @@ import pytest
 import qemu
 
 
-@pytest.mark.parametrize("threads, cpus", [("multi", 2), ("multi", 3), ("single", 3), ("single", 4)])
+@pytest.mark.parametrize(
+    "threads, cpus", [("multi", 2), ("multi", 3), ("single", 3), ("single", 4)]
+)
 def test_seed(passes, drawn, threads, cpus):
     run = passes(f"selftest=quick seed={drawn}", cpus=cpus, threads=threads)
     assert run.has(rf"\(seed {drawn}\)"), run.story()
@@ -15,7 +17,8 @@ def test_seed(passes, drawn, threads, cpus):
 
 def test_icount_is_deterministic(name):
     """
-    The same command under icount prints the same, byte for byte.  With slow idle ticks it would not: where all CPUs
+    The same command under icount prints the same, byte for byte.  With slow idle ticks it would
+    not: where all CPUs
     rest for long, QEMU goes on at its next timer, and which one that is depends on its own threads.
     """
     words = "selftest=quick idle_tick=fast tour=off monitor=off"

@@ -17,9 +17,17 @@ def test_tour_shows_each_policy(passes):
         done = run.text.index(f"tour: offline {policy}:")
         drawn = run.text[began:done]
         assert re.search(r"^  blocks 0x[0-9a-f]+ .*[iI]", drawn, re.MULTILINE), f"{policy}: {drawn}"
-        assert re.search(rf"^tour: offline {policy}: 16 MiB at pfn 0x\w+ and back online: "
-                         + (r"\d+ drain rounds?, \d+ IPIs?, " if policy == "redrain" else "1 drain round, 3 IPIs, ") +
-                         r"\d+ blocks moved, \d+ retries, \d+ pass(?:es)?,", run.text, re.MULTILINE), run.story()
+        assert re.search(
+            rf"^tour: offline {policy}: 16 MiB at pfn 0x\w+ and back online: "
+            + (
+                r"\d+ drain rounds?, \d+ IPIs?, "
+                if policy == "redrain"
+                else "1 drain round, 3 IPIs, "
+            )
+            + r"\d+ blocks moved, \d+ retries, \d+ pass(?:es)?,",
+            run.text,
+            re.MULTILINE,
+        ), run.story()
     assert run.has(r"^trace short.trace: \d+ events"), run.story()
     assert run.has(r"cross-calls from allocations 0$"), run.story()
     assert run.has(r"^tour: check_memory: every invariant holds"), run.story()
@@ -49,15 +57,22 @@ def test_offline_rounds_under_stress(passes, policy):
 
 class Monitor:
     """A booted kernel at its prompt; monitor("command") -> its output."""
+
     PROMPT = "quarry> "
 
     def __init__(self, name):
         machine = qemu.Machine(cpus=2, mem=256)
         command = machine.command(name, "selftest=none tour=off")
         at = command.index("-chardev")
-        command[at:at + 4] = ["-serial", "stdio"]
-        self.child = pexpect.spawn(command[0], command[1:], timeout=qemu.WATCHDOG, encoding="utf-8",
-                                   codec_errors="replace", echo=False)
+        command[at : at + 4] = ["-serial", "stdio"]
+        self.child = pexpect.spawn(
+            command[0],
+            command[1:],
+            timeout=qemu.WATCHDOG,
+            encoding="utf-8",
+            codec_errors="replace",
+            echo=False,
+        )
         self.child.logfile_read = open(qemu.log_path(name), "w", encoding="utf-8")
         self.child.expect_exact(self.PROMPT)
 
@@ -157,7 +172,9 @@ def test_monitor_cancels_an_offline(monitor):
     shown = monitor(f"query {block}")
     assert " 1 pages can move, 511 are free" in shown and "would be tried" in shown, shown
     shown = monitor.interrupted(f"offline {block}")
-    assert re.search(r"offline: error -4: cancelled, pfn 0x[0-9a-f]+ \(\d+ passes, 0 blocks moved\)", shown), shown
+    assert re.search(
+        r"offline: error -4: cancelled, pfn 0x[0-9a-f]+ \(\d+ passes, 0 blocks moved\)", shown
+    ), shown
     assert "isolated" not in monitor(f"block {pfn:#x}")
     assert "every invariant holds" in monitor("check")
     assert "released" in monitor("busy")
@@ -168,7 +185,9 @@ def test_monitor_cancels_an_offline(monitor):
 
 
 def test_monitor_evacuates_a_node(monitor):
-    went = re.search(r"evacuate: (\d+) pages offlined, 0 stayed; drain rounds: 1", monitor("evacuate 0"))
+    went = re.search(
+        r"evacuate: (\d+) pages offlined, 0 stayed; drain rounds: 1", monitor("evacuate 0")
+    )
     assert went and int(went.group(1)) > 0
     assert "too little" not in monitor("mem")
     assert f"evacuate: {went.group(1)} pages are back online" in monitor("evacuate 0 undo")
@@ -196,7 +215,10 @@ def test_monitor_refuses_bad_input(monitor):
 
 
 def test_monitor_takes_cpus_down_and_up(monitor):
-    counts = "calls to CPUs out of range 0, to CPUs not online 0, taken by CPUs not online 0; CPUs reported silent 0"
+    counts = (
+        "calls to CPUs out of range 0, to CPUs not online 0, taken by CPUs not online 0; "
+        "CPUs reported silent 0"
+    )
     assert "cpu: done: 1 of 2 online" in monitor("cpu down 1")
     assert re.search(r"^cpu 1: down, ", monitor("cpus"), re.MULTILINE)
     assert "the last CPU online" in monitor("cpu down 0")
@@ -216,5 +238,3 @@ def test_monitor_edits_lines(monitor):
     assert "every invariant holds" in monitor("junk\x15check")
     assert "every invariant holds" in monitor("\x1b[A")
     assert monitor.halt() == qemu.PASS_STATUS
-
-

@@ -9,7 +9,8 @@ import qemu
 from slots import BUSY, DONE, EJECT, FAILED, FIRST, INSERT, LIMIT, SOUND
 
 
-# ---- memory modules --------------------------------------------------------------------------------
+# ---- memory modules ------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("machine", ["q35", "pc"])
 def test_dimm_comes_and_goes(host, machine):
@@ -65,7 +66,14 @@ def test_dimm_ejected_before_the_first_scan(host):
 
 
 def test_dimm_that_was_there_at_boot(host):
-    h = host(extra=["-object", "memory-backend-ram,id=m0,size=128M,reserve=off", "-device", "pc-dimm,id=d0,memdev=m0"])
+    h = host(
+        extra=[
+            "-object",
+            "memory-backend-ram,id=m0,size=128M,reserve=off",
+            "-device",
+            "pc-dimm,id=d0,memdev=m0",
+        ]
+    )
     assert re.search(r"slots: DIMM slot 0, 128 MiB at 0x100000000, domain 0: in use", h.boot)
     h.unplug("d0")
     h.gone("d0")
@@ -140,7 +148,10 @@ def test_dimm_too_large_to_be_described(host):
     before = h.managed()
     h.plug_dimm(0, 8192)
     h.ost(0, INSERT, FAILED)
-    h.says(r"slots: DIMM slot 0, 8192 MiB at \S+ domain 0: not taken: error -12: no memory for its descriptors")
+    h.says(
+        r"slots: DIMM slot 0, 8192 MiB at \S+ domain 0: not taken: error -12: no memory for its "
+        r"descriptors"
+    )
     text = h.ask("mem")
     assert "ALLOC_FAIL" in text and "OOM_" not in text, text
     assert before - 1 <= h.managed() <= before
@@ -154,7 +165,8 @@ def test_dimm_too_large_to_be_described(host):
     assert SOUND in h.ask("check")
 
 
-# ---- CPUs --------------------------------------------------------------------------------------------
+# ---- CPUs ----------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("machine", ["q35", "pc"])
 def test_cpu_comes_and_goes(host, machine):
@@ -218,5 +230,7 @@ def test_last_cpu_stays(host):
 
 def test_absent_cpus_cost_only_their_descriptors(passes):
     """The tests and the soaks use those that are there."""
-    run = passes("selftest=smp,drain,disable,hotplug,cpu_plug,task,task_cpu", cpus="2,maxcpus=6", mem=512)
+    run = passes(
+        "selftest=smp,drain,disable,hotplug,cpu_plug,task,task_cpu", cpus="2,maxcpus=6", mem=512
+    )
     assert run.has(r"^machine: 2 CPUs online of 6"), run.story()

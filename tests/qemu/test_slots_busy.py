@@ -44,7 +44,10 @@ def test_dimm_under_load(host, boot):
     assert "and stress on all CPUs" in h.ask("load 256")
     h.unplug("d2")
     h.ost(0, EJECT, BUSY)
-    h.says(r"slots: DIMM slot 0, \S+ MiB at \S+ domain 0: cannot leave: error -16: too little memory would be left")
+    h.says(
+        r"slots: DIMM slot 0, \S+ MiB at \S+ domain 0: cannot leave: error -16: too little memory "
+        r"would be left"
+    )
     assert "in the way" not in h.child.before
     assert list(h.dimms()) == ["d2"]
     moved(h.ask("load"))
@@ -60,8 +63,19 @@ def sturdy_qemu():
     library = os.path.join(qemu.BUILD, "qemu", "keep_freed.so")
     os.makedirs(os.path.dirname(library), exist_ok=True)
     source = os.path.join(os.path.dirname(os.path.abspath(__file__)), "keep_freed.c")
-    subprocess.run([os.environ.get("HOSTCC", "gcc"), "-shared", "-fPIC", "-O2", "-fno-builtin", "-o", library, source],
-                   check=True)
+    subprocess.run(
+        [
+            os.environ.get("HOSTCC", "gcc"),
+            "-shared",
+            "-fPIC",
+            "-O2",
+            "-fno-builtin",
+            "-o",
+            library,
+            source,
+        ],
+        check=True,
+    )
     return {"LD_PRELOAD": os.path.abspath(library)}
 
 
@@ -80,7 +94,8 @@ def test_cpus_under_load(host, sturdy_qemu):
             slots.append(int(info["slot"]))
         assert h.cpus().count("online") == 4
         if number == 0:
-            # Threads on those that came: they go elsewhere when their CPUs go, and return with them.
+            # Threads on those that came: they go elsewhere when their CPUs go, and return with
+            # them.
             assert "and stress on all CPUs" in h.ask("load 64")
         h.plug_dimm(number, 128)
         h.ost(0, INSERT, DONE)
@@ -97,5 +112,7 @@ def test_cpus_under_load(host, sturdy_qemu):
     moved(h.ask("load"))
     assert SOUND in h.ask("check")
     assert "taken by CPUs not online 0; CPUs reported silent 0" in h.ask("cpus")
-    assert re.search(rf"2 of \d+ CPU slots full; {2 * rounds} taken, {2 * rounds} given back, 0 refused, 0 odd",
-                     h.ask("slots"))
+    assert re.search(
+        rf"2 of \d+ CPU slots full; {2 * rounds} taken, {2 * rounds} given back, 0 refused, 0 odd",
+        h.ask("slots"),
+    )

@@ -12,21 +12,56 @@ from slots import DONE, INSERT, SOUND
 # machine, words -> (node, zone, first pfn, end, pages online) of each, MiB of standby memory
 LAYOUTS = {
     "no_movable": (dict(mem=256), "movable=0", [(0, "DMA32", 0, 0x10000, 0x10000)], 0),
-    "a_quarter": (dict(mem=256), "movable=25", [(0, "DMA32", 0, 0xc000, 0xc000), (0, "MOVABLE", 0xc000, 0x10000, 0x4000)], 0),
-    "odd": (dict(mem=258), "", [(0, "DMA32", 0, 0x8200, 0x8200), (0, "MOVABLE", 0x8200, 0x10200, 0x8000)], 0),
+    "a_quarter": (
+        dict(mem=256),
+        "movable=25",
+        [(0, "DMA32", 0, 0xC000, 0xC000), (0, "MOVABLE", 0xC000, 0x10000, 0x4000)],
+        0,
+    ),
+    "odd": (
+        dict(mem=258),
+        "",
+        [(0, "DMA32", 0, 0x8200, 0x8200), (0, "MOVABLE", 0x8200, 0x10200, 0x8000)],
+        0,
+    ),
     # 2 GiB lie below 4 GiB.
-    "large": (dict(mem=5120), "", [(0, "DMA32", 0, 0x100000, 0x80000), (0, "NORMAL", 0x100000, 0x120000, 0x20000),
-                                   (0, "MOVABLE", 0x120000, 0x1c0000, 0xa0000)], 0),
-    "standby": (dict(mem=5120), "standby=256", [
-        (0, "DMA32", 0, 0x100000, 0x80000), (0, "NORMAL", 0x100000, 0x120000, 0x10000),
-        (0, "MOVABLE", 0x120000, 0x1c0000, 0x10000)], 2560),
-    # The node with the CPUs counts as the first.  30 % of 2048 pageblocks are 614, a border rounded down to a step;
+    "large": (
+        dict(mem=5120),
+        "",
+        [
+            (0, "DMA32", 0, 0x100000, 0x80000),
+            (0, "NORMAL", 0x100000, 0x120000, 0x20000),
+            (0, "MOVABLE", 0x120000, 0x1C0000, 0xA0000),
+        ],
+        0,
+    ),
+    "standby": (
+        dict(mem=5120),
+        "standby=256",
+        [
+            (0, "DMA32", 0, 0x100000, 0x80000),
+            (0, "NORMAL", 0x100000, 0x120000, 0x10000),
+            (0, "MOVABLE", 0x120000, 0x1C0000, 0x10000),
+        ],
+        2560,
+    ),
+    # The node with the CPUs counts as the first.  30 % of 2048 pageblocks are 614, a border rounded
+    # down to a step;
     # a part of a step at the end is no standby memory.
-    "nodes": (dict(nodes=[64, 4096, 2048]), "standby=512 movable=30", [
-        (0, "DMA32", 0x4000, 0x100000, 0x7c000), (0, "NORMAL", 0x100000, 0x130000, 0x20000),
-        (0, "MOVABLE", 0x130000, 0x184000, 0x20000 + 0x4000), (1, "NORMAL", 0x184000, 0x1d0000, 0x2c000),
-        (1, "MOVABLE", 0x1d0000, 0x204000, 0x24000), (2, "DMA32", 0, 0x2e00, 0x2e00),
-        (2, "MOVABLE", 0x2e00, 0x4000, 0x1200)], 1792),
+    "nodes": (
+        dict(nodes=[64, 4096, 2048]),
+        "standby=512 movable=30",
+        [
+            (0, "DMA32", 0x4000, 0x100000, 0x7C000),
+            (0, "NORMAL", 0x100000, 0x130000, 0x20000),
+            (0, "MOVABLE", 0x130000, 0x184000, 0x20000 + 0x4000),
+            (1, "NORMAL", 0x184000, 0x1D0000, 0x2C000),
+            (1, "MOVABLE", 0x1D0000, 0x204000, 0x24000),
+            (2, "DMA32", 0, 0x2E00, 0x2E00),
+            (2, "MOVABLE", 0x2E00, 0x4000, 0x1200),
+        ],
+        1792,
+    ),
 }
 
 
@@ -34,8 +69,14 @@ LAYOUTS = {
 def test_zones(host, layout):
     machine, words, zones, standby = LAYOUTS[layout]
     h = host("selftest=none " + words, cpus=2, room=0, **machine)
-    have = [(int(node), kind, int(first, 16), int(end, 16), int(present)) for node, kind, first, end, present in
-            re.findall(r"^zone \d+: node (\d) (\S+) +pfn (\S+)-(\S+) present (\d+)", h.ask("zone"), re.MULTILINE)]
+    have = [
+        (int(node), kind, int(first, 16), int(end, 16), int(present))
+        for node, kind, first, end, present in re.findall(
+            r"^zone \d+: node (\d) (\S+) +pfn (\S+)-(\S+) present (\d+)",
+            h.ask("zone"),
+            re.MULTILINE,
+        )
+    ]
     assert have == zones
     assert f" {standby} MiB stand by, " in h.ask("mem")
     assert SOUND in h.ask("check")
@@ -56,15 +97,32 @@ def test_load_started_at_the_prompt(host):
 def test_loads_on_small_machines(passes):
     """Where no range can go each says so, and passes."""
     run = passes("selftest=none movable=0", tour=None, cpus=2, mem=128, programs=True)
-    assert len(re.findall("^tour: this machine is too small to take a movable range offline$", run.text, re.M)) == 3
-    assert run.has("^programs: this machine is too small to take a movable range offline$"), run.story()
-    assert run.has(r"^trace short.trace: \d+ events") and run.has("^tour: check_memory: every invariant holds$"), run.story()
+    assert (
+        len(
+            re.findall(
+                "^tour: this machine is too small to take a movable range offline$", run.text, re.M
+            )
+        )
+        == 3
+    )
+    assert run.has(
+        "^programs: this machine is too small to take a movable range offline$"
+    ), run.story()
+    assert run.has(r"^trace short.trace: \d+ events") and run.has(
+        "^tour: check_memory: every invariant holds$"
+    ), run.story()
     run = passes("selftest=none movable=0 hotplug=3", tour=None, cpus=1, mem=128)
-    assert run.has(r"^hotplug: 0 downs and 0 ups of 1 CPUs in \d+ ms, 0 of the boot CPU, at most 0 down, 3 refused as the "
-                   r"last; 0 offlines of 16 MiB meanwhile( \(no movable range on this machine\))?$"), run.story()
+    assert run.has(
+        r"^hotplug: 0 downs and 0 ups of 1 CPUs in \d+ ms, 0 of the boot CPU, at most 0 down, 3 "
+        r"refused as the "
+        r"last; 0 offlines of 16 MiB meanwhile( \(no movable range on this machine\))?$"
+    ), run.story()
     assert run.has("^hotplug: PASS$"), run.story()
     run = passes("selftest=none movable=0 rounds=2 isolation=disable", tour=None, cpus=1, mem=128)
-    assert re.findall("^rounds: (.*)$", run.text, re.M)[0] == "disable: no movable range to take offline on this machine"
+    assert (
+        re.findall("^rounds: (.*)$", run.text, re.M)[0]
+        == "disable: no movable range to take offline on this machine"
+    )
 
 
 def program(name):
@@ -72,31 +130,64 @@ def program(name):
         return f.read()
 
 
-@pytest.mark.parametrize("content, words, how", [
-    (None, "", "error -8, 0 pages held"), ("hello", "programs=1", "error 0, 0 pages held"),
-    ("fault", "programs=1 seed=6", "error 0, 0 pages held")], ids=["none", "ends", "faults"])
+@pytest.mark.parametrize(
+    "content, words, how",
+    [
+        (None, "", "error -8, 0 pages held"),
+        ("hello", "programs=1", "error 0, 0 pages held"),
+        ("fault", "programs=1 seed=6", "error 0, 0 pages held"),
+    ],
+    ids=["none", "ends", "faults"],
+)
 def test_programs_that_fail_are_no_pass(boot, text_file, content, words, how):
     """In the place of the program that holds memory: the tour runs to its end, and fails."""
     module = text_file("stress", program(content) if content else b"#!/bin/sh\n" + b"x" * 100)
-    run = boot(f"selftest=none picture=off movable=90 {words}", tour=None, cpus=2, mem=96, module=module, programs=True)
+    run = boot(
+        f"selftest=none picture=off movable=90 {words}",
+        tour=None,
+        cpus=2,
+        mem=96,
+        module=module,
+        programs=True,
+    )
     assert run.failed, run.story()
-    assert run.has(rf"^programs: not all of 4 programs with \d+ pages each could be started: {how}$"), run.story()
+    assert run.has(
+        rf"^programs: not all of 4 programs with \d+ pages each could be started: {how}$"
+    ), run.story()
     ends = re.findall(r"^programs: task \d+ (.*)$", run.text, re.M)
-    assert ends == {None: [], "hello": ["exited, status 1"] * 4, "fault": ["faulted, status 0"] * 4}[content], run.story()
-    assert run.has(r"^programs: \d made 0 rounds over their memory, 0 pages wrong" + ("$" if content else "; all ended well$"))
+    assert (
+        ends
+        == {None: [], "hello": ["exited, status 1"] * 4, "fault": ["faulted, status 0"] * 4}[
+            content
+        ]
+    ), run.story()
+    assert run.has(
+        r"^programs: \d made 0 rounds over their memory, 0 pages wrong"
+        + ("$" if content else "; all ended well$")
+    )
     if not words:
-        assert run.has("^tour: check_memory: every invariant holds$") and run.has("^  cross-calls "), run.story()
+        assert run.has("^tour: check_memory: every invariant holds$") and run.has(
+            "^  cross-calls "
+        ), run.story()
         assert not run.has("0 before; 0 from standby"), run.story()
 
 
 # words -> the message, does it pass
-INSTEAD = {"poison": ("poison=2", r"^poison: soft \d+ done, ", True), "pressure": ("pressure=3", "^pressure: seed=3 cpus=2 ", True),
-           "race": ("race=all", "^race: this kernel has no scheduling points", False),
-           "nothing": ("tour=off", None, True), "trace": ("tour=off trace=nosuch", "^trace=nosuch: no module of that name", False),
-           "user": ("tour=off user=hello", "^user: hello exited, status 0$", True),
-           "user_arg": ("tour=off user=fuzz seed=3 user_arg=9", "^fuzz: 9 calls of seed 3: ", True),
-           "no_user": ("tour=off user=off user_rounds=2", None, True),
-           "user_rounds": ("tour=off user=hello user_rounds=2", "^soak: round 2 of 2, seed 0x5eee: good$", True)}
+INSTEAD = {
+    "poison": ("poison=2", r"^poison: soft \d+ done, ", True),
+    "pressure": ("pressure=3", "^pressure: seed=3 cpus=2 ", True),
+    "race": ("race=all", "^race: this kernel has no scheduling points", False),
+    "nothing": ("tour=off", None, True),
+    "trace": ("tour=off trace=nosuch", "^trace=nosuch: no module of that name", False),
+    "user": ("tour=off user=hello", "^user: hello exited, status 0$", True),
+    "user_arg": ("tour=off user=fuzz seed=3 user_arg=9", "^fuzz: 9 calls of seed 3: ", True),
+    "no_user": ("tour=off user=off user_rounds=2", None, True),
+    "user_rounds": (
+        "tour=off user=hello user_rounds=2",
+        "^soak: round 2 of 2, seed 0x5eee: good$",
+        True,
+    ),
+}
 
 
 @pytest.mark.parametrize("choice", INSTEAD)
@@ -106,5 +197,9 @@ def test_scenarios_that_replace_the_tour(boot, choice):
     assert run.passed if good else run.failed, run.story()
     assert not said or run.has(said), run.story()
     assert said or not run.has("^(trace|user|soak|poison)"), run.story()
-    assert run.has(r"^machine: 2 CPUs online of 2, 1 node, \d\d MiB managed by the allocator, booted by pvh$"), run.story()
-    assert not run.has("^tour: |^monitor: |^quarry> ") and run.has(r"^selftest: \d+ ms$"), run.story()
+    assert run.has(
+        r"^machine: 2 CPUs online of 2, 1 node, \d\d MiB managed by the allocator, booted by pvh$"
+    ), run.story()
+    assert not run.has("^tour: |^monitor: |^quarry> ") and run.has(
+        r"^selftest: \d+ ms$"
+    ), run.story()

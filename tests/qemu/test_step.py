@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`make race STEP=1`: a race gone through by keys, forwards and back; and orders that derive from seeds."""
+"""`make race STEP=1`: a race gone through by keys, forwards and back; and orders that derive from
+seeds."""
 import os
 import re
 import signal
@@ -19,10 +20,12 @@ BUILDING = 900  # seconds: the first session may have to build a kernel
 @pytest.fixture(scope="module")
 def program():
     """program("fiber" or "icount", variant) -> path, built."""
+
     def built(engine, ident="none"):
         programs = race.build_one(qemu.BUILD, ident, [engine])
         assert programs, f"{ident} does not build for {engine}"
         return programs[engine]
+
     return built
 
 
@@ -32,16 +35,29 @@ def keys():
     children = []
 
     def start(name):
-        child = pexpect.spawn("make", ["--no-print-directory", f"B={os.path.relpath(qemu.BUILD, qemu.ROOT)}", "race",
-                                       f"NAME={name}", "STEP=1"], cwd=qemu.ROOT,
-                              env=outer_make.env(), timeout=qemu.WATCHDOG,
-                              encoding="utf-8", codec_errors="replace", dimensions=(40, 200),
-                              preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))  # tests may run in the background
+        child = pexpect.spawn(
+            "make",
+            [
+                "--no-print-directory",
+                f"B={os.path.relpath(qemu.BUILD, qemu.ROOT)}",
+                "race",
+                f"NAME={name}",
+                "STEP=1",
+            ],
+            cwd=qemu.ROOT,
+            env=outer_make.env(),
+            timeout=qemu.WATCHDOG,
+            encoding="utf-8",
+            codec_errors="replace",
+            dimensions=(40, 200),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # tests may run in the background
         child.logfile_read = open(qemu.log_path("step-" + name), "w", encoding="utf-8")
         children.append(child)
         child.expect(r"\r\n   0 +next: ", timeout=BUILDING)
         child.expect(PROMPT)
         return child
+
     yield start
     for child in children:
         child.close(force=True)
@@ -59,8 +75,10 @@ def press(child, key):
 
 def rows(text):
     """[(number, key, cells)] of the table's rows."""
-    return [(int(m.group(1)), m.group(2), re.split(r"  +", m.group(3).strip()))
-            for m in re.finditer(r"^ {0,3}(\d+) ([a-h ]) (.*?)\r?$", text, re.MULTILINE)]
+    return [
+        (int(m.group(1)), m.group(2), re.split(r"  +", m.group(3).strip()))
+        for m in re.finditer(r"^ {0,3}(\d+) ([a-h ]) (.*?)\r?$", text, re.MULTILINE)
+    ]
 
 
 def leave(child):
@@ -73,19 +91,27 @@ def leave(child):
 
 
 def script_of(text):
-    return re.search(r"^race: mine\n.*?^expect: .*?\n", text.replace("\r", ""), re.MULTILINE | re.DOTALL).group(0)
+    return re.search(
+        r"^race: mine\n.*?^expect: .*?\n", text.replace("\r", ""), re.MULTILINE | re.DOTALL
+    ).group(0)
 
 
 def outcome_of(fiber, text_file, script):
-    """Run a script on fibers, also disturbed by chance; the outcome, which must be the one it expects."""
-    done = subprocess.run([fiber, "--jitter=20", text_file("mine.race", script)], capture_output=True, text=True,
-                          timeout=qemu.WATCHDOG)
+    """Run a script on fibers, also disturbed by chance; the outcome, which must be the one it
+    expects."""
+    done = subprocess.run(
+        [fiber, "--jitter=20", text_file("mine.race", script)],
+        capture_output=True,
+        text=True,
+        timeout=qemu.WATCHDOG,
+    )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}\n{script}"
     return re.search(r"^race: end mine (.*)$", done.stdout, re.MULTILINE).group(1)
 
 
 def test_to_the_hang_and_back(keys, program, text_file):
-    """The wrong variant that the script names first, to its failure; step by step back; another way, to success."""
+    """The wrong variant that the script names first, to its failure; step by step back; another
+    way, to success."""
     child = keys("R-S0A")
     assert rows(press(child, "a"))[-1][2][:3] == ["free.prep", "next: offline(P)", "being freed"]
     went = rows(press(child, "B"))
@@ -98,8 +124,12 @@ def test_to_the_hang_and_back(keys, program, text_file):
         text = press(child, "B")
         assert rows(text)[-1][0] > number, text
         number = rows(text)[-1][0]
-    assert re.search(r"STUCK: B goes round: offline\.\w+ for the 3rd time, and \d+ moves later the same; P is in the "
-                     r"cache of CPU 0, its pageblock isolated; nobody else has anything left to do", text), text
+    assert re.search(
+        r"STUCK: B goes round: offline\.\w+ for the 3rd time, and \d+ moves later the same; P is "
+        r"in the "
+        r"cache of CPU 0, its pageblock isolated; nobody else has anything left to do",
+        text,
+    ), text
     assert "cannot" not in text and "it is over" in press(child, "b")
     while cells[1] != "iso.range_done":
         text = press(child, "<")
@@ -130,7 +160,9 @@ def test_keys_from_a_pipe(make, program, text_file, name):
 
 def test_end_of_the_keys_leaves(make, program, text_file):
     """Where the reader stopped, the script does; `none` is the right code."""
-    status, out = make("race", timeout=BUILDING, NAME="R-S0A none", STEP=1, stdin=subprocess.DEVNULL)
+    status, out = make(
+        "race", timeout=BUILDING, NAME="R-S0A none", STEP=1, stdin=subprocess.DEVNULL
+    )
     assert status == 0 and "with the right code" in out and "your moves: none" in out, out
     with open(text_file("keys", "abbb"), encoding="utf-8") as f:
         status, out = make("race", timeout=BUILDING, NAME="R-S0A,none", STEP=1, stdin=f)
@@ -140,10 +172,16 @@ def test_end_of_the_keys_leaves(make, program, text_file):
     assert outcome_of(program("fiber"), text_file, script) == "OK"
 
 
-@pytest.mark.parametrize("names, message", [
-    ("R-S9Z", "STEP=1 needs one script"), ("", "STEP=1 needs one script"),
-    ("R-S0A M98", "no variant M98; R-S0A names M01"), ("R-S0A R-S1 none", "STEP=1 needs one script"),
-], ids=["no_script", "none", "no_variant", "two"])
+@pytest.mark.parametrize(
+    "names, message",
+    [
+        ("R-S9Z", "STEP=1 needs one script"),
+        ("", "STEP=1 needs one script"),
+        ("R-S0A M98", "no variant M98; R-S0A names M01"),
+        ("R-S0A R-S1 none", "STEP=1 needs one script"),
+    ],
+    ids=["no_script", "none", "no_variant", "two"],
+)
 def test_wrong_names(make, names, message):
     status, out = make("race", NAME=names, STEP=1)
     assert status != 0 and message in out, out
@@ -175,9 +213,15 @@ def test_back_on_a_new_machine(program, capsys):
 
 
 def test_same_as_on_fibers(program):
-    """All pictures, up to where an offline that finds a page kept from being free gives up: by moves, not by time."""
-    out = subprocess.run([program("fiber", "M01"), "--step", "R-S0A"], input="a" + "b" * 99, capture_output=True,
-                         text=True, timeout=60).stdout
+    """All pictures, up to where an offline that finds a page kept from being free gives up: by
+    moves, not by time."""
+    out = subprocess.run(
+        [program("fiber", "M01"), "--step", "R-S0A"],
+        input="a" + "b" * 99,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
     fibers = re.findall(r"^step: A (.*)\nstep: B (.*)\nstep: (P .*)$", out, re.MULTILINE)
     gave_up = fibers.index(("at free.prep", "offline(P) returned -EBUSY", "P is being freed"))
     assert gave_up > 20, out
@@ -185,10 +229,11 @@ def test_same_as_on_fibers(program):
     stepper = race_step.Stepper(program("icount", "M01"), script)
     stepper.boot("a" + "b" * (gave_up - 1))
     stepper.machine.end()
-    assert fibers[:gave_up + 1] == [(p.roles["A"], p.roles["B"], p.page) for p in stepper.pictures]
+    assert fibers[: gave_up + 1] == [(p.roles["A"], p.roles["B"], p.page) for p in stepper.pictures]
 
 
-# ---- seeds --------------------------------------------------------------------------------------------
+# ---- seeds ---------------------------------------------------------------------------------------
+
 
 def played(text):
     """The lines about races, from the first beginning on."""
@@ -201,20 +246,32 @@ def played(text):
 def seeds(boot, program):
     def run(name, which, engine):
         if engine == "fiber":
-            done = subprocess.run([program("fiber"), f"--schedule={which}", name], capture_output=True, text=True,
-                                  timeout=qemu.WATCHDOG)
+            done = subprocess.run(
+                [program("fiber"), f"--schedule={which}", name],
+                capture_output=True,
+                text=True,
+                timeout=qemu.WATCHDOG,
+            )
             return played(done.stdout)
-        run = boot(f"selftest=none race={name} race_seed={which}", kernel=program("icount"),
-                   icount=engine == "icount", timeout=600)
+        run = boot(
+            f"selftest=none race={name} race_seed={which}",
+            kernel=program("icount"),
+            icount=engine == "icount",
+            timeout=600,
+        )
         assert run.passed, run.story()
         return played(run.text)
+
     return run
 
 
 def test_seed_decides(seeds):
-    """The same seed: the same moves and the same trace, again, and on every engine; another seed: others."""
+    """The same seed: the same moves and the same trace, again, and on every engine; another seed:
+    others."""
     first = seeds("R-S0A", 7, "icount")
-    assert re.fullmatch(r"race: begin R-S0A seed 7", first[0]) and any("expect: OK" in line for line in first)
+    assert re.fullmatch(r"race: begin R-S0A seed 7", first[0]) and any(
+        "expect: OK" in line for line in first
+    )
     assert first == seeds("R-S0A", 7, "icount")
     assert first == seeds("R-S0A", 7, "mttcg")
     assert first == seeds("R-S0A", 7, "fiber")
@@ -222,27 +279,45 @@ def test_seed_decides(seeds):
     assert len(moves) >= 5
 
 
-@pytest.mark.parametrize("name", ["R-S1c", "R-ISO", "R-S3C", "R-OVL", "R-S3A", "R-S3H", "R-S2", "R-S4-busy"])
+@pytest.mark.parametrize(
+    "name", ["R-S1c", "R-ISO", "R-S3C", "R-OVL", "R-S3A", "R-S3H", "R-S2", "R-S4-busy"]
+)
 def test_seeds_same_in_the_kernel(seeds, name):
-    """Several seeds in one boot, with roles that wait for locks and for answers, and CPUs that go and come."""
+    """Several seeds in one boot, with roles that wait for locks and for answers, and CPUs that go
+    and come."""
     assert seeds(name, "1-8", "icount") == seeds(name, "1-8", "fiber")
 
 
-@pytest.mark.parametrize("ident, name, outcome", [("M01", "R-S0A", "STUCK"), ("M05", "R-S1", "CHECK(I-P6)"),
-                                                  ("M07", "R-S1d", "CHECK(I-P6)"), ("M52", "R-ISO", "CHECK(I-I8)"),
-                                                  ("none", "R-OVL", "OK")])
+@pytest.mark.parametrize(
+    "ident, name, outcome",
+    [
+        ("M01", "R-S0A", "STUCK"),
+        ("M05", "R-S1", "CHECK(I-P6)"),
+        ("M07", "R-S1d", "CHECK(I-P6)"),
+        ("M52", "R-ISO", "CHECK(I-I8)"),
+        ("none", "R-OVL", "OK"),
+    ],
+)
 def test_scripts_of_seeds(program, text_file, ident, name, outcome):
-    """Chance finds the wrong variant's failure; each script printed leads to the outcome that it comes from."""
+    """Chance finds the wrong variant's failure; each script printed leads to the outcome that it
+    comes from."""
     fiber = program("fiber", ident)
     found = set()
     for seed in range(1, 41):
-        out = subprocess.run([fiber, f"--schedule={seed}", name], capture_output=True, text=True, timeout=60).stdout
+        out = subprocess.run(
+            [fiber, f"--schedule={seed}", name], capture_output=True, text=True, timeout=60
+        ).stdout
         end = re.search(rf"^race: end {name} seed {seed} (.*)$", out, re.MULTILINE).group(1)
-        script = out[out.index(f"race: {name}-"):]
-        done = subprocess.run([fiber, "--jitter=2", text_file(f"{seed}.race", script)], capture_output=True,
-                              text=True, timeout=60)
-        assert done.returncode == 0 and re.search(rf"^race: end \S+ {re.escape(end)}$", done.stdout, re.MULTILINE), \
-            f"seed {seed}, {end}:\n{out}\n{done.stdout}"
+        script = out[out.index(f"race: {name}-") :]
+        done = subprocess.run(
+            [fiber, "--jitter=2", text_file(f"{seed}.race", script)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.returncode == 0 and re.search(
+            rf"^race: end \S+ {re.escape(end)}$", done.stdout, re.MULTILINE
+        ), f"seed {seed}, {end}:\n{out}\n{done.stdout}"
         found.add(end)
     assert outcome in found and found <= {"OK", outcome}, found
 
@@ -252,17 +327,27 @@ def test_seeds_refused(boot, program):
     refusal = "^command line: race_seed=4-x is malformed and left out; race_seed takes N or N-M$"
     assert run.has(refusal), run.story()
     run = boot("selftest=none race=R-S0A race_seed=4", kernel=program("icount"), cpus=2)
-    assert run.failed and run.has(r"R-S0A has 2 roles, on CPUs 0 to 1, and needs one more: this machine has 2 CPUs"), \
-        run.story()
+    assert run.failed and run.has(
+        r"R-S0A has 2 roles, on CPUs 0 to 1, and needs one more: this machine has 2 CPUs"
+    ), run.story()
 
 
-# ---- the monitor's command ----------------------------------------------------------------------------
+# ---- the monitor's command -----------------------------------------------------------------------
+
 
 class Prompt:
     def __init__(self, name, **machine):
-        command = qemu.Machine(**machine).command(name, "selftest=none tour=off", console="stdio,id=con,signal=off")
-        self.child = pexpect.spawn(command[0], command[1:], timeout=qemu.WATCHDOG, encoding="utf-8",
-                                   codec_errors="replace", echo=False)
+        command = qemu.Machine(**machine).command(
+            name, "selftest=none tour=off", console="stdio,id=con,signal=off"
+        )
+        self.child = pexpect.spawn(
+            command[0],
+            command[1:],
+            timeout=qemu.WATCHDOG,
+            encoding="utf-8",
+            codec_errors="replace",
+            echo=False,
+        )
         self.child.expect_exact("quarry> ")
 
     def __call__(self, keys, until):
@@ -283,7 +368,11 @@ def test_monitor_command(program, name):
         text = prompt("B", "leave")
         assert "step: B disable returned 0" in text and "step: outcome OK" in text, text
         text = prompt("<", "step: choose b")
-        assert "step: back" in text and "step: A free(P) returned 0" in text and "step: outcome" not in text, text
+        assert (
+            "step: back" in text
+            and "step: A free(P) returned 0" in text
+            and "step: outcome" not in text
+        ), text
         assert "step: outcome QUIT" in prompt("q", "quarry> ")
         assert "every invariant holds" in prompt("check\r", "quarry> ")
     finally:
@@ -293,6 +382,8 @@ def test_monitor_command(program, name):
 def test_monitor_command_in_a_normal_build(name):
     prompt = Prompt(name, cpus=2)
     try:
-        assert "no scheduling points: make race NAME=R-S0A STEP=1" in prompt("race R-S0A\r", "quarry> ")
+        assert "no scheduling points: make race NAME=R-S0A STEP=1" in prompt(
+            "race R-S0A\r", "quarry> "
+        )
     finally:
         prompt.child.close(force=True)

@@ -27,7 +27,11 @@ BROKEN = {
     "id_too_large": (GOOD.replace("a 1 0 M", "a 7 0 M"), 3, "id"),
     "cpu_too_large": (GOOD.replace("U 0", "U 9"), 2, "cpu"),
     "twice_allocated": (GOOD.replace("a 1 0 M 1", "a 0 0 M 1"), 3, "allocated already"),
-    "free_first": (GOOD.replace("a 0 0 U 0\na 1 0 M 1\nf 0 1", "f 0 1\na 1 0 M 1\na 0 0 U 0"), 2, "not allocated"),
+    "free_first": (
+        GOOD.replace("a 0 0 U 0\na 1 0 M 1\nf 0 1", "f 0 1\na 1 0 M 1\na 0 0 U 0"),
+        2,
+        "not allocated",
+    ),
     "double_free": (GOOD.replace("f 1 0", "f 0 0"), 5, "not allocated"),
     "more_on_a_line": (GOOD.replace("f 0 1", "f 0 1 1"), 4, ""),
     "two_blanks": (GOOD.replace("f 0 1", "f  0 1"), 4, ""),
@@ -43,12 +47,18 @@ BROKEN = {
 
 def test_good(passes, text_file):
     """A name with directories, as typed for make run; the last part counts."""
-    run = passes("selftest=none trace=some/where/good.trace", tour=None, module=text_file("good.trace", GOOD))
+    run = passes(
+        "selftest=none trace=some/where/good.trace", tour=None, module=text_file("good.trace", GOOD)
+    )
     assert run.has(r"^trace good\.trace: "), run.story()
 
 
 def test_no_newline_at_the_end(passes, text_file):
-    passes("selftest=none trace=good.trace", tour=None, module=text_file("good.trace", GOOD.rstrip("\n")))
+    passes(
+        "selftest=none trace=good.trace",
+        tour=None,
+        module=text_file("good.trace", GOOD.rstrip("\n")),
+    )
 
 
 @pytest.mark.parametrize("kind", sorted(BROKEN))
@@ -56,14 +66,21 @@ def test_broken(boot, text_file, kind):
     text, line, reason = BROKEN[kind]
     if kind == "empty":
         pytest.skip("QEMU passes no empty file; the hosted suite has this case")
-    run = boot(f"selftest=none trace={kind}.trace", tour=None, module=text_file(kind + ".trace", text))
+    run = boot(
+        f"selftest=none trace={kind}.trace", tour=None, module=text_file(kind + ".trace", text)
+    )
     assert run.failed, run.story()
     assert run.has(rf"^{kind}\.trace:{line}: .*{re.escape(reason)}"), run.story()
 
 
 def test_no_such_module(boot, text_file):
     """GRUB gives modules names."""
-    run = boot("selftest=none trace=other.trace", tour=None, boot="grub", module=text_file("good.trace", GOOD))
+    run = boot(
+        "selftest=none trace=other.trace",
+        tour=None,
+        boot="grub",
+        module=text_file("good.trace", GOOD),
+    )
     assert run.failed, run.story()
     assert run.has(r"^trace=other\.trace: no module of that name"), run.story()
 
@@ -78,11 +95,17 @@ def test_no_module_at_all(boot):
 def test_recorded(make, path):
     """A trace of the repository, packed as it is kept, through make run."""
     folder = os.path.join(qemu.ROOT, "traces")
-    packed = sorted(f for f in os.listdir(folder) if f.endswith(".gz")) if os.path.isdir(folder) else []
+    packed = (
+        sorted(f for f in os.listdir(folder) if f.endswith(".gz")) if os.path.isdir(folder) else []
+    )
     if not packed:
         pytest.skip("no recorded trace in traces/")
     smallest = min(packed, key=lambda f: os.path.getsize(os.path.join(folder, f)))
-    status, out = make("run", BOOT=path, TRACE=os.path.join("traces", smallest),
-                       CMDLINE="selftest=none picture=off")
+    status, out = make(
+        "run",
+        BOOT=path,
+        TRACE=os.path.join("traces", smallest),
+        CMDLINE="selftest=none picture=off",
+    )
     assert status == 0, out[-3000:]
     assert re.search(rf"^trace {re.escape(smallest[:-3])}: ", out, re.MULTILINE), out[-3000:]

@@ -37,9 +37,11 @@ QUIET = "selftest=none"
 @pytest.fixture
 def user(boot):
     """user(program, arg) -> Run: the kernel with that as its first program."""
+
     def run(program, arg=None, **kw):
         line = f"{QUIET} user={program}" + ("" if arg is None else f" user_arg={arg}")
         return boot(kw.pop("line", line), programs=True, **kw)
+
     return run
 
 
@@ -50,21 +52,35 @@ def test_init(user, machine):
     run = user("init", **MACHINES[machine])
     assert run.passed, run.story()
     assert not run.has("not ok"), run.story()
-    assert run.has("^init: 0 not as expected$") and run.has("^user: init exited, status 0$"), run.story()
+    assert run.has("^init: 0 not as expected$") and run.has(
+        "^user: init exited, status 0$"
+    ), run.story()
     reports = re.findall(r"^task \d+ fault: (.*)$", run.text, re.M)
     assert len(reports) == len(FAULTS), run.story()
     for have, want in zip(reports, FAULTS):
         assert re.fullmatch(want, have), f"{have!r}, not {want!r}\n{run.story()}"
     # Four tasks wanted a page that no pager brought.
-    assert len(re.findall(r"^task \d+ paged: page fault: read of [0-9a-f]{16}: not supplied$", run.text, re.M)) == 4, run.story()
+    assert (
+        len(
+            re.findall(
+                r"^task \d+ paged: page fault: read of [0-9a-f]{16}: not supplied$", run.text, re.M
+            )
+        )
+        == 4
+    ), run.story()
     # Each report has the registers, and says nothing of the kernel's own.
     assert run.text.count("\n  rip ") == len(FAULTS) + 4, run.story()
 
 
-@pytest.mark.parametrize("cpu, smep, smap, by", [("max", "on", "on", "XSAVE"),
-                                                 ("qemu64", "not there", "not there", "FXSAVE"),
-                                                 ("qemu64,+smep", "on", "not there", "FXSAVE"),
-                                                 ("qemu64,+smap", "not there", "on", "FXSAVE")])
+@pytest.mark.parametrize(
+    "cpu, smep, smap, by",
+    [
+        ("max", "on", "on", "XSAVE"),
+        ("qemu64", "not there", "not there", "FXSAVE"),
+        ("qemu64,+smep", "on", "not there", "FXSAVE"),
+        ("qemu64,+smap", "not there", "on", "FXSAVE"),
+    ],
+)
 def test_protection(passes, cpu, smep, smap, by):
     """SMEP and SMAP are on if the machine has them; the suite proves it by touching user memory
     from the kernel."""
@@ -90,7 +106,9 @@ def test_fuzz(boot, seed):
 def test_stress(user):
     run = user("stress", 60)
     assert run.passed, run.story()
-    assert run.has(r"^stress: 240 rounds of 4 threads, 0 pages wrong, \d+ times no memory$"), run.story()
+    assert run.has(
+        r"^stress: 240 rounds of 4 threads, 0 pages wrong, \d+ times no memory$"
+    ), run.story()
 
 
 def test_offline_under_programs(user):
@@ -98,11 +116,17 @@ def test_offline_under_programs(user):
     and onlined."""
     run = user("", line=f"{QUIET} programs=10", cpus=4, nodes=[512, 512], timeout=900)
     assert run.passed, run.story()
-    found = re.search(r"^programs: 10 offlines, each at the first call: (\d+) of (\d+) pages mapped, (\d+) moved", run.text, re.M)
+    found = re.search(
+        r"^programs: 10 offlines, each at the first call: (\d+) of (\d+) pages mapped, (\d+) moved",
+        run.text,
+        re.M,
+    )
     assert found, run.story()
     mapped, pages, moved = map(int, found.groups())
     assert pages == 10 * 32768 and mapped > 0.8 * pages and moved > 0.3 * pages, run.story()
-    assert run.has(r"^programs: 4 made \d+ rounds over their memory, 0 pages wrong; all ended well$"), run.story()
+    assert run.has(
+        r"^programs: 4 made \d+ rounds over their memory, 0 pages wrong; all ended well$"
+    ), run.story()
 
 
 def test_tour_with_programs(user):
@@ -110,17 +134,26 @@ def test_tour_with_programs(user):
     run = user("", line=QUIET, tour=None, cpus=4, nodes=[512, 512], timeout=600)
     assert run.passed, run.story()
     for policy in ("redrain", "disable", "precise"):
-        assert run.has(rf"^programs: offline {policy}: 128 MiB at pfn 0x\w+, \d+ of 32768 pages mapped by programs, "
-                       rf"and back online: \d+ drain rounds?, \d+ pages moved"), run.story()
-    assert run.has(r"^programs: compaction: [1-9]\d* pages moved .*; [1-4] of 4 blocks of 2 MiB allocated$"), run.story()
-    assert run.has(r"^programs: 4 made \d+ rounds over their memory, 0 pages wrong; all ended well$"), run.story()
+        assert run.has(
+            rf"^programs: offline {policy}: 128 MiB at pfn 0x\w+, \d+ of 32768 pages mapped by "
+            r"programs, "
+            rf"and back online: \d+ drain rounds?, \d+ pages moved"
+        ), run.story()
+    assert run.has(
+        r"^programs: compaction: [1-9]\d* pages moved .*; [1-4] of 4 blocks of 2 MiB allocated$"
+    ), run.story()
+    assert run.has(
+        r"^programs: 4 made \d+ rounds over their memory, 0 pages wrong; all ended well$"
+    ), run.story()
 
 
 def test_failure_is_seen(user):
     """A program that faults, or exits with another status, is no pass; the kernel ends in order."""
     run = user("fault", 0, line=f"{QUIET} user=fault seed=6")
     assert run.failed, run.story()
-    assert run.has(r"^task 1 fault: invalid opcode$") and run.has(r"^user: fault faulted, status 0$"), run.story()
+    assert run.has(r"^task 1 fault: invalid opcode$") and run.has(
+        r"^user: fault faulted, status 0$"
+    ), run.story()
     run = user("fault", 0, line=f"{QUIET} user=fault seed=15")
     assert run.failed and run.has(r"^user: fault exited, status 77$"), run.story()
 
@@ -128,41 +161,58 @@ def test_failure_is_seen(user):
 def test_no_such_program(user):
     run = user("nobody")
     assert run.failed, run.story()
-    assert run.has(r"^user=nobody: no such program among the boot modules:.* fuzz\b.* init\b"), run.story()
+    assert run.has(
+        r"^user=nobody: no such program among the boot modules:.* fuzz\b.* init\b"
+    ), run.story()
     assert run.has(r"^user: nobody not started: error -2$"), run.story()
 
 
 def test_no_modules(boot):
     run = boot(f"{QUIET} user=init")
-    assert run.failed and run.has(r"^user=init: no such program .*the loader brought no boot module"), run.story()
+    assert run.failed and run.has(
+        r"^user=init: no such program .*the loader brought no boot module"
+    ), run.story()
 
 
-@pytest.mark.parametrize("name, content, why", [
-    ("text", b"#!/bin/sh\n" + b"x" * 100, "not an ELF file"),
-    ("short", b"\x7fELF", "too short for an ELF file"),
-    ("ones", b"\x7fELF" + b"\x01" * 200, "not 64-bit little-endian"),
-], ids=["text", "short", "ones"])
+@pytest.mark.parametrize(
+    "name, content, why",
+    [
+        ("text", b"#!/bin/sh\n" + b"x" * 100, "not an ELF file"),
+        ("short", b"\x7fELF", "too short for an ELF file"),
+        ("ones", b"\x7fELF" + b"\x01" * 200, "not 64-bit little-endian"),
+    ],
+    ids=["text", "short", "ones"],
+)
 def test_bad_program(user, text_file, name, content, why):
     run = user(name, module=text_file(name, content))
     assert run.failed, run.story()
-    assert run.has(rf"^program {name}: {why}$") and run.has(rf"^user: {name} not started: error -8$"), run.story()
+    assert run.has(rf"^program {name}: {why}$") and run.has(
+        rf"^user: {name} not started: error -8$"
+    ), run.story()
 
 
 def test_trace_beside_programs(boot, text_file):
     """Both in one archive by PVH."""
     trace = "# events=2 allocs=1 frees=1 ids=1 peak_live_pages=1 cpus=1\na 0 0 U 0\nf 0 0\n"
-    run = boot("selftest=none trace=tiny.trace user=hello", tour=None, programs=True, module=text_file("tiny.trace", trace))
+    run = boot(
+        "selftest=none trace=tiny.trace user=hello",
+        tour=None,
+        programs=True,
+        module=text_file("tiny.trace", trace),
+    )
     assert run.passed, run.story()
     assert run.has(r"^trace tiny\.trace: ") and run.has("^hello: hello from ring 3"), run.story()
 
 
 def test_nmi_in_ring_3(user):
     """NMIs hit the CPUs while programs run: each is reported, and no program is disturbed."""
+
     def nmis(qmp):
         qmp.wait_for("^fpu: |^ring 3:")
         for _ in range(20):
             qmp("inject-nmi")
             time.sleep(0.05)
+
     run = user("fpu", 3000, line=f"{QUIET} user=fpu seed=8 user_arg=3000", talk=nmis)
     assert run.passed, run.story()
     assert run.has(r"^  00000000004[0-9a-f]{5} in ring 3$"), run.story()

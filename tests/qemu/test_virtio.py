@@ -14,9 +14,11 @@ from guest import Guest, plug_round, virtio_mem
 @pytest.fixture
 def guest(name):
     """guest(extra, **machine) -> Guest, not yet entered."""
+
     def make(extra, reboots=False, cmdline="selftest=none tour=off", **kw):
         kw.setdefault("mem", 1024)
         return Guest(name, qemu.Machine(extra=extra, timeout=qemu.WATCHDOG, **kw), cmdline, reboots)
+
     return make
 
 
@@ -27,8 +29,15 @@ def ends_well(g):
 
 def load_ends_well(g):
     ended = g("load")
-    moved, damaged = map(int, re.search(r"load: ended: \d+ operations, (\d+) objects moved, (\d+) damaged", ended).groups())
-    assert damaged == 0 and "damaged" not in g.text().replace(ended, "").replace(" 0 pages damaged", ""), ended
+    moved, damaged = map(
+        int,
+        re.search(
+            r"load: ended: \d+ operations, (\d+) objects moved, (\d+) damaged", ended
+        ).groups(),
+    )
+    assert damaged == 0 and "damaged" not in g.text().replace(ended, "").replace(
+        " 0 pages damaged", ""
+    ), ended
     return moved
 
 
@@ -47,62 +56,110 @@ def test_memory_comes_and_goes(guest, machine):
         with pytest.raises(RuntimeError):
             g.ask(2048)
         shown = g("virtio")
-        assert re.search(r"0 MiB plugged, 0 asked for; \d+ units plugged so far, \d+ unplugged, 0 answers not ACK", shown)
+        assert re.search(
+            r"0 MiB plugged, 0 asked for; \d+ units plugged so far, \d+ unplugged, 0 answers not "
+            r"ACK",
+            shown,
+        )
         ends_well(g)
 
 
 def test_each_step_is_printed_and_counted(guest):
     """Two devices at one line of interrupts: the figures of each, exactly."""
     with guest(virtio_mem(256) + ["-device", "virtio-balloon-pci,id=b0"], mem=256, cpus=2) as g:
+
         def shown(mem, balloon):
             lines = [line for line in g("virtio").split("\n") if line.startswith("virtio")]
-            assert lines[-2:] == [f"virtio0: virtio-mem: {mem}, 0 answers not ACK",
-                                  f"virtio1: virtio-balloon: {balloon}; 0 statistics given; 0 free pageblocks reported"]
+            assert lines[-2:] == [
+                f"virtio0: virtio-mem: {mem}, 0 answers not ACK",
+                f"virtio1: virtio-balloon: {balloon}; 0 statistics given; 0 free pageblocks "
+                "reported",
+            ]
 
         def lend(mib):
             g.qmp("balloon", value=(256 - mib) << 20)
-            g.wait(lambda text: text.count(f"virtio1: {mib} MiB lent to the host, which wants {mib}\n") == 1, "the balloon")
+            g.wait(
+                lambda text: text.count(f"virtio1: {mib} MiB lent to the host, which wants {mib}\n")
+                == 1,
+                "the balloon",
+            )
             assert g.qmp("query-balloon")["actual"] == (256 - mib) << 20
 
         found = re.findall(r"^virtio\d: (?:PCI|\d+ MiB).*$", g.text(), re.MULTILINE)
         assert re.fullmatch(r"virtio0: PCI 00:0[0-9a-f]\.0: virtio-mem", found[0]), found
         assert found[1] == "virtio0: 256 MiB from pfn 0x100000 on, node 0, blocks of 2048 KiB"
         assert re.fullmatch(r"virtio1: PCI 00:0[0-9a-f]\.0: virtio-balloon", found[-1]), found
-        shown("0 MiB plugged, 0 asked for; 0 units plugged so far, 0 unplugged", "0 pages lent, 0 asked for, 0 moved")
+        shown(
+            "0 MiB plugged, 0 asked for; 0 units plugged so far, 0 unplugged",
+            "0 pages lent, 0 asked for, 0 moved",
+        )
         g.ask(64)
         g.wait_plugged(64)
         lend(16)
-        shown("64 MiB plugged, 64 asked for; 32 units plugged so far, 0 unplugged", "4096 pages lent, 4096 asked for, 0 moved")
+        shown(
+            "64 MiB plugged, 64 asked for; 32 units plugged so far, 0 unplugged",
+            "4096 pages lent, 4096 asked for, 0 moved",
+        )
         lend(0)
         g.ask(16)
         g.wait_plugged(16)
-        shown("16 MiB plugged, 16 asked for; 32 units plugged so far, 24 unplugged", "0 pages lent, 0 asked for, 0 moved")
+        shown(
+            "16 MiB plugged, 16 asked for; 32 units plugged so far, 24 unplugged",
+            "0 pages lent, 0 asked for, 0 moved",
+        )
         said = re.findall(r"^(?:quarry> )?(virtio0: \d+ MiB plugged.*)$", g.text(), re.MULTILINE)
         assert said[-1] == "virtio0: 16 MiB plugged, 16 asked for", said
-        assert "virtio0: 64 MiB plugged, 64 asked for" in said and not any("again" in line for line in said), said
+        assert "virtio0: 64 MiB plugged, 64 asked for" in said and not any(
+            "again" in line for line in said
+        ), said
         ends_well(g)
 
 
 def test_devices_beyond_the_limits_are_left_alone(guest):
     """Four of a kind have drivers, eight are examined; legacy devices and unknown ones are
     skipped."""
-    more = ["-device", "virtio-rng-pci", "-device", "virtio-balloon-pci,disable-modern=on,disable-legacy=off"]
+    more = [
+        "-device",
+        "virtio-rng-pci",
+        "-device",
+        "virtio-balloon-pci,disable-modern=on,disable-legacy=off",
+    ]
     for i in range(9):
-        more += ["-object", f"memory-backend-ram,id=vmem{i},size=64M,reserve=off",
-                 "-device", f"virtio-mem-pci,id=vm{i},memdev=vmem{i},node={i % 2}"]
+        more += [
+            "-object",
+            f"memory-backend-ram,id=vmem{i},size=64M,reserve=off",
+            "-device",
+            f"virtio-mem-pci,id=vm{i},memdev=vmem{i},node={i % 2}",
+        ]
     with guest(["-m", "slots=4,maxmem=32G"] + more, mem=256, cpus=2, nodes=[128, 128]) as g:
         said = re.findall(r"^virtio(?:\d)?: .*$", g.text(), re.MULTILINE)
         want = ["virtio0: PCI 00:02.0: common configuration: it is missing: left alone"]
         for i in range(8):
-            want += [f"virtio{i}: PCI 00:{i + 3:02x}.0: virtio-mem",
-                     f"virtio{i}: 64 MiB from pfn {0x100000 + 0x4000 * i:#x} on, node {i % 2}, blocks of 2048 KiB" if i < 4 else
-                     f"virtio{i}: left alone: error -12"]
-        assert said == want + ["virtio: more than 8 devices: the rest is left alone"], "\n".join(said)
+            want += [
+                f"virtio{i}: PCI 00:{i + 3:02x}.0: virtio-mem",
+                f"virtio{i}: 64 MiB from pfn {0x100000 + 0x4000 * i:#x} on, node {i % 2}, blocks "
+                "of 2048 KiB"
+                if i < 4
+                else f"virtio{i}: left alone: error -12",
+            ]
+        assert said == want + ["virtio: more than 8 devices: the rest is left alone"], "\n".join(
+            said
+        )
         for i in (3, 0):
-            g.qmp("qom-set", path=f"/machine/peripheral/vm{i}", property="requested-size", value=6 << 20)
-            g.wait(lambda text, i=i: f"virtio{i}: 6 MiB plugged, 6 asked for\n" in text, f"device {i}")
-        assert re.findall(r"^virtio(\d): virtio-mem: (\d+) MiB plugged, .* 0 answers not ACK$", g("virtio"), re.MULTILINE) == \
-            [("0", "6"), ("1", "0"), ("2", "0"), ("3", "6")]
+            g.qmp(
+                "qom-set",
+                path=f"/machine/peripheral/vm{i}",
+                property="requested-size",
+                value=6 << 20,
+            )
+            g.wait(
+                lambda text, i=i: f"virtio{i}: 6 MiB plugged, 6 asked for\n" in text, f"device {i}"
+            )
+        assert re.findall(
+            r"^virtio(\d): virtio-mem: (\d+) MiB plugged, .* 0 answers not ACK$",
+            g("virtio"),
+            re.MULTILINE,
+        ) == [("0", "6"), ("1", "0"), ("2", "0"), ("3", "6")]
         ends_well(g)
 
 
@@ -138,7 +195,10 @@ def test_512_mib_twenty_times_under_load(guest, report):
             fell.append(plug_round(g, 512))
         assert load_ends_well(g) > 0
         ends_well(g)
-    report(f"the host's memory fell by {min(fell):.1%} of it at least, {sum(fell) / len(fell):.1%} on average")
+    report(
+        f"the host's memory fell by {min(fell):.1%} of it at least, {sum(fell) / len(fell):.1%} on "
+        "average"
+    )
     assert min(fell) >= 0.95, fell
 
 
@@ -158,8 +218,14 @@ def test_reset_amid_a_plug(guest):
             g.qmp("system_reset")
             assert g.plugged() == 0
             g.qmp("cont")
-            g.wait(lambda text: text.count("quarry: boot") > boots or text.count(qemu.BOOT_LINE) > boots, "the boot")
+            g.wait(
+                lambda text: text.count("quarry: boot") > boots
+                or text.count(qemu.BOOT_LINE) > boots,
+                "the boot",
+            )
             g.wait(lambda text: text.count("virtio-mem\n") > boots, "the device")
             assert g.wait_plugged(2048) < 10
-            g.seen = g.wait(lambda text: text.count("Type help") > boots, "the prompt").count("quarry> ")
+            g.seen = g.wait(lambda text: text.count("Type help") > boots, "the prompt").count(
+                "quarry> "
+            )
         ends_well(g)

@@ -8,8 +8,11 @@ import qemu
 import race
 import waiters
 
-LINE = ("waiters: phase={} threads=64 moves=8 moved={} failed={} try1={} try2=0 try3={} later=0 retries=0 waits=8 "
-        "touches=8 errors=0 stuck={} instructions=1000\n")
+LINE = (
+    "waiters: phase={} threads=64 moves=8 moved={} failed={} try1={} try2=0 try3={} later=0 "
+    "retries=0 waits=8 "
+    "touches=8 errors=0 stuck={} instructions=1000\n"
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +44,23 @@ def phases(*rest):
     return "".join(LINE.format(phase, *rest) for phase in ("storm", "late", "hammer"))
 
 
-@pytest.mark.parametrize("text, expected", [
-    (phases(8, 0, 8, 0, 0), waiters.RIGHT),
-    (phases(7, 1, 7, 0, 0), waiters.DIVERGES),
-    (phases(8, 0, 7, 1, 0), waiters.SLOW),
-    (phases(8, 0, 8, 0, 3), waiters.SLEEPS),
-    (phases(8, 0, 8, 0, 0) + "waiters: late: FAIL: I-S1 word of a cached head: at 0x1: 1, should be 0\n", waiters.CORRUPTS),
-    (LINE.format("storm", 8, 0, 8, 0, 0) + "PANIC\n", waiters.CORRUPTS),
-    (LINE.format("storm", 8, 0, 8, 0, 0), "no figures"),
-    ("", "no figures"),
-])
+@pytest.mark.parametrize(
+    "text, expected",
+    [
+        (phases(8, 0, 8, 0, 0), waiters.RIGHT),
+        (phases(7, 1, 7, 0, 0), waiters.DIVERGES),
+        (phases(8, 0, 7, 1, 0), waiters.SLOW),
+        (phases(8, 0, 8, 0, 3), waiters.SLEEPS),
+        (
+            phases(8, 0, 8, 0, 0)
+            + "waiters: late: FAIL: I-S1 word of a cached head: at 0x1: 1, should be 0\n",
+            waiters.CORRUPTS,
+        ),
+        (LINE.format("storm", 8, 0, 8, 0, 0) + "PANIC\n", waiters.CORRUPTS),
+        (LINE.format("storm", 8, 0, 8, 0, 0), "no figures"),
+        ("", "no figures"),
+    ],
+)
 def test_outcome(text, expected):
     assert waiters.outcome(Run(text))[0] == expected
 

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""Checks of lint that read the kernel's instructions."""
+import os
+import re
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+
+# ---- the one compare -----------------------------------------------------------------------------
+# One 32-bit compare of the whole page->word decides whether a block may be freed or handed out: its
+# state, order, references, flags and poison at once.  A compiler or an edit that splits the
+# compare, or masks a part of the word, breaks this; so the check reads the instructions.
+
+REG32 = r"%(?:e[abcd]x|e[sd]i|e[sb]p|r\d+d)"
+LOAD = re.compile(rf"mov\s+\((%r\w+)\),({REG32})$")
+COPY = re.compile(rf"mov\s+({REG32}),({REG32})$")
+CMP_REG = re.compile(rf"cmp\s+({REG32}),({REG32})$")
+CMP_MEM = re.compile(rf"cmp[l]?\s+(?:\(%r\w+\),({REG32})|(\$0x[0-9a-f]+|{REG32}),\(%r\w+\))$")
+
+
+def disassemble(elf, function):
+    objdump = os.environ.get("OBJDUMP", "objdump")
+    out = subprocess.run(
+        [objdump, "-d", "--no-show-raw-insn", f"--disassemble={function}", elf],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    code = [
+        line.split("\t", 1)[1].strip()
+        for line in out.split("\n")
+        if re.match(r"\s*[0-9a-f]+:\t", line)
+    ]
+    code = [re.sub(r"^call +\w+ <(\w+)>$", r"call \1", line) for line in code]
+    return [re.sub(r"\s*(#.*|<.*>)$", "", line) for line in code]
+
+
+def destination(insn):
+    """The register that an instruction writes, as far as it matters here."""
+    if re.match(r"(cmp|test|push|j\w+|call|ret|nop)", insn):
+        return None
+    match = re.search(r"%(\w+)$", insn)
+    return match.group(1) if match else None
+
+
+def same_register(a, b):
+    def number(name):
+        name = name.lstrip("%")
+        match = re.match(r"r(\d+)", name)
+        return (
+            match.group(1)
+            if match
+            else re.sub(r"^[re]|[xlhi]$", "", name)[:1] + ("i" if "i" in name else "")
+        )
+
+    return a is not None and number(a) == number(b)
+
+
+def whole_compares(code):
+    """Indices of compares between a register or immediate and a word loaded whole and untouched
+    since."""
+    words = set()
+    for i, insn in enumerate(code):
+        match = CMP_REG.match(insn)
+        if (match and words & set(match.groups())) or CMP_MEM.match(insn):
+            yield i
+        load, copy = LOAD.match(insn), COPY.match(insn)
+        written = destination(insn)
+        kept = {w for w in words if not same_register(written, w)}
+        if load:
+            kept.add(load.group(2))
+        elif copy and copy.group(1) in words:
+            kept.add(copy.group(2))
+        words = kept
+
+
+def check_compare(build):
+    """alloc_pages and free_pages compare all of page->word at once"""
+    elf = os.path.join(build, "quarry.elf")
+    for function, word in (("free_pages", 0x50001), ("alloc_pages", 0x30000)):
+        # PAGE_WORD(1, PG_ALLOC, order) and PAGE_WORD(0, PG_PCP, order), but for the order.
+        code = disassemble(elf, function)
+        if not code:
+            yield f"{elf}: no function {function}"
+            continue
+        if not any(re.search(rf"\$?{word:#x}\b", insn) for insn in code):
+            yield f"{function}: the word {word:#x} does not occur"
+        good = [
+            i
+            for i in whole_compares(code)
+            if any(re.match(r"j(ne|e)\b", insn) for insn in code[i + 1 : i + 4])
+        ]
+        if not good:
+            yield (
+                f"{function}: no compare of a whole 32-bit word "
+                "from memory, followed by je or jne"
+            )
+
+
+def check_fence(build):
+    """fences stand before the write of the x2APIC's ICR and on both sides of a drain's ticket"""
+    code = disassemble(os.path.join(build, "quarry.elf"), "x2apic_send")
+    writes = [i for i, insn in enumerate(code) if insn == "wrmsr"]
+    if not writes:
+        yield "x2apic_send: no such function, or no wrmsr in it"
+    for i in writes:
+        before = [
+            insn
+            for insn in code[:i]
+            if re.match(r"(mfence|lfence|wrmsr)$|(mov|xchg)\S* .*,.*\(", insn)
+        ]
+        if before[-2:] != ["mfence", "lfence"]:
+            yield (
+                "x2apic_send: mfence and lfence, and no store after them, "
+                f"are expected before the wrmsr: {before[-4:]}"
+            )
+    code = disassemble(os.path.join(build, "quarry.elf"), "drain_all_pages")
+    fences = [i for i, insn in enumerate(code) if re.match(r"mfence$|lock or\w* +\$0x0,", insn)]
+    rounds = [i for i, insn in enumerate(code) if insn == "call drain_round"]
+    if not rounds or len(fences) < len(rounds) + 1:
+        yield (
+            f"drain_all_pages: {len(fences)} full barriers, {len(rounds)} calls of drain_round: "
+            "one more is expected"
+        )
+    for i in rounds:
+        if not any(i - 8 < f < i for f in fences):
+            yield (
+                "drain_all_pages: a full barrier is expected just before drain_round "
+                "looks at the counts"
+            )
+
+
+CHECKS = [check_compare, check_fence]
