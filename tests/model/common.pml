@@ -2,15 +2,15 @@
 /*
  * common.pml: what the models of the caches share: CPUs, interrupts, the hotplug lock.
  *
- * An interrupt-off section is a run of steps with off[c] set.  The interrupt "look at your inbox" of
- * CPU c is irq[c]: posted by the sender, it arrives at any later moment; once it has arrived, CPU c
- * starts no new interrupt-off section before it has run its handler, as a real CPU takes a pending
- * interrupt before its next instruction.  The handler itself is one step: it runs with interrupts off,
- * it touches only its own CPU's cache and what the zone lock guards, and the sender does nothing but
- * wait for it.
+ * An interrupt-off section is a run of steps with off[c] set.  The interrupt "look at your inbox"
+ * of CPU c is irq[c]: posted by the sender, it arrives at any later moment; once it has arrived,
+ * CPU c starts no new interrupt-off section before it has run its handler, as a real CPU takes a
+ * pending interrupt before its next instruction.  The handler itself is one step: it runs with
+ * interrupts off, it touches only its own CPU's cache and what the zone lock guards, and the sender
+ * does nothing but wait for it.
  *
- * Every printf is a line of the counterexample's table, "who|what" (tools/model.py); a search ignores
- * them.
+ * Every printf is a line of the counterexample's table, "who|what" (tools/model.py); a search
+ * ignores them.
  */
 #define NCPU 3
 #define NONE 7 /* no page, no stack */

@@ -2,12 +2,12 @@
 /*
  * crosscall.pml: kernel/smp.c with CPU hotplug: every call ends, and its work has been done.
  *
- * CPU 0 makes two calls to all others and CPU 1 one, so that they also cross each other; CPU 2 comes up,
- * goes down and comes up again.  A call asks for "look at what I want": the handler copies the sender's
- * word (pulls the state), and after the call the sender asserts that every CPU it asked has seen it.
- * No process of this model runs in a circle, so one that waits for ever shows as an invalid end state.
- * LIVE: all calls and CPU 2's ways end, under weak fairness; with ONE_CALL, one of CPU 0 too.
- * ALONE: CPU 1 makes no call, for a smaller state space.
+ * CPU 0 makes two calls to all others and CPU 1 one, so that they also cross each other; CPU 2
+ * comes up, goes down and comes up again.  A call asks for "look at what I want": the handler
+ * copies the sender's word (pulls the state), and after the call the sender asserts that every CPU
+ * it asked has seen it.  No process of this model runs in a circle, so one that waits for ever
+ * shows as an invalid end state.  LIVE: all calls and CPU 2's ways end, under weak fairness; with
+ * ONE_CALL, one of CPU 0 too.  ALONE: CPU 1 makes no call, for a smaller state space.
  *
  * Right forms besides the one in the code:
  *   NOWAIT      CPU 0 does not wait for the answers to its first call, only to its second
@@ -46,15 +46,18 @@ ltl all_end { <> all_ended }
 /* serve_one, on CPU c: each look and each store is a step of its own. */
 inline serve_one(from)
 {
-	atomic { number = request[from]; printf("CPU%d|handler: takes request %d of CPU%d\n", c, number, from) }
+	atomic { number = request[from];
+		printf("CPU%d|handler: takes request %d of CPU%d\n", c, number, from) }
 	if
 	:: answered[AT(from, c)] == number
 	:: else ->
-		atomic { seen[AT(from, c)] = want[from]; printf("CPU%d|handler: sees %d\n", c, want[from]) }
+		atomic { seen[AT(from, c)] = want[from];
+			printf("CPU%d|handler: sees %d\n", c, want[from]) }
 #ifdef ACK_NEWEST
 		number = request[from];
 #endif
-		d_step { answered[AT(from, c)] = number; printf("CPU%d|handler: answers request %d\n", c, number) }
+		d_step { answered[AT(from, c)] = number;
+			printf("CPU%d|handler: answers request %d\n", c, number) }
 	fi;
 	number = 0
 }
@@ -130,7 +133,8 @@ inline call(waits)
 	:: else /* NOWAIT: still up from the first call */
 	fi;
 #endif
-	d_step { asked[c] = online & ~(1 << c); printf("CPU%d|reads the online mask: asks %d\n", c, asked[c]) } /* choose */
+	d_step { asked[c] = online & ~(1 << c);
+		printf("CPU%d|reads the online mask: asks %d\n", c, asked[c]) } /* choose */
 #ifdef GATE_LATE
 	raise_gate();
 #endif

@@ -3,17 +3,17 @@
  * migrate_wait.pml: a mapped page is moved while others touch it: the waiters (mm/vm_fault.c,
  * mm/migwait.c, mm/migrate_lru_inline.h).
  *
- * One slot of an object, two frames.  CPU 0 and CPU 1 touch the page: CPU 0 has an entry for it from the
- * beginning, CPU 1 has none.  ctl moves it, again and again until it succeeds; a stranger takes the old frame
- * when it is free.  All work under the object's lock is one step.
+ * One slot of an object, two frames.  CPU 0 and CPU 1 touch the page: CPU 0 has an entry for it
+ * from the beginning, CPU 1 has none.  ctl moves it, again and again until it succeeds; a stranger
+ * takes the old frame when it is free.  All work under the object's lock is one step.
  *
  * Right, besides the code:
  *   SPIN         a waiter spins until the page's lock is free
  * Faults:
  *   HELD         a waiter holds a reference while it sleeps (Linux up to 4.20)
  *   FIRST_HELD   the same, only if it has no entry: a first touch, through the object
- *   DROPPED      it takes one, and drops it before it sleeps (Linux 5.0): no harm, but no promise either
- *   NO_REFERENCE it locks the page and unlocks it, and has no reference
+ *   DROPPED      it takes one, and drops it before it sleeps (Linux 5.0): no harm, but no promise
+ *   either NO_REFERENCE it locks the page and unlocks it, and has no reference
  *   LATE         it queues up after it has released the object's lock
  *   ON_ENTRY     it waits on its entry, and is woken when that is replaced
  * LIVE checks <> moved, with touches for ever; without it each CPU touches twice, and no wait may
@@ -110,7 +110,8 @@ inline drop(c)
 {
 	d_step {
 		if
-		:: held -> refs[f]--; held = 0; printf("CPU%d|drops its reference: %d now\n", c, refs[f])
+		:: held -> refs[f]--; held = 0;
+			printf("CPU%d|drops its reference: %d now\n", c, refs[f])
 		:: else
 		fi
 	}
@@ -120,7 +121,8 @@ inline drop(c)
 inline waits(c)
 {
 #if defined(NO_REFERENCE)
-	atomic { !locked[f] -> locked[f] = 1; printf("CPU%d|locks frame %d\n", c, f); assert(owner[f] == OBJECT) }
+	atomic { !locked[f] -> locked[f] = 1;
+		printf("CPU%d|locks frame %d\n", c, f); assert(owner[f] == OBJECT) }
 	locked[f] = 0;
 #elif defined(SPIN)
 	!locked[f];
@@ -199,11 +201,15 @@ proctype migrates()
 		printf("ctl|entries show frame %d\n", frame)
 	   };
 #ifndef ON_ENTRY
-	   d_step { wake_one(0, src); wake_one(1, src); printf("ctl|wakes who waits for frame %d\n", src) };
+	   d_step { wake_one(0, src); wake_one(1, src);
+	   	printf("ctl|wakes who waits for frame %d\n", src) };
 #endif
 	   d_step {
 		locked[src] = 0;
-		/* What froze it gets the isolation's reference back, and drops it; else it is put back. */
+		/*
+		 * What froze it gets the isolation's reference back, and drops it; else it is put
+		 * back.
+		 */
 		refs[src] = (frozen -> 0 : refs[src] - 1);
 		owner[src] = (frozen -> FREE : OBJECT);
 		printf("ctl|unlocks frame %d\n", src)
@@ -219,7 +225,8 @@ proctype migrates()
 proctype stranger()
 {
 end_idle:
-	atomic { owner[0] == FREE -> owner[0] = STRANGER; refs[0] = 1; printf("ctl2|a stranger takes frame 0\n") }
+	atomic { owner[0] == FREE -> owner[0] = STRANGER; refs[0] = 1;
+		printf("ctl2|a stranger takes frame 0\n") }
 	atomic { !locked[0] -> locked[0] = 1 }
 	locked[0] = 0
 }

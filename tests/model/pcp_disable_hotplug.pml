@@ -2,12 +2,12 @@
 /*
  * pcp_disable_hotplug.pml: caches go off and on while threads move and a CPU goes up and down.
  *
- * Two controllers disable and enable one zone's caches (depth counts them), CPU 2 comes up, goes down
- * and, with AGAIN, comes up again, and threads allocate and free for ever: one on CPU 0, one on CPU 1,
- * and one that is on CPU 2 while that may run threads, else on CPU 0.
- * Asserted: from the return of a disable to its enable every cache is empty, every capacity 0 and
- * nothing is pushed; a CPU that has stopped caches nothing.  LIVE: both controllers come to their end,
- * and then the capacity of a CPU that allocates and frees is back.
+ * Two controllers disable and enable one zone's caches (depth counts them), CPU 2 comes up, goes
+ * down and, with AGAIN, comes up again, and threads allocate and free for ever: one on CPU 0, one
+ * on CPU 1, and one that is on CPU 2 while that may run threads, else on CPU 0.  Asserted: from the
+ * return of a disable to its enable every cache is empty, every capacity 0 and nothing is pushed; a
+ * CPU that has stopped caches nothing.  LIVE: both controllers come to their end, and then the
+ * capacity of a CPU that allocates and frees is back.
  *
  * Right forms of the protocol besides the one in the code:
  *   ROUND       an enable makes a round, in which each CPU takes its capacity back
@@ -102,7 +102,8 @@ inline set_capacity(c)
 #define MAY_REFILL(c) (cap[c] > 0)
 #endif
 #ifdef CAP_EARLY
-#define LOOK_EARLY d_step { fits = count[on[t]] < cap[on[t]]; printf("CPU%d|free.prep: compares with capacity %d\n", on[t], cap[on[t]]) }
+#define LOOK_EARLY d_step { fits = count[on[t]] < cap[on[t]]; \
+	printf("CPU%d|free.prep: compares with capacity %d\n", on[t], cap[on[t]]) }
 #define LOOK(c)    skip
 #else
 #define LOOK_EARLY skip
@@ -153,7 +154,8 @@ end_again:
 		:: else
 		fi
 	   };
-	   d_step { count[c] = n; n = 0; off[c] = 0; printf("CPU%d|interrupts on: count %d\n", c, count[c]) }
+	   d_step { count[c] = n; n = 0; off[c] = 0;
+	   	printf("CPU%d|interrupts on: count %d\n", c, count[c]) }
 	fi;
 	if
 	:: p == NONE -> goto end_again

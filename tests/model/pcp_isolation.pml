@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcp_isolation.pml: free, refill, spill, steal, bulk free, drain and isolate, and that an offline ends.
+ * pcp_isolation.pml: free, refill, spill, steal, bulk free, drain and isolate, and that an offline
+ * ends.
  *
- * Three CPUs allocate and free for ever; CPU 2 comes up at any moment, or never.  Pages 0 and 1 lie in
- * pageblock 0, which is taken offline; with PAGES=3, page 2 lies in pageblock 1, which is not.
+ * Three CPUs allocate and free for ever; CPU 2 comes up at any moment, or never.  Pages 0 and 1 lie
+ * in pageblock 0, which is taken offline; with PAGES=3, page 2 lies in pageblock 1, which is not.
  *
  * Choose one policy:
  *   PRECISE  set the bit, one forced round of "give back isolated pages", scan
@@ -13,7 +14,8 @@
  * and the faults (docs/models.md lists which belong together):
  *   STALE       the stack number is read before interrupts go off and kept (breaks rule 1)
  *   NO_RULE2    an isolated pageblock keeps its stack number
- *   KEPT_TYPE   the buddy lists a page by what the free path had read, not by the bit under the lock
+ *   KEPT_TYPE   the buddy lists a page by what the free path had read, not by the bit under the
+ *               lock
  *   SCAN_FIRST  the scan comes before the round
  *   ASK_MASKED  the policy's one round asks only CPUs that seem to hold pages
  * LIVE checks <> offline_done; without it the assertions are checked in all reachable states.
@@ -26,7 +28,10 @@
 #define CAP      1 /* capacity of a stack; a refill pushes as many, besides the caller's page */
 #define BLOCK(p) ((p) / 2)
 
-/* Where a page is.  BUDDY: free, on the list of its pageblock's type, or on none if that is isolated. */
+/*
+ * Where a page is.  BUDDY: free, on the list of its pageblock's type, or on none if that is
+ * isolated.
+ */
 #define BUDDY   0
 #define HELD(c) (1 + (c))
 #define IN(c, t) (4 + 2 * (c) + (t)) /* PCP: in CPU c's stack of type t */
@@ -63,12 +68,14 @@ ltl offline_ends { <> offline_done }
 #endif
 
 #ifdef STALE
-#define READ_EARLY(p) atomic { st = STACK(p); printf("CPU%d|free.prep: reads stack %d of page %d and keeps it\n", c, st, p) }
+#define READ_EARLY(p) atomic { st = STACK(p); \
+	printf("CPU%d|free.prep: reads stack %d of page %d and keeps it\n", c, st, p) }
 #define READ_STACK(p) skip
 #define READ_AGAIN(p) skip
 #else
 #define READ_EARLY(p) skip
-#define READ_STACK(p) st = STACK(p); printf("CPU%d|interrupts off: reads stack %d of page %d\n", c, st, p)
+#define READ_STACK(p) st = STACK(p); \
+	printf("CPU%d|interrupts off: reads stack %d of page %d\n", c, st, p)
 #define READ_AGAIN(p) READ_STACK(p)
 #endif
 
@@ -98,7 +105,8 @@ inline give_back_stack(cpu, t)
 {
 	for (i : 0 .. PAGES - 1) {
 		if
-		:: at[i] == IN(cpu, t) -> at[i] = BUDDY; printf("CPU%d|gives page %d back\n", cpu, i)
+		:: at[i] == IN(cpu, t) -> at[i] = BUDDY;
+			printf("CPU%d|gives page %d back\n", cpu, i)
 		:: else
 		fi
 	}
@@ -149,7 +157,10 @@ inline take_listed(p, t)
 	fi
 }
 
-/* buddy_alloc, buddy_alloc_fallback (fallback_take: steal the pageblock, or take one page) and push. */
+/*
+ * buddy_alloc, buddy_alloc_fallback (fallback_take: steal the pageblock, or take one page) and
+ * push.
+ */
 inline refill(p)
 {
 	take_listed(p, ASKS(c));
@@ -195,7 +206,9 @@ inline allocate(p)
 	fi
 }
 
-/* The thread of CPU c; for CPU 2 the way up first (kernel_ap_entry, under cpu_hotplug exclusive). */
+/*
+ * The thread of CPU c; for CPU 2 the way up first (kernel_ap_entry, under cpu_hotplug exclusive).
+ */
 proctype cpu(byte c)
 {
 	byte a = NONE, b = NONE, st;
@@ -276,7 +289,10 @@ pushing:
 never_up: skip
 }
 
-/* drain_handler on CPU c, called from smp_call_serve; the caller's own CPU is asked in the same way. */
+/*
+ * drain_handler on CPU c, called from smp_call_serve; the caller's own CPU is asked in the same
+ * way.
+ */
 inline handler(c)
 {
 	printf("CPU%d|takes the interrupt\n", c);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * putback.pml: what becomes of a page that a scanner took off its list: put_page after a move, putback_lru_page
- * where there was none (mm/migrate.c, mm/lru.c).
+ * putback.pml: what becomes of a page that a scanner took off its list: put_page after a move,
+ * putback_lru_page where there was none (mm/migrate.c, mm/lru.c).
  *
- * One slot, three frames, a list that some of them are on.  Two scanners each take a page off the list and try
- * to move it; another thread has a reference for a while, so that a move may fail; another may
- * empty the slot.  ctl takes the frame that the slot named first offline: it waits until that is free.
+ * One slot, three frames, a list that some of them are on.  Two scanners each take a page off the
+ * list and try to move it; another thread has a reference for a while, so that a move may fail;
+ * another may empty the slot.  ctl takes the frame that the slot named first offline: it waits
+ * until that is free.
  *
- * At the end every frame that has references is in the slot, and on the list, where the next scanner
- * finds it; whatever was on the list was referenced when it was found.
+ * At the end every frame that has references is in the slot, and on the list, where the next
+ * scanner finds it; whatever was on the list was referenced when it was found.
  *
  * Faults:
  *   PUT_ONLY   after a failure the reference is dropped and the page not put back
@@ -89,12 +90,14 @@ proctype scanner(byte c)
 	if
 	:: to != EMPTY || !owned[f] ->
 #if defined(PUTBACK)
-		d_step { taken[f] = 0; listed[f] = 1; printf("CPU%d|puts frame %d on its list again\n", c, f) }
+		d_step { taken[f] = 0; listed[f] = 1;
+			printf("CPU%d|puts frame %d on its list again\n", c, f) }
 		d_step { put(f) }
 #elif defined(BATCH)
 		printf("CPU%d|frame %d waits in a batch\n", c, f)
 #else
-		d_step { taken[f] = 0; put(f); printf("CPU%d|drops its reference to frame %d\n", c, f) }
+		d_step { taken[f] = 0; put(f);
+			printf("CPU%d|drops its reference to frame %d\n", c, f) }
 #endif
 	:: else ->
 #ifdef PUT_ONLY
@@ -118,7 +121,8 @@ proctype user()
 	byte f;
 
 	if
-	:: atomic { slot != EMPTY -> f = slot; refs[f]++; printf("CPU2|takes a reference to frame %d\n", f) }
+	:: atomic { slot != EMPTY -> f = slot; refs[f]++;
+		printf("CPU2|takes a reference to frame %d\n", f) }
 	   d_step { put(f); printf("CPU2|drops it\n") }
 	:: skip
 	fi
@@ -154,7 +158,8 @@ init {
 		run user();
 		run remover()
 	}
-	atomic { _nr_pr == 1 -> over = 1; printf("ctl|all is over: references %d %d %d\n", refs[0], refs[1], refs[2]) }
+	atomic { _nr_pr == 1 -> over = 1;
+		printf("ctl|all is over: references %d %d %d\n", refs[0], refs[1], refs[2]) }
 	/* offline_pages moves listed pages and finds the frame free; other pages block it. */
 	assert(!LOST(0) && !LOST(1) && !LOST(2))
 }

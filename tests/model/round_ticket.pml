@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * round_ticket.pml: a drain that is satisfied with another thread's round (drain_all_pages), on CPUs with
- * store buffers.
+ * round_ticket.pml: a drain that is satisfied with another thread's round (drain_all_pages), on
+ * CPUs with store buffers.
  *
- * CPU 0 frees a page into its own cache and then drains; CPU 1 makes two rounds meanwhile.  A store waits in
- * the buffer of its CPU and reaches memory at any later moment, in order; loads go past it.  An atomic
- * operation (the mutex of all rounds, a barrier) and an interrupt wait until the buffer is empty.  CPU 0
- * reads the number of rounds begun, waits for the mutex, and makes no round if one that began after that
- * number has ended.  When it returns, the page must not be in its cache.
+ * CPU 0 frees a page into its own cache and then drains; CPU 1 makes two rounds meanwhile.  A store
+ * waits in the buffer of its CPU and reaches memory at any later moment, in order; loads go past
+ * it.  An atomic operation (the mutex of all rounds, a barrier) and an interrupt wait until the
+ * buffer is empty.  CPU 0 reads the number of rounds begun, waits for the mutex, and makes no round
+ * if one that began after that number has ended.  When it returns, the page must not be in its
+ * cache.
  *
  * Faults:
  *   ASKER_PASSES  no barrier between the push and the read of the number
@@ -25,7 +26,8 @@ proctype buffers()
 {
 end:	do
 	:: atomic { push -> push = 0; count = 1; printf("CPU0|its push reaches memory\n") }
-	:: atomic { next -> started = next; next = 0; printf("CPU1|round %d reaches memory\n", started) }
+	:: atomic { next -> started = next; next = 0;
+		printf("CPU1|round %d reaches memory\n", started) }
 	od
 }
 
@@ -41,7 +43,8 @@ proctype asker()
 	atomic { !held && !push -> held = 1; printf("CPU0|has the mutex\n") }
 	if
 	:: done > ticket -> printf("CPU0|round %d is as good\n", done)
-	:: else -> d_step { started++; done = started; count = 0; printf("CPU0|makes round %d\n", done) }
+	:: else -> d_step { started++; done = started; count = 0;
+		printf("CPU0|makes round %d\n", done) }
 	fi;
 	held = 0;
 	assert(!count && !push)
@@ -64,7 +67,8 @@ proctype rounds()
 		:: else
 		fi;
 		/* The stores after it leave the buffer after it. */
-		atomic { !next -> done = started; held = 0; look = 0; printf("CPU1|has made round %d\n", done) }
+		atomic { !next -> done = started; held = 0; look = 0;
+			printf("CPU1|has made round %d\n", done) }
 	}
 }
 

@@ -18,7 +18,9 @@ no-such-suite) printf 'selftest: known: all quick none a b\\nselftest: known: c 
 *) set $(echo "$1" | tr , ' ') ;;
 esac
 for suite in "$@"; do
-	[ "$suite" != b ] || { printf '  not ok 1 test_of_b\\n  # begin b.second\\n'; exec sleep 600; }
+	if [ "$suite" = b ]; then
+		printf '  not ok 1 test_of_b\\n  # begin b.second\\n'; exec sleep 600
+	fi
 	printf '  # begin %s.test_of_%s\\n' "$suite" "$suite"
 	printf '  ok 1 test_of_%s\\nok 1 %s\\n' "$suite" "$suite"
 done
