@@ -376,6 +376,8 @@ static void a_drain_is_served_between_two_batches(struct ktest *t)
 	}
 	if (!begin(t, &s, 0))
 		return;
+	/* Or a low mark would wake the thread, which is done at the mark as it is. */
+	reclaim_stop(s.mem);
 	map_all(t, &s, true);
 	/* The run shall go on to the last page. */
 	WRITE_ONCE(movable_zone(s.mem)->wmark[WMARK_HIGH],
@@ -383,6 +385,7 @@ static void a_drain_is_served_between_two_batches(struct ktest *t)
 	WRITE_ONCE(run_began, 0);
 	WRITE_ONCE(served_late, 0);
 	WRITE_ONCE(store.meanwhile, wait_for_drain);
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	ktest_start(1, ask_for_a_drain, &s);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
 	ktest_join(1);
