@@ -2,6 +2,7 @@
 """A machine at the monitor's prompt with QEMU's protocol beside it, to plug things in and take them out."""
 import os
 import re
+import signal
 
 import pexpect
 import qemu
@@ -34,6 +35,8 @@ class Host:
 
     def close(self):
         self.qmp.__exit__()
+        if not self.child.isalive() and self.child.signalstatus == signal.SIGSEGV:
+            qemu.crashes.append(self.log.name)
         self.child.close(force=True)
         self.log.close()
         if os.path.exists(self.path):
