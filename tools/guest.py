@@ -55,6 +55,7 @@ class Guest:
         if self.proc.poll() is None:
             self.proc.kill()
         self.proc.wait()
+        qemu.note_end(self.proc, self.log)
         self.proc.stdin.close()
         if os.path.exists(self.path):
             os.unlink(self.path)

@@ -41,6 +41,15 @@ ICOUNT = ["-accel", "tcg,thread=single", "-icount", "shift=0,align=off,sleep=off
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+crashes = []  # what QEMU itself did not survive; tests/qemu/conftest.py asks
+
+
+def note_end(proc, log):
+    """QEMU has ended: by a fault of its own?"""
+    if proc.returncode == -signal.SIGSEGV:
+        crashes.append(log)
+
+
 def _die_with_parent():
     """In the child: SIGKILL when Python ends, however it ends (prctl PR_SET_PDEATHSIG; Linux)."""
     if hasattr(_libc, "prctl"):
@@ -288,6 +297,7 @@ class Machine:
                 if proc.poll() is None:
                     proc.kill()
                     proc.wait()
+                note_end(proc, log)
                 if path and os.path.exists(path):
                     os.unlink(path)
         run = Run(command, log, status, time.monotonic() - start, when)

@@ -3,6 +3,7 @@
 out."""
 import os
 import re
+import signal
 
 import pexpect
 import qemu
@@ -42,6 +43,8 @@ class Host:
 
     def close(self):
         self.qmp.__exit__()
+        if not self.child.isalive() and self.child.signalstatus == signal.SIGSEGV:
+            qemu.crashes.append(self.log.name)
         self.child.close(force=True)
         self.log.close()
         if os.path.exists(self.path):

@@ -385,6 +385,8 @@ static void drain_is_served_between_two_batches(struct ktest *t)
 		return;
 	if (!begin(t, &s, 0))
 		return;
+	/* Or a low mark would wake the thread, which is done at the mark as it is. */
+	reclaim_stop(s.mem);
 	map_all(t, &s, true);
 	/* So that the run continues to the last page. */
 	WRITE_ONCE(
@@ -392,6 +394,7 @@ static void drain_is_served_between_two_batches(struct ktest *t)
 	WRITE_ONCE(run_began, 0);
 	WRITE_ONCE(served_late, 0);
 	WRITE_ONCE(store.meanwhile, wait_for_drain);
+	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	ktest_start(1, ask_for_a_drain, &s);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
 	ktest_join(1);
