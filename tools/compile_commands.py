@@ -5,9 +5,8 @@
 Usage: tools/compile_commands.py [--build DIR]
 
 The file is DIR/compile_commands.json: clangd finds it with --compile-commands-dir=DIR.  A source
-that
-belongs to several programs is listed once: as part of the kernel if possible, else of the hosted
-one.
+that belongs to several programs is listed once: as part of the kernel if possible, else of the
+hosted one.
 """
 import argparse
 import json

@@ -8,8 +8,7 @@ Usage: tools/facts.py             print wrong statements, `file:line: what`; exi
 Line counts are rounded to 50 and may differ by a fifth: they say how long the reading is, and few
 commits change them.  A fact is a word in backticks: a path of the tree, a function as `name()`, a
 name and the file that defines it as `name` (`file`), a suite in the last column of README's table,
-a
-function that a stop of docs/evening.md names.  So are links, the scheduling points of
+a function that a stop of docs/evening.md names.  So are links, the scheduling points of
 docs/races/README.md and the ranks of locks in docs/smp.md.  The prose must not have counts that
 change with every commit, of suites, tests or wrong variants, outside of blocks of sample output.
 """

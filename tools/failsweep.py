@@ -5,11 +5,11 @@
 Usage: tools/failsweep.py [--build DIR] [--only SUITE[.TEST],...] [--jobs N] [--upto N]
 
 Links the objects of the asan build once more, with tests/host/host_fail.c between mm/ and its
-allocations,
-and runs every test with n = 1, 2, ... until it makes no more calls.  A test's own expectations may
-fail, since it did not get its memory.  Required are: no panic, no sanitizer report, no hang, no
-invariant of check_memory broken, no page of the kernel's memory lost.  A test that still passes
-must leave no more allocated than without a failure, and no more things of each kind (account.h).
+allocations, and runs every test with n = 1, 2, ... until it makes no more calls.  A test's own
+expectations may fail, since it did not get its memory.  Required are: no panic, no sanitizer
+report, no hang, no invariant of check_memory broken, no page of the kernel's memory lost.  A test
+that still passes must leave no more allocated than without a failure, and no more things of each
+kind (account.h).
 """
 import argparse
 import glob

@@ -7,11 +7,9 @@ Usage: tools/lib.py make --build DIR [--prefix P] [--define -DNAME=VALUE ...]
        tools/lib.py needs --build DIR     the names that DIR/libquarry-mm.a needs
 
 "make" turns DIR/lib/plain.a into DIR/libquarry-mm.a, and copies into DIR/include the headers that
-its sources
-include, besides alone/, for machines without a C library.  With a prefix the names of functions and
-variables are
-changed in both, types and macros are not; quarry/prefix.h has a #define for each, for sources
-written without it.
+its sources include, besides alone/, for machines without a C library.  With a prefix the names of
+functions and variables are changed in both, types and macros are not; quarry/prefix.h has a #define
+for each, for sources written without it.
 """
 import argparse
 import glob

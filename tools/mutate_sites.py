@@ -191,8 +191,8 @@ class Finder:
     def plain_store(self, cursor):
         """
         (the variable or member that it stores or adds to, all names in it) of a statement without
-        other effects: no
-        call, no pointer but to a structure, nothing volatile, no union.  None: it is not one.
+        other effects: no call, no pointer but to a structure, nothing volatile, no union.  None: it
+        is not one.
         """
         children = list(cursor.get_children())
         text = self.of(self.whole(cursor))

@@ -6,13 +6,11 @@ Usage: tools/pressure.py [--build DIR] [--seeds 1-20] [--machines LIST] [--updat
        tools/pressure.py --check       the wrong variants apply to the present tree
 
 Each policy is a kernel: "thread" is the tree's own, the others are the variants
-tests/pressure/POLICY.mut.
-Each kernel is booted with pressure=SEED on each machine, ENGINE-CPUS; ENGINE is icount (the same
-seed gives the same figures) or mttcg.  The tree's own must pass; a variant must fail in the exact
-words
-that its .mut file expects.  One JSON line for each boot goes to DIR/race/pressure.jsonl; the tables
-of
-medians are printed and, with --update-docs, written to docs/races/pressure.md.
+tests/pressure/POLICY.mut. Each kernel is booted with pressure=SEED on each machine, ENGINE-CPUS;
+ENGINE is icount (the same seed gives the same figures) or mttcg.  The tree's own must pass; a
+variant must fail in the exact words that its .mut file expects.  One JSON line for each boot goes
+to DIR/race/pressure.jsonl; the tables of medians are printed and, with --update-docs, written to
+docs/races/pressure.md.
 """
 import argparse
 import json

@@ -119,8 +119,7 @@ def start_tool(build, name, *options):
 def count_tool(counts, started, name, tail=1, story=60):
     """
     Wait for its end.  Its last line that says "N passed, N failed" counts; print its last @tail
-    lines, or @story if
-    it failed.
+    lines, or @story if it failed.
     """
     proc, said = started
     status = proc.wait()

@@ -5,13 +5,10 @@
 Usage: tools/waiters.py [--build DIR] [--update-docs] [VARIANT...]
 
 A race build with each variant is booted with race=waiters (tests/races/waiters.c), under icount,
-where the
-same build gives the same figures; the right code and the historic mistake under MTTCG too.  The
-right code must pass, and so must variants that are only slow; each of the others must fail as
-expected.
-One JSON line for each boot goes to DIR/race/waiters.jsonl; the table is printed and, with
---update-docs,
-written to docs/races/d-waiters.md.
+where the same build gives the same figures; the right code and the historic mistake under MTTCG
+too.  The right code must pass, and so must variants that are only slow; each of the others must
+fail as expected. One JSON line for each boot goes to DIR/race/waiters.jsonl; the table is printed
+and, with --update-docs, written to docs/races/d-waiters.md.
 """
 import argparse
 import json

@@ -32,10 +32,9 @@ def pytest_configure(config):
 def pytest_runtest_protocol(item, nextitem):
     """
     A test that failed because QEMU itself ended with SIGSEGV is run once more, and says so.  QEMU
-    7.2 does that once
-    in some thousand boots with a host thread for each CPU: one CPU writes to a device by a memory
-    map that another has
-    just replaced (memory_region_dispatch_write gets a wild pointer).  Nothing else is tried twice.
+    7.2 does that once in some thousand boots with a host thread for each CPU: one CPU writes to a
+    device by a memory map that another has just replaced (memory_region_dispatch_write gets a wild
+    pointer).  Nothing else is tried twice.
     """
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     qemu.crashes.clear()

@@ -38,8 +38,7 @@ MOVABLE = ", movable"
 
 def expect_order(text, homes, nodes, kind="", names=(0, 1, 2, 3), distances=DISTANCES):
     """The result of suite node_order from each home: `nodes', those with memory, by distance.
-    names:
-    the kernel's for ours."""
+    names: the kernel's for ours."""
     apart = {frozenset((a, b)): d for a, b, d in distances}
     for home in homes:
         near = sorted(nodes, key=lambda node: 0 if node == home else apart[frozenset((home, node))])

@@ -12,10 +12,8 @@ CMDLINE = "selftest=none movable=0 pressure="
 @pytest.mark.parametrize("cpus,icount", [(1, False), (4, False), (8, False), (8, True)])
 def test_nothing_is_missed(passes, cpus, icount):
     """Exact at rest, whatever the CPUs did: a thread's last request failed after a drain of all
-    CPUs, and that
-    came after its last free.  So when all have stopped no page is cached, and none free above the
-    mark; and
-    all that could be had was had, by each seed the same."""
+    CPUs, and that came after its last free.  So when all have stopped no page is cached, and none
+    free above the mark; and all that could be had was had, by each seed the same."""
     run = passes(CMDLINE + "0-2", cpus=cpus, icount=icount)
     lines = pressure.figures(run.text)
     assert sorted(lines) == [0, 1, 2], run.story()

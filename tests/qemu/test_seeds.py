@@ -18,8 +18,8 @@ def test_seed(passes, drawn, threads, cpus):
 def test_icount_is_deterministic(name):
     """
     The same command under icount prints the same, byte for byte.  With slow idle ticks it would
-    not: where all CPUs
-    rest for long, QEMU goes on at its next timer, and which one that is depends on its own threads.
+    not: where all CPUs rest for long, QEMU goes on at its next timer, and which one that is depends
+    on its own threads.
     """
     words = "selftest=quick idle_tick=fast tour=off monitor=off"
     machine = qemu.Machine(icount=True, timeout=600)

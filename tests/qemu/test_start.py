@@ -46,8 +46,7 @@ LAYOUTS = {
         2560,
     ),
     # The node with the CPUs counts as the first.  30 % of 2048 pageblocks are 614, a border rounded
-    # down to a step;
-    # a part of a step at the end is no standby memory.
+    # down to a step; a part of a step at the end is no standby memory.
     "nodes": (
         dict(nodes=[64, 4096, 2048]),
         "standby=512 movable=30",
