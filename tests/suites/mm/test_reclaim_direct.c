@@ -385,7 +385,7 @@ static void drain_is_served_between_two_batches(struct ktest *t)
 		return;
 	if (!begin(t, &s, 0))
 		return;
-	/* Or a low mark would wake the thread, which is done at the mark as it is. */
+	/* Below the low watermark the thread would run before the new one is set. */
 	reclaim_stop(s.mem);
 	map_all(t, &s, true);
 	/* So that the run continues to the last page. */
