@@ -288,11 +288,11 @@ def check_alone(build):
 
 
 def expected(path):
-    """{line: regex} of the marks."""
+    """{line: regex} of the marks; one that stands alone is about the next line."""
     return {
-        nr: m.group(1)
+        nr + (not m.group(1).strip()): m.group(2)
         for nr, line in enumerate(read(path).split("\n"), 1)
-        if (m := re.search(r"/\* finds: (.*) \*/", line))
+        if (m := re.match(r"(.*)/\* finds: (.*) \*/", line))
     }
 
 

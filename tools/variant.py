@@ -32,6 +32,7 @@ MUTANTS = os.path.join(ROOT, "tests", "mutants")
 PLANTED = os.path.join(ROOT, "tests", "fuzz", "planted")  # for the fuzzers to find, tools/fuzz.py
 RACES = os.path.join(ROOT, "tests", "races")
 WORLDS = ("host", "qemu")
+NO_WARNINGS = "WARN=-w"  # a mistake may leave a function unused
 BUILDS = ("port", "plain", "order3", "asan", "tsan", "threads", "threads-asan", "silence")
 ONCE = ("id", "title", "why", "world", "build", "cpus", "compile")
 KEYS = ONCE + ("kill", "expect")
@@ -327,7 +328,8 @@ def tree_of(build, ident, targets=()):
 def make(build, ident, *targets):
     """make @targets in the variant's tree, in its directory build/; (worked, output, tree)."""
     tree = tree_of(build, ident, targets)
-    command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", tree, "-j2", *targets]
+    command = [os.environ.get("MAKE", "make"), "--no-print-directory", "-C", tree, "-j2"]
+    command += [NO_WARNINGS, *targets]
     done = subprocess.run(
         command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

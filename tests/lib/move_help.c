@@ -71,7 +71,7 @@ void release_pages(struct ktest *t)
 
 pfn_t frame_of(struct vm_object *object, u32 index)
 {
-	struct page *page;
+	struct page *page = NULL;
 	pfn_t pfn;
 
 	if (!YIELD_UNTIL(!vm_object_pin(object, index, &page)))
