@@ -85,7 +85,7 @@ def link(build):
             "-o",
             out,
             joined,
-            *objects("arch/host", "tests", "tests/host"),
+            *objects("arch/host", "tests"),
             "tests/host/host_fail.c",
         ],
     ]
