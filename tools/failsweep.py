@@ -43,6 +43,7 @@ FLAGS = (
 LIMIT = 120  # seconds without a line: a hang
 SLAB_SIZES = 8  # one empty page of each may stay behind
 PART = 1000  # of n, for one job
+UNDER_LOAD = 1000  # of n, for a test whose CPUs make calls for as long as it runs: all are alike
 LEFT_OUT = {"fail": "fails on purpose"}
 LINE = re.compile(
     r"^# fail at=(\d+) (\w+)\.(\w+) calls=(\d+) live=(\d+) lost=(-?\d+) failures=(\d+) left=(.*)$"
@@ -271,9 +272,10 @@ def main():
         r.name: r.calls for r in all_tests(program, args.only.split(",") if args.only else None)[0]
     }
     for base in bases:
-        base.calls = min(
-            base.calls, again.get(base.name, base.calls)
-        )  # under load no two runs make as many
+        fewest = min(base.calls, again.get(base.name, base.calls))
+        # No two runs under load make as many calls: 10,000 to 90,000.
+        same = again.get(base.name) == base.calls
+        base.calls = fewest if same else min(fewest, UNDER_LOAD)
     for line in findings:
         counts.one(False, line)
     sweeps = [Sweep(program, base, args.upto) for base in bases if base.calls]
