@@ -65,7 +65,7 @@ void sched_place(struct thread *t, int where)
 	struct runq *rq;
 	bool placed;
 
-	KASSERT(!arch_irqs_enabled());
+	CHECKED_ASSERT(!arch_irqs_enabled());
 	do {
 		bool there = where >= 0 && takes_threads((unsigned)where);
 		unsigned cpu = there ? (unsigned)where : sched_choose_cpu();

@@ -57,7 +57,7 @@ static void space_switch(struct vm_space *from, struct vm_space *to)
 {
 	if (from == to)
 		return;
-	KASSERT(!arch_irqs_enabled());
+	CHECKED_ASSERT(!arch_irqs_enabled());
 	if (to)
 		vm_space_enter(to);
 	arch_load_tables(to ? to->pt.root : 0);

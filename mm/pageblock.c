@@ -54,7 +54,7 @@ static void pageblock_relist(struct zone *zone, pfn_t pfn, u8 bits) REQUIRES_ZON
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 	bool any = pb->nr_free > 0;
 
-	KASSERT(spin_is_held(&zone->lock));
+	CHECKED_ASSERT(spin_is_held(&zone->lock));
 	if (any) {
 		for_each_head(zone->mem, head, block) {
 			u32 word = page_word(pfn_to_page_in(zone->mem, head));
@@ -89,7 +89,7 @@ void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state stat
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
-	KASSERT(spin_is_held(&zone->lock));
+	CHECKED_ASSERT(spin_is_held(&zone->lock));
 	/* What is online leaves by pageblock_set_offline. */
 	BLOCK_ASSERT(zone, pfn, pageblock_state(pb) != PB_ONLINE && pb->nr_free == 0);
 	pageblock_store(
@@ -109,7 +109,7 @@ void pageblock_set_evacuated(struct zone *zone, pfn_t pfn)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
-	KASSERT(spin_is_held(&zone->lock));
+	CHECKED_ASSERT(spin_is_held(&zone->lock));
 	BLOCK_ASSERT(zone, pfn, pageblock_state(pb) == PB_OFFLINE);
 	pageblock_store(zone, pb, pb->bits | PB_EVACUATED);
 }
@@ -118,7 +118,7 @@ void pageblock_set_reported(struct zone *zone, pfn_t pfn)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
-	KASSERT(spin_is_held(&zone->lock));
+	CHECKED_ASSERT(spin_is_held(&zone->lock));
 	BLOCK_ASSERT(zone, pfn, pb->nr_free == PAGEBLOCK_PAGES);
 	pageblock_store(zone, pb, pb->bits | PB_REPORTED);
 }
@@ -128,7 +128,7 @@ void pageblock_set_offline(struct zone *zone, pfn_t pfn)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
-	KASSERT(spin_is_held(&zone->lock));
+	CHECKED_ASSERT(spin_is_held(&zone->lock));
 	BLOCK_ASSERT(zone, pfn, pageblock_isolated(pb));
 	CHECKED_ASSERT(pb->zone == zone->id && zone->nr_isolated > 0);
 	if (unlikely(pb->nr_free != PAGEBLOCK_PAGES)) {

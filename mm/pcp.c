@@ -123,8 +123,8 @@ void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned 
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 {
 	unsigned in_zone = stack % STACKS_PER_ZONE;
-	u16 limit =
-	    READ_ONCE(zone->pcp_capacity[in_zone / NR_CACHED_TYPES][in_zone % NR_CACHED_TYPES]);
+	const u16 *limits = zone->pcp_capacity[0]; /* the stacks of a zone are in its order */
+	u16 limit = READ_ONCE(limits[in_zone]);
 	u16 capacity = load_acquire(&zone->pcp_depth) ? 0 : limit;
 
 	CHECKED_ASSERT(stack / STACKS_PER_ZONE == zone->id && in_zone != STACK_NONE);

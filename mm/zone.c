@@ -36,33 +36,6 @@ void zone_set_watermarks(struct zone *zone)
 	zone_unlock_irqrestore(zone, flags);
 }
 
-long zone_spare(const struct zone *zone, gfp_t gfp, bool lower)
-{
-	unsigned mark = gfp & GFP_WMARK_HIGH ? WMARK_HIGH
-	    : gfp & GFP_WMARK_LOW            ? WMARK_LOW
-	                                     : WMARK_MIN;
-	unsigned long kept = READ_ONCE(zone->wmark[mark]);
-
-	if (gfp & GFP_RESERVE)
-		kept /= 2;
-	if (lower)
-		kept += READ_ONCE(zone->reserve);
-	if (gfp & GFP_ALL_RESERVE)
-		kept = 0;
-	/*
-	 * Such a request cannot have lent pages; it must not use up what the watermark keeps beside
-	 * them.
-	 */
-	if (!(gfp & GFP_MOVABLE))
-		kept += READ_ONCE(zone->nr_free_cma);
-	return (long)(READ_ONCE(zone->nr_free) - kept);
-}
-
-bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower)
-{
-	return zone_spare(zone, gfp, lower) >= 1L << order;
-}
-
 int range_zone(struct memory *mem, struct pfn_range range, struct zone **zone, struct mm_fail *fail)
 {
 	pfn_t pfn;

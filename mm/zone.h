@@ -60,9 +60,32 @@ static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
  * Pages that a request may take of @zone, below 0 if it lacks some.  @lower: it could have used a
  * higher kind of zone.  Everything that asks whether a zone has enough asks this.
  */
-long zone_spare(const struct zone *zone, gfp_t gfp, bool lower);
+static inline long zone_spare(const struct zone *zone, gfp_t gfp, bool lower)
+{
+	unsigned mark = gfp & GFP_WMARK_HIGH ? WMARK_HIGH
+	    : gfp & GFP_WMARK_LOW            ? WMARK_LOW
+	                                     : WMARK_MIN;
+	unsigned long kept = READ_ONCE(zone->wmark[mark]);
+
+	if (gfp & GFP_RESERVE)
+		kept /= 2;
+	if (lower)
+		kept += READ_ONCE(zone->reserve);
+	if (gfp & GFP_ALL_RESERVE)
+		kept = 0;
+	/*
+	 * Such a request cannot have lent pages; it must not use up what the watermark keeps beside
+	 * them.
+	 */
+	if (!(gfp & GFP_MOVABLE))
+		kept += READ_ONCE(zone->nr_free_cma);
+	return (long)(READ_ONCE(zone->nr_free) - kept);
+}
 /* May a request take 2^order pages of @zone? */
-bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower);
+static inline bool zone_watermark_ok(const struct zone *zone, unsigned order, gfp_t gfp, bool lower)
+{
+	return zone_spare(zone, gfp, lower) >= 1L << order;
+}
 /* From what the zone manages now; takes its lock. */
 void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);
 /*
