@@ -7,16 +7,16 @@ import mutants
 import qemu
 import variant
 
-HEAD = """id: TST
+WORDS = "assertion failed: range.end <= READ_ONCE((*zone)->end_pfn)"
+HEAD = f"""id: TST
 title: a title
 why: a reason
-kill: zone.isolated_pages_do_not_count
-expect: expected zone->nr_free ==
+kill: zone.ranges_across_zones_are_recognised
+expect: {WORDS}
 """
-OLD = "\treturn (long)(READ_ONCE(zone->nr_free) - kept);\n"
-WRONG = OLD.replace(
-    "(zone->nr_free)", "(zone->nr_free) + READ_ONCE(zone->nr_isolated) * PAGEBLOCK_PAGES"
-)
+OLD = "\t\tif (pb->zone != (*zone)->id)\n"
+SAME = OLD.replace("id)", "id /* the same */)")
+WRONG = OLD.replace("!=", "<")
 LOOP = "\tfor (;;)\n\t\tcpu_relax();\n"
 
 
@@ -32,41 +32,29 @@ def parse(folder, text):
 
 VERDICTS = {
     "killed": (HEAD, WRONG, "KILLED"),
-    "another_form": (HEAD, OLD.replace("return", "return /* the same */"), "SURVIVED"),
-    "other_words": (HEAD.replace("zone->nr_free ==", "something else"), WRONG, "KILLED OTHERWISE"),
+    "another_form": (HEAD, SAME, "SURVIVED"),
+    "other_words": (HEAD.replace(WORDS, "something else"), WRONG, "KILLED OTHERWISE"),
     "no_c": (HEAD, "\treturn;;)\n", "BUILD ERROR"),
     "compiled_alone": (HEAD.replace("kill:", "compile: mm/zone.c\nkill:"), WRONG, "KILLED"),
     "compiled_elsewhere": (HEAD.replace("kill:", "compile: mm/cma.c\nkill:"), WRONG, "BAD PATCH"),
     "hangs": (HEAD, LOOP + OLD, "TIMEOUT"),
-    "hangs_as_it_must": (HEAD.replace("expected zone->nr_free ==", "hangs"), LOOP + OLD, "KILLED"),
-    "does_not_hang": (
-        HEAD.replace("expected zone->nr_free ==", "hangs"),
-        OLD.replace("return", "return /* */"),
-        "SURVIVED",
-    ),
-    "wrong_but_ends": (
-        HEAD.replace("expected zone->nr_free ==", "hangs"),
-        WRONG,
-        "KILLED OTHERWISE",
-    ),
-    "no_test": (HEAD.replace("isolated_pages", "no_pages"), WRONG, "the unmodified tree"),
-    "always_said": (
-        HEAD.replace("expected zone->nr_free ==", "KTAP version 1"),
-        WRONG,
-        "BAD PATCH",
-    ),
+    "hangs_as_it_must": (HEAD.replace(WORDS, "hangs"), LOOP + OLD, "KILLED"),
+    "does_not_hang": (HEAD.replace(WORDS, "hangs"), SAME, "SURVIVED"),
+    "wrong_but_ends": (HEAD.replace(WORDS, "hangs"), WRONG, "KILLED OTHERWISE"),
+    "no_test": (HEAD.replace("ranges_across", "no_ranges_across"), WRONG, "the unmodified tree"),
+    "always_said": (HEAD.replace(WORDS, "KTAP version 1"), WRONG, "BAD PATCH"),
     "no_race": (
-        HEAD.replace("kill: zone.isolated_pages_do_not_count", "kill: race R-NONE"),
+        HEAD.replace("kill: zone.ranges_across_zones_are_recognised", "kill: race R-NONE"),
         WRONG,
         "the unmodified tree",
     ),
     "not_noticed_there": (
-        HEAD.replace("kill: zone.isolated_pages_do_not_count", "kill: race R-S1"),
+        HEAD.replace("kill: zone.ranges_across_zones_are_recognised", "kill: race R-S1"),
         WRONG,
         "SURVIVED",
     ),
     "no_set": (
-        HEAD.replace("kill: zone.isolated_pages_do_not_count", "kill: explore nothing"),
+        HEAD.replace("kill: zone.ranges_across_zones_are_recognised", "kill: explore nothing"),
         WRONG,
         "the unmodified tree",
     ),
@@ -94,7 +82,7 @@ MALFORMED = {
     "another_id": (HEAD.replace("TST", "OTHER") + block(WRONG), "its id is OTHER"),
     "kill_alone": (HEAD + "kill: zone.another\n" + block(WRONG), "go together"),
     "no_such_kill": (
-        HEAD.replace("zone.isolated", "zone isolated") + block(WRONG),
+        HEAD.replace("zone.ranges", "zone ranges") + block(WRONG),
         "neither SUITE.TEST nor",
     ),
     "no_such_build": (HEAD + "build: fast\n" + block(WRONG), "no build fast"),
