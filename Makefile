@@ -22,7 +22,7 @@ LISTS := MM_SRCS SHARED_SRCS BOTH_SRCS KERNEL_SRCS USER_SRCS PROGRAMS HOSTILE_SR
 	RACE_SRCS FIBER_SRCS THREAD_SRCS SILENCE_SRCS SCHED_SRCS
 $(foreach list,$(LISTS),$(eval $(list) :=))
 ROOMS := boot arch/x86_64 arch/host arch/fiber kernel drivers mm demo user tests tests/races
-include $(ROOMS:%=%/files.mk)
+include $(ROOMS:%=%/files.mk) $(wildcard labs/variant.mk)
 KERNEL_SRCS += $(if $(RACE),,demo/no_race.c)
 HOST_SRCS   := $(HOST_BASE) $(HOST_SRCS)
 RACE_SRCS   += $(sort $(wildcard tests/races/step*.c))
@@ -61,21 +61,21 @@ count_steps = $(shell MAKEFLAGS= $(MAKE) -n $(MAKECMDGOALS) B=$(B) RACE=$(RACE) 
 	grep -c "^printf '  %")
 
 WARN   := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wundef -Wvla \
-	-Wpointer-arith -Wwrite-strings -Wimplicit-fallthrough -Wno-unused-parameter
-COMMON := -std=gnu11 -O2 -g $(WARN) -Iinclude -fno-strict-aliasing -fno-common -fwrapv
+	-Wpointer-arith -Wwrite-strings -Wimplicit-fallthrough -Wno-unused-parameter $(VARIANT)
+COMMON := -std=gnu11 -O2 $(or $(KG),-g) $(WARN) -Iinclude -fno-strict-aliasing -fno-common -fwrapv
 KFLAGS := $(COMMON) $(CC_KERNEL) $(CROSS_INCLUDE) -Iarch/x86_64 -I. -ffreestanding -fno-pic \
 	-fno-pie -mcmodel=kernel -mno-red-zone -mgeneral-regs-only -fno-stack-protector \
 	-fno-omit-frame-pointer -fno-asynchronous-unwind-tables -fcf-protection=none \
 	-fno-delete-null-pointer-checks
-# Stacks are small: of a frame in the core of mm/ 512 bytes, elsewhere in mm/ 1 KiB.
+# Stacks are small: a frame in the core of mm/ 512 bytes, in mm/ 1 KiB.  Suites compile quickly.
 frame_limit = $(if $(filter mm/%,$<),-Wframe-larger-than=$(if $(filter $<,$(CORE_SRCS)),512,1024))
+quick = $(if $(filter tests/suites/%,$<),-O1)
 LDFLAGS := -nostdlib -static -z max-page-size=0x1000 -z noexecstack --build-id=sha1 -T linker.ld
 
 # ---- the kernel --------------------------------------------------------------------------------
 KSRCS := $(BOOT_SRCS) $(ARCH_SRCS) $(SHARED_SRCS) $(BOTH_SRCS) $(KERNEL_SRCS) $(MM_SRCS) \
 	$(TEST_SRCS) $(USER_SRCS) $(KTEST_SRCS) $(SHARED_TESTS)
-# A race build, without the suites: make kernel RACE=1 B=build/race.
-# A checked one: make kernel CHECKED=1 B=build/checked.
+# A race build, without the suites: RACE=1 B=build/race.  A checked one: CHECKED=1 B=build/checked.
 KFLAGS += $(if $(RACE),-DRACE_BUILD) $(if $(CHECKED),-DCHECKED_BUILD)
 ifneq ($(RACE),)
 KSRCS := $(filter-out tests/suites/%,$(KSRCS)) $(RACE_SRCS)
@@ -87,7 +87,7 @@ all kernel: $(B)/quarry.elf $(PROGRAMS:%=$(B)/bin/%)
 
 $(B)/kernel/%.o: % Makefile
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(KFLAGS) $(frame_limit) -MMD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CC) $(KFLAGS) $(frame_limit) $(quick) -MMD -MP -c $< -o $@
 
 $(B)/kernel/demo/trace_short.c.o: traces/short.trace
 $(B)/kernel/tests/races/scripts.c.o: $(RACE_TEXTS)
@@ -117,23 +117,26 @@ $(B)/bin/hostile: $(HOSTILE_SRCS:%=$(B)/kernel/%.o)
 # ---- the hosted program, in several builds: make build/host-asan/check --------------------------
 # Lines for gdb and reports, without variables: a fifth less to compile.  With them: HOSTG=-g.
 HOSTG  := -g1
-# Tests are compiled with little optimising: half as long.
-HOSTT  := -O1
+# Tests are compiled without optimising, and the core with little where a build is not about the
+# code as the kernel has it: half as long.
+HOSTT  := -O0
 HFLAGS := $(COMMON:-g=$(HOSTG)) -Iarch/host -Iarch/x86_64 -I. -pthread -fno-omit-frame-pointer \
 	-DCHECKED_BUILD
-HFLAGS_plain  := -DHOST_PLAIN
-HFLAGS_order3 := -DPAGEBLOCK_ORDER=3
-HFLAGS_asan   := -fsanitize=address,undefined -fno-sanitize-recover=all
-HFLAGS_tsan   := -fsanitize=thread -Wno-tsan
+HFLAGS_order3 := -O1 -DPAGEBLOCK_ORDER=3
+HFLAGS_asan   := -O1 -fsanitize=address,undefined -fno-sanitize-recover=all
+HFLAGS_tsan   := -O1 -fsanitize=thread -Wno-tsan
 HFLAGS_threads-asan = $(HFLAGS_threads) $(HFLAGS_asan) -DSINGLES=3000 -DRANDOM=1000
 HOST_BUILDS   := plain port order3 asan tsan threads threads-asan silence
 # "threads", "threads-asan" and "silence" have CPUs as fibers.  Of the others all but one link the
-# host's own locks and cross-calls; "plain" links the kernel's.
+# host's own locks and cross-calls; "plain" links the kernel's.  SHARES_x: whose objects x links.
 HOST_ALL  = $(MM_SRCS) $(BOTH_SRCS) $(HOST_SRCS) $(TEST_SRCS) $(HOST_TEST_SRCS)
 HOST_ONE  = $(if $(filter plain,$(1)),$(SHARED_SRCS) $(SHARED_TESTS),$(HOST_PORT))
 host_srcs = $(if $(filter threads%,$(1)),$(THREAD_SRCS),$(if $(filter silence,$(1)), \
 	$(SILENCE_SRCS),$(HOST_ALL) $(HOST_ONE)))
-# Of a directory, a program, flags and sources.
+host_shared = $(if $(SHARES_$(1)),$(filter $(call host_srcs,$(SHARES_$(1))),$(host_srcs)))
+host_objs = $(patsubst %,$(B)/host-$(SHARES_$(1))/%.o,$(host_shared)) \
+	$(patsubst %,$(B)/host-$(1)/%.o,$(filter-out $(host_shared),$(host_srcs)))
+# Of a directory, a program, flags, sources, and objects if not those of the sources.
 define host_build
 $(B)/$(1)/demo/trace_short.c.o: traces/short.trace
 $(B)/$(1)/tests/races/scripts.c.o: $(RACE_TEXTS)
@@ -141,47 +144,52 @@ $(B)/$(1)/%.c.o: %.c Makefile
 	$$(call say,HOSTCC,$$< [$(1)])
 	$$(Q)mkdir -p $$(@D)
 	$$(Q)$$(HOSTCC) $(3) $$(if $$(filter tests/%,$$<),$(HOSTT)) -MMD -MP -c $$< -o $$@
-$(B)/$(1)/$(2): $(patsubst %,$(B)/$(1)/%.o,$(4))
+$(B)/$(1)/$(2): $(or $(5),$(patsubst %,$(B)/$(1)/%.o,$(4)))
 	$$(call say,HOSTLD,$$@)
 	$$(Q)$$(HOSTCC) $(3) -o $$@ $$^
--include $(patsubst %,$(B)/$(1)/%.d,$(4))
+-include $(if $(BUILDS_NOTHING),,$(patsubst %,$(B)/$(1)/%.d,$(4)))
 endef
 $(foreach b,$(HOST_BUILDS),$(eval \
-	$(call host_build,host-$(b),check,$(HFLAGS) $(HFLAGS_$(b)),$(call host_srcs,$(b)))))
+	$(call host_build,host-$(b),check,$(HFLAGS) $(HFLAGS_$(b)),$(call host_srcs,$(b)), \
+	$(call host_objs,$(b)))))
 # mm/ alone, with nothing of kernel/: the least that another kernel needs.
 ALONE_SRCS := $(MM_SRCS) $(HOST_BASE) $(HOST_PORT) arch/host/host_alone.c
 $(eval $(call host_build,alone,alone,$(HFLAGS),$(ALONE_SRCS)))
 # CPUs as fibers: race replay and the explorer.  make build/fiber/race build/fiber-asan/race
 FIBER_FLAGS := $(COMMON:-g=$(HOSTG)) -Iarch/fiber -Itests/races -I. -fno-omit-frame-pointer \
-	-DRACE_BUILD -DCHECKED_BUILD -DPAGEBLOCK_ORDER=3
+	-DRACE_BUILD -DCHECKED_BUILD -DPAGEBLOCK_ORDER=3 -O1
 $(foreach b,fiber fiber-asan,$(eval \
 	$(call host_build,$(b),race,$(FIBER_FLAGS) $(HFLAGS_$(b:fiber-%=%)),$(FIBER_SRCS))))
 # mm/ as a library, and programs that use it.
-include tools/lib.mk
--include $(KOBJS:.o=.d) $(patsubst %,$(B)/kernel/user/%.c.d,$(PROGRAMS) lib)
--include $(HOSTILE_SRCS:%=$(B)/kernel/%.d)
+include tools/lib.mk tools/bench.mk tools/labs.mk
+-include $(if $(BUILDS_NOTHING),,$(KOBJS:.o=.d) $(HOSTILE_SRCS:%=$(B)/kernel/%.d) \
+	$(patsubst %,$(B)/kernel/user/%.c.d,$(PROGRAMS) lib))
 
 # ---- what to type: tools/help.txt says what each target does -------------------------------------
-export CPUS MEM NODES BOOT CMDLINE TRACE TIMEOUT QEMU_FLAGS MAKE OBJDUMP
+export CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT QEMU_FLAGS MAKE OBJDUMP
 export QUARRY_BUILD := $(B)
-
-# Each is tools/NAME.py.
+# Each is tools/NAME.py.  Names in ONLY have commas or blanks between them.
+comma := ,
+only = $(subst $() ,$(comma),$(strip $(subst $(comma), ,$(ONLY))))
 TOOLS      := test test-bochs check lint format house bench soak race model mutants mutate failsweep
-TOOLS      += fuzz coverage
+TOOLS      += fuzz coverage figures recording minimal bench-peers
+ARGS_test := $(if $(FULL),--full) $(if $(EIGHTH),--eighth $(EIGHTH))
+ARGS_recording := $(if $(SIZE),--size $(SIZE)) $(if $(TEXT),--text $(TEXT))
+ARGS_minimal := $(if $(FULL),--whole)
 ARGS_soak   = '$(TARGET)' $(ROUNDS)
-ARGS_race  := $(if $(STEP),--step) $(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
+ARGS_race  := $(if $(STEP),--step) $(if $(ENGINE),--engine $(ENGINE)) $(if $(GRUB),--grub) \
+	$(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 ARGS_mutants := $(if $(WHO),--who)
 ARGS_mutate := $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(FILES),--files $(FILES))
 ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
 ARGS_house := $(if $(BEFORE),--before $(BEFORE)) $(if $(LIST),--list)
 .PHONY: all kernel help run iso debug compile_commands.json setup clean $(TOOLS)
 $(TOOLS):
-	$(Q)$(PYTHON) tools/$@.py --build $(B) $(if $(ONLY),--only $(ONLY)) $(ARGS_$@)
+	$(Q)$(PYTHON) tools/$@.py --build $(B) $(if $(only),--only $(only)) $(ARGS_$@)
 lint bench soak test-bochs: kernel
-
 help: ; @cat tools/help.txt
 run:
-	+$(Q)mkdir -p $(B) && sh tools/in_turn.sh $(B)/.building $(MAKE) --no-print-directory kernel
+	+$(Q)mkdir -p $(B) && sh tools/in_turn.sh $(B)/.building $(MAKE) $(if $(V),,-s) kernel >&2
 	$(Q)sh tools/run.sh $(B)
 iso: kernel
 	$(Q)sh tools/mkiso.sh $(B)/quarry.iso $(B)/quarry.elf "$$CMDLINE" \

@@ -3,18 +3,118 @@
 #ifndef DEMO_BENCH_H
 #define DEMO_BENCH_H
 
-#include <quarry/types.h>
+#include <quarry/isolation.h>
+#include <quarry/machine.h>
+#include <quarry/mm.h>
 
 /*
  * Measure, and print one line "bench: NAME VALUE UNIT" for each figure.  Meaningful under icount
- * with shift 0, where the TSC counts instructions.  False: something could not be measured.
+ * with shift 0, where the TSC counts instructions.  The option bench= names the groups to measure,
+ * with commas; without any, those that are measured on each machine.  False: something could not be
+ * measured.
  */
 bool bench_run(void);
 
-/* Print one figure. */
+/* Print one figure; or the quotient @total / @count, with up to four decimals. */
 void bench_figure(const char *name, u64 value, const char *unit);
-/* bench_vm.c; as bench_run. */
+void bench_ratio(const char *name, u64 total, u64 count, const char *unit);
+/* Xorshift with a fixed start: a row is the same in every run. */
+u64 bench_random(u64 *state);
+#define BENCH_SEED 88172645463325252ULL
+
+/* The cost of loops without the allocator: calls out of line with the same arguments. */
+struct page *bench_no_page(gfp_t gfp, unsigned order);
+int bench_no_free(struct page *page, unsigned order);
+
+#define BENCH_RUNS  32
+#define BENCH_PAIRS 64
+
+/*
+ * Run two statements BENCH_RUNS times, BENCH_PAIRS times each in a loop, and print the difference
+ * of the least costs, per pair.  They are macros' arguments, so that the compiler sees the calls as
+ * it does elsewhere.
+ */
+#define BENCH_LEAST(best, statement)                                                               \
+	do {                                                                                       \
+		u64 began_ = arch_tsc(), took_;                                                    \
+		unsigned pair_;                                                                    \
+                                                                                                   \
+		for (pair_ = 0; pair_ < BENCH_PAIRS; pair_++) {                                    \
+			statement;                                                                 \
+		}                                                                                  \
+		took_ = arch_tsc() - began_;                                                       \
+		(best) = MIN(best, took_);                                                         \
+	} while (0)
+#define BENCH_NET(name, statement, nothing)                                                        \
+	do {                                                                                       \
+		u64 best_ = ~0ULL, empty_ = ~0ULL;                                                 \
+		unsigned run_;                                                                     \
+                                                                                                   \
+		for (run_ = 0; run_ < BENCH_RUNS; run_++) {                                        \
+			BENCH_LEAST(empty_, nothing);                                              \
+			BENCH_LEAST(best_, statement);                                             \
+		}                                                                                  \
+		bench_ratio((name), best_ - empty_, BENCH_PAIRS, "instructions");                  \
+	} while (0)
+#define BENCH_PAIR(name, order)                                                                    \
+	BENCH_NET(name, (void)free_pages(alloc_pages(GFP_KERNEL, (order)), (order)),               \
+	    (void)bench_no_free(bench_no_page(GFP_KERNEL, (order)), (order)))
+
+/* ---- groups; false: not measured, and said why ---- */
+
+/* bench_pairs.c */
+bool bench_pairs(void);
+bool bench_batches(void);
+bool bench_largest(void);
+bool bench_recorded(void);
+/* bench_fill.c */
+bool bench_fill(void);
+bool bench_stranded(void);
+bool bench_elsewhere(void);
+/*
+ * A table of page numbers in a block that the caller frees; NULL: no memory.  @cost: instructions.
+ */
+struct page *bench_table_make(void);
+struct page *bench_page_at(u64 i);
+void bench_table_set(u64 i, const struct page *page);
+/* Every free page into the table; returns how many. */
+u64 bench_take_all(u64 *cost);
+void bench_shuffle(u64 nr, u64 *state);
+/* Free the first @nr of the table; returns the instructions, net. */
+u64 bench_free_all(u64 nr);
+/* bench_count.c */
+/* Begin row @row for the plugin of QEMU, or end it: 0. */
+void bench_mark(unsigned row);
+unsigned bench_policy_row(enum iso_policy policy);
+/* Say what the plugin's numbers are about. */
+void bench_say_rows(void);
+bool bench_counted(void);
+bool bench_load(void);
+/* bench_range.c */
+bool bench_drain(void);
+bool bench_offline(void);
+bool bench_fresh(void);
+bool bench_soft_free(void);
+/* bench_vm.c */
 bool bench_migrate(void);
+bool bench_contig(void);
+bool bench_teardown(void);
 bool bench_object(void);
+/* bench_policy.c */
+bool bench_policies(void);
+
+/*
+ * A space that shows an anonymous object of @pages pages at BENCH_AT, all of them touched.  The
+ * calling thread uses it.
+ */
+struct bench_space {
+	struct vm_object *object;
+	struct vm_space *space;
+};
+#define BENCH_AT 0x10000000UL
+bool bench_map(struct bench_space *made, unsigned long pages) must_check;
+void bench_unmap(struct bench_space *made);
+/* The first @nr pages, at a multiple of @step, that are all an object's; PFN_NONE: none. */
+pfn_t bench_full_range(unsigned long nr, unsigned long step);
 
 #endif

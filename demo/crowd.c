@@ -20,15 +20,16 @@
 #define RECEIVE_NS 100000000ULL
 
 /* Contents of a report: stress.c of user/. */
-enum { SAYS_ROUNDS, SAYS_WRONG, SAYS_HELD, SAYS_SEED };
+enum { SAYS_VERIFIED, SAYS_WRONG, SAYS_HELD, SAYS_SEED };
 
 struct crowd {
 	unsigned nr;
 	u64 seed; /* of the first program; each further one has the next */
 	struct task *task[CROWD_MAX];
-	u64 rounds[CROWD_MAX], held[CROWD_MAX], wrong[CROWD_MAX]; /* written by the thread below */
-	u32 stop;                                                 /* a: programs must end */
-	u32 over;                                                 /* a: the thread must end */
+	u64 verified[CROWD_MAX], held[CROWD_MAX],
+	    wrong[CROWD_MAX]; /* written by the thread below */
+	u32 stop;             /* a: programs must end */
+	u32 over;             /* a: the thread must end */
 	struct endpoint *ep;
 	struct thread *thread;
 };
@@ -46,7 +47,7 @@ static void take_reports(void *arg)
 			continue;
 		who = msg.word[SAYS_SEED] - c->seed;
 		if (who < c->nr) {
-			WRITE_ONCE(c->rounds[who], msg.word[SAYS_ROUNDS]);
+			WRITE_ONCE(c->verified[who], msg.word[SAYS_VERIFIED]);
 			WRITE_ONCE(c->held[who], msg.word[SAYS_HELD]);
 			WRITE_ONCE(c->wrong[who], msg.word[SAYS_WRONG]);
 		}
@@ -73,6 +74,12 @@ bool crowd_is_whole(const struct crowd *c)
 		if (load_acquire(&c->task[i]->ending))
 			return false;
 	return true;
+}
+
+u64 crowd_verified(const struct crowd *c, u64 *wrong)
+{
+	*wrong = sum(c->wrong, c->nr);
+	return sum(c->verified, c->nr);
 }
 
 static void free_crowd(struct crowd *c)
@@ -165,8 +172,8 @@ bool crowd_stop(struct crowd *c)
 		task_put(c->task[i]);
 	}
 	wrong = sum(c->wrong, c->nr);
-	printk("programs: %u made %llu rounds over their memory, %llu pages wrong%s\n", c->nr,
-	    (unsigned long long)sum(c->rounds, c->nr), (unsigned long long)wrong,
+	printk("programs: %u verified %llu pages, %llu wrong%s\n", c->nr,
+	    (unsigned long long)sum(c->verified, c->nr), (unsigned long long)wrong,
 	    good ? "; all ended well" : "");
 	good = good && wrong == 0;
 	free_crowd(c);

@@ -10,11 +10,13 @@
  * Tests:      judge_load, tests/qemu/test_monitor.py.
  */
 #include "demo/monitor.h"
+#include "demo/progress.h"
 
 #include <quarry/errno.h>
 #include <quarry/handle.h>
 #include <quarry/ktest.h>
 #include <quarry/panic.h>
+#include <quarry/plural.h>
 #include <quarry/stress.h>
 
 #define OBJECT_ORDER 3
@@ -48,18 +50,26 @@ static void load_thread(void *arg)
 	}
 }
 
-static void load_start(unsigned long mib)
+static int load_start(unsigned long mib)
 {
 	u32 nr = (u32)(mib * PER_MIB), i, got = 0;
+	struct progress progress;
 
 	load.handles = kmalloc(nr * sizeof(*load.handles));
 	if (!load.handles) {
 		printk("load: no memory\n");
-		return;
+		return -ENOMEM;
 	}
+	progress_begin(&progress, "load", "", monitor_state.no_keys);
+	progress.unit = "MiB";
+	progress.total = mib;
 	handle_table_init(&load.table, &kernel_memory, load.handles, nr);
-	for (i = 0; i < nr; i++)
+	for (i = 0; i < nr; i++) {
 		got += handle_alloc(&load.table, i, OBJECT_ORDER, GFP_NORETRY, run_seed + i) == 0;
+		progress.done = i / PER_MIB;
+		progress_tick(&progress);
+	}
+	progress_end(&progress);
 	load.stop = 0;
 	for (i = 0; i < NR_THREADS; i++) {
 		load.rand[i] = (run_seed + i) | 1;
@@ -68,9 +78,10 @@ static void load_start(unsigned long mib)
 	load.stress = stress_start(&kernel_memory, 0, nr_cpus, run_seed);
 	printk("load: %lu MiB in movable objects, %s\n", got / PER_MIB,
 	    load.stress ? "and stress on all CPUs" : "and no memory for the stress threads");
+	return load.stress ? 0 : -ENOMEM;
 }
 
-static void load_end(void)
+static int load_end(void)
 {
 	struct stress_report report = {0};
 	u64 moved, damaged;
@@ -95,22 +106,27 @@ static void load_end(void)
 	kfree(load.handles);
 	load.handles = NULL;
 	load.stress = NULL;
+	return err || damaged ? -EUCLEAN : 0;
 }
 
-void cmd_load(unsigned n, char **arg)
+int cmd_load(unsigned n, char **arg)
 {
 	u64 mib;
 
-	if (n == 0 && !load.handles)
+	if (n == 0 && load.handles)
+		return load_end();
+	if (n == 0) {
 		printk("load: not running\n");
-	else if (n == 0)
-		load_end();
-	else if (load.handles)
+		return 0;
+	}
+	if (load.handles) {
 		printk("load: running already; load without a number ends it\n");
-	else if (monitor_number(arg[0], &mib) && mib > 0 && mib <= MAX_MIB)
-		load_start(mib);
-	else
-		printk("load: 1 to %u MiB\n", MAX_MIB);
+		return -EBUSY;
+	}
+	if (monitor_number(arg[0], &mib) && mib > 0 && mib <= MAX_MIB)
+		return load_start(mib);
+	printk("load: 1 to %u MiB\n", MAX_MIB);
+	return -EINVAL;
 }
 
 /* ---- bursts ---- */
@@ -188,22 +204,32 @@ static void burst_give(struct burst *b)
 	}
 }
 
-void cmd_burst(unsigned n, char **arg)
+int cmd_burst(unsigned n, char **arg)
 {
 	u64 mib, rounds = 1, i;
 	unsigned long damaged = 0, least = ~0UL;
+	struct progress progress;
 
 	if (!monitor_number(arg[0], &mib) || (n > 1 && !monitor_number(arg[1], &rounds)))
-		return;
+		return -EINVAL;
+	progress_begin(&progress, "burst", "", monitor_state.no_keys);
+	progress.unit = "rounds";
+	progress.total = rounds;
 	for (i = 0; i < rounds; i++) {
 		struct burst b = {.seed = run_seed + i};
 
 		burst_take(&b, (unsigned long)mib << (20 - PAGE_SHIFT));
+		progress_tick(&progress);
 		burst_give(&b);
+		progress.done++;
+		progress_tick(&progress);
 		damaged += b.damaged;
 		least = MIN(least, b.pages);
 	}
+	progress_end(&progress);
 	drain_all_pages(&kernel_memory, NULL);
-	printk("burst: %llu rounds of %lu MiB used and freed, %lu pages damaged\n",
-	    (unsigned long long)rounds, rounds ? least >> (20 - PAGE_SHIFT) : 0, damaged);
+	printk("burst: %llu round%s of %lu MiB used and freed, %lu page%s damaged\n",
+	    (unsigned long long)rounds, plural(rounds), rounds ? least >> (20 - PAGE_SHIFT) : 0,
+	    damaged, plural(damaged));
+	return damaged ? -EUCLEAN : 0;
 }

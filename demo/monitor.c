@@ -1,344 +1,261 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * monitor.c: the prompt on the serial line: show memory, offline ranges, run suites.
+ * monitor.c: the prompt on the serial line: reads lines and carries out commands.
  *
  * Owns:       the table of commands and the line being typed.
  * Locks:      none.
- * Invariants: for bad input one line says what is wrong and what is expected.
- * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_shown.py.
+ * Invariants: for bad input one line says what is wrong and what is expected.  A command that
+ *             returns an error has printed the reason.
+ * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_prompt.py.
  */
 #include "demo/demo.h"
+#include "demo/line_edit.h"
+#include "demo/live.h"
 #include "demo/monitor.h"
-#include "demo/provoke.h"
-#include "demo/soak.h"
 
-#include <quarry/account.h>
-#include <quarry/acpi.h>
-#include <quarry/cmdline.h>
 #include <quarry/console.h>
 #include <quarry/errno.h>
-#include <quarry/hotplug.h>
-#include <quarry/ktest.h>
-#include <quarry/mce.h>
-#include <quarry/race.h>
-#include <quarry/smp.h>
-#include <quarry/task.h>
 #include <quarry/isolation.h>
-#include <quarry/virtio.h>
+#include <quarry/port.h>
 
-#define LINE_MAX    120
-#define MAX_WORDS   5
-#define NR_HISTORY  8
-#define HANG_MAX_MS 3600000u
+#define MAX_WORDS 8
+#define WATCH_MS  1000
+#define KEY_MS    10
+#define CLEAR     "\033[H\033[2J"
 
-struct line {
-	char text[LINE_MAX];
-	size_t len;
-};
-static struct line history[NR_HISTORY];
-static unsigned history_used;
-static u64 monitor_seed;
+struct monitor_state monitor_state;
 
-struct command {
-	const char *name, *args, *help;
-	unsigned min, max; /* arguments */
-	void (*run)(unsigned n, char **arg);
-};
+/* ---- commands about commands ---- */
 
-/* ---- reading a line ---- */
-
-static void retype(struct line *line, const struct line *with)
+static int cmd_halt(unsigned n, char **arg)
 {
-	for (; line->len > 0; line->len--)
-		console_write("\b \b", 3);
-	*line = *with;
-	console_write(line->text, line->len);
+	monitor_state.halted = true;
+	return 0;
 }
 
-/* Arrow keys come as ESC [ A and ESC [ B. */
-static void escape_sequence(struct line *line, unsigned *back)
+/* A failure on purpose: not an unknown command, or one with too few arguments. */
+static int cmd_expect_fail(unsigned n, char **arg)
 {
-	static const struct line empty;
-	int c = serial_getc_wait();
+	int err = monitor_obey(n, arg);
 
-	if (c != '[')
-		return;
-	c = serial_getc_wait();
-	if (c == 'A' && *back < MIN(history_used, (unsigned)NR_HISTORY))
-		(*back)++;
-	else if (c == 'B' && *back > 0)
-		(*back)--;
+	if (err == -ENOSYS || err == -E2BIG)
+		return err;
+	if (err)
+		return 0;
+	printk("expect-fail: %s did not fail\n", arg[0]);
+	return -EINVAL;
+}
+
+/* A key ends the watch.  The rest of an arrow's sequence, which follows at once, is no input. */
+static bool key_pressed(void)
+{
+	unsigned waited;
+	int c = serial_getc();
+
+	if (c < 0)
+		return false;
+	for (waited = 0; c == 27 && waited < 5; waited++) {
+		thread_sleep(KEY_MS * 1000000ULL);
+		while (serial_getc() >= 0)
+			;
+	}
+	return true;
+}
+
+static bool only_shows(unsigned n, char **arg)
+{
+	const struct command *c = monitor_find(arg[0]);
+
+	if (!c) {
+		printk("%s: no such command; try help\n", arg[0]);
+		return false;
+	}
+	if (monitor_watchable(c, n == 1))
+		return true;
+	if (c->flags & FOLLOWS)
+		printk("watch: %s follows the memory by itself, until a key\n", arg[0]);
 	else
-		return;
-	retype(line, *back ? &history[(history_used - *back) % NR_HISTORY] : &empty);
+		printk("watch: %s changes something\n", arg[0]);
+	monitor_show_watchable();
+	return false;
 }
 
-static void read_line(struct line *line)
+static int cmd_watch(unsigned n, char **arg)
 {
-	unsigned back = 0;
+	unsigned waited, i;
+	int err = 0;
 
-	line->len = 0;
+	if (!only_shows(n, arg))
+		return -EINVAL;
 	for (;;) {
-		int c = serial_getc_wait();
-		char out = (char)c;
-
-		if (c == '\r' || c == '\n')
-			break;
-		if (c == 27) {
-			escape_sequence(line, &back);
-		} else if (c == 4 && line->len == 0) { /* Ctrl-D: the end of the input */
-			static const struct line halt = {"halt", 4};
-
-			retype(line, &halt);
-			break;
-		} else if (c == 3 || c == 21) { /* Ctrl-C, Ctrl-U: forget the line */
-			static const struct line empty;
-
-			retype(line, &empty);
-		} else if ((c == 8 || c == 127) && line->len > 0) {
-			line->len--;
-			console_write("\b \b", 3);
-		} else if (c >= ' ' && c < 127 && line->len + 1 < LINE_MAX) {
-			line->text[line->len++] = out;
-			console_write(&out, 1);
+		console_write(CLEAR, sizeof(CLEAR) - 1);
+		printk("watch:");
+		for (i = 0; i < n; i++)
+			printk(" %s", arg[i]);
+		printk(": every second; any key ends it\n\n");
+		monitor_state.no_keys = true; /* the key is for the watch */
+		err = monitor_obey(n, arg);
+		monitor_state.no_keys = false;
+		if (err)
+			return err;
+		for (waited = 0; waited < WATCH_MS; waited += KEY_MS) {
+			if (key_pressed())
+				return 0;
+			thread_sleep(KEY_MS * 1000000ULL);
 		}
 	}
-	line->text[line->len] = '\0';
-	console_write("\n", 1);
-	if (line->len)
-		history[history_used++ % NR_HISTORY] = *line;
 }
 
-/* ---- commands ---- */
-
-bool monitor_number(const char *word, u64 *value)
+static int cmd_map(unsigned n, char **arg)
 {
-	if (parse_u64(word, value) == 0)
-		return true;
-	printk("%s: not a number (decimal, or 0x and hexadecimal)\n", word);
-	return false;
-}
-
-bool monitor_policy(const char *word, enum iso_policy *policy)
-{
-	*policy = iso_policy_by_name(word);
-	if (*policy != NR_ISO_POLICIES)
-		return true;
-	printk("%s: no such policy: " ISO_POLICY_NAMES(", ") "\n", word);
-	return false;
-}
-
-static void cmd_mem(unsigned n, char **arg)
-{
-	show_mem(&kernel_memory);
-}
-
-static void cmd_zone(unsigned n, char **arg)
-{
-	show_zones(&kernel_memory);
-}
-
-static void cmd_pcp(unsigned n, char **arg)
-{
-	show_pcp(&kernel_memory);
-}
-
-static void cmd_block(unsigned n, char **arg)
-{
-	u64 pfn;
-
-	if (monitor_number(arg[0], &pfn))
-		show_block(&kernel_memory, pfn);
-}
-
-static void cmd_trace(unsigned n, char **arg)
-{
-	if (strcmp(arg[0], "on") != 0 && strcmp(arg[0], "off") != 0)
-		printk("usage: trace on|off\n");
+	if (n || monitor_state.no_keys)
+		live_print();
 	else
-		trace_switch(&kernel_memory, arg[0][1] == 'n');
+		live_look();
+	return 0;
 }
 
-static void cmd_page(unsigned n, char **arg)
-{
-	u64 pfn;
+/* ---- the table ---- */
 
-	if (!monitor_number(arg[0], &pfn))
-		return;
-	dump_page(&kernel_memory, pfn, "page");
-	trace_history(&kernel_memory, pfn);
-}
-
-static void cmd_policy(unsigned n, char **arg)
-{
-	enum iso_policy policy;
-
-	if (monitor_policy(arg[0], &policy))
-		WRITE_ONCE(kernel_memory.policy, policy);
-}
-
-static void cmd_check(unsigned n, char **arg)
-{
-	struct mm_violation v;
-
-	if (check_memory(&kernel_memory, &v))
-		printk("check: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have, v.want);
-	else
-		printk("check: every invariant holds\n");
-}
-
-static void cmd_counts(unsigned n, char **arg)
-{
-	show_counts();
-	show_tasks();
-}
-
-static void cmd_run(unsigned n, char **arg)
-{
-	ktest_run(arg[0], monitor_seed);
-}
-
-static void cmd_rounds(unsigned n, char **arg)
-{
-	u64 rounds;
-
-	if (monitor_number(arg[0], &rounds) && rounds < 1000000)
-		offline_soak(&kernel_memory, (unsigned)rounds, NR_ISO_POLICIES, monitor_seed);
-}
-
-static void cmd_cpus(unsigned n, char **arg)
-{
-	show_cpus();
-}
-
-static void cmd_slots(unsigned n, char **arg)
-{
-	show_all_slots();
-}
-
-static void nothing(void *arg)
-{
-}
-
-/* Make @cpu deaf for @ms, by default long enough to be reported, and call it. */
-static void hang_cpu(unsigned cpu, u64 ms)
-{
-	u64 began = arch_clock_ns();
-	struct fault_hang hang;
-	int err = fault_hang_start(&hang, cpu, ms * 1000000);
-
-	if (err) {
-		printk("cpu: error %d\n", err);
-		return;
-	}
-	smp_call_mask(NULL, nothing, NULL);
-	printk("cpu: all have answered after %llu ms\n",
-	    (unsigned long long)((arch_clock_ns() - began) / 1000000));
-	fault_hang_end(&hang);
-}
-
-static void cmd_cpu(unsigned n, char **arg)
-{
-	u64 cpu, ms = smp_timeout_ns / 1000000 * 2;
-	int err;
-
-	if (!monitor_number(arg[1], &cpu) || (n > 2 && !monitor_number(arg[2], &ms)))
-		return;
-	cpu = MIN(cpu, (u64)nr_cpus);
-	if (strcmp(arg[0], "hang") == 0) {
-		if (ms <= HANG_MAX_MS)
-			hang_cpu((unsigned)cpu, ms);
-		else
-			printk("cpu hang: at most %u ms\n", HANG_MAX_MS);
-		return;
-	}
-	if (strcmp(arg[0], "down") == 0) {
-		err = cpu_down((unsigned)cpu);
-	} else if (strcmp(arg[0], "up") == 0) {
-		err = cpu_up((unsigned)cpu);
-	} else {
-		printk("usage: cpu down N, cpu up N, cpu hang N [MS]\n");
-		return;
-	}
-	if (err)
-		printk("cpu: error %d: %s\n", err,
-		    err == -ENODEV         ? "no such CPU"
-		        : err == -EALREADY ? "already so"
-		        : err == -EBUSY    ? "the last CPU online"
-		                           : "no answer");
-	else
-		printk("cpu: done: %u of %u online\n", nr_cpus_online(), nr_cpus);
-}
-
-static void cmd_mce(unsigned n, char **arg)
-{
-	mce_show();
-}
-
-static void cmd_race(unsigned n, char **arg)
-{
-	race_step_by_keys(arg[0]);
-}
-
-static void cmd_user(unsigned n, char **arg)
-{
-	u64 arg0 = monitor_seed, arg1 = 0;
-
-	if ((n > 1 && !monitor_number(arg[1], &arg0)) || (n > 2 && !monitor_number(arg[2], &arg1)))
-		return;
-	user_run(arg[0], arg0, arg1);
-}
-
-static void cmd_virtio(unsigned n, char **arg)
-{
-	virtio_show();
-}
-
-static void cmd_help(unsigned n, char **arg);
-
+/* clang-format off */
 static const struct command commands[] = {
-    {"help", "", "this list", 0, 0, cmd_help},
-    {"mem", "", "totals and event counters", 0, 0, cmd_mem},
-    {"zone", "", "each zone: span, watermarks, free lists", 0, 0, cmd_zone},
-    {"pcp", "", "what each CPU caches", 0, 0, cmd_pcp},
-    {"block", "PFN", "the pageblock that PFN lies in, and the page", 1, 1, cmd_block},
-    {"page", "PFN", "the page, and what happened to it lately", 1, 1, cmd_page},
-    {"trace", "on|off", "record all allocations, or slow paths only", 1, 1, cmd_trace},
-    {"offline", "PFN NR [POLICY]", "take NR pages from PFN on offline", 2, 3, cmd_offline},
-    {"online", "PFN NR", "bring them back online", 2, 2, cmd_online},
-    {"add", "PFN NR [NODE]", "add NR pages of new memory from PFN on", 2, 3, cmd_add},
-    {"remove", "PFN NR", "remove memory that is offline", 2, 2, cmd_remove},
-    {"query", "PFN NR", "list blockers of an offline", 2, 2, cmd_query},
-    {"evacuate", "NODE [whole|undo]", "offline a node's movable memory; undo", 1, 2, cmd_evacuate},
-    {"compact", "", "compaction: gather free memory", 0, 0, cmd_compact},
-    {"cma", "[make|end|alloc|free N N]", "the area of contiguous memory", 0, 3, cmd_cma},
-    {"busy", "[PFN]", "keep a movable page in use; release it", 0, 1, cmd_busy},
-    {"poison", "[PFN]", "retire a broken page; list broken pages", 0, 1, cmd_poison},
-    {"soft", "PFN", "move a page's content, and retire it", 1, 1, cmd_soft},
-    {"unpoison", "PFN", "put a retired page back to use", 1, 1, cmd_unpoison},
-    {"mce", "", "machine checks: banks, records", 0, 0, cmd_mce},
-    {"policy", ISO_POLICY_NAMES("|"), "the default policy of offlines", 1, 1, cmd_policy},
-    {"check", "", "verify all invariants (check_memory)", 0, 0, cmd_check},
-    {"counts", "", "tasks, threads, objects ... in use", 0, 0, cmd_counts},
-    {"run", "SUITE[.TEST][,...]", "run selftests: quick, all, or by name", 1, 1, cmd_run},
-    {"rounds", "N", "N offline rounds under stress, for each policy", 1, 1, cmd_rounds},
-    {"cpus", "", "each CPU: its state, threads, interrupts", 0, 0, cmd_cpus},
-    {"cpu", "down|up|hang N [MS]", "CPU N offline, online, or deaf for MS", 2, 3, cmd_cpu},
-    {"slots", "", "slots for memory modules and CPUs", 0, 0, cmd_slots},
-    {"race", "NAME", "step through a race; in a race build", 1, 1, cmd_race},
-    {"user", "PROGRAM [ARG [ARG]]", "run a program of the boot modules in ring 3", 1, 3, cmd_user},
-    {"load", "[MIB]", "a background load on MIB; end it", 0, 1, cmd_load},
-    {"burst", "MIB [ROUNDS]", "use up MIB, verify it, and free it", 1, 2, cmd_burst},
-    {"virtio", "", "memory that the host gave and took", 0, 0, cmd_virtio},
-    {"halt", "", "power off", 0, 0, NULL},
-};
+    {"mem", "", "totals and event counters", 0, 0, cmd_mem,
+        .group = GROUP_MEMORY, SHOWS, "watch mem"},
+    {"zone", "", "each zone: span, watermarks, free blocks", 0, 0, cmd_zone,
+        .group = GROUP_MEMORY, SHOWS, "zone"},
+    {"pcp", "", "what each CPU caches", 0, 0, cmd_pcp,
+        .group = GROUP_MEMORY, SHOWS, "watch pcp"},
+    {"block", "PFN", "the pageblock of PFN, and the page", 1, 1, cmd_block,
+        .group = GROUP_MEMORY, SHOWS, "block 0x1000", {WORD_ONLINE}},
+    {"page", "PFN", "the page, and its history", 1, 1, cmd_page,
+        .group = GROUP_MEMORY, SHOWS, "page 0x1000", {WORD_ONLINE}},
+    {"trace", "on|off", "record all allocations, or slow ones", 1, 1, cmd_trace,
+        .group = GROUP_MEMORY, SHOWS_BARE, "trace on", {WORD_CHOICE}, "on off"},
+    {"compact", "", "compaction: gather free memory", 0, 0, cmd_compact,
+        .group = GROUP_MEMORY, SEEN, "compact"},
+    {"cma", "[make|end|alloc|free N N]", "the area of contiguous memory", 0, 3, cmd_cma,
+        .group = GROUP_MEMORY, SHOWS_BARE, "cma make 16", {WORD_CHOICE}, "make end alloc free"},
+    {"map", "[1]", "the live screen; 1: once, as lines", 0, 1, cmd_map,
+        .group = GROUP_MEMORY, SHOWS | FOLLOWS, "map"},
+    {"counts", "", "tasks, threads, objects ... in use", 0, 0, cmd_counts,
+        .group = GROUP_MEMORY, SHOWS, "counts"},
+    {"check", "", "verify all invariants (check_memory)", 0, 0, cmd_check,
+        .group = GROUP_MEMORY, SHOWS, "check"},
 
-static void cmd_help(unsigned n, char **arg)
+    {"offline", "PFN NR [POLICY]", "take NR pages from PFN on offline", 2, 3, cmd_offline,
+        .group = GROUP_OFFLINE, SHOWS_BARE | SEEN, "offline 0x8000 4096 precise",
+        {WORD_ONLINE, WORD_NR, WORD_POLICY}},
+    {"online", "PFN NR", "bring them back online", 2, 2, cmd_online,
+        .group = GROUP_OFFLINE, SHOWS_BARE | SEEN, "online 0x8000 4096", {WORD_OFFLINE, WORD_NR}},
+    {"query", "PFN NR", "list blockers of an offline", 2, 2, cmd_query,
+        .group = GROUP_OFFLINE, SHOWS | SHOWS_BARE, "query 0 1024", {WORD_ONLINE, WORD_NR}},
+    {"policy", ISO_POLICY_NAMES("|"), "the default policy of offlines", 1, 1, cmd_policy,
+        .group = GROUP_OFFLINE, SHOWS_BARE, "policy disable", {WORD_POLICY}},
+    {"evacuate", "NODE [whole|undo]", "offline a node's movable memory", 1, 2, cmd_evacuate,
+        .group = GROUP_OFFLINE, SHOWS_BARE | SEEN, "evacuate 0",
+        {WORD_NODE, WORD_CHOICE}, "whole undo"},
+    {"add", "PFN NR [NODE]", "add NR pages of new memory from PFN on", 2, 3, cmd_add,
+        .group = GROUP_OFFLINE, SHOWS_BARE, "add 0x100000 65536",
+        {WORD_NONE, WORD_NONE, WORD_NODE}},
+    {"remove", "PFN NR", "remove memory that is offline", 2, 2, cmd_remove,
+        .group = GROUP_OFFLINE, SHOWS_BARE, "remove 0x8000 4096", {WORD_OFFLINE, WORD_NR}},
+    {"busy", "[PFN]", "keep a movable page in use; release it", 0, 1, cmd_busy,
+        .group = GROUP_OFFLINE, 0, "busy 0x8003", {WORD_ONLINE}},
+
+    {"cpus", "", "each CPU: state, threads, interrupts", 0, 0, cmd_cpus,
+        .group = GROUP_CPUS, SHOWS, "watch cpus"},
+    {"cpu", "down|up|hang N [MS]", "CPU N offline, online, or deaf for MS", 2, 3, cmd_cpu,
+        .group = GROUP_CPUS, SHOWS_BARE | SEEN, "cpu down 1",
+        {WORD_CHOICE, WORD_CPU}, "down up hang"},
+
+    {"poison", "[PFN]", "retire a broken page; list broken pages", 0, 1, cmd_poison,
+        .group = GROUP_BROKEN, SHOWS_BARE, "poison 0x8003", {WORD_ONLINE}},
+    {"soft", "PFN", "move a page's content, and retire it", 1, 1, cmd_soft,
+        .group = GROUP_BROKEN, SHOWS_BARE | SEEN, "soft 0x8003", {WORD_ONLINE}},
+    {"unpoison", "PFN", "put a retired page back to use", 1, 1, cmd_unpoison,
+        .group = GROUP_BROKEN, SHOWS_BARE, "unpoison 0x8003", {WORD_BROKEN}},
+    {"mce", "", "machine checks: banks, records", 0, 0, cmd_mce,
+        .group = GROUP_BROKEN, SHOWS, "mce"},
+
+    {"run", "SUITE[.TEST][,...]", "run selftests: quick, all, or by name", 1, 1, cmd_run,
+        .group = GROUP_TESTS, SHOWS_BARE, "run buddy,pcp", {WORD_TEST}},
+    {"rounds", "N", "N offlines under stress, each policy", 1, 1, cmd_rounds,
+        .group = GROUP_TESTS, SEEN, "rounds 10"},
+    {"load", "[MIB]", "a background load on MIB; end it", 0, 1, cmd_load,
+        .group = GROUP_TESTS, SEEN, "load 64"},
+    {"burst", "MIB [ROUNDS]", "use up MIB, verify it, and free it", 1, 2, cmd_burst,
+        .group = GROUP_TESTS, 0, "burst 64 3"},
+    {"race", "NAME", "step through a race; in a race build", 1, 1, cmd_race,
+        .group = GROUP_TESTS, NEEDS_KEYS, "race R-S1b"},
+
+    {"slots", "", "slots for memory modules and CPUs", 0, 0, cmd_slots,
+        .group = GROUP_MACHINE, SHOWS, "slots"},
+    {"virtio", "", "memory that the host gave and took", 0, 0, cmd_virtio,
+        .group = GROUP_MACHINE, SHOWS, "watch virtio"},
+    {"user", "PROGRAM [ARG [ARG]]", "run a program of the boot modules", 1, 3, cmd_user,
+        .group = GROUP_MACHINE, SHOWS_BARE, "user hello", {WORD_PROGRAM}},
+    {"halt", "", "power off", 0, 0, cmd_halt,
+        .group = GROUP_MACHINE, 0, "halt"},
+
+    {"help", "[COMMAND]", "this list, or a command with an example", 0, 1, cmd_help,
+        .group = GROUP_PROMPT, SHOWS, "help offline", {WORD_COMMAND}},
+    {"watch", "COMMAND ...", "repeat what shows, every second", 1, 4, cmd_watch,
+        .group = GROUP_PROMPT, NEEDS_KEYS, "watch zone", {WORD_COMMAND}},
+    {"expect-fail", "COMMAND ...", "succeed if COMMAND fails; for scripts", 1, 6, cmd_expect_fail,
+        .group = GROUP_PROMPT, 0, "expect-fail offline 0 512", {WORD_COMMAND}},
+};
+/* clang-format on */
+
+const struct command *monitor_command(unsigned i)
+{
+	return i < ARRAY_SIZE(commands) ? &commands[i] : NULL;
+}
+
+const struct command *monitor_find(const char *name)
 {
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
-		printk("  %-8s %-26s %s\n", commands[i].name, commands[i].args, commands[i].help);
+		if (!strcmp(commands[i].name, name))
+			return &commands[i];
+	return NULL;
+}
+
+/* Run the command; @word is its name and @n arguments.  What only shows needs no screen. */
+static int run_seen(const struct command *c, unsigned n, char **word)
+{
+	char title[LINE_MAX];
+	unsigned i;
+	int at = 0, err;
+
+	for (i = 0; i <= n; i++)
+		at += ksnprintf(title + at, sizeof(title) - (size_t)at, i ? " %s" : "%s", word[i]);
+	if (!(c->flags & SEEN) || (!n && c->flags & SHOWS_BARE) || monitor_state.no_keys ||
+	    !live_begin(title))
+		return c->run(n, word + 1);
+	err = c->run(n, word + 1);
+	live_end();
+	return err;
+}
+
+int monitor_obey(unsigned n, char **word)
+{
+	const struct command *c = monitor_find(word[0]);
+
+	if (!c) {
+		printk("%s: no such command; try help\n", word[0]);
+		return -ENOSYS;
+	}
+	n--;
+	if ((n < c->min || n > c->max) && (n || !(c->flags & SHOWS_BARE))) {
+		printk("usage: %s %s\n", c->name, c->args);
+		return -E2BIG;
+	}
+	if (monitor_state.no_keys && (c->flags & NEEDS_KEYS)) {
+		printk("%s: needs keys, which a script does not have\n", c->name);
+		return -E2BIG;
+	}
+	return run_seen(c, n, word);
 }
 
 static unsigned split(char *text, char **word)
@@ -346,55 +263,60 @@ static unsigned split(char *text, char **word)
 	unsigned n = 0;
 
 	while (n < MAX_WORDS) {
-		while (*text == ' ')
+		while (*text == ' ' || *text == '\t')
 			*text++ = '\0';
 		if (!*text)
 			break;
 		word[n++] = text;
-		while (*text && *text != ' ')
+		while (*text && *text != ' ' && *text != '\t')
 			text++;
 	}
 	return n;
 }
 
-/* Carry out one line.  False: power off. */
-static bool obey(char *text)
+int monitor_obey_text(char *text)
 {
 	char *word[MAX_WORDS];
-	unsigned n = split(text, word), i;
+	unsigned n = split(text, word);
 
-	if (n == 0)
-		return true;
-	for (i = 0; i < ARRAY_SIZE(commands); i++) {
-		const struct command *c = &commands[i];
-
-		if (strcmp(c->name, word[0]) != 0)
-			continue;
-		if (n - 1 < c->min || n - 1 > c->max) {
-			printk("usage: %s %s\n", c->name, c->args);
-			return true;
-		}
-		if (!c->run)
-			return false;
-		c->run(n - 1, word + 1);
-		return true;
-	}
-	printk("%s: no such command; try help\n", word[0]);
-	return true;
+	return n ? monitor_obey(n, word) : 0;
 }
+
+/* ---- the prompt ---- */
+
+static void write_line(void *arg, const char *s, size_t len)
+{
+	console_write(s, len);
+}
+
+static const struct line_ops line_ops = {.write = write_line, .complete = monitor_complete};
 
 void monitor(u64 seed)
 {
-	static struct line line;
+	static struct line_edit line;
+	enum line_event event;
 
-	monitor_seed = seed;
+	monitor_state.seed = seed;
 	if (!serial_present()) {
 		printk("monitor: no serial port to read commands from\n");
 		return;
 	}
-	printk("Type help for the list of commands.\n");
-	do {
-		console_write("quarry> ", 8);
-		read_line(&line);
-	} while (obey(line.text));
+	if (!monitor_state.halted)
+		printk("Type help for the list of commands; Tab completes a word.  To begin with:\n"
+		       "  map         the live screen: all memory, until a key\n"
+		       "  offline     which memory could leave, and which has left\n"
+		       "  rounds 3    16 MiB leave and come back under load, by each policy\n");
+	line_init(&line, &line_ops, NULL, "quarry> ");
+	while (!monitor_state.halted) {
+		line_begin(&line);
+		do {
+			event = line_feed(&line, serial_getc_wait());
+		} while (event == LINE_GOES_ON);
+		if (event == LINE_READY) {
+			monitor_obey_text(line.text);
+		} else {
+			console_write("halt\n", 5);
+			monitor_state.halted = true;
+		}
+	}
 }

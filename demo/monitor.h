@@ -1,32 +1,161 @@
 /* SPDX-License-Identifier: MIT */
-/* monitor.h: the prompt on the serial line. */
+/* monitor.h: the prompt on the serial line, its commands and scripts of them. */
 #ifndef DEMO_MONITOR_H
 #define DEMO_MONITOR_H
 
 #include <quarry/mm_types.h>
 #include <quarry/types.h>
 
+/* ---- the table of commands (demo/monitor.c) ---- */
+
+enum command_group {
+	GROUP_MEMORY,
+	GROUP_OFFLINE,
+	GROUP_CPUS,
+	GROUP_BROKEN,
+	GROUP_TESTS,
+	GROUP_MACHINE,
+	GROUP_PROMPT,
+	NR_COMMAND_GROUPS
+};
+
+/* The kinds of words of a command line, for completion. */
+enum word_kind {
+	WORD_NONE,
+	WORD_CHOICE,  /* one of the command's choices */
+	WORD_COMMAND, /* a command; what follows is that command's */
+	WORD_POLICY,
+	WORD_TEST,    /* a suite, SUITE.TEST or a group of tests */
+	WORD_ONLINE,  /* first pfn of a range that could go offline */
+	WORD_OFFLINE, /* first pfn of an offline range */
+	WORD_BROKEN,  /* pfn of a broken page */
+	WORD_NR,      /* pages of the range that the word before begins */
+	WORD_NODE,
+	WORD_CPU,
+	WORD_PROGRAM, /* of the boot modules */
+};
+
+#define SHOWS      1u  /* it changes nothing */
+#define SHOWS_BARE 2u  /* without arguments it shows the present state, and changes nothing */
+#define NEEDS_KEYS 4u  /* it reads keys: not for scripts */
+#define SEEN       8u  /* the live screen is on while it runs, where the terminal can show it */
+#define FOLLOWS    16u /* it shows what changes until a key: not for a watch */
+
+#define COMMAND_WORDS 3 /* arguments that can be completed */
+
+struct command {
+	const char *name, *args, *help;
+	unsigned min, max; /* arguments */
+	/* 0, or a negative errno whose reason was printed. */
+	int (*run)(unsigned n, char **arg);
+	enum command_group group;
+	unsigned flags;
+	const char *example;
+	enum word_kind word[COMMAND_WORDS];
+	const char *choices; /* separated by blanks */
+};
+
+/* The commands in their order; NULL behind the last. */
+const struct command *monitor_command(unsigned i);
+const struct command *monitor_find(const char *name);
+/*
+ * Carry out the command of @n words.  Returns its result, or, with a line that says so: -ENOSYS no
+ * such command; -E2BIG too many or too few arguments.
+ */
+int monitor_obey(unsigned n, char **word);
+/* The same for a text, which is split at its blanks; 0 for an empty one. */
+int monitor_obey_text(char *text);
+
+struct monitor_state {
+	u64 seed;
+	bool no_keys; /* a script or a watch: no command reads keys or shows its progress */
+	bool halted;
+};
+extern struct monitor_state monitor_state;
+
+/* Is it for a watch, with arguments or (@bare) without? */
+bool monitor_watchable(const struct command *c, bool bare);
+/* Print the commands for which it is. */
+void monitor_show_watchable(void);
+
+/* ---- arguments ---- */
+
 /* The number that @word says, in *@value; false: not a number, which was printed. */
 bool monitor_number(const char *word, u64 *value);
 /* The policy of that name likewise. */
 bool monitor_policy(const char *word, enum iso_policy *policy);
-/* Commands of monitor_offline.c, with their arguments.  Context of all: thread. */
-void cmd_offline(unsigned n, char **arg);
-void cmd_online(unsigned n, char **arg);
-void cmd_add(unsigned n, char **arg);
-void cmd_remove(unsigned n, char **arg);
-void cmd_query(unsigned n, char **arg);
-void cmd_evacuate(unsigned n, char **arg);
-void cmd_compact(unsigned n, char **arg);
-void cmd_busy(unsigned n, char **arg);
-/* Commands of load.c. */
-void cmd_load(unsigned n, char **arg);
-void cmd_burst(unsigned n, char **arg);
-/* Command of monitor_cma.c. */
-void cmd_cma(unsigned n, char **arg);
-/* Commands of monitor_poison.c. */
-void cmd_poison(unsigned n, char **arg);
-void cmd_soft(unsigned n, char **arg);
-void cmd_unpoison(unsigned n, char **arg);
+
+/* ---- keys and waiting (demo/monitor_wait.c) ---- */
+
+/*
+ * Run @fn in a thread of its own, show its progress, and wait for it.  @cancel, which may be NULL:
+ * set to 1 when Ctrl-U or Ctrl-C is typed.  Returns @fn's result, or -ENOMEM.
+ */
+int monitor_wait(const char *what, int (*fn)(void *arg), void *arg, u32 *cancel);
+
+/* ---- ranges of memory (demo/monitor_range.c) ---- */
+
+/* The first run of pageblocks from @from on that are offline and no standby memory; PFN_NONE. */
+pfn_t range_offline(pfn_t from, unsigned long *nr);
+/* The first run from @from on, of zones MOVABLE, that could go offline; PFN_NONE. */
+pfn_t range_online(pfn_t from, unsigned long *nr);
+void range_show_offline(const char *what);
+void range_show_online(const char *what);
+
+/* ---- completion (demo/monitor_complete.c), for struct line_ops ---- */
+
+struct line_edit;
+void monitor_complete(void *arg, struct line_edit *e, const char *before, const char *word);
+
+/* ---- scripts (demo/script.c) ---- */
+
+/*
+ * Carry out the commands of the boot module script=NAME, if the command line has that option.
+ * Returns true if there is none, or all did what was expected.  Context: thread.
+ */
+bool script_run(u64 seed);
+
+/* ---- commands ---- */
+
+/* demo/monitor_help.c */
+int cmd_help(unsigned n, char **arg);
+/* demo/monitor_show.c */
+int cmd_mem(unsigned n, char **arg);
+int cmd_zone(unsigned n, char **arg);
+int cmd_pcp(unsigned n, char **arg);
+int cmd_block(unsigned n, char **arg);
+int cmd_page(unsigned n, char **arg);
+int cmd_trace(unsigned n, char **arg);
+int cmd_policy(unsigned n, char **arg);
+int cmd_check(unsigned n, char **arg);
+int cmd_counts(unsigned n, char **arg);
+int cmd_run(unsigned n, char **arg);
+int cmd_rounds(unsigned n, char **arg);
+int cmd_slots(unsigned n, char **arg);
+int cmd_mce(unsigned n, char **arg);
+int cmd_race(unsigned n, char **arg);
+int cmd_user(unsigned n, char **arg);
+int cmd_virtio(unsigned n, char **arg);
+/* demo/monitor_cpu.c */
+int cmd_cpus(unsigned n, char **arg);
+int cmd_cpu(unsigned n, char **arg);
+/* demo/monitor_offline.c */
+int cmd_offline(unsigned n, char **arg);
+int cmd_online(unsigned n, char **arg);
+int cmd_add(unsigned n, char **arg);
+int cmd_remove(unsigned n, char **arg);
+int cmd_query(unsigned n, char **arg);
+int cmd_evacuate(unsigned n, char **arg);
+int cmd_compact(unsigned n, char **arg);
+int cmd_busy(unsigned n, char **arg);
+/* demo/load.c */
+int cmd_load(unsigned n, char **arg);
+int cmd_burst(unsigned n, char **arg);
+/* demo/monitor_cma.c */
+int cmd_cma(unsigned n, char **arg);
+/* demo/monitor_poison.c */
+int cmd_poison(unsigned n, char **arg);
+int cmd_soft(unsigned n, char **arg);
+int cmd_unpoison(unsigned n, char **arg);
 
 #endif

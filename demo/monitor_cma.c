@@ -12,7 +12,7 @@
 #include <quarry/errno.h>
 #include <quarry/port.h>
 
-static void report(const char *what, int err)
+static int report(const char *what, int err)
 {
 	if (!err)
 		printk("cma %s: done\n", what);
@@ -23,9 +23,10 @@ static void report(const char *what, int err)
 		        : err == -EBUSY  ? "memory in it is in use and could not be moved"
 		        : err == -ENOMEM ? "no free memory of that size in one piece"
 		                         : "no such pages");
+	return err;
 }
 
-static void alloc(unsigned n, const u64 *number)
+static int alloc(unsigned n, const u64 *number)
 {
 	struct cma *cma = cma_area();
 	struct page *page;
@@ -34,9 +35,9 @@ static void alloc(unsigned n, const u64 *number)
 	if (cma)
 		err = cma_alloc(cma, number[0], (unsigned)MIN(n > 1 ? number[1] : 0, 64ULL), &page);
 	if (err)
-		report("alloc", err);
-	else
-		printk("cma alloc: pfn %#lx\n", page_to_pfn_in(&kernel_memory, page));
+		return report("alloc", err);
+	printk("cma alloc: pfn %#lx\n", page_to_pfn_in(&kernel_memory, page));
+	return 0;
 }
 
 static int free_pages_of(u64 pfn, u64 nr)
@@ -51,26 +52,27 @@ static int free_pages_of(u64 pfn, u64 nr)
 }
 
 /* cma; cma make MIB; cma end; cma alloc NR [ALIGN]; cma free PFN NR. */
-void cmd_cma(unsigned n, char **arg)
+int cmd_cma(unsigned n, char **arg)
 {
 	u64 number[2] = {0};
 	unsigned i;
 
 	for (i = 1; i < n; i++) {
 		if (!monitor_number(arg[i], &number[i - 1]))
-			return;
+			return -EINVAL;
 	}
-	if (n == 0)
+	if (n == 0) {
 		cma_area_show();
-	else if (n == 2 && strcmp(arg[0], "make") == 0)
-		report("make", cma_area_make(number[0]));
-	else if (n == 1 && strcmp(arg[0], "end") == 0)
-		report("end", cma_area_end());
-	else if (n >= 2 && strcmp(arg[0], "alloc") == 0)
-		alloc(n - 1, number);
-	else if (n == 3 && strcmp(arg[0], "free") == 0)
-		report("free", free_pages_of(number[0], number[1]));
-	else
-		printk(
-		    "usage: cma, cma make MIB, cma end, cma alloc NR [ALIGN], cma free PFN NR\n");
+		return 0;
+	}
+	if (n == 2 && strcmp(arg[0], "make") == 0)
+		return report("make", cma_area_make(number[0]));
+	if (n == 1 && strcmp(arg[0], "end") == 0)
+		return report("end", cma_area_end());
+	if (n >= 2 && strcmp(arg[0], "alloc") == 0)
+		return alloc(n - 1, number);
+	if (n == 3 && strcmp(arg[0], "free") == 0)
+		return report("free", free_pages_of(number[0], number[1]));
+	printk("usage: cma, cma make MIB, cma end, cma alloc NR [ALIGN], cma free PFN NR\n");
+	return -EINVAL;
 }

@@ -9,6 +9,7 @@
 #include "demo/monitor.h"
 
 #include <quarry/errno.h>
+#include <quarry/plural.h>
 #include <quarry/poison.h>
 
 #define LIST_MAX 64 /* pages that are listed */
@@ -24,12 +25,13 @@ static const char *error_text(int err)
 	                         : "refused";
 }
 
-static void report(const char *what, int err)
+static int report(const char *what, int err)
 {
 	if (err)
 		printk("%s: error %d: %s\n", what, err, error_text(err));
 	else
 		printk("%s: done\n", what);
+	return err;
 }
 
 static const char *state_of(pfn_t pfn)
@@ -41,23 +43,24 @@ static const char *state_of(pfn_t pfn)
 	return word_state(word) == PG_HWPOISON ? "retired" : "in use";
 }
 
-static void list(void)
+static int list(const char *what)
 {
 	struct poison_count n = mem_poisoned(&kernel_memory);
 	pfn_t pfn = mem_poisoned_next(&kernel_memory, 0);
 	unsigned listed;
 
-	printk("poison: %lu pages retired, %lu flagged and in use, %lu offline\n", n.retired,
-	    n.doomed, n.offline);
+	printk("%s: %lu page%s retired, %lu flagged and in use, %lu offline\n", what, n.retired,
+	    plural(n.retired), n.doomed, n.offline);
 	for (listed = 0; pfn != PFN_NONE && listed < LIST_MAX; listed++) {
 		printk("  pfn %#lx %s\n", pfn, state_of(pfn));
 		pfn = mem_poisoned_next(&kernel_memory, pfn + 1);
 	}
 	if (pfn != PFN_NONE)
 		printk("  and more\n");
+	return 0;
 }
 
-void cmd_poison(unsigned n, char **arg)
+int cmd_poison(unsigned n, char **arg)
 {
 	static const char *const outcomes[] = {
 	    [POISON_FAILED] = "nothing was done",
@@ -69,12 +72,10 @@ void cmd_poison(unsigned n, char **arg)
 	u64 pfn;
 	int err;
 
-	if (n == 0) {
-		list();
-		return;
-	}
+	if (n == 0)
+		return list("poison");
 	if (!monitor_number(arg[0], &pfn))
-		return;
+		return -EINVAL;
 	err = memory_failure(pfn, 0, &res);
 	report("poison", err);
 	/* For memory that is not online only the pageblock has a state. */
@@ -85,20 +86,23 @@ void cmd_poison(unsigned n, char **arg)
 		printk("poison: standby memory; flagged, with all of its pageblock\n");
 	else if (res.outcome == POISON_RECOVERED)
 		printk("poison: offline; flagged, so it stays out of use when it comes online\n");
+	return err;
 }
 
-void cmd_soft(unsigned n, char **arg)
+int cmd_soft(unsigned n, char **arg)
 {
 	u64 pfn;
 
-	if (monitor_number(arg[0], &pfn))
-		report("soft", soft_offline_page(pfn));
+	if (n == 0)
+		return list("soft");
+	return monitor_number(arg[0], &pfn) ? report("soft", soft_offline_page(pfn)) : -EINVAL;
 }
 
-void cmd_unpoison(unsigned n, char **arg)
+int cmd_unpoison(unsigned n, char **arg)
 {
 	u64 pfn;
 
-	if (monitor_number(arg[0], &pfn))
-		report("unpoison", unpoison_page(pfn));
+	if (n == 0)
+		return list("unpoison");
+	return monitor_number(arg[0], &pfn) ? report("unpoison", unpoison_page(pfn)) : -EINVAL;
 }

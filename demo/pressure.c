@@ -32,9 +32,10 @@
 
 /* Memory left when a request failed. */
 struct left {
-	unsigned long free;   /* on free lists, above the request's watermark */
+	unsigned long free;   /* above the request's watermark; what is cached is not */
 	unsigned long cached; /* in caches of the zones that it may use */
 	unsigned long stale;  /* of these, the least number cached since before it began */
+	unsigned most;        /* pages that a refill may push, as the caches are now */
 };
 
 struct presser {
@@ -75,11 +76,12 @@ struct before {
 static struct left look(gfp_t gfp)
 {
 	enum zone_kind kind = gfp & GFP_MOVABLE ? ZONE_MOVABLE : ZONE_NORMAL;
-	struct left left = {0};
+	struct left left = {.most = PCP_BATCH};
 	unsigned i;
 
 	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++) {
 		const struct zone *zone = &kernel_memory.zones[i];
+		unsigned capacity = READ_ONCE(zone->pcp_capacity[0][MT_MOVABLE]);
 		unsigned long free = READ_ONCE(zone->nr_free),
 		              mark = READ_ONCE(zone->wmark[WMARK_MIN]);
 
@@ -88,6 +90,8 @@ static struct left look(gfp_t gfp)
 		mark += zone->kind < kind ? READ_ONCE(zone->reserve) : 0;
 		left.free += free > mark ? free - mark : 0;
 		left.cached += zone_pcp_pages(zone);
+		if (capacity > PCP_ENOUGH)
+			left.most = MAX(left.most, capacity / 2);
 	}
 	return left;
 }
@@ -127,7 +131,7 @@ static void refused(gfp_t gfp, u64 freed, u64 refills, u64 ipis)
 
 	full_barrier();
 	came = READ_ONCE(run.freeing) - freed +
-	    (mm_event_sum(&kernel_memory, EV_PCP_REFILL) - refills + nr_cpus) * (PCP_BATCH - 1);
+	    (mm_event_sum(&kernel_memory, EV_PCP_REFILL) - refills + nr_cpus) * (left.most - 1);
 	left.stale = left.cached > came ? left.cached - came : 0;
 	raise_to(&run.stale, left.stale);
 	raise_to(&run.peak_ipis, READ_ONCE(smp_stats.ipis) - ipis);

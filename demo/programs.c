@@ -8,7 +8,9 @@
  *             its last isolate bit and its commit; it succeeds at the first call or fails.
  * Tests:      judge_programs, tests/qemu/test_start.py.
  */
+#include "demo/act.h"
 #include "demo/crowd.h"
+#include "demo/live.h"
 #include "demo/soak.h"
 #include "demo/tour.h"
 
@@ -20,18 +22,23 @@
 #include <quarry/isolation.h>
 
 #define NR_PROGRAMS  4
+#define ACT_PROGRAMS 2 /* of the tour: they leave the offline more of the CPUs */
 #define RANGE        (128UL << (20 - PAGE_SHIFT)) /* pages, on machines that have as many */
 #define MOST         (192UL << (20 - PAGE_SHIFT)) /* pages of a program, at most: it touches each */
 #define FAULTS       100
 #define LARGE_BLOCKS 4u
 #define WAIT_NS      60000000000ULL
-#define DEADLINE_NS  240000000000ULL
+#define HOLD_MS      1000u
+#define LOOK_NS      10000000ULL
 
 struct program_round {
 	pfn_t start;
 	unsigned long nr, mapped; /* pages of the range; of these, mapped by programs */
+	unsigned long least;      /* mapped anywhere, before it begins */
 	u64 faults0, faults;      /* when all was isolated; from then to the commit */
 	u64 ns;
+	bool act;   /* of the tour: shown, and the user may end it */
+	u32 cancel; /* a */
 	struct offline_result res;
 };
 
@@ -47,8 +54,13 @@ static void isolated(void *arg)
 	u64 until = arch_clock_ns() + WAIT_NS;
 
 	r->faults0 = faults_so_far();
-	while (faults_so_far() - r->faults0 < FAULTS && arch_clock_ns() < until)
+	while (faults_so_far() - r->faults0 < FAULTS && arch_clock_ns() < until) {
+		if (r->act && live_quit())
+			store_release(&r->cancel, 1u);
+		if (r->cancel)
+			break;
 		thread_yield();
+	}
 }
 
 static void committing(void *arg)
@@ -69,7 +81,19 @@ static unsigned long mapped_pages(pfn_t start, unsigned long nr)
 	return mapped;
 }
 
-/* Pages of the largest zone MOVABLE, and of all of them. */
+/* Pages of memory objects in all zones; read without locks. */
+static unsigned long mapped_anywhere(void)
+{
+	unsigned long mapped = 0;
+	unsigned i, list;
+
+	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++)
+		for (list = 0; list < NR_LRU; list++)
+			mapped += READ_ONCE(kernel_memory.zones[i].lru[list].nr);
+	return mapped;
+}
+
+/* Pages of all zones MOVABLE, and of the largest. */
 static unsigned long movable_pages(unsigned long *largest)
 {
 	unsigned long all = 0;
@@ -87,60 +111,91 @@ static unsigned long movable_pages(unsigned long *largest)
 	return all;
 }
 
+/* The round's range is offline: show it for a while, then bring it back.  0, or an error. */
+static int come_back(struct program_round *r)
+{
+	struct mm_fail fail;
+	int err;
+
+	if (r->act) {
+		live_say("the range is offline (-), and the programs run on");
+		live_hold(HOLD_MS);
+		r->faults = faults_so_far() - r->faults0;
+	}
+	err = online_pages(&kernel_memory, r->start, r->nr, &fail);
+	if (r->act && !err)
+		live_say("the range is online again");
+	return err;
+}
+
+/*
+ * The fullest range, once the programs have enough mapped: they release memory and take new.
+ * False: there is no range.
+ */
+static bool choose_range(struct program_round *r, unsigned long want)
+{
+	u64 until = arch_clock_ns() + WAIT_NS;
+
+	for (;;) {
+		r->start = offline_busiest(&kernel_memory, want, &r->nr);
+		if (r->start == PFN_NONE)
+			return false;
+		r->mapped = mapped_pages(r->start, r->nr);
+		if (mapped_anywhere() >= r->least || arch_clock_ns() >= until ||
+		    (r->act && live_quit()))
+			return true;
+		thread_sleep(LOOK_NS);
+	}
+}
+
 /* One offline and online.  0; or an error, printed. */
 static int one_round(struct program_round *r, unsigned long want, enum iso_policy policy)
 {
 	struct offline_opts opts = {.policy = policy,
-	    .deadline_ns = DEADLINE_NS,
+	    .deadline_ns = ACT_DEADLINE_NS,
+	    .cancel = &r->cancel,
 	    .on_isolated = isolated,
 	    .on_commit = committing,
 	    .arg = r};
 	u64 began = arch_clock_ns();
-	struct mm_fail fail;
 	int err;
 
-	*r = (struct program_round){.nr = 0};
-	r->start = offline_busiest(&kernel_memory, want, &r->nr);
-	if (r->start == PFN_NONE) {
+	*r = (struct program_round){.act = r->act, .least = r->least};
+	if (!choose_range(r, want)) {
 		printk("programs: no movable range to take offline\n");
 		return -ENOENT;
 	}
-	r->mapped = mapped_pages(r->start, r->nr);
+	if (r->act) {
+		live_range(r->start, r->nr);
+		live_offline(&r->res);
+	}
 	err = offline_pages(&kernel_memory, r->start, r->nr, &opts, &r->res);
+	r->ns = arch_clock_ns() - began;
+	if (r->act)
+		live_offline(NULL);
+	if (err == -EINTR && r->cancel)
+		return err;
 	if (err) {
 		printk("programs: FAIL: offline of %lu MiB at pfn %#lx: error %d, pfn %#lx: %s\n",
 		    r->nr >> (20 - PAGE_SHIFT), r->start, err, r->res.fail.pfn,
 		    mm_why_text(r->res.fail.why));
 		return err;
 	}
-	err = online_pages(&kernel_memory, r->start, r->nr, &fail);
-	r->ns = arch_clock_ns() - began;
+	err = come_back(r);
 	if (err || r->faults < FAULTS || (r->res.rounds != 1 && iso_policy_one_round(policy))) {
-		printk("programs: FAIL: online: error %d; %llu faults meanwhile, %u drain rounds\n",
-		    err, (unsigned long long)r->faults, r->res.rounds);
+		printk(
+		    "programs: FAIL: online: error %d; %llu faults meanwhile, %u drain round%s\n",
+		    err, (unsigned long long)r->faults, r->res.rounds, plural(r->res.rounds));
 		return err ? err : -EIO;
 	}
 	return 0;
 }
 
-static void print_round(const struct program_round *r)
-{
-	const struct offline_result *res = &r->res;
-
-	printk("programs: offline %s: %lu MiB at pfn %#lx, %lu of %lu pages mapped by programs, "
-	       "and back online: %u drain round%s, %u pages moved (%u at the first try, %u "
-	       "later), %u pass%s, %llu ms, %llu faults meanwhile\n",
-	    iso_policy_name(res->policy), r->nr >> (20 - PAGE_SHIFT), r->start, r->mapped, r->nr,
-	    res->rounds, res->rounds == 1 ? "" : "s", res->moved, res->at_try[0],
-	    res->moved - res->at_try[0], res->loops, res->loops == 1 ? "" : "es",
-	    (unsigned long long)r->ns / 1000000, (unsigned long long)r->faults);
-}
-
 static int all_rounds(
-    struct soak *soak, const struct crowd *crowd, unsigned rounds, unsigned long want, bool each)
+    struct soak *soak, const struct crowd *crowd, unsigned rounds, unsigned long want)
 {
 	u64 moved = 0, later = 0, mapped = 0, pages = 0;
-	struct program_round r;
+	struct program_round r = {.act = false};
 	unsigned i;
 	int err = 0;
 
@@ -154,16 +209,13 @@ static int all_rounds(
 		later += r.res.moved - r.res.at_try[0];
 		mapped += r.mapped;
 		pages += r.nr;
-		if (each)
-			print_round(&r);
-		else if (soak_report_due(soak))
+		if (soak_report_due(soak))
 			printk("programs: %u of %u\n", i + 1, rounds);
 	}
-	printk("programs: %u offlines, each at the first call: %llu of %llu pages mapped, %llu "
-	       "moved, %llu of them "
-	       "not at the first try\n",
-	    i, (unsigned long long)mapped, (unsigned long long)pages, (unsigned long long)moved,
-	    (unsigned long long)later);
+	printk("programs: %u offline%s, each at the first call: %llu of %llu pages mapped, %llu "
+	       "moved, %llu of them not at the first try\n",
+	    i, plural(i), (unsigned long long)mapped, (unsigned long long)pages,
+	    (unsigned long long)moved, (unsigned long long)later);
 	return err;
 }
 
@@ -187,17 +239,26 @@ static void compact_under_programs(void)
 	    stats.moved, nr, LARGE_BLOCKS);
 }
 
+/* Pages of a range that the machine can spare, up to RANGE; below a pageblock: none. */
+static unsigned long spare_range(unsigned long *all)
+{
+	unsigned long largest, want = RANGE;
+
+	*all = movable_pages(&largest);
+	while (want > largest / 2)
+		want /= 2;
+	return want;
+}
+
 int programs_run(unsigned rounds, u64 seed)
 {
-	unsigned long largest, want = RANGE, pages = movable_pages(&largest) / 4 * 3 / NR_PROGRAMS;
+	unsigned long all, want = spare_range(&all), pages = all / 4 * 3 / NR_PROGRAMS;
 	struct crowd *crowd;
 	struct soak soak;
 	int err;
 
 	soak_begin(&soak, &kernel_memory, "programs");
 	pages = MIN(pages, MOST);
-	while (want > largest / 2)
-		want /= 2;
 	if (want < PAGEBLOCK_PAGES) {
 		printk("programs: this machine is too small to take a movable range offline\n");
 		return 0;
@@ -207,12 +268,74 @@ int programs_run(unsigned rounds, u64 seed)
 		return -EIO;
 	printk("programs: %u programs hold %lu MiB each, and verify it all the time\n", NR_PROGRAMS,
 	    pages >> (20 - PAGE_SHIFT));
-	err = all_rounds(&soak, crowd, rounds ? rounds : NR_ISO_POLICIES, want, !rounds);
-	if (!err && !rounds)
+	err = all_rounds(&soak, crowd, rounds, want);
+	if (!err)
 		compact_under_programs();
 	if (!crowd_stop(crowd))
 		err = -EIO;
 	return soak_end(&soak) ? err : -EIO;
+}
+
+/* ---- acts 3 and 4 of the tour ---- */
+
+static void say_round(const struct program_round *r, u64 verified)
+{
+	const struct offline_result *res = &r->res;
+
+	live_result("%lu of %lu pages were mapped; %u moved, in %u pass%s, in %llu ms", r->mapped,
+	    r->nr, res->moved, res->loops, res->loops == 1 ? "" : "es",
+	    (unsigned long long)r->ns / 1000000);
+	live_result("meanwhile %llu fault%s, %llu page%s verified", (unsigned long long)r->faults,
+	    plural(r->faults), (unsigned long long)verified, plural(verified));
+}
+
+/* Act 3: offline once, hold the range so, and bring it back. */
+static bool leave_once(const struct crowd *crowd, unsigned long want, unsigned long least)
+{
+	struct program_round r = {.act = true, .least = least};
+	u64 wrong, before = crowd_verified(crowd, &wrong);
+	int err = one_round(&r, want, ISO_PRECISE);
+
+	if (err == -EINTR && live_quit())
+		return true;
+	if (err)
+		return false;
+	before = crowd_verified(crowd, &wrong) - before;
+	say_round(&r, before);
+	if (wrong || !crowd_is_whole(crowd)) {
+		live_result("FAIL: %llu pages are wrong, or a program has ended",
+		    (unsigned long long)wrong);
+		return false;
+	}
+	live_hold(HOLD_MS / 2);
+	return true;
+}
+
+bool act_programs(u64 seed)
+{
+	unsigned long all, want = spare_range(&all);
+	unsigned long pages = MIN(all / 2, want / 8 * 3) / ACT_PROGRAMS;
+	struct crowd *crowd;
+	bool good;
+
+	live_act(3, NR_ACTS, "%lu MiB leave under running programs", want >> (20 - PAGE_SHIFT));
+	if (!programs_are_there() || want < PAGEBLOCK_PAGES) {
+		live_result(want < PAGEBLOCK_PAGES
+		        ? "this machine is too small to take a movable range offline"
+		        : "no programs among the boot modules: acts 3 and 4 are left out");
+		return true;
+	}
+	crowd = crowd_start(ACT_PROGRAMS, pages, seed);
+	if (!crowd)
+		return false;
+	live_say("%u programs in ring 3 hold %lu MiB each, and verify every word", ACT_PROGRAMS,
+	    pages >> (20 - PAGE_SHIFT));
+	/* All of theirs, but for what is replaced. */
+	good = leave_once(crowd, want, ACT_PROGRAMS * pages / 8 * 7);
+	live_range(0, 0);
+	if (good && !live_quit())
+		good = act_broken(crowd);
+	return crowd_stop(crowd) && good;
 }
 
 bool programs_are_there(void)

@@ -114,18 +114,17 @@ static void corrupt_on_two_cpus(void)
 	on_two_cpus(corrupt_cached);
 }
 
-/* The same for pages on free lists: detected under the zone lock. */
+/* The same for the first pages of free blocks: detected under the zone lock. */
 static void corrupt_zone(struct zone *zone)
 {
 	irqflags_t flags = zone_lock_irqsave(zone);
 	unsigned order, type;
+	pfn_t pfn;
 
 	for (order = 0; order < NR_ORDERS; order++) {
 		for (type = 0; type < NR_MIGRATETYPES; type++) {
-			u32 pfn = zone->free[order][type].head;
-
-			if (pfn != PFN_NONE)
-				pfn_to_page_in(zone->mem, pfn)->word |= PAGE_DIRTY;
+			for_each_free_block(zone, order, type, pfn) pfn_to_page_in(zone->mem, pfn)
+			    ->word |= PAGE_DIRTY;
 		}
 	}
 	zone_unlock_irqrestore(zone, flags);
@@ -231,6 +230,41 @@ static void overflow_the_ring(void)
 	arch_irq_restore(flags);
 }
 
+static u32 talked; /* a: lines */
+
+static void talk(void *arg)
+{
+	meet(arg);
+	for (;;) {
+		printk("fault: CPU %u prints a line\n", arch_cpu_id());
+		atomic_add(&talked, 1u);
+	}
+}
+
+static void while_others_print(void (*fault)(void))
+{
+	u32 others = nr_boot_cpus;
+	unsigned cpu;
+
+	for (cpu = 1; cpu < nr_boot_cpus; cpu++)
+		if (!thread_start("talk", (int)cpu, talk, &others))
+			return;
+	meet(&others);
+	while (!READ_ONCE(talked))
+		cpu_relax();
+	fault();
+}
+
+static void free_twice_while_others_print(void)
+{
+	while_others_print(free_twice);
+}
+
+static void write_to_null_while_others_print(void)
+{
+	while_others_print(write_to_null);
+}
+
 void fault_provoke(const char *name)
 {
 	static const struct {
@@ -249,6 +283,8 @@ void fault_provoke(const char *name)
 	    {"nulls", write_to_null_on_two_cpus},
 	    {"overflow", overflow_a_stack},
 	    {"mce", break_the_processor},
+	    {"talk", free_twice_while_others_print},
+	    {"talknull", write_to_null_while_others_print},
 	};
 	unsigned i;
 

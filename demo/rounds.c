@@ -12,6 +12,7 @@
 #include "demo/soak.h"
 
 #include <quarry/memory_hotplug.h>
+#include <quarry/plural.h>
 #include <quarry/smp.h>
 #include <quarry/stress.h>
 #include <quarry/isolation.h>
@@ -198,11 +199,11 @@ static int one_policy(
 		if (soak_report_due(soak))
 			printk("rounds: %s: %u of %u\n", iso_policy_name(policy), round, rounds);
 	}
-	printk("rounds: %s: %u offlines of %lu MiB under stress, %u drain rounds%s, %u IPIs, %llu "
-	       "blocks "
-	       "moved, %llu retries, %llu operations meanwhile\n",
-	    iso_policy_name(policy), rounds, opts.nr >> (20 - PAGE_SHIFT), t.drains,
-	    t.drains == rounds ? " (one each)" : "", t.rounds_ipis, (unsigned long long)t.moved,
+	printk("rounds: %s: %u offline%s of %lu MiB: %u drain round%s%s\n", iso_policy_name(policy),
+	    rounds, plural(rounds), opts.nr >> (20 - PAGE_SHIFT), t.drains, plural(t.drains),
+	    t.drains == rounds ? " (one each)" : "");
+	printk("rounds:   %u IPI%s, %llu blocks moved, %llu retries, %llu operations meanwhile\n",
+	    t.rounds_ipis, plural(t.rounds_ipis), (unsigned long long)t.moved,
 	    (unsigned long long)t.retries, (unsigned long long)t.ops);
 	return 0;
 }

@@ -11,6 +11,8 @@
  */
 #include "demo/bench.h"
 #include "demo/demo.h"
+#include "demo/live.h"
+#include "demo/monitor.h"
 #include "demo/provoke.h"
 #include "demo/soak.h"
 #include "demo/tour.h"
@@ -121,6 +123,7 @@ static bool run_user(u64 seed)
 
 	if (strcmp(program, "off") == 0)
 		return true;
+	live_stop();
 	return rounds ? user_soak(program, rounds, seed, arg) : user_run(program, seed, arg);
 }
 
@@ -131,6 +134,10 @@ bool demo_run(u64 seed)
 
 	while (!s->asked(s->option))
 		s++;
+	/* The others print what they do; and a fault shall find the screen on. */
+	if (s->run != tour && s->run != run_fault)
+		live_stop();
 	pass = s->run(seed);
-	return run_user(seed) && pass;
+	pass = run_user(seed) && pass;
+	return script_run(seed) && pass;
 }

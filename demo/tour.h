@@ -6,8 +6,8 @@
 #include <quarry/types.h>
 
 /*
- * Replay a trace; offline a range and bring it back under each policy, while stress threads use all
- * memory; print the counters.  Returns true if all went well.  Context: thread.
+ * Show four acts (act.h), and count what they did.  Replays a trace first if trace= names one.
+ * Returns true if each act showed what it must, and all memory is as before.  Context: thread.
  */
 bool tour(u64 seed);
 
@@ -15,10 +15,10 @@ bool tour(u64 seed);
 
 /*
  * Offline 128 MiB (less on small machines) that programs in ring 3 have mapped, and bring them
- * back, @rounds times, the policies in turn, while the programs verify their memory.  @rounds 0:
- * one round for each policy, and a line for each round.  Returns 0 if each offline succeeded at the
- * first call, each program ended well, check_memory is clean and as many pages are managed as
- * before; else negative, with a line that gives the reason.  Context: thread.
+ * back, @rounds times, the policies in turn, while the programs verify their memory.  Then compact
+ * all memory under them.  Returns 0 if each offline succeeded at the first call, each program ended
+ * well, check_memory is clean and as many pages are managed as before; else negative, with a line
+ * that gives the reason.  Context: thread.
  */
 int programs_run(unsigned rounds, u64 seed);
 /* Are programs among the boot modules? */

@@ -16,6 +16,20 @@
 /* The kernel cannot know whether the TSC counts cycles or, under icount, instructions. */
 static const struct trace_clock clock_tsc = {arch_tsc, "cycles (instructions under icount)"};
 
+/* What two readings in a row differ by, at least. */
+static u64 clock_reading(const struct trace_clock *clock)
+{
+	u64 least = ~0ULL, start, took;
+	unsigned i;
+
+	for (i = 0; i < 8; i++) {
+		start = clock->read();
+		took = clock->read() - start;
+		least = MIN(least, took);
+	}
+	return least;
+}
+
 int trace_replay(const char *name, const char *text, size_t len, struct trace_report *out)
 {
 	struct trace_report own, *report = out ? out : &own;
@@ -26,6 +40,7 @@ int trace_replay(const char *name, const char *text, size_t len, struct trace_re
 	if (err)
 		return err;
 	err = trace_run(&trace, &kernel_memory, nr_cpus_online(), &clock_tsc, report);
+	report->reading = clock_reading(&clock_tsc);
 	if (!err || err == -EUCLEAN)
 		trace_print_report(&trace, &clock_tsc, report);
 	if (err)
@@ -35,7 +50,7 @@ int trace_replay(const char *name, const char *text, size_t len, struct trace_re
 	return err;
 }
 
-int trace_replay_boot(void)
+int trace_replay_report(struct trace_report *out)
 {
 	const char *path = cmdline_get("trace", ""), *name = path;
 	struct boot_file file;
@@ -43,9 +58,10 @@ int trace_replay_boot(void)
 	for (; *path; path++)
 		if (*path == '/')
 			name = path + 1;
-	if (!name[0] && !boot_file_single(&file))
+	/* A single one may be the script. */
+	if (!name[0] && (cmdline_get("script", NULL) || !boot_file_single(&file)))
 		return trace_replay(
-		    "short.trace", trace_short, (size_t)(trace_short_end - trace_short), NULL);
+		    "short.trace", trace_short, (size_t)(trace_short_end - trace_short), out);
 	/* With PVH a module has no name; a single module is taken. */
 	if (name[0] && !boot_file_find(name, &file) && (!boot_file_single(&file) || file.name[0])) {
 		printk("trace=%s: no module of that name; the loader brought:", name);
@@ -55,5 +71,10 @@ int trace_replay_boot(void)
 	}
 	if (!name[0])
 		name = file.name[0] ? file.name : "module";
-	return trace_replay(name, file.data, file.size, NULL);
+	return trace_replay(name, file.data, file.size, out);
+}
+
+int trace_replay_boot(void)
+{
+	return trace_replay_report(NULL);
 }

@@ -131,7 +131,7 @@ static void refuse(struct slot_bank *bank, unsigned i, u32 event, int err, const
 	slot->err = err;
 	slot->why = why;
 	say_which(bank, i, event == OST_EJECT ? "cannot leave" : "not taken");
-	printk(": error %d: %s\n", err, why);
+	printk("\nslots:   error %d: %s\n", err, why);
 	tell_host(bank, i, event, event == OST_EJECT ? ost_of(err) : OST_FAILED);
 }
 
@@ -254,7 +254,7 @@ void show_slots(const struct slot_bank *bank)
 			continue;
 		say_which(bank, i, text[state]);
 		if (READ_ONCE(slot->err))
-			printk("; last refused: error %d: %s", slot->err, slot->why);
+			printk("; last refused:\nslots:   error %d: %s", slot->err, slot->why);
 		printk("\n");
 	}
 	printk("slots: %u of %u %s slots full; %u taken, %u given back, %u refused, %u odd\n", used,

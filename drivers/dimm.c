@@ -32,8 +32,7 @@ static unsigned node_of(const struct dimm_user *user, u32 domain)
 static const char *add_text(int err)
 {
 	switch (err) {
-	case -EINVAL:
-		return "size or address is not that of whole pageblocks, or no memory can be there";
+	case -EINVAL: return "not whole pageblocks, or where no memory can be";
 	case -EEXIST: return "some of its addresses have memory already";
 	case -EBUSY: return "it lies between standby memory";
 	case -ENODEV: return "of a proximity domain that the firmware does not describe";

@@ -18,6 +18,7 @@ BOTH_SRCS += drivers/acpi_slots.c
 BOTH_SRCS += drivers/dimm.c
 
 BOOT_SRCS += drivers/serial.c
+BOOT_SRCS += drivers/log_port.c
 BOOT_SRCS += drivers/pci_port.c
 BOOT_SRCS += drivers/virtio_start.c
 BOOT_SRCS += drivers/acpi_hotplug.c

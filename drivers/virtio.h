@@ -155,7 +155,7 @@ int virtio_mem_probe(struct virtio_device *dev);
 int virtio_balloon_probe(struct virtio_device *dev);
 
 /* Print one line for each device; for the monitor. */
-void virtio_mem_show(void);
-void virtio_balloon_show(void);
+bool virtio_mem_show(void);
+bool virtio_balloon_show(void);
 
 #endif

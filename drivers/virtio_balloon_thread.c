@@ -78,16 +78,17 @@ int virtio_balloon_probe(struct virtio_device *dev)
 	return 0;
 }
 
-void virtio_balloon_show(void)
+bool virtio_balloon_show(void)
 {
 	const struct virtio_balloon *b = balloon;
 
 	if (!b)
-		return;
+		return false;
 	printk(
 	    "%s: virtio-balloon: %lu pages lent, %lu asked for, %llu moved; %llu statistics given; "
 	    "%llu free pageblocks reported\n",
 	    b->dev->name, READ_ONCE(b->nr), READ_ONCE(b->want),
 	    (unsigned long long)READ_ONCE(b->moved), (unsigned long long)READ_ONCE(b->asked),
 	    (unsigned long long)READ_ONCE(b->reported));
+	return true;
 }

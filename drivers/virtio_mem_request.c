@@ -11,6 +11,7 @@
  * Virtio 1.2, 5.15.
  */
 #include "drivers/virtio_mem_request.h"
+#include <quarry/plural.h>
 
 /* Physical addresses that a pfn_t of 32 bits can link. */
 #define MAX_ADDRESS ((u64)PFN_NONE << PAGE_SHIFT)
@@ -49,8 +50,8 @@ static int refused(struct virtio_mem *vm, u16 type, u64 addr, u64 blocks, u16 an
 	counter_add(&vm->refused, 1u);
 	if (answer >= ARRAY_SIZE(answers))
 		return wrong(vm, "an unknown answer", answer);
-	printk("%s: %s of %llu blocks at %#llx: %s\n", vm->dev->name, types[type],
-	    (unsigned long long)blocks, (unsigned long long)addr, answers[answer]);
+	printk("%s: %s of %llu block%s at %#llx: %s\n", vm->dev->name, types[type],
+	    (unsigned long long)blocks, plural(blocks), (unsigned long long)addr, answers[answer]);
 	return answer == VIRTIO_MEM_RESP_NACK ? -EAGAIN
 	    : answer == VIRTIO_MEM_RESP_BUSY  ? -EBUSY
 	                                      : -EIO;

@@ -92,7 +92,7 @@ int virtio_mem_probe(struct virtio_device *dev)
 	return 0;
 }
 
-void virtio_mem_show(void)
+bool virtio_mem_show(void)
 {
 	unsigned i;
 
@@ -108,4 +108,5 @@ void virtio_mem_show(void)
 		    (unsigned long long)READ_ONCE(vm->unplugs),
 		    (unsigned long long)READ_ONCE(vm->refused));
 	}
+	return nr_mems > 0;
 }

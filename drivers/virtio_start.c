@@ -65,8 +65,9 @@ void pci_interrupt(void)
 	virtio_bus_interrupt(&bus);
 }
 
-void virtio_show(void)
+bool virtio_show(void)
 {
-	virtio_mem_show();
-	virtio_balloon_show();
+	bool any = virtio_mem_show();
+
+	return virtio_balloon_show() || any;
 }

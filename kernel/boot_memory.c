@@ -69,17 +69,22 @@ void boot_memory_init(void)
 }
 
 /* The initial tables reach 4 GiB.  Boot memory always stays below, where all of it is mapped. */
-void *boot_alloc(size_t bytes, size_t align)
+phys_t boot_alloc_raw(size_t bytes, size_t align)
 {
 	/* Whole cache lines: no false sharing, and a short list of taken ranges. */
 	size_t size = ALIGN_UP(bytes, (size_t)BOOT_LINE);
 	phys_t pa =
 	    memblock_alloc(&memblock, size, MAX(align, (size_t)BOOT_LINE), BOOT_FLOOR, 1ULL << 32);
-	void *p;
 
 	if (!pa)
 		panic("boot: no memory for %zu bytes", bytes);
-	p = arch_phys_to_virt(pa);
+	return pa;
+}
+
+void *boot_alloc(size_t bytes, size_t align)
+{
+	void *p = arch_phys_to_virt(boot_alloc_raw(bytes, align));
+
 	memset(p, 0, bytes);
 	return p;
 }
@@ -115,6 +120,7 @@ static void init_kernel_memory(void)
 	    .name = "kernel",
 	    .memmap = ARCH_MEMMAP,
 	    .pageblocks = ARCH_PAGEBLOCKS,
+	    .trees = ARCH_TREES,
 	    .start_pfn = plan.start,
 	    .end_pfn = MAX(plan.end, hotplug_end()),
 	    .arrays = &kernel_memory_arrays,
@@ -141,16 +147,21 @@ static void init_kernel_memory(void)
 		panic("boot: memory_init failed: %d", err);
 }
 
-/* Map the memmap by section, for online RAM only; map pageblock descriptors for all RAM. */
+/*
+ * Map the memmap by section, for online RAM only; map pageblock descriptors and trees for all RAM.
+ * The trees of standby memory, which is most of a big machine's, are zeroed as it comes online.
+ */
 static void map_arrays(pfn_t start, pfn_t end, bool standby)
 {
 	pfn_t pfn = ALIGN_DOWN(start, SECTION_PAGES);
 
 	arch_map_array((uintptr_t)(ARCH_PAGEBLOCKS + (start >> PAGEBLOCK_ORDER)),
-	    ((end - start) >> PAGEBLOCK_ORDER) * sizeof(struct pageblock));
+	    ((end - start) >> PAGEBLOCK_ORDER) * sizeof(struct pageblock), true);
+	arch_map_array((uintptr_t)(ARCH_TREES + (start >> PAGEBLOCK_ORDER)),
+	    ((end - start) >> PAGEBLOCK_ORDER) * sizeof(struct pageblock_tree), !standby);
 	if (!standby)
 		arch_map_array((uintptr_t)(ARCH_MEMMAP + pfn),
-		    (ALIGN_UP(end, SECTION_PAGES) - pfn) * sizeof(struct page));
+		    (ALIGN_UP(end, SECTION_PAGES) - pfn) * sizeof(struct page), true);
 }
 
 static void declare(pfn_t start, pfn_t end, bool standby)

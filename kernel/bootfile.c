@@ -2,8 +2,9 @@
 /*
  * bootfile.c: the files that the boot loader brought, as modules or inside an archive.
  *
- * Owns:       nothing; a module's bytes stay reserved for ever, so they may be read at any time.
- * Locks:      none.
+ * Owns:       the column of boot_files_print.  A module's bytes stay reserved for ever, so they may
+ *             be read at any time.
+ * Locks:      none: one thread at a time prints.
  * Tests:      bootfile, tests/qemu/test_user.py.
  */
 #include <quarry/bootfile.h>
@@ -60,6 +61,20 @@ bool boot_file_find(const char *name, struct boot_file *out)
 	return name[0] && each_file(is_named, out, name);
 }
 
+static bool is_counted(struct boot_file *file, const void *left)
+{
+	unsigned *nr = *(unsigned *const *)left;
+
+	return (*nr)-- == 0;
+}
+
+bool boot_file_number(unsigned nr, struct boot_file *out)
+{
+	unsigned *left = &nr;
+
+	return each_file(is_counted, out, &left);
+}
+
 bool boot_file_single(struct boot_file *out)
 {
 	struct boot_file module;
@@ -76,9 +91,19 @@ bool boot_file_single(struct boot_file *out)
 	    (out->size < 4 || memcmp(out->data, "\177ELF", 4) != 0);
 }
 
+static unsigned column; /* behind what is printed */
+
+/* In lines of their own, behind the caller's words. */
 static bool print_name(struct boot_file *file, const void *arg)
 {
-	printk(" %s", file->name[0] ? file->name : "(without a name)");
+	const char *name = file->name[0] ? file->name : "(without a name)";
+
+	column += 1 + (unsigned)strlen(name);
+	if (column > CONSOLE_COLUMNS) {
+		printk("\n   ");
+		column = 4 + (unsigned)strlen(name);
+	}
+	printk(" %s", name);
 	return false;
 }
 
@@ -96,5 +121,6 @@ void boot_files_print(void)
 
 	if (!bootinfo.nr_modules)
 		printk(" (none: the loader brought no boot module)");
+	column = CONSOLE_COLUMNS;
 	each_file(print_name, &file, NULL);
 }

@@ -119,7 +119,7 @@ static struct cap_slot *slot_of(struct cap_table *t, u64 handle) REQUIRES(task_c
 {
 	struct cap_slot *slot = t->slot ? &t->slot[handle % ABI_MAX_HANDLES] : NULL;
 
-	return slot && (u64)handle_of(t, slot) == handle && slot->cap.kind != CAP_NONE &&
+	return slot && slot->generation == handle >> CAP_INDEX_BITS && slot->cap.kind != CAP_NONE &&
 	        slot->cap.kind < CAP_RESERVED
 	    ? slot
 	    : NULL;
@@ -142,22 +142,45 @@ static int check(const struct cap_slot *slot, enum cap_kind kind, unsigned right
 	return (slot->cap.rights & rights) == rights ? 0 : -EACCES;
 }
 
-int cap_lookup(
-    struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights, struct cap *out)
+/* The reference has those rights of the slot that are in @keep. */
+static always_inline int look_up(struct cap_table *t, u64 handle, enum cap_kind kind,
+    unsigned rights, unsigned keep, struct cap *out) REQUIRES(task_class)
 {
-	struct cap_slot *slot;
-	int err;
+	struct cap_slot *slot = slot_of(t, handle);
+	int err = check(slot, kind, rights);
 
 	*out = (struct cap){.kind = CAP_NONE};
-	task_lock(&t->lock);
-	slot = slot_of(t, handle);
-	err = check(slot, kind, rights);
 	if (!err && slot->cap.kind == CAP_REPLY)
 		err = -EACCES; /* its only reference is the table's */
 	if (!err) {
 		*out = slot->cap;
-		cap_get(out);
+		out->rights &= keep;
+		if (kind == CAP_ENDPOINT)
+			endpoint_get(out->object, out->rights);
+		else
+			cap_get(out);
 	}
+	return err;
+}
+
+int cap_lookup(
+    struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights, struct cap *out)
+{
+	int err;
+
+	task_lock(&t->lock);
+	err = look_up(t, handle, kind, rights, RIGHTS_ALL, out);
+	task_unlock(&t->lock);
+	return err;
+}
+
+int cap_lookup_weak(
+    struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights, struct cap *out)
+{
+	int err;
+
+	task_lock(&t->lock);
+	err = look_up(t, handle, kind, rights, rights, out);
 	task_unlock(&t->lock);
 	return err;
 }
@@ -179,42 +202,137 @@ int cap_take(struct cap_table *t, u64 handle, enum cap_kind kind, struct cap *ou
 	return err;
 }
 
-s64 cap_install(struct cap_table *t, const struct cap *cap)
+/* Put @cap into the first free slot: its handle, or -EMFILE. */
+static s64 install(struct cap_table *t, const struct cap *cap) REQUIRES(task_class)
 {
-	s64 handle = -EMFILE;
-	unsigned i;
+	struct cap_slot *slot, *end = t->slot ? t->slot + ABI_MAX_HANDLES : NULL;
 
-	task_lock(&t->lock);
-	for (i = 0; t->slot && i < ABI_MAX_HANDLES && handle < 0; i++) {
-		struct cap_slot *slot = &t->slot[i];
-
+	for (slot = t->slot; slot != end; slot++) {
 		if (slot->cap.kind == CAP_NONE) {
 			slot->cap = *cap;
 			t->nr_used++;
-			handle = handle_of(t, slot);
+			return handle_of(t, slot);
 		}
 	}
+	return -EMFILE;
+}
+
+static const struct cap reserved = {.kind = CAP_RESERVED};
+
+s64 cap_install(struct cap_table *t, const struct cap *cap)
+{
+	s64 handle;
+
+	task_lock(&t->lock);
+	handle = install(t, cap);
 	task_unlock(&t->lock);
 	return handle;
 }
 
 s64 cap_reserve(struct cap_table *t)
 {
-	const struct cap reserved = {.kind = CAP_RESERVED};
-
 	return cap_install(t, &reserved);
 }
 
-void cap_fill(struct cap_table *t, s64 handle, const struct cap *cap)
+/* A reserved slot gets its capability, or is free again. */
+static always_inline void fill(struct cap_table *t, s64 handle, const struct cap *cap)
+    REQUIRES(task_class)
 {
-	struct cap_slot *slot;
+	struct cap_slot *slot = &t->slot[(u64)handle % ABI_MAX_HANDLES];
 
-	task_lock(&t->lock);
-	slot = &t->slot[handle % ABI_MAX_HANDLES];
 	KASSERT(slot->cap.kind == CAP_RESERVED);
 	if (cap->kind == CAP_NONE)
 		slot_empty(t, slot);
 	else
 		slot->cap = *cap;
+}
+
+void cap_fill(struct cap_table *t, s64 handle, const struct cap *cap)
+{
+	task_lock(&t->lock);
+	fill(t, handle, cap);
+	task_unlock(&t->lock);
+}
+
+/* 0; -EMFILE: neither. */
+static int reserve_two(struct cap_table *t, s64 handle[2]) REQUIRES(task_class)
+{
+	const struct cap none = {.kind = CAP_NONE};
+
+	handle[0] = install(t, &reserved);
+	if (handle[0] < 0)
+		return (int)handle[0];
+	handle[1] = install(t, &reserved);
+	if (handle[1] > 0)
+		return 0;
+	fill(t, handle[0], &none);
+	return (int)handle[1];
+}
+
+int cap_lookup_and_reserve(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights,
+    struct cap *out, s64 slot[2])
+{
+	int err;
+
+	task_lock(&t->lock);
+	err = look_up(t, handle, kind, rights, rights, out);
+	if (!err)
+		err = reserve_two(t, slot);
+	task_unlock(&t->lock);
+	if (err)
+		cap_drop(out);
+	return err;
+}
+
+/* Take the reply out of @slot and reserve two slots, of which it is one unless it is retired. */
+static int exchange(struct cap_table *t, struct cap_slot *slot, struct cap *call, s64 handle[2])
+    REQUIRES(task_class)
+{
+	if (unlikely(slot->generation + 1 >= CAP_GENERATIONS)) {
+		int err = reserve_two(t, handle);
+
+		if (err)
+			return err;
+		*call = slot->cap;
+		slot_empty(t, slot);
+		return 0;
+	}
+	handle[1] = install(t, &reserved);
+	if (handle[1] < 0)
+		return (int)handle[1];
+	*call = slot->cap;
+	slot->cap = reserved;
+	slot->generation++;
+	handle[0] = handle_of(t, slot);
+	return 0;
+}
+
+int cap_take_and_reserve(struct cap_table *t, u64 reply, u64 handle, enum cap_kind kind,
+    unsigned rights, struct cap *call, struct cap *out, s64 slot[2])
+{
+	struct cap_slot *from;
+	int err;
+
+	*call = (struct cap){.kind = CAP_NONE};
+	task_lock(&t->lock);
+	err = look_up(t, handle, kind, rights, rights, out);
+	if (!err) {
+		from = slot_of(t, reply);
+		err = check(from, CAP_REPLY, 0);
+		if (!err)
+			err = exchange(t, from, call, slot);
+	}
+	task_unlock(&t->lock);
+	if (err)
+		cap_drop(out);
+	return err;
+}
+
+void cap_fill_two(
+    struct cap_table *t, const s64 handle[2], const struct cap *first, const struct cap *second)
+{
+	task_lock(&t->lock);
+	fill(t, handle[0], first);
+	fill(t, handle[1], second);
 	task_unlock(&t->lock);
 }

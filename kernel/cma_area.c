@@ -56,8 +56,9 @@ void cma_area_show(void)
 		return;
 	}
 	use = cma_count(&area);
-	printk("cma: %lu MiB at pfn %#lx: pages: %lu users', %lu lent, %lu free, %lu offline, %lu "
-	       "gone\n",
+	printk(
+	    "cma: %lu MiB at pfn %#lx\n  pages: %lu users', %lu lent, %lu free, %lu offline, %lu "
+	    "gone\n",
 	    (area.end - area.start) / MIB_PAGES, area.start, use.users, use.lent, use.free,
 	    use.offline, use.gone);
 }

@@ -12,12 +12,14 @@
 #include <quarry/string.h>
 
 #include <quarry/bootinfo.h>
+#include <quarry/console.h>
 #include <quarry/errno.h>
 #include <quarry/isolation.h>
 #include <quarry/port.h>
 
 #define MILLION    1000000
 #define ANY_NUMBER (~0ULL)
+#define HELP_MAX   256 /* bytes of an option's help */
 
 #define TEXT(name, help)                                                                           \
 	{                                                                                          \
@@ -45,7 +47,8 @@
 	}
 
 static const struct cmdline_option options[] = {
-    TEXT("selftest", "tests: all quick none, contract cost inside, or SUITE and SUITE.TEST"),
+    TEXT("selftest", "tests: all most quick none, contract cost inside, or SUITE and SUITE.TEST"),
+    CHOICE("report", "short all", "how selftests are shown: a line a suite, or KTAP"),
     NUMBER("seed", 0, ANY_NUMBER, "", "seed of all random numbers"),
     CHOICE("isolation", ISO_POLICY_NAMES(" "), "how offlining keeps pages out of caches"),
     PERCENT("movable", 95, "zone MOVABLE's part of each node"),
@@ -53,8 +56,10 @@ static const struct cmdline_option options[] = {
         "memory of each zone above 4 GiB that is online from the start; 0: all"),
     SIZE("cma", 0, 16ULL << 20, "memory lent to movable pages until it is needed in one piece"),
     TEXT("trace", "name of the boot module with a trace to replay"),
+    TEXT("script", "name of the boot module with commands to carry out after the tour"),
     CHOICE("tour", "on off", "the tour after the selftests"),
-    CHOICE("picture", "plain ansi off", "how the tour draws memory"),
+    CHOICE("picture", "plain live", "what is shown: lines, or the live screen on a terminal"),
+    CHOICE("charset", "ascii utf8", "the characters that the terminal can show"),
     NUMBER("rounds", 0, MILLION, "offlines",
         "offlines under stress, for each policy, instead of the tour"),
     NUMBER("hotplug", 0, MILLION, "CPUs",
@@ -73,7 +78,7 @@ static const struct cmdline_option options[] = {
     NUMBER("user_arg", 0, ANY_NUMBER, "", "a number for that program"),
     NUMBER("user_rounds", 0, MILLION, "times", "run it so often, with CPUs and memory hotplug"),
     CHOICE("monitor", "on off", "the monitor at the end, or power off"),
-    TEXT("bench", "print the figures, then power off"),
+    TEXT("bench", "print figures, then power off: all, or groups with commas"),
     CHOICE("console", "screen serial",
         "where output goes: to the screen too, or to the serial line only"),
     CHOICE("poweroff", "on off", "off: the machine stays on at the end, to read its screen"),
@@ -198,22 +203,49 @@ static int take_value(const struct cmdline_option *option, const char *value, u6
 	return !err && *first > *last ? -EINVAL : err;
 }
 
-/* Print the values that the option takes, without a newline. */
-static void print_allowed(const struct cmdline_option *option)
+/* The values that the option takes, as text behind @len bytes of @text. */
+static void put_allowed(const struct cmdline_option *option, char *text, size_t size, int len)
 {
 	const char *number = option->kind == OPT_RANGE ? "N or N-M" : "a number";
 
+	text += len;
+	size -= (size_t)len;
 	if (option->kind == OPT_TEXT)
-		printk("a word");
+		ksnprintf(text, size, "a word");
 	else if (option->kind == OPT_CHOICE)
-		printk("%s", option->choices);
+		ksnprintf(text, size, "%s", option->choices);
 	else if (option->max == ANY_NUMBER && !option->min)
-		printk("%s", number);
+		ksnprintf(text, size, "%s", number);
 	else
-		printk("%s from %llu to %llu%s%s%s", number, (unsigned long long)option->min,
-		    (unsigned long long)option->max,
+		ksnprintf(text, size, "%s from %llu to %llu%s%s%s", number,
+		    (unsigned long long)option->min, (unsigned long long)option->max,
 		    option->unit[0] && option->unit[0] != '%' ? " " : "", option->unit,
 		    option->kind == OPT_SIZE ? ", or with M, G, T" : "");
+}
+
+/* Print it in lines of at most CONSOLE_COLUMNS; all but the first begin with @indent blanks. */
+static void print_wrapped(const char *text, int indent)
+{
+	int column = 0;
+
+	while (*text) {
+		int len = 0, word;
+
+		while (text[len] == ' ')
+			len++;
+		for (word = len; text[len] && text[len] != ' ';)
+			len++;
+		if (column && column + len > CONSOLE_COLUMNS) {
+			printk("\n%*s", indent, "");
+			text += word;
+			len -= word;
+			column = indent;
+		}
+		printk("%.*s", len, text);
+		column += len;
+		text += len;
+	}
+	printk("\n");
 }
 
 /* Take one word, "name" or "name=value", apart in place.  False: something is wrong with it. */
@@ -221,6 +253,7 @@ static bool take_word(char *word)
 {
 	const struct cmdline_option *option;
 	char *value = word;
+	char text[HELP_MAX];
 	u64 first, last;
 	int err;
 
@@ -235,10 +268,11 @@ static bool take_word(char *word)
 	}
 	err = take_value(option, value, &first, &last);
 	if (err) {
-		printk("command line: %s=%s is %s and left out; %s takes ", word, value,
-		    err == -ERANGE ? "out of range" : "malformed", word);
-		print_allowed(option);
-		printk("\n");
+		printk("command line: %s=%s is %s and left out\n", word, value,
+		    err == -ERANGE ? "out of range" : "malformed");
+		put_allowed(
+		    option, text, sizeof(text), ksnprintf(text, sizeof(text), "  %s takes ", word));
+		print_wrapped(text, 4);
 		return false;
 	}
 	values[option - options] = value;
@@ -321,12 +355,15 @@ const struct cmdline_option *cmdline_option(unsigned i)
 
 void cmdline_help(void)
 {
+	char text[HELP_MAX];
 	unsigned i;
+	int len;
 
 	printk("command line options:\n");
 	for (i = 0; i < ARRAY_SIZE(options); i++) {
-		printk("  %-13s %s: ", options[i].name, options[i].help);
-		print_allowed(&options[i]);
-		printk("\n");
+		len =
+		    ksnprintf(text, sizeof(text), "  %-13s %s: ", options[i].name, options[i].help);
+		put_allowed(&options[i], text, sizeof(text), len);
+		print_wrapped(text, 16);
 	}
 }

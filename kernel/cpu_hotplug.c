@@ -357,9 +357,8 @@ void show_cpus(void)
 		    sched_threads(cpu), (unsigned long long)READ_ONCE(cpus[cpu]->ticks),
 		    (unsigned long long)READ_ONCE(cpus[cpu]->calls),
 		    (unsigned long long)READ_ONCE(cpus[cpu]->kicks));
-	printk("calls to CPUs out of range %llu, to CPUs not online %llu, taken by CPUs not online "
-	       "%llu; "
-	       "CPUs reported silent %llu\n",
+	printk("calls to CPUs out of range %llu, to CPUs not online %llu\n"
+	       "  taken by CPUs not online %llu; CPUs reported silent %llu\n",
 	    (unsigned long long)READ_ONCE(smp_stats.bad_cpu),
 	    (unsigned long long)READ_ONCE(smp_stats.offline_cpu),
 	    (unsigned long long)READ_ONCE(smp_stats.spurious_calls),

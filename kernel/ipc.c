@@ -2,19 +2,30 @@
 /*
  * ipc.c: synchronous messages through endpoints.
  *
+ * A thread makes one call at a time, so it keeps the record of its last one for the next.  Both
+ * sides sleep under the endpoint's lock.  A thread that has a message for a sleeper holds that lock
+ * and puts the message where the sleeper wants it; then it wakes the sleeper before the release, or
+ * passes its CPU on after that (sleep_passing).
+ *
  * Owns:       struct endpoint, struct ipc_call.
- * Locks:      the endpoint's (RANK_TASK): its queue, and state and message of each call made at it.
+ * Locks:      the endpoint's (RANK_TASK): its queue, its receivers, and state and message of each
+ *             call made at it.  A sleeper to which a CPU was passed needs no lock for what it got.
  * Invariants: a call is on its endpoint's queue exactly while it is QUEUED.
- *             A call has two references at most: its caller's and, from TAKEN on, the receiver's.
- *             So it lives until both have released it, in either order.
+ *             A record has two references at most: its thread's and, from TAKEN on, the receiver's.
+ *             So it lives until both have released it, in either order; and its thread uses it
+ *             again only when it has no other reference.
+ *             A record names its caller's message, on that thread's stack, while the call is QUEUED
+ *             or TAKEN: the caller leaves ipc_call only after it is DONE or LEFT.
+ *             No receiver is on the list while a call is queued, nor once it has got a call.
  *             An endpoint without receivers has no queue.
  * Tests:      ipc, tests/fiber/explore_threads.c.
  */
+#include "thread.h"
 #include <quarry/account.h>
 #include <quarry/ipc.h>
 #include <quarry/mm.h>
+#include <quarry/sched.h>
 #include <quarry/task.h>
-#include <sys/queue.h>
 
 enum call_state {
 	CALL_QUEUED,
@@ -24,24 +35,32 @@ enum call_state {
 };
 
 struct ipc_call {
-	struct endpoint *ep;               /* c, a reference */
+	struct thread *thread;             /* c: the caller */
 	struct account *account;           /* c, a reference: the caller's */
 	u32 refs;                          /* a */
 	u32 state GUARDED_BY(task_class);  /* ep->lock, read racily by the caller */
 	int result GUARDED_BY(task_class); /* ep->lock */
-	struct ipc_msg msg;                /* ep->lock */
-	struct waitq wq;                   /* the caller */
+	struct ipc_msg *msg;               /* ep->lock: the caller's, which the answer replaces */
+	struct endpoint *ep;               /* ep->lock: from TAKEN on a reference, the receiver's */
 	TAILQ_ENTRY(ipc_call) link;        /* ep->lock */
+};
+
+/* A sleeping receiver, on its stack. */
+struct receiver {
+	struct thread *thread; /* c */
+	struct ipc_msg *msg;   /* c: where it wants the message */
+	struct ipc_call *call; /* ep->lock, read racily by the receiver: what it got; or NULL */
+	TAILQ_ENTRY(receiver) link; /* ep->lock, while call is NULL */
 };
 
 struct endpoint {
 	struct spinlock lock;
-	struct account *account;                             /* c, a reference */
-	u32 refs;                                            /* a */
-	u32 receivers;                                       /* a: of these, with RIGHT_RECEIVE */
-	u32 closed GUARDED_BY(task_class);                   /* lock: the last receiver has gone */
-	TAILQ_HEAD(, ipc_call) queue GUARDED_BY(task_class); /* lock: oldest first */
-	struct waitq wq;                                     /* receivers */
+	struct account *account;                              /* c, a reference */
+	u32 refs;                                             /* a */
+	u32 receivers;                                        /* a: of these, with RIGHT_RECEIVE */
+	u32 closed GUARDED_BY(task_class);                    /* lock: the last receiver has gone */
+	TAILQ_HEAD(, ipc_call) queue GUARDED_BY(task_class);  /* lock: oldest first */
+	TAILQ_HEAD(, receiver) asleep GUARDED_BY(task_class); /* lock */
 };
 
 int endpoint_new(struct endpoint **out)
@@ -60,10 +79,10 @@ int endpoint_new(struct endpoint **out)
 	account_get(account);
 	*ep = (struct endpoint){.account = account,
 	    .lock = SPINLOCK("endpoint", RANK_TASK),
-	    .wq = WAITQ("endpoint"),
 	    .refs = 1,
 	    .receivers = 1,
-	    .queue = TAILQ_HEAD_INITIALIZER(ep->queue)};
+	    .queue = TAILQ_HEAD_INITIALIZER(ep->queue),
+	    .asleep = TAILQ_HEAD_INITIALIZER(ep->asleep)};
 	*out = ep;
 	return 0;
 }
@@ -75,12 +94,21 @@ void endpoint_get(struct endpoint *ep, unsigned rights)
 		atomic_add(&ep->receivers, 1u);
 }
 
-/* Let the call fail.  Lock held. */
-static void fail_locked(struct ipc_call *call) REQUIRES(task_class)
+/* task_interrupted, inline. */
+static inline bool interrupted(void)
 {
-	call->result = -EPIPE;
+	return thread_interrupted(thread_current());
+}
+
+/*
+ * The call is over, and its thread is to be woken.  Lock held: until its release the caller stays
+ * in ipc_call.
+ */
+static struct thread *end_call(struct ipc_call *call, int result) REQUIRES(task_class)
+{
+	call->result = result;
 	store_release(&call->state, (u32)CALL_DONE);
-	wake_up(&call->wq);
+	return call->thread;
 }
 
 static void close_queue(struct endpoint *ep)
@@ -91,171 +119,306 @@ static void close_queue(struct endpoint *ep)
 	ep->closed = 1;
 	while ((call = TAILQ_FIRST(&ep->queue))) {
 		TAILQ_REMOVE(&ep->queue, call, link);
-		fail_locked(call);
+		thread_wake(end_call(call, -EPIPE));
 	}
 	task_unlock(&ep->lock);
 }
 
+static noinline void endpoint_free(struct endpoint *ep)
+{
+	account_uncharge(ep->account, ACCOUNT_ENDPOINTS, 1);
+	account_put(ep->account);
+	kfree(ep);
+}
+
+static noinline void last_receiver_put(struct endpoint *ep)
+{
+	close_queue(ep);
+	if (atomic_sub(&ep->refs, 1u) == 1)
+		endpoint_free(ep);
+}
+
+/* A leaf but for the last ones. */
 void endpoint_put(struct endpoint *ep, unsigned rights)
 {
 	if (rights & RIGHT_RECEIVE && atomic_sub(&ep->receivers, 1u) == 1)
-		close_queue(ep);
-	if (atomic_sub(&ep->refs, 1u) == 1) {
-		account_uncharge(ep->account, ACCOUNT_ENDPOINTS, 1);
-		account_put(ep->account);
-		kfree(ep);
-	}
+		last_receiver_put(ep);
+	else if (atomic_sub(&ep->refs, 1u) == 1)
+		endpoint_free(ep);
 }
+
+/* ---- records ---- */
 
 static void call_put(struct ipc_call *call)
 {
 	if (atomic_sub(&call->refs, 1u) != 1)
 		return;
-	cap_drop(&call->msg.give);
-	endpoint_put(call->ep, 0);
 	account_uncharge(call->account, ACCOUNT_MESSAGES, 1);
 	account_put(call->account);
 	kfree(call);
 }
 
+/* The receiver has answered or dropped the call.  Of a record that its thread has left, the end. */
+static void call_release(struct ipc_call *call)
+{
+	struct endpoint *ep = call->ep;
+
+	call_put(call);
+	endpoint_put(ep, 0);
+}
+
+/*
+ * A record for a new call: the last one, unless its receiver still has it: then that one is the
+ * receiver's alone, and the answer to it finds that nobody waits.  NULL: no memory.
+ */
+static struct ipc_call *record_of(struct thread *t)
+{
+	struct ipc_call *call = t->call;
+
+	if (likely(call && load_acquire(&call->refs) == 1))
+		return call;
+	ipc_forget(t);
+	call = kmalloc(sizeof(*call));
+	if (!call)
+		return NULL;
+	*call = (struct ipc_call){.thread = t, .account = account_current(), .refs = 1};
+	/* No limit needed: a thread has one, and a receiver has a handle for each call taken. */
+	account_count(call->account, ACCOUNT_MESSAGES, 1);
+	account_get(call->account);
+	t->call = call;
+	return call;
+}
+
+void ipc_forget(struct thread *t)
+{
+	if (t->call)
+		call_put(t->call);
+	t->call = NULL;
+}
+
+/* ---- the caller ---- */
+
 static bool call_over(void *arg)
 {
-	return load_acquire(&((struct ipc_call *)arg)->state) == CALL_DONE || task_interrupted();
+	return load_acquire(&((struct ipc_call *)arg)->state) == CALL_DONE || interrupted();
 }
 
-/* Queue a call; it takes over what @msg transfers.  0 or -EPIPE. */
-static int enqueue(struct endpoint *ep, struct ipc_call *call, struct ipc_msg *msg)
+/* The call, which is on no queue, becomes a receiver's, and the message with what it gives. */
+static void take(struct ipc_call *call, struct ipc_msg *msg) REQUIRES(task_class)
 {
-	int err = -EPIPE;
+	call->state = CALL_TAKEN;
+	atomic_add(&call->refs, 1u);
+	*msg = *call->msg;
+	call->msg->give = (struct cap){.kind = CAP_NONE};
+}
 
-	task_lock(&ep->lock);
-	if (!ep->closed) {
-		call->msg = *msg;
-		msg->give = (struct cap){.kind = CAP_NONE};
+/*
+ * The first receiver that sleeps gets the call, and is returned: it is to be woken.  NULL: none
+ * sleeps, and the call is queued.
+ */
+static struct thread *send(struct endpoint *ep, struct ipc_call *call, struct ipc_msg *msg)
+    REQUIRES(task_class)
+{
+	struct receiver *r = TAILQ_FIRST(&ep->asleep);
+
+	call->ep = ep;
+	call->msg = msg;
+	if (!r) {
+		call->state = CALL_QUEUED;
 		TAILQ_INSERT_TAIL(&ep->queue, call, link);
-		err = 0;
+		return NULL;
 	}
-	task_unlock(&ep->lock);
-	if (!err)
-		wake_up(&ep->wq);
-	return err;
+	TAILQ_REMOVE(&ep->asleep, r, link);
+	take(call, r->msg);
+	WRITE_ONCE(r->call, call);
+	return r->thread;
 }
 
-/* The wait is over: return the answer, or leave the call to its receiver. */
-static int finish(struct endpoint *ep, struct ipc_call *call, struct ipc_msg *msg)
+/* The caller stops waiting: 0 or the answer's error; or it leaves the call to its receiver. */
+static int stop_waiting(struct endpoint *ep, struct ipc_call *call) REQUIRES(task_class)
 {
+	if (call->state == CALL_DONE)
+		return call->result;
+	if (call->state == CALL_QUEUED)
+		TAILQ_REMOVE(&ep->queue, call, link);
+	call->state = CALL_LEFT;
+	return interrupted() ? -EINTR : -ETIMEDOUT;
+}
+
+/* Send the call and wait for its answer.  Clang cannot tell who has the lock after a sleep. */
+static int send_and_wait(
+    struct endpoint *ep, struct ipc_call *call, struct ipc_msg *msg, u64 deadline) NO_LOCK_ANALYSIS
+{
+	struct thread *to;
 	int err;
 
-	task_lock(&ep->lock);
-	if (call->state == CALL_DONE) {
-		err = call->result;
-		if (!err) {
-			*msg = call->msg;
-			call->msg.give = (struct cap){.kind = CAP_NONE};
-		}
-	} else {
-		err = task_interrupted() ? -EINTR : -ETIMEDOUT;
-		if (call->state == CALL_QUEUED)
-			TAILQ_REMOVE(&ep->queue, call, link);
-		call->state = CALL_LEFT;
+	spin_lock(&ep->lock);
+	if (unlikely(ep->closed || !deadline)) {
+		err = ep->closed ? -EPIPE : -ETIMEDOUT;
+		spin_unlock(&ep->lock);
+		return err;
 	}
-	task_unlock(&ep->lock);
+	to = send(ep, call, msg);
+	/* The thread that passes its CPU to a caller has answered the call. */
+	if (likely(sleep_passing(&ep->lock, to, call_over, call, deadline)))
+		return call->result;
+	while (!call_over(call) && !deadline_passed(deadline))
+		if (sleep_unlocked(&ep->lock, call_over, call, deadline))
+			return call->result;
+	err = stop_waiting(ep, call);
+	spin_unlock(&ep->lock);
 	return err;
 }
 
 int ipc_call(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns)
 {
-	struct ipc_call *call = kmalloc(sizeof(*call));
+	struct thread *t = thread_current();
+	struct ipc_call *call = record_of(t);
 	int err = -ENOMEM;
 
-	if (call) {
-		*call = (struct ipc_call){
-		    .ep = ep, .account = account_current(), .refs = 1, .wq = WAITQ("ipc_call")};
-		/*
-		 * No limit needed: a thread has one call, and a receiver has a handle for each call
-		 * taken.
-		 */
-		account_count(call->account, ACCOUNT_MESSAGES, 1);
-		account_get(call->account);
-		endpoint_get(ep, 0);
-		err = enqueue(ep, call, msg);
-		if (!err) {
-			wait_until(&call->wq, call_over, call, timeout_ns);
-			err = finish(ep, call, msg);
-		}
-		call_put(call);
-	}
-	if (err)
+	assert_may_sleep("ipc_call");
+	if (likely(call))
+		err = send_and_wait(ep, call, msg, deadline_of(timeout_ns));
+	/* Threads of the kernel live long, and make few calls. */
+	if (unlikely(!t->task))
+		ipc_forget(t);
+	if (unlikely(err))
 		cap_drop(&msg->give);
 	return err;
 }
 
-static bool call_waits(void *arg)
-{
-	const struct endpoint *ep = arg;
+/* ---- the receiver ---- */
 
-	return READ_ONCE(ep->queue.tqh_first) || task_interrupted();
+static bool has_call(void *arg)
+{
+	return READ_ONCE(((struct receiver *)arg)->call) || interrupted();
+}
+
+/* Sleep until a call comes: it, or NULL.  The lock is released. */
+static struct ipc_call *sleep_for_call(
+    struct endpoint *ep, struct ipc_msg *msg, u64 deadline, struct thread *to) NO_LOCK_ANALYSIS
+{
+	struct receiver r = {.thread = thread_current(), .msg = msg};
+
+	TAILQ_INSERT_TAIL(&ep->asleep, &r, link);
+	/* The thread that passes its CPU to a receiver has given it a call. */
+	if (likely(sleep_passing(&ep->lock, to, has_call, &r, deadline)))
+		return r.call;
+	while (!has_call(&r) && !deadline_passed(deadline))
+		if (sleep_unlocked(&ep->lock, has_call, &r, deadline))
+			return r.call;
+	if (!r.call)
+		TAILQ_REMOVE(&ep->asleep, &r, link);
+	spin_unlock(&ep->lock);
+	return r.call;
+}
+
+/*
+ * Wait for a call and take it; the lock is released.  Its reference to the endpoint is the caller's
+ * to count.  @to: a thread to be woken, or NULL.  A call that has come is taken even if the task
+ * ends: it ends with the task's capabilities.
+ */
+static always_inline int take_call(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out,
+    u64 deadline, struct thread *to) NO_LOCK_ANALYSIS
+{
+	struct ipc_call *call = TAILQ_FIRST(&ep->queue);
+	bool ends = interrupted();
+
+	if (likely(!call && !ends && !deadline_passed(deadline))) {
+		call = sleep_for_call(ep, msg, deadline, to);
+		if (unlikely(!call))
+			return interrupted() ? -EINTR : -ETIMEDOUT;
+		*out = call;
+		return 0;
+	}
+	if (to)
+		thread_wake(to);
+	if (call && !ends) {
+		TAILQ_REMOVE(&ep->queue, call, link);
+		take(call, msg);
+		*out = call;
+	}
+	spin_unlock(&ep->lock);
+	return ends ? -EINTR : call ? 0 : -ETIMEDOUT;
 }
 
 int ipc_receive(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out, u64 timeout_ns)
+    NO_LOCK_ANALYSIS
 {
-	u64 now = arch_clock_ns(),
-	    end = timeout_ns < WAIT_FOREVER - now ? now + timeout_ns : WAIT_FOREVER;
-	struct ipc_call *call;
-	u64 left = timeout_ns;
+	u64 deadline = deadline_of(timeout_ns);
+	int err;
 
-	for (;;) {
-		bool some = wait_until(&ep->wq, call_waits, ep, left);
+	assert_may_sleep("ipc_receive");
+	spin_lock(&ep->lock);
+	err = take_call(ep, msg, out, deadline, NULL);
+	if (!err)
+		endpoint_get(ep, 0);
+	return err;
+}
 
-		if (task_interrupted())
-			return -EINTR;
-		if (!some)
-			return -ETIMEDOUT;
-		task_lock(&ep->lock);
-		call = TAILQ_FIRST(&ep->queue);
-		if (call) {
-			TAILQ_REMOVE(&ep->queue, call, link);
-			call->state = CALL_TAKEN;
-			atomic_add(&call->refs, 1u);
-			*msg = call->msg;
-			call->msg.give = (struct cap){.kind = CAP_NONE};
-		}
-		task_unlock(&ep->lock);
-		if (call)
-			break;
-		/* Another receiver was faster. */
-		now = arch_clock_ns();
-		left = end == WAIT_FOREVER ? WAIT_FOREVER : end > now ? end - now : 0;
-	}
-	*out = call;
-	return 0;
+/* The answer goes to the caller, if it still waits: it is to be woken.  NULL: it does not. */
+static struct thread *answer(struct ipc_call *call, struct ipc_msg *msg) REQUIRES(task_class)
+{
+	if (call->state != CALL_TAKEN)
+		return NULL;
+	*call->msg = *msg;
+	msg->give = (struct cap){.kind = CAP_NONE};
+	return end_call(call, 0);
 }
 
 int ipc_reply(struct ipc_call *call, struct ipc_msg *msg)
 {
 	struct endpoint *ep = call->ep;
-	int err = -EPIPE;
+	struct thread *to;
 
 	task_lock(&ep->lock);
-	if (call->state == CALL_TAKEN) {
-		call->msg = *msg;
-		msg->give = (struct cap){.kind = CAP_NONE};
-		call->result = 0;
-		store_release(&call->state, (u32)CALL_DONE);
-		wake_up(&call->wq);
-		err = 0;
-	}
+	to = answer(call, msg);
+	if (to)
+		thread_wake(to);
 	task_unlock(&ep->lock);
 	cap_drop(&msg->give);
-	call_put(call);
+	call_release(call);
+	return to ? 0 : -EPIPE;
+}
+
+/*
+ * The record is released before its thread can go on and use it again; it is not freed there, for
+ * that thread still has it.  The answered call's reference to the endpoint becomes the next one's.
+ */
+int ipc_reply_receive(struct ipc_call *call, struct endpoint *ep, struct ipc_msg *msg,
+    struct ipc_call **out, u64 timeout_ns) NO_LOCK_ANALYSIS
+{
+	u64 deadline = deadline_of(timeout_ns);
+	struct thread *to = NULL;
+	int err;
+
+	assert_may_sleep("ipc_reply_receive");
+	if (call->ep == ep) {
+		spin_lock(&ep->lock);
+		to = answer(call, msg);
+		if (to) {
+			atomic_sub(&call->refs, 1u);
+			err = take_call(ep, msg, out, deadline, to);
+		} else {
+			spin_unlock(&ep->lock);
+		}
+	}
+	if (!to) {
+		ipc_reply(call, msg);
+		return ipc_receive(ep, msg, out, timeout_ns);
+	}
+	if (err)
+		endpoint_put(ep, 0);
 	return err;
 }
 
 void ipc_call_drop(struct ipc_call *call)
 {
-	task_lock(&call->ep->lock);
+	struct endpoint *ep = call->ep;
+
+	task_lock(&ep->lock);
 	if (call->state == CALL_TAKEN)
-		fail_locked(call);
-	task_unlock(&call->ep->lock);
-	call_put(call);
+		thread_wake(end_call(call, -EPIPE));
+	task_unlock(&ep->lock);
+	call_release(call);
 }

@@ -2,53 +2,31 @@
 /*
  * lock.c: spin locks that check their order.
  *
- * Owns:       the record of locks that each CPU holds.
+ * Owns:       the list of locks that each CPU holds, through the locks themselves.
  * Locks:      none.
- * Invariants: a CPU's record has exactly the locks that the CPU holds, in the order taken.  Their
- *             ranks rise.  Preemption is off while a record is not empty, so a record belongs to
- *             one thread at a time.
+ * Invariants: a CPU's list has exactly the locks that the CPU holds, the last one taken first.
+ *             Their ranks rise.  Preemption is off while a list is not empty, so a list belongs to
+ *             one thread at a time.  With a free lock and rising ranks all functions are leaves.
  * Tests:      lock, silence_lock.
  */
-#include "lock.h"
 #include <quarry/lock.h>
 #include <quarry/machine.h>
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 
-#define MAX_HELD       8
 #define TURNS_PER_LOOK 1024 /* of a wait, between two readings of the clock */
 #define WORST_FACTOR   6    /* times smp_timeout_ns, unless smp_worst_ns is set */
 
-/* A compiler barrier is enough: the record is this CPU's own. */
+/* A compiler barrier is enough: the list is this CPU's own. */
 #define barrier() __asm__ volatile("" ::: "memory")
 
 /*
- * A thread changes its CPU's record with interrupts on.  A handler may interrupt it, push its own
- * lock at the end and remove it again.  So a slot is claimed (nr) before it is filled, and emptied
- * before it is released; NULL in the middle is an empty slot.
+ * The locks that a CPU holds are a list through the locks themselves, from arch_top_lock() down to
+ * this one.  A thread changes its CPU's list with interrupts on.  A handler may interrupt it, put
+ * its own lock on top and remove it again, which leaves the top as it was.
  */
-struct held_locks {
-	const struct spinlock *lock[MAX_HELD]; /* o: this CPU, preemption off */
-	u32 nr;
-} __attribute__((aligned(64)));
-
-/* The first CPU takes locks before the others' records are allocated. */
-static struct held_locks first_record;
-static struct held_locks *records = &first_record;
+struct spinlock lock_none = {.name = "none"};
 void (*spin_violation_hook)(const char *what, const struct spinlock *lock);
-
-void lock_init(void)
-{
-	struct held_locks *all = arch_boot_zalloc(nr_cpus * sizeof(*all));
-
-	all[0] = first_record;
-	records = all;
-}
-
-static struct held_locks *my_record(void)
-{
-	return &records[arch_cpu_id()];
-}
 
 static const char *name_of(const struct spinlock *lock)
 {
@@ -63,7 +41,7 @@ static void violation(const char *what, const struct spinlock *lock, const struc
 	}
 	panic("lock %s (rank %u) %s by CPU %u; its holder: CPU %d (-1: none); innermost here: %s "
 	      "(rank %u)",
-	    name_of(lock), lock->rank, what, arch_cpu_id(), (int)READ_ONCE(lock->holder) - 1,
+	    name_of(lock), lock->rank, what, arch_cpu_id(), (int)READ_ONCE(lock->locked) - 1,
 	    held ? name_of(held) : "none", held ? held->rank : 0);
 }
 
@@ -71,33 +49,34 @@ static void violation(const char *what, const struct spinlock *lock, const struc
  * A lock taken twice by one CPU deadlocks; locks taken out of order may, if another CPU nests them
  * correctly.
  */
-static void check_order(const struct held_locks *h, const struct spinlock *lock)
+static void check_order(const struct spinlock *lock)
 {
-	const struct spinlock *bad = NULL;
-	unsigned i;
+	const struct spinlock *bad = NULL, *held;
 
-	for (i = 0; i < h->nr; i++) {
-		if (!h->lock[i])
-			continue;
-		if (h->lock[i] == lock)
+	for (held = arch_top_lock(); held != &lock_none; held = held->under) {
+		if (held == lock)
 			panic("lock %s taken twice by CPU %u", name_of(lock), arch_cpu_id());
-		if (h->lock[i]->rank >= lock->rank)
-			bad = h->lock[i];
+		if (!bad && held->rank >= lock->rank)
+			bad = held;
 	}
 	if (bad && lock->rank != RANK_NONE)
 		violation("taken out of order", lock, bad);
 }
 
-static void record(struct held_locks *h, struct spinlock *lock)
+/* @lock has just been taken: no other CPU writes to it.  @highest: see lock_fast. */
+static always_inline void push(struct spinlock *lock, struct spinlock *top, u8 highest)
 {
-	u32 nr = h->nr; /* an interrupting handler restores it */
-
-	if (unlikely(nr == MAX_HELD))
-		panic("lock %s: CPU %u holds %u already", name_of(lock), arch_cpu_id(), nr);
-	WRITE_ONCE(h->nr, nr + 1);
+	WRITE_ONCE(lock->under, top);
+	WRITE_ONCE(lock->highest, highest);
 	barrier();
-	WRITE_ONCE(h->lock[nr], lock);
-	WRITE_ONCE(lock->holder, arch_cpu_id() + 1);
+	arch_set_top_lock(lock);
+}
+
+static always_inline void push_any(struct spinlock *lock)
+{
+	struct spinlock *top = arch_top_lock();
+
+	push(lock, top, MAX(lock->rank, top->highest));
 }
 
 /*
@@ -106,9 +85,12 @@ static void record(struct held_locks *h, struct spinlock *lock)
  * Here any running CPU may take the lock.  The acquire pairs with the release in drop(): the last
  * holder's stores are visible from here on.
  */
-static bool take(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
+static always_inline bool take(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
 {
-	return !READ_ONCE(lock->locked) && !__atomic_exchange_n(&lock->locked, 1, __ATOMIC_ACQUIRE);
+	u32 unlocked = 0;
+
+	return __atomic_compare_exchange_n(
+	    &lock->locked, &unlocked, arch_cpu_id() + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
 /*
@@ -123,15 +105,51 @@ static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 	u32 turns = 0;
 
 	sched_wait(lock->name);
-	while (!sched_look(lock, false, take(lock))) {
+	while (!sched_look(lock, false, !READ_ONCE(lock->locked) && take(lock))) {
 		cpu_relax();
 		if (++turns % TURNS_PER_LOOK)
 			continue;
 		since = since ? since : arch_clock_ns();
 		if (arch_clock_ns() - since > worst)
 			panic("lock %s: CPU %d does not release it", name_of(lock),
-			    (int)READ_ONCE(lock->holder) - 1);
+			    (int)READ_ONCE(lock->locked) - 1);
 	}
+}
+
+/* Out of order, or perhaps; or another CPU holds it. */
+static noinline void lock_slow(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
+{
+	check_order(lock);
+	if (!take(lock))
+		spin(lock);
+	push_any(lock);
+}
+
+static noinline irqflags_t lock_slow_irqsave(struct spinlock *lock, irqflags_t flags) ACQUIRE(lock)
+    NO_LOCK_ANALYSIS
+{
+	lock_slow(lock);
+	return flags;
+}
+
+/*
+ * A lock whose rank is above all that are held is neither out of order nor held already, and needs
+ * no walk over the list: `highest' is at least the largest rank from its lock on down (more, where
+ * one was released out of turn).  False: take it by lock_slow.
+ */
+static always_inline bool lock_fast(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
+{
+	struct spinlock *top;
+	u8 rank = lock->rank;
+
+	/* A handler that interrupts the holder takes it, too, and would wait for ever. */
+	CHECKED_ASSERT(rank != RANK_SCHED || !arch_irqs_enabled());
+	preempt_disable();
+	top = arch_top_lock();
+	if (unlikely(top->highest >= rank) || unlikely(!take(lock)))
+		return false;
+	push(lock, top, rank);
+	return true;
 }
 
 /*
@@ -139,18 +157,10 @@ static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
  * CPU to answer one, both would wait for ever.  smp_call_mask prevents it: it refuses callers that
  * hold a spin lock, so a holder never waits for an answer.
  */
-void spin_lock(struct spinlock *lock)
+void spin_lock(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
-	struct held_locks *h;
-
-	/* A handler that interrupts the holder takes it, too, and would wait for ever. */
-	CHECKED_ASSERT(lock->rank != RANK_SCHED || !arch_irqs_enabled());
-	preempt_disable();
-	h = my_record();
-	check_order(h, lock);
-	if (!take(lock))
-		spin(lock);
-	record(h, lock);
+	if (unlikely(!lock_fast(lock)))
+		lock_slow(lock);
 }
 
 /* Never waits, so any order is allowed; the lock is recorded as held like any other. */
@@ -158,7 +168,7 @@ bool spin_trylock(struct spinlock *lock)
 {
 	preempt_disable();
 	if (take(lock)) {
-		record(my_record(), lock);
+		push_any(lock);
 		return true;
 	}
 	preempt_enable();
@@ -166,84 +176,95 @@ bool spin_trylock(struct spinlock *lock)
 }
 
 /* Locks may be released in any order: close the gap left by @lock, which is not the innermost. */
-static noinline bool close_gap(struct held_locks *h, const struct spinlock *lock)
+static bool close_gap(const struct spinlock *lock)
 {
-	unsigned i = h->nr;
+	struct spinlock *above = arch_top_lock();
 
-	while (i > 0 && h->lock[i - 1] != lock)
-		i--;
-	if (i == 0) {
-		violation("released, not being held,", lock, h->nr ? h->lock[h->nr - 1] : NULL);
+	while (above != &lock_none && above->under != lock)
+		above = above->under;
+	if (above == &lock_none) {
+		above = arch_top_lock();
+		violation("released, not being held,", lock, above == &lock_none ? NULL : above);
 		return false;
 	}
-	for (; i < h->nr; i++)
-		WRITE_ONCE(h->lock[i - 1], h->lock[i]);
+	WRITE_ONCE(above->under, lock->under);
 	return true;
 }
 
-static inline bool drop(struct spinlock *lock) RELEASE(lock) NO_LOCK_ANALYSIS
+/* False: release it by unlock_slow. */
+static always_inline bool drop(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
-	struct held_locks *h = my_record();
-	u32 nr = h->nr; /* as in record() */
-
-	if (unlikely(!nr || h->lock[nr - 1] != lock) && !close_gap(h, lock))
+	if (unlikely(arch_top_lock() != lock))
 		return false;
-	WRITE_ONCE(h->lock[nr - 1], NULL);
-	barrier();
-	WRITE_ONCE(h->nr, nr - 1);
-	WRITE_ONCE(lock->holder, 0u);
+	arch_set_top_lock(lock->under);
 	store_release(&lock->locked, 0u);
 	return true;
 }
 
-void spin_unlock(struct spinlock *lock)
+static noinline void unlock_slow(struct spinlock *lock) RELEASE(lock) NO_LOCK_ANALYSIS
 {
-	if (drop(lock))
+	if (close_gap(lock)) {
+		store_release(&lock->locked, 0u);
 		preempt_enable();
-}
-
-irqflags_t spin_lock_irqsave(struct spinlock *lock)
-{
-	irqflags_t flags = arch_irq_save();
-
-	spin_lock(lock);
-	return flags;
+	}
 }
 
 /* Restore interrupts first: preempt_enable may switch threads, and must not with interrupts off. */
-void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags)
+static noinline void unlock_slow_irqrestore(struct spinlock *lock, irqflags_t flags) RELEASE(lock)
+    NO_LOCK_ANALYSIS
 {
-	bool ours = drop(lock);
+	bool ours = close_gap(lock);
 
+	if (ours)
+		store_release(&lock->locked, 0u);
 	arch_irq_restore(flags);
 	if (ours)
 		preempt_enable();
 }
 
-bool spin_is_held(const struct spinlock *lock)
+void spin_unlock(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
-	bool held;
+	if (likely(drop(lock)))
+		preempt_enable();
+	else
+		unlock_slow(lock);
+}
 
-	/*
-	 * Without it the thread could move, between the two reads, to the CPU of the holder that it
-	 * saw.
-	 */
-	preempt_disable();
-	held = READ_ONCE(lock->holder) == arch_cpu_id() + 1;
+irqflags_t spin_lock_irqsave(struct spinlock *lock) NO_LOCK_ANALYSIS
+{
+	irqflags_t flags = arch_irq_save();
+
+	return likely(lock_fast(lock)) ? flags : lock_slow_irqsave(lock, flags);
+}
+
+void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags) NO_LOCK_ANALYSIS
+{
+	if (unlikely(!drop(lock))) {
+		unlock_slow_irqrestore(lock, flags);
+		return;
+	}
+	arch_irq_restore(flags);
 	preempt_enable();
-	return held;
 }
 
 /*
- * The depth is not 0 only while this thread holds a lock, and then the thread cannot move.  A
- * thread without a lock that moves during the read reads 0 all the same.
+ * While a thread holds a lock its preemption count is not 0 and the thread cannot move.  So with a
+ * count of 0 it holds none; else both numbers below are of one CPU.
  */
+bool spin_is_held(const struct spinlock *lock)
+{
+	return arch_preempt_count() && READ_ONCE(lock->locked) == arch_cpu_id() + 1;
+}
+
+/* Likewise. */
 unsigned spin_depth(void)
 {
-	unsigned depth;
+	const struct spinlock *held;
+	unsigned depth = 0;
 
-	preempt_disable();
-	depth = my_record()->nr;
-	preempt_enable();
+	if (!arch_preempt_count())
+		return 0;
+	for (held = arch_top_lock(); held != &lock_none; held = held->under)
+		depth++;
 	return depth;
 }

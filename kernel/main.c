@@ -8,6 +8,7 @@
  * Tests:      tests/qemu/test_start.py, tests/qemu/test_boot.py, tests/qemu/test_panic.py.
  */
 #include "demo/demo.h"
+#include "demo/live.h"
 #include "kernel/boot_memory.h"
 #include "kernel/cma_area.h"
 #include "kernel/hotplug_state.h"
@@ -26,6 +27,7 @@
 #include <quarry/isolation.h>
 #include <quarry/memory_init.h>
 #include <quarry/panic.h>
+#include <quarry/plural.h>
 #include <quarry/sched.h>
 #include <quarry/smp.h>
 #include <quarry/task.h>
@@ -36,11 +38,11 @@
 
 static void machine_summary(void)
 {
-	printk("machine: %u CPUs online of %u, %u node%s, %lu MiB managed by the allocator, booted "
-	       "by %s\n",
-	    nr_cpus_online(), nr_cpus, kernel_memory.nr_nodes,
-	    kernel_memory.nr_nodes == 1 ? "" : "s",
-	    memory_managed_pages(&kernel_memory) >> (20 - PAGE_SHIFT), bootinfo.path);
+	unsigned online = nr_cpus_online();
+
+	printk("machine: %u CPU%s online of %u, %u node%s, %lu MiB managed\n", online,
+	    plural(online), nr_cpus, kernel_memory.nr_nodes, plural(kernel_memory.nr_nodes),
+	    memory_managed_pages(&kernel_memory) >> (20 - PAGE_SHIFT));
 	printk("ring 3: SMEP %s, SMAP %s, FPU registers by %s\n",
 	    arch_has_smep() ? "on" : "not there", arch_has_smap() ? "on" : "not there",
 	    arch_has_xsave() ? "XSAVE" : "FXSAVE");
@@ -59,10 +61,13 @@ static void wait_for_aps(void)
 /* The boot CPU starts here; boot.S has called boot_info_init. */
 void kernel_main(void)
 {
+	const char *which;
+	int failed;
 	bool pass;
-	u64 seed, began;
+	u64 seed;
 
 	serial_init();     /* from here on printing works */
+	log_port_init();   /* the whole log goes to the host */
 	arch_early_init(); /* from here on faults are reported */
 	printk("quarry: boot\n");
 	cmdline_init(bootinfo.cmdline, bootinfo.cmdline_truncated); /* reports unknown ones */
@@ -101,13 +106,17 @@ void kernel_main(void)
 	virtio_init();        /* virtio-mem, balloon */
 	ktest_limit_cpus(nr_boot_cpus);
 	machine_summary();
-	printk("boot: %llu thousand cycles since the machine's reset\n",
+	printk("boot: by %s, %llu thousand cycles since the machine's reset\n", bootinfo.path,
 	    (unsigned long long)arch_tsc() / 1000);
 
-	began = arch_clock_ns();
-	pass = ktest_run(cmdline_get("selftest", "quick"), seed) == 0;
-	printk("selftest: %llu ms\n", (unsigned long long)(arch_clock_ns() - began) / 1000000);
-	pass = demo_run(seed) && pass; /* the tour, or another scenario of the command line */
+	which = cmdline_get("selftest", "quick");
+	ktest_short = strcmp(cmdline_get("report", "short"), "all") != 0;
+	ktest_clock = arch_clock_ns;
+	live_boot(which); /* the live screen is on, if the terminal can show it */
+	failed = ktest_run(which, seed);
+	live_tested(failed < 0 ? 1 : (unsigned)failed);
+	pass = demo_run(seed) && !failed; /* the tour, or another scenario of the command line */
+	live_stop();                      /* what is printed from here on is shown */
 	printk("quarry: %s\n", pass ? "PASS" : "FAIL");
 	if (strcmp(cmdline_get("monitor", "on"), "off") != 0)
 		monitor(seed);

@@ -164,11 +164,12 @@ void mce_show(void)
 	}
 	rwsem_unlock_shared(&cpu_hotplug);
 	kfree(mask);
-	printk("machine checks: %lu; found:", READ_ONCE(mce_stats.exceptions));
+	printk("machine checks: %lu\n  found:", READ_ONCE(mce_stats.exceptions));
 	for (i = MCE_CORRECTED; i < MCE_FATAL; i++)
-		printk(" %s %lu,", mce_severity_name(i), READ_ONCE(mce_stats.found[i]));
-	printk(" of others %lu; corrected ones lost %lu\n", READ_ONCE(mce_stats.found[MCE_NOTHING]),
-	    READ_ONCE(mce_stats.lost));
+		printk("%s %s %lu", i == MCE_CORRECTED ? "" : ",", mce_severity_name(i),
+		    READ_ONCE(mce_stats.found[i]));
+	printk("\n  of others %lu; corrected ones lost %lu\n",
+	    READ_ONCE(mce_stats.found[MCE_NOTHING]), READ_ONCE(mce_stats.lost));
 	printk("ring: %u records waiting, %lu dealt with\n",
 	    READ_ONCE(ring.head) - READ_ONCE(ring.tail), READ_ONCE(mce_stats.dealt));
 }

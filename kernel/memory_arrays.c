@@ -5,8 +5,8 @@
  * Owns:       nothing: the page tables say which descriptors are mapped.
  * Locks:      called under kernel_memory.adding; grow_inside under its hotplug lock; takes those of
  *             the page tables.
- * Invariants: descriptors of pages are mapped and unmapped by section; those of pageblocks, 4 KiB
- *             for 512 MiB, stay.
+ * Invariants: descriptors of pages are mapped and unmapped by section; those of pageblocks and
+ *             their trees, 52 KiB for 512 MiB, stay.
  * Tests:      memory_add, tests/qemu/test_memory_add.py.
  */
 #include "kernel/boot_memory.h"
@@ -19,14 +19,23 @@ static void unmap(struct memory *mem, pfn_t start, unsigned long nr)
 	arch_direct_unmap((phys_t)start << PAGE_SHIFT, nr << PAGE_SHIFT);
 }
 
+/* The pages with the bytes [@first, @end). */
+static int grow_pages(const void *first, const void *end)
+{
+	uintptr_t start = ALIGN_DOWN((uintptr_t)first, PAGE_SIZE);
+
+	return arch_array_grow(start, ALIGN_UP((uintptr_t)end, PAGE_SIZE) - start);
+}
+
 static int map(struct memory *mem, pfn_t start, unsigned long nr)
 {
-	uintptr_t first = (uintptr_t)pageblock_of(mem, start),
-	          last = (uintptr_t)pageblock_of(mem, start + nr - 1);
 	int err = arch_direct_map((phys_t)start << PAGE_SHIFT, nr << PAGE_SHIFT);
 
-	first = ALIGN_DOWN(first, PAGE_SIZE);
-	return err ? err : arch_array_grow(first, ALIGN_DOWN(last, PAGE_SIZE) + PAGE_SIZE - first);
+	if (!err)
+		err = grow_pages(pageblock_of(mem, start), pageblock_of(mem, start + nr));
+	if (!err)
+		err = grow_pages(tree_of(mem, start), tree_of(mem, start + nr));
+	return err;
 }
 
 static int grow(struct memory *mem, pfn_t start, unsigned long nr)

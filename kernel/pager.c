@@ -8,7 +8,7 @@
  *
  * Owns:       struct pager, its requests and its buffer.
  * Locks:      pager->lock (RANK_TASK) for requests; pager->copying, a mutex, for the buffer, held
- *             while ring 3's memory is copied.
+ *             while ring 3's memory is copied to it or from it.
  * Invariants: a request is on the list from before the pager can know of it until its answer is in.
  *             A handed-over page is read under the lock, while its request is on the list.
  *             No page waits here for a pager: a silent pager keeps no page from moving.
@@ -40,6 +40,7 @@ struct pager {
 	u32 task;            /* c: id of the pager's task; 0: a thread of the kernel */
 	struct spinlock lock;
 	LIST_HEAD(, request) requests GUARDED_BY(task_class); /* lock */
+	struct request own;                                   /* in use while it has references */
 	u32 last_id GUARDED_BY(task_class);                   /* lock */
 	struct pager_trust *trust;                            /* c, a reference */
 	struct waitq wq;                      /* threads waiting for another thread's request */
@@ -68,6 +69,21 @@ static void add(struct pager *p, struct request *r) REQUIRES(task_class)
 	LIST_INSERT_HEAD(&p->requests, r, link);
 }
 
+/*
+ * Add the request for page @index: in @r, from kmalloc, or if that is NULL in the pager's own
+ * record, unless another request has it.  Returns the record; NULL: there is none.
+ */
+static struct request *add_get(struct pager *p, struct request *r, u32 index) REQUIRES(task_class)
+{
+	if (!r && !p->own.refs)
+		r = &p->own;
+	if (r) {
+		*r = (struct request){.what = ABI_PAGER_GET, .index = index, .refs = 1};
+		add(p, r);
+	}
+	return r;
+}
+
 /* Send the request and wait: 0 or the pager's result; -EPIPE; -ETIMEDOUT; -EINTR; -ENOMEM. */
 static int ask(struct pager *p, const struct request *r)
 {
@@ -88,6 +104,13 @@ static bool is_done(void *arg)
 	return load_acquire(&((struct request *)arg)->done) || task_interrupted();
 }
 
+/* The last reference to a request for a page has gone. */
+static void request_free(const struct pager *p, struct request *r)
+{
+	if (r != &p->own)
+		kfree(r);
+}
+
 static void request_put(struct pager *p, struct request *r)
 {
 	bool last;
@@ -96,7 +119,7 @@ static void request_put(struct pager *p, struct request *r)
 	last = --r->refs == 0;
 	task_unlock(&p->lock);
 	if (last)
-		kfree(r);
+		request_free(p, r);
 }
 
 /* Wait for another thread's request; its answer, or -EAGAIN for an error of that thread alone. */
@@ -111,18 +134,25 @@ static int wait_for(struct pager *p, struct request *r)
 	return err && task_interrupted() ? -EINTR : err;
 }
 
-/* The answer is in: take the request off the list, and wake its waiters. */
-static int finish(struct pager *p, struct request *r, int err)
+/*
+ * The answer is in, and becomes the result: take the request off the list, and drop the
+ * requester's reference.  Each waiter has another one.  True: this was the last.
+ */
+static bool finish(struct pager *p, struct request *r, int *err)
 {
+	bool others;
+
 	task_lock(&p->lock);
 	LIST_REMOVE(r, link);
-	if (!err && !r->served)
-		err = -EIO;
-	r->result = err;
+	if (!*err && !r->served)
+		*err = -EIO;
+	r->result = *err;
 	store_release(&r->done, 1u);
+	others = --r->refs > 0;
 	task_unlock(&p->lock);
-	wake_up(&p->wq);
-	return err;
+	if (others)
+		wake_up(&p->wq);
+	return !others;
 }
 
 /* A requested page has been supplied, now or before. */
@@ -172,45 +202,49 @@ static int ask_for_page(struct pager *p, const struct request *r, struct memory 
 
 static int pager_get(struct vm_object *object, u32 index)
 {
-	struct request *mine = kmalloc(sizeof(*mine)), *other;
+	struct request *spare = NULL, *mine = NULL, *other;
 	struct pager *p = object->pager;
 	u64 until = arch_clock_ns() + p->timeout_ns;
 	bool there;
 	int err;
 
-	if (!mine)
-		return -ENOMEM;
-	*mine = (struct request){.what = ABI_PAGER_GET, .index = index, .refs = 1};
 	for (;;) {
 		task_lock(&p->lock);
 		other = find(p, ABI_PAGER_GET, index);
 		if (other)
 			other->refs++;
 		else
-			add(p, mine);
+			mine = add_get(p, spare, index);
 		task_unlock(&p->lock);
-		if (!other)
+		if (mine)
 			break;
+		if (!other) {
+			spare = kmalloc(sizeof(*spare));
+			if (!spare)
+				return -ENOMEM;
+			continue;
+		}
 		err = wait_for(p, other);
 		if (err == -EAGAIN && arch_clock_ns() < until)
 			continue;
-		kfree(mine);
+		kfree(spare);
 		return err == -EAGAIN ? -ETIMEDOUT : err;
 	}
 	/* The last request may have ended since the caller read the slot. */
 	there = vm_object_has(object, index);
 	if (there)
 		supplied(p, index);
-	err = finish(p, mine, there ? 0 : ask_for_page(p, mine, object->mem));
+	err = there ? 0 : ask_for_page(p, mine, object->mem);
+	if (finish(p, mine, &err))
+		request_free(p, mine);
 	if (!err && !account_below(account_current(), object->account))
 		count_served(p, index, true);
-	request_put(p, mine);
 	return err;
 }
 
 static int pager_clean(struct vm_object *object, u32 index, const void *data)
 {
-	struct request r = {.what = ABI_PAGER_CLEAN, .index = index, .data = data};
+	struct request r = {.what = ABI_PAGER_CLEAN, .index = index, .refs = 1, .data = data};
 	const struct task *task = task_current();
 	struct pager *p = object->pager;
 	int err;
@@ -223,14 +257,17 @@ static int pager_clean(struct vm_object *object, u32 index, const void *data)
 	task_lock(&p->lock);
 	add(p, &r);
 	task_unlock(&p->lock);
-	err = finish(p, &r, ask(p, &r));
+	err = ask(p, &r);
+	finish(p, &r, &err);
 	return err == 0 || err == -ETIMEDOUT ? err : -EIO;
 }
 
-static void pager_release(void *pager)
+/* The last reference has gone. */
+static void pager_release(void *pager) NO_LOCK_ANALYSIS
 {
 	struct pager *p = pager;
 
+	KASSERT(p->own.refs == 0);
 	endpoint_put(p->ep, 0);
 	pager_trust_put(p->trust);
 	kfree(p->served);
@@ -329,6 +366,36 @@ static int lock_buffer(struct pager *p) TRY_ACQUIRE(0, p->copying) NO_LOCK_ANALY
 	return w.got ? 0 : -EINTR;
 }
 
+static void unlock_buffer(struct pager *p) RELEASE(p->copying) NO_LOCK_ANALYSIS
+{
+	KASSERT(mutex_is_held(&p->copying));
+	mutex_unlock(&p->copying);
+}
+
+static int copy_now(void *page, void *arg)
+{
+	const u64 *from = arg;
+
+	return copy_from_user_now(page, *from, PAGE_SIZE);
+}
+
+/*
+ * The pager's own memory must be faulted in, for which it may wait for another pager: a page of the
+ * object, held meanwhile, would keep its memory from going offline for as long.
+ */
+static int supply_by_buffer(struct pager *p, struct vm_object *object, u32 index, u64 from)
+{
+	int err = lock_buffer(p);
+
+	if (err)
+		return err;
+	err = copy_from_user(p->buffer, from, PAGE_SIZE);
+	if (!err)
+		err = vm_object_supply(object, index, p->buffer);
+	unlock_buffer(p);
+	return err;
+}
+
 int pager_supply(struct vm_object *object, u64 index, u64 from)
 {
 	struct pager *p = pager_of(object, index);
@@ -336,13 +403,9 @@ int pager_supply(struct vm_object *object, u64 index, u64 from)
 
 	if (!p)
 		return -EINVAL;
-	err = lock_buffer(p);
-	if (err)
-		return err;
-	err = copy_from_user(p->buffer, from, PAGE_SIZE);
-	if (!err)
-		err = vm_object_supply(object, (u32)index, p->buffer);
-	mutex_unlock(&p->copying);
+	err = vm_object_supply_by(object, (u32)index, copy_now, &from);
+	if (err == -EFAULT)
+		err = supply_by_buffer(p, object, (u32)index, from);
 	if (!err || err == -EEXIST || err == -EAGAIN)
 		supplied(p, index);
 	return err;
@@ -392,7 +455,7 @@ int pager_take_back(struct vm_object *object, u64 index, u64 to)
 		return err;
 	id = fetch(p, index);
 	err = id ? copy_to_user(to, p->buffer, PAGE_SIZE) : -ENOENT;
-	mutex_unlock(&p->copying);
+	unlock_buffer(p);
 	if (!err && !fetched(p, index, id))
 		err = -ENOENT;
 	return err;

@@ -114,6 +114,14 @@ void panic_stop(void)
 		cpu_relax();
 }
 
+void panic_begin(void)
+{
+	arch_irq_disable();
+	if (!atomic_cas(&panic_cpu, 0u, arch_cpu_id() + 1))
+		panic_stop();
+	console_bust_lock();
+}
+
 static bool given(const char *cmdline, const char *option)
 {
 	size_t len = strlen(option);
@@ -158,17 +166,13 @@ static void (*const parts[])(void) = {
 
 void panic(const char *fmt, ...)
 {
-	u32 self = arch_cpu_id() + 1;
 	va_list ap;
 
-	arch_irq_disable();
-	if (!atomic_cas(&panic_cpu, 0u, self))
-		panic_stop();
-	console_bust_lock();
+	panic_begin();
 	if (++panics > MAX_PANICS)
 		machine_power_off(false);
 	/* In a second panic the thread may be broken. */
-	printk("\nPANIC on CPU %u, thread %s: ", self - 1,
+	printk("\nPANIC on CPU %u, thread %s: ", arch_cpu_id(),
 	    panics > 1 ? "?, in the report" : thread_name());
 	va_start(ap, fmt);
 	vprintk(fmt, ap);

@@ -2,15 +2,20 @@
 /*
  * printk.c: formatted output to the console, and the ring that keeps the log.
  *
- * Owns:       the log ring; the console lock.
+ * All text goes to the log: the ring, and the log port, if the machine has one.  It is also shown,
+ * on the serial line and the screen, unless it is hidden: then only console_say shows.
+ *
+ * Owns:       the log ring; the console lock; how often the text is hidden.
  * Locks:      console_lock (RANK_CONSOLE, innermost of all), irqs off.
- * Invariants: output of one call is not mixed with that of others, until the lock is broken.
+ * Invariants: output of one call is not mixed with that of others.  Once the lock is broken, only
+ *             the CPU that broke it prints, and one that it invites.
  * Tests:      console, log, tests/qemu/test_panic.py.
  */
 #include <quarry/console.h>
 #include <quarry/lock.h>
 #include <quarry/log_ring.h>
 #include <quarry/port.h>
+#include <quarry/string.h>
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wundef"
@@ -27,12 +32,28 @@
 
 #define LOG_SIZE   65536U
 #define LOCK_TURNS (1U << 22) /* of waiting for the lock, about a second; then print without it */
-#define BUST_TURNS (1U << 16) /* the same before the lock is broken: a line takes less */
+#define BUST_TURNS (1U << 21) /* the same before the lock is broken: the holder ends its line */
+#define CLEAR_LINE "\r\033[K"
+#define MAX_SHOWN  8192 /* bytes of hidden text that a panic shows */
 
 static struct spinlock console_lock = {.name = "console", .rank = RANK_CONSOLE};
-static u32 bust; /* a */
+static u32 closing; /* a: CPU + 1 of the one that will break the lock: no other takes it */
+static u32 bust;    /* a: CPU + 1 of the one that broke the lock */
+static u32 invited; /* a: CPU + 1 of one that may print as well, then */
+static u32 hidden;  /* console_lock to write: how often console_hide was called, and not undone */
+static u64 mark;    /* console_lock: the position that hidden text is shown from, if it must be */
+static const char *restore; /* console_lock: what a terminal needs that is drawn on, or NULL */
+static bool status;         /* console_lock: the last row of the terminal is a status line */
 static char log_bytes[LOG_SIZE];
 static struct log_ring printed = {.bytes = log_bytes, .size = LOG_SIZE}; /* console_lock */
+
+/* Another CPU panics and waits for the lock: its holder ends a line, and no other begins one. */
+static bool closed(void)
+{
+	u32 by = READ_ONCE(closing);
+
+	return by && by != arch_cpu_id() + 1;
+}
 
 /*
  * Polls, with a limit.  An NMI that prints while the CPU that it interrupted holds the lock would
@@ -43,7 +64,7 @@ static bool lock_console(void) TRY_ACQUIRE(true, console_lock)
 	u32 turns;
 
 	for (turns = 0; turns < LOCK_TURNS && !READ_ONCE(bust); turns++) {
-		if (spin_trylock(&console_lock))
+		if (!closed() && spin_trylock(&console_lock))
 			return true;
 		if (spin_is_held(&console_lock))
 			break;
@@ -52,11 +73,37 @@ static bool lock_console(void) TRY_ACQUIRE(true, console_lock)
 	return false;
 }
 
-static void emit(const char *s, size_t len)
+static void show(const char *s, size_t len)
 {
-	log_ring_put(&printed, s, len);
+	if (status)
+		serial_write(CLEAR_LINE, sizeof(CLEAR_LINE) - 1);
+	status = false;
 	serial_write(s, len);
 	screen_write(s, len);
+}
+
+/*
+ * A panic's report is whole: other CPUs print nothing any more, but in the NMI by which it asks
+ * them to.
+ */
+static bool silenced(void)
+{
+	u32 self;
+
+	if (!READ_ONCE(bust))
+		return false;
+	self = arch_cpu_id() + 1;
+	return READ_ONCE(bust) != self && (READ_ONCE(invited) != self || !arch_in_interrupt());
+}
+
+static void emit(const char *s, size_t len)
+{
+	if (silenced())
+		return;
+	log_ring_put(&printed, s, len);
+	log_port_write(s, len);
+	if (!READ_ONCE(hidden))
+		show(s, len);
 }
 
 void console_write(const char *s, size_t len)
@@ -98,6 +145,125 @@ void printk(const char *fmt, ...)
 	va_end(ap);
 }
 
+void console_hide(void)
+{
+	irqflags_t flags = arch_irq_save();
+	bool locked = lock_console();
+
+	if (!hidden)
+		mark = printed.end;
+	WRITE_ONCE(hidden, hidden + 1);
+	if (locked)
+		spin_unlock(&console_lock);
+	arch_irq_restore(flags);
+}
+
+void console_unhide(void)
+{
+	irqflags_t flags = arch_irq_save();
+	bool locked = lock_console();
+
+	if (hidden) /* not in a panic, which shows all */
+		WRITE_ONCE(hidden, hidden - 1);
+	if (locked)
+		spin_unlock(&console_lock);
+	arch_irq_restore(flags);
+}
+
+bool console_hidden(void)
+{
+	return READ_ONCE(hidden) != 0;
+}
+
+void console_mark(void)
+{
+	irqflags_t flags = arch_irq_save();
+	bool locked = lock_console();
+
+	mark = printed.end;
+	if (locked)
+		spin_unlock(&console_lock);
+	arch_irq_restore(flags);
+}
+
+/* Show the log from *@pos on, a piece; false: there is no more. */
+static bool show_piece(u64 *pos)
+{
+	char piece[128];
+	size_t n = log_ring_get(&printed, pos, piece, sizeof(piece));
+
+	show(piece, n);
+	return n > 0;
+}
+
+void console_show_marked(void)
+{
+	u64 end = log_position();
+	irqflags_t flags;
+	bool locked, more;
+
+	do {
+		flags = arch_irq_save();
+		locked = lock_console();
+		more = READ_ONCE(hidden) && !restore && mark < end && show_piece(&mark);
+		if (locked)
+			spin_unlock(&console_lock);
+		arch_irq_restore(flags);
+	} while (more);
+}
+
+static char *say_piece(const char *s, void *buf, int len)
+{
+	emit(s, (size_t)len);
+	if (READ_ONCE(hidden) && !silenced() && !restore)
+		show(s, (size_t)len);
+	return buf;
+}
+
+void console_say(const char *fmt, ...)
+{
+	irqflags_t flags = arch_irq_save();
+	bool locked = lock_console();
+	char piece[STB_SPRINTF_MIN];
+	va_list ap;
+
+	va_start(ap, fmt);
+	stbsp_vsprintfcb(say_piece, piece, piece, fmt, ap);
+	va_end(ap);
+	if (locked)
+		spin_unlock(&console_lock);
+	arch_irq_restore(flags);
+}
+
+void console_status(const char *s, size_t len)
+{
+	irqflags_t flags = arch_irq_save();
+	bool locked = lock_console();
+
+	if (!READ_ONCE(bust) && (len || status)) {
+		serial_write(CLEAR_LINE, sizeof(CLEAR_LINE) - 1);
+		serial_write(s, len);
+		status = len > 0;
+	}
+	if (locked)
+		spin_unlock(&console_lock);
+	arch_irq_restore(flags);
+}
+
+void terminal_write(const char *s, size_t len, const char *undo)
+{
+	irqflags_t flags = arch_irq_save();
+	bool locked = lock_console();
+
+	if (!READ_ONCE(bust)) {
+		restore = undo;
+		serial_write(s, len);
+	}
+	if (locked)
+		spin_unlock(&console_lock);
+	arch_irq_restore(flags);
+}
+
 int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap)
 {
 	return stbsp_vsnprintf(buf, (int)size, fmt, ap);
@@ -114,16 +280,37 @@ int ksnprintf(char *buf, size_t size, const char *fmt, ...)
 	return n;
 }
 
-void console_bust_lock(void)
+/* Clang cannot follow a lock that may not be had. */
+void console_bust_lock(void) NO_LOCK_ANALYSIS
 {
+	bool locked = false;
 	u32 turns;
 
-	for (turns = 0; turns < BUST_TURNS && !READ_ONCE(bust); turns++) {
-		if (!READ_ONCE(console_lock.locked) || spin_is_held(&console_lock))
+	atomic_cas(&closing, 0u, arch_cpu_id() + 1);
+	/* With the lock held nobody is in the middle of a line. */
+	for (turns = 0; turns < BUST_TURNS && !READ_ONCE(bust) && !locked; turns++) {
+		if (spin_is_held(&console_lock))
 			break;
-		cpu_relax();
+		locked = spin_trylock(&console_lock);
+		if (!locked)
+			cpu_relax();
 	}
-	WRITE_ONCE(bust, 1u);
+	atomic_cas(&bust, 0u, arch_cpu_id() + 1);
+	if (locked)
+		spin_unlock(&console_lock);
+	if (restore)
+		serial_write(restore, strlen(restore));
+	restore = NULL;
+	mark = MAX(mark, printed.end - MIN(printed.end, (u64)MAX_SHOWN));
+	while (READ_ONCE(hidden) && show_piece(&mark))
+		;
+	WRITE_ONCE(hidden, 0u);
+}
+
+void console_invite(unsigned cpu)
+{
+	if (READ_ONCE(bust) == arch_cpu_id() + 1)
+		WRITE_ONCE(invited, cpu + 1);
 }
 
 u64 log_position(void)

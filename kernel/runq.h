@@ -41,6 +41,24 @@ static inline bool takes_threads(unsigned cpu)
 	return cpumask_test(cpu_online_mask, cpu) && !READ_ONCE(runqs[cpu].leaving);
 }
 
+/* Has the CPU no thread to run? */
+static inline bool rests(const struct runq *rq) REQUIRES(rq->lock)
+{
+	return rq->running == rq->idle && !rq->nr_ready;
+}
+
+/*
+ * May @t go to sleep, and @to, which sleeps, run next without a place on a list?  Only if no other
+ * thread waits for this CPU: so queueing @to and taking the first thread would choose it as well.
+ */
+static inline bool may_pass(const struct runq *rq, const struct thread *t, const struct thread *to)
+    REQUIRES(rq->lock)
+{
+	return READ_ONCE(to->cpu) == t->cpu && !to->on_queue &&
+	    !(READ_ONCE(rq->leaving) | rq->closed | rq->nr_ready) &&
+	    READ_ONCE(to->state) == THREAD_SLEEPING && READ_ONCE(t->state) == THREAD_SLEEPING;
+}
+
 /* ---- sched_share.c ---- */
 
 void runq_lists_init(struct runq *rq);
@@ -55,6 +73,11 @@ struct thread *runq_find(const struct runq *rq, bool (*fits)(const struct thread
 void share_list_again(struct runq *rq, struct share *s) REQUIRES(rq->lock);
 /* Charge the running thread @t for the time until @now. */
 void runq_charge(struct runq *rq, struct thread *t, u64 now) REQUIRES(rq->lock);
+/*
+ * What runq_insert of @t, woken, runq_end_turn and runq_take of it do to shares and rounds, on a
+ * queue without threads.
+ */
+void runq_pass(struct runq *rq, struct thread *t, u64 now) REQUIRES(rq->lock);
 /* Queue the preempted @t to continue its turn, if it had too little of it.  False: not queued. */
 bool runq_goes_on(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 

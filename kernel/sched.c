@@ -41,23 +41,16 @@ struct runq *runqs;
 static bool idle_fast; /* idle_tick=fast; since boot */
 static struct thread first_thread = {.name = "main"};
 
-struct thread *thread_current(void)
-{
-	return runqs ? arch_current() : NULL;
-}
-
 static struct runq *my_runq(void)
 {
-	return &runqs[arch_cpu_id()];
+	return arch_this_cpu()->runq;
 }
 
-void assert_may_sleep(const char *what)
+void must_not_sleep(const char *what)
 {
-	if (unlikely(!arch_irqs_enabled() || arch_in_interrupt() || spin_depth() ||
-	        arch_preempt_count()))
-		panic("%s: irqs %s, %u locks held, preemption count %u%s", what,
-		    arch_irqs_enabled() ? "on" : "off", spin_depth(), arch_preempt_count(),
-		    arch_in_interrupt() ? ", in an interrupt" : "");
+	panic("%s: irqs %s, %u locks held, preemption count %u%s", what,
+	    arch_irqs_enabled() ? "on" : "off", spin_depth(), arch_preempt_count(),
+	    arch_in_interrupt() ? ", in an interrupt" : "");
 }
 
 /*
@@ -69,51 +62,32 @@ static inline bool belongs_elsewhere(const struct runq *rq, const struct thread 
 	    (t->home >= 0 && (unsigned)t->home != t->cpu && takes_threads((unsigned)t->home));
 }
 
-static bool rests(const struct runq *rq) REQUIRES(rq->lock)
+static void set_alarm(struct runq *rq, struct thread *t, u64 at) REQUIRES(rq->lock)
 {
-	return rq->running == rq->idle && !rq->nr_ready;
+	t->wake_at = at;
+	t->has_alarm = true;
+	TAILQ_INSERT_TAIL(&rq->alarms, t, alarm_link);
 }
 
-/*
- * Has each thread that was ready at @since had a turn?  On a resting CPU no thread is left waiting.
- */
-static bool had_turn(struct runq *rq, u64 since)
+static inline void leave_queue(struct runq *rq, struct thread *t, u64 deadline) REQUIRES(rq->lock)
 {
-	irqflags_t flags;
-	bool had = READ_ONCE(rq->had_turn) > since;
-
-	if (!had) {
-		flags = spin_lock_irqsave(&rq->lock);
-		had = rests(rq);
-		spin_unlock_irqrestore(&rq->lock, flags);
-	}
-	return had;
-}
-
-bool threads_had_turn(u64 since)
-{
-	unsigned cpu;
-
-	for (cpu = 0; cpu < nr_cpus; cpu++)
-		if (cpumask_test(cpu_online_mask, cpu) && !had_turn(&runqs[cpu], since))
-			return sched_turns(false);
-	return true;
+	t->on_queue = false;
+	if (deadline != WAIT_FOREVER)
+		set_alarm(rq, t, deadline);
 }
 
 /*
  * Choose the next thread.  Whether @prev stays is decided under the queue's lock, under which
  * thread_wake makes it RUNNABLE.  So a wake-up comes either before, and @prev stays; or after, and
- * puts it back on the queue.  A preempted thread always stays: it has announced its sleep, but not
- * yet checked its condition a last time.
+ * puts it back on the queue.  A thread that was woken already needs no alarm.  A preempted thread
+ * always stays: it has announced its sleep, but not yet checked its condition a last time.
  */
-static inline struct thread *choose(
-    struct runq *rq, struct cpu *cpu, struct thread *prev, bool preempted)
+static always_inline struct thread *choose(struct runq *rq, struct cpu *cpu, struct thread *prev,
+    bool preempted, u64 now, u64 deadline) REQUIRES(rq->lock)
 {
-	u64 now = arch_clock_ns();
 	struct thread *next;
 	u32 state;
 
-	spin_lock(&rq->lock);
 	WRITE_ONCE(cpu->need_resched, 0u);
 	/* The length of a turn that a thread yields does not matter. */
 	if (preempted || rq->early)
@@ -128,7 +102,9 @@ static inline struct thread *choose(
 			else
 				runq_put_back(rq, prev, preempted);
 		} else {
-			prev->on_queue = false;
+			leave_queue(rq, prev, deadline);
+			if (state == THREAD_DEAD)
+				rq->dead = prev;
 		}
 	}
 	runq_end_turn(rq, now);
@@ -140,7 +116,6 @@ static inline struct thread *choose(
 	/* No other CPU may run it until the switch is over (sched_watch). */
 	if (next != prev)
 		WRITE_ONCE(rq->was, prev);
-	spin_unlock(&rq->lock);
 	return next;
 }
 
@@ -157,16 +132,10 @@ void runq_add(struct runq *rq, struct thread *t, bool woken)
 	}
 }
 
-/* This CPU has left the stack of the thread that ran before.  irqs off. */
-static void stack_is_left(void)
+static noinline void reap_or_move(struct runq *rq)
 {
-	struct runq *rq = my_runq();
 	struct thread *dead = rq->dead, *leaver = rq->leaver;
 
-	CHECKED_ASSERT(!arch_irqs_enabled());
-	store_release(&rq->was, NULL);
-	if (likely(!((uintptr_t)dead | (uintptr_t)leaver)))
-		return;
 	if (dead) {
 		rq->dead = NULL;
 		thread_reap(dead);
@@ -177,6 +146,17 @@ static void stack_is_left(void)
 	}
 }
 
+/* This CPU has left the stack of the thread that ran before.  irqs off. */
+static always_inline void stack_is_left(void)
+{
+	struct runq *rq = my_runq();
+
+	CHECKED_ASSERT(!arch_irqs_enabled());
+	store_release(&rq->was, NULL);
+	if (unlikely((uintptr_t)rq->dead | (uintptr_t)rq->leaver))
+		reap_or_move(rq);
+}
+
 void sched_finish_switch(void)
 {
 	irqflags_t flags = arch_irq_save();
@@ -185,12 +165,25 @@ void sched_finish_switch(void)
 	arch_irq_restore(flags);
 }
 
-void sched_switch(bool preempted)
+static always_inline void switch_to(struct cpu *cpu, struct thread *prev, struct thread *next)
 {
-	struct runq *rq = my_runq();
-	struct cpu *cpu = cpus[arch_cpu_id()];
-	struct thread *prev = arch_current(), *next = choose(rq, cpu, prev, preempted);
+	cpu->current = next;
+	task_switch(prev, next);
+	arch_switch(&prev->sp, next->sp);
+	/* Here prev runs again.  A new thread does the same in thread.c. */
+	stack_is_left();
+}
 
+static always_inline void give_cpu(bool preempted, u64 deadline)
+{
+	struct cpu *cpu = arch_this_cpu();
+	struct runq *rq = cpu->runq;
+	struct thread *prev = arch_current(), *next;
+	u64 now = arch_clock_ns();
+
+	spin_lock(&rq->lock);
+	next = choose(rq, cpu, prev, preempted, now, deadline);
+	spin_unlock(&rq->lock);
 	if (next == prev)
 		return;
 	/*
@@ -198,13 +191,21 @@ void sched_switch(bool preempted)
 	 */
 	if (unlikely(cpu->tick_step > 1))
 		arch_timer_start(1);
-	if (READ_ONCE(prev->state) == THREAD_DEAD)
-		rq->dead = prev;
-	cpu->current = next;
-	task_switch(prev, next);
-	arch_switch(&prev->sp, next->sp);
-	/* Here prev runs again.  A new thread does the same in thread.c. */
-	stack_is_left();
+	switch_to(cpu, prev, next);
+}
+
+void sched_switch(u64 deadline)
+{
+	give_cpu(false, deadline);
+}
+
+/*
+ * Give the CPU to another thread although the running one may have announced its sleep: it stays on
+ * the queue.  Context: as sched_switch.
+ */
+static noinline void sched_preempt(void)
+{
+	give_cpu(true, WAIT_FOREVER);
 }
 
 void preempt_schedule(void)
@@ -215,26 +216,31 @@ void preempt_schedule(void)
 		return;
 	flags = arch_irq_save();
 	if (!arch_preempt_count())
-		sched_switch(true);
+		sched_preempt();
 	arch_irq_restore(flags);
 }
 
 void sched_irq_exit(void)
 {
-	const struct cpu *cpu = cpus[arch_cpu_id()];
+	const struct cpu *cpu = arch_this_cpu();
 
 	if (READ_ONCE(cpu->need_resched) && !cpu->preempt && !cpu->irq_depth && cpu->current)
-		sched_switch(true);
+		sched_preempt();
+}
+
+static inline void end_sleep(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
+{
+	store_release(&t->state, (u32)THREAD_RUNNABLE);
+	if (t->has_alarm)
+		TAILQ_REMOVE(&rq->alarms, t, alarm_link);
+	t->has_alarm = false;
 }
 
 void runq_wake(struct runq *rq, struct thread *t)
 {
 	if (READ_ONCE(t->state) != THREAD_SLEEPING)
 		return;
-	store_release(&t->state, (u32)THREAD_RUNNABLE);
-	if (t->has_alarm)
-		TAILQ_REMOVE(&rq->alarms, t, alarm_link);
-	t->has_alarm = false;
+	end_sleep(rq, t);
 	if (!t->on_queue)
 		runq_add(rq, t, true);
 }
@@ -287,21 +293,71 @@ void sched_sleep(u64 deadline)
 {
 	struct thread *t = thread_current();
 	irqflags_t flags = arch_irq_save();
-	struct runq *rq = my_runq();
 
-	spin_lock(&rq->lock);
-	/* A thread that was woken already needs no alarm. */
-	if (deadline != WAIT_FOREVER && READ_ONCE(t->state) == THREAD_SLEEPING) {
-		t->wake_at = deadline;
-		t->has_alarm = true;
-		TAILQ_INSERT_TAIL(&rq->alarms, t, alarm_link);
-	}
-	spin_unlock(&rq->lock);
-	sched_switch(false);
+	sched_switch(deadline);
 	/* Its own CPU may have come back online meanwhile: continue there. */
 	if (belongs_elsewhere(&runqs[t->cpu], t))
-		sched_switch(true);
+		sched_preempt();
 	arch_irq_restore(flags);
+}
+
+/*
+ * @lock is released only after the choice: until then @to, which needs it, neither goes on nor
+ * ends.  Interrupts stay off from there to the switch, so no tick preempts this thread in between.
+ */
+bool sleep_passing(struct spinlock *lock, struct thread *to, bool (*over)(void *), void *arg,
+    u64 deadline) NO_LOCK_ANALYSIS
+{
+	struct thread *t = arch_current();
+	struct cpu *cpu;
+	struct runq *rq;
+	bool pass;
+	u64 now;
+
+	if (!to)
+		return sleep_unlocked(lock, over, arg, deadline);
+	sched_wait(lock->name);
+	atomic_xchg(&t->state, (u32)THREAD_SLEEPING);
+	if (unlikely(thread_interrupted(t))) {
+		thread_wake(to);
+		WRITE_ONCE(t->state, (u32)THREAD_RUNNABLE);
+		return false;
+	}
+	arch_irq_disable();
+	cpu = arch_this_cpu();
+	rq = cpu->runq;
+	now = arch_clock_ns();
+	spin_lock(&rq->lock);
+	pass = may_pass(rq, t, to);
+	if (likely(pass)) {
+		WRITE_ONCE(cpu->need_resched, 0u);
+		if (rq->early)
+			runq_charge(rq, t, now);
+		rq->since = now;
+		leave_queue(rq, t, deadline);
+		end_sleep(rq, to);
+		to->on_queue = true;
+		to->passed = true;
+		runq_pass(rq, to, now);
+		rq->running = to;
+		WRITE_ONCE(rq->was, t);
+	}
+	spin_unlock(&rq->lock);
+	if (unlikely(!pass))
+		thread_wake(to);
+	spin_unlock(lock);
+	if (likely(pass))
+		switch_to(cpu, t, to);
+	else
+		sched_switch(deadline);
+	if (unlikely(belongs_elsewhere(&runqs[t->cpu], t)))
+		sched_preempt();
+	arch_irq_enable();
+	if (likely(was_passed(t)))
+		return true;
+	spin_lock(lock);
+	WRITE_ONCE(t->state, (u32)THREAD_RUNNABLE);
+	return false;
 }
 
 void sched_tick(void)
@@ -325,7 +381,7 @@ void sched_tick(void)
 	if (!rq->nr_ready)
 		runq_end_turn(rq, now);
 	if (rq->nr_ready || (rq->running != rq->idle && belongs_elsewhere(rq, rq->running)))
-		WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 1u);
+		WRITE_ONCE(arch_this_cpu()->need_resched, 1u);
 	slow = !idle_fast && rests(rq) && TAILQ_EMPTY(&rq->alarms);
 	spin_unlock(&rq->lock);
 	WRITE_ONCE(rq->ticked, now);
@@ -336,7 +392,7 @@ void sched_tick(void)
 	 * A thread that sets an alarm here, or must be preempted here, first makes this CPU switch
 	 * threads.
 	 */
-	if (slow && cpus[arch_cpu_id()]->tick_step == 1)
+	if (slow && arch_this_cpu()->tick_step == 1)
 		arch_timer_start(IDLE_TICKS);
 }
 
@@ -355,18 +411,6 @@ void sched_forget(struct thread *t)
 	counter_add(&runqs[t->cpu].nr_threads, -1);
 }
 
-unsigned sched_load(unsigned cpu)
-{
-	const struct runq *rq = &runqs[cpu];
-
-	return READ_ONCE(rq->nr_ready) + (READ_ONCE(rq->running) != rq->idle);
-}
-
-unsigned sched_threads(unsigned cpu)
-{
-	return READ_ONCE(runqs[cpu].nr_threads);
-}
-
 /*
  * No wake-up is lost before the halt.  Interrupts are off from the check of the queue to
  * arch_idle_wait, which enables them and halts in one step.  A CPU that appends after the check has
@@ -383,7 +427,7 @@ void sched_idle(void)
 			sched_hand_over(rq);
 			cpu_leave();
 		} else if (READ_ONCE(rq->nr_ready)) {
-			sched_switch(false);
+			sched_switch(WAIT_FOREVER);
 			arch_irq_enable();
 		} else {
 			arch_idle_wait();
@@ -403,6 +447,7 @@ static void runq_init(unsigned cpu)
 	struct thread *idle = &rq->idle_thread;
 
 	rq->lock = SPINLOCK("runq", RANK_SCHED);
+	cpus[cpu]->runq = rq;
 	runq_lists_init(rq);
 	TAILQ_INIT(&rq->alarms);
 	share_init(&idle->own);
@@ -417,7 +462,7 @@ static void runq_init(unsigned cpu)
 
 void sched_init_cpu(bool boot_cpu)
 {
-	struct cpu *cpu = cpus[arch_cpu_id()];
+	struct cpu *cpu = arch_this_cpu();
 	struct thread *idle;
 	struct runq *all;
 	unsigned i;

@@ -14,6 +14,7 @@
 #include <quarry/machine.h>
 #include <quarry/port.h>
 #include <quarry/sched.h>
+#include <quarry/sched_point.h>
 
 /*
  * Longer than the time between ticks of any running CPU: a resting one has a tick a second.  A CPU
@@ -216,4 +217,44 @@ void sched_hand_over(struct runq *rq)
 		if (t)
 			sched_place(t, t->home);
 	} while (t);
+}
+
+/* ---- queries ---- */
+
+/*
+ * Has each thread that was ready at @since had a turn?  On a resting CPU no thread is left waiting.
+ */
+static bool had_turn(struct runq *rq, u64 since)
+{
+	irqflags_t flags;
+	bool had = READ_ONCE(rq->had_turn) > since;
+
+	if (!had) {
+		flags = spin_lock_irqsave(&rq->lock);
+		had = rests(rq);
+		spin_unlock_irqrestore(&rq->lock, flags);
+	}
+	return had;
+}
+
+bool threads_had_turn(u64 since)
+{
+	unsigned cpu;
+
+	for (cpu = 0; cpu < nr_cpus; cpu++)
+		if (cpumask_test(cpu_online_mask, cpu) && !had_turn(&runqs[cpu], since))
+			return sched_turns(false);
+	return true;
+}
+
+unsigned sched_load(unsigned cpu)
+{
+	const struct runq *rq = &runqs[cpu];
+
+	return READ_ONCE(rq->nr_ready) + (READ_ONCE(rq->running) != rq->idle);
+}
+
+unsigned sched_threads(unsigned cpu)
+{
+	return READ_ONCE(runqs[cpu].nr_threads);
 }

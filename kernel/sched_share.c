@@ -84,6 +84,24 @@ void runq_insert(struct runq *rq, struct thread *t, bool woken)
 	}
 }
 
+/* As in runq_take: no share is listed, so a turn that begins here begins a new one of the ring. */
+void runq_pass(struct runq *rq, struct thread *t, u64 now)
+{
+	struct share *s = t->share;
+
+	CHECKED_ASSERT(!rq->nr_ready && !rq->turns_left);
+	rq->early = may_go_first(rq, s);
+	if (!rq->early) {
+		s->turn_ns = 0;
+		if (s == rq->ring_last || !rq->ring_last) {
+			rq->ring++;
+			rq->ring_last = NULL;
+		}
+	}
+	runq_end_turn(rq, now);
+	t->round = rq->round;
+}
+
 void share_list_again(struct runq *rq, struct share *s)
 {
 	if (READ_ONCE(s->ends)) {

@@ -13,7 +13,6 @@
  *             A slot's fn and arg do not change while an inbox bit for it is set.
  * Tests:      smp, smp_dead, silence_smp, hotplug_race.
  */
-#include "lock.h"
 #include <quarry/errno.h>
 #include <quarry/machine.h>
 #include <quarry/sched_point.h>
@@ -49,7 +48,6 @@ void smp_init(void)
 	char *lines = arch_boot_zalloc(nr_cpus * size);
 	unsigned cpu;
 
-	lock_init();
 	slots = arch_boot_zalloc(nr_cpus * sizeof(*slots));
 	for (cpu = 0; cpu < nr_cpus; cpu++, lines += size) {
 		slots[cpu].inbox = (cpumask_t *)(void *)lines;
@@ -125,14 +123,36 @@ bool smp_call_pending(void)
 	return false;
 }
 
-static void serve_one(unsigned self, unsigned from)
+/* True: it wants to run once more.  irqs off, so that the thread stays the same. */
+static bool run(void (*fn)(void *), void *arg)
+{
+	struct mm_task *task = port_task();
+
+	task->call_again = false;
+	fn(arg);
+	return task->call_again;
+}
+
+/*
+ * A request whose function is to run once more is not answered, so its sender does not change it;
+ * it is in the inbox again, with an interrupt that is taken as soon as this one's handler returns.
+ * @last: there will be none.
+ */
+static void serve_one(unsigned self, unsigned from, bool last)
 {
 	struct call_cpu *sender = &slots[from];
 	u32 request = load_acquire(&sender->request);
 
 	if (READ_ONCE(sender->answered[self]) == request)
 		return;
-	sender->fn(sender->arg);
+	while (run(sender->fn, sender->arg)) {
+		sched_point("ipi.again");
+		if (last)
+			continue;
+		cpumask_set(slots[self].inbox, from);
+		arch_ipi_call(self);
+		return;
+	}
 	/* Pairs with the acquire in wait_for(): what fn did is visible before it is answered. */
 	store_release(&sender->answered[self], request);
 }
@@ -142,7 +162,7 @@ static void serve_one(unsigned self, unsigned from)
  * interrupt, which finds it.  In the other order a request between the read and the clearing would
  * be lost, its interrupt having merged with this one.
  */
-static void serve_all(unsigned self)
+static void serve_all(unsigned self, bool last)
 {
 	cpumask_t senders;
 	unsigned i;
@@ -152,7 +172,7 @@ static void serve_all(unsigned self)
 			continue;
 		senders = atomic_xchg(&slots[self].inbox[i], 0UL);
 		for (; senders; senders &= senders - 1)
-			serve_one(self, i * CPUMASK_BITS + (unsigned)__builtin_ctzl(senders));
+			serve_one(self, i * CPUMASK_BITS + (unsigned)__builtin_ctzl(senders), last);
 	}
 }
 
@@ -162,7 +182,7 @@ void smp_call_serve(void)
 
 	/* Count it, and serve a request all the same: its sender waits. */
 	counter_add(&smp_stats.spurious_calls, READ_ONCE(slots[self].closed));
-	serve_all(self);
+	serve_all(self, false);
 }
 
 /* Serves without an interrupt; so closing a slot again counts no spurious call. */
@@ -170,7 +190,7 @@ void smp_call_close(void)
 {
 	unsigned self = arch_cpu_id();
 
-	serve_all(self);
+	serve_all(self, true);
 	WRITE_ONCE(slots[self].closed, 1u);
 }
 
@@ -263,14 +283,16 @@ static int choose(struct call_cpu *slot, const cpumask_t *mask, unsigned self)
 		known = i == last && spare ? (1UL << spare) - 1 : ~0UL;
 		want = mask ? READ_ONCE(mask[i]) : known;
 		online = __atomic_load_n(&cpu_online_mask[i], __ATOMIC_SEQ_CST);
-		counter_add(&smp_stats.bad_cpu, count_bits(want & ~known));
+		if (unlikely(want & ~known))
+			counter_add(&smp_stats.bad_cpu, count_bits(want & ~known));
 		want &= known;
 		if (i == self / CPUMASK_BITS)
 			want &= ~(1UL << self % CPUMASK_BITS);
-		if (mask)
+		if (unlikely(mask && want & ~online))
 			counter_add(&smp_stats.offline_cpu, count_bits(want & ~online));
 		slot->asked[i] = want & online;
-		asked += (int)count_bits(slot->asked[i]);
+		if (slot->asked[i])
+			asked += (int)count_bits(slot->asked[i]);
 	}
 	return asked;
 }
@@ -303,7 +325,7 @@ static bool context_ok(void)
 int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 {
 	struct call_cpu *slot;
-	bool told = false;
+	bool told = false, again = false;
 	unsigned self, i;
 	u64 since = 0;
 	irqflags_t flags;
@@ -330,9 +352,11 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	ask(slot, self);
 	sched_point("ipi.sent");
 	if (!mask || cpumask_test(mask, self)) {
-		flags = arch_irq_save();
-		fn(arg);
-		arch_irq_restore(flags);
+		do {
+			flags = arch_irq_save();
+			again = run(fn, arg);
+			arch_irq_restore(flags);
+		} while (again);
 	}
 	for (i = 0; asked && i < CPUMASK_WORDS(nr_cpus); i++)
 		for (left = slot->asked[i]; left; left &= left - 1)

@@ -233,32 +233,19 @@ static s64 sys_endpoint_create(struct syscall_regs *r)
 
 static void words_in(struct ipc_msg *msg, const struct syscall_regs *r)
 {
-	memcpy(msg->word, &r->arg[ABI_WORD0], sizeof(msg->word));
+	unsigned i;
+
+	for (i = 0; i < ABI_WORDS; i++)
+		msg->word[i] = r->arg[ABI_WORD0 + i];
 }
 
 static void words_out(struct syscall_regs *r, const struct ipc_msg *msg, s64 handle)
 {
-	memcpy(&r->arg[ABI_WORD0], msg->word, sizeof(msg->word));
+	unsigned i;
+
+	for (i = 0; i < ABI_WORDS; i++)
+		r->arg[ABI_WORD0 + i] = msg->word[i];
 	r->arg[ABI_GIVE] = handle > 0 ? (u64)handle : 0;
-}
-
-/*
- * The call keeps a reference without the right to receive, whatever the handle's rights.  Otherwise
- * the call would wait for itself when another thread closes the last receiver's handle.
- */
-static int look_up_to_call(u64 handle, struct cap *ep)
-{
-	int err = cap_lookup(my_caps(), handle, CAP_ENDPOINT, RIGHT_SEND, ep);
-
-	if (!err && ep->rights & RIGHT_RECEIVE) {
-		struct cap send = {
-		    .object = ep->object, .rights = RIGHT_SEND, .kind = CAP_ENDPOINT};
-
-		cap_get(&send);
-		cap_drop(ep);
-		*ep = send;
-	}
-	return err;
 }
 
 static s64 sys_call(struct syscall_regs *r)
@@ -266,7 +253,11 @@ static s64 sys_call(struct syscall_regs *r)
 	struct ipc_msg msg;
 	s64 handle = 0;
 	struct cap ep;
-	int err = look_up_to_call(r->arg[0], &ep);
+	/*
+	 * A reference without the right to receive, whatever the handle's rights.  Otherwise the
+	 * call would wait for itself when another thread closes the last receiver's handle.
+	 */
+	int err = cap_lookup_weak(my_caps(), r->arg[0], CAP_ENDPOINT, RIGHT_SEND, &ep);
 
 	if (err)
 		return err;
@@ -274,7 +265,7 @@ static s64 sys_call(struct syscall_regs *r)
 	err = take_gift(r->arg[ABI_GIVE], &msg.give);
 	if (!err)
 		err = ipc_call(ep.object, &msg, r->arg[1]);
-	cap_drop(&ep);
+	endpoint_put(ep.object, ep.rights);
 	if (err)
 		return err;
 	if (msg.give.kind != CAP_NONE)
@@ -285,45 +276,37 @@ static s64 sys_call(struct syscall_regs *r)
 	return 0;
 }
 
-/* Slots are reserved before a call is taken: a call that was taken must not be lost. */
-static s64 receive(struct endpoint *ep, struct syscall_regs *r, s64 reply, s64 gift)
+/* The result of a receive: a slot gets the call and another what it gives. */
+static always_inline s64 received(struct syscall_regs *r, int err, const struct ipc_msg *msg,
+    struct ipc_call *call, const s64 slot[2])
 {
-	struct cap cap = {.kind = CAP_REPLY}, none = {.kind = CAP_NONE};
-	struct ipc_call *call;
-	struct ipc_msg msg;
-	int err = ipc_receive(ep, &msg, &call, r->arg[1]);
+	struct cap reply = {.object = call, .kind = CAP_REPLY}, none = {.kind = CAP_NONE};
 
 	if (err) {
-		cap_fill(my_caps(), reply, &none);
-		cap_fill(my_caps(), gift, &none);
+		cap_fill_two(my_caps(), slot, &none, &none);
 		return err;
 	}
-	cap.object = call;
-	cap_fill(my_caps(), reply, &cap);
-	cap_fill(my_caps(), gift, &msg.give);
-	words_out(r, &msg, msg.give.kind != CAP_NONE ? gift : 0);
-	r->arg[0] = (u64)reply;
+	words_out(r, msg, msg->give.kind != CAP_NONE ? slot[1] : 0);
+	cap_fill_two(my_caps(), slot, &reply, &msg->give);
+	r->arg[0] = (u64)slot[0];
 	return 0;
 }
 
+/* Slots are reserved before a call is taken: a call that was taken must not be lost. */
 static s64 sys_receive(struct syscall_regs *r)
 {
-	const struct cap none = {.kind = CAP_NONE};
-	s64 reply, gift, ret;
+	struct ipc_call *call = NULL;
+	struct ipc_msg msg;
 	struct cap ep;
+	s64 slot[2], ret;
+	int err;
 
-	ret = cap_lookup(my_caps(), r->arg[0], CAP_ENDPOINT, RIGHT_RECEIVE, &ep);
+	ret = cap_lookup_and_reserve(my_caps(), r->arg[0], CAP_ENDPOINT, RIGHT_RECEIVE, &ep, slot);
 	if (ret)
 		return ret;
-	reply = cap_reserve(my_caps());
-	gift = reply < 0 ? reply : cap_reserve(my_caps());
-	if (gift >= 0)
-		ret = receive(ep.object, r, reply, gift);
-	else
-		ret = gift;
-	if (gift < 0 && reply >= 0)
-		cap_fill(my_caps(), reply, &none);
-	cap_drop(&ep);
+	err = ipc_receive(ep.object, &msg, &call, r->arg[1]);
+	ret = received(r, err, &msg, call, slot);
+	endpoint_put(ep.object, ep.rights);
 	return ret;
 }
 
@@ -343,6 +326,26 @@ static s64 sys_reply(struct syscall_regs *r)
 		return err;
 	}
 	return ipc_reply(call.object, &msg);
+}
+
+static s64 sys_reply_receive(struct syscall_regs *r)
+{
+	struct cap ep, answered;
+	struct ipc_call *call = NULL;
+	struct ipc_msg msg;
+	s64 slot[2], ret;
+	int err;
+
+	ret = cap_take_and_reserve(
+	    my_caps(), r->arg[0], r->arg[1], CAP_ENDPOINT, RIGHT_RECEIVE, &answered, &ep, slot);
+	if (ret)
+		return ret;
+	words_in(&msg, r);
+	msg.give = (struct cap){.kind = CAP_NONE};
+	err = ipc_reply_receive(answered.object, ep.object, &msg, &call, r->arg[ABI_GIVE]);
+	ret = received(r, err, &msg, call, slot);
+	endpoint_put(ep.object, ep.rights);
+	return ret;
 }
 
 /* ---- handles ---- */
@@ -400,6 +403,7 @@ static s64 (*const calls[NR_SYSCALLS])(struct syscall_regs *) = {
     [SYS_PAGER_TAKE_BACK] = sys_pager_take_back,
     [SYS_PAGER_DROP] = sys_pager_drop,
     [SYS_FAULT_HANDLER] = sys_fault_handler,
+    [SYS_REPLY_RECEIVE] = sys_reply_receive,
 };
 
 s64 syscall(struct syscall_regs *r)

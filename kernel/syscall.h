@@ -3,6 +3,7 @@
 #ifndef KERNEL_SYSCALL_H
 #define KERNEL_SYSCALL_H
 
+#include "kernel/thread.h"
 #include <quarry/ipc.h>
 #include <quarry/task.h>
 #include <quarry/user.h>
@@ -10,7 +11,7 @@
 /* The running task's capabilities. */
 static inline struct cap_table *my_caps(void)
 {
-	return &task_current()->caps;
+	return &thread_current()->task->caps;
 }
 /* Hand a capability over to the running task as a handle; or drop it, -EMFILE. */
 s64 give_handle(struct cap *cap);

@@ -53,7 +53,7 @@ bool task_interrupted(void)
 /* ---- switching ---- */
 
 /* Enter before the load, leave after it: see vm.h.  irqs off: one CPU does both. */
-static void space_switch(struct vm_space *from, struct vm_space *to)
+static always_inline void space_switch(struct vm_space *from, struct vm_space *to)
 {
 	if (from == to)
 		return;
@@ -67,13 +67,8 @@ static void space_switch(struct vm_space *from, struct vm_space *to)
 
 void task_switch(const struct thread *prev, const struct thread *next)
 {
-	if (prev->fpu)
-		arch_fpu_save(prev->fpu);
-	if (next->fpu) {
-		arch_fpu_load(next->fpu);
-		arch_set_kernel_stack(next->stack_top);
-	}
 	space_switch(prev->space, next->space);
+	arch_user_switch(prev->fpu, next->fpu, next->stack_top);
 }
 
 void space_use(struct vm_space *space)
@@ -251,9 +246,11 @@ void user_fault_end(void)
 
 void user_may_return(void)
 {
+	const struct task *task = thread_current()->task; /* NULL: a kernel thread, in a test */
+
 	/* A CPU that ends the task after the check sends an interrupt, which arrives in ring 3. */
 	KASSERT(!arch_irqs_enabled());
-	if (likely(!task_interrupted()))
+	if (likely(!task || !load_acquire(&task->ending)))
 		return;
 	arch_irq_enable();
 	task_thread_exit();

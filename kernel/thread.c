@@ -56,9 +56,10 @@ void thread_exit(void)
 	struct thread *t = thread_current();
 
 	assert_may_sleep("thread end");
+	ipc_forget(t);
 	arch_irq_disable();
 	WRITE_ONCE(t->state, (u32)THREAD_DEAD);
-	sched_switch(false);
+	sched_switch(WAIT_FOREVER);
 	panic("thread %s runs on after its end", t->name);
 }
 
@@ -164,8 +165,6 @@ void thread_join(struct thread *t)
 
 void thread_yield(void)
 {
-	irqflags_t flags;
-
 	assert_may_sleep("thread_yield");
 	if (!thread_current())
 		return;
@@ -174,9 +173,9 @@ void thread_yield(void)
 	 * next at a pause; one that counts instructions switches only there (docs/hotplug.md).
 	 */
 	cpu_relax();
-	flags = arch_irq_save();
-	sched_switch(false);
-	arch_irq_restore(flags);
+	arch_irq_disable();
+	sched_switch(WAIT_FOREVER);
+	arch_irq_enable();
 }
 
 static bool never(void *arg)

@@ -5,6 +5,7 @@
 
 #include <quarry/cpu.h>
 #include <quarry/port.h>
+#include <quarry/task.h>
 #include <sys/queue.h>
 
 enum thread_state {
@@ -40,6 +41,7 @@ struct thread {
 	u32 state;                      /* a: itself sets SLEEPING, wakers RUNNABLE, under q */
 	bool on_queue;                  /* q: queued or running */
 	bool has_alarm;                 /* q: it is on the list of alarms */
+	bool passed;                    /* o, q while it sleeps: a CPU was passed to it */
 	u64 wake_at;                    /* q: time of the alarm */
 	u32 done;                       /* a: may be freed */
 	u32 round;                      /* q: the round in which it was queued or ran last */
@@ -53,20 +55,68 @@ struct thread {
 	struct task *task;             /* o */
 	struct vm_space *space;        /* o: its tables are loaded while it runs */
 	void *fpu;                     /* c: its FPU registers while it does not run */
+	struct ipc_call *call;         /* o: the record of its calls (ipc.c), or NULL */
 	TAILQ_ENTRY(thread) task_link; /* task->lock */
 };
 
 /* The running thread; NULL before sched_init_cpu. */
-struct thread *thread_current(void);
+static inline struct thread *thread_current(void)
+{
+	return arch_current();
+}
+/* Is its task ending? */
+static inline bool thread_interrupted(const struct thread *t)
+{
+	return t->task && load_acquire(&t->task->ending);
+}
 /*
- * Give the CPU to the next thread.  A SLEEPING or DEAD thread leaves the queue, unless it was
- * preempted before its own call.  Context: irqs off, preemption on.
+ * Give the CPU to the next thread.  A SLEEPING or DEAD thread leaves the queue; a SLEEPING one is
+ * woken at @deadline at the latest.  Context: irqs off, preemption on.
  */
-void sched_switch(bool preempted);
+void sched_switch(u64 deadline);
 /*
  * Sleep until woken or until @deadline; the caller has set its state to SLEEPING.  Context: thread.
  */
 void sched_sleep(u64 deadline);
+/*
+ * wait.c: the time at which a wait of so many ns ends; WAIT_FOREVER: never.  Has it passed?
+ */
+u64 deadline_after(u64 timeout_ns);
+static inline u64 deadline_of(u64 timeout_ns)
+{
+	return timeout_ns && timeout_ns != WAIT_FOREVER ? deadline_after(timeout_ns) : timeout_ns;
+}
+static inline bool deadline_passed(u64 deadline)
+{
+	return deadline != WAIT_FOREVER && (!deadline || arch_clock_ns() >= deadline);
+}
+/*
+ * wait.c: sleep without @lock, which the caller holds, interrupts on, until thread_wake or
+ * @deadline; not at all if @over holds by then.  A thread that makes it true under @lock calls
+ * thread_wake after that, before the release, or sleep_passing.
+ * Returns false with @lock held again; true without it, if another thread passed its CPU here: that
+ * one has released @lock since, and does no more.
+ */
+bool sleep_unlocked(struct spinlock *lock, bool (*over)(void *), void *arg, u64 deadline)
+    must_check;
+/* After a sleep of the running thread: was it ended by a thread that passed its CPU on? */
+static inline bool was_passed(struct thread *t)
+{
+	bool passed = t->passed;
+
+	t->passed = false;
+	return passed;
+}
+/*
+ * As sleep_unlocked, and wake @to, which sleeps on the same lock (NULL: no thread); it runs next if
+ * it sleeps on this CPU and no other thread waits for it.  Woken too if this thread does not sleep.
+ * @over did not hold when the caller had got @lock, and but for the end of the task only a holder
+ * makes it true.
+ */
+bool sleep_passing(struct spinlock *lock, struct thread *to, bool (*over)(void *), void *arg,
+    u64 deadline) must_check;
+/* ipc.c: drop the record of @t, which is the running thread. */
+void ipc_forget(struct thread *t);
 /* Make @t run if it sleeps.  The caller guarantees that @t is not freed.  Any context. */
 void thread_wake(struct thread *t);
 /* Initialise an empty share. */

@@ -44,6 +44,9 @@ static void remove(struct waitq *wq, const struct wait_entry *entry) REQUIRES(wq
  * sched_sleep returns at once, or, if the thread has left the CPU already, it is put back on the
  * run queue (choose() in sched.c).
  *
+ * The end of a task is stored without this lock.  The swap is a full barrier, so that either the
+ * check finds it or its waker finds the thread SLEEPING.
+ *
  * The lock is taken once more at the end, so that no waker still uses the entry or the thread.
  */
 static bool sleep_once(struct waitq *wq, bool (*cond)(void *), void *arg, u64 deadline)
@@ -53,7 +56,7 @@ static bool sleep_once(struct waitq *wq, bool (*cond)(void *), void *arg, u64 de
 	bool done;
 
 	append(wq, &entry);
-	WRITE_ONCE(entry.thread->state, (u32)THREAD_SLEEPING);
+	atomic_xchg(&entry.thread->state, (u32)THREAD_SLEEPING);
 	spin_unlock_irqrestore(&wq->lock, flags);
 	done = sched_look(&wq->first, true, cond(arg));
 	if (!done)
@@ -65,18 +68,41 @@ static bool sleep_once(struct waitq *wq, bool (*cond)(void *), void *arg, u64 de
 	return done;
 }
 
+u64 deadline_after(u64 timeout_ns)
+{
+	u64 now = arch_clock_ns();
+
+	return timeout_ns < WAIT_FOREVER - now ? now + timeout_ns : WAIT_FOREVER;
+}
+
+/* As sleep_once, with the caller's lock and list. */
+bool sleep_unlocked(struct spinlock *lock, bool (*over)(void *), void *arg, u64 deadline)
+    NO_LOCK_ANALYSIS
+{
+	struct thread *t = thread_current();
+
+	sched_wait(lock->name);
+	atomic_xchg(&t->state, (u32)THREAD_SLEEPING);
+	spin_unlock(lock);
+	if (!sched_look(lock, true, over(arg)))
+		sched_sleep(deadline);
+	if (was_passed(t))
+		return true;
+	spin_lock(lock);
+	WRITE_ONCE(t->state, (u32)THREAD_RUNNABLE);
+	return false;
+}
+
 bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
 {
-	u64 deadline = WAIT_FOREVER, now;
 	bool done = cond(arg);
+	u64 deadline;
 
 	if (done || !timeout_ns)
 		return done;
 	assert_may_sleep(wq->lock.name ? wq->lock.name : "wait_until");
 	sched_wait(wq->lock.name);
-	now = arch_clock_ns();
-	if (timeout_ns < WAIT_FOREVER - now)
-		deadline = now + timeout_ns;
+	deadline = deadline_of(timeout_ns);
 	do {
 		if (thread_current()) {
 			done = sleep_once(wq, cond, arg, deadline);
@@ -85,7 +111,7 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 			cpu_relax();
 			done = cond(arg);
 		}
-	} while (!done && (deadline == WAIT_FOREVER || arch_clock_ns() < deadline));
+	} while (!done && !deadline_passed(deadline));
 	return done || cond(arg);
 }
 

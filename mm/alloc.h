@@ -20,6 +20,13 @@ int bad_free(struct memory *mem, const struct page *page, unsigned order, const 
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
 /* Zero a block, which is returned; outside any interrupt-off section. */
 struct page *zero_block(const struct memory *mem, struct page *page, unsigned order);
+/*
+ * mem_put_page of @nr pages, at most PUT_MANY; those that it frees go to the buddy allocator of
+ * their zone, past the caches, in as few holds of its lock as they have zones side by side.  Any
+ * context.
+ */
+#define PUT_MANY 16u
+void put_many(struct memory *mem, struct page **pages, unsigned nr) EXCLUDES(zone_class);
 int free_slow(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
 
 /* ---- the OOM killer (alloc_oom.c) ---- */

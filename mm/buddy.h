@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buddy.h: pageblocks and free lists (pageblock.c, buddy.c, fallback.c, buddy_range.c,
+ * buddy.h: pageblocks and free blocks (pageblock.c, buddy.c, fallback.c, buddy_range.c,
  * poison_take.c).
  */
 #ifndef QUARRY_MM_BUDDY_H
@@ -22,7 +22,7 @@ void pageblock_set_hole(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 void pageblock_set_evacuated(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /* The host knows that it is wholly free. */
 void pageblock_set_reported(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
-/* Change the type; the pageblock's free blocks move to the lists of the new one. */
+/* Change the type; the pageblock moves to the list of the new one. */
 void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type) REQUIRES_ZONE(zone);
 /* Set type and zone of a pageblock that has no free block yet. */
 void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type);
@@ -34,7 +34,7 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
  */
 #define for_each_head(mem, pfn, block)                                                             \
 	for ((pfn) = (block); (pfn) < (block) + PAGEBLOCK_PAGES;                                   \
-	     (pfn) += 1UL << word_order(page_word(pfn_to_page_in((mem), (pfn)))))
+	     (pfn) += 1UL << word_order(block_word((mem), (pfn))))
 
 /*
  * Is every page of a pageblock free?  Without the lock: while it is isolated nothing is allocated
@@ -47,26 +47,65 @@ static inline bool pageblock_all_free(const struct pageblock *pb)
 	return READ_ONCE(pb->nr_free) == (unsigned)PAGEBLOCK_PAGES;
 }
 
-/* ---- free lists (buddy.c, fallback.c, buddy_range.c), all under the zone lock ---- */
+/*
+ * @pfn or, if its pageblock is wholly free, the start of the next one that is not; @end or more:
+ * there is none below @end.  As true as the answer under the lock will be a moment later.
+ */
+static inline pfn_t not_all_free(const struct memory *mem, pfn_t pfn, pfn_t end)
+{
+	const struct pageblock *pb = pageblock_of(mem, pfn);
+
+	if (!pageblock_all_free(pb))
+		return pfn;
+	do {
+		pb++;
+		pfn = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
+	} while (pfn < end && pageblock_all_free(pb));
+	return pfn;
+}
+
+/* ---- free blocks (buddy.c, fallback.c, buddy_range.c), all under the zone lock ---- */
 
 /*
- * The only two places that touch a free list, its counts and the pageblock's count.  They read the
- * isolate bit themselves: blocks of an isolated pageblock are counted by it and are on no list.
+ * Note that the block at @pfn is free, or is no longer: in its pageblock, and in the zone's count
+ * if that is not isolated.  Nothing merges, and no word changes.
  */
 void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
 void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
+/* The pageblock at @pfn leaves its list and the zone's counts; and comes back, unless isolated. */
+void buddy_block_leaves(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
+void buddy_block_comes(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /*
- * Put back a block that the caller owns, whose head still has its old word, and merge it.  The type
- * and isolate bit of the pageblock are read here, under the lock, and nowhere earlier.
+ * All of the pageblock at @block, which has just come ONLINE with nothing free, is one free block.
+ */
+void buddy_block_online(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
+/*
+ * Put back a block that the caller owns, whose head still has its old word, which becomes 0, and
+ * merge it.  The type and isolate bit of the pageblock are read here, under the lock, and nowhere
+ * earlier.
  */
 void buddy_free(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
-/* Take a block of exactly @order, state FREE and on no list; PFN_NONE if the type has none. */
+/* Take a block of exactly @order, of which all words are 0; PFN_NONE if the type has none. */
 pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type) REQUIRES_ZONE(zone);
 /* The same from other types, stealing pageblocks where that is allowed. */
 pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype type)
     REQUIRES_ZONE(zone);
-/* Take the listed block at @pfn, of order @have, and cut it down to @order.  Returns @pfn. */
-pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned have, unsigned order) REQUIRES_ZONE(zone);
+/*
+ * A batch, in one hold of the lock.  Take up to @max blocks of @order and @type, as buddy_alloc
+ * does; but as many as it can give out of one pageblock, then out of the next.  Their words become
+ * @word, their heads go into @out, the lowest of those side by side last, for a stack that gives
+ * them out from its end.  Returns how many.
+ */
+unsigned buddy_take_batch(struct zone *zone, unsigned order, enum migratetype type, u32 word,
+    struct page **out, unsigned max) REQUIRES_ZONE(zone);
+/*
+ * Put back @nr blocks of @order that the caller owns, whose words are all @word, as buddy_free.
+ * Those that follow each other in @pages and are of one word of a tree go back together.
+ */
+void buddy_give_batch(struct zone *zone, struct page **pages, unsigned nr, unsigned order, u32 word)
+    REQUIRES_ZONE(zone);
+/* Take that very block out of the free one that it lies in.  Returns @pfn. */
+pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
 /* Is there a block of @order or larger that a request of @type, a cached one, can take? */
 bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type) REQUIRES_ZONE(zone);
 
@@ -78,13 +117,13 @@ void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE(z
 /* Free the pages [@start, @end) of one pageblock of @zone, which are RESERVED (buddy_range.c). */
 void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE(zone);
 
-/* ---- broken pages and the free lists (poison_take.c), all under the zone lock ---- */
+/* ---- broken pages and free blocks (poison_take.c), all under the zone lock ---- */
 
 /*
- * Take the page at @pfn out of the free block with its head at @head: flagged, retired and out of
+ * Take the page at @pfn out of the free block that it lies in: flagged, retired and out of
  * everybody's reach when this returns.
  */
-void poison_take_free(struct zone *zone, pfn_t head, pfn_t pfn) REQUIRES_ZONE(zone);
+void poison_take_free(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /*
  * Flag a page of the block with its head at @head, which is in use: it is retired when it is freed.
  */

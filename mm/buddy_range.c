@@ -14,41 +14,35 @@
 #include "mm/page_assert.h"
 
 /*
- * Cut the block at @pfn, which is on no list: what lies in [start, end) is allocated page by page.
+ * Cut the block at @pfn, which is noted nowhere: what lies in [start, end) is allocated page by
+ * page, the rest is free.
  */
 static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start, pfn_t end)
     REQUIRES_ZONE(zone)
 {
-	struct page *page = pfn_to_page_in(zone->mem, pfn);
-	u32 word = page_word(page);
-
 	if (pfn >= end || pfn + (1UL << order) <= start) {
-		WRITE_ONCE(page->word, PAGE_WORD(0, PG_FREE, order));
 		buddy_list_add(zone, pfn, order);
 	} else if (order > 0) {
-		/* The upper half first, so that the old head is written last. */
-		take_pages(zone, pfn + (1UL << (order - 1)), order - 1, start, end);
 		take_pages(zone, pfn, order - 1, start, end);
-	} else if (word_state(word) == PG_TAIL) {
-		page_set_state(page, PG_TAIL, PG_ALLOC, 0, 0, 1, 0);
+		take_pages(zone, pfn + (1UL << (order - 1)), order - 1, start, end);
 	} else {
-		page_set_state(page, PG_FREE, PG_ALLOC, 0, word_order(word), 1, 0);
+		page_set_state(pfn_to_page_in(zone->mem, pfn), PG_TAIL, PG_ALLOC, 0, 0, 1, 0);
 	}
 }
 
 void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end)
 {
 	pfn_t pfn = page_head(zone->mem, start);
+	int order;
 
 	ASSERT_ZONE_LOCKED(zone);
 	KASSERT(start < end && end <= ALIGN_DOWN(start, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES);
 	KASSERT(pfn <= start);
-	while (pfn < end) {
-		unsigned order = word_order(page_word(pfn_to_page_in(zone->mem, pfn)));
-
-		buddy_list_del(zone, pfn, order); /* asserts that it is free */
-		take_pages(zone, pfn, order, start, end);
-		pfn += 1UL << order;
+	for (; pfn < end; pfn += 1UL << order) {
+		order = free_order_at(zone->mem, pfn);
+		PAGE_ASSERT(zone->mem, pfn_to_page_in(zone->mem, pfn), order >= 0);
+		buddy_list_del(zone, pfn, (unsigned)order);
+		take_pages(zone, pfn, (unsigned)order, start, end);
 	}
 }
 

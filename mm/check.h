@@ -11,7 +11,7 @@
 #define WHILE_STOPPED REQUIRES(zone_class, pcp_ctl_class)
 
 /*
- * Pageblocks, pages, free lists and caches of @zone; false: *@v says what is wrong.  @pending: an
+ * Pageblocks, pages, lists and caches of @zone; false: *@v says what is wrong.  @pending: an
  * isolation is between its bits and its round, so pages of isolated pageblocks may be cached.
  */
 bool check_zone(

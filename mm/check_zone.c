@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_zone.c: the part of check_memory that recounts a zone: its pageblocks and their pages, its
- * free lists, and what the caches hold of it.
+ * check_zone.c: the part of check_memory that recounts a zone: its pageblocks and their pages, the
+ * lists of these, and what the caches hold of it.
  *
  * Owns:       nothing; it never repairs.
  * Locks:      none: every CPU is stopped, interrupts off, where nobody is inside a zone lock or a
@@ -10,7 +10,9 @@
  * Tests:      held; check, check_bounds, check_borders and check_order plant corruptions and expect
  *             each to be named.
  */
+#include "mm/buddy.h"
 #include "mm/check.h"
+#include "mm/free_map.h"
 #include "mm/pcp.h"
 #include "mm/range.h"
 #include "mm/zone.h"
@@ -20,7 +22,8 @@ struct zone_check {
 	struct zone *zone;
 	struct mm_violation *v;
 	bool pending; /* an isolation is between its bits and its round */
-	unsigned long heads[NR_ORDERS][NR_MIGRATETYPES]; /* free blocks that must be listed */
+	unsigned long listed[NR_MIGRATETYPES][NR_ORDERS]; /* pageblocks that must be listed */
+	unsigned long free, free_cma;                     /* pages in them */
 	/* pageblocks; pages; pages; blocks' pages */
 	unsigned long isolated, present, reserved, cached;
 	unsigned long lru;    /* pages that must be on reclaim lists */
@@ -73,22 +76,10 @@ static bool check_in_use(struct zone_check *c, pfn_t pfn, const struct page *pag
 static bool check_head(struct zone_check *c, pfn_t pfn, const struct page *page, u32 word)
 {
 	unsigned order = word_order(word), ref = word_ref(word);
-	const struct page *buddy;
 
 	CHECK(c, order <= MAX_ORDER, "I-B1 order of a head", pfn, order, MAX_ORDER);
 	CHECK(c, !(pfn & ((1UL << order) - 1)), "I-B2 head aligned to its order", pfn, order, 0);
 	switch (word_state(word)) {
-	case PG_FREE:
-		CHECK(c, word == PAGE_WORD(0, PG_FREE, order), "I-S1 word of a free head", pfn,
-		    word, 0);
-		CHECK(c, page->pincount == 0 && page->mapcount == 0,
-		    "I-S2 free page pinned or mapped", pfn, page->pincount, page->mapcount);
-		if (order == MAX_ORDER)
-			break;
-		buddy = pfn_to_page_in(c->mem, pfn ^ (1UL << order));
-		CHECK(c, page_word(buddy) != PAGE_WORD(0, PG_FREE, order), "I-B5 unmerged buddies",
-		    pfn, order, 0);
-		break;
 	case PG_PCP:
 		CHECK(c, word == PAGE_WORD(0, PG_PCP, order), "I-S1 word of a cached head", pfn,
 		    word, 0);
@@ -121,8 +112,9 @@ static bool check_head(struct zone_check *c, pfn_t pfn, const struct page *page,
 		    "I-H2 word of a retired page", pfn, word, 0);
 		break;
 	case PG_TAIL:
+	case PG_FREE:
 	case NR_PAGE_STATES:
-	default: CHECK(c, false, "I-B3 state of a head", pfn, word_state(word), PG_FREE);
+	default: CHECK(c, false, "I-B3 state of a head", pfn, word_state(word), PG_ALLOC);
 	}
 	return true;
 }
@@ -152,8 +144,7 @@ static bool check_flags(struct zone_check *c, pfn_t pfn, u32 word, unsigned flag
 {
 	enum page_state state = word_state(word);
 
-	CHECK(c, !flagged || (state != PG_FREE && state != PG_PCP), "I-H1 flagged page is free",
-	    pfn, flagged, 0);
+	CHECK(c, !flagged || state != PG_PCP, "I-H1 flagged page is free", pfn, flagged, 0);
 	CHECK(c, !(word & PAGE_F_HAS_HWPOISON) == !(flagged && word_order(word)),
 	    "I-H4 head of a block with flagged pages", pfn, word, flagged);
 	if (state != PG_HWPOISON)
@@ -161,36 +152,80 @@ static bool check_flags(struct zone_check *c, pfn_t pfn, u32 word, unsigned flag
 	return true;
 }
 
+/* A free block: none of its pages says anything. */
+static bool check_free(struct zone_check *c, pfn_t pfn, unsigned order)
+{
+	const struct page *page = pfn_to_page_in(c->mem, pfn), *end = page + (1UL << order);
+
+	for (; page < end; page++) {
+		u32 word = page_word(page);
+
+		if (likely(!word && !page->pincount && !page->mapcount))
+			continue;
+		pfn = page_to_pfn_in(c->mem, page);
+		CHECK(c, word != PAGE_F_HWPOISON, "I-H1 flagged page is free", pfn, word, 0);
+		CHECK(c, !word, "I-S1 word of a free page", pfn, word, 0);
+		CHECK(c, false, "I-S2 free page pinned or mapped", pfn, page->pincount,
+		    page->mapcount);
+	}
+	return true;
+}
+
+/* A block that is not free, and what it adds to the counts. */
+static bool check_used(struct zone_check *c, pfn_t pfn, unsigned long *retired)
+{
+	const struct page *page = pfn_to_page_in(c->mem, pfn);
+	u32 word = page_word(page);
+	unsigned flagged;
+
+	*retired += word_state(word) == PG_HWPOISON;
+	return check_head(c, pfn, page, word) && check_tails(c, pfn, word, &flagged) &&
+	    check_flags(c, pfn, word, flagged);
+}
+
 /*
- * Walk one ONLINE pageblock: heads and tails tile it, and the free ones are as many as it counts.
- * No block crosses its border: none is larger, and each is aligned to its order.
+ * Walk one ONLINE pageblock: the free blocks of its tree and those in use tile it, and the free
+ * ones are as many as it counts.  No block crosses its border: none is larger, and each is aligned
+ * to its order.
  */
 static bool check_block(struct zone_check *c, pfn_t block) WHILE_STOPPED
 {
 	struct memory *mem = c->mem;
 	const struct pageblock *pb = pageblock_of(mem, block);
+	const struct pageblock_tree *tree = tree_of(mem, block);
 	bool isolated = pageblock_isolated(pb);
 	unsigned long free = 0, retired = 0;
 	pfn_t pfn = block;
+	u64 counts = 0;
 
+	CHECK(c, free_map_ok(&tree->map), "I-B9 tree of a pageblock", block, tree->map.counts, 0);
 	while (pfn < block + PAGEBLOCK_PAGES) {
-		const struct page *page = pfn_to_page_in(mem, pfn);
-		u32 word = page_word(page);
-		unsigned flagged;
+		int order = free_order_at(mem, pfn);
 
-		if (!check_head(c, pfn, page, word))
-			return false;
-		if (!check_tails(c, pfn, word, &flagged) || !check_flags(c, pfn, word, flagged))
-			return false;
-		retired += word_state(word) == PG_HWPOISON;
-		if (word_state(word) == PG_FREE) {
-			free += 1UL << word_order(word);
-			if (!isolated)
-				c->heads[word_order(word)][pageblock_type(pb)]++;
+		if (order < 0) {
+			if (!check_used(c, pfn, &retired))
+				return false;
+			pfn += 1UL << word_order(page_word(pfn_to_page_in(mem, pfn)));
+			continue;
 		}
-		pfn += 1UL << word_order(word);
+		if (!check_free(c, pfn, (unsigned)order))
+			return false;
+		free += 1UL << order;
+		counts += free_unit((unsigned)order);
+		pfn += 1UL << order;
 	}
 	CHECK(c, pb->nr_free == free, "I-N1 free pages of a pageblock", block, pb->nr_free, free);
+	CHECK(c, tree->map.counts == counts, "I-B9 free block in a block in use", block,
+	    tree->map.counts, counts);
+	CHECK(
+	    c, !isolated || !tree->list, "I-I1 isolated pageblock on a list", block, tree->list, 0);
+	CHECK(c, tree->list == (isolated ? 0 : free_map_largest(&tree->map) + 1),
+	    "I-B6 list of a pageblock", block, tree->list, free_map_largest(&tree->map) + 1);
+	if (tree->list) {
+		c->listed[pageblock_type(pb)][tree->list - 1]++;
+		c->free += free;
+		c->free_cma += pageblock_type(pb) == MT_CMA ? free : 0;
+	}
 	CHECK(c, !(pb->bits & PB_REPORTED) || free == PAGEBLOCK_PAGES,
 	    "I-R1 reported, and not wholly free", block, free, PAGEBLOCK_PAGES);
 	CHECK(c, pb->nr_poisoned == retired, "I-N6 retired pages of a pageblock", block,
@@ -200,15 +235,22 @@ static bool check_block(struct zone_check *c, pfn_t block) WHILE_STOPPED
 
 /*
  * In a pageblock that is offline words say nothing but what is broken; where it counts none, not
- * even that.  What stands by has no words: there it counts all, or none.
+ * even that.  Standby memory has no words: there it counts all, or none.
  */
 static bool check_offline(struct zone_check *c, pfn_t block) WHILE_STOPPED
 {
 	const struct pageblock *pb = pageblock_of(c->mem, block);
+	const struct pageblock_tree *tree = tree_of(c->mem, block);
 	unsigned long flagged = 0;
 	pfn_t pfn;
 
 	CHECK(c, pb->nr_free == 0, "I-O2 free pages offline", block, pb->nr_free, 0);
+	/* The tree of standby memory says nothing. */
+	if (!block_stands_by(c->zone, block)) {
+		CHECK(c, tree->list == 0, "I-O2 listed offline", block, tree->list, 0);
+		CHECK(c, !tree->map.counts && free_map_ok(&tree->map), "I-O2 free blocks offline",
+		    block, tree->map.counts, 0);
+	}
 	CHECK(c, !pageblock_isolated(pb), "I-I7 isolate bit offline", block, 1, 0);
 	if (pageblock_state(pb) == PB_OFFLINE && block_stands_by(c->zone, block)) {
 		CHECK(c, pb->nr_poisoned == 0 || pb->nr_poisoned == PAGEBLOCK_PAGES,
@@ -288,36 +330,37 @@ static bool check_blocks(struct zone_check *c) WHILE_STOPPED
 	return true;
 }
 
-static bool check_list(
-    struct zone_check *c, unsigned order, unsigned type, unsigned long *pages) WHILE_STOPPED
+/* One list of pageblocks: of this zone and type, not isolated, and of this largest order. */
+static bool check_list(struct zone_check *c, unsigned type, unsigned order) WHILE_STOPPED
 {
-	const struct free_list *list = &c->zone->free[order][type];
-	unsigned long nr = 0;
+	unsigned long nr = 0, want = c->listed[type][order];
 	pfn_t pfn, prev = PFN_NONE;
 
-	for (pfn = list->head; pfn != PFN_NONE; nr++) {
-		const struct page *page = pfn_to_page_in(c->mem, pfn);
+	for (pfn = c->zone->blocks[type][order]; pfn != PFN_NONE; nr++) {
+		const struct pageblock_tree *tree;
 		const struct pageblock *pb;
 
 		CHECK(c, pfn >= c->zone->start_pfn && pfn < c->zone->end_pfn,
-		    "I-N4 listed page's zone", pfn, order, type);
-		CHECK(c, nr < list->nr, "I-B8 list longer than its count", pfn, nr, list->nr);
+		    "I-N4 listed pageblock's zone", pfn, order, type);
+		CHECK(c, nr < want, "I-B8 list longer than it has pageblocks", pfn, nr, want);
 		pb = pageblock_of(c->mem, pfn);
-		CHECK(c, pb->zone == c->zone->id, "I-N4 listed page's zone", pfn, pb->zone,
+		tree = tree_of(c->mem, pfn);
+		CHECK(c, pb->zone == c->zone->id, "I-N4 listed pageblock's zone", pfn, pb->zone,
 		    c->zone->id);
-		CHECK(c, page_word(page) == PAGE_WORD(0, PG_FREE, order), "I-B1 listed page", pfn,
-		    page_word(page), PAGE_WORD(0, PG_FREE, order));
-		CHECK(c, page->prev == prev, "I-B8 links of a list", pfn, page->prev, prev);
-		CHECK(c, !pageblock_isolated(pb), "I-I1 isolated page on a list", pfn, order, type);
+		CHECK(c, !(pfn & (PAGEBLOCK_PAGES - 1)) && tree->prev == prev,
+		    "I-B8 links of a list", pfn, tree->prev, prev);
+		CHECK(c, !pageblock_isolated(pb), "I-I1 isolated pageblock on a list", pfn, order,
+		    type);
 		CHECK(c, pageblock_type(pb) == type, "I-I2 listed under another type", pfn, type,
 		    pageblock_type(pb));
+		CHECK(c, tree->list == order + 1, "I-B1 listed pageblock's order", pfn, tree->list,
+		    order + 1);
 		prev = pfn;
-		pfn = page->next;
+		pfn = tree->next;
 	}
-	CHECK(c, nr == list->nr, "I-B7 count of a list", list->head, list->nr, nr);
-	CHECK(c, nr == c->heads[order][type], "I-B6 free blocks not on their list", list->head, nr,
-	    c->heads[order][type]);
-	*pages += nr << order;
+	CHECK(c, nr == want, "I-B6 pageblocks not on their list", type, nr, want);
+	CHECK(c, (c->zone->have[type] >> order & 1) == (nr > 0), "I-B7 orders that have a list",
+	    type, c->zone->have[type], order);
 	return true;
 }
 
@@ -385,23 +428,20 @@ bool check_zone(struct memory *mem, struct zone *zone, bool pending, struct mm_v
 {
 	struct zone_check check = {.mem = mem, .zone = zone, .pending = pending, .v = v},
 	                  *c = &check;
-	unsigned long pages = 0;
 	unsigned order, type;
 
 	if (!check_blocks(c))
 		return false;
-	for (order = 0; order < NR_ORDERS; order++) {
-		for (type = 0; type < NR_MIGRATETYPES; type++) {
-			if (!check_list(c, order, type, &pages))
+	for (type = 0; type < NR_MIGRATETYPES; type++) {
+		for (order = 0; order < NR_ORDERS; order++) {
+			if (!check_list(c, type, order))
 				return false;
 		}
 	}
-	CHECK(
-	    c, zone->nr_free == pages, "I-N1 free pages of a zone", zone->id, zone->nr_free, pages);
-	for (order = 0, pages = 0; order < NR_ORDERS; order++)
-		pages += (unsigned long)zone->free[order][MT_CMA].nr << order;
-	CHECK(c, zone->nr_free_cma == pages, "I-N1 free CMA pages of a zone", zone->id,
-	    zone->nr_free_cma, pages);
+	CHECK(c, zone->nr_free == c->free, "I-N1 free pages of a zone", zone->id, zone->nr_free,
+	    c->free);
+	CHECK(c, zone->nr_free_cma == c->free_cma, "I-N1 free CMA pages of a zone", zone->id,
+	    zone->nr_free_cma, c->free_cma);
 	CHECK(c, zone->nr_isolated == c->isolated, "I-I4 isolated pageblocks of a zone", zone->id,
 	    zone->nr_isolated, c->isolated);
 	CHECK(c, zone->present == c->present, "I-N3 present pages", zone->id, zone->present,

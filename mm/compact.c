@@ -73,8 +73,7 @@ static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsi
 	if (!block_takes_movable(c->zone, block))
 		return true;
 	for_each_head(mem, pfn, block) {
-		struct page *page = pfn_to_page_in(mem, pfn);
-		u32 word = page_word(page);
+		u32 word = block_word(mem, pfn);
 
 		if (*nr == max)
 			break;
@@ -84,8 +83,8 @@ static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsi
 			continue;
 		if (!zone_watermark_ok(c->zone, order, GFP_MOVABLE, false))
 			return false;
-		buddy_take(c->zone, pfn, word_order(word), order);
-		page_set_state(page, PG_FREE, PG_ALLOC, 0, order, 1, order);
+		buddy_take(c->zone, pfn, order);
+		page_set_state(pfn_to_page_in(mem, pfn), PG_TAIL, PG_ALLOC, 0, 0, 1, order);
 		trace_page(mem, TR_take, pfn, order);
 		out[(*nr)++] = (u32)pfn;
 	}
@@ -208,7 +207,7 @@ static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->
 		return 0;
 	for (pfn = c->window; pfn < end;) {
 		const struct page *page = pfn_to_page_in(mem, pfn);
-		u32 word = page_word(page);
+		u32 word = block_word(mem, pfn);
 
 		switch (word_state(word)) {
 		case PG_MOVABLE_OPS:

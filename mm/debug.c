@@ -49,10 +49,11 @@ void dump_page(const struct memory *mem, pfn_t pfn, const char *why)
 	}
 	pb = pageblock_of(mem, pfn);
 	page = pfn_to_page_in(mem, pfn);
-	word = page_word(page);
-	printk("%s: pfn %#lx %s order %u refs %u flags %#x pins %u; block %#lx %s%s%s, zone %u\n",
-	    why, pfn, page_state_name(word_state(word)), word_order(word), word_ref(word),
-	    word >> 24, READ_ONCE(page->pincount), pfn >> PAGEBLOCK_ORDER,
+	word = block_word(mem, pfn);
+	printk("%s: pfn %#lx %s order %u refs %u flags %#x pins %u\n", why, pfn,
+	    page_state_name(word_state(word)), word_order(word), word_ref(word), word >> 24,
+	    READ_ONCE(page->pincount));
+	printk("%s: block %#lx %s%s%s, zone %u\n", why, pfn >> PAGEBLOCK_ORDER,
 	    types[pageblock_type(pb) & 3], pageblock_isolated(pb) ? " isolated" : "",
 	    pageblock_state(pb) == PB_OFFLINE ? " offline" : "", pb->zone);
 }

@@ -16,17 +16,6 @@
 #include "mm/zone.h"
 #include <quarry/sched_point.h>
 
-static bool seems_to_cache(const struct memory *mem, unsigned cpu, const struct zone *zone)
-{
-	if (zone)
-		return pcp_zone_nonempty(mem, cpu, zone);
-	for_each_zone(mem, zone) {
-		if (pcp_zone_nonempty(mem, cpu, zone))
-			return true;
-	}
-	return false;
-}
-
 /*
  * One round.  Under cpu_hotplug and pcp_ctl.
  *
@@ -53,7 +42,7 @@ static int drain_round(struct drain_request *req, bool force) REQUIRES_SHARED(cp
 	sched_point("drain.mask_begin");
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 		if (cpumask_test(cpu_online_mask, cpu) &&
-		    (force || seems_to_cache(mem, cpu, req->zone)))
+		    (force || seems_to_cache_any(mem, cpu, req->zone)))
 			cpumask_set(mem->drain_mask, cpu);
 		else
 			cpumask_clear(mem->drain_mask, cpu);
@@ -65,7 +54,8 @@ static int drain_round(struct drain_request *req, bool force) REQUIRES_SHARED(cp
 	return asked;
 }
 
-int drain_all_pages(struct memory *mem, struct zone *zone)
+/* Some CPU seems to cache some; or the caller may not ask. */
+static noinline int drain_cached(struct memory *mem, struct zone *zone)
 {
 	struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_drain_zone_local};
 	int asked = 0;
@@ -97,6 +87,36 @@ int drain_all_pages(struct memory *mem, struct zone *zone)
 	}
 	rounds_unlock(mem);
 	return asked;
+}
+
+/*
+ * What @zone, or each zone, seems to be: @empty.  A round of this thread now would find the same
+ * counts and ask nobody, so no lock is needed to make none.  What this thread has cached, or learnt
+ * of, it sees here without a barrier: it reads the counts itself.  A CPU that answers another round
+ * just now has its count read 0 only after its pages are in the buddy allocator: pcp_give_back
+ * stores it in that lock hold.
+ */
+static always_inline int drain_unless(struct memory *mem, struct zone *zone, bool empty)
+{
+	if (!empty || !may_sleep())
+		return drain_cached(mem, zone);
+	sched_point("drain.none");
+	MM_EVENT(mem, DRAIN_ROUNDS);
+	return 0;
+}
+
+static noinline int drain_zones(struct memory *mem)
+{
+	unsigned id = 0, nr = mem->nr_nodes * NR_ZONE_KINDS;
+
+	while (id < nr && zone_seems_empty(mem, id))
+		id++;
+	return drain_unless(mem, NULL, id == nr);
+}
+
+int drain_all_pages(struct memory *mem, struct zone *zone)
+{
+	return zone ? drain_unless(mem, zone, zone_seems_empty(mem, zone->id)) : drain_zones(mem);
 }
 
 /* Under pcp_ctl and cpu_hotplug: every owner applies depth and limits of @zone. */
@@ -131,8 +151,8 @@ int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
 	} else {
 		/*
 		 * The depth first, then the round: the owner's handler reads the depth, sets
-		 * capacity 0 and empties in one interrupt-off section.  A second caller waits here
-		 * for the mutex, so it too returns only after the round.
+		 * capacity 0 before it empties, and answers when all is empty.  A second caller
+		 * waits here for the mutex, so it too returns only after the round.
 		 */
 		WRITE_ONCE(zone->pcp_depth, 1);
 		cost->ipis += (unsigned)refresh_round(mem, zone);

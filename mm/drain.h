@@ -3,6 +3,7 @@
 #ifndef QUARRY_MM_DRAIN_H
 #define QUARRY_MM_DRAIN_H
 
+#include "mm/pcp.h"
 #include <quarry/mm.h>
 
 /*
@@ -49,5 +50,34 @@ struct drain_cost {
 	unsigned rounds, ipis;
 };
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost) EXCLUDES(pcp_ctl_class);
+
+/* ---- what CPUs seem to cache, by unlocked reads ---- */
+
+static inline bool seems_to_cache_any(
+    const struct memory *mem, unsigned cpu, const struct zone *zone)
+{
+	unsigned id;
+
+	if (zone)
+		return seems_to_cache(mem->pcp[cpu], zone->id);
+	for (id = 0; id < mem->nr_nodes * NR_ZONE_KINDS; id++) {
+		if (seems_to_cache(mem->pcp[cpu], id))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Does no CPU seem to?  All of them: a CPU that is offline caches nothing, and what one that leaves
+ * or joins caches counts as well.
+ */
+static always_inline bool zone_seems_empty(const struct memory *mem, unsigned id)
+{
+	struct pcp *const *pcp = mem->pcp, *const *end = pcp + mem->nr_cpus;
+
+	while (pcp < end && !seems_to_cache(*pcp, id))
+		pcp++;
+	return pcp == end;
+}
 
 #endif

@@ -7,43 +7,107 @@
  * Locks:      interrupts off; the zone lock inside.  pcp_zones_changed takes cpu_hotplug shared and
  *             mem->pcp_ctl.
  * Invariants: a CPU that has left caches nothing, and its capacities are 0 until it joins again.
+ *             A CPU answers a round when it has found every stack of it as the round wants it, each
+ *             at some moment since it was asked.
  * Tests:      drain, drain_bounds, pcp_bounds, memory_span.
+ *
+ * A round has a CPU give back up to three stacks of 512 pages of each zone.  It does so in pieces,
+ * with interrupts on between them (smp_call_again), and answers after the last.  Between two pieces
+ * threads of the CPU may allocate and free.  That is right for
+ *   a drain        which wants what was cached when it asked: a stack that a piece has found empty
+ *                  has none of that any more;
+ *   the capacities which the owner stores before it gives back what is too much: since then a stack
+ *                  only loses, so when it is found small enough it stays so;
+ *   "precise"      since the first piece no page of an isolated pageblock has been pushed
+ *                  (pcp_inline.h, the table of three): what is above the slots still to look at,
+ *                  which go from the top down, is good, and giving back the oldest, as an
+ *                  overflow does, or taking the newest moves nothing up to there.
+ * A round's place is kept in struct pcp: a memory has one round at a time (pcp_ctl).  The models
+ * with PIECES (tests/model) search all of that.
  */
 #include "mm/drain.h"
 #include "mm/pcp.h"
 #include "mm/zone.h"
 #include <quarry/sched_point.h>
 
-void drain_handler(void *arg)
+/* False: it has stopped before its end. */
+static bool one_finished(const struct drain_request *req, struct pcp *pcp, struct zone *zone)
 {
-	struct drain_request *req = arg;
-	unsigned i;
+	pcp->unfinished = false;
+	req->one(zone);
+	return !pcp->unfinished;
+}
+
+static bool some_zones(const struct drain_request *req, struct pcp *pcp, u8 *id)
+{
+	pcp->work = 0;
+	if (req->zone)
+		return one_finished(req, pcp, req->zone);
+	for (; *id < req->mem->nr_nodes * NR_ZONE_KINDS; ++*id) {
+		struct zone *zone = &req->mem->zones[*id];
+
+		if (!zone_has_span(zone))
+			continue;
+		if (pcp->work || !one_finished(req, pcp, zone))
+			return false;
+	}
+	*id = 0;
+	return true;
+}
+
+/*
+ * A piece of what @req asks of this CPU; of all zones *@id is the next one, NULL: of the round.
+ * False: more.
+ */
+static bool drain_piece(const struct drain_request *req, u8 *id)
+{
+	struct pcp *pcp;
+	bool done;
 
 	KASSERT(!arch_irqs_enabled());
 	if (arch_cpu_id() >= req->mem->nr_cpus)
-		return;
+		return true;
 	sched_point("drain.handler");
-	if (req->zone) {
-		req->one(req->zone);
+	pcp = this_pcp_slow(req->mem);
+	done = some_zones(req, pcp, id ? id : &pcp->round_zone);
+	if (done)
 		sched_point("drain.handler_done");
-		return;
-	}
-	for (i = 0; i < req->mem->nr_nodes * NR_ZONE_KINDS; i++) {
-		struct zone *zone = &req->mem->zones[i];
+	return done;
+}
 
-		if (zone_has_span(zone))
-			req->one(zone);
-	}
-	sched_point("drain.handler_done");
+void drain_handler(void *arg)
+{
+	if (!drain_piece(arg, NULL))
+		smp_call_again();
+}
+
+/* All of it, with interrupts off. */
+static void drain_whole(const struct drain_request *req)
+{
+	u8 id = 0;
+
+	while (!drain_piece(req, &id))
+		;
 }
 
 void drain_local_pages(struct memory *mem, struct zone *zone)
 {
 	struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_drain_zone_local};
-	irqflags_t flags = arch_irq_save();
+	unsigned cpu = arch_cpu_id();
+	irqflags_t flags;
+	bool done = false;
+	u8 id = 0;
 
-	drain_handler(&req);
-	arch_irq_restore(flags);
+	while (!done) {
+		flags = arch_irq_save();
+		/* Moved between two pieces: the new CPU's, all of it. */
+		if (arch_cpu_id() != cpu) {
+			cpu = arch_cpu_id();
+			id = 0;
+		}
+		done = drain_piece(&req, &id);
+		arch_irq_restore(flags);
+	}
 }
 
 static void leave_one(struct zone *zone)
@@ -54,7 +118,7 @@ static void leave_one(struct zone *zone)
 	for (i = 0; i < STACKS_PER_ZONE; i++)
 		WRITE_ONCE(pcp->capacity[zone->id * STACKS_PER_ZONE + i], 0);
 	pcp_drain_zone_local(zone);
-	KASSERT(!pcp_zone_nonempty(zone->mem, arch_cpu_id(), zone));
+	KASSERT(pcp->unfinished || !pcp_zone_nonempty(zone->mem, arch_cpu_id(), zone));
 }
 
 void pcp_cpu_leave(struct memory *mem)
@@ -62,7 +126,7 @@ void pcp_cpu_leave(struct memory *mem)
 	struct drain_request req = {.mem = mem, .one = leave_one};
 
 	KASSERT(!arch_irqs_enabled());
-	drain_handler(&req);
+	drain_whole(&req);
 }
 
 void pcp_cpu_join(struct memory *mem)
@@ -72,7 +136,7 @@ void pcp_cpu_join(struct memory *mem)
 	KASSERT(!arch_irqs_enabled());
 	if (arch_cpu_id() < mem->nr_cpus)
 		pcp_set_first(mem, arch_cpu_id());
-	drain_handler(&req);
+	drain_whole(&req);
 }
 
 static void look_up_first(void *arg)

@@ -13,36 +13,44 @@
 #include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/isolate.h"
+#include "mm/lru.h"
 #include "mm/range.h"
 #include <quarry/isolation.h>
 #include <quarry/sched_point.h>
 
+/* Pages that one hold of the zone lock looks at. */
+#define LOOK_AT_ONCE MIN(128UL, PAGEBLOCK_PAGES)
+
 /*
- * Up to MIGRATE_BATCH heads of movable blocks of the pageblock that reach into [@from, @end);
- * *@next lies behind them.
+ * Up to MIGRATE_BATCH heads of movable blocks that reach into the next pages of [@from, @end), all
+ * of one pageblock; *@next lies behind them.  A word of 0 is a free page's: tails of blocks that
+ * are in use are stepped over.
  */
 static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *next, u32 *found)
     REQUIRES_ZONE(zone)
 {
 	struct memory *mem = zone->mem;
-	pfn_t block = ALIGN_DOWN(from, PAGEBLOCK_PAGES), head;
+	pfn_t head = page_head(mem, from), to = ALIGN_DOWN(from, LOOK_AT_ONCE) + LOOK_AT_ONCE;
 	unsigned nr = 0;
+	u32 word;
 
 	ASSERT_ZONE_LOCKED(zone);
 	KASSERT(from < end);
-	*next = block + PAGEBLOCK_PAGES;
-	for_each_head(mem, head, block) {
-		u32 word = page_word(pfn_to_page_in(mem, head));
-
-		if (head + (1UL << word_order(word)) <= from || head >= end ||
-		    !state_movable(word_state(word)))
+	if (head == PFN_NONE)
+		head = ALIGN_DOWN(from, PAGEBLOCK_PAGES);
+	else if (!page_word(pfn_to_page_in(mem, head)))
+		head = from;
+	for (; head < MIN(to, end); head += 1UL << word_order(word)) {
+		word = page_word(pfn_to_page_in(mem, head));
+		if (head + (1UL << word_order(word)) <= from || !state_movable(word_state(word)))
 			continue;
 		if (nr == MIGRATE_BATCH) {
 			*next = head;
-			break;
+			return nr;
 		}
 		found[nr++] = (u32)head;
 	}
+	*next = MAX(to, head);
 	return nr;
 }
 
@@ -52,10 +60,9 @@ static unsigned find_movable(const struct evacuation *e, pfn_t *pfn, u32 *found)
 	irqflags_t flags;
 	unsigned nr;
 
-	if (pageblock_all_free(pageblock_of(e->zone->mem, *pfn))) {
-		*pfn = ALIGN_DOWN(*pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
+	*pfn = not_all_free(e->zone->mem, *pfn, e->range.end);
+	if (*pfn >= e->range.end)
 		return 0;
-	}
 	flags = zone_lock_irqsave(e->zone);
 	nr = movable_heads(e->zone, *pfn, e->range.end, pfn, found);
 	zone_unlock_irqrestore(e->zone, flags);
@@ -84,7 +91,10 @@ static void evacuate_pass(struct evacuation *e)
 		unsigned nr = find_movable(e, &pfn, found);
 		struct mm_fail fail = {0};
 
-		pages.nr_movable = pages.nr_lru = 0;
+		if (!nr)
+			continue;
+		pages.nr_movable = 0;
+		pages.nr_lru = lru_isolate_found(e->zone, found, &nr, pages.lru);
 		for (i = 0; i < nr; i++)
 			isolate_page(mem, found[i], &pages);
 		sched_point("offline.migrate");
@@ -108,7 +118,7 @@ int evacuate(struct evacuation *e)
 {
 	struct memory *mem = e->zone->mem;
 	struct mm_fail *fail = e->fail;
-	unsigned long best = range_free(e);
+	unsigned long best = 0;
 	pfn_t blocker = PFN_NONE;
 	struct patience patience;
 
@@ -142,8 +152,8 @@ int evacuate(struct evacuation *e)
 		best = free;
 		blocker = fail->pfn;
 		/*
-		 * A page in transit to the free lists gets there; only what stays can be a
-		 * way.
+		 * A page in transit to the buddy allocator gets there; only a page that
+		 * stays is a blocker.
 		 */
 		if (patience_over(&patience)) {
 			if (e->no_target)

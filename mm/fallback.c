@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fallback.c: free memory of another type, when the lists of one's own are empty.
+ * fallback.c: free memory of another type, when there is none of one's own.
  *
  * Owns:       the order in which types are tried; which pageblocks change their type for it.
  * Locks:      the zone lock throughout.
@@ -9,8 +9,9 @@
  */
 #include "mm/buddy.h"
 #include "mm/event.h"
+#include "mm/free_map.h"
 
-/* For each type, the types to take from when its own lists are empty, in that order. */
+/* For each type, the types to take from when it has none, in that order. */
 static const u8 fallbacks[NR_CACHED_TYPES][3] = {
     [MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES},
     [MT_MOVABLE] = {MT_CMA, MT_RECLAIMABLE, MT_UNMOVABLE},
@@ -19,20 +20,13 @@ static const u8 fallbacks[NR_CACHED_TYPES][3] = {
 
 bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type)
 {
-	unsigned i;
+	unsigned have = zone->have[type], i;
 
 	ASSERT_ZONE_LOCKED(zone);
 	KASSERT(type < NR_CACHED_TYPES);
-	for (; order <= MAX_ORDER; order++) {
-		if (zone->free[order][type].head != PFN_NONE)
-			return true;
-		for (i = 0; i < ARRAY_SIZE(fallbacks[0]) && fallbacks[type][i] < NR_MIGRATETYPES;
-		     i++) {
-			if (zone->free[order][fallbacks[type][i]].head != PFN_NONE)
-				return true;
-		}
-	}
-	return false;
+	for (i = 0; i < ARRAY_SIZE(fallbacks[0]) && fallbacks[type][i] < NR_MIGRATETYPES; i++)
+		have |= zone->have[fallbacks[type][i]];
+	return have >> order;
 }
 
 /*
@@ -49,7 +43,7 @@ static bool may_steal(const struct zone *zone, pfn_t pfn, enum migratetype from)
 static pfn_t fallback_take(struct zone *zone, unsigned have, unsigned order, enum migratetype from,
     enum migratetype type) REQUIRES_ZONE(zone)
 {
-	pfn_t pfn = zone->free[have][from].head;
+	pfn_t pfn = zone->blocks[from][have];
 
 	KASSERT(from != type && order <= have);
 	if (may_steal(zone, pfn, from)) {
@@ -60,7 +54,8 @@ static pfn_t fallback_take(struct zone *zone, unsigned have, unsigned order, enu
 		return pfn;
 	}
 	MM_EVENT(zone->mem, FALLBACK_MIX);
-	return buddy_take(zone, pfn, have, order);
+	pfn += free_map_first(&tree_of(zone->mem, pfn)->map, have);
+	return buddy_take(zone, pfn, order);
 }
 
 pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype type)
@@ -77,7 +72,7 @@ pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype t
 		     i++) {
 			enum migratetype from = (enum migratetype)fallbacks[type][i];
 
-			if (zone->free[have][from].head != PFN_NONE)
+			if (zone->have[from] >> have & 1)
 				return fallback_take(zone, have, order, from, type);
 		}
 	}

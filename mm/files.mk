@@ -3,26 +3,31 @@
 # One list for the kernel and for the hosted programs: the same sources, unchanged.
 # Lowest floor first: a source calls only sources listed before it (tools/floors.py, `make lint`).
 
-# 1: the word of a page, events, traces, memory before the zones
+# 1: the word of a page, the tree of a pageblock, events, traces, memory before the zones
 MM_SRCS += mm/event.c
 MM_SRCS += mm/trace_ring.c
 MM_SRCS += mm/memblock.c
+MM_SRCS += mm/free_map.c
 MM_SRCS += mm/page.c
 MM_SRCS += mm/debug.c
 # 2: zones
 MM_SRCS += mm/zone.c
-# 3: free lists and pageblocks
+# 3: free blocks and pageblocks
 MM_SRCS += mm/buddy.c
+MM_SRCS += mm/buddy_batch.c
 MM_SRCS += mm/poison_take.c
 MM_SRCS += mm/pageblock.c
 MM_SRCS += mm/fallback.c
 MM_SRCS += mm/buddy_range.c
 # 4: caches, and what allocations ask of reclaim
 MM_SRCS += mm/pcp.c
+MM_SRCS += mm/pcp_limits.c
 MM_SRCS += mm/pcp_slow.c
 MM_SRCS += mm/claim.c
 MM_SRCS += mm/reclaim_ask.c
 MM_SRCS += mm/zonelist.c
+MM_SRCS += mm/direct.c
+MM_SRCS += mm/direct_many.c
 # 5: rounds that empty the caches
 MM_SRCS += mm/drain_cpu.c
 MM_SRCS += mm/drain.c
@@ -30,6 +35,7 @@ MM_SRCS += mm/drain.c
 MM_SRCS += mm/alloc_oom.c
 MM_SRCS += mm/alloc_wait.c
 MM_SRCS += mm/page_alloc.c
+MM_SRCS += mm/put_page.c
 MM_SRCS += mm/slab.c
 MM_SRCS += mm/mm_init.c
 CORE_SRCS := $(MM_SRCS)
@@ -52,6 +58,7 @@ MM_SRCS += mm/migrate.c
 MM_SRCS += mm/compact.c
 # 9: isolated ranges, and contiguous ones
 MM_SRCS += mm/page_isolation.c
+MM_SRCS += mm/free_held.c
 MM_SRCS += mm/isolate_policy.c
 MM_SRCS += mm/patience.c
 MM_SRCS += mm/evacuate.c

@@ -31,12 +31,12 @@ static struct lru_list *list_of(struct zone *zone, const struct page *page)
 }
 
 /* At the head: the youngest.  lru lock. */
-static void list_insert(struct zone *zone, struct page *page)
+static always_inline void list_insert(struct zone *zone, struct page *page)
 {
 	struct lru_list *list = list_of(zone, page);
 	u32 pfn = (u32)page_to_pfn_in(zone->mem, page);
 
-	KASSERT(spin_is_held(&zone->lru_lock));
+	CHECKED_ASSERT(spin_is_held(&zone->lru_lock));
 	PAGE_ASSERT(zone->mem, page, word_state(page_word(page)) == PG_LRU);
 	page->prev = (u32)PFN_NONE;
 	page->next = list->head;
@@ -49,33 +49,39 @@ static void list_insert(struct zone *zone, struct page *page)
 	sched_point("lru.insert");
 }
 
-static void list_remove(struct zone *zone, const struct page *page)
+/* The @nr pages from @young to @old, side by side on their list.  lru lock. */
+static void list_remove_run(
+    struct zone *zone, const struct page *young, const struct page *old, unsigned nr)
 {
-	struct lru_list *list = list_of(zone, page);
-	u32 pfn = (u32)page_to_pfn_in(zone->mem, page);
+	struct lru_list *list = list_of(zone, old);
 
-	KASSERT(spin_is_held(&zone->lru_lock));
-	PAGE_ASSERT(zone->mem, page, list->nr > 0);
-	CHECKED_ASSERT((list->head == pfn) == (page->prev == PFN_NONE));
-	CHECKED_ASSERT((list->tail == pfn) == (page->next == PFN_NONE));
-	if (page->prev == PFN_NONE)
-		list->head = page->next;
+	CHECKED_ASSERT(spin_is_held(&zone->lru_lock));
+	PAGE_ASSERT(zone->mem, old, list->nr >= nr);
+	CHECKED_ASSERT(
+	    (list->head == page_to_pfn_in(zone->mem, young)) == (young->prev == PFN_NONE));
+	CHECKED_ASSERT((list->tail == page_to_pfn_in(zone->mem, old)) == (old->next == PFN_NONE));
+	if (young->prev == PFN_NONE)
+		list->head = old->next;
 	else
-		pfn_to_page_in(zone->mem, page->prev)->next = page->next;
-	if (page->next == PFN_NONE)
-		list->tail = page->prev;
+		pfn_to_page_in(zone->mem, young->prev)->next = old->next;
+	if (old->next == PFN_NONE)
+		list->tail = young->prev;
 	else
-		pfn_to_page_in(zone->mem, page->next)->prev = page->prev;
-	WRITE_ONCE(list->nr, list->nr - 1);
+		pfn_to_page_in(zone->mem, old->next)->prev = young->prev;
+	WRITE_ONCE(list->nr, list->nr - nr);
 	sched_point("lru.remove");
 }
 
-void lru_add_page(struct memory *mem, struct page *page, struct vm_object *object, u32 index)
+static void list_remove(struct zone *zone, const struct page *page)
 {
-	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
-	irqflags_t flags = lru_lock_irqsave(zone);
+	list_remove_run(zone, page, page, 1);
+}
 
-	PAGE_ASSERT(mem, page, word_order(page_word(page)) == 0 && page->mapcount == 0);
+/* lru_add_page, under the lru lock of the page's zone. */
+static always_inline void add_locked(
+    struct zone *zone, struct page *page, struct vm_object *object, u32 index) REQUIRES(lru_class)
+{
+	PAGE_ASSERT(zone->mem, page, word_order(page_word(page)) == 0 && page->mapcount == 0);
 	WRITE_ONCE(page->owner, object);
 	page->index = index;
 	if (object->kind == OBJ_PHYS) {
@@ -87,28 +93,95 @@ void lru_add_page(struct memory *mem, struct page *page, struct vm_object *objec
 		if (object->kind != OBJ_ANON)
 			WRITE_ONCE(zone->lru_came, zone->lru_came + 1);
 	}
+}
+
+void lru_add_page(struct memory *mem, struct page *page, struct vm_object *object, u32 index)
+{
+	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
+	irqflags_t flags = lru_lock_irqsave(zone);
+
+	add_locked(zone, page, object, index);
 	lru_unlock_irqrestore(zone, flags);
 	trace_page(mem, TR_movable, page_to_pfn_in(mem, page), 0);
 }
 
-void lru_release_page(struct memory *mem, struct page *page)
+void lru_replace_pages(struct memory *mem, struct page **old, struct page **new, unsigned nr)
 {
-	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
-	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	unsigned i, end;
 
-	PAGE_ASSERT(mem, page, page->mapcount == 0);
-	/* ISO_MIG: a migrator has it, and will find it without an owner. */
-	if (word_state(page_word(page)) == PG_LRU)
-		list_remove(zone, page);
-	WRITE_ONCE(page->owner, NULL);
-	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	KASSERT(nr <= LRU_AT_ONCE);
+	for (i = 0; i < nr; i = end) {
+		struct zone *zone = zone_of(mem, page_to_pfn_in(mem, old[i]));
+		irqflags_t flags = lru_lock_irqsave(zone);
+
+		for (end = i; end < nr && zone_has_page(zone, old[end]); end++) {
+			PAGE_ASSERT(mem, old[end], word_state(page_word(old[end])) == PG_ISO_MIG);
+			PAGE_ASSERT(mem, old[end], old[end]->mapcount == 0);
+			WRITE_ONCE(old[end]->owner, NULL);
+		}
+		lru_unlock_irqrestore(zone, flags);
+	}
+	for (i = 0; i < nr; i = end) {
+		struct zone *zone = zone_of(mem, page_to_pfn_in(mem, new[i]));
+		irqflags_t flags = lru_lock_irqsave(zone);
+
+		for (end = i; end < nr && zone_has_page(zone, new[end]); end++)
+			add_locked(zone, new[end], new[end]->owner, old[end]->index);
+		lru_unlock_irqrestore(zone, flags);
+	}
+	trace_blocks(mem, TR_movable, new, nr, 0);
 }
 
-int isolate_lru_page(struct memory *mem, pfn_t pfn)
+/*
+ * How many from pages[0] on, of @nr, have come onto their list one after the other: 1 at least.
+ * pages[0] is on it.
+ */
+static unsigned run_on_list(const struct memory *mem, struct page **pages, unsigned nr)
 {
-	struct page *page = pfn_to_page_in(mem, pfn);
-	struct zone *zone = zone_of(mem, pfn);
-	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	unsigned i;
+
+	for (i = 1; i < nr; i++) {
+		if (word_state(page_word(pages[i])) != PG_LRU ||
+		    pages[i]->next != page_to_pfn_in(mem, pages[i - 1]))
+			break;
+	}
+	return i;
+}
+
+/* Those of one object that were filled one after the other leave the list in one step. */
+void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr)
+{
+	unsigned i = 0;
+
+	while (i < nr) {
+		struct zone *zone = zone_of(mem, page_to_pfn_in(mem, pages[i]));
+		irqflags_t flags = lru_lock_irqsave(zone);
+
+		do {
+			unsigned run = 1;
+
+			/* ISO_MIG: a migrator has it, and will find it without an owner. */
+			if (word_state(page_word(pages[i])) == PG_LRU) {
+				run = run_on_list(mem, pages + i, nr - i);
+				list_remove_run(zone, pages[i + run - 1], pages[i], run);
+			}
+			while (run--) {
+				PAGE_ASSERT(mem, pages[i], pages[i]->mapcount == 0);
+				WRITE_ONCE(pages[i++]->owner, NULL);
+			}
+		} while (i < nr && zone_has_page(zone, pages[i]));
+		lru_unlock_irqrestore(zone, flags);
+	}
+}
+
+void lru_release_page(struct memory *mem, struct page *page)
+{
+	lru_release_pages(mem, &page, 1);
+}
+
+/* isolate_lru_page of a page of @zone, under its lru lock. */
+static int isolate_locked(struct zone *zone, struct page *page)
+{
 	int err = -EAGAIN;
 
 	sched_point("lru.isolate");
@@ -121,10 +194,43 @@ int isolate_lru_page(struct memory *mem, pfn_t pfn)
 			page_cas_state(page, PG_LRU, PG_ISO_MIG);
 		}
 	}
+	return err;
+}
+
+int isolate_lru_page(struct memory *mem, pfn_t pfn)
+{
+	struct zone *zone = zone_of(mem, pfn);
+	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+	int err = isolate_locked(zone, pfn_to_page_in(mem, pfn));
+
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
 	if (!err)
 		trace_page(mem, TR_lru_take, pfn, 0);
 	return err;
+}
+
+unsigned lru_isolate_found(struct zone *zone, u32 *found, unsigned *nr, struct page **pages)
+{
+	unsigned i = 0, left = 0, taken = 0;
+
+	while (i < *nr) {
+		unsigned end = MIN(i + LRU_AT_ONCE, *nr);
+		irqflags_t flags = lru_lock_irqsave(zone);
+
+		for (; i < end; i++) {
+			struct page *page = pfn_to_page_in(zone->mem, found[i]);
+			int err = isolate_locked(zone, page);
+
+			if (!err)
+				pages[taken++] = page;
+			else if (err == -EAGAIN)
+				found[left++] = found[i];
+		}
+		lru_unlock_irqrestore(zone, flags);
+	}
+	trace_blocks(zone->mem, TR_lru_take, pages, taken, 0);
+	*nr = left;
+	return taken;
 }
 
 /* What pins it, or does not move it, does not keep it: nobody can use it any more. */

@@ -8,12 +8,12 @@
  *             for the claim and for the span only, so that no offline waits for a long range;
  *             mem->poison while pageblocks become holes; the zone lock for pageblocks and spans.
  * Invariants: a pageblock that is no HOLE has descriptors for all its pages; a section without such
- *             a pageblock need not have any.  A span only grows: a walk without a lock may
- *             miss what has just come, which is OFFLINE, and never meets what is not there, which
- *             reads as HOLE.  What is broken leaves with its memory: what comes to its place later
- *             is other memory.  A range that is being added or removed is claimed from before its
- *             first change until after the last: what of it is OFFLINE already, or still, nobody
- *             else brings online, takes out or removes.
+ *             a pageblock need not have any.  Those of holes are zeros.  A span only grows: a walk
+ *             without a lock may miss what has just come, which is OFFLINE, and never meets what is
+ *             not there, which reads as HOLE.  What is broken leaves with its memory: what comes to
+ *             its place later is other memory.  A range that is being added or removed is claimed
+ *             from before its first change until after the last: what of it is OFFLINE already, or
+ *             still, nobody else brings online, takes out or removes.
  * Tests:      memory_add, memory_add_steps, memory_span, held.
  */
 #include "mm/buddy.h"
@@ -41,21 +41,24 @@ static bool section_empty(const struct memory *mem, pfn_t section)
 	     (section) += SECTION_PAGES)
 
 /*
- * The descriptors of those sections of the range that have nothing in them; they must not be
- * wanted.
+ * The range is holes: its descriptors go, by sections that have nothing in them; where others of
+ * the section stay, or there are no arrays to shrink, they become as if they had never been used.
  */
 static void unback(struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
-	pfn_t section;
+	pfn_t section, start, end;
 
 	KASSERT(mutex_is_held(&mem->adding));
-	if (!mem->arrays)
-		return;
 	for_each_section(section, range) {
-		if (section_empty(mem, section))
+		start = MAX(section, range.start);
+		end = MIN(section + SECTION_PAGES, range.end);
+		if (mem->arrays && section_empty(mem, section))
 			mem->arrays->shrink(mem, section, SECTION_PAGES);
+		else
+			memset(pfn_to_page_in(mem, start), 0, (end - start) * sizeof(struct page));
 	}
-	mem->arrays->unmap(mem, range.start, range_pages(range));
+	if (mem->arrays)
+		mem->arrays->unmap(mem, range.start, range_pages(range));
 }
 
 static int back(struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
@@ -96,17 +99,23 @@ static void grow_span(struct zone *zone, struct pfn_range range) REQUIRES(mem_ad
 	}
 }
 
-/* From HOLE to OFFLINE; its pages' descriptors become as if they had never been used. */
-static void block_arrives(struct zone *zone, pfn_t pfn)
+/*
+ * From HOLE to OFFLINE, some pageblocks in one hold of the lock, from @pfn on; behind the last of
+ * them.  Their pages' descriptors are zeros: they are new, or were left so.
+ */
+static pfn_t blocks_arrive(struct zone *zone, pfn_t pfn, pfn_t end)
 {
-	irqflags_t flags;
+	irqflags_t flags = zone_lock_irqsave(zone);
 
-	KASSERT(pfn >= zone->start_pfn && pfn < zone->end_pfn);
-	memset(pfn_to_page_in(zone->mem, pfn), 0, PAGEBLOCK_PAGES * sizeof(struct page));
-	flags = zone_lock_irqsave(zone);
-	pageblock_init(zone->mem, pfn, zone, MT_MOVABLE);
-	pageblock_set_state(zone, pfn, PB_OFFLINE);
+	end = blocks_end(zone->mem, pfn, end);
+	KASSERT(pfn >= zone->start_pfn && end <= zone->end_pfn);
+	for (; pfn < end; pfn += PAGEBLOCK_PAGES) {
+		KASSERT(!tree_of(zone->mem, pfn)->map.counts);
+		pageblock_init(zone->mem, pfn, zone, MT_MOVABLE);
+		pageblock_set_state(zone, pfn, PB_OFFLINE);
+	}
 	zone_unlock_irqrestore(zone, flags);
+	return end;
 }
 
 /* Has the range standby memory of any zone? */
@@ -149,9 +158,9 @@ static int add_claimed(struct memory *mem, struct pfn_range range, struct zone *
 	if (err)
 		return err;
 	grow_span(zone, range);
-	for_each_block(pfn, range) {
+	for (pfn = range.start; pfn < range.end;) {
 		sched_point("add.block");
-		block_arrives(zone, pfn);
+		pfn = blocks_arrive(zone, pfn, range.end);
 	}
 	return 0;
 }

@@ -8,8 +8,9 @@
  * Locks:      none of its own.
  * Invariants: an isolated page is either moved and released, or put back; the two never share a
  *             line.
- * Tests:      migrate, handle, held, offline_bounds, migrate_exact.
+ * Tests:      migrate, migrate_list, handle, held, offline_bounds, migrate_exact.
  */
+#include "mm/alloc.h"
 #include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/lru.h"
@@ -30,7 +31,19 @@ struct migrate_list {
 	unsigned left, failed;
 	struct mm_fail *fail;
 	struct migrate_stats *stats;
+	struct page
+	    *done[PUT_MANY]; /* with nothing left to move; the isolation's reference is ours */
+	unsigned nr_done;
 };
+
+static void put_done(struct migrate_list *l)
+{
+	if (l->nr_done == 1)
+		mem_put_page(l->mem, l->done[0]);
+	else
+		put_many(l->mem, l->done, l->nr_done);
+	l->nr_done = 0;
+}
 
 /* What became of a page at try number @pass; true: it stays on the list. */
 static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int err)
@@ -47,7 +60,9 @@ static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int
 			l->stats->moved++;
 			l->stats->at_try[MIN(pass, ARRAY_SIZE(l->stats->at_try) - 1)]++;
 		}
-		mem_put_page(l->mem, page);
+		l->done[l->nr_done++] = page;
+		if (l->nr_done == PUT_MANY)
+			put_done(l);
 	} else {
 		MM_EVENT(l->mem, MIGRATE_FAIL);
 		if (l->failed++ == 0)
@@ -73,6 +88,7 @@ static unsigned migrate_list(struct migrate_list *l)
 				if (settle(l, l->pages[i], pass, err[i - from]))
 					l->pages[again++] = l->pages[i];
 			}
+			put_done(l);
 		}
 		l->left = again;
 		if (again)
@@ -85,7 +101,7 @@ unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, str
 {
 	struct migrate_stats stats = {0};
 	struct migrate_list list = {
-	    mem, &migrate_movable_kind, pages, &migrate_anywhere, nr, 0, fail, &stats};
+	    mem, &migrate_movable_kind, pages, &migrate_anywhere, nr, 0, fail, &stats, {0}, 0};
 
 	return migrate_list(&list);
 }
@@ -127,9 +143,9 @@ unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, stru
 {
 	struct migrate_target *to = pages->to ? pages->to : &migrate_anywhere;
 	struct migrate_list movable = {mem, &migrate_movable_kind, movable_in_order(pages), to,
-	    pages->nr_movable, 0, fail, stats};
+	    pages->nr_movable, 0, fail, stats, {0}, 0};
 	struct migrate_list lru = {
-	    mem, &migrate_lru_kind, pages->lru, to, pages->nr_lru, 0, fail, stats};
+	    mem, &migrate_lru_kind, pages->lru, to, pages->nr_lru, 0, fail, stats, {0}, 0};
 	unsigned failed = migrate_list(&lru);
 
 	/* The first reason is the one that is told. */

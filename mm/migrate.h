@@ -8,8 +8,6 @@
 
 #include <quarry/mm.h>
 
-/* Passes over the pages that were in use just then. */
-#define MIGRATE_PASSES 10
 /* Can a page in this state be moved, as long as it has an owner? */
 static inline bool state_movable(enum page_state state)
 {
@@ -26,6 +24,9 @@ static inline bool state_movable(enum page_state state)
  */
 struct migrate_target {
 	struct page *(*get)(struct migrate_target *to, struct memory *mem, unsigned order);
+	/* The same for @nr pages of order 0; returns how many there are.  NULL: get, one by one. */
+	unsigned (*get_many)(
+	    struct migrate_target *to, struct memory *mem, struct page **pages, unsigned nr);
 	void (*give_back)(
 	    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order);
 };

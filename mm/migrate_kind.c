@@ -21,7 +21,14 @@ static void give_back_anywhere(
 	mem_free_pages(mem, page, order);
 }
 
-struct migrate_target migrate_anywhere = {.get = get_anywhere, .give_back = give_back_anywhere};
+static unsigned get_many_anywhere(
+    struct migrate_target *to, struct memory *mem, struct page **pages, unsigned nr)
+{
+	return (unsigned)mem_alloc_pages_bulk(mem, GFP_MOVABLE | GFP_NORETRY, nr, pages);
+}
+
+struct migrate_target migrate_anywhere = {
+    .get = get_anywhere, .get_many = get_many_anywhere, .give_back = give_back_anywhere};
 
 const struct migrate_kind migrate_movable_kind = {
     .move = migrate_movable_batch,

@@ -15,6 +15,10 @@
  *             now; if the marker is gone, so is what it stood for, and the copy is dropped
  *   wake, unlock, and our caller drops the last reference of the old page, past every list
  *
+ * Unmapping and replacing go by runs of pages of one object, in one hold of its lock where it has
+ * one region: then no walk releases the lock, and for all others the run is one step.  Where it
+ * has more, in a hold for each page.
+ *
  * References to the source: the slot's, which the marker hands over to us and a restored slot takes
  * back; one for each entry, dropped as it is unmapped; the isolation's, which our caller drops on
  * success and putback_lru_page on failure.
@@ -38,137 +42,255 @@
 #define FLAGS_MOVED (PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE | PAGE_UPTODATE)
 
 /*
- * One page in migration.  From step to step the two pages keep it, so that no stack has to: both
- * are ours alone, and the source is on no list.
+ * What a page in migration has is kept by the two pages, so that no stack has to: both are ours
+ * alone, and the source is on no list.  Its next is the pfn of the page that it moves to, whose
+ * owner is the object, with a reference.
  */
-struct mig {
-	struct page *src, *dst;   /* src->next is the pfn of dst */
-	struct vm_object *object; /* src's, with a reference; dst->owner */
-};
-
-static struct mig mig_of(struct memory *mem, struct page *src)
+static struct page *mig_target(const struct memory *mem, const struct page *src)
 {
-	struct page *dst = pfn_to_page_in(mem, src->next);
-
-	return (struct mig){.src = src, .dst = dst, .object = dst->owner};
+	return pfn_to_page_in(mem, src->next);
 }
 
-/* On success all of it is held; else nothing. */
-static int mig_prepare(struct memory *mem, struct page *src, struct migrate_target *to)
+static struct vm_object *mig_object(const struct memory *mem, const struct page *src)
 {
-	struct vm_object *object;
-	struct page *dst;
-
-	PAGE_ASSERT(mem, src, word_state(page_word(src)) == PG_ISO_MIG);
-	if (READ_ONCE(src->pincount))
-		return -EBUSY;
-	object = lru_get_object(mem, src);
-	if (!object)
-		return -ENOENT;
-	dst = to->get(to, mem, 0);
-	/* It may have broken meanwhile. */
-	if (dst)
-		PAGE_ASSERT(mem, dst, (page_word(dst) & ~PAGE_POISON) == PAGE_WORD(1, PG_ALLOC, 0));
-	if (dst && page_trylock(src)) {
-		src->next = (u32)page_to_pfn_in(mem, dst);
-		dst->owner = object;
-		return 0;
-	}
-	vm_object_put(object);
-	if (!dst)
-		return -ENOMEM;
-	to->give_back(to, mem, dst, 0);
-	return -EAGAIN;
+	return mig_target(mem, src)->owner;
 }
 
-/* Drop what mig_prepare has taken; with an error the target too, which is not in use. */
-static void mig_release(struct memory *mem, const struct mig *m, struct migrate_target *to, int err)
-{
-	if (err) {
-		m->dst->owner = NULL;
-		to->give_back(to, mem, m->dst, 0);
-	}
-	vm_object_put(m->object);
-}
+/* Pages that are prepared together, or that one hold of their object's lock changes. */
+#define MIG_AT_ONCE 16
 
-/* Where the object still has the page, put marker and migration entries in its place. */
-static int mig_unmap(const struct mig *m, struct tlb_gather *g)
+/* Pages for @nr to move to; how many there are. */
+static unsigned mig_targets(
+    struct memory *mem, struct migrate_target *to, struct page **dst, unsigned nr)
 {
-	int err = 0;
+	unsigned have = 0, i;
 
-	object_lock(m->object);
-	if (slot_page(object_lookup(m->object, m->src->index)) != m->src) {
-		err = -ENOENT;
-	} else if (READ_ONCE(m->src->pincount)) {
-		/* Pins are taken under this lock, and from slots: there will be no other. */
-		err = -EBUSY;
-	} else {
-		mig_mark(m->object, m->src, g);
-	}
-	spin_unlock(&m->object->lock);
-	if (err)
-		mig_unlock(m->src, false);
-	return err;
+	if (nr > 1 && to->get_many)
+		have = to->get_many(to, mem, dst, nr);
+	else
+		while (have < nr && (dst[have] = to->get(to, mem, 0)))
+			have++;
+	/* One may have broken meanwhile. */
+	for (i = 0; i < have; i++)
+		PAGE_ASSERT(
+		    mem, dst[i], (page_word(dst[i]) & ~PAGE_POISON) == PAGE_WORD(1, PG_ALLOC, 0));
+	return have;
 }
 
 /*
- * Put @page, the copy or the source itself, where the marker stands.  -ENOENT: it does not any
- * more.
+ * Of each page with err[] 0 all of it is held, of the others nothing.  False: there is no memory to
+ * move to.
  */
-static int mig_replace(struct memory *mem, const struct mig *m, struct page *page)
+static noinline bool mig_prepare(
+    struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)
 {
-	pfn_t pfn = page_to_pfn_in(mem, m->src);
-	u32 index = m->src->index;
-	int err = -ENOENT;
-	u64 *slot;
+	struct vm_object *object[MIG_AT_ONCE];
+	struct page *dst[MIG_AT_ONCE];
+	unsigned i, have, want = 0, used = 0;
+	bool enough;
 
-	object_lock(m->object);
-	slot = object_slot(m->object, index);
-	if (*slot == slot_marker(pfn)) {
-		*slot = (uintptr_t)page;
-		if (page != m->src) {
-			page_set_flags(page, page_word(m->src) & FLAGS_MOVED);
-			lru_release_page(mem, m->src);
-			lru_add_page(mem, page, m->object, index);
-		}
-		rmap_restore(m->object, index, pte_migration(pfn), page);
-		err = 0;
+	KASSERT(nr <= MIG_AT_ONCE);
+	lru_get_objects(mem, pages, nr, object);
+	for (i = 0; i < nr; i++) {
+		PAGE_ASSERT(mem, pages[i], word_state(page_word(pages[i])) == PG_ISO_MIG);
+		err[i] = READ_ONCE(pages[i]->pincount) ? -EBUSY : object[i] ? 0 : -ENOENT;
+		want += !err[i];
 	}
-	spin_unlock(&m->object->lock);
-	sched_point("mig.restored");
-	return err;
+	have = mig_targets(mem, to, dst, want);
+	enough = have == want;
+	for (i = 0; i < nr; i++) {
+		if (!err[i] && used == have)
+			err[i] = -ENOMEM;
+		else if (!err[i] && !page_trylock(pages[i]))
+			err[i] = -EAGAIN;
+		if (!err[i]) {
+			pages[i]->next = (u32)page_to_pfn_in(mem, dst[used]);
+			dst[used++]->owner = object[i];
+		} else if (object[i]) {
+			vm_object_put(object[i]);
+		}
+	}
+	while (have > used)
+		to->give_back(to, mem, dst[--have], 0);
+	return enough;
 }
 
-/* From the freeze to the wake-up; everybody has forgotten the page's entries. */
-static int mig_finish(struct memory *mem, const struct mig *m)
+/* The target of a page that has not moved is not in use. */
+static void mig_give_back(struct memory *mem, const struct page *src, struct migrate_target *to)
 {
-	bool frozen = mig_freeze(m->src);
-	int err;
+	struct page *dst = mig_target(mem, src);
+
+	dst->owner = NULL;
+	to->give_back(to, mem, dst, 0);
+}
+
+#define FOR_EACH_OF(run, i)                                                                        \
+	for (u32 left_ = (run); left_ && ((i) = (unsigned)__builtin_ctz(left_), true);             \
+	     left_ &= left_ - 1)
+
+/* Put a marker in the place of @src where the object still has it. */
+static int mig_unmap(struct vm_object *object, struct page *src)
+{
+	u64 *slot = object_slot(object, src->index);
+
+	if (!slot || slot_page(*slot) != src)
+		return -ENOENT;
+	/* Pins are taken under this lock, and from slots: there will be no other. */
+	if (READ_ONCE(src->pincount))
+		return -EBUSY;
+	mig_mark(object, slot, src);
+	return 0;
+}
+
+/*
+ * Unmap the first run: of pages[] the first whose err[] is 0 and those behind it of the same
+ * object, as many as one hold of its lock may change.  How many were looked at.
+ */
+static noinline unsigned mig_unmap_run(struct memory *mem, struct page **pages, unsigned nr,
+    struct migrate_target *to, int *err, struct tlb_gather *g)
+{
+	struct page *run[MIG_AT_ONCE]; /* from its end on: those that stay */
+	unsigned i = 0, marked = 0, stay = 0, most;
+	struct vm_object *object;
+
+	while (i < nr && err[i])
+		i++;
+	if (i == nr)
+		return nr;
+	object = mig_object(mem, pages[i]);
+	object_lock(object);
+	most = rmap_single(object) ? MIG_AT_ONCE : 1;
+	for (; i < nr && marked + stay < most; i++) {
+		if (err[i])
+			continue;
+		if (mig_object(mem, pages[i]) != object)
+			break;
+		err[i] = mig_unmap(object, pages[i]);
+		if (!err[i])
+			run[marked++] = pages[i];
+		else
+			run[MIG_AT_ONCE - ++stay] = pages[i];
+	}
+	rmap_migrate(object, run, marked, g);
+	spin_unlock(&object->lock);
+	while (stay) {
+		struct page *src = run[MIG_AT_ONCE - stay--];
+
+		mig_unlock(src, false);
+		mig_give_back(mem, src, to);
+		vm_object_put(object);
+	}
+	return i;
+}
+
+/* Freeze the source, and copy it; everybody has forgotten the page's entries. */
+static bool mig_copy(struct memory *mem, struct page *src)
+{
+	struct page *dst = mig_target(mem, src);
+	bool frozen = mig_freeze(src);
 
 	sched_point("mig.frozen");
-	if (frozen) {
-		memcpy(page_address_in(mem, m->dst), page_address_in(mem, m->src), PAGE_SIZE);
-		sched_point("mig.copied");
-	}
+	if (!frozen)
+		return false;
+	memcpy(page_address_in(mem, dst), page_address_in(mem, src), PAGE_SIZE);
+	sched_point("mig.copied");
+	if (!page_poisoned(dst))
+		return true;
 	/* The target broke under the copy: all goes back, and the next try has another one. */
-	if (frozen && page_poisoned(m->dst)) {
-		mig_thaw(m->src);
-		frozen = false;
+	mig_thaw(src);
+	return false;
+}
+
+/*
+ * The pages of @hold where their markers stand: of those in @frozen the copies, of the others the
+ * sources themselves.  err[]: -ENOENT where a marker does not any more.
+ */
+static void mig_replace(
+    struct vm_object *object, struct page **pages, u32 hold, u32 frozen, int *err)
+{
+	struct page *old[MIG_AT_ONCE], *new[MIG_AT_ONCE];
+	struct memory *mem = object->mem;
+	u64 *slot[MIG_AT_ONCE];
+	unsigned i, nr = 0;
+
+	FOR_EACH_OF(hold, i)
+	{
+		struct page *src = pages[i], *dst = mig_target(mem, src);
+		pfn_t pfn = page_to_pfn_in(mem, src);
+
+		slot[nr] = object_slot(object, src->index);
+		err[i] = *slot[nr] == slot_marker(pfn) ? 0 : -ENOENT;
+		if (err[i])
+			continue;
+		if (!(frozen >> i & 1)) {
+			*slot[nr] = (uintptr_t)src;
+			rmap_restore(object, src->index, pte_migration(pfn), src);
+			continue;
+		}
+		if (page_word(src) & FLAGS_MOVED)
+			page_set_flags(dst, page_word(src) & FLAGS_MOVED);
+		old[nr] = src;
+		new[nr++] = dst;
 	}
-	if (frozen) {
-		err = mig_replace(mem, m, m->dst);
-	} else {
-		err = mig_replace(mem, m, m->src);
-		/* Removed from its slot, whose reference was handed to us. */
-		if (err)
-			mem_put_page(mem, m->src);
-		err = err ? err : -EAGAIN;
+	/*
+	 * Listed before the slots show them: who takes one off its list waits for the object's
+	 * lock.
+	 */
+	lru_replace_pages(mem, old, new, nr);
+	for (i = 0; i < nr; i++)
+		*slot[i] = (uintptr_t) new[i];
+	rmap_arrive(object, old, new, nr);
+}
+
+/*
+ * From the freeze to the wake-up, for the first of pages[] that are of one object, in one hold of
+ * its lock if it has one region, else in one for each; how many were looked at.
+ */
+static noinline unsigned mig_finish_run(
+    struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)
+{
+	struct vm_object *object = NULL;
+	u32 run = 0, frozen = 0, left, hold;
+	unsigned i, tried = 0;
+
+	for (i = 0; i < nr && i < MIG_AT_ONCE; i++) {
+		if (err[i])
+			continue;
+		if (object && mig_object(mem, pages[i]) != object)
+			break;
+		object = mig_object(mem, pages[i]);
+		run |= 1U << i;
+		frozen |= (u32)mig_copy(mem, pages[i]) << i;
 	}
-	/* Before the unlock: waiters have seen a locked page. */
-	migwait_wake(mem, page_to_pfn_in(mem, m->src));
-	mig_unlock(m->src, frozen);
-	sched_point("mig.unlock");
-	return err;
+	nr = i;
+	for (left = run; left; left &= ~hold) {
+		object_lock(object);
+		hold = rmap_single(object) ? left : left & -left;
+		mig_replace(object, pages, hold, frozen, err);
+		spin_unlock(&object->lock);
+		sched_point("mig.restored");
+	}
+	FOR_EACH_OF(run, i)
+	{
+		struct page *src = pages[i];
+
+		if (!(frozen >> i & 1)) {
+			/* Removed from its slot, whose reference was handed to us. */
+			if (err[i])
+				mem_put_page(mem, src);
+			err[i] = err[i] ? err[i] : -EAGAIN;
+		}
+		/* Before the unlock: waiters have seen a locked page. */
+		migwait_wake(mem, page_to_pfn_in(mem, src));
+		mig_unlock(src, frozen >> i & 1);
+		sched_point("mig.unlock");
+		if (err[i])
+			mig_give_back(mem, src, to);
+		tried++;
+	}
+	if (tried)
+		vm_object_put_many(object, tried);
+	return nr;
 }
 
 /*
@@ -180,36 +302,27 @@ static int mig_finish(struct memory *mem, const struct mig *m)
 static void migrate_lru_batch(
     struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)
 {
-	bool no_memory = false;
 	struct tlb_gather g;
-	struct mig m;
-	unsigned i;
+	bool memory = true;
+	unsigned i, n;
 
 	KASSERT(nr <= MIGRATE_BATCH);
-	for (i = 0; i < nr; i++) {
-		err[i] = no_memory ? -ENOMEM : mig_prepare(mem, pages[i], to);
-		no_memory = err[i] == -ENOMEM;
+	for (i = 0; i < nr && memory; i += n) {
+		n = MIN(nr - i, (unsigned)MIG_AT_ONCE);
+		memory = mig_prepare(mem, pages + i, n, to, err + i);
 	}
+	/* Each of the rest would wait without success. */
+	for (; i < nr; i++)
+		err[i] = -ENOMEM;
 	sched_point("mig.locked");
 	tlb_gather_init(&g, mem);
-	for (i = 0; i < nr; i++) {
-		if (err[i])
-			continue;
-		m = mig_of(mem, pages[i]);
-		err[i] = mig_unmap(&m, &g);
-		if (err[i])
-			mig_release(mem, &m, to, err[i]);
-	}
+	for (i = 0; i < nr; i += n)
+		n = mig_unmap_run(mem, pages + i, nr - i, to, err + i, &g);
 	sched_point("mig.entry_set");
 	tlb_flush(&g);
 	sched_point("mig.unmapped");
-	for (i = 0; i < nr; i++) {
-		if (err[i])
-			continue;
-		m = mig_of(mem, pages[i]);
-		err[i] = mig_finish(mem, &m);
-		mig_release(mem, &m, to, err[i]);
-	}
+	for (i = 0; i < nr; i += n)
+		n = mig_finish_run(mem, pages + i, nr - i, to, err + i);
 }
 
 #endif

@@ -8,7 +8,7 @@
  *             these.
  * Invariants: an owner may release its page at any time: then the last reference to be dropped
  *             frees it.  An owner that has users is not freed (movable_owner_drain).
- * Tests:      migrate, handle, migrate_exact.
+ * Tests:      migrate, migrate_list, handle, migrate_exact.
  */
 #include "mm/migrate.h"
 #include "mm/page.h"

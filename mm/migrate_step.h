@@ -15,18 +15,14 @@
 #include "mm/vm.h"
 
 /*
- * Put marker and migration entries in the place of @page, which is in its slot.  Under the object's
- * lock.  The slot's reference is the caller's from now on.
+ * Put a marker in the place of @page, which is in @slot; rmap_migrate follows, in the same hold of
+ * the object's lock.  The slot's reference is the caller's from now on.
  */
-static inline void mig_mark(struct vm_object *object, struct page *page, struct tlb_gather *g)
+static inline void mig_mark(const struct vm_object *object, u64 *slot, struct page *page)
 {
-	pfn_t pfn = page_to_pfn_in(object->mem, page);
-
-	KASSERT(spin_is_held(&object->lock));
 	PAGE_ASSERT(object->mem, page, page_word(page) & PAGE_LOCKED);
-	CHECKED_ASSERT(slot_page(object_lookup(object, page->index)) == page);
-	*object_slot(object, page->index) = slot_marker(pfn);
-	rmap_unmap(object, page->index, pte_migration(pfn), g);
+	CHECKED_ASSERT(slot_page(*slot) == page);
+	*slot = slot_marker(page_to_pfn_in(object->mem, page));
 }
 
 /*

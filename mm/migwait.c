@@ -18,7 +18,8 @@
  *
  * Why no wake-up is lost: the migrator removes the marker under the object's lock and wakes the
  * bucket after that.  A thread that saw the marker was queued before it released that lock, hence
- * before the marker went, hence before the wake-up.  A later one does not see it.
+ * before the marker went, hence before the wake-up, which therefore finds the bucket not empty even
+ * without its lock.  A later one does not see it.
  */
 #include "mm/event.h"
 #include "mm/migwait.h"
@@ -49,7 +50,7 @@ void migwait_queue(struct migwait *w, struct memory *mem, pfn_t pfn)
 	*w = (struct migwait){.mem = mem, .pfn = pfn};
 	spin_lock(&b->lock);
 	w->next = b->first;
-	b->first = w;
+	WRITE_ONCE(b->first, w);
 	spin_unlock(&b->lock);
 	MM_EVENT(mem, MIGWAIT_QUEUED);
 }
@@ -67,9 +68,9 @@ void migwait_sleep(struct migwait *w)
 	sched_point("migwait.woken");
 }
 
-void migwait_wake(struct memory *mem, pfn_t pfn)
+/* Out of line: nobody waits for most pages. */
+static noinline void wake_in(struct bucket *b, struct memory *mem, pfn_t pfn)
 {
-	struct bucket *b = bucket_of(pfn);
 	struct migwait **link, *w;
 	unsigned nr = 0;
 
@@ -79,7 +80,7 @@ void migwait_wake(struct memory *mem, pfn_t pfn)
 			link = &w->next;
 			continue;
 		}
-		*link = w->next;
+		WRITE_ONCE(*link, w->next);
 		nr++;
 		store_release(&w->woken, 1u); /* from here on it may be gone */
 	}
@@ -88,6 +89,15 @@ void migwait_wake(struct memory *mem, pfn_t pfn)
 		return;
 	MM_EVENT_ADD(mem, MIGWAIT_WOKEN, nr);
 	wake_up(&b->wq);
+}
+
+void migwait_wake(struct memory *mem, pfn_t pfn)
+{
+	struct bucket *b = bucket_of(pfn);
+
+	/* Those that saw the marker have queued before it went, which this thread saw to. */
+	if (READ_ONCE(b->first))
+		wake_in(b, mem, pfn);
 }
 
 unsigned migwait_waiting(const struct memory *mem, pfn_t pfn)
@@ -114,7 +124,7 @@ void migwait_forget(void)
 
 	for (i = 0; i < BUCKETS; i++) {
 		buckets[i].first = NULL;
-		buckets[i].lock.locked = buckets[i].lock.holder = 0;
+		buckets[i].lock.locked = 0;
 	}
 }
 

@@ -55,7 +55,7 @@ static void init_zone(struct memory *mem, unsigned id) NO_LOCK_ANALYSIS
 		zone->lru[type] = (struct lru_list){.head = (u32)PFN_NONE, .tail = (u32)PFN_NONE};
 	for (order = 0; order < NR_ORDERS; order++) {
 		for (type = 0; type < NR_MIGRATETYPES; type++)
-			zone->free[order][type].head = (u32)PFN_NONE;
+			zone->blocks[type][order] = (u32)PFN_NONE;
 	}
 }
 
@@ -67,7 +67,8 @@ static bool arrays_ok(const struct memory *mem, const struct memory_config *cfg)
 {
 	uintptr_t memmap = (uintptr_t)cfg->memmap, pageblocks = (uintptr_t)cfg->pageblocks;
 
-	if (memmap % _Alignof(struct page) || pageblocks % _Alignof(struct pageblock))
+	if (memmap % _Alignof(struct page) || pageblocks % _Alignof(struct pageblock) ||
+	    (uintptr_t)cfg->trees % _Alignof(struct pageblock_tree))
 		return false;
 	return mem != &kernel_memory ||
 	    (memmap % MEMMAP_ALIGN == 0 && memmap == (uintptr_t)ARCH_MEMMAP &&
@@ -86,6 +87,7 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	    .name = cfg->name,
 	    .memmap = cfg->memmap,
 	    .pageblocks = cfg->pageblocks,
+	    .trees = cfg->trees,
 	    .arrays = cfg->arrays,
 	    .start_pfn = cfg->start_pfn,
 	    .end_pfn = cfg->end_pfn,
@@ -103,6 +105,7 @@ int memory_init(struct memory *mem, const struct memory_config *cfg)
 	    .hotplug = MUTEX("mem_hotplug"),
 	    .poison = MUTEX("poison"),
 	    .pcp_ctl = MUTEX("pcp_ctl"),
+	    .blocks_at_once = BLOCKS_AT_ONCE,
 	    .vm = {.lock = SPINLOCK("vm lists", RANK_SPACE), .at_once = RMAP_AT_ONCE},
 	    .oom.lock = MUTEX("oom"),
 	    .oom.wq = WAITQ("oom victim"),
@@ -168,6 +171,7 @@ void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end)
 			continue;
 		pageblock_init(mem, pfn, zone, MT_MOVABLE);
 		flags = zone_lock_irqsave(zone);
+		KASSERT(!tree_of(mem, pfn)->map.counts);
 		page_set_state(pfn_to_page_in(mem, pfn), PG_TAIL, PG_RESERVED, 0, 0, 1, MAX_ORDER);
 		pageblock_set_state(zone, pfn, PB_ONLINE);
 		zone->present += PAGEBLOCK_PAGES;

@@ -60,25 +60,27 @@ static void drop_claim(struct memory *mem, struct range_claim *claim)
 }
 
 /*
- * Under hotplug, pageblock by pageblock in bounded lock holds.  All were isolated and wholly free a
- * moment ago, and an isolated, wholly free pageblock can only gain poison, so nothing can fail
+ * Under hotplug, some pageblocks in each of bounded lock holds.  All were isolated and wholly free
+ * a moment ago, and an isolated, wholly free pageblock can only gain poison, so nothing can fail
  * here; test and removal of each are one lock hold.  No struct page is touched where nothing is
  * poisoned: in an OFFLINE pageblock the words of its pages mean nothing but that.
  */
 static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES(mem_hotplug_class)
 {
 	struct zone *zone = op->zone;
-	pfn_t pfn;
+	pfn_t pfn = range.start, end;
 
 	KASSERT(mutex_is_held(&op->mem->hotplug));
-	for_each_block(pfn, range) {
+	while (pfn < range.end) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		/* asserts that it is isolated and all free or retired */
-		pageblock_set_offline(zone, pfn);
-		KASSERT(zone->managed >= PAGEBLOCK_PAGES && zone->present >= zone->managed);
-		zone->present -= PAGEBLOCK_PAGES;
-		zone->managed -= PAGEBLOCK_PAGES;
+		end = blocks_end(op->mem, pfn, range.end);
+		KASSERT(zone->managed >= end - pfn && zone->present >= zone->managed);
+		zone->present -= end - pfn;
+		zone->managed -= end - pfn;
+		for (; pfn < end; pfn += PAGEBLOCK_PAGES)
+			/* asserts that it is isolated and all free or retired */
+			pageblock_set_offline(zone, pfn);
 		zone_unlock_irqrestore(zone, flags);
 	}
 	zone_set_watermarks(zone);
@@ -231,20 +233,21 @@ void block_go_online(struct zone *zone, pfn_t pfn)
 		poison_unpack_block(zone, pfn);
 	} else {
 		/* Offline its words meant nothing; all its tails are 0 since it was one block. */
-		WRITE_ONCE(pfn_to_page_in(zone->mem, pfn)->word, PAGE_WORD(0, PG_FREE, MAX_ORDER));
-		buddy_list_add(zone, pfn, MAX_ORDER);
+		buddy_block_online(zone, pfn);
 	}
 }
 
 static void online_chunk(struct zone *zone, struct pfn_range range) REQUIRES(mem_hotplug_class)
 {
-	pfn_t pfn;
+	pfn_t pfn = range.start, end;
 
 	KASSERT(mutex_is_held(&zone->mem->hotplug));
-	for_each_block(pfn, range) {
+	while (pfn < range.end) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		block_go_online(zone, pfn);
+		end = blocks_end(zone->mem, pfn, range.end);
+		for (; pfn < end; pfn += PAGEBLOCK_PAGES)
+			block_go_online(zone, pfn);
 		zone_unlock_irqrestore(zone, flags);
 	}
 	zone_set_watermarks(zone);

@@ -34,7 +34,7 @@ static void survey_pages(struct zone *zone, pfn_t block, struct offline_survey *
 
 	ASSERT_ZONE_LOCKED(zone);
 	for_each_head(mem, pfn, block) {
-		u32 word = page_word(pfn_to_page_in(mem, pfn));
+		u32 word = block_word(mem, pfn);
 		enum mm_why why = page_in_way(zone, pfn, true);
 		unsigned long nr = 1UL << word_order(word);
 
@@ -56,7 +56,8 @@ static void survey_block(
 	struct zone *zone = zone_of(mem, block);
 	irqflags_t flags = zone_lock_irqsave(zone);
 
-	if (pb->zone != zone_id)
+	/* A hole is of no zone. */
+	if (pb->zone != zone_id && pageblock_state(pb) != PB_HOLE)
 		in_way(out, WHY_ZONES, block, PAGEBLOCK_PAGES);
 	switch (pageblock_state(pb)) {
 	case PB_HOLE: in_way(out, WHY_HOLE, block, PAGEBLOCK_PAGES); break;
@@ -68,6 +69,17 @@ static void survey_block(
 		survey_pages(zone, block, out);
 	}
 	zone_unlock_irqrestore(zone, flags);
+}
+
+/* The zone of the first pageblock that is no hole. */
+static unsigned survey_zone(const struct memory *mem, struct pfn_range range)
+{
+	pfn_t pfn;
+
+	for_each_block(pfn, range)
+		if (pageblock_state(pageblock_of(mem, pfn)) != PB_HOLE)
+			return pageblock_of(mem, pfn)->zone;
+	return 0;
 }
 
 /* Pages of the range that other operations work on. */
@@ -88,7 +100,7 @@ static void survey_claims(struct memory *mem, struct pfn_range range, struct off
 int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct offline_survey *out)
 {
 	struct pfn_range range = pfn_range(start, nr);
-	unsigned why;
+	unsigned why, zone_id;
 	pfn_t pfn;
 
 	*out = (struct offline_survey){.fail.pfn = PFN_NONE};
@@ -98,8 +110,9 @@ int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct off
 	if (!range_ok(mem, range))
 		return -EINVAL;
 	survey_claims(mem, range, out);
+	zone_id = survey_zone(mem, range);
 	for_each_block(pfn, range)
-		survey_block(mem, pfn, pageblock_of(mem, start)->zone, out);
+		survey_block(mem, pfn, zone_id, out);
 	return 0;
 }
 
@@ -114,21 +127,25 @@ struct leaving {
 
 static void range_leaving(struct memory *mem, struct pfn_range range, struct leaving *out)
 {
+	/* Of what is online all is of one zone. */
+	bool kernel = zone_of(mem, range.start)->kind != ZONE_MOVABLE;
 	pfn_t pfn;
 
 	for_each_block(pfn, range) {
 		const struct pageblock *pb = pageblock_of(mem, pfn);
 		unsigned long free = READ_ONCE(pb->nr_free), used = PAGEBLOCK_PAGES - free;
+		u8 bits = READ_ONCE(pb->bits);
 
-		if (pageblock_state(pb) != PB_ONLINE)
+		if ((bits & PB_STATE_MASK) != PB_ONLINE << PB_STATE_SHIFT)
 			continue;
 		/*
 		 * What is retired needs no other place; the two counts may be of different moments.
 		 */
-		out->in_use += used - MIN(used, (unsigned long)READ_ONCE(pb->nr_poisoned));
-		if (!pageblock_isolated(pb))
+		if (used)
+			out->in_use += used - MIN(used, (unsigned long)READ_ONCE(pb->nr_poisoned));
+		if (!(bits & PB_ISOLATED))
 			out->listed += free;
-		if (zone_of(mem, pfn)->kind != ZONE_MOVABLE)
+		if (kernel)
 			out->kernel += PAGEBLOCK_PAGES;
 	}
 }

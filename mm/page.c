@@ -9,6 +9,7 @@
  *             where it was found.
  * Tests:      page, words, badinput, tests/qemu/test_panic.py.
  */
+#include "mm/free_map.h"
 #include "mm/page.h"
 #include "mm/page_assert.h"
 
@@ -42,14 +43,29 @@ bool pfn_valid_in(const struct memory *mem, pfn_t pfn)
 	    pageblock_state(pageblock_of(mem, pfn)) != PB_HOLE;
 }
 
-pfn_t page_head(const struct memory *mem, pfn_t pfn)
+/* This and page_head read the tree without the lock: what that is worth mm.h says. */
+int free_order_at(const struct memory *mem, pfn_t pfn) NO_LOCK_ANALYSIS
 {
-	unsigned order;
+	return free_map_begins_at(&tree_of(mem, pfn)->map, pfn_in_block(pfn));
+}
 
-	/*
-	 * A head of order o stands at a multiple of 2^o: look there, and see if its block reaches
-	 * us.
-	 */
+u32 free_word_at(const struct memory *mem, pfn_t pfn)
+{
+	u32 word = page_word(pfn_to_page_in(mem, pfn));
+	int order = word ? FREE_MAP_NONE : free_order_at(mem, pfn);
+
+	return order < 0 ? word : PAGE_WORD(0, PG_FREE, order);
+}
+
+pfn_t page_head(const struct memory *mem, pfn_t pfn) NO_LOCK_ANALYSIS
+{
+	int order = page_word(pfn_to_page_in(mem, pfn))
+	    ? FREE_MAP_NONE
+	    : free_map_order_at(&tree_of(mem, pfn)->map, pfn_in_block(pfn));
+
+	if (order >= 0)
+		return pfn & ~((1UL << order) - 1);
+	/* In use: a head of order o stands at a multiple of 2^o.  See if its block reaches us. */
 	for (order = 0; order <= MAX_ORDER; order++) {
 		pfn_t head = pfn & ~((1UL << order) - 1);
 		u32 word = page_word(pfn_to_page_in(mem, head));
@@ -157,6 +173,11 @@ static int take_reference(struct page *page, u32 bits)
 int get_page(struct page *page)
 {
 	return take_reference(page, 0);
+}
+
+int get_page_used(struct page *page)
+{
+	return take_reference(page, PAGE_REFERENCED);
 }
 
 int pin_page(struct page *page)

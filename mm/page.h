@@ -18,17 +18,16 @@
 void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, cold));
 
 #define TO(state) (1u << (state))
-/* From a state, the set of states it may go to.  TAIL ↔ FREE is splitting and merging. */
+/* From a state, the set of states it may go to.  A page that becomes free is TAIL. */
 #define PAGE_EDGES(from)                                                                           \
-	((from) == PG_TAIL              ? TO(PG_FREE) | TO(PG_RESERVED) | TO(PG_ALLOC)             \
-	        : (from) == PG_RESERVED ? TO(PG_FREE) | TO(PG_TAIL)                                \
-	        : (from) == PG_FREE                                                                \
-	        ? TO(PG_TAIL) | TO(PG_PCP) | TO(PG_ALLOC) | TO(PG_HWPOISON) | TO(PG_FREEING)       \
-	        : (from) == PG_PCP     ? TO(PG_ALLOC) | TO(PG_FREE) | TO(PG_TAIL)                  \
-	        : (from) == PG_FREEING ? TO(PG_PCP) | TO(PG_FREE) | TO(PG_TAIL) | TO(PG_HWPOISON)  \
-	        : (from) == PG_ALLOC   ? TO(PG_PCP) | TO(PG_FREE) | TO(PG_TAIL) | TO(PG_SLAB) |    \
-	            TO(PG_PGTABLE) | TO(PG_OBJECT) | TO(PG_MOVABLE_OPS) | TO(PG_LRU) |             \
-	            TO(PG_BALLOON) | TO(PG_FREEING) | TO(PG_HWPOISON)                              \
+	((from) == PG_TAIL                                                                         \
+	        ? TO(PG_RESERVED) | TO(PG_PCP) | TO(PG_ALLOC) | TO(PG_HWPOISON) | TO(PG_FREEING)   \
+	        : (from) == PG_RESERVED ? TO(PG_TAIL)                                              \
+	        : (from) == PG_PCP      ? TO(PG_ALLOC) | TO(PG_TAIL)                               \
+	        : (from) == PG_FREEING  ? TO(PG_PCP) | TO(PG_TAIL) | TO(PG_HWPOISON)               \
+	        : (from) == PG_ALLOC                                                               \
+	        ? TO(PG_PCP) | TO(PG_TAIL) | TO(PG_MOVABLE_OPS) | TO(PG_SLAB) | TO(PG_PGTABLE) |   \
+	            TO(PG_OBJECT) | TO(PG_LRU) | TO(PG_BALLOON) | TO(PG_FREEING) | TO(PG_HWPOISON) \
 	        : (from) == PG_SLAB        ? TO(PG_ALLOC)                                          \
 	        : (from) == PG_PGTABLE     ? TO(PG_ALLOC)                                          \
 	        : (from) == PG_OBJECT      ? TO(PG_FREEING) | TO(PG_LRU) | TO(PG_ISO_MIG)          \
@@ -37,7 +36,7 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
 	        : (from) == PG_ISO_MIG     ? TO(PG_LRU) | TO(PG_MOVABLE_OPS) | TO(PG_FREEING) |    \
 	            TO(PG_HWPOISON) | TO(PG_ALLOC) | TO(PG_BALLOON)                                \
 	        : (from) == PG_BALLOON ? TO(PG_ISO_MIG) | TO(PG_FREEING)                           \
-	                               : TO(PG_FREE)) /* HWPOISON: unpoison */
+	                               : TO(PG_TAIL)) /* HWPOISON: unpoison */
 
 /*
  * page_set_state - change the state, order and references of a page that no other CPU can change
@@ -54,7 +53,7 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
 
 static always_inline void page_store_word(struct page *page, u32 old, u32 new)
 {
-	if (unlikely(page_word(page) != old))
+	if (unlikely(!arch_u32_is(&page->word, old)))
 		page_corrupt(page, old);
 	WRITE_ONCE(page->word, new);
 }
@@ -79,6 +78,8 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
  */
 void page_set_flags(struct page *page, u32 flags);
 void page_clear_flags(struct page *page, u32 flags);
+/* As get_page, and sets PAGE_REFERENCED with the reference. */
+int get_page_used(struct page *page) must_check;
 /* Set PAGE_LOCKED; false if it is set. */
 bool page_trylock(struct page *page);
 /* Is the page broken, or one of the block that it is the head of?  Any context. */

@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_alloc.c: the public functions alloc_pages, free_pages and mem_put_page, their slow paths,
- * and bad frees.
+ * page_alloc.c: the public functions alloc_pages and free_pages, their slow paths, and bad frees.
  *
  * Owns:       pages in state ALLOC, until their owner gives them another one.
  * Locks:      none of its own.
- * Invariants: an allocation never makes a cross-call.  The last put leaves the page FREEING, in the
- *             putting thread's hands.
+ * Invariants: an allocation never makes a cross-call.
  * Tests:      page_alloc, play_alloc, badinput, free_reasons, zone_locks, events, reclaim, oom,
- *             compact, page, step_pin.
+ *             compact.
  */
 #include "mm/entry.h"
 #include "mm/event.h"
@@ -25,11 +23,35 @@ noinline struct page *zero_block(const struct memory *mem, struct page *page, un
 	return page;
 }
 
+struct page *zero_pages(struct page *page, unsigned order)
+{
+	return page ? zero_block(&kernel_memory, page, order) : NULL;
+}
+
+/* What the hot paths leave: the direct paths first, then the slow ones. */
+static always_inline struct page *alloc_rest(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct page *page = alloc_direct(mem, gfp, order);
+
+	if (unlikely(!page))
+		return alloc_slow(mem, gfp, order);
+	return unlikely(gfp & GFP_ZERO) ? zero_block(mem, page, order) : page;
+}
+
+static always_inline int free_rest(struct memory *mem, struct page *page, unsigned order)
+{
+	return likely(free_direct(mem, page, order)) ? 0 : free_slow(mem, page, order);
+}
+
 /* The hot paths while tracing is on: the same, and a record; apart, so that those stay leaves. */
 static noinline struct page *traced_alloc(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct page *page = alloc_body(mem, false, gfp, order);
 
+	if (!page)
+		page = alloc_rest(mem, gfp, order);
+	else if (gfp & GFP_ZERO)
+		zero_block(mem, page, order);
 	if (page)
 		trace_page(mem, TR_alloc, page_to_pfn_in(mem, page), order);
 	return page;
@@ -42,30 +64,135 @@ static noinline int traced_free(struct memory *mem, struct page *page, unsigned 
 	/* Before the free: a moment later another CPU may have it. */
 	if (page)
 		trace_page(mem, TR_free, pfn, order);
-	return free_body(mem, false, page, order) ? 0 : free_slow(mem, page, order);
+	return free_body(mem, false, page, order) ? 0 : free_rest(mem, page, order);
 }
 
-struct page *alloc_pages(gfp_t gfp, unsigned order)
+/* What the fast paths of the kernel's own memory leave, with arguments where those have them. */
+noinline struct page *alloc_order_past(gfp_t gfp, unsigned order)
 {
 	if (unlikely(body_tracing(&kernel_memory, true)))
 		return traced_alloc(&kernel_memory, gfp, order);
-	return alloc_body(&kernel_memory, true, gfp, order);
+	return alloc_rest(&kernel_memory, gfp, order);
 }
 
-int free_pages(struct page *page, unsigned order)
+static noinline int own_free_rest(struct page *page, unsigned order)
+{
+	return free_rest(&kernel_memory, page, order);
+}
+
+noinline int free_order_past(struct page *page, unsigned order)
 {
 	if (unlikely(body_tracing(&kernel_memory, true)))
 		return traced_free(&kernel_memory, page, order);
-	if (likely(free_body(&kernel_memory, true, page, order)))
-		return 0;
-	return free_slow(&kernel_memory, page, order);
+	return free_rest(&kernel_memory, page, order);
+}
+
+/* A record of the kernel's own memory, in line. */
+static always_inline void own_record(enum trace_kind kind, const struct page *page, unsigned order)
+{
+	irqflags_t flags = arch_irq_save();
+	struct trace_ring *ring = arch_pcp_load_ptr(offsetof(struct pcp, ring), 0);
+
+	if (likely(ring))
+		trace_store(ring, kind, page_to_pfn_in(&kernel_memory, page), order, 0);
+	arch_irq_restore(flags);
+}
+
+/* One pair of functions for each cached order, and one for the time while they are recorded. */
+#define INSTANCE(name, order)                                                                      \
+	static noinline struct page *traced_alloc_##name(gfp_t gfp)                                \
+	{                                                                                          \
+		struct page *page = alloc_body(&kernel_memory, true, gfp, (order));                \
+                                                                                                   \
+		if (unlikely(!page))                                                               \
+			return alloc_order_past(gfp, (order));                                     \
+		own_record(TR_alloc, page, (order));                                               \
+		return page;                                                                       \
+	}                                                                                          \
+                                                                                                   \
+	static noinline int traced_free_##name(struct page *page)                                  \
+	{                                                                                          \
+		if (unlikely(!page))                                                               \
+			return free_order_past(page, (order));                                     \
+		own_record(TR_free, page, (order));                                                \
+		if (likely(free_body(&kernel_memory, true, page, (order))))                        \
+			return 0;                                                                  \
+		return own_free_rest(page, (order));                                               \
+	}                                                                                          \
+                                                                                                   \
+	noinline struct page *alloc_##name(gfp_t gfp)                                              \
+	{                                                                                          \
+		struct page *page;                                                                 \
+                                                                                                   \
+		CHECKED_ASSERT(!(gfp & GFP_ZERO));                                                 \
+		if (unlikely(body_tracing(&kernel_memory, true)))                                  \
+			return traced_alloc_##name(gfp);                                           \
+		page = alloc_body(&kernel_memory, true, gfp, (order));                             \
+		return likely(page) ? page : alloc_order_past(gfp, (order));                       \
+	}                                                                                          \
+                                                                                                   \
+	noinline int free_##name(struct page *page)                                                \
+	{                                                                                          \
+		if (unlikely(body_tracing(&kernel_memory, true)))                                  \
+			return traced_free_##name(page);                                           \
+		if (likely(free_body(&kernel_memory, true, page, (order))))                        \
+			return 0;                                                                  \
+		return free_order_past(page, (order));                                             \
+	}
+INSTANCE(order0, 0)
+INSTANCE(order1, 1)
+INSTANCE(order2, 2)
+INSTANCE(order3, 3)
+INSTANCE(order_max, MAX_ORDER)
+BUILD_ASSERT(NR_SMALL_CACHED == 4);
+
+static noinline struct page *zeroed_alloc(gfp_t gfp, unsigned order)
+{
+	return zero_pages(alloc_order_any(gfp & ~GFP_ZERO, order), order);
+}
+
+struct page *alloc_order_any(gfp_t gfp, unsigned order)
+{
+	if (likely(!(order | (gfp & GFP_ZERO))))
+		return alloc_order0(gfp);
+	if (unlikely(gfp & GFP_ZERO))
+		return zeroed_alloc(gfp, order);
+	switch (order) {
+	case 1: return alloc_order1(gfp);
+	case 2: return alloc_order2(gfp);
+	case 3: return alloc_order3(gfp);
+	}
+	if (order == MAX_ORDER)
+		return alloc_order_max(gfp);
+	return alloc_order_past(gfp, order);
+}
+
+int free_order_any(struct page *page, unsigned order)
+{
+	if (likely(!order))
+		return free_order0(page);
+	switch (order) {
+	case 1: return free_order1(page);
+	case 2: return free_order2(page);
+	case 3: return free_order3(page);
+	}
+	if (order == MAX_ORDER)
+		return free_order_max(page);
+	return free_order_past(page, order);
 }
 
 struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
 {
+	struct page *page;
+
 	if (unlikely(body_tracing(mem, false)))
 		return traced_alloc(mem, gfp, order);
-	return alloc_body(mem, false, gfp, order);
+	page = alloc_body(mem, false, gfp, order);
+	if (unlikely(!page))
+		return alloc_rest(mem, gfp, order);
+	if (unlikely(gfp & GFP_ZERO))
+		return zero_block(mem, page, order);
+	return page;
 }
 
 int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
@@ -74,7 +201,7 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
 		return traced_free(mem, page, order);
 	if (likely(free_body(mem, false, page, order)))
 		return 0;
-	return free_slow(mem, page, order);
+	return free_rest(mem, page, order);
 }
 
 /*
@@ -157,7 +284,7 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 
 	if (!page || offset % sizeof(struct page) || !pfn_valid_in(mem, page_to_pfn_in(mem, page)))
 		return bad_free(mem, page, order, "no such page");
-	word = page_word(page);
+	word = block_word(mem, page_to_pfn_in(mem, page));
 	if (order > MAX_ORDER)
 		return bad_free(mem, page, order, "no such order");
 	if (pageblock_state(pageblock_of(mem, page_to_pfn_in(mem, page))) != PB_ONLINE)
@@ -182,59 +309,8 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 	return 0;
 }
 
-/* States whose pages a scanner may find and take, as long as they have an owner. */
-#define STATES_FOUND (TO(PG_MOVABLE_OPS) | TO(PG_BALLOON) | TO(PG_LRU) | TO(PG_OBJECT))
-
-int mem_put_page(struct memory *mem, struct page *page)
-{
-	u32 word, next;
-
-	do {
-		word = page_word(page);
-		sched_point("put.read");
-		if (word_ref(word) == 0)
-			return bad_free(
-			    mem, page, word_order(word), "put of a page without references");
-		if (word_ref(word) > 1) {
-			next = word - 1;
-			continue;
-		}
-		if (!(PAGE_EDGES(word_state(word)) >> PG_FREEING & 1))
-			return bad_free(
-			    mem, page, word_order(word), "last put of what a put does not free");
-		/*
-		 * The last one: nobody can find the page any more, so these cannot change either.
-		 */
-		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED) ||
-		    (page->owner && TO(word_state(word)) & STATES_FOUND)) {
-			/* On no list, and its last owner is gone: it stays where it is. */
-			MM_EVENT(mem, QUARANTINED);
-			return bad_free(mem, page, word_order(word), "last put of a page in use");
-		}
-		next = PAGE_WORD(0, PG_FREEING, word_order(word)) | (word & PAGE_POISON);
-	} while (!atomic_cas(&page->word, word, next));
-	if (word_state(next) == PG_FREEING) {
-		trace_page(mem, TR_put, page_to_pfn_in(mem, page), word_order(next));
-		sched_point("put.zero");
-		if (!pcp_free_slow(mem, page, word_order(next), next))
-			page_corrupt(page, next);
-	}
-	return 0;
-}
-
-void mem_unpin_page(struct memory *mem, struct page *page)
-{
-	/* Both in one, as far as the checker can see: it stops CPUs where interrupts are on. */
-	irqflags_t flags = arch_irq_save();
-
-	PAGE_ASSERT(mem, page, READ_ONCE(page->pincount) > 0);
-	__atomic_fetch_sub(&page->pincount, 1, __ATOMIC_SEQ_CST);
-	mem_put_page(mem, page);
-	arch_irq_restore(flags);
-}
-
 /* Pages moved in one interrupt-off section of the bulk forms. */
-#define BULK_CHUNK 32
+#define BULK_CHUNK 64
 
 static always_inline unsigned long alloc_bulk(
     struct memory *mem, bool own, gfp_t gfp, unsigned long nr, struct page **pages)
@@ -244,19 +320,18 @@ static always_inline unsigned long alloc_bulk(
 	while (got < nr) {
 		unsigned long end = MIN(nr, got + BULK_CHUNK), start = got;
 		irqflags_t flags = arch_irq_save();
-		struct pcp *pcp = body_pcp(mem, own);
-		size_t stack = pcp_stack(pcp, gfp, 0), count = body_count(pcp, stack);
 
-		while (got < end && count > 0)
-			pages[got++] = pcp_pop(pcp, stack, count--, 0);
+		got += pcp_pop_many(body_pcp(mem, own), gfp, pages + got, end - got);
 		arch_irq_restore(flags);
+		if (got < end && nr - got > PCP_BATCH)
+			got += alloc_direct_many(mem, gfp, nr - got, pages + got);
 		for (i = start; i < got; i++)
 			alloc_check(mem, pages[i], 0);
 		if (gfp & GFP_ZERO) {
 			for (i = start; i < got; i++)
 				zero_block(mem, pages[i], 0);
 		}
-		if (got == end)
+		if (got >= end)
 			continue;
 		/* Refills the stack, one lock hold a batch. */
 		pages[got] = alloc_slow(mem, gfp, 0);
@@ -276,10 +351,11 @@ static always_inline unsigned long free_bulk(
 		unsigned long end = MIN(nr, done + BULK_CHUNK);
 		irqflags_t flags = arch_irq_save();
 
-		while (done < end && pages[done] && pcp_push(mem, own, pages[done], 0, 0))
-			done++;
+		done += pcp_push_many(mem, own, pages + done, end - done);
 		arch_irq_restore(flags);
-		if (done == end)
+		if (done < end && nr - done > PCP_BATCH)
+			done += free_direct_many(mem, nr - done, pages + done);
+		if (done >= end)
 			continue;
 		if (free_slow(mem, pages[done], 0))
 			refused++;

@@ -43,6 +43,7 @@
 #include "mm/page_assert.h"
 #include "mm/pcp.h"
 #include "mm/range.h"
+#include "mm/scan.h"
 #include <quarry/isolation.h>
 #include <quarry/sched_point.h>
 
@@ -51,7 +52,7 @@ enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 	const struct page *page = pfn_to_page_in(zone->mem, pfn);
 	enum migratetype type = pageblock_type(pageblock_of(zone->mem, pfn));
 
-	switch (word_state(page_word(page))) {
+	switch (word_state(block_word(zone->mem, pfn))) {
 	case PG_FREE:
 	case PG_HWPOISON: return WHY_NONE;
 	case PG_RESERVED: return WHY_RESERVED;
@@ -74,21 +75,39 @@ enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 }
 
 /*
- * The first blocker of @range in the pageblock at @block: 0, or -EBUSY, which page
- * and why.  @all: of all that are not free; else only what cannot move.
+ * The first blocker of @range whose block begins in @part, which is of one pageblock: 0, or -EBUSY,
+ * which page and why.  @all: of all that are not free; else only what cannot move.
  */
-static int find_in_way(struct zone *zone, pfn_t block, struct pfn_range range, bool all,
+static int find_in_part(struct zone *zone, struct pfn_range part, struct pfn_range range, bool all,
     struct mm_fail *fail) REQUIRES_ZONE(zone)
 {
-	struct memory *mem = zone->mem;
-	pfn_t pfn;
+	u32 word, passing = all ? 1U << PG_TAIL : states_let_pass(zone, part.start);
+	const struct page *first = pfn_to_page_in(zone->mem, part.start), *page;
+	const struct page *end = first + range_pages(part);
+	bool sixteens = range_pages(part) % 16 == 0;
 
 	ASSERT_ZONE_LOCKED(zone);
-	KASSERT(!(block & (PAGEBLOCK_PAGES - 1)) && range.start < range.end);
-	for_each_head(mem, pfn, block) {
-		u32 word = page_word(pfn_to_page_in(mem, pfn));
+	KASSERT(part.start < part.end && range.start < range.end);
+	/* By a state, whatever the order's lowest bit is, which follows it in the word. */
+	passing |= passing << 16;
+	/*
+	 * Each word is read once, and the tails of what is in use are stepped over: a word of 0 is
+	 * a free page's, or at the beginning a tail's of a block that begins in an earlier part.
+	 */
+	for (page = first; page < end; page += 1UL << word_order(word)) {
 		enum mm_why why;
+		pfn_t pfn;
 
+		for (; sixteens && !((page - first) & 15) && sixteen_pass(page, passing);
+		     page += 16)
+			if (page + 16 == end)
+				return 0;
+		while (!(word = page_word(page)) && page + 1 < end)
+			page++;
+		if (state_passes(passing, word) && !(word & PAGE_POISON) &&
+		    !READ_ONCE(page->pincount))
+			continue;
+		pfn = page_to_pfn_in(zone->mem, page);
 		if (!ranges_meet(range, pfn_range(pfn, 1UL << word_order(word))))
 			continue;
 		why = page_in_way(zone, pfn, !all);
@@ -98,15 +117,22 @@ static int find_in_way(struct zone *zone, pfn_t block, struct pfn_range range, b
 	return 0;
 }
 
+/* The same of the pageblock at @block. */
+static int find_in_way(struct zone *zone, pfn_t block, struct pfn_range range, bool all,
+    struct mm_fail *fail) REQUIRES_ZONE(zone)
+{
+	KASSERT(!(block & (PAGEBLOCK_PAGES - 1)));
+	return find_in_part(zone, block_range(block), range, all, fail);
+}
+
 /*
  * One pageblock: under `disable' the scan and the bit are one lock hold, so that the scan stays
  * true.
  */
-static int isolate_block(
-    struct zone *zone, pfn_t block, bool scan, struct pfn_range range, struct mm_fail *fail)
+static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct pfn_range range,
+    struct mm_fail *fail) REQUIRES_ZONE(zone)
 {
 	struct memory *mem = zone->mem;
-	irqflags_t flags = zone_lock_irqsave(zone);
 	const struct pageblock *pb = pageblock_of(mem, block);
 	int err = 0;
 
@@ -116,7 +142,7 @@ static int isolate_block(
 		/* The first to set the bit owns the pageblock: the only arbitration there is. */
 		MM_EVENT(mem, ISO_CONFLICT);
 		err = mm_fail(fail, block, WHY_ISOLATED, -EBUSY);
-	} else if (scan) {
+	} else if (scan && !pageblock_all_free(pb)) {
 		err = find_in_way(zone, block, range, false, fail);
 	}
 	if (!err) {
@@ -124,75 +150,137 @@ static int isolate_block(
 		pageblock_set_isolated(zone, block, true);
 		MM_EVENT(mem, ISO_BLOCKS);
 	}
+	return err;
+}
+
+/*
+ * From *@pfn on as many as one lock hold may take, but of those whose scan is long at most one;
+ * *@pfn moves behind the last that is isolated.
+ */
+static int isolate_section(
+    struct zone *zone, pfn_t *pfn, bool scan, struct pfn_range range, struct mm_fail *fail)
+{
+	struct memory *mem = zone->mem;
+	irqflags_t flags = zone_lock_irqsave(zone);
+	pfn_t end = blocks_end(mem, *pfn, ALIGN_UP(range.end, PAGEBLOCK_PAGES));
+	int err;
+
+	do {
+		err = isolate_block(zone, *pfn, scan, range, fail);
+		*pfn += err ? 0 : PAGEBLOCK_PAGES;
+	} while (!err && *pfn < end && (!scan || pageblock_all_free(pageblock_of(mem, *pfn))));
 	zone_unlock_irqrestore(zone, flags);
 	return err;
 }
 
+/*
+ * Pages that one lock hold scans.  Between two holds pages may become free, but none of an isolated
+ * pageblock is allocated, so a block that reaches into the next piece has been scanned with this.
+ */
+#define SCAN_PIECE MIN(64UL, PAGEBLOCK_PAGES)
+
 int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)
 {
+	pfn_t pfn = not_all_free(zone->mem, ALIGN_DOWN(range.start, PAGEBLOCK_PAGES), range.end);
 	int err = 0;
-	pfn_t pfn;
 
-	for_each_block(pfn, range) {
-		irqflags_t flags;
+	while (pfn < range.end && !err) {
+		irqflags_t flags = zone_lock_irqsave(zone);
 
-		/*
-		 * An unlocked read: as true as the answer under it will be a moment later.
-		 */
-		if (pageblock_all_free(pageblock_of(zone->mem, pfn)))
-			continue;
-		flags = zone_lock_irqsave(zone);
-		err = find_in_way(zone, pfn, range, false, fail);
+		err = find_in_part(zone, pfn_range(pfn, SCAN_PIECE), range, false, fail);
 		zone_unlock_irqrestore(zone, flags);
-		if (err)
-			break;
+		pfn += SCAN_PIECE;
+		if (!(pfn & (PAGEBLOCK_PAGES - 1)) && pfn < range.end)
+			pfn = not_all_free(zone->mem, pfn, range.end);
 	}
 	return err;
 }
 
 /* ---- the round of the policy "precise" ---- */
 
+/* Of slots, the most that one piece looks at; and as how many one counts that is given back. */
+#define LOOK_PIECE   40
+#define LOOKS_A_FREE 8
+
+/*
+ * Look at slots of a stack from @end - 1 down, and give back those that are isolated, as long as
+ * *@left lasts.  Returns how many slots are still to look at.
+ */
+static unsigned drain_isolated_slots(
+    struct zone *zone, struct pcp *pcp, unsigned in_zone, unsigned end, int *left)
+{
+	unsigned stack = zone->id * STACKS_PER_ZONE + in_zone, count = pcp->count[stack];
+	unsigned order = index_order(in_zone / NR_CACHED_TYPES), at = end, kept = end;
+	struct page **slot = pcp->slot[stack];
+	struct memory *mem = zone->mem;
+
+	zone_lock(zone);
+	for (; at > 0 && *left > 0; --*left) {
+		struct page *page = slot[--at];
+		pfn_t pfn = page_to_pfn_in(mem, page);
+
+		if (!pageblock_isolated(pageblock_of(mem, pfn))) {
+			slot[--kept] = page;
+			continue;
+		}
+		PAGE_ASSERT(mem, page, page_word(page) == PAGE_WORD(0, PG_PCP, order));
+		trace_page(mem, TR_give, pfn, order);
+		buddy_free(zone, pfn, order);
+		*left -= LOOKS_A_FREE;
+	}
+	zone_unlock(zone);
+	pcp->work = DRAIN_PIECE;
+	if (kept > at) {
+		memmove(slot + at, slot + kept, (count - kept) * sizeof(*slot));
+		WRITE_ONCE(pcp->count[stack], (u16)(count - (kept - at)));
+		MM_EVENT_ADD(mem, PCP_DRAINED, kept - at);
+	}
+	return at;
+}
+
 void pcp_drain_isolated_local(struct zone *zone)
 {
-	struct memory *mem = zone->mem;
-	struct pcp *pcp = this_pcp_slow(mem);
-	unsigned i, from;
+	struct pcp *pcp = this_pcp_slow(zone->mem);
+	unsigned i = pcp->look_stack, at = pcp->look_left;
+	int left = LOOK_PIECE;
 
-	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
-		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = pcp->count[stack],
-		         kept = 0;
-		unsigned order = index_order(i / NR_CACHED_TYPES);
-		struct page **slot = pcp->slot[stack];
+	pcp->look_stack = pcp->look_left = 0;
+	if (!seems_to_cache(pcp, zone->id))
+		return;
+	if (!at)
+		at = PCP_MOST;
+	for (; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++, at = PCP_MOST) {
+		unsigned count = pcp->count[zone->id * STACKS_PER_ZONE + i];
 
-		if (!count)
-			continue;
-		zone_lock(zone);
-		for (from = 0; from < count; from++) {
-			pfn_t pfn = page_to_pfn_in(mem, slot[from]);
-
-			if (!pageblock_isolated(pageblock_of(mem, pfn))) {
-				slot[kept++] = slot[from];
-				continue;
-			}
-			PAGE_ASSERT(
-			    mem, slot[from], page_word(slot[from]) == PAGE_WORD(0, PG_PCP, order));
-			trace_page(mem, TR_give, pfn, order);
-			buddy_free(zone, pfn, order);
+		/* What was pushed since the last piece is not isolated. */
+		at = MIN(at, count);
+		if (at > 0)
+			at = drain_isolated_slots(zone, pcp, i, at, &left);
+		if (at > 0) {
+			pcp->look_stack = (u16)i;
+			pcp->look_left = (u16)at;
+			pcp->unfinished = true;
+			return;
 		}
-		zone_unlock(zone);
-		WRITE_ONCE(pcp->count[stack], (u16)kept);
-		MM_EVENT_ADD(mem, PCP_DRAINED, count - kept);
 	}
 }
 
 /* On each CPU, irqs off. */
 static void drain_isolated_one(struct zone *zone)
 {
-	if (READ_ONCE(zone->nr_isolated) == 0)
+	struct pcp *pcp = this_pcp_slow(zone->mem);
+
+	if (READ_ONCE(zone->nr_isolated) == 0) {
+		/* Undone between two pieces: the place of this round is none of the next. */
+		pcp->look_stack = pcp->look_left = 0;
 		return;
-	/* The limits have been cut to what the zone will have left: one interrupt does both. */
+	}
+	/* The limits have been cut to what the zone will have left: one round does both. */
 	pcp_refresh_zone_local(zone);
-	pcp_drain_isolated_local(zone);
+	if (pcp->work)
+		pcp->unfinished = true;
+	else
+		pcp_drain_isolated_local(zone);
 }
 
 int drain_isolated_pages(struct memory *mem)
@@ -217,8 +305,8 @@ int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_o
 	if (!may_sleep())
 		return -EDEADLK;
 	atomic_add(&mem->iso_pending, 1u);
-	for (pfn = blocks.start; pfn < blocks.end && !err; pfn += PAGEBLOCK_PAGES) {
-		err = isolate_block(zone, pfn, policy->caches_off, range, fail);
+	for (pfn = blocks.start; pfn < blocks.end && !err;) {
+		err = isolate_section(zone, &pfn, policy->caches_off, range, fail);
 		if (err)
 			undo_isolate_page_range(mem, blocks.start, pfn - blocks.start);
 		sched_point("iso.block_set");
@@ -239,16 +327,19 @@ int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_o
 
 void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
 {
-	pfn_t pfn;
+	pfn_t pfn = start, end;
 
 	if (!range_ok(mem, pfn_range(start, nr)))
 		return;
 	trace_range(mem, TR_restore, start, nr);
-	for_each_block(pfn, pfn_range(start, nr)) {
+	while (pfn < start + nr) {
 		struct zone *zone = zone_of(mem, pfn);
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		if (pageblock_isolated(pageblock_of(mem, pfn))) {
+		end = blocks_end(mem, pfn, start + nr);
+		for (; pfn < end && zone_of(mem, pfn) == zone; pfn += PAGEBLOCK_PAGES) {
+			if (!pageblock_isolated(pageblock_of(mem, pfn)))
+				continue;
 			pageblock_set_isolated(zone, pfn, false);
 			MM_EVENT(mem, ISO_UNDONE);
 		}

@@ -4,9 +4,9 @@
  *
  * Owns:       the bit REPORTED of pageblocks; free pageblocks while they are being reported.
  * Locks:      the zone lock for each pageblock; none while the host is told.
- * Invariants: while the host is told of a pageblock it is on no free list, so nobody can be given a
+ * Invariants: while the host is told of a pageblock it is not free, so nobody can be given a
  *             page of it that the host drops a moment later.  The bit stands only on pageblocks
- *             that have been wholly free ever since; buddy_list_del clears it.
+ *             that have been wholly free ever since; taking a block clears it.
  * Checked by: check_memory(), I-R1.  Tests: page_report, step_report, memory_span.
  *
  * Only whole pageblocks: the host's pages are as large where it matters, and a bit for each is
@@ -48,8 +48,7 @@ static bool take_block(struct zone *zone, pfn_t pfn)
 	    zone_watermark_ok(zone, MAX_ORDER, GFP_MOVABLE | GFP_WMARK_HIGH, false);
 	if (take) {
 		buddy_list_del(zone, pfn, MAX_ORDER); /* one block: free buddies are merged */
-		page_set_state(
-		    pfn_to_page_in(mem, pfn), PG_FREE, PG_FREEING, 0, MAX_ORDER, 0, MAX_ORDER);
+		page_set_state(pfn_to_page_in(mem, pfn), PG_TAIL, PG_FREEING, 0, 0, 0, MAX_ORDER);
 	}
 	zone_unlock_irqrestore(zone, flags);
 	return take;

@@ -3,17 +3,27 @@
  * pageblock.c: what is known of a pageblock: type, isolate bit, state, and the stack numbers they
  * make.
  *
- * Owns:       struct pageblock, save nr_free, which belongs to the buddy lists.
+ * Owns:       struct pageblock, save what belongs to buddy.c: nr_free, map, and its list.
  * Locks:      the zone lock for every change; the free path reads a stack number without it.
  * Invariants: stack[] always follows from zone, type, bit and state; an isolated, offline or CMA
  *             pageblock has STACK_NONE for every order; types never change in zone MOVABLE.
  * Checked by: check_memory().  Tests: pageblock, isolation, offline, page_report.
  */
 #include "mm/buddy.h"
+#include "mm/free_map.h"
 #include "mm/page_assert.h"
 
 #define BLOCK_ASSERT(zone, pfn, cond)                                                              \
 	PAGE_ASSERT((zone)->mem, pfn_to_page_in((zone)->mem, (pfn)), cond)
+
+static void store_bits(struct pageblock *pb, u8 bits) REQUIRES(zone_class)
+{
+	unsigned state = (bits & PB_STATE_MASK) >> PB_STATE_SHIFT;
+
+	CHECKED_ASSERT(state == PB_ONLINE || !(bits & (PB_ISOLATED | PB_REPORTED)));
+	CHECKED_ASSERT(state == PB_OFFLINE || !(bits & PB_EVACUATED));
+	WRITE_ONCE(pb->bits, bits);
+}
 
 /* The isolate bit is a bit beside the type, so an undo need not remember the type. */
 static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) REQUIRES_ZONE(zone)
@@ -21,15 +31,18 @@ static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) RE
 	bool cached = (bits & PB_TYPE_MASK) < NR_CACHED_TYPES && !(bits & PB_ISOLATED) &&
 	    (bits & PB_STATE_MASK) >> PB_STATE_SHIFT == PB_ONLINE;
 	unsigned stack = zone->id * STACKS_PER_ZONE + (cached ? bits & PB_TYPE_MASK : STACK_NONE);
-	unsigned step = cached ? NR_CACHED_TYPES : 0, index;
-	unsigned state = (bits & PB_STATE_MASK) >> PB_STATE_SHIFT;
+	unsigned step = cached ? NR_CACHED_TYPES : 0;
 
-	CHECKED_ASSERT(state == PB_ONLINE || !(bits & (PB_ISOLATED | PB_REPORTED)));
-	CHECKED_ASSERT(state == PB_OFFLINE || !(bits & PB_EVACUATED));
-	WRITE_ONCE(pb->bits, bits);
-	for (index = 0; index < NR_CACHED_ORDERS; index++)
-		WRITE_ONCE(pb->stack[index], (u16)(stack + index * step));
+	store_bits(pb, bits);
+	/* Without a loop: each pageblock of a range that goes or comes passes here. */
+	WRITE_ONCE(pb->stack[0], (u16)stack);
+	WRITE_ONCE(pb->stack[1], (u16)(stack += step));
+	WRITE_ONCE(pb->stack[2], (u16)(stack += step));
+	WRITE_ONCE(pb->stack[3], (u16)(stack += step));
+	if (NR_CACHED_ORDERS > NR_SMALL_CACHED)
+		WRITE_ONCE(pb->stack[NR_SMALL_CACHED], (u16)(stack + step));
 }
+BUILD_ASSERT(NR_SMALL_CACHED == 4);
 
 /* Without the lock: no other code uses the zone yet. */
 void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type)
@@ -44,34 +57,15 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
 }
 
 /*
- * Store new bits while the free blocks are off the lists: buddy_list_add and buddy_list_del read
- * type and isolate bit themselves, so each list holds one type only, and an isolated pageblock's
- * blocks are on none.  In a wholly free pageblock the walk visits one head.
+ * Store new bits while the pageblock is on no list: its list is chosen by its type, and isolated it
+ * is on none.  However many free blocks it has, that is one step.
  */
 static void pageblock_relist(struct zone *zone, pfn_t pfn, u8 bits) REQUIRES_ZONE(zone)
 {
-	pfn_t block = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), head;
-	struct pageblock *pb = pageblock_of(zone->mem, pfn);
-	bool any = pb->nr_free > 0;
-
 	CHECKED_ASSERT(spin_is_held(&zone->lock));
-	if (any) {
-		for_each_head(zone->mem, head, block) {
-			u32 word = page_word(pfn_to_page_in(zone->mem, head));
-
-			if (word_state(word) == PG_FREE)
-				buddy_list_del(zone, head, word_order(word));
-		}
-	}
-	pageblock_store(zone, pb, bits);
-	if (any) {
-		for_each_head(zone->mem, head, block) {
-			u32 word = page_word(pfn_to_page_in(zone->mem, head));
-
-			if (word_state(word) == PG_FREE)
-				buddy_list_add(zone, head, word_order(word));
-		}
-	}
+	buddy_block_leaves(zone, pfn);
+	pageblock_store(zone, pageblock_of(zone->mem, pfn), bits);
+	buddy_block_comes(zone, pfn);
 }
 
 void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on)
@@ -81,8 +75,15 @@ void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on)
 	BLOCK_ASSERT(zone, pfn, pageblock_isolated(pb) != on);
 	BLOCK_ASSERT(zone, pfn, pageblock_state(pb) == PB_ONLINE && pb->zone == zone->id);
 	KASSERT(on || zone->nr_isolated > 0);
-	pageblock_relist(zone, pfn, on ? pb->bits | PB_ISOLATED : pb->bits & (u8)~PB_ISOLATED);
-	WRITE_ONCE(zone->nr_isolated, on ? zone->nr_isolated + 1 : zone->nr_isolated - 1);
+	if (on) {
+		buddy_block_leaves(zone, pfn);
+		pageblock_store(zone, pb, pb->bits | PB_ISOLATED);
+		WRITE_ONCE(zone->nr_isolated, zone->nr_isolated + 1);
+	} else {
+		pageblock_store(zone, pb, pb->bits & (u8)~PB_ISOLATED);
+		buddy_block_comes(zone, pfn);
+		WRITE_ONCE(zone->nr_isolated, zone->nr_isolated - 1);
+	}
 }
 
 void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state state)
@@ -123,7 +124,10 @@ void pageblock_set_reported(struct zone *zone, pfn_t pfn)
 	pageblock_store(zone, pb, pb->bits | PB_REPORTED);
 }
 
-/* Isolated, wholly free or retired, to OFFLINE: one store, since no block of it is on a list. */
+/*
+ * Isolated, wholly free or retired, to OFFLINE: one store, since no block of it is on a list, and
+ * its stack numbers are those of capacity 0 already.
+ */
 void pageblock_set_offline(struct zone *zone, pfn_t pfn)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
@@ -134,10 +138,13 @@ void pageblock_set_offline(struct zone *zone, pfn_t pfn)
 	if (unlikely(pb->nr_free != PAGEBLOCK_PAGES)) {
 		BLOCK_ASSERT(zone, pfn, pb->nr_free + pb->nr_poisoned == PAGEBLOCK_PAGES);
 		poison_pack_block(zone, pfn);
+		tree_of(zone->mem, pfn)->map = (struct free_map){0};
+	} else {
+		free_map_clear(&tree_of(zone->mem, pfn)->map, 0, MAX_ORDER);
 	}
 	WRITE_ONCE(pb->nr_free, 0);
 	WRITE_ONCE(zone->nr_isolated, zone->nr_isolated - 1);
-	pageblock_store(zone, pb, (u8)((pb->bits & PB_TYPE_MASK) | PB_OFFLINE << PB_STATE_SHIFT));
+	store_bits(pb, (u8)((pb->bits & PB_TYPE_MASK) | PB_OFFLINE << PB_STATE_SHIFT));
 }
 
 void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type)

@@ -62,6 +62,20 @@ u64 *pt_entry(const struct pagetable *pt, uintptr_t va)
 	return level ? NULL : entry;
 }
 
+/* Tables stay, so the leaf does. */
+u64 *pt_entry_anew(struct pagetable *pt, uintptr_t va)
+{
+	u64 *entry = pt_entry(pt, va);
+
+	BUILD_ASSERT(PT_SHIFT(1) == PT_LEAF_SHIFT);
+	KASSERT(spin_is_held(&pt->lock));
+	if (entry) {
+		WRITE_ONCE(pt->leaf_of, va >> PT_LEAF_SHIFT);
+		pt->leaf = entry - (va >> PAGE_SHIFT & (PT_ENTRIES - 1));
+	}
+	return entry;
+}
+
 u64 *pt_next(const struct pagetable *pt, uintptr_t *va, uintptr_t end)
 {
 	while (*va < end) {
@@ -75,18 +89,6 @@ u64 *pt_next(const struct pagetable *pt, uintptr_t *va, uintptr_t end)
 	return NULL;
 }
 
-u64 pte_make(pfn_t pfn, unsigned prot)
-{
-	u64 pte = (u64)pfn << PAGE_SHIFT | PTE_PRESENT | PTE_USER;
-
-	KASSERT(pte_pfn(pte) == pfn && prot & VM_READ);
-	if (prot & VM_WRITE)
-		pte |= PTE_WRITE;
-	if (!(prot & VM_EXEC))
-		pte |= PTE_NX;
-	return pte;
-}
-
 int pt_init(struct pagetable *pt, struct memory *mem)
 {
 	struct page *page;
@@ -95,6 +97,7 @@ int pt_init(struct pagetable *pt, struct memory *mem)
 	*pt = (struct pagetable){.mem = mem,
 	    .account = account_current(),
 	    .lock = SPINLOCK("pagetable", RANK_PT),
+	    .leaf_of = PT_NO_LEAF,
 	    .nr_tables = 1};
 	err = account_charge(pt->account, ACCOUNT_TABLES, 1);
 	if (err)
@@ -124,15 +127,16 @@ static int table_link(struct pagetable *pt, u64 *entry, const struct page *page)
 	if (!err) {
 		PAGE_ASSERT(pt->mem, page, page_word(page) == PAGE_WORD(1, PG_PGTABLE, 0));
 		store_release(entry, (u64)page_to_pfn_in(pt->mem, page) << PAGE_SHIFT | PTE_TABLE);
+		/* Were it linked over another one, the next lookup would find out. */
+		WRITE_ONCE(pt->leaf_of, PT_NO_LEAF);
 		pt->nr_tables++;
 	}
 	spin_unlock(&pt->lock);
 	return err;
 }
 
-int pt_prepare(struct pagetable *pt, uintptr_t va)
+static noinline int make_tables(struct pagetable *pt, uintptr_t va)
 {
-	KASSERT(va >= VM_USER_START && va < VM_USER_END);
 	for (;;) {
 		unsigned level;
 		u64 *entry = walk(pt, va, &level);
@@ -156,6 +160,15 @@ int pt_prepare(struct pagetable *pt, uintptr_t va)
 		if (err && err != -EEXIST)
 			return err;
 	}
+}
+
+int pt_prepare(struct pagetable *pt, uintptr_t va)
+{
+	KASSERT(va >= VM_USER_START && va < VM_USER_END);
+	/* Tables stay: what was found once is there. */
+	if (likely(READ_ONCE(pt->leaf_of) == va >> PT_LEAF_SHIFT))
+		return 0;
+	return make_tables(pt, va);
 }
 
 /* Free the tables that the first @nr entries of the table at @phys link, and that table. */

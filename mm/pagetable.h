@@ -17,10 +17,41 @@ void pt_destroy(struct pagetable *pt);
 int pt_prepare(struct pagetable *pt, uintptr_t va);
 /* The entry for @va; NULL: there is no table for it.  Tables stay, so the answer does too. */
 u64 *pt_entry(const struct pagetable *pt, uintptr_t va);
+/* The same under the lock of the tables: quick for addresses near those of the last call. */
+u64 *pt_entry_anew(struct pagetable *pt, uintptr_t va) REQUIRES(pt->lock);
+#define PT_LEAF_SHIFT (PAGE_SHIFT + 9)
+#define PT_NO_LEAF    (~(uintptr_t)0) /* of no address */
+static inline u64 *pt_entry_locked(struct pagetable *pt, uintptr_t va) REQUIRES(pt->lock)
+{
+	if (likely(pt->leaf_of == va >> PT_LEAF_SHIFT))
+		return pt->leaf + (va >> PAGE_SHIFT & ((1U << (PT_LEAF_SHIFT - PAGE_SHIFT)) - 1));
+	return pt_entry_anew(pt, va);
+}
 /* The entry for the first address from *@va on, below @end, that has a table; NULL: none has. */
 u64 *pt_next(const struct pagetable *pt, uintptr_t *va, uintptr_t end);
+/*
+ * The same, where @entry is the one for the page below *@va, or NULL: mostly the next one of the
+ * same table.
+ */
+static inline u64 *pt_after(const struct pagetable *pt, u64 *entry, uintptr_t *va, uintptr_t end)
+{
+	if (entry && *va < end && *va & ((UINT64_C(1) << PT_SHIFT(1)) - 1))
+		return entry + 1;
+	return pt_next(pt, va, end);
+}
+
 /* A present entry. */
-u64 pte_make(pfn_t pfn, unsigned prot);
+static inline u64 pte_make(pfn_t pfn, unsigned prot)
+{
+	u64 pte = (u64)pfn << PAGE_SHIFT | PTE_PRESENT | PTE_USER;
+
+	KASSERT(pte_pfn(pte) == pfn && prot & VM_READ);
+	if (prot & VM_WRITE)
+		pte |= PTE_WRITE;
+	if (!(prot & VM_EXEC))
+		pte |= PTE_NX;
+	return pte;
+}
 
 static inline u64 pte_migration(pfn_t pfn)
 {

@@ -20,11 +20,39 @@ static inline unsigned index_order(unsigned index)
 	return index < NR_SMALL_CACHED ? index : MAX_ORDER;
 }
 
-/* Blocks that one refill or spill moves: 16 pages' worth. */
+/* Most blocks that a stack may hold; PCP_SLOTS is the sum. */
+static inline unsigned stack_most(unsigned index)
+{
+	static const u16 most[5] = {PCP_MOST, 32, 16, 8, 2}; /* small pageblocks use fewer */
+
+	return most[index];
+}
+
+/* Blocks that one refill or spill moves at least: 16 pages' worth. */
 static inline unsigned order_batch(unsigned order)
 {
 	return order < 4 ? PCP_BATCH >> order : 1;
 }
+
+/* A spill moves a quarter of a larger stack of @capacity, as far as a section may be long, */
+static inline unsigned spill_batch(unsigned order, unsigned capacity)
+{
+	return MAX(order_batch(order), MIN(capacity / 4, PCP_BATCH_MOST / 2));
+}
+
+/* and a refill, which costs less for a page, half of one that is larger than PCP_ENOUGH. */
+static inline unsigned refill_batch(unsigned order, unsigned capacity)
+{
+	if (capacity > PCP_ENOUGH)
+		return MIN(capacity / 2, PCP_BATCH_MOST);
+	return MIN(order_batch(order), capacity);
+}
+
+/*
+ * Blocks that a CPU gives back in one piece of a round, with interrupts off; each may merge up to a
+ * pageblock.
+ */
+#define DRAIN_PIECE 7
 
 static inline unsigned zone_stack(const struct zone *zone, unsigned index, enum migratetype type)
 {
@@ -78,6 +106,32 @@ void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned 
  */
 int zone_alloc_slots(struct zone *zone);
 
+/* A record of @pcp's CPU, this one; irqs off. */
+static always_inline void trace_own(
+    const struct pcp *pcp, enum trace_kind kind, pfn_t pfn, unsigned order)
+{
+	if (likely(pcp->ring))
+		trace_store(pcp->ring, kind, pfn, order, 0);
+}
+
+/* ---- past the caches (direct.c, direct_many.c) ---- */
+
+/*
+ * One block of the zone that this CPU's requests of that kind try first, not zeroed; NULL: its
+ * order is cached, or the zone is short, or has none of the type: take the slow path.
+ */
+struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
+/* Free a block whose order is not cached; false: it is, or it is no plain free: the slow path. */
+bool free_direct(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
+/*
+ * Pages of order 0 past a stack that is empty, or full: as many as one hold of the lock moves, and
+ * the first @nr of @pages are.  How many; 0: take the slow path with the first one.
+ */
+unsigned alloc_direct_many(struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages)
+    EXCLUDES(zone_class);
+unsigned free_direct_many(struct memory *mem, unsigned long nr, struct page **pages)
+    EXCLUDES(zone_class);
+
 /* ---- the slow paths (pcp_slow.c) ---- */
 
 /*
@@ -92,5 +146,15 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
  */
 bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
     EXCLUDES(zone_class);
+
+/* The counts of a zone are read four at a time. */
+BUILD_ASSERT(STACKS_PER_ZONE * sizeof(u16) == 4 * sizeof(u64));
+BUILD_ASSERT(offsetof(struct pcp, count) % sizeof(u64) == 0);
+
+/* Caches the CPU of @pcp pages of zone number @id?  An unlocked read. */
+static always_inline bool seems_to_cache(const struct pcp *pcp, unsigned id)
+{
+	return arch_any((const u64 *)(const void *)pcp->count, (size_t)id * 4);
+}
 
 #endif

@@ -3,8 +3,9 @@
  * pcp_inline.h: the hot paths of allocate and free, once, for every instance of struct memory.
  *
  * Compiled by page_alloc.c for the kernel's own memory, whose bases are constants and whose caches
- * stand at a constant offset from gs (@own), and for any other memory; and by a test with
- * scheduling points in it.
+ * stand at a constant offset from gs (@own), once for each cached order, which is a constant there;
+ * for any other memory; and by a test with scheduling points in it.  docs/performance.md lists what
+ * the compiler makes of it, instruction by instruction.
  *
  * The three rules that make a cache both fast and right (docs/mm/pcp.md):
  *  1. The pageblock's stack number, and with it type and isolate bit, is read inside the
@@ -36,38 +37,59 @@
 /* This CPU's cache: NULL stands for the kernel's own, reached straight off gs.  irqs off. */
 static always_inline struct pcp *body_pcp(const struct memory *mem, bool own)
 {
-	return own ? NULL : this_pcp(mem);
+	struct pcp *pcp = own ? NULL : this_pcp(mem);
+
+	if (!own && !pcp)
+		__builtin_unreachable();
+	return pcp;
 }
 
-static always_inline size_t body_count(struct pcp *pcp, size_t stack)
+/*
+ * The following are about stack number @stack + @more.  Of the kernel's own cache @more is a
+ * constant, which becomes part of the address.
+ */
+static always_inline size_t body_count(struct pcp *pcp, size_t stack, size_t more)
 {
-	return pcp ? READ_ONCE(pcp->count[stack])
-	           : arch_pcp_load(offsetof(struct pcp, count), stack);
+	return pcp ? READ_ONCE(pcp->count[stack + more])
+	           : arch_pcp_load(offsetof(struct pcp, count) + more * sizeof(u16), stack);
 }
 
-static always_inline void body_set_count(struct pcp *pcp, size_t stack, size_t count)
+/* The count, which is @count, changes by one. */
+static always_inline void body_add(struct pcp *pcp, size_t stack, size_t more, size_t count, int by)
 {
 	if (pcp)
-		WRITE_ONCE(pcp->count[stack], (u16)count);
+		WRITE_ONCE(pcp->count[stack + more], (u16)(count + (size_t)by));
 	else
-		arch_pcp_store(offsetof(struct pcp, count), stack, (unsigned)count);
+		arch_pcp_add(offsetof(struct pcp, count) + more * sizeof(u16), stack, by);
 }
 
-static always_inline size_t body_capacity(struct pcp *pcp, size_t stack)
+static always_inline struct page **body_slots(struct pcp *pcp, size_t stack, size_t more)
 {
-	return pcp ? READ_ONCE(pcp->capacity[stack])
-	           : arch_pcp_load(offsetof(struct pcp, capacity), stack);
+	return pcp ? pcp->slot[stack + more]
+	           : arch_pcp_load_ptr(offsetof(struct pcp, slot) + more * sizeof(void *), stack);
 }
 
-static always_inline struct page **body_slots(struct pcp *pcp, size_t stack)
+/* Has a stack of @count blocks room for one more? */
+static always_inline bool body_room(struct pcp *pcp, size_t stack, size_t count)
 {
-	return pcp ? pcp->slot[stack] : arch_pcp_load_ptr(offsetof(struct pcp, slot), stack);
+	return pcp ? count < READ_ONCE(pcp->capacity[stack])
+	           : arch_pcp_below(count, offsetof(struct pcp, capacity), stack);
 }
 
+/* For how many more?  Not below 0. */
+static always_inline size_t body_left(struct pcp *pcp, size_t stack, size_t count)
+{
+	size_t capacity = pcp ? READ_ONCE(pcp->capacity[stack])
+	                      : arch_pcp_load(offsetof(struct pcp, capacity), stack);
+
+	return capacity > count ? capacity - count : 0;
+}
+
+/* The stack of order 0 that a request tries first.  irqs off. */
 static always_inline size_t body_first(struct pcp *pcp, gfp_t gfp)
 {
-	return pcp ? READ_ONCE(pcp->first[gfp & 7])
-	           : arch_pcp_load(offsetof(struct pcp, first), gfp & 7);
+	return pcp ? READ_ONCE(pcp->first[(u8)gfp])
+	           : arch_pcp_load(offsetof(struct pcp, first), (u8)gfp);
 }
 
 /* Shall the hot paths be recorded?  A hint; the CPU may change after it. */
@@ -76,27 +98,24 @@ static always_inline bool body_tracing(const struct memory *mem, bool own)
 	return own ? arch_pcp_test(offsetof(struct pcp, tracing)) : READ_ONCE(mem->pcp[0]->tracing);
 }
 
-/* The stack that a request tries first.  irqs off. */
-static always_inline size_t pcp_stack(struct pcp *pcp, gfp_t gfp, size_t index)
-{
-	return body_first(pcp, gfp) + index * NR_CACHED_TYPES;
-}
-
-/* Take the newest of the @count > 0 blocks of a stack.  irqs off. */
+/* Take the newest of the @count > 0 blocks of stack @stack + @more.  irqs off. */
 static always_inline struct page *pcp_pop(
-    struct pcp *pcp, size_t stack, size_t count, unsigned order)
+    struct pcp *pcp, size_t stack, size_t more, size_t count, unsigned order)
 {
-	struct page *page = body_slots(pcp, stack)[count - 1];
+	struct page **slots = body_slots(pcp, stack, more), *page;
 	u32 cached = PAGE_WORD(0, PG_PCP, order);
 
 	_Static_assert(PAGE_EDGES(PG_PCP) >> PG_ALLOC & 1, "no such edge");
-	page_store_word(page, cached, cached + PAGE_WORD(1, PG_ALLOC - PG_PCP, 0));
-	body_set_count(pcp, stack, count - 1);
+	body_add(pcp, stack, more, count, -1);
+	page = slots[count - 1];
+	if (unlikely(!arch_u32_is(&page->word, cached)))
+		page_corrupt(page, cached);
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, order));
 	return page;
 }
 
 /* log2 of the bytes of memmap for which there is one byte of pageblock descriptors. */
-#define PB_SHIFT (PAGEBLOCK_ORDER + 1)
+#define PB_SHIFT (PAGEBLOCK_ORDER + 5 - PAGEBLOCK_SHIFT)
 BUILD_ASSERT(sizeof(struct page) << PAGEBLOCK_ORDER == sizeof(struct pageblock) << PB_SHIFT);
 
 /*
@@ -134,45 +153,114 @@ static always_inline bool pcp_push(
 	        (uintptr_t)page - first >= (mem->end_pfn - mem->start_pfn) * sizeof(struct page)))
 		return false;
 	/* State, order, references, flags and poison: all in one compare. */
-	if (unlikely(page_word(page) != PAGE_WORD(1, PG_ALLOC, order)))
+	if (unlikely(!arch_u32_is(&page->word, PAGE_WORD(1, PG_ALLOC, order))))
 		return false;
 	stack = READ_ONCE(body_pageblock(mem, own, page)->stack[index]); /* rule 1 */
 	sched_point("free.irqoff");
-	count = body_count(pcp, stack);
-	if (unlikely(count >= body_capacity(pcp, stack))) /* rules 2 and 3 */
+	count = body_count(pcp, stack, 0);
+	if (unlikely(!body_room(pcp, stack, count))) /* rules 2 and 3 */
 		return false;
 	sched_point("free.push_pending");
 	_Static_assert(PAGE_EDGES(PG_ALLOC) >> PG_PCP & 1, "no such edge");
 	WRITE_ONCE(page->word, PAGE_WORD(0, PG_PCP, order));
-	body_slots(pcp, stack)[count] = page;
+	body_slots(pcp, stack, 0)[count] = page;
 	sched_point("free.slot");
-	body_set_count(pcp, stack, count + 1);
+	body_add(pcp, stack, 0, count, 1);
 	return true;
 }
 
+/* A page of a stack of order 0 becomes its caller's. */
+static always_inline void pcp_hand_out(struct page *page, struct page **out)
+{
+	if (unlikely(!arch_u32_is(&page->word, PAGE_WORD(0, PG_PCP, 0))))
+		page_corrupt(page, PAGE_WORD(0, PG_PCP, 0));
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
+	*out = page;
+}
+
+/* Up to @nr pages for @gfp, of order 0, into @out; how many.  irqs off. */
+static always_inline unsigned long pcp_pop_many(
+    struct pcp *pcp, gfp_t gfp, struct page **out, unsigned long nr)
+{
+	size_t stack = body_first(pcp, gfp), count = body_count(pcp, stack, 0);
+	struct page **top = body_slots(pcp, stack, 0) + count, **end;
+
+	nr = MIN(nr, count);
+	body_add(pcp, stack, 0, count, -(int)nr);
+	end = out + nr;
+	if (nr % 2)
+		pcp_hand_out(*--top, out++);
+	for (; out < end; out += 2, top -= 2) {
+		pcp_hand_out(top[-1], out);
+		pcp_hand_out(top[-2], out + 1);
+	}
+	return nr;
+}
+
+/*
+ * Pages of order 0, up to the first that pcp_push would refuse; how many.  Those of one stack are
+ * counted when the last of them is in it.  irqs off.
+ */
+static always_inline unsigned long pcp_push_many(
+    const struct memory *mem, bool own, struct page **pages, unsigned long nr)
+{
+	struct pcp *pcp = body_pcp(mem, own);
+	unsigned long done = 0, from, end;
+	size_t count, stack;
+	struct page **slots;
+	uintptr_t block;
+
+	while (done < nr && pages[done] && pcp_push(mem, own, pages[done], 0, 0)) {
+		stack = READ_ONCE(body_pageblock(mem, own, pages[done])->stack[0]);
+		block = ALIGN_DOWN((uintptr_t)pages[done], MEMMAP_ALIGN);
+		from = ++done;
+		count = body_count(pcp, stack, 0);
+		end = own ? MIN(nr, done + body_left(pcp, stack, count)) : done;
+		slots = body_slots(pcp, stack, 0) + count - done;
+		for (; done < end; done++) {
+			struct page *page = pages[done];
+
+			if (!page || !arch_u32_is(&page->word, PAGE_WORD(1, PG_ALLOC, 0)))
+				break;
+			/* Of another pageblock? */
+			if ((uintptr_t)page - block >= MEMMAP_ALIGN) {
+				if (READ_ONCE(body_pageblock(mem, own, page)->stack[0]) != stack)
+					break;
+				block = ALIGN_DOWN((uintptr_t)page, MEMMAP_ALIGN);
+			}
+			WRITE_ONCE(page->word, PAGE_WORD(0, PG_PCP, 0));
+			slots[done] = page;
+		}
+		body_add(pcp, stack, 0, count, (int)(done - from));
+	}
+	return done;
+}
+
+/* A block from the cache, not zeroed; NULL: take the slow path. */
 static always_inline struct page *alloc_body(
     struct memory *mem, bool own, gfp_t gfp, unsigned order)
 {
-	size_t index = order_index(order), stack, count;
+	unsigned index = order_index(order), more = index * NR_CACHED_TYPES;
+	size_t first, count;
 	irqflags_t flags;
 	struct page *page;
 	struct pcp *pcp;
 
 	if (unlikely(index >= NR_CACHED_ORDERS))
-		return alloc_slow(mem, gfp, order);
+		return NULL;
 	flags = arch_irq_save();
 	pcp = body_pcp(mem, own);
-	stack = pcp_stack(pcp, gfp, index);
-	count = body_count(pcp, stack);
+	first = body_first(pcp, gfp);
+	count = body_count(pcp, first, more);
 	if (unlikely(count == 0)) {
 		arch_irq_restore(flags);
-		return alloc_slow(mem, gfp, order);
+		return NULL;
 	}
-	page = pcp_pop(pcp, stack, count, order);
+	page = pcp_pop(pcp, first, more, count, order);
 	arch_irq_restore(flags);
 	alloc_check(mem, page, order);
-	if (unlikely(gfp & GFP_ZERO))
-		return zero_block(mem, page, order);
+	if (!page)
+		__builtin_unreachable(); /* its word was read */
 	return page;
 }
 

@@ -3,7 +3,7 @@
  * pcp_slow.c: an allocation from one zone, and a free, that the fast paths did not serve: with the
  * cache if possible, else under the zone lock.
  *
- * Owns:       pages in state FREEING on their way to a free list.
+ * Owns:       pages in state FREEING on their way to the buddy allocator.
  * Locks:      interrupts off; the zone lock inside.
  * Invariants: no page that is poisoned gets into a cache.  A free reads the page's word again under
  *             the zone lock: what has become of the page since the caller's check is seen.
@@ -35,6 +35,12 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 	} else if (zone_watermark_ok(zone, order, gfp, lower)) {
 		page = pcp_refill(zone, pcp, order, stack, gfp, lower);
 	}
+	/*
+	 * The hot path looks for the next page where this one was: in another zone, as long as the
+	 * first has none.  Once that stack is empty the slow path tries the zones in order again.
+	 */
+	if (page && order == 0)
+		WRITE_ONCE(pcp->first[(u8)gfp], (u16)zone_stack(zone, 0, type));
 	arch_irq_restore(flags);
 	if (page)
 		alloc_check(zone->mem, page, order);
@@ -71,7 +77,7 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 			return true;
 		}
 		CHECKED_ASSERT(stack / STACKS_PER_ZONE == zone->id);
-		n = MIN(order_batch(order), pcp->count[stack]);
+		n = MIN(spill_batch(order, pcp->capacity[stack]), pcp->count[stack]);
 		MM_EVENT(mem, PCP_SPILL);
 	}
 	sched_point("free.direct");

@@ -6,12 +6,14 @@
  * Owns:       mem->poison and mem->machine_check.
  * Locks:      mem->poison from the first check to the last: meanwhile no memory is removed, so that
  *             a page stays its zone's; the zone lock for each check, and in the same hold what
- *             follows from it; the zone's caches are off all the while.
+ *             follows from it; the zone's caches are off all the while, save at the first try of
+ *             a soft offline.
  * Invariants: the caches being off, a page that is free is in the buddy, and nothing hides: a
  *             free takes the zone lock and reads the word again under it.  So "free, and taken"
  *             and "in use, and marked" are each one lock hold, and a page is never marked that
  *             may have been allocated meanwhile.  Soft: the mark comes only when the page is out of
- *             use; a failure marks and counts nothing.
+ *             use, on a list or ours, which needs no caches off; a failure marks and counts
+ *             nothing.
  * Tests:      poison, poison_states, poison_vm, poison_object, poison_race, held, poison_tries,
  *             poison_exact, memory_span, poison_standby, trace_ring.
  */
@@ -37,8 +39,8 @@
  * The bound where turns do not come: no other thread can have a page retired meanwhile, and the
  * caches are off.
  */
-#define PATIENCE_MAX_NS 5000000000ULL
-#define PAUSE_NS        1000000ULL
+u64 poison_patience_ns = 5000000000ULL;
+#define PAUSE_NS 1000000ULL
 
 /* ---- taking it from its user ---- */
 
@@ -136,14 +138,31 @@ static int settle(struct poison_request *r)
 			turns++;
 		}
 		waited = deadline_from_now(0) - began;
-		r->last =
-		    (turns >= PATIENCE_TURNS && waited >= PATIENCE_NS) || waited >= PATIENCE_MAX_NS;
+		r->last = (turns >= PATIENCE_TURNS && waited >= PATIENCE_NS) ||
+		    waited >= READ_ONCE(poison_patience_ns);
 	}
 }
 
 static bool known(const struct memory *mem, pfn_t pfn)
 {
 	return pfn != PFN_NONE && pfn_valid_in(mem, pfn);
+}
+
+/*
+ * Softly, with the caches on.  A free page is on a list, and is taken from it in the hold of the
+ * lock that found it there; a page that has moved is ours by the isolation's reference, so that its
+ * mark is there before the last put, which reads it in the compare-and-swap that drops the
+ * reference.  So nothing is marked that a free by a cache could overlook.  False: it is cached, in
+ * use, or in transit; with the caches off it may be found free.
+ */
+static bool settle_at_once(struct poison_request *r, int *err)
+{
+	enum poison_verdict v = poison_look(r, err);
+
+	r->allocs = 0;
+	if (v == TAKE)
+		*err = take_softly(r);
+	return v == TAKE ? *err != -EAGAIN : v == SETTLED && !*err;
 }
 
 static int handle(struct poison_request *r)
@@ -156,10 +175,13 @@ static int handle(struct poison_request *r)
 	sched_point("mf.enter");
 	/* From here on no memory is removed: what is there stays, and of its zone. */
 	r->zone = known(r->mem, r->pfn) ? zone_of(r->mem, r->pfn) : NULL;
-	err = r->zone ? zone_pcp_disable(r->zone) : -ENXIO;
-	if (!err) {
-		err = settle(r);
-		zone_pcp_enable(r->zone);
+	err = r->zone ? 0 : -ENXIO;
+	if (!err && (r->hard || !settle_at_once(r, &err))) {
+		err = zone_pcp_disable(r->zone);
+		if (!err) {
+			err = settle(r);
+			zone_pcp_enable(r->zone);
+		}
 	}
 	poison_unlock(r->mem);
 	return err;

@@ -5,6 +5,9 @@
 
 #include <quarry/poison.h>
 
+/* The longest wait for a page in transit; tests change it. */
+extern u64 poison_patience_ns;
+
 /* One broken page, from the first check of it to the last. */
 struct poison_request {
 	struct memory *mem;

@@ -3,8 +3,8 @@
  * poison_judge.c: what is to be done about a broken page, by the state that it is found in; and
  * retiring it.
  *
- * Owns:       nothing; the request is its caller's, who has mem->poison and has switched the zone's
- *             caches off.
+ * Owns:       nothing; the request is its caller's, who has mem->poison and, but for the first try
+ *             of a soft offline, has switched the zone's caches off.
  * Locks:      the zone lock for each check, and in the same hold what follows from it.
  * Invariants: those of poison.c: a page is never marked that may have been allocated meanwhile.
  * Tests:      poison_states, poison_exact, poison, poison_race, poison_standby.
@@ -137,13 +137,13 @@ static enum poison_verdict judge(struct poison_request *r, int *err) REQUIRES_ZO
 
 	r->head = page_head(r->mem, r->pfn);
 	PAGE_ASSERT(r->mem, page, r->head != PFN_NONE);
-	state = word_state(page_word(pfn_to_page_in(r->mem, r->head)));
+	state = word_state(block_word(r->mem, r->head));
 	r->res->state = state;
 	if (page_word(page) & PAGE_F_HWPOISON)
 		return judge_flagged(r, state, err);
 	switch (state) {
 	case PG_FREE:
-		poison_take_free(r->zone, r->head, r->pfn);
+		poison_take_free(r->zone, r->pfn);
 		return settled(r, POISON_RECOVERED, 0, err);
 	case PG_PCP: /* of a CPU that is coming or going: it has none in a moment */ return AGAIN;
 	case PG_FREEING: return r->hard ? judge_leaves(r, err) : AGAIN;
@@ -206,7 +206,8 @@ void poison_retire(struct poison_request *r)
 	sched_point("mf.retire");
 	flags = zone_lock_irqsave(r->zone);
 	ours = word_ref(page_word(head)) == 1;
-	CACHES_ASSERT_OFF(r);
+	if (r->hard)
+		CACHES_ASSERT_OFF(r);
 	PAGE_ASSERT(r->mem, head, word_ref(page_word(head)) > 0);
 	PAGE_ASSERT(r->mem, head, r->pfn - r->head < 1UL << word_order(page_word(head)));
 	if (!(page_word(page) & PAGE_F_HWPOISON))

@@ -10,8 +10,8 @@
  *             is nobody's to drop), or doomed (it is in use, and its free retires it),
  *             or lies in an offline pageblock, whose words say nothing else.  The head of a
  *             larger block in use of which a page is flagged has HAS_HWPOISON.  No flagged page is
- *             free or cached: it leaves the free lists, or does not come back to them, in the lock
- *             hold that flags it or finds the flag.
+ *             free or cached: it leaves the buddy allocator, or does not come back to it, in the
+ *             lock hold that flags it or finds the flag.
  * Checked by: check_memory().  Tests: poison, poison_states, poison_exact, refused.
  */
 #include "mm/buddy.h"
@@ -55,7 +55,7 @@ static unsigned cut_around(struct zone *zone, pfn_t pfn, unsigned order) REQUIRE
 	unsigned nr;
 
 	if (poison_first(mem, pfn, pfn + (1UL << order)) == PFN_NONE) {
-		WRITE_ONCE(page->word, PAGE_WORD(0, PG_FREE, order));
+		WRITE_ONCE(page->word, 0);
 		buddy_list_add(zone, pfn, order);
 		return 0;
 	}
@@ -68,31 +68,21 @@ static unsigned cut_around(struct zone *zone, pfn_t pfn, unsigned order) REQUIRE
 		trace_page(mem, TR_retired, pfn, 0);
 		return 1;
 	}
-	/*
-	 * The upper half first, so that the old head is written last: until then walkers see one
-	 * block.
-	 */
-	nr = cut_around(zone, pfn + (1UL << (order - 1)), order - 1);
-	return nr + cut_around(zone, pfn, order - 1);
+	nr = cut_around(zone, pfn, order - 1);
+	return nr + cut_around(zone, pfn + (1UL << (order - 1)), order - 1);
 }
 
 /*
- * Nobody can have the page between "free" and "flagged": it is on the free list, or in no cache
- * because they are off, until we have the lock, and is retired before we release it.
+ * Nobody can have the page between "free" and "flagged": it is free, which only holders of
+ * the zone lock change, and is retired before we release it.
  */
-void poison_take_free(struct zone *zone, pfn_t head, pfn_t pfn)
+void poison_take_free(struct zone *zone, pfn_t pfn)
 {
-	struct page *page = pfn_to_page_in(zone->mem, pfn);
-	unsigned order = word_order(page_word(pfn_to_page_in(zone->mem, head)));
-
 	ASSERT_ZONE_LOCKED(zone);
-	PAGE_ASSERT(zone->mem, page, pfn >= head && pfn - head < 1UL << order);
-	/* Or a CPU that allocates and frees by its cache does not see the mark. */
-	PAGE_ASSERT(zone->mem, page, READ_ONCE(zone->pcp_depth) > 0);
 	sched_point("takeoff.locked");
-	buddy_list_del(zone, head, order); /* asserts that it is free */
-	WRITE_ONCE(page->word, page_word(page) | PAGE_F_HWPOISON);
-	cut_around(zone, head, order);
+	buddy_take(zone, pfn, 0); /* asserts that it is free */
+	page_store_word(pfn_to_page_in(zone->mem, pfn), 0, PAGE_F_HWPOISON);
+	cut_around(zone, pfn, 0);
 	MM_EVENT(zone->mem, POISON_RETIRED);
 }
 
@@ -106,7 +96,7 @@ static void set_bits(struct page *page, u32 bits)
 }
 
 /* Of blocks that have an owner; what is free is taken at once. */
-#define STATES_DOOMED (~(TO(PG_TAIL) | TO(PG_FREE)))
+#define STATES_DOOMED (~TO(PG_TAIL))
 
 /*
  * The owner may be changing the word, or freeing the page: by compare-and-swap.  The caches are
@@ -181,8 +171,6 @@ void poison_unpack_block(struct zone *zone, pfn_t block)
 	struct pageblock *pb = pageblock_of(zone->mem, block);
 	unsigned marked = pb->nr_poisoned;
 
-	/* Where it was one free block its head has a word still. */
-	poison_pack_block(zone, block);
 	pb->nr_poisoned = 0;
 	cut_around(zone, block, MAX_ORDER);
 	KASSERT(pb->nr_poisoned == marked);

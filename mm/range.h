@@ -34,6 +34,12 @@ static inline bool ranges_meet(struct pfn_range a, struct pfn_range b)
 	for ((pfn) = ALIGN_DOWN((range).start, PAGEBLOCK_PAGES); (pfn) < (range).end;              \
 	     (pfn) += PAGEBLOCK_PAGES)
 
+/* Behind the last pageblock that one hold of the zone lock changes from @pfn on. */
+static inline pfn_t blocks_end(const struct memory *mem, pfn_t pfn, pfn_t end)
+{
+	return MIN(end, pfn + mem->blocks_at_once * PAGEBLOCK_PAGES);
+}
+
 /* True if @range is a non-empty range of whole pageblocks, inside @mem. */
 static inline bool range_ok(const struct memory *mem, struct pfn_range range)
 {

@@ -137,7 +137,8 @@ static enum verdict judge(struct batch *b, struct vm_object *object, struct page
 		return KEEP;
 	if (dirty && (!object->ops->clean || object == scan->refused))
 		return keep_active(page);
-	mig_mark(object, page, b->g);
+	mig_mark(object, object_slot(object, page->index), page);
+	rmap_migrate(object, &page, 1, b->g);
 	return UNMAPPED;
 }
 

@@ -184,7 +184,7 @@ struct walk {
 };
 
 /* The lock is held when it is called, and when it returns. */
-static struct vm_region *walk_next(struct walk *w) NO_LOCK_ANALYSIS
+static noinline struct vm_region *walk_on(struct walk *w) NO_LOCK_ANALYSIS
 {
 	struct vm_object *object = w->object;
 	struct vm_region *r;
@@ -208,6 +208,20 @@ static struct vm_region *walk_next(struct walk *w) NO_LOCK_ANALYSIS
 		WRITE_ONCE(object->walked, 0u);
 		wake_up(&walks);
 	}
+	return r;
+}
+
+/* Most objects have one region: no search, and no pause. */
+static always_inline struct vm_region *walk_next(struct walk *w)
+{
+	struct vm_region *r = RB_ROOT(&w->object->regions);
+
+	if (!rmap_single(w->object) || w->object->walked)
+		return walk_on(w);
+	/* Nobody has released the lock since the walk began: it is the same one. */
+	if (w->nr || !r || r->offset > w->index || last_slot(r) < w->index)
+		return NULL;
+	w->nr = 1;
 	return r;
 }
 
@@ -259,17 +273,19 @@ int rmap_map(struct vm_region *r, uintptr_t va, struct page *page)
 {
 	struct pagetable *pt = &r->space->pt;
 	u64 want = pte_make(page_to_pfn_in(pt->mem, page), r->prot);
-	u64 *entry = pt_entry(pt, va);
+	u64 *entry;
 	int err = 0;
 
 	KASSERT(va >= r->start && va < r->end);
 	spin_lock(&pt->lock);
+	entry = pt_entry_locked(pt, va);
 	if (READ_ONCE(*entry) & PTE_PRESENT) {
 		raise(entry, want);
+		page_set_flags(page, PAGE_REFERENCED);
 	} else {
 		/* No migration entry: there would be a marker in the slot. */
 		KASSERT(READ_ONCE(*entry) == 0);
-		err = get_page(page);
+		err = get_page_used(page);
 		if (!err) {
 			page->mapcount++;
 			store_release(entry, want);
@@ -279,21 +295,34 @@ int rmap_map(struct vm_region *r, uintptr_t va, struct page *page)
 	return err;
 }
 
-struct page *rmap_take_entry(struct memory *mem, u64 *entry, u64 with)
+/*
+ * Put @with in the place of an entry: what the machine has set in it goes to its page, which is
+ * returned, less @drop references, which are not its last.  NULL: it showed none.
+ */
+static always_inline struct page *take_entry(struct memory *mem, u64 *entry, u64 with, u32 drop)
 {
 	u64 old = atomic_xchg(entry, with);
 	struct page *page = pfn_to_page_in(mem, pte_pfn(old));
+	u32 word, bits = 0;
 
 	if (!(old & PTE_PRESENT))
 		return NULL;
 	if (old & PTE_ACCESSED)
-		page_set_flags(page, PAGE_REFERENCED);
+		bits |= PAGE_REFERENCED;
 	if (old & PTE_DIRTY)
-		page_set_flags(page, PAGE_DIRTY);
+		bits |= PAGE_DIRTY;
 	PAGE_ASSERT(mem, page, page->mapcount > 0);
-	PAGE_ASSERT(mem, page, word_ref(page_word(page)) >= page->mapcount);
+	PAGE_ASSERT(mem, page, word_ref(page_word(page)) >= page->mapcount + drop);
 	page->mapcount--;
+	do {
+		word = page_word(page);
+	} while ((drop | bits) && !atomic_cas(&page->word, word, (word - drop) | bits));
 	return page;
+}
+
+struct page *rmap_take_entry(struct memory *mem, u64 *entry, u64 with)
+{
+	return take_entry(mem, entry, with, 0);
 }
 
 u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g)
@@ -327,35 +356,53 @@ u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g)
 	return bits;
 }
 
+/*
+ * Take away the entry at @va, whose reference is not its page's last; false: there was none.
+ * Another migrator's entry goes too; of nothing there is nothing to take.
+ */
+static always_inline bool unmap_at(struct vm_region *r, uintptr_t va, u64 with)
+    REQUIRES(r->space->pt.lock)
+{
+	u64 *entry = pt_entry_locked(&r->space->pt, va);
+
+	if (!entry || !READ_ONCE(*entry))
+		return false;
+	take_entry(r->space->pt.mem, entry, with, 1);
+	return true;
+}
+
 unsigned rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather *g)
 {
 	struct walk w = {.object = object, .index = index};
-	struct memory *mem = object->mem;
 	struct vm_region *r;
 
 	KASSERT(with == 0 || pte_is_migration(with));
 	FOR_EACH_REGION(r, &w)
 	{
-		struct pagetable *pt = &r->space->pt;
 		uintptr_t va = region_va(r, index);
-		u64 *entry = pt_entry(pt, va);
-		struct page *page;
 
-		if (!entry)
-			continue;
-		spin_lock(&pt->lock);
-		/* Another migrator's entry goes too; of nothing there is nothing to take. */
-		if (READ_ONCE(*entry)) {
-			page = rmap_take_entry(mem, entry, with);
-			if (g)
-				tlb_gather_add(g, r->space, va);
-			/* Not the last one: the caller has another. */
-			if (page)
-				mem_put_page(mem, page);
-		}
-		spin_unlock(&pt->lock);
+		spin_lock(&r->space->pt.lock);
+		if (unmap_at(r, va, with) && g)
+			tlb_gather_add(g, r->space, va);
+		spin_unlock(&r->space->pt.lock);
 	}
 	return w.nr;
+}
+
+/* Map @page at @va of @r if the migration entry @entry stands there. */
+static always_inline void restore_at(
+    struct vm_region *r, uintptr_t va, u64 entry, struct page *page) REQUIRES(r->space->pt.lock)
+{
+	u64 *place = pt_entry_locked(&r->space->pt, va);
+	int err;
+
+	if (!place || READ_ONCE(*place) != entry)
+		return;
+	/* Not at the limit: it has no more mappings than it, or its source, had. */
+	err = get_page(page);
+	KASSERT(!err);
+	page->mapcount++;
+	store_release(place, pte_make(page_to_pfn_in(r->space->pt.mem, page), r->prot));
 }
 
 void rmap_restore(struct vm_object *object, u32 index, u64 entry, struct page *page)
@@ -366,20 +413,73 @@ void rmap_restore(struct vm_object *object, u32 index, u64 entry, struct page *p
 	KASSERT(pte_is_migration(entry));
 	FOR_EACH_REGION(r, &w)
 	{
-		struct pagetable *pt = &r->space->pt;
-		u64 *place = pt_entry(pt, region_va(r, index));
-
-		if (!place)
-			continue;
-		spin_lock(&pt->lock);
-		if (READ_ONCE(*place) == entry) {
-			/* Not at the limit: it has no more mappings than it, or its source, had. */
-			int err = get_page(page);
-
-			KASSERT(!err);
-			page->mapcount++;
-			store_release(place, pte_make(page_to_pfn_in(pt->mem, page), r->prot));
-		}
-		spin_unlock(&pt->lock);
+		spin_lock(&r->space->pt.lock);
+		restore_at(r, region_va(r, index), entry, page);
+		spin_unlock(&r->space->pt.lock);
 	}
+}
+
+/* ---- many pages ---- */
+
+static u64 migration_entry(const struct memory *mem, const struct page *page)
+{
+	return pte_migration(page_to_pfn_in(mem, page));
+}
+
+static bool shows(const struct vm_region *r, u32 index)
+{
+	return index >= r->offset && index <= last_slot(r);
+}
+
+void rmap_migrate(struct vm_object *object, struct page **pages, unsigned nr, struct tlb_gather *g)
+{
+	struct vm_region *r = RB_ROOT(&object->regions);
+	struct memory *mem = object->mem;
+	unsigned i, before = g->nr;
+
+	KASSERT(spin_is_held(&object->lock) && !object->walked);
+	if (!rmap_single(object)) {
+		KASSERT(nr <= 1);
+		if (nr)
+			rmap_unmap(object, pages[0]->index, migration_entry(mem, pages[0]), g);
+		return;
+	}
+	if (!r)
+		return;
+	spin_lock(&r->space->pt.lock);
+	for (i = 0; i < nr; i++) {
+		u32 index = pages[i]->index;
+
+		if (shows(r, index) &&
+		    unmap_at(r, region_va(r, index), migration_entry(mem, pages[i])))
+			tlb_gather_entry(g, r->space, region_va(r, index));
+	}
+	if (g->nr != before)
+		tlb_gather_cpus(g, r->space);
+	spin_unlock(&r->space->pt.lock);
+}
+
+void rmap_arrive(struct vm_object *object, struct page **old, struct page **new, unsigned nr)
+{
+	struct vm_region *r = RB_ROOT(&object->regions);
+	struct memory *mem = object->mem;
+	unsigned i;
+
+	KASSERT(spin_is_held(&object->lock));
+	if (!rmap_single(object)) {
+		KASSERT(nr <= 1);
+		if (nr)
+			rmap_restore(object, old[0]->index, migration_entry(mem, old[0]), new[0]);
+		return;
+	}
+	if (!r || !nr)
+		return;
+	spin_lock(&r->space->pt.lock);
+	for (i = 0; i < nr; i++) {
+		u32 index = old[i]->index;
+
+		if (shows(r, index))
+			restore_at(r, region_va(r, index), migration_entry(mem, old[i]), new[i]);
+	}
+	spin_unlock(&r->space->pt.lock);
 }

@@ -8,6 +8,13 @@
 
 struct tlb_gather;
 
+/* Has the object at most one region?  Under its lock. */
+static inline bool rmap_single(const struct vm_object *object)
+{
+	const struct vm_region *r = RB_ROOT(&object->regions);
+
+	return !r || (!RB_LEFT(r, link) && !RB_RIGHT(r, link));
+}
 /* @r shows a part of its object from now on; no longer; only what lies below @end. */
 void rmap_add(struct vm_region *r);
 void rmap_remove(struct vm_region *r);
@@ -22,7 +29,10 @@ const struct vm_region *rmap_stale(const struct vm_object *object, u32 *below);
  * regions show the slot.  No other thread reads the slot or makes entries for it meanwhile.
  */
 
-/* Map @page, which is in slot @index, at @va of @r; -EAGAIN: too many references. */
+/*
+ * Map @page, which is in slot @index, at @va of @r: it has been used.  -EAGAIN: too many
+ * references.
+ */
 int rmap_map(struct vm_region *r, uintptr_t va, struct page *page);
 /*
  * Take one entry away, under the tables' lock too: collect its bits, lower the mapcount.  Returns
@@ -41,7 +51,16 @@ unsigned rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_ga
  * former, and has it forgotten, so that it tells next time what happened since.
  */
 u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g);
-/* Map @page wherever the migration entry @entry still stands, as its region allows by now. */
+/*
+ * Map @page wherever the migration entry @entry still stands, as its region allows by now.
+ */
 void rmap_restore(struct vm_object *object, u32 index, u64 entry, struct page *page);
+/*
+ * rmap_unmap and rmap_restore for a move of @nr pages, of one or of none unless the object is
+ * rmap_single: then in one hold of the tables' lock.  Every entry of pages[] becomes its migration
+ * entry; where those of old[] stand, new[] is mapped.
+ */
+void rmap_migrate(struct vm_object *object, struct page **pages, unsigned nr, struct tlb_gather *g);
+void rmap_arrive(struct vm_object *object, struct page **old, struct page **new, unsigned nr);
 
 #endif

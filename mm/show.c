@@ -7,6 +7,7 @@
  * Invariants: reads only.
  * Tests:      words, cover.
  */
+#include "mm/free_map.h"
 #include "mm/pcp.h"
 #include "mm/zone.h"
 #include <quarry/isolation.h>
@@ -43,6 +44,45 @@ unsigned long memory_managed_pages(const struct memory *mem)
 	return pages;
 }
 
+/* Can @zone allocate from the pageblock at @pfn, as @type? */
+static bool is_listed(const struct zone *zone, pfn_t pfn, unsigned type)
+{
+	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
+
+	/* Standby memory has trees that say nothing. */
+	return zone_owns_block(zone, pfn) && pageblock_state(pb) == PB_ONLINE &&
+	    !pageblock_isolated(pb) && pageblock_type(pb) == type;
+}
+
+unsigned zone_free_blocks(const struct zone *zone, unsigned order, unsigned type)
+{
+	unsigned nr = 0;
+	pfn_t pfn;
+
+	for_each_zone_block(zone, pfn) {
+		if (is_listed(zone, pfn, type))
+			nr += free_map_count(&tree_of(zone->mem, pfn)->map, order);
+	}
+	return nr;
+}
+
+pfn_t zone_next_free(const struct zone *zone, unsigned order, unsigned type, pfn_t pfn)
+{
+	pfn = pfn == PFN_NONE ? zone->start_pfn : pfn + (1UL << order);
+	while (pfn < zone->end_pfn) {
+		const struct free_map *map = &tree_of(zone->mem, pfn)->map;
+
+		if (!is_listed(zone, pfn, type) || !free_map_count(map, order))
+			pfn = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
+		else if (free_map_order_at(map, (unsigned)(pfn & (PAGEBLOCK_PAGES - 1))) ==
+		    (int)order)
+			return pfn;
+		else
+			pfn += 1UL << order;
+	}
+	return PFN_NONE;
+}
+
 void show_mem(struct memory *mem)
 {
 	unsigned long standby = 0;
@@ -51,8 +91,8 @@ void show_mem(struct memory *mem)
 
 	for_each_zone(mem, zone)
 		standby += zone_standby(zone);
-	printk(
-	    "%s: %lu MiB managed, %lu MiB free, %lu MiB stand by, %u node%s, %u CPUs, policy %s\n",
+	printk("%s: %lu MiB managed, %lu MiB free, %lu MiB stand by\n"
+	       "  %u node%s, %u CPUs, policy %s\n",
 	    mem->name, memory_managed_pages(mem) >> (20 - PAGE_SHIFT),
 	    memory_free_pages(mem) >> (20 - PAGE_SHIFT), standby >> (20 - PAGE_SHIFT),
 	    mem->nr_nodes, mem->nr_nodes == 1 ? "" : "s", mem->nr_cpus,
@@ -70,12 +110,13 @@ static void show_zone(const struct zone *zone)
 {
 	unsigned order, type;
 
-	printk("zone %u: node %u %-7s pfn %#lx-%#lx present %lu managed %lu free %lu cached %lu\n",
+	printk("zone %u: node %u %-7s pfn %#lx-%#lx present %lu\n"
+	       "  managed %lu free %lu cached %lu\n",
 	    zone->id, zone->node, kind_names[zone->kind], zone->start_pfn, zone->end_pfn,
 	    READ_ONCE(zone->present), READ_ONCE(zone->managed), READ_ONCE(zone->nr_free),
 	    zone_pcp_pages(zone));
-	printk(
-	    "  min %lu low %lu high %lu reserve %lu; isolated pageblocks %lu, caches off %u deep\n",
+	printk("  min %lu low %lu high %lu reserve %lu\n"
+	       "  isolated pageblocks %lu, caches off %u deep\n",
 	    READ_ONCE(zone->wmark[WMARK_MIN]), READ_ONCE(zone->wmark[WMARK_LOW]),
 	    READ_ONCE(zone->wmark[WMARK_HIGH]), READ_ONCE(zone->reserve),
 	    READ_ONCE(zone->nr_isolated), READ_ONCE(zone->pcp_depth));
@@ -84,19 +125,19 @@ static void show_zone(const struct zone *zone)
 		    READ_ONCE(zone->standby_end));
 	if (READ_ONCE(zone->nr_doomed))
 		printk("  broken pages still in use: %lu\n", READ_ONCE(zone->nr_doomed));
-	printk("  objects' pages: inactive %lu active %lu unevictable %lu, in reclaim's hands %u\n",
+	printk("  objects' pages: inactive %lu active %lu unevictable %lu reclaiming %u\n",
 	    READ_ONCE(zone->lru[LRU_INACTIVE].nr), READ_ONCE(zone->lru[LRU_ACTIVE].nr),
 	    READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr), READ_ONCE(zone->nr_reclaiming));
 	for (type = 0; type < NR_MIGRATETYPES; type++) {
 		unsigned long any = 0;
 
 		for (order = 0; order < NR_ORDERS; order++)
-			any |= READ_ONCE(zone->free[order][type].nr);
+			any |= zone_free_blocks(zone, order, type);
 		if (!any)
 			continue;
 		printk("  free %-11s", type_names[type]);
 		for (order = 0; order < NR_ORDERS; order++)
-			printk(" %5u", READ_ONCE(zone->free[order][type].nr));
+			printk(" %5u", zone_free_blocks(zone, order, type));
 		printk("\n");
 	}
 }
@@ -169,7 +210,7 @@ void show_block(struct memory *mem, pfn_t pfn)
 	 * one.
 	 */
 	for (head = block; head < block + PAGEBLOCK_PAGES;) {
-		u32 word = page_word(pfn_to_page_in(mem, head));
+		u32 word = block_word(mem, head);
 		unsigned long n = word_state(word) == PG_TAIL ? 1 : 1UL << word_order(word);
 
 		pages[word_state(word)] += n;

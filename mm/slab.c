@@ -23,6 +23,8 @@ struct slab {
 	void *free GUARDED_BY(slab_class); /* the first free object, which points to the next */
 	u32 used GUARDED_BY(slab_class);   /* objects in use */
 	u32 shift;
+	/* A bit for each object in use, by its place in units of the smallest size. */
+	u64 taken[PAGE_SIZE >> MIN_SHIFT >> 6] GUARDED_BY(slab_class);
 };
 #define SLAB_HEADER 64
 BUILD_ASSERT(sizeof(struct slab) <= SLAB_HEADER);
@@ -89,10 +91,20 @@ static struct slab *slab_new(unsigned shift)
 	return slab;
 }
 
+/* The word of slab->taken, and in *@bit the bit, of the object at @ptr. */
+static u64 *taken_word(struct slab *slab, const void *ptr, u64 *bit) REQUIRES(slab_class)
+{
+	unsigned long place = ((const char *)ptr - (const char *)slab) >> MIN_SHIFT;
+
+	*bit = 1ULL << (place % 64);
+	return &slab->taken[place / 64];
+}
+
 /* Take an object of the size's first page; lock held.  NULL: no page has one. */
 static void *take_object(struct slab_size *size) REQUIRES(size->lock, slab_class)
 {
 	struct slab *slab = size->partial;
+	u64 *word, bit;
 	void **object;
 
 	CHECKED_ASSERT(spin_is_held(&size->lock));
@@ -105,6 +117,8 @@ static void *take_object(struct slab_size *size) REQUIRES(size->lock, slab_class
 	object = slab->free;
 	CHECKED_ASSERT((uintptr_t)object - (uintptr_t)slab - SLAB_HEADER < PAGE_SIZE - SLAB_HEADER);
 	slab->free = *object;
+	word = taken_word(slab, object, &bit);
+	*word |= bit;
 	if (!slab->free)
 		list_remove(slab);
 	return object;
@@ -187,17 +201,17 @@ static void free_small(struct page *page, void *ptr)
 	struct slab *slab = page_address(page);
 	struct slab_size *size = &sizes[slab->shift];
 	bool release = false;
-	void **object;
+	u64 *word, bit;
 
 	slab_lock(size);
 	/* Objects are aligned to their full size, and stand behind the header. */
 	if (slab->used == 0 || ((uintptr_t)ptr & ((1UL << slab->shift) - 1)) ||
 	    (char *)ptr < (char *)slab + SLAB_HEADER)
 		bad_kfree(page, ptr, "not an object of its slab");
-	for (object = slab->free; object; object = *object) {
-		if (object == ptr)
-			bad_kfree(page, ptr, "freed twice");
-	}
+	word = taken_word(slab, ptr, &bit);
+	if (!(*word & bit))
+		bad_kfree(page, ptr, "freed twice");
+	*word &= ~bit;
 	CHECKED_ASSERT(size->in_use >= slab->used);
 	size->in_use--;
 	*(void **)ptr = slab->free;

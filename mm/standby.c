@@ -82,6 +82,7 @@ static unsigned long block_comes(struct zone *zone, pfn_t pfn, pfn_t at, unsigne
 	WRITE_ONCE(zone->standby, pfn + PAGEBLOCK_PAGES);
 	if (pageblock_state(pb) == PB_HOLE)
 		return 0;
+	memset(tree_of(zone->mem, pfn), 0, sizeof(struct pageblock_tree));
 	if (at == PFN_NONE) { /* all of the step is broken, and it has no descriptors */
 		pageblock_set_hole(zone, pfn);
 		return 0;

@@ -8,6 +8,7 @@
  *             entry; so it is neither freed nor, its references being counted, moved before.
  * Tests:      vm, vm_exact, tlb_many, migrate_race, reclaim_lru.
  */
+#include "mm/alloc.h"
 #include "mm/event.h"
 #include "mm/page_assert.h"
 #include "mm/tlb.h"
@@ -26,11 +27,11 @@ void tlb_gather_init(struct tlb_gather *g, struct memory *mem)
 }
 
 /*
- * The entry was changed before, in one step, which is a full barrier; the mask is read now.  A CPU
- * sets its bit before it loads the tables (vm_space_enter), so one whose bit is not seen here walks
- * them later and finds the new entry.
+ * The entries were changed before, each in one step, which is a full barrier; the mask is read now.
+ * A CPU sets its bit before it loads the tables (vm_space_enter), so one whose bit is not seen here
+ * walks them later and finds the new entries.
  */
-void tlb_gather_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va)
+void tlb_gather_cpus(struct tlb_gather *g, const struct vm_space *space)
 {
 	unsigned i;
 
@@ -42,11 +43,12 @@ void tlb_gather_add(struct tlb_gather *g, const struct vm_space *space, uintptr_
 		if (cpus && nr_cpus > TLB_CPUS)
 			g->everybody = true;
 	}
-	if (g->nr < TLB_ENTRIES) {
-		g->entry[g->nr].root = space->pt.root;
-		g->entry[g->nr].va = va;
-	}
-	g->nr++;
+}
+
+void tlb_gather_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va)
+{
+	tlb_gather_entry(g, space, va);
+	tlb_gather_cpus(g, space);
 }
 
 void tlb_gather_page(struct tlb_gather *g, struct page *page)
@@ -80,6 +82,16 @@ static void forget(void *arg)
 	}
 }
 
+static void put_gathered(const struct tlb_gather *g, unsigned first, unsigned nr)
+{
+	struct page *pages[PUT_MANY];
+	unsigned i;
+
+	for (i = 0; i < nr; i++)
+		pages[i] = pfn_to_page_in(g->mem, g->page[first + i]);
+	put_many(g->mem, pages, nr);
+}
+
 void tlb_flush(struct tlb_gather *g)
 {
 	bool anybody = g->everybody;
@@ -95,8 +107,8 @@ void tlb_flush(struct tlb_gather *g)
 		MM_EVENT(g->mem, TLB_ROUNDS);
 		MM_EVENT_ADD(g->mem, TLB_ASKED, (u64)asked);
 	}
-	for (i = 0; i < g->nr_pages; i++)
-		mem_put_page(g->mem, pfn_to_page_in(g->mem, g->page[i]));
+	for (i = 0; i < g->nr_pages; i += PUT_MANY)
+		put_gathered(g, i, MIN(g->nr_pages - i, PUT_MANY));
 	if (g->nr_pages) {
 		u32 flushing = atomic_sub(&g->mem->vm.flushing, 1u);
 

@@ -30,7 +30,19 @@ struct tlb_gather {
 };
 
 void tlb_gather_init(struct tlb_gather *g, struct memory *mem);
-/* The entry for @va has just been changed.  Under the lock it was changed under. */
+/* The entry for @va has just been changed. */
+static inline void tlb_gather_entry(
+    struct tlb_gather *g, const struct vm_space *space, uintptr_t va)
+{
+	if (g->nr < TLB_ENTRIES) {
+		g->entry[g->nr].root = space->pt.root;
+		g->entry[g->nr].va = va;
+	}
+	g->nr++;
+}
+/* The CPUs that must forget entries of @space, once they are changed, under the same lock. */
+void tlb_gather_cpus(struct tlb_gather *g, const struct vm_space *space);
+/* Both, for one entry. */
 void tlb_gather_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va);
 /* Drop this reference once nobody can reach the page through an old entry. */
 void tlb_gather_page(struct tlb_gather *g, struct page *page);

@@ -10,7 +10,8 @@
  */
 #include <quarry/mm.h>
 
-#define HISTORY 12 /* records that a report prints */
+#define HISTORY 12                                       /* records that a report prints */
+BUILD_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__); /* of trace_store() */
 
 const char *trace_kind_name(enum trace_kind kind)
 {
@@ -23,29 +24,94 @@ const char *trace_kind_name(enum trace_kind kind)
 	return kind < NR_TRACE_KINDS ? names[kind] : "?";
 }
 
-static void record(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned order, u16 blocks)
+struct trace_ring *trace_ring_own(const struct memory *mem)
+{
+	unsigned cpu = arch_cpu_id();
+
+	return cpu < mem->nr_cpus ? mem->pcp[cpu]->ring : NULL;
+}
+
+static always_inline void record(
+    struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned order, u16 blocks)
 {
 	irqflags_t flags = arch_irq_save();
-	unsigned cpu = arch_cpu_id();
-	struct trace_ring *ring = cpu < mem->nr_cpus ? mem->pcp[cpu]->ring : NULL;
+	struct trace_ring *ring = trace_ring_own(mem);
 
-	if (ring) {
-		u64 next = ring->next;
-		struct trace_record *rec = &ring->rec[next % TRACE_RECORDS];
-
-		WRITE_ONCE(rec->time, arch_clock_ns());
-		WRITE_ONCE(rec->pfn, (u32)pfn);
-		WRITE_ONCE(rec->kind, (u8)kind);
-		WRITE_ONCE(rec->order, (u8)order);
-		WRITE_ONCE(rec->blocks, blocks);
-		store_release(&ring->next, next + 1);
-	}
+	if (ring)
+		trace_store(ring, kind, pfn, order, blocks);
 	arch_irq_restore(flags);
 }
 
 void trace_page(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned order)
 {
 	record(mem, kind, pfn, order, 0);
+}
+
+/* Lie two blocks of @size bytes of descriptors, the second @step behind the first, side by side? */
+static always_inline bool are_neighbours(size_t step, size_t size)
+{
+	return !((step + size) & ~(2 * size));
+}
+
+/* How many blocks from @pages to @last lie side by side, as the first two do, up or down? */
+static noinline unsigned side_by_side(struct page *const *pages, struct page *const *last)
+{
+	struct page *const *at = pages + 1;
+	size_t step = (uintptr_t)pages[1] - (uintptr_t)pages[0];
+
+	while (at < last && (uintptr_t)at[1] - (uintptr_t)at[0] == step)
+		at++;
+	return (unsigned)(at - pages) + 1;
+}
+
+static void record_blocks(struct trace_ring *ring, const struct memory *mem, enum trace_kind kind,
+    struct page *const *pages, unsigned nr, unsigned order)
+{
+	struct page *const *last = pages + nr - 1;
+	size_t size = sizeof(struct page) << order;
+	u64 next = ring->next, now = arch_ticks();
+	unsigned run;
+
+	for (; pages < last; next++) {
+		struct page *page = pages[0];
+
+		if (likely(!are_neighbours((uintptr_t)pages[1] - (uintptr_t)page, size))) {
+			trace_put(ring, next, now, kind, page_to_pfn_in(mem, page), order, 0);
+			pages++;
+			continue;
+		}
+		run = side_by_side(pages, last);
+		pages += run;
+		page = MIN(page, pages[-1]);
+		trace_put(ring, next, now, kind, page_to_pfn_in(mem, page), order, (u16)run);
+	}
+	if (pages == last)
+		trace_put(ring, next++, now, kind, page_to_pfn_in(mem, *last), order, 0);
+	store_release(&ring->next, next);
+}
+
+void trace_blocks(
+    struct memory *mem, enum trace_kind kind, struct page **pages, unsigned nr, unsigned order)
+{
+	irqflags_t flags = arch_irq_save();
+	struct trace_ring *ring = trace_ring_own(mem);
+
+	if (ring && nr)
+		record_blocks(ring, mem, kind, pages, nr, order);
+	arch_irq_restore(flags);
+}
+
+void trace_pages(struct memory *mem, enum trace_kind kind, struct page **pages, unsigned nr)
+{
+	unsigned i, run, order;
+
+	for (i = 0; i < nr; i += run) {
+		order = word_order(page_word(pages[i]));
+		run = 1;
+		while (i + run < nr && word_order(page_word(pages[i + run])) == order)
+			run++;
+		trace_blocks(mem, kind, pages + i, run, order);
+	}
 }
 
 void trace_range(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned long nr)
@@ -68,7 +134,7 @@ void trace_switch(struct memory *mem, bool on)
 		WRITE_ONCE(mem->pcp[cpu]->tracing, on);
 }
 
-static bool trace_is_on(const struct memory *mem)
+bool trace_is_on(const struct memory *mem)
 {
 	return mem->nr_cpus && mem->pcp && mem->pcp[0] && READ_ONCE(mem->pcp[0]->tracing);
 }
@@ -94,8 +160,7 @@ static unsigned insert(
 
 static bool concerns(const struct trace_record *rec, pfn_t pfn)
 {
-	unsigned long nr =
-	    rec->blocks ? (unsigned long)rec->blocks << PAGEBLOCK_ORDER : 1UL << (rec->order & 15);
+	unsigned long nr = MAX(rec->blocks, 1UL) << (rec->order & 15);
 
 	return pfn == PFN_NONE || (pfn >= rec->pfn && pfn - rec->pfn < nr);
 }
@@ -133,7 +198,7 @@ static void print_hits(const struct trace_hit *hit, unsigned nr)
 
 	for (i = 0; i < nr; i++)
 		printk("  %12llu us  cpu %-3u %-8s pfn %#x order %u\n",
-		    (unsigned long long)divide(hit[i].rec.time, 1000), hit[i].cpu,
+		    (unsigned long long)divide(arch_ticks_ns(hit[i].rec.time), 1000), hit[i].cpu,
 		    trace_kind_name((enum trace_kind)hit[i].rec.kind), hit[i].rec.pfn,
 		    hit[i].rec.order);
 }

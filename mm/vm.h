@@ -50,14 +50,17 @@ static inline struct page *slot_page(u64 slot)
 	return (struct page *)(uintptr_t)slot;
 }
 
-/* See to it that slot @index can be filled.  @gfp: 0, or GFP_NOWAIT.  May sleep; -ENOMEM. */
+/*
+ * See to it that slot @index can be filled.  @gfp: 0, or GFP_NOWAIT.  May sleep.
+ * Returns 0 the slot is empty; 1 it is not; -ENOMEM.
+ */
 int object_prepare(struct vm_object *object, u32 index, gfp_t gfp);
 /* Under the object's lock: the place of slot @index; NULL: it was never filled. */
 u64 *object_slot(struct vm_object *object, u32 index);
 /* Its value, 0 if there is no place for it. */
 u64 object_lookup(struct vm_object *object, u32 index);
-/* Under the object's lock: put a new page (ALLOC, one reference) into an empty, prepared slot. */
-void object_fill(struct vm_object *object, u32 index, struct page *page);
+/* Under the object's lock: put a new page (ALLOC, one reference) into slot @index, at @slot. */
+void object_fill(struct vm_object *object, u64 *slot, u32 index, struct page *page);
 /* How to allocate a page of the object. */
 static inline gfp_t object_gfp(const struct vm_object *object)
 {
@@ -78,10 +81,22 @@ static inline bool object_walked(const struct vm_object *object, u32 index)
 /* A reference, unless none is left.  Under a lock that keeps the object from being freed. */
 bool object_tryget(struct vm_object *object);
 
+/* vm_object_put of @nr references. */
+void vm_object_put_many(struct vm_object *object, u32 nr);
+
 /* ---- spaces (vm_space.c) ---- */
 
 /* The region that @va lies in; NULL.  Under space->lock. */
 struct vm_region *region_find(struct vm_space *space, uintptr_t va);
+/* The same for a fault, under space->lock: most are where the last one was. */
+static inline struct vm_region *region_found(struct vm_space *space, uintptr_t va)
+{
+	struct vm_region *r = space->found;
+
+	if (!r || va < r->start || va >= r->end)
+		space->found = r = region_find(space, va);
+	return r;
+}
 static inline u32 region_index(const struct vm_region *r, uintptr_t va)
 {
 	return r->offset + (u32)((va - r->start) >> PAGE_SHIFT);

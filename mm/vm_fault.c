@@ -35,7 +35,7 @@ static int find_object(struct fault *f)
 	int err = 0;
 
 	spin_lock(&f->space->lock);
-	r = region_find(f->space, f->va);
+	r = region_found(f->space, f->va);
 	if (!r) {
 		err = -EFAULT;
 	} else if (f->access & ~r->prot) {
@@ -68,11 +68,13 @@ static int ask_pager(struct vm_object *object, u32 index)
 static int prepare(struct fault *f)
 {
 	struct vm_object *object = f->object;
-	int err = pt_prepare(&f->space->pt, f->va);
+	int err = pt_prepare(&f->space->pt, f->va), filled;
 
-	err = err ? err : object_prepare(object, f->index, 0);
-	if (err || vm_object_has(object, f->index))
+	if (err)
 		return err;
+	filled = object_prepare(object, f->index, 0);
+	if (filled)
+		return MIN(filled, 0);
 	if (object->kind == OBJ_PAGER)
 		return ask_pager(object, f->index);
 	f->page = mem_alloc_pages(object->mem, object_gfp(object) | GFP_ZERO, 0);
@@ -85,12 +87,12 @@ static int prepare(struct fault *f)
  */
 static int show(struct fault *f, struct vm_region *r, struct migwait *w, bool *waits)
 {
-	u64 slot = object_lookup(f->object, f->index);
+	u64 *place = object_slot(f->object, f->index), slot = place ? *place : 0;
 
-	KASSERT(spin_is_held(&f->space->lock) && spin_is_held(&f->object->lock));
+	CHECKED_ASSERT(spin_is_held(&f->space->lock) && spin_is_held(&f->object->lock));
 	if (!slot && f->page) {
-		object_fill(f->object, f->index, f->page);
-		slot = object_lookup(f->object, f->index);
+		object_fill(f->object, place, f->index, f->page);
+		slot = (uintptr_t)f->page;
 		f->page = NULL;
 		MM_EVENT(f->space->mem, FAULT_NEW);
 	}
@@ -110,7 +112,6 @@ static int show(struct fault *f, struct vm_region *r, struct migwait *w, bool *w
 		MM_EVENT(f->space->mem, FAULT_LOST);
 		return -EHWPOISON;
 	}
-	page_set_flags(slot_page(slot), PAGE_REFERENCED);
 	return rmap_map(r, f->va, slot_page(slot));
 }
 
@@ -122,7 +123,7 @@ static int commit(struct fault *f)
 	int err = 0;
 
 	spin_lock(&f->space->lock);
-	r = region_find(f->space, f->va);
+	r = region_found(f->space, f->va);
 	if (r && r->object == f->object && region_index(r, f->va) == f->index &&
 	    !(f->access & ~r->prot)) {
 		spin_lock(&f->object->lock);

@@ -19,6 +19,7 @@
 #include "mm/rmap.h"
 #include "mm/tlb.h"
 #include "mm/vm.h"
+#include "mm/zone.h"
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 
@@ -31,57 +32,74 @@ static struct page **leaf_of(const struct vm_object *object, u32 index)
 	return (struct page **)page_address_in(object->mem, object->top) + index / SLOTS_PER_LEAF;
 }
 
-u64 *object_slot(struct vm_object *object, u32 index)
+static always_inline u64 *slot_in(const struct vm_object *object, struct page *leaf, u32 index)
+{
+	return (u64 *)page_address_in(object->mem, leaf) + index % SLOTS_PER_LEAF;
+}
+
+static always_inline u64 *slot_of(const struct vm_object *object, u32 index)
 {
 	struct page *leaf = *leaf_of(object, index);
 
 	CHECKED_ASSERT(index < object->nr_pages);
-	return leaf ? (u64 *)page_address_in(object->mem, leaf) + index % SLOTS_PER_LEAF : NULL;
+	return leaf ? slot_in(object, leaf, index) : NULL;
+}
+
+u64 *object_slot(struct vm_object *object, u32 index)
+{
+	return slot_of(object, index);
 }
 
 u64 object_lookup(struct vm_object *object, u32 index)
 {
-	const u64 *slot = object_slot(object, index);
+	const u64 *slot = slot_of(object, index);
 
 	return slot ? *slot : 0;
 }
 
-int object_prepare(struct vm_object *object, u32 index, gfp_t gfp)
+/* There was no table of slots for slot @index.  As object_prepare. */
+static noinline int bring_leaf(struct vm_object *object, u32 index, gfp_t gfp)
 {
-	struct page **place = leaf_of(object, index), *leaf = NULL;
-	bool there;
+	struct page **place = leaf_of(object, index), *leaf;
+	bool filled;
 
-	KASSERT(index < object->nr_pages);
-	for (;;) {
-		spin_lock(&object->lock);
-		there = *place != NULL;
-		if (!there && leaf) {
-			*place = leaf;
-			account_count(object->account, ACCOUNT_SLOTS, 1);
-			leaf = NULL;
-			there = true;
-		}
-		spin_unlock(&object->lock);
-		if (there)
-			break;
-		leaf = mem_alloc_pages(object->mem, GFP_KERNEL | GFP_ZERO | gfp, 0);
-		if (!leaf)
-			return READ_ONCE(*place) ? 0 : -ENOMEM;
-		sched_point("obj.leaf");
+	leaf = mem_alloc_pages(object->mem, GFP_KERNEL | GFP_ZERO | gfp, 0);
+	if (!leaf)
+		return READ_ONCE(*place) ? 0 : -ENOMEM;
+	sched_point("obj.leaf");
+	spin_lock(&object->lock);
+	if (!*place) {
+		*place = leaf;
+		account_count(object->account, ACCOUNT_SLOTS, 1);
+		leaf = NULL;
 	}
+	filled = object_lookup(object, index) != 0;
+	spin_unlock(&object->lock);
 	/* Another fault has installed one meanwhile. */
 	if (leaf) {
 		sched_point("obj.lost");
 		mem_free_pages(object->mem, leaf, 0);
 	}
-	return 0;
+	return filled;
 }
 
-void object_fill(struct vm_object *object, u32 index, struct page *page)
+int object_prepare(struct vm_object *object, u32 index, gfp_t gfp)
 {
-	u64 *slot = object_slot(object, index);
+	struct page *leaf;
+	bool filled;
 
-	KASSERT(spin_is_held(&object->lock) && *slot == 0);
+	KASSERT(index < object->nr_pages);
+	spin_lock(&object->lock);
+	leaf = *leaf_of(object, index);
+	filled = leaf && *slot_in(object, leaf, index);
+	spin_unlock(&object->lock);
+	return likely(leaf) ? filled : bring_leaf(object, index, gfp);
+}
+
+void object_fill(struct vm_object *object, u64 *slot, u32 index, struct page *page)
+{
+	CHECKED_ASSERT(spin_is_held(&object->lock));
+	KASSERT(*slot == 0);
 	*slot = (uintptr_t)page;
 	WRITE_ONCE(object->nr_present, object->nr_present + 1);
 	lru_add_page(object->mem, page, object, index);
@@ -147,6 +165,12 @@ bool object_tryget(struct vm_object *object)
 	return true;
 }
 
+static void free_pages_of_slots(struct memory *mem, struct page **pages, unsigned nr)
+{
+	lru_release_pages(mem, pages, nr);
+	put_many(mem, pages, nr);
+}
+
 /*
  * Nobody can find the object any more, but its pages can be found from below until they are
  * released.
@@ -154,29 +178,31 @@ bool object_tryget(struct vm_object *object)
 static void free_leaf(struct vm_object *object, struct page *leaf)
 {
 	const u64 *slot = page_address_in(object->mem, leaf);
-	unsigned i;
+	struct page *pages[PUT_MANY];
+	unsigned i, nr = 0;
 
 	for (i = 0; i < SLOTS_PER_LEAF; i++) {
 		KASSERT(!slot_is_marker(slot[i]));
 		if (!slot_has_page(slot[i]))
 			continue;
 		PAGE_ASSERT(object->mem, slot_page(slot[i]), slot_page(slot[i])->owner == object);
-		lru_release_page(object->mem, slot_page(slot[i]));
-		mem_put_page(object->mem, slot_page(slot[i]));
+		pages[nr++] = slot_page(slot[i]);
+		if (nr == PUT_MANY) {
+			free_pages_of_slots(object->mem, pages, nr);
+			nr = 0;
+		}
 	}
+	free_pages_of_slots(object->mem, pages, nr);
 	mem_free_pages(object->mem, leaf, 0);
 	account_uncharge(object->account, ACCOUNT_SLOTS, 1);
 }
 
-void vm_object_put(struct vm_object *object)
+static noinline void object_destroy(struct vm_object *object)
 {
 	struct account *account = object->account;
 	struct memory *mem = object->mem;
-	u32 i, refs = atomic_sub(&object->refs, 1u);
+	u32 i;
 
-	KASSERT(refs > 0);
-	if (refs > 1)
-		return;
 	sched_point("obj.last");
 	KASSERT(RB_EMPTY(&object->regions) && !object->walked);
 	spin_lock(&mem->vm.lock);
@@ -195,7 +221,22 @@ void vm_object_put(struct vm_object *object)
 	account_put(account);
 }
 
-int vm_object_supply(struct vm_object *object, u32 index, const void *data)
+void vm_object_put_many(struct vm_object *object, u32 nr)
+{
+	u32 refs = atomic_sub(&object->refs, nr);
+
+	KASSERT(refs >= nr);
+	if (refs == nr)
+		object_destroy(object);
+}
+
+void vm_object_put(struct vm_object *object)
+{
+	vm_object_put_many(object, 1);
+}
+
+int vm_object_supply_by(
+    struct vm_object *object, u32 index, int (*fill)(void *page, void *arg), void *arg)
 {
 	/*
 	 * Reclaim waits for pagers, so a pager must not wait for reclaim.  It may go below the
@@ -204,33 +245,54 @@ int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 	 */
 	gfp_t gfp = object->kind == OBJ_PAGER ? GFP_ATOMIC : 0;
 	struct memory *mem = object->mem;
+	u64 *place, slot;
 	struct page *page;
-	u64 slot;
 	int err;
 
 	if (index >= object->nr_pages)
 		return -EINVAL;
-	err = object_prepare(object, index, gfp);
-	if (err)
-		return err;
 	page = mem_alloc_pages(mem, object_gfp(object) | gfp, 0);
 	if (!page)
 		return -ENOMEM;
-	if (data)
-		memcpy(page_address_in(mem, page), data, PAGE_SIZE);
-	else
-		zero_block(mem, page, 0);
+	err = fill(page_address_in(mem, page), arg);
+	/* The content first: if it cannot be read, nothing has changed. */
+	if (!err)
+		err = object_prepare(object, index, gfp);
+	if (err < 0) {
+		mem_free_pages(mem, page, 0);
+		return err;
+	}
 	sched_point("supply.page");
 	spin_lock(&object->lock);
-	slot = object_lookup(object, index);
+	place = object_slot(object, index);
+	slot = *place;
+	err = 0;
 	if (slot)
 		err = slot_is_marker(slot) ? -EAGAIN : slot == SLOT_LOST ? -EHWPOISON : -EEXIST;
 	else
-		object_fill(object, index, page);
+		object_fill(object, place, index, page);
 	spin_unlock(&object->lock);
 	if (err)
 		mem_free_pages(mem, page, 0);
 	return err;
+}
+
+static int fill_by_copy(void *page, void *data)
+{
+	memcpy(page, data, PAGE_SIZE);
+	return 0;
+}
+
+static int fill_by_zeros(void *page, void *unused_arg)
+{
+	memset(page, 0, PAGE_SIZE);
+	return 0;
+}
+
+int vm_object_supply(struct vm_object *object, u32 index, const void *data)
+{
+	return vm_object_supply_by(
+	    object, index, data ? fill_by_copy : fill_by_zeros, (void *)(uintptr_t)data);
 }
 
 /*
@@ -347,14 +409,28 @@ int vm_object_pin(struct vm_object *object, u32 index, struct page **page)
  * An object is freed after its pages were taken from it, under this lock: so one that is named here
  * is there.
  */
+void lru_get_objects(
+    struct memory *mem, struct page **pages, unsigned nr, struct vm_object **object)
+{
+	unsigned i = 0;
+
+	while (i < nr) {
+		struct zone *zone = zone_of(mem, page_to_pfn_in(mem, pages[i]));
+		irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
+
+		for (; i < nr && zone_has_page(zone, pages[i]); i++) {
+			object[i] = pages[i]->owner;
+			if (object[i] && !object_tryget(object[i]))
+				object[i] = NULL;
+		}
+		spin_unlock_irqrestore(&zone->lru_lock, flags);
+	}
+}
+
 struct vm_object *lru_get_object(struct memory *mem, struct page *page)
 {
-	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
-	irqflags_t flags = spin_lock_irqsave(&zone->lru_lock);
-	struct vm_object *object = page->owner;
+	struct vm_object *object;
 
-	if (object && !object_tryget(object))
-		object = NULL;
-	spin_unlock_irqrestore(&zone->lru_lock, flags);
+	lru_get_objects(mem, &page, 1, &object);
 	return object;
 }

@@ -240,28 +240,30 @@ static int cut_range(struct vm_space *space, uintptr_t start, uintptr_t end)
  * Let @change have each entry of @r that is not empty, by so many at a time; what it gathers is
  * forgotten by all CPUs when this returns.
  */
-static void change_entries(struct vm_region *r,
+static always_inline void change_entries(struct vm_region *r,
     void (*change)(const struct vm_region *r, uintptr_t va, u64 *entry, struct tlb_gather *g))
 {
 	struct pagetable *pt = &r->space->pt;
 	uintptr_t va = r->start;
 	struct tlb_gather g;
+	u64 *entry = NULL;
 
 	tlb_gather_init(&g, pt->mem);
 	while (va < r->end) {
 		unsigned looked;
-		u64 *entry;
 
 		spin_lock(&r->object->lock);
 		spin_lock(&pt->lock);
 		for (looked = 0; looked < ENTRIES_AT_ONCE && !tlb_gather_full(&g); looked++) {
-			entry = pt_next(pt, &va, r->end);
+			entry = pt_after(pt, entry, &va, r->end);
 			if (!entry)
 				break;
 			if (READ_ONCE(*entry))
 				change(r, va, entry, &g);
 			va += PAGE_SIZE;
 		}
+		if (g.nr)
+			tlb_gather_cpus(&g, r->space);
 		spin_unlock(&pt->lock);
 		spin_unlock(&r->object->lock);
 		sched_point("region.changed");
@@ -279,7 +281,7 @@ static void clear_entry(const struct vm_region *r, uintptr_t va, u64 *entry, str
 {
 	struct page *page = rmap_take_entry(r->space->mem, entry, 0);
 
-	tlb_gather_add(g, r->space, va);
+	tlb_gather_entry(g, r->space, va);
 	if (page)
 		tlb_gather_page(g, page);
 }
@@ -291,6 +293,7 @@ static void region_remove(struct vm_space *space, struct vm_region *r)
 	KASSERT(space->nr_regions > 0);
 	spin_lock(&space->lock);
 	RB_REMOVE(vm_region_tree, &space->regions, r);
+	space->found = NULL;
 	space->nr_regions--;
 	spin_unlock(&space->lock);
 	sched_point("unmap.hidden");
@@ -367,7 +370,7 @@ static void lower_entry(const struct vm_region *r, uintptr_t va, u64 *entry, str
 		if (!(r->prot & VM_EXEC))
 			atomic_or(entry, PTE_NX);
 	}
-	tlb_gather_add(g, r->space, va);
+	tlb_gather_entry(g, r->space, va);
 }
 
 /* Is all of it mapped, and may it become @prot?  Under space->change. */
@@ -463,19 +466,4 @@ unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
 	}
 	spin_unlock(&space->lock);
 	return sum;
-}
-
-/* ---- CPUs ---- */
-
-void vm_space_enter(struct vm_space *space)
-{
-	/*
-	 * A full barrier: what this CPU reads of the tables from here on is not older than its bit.
-	 */
-	cpumask_set(space->active, arch_cpu_id());
-}
-
-void vm_space_leave(struct vm_space *space)
-{
-	cpumask_clear(space->active, arch_cpu_id());
 }

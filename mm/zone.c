@@ -38,18 +38,23 @@ void zone_set_watermarks(struct zone *zone)
 
 int range_zone(struct memory *mem, struct pfn_range range, struct zone **zone, struct mm_fail *fail)
 {
+	const struct pageblock *pb, *end;
 	pfn_t pfn;
+	u8 id;
 
 	if (!range_ok(mem, range))
 		return mm_fail(fail, range.start, WHY_RANGE, -EINVAL);
 	*zone = zone_of(mem, range.start);
-	for_each_block(pfn, range) {
-		const struct pageblock *pb = pageblock_of(mem, pfn);
-
+	id = (u8)(*zone)->id;
+	pb = pageblock_of(mem, range.start);
+	end = pb + (range_pages(range) >> PAGEBLOCK_ORDER);
+	for (; pb < end; pb++) {
+		if (likely(pageblock_state(pb) != PB_HOLE && pb->zone == id))
+			continue;
+		pfn = range.end - ((pfn_t)(end - pb) << PAGEBLOCK_ORDER);
 		if (pageblock_state(pb) == PB_HOLE)
 			return mm_fail(fail, pfn, WHY_HOLE, -EINVAL);
-		if (pb->zone != (*zone)->id)
-			return mm_fail(fail, pfn, WHY_ZONES, -EINVAL);
+		return mm_fail(fail, pfn, WHY_ZONES, -EINVAL);
 	}
 	/* Its span has what is its own, and only grows. */
 	KASSERT(range.start >= READ_ONCE((*zone)->start_pfn));

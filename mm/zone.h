@@ -37,6 +37,11 @@ static inline bool zone_has_span(const struct zone *zone)
 	for ((zone) = (mem)->zones; (zone) < (mem)->zones + (mem)->nr_nodes * NR_ZONE_KINDS;       \
 	     (zone)++)
 
+/* Is @page, which is no HOLE's, one of @zone? */
+static inline bool zone_has_page(const struct zone *zone, const struct page *page)
+{
+	return pageblock_of(zone->mem, page_to_pfn_in(zone->mem, page))->zone == zone->id;
+}
 /* Is the pageblock at @pfn, in the span of @zone, one of its own, and no HOLE? */
 static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 {
@@ -51,6 +56,16 @@ static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 	for ((pfn) = READ_ONCE((zone)->start_pfn); (pfn) < READ_ONCE((zone)->end_pfn);             \
 	     (pfn) += PAGEBLOCK_PAGES)                                                             \
 		if (zone_owns_block((zone), (pfn)))
+
+/*
+ * With so many pages free no request for @nr, whatever it may use, has to leave the zone, and it is
+ * not low after.  Marks and reserves hardly ever change: once will do.
+ */
+static always_inline unsigned long zone_plenty(const struct zone *zone, unsigned long nr)
+{
+	return READ_ONCE(zone->wmark[WMARK_MIN]) + READ_ONCE(zone->wmark[WMARK_LOW]) +
+	    READ_ONCE(zone->reserve) + READ_ONCE(zone->nr_free_cma) + nr;
+}
 
 /* For zone_spare, besides the flags of mm.h: no watermark at all; the high one; the low one. */
 #define GFP_ALL_RESERVE 0x100u

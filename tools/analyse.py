@@ -5,6 +5,8 @@ link.
 Each source is checked once, with the flags that make would compile it with: as part of the hosted
 program, else of the kernel, else of the race replay on fibers.  A clean result is recorded in
 BUILD/lint/clean under a hash of tool, flags, source and all headers, and the check is not repeated.
+With --eighth N, clang-tidy and cppcheck look at every eighth source from the N-th on, and at those
+that are, or include, a file of --changed.
 
 tests/lint/ has faults that each tool must find: lines marked "finds: REGEX".
 """
@@ -19,11 +21,18 @@ from functools import lru_cache
 
 sys.dont_write_bytecode = True
 import check
+import chosen
 import qemu
 import variant_build
 
 ROOT = qemu.ROOT
+jobs = check.jobs()  # programs at a time
+part = 0  # the eighth of the sources that clang-tidy and cppcheck look at; 0: all
+changed = set()  # files of which they miss none
+TOGETHER = 12  # files of one process
 PLANTS = "tests/lint/"
+# Functions to be put into other files; a module of Linux, which needs its headers.
+NOT_OURS = ("labs/right/", "labs/wrong/", "labs/planted/", "bench/peers/pages.c")
 MACROS = ("sys/queue.h", "bsd/sys/tree.h")  # system headers that define code
 SETTINGS = (".clang-tidy", "tools/cppcheck.xml", "tools/analyse.py")
 # Sources outside of make's lists: the flags to compile them with, and further flags.
@@ -33,8 +42,16 @@ ELSEWHERE = [
     ("tests/host/", "host", []),
     ("tests/porting/", "host", []),
     ("examples/arena/", "host", []),
+    ("examples/plugin/", "host", []),
     ("examples/port-template/", "port", []),
     ("tests/qemu/", "host", []),
+    ("labs/0/", "host", []),
+    ("labs/P/", "user", ["-Iuser"]),
+    ("labs/grade/", "host", []),
+    ("labs/model/", "host", ["-Itests/fuzz"]),
+    ("tools/qemu_count.c", "host", []),
+    ("tools/qemu_yield.c", "host", []),
+    ("bench/peers/", "host", []),
     ("tests/races/race_boot.c", "kernel", ["-DRACE_BUILD"]),
     ("tests/races/waiters.c", "kernel", ["-DRACE_BUILD"]),
     (PLANTS, "host", []),
@@ -108,6 +125,36 @@ def flags_of(path, build):
         if path.startswith(prefix):
             return known[name][0] + more
     return None
+
+
+def options(parser):
+    """The arguments of lint.py that are about these checks."""
+    parser.add_argument("--jobs", type=int, default=jobs, help="programs at a time")
+    parser.add_argument("--eighth", type=chosen.eighth_of, default=0, help="tidy, cppcheck: 1 to 8")
+    parser.add_argument("--changed", default="", help="with --eighth: files, with commas")
+
+
+def take(args):
+    global jobs, part, changed
+    jobs, part, changed = args.jobs, args.eighth, set(args.changed.split(",")) - {""}
+
+
+FOLDERS = (".", "include", "arch/host", "arch/x86_64", "arch/fiber")
+
+
+def includes(path):
+    """The file, and what of this tree it may include."""
+    names = re.findall(r'^#include [<"]([\w./-]+)[>"]', read(path), re.MULTILINE)
+    folders = (*FOLDERS, os.path.dirname(path))
+    return {path, *(os.path.normpath(os.path.join(f, name)) for name in names for f in folders)}
+
+
+def todays(paths):
+    """Those of @paths that are looked at."""
+    if not part:
+        return paths
+    mine = set(chosen.eighth(paths, part))
+    return [p for p in paths if p in mine or changed & includes(p)]
 
 
 # ---- the tools -----------------------------------------------------------------------------------
@@ -200,15 +247,33 @@ def common_hash(tool):
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def run(command, path, build):
-    """The tool's findings in @path, ""; it is not run again if it found nothing in the same
-    text."""
+def clean_file(command, path, build):
+    """The file that says that this command found nothing in the same text."""
     key = hashlib.sha256(
         "\0".join([*command, read(path), common_hash(command[0])]).encode()
     ).hexdigest()
-    clean = os.path.join(ROOT, build, "lint", "clean", key)
-    if os.path.exists(clean):
+    return os.path.join(ROOT, build, "lint", "clean", key)
+
+
+def note_clean(command, path, build):
+    clean = clean_file(command, path, build)
+    os.makedirs(os.path.dirname(clean), exist_ok=True)
+    open(clean, "w", encoding="utf-8").close()
+
+
+def run(command, path, build):
+    """The tool's findings in @path, ""; it is not run again if it found nothing in the same
+    text."""
+    if os.path.exists(clean_file(command, path, build)):
         return ""
+    said = findings(command)
+    if not said:
+        note_clean(command, path, build)
+    return "\n".join(said)
+
+
+def findings(command):
+    """The lines in which a tool names something, or that it did not work."""
     done = subprocess.run(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -221,22 +286,47 @@ def run(command, path, build):
         said = [
             f"{command[0]} ended with {done.returncode}: {(done.stderr or done.stdout).strip()}"
         ]
-    if not said:
-        os.makedirs(os.path.dirname(clean), exist_ok=True)
-        open(clean, "w", encoding="utf-8").close()
-    return "\n".join(said)
+    return said
 
 
-def over_all(name, build, left_out=()):
-    """Run one tool over all sources; yields its findings."""
+def batches(command, paths, build):
+    """Lists of those that are not known to be clean, which have the same flags: a process for each
+    file would load the tool as often."""
+    same = {}
+    for path in paths:
+        words = command(path, build)
+        if not os.path.exists(clean_file(words, path, build)):
+            same.setdefault(tuple("" if w == path else w for w in words), []).append(path)
+    for mine in same.values():
+        yield from (mine[at : at + TOGETHER] for at in range(0, len(mine), TOGETHER))
+
+
+def for_all(words, paths):
+    """The command for the first of @paths, for all of them."""
+    at = words.index(paths[0])
+    return words[:at] + paths + words[at + 1 :]
+
+
+def run_together(command, paths, build):
+    """The findings in @paths, of one process; if it has any, of one for each."""
+    if len(paths) > 1 and not findings(for_all(command(paths[0], build), paths)):
+        for path in paths:
+            note_clean(command(path, build), path, build)
+        return ""
+    return "\n".join(filter(None, (run(command(path, build), path, build) for path in paths)))
+
+
+def over_all(name, build, left_out=(), some=lambda paths: paths):
+    """Run one tool over all sources, or those that @some lets pass; yields its findings."""
     command = TOOLS[name]
-    paths = [p for p in in_tree(".c") if not p.startswith((PLANTS, *left_out))]
+    paths = [p for p in in_tree(".c") if not p.startswith((PLANTS, *NOT_OURS, *left_out))]
     for path in (p for p in paths if flags_of(p, build) is None):
         yield f"{path}: not in any files.mk, nor in ELSEWHERE of tools/analyse.py"
     paths = [p for p in paths if flags_of(p, build) is not None]
-    with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+    some_each = list(batches(command, some(paths), build))
+    with ThreadPoolExecutor(jobs) as pool:
         said = set()
-        for text in pool.map(lambda p: run(command(p, build), p, build), paths):
+        for text in pool.map(lambda some: run_together(command, some, build), some_each):
             said.update(text.split("\n") if text else ())
         yield from sorted(said)
 
@@ -247,17 +337,17 @@ def over_all(name, build, left_out=()):
 def check_locks(build):
     """fields are accessed under their lock; locks are taken in order (clang -Wthread-safety)"""
     # Tests plant faults, and read fields where no other CPU runs.
-    yield from over_all("locks", build, ("tests/",))
+    yield from over_all("locks", build, ("tests/", "labs/"))
 
 
 def check_tidy(build):
     """clang-tidy, with the checks of .clang-tidy"""
-    yield from over_all("tidy", build)
+    yield from over_all("tidy", build, some=todays)
 
 
 def check_cppcheck(build):
     """cppcheck, except the findings excused in tools/cppcheck.xml"""
-    yield from over_all("cppcheck", build)
+    yield from over_all("cppcheck", build, some=todays)
 
 
 def foreign_headers(text):
@@ -277,7 +367,7 @@ def check_alone(build):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=60,
+        timeout=qemu.WATCHDOG,
     )
     if done.returncode:
         yield f"{program} ended with {done.returncode}: {done.stdout.strip()}"
@@ -313,6 +403,9 @@ def check_plants(build):
             for nr, want in wanted.items()
             if nr not in found
         )
+        together = [f"{PLANTS}alone.c", path]
+        if not findings(for_all(command(together[0], build), together)):
+            yield f"{path}: {name} finds nothing where it is not the first of several files"
     yield from plant_alone(build)
 
 

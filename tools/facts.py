@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Compare README and docs/ with the tree: files, functions, suites, lines of code, samples.
+"""Compare README, docs/ and the labs' handouts with the tree: files, functions, suites, lines of
+code, samples.
 
 Usage: tools/facts.py             print wrong statements, `file:line: what`; exit status 1 if any
        tools/facts.py --update    write the line counts of docs/evening.md again
 
 Line counts are rounded to 50 and may differ by a fifth: they say how long the reading is, and few
 commits change them.  A fact is a word in backticks: a path of the tree, a function as `name()`, a
-name and the file that defines it as `name` (`file`), a suite in the last column of README's table,
+name and the file that defines it as `name` (`file`), a suite in the last column of the table of
+docs/README.md,
 a function that a stop of docs/evening.md names.  So are links, the scheduling points of
 docs/races/README.md and the ranks of locks in docs/smp.md.  The prose must not have counts that
 change with every commit, of suites, tests or wrong variants, outside of blocks of sample output.
@@ -40,7 +42,8 @@ def read(path):
 
 def pages():
     found = glob.glob(os.path.join(ROOT, "docs", "**", "*.md"), recursive=True)
-    return ["README.md"] + sorted(os.path.relpath(p, ROOT) for p in found)
+    found += glob.glob(os.path.join(ROOT, "labs", "*", "handout.md"))
+    return ["README.md", "CONTRIBUTING.md"] + sorted(os.path.relpath(p, ROOT) for p in found)
 
 
 def is_there(path):
@@ -175,11 +178,11 @@ def wrong_links(path, line):
 
 
 def wrong_suites():
-    table = read("README.md").split("| mechanism |", 1)[1].split("\n\n", 1)[0]
+    table = read("docs/README.md").split("| mechanism |", 1)[1].split("\n\n", 1)[0]
     for row in table.split("\n")[2:]:
         for name in re.findall(r"`([^`]+)`", row.rstrip("|").rsplit("|", 1)[1]):
             if name not in suites.suites() and not name.startswith("make "):
-                yield f"README.md: no suite `{name}`"
+                yield f"docs/README.md: no suite `{name}`"
     for path in glob.glob(os.path.join(ROOT, "**", "*.[ch]"), recursive=True):
         source = os.path.relpath(path, ROOT)
         if not source.startswith("build"):

@@ -3,15 +3,18 @@
 """Let the n-th allocation of every test fail, for every n, and see that nothing breaks.
 
 Usage: tools/failsweep.py [--build DIR] [--only SUITE[.TEST],...] [--jobs N] [--upto N]
+                          [--eighth N] [--changed FILE,...]
 
 Links the objects of the asan build once more, with tests/host/host_fail.c between mm/ and its
 allocations, and runs every test with n = 1, 2, ... until it makes no more calls.  A test's own
 expectations may fail, since it did not get its memory.  Required are: no panic, no sanitizer
 report, no hang, no invariant of check_memory broken, no page of the kernel's memory lost.  A test
 that still passes must leave no more allocated than without a failure, and no more things of each
-kind (account.h).
+kind (account.h).  --eighth N sweeps every eighth test from the N-th on, and those that concern the
+files of --changed: their own tests, and the suites that their heads name.
 """
 import argparse
+import fcntl
 import glob
 import os
 import re
@@ -23,11 +26,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
+import chosen
 import qemu
 import suites
 
 WRAPPED = [
-    "alloc_pages",
+    *(f"alloc_order{order}" for order in (0, 1, 2, 3, "_max", "_any", "_past")),
     "mem_alloc_pages",
     "kmalloc",
     "thread_start",
@@ -56,6 +60,13 @@ def link(build):
     if not check.make(build, os.path.join(asan, "check")):
         return None
     os.makedirs(home, exist_ok=True)
+    with open(os.path.join(home, "lock"), "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another sweep may do the same
+        return link_objects(home, asan)
+
+
+def link_objects(home, asan):
+    """home/check, unless it is newer than what it is made of."""
     out, joined = os.path.join(home, "check"), os.path.join(home, "under_test.o")
     compiler = os.environ.get("HOSTCC", "gcc")
 
@@ -68,6 +79,13 @@ def link(build):
             if os.path.exists(os.path.join(qemu.ROOT, os.path.relpath(o, asan)[:-2]))
         ]
 
+    if is_newer(
+        out,
+        os.path.join(asan, "check"),
+        __file__,
+        os.path.join(qemu.ROOT, "tests/host/host_fail.c"),
+    ):
+        return out
     steps = [
         [
             compiler,
@@ -98,6 +116,12 @@ def link(build):
             print(done.stdout)
             return None
     return out
+
+
+def is_newer(path, *others):
+    return os.path.exists(path) and all(
+        os.stat(path).st_mtime > os.stat(other).st_mtime for other in others
+    )
 
 
 class Result:
@@ -227,13 +251,32 @@ class Sweep:
         return [f"{self.base.name}, n = {n}: {self.found[n]}" for n in sorted(self.found)]
 
 
+def said(program, word):
+    return subprocess.run(
+        [program, word], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ).stdout
+
+
+def all_suites(program):
+    known = " ".join(re.findall(r"^selftest: known:(.*)", said(program, "?"), re.MULTILINE)).split()
+    return sorted(set(known) - set(LEFT_OUT) - suites.GROUPS)
+
+
+def some_tests(program, number, changed):
+    """The tests of that eighth, and those that concern the files of @changed."""
+    lines = said(program, "--list=" + ",".join(all_suites(program))).split("\n")
+    names = sorted({line.split()[0] for line in lines if re.match(r"\w+\.\w+ \w+$", line)})
+    touched = {name for name, suite in suites.suites().items() if suite.path in changed}
+    for path in changed:
+        if path.endswith((".c", ".h")) and os.path.exists(os.path.join(qemu.ROOT, path)):
+            touched.update(suites.named_in(path))
+    mine = set(chosen.eighth(names, number))
+    return [name for name in names if name in mine or name.split(".")[0] in touched]
+
+
 def all_tests(program, only):
     """(the result of each test without a failure, findings)"""
-    said = subprocess.run(
-        [program, "?"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ).stdout
-    known = " ".join(re.findall(r"^selftest: known:(.*)", said, re.MULTILINE)).split()
-    names = sorted(set(known) - set(LEFT_OUT) - suites.GROUPS)
+    names = all_suites(program)
     results, wrong, _ = run(program, ",".join(only or names), "0")
     return results, [f"nothing injected: {line}" for line in wrong.values()]
 
@@ -261,16 +304,19 @@ def main():
     parser.add_argument("--only", help="suites and tests, with commas")
     parser.add_argument("--jobs", type=int, default=4 * check.jobs(), help="tests mostly wait")
     parser.add_argument("--upto", type=int, help="only N allocations of each test")
+    parser.add_argument("--eighth", type=chosen.eighth_of, help="1 to 8: every eighth test")
+    parser.add_argument("--changed", default="", help="with --eighth: files, with commas")
     args = parser.parse_args()
     counts, start = check.Counts(), time.monotonic()
     program = link(args.build)
     if not program:
         counts.one(False, "it does not build")
         return counts.close("failsweep", start)
-    bases, findings = all_tests(program, args.only.split(",") if args.only else None)
-    again = {
-        r.name: r.calls for r in all_tests(program, args.only.split(",") if args.only else None)[0]
-    }
+    only = args.only.split(",") if args.only else None
+    if args.eighth:
+        only = some_tests(program, args.eighth, args.changed.split(","))
+    bases, findings = all_tests(program, only)
+    again = {r.name: r.calls for r in all_tests(program, only)[0]}
     for base in bases:
         fewest = min(base.calls, again.get(base.name, base.calls))
         # No two runs under load make as many calls: 10,000 to 90,000.

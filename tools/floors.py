@@ -5,7 +5,7 @@
 Usage: tools/floors.py [--build DIR] [--graph]
 
 Prints circles, upward symbols and header lines; --graph also prints which source needs which.  nm
-reads the symbols from the objects of DIR/kernel/mm (or, without them, of DIR/host-port/mm).
+reads the symbols from the objects of DIR/kernel/mm (or, without them, of DIR/host-plain/mm).
 """
 import argparse
 import os
@@ -15,7 +15,7 @@ import sys
 
 sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BUILDS = ("kernel", "host-port")
+BUILDS = ("kernel", "host-plain")
 # Allowed upward symbols, "SOURCE SYMBOL"; each is to be removed.
 ALLOWED = set()
 

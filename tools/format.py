@@ -240,7 +240,10 @@ def variant_text(path, before, after):
     for name in dict.fromkeys(name for name, _, _ in edits):
         mine = [(old, new) for other, old, new in edits if other == name]
         if before.get(name) != after.get(name):
-            wanted = formatted(name, replaced(before[name], mine))
+            had = replaced(before[name], mine)
+            if had is None:
+                raise OSError(f"{path}: its text is not in {name}: tools/variant.py check")
+            wanted = formatted(name, had)
             fits = replaced(after[name], mine)
             if fits is None or formatted(name, fits) != wanted:
                 mine, changed = pieces(after[name], wanted), True

@@ -87,7 +87,7 @@ def symbols(tree, build):
     """(sources of mm/ in the order of MM_SRCS, the symbols each defines, the symbols each
     takes)."""
     order = make(tree, build, "--eval=house-order: ; @echo $(MM_SRCS)", "house-order").split()
-    objects = [f"{build}/host-port/{source}.o" for source in order]
+    objects = [f"{build}/host-plain/{source}.o" for source in order]
     make(tree, build, f"-j{os.cpu_count()}", *objects)
     defined, taken = {}, {}
     for source, path in zip(order, objects):

@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Checks of lint that read the kernel's instructions."""
+import itertools
 import os
 import re
 import subprocess
 import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # ---- the one compare -----------------------------------------------------------------------------
 # One 32-bit compare of the whole page->word decides whether a block may be freed or handed out: its
@@ -76,10 +79,15 @@ def whole_compares(code):
 
 
 def check_compare(build):
-    """alloc_pages and free_pages compare all of page->word at once"""
+    """allocations and frees of each cached order compare all of page->word at once"""
     elf = os.path.join(build, "quarry.elf")
-    for function, word in (("free_pages", 0x50001), ("alloc_pages", 0x30000)):
-        # PAGE_WORD(1, PG_ALLOC, order) and PAGE_WORD(0, PG_PCP, order), but for the order.
+    words = [
+        (f"{name}_order{order if order < 4 else '_max'}", word + (order << 20))
+        for order in (0, 1, 2, 3, 9)
+        for name, word in (("free", 0x50001), ("alloc", 0x30000))
+    ]
+    for function, word in words:
+        # PAGE_WORD(1, PG_ALLOC, order) and PAGE_WORD(0, PG_PCP, order)
         code = disassemble(elf, function)
         if not code:
             yield f"{elf}: no function {function}"
@@ -115,20 +123,66 @@ def check_fence(build):
                 "x2apic_send: mfence and lfence, and no store after them, "
                 f"are expected before the wrmsr: {before[-4:]}"
             )
-    code = disassemble(os.path.join(build, "quarry.elf"), "drain_all_pages")
+    code = disassemble(os.path.join(build, "quarry.elf"), "drain_cached")
     fences = [i for i, insn in enumerate(code) if re.match(r"mfence$|lock or\w* +\$0x0,", insn)]
     rounds = [i for i, insn in enumerate(code) if insn == "call drain_round"]
     if not rounds or len(fences) < len(rounds) + 1:
         yield (
-            f"drain_all_pages: {len(fences)} full barriers, {len(rounds)} calls of drain_round: "
+            f"drain_cached: {len(fences)} full barriers, {len(rounds)} calls of drain_round: "
             "one more is expected"
         )
     for i in rounds:
         if not any(i - 8 < f < i for f in fences):
             yield (
-                "drain_all_pages: a full barrier is expected just before drain_round "
+                "drain_cached: a full barrier is expected just before drain_round "
                 "looks at the counts"
             )
 
 
-CHECKS = [check_compare, check_fence]
+def listed():
+    """The listings of docs/performance.md: [(function, [instruction])]."""
+    with open(os.path.join(ROOT, "docs/performance.md"), encoding="utf-8") as f:
+        parts = re.split(r"^## (\w+)\n", f.read(), flags=re.MULTILINE)
+    return [
+        (name, [line[4:38].strip() for line in text.split("\n") if line.startswith("    ")])
+        for name, text in zip(parts[1::2], parts[2::2])
+    ]
+
+
+def check_listing(build):
+    """the hot paths are those of docs/performance.md, instruction by instruction (gcc 12)"""
+    elf = os.path.join(build, "quarry.elf")
+    listings = listed()
+    if len(listings) != 2:
+        yield f"docs/performance.md: {len(listings)} listings, two are expected"
+    if compiler_of(os.path.join(build, "kernel/mm/page_alloc.c.o")) != "12":
+        return
+    for function, want in listings:
+        code = disassemble(elf, function)
+        code = code[: code.index("ret") + 1] if "ret" in code else code
+        have = [plain_addresses(insn) for insn in code]
+        if [insn.split() for insn in have] == [insn.split() for insn in want]:
+            continue
+        yield f"{function}: {len(have)} instructions, docs/performance.md lists {len(want)}"
+        for mine, theirs in itertools.zip_longest(have, want, fillvalue=""):
+            if mine.split() != theirs.split():
+                yield f"{function}: compiled {mine!r}, listed {theirs!r}"
+                break
+
+
+def plain_addresses(insn):
+    """Without what a change elsewhere moves: offsets in struct cpu, places in the code."""
+    insn = re.sub(r"%gs:0x[0-9a-f]+", "%gs:N", insn)
+    return re.sub(r"^(j\w+ +)[0-9a-f]+$", r"\g<1>N", insn)
+
+
+def compiler_of(path):
+    """The first number of the version of gcc that made an object; None: another compiler."""
+    said = subprocess.run(
+        ["readelf", "-p", ".comment", path], capture_output=True, text=True, check=False
+    ).stdout
+    found = re.search(r"GCC: \([^)]*\) (\d+)\.", said)
+    return found.group(1) if found else None
+
+
+CHECKS = [check_compare, check_fence, check_listing]

@@ -60,6 +60,7 @@ $(B)/use/$(1): $$(USE_OBJS) $$(patsubst %,$$(B)/use/%.o,$(2)) $$(B)/libquarry-mm
 	$$(Q)$$(LIBCC) $$(LIBFLAGS) $$(if $$(LIB_HOST),-pthread) $$(USE_LD) $(3) -o $$@ $$^
 endef
 $(eval $(call use_program,arena,examples/arena/arena.c))
+$(eval $(call use_program,compare,examples/plugin/compare.c,-ldl))
 $(eval $(call use_program,template,$(PORT)/main.c))
 $(eval $(call use_program,porting-check,$(CHECK_PORT_SRCS)))
 # The same in front of arch/host made wrong (tests/porting/wrong.c).
@@ -67,6 +68,14 @@ WRAPPED := spin_lock spin_unlock spin_unlock_irqrestore spin_is_held spin_depth 
 	arch_clock_ns wait_until wake_up thread_sleep port_task
 $(eval $(call use_program,porting-wrong,$(CHECK_PORT_SRCS) tests/porting/wrong.c, \
 	$(WRAPPED:%=-Wl,--wrap=%)))
+
+# Plugins of `make bench PLUGIN=`.
+$(B)/plugin/%.so: examples/plugin/%.c examples/plugin/plugin.h
+	$(call say,PLUGIN,$@)
+	$(Q)mkdir -p $(@D) && $(HOSTCC) -O2 -Wall -Wextra -shared -fPIC -o $@ $<
+$(B)/plugin/%-by-address.so: examples/plugin/%.c examples/plugin/plugin.h
+	$(call say,PLUGIN,$@)
+	$(Q)mkdir -p $(@D) && $(HOSTCC) -O2 -Wall -Wextra -DBY_ADDRESS -shared -fPIC -o $@ $<
 
 .PHONY: lib arena porting-check always
 lib: $(B)/libquarry-mm.a

@@ -11,8 +11,10 @@ import argparse
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
+import threading
 import time
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
@@ -22,6 +24,7 @@ import outer_make
 import qemu
 
 ROOT = qemu.ROOT
+MOMENT = 0.5  # seconds for checks behind the one that has noticed: some wait for long
 TEMPLATE = "examples/port-template"
 # The template is written for x86; elsewhere it is compiled and linked only.
 X86 = platform.machine() == "x86_64"
@@ -83,7 +86,7 @@ def make(build, *targets, **variables):
     )
 
 
-def run(program, limit=120, **env):
+def run(program, limit=qemu.WATCHDOG, **env):
     """(exit status, output) of a program in a build directory."""
     try:
         done = subprocess.run(
@@ -99,6 +102,29 @@ def run(program, limit=120, **env):
     except OSError as e:
         return str(e), ""
     return done.returncode, done.stdout
+
+
+def run_until(program, line, **env):
+    """As run, up to a line of its output: then it has a moment to end by itself, or status None."""
+    proc = subprocess.Popen(
+        [os.path.join(ROOT, program)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=dict(os.environ, **env),
+    )
+    said = []
+    dog = threading.Timer(qemu.WATCHDOG, proc.kill)
+    dog.start()
+    for text in proc.stdout:
+        said.append(text)
+        if text == line:
+            dog.cancel()
+            dog = threading.Timer(MOMENT, proc.kill)
+            dog.start()
+    status = proc.wait()
+    dog.cancel()
+    return None if status == -signal.SIGKILL and line in said else status, "".join(said)
 
 
 def built_and_run(build, program, **variables):
@@ -231,8 +257,8 @@ def test_wrong_ports(build):
         yield said
         return
     for wrong, name in WRONG.items():
-        status, text = run(f"{build}/use/porting-wrong", WRONG=wrong)
-        if not status or f"not ok {name}\n" not in text:
+        status, text = run_until(f"{build}/use/porting-wrong", f"not ok {name}\n", WRONG=wrong)
+        if status == 0 or f"not ok {name}\n" not in text:
             yield f"WRONG={wrong}: {name} does not notice (status {status}): {text}"
 
 

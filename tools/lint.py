@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Checks beyond the compiler's: includes, sizes, phrases, static analysis; `make lint`.
 
-Usage: tools/lint.py [--build DIR] [--only CHECK,...]
+Usage: tools/lint.py [--build DIR] [--only CHECK,...] [--jobs N]
 
 Each check is one line, "ok NAME" or "not ok NAME" with the faults below it, and counts as one test.
 """
@@ -16,8 +16,10 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import analyse
 import check
 import facts
+import figures
 import floors
 import instructions
+import labs_leak
 import lib
 import poison_table
 import qemu
@@ -60,7 +62,11 @@ INCLUDES = [
     ),
     ("demo/", [QUARRY, r'"(demo|kernel)/\w+\.h"', STD]),
     ("examples/arena/", [QUARRY, r"<(host|stdlib)\.h>"]),
+    ("examples/plugin/", [QUARRY, r'"plugin\.h"', r"<(sys/)?\w+\.h>"]),
     ("examples/port-template/", [QUARRY, r'"(port|layout)\.h"', STD]),
+    ("bench/peers/pages.c", [r"<linux/\w+\.h>"]),  # a module of Linux
+    ("bench/peers/", [r"<(sys/)?\w+\.h>"]),
+    ("tools/", [STD, r"<(inttypes|sched|stdio|stdlib|string)\.h>"]),
     ("user/", [r"<quarry/(abi|errno)\.h>", r'"\w+\.h"', STD]),
     (
         "drivers/",
@@ -78,8 +84,15 @@ INCLUDES = [
             r"<(sys|sanitizer)/\w+\.h>",
         ],
     ),
+    ("labs/0/", [QUARRY, r'"(labs/0|tests/lib)/\w+\.h"']),
+    ("labs/P/", [r'"(packed|paged)\.h"']),
+    ("labs/model/", [QUARRY, r'"(mm/|tests/fuzz/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
+    ("labs/grade/", [QUARRY, r'"mm/\w+\.h"', r"<\w+\.h>"]),
+    ("labs/planted/", []),  # functions only
+    ("labs/right/", []),
+    ("labs/wrong/", []),
     ("tests/porting/", [QUARRY, r'"(porting_(check|tests)|host)\.h"', r"<stdlib\.h>"]),
-    ("tests/fuzz/host_fuzz.c", [QUARRY, r'"host\.h"', r"<\w+\.h>"]),
+    ("tests/fuzz/host_fuzz.c", [QUARRY, r'"(host|fuzz)\.h"', r"<\w+\.h>"]),
     ("tests/fuzz/fuzz_boot.h", [QUARRY, r'"fuzz\.h"', STD]),
     ("tests/races/fiber_", [QUARRY, r'"\w+\.h"', r"<\w+\.h>"]),
     ("tests/fiber/explore_", [QUARRY, r'"(kernel/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
@@ -118,7 +131,7 @@ ARGUMENTS = [
     ("mm/page_alloc.c", r"Never a cross-call from here"),
     ("mm/drain.c", r"@force exists for callers"),
     ("mm/drain.c", r"Two barriers, or each side"),
-    ("mm/buddy.c", r"are read here, under the lock"),
+    ("mm/buddy_inline.h", r"are read here, under the lock"),
     ("mm/page_isolation.c", r"\* redrain +all bits are set"),
     ("mm/page_isolation.c", r"\* disable +first the zone's caches go off"),
     ("mm/page_isolation.c", r"\* precise +first all bits are set"),
@@ -176,7 +189,7 @@ WRONG_INCLUDES = [
     ("mm/new.c", '#include "kernel/thread.h"'),
     ("mm/new.c", "#include <stdio.h>"),
     ("include/quarry/new.h", '#include "mm/mm_priv.h"'),
-    ("arch/host/new.c", '#include "kernel/lock.h"'),
+    ("arch/host/new.c", '#include "kernel/thread.h"'),
     ("kernel/new.c", '# include "mm/mm_priv.h"'),
     ("drivers/new.c", '#include "arch/x86_64/x86.h"'),
     ("boot/new.c", "#include <stdio.h>"),
@@ -272,28 +285,28 @@ def check_licence(_):
 
 
 # The names that kernel/main.c takes from demo/; no other object of the kernel proper takes any.
-DOORS = {"kernel/main.c": {"demo_run", "monitor"}}
+DOORS = {"kernel/main.c": {"demo_run", "monitor", "live_boot", "live_tested", "live_stop"}}
 
 
 def symbols(build, room):
     """For each source of a room: (names that its object exports, names that it needs)."""
-    found = {}
-    for path in sources():
-        made = os.path.join(build, "kernel", path + ".o")
-        if path.startswith(room + "/") and path.endswith((".c", ".S")) and os.path.exists(made):
-            out = subprocess.run(
-                [os.environ.get("NM", "nm"), "-g", made], capture_output=True, text=True, check=True
-            ).stdout
-            lines = [line.split() for line in out.split("\n") if line]
-            found[path] = (
-                {w[2] for w in lines if len(w) == 3},
-                {w[1] for w in lines if len(w) == 2},
-            )
+    made = {}
+    for path in sources((".c", ".S")):
+        at = os.path.join(build, "kernel", path + ".o")
+        if path.startswith(room + "/") and os.path.exists(at):
+            made[at] = path
+    found = {path: (set(), set()) for path in made.values()}
+    nm = [os.environ.get("NM", "nm"), "-gA"]
+    out = subprocess.run([*nm, *made], capture_output=True, text=True, check=True).stdout
+    for line in out.split("\n")[:-1]:
+        at, words = line.split(":", 1)
+        words = words.split()
+        found[made[at]][len(words) == 2].add(words[-1])
     return found
 
 
 def check_doors(build):
-    """kernel/main.c takes demo_run and monitor from demo/; no other source takes any name"""
+    """of demo/ kernel/main.c takes demo_run, monitor, the live screen; no other source anything"""
     demo = set().union(*(defined for defined, _ in symbols(build, "demo").values()))
     rooms = [symbols(build, room) for room in ("mm", "kernel", "drivers", "boot", "arch/x86_64")]
     for path, (_, needed) in ((p, s) for room in rooms for p, s in room.items()):
@@ -306,9 +319,8 @@ def check_port(_):
     headers = [f"include/quarry/{name}.h" for name in ("port", "arch")]
     texts = [re.sub(r"/\*.*?\*/", "", read(path), flags=re.DOTALL) for path in headers]
     own = re.findall(r"\w+", " ".join(texts))
-    used = set(
-        re.findall(r"\w+", " ".join(read(path) for path in sources() if path.startswith("mm/")))
-    )
+    mm = [path for path in sources() if path.startswith("mm/")] + ["include/quarry/trace_ring.h"]
+    used = set(re.findall(r"\w+", " ".join(map(read, mm))))
     for path, text in zip(headers, texts):
         declared = re.findall(
             r"^(?:static inline |extern )?[a-z][\w ]*?[ *](\w+)(?:\(|;| ACQUIRED)",
@@ -391,9 +403,19 @@ def check_facts(build):
     yield from facts.wrong(build)
 
 
+def check_figures(_):
+    """each figure is drawn from its present text, and says what the code says"""
+    yield from figures.wrong()
+
+
 def check_words(_):
     """no retired word of docs/GLOSSARY.md is used more often than allowed there"""
     yield from words.wrong()
+
+
+def check_labs(_):
+    """labs.ini names what there is, clang finds the same bodies, no student's tree shows them"""
+    yield from labs_leak.wrong()
 
 
 def check_format(_):
@@ -431,8 +453,10 @@ CHECKS = [
     check_mutants,
     check_poison_table,
     check_facts,
+    check_figures,
     check_waits,
     check_words,
+    check_labs,
     *analyse.CHECKS,
 ]
 
@@ -450,7 +474,7 @@ def lint(counts, build, only=None):
             print(f"    {line}")
         if len(wrong) > 20:
             print(f"    and {len(wrong) - 20} more")
-        counts.one(not wrong, f"lint: {check.__name__[6:]}")
+        counts.one(not wrong, check.__name__[6:])
 
 
 def main():
@@ -458,14 +482,15 @@ def main():
     parser.add_argument("--build", default="build")
     names = [c.__name__[6:] for c in CHECKS]
     parser.add_argument("--only", help="checks, with commas: " + ",".join(names))
+    analyse.options(parser)
     args = parser.parse_args()
     only = args.only.split(",") if args.only else None
     if only and set(only) - set(names):
         parser.error(f"no check {', '.join(set(only) - set(names))}; known: {' '.join(names)}")
     counts = check.Counts()
+    analyse.take(args)
     lint(counts, args.build, only)
-    print(f"lint: {counts.line()}")
-    return 1 if counts.failed else 0
+    return counts.close("lint")
 
 
 if __name__ == "__main__":

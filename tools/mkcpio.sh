@@ -10,7 +10,11 @@ out=$1
 shift
 
 zeros() { # as many as make $1 a multiple of 4
-	printf '\000\000\000' | head -c $(((4 - $1 % 4) % 4))
+	case $(($1 % 4)) in
+	1) printf '\000\000\000' ;;
+	2) printf '\000\000' ;;
+	3) printf '\000' ;;
+	esac
 }
 member() { # NAME SIZE: everything but the content
 	printf '070701%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%08X%s\000' \

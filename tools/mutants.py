@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: MIT
 """Build every wrong variant of tests/mutants; each test named in it must fail; `make mutants`.
 
-Usage: tools/mutants.py [--build DIR] [--only ID,...] [--jobs N] [--keep] [--who]
+Usage: tools/mutants.py [--build DIR] [--only ID,...] [--jobs N] [--keep] [--who] [--result FILE]
 
 One line for each variant and each "kill:" of it: the matrix.  docs/mutants.md says what counts as
-killed.  The same goes to DIR/mutants.json.  Exit status 0 only if all were killed as claimed.
+killed.  The same goes to DIR/mutants.json,
+or to another file in DIR.  Exit status 0 only if all were killed as claimed.
 --who runs all suites with each variant instead, and lists every test that fails.
 """
 import argparse
@@ -251,7 +252,7 @@ class Hunt:
 
     def build_one(self, v, tree, name):
         with self.seconds.of("trees"):
-            changed = variant.make_tree(v, tree)
+            changed = variant.thin_tree(v, tree)
         with self.seconds.of("compile"):
             kills = [kill for kill in v.kills if base_of(v, kill) == name]
             suites = (
@@ -342,6 +343,7 @@ def main():
         action="store_true",
         help="run all suites with each, and list every test that fails",
     )
+    parser.add_argument("--result", default="mutants.json", help="a file's name")
     args = parser.parse_args()
     start = time.monotonic()
     variants = [variant.read(i) for i in (args.only.split(",") if args.only else variant.known())]
@@ -358,7 +360,7 @@ def main():
         )
     if rows is None:
         counts.one(False, "the unmodified tree")
-    with open(os.path.join(args.build, "mutants.json"), "w", encoding="utf-8") as f:
+    with open(os.path.join(args.build, args.result), "w", encoding="utf-8") as f:
         json.dump(rows or [], f, indent=1)
         f.write("\n")
     print(

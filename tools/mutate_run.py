@@ -41,7 +41,7 @@ OUTSIDE = "tests"  # files of tests/qemu/ that a source's head names
 FIRST = ("host-port", "host-plain")  # builds in which the file's suites run first
 # Under icount, with every program of ring 3.
 BOOT = {"cpus": 4, "mem": 256, "icount": True, "programs": True}
-BOOT_LINE = "selftest=quick tour=off monitor=off user=init"
+BOOT_LINE = "selftest=most tour=off monitor=off user=init"
 MORE_CPU, MORE_SECONDS = 5, 20
 IDLE = 25  # seconds, with as many hundredths of a second of processor time
 SILENT = 30  # seconds without output of a kernel that prints every second or two
@@ -241,7 +241,7 @@ class Bench:
 
     def boot(self, program, tests):
         """The output of a boot: selftests and every program of ring 3."""
-        line = BOOT_LINE if tests == "all" else BOOT_LINE.replace("quick", tests)
+        line = BOOT_LINE if tests == "all" else BOOT_LINE.replace("most", tests)
         tag = f"mutate-{os.getpid()}-{threading.get_ident()}"
         machine = qemu.Machine(kernel=program, timeout=self.limits(KERNEL)["time_limit"], **BOOT)
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -4,6 +4,8 @@
 NEEDS_run   := compile boot $(if $(filter pvh,$(BOOT)),,iso) $(filter uefi,$(BOOT))
 NEEDS_iso   := compile iso
 NEEDS_test-bochs := compile iso check bochs
+NEEDS_bench := compile boot
+NEEDS_bench-peers := compile boot peers
 NEEDS_model := model
 NEEDS_race  := compile boot $(if $(GRUB),iso)
 NEEDS_mutants := compile boot check
@@ -12,11 +14,20 @@ NEEDS_failsweep := compile check
 NEEDS_debug := compile boot debug
 NEEDS_lint  := compile lint
 NEEDS_format := lint
+NEEDS_figures := figures
+NEEDS_recording := compile boot iso check
+NEEDS_minimal := minimal
 NEEDS_test  := test
-NEEDS_setup := test debug
+NEEDS_lab := compile
+NEEDS_lab-kernel := compile boot
+NEEDS_skeleton := compile
+NEEDS_setup := test debug figures
 NEEDS_lib := compile
 NEEDS_arena := compile
 NEEDS_porting-check := compile
+# Targets that are tools and make nothing here: what objects depend on need not be read.
+TOOLS_ONLY := help grade lab lab-kernel lab-settings labs labs-check labs-leak labs-sure skeleton
+BUILDS_NOTHING := $(if $(MAKECMDGOALS),$(if $(filter-out $(TOOLS_ONLY),$(MAKECMDGOALS)),,yes))
 NEEDS := $(foreach goal,$(MAKECMDGOALS),$(NEEDS_$(goal)))
 ifeq ($(findstring n,$(firstword -$(MAKEFLAGS)))$(if $(strip $(NEEDS)),yes),yes)
 ifneq ($(shell sh tools/setup.sh $(NEEDS) >&2 || echo failed),)

@@ -2,7 +2,10 @@
 """Hide an outer make, which passes its state in the environment, from the programs that we call."""
 import os
 
-VARIABLES = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR")
+VARIABLES = (
+    *("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR"),
+    "ONLY",  # a choice made for the outer make, not for the programs
+)
 
 
 def env(*without, **more):

@@ -30,7 +30,6 @@ POLICIES = ("all", "masked", "local", RIGHT)
 MACHINES = ("icount-8", "mttcg-8", "icount-4")
 SEEDS = range(1, 21)
 MEM = 256  # MiB
-TIMEOUT = 300
 FOLDER = os.path.join(qemu.ROOT, "tests", "pressure")
 PAGE = os.path.join(qemu.ROOT, "docs", "races", "pressure.md")
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
@@ -109,9 +108,7 @@ def complaints(text):
 def run_one(kernel, policy, machine, seed):
     """One boot: (the line for the file, its fault)."""
     engine, cpus = machine.split("-")
-    m = qemu.Machine(
-        cpus=int(cpus), mem=MEM, icount=engine == "icount", timeout=TIMEOUT, kernel=kernel
-    )
+    m = qemu.Machine(cpus=int(cpus), mem=MEM, icount=engine == "icount", kernel=kernel)
     run = m.run(
         f"pressure-{policy}-{machine}", f"selftest=none monitor=off movable=0 pressure={seed}"
     )

@@ -2,19 +2,20 @@
 # SPDX-License-Identifier: MIT
 """Replay race scripts, with right code and wrong variants, on fibers and in QEMU; `make race`.
 
-Usage: tools/race.py [--build DIR] [--grub] [--repeat N] [--engines LIST] [--no-explore]
+Usage: tools/race.py [--build DIR] [--grub] [--repeat N] [--engines LIST] [--no-explore] [--jobs N]
 [--update-docs] [NAME...]
-       tools/race.py [--build DIR] --step NAME [VARIANT]     by keys, one move at a time:
-       tools/race_step.py
+       tools/race.py [--build DIR] --step [--engine fiber|qemu] NAME [VARIANT]   by keys, one move
+at a time: tools/race_step.py
 
 For each script of tests/races/*.race (or those named; a variant's name means the scripts that show
 it) and each variant that its lines "expect ID: OUTCOME" name: the outcome must be the expected one,
 and the trace must be the same, byte for byte, on every engine: fiber (hosted), mttcg, icount and,
 with --grub, grub (from an ISO image).  The tables of docs/races/*.md between "<!-- race SCRIPT [ID]
--->" and "<!-- end -->" must agree with the run; --update-docs writes them instead.  One JSON line
-for each run goes to DIR/race/race.jsonl.  Without names the explorer (tools/explore.py) runs too.
-The names "pressure" and "waiters" stand for tools/pressure.py and tools/waiters.py.  Exit status 0
-only if everything was as expected.
+-->" and "<!-- end -->" must agree with the run, and so must the time line beside each
+(tools/race_figure.py); --update-docs writes them instead.  One JSON line for each run goes to
+DIR/race/race.jsonl.  Without names the explorer (tools/explore.py) runs too.  The names "pressure"
+and "waiters" stand for tools/pressure.py and tools/waiters.py.  Exit status 0 only if everything
+was as expected.
 """
 import argparse
 import glob
@@ -22,27 +23,30 @@ import hashlib
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
 import explore
 import pressure
 import qemu
+import race_table
 import variant
+from race_build import build_one, build_quick
 
 ENGINES = ("fiber", "mttcg", "icount", "grub")
-TIMEOUT = {"fiber": 60, "mttcg": 180, "icount": 300, "grub": 240}
+TIMEOUT = {"fiber": 300, "mttcg": 600, "icount": 900, "grub": 900}
 MORE_TIME = {"fiber": 5, "mttcg": 10, "icount": 30, "grub": 10}  # for each script of a run
-# In milliseconds of guest time, which is exact under icount.
-PATIENCE = {"icount": " race_patience=50"}
+# In milliseconds of guest time, which is exact under icount; where roles wait for ever they spin.
+PATIENCE = {"icount": 50, "mttcg": 1000}
+MORE_PATIENCE = 30000  # where the host's clock runs on while the host has its cores elsewhere
+SHIFT = 4  # under icount an instruction takes 16 ns: waits are short for the host
 CPUS = 4
-PAGES = os.path.join(qemu.ROOT, "docs/races/*.md")
-TABLE = re.compile(r"(<!-- race (\S+)(?: (\w+))? -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-REFS = re.compile(r"(<!-- refs (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-FROZEN = "all taken by the freeze"
 
 
 class Script:
@@ -69,41 +73,6 @@ def scripts():
     )
 
 
-# ---- programs ------------------------------------------------------------------------------------
-
-
-def build_one(build, ident, engines):
-    """{engine: program} of a variant, or None if it does not build."""
-    targets = []
-    if "fiber" in engines:
-        targets.append(["build/fiber/race" if ident != "none" else f"{build}/fiber/race"])
-    if set(engines) - {"fiber"}:
-        targets.append(
-            ["kernel", "RACE=1", "B=build/race" if ident != "none" else f"B={build}/race"]
-        )
-    for target in targets:
-        if ident == "none":
-            words = [t for t in target if "=" not in t]
-            settings = dict(t.split("=", 1) for t in target if "=" in t)
-            worked = check.make(settings.pop("B", build), *words, **settings)
-        else:
-            worked, out, _ = variant.make(build, ident, *target)
-            if not worked:
-                print(
-                    "\n".join(line for line in out.split("\n") if not re.match(r"  [A-Z]+ ", line))
-                )
-        if not worked:
-            return None
-    base = (
-        build
-        if ident == "none"
-        else os.path.join(os.path.abspath(build), "variant", ident, "build")
-    )
-    return {
-        e: os.path.join(base, "fiber/race" if e == "fiber" else "race/quarry.elf") for e in engines
-    }
-
-
 # ---- runs ----------------------------------------------------------------------------------------
 
 
@@ -118,7 +87,7 @@ def traces(text):
     ]
 
 
-def run_program(program, engine, tag, names, times):
+def run_program(program, engine, tag, names, times, patience=None):
     """Its output, and how it ended if not by itself."""
     timeout = TIMEOUT[engine] + MORE_TIME[engine] * len(names) * times
     if engine == "fiber":
@@ -138,14 +107,17 @@ def run_program(program, engine, tag, names, times):
         boot="grub" if engine == "grub" else "pvh",
         cpus=CPUS,
         icount=engine == "icount",
+        shift=SHIFT,
         timeout=timeout,
         kernel=program,
     )
-    run = machine.run(
-        f"race-{tag}-{engine}",
-        f"selftest=none monitor=off race={','.join(names)} "
-        f"race_repeat={times}{PATIENCE.get(engine, '')}",
-    )
+    patience = patience or PATIENCE.get(engine)
+    command = f"selftest=none monitor=off race={','.join(names)} race_repeat={times}"
+    command += f" race_patience={patience}" if patience else ""
+    run = machine.run(f"race-{tag}-{engine}", command)
+    if run.status == -signal.SIGSEGV:
+        print(f"  QEMU itself crashed: {tag} on {engine} once more", flush=True)
+        run = machine.run(f"race-{tag}-{engine}", command)
     ended = "TIMEOUT" if run.status == qemu.TIMED_OUT else "CRASH" if "PANIC" in run.text else ""
     return run.text, ended
 
@@ -174,150 +146,7 @@ def run_scripts(program, engine, tag, names, times=1):
             runs[name] += alone or [("", ended or "NO TRACE", seconds)]
 
 
-# ---- printing ----------------------------------------------------------------------------------
-
-
-def steps(trace, against=""):
-    """[(step, role or "-", text, whether @against has the step too)]"""
-    other = against.split("\n")
-    rows = []
-    for i, line in enumerate(trace.split("\n")[:-1]):
-        step, role, rest = line.split(" ", 2)
-        rows.append((step, role, rest, not against or (i < len(other) and other[i] == line)))
-    return rows
-
-
-def head(role):
-    return "R, the reclaim thread" if role == "R" else f"{role} on CPU {ord(role) - ord('A')}"
-
-
-def columns(rows):
-    return sorted({role for _, role, _, _ in rows if role != "-"})
-
-
-def table(trace, against=""):
-    """The steps, a column for each role; an asterisk where they differ from those of @against."""
-    rows = steps(trace, against)
-    roles = columns(rows)
-    widths = {
-        r: max([len(head(r))] + [len(rest) for _, role, rest, _ in rows if role == r])
-        for r in roles
-    }
-    print("    step  " + "  ".join(head(r).ljust(widths[r]) for r in roles))
-    for step, role, rest, same in rows:
-        cells = [(rest if r == role else "").ljust(widths[r]) for r in roles]
-        number = step if same else "*" + step
-        print(f"    {number.rjust(4)}  " + ("  ".join(cells) if role != "-" else rest).rstrip())
-
-
-def page_table(trace, outcome, against):
-    """The same table for a page of docs/races/."""
-    rows = steps(trace, against)
-    roles = columns(rows)
-    checks = any(role == "-" for _, role, _, _ in rows)
-    lines = [
-        "| step | " + " | ".join([head(r) for r in roles] + ["checked"] * checks) + " |",
-        "|---|" + "---|" * (len(roles) + checks),
-    ]
-    for step, role, rest, same in rows:
-        rest = rest.replace("|", "\\|")
-        cells = [rest if r == role else "" for r in roles] + [rest if role == "-" else ""] * checks
-        lines.append(f"| {step if same else step + ' *'} | " + " | ".join(cells) + " |")
-    return "\n" + "\n".join(lines) + f"\n\nOutcome: **{outcome}**\n\n"
-
-
-def references(trace):
-    """For a script that counts refs(V): [(owner of a reference, when taken, when dropped)]."""
-    looks, place = [], "before"  # [(places of the roles, owners of the references)]
-    for _, role, rest, _ in steps(trace):
-        found = re.match(r"count refs\(V\) \d+: (.*)", rest)
-        if found and found.group(1) != FROZEN:
-            looks.append(
-                (
-                    place,
-                    [
-                        re.sub(r"^\d+ of entries", "each entry's", h)
-                        for h in found.group(1).split(", ")
-                    ],
-                )
-            )
-        elif role != "-":
-            place = f"{role} {rest}"
-    rows = []
-    for holder in dict.fromkeys(h for _, holders in looks for h in holders):
-        there = [i for i, (_, holders) in enumerate(looks) if holder in holders]
-        taken = (
-            f"between \"{looks[there[0] - 1][0]}\" and \"{looks[there[0]][0]}\""
-            if there[0]
-            else "before"
-        )
-        dropped = (
-            f"between \"{looks[there[-1]][0]}\" and \"{looks[there[-1] + 1][0]}\""
-            if there[-1] + 1 < len(looks)
-            else "never"
-        )
-        rows.append((holder, taken, dropped))
-    return rows
-
-
-class Pages:
-    """The tables of docs/races/."""
-
-    def __init__(self, update):
-        self.update = update
-        self.wrong = []  # tables that differ from the run
-        self.compared = 0
-        self.pairs = set()  # (script, variant) that some page shows
-        for path in glob.glob(PAGES):
-            with open(path, encoding="utf-8") as f:
-                self.pairs |= {(m.group(2), m.group(3) or "none") for m in TABLE.finditer(f.read())}
-
-    def show(self, script, ident, trace, outcome, against):
-        if (script, ident) not in self.pairs:
-            return
-        for path in sorted(glob.glob(PAGES)):
-            with open(path, encoding="utf-8") as f:
-                text = f.read()
-
-            def replace(m):
-                if (m.group(2), m.group(3) or "none") != (script, ident):
-                    return m.group(0)
-                self.compared += 1
-                return m.group(1) + page_table(trace, outcome, against) + m.group(5)
-
-            def replace_refs(m):
-                if m.group(2) != script or ident != "none":
-                    return m.group(0)
-                lines = ["| reference | taken | dropped |", "|---|---|---|"]
-                lines += [f"| {' | '.join(row)} |" for row in references(trace)]
-                return m.group(1) + "\n" + "\n".join(lines) + "\n\n" + m.group(4)
-
-            new = REFS.sub(replace_refs, TABLE.sub(replace, text))
-            if new == text:
-                continue
-            if self.update:
-                with open(path, "w", encoding="utf-8") as f:
-                    f.write(new)
-            else:
-                self.wrong.append(
-                    f"{os.path.relpath(path, qemu.ROOT)}: {script} {ident}: not what the run "
-                    "shows; "
-                    "tools/race.py --update-docs writes it anew"
-                )
-
-    def judge(self, counts, everything):
-        if everything:
-            known = {(s.name, i) for s in scripts() for i in s.expect}
-            self.wrong += [
-                f"docs/races: no such run: {' '.join(pair)}" for pair in sorted(self.pairs - known)
-            ]
-        for line in self.wrong:
-            counts.one(False, line)
-        if self.compared:
-            print(
-                f"  docs/races: {self.compared} tables {'written' if self.update else 'compared'}"
-            )
-            counts.one(not self.wrong, "tables of docs/races")
+# ---- verdicts -----------------------------------------------------------------------------------
 
 
 def judge(counts, pages, script, ident, runs, right):
@@ -330,13 +159,13 @@ def judge(counts, pages, script, ident, runs, right):
     name = script.name if ident == "none" else f"{script.name} with {ident}"
     title = script.title if ident == "none" else variant.load(ident)[0]["title"][0]
     print(f"  {name}: {title}")
-    table(first, right)
-    for row in references(first):
+    race_table.table(first, right)
+    for row in race_table.references(first):
         print("    reference: {}: taken {}, dropped {}".format(*row))
     for engine, trace, outcome, _ in all_runs:
         if trace != first:
             print(f"    and on {engine}, which ended {outcome}:")
-            table(trace, first)
+            race_table.table(trace, first)
     good = outcomes == [expected] and same
     print(
         f"    {', '.join(outcomes)}: {'as expected' if good else f'NOT as expected ({expected})'}; "
@@ -349,48 +178,81 @@ def judge(counts, pages, script, ident, runs, right):
     return first
 
 
-def replay(counts, pages, build, chosen, engines, repeat):
+def try_again(program, ident, script, runs):
+    """CPUs of a busy host can stand still for a second: a play of theirs that should not be stuck
+    gets more patience."""
+    for i, (_, outcome, _) in enumerate(runs):
+        if outcome == "STUCK" != script.expect[ident]:
+            text, _ = run_program(program, "mttcg", ident, [script.name], 1, MORE_PATIENCE)
+            for name, *ended in traces(text):
+                runs[i] = (*ended, runs[i][2])
+                print(f"  {name} on mttcg was stuck for a second: once more", flush=True)
+
+
+def run_one(build, ident, some, engines, repeat):
+    """{script: {engine: [(trace, outcome, seconds)]}} of one variant; None if it does not build."""
+    tree, names = None, [s.name for s in some]
+    if ident == "none":
+        programs = build_one(build, ident, engines)
+    else:
+        programs, tree = build_quick(build, ident, engines)
+    runs = {name: {} for name in names}
+    for engine in engines if programs else ():
+        results = run_scripts(programs[engine], engine, ident, names, repeat)
+        for s in some:
+            runs[s.name][engine] = results[s.name]
+            if engine == "mttcg":
+                try_again(programs[engine], ident, s, results[s.name])
+    if tree:
+        shutil.rmtree(tree, ignore_errors=True)
+    return runs if programs else None
+
+
+def replay(counts, pages, build, chosen, how):
+    """@how: the engines, how often each runs a script, and how many variants at a time."""
+    engines, repeat, jobs = how
     idents = ["none"] + sorted({i for s, ids in chosen for i in ids if i != "none"})
+    mine = {ident: [s for s, ids in chosen if ident in ids] for ident in idents}
     right = {}
     os.makedirs(os.path.join(build, "race"), exist_ok=True)
-    with open(os.path.join(build, "race", "race.jsonl"), "w", encoding="utf-8") as out:
-        for ident in idents:
-            mine = [s for s, ids in chosen if ident in ids]
-            if not mine:
-                continue
-            programs = build_one(build, ident, engines)
-            if not programs:
-                for s in mine:
+    # Variants are linked with its objects.
+    build_one(build, "none", engines)
+    with open(
+        os.path.join(build, "race", "race.jsonl"), "w", encoding="utf-8"
+    ) as out, ThreadPoolExecutor(max(1, jobs)) as pool:
+        running = [
+            (ident, pool.submit(run_one, build, ident, some, engines, repeat))
+            for ident, some in mine.items()
+            if some
+        ]
+        for ident, job in running:
+            runs = job.result()
+            for s in mine[ident]:
+                if runs is None:
                     counts.one(False, f"{s.name} with {ident}: does not build")
-                continue
-            runs = {s.name: {} for s in mine}
-            for engine in engines:
-                results = run_scripts(
-                    programs[engine], engine, ident, [s.name for s in mine], repeat
-                )
-                for s in mine:
-                    runs[s.name][engine] = results[s.name]
-                    for number, (trace, outcome, seconds) in enumerate(results[s.name], 1):
-                        out.write(
-                            json.dumps(
-                                {
-                                    "script": s.name,
-                                    "variant": ident,
-                                    "engine": engine,
-                                    "run": number,
-                                    "outcome": outcome,
-                                    "expected": s.expect[ident],
-                                    "trace": hashlib.sha256(trace.encode()).hexdigest()[:16],
-                                    "seconds": round(seconds, 3),
-                                }
-                            )
-                            + "\n"
-                        )
-                    out.flush()
-            for s in mine:
+                    continue
+                write_runs(out, s, ident, runs[s.name])
                 first = judge(counts, pages, s, ident, runs[s.name], right.get(s.name, ""))
                 if ident == "none":
                     right[s.name] = first
+
+
+def write_runs(out, script, ident, runs):
+    """A JSON line for each."""
+    for engine, results in runs.items():
+        for number, (trace, outcome, seconds) in enumerate(results, 1):
+            row = {
+                "script": script.name,
+                "variant": ident,
+                "engine": engine,
+                "run": number,
+                "outcome": outcome,
+                "expected": script.expect[ident],
+                "trace": hashlib.sha256(trace.encode()).hexdigest()[:16],
+                "seconds": round(seconds, 3),
+            }
+            out.write(json.dumps(row) + "\n")
+    out.flush()
 
 
 def choose(names):
@@ -416,11 +278,13 @@ def main():
     parser.add_argument("--grub", action="store_true")
     parser.add_argument("--repeat", type=int, default=1)
     parser.add_argument("--engines", help="with commas: " + ",".join(ENGINES))
+    parser.add_argument("--engine", help="of --step: fiber, qemu")
     parser.add_argument("--no-explore", action="store_true", help="leave out tools/explore.py")
     parser.add_argument("--step", action="store_true", help="step through one script")
     parser.add_argument(
-        "--update-docs", action="store_true", help="write the tables of docs/races/ anew"
+        "--update-docs", action="store_true", help="write the tables and figures of docs/races/"
     )
+    parser.add_argument("--jobs", type=int, default=1, help="variants at a time")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     engines = (
@@ -430,13 +294,15 @@ def main():
     )
     if set(engines) - set(ENGINES):
         parser.error("engines: " + ", ".join(ENGINES))
+    if args.engine and not args.step:
+        parser.error("--engine (ENGINE=) is of --step (STEP=1); the replay has --engines")
     counts = check.Counts()
     start = time.monotonic()
     names = [n for word in args.names for n in re.split(r"[, ]+", word) if n]
     if args.step:
         import race_step
 
-        return race_step.step(os.path.abspath(args.build), names)
+        return race_step.step(os.path.abspath(args.build), names, args.engine or "fiber")
     if "pressure" in names:
         pressure.compare(counts, os.path.abspath(args.build))
     if "waiters" in names:
@@ -445,11 +311,15 @@ def main():
         waiters.compare(counts, os.path.abspath(args.build))
     scripts_named = [n for n in names if n not in ("pressure", "waiters")]
     if scripts_named or not names:
-        pages = Pages(args.update_docs)
+        pages = race_table.Pages(args.update_docs)
         replay(
-            counts, pages, os.path.abspath(args.build), choose(scripts_named), engines, args.repeat
+            counts,
+            pages,
+            os.path.abspath(args.build),
+            choose(scripts_named),
+            (engines, args.repeat, args.jobs),
         )
-        pages.judge(counts, not names)
+        pages.judge(counts, None if names else {(s.name, i) for s in scripts() for i in s.expect})
     if not names and not args.no_explore:
         print("explorer:", flush=True)
         explore.explore(counts, os.path.abspath(args.build))

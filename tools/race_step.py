@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Step through a race on the live machine, by keys; `make race NAME='R-S0A M02' STEP=1`.
+"""Step through a race by keys, one move at a time; `make race NAME=R-S0A STEP=1`.
 
-The machine runs under icount with the race build of the kernel, which prints the state after each
-move (lines "step: ..."); here they become a table, with a column for each CPU.  One step back
-repeats all moves but the last: on the same machine if it is still good, else on one booted again.
-While the reader thinks, the machine is stopped.
+NAME='SCRIPT VARIANT': without a variant the wrong code that docs/races shows with the script;
+"right" (or "none") is the right code.  ENGINE=fiber, the default, runs the hosted program;
+ENGINE=qemu the kernel in a virtual machine.  Keys may come from a pipe.  Exit status 0: played to
+its end, whatever that was, or left by q, Ctrl-D or the end of the keys; 1: nothing was played;
+130: Ctrl-C.
 """
+import glob
 import os
 import re
-import select
 import signal
 import subprocess
 import sys
@@ -17,242 +18,142 @@ import termios
 import tty
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import check
+import outer_make
 import qemu
 import race
+import race_engine
+import race_points
+import race_record
+import race_table
+import race_view
+import race_why
 import variant
 
-SILENCE = 300  # longest time without a line from a running machine, in seconds
 KEYS = """\
-  a letter    that role moves: to its next point, or until it waits, or its operation has ended
-  a capital   it moves on and on, until it waits, its operation has ended, or it goes round
-  <           one step back (or the backspace key)
-  ?           this list
-  q           leave; your own interleaving is printed as a script (so it is after the end)"""
-WIDTH = 30
+  a letter   that role moves: to its next point, until it waits, or has ended
+  a capital  it moves on and on, until it waits, has ended, or goes round
+  r          the rest as the recorded script does it
+  u          undo the last move (also < and backspace)
+  ?          this list
+  q          leave (also Ctrl-D, Ctrl-C); your order is printed as a script"""
+UNDO = ("u", "<", "\b", "\x7f")
+MANY = 1000  # moves of a recorded script, at most
 
 
-class Ended(Exception):
+class Left(Exception):
     """The reader has left."""
 
 
-class Machine:
-    """The kernel, booted with the moves made so far; it prints lines and reads keys."""
+# ---- programs ------------------------------------------------------------------------------------
 
-    def __init__(self, kernel, script, moves):
-        machine = qemu.Machine(cpus=max(4, script.cpus + 1), icount=True, kernel=kernel)
-        os.makedirs(os.path.join(qemu.BUILD, "qemu"), exist_ok=True)
-        command = machine.command(
-            "step",
-            f"selftest=none monitor=off race={script.name} race_step={moves}",
-            console="stdio,id=con,signal=off",
+
+def show_progress(what, command, cwd):
+    """Run make; one line that tells how far it is.  True if it worked."""
+    terminal = sys.stdout.isatty()
+    command = command + (["TTY=1"] if terminal else [])
+    env = outer_make.env()
+    proc = subprocess.Popen(
+        command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    said, steps = [], 0
+    for line in proc.stdout:
+        said.append(line)
+        step = re.match(r"(\[ *\d+/\d+\])?  [A-Z]+ ", line)
+        steps += bool(step)
+        if step and (terminal or steps == 1):
+            text = f"building {what} {step.group(1) or ''}".rstrip()
+            print(f"\r{text}" if terminal else f"{text} ...", end="" if terminal else "\n")
+            sys.stdout.flush()
+    if steps and terminal:
+        print("\r\x1b[K", end="", flush=True)
+    if proc.wait():
+        print("".join(line for line in said if not re.match(r"(\[.*\])?  [A-Z]+ ", line)), end="")
+    return proc.returncode == 0
+
+
+def fiber_program(build, ident):
+    """The hosted program, built with the least that it needs; None: it does not build."""
+    make = [os.environ.get("MAKE", "make"), "--no-print-directory", f"-j{check.jobs()}"]
+    program = os.path.join(build, "fiber/race")
+    if not show_progress("the race program", [*make, f"B={build}", program], qemu.ROOT):
+        return None
+    programs = race.build_one(build, ident, ["fiber"])
+    return programs and programs["fiber"]
+
+
+def program_of(build, ident, engine):
+    if engine == "fiber":
+        return fiber_program(build, ident)
+    print("building the kernel with scheduling points ...", flush=True)
+    programs = race.build_one(build, ident, ["icount"])
+    return programs and programs["icount"]
+
+
+# ---- which race ----------------------------------------------------------------------------------
+
+
+def shown_variant(script):
+    """The variant that the pages of docs/races show first with the script, or it names first."""
+    wrong = [i for i in script.expect if i != "none"]
+    for path in sorted(glob.glob(race_table.PAGES)):
+        with open(path, encoding="utf-8") as f:
+            shown = [
+                m.group(3) for m in race_table.TABLE.finditer(f.read()) if m.group(2) == script.name
+            ]
+        wrong = sorted(wrong, key=lambda i: shown.index(i) if i in shown else len(shown))
+    failing = [i for i in wrong if script.expect[i] != script.expect["none"]]
+    return (failing + wrong + ["none"])[0]
+
+
+def choose(names):
+    """(script, variant)"""
+    scripts = {s.name: s for s in race.scripts()}
+    if len(names) not in (1, 2) or names[0] not in scripts:
+        sys.exit(
+            "race: STEP=1 needs one script, as NAME=R-S0A or NAME='R-S0A right', not "
+            f"{' '.join(names) or 'none'}; scripts:\n"
+            + "\n".join(race_view.wrap(" ".join(sorted(scripts))))
         )
-        with open(qemu.log_path("step") + ".err", "wb") as err:
-            self.proc = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=err,
-                preexec_fn=qemu._die_with_parent,
-            )
-        self.rest = b""
-
-    def end(self):
-        if self.proc.poll() is None:
-            self.proc.kill()
-        self.proc.wait()
-        self.proc.stdin.close()
-        self.proc.stdout.close()
-
-    def line(self):
-        """The next line, or None: the machine has ended, or is silent."""
-        while b"\n" not in self.rest:
-            ready, _, _ = select.select([self.proc.stdout], [], [], SILENCE)
-            more = os.read(self.proc.stdout.fileno(), 65536) if ready else b""
-            if not more:
-                return None
-            self.rest += more
-        line, self.rest = self.rest.split(b"\n", 1)
-        return line.decode("utf-8", "replace").rstrip("\r")
-
-    def think(self):
-        self.proc.send_signal(signal.SIGSTOP)
-
-    def press(self, key):
-        self.proc.send_signal(signal.SIGCONT)
-        self.proc.stdin.write(key.encode())
-        self.proc.stdin.flush()
-
-
-class Picture:
-    """The state after a move."""
-
-    def __init__(self, number, mover):
-        self.number, self.mover = int(number), mover
-        self.roles, self.page, self.more = {}, "", []
-
-    def take(self, text):
-        if re.match(r"[A-H] ", text):
-            self.roles[text[0]] = text[2:]
-        elif text.startswith("P"):
-            self.page = text
-        else:
-            self.more.append(text)
-
-    def same(self, other):
-        return (self.roles, self.page, self.more) == (other.roles, other.page, other.more)
-
-    def row(self, roles):
-        cells = [short(self.roles.get(r, "")) for r in roles]
-        cells.append(short(self.page))
-        cells.append("; ".join(m.removeprefix("cached ") for m in self.more))
-        key = self.mover.lower() if self.number else " "
-        return f"{self.number:4} {key} " + "  ".join(c.ljust(WIDTH) for c in cells).rstrip()
-
-
-def short(text):
-    for long, brief in (
-        (r"^at ", ""),
-        (r", in an interrupt", " (interrupt)"),
-        (r", irqs off", " (irqs off)"),
-        (r"^waits for an answer from", "waits: answer of"),
-        (r"^waits for", "waits:"),
-        (r"^P(:| is) ", ""),
-        (r"^in the cache of", "cached on"),
-        (r"its pageblock isolated", "isolated"),
-    ):
-        text = re.sub(long, brief, text)
-    return text
-
-
-class Stepper:
-    def __init__(self, kernel, script):
-        self.kernel, self.script = kernel, script
-        self.pictures = []  # one for each move made, and the start
-        self.machine = None
-        self.movable = ""  # letters of the roles that can move
-        self.goes_back = False  # the kernel can run the race again, up to the move before
-        self.outcome, self.why, self.text = "", "", []
-
-    @property
-    def moves(self):
-        return "".join(p.mover.lower() for p in self.pictures[1:])
-
-    def boot(self, moves):
-        """Make these moves on a new machine."""
-        if self.machine:
-            self.machine.end()
-        self.machine = Machine(self.kernel, self.script, moves)
-        self.pictures = []
-        self.listen(show=not moves)
-
-    def listen(self, show=True):
-        """Read until the kernel asks for a key or has ended the race."""
-        self.movable = self.outcome = self.why = ""
-        self.goes_back = False
-        self.text = []
-        picture = None
-        while not self.movable:
-            line = self.machine.line()
-            word, _, rest = (
-                line[6:].partition(" ") if line and line.startswith("step: ") else ("", "", "")
-            )
-            crashed = line is None or "PANIC" in line
-            if picture and (crashed or word in ("move", "choose", "outcome")):
-                self.pictures.append(picture)
-                if show:
-                    print(picture.row(self.script.roles), flush=True)
-                picture = None
-            if crashed:
-                self.outcome, self.why = "CRASH", line or "the machine has stopped"
-                return
-            if line == "step: end":
-                # Then the kernel says that it can still go back, if every role has come back.
-                self.goes_back = (self.machine.line() or "").startswith("step: <")
-                return
-            if self.text or line == "step: script":
-                self.text.append(line)
-            elif line.startswith("race: ") or word == "not":
-                sys.exit(line)
-            elif word == "move":
-                picture = Picture(*rest.split())
-            elif word == "choose":
-                self.movable, self.goes_back = rest, True
-            elif word in ("outcome", "why"):
-                setattr(self, word, rest)
-            elif picture and word:
-                picture.take(line[6:])
-            elif self.pictures and line and not word and show:
-                print(f"       the kernel says: {line}")
-
-    def say_outcome(self):
-        good = self.outcome == "OK"
-        print(
-            f"{self.outcome}: "
-            + ("all operations have ended, and every check holds" if good else self.why),
-            flush=True,
+    script = scripts[names[0]]
+    ident = names[1] if len(names) == 2 else shown_variant(script)
+    ident = "none" if ident == "right" else ident
+    if ident != "none" and ident not in variant.known():
+        wrong = " ".join(i for i in script.expect if i != "none") or "none"
+        sys.exit(
+            f"race: no variant {ident}; {script.name} names {wrong};\n" "right is the right code"
         )
+    return script, ident
 
-    def back(self):
-        if len(self.pictures) < 2:
-            print("nothing to go back to")
-            return
-        # The move that led to a crash has no picture.
-        moves = self.moves if self.outcome == "CRASH" else self.moves[:-1]
-        before = self.pictures[: len(moves) + 1]
-        print(
-            f"one step back: {len(moves)} move{'s' if len(moves) != 1 else ''} again"
-            + ("" if self.goes_back else ", on a new machine"),
-            flush=True,
+
+def heading(script, ident):
+    if ident == "none":
+        return [f"{script.name}: {script.title}", "RIGHT CODE"]
+    title = variant.load(ident)[0]["title"][0]
+    return [f"{script.name}: {script.title}", f"WRONG CODE {ident}: {title}"]
+
+
+def introduction(script, ident, engine):
+    wrong = [i for i in script.expect if i != "none"]
+    name = script.name
+    if ident != "none":
+        text = f"You step through wrong code, variant {ident}. The right code: NAME='{name} right'."
+    elif wrong:
+        text = (
+            f"You step through the right code. Wrong code: NAME={name} or NAME='{name} {wrong[0]}'."
         )
-        if self.goes_back:
-            self.pictures = before[:-1]
-            self.machine.press("<")
-            self.listen(show=False)
-        else:
-            self.boot(moves)
-        print(self.pictures[-1].row(self.script.roles), flush=True)
-        if len(self.pictures) != len(before) or not all(
-            a.same(b) for a, b in zip(self.pictures, before)
-        ):
-            sys.exit("race: the same moves did not lead to the same place")
+    else:
+        text = "You step through the right code; the script names no wrong variant."
+    where = (
+        "On fibers: one thread; ENGINE=qemu is the live machine."
+        if engine == "fiber"
+        else "On the live machine, in QEMU, which stops while you think."
+    )
+    keys = "Keys: a letter moves that role, r the recorded order, u undo, ? all keys, q leave."
+    return [*race_view.wrap(text), *race_view.wrap(where), *race_view.wrap(keys)]
 
-    def play(self, keys):
-        self.boot("")
-        if self.outcome:
-            self.say_outcome()
-        while True:
-            if self.outcome:
-                key = keys.ask("< one step back, q quit: ")
-            else:
-                self.machine.think()
-                key = keys.ask(f"{' or '.join(self.movable)}? ")
-            if key in ("<", "\b", "\x7f"):
-                self.back()
-            elif key in ("", "q", "\x04"):
-                raise Ended
-            elif key == "?":
-                print(KEYS)
-            elif self.outcome:
-                print(f"{key!r}: it is over; < goes back, q quits")
-            elif key.lower() not in self.movable:
-                role = key.upper()
-                print(
-                    f"{role} cannot move: {self.pictures[-1].roles[role]}"
-                    if role in self.script.roles
-                    else f"{key!r}: no such key; ? lists the keys"
-                )
-            else:
-                self.machine.press(key)
-                self.listen()
-                if self.outcome:
-                    self.say_outcome()
 
-    def own_script(self):
-        """The moves made, as lines of a script."""
-        if not self.outcome:
-            self.machine.press("q")
-            self.listen(show=False)
-        return self.text[1:]
+# ---- keys ----------------------------------------------------------------------------------------
 
 
 class Keys:
@@ -262,6 +163,8 @@ class Keys:
         self.terminal = sys.stdin.isatty()
 
     def __enter__(self):
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda got, _: sys.exit(128 + got))
         if self.terminal:
             self.saved = termios.tcgetattr(0)
             tty.setcbreak(0)
@@ -271,91 +174,278 @@ class Keys:
         if self.terminal:
             termios.tcsetattr(0, termios.TCSADRAIN, self.saved)
 
-    def ask(self, prompt):
-        if self.terminal:
-            print(prompt, end="", flush=True)
+    @staticmethod
+    def ask():
         while True:
             key = os.read(0, 1).decode("latin-1")
             if key not in ("\n", "\r", " "):
+                return key
+
+
+# ---- the session ---------------------------------------------------------------------------------
+
+
+class Session:
+    def __init__(self, stepper, ident, text, view):
+        self.stepper, self.ident, self.text, self.view = stepper, ident, text, view
+        self.script = stepper.script
+        self.record = None
+        self.told = 0  # moves that the view knows
+        self.explained = False
+
+    def sync(self):
+        """Tell record and view of the moves made since."""
+        pictures = self.stepper.pictures
+        self.record = race_record.Record(self.text)
+        for picture in pictures:
+            self.record.take(picture)
+        for i in range(max(1, self.told), len(pictures)):
+            self.view.moved(pictures[i - 1], pictures[i])
+        self.told = len(pictures)
+        for line in self.stepper.said:
+            self.view.note(f"the kernel says: {line}")
+        self.stepper.said = []
+
+    def move(self, key):
+        self.stepper.move(key)
+        self.sync()
+
+    def running(self):
+        """{role: its operation}: begun, and not ended."""
+        found = {}
+        for picture in self.stepper.pictures:
+            for role, where in picture.roles.items():
+                following = re.search(r"next: ([^,]*)", where)
+                found[role] = following.group(1) if following else found.get(role, "")
+        return found
+
+    def explain(self):
+        """What the end means, once."""
+        outcome, moves = self.stepper.outcome, len(self.stepper.moves)
+        wrong = self.record.wrong
+        number = f"after {moves} move{'s' if moves != 1 else ''}"
+        if outcome == "OK" and not wrong:
+            self.all_ended(number)
+        elif outcome == "OK" or not outcome:
+            self.view.note(f"WRONG {number}: an operation of {wrong[1].role} failed its script.")
+            self.view.note(*race_why.not_wanted(wrong, self.ident))
+        elif outcome == "CRASH":
+            self.view.note(f"CRASH {number}: {self.stepper.why}.", race_why.right_code(self.ident))
+        else:
+            word = race_why.outcome_word(outcome)
+            said = "" if word == outcome else f", {outcome}"
+            self.view.note(f"{word} {number}{said}:")
+            self.view.note(*race_why.sentences(self.stepper, self.ident))
+
+    def all_ended(self, number):
+        """All operations have ended: in the recorded order its script may count something more."""
+        expected = self.script.expect.get(self.ident, "OK")
+        record = self.record
+        if record.strayed or record.lost or not record.exact or expected == "OK":
+            self.view.note(f"OK {number}: all operations have ended, and every check holds.")
+            return
+        self.view.note(f"All operations have ended {number}, and the checks made here hold.")
+        if self.stepper.kind != "fiber":
+            self.view.note(f"The script judges more than this: by itself it ends {expected}.")
+            return
+        texts = race_why.judged(self.stepper.program, self.script, self.text, self.ident)
+        self.view.note(*texts)
+
+    def play_recorded(self):
+        """The rest of the moves as the recorded script makes them."""
+        stepper = self.stepper
+        while not stepper.outcome and not self.record.wrong and len(stepper.moves) < MANY:
+            key = self.record.next(stepper.movable)
+            if not key:
                 break
-        if self.terminal:
-            print(key if key.isprintable() else "", flush=True)
-        return key
+            self.move(key)
+        if not stepper.outcome and not self.record.wrong:
+            self.recorded_end()
+
+    def recorded_end(self):
+        """The recorded order goes no further, though a role can move."""
+        record = self.record
+        if record.lost and record.strayed:
+            self.view.note(
+                f"r: your moves left the recorded order at move {record.strayed}, and "
+                f"\"{record.lost}\" does not happen any more; u goes back."
+            )
+        elif not record.exact:
+            self.view.note(
+                "r: the recorded order ends here: it keeps the reclaim thread, or a CPU that comes "
+                "up, and a stepper stops neither."
+            )
+        elif record.lost:
+            self.view.note(
+                f"MISSED: the operation has ended without \"{record.lost}\", which the script "
+                "expects.",
+                race_why.right_code(self.ident, self.script),
+            )
+        elif record.waiting_role():
+            self.view.note("STUCK in the recorded order, which keeps the role that can move:")
+            self.view.note(*race_why.stuck(self.stepper, self.ident))
+        else:
+            self.view.note("r: the recorded order ends here.")
+
+    def undo(self):
+        try:
+            if not self.stepper.back():
+                self.view.note("u: there is no move to undo.")
+                return
+        except RuntimeError as e:
+            sys.exit(f"race: {e}")
+        moves = len(self.stepper.moves)
+        self.view.note(f"undone: back after {moves} move{'s' if moves != 1 else ''}")
+        self.told = len(self.stepper.pictures)
+        self.explained = False
+        self.sync()
+
+    def refuse(self, key):
+        role = key.upper()
+        where = self.stepper.pictures[-1].roles.get(role)
+        if self.stepper.outcome:
+            self.view.note(f"{key!r}: it is over; u goes back, q leaves")
+        elif where:
+            self.view.note(f"{role} cannot move: {where}")
+        else:
+            self.view.note(f"{key!r}: no such key; ? lists the keys")
+
+    def prompt(self):
+        if self.stepper.outcome:
+            return "u undo, ? help, q leave:"
+        movable = " or ".join(self.stepper.movable)
+        following = "" if self.record.lost else self.record.next(self.stepper.movable)
+        hint = f"recorded: {following}; " if following else ""
+        return f"{movable}? ({hint}r, u, ?, q)"
+
+    def play(self, keys):
+        """Until the reader leaves."""
+        self.stepper.boot()
+        self.sync()
+        while True:
+            if not self.explained and (self.stepper.outcome or self.record.wrong):
+                self.explain()
+                self.explained = True
+            self.view.draw(self.stepper.pictures, self.stepper.movable, self.running())
+            if not self.stepper.outcome:
+                self.stepper.engine.think()
+            self.view.prompt(self.prompt())
+            key = keys.ask()
+            self.view.answered(key)
+            if key in ("", "q", "\x04"):
+                raise Left
+            if key in UNDO:
+                self.undo()
+            elif key == "?":
+                self.view.note(*KEYS.split("\n"))
+            elif key == "r" and not self.stepper.outcome:
+                self.explained = False
+                self.play_recorded()
+            elif self.stepper.outcome or key.lower() not in self.stepper.movable:
+                self.refuse(key)
+            else:
+                self.explained = False
+                self.move(key)
 
 
-def choose(names):
-    """(script, variant): NAME alone means the wrong variant that the script names first, if it
-    names one."""
-    scripts = {s.name: s for s in race.scripts()}
-    if len(names) not in (1, 2) or names[0] not in scripts:
-        sys.exit(
-            "race: STEP=1 needs one script, as NAME=R-S0A or NAME='R-S0A M02', not "
-            f"{' '.join(names) or 'none'}; "
-            "scripts: " + " ".join(sorted(scripts))
-        )
-    script = scripts[names[0]]
-    wrong = [i for i in script.expect if i != "none"]
-    ident = names[1] if len(names) == 2 else (wrong + ["none"])[0]
-    if ident != "none" and ident not in variant.known():
-        sys.exit(
-            f"race: no variant {ident}; {script.name} names {' '.join(wrong) or 'none'}; none is "
-            "the right code"
-        )
-    return script, ident
+# ---- leaving -------------------------------------------------------------------------------------
 
 
-def introduce(script, ident):
-    print(f"{script.name}: {script.title}")
-    if ident == "none":
-        print("  with the right code")
-    else:
-        print(f"  with {ident}, a wrong variant: {variant.load(ident)[0]['title'][0]}")
-        print(f"  the right code: NAME='{script.name} none'")
-    print(KEYS)
-
-
-def step(build, names):
-    script, ident = choose(names)
-    introduce(script, ident)
-    sys.stdout.flush()
-    programs = race.build_one(build, ident, ["icount"])
-    if not programs:
-        sys.exit("race: the kernel does not build")
-    stepper = Stepper(programs["icount"], script)
-    heads = [f"{r} on CPU {ord(r) - ord('A')}" for r in script.roles] + [
-        "page P",
-        "cached/room on each CPU",
-    ]
-    print("  nr   " + "  ".join(h.ljust(WIDTH) for h in heads).rstrip())
+def recorded_moves(program, script, text):
+    """How many moves the recorded script makes, on fibers."""
+    stepper = race_engine.Stepper(program, script)
+    record = race_record.Record(text)
     try:
-        with Keys() as keys:
-            try:
-                stepper.play(keys)
-            except Ended:
-                text = stepper.own_script()
+        stepper.boot()
+        while True:
+            for picture in stepper.pictures[0 if not record.last else record.last.number + 1 :]:
+                record.take(picture)
+            key = "" if stepper.outcome else record.next(stepper.movable)
+            if not key or len(stepper.moves) >= MANY:
+                return len(stepper.moves)
+            stepper.move(key)
     finally:
-        if stepper.machine:
-            stepper.machine.end()
-    return show_script(build, ident, stepper, text)
+        stepper.end()
+
+
+def say_left(session, about):
+    """How far it came, and whether that was judged."""
+    stepper = session.stepper
+    moves = len(stepper.moves)
+    text = f"{moves} move{'s' if moves != 1 else ''}"
+    if stepper.outcome and stepper.outcome != "QUIT":
+        outcome = "WRONG" if session.record.wrong else race_why.outcome_word(stepper.outcome)
+        print(f"played to its end: {outcome} after {text}")
+    else:
+        number = about()
+        of = f" of about {number}" if number else ""
+        judged = "one operation was WRONG" if session.record.wrong else "nothing was judged"
+        lines = f"left after {moves}{of} moves: not played to its end, {judged}"
+        print("\n".join(race_view.wrap(lines)))
 
 
 def show_script(build, ident, stepper, text):
-    print(f"your moves: {stepper.moves or 'none'}")
+    """The moves made, as a script, and how to run it."""
+    for line in race_view.wrap(f"your moves: {stepper.moves or 'none'}", "  "):
+        print(line)
+    if not stepper.moves:
+        return
     if not text:
-        print("the kernel could not say the script any more")
-        return 0
+        print("the engine could not say the script any more")
+        return
     path = os.path.join(build, "race", "mine.race")
     os.makedirs(os.path.dirname(path), exist_ok=True)
+    joined = re.sub(r"\n\s+", " ", "\n".join(text)).split("\n")
+    lines = [part for line in joined for part in race_view.wrap(line, "  ") or [""]]
     with open(path, "w", encoding="utf-8") as f:
-        f.write("\n".join(text) + "\n")
+        f.write("\n".join(lines) + "\n")
+    print("as a script:\n" + "\n".join(lines))
     program = os.path.join(
         build, "fiber/race" if ident == "none" else f"variant/{ident}/build/fiber/race"
     )
-    print("as a script:\n" + "\n".join(text))
     make = (
         f"make {os.path.relpath(program)}"
         if ident == "none"
         else f"tools/variant.py make {ident} build/fiber/race"
     )
-    print(f"run it: {make} && {os.path.relpath(program)} {os.path.relpath(path)}")
-    return 0
+    print(f"run it:\n  {make} &&\n  {os.path.relpath(program)} {os.path.relpath(path)}")
+
+
+def step(build, names, engine="fiber"):
+    """Returns the exit status."""
+    if engine not in race_engine.ENGINES:
+        known = ", ".join(race_engine.ENGINES)
+        sys.exit(f"race: no engine {engine} to step with; ENGINE is one of: {known}")
+    script, ident = choose(names)
+    program = program_of(build, ident, engine)
+    if not program:
+        sys.exit("race: the program does not build")
+    tree = os.path.dirname(os.path.dirname(os.path.dirname(program)))
+    source = race_points.Source(tree if ident != "none" else qemu.ROOT)
+    with open(os.path.join(qemu.ROOT, "tests/races", script.name + ".race"), encoding="utf-8") as f:
+        recorded = f.read()
+    view = race_view.View(heading(script, ident), source)
+    view.start(introduction(script, ident, engine))
+    session = Session(race_engine.Stepper(program, script, engine), ident, recorded, view)
+    status = 0
+    try:
+        with Keys() as keys:
+            try:
+                session.play(keys)
+            except Left:
+                print()
+            except KeyboardInterrupt:
+                status = 130
+                print()
+        text = session.stepper.own_script() if not status else []
+    finally:
+        session.stepper.end()
+
+    def about():
+        fiber = program if engine == "fiber" else fiber_program(build, ident)
+        return fiber and recorded_moves(fiber, script, recorded)
+
+    say_left(session, about)
+    if not status:
+        show_script(build, ident, session.stepper, text)
+    return status

@@ -9,21 +9,26 @@
 #   BOOT=grub          grub: an ISO image, by BIOS; uefi: the same image; pvh: QEMU loads the kernel
 #   CMDLINE="..."      the kernel's command line
 #   TRACE=FILE[.gz]    an allocation trace to replay, as a boot module; adds trace=NAME
+#   SCRIPT=FILE        commands of the prompt, carried out after the tour; as a boot module; adds
+#                      script=NAME
 #   TIMEOUT=900        time limit of a run without a terminal, in seconds
+#   THREADS=...        host threads: multi, one for each CPU, or single, one for all; default:
+#                      multi if the host has a core for each CPU
 #   QEMU_FLAGS="..."   further options of QEMU, separated by blanks
 #
-# Exit status 0 only if QEMU ended with status 33 (the kernel said so) and the last line on the
-# console (at a terminal: the verdict before the prompt) is "quarry: PASS".  QEMU's 0 is a
-# power-off, a reset or a triple fault, and no pass; but at the prompt, behind that line, QEMU may
-# also be ended by hand.
+# Exit status 0 only if QEMU ended with status 33 (the kernel said so) and the last line of the log
+# (at a terminal: the verdict before the prompt) is "quarry: PASS".  QEMU's 0 is a power-off, a
+# reset or a triple fault, and no pass; but at the prompt, behind that line, QEMU may also be ended
+# by hand.  130: ended by hand before the verdict.  1: all else; the last line says why.
 #
 # With a terminal on stdin the console is on it.  Ctrl-C ends QEMU, and so do Ctrl-A x and, at the
 # prompt, Ctrl-D; Ctrl-A c goes to QEMU's own monitor and back, Ctrl-A h lists the rest.  With no
 # terminal the kernel gets monitor=off and powers off by itself.
 #
-# Any number of runs may share a build directory: each has its files in BUILD-DIRECTORY/run/PID, and
-# the console of the one that ended last is kept in BUILD-DIRECTORY/run.log.  QEMU ends with this
-# script, and this script with its parent, however they end, where the host has setpriv.
+# Any number of runs may share a build directory: each has its files in BUILD-DIRECTORY/run/PID.
+# BUILD-DIRECTORY/run.log is the log of the one that ended last: all that its kernel printed, also
+# what it does not show; or the console, if no kernel printed anything.  QEMU ends with this script,
+# and this script with its parent, however they end, where the host has setpriv.
 set -u
 
 die() {
@@ -51,7 +56,7 @@ unset RUN_FOLLOWS
 build=$1
 here=$(dirname "$0")
 cpus=${CPUS:-4} nodes=${NODES:-2} mem=${MEM:-1G} boot=${BOOT:-grub}
-cmdline=${CMDLINE:-} trace=${TRACE:-}
+cmdline=${CMDLINE:-} trace=${TRACE:-} script=${SCRIPT:-}
 limit=${TIMEOUT:-900}
 CPUS_PER_CORE=4
 CMDLINE_LIMIT=4095 # bytes: what the kernel keeps, and what QEMU can load
@@ -94,9 +99,10 @@ for old in "$build"/run/*; do # of those that were killed
 	[ ! -d "$old" ] || kill -0 "${old##*/}" 2> /dev/null || rm -rf "$old"
 done
 run=$build/run/$$ qemu_pid=
-log=$run/console.log
+console=$run/console.log log=$run/kernel.log
 clean() {
 	[ -z "$qemu_pid" ] || { kill "$qemu_pid"; wait "$qemu_pid"; } 2> /dev/null
+	[ -s "$log" ] || log=$console
 	[ ! -f "$log" ] || mv -f "$log" "$build/run.log"
 	rm -rf "$run"
 	rmdir "$build/run" 2> /dev/null
@@ -110,14 +116,20 @@ cp "$kernel" "$run/quarry.elf" || die "$kernel cannot be copied"
 kernel=$run/quarry.elf
 
 # ---- the trace: unpacked under its own name, and named on the command line -----------------------
+module_name() { # VARIABLE FILE NAME
+	case $3 in
+	*[!A-Za-z0-9._+-]*)
+		die "$1=$2: only letters, digits and . _ + - in the file's name" ;;
+	????????????????????????????????????????????????????????????????*)
+		die "$1=$2: at most 63 letters in the file's name" ;;
+	esac
+	[ ! -e "$build/bin/$3" ] || die "$1=$2: a program has that name"
+}
 module=
 if [ -n "$trace" ]; then
 	[ -f "$trace" ] && [ -r "$trace" ] || die "TRACE=$trace: no such file, or not readable"
 	name=$(basename "$trace" .gz)
-	case $name in
-	*[!A-Za-z0-9._+-]*)
-		die "TRACE=$trace: only letters, digits and . _ + - in the file's name" ;;
-	esac
+	module_name TRACE "$trace" "$name"
 	mkdir "$run/trace"
 	module=$run/trace/$name
 	case $trace in
@@ -126,26 +138,54 @@ if [ -n "$trace" ]; then
 	esac
 	cmdline="$cmdline trace=$name"
 fi
-# The programs for ring 3, and the trace: name=path each.
+# ---- the script likewise -----------------------------------------------------------------------
+script_name=
+if [ -n "$script" ]; then
+	[ -f "$script" ] && [ -r "$script" ] || die "SCRIPT=$script: no such file, or not readable"
+	script_name=$(basename "$script")
+	module_name SCRIPT "$script" "$script_name"
+	[ -z "$module" ] || [ "$script_name" != "$name" ] ||
+		die "SCRIPT=$script: the trace has that name"
+	mkdir "$run/script"
+	cp "$script" "$run/script/$script_name" || die "SCRIPT=$script: cannot be copied"
+	cmdline="$cmdline script=$script_name"
+fi
+# The programs for ring 3, the trace and the script: name=path each.
 modules=
 for program in "$build"/bin/*; do
 	[ ! -f "$program" ] || modules="$modules $(basename "$program")=$program"
 done
 [ -z "$module" ] || modules="$modules $(basename "$module")=$module"
+if [ -t 0 ] && [ -t 1 ]; then
+	case ${TERM:-} in
+	'' | dumb) ;;
+	*)
+		# What CMDLINE says comes later, and holds.
+		cmdline="picture=live $cmdline"
+		case ${LC_ALL:-${LC_CTYPE:-${LANG:-}}} in
+		*[Uu][Tt][Ff]-8* | *[Uu][Tt][Ff]8*) cmdline="charset=utf8 $cmdline" ;;
+		esac ;;
+	esac
+fi
+[ -z "$script" ] || modules="$modules $script_name=$run/script/$script_name"
 [ -t 0 ] || cmdline="$cmdline monitor=off"
 cmdline=${cmdline# }
 [ "$(printf %s "$cmdline" | wc -c)" -le "$CMDLINE_LIMIT" ] ||
 	die "CMDLINE: longer than $CMDLINE_LIMIT bytes, with what is added to it"
 
 # ---- the machine -------------------------------------------------------------------------------
-# With many more CPUs than cores, one host thread for each CPU would starve the others.
+# CPUs wait for each other, mostly for a moment.  Where each has a host thread but no core, such a
+# moment is a turn of the host's scheduler: one thread that runs them all is several times as fast.
 cores=$(nproc 2> /dev/null || getconf _NPROCESSORS_ONLN)
-accel=tcg
+threads=multi
+[ "$cpus" -le "$cores" ] || threads=single
+accel=tcg,thread=${THREADS:-$threads}
 if [ "$cpus" -gt $((CPUS_PER_CORE * cores)) ]; then
 	accel=tcg,thread=single
 	echo "run: $cpus CPUs on $cores host cores: one host thread runs them all"
 fi
 set -- -nodefaults -no-user-config -display none -no-reboot -accel "$accel" -machine q35 \
+	-chardev "file,id=log,path=$log" -device isa-debugcon,iobase=0xe9,chardev=log \
 	-device isa-debug-exit,iobase=0xf4,iosize=4 -smp "$cpus" -m "${mib}M"
 [ "$mib" -lt 524288 ] && set -- "$@" -cpu max || set -- "$@" -cpu max,phys-bits=46
 node=0
@@ -199,10 +239,13 @@ if [ -t 0 ]; then
 	# At once, not when QEMU has ended: QEMU follows.
 	trap - INT TERM HUP
 	(with_parent TERM qemu-system-x86_64 "$@" \
-		-chardev "stdio,id=con,mux=on,signal=on,logfile=$log" \
+		-chardev "stdio,id=con,mux=on,signal=on,logfile=$console" \
 		-serial chardev:con -mon chardev=con,mode=readline 2> "$run/errors")
 	status=$?
 	set +m
+	# However QEMU ended: no alternate screen, colours and hidden cursor.
+	[ ! -t 1 ] || printf '\033[0m\033[?25h\033[?1049l'
+	stty sane 2> /dev/null
 	grep -v 'terminating on signal' "$run/errors" >&2
 else
 	ending=
@@ -210,7 +253,7 @@ else
 		ending="timeout -k 5 $limit ${can_follow:+setpriv --pdeathsig KILL}"
 	# shellcheck disable=SC2086
 	(with_parent TERM $ending qemu-system-x86_64 "$@" \
-		-chardev "stdio,id=con,signal=off,logfile=$log" \
+		-chardev "stdio,id=con,signal=off,logfile=$console" \
 		-serial chardev:con -monitor none) < /dev/null &
 	qemu_pid=$!
 	wait "$qemu_pid"
@@ -223,8 +266,9 @@ lines() {
 }
 by_hand() { # Ctrl-C or the terminal's end; Ctrl-A x
 	[ -t 0 ] && [ "$status" = 0 ] && { grep -q 'terminating on signal [12]' "$run/errors" ||
-		lines . | tail -n 1 | grep -q 'QEMU: Terminated$'; }
+		tr -d '\r' < "$console" | grep -a . | tail -n 1 | grep -q 'QEMU: Terminated$'; }
 }
+[ -s "$log" ] || cp "$console" "$log" 2> /dev/null
 # At a terminal the monitor's prompt comes after the verdict.
 what='.'
 [ -t 0 ] && what='^quarry: \(PASS\|FAIL\)$'
@@ -232,12 +276,28 @@ last=$(lines "$what" | tail -n 1)
 if [ "$last" = "quarry: PASS" ] && { [ "$status" = 33 ] || by_hand; }; then
 	exit 0
 fi
+if [ -z "$last" ] && by_hand; then
+	key="Ctrl-A x"
+	grep -q "terminating on signal" "$run/errors" && key=Ctrl-C
+	echo "run: ended by $key before the verdict (log: $build/run.log)" >&2
+	# make ends as its run did, interrupted and not failed; it must see that before this ends.
+	parent=
+	{ read -r parent < "/proc/$PPID/comm"; } 2> /dev/null
+	if [ "$parent" = make ] && kill -INT "$PPID"; then
+		clean
+		sleep 1
+		trap - EXIT INT
+		kill -INT $$
+	fi
+	exit 130
+fi
 case $status in
-0) why="QEMU ended with status 0: ended by hand, reset, or a triple fault" ;;
+0) why="QEMU ended with status 0: a reset, or a triple fault" ;;
 33) why="the kernel said it passed, but the last line is not \"quarry: PASS\"" ;;
 35) why="the kernel said that it failed" ;;
 124 | 137) why="no end within $limit s" ;;
 *) why="QEMU ended with status $status" ;;
 esac
-echo "run: not a pass: $why (console: $build/run.log)" >&2
+[ "$last" != "quarry: FAIL" ] || why="the kernel said that it failed"
+echo "run: not a pass: $why (log: $build/run.log)" >&2
 exit 1

@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import labs
 import suites
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -65,7 +66,7 @@ def variables(text):
 def makefile(_cache=[]):
     """Targets, variables, the hosted builds, and the targets of `make soak`."""
     if not _cache:
-        text = read("Makefile") + read("tools/lib.mk")
+        text = read("Makefile") + "".join(read(f"tools/{n}.mk") for n in ("lib", "bench", "labs"))
         targets = set(re.findall(r"^  ([a-z][\w.-]*)  ", read(HELP), re.M))
         for line in re.findall(r"^\.PHONY: (.*)", text, re.M):
             targets |= set(line.split())
@@ -98,6 +99,23 @@ def wrong_selftest(value):
             yield f"no suite or test `{name}`"
 
 
+def wrong_graded(names):
+    """The tests in make grade ONLY=..."""
+    known = labs.labs().values()
+    in_layer = {
+        "model": set(labs.plans()),
+        "explorer": {name for one in known for name in one.sets},
+        "cost": {name for one in known for name in one.tests_tagged("cost")},
+    }
+    in_layer["contract"] = {name for one in known for name in one.tests_tagged("contract")}
+    in_layer["kernel"] = in_layer["contract"]
+    for name in names:
+        layer, _, test = name.partition(".")
+        have = in_layer.get(layer, set())
+        if not have or test and not any(n == test or n.startswith(test + ".") for n in have):
+            yield f"make grade ONLY={name}: there is no such name"
+
+
 def wrong_value(target, variable, value):
     """The values of a variable in a make command."""
     _, _, builds, soaks = makefile()
@@ -110,6 +128,10 @@ def wrong_value(target, variable, value):
     }.get((target, variable))
     if variable in ("FILES", "TRACE"):
         known = {n for n in names if os.path.exists(os.path.join(ROOT, n))}
+    if variable == "LAB":
+        known = set(labs.labs()) | {"n"}
+    if variable == "ONLY" and target == "grade":
+        yield from wrong_graded(names)
     if variable == "ONLY" and target == "failsweep":
         yield from wrong_selftest(",".join(names))
     for name in names if known is not None else []:
@@ -207,8 +229,24 @@ def wrong_step(race, line):
         yield f"step {step.group(1)} of {race} is {' or '.join(wanted[int(step.group(1)) - 1])}"
 
 
+def brought(text):
+    """What the patches of a page bring: words with an underscore or a hyphen in lines that are
+    added."""
+    added = re.findall(
+        r"^\+.*", "\n".join(re.findall(r"^```diff\n(.*?)^```", text, re.M | re.S)), re.M
+    )
+    return set(re.findall(r"\w+[_-][\w-]+", "\n".join(added)))
+
+
 def wrong(text, place):
     """(line, what) of one page; @place: numbers()."""
+    own = brought(text)
+    for number, what in wrong_lines(text, place):
+        if not own & set(re.findall(r"[\w-]+", what)):
+            yield number, what
+
+
+def wrong_lines(text, place):
     fenced, race = False, None
     for number, line in enumerate(text.split("\n"), 1):
         fenced ^= line.startswith("```")

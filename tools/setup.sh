@@ -7,10 +7,12 @@
 #   compile   compiler, binutils and the small header packages
 #   boot      QEMU                          iso    GRUB for BIOS, xorriso, mtools, a font
 #   uefi      GRUB for UEFI and OVMF        debug  gdb
-#   check     Python                        lint   clang, lld, clang-tidy, cppcheck, pytest,
+#   check     Python, pyte                  lint   clang, lld, clang-tidy, cppcheck, pytest,
 #                                                  pexpect, clang-format 14
 #   fuzz      clang with libFuzzer, gcovr   model  SPIN, GNU parallel
 #   bochs     Bochs                         mutate libclang for Python
+#   figures   graphviz, mscgen              minimal mmdebstrap
+#   peers     libelf, for a module of Debian's kernel
 #   run  = compile boot iso                 test = all but debug
 #
 # A package is present if its tool or file is found, so without missing ones no package manager is
@@ -95,7 +97,9 @@ look_for() {
 		need bochsbios file /usr/share/bochs/BIOS-bochs-latest
 		need vgabios file /usr/share/bochs/VGABIOS-lgpl-latest ;;
 	debug) need gdb tool gdb ;;
-	check) need python3 tool python3 ;;
+	check)
+		need python3 tool python3
+		need python3-pyte python_has pyte ;;
 	lint)
 		need clang tool clang
 		need lld tool ld.lld
@@ -103,8 +107,17 @@ look_for() {
 		need cppcheck tool cppcheck
 		# Other versions format differently; other systems have others.
 		! tool apt-get || need clang-format-14 tool clang-format-14
+		need patch tool patch
 		need python3-pytest python_has pytest,pexpect
 		need python3-pexpect python_has pytest,pexpect ;;
+	figures)
+		need graphviz tool dot
+		need mscgen tool mscgen ;;
+	minimal) need mmdebstrap tool mmdebstrap ;;
+	peers)
+		need python3 tool python3
+		need dpkg tool dpkg
+		need libelf1 file /usr/lib/*/libelf.so.1 ;; # of the kernel's objtool
 	mutate) need python3-clang python_has clang.cindex ;;
 	fuzz)
 		need clang tool clang
@@ -120,7 +133,7 @@ look_for() {
 			look_for model && look_for mutate && look_for bochs ;;
 	*)
 		echo "setup: no set '$1'; known: compile boot iso uefi debug check lint fuzz" \
-			"model mutate bochs run test" >&2
+			"model mutate bochs figures minimal peers run test" >&2
 		exit 2 ;;
 	esac
 }
@@ -183,6 +196,7 @@ if ! command -v apt-get > /dev/null 2>&1; then
 	print_elsewhere
 	exit 1
 fi
+lists=/var/lib/apt/lists
 sudo=
 [ "$(id -u)" = 0 ] || sudo=sudo
 if [ -n "$dry" ] || { [ -n "$sudo" ] && ! command -v sudo > /dev/null 2>&1; }; then
@@ -190,14 +204,15 @@ if [ -n "$dry" ] || { [ -n "$sudo" ] && ! command -v sudo > /dev/null 2>&1; }; t
 		sudo=
 		echo "setup: not root, and no sudo here.  Type this as root, then try again:"
 	fi
-	echo "    ${sudo:+sudo }apt-get install -y --no-install-recommends$missing"
+	update=
+	file $lists/*Packages* || update="${sudo:+sudo }apt-get update && "
+	echo "    $update${sudo:+sudo }apt-get install -y --no-install-recommends$missing"
 	exit 1
 fi
 apt() {
 	$sudo env DEBIAN_FRONTEND=noninteractive apt-get "$@"
 }
 echo "setup: ${sudo:+sudo }apt-get install -y --no-install-recommends$missing"
-lists=/var/lib/apt/lists
 file $lists/*Packages* || apt update || exit 1
 # shellcheck disable=SC2086
 apt install -y --no-install-recommends $missing ||

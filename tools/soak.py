@@ -4,7 +4,7 @@
 
 Usage: tools/soak.py [--build DIR] [--seed N] TARGET [ROUNDS]
 
-  boots     boots with selftest=quick, CPUs and seed different each time    (200 boots)
+  boots     boots with selftest=most, CPUs and seed different each time    (200 boots)
   suites    boots with selftest=all: 1 to 8 CPUs, with and without nodes, a
             quarter of them under icount, another seed each time            (100 boots)
   offline   boots with rounds=N: offlining under stress, in both policies   (2000 rounds, 100 a
@@ -103,11 +103,7 @@ def plan(target, rounds, done, seed):
     if target == "boots":
         cpus = chance.choice([1, 2, 4, 4, 8])
         nodes = chance.choice([None, None, [128, 128], [96, 160]])
-        return (
-            f"selftest=quick tour=off {base}",
-            qemu.Machine(cpus=cpus, mem=256, nodes=nodes, timeout=120),
-            1,
-        )
+        return (f"selftest=most tour=off {base}", qemu.Machine(cpus=cpus, mem=256, nodes=nodes), 1)
     if target == "suites":
         # In 96 boots each number of CPUs meets each kind of nodes, with icount (the slowest) and
         # without.
@@ -116,7 +112,6 @@ def plan(target, rounds, done, seed):
             mem=512,
             nodes=SUITE_NODES[done % len(SUITE_NODES)],
             icount=done // SUITE_CPUS % 4 == 1,
-            timeout=900,
         )
         return f"selftest=all tour=off {base}", machine, 1
     if target == "hotplug":
@@ -124,14 +119,16 @@ def plan(target, rounds, done, seed):
         nodes = chance.choice([None, [256, 256]])
         return (
             f"selftest=none hotplug={downs} {base}",
-            qemu.Machine(cpus=8, mem=512, nodes=nodes, timeout=300 + 10 * downs),
+            qemu.Machine(cpus=8, mem=512, nodes=nodes, timeout=qemu.WATCHDOG + 10 * downs),
             2 * downs,
         )
     if target == "programs":
         part = min(PROGRAM_ROUNDS_A_BOOT, rounds - done)
         return (
             f"selftest=none programs={part} {base}",
-            qemu.Machine(cpus=4, nodes=[512, 512], programs=True, timeout=300 + 60 * part),
+            qemu.Machine(
+                cpus=4, nodes=[512, 512], programs=True, timeout=qemu.WATCHDOG + 60 * part
+            ),
             part,
         )
     if target == "syscalls":
@@ -141,13 +138,13 @@ def plan(target, rounds, done, seed):
         return (
             f"selftest=none tour=off user=over user_arg={calls << 8 | FUZZED} user_rounds={times} "
             f"{base}",
-            qemu.Machine(programs=True, timeout=120 + 60 * times, **machine),
+            qemu.Machine(programs=True, timeout=qemu.WATCHDOG + 60 * times, **machine),
             calls * times,
         )
     if target == "virtio":
         return (
             f"selftest=none tour=off seed={seed:#x}",
-            qemu.Machine(cpus=4, mem=1024, extra=guest.virtio_mem(PLUGGED_MIB), timeout=900),
+            qemu.Machine(cpus=4, mem=1024, extra=guest.virtio_mem(PLUGGED_MIB)),
             rounds - done,
         )
     if target == "hoard":
@@ -155,7 +152,7 @@ def plan(target, rounds, done, seed):
         machine = chance.choice(MACHINES[target])
         return (
             f"selftest=none tour=off user=hoard user_arg={part} {base}",
-            qemu.Machine(programs=True, timeout=300 + 10 * part, **machine),
+            qemu.Machine(programs=True, timeout=qemu.WATCHDOG + 10 * part, **machine),
             part,
         )
     if target == "poison":
@@ -163,14 +160,14 @@ def plan(target, rounds, done, seed):
         machine = chance.choice(MACHINES[target])
         return (
             f"selftest=none poison={part} {base}",
-            qemu.Machine(timeout=300 + part // 2, **machine),
+            qemu.Machine(timeout=qemu.WATCHDOG + part // 2, **machine),
             part,
         )
     part = min(OFFLINE_ROUNDS_A_BOOT, rounds - done)
     policy = chance.choice(["precise", "disable"])
     return (
         f"selftest=none rounds={part} isolation={policy} {base}",
-        qemu.Machine(cpus=4, nodes=[512, 512], timeout=60 + 20 * part),
+        qemu.Machine(cpus=4, nodes=[512, 512], timeout=qemu.WATCHDOG + 20 * part),
         part,
     )
 

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-FOLDERS = ("tests", "arch")
+FOLDERS = ("tests", "arch", "labs")
 TAGS = ("contract", "cost", "inside")
-GROUPS = {"all", "quick", "none", *TAGS}  # groups of suites that selftest= takes
+GROUPS = {"all", "most", "quick", "none", *TAGS}  # groups of suites that selftest= takes
 SUITE = re.compile(r"^KTEST_SUITE\(\s*(\w+),\s*([^,]+),(.*?)\);", re.MULTILINE | re.DOTALL)
-CASE = re.compile(r"\bKTEST(?:_(CONTRACT|COST|INSIDE))?\(\s*(\w+)\)")
+CASE = re.compile(r"\bKTEST(?:_(CONTRACT|COST|INSIDE))?\(\s*(\w+)\s*[,)]")
 # In the head of a source: "Tests: SUITE, SUITE, tests/qemu/test_some.py."
 HEAD = re.compile(r"^ \* (?:.*  )?Tests:(.*\n(?: \*  +.*\n)*)", re.MULTILINE)
 TABLE = re.compile(r"^\tX\((\w+),", re.MULTILINE)  # tests that are lines of a table

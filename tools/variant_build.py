@@ -72,7 +72,6 @@ class Base:
             os.path.join(os.path.abspath(build), KERNELS.get(name, (".",))[0])
         )
         if name in KERNELS:
-            prefix = os.path.join(self.build, "kernel")
             wanted = {
                 "CC": "$(CC)",
                 "FLAGS": "$(KFLAGS)",
@@ -83,23 +82,26 @@ class Base:
                 "TESTS": "",
             }
         else:
-            prefix = os.path.join(self.build, name)
             fiber = name.startswith("fiber")
             flags = (
                 f"$(FIBER_FLAGS) $(HFLAGS_{name[6:]})"
                 if fiber
                 else f"$(HFLAGS) $(HFLAGS_{name[5:]})"
             )
-            sources = "$(FIBER_SRCS)" if fiber else f"$(call host_srcs,{name[5:]})"
+            fibers = f"$(patsubst %,$(B)/{name}/%.o,$(FIBER_SRCS))"
             wanted = {
                 "CC": "$(HOSTCC)",
                 "FLAGS": flags,
                 "TESTS": "$(HOSTT)",
-                "OBJS": f"$(patsubst %,$(B)/{name}/%.o,{sources})",
+                "OBJS": fibers if fiber else f"$(call host_objs,{name[5:]})",
             }
         self.vars = self.ask_make(wanted)
-        self.objects = {os.path.relpath(o, prefix)[:-2]: o for o in self.vars["OBJS"]}
+        self.objects = {self.source_of(o): o for o in self.vars["OBJS"]}
         self.needs = {source: self.read_deps(o[:-2] + ".d") for source, o in self.objects.items()}
+
+    def source_of(self, object_file):
+        """Objects lie in build directory/name of a build/source.o."""
+        return os.path.relpath(object_file, self.build).split(os.sep, 1)[1][:-2]
 
     def ask_make(self, wanted):
         return ask_make(self.build, wanted, KERNELS.get(self.name, ("", {}))[1])

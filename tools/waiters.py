@@ -23,7 +23,7 @@ import qemu
 import race
 import variant
 
-CPUS, TIMEOUT = 4, 300
+CPUS = 4
 PAGE = os.path.join(qemu.ROOT, "docs", "races", "d-waiters.md")
 BEGIN, END = "<!-- figures: begin -->\n", "<!-- figures: end -->\n"
 DIVERGES, SLEEPS, CORRUPTS, RIGHT = "does not converge", "sleeps for ever", "corrupts", "right"
@@ -83,7 +83,7 @@ def outcome(run):
 
 
 def run_one(program, ident, engine):
-    machine = qemu.Machine(cpus=CPUS, icount=engine == "icount", timeout=TIMEOUT, kernel=program)
+    machine = qemu.Machine(cpus=CPUS, icount=engine == "icount", kernel=program)
     return machine.run(f"waiters-{ident}-{engine}", "selftest=none monitor=off race=waiters")
 
 

@@ -33,11 +33,13 @@ def texts(_cache=[]):
         ]
         found += [
             os.path.relpath(path, ROOT)
-            for path in glob.glob(os.path.join(ROOT, "docs", "**", "*.md"), recursive=True)
+            for room in ("docs", "labs")
+            for path in glob.glob(os.path.join(ROOT, room, "**", "*.md"), recursive=True)
         ]
         found = [path for path in found if not path.startswith("build") and path != PAGE]
         _cache += [
-            (path, read(path).split("\n")) for path in sorted([*found, "README.md", "Makefile"])
+            (path, read(path).split("\n"))
+            for path in sorted([*found, "README.md", "CONTRIBUTING.md", "Makefile"])
         ]
     return _cache
 

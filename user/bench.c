@@ -21,15 +21,14 @@ enum { MEASURE, ECHO, YIELD, PAGER };
 static int echo(u64 endpoint)
 {
 	struct message m;
+	s64 from = receive(endpoint, &m, ABI_WAIT_FOREVER);
 
-	do {
-		s64 from = receive(endpoint, &m, ABI_WAIT_FOREVER);
-
-		if (from < 0)
-			return 1;
-		m.handle = 0;
-		reply((u64)from, &m);
-	} while (m.word[0]);
+	while (from > 0 && m.word[0])
+		from = reply_receive((u64)from, endpoint, &m, ABI_WAIT_FOREVER);
+	if (from < 0)
+		return 1;
+	m.handle = 0;
+	reply((u64)from, &m);
 	return 0;
 }
 
@@ -38,15 +37,14 @@ static u64 paged, paged_at;
 static void serve(u64 arg)
 {
 	static char page[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
+	struct message m;
+	s64 from = receive(paged_at, &m, ABI_WAIT_FOREVER);
 
 	for (;;) {
-		struct message m;
-		s64 from = receive(paged_at, &m, ABI_WAIT_FOREVER);
+		s64 err = pager_supply(paged, m.word[1], page);
 
-		m = (struct message){
-		    .word = {
-		        pager_supply(paged, m.word[1], page) ? ABI_PAGER_FAILED : ABI_PAGER_DONE}};
-		reply((u64)from, &m);
+		m.word[0] = err ? ABI_PAGER_FAILED : ABI_PAGER_DONE;
+		from = reply_receive((u64)from, paged_at, &m, ABI_WAIT_FOREVER);
 	}
 }
 

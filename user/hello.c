@@ -41,7 +41,7 @@ static int share(u64 endpoint)
 
 int main(u64 endpoint, u64 arg0, u64 arg1)
 {
-	printf("hello from ring 3: task %ld, CPU %ld of %ld, %lu ns since the clock began\n",
-	    info(INFO_TASK, 0), info(INFO_CPU, 0), info(INFO_CPUS, 0), clock_ns());
+	printf("hello from ring 3: task %ld, CPU %ld of %ld, %lu ms since the clock began\n",
+	    info(INFO_TASK, 0), info(INFO_CPU, 0), info(INFO_CPUS, 0), clock_ns() / 1000000);
 	return info(INFO_RIGHTS, endpoint) & RIGHT_SEND && arg1 ? share(endpoint) : 0;
 }

@@ -43,33 +43,52 @@ s64 task_wait(u64 task, u64 timeout_ns, int *status)
 	return how;
 }
 
+/* A call whose registers from the third on are a message, sent and received; *@first too. */
+static s64 exchange(u64 nr, u64 *first, u64 second, struct message *m)
+{
+	register u64 r10 __asm__("r10") = m->word[1];
+	register u64 r8 __asm__("r8") = m->word[2];
+	register u64 r9 __asm__("r9") = m->word[3];
+	register u64 r12 __asm__("r12") = m->handle;
+	u64 word = m->word[0];
+	s64 ret = (s64)nr;
+
+	__asm__ volatile("syscall"
+	                 : "+a"(ret), "+D"(*first), "+S"(second), "+d"(word), "+r"(r10), "+r"(r8),
+	                 "+r"(r9), "+r"(r12)
+	                 :
+	                 : "rcx", "r11", "memory");
+	if (ret >= 0)
+		*m = (struct message){{word, r10, r8, r9}, r12};
+	return ret;
+}
+
 s64 call(u64 endpoint, struct message *m, u64 timeout_ns)
 {
-	u64 arg[7] = {
-	    endpoint, timeout_ns, m->word[0], m->word[1], m->word[2], m->word[3], m->handle};
-	s64 ret = sys_regs(SYS_CALL, arg);
-
-	if (ret >= 0)
-		memcpy(m, &arg[ABI_WORD0], sizeof(*m));
-	return ret;
+	return exchange(SYS_CALL, &endpoint, timeout_ns, m);
 }
 
 s64 receive(u64 endpoint, struct message *m, u64 timeout_ns)
 {
-	u64 arg[7] = {endpoint, timeout_ns};
-	s64 ret = sys_regs(SYS_RECEIVE, arg);
+	s64 ret = exchange(SYS_RECEIVE, &endpoint, timeout_ns, m);
 
-	if (ret < 0)
-		return ret;
-	memcpy(m, &arg[ABI_WORD0], sizeof(*m));
-	return (s64)arg[0];
+	return ret < 0 ? ret : (s64)endpoint;
 }
 
 s64 reply(u64 reply_handle, const struct message *m)
 {
-	u64 arg[7] = {reply_handle, 0, m->word[0], m->word[1], m->word[2], m->word[3], m->handle};
+	struct message copy = *m;
 
-	return sys_regs(SYS_REPLY, arg);
+	return exchange(SYS_REPLY, &reply_handle, 0, &copy);
+}
+
+s64 reply_receive(u64 reply_handle, u64 endpoint, struct message *m, u64 timeout_ns)
+{
+	s64 ret;
+
+	m->handle = timeout_ns;
+	ret = exchange(SYS_REPLY_RECEIVE, &reply_handle, endpoint, m);
+	return ret < 0 ? ret : (s64)reply_handle;
 }
 
 /* ---- memory and threads ---- */

@@ -147,6 +147,8 @@ s64 call(u64 endpoint, struct message *m, u64 timeout_ns);
 /* Receive a call; returns the handle to answer by. */
 s64 receive(u64 endpoint, struct message *m, u64 timeout_ns);
 s64 reply(u64 reply_handle, const struct message *m);
+/* Both in one call: reply with the words of *@m, and receive the next call, into it. */
+s64 reply_receive(u64 reply_handle, u64 endpoint, struct message *m, u64 timeout_ns);
 
 /* ---- pagers: docs/abi.md has the protocol ---- */
 

@@ -3,7 +3,7 @@
  * stress.c: threads that allocate memory, write patterns into it, and read them again, until they
  * are stopped.
  *
- * handle: an endpoint to report to, or 0.  Every half second a call reports the rounds made, the
+ * handle: an endpoint to report to, or 0.  Every half second a call reports the pages verified, the
  * pages found wrong, the pages held now, and the seed; an answer other than 0 ends the program.
  * arg0 is the seed; arg1: the approximate number of pages to hold, or without an endpoint the
  * number of rounds.  Every word of every page is computed from its area's seed and its place, and
@@ -24,7 +24,7 @@ struct area {
 };
 
 static u32 stop;
-static u64 rounds, wrong_pages, no_memory, held, max_rounds;
+static u64 rounds, verified, wrong_pages, no_memory, held, max_rounds;
 static u64 first_seed, min_pages, max_pages;
 static unsigned nr_threads, calm;
 
@@ -57,6 +57,7 @@ static void verify(const struct area *a, bool zero)
 			    i % WORDS, a->at[i], want);
 		i = (i / WORDS + 1) * WORDS; /* the next page */
 	}
+	__atomic_fetch_add(&verified, a->pages, __ATOMIC_RELAXED);
 }
 
 /* Replace an area by a new one; new pages must be zero. */
@@ -106,7 +107,7 @@ static void work(u64 number)
 static void report(u64 endpoint)
 {
 	while (!stop) {
-		struct message m = {.word = {rounds, wrong_pages, held, first_seed}};
+		struct message m = {.word = {verified, wrong_pages, held, first_seed}};
 
 		/* An error means that no receiver is left to stop this program: end. */
 		if (call(endpoint, &m, 10 * NS_PER_S) || m.word[0])

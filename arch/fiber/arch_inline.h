@@ -16,6 +16,8 @@
 struct page;
 struct pageblock;
 struct pcp;
+struct spinlock;
+extern struct spinlock lock_none;
 
 /* The registers of a CPU. */
 struct fiber_cpu {
@@ -26,6 +28,7 @@ struct fiber_cpu {
 	bool wanted;             /* a call interrupt is pending */
 	const u32 *need_resched; /* NULL: this CPU's threads are not the kernel's (fiber_cpu.c) */
 	void *const *current;
+	struct spinlock *top_lock; /* innermost of the locks held; NULL: none was taken yet */
 };
 extern struct fiber_cpu *fiber_this;
 /*
@@ -106,6 +109,25 @@ static inline u32 arch_preempt_count(void)
 	return fiber_this->preempt;
 }
 
+static inline bool arch_may_sleep(void)
+{
+	return arch_irqs_enabled() && !arch_in_interrupt() && !arch_preempt_count();
+}
+
+static inline struct spinlock *arch_top_lock(void)
+{
+	return fiber_this->top_lock ? fiber_this->top_lock : &lock_none;
+}
+
+static inline void arch_set_top_lock(struct spinlock *lock)
+{
+	fiber_this->top_lock = lock;
+}
+
+/* fiber_threads.c */
+struct cpu *arch_this_cpu(void);
+void arch_switch(void **from_sp, void *to_sp);
+
 static inline void *arch_current(void)
 {
 	return *fiber_this->current;
@@ -117,7 +139,7 @@ static inline void cpu_relax(void)
 }
 
 /* Races are run on private memories; the kernel's own exists in name only. */
-static inline unsigned arch_pcp_load(size_t array, size_t index)
+static inline size_t arch_pcp_load(size_t array, size_t index)
 {
 	return ((u16 *)(void *)((char *)fiber_pcp + array))[index];
 }
@@ -127,9 +149,32 @@ static inline void arch_pcp_store(size_t array, size_t index, unsigned value)
 	((u16 *)(void *)((char *)fiber_pcp + array))[index] = (u16)value;
 }
 
+static inline void arch_pcp_add(size_t array, size_t index, int by)
+{
+	arch_pcp_store(array, index, (unsigned)arch_pcp_load(array, index) + (unsigned)by);
+}
+
+static inline bool arch_pcp_below(size_t value, size_t array, size_t index)
+{
+	return value < arch_pcp_load(array, index);
+}
+
+static inline bool arch_u32_is(const u32 *p, u32 value)
+{
+	return __atomic_load_n(p, __ATOMIC_RELAXED) == value;
+}
+
 static inline void *arch_pcp_load_ptr(size_t array, size_t index)
 {
 	return ((void **)(void *)((char *)fiber_pcp + array))[index];
+}
+
+static inline bool arch_any(const u64 *p, size_t at)
+{
+	return (__atomic_load_n(&p[at], __ATOMIC_RELAXED) |
+	           __atomic_load_n(&p[at + 1], __ATOMIC_RELAXED) |
+	           __atomic_load_n(&p[at + 2], __ATOMIC_RELAXED) |
+	           __atomic_load_n(&p[at + 3], __ATOMIC_RELAXED)) != 0;
 }
 
 static inline bool arch_pcp_test(size_t off)

@@ -69,7 +69,7 @@ void fiber_boot(unsigned online)
 	smp_init();
 	cpu_hotplug = RWSEM("cpu_hotplug");
 	LIST_INIT(&memories);
-	memories_lock.locked = memories_lock.holder = 0;
+	memories_lock.locked = 0;
 	for (i = 0; i < FIBER_CPUS; i++) {
 		areas[i] = (struct cpu){.id = i};
 		pointers[i] = &areas[i];

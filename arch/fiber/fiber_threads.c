@@ -316,6 +316,11 @@ void *arch_stack_prepare(void *stack_top, void (*fn)(void *), void *arg)
 	return s;
 }
 
+struct cpu *arch_this_cpu(void)
+{
+	return cpus[arch_cpu_id()];
+}
+
 void arch_switch(void **from_sp, void *to_sp)
 {
 	struct machine_cpu *c = self();

@@ -22,6 +22,7 @@
 char fiber_memmap[THREADS_PAGES * sizeof(struct page)] __attribute__((aligned(4096)));
 char fiber_pageblocks[THREADS_PAGES / PAGEBLOCK_PAGES * sizeof(struct pageblock)]
     __attribute__((aligned(64)));
+static struct pageblock_tree trees[THREADS_PAGES / PAGEBLOCK_PAGES];
 char fiber_ram[THREADS_PAGES << PAGE_SHIFT] __attribute__((aligned(PAGE_SIZE)));
 static struct pcp *pcps[THREADS_CPUS];
 void (*threads_program)(uintptr_t entry, const u64 arg[3]);
@@ -47,6 +48,7 @@ void threads_memory_start(void)
 	    .name = "kernel",
 	    .memmap = ARCH_MEMMAP,
 	    .pageblocks = ARCH_PAGEBLOCKS,
+	    .trees = trees,
 	    .end_pfn = THREADS_PAGES,
 	    .nr_cpus = THREADS_CPUS,
 	    .nr_nodes = 1,
@@ -194,6 +196,31 @@ int copy_from_user(void *dst, u64 src, size_t len)
 	return copy(dst, src, len, VM_READ);
 }
 
+int copy_from_user_now(void *dst, u64 src, size_t len)
+{
+	irqflags_t flags;
+	int err = 0;
+
+	if (src >= USER_END || len > USER_END - src)
+		return -EFAULT;
+	fiber_at_lock();
+	flags = arch_irq_save();
+	while (len > 0 && !err) {
+		size_t some = MIN(len, PAGE_SIZE - src % PAGE_SIZE);
+		const void *user = reach(src, VM_READ);
+
+		if (user)
+			memcpy(dst, user, some);
+		else
+			err = -EFAULT;
+		dst = (char *)dst + some;
+		src += some;
+		len -= some;
+	}
+	arch_irq_restore(flags);
+	return err;
+}
+
 int copy_to_user(u64 dst, const void *src, size_t len)
 {
 	return copy((void *)(uintptr_t)src, dst, len, VM_WRITE);
@@ -206,17 +233,10 @@ void *arch_fpu_alloc(void)
 	return kmalloc(FPU_SIZE);
 }
 
-void arch_fpu_save(void *fpu)
+void arch_user_switch(void *from, const void *to, void *top)
 {
-	memset(fpu, 0, FPU_SIZE);
-}
-
-void arch_fpu_load(const void *fpu)
-{
-}
-
-void arch_set_kernel_stack(void *top)
-{
+	if (from)
+		memset(from, 0, FPU_SIZE);
 }
 
 /* Called at each return to ring 3. */

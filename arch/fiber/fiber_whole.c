@@ -32,6 +32,7 @@
 char fiber_memmap[WHOLE_PAGES * sizeof(struct page)] __attribute__((aligned(4096)));
 char fiber_pageblocks[WHOLE_PAGES / PAGEBLOCK_PAGES * sizeof(struct pageblock)]
     __attribute__((aligned(4096)));
+static struct pageblock_tree trees[WHOLE_PAGES / PAGEBLOCK_PAGES];
 char fiber_ram[WHOLE_PAGES << PAGE_SHIFT] __attribute__((aligned(PAGE_SIZE)));
 static struct pcp *pcps[THREADS_CPUS];
 
@@ -137,6 +138,7 @@ static void set_up_memory(void)
 	struct memory_config cfg = {.name = "kernel",
 	    .memmap = ARCH_MEMMAP,
 	    .pageblocks = ARCH_PAGEBLOCKS,
+	    .trees = trees,
 	    .end_pfn = WHOLE_PAGES,
 	    .nr_cpus = nr_cpus,
 	    .nr_nodes = 1,

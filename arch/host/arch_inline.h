@@ -13,13 +13,14 @@
 #define QUARRY_HOST_ARCH_INLINE_H
 
 #include <quarry/types.h>
-#include <sched.h>
 
 #define HOST_MAX_CPUS 64
 
 struct page;
 struct pageblock;
 struct pcp;
+struct spinlock;
+extern struct spinlock lock_none;
 
 /*
  * The flags of a real CPU.  They may stay with the pthread, because the token changes hands only
@@ -30,7 +31,9 @@ struct host_this {
 	u32 preempt;
 	u32 irq_depth;
 	bool irqs_off;
-	u32 spins; /* cpu_relax calls */
+	u32 spins;                 /* cpu_relax calls */
+	u32 naps;                  /* host_yield shall sleep so often before it yields again */
+	struct spinlock *top_lock; /* innermost of the locks held; NULL: none was taken yet */
 };
 extern _Thread_local struct host_this host_this;
 
@@ -51,6 +54,7 @@ extern struct host_ipi_faults host_ipi_faults;
 
 /* The node of each CPU: 0, unless a test changes it. */
 extern unsigned host_cpu_nodes[HOST_MAX_CPUS];
+extern u64 host_clock_ahead; /* a: nanoseconds; a test may add some, none ever go */
 
 extern struct pcp *host_pcp[HOST_MAX_CPUS];
 extern char host_memmap[], host_pageblocks[], host_ram[];
@@ -61,6 +65,12 @@ void host_attend(bool waiting);
 static inline unsigned arch_cpu_id(void)
 {
 	return host_this.cpu;
+}
+
+/* Threads here are the host's. */
+static inline void *arch_current(void)
+{
+	return NULL;
 }
 
 static inline bool host_wanted(void)
@@ -115,17 +125,38 @@ static inline void preempt_enable(void)
 		host_attend(false);
 }
 
+static inline u32 arch_preempt_count(void)
+{
+	return host_this.preempt;
+}
+
+static inline struct spinlock *arch_top_lock(void)
+{
+	return host_this.top_lock ? host_this.top_lock : &lock_none;
+}
+
+static inline void arch_set_top_lock(struct spinlock *lock)
+{
+	host_this.top_lock = lock;
+}
+
+/*
+ * Let other threads run.  A yield on a core that a busy program shares costs a time slice of 2 ms
+ * and more, a sleep of no length some microseconds: then threads sleep.
+ */
+void host_yield(void);
+
 /* There are fewer cores than CPUs: a spinning thread yields to the one it waits for. */
 static inline void cpu_relax(void)
 {
 	if (++host_this.spins % 16 == 0)
-		sched_yield();
+		host_yield();
 	if (!host_this.irqs_off && host_wanted())
 		host_attend(true);
 }
 
 /* Relaxed atomics: drains of other CPUs read the counts while their owner changes them. */
-static inline unsigned arch_pcp_load(size_t array, size_t index)
+static inline size_t arch_pcp_load(size_t array, size_t index)
 {
 	size_t off = array + index * sizeof(u16);
 
@@ -139,6 +170,29 @@ static inline void arch_pcp_store(size_t array, size_t index, unsigned value)
 
 	__atomic_store_n(
 	    (u16 *)(void *)((char *)host_pcp[host_this.cpu] + off), value, __ATOMIC_RELAXED);
+}
+
+static inline void arch_pcp_add(size_t array, size_t index, int by)
+{
+	arch_pcp_store(array, index, (unsigned)arch_pcp_load(array, index) + (unsigned)by);
+}
+
+static inline bool arch_pcp_below(size_t value, size_t array, size_t index)
+{
+	return value < arch_pcp_load(array, index);
+}
+
+static inline bool arch_u32_is(const u32 *p, u32 value)
+{
+	return __atomic_load_n(p, __ATOMIC_RELAXED) == value;
+}
+
+static inline bool arch_any(const u64 *p, size_t at)
+{
+	return (__atomic_load_n(&p[at], __ATOMIC_RELAXED) |
+	           __atomic_load_n(&p[at + 1], __ATOMIC_RELAXED) |
+	           __atomic_load_n(&p[at + 2], __ATOMIC_RELAXED) |
+	           __atomic_load_n(&p[at + 3], __ATOMIC_RELAXED)) != 0;
 }
 
 static inline bool arch_pcp_test(size_t off)

@@ -58,6 +58,14 @@ bool smp_call_pending(void)
 	return false;
 }
 
+/* True: it wants to run once more. */
+static bool run(const struct call *call)
+{
+	port_task()->call_again = false;
+	call->fn(call->arg);
+	return port_task()->call_again;
+}
+
 void smp_call_serve(void)
 {
 	struct call *call;
@@ -69,7 +77,11 @@ void smp_call_serve(void)
 		call = atomic_xchg(&box[arch_cpu_id()][from], NULL);
 		if (!call)
 			continue;
-		call->fn(call->arg);
+		if (run(call)) {
+			store_release(&box[arch_cpu_id()][from], call);
+			arch_ipi_call(arch_cpu_id());
+			continue;
+		}
 		atomic_sub(&call->left, 1); /* the sender may return now */
 	}
 }
@@ -101,6 +113,7 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	unsigned self, cpu;
 	irqflags_t flags;
 	int asked = 0;
+	bool more;
 
 	if (!arch_irqs_enabled() || spin_depth() || arch_in_interrupt()) {
 		counter_add(&smp_stats.bad_context, 1);
@@ -128,9 +141,11 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	}
 	counter_add(&smp_stats.ipis, (u64)asked);
 	if (!mask || cpumask_test(mask, self)) {
-		flags = arch_irq_save();
-		fn(arg);
-		arch_irq_restore(flags);
+		do {
+			flags = arch_irq_save();
+			more = run(&call);
+			arch_irq_restore(flags);
+		} while (more);
 	}
 	wait_for_all(&call, self);
 	preempt_enable();

@@ -19,10 +19,15 @@
 #include <quarry/smp.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #define SLICE_NS 1000000 /* a thread that others wait for is preempted after this */
+#define DEAR_NS  100000  /* a yield that takes longer has cost a time slice */
+#define NAPS     32      /* as many sleeps replace yields then */
+#define NAP_NS   50000   /* of that length: to begin and end one costs some microseconds */
 
 struct host_cpu {
 	pthread_mutex_t m;
@@ -43,13 +48,14 @@ struct host_ipi_faults host_ipi_faults;
 unsigned host_cpu_nodes[HOST_MAX_CPUS];
 _Thread_local struct host_this host_this;
 unsigned nr_cpus = 1;
+u64 host_clock_ahead;
 
 u64 arch_clock_ns(void)
 {
 	struct timespec ts;
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec;
+	return (u64)ts.tv_sec * 1000000000 + (u64)ts.tv_nsec + READ_ONCE(host_clock_ahead);
 }
 
 struct pcp *arch_cpu_pcp(unsigned cpu)
@@ -130,13 +136,9 @@ bool threads_had_turn(u64 since)
 	return all;
 }
 
-void host_cpu_take(void)
+/* Wait for this thread's turn.  Under m. */
+static void wait_turn(struct host_cpu *c, u64 ticket)
 {
-	struct host_cpu *c = &host_cpus[host_this.cpu];
-	u64 ticket;
-
-	pthread_mutex_lock(&c->m);
-	ticket = c->next++;
 	while (c->serving != ticket) {
 		atomic_or(&host_attention[host_this.cpu].want, HOST_WANT_CPU);
 		pthread_cond_wait(&c->turn, &c->m);
@@ -146,6 +148,32 @@ void host_cpu_take(void)
 		atomic_and(&host_attention[host_this.cpu].want, ~HOST_WANT_CPU);
 	c->since = arch_clock_ns();
 	end_round(c);
+}
+
+void host_cpu_take(void)
+{
+	struct host_cpu *c = &host_cpus[host_this.cpu];
+
+	pthread_mutex_lock(&c->m);
+	wait_turn(c, c->next++);
+	pthread_mutex_unlock(&c->m);
+}
+
+/*
+ * Let the threads that wait go first.  At no moment does the CPU seem to be free: a round needs
+ * this thread's turn too.
+ */
+static void pass_cpu(void)
+{
+	struct host_cpu *c = &host_cpus[host_this.cpu];
+	u64 ticket;
+
+	pthread_mutex_lock(&c->m);
+	ticket = c->next++;
+	c->serving++;
+	if (c->serving != ticket)
+		pthread_cond_broadcast(&c->turn);
+	wait_turn(c, ticket);
 	pthread_mutex_unlock(&c->m);
 }
 
@@ -162,6 +190,20 @@ void host_cpu_give(void)
 	pthread_mutex_unlock(&c->m);
 }
 
+void host_yield(void)
+{
+	u64 start = arch_clock_ns();
+
+	if (host_this.naps) {
+		host_this.naps--;
+		nanosleep(&(struct timespec){.tv_nsec = NAP_NS}, NULL);
+		return;
+	}
+	sched_yield();
+	if (arch_clock_ns() - start > DEAR_NS)
+		host_this.naps = NAPS;
+}
+
 /* Delay by a random time up to the test's limit, so that answers arrive in any order. */
 static void be_late(void)
 {
@@ -172,7 +214,7 @@ static void be_late(void)
 		return;
 	until = arch_clock_ns() + (arch_clock_ns() * 0x9e3779b97f4a7c15ULL >> 32) % late;
 	while (arch_clock_ns() < until)
-		sched_yield();
+		host_yield();
 }
 
 /* Must this wake-up be lost, for a test? */
@@ -201,10 +243,8 @@ void host_attend(bool waiting)
 		host_this.irqs_off = false;
 	}
 	if (READ_ONCE(*want) & HOST_WANT_CPU && !host_this.preempt &&
-	    (waiting || arch_clock_ns() - host_cpus[host_this.cpu].since > SLICE_NS)) {
-		host_cpu_give();
-		host_cpu_take();
-	}
+	    (waiting || arch_clock_ns() - host_cpus[host_this.cpu].since > SLICE_NS))
+		pass_cpu();
 }
 
 /*
@@ -268,6 +308,8 @@ void host_cpus_start(unsigned nr)
 	unsigned i;
 
 	nr_cpus = nr;
+	/* Sleeps are to end at once, those of all threads made from here on. */
+	prctl(PR_SET_TIMERSLACK, 1);
 	for (i = 0; i < nr; i++) {
 		host_pcp[i] = &pcps[i];
 		pthread_mutex_init(&host_cpus[i].m, NULL);

@@ -3,7 +3,7 @@
  * host_lock.c: the host's own spin locks: a word set by compare-and-swap, with the kernel's checks.
  *
  * Owns:       the list of locks that each pthread holds.
- * Invariants: spinlock.locked is 1 while held; holder is CPU + 1 while held.
+ * Invariants: spinlock.locked is CPU + 1 while held.
  */
 #include <quarry/lock.h>
 #include <quarry/port.h>
@@ -18,7 +18,7 @@ static void violation(const char *what, const struct spinlock *lock)
 {
 	if (!spin_violation_hook)
 		panic("lock: %s: %s (holder CPU %d, this is CPU %u)", what,
-		    lock->name ? lock->name : "?", (int)READ_ONCE(lock->holder) - 1, arch_cpu_id());
+		    lock->name ? lock->name : "?", (int)READ_ONCE(lock->locked) - 1, arch_cpu_id());
 	spin_violation_hook(what, lock);
 }
 
@@ -27,12 +27,11 @@ static bool try_once(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANAL
 	u32 unlocked = 0;
 
 	return __atomic_compare_exchange_n(
-	    &lock->locked, &unlocked, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+	    &lock->locked, &unlocked, arch_cpu_id() + 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
 static void taken(struct spinlock *lock)
 {
-	WRITE_ONCE(lock->holder, arch_cpu_id() + 1);
 	if (nr_held == MAX_HELD)
 		panic("lock: too many held, with %s", lock->name);
 	held[nr_held++] = lock;
@@ -79,7 +78,6 @@ static bool release(struct spinlock *lock) RELEASE(lock) NO_LOCK_ANALYSIS
 	}
 	for (nr_held--; i <= nr_held; i++)
 		held[i - 1] = held[i];
-	WRITE_ONCE(lock->holder, 0u);
 	store_release(&lock->locked, 0u);
 	return true;
 }
@@ -109,7 +107,7 @@ void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags)
 
 bool spin_is_held(const struct spinlock *lock)
 {
-	return READ_ONCE(lock->holder) == arch_cpu_id() + 1;
+	return READ_ONCE(lock->locked) == arch_cpu_id() + 1;
 }
 
 unsigned spin_depth(void)

@@ -42,6 +42,7 @@ struct mm_task *port_task(void)
 
 static struct timespec to_timespec(u64 ns)
 {
+	ns -= READ_ONCE(host_clock_ahead);
 	return (struct timespec){
 	    .tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
 }
@@ -164,7 +165,7 @@ void thread_yield(void)
 {
 	assert_may_sleep();
 	host_attend(true);
-	sched_yield();
+	host_yield();
 }
 
 void thread_sleep(u64 ns)

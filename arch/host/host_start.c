@@ -15,6 +15,7 @@
 char host_memmap[HOST_PAGES * sizeof(struct page)]
     __attribute__((aligned(MEMMAP_ALIGN > 4096 ? MEMMAP_ALIGN : 4096)));
 char host_pageblocks[HOST_PAGEBLOCKS * sizeof(struct pageblock)] __attribute__((aligned(4096)));
+static struct pageblock_tree trees[HOST_PAGEBLOCKS];
 /* Pages that are never touched use no memory of the host. */
 char host_ram[HOST_PAGES << PAGE_SHIFT] __attribute__((aligned(1 << 21)));
 
@@ -29,6 +30,7 @@ static void set_up_memory(const struct reclaim_ops *reclaim)
 	    .name = "kernel",
 	    .memmap = ARCH_MEMMAP,
 	    .pageblocks = ARCH_PAGEBLOCKS,
+	    .trees = trees,
 	    .end_pfn = HOST_PAGES,
 	    .nr_cpus = nr_cpus,
 	    .nr_nodes = 1,

@@ -15,10 +15,11 @@
 #include <quarry/types.h>
 
 #define X86_GS_ID           8
-#define X86_GS_PREEMPT      12
-#define X86_GS_NEED_RESCHED 16
+#define X86_GS_NEED_RESCHED 12
+#define X86_GS_PREEMPT      16 /* the count; after it IRQ_DEPTH */
 #define X86_GS_IRQ_DEPTH    20
 #define X86_GS_CURRENT      24
+#define X86_GS_TOP_LOCK     128
 #define X86_GS_PCP          256
 
 /* RFLAGS.IF (SDM vol. 1, 3.4.3). */
@@ -32,6 +33,7 @@
 #define ARCH_MEMMAP     ((struct page *)0xffffea0000000000UL)
 /* The memmap's address shifted right by 10 (arithmetic): see body_pageblock in mm/pcp_inline.h. */
 #define ARCH_PAGEBLOCKS ((struct pageblock *)0xfffffffa80000000UL)
+#define ARCH_TREES      ((struct pageblock_tree *)0xffffffa800000000UL)
 
 /* Objects of type @type at byte offset @off of this CPU's struct cpu. */
 #define x86_this_cpu(type, off) (*(volatile type __seg_gs *)(uintptr_t)(off))
@@ -52,10 +54,17 @@ static always_inline irqflags_t arch_irq_save(void)
 	return flags;
 }
 
-/* A branch and sti: popf would cost several times as much, and no other flag needs restoring. */
+/*
+ * A branch and sti: popf would cost several times as much, and no other flag needs restoring.  The
+ * test is in assembly, so that it stays beside its branch: compilers move it up, where it takes a
+ * register.
+ */
 static always_inline void arch_irq_restore(irqflags_t flags)
 {
-	if (likely(flags & X86_FLAGS_IF))
+	bool on;
+
+	__asm__ volatile("testl %2, %k1" : "=@ccnz"(on) : "r"(flags), "i"(X86_FLAGS_IF));
+	if (likely(on))
 		__asm__ volatile("sti" : : : "memory");
 	else
 		__asm__ volatile("" : : : "memory");
@@ -77,6 +86,17 @@ static always_inline bool arch_irqs_enabled(void)
 
 	__asm__ volatile("pushfq\n\tpopq %0" : "=r"(flags));
 	return flags & X86_FLAGS_IF;
+}
+
+/* A clock in one instruction, for records; arch_ticks_ns makes it a time of arch_clock_ns. */
+#define ARCH_TICKS
+u64 arch_ticks_ns(u64 at);
+static always_inline u64 arch_ticks(void)
+{
+	u32 lo, hi;
+
+	__asm__ volatile("rdtsc" : "=a"(lo), "=d"(hi));
+	return (u64)hi << 32 | lo;
 }
 
 static always_inline bool arch_in_interrupt(void)
@@ -118,12 +138,77 @@ static always_inline u32 arch_preempt_count(void)
 	return x86_this_cpu(u32, X86_GS_PREEMPT);
 }
 
-/* In assembly, so that array and index form one address: compilers split it. */
-static always_inline unsigned arch_pcp_load(size_t array, size_t index)
+/* Interrupts and preemption are on, and this is not in an interrupt: one read of both counts. */
+static always_inline bool arch_may_sleep(void)
 {
-	unsigned value;
+	bool counted;
 
-	__asm__ volatile("movzwl %%gs:%c1(,%2,2), %0"
+	__asm__ volatile("cmpq $0, %%gs:%c1" : "=@ccne"(counted) : "i"(X86_GS_PREEMPT) : "memory");
+	return likely(arch_irqs_enabled()) && likely(!counted);
+}
+
+struct cpu;
+static always_inline struct cpu *arch_this_cpu(void)
+{
+	return (struct cpu *)x86_this_cpu(uintptr_t, 0);
+}
+
+/* One instruction each, with the word that the number is in; LOCK makes them full barriers. */
+#define ARCH_CPUMASK
+static always_inline void arch_cpumask_set(unsigned long *mask, unsigned cpu)
+{
+	__asm__ volatile("lock btsq %0, (%1)" : : "r"((u64)cpu), "r"(mask) : "memory", "cc");
+}
+
+static always_inline void arch_cpumask_clear(unsigned long *mask, unsigned cpu)
+{
+	__asm__ volatile("lock btrq %0, (%1)" : : "r"((u64)cpu), "r"(mask) : "memory", "cc");
+}
+
+/* The kernel's own tables. */
+extern u64 kernel_cr3;
+
+static always_inline void arch_load_tables(phys_t root)
+{
+	__asm__ volatile("movq %0, %%cr3" : : "r"(root ? root : kernel_cr3) : "memory");
+}
+
+/*
+ * For kernel/sched.c: continue on the stack @to_sp, and store where this one continues.  The
+ * compiler keeps across it only the registers that it needs; RBP it always does, so that is saved
+ * here.  Below RBP stands the address at which to continue.
+ */
+static always_inline void arch_switch(void **from_sp, void *to_sp)
+{
+	__asm__ volatile("pushq %%rbp\n\t"
+	                 "pushq $1f\n\t"
+	                 "movq %%rsp, (%0)\n\t"
+	                 "movq %1, %%rsp\n\t"
+	                 "retq\n"
+	                 "1:\tpopq %%rbp"
+	                 : "+a"(from_sp), "+d"(to_sp)
+	                 :
+	                 : "rbx", "rcx", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13",
+	                 "r14", "r15", "memory", "cc");
+}
+
+/* For kernel/lock.c: the innermost lock that this CPU holds, or lock_none; preemption off. */
+static always_inline struct spinlock *arch_top_lock(void)
+{
+	return (struct spinlock *)x86_this_cpu(uintptr_t, X86_GS_TOP_LOCK);
+}
+
+static always_inline void arch_set_top_lock(struct spinlock *lock)
+{
+	x86_this_cpu(uintptr_t, X86_GS_TOP_LOCK) = (uintptr_t)lock;
+}
+
+/* In assembly, so that array and index form one address: compilers split it. */
+static always_inline size_t arch_pcp_load(size_t array, size_t index)
+{
+	size_t value;
+
+	__asm__ volatile("movzwl %%gs:%c1(,%2,2), %k0"
 	                 : "=r"(value)
 	                 : "i"(X86_GS_PCP + array), "r"(index)
 	                 : "memory");
@@ -136,6 +221,47 @@ static always_inline void arch_pcp_store(size_t array, size_t index, unsigned va
 	                 :
 	                 : "i"(X86_GS_PCP + array), "r"(index), "r"(value)
 	                 : "memory");
+}
+
+/* The operands stay in memory: a load of its own would be an instruction more. */
+static always_inline void arch_pcp_add(size_t array, size_t index, int by)
+{
+	__asm__ volatile("addw %w2, %%gs:%c0(,%1,2)"
+	                 :
+	                 : "i"(X86_GS_PCP + array), "r"(index), "ri"(by)
+	                 : "memory", "cc");
+}
+
+static always_inline bool arch_pcp_below(size_t value, size_t array, size_t index)
+{
+	bool below;
+
+	__asm__ volatile("cmpw %%gs:%c1(,%2,2), %w3"
+	                 : "=@ccb"(below)
+	                 : "i"(X86_GS_PCP + array), "r"(index), "r"(value)
+	                 : "memory");
+	return below;
+}
+
+static always_inline bool arch_u32_is(const u32 *p, u32 value)
+{
+	bool is;
+
+	__asm__ volatile("cmpl %2, %1" : "=@cce"(is) : "m"(*p), "ri"(value));
+	return is;
+}
+
+static always_inline bool arch_any(const u64 *p, size_t at)
+{
+	u64 all;
+	bool any;
+
+	__asm__ volatile("movq (%2,%3,8), %1\n\torq 8(%2,%3,8), %1\n\t"
+	                 "orq 16(%2,%3,8), %1\n\torq 24(%2,%3,8), %1"
+	                 : "=@ccnz"(any), "=&r"(all)
+	                 : "r"(p), "r"(at)
+	                 : "memory");
+	return any;
 }
 
 static always_inline void *arch_pcp_load_ptr(size_t array, size_t index)

@@ -38,6 +38,15 @@ u64 clock_tsc_hz, clock_apic_hz;
 /* ns = base_ns + (tsc - base_tsc) * scale / 2^32 */
 static u64 base_ns, base_tsc, scale = 1ULL << 32;
 
+u64 arch_ticks_ns(u64 at)
+{
+	/* Of a record from before the last clock_init(). */
+	if (unlikely(at < base_tsc))
+		return base_ns -
+		    MIN(base_ns, (u64)((unsigned __int128)(base_tsc - at) * scale >> 32));
+	return base_ns + (u64)((unsigned __int128)(at - base_tsc) * scale >> 32);
+}
+
 u64 arch_clock_ns(void)
 {
 	u64 delta = arch_tsc() - base_tsc;

@@ -10,6 +10,7 @@
  *             There is no LDT.
  * Tests:      arch_cpu, arch, arch_full, hotplug, tests/qemu/test_arch.py.
  */
+#include <quarry/lock.h>
 #include <quarry/machine.h>
 #include <quarry/mce.h>
 #include <quarry/port.h>
@@ -26,6 +27,7 @@ BUILD_ASSERT(offsetof(struct cpu, current) == X86_GS_CURRENT);
 BUILD_ASSERT(offsetof(struct cpu, kernel_sp) == X86_GS_KERNEL_SP);
 BUILD_ASSERT(offsetof(struct cpu, user_sp) == X86_GS_USER_SP);
 BUILD_ASSERT(offsetof(struct cpu, probe_sp) == X86_GS_PROBE_SP);
+BUILD_ASSERT(offsetof(struct cpu, top_lock) == X86_GS_TOP_LOCK);
 BUILD_ASSERT(CPU_PCP_OFFSET == X86_GS_PCP);
 
 /* 64-bit task state segment (SDM vol. 3A, 8.7). */
@@ -63,6 +65,7 @@ static struct cpu_arch boot_cpu_arch;
 static struct cpu boot_cpu = {.self = &boot_cpu,
     .arch = &boot_cpu_arch,
     .boot_stack_top = boot_stack_top,
+    .top_lock = &lock_none,
     .started = STARTED_RUNS};
 static char boot_ist_stacks[NR_IST * IST_STACK_SIZE] __attribute__((aligned(16)));
 static struct cpu *boot_cpus[1] = {&boot_cpu};
@@ -213,6 +216,7 @@ void cpu_prepare(struct cpu *cpu)
 	tables_fill(a, boot_alloc(NR_IST * IST_STACK_SIZE, 16));
 	cpu->self = cpu;
 	cpu->arch = a;
+	cpu->top_lock = &lock_none;
 	cpu->boot_stack_top = arch_stack_alloc();
 	KASSERT(cpu->boot_stack_top);
 }

@@ -3,8 +3,7 @@
  * paging.c: the kernel's page tables.
  *
  * Owns:       the kernel's half of the address space; kernel_cr3.
- * Locks:      paging_lock, a mutex, for every change but those at boot; allocation happens inside
- *             it.
+ * Locks:      paging_lock, a mutex, for all changes but those at boot; held while allocating.
  * Invariants: no page is both writable and executable, under any address.
  *             The direct map has all RAM of bootinfo, added memory, and nothing that is not RAM.
  *             Address 0 and the whole lower half are unmapped.
@@ -146,6 +145,13 @@ static u64 *make_entry(uintptr_t va, unsigned level, unsigned *found) REQUIRES(p
 	return entry;
 }
 
+/* The same for the page behind that of @entry, whose level was *@at; NULL: for any. */
+static u64 *next_entry(u64 *entry, uintptr_t va, unsigned level, unsigned *at) REQUIRES(paging_lock)
+{
+	return entry && *at == level && va % LEVEL_SIZE(level + 1) ? entry + 1
+	                                                           : make_entry(va, level, at);
+}
+
 /* Map with the largest possible pages, up to @max_level. */
 static int map_range(uintptr_t va, phys_t pa, size_t len, u64 flags, unsigned max_level)
     REQUIRES(paging_lock)
@@ -190,11 +196,6 @@ static void map_direct(phys_t start, phys_t end)
 	map_at_boot(ARCH_DIRECT_MAP + cut_end, cut_end, end, MAP_WRITE);
 }
 
-static void map_image(const char *start, const char *end, unsigned flags)
-{
-	map_at_boot((uintptr_t)start, image_phys(start), image_phys(end), flags);
-}
-
 /* Make a table in which all entries are @entry. */
 static u64 shared_table(u64 entry)
 {
@@ -205,11 +206,19 @@ static u64 shared_table(u64 entry)
 	return arch_virt_to_phys(table);
 }
 
+static void map_zero_tables(uintptr_t va, uintptr_t end) NO_LOCK_ANALYSIS
+{
+	unsigned found;
+
+	for (; va < end; va += LEVEL_SIZE(1))
+		set_entry(make_entry(va, 1, &found), zeros[1] | PTE_TABLE);
+}
+
 /* Map all of the arrays, for as many pages as links can address. */
 static void map_zeros(void) NO_LOCK_ANALYSIS
 {
-	const u64 pages = 1ULL << 32;
-	uintptr_t va = (uintptr_t)ARCH_MEMMAP, end = va + pages * sizeof(struct page);
+	const u64 pages = 1ULL << 32, blocks = pages >> PAGEBLOCK_ORDER;
+	uintptr_t va = (uintptr_t)ARCH_MEMMAP, end = (uintptr_t)(ARCH_MEMMAP + pages);
 	unsigned found;
 
 	zeros[0] = arch_virt_to_phys(boot_alloc(PAGE_SIZE, PAGE_SIZE));
@@ -217,10 +226,8 @@ static void map_zeros(void) NO_LOCK_ANALYSIS
 	zeros[2] = shared_table(zeros[1] | PTE_TABLE);
 	for (; va < end; va += LEVEL_SIZE(2))
 		set_entry(make_entry(va, 2, &found), zeros[2] | PTE_TABLE);
-	va = (uintptr_t)ARCH_PAGEBLOCKS;
-	end = va + (pages >> PAGEBLOCK_ORDER) * sizeof(struct pageblock);
-	for (; va < end; va += LEVEL_SIZE(1))
-		set_entry(make_entry(va, 1, &found), zeros[1] | PTE_TABLE);
+	map_zero_tables((uintptr_t)ARCH_PAGEBLOCKS, (uintptr_t)(ARCH_PAGEBLOCKS + blocks));
+	map_zero_tables((uintptr_t)ARCH_TREES, (uintptr_t)(ARCH_TREES + blocks));
 }
 
 /* Fill the root's entries for the direct map of memory that may be added later. */
@@ -239,15 +246,17 @@ static void expect_hotplug(void) NO_LOCK_ANALYSIS
 
 void arch_paging_init(void) NO_LOCK_ANALYSIS
 {
-	static const uintptr_t windows[] = {
-	    ARCH_MMIO_BASE, ARCH_STACK_BASE, (uintptr_t)ARCH_MEMMAP, (uintptr_t)ARCH_PAGEBLOCKS};
+	static const uintptr_t windows[] = {ARCH_MMIO_BASE, ARCH_STACK_BASE, (uintptr_t)ARCH_MEMMAP,
+	    (uintptr_t)ARCH_PAGEBLOCKS, (uintptr_t)ARCH_TREES};
 	unsigned found;
 
 	paging_lock = MUTEX("paging");
 	root = boot_alloc(PAGE_SIZE, PAGE_SIZE);
-	map_image(image_start, text_end, MAP_EXEC);
-	map_image(rodata_start, rodata_end, 0);
-	map_image(data_start, image_end, MAP_WRITE);
+	map_at_boot(
+	    (uintptr_t)image_start, image_phys(image_start), image_phys(text_end), MAP_EXEC);
+	map_at_boot((uintptr_t)rodata_start, image_phys(rodata_start), image_phys(rodata_end), 0);
+	map_at_boot(
+	    (uintptr_t)data_start, image_phys(data_start), image_phys(image_end), MAP_WRITE);
 	for (unsigned i = 0; i < bootinfo.nr_ram; i++)
 		map_direct(bootinfo.ram[i].start, bootinfo.ram[i].end);
 	/* Address spaces copy the root's upper half, so all its tables must exist first. */
@@ -280,10 +289,9 @@ static bool make_tables(uintptr_t va, size_t len) REQUIRES(paging_lock)
 {
 	unsigned found;
 
-	for (uintptr_t at = ALIGN_DOWN(va, LEVEL_SIZE(1)); at < va + len; at += LEVEL_SIZE(1)) {
+	for (uintptr_t at = ALIGN_DOWN(va, LEVEL_SIZE(1)); at < va + len; at += LEVEL_SIZE(1))
 		if (!make_entry(at, 0, &found))
 			return false;
-	}
 	return true;
 }
 
@@ -291,12 +299,11 @@ static bool make_tables(uintptr_t va, size_t len) REQUIRES(paging_lock)
 static void *map_device(phys_t pa, size_t len, unsigned flags)
 {
 	phys_t start = ALIGN_DOWN(pa, PAGE_SIZE);
+	size_t size = ALIGN_UP(pa + len, PAGE_SIZE) - start;
 	uintptr_t va = 0;
-	size_t size;
 
 	if (!len || len > MMIO_WINDOW_SIZE || pa > ~0UL - 2 * MMIO_WINDOW_SIZE)
 		return NULL;
-	size = ALIGN_UP(pa + len, PAGE_SIZE) - start;
 	mutex_lock(&paging_lock);
 	if (size <= ARCH_MMIO_BASE + MMIO_WINDOW_SIZE - mmio_next && make_tables(mmio_next, size)) {
 		int err = map_range(mmio_next, start, size, pte_flags(MAP_WRITE | flags), 0);
@@ -320,59 +327,56 @@ void *arch_map_framebuffer(phys_t pa, size_t len)
 }
 
 /* Uses a large page if all of it is requested and unmapped; boot_alloc panics without memory. */
-void arch_map_array(uintptr_t va, size_t len) NO_LOCK_ANALYSIS
+void arch_map_array(uintptr_t start, size_t len, bool zeroed) NO_LOCK_ANALYSIS
 {
-	uintptr_t end = ALIGN_UP(va + len, PAGE_SIZE);
+	uintptr_t va, end = ALIGN_UP(start + len, PAGE_SIZE);
 	unsigned found;
 
-	for (va = ALIGN_DOWN(va, PAGE_SIZE); va < end; va = ALIGN_UP(va + 1, LEVEL_SIZE(found))) {
+	for (va = ALIGN_DOWN(start, PAGE_SIZE); va < end;
+	     va = ALIGN_UP(va + 1, LEVEL_SIZE(found))) {
 		u64 *entry = make_entry(va, 1, &found);
+		phys_t pa;
 
 		if (va % LEVEL_SIZE(1) || end - va < LEVEL_SIZE(1) || !is_zeros(*entry, 1))
 			entry = make_entry(va, 0, &found);
-		if (is_zeros(*entry, found)) {
-			void *memory = boot_alloc(LEVEL_SIZE(found), LEVEL_SIZE(found));
-
-			set_entry(entry,
-			    arch_virt_to_phys(memory) | pte_flags(MAP_WRITE) |
-			        (found ? PTE_LARGE : 0));
-			invlpg(va);
-		}
+		if (!is_zeros(*entry, found))
+			continue;
+		pa = boot_alloc_raw(LEVEL_SIZE(found), LEVEL_SIZE(found));
+		/* The rest of the first page and of the last may be of others, who want zeros. */
+		if (zeroed || va < start || va + LEVEL_SIZE(found) > start + len)
+			memset(arch_phys_to_virt(pa), 0, LEVEL_SIZE(found));
+		set_entry(entry, pa | pte_flags(MAP_WRITE) | (found ? PTE_LARGE : 0));
+		invlpg(va);
 	}
-}
-
-/* Take the first page of a list linked by owner words: before it is freed, as it changes then. */
-static struct page *take_first(struct page **pages)
-{
-	struct page *first = *pages;
-
-	if (first)
-		*pages = first->owner;
-	return first;
 }
 
 int arch_array_grow(uintptr_t va, size_t len)
 {
+	struct page *pages[32]; /* allocated at once */
+	unsigned long have = 0, grown = 0;
 	uintptr_t end = va + len;
+	unsigned at = 0; /* level of entry */
 	int err = 0;
 
 	KASSERT(!((va | len) & (PAGE_SIZE - 1)));
 	mutex_lock(&paging_lock);
-	for (; va < end && !err; va += PAGE_SIZE) {
-		unsigned found;
-		u64 *entry = make_entry(va, 0, &found);
-		void *memory;
-
-		if (entry && !is_zeros(*entry, found))
+	for (u64 *entry = NULL; va < end && !err; va += PAGE_SIZE) {
+		entry = next_entry(entry, va, 0, &at);
+		if (entry && !is_zeros(*entry, at))
 			continue;
-		memory = entry ? table_alloc() : NULL;
-		if (memory)
-			set_entry(entry, arch_virt_to_phys(memory) | pte_flags(MAP_WRITE));
-		else
-			err = -ENOMEM;
+		if (entry && !have)
+			have = alloc_pages_bulk(GFP_KERNEL | GFP_NORETRY | GFP_ZERO,
+			    MIN((end - va) / PAGE_SIZE, ARRAY_SIZE(pages)), pages);
+		err = entry && have ? 0 : -ENOMEM;
+		if (!err)
+			set_entry(entry,
+			    arch_virt_to_phys(page_address(pages[--have])) | pte_flags(MAP_WRITE));
+		grown += !err;
 	}
+	free_pages_bulk(have, pages);
 	mutex_unlock(&paging_lock);
-	flush_all();
+	if (grown)
+		flush_all();
 	return err;
 }
 
@@ -393,10 +397,9 @@ int arch_array_place(uintptr_t va, phys_t pa, size_t len)
 		unsigned found;
 		u64 *entry = make_entry(va, 1, &found);
 
+		err = entry ? 0 : -ENOMEM;
 		if (entry)
 			set_entry(entry, pa | pte_flags(MAP_WRITE) | PTE_LARGE);
-		else
-			err = -ENOMEM;
 	}
 	mutex_unlock(&paging_lock);
 	flush_all();
@@ -426,23 +429,23 @@ void arch_array_shrink(uintptr_t va, size_t len)
 	}
 	mutex_unlock(&paging_lock);
 	flush_all();
-	while ((page = take_first(&gone)))
+	for (page = gone; page; page = gone) {
+		gone = page->owner; /* before it is freed, as it changes then */
 		free_pages(page, 0);
+	}
 }
 
 int arch_direct_map(phys_t pa, size_t len)
 {
 	phys_t end = pa + len;
+	unsigned at = 0; /* level of entry */
 	int err = 0;
 
 	mutex_lock(&paging_lock);
-	for (; pa < end && !err; pa += LEVEL_SIZE(1)) {
-		unsigned found;
-		u64 *entry = make_entry(ARCH_DIRECT_MAP + pa, 1, &found);
-
-		if (!entry)
-			err = -ENOMEM;
-		else if (!(*entry & PTE_PRESENT))
+	for (u64 *entry = NULL; pa < end && !err; pa += LEVEL_SIZE(1)) {
+		entry = next_entry(entry, ARCH_DIRECT_MAP + pa, 1, &at);
+		err = entry ? 0 : -ENOMEM;
+		if (entry && !(*entry & PTE_PRESENT))
 			set_entry(entry, pa | pte_flags(MAP_WRITE) | PTE_LARGE);
 	}
 	mutex_unlock(&paging_lock);

@@ -145,17 +145,13 @@ unsigned long arch_stack_pages(void)
 	return pages;
 }
 
-/* Build the frame that arch_switch pops, and below it the return address that starts the thread. */
+/* Build the stack to which arch_switch returns: see there, and switch.S. */
 void *arch_stack_prepare(void *stack_top, void (*fn)(void *), void *arg)
 {
 	u64 *sp = (u64 *)stack_top - 2;
 
+	*--sp = (uintptr_t)fn;
+	*--sp = (uintptr_t)arg;
 	*--sp = (uintptr_t)thread_entry;
-	*--sp = 0;              /* rbp */
-	*--sp = 0;              /* rbx */
-	*--sp = (uintptr_t)fn;  /* r12 */
-	*--sp = (uintptr_t)arg; /* r13 */
-	*--sp = 0;              /* r14 */
-	*--sp = 0;              /* r15 */
 	return sp;
 }

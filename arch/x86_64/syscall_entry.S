@@ -29,9 +29,12 @@ syscall_entry:
 	call syscall_from_user
 	/*
 	 * SYSRET with a non-canonical RIP faults in ring 0 on the user's stack (SDM vol. 2B).
-	 * syscall_from_user makes sure that RIP is below USER_END.
+	 * syscall_from_user makes sure that RIP is below USER_END.  RBX and R13 to R15 are as they
+	 * were: C functions preserve them.
 	 */
-	pop_registers
+	movq 32(%rsp), %rbp
+	addq $56, %rsp
+	pop_call_registers
 	movq 16(%rsp), %rcx		/* RIP */
 	movq 32(%rsp), %r11		/* RFLAGS */
 	movq 40(%rsp), %rsp
@@ -39,17 +42,23 @@ syscall_entry:
 	sysretq
 
 /*
- * size_t user_copy(void *dst, const void *src, size_t len): returns the bytes not copied.
- * It has the kernel's only instruction that may access user memory.
+ * size_t user_copy(void *dst, const void *src, size_t len): returns 0 if all was copied.
+ * It has the kernel's only two instructions that may access user memory: for words, and for the
+ * bytes of the last one.
  */
-	.globl user_copy, user_copy_insn, user_copy_end
+	.globl user_copy, user_copy_words, user_copy_bytes, user_copy_end
 user_copy:
 	movq %rdx, %rcx
+	shrq $3, %rcx
 	cmpb $0, user_smap(%rip)
 	je 1f
 	stac
 1:
-user_copy_insn:
+user_copy_words:
+	rep movsq
+	movl %edx, %ecx
+	andl $7, %ecx
+user_copy_bytes:
 	rep movsb
 user_copy_end:
 	cmpb $0, user_smap(%rip)

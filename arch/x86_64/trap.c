@@ -10,6 +10,7 @@
  * Tests:      arch_fault, arch_cpu, arch_irq, arch, mce_cpu, tests/qemu/test_exception.py,
  *             tests/qemu/test_panic.py.
  */
+#include <quarry/console.h>
 #include <quarry/machine.h>
 #include <quarry/mce.h>
 #include <quarry/panic.h>
@@ -55,6 +56,8 @@ static u32 nr_faults;
 #define MAX_TOLD 2
 /* Ticks between two checks of the banks for corrected errors: a second. */
 #define MCE_TICKS 100
+/* Looks for the answer to an NMI, besides its time. */
+#define NMI_LOOKS 4096u
 
 void print_registers(const struct trap_frame *f, const char *prefix)
 {
@@ -112,7 +115,7 @@ static void exception(const struct trap_frame *f, const char *why)
 	/* A CPU that panics already does not wait: the reporting CPU may have been stopped. */
 	while (!atomic_cas(&fault_cpu, NULL, self) && READ_ONCE(fault_cpu) != self && !panicking())
 		cpu_relax();
-	panic_stop();
+	panic_begin();
 	/* A fault during the report of a fault, or during a panic's, gets a shorter report. */
 	if (++nr_faults > MAX_TOLD)
 		panic("exception %lu: %s, at %lx", f->vector, name, f->rip);
@@ -240,7 +243,8 @@ void arch_backtrace_self(void)
 }
 
 /*
- * CPUs are asked one by one, so that their lines do not mix; each gets 100 ms to answer.  Only one
+ * CPUs are asked one by one, so that their lines do not mix; each gets 100 ms to answer, and
+ * NMI_LOOKS looks: the clock goes on while a busy host runs none of an emulator's CPUs.  Only one
  * CPU asks at a time, or it could take answers meant for another; a panic does not wait for that.
  */
 static void ask_others(struct cpu *self)
@@ -251,17 +255,22 @@ static void ask_others(struct cpu *self)
 		cpu_relax();
 	for (unsigned i = 0; i < nr_cpus; i++) {
 		u64 end = arch_clock_ns() + 100000000;
+		unsigned looks;
 
 		if (cpus[i] == self || load_acquire(&cpus[i]->started) != STARTED_RUNS)
 			continue;
+		console_invite(i);
 		store_release(&backtrace_cpu, cpus[i]);
 		apic_send(cpus[i]->apic_id, ICR_NMI);
-		while (load_acquire(&backtrace_cpu) == cpus[i] && arch_clock_ns() < end)
+		for (looks = 0; load_acquire(&backtrace_cpu) == cpus[i] &&
+		     (looks < NMI_LOOKS || arch_clock_ns() < end);
+		     looks++)
 			cpu_relax();
 		if (atomic_xchg(&backtrace_cpu, NULL))
 			printk(
 			    "CPU %u (APIC id %u): does not answer an NMI\n", i, cpus[i]->apic_id);
 	}
+	console_invite(self->id);
 	atomic_cas(&asking, self, NULL);
 }
 

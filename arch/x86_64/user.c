@@ -40,10 +40,10 @@
 #define XSTATE_MASK 7u
 
 /*
- * syscall_entry.S: the instruction at which a page fault on a user address is expected; where to
- * continue if it cannot be served; and where to continue after a fault in a probe.
+ * syscall_entry.S: the two instructions at which a page fault on a user address is expected; where
+ * to continue if it cannot be served; and where to continue after a fault in a probe.
  */
-extern char user_copy_insn[], user_copy_end[], probe_faulted[];
+extern char user_copy_words[], user_copy_bytes[], user_copy_end[], probe_faulted[];
 size_t user_copy(void *dst, const void *src, size_t len);
 /* Read by syscall_entry.S. */
 extern u8 user_smap;
@@ -107,6 +107,23 @@ void *arch_fpu_alloc(void)
  * Ring 3 may load any selector of the GDT that it is allowed, or null; they are saved like
  * registers.
  */
+static always_inline u32 selectors(void)
+{
+	u32 ds, es, fs, gs;
+
+	__asm__ volatile("movl %%ds, %0\n\t"
+	                 "movl %%es, %1\n\t"
+	                 "movl %%fs, %2\n\t"
+	                 "movl %%gs, %3"
+	                 : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
+	return ds | es | fs | gs;
+}
+
+static u64 saved_selectors(const char *fpu)
+{
+	return *(const u64 *)(fpu + FPU_SELECTORS);
+}
+
 static void selectors_save(char *fpu)
 {
 	u16 *to = (u16 *)(fpu + FPU_SELECTORS);
@@ -119,22 +136,13 @@ static void selectors_save(char *fpu)
 }
 
 /*
- * Usually all selectors are null, the thread's and the CPU's, and need no load.  Loading GS sets
- * its base; swapgs around it keeps the kernel's, and ring 3's base, which is 0, stays 0.
+ * Loading GS sets its base; swapgs around it keeps the kernel's, and ring 3's base, which is 0,
+ * stays 0.
  */
 static void selectors_load(const char *fpu)
 {
 	const u16 *from = (const u16 *)(fpu + FPU_SELECTORS);
-	u64 any = *(const u64 *)from;
-	u32 ds, es, fs, gs;
 
-	__asm__ volatile("movl %%ds, %0\n\t"
-	                 "movl %%es, %1\n\t"
-	                 "movl %%fs, %2\n\t"
-	                 "movl %%gs, %3"
-	                 : "=r"(ds), "=r"(es), "=r"(fs), "=r"(gs));
-	if (likely(!(any | ds | es | fs | gs)))
-		return;
 	__asm__ volatile("movw %0, %%ds\n\t"
 	                 "movw %1, %%es\n\t"
 	                 "movw %2, %%fs\n\t"
@@ -146,30 +154,61 @@ static void selectors_load(const char *fpu)
 	                 : "memory");
 }
 
-void arch_fpu_save(void *fpu)
+static always_inline void xsave(void *to, u32 states)
 {
-	selectors_save(fpu);
-	if (xstate)
-		__asm__ volatile("xsave64 (%0)" : : "r"(fpu), "a"(xstate), "d"(0) : "memory");
-	else
-		__asm__ volatile("fxsave64 (%0)" : : "r"(fpu) : "memory");
+	__asm__ volatile("xsave64 (%0)" : : "r"(to), "a"(states), "d"(0) : "memory");
 }
 
-void arch_fpu_load(const void *fpu)
+static always_inline void xrstor(const void *from, u32 states)
 {
-	selectors_load(fpu);
-	if (xstate)
-		__asm__ volatile("xrstor64 (%0)" : : "r"(fpu), "a"(xstate), "d"(0) : "memory");
+	__asm__ volatile("xrstor64 (%0)" : : "r"(from), "a"(states), "d"(0) : "memory");
+}
+
+static always_inline void fpu_switch(void *from, const void *to, void *top)
+{
+	u32 states = xstate;
+
+	if (likely(states)) {
+		if (from)
+			xsave(from, states);
+		if (to)
+			xrstor(to, states);
+	} else {
+		if (from)
+			__asm__ volatile("fxsave64 (%0)" : : "r"(from) : "memory");
+		if (to)
+			__asm__ volatile("fxrstor64 (%0)" : : "r"(to) : "memory");
+	}
+	if (to)
+		arch_set_kernel_stack(top);
+}
+
+static noinline void switch_any(void *from, const void *to, void *top)
+{
+	u64 any = selectors();
+
+	if (from)
+		any |= saved_selectors(from);
+	if (to)
+		any |= saved_selectors(to);
+	if (from && any)
+		selectors_save(from);
+	if (to && any)
+		selectors_load(to);
+	fpu_switch(from, to, top);
+}
+
+/* Usually all selectors are null, both threads' and the CPU's, and need neither save nor load. */
+void arch_user_switch(void *from, const void *to, void *top)
+{
+	if (likely(from && to) &&
+	    likely(!(selectors() | saved_selectors(from) | saved_selectors(to))))
+		fpu_switch(from, to, top);
 	else
-		__asm__ volatile("fxrstor64 (%0)" : : "r"(fpu) : "memory");
+		switch_any(from, to, top);
 }
 
 /* ---- user memory ---- */
-
-void arch_load_tables(phys_t root)
-{
-	__asm__ volatile("movq %0, %%cr3" : : "r"(root ? root : kernel_cr3) : "memory");
-}
 
 void user_access_off(void)
 {
@@ -194,6 +233,18 @@ int copy_to_user(u64 dst, const void *src, size_t len)
 	return is_user(dst, len) && !user_copy((void *)dst, src, len) ? 0 : -EFAULT;
 }
 
+int copy_from_user_now(void *dst, u64 src, size_t len)
+{
+	size_t left;
+
+	if (!is_user(src, len))
+		return -EFAULT;
+	preempt_disable();
+	left = user_copy(dst, (const void *)src, len);
+	preempt_enable();
+	return left ? -EFAULT : 0;
+}
+
 static unsigned fault_access(u64 error)
 {
 	return error & PF_EXECUTE ? VM_EXEC : error & PF_WRITE ? VM_WRITE : VM_READ;
@@ -204,7 +255,12 @@ bool user_kernel_fault(struct trap_frame *f)
 	struct cpu *cpu = this_cpu();
 	uintptr_t va = read_cr2();
 
-	if (f->rip == (uintptr_t)user_copy_insn && va < USER_END) {
+	if ((f->rip == (uintptr_t)user_copy_words || f->rip == (uintptr_t)user_copy_bytes) &&
+	    va < USER_END) {
+		if (arch_preempt_count()) { /* copy_from_user_now */
+			f->rip = (uintptr_t)user_copy_end;
+			return true;
+		}
 		arch_irq_enable(); /* they were on: copy_from_user makes sure */
 		if (user_page_fault(va, fault_access(f->error)))
 			f->rip = (uintptr_t)user_copy_end;
@@ -313,27 +369,20 @@ void trap_from_user(struct trap_frame *f)
 	leave(f);
 }
 
-static void give_back(struct trap_frame *f, s64 result, const struct syscall_regs *regs)
-{
-	f->rax = (u64)result;
-	f->rdi = regs->arg[0];
-	f->rsi = regs->arg[1];
-	f->rdx = regs->arg[2];
-	f->r10 = regs->arg[3];
-	f->r8 = regs->arg[4];
-	f->r9 = regs->arg[5];
-	f->r12 = regs->arg[6];
-}
+#define CALL_REG(reg) (offsetof(struct trap_frame, reg) - offsetof(struct trap_frame, rax))
+BUILD_ASSERT(CALL_REG(rdi) == offsetof(struct syscall_regs, arg[0]));
+BUILD_ASSERT(CALL_REG(rsi) == offsetof(struct syscall_regs, arg[1]));
+BUILD_ASSERT(CALL_REG(rdx) == offsetof(struct syscall_regs, arg[2]));
+BUILD_ASSERT(CALL_REG(r10) == offsetof(struct syscall_regs, arg[3]));
+BUILD_ASSERT(CALL_REG(r8) == offsetof(struct syscall_regs, arg[4]));
+BUILD_ASSERT(CALL_REG(r9) == offsetof(struct syscall_regs, arg[5]));
+BUILD_ASSERT(CALL_REG(r12) == offsetof(struct syscall_regs, arg[6]));
 
+/* The call works on the registers in the frame; its result takes the place of its number. */
 void syscall_from_user(struct trap_frame *f)
 {
-	struct syscall_regs regs = {
-	    .nr = f->rax,
-	    .arg = {f->rdi, f->rsi, f->rdx, f->r10, f->r8, f->r9, f->r12},
-	};
-
 	arch_irq_enable();
-	give_back(f, syscall(&regs), &regs);
+	f->rax = (u64)syscall((struct syscall_regs *)&f->rax);
 	leave(f);
 }
 

@@ -87,8 +87,8 @@
 #define VEC_MC       18
 #define NR_EXCEPTION 32
 #define VEC_SYSCALL  0x100 /* not a vector: marks the frame of a system call */
-#define VEC_TIMER    0x40
-#define VEC_CALL     0x41
+#define VEC_CALL     0x40  /* the lowest: the others come between the pieces of a call */
+#define VEC_TIMER    0x41
 #define VEC_KICK     0x42
 #define VEC_SERIAL   0x43
 #define VEC_PCI      0x44 /* every line of the PCI buses */
@@ -117,39 +117,44 @@
 
 /* Save the registers of struct trap_frame that the CPU does not push, in its order. */
 	.macro push_registers
-	pushq %rax
-	pushq %rbx
-	pushq %rcx
+	pushq %r12
+	pushq %r9
+	pushq %r8
+	pushq %r10
 	pushq %rdx
 	pushq %rsi
 	pushq %rdi
+	pushq %rax
+	pushq %rbx
+	pushq %rcx
 	pushq %rbp
-	pushq %r8
-	pushq %r9
-	pushq %r10
 	pushq %r11
-	pushq %r12
 	pushq %r13
 	pushq %r14
 	pushq %r15
+	.endm
+
+/* The registers that a system call may change are last. */
+	.macro pop_call_registers
+	popq %rax
+	popq %rdi
+	popq %rsi
+	popq %rdx
+	popq %r10
+	popq %r8
+	popq %r9
+	popq %r12
 	.endm
 
 	.macro pop_registers
 	popq %r15
 	popq %r14
 	popq %r13
-	popq %r12
 	popq %r11
-	popq %r10
-	popq %r9
-	popq %r8
 	popq %rbp
-	popq %rdi
-	popq %rsi
-	popq %rdx
 	popq %rcx
 	popq %rbx
-	popq %rax
+	pop_call_registers
 	.endm
 
 /* clang-format on */
@@ -160,7 +165,8 @@
 
 /* The frame that trap_entry.S and syscall_entry.S push, lowest address first. */
 struct trap_frame {
-	u64 r15, r14, r13, r12, r11, r10, r9, r8, rbp, rdi, rsi, rdx, rcx, rbx, rax;
+	u64 r15, r14, r13, r11, rbp, rcx, rbx;
+	u64 rax, rdi, rsi, rdx, r10, r8, r9, r12; /* as in struct syscall_regs */
 	u64 vector, error;
 	u64 rip, cs, rflags, rsp, ss;
 };
@@ -237,9 +243,10 @@ int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags) must_check;
 void *arch_map_mmio(phys_t pa, size_t len);
 /*
  * The windows of the memory's arrays read as zeros, and fault on a write, where they have no
- * memory.  Put zeroed boot memory behind [va, va + len), where there is none yet.  Boot CPU.
+ * memory.  Put boot memory behind [start, start + len), where there is none yet: @zeroed, or with
+ * any bytes in there and zeros beside it.  Boot CPU.
  */
-void arch_map_array(uintptr_t va, size_t len);
+void arch_map_array(uintptr_t start, size_t len, bool zeroed);
 /* Remove 4 KiB mappings; flushes this CPU's TLB only.  False: one was not mapped. */
 bool arch_unmap(uintptr_t va, size_t len);
 /* The physical address that @va is mapped to; 0: none.  Any context. */
@@ -334,6 +341,8 @@ void user_resume(struct trap_frame *f) __attribute__((noreturn));
  * Set up ring 3 on this CPU: MSRs, the save area's size.  As cpu_load, after the control registers.
  */
 void user_init_cpu(void);
+/* This CPU enters the kernel from ring 3 on the stack that ends at @top.  irqs off. */
+void arch_set_kernel_stack(void *top);
 /*
  * Handle a page fault in the kernel.  True: the kernel was copying from or to user memory, or
  * probing, and @f may have been changed.  irqs off at entry; they may be on at return.

@@ -23,6 +23,7 @@
 static struct memory arena;
 static struct page pages[PAGES];
 static struct pageblock blocks[PAGES / PAGEBLOCK_PAGES];
+static struct pageblock_tree trees[PAGES / PAGEBLOCK_PAGES];
 static struct page *taken[CPUS][BLOCKS];
 
 static void *alloc_once(void *arg, size_t bytes)
@@ -37,6 +38,7 @@ static int set_up(void)
 	    .end_pfn = FIRST + PAGES,
 	    .memmap = BEFORE(pages, FIRST),
 	    .pageblocks = BEFORE(blocks, FIRST / PAGEBLOCK_PAGES),
+	    .trees = BEFORE(trees, FIRST / PAGEBLOCK_PAGES),
 	    .nr_cpus = nr_cpus,
 	    .nr_nodes = 1,
 	    .alloc = alloc_once};

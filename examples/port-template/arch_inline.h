@@ -87,7 +87,7 @@ static inline void cpu_relax(void)
  * between.  @array is a constant: the offset of an array in struct pcp.  Accesses are relaxed
  * atomics: other CPUs read the counts.
  */
-static inline unsigned arch_pcp_load(size_t array, size_t index)
+static inline size_t arch_pcp_load(size_t array, size_t index)
 {
 	char *pcp = (char *)port_pcp[arch_cpu_id()];
 
@@ -99,6 +99,29 @@ static inline void arch_pcp_store(size_t array, size_t index, unsigned value)
 	char *pcp = (char *)port_pcp[arch_cpu_id()];
 
 	__atomic_store_n((u16 *)(void *)(pcp + array) + index, (u16)value, __ATOMIC_RELAXED);
+}
+
+static inline void arch_pcp_add(size_t array, size_t index, int by)
+{
+	arch_pcp_store(array, index, (unsigned)arch_pcp_load(array, index) + (unsigned)by);
+}
+
+static inline bool arch_pcp_below(size_t value, size_t array, size_t index)
+{
+	return value < arch_pcp_load(array, index);
+}
+
+/* Write: a relaxed load and a compare of all 32 bits; one instruction where the machine has it. */
+static inline bool arch_u32_is(const u32 *p, u32 value)
+{
+	return __atomic_load_n(p, __ATOMIC_RELAXED) == value;
+}
+
+/* Write: is one of four words not 0?  Relaxed loads. */
+static inline bool arch_any(const u64 *p, size_t at)
+{
+	return (READ_ONCE(p[at]) | READ_ONCE(p[at + 1]) | READ_ONCE(p[at + 2]) |
+	           READ_ONCE(p[at + 3])) != 0;
 }
 
 static inline void *arch_pcp_load_ptr(size_t array, size_t index)

@@ -10,4 +10,6 @@
 
 #define PORT_PAGES (16 * PAGEBLOCK_PAGES)
 
+extern struct pageblock_tree port_trees[];
+
 #endif

@@ -19,6 +19,7 @@ struct pcp *port_pcp[NR_CPUS] = {pcps}; /* Write: of each CPU before it uses one
 char port_memmap[PORT_PAGES * sizeof(struct page)] __attribute__((aligned(MEMMAP_ALIGN)));
 char port_pageblocks[PORT_PAGES / PAGEBLOCK_PAGES * sizeof(struct pageblock)]
     __attribute__((aligned(16)));
+struct pageblock_tree port_trees[PORT_PAGES / PAGEBLOCK_PAGES];
 char port_ram[PORT_PAGES * PAGE_SIZE] __attribute__((aligned(4096)));
 
 /*

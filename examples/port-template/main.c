@@ -33,6 +33,7 @@ static int start_memory(void)
 	    .name = "kernel",
 	    .memmap = ARCH_MEMMAP,
 	    .pageblocks = ARCH_PAGEBLOCKS,
+	    .trees = port_trees,
 	    .end_pfn = PORT_PAGES,
 	    .nr_cpus = nr_cpus,
 	    .nr_nodes = 1,

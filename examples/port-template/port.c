@@ -29,9 +29,8 @@ static unsigned locks_held[NR_CPUS];
 void spin_lock(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
 	KASSERT(!spin_is_held(lock));
-	while (atomic_xchg(&lock->locked, 1u))
+	while (!atomic_cas(&lock->locked, 0u, arch_cpu_id() + 1))
 		cpu_relax();
-	WRITE_ONCE(lock->holder, arch_cpu_id() + 1);
 	locks_held[arch_cpu_id()]++;
 }
 
@@ -39,7 +38,6 @@ void spin_unlock(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
 	KASSERT(spin_is_held(lock));
 	locks_held[arch_cpu_id()]--;
-	WRITE_ONCE(lock->holder, 0u);
 	store_release(&lock->locked, 0u);
 }
 
@@ -59,7 +57,7 @@ void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags) NO_LOCK_ANA
 
 bool spin_is_held(const struct spinlock *lock)
 {
-	return READ_ONCE(lock->holder) == arch_cpu_id() + 1;
+	return READ_ONCE(lock->locked) == arch_cpu_id() + 1;
 }
 
 unsigned spin_depth(void)
@@ -130,8 +128,15 @@ void port_serve_calls(void)
 	if (!call)
 		return;
 	port_irq_depth[cpu]++;
+	port_task()->call_again = false;
 	call->fn(call->arg);
 	port_irq_depth[cpu]--;
+	/* In an interrupt of its own, so that others are taken before. */
+	if (port_task()->call_again) {
+		store_release(&waiting[cpu], call);
+		port_send_interrupt(cpu);
+		return;
+	}
 	atomic_sub(&call->left, 1u); /* the sender may return now */
 }
 
@@ -142,6 +147,7 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	unsigned self, cpu;
 	irqflags_t flags;
 	int asked = 0;
+	bool more;
 
 	if (!arch_irqs_enabled() || arch_in_interrupt() || spin_depth())
 		return -EDEADLK;
@@ -159,9 +165,13 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 		asked++;
 	}
 	if (!mask || cpumask_test(mask, self)) {
-		flags = arch_irq_save();
-		fn(arg);
-		arch_irq_restore(flags);
+		do {
+			flags = arch_irq_save();
+			port_task()->call_again = false;
+			fn(arg);
+			more = port_task()->call_again;
+			arch_irq_restore(flags);
+		} while (more);
 	}
 	while (load_acquire(&call.left))
 		cpu_relax();

@@ -36,6 +36,7 @@ enum syscall_nr {
 	SYS_PAGER_TAKE_BACK, /* (object, page, address) */
 	SYS_PAGER_DROP,      /* (object, page, pages) */
 	SYS_FAULT_HANDLER,   /* (endpoint) */
+	SYS_REPLY_RECEIVE,   /* (reply, endpoint, 4 words, timeout) -> as SYS_RECEIVE */
 	NR_SYSCALLS,
 };
 

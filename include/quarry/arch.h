@@ -14,10 +14,15 @@
  *   bool arch_in_interrupt(void)          true inside an interrupt handler
  *   void cpu_relax(void)                  one turn of a busy wait; serves cross-calls if irqs are
  *                                         on
- *   unsigned arch_pcp_load(size_t array, size_t index)   element of an array of u16 at byte
+ *   size_t arch_pcp_load(size_t array, size_t index)   element of an array of u16 at byte
  *       offset array, a constant, of this CPU's struct pcp of the kernel's own memory; relaxed, one
  *       instruction; irqs off
  *   void arch_pcp_store(size_t array, size_t index, unsigned value)   likewise
+ *   void arch_pcp_add(size_t array, size_t index, int by)   likewise: adds to the element
+ *   bool arch_pcp_below(size_t value, size_t array, size_t index)   likewise: is the value,
+ *       below 65536, less than the element?
+ *   bool arch_u32_is(const u32 *p, u32 value)   a relaxed load and a compare, of one access
+ *   bool arch_any(const u64 *p, size_t at)   is one of p[at] to p[at + 3] not 0?  Relaxed loads
  *   void *arch_pcp_load_ptr(size_t array, size_t index)   likewise, of an array of pointers
  *   bool arch_pcp_test(size_t off)        is any of the 32 bits at that constant offset set?
  *   void *arch_phys_to_virt(phys_t)       the kernel's address of that byte of RAM
@@ -26,6 +31,7 @@
  *
  *   void arch_irq_enable(void), arch_irq_disable(void)
  *   void preempt_disable(void), preempt_enable(void)   count, nest; any context
+ *   struct spinlock *arch_top_lock(void), void arch_set_top_lock(struct spinlock *)   of this CPU
  *
  * and these constants (addresses known at link time, which the hot paths need not load):
  *
@@ -44,6 +50,21 @@ extern unsigned nr_cpus;
 
 /* Nanoseconds since some fixed time; never goes back on one CPU.  Any context. */
 u64 arch_clock_ns(void);
+/*
+ * A cheaper clock, in units of its own, and what it is in nanoseconds: for records.  A port that
+ * has one defines ARCH_TICKS and both functions in arch_inline.h.
+ */
+#ifndef ARCH_TICKS
+static inline u64 arch_ticks(void)
+{
+	return arch_clock_ns();
+}
+
+static inline u64 arch_ticks_ns(u64 ticks)
+{
+	return ticks;
+}
+#endif
 
 /* The NUMA node of @cpu, 0 if unknown.  Any context. */
 unsigned arch_cpu_node(unsigned cpu);

@@ -72,6 +72,9 @@ void cap_drop(struct cap *cap);
  */
 int cap_lookup(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights,
     struct cap *out) must_check;
+/* The same; the reference has only the required rights, whatever else the handle has. */
+int cap_lookup_weak(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights,
+    struct cap *out) must_check;
 /* Remove a capability from the table and return it; as cap_lookup. */
 int cap_take(struct cap_table *t, u64 handle, enum cap_kind kind, struct cap *out) must_check;
 /*
@@ -82,5 +85,19 @@ s64 cap_install(struct cap_table *t, const struct cap *cap) must_check;
 /* The same in two steps; the second cannot fail.  cap_fill with CAP_NONE frees the slot. */
 s64 cap_reserve(struct cap_table *t) must_check;
 void cap_fill(struct cap_table *t, s64 handle, const struct cap *cap);
+/*
+ * In one hold of the lock: as cap_lookup_weak, and as cap_reserve for two slots.  On an error,
+ * -EMFILE if too few are free, there is no reference and none is reserved.  And fill both.
+ */
+int cap_lookup_and_reserve(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights,
+    struct cap *out, s64 slot[2]) must_check;
+/*
+ * The same, and as cap_take of the CAP_REPLY @reply into *@call: all or nothing.  The reply's slot
+ * is one of the two.
+ */
+int cap_take_and_reserve(struct cap_table *t, u64 reply, u64 handle, enum cap_kind kind,
+    unsigned rights, struct cap *call, struct cap *out, s64 slot[2]) must_check;
+void cap_fill_two(
+    struct cap_table *t, const s64 handle[2], const struct cap *first, const struct cap *second);
 
 #endif

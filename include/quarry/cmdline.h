@@ -27,7 +27,8 @@ struct cmdline_option {
 
 /* The values of fault=: the table of demo/provoke.c. */
 #define FAULT_NAMES                                                                                \
-	"badfree corrupt freelist null printk both report silent mcering nulls overflow mce"
+	"badfree corrupt freelist null printk both report silent mcering nulls overflow mce talk " \
+	"talknull"
 
 /*
  * Split @line at blanks and take the words that are options: name=value.  Unknown names, malformed

@@ -8,6 +8,8 @@
 #include <quarry/types.h>
 #include <stdarg.h>
 
+#define CONSOLE_COLUMNS 80 /* of a line, at most */
+
 /* ---- printing (kernel/printk.c), beyond port.h ---- */
 
 /* printk with a va_list.  Any context. */
@@ -22,13 +24,48 @@ int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
  */
 u64 log_position(void);
 size_t log_read(u64 *pos, char *buf, size_t size);
+/*
+ * From here on, until as many calls of console_unhide, text goes to the log only and is not shown.
+ * Of all CPUs.  A panic shows all.  Any context.
+ */
+void console_hide(void);
+void console_unhide(void);
+bool console_hidden(void);
+/*
+ * Hidden text that was printed after the last console_mark, or console_hide, can still be shown:
+ * console_show_marked shows it, once, and so does a panic (its last 8 KiB).  Any context.
+ */
+void console_mark(void);
+void console_show_marked(void);
+/*
+ * printk that is shown even where text is hidden, unless the terminal is being drawn on
+ * (terminal_write).  Any context.
+ */
+void console_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/*
+ * Write @len bytes to the terminal at the serial line alone: neither the log nor the screen gets
+ * them, and after a panic has begun nobody.  @undo: what a panic writes first, so that its report
+ * can be read on a terminal that is being drawn on; NULL: it is not.  It must stay.  Any context.
+ */
+void terminal_write(const char *s, size_t len, const char *undo);
+/*
+ * A status line of @len bytes on the terminal at the serial line alone; the next one, or the next
+ * shown text, takes its place.  0 bytes: none any more.  For the start of a row, and not while a
+ * screen is drawn by terminal_write.  Any context.
+ */
+void console_status(const char *s, size_t len);
 /* Write bytes unchanged, without output of other CPUs in between.  Any context. */
 void console_write(const char *s, size_t len);
 /*
- * From now on printing ignores the lock.  If another CPU holds it, it gets a moment to end its
- * line.  For panic; irqs off.
+ * From now on printing ignores the lock, nothing is hidden, and what other CPUs print is dropped.
+ * If another CPU holds the lock, it gets a moment to end its line.  For panic; irqs off.
  */
 void console_bust_lock(void);
+/*
+ * Then @cpu may print as well in an interrupt, such as the NMI that asks for its backtrace, instead
+ * of the one invited before.  No effect in other states.
+ */
+void console_invite(unsigned cpu);
 
 /* ---- serial port (drivers/serial.c), 16550 at COM1 ---- */
 
@@ -49,6 +86,13 @@ void serial_enable_irq(void);
  * From here on serial_getc polls the port, on any CPU: the CPU that gets the interrupt may be busy.
  */
 void serial_disable_irq(void);
+
+/* ---- log port (drivers/log_port.c), if an emulator has one ---- */
+
+/* Look for it; all that is printed from then on goes there too.  Boot CPU. */
+void log_port_init(void);
+/* For kernel/printk.c, which serialises writers.  Any context. */
+void log_port_write(const char *s, size_t len);
 
 /* ---- screen (drivers/screen.c), if the loader set up a framebuffer ---- */
 

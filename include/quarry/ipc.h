@@ -55,6 +55,14 @@ int ipc_receive(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out,
  * Returns 0; -EPIPE the caller has stopped waiting.
  */
 int ipc_reply(struct ipc_call *call, struct ipc_msg *msg);
+/*
+ * ipc_reply_receive - answer @call by *@msg, as ipc_reply, and wait for the next call of @ep, as
+ * ipc_receive.  A caller that has stopped waiting is no error.  The next call's message replaces
+ * *@msg, which has no capability after an error.
+ * Returns as ipc_receive; the answer is given in any case.
+ */
+int ipc_reply_receive(struct ipc_call *call, struct endpoint *ep, struct ipc_msg *msg,
+    struct ipc_call **out, u64 timeout_ns) must_check;
 /* Drop a call unanswered. */
 void ipc_call_drop(struct ipc_call *call);
 

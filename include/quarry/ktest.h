@@ -5,7 +5,8 @@
  * A suite is a file tests/suites/<room>/test_<subject>.c ending in KTEST_SUITE(subject, flags,
  * KTEST(f), ...).  Each test gets a struct ktest, builds what it needs with ktest_memory(), and
  * expects things.  After it returns, check_memory() is run on the memory it built, after the suite
- * on the kernel's own.
+ * on the kernel's own.  It fails if it printed other things than it says
+ * in KTEST_SUITE: KTEST(f, .reports = "words|of reports").
  *
  * Each test has one tag, which says which changes may break it:
  *
@@ -40,8 +41,22 @@ struct ktest_case {
 	const char *name;
 	void (*fn)(struct ktest *t);
 	enum ktest_tag tag;
+	unsigned flags;
+	/*
+	 * What it prints: words, with | between them.  Each line has one of them, and each of them
+	 * is in a line, but for one that begins with "?", which may be in none.  NULL: it prints
+	 * nothing, unless KTEST_REPORTS.
+	 */
+	const char *reports;
+	/*
+	 * Or all of it, line by line, each with its newline; * stands for one or more characters.
+	 * Comments, which begin with "  # ", are left out.
+	 */
+	const char *says;
 };
-#define KTEST_QUICK         1u /* part of selftest=quick */
+#define KTEST_SLOW          1u /* of a test: in selftest=quick its suite runs without it */
+#define KTEST_REPORTS       2u /* of a test: it prints, and compares the text itself */
+#define KTEST_QUICK         1u /* of a suite: part of selftest=quick */
 #define KTEST_EXTRA         2u /* only when named */
 #define KTEST_MOSTLY_COST   4u /* the tag of KTEST in this suite; by default contract */
 #define KTEST_MOSTLY_INSIDE 8u
@@ -51,21 +66,21 @@ struct ktest_suite {
 	unsigned nr_cases;
 	unsigned flags;
 };
-#define KTEST(f)                                                                                   \
+#define KTEST(f, ...)                                                                              \
 	{                                                                                          \
-#f, f, KTEST_TAG_OF_SUITE                                                          \
+		.name = #f, .fn = f, .tag = KTEST_TAG_OF_SUITE, ##__VA_ARGS__                      \
 	}
-#define KTEST_CONTRACT(f)                                                                          \
+#define KTEST_CONTRACT(f, ...)                                                                     \
 	{                                                                                          \
-#f, f, KTEST_TAG_CONTRACT                                                          \
+		.name = #f, .fn = f, .tag = KTEST_TAG_CONTRACT, ##__VA_ARGS__                      \
 	}
-#define KTEST_COST(f)                                                                              \
+#define KTEST_COST(f, ...)                                                                         \
 	{                                                                                          \
-#f, f, KTEST_TAG_COST                                                              \
+		.name = #f, .fn = f, .tag = KTEST_TAG_COST, ##__VA_ARGS__                          \
 	}
-#define KTEST_INSIDE(f)                                                                            \
+#define KTEST_INSIDE(f, ...)                                                                       \
 	{                                                                                          \
-#f, f, KTEST_TAG_INSIDE                                                            \
+		.name = #f, .fn = f, .tag = KTEST_TAG_INSIDE, ##__VA_ARGS__                        \
 	}
 #define KTEST_SUITE(suite, fl, ...)                                                                \
 	static const struct ktest_case suite##_cases[] = {__VA_ARGS__};                            \
@@ -92,6 +107,12 @@ bool ktest_needs_cpus(struct ktest *t, unsigned nr);
 			ktest_fail((t), __FILE__, __LINE__, "expected %s == %lld, got %lld",       \
 			    #have, want_, have_);                                                  \
 	} while (0)
+/* An event of @mem has been counted so often; a student's code need not count (ktest_failed). */
+#define EXPECT_COUNTED(t, mem, event, want)                                                        \
+	do {                                                                                       \
+		if (!ktest_failed)                                                                 \
+			EXPECT_EQ(t, mm_event_sum(mem, event), want);                              \
+	} while (0)
 /* The same, and leave the test on failure: for conditions that its rest needs. */
 #define REQUIRE(t, cond)                                                                           \
 	do {                                                                                       \
@@ -102,18 +123,31 @@ bool ktest_needs_cpus(struct ktest *t, unsigned nr);
 	} while (0)
 
 /*
- * Run the tests that @which names: "quick", "all", "none"; "contract", "cost", "inside": those of
- * "all" with that tag; or a comma-separated list of SUITE and SUITE.TEST.  Prints KTAP through
+ * How ktest_run reports; set before the first run.  @ktest_short: of KTAP only the lines of whole
+ * suites are shown, and all of a test that fails; the rest is in the log.  @ktest_clock: in
+ * nanoseconds, to print how long each test took; NULL: that is not printed.
+ */
+extern bool ktest_short;
+extern u64 (*ktest_clock)(void);
+
+/*
+ * Run the tests that @which names: "quick", "most", "all", "none"; "contract", "cost", "inside":
+ * those of "all" with that tag; or a comma-separated list of SUITE and SUITE.TEST.  Prints KTAP by
  * printk.  Returns the number of tests that failed, or -EINVAL for an unknown name (reported with
  * the list of the suites).
  */
 int ktest_run(const char *which, u64 seed);
+
+/* The number of tests that ktest_run would run. */
+unsigned ktest_count(const char *which);
 
 /*
  * Print the tests that ktest_run would run, SUITE.TEST and the tag, one per line.  0, or -EINVAL as
  * there.
  */
 int ktest_list(const char *which);
+/* The suites in their order, from 0 on; NULL behind the last. */
+const struct ktest_suite *ktest_suite(unsigned i);
 
 /*
  * Build a private memory in the test's arena, one node, with caches for min(nr_cpus, 8) CPUs: the
@@ -135,6 +169,8 @@ struct memory *ktest_backed_memory(struct ktest *t, unsigned normal, unsigned mo
 
 /* Called before and after each test, without its threads, with its memory; NULL: not called. */
 extern void (*ktest_hook)(const char *suite, const struct ktest *t, bool begins);
+/* Called once more for a test that has failed, when all has been printed; NULL: not called. */
+extern void (*ktest_failed)(const char *suite, const struct ktest *t);
 
 /* The number of CPUs a test may use: those of ktest_memory. */
 unsigned ktest_cpus(void);
@@ -142,7 +178,7 @@ unsigned ktest_cpus(void);
 void ktest_limit_cpus(unsigned nr);
 /* Start fn(arg) on @cpu without waiting; one at a time per CPU.  Pair with ktest_join. */
 void ktest_start(unsigned cpu, void (*fn)(void *), void *arg);
-/* Wait for the function that ktest_start started there. */
+/* Wait for the function that ktest_start started there; if it did not, the test fails. */
 void ktest_join(unsigned cpu);
 /* Start and wait. */
 void ktest_on_cpu(unsigned cpu, void (*fn)(void *), void *arg);

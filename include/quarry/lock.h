@@ -5,6 +5,8 @@
 
 #include <quarry/port.h>
 
+/* Below the first lock that a CPU takes; it is never taken itself. */
+extern struct spinlock lock_none;
 /* Take the lock if it is free; else return false. */
 bool spin_trylock(struct spinlock *lock) TRY_ACQUIRE(true, lock);
 /*

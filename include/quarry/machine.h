@@ -49,8 +49,6 @@ bool arch_cpu_start(unsigned id);
  * Stop CPU @id, which is parked: it runs nothing, and loses its state.  Not the boot CPU.  Thread.
  */
 void arch_cpu_stop(unsigned id);
-/* Switch stacks: save this thread's in *from, load to_sp.  irqs off. */
-void arch_switch(void **from_sp, void *to_sp);
 /*
  * Prepare a new stack so that the first switch to it calls fn(arg) with irqs on.  Returns its sp.
  */
@@ -125,5 +123,7 @@ void arch_direct_unmap(phys_t pa, size_t len);
  * boot_memory_hand_over.  Context: boot CPU.
  */
 void *boot_alloc(size_t bytes, size_t align);
+/* The same with any bytes in it: its address. */
+phys_t boot_alloc_raw(size_t bytes, size_t align);
 
 #endif

@@ -19,6 +19,7 @@ struct memory_config {
 	const char *name;
 	struct page *memmap;          /* of pfn 0 (may lie outside the array) */
 	struct pageblock *pageblocks; /* of pageblock 0, likewise */
+	struct pageblock_tree *trees; /* of pageblock 0, likewise */
 	pfn_t start_pfn, end_pfn;
 	const struct memory_arrays *arrays; /* NULL: the arrays are whole, and stay so */
 	unsigned long standby_step;         /* of memory_add_standby; 0: a pageblock */

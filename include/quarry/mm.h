@@ -87,6 +87,12 @@ static always_inline struct pageblock *pageblock_of(const struct memory *mem, pf
 	    (pfn >> PAGEBLOCK_ORDER) * sizeof(struct pageblock));
 }
 
+static always_inline struct pageblock_tree *tree_of(const struct memory *mem, pfn_t pfn)
+{
+	return (struct pageblock_tree *)((uintptr_t)mem->trees +
+	    (pfn >> PAGEBLOCK_ORDER) * sizeof(struct pageblock_tree));
+}
+
 static always_inline unsigned word_ref(u32 word)
 {
 	return word & PAGE_REF_MASK;
@@ -107,6 +113,11 @@ static always_inline u32 page_word(const struct page *page)
 	return READ_ONCE(page->word);
 }
 
+static always_inline unsigned pfn_in_block(pfn_t pfn)
+{
+	return (unsigned)(pfn & (PAGEBLOCK_PAGES - 1));
+}
+
 static inline enum migratetype pageblock_type(const struct pageblock *pb)
 {
 	return (enum migratetype)(READ_ONCE(pb->bits) & PB_TYPE_MASK);
@@ -124,6 +135,25 @@ static inline enum pageblock_state pageblock_state(const struct pageblock *pb)
 
 /* Does @mem have a descriptor of @pfn, and RAM or once-RAM behind it?  Any context. */
 bool pfn_valid_in(const struct memory *mem, pfn_t pfn);
+
+/*
+ * The order of the free block that begins at @pfn, of an ONLINE pageblock; below 0: none does.
+ * Exact under the zone lock; elsewhere as it was at some moment.
+ */
+int free_order_at(const struct memory *mem, pfn_t pfn);
+/* For block_word: that of a page whose own is TAIL's. */
+u32 free_word_at(const struct memory *mem, pfn_t pfn);
+/*
+ * All there is to know of the block that begins at @pfn, as one word: that of its head or, of a
+ * free one, whose pages have none, FREE with its order.  State TAIL: no block begins there.  As
+ * free_order_at.
+ */
+static inline u32 block_word(const struct memory *mem, pfn_t pfn)
+{
+	u32 word = page_word(pfn_to_page_in(mem, pfn));
+
+	return likely(word_state(word) != PG_TAIL) ? word : free_word_at(mem, pfn);
+}
 
 /*
  * The head of the block that @pfn lies in, in at most MAX_ORDER + 1 probes.  Exact under the zone
@@ -147,7 +177,7 @@ static inline struct zone *zone_of(struct memory *mem, pfn_t pfn)
 }
 
 /*
- * The zone lock: free lists, pageblocks and counts of @zone.  Without irqsave interrupts are off
+ * The zone lock: pageblocks, their lists, and counts of @zone.  Without irqsave interrupts are off
  * already.  Clang does not look inside (lock_attr.h): that the lock stands for its class is said
  * here, once.
  */
@@ -173,6 +203,25 @@ static inline void zone_unlock_irqrestore(struct zone *zone, irqflags_t flags)
 	spin_unlock_irqrestore(&zone->lock, flags);
 }
 
+/*
+ * Free blocks of @order that @zone can allocate as @type, those of isolated pageblocks left out:
+ * it goes through all pageblocks.
+ * Without the zone lock as it was at some moment.
+ */
+unsigned zone_free_blocks(const struct zone *zone, unsigned order, unsigned type);
+
+/*
+ * The free block behind @pfn among those; PFN_NONE stands before the first, and comes after the
+ * last.  Zone lock, held from one call to the next.
+ */
+pfn_t zone_next_free(const struct zone *zone, unsigned order, unsigned type, pfn_t pfn)
+    REQUIRES(zone->lock, zone_class);
+
+/* Walk them. */
+#define for_each_free_block(zone, order, type, pfn)                                                \
+	for ((pfn) = zone_next_free((zone), (order), (type), PFN_NONE); (pfn) != PFN_NONE;         \
+	     (pfn) = zone_next_free((zone), (order), (type), (pfn)))
+
 /* Where the bytes of a block of backed memory are.  Any context. */
 static inline void *page_address_in(const struct memory *mem, const struct page *page)
 {
@@ -193,7 +242,8 @@ static inline void *page_address(const struct page *page)
  * and the OOM killer (docs/mm/reclaim.md has the order).  It never makes a cross-call.  Context:
  * any with NOWAIT or ATOMIC; else thread, irqs on, no spin lock held.  Locks: zone locks.
  */
-struct page *alloc_pages(gfp_t gfp, unsigned order) must_check EXCLUDES(zone_class);
+static always_inline must_check struct page *alloc_pages(gfp_t gfp, unsigned order)
+    EXCLUDES(zone_class);
 struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
     must_check EXCLUDES(zone_class);
 
@@ -205,8 +255,62 @@ struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
  * it panics instead.  Two frees of one page at the same moment are found when the page is next
  * taken, and panic.  Context: any.  Locks: zone lock when the cache is full or off.
  */
-int free_pages(struct page *page, unsigned order) EXCLUDES(zone_class);
+static always_inline int free_pages(struct page *page, unsigned order) EXCLUDES(zone_class);
 int mem_free_pages(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
+
+/*
+ * For alloc_pages and free_pages only, which choose among these where the order is a constant: the
+ * same for one order, which then costs nothing at run time.  For those of one order GFP_ZERO is not
+ * in @gfp; zero_pages zeroes a block, or does nothing of NULL, and returns it.  Those of a past are
+ * for an order that is not cached, or that the cache did not serve.
+ */
+struct page *alloc_order0(gfp_t gfp) must_check EXCLUDES(zone_class);
+struct page *alloc_order1(gfp_t gfp) must_check EXCLUDES(zone_class);
+struct page *alloc_order2(gfp_t gfp) must_check EXCLUDES(zone_class);
+struct page *alloc_order3(gfp_t gfp) must_check EXCLUDES(zone_class);
+struct page *alloc_order_max(gfp_t gfp) must_check EXCLUDES(zone_class);
+struct page *alloc_order_any(gfp_t gfp, unsigned order) must_check EXCLUDES(zone_class);
+struct page *alloc_order_past(gfp_t gfp, unsigned order) must_check EXCLUDES(zone_class);
+struct page *zero_pages(struct page *page, unsigned order) must_check;
+int free_order0(struct page *page) EXCLUDES(zone_class);
+int free_order1(struct page *page) EXCLUDES(zone_class);
+int free_order2(struct page *page) EXCLUDES(zone_class);
+int free_order3(struct page *page) EXCLUDES(zone_class);
+int free_order_max(struct page *page) EXCLUDES(zone_class);
+int free_order_any(struct page *page, unsigned order) EXCLUDES(zone_class);
+int free_order_past(struct page *page, unsigned order) EXCLUDES(zone_class);
+
+static always_inline struct page *alloc_pages(gfp_t gfp, unsigned order)
+{
+	struct page *page;
+
+	if (!__builtin_constant_p(order) || !__builtin_constant_p(gfp & GFP_ZERO))
+		return alloc_order_any(gfp, order);
+	switch (order) {
+	case 0: page = alloc_order0(gfp & ~GFP_ZERO); break;
+	case 1: page = alloc_order1(gfp & ~GFP_ZERO); break;
+	case 2: page = alloc_order2(gfp & ~GFP_ZERO); break;
+	case 3: page = alloc_order3(gfp & ~GFP_ZERO); break;
+	default:
+		if (order != MAX_ORDER)
+			return alloc_order_past(gfp, order);
+		page = alloc_order_max(gfp & ~GFP_ZERO);
+	}
+	return gfp & GFP_ZERO ? zero_pages(page, order) : page;
+}
+
+static always_inline int free_pages(struct page *page, unsigned order)
+{
+	if (!__builtin_constant_p(order))
+		return free_order_any(page, order);
+	switch (order) {
+	case 0: return free_order0(page);
+	case 1: return free_order1(page);
+	case 2: return free_order2(page);
+	case 3: return free_order3(page);
+	default: return order == MAX_ORDER ? free_order_max(page) : free_order_past(page, order);
+	}
+}
 
 /*
  * Allocate up to @nr order-0 pages into pages[], with one lock hold per batch; returns how many it
@@ -233,6 +337,8 @@ int get_page(struct page *page) must_check;
  * counted).  Context: any.
  */
 int mem_put_page(struct memory *mem, struct page *page) EXCLUDES(zone_class);
+/* The same for the kernel's memory, whose page @page must be. */
+int put_page(struct page *page) EXCLUDES(zone_class);
 
 /* Long-term pins: each holds a reference and makes migration fail with -EBUSY.  As get_page. */
 int pin_page(struct page *page) must_check;

@@ -20,9 +20,8 @@
 
 /*
  * Geometry.  A pageblock is 2 MiB, the largest free block is one pageblock, a section (128 MiB) is
- * the piece in which the array of struct page is mapped.  A free block therefore never crosses a
- * pageblock, and isolating one never has to split anything.  The hosted suites are built a second
- * time with PAGEBLOCK_ORDER=3.
+ * the piece in which the array of struct page is mapped.  A free block never crosses a pageblock,
+ * and isolating one never splits any.  The hosted suites are also built with PAGEBLOCK_ORDER=3.
  */
 #ifndef PAGEBLOCK_ORDER
 #define PAGEBLOCK_ORDER 9
@@ -33,13 +32,13 @@
 #define PAGEBLOCK_PAGES (1UL << PAGEBLOCK_ORDER)
 #define SECTION_PAGES   (1UL << SECTION_ORDER)
 BUILD_ASSERT(MAX_ORDER <= PAGEBLOCK_ORDER && PAGEBLOCK_ORDER <= SECTION_ORDER);
-/* four bits of the word; four small cached orders */
-BUILD_ASSERT(MAX_ORDER >= 3 && MAX_ORDER <= 15);
+/* four small cached orders; counts of free blocks in 64 bits (mm/free_map.h) */
+BUILD_ASSERT(MAX_ORDER >= 3 && MAX_ORDER <= 10);
 
 /* "No page" as a link, as a head that was not found, and so on.  Links are 32-bit pfns: 16 TiB. */
 #define PFN_NONE ((pfn_t)0xffffffffUL)
 
-/* What pages are used for; a pageblock has one type, and its free pages are listed under it. */
+/* What pages are used for; a pageblock has one type, and is listed under it. */
 enum migratetype {
 	MT_UNMOVABLE,
 	MT_MOVABLE,
@@ -50,14 +49,14 @@ enum migratetype {
 #define NR_CACHED_TYPES 3 /* the first three have stacks in the caches */
 
 /*
- * The state of a block is the state of its head; every other page of a block is TAIL, which is 0,
- * so that a zeroed memmap is valid.  docs/mm/model.md has the table of legal edges; page.h checks
- * them when it is compiled.
+ * The state of a block in use is the state of its head; every other page of it is TAIL, which is 0,
+ * and so are all pages of free blocks, which only their pageblock's tree names.  docs/mm/model.md
+ * has the table of legal edges; page.h checks them when it is compiled.
  */
 enum page_state {
-	PG_TAIL,
+	PG_TAIL,        /* no head: behind one, or free */
 	PG_RESERVED,    /* never the allocator's: image, firmware, missing RAM */
-	PG_FREE,        /* head of a free block; listed, unless its pageblock is isolated */
+	PG_FREE,        /* in no word: what block_word says of a free block, for its tree */
 	PG_PCP,         /* in one slot of one CPU's cache */
 	PG_FREEING,     /* in transit: held by the thread that dropped or reports it */
 	PG_ALLOC,       /* allocated, findable by nobody but its owner */
@@ -84,8 +83,8 @@ enum page_state {
  *  3. Every other change of the word of a page in use is a compare-and-swap, never a decrement,
  *     whose underflow would borrow into the state.
  *  4. HWPOISON and HAS_HWPOISON are set by compare-and-swap under the zone lock and, on a page in
- *     use, only while the zone's caches are off; the slow free reads the word again under that
- *     lock.
+ *     use, only while the zone's caches are off, or by the holder of a reference to a page in
+ *     transit (ISO_MIG), which leaves by a put; the slow free reads the word again under that lock.
  *  5. pin_page sets PAGE_PINNED until the page is free again; so a free of a once-pinned page takes
  *     the slow path, which checks pincount.
  */
@@ -110,8 +109,8 @@ enum page_state {
 
 struct page {
 	u32 word;    /* see above */
-	u32 next;    /* z, l: pfn links of the free list or LRU; PFN_NONE at the ends */
-	u32 prev;    /* z, l */
+	u32 next;    /* l: pfn links of a reclaim list; PFN_NONE at the ends */
+	u32 prev;    /* l */
 	u32 index;   /* owner: page within its object; slab or driver use */
 	void *owner; /* owner: object, slab cache or struct movable_owner, as the state says */
 	/* lock of its object: page-table entries that map it; each holds a reference */
@@ -138,22 +137,42 @@ BUILD_ASSERT(NR_CACHED_ORDERS *NR_CACHED_TYPES <= STACK_NONE);
 /* What a pageblock is; OFFLINE and HOLE override whatever its page words say. */
 enum pageblock_state { PB_HOLE, PB_OFFLINE, PB_ONLINE };
 
+/* Which blocks of a pageblock are free: mm/free_map.h. */
+struct free_map {
+	u64 counts;                               /* of free blocks, by order */
+	u64 bit[(2 * PAGEBLOCK_PAGES + 63) / 64]; /* by node of the tree of blocks */
+};
+
 /*
- * All that is known of a pageblock, in 16 bytes.  The stack numbers follow from zone, type and bit
- * and are recomputed under the zone lock when one of them changes; the free path reads one of them
- * without a lock, inside the interrupt-off section in which it pushes.
+ * A pageblock's free blocks, and the list that it is on.  Standby memory has no bytes here that say
+ * anything: they are zeroed as it comes online.
+ */
+struct pageblock_tree {
+	struct free_map map GUARDED_BY(zone_class); /* z: its free blocks */
+	/* z: pfn links of the list that it is on; PFN_NONE at the ends */
+	u32 next GUARDED_BY(zone_class), prev GUARDED_BY(zone_class);
+	u8 list GUARDED_BY(zone_class); /* z: the order of that list, plus 1; 0: it is on none */
+} __attribute__((aligned(64)));
+
+/* log2 of the bytes of a pageblock's descriptor. */
+#define PAGEBLOCK_SHIFT 4
+
+/*
+ * What a free reads of a pageblock, and what it is.  The stack numbers follow from zone, type and
+ * bit and are recomputed under the zone lock when one of them changes; the free path reads one of
+ * them without a lock, inside the interrupt-off section in which it pushes.
  */
 struct pageblock {
 	/* z, read racily: by cached order, zone * STACKS_PER_ZONE + stack */
 	u16 stack[5] GUARDED_BY(zone_class);
-	u16 nr_free GUARDED_BY(zone_class); /* z: pages in its free blocks, listed or not */
+	u16 nr_free GUARDED_BY(zone_class); /* z: pages in its free blocks */
 	/* z: ONLINE: retired pages; OFFLINE: flagged pages; standby: all pages, or 0 */
 	u16 nr_poisoned GUARDED_BY(zone_class);
 	u8 zone; /* z, of a HOLE read racily: index in mem->zones */
 	/* z, read racily: migratetype:3, isolated:1, pageblock_state:2, evacuated:1, reported:1 */
 	u8 bits GUARDED_BY(zone_class);
 };
-BUILD_ASSERT(sizeof(struct pageblock) == 16);
+BUILD_ASSERT(sizeof(struct pageblock) == 1 << PAGEBLOCK_SHIFT);
 #define PB_TYPE_MASK   0x07u
 #define PB_ISOLATED    0x08u
 #define PB_STATE_SHIFT 4
@@ -166,7 +185,8 @@ BUILD_ASSERT(sizeof(struct pageblock) == 16);
 enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 #define MAX_ZONES (MAX_NODES * NR_ZONE_KINDS)
 #define NR_STACKS (MAX_ZONES * STACKS_PER_ZONE)
-
+struct zone;
+struct memory;
 /*
  * One CPU's cache of one memory: for each stack number a stack of pages.  Only the owning CPU reads
  * or writes it, with interrupts off; others may read counts, as a hint.  Counts of one
@@ -176,17 +196,14 @@ struct pcp {
 	u16 count[NR_STACKS];          /* o, read racily by drains that need not be complete */
 	u16 capacity[NR_STACKS];       /* o: depth ? 0 : what the zone's bound allows */
 	struct page **slot[NR_STACKS]; /* o: arrays of the largest capacity */
-	u16 first[8];            /* o: by gfp type and zone bits, order-0 stack of the first zone */
+	u16 first[256];       /* o: by the low byte of gfp: order-0 stack of the zone used last */
+	struct zone *home[8]; /* o: by the type and zone bits of gfp: the first zone */
 	u64 event[NR_MM_EVENTS]; /* a: by this CPU, anybody may read */
 	u32 tracing;             /* a: the hot paths record what they do */
 	struct trace_ring *ring; /* c: what happened lately; NULL: nothing is recorded */
-};
-
-struct memory;
-
-struct free_list {
-	u32 head GUARDED_BY(zone_class); /* z: pfn or PFN_NONE */
-	u32 nr GUARDED_BY(zone_class);   /* z: blocks */
+	/* o: its place in a round that takes it in pieces (mm/drain_cpu.c, mm/page_isolation.c) */
+	u8 unfinished, work, round_zone;
+	u16 look_stack, look_left;
 };
 
 /*
@@ -201,7 +218,7 @@ struct lru_list {
 };
 
 struct zone {
-	struct spinlock lock;     /* RANK_ZONE: free lists, pageblocks, counts */
+	struct spinlock lock;     /* RANK_ZONE: pageblocks, lists, counts */
 	struct spinlock lru_lock; /* RANK_LRU: entering and leaving MOVABLE_OPS, ISO_MIG, LRU */
 	struct memory *mem;       /* c */
 	u8 id, node, kind;        /* c: index in mem->zones; enum zone_kind */
@@ -216,7 +233,7 @@ struct zone {
 	 */
 	pfn_t standby, standby_end;
 	/* z, read racily, as a hint; in pages: */
-	/* on the free lists; not cached, not isolated */
+	/* free in pageblocks that are not isolated; not cached */
 	unsigned long nr_free GUARDED_BY(zone_class);
 	/* of these, lent: for movable requests only */
 	unsigned long nr_free_cma GUARDED_BY(zone_class);
@@ -231,7 +248,13 @@ struct zone {
 	unsigned long nr_isolated GUARDED_BY(zone_class); /* z, read racily: pageblocks */
 	/* z: flagged pages still in use: to be retired */
 	unsigned long nr_doomed GUARDED_BY(zone_class);
-	struct free_list free[NR_ORDERS][NR_MIGRATETYPES] GUARDED_BY(zone_class); /* z */
+	/*
+	 * z: lists of pageblocks that have free pages and are not isolated, by type and order of
+	 * their largest free block: the first page of the first, or PFN_NONE; and by type the
+	 * orders whose list is not empty, a bit each
+	 */
+	u32 blocks[NR_MIGRATETYPES][NR_ORDERS] GUARDED_BY(zone_class);
+	u32 have[NR_MIGRATETYPES] GUARDED_BY(zone_class);
 	/* p, read racily by refreshes: disables outstanding */
 	u32 pcp_depth GUARDED_BY(pcp_ctl_class);
 	/* h: per CPU, in blocks */
@@ -319,10 +342,28 @@ struct range_claim {
 	bool stays;
 };
 
-/* Pages' worth of blocks that one refill or spill moves. */
+/*
+ * Pages' worth of blocks that one refill or spill moves at least, where there is room for them.
+ * This and the next are what a course may choose (docs/instructor.md).
+ */
+#ifndef PCP_BATCH
 #define PCP_BATCH 16
-/* Blocks that the slots of one zone and CPU have room for; one page of pointers holds them. */
-#define PCP_SLOTS (NR_CACHED_TYPES * (64 + 32 + 16 + 8 + 2))
+#endif
+/* Passes over the pages that were in use when they were to be moved. */
+#ifndef MIGRATE_PASSES
+#define MIGRATE_PASSES 10
+#endif
+/*
+ * Most pages that a stack of order 0 may hold: PCP_ENOUGH, and more only of what the other stacks
+ * of the zone leave.
+ */
+#define PCP_MOST   512u
+#define PCP_ENOUGH 64u
+BUILD_ASSERT(PCP_BATCH >= 8 && PCP_BATCH <= PCP_ENOUGH);
+/* Most pages that a refill moves, and twice what a spill does: interrupts are off meanwhile. */
+#define PCP_BATCH_MOST 128u
+/* Blocks of one type that the slots of one zone and CPU have room for. */
+#define PCP_SLOTS (PCP_MOST + 32 + 16 + 8 + 2)
 
 /*
  * How an offline keeps pages of its range out of the caches.  A policy is an entry here, with its
@@ -339,6 +380,8 @@ enum iso_policy { ISO_POLICIES(ISO_POLICY_ID, ) NR_ISO_POLICIES };
 
 /* Regions that one hold of an object's lock visits, at some hundred instructions each. */
 #define RMAP_AT_ONCE 128
+/* Pageblocks that are isolated, go or come in one hold of the zone lock. */
+#define BLOCKS_AT_ONCE 16
 
 /* What is built of a memory's pages: vm.h.  The checker walks these lists. */
 struct vm_lists {
@@ -415,6 +458,7 @@ struct memory {
 	const char *name;
 	struct page *memmap;                /* c: descriptor of pfn 0, whether it exists or not */
 	struct pageblock *pageblocks;       /* c: of pageblock 0, likewise */
+	struct pageblock_tree *trees;       /* c: likewise */
 	pfn_t start_pfn, end_pfn;           /* c: what the arrays can cover, pageblock aligned */
 	const struct memory_arrays *arrays; /* c: NULL: they are all there from the start */
 	/* c: pages of standby that come online together; whole pageblocks */
@@ -441,6 +485,7 @@ struct memory {
 	LIST_HEAD(, range_claim) claims GUARDED_BY(mem_hotplug_class); /* h */
 	struct vm_lists vm;
 	struct oom_state oom;
+	u32 blocks_at_once;     /* c: BLOCKS_AT_ONCE, but for tests */
 	u32 iso_pending;        /* a: isolations between their first bit and their round's end */
 	enum iso_policy policy; /* a: for offlines that do not name one */
 	bool badpage_panic;     /* a: a bad free panics after its report */

@@ -48,7 +48,8 @@ void page_release_movable(struct memory *mem, struct page *page) EXCLUDES(lru_cl
 
 /*
  * isolate_movable_page - isolate a page that a scanner found at @pfn.  Returns 0, and the page is
- * ISO_MIG with one more reference; -EAGAIN not movable at this moment; -EBUSY pinned.  Locks: lru.
+ * ISO_MIG with one more reference; -EAGAIN not movable at this moment; -EBUSY pinned, or broken.
+ * Locks: lru.
  */
 int isolate_movable_page(struct memory *mem, pfn_t pfn) must_check EXCLUDES(lru_class);
 /*

@@ -13,7 +13,7 @@ struct report_walk {
 
 /*
  * take_unreported - take the next wholly free pageblocks of @walk, up to @max, that are not
- * reported yet, off the free lists.
+ * reported yet, out of the buddy allocator.
  * Returns how many, 0: the walk has ended; blocks[] has their first pfns.  They are in state
  * FREEING: an isolation waits for them.  Pages below the high watermark are not taken.  Context:
  * any.  Locks: zone.

@@ -14,6 +14,11 @@ bool panicking(void);
  * then.
  */
 void panic_stop(void);
+/*
+ * What this CPU prints from here on is the report of a panic, in one piece: others print nothing
+ * any more.  Interrupts are off afterwards.  Returns on one CPU only; any context.
+ */
+void panic_begin(void);
 /* Name and offset of the function at @addr: "name+0x12", or the number.  Any context. */
 const char *symbol_name(uintptr_t addr, char *buf, size_t size);
 /* Walk frame pointers from @rbp, and print each return address with its name.  Any context. */

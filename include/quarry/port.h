@@ -39,10 +39,11 @@ enum lock_rank {
 
 /* Zeroed memory is an unlocked lock without a rank. */
 struct spinlock {
-	u32 locked;       /* a: 1 while a CPU holds it */
-	u32 holder;       /* CPU + 1 of the holder, 0 when free; for reports */
-	u8 rank;          /* enum lock_rank */
-	const char *name; /* for reports */
+	u32 locked;             /* a: CPU + 1 of the holder; 0: free */
+	u8 rank;                /* enum lock_rank */
+	u8 highest;             /* the holder's, for the port: of the ranks from here on down */
+	const char *name;       /* for reports */
+	struct spinlock *under; /* likewise: the lock that it took before this one */
 } CAPABILITY("spin lock");
 /*
  * Also for static initialisers, as all of this kind below: braces inside braces, since compilers
@@ -310,6 +311,7 @@ struct mm_task {
 	const struct memory *blamed; /* the memory of blamed_pfn, for a panic; NULL: none */
 	pfn_t blamed_pfn;
 	struct account *account; /* charged for its memory (account.h); NULL: account_all */
+	bool call_again;         /* smp_call_again, in an interrupt of this thread */
 };
 struct mm_task *port_task(void);
 
@@ -330,12 +332,20 @@ static inline bool cpumask_test(const cpumask_t *mask, unsigned cpu)
 
 static inline void cpumask_set(cpumask_t *mask, unsigned cpu)
 {
+#ifdef ARCH_CPUMASK
+	arch_cpumask_set(mask, cpu);
+#else
 	atomic_or(&mask[cpu / CPUMASK_BITS], 1UL << (cpu % CPUMASK_BITS));
+#endif
 }
 
 static inline void cpumask_clear(cpumask_t *mask, unsigned cpu)
 {
+#ifdef ARCH_CPUMASK
+	arch_cpumask_clear(mask, cpu);
+#else
 	atomic_and(&mask[cpu / CPUMASK_BITS], ~(1UL << (cpu % CPUMASK_BITS)));
+#endif
 }
 
 /* CPUs that answer cross-calls: read under the gate that smp_call_mask takes, or as a hint. */
@@ -352,6 +362,15 @@ extern struct rwsem cpu_hotplug ACQUIRED_AFTER(mem_hotplug_class);
  * a wrong context.  A target that never answers causes a panic, with the backtraces of both sides.
  */
 int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg);
+/*
+ * From fn: run it once more on this CPU before the call is answered, and let interrupts in before.
+ * So a long piece of work has many short sections with interrupts off; to its caller it is one
+ * call.  Threads of the CPU may run in between.
+ */
+static inline void smp_call_again(void)
+{
+	port_task()->call_again = true;
+}
 
 /* Log, panic and assertions */
 

@@ -3,7 +3,7 @@
 #ifndef QUARRY_SCHED_H
 #define QUARRY_SCHED_H
 
-#include <quarry/types.h>
+#include <quarry/arch.h>
 
 /*
  * Turn the running code of this CPU into its first thread (boot CPU) or its idle thread (others).
@@ -22,8 +22,14 @@ void sched_irq_exit(void);
 void sched_tick(void);
 /* Called by preempt_enable when the count is 0 and a switch is requested. */
 void preempt_schedule(void);
+void must_not_sleep(const char *what) __attribute__((noreturn));
 /* Panic unless the caller may sleep: irqs on, no lock held, preemption on, not in an interrupt. */
-void assert_may_sleep(const char *what);
+static inline void assert_may_sleep(const char *what)
+{
+	/* A holder of a spin lock has preemption off. */
+	if (unlikely(!arch_may_sleep()))
+		must_not_sleep(what);
+}
 /* The running thread's name, for reports. */
 const char *thread_name(void);
 /* The number of runnable threads on @cpu, the running one included. */

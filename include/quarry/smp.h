@@ -45,8 +45,8 @@ void smp_call_serve(void);
  */
 bool smp_call_pending(void);
 /*
- * Make smp_call_serve() run soon on @cpu, another CPU that is online (raise its call vector; on a
- * host the target polls, so this does nothing).  Any context, irqs on or off.
+ * Make smp_call_serve() run soon on @cpu, which is online; or here, with irqs off, once they are on
+ * (raise its call vector; on a host the target polls).  Any context.
  */
 void arch_ipi_call(unsigned cpu);
 

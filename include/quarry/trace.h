@@ -69,6 +69,7 @@ struct trace_report {
 	u64 peak_pages; /* live at once */
 	u64 waits;      /* events that waited for another CPU's event */
 	u64 ticks;      /* clock ticks inside the allocator, summed over the CPUs */
+	u64 reading;    /* trace_replay only: of these, in each event, spent on reading the clock */
 	u64 elapsed_ns;
 	u64 slow_allocs, slow_frees; /* operations not served by the caches */
 	unsigned hits; /* share served by the caches; this and the shares below in 1/1000 */
@@ -141,5 +142,7 @@ int trace_replay(const char *name, const char *text, size_t len, struct trace_re
  * Returns as trace_replay; -ENOENT (printed): trace=NAME without such a module.
  */
 int trace_replay_boot(void);
+/* The same, with the report. */
+int trace_replay_report(struct trace_report *out);
 
 #endif

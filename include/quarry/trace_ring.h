@@ -40,11 +40,16 @@ enum trace_kind {
 };
 
 struct trace_record {
-	u64 time; /* arch_clock_ns */
-	u32 pfn;  /* head of the block */
-	u8 kind;  /* enum trace_kind */
-	u8 order;
-	u16 blocks; /* number of pageblocks of a range; 0: one block of @order */
+	u64 time; /* arch_ticks */
+	union {
+		struct {
+			u32 pfn; /* head of the block */
+			u8 kind; /* enum trace_kind */
+			u8 order;
+			u16 blocks; /* number of blocks of @order side by side; 0: one */
+		};
+		u64 rest; /* all of these */
+	};
 };
 BUILD_ASSERT(sizeof(struct trace_record) == 16);
 
@@ -64,9 +69,37 @@ struct trace_hit {
  * context.
  */
 void trace_page(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned order);
+/* The same of @nr blocks, whose words tell their orders; one record for those side by side. */
+void trace_pages(struct memory *mem, enum trace_kind kind, struct page **pages, unsigned nr);
 void trace_range(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned long nr);
+/* The same of @nr blocks of one order. */
+void trace_blocks(
+    struct memory *mem, enum trace_kind kind, struct page **pages, unsigned nr, unsigned order);
+/* Write record number @next of @ring, which is not counted yet. */
+static always_inline void trace_put(struct trace_ring *ring, u64 next, u64 now,
+    enum trace_kind kind, pfn_t pfn, unsigned order, u16 blocks)
+{
+	struct trace_record *rec = &ring->rec[next % TRACE_RECORDS];
+
+	/* pfn, kind, order and blocks in one store, from the low end on. */
+	WRITE_ONCE(rec->time, now);
+	WRITE_ONCE(rec->rest, (u32)pfn | (u64)kind << 32 | (u64)order << 40 | (u64)blocks << 48);
+}
+/* One record of @ring, this CPU's; irqs off. */
+static always_inline void trace_store(
+    struct trace_ring *ring, enum trace_kind kind, pfn_t pfn, unsigned order, u16 blocks)
+{
+	u64 next = ring->next;
+
+	trace_put(ring, next, arch_ticks(), kind, pfn, order, blocks);
+	store_release(&ring->next, next + 1);
+}
+/* This CPU's ring of @mem, or NULL: not one of its CPUs, or none yet.  irqs off. */
+struct trace_ring *trace_ring_own(const struct memory *mem);
 /* Record the hot paths too, or stop; each CPU notices at its next allocation or free. */
 void trace_switch(struct memory *mem, bool on);
+/* Are the hot paths recorded?  Any context. */
+bool trace_is_on(const struct memory *mem);
 /* Print the last records, oldest first, that concern the block that @pfn lies in.  Any context. */
 void trace_history(const struct memory *mem, pfn_t pfn);
 /* Print the last records of all pages. */

@@ -64,8 +64,8 @@ static inline unsigned count_bits(u64 x)
 }
 
 /*
- * The number of the lowest bit set in @x, which is not 0; and @n / @d: 32-bit compilers call libgcc
- * for either.
+ * The number of the lowest and of the highest bit set in @x, which is not 0; and @n / @d: 32-bit
+ * compilers call libgcc for each.
  */
 static inline unsigned lowest_bit(u64 x)
 {
@@ -74,6 +74,15 @@ static inline unsigned lowest_bit(u64 x)
 	if ((u32)x)
 		return (unsigned)__builtin_ctz((u32)x);
 	return 32 + (unsigned)__builtin_ctz((u32)(x >> 32));
+}
+
+static inline unsigned highest_bit(u64 x)
+{
+	if (sizeof(long) == sizeof(u64))
+		return 63 - (unsigned)__builtin_clzl((unsigned long)x);
+	if (x >> 32)
+		return 63 - (unsigned)__builtin_clz((u32)(x >> 32));
+	return 31 - (unsigned)__builtin_clz((u32)x);
 }
 
 static inline u64 divide(u64 n, u32 d)

@@ -21,11 +21,12 @@
  * Context: thread.
  */
 void *arch_fpu_alloc(void) must_check;
-/* Save this CPU's FPU registers and selectors to @fpu; load them from it.  irqs off. */
-void arch_fpu_save(void *fpu);
-void arch_fpu_load(const void *fpu);
-/* The running thread enters the kernel from ring 3 on the stack that ends at @top.  irqs off. */
-void arch_set_kernel_stack(void *top);
+/*
+ * Another thread is about to run: save this CPU's FPU registers and selectors to @from, and load
+ * them from @to.  NULL: a thread that has none.  With @to, the CPU enters the kernel from ring 3 on
+ * the stack that ends at @top from here on.  irqs off.
+ */
+void arch_user_switch(void *from, const void *to, void *top);
 /* Translate by the tables with that root from here on; 0: the kernel's own.  irqs off. */
 void arch_load_tables(phys_t root);
 
@@ -44,6 +45,11 @@ void arch_enter_user(uintptr_t entry, uintptr_t sp, const u64 arg[3]) __attribut
  */
 int copy_from_user(void *dst, u64 src, size_t len) must_check;
 int copy_to_user(u64 dst, const void *src, size_t len) must_check;
+/*
+ * copy_from_user without a wait: -EFAULT also where a page is not mapped yet.  Preemption is off
+ * meanwhile.  Any context with interrupts on.
+ */
+int copy_from_user_now(void *dst, u64 src, size_t len) must_check;
 
 /* Call fn(arg) with interrupts off; 0, or -EFAULT if it caused a page fault.  For tests. */
 int arch_probe(void (*fn)(void *), void *arg);

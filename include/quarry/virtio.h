@@ -7,7 +7,7 @@
 
 /* Find the devices, and start the drivers' threads.  Context: thread, may sleep. */
 void virtio_init(void);
-/* Print the statistics of each driver. */
-void virtio_show(void);
+/* Print the statistics of each driver that has a device; false: there is none. */
+bool virtio_show(void);
 
 #endif

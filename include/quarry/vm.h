@@ -62,6 +62,8 @@ struct pagetable {
 	phys_t root;             /* c: of the root table; the value of CR3 */
 	struct spinlock lock;    /* RANK_PT: all entries; machines set A and D without it */
 	u32 nr_tables;           /* t: pages that are tables, the root included */
+	uintptr_t leaf_of;       /* t, read racily: the addresses, by leaf, of the last lookup */
+	u64 *leaf;               /* t: its first entry; NULL: none was */
 };
 
 static inline pfn_t pte_pfn(u64 pte)
@@ -144,6 +146,12 @@ void vm_object_put(struct vm_object *object);
  */
 int vm_object_supply(struct vm_object *object, u32 index, const void *data);
 /*
+ * The same; the page is filled by fill(page, @arg), which does not sleep.  Its error is returned,
+ * and then the slot stays as it is.
+ */
+int vm_object_supply_by(
+    struct vm_object *object, u32 index, int (*fill)(void *page, void *arg), void *arg);
+/*
  * vm_object_remove - empty @nr slots from @index on: unmap their pages everywhere and drop them;
  * the content is lost.  Pinned pages are freed with their last pin.
  * Returns 0; -EINVAL bad range.
@@ -206,6 +214,7 @@ struct vm_space {
 	struct memory *mem;   /* c */
 	struct pagetable pt;
 	struct vm_region_tree regions; /* s; changed under m too */
+	struct vm_region *found;       /* s: of the tree, where a fault was last; or NULL */
 	struct vm_use_tree uses;       /* m */
 	LIST_ENTRY(vm_space) link;     /* v: mem->vm.spaces */
 	cpumask_t active[]; /* a: CPUs that have its tables loaded; CPUMASK_WORDS(nr_cpus) */
@@ -254,8 +263,17 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
  * CPU's bit and sends it a shootdown, or this CPU reads the new entry.  Preemption off from before
  * the enter to after the load.
  */
-void vm_space_enter(struct vm_space *space);
-void vm_space_leave(struct vm_space *space);
+static inline void vm_space_enter(struct vm_space *space)
+{
+	/*
+	 * A full barrier: what this CPU reads of the tables from here on is not older than its bit.
+	 */
+	cpumask_set(space->active, arch_cpu_id());
+}
+static inline void vm_space_leave(struct vm_space *space)
+{
+	cpumask_clear(space->active, arch_cpu_id());
+}
 /*
  * Pages that the space has mapped, counted in its tables; pages in transit count too.  Only those
  * in zones up to @highest.

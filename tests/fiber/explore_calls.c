@@ -24,11 +24,19 @@ void call_wrong(const char *call, const char *why, s64 ret)
 	explore_fail("WRONG", text);
 }
 
+/* The record of its calls is the thread's, not the call's. */
+void call_begin(struct kept *before)
+{
+	ipc_forget(thread_current());
+	kept_read(before);
+}
+
 const char *call_settle(const struct kept *before, unsigned handles)
 {
 	const char *what = NULL;
 	unsigned i;
 
+	ipc_forget(thread_current());
 	for (i = 0; i < 20; i++) {
 		what = READ_ONCE(caller.self->caps.nr_used) != handles ? "handles"
 		                                                       : kept_differ(before);
@@ -48,7 +56,7 @@ static void refused(const char *call, s64 want, struct syscall_regs *r)
 	const char *what;
 	s64 ret;
 
-	kept_read(&before);
+	call_begin(&before);
 	ret = user_call(r);
 	if (ret != want)
 		call_wrong(call, "another result than documented", ret);
@@ -162,6 +170,11 @@ static void bad_message_arguments(void)
 	REFUSED(-EINVAL, SYS_REPLY, caller.ep, 0, 1, 2, 3, 4, caller.send);
 	REFUSED(-EBADF, SYS_REPLY, caller.reply, 0, 1, 2, 3, 4, BAD);
 	REFUSED(-EACCES, SYS_REPLY, caller.reply, 0, 1, 2, 3, 4, caller.fixed);
+	REFUSED(-EBADF, SYS_REPLY_RECEIVE, BAD, caller.ep, 1, 2, 3, 4, 0);
+	REFUSED(-EINVAL, SYS_REPLY_RECEIVE, caller.ep, caller.ep, 1, 2, 3, 4, 0);
+	REFUSED(-EBADF, SYS_REPLY_RECEIVE, caller.reply, BAD, 1, 2, 3, 4, 0);
+	REFUSED(-EINVAL, SYS_REPLY_RECEIVE, caller.reply, caller.object, 1, 2, 3, 4, 0);
+	REFUSED(-EACCES, SYS_REPLY_RECEIVE, caller.reply, caller.send, 1, 2, 3, 4, 0);
 	REFUSED(-EBADF, SYS_HANDLE_CLOSE, 0);
 	REFUSED(-EBADF, SYS_HANDLE_CLOSE, BAD);
 	REFUSED(-EBADF, SYS_HANDLE_CLOSE, caller.closed);

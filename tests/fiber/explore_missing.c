@@ -144,7 +144,7 @@ static bool try(const struct maker *m)
 	const char *what;
 	s64 ret;
 
-	kept_read(&before);
+	call_begin(&before);
 	ret = m->make();
 	threads_fail_at = 0;
 	if (ret >= 0)

@@ -178,7 +178,7 @@ static const char *judge_asker(void)
  * some 3,000 schedules by chance.
  */
 #define SETS                                                                                       \
-	X(an_oom_kill_meets_an_exit, exits, ask, judge_exit, 0)                                    \
+	X(an_oom_kill_meets_an_exit, exits, ask, judge_exit, 6)                                    \
 	X(an_oom_kill_meets_the_end_of_the_last_threads, last_threads_end, ask, judge_last, 6)     \
 	X(an_oom_kill_meets_the_exit_of_who_asks, exits_and_asks, NULL, judge_asker, 0)
 

@@ -123,51 +123,10 @@ static void serve_for_ever(void)
 	serve_until(WAIT_FOREVER);
 }
 
-/*
- * One call comes after half of the time; a receiver that does not get it waits for the other
- * half.
- */
-static void receive_for_some_ticks(unsigned nr)
-{
-	u64 began = arch_clock_ns(), took;
-	struct ipc_call *from;
-	struct ipc_msg msg;
-
-	x.result[nr] = ipc_receive(x.ep, &msg, &from, 20 * THREADS_TICK_NS);
-	took = arch_clock_ns() - began;
-	if (x.result[nr] && (took < 20 * THREADS_TICK_NS || took >= 27 * THREADS_TICK_NS))
-		explore_fail("WRONG", "a receiver has not waited as long as it said");
-	if (x.result[nr])
-		return;
-	cap_drop(&msg.give);
-	x.replied = ipc_reply(from, &msg);
-}
-
-static void receive_first(void)
-{
-	receive_for_some_ticks(0);
-}
-
-static void receive_second(void)
-{
-	receive_for_some_ticks(1);
-}
-
 static void call_after_half_of_the_time(void)
 {
 	thread_sleep(10 * THREADS_TICK_NS);
 	call(40 * THREADS_TICK_NS);
-}
-
-static const char *judge_one_received(void)
-{
-	endpoint_put(x.ep, RIGHT_RECEIVE);
-	/* Their time may be over before it comes. */
-	if (x.result[0] == -ETIMEDOUT && x.result[1] == -ETIMEDOUT)
-		return x.called == -ETIMEDOUT ? NULL : "a call has an answer that nobody gave";
-	if (x.result[0] + x.result[1] != -ETIMEDOUT)
-		return "not one of two receivers has the call";
-	return x.called || x.replied ? "the call was not answered" : NULL;
 }
 
 static void receive_and_drop(void)
@@ -456,8 +415,16 @@ static const char *judge_last_stays(void)
 	X(a_kill_meets_a_transfer_on_one_cpu, new_endpoint, call_for_ever, serve, kill_caller, 1,  \
 	    judge_call)                                                                            \
 	X(a_time_out_meets_a_reply, new_endpoint, call_with_timeout, serve, NULL, 3, judge_call)   \
-	X(a_receiver_loses_a_call_to_another, new_endpoint, receive_first, receive_second,         \
+	X(an_old_answer_meets_the_next_call, new_endpoint, call_again, answer_both_late, NULL, 3,  \
+	    judge_own_answers)                                                                     \
+	X(one_of_two_receivers_has_the_call, new_endpoint, receive_first, receive_second,          \
 	    call_after_half_of_the_time, 3, judge_one_received)                                    \
+	X(answers_and_waits_in_one_step, new_endpoint, serve_four_in_one, ask_twice, ask_twice, 1, \
+	    judge_four_answers)                                                                    \
+	X(a_kill_meets_an_answer_and_a_wait, new_endpoint, call_for_ever, kill_caller,             \
+	    serve_in_one, 1, judge_killed_or_answered)                                             \
+	X(a_call_after_an_answered_one_times_out, new_endpoint, answer_the_first_in_time, compute, \
+	    call_answered_and_not, 1, judge_first_answered)                                        \
 	X(an_endpoint_closes_under_a_call, new_endpoint, call_for_ever, receive_and_drop,          \
 	    close_endpoint, 3, judge_closed)                                                       \
 	X(two_take_one_capability, new_table, take_0, take_1, look_up, 3, judge_taken)             \

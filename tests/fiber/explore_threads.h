@@ -49,6 +49,21 @@ extern struct shared x;
 
 /* The run is over, and it was bad. */
 void explore_fail(const char *what, const char *why) __attribute__((noreturn));
+/* explore_again.c: roles of sets of messages, and their judges. */
+void call_again(void);
+void answer_both_late(void);
+const char *judge_own_answers(void);
+void receive_first(void);
+void receive_second(void);
+const char *judge_one_received(void);
+void ask_twice(void);
+void serve_four_in_one(void);
+const char *judge_four_answers(void);
+void serve_in_one(void);
+const char *judge_killed_or_answered(void);
+void call_answered_and_not(void);
+void answer_the_first_in_time(void);
+const char *judge_first_answered(void);
 /* A role: wait until all start. */
 void explore_wait_start(void);
 

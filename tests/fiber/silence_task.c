@@ -42,6 +42,11 @@ int copy_from_user(void *dst, u64 src, size_t len)
 	return 0;
 }
 
+int copy_from_user_now(void *dst, u64 src, size_t len)
+{
+	return copy_from_user(dst, src, len);
+}
+
 int copy_to_user(u64 dst, const void *src, size_t len)
 {
 	memcpy((void *)(uintptr_t)dst, src, len);

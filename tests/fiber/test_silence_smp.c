@@ -364,8 +364,8 @@ static void show_cpus_prints_the_state_of_each(struct ktest *t)
 		    30 + cpu, 40 + cpu, 50 + cpu);
 	}
 	ksnprintf(want + at, sizeof(want) - at,
-	    "calls to CPUs out of range %llu, to CPUs not online %llu, taken by CPUs not online "
-	    "%llu; CPUs reported silent %llu\n",
+	    "calls to CPUs out of range %llu, to CPUs not online %llu\n"
+	    "  taken by CPUs not online %llu; CPUs reported silent %llu\n",
 	    (unsigned long long)smp_stats.bad_cpu, (unsigned long long)smp_stats.offline_cpu,
 	    (unsigned long long)smp_stats.spurious_calls, (unsigned long long)smp_stats.silent);
 	listen();

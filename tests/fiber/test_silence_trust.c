@@ -283,6 +283,7 @@ static struct vm_object *pager_of_task(struct ktest *t, struct task *task, struc
 
 	thread_current()->task = task;
 	object = new_pager(t, ep);
+	ipc_forget(thread_current());
 	thread_current()->task = NULL;
 	return object;
 }
@@ -313,6 +314,7 @@ static void pagers_of_one_task_share_their_trust(struct ktest *t)
 		thread_current()->task = &tasks[0];
 		EXPECT_EQ(t, clean(object[i], &took), i < 2 ? -EIO : -ETIMEDOUT);
 		EXPECT_EQ(t, took >= LIMIT, i >= 2);
+		ipc_forget(thread_current());
 		thread_current()->task = NULL;
 	}
 	for (i = 0; i < 4; i++)

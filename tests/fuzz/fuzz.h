@@ -5,6 +5,9 @@
 
 #include <quarry/mm.h>
 
+/* The trees of the pageblocks, as ARCH_PAGEBLOCKS has their descriptors (host_fuzz.c). */
+extern struct pageblock_tree host_trees[];
+
 /* The target: one input; always returns 0.  A finding panics, or a sanitizer stops it. */
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 

@@ -42,7 +42,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		MUST(strlen(value) < BOOT_CMDLINE_MAX, "%s: not ended", names[i]);
 	}
 	MUST(is_policy(cmdline_get("isolation", "precise")), "isolation");
-	MUST(one_of(cmdline_get("picture", "plain"), "plain", "ansi", "off"), "picture");
+	MUST(one_of(cmdline_get("picture", "plain"), "plain", "live", "plain"), "picture");
 	MUST(one_of(cmdline_get("badpage", "panic"), "panic", "report", "panic"), "badpage");
 	MUST(one_of(cmdline_get("history", "slow"), "slow", "all", "slow"), "history");
 	MUST(!cmdline_get("seed", NULL) || !parse_u64(cmdline_get("seed", NULL), &number), "seed");

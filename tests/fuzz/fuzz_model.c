@@ -87,6 +87,7 @@ void model_build(u8 shape, u8 more)
 	    .name = "fuzz",
 	    .memmap = ARCH_MEMMAP,
 	    .pageblocks = ARCH_PAGEBLOCKS,
+	    .trees = host_trees,
 	    .start_pfn = MODEL_START,
 	    .nr_cpus = 1 + (shape & 3),
 	    .nr_nodes = 1 + (shape >> 2 & 1),
@@ -108,6 +109,7 @@ void model_build(u8 shape, u8 more)
 	cfg.end_pfn = block_pfn(m.nr_blocks);
 	memset(ARCH_MEMMAP, 0, cfg.end_pfn * sizeof(struct page));
 	memset(ARCH_PAGEBLOCKS, 0, (cfg.end_pfn >> PAGEBLOCK_ORDER) * sizeof(struct pageblock));
+	memset(host_trees, 0, (cfg.end_pfn >> PAGEBLOCK_ORDER) * sizeof(*host_trees));
 	if (memory_init(m.mem, &cfg))
 		panic("fuzz: memory_init");
 	m.mem->policy = (enum iso_policy)((more >> 4) % NR_ISO_POLICIES);
@@ -127,7 +129,7 @@ void model_build(u8 shape, u8 more)
 		m.handle_pfn[i] = PFN_NONE;
 }
 
-/* Does a free list of @zone hold a block that a request of @type may be cut from? */
+/* Does @zone have a free block that a request of @type may be cut from? */
 static bool has_block(const struct zone *zone, unsigned order, enum migratetype type)
 {
 	unsigned have, from;
@@ -136,7 +138,8 @@ static bool has_block(const struct zone *zone, unsigned order, enum migratetype 
 		return false;
 	for (have = order; have <= MAX_ORDER; have++) {
 		for (from = 0; from < NR_MIGRATETYPES; from++) {
-			if (zone->free[have][from].nr && (from != MT_CMA || type == MT_MOVABLE))
+			if (zone_free_blocks(zone, have, from) &&
+			    (from != MT_CMA || type == MT_MOVABLE))
 				return true;
 		}
 	}

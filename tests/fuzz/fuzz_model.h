@@ -58,7 +58,7 @@ static inline pfn_t block_pfn(unsigned index)
 	return MODEL_START + ((pfn_t)index << PAGEBLOCK_ORDER);
 }
 
-/* Must / may an allocation succeed, judged by the free lists and the watermarks alone? */
+/* Must / may an allocation succeed, judged by the free blocks and the watermarks alone? */
 bool model_must_succeed(gfp_t gfp, unsigned order);
 /* Judge what an allocation returned, and take it in; page may be NULL. */
 void model_allocated(struct page *page, gfp_t gfp, unsigned order);

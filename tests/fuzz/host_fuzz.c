@@ -11,6 +11,7 @@
  *
  * Owns: host_this, the threads, the clock.
  */
+#include "fuzz.h"
 #include "host.h"
 #include <quarry/errno.h>
 #include <quarry/machine.h>
@@ -31,6 +32,7 @@ struct thread {
 
 char host_memmap[HOST_PAGES * sizeof(struct page)] __attribute__((aligned(4096)));
 char host_pageblocks[HOST_PAGEBLOCKS * sizeof(struct pageblock)] __attribute__((aligned(4096)));
+struct pageblock_tree host_trees[HOST_PAGEBLOCKS];
 char host_ram[HOST_PAGES << PAGE_SHIFT] __attribute__((aligned(1 << 21)));
 _Thread_local struct host_this host_this;
 struct host_attention host_attention[HOST_MAX_CPUS];
@@ -135,7 +137,10 @@ static void run_on(unsigned cpu, void (*fn)(void *), void *arg)
 	host_this.cpu = cpu;
 	host_this.irqs_off = true;
 	host_this.irq_depth += cpu != before.cpu;
-	fn(arg);
+	do {
+		port_task()->call_again = false;
+		fn(arg);
+	} while (port_task()->call_again);
 	host_this = before;
 }
 
@@ -144,11 +149,10 @@ static void run_on(unsigned cpu, void (*fn)(void *), void *arg)
  * check_memory holds.  It has arrived, which is all that the check needs, and is left where it
  * is.
  */
-int sched_yield(void)
+void host_yield(void)
 {
 	if (held)
 		longjmp(held_here, 1);
-	return 0;
 }
 
 int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
@@ -215,7 +219,7 @@ void thread_join(struct thread *t)
 static void run_threads(void)
 {
 	struct host_this before = host_this;
-	unsigned i;
+	volatile unsigned i;
 
 	for (i = 0; i < MAX_THREADS; i++) {
 		if (!threads[i].fn)

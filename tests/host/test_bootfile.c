@@ -107,9 +107,15 @@ static void files_are_found_by_name(struct ktest *t)
 			ktest_fail(t, __FILE__, __LINE__, "\"%s\": found %u: %s", files[i].name,
 			    found, file.name);
 	}
+	/* By number each comes, in its order; an archive as its members. */
+	for (i = 0; boot_file_number(i, &file); i++)
+		EXPECT(t, file.name[0] == "fsittlf"[i] || i >= 7);
+	EXPECT_EQ(t, i, 7);
 	no_modules();
-	EXPECT(t, !boot_file_find("first", &file));
+	EXPECT(t, !boot_file_find("first", &file) && !boot_file_number(0, &file));
 }
+
+#define LEN 35 /* of the others */
 
 static void names_are_printed_in_order(struct ktest *t)
 {
@@ -132,9 +138,9 @@ static void names_are_printed_in_order(struct ktest *t)
 	pos = log_position();
 	boot_files_print();
 	long_name[BOOT_FILE_NAME - 1] = '\0';
-	EXPECT(t, !strncmp(said_since(pos), " first (without a name) in nnnn", 31));
-	EXPECT_EQ(t, strlen(said), 27 + BOOT_FILE_NAME - 1);
-	EXPECT(t, !strcmp(said + 27, long_name));
+	EXPECT(t, !strncmp(said_since(pos), "\n    first (without a name) in\n    nnnn", 39));
+	EXPECT_EQ(t, strlen(said), LEN + BOOT_FILE_NAME - 1);
+	EXPECT(t, !strcmp(said + LEN, long_name));
 	printk("\n");
 	no_modules();
 }
@@ -372,5 +378,6 @@ static void screen_shows_the_log_and_new_output(struct ktest *t)
 }
 
 KTEST_SUITE(bootfile, KTEST_QUICK, KTEST(files_are_found_by_name),
-    KTEST(names_are_printed_in_order), KTEST(dropped_modules_are_named),
-    KTEST(a_single_file_is_one_besides_the_font), KTEST(screen_shows_the_log_and_new_output));
+    KTEST(names_are_printed_in_order, KTEST_REPORTS),
+    KTEST(dropped_modules_are_named, KTEST_REPORTS), KTEST(a_single_file_is_one_besides_the_font),
+    KTEST(screen_shows_the_log_and_new_output, KTEST_REPORTS));

@@ -77,25 +77,19 @@ static void pages_of_no_zone_are_not_checked(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void free_list_holds_no_page_outside_the_memory(struct ktest *t)
+static void list_holds_no_pageblock_outside_the_memory(struct ktest *t)
 {
 	struct zone *zone;
 	struct memory *mem = amid(t, &zone);
-	struct free_list *list;
 	unsigned i;
 
 	REQUIRE(t, mem);
-	list = &zone->free[MAX_ORDER][MT_MOVABLE];
 	for (i = 0; i < 2; i++) {
-		struct page *page = pfn_to_page_in(mem, outside(i));
-
-		*page = (struct page){.word = PAGE_WORD(0, PG_FREE, MAX_ORDER),
-		    .next = list->head,
-		    .prev = (u32)PFN_NONE};
-		PLANT(t, mem, list->head, (u32)outside(i), "I-N4 listed page's zone");
+		PLANT(t, mem, zone->blocks[MT_MOVABLE][MAX_ORDER], (u32)outside(i),
+		    "I-N4 listed pageblock's zone");
 		/* This check comes before the other checks of a list. */
-		PLANT(t, mem, *list, ((struct free_list){.head = (u32)outside(i)}),
-		    "I-N4 listed page's zone");
+		PLANT(t, mem, zone->blocks[MT_MOVABLE][0], (u32)outside(i),
+		    "I-N4 listed pageblock's zone");
 	}
 	drop_memory(t, mem);
 }
@@ -196,5 +190,5 @@ static void every_zone_is_checked(struct ktest *t)
 }
 
 KTEST_SUITE(check_borders, KTEST_MOSTLY_INSIDE, KTEST(pages_of_no_zone_are_not_checked),
-    KTEST(free_list_holds_no_page_outside_the_memory), KTEST(slot_holds_no_page_outside_the_memory),
+    KTEST(list_holds_no_pageblock_outside_the_memory), KTEST(slot_holds_no_page_outside_the_memory),
     KTEST(reclaim_list_holds_no_page_outside_the_memory), KTEST(every_zone_is_checked));

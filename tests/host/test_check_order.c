@@ -5,6 +5,7 @@
  * and both sides of damage that test_check.c does not plant.
  */
 #include "tests/lib/check_help.h"
+#include "tests/lib/mm_test.h"
 #include <quarry/isolation.h>
 
 static void expect_first(struct ktest *t, struct memory *mem, const char *name, int line)
@@ -42,35 +43,40 @@ static void page_in_use_is_checked_in_order(struct ktest *t)
 static void head_is_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
-	struct page *two, *sixteen = NULL, *odd;
+	struct page *two, *sixteen, *free;
 	struct zone *zone;
 	u32 saved;
 
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
-	odd = pfn_to_page_in(mem, page_to_pfn_in(mem, kept_page) | 1);
-	two = pfn_to_page_in(mem, zone->free[1][MT_UNMOVABLE].head);
-	PLANT(t, mem, odd->word, PAGE_WORD(1, PG_ALLOC, MAX_ORDER + 1), "I-B1 order");
+	PLANT(t, mem, kept_page->word, PAGE_WORD(1, PG_ALLOC, MAX_ORDER + 1), "I-B1 order");
+	two = take_block(zone, 1, MT_UNMOVABLE);
+	REQUIRE(t, two);
 	two->pincount = 1;
-	PLANT(t, mem, two->word, two->word + 1, "I-S1 word of a free head");
 	PLANT(t, mem, two->word, PAGE_WORD(1, PG_PCP, 1), "I-S1 word of a cached head");
 	two->pincount = 0;
-	/* A broken page is not cached, as a tail either. */
+	/* A broken page is not cached, as a tail either; */
 	saved = two->word;
 	two->word = PAGE_WORD(0, PG_PCP, 1);
 	PLANT(t, mem, two[1].word, PAGE_F_HWPOISON, "I-H1");
 	two->word = saved;
-	PLANT(t, mem, two[1].word, PAGE_F_HWPOISON, "I-H1");
+	give_block(zone, two);
+	/* and not free. */
+	free = pfn_to_page_in(mem, BLOCK(5));
+	free[1].pincount = 1;
+	PLANT(t, mem, free[1].word, PAGE_F_HWPOISON, "I-H1");
+	PLANT(t, mem, free[1].word, 1u, "I-S1 word of a free page");
+	free[1].pincount = 0;
 	if (MAX_ORDER > 4) {
-		sixteen = pfn_to_page_in(mem, zone->free[4][MT_UNMOVABLE].head);
+		sixteen = take_block(zone, 4, MT_UNMOVABLE);
+		REQUIRE(t, sixteen);
 		saved = sixteen->word;
 		sixteen->word = PAGE_WORD(0, PG_PCP, 4);
 		FIRST(t, mem, "I-P2 cached order");
 		PLANT(t, mem, sixteen->pincount, 1, "I-S2 cached page pinned");
 		sixteen->word = saved;
+		give_block(zone, sixteen);
 	}
-	/* Each lower buddy, and each upper. */
-	PLANT(t, mem, kept_page->word, PAGE_WORD(0, PG_FREE, 0), "I-B5 unmerged buddies");
 	sound_end(t, mem);
 }
 
@@ -213,43 +219,40 @@ static void offline_pageblock_is_checked_in_order(struct ktest *t)
 
 /* ---- lists ---- */
 
-static void free_list_is_checked_in_order(struct ktest *t)
+static void list_is_checked_in_order(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct zone *low, *zone;
-	struct free_list *list, *other;
-	struct page *head;
-	struct pageblock *pb, saved;
-	pfn_t end_pfn;
-	unsigned i;
+	u32 *list, saved;
+	pfn_t end_pfn, kept;
 
 	REQUIRE(t, mem);
 	low = test_zone(mem, ZONE_NORMAL);
 	zone = test_zone(mem, ZONE_MOVABLE);
-	list = &zone->free[MAX_ORDER][MT_MOVABLE];
-	other = &zone->free[MAX_ORDER][MT_UNMOVABLE];
-	head = pfn_to_page_in(mem, list->head);
-	pb = pageblock_of(mem, list->head);
-	saved = *pb;
-	/* Spans that overlap: a page in the span, of another zone. */
+	/* Spans that overlap: a pageblock in the span, of another zone. */
 	end_pfn = low->end_pfn;
 	low->end_pfn = zone->end_pfn;
-	PLANT(t, mem, low->free[MAX_ORDER][MT_MOVABLE], ((struct free_list){.head = (u32)BLOCK(5)}),
-	    "I-B8 list longer");
-	PLANT(t, mem, low->free[MAX_ORDER][MT_MOVABLE].head, (u32)BLOCK(5) + 1,
-	    "I-N4 listed page's zone");
+	PLANT(t, mem, low->blocks[MT_MOVABLE][0], (u32)BLOCK(5), "I-B8 list longer");
+	PLANT(t, mem, low->blocks[MT_MOVABLE][MAX_ORDER], (u32)BLOCK(5) + 1,
+	    "I-N4 listed pageblock's zone");
 	low->end_pfn = end_pfn;
 	expect_sound(t, mem);
-	head[1].prev = 7;
-	PLANT(t, mem, list->head, list->head + 1, "I-B1 listed page");
-	/* Isolated, or of another type. */
-	pb->bits |= PB_ISOLATED;
-	for (i = 0; i < NR_CACHED_ORDERS; i++)
-		pb->stack[i] = (u16)(zone->id * STACKS_PER_ZONE + STACK_NONE);
-	PLANT(t, mem, head->prev, 7, "I-B8 links");
-	PLANT(t, mem, *other, ((struct free_list){.head = list->head, .nr = 1}), "I-I1");
-	*pb = saved;
-	PLANT(t, mem, *list, ((struct free_list){.head = (u32)PFN_NONE, .nr = 1}), "I-B7");
+	/* Isolated; or of another type, and order. */
+	EXPECT_EQ(t, start_isolate_page_range(mem, BLOCK(5), BLOCK(1), ISO_PRECISE, NULL), 0);
+	tree_of(mem, BLOCK(5))->prev = 7;
+	PLANT(t, mem, zone->blocks[MT_MOVABLE][MAX_ORDER], (u32)BLOCK(5), "I-B8 links");
+	tree_of(mem, BLOCK(5))->prev = (u32)PFN_NONE;
+	PLANT(t, mem, zone->blocks[MT_MOVABLE][MAX_ORDER], (u32)BLOCK(5), "I-I1");
+	undo_isolate_page_range(mem, BLOCK(5), BLOCK(1));
+	kept = page_to_pfn_in(mem, kept_page);
+	PLANT(t, mem, low->blocks[MT_UNMOVABLE][tree_of(mem, kept)->list - 1],
+	    low->blocks[MT_MOVABLE][MAX_ORDER], "I-I2");
+	/* Fewer than there shall be; and the bit would say so too. */
+	list = &zone->blocks[MT_MOVABLE][MAX_ORDER];
+	saved = *list;
+	*list = (u32)PFN_NONE;
+	PLANT(t, mem, zone->have[MT_MOVABLE], 0, "I-B6 pageblocks");
+	*list = saved;
 	sound_end(t, mem);
 }
 
@@ -396,6 +399,6 @@ static void cached_page_of_an_isolated_pageblock_is_checked(struct ktest *t)
 KTEST_SUITE(check_order, KTEST_MOSTLY_INSIDE, KTEST(page_in_use_is_checked_in_order),
     KTEST(head_is_checked_in_order), KTEST(reserved_block_is_checked_in_order),
     KTEST(pageblock_fields_are_checked_in_order), KTEST(offline_pageblock_is_checked_in_order),
-    KTEST(free_list_is_checked_in_order), KTEST(zone_counts_are_checked_in_order),
+    KTEST(list_is_checked_in_order), KTEST(zone_counts_are_checked_in_order),
     KTEST(bound_of_the_caches_is_checked), KTEST(stack_is_checked_in_order),
     KTEST(cached_page_of_an_isolated_pageblock_is_checked));

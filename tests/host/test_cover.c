@@ -255,8 +255,9 @@ static void reserved_pages_are_named(struct ktest *t)
 	    .arg = t->mem->alloc_arg};
 	cfg.memmap = cfg.alloc(cfg.arg, cfg.end_pfn * sizeof(struct page));
 	cfg.pageblocks = cfg.alloc(cfg.arg, 2 * sizeof(struct pageblock));
+	cfg.trees = cfg.alloc(cfg.arg, 2 * sizeof(struct pageblock_tree));
 	mem = cfg.alloc(cfg.arg, sizeof(*mem));
-	REQUIRE(t, cfg.memmap && cfg.pageblocks && mem && !memory_init(mem, &cfg));
+	REQUIRE(t, cfg.memmap && cfg.pageblocks && cfg.trees && mem && !memory_init(mem, &cfg));
 	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, cfg.end_pfn));
 	memory_add_ram(mem, 0, cfg.end_pfn);
 	memory_free_range(mem, 1, cfg.end_pfn);
@@ -319,8 +320,9 @@ static void reasons_are_optional(struct ktest *t)
 	EXPECT_EQ(t, start_isolate_page_range(mem, start, nr, ISO_PRECISE, NULL), -EINVAL);
 }
 
-KTEST_SUITE(cover, 0, KTEST(state_is_shown_in_words), KTEST(everything_has_a_name),
-    KTEST(sleeping_calls_are_refused_in_atomic_context),
+KTEST_SUITE(cover, 0, KTEST(state_is_shown_in_words, KTEST_REPORTS), KTEST(everything_has_a_name),
+    KTEST(sleeping_calls_are_refused_in_atomic_context,
+        .reports = "?smp: a cross-call was refused: irqs off,"),
     KTEST_INSIDE(a_traced_cpu_uses_the_same_pages), KTEST_INSIDE(leaving_cpu_empties_its_caches),
     KTEST(offline_moves_a_full_pageblock), KTEST_INSIDE(redrain_drains_again_while_waiting),
     KTEST(reserved_pages_are_named), KTEST(handles_out_of_range_are_refused),

@@ -151,8 +151,7 @@ static void poison_operations_count_their_events(struct ktest *t)
 	EXPECT_EQ(t, mem_memory_failure(mem, pfn + 3, 0, &res), -EHWPOISON);
 	expect_counted(t, "DRAIN_FORCED 1 PCP_DISABLE 1", __LINE__);
 	COUNTS(t, mem_unpoison_page(mem, pfn + 3), "UNPOISON_OK 1");
-	COUNTS(t, mem_soft_offline_page(mem, pfn + 4),
-	    "DRAIN_FORCED 1 PCP_DISABLE 1 SOFT_OFFLINE_OK 1 POISON_RETIRED 1");
+	COUNTS(t, mem_soft_offline_page(mem, pfn + 4), "SOFT_OFFLINE_OK 1 POISON_RETIRED 1");
 	note();
 	EXPECT(t, mem_soft_offline_page(mem, mem->end_pfn) < 0);
 	expect_counted(t, "SOFT_OFFLINE_FAIL 1", __LINE__);
@@ -181,15 +180,17 @@ static void migrations_count_their_events(struct ktest *t)
 	COUNTS(t, handle_alloc(&table, 0, 0, GFP_NOWAIT, 1),
 	    "PCP_REFILL 1 PCP_REFILL_PAGES 15 ALLOC_DIRECT 1 ALLOC_SLOW 1");
 	pfn = handle_pfn(&table, 0);
-	COUNTS(t, mem_soft_offline_page(mem, pfn),
-	    "PCP_DRAINED 15 ALLOC_DIRECT 1 ALLOC_SLOW 1 DRAIN_FORCED 1 PCP_DISABLE 1 "
-	    "SOFT_OFFLINE_OK 1 POISON_RETIRED 1");
-	expect_happened(t, pfn, "take/0 movable/0 lru_take/0 moved/0 retired/0", __LINE__);
-	expect_happened(t, handle_pfn(&table, 0), "refill/0 give/0 take/0 movable/0", __LINE__);
+	COUNTS(t, mem_soft_offline_page(mem, pfn), "SOFT_OFFLINE_OK 1 POISON_RETIRED 1");
+	expect_happened(t, pfn, "refill/0 take/0 movable/0 lru_take/0 moved/0 retired/0", __LINE__);
+	expect_happened(t, handle_pfn(&table, 0), "refill/0 movable/0", __LINE__);
 	COUNTS(t, handle_free(&table, 0), "");
 	movable_owner_drain(&table.owner);
 }
 
-KTEST_SUITE(events, 0, KTEST(page_operations_count_their_events),
+KTEST_SUITE(events, 0,
+    KTEST(page_operations_count_their_events,
+        .reports = "bad free: pfn|bad free: block|bad free: put of a page without references, "
+                   "order|?history of "
+                   "pfn|? us  cpu "),
     KTEST(range_operations_count_their_events), KTEST(poison_operations_count_their_events),
     KTEST(migrations_count_their_events));

@@ -327,10 +327,15 @@ static void refused_pages_of_a_list_are_all_put_back(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-KTEST_SUITE(faults, 0, KTEST(a_lost_wake_up_is_sent_again),
-    KTEST(rounds_are_complete_although_a_wake_up_is_lost),
-    KTEST(offline_is_complete_although_a_wake_up_is_lost), KTEST(late_answers_change_nothing),
-    KTEST(owner_that_refuses_keeps_its_page), KTEST(owner_that_is_always_busy_keeps_its_page),
+KTEST_SUITE(faults, 0,
+    KTEST(a_lost_wake_up_is_sent_again,
+        .reports = "?has not answered call|?host: no backtraces of other CPUs; attach a debugger"),
+    KTEST(rounds_are_complete_although_a_wake_up_is_lost,
+        .reports = "?has not answered call|?host: no backtraces of other CPUs; attach a debugger"),
+    KTEST(offline_is_complete_although_a_wake_up_is_lost,
+        .reports = "?has not answered call|?host: no backtraces of other CPUs; attach a debugger"),
+    KTEST(late_answers_change_nothing), KTEST(owner_that_refuses_keeps_its_page),
+    KTEST(owner_that_is_always_busy_keeps_its_page),
     KTEST(owner_that_refuses_isolation_keeps_its_page),
     KTEST_COST(owner_that_is_busy_for_a_while_is_retried),
     KTEST(page_released_by_its_owner_is_freed_once),

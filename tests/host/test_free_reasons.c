@@ -44,7 +44,7 @@ static void each_refusal_has_a_reason(struct ktest *t)
 	static const struct {
 		enum page_state state;
 		unsigned reason;
-	} states[] = {{PG_FREE, DOUBLE}, {PG_PCP, DOUBLE}, {PG_FREEING, DOUBLE}, {PG_TAIL, TAIL},
+	} states[] = {{PG_PCP, DOUBLE}, {PG_FREEING, DOUBLE}, {PG_TAIL, TAIL},
 	    {PG_RESERVED, IN_USE}, {PG_SLAB, IN_USE}, {PG_PGTABLE, IN_USE}, {PG_OBJECT, IN_USE},
 	    {PG_MOVABLE_OPS, IN_USE}, {PG_LRU, IN_USE}, {PG_ISO_MIG, IN_USE}, {PG_BALLOON, IN_USE},
 	    {PG_HWPOISON, IN_USE}};
@@ -77,7 +77,11 @@ static void each_refusal_has_a_reason(struct ktest *t)
 	EXPECT_EQ(t, mem_put_page(mem, page), 0);
 	expect_reason(t, mem, page, 2, PINNED);
 	mem_unpin_page(mem, page);
+	/* A free block begins at the first. */
 	page = pfn_to_page_in(mem, mem->end_pfn - PAGEBLOCK_PAGES);
+	expect_reason(t, mem, page, 0, DOUBLE);
+	expect_reason(t, mem, page, MAX_ORDER, DOUBLE);
+	expect_reason(t, mem, page + 1, 0, TAIL);
 	REQUIRE(
 	    t, !offline_pages(mem, mem->end_pfn - PAGEBLOCK_PAGES, PAGEBLOCK_PAGES, NULL, NULL));
 	expect_reason(t, mem, page, 0, OFFLINE);
@@ -165,6 +169,7 @@ static void recorded_allocations_behave_as_others(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 2), 0);
 }
 
-KTEST_SUITE(free_reasons, KTEST_QUICK, KTEST(each_refusal_has_a_reason),
-    KTEST(a_report_has_the_history_of_the_page), KTEST(bad_pages_among_good_ones_are_reported),
-    KTEST(recorded_allocations_behave_as_others));
+KTEST_SUITE(free_reasons, KTEST_QUICK, KTEST(each_refusal_has_a_reason, KTEST_REPORTS),
+    KTEST(a_report_has_the_history_of_the_page, KTEST_REPORTS),
+    KTEST(bad_pages_among_good_ones_are_reported, KTEST_REPORTS),
+    KTEST(recorded_allocations_behave_as_others, KTEST_REPORTS));

@@ -176,9 +176,9 @@ static void reports_are_kept_by_the_seed_and_answered_with_stop(struct ktest *t)
 	world.report = said;
 	world.nr_reports = ARRAY_SIZE(said);
 	take_reports(&c);
-	EXPECT(t, c.rounds[0] == 1 && c.wrong[0] == 2 && c.held[0] == 3);
-	EXPECT(t, c.rounds[1] == 10 && c.wrong[1] == 11 && c.held[1] == 12);
-	EXPECT(t, !c.rounds[2] && !c.wrong[2] && !c.held[2]);
+	EXPECT(t, c.verified[0] == 1 && c.wrong[0] == 2 && c.held[0] == 3);
+	EXPECT(t, c.verified[1] == 10 && c.wrong[1] == 11 && c.held[1] == 12);
+	EXPECT(t, !c.verified[2] && !c.wrong[2] && !c.held[2]);
 	EXPECT_SAID(t,
 	    "[drop 1][reply 0][drop 1][reply 0][drop 1][reply 0][drop 1][reply 0][drop 1][reply 0]"
 	    "[nothing for 100000000]\n[nothing for 100000000]\n");
@@ -188,7 +188,7 @@ static void reports_are_kept_by_the_seed_and_answered_with_stop(struct ktest *t)
 	world.nr_reports = 1;
 	take_reports(&c);
 	EXPECT_SAID(t, "[drop 1][reply 1][nothing for 100000000]\n");
-	EXPECT(t, sum(c.rounds, 2) == 11 && sum(c.rounds, 1) == 1 && sum(c.rounds, 0) == 0);
+	EXPECT(t, sum(c.verified, 2) == 11 && sum(c.verified, 1) == 1 && sum(c.verified, 0) == 0);
 }
 
 /* ---- from the start to the end ---- */
@@ -204,12 +204,12 @@ static void programs_start_hold_and_end(struct ktest *t)
 	    "[crowd on -1][get 8][stress 2 8: 50 40][get 8][stress 2 8: 51 40][sleep "
 	    "100000000]\n[sleep 100000000]\n[sleep 100000000]\n");
 	EXPECT(t, crowd_is_whole(c));
-	c->rounds[0] = 5;
-	c->rounds[1] = 6;
+	c->verified[0] = 5;
+	c->verified[1] = 6;
 	EXPECT(t, crowd_stop(c));
 	EXPECT_SAID(t,
 	    "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
-	    "made 11 rounds over their memory, 0 pages wrong; all ended well\n"
+	    "verified 11 pages, 0 wrong; all ended well\n"
 	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 	/* A program that has ended already. */
 	begin();
@@ -222,7 +222,7 @@ static void programs_start_hold_and_end(struct ktest *t)
 	EXPECT(t, !crowd_stop(c));
 	EXPECT_SAID(t,
 	    "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
-	    "made 0 rounds over their memory, 1 pages wrong; all ended well\n"
+	    "verified 0 pages, 1 wrong; all ended well\n"
 	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 }
 
@@ -234,7 +234,7 @@ static void failed_start_is_undone(struct ktest *t)
 	EXPECT_SAID(t,
 	    "programs: not all of 2 programs with 40 pages each could be started: "
 	    "error -12, 0 pages held\n"
-	    "programs: 0 made 0 rounds over their memory, 0 pages wrong; all ended "
+	    "programs: 0 verified 0 pages, 0 wrong; all ended "
 	    "well\n[none, 60000000000]\n");
 	begin();
 	judge.no_job = 1;
@@ -242,7 +242,7 @@ static void failed_start_is_undone(struct ktest *t)
 	EXPECT_SAID(t,
 	    "[no crowd on -1]programs: not all of 2 programs with 40 pages each could "
 	    "be started: error -12, 0 pages held\n"
-	    "programs: 0 made 0 rounds over their memory, 0 pages wrong; all ended "
+	    "programs: 0 verified 0 pages, 0 wrong; all ended "
 	    "well\n[put 16]\n[none, 60000000000]\n");
 	begin();
 	world.start_fails = 2;
@@ -251,8 +251,8 @@ static void failed_start_is_undone(struct ktest *t)
 	    "[crowd on -1][get 8][stress 2 8: 50 40][get 8][stress 2 8: 51 "
 	    "40]programs: not all of 3 programs with 40 pages each could be started: "
 	    "error -2, 0 pages held\n"
-	    "[wait 11, 60000000000][put 11]programs: 1 made 0 rounds over their "
-	    "memory, 0 pages wrong; all ended well\n[crowd joined]\n[put 16]\n"
+	    "[wait 11, 60000000000][put 11]programs: 1 verified 0 pages, "
+	    "0 wrong; all ended well\n[crowd joined]\n[put 16]\n"
 	    "[none, 60000000000]\n");
 	/* They hold nothing for two minutes; or one ends before. */
 	begin();
@@ -264,8 +264,8 @@ static void failed_start_is_undone(struct ktest *t)
 	    "[sleep 100000000]\n"
 	    "programs: not all of 1 programs with 40 pages each could be started: "
 	    "error 0, 0 pages held\n"
-	    "[wait 11, 60000000000][put 11]programs: 1 made 0 rounds over their "
-	    "memory, 0 pages wrong; all ended well\n[crowd joined]\n[put 16]\n"
+	    "[wait 11, 60000000000][put 11]programs: 1 verified 0 pages, "
+	    "0 wrong; all ended well\n[crowd joined]\n[put 16]\n"
 	    "[none, 60000000000]\n");
 	begin();
 	world.dies = true;
@@ -276,7 +276,7 @@ static void failed_start_is_undone(struct ktest *t)
 	    "programs: not all of 2 programs with 40 pages each could be started: "
 	    "error 0, 32 pages held\n"
 	    "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
-	    "made 0 rounds over their memory, 0 pages wrong; all ended well\n"
+	    "verified 0 pages, 0 wrong; all ended well\n"
 	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 }
 
@@ -311,7 +311,7 @@ static void each_bad_end_is_reported(struct ktest *t)
 	EXPECT(t, !crowd_stop(c));
 	EXPECT_SAID(t,
 	    "programs: task 11 faulted, status 9\nprograms: task 12 exited, status 9\n"
-	    "programs: 3 made 0 rounds over their memory, 0 pages wrong\n");
+	    "programs: 3 verified 0 pages, 0 wrong\n");
 	begin();
 	c = crowd_start(1, 8, SEED);
 	REQUIRE(t, c);
@@ -320,7 +320,7 @@ static void each_bad_end_is_reported(struct ktest *t)
 	EXPECT(t, !crowd_stop(c));
 	EXPECT_SAID(t,
 	    "[wait 11, 60000000000]programs: task 11 does not end\n"
-	    "[end 11 3 0][put 11]programs: 1 made 0 rounds over their memory, 0 pages "
+	    "[end 11 3 0][put 11]programs: 1 verified 0 pages, 0 "
 	    "wrong\n[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 	begin();
 	c = crowd_start(1, 8, SEED);
@@ -330,7 +330,7 @@ static void each_bad_end_is_reported(struct ktest *t)
 	world.stays = true;
 	EXPECT(t, !crowd_stop(c));
 	EXPECT_SAID(t,
-	    "programs: 1 made 0 rounds over their memory, 0 pages wrong; all ended "
+	    "programs: 1 verified 0 pages, 0 wrong; all ended "
 	    "well\nprograms: 2 tasks and 3 threads do not end\n");
 }
 

@@ -4,6 +4,7 @@
  * free, and the damage they find.
  */
 #include "demo/monitor.h"
+#include "demo/progress.h"
 #include <quarry/cmdline.h>
 #include <quarry/console.h>
 #include <quarry/errno.h>
@@ -24,7 +25,8 @@ static struct {
 	const unsigned *room; /* pages that there are, in each round */
 	unsigned used, largest, allocs, frees, drains, dumps, wrong; /* flags */
 	pfn_t dumped;
-	bool damage; /* page 0, when another is freed */
+	u64 most, total; /* of progress */
+	bool damage;     /* page 0, when another is freed */
 	struct page map[PAGES];
 	u64 words[PAGES][PAGE_SIZE / 8];
 } world;
@@ -122,6 +124,22 @@ static bool number(const char *word, u64 *value)
 	return parse_u64(word, value) == 0;
 }
 
+static void no_progress(struct progress *p, const char *what, const char *hint, bool off)
+{
+	*p = (struct progress){.what = what};
+}
+
+static void note_progress(struct progress *p)
+{
+	world.most = p->done > world.most ? p->done : world.most;
+	world.total = p->total;
+}
+
+static struct monitor_state no_state;
+#define monitor_state     no_state
+#define progress_begin    no_progress
+#define progress_tick     note_progress
+#define progress_end      note_progress
 #define printk            judge_say
 #define ktest_rand        judge_rand
 #define thread_start      judge_start
@@ -158,13 +176,13 @@ static void begin(void)
 	judge.stop = &load.stop;
 }
 
-static void say(void (*command)(unsigned n, char **arg), const char *word, const char *other)
+static int say(int (*command)(unsigned n, char **arg), const char *word, const char *other)
 {
 	char first[16], second[16], *arg[] = {first, second};
 
 	ksnprintf(first, sizeof(first), "%s", word);
 	ksnprintf(second, sizeof(second), "%s", other);
-	command(!!*word + !!*other, arg);
+	return command(!!*word + !!*other, arg);
 }
 
 /* ---- the load ---- */
@@ -179,17 +197,18 @@ static void a_load_begins_and_ends(struct ktest *t)
 	    "[load on -1][load on -1][stress from 0, seed 6]\n"
 	    "load: 3 MiB in movable objects, and stress on all CPUs\n");
 	EXPECT(t, load.rand[0] == 7 && load.rand[1] == 7 && load.table.nr == 96);
-	say(cmd_load, "3", "");
+	EXPECT(t, world.most == 2 && world.total == 3);
+	EXPECT_EQ(t, say(cmd_load, "3", ""), -EBUSY);
 	EXPECT_SAID(t, "load: running already; load without a number ends it\n");
 	say(cmd_load, "", "");
 	EXPECT_SAID(t,
 	    "[load joined]\n[load joined]\n[stress ends]\n[free 0][free 95][drain]\n"
 	    "load: ended: 50 operations, 25 objects moved, 1 damaged\n");
 	EXPECT(t, load.stop && !load.thread[0] && !load.thread[1] && !load.stress);
-	say(cmd_load, "", "");
-	say(cmd_load, "0", "");
-	say(cmd_load, "1025", "");
-	say(cmd_load, "x", "");
+	EXPECT_EQ(t, say(cmd_load, "", ""), 0);
+	EXPECT_EQ(t, say(cmd_load, "0", ""), -EINVAL);
+	EXPECT_EQ(t, say(cmd_load, "1025", ""), -EINVAL);
+	EXPECT_EQ(t, say(cmd_load, "x", ""), -EINVAL);
 	EXPECT_SAID(t,
 	    "load: not running\nload: 1 to 1024 MiB\nload: 1 to 1024 MiB\n"
 	    "load: 1 to 1024 MiB\n");
@@ -210,7 +229,7 @@ static void load_continues_with_the_objects_it_has(struct ktest *t)
 	judge.quiet = true;
 	world.no_stress = true;
 	world.corrupt = 3;
-	say(cmd_load, "1024", "");
+	EXPECT_EQ(t, say(cmd_load, "1024", ""), -ENOMEM);
 	EXPECT_SAID(t, "load: 1024 MiB in movable objects, and no memory for the stress threads\n");
 	say(cmd_load, "", "");
 	EXPECT_SAID(t, "load: ended: 0 operations, 5 objects moved, 3 damaged\n");
@@ -220,11 +239,11 @@ static void load_continues_with_the_objects_it_has(struct ktest *t)
 	world.stop_err = -EUCLEAN;
 	say(cmd_load, "1", "");
 	judge_clear();
-	say(cmd_load, "", "");
+	EXPECT_EQ(t, say(cmd_load, "", ""), -EUCLEAN);
 	EXPECT_SAID(t, "load: ended: 50 operations, 25 objects moved, 4 damaged: FAIL\n");
 	begin();
 	world.no_memory = true;
-	say(cmd_load, "1", "");
+	EXPECT_EQ(t, say(cmd_load, "1", ""), -ENOMEM);
 	say(cmd_load, "", "");
 	EXPECT_SAID(t, "[32 handles]load: no memory\nload: not running\n");
 }
@@ -298,21 +317,22 @@ static void bursts_are_counted(struct ktest *t)
 
 	begin();
 	world.room = less;
-	say(cmd_burst, "2", "3");
+	EXPECT_EQ(t, say(cmd_burst, "2", "3"), 0);
 	EXPECT_SAID(t, "burst: 3 rounds of 1 MiB used and freed, 0 pages damaged\n");
 	EXPECT_EQ(t, world.drains, 1);
+	EXPECT(t, world.most == 3 && world.total == 3);
 	begin();
 	world.damage = true;
 	world.largest = 0;
-	say(cmd_burst, "2", "2");
-	EXPECT_SAID(t, "burst: 2 rounds of 2 MiB used and freed, 1 pages damaged\n");
+	EXPECT_EQ(t, say(cmd_burst, "2", "2"), -EUCLEAN);
+	EXPECT_SAID(t, "burst: 2 rounds of 2 MiB used and freed, 1 page damaged\n");
 	say(cmd_burst, "1", "");
 	say(cmd_burst, "1", "0");
 	EXPECT_SAID(t,
-	    "burst: 1 rounds of 1 MiB used and freed, 0 pages damaged\n"
+	    "burst: 1 round of 1 MiB used and freed, 0 pages damaged\n"
 	    "burst: 0 rounds of 0 MiB used and freed, 0 pages damaged\n");
-	say(cmd_burst, "x", "1");
-	say(cmd_burst, "1", "y");
+	EXPECT_EQ(t, say(cmd_burst, "x", "1"), -EINVAL);
+	EXPECT_EQ(t, say(cmd_burst, "1", "y"), -EINVAL);
 	EXPECT_SAID(t, "");
 }
 

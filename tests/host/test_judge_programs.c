@@ -3,6 +3,9 @@
  * test_judge_programs.c: offlines under programs, in a world made up: the range, what counts as a
  * round, and what fails it.
  */
+#define JUDGE(name) judge_programs_##name
+#include "tests/host/judge_act.h"
+
 #include "demo/crowd.h"
 #include "demo/tour.h"
 #include <quarry/bootfile.h>
@@ -12,7 +15,6 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
 
-#include "tests/host/judge_help.h"
 #include <quarry/isolation.h>
 
 #define MIB(n) ((unsigned long)(n) << (20 - PAGE_SHIFT))
@@ -26,9 +28,12 @@ static struct {
 	unsigned drains;     /* rounds of each */
 	unsigned dies_after; /* so many rounds; 0: never */
 	bool no_range, no_crowd, bad_end, no_file;
-	unsigned blocks; /* that can be allocated */
+	unsigned blocks;       /* that can be allocated */
+	unsigned chosen, late; /* so often a range was chosen; little is mapped the first times */
+	unsigned long *mapped; /* of the first zone MOVABLE */
+	u64 verified, wrong;
+	bool bad_page;
 } world;
-static struct memory pretend;
 
 static u64 events(const struct memory *mem, enum mm_event ev)
 {
@@ -37,7 +42,7 @@ static u64 events(const struct memory *mem, enum mm_event ev)
 
 static u32 word_of(const struct page *page)
 {
-	return page->word;
+	return world.chosen > world.late ? page->word : 0;
 }
 
 static struct page *page_at(const struct memory *mem, pfn_t pfn)
@@ -47,6 +52,8 @@ static struct page *page_at(const struct memory *mem, pfn_t pfn)
 
 static pfn_t busiest(struct memory *mem, unsigned long want, unsigned long *nr)
 {
+	world.chosen++;
+	*world.mapped = world.chosen > world.late ? 10000 : 9999;
 	*nr = world.want = want;
 	return world.no_range ? PFN_NONE : 0x200;
 }
@@ -59,6 +66,8 @@ static int offline(struct memory *mem, pfn_t start, unsigned long nr,
 	judge_note("[offline %lu at %#lx, %s, %llu ns]", nr, start, iso_policy_name(opts->policy),
 	    (unsigned long long)opts->deadline_ns);
 	opts->on_isolated(opts->arg);
+	if (READ_ONCE(*opts->cancel))
+		return -EINTR;
 	opts->on_commit(opts->arg);
 	*res = (struct offline_result){.policy = opts->policy,
 	    .rounds = world.drains,
@@ -85,6 +94,18 @@ static struct crowd *begin_crowd(unsigned nr, unsigned long pages, u64 seed)
 static bool crowd_whole(const struct crowd *c)
 {
 	return !world.dies_after || world.rounds < world.dies_after;
+}
+
+static u64 verified_so_far(const struct crowd *c, u64 *wrong)
+{
+	*wrong = world.wrong;
+	return world.verified += 1000;
+}
+
+static bool break_a_page(struct crowd *c)
+{
+	judge_note("[break%s]\n", c == (struct crowd *)&world ? "" : ", another's");
+	return !world.bad_page;
 }
 
 static bool end_crowd(struct crowd *c)
@@ -118,8 +139,6 @@ static bool find_file(const char *name, struct boot_file *file)
 	return !world.no_file;
 }
 
-#define thread_yield    judge_yield
-#define kernel_memory   pretend
 #define mm_event_sum    events
 #define page_word       word_of
 #define pfn_to_page_in  page_at
@@ -133,7 +152,9 @@ static bool find_file(const char *name, struct boot_file *file)
 #define alloc_pages     get_block
 #define free_pages      free_block
 #define boot_file_find  find_file
-#define JUDGE(name)     judge_programs_##name
+#define crowd_verified  verified_so_far
+#define thread_sleep    judge_sleep
+#define act_broken      break_a_page
 #include "tests/host/judge_soak.h"
 #include "demo/programs.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
@@ -142,6 +163,7 @@ static void begin(unsigned long normal, unsigned long first, unsigned long secon
 	judge_again();
 	memset(&world, 0, sizeof(world));
 	memset(&pretend, 0, sizeof(pretend));
+	memset(&live, 0, sizeof(live));
 	judge.managed[0] = judge.managed[1] = 900;
 	world.each = 25;
 	world.drains = 1;
@@ -152,37 +174,31 @@ static void begin(unsigned long normal, unsigned long first, unsigned long secon
 	    pretend.zones[NR_ZONE_KINDS + 2].kind = ZONE_DMA32;
 	world.map[1].word = world.map[2].word = (u32)PG_LRU << PAGE_STATE_SHIFT;
 	pretend.nr_nodes = 2;
+	/* Seven eighths of twice 6,144 pages, on two lists of two zones. */
+	world.mapped = &pretend.zones[1].lru[LRU_UNEVICTABLE].nr;
+	pretend.zones[NR_ZONE_KINDS].lru[LRU_INACTIVE].nr = 752;
 }
 
 static void fullest_range_is_offlined_under_each_policy(struct ktest *t)
 {
 	begin(MIB(4000), MIB(200), MIB(300));
 	world.blocks = 3;
-	EXPECT_EQ(t, programs_run(0, 6), 0);
+	EXPECT_EQ(t, programs_run(3, 6), 0);
 	EXPECT_SAID(t,
 	    "[4 of 24000 pages, seed 6]\n"
 	    "programs: 4 programs hold 93 MiB each, and verify it all the time\n"
 	    "[offline 32768 at 0x200, redrain, 240000000000 ns][online 32768 at "
 	    "0x200]\n"
-	    "programs: offline redrain: 128 MiB at pfn 0x200, 16384 of 32768 pages "
-	    "mapped by programs, and back online: 1 drain round, 9 pages moved (7 at "
-	    "the first try, 2 later), 3 passes, 6 ms, 125 faults meanwhile\n"
 	    "[offline 32768 at 0x200, disable, 240000000000 ns][online 32768 at "
 	    "0x200]\n"
-	    "programs: offline disable: 128 MiB at pfn 0x200, 16384 of 32768 pages "
-	    "mapped by programs, and back online: 1 drain round, 9 pages moved (7 at "
-	    "the first try, 2 later), 3 passes, 6 ms, 125 faults meanwhile\n"
 	    "[offline 32768 at 0x200, precise, 240000000000 ns][online 32768 at "
 	    "0x200]\n"
-	    "programs: offline precise: 128 MiB at pfn 0x200, 16384 of 32768 pages "
-	    "mapped by programs, and back online: 1 drain round, 9 pages moved (7 at "
-	    "the first try, 2 later), 3 passes, 6 ms, 125 faults meanwhile\n"
 	    "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
 	    "mapped, 27 moved, 6 of them not at the first try\n"
 	    "[compact][alloc 81 1][alloc 81 1][alloc 81 1][alloc 81 1][free 2 1][free "
 	    "1 1][free 0 1]programs: compaction: 33 pages moved to gather what is "
 	    "free; 3 of 4 blocks of 2 MiB allocated\n[crowd ends]\n[check]\n");
-	/* Without a line for each, and nothing more, where there are many. */
+	/* Progress is said every two seconds. */
 	begin(MIB(4000), MIB(2000), MIB(2000));
 	judge.tick = 2000000000;
 	world.each = 100;
@@ -199,7 +215,10 @@ static void fullest_range_is_offlined_under_each_policy(struct ktest *t)
 	    "[offline 32768 at 0x200, redrain, 240000000000 ns][online 32768 at "
 	    "0x200]\nprograms: 4 of 4\n"
 	    "programs: 4 offlines, each at the first call: 65536 of 131072 pages "
-	    "mapped, 36 moved, 8 of them not at the first try\n[crowd ends]\n[check]\n");
+	    "mapped, 36 moved, 8 of them not at the first try\n"
+	    "[compact][alloc 81 1]programs: compaction: 33 pages moved to gather what is free; 0 "
+	    "of 4 blocks of 2 MiB "
+	    "allocated\n[crowd ends]\n[check]\n");
 }
 
 /* Half of the largest zone at most, and three quarters of all of them for programs. */
@@ -216,7 +235,7 @@ static void the_range_fits_the_machine(struct ktest *t)
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		begin(MIB(4000), sizes[i].first, sizes[i].second);
 		world.no_crowd = true;
-		EXPECT_EQ(t, programs_run(0, 6), -EIO);
+		EXPECT_EQ(t, programs_run(3, 6), -EIO);
 		ksnprintf(text, sizeof(text), "[4 of %lu pages, seed 6]\n", sizes[i].each);
 		EXPECT_SAID(t, text);
 		begin(MIB(4000), sizes[i].first, sizes[i].second);
@@ -227,7 +246,7 @@ static void the_range_fits_the_machine(struct ktest *t)
 		judge_clear();
 	}
 	begin(MIB(4000), 2 * PAGEBLOCK_PAGES - 1, 0);
-	EXPECT_EQ(t, programs_run(0, 6), 0);
+	EXPECT_EQ(t, programs_run(3, 6), 0);
 	EXPECT_SAID(t, "programs: this machine is too small to take a movable range offline\n");
 }
 
@@ -241,7 +260,7 @@ static void a_round_without_faults_does_not_count(struct ktest *t)
 	EXPECT_EQ(t, programs_run(1, 6), -EIO);
 	EXPECT_SAID(t,
 	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-	    "programs: FAIL: online: error 0; 96 faults meanwhile, 1 drain rounds\n"
+	    "programs: FAIL: online: error 0; 96 faults meanwhile, 1 drain round\n"
 	    "programs: 0 offlines, each at the first call: 0 of 0 pages mapped, 0 "
 	    "moved, 0 of them not at the first try\n");
 	begin(0, MIB(256), 0);
@@ -252,8 +271,10 @@ static void a_round_without_faults_does_not_count(struct ktest *t)
 	EXPECT_SAID(t,
 	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
 	    "programs: 1 of 1\n"
-	    "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
-	    "mapped, 9 moved, 2 of them not at the first try\n");
+	    "programs: 1 offline, each at the first call: 16384 of 32768 pages "
+	    "mapped, 9 moved, 2 of them not at the first try\n"
+	    "programs: compaction: 33 pages moved to gather what is free; 0 of 4 blocks of 2 MiB "
+	    "allocated\n");
 }
 
 static void each_failure_fails_the_run(struct ktest *t)
@@ -279,25 +300,29 @@ static void each_failure_fails_the_run(struct ktest *t)
 	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
 	    "programs: FAIL: offline of 128 MiB at pfn 0x200: error -16, pfn 0x5: "
 	    "pinned page\n"
-	    "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
+	    "programs: 1 offline, each at the first call: 16384 of 32768 pages "
 	    "mapped, 9 moved, 2 of them not at the first try\n-16\n"
 	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-	    "programs: FAIL: online: error -22; 125 faults meanwhile, 1 drain rounds\n"
+	    "programs: FAIL: online: error -22; 125 faults meanwhile, 1 drain round\n"
 	    "programs: 0 offlines, each at the first call: 0 of 0 pages mapped, 0 "
 	    "moved, 0 of them not at the first try\n-22\n"
 	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
 	    "programs: FAIL: online: error 0; 125 faults meanwhile, 2 drain rounds\n"
-	    "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
+	    "programs: 1 offline, each at the first call: 16384 of 32768 pages "
 	    "mapped, 9 moved, 2 of them not at the first try\n-5\n"
 	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-	    "programs: 1 offlines, each at the first call: 16384 of 32768 pages "
+	    "programs: 1 offline, each at the first call: 16384 of 32768 pages "
 	    "mapped, 9 moved, 2 of them not at the first try\n-3\n"
 	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
 	    "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
-	    "mapped, 27 moved, 6 of them not at the first try\n-5\n"
+	    "mapped, 27 moved, 6 of them not at the first try\n"
+	    "programs: compaction: 33 pages moved to gather what is free; 0 of 4 blocks of 2 MiB "
+	    "allocated\n-5\n"
 	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
 	    "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
 	    "mapped, 27 moved, 6 of them not at the first try\n"
+	    "programs: compaction: 33 pages moved to gather what is free; 0 of 4 blocks of 2 MiB "
+	    "allocated\n"
 	    "programs: FAIL: 899 pages managed without those from standby, 900 "
 	    "before; 7 from standby\n-5\n"
 	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
@@ -307,6 +332,8 @@ static void each_failure_fails_the_run(struct ktest *t)
 	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
 	    "programs: 3 offlines, each at the first call: 49152 of 98304 pages "
 	    "mapped, 27 moved, 6 of them not at the first try\n"
+	    "programs: compaction: 33 pages moved to gather what is free; 0 of 4 blocks of 2 MiB "
+	    "allocated\n"
 	    "programs: FAIL: word at 0x5: 0x6, should be 0x7\n-5\n");
 }
 
@@ -317,9 +344,126 @@ static void programs_need_the_stress_program(struct ktest *t)
 	EXPECT_SAID(t, "[stress?]");
 	world.no_file = true;
 	EXPECT(t, !programs_are_there());
+	EXPECT_SAID(t, "[stress?]");
+}
+
+/* ---- acts 3 and 4 ---- */
+
+#define ACT "act 3 of 4: 128 MiB leave under running programs\n"
+#define CROWD                                                                                      \
+	"[2 of 6144 pages, seed 6]\n"                                                              \
+	"say: 2 programs in ring 3 hold 24 MiB each, and verify every word\n"
+#define GONE "[range 0x200 32768][watch][offline 32768 at 0x200, precise, 240000000000 ns]"
+#define BACK                                                                                       \
+	"[watched]say: the range is offline (-), and the programs run on\n[hold 1000]"             \
+	"[online 32768 at 0x200]\n"                                                                \
+	"say: the range is online again\n"
+
+static void range_is_held_offline_under_programs(struct ktest *t)
+{
+	begin(MIB(4000), MIB(256), 0);
+	EXPECT(t, act_programs(6));
+	EXPECT_SAID(t,
+	    ACT "[stress?]" CROWD GONE BACK
+	        "  16384 of 32768 pages were mapped; 9 moved, in 3 passes, in 6 ms\n"
+	        "  meanwhile 150 faults, 1000 pages verified\n[hold 500]"
+	        "[no range]\n[break]\n[crowd ends]\n");
+	/* A machine with less: half of its movable memory at most. */
+	begin(MIB(4000), MIB(20), 0);
+	judge.quiet = true;
+	EXPECT(t, act_programs(6));
+	EXPECT_EQ(t, judge_times("act 3 of 4: 8 MiB leave") + judge_times("hold 1 MiB each"), 2);
+	judge_clear();
+}
+
+/* Seven eighths of what the programs hold, wherever it is. */
+static void act_begins_when_enough_is_mapped(struct ktest *t)
+{
+	begin(MIB(4000), MIB(256), MIB(256));
+	judge.quiet = true;
+	world.late = 3;
+	EXPECT(t, act_programs(6));
+	EXPECT_EQ(t, world.chosen, 4);
+	EXPECT_EQ(t, judge_times("  16384 of 32768 pages were mapped; "), 1);
+	judge_clear();
+	/* It does not wait for ever, nor when it was asked to end. */
+	begin(MIB(4000), MIB(256), MIB(256));
+	judge.quiet = true;
+	judge.tick = 20000000000;
+	world.each = 100;
+	world.late = ~0u;
+	EXPECT(t, act_programs(6));
+	EXPECT(t, world.chosen < 5);
+	EXPECT_EQ(t, judge_times("  0 of 32768 pages were mapped; "), 1);
+	judge_clear();
+	begin(MIB(4000), MIB(256), MIB(256));
+	judge.quiet = true;
+	world.late = ~0u;
+	live.quits = 3;
+	EXPECT(t, act_programs(6));
+	EXPECT_EQ(t, world.chosen, 3);
+	judge_clear();
+}
+
+static void acts_without_programs_or_memory_are_left_out(struct ktest *t)
+{
+	begin(MIB(4000), MIB(256), 0);
+	world.no_file = true;
+	EXPECT(t, act_programs(6));
+	EXPECT_SAID(
+	    t, ACT "[stress?]  no programs among the boot modules: acts 3 and 4 are left out\n");
+	begin(MIB(4000), 2 * PAGEBLOCK_PAGES - 1, 0);
+	EXPECT(t, act_programs(6));
+	EXPECT_EQ(
+	    t, judge_times("  this machine is too small to take a movable range offline\n"), 1);
+	judge_clear();
+}
+
+static void each_failure_fails_the_act(struct ktest *t)
+{
+	unsigned part;
+
+	for (part = 0; part < 9; part++) {
+		begin(MIB(4000), MIB(256), 0);
+		world.no_crowd = part == 0;
+		world.fails = 1;
+		world.offline_err = part == 1 ? -EBUSY : 0;
+		world.online_err = part == 2 ? -EINVAL : 0;
+		world.drains = part == 3 ? 2 : 1;
+		world.dies_after = part == 4;
+		world.bad_end = part == 5;
+		world.wrong = part == 6;
+		world.no_range = part == 7;
+		world.bad_page = part == 8;
+		EXPECT(t, !act_programs(6));
+		/* All that was started has ended. */
+		EXPECT_EQ(t, judge_times("[crowd ends]"), part != 0);
+		EXPECT_EQ(t, judge_times("[break]"), part == 5 || part == 8);
+		EXPECT_EQ(t, judge_times("[no range]"), part != 0);
+		EXPECT_EQ(t, judge_times("FAIL: "), part && part != 5 && part < 7);
+		judge_clear();
+	}
+}
+
+static void act_is_left_with_all_online(struct ktest *t)
+{
+	/* While its pages leave: the offline is cancelled. */
+	begin(MIB(4000), MIB(256), 0);
+	live.quits = 1;
+	EXPECT(t, act_programs(6));
+	EXPECT_SAID(t, ACT "[stress?]" CROWD GONE "[watched][no range]\n[crowd ends]\n");
+	/* While the range is offline: it comes back, and no page breaks. */
+	begin(MIB(4000), MIB(256), 0);
+	live.quits = 4;
+	EXPECT(t, act_programs(6));
+	EXPECT_EQ(t, judge_times("[online ") + judge_times("[crowd ends]"), 2);
+	EXPECT_EQ(t, judge_times("[break]") + judge_times("FAIL"), 0);
+	judge_clear();
 }
 
 KTEST_SUITE(judge_programs, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(fullest_range_is_offlined_under_each_policy), KTEST(the_range_fits_the_machine),
     KTEST(a_round_without_faults_does_not_count), KTEST(each_failure_fails_the_run),
-    KTEST(programs_need_the_stress_program));
+    KTEST(programs_need_the_stress_program), KTEST(range_is_held_offline_under_programs),
+    KTEST(act_begins_when_enough_is_mapped), KTEST(acts_without_programs_or_memory_are_left_out),
+    KTEST(each_failure_fails_the_act), KTEST(act_is_left_with_all_online));

@@ -274,16 +274,16 @@ static void policies_come_in_turn(struct ktest *t)
 	    "[stress on 2 from 0, seed 6]\n"
 	    "[redrain 4096 at 0x3000][online 4096 at 0x3000]\n"
 	    "[redrain 4096 at 0x3000][online 4096 at 0x3000]\n"
-	    "rounds: redrain: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-	    "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+	    "rounds: redrain: 2 offlines of 16 MiB: 2 drain rounds (one each)\n"
+	    "rounds:   8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
 	    "[disable 4096 at 0x3000][online 4096 at 0x3000]\n"
 	    "[disable 4096 at 0x3000][online 4096 at 0x3000]\n"
-	    "rounds: disable: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-	    "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+	    "rounds: disable: 2 offlines of 16 MiB: 2 drain rounds (one each)\n"
+	    "rounds:   8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
 	    "[precise 4096 at 0x3000][online 4096 at 0x3000]\n"
 	    "[precise 4096 at 0x3000][online 4096 at 0x3000]\n"
-	    "rounds: precise: 2 offlines of 16 MiB under stress, 2 drain rounds (one "
-	    "each), 8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+	    "rounds: precise: 2 offlines of 16 MiB: 2 drain rounds (one each)\n"
+	    "rounds:   8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
 	    "[stress ends]\n"
 	    "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
 	    "[check]\n");
@@ -293,8 +293,8 @@ static void policies_come_in_turn(struct ktest *t)
 	world.cpus = 1;
 	EXPECT_EQ(t, offline_soak(&pretend, 1, ISO_REDRAIN, 6), 0);
 	EXPECT_SAID(t,
-	    "rounds: redrain: 1 offlines of 16 MiB under stress, 2 drain rounds, 4 "
-	    "IPIs, 5 blocks moved, 6 retries, 200 operations meanwhile\n"
+	    "rounds: redrain: 1 offline of 16 MiB: 2 drain rounds\n"
+	    "rounds:   4 IPIs, 5 blocks moved, 6 retries, 200 operations meanwhile\n"
 	    "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n");
 	begin();
 	world.no_range = true;
@@ -316,8 +316,8 @@ static void progress_is_printed_every_two_seconds(struct ktest *t)
 	EXPECT_EQ(t, offline_soak(&pretend, 5, ISO_DISABLE, 6), 0);
 	EXPECT_SAID(t,
 	    "rounds: disable: 4 of 5\n"
-	    "rounds: disable: 5 offlines of 16 MiB under stress, 5 drain rounds (one "
-	    "each), 20 IPIs, 25 blocks moved, 30 retries, 1000 operations meanwhile\n"
+	    "rounds: disable: 5 offlines of 16 MiB: 5 drain rounds (one each)\n"
+	    "rounds:   20 IPIs, 25 blocks moved, 30 retries, 1000 operations meanwhile\n"
 	    "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n");
 }
 
@@ -350,8 +350,8 @@ static void rounds_that_move_nothing_fail(struct ktest *t)
 
 /* The line about a policy under which all went well; all three; what the stress has done. */
 #define POLICY(name)                                                                               \
-	"rounds: " name ": 2 offlines of 16 MiB under stress, 2 drain rounds (one each), 8 IPIs, " \
-	"10 blocks moved, 12 retries, 400 operations meanwhile\n"
+	"rounds: " name ": 2 offlines of 16 MiB: 2 drain rounds (one each)\n"                      \
+	"rounds:   8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
 #define POLICIES POLICY("redrain") POLICY("disable") POLICY("precise")
 #define STRESS   "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
 /* What is said of a failure during the rounds, and of one after them. */

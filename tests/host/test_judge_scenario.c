@@ -2,6 +2,8 @@
 /* test_judge_scenario.c: which scenario the command line selects, and how its result is used. */
 #include "demo/bench.h"
 #include "demo/demo.h"
+#include "demo/live.h"
+#include "demo/monitor.h"
 #include "demo/provoke.h"
 #include "demo/soak.h"
 #include "demo/tour.h"
@@ -114,6 +116,21 @@ static bool run_often(const char *name, u64 rounds, u64 seed, u64 arg)
 	return true;
 }
 
+static void screen_ends(void)
+{
+}
+
+#define live_stop screen_ends
+static bool commands(u64 seed)
+{
+	const char *script = value_of("script", NULL);
+
+	if (script)
+		judge_note("[script %s, seed %llu]", script, U(seed));
+	return !script || strcmp(script, "bad") != 0;
+}
+
+#define script_run        commands
 #define cmdline_get       value_of
 #define cmdline_u64       number
 #define cmdline_range     range
@@ -210,5 +227,19 @@ static void program_runs_after_the_scenario(struct ktest *t)
 	EXPECT_SAID(t, "[tour 0, seed 6]");
 }
 
+/* Runs whatever happened before, and its failure is the run's. */
+static void the_script_is_last(struct ktest *t)
+{
+	begin("script", "good", "user", "bad");
+	EXPECT(t, !demo_run(6));
+	EXPECT_SAID(t, "[tour 0, seed 6][bad once, 6, 0][script good, seed 6]");
+	begin("script", "good", "tour", "off");
+	EXPECT(t, demo_run(6));
+	EXPECT_SAID(t, "[script good, seed 6]");
+	begin("script", "bad", NULL, NULL);
+	EXPECT(t, !demo_run(6));
+	EXPECT_SAID(t, "[tour 0, seed 6][script bad, seed 6]");
+}
+
 KTEST_SUITE(judge_scenario, KTEST_QUICK, KTEST(first_requested_scenario_runs),
-    KTEST(tour_runs_by_default), KTEST(program_runs_after_the_scenario));
+    KTEST(the_script_is_last), KTEST(tour_runs_by_default), KTEST(program_runs_after_the_scenario));

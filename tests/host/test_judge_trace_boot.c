@@ -21,10 +21,13 @@ static struct {
 	const char *file;   /* among the modules; NULL: none */
 	const char *single; /* name of the only one; NULL: there are none, or several */
 	int parse_err, run_err;
+	bool script; /* script= is given */
 } world;
 
 static const char *option(const char *name, const char *fallback)
 {
+	if (strcmp(name, "script") == 0 && world.script)
+		return "x";
 	return strcmp(name, "trace") == 0 && world.option ? world.option : fallback;
 }
 
@@ -136,6 +139,12 @@ static void without_a_name_the_only_file_is_replayed(struct ktest *t)
 	EXPECT_SAID(t, "[parse module]" REPLAYED("module"));
 	EXPECT_EQ(t, boot("some/where/", NULL, "a.trace"), 0);
 	EXPECT_SAID(t, "[parse a.trace]" REPLAYED("a.trace"));
+	/* It is the script. */
+	judge_clear();
+	world.single = "a.script";
+	world.script = true;
+	EXPECT_EQ(t, trace_replay_boot(), 0);
+	EXPECT_SAID(t, "[parse short.trace, the short one]" REPLAYED("short.trace"));
 	/* There is none: the one in the kernel. */
 	EXPECT_EQ(t, boot(NULL, NULL, NULL), 0);
 	EXPECT_SAID(t, "[parse short.trace, the short one]" REPLAYED("short.trace"));

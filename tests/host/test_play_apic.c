@@ -368,7 +368,7 @@ static void local_timer_starts_and_stops(struct ktest *t)
 
 	begin_xapic();
 	arch_timer_start(3);
-	EXPECT_SAID(t, "3e0=3\n320=20040\n380=1c9c38\n"); /* a hundredth of a second, three times */
+	EXPECT_SAID(t, "3e0=3\n320=20041\n380=1c9c38\n"); /* a hundredth of a second, three times */
 	EXPECT_EQ(t, play.cpu.tick_step, 3);
 	arch_timer_stop();
 	EXPECT_SAID(t, "320=10000\n380=0\n");

@@ -88,8 +88,10 @@ static void write_port(u16 port)
 }
 
 static u64 clock_ns(void);
+u64 played_ticks_ns(u64 at);
 #define acpi          firmware
 #define arch_clock_ns clock_ns
+#define arch_ticks_ns played_ticks_ns
 #define arch_tsc      read_tsc
 #define apic_read     read_apic
 #define clock_tsc_hz  played_tsc_hz
@@ -188,6 +190,11 @@ static void clock_advances_at_the_measured_rate(struct ktest *t)
 	    32;
 	EXPECT_EQ(t, clock_ns() - begun, want);
 	EXPECT(t, clock_ns() - begun > 999999999900 && clock_ns() - begun <= 1000000000000);
+	/* A record's time is the clock's then; before the clock was set, by the same rate. */
+	EXPECT_EQ(t, played_ticks_ns(ticks), clock_ns());
+	want = (unsigned __int128)(PM_HZ * TICKS / 1000) * scale >> 32;
+	EXPECT_EQ(t, base_ns - played_ticks_ns(base_tsc - PM_HZ * TICKS / 1000), want);
+	EXPECT_EQ(t, played_ticks_ns(0), 0);
 }
 
 KTEST_SUITE(play_clock, KTEST_QUICK | KTEST_MOSTLY_INSIDE,

@@ -61,14 +61,16 @@ static int balloon_probe(struct virtio_device *dev)
 	return 2;
 }
 
-static void mem_show(void)
+static bool mem_show(void)
 {
 	judge_note("memory\n");
+	return false;
 }
 
-static void balloon_show(void)
+static bool balloon_show(void)
 {
 	judge_note("balloon\n");
+	return false;
 }
 
 static void *map(phys_t pa, size_t len)

@@ -4,9 +4,6 @@
  * spill takes its capacity back; and where the slots of the stacks lie.  The source of the caches
  * is included with both watched.
  */
-#define zone_alloc_slots       played_zone_alloc_slots
-#define zone_set_limits        played_zone_set_limits
-#define pcp_set_first          played_pcp_set_first
 #define pcp_refill             played_pcp_refill
 #define pcp_give_back          played_pcp_give_back
 #define pcp_alloc_zone         played_pcp_alloc_zone
@@ -191,13 +188,14 @@ static void a_page_that_breaks_before_a_spill_is_not_cached(struct ktest *t)
 
 static struct {
 	unsigned calls, fail_at; /* counted from 1 */
-	struct page *slots[TEST_SLOT_CPUS][PCP_SLOTS];
+	bool movable;            /* a zone of movable pages has stacks of one type */
+	struct page *slots[TEST_SLOT_CPUS][NR_CACHED_TYPES * PCP_SLOTS];
 } arena;
 
 static void *alloc_slots(void *arg, size_t bytes)
 {
 	if (++arena.calls == arena.fail_at || arena.calls > TEST_SLOT_CPUS ||
-	    bytes != sizeof(arena.slots[0]))
+	    bytes != sizeof(arena.slots[0]) / (arena.movable ? NR_CACHED_TYPES : 1))
 		return NULL;
 	return arena.slots[arena.calls - 1];
 }
@@ -206,7 +204,7 @@ static void *alloc_slots(void *arg, size_t bytes)
 static void expect_slots(
     struct ktest *t, const struct memory *mem, unsigned cpu, struct page **slots)
 {
-	static const unsigned most[] = {64, 32, 16, 8, 2};
+	static const unsigned most[] = {PCP_MOST, 32, 16, 8, 2};
 	unsigned zone, index, type;
 
 	for (zone = 0; zone < MAX_ZONES; zone++) {
@@ -217,17 +215,18 @@ static void expect_slots(
 				const unsigned stack =
 				    zone * STACKS_PER_ZONE + index * NR_CACHED_TYPES + type;
 
-				EXPECT(t,
-				    mem->pcp[cpu]->slot[stack] ==
-				        (zone == 4 && slots ? slot : NULL));
-				slot = slots ? slot + most[index] : NULL;
+				const bool has =
+				    zone == 4 && slots && (!arena.movable || type == MT_MOVABLE);
+
+				EXPECT(t, mem->pcp[cpu]->slot[stack] == (has ? slot : NULL));
+				slot += has ? most[index] : 0;
 			}
 		}
 	}
 }
 
 /* Arrays allocated before the failure are not allocated again. */
-static void stacks_are_laid_out_without_gaps(struct ktest *t)
+static void lay_out(struct ktest *t, enum zone_kind kind)
 {
 	static struct pcp pcp[TEST_SLOT_CPUS];
 	static struct memory mem;
@@ -238,12 +237,13 @@ static void stacks_are_laid_out_without_gaps(struct ktest *t)
 		memset(pcp, 0, sizeof(pcp));
 		memset(&mem, 0, sizeof(mem));
 		memset(&arena, 0, sizeof(arena));
+		arena.movable = kind == ZONE_MOVABLE;
 		for (cpu = 0; cpu < TEST_SLOT_CPUS; cpu++)
 			by_cpu[cpu] = &pcp[cpu];
 		mem.pcp = by_cpu;
 		mem.nr_cpus = TEST_SLOT_CPUS - 1;
 		mem.alloc = alloc_slots;
-		mem.zones[4] = (struct zone){.mem = &mem, .id = 4, .kind = ZONE_NORMAL, .node = 1};
+		mem.zones[4] = (struct zone){.mem = &mem, .id = 4, .kind = kind, .node = 1};
 		arena.fail_at = fail;
 		EXPECT_EQ(t, zone_alloc_slots(&mem.zones[4]), fail < TEST_SLOT_CPUS ? -ENOMEM : 0);
 		EXPECT_EQ(t, arena.calls, MIN(fail, TEST_SLOT_CPUS - 1));
@@ -260,6 +260,12 @@ static void stacks_are_laid_out_without_gaps(struct ktest *t)
 		}
 		expect_slots(t, &mem, cpu, NULL);
 	}
+}
+
+static void stacks_are_laid_out_without_gaps(struct ktest *t)
+{
+	lay_out(t, ZONE_NORMAL);
+	lay_out(t, ZONE_MOVABLE);
 }
 
 KTEST_SUITE(play_refill, KTEST_QUICK | KTEST_MOSTLY_INSIDE,

@@ -185,7 +185,7 @@ static void add_and_remove_take_their_steps_in_order(struct ktest *t)
 	REQUIRE(t, begin(t, mem));
 	expect_span(START + BLOCK(SIZE), BORDER + BLOCK(2));
 	EXPECT_EQ(t, steps_add(mem, BORDER, BLOCK(2), 0), 0);
-	expect_steps("csmgH()h(io)(io)u");
+	expect_steps("csmgH()h(ioio)u");
 	/* Within the span, and where descriptors are. */
 	EXPECT_EQ(t, steps_remove(mem, BORDER, BLOCK(1)), 0);
 	expect_steps("c(x)nu");

@@ -3,22 +3,12 @@
  * test_step_pin.c: a pin and its reference are dropped in one piece, as far as a check of all
  * memory can see: the check stops each CPU where its interrupts are on.
  *
- * It includes the source of mm/page_alloc.c, which calls the test between the two.  Hosted only.
+ * It includes the source of mm/put_page.c, which calls the test between the two.  Hosted only.
  */
-#define zero_block           pin_zero_block
-#define alloc_pages          pin_alloc_pages
-#define free_pages           pin_free_pages
-#define mem_alloc_pages      pin_mem_alloc_pages
-#define mem_free_pages       pin_mem_free_pages
-#define alloc_slow           pin_alloc_slow
-#define bad_free             pin_bad_free
-#define free_slow            pin_free_slow
-#define mem_put_page         pin_mem_put_page
-#define mem_unpin_page       pin_mem_unpin_page
-#define alloc_pages_bulk     pin_alloc_pages_bulk
-#define free_pages_bulk      pin_free_pages_bulk
-#define mem_alloc_pages_bulk pin_mem_alloc_pages_bulk
-#define mem_free_pages_bulk  pin_mem_free_pages_bulk
+#define put_page       pin_put_page
+#define mem_put_page   pin_mem_put_page
+#define mem_unpin_page pin_mem_unpin_page
+#define put_many       pin_put_many
 #include "tests/lib/mm_test.h"
 #include <quarry/string.h>
 
@@ -42,7 +32,7 @@ static void at_point(const char *name)
 #define SCHED_POINT(name) at_point(name)
 #include <quarry/sched_point.h>
 
-#include "mm/page_alloc.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+#include "mm/put_page.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static struct page *pinned(struct ktest *t, struct memory *mem, unsigned pins)
 {

@@ -50,9 +50,9 @@ static void take_first_page(void)
 	struct zone *zone = &mem->zones[ZONE_MOVABLE];
 	irqflags_t flags = zone_lock_irqsave(zone);
 
-	buddy_take(zone, zone->start_pfn, MAX_ORDER, 0);
+	buddy_take(zone, zone->start_pfn, 0);
 	report.page = pfn_to_page_in(mem, zone->start_pfn);
-	page_set_state(report.page, PG_FREE, PG_ALLOC, 0, 0, 1, 0);
+	page_set_state(report.page, PG_TAIL, PG_ALLOC, 0, 0, 1, 0);
 	zone_unlock_irqrestore(zone, flags);
 }
 

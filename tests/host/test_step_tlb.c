@@ -51,6 +51,7 @@ static void note_all(void)
 
 static void my_init(struct tlb_gather *g, struct memory *mem);
 static void my_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va);
+static void my_cpus(struct tlb_gather *g, const struct vm_space *space);
 static unused void my_page(struct tlb_gather *g, struct page *page);
 static void my_flush(struct tlb_gather *g);
 extern void (*tlb_many_hook)(phys_t root, uintptr_t va, bool all);
@@ -61,6 +62,7 @@ extern void (*tlb_many_hook)(phys_t root, uintptr_t va, bool all);
 #define arch_tlb_flush_user note_all
 #define tlb_gather_init     my_init
 #define tlb_gather_add      my_add
+#define tlb_gather_cpus     my_cpus
 #define tlb_gather_page     my_page
 #define tlb_flush           my_flush
 #define tlb_flush_hook      tlb_many_hook

@@ -94,21 +94,26 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	listen();
 	show_zones(mem);
 	expect_said(t,
-	    "zone 0: node 0 DMA32   pfn 0-0x400 present 1024 managed 1024 free 1024 cached 0\n"
-	    "  min 16 low 20 high 24 reserve 32; isolated pageblocks 0, caches off 0 deep\n"
-	    "  objects' pages: inactive 0 active 0 unevictable 0, in reclaim's hands 0\n"
+	    "zone 0: node 0 DMA32   pfn 0-0x400 present 1024\n"
+	    "  managed 1024 free 1024 cached 0\n"
+	    "  min 16 low 20 high 24 reserve 32\n"
+	    "  isolated pageblocks 0, caches off 0 deep\n"
+	    "  objects' pages: inactive 0 active 0 unevictable 0 reclaiming 0\n"
 	    "  free movable         0     0     0     0     0     0     0     0     0     2\n"
-	    "zone 1: node 0 NORMAL  pfn 0x400-0x1400 present 4096 managed 4096 free 4093 cached 1\n"
-	    "  min 32 low 40 high 48 reserve 128; isolated pageblocks 0, caches off 0 deep\n"
+	    "zone 1: node 0 NORMAL  pfn 0x400-0x1400 present 4096\n"
+	    "  managed 4096 free 4093 cached 1\n"
+	    "  min 32 low 40 high 48 reserve 128\n"
+	    "  isolated pageblocks 0, caches off 0 deep\n"
 	    "  stands by: pfn 0x1400-0x1600\n"
 	    "  broken pages still in use: 3\n"
-	    "  objects' pages: inactive 0 active 0 unevictable 0, in reclaim's hands 0\n"
+	    "  objects' pages: inactive 0 active 0 unevictable 0 reclaiming 0\n"
 	    "  free unmovable       1     0     1     1     1     1     1     1     1     0\n"
 	    "  free movable         0     0     0     0     0     0     0     0     0     7\n"
-	    "zone 2: node 0 MOVABLE pfn 0x1400-0x2000 present 2048 managed 2048 free 1535 cached "
-	    "0\n"
-	    "  min 16 low 20 high 24 reserve 64; isolated pageblocks 1, caches off 0 deep\n"
-	    "  objects' pages: inactive 0 active 0 unevictable 0, in reclaim's hands 0\n"
+	    "zone 2: node 0 MOVABLE pfn 0x1400-0x2000 present 2048\n"
+	    "  managed 2048 free 1535 cached 0\n"
+	    "  min 16 low 20 high 24 reserve 64\n"
+	    "  isolated pageblocks 1, caches off 0 deep\n"
+	    "  objects' pages: inactive 0 active 0 unevictable 0 reclaiming 0\n"
 	    "  free movable         1     1     1     1     1     1     1     1     1     2\n");
 	listen();
 	show_pcp(mem);
@@ -120,7 +125,8 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	listen();
 	show_mem(mem);
 	expect_said(t,
-	    "test: 28 MiB managed, 27 MiB free, 2 MiB stand by, 1 node, 4 CPUs, policy precise\n"
+	    "test: 28 MiB managed, 27 MiB free, 2 MiB stand by\n"
+	    "  1 node, 4 CPUs, policy precise\n"
 	    "  ALLOC_DIRECT       2\n"
 	    "  ALLOC_SLOW         2\n"
 	    "  FALLBACK_STEAL     1\n"
@@ -160,19 +166,23 @@ static void pageblocks_and_pages_are_shown(struct ktest *t)
 	    "pageblock 0xe (pfn 0x1c00): offline, movable, zone 2, 0 pages free\n"
 	    "pageblock 0xd (pfn 0x1a00): online, movable, isolated, zone 2, 512 pages free\n"
 	    "  FREE         512\n"
-	    "page: pfn 0x1a01 TAIL order 0 refs 0 flags 0 pins 0; block 0xd movable isolated, zone "
+	    "page: pfn 0x1a01 TAIL order 0 refs 0 flags 0 pins 0\n"
+	    "page: block 0xd movable isolated, "
+	    "zone "
 	    "2\n"
 	    "pageblock 0xc (pfn 0x1800): online, movable, zone 2, 511 pages free\n"
 	    "  broken       1\n"
 	    "  FREE         511\n"
 	    "  HWPOISON     1\n"
-	    "page: pfn 0x1805 HWPOISON order 0 refs 1 flags 0x40 pins 0; block 0xc movable, zone "
+	    "page: pfn 0x1805 HWPOISON order 0 refs 1 flags 0x40 pins 0\n"
+	    "page: block 0xc movable, zone "
 	    "2\n"
 	    "pageblock 0x9 (pfn 0x1200): online, unmovable, zone 1, 509 pages free\n"
 	    "  FREE         509\n"
 	    "  PCP          1\n"
 	    "  ALLOC        2\n"
-	    "page: pfn 0x1203 TAIL order 0 refs 0 flags 0 pins 0; block 0x9 unmovable, zone 1\n");
+	    "page: pfn 0x1203 TAIL order 0 refs 0 flags 0 pins 0\n"
+	    "page: block 0x9 unmovable, zone 1\n");
 	listen();
 	dump_page(mem, BLOCK(16), "outside");
 	dump_page(mem, BLOCK(15), "hole");
@@ -181,9 +191,12 @@ static void pageblocks_and_pages_are_shown(struct ktest *t)
 	expect_said(t,
 	    "outside: pfn 0x2000: no such page\n"
 	    "hole: pfn 0x1e00: no such page\n"
-	    "offline: pfn 0x1c00 FREE order 9 refs 0 flags 0 pins 0; block 0xe movable offline, "
+	    "offline: pfn 0x1c00 TAIL order 0 refs 0 flags 0 pins 0\n"
+	    "offline: block 0xe movable offline, "
 	    "zone 2\n"
-	    "isolated: pfn 0x1a00 FREE order 9 refs 0 flags 0 pins 0; block 0xd movable isolated, "
+	    "isolated: pfn 0x1a00 FREE order 9 refs 0 flags 0 pins 0\n"
+	    "isolated: block 0xd movable "
+	    "isolated, "
 	    "zone 2\n");
 	motley_end(t, mem);
 }
@@ -329,23 +342,32 @@ static void a_panic_names_the_page(struct ktest *t)
 	port_task()->blamed_pfn = before.blamed_pfn;
 	expect_said(t,
 	    PAGEBLOCK_ORDER == 9
-	        ? "page: pfn 0x201 TAIL order 0 refs 0 flags 0 pins 0; block 0x1 movable, zone 1\n"
-	          "head of its block: pfn 0x200 FREE order 9 refs 0 flags 0 pins 0; block 0x1 "
+	        ? "page: pfn 0x201 TAIL order 0 refs 0 flags 0 pins 0\n"
+	          "page: block 0x1 movable, zone "
+	          "1\n"
+	          "head of its block: pfn 0x200 FREE order 9 refs 0 flags 0 pins 0\n"
+	          "head of its block: block 0x1 "
 	          "movable, zone 1\n"
 	          "history of pfn 0x201: nothing recorded\n"
-	          "page: pfn 0x400 FREE order 9 refs 0 flags 0 pins 0; block 0x2 movable, zone 1\n"
+	          "page: pfn 0x400 FREE order 9 refs 0 flags 0 pins 0\n"
+	          "page: block 0x2 movable, zone "
+	          "1\n"
 	          "history of pfn 0x400: nothing recorded\n"
 	          "page: pfn 0x1000: no such page\n"
-	        : "page: pfn 0x9 TAIL order 0 refs 0 flags 0 pins 0; block 0x1 movable, zone 1\n"
-	          "head of its block: pfn 0x8 FREE order 3 refs 0 flags 0 pins 0; block 0x1 "
+	        : "page: pfn 0x9 TAIL order 0 refs 0 flags 0 pins 0\n"
+	          "page: block 0x1 movable, zone 1\n"
+	          "head of its block: pfn 0x8 FREE order 3 refs 0 flags 0 pins 0\n"
+	          "head of its block: block 0x1 "
 	          "movable, zone 1\n"
 	          "history of pfn 0x9: nothing recorded\n"
-	          "page: pfn 0x10 FREE order 3 refs 0 flags 0 pins 0; block 0x2 movable, zone 1\n"
+	          "page: pfn 0x10 FREE order 3 refs 0 flags 0 pins 0\n"
+	          "page: block 0x2 movable, zone 1\n"
 	          "history of pfn 0x10: nothing recorded\n"
 	          "page: pfn 0x40: no such page\n");
 }
 
-KTEST_SUITE(words, 0, KTEST(a_memory_and_its_zones_are_shown),
-    KTEST(pageblocks_and_pages_are_shown), KTEST(events_are_printed_in_words),
-    KTEST(counts_of_each_kind_are_printed), KTEST(a_difference_is_named),
-    KTEST(a_panic_names_the_page));
+KTEST_SUITE(words, 0, KTEST(a_memory_and_its_zones_are_shown, KTEST_REPORTS),
+    KTEST(pageblocks_and_pages_are_shown, KTEST_REPORTS),
+    KTEST(events_are_printed_in_words, KTEST_REPORTS),
+    KTEST(counts_of_each_kind_are_printed, KTEST_REPORTS), KTEST(a_difference_is_named),
+    KTEST(a_panic_names_the_page, KTEST_REPORTS));

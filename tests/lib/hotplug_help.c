@@ -50,23 +50,48 @@ bool needs_two(struct ktest *t)
 	return false;
 }
 
-struct zone *big_zone(void)
+/* Of @nr zones from number @first on. */
+static struct zone *biggest(unsigned first, unsigned nr)
 {
-	struct zone *best = &kernel_memory.zones[0];
+	struct zone *best = &kernel_memory.zones[first];
 	unsigned i;
 
-	for (i = 0; i < kernel_memory.nr_nodes * NR_ZONE_KINDS; i++)
+	for (i = first; i < first + nr; i++)
 		if (kernel_memory.zones[i].managed > best->managed)
 			best = &kernel_memory.zones[i];
 	return best;
 }
 
+struct zone *big_zone(void)
+{
+	return biggest(0, kernel_memory.nr_nodes * NR_ZONE_KINDS);
+}
+
+struct zone *big_zone_near(unsigned cpu)
+{
+	return biggest(memory_node(&kernel_memory, cpu)->id * NR_ZONE_KINDS, NR_ZONE_KINDS);
+}
+
+bool caches_after_use(unsigned cpu, const struct zone *zone)
+{
+	u64 drained;
+
+	do {
+		drained = mm_event_sum(&kernel_memory, EV_PCP_DRAINED);
+		ktest_on_cpu(cpu, warm_caches, NULL);
+		if (pcp_zone_nonempty(&kernel_memory, cpu, zone))
+			return true;
+	} while (mm_event_sum(&kernel_memory, EV_PCP_DRAINED) != drained);
+	return false;
+}
+
 bool wait_for(bool (*cond)(void *), void *arg)
 {
 	u64 end = arch_clock_ns() + WAIT_NS;
+	unsigned turns = 0;
 
 	while (!cond(arg)) {
-		if (arch_clock_ns() > end)
+		if (turns++ > RACE_TURNS && arch_clock_ns() > end)
 			return false;
 		thread_yield();
 	}

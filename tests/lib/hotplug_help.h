@@ -26,8 +26,15 @@ unsigned planned_capacity(void);
 
 bool needs_two(struct ktest *t);
 
-/* The zone with the most memory and cached pages. */
+/* The zone with the most memory and cached pages; of the node that is near @cpu. */
 struct zone *big_zone(void);
+struct zone *big_zone_near(unsigned cpu);
+
+/*
+ * @cpu allocates and frees: does it cache pages of @zone then?  Once more where a drain came in
+ * between, which any thread may ask for.
+ */
+bool caches_after_use(unsigned cpu, const struct zone *zone);
 
 bool wait_for(bool (*cond)(void *), void *arg);
 

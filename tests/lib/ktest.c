@@ -9,28 +9,44 @@
  * Invariants: a test starts with a zeroed arena, and leaves no thread running.
  */
 #include "tests/lib/ktest_select.h"
+#include "tests/lib/ktest_text.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/account.h>
 #include <quarry/console.h>
 #include <quarry/errno.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/memory_init.h>
+#include <quarry/plural.h>
 #include <quarry/string.h>
 
 #define MAX_TEST_CPUS 8
 #define MAX_BLOCKS    (PAGEBLOCK_ORDER >= 9 ? 72 : 256)
-#define MAX_REPORTS   20    /* failures of one test that are printed */
-#define MAX_TURNS     10000 /* of a thread that waits for others to end */
+#define MAX_REPORTS   20 /* failures of one test that are printed */
 #define ARENA_SIZE    (2UL << 20)
-BUILD_ASSERT(MAX_BLOCKS *(PAGEBLOCK_PAGES * sizeof(struct page) + sizeof(struct pageblock)) <
-    ARENA_SIZE - (512UL << 10));
+#define ENOUGH        10 /* turns of every thread */
+BUILD_ASSERT(MAX_BLOCKS *(PAGEBLOCK_PAGES * sizeof(struct page) + sizeof(struct pageblock) +
+                 sizeof(struct pageblock_tree)) < ARENA_SIZE - (512UL << 10));
 
 static char arena[ARENA_SIZE] __attribute__((aligned(4096)));
 static size_t arena_used;
 static pfn_t borrowed_start;      /* what a backed memory lies in, */
 static unsigned long borrowed_nr; /* offline as far as the kernel's memory goes */
 static struct thread *running[MAX_TEST_CPUS];
+static struct ktest *test_now;
 static const char *skip_reason;
 void (*ktest_hook)(const char *suite, const struct ktest *t, bool begins);
+void (*ktest_failed)(const char *suite, const struct ktest *t);
+bool ktest_short;
+u64 (*ktest_clock)(void);
+/* For what is shown in any case: but not where all is hidden, as on the live screen. */
+static bool short_now; /* of the run */
+static void (*say)(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+
+/* The counts of a suite, and of all. */
+struct tally {
+	unsigned tests, failed, skipped;
+	u64 began; /* by ktest_clock */
+};
 
 static void *arena_alloc(void *arg, size_t bytes)
 {
@@ -117,12 +133,15 @@ static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t
 {
 	char *memmap = arena_alloc(NULL, nr * sizeof(struct page));
 	char *pageblocks = arena_alloc(NULL, nr / PAGEBLOCK_PAGES * sizeof(struct pageblock));
+	char *trees = arena_alloc(NULL, nr / PAGEBLOCK_PAGES * sizeof(struct pageblock_tree));
 	struct memory_config cfg = {
 	    .name = "test",
 	    /* Of pfn 0, which may lie outside the arrays. */
 	    .memmap = (struct page *)((uintptr_t)memmap - start * sizeof(struct page)),
 	    .pageblocks = (struct pageblock *)((uintptr_t)pageblocks -
 	        start / PAGEBLOCK_PAGES * sizeof(struct pageblock)),
+	    .trees = (struct pageblock_tree *)((uintptr_t)trees -
+	        start / PAGEBLOCK_PAGES * sizeof(struct pageblock_tree)),
 	    .start_pfn = start,
 	    .end_pfn = start + nr,
 	    .nr_cpus = ktest_cpus(),
@@ -217,7 +236,11 @@ void ktest_start(unsigned cpu, void (*fn)(void *), void *arg)
 
 void ktest_join(unsigned cpu)
 {
-	KASSERT(cpu < ktest_cpus() && running[cpu]);
+	KASSERT(cpu < ktest_cpus());
+	if (!running[cpu]) {
+		ktest_fail(test_now, __FILE__, __LINE__, "nothing was started on CPU %u", cpu);
+		return;
+	}
 	thread_join(running[cpu]);
 	running[cpu] = NULL;
 }
@@ -255,38 +278,96 @@ static bool check_whole(struct memory *mem, const char *indent)
 	return err == 0;
 }
 
+/* Threads and tasks that end; their count falls when all of theirs has been freed. */
+static bool some_end(const struct counts *before, const struct counts *now)
+{
+	return now->kind[ACCOUNT_THREADS] > before->kind[ACCOUNT_THREADS] ||
+	    now->kind[ACCOUNT_TASKS] > before->kind[ACCOUNT_TASKS];
+}
+
 /*
  * A test that passes has given back all that it had the kernel allocate.  Threads that it has
- * started may be on their way out: they get turns enough to be freed.
+ * started may be on their way out: they get turns and time enough to be freed.  What is left where
+ * none is comes back in a few turns of the others, or never.
  */
 static void check_counts(struct ktest *t, const struct counts *before)
 {
+	u64 since = arch_clock_ns(), had = 0, has = 0;
 	const char *what = NULL;
+	struct wait_limit limit = {0};
+	unsigned rounds = 0;
 	struct counts after;
-	u64 had, has;
-	unsigned turn;
 
-	for (turn = 0; turn < MAX_TURNS; turn++) {
+	while (wait_goes_on(&limit)) {
 		counts_read(&after);
 		what = counts_differ(before, &after, &had, &has);
 		if (!what || t->failures)
 			return;
+		if (threads_had_turn(since)) {
+			rounds++;
+			since = arch_clock_ns();
+		}
+		if (limit.turns >= RACE_TURNS && rounds >= ENOUGH && !some_end(before, &after))
+			break;
 		thread_yield();
 	}
 	ktest_fail(t, __FILE__, __LINE__, "%s: %llu before the test, %llu after it", what,
 	    (unsigned long long)had, (unsigned long long)has);
 }
 
+static u64 now(void)
+{
+	return ktest_clock ? ktest_clock() : 0;
+}
+
+/* The end of a line about what began then: how long it took. */
+static const char *took(char (*buf)[32], const char *before, u64 began)
+{
+	(*buf)[0] = '\0';
+	if (ktest_clock)
+		ksnprintf(*buf, sizeof(*buf), "%s%llu ms", before,
+		    (unsigned long long)(now() - began) / 1000000);
+	return *buf;
+}
+
+static void show_failure(void)
+{
+	if (short_now)
+		console_show_marked();
+}
+
+static void report_test(const struct ktest *t, const char *suite, unsigned nr, u64 seed, u64 began)
+{
+	char ms[32];
+
+	/* One call for a line: other threads print, too. */
+	if (t->failures) {
+		printk("  # seed %#llx; run again: selftest=%s.%s seed=%#llx\n",
+		    (unsigned long long)t->seed, suite, t->name, (unsigned long long)seed);
+		printk("  not ok %u %s%s\n", nr, t->name, took(&ms, " # ", began));
+		show_failure();
+	} else if (t->skipped) {
+		printk("  ok %u %s # SKIP %s\n", nr, t->name, skip_reason);
+	} else {
+		printk("  ok %u %s%s\n", nr, t->name, took(&ms, " # ", began));
+	}
+}
+
 /* Test @i of its suite, the @nr-th of this run. */
-static bool run_test(const struct ktest_suite *s, unsigned i, unsigned nr, u64 seed)
+static void run_test(
+    const struct ktest_suite *s, unsigned i, unsigned nr, u64 seed, struct tally *tally)
 {
 	struct ktest t = {.name = s->cases[i].name};
 	struct counts before;
+	u64 began = now(), text;
 	unsigned cpu;
 
+	test_now = &t;
 	t.seed = test_seed(seed, s->name, t.name);
+	console_mark();
 	/* A crash or a hang leaves this as the last word about a test. */
 	printk("  # begin %s.%s\n", s->name, t.name);
+	text = log_position();
 	counts_read(&before);
 	if (ktest_hook)
 		ktest_hook(s->name, &t, true);
@@ -307,16 +388,12 @@ static bool run_test(const struct ktest_suite *s, unsigned i, unsigned nr, u64 s
 	give_back(&t);
 	arena_reset();
 	check_counts(&t, &before);
-	if (t.failures) {
-		printk("  # seed %#llx; run again: selftest=%s.%s seed=%#llx\n",
-		    (unsigned long long)t.seed, s->name, t.name, (unsigned long long)seed);
-		printk("  not ok %u %s\n", nr, t.name);
-	} else if (t.skipped) {
-		printk("  ok %u %s # SKIP %s\n", nr, t.name, skip_reason);
-	} else {
-		printk("  ok %u %s\n", nr, t.name);
-	}
-	return t.failures == 0;
+	ktest_check_text(&t, &s->cases[i], text);
+	report_test(&t, s->name, nr, seed, began);
+	if (t.failures && ktest_failed)
+		ktest_failed(s->name, &t);
+	tally->failed += t.failures != 0;
+	tally->skipped += t.skipped && !t.failures;
 }
 
 static unsigned nr_selected(const struct ktest_suite *s, const char *which)
@@ -328,37 +405,83 @@ static unsigned nr_selected(const struct ktest_suite *s, const char *which)
 	return nr;
 }
 
-static unsigned run_suite(const struct ktest_suite *s, const char *which, unsigned nr, u64 seed)
+/* The suite's line of KTAP; with the clock, a comment for readers of the console. */
+static void report_suite(const char *name, unsigned nr, const struct tally *tally)
 {
-	unsigned i, n = 0, failed = 0;
+	char line[64], ms[32];
 
-	printk("  KTAP version 1\n  1..%u\n", nr_selected(s, which));
+	ksnprintf(line, sizeof(line), "%s %u %s", tally->failed ? "not ok" : "ok", nr, name);
+	if (!ktest_clock) {
+		say("%s", line);
+	} else {
+		say("%-30s # %u test%s", line, tally->tests, plural(tally->tests));
+		if (tally->failed)
+			say(", %u failed", tally->failed);
+		if (tally->skipped)
+			say(", %u skipped", tally->skipped);
+	}
+	say("%s\n", took(&ms, ", ", tally->began));
+}
+
+static void run_suite(
+    const struct ktest_suite *s, const char *which, unsigned nr, u64 seed, struct tally *all)
+{
+	struct tally tally = {.began = now(), .tests = nr_selected(s, which)};
+	unsigned i, n = 0;
+
+	printk("  KTAP version 1\n  1..%u\n", tally.tests);
 	for (i = 0; i < s->nr_cases; i++)
 		if (ktest_selected(s, i, which))
-			failed += !run_test(s, i, ++n, seed);
-	failed += !check_whole(&kernel_memory, "");
-	printk("%s %u %s\n", failed ? "not ok" : "ok", nr, s->name);
-	return failed;
+			run_test(s, i, ++n, seed, &tally);
+	console_mark();
+	if (!check_whole(&kernel_memory, "")) {
+		tally.failed++;
+		show_failure();
+	}
+	report_suite(s->name, nr, &tally);
+	all->tests += tally.tests;
+	all->failed += tally.failed;
+	all->skipped += tally.skipped;
+}
+
+/* A newcomer should know what the quick set is not. */
+static void report_left_out(unsigned tests)
+{
+	const struct ktest_suite *s;
+	unsigned all = 0;
+
+	for (s = suites_start; s < suites_end; s++)
+		all += nr_selected(s, "all");
+	say("# selftest=quick left out %u of %u tests; selftest=all runs them too\n", all - tests,
+	    all);
 }
 
 int ktest_run(const char *which, u64 seed)
 {
-	unsigned nr = 0, failed = 0, tests = 0;
+	struct tally all = {.began = now()};
 	const struct ktest_suite *s;
+	unsigned nr = 0;
+	char ms[32];
 
 	if (ktest_check_names(which))
 		return -EINVAL;
+	short_now = ktest_short && !console_hidden();
+	say = short_now ? console_say : printk;
+	if (short_now)
+		console_hide();
 	for (s = suites_start; s < suites_end; s++)
 		nr += nr_selected(s, which) > 0;
 	printk("KTAP version 1\n1..%u\n", nr);
 	nr = 0;
-	for (s = suites_start; s < suites_end; s++) {
-		if (nr_selected(s, which)) {
-			failed += run_suite(s, which, ++nr, seed);
-			tests += nr_selected(s, which);
-		}
-	}
-	printk("# selftest: %u suites, %u tests, %u failed (seed %#llx)\n", nr, tests, failed,
-	    (unsigned long long)seed);
-	return (int)failed;
+	for (s = suites_start; s < suites_end; s++)
+		if (nr_selected(s, which))
+			run_suite(s, which, ++nr, seed, &all);
+	say("# selftest: %u suite%s, %u test%s, %u failed (seed %#llx)", nr, plural(nr), all.tests,
+	    plural(all.tests), all.failed, (unsigned long long)seed);
+	say("%s\n", took(&ms, ", ", all.began));
+	if (!strcmp(which, "quick"))
+		report_left_out(all.tests);
+	if (short_now)
+		console_unhide();
+	return (int)all.failed;
 }

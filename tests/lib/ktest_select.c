@@ -75,10 +75,23 @@ bool ktest_selected(const struct ktest_suite *s, unsigned i, const char *which)
 	if (!strcmp(which, "all"))
 		return !(s->flags & KTEST_EXTRA);
 	if (!strcmp(which, "quick"))
+		return (s->flags & KTEST_QUICK) && !(s->cases[i].flags & KTEST_SLOW);
+	if (!strcmp(which, "most"))
 		return s->flags & KTEST_QUICK;
 	if (is_tag(which))
 		return !(s->flags & KTEST_EXTRA) && !strcmp(which, tag_names[tag_of(s, i)]);
 	return listed(which, s, i);
+}
+
+unsigned ktest_count(const char *which)
+{
+	const struct ktest_suite *s;
+	unsigned i, n = 0;
+
+	for (s = suites_start; s < suites_end; s++)
+		for (i = 0; i < s->nr_cases; i++)
+			n += ktest_selected(s, i, which);
+	return n;
 }
 
 /* Every name of @which must be that of a test; the length of the first one that is not, or 0. */
@@ -108,7 +121,7 @@ static size_t unknown_name(const char **which)
 static void report_unknown(const char *name, size_t len)
 {
 	const struct ktest_suite *s;
-	char known[128] = " all quick none contract cost inside";
+	char known[64] = " all most quick none contract cost inside";
 	size_t used = strlen(known);
 
 	printk("selftest: no suite or test \"%.*s\"\n", (int)len, name);
@@ -124,8 +137,8 @@ static void report_unknown(const char *name, size_t len)
 
 static bool is_group(const char *which)
 {
-	return !strcmp(which, "all") || !strcmp(which, "quick") || !strcmp(which, "none") ||
-	    is_tag(which);
+	return !strcmp(which, "all") || !strcmp(which, "most") || !strcmp(which, "quick") ||
+	    !strcmp(which, "none") || is_tag(which);
 }
 
 int ktest_check_names(const char *which)
@@ -152,4 +165,9 @@ int ktest_list(const char *which)
 				printk("%s.%s %s\n", s->name, s->cases[i].name,
 				    tag_names[tag_of(s, i)]);
 	return 0;
+}
+
+const struct ktest_suite *ktest_suite(unsigned i)
+{
+	return i < (size_t)(suites_end - suites_start) ? &suites_start[i] : NULL;
 }

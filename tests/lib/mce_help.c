@@ -21,3 +21,19 @@ u64 wait_all_dealt(void)
 	wait_for_count(&mce_stats.dealt, found - READ_ONCE(mce_stats.lost));
 	return READ_ONCE(mce_stats.dealt);
 }
+
+pfn_t some_pages(struct ktest *t, unsigned order)
+{
+	struct page *page = alloc_pages(GFP_MOVABLE, order);
+	pfn_t pfn = page ? page_to_pfn_in(&kernel_memory, page) : PFN_NONE;
+
+	EXPECT(t, page);
+	if (page)
+		EXPECT_EQ(t, free_pages(page, order), 0);
+	return pfn;
+}
+
+pfn_t some_page(struct ktest *t)
+{
+	return some_pages(t, 0);
+}

@@ -14,4 +14,8 @@ bool wait_for_count(const u64 *count, u64 nr);
 /* Until all that was found has been dealt with; returns how many that are so far. */
 u64 wait_all_dealt(void);
 
+/* The first of 1 << @order pages that were just freed; or of one. */
+pfn_t some_pages(struct ktest *t, unsigned order);
+pfn_t some_page(struct ktest *t);
+
 #endif

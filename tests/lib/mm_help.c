@@ -47,7 +47,7 @@ enum page_state state_of(const struct memory *mem, const struct page *page)
 {
 	pfn_t head = page_head(mem, page_to_pfn_in(mem, page));
 
-	return head == PFN_NONE ? NR_PAGE_STATES : word_state(page_word(pfn_to_page_in(mem, head)));
+	return head == PFN_NONE ? NR_PAGE_STATES : word_state(block_word(mem, head));
 }
 
 /* ---- work on a chosen CPU ---- */
@@ -155,10 +155,9 @@ void census_take(struct census *c, struct memory *mem)
 		z->depth = zone->pcp_depth;
 		for (order = 0; order < NR_ORDERS; order++) {
 			for (type = 0; type < NR_MIGRATETYPES; type++) {
-				z->nr[order][type] = zone->free[order][type].nr;
-				for (pfn = zone->free[order][type].head; pfn != PFN_NONE;
-				     pfn = pfn_to_page_in(mem, pfn)->next)
-					z->list[order][type] += census_hash(1, pfn);
+				z->nr[order][type] = zone_free_blocks(zone, order, type);
+				for_each_free_block(zone, order, type, pfn) z->list[order][type] +=
+				    census_hash(1, pfn);
 			}
 		}
 	}
@@ -166,6 +165,9 @@ void census_take(struct census *c, struct memory *mem)
 		unsigned block = (unsigned)((pfn - mem->start_pfn) >> PAGEBLOCK_ORDER);
 
 		c->block[block] = *pageblock_of(mem, pfn);
+		c->tree[block] = *tree_of(mem, pfn);
+		/* The place within its list may be another one. */
+		c->tree[block].next = c->tree[block].prev = 0;
 		c->words[block] = census_hash(c->words[block], page_word(pfn_to_page_in(mem, pfn)));
 	}
 }
@@ -199,6 +201,8 @@ void census_compare(struct ktest *t, const struct census *a, const struct census
 		EXPECT_EQ(t, b->block[i].bits, a->block[i].bits);
 		EXPECT_EQ(t, b->block[i].nr_free, a->block[i].nr_free);
 		EXPECT_EQ(t, memcmp(&b->block[i], &a->block[i], sizeof(a->block[i])), 0);
+		EXPECT_EQ(t, memcmp(&b->tree[i].map, &a->tree[i].map, sizeof(a->tree[i].map)), 0);
+		EXPECT_EQ(t, b->tree[i].list, a->tree[i].list);
 		EXPECT_EQ(t, b->words[i], a->words[i]);
 	}
 }
@@ -208,7 +212,7 @@ void make_hole(struct ktest *t, struct memory *mem, pfn_t pfn)
 	struct zone *zone = zone_of(mem, pfn);
 	irqflags_t flags;
 
-	EXPECT_EQ(t, offline_pages(mem, pfn, PAGEBLOCK_PAGES, NULL, NULL), 0);
+	REQUIRE(t, offline_pages(mem, pfn, PAGEBLOCK_PAGES, NULL, NULL) == 0);
 	flags = spin_lock_irqsave(&zone->lock);
 	pageblock_set_state(zone, pfn, PB_HOLE);
 	spin_unlock_irqrestore(&zone->lock, flags);

@@ -88,6 +88,7 @@ struct zone_census {
 struct census {
 	struct zone_census zone[NR_ZONE_KINDS];
 	struct pageblock block[TEST_MAX_BLOCKS];
+	struct pageblock_tree tree[TEST_MAX_BLOCKS];
 	u64 words[TEST_MAX_BLOCKS]; /* of all pages of a pageblock, in order */
 };
 

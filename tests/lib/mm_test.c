@@ -81,7 +81,7 @@ static struct page *take(struct zone *zone, unsigned order, enum migratetype typ
 
 	if (pfn != PFN_NONE) {
 		page = pfn_to_page_in(zone->mem, pfn);
-		page_set_state(page, PG_FREE, PG_ALLOC, 0, order, 1, order);
+		page_set_state(page, PG_TAIL, PG_ALLOC, 0, 0, 1, order);
 	}
 	spin_unlock_irqrestore(&zone->lock, flags);
 	return page;
@@ -133,8 +133,8 @@ static u64 hash_zone(u64 hash, const struct memory *mem, const struct zone *zone
 	hash = mix(mix(mix(hash, zone->nr_free), zone->present), zone->nr_isolated);
 	for (order = 0; order < NR_ORDERS; order++)
 		for (type = 0; type < NR_MIGRATETYPES; type++)
-			hash = mix(
-			    mix(hash, zone->free[order][type].head), zone->free[order][type].nr);
+			hash = mix(mix(hash, zone_next_free(zone, order, type, PFN_NONE)),
+			    zone_free_blocks(zone, order, type));
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 		for (i = 0; i < STACKS_PER_ZONE; i++) {
 			unsigned stack = zone->id * STACKS_PER_ZONE + i, n;
@@ -191,13 +191,14 @@ bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsign
 {
 	struct memory *arena = t->mem ? t->mem : ktest_memory(t, 0, 1, 0);
 	unsigned long nr = blocks * PAGEBLOCK_PAGES;
-	char *pages, *pageblocks;
+	char *pages, *pageblocks, *trees;
 
 	if (!arena)
 		return false;
 	pages = arena->alloc(arena->alloc_arg, nr * sizeof(struct page));
 	pageblocks = arena->alloc(arena->alloc_arg, blocks * sizeof(struct pageblock));
-	if (!pages || !pageblocks) {
+	trees = arena->alloc(arena->alloc_arg, blocks * sizeof(struct pageblock_tree));
+	if (!pages || !pageblocks || !trees) {
 		ktest_fail(t, __FILE__, __LINE__, "no room for %u pageblocks", blocks);
 		return false;
 	}
@@ -207,6 +208,8 @@ bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsign
 	    .memmap = (struct page *)((uintptr_t)pages - start * sizeof(struct page)),
 	    .pageblocks = (struct pageblock *)((uintptr_t)pageblocks -
 	        (start >> PAGEBLOCK_ORDER) * sizeof(struct pageblock)),
+	    .trees = (struct pageblock_tree *)((uintptr_t)trees -
+	        (start >> PAGEBLOCK_ORDER) * sizeof(struct pageblock_tree)),
 	    .start_pfn = start,
 	    .end_pfn = start + nr,
 	    .nr_cpus = ktest_cpus(),

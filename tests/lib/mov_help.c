@@ -34,6 +34,8 @@ int mov_migrate(struct movable_owner *owner, struct memory *mem, struct page *ds
 		if (mov.calls > MOV_MANY)
 			mov.least_gap = MIN(mov.least_gap, now - mov.last);
 		mov.last = now;
+		if (mov.on_refuse)
+			mov.on_refuse();
 		store_release(&mov.enough, mov.calls >= MOV_ENOUGH);
 		return -EBUSY;
 	}
@@ -94,6 +96,9 @@ void mov_fill_range(pfn_t start, pfn_t end)
 		zone_unlock_irqrestore(zone, flags);
 	}
 	for (pfn = start; pfn < end; pfn++) {
+		/* Taking a range is what a student writes in one of the labs. */
+		if (word_state(page_word(pfn_to_page_in(mov.mem, pfn))) != PG_ALLOC)
+			return;
 		mov.pages[mov.nr] = pfn_to_page_in(mov.mem, pfn);
 		page_make_movable(mov.mem, mov.pages[mov.nr], &mov.owner, mov.nr);
 		mov.nr++;

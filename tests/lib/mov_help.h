@@ -30,8 +30,9 @@ struct mov {
 	unsigned moved;      /* successful ones */
 	/* At each of them, before src is released; may be NULL. */
 	void (*on_move)(struct page *dst, struct page *src);
-	unsigned busy; /* so many migrations must be tried again first */
-	u32 refuse;    /* every so manieth migration is refused; 0: none */
+	unsigned busy;           /* so many migrations must be tried again first */
+	u32 refuse;              /* every so manieth migration is refused; 0: none */
+	void (*on_refuse)(void); /* then; may be NULL */
 	/* ns: when the last one was refused; between two after MANY of them */
 	u64 last, least_gap;
 	u32 enough;       /* set when ENOUGH were refused */

@@ -8,4 +8,10 @@
 /* check_memory finds nothing in @mem; if it does, the test fails with its message. */
 void expect_sound(struct ktest *t, struct memory *mem);
 
+/*
+ * The same of a memory that no other CPU uses meanwhile: none has to stop.  For tests that look
+ * hundreds of times: a stop takes many milliseconds where CPUs are threads that share a core.
+ */
+void expect_sound_unshared(struct ktest *t, struct memory *mem);
+
 #endif

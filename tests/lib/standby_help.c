@@ -59,3 +59,15 @@ struct memory *without_descriptors(struct ktest *t)
 	inside = NULL;
 	return mem;
 }
+
+unsigned long brought(struct memory *mem, unsigned long blocks)
+{
+	unsigned i;
+
+	for (i = 0; i < 1000 && mm_event_sum(mem, EV_STANDBY_ONLINE) < blocks; i++)
+		thread_sleep(10000000);
+	/* The thread has released the lock: its changes are visible here. */
+	hotplug_lock(mem);
+	hotplug_unlock(mem);
+	return mm_event_sum(mem, EV_STANDBY_ONLINE);
+}

@@ -32,4 +32,7 @@ extern void (*inside_meanwhile)(struct memory *mem);
 
 struct memory *without_descriptors(struct ktest *t);
 
+/* Wait until the reclaim thread has counted @blocks online, ten seconds at most; the count. */
+unsigned long brought(struct memory *mem, unsigned long blocks);
+
 #endif

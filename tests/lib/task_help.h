@@ -15,6 +15,15 @@
 #define DATA   0x500000UL
 #define END_NS 30000000000ULL
 
+/* What a test says of a task that ends by a fault. */
+#define ENDS_BY(name, why)                                                                         \
+	"task * " name ": " why "\n"                                                               \
+	"  rip * cs 0023 rflags * rsp * ss 001b\n"                                                 \
+	"  rax * rbx * rcx * rdx *\n"                                                              \
+	"  rsi * rdi * rbp * r8  *\n"                                                              \
+	"  r9  * r10 * r11 * r12 *\n"                                                              \
+	"  r13 * r14 * r15 * error *\n"
+
 /* user_code.S */
 extern const char user_code[], user_code_end[];
 extern const char user_exit[], user_thread_exit[], user_spin[], user_sleep[], user_wait[],

@@ -29,7 +29,10 @@ bool waited_enough(u64 end, unsigned *rounds);
 u64 set_call_timeout(u64 ns);
 void restore_call_timeout(u64 before);
 
-/* A wait, all zeros at its start; false: it has had RACE_TURNS turns and RACE_NS. */
+/*
+ * A wait, all zeros at its start; false: it has had RACE_TURNS turns and, unless a function that it
+ * needs is not written (quarry/lab.h), RACE_NS.
+ */
 struct wait_limit {
 	u64 end;
 	unsigned turns;

@@ -11,6 +11,8 @@
  *
  * Right forms besides the one in the code:
  *   NOWAIT      CPU 0 does not wait for the answers to its first call, only to its second
+ *   AGAIN       the function runs twice (smp_call_again), each time in an interrupt of its own; the
+ *               second run is the one that sees
  * Faults:
  *   NO_GATE     the online mask is read without raising the gate
  *   GATE_LATE   the gate is raised after the mask has been read
@@ -18,6 +20,9 @@
  *   ACK_NEWEST  with NOWAIT: the handler answers the newest number, not the one it took at entry
  *   CLEAR_LATE  the inbox bits are cleared after the requests have been looked at
  *   ONLINE_EARLY  the online bit is set before the vector is live
+ *   AGAIN_DEAF  with AGAIN: the target does not interrupt itself
+ *   AGAIN_LOST  with AGAIN: the sender's bit is not in the inbox again
+ *   AGAIN_ANSWERED  with AGAIN: the first run is answered
  */
 #define NCPU 3
 
@@ -34,12 +39,19 @@ byte online = 3;   /* cpu_online_mask */
 bit live[NCPU];    /* interrupts reach this CPU: its APIC is on; before that they are lost */
 bit pending[NCPU]; /* the vector's one bit: interrupts merge */
 bit off[NCPU];     /* interrupts are off */
+#ifdef AGAIN
+bit begun[NCPU * NCPU]; /* by sender and target: the first of two runs is over */
+#endif
 byte ended;
 
 #define AT(from, to) ((from) * NCPU + (to))
 
 #ifdef LIVE
+#ifdef ALONE
+#define all_ended (ended == 2)
+#else
 #define all_ended (ended == 3)
+#endif
 ltl all_end { <> all_ended }
 #endif
 
@@ -50,7 +62,26 @@ inline serve_one(from)
 		printf("CPU%d|handler: takes request %d of CPU%d\n", c, number, from) }
 	if
 	:: answered[AT(from, c)] == number
+#ifdef AGAIN
+	:: answered[AT(from, c)] != number && !begun[AT(from, c)] && !last ->
+		d_step {
+			begun[AT(from, c)] = 1;
+			printf("CPU%d|handler: a first run for CPU%d\n", c, from);
+#ifndef AGAIN_LOST
+			inbox[c] = inbox[c] | 1 << from;
+#endif
+#ifdef AGAIN_ANSWERED
+			answered[AT(from, c)] = number;
+#endif
+#ifndef AGAIN_DEAF
+			pending[c] = 1
+#endif
+		}
+	:: answered[AT(from, c)] != number && (begun[AT(from, c)] || last) ->
+		begun[AT(from, c)] = 0;
+#else
 	:: else ->
+#endif
 		atomic { seen[AT(from, c)] = want[from];
 			printf("CPU%d|handler: sees %d\n", c, want[from]) }
 #ifdef ACK_NEWEST
@@ -88,6 +119,7 @@ inline serve()
 proctype interrupt(byte c)
 {
 	byte senders, number;
+	bit last;
 
 end:	do
 	:: atomic { pending[c] && !off[c] -> pending[c] = 0; off[c] = 1 }
@@ -196,7 +228,7 @@ inline wait_sender(s)
 proctype hotplug_cpu2()
 {
 	byte c = 2, senders, number, seen_gate;
-	bit again;
+	bit again, last = 1;
 
 up:
 	off[2] = 1;

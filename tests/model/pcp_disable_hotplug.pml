@@ -13,6 +13,8 @@
  *   ROUND       an enable makes a round, in which each CPU takes its capacity back
  *   REMOTE      with ROUND: the controller stores capacity 0 itself, then the forced round empties
  *   ASYNC       with ROUND: an enable does not wait for the answers; the handler pulls the depth
+ *   PIECES      a round in pieces (smp_call_again): a CPU sets its capacity in one interrupt and
+ *               gives back what is too much in a later one
  * For smaller state spaces: NO_DOWN, CPU 2 comes up and stays; ONE_THREAD, none on CPU 0.
  * Faults:
  *   MASKED      with REMOTE: the round asks only CPUs whose count is not 0
@@ -26,6 +28,7 @@
  *   UP_ENABLED  a CPU that comes up switches its cache on although the depth is not 0
  *   DOWN_EARLY  a CPU that goes down empties its cache before its threads have left
  *   DOWN_LATE   its threads leave only after it has left the mask and emptied its cache
+ *   FIRST_ONLY  with PIECES: a CPU answers after its first piece
  */
 #include "common.pml"
 
@@ -53,6 +56,9 @@ bit leaving;            /* CPU 2's threads are about to be moved */
 bit wants[NCTL * NCPU]; /* inbox: by sender and CPU */
 bit says[NCTL];         /* what the sender's message says; only PUSHED looks at it */
 byte ended;             /* controllers and hotplug that have come to their end */
+#ifdef PIECES
+bit begun[NCTL * NCPU]; /* the first piece is done, by sender and CPU */
+#endif
 byte i; /* of loops; 0 between steps */
 
 #ifdef LIVE
@@ -217,17 +223,40 @@ inline handler(c, k)
 	irq[c] = (wants[c] || wants[NCPU + c] -> irq[c] : NO_IRQ)
 }
 
+#ifdef PIECES
+inline serve(c, k)
+{
+	if
+	:: !begun[k * NCPU + c] ->
+		set_capacity(c);
+		printf("CPU%d|handler for controller %d: capacity %d\n", c, k, cap[c]);
+#ifdef FIRST_ONLY
+		wants[k * NCPU + c] = 0;
+		irq[c] = (wants[c] || wants[NCPU + c] -> irq[c] : NO_IRQ)
+#else
+		begun[k * NCPU + c] = 1;
+		irq[c] = POSTED
+#endif
+	:: else ->
+		begun[k * NCPU + c] = 0;
+		handler(c, k)
+	fi
+}
+#else
+inline serve(c, k) { handler(c, k) }
+#endif
+
 #define serves(c, k) (may_serve(c) && wants[(k) * NCPU + (c)])
 
 proctype interrupts()
 {
 end:	do
-	:: d_step { serves(0, 0) -> handler(0, 0) }
-	:: d_step { serves(0, 1) -> handler(0, 1) }
-	:: d_step { serves(1, 0) -> handler(1, 0) }
-	:: d_step { serves(1, 1) -> handler(1, 1) }
-	:: d_step { serves(2, 0) -> handler(2, 0) }
-	:: d_step { serves(2, 1) -> handler(2, 1) }
+	:: d_step { serves(0, 0) -> serve(0, 0) }
+	:: d_step { serves(0, 1) -> serve(0, 1) }
+	:: d_step { serves(1, 0) -> serve(1, 0) }
+	:: d_step { serves(1, 1) -> serve(1, 1) }
+	:: d_step { serves(2, 0) -> serve(2, 0) }
+	:: d_step { serves(2, 1) -> serve(2, 1) }
 	:: d_step { arrives(0) -> irq[0] = ARRIVED }
 	:: d_step { arrives(1) -> irq[1] = ARRIVED }
 	:: d_step { arrives(2) -> irq[2] = ARRIVED }

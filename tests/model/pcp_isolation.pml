@@ -11,13 +11,16 @@
  *   DISABLE  zone_pcp_disable, set the bit with the scan, enable at the end
  *   REDRAIN  set the bit, drain CPUs that seem to hold pages, test; drain again if the test fails
  *   ONCE     the same with one drain only: wrong
- * and the faults (docs/models.md lists which belong together):
+ * PIECES: a CPU does its part of a round in pieces (smp_call_again): it looks at one cached page,
+ * or gives back one stack; a capacity goes to 0 a piece before its stack is emptied.
+ * And the faults (docs/models.md lists which belong together):
  *   STALE       the stack number is read before interrupts go off and kept (breaks rule 1)
  *   NO_RULE2    an isolated pageblock keeps its stack number
  *   KEPT_TYPE   the buddy lists a page by what the free path had read, not by the bit under the
  *               lock
  *   SCAN_FIRST  the scan comes before the round
  *   ASK_MASKED  the policy's one round asks only CPUs that seem to hold pages
+ *   FIRST_ONLY  with PIECES: a CPU answers after its first piece
  * LIVE checks <> offline_done; without it the assertions are checked in all reachable states.
  */
 #include "common.pml"
@@ -40,7 +43,7 @@
 
 byte at[PAGES];
 byte count[2 * NCPU]; /* struct pcp.count, by CPU and type; others look at it */
-byte cap[NCPU];       /* struct pcp.capacity: only its owner writes it */
+byte cap[2 * NCPU];   /* struct pcp.capacity, likewise: only its owner writes it */
 bit type[2];          /* of the pageblocks, under the zone lock */
 bit isolated;         /* pageblock 0's bit, likewise */
 bit depth;            /* zone->pcp_depth */
@@ -48,6 +51,8 @@ byte asked;           /* mem->drain_mask */
 bit promised;         /* start_isolate_page_range has returned 0, or its scan is over */
 bit offline_done;
 byte i; /* of loops; 0 between steps */
+byte piece[NCPU];     /* pieces of the round that this CPU has done */
+byte to_look[NCPU];   /* of PRECISE: pages below its place in the stacks, as a mask */
 
 #ifdef LIVE
 ltl offline_ends { <> offline_done }
@@ -55,6 +60,7 @@ ltl offline_ends { <> offline_done }
 
 #define iso(p)     (isolated && BLOCK(p) == 0)
 #define COUNT(c, t) count[2 * (c) + (t)]
+#define LIMIT(c, t) cap[2 * (c) + (t)]
 #define ASKS(c)    ((c) == 1) /* CPU 1 allocates type 1, the others type 0 */
 /* On the free list of type t, for buddy_alloc. */
 #define listed(p, t) (((at[p] == BUDDY && !iso(p)) || at[p] == STRAY) && type[BLOCK(p)] == (t))
@@ -79,7 +85,10 @@ ltl offline_ends { <> offline_done }
 #define READ_AGAIN(p) READ_STACK(p)
 #endif
 
-#define fits (st != NONE && COUNT(c, st % 2) < cap[c])
+#define fits (st != NONE && COUNT(c, st % 2) < LIMIT(c, st % 2))
+
+/* It leaves the stacks of @cpu; pushed again it is above the place of a round. */
+#define LEAVES(cpu, p) to_look[cpu] = to_look[cpu] & ~(1 << (p))
 
 /* No page of the range may be handed out or cached once that has been promised. */
 #define PROMISE(p) assert(!promised || BLOCK(p) != 0)
@@ -105,7 +114,7 @@ inline give_back_stack(cpu, t)
 {
 	for (i : 0 .. PAGES - 1) {
 		if
-		:: at[i] == IN(cpu, t) -> at[i] = BUDDY;
+		:: at[i] == IN(cpu, t) -> at[i] = BUDDY; LEAVES(cpu, i);
 			printf("CPU%d|gives page %d back\n", cpu, i)
 		:: else
 		fi
@@ -114,19 +123,28 @@ inline give_back_stack(cpu, t)
 	COUNT(cpu, t) = 0
 }
 
-/* pcp_drain_isolated_local. */
-inline give_back_isolated(cpu)
+/* pcp_drain_isolated_local, of one slot. */
+inline look_at(cpu, p)
 {
-	for (i : 0 .. PAGES - 1) {
-		if
-		:: at[i] >= IN(cpu, 0) && at[i] <= IN(cpu, 1) && iso(i) ->
-			COUNT(cpu, at[i] - IN(cpu, 0))--;
-			at[i] = BUDDY;
-			printf("CPU%d|gives isolated page %d back\n", cpu, i)
-		:: else
-		fi
-	}
-	i = 0
+	LEAVES(cpu, p);
+	if
+	:: iso(p) ->
+		COUNT(cpu, at[p] - IN(cpu, 0))--;
+		at[p] = BUDDY;
+		printf("CPU%d|gives isolated page %d back\n", cpu, p)
+	:: else -> printf("CPU%d|looks at page %d\n", cpu, p)
+	fi
+}
+
+#define set_capacity(c, t) LIMIT(c, t) = (depth -> 0 : CAP)
+
+/* pcp_refresh_zone_local, from the capacity of a stack on. */
+inline give_back_too_much(cpu, t)
+{
+	if
+	:: COUNT(cpu, t) > LIMIT(cpu, t) -> give_back_stack(cpu, t)
+	:: else
+	fi
 }
 
 /* alloc_body: take the newest of the stack; here any, which is more than can happen. */
@@ -141,6 +159,7 @@ inline pop(p)
 	fi;
 	PROMISE(p);
 	at[p] = HELD(c);
+	LEAVES(c, p);
 	COUNT(c, ASKS(c))--;
 	printf("CPU%d|alloc: page %d from its cache\n", c, p)
 }
@@ -179,7 +198,7 @@ inline refill(p)
 		at[p] = HELD(c);
 		printf("CPU%d|alloc: page %d from the free lists\n", c, p);
 		if
-		:: cap[c] > 0 && any_listed(ASKS(c)) ->
+		:: LIMIT(c, ASKS(c)) > 0 && any_listed(ASKS(c)) ->
 			take_listed(st, ASKS(c));
 			PROMISE(st);
 			assert(STACK(st) == ASKS(c)); /* pcp_refill's own assertion */
@@ -199,7 +218,7 @@ inline allocate(p)
 	:: atomic { irqs_on(c) && COUNT(c, ASKS(c)) > 0 -> pop(p) }
 	:: atomic { irqs_on(c) && COUNT(c, ASKS(c)) == 0 && (any_listed(0) || any_listed(1)) ->
 		off[c] = 1;
-		cap[c] = (depth -> 0 : CAP) /* pcp_update_capacity */
+		set_capacity(c, ASKS(c)) /* pcp_update_capacity */
 	   };
 	   atomic { refill(p) } /* spin_lock(&zone->lock) */
 	   d_step { COUNT(c, ASKS(c)) = st; st = 0; off[c] = 0 }
@@ -219,8 +238,9 @@ proctype cpu(byte c)
 	:: c == 2 ->
 		hotplug_lock();
 		d_step {
-			cap[c] = (depth -> 0 : CAP);
-			printf("CPU%d|comes up, capacity %d\n", c, cap[c]);
+			set_capacity(c, 0);
+			set_capacity(c, 1);
+			printf("CPU%d|comes up, capacity %d\n", c, LIMIT(c, 0));
 			online[c] = 1 /* last */
 		}
 		hotplug_unlock()
@@ -289,6 +309,51 @@ pushing:
 never_up: skip
 }
 
+#ifdef FIRST_ONLY
+#define finished(c) true
+#elif defined(PRECISE)
+#define finished(c) (to_look[c] == 0)
+#elif defined(DISABLE)
+#define finished(c) (piece[c] == 3)
+#else
+#define finished(c) (piece[c] == 2)
+#endif
+
+/* drain_piece. */
+inline a_piece(c)
+{
+#ifdef PRECISE
+	if
+	:: !piece[c] ->
+		for (i : 0 .. PAGES - 1) {
+			to_look[c] = to_look[c] |
+			    ((at[i] == IN(c, 0) || at[i] == IN(c, 1)) << i)
+		}
+		i = 0;
+		piece[c] = 1
+	:: else
+	fi;
+	if
+	:: to_look[c] & 1 -> look_at(c, 0)
+	:: !(to_look[c] & 1) && to_look[c] & 2 -> look_at(c, 1)
+#if PAGES > 2
+	:: to_look[c] == 4 -> look_at(c, 2)
+#endif
+	:: else
+	fi
+#elif defined(DISABLE)
+	if /* pcp_refresh_zone_local */
+	:: piece[c] == 0 -> set_capacity(c, 0)
+	:: piece[c] == 1 -> give_back_too_much(c, 0); set_capacity(c, 1)
+	:: piece[c] == 2 -> give_back_too_much(c, 1)
+	fi;
+	piece[c]++
+#else
+	give_back_stack(c, piece[c]); /* pcp_drain_zone_local */
+	piece[c]++
+#endif
+}
+
 /*
  * drain_handler on CPU c, called from smp_call_serve; the caller's own CPU is asked in the same
  * way.
@@ -296,23 +361,19 @@ never_up: skip
 inline handler(c)
 {
 	printf("CPU%d|takes the interrupt\n", c);
-#ifdef PRECISE
-	give_back_isolated(c); /* drain_isolated_one */
-#elif defined(DISABLE)
-	cap[c] = (depth -> 0 : CAP); /* pcp_refresh_zone_local */
-	if
-	:: COUNT(c, 0) > cap[c] -> give_back_stack(c, 0)
-	:: else
-	fi;
-	if
-	:: COUNT(c, 1) > cap[c] -> give_back_stack(c, 1)
-	:: else
-	fi;
+	do
+	:: true ->
+		a_piece(c);
+		if
+		:: finished(c) -> piece[c] = 0; to_look[c] = 0; irq[c] = NO_IRQ; break
+#ifdef PIECES
+		:: else -> irq[c] = POSTED; break /* its own, smp_call_again */
 #else
-	give_back_stack(c, 0); /* pcp_drain_zone_local */
-	give_back_stack(c, 1);
+		:: else
 #endif
-	irq[c] = NO_IRQ
+		fi
+	od;
+	skip /* a break stays inside of the step */
 }
 
 /* Interrupts of all CPUs: each arrives at some moment, and is served as soon as its CPU can. */
@@ -410,8 +471,10 @@ proctype offline()
 
 init {
 	atomic {
-		cap[0] = CAP;
-		cap[1] = CAP;
+		LIMIT(0, 0) = CAP;
+		LIMIT(0, 1) = CAP;
+		LIMIT(1, 0) = CAP;
+		LIMIT(1, 1) = CAP;
 		online[0] = 1;
 		online[1] = 1;
 		run cpu(0);

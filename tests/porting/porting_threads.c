@@ -72,7 +72,8 @@ static void throw_back(void *arg)
 }
 
 /*
- * A wake-up between the question and the sleep counts: else a round lasts as long as the wait may.
+ * A wake-up between the question and the sleep counts: else a wait lasts as long as it may.  The
+ * shorter of the two waits ends first then, and finds that it is not its turn.
  */
 void no_wake_up_is_lost(void)
 {
@@ -87,7 +88,7 @@ void no_wake_up_is_lost(void)
 	for (turn = 2; turn <= 2 * ROUNDS && !READ_ONCE(porting_failed); turn += 2) {
 		store_release(&ball.turn, turn - 1);
 		wake_up(&ball.wq);
-		EXPECT(wait_until(&ball.wq, is_turn, &turn, PATIENCE));
+		EXPECT(wait_until(&ball.wq, is_turn, &turn, PATIENCE / 2));
 	}
 	store_release(&ball.turn, 2 * ROUNDS);
 	wake_up(&ball.wq);

@@ -20,12 +20,35 @@ import qemu  # noqa: E402
 
 # Enough to see that a machine is all there and its memory right; a second or two.
 SMALL = "selftest=init,buddy,zone,drain,isolation,offline"
+# What CPUs do to each other: cross-calls, waits, drains, offlines.
+CROWD = "selftest=smp,lock,drain,disable,isolation,isolation_race,offline,tick"
 
 
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "long: ten seconds or more; make mutate asks its own long boot instead"
     )
+    config.addinivalue_line("markers", "rotates: of these make test runs an eighth a day")
+
+
+def rotates(*values):
+    """A value for parametrize that is one more combination of what another one has judged."""
+    return pytest.param(*values, marks=pytest.mark.rotates)
+
+
+def whole():
+    """Is all of it asked for, FULL=1?  If not a test may take fewer rounds of the same."""
+    return bool(os.environ.get("FULL"))
+
+
+def threads_of(module):
+    """
+    The host's threads of a machine that does not say: one for all of its CPUs, which costs a third
+    of one for each.  A file whose claims are about CPUs that compute at the same time says
+    BOOTS = "multi", and one whose claims are about a text, or what firmware brings, "single"; with
+    FULL=1 in the environment all others are "multi".
+    """
+    return getattr(module, "BOOTS", "multi" if whole() else "single")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -53,8 +76,9 @@ def pytest_runtest_protocol(item, nextitem):
 
 @pytest.fixture
 def name(request):
-    """A name for the logs of this test."""
-    return request.node.name.replace("[", "-").replace("]", "")
+    """A name for the logs of this test, also where two files have one of that name."""
+    module = request.module.__name__.split(".")[-1].replace("test_", "", 1)
+    return f"{module}-" + request.node.name.replace("[", "-").replace("]", "")
 
 
 @pytest.fixture
@@ -64,7 +88,12 @@ def drawn():
 
 
 @pytest.fixture
-def boot(name):
+def threads(request):
+    return threads_of(request.module)
+
+
+@pytest.fixture
+def boot(name, threads):
     """boot(cmdline, **machine) -> Run.  The test is over and the monitor off unless it asks for
     them."""
 
@@ -82,7 +111,7 @@ def boot(name):
             + ([f"tour={tour}"] if tour else [])
             + ([f"monitor={monitor}"] if monitor else [])
         )
-        machine = qemu.Machine(timeout=timeout, **machine)
+        machine = qemu.Machine(**{"timeout": timeout, "threads": threads, **machine})
         return machine.run(name, " ".join(words).strip(), markers=markers, talk=talk)
 
     return run
@@ -104,7 +133,7 @@ def passes(boot):
 
 
 @pytest.fixture
-def host(name):
+def host(name, threads):
     """host(cmdline, **machine) -> slots.Host, a machine at its prompt; it runs until the test is
     over."""
     import slots
@@ -112,7 +141,8 @@ def host(name):
     hosts = []
 
     def start(cmdline="selftest=none", mem=256, room=2048, env=None, **machine):
-        hosts.append(slots.Host(name, qemu.Machine(mem=mem, room=room, **machine), cmdline, env))
+        machine = qemu.Machine(**{"mem": mem, "room": room, "threads": threads, **machine})
+        hosts.append(slots.Host(name, machine, cmdline, env))
         return hosts[-1]
 
     yield start
@@ -120,15 +150,19 @@ def host(name):
         h.close()
 
 
-@pytest.fixture(scope="session")
-def make():
+@pytest.fixture
+def make(request):
     """make("run", CPUS=2, ...) -> (status, output), as typed in a shell with no terminal."""
 
     def run(*goals, timeout=qemu.WATCHDOG, stdin=subprocess.DEVNULL, **variables):
         env = outer_make.env(
-            "CPUS", "MEM", "NODES", "BOOT", "CMDLINE", "TRACE", "TIMEOUT", "QEMU_FLAGS"
+            *"CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT QEMU_FLAGS THREADS".split()
         )
         build = os.path.relpath(qemu.BUILD, ROOT)
+        if "run" in goals:
+            threads = threads_of(request.module)
+            plugin = " ".join(qemu.yields()) if threads == "multi" else ""
+            variables = {"THREADS": threads, "QEMU_FLAGS": plugin, **variables}
         command = ["make", "--no-print-directory", f"B={build}", *goals] + [
             f"{k}={v}" for k, v in variables.items()
         ]

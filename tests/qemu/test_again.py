@@ -63,7 +63,7 @@ def test_crash(name, text_file, ends, passes, said):
         env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=60,
+        timeout=qemu.WATCHDOG,
     )
     out = done.stdout.decode()
     assert (done.returncode == 0) == passes, out

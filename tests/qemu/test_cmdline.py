@@ -45,7 +45,7 @@ def test_unknown_option(passes):
 )
 def test_malformed_value(passes, word):
     known = word.split("=")[0]
-    run = passes(f"selftest=buddy {word}", tour="off" if known != "tour" else None, timeout=120)
+    run = passes(f"selftest=buddy {word}", tour="off" if known != "tour" else None)
     assert run.has(rf"command line: .*\b{known}\b.* malformed"), run.story()
 
 
@@ -62,13 +62,12 @@ def test_out_of_range(passes):
         "rounds": "0x100000000",
     }
     run = passes(
-        "selftest=cmdline,buddy " + " ".join(f"{name}={value}" for name, value in wrong.items()),
-        timeout=120,
+        "selftest=cmdline,buddy " + " ".join(f"{name}={value}" for name, value in wrong.items())
     )
     for name, value in wrong.items():
         assert run.has(
-            rf"command line: {name}={value} is out of range and left out; {name} takes a number "
-            r"from \d+ to \d+"
+            rf"command line: {name}={value} is out of range and left out\n"
+            rf"  {name} takes a number from \d+ to \d+"
         ), run.story()
     assert not run.has(r"^(hotplug|programs|rounds|poison): "), run.story()
 
@@ -131,10 +130,12 @@ def test_odd(boot, line):
 
 
 @pytest.mark.long
-def test_empty(passes):
-    """No command line at all: selftest=quick, as documented."""
-    run = passes("", threads="single")
-    assert run.has(r"^ok 1 "), run.story()
+def test_empty(boot):
+    """No option about selftests: selftest=quick and report=short, as documented."""
+    run = boot("", threads="single", ktap=False)
+    assert run.passed, run.story()
+    assert run.has(r"^ok 1 ") and run.has("^# selftest=quick left out "), run.story()
+    assert "# begin" not in run.text and not run.has("^  ok "), run.story()
 
 
 def test_unknown_suite(boot):
@@ -150,8 +151,8 @@ def test_one_test(passes):
     tests."""
     run = passes("selftest=buddy.pageblocks_do_not_merge,zone.isolated_pages_do_not_count")
     assert run.has(
-        r"^  1\.\.1\n  # begin buddy.pageblocks_do_not_merge\n  ok 1 pageblocks_do_not_merge\nok 1 "
-        r"buddy$"
+        r"^  1\.\.1\n  # begin buddy.pageblocks_do_not_merge\n  ok 1 pageblocks_do_not_merge "
+        r"# \d+ ms\nok 1 buddy +# 1 test, \d+ ms$"
     ), run.story()
     assert run.has(r"^# selftest: 2 suites, 2 tests, 0 failed"), run.story()
 
@@ -192,7 +193,7 @@ def test_failing_selftest(boot):
     run = boot("selftest=fail")
     assert run.failed, run.story()
     assert run.has(r"^  not ok \d+ fails_as_it_should") and run.has(
-        r"^not ok \d+ fail$"
+        r"^not ok \d+ fail +# 2 tests, 2 failed, \d+ ms$"
     ), run.story()
     assert run.has(r"slab 128: \d+ before the test, \d+ after it") and run.has(
         r"^  not ok \d+ leaves_memory_behind"

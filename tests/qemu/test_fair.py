@@ -7,4 +7,4 @@ another would also wait for the turns of those, which are not the scheduler's to
 
 
 def test_sleepers_are_not_kept_waiting(passes):
-    passes("selftest=fair", cpus=1, icount=True)
+    passes("selftest=fair", cpus=1, icount=True, shift=3)

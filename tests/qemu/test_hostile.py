@@ -3,9 +3,10 @@
 results."""
 import re
 
+import conftest
 import pytest
 
-MODELS = ["qemu64", "Haswell", "max"]
+MODELS = ["qemu64", conftest.rotates("Haswell"), "max"]
 # The kernel's message about cases that end their task, where it says more than that a fault ended
 # it.
 SAYS = {
@@ -49,7 +50,7 @@ def test_hostile_to_the_scheduler(boot):
         mem=256,
         cpus=1,
         icount=True,
-        timeout=600,
+        shift=3 if conftest.whole() else 5,  # more of it: fewer instructions in the same time
     )
     assert set(judge(run, 14)) == {"sched"}
 
@@ -57,7 +58,7 @@ def test_hostile_to_the_scheduler(boot):
 def test_hostile_on_oom(boot):
     """A task that takes all memory is killed, whatever it has hoarded before and whichever task it
     serves."""
-    run = boot(f"selftest=none user=hostile user_arg={OOM}", programs=True, mem=64, timeout=600)
+    run = boot(f"selftest=none user=hostile user_arg={OOM}", programs=True, mem=64)
     assert set(judge(run, 14)) == {"oom"}
     assert run.has(r"oom: .*the most: killed"), run.story()
 
@@ -65,7 +66,7 @@ def test_hostile_on_oom(boot):
 @pytest.mark.parametrize("cpu", MODELS)
 def test_hostile(boot, cpu):
     """Every case ends as it must, on a machine without SMEP and SMAP, with SMEP, and with both."""
-    run = boot("selftest=none user=hostile", cpu=cpu, programs=True, mem=256, timeout=600)
+    run = boot("selftest=none user=hostile", cpu=cpu, programs=True, mem=256)
     subjects = judge(run, 85)
     assert all(subjects.count(subject) >= 5 for subject in subjects), subjects
     # The report of a fault comes before the line of its case.

@@ -5,15 +5,19 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import conftest
 import pexpect
 import pytest
 
 import outer_make
 import qemu
 import soak
+
+BOOTS = "single"  # what make prints, and how it ends
 
 QUICK = "selftest=buddy tour=off"
 
@@ -154,14 +158,14 @@ def test_killed_run_leaves_no_qemu(command, how):
         stderr=subprocess.DEVNULL,
     )
     try:
-        assert wait_until(lambda: running(word), 60), "QEMU did not start"
+        assert wait_until(lambda: running(word)), "QEMU did not start"
     finally:
         proc.send_signal(how)
-        proc.wait(20)
+        proc.wait(qemu.WATCHDOG)
     assert wait_until(lambda: not running(word)), "QEMU is still there"
 
 
-@pytest.mark.parametrize("path", ["grub", "pvh"])
+@pytest.mark.parametrize("path", [conftest.rotates("grub"), "pvh"])
 def test_runs_beside_each_other(make, path):
     """Each has its own image, modules and log; one that is killed leaves nothing that disturbs the
     next."""
@@ -216,7 +220,7 @@ def terminal(name):
     """terminal(cmdline) -> pexpect's make run, behind the verdict."""
     children = []
 
-    def start(cmdline, verdict):
+    def start(cmdline, verdict=None):
         child = pexpect.spawn(
             "make",
             [
@@ -224,6 +228,7 @@ def terminal(name):
                 f"B={BUILD}",
                 "run",
                 "BOOT=pvh",
+                f"THREADS={conftest.threads_of(sys.modules[__name__])}",
                 f"CMDLINE={cmdline} tour=off",
             ],
             cwd=qemu.ROOT,
@@ -235,8 +240,9 @@ def terminal(name):
         )
         child.logfile_read = open(qemu.log_path(name), "w", encoding="utf-8")
         children.append(child)
-        child.expect(rf"\nquarry: {verdict}\r")
-        child.expect("Type help")
+        if verdict:
+            child.expect(rf"\nquarry: {verdict}\r")
+            child.expect("Type help")
         return child
 
     yield start
@@ -244,11 +250,15 @@ def terminal(name):
         child.close(force=True)
 
 
-ENDS = {"ctrl_c": "\x03", "ctrl_a_x": "\x01x", "ctrl_d": "\x04"}
+ENDS = {"ctrl_c": "\x03", "ctrl_a_x": "\x01x", "ctrl_d": "\x04", "halt": "halt\r"}
 
 
-@pytest.mark.parametrize("end", ENDS)
-@pytest.mark.parametrize("suite, verdict", [("buddy", "PASS"), ("fail", "FAIL")])
+@pytest.mark.parametrize(
+    "suite, verdict, end",
+    [("buddy", "PASS", end) for end in ENDS]
+    + [("fail", "FAIL", end) for end in ("ctrl_c", "halt")]
+    + [conftest.rotates("fail", "FAIL", end) for end in ("ctrl_a_x", "ctrl_d")],
+)
 def test_end_at_the_prompt(terminal, end, suite, verdict):
     """The verdict counts, however the prompt is left."""
     child = terminal(f"selftest={suite}", verdict)
@@ -258,6 +268,105 @@ def test_end_at_the_prompt(terminal, end, suite, verdict):
     assert (child.exitstatus == 0) == (
         verdict == "PASS"
     ) and child.signalstatus is None, child.before
+
+
+@pytest.mark.parametrize("key, name_", [("\x03", "Ctrl-C"), ("\x01x", "Ctrl-A x")], ids=["c", "x"])
+def test_end_before_the_verdict(terminal, key, name_):
+    """Neither a pass nor a failure: make is interrupted, as by Ctrl-C in any recipe."""
+    child = terminal("selftest=all")
+    child.expect("ok 1 lock ")
+    child.send(key)
+    child.expect(f"run: ended by {name_} before the verdict")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.signalstatus == signal.SIGINT, (child.exitstatus, child.before)
+    assert "Error" not in child.before and "wait" not in child.before, child.before
+
+
+def test_status_of_an_end_before_the_verdict():
+    """The script's own: 130."""
+    env = dict(outer_make.env(), BOOT="pvh", CMDLINE="selftest=all tour=off")
+    child = pexpect.spawn(
+        "sh",
+        ["tools/run.sh", BUILD],
+        cwd=qemu.ROOT,
+        env=env,
+        timeout=qemu.WATCHDOG,
+        encoding="utf-8",
+        codec_errors="replace",
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    child.expect("ok 1 lock ")
+    child.send("\x03")
+    child.expect(pexpect.EOF)
+    child.close()
+    assert child.exitstatus == 130 and child.signalstatus is None, child.before
+
+
+def shown(out):
+    """The lines of a run from the kernel's first one on: firmware and GRUB come before."""
+    return out[out.index("quarry: boot\n") :].rstrip("\n").split("\n")
+
+
+@pytest.mark.parametrize("path", ["grub", "pvh"])
+def test_selftests_take_a_line_a_suite(make, path):
+    """The rest is in the log: the whole report, as KTAP."""
+    status, out = make("run", BOOT=path, CMDLINE="tour=off")
+    lines = shown(out)
+    assert status == 0 and lines[-1] == "quarry: PASS", out[-3000:]
+    assert len(lines) <= 110 and max(map(len, lines)) <= 80, lines
+    nr, tests = re.search(r"^# selftest: (\d+) suites, (\d+) tests, 0 failed", out, re.M).groups()
+    assert len([line for line in lines if line.startswith("ok ")]) == int(nr), lines
+    assert re.search(r"^# selftest=quick left out \d+ of \d+ tests; selftest=all runs", out, re.M)
+    assert "# begin" not in out
+    with open(os.path.join(qemu.BUILD, "run.log"), encoding="utf-8", errors="replace") as f:
+        log = f.read()
+    passed, failed, skipped, _ = qemu.ktap_counts(log)
+    assert failed == 0 and passed + skipped == int(tests)
+    assert not [line for line in lines if line not in log.split("\n")]
+
+
+def test_failed_test_is_shown_whole(make):
+    """Of the two that fail all that they printed; of the others their suites' lines."""
+    status, out = make("run", BOOT="pvh", CMDLINE="selftest=buddy,fail tour=off")
+    lines = shown(out)
+    assert status != 0, out[-3000:]
+    begun = [line for line in lines if line.startswith("  # begin ")]
+    assert begun == [
+        "  # begin fail.fails_as_it_should",
+        "  # begin fail.leaves_memory_behind",
+    ], out
+    at = lines.index(begun[0])
+    assert re.fullmatch(r"  # test_fail\.c:\d+: expected 1 \+ 1 == 3, got 2", lines[at + 1]), out
+    assert re.match(r"  # seed 0x\w+; run again: selftest=fail\.fails_as_it_should", lines[at + 2])
+    assert re.fullmatch(r"  not ok 1 fails_as_it_should # \d+ ms", lines[at + 3]), out
+    assert re.match(r"ok 1 buddy ", lines[at - 1]), out
+    assert re.search(r"^not ok 2 fail +# 2 tests, 2 failed, \d+ ms$", out, re.M), out
+
+
+@pytest.mark.long
+def test_a_pipe_gets_few_lines(make):
+    """A whole run, as typed."""
+    status, out = make("run")
+    assert status == 0 and last_line(out) == "quarry: PASS", out[-3000:]
+    assert out.count("\n") <= 150, out
+    assert max(map(len, shown(out))) <= 80, [line for line in shown(out) if len(line) > 80]
+
+
+def test_steps_of_the_build_are_no_lines_of_the_run():
+    """They go to stderr: `make run | ...` gets the run alone, also where much is to be built."""
+    done = subprocess.run(
+        ["make", f"B={os.path.relpath(qemu.BUILD, qemu.ROOT)}", "run", "MAKE=echo a step of"],
+        cwd=qemu.ROOT,
+        env=dict(outer_make.env(), CMDLINE=QUICK, BOOT="pvh", THREADS="single"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=True,
+    )
+    assert done.stderr.startswith("a step of") and "a step of" not in done.stdout, done
+    assert last_line(done.stdout) == "quarry: PASS"
 
 
 def running(word):
@@ -273,8 +382,8 @@ def running(word):
     return False
 
 
-def wait_until(condition, seconds=10):
-    deadline = time.monotonic() + seconds
+def wait_until(condition):
+    deadline = time.monotonic() + qemu.WATCHDOG
     while time.monotonic() < deadline:
         if condition():
             return True
@@ -298,6 +407,21 @@ def test_help_names_everything(make):
         assert re.search(rf"^  {variable}=", out, re.MULTILINE), out
     soaks = re.search(r"TARGET=(\S+\|\S+)", out).group(1).split("|")
     assert sorted(soaks) == sorted(soak.TARGETS), out
+
+
+@pytest.mark.parametrize("given", ["a,b", "a b", " a,  b ", "a,b,"])
+@pytest.mark.parametrize("target", [["model"], ["grade", "LAB=2"]])
+def test_names_in_only_have_commas_or_blanks(target, given):
+    make = [os.environ.get("MAKE", "make"), "-n", "--no-print-directory", *target]
+    done = subprocess.run(
+        [*make, f"ONLY={given}"],
+        cwd=qemu.ROOT,
+        env=outer_make.env(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert re.search(r" --only '?a,b'? ", done.stdout), done.stdout
 
 
 def test_setup_does_not_touch_apt():

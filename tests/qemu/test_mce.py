@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+import conftest
 import qemu
 
 BANK = 9
@@ -92,7 +93,7 @@ def test_standby(boot):
     ), run.story(80)
 
 
-@pytest.mark.parametrize("cpus", [2, 4])
+@pytest.mark.parametrize("cpus", [conftest.rotates(2), 4])
 def test_each_kind(boot, cpus):
     """One after the other."""
     asked = []
@@ -182,7 +183,7 @@ def test_storm(boot):
     rounds, cpus = 60, 3
 
     def storm(qmp):
-        qmp.wait_for("^selftest: ", qemu.WATCHDOG)
+        qmp.wait_for("^# selftest: ", qemu.WATCHDOG)
         for i in range(rounds):
             # Most NMIs are still being answered when the next one hits.
             if i % 3 == 0:
@@ -196,13 +197,7 @@ def test_storm(boot):
         qmp("quit")
 
     # A program that verifies each word of its memory, and says so at once if one is wrong.
-    run = boot(
-        "selftest=none user=stress user_arg=100000",
-        cpus=cpus,
-        programs=True,
-        timeout=600,
-        talk=storm,
-    )
+    run = boot("selftest=none user=stress user_arg=100000", cpus=cpus, programs=True, talk=storm)
     assert run.status == 0 and len(re.findall(SAID, run.text, re.M)) == rounds, run.story()
     assert not run.has("^stress: page |PANIC|^task|^user: "), run.story()
 
@@ -211,10 +206,10 @@ def test_storm(boot):
     "machine",
     [
         dict(cpu="max"),
-        dict(cpu="Nehalem"),
-        dict(cpu="qemu64", cpus=1),
-        dict(cpu="max", boot="grub"),
-        dict(cpu="max", icount=True),
+        conftest.rotates(dict(cpu="Nehalem")),
+        conftest.rotates(dict(cpu="qemu64", cpus=1)),
+        conftest.rotates(dict(cpu="max", boot="grub")),
+        dict(cpu="max", icount=True, shift=3),
     ],
 )
 def test_suites(passes, machine):

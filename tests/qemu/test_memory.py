@@ -171,7 +171,7 @@ def test_hoarders_harm_no_other_task(boot):
     """A hundredth of make soak TARGET=hoard, on the smallest machine."""
     worth = soak.TARGETS["hoard"] // 100
     cmdline = soak.plan("hoard", worth, 0, 7)[0]
-    run = boot(cmdline, programs=True, mem=64, timeout=900)
+    run = boot(cmdline, programs=True, mem=64)
     assert not soak.complaints("hoard", run, worth), run.story()
     for pattern, new in ((r"0 surprises", "1 surprises"), (rf"{worth} programs", "99 programs")):
         text = re.sub(pattern, new, run.text)

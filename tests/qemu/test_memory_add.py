@@ -26,13 +26,13 @@ def dimm(mib, number=0, node=0):
 
 
 @pytest.fixture
-def prompt(name):
+def prompt(name, threads):
     """prompt(cmdline, **machine) -> ask(command) -> its output; the kernel runs until the test is
     over."""
     children = []
 
     def start(cmdline="selftest=none slots=off", mem=256, extra=(), **machine):
-        m = qemu.Machine(mem=mem, extra=list(extra), **machine)
+        m = qemu.Machine(mem=mem, extra=list(extra), threads=threads, **machine)
         command = m.command(name, cmdline + " tour=off", console="stdio,id=con,signal=off")
         # Room for memory to come.
         i = command.index("-m") + 1

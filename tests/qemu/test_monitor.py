@@ -41,7 +41,7 @@ def test_ranges(ask):
     before = ask.host.managed()
     pfn, done = (
         FIRST + 0x4000,
-        "offline: done: 1 drain round, {}, 0 blocks moved, 0 retries, 1 pass",
+        "offline: done: 1 drain round, {}\noffline: 0 blocks moved in 1 pass, 0 retries",
     )
     for command in ("offline", "online", "remove", "query", "add"):
         ask.says(f"{command} x 512", NUMBER.format("x"))
@@ -50,10 +50,7 @@ def test_ranges(ask):
         assert ask(f"{command} 512 1 2 3").startswith(f"usage: {command} PFN NR")
     ask.says(f"offline {pfn:#x} 512 nope", "nope: no such policy: redrain, disable, precise")
     ask.says(f"offline {pfn:#x} 512 redrain", done.format("0 IPIs"))
-    ask.says(
-        f"offline {pfn:#x} 512",
-        f"offline: error -114: already so, pfn {pfn:#x} (0 passes, 0 blocks moved)",
-    )
+    ask.says(f"offline {pfn:#x} 512", f"offline: error -114: already so, pfn {pfn:#x}")
     matches(
         ask(f"block {pfn:#x}"),
         rf"pageblock 0x60 \(pfn {pfn:#x}\): offline, movable, zone 2, 0 pages free",
@@ -113,7 +110,7 @@ def test_ranges(ask):
 def test_nodes_and_busy_pages(ask):
     ask = ask()
     gone = "evacuate: {0} pages offlined, 0 stayed; drain rounds: {1}, blocks moved: 0"
-    assert ask("evacuate") == ask("evacuate 0 all") == "usage: evacuate NODE [whole|undo]\n"
+    ask.says("evacuate 0 all", "usage: evacuate NODE [whole|undo]")
     ask.says("evacuate x", NUMBER.format("x"))
     # All but the last, which holds the boot modules.
     pages = 63 * 512
@@ -127,7 +124,7 @@ def test_nodes_and_busy_pages(ask):
     )
     for node in ("1", "4294967296"):
         ask.says(f"evacuate {node} undo", "evacuate: error -22: no such node")
-    matches(ask("compact"), r"compact: \d+ blocks moved, \d+ could not be moved")
+    matches(ask("compact"), r"compact: \d+ blocks? moved, \d+ could not be moved")
     # A page that stays keeps its pageblock online: all others are offlined, or none.
     pfn = FIRST + 0x803
     ask.says(f"busy {pfn:#x}", f"busy: pfn {pfn:#x} will not be moved")
@@ -219,7 +216,7 @@ def test_cpus_and_counts(ask):
     for cpu in ("2", "4294967296", "99999999999"):
         ask.says(f"cpu down {cpu}", "cpu: error -19: no such CPU")
         ask.says(f"cpu up {cpu}", "cpu: error -19: no such CPU")
-        ask.says(f"cpu hang {cpu}", "cpu: error -19")
+        ask.says(f"cpu hang {cpu}", "cpu: error -19: no such CPU")
     ask.says("cpu hang 1 3600001", "cpu hang: at most 3600000 ms")
     threads = re.compile(r"^  (?:threads|objects|tasks) .*$", re.MULTILINE)
     rests = threads.findall(ask("counts"))
@@ -232,7 +229,7 @@ def test_cpus_and_counts(ask):
     ask.says("cpu down 1", "cpu: done: 1 of 2 online")
     ask.says("cpu down 1", "cpu: error -114: already so")
     ask.says("cpu down 0", "cpu: error -16: the last CPU online")
-    ask.says("cpu hang 1 1", "cpu: error -19")
+    ask.says("cpu hang 1 1", "cpu: error -19: no such CPU")
     ask.says("cpu up 1", "cpu: done: 2 of 2 online")
     # It can be used, and all is free again.
     counts, managed = ask("counts"), ask.host.managed()
@@ -258,30 +255,30 @@ def test_cpus_and_counts(ask):
     assert threads.findall(ask("counts")) == threads.findall(counts)
     ask.says("burst x", NUMBER.format("x"))
     ask.says("burst 4 y", NUMBER.format("y"))
-    ask.says("burst 4", "burst: 1 rounds of 4 MiB used and freed, 0 pages damaged")
+    ask.says("burst 4", "burst: 1 round of 4 MiB used and freed, 0 pages damaged")
     ask.says("burst 5 2", "burst: 2 rounds of 5 MiB used and freed, 0 pages damaged")
     ask.says("burst 4 0", "burst: 0 rounds of 0 MiB used and freed, 0 pages damaged")
     most = int(
         re.fullmatch(
-            r"burst: 1 rounds of (\d+) MiB used and freed, 0 pages damaged\n", ask("burst 1000")
+            r"burst: 1 round of (\d+) MiB used and freed, 0 pages damaged\n", ask("burst 1000")
         ).group(1)
     )
     assert managed * 9 // 10 <= most < managed
     assert ask.host.managed() == managed
     ask.says("rounds x", NUMBER.format("x"))
-    ask.says("rounds 1000000")
-    assert ask("rounds 1").count(": 1 offlines of 16 MiB under stress, ") == 3
+    ask.says("rounds 1000000", "rounds: less than 1000000")
+    assert ask("rounds 1").count(": 1 offline of 16 MiB: ") == 3
     ask.says("check", "check: every invariant holds")
 
 
 def test_shown_state(ask):
     ask = ask()
     helped = ask("help").split("\n")
-    names = [line.split()[0] for line in helped if line]
-    assert names == sorted(set(names), key=names.index) and len(names) == 34, names
-    assert helped[0] == "  help                                this list"
+    names = [line.split()[0] for line in helped if line.startswith("  ")]
+    assert names == sorted(set(names), key=names.index) and len(names) == 37, names
+    assert helped[:2] == ["memory", "  mem" + " " * 35 + "totals and event counters"]
+    assert max(map(len, helped)) <= 80
     for name in (
-        "help",
         "mem",
         "zone",
         "pcp",
@@ -298,7 +295,7 @@ def test_shown_state(ask):
     assert ask("nosuch") == "nosuch: no such command; try help\n" and ask("   ") == ""
     assert ask("  check  ") == "check: every invariant holds\n"
     # More words than any command takes.
-    assert ask("a b c d e f g").startswith("a: no such command")
+    assert ask("a b c d e f g h i j").startswith("a: no such command")
     matches(ask("block 0x100000000"), r"pfn 0x100000000: outside 0-0x[0-9a-f]+0000")
     ask.says("block x", NUMBER.format("x"))
     ask.says("page x", NUMBER.format("x"))
@@ -308,12 +305,14 @@ def test_shown_state(ask):
         r"pageblock 0x40 .*: online, movable, zone 2, \d+ pages free",
         r"  .*",
         r"page: pfn .*",
+        "page: block .*",
     )
     # Only recorded events are known.
     pfn = FIRST + 0x1000
     matches(
         ask(f"page {pfn:#x}"),
         "page: pfn .* FREE order 9 .*",
+        "page: block .* movable, zone 2",
         f"history of pfn {pfn:#x}: nothing recorded",
     )
     pfn = FIRST + 0x7C00  # burst takes the last first
@@ -333,10 +332,12 @@ def test_shown_state(ask):
     assert "count/capacity by order" in ask("pcp")
     assert re.search(r"^cpu 1: online, APIC id 1, node 0, \d+ threads", ask("cpus"), re.MULTILINE)
     matches(ask("slots"), r"slots: 0 of 8 DIMM slots full; 0 taken, 0 given back, 0 refused, 0 odd")
-    assert ask("mce").count("banks are empty") == 2 and ask("virtio") == ""
+    assert ask("mce").count("banks are empty") == 2 and ask("virtio") == (
+        "virtio: no memory device and no balloon\n"
+    )
     assert ask("race x").startswith("race: this kernel has no scheduling points")
     # Programs, with no, one and two numbers.
-    assert ask("user").startswith("usage: user PROGRAM")
+    assert re.match(r"user: programs:\n(\s+\w+)* hello(\s+\w+)*\n", ask("user"))
     ask.says("user hello x", NUMBER.format("x"))
     ask.says("user hello 1 y", NUMBER.format("y"))
     assert ask("user hello").endswith("user: hello exited, status 0\n")
@@ -344,7 +345,7 @@ def test_shown_state(ask):
     assert ask("user fault 15").endswith("user: fault exited, status 77\n")
     assert "fuzz: 9 calls of seed 3: " in ask("user fuzz 3 9")
     assert ask("user nobody").endswith("user: nobody not started: error -2\n")
-    assert "selftest: 1 suites, " in ask("run lock") and "seed 0x5eed" in ask("run none")
+    assert "selftest: 1 suite, " in ask("run lock") and "seed 0x5eed" in ask("run none")
     assert 'no suite or test "nosuch"' in ask("run nosuch")
 
 
@@ -358,30 +359,31 @@ def test_keys(ask):
         ask.host.child.expect("quarry> ")
         return ask.host.child.before.replace("\r", "")
 
-    assert keys("chekc\x7f\x08ck\r") == "chekc\b \b\b \bck\n" + sound
-    assert keys("ab\x15check\n") == "ab\b \b\b \bcheck\n" + sound
-    assert keys("ab\x03check\r") == "ab\b \b\b \bcheck\n" + sound
+    assert keys("chekc\x7f\x08ck\r") == "chekc\b\033[K\b\033[Kck\n" + sound
+    assert keys("ab\x15check\n") == "ab\b\b\033[Kcheck\n" + sound
+    assert keys("ab\x03check\r") == "ab\b\b\033[Kcheck\n" + sound
     # Nothing to take away, keys that are none, and Ctrl-D only at the start of a line.
-    assert keys("\x7f\x7f\x01\x02\x80ch\x04eck\r") == "check\n" + sound
-    for number in range(1, 10):
+    assert keys("\x7f\x7f\x02\x80ch\x04eck\r") == "check\n" + sound
+    for number in range(1, 18):
         assert keys(f"n{number}\r") == f"n{number}\nn{number}: no such command; try help\n"
-    # Eight are remembered, and an empty line is not.
+    # Sixteen are remembered, and an empty line is not.
     assert keys("\r") == "\n"
-    assert keys("\x1b[A\r").startswith("n9\nn9: ")
-    assert keys("\x1b[A" * 3 + "\r").endswith("\nn8: no such command; try help\n")
-    up = keys("\x1b[A" * 12 + "\x15check\r")
-    assert up == (
-        "n8\b \b\b \bn9\b \b\b \bn9\b \b\b \bn8\b \b\b \bn7\b \b\b \bn6\b \b\b \bn5\b \b\b \bn4"
-        + "\b \b" * 2
-        + "check\n"
-        + sound
-    ), up
-    assert keys("n\x1b[A\x1b[B\x1b[Bcheck\r") == "n\b \bcheck" + "\b \b" * 5 + "check\n" + sound
-    # Others than the arrows are no keys.
-    assert keys("\x1b[Cche\x1bXck\r") == "check\n" + sound
-    # A line has an end.
-    long = "x" * 119
-    assert keys(long + "yz\r") == long + "\n" + long + ": no such command; try help\n"
+    assert keys("\x1b[A\r").startswith("n17\nn17: ")
+    assert keys("\x1b[A" * 3 + "\r").endswith("\nn15: no such command; try help\n")
+    assert keys("\x1b[A" * 30 + "\r").endswith("\nn3: no such command; try help\n")
+    assert keys("n\x1b[A\x1b[B\x1b[Bo\x15check\r").endswith("check\n" + sound)
+    # In the middle of a line; and sequences that are no keys.
+    assert keys("chck\x1b[D\x1b[De\r").endswith("\n" + sound)
+    assert keys("eck\x1b[Hch\x1b[1~\x1b[F\x1b[4~\r").endswith("\n" + sound)
+    assert keys("xcheck\x1b[7~\x1b[3~\r").endswith("\n" + sound)
+    assert keys("\x1b[Cche\x1bXc\x1b[15~k\r") == "check\n" + sound
+    # A line has an end, and stays within its row.
+    long = keys("x" * 119 + "yz\r")
+    assert long.endswith("\n" + "x" * 119 + ": no such command; try help\n")
+    row = 0
+    for piece in re.findall(r"\x08|\x1b\[K|.", long.split("\n")[0]):
+        row += {"\b": -1, "\033[K": 0}.get(piece, 1)
+        assert 0 <= row <= 70
     # Four characters, and nothing else but the end of the line.
     ask.host.child.send("\x04")
     ask.host.child.expect("halt\r*\n")

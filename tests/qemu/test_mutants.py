@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Tests of the tool that runs the wrong variants: each verdict, and each way a .mut file can be
 malformed."""
+import os
+
 import pytest
 
 import mutants
@@ -14,9 +16,9 @@ why: a reason
 kill: zone.ranges_across_zones_are_recognised
 expect: {WORDS}
 """
-OLD = "\t\tif (pb->zone != (*zone)->id)\n"
+OLD = "\t\tif (likely(pageblock_state(pb) != PB_HOLE && pb->zone == id))\n"
 SAME = OLD.replace("id)", "id /* the same */)")
-WRONG = OLD.replace("!=", "<")
+WRONG = OLD.replace("==", ">=")
 LOOP = "\tfor (;;)\n\t\tcpu_relax();\n"
 
 
@@ -66,6 +68,8 @@ def test_verdict(tmp_path, monkeypatch, case):
     head, new, want = VERDICTS[case]
     if want == "TIMEOUT":
         monkeypatch.setattr(mutants, "LIMIT", 5)
+    if case == "hangs_as_it_must":  # it does so for ever: the wait is only for the verdict
+        monkeypatch.setattr(mutants, "HANG_SECONDS", 2)
     v = parse(tmp_path, head + block(new))
     hunt = mutants.Hunt(qemu.BUILD, False)
     wrong = hunt.prepare([v])
@@ -113,3 +117,22 @@ def test_malformed(tmp_path, case):
 def test_does_not_fit(tmp_path, old, says):
     with pytest.raises(variant.BadVariant, match=says):
         variant.edited(parse(tmp_path, HEAD + block(WRONG, old)))
+
+
+def test_a_thin_tree_has_the_variants_files_and_links_to_the_rest(tmp_path):
+    tree = str(tmp_path / "tree")
+    (tmp_path / "tree" / "build").mkdir(parents=True)
+    (tmp_path / "tree" / "build" / "kept.o").write_text("")
+    with open(f"{variant.ROOT}/include/quarry/types.h", encoding="utf-8") as f:
+        first = f.readline()
+    other = f"--- file include/quarry/types.h\n--- old\n{first}--- new\n{first}/* new */\n"
+    for text in (other, block(WRONG)):  # the second leaves nothing of the first
+        v = parse(tmp_path, HEAD + text)
+        (path,) = variant.thin_tree(v, tree)
+        for name in ("mm/zone.c", "mm/zone.h", "include/quarry/types.h", "user/init.c", "Makefile"):
+            with open(f"{tree}/{name}") as copy, open(f"{variant.ROOT}/{name}") as own:
+                assert (copy.read() == own.read()) == (name != path), name
+        folder = path.split("/")[0]
+        real = [n for n in os.listdir(tree) if not os.path.islink(f"{tree}/{n}")]
+        assert sorted(real) == sorted(["build", folder])
+    assert os.listdir(f"{tree}/build") == ["kept.o"]

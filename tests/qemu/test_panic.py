@@ -14,7 +14,7 @@ FAULTS = {
     "badfree": (r"bad free of page \w+, order 0: double free", True),
     "corrupt": (r"page \w+: expected PCP order 0 refs 0, found PCP order 0 refs 0 flags 0x2", True),
     "freelist": (
-        r"mm/buddy\.c:\d+: assertion failed: page_word\(page\) == PAGE_WORD\(0, PG_FREE, order\)",
+        r"page \w+: expected TAIL order 0 refs 0, found TAIL order 0 refs 0 flags 0x2",
         True,
     ),
     "null": (r"exception 14: page fault", False),
@@ -75,8 +75,8 @@ def test_says_everything(boot, fault):
         [rf"PANIC on CPU \d+, thread \w+: {what}"]
         + (
             [
-                r"^page: pfn 0x[0-9a-f]+ (PCP|FREE) order \d+ refs 0 flags 0(x2)? pins 0; block "
-                r"0x[0-9a-f]+ \w+, zone 0$",
+                r"^page: pfn 0x[0-9a-f]+ (PCP|TAIL) order \d+ refs 0 flags 0(x2)? pins 0\n"
+                r"page: block 0x[0-9a-f]+ \w+, zone 0$",
                 r"^history of pfn 0x[0-9a-f]+: (time, cpu, what, block|nothing recorded)$",
             ]
             if page
@@ -171,6 +171,42 @@ def test_silent_cpu(boot):
         ],
     )
     ends_well(run, report)
+
+
+def test_report_is_whole_while_others_print(boot):
+    """The other CPUs print lines without an end; between the report's there are none."""
+    run, report = panics(boot, "talk", threads="multi")  # at the same time
+    assert run.has("^fault: CPU [12] prints a line$"), run.story(80)
+    assert "prints a line" not in report, run.story(80)
+    assert all_cpus(report) == {str(cpu) for cpu in range(CPUS)}, run.story(80)
+    ends_well(run, report)
+
+
+def test_registers_are_part_of_the_report(boot):
+    """Of an exception while the other CPUs print: from its first line on."""
+    run, report = panics(boot, "talknull", threads="multi")
+    assert run.has("^fault: CPU [12] prints a line$"), run.story(80)
+    report = run.text[re.search(r"^CPU 0: exception 14, page fault", run.text, re.M).start() :]
+    assert "prints a line" not in report and "\ncr2 " in report, run.story(80)
+    ends_well(run, report)
+
+
+def test_panic_shows_hidden_text(boot):
+    """In a selftest whose text goes to the log only: its name, what it said, and the report."""
+    run = boot("selftest=buddy,fatal report=short", cpus=CPUS)
+    assert run.status == qemu.FAIL_STATUS, run.story()
+    in_order(
+        run,
+        run.text,
+        [
+            "^ok 1 buddy ",
+            "^  # begin fatal.panics_as_it_should\n  # said before the panic\n\n"
+            "PANIC on CPU 0, thread main: as it should$",
+            "^CPU 0: panics$",
+            "^To run it again: ",
+        ],
+    )
+    assert run.text.count("# begin") == 1 and run.text.count("PANIC") == 1, run.story()
 
 
 def test_unknown_fault(boot):

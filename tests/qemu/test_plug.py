@@ -5,6 +5,8 @@ import pytest
 
 from slots import DONE, INSERT, SOUND
 
+BOOTS = "multi"  # QEMU 7.2 dies when a CPU is unplugged from its one thread
+
 
 @pytest.mark.parametrize("machine", ["q35", "pc"])
 def test_cpus_and_memory_are_plugged_and_unplugged(host, machine):

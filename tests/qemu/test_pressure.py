@@ -5,11 +5,16 @@ import pytest
 
 import pressure
 import qemu
+from conftest import rotates
+
+BOOTS = "multi"  # memory runs out on all CPUs at the same time
 
 CMDLINE = "selftest=none movable=0 pressure="
 
 
-@pytest.mark.parametrize("cpus,icount", [(1, False), (4, False), (8, False), (8, True)])
+@pytest.mark.parametrize(
+    "cpus,icount", [rotates(1, False), (4, False), rotates(8, False), (8, True)]
+)
 def test_nothing_is_missed(passes, cpus, icount):
     """Exact at rest, whatever the CPUs did: a thread's last request failed after a drain of all
     CPUs, and that came after its last free.  So when all have stopped no page is cached, and none
@@ -59,7 +64,10 @@ def test_same_seed_same_figures(boot):
     assert pressure.figures(first.text)[7] != {**pressure.figures(other.text)[8], "seed": 7}
 
 
-@pytest.mark.parametrize("policy", [p for p in pressure.POLICIES if p != pressure.RIGHT])
+WRONG = [p for p in pressure.POLICIES if p != pressure.RIGHT]
+
+
+@pytest.mark.parametrize("policy", [WRONG[0], *map(rotates, WRONG[1:])])
 def test_wrong_variants(policy):
     """The fault of each is seen, and no other."""
     kernel = pressure.kernel_of(qemu.BUILD, policy)
@@ -83,6 +91,6 @@ def test_bad_values(passes):
     run = passes("selftest=buddy " + " ".join(f"pressure={w}" for w in words))
     for word in words:
         assert run.has(
-            rf"^command line: pressure={word} is malformed and left out; pressure takes N or N-M$"
+            rf"^command line: pressure={word} is malformed and left out\n  pressure takes N or N-M$"
         ), run.story()
     assert not pressure.figures(run.text), run.story()

@@ -1,26 +1,35 @@
 # SPDX-License-Identifier: MIT
 """Every variable of `make run` at both ends of its documented range, as typed."""
 import os
+import pty
+import subprocess
 
 import pytest
+import qemu
+from conftest import rotates, whole
 
 SHORT = "selftest=buddy tour=off"
+# The suites on such machines: test_scale.py.
+TOUR = {} if whole() else {"CMDLINE": "selftest=buddy"}
+QEMU = "qemu-system-x86_64"
 CORES = len(os.sched_getaffinity(0))
 
 
 @pytest.mark.parametrize(
     "variables, says",
     [
-        ({"BOOT": "grub", "CPUS": 1, "NODES": 1, "MEM": "69M"}, "1 CPUs online of 1, 1 node,"),
+        ({"BOOT": "grub", "CPUS": 1, "NODES": 1, "MEM": "69M"}, "1 CPU online of 1, 1 node,"),
         ({"BOOT": "grub", "MEM": "76"}, "4 CPUs online of 4, 2 nodes,"),
         ({"BOOT": "pvh", "MEM": "76m"}, "4 CPUs online of 4, 2 nodes,"),
-        ({"BOOT": "uefi", "MEM": "140M"}, "4 CPUs online of 4, 2 nodes,"),
+        rotates({"BOOT": "uefi", "MEM": "140M"}, "4 CPUs online of 4, 2 nodes,"),
         ({"BOOT": "pvh", "NODES": 16, "MEM": "132M"}, "4 CPUs online of 4,"),
         ({"NODES": 8, "MEM": "1g"}, "4 CPUs online of 4, 8 nodes,"),
         ({"BOOT": "pvh", "CPUS": 255, "MEM": "327M"}, "255 CPUs online of 255,"),
-        ({"BOOT": "uefi", "CPUS": 255, "NODES": 16, "MEM": "447M"}, "255 CPUs online of 255,"),
+        rotates(
+            {"BOOT": "uefi", "CPUS": 255, "NODES": 16, "MEM": "447M"}, "255 CPUs online of 255,"
+        ),
         ({"BOOT": "grub", "MEM": "1T"}, "4 CPUs online of 4, 2 nodes,"),
-        ({"BOOT": "uefi", "MEM": "1t"}, "4 CPUs online of 4, 2 nodes,"),
+        rotates({"BOOT": "uefi", "MEM": "1t"}, "4 CPUs online of 4, 2 nodes,"),
     ],
     ids=[
         "least",
@@ -41,21 +50,95 @@ def test_range(make, variables, says):
 
 
 @pytest.mark.parametrize(
-    "machine", [{"MEM": "64G", "CMDLINE": "selftest=buddy"}, {"MEM": "1T"}], ids=["64G", "1T"]
+    "machine",
+    [rotates({"MEM": "64G", "CMDLINE": "selftest=buddy"}), {"MEM": "1T", **TOUR}],
+    ids=["64G", "1T"],
 )
 def test_large_memory_passes_with_the_tour(make, machine):
     """Memory that standby brings online meanwhile does not count as lost; the programs touch as
     much as on any machine."""
-    status, out = make("run", timeout=900, BOOT="pvh", **machine)
-    assert status == 0 and "programs: 3 offlines, each at the first call" in out, out[-3000:]
+    status, out = make("run", BOOT="pvh", **machine)
+    assert status == 0 and " pages were mapped; " in out and "act 4 of 4: " in out, out[-3000:]
 
 
 def test_many_cpus_pass_with_the_tour(make):
     """64 of them: test_boot.py.  CPUs under stress are halted between bursts."""
-    status, out = make("run", timeout=900, BOOT="pvh", CPUS=255)
+    status, out = make("run", BOOT="pvh", CPUS=255, **TOUR)
     assert status == 0 and "255 CPUs online of 255," in out, out[-3000:]
-    for policy in ("redrain", "disable", "precise"):
-        assert f"tour: offline {policy}: 16 MiB " in out, out[-3000:]
+    assert "  redrain drains again; disable costs the caches; precise neither" in out, out[-3000:]
     assert (f"run: 255 CPUs on {CORES} host cores: one host thread runs them all" in out) == (
         255 > 4 * CORES
     ), out[:300]
+
+
+def put_first(tmp_path, programs):
+    """PATH with these shell scripts before all others."""
+    for tool, does in programs.items():
+        path = tmp_path / tool
+        path.write_text(f"#!/bin/sh\n{does}\n")
+        path.chmod(0o755)
+    return f"{tmp_path}:{os.environ['PATH']}"
+
+
+@pytest.mark.parametrize(
+    "environment, asks",
+    [
+        ({"TERM": "xterm", "LANG": "C"}, "picture=live"),
+        ({"TERM": "xterm", "LANG": "de_DE.utf8"}, "charset=utf8 picture=live"),
+        ({"TERM": "xterm", "LANG": "C.UTF-8", "LC_CTYPE": "C"}, "picture=live"),
+        ({"TERM": "xterm", "LANG": "C", "LC_CTYPE": "C.UTF-8"}, "charset=utf8 picture=live"),
+        ({"TERM": "xterm", "LC_CTYPE": "C.UTF-8", "LC_ALL": "C"}, "picture=live"),
+        ({"TERM": "xterm", "LC_CTYPE": "C", "LC_ALL": "C.UTF-8"}, "charset=utf8 picture=live"),
+        ({"TERM": "dumb", "LC_ALL": "C.UTF-8"}, ""),
+        ({"LC_ALL": "C.UTF-8"}, ""),
+    ],
+)
+def test_picture_by_terminal_and_locale(tmp_path, environment, asks):
+    """On a terminal; the machine is not started."""
+    says = 'while [ "$1" != -append ]; do shift; done; echo "got $2"'
+    path = put_first(tmp_path, {QEMU: says})
+    others = ("TERM", "LANG", "LC_CTYPE", "LC_ALL", "CMDLINE")
+    env = {k: v for k, v in os.environ.items() if k not in others}
+    env.update(environment, PATH=path, BOOT="pvh", CMDLINE="seed=1")
+    ours, its = pty.openpty()
+    try:
+        build = os.path.relpath(qemu.BUILD, qemu.ROOT)
+        subprocess.run(
+            ["sh", "tools/run.sh", build],
+            cwd=qemu.ROOT,
+            env=env,
+            stdin=its,
+            stdout=its,
+            check=False,
+        )
+        out = os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(its)
+    assert f"got {asks} seed=1".replace("  ", " ") in out.split("\r\n"), out
+
+
+@pytest.mark.parametrize(
+    "cores, cpus, asked, threads",
+    [
+        (2, 4, "", "single"),
+        (4, 4, "", "multi"),
+        (2, 4, "multi", "multi"),
+        (1, 5, "multi", "single"),
+    ],
+)
+def test_host_threads(tmp_path, cores, cpus, asked, threads):
+    """One for each CPU only where each has a core; the machine is not started."""
+    path = put_first(tmp_path, {"nproc": f"echo {cores}", QEMU: 'echo "$@" >&2'})
+    env = dict(os.environ, PATH=path, BOOT="pvh", CPUS=str(cpus))
+    env["THREADS"] = asked
+    build = os.path.relpath(qemu.BUILD, qemu.ROOT)
+    done = subprocess.run(
+        ["sh", "tools/run.sh", build],
+        cwd=qemu.ROOT,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert f"-accel tcg,thread={threads} " in done.stderr, done.stdout + done.stderr

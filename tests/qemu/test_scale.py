@@ -2,12 +2,13 @@
 """Big machines: a terabyte of which only the used part costs, and 255 CPUs."""
 import re
 
+import conftest
 import pytest
 import qemu
 
 TIB = 1 << 20  # MiB
 RESIDENT_LIMIT = 64  # MiB more than the same machine before its first instruction
-CROWD_LIMIT = 20  # seconds of the guest (10^9 instructions each) for 255 CPUs: boot, quick suites
+CROWD_LIMIT = 20  # seconds of the guest for 255 CPUs: boot, quick suites
 CYCLES_LIMIT = 1.5  # times those of a machine with 1 GiB
 # With AMD's vendor and more RAM than fits below its hole, QEMU moves all high RAM to 1 TiB.
 CPUS = {"moved": "max,phys-bits=46", "straight": "max,phys-bits=46,vendor=GenuineIntel"}
@@ -44,7 +45,8 @@ def measure(name):
 
 
 def cycles(run):
-    return int(re.search(r"^boot: (\d+) thousand cycles since", run.text, re.MULTILINE).group(1))
+    found = re.search(r"^boot: by \w+, (\d+) thousand cycles since", run.text, re.MULTILINE)
+    return int(found.group(1))
 
 
 @pytest.mark.parametrize("map_", sorted(CPUS))
@@ -72,11 +74,13 @@ def test_terabyte_is_used(passes):
 
 
 def test_255_cpus(passes, report):
-    """The quick suite in so much of the guest's time.  Offlines under each policy: test_run.py, the
-    tour."""
-    run = passes("selftest=quick", cpus=255, mem=2048, icount=True, timeout=900)
+    """The suites in so much of the guest's time.  Without FULL=1 those about what CPUs do to each
+    other, and an instruction takes 4 ns, not 1, which makes the waits of the boot short for the
+    host.  Offlines under each policy: test_run.py, the tour."""
+    suites, shift = ("selftest=most", 0) if conftest.whole() else (conftest.CROWD, 2)
+    run = passes(suites, cpus=255, mem=2048, icount=True, shift=shift)
     assert run.has("^machine: 255 CPUs online of 255,"), run.story()
-    selftest = int(re.search(r"^selftest: (\d+) ms", run.text, re.MULTILINE).group(1))
+    selftest = int(re.search(r"^# selftest: .*, (\d+) ms$", run.text, re.MULTILINE).group(1))
     seconds = cycles(run) / 1e6 + selftest / 1e3
     report(f"255 CPUs: {seconds:.1f} s of the guest, {run.seconds:.0f} s")
     assert seconds <= CROWD_LIMIT, run.story()

@@ -100,11 +100,11 @@ def test_dimm_in_use_stays(host):
         h.unplug("d0")
         h.ost(0, EJECT, BUSY)
         h.says(rf"slots: blocker: pfn {FIRST + 100:#x}: ")
-        h.says(r"slots: DIMM slot 0, 128 MiB at \S+ domain 0: cannot leave: error -\d+: ")
+        h.says(r"slots: DIMM slot 0, 128 MiB at \S+ domain 0: cannot leave\s+slots:   error -\d+: ")
         assert list(h.dimms()) == ["d0"]
         assert before - 1 <= h.managed() <= before
         assert SOUND in h.ask("check")
-    assert "last refused: error -" in h.ask("slots")
+    assert "last refused:\nslots:   error -" in h.ask("slots")
     h.ask("busy")
     h.unplug("d0")
     h.gone("d0")
@@ -149,8 +149,8 @@ def test_dimm_too_large_to_be_described(host):
     h.plug_dimm(0, 8192)
     h.ost(0, INSERT, FAILED)
     h.says(
-        r"slots: DIMM slot 0, 8192 MiB at \S+ domain 0: not taken: error -12: no memory for its "
-        r"descriptors"
+        r"slots: DIMM slot 0, 8192 MiB at \S+ domain 0: not taken\s+"
+        r"slots:   error -12: no memory for its descriptors"
     )
     text = h.ask("mem")
     assert "ALLOC_FAIL" in text and "OOM_" not in text, text
@@ -166,11 +166,12 @@ def test_dimm_too_large_to_be_described(host):
 
 
 # ---- CPUs ----------------------------------------------------------------------------------------
+UNPLUG = {"threads": "multi"}  # QEMU 7.2 dies when a CPU is unplugged from its one thread
 
 
 @pytest.mark.parametrize("machine", ["q35", "pc"])
 def test_cpu_comes_and_goes(host, machine):
-    h = host(cpus="2,maxcpus=4", room=0, machine=machine)
+    h = host(cpus="2,maxcpus=4", room=0, machine=machine, **UNPLUG)
     assert "machine: 2 CPUs online of 4" in h.boot and "slots: 0 for DIMMs, 4 for CPUs" in h.boot
     assert h.cpus() == ["online", "online", "absent", "absent"]
     assert "cpu: error -19: no such CPU" in h.ask("cpu up 3")
@@ -192,7 +193,7 @@ def test_cpu_comes_and_goes(host, machine):
 
 def test_plugged_cpu_works(host):
     """Threads run on it, it goes down and up as any other, and all that while others call it."""
-    h = host(cpus="1,maxcpus=3", room=0)
+    h = host(cpus="1,maxcpus=3", room=0, **UNPLUG)
     devices = {}
     for i, place in enumerate(h.places()):
         h.plug_cpu(f"c{i}", place)
@@ -214,7 +215,7 @@ def test_plugged_cpu_works(host):
 
 
 def test_last_cpu_stays(host):
-    h = host(cpus="1,maxcpus=2", room=0)
+    h = host(cpus="1,maxcpus=2", room=0, **UNPLUG)
     h.plug_cpu("c1", h.places()[0])
     assert h.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]["status"] == DONE
     assert "cpu: done: 1 of 2 online" in h.ask("cpu down 0")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""`make race STEP=1`: a race gone through by keys, forwards and back; and orders that derive from
-seeds."""
+"""`make race STEP=1 ENGINE=qemu`: a race gone through by keys on the live machine, forwards and
+back; and orders that derive from seeds.  test_step_screen.py has the rest of the stepper."""
+import glob
 import os
 import re
 import signal
@@ -11,10 +12,9 @@ import pexpect
 import pytest
 import qemu
 import race
-import race_step
+import race_engine
+from conftest import rotates
 from test_make import running, wait_until
-
-BUILDING = 900  # seconds: the first session may have to build a kernel
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def program():
 
 @pytest.fixture
 def keys():
-    """keys("R-S0A") -> make race STEP=1 at a terminal."""
+    """keys("R-S0A") -> make race STEP=1 ENGINE=qemu at a terminal that cannot be drawn on."""
     children = []
 
     def start(name):
@@ -43,19 +43,19 @@ def keys():
                 "race",
                 f"NAME={name}",
                 "STEP=1",
+                "ENGINE=qemu",
             ],
             cwd=qemu.ROOT,
-            env=outer_make.env(),
+            env=outer_make.env(TERM="dumb"),
             timeout=qemu.WATCHDOG,
             encoding="utf-8",
             codec_errors="replace",
-            dimensions=(40, 200),
+            dimensions=(24, 80),
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )  # tests may run in the background
         child.logfile_read = open(qemu.log_path("step-" + name), "w", encoding="utf-8")
         children.append(child)
-        child.expect(r"\r\n   0 +next: ", timeout=BUILDING)
-        child.expect(PROMPT)
+        child.expect(PROMPT, timeout=qemu.WATCHDOG)
         return child
 
     yield start
@@ -63,7 +63,7 @@ def keys():
         child.close(force=True)
 
 
-PROMPT = r"\r\n([a-h](?: or [a-h])*)\? |< one step back, q quit: "
+PROMPT = r"\r\n(?:\x1b\[J)?([a-h](?: or [a-h])*)\? \(.*?\) |u undo, \? help, q leave: "
 
 
 def press(child, key):
@@ -74,10 +74,10 @@ def press(child, key):
 
 
 def rows(text):
-    """[(number, key, cells)] of the table's rows."""
+    """[(number, key, text)] of the moves in it."""
     return [
-        (int(m.group(1)), m.group(2), re.split(r"  +", m.group(3).strip()))
-        for m in re.finditer(r"^ {0,3}(\d+) ([a-h ]) (.*?)\r?$", text, re.MULTILINE)
+        (int(m.group(1)), m.group(2), m.group(3))
+        for m in re.finditer(r"^ {0,3}(\d+) ([a-h])  (.*?)\r?$", text, re.MULTILINE)
     ]
 
 
@@ -109,107 +109,90 @@ def outcome_of(fiber, text_file, script):
     return re.search(r"^race: end mine (.*)$", done.stdout, re.MULTILINE).group(1)
 
 
-def test_to_the_hang_and_back(keys, program, text_file):
-    """The wrong variant that the script names first, to its failure; step by step back; another
-    way, to success."""
+def test_to_the_hang_and_back_on_the_live_machine(keys, program, text_file):
+    """The wrong variant of the exhibit, to its failure; two steps back, and to it again."""
     child = keys("R-S0A")
-    assert rows(press(child, "a"))[-1][2][:3] == ["free.prep", "next: offline(P)", "being freed"]
+    text = press(child, "a")
+    assert rows(text)[-1][2] == "A at free.prep; P is being freed"
     went = rows(press(child, "B"))
-    assert {"drain.complete", "offline.test"} <= {cells[1] for _, _, cells in went}
-    assert all(cells[0] == "free.prep" and key == "b" for _, key, cells in went)
-    number, _, cells = rows(press(child, "A"))[-1]
-    assert cells[0] == "free(P) returned 0" and cells[2] == "cached on CPU 0, isolated", cells
-    text = ""
+    assert went[-1][2] == "B waits for an answer from CPU 0" and went[-2][0] == 12
+    press(child, "A")
+    number, _, last = rows(press(child, "B"))[-1]
+    assert number > 12
     while "STUCK" not in text:
         text = press(child, "B")
-        assert rows(text)[-1][0] > number, text
-        number = rows(text)[-1][0]
-    assert re.search(
-        r"STUCK: B goes round: offline\.\w+ for the 3rd time, and \d+ moves later the same; P is "
-        r"in the "
-        r"cache of CPU 0, its pageblock isolated; nobody else has anything left to do",
-        text,
-    ), text
-    assert "cannot" not in text and "it is over" in press(child, "b")
-    while cells[1] != "iso.range_done":
-        text = press(child, "<")
-        before, (number, _, cells) = number, rows(text)[-1]
-        assert number == before - 1 and f"one step back: {number} moves again" in text, text
-    assert cells[0] == "free.prep" and cells[2] == "being freed, isolated"
-    assert "cached on CPU 0, isolated" in press(child, "A")
-    while "OK: all operations have ended" not in text:
-        text = press(child, child.match.group(1)[0].upper())
+    assert re.search(r"STUCK after \d+ moves:\s+B waits in a loop for the range to be free", text)
+    assert "The cache of CPU 0 holds P since move" in text and "it is over" in press(child, "b")
+    end = int(re.search(r"STUCK after (\d+) moves", text).group(1))
+    for number in (end - 1, end - 2):
+        assert f"undone: back after {number} moves" in press(child, "u")
+    while "STUCK" not in (text := press(child, "B")):
+        pass
+    assert f"STUCK after {end} moves" in text
     script = leave(child)
-    assert outcome_of(program("fiber", "M01"), text_file, script) == "OK"
+    assert outcome_of(program("fiber", "M02"), text_file, script) == "STUCK"
     with open(os.path.join(qemu.BUILD, "race", "mine.race"), encoding="utf-8") as f:
         assert f.read() == script
 
 
-def test_keys_from_a_pipe(make, program, text_file, name):
-    """The same without a terminal; and the script of the hang hangs."""
-    path = text_file("keys", "a B\nA x a BBBB q")
-    with open(path, encoding="utf-8") as f:
-        status, out = make("race", stdin=f, timeout=BUILDING, NAME="R-S0A M02", STEP=1)
-    assert status == 0, out
-    assert "'x': no such key" in out and "A cannot move: free(P) returned 0" in out, out
-    assert "STUCK: B goes round" in out, out
-    script = script_of(out)
-    assert "expect: STUCK" in script and script.count("@") <= 4, script
-    assert outcome_of(program("fiber", "M02"), text_file, script) == "STUCK"
-
-
-def test_end_of_the_keys_leaves(make, program, text_file):
-    """Where the reader stopped, the script does; `none` is the right code."""
-    status, out = make(
-        "race", timeout=BUILDING, NAME="R-S0A none", STEP=1, stdin=subprocess.DEVNULL
-    )
-    assert status == 0 and "with the right code" in out and "your moves: none" in out, out
-    with open(text_file("keys", "abbb"), encoding="utf-8") as f:
-        status, out = make("race", timeout=BUILDING, NAME="R-S0A,none", STEP=1, stdin=f)
-    assert status == 0 and "your moves: abbb" in out, out
-    script = script_of(out)
-    assert script.endswith("B?iso.range_done\nexpect: OK\n"), script
-    assert outcome_of(program("fiber"), text_file, script) == "OK"
-
-
-@pytest.mark.parametrize(
-    "names, message",
-    [
+def test_wrong_names(make):
+    for names, message in (
         ("R-S9Z", "STEP=1 needs one script"),
         ("", "STEP=1 needs one script"),
         ("R-S0A M98", "no variant M98; R-S0A names M01"),
         ("R-S0A R-S1 none", "STEP=1 needs one script"),
-    ],
-    ids=["no_script", "none", "no_variant", "two"],
-)
-def test_wrong_names(make, names, message):
-    status, out = make("race", NAME=names, STEP=1)
-    assert status != 0 and message in out, out
+    ):
+        status, out = make("race", NAME=names, STEP=1)
+        assert status != 0 and message in out, out
+    status, out = make("race", NAME="R-S0A", STEP=1, ENGINE="bochs")
+    assert status != 0 and "no engine bochs to step with; ENGINE is one of: fiber, qemu" in out
 
 
-def test_interrupt_leaves_no_machine(keys, program):
+@pytest.mark.parametrize("engine", ["fiber", "icount"])
+def test_repeats_of_a_script_count_alike(program, engine):
+    """What one run of a wrong variant has counted is not counted by the next."""
+    runs = race.run_scripts(program(engine, "M80"), engine, "repeat", ["R-S3A"], 3)["R-S3A"]
+    assert [outcome for _, outcome, _ in runs] == ["COUNT(offline_cpu)"] * 3
+    assert len({trace for trace, _, _ in runs}) == 1
+
+
+def kernels_of(ident):
+    """The kernels with this wrong variant that run in a QEMU."""
+    folder = os.path.join(qemu.BUILD, "mutant", f"race-{ident}-").encode()
+    found = set()
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(path, "rb") as f:
+                found |= {word for word in f.read().split(b"\0") if word.startswith(folder)}
+        except OSError:
+            continue
+    return [word.decode() for word in found]
+
+
+def test_interrupt_leaves_no_machine(keys):
     child = keys("R-S0A")
-    kernel = program("icount", "M01")
+    (kernel,) = kernels_of("M02")
     assert running(kernel)
     child.sendintr()
     child.expect(pexpect.EOF)
     child.close()
     assert child.exitstatus != 0
     assert wait_until(lambda: not running(kernel)), "QEMU is still there"
+    assert not os.path.exists(kernel), "the variant's tree is still there"
 
 
-def test_back_on_a_new_machine(program, capsys):
+def test_back_on_a_new_machine(program):
     """If a role never comes back: the moves are made again on another machine, and lead to the same
     state."""
     script = next(s for s in race.scripts() if s.name == "R-S0A")
-    stepper = race_step.Stepper(program("icount"), script)
+    stepper = race_engine.Stepper(program("icount"), script, "qemu")
     stepper.boot("abbbbbbbbba")
-    first = stepper.machine
+    first = stepper.engine
     stepper.goes_back = False
-    stepper.back()
-    assert first.proc.poll() is not None
-    stepper.machine.end()
-    assert stepper.moves == "abbbbbbbbb" and "on a new machine" in capsys.readouterr().out
+    assert stepper.back()
+    assert first.proc.poll() is not None and stepper.engine is not first
+    stepper.end()
+    assert stepper.moves == "abbbbbbbbb"
 
 
 def test_same_as_on_fibers(program):
@@ -220,15 +203,15 @@ def test_same_as_on_fibers(program):
         input="a" + "b" * 99,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=qemu.WATCHDOG,
     ).stdout
     fibers = re.findall(r"^step: A (.*)\nstep: B (.*)\nstep: (P .*)$", out, re.MULTILINE)
     gave_up = fibers.index(("at free.prep", "offline(P) returned -EBUSY", "P is being freed"))
     assert gave_up > 20, out
     script = next(s for s in race.scripts() if s.name == "R-S0A")
-    stepper = race_step.Stepper(program("icount", "M01"), script)
+    stepper = race_engine.Stepper(program("icount", "M01"), script, "qemu")
     stepper.boot("a" + "b" * (gave_up - 1))
-    stepper.machine.end()
+    stepper.end()
     assert fibers[: gave_up + 1] == [(p.roles["A"], p.roles["B"], p.page) for p in stepper.pictures]
 
 
@@ -257,7 +240,6 @@ def seeds(boot, program):
             f"selftest=none race={name} race_seed={which}",
             kernel=program("icount"),
             icount=engine == "icount",
-            timeout=600,
         )
         assert run.passed, run.story()
         return played(run.text)
@@ -280,7 +262,8 @@ def test_seed_decides(seeds):
 
 
 @pytest.mark.parametrize(
-    "name", ["R-S1c", "R-ISO", "R-S3C", "R-OVL", "R-S3A", "R-S3H", "R-S2", "R-S4-busy"]
+    "name",
+    ["R-S1c", "R-S3C", *map(rotates, ["R-ISO", "R-OVL", "R-S3A", "R-S3H", "R-S2", "R-S4-busy"])],
 )
 def test_seeds_same_in_the_kernel(seeds, name):
     """Several seeds in one boot, with roles that wait for locks and for answers, and CPUs that go
@@ -305,7 +288,10 @@ def test_scripts_of_seeds(program, text_file, ident, name, outcome):
     found = set()
     for seed in range(1, 41):
         out = subprocess.run(
-            [fiber, f"--schedule={seed}", name], capture_output=True, text=True, timeout=60
+            [fiber, f"--schedule={seed}", name],
+            capture_output=True,
+            text=True,
+            timeout=qemu.WATCHDOG,
         ).stdout
         end = re.search(rf"^race: end {name} seed {seed} (.*)$", out, re.MULTILINE).group(1)
         script = out[out.index(f"race: {name}-") :]
@@ -313,7 +299,7 @@ def test_scripts_of_seeds(program, text_file, ident, name, outcome):
             [fiber, "--jitter=2", text_file(f"{seed}.race", script)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=qemu.WATCHDOG,
         )
         assert done.returncode == 0 and re.search(
             rf"^race: end \S+ {re.escape(end)}$", done.stdout, re.MULTILINE
@@ -324,7 +310,7 @@ def test_scripts_of_seeds(program, text_file, ident, name, outcome):
 
 def test_seeds_refused(boot, program):
     run = boot("selftest=none race=R-S0A race_seed=4-x", kernel=program("icount"))
-    refusal = "^command line: race_seed=4-x is malformed and left out; race_seed takes N or N-M$"
+    refusal = "^command line: race_seed=4-x is malformed and left out\n  race_seed takes N or N-M$"
     assert run.has(refusal), run.story()
     run = boot("selftest=none race=R-S0A race_seed=4", kernel=program("icount"), cpus=2)
     assert run.failed and run.has(

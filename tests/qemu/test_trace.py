@@ -7,6 +7,9 @@ import re
 import pytest
 
 import qemu
+from conftest import rotates
+
+BOOTS = "single"  # what is read from a file
 
 HEADER = "# events={} allocs={} frees={} ids={} peak_live_pages={} cpus={}\n"
 GOOD = HEADER.format(4, 2, 2, 2, 2, 2) + "a 0 0 U 0\na 1 0 M 1\nf 0 1\nf 1 0\n"
@@ -91,7 +94,7 @@ def test_no_module_at_all(boot):
     assert run.has(r"^trace=good\.trace: no module"), run.story()
 
 
-@pytest.mark.parametrize("path", ["grub", "pvh"])
+@pytest.mark.parametrize("path", ["grub", rotates("pvh")])
 def test_recorded(make, path):
     """A trace of the repository, packed as it is kept, through make run."""
     folder = os.path.join(qemu.ROOT, "traces")
@@ -102,10 +105,7 @@ def test_recorded(make, path):
         pytest.skip("no recorded trace in traces/")
     smallest = min(packed, key=lambda f: os.path.getsize(os.path.join(folder, f)))
     status, out = make(
-        "run",
-        BOOT=path,
-        TRACE=os.path.join("traces", smallest),
-        CMDLINE="selftest=none picture=off",
+        "run", BOOT=path, TRACE=os.path.join("traces", smallest), CMDLINE="selftest=none"
     )
     assert status == 0, out[-3000:]
     assert re.search(rf"^trace {re.escape(smallest[:-3])}: ", out, re.MULTILINE), out[-3000:]

@@ -4,6 +4,7 @@ memory."""
 import re
 import time
 
+import conftest
 import pytest
 import qemu
 from guest import Guest, plug_round, virtio_mem
@@ -12,12 +13,12 @@ from guest import Guest, plug_round, virtio_mem
 
 
 @pytest.fixture
-def guest(name):
+def guest(name, threads):
     """guest(extra, **machine) -> Guest, not yet entered."""
 
     def make(extra, reboots=False, cmdline="selftest=none tour=off", **kw):
-        kw.setdefault("mem", 1024)
-        return Guest(name, qemu.Machine(extra=extra, timeout=qemu.WATCHDOG, **kw), cmdline, reboots)
+        machine = qemu.Machine(**{"extra": extra, "mem": 1024, "threads": threads, **kw})
+        return Guest(name, machine, cmdline, reboots)
 
     return make
 
@@ -184,14 +185,14 @@ def test_larger_blocks(guest, block):
 @pytest.mark.long
 def test_512_mib_twenty_times_under_load(guest, report):
     """The host's memory falls by 95 % of the unplugged size, each time, a second after the
-    reply."""
+    reply.  Without FULL=1 five times."""
     fell = []
-    with guest(virtio_mem(512)) as g:
+    with guest(virtio_mem(512), cpus=2) as g:
         # The targets of the moved pages are resident already: else their host memory would grow as
         # the other falls.
         g("burst 420")
         assert "and stress on all CPUs" in g("load 128")
-        for _ in range(20):
+        for _ in range(20 if conftest.whole() else 5):
             fell.append(plug_round(g, 512))
         assert load_ends_well(g) > 0
         ends_well(g)
@@ -203,28 +204,40 @@ def test_512_mib_twenty_times_under_load(guest, report):
 
 
 def test_reset_amid_a_plug(guest):
-    """After a reset the driver reads the plugged size, and follows again; sizes agree within ten
-    seconds."""
-    with guest(virtio_mem(2048), reboots=True, mem=512) as g:
-        for _ in range(3):
+    """After a reset the driver reads the plugged size, and follows again; sizes agree soon, by the
+    time that the boot took."""
+
+    def stop_amid():
+        """On a busy machine all may be plugged before the stop arrives: ask again."""
+        for _ in range(50):
             g.ask(0)
             g.wait_plugged(0)
             g.ask(2048)
             while not 0 < g.plugged():
                 time.sleep(0.001)
             g.qmp("stop")
+            if g.plugged() < 2048:
+                return
+            g.qmp("cont")
+        pytest.fail("50 plugs were never caught amid")
+
+    with guest(virtio_mem(2048), reboots=True, mem=512) as g:
+        for _ in range(3):
+            stop_amid()
             assert 0 < g.plugged() < 2048
             boots = g.text().count("quarry: boot")
             g.qmp("system_reset")
             assert g.plugged() == 0
             g.qmp("cont")
+            start = time.monotonic()
             g.wait(
                 lambda text: text.count("quarry: boot") > boots
                 or text.count(qemu.BOOT_LINE) > boots,
                 "the boot",
             )
             g.wait(lambda text: text.count("virtio-mem\n") > boots, "the device")
-            assert g.wait_plugged(2048) < 10
+            booted = time.monotonic() - start
+            assert g.wait_plugged(2048) < 40 * booted
             g.seen = g.wait(lambda text: text.count("Type help") > boots, "the prompt").count(
                 "quarry> "
             )

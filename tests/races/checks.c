@@ -134,7 +134,7 @@ bool ops_check(const char *what, struct mm_violation *v)
 static bool in_use(const struct page *page)
 {
 	switch (word_state(page_word(page))) {
-	case PG_FREE:
+	case PG_TAIL: /* free */
 	case PG_PCP:
 	case PG_HWPOISON:
 	case PG_RESERVED: return false;
@@ -262,14 +262,22 @@ bool ops_final(struct mm_violation *v)
 {
 	unsigned i;
 
-	for (i = 0; i < NR_ZONE_KINDS; i++)
-		if (ops.mem->zones[i].pcp_depth && !check_off(&ops.mem->zones[i], v))
+	for (i = 0; i < NR_ZONE_KINDS; i++) {
+		unsigned depth = ops.mem->zones[i].pcp_depth;
+
+		if (depth != READ_ONCE(ops.depth[i]))
+			return ops_broken(
+			    v, "depth of zone of kind", i, depth, READ_ONCE(ops.depth[i]));
+		if (depth && !check_off(&ops.mem->zones[i], v))
 			return false;
+	}
 	if (READ_ONCE(smp_stats.from_alloc) != ops.from_alloc)
 		return ops_broken(v, "from_alloc cross-calls", 0,
 		    READ_ONCE(smp_stats.from_alloc) - ops.from_alloc, 0);
 	if (READ_ONCE(smp_stats.offline_cpu) != ops.offline_cpu)
 		return ops_broken(v, "offline_cpu calls to CPUs that had gone", 0,
 		    READ_ONCE(smp_stats.offline_cpu) - ops.offline_cpu, 0);
+	if (READ_ONCE(ops.isolated_twice))
+		return ops_broken(v, "isolated: one pageblock, by two at once", 0, 1, 0);
 	return check_isolated(v) && check_memory(ops.mem, v) == 0 && check_owners(v) && vm_sound(v);
 }

@@ -33,20 +33,31 @@ static const struct explore_set sets[] = {
     {"free-disable", "A:scene", "free(P)=0 | disable=0", ISO_PRECISE},
     {"fill-disable", "A:scene ; A:fill", "fill; fill | disable=0", ISO_PRECISE},
     {"free-enable-disable", "A:scene ; B:disable", "free(P)=0 | enable=0 | disable=0", ISO_PRECISE},
+    {"disable-disable", "A:scene ; A:fill", "disable=0; off=0 | disable=0; off=0 | fill",
+        ISO_PRECISE},
+    {"enable-enable", "A:scene ; A:fill ; A:disable", "enable | enable | fill", ISO_PRECISE},
     {"alloc-isolate", "A:scene ; A:disable(U)", "isolate(U) | alloc(UNMOVABLE)=0", ISO_DISABLE},
     {"alloc-isolate-precise", "A:scene", "isolate(U) | alloc(UNMOVABLE)=0", ISO_PRECISE},
+    {"alloc-cached-isolate", "A:scene(K) ; B:free(K)", "isolate(U) | alloc(UNMOVABLE)=0",
+        ISO_PRECISE},
     {"isolate-isolate", "A:scene", "isolate(0-1); undo(0-1) | isolate(1-2)", ISO_PRECISE},
     {"free-disable-offline", "A:scene", "free(P)=0 | disable=0; enable=0 | offline(P)=0",
         ISO_DISABLE},
     {"fill-drain-offline", "A:scene ; A:free(P)", "fill | drain=0 | offline(P)=0", ISO_PRECISE},
+    {"drain-empty", "A:scene ; C:fill", "drain=0 | empty=0", ISO_PRECISE},
+    {"drain-empty-zone", "A:scene ; C:fill(UNMOVABLE)", "drain(U)=0 | empty=0", ISO_PRECISE},
+    {"drain-drained", "A:scene ; C:free(P)", "drain=0 | drain=0; uncached(P)=0 | fill(UNMOVABLE)",
+        ISO_PRECISE},
     {"free-drain-disable", "A:scene", "free(P)=0; alloc=0 | drain=0 | disable=0", ISO_PRECISE},
     {"offline-online", "A:scene ; A:free(P)", "fill; fill | offline(P)=0; online(P)=0",
         ISO_PRECISE},
+    {"contig-fill", "A:scene ; A:free(P)", "contig(P) | alloc | fill", ISO_PRECISE},
     {"offline-offline", "A:scene ; A:free(P)", "fill | offline(S) | offline(P)", ISO_PRECISE},
     {"put-isolate", "A:scene(K)", "put(K)=0; alloc(UNMOVABLE)=0 | isolate(U)", ISO_PRECISE},
     {"alloc-alloc", "A:scene ; A:hoard", "alloc | alloc", ISO_PRECISE},
     {"migrate-migrate", "A:scene ; A:hold(O)", "migrate(O) | migrate(O)", ISO_PRECISE},
     {"migrate-drop", "A:scene ; A:hold(O)", "migrate(O) | drop(O)=0; hold(O)=0", ISO_PRECISE},
+    {"migrate-retire", "A:scene ; A:hold(O)", "migrate(O) | drop(O)=0; retire=0", ISO_PRECISE},
     {"migrate-drop-no-target", "A:scene ; A:hold(O) ; A:hoard", "migrate(O) | drop(O)=0",
         ISO_PRECISE},
     {"migrate-pin", "A:scene ; A:hold(O)", "migrate(O) | write(O)=0; pin(O)=0", ISO_PRECISE},
@@ -64,7 +75,7 @@ static const struct explore_set sets[] = {
         ISO_PRECISE},
     {"offline-down", "A:scene ; A:free(P) ; C:fill", "offline(P)=0 | cpu_down(2)=0; cpu_up(2)=0",
         ISO_PRECISE},
-    {"alloc-up", "A:scene ; C:fill ; B:cpu_down(2) ; A:hoard ; A:hoard(UNMOVABLE)",
+    {"alloc-up", "A:scene ; C:fill ; B:cpu_down(2) ; B:fill ; A:hoard ; A:hoard(UNMOVABLE)",
         "alloc | cpu_up(2)=0", ISO_PRECISE},
     {"call-down-up", "A:scene ; C:fill", "call=0; call=0 | cpu_down(2)=0; cpu_up(2)=0",
         ISO_PRECISE},
@@ -84,7 +95,7 @@ static const struct explore_set sets[] = {
     {"fail-isolate-unpoison", "A:scene ; A:free(P)",
         "fail(P); unpoison(P) | isolate(P)=0; undo(P)=0", ISO_PRECISE},
     {"soft-touch", "A:scene(V)", "soft(V)=0 | touch(V)=0 | touch(W)=0", ISO_PRECISE},
-    {"soft-alloc", "A:scene(V)", "soft(V)=0 | alloc=0; fill", ISO_PRECISE},
+    {"soft-alloc", "A:scene(V)", "soft(V)=0; retired(V)=0 | alloc=0; fill", ISO_PRECISE},
     {"soft-pin", "A:scene(V)", "soft(V) | pin(V); unpin(V)", ISO_PRECISE},
     {"fail-remove", "A:scene(V)", "fail(V)=0 | remove(V)=0 | touch(W)", ISO_PRECISE},
     {"fail-move", "A:scene(V)", "fail(V)=0 | move(V)", ISO_PRECISE},
@@ -373,6 +384,8 @@ static bool explore_set(const struct explore_set *set, const struct options *o)
 		    (unsigned long long)rep.failed_at, start,
 		    rep.failed_at ? rep.outcome.what : "OK");
 		print_quoted(text);
+		printf(", \"why\": ");
+		print_quoted(rep.failed_at ? rep.outcome.why : "");
 		printf("}\n");
 		return !rep.failed_at;
 	}

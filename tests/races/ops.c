@@ -6,6 +6,8 @@
  * Owns: ops_cancel.
  */
 #include "ops.h"
+#include <quarry/console.h>
+#include <quarry/contig.h>
 #include <quarry/poison.h>
 #include <quarry/isolation.h>
 #include <quarry/memory_hotplug.h>
@@ -115,29 +117,90 @@ static int op_fill(unsigned role, const char *arg)
 
 static int op_disable(unsigned role, const char *arg)
 {
-	return zone_pcp_disable(zone_arg(arg));
+	struct zone *zone = zone_arg(arg);
+	int err = zone_pcp_disable(zone);
+
+	if (!err)
+		atomic_add(&ops.depth[zone->kind], 1u);
+	return err;
 }
 
 static int op_enable(unsigned role, const char *arg)
 {
-	return zone_pcp_enable(zone_arg(arg));
+	struct zone *zone = zone_arg(arg);
+	int err = zone_pcp_enable(zone);
+
+	if (!err)
+		atomic_sub(&ops.depth[zone->kind], 1u);
+	return err;
 }
 
+/* Of all zones; drain(U): of one. */
 static int op_drain(unsigned role, const char *arg)
 {
-	int asked = drain_all_pages(ops.mem, NULL);
+	int asked = drain_all_pages(ops.mem, arg[0] ? zone_arg(arg) : NULL);
 
 	return asked < 0 ? asked : 0;
+}
+
+/* Cache a page, and drain: it was cached before, so it does not stay. */
+static int op_empty(unsigned role, const char *arg)
+{
+	int err = op_fill(role, "");
+	unsigned i;
+
+	err = err ? err : op_drain(role, "");
+	for (i = 0; i < MAX_ZONES && !err; i++)
+		err = pcp_zone_nonempty(ops.mem, role, &ops.mem->zones[i]) ? -EBUSY : 0;
+	return err;
+}
+
+/* What a disable promises as it returns; what a drain does of a page that was cached before it. */
+static int op_off(unsigned role, const char *arg)
+{
+	struct mm_violation v;
+
+	return ops_check("off", &v) ? 0 : -EBUSY;
+}
+
+static int op_uncached(unsigned role, const char *arg)
+{
+	u32 word = page_word(pfn_to_page_in(ops.mem, ops_pfn(arg)));
+
+	return word_state(word) == PG_PCP ? -EBUSY : 0;
+}
+
+/*
+ * Two isolations have no pageblock in common.  Noted when one has returned, and before an undo
+ * begins.
+ */
+static void note_isolated(pfn_t start, unsigned long nr, bool on)
+{
+	pfn_t pfn;
+
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES) {
+		pfn_t block = (pfn - ops.mem->start_pfn) / PAGEBLOCK_PAGES;
+
+		if (block >= ARRAY_SIZE(ops.isolated))
+			return;
+		if (on && READ_ONCE(ops.isolated[block]))
+			WRITE_ONCE(ops.isolated_twice, true);
+		WRITE_ONCE(ops.isolated[block], on);
+	}
 }
 
 static int op_isolate(unsigned role, const char *arg)
 {
 	unsigned long nr;
 	pfn_t start;
+	int err;
 
 	if (!ops_range(arg, &start, &nr))
 		return -EINVAL;
-	return start_isolate_page_range(ops.mem, start, nr, ops.mem->policy, NULL);
+	err = start_isolate_page_range(ops.mem, start, nr, ops.mem->policy, NULL);
+	if (!err)
+		note_isolated(start, nr, true);
+	return err;
 }
 
 static int op_undo(unsigned role, const char *arg)
@@ -147,6 +210,7 @@ static int op_undo(unsigned role, const char *arg)
 
 	if (!ops_range(arg, &start, &nr))
 		return -EINVAL;
+	note_isolated(start, nr, false);
 	undo_isolate_page_range(ops.mem, start, nr);
 	return 0;
 }
@@ -160,6 +224,22 @@ static int op_offline(unsigned role, const char *arg)
 	if (!ops_range(arg, &start, &nr))
 		return -EINVAL;
 	return offline_pages(ops.mem, start, nr, &opts, NULL);
+}
+
+/* The range's pages, which are this role's alone until it frees them. */
+static int op_contig(unsigned role, const char *arg)
+{
+	unsigned long nr, refused;
+	pfn_t start;
+	int err;
+
+	if (!ops_range(arg, &start, &nr))
+		return -EINVAL;
+	err = alloc_contig_range(ops.mem, start, start + nr, MT_MOVABLE, NULL);
+	if (err)
+		return err;
+	refused = free_contig_range(ops.mem, start, nr);
+	return refused ? -EINVAL : 0;
 }
 
 static int op_online(unsigned role, const char *arg)
@@ -237,6 +317,14 @@ static int op_drop(unsigned role, const char *arg)
 	return handle_free(&ops.objects, object_of(role, arg));
 }
 
+/* The owner of the objects goes, after the last of them. */
+static int op_retire(unsigned role, const char *arg)
+{
+	movable_owner_drain(&ops.objects.owner);
+	ops.objects.owner.ops = NULL;
+	return 0;
+}
+
 static int op_write(unsigned role, const char *arg)
 {
 	return handle_write(&ops.objects, object_of(role, arg), role + 2);
@@ -278,6 +366,16 @@ static int op_fail(unsigned role, const char *arg)
 	return mem_memory_failure(ops.mem, ops_pfn(arg), 0, NULL);
 }
 
+/* What a soft offline promises as it returns 0. */
+static int op_retired(unsigned role, const char *arg)
+{
+	struct mm_violation v;
+	char what[RACE_NAME];
+
+	ksnprintf(what, sizeof(what), "poisoned(%s)", arg);
+	return ops_check(what, &v) ? 0 : -EBUSY;
+}
+
 /* The same, and it is the machine that reports it. */
 static int op_machine(unsigned role, const char *arg)
 {
@@ -307,10 +405,14 @@ static const struct {
     {"disable", op_disable},
     {"enable", op_enable},
     {"drain", op_drain},
+    {"empty", op_empty},
+    {"off", op_off},
+    {"uncached", op_uncached},
     {"isolate", op_isolate},
     {"undo", op_undo},
     {"offline", op_offline},
     {"online", op_online},
+    {"contig", op_contig},
     {"hoard", op_hoard},
     {"call", op_call},
     {"get", op_get},
@@ -320,6 +422,7 @@ static const struct {
     {"timeout", cpu_op_timeout},
     {"hold", op_hold},
     {"drop", op_drop},
+    {"retire", op_retire},
     {"write", op_write},
     {"pin", op_pin},
     {"unpin", op_unpin},
@@ -340,6 +443,7 @@ static const struct {
     {"end", vm_op_end},
     {"limit", vm_op_limit},
     {"soft", op_soft},
+    {"retired", op_retired},
     {"fail", op_fail},
     {"machine", op_machine},
     {"unpoison", op_unpoison},

@@ -58,6 +58,9 @@ struct ops {
 	struct page *own[RACE_ROLES];  /* what a role allocated last */
 	struct page *hoard[MAX_HOARD]; /* and all else */
 	unsigned nr_hoard;
+	u32 depth[NR_ZONE_KINDS]; /* a: disables without their enable */
+	bool isolated[64];   /* a: pageblocks, from the first on, by an operation of their own */
+	bool isolated_twice; /* a: by two at once */
 	struct handle_table objects;
 	struct handle object[RACE_ROLES + 1]; /* one for each role, and O */
 	u64 offline_cpu, from_alloc;          /* smp_stats when the memory was built */

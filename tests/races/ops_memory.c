@@ -14,12 +14,14 @@
  *
  * Owns: the arena; ops.
  */
+#include "mm/zone.h"
 #include "ops.h"
 #include <quarry/memory_init.h>
 #include <quarry/smp.h>
 #include <quarry/string.h>
 
 #define BLOCKS 32u /* pageblocks of each zone */
+#define CACHED 5u  /* pages of a type that a CPU may cache: of so many pageblocks of 8 pages */
 /* The same where they are lent, which not every machine has so much to spare for. */
 #define LENT       (PAGEBLOCK_ORDER >= 9 ? 8u : BLOCKS)
 #define STANDBY    4u
@@ -51,6 +53,20 @@ pfn_t ops_block_of(const struct page *page)
 }
 
 /* ---- a run ---- */
+
+/*
+ * As they are where pageblocks are small, so that a round has as many pieces on every engine.
+ * Nobody uses the memory yet.
+ */
+static void keep_caches_small(struct memory *mem) NO_LOCK_ANALYSIS
+{
+	struct zone *zone;
+	unsigned type;
+
+	for_each_zone(mem, zone)
+		for (type = 0; type < NR_CACHED_TYPES; type++)
+			zone->pcp_capacity[0][type] = MIN(zone->pcp_capacity[0][type], CACHED);
+}
 
 /* Is the scene of that kind? */
 static bool has_scene(const struct race_script *s, const char *scene)
@@ -92,12 +108,15 @@ void ops_build(const struct race_script *s)
 	memset(&ops, 0, sizeof(ops));
 	arena_used = 0;
 	mem = arena_alloc(NULL, sizeof(*mem));
-	/* Both of pfn 0, which may lie outside. */
+	/* All of pfn 0, which may lie outside. */
 	map = arena_alloc(NULL, nr * sizeof(struct page));
 	cfg.memmap = (struct page *)((uintptr_t)map - start * sizeof(struct page));
 	map = arena_alloc(NULL, nr / PAGEBLOCK_PAGES * sizeof(struct pageblock));
 	cfg.pageblocks = (struct pageblock *)((uintptr_t)map -
 	    start / PAGEBLOCK_PAGES * sizeof(struct pageblock));
+	map = arena_alloc(NULL, nr / PAGEBLOCK_PAGES * sizeof(struct pageblock_tree));
+	cfg.trees = (struct pageblock_tree *)((uintptr_t)map -
+	    start / PAGEBLOCK_PAGES * sizeof(struct pageblock_tree));
 	err = memory_init(mem, &cfg);
 	err = err ? err : memory_add_zone(mem, 0, ZONE_NORMAL, start, middle);
 	err = err ? err : memory_add_zone(mem, 0, ZONE_MOVABLE, middle, end);
@@ -111,7 +130,9 @@ void ops_build(const struct race_script *s)
 	err = err ? err : memory_start(mem);
 	if (err)
 		panic("race: no memory: error %d", err);
+	keep_caches_small(mem);
 	mem->policy = s->policy;
+	mem->blocks_at_once = 1; /* so that other threads come in between */
 	ops.mem = mem;
 	handle_table_init(&ops.objects, mem, ops.object, ARRAY_SIZE(ops.object));
 	ops.offline_cpu = READ_ONCE(smp_stats.offline_cpu);

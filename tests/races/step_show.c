@@ -98,7 +98,7 @@ size_t step_page(char *buf, size_t size)
 		return (size_t)ksnprintf(buf, size, "P is offline");
 	more = pageblock_isolated(pb) ? ", its pageblock isolated" : "";
 	head = page_head(v.mem, v.page_p);
-	state = head == PFN_NONE ? PG_TAIL : word_state(page_word(pfn_to_page_in(v.mem, head)));
+	state = head == PFN_NONE ? PG_TAIL : word_state(block_word(v.mem, head));
 	cpu = state == PG_PCP ? cached_on(v.mem, pfn_to_page_in(v.mem, head)) : nr_cpus;
 	if (cpu < nr_cpus)
 		return (size_t)ksnprintf(buf, size, "P is in the cache of CPU %u%s", cpu, more);

@@ -36,7 +36,7 @@
 #define LATE          4u  /* every fourth thread */
 #define TRIES         10u /* of a move; each finds an untouched space */
 #define BASE          0x400000UL
-#define STUCK_NS      2000000000ULL
+#define STUCK_NS      10000000000ULL
 #define HOLD          50000u /* turns of a loop that the migrator makes while the others come */
 
 struct waiter {

@@ -390,5 +390,5 @@ static void tables_are_trusted_within_their_bounds(struct ktest *t)
 	with_tables(t, a_table_says_how_long_it_is);
 }
 
-KTEST_SUITE(acpi_find, KTEST_QUICK, KTEST(tables_are_found_and_read),
+KTEST_SUITE(acpi_find, KTEST_QUICK, KTEST(tables_are_found_and_read, KTEST_REPORTS),
     KTEST(tables_are_trusted_within_their_bounds));

@@ -254,6 +254,68 @@ static void user_memory_ends_at_its_last_byte(struct ktest *t)
 	task_put(task);
 }
 
+/* A copy goes by words and then by bytes; a page that is not there yet comes in either part. */
+static void user_copies_of_each_length_are_exact(struct ktest *t)
+{
+	u64 at = USER_END - PAGE_SIZE, end = USER_END - 2 * PAGE_SIZE;
+	struct task *task = new_task(t);
+	struct vm_object *object;
+	u8 out[32], in[32];
+	unsigned len, i;
+
+	REQUIRE(t, task);
+	object = map_page(task, at, VM_READ | VM_WRITE, NULL, 0);
+	REQUIRE(t, object);
+	space_use(task->space);
+	for (len = 0; len <= 24; len++) {
+		/* The page comes anew, by a fault in the middle of the range. */
+		EXPECT_EQ(t, vm_object_remove(object, 0, 1), 0);
+		for (i = 0; i < sizeof(out); i++)
+			out[i] = (u8)(len + i + 1);
+		EXPECT_EQ(t, copy_to_user(at + 1, out, len), 0);
+		memset(in, 0xee, sizeof(in));
+		EXPECT_EQ(t, copy_from_user(in, at + 1, len), 0);
+		EXPECT(t, !memcmp(in, out, len) && in[len] == 0xee);
+		EXPECT_EQ(t, copy_from_user(in, at, sizeof(in)), 0);
+		EXPECT(t, in[0] == 0 && in[1 + len] == 0);
+		/*
+		 * Nothing is mapped in front of the page: the first byte faults, or the first word.
+		 */
+		EXPECT_EQ(t, copy_from_user(in, at - 1, len), len ? -EFAULT : 0);
+		EXPECT_EQ(t, copy_to_user(end, out, len), len ? -EFAULT : 0);
+	}
+	space_use(NULL);
+	vm_object_put(object);
+	task_abandon(task);
+	task_put(task);
+}
+
+/* A page that is not mapped yet is an error, and stays out; one that is mapped is copied. */
+static void user_copy_without_a_wait_serves_no_fault(struct ktest *t)
+{
+	u64 at = USER_END - PAGE_SIZE, word = 0x0123456789abcdef, back = 0;
+	struct task *task = new_task(t);
+	struct vm_object *object;
+
+	REQUIRE(t, task);
+	object = map_page(task, at, VM_READ | VM_WRITE, NULL, 0);
+	REQUIRE(t, object);
+	EXPECT_EQ(t, vm_object_remove(object, 0, 1), 0);
+	space_use(task->space);
+	EXPECT_EQ(t, copy_from_user_now(&back, at, 8), -EFAULT);
+	EXPECT_EQ(t, vm_object_present(object), 0);
+	EXPECT_EQ(t, copy_to_user(at, &word, 8), 0);
+	EXPECT_EQ(t, copy_from_user_now(&back, at, 8), 0);
+	EXPECT_EQ(t, back, word);
+	EXPECT_EQ(t, copy_from_user_now(&back, USER_END - 7, 8), -EFAULT);
+	EXPECT_EQ(t, copy_from_user_now(&back, at - 8, 8), -EFAULT);
+	EXPECT_EQ(t, arch_preempt_count(), 0);
+	space_use(NULL);
+	vm_object_put(object);
+	task_abandon(task);
+	task_put(task);
+}
+
 size_t user_copy(void *dst, const void *src, size_t len); /* syscall_entry.S */
 
 static void copy_there(void *arg)
@@ -288,8 +350,9 @@ static void word_of_this_cpu_is_tested(struct ktest *t)
 	arch_irq_restore(flags);
 }
 
-KTEST_SUITE(arch_fault, 0, KTEST(page_fault_reports_are_complete),
-    KTEST(program_fault_is_reported_with_registers),
-    KTEST(nmi_in_a_program_is_reported_and_harmless), KTEST(thread_of_an_ended_task_never_runs),
-    KTEST(user_memory_ends_at_its_last_byte), KTEST(bad_kernel_side_of_a_user_copy_faults),
-    KTEST_INSIDE(word_of_this_cpu_is_tested));
+KTEST_SUITE(arch_fault, 0, KTEST(page_fault_reports_are_complete, KTEST_REPORTS),
+    KTEST(program_fault_is_reported_with_registers, KTEST_REPORTS),
+    KTEST(nmi_in_a_program_is_reported_and_harmless, KTEST_REPORTS),
+    KTEST(thread_of_an_ended_task_never_runs), KTEST(user_memory_ends_at_its_last_byte),
+    KTEST(user_copies_of_each_length_are_exact), KTEST(user_copy_without_a_wait_serves_no_fault),
+    KTEST(bad_kernel_side_of_a_user_copy_faults), KTEST_INSIDE(word_of_this_cpu_is_tested));

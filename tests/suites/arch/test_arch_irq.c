@@ -77,6 +77,50 @@ static void threads_are_preempted_on_request(struct ktest *t)
 	ktest_on_cpu(0, ask_for_a_switch, t);
 }
 
+/* Interrupts off, a count of either kind: each alone forbids it. */
+static void ask_to_sleep(void *arg)
+{
+	struct ktest *t = arg;
+	irqflags_t flags;
+
+	EXPECT(t, arch_may_sleep());
+	preempt_disable();
+	EXPECT(t, !arch_may_sleep());
+	preempt_enable();
+	flags = arch_irq_save();
+	EXPECT(t, !arch_may_sleep());
+	arch_irq_restore(flags);
+	WRITE_ONCE(this_cpu()->irq_depth, 1u);
+	EXPECT(t, !arch_may_sleep());
+	WRITE_ONCE(this_cpu()->irq_depth, 0u);
+	EXPECT(t, arch_may_sleep());
+	EXPECT(t, arch_this_cpu() == cpus[0] && cpus[0]->runq == &runqs[0]);
+}
+
+static void only_a_thread_that_may_be_preempted_may_sleep(struct ktest *t)
+{
+	ktest_on_cpu(0, ask_to_sleep, t);
+}
+
+/* ---- sets of CPUs ---- */
+
+static void masks_have_a_bit_for_each_cpu(struct ktest *t)
+{
+	cpumask_t mask[3] = {0};
+	unsigned cpu, other;
+
+	for (cpu = 0; cpu < 3 * CPUMASK_BITS; cpu += 43) {
+		cpumask_set(mask, cpu);
+		for (other = 0; other < 3 * CPUMASK_BITS; other++)
+			EXPECT_EQ(t, cpumask_test(mask, other), other <= cpu && other % 43 == 0);
+	}
+	cpumask_clear(mask, 86);
+	cpumask_clear(mask, 87);
+	EXPECT_EQ(t, mask[0], 1UL << 43 | 1);
+	EXPECT_EQ(t, mask[1], 0);
+	EXPECT_EQ(t, mask[2], 1UL << 1 | 1UL << 44);
+}
+
 /* ---- interrupts sent ---- */
 
 static void expect_sent(struct ktest *t, u32 dest, u32 low)
@@ -96,7 +140,7 @@ static void send_some(void *arg)
 	arch_ipi_kick(cpu);
 	expect_sent(t, id, 0x4042);
 	arch_ipi_call(cpu);
-	expect_sent(t, id, 0x4041);
+	expect_sent(t, id, 0x4040);
 	apic_send_self(VEC_KICK); /* the destination stays as it is */
 	expect_sent(t, id, 0x44042);
 	EXPECT(t, !arch_irqs_enabled());
@@ -188,9 +232,13 @@ static bool all_answer(struct ktest *t, unsigned silent)
 	return !late;
 }
 
+static void nothing(void *arg)
+{
+}
+
 static void every_cpu_reports_by_nmi_but_a_silent_one(struct ktest *t)
 {
-	unsigned silent = ktest_cpus() - 1, tries = TRIES;
+	unsigned silent = ktest_cpus() - 1, tries = TRIES, cpu;
 	u32 id = cpus[silent]->apic_id;
 	u64 pos;
 
@@ -214,10 +262,10 @@ static void every_cpu_reports_by_nmi_but_a_silent_one(struct ktest *t)
 	read_said(pos);
 	EXPECT_EQ(t, times_said(ASKED, silent) + times_said(SILENT, silent), 0);
 	EXPECT_EQ(t, cpu_up(silent), 0);
-}
-
-static void nothing(void *arg)
-{
+	/* One that was too late to answer gets its NMI still. */
+	for (cpu = 0; cpu < nr_cpus; cpu++)
+		if (cpumask_test(cpu_online_mask, cpu))
+			ktest_on_cpu(cpu, nothing, NULL);
 }
 
 /* It has arrived once the CPU has run something else. */
@@ -318,6 +366,9 @@ static void a_cpu_that_misses_an_interrupt_gets_another(struct ktest *t)
 }
 
 KTEST_SUITE(arch_irq, 0, KTEST_COST(threads_are_preempted_on_request),
-    KTEST_INSIDE(interrupts_are_sent_to_the_right_cpus),
-    KTEST(every_cpu_reports_by_nmi_but_a_silent_one), KTEST(nmi_from_the_host_is_reported),
-    KTEST(cpu_start_without_a_page_fails), KTEST(a_cpu_that_misses_an_interrupt_gets_another));
+    KTEST_INSIDE(only_a_thread_that_may_be_preempted_may_sleep),
+    KTEST(masks_have_a_bit_for_each_cpu), KTEST_INSIDE(interrupts_are_sent_to_the_right_cpus),
+    KTEST(every_cpu_reports_by_nmi_but_a_silent_one, KTEST_REPORTS),
+    KTEST(nmi_from_the_host_is_reported, KTEST_REPORTS),
+    KTEST(cpu_start_without_a_page_fails, KTEST_REPORTS),
+    KTEST(a_cpu_that_misses_an_interrupt_gets_another));

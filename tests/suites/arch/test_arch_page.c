@@ -277,12 +277,13 @@ static void stack_begins_with_its_function(struct ktest *t)
 	u64 *sp = arch_stack_prepare(words + 16, nothing, words);
 	unsigned i;
 
-	EXPECT(t, sp == words + 7);
-	EXPECT_EQ(t, words[10], (uintptr_t)nothing);
-	EXPECT_EQ(t, words[9], (uintptr_t)words);
-	EXPECT(t, words[13]);
+	/* The function that arch_switch returns to takes the two words above it. */
+	EXPECT(t, sp == words + 11);
+	EXPECT(t, words[11]);
+	EXPECT_EQ(t, words[12], (uintptr_t)words);
+	EXPECT_EQ(t, words[13], (uintptr_t)nothing);
 	for (i = 0; i < 16; i++)
-		EXPECT(t, i == 9 || i == 10 || i == 13 || !words[i]);
+		EXPECT(t, (i >= 11 && i <= 13) || !words[i]);
 }
 
 KTEST_SUITE(arch_page, KTEST_MOSTLY_INSIDE, KTEST(each_address_has_its_permissions),

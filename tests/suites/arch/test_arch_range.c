@@ -116,7 +116,6 @@ static void arrays_grow_and_shrink_exactly(struct ktest *t)
 
 #define PLACE (ARRAYS + 32 * LARGE)
 #define BUSY  (ARRAYS + 64 * LARGE)
-#define TURNS 100000u
 
 static u32 stop; /* a */
 
@@ -137,6 +136,7 @@ static void array_is_placed_or_refused(struct ktest *t)
 	uintptr_t first = (uintptr_t)pfn_to_page_in(&kernel_memory, kernel_memory.start_pfn);
 	phys_t pa = ALIGN_DOWN(arch_mapped_at(first), LARGE), is = 0;
 	unsigned cpu = ktest_cpus() - 1, turn, refused = 0;
+	struct wait_limit limit = {0};
 	int other;
 
 	if (ktest_cpus() < 2 || nr_cpus_online() < nr_boot_cpus) {
@@ -146,7 +146,7 @@ static void array_is_placed_or_refused(struct ktest *t)
 	WRITE_ONCE(stop, 0u);
 	EXPECT_EQ(t, arch_array_grow(BUSY, LARGE), 0);
 	ktest_start(cpu, change_tables, &other);
-	for (turn = 0; turn < TURNS && (!refused || !is); turn++) {
+	for (turn = 0; (!refused || !is) && wait_goes_on(&limit); turn++) {
 		phys_t want = pa + turn % 2 * LARGE;
 		int err = arch_array_place(PLACE, want, LARGE);
 

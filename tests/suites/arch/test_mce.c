@@ -301,6 +301,7 @@ static void page_is_soft_offlined_at_the_error_threshold(struct ktest *t)
 }
 
 KTEST_SUITE(mce, KTEST_QUICK, KTEST(known_registers_are_decoded),
-    KTEST(random_registers_are_decoded_soundly), KTEST(status_text_fits_its_buffer),
-    KTEST(ring_reports_full_and_empty), KTEST(ring_keeps_records_of_many_writers),
+    KTEST(random_registers_are_decoded_soundly, KTEST_SLOW),
+    KTEST(status_text_fits_its_buffer, KTEST_SLOW), KTEST(ring_reports_full_and_empty),
+    KTEST(ring_keeps_records_of_many_writers, KTEST_SLOW),
     KTEST(page_is_soft_offlined_at_the_error_threshold));

@@ -40,23 +40,6 @@ static int inject(u64 status, pfn_t pfn, u64 mcg_status)
 	return err;
 }
 
-/* The first of 1 << @order pages that were just freed. */
-static pfn_t some_pages(struct ktest *t, unsigned order)
-{
-	struct page *page = alloc_pages(GFP_MOVABLE, order);
-	pfn_t pfn = page ? page_to_pfn_in(&kernel_memory, page) : PFN_NONE;
-
-	EXPECT(t, page);
-	if (page)
-		EXPECT_EQ(t, free_pages(page, order), 0);
-	return pfn;
-}
-
-static pfn_t some_page(struct ktest *t)
-{
-	return some_pages(t, 0);
-}
-
 static bool wait_flagged(pfn_t pfn)
 {
 	u64 end = arch_clock_ns() + WAIT_NS;
@@ -489,12 +472,29 @@ static void second_machine_check_keeps_the_first_record(struct ktest *t)
 	undo(t, pfn);
 }
 
+#define MCE     "mce: CPU * bank *: "
+#define AO_LINE MCE "action optional, pfn *: page was FREE; out of use\n"
+#define AR_LINE MCE "action required, pfn *: page was FREE; out of use\n"
+#define NO_PAGE MCE "action optional, no page: nothing was done\n"
 KTEST_SUITE(mce_cpu, 0, KTEST(every_cpu_enables_machine_checks),
-    KTEST(action_optional_error_is_handled_on_each_cpu),
-    KTEST(handler_with_interrupts_off_only_records), KTEST(two_banks_at_once_are_both_handled),
-    KTEST(full_ring_leaves_all_banks_as_they_were),
-    KTEST(broken_kernel_page_stays_in_use_until_freed),
-    KTEST(errors_without_a_usable_address_do_nothing), KTEST(corrected_errors_are_polled),
-    KTEST(page_being_freed_kills_no_task), KTEST(program_handles_the_error_it_consumed),
-    KTEST(program_handles_only_the_error_it_consumed), KTEST(polling_leaves_exceptions_alone),
-    KTEST(second_machine_check_keeps_the_first_record));
+    KTEST(action_optional_error_is_handled_on_each_cpu, .reports = ": page was FREE; out of use"),
+    KTEST(handler_with_interrupts_off_only_records, .says = AO_LINE),
+    KTEST(two_banks_at_once_are_both_handled, .says = AO_LINE AO_LINE),
+    KTEST(full_ring_leaves_all_banks_as_they_were,
+        .reports = ": action optional, no page: nothing was done"),
+    KTEST(broken_kernel_page_stays_in_use_until_freed,
+        .says = MCE "deferred, pfn *: page was ALLOC; in use, until it is freed\n"),
+    KTEST(errors_without_a_usable_address_do_nothing,
+        .says = MCE "action optional, pfn *: not memory in use\n" NO_PAGE NO_PAGE),
+    KTEST(corrected_errors_are_polled,
+        .says = MCE "corrected, pfn 0x*\n" MCE "corrected, pfn 0x*\n" MCE
+                    "corrected, pfn 0x*: number 3: out of use\n"),
+    KTEST(page_being_freed_kills_no_task,
+        .says = MCE "action required, pfn *: page was LRU; out of use with its last "
+                    "reference; its content is lost\n" MCE
+                    "action required, pfn *: reported before\n"),
+    KTEST(program_handles_the_error_it_consumed, .says = AR_LINE),
+    KTEST(program_handles_only_the_error_it_consumed, .says = AR_LINE),
+    KTEST(polling_leaves_exceptions_alone,
+        .says = MCE "corrected, no page\n" MCE "deferred, no page: nothing was done\n"),
+    KTEST(second_machine_check_keeps_the_first_record, .says = AO_LINE));

@@ -355,10 +355,12 @@ static void offline_cpu_clears_its_banks_when_it_comes_up(struct ktest *t)
 	play(t, down_and_up);
 }
 
-KTEST_SUITE(mce_outside, KTEST_EXTRA, KTEST(injected_error_retires_a_free_page),
-    KTEST(injected_error_unmaps_a_page_of_a_program), KTEST(consumed_error_kills_the_task),
-    KTEST(consumed_error_reaches_the_fault_handler),
-    KTEST(consumed_error_in_kernel_memory_kills_the_task), KTEST(corrected_errors_migrate_the_page),
-    KTEST(error_in_standby_memory_keeps_the_page_out),
-    KTEST(broadcast_machine_check_reaches_every_cpu),
-    KTEST(offline_cpu_clears_its_banks_when_it_comes_up));
+KTEST_SUITE(mce_outside, KTEST_EXTRA, KTEST(injected_error_retires_a_free_page, KTEST_REPORTS),
+    KTEST(injected_error_unmaps_a_page_of_a_program, KTEST_REPORTS),
+    KTEST(consumed_error_kills_the_task, KTEST_REPORTS),
+    KTEST(consumed_error_reaches_the_fault_handler, KTEST_REPORTS),
+    KTEST(consumed_error_in_kernel_memory_kills_the_task, KTEST_REPORTS),
+    KTEST(corrected_errors_migrate_the_page, KTEST_REPORTS),
+    KTEST(error_in_standby_memory_keeps_the_page_out, KTEST_REPORTS),
+    KTEST(broadcast_machine_check_reaches_every_cpu, KTEST_REPORTS),
+    KTEST(offline_cpu_clears_its_banks_when_it_comes_up, KTEST_REPORTS));

@@ -288,8 +288,8 @@ static void slots_are_shown_with_their_state(struct ktest *t)
 	slots_plug(1, 1ULL << 32, 2ULL << 21, 7);
 	slot_bank_scan(&slots_bank);
 	expect_shown(t,
-	    "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: not in use; last refused: error "
-	    "-12: test\n"
+	    "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: not in use; last refused:\n"
+	    "slots:   error -12: test\n"
 	    "slots: 1 of 4 DIMM slots full; 0 taken, 0 given back, 1 refused, 0 odd\n");
 	/* Put in once more, it is tried again. */
 	fake_slots.slot[1].status |= INSERT;
@@ -312,7 +312,8 @@ static void slots_are_shown_with_their_state(struct ktest *t)
 	slots_plug(0, 0, 0, 9);
 	slot_bank_scan(&slots_bank);
 	expect_shown(t,
-	    "slots: CPU slot 0, APIC id 9: not in use; last refused: error -5: test\n"
+	    "slots: CPU slot 0, APIC id 9: not in use; last refused:\n"
+	    "slots:   error -5: test\n"
 	    "slots: 1 of 4 CPU slots full; 0 taken, 0 given back, 1 refused, 0 odd\n");
 	fake_slots.slot[0].status = 0;
 	slot_bank_scan(&slots_bank);
@@ -338,13 +339,143 @@ static void failed_eject_is_reported(struct ktest *t)
 	EXPECT_EQ(t, fake_slots.wrong, 0);
 }
 
-KTEST_SUITE(acpi_slots, KTEST_QUICK, KTEST(inserted_device_is_used_and_ejected_on_request),
-    KTEST(device_present_at_start_is_used),
-    KTEST(refused_eject_keeps_the_device_and_tells_the_host),
-    KTEST(eject_request_during_insertion_is_served),
-    KTEST(slot_filled_right_after_an_eject_is_used), KTEST(unused_device_may_be_ejected),
-    KTEST(events_of_empty_slots_do_nothing), KTEST(device_that_fails_to_eject_is_used_again),
-    KTEST_COST(endless_events_are_handled_once_a_scan), KTEST(absent_slot_registers_show_no_device),
-    KTEST(surprise_removal_is_noticed), KTEST(slots_beyond_the_limit_are_ignored),
-    KTEST(host_learns_whether_to_retry), KTEST(slots_are_shown_with_their_state),
-    KTEST(failed_eject_is_reported));
+KTEST_SUITE(acpi_slots, KTEST_QUICK,
+    KTEST(inserted_device_is_used_and_ejected_on_request,
+        .says = "slots: DIMM slot 2, 8194 MiB at 0x100000000, domain 42: in use\n"
+                "slots: DIMM slot 2, 8194 MiB at 0x100000000, domain 42: gone\n"
+                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 43: in use\n"
+                "slots: CPU slot 2, APIC id 42: in use\n"
+                "slots: CPU slot 2, APIC id 42: gone\n"
+                "slots: CPU slot 2, APIC id 43: in use\n"),
+    KTEST(device_present_at_start_is_used, .says = "slots: CPU slot 0, APIC id 5: gone\n"),
+    KTEST(refused_eject_keeps_the_device_and_tells_the_host,
+        .says = "slots: DIMM slot 1, 2 MiB at 0, domain 1: in use\n"
+                "slots: DIMM slot 1, 2 MiB at 0, domain 1: cannot leave\n"
+                "slots:   error -16: test\n"
+                "slots: DIMM slot 1, 2 MiB at 0, domain 1: cannot leave\n"
+                "slots:   error -22: test\n"
+                "slots: DIMM slot 1, 2 MiB at 0, domain 1: gone\n"),
+    KTEST(eject_request_during_insertion_is_served,
+        .says = "slots: DIMM slot 1, 2 MiB at 0, domain 1: in use\n"
+                "slots: DIMM slot 1, 2 MiB at 0, domain 1: gone\n"
+                "slots: DIMM slot 1, 2 MiB at 0, domain 2: in use\n"),
+    KTEST(slot_filled_right_after_an_eject_is_used,
+        .says = "slots: DIMM slot 1, 2 MiB at 0, domain 1: in use\n"
+                "slots: DIMM slot 1, 2 MiB at 0, domain 1: gone\n"
+                "slots: DIMM slot 1, 2 MiB at 0, domain 2: in use\n"
+                "slots: CPU slot 1, APIC id 1: in use\n"
+                "slots: CPU slot 1, APIC id 1: gone\n"
+                "slots: CPU slot 1, APIC id 2: in use\n"),
+    KTEST(unused_device_may_be_ejected,
+        .says = "slots: DIMM slot 3, 2 MiB at 0, domain 1: not taken\n"
+                "slots:   error -12: test\n"
+                "slots: DIMM slot 3, 2 MiB at 0, domain 1: gone\n"),
+    KTEST(events_of_empty_slots_do_nothing,
+        .says = "slots: DIMM slot 0 is empty, and has an event\n"
+                "slots: DIMM slot 1 is empty, and has an event\n"),
+    KTEST(device_that_fails_to_eject_is_used_again,
+        .says = "slots: CPU slot 1, APIC id 9: in use\n"
+                "slots: CPU slot 1 was told to eject and did not: the device is used again\n"
+                "slots: CPU slot 1, APIC id 9: in use\n"),
+    KTEST_COST(endless_events_are_handled_once_a_scan,
+        .says = "slots: DIMM slot 0, 2 MiB at 0, domain 1: in use\n"
+                "slots: DIMM slot 0 reports a new device, but had one already\n"),
+    KTEST(absent_slot_registers_show_no_device,
+        .says = "slots: DIMM slot 0 does not answer\n"
+                "slots: DIMM slot 1 does not answer\n"
+                "slots: DIMM slot 2 does not answer\n"
+                "slots: DIMM slot 3 does not answer\n"),
+    KTEST(surprise_removal_is_noticed,
+        .says = "slots: CPU slot 2, APIC id 3: in use\n"
+                "slots: CPU slot 2 is empty: the device that was in use is gone\n"),
+    KTEST(slots_beyond_the_limit_are_ignored,
+        .says = "slots: of 4294967295, 256 are used\n"
+                "slots: DIMM slot 3, 2 MiB at 0, domain 4: in use\n"),
+    KTEST(host_learns_whether_to_retry,
+        .says = "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: in use\n"
+                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+                "slots:   error -16: test\n"
+                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+                "slots:   error -110: test\n"
+                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+                "slots:   error -4: test\n"
+                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+                "slots:   error -11: test\n"
+                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+                "slots:   error -22: test\n"
+                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+                "slots:   error -5: test\n"
+                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+                "slots:   error -12: test\n"
+                "slots: DIMM slot 1, 2 MiB at 0x100000000, domain 7: cannot leave\n"
+                "slots:   error -114: test\n"
+                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
+                "slots:   error -16: test\n"
+                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
+                "slots:   error -110: test\n"
+                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
+                "slots:   error -4: test\n"
+                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
+                "slots:   error -11: test\n"
+                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
+                "slots:   error -22: test\n"
+                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
+                "slots:   error -5: test\n"
+                "slots: DIMM slot 2, 2 MiB at 0x100000000, domain 7: not taken\n"
+                "slots:   error -12: test\n"
+                "slots: CPU slot 1, APIC id 7: in use\n"
+                "slots: CPU slot 1, APIC id 7: cannot leave\n"
+                "slots:   error -16: test\n"
+                "slots: CPU slot 1, APIC id 7: cannot leave\n"
+                "slots:   error -110: test\n"
+                "slots: CPU slot 1, APIC id 7: cannot leave\n"
+                "slots:   error -4: test\n"
+                "slots: CPU slot 1, APIC id 7: cannot leave\n"
+                "slots:   error -11: test\n"
+                "slots: CPU slot 1, APIC id 7: cannot leave\n"
+                "slots:   error -22: test\n"
+                "slots: CPU slot 1, APIC id 7: cannot leave\n"
+                "slots:   error -5: test\n"
+                "slots: CPU slot 1, APIC id 7: cannot leave\n"
+                "slots:   error -12: test\n"
+                "slots: CPU slot 1, APIC id 7: cannot leave\n"
+                "slots:   error -114: test\n"
+                "slots: CPU slot 2, APIC id 7: not taken\n"
+                "slots:   error -16: test\n"
+                "slots: CPU slot 2, APIC id 7: not taken\n"
+                "slots:   error -110: test\n"
+                "slots: CPU slot 2, APIC id 7: not taken\n"
+                "slots:   error -4: test\n"
+                "slots: CPU slot 2, APIC id 7: not taken\n"
+                "slots:   error -11: test\n"
+                "slots: CPU slot 2, APIC id 7: not taken\n"
+                "slots:   error -22: test\n"
+                "slots: CPU slot 2, APIC id 7: not taken\n"
+                "slots:   error -5: test\n"
+                "slots: CPU slot 2, APIC id 7: not taken\n"
+                "slots:   error -12: test\n"),
+    KTEST(slots_are_shown_with_their_state,
+        .says = "slots: 0 of 4 DIMM slots full; 0 taken, 0 given back, 0 refused, 0 odd\n"
+                "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: not taken\n"
+                "slots:   error -12: test\n"
+                "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: not in use; last refused:\n"
+                "slots:   error -12: test\n"
+                "slots: 1 of 4 DIMM slots full; 0 taken, 0 given back, 1 refused, 0 odd\n"
+                "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: in use\n"
+                "slots: DIMM slot 3, 2 MiB at 0x200000000, domain 0: in use\n"
+                "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: in use\n"
+                "slots: DIMM slot 3, 2 MiB at 0x200000000, domain 0: in use\n"
+                "slots: 2 of 4 DIMM slots full; 2 taken, 0 given back, 1 refused, 0 odd\n"
+                "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: gone\n"
+                "slots: DIMM slot 3, 2 MiB at 0x200000000, domain 0: in use\n"
+                "slots: 1 of 4 DIMM slots full; 2 taken, 1 given back, 1 refused, 0 odd\n"
+                "slots: CPU slot 0, APIC id 9: not taken\n"
+                "slots:   error -5: test\n"
+                "slots: CPU slot 0, APIC id 9: not in use; last refused:\n"
+                "slots:   error -5: test\n"
+                "slots: 1 of 4 CPU slots full; 0 taken, 0 given back, 1 refused, 0 odd\n"
+                "slots: 0 of 4 CPU slots full; 0 taken, 0 given back, 1 refused, 0 odd\n"),
+    KTEST(failed_eject_is_reported,
+        .says = "slots: DIMM slot 1, 2 MiB at 0, domain 9: in use\n"
+                "slots: DIMM slot 1 was told to eject and did not: the device is used again\n"
+                "slots: DIMM slot 1, 2 MiB at 0, domain 9: in use\n"));

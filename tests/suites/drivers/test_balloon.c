@@ -454,13 +454,30 @@ static void unanswered_report_is_taken_back(struct ktest *t)
 	balloon_end(t);
 }
 
-KTEST_SUITE(balloon, KTEST_QUICK, KTEST(balloon_follows_the_target_of_the_host),
-    KTEST(balloon_pages_can_be_migrated), KTEST(any_page_of_the_balloon_list_may_move),
-    KTEST_COST(pages_are_told_to_the_host_in_whole_buffers),
+#define STOPPED(queue)                                                                             \
+	"pretend: queue " #queue ": the device has stopped (79): it is not used any more\n"
+
+/* clang-format off */
+static const char each_twice[] = STOPPED(0) STOPPED(0) STOPPED(1) STOPPED(1);
+static const char each_once[] = STOPPED(3) STOPPED(1) STOPPED(0);
+static const char reporting[] = STOPPED(3);
+/* clang-format on */
+
+KTEST_SUITE(balloon, KTEST_QUICK, KTEST(balloon_follows_the_target_of_the_host, KTEST_SLOW),
+    KTEST(balloon_pages_can_be_migrated, KTEST_SLOW),
+    KTEST(any_page_of_the_balloon_list_may_move, KTEST_SLOW),
+    KTEST_COST(pages_are_told_to_the_host_in_whole_buffers, KTEST_SLOW),
     KTEST(reclaimable_pages_count_as_available), KTEST(reports_are_as_long_as_the_queue),
     KTEST(page_deflated_during_its_migration_is_left_alone),
-    KTEST(balloon_inflates_down_to_the_watermarks), KTEST(broken_device_returns_all_pages),
-    KTEST(broken_device_found_elsewhere_wakes_the_thread), KTEST(statistics_are_sent_on_request),
+    KTEST(balloon_inflates_down_to_the_watermarks, KTEST_SLOW),
+    KTEST(broken_device_returns_all_pages, KTEST_SLOW, .says = each_twice),
+    KTEST(broken_device_found_elsewhere_wakes_the_thread, KTEST_SLOW, .says = each_once),
+    KTEST(statistics_are_sent_on_request, KTEST_SLOW,
+        .says =
+            "pretend: queue 2: the device returned a buffer that it did not have (64): it is not "
+            "used any more\n"),
     KTEST(queue_numbers_follow_the_offered_features), KTEST_COST(features_are_read_once),
-    KTEST(failed_open_of_a_balloon_leaves_nothing), KTEST(free_memory_is_reported_once),
-    KTEST(unanswered_report_is_taken_back));
+    KTEST(failed_open_of_a_balloon_leaves_nothing,
+        .says = "pretend: does not agree to features 0x100000023 of 0x100000023\n"),
+    KTEST(free_memory_is_reported_once),
+    KTEST(unanswered_report_is_taken_back, KTEST_SLOW, .says = reporting));

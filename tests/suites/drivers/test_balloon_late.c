@@ -95,5 +95,5 @@ static void migration_keeps_the_number_of_lent_pages(struct ktest *t)
 	balloon_end(t);
 }
 
-KTEST_SUITE(balloon_late, KTEST_QUICK, KTEST(a_silent_device_delays_no_offline),
-    KTEST(migration_keeps_the_number_of_lent_pages));
+KTEST_SUITE(balloon_late, KTEST_QUICK, KTEST(a_silent_device_delays_no_offline, KTEST_SLOW),
+    KTEST(migration_keeps_the_number_of_lent_pages, KTEST_SLOW));

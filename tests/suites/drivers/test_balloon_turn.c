@@ -92,5 +92,5 @@ static void broken_balloon_gets_no_further_turn(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(balloon_turn, 0, KTEST(balloon_size_is_printed_once),
-    KTEST(broken_balloon_gets_no_further_turn));
+KTEST_SUITE(balloon_turn, 0, KTEST(balloon_size_is_printed_once, KTEST_REPORTS),
+    KTEST(broken_balloon_gets_no_further_turn, KTEST_REPORTS));

@@ -100,8 +100,7 @@ static void partly_offline_dimm_is_not_unplugged(struct ktest *t)
 static void absurd_dimms_change_nothing(struct ktest *t)
 {
 	const u64 at = (u64)FREE << PAGE_SHIFT, size = (u64)BLOCK(2) << PAGE_SHIFT;
-	static const char *const whole =
-	    "size or address is not that of whole pageblocks, or no memory can be there";
+	static const char *const whole = "not whole pageblocks, or where no memory can be";
 	static const char *const there = "some of its addresses have memory already";
 	static const char *const domain =
 	    "of a proximity domain that the firmware does not describe";
@@ -267,8 +266,77 @@ static void random_registers_lose_nothing(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(dimm, KTEST_QUICK, KTEST(dimm_is_plugged_and_unplugged),
-    KTEST(dimm_in_use_is_not_unplugged), KTEST(partly_offline_dimm_is_not_unplugged),
-    KTEST(absurd_dimms_change_nothing), KTEST(dimm_without_memory_for_its_descriptors_is_refused),
-    KTEST(merged_nodes_accept_dimms_of_each), KTEST(second_dimm_at_one_address_is_refused),
-    KTEST(dimm_that_fails_to_eject_is_onlined_again), KTEST(random_registers_lose_nothing));
+KTEST_SUITE(dimm, KTEST_QUICK,
+    KTEST(dimm_is_plugged_and_unplugged, KTEST_SLOW,
+        .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
+                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"),
+    KTEST(dimm_in_use_is_not_unplugged, KTEST_SLOW,
+        .says = "slots: DIMM slot 1, * MiB at *, domain 7: in use\n"
+                "slots: DIMM slot 1, * MiB at *, domain 7: cannot leave\n"
+                "slots:   error -16: too little memory would be left\n"
+                "slots: DIMM slot 1, * MiB at *, domain 7: gone\n"),
+    KTEST(partly_offline_dimm_is_not_unplugged,
+        .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
+                "slots: blocker: pfn *: partly offline\n"
+                "slots: DIMM slot 0, * MiB at *, domain 7: cannot leave\n"
+                "slots:   error -22: partly offline\n"
+                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"),
+    KTEST(absurd_dimms_change_nothing,
+        .says = "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
+                "slots:   error -22: not whole pageblocks, or where no memory can be\n"
+                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"
+                "slots: DIMM slot 1, * MiB at *, domain 7: not taken\n"
+                "slots:   error -22: not whole pageblocks, or where no memory can be\n"
+                "slots: DIMM slot 1, * MiB at *, domain 7: gone\n"
+                "slots: DIMM slot 2, * MiB at *, domain 7: not taken\n"
+                "slots:   error -22: not whole pageblocks, or where no memory can be\n"
+                "slots: DIMM slot 2, * MiB at *, domain 7: gone\n"
+                "slots: DIMM slot 3, * MiB at *, domain 7: not taken\n"
+                "slots:   error -22: not whole pageblocks, or where no memory can be\n"
+                "slots: DIMM slot 3, * MiB at *, domain 7: gone\n"
+                "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
+                "slots:   error -22: not whole pageblocks, or where no memory can be\n"
+                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"
+                "slots: DIMM slot 1, * MiB at *, domain 7: not taken\n"
+                "slots:   error -22: not whole pageblocks, or where no memory can be\n"
+                "slots: DIMM slot 1, * MiB at *, domain 7: gone\n"
+                "slots: DIMM slot 2, * MiB at *, domain 7: not taken\n"
+                "slots:   error -22: not whole pageblocks, or where no memory can be\n"
+                "slots: DIMM slot 2, * MiB at *, domain 7: gone\n"
+                "slots: DIMM slot 3, * MiB at *, domain 7: not taken\n"
+                "slots:   error -22: not whole pageblocks, or where no memory can be\n"
+                "slots: DIMM slot 3, * MiB at *, domain 7: gone\n"
+                "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
+                "slots:   error -22: not whole pageblocks, or where no memory can be\n"
+                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"
+                "slots: DIMM slot 1, * MiB at *, domain 7: not taken\n"
+                "slots:   error -17: some of its addresses have memory already\n"
+                "slots: DIMM slot 1, * MiB at *, domain 7: gone\n"
+                "slots: DIMM slot 2, * MiB at *, domain 7: not taken\n"
+                "slots:   error -17: some of its addresses have memory already\n"
+                "slots: DIMM slot 2, * MiB at *, domain 7: gone\n"
+                "slots: DIMM slot 3, * MiB at *, domain 8: not taken\n"
+                "slots:   error -19: of a proximity domain that the firmware does not describe\n"
+                "slots: DIMM slot 3, * MiB at *, domain 8: gone\n"),
+    KTEST(dimm_without_memory_for_its_descriptors_is_refused,
+        .says = "slots: DIMM slot 0, * MiB at *, domain 7: not taken\n"
+                "slots:   error -12: no memory for its descriptors\n"
+                "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"),
+    KTEST(merged_nodes_accept_dimms_of_each,
+        .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
+                "slots: DIMM slot 1, * MiB at *, domain 3: in use\n"
+                "slots: DIMM slot 2, * MiB at *, domain 5: not taken\n"
+                "slots:   error -19: of a proximity domain that the firmware does not describe\n"
+                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"
+                "slots: DIMM slot 1, * MiB at *, domain 3: gone\n"),
+    KTEST(second_dimm_at_one_address_is_refused, KTEST_SLOW,
+        .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
+                "slots: DIMM slot 1, * MiB at *, domain 7: not taken\n"
+                "slots:   error -17: some of its addresses have memory already\n"
+                "slots: DIMM slot 1, * MiB at *, domain 7: gone\n"
+                "slots: DIMM slot 0, * MiB at *, domain 7: gone\n"),
+    KTEST(dimm_that_fails_to_eject_is_onlined_again, KTEST_SLOW,
+        .says = "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"
+                "slots: DIMM slot 0 was told to eject and did not: the device is used again\n"
+                "slots: DIMM slot 0, * MiB at *, domain 7: in use\n"),
+    KTEST(random_registers_lose_nothing, KTEST_SLOW, .reports = "?slots: "));

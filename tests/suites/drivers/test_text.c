@@ -298,4 +298,4 @@ KTEST_SUITE(text, KTEST_QUICK, KTEST(characters_are_drawn), KTEST(lines_wrap),
     KTEST_COST(cell_with_a_new_colour_is_drawn_again), KTEST(wide_glyphs_are_drawn_whole),
     KTEST(cursor_moves), KTEST(erase_sequences_clear_their_part),
     KTEST(unknown_sequences_are_swallowed), KTEST(small_screens_are_handled),
-    KTEST(framebuffer_may_move), KTEST(random_output_stays_within_the_screen));
+    KTEST(framebuffer_may_move), KTEST(random_output_stays_within_the_screen, KTEST_SLOW));

@@ -406,15 +406,51 @@ static void stopped_device_is_not_waited_for(struct ktest *t)
 	end();
 }
 
-KTEST_SUITE(virtio, 0, KTEST(features_are_agreed_on), KTEST(a_device_is_started_in_order),
-    KTEST(refused_queue_leaves_nothing), KTEST(written_length_is_checked_against_the_buffer),
-    KTEST(failed_negotiation_stops_the_set_up), KTEST(configuration_is_read_consistently),
-    KTEST(configuration_changed_during_a_read_is_read_again),
-    KTEST(buffer_returned_twice_is_rejected),
+KTEST_SUITE(virtio, 0, KTEST(features_are_agreed_on),
+    KTEST(a_device_is_started_in_order,
+        .says = "pretend: a legacy device: left alone\n"
+                "pretend: does not agree to features 0x100000000 of 0x100000000\n"
+                "pretend: does not reset: left alone\n"),
+    KTEST(refused_queue_leaves_nothing),
+    KTEST(written_length_is_checked_against_the_buffer,
+        .says = "pretend: queue 0: the device wrote more than there was room for (33): it is not "
+                "used any more\n"
+                "pretend: queue 0: the device wrote more than there was room for (41): it is not "
+                "used any more\n"
+                "pretend: queue 0: the device wrote more than there was room for (57): it is not "
+                "used any more\n"
+                "pretend: queue 0: the device wrote more than there was room for (1): it is not "
+                "used any more\n"
+                "pretend: queue 0: the device wrote more than there was room for (17): it is not "
+                "used any more\n"),
+    KTEST(failed_negotiation_stops_the_set_up,
+        .says = "pretend: a legacy device: left alone\n"
+                "pretend: does not agree to features 0x100000000 of 0x100000000\n"
+                "pretend: does not reset: left alone\n"),
+    KTEST(configuration_is_read_consistently,
+        .says = "pretend: its configuration changes all the time\n"),
+    KTEST(configuration_changed_during_a_read_is_read_again,
+        .says = "pretend: its configuration changes all the time\n"),
+    KTEST(buffer_returned_twice_is_rejected,
+        .says = "pretend: queue 0: the device returned a buffer that it did not have (0): it is "
+                "not used any more\n"),
     KTEST(interrupt_status_tells_queue_from_configuration),
     KTEST(queue_size_is_the_largest_power_of_2_that_fits),
     KTEST(ring_wraps_around_after_many_calls), KTEST(device_sees_every_piece_of_a_buffer),
     KTEST(full_queue_refuses_until_a_buffer_returns),
-    KTEST(invalid_answers_of_a_device_are_rejected), KTEST(late_answer_is_waited_for),
-    KTEST(stopped_device_is_not_waited_for), KTEST(silent_device_is_marked_broken),
+    KTEST(invalid_answers_of_a_device_are_rejected,
+        .says = "pretend: queue 0: the device returned a buffer that it did not have (8): it is "
+                "not used any more\n"
+                "pretend: queue 0: the device wrote more than there was room for (4294967295): it "
+                "is not used any more\n"
+                "pretend: queue 0: the device returned more buffers than it had (16): it is not "
+                "used any more\n"
+                "pretend: queue 0: the device returned a buffer that it did not have (2): it is "
+                "not used any more\n"),
+    KTEST(late_answer_is_waited_for, .says = "pretend: queue 0: no answer for 100 ms\n"),
+    KTEST(stopped_device_is_not_waited_for,
+        .says = "pretend: queue 0: the device has stopped (79): it is not used any more\n"),
+    KTEST(silent_device_is_marked_broken,
+        .says = "pretend: queue 0: no answer for 1 ms\n"
+                "pretend: queue 0: the device does not answer (0): it is not used any more\n"),
     KTEST(wait_for_an_answer_uses_the_callers_limit));

@@ -420,13 +420,70 @@ static void devices_with_absurd_configurations_are_refused(struct ktest *t)
 	vmem_end(t);
 }
 
+/* clang-format off */
+#define NO_SENSE "pretend: the device says what makes no sense: "
+#define STOPPED  "pretend: queue 0: the device has stopped (79): it is not used any more\n"
+#define RESET    "pretend: reset, and asked again what is plugged\n"
+static const char absurd[] =
+    NO_SENSE "block size (0)\n"
+    NO_SENSE "block size (0x1)\n"
+    NO_SENSE "block size (0x800)\n"
+    NO_SENSE "block size (*)\n"
+    NO_SENSE "a region of that size (*)\n"
+    NO_SENSE "a region of that size (*)\n"
+    NO_SENSE "a region of that size (*)\n"
+    NO_SENSE "a region of that size (0)\n"
+    NO_SENSE "a region of that size (*)\n"
+    NO_SENSE "a region of that size (*)\n"
+    NO_SENSE "another region than before (*)\n"
+    NO_SENSE "another region than before (*)\n"
+    NO_SENSE "another region than before (0)\n"
+    NO_SENSE "more of the region usable than there is (0xffffffffffffffff)\n"
+    NO_SENSE "more asked for than there is (0xffffffffffffffff)\n"
+    NO_SENSE "another size plugged than it acknowledged (0)\n"
+    NO_SENSE "another size plugged than it acknowledged (0xffffffffffffffff)\n"
+    "pretend: its configuration changes all the time\n";
+
+/* Each kind of doubt about a request, of which the device has done nothing, or all. */
+#define DOUBTS(request) \
+	"pretend: " request " of * at *: ERROR\n" RESET \
+	"pretend: " request " of * at *: ERROR\n" RESET \
+	NO_SENSE "an unknown answer (0x4d)\n" RESET \
+	NO_SENSE "an unknown answer (0x4d)\n" RESET \
+	STOPPED RESET STOPPED RESET
+static const char doubts[] = DOUBTS("PLUG") DOUBTS("UNPLUG")
+    RESET
+    "pretend: STATE of * at *: ERROR\n"
+    RESET;
+static const char no_restart[] = RESET
+    "pretend: does not agree to features 0x100000002 of 0x100000002\n"
+    RESET RESET RESET;
+static const char no_room[] =
+    NO_SENSE "a region with no room for a unit (0x*)\n"
+    NO_SENSE "a region with no room for a unit (0x*)\n";
+/* clang-format on */
+
 KTEST_SUITE(virtio_mem, KTEST_QUICK, KTEST(device_memory_follows_the_requested_size),
-    KTEST(lowest_units_are_plugged_first_and_unplugged_last),
-    KTEST(a_region_is_cut_into_whole_units), KTEST(large_region_is_plugged_in_parts),
-    KTEST(units_beyond_the_usable_region_are_not_plugged),
-    KTEST(units_plugged_before_the_start_are_adopted), KTEST(partly_plugged_unit_is_unplugged),
-    KTEST(unit_is_the_larger_of_block_and_pageblock), KTEST(changed_request_is_followed_at_once),
-    KTEST(refused_request_changes_nothing), KTEST(request_may_be_overwritten_by_the_device),
-    KTEST(doubtful_state_is_queried_from_the_device),
-    KTEST(device_that_fails_its_restart_is_not_used),
-    KTEST(devices_with_absurd_configurations_are_refused));
+    KTEST(lowest_units_are_plugged_first_and_unplugged_last, KTEST_SLOW),
+    KTEST(a_region_is_cut_into_whole_units, .says = no_room),
+    KTEST(large_region_is_plugged_in_parts, KTEST_SLOW),
+    KTEST(units_beyond_the_usable_region_are_not_plugged, KTEST_SLOW, .says = RESET),
+    KTEST(units_plugged_before_the_start_are_adopted, KTEST_SLOW),
+    KTEST(partly_plugged_unit_is_unplugged, KTEST_SLOW),
+    KTEST(unit_is_the_larger_of_block_and_pageblock, KTEST_SLOW),
+    KTEST(changed_request_is_followed_at_once, KTEST_SLOW,
+        .says = "pretend: PLUG of * at *: NACK\n"
+                "pretend: UNPLUG of * at *: NACK\n"),
+    KTEST(refused_request_changes_nothing, KTEST_SLOW,
+        .says = "pretend: PLUG of * at *: NACK\n"
+                "pretend: UNPLUG of * at *: NACK\n"
+                "pretend: UNPLUG of * at *: NACK\n"
+                "pretend: PLUG of * at *: BUSY\n"
+                "pretend: UNPLUG of * at *: BUSY\n"
+                "pretend: UNPLUG of * at *: BUSY\n"),
+    KTEST(request_may_be_overwritten_by_the_device,
+        .says = "pretend: PLUG of * at *: NACK\n"
+                "pretend: PLUG of * at *: BUSY\n"),
+    KTEST(doubtful_state_is_queried_from_the_device, KTEST_SLOW, .says = doubts),
+    KTEST(device_that_fails_its_restart_is_not_used, KTEST_SLOW, .says = no_restart),
+    KTEST(devices_with_absurd_configurations_are_refused, KTEST_SLOW, .says = absurd));

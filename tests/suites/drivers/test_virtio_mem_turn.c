@@ -130,5 +130,6 @@ static void a_broken_device_is_restarted(struct ktest *t)
 	vmem_end(t);
 }
 
-KTEST_SUITE(virtio_mem_turn, 0, KTEST(virtio_mem_prints_each_change_once),
-    KTEST(failed_unplug_prints_its_blocker), KTEST(a_broken_device_is_restarted));
+KTEST_SUITE(virtio_mem_turn, 0, KTEST(virtio_mem_prints_each_change_once, KTEST_REPORTS),
+    KTEST(failed_unplug_prints_its_blocker, KTEST_REPORTS),
+    KTEST(a_broken_device_is_restarted, KTEST_REPORTS));

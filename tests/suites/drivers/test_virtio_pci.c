@@ -348,11 +348,15 @@ static void shared_interrupt_line_asks_each_device(struct ktest *t)
 	EXPECT_DONE(t, "");
 }
 
-KTEST_SUITE(virtio_pci, 0, KTEST(a_device_is_mapped_reset_routed_and_probed),
-    KTEST(only_devices_with_a_driver_are_taken), KTEST(device_with_unmappable_registers_is_refused),
-    KTEST(a_device_without_an_interrupt_has_no_driver), KTEST(eight_devices_are_taken),
-    KTEST(features_are_read_in_halves), KTEST(reset_ends_when_status_reads_0),
-    KTEST(configuration_has_the_length_of_its_structure), KTEST(queue_size_is_the_devices),
-    KTEST(queue_addresses_are_written_before_enable),
-    KTEST(queue_without_a_notify_address_is_refused),
-    KTEST(shared_interrupt_line_asks_each_device));
+KTEST_SUITE(virtio_pci, 0, KTEST(a_device_is_mapped_reset_routed_and_probed, KTEST_REPORTS),
+    KTEST(only_devices_with_a_driver_are_taken, KTEST_REPORTS),
+    KTEST(device_with_unmappable_registers_is_refused, KTEST_REPORTS),
+    KTEST(a_device_without_an_interrupt_has_no_driver, KTEST_REPORTS),
+    KTEST(eight_devices_are_taken, KTEST_REPORTS),
+    KTEST(features_are_read_in_halves, KTEST_REPORTS),
+    KTEST(reset_ends_when_status_reads_0, KTEST_REPORTS),
+    KTEST(configuration_has_the_length_of_its_structure, KTEST_REPORTS),
+    KTEST(queue_size_is_the_devices, KTEST_REPORTS),
+    KTEST(queue_addresses_are_written_before_enable, KTEST_REPORTS),
+    KTEST(queue_without_a_notify_address_is_refused, KTEST_REPORTS),
+    KTEST(shared_interrupt_line_asks_each_device, KTEST_REPORTS));

@@ -260,4 +260,5 @@ static void buffer_never_submitted_is_rejected(struct ktest *t)
 
 KTEST_SUITE(virtio_poll, 0, KTEST(polling_device_sees_complete_buffers),
     KTEST(answer_may_precede_the_notification), KTEST(overwritten_ring_breaks_nothing),
-    KTEST(buffer_never_submitted_is_rejected));
+    KTEST(buffer_never_submitted_is_rejected,
+        .reports = ": the device returned a buffer that it did not have ("));

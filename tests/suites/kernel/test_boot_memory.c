@@ -31,8 +31,7 @@ static unsigned long given_out(phys_t start, phys_t end)
 			pfn_t head = page_head(&kernel_memory, pfn);
 
 			nr += head == PFN_NONE ||
-			    word_state(page_word(pfn_to_page_in(&kernel_memory, head))) !=
-			        PG_RESERVED;
+			    word_state(block_word(&kernel_memory, head)) != PG_RESERVED;
 		}
 	}
 	return nr;

@@ -217,7 +217,7 @@ static void frames_lie_within_a_stack(struct ktest *t)
 }
 
 KTEST_SUITE(console, KTEST_QUICK, KTEST(log_holds_printed_text),
-    KTEST(long_lines_are_printed_whole), KTEST(lines_of_several_cpus_are_not_mixed),
+    KTEST(long_lines_are_printed_whole), KTEST(lines_of_several_cpus_are_not_mixed, KTEST_SLOW),
     KTEST(log_starts_with_its_oldest_byte), KTEST(buffers_are_not_overrun),
-    KTEST(functions_are_named), KTEST(backtraces_end_where_frames_do),
-    KTEST(frames_lie_within_a_stack));
+    KTEST(functions_are_named), KTEST(backtraces_end_where_frames_do, KTEST_REPORTS),
+    KTEST(frames_lie_within_a_stack, KTEST_REPORTS));

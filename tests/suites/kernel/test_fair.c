@@ -101,5 +101,5 @@ static void sleep_and_exit_beside_60_busy_tasks_are_bounded(struct ktest *t)
 }
 
 KTEST_SUITE(fair, KTEST_EXTRA | KTEST_MOSTLY_COST,
-    KTEST(sleep_beside_64_busy_threads_is_late_by_50_ms_at_most),
-    KTEST(sleep_and_exit_beside_60_busy_tasks_are_bounded));
+    KTEST(sleep_beside_64_busy_threads_is_late_by_50_ms_at_most, .reports = "# fair: "),
+    KTEST(sleep_and_exit_beside_60_busy_tasks_are_bounded, .reports = "# fair: "));

@@ -129,8 +129,8 @@ static void cpu_hotplug_reaches_private_memories(struct ktest *t)
 
 static void a_cpu_comes_up_with_caches_off(struct ktest *t)
 {
-	struct zone *zone = big_zone();
 	unsigned cpu = ktest_cpus() - 1, on;
+	struct zone *zone = big_zone_near(cpu);
 
 	if (!needs_two(t))
 		return;
@@ -148,8 +148,7 @@ static void a_cpu_comes_up_with_caches_off(struct ktest *t)
 	EXPECT(t, !pcp_zone_nonempty(&kernel_memory, cpu, zone));
 	expect_sound(t, &kernel_memory);
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
-	ktest_on_cpu(cpu, warm_caches, NULL);
-	EXPECT(t, pcp_zone_nonempty(&kernel_memory, cpu, zone));
+	EXPECT(t, caches_after_use(cpu, zone));
 	/* And off while it is up, on while it is down. */
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	EXPECT_EQ(t, cpu_down(cpu), 0);

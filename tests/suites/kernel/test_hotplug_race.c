@@ -308,12 +308,13 @@ static bool silent_begin(struct ktest *t, struct silent *s)
 
 static void silent_end(struct ktest *t, struct silent *s)
 {
-	EXPECT_EQ(t, smp_stats.silent, s->before + 1);
+	/* With this limit others are reported too, if the host does not run them for so long. */
+	EXPECT(t, smp_stats.silent > s->before);
 	restore_call_timeout(s->timeout);
 	thread_join(s->ender);
 	fault_hang_end(&s->hang);
 	expect_both_stories(t, s->pos, s->cpu);
-	atomic_sub(&smp_stats.silent, 1);
+	WRITE_ONCE(smp_stats.silent, s->before);
 }
 
 static void a_silent_cpu_is_reported(struct ktest *t)
@@ -362,8 +363,8 @@ static void cpu_that_does_not_park_is_dead_until_it_parks(struct ktest *t)
 	timeout = set_call_timeout(TIMEOUT_NS);
 	EXPECT_EQ(t, cpu_down(cpu), -EIO);
 	restore_call_timeout(timeout);
-	EXPECT_EQ(t, smp_stats.silent, before + 1);
-	atomic_sub(&smp_stats.silent, 1);
+	EXPECT(t, smp_stats.silent > before);
+	WRITE_ONCE(smp_stats.silent, before);
 	expect_both_stories(t, pos, cpu);
 	EXPECT_EQ(t, strcmp(cpu_state_name(cpu), "dead"), 0);
 	EXPECT(t, !cpumask_test(cpu_online_mask, cpu));
@@ -444,6 +445,8 @@ static void machine_is_left_as_it_was(struct ktest *t)
 KTEST_SUITE(hotplug_race, 0, KTEST(calls_and_drains_work_during_cpu_hotplug),
     KTEST(offlines_work_during_cpu_hotplug), KTEST(leaving_cpu_waits_for_all_senders),
     KTEST(offline_and_absent_cpus_are_counted_apart), KTEST(parked_cpu_counts_a_stray_interrupt),
-    KTEST(a_silent_cpu_is_reported), KTEST(check_memory_reports_a_silent_cpu),
-    KTEST(call_to_a_leaving_cpu_is_answered), KTEST(cpu_that_does_not_park_is_dead_until_it_parks),
+    KTEST(a_silent_cpu_is_reported, KTEST_REPORTS),
+    KTEST(check_memory_reports_a_silent_cpu, KTEST_REPORTS),
+    KTEST(call_to_a_leaving_cpu_is_answered, KTEST_REPORTS),
+    KTEST(cpu_that_does_not_park_is_dead_until_it_parks, KTEST_REPORTS),
     KTEST(machine_is_left_as_it_was));

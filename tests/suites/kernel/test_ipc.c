@@ -136,6 +136,50 @@ static void call_without_a_receiver_fails(struct ktest *t)
 	endpoint_put(ep, RIGHT_SEND);
 }
 
+/* Each answer goes to its own caller, and the next call comes in its place. */
+static void answer_and_wait_in_one_step(struct ktest *t)
+{
+	struct endpoint *ep = endpoint_create(), *other = endpoint_create();
+	struct ipc_call *call;
+	struct ipc_msg msg;
+	struct caller c[3];
+	unsigned i;
+
+	REQUIRE(t, ep && other);
+	for (i = 0; i < 3; i++) {
+		start_call(t, &c[i], ep, 10 * i, LONG_NS);
+		if (i == 0)
+			REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
+		else
+			REQUIRE(t, ipc_reply_receive(call, ep, &msg, &call, LONG_NS) == 0);
+		EXPECT_EQ(t, msg.word[0], 10 * i);
+		msg.word[0]++;
+		if (i > 0) {
+			EXPECT_EQ(t, end_call(&c[i - 1]), 0);
+			EXPECT_EQ(t, c[i - 1].msg.word[0], 10 * i - 9);
+		}
+	}
+	/* No other call comes, and none to the other endpoint; the answer is given all the same. */
+	EXPECT_EQ(t, ipc_reply_receive(call, ep, &msg, &call, MS), -ETIMEDOUT);
+	EXPECT_EQ(t, end_call(&c[2]), 0);
+	EXPECT_EQ(t, c[2].msg.word[0], 21);
+	start_call(t, &c[0], ep, 30, LONG_NS);
+	REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
+	EXPECT_EQ(t, ipc_reply_receive(call, other, &msg, &call, 0), -ETIMEDOUT);
+	EXPECT_EQ(t, end_call(&c[0]), 0);
+	/* A caller that has left does not keep the receiver from the next call. */
+	start_call(t, &c[0], ep, 40, MS);
+	REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
+	EXPECT_EQ(t, end_call(&c[0]), -ETIMEDOUT);
+	start_call(t, &c[1], ep, 50, LONG_NS);
+	EXPECT_EQ(t, ipc_reply_receive(call, ep, &msg, &call, LONG_NS), 0);
+	EXPECT_EQ(t, msg.word[0], 50);
+	EXPECT_EQ(t, ipc_reply(call, &msg), 0);
+	EXPECT_EQ(t, end_call(&c[1]), 0);
+	endpoint_put(ep, RIGHT_RECEIVE);
+	endpoint_put(other, RIGHT_RECEIVE);
+}
+
 /* ---- capabilities on the way ---- */
 
 static struct vm_object *new_object(struct ktest *t)
@@ -289,6 +333,61 @@ static void table_of_retired_slots_is_full(struct ktest *t)
 	cap_table_destroy(&table);
 }
 
+/*
+ * The answer's slot is taken and reserved again, with another handle; on an error nothing changes.
+ */
+static void answering_and_reserving_takes_both_or_nothing(struct ktest *t)
+{
+	struct cap cap = {.kind = CAP_PROGRAMS, .rights = RIGHT_EXEC}, reply = {.kind = CAP_REPLY};
+	struct cap_table table;
+	struct cap out, call;
+	s64 from, other, slot[2];
+	unsigned i;
+
+	REQUIRE(t, cap_table_init(&table) == 0);
+	from = cap_install(&table, &reply);
+	other = cap_install(&table, &cap);
+	REQUIRE(t, from > 0 && other > 0);
+#define TAKE(reply, handle, kind, rights)                                                          \
+	cap_take_and_reserve(&table, (u64)(reply), (u64)(handle), kind, rights, &call, &out, slot)
+	EXPECT_EQ(t, TAKE(other, other, CAP_PROGRAMS, RIGHT_EXEC), -EINVAL);
+	EXPECT_EQ(t, TAKE(from + ABI_MAX_HANDLES, other, CAP_PROGRAMS, RIGHT_EXEC), -EBADF);
+	EXPECT_EQ(t, TAKE(from, other, CAP_ENDPOINT, 0), -EINVAL);
+	EXPECT_EQ(t, TAKE(from, other, CAP_PROGRAMS, RIGHT_SEND), -EACCES);
+	EXPECT_EQ(t, table.nr_used, 2);
+	EXPECT_EQ(t, TAKE(from, other, CAP_PROGRAMS, RIGHT_EXEC), 0);
+	EXPECT(t, call.kind == CAP_REPLY && out.kind == CAP_PROGRAMS);
+	EXPECT_EQ(t, table.nr_used, 3);
+	EXPECT_EQ(t, slot[0] % ABI_MAX_HANDLES, from % ABI_MAX_HANDLES);
+	EXPECT(t, slot[0] != from && slot[1] % ABI_MAX_HANDLES != slot[0] % ABI_MAX_HANDLES);
+	EXPECT_EQ(t, cap_take(&table, (u64)from, CAP_REPLY, &call), -EBADF);
+	cap_fill_two(&table, slot, &reply, &cap);
+	/* Without another free slot; and a slot in its last generation is retired. */
+	for (i = 3; i < ABI_MAX_HANDLES; i++)
+		EXPECT(t, cap_install(&table, &cap) > 0);
+	EXPECT_EQ(t, TAKE(slot[0], other, CAP_PROGRAMS, RIGHT_EXEC), -EMFILE);
+	EXPECT(t, call.kind == CAP_NONE && out.kind == CAP_NONE);
+	EXPECT_EQ(t, cap_take(&table, (u64)slot[0], CAP_REPLY, &call), 0);
+	table.slot[from % ABI_MAX_HANDLES].generation = CAP_GENERATIONS - 1;
+	from = cap_install(&table, &reply);
+	for (i = 0; i < 2; i++) {
+		EXPECT_EQ(t, TAKE(from, other, CAP_PROGRAMS, RIGHT_EXEC), -EMFILE);
+		cap = table.slot[200 + i].cap;
+		EXPECT_EQ(t,
+		    cap_take(&table,
+		        (u64)(table.slot[200 + i].generation << CAP_INDEX_BITS | (200 + i)),
+		        CAP_NONE, &cap),
+		    0);
+	}
+	EXPECT_EQ(t, TAKE(from, other, CAP_PROGRAMS, RIGHT_EXEC), 0);
+	EXPECT_EQ(t, table.slot[from % ABI_MAX_HANDLES].cap.kind, CAP_RETIRED);
+	EXPECT_EQ(t, table.nr_used, ABI_MAX_HANDLES - 1);
+#undef TAKE
+	cap = (struct cap){.kind = CAP_NONE};
+	cap_fill_two(&table, slot, &cap, &cap);
+	cap_table_destroy(&table);
+}
+
 static void full_handle_table_refuses(struct ktest *t)
 {
 	struct vm_object *object = new_object(t);
@@ -392,7 +491,9 @@ static void many_callers_and_servers(struct ktest *t)
 }
 
 KTEST_SUITE(ipc, KTEST_QUICK, KTEST(call_is_answered), KTEST(calls_come_in_order),
-    KTEST(waits_are_bounded), KTEST(call_without_a_receiver_fails),
-    KTEST(capabilities_change_hands), KTEST(handle_is_valid_in_its_own_table_only),
-    KTEST(exhausted_slot_is_retired), KTEST(table_of_retired_slots_is_full),
-    KTEST(full_handle_table_refuses), KTEST(many_callers_and_servers));
+    KTEST(waits_are_bounded, KTEST_SLOW), KTEST(call_without_a_receiver_fails),
+    KTEST(answer_and_wait_in_one_step, KTEST_SLOW),
+    KTEST(answering_and_reserving_takes_both_or_nothing), KTEST(capabilities_change_hands),
+    KTEST(handle_is_valid_in_its_own_table_only), KTEST(exhausted_slot_is_retired),
+    KTEST(table_of_retired_slots_is_full), KTEST(full_handle_table_refuses),
+    KTEST(many_callers_and_servers, KTEST_SLOW));

@@ -418,6 +418,12 @@ static void locks_out_of_order_are_reported(struct ktest *t)
 	EXPECT_EQ(t, violations_of(&zone, &any, false), 0);
 	EXPECT_EQ(t, violations_of(&any, &zone, false), 0);
 	EXPECT_EQ(t, violations_of(&zone, &lru, true), 0);
+	/* One that was taken out of order, by a try, does not hide those below it. */
+	spin_lock(&zone);
+	REQUIRE(t, spin_trylock(&lru));
+	EXPECT_EQ(t, violations_of(&zone2, &any, false), 1);
+	spin_unlock(&lru);
+	spin_unlock(&zone);
 	spin_lock(&lru);
 	spin_lock(&zone);
 	spin_unlock(&lru);

@@ -313,10 +313,64 @@ static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
 }
 
-KTEST_SUITE(oom_task, 0, KTEST(task_with_the_most_pages_is_killed),
-    KTEST(unmapped_pages_count_for_their_holder), KTEST(kernel_allocations_count_for_their_task),
-    KTEST(pages_that_the_request_cannot_use_do_not_count),
-    KTEST(family_with_the_most_pages_loses_its_largest_task),
-    KTEST(orphans_do_not_count_for_their_grandparent), KTEST(first_task_is_never_killed),
-    KTEST(exiting_task_is_the_victim), KTEST(killed_victim_exits),
+#define COLUMNS                                                                                    \
+	"; of * pages in use none can be reclaimed\n"                                              \
+	"oom:  task name          threads     anon    pager unmapped   kernel\n"
+#define TABLE        "oom: no memory for the kernel, 1 page, flags 0x1" COLUMNS
+#define TABLE_KERNEL "oom: no memory for the kernel, 1 page, flags 0" COLUMNS
+#define GONE         "oom: task * test is gone, * pages are free\n"
+
+KTEST_SUITE(oom_task, 0,
+    KTEST(task_with_the_most_pages_is_killed,
+        .says = TABLE "oom: * test * 0 * 10 * 0 * 0 * 4\n"
+                      "oom: * test * 0 * 20 * 0 * 0 * 4  the most: killed\n"
+                      "oom: * test * 0 * 10 * 0 * 0 * 4\n" GONE),
+    KTEST(unmapped_pages_count_for_their_holder,
+        .says = TABLE "oom: * test * 0 * 7 * 0 * 5 * 4  the most: killed\n"
+                      "oom: * test * 0 * 10 * 0 * 0 * 4\n" GONE),
+    KTEST(kernel_allocations_count_for_their_task,
+        .says = TABLE "oom: * test * 0 * 60 * 0 * 0 * 4\n"
+                      "oom: * test * 0 * 0 * 0 * 0 * 84  the most: killed\n" GONE),
+    KTEST(pages_that_the_request_cannot_use_do_not_count,
+        .says = TABLE_KERNEL
+        "oom: * test * 0 * 0 * 0 * 0 * 4  and 60 in other zones\n"
+        "oom: * test * 0 * 0 * 0 * 0 * 24  the most: killed  and 21 in other zones\n" TABLE
+        "oom: * test * 0 * 60 * 0 * 0 * 4  the most: killed\n"
+        "oom: * test * 0 * 21 * 0 * 0 * 24  ending\n" GONE GONE),
+    KTEST(family_with_the_most_pages_loses_its_largest_task,
+        .says = TABLE "oom: * test * 0 * 1 * 0 * 0 * 14  first task: exempt\n"
+                      "oom: * test * 0 * 63 * 0 * 0 * 4\n"
+                      "oom: * test * 0 * 1 * 0 * 0 * 14\n"
+                      "oom: * test * 0 * 30 * 0 * 0 * 14  the most: killed\n"
+                      "oom: * test * 0 * 3 * 0 * 0 * 4\n"
+                      "oom: * test * 0 * 24 * 0 * 0 * 4\n"
+                      "oom: * test * 0 * 1 * 0 * 0 * 4\n" GONE TABLE
+                      "oom: * test * 0 * 1 * 0 * 0 * 14  first task: exempt\n"
+                      "oom: * test * 0 * 63 * 0 * 0 * 4  the most: killed\n"
+                      "oom: * test * 0 * 1 * 0 * 0 * 19\n"
+                      "oom: * test * 0 * 3 * 0 * 0 * 4\n"
+                      "oom: * test * 0 * 24 * 0 * 0 * 4\n"
+                      "oom: * test * 0 * 1 * 0 * 0 * 4\n" GONE TABLE
+                      "oom: * test * 0 * 1 * 0 * 0 * 9  first task: exempt\n"
+                      "oom: * test * 0 * 1 * 0 * 0 * 19\n"
+                      "oom: * test * 0 * 3 * 0 * 0 * 4\n"
+                      "oom: * test * 0 * 24 * 0 * 0 * 4  the most: killed\n"
+                      "oom: * test * 0 * 1 * 0 * 0 * 4\n" GONE),
+    KTEST(orphans_do_not_count_for_their_grandparent,
+        .says = TABLE_KERNEL
+        "oom: * test * 0 * 0 * 0 * 0 * 9  first task: exempt  and 1 in other zones\n"
+        "oom: * test * 0 * 0 * 0 * 0 * 9  and 5 in other zones\n"
+        "oom: * test * 0 * 0 * 0 * 0 * 86  the most: killed  and 81 in other zones\n" GONE),
+    KTEST(first_task_is_never_killed,
+        .says = TABLE "oom: * test * 0 * 30 * 0 * 0 * 4  first task: exempt\n"
+                      "oom: * test * 0 * 1 * 0 * 0 * 4  the most: killed\n" GONE),
+    KTEST(exiting_task_is_the_victim,
+        .says = TABLE "oom: * test * 0 * 1 * 0 * 0 * 4  ending: waited for\n"
+                      "oom: * test * 0 * 30 * 0 * 0 * 4\n" TABLE
+                      "oom: * test * 0 * 1 * 0 * 0 * 4  ending\n"
+                      "oom: * test * 0 * 30 * 0 * 0 * 4  the most: killed\n" GONE GONE),
+    KTEST(killed_victim_exits,
+        .says = TABLE "oom: * test * 1 *  the most: killed\n" GONE TABLE
+                      "oom: * test * 1 *  the most: killed\n" GONE TABLE
+                      "oom: * test * 1 *  the most: killed\n" GONE),
     KTEST(a_pinned_page_comes_back_with_its_pin));

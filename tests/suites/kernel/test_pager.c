@@ -4,6 +4,7 @@
  * thread of the kernel.  How long it is waited for: test_pager_wait.c.
  */
 #include "tests/lib/server_help.h"
+#include <quarry/account.h>
 #include <quarry/string.h>
 
 #define READERS 6
@@ -43,6 +44,49 @@ static void one_page_is_requested_once(struct ktest *t)
 	}
 	EXPECT_EQ(t, s.gets, NR);
 	EXPECT_EQ(t, vm_object_present(s.object), NR);
+	server_end(t, &s);
+}
+
+static void read_page_5(void *arg)
+{
+	struct reader *r = arg;
+
+	space_use(r->s->space);
+	r->err = copy_from_user(&r->have[5], WINDOW + 5 * PAGE_SIZE, 1);
+	space_use(NULL);
+}
+
+/* Requests for two pages stand at a time: each has a record of its own. */
+static void two_pages_are_requested_at_a_time(struct ktest *t)
+{
+	struct reader readers[2];
+	struct server s;
+	unsigned i, waits;
+	u64 messages;
+
+	if (!server_begin(t, &s, LONG_NS))
+		return;
+	messages = READ_ONCE(account_all.used[ACCOUNT_MESSAGES]);
+	for (i = 0; i < 2; i++) {
+		readers[i] = (struct reader){.s = &s};
+		readers[i].thread =
+		    thread_start("reader", -1, i ? read_page_5 : read_all, &readers[i]);
+		REQUIRE(t, readers[i].thread);
+	}
+	/* A thread that has made its call has a record of it. */
+	for (waits = 0; waits < 10000; waits++) {
+		if (READ_ONCE(account_all.used[ACCOUNT_MESSAGES]) >= messages + 2)
+			break;
+		thread_sleep(MS);
+	}
+	EXPECT(t, waits < 10000);
+	server_start(t, &s);
+	for (i = 0; i < 2; i++) {
+		thread_join(readers[i].thread);
+		EXPECT_EQ(t, readers[i].err, 0);
+		EXPECT_EQ(t, readers[i].have[5], 6);
+	}
+	EXPECT_EQ(t, s.gets, NR);
 	server_end(t, &s);
 }
 
@@ -159,6 +203,26 @@ static void wrong_pager_calls_are_refused(struct ktest *t)
 	server_end(t, &s);
 }
 
+/* Its own page comes by a fault in the middle of the call. */
+static void page_that_the_pager_has_not_mapped_yet_is_supplied(struct ktest *t)
+{
+	struct server s;
+	u8 byte = 0;
+
+	if (!server_begin(t, &s, LONG_NS))
+		return;
+	EXPECT_EQ(t, vm_unmap(s.space, STORE, NR), 0);
+	EXPECT_EQ(t, pager_supply(s.object, 2, store_page(2)), -EFAULT);
+	EXPECT_EQ(t, vm_object_present(s.object), 0);
+	EXPECT_EQ(t, vm_map(s.space, STORE, NR, VM_READ | VM_WRITE, s.store, 0), 0);
+	EXPECT_EQ(t, pager_supply(s.object, 2, store_page(2)), 0);
+	EXPECT_EQ(t, copy_from_user(&byte, WINDOW + 2 * PAGE_SIZE, 1), 0);
+	EXPECT_EQ(t, byte, 3);
+	server_end(t, &s);
+}
+
 KTEST_SUITE(pager, KTEST_QUICK, KTEST_COST(one_page_is_requested_once),
-    KTEST(fault_ends_despite_any_pager_answer), KTEST(fault_without_a_receiver_fails),
-    KTEST(dirty_pages_are_handed_over), KTEST(wrong_pager_calls_are_refused));
+    KTEST(two_pages_are_requested_at_a_time),
+    KTEST(fault_ends_despite_any_pager_answer, KTEST_SLOW), KTEST(fault_without_a_receiver_fails),
+    KTEST(dirty_pages_are_handed_over), KTEST(wrong_pager_calls_are_refused),
+    KTEST(page_that_the_pager_has_not_mapped_yet_is_supplied));

@@ -216,6 +216,7 @@ static void a_silent_pager_stops_no_offline(struct ktest *t)
 	server_end(t, &s);
 }
 
-KTEST_SUITE(pager_wait, KTEST_QUICK, KTEST_COST(silent_pager_is_waited_for_once),
-    KTEST(pager_regains_trust_by_an_answer), KTEST(endless_supply_can_be_killed),
-    KTEST(killed_requester_leaves_other_waiters_alone), KTEST(a_silent_pager_stops_no_offline));
+KTEST_SUITE(pager_wait, KTEST_QUICK, KTEST_COST(silent_pager_is_waited_for_once, KTEST_SLOW),
+    KTEST(pager_regains_trust_by_an_answer, KTEST_SLOW), KTEST(endless_supply_can_be_killed),
+    KTEST(killed_requester_leaves_other_waiters_alone),
+    KTEST(a_silent_pager_stops_no_offline, KTEST_SLOW));

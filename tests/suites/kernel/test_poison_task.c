@@ -6,15 +6,16 @@
 #include "mm/mm_priv.h"
 #include "mm/pagetable.h"
 #include "tests/lib/poison_help.h"
+#include "tests/lib/task_help.h"
 #include <quarry/task.h>
 
-#define LOST   0x30000000UL
-#define END_NS 60000000000ULL
+#define LOST     0x30000000UL
+#define LIMIT_NS 60000000000ULL
 
 /* The page that @task has written to at LOST; it is waited for. */
 static pfn_t written_page(struct task *task)
 {
-	u64 end = arch_clock_ns() + END_NS;
+	u64 end = arch_clock_ns() + LIMIT_NS;
 	struct vm_space *space = task_get_space(task);
 	pfn_t found = PFN_NONE;
 
@@ -53,13 +54,13 @@ static void lose(struct ktest *t, u64 arg0, enum task_end how_wanted, s32 status
 	EXPECT_EQ(t, memory_failure(pfn, 0, &res), 0);
 	EXPECT_EQ(t, res.outcome, POISON_RECOVERED);
 	EXPECT(t, res.lost);
-	EXPECT_EQ(t, task_wait(task, END_NS, &how, &status), 0);
+	EXPECT_EQ(t, task_wait(task, LIMIT_NS, &how, &status), 0);
 	EXPECT_EQ(t, how, how_wanted);
 	EXPECT_EQ(t, status, status_wanted);
 	task_put(task);
 	EXPECT(t, is_retired(&kernel_memory, pfn));
 	EXPECT_EQ(t, unpoison_page(pfn), 0);
-	EXPECT_EQ(t, tasks_wait_none(END_NS), 0);
+	EXPECT_EQ(t, tasks_wait_none(LIMIT_NS), 0);
 }
 
 static void access_to_lost_memory_kills_the_task(struct ktest *t)
@@ -82,6 +83,10 @@ static void a_system_call_that_meets_lost_memory_fails(struct ktest *t)
 	lose(t, 3, TASK_EXITED, 77);
 }
 
-KTEST_SUITE(poison_task, 0, KTEST(access_to_lost_memory_kills_the_task),
-    KTEST(a_fault_handler_maps_other_memory), KTEST(refusing_fault_handler_lets_the_task_die),
-    KTEST(a_system_call_that_meets_lost_memory_fails));
+KTEST_SUITE(poison_task, 0,
+    KTEST(access_to_lost_memory_kills_the_task,
+        .says = ENDS_BY("lost", "page fault: read of 0000000030000000: lost, its memory broke")),
+    KTEST(a_fault_handler_maps_other_memory),
+    KTEST(refusing_fault_handler_lets_the_task_die,
+        .says = ENDS_BY("lost", "page fault: read of 0000000030000000: lost, its memory broke")),
+    KTEST(a_system_call_that_meets_lost_memory_fails, .reports = "?lost: ?"));

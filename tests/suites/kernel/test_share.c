@@ -299,9 +299,74 @@ static void migrated_thread_leaves_its_round(struct ktest *t)
 	EXPECT_EQ(t, s->actor[2].got, 0);
 }
 
+/* What decides later turns. */
+struct turns {
+	bool early;
+	u32 ring, round, turns_left, nr_ready, share_ring, thread_round;
+	u64 had_turn, round_began, turn_ns, early_ns;
+	const struct share *ring_last;
+};
+
+/*
+ * One of two threads runs and no other waits, in a state that @how says; the other is woken and has
+ * the CPU.
+ */
+static struct turns woken_alone(struct ktest *t, unsigned how, bool pass)
+{
+	struct scene *s = new_scene();
+	struct runq *rq = &s->rq;
+	struct actor *running = actor(s, &s->task[0], TICK_NS, 0);
+	struct actor *woken = actor(s, &s->task[how & 1], TICK_NS, TICK_NS);
+	struct share *share = woken->thread.share;
+
+	spin_lock(&rq->lock);
+	rq->running = runq_take(rq);
+	runq_remove(rq, &woken->thread);
+	rq->early = how & 2;
+	rq->ring = 7;
+	share->ring = how & 4 ? 7 : 6;
+	share->early_ns = how & 8 ? 2 * TICK_NS : 3;
+	share->turn_ns = 5;
+	rq->ring_last = how & 16 ? share : how & 32 ? &running->thread.own : NULL;
+	if (pass) {
+		runq_pass(rq, &woken->thread, 77);
+	} else {
+		runq_insert(rq, &woken->thread, true);
+		runq_end_turn(rq, 77);
+		EXPECT(t, runq_take(rq) == &woken->thread);
+	}
+	spin_unlock(&rq->lock);
+	return (struct turns){rq->early, rq->ring, rq->round, rq->turns_left, rq->nr_ready,
+	    share->ring, woken->thread.round, rq->had_turn, rq->round_began, share->turn_ns,
+	    share->early_ns, rq->ring_last};
+}
+
+/* It gets the CPU by runq_pass: shares and rounds are as if it had been queued and taken. */
+static void passing_is_queueing_and_taking(struct ktest *t)
+{
+	unsigned how;
+
+	for (how = 0; how < 64; how++) {
+		struct turns want = woken_alone(t, how, false), is = woken_alone(t, how, true);
+
+		EXPECT_EQ(t, is.early, want.early);
+		EXPECT_EQ(t, is.ring, want.ring);
+		EXPECT_EQ(t, is.round, want.round);
+		EXPECT_EQ(t, is.turns_left, want.turns_left);
+		EXPECT_EQ(t, is.nr_ready, want.nr_ready);
+		EXPECT_EQ(t, is.share_ring, want.share_ring);
+		EXPECT_EQ(t, is.thread_round, want.thread_round);
+		EXPECT_EQ(t, is.had_turn, want.had_turn);
+		EXPECT_EQ(t, is.round_began, want.round_began);
+		EXPECT_EQ(t, is.turn_ns, want.turn_ns);
+		EXPECT_EQ(t, is.early_ns, want.early_ns);
+		EXPECT(t, is.ring_last == want.ring_last);
+	}
+}
+
 KTEST_SUITE(share, KTEST_QUICK, KTEST(tasks_share_cpu_time_equally_whatever_their_threads),
     KTEST(threads_of_a_task_take_turns), KTEST(mostly_sleeping_thread_runs_at_once),
     KTEST(thread_that_hides_from_the_tick_gets_at_most_two_turns),
     KTEST(task_that_hides_from_the_tick_gets_at_most_three_shares),
     KTEST(tasks_that_hide_from_the_tick_starve_no_other), KTEST(a_round_has_a_turn_of_every_thread),
-    KTEST(migrated_thread_leaves_its_round));
+    KTEST(migrated_thread_leaves_its_round), KTEST(passing_is_queueing_and_taking));

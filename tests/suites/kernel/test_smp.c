@@ -234,6 +234,86 @@ static void answer_comes_after_fn_returned(struct ktest *t)
 	}
 }
 
+/* A function that runs several times: how often on each CPU, and a call that came in between. */
+#define PIECES 5
+struct pieces {
+	struct seen seen;
+	u32 other; /* a: a call of another CPU was served */
+	u32 wait;  /* go on until then */
+};
+
+static void run_in_pieces(void *arg)
+{
+	struct pieces *p = arg;
+	const u32 *runs = &p->seen.runs[arch_cpu_id()];
+
+	if (p->wait && READ_ONCE(p->other))
+		return;
+	note(&p->seen);
+	if (READ_ONCE(*runs) < (p->wait ? 1000000u : PIECES))
+		smp_call_again();
+}
+
+static void function_runs_again_before_it_is_answered(struct ktest *t)
+{
+	struct pieces p = {.wait = 0};
+	u64 ipis = READ_ONCE(smp_stats.ipis);
+	unsigned cpu, nr = ktest_cpus();
+
+	clear_mask();
+	for (cpu = 0; cpu < nr; cpu++)
+		cpumask_set(mask, cpu);
+	EXPECT_EQ(t, smp_call_mask(mask, run_in_pieces, &p), nr - (arch_cpu_id() < nr));
+	for (cpu = 0; cpu < nr; cpu++)
+		EXPECT_EQ(t, READ_ONCE(p.seen.runs[cpu]), PIECES);
+	EXPECT_EQ(t, p.seen.irqs_on, 0);
+	EXPECT_EQ(t, READ_ONCE(smp_stats.ipis), ipis + nr - (arch_cpu_id() < nr));
+}
+
+static void note_other(void *arg)
+{
+	WRITE_ONCE(((struct pieces *)arg)->other, 1u);
+}
+
+/* Once the pieces have begun. */
+static void call_in_between(void *arg)
+{
+	struct pieces *p = arg;
+	cpumask_t target[MASK_WORDS] = {0};
+
+	SPIN_UNTIL(READ_ONCE(p->seen.runs[0]) > 0);
+	cpumask_set(target, 0);
+	smp_call_mask(target, note_other, p);
+}
+
+static void call_in_pieces(void *arg)
+{
+	cpumask_t target[MASK_WORDS] = {0};
+
+	cpumask_set(target, 0);
+	smp_call_mask(target, run_in_pieces, arg);
+}
+
+/* Of other CPUs, and of the own one. */
+static void calls_are_served_between_the_pieces_of_one(struct ktest *t)
+{
+	unsigned from;
+
+	if (!ktest_needs_cpus(t, 3))
+		return;
+	for (from = 0; from < 2; from++) {
+		struct pieces p = {.wait = 1};
+
+		/* First, as its pieces leave CPU 0 no time for this thread. */
+		ktest_start(2, call_in_between, &p);
+		ktest_start(from, call_in_pieces, &p);
+		ktest_join(from);
+		ktest_join(2);
+		EXPECT(t, READ_ONCE(p.other));
+		EXPECT(t, READ_ONCE(p.seen.runs[0]) < 1000000u);
+	}
+}
+
 struct refusal {
 	struct seen seen;
 	int irqs_off, locked, nested;
@@ -311,5 +391,11 @@ static void waiting_for_senders_ends(struct ktest *t)
 KTEST_SUITE(smp, 0, KTEST(call_runs_once_on_every_cpu), KTEST(call_runs_on_the_masked_cpus_only),
     KTEST_COST(call_on_the_own_cpu_is_direct), KTEST(invalid_targets_are_counted),
     KTEST(crossing_calls_end), KTEST(merged_requests_are_all_served),
-    KTEST(answer_comes_after_fn_returned), KTEST(call_in_a_wrong_context_sends_nothing),
-    KTEST(calls_from_an_allocation_are_counted), KTEST(waiting_for_senders_ends));
+    KTEST(answer_comes_after_fn_returned), KTEST(function_runs_again_before_it_is_answered),
+    KTEST(calls_are_served_between_the_pieces_of_one),
+    KTEST(call_in_a_wrong_context_sends_nothing,
+        .reports =
+            "?smp: a cross-call was refused: irqs off,|?smp: a cross-call was refused: irqs on,"),
+    KTEST(calls_from_an_allocation_are_counted,
+        .reports = "?smp: a cross-call was made inside an allocation"),
+    KTEST(waiting_for_senders_ends));

@@ -53,8 +53,9 @@ static void wait_for_a_dead_sender_times_out(struct ktest *t)
 	timeout = set_call_timeout(1000000);
 	EXPECT(t, !smp_wait_senders());
 	restore_call_timeout(timeout);
-	EXPECT_EQ(t, READ_ONCE(smp_stats.silent), before + 1);
-	atomic_sub(&smp_stats.silent, 1);
+	/* In that millisecond others may call that CPU too. */
+	EXPECT(t, READ_ONCE(smp_stats.silent) > before);
+	WRITE_ONCE(smp_stats.silent, before);
 	store_release(&s.release, 1u);
 	ktest_join(1);
 	EXPECT(t, smp_wait_senders());
@@ -101,5 +102,6 @@ static void call_to_an_offline_cpu_is_withdrawn(struct ktest *t)
 	atomic_sub(&smp_stats.offline_cpu, 1);
 }
 
-KTEST_SUITE(smp_dead, 0, KTEST(wait_for_a_dead_sender_times_out),
+KTEST_SUITE(smp_dead, 0,
+    KTEST(wait_for_a_dead_sender_times_out, .reports = "has not ended its call"),
     KTEST(call_to_an_offline_cpu_is_withdrawn));

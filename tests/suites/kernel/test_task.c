@@ -248,8 +248,23 @@ static void ended_tasks_leave_no_memory_behind(struct ktest *t)
 	expect_sound(t, &kernel_memory);
 }
 
+/* clang-format off */
+static const char six_faults[] =
+    ENDS_BY("test", "invalid opcode")
+    ENDS_BY("test", "page fault: read of 0000000000000000: not mapped")
+    ENDS_BY("test", "page fault: read of ffff888000000000: not a user address")
+    ENDS_BY("test", "page fault: execute of 0000000000001000: not mapped")
+    ENDS_BY("test", "page fault: execute of 0000000000500000: not allowed there")
+    ENDS_BY("test", "page fault: execute of 00007fffffffefff: not mapped");
+static const char two_faults[] =
+    ENDS_BY("test", "invalid opcode")
+    ENDS_BY("test", "invalid opcode");
+/* clang-format on */
+
 KTEST_SUITE(task, 0, KTEST(exit_status_comes_back), KTEST(last_thread_ends_the_task),
-    KTEST(calls_keep_registers), KTEST(faults_end_the_task_alone),
-    KTEST(system_call_at_the_end_of_user_memory_faults), KTEST(task_is_killed_in_any_state),
-    KTEST(limits_of_threads_and_tasks_hold), KTEST(smap_and_smep_are_on),
-    KTEST(user_copies_stop_at_unmapped_memory), KTEST(ended_tasks_leave_no_memory_behind));
+    KTEST(calls_keep_registers), KTEST(faults_end_the_task_alone, .says = six_faults),
+    KTEST(system_call_at_the_end_of_user_memory_faults,
+        .says = ENDS_BY("test", "continues at an address that is not a user's")),
+    KTEST(task_is_killed_in_any_state), KTEST(limits_of_threads_and_tasks_hold),
+    KTEST(smap_and_smep_are_on), KTEST(user_copies_stop_at_unmapped_memory),
+    KTEST(ended_tasks_leave_no_memory_behind, .says = two_faults));

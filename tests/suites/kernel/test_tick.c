@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_tick.c: the timer of a CPU: slow while it is idle, and fast again before a thread needs
- * it.
+ * it; and that it is not kept waiting by a call in pieces.
  */
 #include "tests/lib/hotplug_help.h"
 #include <quarry/cmdline.h>
 #include <quarry/cpu.h>
+#include <quarry/smp.h>
 
 #define LOOKS   1000
 #define LOOK_NS 10000000ULL
@@ -92,5 +93,54 @@ static void sleeper_with_a_deadline_keeps_the_tick_fast(struct ktest *t)
 	on_cpu_0(t, wait_for_nap);
 }
 
+struct long_call {
+	u64 ticks;         /* of the CPU, when the call came */
+	u32 pieces, ended; /* a */
+};
+#define MOST_PIECES 1000000u
+
+static void until_a_tick(void *arg)
+{
+	struct long_call *call = arg;
+	u64 ticks = cpus[arch_cpu_id()]->ticks;
+
+	if (!call->pieces++)
+		call->ticks = ticks;
+	if (ticks == call->ticks && call->pieces < MOST_PIECES)
+		smp_call_again();
+}
+
+/* A busy CPU, which ticks fast. */
+static void work(void *arg)
+{
+	struct long_call *call = arg;
+
+	SPIN_UNTIL(load_acquire(&call->ended));
+}
+
+static void call_for_long(void *arg)
+{
+	struct ktest *t = arg;
+	unsigned cpu = ktest_cpus() - 1;
+	struct long_call call = {.pieces = 0};
+	static cpumask_t mask[64];
+
+	KASSERT(CPUMASK_WORDS(nr_cpus) <= ARRAY_SIZE(mask));
+	cpumask_set(mask, cpu);
+	ktest_start(cpu, work, &call);
+	smp_call_mask(mask, until_a_tick, &call);
+	store_release(&call.ended, 1u);
+	ktest_join(cpu);
+	cpumask_clear(mask, cpu);
+	EXPECT(t, call.pieces < MOST_PIECES);
+}
+
+static void tick_comes_between_the_pieces_of_a_call(struct ktest *t)
+{
+	if (ktest_needs_cpus(t, 2))
+		ktest_on_cpu(0, call_for_long, t);
+}
+
 KTEST_SUITE(tick, KTEST_MOSTLY_COST, KTEST(idle_cpu_ticks_slowly_until_it_has_work),
+    KTEST(tick_comes_between_the_pieces_of_a_call),
     KTEST_CONTRACT(sleeper_with_a_deadline_keeps_the_tick_fast));

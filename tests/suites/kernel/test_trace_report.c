@@ -342,4 +342,4 @@ KTEST_SUITE(trace_report, KTEST_QUICK, KTEST(every_field_of_an_event_is_kept),
     KTEST(each_id_has_a_slot_of_its_own), KTEST(parser_limits_are_exact),
     KTEST(first_error_of_a_trace_is_named), KTEST(figures_of_a_replay_are_exact),
     KTEST(failed_allocations_count_as_operations), KTEST(blocks_handed_out_twice_are_wrong),
-    KTEST(reports_are_printed_exactly));
+    KTEST(reports_are_printed_exactly, KTEST_REPORTS));

@@ -291,7 +291,8 @@ static void account_is_below_itself_and_its_parents(struct ktest *t)
 
 KTEST_SUITE(account, KTEST_QUICK, KTEST(a_charge_counts_in_each_parent),
     KTEST(a_limit_of_any_parent_refuses_and_counts_nothing),
-    KTEST(objects_regions_and_tables_are_counted), KTEST(object_is_uncharged_from_its_creator),
+    KTEST(objects_regions_and_tables_are_counted, KTEST_SLOW),
+    KTEST(object_is_uncharged_from_its_creator),
     KTEST(calls_at_a_limit_are_refused_and_change_nothing),
     KTEST(an_object_is_mapped_so_often_in_a_space_and_no_more),
     KTEST(small_objects_are_counted_by_size), KTEST(the_last_put_releases),

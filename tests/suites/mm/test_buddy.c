@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_buddy.c: splitting, merging in any order, types, exhaustion, and random operations against
- * an oracle.  All straight on the buddy lists, past caches and watermarks.
+ * an oracle.  All straight on the buddy allocator, past caches and watermarks.
  */
 #include "tests/lib/mm_test.h"
 
@@ -20,7 +20,7 @@ static void expect_all_merged(struct ktest *t, const struct zone *zone, enum mig
 
 	for (order = 0; order < NR_ORDERS; order++) {
 		for (i = 0; i < NR_MIGRATETYPES; i++)
-			EXPECT_EQ(t, zone->free[order][i].nr,
+			EXPECT_EQ(t, zone_free_blocks(zone, order, i),
 			    order == MAX_ORDER && i == type ? blocks : 0);
 	}
 	EXPECT_EQ(t, zone->nr_free, blocks * PAGEBLOCK_PAGES);
@@ -38,12 +38,48 @@ static void split_leaves_one_buddy_of_each_order(struct ktest *t)
 		REQUIRE(t, page);
 		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, order));
 		for (o = 0; o < NR_ORDERS; o++)
-			EXPECT_EQ(t, zone->free[o][MT_MOVABLE].nr, o >= order && o < MAX_ORDER);
+			EXPECT_EQ(
+			    t, zone_free_blocks(zone, o, MT_MOVABLE), o >= order && o < MAX_ORDER);
 		EXPECT_EQ(t, zone->nr_free, PAGEBLOCK_PAGES - (1UL << order));
 		EXPECT_EQ(t, pageblock_of(zone->mem, 0)->nr_free, PAGEBLOCK_PAGES - (1UL << order));
 		give_block(zone, page);
 		expect_all_merged(t, zone, MT_MOVABLE);
 	}
+}
+
+static pfn_t block_of(const struct zone *zone, const struct page *page)
+{
+	return ALIGN_DOWN(page_to_pfn_in(zone->mem, page), PAGEBLOCK_PAGES);
+}
+
+/* So pageblocks that are mostly free stay so, and become wholly free. */
+static void the_fullest_pageblock_that_suffices_is_used(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, 4);
+	struct page *first, *second, *page;
+
+	REQUIRE(t, zone);
+	first = take_block(zone, MAX_ORDER - 1, MT_MOVABLE);
+	REQUIRE(t, first);
+	page = take_block(zone, 0, MT_MOVABLE);
+	REQUIRE(t, page);
+	EXPECT_EQ(t, block_of(zone, page), block_of(zone, first));
+	second = take_block(zone, MAX_ORDER - 1, MT_MOVABLE);
+	REQUIRE(t, second);
+	EXPECT(t, block_of(zone, second) != block_of(zone, first));
+	/* The first has less than a half left, the second a half; two are whole. */
+	page = take_block(zone, 0, MT_MOVABLE);
+	REQUIRE(t, page);
+	EXPECT_EQ(t, block_of(zone, page), block_of(zone, first));
+	page = take_block(zone, MAX_ORDER - 1, MT_MOVABLE);
+	REQUIRE(t, page);
+	EXPECT_EQ(t, block_of(zone, page), block_of(zone, second));
+	EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_MOVABLE), 2);
+	/* The first has room again, and is the fullest that suffices. */
+	give_block(zone, first);
+	page = take_block(zone, MAX_ORDER - 1, MT_MOVABLE);
+	REQUIRE(t, page);
+	EXPECT_EQ(t, block_of(zone, page), block_of(zone, first));
 }
 
 static void smallest_block_that_is_large_enough_is_split(struct ktest *t)
@@ -57,10 +93,10 @@ static void smallest_block_that_is_large_enough_is_split(struct ktest *t)
 	/* Free: one of each order below the largest, and a whole pageblock. */
 	second = take_block(zone, 1, MT_MOVABLE);
 	REQUIRE(t, second);
-	EXPECT_EQ(t, zone->free[1][MT_MOVABLE].nr, 0);
-	EXPECT_EQ(t, zone->free[0][MT_MOVABLE].nr, 1);
-	EXPECT_EQ(t, zone->free[2][MT_MOVABLE].nr, 1);
-	EXPECT_EQ(t, zone->free[MAX_ORDER][MT_MOVABLE].nr, 1);
+	EXPECT_EQ(t, zone_free_blocks(zone, 1, MT_MOVABLE), 0);
+	EXPECT_EQ(t, zone_free_blocks(zone, 0, MT_MOVABLE), 1);
+	EXPECT_EQ(t, zone_free_blocks(zone, 2, MT_MOVABLE), 1);
+	EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_MOVABLE), 1);
 	give_block(zone, first);
 	give_block(zone, second);
 }
@@ -85,7 +121,7 @@ static void take_all_give_back(struct ktest *t, unsigned long (*next)(unsigned l
 		give_block(zone, page);
 	}
 	expect_all_merged(t, zone, MT_MOVABLE);
-	EXPECT_EQ(t, page_word(pfn_to_page_in(zone->mem, 0)), PAGE_WORD(0, PG_FREE, MAX_ORDER));
+	EXPECT_EQ(t, free_order_at(zone->mem, 0), MAX_ORDER);
 }
 
 static unsigned long ascending(unsigned long i, u64 *rand)
@@ -168,9 +204,9 @@ static void only_buddies_of_the_same_order_merge(struct ktest *t)
 	give_block(zone, pfn_to_page_in(zone->mem, 5));
 	for (pfn = 0; pfn < 4; pfn++)
 		give_block(zone, pfn_to_page_in(zone->mem, pfn));
-	EXPECT_EQ(t, zone->free[1][MT_MOVABLE].nr, 1);
-	EXPECT_EQ(t, zone->free[2][MT_MOVABLE].nr, 1);
-	EXPECT_EQ(t, zone->free[3][MT_MOVABLE].nr, 0);
+	EXPECT_EQ(t, zone_free_blocks(zone, 1, MT_MOVABLE), 1);
+	EXPECT_EQ(t, zone_free_blocks(zone, 2, MT_MOVABLE), 1);
+	EXPECT_EQ(t, zone_free_blocks(zone, 3, MT_MOVABLE), 0);
 	EXPECT_EQ(t, page_head(zone->mem, 5), 4);
 	EXPECT_EQ(t, page_head(zone->mem, 3), 0);
 	for (pfn = 6; pfn < PAGEBLOCK_PAGES; pfn++)
@@ -194,7 +230,7 @@ static void a_block_is_listed_under_its_pageblocks_type(struct ktest *t)
 		expect_all_merged(t, zone, (enum migratetype)type);
 		page = take_block(zone, 0, (enum migratetype)type);
 		REQUIRE(t, page);
-		EXPECT_EQ(t, zone->free[0][type].nr, 1);
+		EXPECT_EQ(t, zone_free_blocks(zone, 0, type), 1);
 	}
 	give_block(zone, page);
 }
@@ -259,7 +295,7 @@ static void blocks_of_an_isolated_pageblock_merge_off_list(struct ktest *t)
 	give_block(zone, two);
 	EXPECT_EQ(t, zone->nr_free, 0);
 	EXPECT_EQ(t, pageblock_of(zone->mem, 0)->nr_free, PAGEBLOCK_PAGES);
-	EXPECT_EQ(t, page_word(pfn_to_page_in(zone->mem, 0)), PAGE_WORD(0, PG_FREE, MAX_ORDER));
+	EXPECT_EQ(t, free_order_at(zone->mem, 0), MAX_ORDER);
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FREE_ISOLATED), 2);
 	set_isolated(zone, 0, false);
 	expect_all_merged(t, zone, MT_MOVABLE);
@@ -382,14 +418,15 @@ static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 		give_block(zone, page);
 }
 
-KTEST_SUITE(buddy, KTEST_QUICK, KTEST_INSIDE(free_lists_of_a_zone_match_what_each_type_may_take),
+KTEST_SUITE(buddy, KTEST_QUICK, KTEST(free_lists_of_a_zone_match_what_each_type_may_take),
     KTEST_INSIDE(split_leaves_one_buddy_of_each_order),
     KTEST_INSIDE(smallest_block_that_is_large_enough_is_split),
+    KTEST_INSIDE(the_fullest_pageblock_that_suffices_is_used),
     KTEST(pages_freed_in_ascending_order_merge), KTEST(pages_freed_in_descending_order_merge),
     KTEST(pages_freed_odd_ones_first_merge), KTEST(pages_freed_in_any_order_merge),
     KTEST(pageblocks_do_not_merge), KTEST(only_buddies_of_the_same_order_merge),
     KTEST_INSIDE(a_block_is_listed_under_its_pageblocks_type),
     KTEST_INSIDE(no_type_takes_from_anothers_list), KTEST(all_pages_come_back_after_exhaustion),
     KTEST(a_fragmented_zone_has_no_large_block),
-    KTEST_INSIDE(blocks_of_an_isolated_pageblock_merge_off_list),
-    KTEST(random_operations_agree_with_an_oracle));
+    KTEST_INSIDE(blocks_of_an_isolated_pageblock_merge_off_list, KTEST_SLOW),
+    KTEST(random_operations_agree_with_an_oracle, KTEST_SLOW));

@@ -4,7 +4,9 @@
  *
  * Each damage is planted in a private memory at rest, found, and repaired.
  */
+#include "mm/free_map.h"
 #include "tests/lib/check_help.h"
+#include "tests/lib/mm_test.h"
 #include <quarry/isolation.h>
 
 static void undamaged_memory_passes(struct ktest *t)
@@ -48,60 +50,110 @@ static void damage_is_reported_and_not_repaired(struct ktest *t)
 static void list_damage_is_found(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
-	struct free_list *list, *lower;
-	struct page *head, *second;
+	struct pageblock_tree *first, *second;
 	struct zone *zone;
+	u32 *head;
 
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
-	list = &zone->free[MAX_ORDER][MT_MOVABLE];
-	head = pfn_to_page_in(mem, list->head);
-	second = pfn_to_page_in(mem, head->next);
-	PLANT(t, mem, list->nr, list->nr + 1, "I-B7");
-	PLANT(t, mem, list->nr, list->nr - 1, "I-B8");
-	PLANT(t, mem, head->next, (u32)PFN_NONE, "I-B7");
-	PLANT(t, mem, head->prev, head->next, "I-B8");
-	PLANT(t, mem, second->prev, (u32)PFN_NONE, "I-B8");
-	PLANT(t, mem, second->next, list->head, "I-B8");
-	PLANT(t, mem, list->head, test_zone(mem, ZONE_NORMAL)->free[0][MT_UNMOVABLE].head, "I-N4");
-	/* A block under another order than its own. */
-	zone = test_zone(mem, ZONE_NORMAL);
-	lower = &zone->free[0][MT_UNMOVABLE];
-	PLANT(t, mem, zone->free[1][MT_UNMOVABLE].head, lower->head, "I-B1 listed page");
-	/* A block that is on no list. */
-	PLANT(t, mem, *lower, ((struct free_list){.head = (u32)PFN_NONE}), "I-B6");
+	head = &zone->blocks[MT_MOVABLE][MAX_ORDER];
+	first = tree_of(mem, *head);
+	second = tree_of(mem, first->next);
+	PLANT(t, mem, zone->have[MT_MOVABLE], 0, "I-B7");
+	PLANT(t, mem, zone->have[MT_UNMOVABLE], 1, "I-B7");
+	PLANT(t, mem, first->next, (u32)PFN_NONE, "I-B6 pageblocks");
+	PLANT(t, mem, first->prev, first->next, "I-B8 links");
+	PLANT(t, mem, second->prev, (u32)PFN_NONE, "I-B8 links");
+	PLANT(t, mem, second->next, *head, "I-B8 links");
+	PLANT(t, mem, *head, *head + 1, "I-B8 links");
+	PLANT(t, mem, zone->blocks[MT_MOVABLE][0], *head, "I-B8 list longer");
+	PLANT(t, mem, *head, 0, "I-N4 listed pageblock");
+	/* A pageblock that is on no list. */
+	PLANT(t, mem, *head, (u32)PFN_NONE, "I-B6 pageblocks");
+	/* Or that says it is on another than where it belongs. */
+	PLANT(t, mem, first->list, MAX_ORDER, "I-B6 list of a pageblock");
+	PLANT(t, mem, first->list, 0, "I-B6 list of a pageblock");
 	sound_end(t, mem);
 }
 
-static void wrong_type_of_a_list_is_found(struct ktest *t)
+static void wrong_list_is_found(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
 	struct zone *zone;
+	pfn_t kept;
+	u32 *head;
 
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
-	zone->free[0][MT_RECLAIMABLE] = zone->free[0][MT_UNMOVABLE];
-	zone->free[0][MT_UNMOVABLE] = (struct free_list){.head = (u32)PFN_NONE};
-	/* The empty list comes first: its block is missing there. */
-	expect_named(t, mem, "I-B6", __LINE__);
-	zone->free[0][MT_UNMOVABLE] = zone->free[0][MT_RECLAIMABLE];
-	expect_named(t, mem, "I-I2 listed under another type", __LINE__);
-	zone->free[0][MT_RECLAIMABLE] = (struct free_list){.head = (u32)PFN_NONE};
+	kept = ALIGN_DOWN(page_to_pfn_in(mem, kept_page), PAGEBLOCK_PAGES);
+	head = &zone->blocks[MT_UNMOVABLE][tree_of(mem, kept)->list - 1];
+	REQUIRE(t, *head == kept);
+	PLANT(t, mem, *head, zone->blocks[MT_MOVABLE][MAX_ORDER], "I-I2 listed under another type");
+	/* Of the type, but of another order. */
+	set_type(zone, zone->blocks[MT_MOVABLE][MAX_ORDER], MT_UNMOVABLE);
+	PLANT(t, mem, zone->blocks[MT_UNMOVABLE][MAX_ORDER], (u32)kept, "I-B1 listed pageblock");
+	set_type(zone, zone->blocks[MT_UNMOVABLE][MAX_ORDER], MT_MOVABLE);
+	sound_end(t, mem);
+}
+
+static void damage_to_a_tree_is_found(struct ktest *t)
+{
+	struct memory *mem = sound_memory(t);
+	struct free_map *map, saved;
+	struct page *two;
+	unsigned at;
+
+	REQUIRE(t, mem);
+	at = (unsigned)(page_to_pfn_in(mem, kept_page) & (PAGEBLOCK_PAGES - 1));
+	map = &tree_of(mem, BLOCK(5))->map;
+	saved = *map;
+	PLANT(t, mem, map->counts, 0, "I-B9 tree");
+	PLANT(t, mem, map->bit[0], 2 | 1 << 2, "I-B9 tree");
+	/* A tree that is one, but not that of the pages: a block too few, */
+	*map = (struct free_map){0};
+	expect_named(t, mem, "I-B3 state of a head", __LINE__);
+	*map = saved;
+	/* another one, */
+	map = &tree_of(mem, page_to_pfn_in(mem, kept_page))->map;
+	saved = *map;
+	REQUIRE(t, free_map_take_at(map, at ^ 1, 0));
+	free_map_set(map, at, 0);
+	expect_named(t, mem, "I-S1 word of a free page", __LINE__);
+	*map = saved;
+	/* and a tail of a block in use. */
+	two = take_block(test_zone(mem, ZONE_NORMAL), 1, MT_UNMOVABLE);
+	REQUIRE(t,
+	    two &&
+	        ALIGN_DOWN(page_to_pfn_in(mem, two), PAGEBLOCK_PAGES) ==
+	            ALIGN_DOWN(page_to_pfn_in(mem, kept_page), PAGEBLOCK_PAGES));
+	saved = *map;
+	free_map_set(map, pfn_in_block(page_to_pfn_in(mem, two)) + 1, 0);
+	expect_named(t, mem, "I-B9 free block in a block in use", __LINE__);
+	*map = saved;
+	give_block(test_zone(mem, ZONE_NORMAL), two);
+	expect_sound(t, mem);
+	map = &tree_of(mem, BLOCK(6))->map;
+	EXPECT_EQ(t, offline_pages(mem, BLOCK(6), BLOCK(1), NULL, NULL), 0);
+	PLANT(t, mem, map->counts, 1, "I-O2 free blocks offline");
+	PLANT(t, mem, map->bit[0], 2, "I-O2 free blocks offline");
+	PLANT(t, mem, tree_of(mem, BLOCK(6))->list, 1, "I-O2 listed offline");
+	EXPECT_EQ(t, online_pages(mem, BLOCK(6), BLOCK(1), NULL), 0);
 	sound_end(t, mem);
 }
 
 static void unmerged_buddies_are_found(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
-	struct page *lower, *upper;
+	struct free_map *map, saved;
 
 	REQUIRE(t, mem);
-	lower = pfn_to_page_in(mem, BLOCK(5));
-	upper = lower + PAGEBLOCK_PAGES / 2;
-	EXPECT_EQ(t, lower->word, PAGE_WORD(0, PG_FREE, MAX_ORDER));
-	lower->word = PAGE_WORD(0, PG_FREE, MAX_ORDER - 1);
-	PLANT(t, mem, upper->word, PAGE_WORD(0, PG_FREE, MAX_ORDER - 1), "I-B5");
-	lower->word = PAGE_WORD(0, PG_FREE, MAX_ORDER);
+	map = &tree_of(mem, BLOCK(5))->map;
+	saved = *map;
+	free_map_clear(map, 0, MAX_ORDER);
+	free_map_set(map, 0, MAX_ORDER - 1);
+	map->bit[0] |= 1 << 3;
+	PLANT(t, mem, map->counts, 2 * free_unit(MAX_ORDER - 1), "I-B9 tree");
+	*map = saved;
 	sound_end(t, mem);
 }
 
@@ -112,21 +164,26 @@ static void bad_words_are_found(struct ktest *t)
 
 	REQUIRE(t, mem);
 	free = pfn_to_page_in(mem, BLOCK(5));
-	odd = pfn_to_page_in(mem, page_to_pfn_in(mem, kept_page) | 1);
-	PLANT(t, mem, free[1].word, 1u, "I-B3 tail");
-	PLANT(t, mem, free[PAGEBLOCK_PAGES - 1].word, PAGE_WORD(0, PG_FREE, 0), "I-B3 tail");
-	PLANT(t, mem, free->word, 0u, "I-B3 state");
-	PLANT(t, mem, free->word, PAGE_WORD(1, PG_FREE, MAX_ORDER), "I-S1");
-	PLANT(t, mem, free->word, free->word | PAGE_DIRTY, "I-S1");
-	PLANT(t, mem, free->word, PAGE_WORD(2, PG_RESERVED, MAX_ORDER), "I-S1");
-	PLANT(t, mem, free->word, PAGE_WORD(0, PG_PCP, MAX_ORDER) | PAGE_DIRTY, "I-S1");
+	odd = take_block(test_zone(mem, ZONE_NORMAL), 0, MT_UNMOVABLE);
+	REQUIRE(t, odd && page_to_pfn_in(mem, odd) == (page_to_pfn_in(mem, kept_page) | 1));
+	PLANT(t, mem, free[1].word, 1u, "I-S1 word of a free page");
+	PLANT(t, mem, free[PAGEBLOCK_PAGES - 1].word, PAGE_WORD(0, PG_PCP, 0), "I-S1 word of a");
+	PLANT(t, mem, free->word, PAGE_WORD(0, PG_FREE, MAX_ORDER), "I-S1 word of a free page");
+	PLANT(t, mem, free->word, PAGE_DIRTY, "I-S1 word of a free page");
+	PLANT(t, mem, free->word, PAGE_WORD(1, PG_RESERVED, MAX_ORDER), "I-S1 word of a free page");
+	PLANT(t, mem, kept_page->word, 0u, "I-B3 state");
+	PLANT(t, mem, kept_page->word, PAGE_WORD(0, PG_FREE, 0), "I-B3 state");
+	PLANT(t, mem, kept_page->word, PAGE_WORD(2, PG_RESERVED, 0), "I-S1 word of a reserved");
+	PLANT(
+	    t, mem, kept_page->word, PAGE_WORD(0, PG_PCP, 0) | PAGE_DIRTY, "I-S1 word of a cached");
 	PLANT(t, mem, kept_page->word, PAGE_WORD(0, PG_ALLOC, 0), "I-S1 references");
 	PLANT(t, mem, kept_page->word, PAGE_WORD(1, PG_FREEING, 0), "I-S1");
 	PLANT(t, mem, kept_page->pincount, 2, "I-S2");
 	PLANT(t, mem, kept_page->mapcount, 2, "I-S2");
 	PLANT(t, mem, kept_page->word, PAGE_WORD(1, NR_PAGE_STATES, 0), "I-B3 state");
 	PLANT(t, mem, kept_page->word, PAGE_WORD(1, PG_ALLOC, MAX_ORDER + 1), "I-B1 order");
-	PLANT(t, mem, odd->word, PAGE_WORD(word_ref(odd->word), word_state(odd->word), 1), "I-B2");
+	PLANT(t, mem, odd->word, PAGE_WORD(1, PG_ALLOC, 1), "I-B2");
+	give_block(test_zone(mem, ZONE_NORMAL), odd);
 	sound_end(t, mem);
 }
 
@@ -245,6 +302,6 @@ static void cached_page_of_an_isolated_block_is_found(struct ktest *t)
 
 KTEST_SUITE(check, KTEST_MOSTLY_INSIDE, KTEST_CONTRACT(undamaged_memory_passes),
     KTEST_CONTRACT(damage_is_reported_and_not_repaired), KTEST(list_damage_is_found),
-    KTEST(wrong_type_of_a_list_is_found), KTEST(unmerged_buddies_are_found),
+    KTEST(wrong_list_is_found), KTEST(damage_to_a_tree_is_found), KTEST(unmerged_buddies_are_found),
     KTEST(bad_words_are_found), KTEST(wrong_counts_are_found), KTEST(bad_pageblocks_are_found),
     KTEST(bad_caches_are_found), KTEST(cached_page_of_an_isolated_block_is_found));

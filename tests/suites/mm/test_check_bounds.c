@@ -20,7 +20,7 @@ static void bad_flags_are_found(struct ktest *t)
 	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 1, 1, &two) == 1);
 	empty_all(mem);
 	PLANT(t, mem, free[1].word, PAGE_F_HWPOISON, "I-H1");
-	PLANT(t, mem, free->word, free->word | PAGE_F_HAS_HWPOISON, "I-S1 word of a free head");
+	PLANT(t, mem, free->word, free->word | PAGE_F_HAS_HWPOISON, "I-S1 word of a free page");
 	/*
 	 * Two pages in use: their head shows whether one of them is broken, and the zone counts
 	 * them.
@@ -127,8 +127,8 @@ static void zones_may_overlap(struct ktest *t)
 	PLANT(t, mem, high->end_pfn, high->end_pfn - BLOCK(1), "I-N4 zone of a pageblock");
 	PLANT(t, mem, low->start_pfn, BLOCK(1), "I-N4 listed page");
 	PLANT(t, mem, low->end_pfn, BLOCK(3), "I-N4");
-	PLANT(t, mem, low->free[MAX_ORDER][MT_MOVABLE].head, (u32)BLOCK(5),
-	    "I-N4 listed page's zone");
+	PLANT(t, mem, low->blocks[MT_MOVABLE][MAX_ORDER], (u32)BLOCK(5),
+	    "I-N4 listed pageblock's zone");
 	high->start_pfn = start_pfn;
 	expect_sound(t, mem);
 	low->end_pfn = end_pfn;

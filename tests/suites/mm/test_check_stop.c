@@ -26,9 +26,7 @@ static void change_and_repair(void *arg)
 
 	late.zone->nr_free++;
 	store_release(&late.ready, 1u);
-	for (turn = 0; turn < 64 * TURNS && !smp_call_pending(); turn++)
-		cpu_relax();
-	late.asked = smp_call_pending();
+	late.asked = SPIN_UNTIL(smp_call_pending());
 	for (turn = 0; turn < TURNS; turn++)
 		cpu_relax();
 	late.zone->nr_free--;

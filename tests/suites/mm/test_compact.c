@@ -371,10 +371,13 @@ static void many_waiters_share_one_compaction_thread(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-KTEST_SUITE(compact, KTEST_QUICK, KTEST(movable_requests_get_every_largest_block),
-    KTEST(unmovable_requests_get_every_largest_block), KTEST_COST(small_orders_need_small_windows),
-    KTEST(all_memory_is_gathered_on_request), KTEST(pinned_page_skips_its_window),
-    KTEST(unmovable_page_skips_its_window), KTEST(isolated_pageblocks_are_left_alone),
-    KTEST(cma_pageblocks_are_not_emptied), KTEST(blocks_of_two_pages_are_moved_too),
-    KTEST(zones_of_a_request_are_compacted_in_turn), KTEST(bad_arguments_are_refused),
-    KTEST_COST(many_waiters_share_one_compaction_thread));
+KTEST_SUITE(compact, KTEST_QUICK, KTEST(movable_requests_get_every_largest_block, KTEST_SLOW),
+    KTEST(unmovable_requests_get_every_largest_block, KTEST_SLOW),
+    KTEST_COST(small_orders_need_small_windows, KTEST_SLOW),
+    KTEST(all_memory_is_gathered_on_request), KTEST(pinned_page_skips_its_window, KTEST_SLOW),
+    KTEST(unmovable_page_skips_its_window, KTEST_SLOW),
+    KTEST(isolated_pageblocks_are_left_alone, KTEST_SLOW),
+    KTEST(cma_pageblocks_are_not_emptied, KTEST_SLOW),
+    KTEST(blocks_of_two_pages_are_moved_too, KTEST_SLOW),
+    KTEST(zones_of_a_request_are_compacted_in_turn, KTEST_SLOW), KTEST(bad_arguments_are_refused),
+    KTEST_COST(many_waiters_share_one_compaction_thread, KTEST_SLOW));

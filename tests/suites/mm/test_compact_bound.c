@@ -134,7 +134,7 @@ static void fill_again(struct page *dst, struct page *src)
 		return;
 	flags = zone_lock_irqsave(the_zone);
 	for_each_head(mov.mem, pfn, start) {
-		if (word_state(page_word(pfn_to_page_in(mov.mem, pfn))) == PG_FREE)
+		if (word_state(block_word(mov.mem, pfn)) == PG_FREE)
 			found = pfn;
 	}
 	if (found != PFN_NONE)
@@ -238,8 +238,10 @@ static void standby_memory_adds_no_scanning(struct ktest *t)
 }
 
 KTEST_SUITE(compact_bound, KTEST_QUICK | KTEST_MOSTLY_COST,
-    KTEST(refused_moves_are_counted_against_the_bound), KTEST(refused_migration_skips_one_window),
-    KTEST_CONTRACT(moves_leave_the_watermark), KTEST(compaction_below_the_watermark_does_not_start),
-    KTEST(refilled_window_is_abandoned),
-    KTEST_CONTRACT(captured_pages_that_are_isolated_are_not_used),
+    KTEST(refused_moves_are_counted_against_the_bound, KTEST_SLOW),
+    KTEST(refused_migration_skips_one_window, KTEST_SLOW),
+    KTEST_CONTRACT(moves_leave_the_watermark),
+    KTEST(compaction_below_the_watermark_does_not_start, KTEST_SLOW),
+    KTEST(refilled_window_is_abandoned, KTEST_SLOW),
+    KTEST_CONTRACT(captured_pages_that_are_isolated_are_not_used, KTEST_SLOW),
     KTEST(standby_memory_adds_no_scanning));

@@ -333,9 +333,11 @@ static void standby_zone_is_not_compacted(struct ktest *t)
 
 KTEST_SUITE(compact_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST_COST(only_windows_that_can_be_emptied_are_scanned),
-    KTEST(pages_move_to_movable_pageblocks), KTEST_COST(compaction_at_the_watermark_ends_at_once),
+    KTEST(pages_move_to_movable_pageblocks, KTEST_SLOW),
+    KTEST_COST(compaction_at_the_watermark_ends_at_once),
     KTEST_CONTRACT(free_blocks_as_large_as_wanted_stay_whole),
-    KTEST(free_block_of_any_zone_ends_compaction), KTEST(blocks_move_to_free_blocks_of_their_order),
-    KTEST(blocks_as_large_as_wanted_are_not_moved),
-    KTEST_CONTRACT(a_captured_page_that_breaks_is_not_used_again),
+    KTEST(free_block_of_any_zone_ends_compaction, KTEST_SLOW),
+    KTEST(blocks_move_to_free_blocks_of_their_order, KTEST_SLOW),
+    KTEST(blocks_as_large_as_wanted_are_not_moved, KTEST_SLOW),
+    KTEST_CONTRACT(a_captured_page_that_breaks_is_not_used_again, KTEST_SLOW),
     KTEST_COST(standby_zone_is_not_compacted));

@@ -102,7 +102,7 @@ static void take_all_blocks(struct ktest *t, struct pile *pile)
 
 	EXPECT(t, frag.nr >= frag.zone->managed * 9 / 10);
 	EXPECT(t, possible >= 2);
-	EXPECT_EQ(t, frag.zone->free[MAX_ORDER][MT_MOVABLE].nr, 0);
+	EXPECT_EQ(t, zone_free_blocks(frag.zone, MAX_ORDER, MT_MOVABLE), 0);
 	/* Free pages of the tables' zone do not help. */
 	pile_alloc(mem, pile, GFP_KERNEL | GFP_NOWAIT, MAX_ORDER, ALL_THERE_IS);
 	EXPECT_EQ(t, pile_alloc(mem, pile, GFP_MOVABLE | GFP_NOWAIT, MAX_ORDER, 1), 0);

@@ -69,7 +69,14 @@ static void disable_empties_every_cpu(struct ktest *t)
 	expect_on(t, zone);
 }
 
-static void a_cpu_that_only_frees_caches_again(struct ktest *t)
+static void put_job(void *arg)
+{
+	struct page_job *job = arg;
+
+	KASSERT(!mem_put_page(job->mem, job->pages[0]));
+}
+
+static void expect_caching_again(struct ktest *t, bool put)
 {
 	struct memory *mem = all_caching(t);
 	struct zone *zone;
@@ -81,9 +88,55 @@ static void a_cpu_that_only_frees_caches_again(struct ktest *t)
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages[0]), 1);
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
-	expect_off(t, zone);
-	EXPECT_EQ(t, free_on(last, mem, 0, 1, pages[0]), 1);
+	if (put)
+		ktest_on_cpu(last, put_job, &(struct page_job){.mem = mem, .pages = pages[0]});
+	else
+		EXPECT_EQ(t, free_on(last, mem, 0, 1, pages[0]), 1);
 	EXPECT_EQ(t, cached(zone, last, 0, MT_MOVABLE), 1);
+}
+
+static void a_cpu_that_only_frees_caches_again(struct ktest *t)
+{
+	expect_caching_again(t, false);
+}
+
+static void a_cpu_that_only_puts_caches_again(struct ktest *t)
+{
+	expect_caching_again(t, true);
+}
+
+/* A zone that is not the first choice too: the refill notices. */
+static void a_farther_zone_caches_again(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2);
+	struct zone *near, *farther;
+
+	REQUIRE(t, mem);
+	near = test_zone(mem, ZONE_MOVABLE);
+	farther = test_zone(mem, ZONE_NORMAL);
+	set_plan(farther, 0, MT_MOVABLE, 2);
+	EXPECT_EQ(t, zone_pcp_disable(farther), 0);
+	EXPECT_EQ(t, zone_pcp_enable(farther), 0);
+	WRITE_ONCE(near->wmark[WMARK_MIN], near->nr_free);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages[0]), 1);
+	EXPECT(t, zone_of(mem, page_to_pfn_in(mem, pages[0][0])) == farther);
+	EXPECT_EQ(t, may_cache(farther, 0, 0, MT_MOVABLE), 2);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, pages[0]), 1);
+	zone_set_watermarks(near);
+	restore_plan(farther);
+}
+
+static void enable_leaves_it_to_each_cpu(struct ktest *t)
+{
+	struct memory *mem = all_caching(t);
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+	expect_off(t, zone);
+	expect_on(t, zone);
 }
 
 static void disable_sends_ipis_to_cpus_that_read_as_empty(struct ktest *t)
@@ -155,7 +208,7 @@ static void enable_without_disable_is_counted(struct ktest *t)
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	EXPECT_EQ(t, zone_pcp_enable(zone), -EINVAL);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_UNBALANCED), 1);
+	EXPECT_COUNTED(t, mem, EV_PCP_UNBALANCED, 1);
 	EXPECT_EQ(t, zone_pcp_pages(zone), 2 * mem->nr_cpus);
 	expect_on(t, zone);
 }
@@ -408,13 +461,14 @@ static void second_disable_returns_after_the_round(struct ktest *t)
 	EXPECT_EQ(t, second.cached, 0);
 	EXPECT_EQ(t, second.capacity, 0);
 	EXPECT_EQ(t, first.zone->pcp_depth, 2);
-	EXPECT_EQ(t, mm_event_sum(race.mem, EV_PCP_DISABLE), 1);
+	EXPECT_COUNTED(t, race.mem, EV_PCP_DISABLE, 1);
 	EXPECT_EQ(t, zone_pcp_enable(first.zone), 0);
 	expect_page_came_back(t, &race);
 }
 
 KTEST_SUITE(disable, KTEST_QUICK, KTEST(disable_empties_every_cpu),
-    KTEST(a_cpu_that_only_frees_caches_again),
+    KTEST(a_cpu_that_only_frees_caches_again), KTEST(a_cpu_that_only_puts_caches_again),
+    KTEST(a_farther_zone_caches_again), KTEST_COST(enable_leaves_it_to_each_cpu),
     KTEST_COST(disable_sends_ipis_to_cpus_that_read_as_empty), KTEST(disable_affects_one_zone),
     KTEST_COST(disable_nests), KTEST(enable_without_disable_is_counted),
     KTEST(too_many_disables_are_refused), KTEST(disable_in_a_wrong_context_is_refused),

@@ -126,10 +126,18 @@ static void make_round(void *arg)
 	store_release(&turn->done, 1u);
 }
 
+static bool cache_one(struct memory *mem)
+{
+	struct page *page = mem_alloc_pages(mem, GFP_KERNEL, 0);
+
+	return page && !mem_free_pages(mem, page, 0);
+}
+
 /* A drain round waits for the end of another one. */
 static void one_drain_round_runs_at_a_time(struct ktest *t)
 {
-	struct turn turn = {.mem = ktest_memory(t, 0, 2, 0)};
+	struct turn turn = {
+	    .mem = ktest_memory(t, 0, MAX(2u, 512u / (unsigned)PAGEBLOCK_PAGES), 0)};
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -137,6 +145,10 @@ static void one_drain_round_runs_at_a_time(struct ktest *t)
 	for (turn.what = 0; turn.what < NR_ROUNDS; turn.what++) {
 		turn.done = 0;
 		mutex_lock(&turn.mem->pcp_ctl);
+		/* A drain of empty caches makes no round. */
+		drain_local_pages(turn.mem, NULL);
+		EXPECT_EQ(t, drain_all_pages(turn.mem, NULL), 0);
+		REQUIRE(t, cache_one(turn.mem));
 		ktest_start(1, make_round, &turn);
 		EXPECT(t,
 		    YIELD_UNTIL(
@@ -149,4 +161,4 @@ static void one_drain_round_runs_at_a_time(struct ktest *t)
 }
 
 KTEST_SUITE(drain_bounds, KTEST_QUICK, KTEST_COST(cpus_without_a_cache_get_no_ipi),
-    KTEST(last_zone_is_drained), KTEST_INSIDE(one_drain_round_runs_at_a_time));
+    KTEST(last_zone_is_drained), KTEST_INSIDE(one_drain_round_runs_at_a_time, KTEST_SLOW));

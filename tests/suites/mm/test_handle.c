@@ -216,6 +216,6 @@ static void objects_move_while_they_are_used(struct ktest *t)
 }
 
 KTEST_SUITE(handle, KTEST_QUICK, KTEST(damage_is_noticed_at_every_access),
-    KTEST(wrong_handles_are_refused), KTEST(pinned_object_is_not_freed),
+    KTEST(wrong_handles_are_refused, KTEST_SLOW), KTEST(pinned_object_is_not_freed),
     KTEST(handle_stays_free_without_memory), KTEST(only_the_objects_own_page_is_moved),
     KTEST(objects_of_every_order_arrive_whole), KTEST(objects_move_while_they_are_used));

@@ -297,6 +297,7 @@ static void changes_of_a_memory_exclude_each_other(struct ktest *t)
 	struct range_claim claim = {.range = {last, last + PAGEBLOCK_PAGES}};
 	struct mm_violation v;
 	struct oom_seen seen = {0};
+	struct page *page;
 	bool again;
 
 	if (!ktest_needs_cpus(t, 2))
@@ -304,6 +305,8 @@ static void changes_of_a_memory_exclude_each_other(struct ktest *t)
 	REQUIRE(t, mem);
 	OBEYS(t, the_rounds, mem, NULL, check_memory(mem, &v));
 	WAITS(t, the_rounds, mem, NULL, pcp_zones_changed(mem));
+	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
+	REQUIRE(t, page && !mem_free_pages(mem, page, 0));
 	OBEYS(t, a_mutex, &mem->pcp_ctl, NULL, drain_all_pages(mem, NULL));
 	WAITS(
 	    t, a_mutex, &mem->hotplug, NULL, EXPECT(t, enough_left(mem, block_range(last), NULL)));

@@ -80,6 +80,9 @@ static void memmap_at_wrong_address_is_refused(struct ktest *t)
 	cfg = good;
 	cfg.pageblocks = (struct pageblock *)((uintptr_t)good.pageblocks + 1);
 	refuse(t, &cfg, mem, __LINE__);
+	cfg = good;
+	cfg.trees = (struct pageblock_tree *)((uintptr_t)good.trees + 8);
+	refuse(t, &cfg, mem, __LINE__);
 	/* Of the kernel's own memory, which is refused before anything of it is changed: */
 	cfg = good;
 	cfg.pageblocks = ARCH_PAGEBLOCKS;
@@ -133,7 +136,7 @@ static void zones_are_disjoint(struct ktest *t)
 
 static enum page_state state_at(struct memory *mem, pfn_t pfn)
 {
-	return word_state(page_word(pfn_to_page_in(mem, page_head(mem, pfn))));
+	return word_state(block_word(mem, page_head(mem, pfn)));
 }
 
 static void missing_pages_of_a_pageblock_are_reserved(struct ktest *t)
@@ -193,7 +196,7 @@ static void ram_added_twice_counts_once(struct ktest *t)
 	memory_free_range(mem, 4, 2 * p);
 	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].present, 2 * p);
 	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].managed, 2 * p);
-	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].free[MAX_ORDER][MT_MOVABLE].nr, 2);
+	EXPECT_EQ(t, zone_free_blocks(&mem->zones[ZONE_NORMAL], MAX_ORDER, MT_MOVABLE), 2);
 }
 
 /* In each pageblock a free range with other borders among its first eight pages, and to its end. */
@@ -241,10 +244,10 @@ static void free_range_crosses_pageblocks_and_zones(struct ktest *t)
 	memory_free_range(mem, p - 1, 5 * p + 1);
 	EXPECT_EQ(t, mem->zones[ZONE_DMA32].managed, 2 * p + 1);
 	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].managed, 2 * p + 1);
-	EXPECT_EQ(t, mem->zones[ZONE_DMA32].free[MAX_ORDER][MT_MOVABLE].nr, 2);
-	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].free[MAX_ORDER][MT_MOVABLE].nr, 2);
-	EXPECT_EQ(t, mem->zones[ZONE_DMA32].free[0][MT_MOVABLE].nr, 1);
-	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].free[0][MT_MOVABLE].nr, 1);
+	EXPECT_EQ(t, zone_free_blocks(&mem->zones[ZONE_DMA32], MAX_ORDER, MT_MOVABLE), 2);
+	EXPECT_EQ(t, zone_free_blocks(&mem->zones[ZONE_NORMAL], MAX_ORDER, MT_MOVABLE), 2);
+	EXPECT_EQ(t, zone_free_blocks(&mem->zones[ZONE_DMA32], 0, MT_MOVABLE), 1);
+	EXPECT_EQ(t, zone_free_blocks(&mem->zones[ZONE_NORMAL], 0, MT_MOVABLE), 1);
 	EXPECT_EQ(t, memory_ready(mem) ? 1 : memory_start(mem), 0);
 	drop_memory(t, mem);
 }
@@ -334,7 +337,7 @@ static void new_memory_is_sound(struct ktest *t)
 
 		EXPECT_EQ(t, zone->end_pfn - zone->start_pfn, (2 + kind) * PAGEBLOCK_PAGES);
 		EXPECT_EQ(t, zone->managed, (2 + kind) * PAGEBLOCK_PAGES);
-		EXPECT_EQ(t, zone->free[MAX_ORDER][MT_MOVABLE].nr, 2 + kind);
+		EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_MOVABLE), 2 + kind);
 	}
 	EXPECT_EQ(t, memory_free_pages(mem), 9 * PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, check_memory(&kernel_memory, &v), 0);
@@ -345,5 +348,5 @@ KTEST_SUITE(init, KTEST_QUICK, KTEST(bad_geometry_is_refused),
     KTEST(zones_are_disjoint), KTEST(missing_pages_of_a_pageblock_are_reserved),
     KTEST(pageblocks_without_ram_stay_holes), KTEST(ram_added_twice_counts_once),
     KTEST(free_ranges_may_have_any_borders), KTEST(free_range_crosses_pageblocks_and_zones),
-    KTEST(memory_may_start_anywhere), KTEST(running_out_of_memory_is_reported_at_every_step),
-    KTEST(new_memory_is_sound));
+    KTEST(memory_may_start_anywhere, KTEST_SLOW),
+    KTEST(running_out_of_memory_is_reported_at_every_step), KTEST(new_memory_is_sound, KTEST_SLOW));

@@ -36,7 +36,7 @@ static void unisolate(struct memory *mem, pfn_t start, unsigned long nr, enum is
 		zone_pcp_enable(zone_of(mem, start));
 }
 
-/* Allocated pages of several orders, so that free lists and words are not all alike. */
+/* Allocated pages of several orders, so that free blocks and words are not all alike. */
 static void fragment(struct ktest *t, struct memory *mem, gfp_t gfp)
 {
 	unsigned order;
@@ -151,7 +151,7 @@ static void conflict_anywhere_in_the_range_is_undone(struct ktest *t)
 			EXPECT_EQ(t, isolate(mem, BLOCK(1), BLOCK(5), policies[p], &fail), -EBUSY);
 			EXPECT_EQ(t, fail.why, WHY_ISOLATED);
 			EXPECT_EQ(t, fail.pfn, BLOCK(k));
-			EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_CONFLICT), conflicts + 1);
+			EXPECT_COUNTED(t, mem, EV_ISO_CONFLICT, conflicts + 1);
 			census_take(&after, mem);
 			census_compare(t, &before, &after);
 			unisolate(mem, BLOCK(k), BLOCK(1), policies[p]);
@@ -266,6 +266,36 @@ static void unmovable_page_is_named(struct ktest *t)
 	EXPECT_EQ(t, handle_free(&table, 0), 0);
 }
 
+/* What lies in the same pageblock, but not in the range, does not matter. */
+static void only_pages_in_the_range_block_it(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct drain_cost cost = {0};
+	struct mm_fail fail = {0};
+	pfn_t pfn, end;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 2, pages) == 2);
+	empty_all(mem);
+	/* Not the first of its pageblock. */
+	pfn = MAX(page_to_pfn_in(mem, pages[0]), page_to_pfn_in(mem, pages[1]));
+	end = ALIGN_UP(pfn + 1, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t,
+	    isolate_range(mem, (struct pfn_range){pfn, end}, iso_ops(ISO_PRECISE), &fail, &cost),
+	    -EBUSY);
+	EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
+	EXPECT_EQ(t, fail.pfn, pfn);
+	EXPECT(t, !pageblock_isolated(pageblock_of(mem, pfn)));
+	if (pfn + 1 < end) {
+		EXPECT_EQ(t,
+		    isolate_range(
+		        mem, (struct pfn_range){pfn + 1, end}, iso_ops(ISO_PRECISE), &fail, &cost),
+		    0);
+		undo_isolate_page_range(mem, end - PAGEBLOCK_PAGES, PAGEBLOCK_PAGES);
+	}
+	EXPECT_EQ(t, free_on(0, mem, 0, 2, pages), 2);
+}
+
 static void movable_pages_do_not_block_isolation(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
@@ -327,7 +357,7 @@ static void undo_of_nothing_changes_nothing(struct ktest *t)
 	undo_isolate_page_range(mem, 0, BLOCK(4));
 	census_take(&after, mem);
 	census_compare(t, &before, &after);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_UNDONE), 0);
+	EXPECT_COUNTED(t, mem, EV_ISO_UNDONE, 0);
 }
 
 /* Orders MAX - 1, MAX - 2, .. 1, 0, 0 fill one pageblock; all come back after it was isolated. */
@@ -355,12 +385,11 @@ static void pages_freed_meanwhile_merge_and_come_back(struct ktest *t)
 			EXPECT_EQ(
 			    t, free_on(i % mem->nr_cpus, mem, i ? i - 1 : 0, 1, &pages[i]), 1);
 		EXPECT_EQ(t, pb->nr_free, PAGEBLOCK_PAGES);
-		EXPECT_EQ(
-		    t, page_word(pfn_to_page_in(mem, block)), PAGE_WORD(0, PG_FREE, MAX_ORDER));
-		EXPECT_EQ(t, zone->free[MAX_ORDER][MT_MOVABLE].nr, 7);
+		EXPECT_EQ(t, free_order_at(mem, block), MAX_ORDER);
+		EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_MOVABLE), 7);
 		EXPECT_EQ(t, test_pages_isolated(mem, block, BLOCK(1), &fail), 0);
 		unisolate(mem, block, BLOCK(1), policies[p]);
-		EXPECT_EQ(t, zone->free[MAX_ORDER][MT_MOVABLE].nr, 8);
+		EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_MOVABLE), 8);
 		EXPECT_EQ(t, test_pages_isolated(mem, block, BLOCK(1), &fail), -EINVAL);
 	}
 }
@@ -428,12 +457,41 @@ static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 	undo_isolate_page_range(mem, block, BLOCK(1));
 }
 
+/* The largest is a pageblock. */
+static void precise_takes_blocks_of_every_cached_order(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	unsigned last = ktest_cpus() - 1, index;
+	struct mm_fail fail = {0};
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		unsigned order = index_order(index);
+		pfn_t block;
+
+		set_plan(zone, order, MT_MOVABLE, 2);
+		EXPECT_EQ(t, alloc_on(last, mem, GFP_MOVABLE, order, 1, pages), 1);
+		EXPECT_EQ(t, free_on(last, mem, order, 1, pages), 1);
+		EXPECT(t, cached(zone, last, order, MT_MOVABLE) > 0);
+		block = ALIGN_DOWN(page_to_pfn_in(mem, pages[0]), PAGEBLOCK_PAGES);
+		EXPECT_EQ(t, isolate(mem, block, BLOCK(1), ISO_PRECISE, &fail), 0);
+		EXPECT_EQ(t, state_of(mem, pages[0]), PG_FREE);
+		EXPECT_EQ(t, test_pages_isolated(mem, block, BLOCK(1), &fail), 0);
+		undo_isolate_page_range(mem, block, BLOCK(1));
+		restore_plan(zone);
+	}
+	expect_sound(t, mem);
+}
+
 KTEST_SUITE(isolation, KTEST_QUICK, KTEST(undo_restores_everything),
     KTEST_INSIDE(isolation_tolerates_counts_read_at_two_moments), KTEST(undo_keeps_every_type),
-    KTEST(conflict_anywhere_in_the_range_is_undone), KTEST(bad_ranges_are_refused),
+    KTEST(conflict_anywhere_in_the_range_is_undone, KTEST_SLOW), KTEST(bad_ranges_are_refused),
     KTEST(holes_offline_blocks_and_borders_are_refused), KTEST(unmovable_page_is_named),
-    KTEST(movable_pages_do_not_block_isolation), KTEST(disable_policy_needs_the_caches_off),
-    KTEST_COST(precise_sends_one_ipi_to_every_cpu), KTEST(undo_of_nothing_changes_nothing),
-    KTEST(pages_freed_meanwhile_merge_and_come_back),
+    KTEST(only_pages_in_the_range_block_it), KTEST(movable_pages_do_not_block_isolation),
+    KTEST(disable_policy_needs_the_caches_off), KTEST_COST(precise_sends_one_ipi_to_every_cpu),
+    KTEST(undo_of_nothing_changes_nothing), KTEST(pages_freed_meanwhile_merge_and_come_back),
     KTEST(no_page_of_an_isolated_block_is_allocated),
-    KTEST_INSIDE(precise_takes_only_isolated_pages_from_a_stack));
+    KTEST(precise_takes_blocks_of_every_cached_order),
+    KTEST_COST(precise_takes_only_isolated_pages_from_a_stack));

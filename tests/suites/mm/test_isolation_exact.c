@@ -70,7 +70,8 @@ static void each_state_has_its_reason(struct ktest *t)
 		int err;
 
 		WRITE_ONCE(page->word,
-		    PAGE_WORD(1, states[i].state, 0) | (states[i].poisoned ? PAGE_POISON : 0));
+		    PAGE_WORD(1, states[i].state, 0) | (states[i].pinned ? PAGE_PINNED : 0) |
+		        (states[i].poisoned ? PAGE_POISON : 0));
 		page->pincount = states[i].pinned;
 		err = scan_unmovable(zone, pfn_range(BLOCK(2), BLOCK(1)), &fail);
 		if (err != (states[i].before ? -EBUSY : 0) || fail.why != states[i].before ||
@@ -199,6 +200,24 @@ static void scan_follows_the_drain_round(struct ktest *t)
 	give_block(zone, page);
 }
 
+/* Half a pageblock, which is movable: a later piece of the scan begins in the middle of it. */
+static void a_scan_passes_a_block_larger_than_its_piece(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, BLOCKS, BLOCKS);
+	struct zone *zone;
+	struct page *page;
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	page = mem_alloc_pages(mem, GFP_MOVABLE, MAX_ORDER - 1);
+	REQUIRE(t, page);
+	pfn = page_to_pfn_in(mem, page);
+	zone = zone_of(mem, pfn);
+	pfn = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, scan_unmovable(zone, pfn_range(pfn, PAGEBLOCK_PAGES), NULL), 0);
+	EXPECT_EQ(t, mem_free_pages(mem, page, MAX_ORDER - 1), 0);
+}
+
 KTEST_SUITE(isolation_exact, KTEST_QUICK, KTEST(each_state_has_its_reason),
-    KTEST(first_page_that_is_not_free_is_named), KTEST(neighbours_of_a_range_do_not_matter),
-    KTEST_INSIDE(scan_follows_the_drain_round));
+    KTEST(a_scan_passes_a_block_larger_than_its_piece), KTEST(first_page_that_is_not_free_is_named),
+    KTEST(neighbours_of_a_range_do_not_matter), KTEST_INSIDE(scan_follows_the_drain_round));

@@ -160,7 +160,7 @@ static void page_stays_cached_without_the_round(struct ktest *t)
 }
 
 KTEST_SUITE(isolation_race, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(precise_waits_for_a_push_in_progress),
+    KTEST(precise_waits_for_a_push_in_progress, KTEST_SLOW),
     KTEST(precise_waits_for_a_free_that_has_read_its_stack),
     KTEST(a_free_before_its_section_reads_the_new_number),
     KTEST(precise_finds_a_page_allocated_before_the_round),

@@ -3,6 +3,7 @@
  * test_lru.c: pages of objects on their zones' lists: which pages, in which order, and how they
  * leave.
  */
+#include "mm/alloc.h"
 #include "tests/lib/vm_help.h"
 
 static struct lru_list *list_of(struct memory *mem, unsigned which)
@@ -212,6 +213,101 @@ static void a_page_released_while_isolated_is_freed_once(struct ktest *t)
 	scene_end(t, &s);
 }
 
+/* Each leaves a list of its own zone, whichever the others are of. */
+static void pages_of_two_zones_are_released_together(struct ktest *t)
+{
+	static const unsigned kind[] = {ZONE_MOVABLE, ZONE_NORMAL, ZONE_NORMAL, ZONE_MOVABLE};
+	struct page *page[ARRAY_SIZE(kind)];
+	struct vm_scene s;
+	unsigned i;
+
+	if (!begin(t, &s, 4))
+		return;
+	for (i = 0; i < ARRAY_SIZE(kind); i++) {
+		page[i] =
+		    mem_alloc_pages(s.mem, kind[i] == ZONE_MOVABLE ? GFP_MOVABLE : GFP_KERNEL, 0);
+		REQUIRE(t, page[i]);
+		lru_add_page(s.mem, page[i], s.object, i);
+	}
+	for (i = 0; i < ARRAY_SIZE(kind); i++)
+		EXPECT_EQ(t, s.mem->zones[kind[i]].lru[LRU_INACTIVE].nr, 2);
+	lru_release_pages(s.mem, page, ARRAY_SIZE(kind));
+	for (i = 0; i < ARRAY_SIZE(kind); i++) {
+		EXPECT_EQ(t, s.mem->zones[kind[i]].lru[LRU_INACTIVE].nr, 0);
+		EXPECT(t, !page[i]->owner);
+		EXPECT_EQ(t, mem_put_page(s.mem, page[i]), 0);
+	}
+	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+static void supply_one(struct ktest *t, struct vm_object *object, u32 index)
+{
+	EXPECT_EQ(t, vm_object_supply(object, index, NULL), 0);
+}
+
+/*
+ * From the head: s.2, 3, 2, s.1, 1, 0, s.0; then 3 is isolated, and names 2 as its neighbour still.
+ */
+static void an_object_leaves_the_list_around_other_pages(struct ktest *t)
+{
+	const u32 rest[] = {2, 1, 0};
+	struct vm_object *other;
+	struct page *isolated;
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, 3))
+		return;
+	REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, 4, NULL, NULL, &other));
+	supply_one(t, s.object, 0);
+	supply_one(t, other, 0);
+	supply_one(t, other, 1);
+	supply_one(t, s.object, 1);
+	supply_one(t, other, 2);
+	supply_one(t, other, 3);
+	supply_one(t, s.object, 2);
+	isolated = page_in(other, 3);
+	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, isolated)), 0);
+	EXPECT_EQ(t, list_of(s.mem, LRU_UNEVICTABLE)->nr, 6);
+	vm_object_put(other);
+	expect_list(t, &s, LRU_UNEVICTABLE, rest, 3);
+	putback_lru_page(s.mem, isolated);
+	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+/* Whatever the last put of one page refuses, the last put of many does. */
+static void what_is_put_with_others_is_checked_too(struct ktest *t)
+{
+	struct vm_scene s;
+	struct page *page, *put;
+	unsigned i;
+
+	page = begin_with_page(t, &s);
+	if (!page)
+		return;
+	put = page;
+	put_many(s.mem, &put, 1);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_QUARANTINED), 1);
+	EXPECT_EQ(t, get_page(page), 0);
+	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
+	for (i = 0; i < 3; i++) {
+		page->mapcount = i == 0;
+		WRITE_ONCE(page->pincount, (u16)(i == 1));
+		if (i == 2)
+			atomic_or(&page->word, PAGE_LOCKED);
+		put_many(s.mem, &put, 1);
+		EXPECT_EQ(t, mm_event_sum(s.mem, EV_QUARANTINED), 2 + i);
+		EXPECT_EQ(t, word_ref(page_word(page)), 1);
+	}
+	page_clear_flags(page, PAGE_LOCKED);
+	put_many(s.mem, &put, 1);
+	EXPECT_EQ(t, mm_event_sum(s.mem, EV_BAD_FREE), 4);
+	vm_object_put(s.object);
+	vm_space_put(s.space);
+	EXPECT_EQ(t, memory_free_pages(s.mem), s.free);
+}
+
 /* A slot's reference is the page's life: to drop it while the page can be found is refused. */
 static void a_listed_page_is_not_freed(struct ktest *t)
 {
@@ -233,6 +329,14 @@ static void a_listed_page_is_not_freed(struct ktest *t)
 
 KTEST_SUITE(lru, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(new_pages_are_listed_first),
     KTEST(an_isolated_page_is_on_no_list), KTEST(active_pages_have_their_own_list),
-    KTEST(anonymous_pages_are_listed_apart), KTEST(only_listed_pages_are_isolated),
+    KTEST(anonymous_pages_are_listed_apart, KTEST_SLOW), KTEST(only_listed_pages_are_isolated),
     KTEST(a_released_page_is_not_isolated), KTEST(a_page_released_while_isolated_is_freed_once),
-    KTEST_CONTRACT(a_listed_page_is_not_freed));
+    KTEST(pages_of_two_zones_are_released_together),
+    KTEST(an_object_leaves_the_list_around_other_pages),
+    KTEST_CONTRACT(what_is_put_with_others_is_checked_too,
+        .reports = "bad free: pfn|bad free: block|bad free: last put of a page in use, "
+                   "order|?history of pfn|? us  cpu "),
+    KTEST_CONTRACT(a_listed_page_is_not_freed,
+        .reports = "bad free: pfn|bad free: block|bad free: last put of a page in use, "
+                   "order|?history of pfn|? us  "
+                   "cpu |bad free: not allocated by alloc_pages, or still in use, order"));

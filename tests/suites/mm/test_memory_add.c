@@ -434,11 +434,12 @@ static void kernel_memmap_grows_and_shrinks(struct ktest *t)
 
 KTEST_SUITE(memory_add, KTEST_QUICK, KTEST(added_memory_is_used_and_removed),
     KTEST(refused_add_or_remove_changes_nothing), KTEST(claimed_memory_is_not_removed),
-    KTEST(memory_being_onlined_is_not_removed), KTEST(removed_memory_comes_back_as_new),
-    KTEST(broken_pages_are_forgotten_with_their_memory),
-    KTEST(pages_that_broke_offline_are_forgotten_with_their_memory),
+    KTEST(memory_being_onlined_is_not_removed), KTEST(removed_memory_comes_back_as_new, KTEST_SLOW),
+    KTEST(broken_pages_are_forgotten_with_their_memory, KTEST_SLOW),
+    KTEST(pages_that_broke_offline_are_forgotten_with_their_memory, KTEST_SLOW),
     KTEST(sections_are_mapped_by_their_first_pageblock_and_unmapped_by_their_last),
     KTEST(add_without_memory_for_descriptors_changes_nothing),
     KTEST(add_without_memory_for_caches_changes_nothing),
-    KTEST(offlines_work_beside_add_and_remove), KTEST(memory_is_added_and_removed_under_load),
+    KTEST(offlines_work_beside_add_and_remove, KTEST_SLOW),
+    KTEST(memory_is_added_and_removed_under_load, KTEST_SLOW),
     KTEST(kernel_memmap_grows_and_shrinks));

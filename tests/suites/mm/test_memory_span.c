@@ -295,7 +295,7 @@ static void a_span_grows_both_ways(struct ktest *t)
 
 static enum page_state state_of(const struct memory *mem, pfn_t pfn)
 {
-	return word_state(page_word(pfn_to_page_in(mem, pfn)));
+	return word_state(block_word(mem, pfn));
 }
 
 static bool is_reported(const struct memory *mem, pfn_t pfn)
@@ -343,8 +343,11 @@ static void pageblocks_amid_another_zones_are_taken_from_their_own(struct ktest 
 	drop_memory(t, mem);
 }
 
-KTEST_SUITE(memory_span, KTEST_QUICK, KTEST(memory_of_a_page_being_retired_is_not_removed),
-    KTEST(failure_in_memory_removed_meanwhile_is_harmless), KTEST(spans_of_two_nodes_overlap),
-    KTEST(offline_node_takes_its_own_pageblocks_only), KTEST(compaction_keeps_to_its_zone),
-    KTEST(a_node_gets_its_first_memory), KTEST(a_span_grows_both_ways),
-    KTEST(pageblocks_amid_another_zones_are_taken_from_their_own));
+KTEST_SUITE(memory_span, KTEST_QUICK,
+    KTEST(memory_of_a_page_being_retired_is_not_removed, KTEST_SLOW),
+    KTEST(failure_in_memory_removed_meanwhile_is_harmless),
+    KTEST(spans_of_two_nodes_overlap, KTEST_SLOW),
+    KTEST(offline_node_takes_its_own_pageblocks_only, KTEST_SLOW),
+    KTEST(compaction_keeps_to_its_zone, KTEST_SLOW),
+    KTEST(a_node_gets_its_first_memory, KTEST_SLOW), KTEST(a_span_grows_both_ways),
+    KTEST(pageblocks_amid_another_zones_are_taken_from_their_own, KTEST_SLOW));

@@ -461,9 +461,11 @@ static void waiters_queue_and_leave_under_a_lock(struct ktest *t)
 		EXPECT_EQ(t, locks[waiting], waiting + 1);
 }
 
-KTEST_SUITE(migrate_exact, KTEST_QUICK, KTEST_COST(busy_page_is_retried_in_the_next_pass),
+KTEST_SUITE(migrate_exact, KTEST_QUICK,
+    KTEST_COST(busy_page_is_retried_in_the_next_pass, KTEST_SLOW),
     KTEST(migrations_are_counted_by_try), KTEST(first_reason_is_reported),
     KTEST(page_not_taken_back_by_its_owner_is_freed),
     KTEST_INSIDE(a_page_without_references_left_stays), KTEST(owner_drain_waits_for_its_migrations),
-    KTEST_INSIDE(waiters_are_matched_by_page_and_memory),
-    KTEST_INSIDE(waiters_queue_and_leave_under_a_lock), KTEST(each_page_of_a_batch_ends_by_itself));
+    KTEST_INSIDE(waiters_are_matched_by_page_and_memory, KTEST_SLOW),
+    KTEST_INSIDE(waiters_queue_and_leave_under_a_lock),
+    KTEST(each_page_of_a_batch_ends_by_itself, KTEST_SLOW));

@@ -83,6 +83,8 @@ static void references_flags_and_counts_are_kept(struct ktest *t)
 	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page_in(s.object, 0))), 0);
 	page_set_flags(page_in(s.object, 0), PAGE_ACTIVE | PAGE_UPTODATE);
 	putback_lru_page(s.mem, page_in(s.object, 0));
+	/* Of the other one only the bits of its entries say that it was used. */
+	page_clear_flags(page_in(s.object, 1), PAGE_REFERENCED);
 	free = memory_free_pages(s.mem);
 	EXPECT_EQ(t, move_pages(t, &s, 0, 2, NULL, &stats), 0);
 	EXPECT_EQ(t, memory_free_pages(s.mem), free);
@@ -124,6 +126,30 @@ static void unmapped_pages_move_too(struct ktest *t)
 	EXPECT_EQ(t, vm_map(s.space, VM_BASE, 4, VM_RW, s.object, 0), 0);
 	expect_pages(t, 0, 4, 6);
 	soft_unload_space();
+	scene_end(t, &s);
+}
+
+/* The region shows slots 2 and 3 only. */
+static void pages_outside_the_region_move_unmapped(struct ktest *t)
+{
+	struct migrate_stats stats = {0};
+	struct vm_scene s;
+	u32 i;
+
+	if (!scene_begin_loaded(t, &s, 6, 6))
+		return;
+	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 2), 0);
+	EXPECT_EQ(t, vm_unmap(s.space, page_at(4), 2), 0);
+	EXPECT_EQ(t, move_pages(t, &s, 0, 6, NULL, &stats), 0);
+	EXPECT_EQ(t, stats.moved, 6);
+	for (i = 0; i < 6; i++)
+		EXPECT_EQ(t, page_in(s.object, i)->mapcount, i == 2 || i == 3);
+	expect_pages(t, 2, 4, 6);
+	EXPECT_EQ(t, vm_map(s.space, VM_BASE, 2, VM_RW, s.object, 0), 0);
+	EXPECT_EQ(t, vm_map(s.space, page_at(4), 2, VM_RW, s.object, 4), 0);
+	expect_pages(t, 0, 6, 6);
+	soft_unload_space();
+	expect_sound(t, s.mem);
 	scene_end(t, &s);
 }
 
@@ -375,8 +401,9 @@ static void a_pinned_page_stops_an_offline(struct ktest *t)
 
 KTEST_SUITE(migrate_lru, KTEST_QUICK, KTEST(content_and_mapping_survive_a_move),
     KTEST(references_flags_and_counts_are_kept), KTEST(unmapped_pages_move_too),
-    KTEST_COST(a_batch_makes_one_shootdown), KTEST(a_pinned_page_is_put_back),
+    KTEST(pages_outside_the_region_move_unmapped),
+    KTEST_COST(a_batch_makes_one_shootdown, KTEST_SLOW), KTEST(a_pinned_page_is_put_back),
     KTEST(a_page_with_a_reference_too_many_is_put_back), KTEST_COST(a_locked_page_is_put_back),
     KTEST(batch_without_targets_is_put_back), KTEST(released_page_is_not_migrated),
-    KTEST_INSIDE(page_just_unmapped_waits_for_its_shootdown), KTEST(mapped_memory_is_offlined),
-    KTEST(a_pinned_page_stops_an_offline));
+    KTEST_INSIDE(page_just_unmapped_waits_for_its_shootdown, KTEST_SLOW),
+    KTEST(mapped_memory_is_offlined, KTEST_SLOW), KTEST(a_pinned_page_stops_an_offline));

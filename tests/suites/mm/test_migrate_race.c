@@ -317,12 +317,25 @@ static void write_in_each_round(void *arg)
 	soft_unload_space();
 }
 
+/* Is moved if it can be. */
+static void move_page_1(struct vm_scene *s)
+{
+	struct page *page = page_in(s->object, 1);
+
+	if (!page || isolate_lru_page(s->mem, page_to_pfn_in(s->mem, page)))
+		return;
+	if (race_migrate_try(s->mem, page))
+		putback_lru_page(s->mem, page);
+	else
+		mem_put_page(s->mem, page);
+}
+
 /* Either the write finds no entry any more, or its D bit reaches the page. */
-static void every_write_during_migration_is_noticed(struct ktest *t)
+static void expect_noticed(struct ktest *t, bool move)
 {
 	struct scribe w = {.round = 0};
 	struct vm_scene s;
-	u32 round, turns, written = 0;
+	u32 round, turns, written = 0, moved = 0;
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -341,6 +354,12 @@ static void every_write_during_migration_is_noticed(struct ktest *t)
 		/* A little later in each round, so that some meet. */
 		for (turns = round % 32 * 8; turns; turns--)
 			cpu_relax();
+		if (move) {
+			move_page_1(&s);
+			moved += page_in(s.object, 1) != page;
+			page = page_in(s.object, 1);
+			EXPECT(t, SPIN_UNTIL(load_acquire(&w.done) >= round));
+		}
 		EXPECT_EQ(t, vm_unmap(s.space, page_at(0), 2), 0);
 		EXPECT(t, SPIN_UNTIL(load_acquire(&w.done) >= round));
 		value = page ? READ_ONCE(*(u64 *)page_address_in(s.mem, page)) : 0;
@@ -351,7 +370,18 @@ static void every_write_during_migration_is_noticed(struct ktest *t)
 	}
 	ktest_join(1);
 	printk("  # %u of %u writes came before the unmapping\n", written, DIRTY_ROUNDS);
+	EXPECT(t, !move || moved > 0);
 	scene_end(t, &s);
+}
+
+static void every_write_during_unmapping_is_noticed(struct ktest *t)
+{
+	expect_noticed(t, false);
+}
+
+static void every_write_during_migration_is_noticed(struct ktest *t)
+{
+	expect_noticed(t, true);
 }
 
 /* ---- the mapping changes ---- */
@@ -455,7 +485,8 @@ KTEST_SUITE(migrate_race, KTEST_MOSTLY_INSIDE, KTEST(waiters_on_an_entry_do_not_
     KTEST(unmap_does_not_wait_for_the_migrators_shootdown),
     KTEST(removal_does_not_wait_for_the_migrators_shootdown),
     KTEST(unmap_keeps_its_page_until_the_shootdown_ends),
-    KTEST(every_write_during_migration_is_noticed), KTEST(a_page_unmapped_meanwhile_stays_unmapped),
+    KTEST(every_write_during_unmapping_is_noticed), KTEST(every_write_during_migration_is_noticed),
+    KTEST(a_page_unmapped_meanwhile_stays_unmapped),
     KTEST(another_mapping_of_the_address_is_left_alone),
     KTEST(permission_lost_before_the_copy_stays_lost),
     KTEST(permission_lost_after_the_copy_stays_lost),

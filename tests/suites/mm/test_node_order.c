@@ -87,4 +87,5 @@ static void nodes_are_used_by_distance(struct ktest *t)
 	}
 }
 
-KTEST_SUITE(node_order, KTEST_EXTRA, KTEST(nodes_are_used_by_distance));
+KTEST_SUITE(
+    node_order, KTEST_EXTRA, KTEST(nodes_are_used_by_distance, .reports = "# node_order: node "));

@@ -212,9 +212,9 @@ static void each_request_has_its_first_stack(struct ktest *t)
 	for (bare = 0; bare < 2; bare++) {
 		mem = three_nodes(t, bare);
 		REQUIRE(t, mem);
-		for (gfp = 0; gfp < 8; gfp++)
+		for (gfp = 0; gfp < 256; gfp++)
 			EXPECT_EQ(t, mem->pcp[0]->first[gfp],
-			    zone_stack(zone_at(mem, OWN, kinds[gfp]), 0, types[gfp]));
+			    zone_stack(zone_at(mem, OWN, kinds[gfp % 8]), 0, types[gfp % 8]));
 		drop_memory(t, mem);
 	}
 }
@@ -264,7 +264,8 @@ static void cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
 }
 
 KTEST_SUITE(nodes, KTEST_QUICK, KTEST(cpu_without_a_cache_has_nothing_to_drain),
-    KTEST_INSIDE(each_request_has_its_first_stack), KTEST(node_without_memory_uses_the_nearest),
+    KTEST_INSIDE(each_request_has_its_first_stack, KTEST_SLOW),
+    KTEST(node_without_memory_uses_the_nearest),
     KTEST(sleeping_request_on_a_node_without_memory_ends),
-    KTEST(emptied_node_is_skipped_until_it_is_back),
-    KTEST(a_removed_node_may_come_back_as_another));
+    KTEST(emptied_node_is_skipped_until_it_is_back, KTEST_SLOW),
+    KTEST(a_removed_node_may_come_back_as_another, KTEST_SLOW));

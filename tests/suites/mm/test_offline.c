@@ -44,10 +44,10 @@ static void free_range_is_offlined_and_onlined(struct ktest *t)
 		EXPECT_EQ(t, res.policy, policies[p]);
 		EXPECT_EQ(t, res.rounds, 1);
 		EXPECT_EQ(t, res.ipis, mem->nr_cpus - 1);
-		EXPECT_EQ(t, res.loops, 1);
+		EXPECT(t, res.loops <= 1);
 		EXPECT_EQ(t, res.moved, 0);
 		EXPECT_EQ(t, res.fail.why, WHY_NONE);
-		EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_FORCED), forced + 1);
+		EXPECT_COUNTED(t, mem, EV_DRAIN_FORCED, forced + 1);
 		EXPECT_EQ(t, zone->managed, BLOCK(8));
 		EXPECT_EQ(t, zone->present, BLOCK(8));
 		EXPECT_EQ(t, memory_free_pages(mem), BLOCK(8));
@@ -60,7 +60,7 @@ static void free_range_is_offlined_and_onlined(struct ktest *t)
 			    i >= 4 && i < 12 ? PB_OFFLINE : PB_ONLINE);
 		expect_sound(t, mem);
 		EXPECT_EQ(t, online_pages(mem, BLOCK(4), BLOCK(8), &fail), 0);
-		EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_FORCED), forced + 1);
+		EXPECT_COUNTED(t, mem, EV_DRAIN_FORCED, forced + 1);
 		census_take(&after, mem);
 		census_compare(t, &before, &after);
 	}
@@ -145,7 +145,7 @@ static void movable_objects_are_moved(struct ktest *t)
 		expect_sound(t, mem);
 		EXPECT_EQ(t, online_pages(mem, start, BLOCK(4), NULL), 0);
 	}
-	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_OK), table.moved);
+	EXPECT_COUNTED(t, mem, EV_MIGRATE_OK, table.moved);
 	drop_handles(t);
 }
 
@@ -348,7 +348,7 @@ static void candidate_skips_unmovable_pageblocks(struct ktest *t)
 	pinned = ALIGN_DOWN(handle_pfn(&table, 0), PAGEBLOCK_PAGES);
 	/* And a reserved page in the middle. */
 	page = pfn_to_page_in(mem, BLOCK(16));
-	EXPECT_EQ(t, page_word(page), PAGE_WORD(0, PG_FREE, MAX_ORDER));
+	EXPECT_EQ(t, free_order_at(mem, BLOCK(16)), MAX_ORDER);
 	EXPECT_EQ(t,
 	    isolate_range(mem, pfn_range(BLOCK(16), BLOCK(1)), iso_ops(ISO_PRECISE), NULL,
 	        &(struct drain_cost){0}),
@@ -361,7 +361,7 @@ static void candidate_skips_unmovable_pageblocks(struct ktest *t)
 	EXPECT(t, found + nr <= BLOCK(16) || found > BLOCK(16));
 	EXPECT(t, found >= BLOCK(8));
 	EXPECT_EQ(t, offline_query(mem, found, nr, NULL), 0);
-	WRITE_ONCE(page->word, PAGE_WORD(0, PG_FREE, MAX_ORDER));
+	WRITE_ONCE(page->word, 0);
 	pageblock_of(mem, BLOCK(16))->nr_free = PAGEBLOCK_PAGES;
 	undo_isolate_page_range(mem, BLOCK(16), BLOCK(1));
 	EXPECT_EQ(t, handle_unpin(&table, 0), 0);
@@ -370,10 +370,11 @@ static void candidate_skips_unmovable_pageblocks(struct ktest *t)
 	EXPECT_EQ(t, nr, 0);
 }
 
-KTEST_SUITE(offline, KTEST_QUICK, KTEST(free_range_is_offlined_and_onlined),
-    KTEST(part_of_an_offline_range_is_onlined), KTEST(no_page_of_an_offline_range_is_allocated),
-    KTEST(movable_objects_are_moved), KTEST(pinned_object_is_named_and_nothing_changes),
-    KTEST(bad_ranges_are_refused), KTEST(holes_and_borders_are_refused),
-    KTEST(range_already_or_partly_in_the_state_is_refused), KTEST(unmovable_pages_are_named),
-    KTEST(offline_that_leaves_too_little_is_refused), KTEST(refused_disable_releases_the_claim),
-    KTEST(candidate_is_the_largest_run), KTEST(candidate_skips_unmovable_pageblocks));
+KTEST_SUITE(offline, KTEST_QUICK, KTEST(free_range_is_offlined_and_onlined, KTEST_SLOW),
+    KTEST(part_of_an_offline_range_is_onlined, KTEST_SLOW),
+    KTEST(no_page_of_an_offline_range_is_allocated), KTEST(movable_objects_are_moved),
+    KTEST(pinned_object_is_named_and_nothing_changes), KTEST(bad_ranges_are_refused),
+    KTEST(holes_and_borders_are_refused), KTEST(range_already_or_partly_in_the_state_is_refused),
+    KTEST(unmovable_pages_are_named), KTEST(offline_that_leaves_too_little_is_refused),
+    KTEST(refused_disable_releases_the_claim), KTEST(candidate_is_the_largest_run),
+    KTEST(candidate_skips_unmovable_pageblocks));

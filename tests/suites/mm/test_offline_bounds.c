@@ -452,9 +452,10 @@ static void memory_without_standby_has_no_standby_thread(struct ktest *t)
 KTEST_SUITE(offline_bounds, KTEST_QUICK, KTEST(memory_left_is_checked_to_the_page),
     KTEST(some_memory_must_be_left_for_the_kernel), KTEST_INSIDE(earlier_claims_count_once_each),
     KTEST(a_candidate_is_found_around_claims), KTEST(candidate_leaves_enough_to_the_page),
-    KTEST(a_candidate_lies_in_one_zone), KTEST(the_memorys_policy_is_used_when_none_is_named),
-    KTEST(tries_are_counted), KTEST_INSIDE(cache_limits_follow_the_remaining_memory),
+    KTEST(a_candidate_lies_in_one_zone, KTEST_SLOW),
+    KTEST(the_memorys_policy_is_used_when_none_is_named), KTEST(tries_are_counted),
+    KTEST_INSIDE(cache_limits_follow_the_remaining_memory),
     KTEST_INSIDE(cache_limits_follow_memory_from_standby),
     KTEST_COST(longest_hold_of_the_zone_lock_is_recorded), KTEST_INSIDE(deadlines_are_exact),
-    KTEST(offline_waits_for_the_lock_of_the_tables),
+    KTEST(offline_waits_for_the_lock_of_the_tables, KTEST_SLOW),
     KTEST_INSIDE(memory_without_standby_has_no_standby_thread));

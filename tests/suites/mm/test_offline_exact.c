@@ -86,6 +86,7 @@ static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
 	EXPECT_EQ(t, offline_survey(mem, BLOCK(NORMAL), BLOCK(2), &survey), 0);
 	EXPECT_EQ(t, survey.pages[WHY_HOLE], BLOCK(1));
 	EXPECT_EQ(t, survey.first[WHY_HOLE], BLOCK(NORMAL));
+	EXPECT_EQ(t, survey.pages[WHY_ZONES], 0);
 	EXPECT_EQ(t, survey.pages[WHY_ALREADY], 0);
 	EXPECT_EQ(t, survey.free, BLOCK(1));
 	EXPECT_EQ(t, survey.err, -EINVAL);

@@ -306,10 +306,13 @@ static void busy_page_is_retried_with_back_off(struct ktest *t)
 }
 
 KTEST_SUITE(offline_node, KTEST_QUICK, KTEST(node_in_use_is_evacuated_and_onlined),
-    KTEST(free_pages_of_kernel_pageblocks_are_offlined),
-    KTEST(online_node_restores_only_what_offline_node_took),
-    KTEST(pinned_page_keeps_only_its_pageblock_online),
-    KTEST(failed_whole_evacuation_keeps_an_earlier_one), KTEST(last_kernel_zone_stays_online),
-    KTEST(last_node_keeps_its_kernel_memory), KTEST(reserved_pages_stay_and_do_not_count),
-    KTEST(node_is_evacuated_as_far_as_memory_elsewhere_allows),
-    KTEST(offline_node_can_be_cancelled), KTEST_COST(busy_page_is_retried_with_back_off));
+    KTEST(free_pages_of_kernel_pageblocks_are_offlined, KTEST_SLOW),
+    KTEST(online_node_restores_only_what_offline_node_took, KTEST_SLOW),
+    KTEST(pinned_page_keeps_only_its_pageblock_online, KTEST_SLOW),
+    KTEST(failed_whole_evacuation_keeps_an_earlier_one, KTEST_SLOW),
+    KTEST(last_kernel_zone_stays_online, KTEST_SLOW),
+    KTEST(last_node_keeps_its_kernel_memory, KTEST_SLOW),
+    KTEST(reserved_pages_stay_and_do_not_count),
+    KTEST(node_is_evacuated_as_far_as_memory_elsewhere_allows, KTEST_SLOW),
+    KTEST(offline_node_can_be_cancelled),
+    KTEST_COST(busy_page_is_retried_with_back_off, KTEST_SLOW));

@@ -253,6 +253,7 @@ static void deadline_is_told_from_busy(struct ktest *t)
 }
 
 KTEST_SUITE(offline_node_exact, KTEST_QUICK, KTEST(every_zone_of_a_node_is_offlined_and_onlined),
-    KTEST_COST(blocker_costs_one_pageblock), KTEST(first_blocker_is_named),
-    KTEST(range_without_targets_is_halved), KTEST(cancel_keeps_earlier_ranges_offline_unless_whole),
-    KTEST(deadline_is_told_from_busy));
+    KTEST_COST(blocker_costs_one_pageblock, KTEST_SLOW), KTEST(first_blocker_is_named),
+    KTEST(range_without_targets_is_halved, KTEST_SLOW),
+    KTEST(cancel_keeps_earlier_ranges_offline_unless_whole),
+    KTEST(deadline_is_told_from_busy, KTEST_SLOW));

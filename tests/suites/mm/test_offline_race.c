@@ -116,7 +116,7 @@ static void deadline_ends_an_offline(struct ktest *t)
 }
 
 /*
- * A page in transit to the free lists is waited for until the deadline: it is not called
+ * A page in transit to the buddy allocator is waited for until the deadline: it is not called
  * unmovable.
  */
 static void a_page_being_freed_is_waited_for(struct ktest *t)

@@ -11,13 +11,13 @@
 #define STUCK_NS 200000000ULL
 #define TURNS    5
 
-/* A page held by a thread whose CPU stands still. */
+/* A page held by a thread whose CPU stands still: for so long, and until it is told to go on. */
 struct stall {
 	struct memory *mem;
 	pfn_t start;
 	struct page *page;
 	u64 ns;
-	u32 deaf; /* a */
+	u32 deaf, go; /* a */
 	int err;
 };
 
@@ -30,6 +30,7 @@ static void stand_still(void *arg)
 	store_release(&s->deaf, 1u);
 	while (arch_clock_ns() < end)
 		cpu_relax();
+	SPIN_UNTIL(load_acquire(&s->go));
 	arch_irq_restore(flags);
 	s->err = mem_free_pages(s->mem, s->page, 0);
 }
@@ -54,7 +55,7 @@ static bool take_page(struct ktest *t, struct stall *s)
 static void stalled_cpu_is_waited_for(struct ktest *t)
 {
 	static const enum iso_policy policies[] = {ISO_DISABLE, ISO_PRECISE};
-	struct stall s = {.ns = STALL_NS};
+	struct stall s = {.ns = STALL_NS, .go = 1};
 	unsigned p;
 
 	if (!ktest_needs_cpus(t, 2))
@@ -78,7 +79,7 @@ static void stalled_cpu_is_waited_for(struct ktest *t)
 
 static void deadline_ends_the_wait_for_a_stalled_cpu(struct ktest *t)
 {
-	struct stall s = {.ns = 2 * STALL_NS};
+	struct stall s = {.ns = 0};
 	const struct offline_opts opts = {
 	    .policy = ISO_PRECISE, .deadline_ns = STALL_NS, .on_isolated = begin_stall, .arg = &s};
 	struct offline_result res;
@@ -91,6 +92,7 @@ static void deadline_ends_the_wait_for_a_stalled_cpu(struct ktest *t)
 	EXPECT_EQ(t, res.fail.why, WHY_DEADLINE);
 	EXPECT_EQ(t, res.fail.pfn, page_to_pfn_in(s.mem, s.page));
 	EXPECT_EQ(t, test_zone(s.mem, ZONE_MOVABLE)->nr_isolated, 0);
+	store_release(&s.go, 1u);
 	ktest_join(1);
 	EXPECT_EQ(t, s.err, 0);
 	EXPECT_EQ(t, memory_free_pages(s.mem), memory_managed_pages(s.mem));
@@ -169,8 +171,9 @@ static void ready_threads_have_had_their_turns(struct ktest *t)
 
 static void cpu_with_interrupts_off_gives_no_turns(struct ktest *t)
 {
-	struct stall s = {.ns = STALL_NS};
-	u64 since;
+	struct stall s = {.ns = 0};
+	u64 since, end;
+	bool early = false;
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -178,10 +181,12 @@ static void cpu_with_interrupts_off_gives_no_turns(struct ktest *t)
 	REQUIRE(t, s.mem && take_page(t, &s));
 	begin_stall(&s);
 	since = arch_clock_ns();
-	/* The page is freed after the end of the stall, and no turn has ended before that. */
+	for (end = since + STALL_NS / 2; arch_clock_ns() < end; thread_yield())
+		early = early || threads_had_turn(since);
+	EXPECT(t, !early);
+	store_release(&s.go, 1u);
 	take_turns(t, since);
 	ktest_join(1);
-	EXPECT(t, arch_clock_ns() - since >= STALL_NS / 2);
 	EXPECT_EQ(t, s.err, 0);
 }
 

@@ -274,9 +274,10 @@ static void victim_may_use_the_reserve(struct ktest *t)
 	killer_end(t, mem);
 }
 
-KTEST_SUITE(oom, KTEST_QUICK, KTEST(kill_gives_the_allocation_its_page),
-    KTEST(allocation_without_a_victim_fails), KTEST(requests_that_may_fail_kill_no_task),
-    KTEST_COST(many_allocations_wait_for_one_victim),
-    KTEST_INSIDE(allocation_is_retried_under_the_oom_lock),
-    KTEST(no_second_victim_is_chosen_at_once), KTEST(cached_pages_prevent_a_kill),
+KTEST_SUITE(oom, KTEST_QUICK, KTEST(kill_gives_the_allocation_its_page, KTEST_SLOW),
+    KTEST(allocation_without_a_victim_fails, KTEST_SLOW),
+    KTEST(requests_that_may_fail_kill_no_task),
+    KTEST_COST(many_allocations_wait_for_one_victim, KTEST_SLOW),
+    KTEST_INSIDE(allocation_is_retried_under_the_oom_lock, KTEST_SLOW),
+    KTEST(no_second_victim_is_chosen_at_once, KTEST_SLOW), KTEST(cached_pages_prevent_a_kill),
     KTEST(victim_may_use_the_reserve));

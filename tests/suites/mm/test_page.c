@@ -3,8 +3,10 @@
  * test_page.c: finding the head of any page, references and their limit, last puts, pins, names.
  */
 #include "tests/lib/mm_test.h"
+#include "mm/alloc.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/memory_hotplug.h>
+#include <quarry/poison.h>
 
 static struct zone *one_block(struct ktest *t)
 {
@@ -19,7 +21,7 @@ static void expect_heads(struct ktest *t, struct memory *mem, pfn_t block)
 	pfn_t head, pfn;
 
 	for_each_head(mem, head, block) {
-		unsigned long nr = 1UL << word_order(page_word(pfn_to_page_in(mem, head)));
+		unsigned long nr = 1UL << word_order(block_word(mem, head));
 
 		for (pfn = head; pfn < head + nr; pfn++) {
 			if (page_head(mem, pfn) != head)
@@ -77,13 +79,15 @@ static void page_head_of_a_page_in_between_is_unknown(struct ktest *t)
 	struct page *head;
 
 	REQUIRE(t, zone);
-	head = pfn_to_page_in(zone->mem, 0);
-	WRITE_ONCE(head->word, PAGE_WORD(0, PG_FREE, MAX_ORDER - 1));
+	head = take_block(zone, MAX_ORDER, MT_MOVABLE);
+	REQUIRE(t, head);
+	WRITE_ONCE(head->word, PAGE_WORD(1, PG_ALLOC, MAX_ORDER - 1));
 	EXPECT_EQ(t, page_head(zone->mem, PAGEBLOCK_PAGES / 2), PFN_NONE);
 	EXPECT_EQ(t, page_head(zone->mem, PAGEBLOCK_PAGES / 2 - 1), 0);
 	WRITE_ONCE(head->word, 0);
 	EXPECT_EQ(t, page_head(zone->mem, 1), PFN_NONE);
-	WRITE_ONCE(head->word, PAGE_WORD(0, PG_FREE, MAX_ORDER));
+	WRITE_ONCE(head->word, PAGE_WORD(1, PG_ALLOC, MAX_ORDER));
+	give_block(zone, head);
 }
 
 static void get_page_stops_at_the_limit(struct ktest *t)
@@ -337,12 +341,97 @@ static void a_pfn_is_valid_where_ram_is_or_was(struct ktest *t)
 	EXPECT(t, pfn_valid_in(mem, start));
 }
 
+/* Each ends where its own put would have left it, whatever the others are. */
+static void references_of_several_pages_are_dropped_together(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct page *pages[4], *put[4];
+	unsigned i;
+
+	REQUIRE(t, mem);
+	for (i = 0; i < 4; i++) {
+		put[i] = pages[i] = mem_alloc_pages(mem, i == 3 ? GFP_MOVABLE : GFP_KERNEL, i == 2);
+		REQUIRE(t, pages[i]);
+	}
+	EXPECT_EQ(t, get_page(pages[0]), 0);
+	EXPECT_EQ(t, mem_memory_failure(mem, page_to_pfn_in(mem, pages[1]), 0, NULL), -EBUSY);
+	put_many(mem, put, 4);
+	EXPECT_EQ(t, page_word(pages[0]), PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, mem_poisoned(mem).retired, 1);
+	EXPECT_EQ(t, word_state(page_word(pages[1])), PG_HWPOISON);
+	for (i = 2; i < 4; i++) {
+		pfn_t head = page_head(mem, page_to_pfn_in(mem, pages[i]));
+
+		EXPECT_EQ(t, word_state(block_word(mem, head)), PG_FREE);
+	}
+	put_many(mem, pages, 1);
+	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, pages[1])), 0);
+}
+
+/* Pages side by side are freed as larger blocks, as far as nothing is wrong with them. */
+static void broken_page_among_pages_side_by_side_is_retired(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	pfn_t start = 2 * PAGEBLOCK_PAGES, pfn;
+	struct page *pages[PUT_MANY];
+	unsigned nr = MIN(PUT_MANY, (unsigned)PAGEBLOCK_PAGES), i;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, !alloc_contig_range(mem, start, start + nr, MT_MOVABLE, NULL));
+	for (i = 0; i < nr; i++)
+		pages[i] = pfn_to_page_in(mem, start + i);
+	EXPECT_EQ(t, mem_memory_failure(mem, start + 3, 0, NULL), -EBUSY);
+	put_many(mem, pages, nr);
+	EXPECT_EQ(t, mem_poisoned(mem).retired, 1);
+	for (i = 0; i < nr; i++) {
+		pfn = page_head(mem, start + i);
+		EXPECT_EQ(t, word_state(block_word(mem, pfn)), i == 3 ? PG_HWPOISON : PG_FREE);
+	}
+	EXPECT_EQ(t, free_order_at(mem, start), 1);
+	EXPECT_EQ(t, mem_unpoison_page(mem, start + 3), 0);
+	EXPECT(t, pageblock_all_free(pageblock_of(mem, start)));
+}
+
+/* Interrupts are off, so that the thread and its cache stay on one CPU. */
+static void last_put_of_a_kernel_page_goes_to_the_cache(struct ktest *t)
+{
+	irqflags_t flags = arch_irq_save();
+	struct page *page = alloc_pages(GFP_KERNEL | GFP_NOWAIT, 0), *again = NULL;
+	u32 word = 0;
+
+	if (page && !get_page(page)) {
+		(void)put_page(page);
+		word = page_word(page);
+		(void)put_page(page);
+		again = alloc_pages(GFP_KERNEL | GFP_NOWAIT, 0);
+	}
+	arch_irq_restore(flags);
+	REQUIRE(t, again);
+	EXPECT_EQ(t, word, PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT(t, again == page);
+	EXPECT_EQ(t, put_page(again), 0);
+}
+
 KTEST_SUITE(page, KTEST_QUICK, KTEST_INSIDE(page_head_is_found_in_every_split),
     KTEST_INSIDE(page_head_is_found_in_random_splits),
     KTEST_INSIDE(page_head_of_a_page_in_between_is_unknown), KTEST(get_page_stops_at_the_limit),
-    KTEST(last_put_frees_the_block), KTEST(last_put_clears_flags),
-    KTEST(put_without_references_is_refused), KTEST(put_of_a_page_in_a_wrong_state_is_refused),
-    KTEST(last_put_of_a_pinned_page_is_quarantined),
-    KTEST(last_put_of_a_mapped_or_locked_page_is_quarantined), KTEST(a_pin_holds_a_reference),
-    KTEST(one_of_many_puts_is_the_last), KTEST(states_and_reasons_have_names),
-    KTEST(a_pfn_is_valid_where_ram_is_or_was));
+    KTEST(references_of_several_pages_are_dropped_together),
+    KTEST(broken_page_among_pages_side_by_side_is_retired),
+    KTEST(last_put_of_a_kernel_page_goes_to_the_cache), KTEST(last_put_frees_the_block),
+    KTEST(last_put_clears_flags),
+    KTEST(put_without_references_is_refused,
+        .reports = "bad free: pfn|bad free: block|bad free: put of a page without references, "
+                   "order|?history of "
+                   "pfn|? us  cpu "),
+    KTEST(put_of_a_page_in_a_wrong_state_is_refused,
+        .reports = "bad free: pfn|bad free: block|bad free: last put of what a put does not free, "
+                   "order|?history "
+                   "of pfn|? us  cpu "),
+    KTEST(last_put_of_a_pinned_page_is_quarantined,
+        .reports = "bad free: pfn|bad free: block|bad free: last put of a page in use, "
+                   "order|?history of pfn|? us  cpu "),
+    KTEST(last_put_of_a_mapped_or_locked_page_is_quarantined,
+        .reports = "bad free: pfn|bad free: block|bad free: last put of a page in use, "
+                   "order|?history of pfn|? us  cpu "),
+    KTEST(a_pin_holds_a_reference), KTEST(one_of_many_puts_is_the_last),
+    KTEST(states_and_reasons_have_names), KTEST(a_pfn_is_valid_where_ram_is_or_was));

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_page_alloc.c: the front door: both instances alike, bulk forms, zeroing, counters, orders,
- * and what happens when there is no memory.
+ * test_page_alloc.c: the front door: both instances, bulk forms, zeroing, counters, no memory.
  */
 #include "tests/lib/mm_test.h"
 
@@ -154,7 +153,7 @@ static void bulk_allocates_all_and_frees_all(const struct door *d, struct ktest 
 	unsigned long nr;
 
 	for (nr = 0; nr <= BULK; nr += nr < 2 ? 1 : 7) {
-		EXPECT_EQ(t, d->alloc_bulk(d->mem, GFP_KERNEL, nr, pages), nr);
+		REQUIRE(t, d->alloc_bulk(d->mem, GFP_KERNEL, nr, pages) == nr);
 		EXPECT(t, all_distinct_and_allocated(pages, nr));
 		EXPECT_EQ(t, d->free_bulk(d->mem, nr, pages), 0);
 	}
@@ -243,7 +242,7 @@ static void zeroed_blocks_are_zero(struct ktest *t)
 		for (n = 0; n < ARRAY_SIZE(pages); n++)
 			EXPECT_EQ(t, free_pages(pages[n], orders[i]), 0);
 		for (n = 0; n < ARRAY_SIZE(pages); n++) {
-			pages[n] = alloc_pages(GFP_KERNEL | GFP_ZERO, orders[i]);
+			pages[n] = mem_alloc_pages(&kernel_memory, GFP_ZERO, orders[i]);
 			KASSERT(pages[n]);
 			EXPECT(t, is_filled(pages[n], orders[i], 0));
 		}
@@ -422,12 +421,14 @@ static void merge_what_is_cached(void *arg)
 static void large_request_drains_its_own_cpu(struct ktest *t)
 {
 	struct fragments f = {.mem = ktest_memory(t, 0, 0, CACHED_BLOCKS + 2)};
+	unsigned long nr = 0;
 	struct zone *zone;
 
 	REQUIRE(t, f.mem);
 	zone = &f.mem->zones[ZONE_MOVABLE];
 	while (take_block(zone, 0, MT_MOVABLE))
-		;
+		nr++;
+	REQUIRE(t, nr == zone->managed);
 	ktest_on_cpu(0, merge_what_is_cached, &f);
 	EXPECT(t, f.cached > 0);
 	EXPECT_EQ(t, f.drains, 1);
@@ -452,10 +453,10 @@ static void churn(void *arg)
 	u64 rand = c->seed + arch_cpu_id();
 	unsigned nr = 0, i;
 
-	for (i = 0; i < CHURN_OPS; i++) {
+	for (i = 0; i < CHURN_OPS || nr; i++) {
 		u64 r = ktest_rand(&rand);
 
-		if (nr < CHURN_LIVE && r % 2) {
+		if (i < CHURN_OPS && nr < CHURN_LIVE && r % 2) {
 			live[nr] = mem_alloc_pages(
 			    c->mem, (gfp_t)((r >> 8) % 3) | GFP_NOWAIT, (unsigned)((r >> 16) % 3));
 			nr += live[nr] != NULL;
@@ -464,11 +465,6 @@ static void churn(void *arg)
 			if (mem_free_pages(c->mem, live[nr], word_order(page_word(live[nr]))))
 				counter_add(&c->refused, 1);
 		}
-	}
-	while (nr) {
-		nr--;
-		if (mem_free_pages(c->mem, live[nr], word_order(page_word(live[nr]))))
-			counter_add(&c->refused, 1);
 	}
 }
 
@@ -486,10 +482,15 @@ static void no_page_is_lost_between_many_cpus(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(c.mem), memory_managed_pages(c.mem));
 }
 
-KTEST_SUITE(page_alloc, 0, KTEST(kernel_and_private_memory_answer_alike),
+KTEST_SUITE(page_alloc, 0,
+    KTEST(kernel_and_private_memory_answer_alike,
+        .reports = "free: pfn|free: block|free: wrong order|?history|? us  cpu |free: no such"),
     KTEST(bulk_allocates_and_frees_all_pages), KTEST(bulk_returns_the_pages_it_got),
-    KTEST(bulk_free_continues_after_a_bad_page), KTEST(zeroed_blocks_are_zero),
-    KTEST(zeroed_bulks_are_zero), KTEST(counters_tell_cached_from_direct_allocations),
+    KTEST(bulk_free_continues_after_a_bad_page,
+        .reports = "free: pfn|free: block|: page still referenced|?history|? us  cpu |: double free"
+                   "|free: no such"),
+    KTEST(zeroed_blocks_are_zero), KTEST(zeroed_bulks_are_zero),
+    KTEST(counters_tell_cached_from_direct_allocations),
     KTEST(counters_add_up_while_the_caches_are_off),
     KTEST(order_above_the_largest_is_refused_and_counted), KTEST(atomic_request_fails_at_once),
     KTEST_COST(sleeping_request_waits_once_and_then_fails),

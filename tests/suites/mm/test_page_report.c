@@ -291,7 +291,7 @@ static void pages_being_reported_are_not_allocated(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-KTEST_SUITE(page_report, KTEST_QUICK, KTEST(report_walk_continues_where_it_stopped),
+KTEST_SUITE(page_report, KTEST_QUICK, KTEST(report_walk_continues_where_it_stopped, KTEST_SLOW),
     KTEST(pages_below_the_watermark_are_not_reported), KTEST(allocation_clears_the_reported_mark),
-    KTEST(isolated_pageblocks_are_not_reported), KTEST(offline_waits_for_a_report),
-    KTEST(pages_being_reported_are_not_allocated));
+    KTEST(isolated_pageblocks_are_not_reported), KTEST(offline_waits_for_a_report, KTEST_SLOW),
+    KTEST(pages_being_reported_are_not_allocated, KTEST_SLOW));

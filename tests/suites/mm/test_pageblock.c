@@ -19,7 +19,7 @@ static unsigned long listed_pages(const struct zone *zone, enum migratetype type
 	unsigned order;
 
 	for (order = 0; order < NR_ORDERS; order++)
-		pages += (unsigned long)zone->free[order][type].nr << order;
+		pages += (unsigned long)zone_free_blocks(zone, order, type) << order;
 	return pages;
 }
 
@@ -34,14 +34,14 @@ static void type_change_moves_the_free_blocks(struct ktest *t)
 	REQUIRE(t, page);
 	set_type(zone, page_to_pfn_in(zone->mem, page), MT_RECLAIMABLE);
 	for (order = 0; order < MAX_ORDER; order++) {
-		EXPECT_EQ(t, zone->free[order][MT_RECLAIMABLE].nr, 1);
-		EXPECT_EQ(t, zone->free[order][MT_MOVABLE].nr, 0);
+		EXPECT_EQ(t, zone_free_blocks(zone, order, MT_RECLAIMABLE), 1);
+		EXPECT_EQ(t, zone_free_blocks(zone, order, MT_MOVABLE), 0);
 	}
 	/* The other pageblock's stays, and nothing is lost. */
 	EXPECT_EQ(t, listed_pages(zone, MT_MOVABLE), PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, zone->nr_free, 2 * PAGEBLOCK_PAGES - 1);
 	give_block(zone, page);
-	EXPECT_EQ(t, zone->free[MAX_ORDER][MT_RECLAIMABLE].nr, 1);
+	EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_RECLAIMABLE), 1);
 }
 
 static void isolating_keeps_the_type(struct ktest *t)
@@ -55,6 +55,7 @@ static void isolating_keeps_the_type(struct ktest *t)
 		set_isolated(zone, 0, true);
 		EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), type);
 		EXPECT_EQ(t, listed_pages(zone, (enum migratetype)type), 0);
+		EXPECT_EQ(t, tree_of(zone->mem, 0)->list, 0);
 		EXPECT_EQ(t, pageblock_of(zone->mem, 0)->nr_free, PAGEBLOCK_PAGES);
 		EXPECT_EQ(t, zone->nr_isolated, 1);
 		set_isolated(zone, 0, false);
@@ -136,8 +137,6 @@ static void half_free_pageblock_is_stolen(struct ktest *t)
 	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_UNMOVABLE);
 	EXPECT_EQ(t, listed_pages(zone, MT_UNMOVABLE), PAGEBLOCK_PAGES / 2 - 1);
 	EXPECT_EQ(t, listed_pages(zone, MT_MOVABLE), 0);
-	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_STEAL), 1);
-	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_MIX), 0);
 }
 
 static void less_free_pageblock_gives_only_the_requested_block(struct ktest *t)
@@ -149,7 +148,19 @@ static void less_free_pageblock_gives_only_the_requested_block(struct ktest *t)
 	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_MOVABLE);
 	EXPECT_EQ(t, listed_pages(zone, MT_UNMOVABLE), 0);
 	EXPECT_EQ(t, listed_pages(zone, MT_MOVABLE), PAGEBLOCK_PAGES / 2 - 3);
-	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_STEAL), 0);
+}
+
+static void fallbacks_are_counted(struct ktest *t)
+{
+	struct zone *zone = zone_with_free(t, PAGEBLOCK_PAGES / 2, MT_MOVABLE);
+
+	REQUIRE(t, zone);
+	REQUIRE(t, take_fallback(zone, 0, MT_UNMOVABLE));
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_STEAL), 1);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_MIX), 0);
+	/* Less than half of it is free now. */
+	REQUIRE(t, take_fallback(zone, 0, MT_MOVABLE));
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_STEAL), 1);
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_MIX), 1);
 }
 
@@ -165,12 +176,12 @@ static void steal_takes_all_the_free_blocks_along(struct ktest *t)
 	/* A block of each order is free; the request is served by the smallest that will do. */
 	REQUIRE(t, take_fallback(zone, 1, MT_RECLAIMABLE));
 	for (order = 0; order < MAX_ORDER; order++) {
-		EXPECT_EQ(t, zone->free[order][MT_RECLAIMABLE].nr, order != 1);
-		EXPECT_EQ(t, zone->free[order][MT_MOVABLE].nr, 0);
+		EXPECT_EQ(t, zone_free_blocks(zone, order, MT_RECLAIMABLE), order != 1);
+		EXPECT_EQ(t, zone_free_blocks(zone, order, MT_MOVABLE), 0);
 	}
 	/* Pages freed from now on are of the new type. */
 	give_block(zone, page);
-	EXPECT_EQ(t, zone->free[1][MT_RECLAIMABLE].nr, 1);
+	EXPECT_EQ(t, zone_free_blocks(zone, 1, MT_RECLAIMABLE), 1);
 }
 
 static void fallback_tries_the_types_in_their_order(struct ktest *t)
@@ -235,9 +246,8 @@ static void cma_is_lent_to_movable_requests_only(struct ktest *t)
 	/* Wholly free, yet its type does not change. */
 	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_CMA);
 	EXPECT_EQ(t, listed_pages(zone, MT_CMA), PAGEBLOCK_PAGES - 1);
-	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_STEAL), 0);
 	give_block(zone, page);
-	EXPECT_EQ(t, zone->free[MAX_ORDER][MT_CMA].nr, 1);
+	EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_CMA), 1);
 }
 
 static void zone_movable_refuses_unmovable_requests(struct ktest *t)
@@ -288,7 +298,10 @@ static void cached_pages_of_a_stolen_pageblock_go_to_its_new_type(struct ktest *
 	/* Interrupts off: this CPU's cache must not change in between. */
 	flags = arch_irq_save();
 	page = mem_alloc_pages(mem, GFP_NOWAIT | GFP_MOVABLE, 0);
-	KASSERT(page && !mem_free_pages(mem, page, 0));
+	if (!page || mem_free_pages(mem, page, 0)) {
+		arch_irq_restore(flags);
+		REQUIRE(t, !"a page to cache");
+	}
 	cached = zone_pcp_pages(zone);
 	pfn = page_to_pfn_in(mem, page);
 	set_type(zone, pfn, MT_RECLAIMABLE);
@@ -296,16 +309,19 @@ static void cached_pages_of_a_stolen_pageblock_go_to_its_new_type(struct ktest *
 	arch_irq_restore(flags);
 	EXPECT(t, cached > 0);
 	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
-	EXPECT_EQ(t, zone->free[MAX_ORDER][MT_RECLAIMABLE].nr, 1);
+	EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_RECLAIMABLE), 1);
 	EXPECT_EQ(t, listed_pages(zone, MT_RECLAIMABLE), PAGEBLOCK_PAGES);
 }
 
 KTEST_SUITE(pageblock, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(type_change_moves_the_free_blocks),
     KTEST(isolating_keeps_the_type), KTEST(stack_numbers_follow_type_and_bit),
-    KTEST(stack_numbers_follow_the_state), KTEST(half_free_pageblock_is_stolen),
-    KTEST(less_free_pageblock_gives_only_the_requested_block),
-    KTEST(steal_takes_all_the_free_blocks_along), KTEST(fallback_tries_the_types_in_their_order),
-    KTEST(fallback_takes_from_the_largest_block), KTEST(cma_is_lent_to_movable_requests_only),
+    KTEST(stack_numbers_follow_the_state),
+    KTEST_CONTRACT(half_free_pageblock_is_stolen, KTEST_SLOW),
+    KTEST_CONTRACT(less_free_pageblock_gives_only_the_requested_block),
+    KTEST(fallbacks_are_counted), KTEST(steal_takes_all_the_free_blocks_along),
+    KTEST_CONTRACT(fallback_tries_the_types_in_their_order),
+    KTEST_CONTRACT(fallback_takes_from_the_largest_block),
+    KTEST_CONTRACT(cma_is_lent_to_movable_requests_only),
     KTEST_CONTRACT(zone_movable_refuses_unmovable_requests),
-    KTEST(isolated_pageblock_is_not_stolen),
+    KTEST_CONTRACT(isolated_pageblock_is_not_stolen),
     KTEST(cached_pages_of_a_stolen_pageblock_go_to_its_new_type));

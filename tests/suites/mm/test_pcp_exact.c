@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_pcp_exact.c: the figures of the per-CPU caches: how a zone's share is split between orders
- * and types, what a spill moves, and what a slow free does with a block that is not what its
- * caller saw.
+ * and types, what a spill and a piece of a round move, and what a slow free does with a block that
+ * is not what its caller saw.
  */
 #include "tests/lib/mm_help.h"
+#include "tests/lib/mm_test.h"
+#include "mm/isolate.h"
+#include <quarry/isolation.h>
 
-#define STACK 64 /* blocks that a stack of order 0 holds at most */
+#define STACK PCP_MOST             /* blocks that a stack of order 0 holds at most */
+#define SPILL (PCP_BATCH_MOST / 2) /* that a spill moves at most */
 static struct page *pages[STACK + 1], *others[STACK];
 
 /* ---- limits ---- */
@@ -63,11 +67,17 @@ static void a_share_is_split_between_orders_and_types(struct ktest *t)
 	    {576, {64, 32, 16}},
 	    {599, {64, 32, 16}},
 	    {600, {64, 32, 16, 1}},
+	    {767, {64, 32, 16, 7}},
 	    {768, {64, 32, 16, 8}},
-	    {2303, {64, 32, 16, 8, 0}},
+	    {770, {64, 32, 16, 8}},
+	    {771, {65, 32, 16, 8}},
+	    {2111, {511, 32, 16, 8}},
+	    {2112, {512, 32, 16, 8}},
+	    {2303, {512, 32, 16, 8, 0}},
 	    {2304, {64, 32, 16, 8, 1}},
+	    {2307, {65, 32, 16, 8, 1}},
 	    {3840, {64, 32, 16, 8, 2}},
-	    {9999, {64, 32, 16, 8, 2}},
+	    {9999, {512, 32, 16, 8, 2}},
 	};
 	static const struct plan one[] = {
 	    {0, {0}},
@@ -83,11 +93,15 @@ static void a_share_is_split_between_orders_and_types(struct ktest *t)
 	    {192, {64, 32, 16}},
 	    {199, {64, 32, 16}},
 	    {200, {64, 32, 16, 1}},
+	    {255, {64, 32, 16, 7}},
 	    {256, {64, 32, 16, 8}},
-	    {767, {64, 32, 16, 8}},
+	    {257, {65, 32, 16, 8}},
+	    {703, {511, 32, 16, 8}},
+	    {704, {512, 32, 16, 8}},
+	    {767, {512, 32, 16, 8}},
 	    {768, {64, 32, 16, 8, 1}},
 	    {1280, {64, 32, 16, 8, 2}},
-	    {9999, {64, 32, 16, 8, 2}},
+	    {9999, {512, 32, 16, 8, 2}},
 	};
 	struct memory *mem;
 
@@ -101,6 +115,175 @@ static void a_share_is_split_between_orders_and_types(struct ktest *t)
 	expect_plans(t, test_zone(mem, ZONE_MOVABLE), one, ARRAY_SIZE(one));
 }
 
+/* ---- batches ---- */
+
+static void a_large_stack_is_refilled_to_its_half(struct ktest *t)
+{
+	static const struct {
+		u16 capacity, cached;
+	} rows[] = {{16, 15}, {17, 15}, {64, 15}, {65, 31}, {254, 126}, {256, 127}, {STACK, 127}};
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	struct zone *zone;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	for (i = 0; i < ARRAY_SIZE(rows); i++) {
+		set_plan(zone, 0, MT_MOVABLE, rows[i].capacity);
+		EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages), 1);
+		EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), rows[i].cached);
+		EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
+		empty_all(mem);
+	}
+	restore_plan(zone);
+}
+
+/* ---- rounds ---- */
+
+/* A stack of CPU 0 with STACK pages; false: not so many. */
+static bool fill_stack(struct ktest *t, struct memory *mem, struct zone *zone)
+{
+	set_plan(zone, 0, MT_MOVABLE, STACK);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, STACK, pages), STACK);
+	empty_all(mem);
+	EXPECT_EQ(t, free_on(0, mem, 0, STACK, pages), STACK);
+	return cached(zone, 0, 0, MT_MOVABLE) == STACK;
+}
+
+static void one_piece(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+
+	pcp_drain_zone_local(arg);
+	arch_irq_restore(flags);
+}
+
+static void a_round_gives_back_a_stack_in_pieces(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	REQUIRE(t, fill_stack(t, mem, zone));
+	ktest_on_cpu(0, one_piece, zone);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), STACK - DRAIN_PIECE);
+	EXPECT(t, drain_all_pages(mem, zone) >= 0);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 0);
+	REQUIRE(t, fill_stack(t, mem, zone));
+	EXPECT(t, drain_all_pages(mem, NULL) >= 0);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 0);
+	REQUIRE(t, fill_stack(t, mem, zone));
+	ktest_on_cpu(0, job_drain, mem);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 0);
+	REQUIRE(t, fill_stack(t, mem, zone));
+	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 0);
+	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
+	restore_plan(zone);
+}
+
+/* Only the pages of the isolated pageblock leave a stack that holds many; none of them stays. */
+static void precise_looks_at_all_of_a_large_stack(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	unsigned i, inside = 0;
+	struct mm_fail fail;
+	struct zone *zone;
+	pfn_t block;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	REQUIRE(t, fill_stack(t, mem, zone));
+	block = ALIGN_DOWN(page_to_pfn_in(mem, pages[0]), PAGEBLOCK_PAGES);
+	for (i = 0; i < STACK; i++)
+		inside += ALIGN_DOWN(page_to_pfn_in(mem, pages[i]), PAGEBLOCK_PAGES) == block;
+	EXPECT_EQ(t, start_isolate_page_range(mem, block, PAGEBLOCK_PAGES, ISO_PRECISE, &fail), 0);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), STACK - inside);
+	EXPECT_EQ(t, test_pages_isolated(mem, block, PAGEBLOCK_PAGES, &fail), 0);
+	undo_isolate_page_range(mem, block, PAGEBLOCK_PAGES);
+	empty_all(mem);
+	restore_plan(zone);
+}
+
+static void one_look(void *arg)
+{
+	irqflags_t flags = arch_irq_save();
+
+	pcp_drain_isolated_local(arg);
+	arch_irq_restore(flags);
+}
+
+/* Else the next round would begin in the middle, and leave isolated pages cached. */
+static void place_of_a_round_goes_with_the_isolation(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
+	struct zone *zone;
+	pfn_t block;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	REQUIRE(t, fill_stack(t, mem, zone));
+	block = ALIGN_DOWN(page_to_pfn_in(mem, pages[STACK - 1]), PAGEBLOCK_PAGES);
+	set_isolated(zone, block, true);
+	ktest_on_cpu(0, one_look, zone);
+	EXPECT(t, mem->pcp[0]->look_left > 0);
+	set_isolated(zone, block, false);
+	EXPECT(t, drain_isolated_pages(mem) >= 0);
+	EXPECT_EQ(t, mem->pcp[0]->look_left, 0);
+	empty_all(mem);
+	restore_plan(zone);
+}
+
+/* ---- zones ---- */
+
+/* The first zone is at its mark: only the first page of a batch takes the slow path. */
+static void hot_path_follows_the_zone_that_has_pages(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
+	struct zone *near, *other;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	near = test_zone(mem, ZONE_MOVABLE);
+	other = test_zone(mem, ZONE_NORMAL);
+	set_plan(near, 0, MT_MOVABLE, 4);
+	set_plan(other, 0, MT_MOVABLE, 4);
+	WRITE_ONCE(near->wmark[WMARK_MIN], near->nr_free);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, pages), 4);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_SLOW), 1);
+	for (i = 0; i < 4; i++)
+		EXPECT(t, zone_of(mem, page_to_pfn_in(mem, pages[i])) == other);
+	/* The next batch is of the first zone again, which has pages now. */
+	zone_set_watermarks(near);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, others), 4);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_SLOW), 2);
+	for (i = 0; i < 4; i++)
+		EXPECT(t, zone_of(mem, page_to_pfn_in(mem, others[i])) == near);
+	EXPECT_EQ(t, free_on(0, mem, 0, 4, pages), 4);
+	EXPECT_EQ(t, free_on(0, mem, 0, 4, others), 4);
+	restore_plan(near);
+	restore_plan(other);
+}
+
+/* Before the slow path has chosen a stack for it. */
+static void first_request_of_a_type_gets_its_type(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_MAX_BLOCKS, 0);
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_NORMAL);
+	set_plan(zone, 0, MT_UNMOVABLE, 4);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_UNMOVABLE, 0, 1, pages), 1);
+	EXPECT(t, cached(zone, 0, 0, MT_UNMOVABLE) > 0);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, others), 1);
+	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, page_to_pfn_in(mem, others[0]))), MT_MOVABLE);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, others), 1);
+	restore_plan(zone);
+}
+
 /* ---- spills ---- */
 
 /*
@@ -109,17 +292,22 @@ static void a_share_is_split_between_orders_and_types(struct ktest *t)
  */
 static void a_spill_touches_no_other_stack(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, TEST_MAX_BLOCKS, 0);
+	struct memory *mem;
 	struct zone *zone;
 	struct page **slot;
 	unsigned i;
 
+	if (TEST_MAX_BLOCKS * PAGEBLOCK_PAGES < 3 * STACK) {
+		ktest_skip(t, "too little memory for two full stacks");
+		return;
+	}
+	mem = ktest_memory(t, 0, TEST_MAX_BLOCKS, 0);
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
-	set_plan(zone, 0, MT_UNMOVABLE, STACK);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_UNMOVABLE, 0, STACK + 1, pages), STACK + 1);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, STACK, others), STACK);
 	empty_all(mem);
+	set_plan(zone, 0, MT_UNMOVABLE, STACK);
 	zone->pcp_capacity[0][MT_MOVABLE] = STACK;
 	pcp_refresh_all(mem);
 	slot = mem->pcp[0]->slot[zone_stack(zone, 0, MT_UNMOVABLE)];
@@ -129,10 +317,10 @@ static void a_spill_touches_no_other_stack(struct ktest *t)
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_UNMOVABLE), STACK);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), STACK);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &pages[STACK]), 1);
-	EXPECT_EQ(t, cached(zone, 0, 0, MT_UNMOVABLE), STACK - PCP_BATCH);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_UNMOVABLE), STACK - SPILL);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), STACK);
-	for (i = 0; i < STACK - PCP_BATCH; i++)
-		EXPECT(t, slot[i] == pages[i + PCP_BATCH]);
+	for (i = 0; i < STACK - SPILL; i++)
+		EXPECT(t, slot[i] == pages[i + SPILL]);
 	for (i = 0; i < STACK; i++)
 		EXPECT(t, slot[STACK + i] == others[i]);
 	restore_plan(zone);
@@ -256,6 +444,10 @@ static void changed_block_is_not_freed(struct ktest *t)
 }
 
 KTEST_SUITE(pcp_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
-    KTEST(a_share_is_split_between_orders_and_types), KTEST(a_spill_touches_no_other_stack),
-    KTEST_CONTRACT(a_refill_leaves_the_watermark), KTEST(order_without_a_stack_uses_the_free_lists),
+    KTEST(a_share_is_split_between_orders_and_types, KTEST_SLOW),
+    KTEST(a_large_stack_is_refilled_to_its_half), KTEST(a_round_gives_back_a_stack_in_pieces),
+    KTEST(precise_looks_at_all_of_a_large_stack), KTEST(place_of_a_round_goes_with_the_isolation),
+    KTEST(hot_path_follows_the_zone_that_has_pages), KTEST(first_request_of_a_type_gets_its_type),
+    KTEST(a_spill_touches_no_other_stack), KTEST_CONTRACT(a_refill_leaves_the_watermark),
+    KTEST(order_without_a_stack_uses_the_free_lists, KTEST_SLOW),
     KTEST(changed_block_is_not_freed));

@@ -23,7 +23,7 @@ static unsigned long listed(const struct zone *zone, unsigned order)
 	unsigned type;
 
 	for (type = 0; type < NR_MIGRATETYPES; type++)
-		nr += zone->free[order][type].nr;
+		nr += zone_free_blocks(zone, order, type);
 	return nr;
 }
 
@@ -98,7 +98,7 @@ static void neighbour_of_a_broken_page_is_not_merged(struct ktest *t)
 	EXPECT_EQ(t, mem_soft_offline_page(mem, pfn), 0);
 	EXPECT_EQ(t, mem_free_pages(mem, buddy, 0), 0);
 	drain_all_pages(mem, NULL);
-	EXPECT_EQ(t, page_word(buddy), PAGE_WORD(0, PG_FREE, 0));
+	EXPECT_EQ(t, free_order_at(mem, pfn ^ 1), 0);
 	expect_poisoned(t, mem, 1);
 	expect_never_allocated(t, mem, pfn);
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
@@ -162,7 +162,7 @@ static void every_kind_of_free_retires_a_flagged_page(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(&mem->zones[ZONE_NORMAL]), 0);
 	for (i = 0; i < 4; i++)
 		EXPECT(t, is_retired(mem, page_to_pfn_in(mem, page[i])));
-	EXPECT_EQ(t, mm_event_sum(mem, EV_POISON_RETIRED), 4);
+	EXPECT_COUNTED(t, mem, EV_POISON_RETIRED, 4);
 	expect_poisoned(t, mem, 4);
 	for (i = 0; i < 4; i++)
 		EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, page[i])), 0);
@@ -302,8 +302,9 @@ static void a_flagged_page_in_use_is_named(struct ktest *t)
 	handle_table_init(&table, mem, &handle, 1);
 	REQUIRE(t, !handle_alloc(&table, 0, 0, GFP_MOVABLE, 1));
 	pfn = handle_pfn(&table, 0);
-	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, NULL), -EBUSY);
-	EXPECT_EQ(t, isolate_movable_page(mem, pfn), -EBUSY);
+	/* Else the offlines below would wait until their deadline. */
+	REQUIRE(t, mem_memory_failure(mem, pfn, 0, NULL) == -EBUSY);
+	REQUIRE(t, isolate_movable_page(mem, pfn) == -EBUSY);
 	EXPECT_EQ(t, offline_pages(mem, ALIGN_DOWN(pfn, BLOCK(1)), BLOCK(1), NULL, &res), -EBUSY);
 	EXPECT_EQ(t, res.fail.why, WHY_HWPOISON);
 	EXPECT_EQ(t, res.fail.pfn, pfn);
@@ -374,7 +375,7 @@ static void wrong_contexts_are_refused(struct ktest *t)
 	arch_irq_restore(flags);
 	EXPECT_EQ(t, zone_pcp_disable(movable(mem)), 0);
 	WRITE_ONCE(movable(mem)->pcp_depth, 65535u);
-	EXPECT_EQ(t, mem_soft_offline_page(mem, 7), -EOVERFLOW);
+	EXPECT_EQ(t, mem_memory_failure(mem, 7, 0, NULL), -EOVERFLOW);
 	WRITE_ONCE(movable(mem)->pcp_depth, 1u);
 	/* Off already: that is fine. */
 	EXPECT_EQ(t, mem_soft_offline_page(mem, 7), 0);
@@ -440,13 +441,21 @@ static void concurrent_poison_requests_succeed(struct ktest *t)
 	EXPECT_EQ(t, listed(movable(mem), MAX_ORDER), 4);
 }
 
-KTEST_SUITE(poison, KTEST_QUICK, KTEST(the_rest_of_a_free_block_stays_free),
-    KTEST(many_pages_of_one_block_break), KTEST(neighbour_of_a_broken_page_is_not_merged),
-    KTEST(a_block_is_freed_around_its_flagged_pages),
-    KTEST(every_kind_of_free_retires_a_flagged_page), KTEST(bad_free_of_a_flagged_page_is_refused),
-    KTEST(offline_and_online_keep_the_poison_flag),
-    KTEST(wholly_broken_pageblock_is_offlined_and_onlined), KTEST(a_page_breaks_during_an_offline),
-    KTEST(a_flagged_page_in_use_is_named), KTEST(contiguous_range_excludes_broken_pages),
+KTEST_SUITE(poison, KTEST_QUICK, KTEST(the_rest_of_a_free_block_stays_free, KTEST_SLOW),
+    KTEST(many_pages_of_one_block_break, KTEST_SLOW),
+    KTEST(neighbour_of_a_broken_page_is_not_merged, KTEST_SLOW),
+    KTEST(a_block_is_freed_around_its_flagged_pages, KTEST_SLOW),
+    KTEST(every_kind_of_free_retires_a_flagged_page),
+    KTEST(bad_free_of_a_flagged_page_is_refused,
+        .reports =
+            "bad free: pfn|bad free: block|bad free: wrong order, order|?history of pfn|? us  cpu "
+            "|bad free: not "
+            "the head of an allocated block, order|bad free: not allocated by alloc_pages, or "
+            "still in use, order|bad free: last put of what a put does not free, order"),
+    KTEST(offline_and_online_keep_the_poison_flag, KTEST_SLOW),
+    KTEST(wholly_broken_pageblock_is_offlined_and_onlined, KTEST_SLOW),
+    KTEST(a_page_breaks_during_an_offline, KTEST_SLOW), KTEST(a_flagged_page_in_use_is_named),
+    KTEST(contiguous_range_excludes_broken_pages),
     KTEST(page_broken_by_a_machine_check_is_not_unpoisoned),
     KTEST(machine_check_outside_memory_leaves_unpoison_on), KTEST(wrong_contexts_are_refused),
-    KTEST(concurrent_poison_requests_succeed));
+    KTEST(concurrent_poison_requests_succeed, KTEST_SLOW));

@@ -220,7 +220,7 @@ static void page_flagged_before_counts_once(struct ktest *t)
 	EXPECT_EQ(t, mem_memory_failure(s.mem, pfn, 0, &res), -EBUSY);
 	REQUIRE(t, !vm_object_supply(s.object, 0, NULL));
 	spin_lock(&s.object->lock);
-	object_fill(s.object, 1, page);
+	object_fill(s.object, object_slot(s.object, 1), 1, page);
 	spin_unlock(&s.object->lock);
 	atomic_add(&s.mem->vm.flushing, 1u);
 	while (get_page(page) == 0)

@@ -139,7 +139,7 @@ static void flagged_in_transit(struct ktest *t, struct vm_object *object)
 	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), -EBUSY);
 	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
 	spin_lock(&object->lock);
-	object_fill(object, 1, page);
+	object_fill(object, object_slot(object, 1), 1, page);
 	spin_unlock(&object->lock);
 	expect_poisoned(t, mem, 1);
 	EXPECT(t, isolate_lru_page(mem, pfn) < 0);

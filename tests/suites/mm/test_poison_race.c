@@ -3,6 +3,7 @@
  * test_poison_race.c: a page breaks during its migration, and while many CPUs use it.  Between
  * two steps of a free: tests/races/R-PSN.race.
  */
+#include "mm/poison.h"
 #include "tests/lib/race_migrate.h"
 #include "tests/lib/poison_help.h"
 
@@ -175,6 +176,7 @@ static void wait_for_the_holder_of_a_page_is_bounded(struct ktest *t)
 {
 	u32 stop = 0;
 	struct spinner s = {.stop = &stop, .ns = 20000000000ULL};
+	u64 limit = poison_patience_ns;
 	struct poison_result res;
 	struct vm_scene v;
 	struct page *page;
@@ -190,9 +192,12 @@ static void wait_for_the_holder_of_a_page_is_bounded(struct ktest *t)
 	EXPECT_EQ(t, isolate_lru_page(v.mem, pfn), 0);
 	ktest_start(1, spin, &s);
 	EXPECT(t, SPIN_UNTIL(load_acquire(&s.spins)));
+	EXPECT(t, limit <= s.ns / 2);
+	WRITE_ONCE(poison_patience_ns, 2 * PATIENCE_NS);
 	began = arch_clock_ns();
 	EXPECT_EQ(t, mem_memory_failure(v.mem, pfn, 0, &res), -EBUSY);
 	EXPECT(t, arch_clock_ns() - began >= PATIENCE_NS);
+	WRITE_ONCE(poison_patience_ns, limit);
 	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
 	store_release(&stop, 1u);
 	ktest_join(1);

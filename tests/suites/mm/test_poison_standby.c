@@ -163,5 +163,6 @@ static void failure_in_a_new_hole_is_refused(struct ktest *t)
 }
 
 KTEST_SUITE(poison_standby, KTEST_QUICK, KTEST(page_that_breaks_in_standby_memory_is_never_used),
-    KTEST(descriptors_avoid_broken_pages), KTEST(page_that_breaks_while_coming_online_is_reserved),
+    KTEST(descriptors_avoid_broken_pages, KTEST_SLOW),
+    KTEST(page_that_breaks_while_coming_online_is_reserved, KTEST_SLOW),
     KTEST(failure_in_a_new_hole_is_refused));

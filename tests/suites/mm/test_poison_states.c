@@ -35,7 +35,7 @@ static bool make_free_page(struct stand *s)
 	s->other[0] = take_block(zone_of_kind(s, ZONE_MOVABLE), 0, MT_MOVABLE);
 	at(s, page);
 	give_block(zone_of_kind(s, ZONE_MOVABLE), page);
-	return page_word(page) == PAGE_WORD(0, PG_FREE, 0);
+	return free_order_at(s->mem, s->pfn) == 0;
 }
 
 static bool make_inside_a_free_block(struct stand *s)

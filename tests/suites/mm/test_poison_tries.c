@@ -99,5 +99,7 @@ static void page_under_migration_is_waited_for(struct ktest *t)
 }
 
 KTEST_SUITE(poison_tries, KTEST_QUICK | KTEST_MOSTLY_COST,
-    KTEST(page_just_allocated_is_checked_again), KTEST(migrations_of_a_soft_offline_are_bounded),
-    KTEST_CONTRACT(soft_offline_without_a_target_fails), KTEST(page_under_migration_is_waited_for));
+    KTEST(page_just_allocated_is_checked_again, KTEST_SLOW),
+    KTEST(migrations_of_a_soft_offline_are_bounded),
+    KTEST_CONTRACT(soft_offline_without_a_target_fails, KTEST_SLOW),
+    KTEST(page_under_migration_is_waited_for, KTEST_SLOW));

@@ -421,4 +421,4 @@ KTEST_SUITE(reclaim, KTEST_QUICK, KTEST(sleeping_allocation_gets_pages_of_other_
     KTEST(interrupt_may_not_use_its_threads_reserve), KTEST_COST(allocations_make_no_cross_call),
     KTEST_COST(a_failed_high_order_drains_only_its_own_cpu),
     KTEST(a_local_drain_merges_a_high_order_block), KTEST_COST(many_waiters_share_two_drains),
-    KTEST_INSIDE(a_ticket_waits_for_a_drain_that_begins_after_it));
+    KTEST_INSIDE(a_ticket_waits_for_a_drain_that_begins_after_it, KTEST_SLOW));

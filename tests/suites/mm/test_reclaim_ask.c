@@ -437,12 +437,12 @@ static void futile_zone_does_not_keep_another_low(struct ktest *t)
 }
 
 KTEST_SUITE(reclaim_ask, KTEST_QUICK,
-    KTEST_COST(frees_in_other_zones_do_not_keep_a_request_waiting),
-    KTEST_COST(frees_of_lent_pages_do_not_keep_a_request_waiting),
-    KTEST(lent_pages_are_not_dropped_for_a_request_that_cannot_have_them),
-    KTEST(lent_pages_do_not_hide_that_a_zone_is_low),
+    KTEST_COST(frees_in_other_zones_do_not_keep_a_request_waiting, KTEST_SLOW),
+    KTEST_COST(frees_of_lent_pages_do_not_keep_a_request_waiting, KTEST_SLOW),
+    KTEST(lent_pages_are_not_dropped_for_a_request_that_cannot_have_them, KTEST_SLOW),
+    KTEST(lent_pages_do_not_hide_that_a_zone_is_low, KTEST_SLOW),
     KTEST_COST(request_that_cannot_borrow_gets_dropped_pages),
     KTEST(a_run_stops_only_where_the_request_can_be_served),
-    KTEST(zone_back_above_high_may_wake_the_thread_again),
-    KTEST(new_pages_after_a_futile_run_wake_the_thread),
-    KTEST(futile_zone_does_not_keep_another_low));
+    KTEST(zone_back_above_high_may_wake_the_thread_again, KTEST_SLOW),
+    KTEST(new_pages_after_a_futile_run_wake_the_thread, KTEST_SLOW),
+    KTEST(futile_zone_does_not_keep_another_low, KTEST_SLOW));

@@ -454,8 +454,9 @@ static void a_broken_page_is_taken_from_objects_only(struct ktest *t)
 
 KTEST_SUITE(reclaim_choice, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(direct_reclaim_takes_idle_clean_pages_only),
-    KTEST(unreclaimable_pages_move_to_the_other_end),
-    KTEST(changes_to_a_page_count_until_it_is_judged),
+    KTEST(unreclaimable_pages_move_to_the_other_end, KTEST_SLOW),
+    KTEST(changes_to_a_page_count_until_it_is_judged, KTEST_SLOW),
     KTEST(page_dirtied_later_stays_without_a_pager),
     KTEST(a_page_removed_meanwhile_does_not_count_as_dropped),
-    KTEST(a_dropped_page_leaves_a_record), KTEST(a_broken_page_is_taken_from_objects_only));
+    KTEST(a_dropped_page_leaves_a_record),
+    KTEST(a_broken_page_is_taken_from_objects_only, KTEST_SLOW));

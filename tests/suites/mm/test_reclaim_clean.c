@@ -3,7 +3,9 @@
  * test_reclaim_clean.c: other threads touch, remove or unmap a page while its content is being
  * written to its pager, or before.
  */
+#include "mm/reclaim_ask.h"
 #include "tests/lib/pager_help.h"
+#include "tests/lib/wait_help.h"
 
 static struct store store;
 
@@ -180,7 +182,34 @@ static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 	end(t, &s);
 }
 
+/* The reclaim thread's reference is the last: until the end of the scene waits for the thread. */
+static void wait_for_the_scenes_end(struct store *st, struct vm_object *object, u32 index)
+{
+	if (!YIELD_UNTIL(tickets_waiting(&object->mem->nodes[0].reclaim.drains)))
+		failed = 1;
+}
+
+static void scene_ends_after_the_batch_that_holds_its_object(struct ktest *t)
+{
+	struct pile pile = {NULL, 0};
+	struct vm_scene s;
+
+	if (!store_scene(t, &s, &store, 1))
+		return;
+	failed = 0;
+	EXPECT_EQ(t, vm_object_supply(s.object, 0, NULL), 0);
+	page_set_flags(page_in(s.object, 0), PAGE_DIRTY);
+	store.meanwhile = wait_for_the_scenes_end;
+	/* Below the low watermark the thread begins. */
+	pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(store.cleans)));
+	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
+	store_scene_end(t, &s, &store);
+	EXPECT_EQ(t, failed, 0);
+}
+
 KTEST_SUITE(reclaim_clean, KTEST_QUICK, KTEST(access_to_a_page_being_cleaned_waits),
-    KTEST(a_page_removed_while_it_is_cleaned_is_freed_once),
-    KTEST(refused_page_comes_back_with_the_rights_of_its_region),
+    KTEST(scene_ends_after_the_batch_that_holds_its_object, KTEST_SLOW),
+    KTEST(a_page_removed_while_it_is_cleaned_is_freed_once, KTEST_SLOW),
+    KTEST(refused_page_comes_back_with_the_rights_of_its_region, KTEST_SLOW),
     KTEST(page_just_unmapped_waits_for_its_shootdown));

@@ -407,11 +407,12 @@ static void drain_is_served_between_two_batches(struct ktest *t)
 	end(t, &s);
 }
 
-KTEST_SUITE(reclaim_direct, KTEST_QUICK, KTEST(direct_reclaim_drops_unmapped_pages),
-    KTEST(mapped_and_dirty_pages_are_left_to_the_thread), KTEST(an_allocation_waits_for_the_thread),
-    KTEST_COST(a_request_that_can_be_served_waits_for_no_run),
+KTEST_SUITE(reclaim_direct, KTEST_QUICK, KTEST(direct_reclaim_drops_unmapped_pages, KTEST_SLOW),
+    KTEST(mapped_and_dirty_pages_are_left_to_the_thread, KTEST_SLOW),
+    KTEST(an_allocation_waits_for_the_thread, KTEST_SLOW),
+    KTEST_COST(a_request_that_can_be_served_waits_for_no_run, KTEST_SLOW),
     KTEST(atomic_allocation_reclaims_nothing), KTEST(thread_wakes_at_low_and_reclaims_up_to_high),
-    KTEST_COST(low_watermark_without_evictable_pages_wakes_no_thread),
-    KTEST_COST(futile_run_is_not_repeated_for_a_low_watermark),
-    KTEST(direct_reclaim_is_throttled_by_isolated_pages),
-    KTEST_COST(drain_is_served_between_two_batches));
+    KTEST_COST(low_watermark_without_evictable_pages_wakes_no_thread, KTEST_SLOW),
+    KTEST_COST(futile_run_is_not_repeated_for_a_low_watermark, KTEST_SLOW),
+    KTEST(direct_reclaim_is_throttled_by_isolated_pages, KTEST_SLOW),
+    KTEST_COST(drain_is_served_between_two_batches, KTEST_SLOW));

@@ -485,7 +485,9 @@ KTEST_SUITE(reclaim_exact, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(each_kind_of
     KTEST(zone_lacks_the_pages_missing_to_its_high_watermark),
     KTEST(freed_pages_are_noted_in_their_zone),
     KTEST(futile_zone_is_reconsidered_at_its_high_watermark),
-    KTEST(every_dropped_page_is_noted_once), KTEST_COST(pages_scanned_per_lock_hold_are_bounded),
-    KTEST(direct_reclaim_stops_at_half_the_pages_isolated),
-    KTEST(active_pages_age_only_if_they_are_more), KTEST(run_reports_the_requests_it_failed),
-    KTEST(batch_wakes_its_waiters), KTEST(compaction_reports_the_requests_it_failed));
+    KTEST(every_dropped_page_is_noted_once, KTEST_SLOW),
+    KTEST_COST(pages_scanned_per_lock_hold_are_bounded),
+    KTEST(direct_reclaim_stops_at_half_the_pages_isolated, KTEST_SLOW),
+    KTEST(active_pages_age_only_if_they_are_more, KTEST_SLOW),
+    KTEST(run_reports_the_requests_it_failed, KTEST_SLOW), KTEST(batch_wakes_its_waiters),
+    KTEST(compaction_reports_the_requests_it_failed));

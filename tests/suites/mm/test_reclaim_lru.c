@@ -370,10 +370,10 @@ static void resident_pages_are_counted(struct ktest *t)
 	end(t, &s);
 }
 
-KTEST_SUITE(reclaim_lru, KTEST_QUICK, KTEST(clean_pages_are_dropped_and_brought_back),
-    KTEST(dirty_pages_survive_byte_for_byte), KTEST(a_pager_that_refuses_loses_nothing),
+KTEST_SUITE(reclaim_lru, KTEST_QUICK, KTEST(clean_pages_are_dropped_and_brought_back, KTEST_SLOW),
+    KTEST(dirty_pages_survive_byte_for_byte), KTEST(a_pager_that_refuses_loses_nothing, KTEST_SLOW),
     KTEST(dirty_pages_stay_without_a_clean_operation),
-    KTEST(idle_pages_are_dropped_and_touched_ones_kept), KTEST(active_pages_age),
-    KTEST(pages_in_use_are_not_reclaimed), KTEST_COST(a_batch_makes_one_shootdown),
-    KTEST(fault_reclaims_memory_and_keeps_none), KTEST(pager_never_waits_for_memory),
-    KTEST(resident_pages_are_counted));
+    KTEST(idle_pages_are_dropped_and_touched_ones_kept), KTEST(active_pages_age, KTEST_SLOW),
+    KTEST(pages_in_use_are_not_reclaimed), KTEST_COST(a_batch_makes_one_shootdown, KTEST_SLOW),
+    KTEST(fault_reclaims_memory_and_keeps_none, KTEST_SLOW), KTEST(pager_never_waits_for_memory),
+    KTEST(resident_pages_are_counted, KTEST_SLOW));

@@ -5,6 +5,7 @@
  * task is killed.
  */
 #include "tests/lib/pager_help.h"
+#include "tests/lib/wait_help.h"
 #include <quarry/oom.h>
 #include <quarry/smp.h>
 #include <quarry/memory_hotplug.h>
@@ -15,9 +16,7 @@
 #define CPUS   8
 #define TURNS  4000u
 #define ROUNDS 30
-#define MAX_ROUNDS                                                                                 \
-	10000 /* until ENOUGH pages have been dropped meanwhile, and some moved and offline */
-#define ENOUGH 300
+#define ENOUGH 300 /* pages dropped meanwhile */
 #define RANGE  (PAGEBLOCK_ORDER >= 9 ? PAGEBLOCK_PAGES : 8 * PAGEBLOCK_PAGES)
 
 static struct store store;
@@ -73,6 +72,9 @@ static void touch_at_random(void *arg)
 	for (turn = 0; !load_acquire(&l->stop) && (!l->turns || turn < l->turns); turn++) {
 		touch_one(l, pick_page(&chance), &chance);
 		counter_add(&l->touches, 1u);
+		/* The turn of the next CPU, where one thread of the host runs all. */
+		if (turn % 64 == 0)
+			cpu_relax();
 	}
 	soft_unload_space();
 	atomic_sub(&l->running, 1u);
@@ -233,6 +235,7 @@ static void come_and_go(void *arg)
 			counter_add(&l->errors, 1u);
 		vm_object_put(object);
 		vm_space_put(space);
+		cpu_relax();
 	}
 }
 
@@ -252,9 +255,17 @@ static void move_some(struct memory *mem)
 	migrate_isolated(mem, &isolated, NULL, &stats);
 }
 
+/* Has each happened?  On a busy host the other CPUs may come late. */
+static bool each_has_happened(const struct memory *mem, unsigned ranges)
+{
+	return ranges && mm_event_sum(mem, EV_MIGRATE_OK) &&
+	    mm_event_sum(mem, EV_RECLAIM_FREED) >= ENOUGH;
+}
+
 static void pages_are_dropped_moved_and_taken_offline_at_once(struct ktest *t)
 {
 	unsigned cpus = ktest_cpus(), round, cpu, done = 0;
+	struct wait_limit limit = {0};
 	struct memory *mem;
 
 	if (!load_begin(t))
@@ -263,11 +274,7 @@ static void pages_are_dropped_moved_and_taken_offline_at_once(struct ktest *t)
 	start_touching(3, cpus);
 	ktest_start(1, drop_at_random, &load);
 	ktest_start(2, come_and_go, &load);
-	/* Until each has happened: on a busy host the others may come late. */
-	for (round = 0; round < ROUNDS ||
-	     (round < MAX_ROUNDS &&
-	         (!done || !mm_event_sum(mem, EV_MIGRATE_OK) ||
-	             mm_event_sum(mem, EV_RECLAIM_FREED) < ENOUGH));
+	for (round = 0; round < ROUNDS || (!each_has_happened(mem, done) && wait_goes_on(&limit));
 	     round++) {
 		struct page *page = page_in(load.s.object, round % PAGES);
 		pfn_t start;
@@ -289,9 +296,7 @@ static void pages_are_dropped_moved_and_taken_offline_at_once(struct ktest *t)
 	store_release(&load.stop, 1u);
 	for (cpu = 1; cpu < cpus; cpu++)
 		ktest_join(cpu);
-	EXPECT(t, done > 0);
-	EXPECT(t, mm_event_sum(mem, EV_MIGRATE_OK) > 0);
-	EXPECT(t, mm_event_sum(mem, EV_RECLAIM_FREED) > 0);
+	EXPECT(t, each_has_happened(mem, done));
 	printk("  # %u of %u ranges offline, %llu pages moved\n", done, round,
 	    (unsigned long long)mm_event_sum(mem, EV_MIGRATE_OK));
 	load_end(t);

@@ -217,8 +217,29 @@ static void a_record_concerns_its_block_and_no_other(struct ktest *t)
 	EXPECT_EQ(t, kinds(mem, PFN_NONE, hit), 2);
 }
 
+static void blocks_side_by_side_are_one_record(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct trace_hit hit[HITS];
+	struct page *pages[4];
+	unsigned i, nr;
+
+	REQUIRE(t, mem);
+	/* Pages 1, 2, 3 and 5 of a block: inside it their words are those of order 0. */
+	for (i = 0; i < 4; i++)
+		pages[i] = pfn_to_page_in(mem, i + 1 + i / 3);
+	trace_pages(mem, TR_put, pages, 4);
+	for (i = 1; i < 6; i++) {
+		nr = kinds(mem, i, hit);
+		EXPECT_EQ(t, nr && hit[nr - 1].rec.kind == TR_put, i != 4);
+		EXPECT_EQ(t, nr && hit[nr - 1].rec.kind == TR_put ? hit[nr - 1].rec.pfn : i,
+		    i < 4 ? 1 : i);
+	}
+}
+
 KTEST_SUITE(trace_ring, KTEST_QUICK, KTEST(records_of_one_moment_stay_in_their_order),
     KTEST(a_record_concerns_its_block_and_no_other), KTEST(slow_paths_are_recorded_in_order),
     KTEST(hot_paths_are_recorded_only_on_request), KTEST(ranges_are_one_record),
-    KTEST(an_undone_offline_leaves_both_records), KTEST(a_page_is_followed_from_owner_to_owner),
+    KTEST(blocks_side_by_side_are_one_record), KTEST(an_undone_offline_leaves_both_records),
+    KTEST(a_page_is_followed_from_owner_to_owner),
     KTEST(records_of_several_cpus_are_in_order_of_time), KTEST(oldest_records_are_overwritten));

@@ -139,6 +139,7 @@ static void unmapping_returns_tables_only_with_the_space(struct ktest *t)
 	vm_object_put(s.object);
 	s.object = NULL;
 	EXPECT_EQ(t, s.space->nr_regions, 0);
+	EXPECT(t, !s.space->found);
 	EXPECT_EQ(t, memory_free_pages(s.mem), s.free - s.space->pt.nr_tables);
 	scene_end(t, &s);
 }
@@ -169,6 +170,43 @@ static void a_region_is_cut_by_an_unmap(struct ktest *t)
 	expect_pages(t, 0, 12, 9);
 	soft_unload_space();
 	expect_sound(t, s.mem);
+	scene_end(t, &s);
+}
+
+static void lowest_table_is_made_when_it_is_needed(struct ktest *t)
+{
+	struct vm_scene s;
+
+	if (!scene_begin(t, &s, 1))
+		return;
+	EXPECT(t, !pt_entry(&s.space->pt, VM_USER_START));
+	EXPECT_EQ(t, pt_prepare(&s.space->pt, VM_USER_START), 0);
+	EXPECT(t, pt_entry(&s.space->pt, VM_USER_START));
+	scene_end(t, &s);
+}
+
+/*
+ * Entries of three tables change, all of the first two and one of the third.  The tables were made
+ * in an order in which none lies in memory behind the one for lower addresses.
+ */
+static void change_ends_with_its_range_in_each_table(struct ktest *t)
+{
+	static const unsigned touched[] = {512, 1024, 1025, 511};
+	struct vm_scene s;
+	unsigned i;
+
+	if (!scene_begin(t, &s, 3 * 512))
+		return;
+	for (i = 0; i < ARRAY_SIZE(touched); i++)
+		EXPECT_EQ(t, vm_fault(s.space, page_at(touched[i]), VM_WRITE), 0);
+	EXPECT_EQ(t, vm_protect(s.space, VM_BASE, 1025, VM_READ), 0);
+	for (i = 0; i < ARRAY_SIZE(touched); i++)
+		EXPECT_EQ(
+		    t, !(pte_at(s.space, page_at(touched[i])) & PTE_WRITE), touched[i] < 1025);
+	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 1025), 0);
+	for (i = 0; i < ARRAY_SIZE(touched); i++)
+		EXPECT_EQ(t, !pte_at(s.space, page_at(touched[i])), touched[i] < 1025);
+	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 1);
 	scene_end(t, &s);
 }
 
@@ -396,6 +434,9 @@ KTEST_SUITE(vm, KTEST_QUICK, KTEST_COST(tlb_entries_are_flushed_one_by_one_up_to
     KTEST(written_data_is_read_back), KTEST(an_object_is_shared_by_two_spaces),
     KTEST(an_object_outlives_its_mapping),
     KTEST_INSIDE(unmapping_returns_tables_only_with_the_space), KTEST(a_region_is_cut_by_an_unmap),
-    KTEST(protection_stays_within_the_regions_maximum), KTEST(protection_is_enforced_at_once),
-    KTEST(another_cpu_forgets_unmapped_pages), KTEST(another_cpu_forgets_protected_pages),
-    KTEST(another_cpu_forgets_removed_pages), KTEST_COST(many_pages_are_flushed_as_a_whole));
+    KTEST_INSIDE(change_ends_with_its_range_in_each_table),
+    KTEST_INSIDE(lowest_table_is_made_when_it_is_needed),
+    KTEST(protection_stays_within_the_regions_maximum),
+    KTEST(protection_is_enforced_at_once, KTEST_SLOW), KTEST(another_cpu_forgets_unmapped_pages),
+    KTEST(another_cpu_forgets_protected_pages), KTEST(another_cpu_forgets_removed_pages),
+    KTEST_COST(many_pages_are_flushed_as_a_whole));

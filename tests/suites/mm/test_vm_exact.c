@@ -493,7 +493,7 @@ KTEST_SUITE(vm_exact, KTEST_QUICK, KTEST(the_first_and_the_last_page_can_be_mapp
     KTEST_COST(shootdowns_of_a_change_are_bounded),
     KTEST_COST(unmapped_addresses_need_no_shootdown), KTEST_COST(removal_works_in_bounded_steps),
     KTEST_INSIDE(missing_tables_are_skipped), KTEST(top_page_is_read_to_its_end_only),
-    KTEST(pager_serves_the_last_pages_of_an_object), KTEST(space_is_listed_region_by_region),
-    KTEST_INSIDE(space_counts_each_object_apart),
+    KTEST(pager_serves_the_last_pages_of_an_object, KTEST_SLOW),
+    KTEST(space_is_listed_region_by_region), KTEST_INSIDE(space_counts_each_object_apart),
     KTEST_INSIDE(reference_is_taken_only_from_a_live_object),
     KTEST_INSIDE(tlb_gather_starts_empty));

@@ -216,6 +216,10 @@ static void pager_is_asked_for_missing_pages(struct ktest *t)
 	EXPECT_EQ(t, vm_object_remove(object, 3, 1), 0);
 	EXPECT_EQ(t, soft_read(page_at(13), &value), 0);
 	EXPECT_EQ(t, book.asked, 4);
+	/* Supplied, and mapped nowhere: it is shown without a request. */
+	EXPECT_EQ(t, vm_object_supply(object, 4, NULL), 0);
+	EXPECT_EQ(t, soft_read(page_at(14), &value), 0);
+	EXPECT_EQ(t, book.asked, 4);
 	soft_unload_space();
 	vm_object_put(object);
 	EXPECT_EQ(t, book.released, 0);
@@ -368,9 +372,42 @@ static void spaces_are_created_and_destroyed_while_others_use_the_object(struct 
 	scene_end(t, &s);
 }
 
+static int fill_unless_refused(void *page, void *arg)
+{
+	memset(page, 7, PAGE_SIZE);
+	return *(int *)arg;
+}
+
+/* The error of the function that fills the page is the result; the page is freed. */
+static void supply_that_cannot_be_filled_leaves_the_slot(struct ktest *t)
+{
+	int err = -EFAULT, none = 0;
+	unsigned long free;
+	struct vm_scene s;
+	u64 value = 0;
+
+	if (!scene_begin(t, &s, 3))
+		return;
+	EXPECT_EQ(t, object_prepare(s.object, 1, 0), 0);
+	drain_all_pages(s.mem, NULL);
+	free = memory_free_pages(s.mem);
+	EXPECT_EQ(t, vm_object_supply_by(s.object, 1, fill_unless_refused, &err), -EFAULT);
+	drain_all_pages(s.mem, NULL);
+	EXPECT_EQ(t, memory_free_pages(s.mem), free);
+	EXPECT(t, !vm_object_has(s.object, 1));
+	EXPECT_EQ(t, vm_object_supply_by(s.object, 1, fill_unless_refused, &none), 0);
+	EXPECT_EQ(t, vm_object_supply_by(s.object, 1, fill_unless_refused, &none), -EEXIST);
+	soft_load_space(s.space);
+	EXPECT_EQ(t, soft_read(page_at(1), &value), 0);
+	soft_unload_space();
+	EXPECT_EQ(t, value, 0x0707070707070707);
+	scene_end(t, &s);
+}
+
 KTEST_SUITE(vm_object, KTEST_QUICK, KTEST(bits_of_entries_reach_the_page),
-    KTEST(supplied_pages_have_their_content), KTEST(removed_pages_are_unmapped_everywhere),
+    KTEST(supplied_pages_have_their_content),
+    KTEST(removed_pages_are_unmapped_everywhere, KTEST_SLOW),
     KTEST(a_pinned_page_outlives_its_slot), KTEST(physical_pages_stay_in_kernel_zones),
     KTEST(pager_is_asked_for_missing_pages), KTEST(fault_checks_again_after_waiting),
-    KTEST(page_is_zeroed_once),
-    KTEST(spaces_are_created_and_destroyed_while_others_use_the_object));
+    KTEST(page_is_zeroed_once), KTEST(supply_that_cannot_be_filled_leaves_the_slot),
+    KTEST(spaces_are_created_and_destroyed_while_others_use_the_object, KTEST_SLOW));

@@ -487,7 +487,8 @@ KTEST_SUITE(zone, KTEST_QUICK, KTEST(watermarks_are_ordered_and_bounded),
     KTEST(atomic_requests_leave_the_reserve_of_a_lower_zone), KTEST(dma32_requests_use_only_dma32),
     KTEST(movable_requests_prefer_movable_then_normal_then_dma32),
     KTEST(unmovable_requests_prefer_normal_then_dma32),
-    KTEST(zonelists_are_sorted_by_distance_then_kind),
+    KTEST(zonelists_are_sorted_by_distance_then_kind, KTEST_SLOW),
     KTEST(equal_distances_rotate_from_the_node_on),
-    KTEST(nodes_are_exhausted_in_the_order_of_the_zonelist),
-    KTEST(thisnode_requests_stay_on_the_node), KTEST(ranges_across_zones_are_recognised));
+    KTEST(nodes_are_exhausted_in_the_order_of_the_zonelist, KTEST_SLOW),
+    KTEST(thisnode_requests_stay_on_the_node, KTEST_SLOW),
+    KTEST(ranges_across_zones_are_recognised));

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * act.c: what the acts of the tour share.
+ *
+ * Owns:       nothing.
+ * Locks:      none.
+ * Tests:      judge_act.
+ */
+#include "demo/act.h"
+#include "demo/live.h"
+
+unsigned act_cpus(unsigned *cpu)
+{
+	unsigned nr = 1, i;
+
+	cpu[0] = arch_cpu_id();
+	for (i = 0; i < kernel_memory.nr_cpus && nr < ACT_CPUS; i++)
+		if (i != cpu[0] && cpumask_test(cpu_online_mask, i))
+			cpu[nr++] = i;
+	return nr;
+}
+
+bool act_failed(const char *what, int err, const struct mm_fail *fail)
+{
+	if (fail && fail->why != WHY_NONE)
+		live_result("FAIL: %s: error %d, pfn %#lx: %s", what, err, fail->pfn,
+		    mm_why_text(fail->why));
+	else
+		live_result("FAIL: %s: error %d", what, err);
+	return false;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* act.h: the acts of the tour, and what they share. */
+#ifndef DEMO_ACT_H
+#define DEMO_ACT_H
+
+#include <quarry/memory_hotplug.h>
+#include <quarry/mm.h>
+#include <quarry/plural.h>
+
+#define NR_ACTS         4u
+#define ACT_CPUS        4u              /* that take part, at most */
+#define ACT_DEADLINE_NS 240000000000ULL /* of an offline; it may stand still to be seen */
+
+/*
+ * Each act shows one claim, and leaves all memory online.  False: what it shows did not hold, or an
+ * operation failed, and a line gives the reason.  An act for which the machine is too small says
+ * so, and is true.  Context of all: thread.
+ */
+bool act_drain(void);        /* 1: a free page that cannot leave */
+bool act_policies(u64 seed); /* 2: three policies, one free held back */
+bool act_programs(u64 seed); /* 3 and 4: memory leaves under programs; a page breaks */
+struct crowd;
+bool act_broken(struct crowd *crowd); /* 4, under these programs */
+
+/* ---- demo/act.c ---- */
+
+/* The CPUs that take part: this one first, then others that are online.  Returns how many. */
+unsigned act_cpus(unsigned *cpu);
+/* Say that an offline has failed, and why; then false. */
+bool act_failed(const char *what, int err, const struct mm_fail *fail);
+
+/* ---- demo/act_hold.c: a CPU that stops in the middle of a free ---- */
+
+struct act_hold {
+	struct memory *mem;
+	struct page *page; /* that the CPU frees: ALLOC, order 0 */
+	unsigned cpu;      /* not the caller's */
+	/* Continue once the CPU is called; else when told by act_hold_push. */
+	bool until_call;
+	u64 linger_ns; /* and so much later */
+	/* Set by the CPU; a. */
+	u32 there;  /* it has stopped, interrupts off, or it could not */
+	u32 pushed; /* the page is in its cache, or in the buddy allocator */
+	u32 push, end;
+	bool cached; /* it has stopped, and the page went into its cache */
+	bool late;   /* nothing told it to continue in time */
+	struct thread *thread;
+};
+/*
+ * Let @hold->cpu give back all it caches, and then free the page, and stop before the push, with
+ * interrupts off, for a minute of guest time at most.  Returns when it has: 0; -ENOMEM no
+ * thread, and the page is not freed.  Pair with act_hold_end.
+ */
+int act_hold_start(struct act_hold *hold) must_check;
+/*
+ * Without until_call: the CPU pushes the page, takes interrupts again, and runs no other thread
+ * until act_hold_end.  Returns when it has pushed the page.
+ */
+void act_hold_push(struct act_hold *hold);
+/* Returns when the page is freed, and the CPU runs as before. */
+void act_hold_end(struct act_hold *hold);
+
+/* ---- demo/act_load.c: CPUs that allocate and free ---- */
+
+struct act_load;
+/*
+ * Let @nr CPUs allocate and free movable pages of @mem, @pages of them each.  Returns when each has
+ * used its pages; NULL: no memory for it.
+ */
+struct act_load *act_load_start(
+    struct memory *mem, const unsigned *cpu, unsigned nr, unsigned pages, u64 seed);
+/* A page of the thread @i at this moment; PFN_NONE. */
+pfn_t act_load_page(const struct act_load *load, unsigned i, unsigned nr);
+/*
+ * Allocations so far of thread @i; and those on its CPU that the cache could not serve.  A miss
+ * counts before its allocation does.
+ */
+u64 act_load_allocs(const struct act_load *load, unsigned i);
+u64 act_load_misses(const struct act_load *load, unsigned i);
+/* Stop, and free all.  True if no content was damaged. */
+bool act_load_stop(struct act_load *load);
+
+#endif

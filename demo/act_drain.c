@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * act_drain.c: act 1: a page that is free in another CPU's cache, and keeps its range from leaving
+ * until a drain round has fetched it.
+ *
+ * Owns:       nothing.
+ * Locks:      none.
+ * Invariants: the page is put where it is by a free on that CPU; the rest of the range is in
+ *             the buddy allocator.
+ * Tests:      judge_drain, tests/qemu/test_tour.py.
+ */
+#include "demo/act.h"
+#include "demo/live.h"
+
+#include <quarry/contig.h>
+#include <quarry/isolation.h>
+#include <quarry/smp.h>
+
+#define HOLD_MS  1200u /* what is stuck is shown for so long */
+#define LIMIT_NS 60000000000ULL
+
+struct stuck {
+	struct page *page;
+	pfn_t start;
+	unsigned long nr;
+	unsigned cpu;
+	u64 linger_ns;
+	u32 deaf;     /* a: interrupts are off */
+	bool called;  /* the offline has asked the CPU */
+	bool stuck;   /* the range was isolated, and could not leave because of the page */
+	bool is_free; /* the page was in a cache */
+	struct mm_fail fail;
+	unsigned long listed; /* pages of the range in the buddy allocator */
+};
+
+static unsigned long listed_pages(pfn_t start, unsigned long nr)
+{
+	unsigned long free = 0;
+	pfn_t pfn;
+
+	for (pfn = start; pfn < start + nr; pfn += PAGEBLOCK_PAGES)
+		free += READ_ONCE(pageblock_of(&kernel_memory, pfn)->nr_free);
+	return free;
+}
+
+static bool is_cached(const struct page *page)
+{
+	return word_state(page_word(page)) == PG_PCP;
+}
+
+static void free_it(void *arg)
+{
+	struct stuck *s = arg;
+
+	(void)free_pages(s->page, 0);
+	s->is_free = is_cached(s->page);
+}
+
+/* On the CPU that has the page: no interrupt for a moment; see what the offline sees meanwhile. */
+static void stay_deaf(void *arg)
+{
+	struct stuck *s = arg;
+	irqflags_t flags = arch_irq_save();
+	u64 until = arch_clock_ns() + LIMIT_NS;
+
+	store_release(&s->deaf, 1u);
+	while (!s->called && arch_clock_ns() < until)
+		s->called = smp_call_pending();
+	if (s->called) {
+		s->stuck = test_pages_isolated(&kernel_memory, s->start, s->nr, &s->fail) != 0 &&
+		    s->fail.pfn == page_to_pfn_in(&kernel_memory, s->page);
+		s->listed = listed_pages(s->start, s->nr);
+		until = arch_clock_ns() + s->linger_ns;
+		while (arch_clock_ns() < until)
+			cpu_relax();
+	}
+	arch_irq_restore(flags);
+}
+
+/* Free one page of the range on @s->cpu, all caches empty before.  0, or an error. */
+static int put_in_cache(struct stuck *s)
+{
+	pfn_t pfn = s->start + s->nr / 2;
+	struct thread *thread;
+	int err;
+
+	err = alloc_contig_range(&kernel_memory, pfn, pfn + 1, MT_MOVABLE, &s->fail);
+	if (err)
+		return err;
+	s->page = pfn_to_page_in(&kernel_memory, pfn);
+	thread = thread_start("free", (int)s->cpu, free_it, s);
+	if (!thread) {
+		(void)free_pages(s->page, 0);
+		return -ENOMEM;
+	}
+	thread_join(thread);
+	return 0;
+}
+
+/* Offline the range, the CPU with the page deaf for a moment, and bring it back. */
+static bool leave(struct stuck *s, unsigned online)
+{
+	struct offline_opts opts = {.policy = ISO_REDRAIN};
+	struct offline_result res;
+	struct thread *thread = NULL;
+	u64 began;
+	int err;
+
+	if (online > 1)
+		thread = thread_start("deaf", (int)s->cpu, stay_deaf, s);
+	while (thread && !load_acquire(&s->deaf))
+		thread_yield();
+	if (thread)
+		live_say("cpu%u has interrupts off for a moment: no other CPU may touch its cache",
+		    s->cpu);
+	began = arch_clock_ns();
+	live_offline(&res);
+	err = offline_pages(&kernel_memory, s->start, s->nr, &opts, &res);
+	live_offline(NULL);
+	began = arch_clock_ns() - began;
+	if (thread)
+		thread_join(thread);
+	if (err)
+		return act_failed("offline", err, &res.fail);
+	if (s->stuck)
+		live_result(
+		    "isolated, and it cannot leave: %lu of %lu pages are in the buddy allocator",
+		    s->listed, s->nr);
+	live_result("after %u drain round%s, %u IPI%s: it has left (%llu ms)", res.rounds,
+	    plural(res.rounds), res.ipis, plural(res.ipis), (unsigned long long)began / 1000000);
+	live_hold(HOLD_MS / 2);
+	err = online_pages(&kernel_memory, s->start, s->nr, &s->fail);
+	if (err)
+		return act_failed("online", err, &s->fail);
+	if (thread && s->is_free && !s->stuck) {
+		live_result("FAIL: the page did not keep the range from leaving");
+		return false;
+	}
+	return true;
+}
+
+bool act_drain(void)
+{
+	unsigned cpu[ACT_CPUS], cpus = act_cpus(cpu);
+	struct stuck s = {.cpu = cpu[cpus - 1], .linger_ns = live_on() ? HOLD_MS * 1000000ULL : 0};
+	bool good;
+	int err;
+
+	live_act(1, NR_ACTS, "why a drain is needed");
+	s.start = offline_candidate(&kernel_memory, PAGEBLOCK_PAGES, &s.nr);
+	if (s.start == PFN_NONE) {
+		live_result("this machine is too small to take a movable range offline");
+		return true;
+	}
+	live_range(s.start, s.nr);
+	drain_all_pages(&kernel_memory, NULL);
+	err = put_in_cache(&s);
+	if (err) {
+		live_range(0, 0);
+		return act_failed("one page", err, &s.fail);
+	}
+	if (s.is_free)
+		live_result("page %#lx is free, in the cache of cpu%u: not in the buddy allocator",
+		    page_to_pfn_in(&kernel_memory, s.page), s.cpu);
+	else
+		live_result("so small a zone has no caches: each free goes to the buddy allocator");
+	live_hold(HOLD_MS);
+	good = live_quit() || leave(&s, cpus);
+	live_range(0, 0);
+	return good;
+}

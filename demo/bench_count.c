@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench_count.c: operations one by one between two marks, for the plugin of QEMU that counts what
+ * the clock cannot (tools/count/count.c): cache lines, LOCKed instructions, what runs under a lock,
+ * and with interrupts off.
+ *
+ * Owns:       the marks.
+ * Locks:      none.
+ * Invariants: between two marks is one operation, by one thread; row EMPTY has the same calls of
+ *             bench_mark and nothing between; the row of a policy is a whole offline.  Without the
+ *             plugin a mark is a store.
+ * Tests:      tests/qemu/test_bench_count.py.
+ */
+#include "demo/bench.h"
+
+#include <quarry/console.h>
+#include <quarry/isolation.h>
+#include <quarry/smp.h>
+#include <quarry/stress.h>
+
+#define TIMES 256u
+#define SEEDS 10u
+#define RANGE (16UL << (20 - PAGE_SHIFT)) /* pages that go offline under load */
+#define GFP   (GFP_MOVABLE | GFP_NOWAIT)
+
+#define ROWS(X)                                                                                    \
+	X(ROW_END, "end")                                                                          \
+	X(ROW_EMPTY, "empty")                                                                      \
+	X(ROW_PAIR, "order0_pair")                                                                 \
+	X(ROW_PUT, "put_page_pair")                                                                \
+	X(ROW_ORDER4, "order4_pair")                                                               \
+	X(ROW_FILL, "fill_order0")                                                                 \
+	X(ROW_FREE, "free_random_order0")                                                          \
+	X(ROW_LOAD, "load")
+#define ROW_ID(id, name) id,
+enum row { ROWS(ROW_ID) NR_ROWS };
+#define ROW_NAME(id, name) name,
+static const char *const names[] = {ROWS(ROW_NAME)};
+
+/* A store to element @row is the mark: the plugin knows the address, and no value. */
+volatile u8 bench_marks[NR_ROWS + NR_ISO_POLICIES];
+
+noinline void bench_mark(unsigned row)
+{
+	bench_marks[row] = 1;
+}
+
+unsigned bench_policy_row(enum iso_policy policy)
+{
+	return NR_ROWS + (unsigned)policy;
+}
+
+void bench_say_rows(void)
+{
+	unsigned i;
+
+	for (i = 0; i < NR_ROWS; i++)
+		printk("bench: row #%u is %s\n", i, names[i]);
+	for (i = 0; i < NR_ISO_POLICIES; i++)
+		printk("bench: row #%u is policy_%s\n", NR_ROWS + i,
+		    iso_policy_name((enum iso_policy)i));
+	for (i = 0; i < MAX_ZONES; i++) {
+		struct zone *zone = &kernel_memory.zones[i];
+
+		if (zone->start_pfn != zone->end_pfn)
+			printk("bench: lock %#lx is of a zone\n", (unsigned long)&zone->lock);
+	}
+}
+
+#define MARKED(row, statement)                                                                     \
+	do {                                                                                       \
+		unsigned i_;                                                                       \
+                                                                                                   \
+		for (i_ = 0; i_ < TIMES; i_++) {                                                   \
+			bench_mark(row);                                                           \
+			statement;                                                                 \
+			bench_mark(ROW_END);                                                       \
+		}                                                                                  \
+	} while (0)
+
+/* Every free page, then all of them back in random order: first as a rehearsal, then marked. */
+static bool fill_and_free(void)
+{
+	struct page *block = bench_table_make(), *page;
+	u64 state = BENCH_SEED, nr, i, cost;
+
+	if (!block)
+		return false;
+	drain_all_pages(&kernel_memory, NULL);
+	nr = bench_take_all(&cost);
+	bench_shuffle(nr, &state);
+	(void)bench_free_all(nr);
+	drain_all_pages(&kernel_memory, NULL);
+	for (i = 0; i < nr; i++) {
+		bench_mark(ROW_FILL);
+		page = alloc_pages(GFP, 0);
+		bench_mark(ROW_END);
+		if (!page)
+			return false;
+		bench_table_set(i, page);
+	}
+	bench_shuffle(nr, &state);
+	for (i = 0; i < nr; i++) {
+		page = bench_page_at(i);
+		bench_mark(ROW_FREE);
+		(void)free_pages(page, 0);
+		bench_mark(ROW_END);
+	}
+	return !free_pages(block, MAX_ORDER);
+}
+
+bool bench_counted(void)
+{
+	bench_say_rows();
+	MARKED(ROW_EMPTY, (void)0);
+	MARKED(ROW_PAIR, (void)free_pages(alloc_pages(GFP_KERNEL, 0), 0));
+	MARKED(ROW_PUT, (void)put_page(alloc_pages(GFP_KERNEL, 0)));
+	MARKED(ROW_ORDER4, (void)free_pages(alloc_pages(GFP_KERNEL, 4), 4));
+	return fill_and_free();
+}
+
+/* ---- all CPUs at work, while ranges go offline ---- */
+
+static bool one_load(u64 seed)
+{
+	struct stress *stress = stress_start(&kernel_memory, 0, nr_cpus, seed);
+	struct stress_report report;
+	bool good = stress != NULL;
+	unsigned policy;
+
+	if (!good)
+		return false;
+	bench_mark(ROW_LOAD);
+	for (policy = 0; good && policy < NR_ISO_POLICIES; policy++) {
+		struct round_opts opts = {.stress = stress, .policy = (enum iso_policy)policy};
+		struct offline_result result;
+		u64 ops;
+
+		opts.start = offline_busiest(&kernel_memory, RANGE, &opts.nr);
+		good =
+		    opts.start != PFN_NONE && !offline_round(&kernel_memory, &opts, &result, &ops);
+	}
+	bench_mark(ROW_END);
+	return stress_stop(stress, &report) != -EUCLEAN && good;
+}
+
+bool bench_load(void)
+{
+	u64 seed;
+
+	bench_say_rows();
+	for (seed = 1; seed <= SEEDS; seed++)
+		if (!one_load(seed))
+			return false;
+	return true;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * bench_policy.c: what another CPU pays while a long offline runs, under each policy and under
+ * none.
+ *
+ * Owns:       the other CPU's counts.
+ * Locks:      none.
+ * Invariants: the same work under each policy: 32 MiB of mapped pages move, and the other CPU
+ *             allocates and frees movable pages of the same zone.  Under icount one clock counts
+ *             the instructions of all CPUs in turn, so a batch during which another CPU had its
+ *             turn is left out.
+ * Tests:      tests/qemu/test_bench.py.
+ */
+#include "demo/bench.h"
+
+#include <quarry/console.h>
+#include <quarry/isolation.h>
+#include <quarry/memory_hotplug.h>
+#include <quarry/smp.h>
+
+#define RANGE   (32UL << (20 - PAGE_SHIFT)) /* pages of 32 MiB */
+#define BATCH   8u
+#define TURN    100000u /* instructions: a batch that takes longer saw another CPU's turn */
+#define BATCHES 4000u   /* without any offline */
+#define OTHER   1       /* the CPU */
+
+static struct {
+	u32 state;          /* a: 1: it counts; 2: it shall stop */
+	u64 batches, ticks; /* those counted */
+	struct zone *zone;  /* a: of its pages */
+} other;
+
+static void count_batches(void *arg)
+{
+	struct page *pages[BATCH];
+	unsigned i;
+	u64 t0, took;
+
+	while (load_acquire(&other.state) != 2) {
+		t0 = arch_tsc();
+		for (i = 0; i < BATCH; i++)
+			pages[i] = alloc_pages(GFP_MOVABLE | GFP_NOWAIT, 0);
+		for (i = 0; i < BATCH; i++)
+			(void)free_pages(pages[i], 0);
+		took = arch_tsc() - t0;
+		if (pages[0])
+			WRITE_ONCE(other.zone,
+			    zone_of(&kernel_memory, page_to_pfn_in(&kernel_memory, pages[0])));
+		if (load_acquire(&other.state) != 1 || took > TURN)
+			continue;
+		other.ticks += took;
+		WRITE_ONCE(other.batches, other.batches + 1);
+	}
+}
+
+/* Of the other CPU: operations that its cache did not serve. */
+static u64 slow_operations(void)
+{
+	const struct pcp *pcp = kernel_memory.pcp[OTHER];
+
+	return READ_ONCE(pcp->event[EV_ALLOC_SLOW]) + READ_ONCE(pcp->event[EV_FREE_DIRECT]);
+}
+
+/* A row of a policy: policy_NAME_WHAT. */
+static void row(const char *policy, const char *what, u64 total, u64 count, const char *unit)
+{
+	char name[48];
+
+	ksnprintf(name, sizeof(name), "policy_%s_%s", policy, what);
+	bench_ratio(name, total, count, unit);
+}
+
+/* Count while @work runs: the other CPU's share of operations that its cache served. */
+static bool beside(const char *name, bool (*work)(enum iso_policy policy), enum iso_policy policy)
+{
+	u64 slow = slow_operations(), all;
+	bool good;
+
+	other.ticks = 0;
+	WRITE_ONCE(other.batches, 0);
+	store_release(&other.state, 1);
+	good = work(policy);
+	store_release(&other.state, 0);
+	thread_yield();
+	slow = slow_operations() - slow;
+	all = other.batches * BATCH * 2;
+	if (!good || !all)
+		return false;
+	row(name, "pair", other.ticks, other.batches * BATCH, "instructions");
+	row(name, "hits", (all - MIN(slow, all)) * 100, all, "%");
+	return true;
+}
+
+static struct offline_result result;
+
+static bool move_range(enum iso_policy policy)
+{
+	struct offline_opts opts = {.policy = policy};
+	pfn_t start = bench_full_range(RANGE, PAGEBLOCK_PAGES);
+	int err;
+
+	if (start == PFN_NONE || zone_of(&kernel_memory, start) != READ_ONCE(other.zone))
+		return false;
+	bench_mark(bench_policy_row(policy));
+	err = offline_pages(&kernel_memory, start, RANGE, &opts, &result);
+	bench_mark(0);
+	return !err && !online_pages(&kernel_memory, start, RANGE, NULL);
+}
+
+static bool wait_only(enum iso_policy policy)
+{
+	while (READ_ONCE(other.batches) < BATCHES)
+		cpu_relax();
+	return true;
+}
+
+static bool each_policy(void)
+{
+	unsigned policy;
+
+	if (!beside("none", wait_only, NR_ISO_POLICIES))
+		return false;
+	for (policy = 0; policy < NR_ISO_POLICIES; policy++) {
+		struct bench_space made;
+		const char *name = iso_policy_name((enum iso_policy)policy);
+		bool good = bench_map(&made, 4 * RANGE) &&
+		    beside(name, move_range, (enum iso_policy)policy);
+
+		bench_unmap(&made);
+		if (!good)
+			return false;
+		row(name, "ipis", result.ipis, 1, "interrupts");
+	}
+	return true;
+}
+
+bool bench_policies(void)
+{
+	struct thread *thread;
+	bool good;
+
+	bench_say_rows();
+	store_release(&other.state, 0);
+	thread = nr_cpus > OTHER ? thread_start("other", OTHER, count_batches, NULL) : NULL;
+	if (!thread)
+		return false;
+	while (!READ_ONCE(other.zone))
+		thread_yield();
+	good = each_policy();
+	store_release(&other.state, 2);
+	thread_join(thread);
+	return good;
+}

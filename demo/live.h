@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * live.h: what a demonstration shows while it runs: the live screen where a terminal can show it,
+ * else lines.
+ *
+ * The demonstration says what it does by these functions and prints nothing itself.  What can be
+ * read from the memory (pageblocks, caches, counters) is not passed: the screen reads it.
+ * All functions may be called whether the screen is on or not.  Context: thread, one at a time.
+ */
+#ifndef DEMO_LIVE_H
+#define DEMO_LIVE_H
+
+#include <quarry/isolation.h>
+#include <quarry/memory_hotplug.h>
+#include <quarry/mm.h>
+
+/* One policy's row of figures; of a row that is not complete `running` is set. */
+struct live_policy {
+	unsigned rounds, ipis;
+	unsigned hit_rate; /* of the caches meanwhile, in per cent */
+	u64 ms;
+	bool running;
+};
+
+/* ---- the screen as a whole ---- */
+
+/*
+ * Before the selftests: with picture=live on a terminal that is large enough, the screen is on from
+ * here to live_stop, and shows the selftests @which of ktest_run.
+ */
+void live_boot(const char *which);
+/* They have run; so many failed. */
+void live_tested(unsigned failed);
+/* The screen, if it is on, ends: what was its result is printed as lines. */
+void live_stop(void);
+/*
+ * The same around a command of the prompt: with @title, the screen is on from live_begin, which
+ * returns whether it is, to live_end; then what the command printed is shown.
+ */
+bool live_begin(const char *title);
+void live_end(void);
+/* Show the screen until a key is pressed; print it once, as lines. */
+void live_look(void);
+void live_print(void);
+/* Is the live screen on? */
+bool live_on(void);
+
+/* ---- what it shows ---- */
+
+/* An act begins: its number, of how many, and its claim in at most 60 characters. */
+void live_act(unsigned nr, unsigned of, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* The act is about these pages from now on; nr 0: about none. */
+void live_range(pfn_t start, unsigned long nr);
+/*
+ * An offline of these pages runs, or has ended (NULL): the screen draws its steps, which it reads
+ * from the memory, until the next range or act.
+ */
+void live_offline(const struct offline_result *res);
+/* The row of a policy. */
+void live_policy(enum iso_policy policy, const struct live_policy *row);
+/* One line of at most 78 characters that explains what is seen; the next one replaces it. */
+void live_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* A result of at most 78 characters: it is kept, and is a line of the log. */
+void live_result(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/*
+ * Keep what is seen for @ms of guest time if the screen is on; without it, return at once.  The
+ * user may pause, or end it early by a key.
+ */
+void live_hold(unsigned ms);
+/* Has the user asked for the prompt?  Then the demonstration ends early, and says so. */
+bool live_quit(void);
+
+#endif

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * live_cells.h: what the live screen shows of a memory: cells that stand for pageblocks, and the
+ * caches of each CPU.
+ */
+#ifndef DEMO_LIVE_CELLS_H
+#define DEMO_LIVE_CELLS_H
+
+#include <quarry/isolation.h>
+#include <quarry/mm.h>
+
+#define LIVE_MAX_COLS 160 /* a larger terminal is used up to here */
+#define LIVE_MAX_ROWS 60
+#define LIVE_MIN_COLS 80
+#define LIVE_MIN_ROWS 24
+
+/* A row of cells, all of one node. */
+struct live_row {
+	u8 node;
+	bool first; /* of its node */
+	u16 cells;
+	pfn_t start;
+};
+
+/*
+ * The map: cell i of row r is cell[r][i], one of " .+#urURx-iI".  A cell that stands for several
+ * pageblocks shows the most telling one: I, i, x, -, U, R, u, r, #, +, . in this order.
+ */
+struct live_map {
+	unsigned cell_blocks; /* pageblocks in a cell, a power of two */
+	unsigned nr_rows, next;
+	struct live_row row[LIVE_MAX_ROWS];
+	char cell[LIVE_MAX_ROWS][LIVE_MAX_COLS];
+};
+
+/*
+ * Lay out @mem, at most @cols cells a row, in at most @max_rows rows (at least one for each node
+ * that has memory), with as few pageblocks in a cell as that allows.  The cells become blank.
+ */
+void live_map_layout(
+    struct live_map *map, const struct memory *mem, unsigned cols, unsigned max_rows);
+/*
+ * Read cells from where the last call ended, round and round: whole rows, until @budget pageblocks
+ * have been read, and all cells that meet @hot, whatever they are.  Without locks: each cell was
+ * true at some moment.  Returns the pageblocks read.  Any context.
+ */
+unsigned long live_map_read(
+    struct live_map *map, const struct memory *mem, unsigned long budget, struct pfn_range hot);
+
+/* The steps of a range, pageblock by pageblock, and its pages in use. */
+struct live_steps {
+	unsigned blocks, isolated, offline; /* pageblocks */
+	unsigned long in_use;               /* pages of the isolated ones */
+	unsigned long most;                 /* the most of these since the steps began */
+	unsigned asked, waiting;            /* CPUs asked to drain, and those yet to answer */
+	unsigned rounds;                    /* drain rounds since the steps began */
+};
+/* Count @range again; the last three stay. */
+void live_steps_read(struct live_steps *s, const struct memory *mem, struct pfn_range range);
+
+/* One CPU's cache of one zone, and what it counted. */
+struct live_cpu {
+	bool online, waiting;    /* online; asked to give back, and yet to answer */
+	unsigned fill, capacity; /* blocks of all orders for movable pages */
+	int hits;                /* per cent, -1: unknown */
+	u64 refilled, direct;    /* PCP_REFILL_PAGES and ALLOC_DIRECT, a second ago */
+	u64 drained;             /* PCP_DRAINED, at the last reading */
+	u64 asked_until;         /* "gives back" is shown until then, */
+	u64 given;               /* and this number of blocks */
+};
+/*
+ * Read @cpu's cache of movable pages of the zone of @pfn, or with PFN_NONE of the CPU's first such
+ * zone.  @second: a second has passed, so that the rate of hits is that of the second: of the
+ * blocks that left the buddy, the part that went by the cache.  Any context.
+ */
+void live_cpu_read(
+    struct live_cpu *c, const struct memory *mem, unsigned cpu, pfn_t pfn, u64 now, bool second);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * live_draw.h: the live screen as text: what it shows becomes a frame of characters, and the
+ * difference of two frames becomes bytes for a terminal.
+ */
+#ifndef DEMO_LIVE_DRAW_H
+#define DEMO_LIVE_DRAW_H
+
+#include "demo/live.h"
+#include "demo/live_cells.h"
+
+#define LIVE_TEXT    79 /* bytes of a line of text, with its end */
+#define LIVE_RESULTS 24 /* results that are kept */
+
+enum live_colour {
+	LIVE_PLAIN,
+	LIVE_BOLD,
+	LIVE_DIM,
+	LIVE_GREEN,
+	LIVE_BUSY,
+	LIVE_ISOLATED,
+	LIVE_EMPTIED,
+	LIVE_OFFLINE,
+	LIVE_KERNEL,
+	LIVE_BROKEN,
+	LIVE_ASKED,
+	LIVE_KEY,
+	NR_LIVE_COLOURS
+};
+
+/* A terminal's characters; a byte of text and one of colour each.  Text is ASCII and MIDDLE_DOT. */
+#define MIDDLE_DOT '\x7f'
+struct live_frame {
+	unsigned cols, rows;
+	u8 text[LIVE_MAX_ROWS][LIVE_MAX_COLS], colour[LIVE_MAX_ROWS][LIVE_MAX_COLS];
+};
+
+/* All that a frame says. */
+struct live_view {
+	bool utf8; /* the terminal shows a middle dot */
+	unsigned nr_cpus, nr_nodes;
+	unsigned long mib;
+	/* selftests: of @tests, @tests_done have run; @suite is NULL when none runs */
+	unsigned tests, tests_done, tests_failed;
+	const char *suite;
+	char title[LIVE_TEXT]; /* an act's, or a command's */
+	unsigned seconds;
+	bool stepping; /* draw @steps */
+	struct live_steps steps;
+	struct live_map map;
+	struct live_cpu *cpu; /* nr_cpus of them */
+	struct live_policy policy[NR_ISO_POLICIES];
+	bool policy_known[NR_ISO_POLICIES];
+	char say[LIVE_TEXT], keys[LIVE_TEXT];
+	char result[LIVE_RESULTS][LIVE_TEXT];
+	unsigned nr_results; /* ever: the last LIVE_RESULTS are kept */
+};
+
+/* Blank, of that size; -EINVAL, with nothing changed: smaller than LIVE_MIN_..., so no screen. */
+int live_frame_init(struct live_frame *f, unsigned cols, unsigned rows);
+/* Rows, and cells in a row, that the map may have in a frame of that size. */
+unsigned live_map_rows(const struct live_view *v, const struct live_frame *f);
+unsigned live_map_cols(const struct live_frame *f);
+/* Fill the frame anew. */
+void live_compose(struct live_frame *f, const struct live_view *v);
+
+/* The place of the terminal's cursor, as far as is known, and what it prints with. */
+struct live_pen {
+	unsigned row, col; /* row LIVE_MAX_ROWS: unknown */
+	u8 colour;         /* NR_LIVE_COLOURS: unknown */
+	unsigned next;     /* the row to go on with */
+	bool utf8;
+	/* @bytes that can stand alone, in one piece */
+	void (*send)(void *arg, const char *bytes, size_t len);
+	void *arg;
+};
+/*
+ * Send what makes a terminal that shows @shown show @next, at most about @budget bytes of it, and
+ * note it in @shown; the next call goes on where this one ended.  Returns the number of bytes.
+ */
+size_t live_frame_send(
+    struct live_pen *pen, struct live_frame *shown, const struct live_frame *next, size_t budget);
+
+/* ---- input ---- */
+
+enum live_event { LIVE_NOTHING, LIVE_TYPED, LIVE_SIZE };
+/* Keys and a terminal's answers, byte by byte; zeroed at the start. */
+struct live_input {
+	unsigned state, row, col;
+	u8 key; /* LIVE_TYPED */
+};
+/* Take one byte.  LIVE_SIZE: the terminal has said that it has row × col characters. */
+enum live_event live_input(struct live_input *in, u8 byte);
+
+#endif

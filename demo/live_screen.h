@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/* live_screen.h: the live screen's state and its drawing, for live.c, which says what it shows. */
+#ifndef DEMO_LIVE_SCREEN_H
+#define DEMO_LIVE_SCREEN_H
+
+#include "demo/live_draw.h"
+
+#define LIVE_KEPT     48 /* lines */
+#define LIVE_FRAME_NS 100000000ULL
+#define LIVE_TURN_NS  10000000ULL /* of a wait for a key */
+
+struct screen {
+	struct live_view view;
+	struct live_frame shown, next;
+	struct live_pen pen;
+	struct pfn_range range;
+	u64 rounds;                      /* drain rounds when the steps began */
+	u64 all_rounds;                  /* drain rounds at the last frame */
+	u64 began, second;               /* when the title came; when rates were read */
+	u64 drawn;                       /* when the last frame was */
+	char kept[LIVE_KEPT][LIVE_TEXT]; /* lines that are printed when the screen ends */
+	unsigned nr_kept;                /* ever: the last LIVE_KEPT are there */
+};
+
+#define NR_LIVE_THREADS 2
+struct live_screen {
+	struct mutex lock;                      /* all of *s, while the drawing thread runs */
+	struct waitq wake;                      /* that thread sleeps here */
+	struct screen *s;                       /* allocated once, when first needed */
+	struct thread *thread[NR_LIVE_THREADS]; /* they draw; or NULL */
+	u64 log;                                /* position in the log when it was opened */
+	u32 on, stop;                           /* a */
+	bool paused, step, quit;
+	bool in_policy, skip; /* one is shown; nothing more of it shall be held */
+};
+extern struct live_screen live_screen;
+
+/* Drain rounds of @mem, ever. */
+u64 live_drain_rounds(const struct memory *mem);
+/* Open it, if picture=live and a terminal says that it is large enough; and close it. */
+bool live_screen_open(void);
+void live_screen_close(void);
+/* The screen's memory, for a terminal of that size; false: too small, or there is none. */
+bool live_screen_prepare(unsigned cols, unsigned rows);
+/* Nothing has been said; the memory is read as it is. */
+void live_screen_forget(void);
+/* The terminal has another size now; false: it is too small. */
+bool live_screen_resize(void);
+/* Draw a frame now.  Context: thread. */
+void live_draw(void);
+/* Start the threads that draw, on other CPUs than this one if there are some. */
+void live_draw_start(void);
+
+#endif

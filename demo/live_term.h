@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * live_term.h: the terminal at the serial line: its size, its alternate screen, its keys.
+ * Context of all: thread, one at a time, save live_term_send.
+ */
+#ifndef DEMO_LIVE_TERM_H
+#define DEMO_LIVE_TERM_H
+
+#include <quarry/types.h>
+
+/*
+ * Ask the terminal for its size, and wait for the answer a second of guest time at most.  False:
+ * there is none that can show the screen.
+ */
+bool live_term_ask(void);
+/* The size it last said. */
+void live_term_size(unsigned *cols, unsigned *rows);
+/* To the alternate screen, without cursor, and text is hidden; and back. */
+void live_term_open(void);
+void live_term_close(void);
+/* Write to it; for struct live_pen.  Any context. */
+void live_term_send(void *arg, const char *bytes, size_t len);
+/*
+ * The next key, or -1: does not wait.  Asks again for the size now and then; *@resized says that it
+ * has changed.
+ */
+int live_term_key(bool *resized);
+/* Write what the log has from @pos on, which was hidden. */
+void live_term_replay(u64 pos);
+/* One line, to the terminal only. */
+void live_term_line(const char *text);
+
+#endif

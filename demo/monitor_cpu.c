@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * monitor_cpu.c: the prompt's commands for CPUs.
+ *
+ * Owns:       nothing.
+ * Locks:      none.
+ * Tests:      tests/qemu/test_monitor.py.
+ */
+#include "demo/monitor.h"
+#include "demo/provoke.h"
+
+#include <quarry/errno.h>
+#include <quarry/hotplug.h>
+#include <quarry/smp.h>
+
+#define HANG_MAX_MS 3600000u
+#define USAGE       "usage: cpu down N, cpu up N, cpu hang N [MS]\n"
+
+int cmd_cpus(unsigned n, char **arg)
+{
+	show_cpus();
+	return 0;
+}
+
+static int report(int err)
+{
+	if (err)
+		printk("cpu: error %d: %s\n", err,
+		    err == -ENODEV         ? "no such CPU"
+		        : err == -EALREADY ? "already so"
+		        : err == -EBUSY    ? "the last CPU online"
+		                           : "no answer");
+	return err;
+}
+
+static void nothing(void *arg)
+{
+}
+
+/* Make @cpu deaf for @ms, by default long enough to be reported, and call it. */
+static int hang_cpu(unsigned cpu, u64 ms)
+{
+	u64 began = arch_clock_ns();
+	struct fault_hang hang;
+	int err = fault_hang_start(&hang, cpu, ms * 1000000);
+
+	if (err)
+		return report(err);
+	smp_call_mask(NULL, nothing, NULL);
+	printk("cpu: all have answered after %llu ms\n",
+	    (unsigned long long)((arch_clock_ns() - began) / 1000000));
+	fault_hang_end(&hang);
+	return 0;
+}
+
+int cmd_cpu(unsigned n, char **arg)
+{
+	u64 cpu, ms = smp_timeout_ns / 1000000 * 2;
+	int err;
+
+	if (n == 0) {
+		printk("cpu: %u of %u online; cpus shows each\n", nr_cpus_online(), nr_cpus);
+		return 0;
+	}
+	if (!monitor_number(arg[1], &cpu) || (n > 2 && !monitor_number(arg[2], &ms)))
+		return -EINVAL;
+	cpu = MIN(cpu, (u64)nr_cpus);
+	if (strcmp(arg[0], "hang") == 0 && ms > HANG_MAX_MS) {
+		printk("cpu hang: at most %u ms\n", HANG_MAX_MS);
+		return -EINVAL;
+	}
+	if (strcmp(arg[0], "hang") == 0)
+		return hang_cpu((unsigned)cpu, ms);
+	if (strcmp(arg[0], "down") == 0) {
+		err = cpu_down((unsigned)cpu);
+	} else if (strcmp(arg[0], "up") == 0) {
+		err = cpu_up((unsigned)cpu);
+	} else {
+		printk(USAGE);
+		return -EINVAL;
+	}
+	if (!err)
+		printk("cpu: done: %u of %u online\n", nr_cpus_online(), nr_cpus);
+	return report(err);
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * monitor_show.c: the prompt's commands that show memory and the machine, and that run tests.
+ *
+ * Owns:       the progress of the tests under way.
+ * Locks:      none.
+ * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_shown.py.
+ */
+#include "demo/monitor.h"
+#include "demo/progress.h"
+#include "demo/soak.h"
+
+#include <quarry/account.h>
+#include <quarry/acpi.h>
+#include <quarry/bootfile.h>
+#include <quarry/cmdline.h>
+#include <quarry/console.h>
+#include <quarry/errno.h>
+#include <quarry/isolation.h>
+#include <quarry/ktest.h>
+#include <quarry/mce.h>
+#include <quarry/race.h>
+#include <quarry/string.h>
+#include <quarry/task.h>
+#include <quarry/virtio.h>
+
+#define MAX_ROUNDS   1000000
+#define LIST_COLUMNS 78
+
+/* ---- arguments ---- */
+
+bool monitor_number(const char *word, u64 *value)
+{
+	if (parse_u64(word, value) == 0)
+		return true;
+	printk("%s: not a number (decimal, or 0x and hexadecimal)\n", word);
+	return false;
+}
+
+bool monitor_policy(const char *word, enum iso_policy *policy)
+{
+	*policy = iso_policy_by_name(word);
+	if (*policy != NR_ISO_POLICIES)
+		return true;
+	printk("%s: no such policy: " ISO_POLICY_NAMES(", ") "\n", word);
+	return false;
+}
+
+/* ---- memory ---- */
+
+int cmd_mem(unsigned n, char **arg)
+{
+	show_mem(&kernel_memory);
+	return 0;
+}
+
+int cmd_zone(unsigned n, char **arg)
+{
+	show_zones(&kernel_memory);
+	return 0;
+}
+
+int cmd_pcp(unsigned n, char **arg)
+{
+	show_pcp(&kernel_memory);
+	return 0;
+}
+
+int cmd_block(unsigned n, char **arg)
+{
+	u64 pfn;
+
+	if (!monitor_number(arg[0], &pfn))
+		return -EINVAL;
+	show_block(&kernel_memory, pfn);
+	return pfn < kernel_memory.end_pfn ? 0 : -EINVAL;
+}
+
+int cmd_page(unsigned n, char **arg)
+{
+	u64 pfn;
+
+	if (!monitor_number(arg[0], &pfn))
+		return -EINVAL;
+	dump_page(&kernel_memory, pfn, "page");
+	trace_history(&kernel_memory, pfn);
+	return pfn < kernel_memory.end_pfn ? 0 : -EINVAL;
+}
+
+int cmd_trace(unsigned n, char **arg)
+{
+	if (n == 0) {
+		printk("trace: %s\n",
+		    trace_is_on(&kernel_memory)
+		        ? "on: every allocation and free is recorded"
+		        : "off: of allocations and frees, only slow paths are recorded");
+		return 0;
+	}
+	if (strcmp(arg[0], "on") != 0 && strcmp(arg[0], "off") != 0) {
+		printk("usage: trace on|off\n");
+		return -EINVAL;
+	}
+	trace_switch(&kernel_memory, arg[0][1] == 'n');
+	return 0;
+}
+
+int cmd_policy(unsigned n, char **arg)
+{
+	static const char *const story[NR_ISO_POLICIES] = {
+	    [ISO_REDRAIN] = "isolate, then drain the CPUs that hold pages, as often as needed",
+	    [ISO_DISABLE] = "the zone's caches off on all CPUs by one round, then isolate",
+	    [ISO_PRECISE] = "isolate, then one round that fetches cached pages of the range",
+	};
+	enum iso_policy policy;
+	unsigned i;
+
+	if (n) {
+		if (!monitor_policy(arg[0], &policy))
+			return -EINVAL;
+		WRITE_ONCE(kernel_memory.policy, policy);
+		return 0;
+	}
+	for (i = 0; i < NR_ISO_POLICIES; i++)
+		printk("%c %-8s %s\n", i == (unsigned)READ_ONCE(kernel_memory.policy) ? '*' : ' ',
+		    iso_policy_name((enum iso_policy)i), story[i]);
+	return 0;
+}
+
+int cmd_check(unsigned n, char **arg)
+{
+	struct mm_violation v;
+
+	if (check_memory(&kernel_memory, &v)) {
+		printk("check: %s at %#lx: %#lx, should be %#lx\n", v.what, v.pfn, v.have, v.want);
+		return -EUCLEAN;
+	}
+	printk("check: every invariant holds\n");
+	return 0;
+}
+
+int cmd_counts(unsigned n, char **arg)
+{
+	show_counts();
+	show_tasks();
+	return 0;
+}
+
+/* ---- tests ---- */
+
+static void show_suites(void)
+{
+	const struct ktest_suite *s;
+	unsigned i, tests = 0, column = 0;
+
+	for (i = 0; (s = ktest_suite(i)); i++) {
+		unsigned len = (unsigned)strlen(s->name) + 2;
+
+		column = column + len > LIST_COLUMNS ? 0 : column;
+		printk("%s  %s", column || !i ? "" : "\n", s->name);
+		column += len;
+		tests += s->nr_cases;
+	}
+	printk("\nrun: %u suites with %u tests; groups: quick, all, contract, cost, inside\n", i,
+	    tests);
+}
+
+static struct progress testing;
+
+static void on_test(const char *suite, const struct ktest *t, bool begins)
+{
+	progress_tick(&testing);
+	testing.done += !begins;
+}
+
+int cmd_run(unsigned n, char **arg)
+{
+	unsigned cpu;
+	int failed;
+
+	if (n == 0) {
+		show_suites();
+		return 0;
+	}
+	for (cpu = 0; cpu < ktest_cpus(); cpu++)
+		if (!cpumask_test(cpu_online_mask, cpu)) {
+			printk("run: tests use CPU %u, which is offline: cpu up %u\n", cpu, cpu);
+			return -EBUSY;
+		}
+	progress_begin(&testing, "run", "", monitor_state.no_keys);
+	testing.unit = "tests";
+	ktest_hook = on_test;
+	failed = ktest_run(arg[0], monitor_state.seed);
+	ktest_hook = NULL;
+	progress_end(&testing);
+	return failed > 0 ? -EIO : failed;
+}
+
+static int run_rounds(void *arg)
+{
+	const u64 *rounds = arg;
+
+	return offline_soak(&kernel_memory, (unsigned)*rounds, NR_ISO_POLICIES, monitor_state.seed);
+}
+
+int cmd_rounds(unsigned n, char **arg)
+{
+	u64 rounds;
+
+	if (!monitor_number(arg[0], &rounds))
+		return -EINVAL;
+	if (rounds >= MAX_ROUNDS) {
+		printk("rounds: less than %u\n", MAX_ROUNDS);
+		return -EINVAL;
+	}
+	return monitor_wait("rounds", run_rounds, &rounds, NULL);
+}
+
+int cmd_race(unsigned n, char **arg)
+{
+	race_step_by_keys(arg[0]);
+	return 0;
+}
+
+/* ---- the machine ---- */
+
+int cmd_slots(unsigned n, char **arg)
+{
+	show_all_slots();
+	return 0;
+}
+
+int cmd_mce(unsigned n, char **arg)
+{
+	mce_show();
+	return 0;
+}
+
+int cmd_user(unsigned n, char **arg)
+{
+	u64 arg0 = monitor_state.seed, arg1 = 0;
+
+	if (n == 0) {
+		printk("user: programs:");
+		boot_files_print();
+		printk("\n");
+		return 0;
+	}
+	if ((n > 1 && !monitor_number(arg[1], &arg0)) || (n > 2 && !monitor_number(arg[2], &arg1)))
+		return -EINVAL;
+	return user_run(arg[0], arg0, arg1) ? 0 : -EIO;
+}
+
+int cmd_virtio(unsigned n, char **arg)
+{
+	if (!virtio_show())
+		printk("virtio: no memory device and no balloon\n");
+	return 0;
+}

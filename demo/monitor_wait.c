@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * monitor_wait.c: an operation of the prompt that takes its time: its progress, and its end by a
+ * key.
+ *
+ * Owns:       the thread of the operation under way.
+ * Locks:      none.
+ * Invariants: while an operation runs, the prompt's thread waits for it and for Ctrl-U (or Ctrl-C,
+ *             unless a program reads that), which cancels the operation; other keys are ignored.
+ * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_prompt.py.
+ */
+#include "demo/monitor.h"
+#include "demo/progress.h"
+
+#include <quarry/console.h>
+#include <quarry/errno.h>
+#include <quarry/port.h>
+
+#define CTRL_C  3
+#define CTRL_U  21
+#define TURN_NS 1000000
+
+struct job {
+	int (*fn)(void *arg);
+	void *arg;
+	int err;
+	u32 done; /* a */
+};
+
+static void job_thread(void *arg)
+{
+	struct job *job = arg;
+
+	job->err = job->fn(job->arg);
+	store_release(&job->done, 1u);
+}
+
+int monitor_wait(const char *what, int (*fn)(void *arg), void *arg, u32 *cancel)
+{
+	struct job job = {.fn = fn, .arg = arg};
+	struct progress progress;
+	struct thread *thread;
+
+	progress_begin(&progress, what, cancel ? "Ctrl-U cancels" : "", monitor_state.no_keys);
+	thread = thread_start(what, -1, job_thread, &job);
+	if (!thread) {
+		printk("%s: no memory for a thread\n", what);
+		return -ENOMEM;
+	}
+	while (!load_acquire(&job.done)) {
+		int c = serial_getc();
+
+		if (cancel && (c == CTRL_C || c == CTRL_U))
+			store_release(cancel, 1u);
+		progress_tick(&progress);
+		thread_sleep(TURN_NS);
+	}
+	thread_join(thread);
+	progress_end(&progress);
+	return job.err;
+}

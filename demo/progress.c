@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * progress.c: a line at the prompt that says how far an operation is which takes its time.
+ *
+ * Owns:       nothing; the line is the console's status line.
+ * Locks:      none: one thread.
+ * Invariants: an operation of less than PROGRESS_AFTER_NS shows nothing.
+ * Tests:      progress, tests/qemu/test_prompt.py.
+ */
+#include "demo/live.h"
+#include "demo/progress.h"
+
+#include <quarry/cmdline.h>
+#include <quarry/console.h>
+#include <quarry/machine.h>
+#include <quarry/string.h>
+
+static const struct {
+	enum mm_event event;
+	const char *one, *many;
+} said[] = {
+    {EV_OFFLINE_OK, "offline done", "offlines done"},
+    {EV_OFFLINE_LOOPS, "pass", "passes"},
+    {EV_MIGRATE_OK, "block moved", "blocks moved"},
+    {EV_MIGRATE_AGAIN, "retry", "retries"},
+    {EV_DRAIN_FORCED, "forced round", "forced rounds"},
+};
+
+/* tools/run.sh says so by picture=; a log of plain text has no use for a line that is rewritten. */
+static bool on_terminal(void)
+{
+	return strcmp(cmdline_get("picture", "plain"), "live") == 0;
+}
+
+void progress_begin(struct progress *p, const char *what, const char *hint, bool off)
+{
+	unsigned i;
+
+	*p = (struct progress){.what = what,
+	    .hint = hint,
+	    .off = off || live_on() || !on_terminal(),
+	    .began = arch_clock_ns()};
+	for (i = 0; i < ARRAY_SIZE(said); i++)
+		p->before[i] = mm_event_sum(&kernel_memory, said[i].event);
+}
+
+void progress_text(const struct progress *p, u64 now, char *buf, size_t size)
+{
+	size_t used = (size_t)ksnprintf(
+	    buf, size, "%s: %llu s", p->what, (unsigned long long)((now - p->began) / 1000000000));
+	unsigned i, parts = 0;
+
+	if (p->unit && p->total)
+		used += (size_t)ksnprintf(buf + used, size - used, ": %llu of %llu %s",
+		    (unsigned long long)p->done, (unsigned long long)p->total, p->unit);
+	else if (p->unit)
+		used += (size_t)ksnprintf(
+		    buf + used, size - used, ": %llu %s", (unsigned long long)p->done, p->unit);
+	for (i = 0; i < ARRAY_SIZE(said) && !p->unit && used < size; i++) {
+		u64 n = mm_event_sum(&kernel_memory, said[i].event) - p->before[i];
+
+		if (n)
+			used += (size_t)ksnprintf(buf + used, size - used, "%s %llu %s",
+			    parts++ ? "," : ":", (unsigned long long)n,
+			    n == 1 ? said[i].one : said[i].many);
+	}
+	if (used < size && *p->hint)
+		ksnprintf(buf + used, size - used, "; %s", p->hint);
+}
+
+void progress_tick(struct progress *p)
+{
+	u64 now = arch_clock_ns();
+	char text[PROGRESS_WIDTH + 1];
+
+	if (p->off || now - p->began < PROGRESS_AFTER_NS ||
+	    (p->shown && now - p->shown < PROGRESS_EVERY_NS))
+		return;
+	p->shown = now;
+	progress_text(p, now, text, sizeof(text));
+	console_status(text, strlen(text));
+}
+
+void progress_end(struct progress *p)
+{
+	if (p->shown)
+		console_status("", 0);
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* progress.h: a line at the prompt that says how far an operation is which takes its time. */
+#ifndef DEMO_PROGRESS_H
+#define DEMO_PROGRESS_H
+
+#include <quarry/mm.h>
+
+#define PROGRESS_AFTER_NS 2000000000ULL /* of guest time: shorter operations print nothing */
+#define PROGRESS_EVERY_NS 500000000ULL
+#define PROGRESS_WIDTH    79
+
+struct progress {
+	const char *what, *hint; /* the command; how to end it, or "" */
+	bool off;                /* nothing is shown */
+	u64 began, shown;        /* ns */
+	const char *unit;        /* e.g. "MiB"; NULL: what the memory has done is shown */
+	u64 done, total;         /* of units; total 0: unknown */
+	u64 before[NR_MM_EVENTS];
+};
+
+/* It begins now.  @off: nothing is to be shown; so it is while the live screen is on,
+ * and without a terminal. */
+void progress_begin(struct progress *p, const char *what, const char *hint, bool off);
+/* Show the line if it is time.  Context: thread, at the start of a row. */
+void progress_tick(struct progress *p);
+/* The line at @now, in @buf. */
+void progress_text(const struct progress *p, u64 now, char *buf, size_t size);
+/* It is over: the line goes. */
+void progress_end(struct progress *p);
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * log_port.c: the port of an emulator that keeps all that is printed in a file of the host.
+ *
+ * Owns:       I/O port 0xe9 (QEMU: -device isa-debugcon; Bochs: port_e9_hack).
+ * Locks:      none: the console (kernel/printk.c) serialises writers.
+ * Tests:      tests/qemu/test_make.py.
+ */
+#include "x86.h"
+#include <quarry/console.h>
+
+#define LOG_PORT 0xe9 /* what it reads as where it exists, and 0xff where it does not */
+
+static bool present;
+
+void log_port_init(void)
+{
+	present = inb(LOG_PORT) == LOG_PORT;
+}
+
+void log_port_write(const char *s, size_t len)
+{
+	if (!READ_ONCE(present))
+		return;
+	while (len--)
+		outb(LOG_PORT, (u8)*s++);
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: MIT */
+/* test_shelf.c: lists of page frames of lab 0, and another CPU that wants the same one. */
+#include "labs/0/shelf.h"
+#include <quarry/ktest.h>
+
+static void the_first_card_is_put_on_an_empty_shelf(struct ktest *t)
+{
+	struct card card = {.pfn = 8}, second = {.pfn = 9};
+	struct shelf shelf;
+
+	shelf_init(&shelf, "shelf");
+	shelf_append(&shelf, &card);
+	EXPECT_EQ(t, shelf.nr, 1);
+	EXPECT(t, shelf.first == &card);
+	shelf_append(&shelf, &second);
+	EXPECT_EQ(t, shelf.nr, 2);
+	EXPECT(t, shelf.first == &card && card.next == &second && !second.next);
+}
+
+/* A shelf as the functions under test leave it, made without them. */
+static void fill(struct shelf *shelf, struct card *card, unsigned nr)
+{
+	unsigned i;
+
+	shelf_init(shelf, "shelf");
+	for (i = 0; i < nr; i++)
+		card[i].next = i + 1 < nr ? &card[i + 1] : NULL;
+	shelf->first = card;
+	shelf->nr = nr;
+}
+
+static void cards_of_a_range_are_counted(struct ktest *t)
+{
+	struct card card[] = {{.pfn = 8}, {.pfn = 20}, {.pfn = 11}, {.pfn = 12}};
+	struct shelf shelf;
+
+	fill(&shelf, card, ARRAY_SIZE(card));
+	EXPECT_EQ(t, shelf_count(&shelf, 8, 4), 2);
+	EXPECT_EQ(t, shelf_count(&shelf, 8, 13), 4);
+	EXPECT_EQ(t, shelf_count(&shelf, 8, 0), 0);
+	EXPECT_EQ(t, shelf_count(&shelf, 13, 7), 0);
+}
+
+static void a_page_frame_is_put_once(struct ktest *t)
+{
+	struct card card[] = {{.pfn = 8}, {.pfn = 9}};
+	struct card again = {.pfn = 9}, other = {.pfn = 10};
+	struct shelf shelf;
+
+	fill(&shelf, card, ARRAY_SIZE(card));
+	EXPECT(t, !shelf_append_new(&shelf, &again));
+	EXPECT_EQ(t, shelf.nr, 2);
+	EXPECT(t, shelf_append_new(&shelf, &other));
+	EXPECT_EQ(t, shelf.nr, 3);
+	EXPECT(t, card[1].next == &other);
+	EXPECT(t, !spin_is_held(&shelf.lock));
+}
+
+/* ---- another CPU ---- */
+
+/* It puts a card, unless there is one of that page frame, as soon as the lock is free. */
+static struct {
+	struct card *card; /* NULL: it has, or wants to put none */
+	unsigned locks;    /* how often the lock was taken by the code under test */
+} other;
+
+void shelf_lock(struct shelf *shelf)
+{
+	spin_lock(&shelf->lock);
+	other.locks++;
+}
+
+void shelf_unlock(struct shelf *shelf)
+{
+	struct card **end = &shelf->first;
+
+	spin_unlock(&shelf->lock);
+	if (!other.card)
+		return;
+	spin_lock(&shelf->lock);
+	while (*end && (*end)->pfn != other.card->pfn)
+		end = &(*end)->next;
+	if (!*end) {
+		*end = other.card;
+		shelf->nr++;
+	}
+	other.card = NULL;
+	spin_unlock(&shelf->lock);
+}
+
+static void the_lock_keeps_other_cpus_out(struct ktest *t)
+{
+	struct card card[] = {{.pfn = 8}, {.pfn = 9}};
+	struct card ours = {.pfn = 10}, theirs = {.pfn = 10}, last = {.pfn = 11};
+	struct shelf shelf;
+
+	fill(&shelf, card, ARRAY_SIZE(card));
+	other.card = &theirs;
+	other.locks = 0;
+	/* Between the look and the change it cannot put the same page frame. */
+	shelf_append_new(&shelf, &ours);
+	EXPECT_EQ(t, shelf.nr, 3);
+	EXPECT(t, card[1].next && !card[1].next->next);
+	EXPECT(t, other.locks > 0);
+	other.locks = 0;
+	shelf_append(&shelf, &last);
+	EXPECT(t, other.locks > 0);
+	other.locks = 0;
+	EXPECT_EQ(t, shelf_count(&shelf, 8, 4), 4);
+	EXPECT(t, other.locks > 0);
+	other.card = NULL;
+}
+
+KTEST_SUITE(shelf, KTEST_EXTRA, KTEST(the_first_card_is_put_on_an_empty_shelf),
+    KTEST(cards_of_a_range_are_counted), KTEST(a_page_frame_is_put_once),
+    KTEST(the_lock_keeps_other_cpus_out));

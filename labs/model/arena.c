@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * arena.c: a memory whose descriptors, zones and caches all lie in one arena at a fixed address.
+ *
+ * Linked into both processes.  The one with the student's code builds the memory that is used; the
+ * judge builds one by the reference's code, to know what must never change.
+ *
+ * Owns:       the arena, while a memory is built.
+ * Locks:      none: one thread.
+ * Invariants: nothing that the checker follows points out of the arena.
+ * Tests:      tests/qemu/test_grade.py.
+ */
+#include "wire.h"
+#include "mm/buddy.h"
+#include <quarry/memory_init.h>
+
+#include "tests/fuzz/fuzz.h"
+
+static void *arena_alloc(void *arg, size_t bytes)
+{
+	u64 at = ALIGN_UP(ARENA->used, bytes >= PAGE_SIZE ? PAGE_SIZE : 64);
+
+	if (bytes > ARENA_SIZE - at)
+		return NULL;
+	ARENA->used = at + bytes;
+	return (void *)(ARENA_BASE + at);
+}
+
+void arena_machine(unsigned cpus)
+{
+	host_fuzz_reset(cpus);
+	host_fuzz_cpu(0);
+}
+
+static void add_block(const struct wire_shape *s, unsigned nr, pfn_t start)
+{
+	pfn_t end = start + PAGEBLOCK_PAGES, from = start;
+
+	if (nr == s->hole)
+		return;
+	if (nr == s->reserved)
+		from += 3;
+	memory_add_ram(&ARENA->mem, start, end);
+	memory_free_range(&ARENA->mem, from, end);
+}
+
+/* A pageblock of zone NORMAL, to movable requests only. */
+static void lend(const struct wire_shape *s)
+{
+	pfn_t pfn = s->lent * PAGEBLOCK_PAGES;
+	struct zone *zone;
+	irqflags_t flags;
+
+	if (!s->lent)
+		return;
+	zone = zone_of(&ARENA->mem, pfn);
+	flags = zone_lock_irqsave(zone);
+	pageblock_change_type(zone, pfn, MT_CMA);
+	zone_unlock_irqrestore(zone, flags);
+}
+
+int arena_build(const struct wire_shape *s)
+{
+	unsigned blocks = 1, nr = 1, i,
+	         k; /* pfn 0 is outside: its descriptors may not be touched */
+	struct memory_config cfg = {
+	    .name = "graded",
+	    .nr_cpus = s->cpus,
+	    .nr_nodes = s->nodes,
+	    .backed = true,
+	    .alloc = arena_alloc,
+	    .start_pfn = PAGEBLOCK_PAGES,
+	};
+	pfn_t pfn = PAGEBLOCK_PAGES;
+
+	for (i = 0; i < WIRE_ZONES; i++)
+		blocks += s->zone[i].blocks;
+	ARENA->used = sizeof(struct arena);
+	ARENA->pageblocks = arena_alloc(NULL, (blocks + 1) * sizeof(struct pageblock));
+	ARENA->trees = arena_alloc(NULL, (blocks + 1) * sizeof(struct pageblock_tree));
+	ARENA->used = ALIGN_UP(ARENA->used, MEMMAP_ALIGN);
+	ARENA->memmap = arena_alloc(NULL, (blocks + 1) * PAGEBLOCK_PAGES * sizeof(struct page));
+	if (!ARENA->pageblocks || !ARENA->trees || !ARENA->memmap)
+		return 1;
+	cfg.memmap = ARENA->memmap;
+	cfg.pageblocks = ARENA->pageblocks;
+	cfg.trees = ARENA->trees;
+	cfg.end_pfn = blocks * PAGEBLOCK_PAGES;
+	if (memory_init(&ARENA->mem, &cfg))
+		return 2;
+	for (i = 0; i < WIRE_ZONES; i++) {
+		const struct wire_zone *z = &s->zone[i];
+		pfn_t end = pfn + z->blocks * PAGEBLOCK_PAGES;
+
+		if (!z->blocks)
+			continue;
+		if (memory_add_zone(&ARENA->mem, z->node, (enum zone_kind)z->kind, pfn, end))
+			return 3;
+		for (k = 0; k < z->blocks; k++, nr++, pfn += PAGEBLOCK_PAGES)
+			add_block(s, nr, pfn);
+	}
+	if (memory_ready(&ARENA->mem) || memory_start(&ARENA->mem))
+		return 4;
+	lend(s);
+	handle_table_init(&ARENA->table, &ARENA->mem, ARENA->handle, NR_HANDLES);
+	return 0;
+}

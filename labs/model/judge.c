@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * judge.c: the judge of the model layer: starts the process with the student's code, sends it one
+ * call after the other, and decides whether what it answers is right.
+ *
+ *   judge [--seed=N] [--show] PROGRAM [TEST...]     one JSON line for each test
+ *   judge --list                                    the tests
+ *
+ * After each call the arena is copied to the address where the student's process has it, and
+ * check_memory runs over the copy: the reference's, in this process.  So the student's code can
+ * change what is judged, but not the judge, and what it prints is never read.
+ *
+ * Owns:       the arena's file; the student's process.
+ * Locks:      none: one thread.
+ * Invariants: a test without all its results is CRASH or HANG, never PASS.
+ * Tests:      tests/qemu/test_grade.py.
+ */
+#define _GNU_SOURCE
+#include "model.h"
+#include "tests/fuzz/fuzz.h"
+#include <fcntl.h>
+#include <poll.h>
+#include <quarry/ktest.h>
+#include <quarry/string.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define CALL_CPU_NS  1000000000LL /* of processor time: one call takes microseconds */
+#define CALL_ASLEEP  100          /* looks, ten a second, at which the process sleeps */
+#define OUTPUT_LIMIT (256UL << 10)
+
+static int arena_fd, calls_fd = -1, results_fd = -1;
+static pid_t child;
+static const char *program;
+/* Of string.h, which gives the parameters of functions in port.h other names. */
+char *strsignal(int sig);
+
+static struct arena *should; /* a memory of this shape, by the reference: what never changes */
+static sigjmp_buf checker_broke;
+static volatile int checking;
+
+/* ---- the student's process ---- */
+
+static void limit(int what, rlim_t most)
+{
+	struct rlimit l = {most, most};
+
+	setrlimit(what, &l);
+}
+
+static void begin_child(void)
+{
+	int to[2], from[2], log;
+	pid_t judge = getpid();
+
+	if (pipe2(to, O_CLOEXEC) || pipe2(from, O_CLOEXEC))
+		panic("judge: no pipe");
+	child = fork();
+	if (child == 0) {
+		const char *path = getenv("JUDGE_OUTPUT");
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != judge)
+			_exit(126);
+		log = open(path ? path : "/dev/null", O_WRONLY | O_CREAT | O_APPEND, 0600);
+		dup2(open("/dev/null", O_RDONLY), 0);
+		dup2(log, 1);
+		dup2(log, 2);
+		/* Above those that they are copied to. */
+		to[0] = fcntl(to[0], F_DUPFD, 10);
+		from[1] = fcntl(from[1], F_DUPFD, 10);
+		arena_fd = fcntl(arena_fd, F_DUPFD, 10);
+		dup2(to[0], WIRE_CALLS);
+		dup2(from[1], WIRE_RESULTS);
+		dup2(arena_fd, WIRE_ARENA);
+		close_range(WIRE_ARENA + 1, ~0U, 0);
+		signal(SIGXFSZ, SIG_IGN);
+		limit(RLIMIT_FSIZE, OUTPUT_LIMIT);
+		limit(RLIMIT_CORE, 0);
+		limit(RLIMIT_NOFILE, 16);
+		limit(RLIMIT_CPU, 60);
+		execl(program, program, (char *)NULL);
+		_exit(126);
+	}
+	close(to[0]);
+	close(from[1]);
+	calls_fd = to[1];
+	results_fd = from[0];
+}
+
+/* Its wait status; killed if it has not ended by itself. */
+static int end_child(bool kill_it)
+{
+	int status = 0;
+
+	if (!child)
+		return 0;
+	if (kill_it)
+		kill(child, SIGKILL);
+	close(calls_fd);
+	close(results_fd);
+	waitpid(child, &status, 0);
+	child = 0;
+	return status;
+}
+
+static long long child_cpu_ns(void)
+{
+	struct timespec ts;
+	clockid_t id;
+
+	if (clock_getcpuclockid(child, &id) || clock_gettime(id, &ts))
+		return 0;
+	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
+}
+
+/* Not even waiting for a CPU, which a loaded machine may make it do for long. */
+static bool child_sleeps(void)
+{
+	char path[40], text[256];
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", child);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		close(fd);
+	/* "PID (NAME) S ..." */
+	while (n > 0 && text[n - 1] != ')')
+		n--;
+	return n > 0 && text[n] == ' ' && text[n + 1] == 'S';
+}
+
+enum answer { ANSWERED, ENDED, LATE };
+
+static enum answer ask(const struct wire_call *c, struct wire_result *r)
+{
+	long long begin = child_cpu_ns();
+	size_t got = 0;
+	int asleep = 0;
+
+	if (write(calls_fd, c, sizeof(*c)) != sizeof(*c))
+		return ENDED;
+	while (got < sizeof(*r)) {
+		struct pollfd p = {.fd = results_fd, .events = POLLIN};
+		ssize_t n;
+
+		if (poll(&p, 1, 100) == 0) {
+			asleep = child_sleeps() ? asleep + 1 : 0;
+			if (child_cpu_ns() - begin > CALL_CPU_NS || asleep >= CALL_ASLEEP)
+				return LATE;
+			continue;
+		}
+		n = read(results_fd, (char *)r + got, sizeof(*r) - got);
+		if (n <= 0)
+			return ENDED;
+		got += (size_t)n;
+	}
+	return ANSWERED;
+}
+
+/* ---- the arena ---- */
+
+static void view_empty(void)
+{
+	void *at = mmap((void *)ARENA_BASE, ARENA_SIZE, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+
+	if (at != (void *)ARENA_BASE)
+		panic("judge: the arena cannot be mapped");
+}
+
+/* As the student's process has it now: as much as the reference uses. */
+static void view_take(void)
+{
+	if (pread(arena_fd, ARENA, should->used, 0) != (ssize_t)should->used)
+		panic("judge: the arena cannot be read");
+}
+
+/* Of this shape, by the reference's code, once before the test. */
+static void build_should(const struct wire_shape *shape)
+{
+	LIST_INIT(&memories);
+	arena_machine(shape->cpus);
+	view_empty();
+	if (arena_build(shape))
+		panic("judge: the reference cannot build the memory");
+	if (!should)
+		should = malloc(ARENA_SIZE);
+	memcpy(should, ARENA, ARENA->used);
+}
+
+/* As the judge's copy of what was built has it: @ptr, which points into the arena. */
+#define SHOULD(ptr) ((const void *)((const char *)should + ((uintptr_t)(ptr)-ARENA_BASE)))
+#define SAME(field)                                                                                \
+	WANT(!memcmp(&(field), SHOULD(&(field)), sizeof(field)),                                   \
+	    "the description of the memory was overwritten: %s", #field)
+
+/* What is constant is as it was made: the checker follows it. */
+static void check_constants(void)
+{
+	const struct memory *mem = &ARENA->mem;
+	unsigned i;
+
+	SAME(mem->memmap);
+	SAME(mem->pageblocks);
+	SAME(mem->trees);
+	SAME(mem->start_pfn);
+	SAME(mem->end_pfn);
+	SAME(mem->nr_cpus);
+	SAME(mem->nr_nodes);
+	SAME(mem->pcp);
+	SAME(mem->drain_mask);
+	for (i = 0; i < m.shape.cpus; i++) {
+		const struct pcp *pcp;
+
+		SAME(mem->pcp[i]);
+		pcp = mem->pcp[i];
+		SAME(pcp->slot);
+	}
+	for (i = 0; i < MAX_ZONES; i++) {
+		const struct zone *zone = &mem->zones[i];
+
+		SAME(zone->mem);
+		SAME(zone->id);
+		SAME(zone->node);
+		SAME(zone->kind);
+		SAME(zone->start_pfn);
+		SAME(zone->end_pfn);
+	}
+	for (i = m.first; i < m.first + m.blocks; i++) {
+		const struct pageblock *pb = pageblock_of(mem, block_pfn(i));
+
+		SAME(pb->zone);
+	}
+	for (i = 0; i < MAX_ZONES; i++)
+		WANT(!mem->zones[i].lock.locked && !mem->zones[i].lru_lock.locked,
+		    "a lock of zone %u is still held after the call", i);
+	WANT(!mutex_is_held(&mem->pcp_ctl) && !mutex_is_held(&mem->hotplug),
+	    "the mutex %s is still held after the call",
+	    mutex_is_held(&mem->hotplug) ? "hotplug" : "pcp_ctl");
+}
+
+/* The checker itself came to grief on what it found. */
+static void checker_signal(int sig)
+{
+	if (!checking) {
+		signal(sig, SIG_DFL);
+		raise(sig);
+	}
+	siglongjmp(checker_broke, 1);
+}
+
+/* What the call has left behind, and what it returned. */
+static void look(const struct wire_call *c, const struct wire_result *r)
+{
+	view_take();
+	host_fuzz_log = false;
+	host_this = (struct host_this){0};
+	checking = 1;
+	if (sigsetjmp(checker_broke, 1)) {
+		checking = 0;
+		broken(-1, "the memory's structures cannot be read: they are damaged");
+	}
+	check_constants();
+	WANT(r->irqs_off == c->irqs_off, "interrupts are %s after a call that began with them %s",
+	    r->irqs_off ? "off" : "on", c->irqs_off ? "off" : "on");
+	model_after(c, r);
+	model_check();
+	judge_stacks(c, r);
+	checking = 0;
+}
+
+/* ---- one test ---- */
+
+/* One call, sent and judged.  NULL: as it should be; else the verdict. */
+static const char *one_call(const struct wire_call *c)
+{
+	static struct wire_result r;
+	enum answer answer;
+
+	call_log[MIN(nr_log, NR_LOG - 1u)].call = *c;
+	call_log[MIN(nr_log, NR_LOG - 1u)].done = false;
+	nr_log += nr_log < NR_LOG;
+	if (c->code != CALL_BUILD)
+		model_before(c);
+	answer = ask(c, &r);
+	if (answer != ANSWERED) {
+		int status = end_child(answer == LATE);
+
+		verdict.pfn = -1;
+		snprintf(verdict.text, sizeof(verdict.text), "%s did not return: %s%s",
+		    call_names[c->code],
+		    answer == LATE            ? "it runs for ever"
+		        : WIFSIGNALED(status) ? strsignal(WTERMSIG(status))
+		                              : "the process ended",
+		    answer == LATE || WIFSIGNALED(status) ? "" : " early");
+		return answer == LATE ? "HANG" : "CRASH";
+	}
+	call_log[nr_log - 1].r = r.r;
+	call_log[nr_log - 1].done = true;
+	if (setjmp(verdict_given)) {
+		checking = 0;
+		return "FAIL";
+	}
+	look(c, &r);
+	return NULL;
+}
+
+/*
+ * A stray write hits the word of a cached page, which the next allocation would take: it must not,
+ * and ends the kernel, which is what the process is here.
+ */
+static const char *damaged_call(void)
+{
+	static const gfp_t gfps[] = {GFP_UNMOVABLE, GFP_MOVABLE, GFP_RECLAIMABLE};
+	static struct wire_result r;
+	const u32 word = PAGE_WORD(3, PG_PCP, 0);
+	unsigned i, cpu;
+
+	for (i = 0; i < ARRAY_SIZE(gfps) * m.shape.cpus; i++) {
+		struct wire_call c = {.code = CALL_ALLOC, .a = gfps[i % ARRAY_SIZE(gfps)]};
+		const struct page *page;
+		unsigned stack;
+
+		c.cpu = cpu = i / (unsigned)ARRAY_SIZE(gfps);
+		stack = m.mem->pcp[cpu]->first[(u8)c.a];
+		if (!m.mem->pcp[cpu]->count[stack])
+			continue;
+		page = m.mem->pcp[cpu]->slot[stack][m.mem->pcp[cpu]->count[stack] - 1];
+		if (pwrite(arena_fd, &word, sizeof(word),
+		        (off_t)((uintptr_t)&page->word - ARENA_BASE)) != sizeof(word))
+			panic("judge: the arena cannot be written");
+		if (ask(&c, &r) == ENDED)
+			return NULL;
+		verdict.pfn = (s64)page_to_pfn_in(m.mem, page);
+		snprintf(verdict.text, sizeof(verdict.text),
+		    "the newest cached page of CPU %u had a damaged word, and an allocation did "
+		    "not "
+		    "notice it",
+		    cpu);
+		return "FAIL";
+	}
+	verdict.pfn = -1;
+	snprintf(verdict.text, sizeof(verdict.text), "after all these frees no CPU caches a page");
+	return "FAIL";
+}
+
+static bool run(const struct plan *p, u64 seed)
+{
+	u64 rand = (seed + 1) * 0x9e3779b97f4a7c15ULL | 1;
+	struct wire_call c = {.code = CALL_BUILD};
+	const char *what;
+	unsigned nr = 0;
+
+	memcpy(c.pfns, p->shape, sizeof(*p->shape));
+	nr_log = 0;
+	verdict = (struct verdict){.pfn = -1};
+	build_should(p->shape);
+	model_begin(p->shape);
+	if (!child)
+		begin_child();
+	what = one_call(&c);
+	while (!what && (!p->damage || nr < p->calls) && plan_next(p, &rand, nr++, &c)) {
+		if (c.code == CALL_OFFLINE) {
+			struct wire_call query = c;
+
+			query.code = CALL_QUERY;
+			what = one_call(&query);
+		}
+		what = what ? what : one_call(&c);
+	}
+	if (!what && p->damage) {
+		what = damaged_call();
+		end_child(true);
+	} else if (!what && setjmp(verdict_given)) {
+		what = "FAIL";
+	} else if (!what) {
+		model_end();
+	}
+	report(p, what ? what : "PASS", seed);
+	if (what)
+		end_child(true);
+	return !what;
+}
+
+int main(int argc, char **argv)
+{
+	u64 seed = 1;
+	unsigned k, ran = 0, failed = 0;
+	int i;
+
+	for (i = 1; i < argc && argv[i][0] == '-'; i++) {
+		if (!strncmp(argv[i], "--seed=", 7))
+			seed = strtoull(argv[i] + 7, NULL, 0);
+		for (k = 0; !strcmp(argv[i], "--list") && k < nr_plans; k++)
+			printf("%s\t%s\n", plans[k].name, plans[k].about);
+	}
+	if (i == argc)
+		return 0;
+	program = argv[i++];
+	arena_fd = memfd_create("arena", MFD_CLOEXEC);
+	if (arena_fd < 0 || ftruncate(arena_fd, ARENA_SIZE))
+		panic("judge: no file for the arena");
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGSEGV, checker_signal);
+	signal(SIGBUS, checker_signal);
+	signal(SIGABRT, checker_signal);
+	signal(SIGFPE, checker_signal);
+	for (k = 0; k < nr_plans; k++) {
+		bool named = i == argc;
+		int n;
+
+		for (n = i; n < argc; n++)
+			named |= !strcmp(argv[n], plans[k].name);
+		if (!named)
+			continue;
+		ran++;
+		failed += !run(&plans[k], seed);
+	}
+	end_child(true);
+	return !ran ? 2 : failed ? 1 : 0;
+}

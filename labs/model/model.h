@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * model.h: the judge's model: the owner of each page, which pageblocks are isolated or offline, how
+ * deeply caches are off; and its view of the arena.
+ */
+#ifndef QUARRY_LABS_MODEL_H
+#define QUARRY_LABS_MODEL_H
+
+#include "wire.h"
+#include <setjmp.h>
+
+#define NR_LIVE      2048
+#define ARENA_PAGES  ((ARENA_BLOCKS + 1) * PAGEBLOCK_PAGES)
+#define OWNER_LIVE   0x1000u /* + index in live[] */
+#define OWNER_HANDLE 0x2000u /* + handle */
+#define OWNER_KEPT   0x4000u /* reserved */
+#define OWNER_BROKEN 0x8000u /* retired */
+
+struct model_block {
+	bool hole, reserved, lent, isolated, offline;
+	u8 zone;
+	u8 type; /* before the call, and how many pages were free */
+	u16 free;
+};
+struct model_live {
+	u32 pfn;
+	u8 order;
+	u16 refs, pins; /* every pin is a reference too */
+	gfp_t gfp;
+};
+struct model {
+	struct memory *mem; /* the view: private, as after the last call */
+	struct wire_shape shape;
+	unsigned first, blocks; /* pageblocks [first, first + blocks) */
+	struct model_block block[ARENA_BLOCKS + 1];
+	u16 owner[ARENA_PAGES];
+	bool doomed[ARENA_PAGES]; /* broken, and in use */
+	unsigned nr_doomed, nr_retired;
+	u32 before[ARENA_PAGES]; /* words before the call */
+	struct model_live live[NR_LIVE];
+	unsigned nr_live;
+	u64 at[NR_HANDLES]; /* ~0: free */
+	u8 handle_order[NR_HANDLES], handle_pins[NR_HANDLES];
+	unsigned depth[MAX_ZONES];
+	unsigned long managed, managed_at_start, in_use;
+	s64 last_freed;
+	bool must;             /* the allocation under way must succeed */
+	s64 queried;           /* what a query of the range of the next offline said */
+	long spare[MAX_ZONES]; /* before the call */
+};
+extern struct model m;
+
+/* What went wrong, in plain words; and of which page, or -1. */
+struct verdict {
+	char text[400];
+	s64 pfn;
+};
+extern struct verdict verdict;
+extern jmp_buf verdict_given;
+/* The call that was judged has broken an expectation; does not return. */
+void broken(s64 pfn, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
+#define WANT_OF(cond, pfn, ...)                                                                    \
+	do {                                                                                       \
+		if (!(cond))                                                                       \
+			broken((s64)(pfn), __VA_ARGS__);                                           \
+	} while (0)
+#define WANT(cond, ...) WANT_OF(cond, -1, __VA_ARGS__)
+
+/* A memory of @shape, all free; the arena is as after its making. */
+void model_begin(const struct wire_shape *shape);
+/* Before the call: note what is needed to judge it. */
+void model_before(const struct wire_call *c);
+/* After the call: judge its result, and take it in. */
+void model_after(const struct wire_call *c, const struct wire_result *r);
+/* Counts, caches, owners, and check_memory over the view. */
+void model_check(void);
+/* All has been given back. */
+void model_end(void);
+
+struct model_range {
+	bool bad;
+	bool beyond; /* not of the memory, or no whole pageblocks */
+	unsigned blocks, offline, isolated, reserved;
+	unsigned live;      /* blocks */
+	unsigned unmovable; /* of these, in pageblocks of other types than movable */
+	unsigned handles, pinned;
+	s64 first; /* the first unmovable block */
+};
+struct model_range model_look(pfn_t start, unsigned long nr);
+
+static inline unsigned block_index(pfn_t pfn)
+{
+	return (unsigned)(pfn >> PAGEBLOCK_ORDER);
+}
+static inline pfn_t block_pfn(unsigned index)
+{
+	return (pfn_t)index << PAGEBLOCK_ORDER;
+}
+static inline bool zone_there(unsigned id)
+{
+	return m.mem->zones[id].end_pfn > m.mem->zones[id].start_pfn;
+}
+
+/* A single page becomes a live block, if another had it before, too; and the reverse. */
+void model_own_page(pfn_t pfn);
+void model_disown_page(pfn_t pfn);
+/* Is @pfn a live block of order 0, with one reference and no pin? */
+bool model_plain_page(pfn_t pfn);
+
+/* model_split.c: the block at @pfn was taken by a call of its own. */
+void judge_split(pfn_t pfn, gfp_t gfp, unsigned order);
+/* model_cache.c. */
+void judge_cache(const struct wire_call *c, const struct wire_result *r);
+/* Before each call, and when it has been judged. */
+void stacks_before(const struct wire_call *c);
+void judge_stacks(const struct wire_call *c, const struct wire_result *r);
+/* model_range.c: calls on ranges and movable pages. */
+void judge_range(const struct wire_call *c, const struct wire_result *r);
+void judge_handle(const struct wire_call *c, const struct wire_result *r);
+void check_blocks(void);
+/* The handles' pages, which move: forget their places and take those of @r. */
+void model_resync(const u64 *at);
+
+/* ---- the calls of a test, for a report (report.c) ---- */
+
+#define NR_LOG 4096
+struct logged {
+	struct wire_call call;
+	s64 r;
+	bool done;
+};
+extern struct logged call_log[NR_LOG];
+extern unsigned nr_log;
+extern const char *const call_names[];
+struct plan;
+/* One JSON line: the test, @what of it, and if that is not PASS the calls it is about. */
+void report(const struct plan *p, const char *what, u64 seed);
+
+/* ---- tests (plans.c) ---- */
+
+struct plan {
+	const char *name;
+	const char *about; /* one line: what it does */
+	const struct wire_shape *shape;
+	unsigned calls;
+	u8 weight[NR_CALLS];
+	u8 orders;    /* of allocations: 0 .. orders */
+	bool off;     /* with all caches off */
+	bool movable; /* all allocations are movable */
+	bool wrong;   /* bad frees among them */
+	bool irqs;    /* some calls with interrupts off */
+	bool damage;  /* in the end the word of a cached page is overwritten */
+	u8 policies;  /* a bit for each */
+	u16 most;     /* live blocks */
+};
+extern const struct plan plans[];
+extern const unsigned nr_plans;
+/* The next call of @p; false: it has come to its end, and all has been given back. */
+bool plan_next(const struct plan *p, u64 *rand, unsigned nr, struct wire_call *c);
+
+#endif

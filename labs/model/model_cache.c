@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * model_cache.c: which results of drains are right, and of caches switched off and on; and what
+ * becomes of the stacks of a cache: the newest block is allocated, the oldest are given back.
+ *
+ * Owns:       of m, the depths; the stacks before the call.
+ * Locks:      none: one thread.
+ * Invariants: as model.c.
+ * Tests:      tests/qemu/test_grade.py.
+ */
+#include "model.h"
+#include "mm/pcp.h"
+
+void judge_cache(const struct wire_call *c, const struct wire_result *r)
+{
+	const struct zone *zone = c->a < 0 ? NULL : &m.mem->zones[c->a];
+	s64 want = c->irqs_off ? -EDEADLK : 0;
+	unsigned i;
+
+	switch (c->code) {
+	case CALL_DRAIN:
+		WANT(want ? r->r == want : r->r >= 0, "drain_all_pages returned %lld",
+		    (long long)r->r);
+		for (i = 0; !want && i < m.shape.nodes * NR_ZONE_KINDS; i++)
+			WANT((zone && zone->id != i) || zone_pcp_pages(&m.mem->zones[i]) == 0,
+			    "after drain_all_pages %lu pages of zone %u are still cached",
+			    zone_pcp_pages(&m.mem->zones[i]), i);
+		return;
+	case CALL_DRAIN_HERE:
+		for (i = 0; i < m.shape.nodes * NR_ZONE_KINDS; i++)
+			WANT((zone && zone->id != i) ||
+			        !pcp_zone_nonempty(m.mem, c->cpu, &m.mem->zones[i]),
+			    "after drain_local_pages CPU %u still caches pages of zone %u", c->cpu,
+			    i);
+		return;
+	case CALL_DISABLE:
+		WANT(r->r == want, "zone_pcp_disable returned %lld: expected %lld", (long long)r->r,
+		    (long long)want);
+		m.depth[c->a] += !want;
+		return;
+	case CALL_ENABLE:
+		want = m.depth[c->a] ? 0 : -EINVAL;
+		WANT(r->r == want, "zone_pcp_enable returned %lld: expected %lld", (long long)r->r,
+		    (long long)want);
+		m.depth[c->a] -= !want;
+		return;
+	default: return;
+	}
+}
+
+/* ---- stacks ---- */
+
+/* Those before the call: where their blocks are in the pool, the oldest first. */
+static struct {
+	unsigned at, nr;
+} stacks[ARENA_CPUS][NR_STACKS];
+static u32 pool[ARENA_PAGES];
+
+static u32 cached_at(unsigned cpu, unsigned stack, unsigned i)
+{
+	return (u32)page_to_pfn_in(m.mem, m.mem->pcp[cpu]->slot[stack][i]);
+}
+
+/* The stack that must serve the call, or take its block; NR_STACKS: none. */
+static unsigned must_use;
+
+/* Counts and capacities are those before the call. */
+static unsigned stack_of_call(const struct wire_call *c)
+{
+	unsigned order = (unsigned)c->b, index, stack;
+	const struct pcp *pcp;
+
+	if ((c->code != CALL_ALLOC && c->code != CALL_FREE) || c->b < 0 || c->b > MAX_ORDER)
+		return NR_STACKS;
+	index = order_index(order);
+	if (index >= NR_CACHED_ORDERS)
+		return NR_STACKS;
+	pcp = m.mem->pcp[c->cpu];
+	if (c->code == CALL_ALLOC) {
+		stack = pcp->first[(u8)c->a] + index * NR_CACHED_TYPES;
+		return pcp->count[stack] ? stack : NR_STACKS;
+	}
+	if (c->a < (s64)block_pfn(m.first) || c->a >= (s64)block_pfn(m.first + m.blocks) ||
+	    page_word(pfn_to_page_in(m.mem, (pfn_t)c->a)) != PAGE_WORD(1, PG_ALLOC, order))
+		return NR_STACKS;
+	stack = pageblock_of(m.mem, (pfn_t)c->a)->stack[index];
+	return pcp->count[stack] < pcp->capacity[stack] ? stack : NR_STACKS;
+}
+
+void stacks_before(const struct wire_call *c)
+{
+	unsigned cpu, stack, i, at = 0;
+
+	must_use = stack_of_call(c);
+	for (cpu = 0; cpu < m.shape.cpus; cpu++) {
+		for (stack = 0; stack < NR_STACKS; stack++) {
+			unsigned nr = m.mem->pcp[cpu]->count[stack];
+
+			nr = MIN(nr, (unsigned)ARRAY_SIZE(pool) - at);
+			stacks[cpu][stack].at = at;
+			stacks[cpu][stack].nr = nr;
+			for (i = 0; i < nr; i++)
+				pool[at++] = cached_at(cpu, stack, i);
+		}
+	}
+}
+
+/* Where @pfn was in the stack, or @nr. */
+static unsigned position(const u32 *was, unsigned nr, u32 pfn)
+{
+	unsigned i;
+
+	for (i = 0; i < nr && was[i] != pfn; i++)
+		;
+	return i;
+}
+
+/* Some of the oldest are gone, and if it @takes some of the newest; what came was put on top. */
+static void judge_stack(unsigned cpu, unsigned stack, bool takes)
+{
+	unsigned nr = stacks[cpu][stack].nr, now = m.mem->pcp[cpu]->count[stack], i, from;
+	const u32 *was = &pool[stacks[cpu][stack].at];
+
+	if (!nr || !now)
+		return;
+	from = position(was, nr, cached_at(cpu, stack, 0));
+	for (i = 0; i < now && from + i < nr && was[from + i] == cached_at(cpu, stack, i);)
+		i++;
+	WANT_OF(takes || from == nr || from + i == nr, was[from + i],
+	    "pfn %#x has left a stack of CPU %u, where an older block stays", was[from + i], cpu);
+	for (; i < now; i++) {
+		u32 pfn = cached_at(cpu, stack, i);
+
+		WANT_OF(position(was, nr, pfn) == nr, pfn,
+		    "pfn %#x has changed its place in a stack of CPU %u, among those that stayed",
+		    pfn, cpu);
+	}
+}
+
+/* Of blocks of one stack the newest is allocated. */
+static void judge_newest(unsigned cpu, u32 pfn)
+{
+	unsigned stack;
+
+	for (stack = 0; stack < NR_STACKS; stack++) {
+		unsigned nr = stacks[cpu][stack].nr;
+		unsigned at = position(&pool[stacks[cpu][stack].at], nr, pfn);
+
+		WANT_OF(at == nr || at + 1 == nr, pfn,
+		    "pfn %#x was allocated, the block number %u from below of a stack of %u on CPU "
+		    "%u: "
+		    "expected the newest",
+		    pfn, at, nr, cpu);
+	}
+}
+
+/* What can be cached is, and what is cached serves. */
+static void judge_used(const struct wire_call *c, const struct wire_result *r)
+{
+	unsigned nr = stacks[c->cpu][must_use].nr, now = m.mem->pcp[c->cpu]->count[must_use];
+	u32 top = c->code == CALL_ALLOC ? pool[stacks[c->cpu][must_use].at + nr - 1]
+	    : now                       ? cached_at(c->cpu, must_use, now - 1)
+	                                : (u32)PFN_NONE;
+
+	if (c->code == CALL_ALLOC)
+		WANT_OF(r->r == (s64)top, top,
+		    "CPU %u caches pfn %#x for such a request, the newest: it was not allocated",
+		    c->cpu, top);
+	else
+		WANT_OF(now == nr + 1 && top == (u32)c->a, c->a,
+		    "pfn %#llx was freed where its stack on CPU %u has room: expected that it is "
+		    "cached",
+		    (unsigned long long)c->a, c->cpu);
+}
+
+/* Every owner has set its capacities anew. */
+static void judge_capacities(void)
+{
+	unsigned cpu, stack;
+
+	for (stack = 0; stack < m.shape.nodes * NR_ZONE_KINDS * STACKS_PER_ZONE; stack++) {
+		const struct zone *zone = &m.mem->zones[stack / STACKS_PER_ZONE];
+		unsigned in_zone = stack % STACKS_PER_ZONE, want;
+
+		if (in_zone == STACK_NONE || !zone_there(zone->id))
+			continue;
+		want = m.depth[zone->id]
+		    ? 0
+		    : zone->pcp_capacity[in_zone / NR_CACHED_TYPES][in_zone % NR_CACHED_TYPES];
+		for (cpu = 0; cpu < m.shape.cpus; cpu++)
+			WANT(m.mem->pcp[cpu]->capacity[stack] == want,
+			    "a stack of zone %u on CPU %u may hold %u blocks: expected %u",
+			    zone->id, cpu, m.mem->pcp[cpu]->capacity[stack], want);
+	}
+}
+
+void judge_stacks(const struct wire_call *c, const struct wire_result *r)
+{
+	bool takes = c->code == CALL_ALLOC || c->code == CALL_BULK_ALLOC;
+	unsigned cpu, stack;
+
+	if (c->code == CALL_BUILD || c->code == CALL_REFRESH)
+		judge_capacities();
+	if (c->code > CALL_REFRESH || c->code == CALL_BUILD)
+		return;
+	if (must_use < NR_STACKS)
+		judge_used(c, r);
+	if (c->code == CALL_ALLOC && r->r >= 0)
+		judge_newest(c->cpu, (u32)r->r);
+	for (cpu = 0; cpu < m.shape.cpus; cpu++) {
+		for (stack = 0; stack < NR_STACKS; stack++)
+			judge_stack(cpu, stack, takes);
+	}
+}

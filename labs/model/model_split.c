@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * model_split.c: which free block a request is served from; seen where caches are off, and each
+ * allocation is one of the buddy allocator's.
+ *
+ * Owns:       nothing.
+ * Locks:      none: one thread.
+ * Invariants: as model.c.  Of pageblocks that suffice equally well any will do.
+ * Tests:      tests/qemu/test_grade.py.
+ */
+#include "model.h"
+#include "mm/zone.h"
+
+#define NONE (-1)
+
+/* The types that help out, in this order. */
+static const u8 helpers[NR_CACHED_TYPES][3] = {
+    [MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES},
+    [MT_MOVABLE] = {MT_CMA, MT_RECLAIMABLE, MT_UNMOVABLE},
+    [MT_RECLAIMABLE] = {MT_UNMOVABLE, MT_MOVABLE, NR_MIGRATETYPES},
+};
+
+/* The order of the largest free block in a pageblock before the call, or NONE. */
+static int largest(unsigned block)
+{
+	pfn_t at = block_pfn(block), end = at + PAGEBLOCK_PAGES;
+	int found = NONE;
+
+	while (at < end) {
+		unsigned order = MIN(word_order(m.before[at]), MAX_ORDER + 0u);
+
+		if (word_state(m.before[at]) == PG_FREE)
+			found = MAX(found, (int)order);
+		at += 1UL << order;
+	}
+	return found;
+}
+
+/* Of the pageblocks of a zone and a type: the least order that suffices, and the largest. */
+struct lists {
+	int fits[NR_MIGRATETYPES], top[NR_MIGRATETYPES];
+};
+
+static void look_at(struct lists *l, unsigned zone, unsigned order)
+{
+	unsigned i;
+
+	for (i = 0; i < NR_MIGRATETYPES; i++)
+		l->fits[i] = l->top[i] = NONE;
+	for (i = m.first; i < m.first + m.blocks; i++) {
+		const struct model_block *b = &m.block[i];
+		unsigned type = b->type;
+		int have;
+
+		if (b->hole || b->offline || b->isolated || b->zone != zone)
+			continue;
+		have = largest(i);
+		if (have < (int)order)
+			continue;
+		l->top[type] = MAX(l->top[type], have);
+		if (l->fits[type] == NONE || l->fits[type] > have)
+			l->fits[type] = have;
+	}
+}
+
+/* A pageblock of another type has helped out. */
+static void judge_helper(pfn_t pfn, const struct lists *l, unsigned type)
+{
+	const struct model_block *b = &m.block[block_index(pfn)];
+	bool changed = pageblock_type(pageblock_of(m.mem, pfn)) == type;
+	bool may = m.mem->zones[b->zone].kind != ZONE_MOVABLE && !b->lent &&
+	    b->free >= PAGEBLOCK_PAGES / 2;
+	int have = largest(block_index(pfn));
+	bool before = true;
+	unsigned i;
+
+	WANT_OF(l->top[type] == NONE, pfn,
+	    "a request of type %u got pfn %#lx of a pageblock of type %u, where one of its own "
+	    "type "
+	    "has a block",
+	    type, pfn, b->type);
+	for (i = 0; i < ARRAY_SIZE(helpers[0]) && helpers[type][i] < NR_MIGRATETYPES; i++) {
+		unsigned other = helpers[type][i];
+
+		before &= other != b->type;
+		WANT_OF(l->top[other] < have + !before, pfn,
+		    "a request of type %u got pfn %#lx of a pageblock of type %u, whose largest "
+		    "free block is of order %d, where one of type %u has a block of order %d",
+		    type, pfn, b->type, have, other, l->top[other]);
+	}
+	WANT_OF(changed == may, pfn,
+	    "the pageblock of pfn %#lx, of type %u with %u free pages, has%s changed its type for "
+	    "a "
+	    "request of type %u",
+	    pfn, b->type, b->free, changed ? "" : " not", type);
+}
+
+void judge_split(pfn_t pfn, gfp_t gfp, unsigned order)
+{
+	const struct model_block *b = &m.block[block_index(pfn)];
+	unsigned best = NR_ORDERS, have = NR_ORDERS, type = gfp_type(gfp);
+	pfn_t block = block_pfn(block_index(pfn)), at = block;
+	int top = largest(block_index(pfn));
+	struct lists l;
+
+	if (!m.depth[b->zone])
+		return;
+	while (at < block + PAGEBLOCK_PAGES) {
+		u32 word = m.before[at];
+		unsigned o = MIN(word_order(word), MAX_ORDER + 0u);
+
+		if (word_state(word) == PG_FREE && o >= order && o < best)
+			best = o;
+		if (pfn >= at && pfn < at + (1UL << o))
+			have = word_state(word) == PG_FREE ? o : NR_ORDERS;
+		at += 1UL << o;
+	}
+	WANT_OF(have != NR_ORDERS, pfn, "pfn %#lx was handed out, but it was not free", pfn);
+	WANT_OF(m.spare[b->zone] >= 1L << order || gfp & GFP_RESERVE, pfn,
+	    "a block of order %u was taken below the watermark of zone %u", order, b->zone);
+	look_at(&l, b->zone, order);
+	if (b->type != type) {
+		judge_helper(pfn, &l, type);
+		return;
+	}
+	WANT_OF(have == best, pfn,
+	    "a block of order %u was cut from a free block of order %u, where the same pageblock "
+	    "had a free one of order %u",
+	    order, have, best);
+	WANT_OF(top == l.fits[type], pfn,
+	    "a block of order %u was taken from a pageblock whose largest free block is of order "
+	    "%d, where order %d suffices",
+	    order, top, l.fits[type]);
+	WANT_OF(pageblock_type(pageblock_of(m.mem, pfn)) == type, pfn,
+	    "the pageblock of pfn %#lx has changed its type for a request of its own", pfn);
+}

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * wire.h: what the judge and the process with the student's code agree on: an arena that both map
+ * at one address, and calls, one at a time over a pipe, with raw results.
+ *
+ * The student's process knows nothing of what is expected; the judge never runs the student's code.
+ */
+#ifndef QUARRY_LABS_WIRE_H
+#define QUARRY_LABS_WIRE_H
+
+#include <quarry/handle.h>
+#include <quarry/mm.h>
+
+/* Descriptors of both processes: calls, results, the file of the arena. */
+#define WIRE_CALLS   3
+#define WIRE_RESULTS 4
+#define WIRE_ARENA   5
+
+/* Far from what a sanitizer, the loader and the heap use. */
+#define ARENA_BASE   0x300000000000UL
+#define ARENA_SIZE   (16UL << 20)
+#define ARENA_BLOCKS 32
+#define ARENA_CPUS   4
+#define NR_HANDLES   16
+#define WIRE_PFNS    40
+
+/* The arena begins with this; behind it come the arrays, the caches, and what they are cut from. */
+struct arena {
+	u64 used; /* bytes */
+	struct memory mem;
+	struct handle_table table;
+	struct handle handle[NR_HANDLES];
+	struct pageblock *pageblocks;
+	struct pageblock_tree *trees;
+	struct page *memmap;
+};
+#define ARENA ((struct arena *)ARENA_BASE)
+
+/* One zone: pageblocks from the end of the one before. */
+struct wire_zone {
+	u8 node, kind, blocks;
+};
+#define WIRE_ZONES 6
+struct wire_shape {
+	struct wire_zone zone[WIRE_ZONES];
+	u8 nodes, cpus;
+	u8 hole, reserved, lent; /* pageblocks, by number from 1; 0: none */
+};
+
+/* a, b, c, d of each; "r" is the result, "pfn" and "why" of a struct mm_fail. */
+#define WIRE_CALLS_OF(C)                                                                           \
+	C(BUILD)      /* a new memory; the shape is in pfns */                                     \
+	C(ALLOC)      /* gfp, order: pfn, or -1 */                                                 \
+	C(FREE)       /* pfn, order */                                                             \
+	C(BULK_ALLOC) /* gfp, nr: how many; pfns */                                                \
+	C(BULK_FREE)  /* nr; pfns: how many were refused */                                        \
+	C(GET)        /* pfn */                                                                    \
+	C(PUT)        /* pfn */                                                                    \
+	C(PIN)        /* pfn */                                                                    \
+	C(UNPIN)      /* pfn */                                                                    \
+	C(DRAIN)      /* zone, or -1 */                                                            \
+	C(DRAIN_HERE) /* zone, or -1 */                                                            \
+	C(DISABLE)    /* zone */                                                                   \
+	C(ENABLE)     /* zone */                                                                   \
+	C(REFRESH)                                                                                 \
+	C(ISOLATE)    /* start, nr, policy */                                                      \
+	C(UNDO)       /* start, nr */                                                              \
+	C(TEST)       /* start, nr */                                                              \
+	C(OFFLINE)    /* start, nr, policy: ...; moved */                                          \
+	C(ONLINE)     /* start, nr */                                                              \
+	C(QUERY)      /* start, nr */                                                              \
+	C(HOLD)       /* handle, order, gfp */                                                     \
+	C(DROP)       /* handle */                                                                 \
+	C(HOLD_PIN)   /* handle */                                                                 \
+	C(HOLD_UNPIN) /* handle */                                                                 \
+	C(MOVE)       /* nr; pfns: how many stayed */                                              \
+	C(PUT_BACK)   /* nr; pfns */                                                               \
+	C(CONTIG)     /* start, end, type */                                                       \
+	C(FREE_RANGE) /* start, nr: how many were refused */                                       \
+	C(BREAK)      /* pfn: its content is damaged */                                            \
+	C(SOFT)       /* pfn: to be retired */                                                     \
+	C(REPAIR)     /* pfn: no longer broken */
+#define WIRE_CALL_ID(name) CALL_##name,
+enum wire_code { WIRE_CALLS_OF(WIRE_CALL_ID) NR_CALLS };
+
+struct wire_call {
+	u32 code, cpu;
+	u32 irqs_off; /* called with interrupts off */
+	u32 spare;
+	s64 a, b, c, d;
+	u32 pfns[WIRE_PFNS];
+};
+struct wire_result {
+	s64 r, pfn, why, moved;
+	u32 irqs_off; /* when it had returned */
+	u32 spare;
+	u64 at[NR_HANDLES]; /* the pfn behind each handle, or -1 */
+	u32 pfns[WIRE_PFNS];
+};
+
+/*
+ * The memory of @shape in the arena, which is all zeroes.  0, or the step that failed.  Of the
+ * judge's own program with the reference's code, for what never changes; of the student's with his.
+ */
+int arena_build(const struct wire_shape *shape);
+/* What every process calls first, with its CPUs. */
+void arena_machine(unsigned cpus);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: whether a list has any is computed for all orders after each change; counts are recounted
+ * file: mm/buddy.c
+ */
+
+static void look_again(struct zone *zone, unsigned type)
+{
+	unsigned order, have = 0;
+
+	for (order = 0; order <= MAX_ORDER; order++)
+		have += (zone->blocks[type][order] != PFN_NONE) * (1u << order);
+	zone->have[type] = have;
+}
+
+static void unlink_block(struct zone *zone, pfn_t block)
+{
+	struct pageblock_tree *tree = tree_of(zone->mem, block), *other;
+	unsigned type = pageblock_type(pageblock_of(zone->mem, block));
+
+	if (zone->blocks[type][tree->list - 1] == block)
+		zone->blocks[type][tree->list - 1] = tree->next;
+	if (tree->prev != PFN_NONE) {
+		other = tree_of(zone->mem, tree->prev);
+		other->next = tree->next;
+	}
+	if (tree->next != PFN_NONE) {
+		other = tree_of(zone->mem, tree->next);
+		other->prev = tree->prev;
+	}
+	tree->prev = tree->next = (u32)PFN_NONE;
+	tree->list = 0;
+	look_again(zone, type);
+}
+
+static void link_block(struct zone *zone, pfn_t block, unsigned order)
+{
+	struct pageblock_tree *tree = tree_of(zone->mem, block);
+	unsigned type = pageblock_type(pageblock_of(zone->mem, block));
+
+	tree->list = (u8)(order + 1);
+	tree->prev = (u32)PFN_NONE;
+	tree->next = zone->blocks[type][order];
+	zone->blocks[type][order] = (u32)block;
+	if (tree->next != PFN_NONE)
+		tree_of(zone->mem, tree->next)->prev = (u32)block;
+	look_again(zone, type);
+}
+
+static void count_in_zone(struct zone *zone, const struct pageblock *pb, long nr)
+{
+	unsigned long free = zone->nr_free;
+
+	for (; nr > 0; nr--)
+		free++;
+	for (; nr < 0; nr++)
+		free--;
+	if (pageblock_type(pb) == MT_CMA)
+		WRITE_ONCE(zone->nr_free_cma, zone->nr_free_cma + free - zone->nr_free);
+	WRITE_ONCE(zone->nr_free, free);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: capacities are set after the blocks above them are back, and all in one lock hold
+ * file: mm/pcp.c
+ */
+
+static unsigned capacity_now(const struct zone *zone, unsigned in_zone)
+{
+	if (load_acquire(&zone->pcp_depth) > 0)
+		return 0;
+	return READ_ONCE(zone->pcp_capacity[in_zone / NR_CACHED_TYPES][in_zone % NR_CACHED_TYPES]);
+}
+
+unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
+{
+	unsigned capacity = capacity_now(zone, stack % STACKS_PER_ZONE);
+
+	if (pcp->capacity[stack] != capacity)
+		WRITE_ONCE(pcp->capacity[stack], (u16)capacity);
+	return capacity;
+}
+
+void pcp_refresh_zone_local(struct zone *zone)
+{
+	struct pcp *pcp = this_pcp_slow(zone->mem);
+	unsigned i;
+
+	zone_lock(zone);
+	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
+		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = pcp->count[stack];
+		unsigned capacity = capacity_now(zone, i);
+
+		if (count > capacity)
+			pcp_give_back(zone, pcp, stack, count - capacity);
+		WRITE_ONCE(pcp->capacity[stack], (u16)capacity);
+	}
+	zone_unlock(zone);
+}

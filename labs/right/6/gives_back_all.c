@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: a CPU that caches one page of an isolated pageblock gives back all that it caches
+ * file: mm/page_isolation.c
+ */
+
+static void give_all(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned order)
+{
+	unsigned count = pcp->count[stack], i;
+
+	zone_lock(zone);
+	for (i = 0; i < count; i++)
+		buddy_free(zone, page_to_pfn_in(zone->mem, pcp->slot[stack][i]), order);
+	zone_unlock(zone);
+	WRITE_ONCE(pcp->count[stack], 0);
+}
+
+void pcp_drain_isolated_local(struct zone *zone)
+{
+	struct pcp *pcp = this_pcp_slow(zone->mem);
+	unsigned i;
+
+	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++)
+		give_all(
+		    zone, pcp, zone->id * STACKS_PER_ZONE + i, index_order(i / NR_CACHED_TYPES));
+}

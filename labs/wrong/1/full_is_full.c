@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: a full list refuses also what would be merged with a range that is there
+ * layer: contract
+ * file: mm/memblock.c
+ */
+
+static int insert(struct memblock_type *t, phys_t start, phys_t end)
+{
+	unsigned i = 0, j;
+
+	if (start >= end)
+		return -EINVAL;
+	if (t->nr == MEMBLOCK_MAX)
+		return -ENOSPC;
+	while (i < t->nr && t->range[i].end < start)
+		i++;
+	for (j = i; j < t->nr && t->range[j].start <= end; j++) {
+		start = MIN(start, t->range[j].start);
+		end = MAX(end, t->range[j].end);
+	}
+	memmove(&t->range[i + 1], &t->range[j], (t->nr - j) * sizeof(t->range[0]));
+	t->nr = t->nr - (j - i) + 1;
+	t->range[i] = (struct memblock_range){start, end};
+	return 0;
+}

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: each pageblock that leaves a list takes the list's bit with it
+ * layer: model
+ * file: mm/buddy.c
+ */
+
+static void unlink_block(struct zone *zone, pfn_t block)
+{
+	struct pageblock_tree *tree = tree_of(zone->mem, block);
+	unsigned type = pageblock_type(pageblock_of(zone->mem, block)), order = tree->list - 1u;
+
+	if (tree->prev == PFN_NONE)
+		zone->blocks[type][order] = tree->next;
+	else
+		tree_of(zone->mem, tree->prev)->next = tree->next;
+	if (tree->next != PFN_NONE)
+		tree_of(zone->mem, tree->next)->prev = tree->prev;
+	zone->have[type] ^= 1u << order;
+	tree->list = 0;
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: what is above the capacity is given back by count, the capacity still being the old one
+ * layer: model
+ * file: mm/pcp.c
+ */
+
+void pcp_refresh_zone_local(struct zone *zone)
+{
+	struct pcp *pcp = this_pcp_slow(zone->mem);
+	unsigned i;
+
+	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
+		unsigned stack = zone->id * STACKS_PER_ZONE + i;
+		unsigned count = pcp->count[stack], capacity = pcp->capacity[stack];
+
+		if (count > capacity) {
+			zone_lock(zone);
+			pcp_give_back(zone, pcp, stack, count - capacity);
+			zone_unlock(zone);
+		}
+		pcp_update_capacity(zone, pcp, stack);
+	}
+}

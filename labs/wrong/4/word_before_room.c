@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: the block is marked as cached before it is known that there is room for it
+ * layer: model
+ * file: mm/pcp_inline.h
+ */
+
+static always_inline bool pcp_push(
+    const struct memory *mem, bool own, struct page *page, unsigned order, unsigned index)
+{
+	uintptr_t first = (uintptr_t)pfn_to_page_in(mem, mem->start_pfn);
+	struct pcp *pcp = body_pcp(mem, own);
+	size_t stack, count;
+
+	if (!own &&
+	    (uintptr_t)page - first >= (mem->end_pfn - mem->start_pfn) * sizeof(struct page))
+		return false;
+	if (!arch_u32_is(&page->word, PAGE_WORD(1, PG_ALLOC, order)))
+		return false;
+	WRITE_ONCE(page->word, PAGE_WORD(0, PG_PCP, order));
+	stack = READ_ONCE(body_pageblock(mem, own, page)->stack[index]);
+	count = body_count(pcp, stack, 0);
+	if (!body_room(pcp, stack, count))
+		return false;
+	body_slots(pcp, stack, 0)[count] = page;
+	body_add(pcp, stack, 0, count, 1);
+	return true;
+}

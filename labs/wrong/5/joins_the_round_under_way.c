@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: a drain that has waited for another's round takes that for its own
+ * layer: explorer
+ * file: mm/drain.c
+ */
+
+static noinline int drain_cached(struct memory *mem, struct zone *zone)
+{
+	struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_drain_zone_local};
+	int asked = 0;
+	u64 done;
+
+	if (!may_sleep())
+		return smp_call_mask(mem->drain_mask, drain_handler, &req);
+	done = READ_ONCE(mem->round_done);
+	rounds_lock(mem);
+	if (mem->round_done == done) {
+		WRITE_ONCE(mem->round_started, mem->round_started + 1);
+		full_barrier();
+		asked = drain_round(&req, false);
+		WRITE_ONCE(mem->round_done, mem->round_started);
+		MM_EVENT(mem, DRAIN_ROUNDS);
+		MM_EVENT_ADD(mem, DRAIN_ASKED, (u64)asked);
+	}
+	rounds_unlock(mem);
+	return asked;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: the blocks that stay are counted, but not moved together
+ * layer: model
+ * file: mm/page_isolation.c
+ */
+
+void pcp_drain_isolated_local(struct zone *zone)
+{
+	struct memory *mem = zone->mem;
+	struct pcp *pcp = this_pcp_slow(mem);
+	unsigned i, from;
+
+	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
+		unsigned stack = zone->id * STACKS_PER_ZONE + i, count = pcp->count[stack],
+		         given = 0;
+
+		zone_lock(zone);
+		for (from = 0; from < count; from++) {
+			pfn_t pfn = page_to_pfn_in(mem, pcp->slot[stack][from]);
+
+			if (!pageblock_isolated(pageblock_of(mem, pfn)))
+				continue;
+			buddy_free(zone, pfn, index_order(i / NR_CACHED_TYPES));
+			given++;
+		}
+		zone_unlock(zone);
+		WRITE_ONCE(pcp->count[stack], (u16)(count - given));
+	}
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: a page that did not move is put back, and its reference dropped once more
+ * layer: contract
+ * file: mm/migrate.c
+ */
+
+static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int err)
+{
+	if (err == -EAGAIN && pass + 1 < MIGRATE_PASSES) {
+		l->stats->retries++;
+		return true;
+	}
+	if (err && err != -ENOENT) {
+		if (l->failed++ == 0)
+			mm_fail(l->fail, page_to_pfn_in(l->mem, page), migrate_why(err), err);
+		l->kind->putback(l->mem, page);
+	} else if (!err) {
+		l->stats->moved++;
+		l->stats->at_try[MIN(pass, ARRAY_SIZE(l->stats->at_try) - 1)]++;
+	}
+	l->done[l->nr_done++] = page;
+	if (l->nr_done == PUT_MANY)
+		put_done(l);
+	return false;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: a block of which a page is marked does not say so at its head
+ * layer: contract
+ * file: mm/poison_take.c
+ */
+
+void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
+{
+	set_bits(pfn_to_page_in(zone->mem, pfn), PAGE_F_HWPOISON);
+	zone->nr_doomed++;
+}

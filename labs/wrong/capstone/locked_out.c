@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: an allocation that fails keeps the area's lock
+ * layer: contract
+ * file: mm/cma.c
+ */
+
+int cma_alloc(struct cma *cma, unsigned long nr, unsigned align, struct page **out)
+{
+	pfn_t pfn = PFN_NONE;
+	int err;
+
+	if (nr == 0 || nr > cma->end - cma->start || align > SECTION_ORDER)
+		return -EINVAL;
+	if (!may_sleep())
+		return -EDEADLK;
+	mutex_lock(&cma->lock);
+	err = alloc_run(cma, nr, align, &pfn);
+	if (err)
+		return err;
+	*out = pfn_to_page_in(cma->mem, pfn);
+	mutex_unlock(&cma->lock);
+	return 0;
+}

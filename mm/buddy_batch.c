@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * buddy_batch.c: many blocks taken from the buddy, and given back, in one hold of the lock, with
+ * their records.
+ *
+ * Owns:       nothing of its own: what buddy.c owns.
+ * Locks:      the zone lock throughout.
+ * Invariants: those of buddy.c, at the end of each function.
+ * Tests:      buddy_batch, pcp, pcp_exact.
+ */
+#include "mm/buddy_inline.h"
+#include "mm/free_map_batch.h"
+#include "mm/page.h"
+#include <quarry/trace_ring.h>
+
+/* The records of one batch: this CPU's ring, where the next one goes, and the time of them all. */
+struct batch_records {
+	struct trace_ring *ring; /* NULL: there is none yet */
+	u64 next, now;
+};
+
+/* Of one block there is none: its caller says what becomes of it. */
+static struct batch_records records_begin(const struct memory *mem, bool several)
+{
+	struct batch_records r = {.ring = several ? trace_ring_own(mem) : NULL};
+
+	if (likely(r.ring)) {
+		r.next = r.ring->next;
+		r.now = arch_ticks();
+	}
+	return r;
+}
+
+static void records_end(const struct batch_records *r)
+{
+	if (likely(r->ring))
+		store_release(&r->ring->next, r->next);
+}
+
+static always_inline void record_run(
+    struct batch_records *r, enum trace_kind kind, pfn_t pfn, unsigned order, unsigned blocks)
+{
+	if (likely(r->ring))
+		trace_put(r->ring, r->next++, r->now, kind, pfn, order, (u16)blocks);
+}
+
+/* Blocks of @order, those of @bits of a word whose first is at @pfn: one record for each run. */
+static always_inline void record_bits(
+    struct batch_records *r, enum trace_kind kind, pfn_t pfn, unsigned order, u64 bits)
+{
+	while (bits) {
+		unsigned at = lowest_bit(bits);
+		/* The carry goes through the lowest run, and out of the word if it ends there. */
+		u64 carried = bits + (bits & -bits);
+		unsigned end = carried ? lowest_bit(carried) : 64;
+
+		record_run(r, kind, pfn + ((pfn_t)at << order), order, end - at);
+		bits &= carried;
+	}
+}
+
+/* What is left of a free block, pages [@at, @end) of its pageblock, is free still, in pieces. */
+static void keep_rest(struct free_map *map, unsigned at, unsigned end)
+{
+	unsigned order;
+
+	for (; at < end; at += 1U << order) {
+		order = lowest_bit(at);
+		free_map_set(map, at, order);
+	}
+}
+
+/* Of the pageblock at @block, which has one; out of the smallest free blocks first. */
+static always_inline unsigned take_from(struct zone *zone, pfn_t block, unsigned order, u32 word,
+    struct page **out, unsigned max, struct batch_records *records) REQUIRES_ZONE(zone)
+{
+	struct batch_records r = *records;
+	struct free_map *map = &tree_of(zone->mem, block)->map;
+	struct page *base = pfn_to_page_in(zone->mem, block), *page, *first;
+	struct page **to = out, **end = out + max, *low;
+	unsigned at, nr, i;
+	int have;
+
+	while (to < end && (have = free_map_fitting(map, order)) >= 0) {
+		if (have == (int)order) {
+			u64 bits = free_map_take_word(map, order, (unsigned)(end - to), &at);
+
+			low = base - PAGEBLOCK_PAGES + ((size_t)at << order);
+			record_bits(&r, TR_refill, page_to_pfn_in(zone->mem, low), order, bits);
+			while (bits) {
+				i = highest_bit(bits);
+				bits ^= 1ULL << i;
+				page = low + ((size_t)i << order);
+				page_store_word(page, 0, word);
+				*to++ = page;
+			}
+			continue;
+		}
+		nr = MIN((unsigned)(end - to), 1U << ((unsigned)have - order));
+		at = free_map_first(map, (unsigned)have);
+		record_run(&r, TR_refill, block + at, order, nr);
+		free_map_clear(map, at, (unsigned)have);
+		keep_rest(map, at + (nr << order), at + (1U << have));
+		first = base + at;
+		for (page = first + ((nr - 1) << order); page >= first; page -= 1L << order) {
+			page_store_word(page, 0, word);
+			*to++ = page;
+		}
+	}
+	*records = r;
+	nr = (unsigned)(to - out);
+	buddy_map_changed(zone, block, -((long)nr << order));
+	return nr;
+}
+
+/* The same; of order 0 the compiler knows the order. */
+static noinline unsigned take_from_any(struct zone *zone, pfn_t block, unsigned order, u32 word,
+    struct page **out, unsigned max, struct batch_records *records) REQUIRES_ZONE(zone)
+{
+	return take_from(zone, block, order, word, out, max, records);
+}
+
+static noinline unsigned take_from_order0(struct zone *zone, pfn_t block, u32 word,
+    struct page **out, unsigned max, struct batch_records *records) REQUIRES_ZONE(zone)
+{
+	return take_from(zone, block, 0, word, out, max, records);
+}
+
+unsigned buddy_take_batch(struct zone *zone, unsigned order, enum migratetype type, u32 word,
+    struct page **out, unsigned max)
+{
+	struct batch_records records = records_begin(zone->mem, max > 1);
+	unsigned got = 0, lists;
+
+	CHECKED_ASSERT(spin_is_held(&zone->lock));
+	CHECKED_ASSERT(order <= MAX_ORDER && type < NR_MIGRATETYPES);
+	while (got < max && (lists = zone->have[type] >> order << order)) {
+		pfn_t block = zone->blocks[type][__builtin_ctz(lists)];
+
+		if (likely(order == 0))
+			got += take_from_order0(zone, block, word, out + got, max - got, &records);
+		else
+			got +=
+			    take_from_any(zone, block, order, word, out + got, max - got, &records);
+	}
+	records_end(&records);
+	return got;
+}
+
+/* The pages of one word of a tree, or all of a pageblock; in bytes of descriptors. */
+static always_inline size_t window_of(unsigned order)
+{
+	return MIN(64UL << order, PAGEBLOCK_PAGES) * sizeof(struct page);
+}
+
+/*
+ * The first blocks of @pages, which end at @end, that are all of one word of a tree, of which @low
+ * is the first page: those in the @bytes of descriptors behind it.  They go back together.  Returns
+ * where the others begin.
+ */
+static always_inline struct page **give_word(struct zone *zone, struct page **pages,
+    struct page **end, struct page *low, size_t bytes, unsigned order, u32 word,
+    struct batch_records *records, unsigned *more) REQUIRES_ZONE(zone)
+{
+	pfn_t pfn = page_to_pfn_in(zone->mem, low);
+	struct pageblock_tree *tree = tree_of(zone->mem, pfn);
+	unsigned node = free_node(pfn_in_block(pfn), order), shift = order, whole, nr;
+	struct batch_records r = *records;
+	struct page **at = pages;
+	size_t offset = (uintptr_t)*at - (uintptr_t)low;
+	u64 news = 0;
+
+	shift += lowest_bit(sizeof(struct page));
+	do {
+		CHECKED_ASSERT(
+		    free_map_order_at(&tree->map, pfn_in_block(pfn) + (unsigned)(*at - low)) < 0);
+		page_store_word(*at, word, 0);
+		news |= 1ULL << (offset >> shift) % 64;
+		if (++at == end)
+			break;
+		offset = (uintptr_t)*at - (uintptr_t)low;
+	} while (offset < bytes);
+	nr = (unsigned)(at - pages);
+	record_bits(&r, TR_give, pfn, order, news);
+	*records = r;
+	whole = free_map_put_many(&tree->map, node / 64, order, news << node % 64);
+	*more +=
+	    buddy_gave(zone, pageblock_of(zone->mem, pfn), tree, pfn, order, whole, nr << order);
+	return at;
+}
+
+/* The same, each apart from the loop over a batch, which so keeps its registers. */
+static noinline struct page **give_word_any(struct zone *zone, struct page **pages,
+    struct page **end, struct page *low, size_t bytes, unsigned order, u32 word,
+    struct batch_records *records, unsigned *more) REQUIRES_ZONE(zone)
+{
+	return give_word(zone, pages, end, low, bytes, order, word, records, more);
+}
+
+static noinline struct page **give_word_order0(struct zone *zone, struct page **pages,
+    struct page **end, struct page *low, u32 word, struct batch_records *records, unsigned *more)
+    REQUIRES_ZONE(zone)
+{
+	return give_word(zone, pages, end, low, window_of(0), 0, word, records, more);
+}
+
+/* As buddy_give_batch; of order 0 the compiler knows the order. */
+static always_inline void give_batch(struct zone *zone, struct page **pages, unsigned nr,
+    unsigned order, u32 word) REQUIRES_ZONE(zone)
+{
+	size_t window = window_of(order), offset, next;
+	struct batch_records records = records_begin(zone->mem, true);
+	const struct memory *mem = zone->mem;
+	struct page **last = pages + nr - 1;
+	unsigned more = 0;
+
+	while (pages <= last) {
+		struct page *page = *pages;
+		struct pageblock_tree *tree;
+		unsigned whole;
+		pfn_t pfn;
+
+		offset = (uintptr_t)page - (uintptr_t)mem->memmap;
+		pfn = offset / sizeof(*page);
+		if (pages < last) {
+			next = (uintptr_t)pages[1] - (uintptr_t)mem->memmap;
+			if ((offset ^ next) < window) {
+				page -= pfn & (window / sizeof(*page) - 1);
+				if (order == 0)
+					pages = give_word_order0(
+					    zone, pages, last + 1, page, word, &records, &more);
+				else
+					pages = give_word_any(zone, pages, last + 1, page, window,
+					    order, word, &records, &more);
+				continue;
+			}
+		}
+		tree = tree_of(mem, pfn);
+		record_run(&records, TR_give, pfn, order, 0);
+		page_store_word(page, word, 0);
+		whole = free_map_put(&tree->map, pfn_in_block(pfn), order);
+		more +=
+		    buddy_gave(zone, pageblock_of(mem, pfn), tree, pfn, order, whole, 1U << order);
+		pages++;
+	}
+	records_end(&records);
+	WRITE_ONCE(zone->nr_free, zone->nr_free + more);
+}
+
+void buddy_give_batch(struct zone *zone, struct page **pages, unsigned nr, unsigned order, u32 word)
+{
+	CHECKED_ASSERT(spin_is_held(&zone->lock));
+	if (order == 0)
+		give_batch(zone, pages, nr, 0, word);
+	else
+		give_batch(zone, pages, nr, order, word);
+}

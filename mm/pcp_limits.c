@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pcp_limits.c: how much each CPU may cache of a zone, the memory behind it, and where each kind of
+ * request looks first.
+ *
+ * Owns:       zone->pcp_capacity, which the owners of the caches follow (pcp_update_capacity).
+ * Locks:      hotplug.
+ * Invariants: over all CPUs the capacities of a zone make at most 1/16 of it; no stack has a
+ *             capacity without slots.
+ * Tests:      pcp, pcp_exact, pcp_bounds, play_refill, nodes.
+ */
+#include "mm/pcp.h"
+#include "mm/zone.h"
+
+/* At most this part of a zone may sit in caches. */
+#define CACHED_DIVISOR 16
+
+/* Zones of movable pages have stacks of one type. */
+static bool has_stack(const struct zone *zone, unsigned type)
+{
+	return zone->kind != ZONE_MOVABLE || type == MT_MOVABLE;
+}
+
+static unsigned stack_types(const struct zone *zone)
+{
+	return has_stack(zone, MT_UNMOVABLE) ? NR_CACHED_TYPES : 1;
+}
+
+int zone_alloc_slots(struct zone *zone)
+{
+	struct memory *mem = zone->mem;
+	unsigned cpu, index, type;
+
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
+		struct page **slots;
+
+		/* An earlier call had memory for some. */
+		if (mem->pcp[cpu]->slot[zone_stack(zone, 0, MT_MOVABLE)])
+			continue;
+		slots = mem->alloc(mem->alloc_arg, stack_types(zone) * PCP_SLOTS * sizeof(*slots));
+		if (!slots)
+			return -ENOMEM;
+		for (index = 0; index < NR_CACHED_ORDERS; index++) {
+			for (type = 0; type < NR_CACHED_TYPES; type++) {
+				unsigned stack = zone_stack(zone, index, (enum migratetype)type);
+
+				if (!has_stack(zone, type))
+					continue;
+				mem->pcp[cpu]->slot[stack] = slots;
+				slots += stack_most(index);
+			}
+		}
+	}
+	return 0;
+}
+
+/*
+ * From the smallest order up, as long as the zone's share lasts: so what does not fit gets capacity
+ * 0, the largest order first; and what is left over then makes the stacks of order 0 larger, which
+ * so starve no others.  A zone without slots yet, or without memory, has none.  A claimed
+ * range may have pages that are not managed, so that more is to leave than there is.
+ */
+void zone_set_limits(struct zone *zone, unsigned long leaving)
+{
+	unsigned long managed = READ_ONCE(zone->managed);
+	unsigned long budget =
+	    (managed - MIN(managed, leaving)) / CACHED_DIVISOR / zone->mem->nr_cpus;
+	unsigned types = stack_types(zone);
+	unsigned long each[NR_CACHED_ORDERS];
+	unsigned index, type;
+
+	KASSERT(mutex_is_held(&zone->mem->hotplug));
+	if (!zone->mem->pcp[0]->slot[zone_stack(zone, 0, MT_MOVABLE)])
+		budget = 0;
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		unsigned most = MIN(stack_most(index), PCP_ENOUGH);
+
+		each[index] = MIN(budget / types >> index_order(index), most);
+		KASSERT((each[index] * types) << index_order(index) <= budget);
+		budget -= (each[index] * types) << index_order(index);
+	}
+	if (each[NR_SMALL_CACHED - 1] == stack_most(NR_SMALL_CACHED - 1))
+		each[0] = MIN(PCP_ENOUGH + budget / types, PCP_MOST);
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		for (type = 0; type < NR_CACHED_TYPES; type++) {
+			u16 capacity = has_stack(zone, type) ? (u16)each[index] : 0;
+
+			WRITE_ONCE(zone->pcp_capacity[index][type], capacity);
+		}
+	}
+}
+
+void pcp_set_first(struct memory *mem, unsigned cpu)
+{
+	const struct node *node = memory_node(mem, cpu);
+	unsigned gfp;
+
+	KASSERT(cpu < mem->nr_cpus);
+	for (gfp = 0; gfp < ARRAY_SIZE(mem->pcp[cpu]->first); gfp++) {
+		unsigned at = 0;
+		const struct zone *zone = zonelist_next(node, gfp, &at);
+		/* A node without such memory: a zone that is empty, so always the slow path. */
+		unsigned id = node->id * NR_ZONE_KINDS + gfp_kind(gfp);
+
+		if (zone && zone->node == node->id)
+			id = zone->id;
+		if (gfp < ARRAY_SIZE(mem->pcp[cpu]->home))
+			WRITE_ONCE(mem->pcp[cpu]->home[gfp], &mem->zones[id]);
+		WRITE_ONCE(mem->pcp[cpu]->first[gfp],
+		    (u16)(id * STACKS_PER_ZONE + (unsigned)gfp_type(gfp)));
+	}
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * page_alloc_names.h: for tests that include the source of mm/page_alloc.c: each of its public
+ * functions is OWN(name) there, which the test defines before.
+ */
+#define alloc_pages          OWN(alloc_pages)
+#define free_pages           OWN(free_pages)
+#define mem_alloc_pages      OWN(mem_alloc_pages)
+#define mem_free_pages       OWN(mem_free_pages)
+#define zero_block           OWN(zero_block)
+#define zero_pages           OWN(zero_pages)
+#define alloc_slow           OWN(alloc_slow)
+#define free_slow            OWN(free_slow)
+#define bad_free             OWN(bad_free)
+#define alloc_pages_bulk     OWN(alloc_pages_bulk)
+#define free_pages_bulk      OWN(free_pages_bulk)
+#define mem_alloc_pages_bulk OWN(mem_alloc_pages_bulk)
+#define mem_free_pages_bulk  OWN(mem_free_pages_bulk)
+#define alloc_order0         OWN(alloc_order0)
+#define alloc_order1         OWN(alloc_order1)
+#define alloc_order2         OWN(alloc_order2)
+#define alloc_order3         OWN(alloc_order3)
+#define alloc_order_max      OWN(alloc_order_max)
+#define alloc_order_any      OWN(alloc_order_any)
+#define alloc_order_past     OWN(alloc_order_past)
+#define free_order0          OWN(free_order0)
+#define free_order1          OWN(free_order1)
+#define free_order2          OWN(free_order2)
+#define free_order3          OWN(free_order3)
+#define free_order_max       OWN(free_order_max)
+#define free_order_any       OWN(free_order_any)
+#define free_order_past      OWN(free_order_past)

@@ -1,0 +1,272 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_buddy_batch.c: blocks taken from the buddy and given back many at a time: which pageblock
+ * they come from, in what order, and that the state is that of the same blocks one by one.
+ */
+#include "tests/lib/mm_test.h"
+#include "mm/free_map_batch.h"
+#include <quarry/trace_ring.h>
+
+#define BLOCKS      4
+#define ALL         ((unsigned)PAGEBLOCK_PAGES)
+#define WORD(order) PAGE_WORD(1, PG_ALLOC, order)
+
+static struct zone *normal_zone(struct ktest *t, unsigned blocks)
+{
+	struct memory *mem = ktest_memory(t, 0, blocks, 0);
+
+	return mem ? &mem->zones[ZONE_NORMAL] : NULL;
+}
+
+static unsigned take(struct zone *zone, unsigned order, struct page **out, unsigned max)
+{
+	irqflags_t flags = zone_lock_irqsave(zone);
+	unsigned got = buddy_take_batch(zone, order, MT_MOVABLE, WORD(order), out, max);
+
+	zone_unlock_irqrestore(zone, flags);
+	return got;
+}
+
+static void give(struct zone *zone, struct page **pages, unsigned nr, unsigned order)
+{
+	irqflags_t flags = zone_lock_irqsave(zone);
+
+	buddy_give_batch(zone, pages, nr, order, WORD(order));
+	zone_unlock_irqrestore(zone, flags);
+}
+
+static void expect_whole(struct ktest *t, const struct zone *zone)
+{
+	struct mm_violation v;
+
+	EXPECT_EQ(t, check_memory(zone->mem, &v), 0);
+	EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_MOVABLE), BLOCKS);
+}
+
+static pfn_t pfn_of(const struct zone *zone, const struct page *page)
+{
+	return page_to_pfn_in(zone->mem, page);
+}
+
+/* A stack that gives out its last entry first then gives out ascending pages. */
+static void the_lowest_of_a_block_comes_last(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, BLOCKS);
+	struct page *pages[ALL];
+	unsigned nr = ALL / 2 + 1, i;
+
+	REQUIRE(t, zone);
+	EXPECT_EQ(t, take(zone, 0, pages, nr), nr);
+	for (i = 0; i < nr; i++) {
+		EXPECT_EQ(t, pages[i] - pages[nr - 1], nr - 1 - i);
+		EXPECT_EQ(t, page_word(pages[i]), WORD(0));
+	}
+	EXPECT_EQ(t, pfn_of(zone, pages[nr - 1]) % PAGEBLOCK_PAGES, 0);
+	EXPECT_EQ(t, zone->nr_free, BLOCKS * PAGEBLOCK_PAGES - nr);
+	EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_MOVABLE), BLOCKS - 1);
+	give(zone, pages, nr, 0);
+	expect_whole(t, zone);
+}
+
+/* Of single pages too, which are taken a word of bits at a time. */
+static void single_pages_come_first(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, BLOCKS);
+	struct page *pages[ALL], *odd[ALL / 2], *again[ALL];
+	unsigned i, nr = 0;
+
+	REQUIRE(t, zone);
+	EXPECT_EQ(t, take(zone, 0, pages, ALL), ALL);
+	for (i = 0; i < ALL; i += 2)
+		odd[nr++] = pages[i];
+	give(zone, odd, nr, 0);
+	EXPECT_EQ(t, zone_free_blocks(zone, 0, MT_MOVABLE), nr);
+	EXPECT_EQ(t, take(zone, 0, again, nr + 1), nr + 1);
+	for (i = 0; i < nr; i++) {
+		EXPECT_EQ(t, ALIGN_DOWN(pfn_of(zone, again[i]), PAGEBLOCK_PAGES),
+		    ALIGN_DOWN(pfn_of(zone, odd[0]), PAGEBLOCK_PAGES));
+		EXPECT_EQ(t, pfn_of(zone, again[i]) & 1, 1);
+	}
+	/* One more came from the next pageblock. */
+	EXPECT(t, (pfn_of(zone, again[nr]) ^ pfn_of(zone, again[0])) >= PAGEBLOCK_PAGES);
+	give(zone, again, nr + 1, 0);
+	for (i = nr = 0; i < ALL; i += 2)
+		odd[nr++] = pages[i + 1];
+	give(zone, odd, nr, 0);
+	expect_whole(t, zone);
+}
+
+static void there_may_be_fewer_than_wanted(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, BLOCKS);
+	struct page *pages[BLOCKS + 1];
+
+	REQUIRE(t, zone);
+	EXPECT_EQ(t, take(zone, MAX_ORDER, pages, BLOCKS + 1), BLOCKS);
+	EXPECT_EQ(t, take(zone, 0, pages + BLOCKS, 1), 0);
+	EXPECT_EQ(t, zone->nr_free, 0);
+	give(zone, pages, BLOCKS, MAX_ORDER);
+	expect_whole(t, zone);
+}
+
+/* Listed where their pageblock says, and counted, when it is isolated meanwhile. */
+static void a_batch_goes_back_to_an_isolated_pageblock(struct ktest *t)
+{
+	struct zone *zone = normal_zone(t, BLOCKS);
+	struct page *pages[ALL + 2];
+	pfn_t block;
+
+	REQUIRE(t, zone);
+	EXPECT_EQ(t, take(zone, 0, pages, ALL + 2), ALL + 2);
+	block = ALIGN_DOWN(pfn_of(zone, pages[0]), PAGEBLOCK_PAGES);
+	set_isolated(zone, block, true);
+	give(zone, pages, ALL + 2, 0);
+	EXPECT_EQ(t, zone->nr_free, (BLOCKS - 1) * PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, pageblock_of(zone->mem, block)->nr_free, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FREE_ISOLATED), ALL);
+	set_isolated(zone, block, false);
+	expect_whole(t, zone);
+}
+
+/* The newest record that concerns the page. */
+static struct trace_record last_record(const struct zone *zone, pfn_t pfn)
+{
+	struct trace_hit hit = {.cpu = 0};
+
+	trace_find(zone->mem, pfn, &hit, 1);
+	return hit.rec;
+}
+
+static void a_batch_is_recorded_run_by_run(struct ktest *t)
+{
+	static const unsigned given[] = {3, 4, 1, 6, 7, 63, 64, 66};
+	struct zone *zone = normal_zone(t, BLOCKS);
+	struct page *pages[ALL], *some[ARRAY_SIZE(given)];
+	unsigned nr = 0, i, j;
+	pfn_t first;
+
+	REQUIRE(t, zone);
+	EXPECT_EQ(t, take(zone, 0, pages, ALL), ALL);
+	first = pfn_of(zone, pages[ALL - 1]);
+	EXPECT_EQ(t, last_record(zone, first + 5).kind, TR_refill);
+	EXPECT_EQ(t, last_record(zone, first + 5).blocks, ALL);
+	for (i = 0; i < ARRAY_SIZE(given) && given[i] < ALL; i++)
+		some[nr++] = pages[ALL - 1 - given[i]];
+	give(zone, some, nr, 0);
+	for (i = 0; i < MIN(ALL, 70u); i++) {
+		bool recorded = last_record(zone, first + i).kind == TR_give, wanted = false;
+
+		for (j = 0; j < nr; j++)
+			wanted |= given[j] == i;
+		EXPECT_EQ(t, recorded, wanted);
+	}
+	EXPECT_EQ(t, last_record(zone, first + 4).pfn, first + 3);
+	EXPECT_EQ(t, last_record(zone, first + 4).blocks, 2);
+	EXPECT_EQ(t, take(zone, 0, some, nr), nr);
+	EXPECT_EQ(t, last_record(zone, first + 7).kind, TR_refill);
+	give(zone, pages, ALL, 0);
+	EXPECT_EQ(t, last_record(zone, first).kind, TR_give);
+	EXPECT_EQ(t, last_record(zone, first).blocks, MIN(ALL, 64u));
+	expect_whole(t, zone);
+}
+
+/* ---- one word of a tree ---- */
+
+/* Any blocks of one word, freed together, leave the tree that they leave one by one. */
+static void many_at_once_are_as_one_by_one(struct ktest *t)
+{
+	struct free_map map = {.counts = 0}, other;
+	unsigned step, order, low, window, i, most;
+	u64 rand = t->seed, news;
+
+	for (step = 0; step < 20000 && !t->failures; step++) {
+		if (step % 50 == 0)
+			memset(&map, 0, sizeof(map));
+		order = (unsigned)(ktest_rand(&rand) % (step % 4 ? 3 : NR_ORDERS));
+		window = MIN(64u << order, ALL);
+		low = (unsigned)(ktest_rand(&rand) % (ALL / window)) * window;
+		other = map;
+		news = ktest_rand(&rand) | (step % 3 ? ktest_rand(&rand) : 0);
+		for (i = 0, most = 0; i < 64; i++) {
+			unsigned page = low + (i << order), in = 0;
+
+			/* Only where nothing is free. */
+			for (; i < window >> order && in < 1u << order; in++)
+				if (free_map_order_at(&map, page + in) >= 0)
+					break;
+			if (i >= window >> order || in < 1u << order)
+				news &= ~(1ULL << i);
+			else if (news >> i & 1)
+				most = MAX(most, free_map_put(&other, page, order));
+		}
+		if (!news)
+			continue;
+		i = free_node(low, order);
+		EXPECT_EQ(t, free_map_put_many(&map, i / 64, order, news << i % 64), most);
+		EXPECT(t, !__builtin_memcmp(&map, &other, sizeof(map)) && free_map_ok(&map));
+	}
+}
+
+/* ---- any batches ---- */
+
+static void swap(struct page **a, struct page **b)
+{
+	struct page *page = *a;
+
+	*a = *b;
+	*b = page;
+}
+
+/* Shuffled, turned round, or as they came; with pieces in their place. */
+static void mix(struct page **pages, unsigned nr, u64 *rand)
+{
+	unsigned how = (unsigned)(ktest_rand(rand) % 4), i;
+
+	for (i = 0; how == 0 && i < nr; i++)
+		swap(&pages[i], &pages[ktest_rand(rand) % nr]);
+	for (i = 0; how == 1 && i < nr / 2; i++)
+		swap(&pages[i], &pages[nr - 1 - i]);
+	for (i = 0; how == 2 && i < nr / 8; i++)
+		swap(&pages[ktest_rand(rand) % nr], &pages[ktest_rand(rand) % nr]);
+}
+
+static void any_batches_come_back(struct ktest *t)
+{
+	static struct page *held[NR_ORDERS][BLOCKS * PAGEBLOCK_PAGES];
+	unsigned nr[NR_ORDERS] = {0}, order, step, some, i;
+	struct zone *zone = normal_zone(t, BLOCKS);
+	struct mm_violation v;
+	u64 rand = t->seed;
+
+	REQUIRE(t, zone);
+	for (step = 0; step < 1500 && !t->failures; step++) {
+		order = (unsigned)(ktest_rand(&rand) % NR_ORDERS);
+		order = ktest_rand(&rand) % 4 ? order / 3 : order;
+		some = 1 + (unsigned)(ktest_rand(&rand) % (ALL >> order / 2));
+		if (ktest_rand(&rand) % 8 < (step / 100 % 2 ? 3u : 5u)) {
+			unsigned long before = zone->nr_free;
+			unsigned got = take(zone, order, held[order] + nr[order], some);
+
+			EXPECT(t, got <= some);
+			EXPECT_EQ(t, zone->nr_free, before - ((unsigned long)got << order));
+			for (i = 0; i < got; i++)
+				EXPECT_EQ(t, page_word(held[order][nr[order] + i]), WORD(order));
+			nr[order] += got;
+		} else if (nr[order]) {
+			some = MIN(some, nr[order]);
+			mix(held[order], nr[order], &rand);
+			nr[order] -= some;
+			give(zone, held[order] + nr[order], some, order);
+		}
+		if (step % 20 == 0)
+			EXPECT_EQ(t, check_memory(zone->mem, &v), 0);
+	}
+	for (order = 0; order < NR_ORDERS; order++)
+		give(zone, held[order], nr[order], order);
+	expect_whole(t, zone);
+}
+
+KTEST_SUITE(buddy_batch, KTEST_QUICK, KTEST(the_lowest_of_a_block_comes_last),
+    KTEST(single_pages_come_first), KTEST(there_may_be_fewer_than_wanted),
+    KTEST(a_batch_goes_back_to_an_isolated_pageblock), KTEST(a_batch_is_recorded_run_by_run),
+    KTEST(many_at_once_are_as_one_by_one), KTEST(any_batches_come_back));

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_churn.c: pages that come and go leave whole pageblocks free, because a request is served
+ * from the pageblock that is free in the smallest pieces: the others empty themselves.
+ */
+#include "tests/lib/mm_test.h"
+
+#define BLOCKS 48u
+#define ROUNDS 100
+
+static struct page *held[BLOCKS * PAGEBLOCK_PAGES + 1];
+
+static void give_one(struct zone *zone, unsigned at, unsigned *nr)
+{
+	give_block(zone, held[at]);
+	held[at] = held[--*nr];
+}
+
+/* Of orders 0 to 3: 70, 15, 10 and 5 in a hundred. */
+static unsigned some_order(u64 *rand, bool mixed)
+{
+	unsigned part = mixed ? (unsigned)(ktest_rand(rand) % 100) : 0;
+
+	return part < 70 ? 0 : part < 85 ? 1 : part < 95 ? 2 : 3;
+}
+
+/*
+ * Fill the zone, free half of it at random, and then many times free a tenth of what is held and
+ * allocate as much.  Returns the pageblocks that are wholly free at the end; @possible: as many
+ * pages are.
+ */
+static unsigned whole_after_churn(struct zone *zone, bool mixed, unsigned *possible)
+{
+	unsigned nr = 0, left, round, i;
+	u64 rand = 14;
+
+	while ((held[nr] = take_block(zone, some_order(&rand, mixed), MT_MOVABLE)))
+		nr++;
+	for (left = nr / 2; nr > left;)
+		give_one(zone, (unsigned)(ktest_rand(&rand) % nr), &nr);
+	for (round = 0; round < ROUNDS; round++) {
+		for (i = nr / 10; i > 0; i--)
+			give_one(zone, (unsigned)(ktest_rand(&rand) % nr), &nr);
+		for (i = nr / 9; i > 0; i--) {
+			held[nr] = take_block(zone, some_order(&rand, mixed), MT_MOVABLE);
+			if (held[nr])
+				nr++;
+		}
+	}
+	*possible = (unsigned)(zone->nr_free / PAGEBLOCK_PAGES);
+	round = zone_free_blocks(zone, MAX_ORDER, MT_MOVABLE);
+	while (nr > 0)
+		give_one(zone, nr - 1, &nr);
+	return round;
+}
+
+static void churn(struct ktest *t, bool mixed)
+{
+	unsigned whole, possible;
+	struct memory *mem;
+
+	if (PAGEBLOCK_ORDER != 9) {
+		ktest_skip(t, "the share is that of pageblocks of 512 pages");
+		return;
+	}
+	mem = ktest_memory(t, 0, BLOCKS, 0);
+	REQUIRE(t, mem);
+	whole = whole_after_churn(&mem->zones[ZONE_NORMAL], mixed, &possible);
+	/* Nine of ten; lists of free blocks, last in first out, leave none. */
+	EXPECT(t, whole * 10 >= possible * 9);
+	EXPECT_EQ(t, zone_free_blocks(&mem->zones[ZONE_NORMAL], MAX_ORDER, MT_MOVABLE), BLOCKS);
+}
+
+static void whole_pageblocks_come_back(struct ktest *t)
+{
+	churn(t, false);
+}
+
+static void whole_pageblocks_come_back_with_mixed_orders(struct ktest *t)
+{
+	churn(t, true);
+}
+
+KTEST_SUITE(churn, KTEST_QUICK, KTEST_COST(whole_pageblocks_come_back),
+    KTEST_COST(whole_pageblocks_come_back_with_mixed_orders));

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_judge_script.c: a script of the prompt's commands in a simulated world: which lines are
+ * carried out, and where it ends.
+ */
+#include "demo/line_edit.h"
+#include "demo/monitor.h"
+#include <quarry/bootfile.h>
+#include <quarry/cmdline.h>
+#include <quarry/errno.h>
+
+#include "tests/host/judge_help.h"
+
+static struct {
+	const char *option, *name; /* script=; of the module, NULL: there is none */
+	const char *text;
+	size_t len;
+} world;
+static struct monitor_state state;
+
+static const char *option(const char *name, const char *fallback)
+{
+	return strcmp(name, "script") == 0 && world.option ? world.option : fallback;
+}
+
+static bool fill(struct boot_file *out)
+{
+	*out = (struct boot_file){.data = world.text, .size = world.len};
+	ksnprintf(out->name, sizeof(out->name), "%s", world.name);
+	return true;
+}
+
+static bool find_file(const char *name, struct boot_file *out)
+{
+	return world.name && *world.name && strcmp(world.name, name) == 0 && fill(out);
+}
+
+static bool only_file(struct boot_file *out)
+{
+	return world.name && fill(out);
+}
+
+static void print_files(void)
+{
+	judge_say(" files");
+}
+
+static int obey(char *text)
+{
+	judge_note("[%s%s]", text, state.no_keys ? "" : ", no script");
+	if (strcmp(text, "halt") == 0)
+		state.halted = true;
+	return strncmp(text, "bad", 3) == 0 ? -EINVAL : 0;
+}
+
+#define printk            judge_say
+#define cmdline_get       option
+#define boot_file_find    find_file
+#define boot_file_single  only_file
+#define boot_files_print  print_files
+#define monitor_obey_text obey
+#define monitor_state     state
+#include "demo/script.c" /* NOLINT(bugprone-suspicious-include): what is judged */
+
+static bool run_bytes(const char *text, size_t len)
+{
+	judge_begin();
+	memset(&world, 0, sizeof(world));
+	memset(&state, 0, sizeof(state));
+	world.option = world.name = "a.script";
+	world.text = text;
+	world.len = len;
+	return script_run(6);
+}
+
+static bool run(const char *text)
+{
+	return run_bytes(text, strlen(text));
+}
+
+static void each_line_is_carried_out(struct ktest *t)
+{
+	EXPECT(t, run("mem\nzone 1 2\n"));
+	EXPECT_SAID(t, "> mem\n[mem]> zone 1 2\n[zone 1 2]script: 2 commands done\n");
+	EXPECT(t, state.seed == 6 && !state.no_keys);
+	/* No newline at the end, ends of lines of other systems, blanks and tabs. */
+	EXPECT(t, run("mem\r\n\t zone\t1 \r\ncheck"));
+	EXPECT_SAID(t, "> mem\n[mem]> zone\t1\n[zone\t1]> check\n[check]script: 3 commands done\n");
+	EXPECT(t, run("# a comment\n\n   \n\t# another\r\n\r\nmem\n\n"));
+	EXPECT_SAID(t, "> mem\n[mem]script: 1 command done\n");
+	EXPECT(t, run(""));
+	EXPECT_SAID(t, "script: 0 commands done\n");
+	EXPECT(t, run("\n"));
+	EXPECT_SAID(t, "script: 0 commands done\n");
+	EXPECT(t, run_bytes("mem\nzone\n", 4));
+	EXPECT_SAID(t, "> mem\n[mem]script: 1 command done\n");
+}
+
+static void the_first_failure_ends_it(struct ktest *t)
+{
+	EXPECT(t, !run("mem\n\n# x\nbad 1 2\nzone\n"));
+	EXPECT_SAID(t, "> mem\n[mem]> bad 1 2\n[bad 1 2]script: line 4: bad 1 2: failed\n");
+	EXPECT(t, !state.no_keys);
+	/* Also in the last line; and of a long one the beginning is said. */
+	EXPECT(t, !run("bad 0123456789012345678901234567890123456789012345678901234567890"));
+	EXPECT_SAID(t,
+	    "> bad 0123456789012345678901234567890123456789012345678901234567890\n"
+	    "[bad 0123456789012345678901234567890123456789012345678901234567890]"
+	    "script: line 1: bad 01234567890123456789012345678901234567890123: failed\n");
+	/* A byte 0 is no part of a command. */
+	EXPECT(t, !run_bytes("mem\0 bad\nzone", 13));
+	EXPECT_SAID(t, "> mem\nscript: line 1: mem: failed\n");
+}
+
+static void halt_ends_it_without_failure(struct ktest *t)
+{
+	EXPECT(t, run("mem\nhalt\nbad\n"));
+	EXPECT_SAID(t, "> mem\n[mem]> halt\n[halt]script: 2 commands done\n");
+}
+
+static void a_line_has_a_limit(struct ktest *t)
+{
+	char text[LINE_MAX + 8];
+
+	memset(text, 'x', sizeof(text));
+	text[LINE_MAX - 1] = '\n';
+	judge.quiet = true;
+	EXPECT(t, run_bytes(text, LINE_MAX));
+	text[LINE_MAX - 1] = 'x';
+	EXPECT(t, !run_bytes(text, LINE_MAX));
+	EXPECT_SAID(t, "script: line 1: longer than 119 bytes: failed\n");
+}
+
+static void without_a_module_of_its_name_it_fails(struct ktest *t)
+{
+	run("mem");
+	judge_clear();
+	world.option = NULL;
+	EXPECT(t, script_run(6));
+	EXPECT_SAID(t, "");
+	world.option = "b.script";
+	EXPECT(t, !script_run(6));
+	EXPECT_SAID(t, "script=b.script: no module of that name; the loader brought: files\n");
+	/* By a loader that gives no names. */
+	world.name = "";
+	EXPECT(t, script_run(6));
+	EXPECT_SAID(t, "> mem\n[mem]script: 1 command done\n");
+	world.name = NULL;
+	EXPECT(t, !script_run(6));
+}
+
+KTEST_SUITE(judge_script, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(each_line_is_carried_out),
+    KTEST(the_first_failure_ends_it), KTEST(halt_ends_it_without_failure),
+    KTEST(a_line_has_a_limit), KTEST(without_a_module_of_its_name_it_fails));

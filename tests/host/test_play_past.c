@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_play_past.c: other CPUs between the looks of an allocation or a free past the caches and
+ * its lock, and what is left to the slow paths.  The source is included with the lock watched.
+ */
+#define alloc_direct      played_alloc_direct
+#define free_direct       played_free_direct
+#define alloc_direct_many played_alloc_direct_many
+#define free_direct_many  played_free_direct_many
+#include "tests/lib/mm_help.h"
+#include "tests/lib/poison_help.h"
+#include <quarry/isolation.h>
+#include <quarry/poison.h>
+
+/* Other CPUs, just before this one gets the lock; once. */
+static void (*others)(struct zone *zone);
+static unsigned locks;
+
+static void lock_after_others(struct zone *zone) ACQUIRE(zone->lock, zone_class) NO_LOCK_ANALYSIS
+{
+	void (*fn)(struct zone *) = others;
+
+	locks++;
+	others = NULL;
+	if (fn)
+		fn(zone);
+	zone_lock(zone);
+}
+
+#define zone_lock lock_after_others
+#include "mm/direct.c"      /* NOLINT(bugprone-suspicious-include): what is played */
+#include "mm/direct_many.c" /* NOLINT(bugprone-suspicious-include): the same */
+#undef zone_lock
+
+struct job {
+	struct ktest *t;
+	struct zone *zone;
+	struct page *page;
+	bool done;
+	unsigned nr, got; /* of many pages */
+};
+
+static void alloc_job(void *arg)
+{
+	struct job *job = arg;
+
+	locks = 0;
+	job->page = alloc_direct(job->zone->mem, GFP_MOVABLE, 0);
+	EXPECT(job->t, arch_irqs_enabled() && !spin_is_held(&job->zone->lock));
+}
+
+static void free_job(void *arg)
+{
+	struct job *job = arg;
+
+	locks = 0;
+	job->done = free_direct(job->zone->mem, job->page, 0);
+	EXPECT(job->t, arch_irqs_enabled() && !spin_is_held(&job->zone->lock));
+}
+
+/* A zone whose caches are off, so that all orders go past them. */
+static bool begin(struct ktest *t, struct job *job)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
+
+	*job = (struct job){.t = t, .zone = mem ? &mem->zones[ZONE_MOVABLE] : NULL};
+	return mem && !zone_pcp_disable(job->zone);
+}
+
+static unsigned long least(const struct zone *zone)
+{
+	return zone->wmark[WMARK_MIN] + zone->wmark[WMARK_LOW] + zone->reserve;
+}
+
+static struct pile taken;
+static unsigned long keep;
+
+/* They leave so many pages. */
+static void take_all_but_some(struct zone *zone)
+{
+	while (zone->nr_free > keep)
+		pile_push(&taken, take_block(zone, 0, MT_MOVABLE));
+}
+
+static void give_all(struct zone *zone)
+{
+	while (taken.top)
+		give_block(zone, pile_pop(&taken));
+}
+
+static void a_zone_with_plenty_gives_a_page(struct ktest *t)
+{
+	struct job job;
+
+	REQUIRE(t, begin(t, &job));
+	keep = least(job.zone) + 1;
+	take_all_but_some(job.zone);
+	ktest_on_cpu(0, alloc_job, &job);
+	REQUIRE(t, job.page);
+	EXPECT_EQ(t, locks, 1);
+	EXPECT_EQ(t, page_word(job.page), PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, mm_event_sum(job.zone->mem, EV_ALLOC_DIRECT), 1);
+	EXPECT_EQ(t, mm_event_sum(job.zone->mem, EV_ALLOC_SLOW), 1);
+	ktest_on_cpu(0, free_job, &job);
+	EXPECT(t, job.done);
+	EXPECT_EQ(t, locks, 1);
+	EXPECT_EQ(t, mm_event_sum(job.zone->mem, EV_FREE_DIRECT), 1);
+	/* One page fewer: the slow path decides. */
+	keep--;
+	take_all_but_some(job.zone);
+	ktest_on_cpu(0, alloc_job, &job);
+	EXPECT(t, !job.page);
+	EXPECT_EQ(t, locks, 0);
+	give_all(job.zone);
+	EXPECT_EQ(t, zone_pcp_enable(job.zone), 0);
+}
+
+static void none_is_taken_below_it_after_other_cpus(struct ktest *t)
+{
+	struct job job;
+
+	REQUIRE(t, begin(t, &job));
+	keep = least(job.zone);
+	others = take_all_but_some;
+	ktest_on_cpu(0, alloc_job, &job);
+	EXPECT(t, !others && !job.page);
+	EXPECT_EQ(t, job.zone->nr_free, keep);
+	EXPECT_EQ(t, mm_event_sum(job.zone->mem, EV_ALLOC_SLOW), 0);
+	give_all(job.zone);
+	EXPECT_EQ(t, zone_pcp_enable(job.zone), 0);
+}
+
+static void a_cache_that_is_on_is_not_passed_by(struct ktest *t)
+{
+	struct job job;
+
+	REQUIRE(t, begin(t, &job));
+	job.page = mem_alloc_pages(job.zone->mem, GFP_MOVABLE, 0);
+	REQUIRE(t, job.page);
+	EXPECT_EQ(t, zone_pcp_enable(job.zone), 0);
+	set_plan(job.zone, 0, MT_MOVABLE, 4);
+	ktest_on_cpu(0, free_job, &job);
+	EXPECT(t, !job.done && locks == 0);
+	EXPECT_EQ(t, mem_free_pages(job.zone->mem, job.page, 0), 0);
+	ktest_on_cpu(0, alloc_job, &job);
+	EXPECT(t, !job.page && locks == 0);
+	restore_plan(job.zone);
+}
+
+static struct page *held;
+
+static void break_it(struct zone *zone)
+{
+	pfn_t pfn = page_to_pfn_in(zone->mem, held);
+
+	zone_lock(zone);
+	poison_doom(zone, pfn, pfn);
+	zone_unlock(zone);
+}
+
+static void free_it_first(struct zone *zone)
+{
+	KASSERT(!mem_free_pages(zone->mem, held, 0));
+}
+
+/* What comes upon a page before its free has the lock is seen, and left to the slow path. */
+static void the_word_is_read_again_under_the_lock(struct ktest *t)
+{
+	struct job job;
+
+	REQUIRE(t, begin(t, &job));
+	job.page = held = mem_alloc_pages(job.zone->mem, GFP_MOVABLE, 0);
+	REQUIRE(t, held);
+	others = break_it;
+	ktest_on_cpu(0, free_job, &job);
+	EXPECT(t, !others && !job.done);
+	EXPECT_EQ(t, page_word(held) & ~PAGE_POISON, PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT(t, page_word(held) & PAGE_POISON);
+	EXPECT_EQ(t, mem_free_pages(job.zone->mem, held, 0), 0);
+	EXPECT(t, is_retired(job.zone->mem, page_to_pfn_in(job.zone->mem, held)));
+	EXPECT_EQ(t, mem_unpoison_page(job.zone->mem, page_to_pfn_in(job.zone->mem, held)), 0);
+	job.page = held = mem_alloc_pages(job.zone->mem, GFP_MOVABLE, 0);
+	REQUIRE(t, held);
+	others = free_it_first;
+	ktest_on_cpu(0, free_job, &job);
+	EXPECT(t, !others && !job.done);
+	EXPECT_EQ(t, mm_event_sum(job.zone->mem, EV_BAD_FREE), 0);
+	EXPECT_EQ(t, zone_pcp_enable(job.zone), 0);
+}
+
+/* ---- many at a time ---- */
+
+#define MANY 100u /* more than one hold moves */
+
+static struct page *pages[MANY];
+
+static void alloc_pages_job(void *arg)
+{
+	struct job *job = arg;
+
+	locks = 0;
+	job->got = alloc_direct_many(job->zone->mem, GFP_MOVABLE, job->nr, pages);
+	EXPECT(job->t, arch_irqs_enabled() && !spin_is_held(&job->zone->lock));
+}
+
+static void free_pages_job(void *arg)
+{
+	struct job *job = arg;
+
+	locks = 0;
+	job->got = free_direct_many(job->zone->mem, job->nr, pages);
+	EXPECT(job->t, arch_irqs_enabled() && !spin_is_held(&job->zone->lock));
+}
+
+/* How many of @nr. */
+static unsigned move_many(struct job *job, void (*move)(void *), unsigned nr)
+{
+	job->nr = nr;
+	ktest_on_cpu(0, move, job);
+	return job->got;
+}
+
+static void one_hold_moves_many_pages(struct ktest *t)
+{
+	unsigned i, left;
+	struct job job;
+
+	REQUIRE(t, begin(t, &job));
+	keep = least(job.zone) + MANY;
+	take_all_but_some(job.zone);
+	EXPECT_EQ(t, move_many(&job, alloc_pages_job, MANY), TAKE_AT_ONCE);
+	EXPECT_EQ(t, locks, 1);
+	EXPECT_EQ(t, job.zone->nr_free, keep - TAKE_AT_ONCE);
+	for (i = 0; i < TAKE_AT_ONCE; i++)
+		EXPECT_EQ(t, page_word(pages[i]), PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, mm_event_sum(job.zone->mem, EV_ALLOC_DIRECT), TAKE_AT_ONCE);
+	EXPECT_EQ(t, mm_event_sum(job.zone->mem, EV_ALLOC_SLOW), 1);
+	expect_sound(t, job.zone->mem);
+	for (left = TAKE_AT_ONCE; left; left -= GIVE_AT_ONCE) {
+		EXPECT_EQ(t, move_many(&job, free_pages_job, left), GIVE_AT_ONCE);
+		EXPECT_EQ(t, locks, 1);
+		memmove(
+		    pages, pages + GIVE_AT_ONCE, sizeof(pages) - sizeof(pages[0]) * GIVE_AT_ONCE);
+	}
+	EXPECT_EQ(t, job.zone->nr_free, keep);
+	EXPECT_EQ(t, mm_event_sum(job.zone->mem, EV_FREE_DIRECT), TAKE_AT_ONCE);
+	expect_sound(t, job.zone->mem);
+	give_all(job.zone);
+	EXPECT_EQ(t, zone_pcp_enable(job.zone), 0);
+}
+
+/* One page fewer, before the lock is asked for or just before it is there: the slow path. */
+static void many_are_taken_from_plenty_only(struct ktest *t)
+{
+	struct job job;
+
+	REQUIRE(t, begin(t, &job));
+	keep = least(job.zone) + 9;
+	others = take_all_but_some;
+	EXPECT_EQ(t, move_many(&job, alloc_pages_job, 10), 0);
+	EXPECT(t, !others && locks == 1);
+	EXPECT_EQ(t, move_many(&job, alloc_pages_job, 10), 0);
+	EXPECT_EQ(t, locks, 0);
+	EXPECT_EQ(t, job.zone->nr_free, keep);
+	EXPECT_EQ(t, mm_event_sum(job.zone->mem, EV_ALLOC_SLOW), 0);
+	EXPECT_EQ(t, move_many(&job, alloc_pages_job, 9), 9);
+	EXPECT_EQ(t, move_many(&job, free_pages_job, 9), 9);
+	give_all(job.zone);
+	EXPECT_EQ(t, zone_pcp_enable(job.zone), 0);
+}
+
+/* A page twice, a page that breaks meanwhile, what is no page: those before them are freed. */
+static void many_frees_stop_at_what_is_not_plain(struct ktest *t)
+{
+	struct memory *mem;
+	struct job job;
+	pfn_t pfn;
+
+	REQUIRE(t, begin(t, &job));
+	mem = job.zone->mem;
+	EXPECT_EQ(t, move_many(&job, alloc_pages_job, 4), 4);
+	pages[4] = pages[1];
+	pages[1] = pages[0];
+	EXPECT_EQ(t, move_many(&job, free_pages_job, 4), 1);
+	pages[0] = pages[4];
+	held = pages[1] = pages[2];
+	others = break_it;
+	EXPECT_EQ(t, move_many(&job, free_pages_job, 2), 1);
+	EXPECT(t, page_word(held) & PAGE_POISON);
+	EXPECT_EQ(t, mem_free_pages(mem, held, 0), 0);
+	pfn = page_to_pfn_in(mem, held);
+	EXPECT(t, is_retired(mem, pfn));
+	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
+	pages[0] = NULL;
+	EXPECT_EQ(t, move_many(&job, free_pages_job, 1), 0);
+	pages[0] = mem->memmap + mem->end_pfn;
+	EXPECT_EQ(t, move_many(&job, free_pages_job, 1), 0);
+	pages[0] = (struct page *)((char *)pages[3] + 8);
+	EXPECT_EQ(t, move_many(&job, free_pages_job, 1), 0);
+	pages[0] = pages[3];
+	pages[1] = NULL;
+	EXPECT_EQ(t, move_many(&job, free_pages_job, 2), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 0);
+	EXPECT_EQ(t, zone_pcp_enable(job.zone), 0);
+}
+
+/* Those of another zone, and those of a pageblock that is leaving, which count otherwise. */
+static void many_frees_are_of_one_zone(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, CACHED_BLOCKS);
+	struct mm_fail fail;
+	struct job job;
+	pfn_t block;
+
+	REQUIRE(t, mem);
+	job = (struct job){.t = t, .zone = &mem->zones[ZONE_MOVABLE]};
+	pages[0] = mem_alloc_pages(mem, GFP_MOVABLE, 0);
+	pages[1] = mem_alloc_pages(mem, GFP_KERNEL, 0);
+	REQUIRE(t, pages[0] && pages[1]);
+	EXPECT(t, zone_of(mem, page_to_pfn_in(mem, pages[1])) != job.zone);
+	EXPECT_EQ(t, move_many(&job, free_pages_job, 2), 1);
+	EXPECT_EQ(t, mem_free_pages(mem, pages[1], 0), 0);
+	pages[0] = mem_alloc_pages(mem, GFP_MOVABLE, 0);
+	REQUIRE(t, pages[0]);
+	block = ALIGN_DOWN(page_to_pfn_in(mem, pages[0]), PAGEBLOCK_PAGES);
+	EXPECT_EQ(t, start_isolate_page_range(mem, block, PAGEBLOCK_PAGES, ISO_PRECISE, &fail), 0);
+	EXPECT_EQ(t, move_many(&job, free_pages_job, 1), 0);
+	EXPECT_EQ(t, mem_free_pages(mem, pages[0], 0), 0);
+	undo_isolate_page_range(mem, block, PAGEBLOCK_PAGES);
+}
+
+KTEST_SUITE(play_past, KTEST_QUICK, KTEST(a_zone_with_plenty_gives_a_page),
+    KTEST(none_is_taken_below_it_after_other_cpus), KTEST(a_cache_that_is_on_is_not_passed_by),
+    KTEST(the_word_is_read_again_under_the_lock), KTEST(one_hold_moves_many_pages),
+    KTEST(many_are_taken_from_plenty_only), KTEST(many_frees_stop_at_what_is_not_plain),
+    KTEST(many_frees_are_of_one_zone));

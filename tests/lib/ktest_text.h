@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* ktest_text.h: what a test may print, for ktest.c. */
+#ifndef QUARRY_TESTS_KTEST_TEXT_H
+#define QUARRY_TESTS_KTEST_TEXT_H
+
+#include <quarry/ktest.h>
+
+/*
+ * The test fails unless what was printed from @pos of the log on is what the case says (struct
+ * ktest_case).  A test that has failed is not checked.
+ */
+void ktest_check_text(struct ktest *t, const struct ktest_case *c, u64 pos);
+/* How long it waits for a report that is missing: another thread may print it. */
+extern u64 ktest_text_ns;
+
+#endif

@@ -1,0 +1,91 @@
+# SPDX-License-Identifier: MIT
+"""Students' trees of the labs, for tests: their programs, hosted and in the kernel."""
+import os
+import re
+import shutil
+import subprocess
+
+import conftest
+import lab_build
+import lab_kernel
+import labs
+import qemu
+import skeleton
+
+ROOT = labs.ROOT
+BUILD = os.path.join(ROOT, os.environ.get("QUARRY_BUILD", "build"))
+# Lab P is a program, not a part of the allocator.
+IN_KERNEL = [name for name in labs.labs() if name != "P"]
+EVERY_DAY = ("2", "5")
+
+
+def each(names, every_day=EVERY_DAY):
+    """Values for parametrize: some labs every day, the others in turn."""
+    return [name if name in every_day else conftest.rotates(name) for name in names]
+
+
+class Lab:
+    """The hosted program of a lab, of one student's tree."""
+
+    def __init__(self, name, folder):
+        self.one, self.folder = labs.lab(name), str(folder)
+        for path in self.one.files:
+            to = os.path.join(self.folder, path)
+            os.makedirs(os.path.dirname(to), exist_ok=True)
+            shutil.copy(os.path.join(ROOT, path), to)
+
+    def change(self, path, old, new):
+        name = os.path.join(self.folder, path)
+        with open(name, encoding="utf-8") as f:
+            text = f.read()
+        assert old in text
+        with open(name, "w", encoding="utf-8") as f:
+            f.write(text.replace(old, new, 1))
+
+    def write(self, path, text):
+        with open(os.path.join(self.folder, path), "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def empty(self):
+        for path, text in skeleton.texts(self.one):
+            self.write(path, text)
+
+    def run(self, which=None):
+        hosted = lab_build.Hosted(self.one, BUILD)
+        program = hosted.program(self.folder, "test")
+        begin = os.times()
+        done = subprocess.run(
+            [program, which or ",".join(self.one.suites)],
+            capture_output=True,
+            text=True,
+            timeout=qemu.WATCHDOG,
+            env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"},
+            check=False,
+        )
+        text, end = done.stdout + done.stderr, os.times()
+        return {
+            "cpu": end.children_user + end.children_system - sum(begin[2:4]),
+            "rc": done.returncode,
+            "ok": re.findall(r"^  ok \d+ (\w+)", text, re.MULTILINE),
+            "not ok": re.findall(r"^  not ok \d+ (\w+)", text, re.MULTILINE),
+            "ended": "# selftest:" in text,
+            "todo": re.findall(r"# lab: (\w+) is not written yet", text),
+            "text": text,
+            "said": hosted.said,
+        }
+
+
+def ending(one):
+    """The suites that end before the lab is done: mistakes that are planted end the program."""
+    ended = {head["test"].split(".")[0] for head, _ in skeleton.mistakes(one)}
+    return ",".join(name for name in one.suites if name not in ended)
+
+
+def boot(lab, own=False, which=None):
+    """@which: suites, of which those run that the kernel has."""
+    kernel = lab_kernel.Kernel(lab.one, BUILD, own=own)
+    image = kernel.program(lab.folder, "test")
+    asked, options = lab_kernel.run_of(kernel)
+    if which:
+        asked = ",".join(name for name in which.split(",") if name in kernel.suites())
+    return lab_kernel.boot(image, asked, **options)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: MIT
+"""A terminal of some size with `tools/run.sh` on it, and what it shows, by pyte.
+
+pyte knows no alternate screen: a second one is kept here.
+"""
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import termios
+import time
+
+import pyte
+
+import outer_make
+import qemu
+
+SWITCH = re.compile(rb"(\x1b\[\?1049[hl])")
+PART = re.compile(rb"\x1b(\[[0-9;?]*)?")  # of a sequence whose end is still to come
+
+
+class _Screen(pyte.Screen):
+    """Answers to where its cursor is."""
+
+    fd = None
+
+    def write_process_input(self, data):
+        os.write(self.fd, data.encode())
+
+    def resize(self, lines, columns):
+        """As terminals do it: rows go from the top only where the cursor's would be lost."""
+        up = max(0, self.cursor.y + 1 - lines)
+        rows = {y - up: self.buffer[y] for y in range(up, min(self.lines, up + lines))}
+        y = self.cursor.y - up
+        super().resize(lines, columns)
+        self.buffer.clear()
+        self.buffer.update(rows)
+        self.cursor.y = y
+
+
+class Terminal:
+    """Runs QEMU as a user would.  @answers: it says its size.  @environment: variables of
+    tools/run.sh, TERM, LC_ALL."""
+
+    def __init__(self, cols=80, rows=24, answers=True, **environment):
+        self.answers = answers
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            build = os.path.relpath(qemu.BUILD, qemu.ROOT)
+            os.chdir(qemu.ROOT)
+            env = dict(outer_make.env(), TERM="xterm", LC_ALL="C.UTF-8", BOOT="pvh")
+            env.update(environment)
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # which Python ignores
+            os.execvpe("sh", ["sh", "tools/run.sh", build], env)
+        self.main, self.other = _Screen(cols, rows), _Screen(cols, rows)
+        self.main.fd = self.other.fd = self.fd
+        self.stream = pyte.ByteStream(self.main)
+        self.raw = self.rest_of = b""
+        self.alternate = self.ended = False
+        self.status = None
+        self.seen = set()  # characters that stood in the map's rows
+        self.resize(cols, rows)
+
+    def resize(self, cols, rows):
+        for screen in (self.main, self.other):
+            screen.resize(rows, cols)
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, cols, 0, 0))
+
+    @property
+    def screen(self):
+        return self.other if self.alternate else self.main
+
+    @property
+    def lines(self):
+        return [line.rstrip() for line in self.screen.display]
+
+    @property
+    def text(self):
+        return "\n".join(self.lines)
+
+    def feed(self, data):
+        self.raw += data
+        data, self.rest_of = self.rest_of + data, b""
+        cut = data.rfind(b"\x1b")
+        if cut >= 0 and PART.fullmatch(data[cut:]):
+            data, self.rest_of = data[:cut], data[cut:]
+        for part in SWITCH.split(data):
+            if SWITCH.fullmatch(part):
+                self.stream.detach(self.screen)
+                self.alternate = part.endswith(b"h")
+                self.stream.attach(self.screen)
+            elif part:
+                self.stream.feed(part if self.answers else part.replace(b"\x1b[6n", b""))
+        if self.alternate:
+            self.seen |= set("".join(self.map_rows()))
+
+    def map_rows(self):
+        rows = []
+        for line in self.lines[2:]:
+            if "isolated" in line:
+                break
+            rows.append(line[9:])
+        return rows
+
+    def turn(self):
+        """Take what has come within a tenth of a second."""
+        if self.ended or not select.select([self.fd], [], [], 0.1)[0]:
+            return
+        try:
+            data = os.read(self.fd, 65536)
+        except OSError:
+            data = b""
+        if data:
+            self.feed(data)
+        else:
+            self.ended = True
+
+    def wait(self, pattern, alternate=None):
+        """Until the screen shows it."""
+        until = time.time() + qemu.WATCHDOG
+        while time.time() < until:
+            found = re.search(pattern, self.text, re.MULTILINE)
+            if found and alternate in (None, self.alternate):
+                return found
+            assert not self.ended, self.story(pattern)
+            self.turn()
+        raise AssertionError(self.story(pattern))
+
+    def rest(self, seconds):
+        until = time.time() + seconds
+        while time.time() < until and not self.ended:
+            self.turn()
+
+    def story(self, pattern):
+        which = "alternate" if self.alternate else "main"
+        return f"no {pattern!r} on the {which} screen:\n" + self.text
+
+    def send(self, text):
+        os.write(self.fd, text.encode())
+
+    def end(self):
+        """Until run.sh has ended; its exit status."""
+        until = time.time() + qemu.WATCHDOG
+        while self.status is None and time.time() < until:
+            self.turn()
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.status = os.waitstatus_to_exitcode(status)
+                while not self.ended and select.select([self.fd], [], [], 0)[0]:
+                    self.turn()
+        return self.status
+
+    def sane(self):
+        """The main screen, a cursor, and no colour for what comes next."""
+        cursor = self.main.cursor
+        plain = cursor.attrs.fg == "default" and not cursor.attrs.bold
+        return not self.alternate and not cursor.hidden and plain
+
+    def cooked(self):
+        """Does the line discipline echo and edit, as a shell expects?"""
+        flags = termios.tcgetattr(self.fd)[3]
+        return bool(flags & termios.ECHO and flags & termios.ICANON)
+
+    def close(self):
+        if self.status is None:
+            os.kill(self.pid, signal.SIGTERM)
+            self.end()
+        os.close(self.fd)

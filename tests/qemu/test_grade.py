@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: MIT
+"""The grader: the reference and right submissions have all points, wrong ones lose some in the
+layer that their file names, attacks gain none; and what is said about it."""
+import json
+import os
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+import grade
+import grade_object
+import grade_report
+import labs
+import qemu
+import submission
+
+BUILD = os.environ.get("QUARRY_BUILD", "build")
+LAB = "2"
+FUNCTION = "bool free_map_take_at(struct free_map *map, unsigned page, unsigned order)\n{\n"
+WALK = "contract.free_map.random_walk_agrees_with_the_model"
+TAKE = "int free_map_take(struct free_map *map, unsigned order, unsigned *had)\n{\n"
+# Wrong, and each tries to be counted right.
+ATTACKS = {
+    "prints": ("int puts(const char *);", 'puts("ok 1 - all");', "uses puts"),
+    "ends": ("void _exit(int);", "_exit(0);", "uses _exit"),
+    "hook": ("extern void *ktest_hook;", "ktest_hook = 0;", "uses ktest_hook"),
+    "constructor": (
+        "static int early;\n__attribute__((constructor)) static void run(void)\n{\n\tearly = 1;\n}",
+        "order += early - 1;",
+        "has a section",
+    ),
+    "replaces": (
+        "int check_memory(void *m, void *v)\n{\n\treturn 0;\n}",
+        "",
+        "defines check_memory",
+    ),
+    "reference": (
+        "bool ref_free_map_take_at(struct free_map *map, unsigned page, unsigned order);",
+        "return ref_free_map_take_at(map, page, order);",
+        "uses ref_free_map_take_at",
+    ),
+    "system_call": ("", '__asm__("syscall");', "has assembly"),
+    "reads_a_file": ('#include "/etc/passwd"', "", "includes"),
+    "much_data": ("static char much[1 << 20];", "much[page] = 1;", "of data"),
+    "detects": ("int getpid(void);", "if (getpid() & 1)\n\t\treturn true;", "uses getpid"),
+}
+
+
+def graded(folder, lab=LAB, only="", name="reference", text=None, **more):
+    """A Grade of a submission, which is written to @folder."""
+    submission.write(lab, name, str(folder))
+    if text:
+        for path, new in text.items():
+            (folder / path).write_text(new)
+    args = {"build": BUILD, "only": only, "seed": 1, "tree": str(folder), "kernel": False}
+    args.update(more)
+    arguments = type("Arguments", (), args)
+    one = grade.Grade(labs.lab(lab), str(folder), arguments)
+    one.run()
+    return one
+
+
+def attack(name):
+    before, inside, _ = ATTACKS[name]
+    text = labs.read("mm/free_map.c")
+    at = text.index(FUNCTION)
+    broken = "\tfree_map_flip(map, free_node(page, order));\n\treturn true;\n}\n"
+    end = text.index("\n}\n", at) + 3
+    return text[:at] + before + "\n" + FUNCTION + "\t" + inside + "\n" + broken + text[end:]
+
+
+def lost(one):
+    """What was not passed, of what can be."""
+    return [(r.key(), r.why) for r in one.results if r.verdict != "PASS" and not r.neutral]
+
+
+def names_of(lab, kind):
+    """A sample: `make labs-check` grades all."""
+    return submission.names(kind, lab)[::4]
+
+
+def test_reference_has_all_points(tmp_path):
+    one = graded(tmp_path)
+    assert lost(one) == []
+    assert one.points() == 100
+
+
+@pytest.mark.parametrize("name", names_of(LAB, "right"))
+def test_right_submissions_have_all_points(tmp_path, name):
+    one = graded(tmp_path, name=name)
+    assert [row for row in lost(one) if not row[0].startswith("cost.")] == []
+    assert one.points() == 100
+
+
+@pytest.mark.parametrize("name", names_of(LAB, "wrong"))
+def test_wrong_submissions_lose_in_their_layer(tmp_path, name):
+    layer = submission.read("wrong", LAB, name)[0]["layer"]
+    one = graded(tmp_path, name=name, only=layer)
+    bad = [r for r in one.results if r.layer == layer and r.verdict in ("FAIL", "CRASH", "HANG")]
+    assert bad and all(r.why for r in bad)
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_attacks_gain_nothing(tmp_path, name):
+    one = graded(tmp_path, text={"mm/free_map.c": attack(name)}, only="contract")
+    assert one.points() == 0
+    said = [r.why + " ".join(r.details) for r in one.results]
+    assert any(ATTACKS[name][2] in text for text in said), said
+
+
+def taking(before, inside):
+    """The lab's source with this at the begin of taking a block."""
+    text = labs.read("mm/free_map.c")
+    return {"mm/free_map.c": text.replace(TAKE, before + TAKE + inside)}
+
+
+def test_an_endless_loop_is_a_hang(tmp_path):
+    one = graded(tmp_path, text=taking("", "\tfor (;;)\n\t\t;\n"), only="model.one_block")
+    assert [r.verdict for r in one.results] == ["HANG"]
+
+
+def test_an_output_flood_is_a_hang(tmp_path):
+    """What is printed is not kept, and not read for points."""
+    flood = '\tfor (;;)\n\t\tprintk("ok 1 - all\\n");\n'
+    before = "void printk(const char *fmt, ...);\n"
+    one = graded(tmp_path, text=taking(before, flood), only=f"model.one_block,{WALK}")
+    assert one.points() == 0
+    verdicts = {r.layer: r.verdict for r in reversed(one.results)}
+    assert verdicts["model"] == "HANG" and verdicts["contract"] in ("HANG", "CRASH")
+    assert max(len(line) for r in one.results for line in [r.why, *r.details]) < 500
+
+
+def test_huge_memory_use_is_a_crash(tmp_path):
+    deep = """static unsigned deep(unsigned n)
+{
+	volatile char much[1 << 16];
+
+	much[n % 8] = (char)n;
+	return n ? deep(n + 1) + (unsigned)much[0] : 0;
+}
+
+"""
+    one = graded(
+        tmp_path, text=taking(deep, "\torder += deep(1) * 0;\n"), only=f"model.one_block,{WALK}"
+    )
+    assert {r.verdict for r in one.results} <= {"CRASH", "SKIP"} and one.points() == 0
+
+
+def test_overwriting_the_description_is_seen(tmp_path):
+    """Of the memory: the checker would look elsewhere."""
+    write = "\tif (order == 1)\n\t\t((struct memory *)0x300000000008UL)->end_pfn += "
+    write += "PAGEBLOCK_PAGES;\n"
+    one = graded(tmp_path, text=taking("", write), only="model.one_block_pages")
+    assert [r.verdict for r in one.results] == ["FAIL"]
+    assert "description of the memory was overwritten" in one.results[0].why
+
+
+def test_overwriting_the_tests_gains_nothing(tmp_path):
+    """All that lies behind what the code is given."""
+    one = graded(tmp_path, text=taking("", "\tmemset(map, 0xff, 1UL << 20);\n"), only="contract")
+    assert one.points() == 0 and "CRASH" in {r.verdict for r in one.results}
+
+
+@pytest.mark.parametrize("layer", ("model", "contract"))
+def test_special_cases_lose_in_the_other_layer(tmp_path, layer):
+    """Right only in the memories of one layer, which it knows by their places."""
+    far = "(unsigned long)map >> 40 == 0x30"
+    there = far if layer == "contract" else f"!({far})"
+    wrong = f"\tif ({there})\n\t\treturn FREE_MAP_NONE;\n"
+    one = graded(tmp_path, text=taking("", wrong), only="model,contract")
+    other = "contract" if layer == "model" else "model"
+    bad = [r for r in one.results if r.verdict in ("FAIL", "CRASH")]
+    assert bad and {r.layer for r in bad} == {other} and one.points() < 60
+
+
+def test_a_crash_has_the_name_of_its_test(tmp_path):
+    """And where it was; the tests behind it are run."""
+    one = graded(
+        tmp_path,
+        text=taking("", "\tif (order == 4)\n\t\t*(volatile int *)8 = 1;\n"),
+        only="contract",
+    )
+    names = [r.name for r in one.results]
+    assert sorted(names) == sorted(one.layers()["contract"])
+    crashed = [r for r in one.results if r.verdict == "CRASH"]
+    assert crashed and all(r.why and "mm/free_map.c:" in r.details[0] for r in crashed)
+    assert any(r.verdict == "PASS" for r in one.results[names.index(crashed[0].name) :])
+
+
+def test_what_does_not_compile_is_an_error(tmp_path):
+    one = graded(tmp_path, text={"mm/free_map.c": "int f(void)\n{\n\treturn 1\n}\n"})
+    assert [(r.layer, r.verdict) for r in one.results] == [("build", "ERROR")]
+    assert "error" in one.results[0].why and one.points() == 0
+
+
+def test_other_files_are_not_taken(tmp_path):
+    """A changed header of the student's tree changes nothing."""
+    submission.write(LAB, "reference", str(tmp_path))
+    (tmp_path / "mm" / "buddy.h").write_text("#error not taken\n")
+    one = graded(tmp_path, only="model.one_block")
+    assert [r.verdict for r in one.results] == ["PASS"]
+
+
+SECRET = "int secret = 4711;"
+
+
+def link_of_a_file(tree, secret):
+    (tree / "mm/free_map.c").unlink()
+    (tree / "mm/free_map.c").symlink_to(secret)
+
+
+def link_of_a_folder(tree, secret):
+    (tree / "mm").rename(secret.parent / "mm")
+    (secret.parent / "mm/free_map.c").write_text(SECRET)
+    (tree / "mm").symlink_to(secret.parent / "mm")
+
+
+def pipe_without_a_writer(tree, _):
+    (tree / "mm/free_map.c").unlink()
+    os.mkfifo(tree / "mm/free_map.c")
+
+
+def folder_of_that_name(tree, _):
+    (tree / "mm/free_map.c").unlink()
+    (tree / "mm/free_map.c").mkdir()
+
+
+def too_much_of_it(tree, _):
+    (tree / "mm/free_map.c").write_bytes(b"/" * (1 << 20 | 1))
+
+
+@pytest.mark.parametrize(
+    "instead",
+    (link_of_a_file, link_of_a_folder, pipe_without_a_writer, folder_of_that_name, too_much_of_it),
+)
+def test_what_is_no_file_of_the_submission_is_not_read(tmp_path, instead):
+    """A grader that is root could read what its student may not."""
+    secret = tmp_path / "outside" / "secret.c"
+    secret.parent.mkdir()
+    secret.write_text(SECRET)
+    tree = tmp_path / "tree"
+    submission.write(LAB, "reference", str(tree))
+    instead(tree, secret)
+    arguments = type("A", (), {"build": BUILD, "only": "", "seed": 1, "kernel": False})
+    arguments.tree = str(tree)
+    one = grade.Grade(labs.lab(LAB), str(tree), arguments)
+    one.run()
+    assert [(r.layer, r.verdict) for r in one.results] == [("build", "FAIL")]
+    assert one.results[0].why.startswith("mm/free_map.") and one.points() == 0
+    assert "secret" not in "\n".join(grade_report.text_of(one))
+    staged = os.path.join(BUILD, "labs", "staged")
+    for folder, _, files in os.walk(staged):
+        for file in files:
+            with open(os.path.join(folder, file), "rb") as f:
+                assert SECRET.encode() not in f.read()
+
+
+def test_a_file_that_is_not_handed_in_is_this_trees(tmp_path):
+    submission.write(LAB, "reference", str(tmp_path))
+    (tmp_path / "mm/free_map.c").unlink()
+    arguments = type("A", (), {"build": BUILD, "only": "model.one_block", "seed": 1})
+    arguments.kernel, arguments.tree = False, str(tmp_path)
+    one = grade.Grade(labs.lab(LAB), str(tmp_path), arguments)
+    one.run()
+    assert lost(one) == []
+
+
+def test_results_in_every_form(tmp_path):
+    out = tmp_path / "out"
+    one = graded(
+        tmp_path / "tree",
+        name="never_merges",
+        only="model.blocks",
+        out=str(out),
+        json=None,
+        junit=None,
+        gradescope=None,
+        github=True,
+    )
+    grade_report.write(one, one.args)
+    (row,) = json.loads((out / "grade.json").read_text())["tests"]
+    assert row["verdict"] in ("FAIL", "CRASH") and row["why"]
+    assert any("by the calls so far it is" in text for text in row["details"]), row
+    assert row["replay"].endswith("ONLY=model.blocks")
+    case = ElementTree.parse(out / "junit.xml").getroot().find("testsuite/testcase")
+    assert case.get("name") == "blocks" and case.find("failure").get("type") == row["verdict"]
+    tests = json.loads((out / "results.json").read_text())["tests"]
+    assert {t["name"] for t in tests} >= {"model", "explorer", "contract"}
+    assert any(line.startswith("::error file=mm/free_map.") for line in grade_report.as_github(one))
+    lines = [line for line in grade_report.text_of(one) if "again: " not in line]
+    assert all(len(line) <= 80 for line in lines)
+    assert re.search(r"points in [\d.]+ s, [\d.]+ s of processor time$", lines[-1])
+
+
+def test_no_lab_is_flagged_for_the_reference():
+    """Sources of every lab."""
+    said = []
+    for one in labs.labs().values():
+        for path in one.files:
+            said += grade_object.source_faults(one, os.path.join(qemu.ROOT, path), path)
+    assert said == []

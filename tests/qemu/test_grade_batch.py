@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""tools/grade-batch: a directory of submissions of every form, graded, broken off and gone on with;
+the table and the page."""
+import csv
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import zipfile
+
+import pytest
+
+import grade_batch
+import labs
+import outer_make
+import submission
+
+BUILD = os.environ.get("QUARRY_BUILD", "build")
+LAB = "2"
+OPTIONS = ["--build", BUILD, "--only", "model.one_block"]
+
+
+def fill(folder):
+    """A tree, archives of the lab's files, one that does not compile, one that has none of them."""
+    submission.write(LAB, "reference", str(folder / "right"))
+    (folder / "right" / "notes.txt").write_text("not looked at\n")
+    work = folder.parent / "work"
+    submission.write(LAB, "never_merges", str(work))
+    with tarfile.open(folder / "wrong.tar.gz", "w:gz") as archive:
+        archive.add(work, "hand-in/lab")
+    with zipfile.ZipFile(folder / "broken.zip", "w") as archive:
+        archive.writestr("mm/free_map.c", "int f(void)\n{\n\treturn 1\n}\n")
+    (folder / "none").mkdir()
+    (folder / "none" / "answers.md").write_text("1. Because.\n")
+    (folder / "link" / "mm").mkdir(parents=True)
+    (folder / "link" / "mm" / "free_map.c").symlink_to("/etc/passwd")
+
+
+def batch(folder, out):
+    return subprocess.run(
+        [os.path.join(labs.ROOT, "tools", "grade-batch"), LAB, str(folder), str(out), *OPTIONS],
+        env=outer_make.env(PYTHONDONTWRITEBYTECODE="1"),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def left(folder, out):
+    one = labs.lab(LAB)
+    return [
+        name
+        for name, path in grade_batch.submissions(str(folder)).items()
+        if not grade_batch.is_done(one, path, str(out), name, OPTIONS)
+    ]
+
+
+@pytest.mark.long
+def test_a_batch_is_graded_and_gone_on_with(tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    fill(folder)
+    done = batch(folder, out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "5 of 5 submissions graded, 0 with 100 points" in done.stdout
+    rows = {row["submission"]: row for row in csv.DictReader(open(out / "grades.csv"))}
+    assert float(rows["right"]["points"]) > float(rows["wrong"]["points"]) == 0
+    assert rows["wrong"]["first fault"].split()[0] in ("FAIL", "CRASH")
+    assert rows["broken"]["first fault"].startswith("ERROR build.compile")
+    assert "none of the lab's files" in rows["none"]["first fault"]
+    assert "none of the lab's files" in rows["link"]["first fault"]
+    page = (out / "report.html").read_text()
+    assert all(f">{name}<" in page for name in rows)
+    # Nothing of it is kept but results.
+    assert sorted(os.listdir(out / "right")) == [
+        "grade.json",
+        "junit.xml",
+        "key",
+        "results.json",
+        "said.txt",
+    ]
+    staged = os.path.join(labs.ROOT, BUILD, "labs", "staged")
+    assert not [name for name in os.listdir(staged) if name.startswith(("in-in-right", "in-in-wr"))]
+
+    # Broken off: one has no result, of one half a result; and one was handed in anew.
+    assert left(folder, out) == []
+    shutil.rmtree(out / "right")
+    (out / "broken" / "grade.json").write_text('{"lab": "2", "poi')
+    assert left(folder, out) == ["broken", "right"]
+    before = os.stat(out / "wrong" / "grade.json").st_mtime_ns
+    assert batch(folder, out).returncode == 0
+    assert left(folder, out) == []
+    assert os.stat(out / "wrong" / "grade.json").st_mtime_ns == before
+
+
+def result(points, verdict, why="", layer="model"):
+    test = {"layer": layer, "name": "blocks", "verdict": verdict, "why": why, "details": []}
+    layers = [{"name": "model", "points": points, "of": 100}]
+    return {"lab": LAB, "points": points, "layers": layers, "tests": [test], "notes": []}
+
+
+def test_the_table_and_the_page_quote_what_they_are_given():
+    rows = [("a<b", result(100, "PASS")), ("c", result(0, "FAIL", 'x, "y" <z>')), ("d", None)]
+    text = io.StringIO()
+    grade_batch.as_csv(rows, text)
+    table = list(csv.reader(io.StringIO(text.getvalue())))
+    assert table[0] == ["submission", "points", "model", "passed", "tests", "first fault"]
+    assert table[1:] == [
+        ["a<b", "100", "100", "1", "1", ""],
+        ["c", "0", "0", "0", "1", 'FAIL model.blocks: x, "y" <z>'],
+        ["d", "", "", "", "", "not graded"],
+    ]
+    page = "\n".join(grade_batch.as_html(labs.lab(LAB), rows))
+    assert "2 of 3 submissions graded, mean 50.0, median 50.0" in page
+    assert "a&lt;b" in page and "<z>" not in page and "not graded" in page
+
+
+def test_a_failure_of_the_grader_is_graded_again(tmp_path):
+    one, tree, out = labs.lab(LAB), str(tmp_path / "in" / "right"), str(tmp_path / "out")
+    submission.write(LAB, "reference", tree)
+    key = grade_batch.key_of(one, grade_batch.texts(one, tree), [])
+    for verdict, layer, done in (("FAIL", "model", True), ("ERROR", "model", False)):
+        made = json.dumps(result(0, verdict, layer=layer))
+        grade_batch.write(os.path.join(out, "right", "grade.json"), made)
+        grade_batch.write(os.path.join(out, "right", "key"), key + "\n")
+        assert grade_batch.is_done(one, tree, out, "right", []) == done
+    assert not grade_batch.is_done(one, tree, out, "right", ["--seed", "7"])
+
+
+def test_two_submissions_of_one_name_are_refused(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a.tar").write_bytes(b"")
+    with pytest.raises(grade_batch.BadBatch, match="a is there twice"):
+        grade_batch.submissions(str(tmp_path))

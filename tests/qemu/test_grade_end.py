@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: MIT
+"""No process outlives the grader, and no folder of its own: as it ends, when it is interrupted, and
+when it is killed."""
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+import grade_guard
+import grade_run
+import qemu
+
+BEGIN = """
+import os, sys, time
+sys.path.insert(0, "tools")
+import grade, grade_guard, grade_run
+grade.end_when_asked()
+guard = grade_guard.Guard()
+folder = sys.argv[1]
+guard.tell("D", folder)
+sandbox = grade_run.Sandbox(guard)
+"""
+# A program that leaves another one behind, both of which do nothing for ever; and a compiler.
+STUCK = """
+import subprocess, threading
+compiler = subprocess.Popen(["sleep", "1009"])
+run = lambda: grade_run.run(sandbox, ["sh", "-c", "sleep 1008 & sleep 1007"], folder + "/log")
+threading.Thread(target=run, daemon=True).start()
+print("begun", flush=True)
+time.sleep(1000)
+"""
+SECONDS = (b"1007", b"1008", b"1009")
+
+
+def begin(folder):
+    return subprocess.Popen(
+        [sys.executable, "-c", BEGIN + STUCK, str(folder)],
+        cwd=qemu.ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def sleepers():
+    """What the grader of this test has started."""
+    found = []
+    for pid, state, _ in grade_guard.processes():
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                words = f.read().split(b"\0")
+        except OSError:
+            continue
+        if state != "Z" and words[0] == b"sleep" and words[1] in SECONDS:
+            found.append(pid)
+    return found
+
+
+def wait_for(condition):
+    late = time.monotonic() + qemu.WATCHDOG
+    while not condition():
+        assert time.monotonic() < late
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("number", (signal.SIGINT, signal.SIGTERM, signal.SIGKILL))
+def test_nothing_is_left_of_a_grader_that_is_ended(tmp_path, number):
+    folder = tmp_path / "folder"
+    folder.mkdir(mode=0o777)
+    grader = begin(folder)
+    assert grader.stdout.readline() == "begun\n"
+    wait_for(lambda: len(sleepers()) == 3)
+    grader.send_signal(number)
+    grader.wait()
+    if number == signal.SIGKILL:
+        wait_for(lambda: not sleepers() and not folder.exists())
+    assert sleepers() == [] and not folder.exists()
+
+
+def test_nothing_is_left_of_a_program_that_has_ended(tmp_path):
+    guard = grade_guard.Guard()
+    try:
+        sandbox = grade_run.Sandbox(guard)
+        done = grade_run.run(sandbox, ["sh", "-c", "sleep 1008 &"], str(tmp_path / "log"))
+        assert done.how == "ended" and sleepers() == []
+    finally:
+        guard.close()
+    assert os.environ.get(grade_guard.NAME) is None
+
+
+WAITS = "exec python3 -c 'while True: __import__(\"time\").sleep(0.02)'"
+
+
+@pytest.mark.parametrize(
+    "command, how", (("sleep 1008", "asleep"), (WAITS, "asleep"), ("while :; do :; done", "cpu"))
+)
+def test_a_program_that_hangs_is_ended(tmp_path, command, how):
+    """By what it uses, not by the time of day."""
+    guard = grade_guard.Guard()
+    try:
+        sandbox = grade_run.Sandbox(guard)
+        log = str(tmp_path / "log")
+        done = grade_run.run(sandbox, ["sh", "-c", command], log, asleep=1, each=1)
+        assert done.how == how and sleepers() == []
+    finally:
+        guard.close()

@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: MIT
+"""The labs' handouts: what each must have, and that each can be followed to full points as it
+stands (tools/handout.py).  `make test` follows one; FULL=1 all."""
+import os
+import re
+from types import SimpleNamespace
+
+import conftest
+import pytest
+
+import bodies
+import grade
+import handout
+import labs
+import skeleton
+
+BUILD = os.environ.get("QUARRY_BUILD", "build")
+SAMPLE = "2"
+SECTIONS = ["Goal", "Background", "What to write", "Steps", "Points", "Costs", "Questions"]
+MOST_WORDS = 1300
+
+
+def reader(read, path, text):
+    return lambda name: text if name == path else read(name)
+
+
+def text_of(lab):
+    return labs.read(handout.path_of(lab))
+
+
+def section(lab, name):
+    return re.search(rf"^## {name}\n(.*?)(?=^## |\Z)", text_of(lab), re.M | re.S).group(1)
+
+
+@pytest.mark.parametrize("name", handout.written())
+def test_a_handout_has_its_parts(name):
+    text, one = text_of(name), labs.lab(name)
+    assert text.startswith(f"# Lab {name}: {one.title}\n")
+    assert re.findall(r"^## (.*)$", text, re.M) == SECTIONS
+    assert f"About {one.hours} hours" in text
+    assert ("track" in text.split("## Goal")[0]) == bool(one.tracks)
+    assert len(re.findall(r"^!\[.+\]\(.+\.svg\)$", section(name, "Background"), re.M)) >= 1
+    assert len(re.findall(r"^\d+\. ", section(name, "Questions"), re.M)) >= 3
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.M | re.S)
+    assert len(prose.split()) <= MOST_WORDS
+
+
+@pytest.mark.parametrize("name", handout.written())
+def test_each_function_has_a_contract_and_is_written_once(name):
+    one, text = labs.lab(name), text_of(name)
+    functions = sorted(sum(one.functions.values(), []))
+    planted = [n for _, mistake in skeleton.mistakes(one) for n in bodies.bodies(mistake)]
+    table = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", section(name, "What to write"), re.M)
+    assert sorted(re.findall(r"\w+", " ".join(table))) == functions
+    assert sorted(sum(handout.steps(text), [])) == sorted(functions + planted)
+    for path in one.files:
+        assert f"`{path}`" in text, path
+    for race in one.races:
+        assert race in text, race
+
+
+@pytest.mark.parametrize("name", handout.written())
+def test_the_points_are_those_of_the_grader(name):
+    arguments = SimpleNamespace(build=BUILD, only="", seed=1, kernel=False)
+    scores = grade.Grade(labs.lab(name), None, arguments).scores()
+    want = [(layer, f"{of:g}") for layer, _, of in scores]
+    rows = re.findall(r"^\| (\w+) \| ([\d.]+) \|", section(name, "Points"), re.M)
+    assert rows == want
+    costs = labs.lab(name).tests_tagged("cost")
+    rows = re.findall(r"^\| `([\w.]+)` \|", section(name, "Costs"), re.M)
+    assert sorted(rows) == sorted(costs)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", handout.written() if conftest.whole() else [SAMPLE])
+def test_a_handout_can_be_followed(name):
+    assert list(handout.Follower(name, BUILD).faults()) == []
+
+
+def test_a_command_must_say_what_the_handout_shows():
+    have = ["lab 2", "  model: 4 of 4", "a", "b", "100 of 100 points in 2.5 s"]
+    assert handout.matches(have, [*have[:4], "100 of 100 points in ... s"]) is None
+    assert handout.matches(have, ["lab 2", "...", "100 of ..."]) is None
+    assert handout.matches(have, ["lab 2", "...", "99 of ..."]) == "99 of ..."
+    assert handout.matches(have, ["lab 2", "a", "..."]) == "a"
+    assert "it goes on" in handout.matches(have, have[:3])
+
+
+def test_the_numbers_of_a_sample_are_renewed():
+    have = ["lab 2", "  model: 4 of 4", "a 7", "90.5 of 100 points in 2.5 s, 1.0 s", "end"]
+    want = ["lab 2", "  model: 13 of 14", "...", "100 of 100 points in ... s, ... s", "other 3"]
+    new = handout.renewed(have, want)
+    assert new == [
+        "lab 2",
+        "  model: 4 of 4",
+        "...",
+        "90.5 of 100 points in ... s, ... s",
+        "other 3",
+    ]
+    assert handout.renewed(have, new) == new
+
+
+def test_hours_that_are_not_those_of_labs_ini_are_named(monkeypatch):
+    assert list(labs.faults_of_texts()) == []
+    read = labs.read
+    page = read(labs.INSTRUCTOR)
+    for old, new, said in (
+        ("a line a week | 32 |", "a line a week | 40 |", "track short4 are 32"),
+        ("the capstone | 54 |", "the capstone | about 54 |", "track core are 54"),
+    ):
+        assert old in page
+        monkeypatch.setattr(labs, "read", reader(read, labs.INSTRUCTOR, page.replace(old, new)))
+        assert [line for line in labs.faults_of_texts() if said in line]
+    text = text_of("3")
+    monkeypatch.setattr(
+        labs, "read", reader(read, handout.path_of("3"), text.replace("8 h", "9 h"))
+    )
+    assert [line for line in labs.faults_of_texts() if line.startswith("lab 3: its handout")]
+
+
+def test_every_lab_has_a_handout():
+    assert handout.written() == list(labs.labs())
+
+
+def test_a_handout_that_is_wrong_is_noticed(monkeypatch):
+    text = text_of(SAMPLE)
+    changed = text.replace("8 functions to write", "9 functions to write")
+    assert changed != text
+    monkeypatch.setattr(labs, "read", reader(labs.read, handout.path_of(SAMPLE), changed))
+    assert "9 functions" in next(iter(handout.Follower(SAMPLE, BUILD).faults()))

@@ -1,0 +1,398 @@
+# SPDX-License-Identifier: MIT
+"""The labs: bodies, skeletons, leaks, tracks, and the hosted program with both codes in it."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+import bodies
+import lab_build
+import lab_link
+import labs
+import labs_leak
+import outer_make
+import skeleton
+import submission
+from lab_trees import BUILD, IN_KERNEL, ROOT, Lab, each, ending
+
+MOST_CPU = 5  # seconds of all suites of an emptied lab
+SOURCE = '''/* SPDX-License-Identifier: MIT */
+#include "mm/zone.h"
+
+struct pair {
+	int a;
+};
+
+static const u8 table[] = {1, 2};
+
+/* not { a body } */
+static int first(struct zone *zone, const char *text)
+    REQUIRES_ZONE(zone)
+{
+	if (text[0] == '}') {
+		return 1;
+	}
+	return 0;
+}
+
+struct page *second(
+    struct memory *mem, void (*one)(struct zone *zone))
+{
+	return NULL;
+}
+
+void last(void) {
+}
+'''
+
+
+def test_a_body_is_between_two_braces_in_column_0():
+    found = bodies.bodies(SOURCE)
+    # The last one is not in the style of this tree, and is not found.
+    assert list(found) == ["first", "second"]
+    assert SOURCE[found["first"].begin : found["first"].end].count("\n") == 5
+    assert found["first"].lines(SOURCE) == 4
+    assert found["first"].type == "int"
+    assert found["second"].type == "struct page *"
+
+
+def test_parameters_and_the_memory_that_they_mean():
+    head = bodies.bodies(SOURCE)["second"].head
+    rows, inner = lab_link.parameters(head, "second")
+    assert rows == [("struct memory *", "mem"), ("void (*one)(struct zone *zone)", "one")]
+    assert inner == "struct memory *mem, void (*one)(struct zone *zone)"
+    assert lab_link.condition(rows) == "mem == &kernel_memory"
+    assert lab_link.condition([("const struct zone *", "z")]) == "z->mem == &kernel_memory"
+    assert lab_link.condition([("u64", "bytes")]) is None
+
+
+def test_labs_ini_names_what_there_is():
+    assert labs.faults() == []
+
+
+@pytest.mark.parametrize(
+    "key, old, new, said",
+    [
+        ("function", "first_node free_map_order_at", "no_node free_map_order_at", "no_node"),
+        ("suite", "suites = free_map buddy", "suites = free_maps buddy", "no suite free_maps"),
+        ("set", "sets = alloc-alloc free-offline\n", "sets = alloc\n", "no explorer's set alloc"),
+        ("race", "races = R-S2 R-S4\n", "races = R-S99\n", "no race R-S99"),
+        ("variant", "FM01 FM02", "FM91 FM02", "no variant FM91"),
+        ("track", "labs = 0 2 4 5 6 7 capstone", "labs = 0 2 4 5 6 capstone", "its tracks"),
+        ("file", "\tmm/free_map.c\n", "\tmm/no_map.c\n", "no file mm/no_map.c"),
+        ("lines", "migrate_list isolate_page", "migrate_list put_done isolate_page", "134 lines"),
+        (
+            "lines",
+            "contig_isolated alloc",
+            "contig_isolated set_types free_contig_range alloc",
+            "181 lines",
+        ),
+        (
+            "data",
+            "files =\n\tmm/page_isolation.c\n",
+            "files =\n\tmm/page_isolation.c\n\tmm/isolate_policy.c\n",
+            "mm/isolate_policy.c holds data with function pointers",
+        ),
+        ("planted", "planted = wrong_count ", "planted = ", "wrong_count.c is not planted"),
+        ("planted", "planted = wrong_count", "planted = no_count", "no file labs/planted/0/no_c"),
+        ("short", "short = 4 drain_round", "short = 4 no_round", "short: no_round is not emptied"),
+        (
+            "owner",
+            "\tmm/drain.c\nfunctions",
+            "\tmm/drain.c mm/pcp.c\nfunctions",
+            "belongs to lab 4",
+        ),
+    ],
+)
+def test_a_mistake_in_labs_ini_is_named(monkeypatch, key, old, new, said):
+    text = labs.read(labs.INI)
+    assert old in text, key
+    read = labs.read
+    changed = text.replace(old, new, 1)
+    monkeypatch.setattr(labs, "read", lambda path: changed if path == labs.INI else read(path))
+    labs.labs.cache_clear()
+    try:
+        found = labs.faults()
+    finally:
+        labs.labs.cache_clear()
+    assert any(said in line for line in found), found
+
+
+def test_each_function_says_which_memory_it_works_for():
+    """By a parameter; else its tests call the student's straight."""
+    for one in labs.labs().values():
+        for path, names in one.functions.items():
+            for body in (one.body(path, name) for name in names):
+                rows, _ = lab_link.parameters(body.head, body.name)
+                static = re.search(r"\bstatic\b", body.head)
+                straight = one.tests or one.in_ring_3()
+                assert static or straight or lab_link.condition(rows), body.name
+
+
+def test_functions_that_are_not_emptied_cost_nothing():
+    """Of the limit count the bodies alone."""
+    one = labs.lab("2")
+    more = labs.Lab(**{**vars(one), "functions": {"mm/free_map.c": ["free_map_take"]}})
+    assert 0 < labs.lines(more) < labs.lines(one) <= labs.MOST
+
+
+def test_the_table_and_the_tracks():
+    done = subprocess.run(
+        [sys.executable, "tools/labs.py"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    lines = done.stdout.split("\n")
+    assert [line.split()[0] for line in lines[1 : 1 + len(labs.labs())]] == list(labs.labs())
+    assert all(len(line) <= 80 for line in lines)
+    assert "    0 2 4 5 6 7 capstone" in lines and "    week 4: 7" in lines
+    assert list(labs.tracks()) == ["core", "short4"]
+    assert labs.tracks()["core"] == [["0", "2", "4", "5", "6", "7", "capstone"]]
+    assert len(labs.tracks()["short4"]) == 4
+    for name in labs.labs():
+        done = subprocess.run(
+            [sys.executable, "tools/labs.py", "show", name],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert all(len(line) <= 80 for line in done.stdout.split("\n"))
+
+
+@pytest.mark.parametrize("name", list(labs.labs()))
+def test_an_emptied_file_differs_in_the_named_bodies_only(name):
+    one = labs.lab(name)
+    for path in one.files:
+        text, empty = labs.read(path), skeleton.emptied(one, path, labs.read(path))
+        before, after = bodies.bodies(text), bodies.bodies(empty)
+        assert list(before) == list(after)
+        names = one.functions.get(path, [])
+        for body in before.values():
+            other = after[body.name]
+            same = text[body.begin : body.end] == empty[other.begin : other.end]
+            assert same == (body.name not in names), body.name
+        rest = [strip(text, before, names), strip(empty, after, names)]
+        for added in (skeleton.INCLUDE, skeleton.USER_INCLUDE):
+            rest[1] = rest[1].replace(added, "")
+        assert rest[0] == rest[1]
+
+
+def strip(text, found, names):
+    for body in sorted((found[name] for name in names), key=lambda b: -b.begin):
+        text = text[: body.begin] + text[body.end :]
+    return text
+
+
+def test_a_skeleton_leaves_out_what_shows_solutions(tmp_path):
+    folder = str(tmp_path / "lab")
+    command = [
+        "make",
+        "-s",
+        "skeleton",
+        "LAB=2",
+        f"DIR={folder}",
+        f"B={os.path.relpath(BUILD, ROOT)}",
+    ]
+    more = {"cwd": ROOT, "env": outer_make.env(), "capture_output": True, "text": True}
+    done = subprocess.run(command, check=True, **more)
+    assert "8 functions to write" in done.stdout
+    assert not os.path.exists(os.path.join(folder, "tests", "mutants"))
+    assert not os.path.exists(os.path.join(folder, ".git"))
+    with open(os.path.join(folder, "mm", "free_map.c"), encoding="utf-8") as f:
+        assert f.read().count("LAB_TODO();") == 7
+    assert os.path.exists(os.path.join(folder, "labs", "reference", "kernel", "mm_free_map.c.o"))
+    again = subprocess.run(command, check=False, **more)
+    assert again.returncode and "exists" in again.stderr
+
+
+def test_no_skeleton_shows_the_solution():
+    assert labs_leak.shown(list(labs.labs())) == []
+
+
+def test_a_solution_elsewhere_is_found(monkeypatch):
+    text = labs.read("mm/free_map.c")
+    body = bodies.bodies(text)["free_map_take_at"]
+    read = labs.read
+
+    def with_copy(path):
+        extra = text[body.begin : body.end] if path == "docs/mm/model.md" else ""
+        return read(path) + extra
+
+    monkeypatch.setattr(labs, "read", with_copy)
+    assert labs_leak.shown(["2"]) == ["lab 2: free_map_take_at is shown by docs/mm/model.md"]
+
+
+# ---- the hosted program --------------------------------------------------------------------------
+
+
+def test_both_codes_are_linked_side_by_side(tmp_path):
+    """Of all suites the right code passes in test_the_reference_passes_as_a_student."""
+    lab, which = Lab("2", tmp_path), "free_map,buddy"
+    got = lab.run(which)
+    assert got["rc"] == 0 and got["ended"] and got["ok"] and not got["not ok"]
+    lab.change("mm/free_map.h", "while (free_map_unset(map, node ^ 1))", "while (0)")
+    got = lab.run(which)
+    assert got["rc"] and (got["not ok"] or "PANIC" in got["text"])
+    lab.change("mm/free_map.h", "while (0)", "while (free_map_unset(map, node ^ 1))")
+    assert lab.run(which)["rc"] == 0
+
+
+def test_a_program_that_is_up_to_date_is_not_made_again(tmp_path):
+    lab = Lab("2", tmp_path)
+    lab.run("buddy")
+    program = os.path.join(BUILD, "labs", "host", "2", "test", "check")
+    before = os.stat(program).st_mtime_ns
+    lab.run("buddy")
+    assert os.stat(program).st_mtime_ns == before
+
+
+def test_what_a_compiler_says_of_the_students_file_is_shown(tmp_path):
+    lab = Lab("2", tmp_path)
+    lab.change("mm/free_map.c", "\tu64 counts = map->counts;\n", "\tu64 counts = map->count;\n")
+    with pytest.raises(lab_link.Failed) as failed:
+        lab.run("buddy")
+    assert "has no member named" in str(failed.value)
+
+
+def test_symbols_that_a_lab_does_not_list(tmp_path):
+    lab = Lab("2", tmp_path)
+    hosted = lab_build.Hosted(lab.one, BUILD)
+    hosted.program(lab.folder, "test")
+    name = "mm_free_map.c.o"
+    same = os.path.join(hosted.folder_of_same(), name)
+    assert lab_build.object_faults(lab.one, same, "mm/free_map.c") == []
+    lab.change(
+        "mm/free_map.c",
+        "unsigned free_map_first(",
+        "extern int ktest_run(const char *which, u64 seed);\n"
+        "__attribute__((constructor)) static void early(void)\n{\n\tktest_run(NULL, 0);\n}\n\n"
+        "unsigned free_map_first(",
+    )
+    hosted = lab_build.Hosted(lab.one, BUILD)
+    hosted.program(lab.folder, "test")
+    made = os.path.join(hosted.lab, "test", name)
+    said = lab_build.object_faults(lab.one, made, "mm/free_map.c")
+    assert "mm/free_map.c may not use ktest_run" in said
+    assert "mm/free_map.c may not have a section .init_array" in said
+
+
+def test_of_a_students_tree_only_the_labs_files_count(tmp_path):
+    lab = Lab("4", tmp_path)
+    for path in ("mm/pcp.h", "mm/page.h", "mm/alloc.h"):
+        with open(os.path.join(lab.folder, path), "w", encoding="utf-8") as f:
+            f.write("#error another header\n")
+    lab_build.Hosted(lab.one, BUILD).program(lab.folder, "test")
+
+
+@pytest.mark.parametrize("mistake", labs.lab("0").planted)
+def test_a_planted_mistake_fails_its_test(mistake, tmp_path):
+    lab = Lab("0", tmp_path)
+    head, functions = skeleton.planted(lab.one, mistake)
+    text = labs.read(head["file"])
+    lab.write(head["file"], submission.fitted(text, functions))
+    got = lab.run(head["test"])
+    assert head["says"] in got["text"] and got["rc"], got["text"]
+    assert got["ended"] == (head["verdict"] == "FAIL"), got["text"]
+    for other, _ in skeleton.mistakes(lab.one):
+        if other["test"] != head["test"]:
+            assert lab.run(other["test"])["rc"] == 0, other
+
+
+@pytest.mark.parametrize("name", each(IN_KERNEL))
+def test_the_emptied_tree_ends_every_test(name, tmp_path):
+    lab = Lab(name, tmp_path)
+    lab.empty()
+    got = lab.run(ending(lab.one))
+    assert got["said"] == "", "a warning"
+    assert got["ended"], got["text"][-2000:]
+    assert got["not ok"]
+    assert "runtime error" not in got["text"] and "AddressSanitizer" not in got["text"]
+    assert got["todo"][0] in lab.one.names()
+    # What waits for what is not written does not wait long.
+    assert got["cpu"] < MOST_CPU
+
+
+@pytest.mark.parametrize("name", each(IN_KERNEL))
+def test_the_reference_passes_as_a_student(name, tmp_path):
+    lab = Lab(name, tmp_path)
+    got = lab.run()
+    assert got["rc"] == 0 and got["ended"] and not got["not ok"], got["text"][-2000:]
+    for path in lab.one.sources():
+        made = os.path.join(BUILD, "labs", "host", name, "test", path.replace("/", "_") + ".o")
+        assert lab_build.object_faults(lab.one, made, path) == []
+
+
+def test_a_skeleton_has_the_reference_as_objects_only(tmp_path):
+    folder = str(tmp_path / "lab")
+    skeleton.write(labs.lab("2"), folder)
+    skeleton.write_reference(labs.lab("2"), folder, BUILD)
+
+    def run_there():
+        return subprocess.run(
+            [sys.executable, "tools/lab_build.py", "2", "--run", "free_map"],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            env={k: v for k, v in os.environ.items() if k != "PYTHONPATH"},
+            check=False,
+        )
+
+    got = run_there()
+    assert got.returncode == 1 and "is not written yet" in got.stdout, got.stderr
+    # The kernel's own memory worked, or nothing would have ended.
+    assert "# selftest:" in got.stdout
+    for path in labs.lab("2").files:
+        shutil.copy(os.path.join(ROOT, path), os.path.join(folder, path))
+    got = run_there()
+    assert got.returncode == 0, got.stdout + got.stderr
+
+
+@pytest.mark.parametrize("name", each(labs.labs()))
+def test_emptied_files_compile_without_a_warning(name, tmp_path):
+    lab = Lab(name, tmp_path)
+    lab.empty()
+    settings = lab_build.Settings(BUILD)
+    kernel = [f for f in settings["KFLAGS"] if name != "P" or f not in ("-I.", "-Iarch/x86_64")]
+    for path in [*lab.one.sources(), *lab.one.extra]:
+        source = os.path.join(lab.folder if path in lab.one.files else ROOT, path)
+        for cc, more in (("gcc", []), ("clang", ["--target=x86_64-linux-gnu"])):
+            for flags in (kernel, settings["HFLAGS"]):
+                if flags is kernel and path.startswith("tests/host/"):
+                    continue
+                if name == "P" and flags is not kernel:
+                    continue
+                include = ["-iquote", lab.folder, *(["-iquote", "user"] if name == "P" else [])]
+                done = subprocess.run(
+                    [cc, *more, *include, *flags, "-S", "-o", "/dev/null", source],
+                    cwd=ROOT,
+                    capture_output=True,
+                    text=True,
+                    check=False,
+                )
+                assert done.returncode == 0 and not done.stderr, done.stderr
+
+
+# ---- tracks --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [n for n in labs.labs() if labs.lab(n).short])
+def test_a_short_lab_empties_fewer_functions(name):
+    whole, short = labs.lab(name), labs.lab(name, labs.SHORT)
+    assert short.hours <= whole.hours and set(short.names()) == set(whole.short[1:])
+    assert labs.lines(short) < labs.lines(whole)
+    texts = dict(skeleton.texts(short))
+    assert sum(text.count("LAB_TODO();") for text in texts.values()) == len(short.names())
+    assert set(texts) == set(whole.files)
+
+
+def test_a_short_lab_is_one_of_the_track():
+    with pytest.raises(labs.BadLab):
+        labs.lab("8", labs.SHORT)
+    assert labs.lab("2", labs.SHORT) is labs.lab("2")
+
+
+def test_the_short_track_is_32_hours_in_four_weeks():
+    weeks = [sum(labs.lab(n, labs.SHORT).hours for n in week) for week in labs.tracks()["short4"]]
+    assert weeks == [8, 8, 8, 8]

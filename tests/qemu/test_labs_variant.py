@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""A course's own constants, labs/variant.mk: every program of a lab is compiled with them, a
+student's tree has them, and the suites expect what follows from them."""
+import os
+import re
+import subprocess
+import sys
+
+import conftest
+
+import labs
+import outer_make
+import skeleton
+
+VARIANT = "VARIANT := -DPCP_BATCH=12 -DMIGRATE_PASSES=7\nGRADE_SEED := 41\n"
+LABS = ("4", "8")  # whose costs change
+
+
+def run(folder, *words):
+    return subprocess.run(
+        words,
+        cwd=folder,
+        env={k: v for k, v in outer_make.env().items() if k != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def tree(folder, variant=VARIANT):
+    """A tree of its own with that file; the code is not emptied."""
+    one = labs.lab(LABS[0])
+    skeleton.write(one, folder)
+    for path in one.files:
+        with open(os.path.join(folder, path), "w", encoding="utf-8") as f:
+            f.write(labs.read(path))
+    with open(os.path.join(folder, "labs", "variant.mk"), "w", encoding="utf-8") as f:
+        f.write(variant)
+    return folder
+
+
+def test_every_compiler_gets_the_constants(tmp_path):
+    folder = tree(str(tmp_path / "ours"))
+    text = run(folder, "make", "-s", "--no-print-directory", "lab-settings").stdout
+    flags = dict(line.split(" ", 1) for line in text.split("\n") if " " in line)
+    for name in ("HFLAGS", "KFLAGS", "FIBER_FLAGS"):
+        assert "-DPCP_BATCH=12" in flags[name] and "-DMIGRATE_PASSES=7" in flags[name], name
+    said = run(folder, "make", "-n", "grade", "LAB=4").stdout
+    assert "--seed 41" in said
+    said = run(folder, "make", "-n", "grade", "LAB=4", "SEED=3").stdout
+    assert "--seed 3" in said and "41" not in said
+    # Of each order up to 3 a batch has a block.
+    header = labs.read("include/quarry/mm_types.h")
+    assert re.search(r"BUILD_ASSERT\(PCP_BATCH >= 8 && PCP_BATCH <= PCP_ENOUGH\);", header)
+    # The handed-out tree is made of it.
+    out = str(tmp_path / "student")
+    files = run(folder, sys.executable, "-B", "-c", SHOW, out).stdout
+    assert "labs/variant.mk" in files.split()
+    if conftest.whole():
+        suites_pass(folder)
+
+
+SHOW = "import sys; sys.path.insert(0, 'tools'); import skeleton; print(*skeleton.all_files())"
+
+
+def suites_pass(folder):
+    """With constants that no other test has."""
+    for name in LABS:
+        done = run(folder, sys.executable, "-B", "tools/lab_build.py", name, "--run")
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+
+
+def test_the_handouts_say_what_the_constants_are():
+    text = labs.read("include/quarry/mm_types.h")
+    value = dict(re.findall(r"^#define (PCP_BATCH|MIGRATE_PASSES) +(\d+)$", text, re.M))
+    assert f"a batch, {value['PCP_BATCH']} pages' worth" in labs.read("labs/4/handout.md")
+    assert f"always busy: {value['MIGRATE_PASSES']} calls" in labs.read("labs/8/handout.md")

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: MIT
+"""The live screen on a terminal, driven by keys and read off the terminal."""
+import os
+import re
+import signal
+
+import pytest
+
+import qemu
+import terminal
+
+QUIET = "selftest=none tour=off"
+CELLS = set(" ·.+#urURxiI-")
+
+
+@pytest.fixture
+def term():
+    """term(cols, rows, **environment) -> Terminal"""
+    all_of_them = []
+
+    def start(*size, **environment):
+        all_of_them.append(terminal.Terminal(*size, **environment))
+        return all_of_them[-1]
+
+    yield start
+    for t in all_of_them:
+        t.close()
+
+
+def movable(t):
+    """The first pfn of the last zone MOVABLE, at the prompt."""
+    t.send("zone\r")
+    t.wait(r"MOVABLE")
+    t.rest(0.5)
+    spans = re.findall(r"MOVABLE pfn (0x[0-9a-f]+)-(0x[0-9a-f]+)", qemu_log(t))
+    return int(spans[-1][0], 16)
+
+
+def qemu_log(t):
+    return t.raw.decode("utf-8", "replace").replace("\r", "")
+
+
+def prompt(t):
+    t.wait(r"^quarry> ?$", alternate=False)
+
+
+@pytest.mark.parametrize("cols, rows", [(80, 24), (120, 40)])
+def test_screen_has_its_parts(term, cols, rows):
+    t = term(cols, rows, CMDLINE=QUIET)
+    prompt(t)
+    t.send("map\r")
+    t.wait("any key: the prompt", alternate=True)
+    t.rest(1)
+    lines = t.lines
+    assert re.fullmatch(r"QUARRY  4 CPUs · 2 nodes · \d+ MiB", lines[0]), t.text
+    assert re.fullmatch(r"map: all memory, as it is +0:0\d", lines[1]), t.text
+    cells = t.map_rows()
+    assert len(cells) <= rows - 14 and set("".join(cells)) <= CELLS and "·" in "".join(cells)
+    # 1 GiB: a cell is a pageblock of 2 MiB, and none is missing.
+    assert sum(len(row) for row in cells) == 512, t.text
+    assert [line[:7] for line in lines if line.startswith(" node")] == [" node 0", " node 1"]
+    at = 2 + len(cells)
+    assert lines[at].startswith(" · free  + some  # busy"), t.text
+    assert lines[at + 1].startswith(" 1 cell = 2 MiB"), t.text
+    cpus = re.findall(r"cpu(\d) cache \[[#. of]{10}\]", t.text)
+    assert cpus == ["0", "1", "2", "3"], t.text
+    assert all(len(line) <= cols for line in lines)
+    t.send("x")
+    prompt(t)
+    assert t.sane()
+    # What was on the screen before is there again.
+    assert "quarry: PASS" in t.text
+
+
+def test_offline_is_seen(term):
+    """A typed offline: its steps, its `-`, and its result below the prompt."""
+    t = term(CMDLINE=QUIET)
+    prompt(t)
+    start = movable(t)
+    t.seen.clear()
+    t.send(f"offline {start:#x} 8192 precise\r")
+    t.wait(r"1 isolate \[done\] > 2 drain \[done\] > 3 move \[done\] > 4 offline \[done\]")
+    assert t.lines[1].startswith(f"offline {start:#x} 8192 precise")
+    t.wait("<<IPI>>", alternate=True)
+    t.wait(r"^offline: done: 1 drain round, ", alternate=False)
+    prompt(t)
+    assert "-" in t.seen and t.sane(), t.seen
+    # Without the screen's commands: lines as ever.
+    t.send("policy precise\r")
+    t.rest(1)
+    assert not t.alternate
+
+
+def test_size_is_followed(term):
+    t = term(80, 24, CMDLINE=QUIET)
+    prompt(t)
+    t.send("zone\rzone\r")  # so that the prompt's row is one that a small terminal has not
+    t.rest(0.5)
+    prompt(t)
+    t.send("map\r")
+    t.wait("any key", alternate=True)
+    assert t.text.count("node") >= 3 and "cpu1 " in t.lines[12] + t.lines[13] + t.lines[11]
+    t.resize(120, 40)
+    t.wait(r"cpu0 .*cpu1 .*cpu2 ", alternate=True)
+    t.resize(80, 24)
+    t.wait(r"cpu0 (?!.*cpu2).*cpu1 ", alternate=True)
+    # Too small: lines again.
+    t.resize(60, 20)
+    prompt(t)
+    assert t.sane()
+
+
+def test_ctrl_c_restores_the_terminal(term):
+    """Before the verdict, with the selftests on the screen, and after it."""
+    t = term(CMDLINE="selftest=all tour=off")
+    t.wait(r"selftests \[#", alternate=True)
+    t.send("\x03")
+    assert t.end() == 130 and t.sane() and t.cooked(), t.text
+    t = term(CMDLINE=QUIET)
+    prompt(t)
+    t.send("map\r")
+    t.wait("any key", alternate=True)
+    t.send("\x03")
+    assert t.end() == 0 and t.sane() and t.cooked(), t.text
+
+
+def test_killed_qemu_leaves_the_terminal_sane(term):
+    path = os.path.join(qemu.BUILD, "terminal.pid")
+    t = term(CMDLINE=QUIET, QEMU_FLAGS=f"-pidfile {path}")
+    prompt(t)
+    t.send("map\r")
+    t.wait("any key", alternate=True)
+    with open(path, encoding="ascii") as f:
+        pid = int(f.read())
+    os.kill(pid, signal.SIGKILL)
+    assert t.end() == 1 and t.sane() and t.cooked(), t.text
+
+
+def test_panic_is_readable(term):
+    """The report of a fault that comes while the screen is on is outside of it."""
+    t = term(120, 40, CMDLINE="selftest=none fault=null poweroff=off")
+    t.wait("panic|fault", alternate=False)
+    t.rest(2)
+    assert t.sane(), t.text
+    assert re.search(rb"1049h.*1049l.*(panic|fault)", t.raw, re.DOTALL), t.raw[-3000:]
+
+
+@pytest.mark.parametrize(
+    "environment", [{"TERM": "dumb"}, {"CMDLINE": QUIET + " picture=plain"}, {"answers": False}]
+)
+def test_other_terminals_get_lines(term, environment):
+    t = term(**{"CMDLINE": QUIET, **environment})
+    prompt(t)
+    t.send("map\r")
+    t.wait(r"x broken", alternate=False)
+    assert b"1049h" not in t.raw
+    t.send("offline 0 512\r")
+    t.wait("^offline: error", alternate=False)
+
+
+def test_small_terminals_get_lines(term):
+    t = term(79, 24, CMDLINE=QUIET)
+    prompt(t)
+    assert b"1049h" not in t.raw
+
+
+def test_without_utf8_a_full_stop(term):
+    t = term(80, 24, CMDLINE=QUIET, LC_ALL="C")
+    prompt(t)
+    t.send("map\r")
+    t.wait(r" \. free", alternate=True)
+    assert t.raw.isascii()
+
+
+def test_acts_are_paused_stepped_and_left_for_lines(term):
+    """While it pauses, each step says one thing more; behind `l` the rest is lines."""
+    t = term(CMDLINE="selftest=none")
+    t.wait(r"^act 1 of 4 ", alternate=True)
+    t.send(" ")
+    for steps in range(60):
+        t.send("s")
+        t.rest(0.3)
+        if t.lines[1].startswith("act 2 of 4"):
+            break
+    assert 1 <= steps < 59 and t.alternate, t.text
+    t.send(" l")
+    t.wait(r"^act 2 of 4: ", alternate=False)
+    prompt(t)
+    assert t.sane() and qemu_log(t).count("1049h") == 1
+    assert re.search(r"^  precise +1 round ", qemu_log(t), re.MULTILINE), qemu_log(t)[-3000:]
+
+
+def test_tab_goes_to_the_next_policy(term):
+    """While it pauses, too: the policy at work ends without a step, and the next one begins."""
+    t = term(CMDLINE="selftest=none")
+    t.wait(r"^act 1 of 4 ", alternate=True)
+    t.send(" ")
+    while "[tab] policy" not in t.text:
+        t.send("s")
+        t.rest(0.3)
+    for policy, following in ("redrain", "disable"), ("disable", "precise"), ("precise", None):
+        t.wait(rf"^  {policy} .* running$", alternate=True)
+        t.send("\t")
+        if following:
+            t.wait(rf"^  {policy} .* \d+\.\d\d s.*\n(.*\n)?  {following} .* running$")
+    # It is paused all the same, at the result, and now Tab is as in any act.
+    t.wait(r"^ redrain drains again; ", alternate=True)
+    t.wait(r"\[tab\] next", alternate=True)
+    t.rest(2)
+    assert t.lines[1].startswith("act 2 of 4"), t.text
+    t.send(" ")
+    t.wait(r"^act 3 of 4 ", alternate=True)
+    assert "redrain drains again" not in t.text
+    t.send("q")
+    prompt(t)
+
+
+def test_prompt_before_the_end_of_the_acts(term):
+    t = term(CMDLINE="selftest=none")
+    t.wait(r"^act 1 of 4 ", alternate=True)
+    t.send("q")
+    prompt(t)
+    assert t.sane() and "quarry: PASS" in t.text and "act 3 of 4" not in qemu_log(t)
+    t.send("halt\r")
+    assert t.end() == 0
+
+
+def test_selftests_are_a_bar(term):
+    t = term(80, 24, CMDLINE="selftest=buddy,fail tour=off")
+    t.wait(r"^not ok fail\.", alternate=False)
+    t.wait("^quarry: FAIL", alternate=False)
+    assert "selftests: " in t.text
+
+
+def test_a_script_gets_one_frame(host):
+    h = host(cpus=2, mem=256)
+    out = h.ask("map 1")
+    assert re.search(r"^ node 0  [.+#urUR]{60}", out, re.MULTILINE), out
+    assert max(len(line) for line in out.split("\n")) <= 80

@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""The prompt: help, what a command without arguments shows, Tab, watch, progress."""
+import re
+
+import pytest
+
+SOUND = "check: every invariant holds\n"
+
+
+def at_prompt(h):
+    """ask(line) -> its output; ask.keys(bytes) -> all that the terminal got, up to the next
+    prompt."""
+
+    def ask(line):
+        return h.ask(line).split("\n", 1)[1]
+
+    def keys(typed, until="quarry> "):
+        h.child.send(typed)
+        h.child.expect_exact(until)
+        return h.child.before.replace("\r\n", "\n")
+
+    ask.host, ask.keys = h, keys
+    return ask
+
+
+@pytest.fixture
+def prompt(host):
+    return at_prompt(host(cpus=2, mem=256, programs=True))
+
+
+def first(pattern, text):
+    found = re.search(pattern, text, re.MULTILINE)
+    assert found, f"{pattern}\nis not in\n{text}"
+    return found.group(1)
+
+
+def test_help_has_groups_and_examples(prompt):
+    """The prompt begins with three things to type; help lists all, and explains each."""
+    assert "Type help for the list" in prompt.host.boot
+    suggested = re.findall(r"^  (\S.*?)  +\S", prompt.host.boot.split("Type help")[1], re.M)
+    assert len(suggested) == 3
+    said = prompt("help")
+    groups = [line for line in said.split("\n") if line and line[0] != " "]
+    assert groups[:-1] == [
+        "memory",
+        "memory that leaves and returns",
+        "CPUs",
+        "pages that break",
+        "tests and load",
+        "the machine",
+        "the prompt",
+    ]
+    assert max(map(len, said.split("\n"))) <= 80
+    names = re.findall(r"^  (\S+)", said, re.MULTILINE)
+    for words in suggested:
+        assert words.split()[0] in names
+    for name in names:
+        told = prompt(f"help {name}")
+        example = first(r"^  for example: (.*)$", told)
+        assert told.startswith(name) and max(map(len, told.split("\n"))) <= 80
+        assert example.split()[0] in (name, "watch") and name in example
+    assert prompt("help nosuch") == "nosuch: no such command; try help\n"
+
+
+def test_bare_commands_show_the_present_state(prompt):
+    """Without arguments nothing changes, and the state is shown."""
+    policies = prompt("policy")
+    assert re.findall(r"^(.) (\w+) ", policies, re.M) == [
+        (" ", "redrain"),
+        (" ", "disable"),
+        ("*", "precise"),
+    ]
+    prompt("policy disable")
+    assert "\n* disable" in prompt("policy")
+    assert prompt("trace").startswith("trace: off: ")
+    prompt("trace on")
+    assert prompt("trace").startswith("trace: on: ")
+    prompt("trace off")
+    assert prompt("cpu") == "cpu: 2 of 2 online; cpus shows each\n"
+    prompt("cpu down 1")
+    assert prompt("run pcp") == "run: tests use CPU 1, which is offline: cpu up 1\n"
+    prompt("cpu up 1")
+    assert prompt("virtio") == "virtio: no memory device and no balloon\n"
+    for name in ("poison", "soft", "unpoison"):
+        assert prompt(name) == f"{name}: 0 pages retired, 0 flagged and in use, 0 offline\n"
+    suites = prompt("run")
+    assert re.search(r"^run: \d+ suites with \d+ tests", suites, re.M) and " pcp" in suites
+    assert max(map(len, suites.split("\n"))) <= 80
+    assert prompt("online") == "online: no memory is offline\n"
+    assert prompt("remove") == "remove: no memory is offline\n"
+    query = re.findall(
+        r"query: pfn 0x\w+, (\d+) pages, node \d\n  (\d+) can move, (\d+) free, (\d+) neither",
+        prompt("query"),
+    )
+    assert query and all(int(row[0]) == sum(map(int, row[1:])) for row in query), query
+    assert re.match(r"evacuate: node 0: 32768 pages .*, 0 pages offline\n", prompt("evacuate"))
+    could = prompt("offline")
+    command = first(r"busiest of them: (offline 0x[0-9a-f]+ 4096)$", could)
+    assert "offline: no memory is offline\n" in could
+    assert prompt(command).startswith("offline: done")
+    pfn = command.split()[1]
+    range_ = f"is offline: pfn {pfn}, 4096 pages (16 MiB), node 0\n"
+    assert prompt("online") == "online: " + range_
+    assert "offline: " + range_ in prompt("offline")
+    assert prompt("evacuate").endswith(", 4096 pages offline\n")
+    assert max(map(len, could.split("\n"))) <= 80
+    assert prompt(f"online {pfn} 4096") == "online: done\n"
+    assert prompt("check") == SOUND
+
+
+# Behind the examples of help: refusals, and what has more to say.
+MORE = """offline 0x8000 4096|offline 0x8000 4096|offline 0 512|offline 1 2|offline x 1|offline
+online|online 1 2|remove 0x8000 4096|remove 0 512|online 0x8000 4096|add 0x8000 512
+add 1 512|add 0x100000 65536 7|add 0x7f00000000 65536|query 0 1024|query 0x8000 32768
+query|evacuate 9|evacuate 0 whole|evacuate|evacuate 0 undo|busy 0x8803
+offline 0x8800 512|query 0x8800 512|busy|busy 0|poison 0x8003|poison 0x8003|poison
+soft 0x8003|soft 0|unpoison 0x8003|unpoison 0x9000|page 0x8003|page 0|page 0xffffffffff
+block 0|block 0xffffffffff|cma make 100000|cma make 4|cma|cma alloc 2|cma free 9|cma end
+trace maybe|trace|policy nosuch|policy|cpu down 9|cpu hang 1 1000|cpu down 0|cpu up 0
+cpus|cpu|run nosuch|run quick|run fail|run|user nosuch|user fault|user|rounds x|rounds 2
+load 16|load 16|load|burst 100000|burst 8 2|race R-S0A|map 1|map x|watch map|watch halt
+watch nosuch|mem|zone|pcp|counts|check|slots|virtio|mce|help nosuch|nosuch
+expect-fail check"""
+
+
+def test_no_line_is_wider_than_80_columns(host):
+    """Of all commands, and of a boot whose every option is wrong."""
+    h = host("selftest=buddy nosuch=1 fault=x cma=17T ipi_timeout=0", cpus=4, programs=True)
+    names = re.findall(r"^  (\S+)", h.ask("help"), re.MULTILINE)
+    lines = list(names)
+    for name in names:
+        lines += [f"help {name}", first(r"^  for example: (.*)$", h.ask(f"help {name}"))]
+    lines += [line for row in MORE.split("\n") for line in row.split("|")]
+    said = {"(boot)": h.boot}
+    for line in lines:
+        if line.split()[0] not in ("halt", "map") and not re.match("watch (?!map|halt)", line):
+            said[line] = h.ask(line).split("\n", 1)[1]
+    wide = [
+        f"{command}: {line}"
+        for command, text in said.items()
+        for line in text.replace("\r", "").split("\n")
+        if len(line) > 80
+    ]
+    assert not wide, "\n".join(wide)
+    assert len(said) > 100 and set(names) <= {line.split()[0] for line in said} | {"halt", "map"}
+
+
+def test_tab_completes_words(prompt):
+    """Commands, options, policies, suites, tests, and the pages that a command is likely for."""
+    assert prompt.keys("che\t\r").endswith("\n" + SOUND)
+    # Of several, what they have in common; the second Tab lists them.
+    said = prompt.keys("c\t\t", until="quarry> c")
+    assert said.endswith("\ncompact  cma  counts  check  cpus  cpu\n"), said
+    assert prompt.keys("\x15\r").endswith("\n")
+    assert "\n* redrain" in prompt.keys("pol\tred\t\r") + prompt("policy")
+    assert prompt.keys("policy pre\t\r").endswith("\n")
+    said = prompt.keys("tra\to\t\t", until="quarry> trace o")
+    assert said.endswith("\non  off\n"), said
+    assert prompt.keys("\x15\r").endswith("\n")
+    assert re.search(r"^ok 1 lock\b", prompt.keys("run loc\t\r"), re.MULTILINE)
+    # Behind a dot, the tests of a suite.
+    assert re.search(r"\nlock\.\w+ ", prompt.keys("run lock.\t\t", until="quarry> run lock."))
+    assert prompt.keys("\x15\r").endswith("\n")
+    # A range that could leave, then the same as one that can return, then a broken page.
+    said = prompt.keys("offline \t\tdis\t\r")
+    pfn = first(r"^offline (0x\w+) 4096 disable", said)
+    assert "offline: done: 1 drain round" in said
+    assert prompt.keys("online \t\t\r").endswith("\nonline: done\n")
+    assert prompt(f"soft {pfn}") == "soft: done\n"
+    assert prompt.keys("unpoison \t\r").endswith("\nunpoison: done\n")
+    # The words of the command behind help and watch; CPUs; programs.
+    assert "for example: evacuate" in prompt.keys("help evac\t\r")
+    assert prompt.keys("cpu do\t1\t\r").endswith("cpu: done: 1 of 2 online\n")
+    assert prompt.keys("cpu u\t1\r").endswith("cpu: done: 2 of 2 online\n")
+    assert "exited, status 0" in prompt.keys("user hel\t\r")
+    # Where nothing fits, nothing happens.
+    assert prompt.keys("nosuch x\t\t\x15\x15check\t\r").endswith("\n" + SOUND)
+    assert prompt("check") == SOUND
+
+
+def test_watch_repeats_until_a_key(prompt):
+    """Only what shows; an arrow ends it, and its sequence is not typed."""
+    for command in ("offline 1 2", "halt", "cpu down 1", "watch mem", "load"):
+        said = prompt(f"watch {command}")
+        assert said.startswith(f"watch: {command.split()[0]} changes something\n"), said
+        listed = said
+    # What shows while it changes has no use for it; an error names what has.
+    said = prompt("watch map")
+    assert said.startswith("watch: map follows the memory by itself, until a key\n"), said
+    shows, bare = re.fullmatch(
+        r".*\n  to be watched: ([\w\s]+?)\n  and without arguments: ([\w\s]+)\n", said
+    ).groups()
+    assert said.split("\n", 1)[1] == listed.split("\n", 1)[1]
+    assert {"mem", "zone", "check", "query"} <= set(shows.split())
+    assert {"offline", "cma", "run"} <= set(bare.split()) and not {"map", "help"} & set(
+        shows.split() + bare.split()
+    )
+    assert prompt("watch nosuch") == "nosuch: no such command; try help\n"
+    assert prompt("watch") == "usage: watch COMMAND ...\n"
+    child = prompt.host.child
+    child.send("watch counts\r")
+    for _ in range(3):
+        child.expect_exact("watch: counts: every second; any key ends it")
+        child.expect_exact("threads")
+    assert prompt.keys("\x1b[A").endswith("\n")
+    assert prompt.keys("check\r") == "check\n" + SOUND
+    # A command that fails ends it at once.
+    assert "not a number" in prompt("watch block x")
+    child.send("watch policy\r")
+    child.expect_exact("* precise")
+    prompt.keys("q")
+    assert prompt("check") == SOUND
+
+
+def test_progress_is_shown_while_something_waits(host):
+    """On a terminal, after two seconds, on one row that goes away.  This one does not tell its
+    size, so it is not the live screen that is shown."""
+    prompt = at_prompt(host("selftest=none picture=live", cpus=2, mem=256))
+    prompt("busy 0x8803")
+    child = prompt.host.child
+    child.send("offline 0x8800 512\r")
+    child.expect(r"\r\033\[Koffline: (\d+) s: [^\n]*; Ctrl-U cancels")
+    assert int(child.match.group(1)) >= 2
+    child.expect(r"\r\033\[Koffline: \d+ s")
+    said = prompt.keys("\x15")
+    assert re.search(r"\r\033\[Koffline: error -4: ", said), said
+    # A short one shows nothing.
+    assert prompt("busy") == "busy: pfn 0x8803 released\n"
+    assert "offline: 0 s" not in prompt("offline 0x8800 512")
+    assert prompt("online 0x8800 512").endswith("online: done\n")

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""The commands of README, as they stand, typed by a user without root in a copy of the built tree.
+
+Variables in that user's environment make them short: they change what is run, not how it is
+started.  `make minimal` does the same in a chroot of a minimal Debian, from a clean clone.
+"""
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+
+import minimal
+import outer_make
+import pytest
+import qemu
+from test_recipes import PARTS, built_tree
+
+NOBODY = 65534
+SHORT = {
+    "make run": {"CMDLINE": "selftest=buddy tour=off"},
+    # What it would start: it cannot start itself.
+    "make test": {"MAKEFLAGS": "n"},
+    "make race NAME=R-S0A STEP=1": {},
+}
+SAYS = {
+    "make run": r"^quarry: PASS$",
+    "make test": r"tools/test\.py",
+    "make race NAME=R-S0A STEP=1": r"R-S0A",
+}
+KEYS = {"make race NAME=R-S0A STEP=1": "q"}
+
+
+@pytest.fixture(scope="module")
+def tree():
+    """A copy outside of the build directory, whose parents that user may not be able to enter."""
+    folder = tempfile.mkdtemp(prefix="quarry-readme-")
+    os.chmod(folder, 0o755)
+    path = built_tree(os.path.join(folder, "quarry"), PARTS)
+    if os.geteuid() == 0:
+        for at, _, files in os.walk(path):
+            for name in [".", *files]:
+                os.chown(os.path.join(at, name), NOBODY, NOBODY, follow_symlinks=False)
+    yield path
+    shutil.rmtree(folder)
+
+
+def as_user(tree, command, keys="", **env):
+    """(exit status, output)"""
+    user = [shutil.which("setpriv"), f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+    done = subprocess.run(
+        [*(user if os.geteuid() == 0 else []), "sh", "-c", command],
+        cwd=tree,
+        env=outer_make.env(HOME=tree, TMPDIR="/tmp", PYTHONDONTWRITEBYTECODE="1", **env),
+        input=keys.encode(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=qemu.WATCHDOG,
+    )
+    return done.returncode, done.stdout.decode("utf-8", "replace").replace("\r", "")
+
+
+def readme():
+    with open(os.path.join(qemu.ROOT, "README.md"), encoding="utf-8") as f:
+        return f.read()
+
+
+@pytest.mark.parametrize("command", SHORT)
+def test_command_of_readme(tree, command):
+    status, said = as_user(tree, command, KEYS.get(command, ""), **SHORT[command])
+    assert status == 0, said[-3000:]
+    assert re.search(SAYS[command], said, re.MULTILINE), said[-3000:]
+    assert "apt-get" not in said, said[-3000:]
+
+
+def test_all_that_the_tests_need_is_there(tree):
+    assert as_user(tree, "sh tools/setup.sh run test") == (0, "")
+
+
+def test_the_hosted_loop(tree):
+    """`make check` in one build, as a user without root; here one suite of it."""
+    status, said = as_user(tree, "make build/host-plain/check && build/host-plain/check buddy")
+    assert status == 0 and re.search(r"^# selftest: 1 suite.* 0 failed", said, re.MULTILINE), said
+
+
+def test_these_are_all_commands_of_readme():
+    assert minimal.commands(readme()) == list(SHORT)
+
+
+def test_readme_is_one_screen():
+    """In the order in which a stranger needs it, and short."""
+    text = readme()
+    assert text.count("\n") < 40
+    places = [text.index(word) for word in ("docs/recording.svg", "    make run", "    make test")]
+    links = [
+        re.search(rf"^- \*\*{word}\*\*: .*\]\((\S+)\)", text, re.MULTILINE)
+        for word in ("New", "Teach", "Read", "Change")
+    ]
+    assert all(links) and places + [link.start() for link in links] == sorted(
+        places + [link.start() for link in links]
+    )
+
+
+def test_missing_packages_are_named_for_a_user_without_root(tree):
+    """No root and no sudo: what root has to type, and nothing is installed."""
+    tools = os.path.join(tree, "few")
+    os.makedirs(tools, exist_ok=True)
+    for tool in ("sh", "id", "uname", "sed", "dirname", "cat", "tr", "sort", "apt-get"):
+        found = shutil.which(tool) or "/bin/true"
+        if not os.path.islink(os.path.join(tools, tool)):
+            os.symlink(found, os.path.join(tools, tool))
+    status, said = as_user(tree, "sh tools/setup.sh boot", PATH=tools)
+    assert status == 1 and minimal.INSTALL.search(said), said
+    assert "qemu-system-x86" in minimal.INSTALL.search(said).group(1)

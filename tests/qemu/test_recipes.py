@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: MIT
+"""The recipes of CONTRIBUTING.md, performed as they stand: patches, commands, and what they say.
+
+All in one copy of the built tree, in their order, so that what one recipe has built serves the
+next; each is a test of its own.  Of the hosted program, sources that a recipe makes compile again
+are compiled without optimising.
+"""
+import glob
+import os
+import re
+import shlex
+import shutil
+import subprocess
+
+import conftest
+import outer_make
+import pexpect
+import pytest
+import qemu
+from test_check import sources
+
+PAGE = os.path.join(qemu.ROOT, "CONTRIBUTING.md")
+PART = re.compile(
+    r"^```diff\n(?P<diff>.*?)^```$|^```text\n(?P<said>.*?)^```$|^    (?P<command>\S[^\n]*)$",
+    re.MULTILINE | re.DOTALL,
+)
+NAMES = ["A test", "A monitor command", "A race script", "A counter", "A policy"]
+PROMPT = "quarry> "
+FLAGS = r"HFLAGS_plain=-DHOST_PLAIN\ -O0 HOSTG=-g0"
+PARTS = ("kernel", "bin", "fiber")
+
+
+def recipes(text):
+    """{name: [("diff" | "command" | "said", text)]}, in their order."""
+    found = {}
+    for name, body in re.findall(
+        r"^### ([^\n]*)\n(.*?)(?=^### |\Z)", text, re.MULTILINE | re.DOTALL
+    ):
+        found[name] = []
+        for part in PART.finditer(body):
+            found[name].append((part.lastgroup, part.group(part.lastgroup)))
+    return found
+
+
+def says(have, want):
+    """The lines of @want are lines of @have, in their order; ... stands for anything."""
+    at = 0
+    for line in want.rstrip("\n").split("\n"):
+        pattern = ".*".join(re.escape(piece) for piece in line.split("..."))
+        found = re.compile(rf"^\s*{pattern}\s*$", re.MULTILINE).search(have, at)
+        if not found:
+            return f"not said, or too early: {line}"
+        at = found.end()
+    return None
+
+
+def environment():
+    return outer_make.env(PYTHONDONTWRITEBYTECODE="1", MAKEFLAGS=FLAGS)
+
+
+def at_prompt(tree, command, script):
+    """Type the lines of @script that begin with the prompt; everything that is said."""
+    words = shlex.split(command)
+    with open(os.path.join(qemu.BUILD, "qemu", "recipes-prompt.log"), "w", encoding="utf-8") as log:
+        child = pexpect.spawn(
+            words[0],
+            words[1:],
+            cwd=tree,
+            env=environment(),
+            timeout=qemu.WATCHDOG,
+            encoding="utf-8",
+            codec_errors="replace",
+            dimensions=(24, 80),
+        )
+        child.logfile_read = log
+        said = ""
+        try:
+            for line in re.findall(rf"^{PROMPT}(.*)$", script, re.MULTILINE) + ["halt"]:
+                child.expect(PROMPT)
+                said += child.before
+                child.send(line + "\r")
+                said += PROMPT
+            child.expect(pexpect.EOF)
+            said += child.before
+        finally:
+            child.close(force=True)
+    assert child.exitstatus == 0, said[-3000:]
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", said.replace("\r", ""))
+
+
+def run(tree, command):
+    done = subprocess.run(
+        shlex.split(command),
+        cwd=tree,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=qemu.WATCHDOG,
+    )
+    said = done.stdout.decode("utf-8", "replace").replace("\r", "")
+    assert done.returncode == 0, f"{command}: status {done.returncode}\n{said[-3000:]}"
+    return said
+
+
+def patch(tree, text):
+    done = subprocess.run(
+        ["patch", "-p1", "--fuzz=0", "--no-backup-if-mismatch"],
+        cwd=tree,
+        input=text.encode(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert done.returncode == 0, done.stdout.decode()
+
+
+def perform(tree, parts):
+    checked = 0
+    for i, (kind, text) in enumerate(parts):
+        if kind == "diff":
+            patch(tree, text)
+        elif kind == "command":
+            want = parts[i + 1][1] if parts[i + 1 : i + 2] and parts[i + 1][0] == "said" else ""
+            said = at_prompt(tree, text, want) if PROMPT in want else run(tree, text)
+            wrong = says(said, want.replace(PROMPT, "...")) if want else None
+            assert not wrong, f"{text}: {wrong}\n{said[-3000:]}"
+            checked += bool(want)
+    assert checked, "a recipe that promises nothing"
+
+
+def built_tree(tree, parts):
+    """Make @tree a copy of this one, with the objects of these parts of the build; times kept."""
+    sources(tree)
+    for part in parts:
+        if os.path.isdir(os.path.join(qemu.BUILD, part)):
+            shutil.copytree(os.path.join(qemu.BUILD, part), os.path.join(tree, "build", part))
+    for path in glob.glob(os.path.join(qemu.BUILD, "*.elf")):
+        os.makedirs(os.path.join(tree, "build"), exist_ok=True)
+        shutil.copy2(path, os.path.join(tree, "build"))
+    return tree
+
+
+@pytest.fixture(scope="module")
+def tree():
+    """The tree in which recipes are performed; it stays if one fails."""
+    path = built_tree(os.path.join(qemu.BUILD, "qemu", "recipes"), PARTS)
+    wrong = []
+    yield path, wrong
+    if not wrong:
+        shutil.rmtree(path)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", [*NAMES[:-1], conftest.rotates(NAMES[-1])])
+def test_recipe(tree, name):
+    """The last two compile all of the hosted program again."""
+    path, wrong = tree
+    with open(PAGE, encoding="utf-8") as f:
+        found = recipes(f.read())
+    assert list(found) == NAMES
+    wrong.append(name)
+    perform(path, found[name])
+    wrong.remove(name)
+
+
+def test_each_patch_applies_alone(tmp_path):
+    """Without the recipes before it, so that a reader may begin with any."""
+    with open(PAGE, encoding="utf-8") as f:
+        found = recipes(f.read())
+    for number, (name, parts) in enumerate(found.items()):
+        tree = tmp_path / str(number)
+        tree.mkdir()
+        for text in (text for kind, text in parts if kind == "diff"):
+            for path in re.findall(r"^--- a/(\S+)", text, re.MULTILINE):
+                (tree / path).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(os.path.join(qemu.ROOT, path), tree / path)
+            patch(tree, text)
+            code = "".join(re.findall(r"^\+\+\+ b/\S+\.[ch]\n(?:[ @+-].*\n)*", text, re.MULTILINE))
+            added = [line for line in code.split("\n") if line.startswith("+")] or [""]
+            assert max(len(line.expandtabs(8)) for line in added) <= 101, name
+
+
+def test_a_recipe_is_read_as_it_stands():
+    text = (
+        "### One\ntext\n\n```diff\n--- a/x\n+++ b/x\n```\n\n    make x\n    build/x\n\n"
+        "```text\nok ... x\n```\n\n### Two\n\n    make y\n"
+    )
+    assert recipes(text) == {
+        "One": [
+            ("diff", "--- a/x\n+++ b/x\n"),
+            ("command", "make x"),
+            ("command", "build/x"),
+            ("said", "ok ... x\n"),
+        ],
+        "Two": [("command", "make y")],
+    }
+
+
+@pytest.mark.parametrize(
+    "want, wrong",
+    [
+        ("one\nthree\n", None),
+        ("t...e\n", None),
+        ("three\none\n", "not said, or too early: one"),
+        ("on\n", "not said, or too early: on"),
+        ("o.e\n", "not said, or too early: o.e"),
+    ],
+    ids=["order", "dots", "disorder", "part", "literal"],
+)
+def test_output_is_compared(want, wrong):
+    assert says("one\ntwo\n  three\n", want) == wrong

@@ -1,0 +1,381 @@
+# SPDX-License-Identifier: MIT
+"""`make race STEP=1` on fibers: the screen, the keys, what it says at the end, ways to leave."""
+import os
+import re
+import signal
+import subprocess
+import termios
+
+import outer_make
+import pexpect
+import pytest
+import qemu
+import race
+import race_engine
+import race_points
+import race_record
+import race_step
+import race_view
+import race_why
+from test_step import PROMPT, outcome_of, rows, script_of
+
+SCRIPTS = {s.name: s for s in race.scripts()}
+
+
+def text_of(name):
+    with open(os.path.join(qemu.ROOT, "tests/races", name + ".race"), encoding="utf-8") as f:
+        return f.read()
+
+
+@pytest.fixture(scope="module")
+def fiber():
+    """fiber(variant) -> the hosted program."""
+    return lambda ident="none": race_step.fiber_program(qemu.BUILD, ident)
+
+
+@pytest.fixture
+def steps(make, text_file):
+    """steps("R-S0A", "abq") -> the output, with the keys from a pipe."""
+
+    def run(name, keys, expected=0, **settings):
+        with open(text_file("keys", keys), encoding="utf-8") as f:
+            status, out = make(
+                "race", stdin=f, timeout=qemu.WATCHDOG, NAME=name, STEP=1, **settings
+            )
+        assert status == expected, out
+        assert not [line for line in out.split("\n") if len(line) > race_view.WIDTH], out
+        return out
+
+    return run
+
+
+# ---- a terminal ----------------------------------------------------------------------------------
+
+
+class Screen:
+    """A terminal of 24 rows and 80 columns, as far as the stepper draws on it."""
+
+    def __init__(self):
+        self.rows, self.row, self.column = [""] * 24, 0, 0
+
+    def feed(self, text):
+        for part in re.findall(r"\x1b\[[\d;?]*[A-Za-z]|[^\x1b]", text):
+            if part == "\x1b[H":
+                self.row = self.column = 0
+            elif part == "\x1b[K":
+                self.rows[self.row] = self.rows[self.row][: self.column]
+            elif part in ("\x1b[J", "\x1b[2J"):
+                first = self.row + 1 if part == "\x1b[J" else 0
+                self.rows[self.row] = self.rows[self.row][: self.column]
+                self.rows[first:] = [""] * (24 - first)
+            elif part == "\r":
+                self.column = 0
+            elif part == "\n":
+                self.row += 1
+                if self.row == 24:
+                    self.rows, self.row = self.rows[1:] + [""], 23
+            else:
+                assert len(part) == 1 and self.column < race_view.WIDTH, (part, self.rows)
+                line = self.rows[self.row].ljust(self.column)
+                self.rows[self.row] = line[: self.column] + part + line[self.column + 1 :]
+                self.column += 1
+
+    def text(self):
+        return "\n".join(self.rows)
+
+
+class Terminal:
+    def __init__(self, name, **environment):
+        self.child = pexpect.spawn(
+            "make",
+            [
+                "--no-print-directory",
+                f"B={os.path.relpath(qemu.BUILD, qemu.ROOT)}",
+                "race",
+                f"NAME={name}",
+                "STEP=1",
+            ],
+            cwd=qemu.ROOT,
+            env=outer_make.env(**({"TERM": "xterm"} | environment)),
+            timeout=qemu.WATCHDOG,
+            encoding="utf-8",
+            codec_errors="replace",
+            dimensions=(24, 80),
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # tests may run in the background
+        self.screen = Screen()
+        self.modes = termios.tcgetattr(self.child.child_fd)[:4]
+        self.child.expect(PROMPT, timeout=qemu.WATCHDOG)
+        self.screen.feed(self.child.before + self.child.after)
+
+    def press(self, key):
+        self.child.send(key)
+        self.child.expect(PROMPT)
+        self.screen.feed(self.child.before + self.child.after)
+        return self.screen.text()
+
+    def left(self, how):
+        """Leave; (exit status, the output), and the terminal is as it was."""
+        how()
+        self.child.expect(pexpect.EOF)
+        text = self.child.before
+        if self.child.isalive():
+            self.child.wait()
+        return self.child.exitstatus or self.child.signalstatus or 0, text
+
+
+@pytest.fixture
+def terminal():
+    started = []
+
+    def start(name, **environment):
+        started.append(Terminal(name, **environment))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.child.close(force=True)
+
+
+def test_screen(terminal):
+    """The first screen says which code it is and how to get the other; each move shows its source;
+    at the end it says why."""
+    one = terminal("R-S0A")
+    text = one.screen.text()
+    assert text.startswith("R-S0A: a page slips into a cache")
+    assert "WRONG CODE M02" in text and "The right code: NAME='R-S0A right'" in text
+    assert re.search(r"\[b\] B on CPU 1: next: offline\(P\)\n +tests/races/ops.c:\d+ ", text)
+    text = one.press("a")
+    assert re.search(
+        r"\[a\] A on CPU 0: at free.prep, irqs on\n"
+        r" +mm/pcp_inline.h:\d+  flags = arch_irq_save\(\);\n"
+        r" +behind: the page was looked at; ahead: the interrupt-off section\n",
+        text,
+    ), text
+    assert "  1 a  A at free.prep; P is being freed\n" in text
+    text = one.press("?")
+    assert all(line in text for line in race_step.KEYS.split("\n")), text
+    text = one.press("r")
+    assert re.search(r"STUCK after \d+ moves:\nB waits in a loop", text), text
+    assert "The cache of CPU 0 holds P since move" in text
+    assert "The right code prevents it at mm/pcp_inline.h:" in text
+    text = one.press("u")
+    assert "undone: back after" in text and "STUCK" not in text
+    status, text = one.left(lambda: one.child.send("q"))
+    assert status == 0 and re.search(r"left after \d+ of about \d+ moves", text), text
+
+
+def test_right_code_on_a_dumb_terminal(terminal):
+    """`right`: the same order ends well; without a screen there are lines, and no escape."""
+    one = terminal("R-S0A right", TERM="dumb")
+    assert "\x1b" not in one.child.before
+    assert "RIGHT CODE" in one.child.before and "Wrong code: NAME=R-S0A" in one.child.before
+    one.child.send("r")
+    one.child.expect(PROMPT)
+    assert "OK after" in one.child.before and "\x1b" not in one.child.before
+    status, text = one.left(lambda: one.child.send("q"))
+    assert status == 0 and "played to its end: OK after" in text
+
+
+@pytest.mark.parametrize("way", ["interrupt", "end"])
+def test_leaving_restores_the_terminal(terminal, way):
+    one = terminal("R-S1")
+    one.press("b")
+    during = termios.tcgetattr(one.child.child_fd)[3]
+    assert not during & termios.ICANON
+    keep = os.dup(one.child.child_fd)
+    try:
+        status, text = one.left(one.child.sendintr if way == "interrupt" else one.child.sendeof)
+        assert "left after 1 of about" in text and "nothing was judged" in text, text
+        assert (status != 0) == (way == "interrupt")
+        after = termios.tcgetattr(keep)
+        assert after[3] & termios.ICANON and after[3] & termios.ECHO
+    finally:
+        os.close(keep)
+
+
+# ---- a pipe --------------------------------------------------------------------------------------
+
+
+def test_keys_from_a_pipe(steps, fiber, text_file):
+    """Newlines are no keys; keys that are none are refused; the script of the hang hangs."""
+    out = steps("R-S0A M02", "a\nB\nAx a\nBBBBBBB q")
+    assert "'x': no such key" in out and "A cannot move: free(P) returned 0" in out, out
+    assert "played to its end: STUCK after" in out
+    script = script_of(out)
+    assert "expect: STUCK" in script and outcome_of(fiber("M02"), text_file, script) == "STUCK"
+
+
+def test_end_of_the_keys_leaves(steps, fiber, text_file):
+    """Where the reader stopped, the script does; `none` is the right code."""
+    out = steps("R-S0A none", "")
+    assert "RIGHT CODE" in out and "your moves: none" in out
+    assert re.search(r"left after 0 of about \d+ moves: .*nothing was judged", out)
+    out = steps("R-S0A,right", "abbb")
+    assert "your moves: abbb" in out and "left after 4 of about" in out
+    script = script_of(out)
+    assert script.endswith("B?iso.range_done\nexpect: OK\n"), script
+    assert outcome_of(fiber(), text_file, script) == "OK"
+
+
+def test_undo(steps):
+    """One move back and again leads to the same place; before the first there is none."""
+    once, again = steps("R-S1b", "ubbb"), steps("R-S1b", "bbbu<bb")
+    assert "there is no move to undo" in once
+    assert [r for r in rows(once)] == [r for r in rows(again)][-3:] or rows(again)[-1] == rows(
+        once
+    )[-1]
+    assert "undone: back after 1 move\n" in again and "your moves: bbb" in again
+
+
+def test_from_the_hang_back_to_success(fiber):
+    """Undone to before the drain, the page is freed in time: all operations end."""
+    stepper = race_engine.Stepper(fiber("M02"), SCRIPTS["R-S0A"])
+    stepper.boot("abbbbbb")
+    while not stepper.outcome:
+        stepper.move(stepper.movable[0].upper() if "b" not in stepper.movable else "b")
+        if stepper.movable == "ab" and stepper.pictures[-1].roles["B"] == "at offline.test":
+            stepper.move("A")
+    assert stepper.outcome == "STUCK" and "in the cache of" in stepper.pictures[-1].page
+    while stepper.pictures[-1].roles["B"] != "at iso.range_done":
+        before = stepper.moves
+        assert stepper.back() and stepper.moves == before[:-1]
+    stepper.move("A")
+    while not stepper.outcome:
+        stepper.move(stepper.movable[0].upper())
+    stepper.end()
+    assert stepper.outcome == "OK", stepper.why
+
+
+def test_left_the_recorded_order(steps):
+    out = steps("R-S0A right", "aA bbr q")
+    assert "your moves left the recorded order at move 2" in out, out
+
+
+def test_result_that_the_script_does_not_expect(steps):
+    """WRONG(A): what was expected, what is, since which move, which line prevents it."""
+    out = steps("R-VM-limit", "r")
+    assert re.search(
+        r"WRONG after \d+ moves: an operation of B failed its script\.\n"
+        r"Expected of B in the recorded order: 0; its operation returned -EDQUOT\.\n"
+        r"It has been so since move \d+\.\n"
+        r"The right code ",
+        out,
+    ), out
+
+
+def test_broken_invariant(steps):
+    out = steps("R-S1b", "r")
+    assert re.search(
+        r"WRONG after \d+ moves, CHECK\(I-P6\):\n"
+        r"Expected: while caches are off, every capacity is 0 \(I-P6\); found: cached while\n"
+        r"disabled, on CPU 0: 1, should be 0\.\n"
+        r"The last check that passed was at the start, so it broke by move \d+; page P and\n"
+        r"the caches are as shown since move \d+ \(b\)\.\n"
+        r"The right code prevents it at mm/drain.c:\d+, ",
+        out,
+    ), out
+
+
+def test_count_of_the_script(steps):
+    out = steps("R-S2", "r")
+    assert "WRONG, COUNT(tries): in the recorded order the script expects tries=1;" in out, out
+
+
+@pytest.mark.parametrize(
+    "name, waits, holds",
+    [
+        ("R-S3C", "A waits for an answer from CPU 1, irqs off; B", "B keeps interrupts off on CPU"),
+        ("R-S3B M81", "B waits for lock cpu_hotplug", "B itself holds cpu_hotplug since move 1 "),
+        ("R-S3B U05", "B waits for the reclaim thread", "The reclaim thread needs cpu_hotplug"),
+        ("R-S3G", "B waits for lock zone", "A holds zone, and would release it once its own"),
+        ("R-S2-stray J03", "B waits for lock page moved", "No role holds it: the page has moved"),
+        ("R-ADD OD03", "B waits for lock mem_hotplug", "A holds mem_hotplug since move 1 "),
+    ],
+)
+def test_stuck(steps, name, waits, holds):
+    """Three sentences: what is waited for; what holds it; the line of the right code."""
+    out = " ".join(steps(name, "r").split())
+    said = out[out.index("STUCK ") :]
+    assert waits in said and holds in said, said
+    assert re.search(r"The right code (prevents it at|has no) .*\w+/\w+\.[ch]:\d+", said), said
+
+
+# ---- every script --------------------------------------------------------------------------------
+
+
+def recorded(program, name):
+    """(stepper, record) after all moves of the recorded script."""
+    stepper = race_engine.Stepper(program, SCRIPTS[name])
+    record = race_record.Record(text_of(name))
+    stepper.boot()
+    record.take(stepper.pictures[0])
+    while not stepper.outcome:
+        key = record.next(stepper.movable)
+        if not key:
+            break
+        stepper.move(key)
+        record.take(stepper.pictures[-1])
+    stepper.end()
+    return stepper, record
+
+
+def test_every_recorded_move_fits_the_screen(fiber):
+    """All scripts, the right code: each state within 80 columns and 24 rows, with a source line and
+    the phrase for each role that can move; and the recorded order goes to its end."""
+    program = fiber()
+    source = race_points.Source(qemu.ROOT)
+    played = 0
+    for name, script in SCRIPTS.items():
+        stepper, record = recorded(program, name)
+        # These keep the reclaim thread, or a role that another one needs: no stepper does.
+        if name not in ("R-S3K", "R-STUCK"):
+            assert stepper.outcome and not record.lost, (name, record.lost, record.cursor)
+            assert (stepper.outcome == "OK") == (script.expect["none"] == "OK"), name
+            assert not record.strayed and not record.wrong, (name, record.strayed)
+        view = race_view.View(race_step.heading(script, "none"), source)
+        for i, picture in enumerate(stepper.pictures):
+            view.notes = race_view.wrap("a note of some words " * 8)
+            lines = view.screen(stepper.pictures[: i + 1], picture.movable(), {}, 23)
+            assert len(lines) <= 23 and max(map(len, lines)) <= 80, "\n".join(lines)
+            full = view.blocks.of(picture, picture.movable(), {})
+            for key in picture.movable():
+                at = next(n for n, line in enumerate(full) if line.startswith(f"[{key}]"))
+                assert re.match(r" {6}\S+\.[ch]:\d+", full[at + 1]), "\n".join(full)
+                assert re.match(r" {6}(behind: \S.*; ahead: \S|it begins )", full[at + 2]), full
+        played += len(stepper.moves)
+    assert played > 1000
+
+
+def test_source_lines_are_there():
+    """Each point of the code has a line; it is in the file that is named, at that number."""
+    source = race_points.Source(qemu.ROOT)
+    for point in source.sites:
+        place = source.point(point)
+        path, number = re.match(r"([\w/.]+):(\d+)", place.where).groups()
+        with open(os.path.join(qemu.ROOT, path), encoding="utf-8") as f:
+            assert " ".join(f.read().split("\n")[int(number) - 1].split()) == place.line
+        assert place.behind and place.ahead, point
+
+
+def test_every_variant_names_its_line():
+    """Of each wrong variant that a script names: a line of the right code, or what it adds."""
+    for script in SCRIPTS.values():
+        assert race_step.shown_variant(script) in script.expect
+        for ident in script.expect:
+            text = race_why.right_code(ident, script)
+            assert ident == "none" or re.search(r"\w+/\w+\.[ch]:\d+", text), (ident, text)
+
+
+def test_default_variant():
+    """The one that docs/races shows with the script."""
+    shown = {name: race_step.shown_variant(s) for name, s in SCRIPTS.items()}
+    assert shown["R-S0A"] == "M02" and shown["R-S3B"] == "M81" and shown["R-OVL"] == "none"
+
+
+def test_program_from_nothing(tmp_path, capfd):
+    """In an empty build directory only the hosted program is built, with progress."""
+    program = race_step.fiber_program(str(tmp_path), "none")
+    assert program and sorted(os.listdir(tmp_path)) == ["fiber"], os.listdir(tmp_path)
+    assert "building the race program ..." in capfd.readouterr().out
+    assert subprocess.run([program, "R-S1"], stdout=subprocess.DEVNULL).returncode == 0

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* test_fatal.c: a test that ends in a panic, so that its report can be tested. */
+#include <quarry/ktest.h>
+#include <quarry/port.h>
+
+static void panics_as_it_should(struct ktest *t)
+{
+	printk("  # said before the panic\n");
+	panic("as it should");
+}
+
+KTEST_SUITE(fatal, KTEST_EXTRA, KTEST(panics_as_it_should));

@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_migrate_list.c: lists of pages that are moved, longer than a batch, with pages in use
+ * for a while, pinned or broken; and pages lent to the host that stay where they are.
+ */
+#include "mm/migrate.h"
+#include "tests/lib/mm_test.h"
+#include <quarry/movable.h>
+#include <quarry/poison.h>
+
+#define MANY (MIGRATE_BATCH + 16)
+
+/* An owner of single pages that answers so many calls by -EAGAIN, and the others by @answer. */
+static struct lister {
+	struct movable_owner owner;
+	unsigned busy, calls;
+	int answer;
+} lister;
+static struct page *listed[MANY];
+
+static int lister_isolate(struct memory *mem, struct page *page)
+{
+	return 0;
+}
+
+static int lister_migrate(
+    struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
+{
+	lister.calls++;
+	if (lister.busy) {
+		lister.busy--;
+		return -EAGAIN;
+	}
+	if (lister.answer)
+		return lister.answer;
+	page_make_movable(mem, dst, owner, src->index);
+	page_release_movable(mem, src);
+	return 0;
+}
+
+static bool lister_putback(struct memory *mem, struct page *page)
+{
+	return true;
+}
+
+static const struct movable_ops lister_ops = {
+    .isolate = lister_isolate, .migrate = lister_migrate, .putback = lister_putback};
+static const struct movable_ops lent_ops = {.isolate = lister_isolate,
+    .migrate = lister_migrate,
+    .putback = lister_putback,
+    .balloon = true};
+
+/* So many isolated pages; the first @busy tries to move one find it in use. */
+static struct memory *list_pages(
+    struct ktest *t, unsigned nr, unsigned busy, const struct movable_ops *ops)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, MAX(2u, CACHED_BLOCKS / 2));
+	unsigned i;
+
+	lister = (struct lister){.owner.ops = ops, .busy = busy};
+	for (i = 0; mem && i < nr; i++) {
+		listed[i] = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
+		KASSERT(listed[i]);
+		page_make_movable(mem, listed[i], &lister.owner, i);
+		EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, listed[i])), 0);
+	}
+	return mem;
+}
+
+/* Each has one page now, in that state; none is left of those that were isolated. */
+static void expect_each(struct ktest *t, struct memory *mem, unsigned nr, enum page_state state)
+{
+	unsigned found = 0;
+	pfn_t pfn;
+
+	for (pfn = mem->start_pfn; pfn < mem->end_pfn; pfn++) {
+		struct page *page = pfn_to_page_in(mem, pfn);
+		u32 word = page_word(page);
+
+		if (word_state(word) == PG_TAIL || word_state(word) == PG_PCP)
+			continue;
+		EXPECT_EQ(t, word, PAGE_WORD(1, state, 0));
+		found++;
+		page_release_movable(mem, page);
+	}
+	EXPECT_EQ(t, found, nr);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+static void more_pages_than_a_batch_are_moved(struct ktest *t)
+{
+	struct memory *mem = list_pages(t, MANY, 0, &lister_ops);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, migrate_pages(mem, listed, MANY, NULL), 0);
+	EXPECT_EQ(t, lister.calls, MANY);
+	expect_each(t, mem, MANY, PG_MOVABLE_OPS);
+}
+
+/* All of the first batch, and some of the second. */
+static void pages_in_use_are_moved_later(struct ktest *t)
+{
+	struct memory *mem = list_pages(t, MANY, MIGRATE_BATCH + 6, &lister_ops);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, migrate_pages(mem, listed, MANY, NULL), 0);
+	expect_each(t, mem, MANY, PG_MOVABLE_OPS);
+}
+
+static void page_that_stays_in_use_stays_where_it_is(struct ktest *t)
+{
+	struct memory *mem = list_pages(t, 1, 10000, &lister_ops);
+	struct mm_fail fail = {.pfn = PFN_NONE};
+	struct page *page = listed[0];
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, migrate_pages(mem, listed, 1, &fail), 1);
+	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, page));
+	EXPECT_EQ(t, fail.why, WHY_BUSY);
+	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
+	expect_each(t, mem, 1, PG_MOVABLE_OPS);
+}
+
+static void lent_page_is_put_back_as_one(struct ktest *t)
+{
+	struct memory *mem = list_pages(t, 1, 10000, &lent_ops);
+
+	REQUIRE(t, mem);
+	EXPECT_EQ(t, migrate_pages(mem, listed, 1, NULL), 1);
+	expect_each(t, mem, 1, PG_BALLOON);
+}
+
+/* A pin lasts: another try asks for another target, and for nothing. */
+static void pinned_page_is_tried_once(struct ktest *t)
+{
+	struct memory *mem = list_pages(t, 1, 0, &lister_ops);
+
+	REQUIRE(t, mem);
+	lister.answer = -EBUSY;
+	EXPECT_EQ(t, migrate_pages(mem, listed, 1, NULL), 1);
+	EXPECT_EQ(t, lister.calls, 1);
+	EXPECT_EQ(t, page_word(listed[0]), PAGE_WORD(1, PG_MOVABLE_OPS, 0));
+	page_release_movable(mem, listed[0]);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+/* Its data may be damaged: a copy would count as good. */
+static void broken_page_is_not_isolated(struct ktest *t)
+{
+	struct memory *mem = list_pages(t, 1, 0, &lister_ops);
+	struct page *page = listed[0];
+	pfn_t pfn;
+
+	REQUIRE(t, mem);
+	pfn = page_to_pfn_in(mem, page);
+	putback_movable_page(mem, page);
+	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, NULL), -EBUSY);
+	EXPECT_EQ(t, isolate_movable_page(mem, pfn), -EBUSY);
+	EXPECT_EQ(t, word_state(page_word(page)), PG_MOVABLE_OPS);
+	page_release_movable(mem, page);
+	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
+	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
+}
+
+KTEST_SUITE(migrate_list, KTEST_QUICK, KTEST(more_pages_than_a_batch_are_moved),
+    KTEST(pages_in_use_are_moved_later), KTEST(page_that_stays_in_use_stays_where_it_is),
+    KTEST(lent_page_is_put_back_as_one), KTEST_COST(pinned_page_is_tried_once),
+    KTEST(broken_page_is_not_isolated));

@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+# What `make bench` is told; for the Makefile.
+#
+#   RECORD="why"      record the figures in bench/history.jsonl
+#   ONLY=row,group    measure these rows, and those of these groups
+#   TRACES="file ..." replay these allocation traces, and measure nothing else
+#   PLUGIN=file.so    that allocator beside ours, hosted (examples/plugin/plugin.h)
+#   PROFILE=function,...   with ONLY or TRACES: where the instructions of these functions are
+#   REPEAT=3          so many runs; says which figures differ
+#   CURVES=1          measure docs/figures/churn.crv, for make figures
+#
+# `make bench-peers RECORD=1` writes what it measured to bench/peers.json.
+ARGS_bench-peers = $(if $(RECORD),--record)
+given = $(filter command environment,$(firstword $(origin $(1))))
+ARGS_bench := $(if $(call given,RECORD),--record "$$RECORD") \
+	$(if $(call given,TRACES),--traces "$$TRACES") \
+	$(if $(call given,PLUGIN),--plugin "$$PLUGIN") $(if $(CURVES),--curves) \
+	$(if $(PROFILE),--profile $(PROFILE)) \
+	$(if $(REPEAT),--repeat $(REPEAT))

@@ -1,0 +1,336 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Grade a lab; `make grade LAB=n`.
+
+Usage: tools/grade.py [--build DIR] LAB [TREE] [--only LAYER[.TEST],...] [--seed N]
+                      [--kernel] [--json FILE] [--junit FILE] [--gradescope FILE] [--github]
+                      [--out DIR] [--clean]
+
+Of TREE, which is this tree if not given, only the files are taken that the lab says are the
+student's; all else is this tree's.  Layers: model (calls streamed to a process with the student's
+code, judged by another process), explorer (all schedules of some operations with at most two
+preemptions), contract (the tests of the suites that look at nothing but the contract) and, with
+--kernel, the same in the kernel, in QEMU; and cost, which has points of its own.  docs/grading.md
+says how, and what a verdict means.
+
+Exit status: 0 with all points, 1 without, 2 if nothing could be graded.
+"""
+import argparse
+import configparser
+import os
+import re
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+sys.dont_write_bytecode = True
+import grade_build
+import grade_guard
+import grade_kernel
+import grade_layers
+import grade_object
+import grade_report
+import grade_run
+import grade_stage
+import grade_user
+import lab_build
+import labs
+from grade_layers import Result
+from lab_link import Failed
+
+LAYERS = ("model", "explorer", "contract", "kernel", "cost")
+COST = "cost"  # has points of its own: a right solution may be a slow one
+OWN = "student"  # the folder of this tree's own code, which is not a submission
+NEEDS = {"model": "judge", COST: "contract"}
+LINKING = re.compile(r"undefined (reference|symbol)|multiple definition|duplicate symbol")
+INI = os.path.join("labs", "grade.ini")
+TAKEN = "of a submission regular files are taken, no links (docs/grading.md)"
+MOST_OUTPUT = 256 << 20  # of any file: the console of a kernel that prints for ever
+
+
+def settings():
+    """What labs/grade.ini says."""
+    ini = configparser.ConfigParser(interpolation=None, delimiters=("=",))
+    ini.read_string(labs.read(INI))
+    return ini
+
+
+class Grade:
+    """One grading: results, points, and what it cost."""
+
+    def __init__(self, one, tree, args):
+        self.one, self.tree, self.args = one, tree, args
+        ini = settings()
+        self.points_of = {layer: ini.getint("points", layer) for layer in LAYERS}
+        section = f"lab {one.name}"
+        self.plans = ini.get(section, "model", fallback="").split()
+        self.results, self.notes, self.said, self.label = [], [], "", ""
+        self.seconds, self.cpu = 0.0, 0.0
+        self.kernel = None
+        self.in_ring_3 = one.in_ring_3()
+        self.screen = grade_report.Screen(self, sys.stdout)
+
+    def chosen(self, key):
+        only = self.args.only.split(",") if self.args.only else []
+        return not only or any(key == o or key.startswith(o + ".") for o in only)
+
+    def stage(self):
+        """What is taken of the submission; what is not says why."""
+        if self.tree:
+            to = os.path.join(os.path.abspath(self.args.build), "labs", "staged", self.name())
+            grade_stage.stage(self.one, self.tree, to)
+            self.tree = to
+
+    def name(self):
+        """Of the submission, for its folder in the build directory."""
+        if not self.tree:
+            return OWN
+        return "in-" + os.path.basename(self.tree) + f"-{abs(hash_of(self.tree)):x}"
+
+    def layers(self):
+        """{layer: tests} of this lab."""
+        return {
+            "model": self.plans,
+            "explorer": self.one.sets,
+            "contract": self.one.tests_tagged("contract"),
+            "kernel": self.kernel_tests(),
+            COST: self.one.tests_tagged("cost"),
+        }
+
+    def kernel_tests(self):
+        """Of a lab in ring 3 there are no others, so they are always run."""
+        if not self.in_ring_3 and not (self.args.kernel and self.one.suites):
+            return []
+        if not self.kernel:
+            kind = grade_user if self.in_ring_3 else grade_kernel
+            self.kernel = kind.Graded(self.one, self.args.build)
+        return self.kernel.tests()
+
+    def tests(self):
+        return {
+            layer: [t for t in names if self.chosen(f"{layer}.{t}")]
+            for layer, names in self.layers().items()
+        }
+
+    # ---- points ----
+
+    def scores(self):
+        """[(layer, points, of)]: what the layers that the lab has are worth, of 100."""
+        has = {layer: names for layer, names in self.layers().items() if names}
+        whole = sum(self.points_of[layer] for layer in has if layer != COST) or 1
+        rows = []
+        for layer, names in has.items():
+            of = self.points_of[layer] if layer == COST else 100 * self.points_of[layer] / whole
+            mine = [r for r in self.results if r.layer == layer]
+            passed = sum(r.verdict == "PASS" for r in mine)
+            counted = len(names) - sum(r.neutral for r in mine)
+            rows.append((layer, of * passed / max(counted, 1), of))
+        return rows
+
+    def points(self):
+        return round(sum(row[1] for row in self.scores() if row[0] != COST), 1)
+
+    def cost_points(self):
+        """(points, of), or nothing if the lab has no such tests."""
+        return next(((p, of) for layer, p, of in self.scores() if layer == COST), None)
+
+    # ---- the steps ----
+
+    def build(self):
+        """The programs, or None: results say why."""
+        programs = grade_build.Programs(self.one, self.args.build)
+        wanted, name = self.tests(), self.label
+        steps = {
+            "judge": lambda: programs.judge(),
+            "model": lambda: programs.student(self.tree, name),
+            "explorer": lambda: programs.explorer(self.tree, name),
+            "contract": lambda: programs.contract(self.tree, name),
+            "kernel": lambda: self.kernel.program(self.tree, name),
+        }
+        said = [text for path in self.one.files for text in self.source_faults(path)]
+        if said:
+            return self.refuse(said)
+        needed = {layer for layer, names in wanted.items() if names}
+        needed |= {NEEDS[layer] for layer in needed if layer in NEEDS}
+        self.screen.step("building", " ".join(key for key in steps if key in needed))
+        try:
+            with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+                begun = {key: pool.submit(step) for key, step in steps.items() if key in needed}
+                made = {key: future.result() for key, future in begun.items()}
+        except Failed as error:
+            # What cannot be linked may be what the rules are there for.
+            if LINKING.search(str(error)):
+                said = grade_object.faults(self.one, self.objects(programs, name), {})
+                if said:
+                    return self.refuse(said)
+            self.results.append(Result("build", "compile", "ERROR", *first_error(str(error))))
+            return None
+        self.said = programs.said + (self.kernel.said if self.kernel else "")
+        given = programs.given_objects(name, self.tree)
+        said = grade_object.faults(self.one, self.objects(programs, name), given)
+        return self.refuse(said) if said else made
+
+    def source_faults(self, path):
+        there = os.path.join(self.tree or labs.ROOT, path)
+        return grade_object.source_faults(self.one, there, path) if os.path.exists(there) else []
+
+    def refuse(self, said):
+        """None of it is run."""
+        rule = "the code uses what an allocator does not need (docs/grading.md)"
+        self.results.append(Result("build", "rules", "FAIL", said[0], [*said[1:12], rule]))
+
+    def objects(self, programs, name):
+        """{source: objects that were linked}"""
+        found = {}
+        for path in self.one.sources():
+            base = path.replace("/", "_") + ".o"
+            folder = lab_build.SAME if lab_build.same(self.one, self.tree, path) else name
+            places = [
+                os.path.join(programs.top, kind, self.one.name, folder, base)
+                for kind in ("model", "explorer", "host")
+            ]
+            if self.kernel:
+                places += self.kernel.student_objects(name, self.tree)[path]
+            found[path] = [p for p in places if os.path.exists(p)]
+        return found
+
+    def run(self):
+        begin = time.monotonic()
+        cpu = sum(os.times()[:4])
+        self.label = self.name()
+        try:
+            self.stage()
+        except grade_stage.NotTaken as error:
+            self.results.append(Result("build", "rules", "FAIL", str(error), [TAKEN]))
+            self.seconds = time.monotonic() - begin
+            return
+        guard = grade_guard.Guard()
+        try:
+            with grade_build.alone(self.args.build):
+                made = self.build()
+            if made:
+                sandbox = grade_run.Sandbox(guard)
+                self.notes += sandbox.notes
+                folder = tempfile.mkdtemp(prefix="grade-")
+                guard.tell("D", folder)
+                os.chmod(folder, 0o777)
+                self.run_layers(made, sandbox, folder)
+        finally:
+            guard.close()
+        self.seconds = time.monotonic() - begin
+        self.cpu = sum(os.times()[:4]) - cpu
+
+    def clean(self):
+        """What was made of this submission; what all have in common stays."""
+        if self.label in ("", OWN):
+            return
+        top = os.path.join(os.path.abspath(self.args.build), "labs")
+        folders = [os.path.join(top, "staged", self.label)]
+        for kind in ("model", "explorer", "host"):
+            folders.append(os.path.join(top, kind, self.one.name, self.label))
+        if self.kernel:
+            folders.append(self.kernel.folder(self.label))
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def run_layers(self, made, sandbox, folder):
+        layers = grade_layers.Layers(sandbox, folder, self.args.seed, self.chosen, self.screen.tell)
+        wanted, jobs = self.tests(), []
+        if wanted["kernel"]:
+            jobs.append(
+                lambda: self.kernel.grade(
+                    made["kernel"], wanted["kernel"], folder, self.screen.tell
+                )
+            )
+        if wanted["contract"]:
+            jobs.append(lambda: layers.contract(made["contract"], wanted["contract"]))
+        if wanted[COST]:
+            jobs.append(lambda: layers.contract(made["contract"], wanted[COST], COST))
+        for name in wanted["explorer"]:
+            jobs.append(lambda name=name: [layers.explore(made["explorer"], name)])
+        if wanted["model"]:
+            half = (len(wanted["model"]) + 1) // 2
+            for some in (wanted["model"][:half], wanted["model"][half:]):
+                if some:
+                    jobs.append(
+                        lambda some=some: layers.model(made["judge"], made["model"], some, {})
+                    )
+        order = {layer: i for i, layer in enumerate(LAYERS)}
+        for got in grade_layers.run_all(jobs):
+            self.results += got
+        self.results.sort(key=lambda r: order[r.layer])
+
+
+def interrupted(number, _frame):
+    """Threads wait for programs: these are ended, and then so is this process."""
+    if grade_guard.Guard.now:
+        grade_guard.Guard.now.close()
+    os.write(2, b"\ninterrupted\n")
+    os._exit(128 + number)
+
+
+def end_when_asked():
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, interrupted)
+
+
+def hash_of(text):
+    value = 5381
+    for char in text:
+        value = (value * 33 + ord(char)) & 0xFFFFFFFF
+    return value
+
+
+def first_error(text):
+    """Of a compiler: its first error, and the lines that follow."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    at = next((i for i, line in enumerate(lines) if "error" in line or "undefined" in line), 0)
+    first = lines[at] if lines else "it does not compile"
+    return first.replace(labs.ROOT + "/", ""), lines[at + 1 : at + 8]
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kernel", action="store_true")
+    parser.add_argument("--json")
+    parser.add_argument("--junit")
+    parser.add_argument("--gradescope")
+    parser.add_argument("--github", action="store_true")
+    parser.add_argument("--clean", action="store_true", help="keep no program of TREE")
+    parser.add_argument("--out", help="all files of results, to this directory")
+    parser.add_argument("lab", nargs="?", default="")
+    parser.add_argument("tree", nargs="?", default="")
+    args = parser.parse_args()
+    if not args.lab:
+        sys.exit("make grade LAB=n [DIR=...]; n is one of " + " ".join(labs.labs()))
+    tree = os.path.abspath(args.tree) if args.tree else None
+    if tree and not os.path.isdir(tree):
+        sys.exit(f"tools/grade.py: {args.tree}: no such directory")
+    end_when_asked()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_OUTPUT, MOST_OUTPUT))
+    one = labs.lab(args.lab)
+    grade = Grade(one, tree, args)
+    if not any(grade.tests().values()):
+        sys.exit(f"tools/grade.py: lab {one.name} has no test {args.only}")
+    grade.run()
+    if args.clean:
+        grade.clean()
+    grade.screen.close()
+    grade_report.write(grade, args)
+    if not grade.results:
+        sys.exit(2)
+    sys.exit(0 if all(r.verdict == "PASS" or r.neutral for r in grade.results) else 1)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except labs.BadLab as error:
+        sys.exit(f"tools/grade.py: {error}")

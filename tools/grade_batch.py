@@ -1,0 +1,394 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The steps of tools/grade-batch: submissions of one lab, graded one by one.
+
+Usage: tools/grade_batch.py begin LAB IN OUT [OPTION...]       grade the reference: it makes what
+                                                               all have in common
+       tools/grade_batch.py left LAB IN OUT [OPTION...]        names of what is to be graded
+       tools/grade_batch.py one LAB NAME IN OUT [OPTION...]    grade one of them
+       tools/grade_batch.py nth LAB NUMBER IN OUT [OPTION...]  the same by its number, from 1 on
+       tools/grade_batch.py report LAB IN OUT [OPTION...]      OUT/grades.csv, OUT/report.html
+
+OPTIONs go to tools/grade.py.  Of a submission the lab's files are taken, wherever in it they stand:
+regular files only.  OUT/NAME/ has grade.json, junit.xml, results.json, what was printed, and a key:
+of the files, the options and the grader.  A submission whose key has not changed is not graded
+again, unless the grader failed on it.
+"""
+import csv
+import hashlib
+import html
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tarfile
+import zipfile
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+import labs
+
+ROOT = labs.ROOT
+MOST_BYTES = 1 << 20  # of a file
+LIMIT = 1800  # seconds of one grading
+ARCHIVES = (".tar", ".tar.gz", ".tgz", ".zip")
+FAILED = "ERROR"
+
+
+class BadBatch(Exception):
+    """The text is the reason."""
+
+
+# ---- submissions ----
+
+
+def name_of(entry):
+    """Of the submission, without the ending of an archive."""
+    for ending in sorted(ARCHIVES, key=len, reverse=True):
+        if entry.endswith(ending):
+            return entry[: -len(ending)]
+    return entry
+
+
+def submissions(folder):
+    """{name: path}"""
+    if not os.path.isdir(folder):
+        raise BadBatch(f"{folder}: no such directory")
+    found = {}
+    for entry in sorted(os.listdir(folder)):
+        path = os.path.join(folder, entry)
+        if entry.startswith(".") or not (os.path.isdir(path) or entry.endswith(ARCHIVES)):
+            continue
+        if name_of(entry) in found:
+            raise BadBatch(f"{folder}: {name_of(entry)} is there twice")
+        found[name_of(entry)] = path
+    return found
+
+
+def of_folder(path):
+    """(name in it, its bytes) of each regular file; links are not followed."""
+    for folder, folders, files in os.walk(path):
+        folders[:] = sorted(f for f in folders if not os.path.islink(os.path.join(folder, f)))
+        for file in sorted(files):
+            full = os.path.join(folder, file)
+            if os.path.isfile(full) and not os.path.islink(full):
+                yield os.path.relpath(full, path), lambda full=full: read_some(open(full, "rb"))
+
+
+def of_tar(path):
+    with tarfile.open(path) as archive:
+        for member in archive.getmembers():
+            if member.isreg():
+                yield member.name, lambda m=member: read_some(archive.extractfile(m))
+
+
+def of_zip(path):
+    with zipfile.ZipFile(path) as archive:
+        for name in archive.namelist():
+            mode = archive.getinfo(name).external_attr >> 16
+            if not name.endswith("/") and mode & 0o170000 in (0, 0o100000):
+                yield name, lambda name=name: read_some(archive.open(name))
+
+
+def read_some(file):
+    with file:
+        return file.read(MOST_BYTES)
+
+
+def texts(one, path):
+    """{file of the lab: its bytes}: of several of that name the one that lies highest."""
+    kind = of_folder if os.path.isdir(path) else of_zip if path.endswith(".zip") else of_tar
+    found = {}
+    try:
+        for name, read in kind(path):
+            name = os.path.normpath(name)
+            wanted = [p for p in one.files if name == p or name.endswith("/" + p)]
+            if wanted and (wanted[0] not in found or len(name) < found[wanted[0]][0]):
+                found[wanted[0]] = (len(name), read())
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError) as error:
+        raise BadBatch(f"{os.path.basename(path)} cannot be read: {error}") from None
+    if not found:
+        raise BadBatch(f"it has none of the lab's files: {' '.join(one.files)}")
+    return {name: text for name, (_, text) in found.items()}
+
+
+# ---- results ----
+
+
+def key_of(one, files, options):
+    """Of all that decides on the result."""
+    digest = hashlib.sha256(json.dumps([one.name, options]).encode())
+    for name in sorted(files):
+        digest.update(name.encode() + b"\0" + hashlib.sha256(files[name]).digest())
+    digest.update(grader_key().encode())
+    return digest.hexdigest()
+
+
+def grader_key(_cache=[]):
+    """Of this tree, as far as it grades."""
+    if not _cache:
+        digest = hashlib.sha256()
+        for room in ("labs", "tools", "mm", "include", "arch", "tests/suites", "tests/lib"):
+            for folder, folders, files in sorted(os.walk(os.path.join(ROOT, room))):
+                folders.sort()
+                for file in sorted(f for f in files if f.endswith((".c", ".h", ".py", ".ini"))):
+                    with open(os.path.join(folder, file), "rb") as f:
+                        digest.update(file.encode() + f.read())
+        _cache.append(digest.hexdigest())
+    return _cache[0]
+
+
+def result_of(out, name):
+    """What a grading has left: grade.json with its key; None: nothing."""
+    path = os.path.join(out, name, "grade.json")
+    try:
+        with open(path, encoding="utf-8") as f:
+            return json.load(f)
+    except (OSError, ValueError):
+        return None
+
+
+def kept_key(out, name):
+    try:
+        with open(os.path.join(out, name, "key"), encoding="utf-8") as f:
+            return f.read().strip()
+    except OSError:
+        return ""
+
+
+def is_done(one, path, out, name, options):
+    result = result_of(out, name)
+    if not result or any(t["verdict"] == FAILED and t["layer"] != "build" for t in result["tests"]):
+        return False
+    try:
+        return kept_key(out, name) == key_of(one, texts(one, path), options)
+    except BadBatch:
+        return True  # it was refused, and is what it was
+
+
+def refused(one, out, name, why):
+    """A result without a grading."""
+    test = {"layer": "build", "name": "submission", "verdict": "FAIL", "why": why, "details": []}
+    result = {"lab": one.name, "points": 0, "layers": [], "tests": [test], "notes": []}
+    write(os.path.join(out, name, "grade.json"), json.dumps(result, indent=1) + "\n")
+
+
+def write(path, text):
+    """All of it, or the old one stays."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path + ".new", "w", encoding="utf-8") as f:
+        f.write(text)
+    os.replace(path + ".new", path)
+
+
+def build_of(options):
+    at = options.index("--build") if "--build" in options else -1
+    return options[at + 1] if at >= 0 else "build"
+
+
+def grade(one, tree, options, more=()):
+    command = [sys.executable, "tools/grade.py", one.name, *([tree] if tree else []), *options]
+    return subprocess.run(
+        [*command, *more],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        timeout=LIMIT,
+        check=False,
+    )
+
+
+def one_of(one, name, folder, out, options):
+    """Grade it.  Its programs are removed: those of 200 would fill a disk."""
+    path, place = submissions(folder)[name], os.path.join(out, name)
+    if is_done(one, path, out, name, options):
+        return
+    shutil.rmtree(place, ignore_errors=True)
+    os.makedirs(place)
+    try:
+        files = texts(one, path)
+    except BadBatch as error:
+        refused(one, out, name, str(error))
+        return
+    tree = os.path.join(os.path.abspath(place), "in-" + name)
+    try:
+        for file, text in files.items():
+            os.makedirs(os.path.dirname(os.path.join(tree, file)), exist_ok=True)
+            with open(os.path.join(tree, file), "wb") as f:
+                f.write(text)
+        made = os.path.join(place, "made")
+        try:
+            said = grade(one, tree, options, ["--out", os.path.abspath(made)]).stdout
+        except subprocess.TimeoutExpired:
+            said = f"no result after {LIMIT} seconds\n"
+        write(os.path.join(place, "said.txt"), said.replace(tree, name))
+        for file in os.listdir(made) if os.path.isdir(made) else []:
+            with open(os.path.join(made, file), encoding="utf-8") as f:
+                write(os.path.join(place, file), f.read().replace(tree, name))
+        shutil.rmtree(made, ignore_errors=True)
+        if result_of(out, name):
+            write(os.path.join(place, "key"), key_of(one, files, options) + "\n")
+    finally:
+        shutil.rmtree(tree, ignore_errors=True)
+        remove_programs(one, tree, build_of(options))
+
+
+def remove_programs(one, tree, build):
+    top, label = os.path.join(ROOT, build, "labs"), "in-" + os.path.basename(tree) + "-"
+    places = [os.path.join(top, kind, one.name) for kind in ("model", "explorer", "host", "kernel")]
+    for place in [*places, os.path.join(top, "staged")]:
+        for made in os.listdir(place) if os.path.isdir(place) else []:
+            if made.startswith(label):
+                shutil.rmtree(os.path.join(place, made), ignore_errors=True)
+
+
+# ---- all of them ----
+
+
+def rows_of(folder, out):
+    """[(name, result or None)]"""
+    return [(name, result_of(out, name)) for name in submissions(folder)]
+
+
+def first_fault(result):
+    """Verdict and reason of the first test that did not pass."""
+    for test in result["tests"]:
+        if test["verdict"] not in ("PASS", "SKIP"):
+            return f"{test['verdict']} {test['layer']}.{test['name']}: {test['why']}"
+    return ""
+
+
+def layers_of(rows):
+    names = [layer["name"] for _, r in rows if r for layer in r["layers"]]
+    return list(dict.fromkeys(names))
+
+
+def as_csv(rows, file):
+    layers = layers_of(rows)
+    table = csv.writer(file)
+    table.writerow(["submission", "points", *layers, "passed", "tests", "first fault"])
+    for name, result in rows:
+        if not result:
+            table.writerow([name, "", *[""] * len(layers), "", "", "not graded"])
+            continue
+        of = {layer["name"]: layer["points"] for layer in result["layers"]}
+        passed = sum(t["verdict"] == "PASS" for t in result["tests"])
+        table.writerow(
+            [
+                name,
+                result["points"],
+                *[of.get(layer, "") for layer in layers],
+                passed,
+                len(result["tests"]),
+                first_fault(result),
+            ]
+        )
+
+
+STYLE = """
+body { font: 15px/1.45 Helvetica, Arial, sans-serif; margin: 2em auto; max-width: 75em;
+	padding: 0 1em; color: #1f2328; background: #ffffff; }
+table { border-collapse: collapse; margin: 1em 0; }
+th, td { border: 1px solid #888888; padding: 0.25em 0.6em; text-align: left; vertical-align: top; }
+td.n { text-align: right; font-variant-numeric: tabular-nums; }
+tr.low { background: #ffd6d6; } tr.full { background: #d8f0d8; }
+div.bar { background: #cfe0ff; height: 1em; }
+@media (prefers-color-scheme: dark) { body { color: #d5dbe1; background: #0d1117; }
+	tr.low { background: #632026; } tr.full { background: #1b4023; }
+	div.bar { background: #1c3a66; } }
+"""
+
+
+def as_html(one, rows):
+    """One page, which needs no other file."""
+    done = [(name, r) for name, r in rows if r]
+    points = [r["points"] for _, r in done]
+    layers, lost = layers_of(rows), {}
+    for _, result in done:
+        for test in result["tests"]:
+            if test["verdict"] not in ("PASS", "SKIP"):
+                key = f"{test['layer']}.{test['name']}"
+                lost[key] = lost.get(key, 0) + 1
+    title = f"Lab {one.name}: {html.escape(one.title)}"
+    yield f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+    yield f"<style>{STYLE}</style></head><body><h1>{title}</h1>"
+    mean = f", mean {statistics.mean(points):.1f}, median {statistics.median(points):.1f}"
+    yield f"<p>{len(done)} of {len(rows)} submissions graded{mean if points else ''}.</p>"
+    yield "<h2>Points</h2><table><tr><th>points</th><th>submissions</th><th></th></tr>"
+    for low in range(0, 101, 10):
+        nr = sum(low <= p < low + 10 or low == 100 <= p for p in points)
+        name = f"{low} to {low + 9}" if low < 100 else "100"
+        yield f'<tr><td>{name}</td><td class="n">{nr}</td>'
+        width = 30 * nr / max(len(points), 1)
+        yield f'<td><div class="bar" style="width: {width:.1f}em"></div></td></tr>'
+    yield "</table><h2>Submissions</h2><table><tr><th>submission</th><th>points</th>"
+    yield "".join(f"<th>{layer}</th>" for layer in layers) + "<th>first fault</th></tr>"
+    for name, result in rows:
+        if not result:
+            yield f'<tr class="low"><td>{html.escape(name)}</td><td colspan="{len(layers) + 2}">'
+            yield "not graded</td></tr>"
+            continue
+        of = {layer["name"]: f"{layer['points']:g}" for layer in result["layers"]}
+        kind = "full" if result["points"] == 100 else "low" if result["points"] < 50 else ""
+        link = f'<a href="{html.escape(name)}/said.txt">{html.escape(name)}</a>'
+        yield f'<tr class="{kind}"><td>{link}</td><td class="n">{result["points"]:g}</td>'
+        yield "".join(f'<td class="n">{of.get(layer, "")}</td>' for layer in layers)
+        yield f"<td>{html.escape(first_fault(result))}</td></tr>"
+    yield "</table><h2>Tests that failed most</h2><table><tr><th>test</th><th>submissions</th></tr>"
+    for test, nr in sorted(lost.items(), key=lambda row: (-row[1], row[0])):
+        yield f'<tr><td>{html.escape(test)}</td><td class="n">{nr}</td></tr>'
+    yield "</table></body></html>"
+
+
+def report(one, folder, out):
+    """Exit status."""
+    rows = rows_of(folder, out)
+    with open(os.path.join(out, "grades.csv"), "w", encoding="utf-8", newline="") as f:
+        as_csv(rows, f)
+    write(os.path.join(out, "report.html"), "\n".join(as_html(one, rows)) + "\n")
+    graded = sum(result is not None for _, result in rows)
+    full = sum(result is not None and result["points"] == 100 for _, result in rows)
+    print(f"{graded} of {len(rows)} submissions graded, {full} with 100 points")
+    print(f"{out}/grades.csv, {out}/report.html")
+    return 0 if graded == len(rows) else 1
+
+
+def begin(one, folder, out, options):
+    submissions(folder)
+    os.makedirs(out, exist_ok=True)
+    done = grade(one, None, options)
+    if done.returncode:
+        raise BadBatch(f"the reference has not all points:\n{done.stdout[-2000:]}")
+
+
+def main():
+    words = sys.argv[1:]
+    if len(words) < 4 or words[0] not in ("begin", "left", "one", "nth", "report"):
+        sys.exit(__doc__.strip())
+    step, one, words = words[0], labs.lab(words[1]), words[2:]
+    which = words.pop(0) if step in ("one", "nth") else ""
+    folder, out, options = words[0], words[1], words[2:]
+    if step == "begin":
+        begin(one, folder, out, options)
+    elif step == "left":
+        for name, path in submissions(folder).items():
+            if not is_done(one, path, out, name, options):
+                print(name)
+    elif step == "report":
+        sys.exit(report(one, folder, out))
+    else:
+        names = list(submissions(folder))
+        if step == "nth" and not 1 <= int(which) <= len(names):
+            raise BadBatch(f"{folder} has {len(names)} submissions")
+        one_of(one, names[int(which) - 1] if step == "nth" else which, folder, out, options)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (BadBatch, labs.BadLab) as error:
+        sys.exit(f"tools/grade_batch.py: {error}")

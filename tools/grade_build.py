@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT
+"""The programs that grade a lab besides tools/lab_build.py's: the judge of the model layer and the
+process with the student's code; the explorer with the student's code; for tools/grade.py.
+
+In these two the student's objects simply stand in the place of the reference's: there is one
+memory, and all other sources are this tree's.
+
+    build/labs/judge/            the judge; in a student's tree labs/reference/judge, if it is there
+    build/labs/model/LAB/        what all students of a lab have in common, and a folder for each
+    build/labs/explorer/LAB/     likewise
+"""
+import contextlib
+import fcntl
+import os
+import sys
+
+sys.dont_write_bytecode = True
+import lab_build
+import lab_link
+import labs
+from lab_build import SAME, Builder, Hosted, Once, linker, tree_file
+from lab_link import run
+
+MACHINE = ("arch/host/host_lock.c", "arch/host/host_format.c", "tests/fuzz/host_fuzz.c")
+COMMON = (*MACHINE, "demo/handle.c", "labs/model/arena.c")
+PARTS = ("model", "model_split", "model_cache", "model_range", "plans", "report", "judge")
+JUDGE = tuple(f"labs/model/{name}.c" for name in PARTS)
+STUDENT = ("labs/model/student.c",)
+# Of the explorer: where it can preempt a student's code.
+POINTS = ("-include", "labs/grade/points.h")
+KEPT_JUDGE = os.path.join(lab_build.REFERENCE, "judge")
+
+
+@contextlib.contextmanager
+def alone(build):
+    """Graders that run at the same time make what they have in common one after the other."""
+    folder = os.path.join(os.path.abspath(os.path.join(labs.ROOT, build)), "labs")
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, "lock"), "w", encoding="utf-8") as f:
+        fcntl.flock(f, fcntl.LOCK_EX)
+        yield
+
+
+def objects_of(builder, folder, sources, command):
+    """Compile them; their objects."""
+    rows = [(s, os.path.join(folder, s + ".o"), command(s)) for s in sources]
+    builder.compile_all(rows)
+    builder.save()
+    return [to for _, to, _ in rows]
+
+
+class Programs:
+    """Of one lab, for one submission."""
+
+    def __init__(self, one, build="build"):
+        self.one = one
+        self.hosted = Hosted(one, build)
+        self.settings = self.hosted.settings
+        self.top = os.path.join(self.hosted.build, "labs")
+        self.cc = self.hosted.cc
+        self.said = ""
+
+    # ---- the judge ----
+
+    def reference_objects(self, sources):
+        """{source: object} of those that a student's tree has only as objects, under own names."""
+        found = {}
+        for path in sources:
+            kept = os.path.join(
+                labs.ROOT, lab_build.REFERENCE, "host", path.replace("/", "_") + ".o"
+            )
+            if os.path.exists(kept):
+                to = os.path.join(self.top, "judge", "kept", os.path.basename(kept))
+                os.makedirs(os.path.dirname(to), exist_ok=True)
+                names = [name for _, name in lab_link.symbols(kept) if name.startswith("ref_")]
+                lab_link.rename("objcopy", kept, to, {name: name[4:] for name in names})
+                found[path] = to
+        return found
+
+    def judge(self):
+        """The path of the judge."""
+        return Once.of(self.make_judge, "judge", self.top)
+
+    def make_judge(self):
+        kept = os.path.join(labs.ROOT, KEPT_JUDGE)
+        if os.path.exists(kept):
+            return kept
+        folder = os.path.join(self.top, "judge")
+        builder = Builder(folder)
+        flags = [f for f in self.settings["HFLAGS"] if f != "-O2"] + ["-O1", "-Ilabs/model"]
+        sources = [*self.settings["MM_SRCS"], *COMMON, *JUDGE]
+        kept = self.reference_objects(self.one.twice())
+        objects = objects_of(
+            builder, folder, [s for s in sources if s not in kept], lambda s: [self.cc, *flags]
+        )
+        objects += kept.values()
+        to = os.path.join(folder, "judge")
+
+        def linked():
+            run(self.cc, "-pthread", "-fuse-ld=" + linker(), "-o", to, *objects)
+
+        builder.make(to, objects, linked)
+        builder.save()
+        return to
+
+    # ---- programs with the student's objects in the place of the reference's ----
+
+    def single(self, kind, sources, flags, made, tree, name):
+        """The path of a program of @sources, those of the lab from @tree; @made: where make puts
+        objects of the same, which are used if they are up to date."""
+        folder, one = os.path.join(self.top, kind, self.one.name), self.one
+        again = [s for s in sources if s in one.sources()] + [s for s in sources if s in one.extra]
+        rest = Once.of(
+            lambda: self.rest(kind, [s for s in sources if s not in again], flags, made),
+            kind,
+            folder,
+        )
+        shared = [s for s in again if lab_build.same(one, tree, s)]
+        mine = []
+        for path in again:
+            if path in shared:
+
+                def common(path=path):
+                    return self.compiled(kind, path, flags, None, folder)
+
+                mine.append(Once.of(common, kind, folder, path))
+            else:
+                mine.append(self.compiled(kind, path, flags, tree, folder, name))
+        to, own = os.path.join(folder, name, kind), Builder(os.path.join(folder, name))
+
+        def linked():
+            run(self.cc, *flags, "-fuse-ld=" + linker(), "-o", to, rest, *mine)
+
+        own.make(to, [rest, *mine], linked)
+        own.save()
+        return to
+
+    def compiled(self, kind, path, flags, tree, folder, name=SAME):
+        """The object of a source that is the student's, or includes a header of his."""
+        first = ["-iquote", tree] if tree and self.one.headers() else []
+        source = tree_file(tree, path) if path in self.one.files else path
+        builder = Builder(os.path.join(folder, name))
+        to = os.path.join(builder.folder, path.replace("/", "_") + ".o")
+        command = [self.cc, *first, *self.flags_of(flags, path), *lab_build.NO_ERRORS, "-w"]
+        if kind == "explorer":
+            command += [*POINTS, *(["-DLAB_OWN"] if path in self.one.files else [])]
+        builder.compile(source, to, command)
+        builder.save()
+        return to
+
+    def rest(self, kind, given, flags, made):
+        """One object of all that is not the student's."""
+        folder, shared = os.path.join(self.top, kind, self.one.name), self.shared(kind)
+        builder = Builder(shared)
+        base = [self.cc, *flags]
+        there = {s: os.path.join(self.hosted.build, made, s + ".o") for s in given}
+        there = {s: path for s, path in there.items() if self.hosted.up_to_date(path)}
+        objects = objects_of(
+            builder, shared, [s for s in given if s not in there], lambda s: self.flags_of(base, s)
+        )
+        objects += there.values()
+        rest = os.path.join(folder, "rest.o")
+
+        def together():
+            run("ld", "-r", "-o", rest, *objects)
+
+        common = Builder(folder)
+        common.make(rest, objects, together)
+        common.save()
+        return rest
+
+    def shared(self, kind):
+        """Where objects of all labs' programs are."""
+        return os.path.join(self.top, kind, "obj")
+
+    def given_objects(self, name, tree):
+        """{source: (its object with the student's headers, the same with this tree's)}"""
+        if lab_build.same(self.one, tree, ""):
+            return {}
+        folder = os.path.join(self.top, "model", self.one.name)
+        flags = [*self.hosted.flags, "-Ilabs/model"]
+        builder, found = Builder(os.path.join(folder, "given")), {}
+        for path in self.one.extra:
+            base = path.replace("/", "_") + ".o"
+            theirs = os.path.join(folder, name, base)
+            if os.path.exists(theirs):
+                ours = os.path.join(builder.folder, base)
+                builder.compile(path, ours, [self.cc, *self.flags_of(flags, path), "-w"])
+                found[path] = (theirs, ours)
+        builder.save()
+        return found
+
+    def flags_of(self, flags, source):
+        return [*flags, *(self.settings["HOSTT"] if source.startswith("tests/lib") else [])]
+
+    def student(self, tree, name):
+        """The process with the student's code, under the address and undefined behaviour
+        sanitizers."""
+        flags = [*self.hosted.flags, "-Ilabs/model"]
+        sources = [*self.settings["MM_SRCS"], *COMMON, *STUDENT]
+        return self.single("model", sources, flags, self.hosted.MADE, tree, name)
+
+    def explorer(self, tree, name):
+        """The explorer: CPUs are fibers of one thread."""
+        flags = [f for f in self.settings["FIBER_FLAGS"] if f != "-O2"] + ["-O1"]
+        return self.single("explorer", self.settings["FIBER_SRCS"], flags, "fiber", tree, name)
+
+    def records(self):
+        """Objects that report what the tests of a program do."""
+        builder = Builder(os.path.join(self.top, "grade"))
+        flags = [*self.hosted.flags, "-O0"]
+        return objects_of(
+            builder, builder.folder, ["labs/grade/records.c"], lambda s: [self.cc, *flags]
+        )
+
+    def contract(self, tree, name):
+        """tools/lab_build.py's, which reports besides."""
+        more = Once.of(self.records, "records", self.top)
+        program = self.hosted.program(tree, name, more)
+        self.said = self.hosted.said
+        return program

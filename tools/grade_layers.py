@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""The layers of a grade: model, explorer, contract tests; for tools/grade.py.
+
+Each gives a list of results: a test's name, its verdict, and if that is not PASS the first failing
+expectation in plain words, what else is known, and how to see it again.
+"""
+import json
+import os
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+sys.dont_write_bytecode = True
+import grade_run
+
+VERDICTS = ("PASS", "FAIL", "CRASH", "HANG", "ERROR", "SKIP")
+MOST_CRASHES = 6  # of one layer: then the rest of its tests is not run
+A_HANG = 3  # crashes: it takes longer
+TEST_CPU = 5  # seconds of one contract test; it takes milliseconds
+TEST_ASLEEP = 5  # and in which none of its threads wants a CPU
+SET_CPU = 12  # of one set of the explorer; the longest takes a fifth
+FRAME = re.compile(r"^\s*#\d+ 0x\w+ in (\S+) (\S+:\d+)")
+
+
+@dataclass
+class Result:
+    layer: str
+    name: str
+    verdict: str
+    why: str = ""  # the first failing expectation
+    details: list = field(default_factory=list)
+    about: str = ""
+    neutral: bool = False  # a SKIP that is nobody's fault: it has no points
+
+    def key(self):
+        return f"{self.layer}.{self.name}"
+
+
+def first_trouble(text):
+    """Of what a program printed as it died: the reason, and where, with source lines."""
+    reason = re.search(
+        r"^.*(?:ERROR: \w+Sanitizer: |runtime error: |PANIC|panic)(.*)$", text, re.MULTILINE
+    )
+    frames = []
+    for line in text[reason.start() :].split("\n") if reason else text.split("\n"):
+        found = FRAME.match(line)
+        if found and not found.group(2).startswith("../") and len(frames) < 8:
+            frames.append(f"in {found.group(1)}, {found.group(2)}")
+    what = reason.group(0).strip() if reason else ""
+    return re.sub(r"^==\d+==|0x[0-9a-f]{9,}", "...", what)[:300], frames
+
+
+class Layers:
+    """Of one submission: programs, and where they write."""
+
+    def __init__(self, sandbox, folder, seed, chosen, told):
+        self.sandbox, self.folder, self.seed = sandbox, folder, seed
+        self.chosen, self.told = chosen, told
+        self.cpu = {}
+
+    def wanted(self, layer, names):
+        return [name for name in names if self.chosen(f"{layer}.{name}")]
+
+    def log(self, name):
+        return os.path.join(self.folder, name + ".log")
+
+    def spent(self, layer, seconds):
+        self.cpu[layer] = self.cpu.get(layer, 0.0) + seconds
+
+    def tell(self, result):
+        self.told(result)
+        return result
+
+    # ---- model ----
+
+    def model(self, judge, student, names, about):
+        """Ops streamed to the student's process; the judge is another one."""
+        log, text = self.log("model." + names[0]), self.log("model." + names[0] + ".said")
+        with open(text, "wb"):
+            os.chmod(text, 0o666)
+        done = grade_run.run(
+            self.sandbox,
+            [judge, f"--seed={self.seed}", student, *names],
+            log,
+            cpu=300,
+            asleep=300,
+            env={"JUDGE_OUTPUT": text},
+            records="stdout",
+            output=64 << 20,
+        )
+        with open(text, "rb") as f:
+            said = f.read().decode("utf-8", "replace")
+        rows = {}
+        for line in done.records:
+            row = json.loads(line)
+            rows[row["test"]] = row
+        results = []
+        for name in names:
+            row = rows.get(name)
+            if not row:
+                results.append(
+                    Result("model", name, "ERROR", f"the judge ended: {done.text[-300:].strip()}")
+                )
+            elif row["verdict"] == "PASS":
+                results.append(Result("model", name, "PASS", about=row["about"]))
+            else:
+                results.append(Result("model", name, row["verdict"], row["why"], [], row["about"]))
+                self.explain_model(results[-1], row, said)
+            self.tell(results[-1])
+        return results
+
+    def explain_model(self, result, row, said):
+        if result.verdict == "CRASH":
+            reason, frames = first_trouble(said)
+            result.details += [reason, *frames] if reason else []
+        if row["page"]:
+            result.details.append(row["page"])
+        if row["history"]:
+            result.details += ["the calls before that concern the page:", *row["history"]]
+        if row["last"]:
+            result.details += ["the last calls:", *row["last"][-5:]]
+
+    # ---- explorer ----
+
+    def explore(self, program, name):
+        """All schedules of a set with at most two preemptions."""
+        done = grade_run.run(
+            self.sandbox,
+            [program, "--explore", name, "--json"],
+            self.log("explorer." + name),
+            cpu=SET_CPU,
+            records="stdout",
+        )
+        rows = [line for line in done.records if line.startswith('{"set"')]
+        result = Result("explorer", name, "PASS")
+        if not rows:
+            late = done.how != "ended"
+            result.verdict = "HANG" if late else "CRASH"
+            reason, frames = first_trouble(done.text)
+            result.why = reason or (
+                "it runs for ever" if late else done.crash() or "it ended early"
+            )
+            result.details = frames
+            return self.tell(result)
+        row = json.loads(rows[-1])
+        if row["failed_at"]:
+            result.verdict = {"CRASH": "CRASH", "STUCK": "HANG"}.get(row["outcome"], "FAIL")
+            result.why = (
+                f"schedule {row['failed_at']} of the set ends {row['outcome']}: {row['why']}"
+            )
+            script = [line for line in row["script"].split("\n") if line]
+            result.details = ["the shortest script that shows it:", *script]
+        elif not row["complete"]:
+            result.verdict, result.why = "ERROR", "not all schedules were run"
+        return self.tell(result)
+
+    # ---- contract tests ----
+
+    def contract(self, program, names, layer="contract"):
+        """Suites in one process; after a crash the rest of them in another."""
+        results, left, crashes = [], list(names), 0
+        while left and crashes < MOST_CRASHES:
+            got, ended = self.contract_once(program, left, layer)
+            results += [self.tell(r) for r in got]
+            left = left[len(got) :]
+            crashes += 0 if ended else A_HANG if got and got[-1].verdict == "HANG" else 1
+            if not got and not ended:
+                break
+        why = "not run, since tests before it crashed" if crashes else "it was not run"
+        results += [self.tell(Result(layer, n, "SKIP" if crashes else "ERROR", why)) for n in left]
+        return results
+
+    def contract_once(self, program, names, layer):
+        """(results of the first tests, did the program end as it should)"""
+        done = grade_run.run(
+            self.sandbox,
+            [program, ",".join([*names, "lab_end"])],
+            self.log(f"{layer}.{names[0]}"),
+            each=TEST_CPU,
+            cpu=120,
+            asleep=TEST_ASLEEP,
+            records=True,
+        )
+        begun = [line[2:] for line in done.records if line[0] == "B"]
+        failed = {line[2:].split()[0] for line in done.records if line[0] == "F"}
+        skipped = {line[2:].split()[0] for line in done.records if line[0] == "S"}
+        said = texts_of(done.text)
+        results = []
+        # In the order of the program, which need not be that of the names.
+        for name in [n for n in begun if n in names]:
+            over = begun.index(name) + 1 < len(begun)
+            result = Result(layer, name, "PASS")
+            if not over:
+                result.verdict = "HANG" if done.how != "ended" else "CRASH"
+                reason, frames = first_trouble(said.get(name, ""))
+                result.why = reason or (
+                    "it does not end" if done.how != "ended" else done.crash() or "it ended early"
+                )
+                result.details = frames
+            elif name in failed:
+                result.verdict = "FAIL"
+                result.why, result.details = expectation(said.get(name, ""))
+            elif name in skipped:
+                result.verdict, result.why = "SKIP", "it is not for this build"
+                result.neutral = True
+            results.append(result)
+        names[:] = [r.name for r in results] + [n for n in names if n not in begun]
+        return results, "lab_end.end" in begun
+
+
+def texts_of(text):
+    """{SUITE.TEST: what was printed while it ran}, for explanations only."""
+    parts = re.split(r"^\s*# begin (\S+)\n", text, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2]))
+
+
+def expectation(text):
+    """The first failing expectation, and the lines that follow it."""
+    lines = [
+        line.strip().lstrip("#").strip()
+        for line in text.split("\n")
+        if line.strip().startswith("#") or "expected" in line or "check" in line
+    ]
+    lines = [line for line in lines if line and not line.startswith(("begin", "seed"))]
+    return (lines[0], lines[1:8]) if lines else ("it failed without a text", [])
+
+
+def run_all(jobs):
+    """Call each, as many at a time as there are CPUs; their results, in order."""
+    with ThreadPoolExecutor(os.cpu_count() or 2) as pool:
+        return [future.result() for future in [pool.submit(job) for job in jobs]]

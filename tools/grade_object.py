@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: MIT
+"""What the student's objects may contain; for tools/grade.py.
+
+Of each object that is linked into a program that grades: the symbols that it uses and defines are
+those that labs/labs.ini lists; it has no other sections than a compiler makes; no instruction that
+asks the operating system or the machine for something; little data of its own.  Of its sources: no
+assembly, no file included from outside.  An allocator needs none of these.
+"""
+import os
+import re
+import sys
+
+sys.dont_write_bytecode = True
+import lab_link
+import labs
+from lab_build import Once
+from lab_link import Failed, run
+
+# What compilers, sanitizers, and the machine's own headers make of given inline functions.
+BY_COMPILER = re.compile(
+    r"__(asan|ubsan|odr_asan)_\w+|__odr_asan\.\w+|_sub_[ID]_\w+|_GLOBAL_OFFSET_TABLE_|"
+    r"__(start|stop)_asan_globals|__tls_get_addr"
+)
+# Of the race build: the points, and the CPU.
+BY_BUILD = {"fiber_this", "host_this", "race_point", "spin_depth", "spin_is_held", "stores_wait"}
+SECTIONS = re.compile(
+    r"\.(text|data|bss|tbss|tdata|rodata|comment|note|eh_frame|debug_\w+|rela|group)(\..*)?|"
+    r"asan_globals"
+)
+# One pointer, of the sanitizer's; a constructor would be another.
+ARRAYS = re.compile(r"\.(init|fini)_array\.00099")
+MOST_DATA = 64 << 10
+# Calls of the system, input and output, and what only ring 0 may.
+FORBIDDEN = re.compile(
+    r"syscall|sysenter|sysexit\w*|sysret\w*|int|int1|int3|into|icebp|in|ins[bwld]?|out|outs[bwld]?|"
+    r"hlt|cli|sti|iret[qdw]?|l[gil]dt\w*|ltr|lmsw|clts|invd|wbinvd|invlpg\w*|rdmsr|wrmsr|swapgs|"
+    r"(wr|rd)(fs|gs)base\w*|xsetbv|vmcall|vmmcall|vmlaunch|vmrun|monitor|mwait|ljmp\w*|lret\w*|"
+    r"lcall\w*|rdpmc|rdtscp?|cpuid|sgdt|sidt|str|smsw"
+)
+# Given inline functions of the kernel's: interrupts off and on, and the time.
+KERNEL_ONLY = ("cli", "sti", "rdtsc", "rdtscp")
+ASM = re.compile(r"\b(__asm__|__asm|asm)\b")
+
+
+def symbol_faults(one, path, source):
+    may = set(one.allow) | BY_BUILD
+    defined = set()
+    for other in one.sources():
+        defined |= set(one.exports(other))
+    for kind, name in lab_link.symbols(path):
+        plain = name[4:] if name.startswith("lab_") else name
+        if BY_COMPILER.fullmatch(plain) or plain in defined or plain in BY_BUILD:
+            continue
+        if kind in "Uwv" and name not in may:
+            yield f"{source} uses {name}, which is not among what the lab lists"
+        elif kind in "TDBRVWCuiA" and name not in lab_data(one, source):
+            yield f"{source} defines {plain} for others"
+
+
+def given_faults(one, path, ours, source):
+    """Of an object of this tree's, compiled with the student's headers: what it uses that it does
+    not use with this tree's."""
+    may = set(one.allow) | BY_BUILD | {name for _, name in lab_link.symbols(ours)}
+    for other in one.sources():
+        may |= set(one.exports(other))
+    for kind, name in lab_link.symbols(path):
+        if name not in may and not BY_COMPILER.fullmatch(name) and kind in "UwvTDBRVWCiuA":
+            yield f"{source}, with the lab's headers, has {name}, which the lab does not list"
+    yield from section_faults(path, source)
+    yield from instruction_faults(path, source)
+
+
+def lab_data(one, source):
+    """Data that the reference's own source exports."""
+    text = labs.read(source)
+    found = re.findall(
+        r"^(?!static)(?:const )?[\w ]+?\b(\w+)(?:\[[^\]]*\])* = ", text, re.MULTILINE
+    )
+    return set(found) | {"lab_" + name for name in found}
+
+
+def section_faults(path, source):
+    data = 0
+    for line in run("objdump", "-h", "-w", path).split("\n"):
+        words = line.split()
+        if len(words) < 7 or not words[0].isdigit():
+            continue
+        name, size = words[1], int(words[2], 16)
+        if ARRAYS.fullmatch(name) and size == 8:
+            continue
+        if not SECTIONS.fullmatch(name):
+            yield f"{source} has a section {name}"
+        if re.match(r"\.(data|bss|tbss|tdata)", name) and "rel" not in name:
+            data += size
+    if data > MOST_DATA:
+        yield f"{source} has {data >> 10} KiB of data of its own"
+
+
+def instruction_faults(path, source):
+    said, may = set(), KERNEL_ONLY if "/kernel/" in path else ()
+    for line in run("objdump", "-d", "-w", "--no-show-raw-insn", path).split("\n"):
+        cells = line.split("\t")
+        word = cells[1].split()[0] if len(cells) > 1 and cells[1].split() else ""
+        if word in may:
+            continue
+        if FORBIDDEN.fullmatch(word) or "(bad)" in line or re.search(r"%[cd]r\d", line):
+            said.add(f"{source} has an instruction that no allocator needs: {word or 'none'}")
+    yield from sorted(said)
+
+
+def object_faults(one, path, source):
+    """A line for each fault of an object."""
+    return [
+        *symbol_faults(one, path, source),
+        *section_faults(path, source),
+        *instruction_faults(path, source),
+    ]
+
+
+def source_faults(one, there, path):
+    """Of a source or header as it is handed in, @there: assembly, and what it includes."""
+    with open(there, encoding="utf-8", errors="replace") as f:
+        text = f.read()
+    plain = re.sub(r"/\*.*?\*/|//[^\n]*", " ", text, flags=re.DOTALL)
+    strings = re.sub(r'"(?:[^"\\\n]|\\.)*"', '""', plain)
+    if ASM.search(strings) or re.search(r"##", strings):
+        yield f"{path} has assembly, or pastes names together"
+    for word in re.findall(r"#\s*(pragma|embed|include_next|incbin)\b|\b(_Pragma)\b", strings):
+        yield f"{path} has #{word[0] or word[1]}"
+    for name in re.findall(r"^\s*#\s*include\s+(.*)$", plain, re.MULTILINE):
+        found = re.fullmatch(r'\s*["<]([\w./-]+)[">]\s*', name)
+        if not found or not included_ok(one, found.group(1)):
+            yield f"{path} includes {name.strip()}, which is no header of mm/"
+
+
+def included_ok(one, name):
+    """Headers of the memory manager, of its interface, and the lab's own."""
+    if ".." in name.split("/") or not name.endswith(".h"):
+        return False
+    places = (name, os.path.join("include", name))
+    if one.in_ring_3():
+        return "/" not in name and os.path.exists(os.path.join(labs.ROOT, "user", name))
+    rooms = ("mm/", "quarry/", "sys/queue", "demo/", f"labs/{one.name}/")
+    if name.startswith(rooms) or name in one.headers():
+        return any(os.path.exists(os.path.join(labs.ROOT, p)) for p in places)
+    return False
+
+
+def faults_once(one, path, source):
+    """An object that many submissions share is looked at once."""
+    now = os.stat(path)
+    key = ("faults", one.name, source, path, now.st_mtime_ns, now.st_size)
+    return Once.of(lambda: object_faults(one, path, source), *key)
+
+
+def faults(one, objects, given):
+    """Of a submission: those of its objects {source: paths}, and of objects made with its headers,
+    {source: (path, the same with this tree's headers)}."""
+    said = []
+    for source, paths in objects.items():
+        for path in paths:
+            try:
+                said += faults_once(one, path, source)
+            except Failed as error:
+                said.append(f"{source}: {error}")
+    for source, (path, ours) in given.items():
+        said += given_faults(one, path, ours, source)
+    return list(dict.fromkeys(said))

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: MIT
+"""Running what contains a student's code: limits of time, memory and output, no network, no rights;
+for tools/grade.py.
+
+What the machine refuses is said, not passed over: Sandbox.notes.  Each program is a session, and
+when run() returns nothing of it is left; tools/grade_guard.py sees to those whose grader has ended.
+"""
+import contextlib
+import os
+import resource
+import select
+import shutil
+import signal
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+import grade_guard
+from grade_guard import stat_of
+from lab_build import Once
+
+OUTPUT = 256 << 10  # bytes that are kept, of each program
+NOBODY = 65534
+LOOK = 0.2  # seconds between two looks at the threads of a program
+
+
+class Sandbox:
+    """How programs are started here."""
+
+    def __init__(self, guard):
+        self.guard, self.notes = guard, []
+        self.drop = os.geteuid() == 0
+        self.prefix = Once.of(self.namespaces, "namespaces")
+        if not self.prefix:
+            self.notes.append("no namespaces on this machine: the network is not cut off")
+
+    def namespaces(self):
+        """The command that gives a program its own."""
+        for command in (
+            ["unshare", "--net", "--ipc", "--"],
+            ["unshare", "--user", "--map-current-user", "--net", "--ipc", "--"],
+        ):
+            if shutil.which("unshare") and self.works(command):
+                return command
+        return []
+
+    def works(self, command):
+        done = subprocess.run([*command, "true"], capture_output=True, check=False)
+        return done.returncode == 0
+
+    def begin(self, cpu, output):
+        """In the new process: limits, and no rights."""
+
+        def limits():
+            os.setsid()
+            self.guard.tell("P", os.getpid())
+            # It is asked to end, and then it is ended.
+            resource.setrlimit(resource.RLIMIT_CPU, (cpu, cpu + 1))
+            for what, most in (
+                (resource.RLIMIT_FSIZE, output),
+                (resource.RLIMIT_CORE, 0),
+                (resource.RLIMIT_NOFILE, 64),
+            ):
+                resource.setrlimit(what, (most, most))
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+
+        return limits
+
+    def command(self, command):
+        """Without rights, if they can be given up."""
+        if not self.drop or not shutil.which("setpriv"):
+            return [*self.prefix, *command]
+        rights = [
+            "setpriv",
+            f"--reuid={NOBODY}",
+            f"--regid={NOBODY}",
+            "--clear-groups",
+            "--no-new-privs",
+            "--inh-caps=-all",
+            "--bounding-set=-all",
+            "--",
+        ]
+        return [*self.prefix, *rights, *command]
+
+
+ENV = {
+    "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0:hard_rss_limit_mb=1024",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+}
+
+
+def kept():
+    """Of the grader's own environment."""
+    names = ("PATH", grade_guard.NAME)
+    return {name: os.environ[name] for name in names if name in os.environ}
+
+
+def session(pid):
+    """Of the processes in a session: seconds of CPU, and do all of their threads sleep?"""
+    total, asleep = 0.0, True
+    tick = os.sysconf("SC_CLK_TCK")
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            words = stat_of(f"/proc/{name}/stat")
+            if int(words[3]) != pid:
+                continue
+            total += sum(int(words[i]) for i in (11, 12, 13, 14)) / tick
+            for task in os.listdir(f"/proc/{name}/task"):
+                asleep &= stat_of(f"/proc/{name}/task/{task}/stat")[0] in "SZX"
+        except OSError:
+            continue
+    return total, asleep
+
+
+class Done:
+    """How a program ended: "ended", or "cpu" or "asleep" for the limit that it broke."""
+
+    def __init__(self):
+        self.how, self.status, self.records, self.text, self.cpu = "ended", 0, [], "", 0.0
+
+    def crash(self):
+        """In words, or nothing."""
+        if self.status < 0:
+            return signal.strsignal(-self.status) or f"signal {-self.status}"
+        return ""
+
+
+def run(
+    sandbox, command, log, cpu=60, asleep=60, each=None, env=None, records=False, output=OUTPUT
+):
+    """Run a program; @each: seconds of CPU without a record after which it hangs, @asleep: seconds
+    in which none of its threads wants a CPU.  A program that only waits for a CPU may wait as long
+    as it takes.  Text goes to the file @log.  Records come over a pipe of their own, or are what it
+    prints ("stdout"), for programs whose student's code cannot print."""
+    done = Done()
+    read, write = os.pipe()
+    os.set_inheritable(write, True)
+    more = {"LAB_RECORDS": str(write)} if records is True else {}
+    with open(log, "wb") as out:
+        os.chmod(log, 0o666)
+        process = subprocess.Popen(
+            sandbox.command(command),
+            stdin=subprocess.DEVNULL,
+            stdout=write if records == "stdout" else out,
+            stderr=out,
+            env={**kept(), **ENV, **more, **(env or {})},
+            pass_fds=[write],
+            preexec_fn=sandbox.begin(cpu, output),
+        )
+    os.close(write)
+    at, since, before, quiet = b"", 0.0, 0.0, 0
+    opened = True
+    while done.how == "ended" and (opened or process.poll() is None):
+        if opened and select.select([read], [], [], LOOK)[0]:
+            got = os.read(read, 65536)
+            opened = bool(got)
+            at += got
+            if got:
+                since, quiet = -1.0, 0
+            continue
+        if not opened:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=LOOK)
+        if process.poll() is not None:
+            # What it has left behind holds the pipe.
+            while opened and select.select([read], [], [], 0)[0]:
+                got = os.read(read, 65536)
+                opened = bool(got)
+                at += got
+            break
+        used, sleeps = session(process.pid)
+        # A thread that waits may look again and again, and sleeps in between.
+        quiet = quiet + 1 if sleeps and used - before < LOOK / 10 else 0
+        before = used
+        if since < 0:
+            since = used
+        if each and used - since > each:
+            done.how = "cpu"
+        elif quiet * LOOK > asleep:
+            done.how = "asleep"
+    grade_guard.end_session(process.pid)
+    process.wait()
+    sandbox.guard.tell("E", process.pid)
+    os.close(read)
+    done.status = process.returncode
+    done.records = at.decode("utf-8", "replace").split("\n")[:-1]
+    if done.how == "ended" and -done.status == signal.SIGXCPU:
+        done.how = "cpu"
+    with open(log, "rb") as f:
+        done.text = f.read(OUTPUT).decode("utf-8", "replace")
+    return done

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: MIT
+"""Two objects of one source, the reference's and the student's, in one program; for
+tools/lab_build.py and tools/lab_kernel.py.
+
+A function f of a lab's source is ref_f in the reference's object and lab_f in the student's.  A
+trampoline f, which all others call, looks at the memory that it is called for: the kernel's own is
+the reference's, all others, which tests build, are the student's.  Calls among the files of a lab
+stay in their own copy.
+"""
+import os
+import re
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+import bodies
+import labs
+
+# How a parameter says which memory is meant; the first kind that a function has.
+MEMORY_OF = (
+    ("struct memory *", "{0} == &kernel_memory"),
+    ("struct zone *", "{0}->mem == &kernel_memory"),
+    ("struct node *", "{0}->mem == &kernel_memory"),
+    ("struct cma *", "{0}->mem == &kernel_memory"),
+    ("struct poison_request *", "{0}->mem == &kernel_memory"),
+    ("struct evacuation *", "{0}->zone->mem == &kernel_memory"),
+    ("struct free_map *", "map_of_kernel({0})"),
+)
+# The trees of free blocks of a memory are an array.
+MAP_OF_KERNEL = """
+static inline bool map_of_kernel(const struct free_map *map)
+{
+	const struct memory *mem = &kernel_memory;
+	uintptr_t at = (uintptr_t)map;
+
+	return at >= (uintptr_t)tree_of(mem, mem->start_pfn) &&
+	    at < (uintptr_t)tree_of(mem, mem->end_pfn);
+}
+"""
+
+
+class Failed(Exception):
+    """A step of the build; the text is what the tool said."""
+
+
+def run(*command, cwd=labs.ROOT):
+    """What the command prints; its complaints if it fails."""
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Failed(done.stderr.strip() or f"{command[0]}: exit status {done.returncode}")
+    return done.stdout
+
+
+def symbols(path, nm="nm"):
+    """[(type, name)] of an object; U is one that it needs."""
+    rows = [line.split() for line in run(nm, path).split("\n") if line]
+    return [(row[-2], row[-1]) for row in rows]
+
+
+def exported(path, nm="nm"):
+    """The names that an object defines for others: functions, and data; not what is weak, which all
+    share."""
+    found = symbols(path, nm)
+    functions = {name for kind, name in found if kind == "T"}
+    return functions, {name for kind, name in found if kind in "BDRC"}
+
+
+def rename(objcopy, source, to, names):
+    """A copy of an object with symbols renamed: {old: new}."""
+    listed = to + ".names"
+    with open(listed, "w", encoding="utf-8") as f:
+        f.writelines(f"{old} {new}\n" for old, new in sorted(names.items()))
+    run(objcopy, f"--redefine-syms={listed}", source, to)
+
+
+def parameters(head, name):
+    """(return type, [(type, name)], the text between the brackets)"""
+    at = head.index(name + "(") + len(name) + 1
+    depth, end = 1, at
+    while depth:
+        depth += {"(": 1, ")": -1}.get(head[end], 0)
+        end += 1
+    inner = " ".join(head[at : end - 1].split())
+    parts, depth, part = [], 0, ""
+    for char in inner + ",":
+        depth += {"(": 1, ")": -1}.get(char, 0)
+        if char == "," and not depth:
+            parts.append(part.strip())
+            part = ""
+        else:
+            part += char
+    rows = []
+    for part in parts if inner != "void" else []:
+        pointer = re.search(r"\(\*(\w+)\)", part)
+        word = pointer.group(1) if pointer else re.search(r"(\w+)$", part).group(1)
+        rows.append((part if pointer else part[: -len(word)].strip(), word))
+    return rows, inner
+
+
+def condition(rows):
+    """Is it the kernel's own memory?  None: no parameter says."""
+    for kind, text in MEMORY_OF:
+        for has, name in rows:
+            if has.replace("const ", "") == kind:
+                return text.format(name)
+    return None
+
+
+def trampolines(path):
+    """The source that defines the functions of a file of a lab."""
+    text = labs.read(path)
+    head = "".join(line + "\n" for line in text.split("\n") if line.startswith("#include "))
+    out = [f"/* Of {path}: the reference's code or the student's (tools/lab_link.py). */\n", head]
+    out.append("#include <quarry/mm.h>\n")
+    if "free_map.h" in head:
+        out.append(MAP_OF_KERNEL)
+    for body in bodies.bodies(text).values():
+        if re.search(r"\bstatic\b", body.head):
+            continue
+        rows, inner = parameters(body.head, body.name)
+        words = ", ".join(name for _, name in rows)
+        back = "" if body.type == "void" else "return "
+        gap = "" if body.type.endswith("*") else " "
+        which = condition(rows)
+        out.append(f"\n{body.type}{gap}ref_{body.name}({inner});\n")
+        out.append(f"{body.type}{gap}lab_{body.name}({inner});\n")
+        out.append(f"{body.type}{gap}{body.name}({inner})\n{{\n")
+        if which:
+            out.append(f"\tif (!({which})) {{\n\t\t{back}lab_{body.name}({words});\n")
+            out.append("\t\treturn;\n\t}\n" if not back else "\t}\n")
+        out.append(f"\t{back}ref_{body.name}({words});\n}}\n")
+    return "".join(out)
+
+
+def write_changed(path, text):
+    """Write, and keep the time of a file that has that text already."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.exists(path):
+        with open(path, encoding="utf-8") as f:
+            if f.read() == text:
+                return
+    new = f"{path}.{os.getpid()}"
+    with open(new, "w", encoding="utf-8") as f:
+        f.write(text)
+    os.replace(new, path)

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: MIT
+"""What is not up to date is made again: the Makefile's settings, objects, and what is made of them;
+for tools/lab_build.py and the tools that build what grades.
+"""
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+sys.dont_write_bytecode = True
+import labs
+from lab_link import Failed
+
+ROOT = labs.ROOT
+
+
+class Once:
+    """What has been made of this tree alone, in a process that makes programs of many submissions
+    while the tree stays as it is; others look each time (kept is None)."""
+
+    kept = None
+
+    @classmethod
+    def begin(cls):
+        cls.kept = {}
+
+    @classmethod
+    def of(cls, make, *key):
+        """make(), the first time."""
+        if cls.kept is None:
+            return make()
+        if key not in cls.kept:
+            cls.kept[key] = make()
+        return cls.kept[key]
+
+
+class Settings:
+    """The compilers, flags and lists of the Makefile."""
+
+    def __init__(self, build):
+        kept = os.path.join(build, "labs", "settings.json")
+        inputs = [os.path.join(ROOT, "Makefile")]
+        for folder, folders, files in os.walk(ROOT):
+            folders[:] = [name for name in folders if not name.startswith((".", "build"))]
+            inputs += [os.path.join(folder, n) for n in files if n == "files.mk" or n[-3:] == ".mk"]
+        newest = max(os.stat(path).st_mtime_ns for path in inputs)
+        if os.path.exists(kept) and os.stat(kept).st_mtime_ns > newest:
+            with open(kept, encoding="utf-8") as f:
+                self.values = json.load(f)
+            return
+        clean = {
+            k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+        }
+        text = subprocess.run(
+            ["make", "-s", "--no-print-directory", "lab-settings"],
+            cwd=ROOT,
+            env=clean,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        rows = [line.split(" ", 1) for line in text.split("\n") if " " in line]
+        self.values = dict(rows)
+        os.makedirs(os.path.dirname(kept), exist_ok=True)
+        with open(kept, "w", encoding="utf-8") as f:
+            json.dump(self.values, f)
+
+    def __getitem__(self, name):
+        return self.values[name].split()
+
+
+class Builder:
+    """
+    Makes what is older than what it is made of, or made in another way.  Several processes may
+    build in one directory: objects appear whole, and all that is made of objects is made by one
+    process at a time.
+    """
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.path = os.path.join(folder, "stamps.json")
+        self.stamps, self.times, self.made = {}, {}, 0
+        if os.path.exists(self.path):
+            with open(self.path, encoding="utf-8") as f:
+                self.stamps = json.load(f)
+
+    def save(self):
+        os.makedirs(self.folder, exist_ok=True)
+        new = f"{self.path}.{threading.get_native_id()}"
+        with open(new, "w", encoding="utf-8") as f:
+            json.dump(dict(self.stamps), f)
+        os.replace(new, self.path)
+
+    @contextlib.contextmanager
+    def alone(self):
+        """No other process makes something of objects meanwhile."""
+        top = self.folder[: self.folder.rindex("/labs/")]
+        with open(os.path.join(top, "labs", ".lock"), "w", encoding="utf-8") as f:
+            fcntl.flock(f, fcntl.LOCK_EX)
+            yield
+
+    def time_of(self, path):
+        if path not in self.times:
+            full = os.path.join(ROOT, path)
+            self.times[path] = os.stat(full).st_mtime_ns if os.path.exists(full) else 0
+        return self.times[path]
+
+    def state(self, command, inputs):
+        text = json.dumps([command, [(path, self.time_of(path)) for path in sorted(inputs)]])
+        return hashlib.sha1(text.encode()).hexdigest()
+
+    def fresh(self, to, command, inputs=None):
+        kept = self.stamps.get(to)
+        if not kept or not os.path.exists(to):
+            return False
+        return kept["state"] == self.state(command, kept["inputs"] if inputs is None else inputs)
+
+    def done(self, to, command, inputs):
+        self.times.pop(to, None)
+        self.stamps[to] = {"inputs": inputs, "state": self.state(command, inputs)}
+        self.made += 1
+
+    def compile(self, source, to, command):
+        """An object; the compiler says what it is made of."""
+        command = [*command, "-c", source]
+        if self.fresh(to, command):
+            return ""
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        new = f"{to}.{threading.get_native_id()}"
+        done = subprocess.run(
+            [*command, "-MD", "-MF", new + ".d", "-o", new],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise Failed(done.stderr.strip())
+        with open(new + ".d", encoding="utf-8") as f:
+            inputs = f.read().replace("\\\n", " ").split(":", 1)[1].split()
+        os.unlink(new + ".d")
+        os.replace(new, to)
+        self.done(to, command, inputs)
+        return done.stderr
+
+    def compile_all(self, rows):
+        """(source, object, command), as many at once as there are CPUs; what was said."""
+        said = ""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for nr, text in enumerate(pool.map(lambda row: self.compile(*row), rows), 1):
+                said += text
+                # A first build takes long, and may be broken off.
+                if nr % 16 == 0 and self.made:
+                    self.save()
+        return said
+
+    def make(self, to, inputs, step, *what):
+        """By step(), from @inputs; @what else it depends on."""
+        command = [step.__name__, *what]
+        if self.fresh(to, command, inputs):
+            return
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        with self.alone():
+            # What is left by a build that was broken off is not taken for new.
+            if os.path.exists(to):
+                os.unlink(to)
+            step()
+        self.done(to, command, inputs)

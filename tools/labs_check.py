@@ -1,0 +1,294 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Does the grader decide rightly?  `make labs-check`.
+
+Usage: tools/labs_check.py [--build DIR] [--only LAB[.NAME],...] [--jobs N] [--repeat N] [--whole]
+                           [--matrix FILE]
+
+For each lab: the reference has all points, and every right submission all but those of cost; the
+student's empty tree has what labs/grade.ini states; every wrong submission loses some, in the layer
+that its file names; and so does every variant that labs/labs.ini names for the lab, in any layer.
+A wrong one is first graded with one test that fails for it by labs/kills.md, and with more only if
+that one passes; --whole: with all of them.  Of a lab that is checked whole labs/kills.md must be
+current (tools/kills.py).
+
+--jobs: so many are graded at a time.  --repeat: each so often, with the same verdicts.  --matrix:
+what fails for which wrong solution is written to labs/kills.md.
+"""
+import argparse
+import ctypes
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+
+sys.dont_write_bytecode = True
+import check
+import grade
+import kills
+import lab_build
+import labs
+import skeleton
+import submission
+import variant
+from kills import all_of, kind_of
+
+QUICK = ("model", "contract,cost")  # layers to begin with, where any will do
+WRONG = ("wrong", "variant")
+NO_BASE = 0.05  # points: what is stated is rounded
+
+
+def graded(lab, folder, build, only=""):
+    one = grade.Grade(labs.lab(lab), folder, kills.Arguments(build, folder, only))
+    one.run()
+    return one
+
+
+def layer_of(lab, name):
+    """That a wrong submission must lose a point in; none of a variant."""
+    return submission.read("wrong", lab, name)[0]["layer"] if kind_of(lab, name) == "wrong" else ""
+
+
+def first_killer(lab, name, known):
+    """One test that fails for it, as far as is known."""
+    rows = known[lab].rows.get(name, {}) if lab in known else {}
+    layer = layer_of(lab, name)
+    layers = [layer] if layer else [key for key in rows if rows[key]]
+    return [f"{key}.{rows[key][0]}" for key in layers[:1] if rows.get(key)]
+
+
+def tries(lab, name, known):
+    """What a wrong one is graded with, until it has lost a point."""
+    layer = layer_of(lab, name)
+    return [*first_killer(lab, name, known), *([layer] if layer else [*QUICK, ""])]
+
+
+def graded_so_far(lab, name, folder, build, known):
+    """In as many layers as it takes to see that it is wrong."""
+    if kind_of(lab, name) not in WRONG:
+        return graded(lab, folder, build)
+    layers = set(kills.tests_of(lab))
+    for only in tries(lab, name, known):
+        if only and not any(word.split(".")[0] in layers for word in only.split(",")):
+            continue
+        one = graded(lab, folder, build, only)
+        if lost(one):
+            break
+    return one
+
+
+def lost(one):
+    return [r for r in one.results if r.verdict != "PASS" and not r.neutral]
+
+
+def verdicts(one):
+    return {r.key(): r.verdict for r in one.results}
+
+
+def empty(lab, folder):
+    """The lab's files as its student's tree has them."""
+    one = labs.lab(lab)
+    for path, text in skeleton.texts(one):
+        target = os.path.join(folder, path)
+        os.makedirs(os.path.dirname(target), exist_ok=True)
+        with open(target, "w", encoding="utf-8") as f:
+            f.write(text)
+
+
+def gate():
+    """{lab: its solutions that `make test` grades}"""
+    found = {}
+    for word in grade.settings().get("gate", "solutions").split():
+        found.setdefault(word.split(".")[0], []).append(word)
+    return found
+
+
+def chosen_of(args):
+    """[(lab, name)] of what is graded now."""
+    pairs = [(lab, name) for lab in labs.labs() for name in all_of(lab)]
+    only = {word for word in args.only.split(",") if word}
+    if only:
+        pairs = [(lab, name) for lab, name in pairs if {lab, f"{lab}.{name}"} & only]
+    return pairs
+
+
+def wholly_chosen(args):
+    """The labs of which all solutions are graded."""
+    only = {word for word in args.only.split(",") if word}
+    return [lab for lab in labs.labs() if not only or lab in only]
+
+
+def base_of(lab):
+    """The points of the student's empty tree, as stated."""
+    return grade.settings().getfloat(f"lab {lab}", "base", fallback=0.0)
+
+
+def judge(lab, name, one):
+    """What is wrong with the verdict, or nothing."""
+    kind, bad = kind_of(lab, name), lost(one)
+    layers = {r.layer for r in bad}
+    if kind == "right":
+        # It may be slower; the reference is not.
+        if name != "reference":
+            bad = [r for r in bad if r.layer != grade.COST]
+        return "; ".join(f"{r.key()} {r.verdict}: {r.why}" for r in bad[:3])
+    if kind == "empty":
+        stated = base_of(lab)
+        if abs(one.points() - stated) > NO_BASE:
+            return f"it has {one.points():g} points; {grade.INI} states {stated:g}"
+        return "" if bad else "it has all points"
+    if kind == "wrong":
+        layer = layer_of(lab, name)
+        return "" if layer in layers else f"it loses no point in the layer {layer}"
+    if layers == {"build"}:
+        return f"it does not build: {bad[0].why}"
+    return "" if bad else "it has all points"
+
+
+def said(one):
+    """What became of it: points, or where it lost some."""
+    if one.args.only and lost(one):
+        return f"fails {lost(one)[0].key()}"
+    return f"{one.points():g} points"
+
+
+PR_SET_PDEATHSIG = 1
+SLOT = multiprocessing.Value("i", 0)
+
+
+def end_with_parent():
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def begin():
+    """Of a process that grades: it has folders of its own, and ends with the one that checks."""
+    grade.end_when_asked()
+    lab_build.Once.begin()
+    end_with_parent()
+    with SLOT.get_lock():
+        SLOT.value += 1
+        Checked.slot = SLOT.value
+
+
+class Checked:
+    """A solution that has been graded."""
+
+    slot = 0
+
+    def __init__(self, build, lab, name, whole, repeat, known):
+        self.lab, self.name, self.kind = lab, name, kind_of(lab, name)
+        self.said, self.fails, self.cpu = "not graded", {}, 0.0
+        # One folder for many: its programs are made again, and take no more space.
+        folder = os.path.join(build, "labs", "checked", f"{lab}-{Checked.slot}")
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            if name == "empty":
+                empty(lab, folder)
+            else:
+                submission.write(lab, name, folder)
+        except (submission.BadSubmission, variant.BadVariant) as error:
+            self.wrong = str(error)
+            return
+        began = sum(os.times()[:4])
+        if whole or repeat > 1:
+            got = graded(lab, folder, build)
+        else:
+            got = graded_so_far(lab, name, folder, build, known)
+        self.wrong = judge(lab, name, got)
+        for number in range(1, repeat):
+            now = verdicts(graded(lab, folder, build))
+            for key, verdict in verdicts(got).items():
+                if now.get(key) != verdict and not self.wrong:
+                    self.wrong = f"{key} was {verdict}, and {now.get(key)} after {number}"
+        self.said = said(got)
+        for r in lost(got):
+            if r.verdict != "SKIP":
+                self.fails.setdefault(r.layer, []).append(r.name)
+        self.cpu = sum(os.times()[:4]) - began
+
+    def line(self):
+        which = f"{self.lab}.{self.name} ({self.kind})"
+        return f"  not ok {which}: {self.wrong}" if self.wrong else f"  ok {which}: {self.said}"
+
+
+class Screen:
+    """A line for each solution, and on a terminal one below them that says how far it is."""
+
+    def __init__(self, whole):
+        self.whole, self.done, self.live = whole, 0, sys.stdout.isatty()
+
+    def show(self, s):
+        self.done += 1
+        if self.live:
+            print("\r\033[K", end="")
+        print(s.line())
+        if self.live:
+            print(f"{self.done} of {self.whole} graded", end="")
+        sys.stdout.flush()
+
+    def close(self):
+        if self.live:
+            print("\r\033[K", end="", flush=True)
+
+
+def in_turn(pairs):
+    """The long ones first: they are graded with all tests."""
+    return sorted(pairs, key=lambda pair: kind_of(*pair) in WRONG)
+
+
+def times(solutions):
+    """What each lab has taken."""
+    for lab in dict.fromkeys(s.lab for s in solutions):
+        mine = [s for s in solutions if s.lab == lab]
+        some = "1 solution" if len(mine) == 1 else f"{len(mine)} solutions"
+        yield f"# lab {lab}: {some}, {sum(s.cpu for s in mine):.0f} s of processor time"
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
+    parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--matrix", action="store_true")
+    args = parser.parse_args()
+    counts, start, solutions, known = check.Counts(), time.monotonic(), [], kills.known()
+    pairs = chosen_of(args)
+    screen, place = Screen(len(pairs)), {pair: at for at, pair in enumerate(pairs)}
+    whole = args.whole or args.matrix
+    with ProcessPoolExecutor(args.jobs, initializer=begin) as pool:
+        begun = [
+            pool.submit(Checked, args.build, *pair, whole, args.repeat, known)
+            for pair in in_turn(pairs)
+        ]
+        for future in as_completed(begun):
+            solutions.append(future.result())
+            screen.show(solutions[-1])
+    screen.close()
+    solutions.sort(key=lambda s: place[s.lab, s.name])
+    if args.matrix:
+        found = {}
+        for s in solutions:
+            if s.kind in WRONG:
+                found.setdefault(s.lab, {})[s.name] = s.fails
+        kills.write(kills.update(kills.known(), found))
+    for s in solutions:
+        counts.one(not s.wrong, f"{s.lab}.{s.name}: {s.wrong}")
+    for lab in wholly_chosen(args):
+        if lab not in kills.known():
+            print(f"# lab {lab} has no kill matrix: {kills.again(lab)}")
+            continue
+        faults = list(kills.faults(lab))
+        for fault in faults:
+            print(f"  not ok {fault}")
+        counts.one(not faults, f"{lab}: {faults[0] if faults else ''}")
+    print("\n".join(times(solutions)))
+    sys.exit(counts.close("labs-check", start))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Perform the commands of README in a chroot of a minimal Debian; `make minimal`.
+
+Usage: tools/minimal.py [--build DIR] [--whole] [--keep]
+
+Run as root, since it makes a chroot (mmdebstrap, by the package registry), with make and nothing
+else.  A clean clone of the committed tree is copied into it, for a user without root and without
+sudo.  That user types each command of README's first block as it stands.  The first time make names
+the missing packages and the command that installs them; root types that, and the user tries again.
+For `make test` the user types `make test ONLY=lint`, which needs the same packages; --whole runs
+all of it.  One line for each step, DIR/minimal/log has their output; the chroot is removed at the
+end, unless --keep.  Exit status 0 only if each step went as README says.
+"""
+import argparse
+import os
+import pty
+import re
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+import check
+import outer_make
+import qemu
+
+MIRROR = "http://deb.debian.org/debian"
+SUITE = "bookworm"
+USER = 1000
+HOME = "/home/quarry"
+TREE = HOME + "/quarry"
+LIMIT = 1800  # seconds of one step
+QUIET = 5  # seconds without output after which a program at a terminal waits for a key
+INSTALL = re.compile(r"^ +((?:apt-get update && )?apt-get install .*)$", re.MULTILINE)
+MOUNTS = (
+    'mount -t proc proc "$0/proc" && mount --rbind /dev "$0/dev" && '
+    'exec chroot "$0" /usr/bin/setpriv --reuid="$1" --regid="$1" --clear-groups '
+    'sh -c "cd $2 && $3"'
+)
+
+
+def commands(readme):
+    """The commands of README's first block, as they stand."""
+    block = re.search(r"(?:^    make .*\n)+", readme, re.MULTILINE).group()
+    return [re.split(r"\s{2,}", line.strip())[0] for line in block.rstrip("\n").split("\n")]
+
+
+def proxies():
+    """The options of apt on this machine that lead to the registry."""
+    said = subprocess.run(["apt-config", "dump", "Acquire"], capture_output=True, text=True).stdout
+    return [
+        line
+        for line in said.split("\n")
+        if re.match(r'Acquire::(http|https)(::\S+)?::?Proxy\S* "[^"]+";', line)
+    ]
+
+
+class Steps:
+    """Steps, each of which is a line of the report and counts as one test."""
+
+    def __init__(self, root, log):
+        self.root, self.log = root, log
+        self.counts = check.Counts()
+
+    def enter(self, user, folder, command):
+        """The words that run @command in the chroot."""
+        return [
+            *("unshare", "--mount", "--pid", "--fork", "--kill-child"),
+            *("sh", "-c", MOUNTS, self.root, str(user), folder, command),
+        ]
+
+    def report(self, good, what, start):
+        print(
+            f"  {'ok' if good else 'not ok'} {what} ({time.monotonic() - start:.0f} s)", flush=True
+        )
+        return self.counts.one(good, what)
+
+    def run(self, words, keys=""):
+        """(exit status, output); with @keys at a terminal, typed when it is quiet."""
+        env = dict(outer_make.env(), HOME=HOME, TERM="xterm", LC_ALL="C.UTF-8")
+        env["PATH"] = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        if not keys:
+            done = subprocess.run(
+                words,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=LIMIT,
+            )
+            status, said = done.returncode, done.stdout
+        else:
+            status, said = at_terminal(words, env, keys)
+        text = said.decode("utf-8", "replace").replace("\r", "")
+        self.log.write(f"==== {words[-1]}\n{text}\n==== status {status}\n")
+        self.log.flush()
+        return status, text
+
+    def typed(self, command, keys="", wants=r""):
+        """@command by the user, and by root what make asks for."""
+        start = time.monotonic()
+        status, said = self.run(self.enter(USER, TREE, command), keys)
+        wanted = INSTALL.search(said)
+        if status and wanted:
+            self.report(True, f"{command}: names what is missing, and what to type", start)
+            start = time.monotonic()
+            status, _ = self.run(
+                self.enter(0, "/", f"export DEBIAN_FRONTEND=noninteractive; {wanted.group(1)}")
+            )
+            if not self.report(status == 0, "root types that", start):
+                return
+            start = time.monotonic()
+            status, said = self.run(self.enter(USER, TREE, command), keys)
+        self.report(status == 0 and bool(re.search(wants, said, re.MULTILINE)), command, start)
+
+
+def at_terminal(words, env, keys):
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.execvpe(words[0], words, env)
+    said, keys, end = b"", list(keys), time.monotonic() + LIMIT
+    while time.monotonic() < end:
+        if select.select([terminal], [], [], QUIET)[0]:
+            try:
+                data = os.read(terminal, 65536)
+            except OSError:
+                break
+            if not data:
+                break
+            said += data
+        elif keys and said:
+            os.write(terminal, keys.pop(0).encode())
+    else:
+        os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said
+
+
+def make_chroot(steps):
+    start = time.monotonic()
+    words = ["mmdebstrap", "--variant=minbase", "--include=make"]
+    words += [f"--aptopt={option}" for option in proxies()]
+    status, _ = steps.run([*words, SUITE, steps.root, MIRROR])
+    return steps.report(status == 0, f"a minimal Debian ({SUITE}), with make", start)
+
+
+def clone(steps):
+    start = time.monotonic()
+    tree = steps.root + TREE
+    os.makedirs(os.path.dirname(tree), exist_ok=True)
+    status, _ = steps.run(["git", "clone", "--quiet", "--depth=1", "file://" + qemu.ROOT, tree])
+    for folder, _, files in os.walk(steps.root + HOME):
+        for name in [".", *files]:
+            os.chown(os.path.join(folder, name), USER, USER, follow_symlinks=False)
+    return steps.report(status == 0, "a clean clone, of a user without root", start)
+
+
+def perform(steps, whole):
+    with open(os.path.join(qemu.ROOT, "README.md"), encoding="utf-8") as f:
+        readme = f.read()
+    for command in commands(readme):
+        if command == "make run":
+            steps.typed(command, wants=r"^quarry: PASS$")
+        elif "STEP=1" in command:
+            steps.typed(command, keys="qqq", wants=r"R-S0A")
+        elif command == "make test" and not whole:
+            steps.typed("make test ONLY=lint", wants=r"^\d+ passed, 0 failed$")
+        else:
+            steps.typed(command, wants=r"^\d+ passed, 0 failed$")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--whole", action="store_true", help="all of make test")
+    parser.add_argument("--keep", action="store_true", help="keep the chroot")
+    args = parser.parse_args()
+    if os.geteuid() != 0:
+        sys.exit("minimal: a chroot needs root")
+    folder = os.path.join(os.path.abspath(args.build), "minimal")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    start = time.monotonic()
+    with open(os.path.join(folder, "log"), "w", encoding="utf-8") as log:
+        steps = Steps(os.path.join(folder, "root"), log)
+        try:
+            if make_chroot(steps) and clone(steps):
+                perform(steps, args.whole)
+        except subprocess.TimeoutExpired:
+            steps.counts.one(False, f"a step did not end within {LIMIT} s")
+        finally:
+            if not args.keep:
+                shutil.rmtree(steps.root, ignore_errors=True)
+    return steps.counts.close("minimal", start)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,474 @@
+# SPDX-License-Identifier: MIT
+"""The jobs of `make test`: for each part a list of them, and how each is judged; for tools/test.py.
+
+A part is one tool of this directory, split into jobs where that is how two cores stay busy.  What
+several jobs need is built once, each build by a job of its own.
+"""
+import json
+import os
+import re
+import sys
+from dataclasses import dataclass, field
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+import check
+import chosen
+import labs_check
+import library
+import lint
+import model
+import mutants
+import qemu
+import variant
+from schedule import CPU, WALL, Job, Verdict
+
+TOOLS = os.path.join(qemu.ROOT, "tools")
+LENGTHS = os.path.join(qemu.ROOT, "tests", "lengths.txt")
+BOCHS = ("x2apic", "xapic")
+# Checks of lint that are jobs of their own; the others together are one.
+LONG_CHECKS = (["tidy"], ["cppcheck"], ["locks"], ["core"], ["alone", "plants"])
+# Jobs that do more with FULL=1, as many tests in QEMU do.
+MORE = ("bench", "lint tidy", "lint cppcheck")
+LABS_NEED = ["host-asan", "fiber", "kernel"]  # of its objects the graded programs are made
+UPTO = 40  # allocations of each test that fail in `make test`
+BATCH = 30.0  # seconds of a job that is a list of short tests
+ALL_LINES = 400  # shown of a job that failed
+COUNTS = re.compile(r"(\d+) passed, (\d+) failed")
+# Files of tests/qemu that are parts of their own.
+FILES = {
+    "user": [f"test_{name}.py" for name in ("user", "hostile", "memory")],
+    "devices": [f"test_{name}.py" for name in ("virtio", "slots", "slots_busy")],
+}
+# A test that imports one of these tools, names a hosted build, or performs the commands of a text,
+# may call make for programs besides the kernel, or link their objects: all of them are built before
+# it starts.
+BUILDERS = re.compile(
+    r"^(?:import|from) (?:check|race\w*|mutants|mutate\w*|waiters|pressure|lab_\w+|grade\w*)\b"
+    r"|\bhost-|README"
+    r"|CONTRIBUTING|make\(\s*\"(?!run\"|help\")",
+    re.MULTILINE,
+)
+# Files that only one job at a time may write; a test that names them reads them.
+SHARED = ("run.log",)
+
+
+@dataclass
+class Run:
+    """What one `make test` was asked for."""
+
+    build: str
+    cores: int
+    full: bool = False
+    eighth: int = 1  # of what is not repeated in every run
+    changed: set = field(default_factory=set)
+    python: str = ""  # one with pytest
+    options: list = field(default_factory=list)  # for pytest
+    lengths: dict = field(default_factory=dict)  # name -> (seconds of a CPU, seconds)
+
+    @property
+    def jobs(self):
+        """How many at a time within a job; the scheduler has others to fill the cores with."""
+        return max(1, self.cores // 2)
+
+    def key(self, name):
+        """The name of a length, which is another one where FULL=1 does more."""
+        return f"{name} FULL=1" if self.full and ("::" in name or name in MORE) else name
+
+    def length(self, name):
+        known = self.lengths.get(self.key(name)) or self.lengths.get(name)
+        return known or self.middling("::" in name)
+
+    def middling(self, test):
+        """The mean of all measured tests in QEMU, or of all other jobs."""
+        known = [row for name, row in self.lengths.items() if ("::" in name) == test]
+        if not known:
+            return CPU, WALL
+        return sum(row[0] for row in known) / len(known), sum(row[1] for row in known) / len(known)
+
+
+def read_lengths(*paths):
+    """{name: (seconds of a CPU, seconds)}; the last file wins."""
+    found = {}
+    for path in paths:
+        try:
+            with open(path, encoding="utf-8") as f:
+                rows = [line.split(None, 2) for line in f if line.strip() and line[0] != "#"]
+        except OSError:
+            continue
+        found.update({name.strip(): (float(cpu), float(wall)) for cpu, wall, name in rows})
+    return found
+
+
+def write_lengths(path, lengths):
+    with open(path, "w", encoding="utf-8") as f:
+        f.write("# Seconds of a CPU, seconds, and the name of a job or a test: tools/test.py\n")
+        for name, (cpu, wall) in sorted(lengths.items()):
+            f.write(f"{cpu:.1f} {wall:.1f} {name}\n")
+
+
+# ---- how a job is judged -------------------------------------------------------------------------
+
+
+def judge_tool(tail):
+    """For a tool whose last line that says "N passed, N failed" counts."""
+
+    def judge(job, text, status):
+        lines = text.rstrip().split("\n")
+        found = COUNTS.findall(text)
+        passed, failed = (int(n) for n in found[-1]) if found else (0, 0)
+        names = re.findall(r"^FAILED (.*)", text, re.MULTILINE)
+        names = names or re.findall(r"^ *not ok (.*)", text, re.MULTILINE)
+        names = [
+            name if name.startswith(job.part) else f"{job.part}: {name}" for name in names[:failed]
+        ]
+        names += [f"{job.name}: {failed} failed"] if failed and not names else []
+        if status and not failed or not passed and not failed:
+            failed += 1
+            names.append(f"{job.name}: ended with status {status} after {passed} tests")
+        wrong = failed or status
+        short = [line for line in lines[:-tail] if re.match(r" *(not )?ok ", line)]
+        shown = lines[-ALL_LINES:] if wrong else short + lines[-tail:]
+        return Verdict(passed, failed, names, shown)
+
+    return judge
+
+
+def judge_build(counted):
+    """For a build; one that works counts as a test if it is @counted."""
+
+    def judge(job, text, status):
+        if status == 0:
+            said = [f"ok {job.name} ({job.took:.1f} s)"] if counted else []
+            return Verdict(int(counted), 0, [], said)
+        lines = [line for line in text.split("\n") if not re.match(r"(  |\[.*\]  )[A-Z]+ ", line)]
+        return Verdict(
+            0, 1, [f"{job.name}: does not build"], [f"not ok {job.name}", *lines], good=False
+        )
+
+    return judge
+
+
+def judge_lane(ids, ends, run):
+    """For a run of pytest, by what tools/lane.py has noted of each test."""
+
+    def judge(job, text, status):
+        rows = {row["id"]: row for row in read_rows(ends)}
+        passed, names, said = 0, [], []
+        for ident in ids:
+            row = rows.get(ident)
+            if row is None:
+                names.append(f"{job.part}: {ident}: did not end")
+                continue
+            run.lengths[run.key(ident)] = (row["cpu"], row["wall"])
+            passed += row["outcome"] == "passed"
+            if row["outcome"] == "failed":
+                names.append(f"{job.part}: {ident}")
+            elif row["outcome"] == "skipped":
+                said.append(f"not counted: {ident}: {row['why']}")
+        failed = len(names)
+        if status and not failed:
+            failed += 1
+            names.append(f"{job.name}: pytest ended with status {status}")
+        lines = text.rstrip().split("\n")
+        if not failed:
+            lines = [line for line in lines if "::" in line or line.startswith("    ")]
+        return Verdict(passed, failed, names, lines + said)
+
+    return judge
+
+
+def read_rows(path):
+    """The JSON objects of a file, one a line; the last may be cut short."""
+    rows = []
+    try:
+        with open(path, encoding="utf-8") as f:
+            for line in f:
+                rows.append(json.loads(line))
+    except (OSError, ValueError):
+        pass
+    return rows
+
+
+# ---- builds --------------------------------------------------------------------------------------
+
+
+def make_command(run, build, *words):
+    make = os.environ.get("MAKE", "make")
+    return [make, "--no-print-directory", "-C", qemu.ROOT, f"-j{run.jobs}", f"B={build}", *words]
+
+
+# SHARES_port and SHARES_silence of the Makefile: builds linked with objects of another one.
+LINKED_WITH = {"host-port": ("host-plain",), "host-silence": ("host-threads",)}
+
+
+def builds(run):
+    """{name: job} of everything that other jobs need."""
+    of = run.build
+    commands = {"kernel": make_command(run, of, "kernel")}
+    race = os.path.join(of, "race")
+    commands["race-kernel"] = make_command(run, race, "kernel", "RACE=1", "KG=-g1")
+    commands["fiber"] = make_command(run, of, os.path.join(of, "fiber", "race"))
+    for name in check.BUILDS:
+        commands[f"host-{name}"] = make_command(run, of, os.path.join(of, f"host-{name}", "check"))
+    return {
+        name: new_job(
+            run, f"build {name}", "build", command, judge_build(False), LINKED_WITH.get(name, ())
+        )
+        for name, command in commands.items()
+    }
+
+
+def new_job(run, name, part, command, judge, needs=(), **more):
+    cpu, wall = run.length(name)
+    needs = tuple(f"build {need}" for need in needs)
+    return Job(name, part, command, judge, needs, cpu=cpu, wall=wall, **more)
+
+
+def tool(run, name, part, words, tail, needs=()):
+    """A job that is a tool of this directory."""
+    script, *words = words
+    command = [sys.executable, os.path.join(TOOLS, script), "--build", run.build, *words]
+    return new_job(run, name, part, command, judge_tool(tail), needs)
+
+
+# ---- the parts -----------------------------------------------------------------------------------
+
+
+def part_hosted(run):
+    for name in check.BUILDS:
+        words = ["check.py", "--only", name, "--jobs", str(run.jobs)]
+        yield tool(run, f"hosted {name}", "hosted", words, 1, [f"host-{name}"])
+
+
+def todays(run):
+    """The arguments of a tool that does an eighth, and what concerns files that have changed."""
+    return ["--eighth", str(run.eighth), f"--changed={','.join(sorted(run.changed))}"]
+
+
+def part_lint(run):
+    names = [c.__name__[6:] for c in lint.CHECKS]
+    long = [name for group in LONG_CHECKS for name in group]
+    jobs = ["--jobs", str(run.jobs)]
+    for group in LONG_CHECKS:
+        words = ["lint.py", "--only", ",".join(group), *jobs]
+        if not run.full and f"lint {group[0]}" in MORE:
+            words += todays(run)
+        yield tool(run, f"lint {'-'.join(group)}", "lint", words, 1)
+    rest = [name for name in names if name not in long]
+    words = ["lint.py", "--only", ",".join(rest), *jobs]
+    yield tool(run, "lint rest", "lint", words, 1, ["kernel"])
+
+
+def part_builds(run):
+    build = os.path.join(run.build, "clang")
+    # A quarter less to compile without variables for a debugger.
+    command = make_command(run, build, "kernel", "CC=clang", "KG=-g1")
+    yield new_job(run, "make kernel CC=clang", "builds", command, judge_build(True))
+    words = ["cross.py", "--jobs", str(run.jobs)]
+    yield tool(run, "make kernel CROSS_COMPILE=", "builds", words, 2, ["kernel"])
+
+
+def part_library(run):
+    folders = {}
+    for name, (folder, _) in library.TESTS.items():
+        folders.setdefault(folder, []).append(name)
+    for folder, names in folders.items():
+        words = ["library.py", "--only", ",".join(names)]
+        yield tool(run, f"library {folder}", "library", words, 1)
+
+
+def part_races(run):
+    words = ["race.py", "--no-explore", "--jobs", str(run.jobs)]
+    yield tool(run, "races", "races", words, 1, ["fiber", "race-kernel"])
+
+
+def chosen_variants(run):
+    """The ids of those that run, and what is said about the choice."""
+    ids = variant.known()
+    if run.full:
+        return ids, f"all {len(ids)} variants"
+    mine = set(chosen.eighth(ids, run.eighth))
+    touched = {i for i in ids if touches(variant.read(i), run.changed)}
+    said = f"eighth {run.eighth} of {len(ids)} variants, {len(mine)}"
+    said += f", and {len(touched - mine)} of files that have changed"
+    return sorted(mine | touched), said
+
+
+def touches(v, changed):
+    """Does the variant change one of these files, or is it one of them?"""
+    return (
+        bool({path for path, _, _ in v.edits} & changed) or f"tests/mutants/{v.id}.mut" in changed
+    )
+
+
+def part_mutants(run):
+    ids, _ = chosen_variants(run)
+    by_base = {}
+    for v in map(variant.read, ids):
+        bases = sorted({mutants.base_of(v, kill) for kill in v.kills})
+        by_base.setdefault("+".join(bases), []).append(v.id)
+    for bases, mine in by_base.items():
+        cpu, wall = run.length(f"variant {bases}") if f"variant {bases}" in run.lengths else (1, 1)
+        size = max(1, int(BATCH / max(cpu, wall)))
+        batches = [mine[at : at + size] for at in range(0, len(mine), size)]
+        needs = ["race-kernel" if b == "race" else b for b in bases.split("+")]
+        for number, batch in enumerate(batches, 1):
+            words = ["mutants.py", "--jobs", str(run.jobs), "--only", ",".join(batch)]
+            words += ["--result", f"mutants-{bases}-{number}.json"]
+            job = tool(run, f"mutants {bases} {number}", "mutants", words, 2, needs)
+            job.cpu, job.wall = cpu * len(batch), wall * len(batch)
+            job.holds = [f"variant {bases}"] * len(batch)
+            yield job
+
+
+def part_failures(run):
+    numbers = range(1, chosen.EIGHTHS + 1) if run.full else [run.eighth]
+    for number in numbers:
+        words = ["failsweep.py", "--upto", str(UPTO), "--jobs", str(4 * run.jobs)]
+        words += ["--eighth", str(number)]
+        if not run.full:
+            words += [f"--changed={','.join(sorted(run.changed))}"]
+        yield tool(run, f"failures {number}", "failures", words, 2, ["host-asan"])
+
+
+def part_models(run):
+    """Long searches are jobs, short ones go together."""
+    names = [f"{case[0]}-{case[1]}" for case in model.CASES]
+    batches = pack([(name, f"model {name}", *run.length(f"model {name}")) for name in names], BATCH)
+    for number, batch in enumerate(batches, 1):
+        words = ["model.py", "--jobs", str(run.jobs), "--cases", ",".join(batch)]
+        job = tool(run, f"models {number}", "models", words, 1)
+        job.holds = [f"model {name}" for name in batch]
+        job.cpu, job.wall = sum_lengths(run, job.holds)
+        yield job
+
+
+def part_labs(run):
+    """What the grader says of right and wrong solutions: of all, or of a sample."""
+    if run.full:
+        for lab in labs_check.labs.labs():
+            words = ["labs_check.py", "--jobs", str(run.jobs), "--only", lab]
+            yield tool(run, f"labs {lab}", "labs", words, 1, LABS_NEED)
+    else:
+        names = [name for names in labs_check.gate().values() for name in names]
+        names = ",".join(chosen.eighth(names, run.eighth))
+        words = ["labs_check.py", "--jobs", str(run.jobs), "--only", names]
+        yield tool(run, "labs", "labs", words, 1, LABS_NEED)
+
+
+def part_bochs(run):
+    for name in BOCHS:
+        yield tool(run, f"bochs {name}", "bochs", ["test-bochs.py", "--only", name], 1, ["kernel"])
+
+
+def part_bench(run):
+    """The figures that take seconds; with --full all of them."""
+    words = ["bench.py"] if run.full else ["bench.py", "--quick"]
+    yield tool(run, "bench", "bench", words, 1, ["kernel"])
+
+
+PARTS = {
+    "hosted": part_hosted,
+    "lint": part_lint,
+    "builds": part_builds,
+    "library": part_library,
+    "races": part_races,
+    "mutants": part_mutants,
+    "failures": part_failures,
+    "models": part_models,
+    "labs": part_labs,
+    "bochs": part_bochs,
+    "bench": part_bench,
+}
+
+
+# ---- lanes of pytest -----------------------------------------------------------------------------
+
+
+def sum_lengths(run, names):
+    rows = [run.length(name) for name in names]
+    return sum(row[0] for row in rows), sum(row[1] for row in rows)
+
+
+def pack(rows, limit):
+    """Rows (name, group, seconds of a CPU, seconds) as lists of names: rows of one group together,
+    short groups together up to @limit, the longest first."""
+    groups = {}
+    for name, group, cpu, wall in rows:
+        at = groups.setdefault(group, [0.0, []])
+        at[0] += max(cpu, wall)
+        at[1].append(name)
+    batches = []
+    for seconds, names in sorted(groups.values(), key=lambda at: -at[0]):
+        home = next((b for b in batches if b[0] + seconds <= limit), None)
+        if home is None:
+            batches.append([seconds, list(names)])
+        else:
+            home[0] += seconds
+            home[1] += names
+    return [names for _, names in batches]
+
+
+def part_of(ident):
+    """The part that a test of tests/qemu belongs to."""
+    name = os.path.basename(ident.split("::")[0])
+    return next((part for part, names in FILES.items() if name in names), "qemu")
+
+
+def lanes(run, tests, folder):
+    """The jobs that run these tests: (id, group, alone) each."""
+    for part in ("qemu", *FILES):
+        mine = [t for t in tests if part_of(t["id"]) == part]
+        alone = [[t["id"]] for t in mine if t["alone"]]
+        rows = [(t["id"], t["id"].split("::")[0], *run.length(t["id"])) for t in mine]
+        together = pack([row for row in rows if [row[0]] not in alone], BATCH)
+        for number, ids in enumerate(together + alone, 1):
+            yield lane(run, part, number, ids, folder, ids in alone)
+
+
+def lane(run, part, number, ids, folder, alone):
+    """One job: pytest with these tests."""
+    name = f"{part} {number}"
+    files = sorted({ident.split("::")[0] for ident in ids})
+    lists = {k: os.path.join(folder, f"{part}-{number}.{k}") for k in ("ids", "ends")}
+    os.makedirs(folder, exist_ok=True)
+    with open(lists["ids"], "w", encoding="utf-8") as f:
+        f.write("\n".join(ids) + "\n")
+    if os.path.exists(lists["ends"]):
+        os.unlink(lists["ends"])
+    env = {"QUARRY_LANE": os.path.abspath(lists["ids"])}
+    env["QUARRY_ENDS"] = os.path.abspath(lists["ends"])
+    cpu, wall = sum_lengths(run, ids)
+    texts = [read(path) for path in files]
+    needs = {"kernel"}
+    if any(BUILDERS.search(text) for text in texts):
+        needs |= set(builds(run))
+    return Job(
+        name,
+        part,
+        pytest_command(run, *files),
+        judge_lane(ids, lists["ends"], run),
+        tuple(f"build {need}" for need in sorted(needs)),
+        alone,
+        cpu,
+        wall,
+        pytest_env(run, **env),
+        keeps=frozenset(name for name in SHARED if any(name in text for text in texts)),
+    )
+
+
+def read(path):
+    with open(os.path.join(qemu.ROOT, path), encoding="utf-8") as f:
+        return f.read()
+
+
+def pytest_command(run, *files):
+    plain = ["-p", "no:cacheprovider", "-p", "lane", "-v", "--no-header", "--tb=short"]
+    return [run.python, "-m", "pytest", *plain, *run.options, *files]
+
+
+def pytest_env(run, **more):
+    env = {"QUARRY_BUILD": run.build, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": TOOLS}
+    if run.full:
+        env["FULL"] = "1"
+    return env | more

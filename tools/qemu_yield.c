@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * qemu_yield.c: a plugin of QEMU (-plugin yield.so): where a CPU of the guest executes pause, its
+ * thread lets others run.
+ *
+ * With a thread of the host's for each CPU, a CPU that waits for another one keeps a core busy
+ * until its time slice ends, and the other one may be waiting for that core.
+ *
+ * Owns:       nothing.
+ * Locks:      none.
+ * Invariants: none.
+ * Tests:      tests/qemu/test_boot.py.
+ */
+#include <inttypes.h>
+#include <sched.h>
+#include <string.h>
+
+/* ---- QEMU's interface, as far as it is used here: version 1 ---- */
+
+#define EXPORT __attribute__((visibility("default")))
+typedef uint64_t plugin_id;
+typedef void (*exec_cb)(unsigned cpu, void *data);
+void qemu_plugin_register_vcpu_tb_trans_cb(plugin_id id, void (*cb)(plugin_id id, void *tb));
+size_t qemu_plugin_tb_n_insns(const void *tb);
+void *qemu_plugin_tb_get_insn(const void *tb, size_t at);
+const void *qemu_plugin_insn_data(const void *insn);
+size_t qemu_plugin_insn_size(const void *insn);
+void qemu_plugin_register_vcpu_insn_exec_cb(void *insn, exec_cb cb, int flags, void *data);
+#define NO_REGS 0
+EXPORT int qemu_plugin_version = 1;
+
+static const unsigned char pause_insn[] = {0xf3, 0x90};
+
+static void waits(unsigned cpu, void *data)
+{
+	(void)cpu;
+	(void)data;
+	sched_yield();
+}
+
+static void translated(plugin_id id, void *tb)
+{
+	size_t i;
+
+	(void)id;
+	for (i = 0; i < qemu_plugin_tb_n_insns(tb); i++) {
+		void *insn = qemu_plugin_tb_get_insn(tb, i);
+
+		if (qemu_plugin_insn_size(insn) == sizeof(pause_insn) &&
+		    !memcmp(qemu_plugin_insn_data(insn), pause_insn, sizeof(pause_insn)))
+			qemu_plugin_register_vcpu_insn_exec_cb(insn, waits, NO_REGS, NULL);
+	}
+}
+
+EXPORT int qemu_plugin_install(plugin_id id, const void *info, int argc, char **argv)
+{
+	(void)info;
+	(void)argc;
+	(void)argv;
+	qemu_plugin_register_vcpu_tb_trans_cb(id, translated);
+	return 0;
+}

@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The student's tree of a lab: `make skeleton LAB=n DIR=...`.
+
+Usage: tools/skeleton.py [--build DIR] [--track TRACK] LAB DIR
+       tools/skeleton.py [--track TRACK] LAB --text FILE
+
+The first writes the tree to DIR, which must not exist; the second prints one emptied file.  In a
+track a lab may have fewer functions to write.
+
+It differs from this tree in what labs/labs.ini names: bodies are emptied, mistakes are planted, and
+files that show solutions are left out.  So that the student's code can be linked beside the
+reference's, objects of the reference's come with it, in labs/reference/ (tools/lab_build.py).
+"""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+import lab_build
+import lab_kernel
+import lab_link
+import labs
+import submission
+
+ROOT = labs.ROOT
+INCLUDE = "#include <quarry/lab.h>\n"
+SAYS = "LAB_TODO();"
+USER_INCLUDE = '#include "lab.h"\n'  # the same in ring 3
+# In a tree that is no clone.
+UNTRACKED = {"build", ".git", "__pycache__"}
+
+
+def emptied(one, path, text):
+    """The text of a file of the lab as the student gets it."""
+    names = one.functions.get(path, [])
+    include = USER_INCLUDE if path.startswith("user/") else INCLUDE
+    for body in sorted((one.body(path, name) for name in names), key=lambda b: -b.begin):
+        neutral = one.neutral_of(body)
+        does = neutral.replace("; ", ";\n\t")
+        lines = ["{", "\t" + SAYS, *(["\t" + does] if does else []), "}"]
+        text = text[: body.begin] + "\n".join(lines) + text[body.end :]
+    if not names:
+        return text
+    last = [m.end() for m in re.finditer(r"^#include [^\n]*\n", text, re.MULTILINE)][-1]
+    return text[:last] + include + text[last:]
+
+
+def all_files():
+    """The files of this tree, from its top."""
+    done = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if not done.returncode and os.path.exists(os.path.join(ROOT, ".git")):
+        return [p for p in done.stdout.split("\0") if p and os.path.exists(os.path.join(ROOT, p))]
+    found = []
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = [name for name in folders if name not in UNTRACKED]
+        found += [os.path.relpath(os.path.join(folder, name), ROOT) for name in files]
+    return sorted(found)
+
+
+def left_out(one, path):
+    return any(path == out or path.startswith(out + "/") for out in one.leave_out)
+
+
+def texts(one):
+    """(path, text) of each file of the student's tree that differs from this tree."""
+    found = {path: emptied(one, path, labs.read(path)) for path in one.files}
+    for head, functions in mistakes(one):
+        found[head["file"]] = submission.fitted(found[head["file"]], functions)
+    return found.items()
+
+
+def mistakes(one):
+    """Those that are planted; a student's tree has none of their files."""
+    there = os.path.isdir(os.path.join(ROOT, "labs", "planted"))
+    return [planted(one, name) for name in (one.planted if there else [])]
+
+
+def planted(one, name):
+    """Of a mistake: ({title, file, test, verdict, says}, its functions)."""
+    text = labs.read(one.planted_path(name)).split("\n", 1)[1]
+    head = submission.HEADER.match(text)
+    rows = re.findall(r"^ \* (\w+): +(.*)$", head.group(1), re.MULTILINE)
+    return dict(rows), text[head.end() :]
+
+
+def write(one, folder):
+    """The tree, in a new directory."""
+    os.makedirs(folder)
+    for path in all_files():
+        if left_out(one, path):
+            continue
+        to = os.path.join(folder, path)
+        os.makedirs(os.path.dirname(to), exist_ok=True)
+        shutil.copy2(os.path.join(ROOT, path), to, follow_symlinks=False)
+    for path, text in texts(one):
+        with open(os.path.join(folder, path), "w", encoding="utf-8") as f:
+            f.write(text)
+
+
+def write_reference(one, folder, build):
+    """The reference's objects of the lab's files, and their trampolines: no source of them."""
+    for side in (lab_build.Hosted(one, build), lab_kernel.Kernel(one, build)):
+        named = side.named()
+        for path in one.twice():
+            flat = path.replace("/", "_")
+            to = os.path.join(folder, lab_build.REFERENCE, side.KIND, flat + ".o")
+            os.makedirs(os.path.dirname(to), exist_ok=True)
+            lab_link.run("objcopy", "--strip-debug", side.reference(path, named), to)
+            shutil.copy(side.trampoline(path), os.path.join(folder, lab_build.REFERENCE, flat))
+        side.builder.save()
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--text")
+    parser.add_argument("--track")
+    parser.add_argument("lab")
+    parser.add_argument("folder", nargs="?")
+    args = parser.parse_args()
+    one = labs.lab(args.lab, args.track)
+    if args.text:
+        print(dict(texts(one))[args.text], end="")
+        return
+    if not args.folder:
+        sys.exit("make skeleton LAB=n DIR=... : DIR is a directory that does not exist yet")
+    folder = os.path.abspath(args.folder)
+    if os.path.exists(folder):
+        sys.exit(f"{args.folder} exists; the tree is written to a new directory")
+    write(one, folder)
+    if one.twice() and not one.in_ring_3():
+        write_reference(one, folder, args.build)
+    count = len(one.names())
+    print(f"{args.folder}: lab {one.name}, {one.title}; {count} functions to write")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (labs.BadLab, lab_link.Failed) as error:
+        sys.exit(f"tools/skeleton.py: {error}")
