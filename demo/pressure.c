@@ -126,9 +126,11 @@ static void give_one(struct presser *t)
  */
 static void refused(gfp_t gfp, u64 freed, u64 refills, u64 ipis)
 {
-	struct left left = look(gfp);
+	struct left left;
 	u64 came;
 
+	preempt_disable(); /* no other thread of this CPU between the pages and their counts */
+	left = look(gfp);
 	full_barrier();
 	came = READ_ONCE(run.freeing) - freed +
 	    (mm_event_sum(&kernel_memory, EV_PCP_REFILL) - refills + nr_cpus) * (left.most - 1);
@@ -140,6 +142,7 @@ static void refused(gfp_t gfp, u64 freed, u64 refills, u64 ipis)
 		run.first_allocs = READ_ONCE(run.allocs);
 		run.first_held = READ_ONCE(run.taken) - READ_ONCE(run.freed);
 	}
+	preempt_enable();
 }
 
 /* Allocate a block, of one page 15 of 16 times.  False: not even one page was left. */
