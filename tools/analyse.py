@@ -5,8 +5,6 @@ link.
 Each source is checked once, with the flags that make would compile it with: as part of the hosted
 program, else of the kernel, else of the race replay on fibers.  A clean result is recorded in
 BUILD/lint/clean under a hash of tool, flags, source and all headers, and the check is not repeated.
-With --eighth N, clang-tidy and cppcheck look at every eighth source from the N-th on, and at those
-that are, or include, a file of --changed.
 
 tests/lint/ has faults that each tool must find: lines marked "finds: REGEX".
 """
@@ -21,14 +19,11 @@ from functools import lru_cache
 
 sys.dont_write_bytecode = True
 import check
-import chosen
 import qemu
 import variant_build
 
 ROOT = qemu.ROOT
 jobs = check.jobs()  # programs at a time
-part = 0  # the eighth of the sources that clang-tidy and cppcheck look at; 0: all
-changed = set()  # files of which they miss none
 TOGETHER = 12  # files of one process
 PLANTS = "tests/lint/"
 # Functions to be put into other files; a module of Linux, which needs its headers.
@@ -130,31 +125,11 @@ def flags_of(path, build):
 def options(parser):
     """The arguments of lint.py that are about these checks."""
     parser.add_argument("--jobs", type=int, default=jobs, help="programs at a time")
-    parser.add_argument("--eighth", type=chosen.eighth_of, default=0, help="tidy, cppcheck: 1 to 8")
-    parser.add_argument("--changed", default="", help="with --eighth: files, with commas")
 
 
 def take(args):
-    global jobs, part, changed
-    jobs, part, changed = args.jobs, args.eighth, set(args.changed.split(",")) - {""}
-
-
-FOLDERS = (".", "include", "arch/host", "arch/x86_64", "arch/fiber")
-
-
-def includes(path):
-    """The file, and what of this tree it may include."""
-    names = re.findall(r'^#include [<"]([\w./-]+)[>"]', read(path), re.MULTILINE)
-    folders = (*FOLDERS, os.path.dirname(path))
-    return {path, *(os.path.normpath(os.path.join(f, name)) for name in names for f in folders)}
-
-
-def todays(paths):
-    """Those of @paths that are looked at."""
-    if not part:
-        return paths
-    mine = set(chosen.eighth(paths, part))
-    return [p for p in paths if p in mine or changed & includes(p)]
+    global jobs
+    jobs = args.jobs
 
 
 # ---- the tools -----------------------------------------------------------------------------------
@@ -316,14 +291,14 @@ def run_together(command, paths, build):
     return "\n".join(filter(None, (run(command(path, build), path, build) for path in paths)))
 
 
-def over_all(name, build, left_out=(), some=lambda paths: paths):
-    """Run one tool over all sources, or those that @some lets pass; yields its findings."""
+def over_all(name, build, left_out=()):
+    """Run one tool over all sources; yields its findings."""
     command = TOOLS[name]
     paths = [p for p in in_tree(".c") if not p.startswith((PLANTS, *NOT_OURS, *left_out))]
     for path in (p for p in paths if flags_of(p, build) is None):
         yield f"{path}: not in any files.mk, nor in ELSEWHERE of tools/analyse.py"
     paths = [p for p in paths if flags_of(p, build) is not None]
-    some_each = list(batches(command, some(paths), build))
+    some_each = list(batches(command, paths, build))
     with ThreadPoolExecutor(jobs) as pool:
         said = set()
         for text in pool.map(lambda some: run_together(command, some, build), some_each):
@@ -342,12 +317,12 @@ def check_locks(build):
 
 def check_tidy(build):
     """clang-tidy, with the checks of .clang-tidy"""
-    yield from over_all("tidy", build, some=todays)
+    yield from over_all("tidy", build)
 
 
 def check_cppcheck(build):
     """cppcheck, except the findings excused in tools/cppcheck.xml"""
-    yield from over_all("cppcheck", build, some=todays)
+    yield from over_all("cppcheck", build)
 
 
 def foreign_headers(text):

@@ -19,6 +19,7 @@ sys.dont_write_bytecode = True  # nothing outside the build directory
 import outer_make
 import qemu
 import suites
+import watchdog
 
 BUILDS = {  # in the order of their run time
     "tsan": "the thread sanitizer",
@@ -30,9 +31,10 @@ BUILDS = {  # in the order of their run time
     "threads-asan": "the same under the address and undefined-behaviour sanitizers, under fewer",
     "silence": "CPUs, pagers and devices that never answer, on fibers",
 }
-# Seconds of a suite, for a machine that has much else to do: ten times what they take at worst.
+# Seconds of a CPU that a suite may use: twenty times what the longest one needs.
 SUITE_LIMIT = {"tsan": 600, "asan": 300, "threads-asan": 300}
 SUITE_LIMIT_PLAIN = 150
+HUNG = "hung"  # a program's status
 SHOWN = 20  # failed tests of a build that are named at once
 ENDED = "# selftest: "  # of the last line of each process
 GROUND = 16  # suites that run before all others, in their order: they test what all rests upon
@@ -117,8 +119,7 @@ def all_suites(program):
 
 
 def run_suites(command, limit, out, fails):
-    """Wait until the program ends or a suite reaches its limit: (status or "timeout", suites
-    that ended)."""
+    """Wait until the program ends or a suite hangs: (status or HUNG, suites that ended, why)."""
     proc = subprocess.Popen(
         command,
         env=dict(os.environ, **SANITIZERS),
@@ -126,22 +127,24 @@ def run_suites(command, limit, out, fails):
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
     )
-    last, done, part = time.monotonic(), 0, b""
+    dog, done, part = watchdog.Watchdog(proc.pid, limit), 0, b""
     try:
         while True:
-            left = last + limit - time.monotonic()
-            if left <= 0:
-                return "timeout", done
-            if not select.select([proc.stdout], [], [], left)[0]:
+            if not select.select([proc.stdout], [], [], 0.5)[0]:
+                why = dog.why()
+                if why:
+                    return HUNG, done, why
                 continue
             data = os.read(proc.stdout.fileno(), 1 << 16)
             if not data:
-                return proc.wait(), done
+                return proc.wait(), done, ""
+            dog.heard()
             out.append(data)
             *lines, part = (part + data).split(b"\n")
             for line in lines:
                 if line.startswith((b"ok ", b"not ok ")):
-                    done, last = done + 1, time.monotonic()
+                    done += 1
+                    dog.again()
                 elif line.startswith(b"  not ok "):
                     fails(line.split()[3].decode("utf-8", "replace"))
     finally:
@@ -151,24 +154,23 @@ def run_suites(command, limit, out, fails):
 
 
 def run_some(command, name, wanted, fails):
-    """Run these suites, or all: (exit status, report, tests that did not end in time)."""
+    """Run these suites, or all: (exit status, report, tests that hang)."""
     limit = SUITE_LIMIT.get(name, SUITE_LIMIT_PLAIN)
     out, stuck, left = [], [], wanted
-    status, done = run_suites(command + ([",".join(left)] if left else []), limit, out, fails)
-    while status == "timeout":
+    status, done, why = run_suites(command + ([",".join(left)] if left else []), limit, out, fails)
+    while status == HUNG:
         left = (all_suites(command[0]) if left is None else left)[done:]
         running = qemu.ktap_running(b"".join(out).decode("utf-8", "replace"))
         stuck.append(running or (left[0] if left else f"suite {done + 1}"))
         print(
-            f"  {name:8} {stuck[-1]} has not ended in {limit} s: its suite is left out, the others "
-            "still run",
+            f"  {name:8} {stuck[-1]} hangs: {why}; its suite is left out, the others still run",
             flush=True,
         )
         left = left[1:]
         if not left:
             break
         out.append(b"\n")
-        status, done = run_suites(command + [",".join(left)], limit, out, fails)
+        status, done, why = run_suites(command + [",".join(left)], limit, out, fails)
     return status, b"".join(out).decode("utf-8", "replace"), stuck
 
 
@@ -183,7 +185,7 @@ def run_beside(command, name, fails, lanes):
 
 
 def run_build(build, name, seed, lanes=1):
-    """Run one build's suites: (seconds, exit status, report, tests that did not end in time)."""
+    """Run one build's suites: (seconds, exit status, report, tests that hang)."""
     program = os.path.join(build, f"host-{name}", "check")
     command = [program] + ([f"--seed={seed}"] if seed else [])
     start = time.monotonic()
@@ -234,7 +236,7 @@ def judge(counts, build, name, seconds, status, text, stuck):
         flush=True,
     )
     counts.add(passed, failed, [f"hosted {name}: {n}" for n in names])
-    counts.add(0, len(stuck), [f"hosted {name}: {test} did not end in its time" for test in stuck])
+    counts.add(0, len(stuck), [f"hosted {name}: {test} hangs" for test in stuck])
     failed += len(stuck)
     # A crash, a sanitizer's report or a suite that broke the kernel's memory has no test line.
     ended = ENDED in text

@@ -3,15 +3,14 @@
 """Let the n-th allocation of every test fail, for every n, and see that nothing breaks.
 
 Usage: tools/failsweep.py [--build DIR] [--only SUITE[.TEST],...] [--jobs N] [--upto N]
-                          [--eighth N] [--changed FILE,...]
+                          [--share N/SHARES]
 
 Links the objects of the asan build once more, with tests/host/host_fail.c between mm/ and its
 allocations, and runs every test with n = 1, 2, ... until it makes no more calls.  A test's own
 expectations may fail, since it did not get its memory.  Required are: no panic, no sanitizer
 report, no hang, no invariant of check_memory broken, no page of the kernel's memory lost.  A test
 that still passes must leave no more allocated than without a failure, and no more things of each
-kind (account.h).  --eighth N sweeps every eighth test from the N-th on, and those that concern the
-files of --changed: their own tests, and the suites that their heads name.
+kind (account.h).  --share 3/8 sweeps every eighth test from the third on.
 """
 import argparse
 import fcntl
@@ -26,7 +25,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
-import chosen
 import qemu
 import suites
 
@@ -262,16 +260,19 @@ def all_suites(program):
     return sorted(set(known) - set(LEFT_OUT) - suites.GROUPS)
 
 
-def some_tests(program, number, changed):
-    """The tests of that eighth, and those that concern the files of @changed."""
+def share_of(text):
+    """An argument like 3/8."""
+    number, shares = (int(word) for word in text.split("/"))
+    if not 1 <= number <= shares:
+        raise ValueError(text)
+    return number, shares
+
+
+def some_tests(program, number, shares):
+    """Every so many-th test, from that number on."""
     lines = said(program, "--list=" + ",".join(all_suites(program))).split("\n")
     names = sorted({line.split()[0] for line in lines if re.match(r"\w+\.\w+ \w+$", line)})
-    touched = {name for name, suite in suites.suites().items() if suite.path in changed}
-    for path in changed:
-        if path.endswith((".c", ".h")) and os.path.exists(os.path.join(qemu.ROOT, path)):
-            touched.update(suites.named_in(path))
-    mine = set(chosen.eighth(names, number))
-    return [name for name in names if name in mine or name.split(".")[0] in touched]
+    return names[number - 1 :: shares]
 
 
 def all_tests(program, only):
@@ -304,8 +305,7 @@ def main():
     parser.add_argument("--only", help="suites and tests, with commas")
     parser.add_argument("--jobs", type=int, default=4 * check.jobs(), help="tests mostly wait")
     parser.add_argument("--upto", type=int, help="only N allocations of each test")
-    parser.add_argument("--eighth", type=chosen.eighth_of, help="1 to 8: every eighth test")
-    parser.add_argument("--changed", default="", help="with --eighth: files, with commas")
+    parser.add_argument("--share", type=share_of, help="3/8: every eighth test from the third on")
     args = parser.parse_args()
     counts, start = check.Counts(), time.monotonic()
     program = link(args.build)
@@ -313,8 +313,8 @@ def main():
         counts.one(False, "it does not build")
         return counts.close("failsweep", start)
     only = args.only.split(",") if args.only else None
-    if args.eighth:
-        only = some_tests(program, args.eighth, args.changed.split(","))
+    if args.share:
+        only = some_tests(program, *args.share)
     bases, findings = all_tests(program, only)
     again = {r.name: r.calls for r in all_tests(program, only)[0]}
     for base in bases:

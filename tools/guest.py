@@ -6,12 +6,14 @@
         guest.qmp("qom-set", path=..., property="requested-size", value=...)
         guest.wait_plugged(512)
 """
+import math
 import os
 import re
 import subprocess
 import time
 
 import qemu
+import watchdog
 
 PROMPT = "quarry> "
 MIB = 1 << 20
@@ -23,7 +25,6 @@ class Guest:
     def __init__(self, name, machine, cmdline="selftest=none tour=off", reboots=False):
         os.makedirs(os.path.join(qemu.BUILD, "qemu"), exist_ok=True)
         self.name, self.log, self.seen = name, qemu.log_path(name), 0
-        self.patience = machine.timeout
         self.asked_at = None
         self.command = machine.command(name, cmdline, console="stdio,id=con,signal=off")
         if reboots:
@@ -38,6 +39,7 @@ class Guest:
                 preexec_fn=qemu._die_with_parent,
             )
         self.qmp = qemu.Qmp(self.path, self.proc, self.log)
+        self.dog = watchdog.Watchdog(self.proc.pid, machine.timeout)
 
     def __enter__(self):
         try:
@@ -65,13 +67,18 @@ class Guest:
 
     def wait(self, condition, what, timeout=None):
         """Wait until condition(console) is true; returns the console."""
-        deadline = time.monotonic() + (timeout or self.patience)
+        deadline = time.monotonic() + (timeout or math.inf)
+        heard = 0
         while True:
             text = self.text()
             if condition(text):
                 return text
-            if self.proc.poll() is not None or time.monotonic() > deadline:
-                how = "ended" if self.proc.poll() is not None else "is late"
+            if len(text) != heard:
+                heard = len(text)
+                self.dog.heard()
+            why = self.dog.why() or time.monotonic() > deadline and "it is late"
+            if self.proc.poll() is not None or why:
+                how = "ended" if self.proc.poll() is not None else f"hangs: {why}"
                 tail = "\n    ".join(text.split("\n")[-30:])
                 raise TimeoutError(
                     f"{what}: QEMU {how}; {self.log}:\n    {tail}\n    {qemu.quoted(self.command)}"
@@ -91,7 +98,7 @@ class Guest:
     def halt(self):
         """Power off by the prompt; QEMU's exit status."""
         self.send("halt")
-        return self.proc.wait(timeout=self.patience)
+        return self.proc.wait(timeout=qemu.WATCHDOG)
 
     def rss(self):
         """QEMU's resident memory on the host, in MiB."""
@@ -115,7 +122,7 @@ class Guest:
         QEMU did."""
         start = time.monotonic()
         while self.plugged() != mib:
-            if time.monotonic() - start > (timeout or self.patience):
+            if self.dog.why() or time.monotonic() - start > (timeout or math.inf):
                 raise TimeoutError(
                     f"{self.plugged()} MiB are plugged, not "
                     f"{mib}\n{self('virtio')}\n{self.text()[-2000:]}"

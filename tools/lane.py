@@ -1,14 +1,13 @@
 # SPDX-License-Identifier: MIT
 """A plugin of pytest for tools/test.py, which runs tests/qemu in lanes beside each other.
 
-    QUARRY_LIST=FILE    writes the tests there, one JSON object a line: id, group, alone, today
-    QUARRY_EIGHTH=1..8  of the tests marked `rotates` only that eighth belongs to today
+    QUARRY_LIST=FILE    writes the tests there, one JSON object a line: id, group, alone, full
     QUARRY_LANE=FILE    runs only the tests of the ids in FILE, one a line
     QUARRY_ENDS=FILE    appends one JSON object for each test that has ended: id, outcome, seconds
 
 Tests of one group share something that is made once for a file: they stay together.  A test marked
-`alone` needs the machine for itself.  One marked `rotates` is one more combination of what another
-test judges too.
+`alone` needs the machine for itself.  One marked `full` runs only with FULL=1: it is one more
+combination of what another test judges too, or longer than it is worth in each run.
 """
 import json
 import os
@@ -17,22 +16,10 @@ import time
 
 import pytest
 
-import chosen
-
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "alone: nothing else may run beside it")
-    config.addinivalue_line("markers", "rotates: of these an eighth a day, or all with FULL=1")
-
-
-def not_today(items):
-    """The tests marked `rotates` that belong to another eighth."""
-    number = int(os.environ.get("QUARRY_EIGHTH") or 0)
-    if not number:
-        return []
-    rotating = [item for item in items if item.get_closest_marker("rotates")]
-    mine = chosen.eighth(rotating, number)
-    return [item for item in rotating if item not in mine]
+    config.addinivalue_line("markers", "full: runs only with FULL=1")
 
 
 def group_of(item):
@@ -54,12 +41,12 @@ def pytest_collection_modifyitems(config, items):
         items[:] = [item for item in items if item.nodeid in mine]
         config.hook.pytest_deselected(items=others)
     if os.environ.get("QUARRY_LIST"):
-        later = not_today(items)
         with open(os.environ["QUARRY_LIST"], "w", encoding="utf-8") as f:
             for item in items:
-                alone = item.get_closest_marker("alone") is not None
-                line = {"id": item.nodeid, "group": group_of(item), "alone": alone}
-                f.write(json.dumps(line | {"today": item not in later}) + "\n")
+                line = {"id": item.nodeid, "group": group_of(item)}
+                for name in ("alone", "full"):
+                    line[name] = item.get_closest_marker(name) is not None
+                f.write(json.dumps(line) + "\n")
 
 
 class Ends:

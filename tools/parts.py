@@ -2,7 +2,8 @@
 """The jobs of `make test`: for each part a list of them, and how each is judged; for tools/test.py.
 
 A part is one tool of this directory, split into jobs where that is how two cores stay busy.  What
-several jobs need is built once, each build by a job of its own.
+several jobs need is built once, each build by a job of its own.  With FULL=1 there are more parts,
+and more in each.
 """
 import json
 import os
@@ -12,7 +13,6 @@ from dataclasses import dataclass, field
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import check
-import chosen
 import labs_check
 import library
 import lint
@@ -20,6 +20,7 @@ import model
 import mutants
 import qemu
 import variant
+import watchdog
 from schedule import CPU, WALL, Job, Verdict
 
 TOOLS = os.path.join(qemu.ROOT, "tools")
@@ -28,9 +29,15 @@ BOCHS = ("x2apic", "xapic")
 # Checks of lint that are jobs of their own; the others together are one.
 LONG_CHECKS = (["tidy"], ["cppcheck"], ["locks"], ["core"], ["alone", "plants"])
 # Jobs that do more with FULL=1, as many tests in QEMU do.
-MORE = ("bench", "lint tidy", "lint cppcheck")
+MORE = ("bench", "races")
+# Only with FULL=1: parts, hosted builds, checks of lint that take more than 20 s.
+FULL_PARTS = ("builds", "failures", "models", "bochs")
+FULL_BUILDS = ("order3", "threads-asan")
+FULL_CHECKS = ("tidy", "cppcheck")
+LIBRARY = ("core", "plain")  # the folders of tools/library.py that `make test` builds
 LABS_NEED = ["host-asan", "fiber", "kernel"]  # of its objects the graded programs are made
-UPTO = 40  # allocations of each test that fail in `make test`
+UPTO = 40  # allocations of each test that fail
+SWEEPS = 8  # jobs of them
 BATCH = 30.0  # seconds of a job that is a list of short tests
 ALL_LINES = 400  # shown of a job that failed
 COUNTS = re.compile(r"(\d+) passed, (\d+) failed")
@@ -59,8 +66,6 @@ class Run:
     build: str
     cores: int
     full: bool = False
-    eighth: int = 1  # of what is not repeated in every run
-    changed: set = field(default_factory=set)
     python: str = ""  # one with pytest
     options: list = field(default_factory=list)  # for pytest
     lengths: dict = field(default_factory=dict)  # name -> (seconds of a CPU, seconds)
@@ -73,6 +78,10 @@ class Run:
     def key(self, name):
         """The name of a length, which is another one where FULL=1 does more."""
         return f"{name} FULL=1" if self.full and ("::" in name or name in MORE) else name
+
+    def limit(self, test):
+        """The seconds of a CPU that a machine of this test in QEMU may use."""
+        return watchdog.limit_of(self.length(test)[0])
 
     def length(self, name):
         known = self.lengths.get(self.key(name)) or self.lengths.get(name)
@@ -201,6 +210,11 @@ def make_command(run, build, *words):
 LINKED_WITH = {"host-port": ("host-plain",), "host-silence": ("host-threads",)}
 
 
+def hosted_builds(run):
+    """The hosted builds whose suites run."""
+    return [name for name in check.BUILDS if run.full or name not in FULL_BUILDS]
+
+
 def builds(run):
     """{name: job} of everything that other jobs need."""
     of = run.build
@@ -208,7 +222,7 @@ def builds(run):
     race = os.path.join(of, "race")
     commands["race-kernel"] = make_command(run, race, "kernel", "RACE=1", "KG=-g1")
     commands["fiber"] = make_command(run, of, os.path.join(of, "fiber", "race"))
-    for name in check.BUILDS:
+    for name in hosted_builds(run):
         commands[f"host-{name}"] = make_command(run, of, os.path.join(of, f"host-{name}", "check"))
     return {
         name: new_job(
@@ -235,14 +249,9 @@ def tool(run, name, part, words, tail, needs=()):
 
 
 def part_hosted(run):
-    for name in check.BUILDS:
+    for name in hosted_builds(run):
         words = ["check.py", "--only", name, "--jobs", str(run.jobs)]
         yield tool(run, f"hosted {name}", "hosted", words, 1, [f"host-{name}"])
-
-
-def todays(run):
-    """The arguments of a tool that does an eighth, and what concerns files that have changed."""
-    return ["--eighth", str(run.eighth), f"--changed={','.join(sorted(run.changed))}"]
 
 
 def part_lint(run):
@@ -250,10 +259,9 @@ def part_lint(run):
     long = [name for group in LONG_CHECKS for name in group]
     jobs = ["--jobs", str(run.jobs)]
     for group in LONG_CHECKS:
-        words = ["lint.py", "--only", ",".join(group), *jobs]
-        if not run.full and f"lint {group[0]}" in MORE:
-            words += todays(run)
-        yield tool(run, f"lint {'-'.join(group)}", "lint", words, 1)
+        if run.full or not set(group) & set(FULL_CHECKS):
+            words = ["lint.py", "--only", ",".join(group), *jobs]
+            yield tool(run, f"lint {'-'.join(group)}", "lint", words, 1)
     rest = [name for name in names if name not in long]
     words = ["lint.py", "--only", ",".join(rest), *jobs]
     yield tool(run, "lint rest", "lint", words, 1, ["kernel"])
@@ -273,38 +281,28 @@ def part_library(run):
     for name, (folder, _) in library.TESTS.items():
         folders.setdefault(folder, []).append(name)
     for folder, names in folders.items():
+        if not run.full and folder not in LIBRARY:
+            continue
         words = ["library.py", "--only", ",".join(names)]
         yield tool(run, f"library {folder}", "library", words, 1)
 
 
 def part_races(run):
+    """All scripts, right code and wrong: on fibers, and with FULL=1 in the kernel too."""
     words = ["race.py", "--no-explore", "--jobs", str(run.jobs)]
-    yield tool(run, "races", "races", words, 1, ["fiber", "race-kernel"])
+    words += [] if run.full else ["--engines", "fiber"]
+    yield tool(run, "races", "races", words, 1, ["fiber", *(["race-kernel"] if run.full else [])])
 
 
 def chosen_variants(run):
-    """The ids of those that run, and what is said about the choice."""
-    ids = variant.known()
-    if run.full:
-        return ids, f"all {len(ids)} variants"
-    mine = set(chosen.eighth(ids, run.eighth))
-    touched = {i for i in ids if touches(variant.read(i), run.changed)}
-    said = f"eighth {run.eighth} of {len(ids)} variants, {len(mine)}"
-    said += f", and {len(touched - mine)} of files that have changed"
-    return sorted(mine | touched), said
-
-
-def touches(v, changed):
-    """Does the variant change one of these files, or is it one of them?"""
-    return (
-        bool({path for path, _, _ in v.edits} & changed) or f"tests/mutants/{v.id}.mut" in changed
-    )
+    """All variants, or those that stand for a mechanism."""
+    found = map(variant.read, variant.known())
+    return [v for v in found if run.full or v.get("mechanism")]
 
 
 def part_mutants(run):
-    ids, _ = chosen_variants(run)
     by_base = {}
-    for v in map(variant.read, ids):
+    for v in chosen_variants(run):
         bases = sorted({mutants.base_of(v, kill) for kill in v.kills})
         by_base.setdefault("+".join(bases), []).append(v.id)
     for bases, mine in by_base.items():
@@ -322,12 +320,9 @@ def part_mutants(run):
 
 
 def part_failures(run):
-    numbers = range(1, chosen.EIGHTHS + 1) if run.full else [run.eighth]
-    for number in numbers:
+    for number in range(1, SWEEPS + 1):
         words = ["failsweep.py", "--upto", str(UPTO), "--jobs", str(4 * run.jobs)]
-        words += ["--eighth", str(number)]
-        if not run.full:
-            words += [f"--changed={','.join(sorted(run.changed))}"]
+        words += ["--share", f"{number}/{SWEEPS}"]
         yield tool(run, f"failures {number}", "failures", words, 2, ["host-asan"])
 
 
@@ -350,8 +345,7 @@ def part_labs(run):
             words = ["labs_check.py", "--jobs", str(run.jobs), "--only", lab]
             yield tool(run, f"labs {lab}", "labs", words, 1, LABS_NEED)
     else:
-        names = [name for names in labs_check.gate().values() for name in names]
-        names = ",".join(chosen.eighth(names, run.eighth))
+        names = ",".join(name for names in labs_check.gate().values() for name in names)
         words = ["labs_check.py", "--jobs", str(run.jobs), "--only", names]
         yield tool(run, "labs", "labs", words, 1, LABS_NEED)
 
@@ -438,11 +432,12 @@ def lane(run, part, number, ids, folder, alone):
         os.unlink(lists["ends"])
     env = {"QUARRY_LANE": os.path.abspath(lists["ids"])}
     env["QUARRY_ENDS"] = os.path.abspath(lists["ends"])
+    env["QUARRY_LIMIT"] = f"{max(map(run.limit, ids)):.0f}"
     cpu, wall = sum_lengths(run, ids)
     texts = [read(path) for path in files]
-    needs = {"kernel"}
+    needs, all_builds = {"kernel"}, builds(run)
     if any(BUILDERS.search(text) for text in texts):
-        needs |= set(builds(run))
+        needs |= set(all_builds)
     return Job(
         name,
         part,
@@ -469,6 +464,4 @@ def pytest_command(run, *files):
 
 def pytest_env(run, **more):
     env = {"QUARRY_BUILD": run.build, "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": TOOLS}
-    if run.full:
-        env["FULL"] = "1"
-    return env | more
+    return env | {"FULL": "1" if run.full else ""} | more

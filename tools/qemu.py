@@ -5,8 +5,8 @@
     run = with_defaults.run("a_name", "selftest=quick")
     assert run.passed, run.story()
 
-The console goes to a file, BUILD/qemu/NAME.log.  A run that lasts too long is killed, and whatever
-ends Python ends QEMU too.
+The console goes to a file, BUILD/qemu/NAME.log.  A run that hangs is killed (tools/watchdog.py), and
+whatever ends Python ends QEMU too.
 """
 import ctypes
 import functools
@@ -21,6 +21,8 @@ import subprocess
 import time
 from dataclasses import dataclass, field
 
+import watchdog
+
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, os.environ.get("QUARRY_BUILD", "build"))
 BOOT_LINE = "quarry: boot"
@@ -29,7 +31,10 @@ FAIL_LINE = "quarry: FAIL"
 PASS_STATUS = 33  # QEMU's isa-debug-exit turns the kernel's 0x10 into this
 FAIL_STATUS = 35
 TIMED_OUT = "timeout"
-WATCHDOG = 1200  # seconds: the one limit of tests by the host's clock, far beyond what any needs
+# Seconds of a CPU that a machine may use; and for what has no process to ask, or several, seconds
+# of the host's clock: far beyond what any needs, on a machine with much else to do.
+WATCHDOG = 1200
+LIMIT = float(os.environ.get("QUARRY_LIMIT") or WATCHDOG)  # by the length of the test: tools/parts.py
 ENOUGH = "ended"
 OVMF = [
     "/usr/share/OVMF/OVMF_CODE_4M.fd",
@@ -200,7 +205,7 @@ class Machine:
     files: list = field(default_factory=list)  # paths of more, by GRUB
     programs: bool = False  # the programs for ring 3 as well
     extra: list = field(default_factory=list)
-    timeout: float = WATCHDOG
+    timeout: float = LIMIT  # seconds of a CPU
     kernel: str = None
     ktap: bool = True  # the selftests' whole report on the console
 
@@ -330,7 +335,8 @@ class Machine:
                 if talk:
                     with Qmp(path, proc, log) as qmp:
                         talk(qmp)
-                status, when = _wait(proc, log, start, self.timeout, markers, enough)
+                dog = watchdog.Watchdog(proc.pid, self.timeout)
+                status, when = _wait(proc, log, start, dog, markers, enough)
             finally:
                 if proc.poll() is None:
                     proc.kill()
@@ -350,12 +356,22 @@ def log_path(name):
     return os.path.join(BUILD, "qemu", re.sub(r"[^\w.-]", "_", name) + ".log")
 
 
-def _wait(proc, log, start, timeout, markers, enough=None):
+def size_of(path):
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
+
+
+def _wait(proc, log, start, dog, markers, enough=None):
     """Wait for the end, looking for the markers meanwhile; (status, TIMED_OUT or ENOUGH, when)."""
-    when = {}
+    when, size = {}, 0
     while proc.poll() is None:
         now = time.monotonic() - start
-        if now > timeout:
+        if size != size_of(log):
+            size = size_of(log)
+            dog.heard()
+        if dog.why():
             return TIMED_OUT, when
         if enough and enough(clean_log(log)[0]):
             return ENOUGH, when

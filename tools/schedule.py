@@ -6,6 +6,7 @@ ended.  The longest way to the end goes first; a job starts when its needs are d
 that it keeps busy are free.  Nothing that a job started survives it: this process adopts orphans.
 """
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -153,6 +154,11 @@ def reap():
         ended[pid] = (os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime)
 
 
+def log_of(folder, job):
+    """The path of a job's log."""
+    return os.path.join(folder, re.sub(r"[/ ]", "-", job.name) + ".log")
+
+
 # ---- the pool ------------------------------------------------------------------------------------
 
 
@@ -205,12 +211,9 @@ class Pool:
         ):
             raise RuntimeError("jobs: none can start")
 
-    def log(self, job):
-        return os.path.join(self.folder, job.name.replace("/", "-").replace(" ", "-") + ".log")
-
     def start(self, job):
         env = dict(os.environ, TMPDIR=os.path.abspath(os.path.join(self.folder, "tmp")), **job.env)
-        with open(self.log(job), "wb") as log:
+        with open(log_of(self.folder, job), "wb") as log:
             proc = subprocess.Popen(
                 job.command,
                 cwd=qemu.ROOT,
@@ -240,7 +243,7 @@ class Pool:
             os.killpg(pid, signal.SIGKILL)  # what it has left behind
         except OSError:
             pass
-        with open(self.log(job), encoding="utf-8", errors="replace") as f:
+        with open(log_of(self.folder, job), encoding="utf-8", errors="replace") as f:
             verdict = job.judge(job, f.read().replace("\r", ""), status)
         (self.done if verdict.good else self.failed).add(job.name)
         self.say(job, verdict)

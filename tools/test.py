@@ -2,32 +2,34 @@
 # SPDX-License-Identifier: MIT
 """Run all tests; one closing line "N passed, N failed"; `make test`.
 
-  hosted    tools/check.py: every suite in eight builds
-  lint      tools/lint.py; clang-tidy and cppcheck over an eighth of the sources
-  builds    the kernel with clang and lld, and with the cross prefix
-  library   tools/library.py: mm/ as a library, alone, with a prefix, for 32 bits, for one CPU;
-            ports that are wrong
-  races     tools/race.py: every script, right code and wrong, on fibers and in QEMU
-  mutants   tools/mutants.py: wrong variants fail the tests named for them
-  failures  tools/failsweep.py --upto 40: the n-th allocation of a test fails, for n up to 40
+  hosted    tools/check.py: every suite in six builds; FULL: in eight
+  lint      tools/lint.py; FULL: also clang-tidy and cppcheck
+  library   tools/library.py: mm/ as a library; FULL: also alone, with a prefix, for 32 bits, for
+            one CPU, and ports that are wrong
+  races     tools/race.py: every script, right code and wrong, on fibers; FULL: also in QEMU
+  mutants   tools/mutants.py: for each mechanism a wrong variant that its test must notice; FULL: all
+  labs      tools/labs_check.py: right and wrong solutions, graded; FULL: all
+  bench     tools/bench.py: no figure is worse than recorded; FULL: all figures
   qemu      tests/qemu by pytest: the real image, judged from outside
   user      the same for programs in ring 3: test_user.py, test_hostile.py, test_memory.py
   devices   the same for virtio devices and slots: test_virtio.py, test_slots.py, test_slots_busy.py
-  models    tools/model.py: SPIN models of the protocols, right ones and wrong ones
-  bochs     tools/test-bochs.py: the same image in another emulator
-  bench     tools/bench.py: no figure is worse than the recorded one
+  builds    FULL: the kernel with clang and lld, and with the cross prefix
+  failures  FULL: tools/failsweep.py --upto 40: the n-th allocation of a test fails, up to 40
+  models    FULL: tools/model.py: SPIN models of the protocols, right ones and wrong ones
+  bochs     FULL: tools/test-bochs.py: the same image in another emulator
 
-Usage: tools/test.py [--build DIR] [--only PART,...] [--full] [--eighth N] [-- PYTEST-OPTION ...]
+Usage: tools/test.py [--build DIR] [--only PART,...] [--full] [-- PYTEST-OPTION ...]
 
 Each part is split into jobs (tools/parts.py), which run beside each other on all cores, the longest
 first (tools/schedule.py), by the lengths in tests/lengths.txt.  A run writes DIR/lengths.txt, which
-may be copied there, and each job's output to DIR/test/JOB.log.  "mutants", "failures", clang-tidy
-and cppcheck do what concerns files changed since the last release, and an eighth of the rest,
-another one each day; of tests in QEMU that are marked as one more combination of the same an eighth
-runs, too.  --full does all, --eighth repeats another day's.
+may be copied there, and each job's output to DIR/test/JOB.log.
+
+A test that fails is tried again, alone, at the end.  One that passes then counts as passed, and a
+line "FLAKY name" says so: it is a defect all the same.  More than three of them fail the run, and
+with --full each one does.
 
 The numbers add the hosted programs' test lines, lint's checks, one for each build and pytest's
-tests.  Tests that were skipped, or are expected to fail, are listed and not counted.
+tests.  Tests that were skipped, or are expected to fail, are not counted.
 """
 import argparse
 import os
@@ -35,16 +37,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import again
 import check
-import chosen
 import outer_make
 import parts
 import qemu
 import schedule
 
 PARTS = [*parts.PARTS, "qemu", *parts.FILES]
+FORGIVEN = 3  # tests that may pass only at their second try
+TRIED_AGAIN = 12  # failures; where more fail it is no chance
 
 
 def python_with_pytest():
@@ -63,7 +68,7 @@ def python_with_pytest():
 
 
 def collected(run, folder):
-    """(the tests of tests/qemu that run today, what went wrong)"""
+    """(the tests of tests/qemu that run, what went wrong)"""
     if not run.python:
         return [], "no Python with pytest and pexpect: run make setup"
     path = os.path.abspath(os.path.join(folder, "tests.json"))
@@ -72,73 +77,81 @@ def collected(run, folder):
     done = subprocess.run(
         [*parts.pytest_command(run, "tests/qemu"), "--collect-only", "-q"],
         cwd=qemu.ROOT,
-        env=dict(os.environ, QUARRY_LIST=path, **rotation(run), **parts.pytest_env(run)),
+        env=dict(os.environ, QUARRY_LIST=path, **parts.pytest_env(run)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
     rows = parts.read_rows(path)
-    tests = [row for row in rows if row["today"]]
+    tests = [row for row in rows if run.full or run.options or not row["full"]]
     if len(tests) < len(rows):
-        later = len(rows) - len(tests)
-        print(f"tests in QEMU: eighth {run.eighth}; {later} combinations belong to other days")
+        print(f"tests in QEMU: {len(rows) - len(tests)} more with FULL=1")
     if not tests or done.returncode:
         return tests, f"no tests collected: {done.stdout}"
-    return tests, left_out(rows)
+    return tests, ""
 
 
-def left_out(rows):
-    """What is wrong if nothing of a test runs today."""
-    never = sorted(set(map(function, rows)) - {function(row) for row in rows if row["today"]})
-    return f"nothing of it runs today: {', '.join(never)}" if never else ""
+@dataclass
+class Failure:
+    """A test that has failed."""
 
-
-def function(row):
-    return row["id"].split("[")[0]
-
-
-def rotation(run):
-    """Which tests in QEMU belong to today: all, if some were asked for."""
-    return {} if run.full or run.options else {"QUARRY_EIGHTH": str(run.eighth)}
+    name: str
+    part: str
+    log: str  # a path
+    flaky: bool = False  # it passes at a second try
 
 
 class Report:
-    """Prints what each job said, and counts."""
+    """Counts, and prints a line for each part and what failed jobs said."""
 
-    def __init__(self, run, jobs):
-        self.run, self.counts = run, check.Counts()
+    def __init__(self, run, jobs, folder="."):
+        self.run, self.folder = run, folder
+        self.passed, self.skipped, self.failures = 0, 0, []
         self.left, self.cpu, self.tests, self.not_run = {}, {}, {}, set()
         for job in jobs:
             self.left[job.part] = self.left.get(job.part, 0) + 1
+
+    def fail(self, name, part, log=""):
+        self.failures.append(Failure(name, part, log))
+
+    @property
+    def failed(self):
+        return [f for f in self.failures if self.run.full or not f.flaky]
+
+    def line(self):
+        return f"{self.passed} passed, {len(self.failed)} failed"
 
     def ended(self, job, verdict):
         self.left[job.part] -= 1
         self.cpu[job.part] = self.cpu.get(job.part, 0) + job.used
         if verdict is None:
             if job.part not in self.not_run and job.part != "build":
-                print(f"==== {job.name}: not run: what it needs failed", flush=True)
-                self.counts.one(False, f"{job.part}: not run: what it needs failed")
+                self.fail(f"{job.part}: not run: what it needs failed", job.part)
             self.not_run.add(job.part)
         else:
             self.judged(job, verdict)
         if not self.left[job.part] and job.part != "build":
             if not self.tests.get(job.part) and job.part not in self.not_run:
-                self.counts.one(False, f"{job.part}: no test was run")
+                self.fail(f"{job.part}: no test was run", job.part)
+            mine = sum(f.part == job.part for f in self.failures)
             print(
-                f"==== {job.part}: {self.cpu[job.part]:.0f} s of a CPU, so far "
-                f"{self.counts.line()}",
+                f"{'not ok' if mine else 'ok'} {job.part}: {self.tests.get(job.part, 0)} tests, "
+                f"{mine} failed, {self.cpu[job.part]:.0f} s of a CPU; so far {self.line()}",
                 flush=True,
             )
 
     def judged(self, job, verdict):
-        self.counts.add(verdict.passed, verdict.failed, verdict.names)
+        self.passed += verdict.passed
+        self.skipped += sum(line.startswith("not counted: ") for line in verdict.lines)
+        for name in verdict.names:
+            self.fail(name, job.part, schedule.log_of(self.folder, job))
         self.tests[job.part] = self.tests.get(job.part, 0) + verdict.passed + verdict.failed
         if verdict.good and not verdict.failed:
             self.measured(job)
-        if job.part != "build" or verdict.failed:
+        if verdict.failed:
             lines = [line if line.startswith("  ") else "  " + line for line in verdict.lines]
-            print("\n".join([f"==== {job.name}, {job.took:.0f} s", *lines]), flush=True)
+            print("\n".join([f"not ok {job.name}, {job.took:.0f} s:", *lines]), flush=True)
 
     def measured(self, job):
         if job.holds:
@@ -149,6 +162,62 @@ class Report:
             # Of a build what it takes in an empty directory.
             least = self.run.lengths.get(job.name, (0, 0)) if job.part == "build" else (0, 0)
             self.run.lengths[self.run.key(job.name)] = max(least, (job.used, job.took))
+
+    # ---- a second try ----------------------------------------------------------------------------
+
+    def try_again(self):
+        """Each failed test once more, alone.  Where many fail it would change nothing."""
+        if len(self.failures) > TRIED_AGAIN:
+            print(f"more than {TRIED_AGAIN} failures: none is tried again")
+            return
+        for number, failure in enumerate(self.failures, 1):
+            line = again.command(failure.name, failure.part, self.run)
+            if line:
+                log = os.path.join(self.folder, f"again-{number}.log")
+                print(f"once more, alone: {failure.name}", flush=True)
+                failure.flaky = tried(line, log)
+        flaky = [f for f in self.failures if f.flaky]
+        self.passed += 0 if self.run.full else len(flaky)
+        if not self.run.full and len(flaky) > FORGIVEN:
+            self.fail(f"more than {FORGIVEN} tests passed only at their second try", "")
+
+    def close(self):
+        """The last lines."""
+        if self.skipped:
+            print(f"{self.skipped} tests were skipped: \"not counted\" in {self.folder}/*.log")
+        for failure in self.failures:
+            if failure.flaky:
+                print(f"FLAKY {failure.name}\n  its log: {failure.log}")
+        for failure in self.failed:
+            print(f"FAILED {failure.name}")
+            line = again.command(failure.name, failure.part, self.run)
+            if line:
+                print(f"  again: {line}")
+            if failure.log:
+                print(f"  log:   {failure.log}")
+
+
+def tried(line, log):
+    """Run a command alone; whether it passed."""
+    env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
+    with open(log, "wb") as out:
+        proc = subprocess.Popen(
+            ["sh", "-c", line],
+            cwd=qemu.ROOT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=qemu._die_with_parent,
+        )
+        try:
+            return proc.wait() == 0
+        finally:
+            try:
+                os.killpg(proc.pid, signal.SIGKILL)
+            except OSError:
+                pass
 
 
 def needed(jobs, builds):
@@ -172,20 +241,6 @@ def all_jobs(run, wanted, folder, wrong):
     return needed(jobs, parts.builds(run).values()) + jobs
 
 
-def choice(run, wanted):
-    """What is left out, said once."""
-    if not {"mutants", "failures", "lint"} & set(wanted):
-        return
-    if run.full:
-        print("mutants, failures, tidy, cppcheck: all (FULL=1)")
-        return
-    print(
-        f"mutants, failures, tidy, cppcheck: eighth {run.eighth} of {chosen.EIGHTHS} "
-        f"(EIGHTH={run.eighth} repeats it),\n"
-        f"  and those of {len(run.changed)} changed files; FULL=1 runs all"
-    )
-
-
 def stop(*_):
     raise KeyboardInterrupt
 
@@ -194,38 +249,35 @@ def tests(run, wanted, folder):
     """Run these parts; the exit status."""
     begin, wrong = time.monotonic(), []
     jobs = all_jobs(run, wanted, folder, wrong)
-    report = Report(run, jobs)
+    report = Report(run, jobs, folder)
     for text in wrong:
         print(text)
-        report.counts.one(False, text.split("\n", maxsplit=1)[0])
+        report.fail(text.split("\n", maxsplit=1)[0], "qemu")
     for part in wanted:
         if part not in report.left and not run.options:
-            report.counts.one(False, f"{part}: no test was run")
-    print(f"==== {len(jobs)} jobs on {run.cores} cores", flush=True)
+            report.fail(f"{part}: no test was run", part)
+    print(f"{len(jobs)} jobs on {run.cores} cores; {'all' if run.full else 'FULL=1 runs more'}")
+    sys.stdout.flush()
     schedule.Pool(folder, run.cores, report.ended).run(jobs)
     parts.write_lengths(os.path.join(run.build, "lengths.txt"), run.lengths)
-    for name in report.counts.names:
-        print(f"FAILED {name}")
+    report.try_again()
+    report.close()
     print(f"in {time.monotonic() - begin:.0f} s:")
-    print(report.counts.line(), flush=True)
-    return 1 if report.counts.failed or not report.counts.passed else 0
+    print(report.line(), flush=True)
+    return 1 if report.failed or not report.passed else 0
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--build", default="build")
     parser.add_argument("--only", help="parts, with commas: " + ",".join(PARTS))
-    parser.add_argument("--full", action="store_true", help="every variant, every allocation")
-    parser.add_argument("--eighth", help="1 to 8; without it the day's")
+    parser.add_argument("--full", action="store_true", help="all there is")
     parser.add_argument("options", nargs="*", help="for pytest, after --")
     args = parser.parse_args()
-    wanted = args.only.split(",") if args.only else PARTS
+    every = [part for part in PARTS if args.full or part not in parts.FULL_PARTS]
+    wanted = args.only.split(",") if args.only else every
     if set(wanted) - set(PARTS):
         parser.error(f"no part {', '.join(set(wanted) - set(PARTS))}; known: {' '.join(PARTS)}")
-    try:
-        eighth = chosen.eighth_of(args.eighth) if args.eighth else chosen.today()
-    except ValueError as e:
-        parser.error(str(e))
     for name in outer_make.VARIABLES:
         os.environ.pop(name, None)
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -236,13 +288,10 @@ def main():
         args.build,
         check.jobs(),
         args.full,
-        eighth,
-        set() if args.full else chosen.changed(),
         python_with_pytest(),
         args.options,
         parts.read_lengths(parts.LENGTHS),
     )
-    choice(run, wanted)
     return tests(run, wanted, folder)
 
 

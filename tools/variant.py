@@ -35,7 +35,7 @@ RACES = os.path.join(ROOT, "tests", "races")
 WORLDS = ("host", "qemu")
 NO_WARNINGS = "WARN=-w"  # a mistake may leave a function unused
 BUILDS = ("port", "plain", "order3", "asan", "tsan", "threads", "threads-asan", "silence")
-ONCE = ("id", "title", "why", "world", "build", "cpus", "compile")
+ONCE = ("id", "title", "mechanism", "why", "world", "build", "cpus", "compile")
 KEYS = ONCE + ("kill", "expect")
 NEEDED = ("id", "title", "why", "kill", "expect")
 NEEDED_PLANTED = ("id", "title", "kill")

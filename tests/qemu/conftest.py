@@ -28,12 +28,13 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "long: ten seconds or more; make mutate asks its own long boot instead"
     )
-    config.addinivalue_line("markers", "rotates: of these make test runs an eighth a day")
+    config.addinivalue_line("markers", "full: runs only with FULL=1")
 
 
-def rotates(*values):
-    """A value for parametrize that is one more combination of what another one has judged."""
-    return pytest.param(*values, marks=pytest.mark.rotates)
+def full(*values):
+    """A value for parametrize that runs only with FULL=1: one more combination of what another one
+    has judged."""
+    return pytest.param(*values, marks=pytest.mark.full)
 
 
 def whole():

@@ -127,6 +127,7 @@ def settled(g):
     return g.rss()
 
 
+@pytest.mark.full
 def test_a_burst_is_given_back(guest, report):
     """After 2 GiB have been used and freed the host's memory is within 5 % of its size before."""
     with guest(REPORTING, mem=3072) as g:

@@ -326,6 +326,7 @@ def test_any_trace_is_replayed(tmp_path, capsys):
     assert json.loads(out.read_text())["figures"] == first  # equal to the instruction
 
 
+@pytest.mark.full
 def test_plugins_are_refused_with_a_reason(tmp_path, capsys):
     assert bench.main(["--plugin", str(tmp_path / "none.so")]) == 1
     assert "none.so: no such file" in capsys.readouterr().out

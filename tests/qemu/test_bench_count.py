@@ -121,6 +121,7 @@ def test_calls_of_a_function_are_rows_up_to_the_instruction_behind_them(tmp_path
     ]
 
 
+@pytest.mark.full
 def test_the_calls_of_a_function_are_profiled(capsys):
     words = ["--build", qemu.BUILD, "--only", "trace_tar_gzip", "--profile", "free_order_any,mem"]
     assert bench.main(words) == 1
@@ -154,6 +155,7 @@ def measured(name, groups, cpus, mem):
     return {n: value for n, value, _ in bench_count.figures(out, run.text, qemu.BUILD)}
 
 
+@pytest.mark.full
 def test_operations_are_counted_and_alike_in_each_run():
     found = measured("count-a", "counted", 1, 64)
     assert sorted(found) == sorted(bench_rows.of_group("counted"))

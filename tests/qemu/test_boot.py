@@ -24,7 +24,7 @@ def machine_line(run, cpus, nodes=1):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("path", ["pvh", "grub", conftest.rotates("uefi")])
+@pytest.mark.parametrize("path", ["pvh", "grub", conftest.full("uefi")])
 def test_path(passes, drawn, path):
     """By PVH with a thread of the host's for each CPU; without FULL=1 then the suites for which
     that matters, as test_cmdline.py runs all by PVH."""
@@ -73,7 +73,7 @@ def test_nodes_come_through(brought):
 
 
 @pytest.mark.parametrize(
-    "cpus", [1, 2, pytest.param(16, marks=(pytest.mark.long, pytest.mark.rotates))]
+    "cpus", [1, 2, pytest.param(16, marks=(pytest.mark.long, pytest.mark.full))]
 )
 def test_cpus(passes, drawn, cpus):
     """With 4: test_path, and test_all_suites.  Many more CPUs than the host's in threads of their

@@ -80,6 +80,7 @@ def names_of(lab, kind):
     return submission.names(kind, lab)[::4]
 
 
+@pytest.mark.full
 def test_reference_has_all_points(tmp_path):
     one = graded(tmp_path)
     assert lost(one) == []
@@ -120,6 +121,7 @@ def test_an_endless_loop_is_a_hang(tmp_path):
     assert [r.verdict for r in one.results] == ["HANG"]
 
 
+@pytest.mark.full
 def test_an_output_flood_is_a_hang(tmp_path):
     """What is printed is not kept, and not read for points."""
     flood = '\tfor (;;)\n\t\tprintk("ok 1 - all\\n");\n'

@@ -37,6 +37,7 @@ def test_powering_off_is_not_allowed(tmp_path):
     assert "uses machine_power_off" in one.results[0].why
 
 
+@pytest.mark.full
 def test_programs_of_ring_3(tmp_path):
     """Right and wrong ones: the tests of the machine decide."""
     one = test_grade.graded(tmp_path / "right", lab="P")

@@ -6,7 +6,7 @@ import re
 import conftest
 import pytest
 
-MODELS = ["qemu64", conftest.rotates("Haswell"), "max"]
+MODELS = ["qemu64", conftest.full("Haswell"), "max"]
 # The kernel's message about cases that end their task, where it says more than that a fault ended
 # it.
 SAYS = {

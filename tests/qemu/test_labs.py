@@ -324,6 +324,7 @@ def test_the_reference_passes_as_a_student(name, tmp_path):
         assert lab_build.object_faults(lab.one, made, path) == []
 
 
+@pytest.mark.full
 def test_a_skeleton_has_the_reference_as_objects_only(tmp_path):
     folder = str(tmp_path / "lab")
     skeleton.write(labs.lab("2"), folder)

@@ -54,6 +54,7 @@ SHOWN = {
 }
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", each(OWN, ("7",)))
 def test_the_whole_kernel_works_with_the_students_code(name, tmp_path):
     run = boot(Lab(name, tmp_path), own=True)
@@ -63,6 +64,7 @@ def test_the_whole_kernel_works_with_the_students_code(name, tmp_path):
         assert run.has(r"^programs: 4 verified \d+ pages, 0 wrong; all ended well$"), run.story()
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", each(SHOWN, ("7",)))
 def test_the_whole_kernel_shows_a_wrong_solution(name, tmp_path):
     lab = Lab(name, tmp_path)
@@ -73,6 +75,7 @@ def test_the_whole_kernel_shows_a_wrong_solution(name, tmp_path):
     assert run.has(r"^  not ok \d+ ") or "PANIC" in run.text, run.story()
 
 
+@pytest.mark.full
 def test_the_whole_kernel_needs_what_is_to_be_written(tmp_path):
     lab = Lab("7", tmp_path)
     lab.empty()

@@ -165,7 +165,7 @@ def test_killed_run_leaves_no_qemu(command, how):
     assert wait_until(lambda: not running(word)), "QEMU is still there"
 
 
-@pytest.mark.parametrize("path", [conftest.rotates("grub"), "pvh"])
+@pytest.mark.parametrize("path", [conftest.full("grub"), "pvh"])
 def test_runs_beside_each_other(make, path):
     """Each has its own image, modules and log; one that is killed leaves nothing that disturbs the
     next."""
@@ -257,7 +257,7 @@ ENDS = {"ctrl_c": "\x03", "ctrl_a_x": "\x01x", "ctrl_d": "\x04", "halt": "halt\r
     "suite, verdict, end",
     [("buddy", "PASS", end) for end in ENDS]
     + [("fail", "FAIL", end) for end in ("ctrl_c", "halt")]
-    + [conftest.rotates("fail", "FAIL", end) for end in ("ctrl_a_x", "ctrl_d")],
+    + [conftest.full("fail", "FAIL", end) for end in ("ctrl_a_x", "ctrl_d")],
 )
 def test_end_at_the_prompt(terminal, end, suite, verdict):
     """The verdict counts, however the prompt is left."""

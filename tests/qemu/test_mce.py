@@ -93,7 +93,7 @@ def test_standby(boot):
     ), run.story(80)
 
 
-@pytest.mark.parametrize("cpus", [conftest.rotates(2), 4])
+@pytest.mark.parametrize("cpus", [conftest.full(2), 4])
 def test_each_kind(boot, cpus):
     """One after the other."""
     asked = []
@@ -206,9 +206,9 @@ def test_storm(boot):
     "machine",
     [
         dict(cpu="max"),
-        conftest.rotates(dict(cpu="Nehalem")),
-        conftest.rotates(dict(cpu="qemu64", cpus=1)),
-        conftest.rotates(dict(cpu="max", boot="grub")),
+        conftest.full(dict(cpu="Nehalem")),
+        conftest.full(dict(cpu="qemu64", cpus=1)),
+        conftest.full(dict(cpu="max", boot="grub")),
         dict(cpu="max", icount=True, shift=3),
     ],
 )

@@ -5,7 +5,7 @@ import pytest
 
 import pressure
 import qemu
-from conftest import rotates
+from conftest import full
 
 BOOTS = "multi"  # memory runs out on all CPUs at the same time
 
@@ -13,7 +13,7 @@ CMDLINE = "selftest=none movable=0 pressure="
 
 
 @pytest.mark.parametrize(
-    "cpus,icount", [rotates(1, False), (4, False), rotates(8, False), (8, True)]
+    "cpus,icount", [full(1, False), (4, False), full(8, False), (8, True)]
 )
 def test_nothing_is_missed(passes, cpus, icount):
     """Exact at rest, whatever the CPUs did: a thread's last request failed after a drain of all
@@ -66,7 +66,7 @@ def test_same_seed_same_figures(boot):
 WRONG = [p for p in pressure.POLICIES if p != pressure.RIGHT]
 
 
-@pytest.mark.parametrize("policy", [WRONG[0], *map(rotates, WRONG[1:])])
+@pytest.mark.parametrize("policy", [WRONG[0], *map(full, WRONG[1:])])
 def test_wrong_variants(policy):
     """The fault of each is seen, and no other."""
     kernel = pressure.kernel_of(qemu.BUILD, policy)

@@ -123,6 +123,7 @@ watch nosuch|mem|zone|pcp|counts|check|slots|virtio|mce|help nosuch|nosuch
 expect-fail check"""
 
 
+@pytest.mark.full
 def test_no_line_is_wider_than_80_columns(host):
     """Of all commands, and of a boot whose every option is wrong."""
     h = host("selftest=buddy nosuch=1 fault=x cma=17T ipi_timeout=0", cpus=4, programs=True)

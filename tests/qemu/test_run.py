@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 import qemu
-from conftest import rotates, whole
+from conftest import full, whole
 
 SHORT = "selftest=buddy tour=off"
 # The suites on such machines: test_scale.py.
@@ -21,15 +21,15 @@ CORES = len(os.sched_getaffinity(0))
         ({"BOOT": "grub", "CPUS": 1, "NODES": 1, "MEM": "69M"}, "1 CPU online of 1, 1 node,"),
         ({"BOOT": "grub", "MEM": "76"}, "4 CPUs online of 4, 2 nodes,"),
         ({"BOOT": "pvh", "MEM": "76m"}, "4 CPUs online of 4, 2 nodes,"),
-        rotates({"BOOT": "uefi", "MEM": "140M"}, "4 CPUs online of 4, 2 nodes,"),
+        full({"BOOT": "uefi", "MEM": "140M"}, "4 CPUs online of 4, 2 nodes,"),
         ({"BOOT": "pvh", "NODES": 16, "MEM": "132M"}, "4 CPUs online of 4,"),
         ({"NODES": 8, "MEM": "1g"}, "4 CPUs online of 4, 8 nodes,"),
-        ({"BOOT": "pvh", "CPUS": 255, "MEM": "327M"}, "255 CPUs online of 255,"),
-        rotates(
+        full({"BOOT": "pvh", "CPUS": 255, "MEM": "327M"}, "255 CPUs online of 255,"),
+        full(
             {"BOOT": "uefi", "CPUS": 255, "NODES": 16, "MEM": "447M"}, "255 CPUs online of 255,"
         ),
         ({"BOOT": "grub", "MEM": "1T"}, "4 CPUs online of 4, 2 nodes,"),
-        rotates({"BOOT": "uefi", "MEM": "1t"}, "4 CPUs online of 4, 2 nodes,"),
+        full({"BOOT": "uefi", "MEM": "1t"}, "4 CPUs online of 4, 2 nodes,"),
     ],
     ids=[
         "least",
@@ -51,7 +51,7 @@ def test_range(make, variables, says):
 
 @pytest.mark.parametrize(
     "machine",
-    [rotates({"MEM": "64G", "CMDLINE": "selftest=buddy"}), {"MEM": "1T", **TOUR}],
+    [full({"MEM": "64G", "CMDLINE": "selftest=buddy"}), {"MEM": "1T", **TOUR}],
     ids=["64G", "1T"],
 )
 def test_large_memory_passes_with_the_tour(make, machine):
@@ -61,6 +61,7 @@ def test_large_memory_passes_with_the_tour(make, machine):
     assert status == 0 and " pages were mapped; " in out and "act 4 of 4: " in out, out[-3000:]
 
 
+@pytest.mark.full
 def test_many_cpus_pass_with_the_tour(make):
     """64 of them: test_boot.py.  CPUs under stress are halted between bursts."""
     status, out = make("run", BOOT="pvh", CPUS=255, **TOUR)

@@ -73,6 +73,7 @@ def test_terabyte_is_used(passes):
     assert run.has(r"^machine: 4 CPUs online of 4, 1 node, \d{4} MiB managed"), run.story()
 
 
+@pytest.mark.full
 def test_255_cpus(passes, report):
     """The suites in so much of the guest's time.  Without FULL=1 those about what CPUs do to each
     other, and an instruction takes 4 ns, not 1, which makes the waits of the boot short for the

@@ -57,7 +57,7 @@ def shot(boot, name):
     return run
 
 
-@pytest.mark.parametrize("path", ["grub", conftest.rotates("uefi")])
+@pytest.mark.parametrize("path", ["grub", conftest.full("uefi")])
 def test_screen_shows_what_the_serial_line_says(shot, path):
     """All of it: enough lines to scroll several times, each character where it belongs, grey on
     black."""
@@ -112,7 +112,7 @@ def without_exit(command):
     return command[: at - 1] + command[at + 1 :]
 
 
-@pytest.mark.parametrize("path", ["grub", conftest.rotates("uefi")])
+@pytest.mark.parametrize("path", ["grub", conftest.full("uefi")])
 def test_panic_is_on_the_screen(name, path):
     """All of the report, in red, and the machine stays on.  Of four CPUs it is longer than the
     screen."""
@@ -133,7 +133,7 @@ def test_panic_is_on_the_screen(name, path):
     assert "To run it again" in seen.text and "CPU 1 (APIC id 1): asked" in seen.text, seen.text
 
 
-@pytest.mark.parametrize("path", [conftest.rotates("grub"), "uefi"])
+@pytest.mark.parametrize("path", [conftest.full("grub"), "uefi"])
 def test_from_a_usb_stick_without_a_serial_port(name, path):
     """As on a PC: the image on a USB stick, a screen and no serial port, and at the end the power
     stays on."""

@@ -6,12 +6,12 @@ import pytest
 
 import conftest
 import qemu
-from conftest import rotates
+from conftest import full
 
 
 @pytest.mark.parametrize(
     "cpus, machine",
-    [(2, {}), (3, {}), rotates(3, {"threads": "single"}), rotates(4, {"threads": "single"})],
+    [(2, {}), (3, {}), full(3, {"threads": "single"}), full(4, {"threads": "single"})],
 )
 def test_seed(passes, drawn, cpus, machine):
     """With FULL=1 two of them have a thread of the host's for each CPU, as test_boot.py's by PVH

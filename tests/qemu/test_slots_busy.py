@@ -20,7 +20,7 @@ def moved(text):
     return int(found.group(1))
 
 
-@pytest.mark.parametrize("boot", ["pvh", conftest.rotates("uefi")])
+@pytest.mark.parametrize("boot", ["pvh", conftest.full("uefi")])
 def test_dimm_under_load(host, boot):
     """It is unplugged with its pages moved elsewhere; without free memory for them it stays, and
     the host is told."""

@@ -13,7 +13,7 @@ import pytest
 import qemu
 import race
 import race_engine
-from conftest import rotates
+from conftest import full
 from test_make import running, wait_until
 
 
@@ -109,6 +109,7 @@ def outcome_of(fiber, text_file, script):
     return re.search(r"^race: end mine (.*)$", done.stdout, re.MULTILINE).group(1)
 
 
+@pytest.mark.full
 def test_to_the_hang_and_back_on_the_live_machine(keys, program, text_file):
     """The wrong variant of the exhibit, to its failure; two steps back, and to it again."""
     child = keys("R-S0A")
@@ -263,7 +264,7 @@ def test_seed_decides(seeds):
 
 @pytest.mark.parametrize(
     "name",
-    ["R-S1c", "R-S3C", *map(rotates, ["R-ISO", "R-OVL", "R-S3A", "R-S3H", "R-S2", "R-S4-busy"])],
+    ["R-S1c", "R-S3C", *map(full, ["R-ISO", "R-OVL", "R-S3A", "R-S3H", "R-S2", "R-S4-busy"])],
 )
 def test_seeds_same_in_the_kernel(seeds, name):
     """Several seeds in one boot, with roles that wait for locks and for answers, and CPUs that go

@@ -373,6 +373,7 @@ def test_default_variant():
     assert shown["R-S0A"] == "M02" and shown["R-S3B"] == "M81" and shown["R-OVL"] == "none"
 
 
+@pytest.mark.full
 def test_program_from_nothing(tmp_path, capfd):
     """In an empty build directory only the hosted program is built, with progress."""
     program = race_step.fiber_program(str(tmp_path), "none")

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
 """`make test` itself: which jobs run when, what is left out, and that nothing wrong passes."""
-import argparse
 import os
 import signal
 import subprocess
@@ -9,12 +8,11 @@ import time
 
 import pytest
 
-import chosen
-import lane
 import parts
 import qemu
 import schedule
 import test as whole
+import watchdog
 from schedule import Job, Verdict
 from test_make import wait_until
 
@@ -111,7 +109,7 @@ def test_lengths_with_full_are_their_own():
     assert full.length(test) == run.length(test) == (1.0, 2.0)
     run.lengths[full.key(test)] = (9.0, 9.0)
     assert full.length(test) == run.lengths[long] == (9.0, 9.0) and run.length(test) == (1.0, 2.0)
-    assert full.key("bench") == "bench FULL=1" and full.key("races") == run.key("races") == "races"
+    assert full.key("bench") == "bench FULL=1" and full.key("lint locks") == "lint locks"
 
 
 def test_the_line_of_progress_fits():
@@ -122,115 +120,34 @@ def test_the_line_of_progress_fits():
 # ---- what is left out ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [0, 1, 7, 8, 9, 930])
-def test_eighths_are_all_and_do_not_overlap(number):
-    items = list(range(number))
-    eighths = [chosen.eighth(items, nr) for nr in range(1, chosen.EIGHTHS + 1)]
-    assert sorted(item for one in eighths for item in one) == items
-    assert max(map(len, eighths)) - min(map(len, eighths)) <= 1
+def test_variants_of_make_test_stand_for_one_mechanism_each():
+    some = parts.chosen_variants(parts.Run("build", 2))
+    names = [v.get("mechanism") for v in some]
+    assert len(names) > 100 and all(names) and len(set(names)) == len(names)
+    assert not any("kernel" in parts.mutants.base_of(v, kill) for v in some for kill in v.kills)
 
 
-def test_the_days_eighth_is_one_of_them(monkeypatch):
-    days = set()
-    for day in range(8):
-
-        class Date(chosen.datetime.date):
-            @classmethod
-            def today(cls, day=day):
-                return cls(2024, 5, 1 + day)
-
-        monkeypatch.setattr(chosen.datetime, "date", Date)
-        days.add(chosen.today())
-        monkeypatch.undo()
-    assert days == set(range(1, 9))
+def names_of(part, **more):
+    return {j.name for j in parts.PARTS[part](parts.Run("build", 2, **more))}
 
 
-@pytest.mark.parametrize("text", ["0", "9", "-1", "x", ""])
-def test_no_other_eighths(text):
-    with pytest.raises(ValueError, match="wanted 1 to 8"):
-        chosen.eighth_of(text)
-
-
-def test_changed_files_are_those_since_the_last_tag(tmp_path, monkeypatch):
-    def git(*words):
-        who = ["-c", "user.name=n", "-c", "user.email=n@n", "-c", "init.defaultBranch=main"]
-        subprocess.run(["git", *who, *words], cwd=tree, check=True, capture_output=True)
-
-    def commit(name):
-        (tree / name).write_text(name)
-        git("add", name)
-        git("commit", "-m", name)
-
-    tree = tmp_path / "tree"
-    tree.mkdir()
-    monkeypatch.setattr(qemu, "ROOT", str(tree))
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
-    assert chosen.changed() == set()  # an unpacked archive
-    git("init")
-    commit("first.c")
-    commit("second.c")
-    assert chosen.changed() == set()
-    (tree / "first.c").write_text("edited")
-    (tree / "new.c").write_text("new")
-    assert chosen.changed() == {"first.c", "new.c"}
-    git("tag", "v1", "HEAD~1")
-    assert chosen.changed() == {"first.c", "second.c", "new.c"}
-    # A tree in another repository.
-    (tree / "inner").mkdir()
-    monkeypatch.setattr(qemu, "ROOT", str(tree / "inner"))
-    assert chosen.changed() == set()
-
-
-def test_variants_of_changed_files_run_besides_the_eighth():
-    run = parts.Run("build", 2, eighth=3)
-    ids, said = parts.chosen_variants(run)
-    everything = parts.chosen_variants(parts.Run("build", 2, full=True))[0]
-    assert ids == everything[2::8] and "eighth 3" in said
-    run.changed = {"mm/buddy.c"}
-    more = set(parts.chosen_variants(run)[0]) - set(ids)
-    assert more and all(parts.touches(parts.variant.read(i), run.changed) for i in more)
-    assert not any(
-        parts.touches(parts.variant.read(i), run.changed) for i in set(everything) - more - set(ids)
-    )
-    run.changed = {f"tests/mutants/{everything[0]}.mut"}
-    assert set(parts.chosen_variants(run)[0]) - set(ids) == {everything[0]}
-
-
-def checked(build, monkeypatch, *words):
-    """The sources that clang-tidy is asked to look at."""
-    parser, seen = argparse.ArgumentParser(), []
-    parts.lint.analyse.options(parser)
-    for name in ("jobs", "part", "changed"):
-        monkeypatch.setattr(parts.lint.analyse, name, getattr(parts.lint.analyse, name))
-    parts.lint.analyse.take(parser.parse_args(words))
-    monkeypatch.setattr(
-        parts.lint.analyse, "run_together", lambda command, paths, build: seen.extend(paths) or ""
-    )
-    assert not list(parts.lint.analyse.check_tidy(str(build)))
-    return seen
-
-
-def test_sources_of_a_day_are_an_eighth_and_those_of_changed_files(tmp_path, monkeypatch):
-    everything = checked(tmp_path, monkeypatch)
-    days = [checked(tmp_path, monkeypatch, "--eighth", str(n)) for n in range(1, 9)]
-    assert sorted(path for day in days for path in day) == sorted(everything)
-    assert max(map(len, days)) - min(map(len, days)) <= 1
-    changed = "--changed=mm/buddy.c,include/quarry/ipc.h"
-    more = set(checked(tmp_path, monkeypatch, "--eighth", "1", changed)) | set(days[0])
-    assert {"mm/buddy.c", "kernel/ipc.c"} <= more
-    assert "mm/slab.c" not in more - set(days[0])
-
-
-def test_clang_tidy_and_cppcheck_look_at_all_with_full():
-    today = {j.name: j.command for j in parts.part_lint(parts.Run("build", 2, eighth=3))}
-    full = {j.name: j.command for j in parts.part_lint(parts.Run("build", 2, full=True))}
-    for name in ("lint tidy", "lint cppcheck"):
-        assert today[name] == [*full[name], "--eighth", "3", "--changed="]
-    assert all(today[name] == full[name] for name in set(full) - {"lint tidy", "lint cppcheck"})
+def test_with_full_there_is_more():
+    assert names_of("lint", full=True) - names_of("lint") == {"lint tidy", "lint cppcheck"}
+    assert names_of("hosted", full=True) - names_of("hosted") == {
+        "hosted order3",
+        "hosted threads-asan",
+    }
+    assert names_of("library") < names_of("library", full=True)
+    every = parts.builds(parts.Run("build", 2, full=True))
+    assert set(every) - set(parts.builds(parts.Run("build", 2))) == {
+        "host-order3",
+        "host-threads-asan",
+    }
 
 
 def test_every_part_has_jobs_and_they_fit_together():
-    run = parts.Run("build", 2, eighth=1, lengths=parts.read_lengths(parts.LENGTHS))
+    everything = parts.Run("build", 2, True, lengths=parts.read_lengths(parts.LENGTHS))
+    run = everything
     jobs = [j for make in parts.PARTS.values() for j in make(run)]
     schedule.rank(list(parts.builds(run).values()) + jobs)
     assert {j.part for j in jobs} == set(parts.PARTS)
@@ -238,24 +155,28 @@ def test_every_part_has_jobs_and_they_fit_together():
     assert sorted(checks) == sorted(c.__name__[6:] for c in parts.lint.CHECKS)
     cases = [name for j in jobs if j.part == "models" for name in j.command[-1].split(",")]
     assert sorted(cases) == sorted("-".join(case[:2]) for case in parts.model.CASES)
-    everything = parts.Run("build", 2, full=True)
     ids = [
         name
         for j in parts.part_mutants(everything)
         for name in j.command[j.command.index("--only") + 1].split(",")
     ]
     assert sorted(ids) == parts.variant.known()
-    assert len(list(parts.part_failures(everything))) == chosen.EIGHTHS
+    shares = [j.command[-1] for j in jobs if j.part == "failures"]
+    assert shares == [f"{n}/{len(shares)}" for n in range(1, len(shares) + 1)]
 
 
 # ---- nothing wrong passes ------------------------------------------------------------------------
 
 
 def run_jobs(folder, *jobs):
-    """The counts of a run of these jobs."""
-    report = whole.Report(parts.Run("none", 2), jobs)
+    """The report of a run of these jobs."""
+    report = whole.Report(parts.Run("none", 2), jobs, str(folder))
     schedule.Pool(str(folder), 2, report.ended).run(list(jobs))
-    return report.counts
+    return report
+
+
+def said(report):
+    return report.passed, len(report.failed), [f.name for f in report.failed]
 
 
 def says(name, text, *needs, end="", judge=None):
@@ -264,8 +185,8 @@ def says(name, text, *needs, end="", judge=None):
 
 
 def test_numbers_are_added(tmp_path):
-    counts = run_jobs(tmp_path, says("a", "3 passed, 0 failed"), says("b", "4 passed, 0 failed"))
-    assert (counts.passed, counts.failed, counts.names) == (7, 0, [])
+    report = run_jobs(tmp_path, says("a", "3 passed, 0 failed"), says("b", "4 passed, 0 failed"))
+    assert said(report) == (7, 0, [])
     assert (tmp_path / "a.log").read_text() == "3 passed, 0 failed\n"
 
 
@@ -282,58 +203,151 @@ def test_numbers_are_added(tmp_path):
     ],
 )
 def test_a_tool_that_fails_or_says_nothing_fails(tmp_path, text, end, name):
-    counts = run_jobs(tmp_path, says("a", text, end=end))
-    assert (counts.failed, counts.names) == (1, [name])
+    assert said(run_jobs(tmp_path, says("a", text, end=end)))[1:] == (1, [name])
 
 
 def test_what_needs_a_failed_build_is_not_run_and_fails(tmp_path):
     build = says("build x", "mm/x.c:1: error", end=";exit(2)", judge=parts.judge_build(False))
     build.part = "build"
-    counts = run_jobs(tmp_path, build, says("a", "3 passed, 0 failed", "build x"))
-    assert counts.passed == 0
-    assert counts.names == ["build x: does not build", "part: not run: what it needs failed"]
+    report = run_jobs(tmp_path, build, says("a", "3 passed, 0 failed", "build x"))
+    names = ["build x: does not build", "part: not run: what it needs failed"]
+    assert said(report) == (0, 2, names)
 
 
 def test_a_part_without_a_test_fails(tmp_path):
     empty = says("a", "", judge=lambda *_: Verdict(0, 0, [], []))
-    assert run_jobs(tmp_path, empty).names == ["part: no test was run"]
+    assert said(run_jobs(tmp_path, empty)) == (0, 1, ["part: no test was run"])
 
 
-class Item:
-    """A test as pytest has collected it; every third one rotates."""
-
-    def __init__(self, number):
-        self.number = number
-
-    def get_closest_marker(self, name):
-        return True if name == "rotates" and self.number % 3 == 0 else None
+# ---- a second try ------------------------------------------------------------------------------
 
 
-def test_each_combination_belongs_to_one_day_and_the_others_to_all(monkeypatch):
-    items, days = [Item(number) for number in range(100)], []
-    for number in range(1, chosen.EIGHTHS + 1):
-        monkeypatch.setenv("QUARRY_EIGHTH", str(number))
-        later = lane.not_today(items)
-        days += [item for item in items if item not in later and item.number % 3 == 0]
-        assert all(item.number % 3 == 0 for item in later) and len(later) in (29, 30)
-    assert sorted(item.number for item in days) == list(range(0, 100, 3))
-    monkeypatch.delenv("QUARRY_EIGHTH")
-    assert lane.not_today(items) == []
+@pytest.fixture
+def tries(monkeypatch):
+    """Second tries pass if the command has the word "flaky"; the commands."""
+    lines = []
+
+    def tried(line, log):
+        lines.append(line)
+        return "flaky" in line
+
+    monkeypatch.setattr(whole, "tried", tried)
+    monkeypatch.setattr(
+        whole.again, "command", lambda name, part, run: "" if "build" in name else f"try {name}"
+    )
+    return lines
+
+
+def report_of(names, full=False):
+    report = whole.Report(parts.Run("none", 2, full), [])
+    report.passed = 7
+    for name in names:
+        report.fail(name, "part", "a.log")
+    report.try_again()
+    return report
+
+
+def test_what_passes_alone_is_flaky_and_counts_as_passed(tries, capsys):
+    report = report_of(["flaky a", "b", "build c"])
+    assert tries == ["try flaky a", "try b"]
+    assert said(report) == (8, 2, ["b", "build c"])
+    report.close()
+    lines = capsys.readouterr().out.split("\n")
+    assert "FLAKY flaky a" in lines and "FAILED flaky a" not in lines
+    assert lines[lines.index("FAILED b") :][:3] == ["FAILED b", "  again: try b", "  log:   a.log"]
+
+
+def test_three_may_be_flaky_and_with_full_none(tries):
+    some = [f"flaky {n}" for n in range(4)]
+    assert said(report_of(some[:3])) == (10, 0, [])
+    assert said(report_of(some))[:2] == (11, 1)
+    assert said(report_of(some[:1], full=True)) == (7, 1, ["flaky 0"])
+
+
+def test_many_failures_are_not_tried_again(tries):
+    assert said(report_of([f"flaky {n}" for n in range(13)]))[1] == 13 and not tries
 
 
 @pytest.mark.parametrize(
-    "full, options, today", [(False, [], "3"), (True, [], None), (False, ["-k", "x"], None)]
+    "part, name, line",
+    [
+        ("hosted", "hosted plain: drain.a_test", "build/host-plain/check drain.a_test"),
+        ("hosted", "hosted port: drain.a_test hangs", "build/host-port/check drain.a_test"),
+        (
+            "hosted",
+            "hosted port: ended with status -6 in pcp.x, before the last suite",
+            "build/host-port/check pcp.x",
+        ),
+        ("hosted", "hosted port: ended with status 1", "make check ONLY=port"),
+        ("hosted", "hosted port: does not build", ""),
+        ("lint", "lint: words", "make lint ONLY=words"),
+        ("races", "races: R-S0A with M02", "make race NAME='R-S0A M02'"),
+        ("races", "races: R-S0A", "make race NAME=R-S0A"),
+        ("races", "races: tables of docs/races", "make race"),
+        ("mutants", "mutants: M05: SURVIVED: race R-S1: ", "make mutants ONLY=M05"),
+        ("models", "models: putback late: HOLDS (1.0 s)", "make model ONLY=putback-late"),
+        ("labs", "labs: 5.reference: lost 3", "make labs-check ONLY=5.reference"),
+        ("library", "library: core", "python3 tools/library.py --only core"),
+        ("bench", "bench: 1 failed", "make bench ONLY=1"),
+        ("devices", "devices: 1 failed", "make test ONLY=devices"),
+    ],
 )
-def test_all_combinations_run_where_all_or_some_are_asked_for(full, options, today):
-    run = parts.Run("b", 2, full=full, eighth=3, options=options)
-    assert whole.rotation(run).get("QUARRY_EIGHTH") == today
-    assert parts.pytest_env(run).get("FULL") == ("1" if full else None)
+def test_a_failure_has_its_command(part, name, line):
+    run = parts.Run("build", 2, python="python3")
+    assert whole.again.command(name, part, run) == line
 
 
-def test_a_test_of_which_nothing_runs_today_is_named():
-    rows = [{"id": "f::a[1]", "today": False}, {"id": "f::a[2]", "today": True}]
-    assert whole.left_out(rows) == ""
-    assert whole.left_out(rows[:1]) == "nothing of it runs today: f::a"
+def test_a_failed_test_in_qemu_is_repeated_with_its_limit():
+    name = "tests/qemu/test_x.py::test_a[1 b]"
+    run = parts.Run("b", 2, True, "python3", lengths={name: (9.0, 9.0)})
+    assert whole.again.command(f"qemu: {name}: did not end", "qemu", run) == (
+        "FULL=1 QUARRY_LIMIT=180 QUARRY_BUILD=b python3 -m pytest -p no:cacheprovider "
+        "'tests/qemu/test_x.py::test_a[1 b]'"
+    )
+
+
+# ---- a program that hangs ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def started():
+    """started(code): a Python program that is ended with the test."""
+    programs = []
+
+    def start(code):
+        programs.append(subprocess.Popen([sys.executable, "-c", code]))
+        return programs[-1]
+
+    yield start
+    for proc in programs:
+        proc.kill()
+        proc.wait()
+
+
+def test_a_program_that_uses_far_too_much_of_a_cpu_hangs(started):
+    proc = started("while 1: pass")
+    dog = watchdog.Watchdog(proc.pid, 1.0)
+    assert not dog.why()
+    wait_until(dog.why)
+    assert "of a CPU, of at most 1" in dog.why()
+    dog.again()  # the limit is for what comes now
+    assert not dog.why()
+    proc.kill()
+    proc.wait()
+    assert not dog.why()
+
+
+def test_a_program_that_waits_in_silence_hangs(started, monkeypatch):
+    monkeypatch.setattr(watchdog, "SILENCE", 2.0)
+    dog = watchdog.Watchdog(started("import time; time.sleep(600)").pid, 1.0)
+    assert not dog.why()
+    wait_until(dog.why)
+    assert "neither said nor done anything for 2 s" in dog.why()
+    dog.heard()
+    assert not dog.why()
+
+
+# ---- lanes ---------------------------------------------------------------------------------------
 
 
 TESTS = """
@@ -373,9 +387,9 @@ def test_a_lane_judges_each_test_and_misses_those_that_did_not_end(tmp_path, mon
     assert [row["alone"] for row in rows] == [False, True] + [False] * 4
     job = parts.lane(run, "qemu", 1, ids, str(tmp_path), False)
     job.needs = ()
-    counts = run_jobs(tmp_path, job)
-    assert (counts.passed, counts.failed) == (1, 3)
-    assert [name.split("::")[1] for name in counts.names] == [
+    passed, failed, names = said(run_jobs(tmp_path, job))
+    assert (passed, failed) == (1, 3)
+    assert [name.split("::")[1] for name in names] == [
         "test_bad",
         "test_ends_all: did not end",
         "test_never_begins: did not end",

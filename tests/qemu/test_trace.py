@@ -7,7 +7,7 @@ import re
 import pytest
 
 import qemu
-from conftest import rotates
+from conftest import full
 
 BOOTS = "single"  # what is read from a file
 
@@ -94,7 +94,7 @@ def test_no_module_at_all(boot):
     assert run.has(r"^trace=good\.trace: no module"), run.story()
 
 
-@pytest.mark.parametrize("path", ["grub", rotates("pvh")])
+@pytest.mark.parametrize("path", ["grub", full("pvh")])
 def test_recorded(make, path):
     """A trace of the repository, packed as it is kept, through make run."""
     folder = os.path.join(qemu.ROOT, "traces")

@@ -48,7 +48,7 @@ def user(boot):
 @pytest.mark.long
 @pytest.mark.parametrize(
     "machine",
-    [name if name in ("pvh-max-4", "grub-max-2") else conftest.rotates(name) for name in MACHINES],
+    [name if name in ("pvh-max-4", "grub-max-2") else conftest.full(name) for name in MACHINES],
 )
 def test_init(user, machine):
     """All programs, each judged by init; and the kernel's own reports of those that fault."""
@@ -92,7 +92,7 @@ def test_protection(passes, cpu, smep, smap, by):
     assert run.has(r"^  ok \d+ smap_and_smep_are_on\b"), run.story()
 
 
-@pytest.mark.parametrize("cpus", [1, conftest.rotates(2), 8])
+@pytest.mark.parametrize("cpus", [1, conftest.full(2), 8])
 def test_suites(passes, cpus):
     run = passes("selftest=task,task_cpu,ipc,pager,pager_wait,elf", cpus=cpus)
     assert run.has("^ok 6 "), run.story()

@@ -29,6 +29,7 @@ def test_right_code_moves_every_page_in_two_tries(kernel, engine):
         assert figure["try1"] + figure["try2"] == figure["moves"] and figure["waits"] > 0
 
 
+@pytest.mark.full
 def test_waiters_with_references_block_the_migration(kernel):
     got, found = waiters.outcome(waiters.run_one(kernel("M20"), "M20", "icount"))
     assert got == waiters.DIVERGES and found["storm"]["moved"] == 0, found
