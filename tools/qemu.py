@@ -5,8 +5,8 @@
     run = with_defaults.run("a_name", "selftest=quick")
     assert run.passed, run.story()
 
-The console goes to a file, BUILD/qemu/NAME.log.  A run that hangs is killed (tools/watchdog.py), and
-whatever ends Python ends QEMU too.
+The console goes to a file, BUILD/qemu/NAME.log.  A run that hangs is killed (tools/watchdog.py),
+and whatever ends Python ends QEMU too.
 """
 import ctypes
 import functools
@@ -34,7 +34,7 @@ TIMED_OUT = "timeout"
 # Seconds of a CPU that a machine may use; and for what has no process to ask, or several, seconds
 # of the host's clock: far beyond what any needs, on a machine with much else to do.
 WATCHDOG = 1200
-LIMIT = float(os.environ.get("QUARRY_LIMIT") or WATCHDOG)  # by the length of the test: tools/parts.py
+LIMIT = float(os.environ.get("QUARRY_LIMIT") or WATCHDOG)  # a test's, by its length: tools/parts.py
 ENOUGH = "ended"
 OVMF = [
     "/usr/share/OVMF/OVMF_CODE_4M.fd",

@@ -7,7 +7,7 @@
   library   tools/library.py: mm/ as a library; FULL: also alone, with a prefix, for 32 bits, for
             one CPU, and ports that are wrong
   races     tools/race.py: every script, right code and wrong, on fibers; FULL: also in QEMU
-  mutants   tools/mutants.py: for each mechanism a wrong variant that its test must notice; FULL: all
+  mutants   tools/mutants.py: for each mechanism a wrong variant, which must be noticed; FULL: all
   labs      tools/labs_check.py: right and wrong solutions, graded; FULL: all
   bench     tools/bench.py: no figure is worse than recorded; FULL: all figures
   qemu      tests/qemu by pytest: the real image, judged from outside
