@@ -87,7 +87,7 @@ all kernel: $(B)/quarry.elf $(PROGRAMS:%=$(B)/bin/%)
 
 $(B)/kernel/%.o: % Makefile
 	$(call say,CC,$<)
-	$(Q)mkdir -p $(@D) && $(CC) $(KFLAGS) $(frame_limit) $(quick) -MMD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CCACHE) $(CC) $(KFLAGS) $(frame_limit) $(quick) -MMD -MP -c $< -o $@
 
 $(B)/kernel/demo/trace_short.c.o: traces/short.trace
 $(B)/kernel/tests/races/scripts.c.o: $(RACE_TEXTS)
@@ -143,7 +143,7 @@ $(B)/$(1)/tests/races/scripts.c.o: $(RACE_TEXTS)
 $(B)/$(1)/%.c.o: %.c Makefile
 	$$(call say,HOSTCC,$$< [$(1)])
 	$$(Q)mkdir -p $$(@D)
-	$$(Q)$$(HOSTCC) $(3) $$(if $$(filter tests/%,$$<),$(HOSTT)) -MMD -MP -c $$< -o $$@
+	$$(Q)$$(CCACHE) $$(HOSTCC) $(3) $$(if $$(filter tests/%,$$<),$(HOSTT)) -MMD -MP -c $$< -o $$@
 $(B)/$(1)/$(2): $(or $(5),$(patsubst %,$(B)/$(1)/%.o,$(4)))
 	$$(call say,HOSTLD,$$@)
 	$$(Q)$$(HOSTCC) $(3) -o $$@ $$^

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Which sets of packages (tools/setup.sh) each target needs; for the Makefile.
+# Which sets of packages (tools/setup.sh) each target needs, and ccache; for the Makefile.
 # Packages that a target needs are installed first.  If none is missing, no package manager runs.
 NEEDS_run   := compile boot $(if $(filter pvh,$(BOOT)),,iso) $(filter uefi,$(BOOT))
 NEEDS_iso   := compile iso
@@ -34,3 +34,8 @@ ifneq ($(shell sh tools/setup.sh $(NEEDS) >&2 || echo failed),)
 $(error what `make $(MAKECMDGOALS)` needs is missing; see above)
 endif
 endif
+# What another tree has compiled, of the same texts, is not compiled again: ccache, where there is one
+# that works here.  CCACHE= does without.
+CCACHE ?= $(shell ccache -s > /dev/null 2>&1 && echo ccache)
+export CCACHE_BASEDIR := $(CURDIR)
+export CCACHE_NOHASHDIR := 1

@@ -5,6 +5,7 @@
 # Usage: tools/setup.sh [-n] SET ...
 #
 #   compile   compiler, binutils and the small header packages
+#   cache     ccache
 #   boot      QEMU                          iso    GRUB for BIOS, xorriso, mtools, a font
 #   uefi      GRUB for UEFI and OVMF        debug  gdb
 #   check     Python, pyte                  lint   clang, lld, clang-tidy, cppcheck, pytest,
@@ -77,6 +78,7 @@ look_for() {
 		x86_64 | amd64) ;;
 		*) need gcc-x86-64-linux-gnu compiles_for_x86 ;;
 		esac ;;
+	cache) need ccache tool ccache ;;
 	boot) need qemu-system-x86 tool qemu-system-x86_64 ;;
 	iso)
 		need grub-common tool grub-mkrescue grub2-mkrescue
@@ -130,9 +132,9 @@ look_for() {
 	run) look_for compile && look_for boot && look_for iso ;;
 	test)
 		look_for run && look_for uefi && look_for check && look_for lint && look_for fuzz &&
-			look_for model && look_for mutate && look_for bochs ;;
+			look_for model && look_for mutate && look_for bochs && look_for cache ;;
 	*)
-		echo "setup: no set '$1'; known: compile boot iso uefi debug check lint fuzz" \
+		echo "setup: no set '$1'; known: compile cache boot iso uefi debug check lint fuzz" \
 			"model mutate bochs figures minimal peers run test" >&2
 		exit 2 ;;
 	esac

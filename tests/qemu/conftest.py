@@ -6,9 +6,12 @@
 """
 import os
 import random
+import signal
 import subprocess
 import sys
+import time
 
+import ptyprocess
 import pytest
 from _pytest.runner import runtestprotocol
 
@@ -22,6 +25,21 @@ import qemu  # noqa: E402
 SMALL = "selftest=init,buddy,zone,drain,isolation,offline"
 # What CPUs do to each other: cross-calls, waits, drains, offlines.
 CROWD = "selftest=smp,lock,drain,disable,isolation,isolation_race,offline,tick"
+
+
+def end_child(self, force=False):
+    """As ptyprocess has it, but what is killed may take as long to end as the host needs."""
+    for number in (signal.SIGHUP, signal.SIGCONT, signal.SIGINT, signal.SIGKILL)[: 3 + force]:
+        if not self.isalive():
+            return True
+        self.kill(number)
+        time.sleep(self.delayafterterminate)
+    while force and self.isalive():
+        time.sleep(self.delayafterterminate)
+    return not self.isalive()
+
+
+ptyprocess.PtyProcess.terminate = end_child
 
 
 def pytest_configure(config):

@@ -42,18 +42,22 @@ static void measure(void *arg)
 {
 	struct rates *rates = arg;
 	irqflags_t flags = arch_irq_save();
-	struct clocks begin, end;
+	struct clocks begin = {0}, end = {0};
 	unsigned i;
-	u64 pm_ns;
+	u64 pm_ns, slack = ~0ULL;
 
-	/* Where the timer has begun again meanwhile, or the host has stopped us, another round. */
-	for (i = 0; i < 200; i++) {
-		begin = read_clocks();
-		while (arch_clock_ns() - begin.ns < ROUND_NS / 10)
+	/* The tightest round; not one in which the timer has begun again. */
+	for (i = 0; i < 200 && slack >= ROUND_NS / 2000; i++) {
+		struct clocks first = read_clocks(), last;
+
+		while (arch_clock_ns() - first.ns < ROUND_NS / 10)
 			cpu_relax();
-		end = read_clocks();
-		if (begin.apic > end.apic && begin.slack + end.slack < ROUND_NS / 2000)
-			break;
+		last = read_clocks();
+		if (first.apic > last.apic && first.slack + last.slack < slack) {
+			slack = first.slack + last.slack;
+			begin = first;
+			end = last;
+		}
 	}
 	arch_irq_restore(flags);
 	pm_ns = ((end.pm - begin.pm) & 0xffffff) * 1000000000ULL / PM_HZ;
