@@ -22,7 +22,7 @@ TARGETS = {
 
 def command(name, part, run):
     """A line for a shell, in the tree; "" if a second try would be no other (a build)."""
-    if name.endswith("does not build") or ": not run: " in name:
+    if not part or name.endswith("does not build") or ": not run: " in name:
         return ""
     known = {"hosted": hosted, "races": race, "library": library}.get(part)
     line = known(name, run) if known else ""

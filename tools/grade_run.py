@@ -152,7 +152,7 @@ def run(
             stdin=subprocess.DEVNULL,
             stdout=write if records == "stdout" else out,
             stderr=out,
-            env={**kept(), **ENV, **more, **(env or {})},
+            env={**kept(), **ENV, **more, **{k: near(v) for k, v in (env or {}).items()}},
             pass_fds=[write],
             preexec_fn=sandbox.begin(cpu, output),
         )

@@ -23,6 +23,12 @@ folder = sys.argv[1]
 guard.tell("D", folder)
 sandbox = grade_run.Sandbox(guard)
 """
+RUNS = """
+os.chdir(sys.argv[2])
+os.chmod(".", 0o755)  # here it may, above it may not
+done = grade_run.run(sandbox, [os.path.abspath("program")], folder + "/log")
+print(done.text, end="")
+"""
 # A program that leaves another one behind, both of which do nothing for ever; and a compiler.
 STUCK = """
 import subprocess, threading
@@ -106,3 +112,25 @@ def test_a_program_that_hangs_is_ended(tmp_path, command, how):
         assert done.how == how and sleepers() == []
     finally:
         guard.close()
+
+
+def test_a_program_is_named_from_here(tmp_path):
+    """A user without rights may not search the directories above, such as root's home."""
+    assert grade_run.near(os.path.abspath("build/x")) == "./build/x"
+    assert [grade_run.near(word) for word in ("/bin/sh", "drain", "--seed=1")] == [
+        "/bin/sh",
+        "drain",
+        "--seed=1",
+    ]
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    (closed / "program").write_text("#!/bin/sh\necho said\n")
+    (closed / "program").chmod(0o755)
+    done = subprocess.run(
+        [sys.executable, "-c", BEGIN + RUNS, str(tmp_path), str(closed)],
+        cwd=qemu.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "said\n", done.stderr

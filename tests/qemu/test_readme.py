@@ -34,7 +34,7 @@ KEYS = {"make race NAME=R-S0A STEP=1": "q"}
 @pytest.fixture(scope="module")
 def tree():
     """A copy outside of the build directory, whose parents that user may not be able to enter."""
-    folder = tempfile.mkdtemp(prefix="quarry-readme-")
+    folder = tempfile.mkdtemp(prefix="quarry-readme-", dir="/tmp")
     os.chmod(folder, 0o755)
     path = built_tree(os.path.join(folder, "quarry"), PARTS)
     if os.geteuid() == 0:
