@@ -177,7 +177,7 @@ ARGS_test := $(if $(FULL),--full)
 ARGS_recording := $(if $(SIZE),--size $(SIZE)) $(if $(TEXT),--text $(TEXT))
 ARGS_minimal := $(if $(FULL),--whole)
 ARGS_soak   = '$(TARGET)' $(ROUNDS)
-ARGS_race  := $(if $(STEP),--step) $(if $(ENGINE),--engine $(ENGINE)) $(if $(GRUB),--grub) \
+ARGS_race  := $(if $(LIST),--list) $(if $(STEP),--step) $(if $(ENGINE),--engine $(ENGINE)) $(if $(GRUB),--grub) \
 	$(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 ARGS_mutants := $(if $(WHO),--who)
 ARGS_mutate := $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(FILES),--files $(FILES))

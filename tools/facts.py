@@ -20,6 +20,8 @@ import re
 import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import race
+import race_linux
 import samples
 import suites
 
@@ -257,6 +259,7 @@ def wrong(build="build"):
     yield from wrong_suites()
     yield from wrong_points()
     yield from wrong_ranks()
+    yield from race_linux.faults({s.name: s.expect for s in race.scripts()})
     yield from samples.wrong_help()
     yield from wrong_plants(place)
     for path in pages():

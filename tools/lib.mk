@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 # mm/ as a library: make lib, arena, porting-check.  docs/porting.md says how to use it.
 #
+#   make lib prints the line that compiles and links a program with it and the hosted port.
+#
 #   CORE=1      the core only: CORE_SRCS of mm/files.mk
 #   PREFIX=q_   how every function and variable begins, in the archive and in its headers
 #   PORT=dir    with the arch_inline.h that it is compiled against; arch/host unless given
@@ -77,8 +79,20 @@ $(B)/plugin/%-by-address.so: examples/plugin/%.c examples/plugin/plugin.h
 	$(call say,PLUGIN,$@)
 	$(Q)mkdir -p $(@D) && $(HOSTCC) -O2 -Wall -Wextra -DBY_ADDRESS -shared -fPIC -o $@ $<
 
+# The hosted port as a library, and the line that links a program with both: each needs the other.
+LIB_BOTH := $(B)/libquarry-mm.a $(B)/libquarry-port.a
+$(B)/libquarry-port.a: $(USE_OBJS)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+define lib_line
+lib: $(LIB_BOTH)
+	@echo 'a program of yours:  $(LIBCC) $(strip $(LIBFLAGS) $(if $(PREFIX),-include \
+		$(B)/include/quarry/prefix.h)) -I$(B)/include -I$(PORT) -pthread program.c \
+		-Wl,--start-group $(LIB_BOTH) -Wl,--end-group -o program'
+endef
 .PHONY: lib arena porting-check always
 lib: $(B)/libquarry-mm.a
+$(if $(LIB_HOST),$(eval $(lib_line)))
 arena: $(B)/use/arena
 	$(Q)$(B)/use/arena
 porting-check: $(B)/use/porting-check

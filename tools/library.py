@@ -63,18 +63,14 @@ void *first(struct memory_config *cfg)
 """
 
 
+def make_command(build):
+    make_ = os.environ.get("MAKE", "make")
+    return [make_, "--no-print-directory", "-C", ROOT, f"-j{check.jobs()}", f"B={build}"]
+
+
 def make(build, *targets, **variables):
     """What make says, if it fails; else None."""
-    command = [
-        os.environ.get("MAKE", "make"),
-        "--no-print-directory",
-        "-C",
-        ROOT,
-        f"-j{check.jobs()}",
-        f"B={build}",
-        *(f"{k}={v}" for k, v in variables.items()),
-        *targets,
-    ]
+    command = [*make_command(build), *(f"{k}={v}" for k, v in variables.items()), *targets]
     done = subprocess.run(
         command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -175,6 +171,37 @@ def test_core(build):
     yield from built_and_run(build, "arena", CORE="1")
 
 
+def test_program(build):
+    """the program in docs/porting.md, by the line that make lib prints"""
+    with open(os.path.join(ROOT, "docs", "porting.md"), encoding="utf-8") as f:
+        program = re.search(r"^```c\n(.*?)^```", f.read(), re.MULTILINE | re.DOTALL).group(1)
+    with open(os.path.join(ROOT, build, "program.c"), "w", encoding="utf-8") as f:
+        f.write(program)
+    done = subprocess.run(
+        [*make_command(build), "lib", "CORE=1"],
+        cwd=ROOT,
+        env=outer_make.env(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    line = re.search(r"^a program of yours: *(.*program\.c.*)$", done.stdout, re.MULTILINE)
+    if not line:
+        yield f"make lib: {done.stdout}{done.stderr}"
+        return
+    words = line.group(1).replace("program.c", f"{build}/program.c")
+    words = words.replace("-o program", f"-o {build}/program")
+    made = subprocess.run(
+        ["sh", "-c", words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if made.returncode:
+        yield made.stderr
+        return
+    status, text = run(os.path.join(build, "program"))
+    if status or not re.search(r"^\d+ of \d+ pages free$", text, re.MULTILINE):
+        yield f"it ended with {status}: {text}"
+
+
 def test_full(build):
     """all of mm/: the same program"""
     yield from built_and_run(build, "arena")
@@ -265,6 +292,7 @@ def test_wrong_ports(build):
 # Name -> (directory, test); those of one directory share what is built there.
 TESTS = {
     "core": ("core", test_core),
+    "program": ("core", test_program),
     "port": ("core", test_port),
     "wrong_ports": ("core", test_wrong_ports),
     "kernel_port": ("plain", test_kernel_port),

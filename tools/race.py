@@ -3,17 +3,19 @@
 """Replay race scripts, with right code and wrong variants, on fibers and in QEMU; `make race`.
 
 Usage: tools/race.py [--build DIR] [--grub] [--repeat N] [--engines LIST] [--no-explore] [--jobs N]
-[--update-docs] [NAME...]
+[--update-docs] [--list] [NAME...]
        tools/race.py [--build DIR] --step [--engine fiber|qemu] NAME [VARIANT]   by keys, one move
 at a time: tools/race_step.py
 
 For each script of tests/races/*.race (or those named; a variant's name means the scripts that show
-it) and each variant that its lines "expect ID: OUTCOME" name: the outcome must be the expected one,
+it, or of those named beside it only that; a commit of docs/races/linux.md, its script and variant)
+and each variant that its lines "expect ID: OUTCOME" name: the outcome must be the expected one,
 and the trace must be the same, byte for byte, on every engine: fiber (hosted), mttcg, icount and,
 with --grub, grub (from an ISO image).  The tables of docs/races/*.md between "<!-- race SCRIPT [ID]
 -->" and "<!-- end -->" must agree with the run, and so must the time line beside each
 (tools/race_figure.py); --update-docs writes them instead.  One JSON line for each run goes to
-DIR/race/race.jsonl.  Without names the explorer (tools/explore.py) runs too.  The names "pressure"
+DIR/race/race.jsonl.  Where some are named the fibers come first, and their traces are printed at
+once.  --list prints all scripts.  Without names the explorer (tools/explore.py) runs too.  The names "pressure"
 and "waiters" stand for tools/pressure.py and tools/waiters.py.  Exit status 0 only if everything
 was as expected.
 """
@@ -35,6 +37,7 @@ import check
 import explore
 import pressure
 import qemu
+import race_linux
 import race_table
 import variant
 from race_build import build_one, build_quick
@@ -149,19 +152,34 @@ def run_scripts(program, engine, tag, names, times=1):
 # ---- verdicts -----------------------------------------------------------------------------------
 
 
-def judge(counts, pages, script, ident, runs, right):
-    """runs: {engine: [(trace, outcome, seconds)]}; prints the table and the verdict."""
+def page_of(script, ident):
+    """The page of docs/races that shows it, or nothing."""
+    for path in sorted(glob.glob(os.path.join(qemu.ROOT, "docs/races/*.md"))):
+        with open(path, encoding="utf-8") as f:
+            words = f"<!-- race {script}{'' if ident == 'none' else ' ' + ident} -->"
+            if words in f.read():
+                return os.path.relpath(path, qemu.ROOT)
+    return ""
+
+
+def judge(counts, pages, script, ident, runs, right, before=None):
+    """@runs: {engine: [(trace, outcome, seconds)]}; prints the table and the verdict.  @before: the
+    same of earlier engines, whose table has been printed."""
     expected = script.expect[ident]
     all_runs = [(e, *r) for e in runs for r in runs[e]]
-    first = all_runs[0][1]
-    outcomes = sorted({r[2] for r in all_runs})
+    known = [(e, *r) for e in before or {} for r in before[e]]
+    first = (known or all_runs)[0][1]
+    outcomes = sorted({r[2] for r in known + all_runs})
     same = all(r[1] == first for r in all_runs)
     name = script.name if ident == "none" else f"{script.name} with {ident}"
     title = script.title if ident == "none" else variant.load(ident)[0]["title"][0]
     print(f"  {name}: {title}")
-    race_table.table(first, right)
-    for row in race_table.references(first):
-        print("    reference: {}: taken {}, dropped {}".format(*row))
+    if not known:
+        race_table.table(first, right)
+        for row in race_table.references(first):
+            print("    reference: {}: taken {}, dropped {}".format(*row))
+        if page_of(script.name, ident):
+            print(f"    explained in {page_of(script.name, ident)}")
     for engine, trace, outcome, _ in all_runs:
         if trace != first:
             print(f"    and on {engine}, which ended {outcome}:")
@@ -208,17 +226,18 @@ def run_one(build, ident, some, engines, repeat):
     return runs if programs else None
 
 
-def replay(counts, pages, build, chosen, how):
-    """@how: the engines, how often each runs a script, and how many variants at a time."""
+def replay(counts, pages, build, chosen, how, before=None):
+    """@how: the engines, how often each runs a script, and how many variants at a time.  @before:
+    what this has returned for other engines: {(script, variant): runs}."""
     engines, repeat, jobs = how
     idents = ["none"] + sorted({i for s, ids in chosen for i in ids if i != "none"})
     mine = {ident: [s for s, ids in chosen if ident in ids] for ident in idents}
-    right = {}
+    right, seen = {}, {}
     os.makedirs(os.path.join(build, "race"), exist_ok=True)
     # Variants are linked with its objects.
     build_one(build, "none", engines)
     with open(
-        os.path.join(build, "race", "race.jsonl"), "w", encoding="utf-8"
+        os.path.join(build, "race", "race.jsonl"), "a" if before else "w", encoding="utf-8"
     ) as out, ThreadPoolExecutor(max(1, jobs)) as pool:
         running = [
             (ident, pool.submit(run_one, build, ident, some, engines, repeat))
@@ -232,9 +251,25 @@ def replay(counts, pages, build, chosen, how):
                     counts.one(False, f"{s.name} with {ident}: does not build")
                     continue
                 write_runs(out, s, ident, runs[s.name])
-                first = judge(counts, pages, s, ident, runs[s.name], right.get(s.name, ""))
+                seen[s.name, ident] = runs[s.name]
+                earlier = (before or {}).get((s.name, ident))
+                first = judge(counts, pages, s, ident, runs[s.name], right.get(s.name, ""), earlier)
                 if ident == "none":
                     right[s.name] = first
+    return seen
+
+
+def replay_some(counts, pages, build, chosen, how):
+    """Those that somebody wants to see: the fibers at once, then the kernels."""
+    engines, *more = how
+    others = [e for e in engines if e != "fiber"]
+    seen = None
+    if "fiber" in engines:
+        print("race: on fibers", flush=True)
+        seen = replay(counts, pages, build, chosen, (["fiber"], *more))
+    if others:
+        print(f"race: in the kernel, {' and '.join(others)}; Ctrl-C leaves that out", flush=True)
+        replay(counts, pages, build, chosen, (others, *more), seen)
 
 
 def write_runs(out, script, ident, runs):
@@ -256,12 +291,14 @@ def write_runs(out, script, ident, runs):
 
 
 def choose(names):
-    """[(script, idents)]: all, or those that @names name by script or by variant."""
+    """[(script, idents)]: all, or those that @names name by script or by variant, or by both."""
     chosen = []
     for s in scripts():
-        if not names or s.name in names:
+        if s.name in names and set(names) & set(s.expect):
+            chosen.append((s, ["none"] + [i for i in s.expect if i in names]))
+        elif not names or s.name in names:
             chosen.append((s, list(s.expect)))
-        elif set(names) & set(s.expect):
+        elif set(names) & set(s.expect) and not set(names) & {x.name for x in scripts()}:
             chosen.append((s, ["none"] + [i for i in s.expect if i in names]))
     unknown = set(names) - {s.name for s in scripts()} - {i for s in scripts() for i in s.expect}
     if unknown:
@@ -270,6 +307,19 @@ def choose(names):
             + " ".join(s.name for s in scripts())
         )
     return chosen
+
+
+def list_all():
+    """A line for each script, and one for each of its wrong variants."""
+    for s in scripts():
+        page = page_of(s.name, "none")
+        print(f"{s.name:14} {s.title}{f' ({page})' if page else ''}")
+        for ident, outcome in s.expect.items():
+            if ident != "none":
+                title = variant.load(ident)[0]["title"][0]
+                print(f"  {ident:12} {outcome}: {title}")
+    print("commits of Linux: docs/races/linux.md; a race: make race NAME='R-S0A M02'")
+    return 0
 
 
 def main():
@@ -285,6 +335,7 @@ def main():
         "--update-docs", action="store_true", help="write the tables and figures of docs/races/"
     )
     parser.add_argument("--jobs", type=int, default=1, help="variants at a time")
+    parser.add_argument("--list", action="store_true", help="the scripts, their titles and pages")
     parser.add_argument("names", nargs="*")
     args = parser.parse_args()
     engines = (
@@ -299,6 +350,9 @@ def main():
     counts = check.Counts()
     start = time.monotonic()
     names = [n for word in args.names for n in re.split(r"[, ]+", word) if n]
+    names = race_linux.names_of(names)
+    if args.list:
+        return list_all()
     if args.step:
         import race_step
 
@@ -312,7 +366,7 @@ def main():
     scripts_named = [n for n in names if n not in ("pressure", "waiters")]
     if scripts_named or not names:
         pages = race_table.Pages(args.update_docs)
-        replay(
+        (replay_some if names else replay)(
             counts,
             pages,
             os.path.abspath(args.build),
