@@ -142,8 +142,8 @@ $(B)/$(1)/demo/trace_short.c.o: traces/short.trace
 $(B)/$(1)/tests/races/scripts.c.o: $(RACE_TEXTS)
 $(B)/$(1)/%.c.o: %.c Makefile
 	$$(call say,HOSTCC,$$< [$(1)])
-	$$(Q)mkdir -p $$(@D)
-	$$(Q)$$(CCACHE) $$(HOSTCC) $(3) $$(if $$(filter tests/%,$$<),$(HOSTT)) -MMD -MP -c $$< -o $$@
+	$$(Q)mkdir -p $$(@D) && $$(CCACHE) $$(HOSTCC) $(3) $$(if $$(filter tests/%,$$<),$(HOSTT)) \
+		-MMD -MP -c $$< -o $$@
 $(B)/$(1)/$(2): $(or $(5),$(patsubst %,$(B)/$(1)/%.o,$(4)))
 	$$(call say,HOSTLD,$$@)
 	$$(Q)$$(HOSTCC) $(3) -o $$@ $$^
@@ -177,8 +177,8 @@ ARGS_test := $(if $(FULL),--full)
 ARGS_recording := $(if $(SIZE),--size $(SIZE)) $(if $(TEXT),--text $(TEXT))
 ARGS_minimal := $(if $(FULL),--whole)
 ARGS_soak   = '$(TARGET)' $(ROUNDS)
-ARGS_race  := $(if $(LIST),--list) $(if $(STEP),--step) $(if $(ENGINE),--engine $(ENGINE)) $(if $(GRUB),--grub) \
-	$(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
+ARGS_race  := $(if $(LIST),--list) $(if $(STEP),--step) $(if $(ENGINE),--engine $(ENGINE)) \
+	$(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
 ARGS_mutants := $(if $(WHO),--who)
 ARGS_mutate := $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(FILES),--files $(FILES))
 ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))

@@ -134,8 +134,8 @@ look_for() {
 		look_for run && look_for uefi && look_for check && look_for lint && look_for fuzz &&
 			look_for model && look_for mutate && look_for bochs && look_for cache ;;
 	*)
-		echo "setup: no set '$1'; known: compile cache boot iso uefi debug check lint fuzz" \
-			"model mutate bochs figures minimal peers run test" >&2
+		echo "setup: no set '$1'; known: compile cache boot iso uefi debug check lint" \
+			"fuzz model mutate bochs figures minimal peers run test" >&2
 		exit 2 ;;
 	esac
 }
