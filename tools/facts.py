@@ -17,9 +17,12 @@ change with every commit, of suites, tests or wrong variants, outside of blocks 
 import glob
 import os
 import re
+import subprocess
 import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import bench_report
+import lib
 import race
 import race_linux
 import samples
@@ -86,6 +89,11 @@ def count(files):
 
 def rounded(lines):
     return max(50, (lines + 25) // 50 * 50)
+
+
+def is_near(said, have):
+    """To 3 %, so small numbers to the digit."""
+    return abs(said - have) * 100 <= 3 * have
 
 
 def is_about(said, lines):
@@ -252,9 +260,45 @@ def wrong_plants(place):
             yield f"{PLANTED}:{number}: found: {'; '.join(got) or 'nothing'}"
 
 
+def core_of(build):
+    """(lines, KiB of code in the kernel or None) of the core of mm/."""
+    text = read("mm/files.mk").split("CORE_SRCS := $(MM_SRCS)")[0]
+    sources = re.findall(r"^MM_SRCS \+?:?= *(\S+)$", text, re.MULTILINE)
+    objects = [os.path.join(ROOT, build, "kernel", name + ".o") for name in sources]
+    if not all(map(os.path.exists, objects)):
+        return count(sources), None
+    said = subprocess.run(["size", *objects], capture_output=True, text=True, check=True).stdout
+    return count(sources), sum(int(line.split()[0]) for line in said.split("\n")[1:-1]) / 1024
+
+
+def recorded_pair():
+    rows = [row for row in bench_report.read_history() if "gcc" in row["compiler"]]
+    return [r["figures"]["order0_pair"] for r in rows if "order0_pair" in r["figures"]][-1]
+
+
+def wrong_front(build):
+    """The figures on README's first screen."""
+    text = re.sub(r"\s+", " ", read("README.md"))
+    lines, code = core_of(build)
+    program = re.search(r"^```c\n(.*?)^```", read("docs/porting.md"), re.M | re.S).group(1)
+    for pattern, have in (
+        (r"([\d,]+) lines and \d+ KiB of code", lines),
+        (r"lines and (\d+) KiB of code", code),
+        (r"needs (\d+) names from", lib.MOST_NEEDED),
+        (r"are (\d+) instructions together", recorded_pair()),
+        (r"A program of (\d+) lines", program.count("\n")),
+    ):
+        found = re.search(pattern, text)
+        if not found:
+            yield f"README.md: no text like {pattern!r}"
+        elif have is not None and not is_near(int(found.group(1).replace(",", "")), have):
+            yield f"README.md: {found.group()!r}: have {have:.0f}"
+
+
 def wrong(build="build"):
     """@build: with the kernel, by whose image suites are numbered."""
     place = samples.numbers(build)
+    yield from wrong_front(build)
     yield from wrong_evening()
     yield from wrong_suites()
     yield from wrong_points()

@@ -6,11 +6,11 @@ Usage: tools/minimal.py [--build DIR] [--whole] [--keep]
 
 Run as root, since it makes a chroot (mmdebstrap, by the package registry), with make and nothing
 else.  A clean clone of the committed tree is copied into it, for a user without root and without
-sudo.  That user types each command of README's first block as it stands.  The first time make names
+sudo.  That user types each command of README as it stands.  The first time make names
 the missing packages and the command that installs them; root types that, and the user tries again.
-For `make test` the user types `make test ONLY=lint`, which needs the same packages; --whole runs
-all of it.  One line for each step, DIR/minimal/log has their output; the chroot is removed at the
-end, unless --keep.  Exit status 0 only if each step went as README says.
+After them the user types `make test ONLY=lint`, which needs the packages of `make test`; --whole
+runs all of that.  One line for each step, DIR/minimal/log has their output; the chroot is removed
+at the end, unless --keep.  Exit status 0 only if each step went as README says.
 """
 import argparse
 import os
@@ -44,9 +44,8 @@ MOUNTS = (
 
 
 def commands(readme):
-    """The commands of README's first block, as they stand."""
-    block = re.search(r"(?:^    make .*\n)+", readme, re.MULTILINE).group()
-    return [re.split(r"\s{2,}", line.strip())[0] for line in block.rstrip("\n").split("\n")]
+    """The commands of README, as they stand."""
+    return re.findall(r"^    (make .*?)(?: {2,}.*)?$", readme, re.MULTILINE)
 
 
 def proxies():
@@ -166,10 +165,13 @@ def perform(steps, whole):
             steps.typed(command, wants=r"^quarry: PASS$")
         elif "STEP=1" in command:
             steps.typed(command, keys="qqq", wants=r"R-S0A")
-        elif command == "make test" and not whole:
-            steps.typed("make test ONLY=lint", wants=r"^\d+ passed, 0 failed$")
+        elif command.startswith("make lib"):
+            steps.typed(command, wants=r"^a program of yours: ")
         else:
-            steps.typed(command, wants=r"^\d+ passed, 0 failed$")
+            steps.typed(command, wants=r"^hosted: \d+ passed, 0 failed")
+    steps.typed(
+        "make test" if whole else "make test ONLY=lint", wants=r"^\d+ passed, 0 failed$"
+    )
 
 
 def main():

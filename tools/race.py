@@ -15,9 +15,9 @@ with --grub, grub (from an ISO image).  The tables of docs/races/*.md between "<
 -->" and "<!-- end -->" must agree with the run, and so must the time line beside each
 (tools/race_figure.py); --update-docs writes them instead.  One JSON line for each run goes to
 DIR/race/race.jsonl.  Where some are named the fibers come first, and their traces are printed at
-once.  --list prints all scripts.  Without names the explorer (tools/explore.py) runs too.  The names "pressure"
-and "waiters" stand for tools/pressure.py and tools/waiters.py.  Exit status 0 only if everything
-was as expected.
+once.  --list prints all scripts.  Without names the explorer (tools/explore.py) runs too.  The
+names "pressure" and "waiters" stand for tools/pressure.py and tools/waiters.py.  Exit status 0 only
+if everything was as expected.
 """
 import argparse
 import glob

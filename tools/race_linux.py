@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The races of Linux in docs/races/linux.md: of each commit the script, the variant, the outcome."""
+"""The races of Linux in docs/races/linux.md: script, variant and outcome of each."""
 import glob
 import os
 import re

@@ -25,15 +25,20 @@ static void exit_status_comes_back(struct ktest *t)
 static void last_thread_ends_the_task(struct ktest *t)
 {
 	struct task *task = new_task(t);
+	struct vm_space *space;
 	const u64 go = 1;
 	unsigned i;
 
 	REQUIRE(t, task);
 	for (i = 0; i < 5; i++)
 		EXPECT_EQ(t, add_thread(task, -1, code_at(user_wait), DATA), (int)i);
-	space_use(task->space);
+	/* They may all have ended before this CPU has left the space. */
+	space = task->space;
+	vm_space_get(space);
+	space_use(space);
 	EXPECT_EQ(t, copy_to_user(DATA, &go, sizeof(go)), 0);
 	space_use(NULL);
+	vm_space_put(space);
 	expect_end(t, task, TASK_EXITED, 0);
 }
 
