@@ -260,7 +260,7 @@ def replay(counts, pages, build, chosen, how, before=None):
 
 
 def replay_some(counts, pages, build, chosen, how):
-    """Those that somebody wants to see: the fibers at once, then the kernels."""
+    """Those that were named: the fibers at once, then the kernels."""
     engines, *more = how
     others = [e for e in engines if e != "fiber"]
     seen = None

@@ -14,6 +14,7 @@ import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import labs
+import race_linux
 import suites
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -82,7 +83,8 @@ def makefile(_cache=[]):
 
 
 def race_names():
-    return {os.path.basename(p)[:-5] for p in tree("tests/races/*.race")} | RACES_BESIDES
+    scripts = {os.path.basename(p)[:-5] for p in tree("tests/races/*.race")}
+    return scripts | RACES_BESIDES | {race.commit for race in race_linux.races()}
 
 
 def variants():
