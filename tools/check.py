@@ -130,10 +130,10 @@ def run_suites(command, limit, out, fails):
     dog, done, part = watchdog.Watchdog(proc.pid, limit), 0, b""
     try:
         while True:
+            why = dog.why()
+            if why:
+                return HUNG, done, why
             if not select.select([proc.stdout], [], [], 0.5)[0]:
-                why = dog.why()
-                if why:
-                    return HUNG, done, why
                 continue
             data = os.read(proc.stdout.fileno(), 1 << 16)
             if not data:

@@ -27,6 +27,7 @@ import race
 import race_linux
 import samples
 import suites
+import variant_build
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 EVENING = "docs/evening.md"
@@ -262,8 +263,7 @@ def wrong_plants(place):
 
 def core_of(build):
     """(lines, KiB of code in the kernel or None) of the core of mm/."""
-    text = read("mm/files.mk").split("CORE_SRCS := $(MM_SRCS)")[0]
-    sources = re.findall(r"^MM_SRCS \+?:?= *(\S+)$", text, re.MULTILINE)
+    sources = variant_build.ask_make(build, {"core": "$(CORE_SRCS)"})["core"]
     objects = [os.path.join(ROOT, build, "kernel", name + ".o") for name in sources]
     if not all(map(os.path.exists, objects)):
         return count(sources), None
@@ -272,21 +272,21 @@ def core_of(build):
 
 
 def recorded_pair():
-    rows = [row for row in bench_report.read_history() if "gcc" in row["compiler"]]
-    return [r["figures"]["order0_pair"] for r in rows if "order0_pair" in r["figures"]][-1]
+    history = bench_report.read_history()
+    compiler = [row["compiler"] for row in history if "gcc" in row["compiler"]][-1]
+    return bench_report.recorded(history, compiler)["order0_pair"]
 
 
 def wrong_front(build):
     """The figures on README's first screen."""
     text = re.sub(r"\s+", " ", read("README.md"))
     lines, code = core_of(build)
-    program = re.search(r"^```c\n(.*?)^```", read("docs/porting.md"), re.M | re.S).group(1)
     for pattern, have in (
         (r"([\d,]+) lines and \d+ KiB of code", lines),
         (r"lines and (\d+) KiB of code", code),
         (r"needs (\d+) names from", lib.MOST_NEEDED),
         (r"are (\d+) instructions together", recorded_pair()),
-        (r"A program of (\d+) lines", program.count("\n")),
+        (r"A program of (\d+) lines", lib.program().count("\n")),
     ):
         found = re.search(pattern, text)
         if not found:

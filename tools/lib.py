@@ -40,6 +40,11 @@ def read(path):
         return f.read()
 
 
+def program():
+    """The program in docs/porting.md."""
+    return re.search(r"^```c\n(.*?)^```", read("docs/porting.md"), re.M | re.S).group(1)
+
+
 def symbols(path):
     """Of an object or archive: the names that it defines for others, and those that it needs
     besides."""

@@ -34,8 +34,8 @@ ifneq ($(shell sh tools/setup.sh $(NEEDS) >&2 || echo failed),)
 $(error what `make $(MAKECMDGOALS)` needs is missing; see above)
 endif
 endif
-# What another tree has compiled, of the same texts, is not compiled again: ccache, where there is
-# one that works here.  CCACHE= does without.
+# Sources that another tree has compiled already are not compiled again: ccache, where there is one
+# that works here.  CCACHE= does without.
 CCACHE ?= $(shell ccache -s > /dev/null 2>&1 && echo ccache)
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1

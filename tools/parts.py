@@ -435,9 +435,9 @@ def lane(run, part, number, ids, folder, alone):
     env["QUARRY_LIMIT"] = f"{max(map(run.limit, ids)):.0f}"
     cpu, wall = sum_lengths(run, ids)
     texts = [read(path) for path in files]
-    needs, all_builds = {"kernel"}, builds(run)
+    needs = {"kernel"}
     if any(BUILDERS.search(text) for text in texts):
-        needs |= set(all_builds)
+        needs |= set(builds(run))
     return Job(
         name,
         part,

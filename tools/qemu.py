@@ -368,8 +368,9 @@ def _wait(proc, log, start, dog, markers, enough=None):
     when, size = {}, 0
     while proc.poll() is None:
         now = time.monotonic() - start
-        if size != size_of(log):
-            size = size_of(log)
+        said = size_of(log)
+        if said != size:
+            size = said
             dog.heard()
         if dog.why():
             return TIMED_OUT, when

@@ -152,16 +152,6 @@ def run_scripts(program, engine, tag, names, times=1):
 # ---- verdicts -----------------------------------------------------------------------------------
 
 
-def page_of(script, ident):
-    """The page of docs/races that shows it, or nothing."""
-    for path in sorted(glob.glob(os.path.join(qemu.ROOT, "docs/races/*.md"))):
-        with open(path, encoding="utf-8") as f:
-            words = f"<!-- race {script}{'' if ident == 'none' else ' ' + ident} -->"
-            if words in f.read():
-                return os.path.relpath(path, qemu.ROOT)
-    return ""
-
-
 def judge(counts, pages, script, ident, runs, right, before=None):
     """@runs: {engine: [(trace, outcome, seconds)]}; prints the table and the verdict.  @before: the
     same of earlier engines, whose table has been printed."""
@@ -178,8 +168,8 @@ def judge(counts, pages, script, ident, runs, right, before=None):
         race_table.table(first, right)
         for row in race_table.references(first):
             print("    reference: {}: taken {}, dropped {}".format(*row))
-        if page_of(script.name, ident):
-            print(f"    explained in {page_of(script.name, ident)}")
+        if (script.name, ident) in pages.pairs:
+            print(f"    explained in {pages.pairs[script.name, ident]}")
     for engine, trace, outcome, _ in all_runs:
         if trace != first:
             print(f"    and on {engine}, which ended {outcome}:")
@@ -311,8 +301,9 @@ def choose(names):
 
 def list_all():
     """A line for each script, and one for each of its wrong variants."""
+    pages = race_table.Pages(False).pairs
     for s in scripts():
-        page = page_of(s.name, "none")
+        page = pages.get((s.name, "none"))
         print(f"{s.name:14} {s.title}{f' ({page})' if page else ''}")
         for ident, outcome in s.expect.items():
             if ident != "none":

@@ -46,7 +46,7 @@ def names_of(words):
 
 
 def faults(scripts):
-    """What of the table is not so; @scripts: name -> {variant: outcome}."""
+    """Rows that are wrong or missing; @scripts: name -> {variant: outcome}."""
     rows = races()
     for row in rows:
         expected = scripts.get(row.script, {}).get(row.variant)

@@ -106,10 +106,12 @@ class Pages:
         self.update = update
         self.wrong = []  # tables that differ from the run
         self.compared = 0
-        self.pairs = set()  # (script, variant) that some page shows
-        for path in glob.glob(PAGES):
+        self.pairs = {}  # (script, variant) that some page shows -> the first of these pages
+        for path in sorted(glob.glob(PAGES)):
             with open(path, encoding="utf-8") as f:
-                self.pairs |= {(m.group(2), m.group(3) or "none") for m in TABLE.finditer(f.read())}
+                for m in TABLE.finditer(f.read()):
+                    pair = (m.group(2), m.group(3) or "none")
+                    self.pairs.setdefault(pair, os.path.relpath(path, qemu.ROOT))
 
     def show_figure(self, folder, name, svg):
         """The time line beside the tables of one folder."""
@@ -166,9 +168,8 @@ class Pages:
     def judge(self, counts, known=None):
         """@known: {(script, variant)} of all runs there are; None: not all of them were made."""
         if known is not None:
-            self.wrong += [
-                f"docs/races: no such run: {' '.join(pair)}" for pair in sorted(self.pairs - known)
-            ]
+            unknown = sorted(set(self.pairs) - known)
+            self.wrong += [f"docs/races: no such run: {' '.join(pair)}" for pair in unknown]
             have = {race_figure.name(*pair) for pair in self.pairs}
             self.wrong += [
                 f"{os.path.relpath(path, qemu.ROOT)}: no page shows it"

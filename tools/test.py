@@ -4,8 +4,8 @@
 
   hosted    tools/check.py: every suite in six builds; FULL: in eight
   lint      tools/lint.py; FULL: also clang-tidy and cppcheck
-  library   tools/library.py: mm/ as a library; FULL: also alone, with a prefix, for 32 bits, for
-            one CPU, and ports that are wrong
+  library   tools/library.py: the core of mm/ as a library, and ports, right and wrong; FULL: also
+            all of mm/, with a prefix, for 32 bits, for one CPU
   races     tools/race.py: every script, right code and wrong, on fibers; FULL: also in QEMU
   mutants   tools/mutants.py: for each mechanism a wrong variant, which must be noticed; FULL: all
   labs      tools/labs_check.py: right and wrong solutions, graded; FULL: all
@@ -173,9 +173,8 @@ class Report:
         for number, failure in enumerate(self.failures, 1):
             line = again.command(failure.name, failure.part, self.run)
             if line:
-                log = os.path.join(self.folder, f"again-{number}.log")
                 print(f"once more, alone: {failure.name}", flush=True)
-                failure.flaky = tried(line, log)
+                failure.flaky = tried(line, self.folder, f"again {number}")
         flaky = [f for f in self.failures if f.flaky]
         self.passed += 0 if self.run.full else len(flaky)
         if not self.run.full and len(flaky) > FORGIVEN:
@@ -197,27 +196,17 @@ class Report:
                 print(f"  log:   {failure.log}")
 
 
-def tried(line, log):
+def tried(line, folder, name):
     """Run a command alone; whether it passed."""
-    env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1")
-    with open(log, "wb") as out:
-        proc = subprocess.Popen(
-            ["sh", "-c", line],
-            cwd=qemu.ROOT,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=qemu._die_with_parent,
-        )
-        try:
-            return proc.wait() == 0
-        finally:
-            try:
-                os.killpg(proc.pid, signal.SIGKILL)
-            except OSError:
-                pass
+    passed = []
+
+    def judge(job, text, status):
+        return schedule.Verdict(int(status == 0), int(status != 0), [], [])
+
+    env = {"PYTHONDONTWRITEBYTECODE": "1"}
+    job = schedule.Job(name, "again", ["sh", "-c", line], judge, alone=True, env=env)
+    schedule.Pool(folder, 1, lambda job, verdict: passed.append(verdict.passed)).run([job])
+    return passed == [1]
 
 
 def needed(jobs, builds):

@@ -13,7 +13,7 @@ import outer_make
 import qemu
 import watchdog
 
-# The suite HANGS never ends, EARLY ends the program before its last line.
+# The suite HANGS never ends, TALKS neither, EARLY ends the program before its last line.
 PROGRAM = """#!/bin/sh
 case $1 in
 no-such-suite) printf 'selftest: known: all quick none a b\\nselftest: known: c d\\n'; exit 1 ;;
@@ -25,6 +25,9 @@ for suite in "$@"; do
 		printf '  not ok 1 test_of_b\\n  # begin b.second\\n'; exec sleep 600
 	fi
 	[ "$suite" = EARLY ] && exit 0
+	if [ "$suite" = TALKS ]; then
+		printf '  # begin b.second\\n'; while :; do echo '    # more'; done
+	fi
 	printf '  # begin %s.test_of_%s\\n' "$suite" "$suite"
 	printf '  ok 1 test_of_%s\\nok 1 %s\\n' "$suite" "$suite"
 done
@@ -32,13 +35,14 @@ echo '# selftest: some'
 """
 
 
-def made(name, hangs="", early=""):
+def made(name, hangs="", early="", talks=""):
     """A build directory with the program."""
     folder = os.path.join(qemu.BUILD, "qemu", name)
     program = os.path.join(folder, "host-plain", "check")
     os.makedirs(os.path.dirname(program), exist_ok=True)
     with open(program, "w", encoding="utf-8") as f:
-        f.write(PROGRAM.replace("HANGS", hangs or "none").replace("EARLY", early or "none"))
+        program_text = PROGRAM.replace("HANGS", hangs or "none").replace("EARLY", early or "none")
+        f.write(program_text.replace("TALKS", talks or "none"))
     os.chmod(program, 0o755)
     return folder
 
@@ -66,6 +70,13 @@ def test_a_test_without_end_is_named_and_the_other_suites_run(few, name, capsys,
         < said.index("b.second hangs: it has neither said nor done anything for 3 s")
         < said.index("3 passed")
     )
+
+
+def test_a_test_that_talks_for_ever_hangs_too(few, name, monkeypatch):
+    monkeypatch.setattr(check, "SUITE_LIMIT_PLAIN", 0.2)
+    folder, counts = made(name, talks="b"), check.Counts()
+    check.judge(counts, folder, "plain", *check.run_build(folder, "plain", None, 1))
+    assert counts.names == ["hosted plain: b.second hangs"] and counts.passed == 3
 
 
 @pytest.mark.parametrize("lanes", (1, 3))

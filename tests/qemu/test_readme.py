@@ -21,7 +21,7 @@ SHORT = {
     "make run": {"CMDLINE": "selftest=buddy tour=off"},
     "make race NAME=R-S0A STEP=1": {},
     "make lib CORE=1": {},
-    # What it would start, which is long.
+    # Only the command that it would start, which is long.
     "make check ONLY=plain": {"MAKEFLAGS": "n"},
 }
 SAYS = {
@@ -90,7 +90,7 @@ def test_these_are_all_commands_of_readme():
 
 
 def test_readme_is_short():
-    """What it is and three things to do, on the first screen; then where to start."""
+    """Two sentences and three things to do are on the first screen; the table follows."""
     lines = readme().split("\n")
     table = lines.index("| you are | start with |")
     assert table <= 40 and len(lines) < 60

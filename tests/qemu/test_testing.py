@@ -227,7 +227,7 @@ def tries(monkeypatch):
     """Second tries pass if the command has the word "flaky"; the commands."""
     lines = []
 
-    def tried(line, log):
+    def tried(line, folder, name):
         lines.append(line)
         return "flaky" in line
 
