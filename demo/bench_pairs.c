@@ -118,7 +118,7 @@ bool bench_largest(void)
 			BENCH_LEAST(total, (void)free_pages(alloc_pages(GFP_KERNEL, 0), 0));       \
 	} while (0)
 
-/* What recording adds to a pair. */
+/* The cost of recording: a pair with it, less one without. */
 bool bench_recorded(void)
 {
 	bool was = trace_is_on(&kernel_memory);

@@ -18,7 +18,7 @@
 
 #define SHOWN 48 /* columns of a line in a message */
 
-/* What the script has: a line of it, without its end, a blank or a tab at either end. */
+/* Leave out blanks, tabs and the line end at both ends of a line. */
 static size_t trim(const char **line, size_t len)
 {
 	while (len &&

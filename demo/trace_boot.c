@@ -16,7 +16,7 @@
 /* The kernel cannot know whether the TSC counts cycles or, under icount, instructions. */
 static const struct trace_clock clock_tsc = {arch_tsc, "cycles (instructions under icount)"};
 
-/* What two readings in a row differ by, at least. */
+/* The least difference between two readings in a row. */
 static u64 clock_reading(const struct trace_clock *clock)
 {
 	u64 least = ~0ULL, start, took;

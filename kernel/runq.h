@@ -74,8 +74,8 @@ void share_list_again(struct runq *rq, struct share *s) REQUIRES(rq->lock);
 /* Charge the running thread @t for the time until @now. */
 void runq_charge(struct runq *rq, struct thread *t, u64 now) REQUIRES(rq->lock);
 /*
- * What runq_insert of @t, woken, runq_end_turn and runq_take of it do to shares and rounds, on a
- * queue without threads.
+ * On a queue without threads: the same effect on shares and rounds as runq_insert of @t, woken,
+ * then runq_end_turn and runq_take.
  */
 void runq_pass(struct runq *rq, struct thread *t, u64 now) REQUIRES(rq->lock);
 /* Queue the preempted @t to continue its turn, if it had too little of it.  False: not queued. */

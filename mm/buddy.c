@@ -97,7 +97,7 @@ static void count_in_zone(struct zone *zone, const struct pageblock *pb, long nr
 		WRITE_ONCE(zone->nr_free_cma, zone->nr_free_cma + (unsigned long)nr);
 }
 
-/* Whatever the caller believed about the pageblock's type and its isolate bit may have changed. */
+/* The pageblock's type and isolate bit may have changed since the caller read them. */
 static always_inline void map_changed(struct zone *zone, pfn_t pfn, long nr, bool taken)
     REQUIRES_ZONE(zone)
 {

@@ -59,7 +59,7 @@ static always_inline void record_bits(
 	}
 }
 
-/* What is left of a free block, pages [@at, @end) of its pageblock, is free still, in pieces. */
+/* The rest of a free block, pages [@at, @end) of its pageblock, stays free, in pieces. */
 static void keep_rest(struct free_map *map, unsigned at, unsigned end)
 {
 	unsigned order;

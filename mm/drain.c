@@ -90,11 +90,11 @@ static noinline int drain_cached(struct memory *mem, struct zone *zone)
 }
 
 /*
- * What @zone, or each zone, seems to be: @empty.  A round of this thread now would find the same
- * counts and ask nobody, so no lock is needed to make none.  What this thread has cached, or learnt
- * of, it sees here without a barrier: it reads the counts itself.  A CPU that answers another round
- * just now has its count read 0 only after its pages are in the buddy allocator: pcp_give_back
- * stores it in that lock hold.
+ * @empty: nothing seems to be cached of @zone, or of any.  A round of this thread now would find
+ * the same counts and ask nobody, so no lock is needed to make none.  This thread sees its own
+ * cached pages, and those that it has learnt of, without a barrier: it reads the counts itself.  A
+ * CPU that answers another round just now has its count read 0 only after its pages are in the
+ * buddy allocator: pcp_give_back stores it in that lock hold.
  */
 static always_inline int drain_unless(struct memory *mem, struct zone *zone, bool empty)
 {

@@ -42,7 +42,7 @@
 #define FLAGS_MOVED (PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE | PAGE_UPTODATE)
 
 /*
- * What a page in migration has is kept by the two pages, so that no stack has to: both are ours
+ * The two pages themselves keep the state of a migration, so that no stack has to: both are ours
  * alone, and the source is on no list.  Its next is the pfn of the page that it moves to, whose
  * owner is the object, with a reference.
  */

@@ -28,7 +28,7 @@ struct page *zero_pages(struct page *page, unsigned order)
 	return page ? zero_block(&kernel_memory, page, order) : NULL;
 }
 
-/* What the hot paths leave: the direct paths first, then the slow ones. */
+/* Requests that the hot paths leave: the direct paths first, then the slow ones. */
 static always_inline struct page *alloc_rest(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct page *page = alloc_direct(mem, gfp, order);
@@ -67,7 +67,7 @@ static noinline int traced_free(struct memory *mem, struct page *page, unsigned 
 	return free_body(mem, false, page, order) ? 0 : free_rest(mem, page, order);
 }
 
-/* What the fast paths of the kernel's own memory leave, with arguments where those have them. */
+/* Requests that the fast paths of the kernel's own memory leave, with the same arguments. */
 noinline struct page *alloc_order_past(gfp_t gfp, unsigned order)
 {
 	if (unlikely(body_tracing(&kernel_memory, true)))

@@ -252,7 +252,7 @@ void pcp_drain_isolated_local(struct zone *zone)
 	for (; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++, at = PCP_MOST) {
 		unsigned count = pcp->count[zone->id * STACKS_PER_ZONE + i];
 
-		/* What was pushed since the last piece is not isolated. */
+		/* Pages pushed since the last piece are not isolated. */
 		at = MIN(at, count);
 		if (at > 0)
 			at = drain_isolated_slots(zone, pcp, i, at, &left);

@@ -10,7 +10,7 @@
 
 #include <quarry/port.h>
 
-/* What the emptied bodies used is given, and may be unused until they are written. */
+/* Functions that the emptied bodies called are given, and unused until these are written. */
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wunused-variable"
 #pragma GCC diagnostic ignored "-Wunused-const-variable"

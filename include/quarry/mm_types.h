@@ -38,7 +38,7 @@ BUILD_ASSERT(MAX_ORDER >= 3 && MAX_ORDER <= 10);
 /* "No page" as a link, as a head that was not found, and so on.  Links are 32-bit pfns: 16 TiB. */
 #define PFN_NONE ((pfn_t)0xffffffffUL)
 
-/* What pages are used for; a pageblock has one type, and is listed under it. */
+/* The use of pages; a pageblock has one type, and is listed under it. */
 enum migratetype {
 	MT_UNMOVABLE,
 	MT_MOVABLE,
@@ -158,7 +158,7 @@ struct pageblock_tree {
 #define PAGEBLOCK_SHIFT 4
 
 /*
- * What a free reads of a pageblock, and what it is.  The stack numbers follow from zone, type and
+ * A pageblock: its state, and the stack numbers that a free reads.  They follow from zone, type and
  * bit and are recomputed under the zone lock when one of them changes; the free path reads one of
  * them without a lock, inside the interrupt-off section in which it pushes.
  */

@@ -15,8 +15,8 @@ bool panicking(void);
  */
 void panic_stop(void);
 /*
- * What this CPU prints from here on is the report of a panic, in one piece: others print nothing
- * any more.  Interrupts are off afterwards.  Returns on one CPU only; any context.
+ * This CPU begins the report of a panic, which stays in one piece: other CPUs print nothing from
+ * here on.  Interrupts are off afterwards.  Returns on one CPU only; any context.
  */
 void panic_begin(void);
 /* Name and offset of the function at @addr: "name+0x12", or the number.  Any context. */

@@ -197,9 +197,10 @@ static void scene_ends_after_the_batch_that_holds_its_object(struct ktest *t)
 	if (!store_scene(t, &s, &store, 1))
 		return;
 	failed = 0;
+	/* The memory's own thread reads it, whenever it cleans. */
+	WRITE_ONCE(store.meanwhile, wait_for_the_scenes_end);
 	EXPECT_EQ(t, vm_object_supply(s.object, 0, NULL), 0);
 	page_set_flags(page_in(s.object, 0), PAGE_DIRTY);
-	store.meanwhile = wait_for_the_scenes_end;
 	/* Below the low watermark the thread begins. */
 	pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
 	EXPECT(t, YIELD_UNTIL(READ_ONCE(store.cleans)));
