@@ -168,21 +168,8 @@ include tools/lib.mk tools/bench.mk tools/labs.mk
 # ---- what to type: tools/help.txt says what each target does -------------------------------------
 export CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT QEMU_FLAGS MAKE OBJDUMP
 export QUARRY_BUILD := $(B)
-# Each is tools/NAME.py.  Names in ONLY have commas or blanks between them.
-comma := ,
-only = $(subst $() ,$(comma),$(strip $(subst $(comma), ,$(ONLY))))
-TOOLS      := test test-bochs check lint format house bench soak race model mutants mutate failsweep
-TOOLS      += fuzz coverage figures recording minimal bench-peers
-ARGS_test := $(if $(FULL),--full)
-ARGS_recording := $(if $(SIZE),--size $(SIZE)) $(if $(TEXT),--text $(TEXT))
-ARGS_minimal := $(if $(FULL),--whole)
-ARGS_soak   = '$(TARGET)' $(ROUNDS)
-ARGS_race  := $(if $(LIST),--list) $(if $(STEP),--step) $(if $(ENGINE),--engine $(ENGINE)) \
-	$(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
-ARGS_mutants := $(if $(WHO),--who)
-ARGS_mutate := $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(FILES),--files $(FILES))
-ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
-ARGS_house := $(if $(BEFORE),--before $(BEFORE)) $(if $(LIST),--list)
+# The tools, tools/NAME.py, and their arguments.
+include tools/args.mk
 .PHONY: all kernel help run iso debug compile_commands.json setup clean $(TOOLS)
 $(TOOLS):
 	$(Q)$(PYTHON) tools/$@.py --build $(B) $(if $(only),--only $(only)) $(ARGS_$@)

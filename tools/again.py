@@ -48,11 +48,7 @@ def hosted(name, run):
         build = re.match(r"hosted ([\w-]+)", name)
         return make(run, "check", ONLY=build.group(1)) if build else ""
     build, test = found.groups()
-    names = {"asan": ("ASAN", "UBSAN"), "tsan": ("TSAN",)}
-    kinds = next((kinds for key, kinds in names.items() if build.endswith(key)), ())
-    options = {f"{kind}_OPTIONS": check.SANITIZERS[f"{kind}_OPTIONS"] for kind in kinds}
-    before = "".join(f"{key}={shlex.quote(value)} " for key, value in options.items())
-    return f"{before}{run.build}/host-{build}/check {test}"
+    return check.repeat(run.build, build, test)
 
 
 def race(name, run):

@@ -3,13 +3,17 @@
 """Build the hosted test program in each of its builds, run all suites in each, count; `make check`.
 
 Usage: tools/check.py [--build DIR] [--only NAME,...] [--seed N] [--jobs N]
+                      [--suite SUITE[.TEST],...] [--fail-fast]
 
-One build runs as several processes, which have some suites each.
+One build runs as several processes, which have some suites each.  With --suite or --fail-fast one
+build is made and run after the other, "plain" first: those that have the suites.  --fail-fast stops
+at the first test that fails.
 """
 import argparse
 import os
 import re
 import select
+import shlex
 import subprocess
 import sys
 import time
@@ -35,6 +39,8 @@ BUILDS = {  # in the order of their run time
 SUITE_LIMIT = {"tsan": 600, "asan": 300, "threads-asan": 300}
 SUITE_LIMIT_PLAIN = 150
 HUNG = "hung"  # a program's status
+STOPPED = "stopped"  # likewise: at its first failed test
+FIBERS = {"tests/fiber/test_silence": ("silence",), "tests/fiber/": ("threads", "threads-asan")}
 SHOWN = 20  # failed tests of a build that are named at once
 ENDED = "# selftest: "  # of the last line of each process
 GROUND = 16  # suites that run before all others, in their order: they test what all rests upon
@@ -85,9 +91,10 @@ def make(build, *targets, **variables):
         "-C",
         qemu.ROOT,
         f"-j{jobs()}",
-        f"B={build}",
+        f"B={outer_make.named(build)}",
     ]
-    command += [f"{k}={v}" for k, v in variables.items()] + list(targets)
+    command += [f"{k}={v}" for k, v in variables.items()]
+    command += [outer_make.named(target) for target in targets]
     done = subprocess.run(
         command, env=outer_make.env(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -119,7 +126,8 @@ def all_suites(program):
 
 
 def run_suites(command, limit, out, fails):
-    """Wait until the program ends or a suite hangs: (status or HUNG, suites that ended, why)."""
+    """Wait until the program ends, a suite hangs, or fails(test) says that this is enough: (status,
+    HUNG or STOPPED; suites that ended; why it hangs)."""
     proc = subprocess.Popen(
         command,
         env=dict(os.environ, **SANITIZERS),
@@ -146,7 +154,8 @@ def run_suites(command, limit, out, fails):
                     done += 1
                     dog.again()
                 elif line.startswith(b"  not ok "):
-                    fails(line.split()[3].decode("utf-8", "replace"))
+                    if fails(line.split()[3].decode("utf-8", "replace")):
+                        return STOPPED, done, ""
     finally:
         proc.kill()
         proc.wait()
@@ -184,8 +193,9 @@ def run_beside(command, name, fails, lanes):
     return done
 
 
-def run_build(build, name, seed, lanes=1):
-    """Run one build's suites: (seconds, exit status, report, tests that hang)."""
+def run_build(build, name, seed, lanes=1, wanted=None, fail_fast=False):
+    """Run one build's suites, or the @wanted ones: (seconds, exit status, report, tests that
+    hang)."""
     program = os.path.join(build, f"host-{name}", "check")
     command = [program] + ([f"--seed={seed}"] if seed else [])
     start = time.monotonic()
@@ -195,11 +205,12 @@ def run_build(build, name, seed, lanes=1):
         shown.append(test)
         if len(shown) <= SHOWN:
             print(f"  {name:8} not ok: {test} ({time.monotonic() - start:.0f} s)", flush=True)
+        return fail_fast
 
-    if lanes > 1:
+    if lanes > 1 and not wanted and not fail_fast:
         done = run_beside(command, name, fails, lanes)
     else:
-        done = [run_some(command, name, None, fails)]
+        done = [run_some(command, name, wanted, fails)]
     # The worst status; one process that ends too early must not hide behind the others.
     ends = [ENDED in text for _, text, _ in done]
     status = next((s for s, _, _ in done if s != 0), 0)
@@ -209,6 +220,15 @@ def run_build(build, name, seed, lanes=1):
     with open(os.path.join(build, f"host-{name}.log"), "w", encoding="utf-8") as f:
         f.write(text)
     return time.monotonic() - start, status, text, stuck
+
+
+def repeat(build, name, test):
+    """The line for a shell that runs one test of a build again."""
+    names = {"asan": ("ASAN", "UBSAN"), "tsan": ("TSAN",)}
+    kinds = next((kinds for key, kinds in names.items() if name.endswith(key)), ())
+    options = {f"{kind}_OPTIONS": SANITIZERS[f"{kind}_OPTIONS"] for kind in kinds}
+    before = "".join(f"{key}={shlex.quote(value)} " for key, value in options.items())
+    return f"{before}{build}/host-{name}/check {test}"
 
 
 def story_of(text):
@@ -238,6 +258,8 @@ def judge(counts, build, name, seconds, status, text, stuck):
     counts.add(passed, failed, [f"hosted {name}: {n}" for n in names])
     counts.add(0, len(stuck), [f"hosted {name}: {test} hangs" for test in stuck])
     failed += len(stuck)
+    for test in [*names, *stuck][:SHOWN]:
+        print(f"    again: {repeat(build, name, test)}")
     # A crash, a sanitizer's report or a suite that broke the kernel's memory has no test line.
     ended = ENDED in text
     if not failed and (status != 0 or not ended or not passed):
@@ -272,10 +294,46 @@ def check(counts, build, only=None, seed=None, lanes=None):
             judge(counts, build, name, *running[name].result())
 
 
+def builds_of(suite):
+    """The builds that may have a suite: by its source; none if there is no such suite."""
+    known = suites.suites().get(suite)
+    if not known:
+        return []
+    mine = next((builds for path, builds in FIBERS.items() if known.path.startswith(path)), None)
+    return mine or [name for name in BUILDS if not any(name in some for some in FIBERS.values())]
+
+
+def check_some(counts, build, only, seed, wanted, fail_fast):
+    """One build after the other; of each the @wanted suites and tests that it has, or all."""
+    order = ["plain", *(name for name in BUILDS if name != "plain")]
+    ran = set()
+    for name in order:
+        mine = [w for w in wanted if name in builds_of(w.split(".")[0])]
+        if (only and name not in only) or (wanted and not mine):
+            continue
+        print(f"hosted: building {name} ...", flush=True)
+        program = os.path.join(build, f"host-{name}", "check")
+        if not make(build, program):
+            counts.one(False, f"hosted {name}: does not build")
+        else:
+            has = set(all_suites(program)) | suites.with_flag("KTEST_EXTRA")
+            mine = [w for w in mine if w.split(".")[0] in has]
+            ran.update(mine)
+            if mine or not wanted:
+                done = run_build(build, name, seed, wanted=mine or None, fail_fast=fail_fast)
+                judge(counts, build, name, *done)
+        if counts.failed and fail_fast:
+            return
+    for missing in [w for w in wanted if w not in ran]:
+        counts.one(False, f"hosted: {missing}: no build that runs here has it")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build")
     parser.add_argument("--only", help="builds, with commas: " + ",".join(BUILDS))
+    parser.add_argument("--suite", help="suites, and tests SUITE.TEST, with commas")
+    parser.add_argument("--fail-fast", action="store_true", help="stop at the first failure")
     parser.add_argument("--seed")
     parser.add_argument(
         "--jobs", type=int, help="processes of each build; without it one for a core, and one more"
@@ -284,9 +342,16 @@ def main():
     only = args.only.split(",") if args.only else None
     if only and set(only) - set(BUILDS):
         parser.error(f"no build {', '.join(set(only) - set(BUILDS))}; known: {' '.join(BUILDS)}")
+    wanted = re.split(r"[, ]+", args.suite.strip()) if args.suite else []
+    unknown = [w for w in wanted if not builds_of(w.split(".")[0])]
+    if unknown:
+        parser.error(f"no suite {', '.join(unknown)}; tools/suites.py contract lists names")
     counts = Counts()
     start = time.monotonic()
-    check(counts, args.build, only, args.seed, args.jobs)
+    if wanted or args.fail_fast:
+        check_some(counts, args.build, only, args.seed, wanted, args.fail_fast)
+    else:
+        check(counts, args.build, only, args.seed, args.jobs)
     return counts.close("hosted", start)
 
 

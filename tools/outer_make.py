@@ -2,6 +2,7 @@
 """Hide an outer make, which passes its state in the environment, from the programs that we call."""
 import os
 
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 VARIABLES = (
     *("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "MAKE_TERMOUT", "MAKE_TERMERR"),
     "ONLY",  # a choice made for the outer make, not for the programs
@@ -11,3 +12,9 @@ VARIABLES = (
 def env(*without, **more):
     """The environment without an outer make's variables and without @without; with @more."""
     return {k: v for k, v in os.environ.items() if k not in VARIABLES + without} | more
+
+
+def named(path):
+    """A file or a directory as make is told its name: relative to the tree if it lies there.  So an
+    object has one name in dependency files, whoever calls make."""
+    return os.path.relpath(path, ROOT) if path.startswith(ROOT + os.sep) else path

@@ -144,13 +144,16 @@ def quoted(command):
 
 
 def ktap_counts(text):
-    """(passed, failed, skipped, names of the failed) of the nested test lines of a KTAP report."""
+    """(passed, failed, skipped, names of the failed) of the nested test lines of a KTAP report.  A
+    name is SUITE.TEST where the test's beginning is there."""
     passed = failed = skipped = 0
-    names = []
-    for match in re.finditer(r"^  (ok|not ok) \d+ (\S+)(.*)$", text, re.MULTILINE):
-        if match.group(1) == "not ok":
+    names, begun = [], ""
+    for match in re.finditer(r"^  (ok|not ok|# begin) (?:\d+ )?(\S+)(.*)$", text, re.MULTILINE):
+        if match.group(1) == "# begin":
+            begun = match.group(2)
+        elif match.group(1) == "not ok":
             failed += 1
-            names.append(match.group(2))
+            names.append(begun if begun.endswith("." + match.group(2)) else match.group(2))
         elif "# SKIP" in match.group(3):
             skipped += 1
         else:

@@ -75,8 +75,8 @@ def show_progress(what, command, cwd):
 def fiber_program(build, ident):
     """The hosted program, built with the least that it needs; None: it does not build."""
     make = [os.environ.get("MAKE", "make"), "--no-print-directory", f"-j{check.jobs()}"]
-    program = os.path.join(build, "fiber/race")
-    if not show_progress("the race program", [*make, f"B={build}", program], qemu.ROOT):
+    make += [f"B={outer_make.named(build)}", outer_make.named(os.path.join(build, "fiber/race"))]
+    if not show_progress("the race program", make, qemu.ROOT):
         return None
     programs = race.build_one(build, ident, ["fiber"])
     return programs and programs["fiber"]

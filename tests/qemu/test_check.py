@@ -90,6 +90,52 @@ def test_a_process_that_ends_early_fails(few, name, lanes):
         )
 
 
+def some(name, monkeypatch, wanted, fail_fast, **more):
+    """The counts of `make check` of these suites, which only the build "plain" has."""
+    folder, counts = made(name, **more), check.Counts()
+    monkeypatch.setattr(check, "make", lambda *_: True)
+    monkeypatch.setattr(check, "builds_of", lambda suite: ["plain"])
+    check.check_some(counts, folder, ["plain"], None, wanted, fail_fast)
+    return counts
+
+
+def test_only_the_wanted_suites_run(few, name, monkeypatch):
+    counts = some(name, monkeypatch, ["a", "c.test_of_c"], False, hangs="b")
+    assert counts.names == [] and counts.passed == 2
+
+
+def test_the_first_failure_is_the_last_with_fail_fast(few, name, monkeypatch, capsys):
+    counts = some(name, monkeypatch, ["a", "b", "c"], True, hangs="b")
+    assert counts.names == ["hosted plain: test_of_b"] and counts.passed == 1
+    assert "/host-plain/check test_of_b" in capsys.readouterr().out
+
+
+def test_a_suite_that_no_build_has_is_a_failure(few, name, monkeypatch):
+    counts = some(name, monkeypatch, ["a", "nowhere"], False)
+    assert counts.names == ["hosted: nowhere: no build that runs here has it"]
+
+
+def test_objects_have_one_name_however_the_build_directory_is_given(monkeypatch):
+    """Or a change of a header would be seen by only one of both."""
+    told = []
+    monkeypatch.setattr(check.subprocess, "run", lambda command, **_: told.append(command) or Done)
+    for build in ("build/x", os.path.join(qemu.ROOT, "build/x")):
+        assert check.make(build, os.path.join(build, "host-plain/check"))
+    assert told[0] == told[1] and told[0][-2:] == ["B=build/x", "build/x/host-plain/check"]
+
+
+class Done:
+    """Of a process that has ended well."""
+
+    returncode = 0
+
+
+def test_each_suite_has_builds():
+    assert check.builds_of("drain")[:1] == ["tsan"] and "silence" not in check.builds_of("drain")
+    assert check.builds_of("silence_lock") == ("silence",)
+    assert check.builds_of("no_such") == []
+
+
 def sources(into):
     """A copy of the built tree, with the objects of the hosted build; times kept."""
     shutil.rmtree(into, ignore_errors=True)

@@ -9,6 +9,8 @@
 #include <quarry/smp.h>
 
 #define TURNS (1u << 16) /* of a wait for an event that must not happen */
+/* Of a CPU that answers late: on a busy host each may take some ms, and 10 s would be a report. */
+#define LONGER (1u << 10)
 
 /* ---- a CPU that comes late ---- */
 
@@ -27,7 +29,7 @@ static void change_and_repair(void *arg)
 	late.zone->nr_free++;
 	store_release(&late.ready, 1u);
 	late.asked = SPIN_UNTIL(smp_call_pending());
-	for (turn = 0; turn < TURNS; turn++)
+	for (turn = 0; turn < LONGER; turn++)
 		cpu_relax();
 	late.zone->nr_free--;
 	arch_irq_restore(flags);

@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: MIT
+# The targets that are tools, and what of make's variables each gets as arguments; for the Makefile.
+# Each is tools/NAME.py.  Names in ONLY have commas or blanks between them.
+comma := ,
+only = $(subst $() ,$(comma),$(strip $(subst $(comma), ,$(ONLY))))
+TOOLS      := test test-bochs check lint format house bench soak race model mutants mutate failsweep
+TOOLS      += fuzz coverage figures recording minimal bench-peers
+ARGS_test := $(if $(FULL),--full)
+ARGS_check := $(if $(SUITE),--suite '$(SUITE)') $(if $(FAILFAST),--fail-fast)
+ARGS_recording := $(if $(SIZE),--size $(SIZE)) $(if $(TEXT),--text $(TEXT))
+ARGS_minimal := $(if $(FULL),--whole)
+ARGS_soak   = '$(TARGET)' $(ROUNDS)
+ARGS_race  := $(if $(LIST),--list) $(if $(STEP),--step) $(if $(ENGINE),--engine $(ENGINE)) \
+	$(if $(GRUB),--grub) $(if $(REPEAT),--repeat $(REPEAT)) $(NAME)
+ARGS_mutants := $(if $(WHO),--who)
+ARGS_mutate := $(if $(N),--number $(N)) $(if $(SEED),--seed $(SEED)) $(if $(FILES),--files $(FILES))
+ARGS_fuzz  := $(if $(SECONDS),--seconds $(SECONDS))
+ARGS_house := $(if $(BEFORE),--before $(BEFORE)) $(if $(LIST),--list)
