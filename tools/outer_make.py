@@ -16,5 +16,5 @@ def env(*without, **more):
 
 def named(path):
     """A file or a directory as make is told its name: relative to the tree if it lies there.  So an
-    object has one name in dependency files, whoever calls make."""
+    object has one name in dependency files, from any caller of make."""
     return os.path.relpath(path, ROOT) if path.startswith(ROOT + os.sep) else path

@@ -55,8 +55,6 @@ BUILDERS = re.compile(
     r"|CONTRIBUTING|make\(\s*\"(?!run\"|help\")",
     re.MULTILINE,
 )
-# Files that only one job at a time may write; a test that names them reads them.
-SHARED = ("run.log",)
 
 
 @dataclass
@@ -448,7 +446,6 @@ def lane(run, part, number, ids, folder, alone):
         cpu,
         wall,
         pytest_env(run, **env),
-        keeps=frozenset(name for name in SHARED if any(name in text for text in texts)),
     )
 
 

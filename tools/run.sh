@@ -26,9 +26,10 @@
 # terminal the kernel gets monitor=off and powers off by itself.
 #
 # Any number of runs may share a build directory: each has its files in BUILD-DIRECTORY/run/PID.
-# BUILD-DIRECTORY/run.log is the log of the one that ended last: all that its kernel printed, also
-# what it does not show; or the console, if no kernel printed anything.  QEMU ends with this script,
-# and this script with its parent, however they end, where the host has setpriv.
+# BUILD-DIRECTORY/run.log, or the file that RUN_LOG names, is the log of the one that ended last:
+# all that its kernel printed, also what it does not show; or the console, if no kernel printed
+# anything.  QEMU ends with this script, and this script with its parent, however they end, where
+# the host has setpriv.
 set -u
 
 die() {
@@ -99,11 +100,11 @@ for old in "$build"/run/*; do # of those that were killed
 	[ ! -d "$old" ] || kill -0 "${old##*/}" 2> /dev/null || rm -rf "$old"
 done
 run=$build/run/$$ qemu_pid=
-console=$run/console.log log=$run/kernel.log
+console=$run/console.log log=$run/kernel.log kept=${RUN_LOG:-$build/run.log}
 clean() {
 	[ -z "$qemu_pid" ] || { kill "$qemu_pid"; wait "$qemu_pid"; } 2> /dev/null
 	[ -s "$log" ] || log=$console
-	[ ! -f "$log" ] || mv -f "$log" "$build/run.log"
+	[ ! -f "$log" ] || mv -f "$log" "$kept"
 	rm -rf "$run"
 	rmdir "$build/run" 2> /dev/null
 }
@@ -279,7 +280,7 @@ fi
 if [ -z "$last" ] && by_hand; then
 	key="Ctrl-A x"
 	grep -q "terminating on signal" "$run/errors" && key=Ctrl-C
-	echo "run: ended by $key before the verdict (log: $build/run.log)" >&2
+	echo "run: ended by $key before the verdict (log: $kept)" >&2
 	# make ends as its run did, interrupted and not failed; it must see that before this ends.
 	parent=
 	{ read -r parent < "/proc/$PPID/comm"; } 2> /dev/null
@@ -299,5 +300,5 @@ case $status in
 *) why="QEMU ended with status $status" ;;
 esac
 [ "$last" != "quarry: FAIL" ] || why="the kernel said that it failed"
-echo "run: not a pass: $why (log: $build/run.log)" >&2
+echo "run: not a pass: $why (log: $kept)" >&2
 exit 1

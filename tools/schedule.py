@@ -36,7 +36,6 @@ class Job:
     cpu: float = CPU
     wall: float = WALL
     env: dict = field(default_factory=dict)
-    keeps: frozenset = frozenset()  # names of what only one job at a time may use
     holds: list = field(default_factory=list)  # names of what it consists of, for their lengths
     first: float = 0.0  # seconds from its start to the end of all that waits for it
     used: float = 0.0  # seconds of a CPU, when it has ended
@@ -88,9 +87,8 @@ def next_job(waiting, running, done, cores):
     if any(job.alone for job in running) or len(running) >= 3 * cores:
         return None
     busy = sum(job.cores(cores) for job in running)
-    kept = frozenset().union(*(job.keeps for job in running))
     for job in waiting:
-        if not set(job.needs) <= done or job.keeps & kept:
+        if not set(job.needs) <= done:
             continue
         if not running or not job.alone and busy + job.cores(cores) <= cores + MORE:
             return job

@@ -22,18 +22,31 @@ BOOTS = "single"  # what make prints, and how it ends
 QUICK = "selftest=buddy tour=off"
 
 
+@pytest.fixture
+def log(name, monkeypatch):
+    """The log of the last run of this test; those of others share one file."""
+    path = os.path.join(qemu.BUILD, "qemu", f"{name}.run.log")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    monkeypatch.setenv("RUN_LOG", path)
+
+    def read():
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    return read
+
+
 def last_line(out):
     return [line for line in out.split("\n") if line.strip()][-1]
 
 
 @pytest.mark.parametrize("path", ["grub", "uefi", "pvh"])
-def test_run_passes(make, path):
+def test_run_passes(make, log, path):
     status, out = make("run", BOOT=path, CMDLINE=QUICK)
     assert status == 0, out[-3000:]
     assert last_line(out) == "quarry: PASS"
     assert "4 CPUs online of 4, 2 nodes" in out
-    with open(os.path.join(qemu.BUILD, "run.log"), encoding="utf-8", errors="replace") as f:
-        assert "quarry: PASS" in f.read()
+    assert "quarry: PASS" in log()
 
 
 def test_run_fails(make):
@@ -309,7 +322,7 @@ def shown(out):
 
 
 @pytest.mark.parametrize("path", ["grub", "pvh"])
-def test_selftests_take_a_line_a_suite(make, path):
+def test_selftests_take_a_line_a_suite(make, log, path):
     """The rest is in the log: the whole report, as KTAP."""
     status, out = make("run", BOOT=path, CMDLINE="tour=off")
     lines = shown(out)
@@ -319,11 +332,10 @@ def test_selftests_take_a_line_a_suite(make, path):
     assert len([line for line in lines if line.startswith("ok ")]) == int(nr), lines
     assert re.search(r"^# selftest=quick left out \d+ of \d+ tests; selftest=all runs", out, re.M)
     assert "# begin" not in out
-    with open(os.path.join(qemu.BUILD, "run.log"), encoding="utf-8", errors="replace") as f:
-        log = f.read()
-    passed, failed, skipped, _ = qemu.ktap_counts(log)
+    whole = log()
+    passed, failed, skipped, _ = qemu.ktap_counts(whole)
     assert failed == 0 and passed + skipped == int(tests)
-    assert not [line for line in lines if line not in log.split("\n")]
+    assert not [line for line in lines if line not in whole.split("\n")]
 
 
 def test_failed_test_is_shown_whole(make):

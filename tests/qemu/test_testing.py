@@ -70,13 +70,11 @@ def test_a_job_starts_when_its_needs_are_done_and_cores_are_free():
     assert next_name([sleeps[8]], running=sleeps[:6]) is None
 
 
-def test_a_job_may_be_alone_or_keep_a_file_for_itself():
+def test_a_job_may_be_alone():
     alone, other = job("alone", alone=True), job("other")
     assert next_name([alone], running=[other]) is None
     assert next_name([other], running=[alone]) is None
     assert next_name([alone]) == "alone"
-    log = [job(f"log{i}", keeps=frozenset(["run.log"])) for i in range(2)]
-    assert next_name([log[1], other], running=log[:1]) == "other"
 
 
 def test_short_tests_go_together_and_groups_stay_whole():
