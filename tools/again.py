@@ -36,6 +36,12 @@ def command(name, part, run):
     return line or make(run, "test", ONLY=part, **({"FULL": 1} if run.full else {}))
 
 
+def build(name, builds):
+    """For a build that failed: what was called; @builds are those of tools/parts.py, by name."""
+    job = next((job for job in builds.values() if name.startswith(job.name + ":")), None)
+    return shlex.join(job.command) if job else ""
+
+
 def make(run, target, **variables):
     words = [f"B={run.build}"] if run.build != "build" else []
     words += [f"{key}={shlex.quote(str(value))}" for key, value in variables.items()]

@@ -190,6 +190,7 @@ class Report:
         for failure in self.failed:
             print(f"FAILED {failure.name}")
             line = again.command(failure.name, failure.part, self.run)
+            line = line or again.build(failure.name, parts.builds(self.run))
             if line:
                 print(f"  again: {line}")
             if failure.log:

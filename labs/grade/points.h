@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * points.h: included in front of the student's sources where the explorer grades them: so it can
- * preempt them at each lock, unlock, change of the interrupt state, cross-call, atomic addition and
- * reference, whether or not the code names a point there.
+ * preempt them at each lock, unlock, change of the interrupt state, cross-call, atomic addition,
+ * store of a shared variable and reference, whether or not the code names a point there.
  */
 #ifndef QUARRY_LABS_POINTS_H
 #define QUARRY_LABS_POINTS_H
 
 #include "mm/drain.h"
+#include "mm/entry.h"
+#include "mm/event.h"
 #include "mm/page.h"
 #include "mm/zone.h"
 #include <quarry/sched_point.h>
@@ -36,6 +38,21 @@
 #undef atomic_sub
 #define atomic_sub(p, v)                                                                           \
 	(race_point("lab.sub"), NOTE_BARRIER(__atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)))
+/* Between a read and the store of what follows from it another CPU may have stored. */
+#undef WRITE_ONCE
+#define WRITE_ONCE(x, v)                                                                           \
+	({                                                                                         \
+		__typeof__(x) value_ = (v);                                                        \
+		race_point("lab.store");                                                           \
+		NOTE_STORE(__atomic_store_n(&(x), value_, __ATOMIC_RELAXED));                      \
+	})
+#undef store_release
+#define store_release(p, v)                                                                        \
+	({                                                                                         \
+		__typeof__(*(p)) value_ = (v);                                                     \
+		race_point("lab.store");                                                           \
+		NOTE_STORE(__atomic_store_n((p), value_, __ATOMIC_RELEASE));                       \
+	})
 #define smp_call_mask(mask, call, arg)                                                             \
 	(race_point("lab.call"), smp_call_mask((mask), (call), (arg)))
 

@@ -295,6 +295,14 @@ def test_a_failure_has_its_command(part, name, line):
     assert whole.again.command(name, part, run) == line
 
 
+def test_a_build_that_fails_has_the_command_of_make():
+    builds = parts.builds(parts.Run("build", 2))
+    assert whole.again.build("build fiber: does not build", builds).endswith(
+        "B=build build/fiber/race"
+    )
+    assert whole.again.build("races: not run: what it needs failed", builds) == ""
+
+
 def test_a_failed_test_in_qemu_is_repeated_with_its_limit():
     name = "tests/qemu/test_x.py::test_a[1 b]"
     run = parts.Run("b", 2, True, "python3", lengths={name: (9.0, 9.0)})

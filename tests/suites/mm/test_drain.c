@@ -72,6 +72,16 @@ static void only_cpus_with_cached_pages_get_an_ipi(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 2);
 }
 
+/* A drain may ask more CPUs than hold pages, and says how many it has asked. */
+static void number_of_cpus_asked_is_returned(struct ktest *t)
+{
+	unsigned holders = ktest_cpus() > 3 ? 1u << 1 | 1u << 2 : ktest_cpus() > 1 ? 1u << 1 : 0;
+	struct memory *mem = cached_on(t, holders);
+
+	REQUIRE(t, mem);
+	EXPECT(t, drain_from(0, mem, NULL) >= __builtin_popcount(holders));
+}
+
 static void the_asking_cpu_drains_itself(struct ktest *t)
 {
 	struct memory *mem = cached_on(t, 1);
@@ -283,7 +293,8 @@ static void drain_in_a_wrong_context_is_refused(struct ktest *t)
 }
 
 KTEST_SUITE(drain, KTEST_QUICK, KTEST_COST(only_cpus_with_cached_pages_get_an_ipi),
-    KTEST_COST(the_asking_cpu_drains_itself), KTEST(page_cached_just_before_a_drain_is_drained),
+    KTEST(number_of_cpus_asked_is_returned), KTEST_COST(the_asking_cpu_drains_itself),
+    KTEST(page_cached_just_before_a_drain_is_drained),
     KTEST(drain_of_one_zone_leaves_the_others, KTEST_SLOW),
     KTEST(drain_empties_stacks_of_every_order_and_type, KTEST_SLOW),
     KTEST(drain_local_empties_only_its_own_cpu), KTEST_COST(concurrent_drains_share_a_round),
