@@ -170,12 +170,13 @@ export CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT QEMU_FLAGS MAKE OBJDUMP
 export QUARRY_BUILD := $(B)
 # The tools, tools/NAME.py, and their arguments.
 include tools/args.mk
-.PHONY: all kernel help run iso debug compile_commands.json setup clean $(TOOLS)
+.PHONY: all kernel help run selftest iso debug compile_commands.json setup clean $(TOOLS)
 $(TOOLS):
 	$(Q)$(PYTHON) tools/$@.py --build $(B) $(if $(only),--only $(only)) $(ARGS_$@)
 lint bench soak test-bochs: kernel
 help: ; @cat tools/help.txt
-run:
+selftest: override CMDLINE := selftest=$(or $(SUITE),all) tour=off monitor=off $(value CMDLINE)
+run selftest:
 	+$(Q)mkdir -p $(B) && sh tools/in_turn.sh $(B)/.building $(MAKE) $(if $(V),,-s) kernel >&2
 	$(Q)sh tools/run.sh $(B)
 iso: kernel

@@ -2,6 +2,7 @@
 # Which sets of packages (tools/setup.sh) each target needs, and ccache; for the Makefile.
 # Packages that a target needs are installed first.  If none is missing, no package manager runs.
 NEEDS_run   := compile boot $(if $(filter pvh,$(BOOT)),,iso) $(filter uefi,$(BOOT))
+NEEDS_selftest = $(NEEDS_run)
 NEEDS_iso   := compile iso
 NEEDS_test-bochs := compile iso check bochs
 NEEDS_bench := compile boot

@@ -300,5 +300,7 @@ case $status in
 *) why="QEMU ended with status $status" ;;
 esac
 [ "$last" != "quarry: FAIL" ] || why="the kernel said that it failed"
+unknown=$(lines . | sed -n 's/^selftest: \(no suite or test .*\)/\1/p' | tail -n 1)
+[ -z "$unknown" ] || why=$unknown
 echo "run: not a pass: $why (log: $kept)" >&2
 exit 1

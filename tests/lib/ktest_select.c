@@ -124,7 +124,6 @@ static void report_unknown(const char *name, size_t len)
 	char known[64] = " all most quick none contract cost inside";
 	size_t used = strlen(known);
 
-	printk("selftest: no suite or test \"%.*s\"\n", (int)len, name);
 	for (s = suites_start; s < suites_end; s++) {
 		if (used + 1 + strlen(s->name) >= sizeof(known)) {
 			printk("selftest: known:%s\n", known);
@@ -133,6 +132,8 @@ static void report_unknown(const char *name, size_t len)
 		used += (size_t)ksnprintf(known + used, sizeof(known) - used, " %s", s->name);
 	}
 	printk("selftest: known:%s\n", known);
+	/* Last, where it is seen. */
+	printk("selftest: no suite or test \"%.*s\"\n", (int)len, name);
 }
 
 static bool is_group(const char *which)

@@ -49,6 +49,14 @@ def test_run_passes(make, log, path):
     assert "quarry: PASS" in log()
 
 
+def test_selftest_runs_suites_and_ends(make):
+    status, out = make("selftest", BOOT="pvh", SUITE="buddy,drain", CMDLINE="seed=0x77")
+    assert status == 0 and last_line(out) == "quarry: PASS", out[-3000:]
+    assert "ok 2 drain" in out and "# selftest: 2 suites, " in out and "(seed 0x77)" in out
+    status, out = make("selftest", BOOT="pvh", SUITE="nosuch")
+    assert status != 0 and 'run: not a pass: no suite or test "nosuch" (log: ' in out, out[-3000:]
+
+
 def test_run_fails(make):
     """A failing test is a failing `make run`."""
     status, out = make("run", CMDLINE="selftest=fail tour=off")
