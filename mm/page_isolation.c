@@ -8,7 +8,7 @@
  * Invariants: when start_isolate_page_range has returned 0, no cache holds a page of the range and
  *             no allocation will get one, until the undo or the commit of an offline.  It promises
  *             nothing about pages that are allocated: those stay where they are.
- * Tests:      isolation, isolation_exact, isolation_race, offline_bounds.
+ * Tests:      isolation, isolation_scan, isolation_exact, isolation_race, offline_bounds.
  *
  * A page that is being freed while its pageblock is isolated must not land in a cache that was
  * drained already, for there nobody would check again.  Three ways; the last two with exactly one

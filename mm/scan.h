@@ -3,7 +3,7 @@
  * scan.h: which pages a scan for what cannot move (page_isolation.c) passes without a closer look.
  *
  * Locks:      the zone lock.
- * Tests:      isolation, isolation_exact.
+ * Tests:      isolation_scan, isolation_exact.
  */
 #ifndef QUARRY_MM_SCAN_H
 #define QUARRY_MM_SCAN_H

@@ -140,6 +140,7 @@ TEST_SRCS += tests/suites/mm/test_drain_bounds.c
 TEST_SRCS += tests/suites/mm/test_disable.c
 TEST_SRCS += tests/suites/mm/test_reclaim.c
 TEST_SRCS += tests/suites/mm/test_isolation.c
+TEST_SRCS += tests/suites/mm/test_isolation_scan.c
 TEST_SRCS += tests/suites/mm/test_isolation_exact.c
 TEST_SRCS += tests/suites/mm/test_isolation_race.c
 TEST_SRCS += tests/suites/mm/test_offline.c

@@ -3,38 +3,13 @@
  * test_isolation.c: isolating pageblocks and undoing it, under both policies: what changes, which
  * ranges are refused, and that no page of the range is allocated or cached meanwhile.
  */
-#include "tests/lib/mm_help.h"
+#include "tests/lib/isolate_help.h"
 #include <quarry/handle.h>
 #include <quarry/isolation.h>
-
-#define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 
 static struct census before, during, after;
 static struct hoard hoard;
 static struct page *pages[32];
-static const enum iso_policy policies[] = {ISO_DISABLE, ISO_PRECISE};
-
-/* As an operation does it: under `disable' with the caches of the zone off. */
-static int isolate(
-    struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy, struct mm_fail *fail)
-{
-	struct zone *zone = zone_of(mem, start);
-	int err = 0;
-
-	if (policy == ISO_DISABLE && zone_pcp_disable(zone))
-		panic("isolation: caches cannot be disabled");
-	err = start_isolate_page_range(mem, start, nr, policy, fail);
-	if (err && policy == ISO_DISABLE)
-		zone_pcp_enable(zone);
-	return err;
-}
-
-static void unisolate(struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy)
-{
-	undo_isolate_page_range(mem, start, nr);
-	if (policy == ISO_DISABLE)
-		zone_pcp_enable(zone_of(mem, start));
-}
 
 /* Allocated pages of several orders, so that free blocks and words are not all alike. */
 static void fragment(struct ktest *t, struct memory *mem, gfp_t gfp)
@@ -217,108 +192,6 @@ static void holes_offline_blocks_and_borders_are_refused(struct ktest *t)
 	census_compare(t, &before, &after);
 }
 
-/* Isolating the whole of zone NORMAL fails at @page, for that reason, and changes nothing. */
-static void expect_blocker(
-    struct ktest *t, struct memory *mem, const struct page *page, enum mm_why why)
-{
-	unsigned p;
-
-	for (p = 0; p < ARRAY_SIZE(policies); p++) {
-		struct mm_fail fail = {0};
-
-		census_take(&before, mem);
-		EXPECT_EQ(t, isolate(mem, 0, BLOCK(4), policies[p], &fail), -EBUSY);
-		EXPECT_EQ(t, fail.why, why);
-		EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, page));
-		census_take(&after, mem);
-		census_compare(t, &before, &after);
-	}
-}
-
-static void unmovable_page_is_named(struct ktest *t)
-{
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
-	struct handle handles[1];
-	struct handle_table table;
-	struct page *page;
-
-	REQUIRE(t, mem);
-	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page) == 1);
-	empty_all(mem);
-	expect_blocker(t, mem, page, WHY_UNMOVABLE);
-	page_cas_state(page, PG_ALLOC, PG_SLAB);
-	expect_blocker(t, mem, page, WHY_UNMOVABLE);
-	page_cas_state(page, PG_SLAB, PG_ALLOC);
-	page_cas_state(page, PG_ALLOC, PG_PGTABLE);
-	expect_blocker(t, mem, page, WHY_UNMOVABLE);
-	page_cas_state(page, PG_PGTABLE, PG_ALLOC);
-	/* As if it had been reserved from the start. */
-	WRITE_ONCE(page->word, PAGE_WORD(1, PG_RESERVED, 0));
-	expect_blocker(t, mem, page, WHY_RESERVED);
-	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
-	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
-	handle_table_init(&table, mem, handles, 1);
-	REQUIRE(t, handle_alloc(&table, 0, 0, GFP_KERNEL, 1) == 0);
-	empty_all(mem);
-	EXPECT_EQ(t, handle_pin(&table, 0), 0);
-	expect_blocker(t, mem, pfn_to_page_in(mem, handle_pfn(&table, 0)), WHY_PINNED);
-	EXPECT_EQ(t, handle_unpin(&table, 0), 0);
-	EXPECT_EQ(t, handle_free(&table, 0), 0);
-}
-
-/* What lies in the same pageblock, but not in the range, does not matter. */
-static void only_pages_in_the_range_block_it(struct ktest *t)
-{
-	struct memory *mem = ktest_memory(t, 0, 4, 0);
-	struct drain_cost cost = {0};
-	struct mm_fail fail = {0};
-	pfn_t pfn, end;
-
-	REQUIRE(t, mem);
-	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 2, pages) == 2);
-	empty_all(mem);
-	/* Not the first of its pageblock. */
-	pfn = MAX(page_to_pfn_in(mem, pages[0]), page_to_pfn_in(mem, pages[1]));
-	end = ALIGN_UP(pfn + 1, PAGEBLOCK_PAGES);
-	EXPECT_EQ(t,
-	    isolate_range(mem, (struct pfn_range){pfn, end}, iso_ops(ISO_PRECISE), &fail, &cost),
-	    -EBUSY);
-	EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
-	EXPECT_EQ(t, fail.pfn, pfn);
-	EXPECT(t, !pageblock_isolated(pageblock_of(mem, pfn)));
-	if (pfn + 1 < end) {
-		EXPECT_EQ(t,
-		    isolate_range(
-		        mem, (struct pfn_range){pfn + 1, end}, iso_ops(ISO_PRECISE), &fail, &cost),
-		    0);
-		undo_isolate_page_range(mem, end - PAGEBLOCK_PAGES, PAGEBLOCK_PAGES);
-	}
-	EXPECT_EQ(t, free_on(0, mem, 0, 2, pages), 2);
-}
-
-static void movable_pages_do_not_block_isolation(struct ktest *t)
-{
-	struct memory *mem = ktest_memory(t, 0, 0, 4);
-	struct mm_fail fail = {0};
-	struct handle handles[1];
-	struct handle_table table;
-	struct page *page;
-	unsigned p;
-
-	REQUIRE(t, mem);
-	handle_table_init(&table, mem, handles, 1);
-	REQUIRE(t, handle_alloc(&table, 0, 0, GFP_KERNEL, 1) == 0);
-	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
-	for (p = 0; p < ARRAY_SIZE(policies); p++) {
-		EXPECT_EQ(t, isolate(mem, 0, BLOCK(4), policies[p], &fail), 0);
-		EXPECT_EQ(t, test_pages_isolated(mem, 0, BLOCK(4), &fail), -EBUSY);
-		EXPECT_EQ(t, fail.pfn, MIN(handle_pfn(&table, 0), page_to_pfn_in(mem, page)));
-		unisolate(mem, 0, BLOCK(4), policies[p]);
-	}
-	EXPECT_EQ(t, handle_free(&table, 0), 0);
-	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
-}
-
 static void disable_policy_needs_the_caches_off(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
@@ -328,6 +201,34 @@ static void disable_policy_needs_the_caches_off(struct ktest *t)
 	census_take(&before, mem);
 	EXPECT_EQ(t, start_isolate_page_range(mem, 0, BLOCK(2), ISO_DISABLE, &fail), -EINVAL);
 	EXPECT_EQ(t, fail.why, WHY_BUSY);
+	census_take(&after, mem);
+	census_compare(t, &before, &after);
+}
+
+static void isolation_in_a_wrong_context_is_refused(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct spinlock lock = SPINLOCK("test", RANK_OBJECT);
+	struct mm_fail fail = {0};
+	unsigned p;
+
+	REQUIRE(t, mem);
+	census_take(&before, mem);
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		int irqs_off, locked;
+		irqflags_t flags;
+
+		EXPECT_EQ(t, zone_pcp_disable(test_zone(mem, ZONE_MOVABLE)), 0);
+		flags = arch_irq_save();
+		irqs_off = start_isolate_page_range(mem, 0, BLOCK(2), policies[p], &fail);
+		arch_irq_restore(flags);
+		spin_lock(&lock);
+		locked = start_isolate_page_range(mem, 0, BLOCK(2), policies[p], &fail);
+		spin_unlock(&lock);
+		EXPECT_EQ(t, zone_pcp_enable(test_zone(mem, ZONE_MOVABLE)), 0);
+		EXPECT_EQ(t, irqs_off, -EDEADLK);
+		EXPECT_EQ(t, locked, -EDEADLK);
+	}
 	census_take(&after, mem);
 	census_compare(t, &before, &after);
 }
@@ -457,24 +358,25 @@ static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 	undo_isolate_page_range(mem, block, BLOCK(1));
 }
 
-/* The largest is a pageblock. */
-static void precise_takes_blocks_of_every_cached_order(struct ktest *t)
+/* The largest order is a pageblock. */
+static void precise_takes_blocks_of_every_order_and_type(struct ktest *t)
 {
-	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
-	unsigned last = ktest_cpus() - 1, index;
+	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
+	unsigned last = ktest_cpus() - 1, stack;
 	struct mm_fail fail = {0};
 	struct zone *zone;
 
 	REQUIRE(t, mem);
-	zone = test_zone(mem, ZONE_MOVABLE);
-	for (index = 0; index < NR_CACHED_ORDERS; index++) {
-		unsigned order = index_order(index);
+	zone = test_zone(mem, ZONE_NORMAL);
+	for (stack = 0; stack < NR_CACHED_ORDERS * NR_CACHED_TYPES; stack++) {
+		unsigned order = index_order(stack / NR_CACHED_TYPES);
+		enum migratetype type = (enum migratetype)(stack % NR_CACHED_TYPES);
 		pfn_t block;
 
-		set_plan(zone, order, MT_MOVABLE, 2);
-		EXPECT_EQ(t, alloc_on(last, mem, GFP_MOVABLE, order, 1, pages), 1);
+		set_plan(zone, order, type, 2);
+		EXPECT_EQ(t, alloc_on(last, mem, (gfp_t)type, order, 1, pages), 1);
 		EXPECT_EQ(t, free_on(last, mem, order, 1, pages), 1);
-		EXPECT(t, cached(zone, last, order, MT_MOVABLE) > 0);
+		EXPECT(t, cached(zone, last, order, type) > 0);
 		block = ALIGN_DOWN(page_to_pfn_in(mem, pages[0]), PAGEBLOCK_PAGES);
 		EXPECT_EQ(t, isolate(mem, block, BLOCK(1), ISO_PRECISE, &fail), 0);
 		EXPECT_EQ(t, state_of(mem, pages[0]), PG_FREE);
@@ -488,10 +390,10 @@ static void precise_takes_blocks_of_every_cached_order(struct ktest *t)
 KTEST_SUITE(isolation, KTEST_QUICK, KTEST(undo_restores_everything),
     KTEST_INSIDE(isolation_tolerates_counts_read_at_two_moments), KTEST(undo_keeps_every_type),
     KTEST(conflict_anywhere_in_the_range_is_undone, KTEST_SLOW), KTEST(bad_ranges_are_refused),
-    KTEST(holes_offline_blocks_and_borders_are_refused), KTEST(unmovable_page_is_named),
-    KTEST(only_pages_in_the_range_block_it), KTEST(movable_pages_do_not_block_isolation),
-    KTEST(disable_policy_needs_the_caches_off), KTEST_COST(precise_sends_one_ipi_to_every_cpu),
-    KTEST(undo_of_nothing_changes_nothing), KTEST(pages_freed_meanwhile_merge_and_come_back),
+    KTEST(holes_offline_blocks_and_borders_are_refused), KTEST(disable_policy_needs_the_caches_off),
+    KTEST_COST(precise_sends_one_ipi_to_every_cpu), KTEST(undo_of_nothing_changes_nothing),
+    KTEST(pages_freed_meanwhile_merge_and_come_back),
     KTEST(no_page_of_an_isolated_block_is_allocated),
-    KTEST(precise_takes_blocks_of_every_cached_order),
+    KTEST(precise_takes_blocks_of_every_order_and_type),
+    KTEST(isolation_in_a_wrong_context_is_refused),
     KTEST_COST(precise_takes_only_isolated_pages_from_a_stack));

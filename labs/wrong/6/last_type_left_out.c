@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: the round of precise leaves out the last stack: whole pageblocks of the last type
+ * layer: contract
+ * file: mm/page_isolation.c
+ */
+
+void pcp_drain_isolated_local(struct zone *zone)
+{
+	struct pcp *pcp = this_pcp_slow(zone->mem);
+	unsigned i = pcp->look_stack, at = pcp->look_left;
+	int left = LOOK_PIECE;
+
+	pcp->look_stack = pcp->look_left = 0;
+	at = at ? at : PCP_MOST;
+	for (; i < NR_CACHED_ORDERS * NR_CACHED_TYPES - 1; i++, at = PCP_MOST) {
+		at = MIN(at, (unsigned)pcp->count[zone->id * STACKS_PER_ZONE + i]);
+		if (at > 0)
+			at = drain_isolated_slots(zone, pcp, i, at, &left);
+		if (at > 0) {
+			pcp->look_stack = (u16)i;
+			pcp->look_left = (u16)at;
+			pcp->unfinished = true;
+			return;
+		}
+	}
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_isolation_scan.c: what an isolation finds in its range: pages that cannot move are refused
+ * by name, wherever they lie, others are not.
+ */
+#include "tests/lib/isolate_help.h"
+#include <quarry/handle.h>
+
+static struct census before, after;
+static struct page *pages[2], *book[PAGEBLOCK_PAGES];
+
+/* Isolating the whole of zone NORMAL fails at @page, for that reason, and changes nothing. */
+static void expect_blocker(
+    struct ktest *t, struct memory *mem, const struct page *page, enum mm_why why)
+{
+	unsigned p;
+
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		struct mm_fail fail = {0};
+
+		census_take(&before, mem);
+		EXPECT_EQ(t, isolate(mem, 0, BLOCK(4), policies[p], &fail), -EBUSY);
+		EXPECT_EQ(t, fail.why, why);
+		EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, page));
+		census_take(&after, mem);
+		census_compare(t, &before, &after);
+	}
+}
+
+static void unmovable_page_is_named(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct handle handles[1];
+	struct handle_table table;
+	struct page *page;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 1, &page) == 1);
+	empty_all(mem);
+	expect_blocker(t, mem, page, WHY_UNMOVABLE);
+	page_cas_state(page, PG_ALLOC, PG_SLAB);
+	expect_blocker(t, mem, page, WHY_UNMOVABLE);
+	page_cas_state(page, PG_SLAB, PG_ALLOC);
+	page_cas_state(page, PG_ALLOC, PG_PGTABLE);
+	expect_blocker(t, mem, page, WHY_UNMOVABLE);
+	page_cas_state(page, PG_PGTABLE, PG_ALLOC);
+	/* As if it had been reserved from the start. */
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_RESERVED, 0));
+	expect_blocker(t, mem, page, WHY_RESERVED);
+	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+	handle_table_init(&table, mem, handles, 1);
+	REQUIRE(t, handle_alloc(&table, 0, 0, GFP_KERNEL, 1) == 0);
+	empty_all(mem);
+	EXPECT_EQ(t, handle_pin(&table, 0), 0);
+	expect_blocker(t, mem, pfn_to_page_in(mem, handle_pfn(&table, 0)), WHY_PINNED);
+	EXPECT_EQ(t, handle_unpin(&table, 0), 0);
+	EXPECT_EQ(t, handle_free(&table, 0), 0);
+}
+
+/* At either end of a pageblock, and between; the scan may look at a piece at a time. */
+static void unmovable_page_is_found_wherever_it_lies(struct ktest *t)
+{
+	static const unsigned eighths[] = {0, 1, 4, 7, 8};
+	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct mm_fail fail = {0};
+	unsigned i, p, end;
+
+	REQUIRE(t, mem);
+	for (i = 0; i < 2 * ARRAY_SIZE(eighths) - 2; i++) {
+		pfn_t at = eighths[(i + 1) / 2] * (PAGEBLOCK_PAGES / 8) - (i & 1);
+
+		REQUIRE(
+		    t, alloc_on(0, mem, GFP_KERNEL, 0, PAGEBLOCK_PAGES, book) == PAGEBLOCK_PAGES);
+		for (end = 0; (page_to_pfn_in(mem, book[end]) & (PAGEBLOCK_PAGES - 1)) != at;)
+			REQUIRE(t, ++end < PAGEBLOCK_PAGES);
+		EXPECT_EQ(t, free_on(0, mem, 0, end, book), end);
+		EXPECT_EQ(t, free_on(0, mem, 0, PAGEBLOCK_PAGES - end - 1, book + end + 1),
+		    PAGEBLOCK_PAGES - end - 1);
+		empty_all(mem);
+		for (p = 0; p < ARRAY_SIZE(policies); p++) {
+			EXPECT_EQ(t, isolate(mem, 0, BLOCK(4), policies[p], &fail), -EBUSY);
+			EXPECT_EQ(t, fail.pfn, page_to_pfn_in(mem, book[end]));
+		}
+		EXPECT_EQ(t, free_on(0, mem, 0, 1, book + end), 1);
+	}
+}
+
+/* What lies in the same pageblock, but not in the range, does not matter. */
+static void only_pages_in_the_range_block_it(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 0);
+	struct drain_cost cost = {0};
+	struct mm_fail fail = {0};
+	pfn_t pfn, end;
+
+	REQUIRE(t, mem);
+	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 2, pages) == 2);
+	empty_all(mem);
+	/* Not the first of its pageblock. */
+	pfn = MAX(page_to_pfn_in(mem, pages[0]), page_to_pfn_in(mem, pages[1]));
+	end = ALIGN_UP(pfn + 1, PAGEBLOCK_PAGES);
+	EXPECT_EQ(t,
+	    isolate_range(mem, (struct pfn_range){pfn, end}, iso_ops(ISO_PRECISE), &fail, &cost),
+	    -EBUSY);
+	EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
+	EXPECT_EQ(t, fail.pfn, pfn);
+	EXPECT(t, !pageblock_isolated(pageblock_of(mem, pfn)));
+	if (pfn + 1 < end) {
+		EXPECT_EQ(t,
+		    isolate_range(
+		        mem, (struct pfn_range){pfn + 1, end}, iso_ops(ISO_PRECISE), &fail, &cost),
+		    0);
+		undo_isolate_page_range(mem, end - PAGEBLOCK_PAGES, PAGEBLOCK_PAGES);
+	}
+	EXPECT_EQ(t, free_on(0, mem, 0, 2, pages), 2);
+}
+
+static void movable_pages_do_not_block_isolation(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 4);
+	struct mm_fail fail = {0};
+	struct handle handles[1];
+	struct handle_table table;
+	struct page *page;
+	unsigned p;
+
+	REQUIRE(t, mem);
+	handle_table_init(&table, mem, handles, 1);
+	REQUIRE(t, handle_alloc(&table, 0, 0, GFP_KERNEL, 1) == 0);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
+	for (p = 0; p < ARRAY_SIZE(policies); p++) {
+		EXPECT_EQ(t, isolate(mem, 0, BLOCK(4), policies[p], &fail), 0);
+		EXPECT_EQ(t, test_pages_isolated(mem, 0, BLOCK(4), &fail), -EBUSY);
+		EXPECT_EQ(t, fail.pfn, MIN(handle_pfn(&table, 0), page_to_pfn_in(mem, page)));
+		unisolate(mem, 0, BLOCK(4), policies[p]);
+	}
+	EXPECT_EQ(t, handle_free(&table, 0), 0);
+	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
+}
+
+KTEST_SUITE(isolation_scan, KTEST_QUICK, KTEST(unmovable_page_is_named),
+    KTEST(only_pages_in_the_range_block_it), KTEST(movable_pages_do_not_block_isolation),
+    KTEST(unmovable_page_is_found_wherever_it_lies, KTEST_SLOW));
