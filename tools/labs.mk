@@ -7,7 +7,27 @@
 #   OWN=1               of lab and lab-kernel: this tree's code for every memory
 #   ONLY=model.blocks SEED=3 OUT=results   of grade: some tests, other calls, files of results
 #   KERNEL=1            of grade: also in QEMU
+#   LAB=2 ONLY=2.wrong  of labs-check and labs-sure: a lab, or some of its solutions
 # labs/variant.mk, if it is there, sets VARIANT, flags of all compilers, and GRADE_SEED.
+
+# What each target takes.  Another of these variables, if typed, is an error: it would be ignored.
+LAB_VARIABLES := LAB DIR TRACK OWN ONLY SEED OUT KERNEL REPEAT MATRIX PAIRS SUITE NAME
+TAKES_skeleton   := LAB DIR TRACK
+TAKES_lab        := LAB DIR OWN
+TAKES_lab-kernel := LAB DIR OWN
+TAKES_labs       :=
+TAKES_labs-leak  :=
+TAKES_grade      := LAB DIR ONLY SEED OUT KERNEL
+TAKES_labs-check := LAB ONLY REPEAT MATRIX
+TAKES_labs-sure  := LAB ONLY REPEAT PAIRS
+LAB_TARGETS := skeleton lab lab-kernel labs labs-leak grade labs-check labs-sure
+typed = $(foreach v,$(1),$(if $(filter command,$(firstword $(origin $(v)))),$(v)))
+takes = $(or $(TAKES_$(1)),no variable)
+$(foreach t,$(filter $(LAB_TARGETS),$(firstword $(MAKECMDGOALS))),$(foreach v, \
+	$(filter-out $(TAKES_$(t)),$(call typed,$(LAB_VARIABLES))), \
+	$(error $(v)=$($(v)): make $(t) does not take $(v); it takes $(call takes,$(t)))))
+$(if $(and $(filter labs-check labs-sure,$(firstword $(MAKECMDGOALS))),$(LAB),$(ONLY)), \
+	$(error LAB=$(LAB) ONLY=$(ONLY): wanted one of them; ONLY=$(LAB) is all of lab $(LAB)))
 
 # What tools/lab_build.py compiles with, which does not go through this Makefile each time.
 LAB_SETTINGS := HOSTCC CC LD NM HFLAGS HFLAGS_asan HOSTT KFLAGS LDFLAGS MM_SRCS BOTH_SRCS \
@@ -29,7 +49,8 @@ labs-leak: ; $(Q)$(PYTHON) tools/labs_leak.py
 grade: ; $(Q)$(PYTHON) tools/grade.py --build $(B) $(if $(only),--only '$(only)') \
 	$(if $(KERNEL),--kernel) $(addprefix --seed ,$(or $(SEED),$(GRADE_SEED))) \
 	$(if $(OUT),--out '$(OUT)') '$(LAB)' '$(DIR)'
-labs-check: ; $(Q)$(PYTHON) tools/labs_check.py --build $(B) $(if $(only),--only '$(only)') \
+lab_only = $(if $(or $(only),$(LAB)),--only '$(or $(only),$(LAB))')
+labs-check: ; $(Q)$(PYTHON) tools/labs_check.py --build $(B) $(lab_only) \
 	$(if $(REPEAT),--repeat '$(REPEAT)') $(if $(MATRIX),--matrix)
-labs-sure: ; $(Q)$(PYTHON) tools/labs_sure.py --build $(B) $(if $(only),--only '$(only)') \
+labs-sure: ; $(Q)$(PYTHON) tools/labs_sure.py --build $(B) $(lab_only) \
 	$(addprefix --times ,$(REPEAT)) $(addprefix --pairs ,$(PAIRS))

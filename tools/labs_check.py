@@ -106,10 +106,20 @@ def gate():
     return found
 
 
+def known_words(only, pairs):
+    """The words of @only; one that names no lab and no solution ends the program."""
+    words = {word for word in only.split(",") if word}
+    unknown = words - {lab for lab, _ in pairs} - {f"{lab}.{name}" for lab, name in pairs}
+    if unknown:
+        names = " ".join(dict.fromkeys(lab for lab, _ in pairs))
+        sys.exit(f"{' '.join(sorted(unknown))}: wanted LAB or LAB.NAME; the labs are {names}")
+    return words
+
+
 def chosen_of(args):
     """[(lab, name)] of what is graded now."""
     pairs = [(lab, name) for lab in labs.labs() for name in all_of(lab)]
-    only = {word for word in args.only.split(",") if word}
+    only = known_words(args.only, pairs)
     if only:
         pairs = [(lab, name) for lab, name in pairs if {lab, f"{lab}.{name}"} & only]
     return pairs

@@ -97,7 +97,7 @@ def difference(first, now, when):
 
 def chosen(only):
     named = grade.settings().get("sure", "solutions").split()
-    words = {word for word in only.split(",") if word}
+    words = labs_check.known_words(only, [name.split(".", 1) for name in named])
     names = [name for name in named if not words or {name, name.split(".")[0]} & words]
     return [name.split(".", 1) for name in names]
 
