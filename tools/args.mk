@@ -4,7 +4,8 @@
 comma := ,
 only = $(subst $() ,$(comma),$(strip $(subst $(comma), ,$(ONLY))))
 TOOLS      := test test-bochs check lint format house bench soak race model mutants mutate failsweep
-TOOLS      += fuzz coverage figures recording minimal bench-peers
+TOOLS      += fuzz coverage figures recording minimal bench-peers amalgamation
+ARGS_amalgamation = --port $(PORT) $(CORE_SRCS)
 ARGS_test := $(if $(FULL),--full)
 ARGS_check := $(if $(SUITE),--suite '$(SUITE)') $(if $(FAILFAST),--fail-fast)
 ARGS_recording := $(if $(SIZE),--size $(SIZE)) $(if $(TEXT),--text $(TEXT))

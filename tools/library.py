@@ -8,6 +8,7 @@ Usage: tools/library.py [--build DIR] [--only NAME,...]
 Each form has its own directory, BUILD/lib-FORM.  The last line is "library: N passed, N failed".
 """
 import argparse
+import glob
 import os
 import platform
 import re
@@ -18,6 +19,7 @@ import threading
 import time
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import amalgamation
 import check
 import lib
 import outer_make
@@ -155,15 +157,12 @@ def template(build, more, *programs, **variables):
             yield f"{name} ended with {status}: {text}"
 
 
-def no_system_headers():
+def no_system_headers(cc=CROSS.get("LIBCC", "gcc")):
     """Flags that leave the compiler's own headers only."""
-    cc = subprocess.run(
-        [CROSS.get("LIBCC", "gcc"), "-print-file-name=include"],
-        capture_output=True,
-        text=True,
-        check=True,
+    done = subprocess.run(
+        [cc, "-print-file-name=include"], capture_output=True, text=True, check=True
     )
-    return f"-nostdinc -isystem {cc.stdout.strip()}"
+    return f"-nostdinc -isystem {done.stdout.strip()}"
 
 
 def test_core(build):
@@ -198,6 +197,69 @@ def test_program(build):
     status, text = run(os.path.join(build, "program"))
     if status or not re.search(r"^\d+ of \d+ pages free$", text, re.MULTILINE):
         yield f"it ended with {status}: {text}"
+
+
+def compiled(cc, folder, sources, flags):
+    """Compile @sources with the flags of `make amalgamation`; (objects, what went wrong)."""
+    objects = []
+    for source in sources:
+        objects.append(f"{folder}/{os.path.basename(source)[:-2]}.{cc}.o")
+        words = [cc, *amalgamation.FLAGS.split(), "-Wall", "-Wextra", "-Wno-unused-parameter"]
+        words += ["-Werror", *flags]
+        done = subprocess.run(
+            [*words, "-c", source, "-o", objects[-1]], cwd=ROOT, capture_output=True, text=True
+        )
+        if done.returncode:
+            return objects, f"{cc} {source}: {done.stderr}"
+    return objects, None
+
+
+def linked(cc, program, objects, *flags):
+    """Errors of linking a program and running it."""
+    done = subprocess.run(
+        [cc, *objects, *flags, "-o", program], cwd=ROOT, capture_output=True, text=True
+    )
+    if done.returncode:
+        yield f"{cc} {program}: {done.stderr}"
+        return
+    status, text = run(program)
+    if status:
+        yield f"{program} ended with {status}: {text}"
+
+
+def test_amalgamation(build):
+    """two files instead of the core's: the template on them, with gcc and clang, and the program in
+    docs/porting.md"""
+    folder = os.path.join(build, "amalgamation")
+    for port in (TEMPLATE, "arch/host"):
+        targets = ["amalgamation"] + (["lib"] if port != TEMPLATE else [])
+        said = make(build, *targets, CORE="1", PORT=port)
+        if said is not None:
+            yield said
+            return
+        if port != TEMPLATE:
+            break
+        # The template's sources include quarry/NAME.h: each of these is the one header.
+        for path in glob.glob(os.path.join(ROOT, "include", "quarry", "*.h")):
+            name = os.path.join(folder, "one", "quarry", os.path.basename(path))
+            lib.write(os.path.join(ROOT, name), "#include <quarry.h>\n")
+        alone = [f"{folder}/quarry.c", *(f"{TEMPLATE}/{n}.c" for n in ("main", "port", "machine"))]
+        for cc in ("gcc", "clang") if X86 else ():
+            flags = [f"-I{folder}", f"-I{folder}/one", f"-I{TEMPLATE}", *BARE.split()]
+            objects, wrong = compiled(cc, folder, alone, [*flags, *no_system_headers(cc).split()])
+            if wrong:
+                yield wrong
+                return
+            bare = ("-nostdlib", "-static", "-no-pie")
+            yield from linked(cc, f"{folder}/template.{cc}", objects, *bare)
+    lib.write(os.path.join(ROOT, folder, "program.c"), lib.program())
+    flags = [f"-I{build}/include", "-Iarch/host", "-pthread"]
+    objects, wrong = compiled("gcc", folder, [f"{folder}/quarry.c", f"{folder}/program.c"], flags)
+    if wrong:
+        yield wrong
+        return
+    both = (f"{build}/libquarry-port.a", "-pthread")
+    yield from linked("gcc", f"{folder}/program", objects, *both)
 
 
 def test_full(build):
@@ -291,6 +353,7 @@ def test_wrong_ports(build):
 TESTS = {
     "core": ("core", test_core),
     "program": ("core", test_program),
+    "amalgamation": ("core", test_amalgamation),
     "port": ("core", test_port),
     "wrong_ports": ("core", test_wrong_ports),
     "kernel_port": ("plain", test_kernel_port),

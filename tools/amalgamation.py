@@ -1,0 +1,144 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The core of mm/ as two files, quarry.c and quarry.h, to drop into another kernel.
+
+Usage: tools/amalgamation.py [--build DIR] [--port DIR] SOURCE ...
+
+The sources keep their order, and each header comes once, where a compiler first meets it: the
+public ones and the port's arch_inline.h in DIR/amalgamation/quarry.h, the others in quarry.c.
+Neither file includes anything that does not come with each compiler.  A macro of one source is
+undefined behind it; a static name that two sources have is renamed.
+"""
+import argparse
+import os
+import re
+import sys
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+import lib
+
+FIRST = ["memory_init.h", "memblock.h", "lock.h"]  # what a user includes, before what mm/ does
+LICENCE = "/* SPDX-License-Identifier: MIT */\n"
+INCLUDE = re.compile(r'^#include ([<"])([\w./-]+)[>"]\n', re.MULTILINE)
+MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
+STATIC = re.compile(
+    r"^static (?!inline|always_inline)[^;{=()]*?\b(\w+)(?:\(|(?:\[[^;=]*\])? = |;)", re.MULTILINE
+)
+FLAGS = "-std=gnu11 -O2 -fno-strict-aliasing -fno-common -fwrapv"
+ABOUT_H = f"""{LICENCE}/*
+ * quarry.h: the interface of Quarry's page allocator, with the arch_inline.h of PORT.
+ *
+ * Made by `make amalgamation`; docs/porting.md says what a port gives.  Compile with
+ * {FLAGS}
+ */
+#ifndef QUARRY_H
+#define QUARRY_H
+
+"""
+ABOUT_C = f"""{LICENCE}/*
+ * quarry.c: the core of Quarry's page allocator: zones, free blocks, caches, drains, kmalloc.
+ *
+ * Made by `make amalgamation` from the files named in it, in their order.
+ */
+#include "quarry.h"
+#pragma GCC diagnostic ignored "-Wunused-function" /* of headers that larger builds use more of */
+
+"""
+
+
+class Files:
+    """The two files, as far as they are written."""
+
+    def __init__(self, port):
+        self.port, self.seen = port, set()
+        self.parts = {"h": [], "c": []}
+
+    def into(self, which, path):
+        """All of @path but its licence; what it includes stands in the place of the include."""
+        self.seen.add(path)
+        text = lib.read(path).replace(LICENCE, "", 1)
+        at = 0
+        for found in INCLUDE.finditer(text):
+            self.parts[which].append(text[at : found.start()])
+            self.include(which, *found.groups())
+            at = found.end()
+        self.parts[which].append(text[at:])
+
+    def include(self, which, mark, name):
+        if name == "arch_inline.h":
+            path = os.path.join(self.port, name)
+        elif name.startswith("quarry/"):
+            path = "include/" + name
+        elif mark == '"':
+            path = name
+        elif os.path.exists(os.path.join(lib.ROOT, "include", "alone", name)):
+            self.system(which, name)
+            return
+        else:
+            self.parts[which].append(f"#include <{name}>\n")
+            return
+        if path in self.seen:
+            return
+        which = "c" if path.startswith("mm/") else "h"
+        self.parts[which].append(f"/* ---- {path} ---- */\n\n")
+        self.into(which, path)
+
+    def system(self, which, name):
+        """A header that some machines lack: theirs if they have it."""
+        path = "include/alone/" + name
+        if path in self.seen:
+            return
+        self.parts[which].append(f"#if __has_include(<{name}>)\n#include <{name}>\n#else\n")
+        self.into(which, path)
+        self.parts[which].append("#endif\n")
+
+    def source(self, path, twice):
+        text = lib.read(path)
+        own = sorted(set(MACRO.findall(text)))
+        renamed = sorted(set(STATIC.findall(text)) & twice)
+        stem = os.path.basename(path)[:-2]
+        # The headers first, so that none of them meets the names of this source.
+        for found in INCLUDE.finditer(text):
+            self.include("c", *found.groups())
+        self.parts["c"].append(f"/* ---- {path} ---- */\n\n")
+        self.parts["c"] += [f"#define {name} {stem}_{name}\n" for name in renamed]
+        self.into("c", path)
+        self.parts["c"] += [f"#undef {name}\n" for name in [*own, *renamed]]
+
+
+def amalgamation(port, sources):
+    """The texts of quarry.h and quarry.c."""
+    counts = {}
+    for path in sources:
+        for name in set(STATIC.findall(lib.read(path))):
+            counts[name] = counts.get(name, 0) + 1
+    files = Files(port)
+    for name in FIRST:
+        files.include("h", "<", "quarry/" + name)
+    for path in sources:
+        files.source(path, {name for name, n in counts.items() if n > 1})
+    about = ABOUT_H.replace("PORT", port)
+    return (
+        about + "".join(files.parts["h"]) + "\n#endif\n",
+        ABOUT_C + "".join(files.parts["c"]),
+    )
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--build", default="build")
+    parser.add_argument("--port", default="arch/host")
+    parser.add_argument("sources", nargs="+", metavar="SOURCE")
+    args = parser.parse_args()
+    if not os.path.exists(os.path.join(lib.ROOT, args.port, "arch_inline.h")):
+        sys.exit(f"PORT={args.port}: it has no arch_inline.h")
+    folder = os.path.join(args.build, "amalgamation")
+    texts = amalgamation(args.port, args.sources)
+    for name, text in zip(("quarry.h", "quarry.c"), texts):
+        lib.write(os.path.join(folder, name), text)
+        print(f"{folder}/{name}: {text.count(chr(10)):,} lines")
+    print(f"to compile it:  gcc {FLAGS} -c {folder}/quarry.c")
+
+
+if __name__ == "__main__":
+    main()
