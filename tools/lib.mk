@@ -15,9 +15,14 @@ ifneq ($(filter default undefined,$(origin AR)),)
 AR := $(CROSS_COMPILE)ar
 endif
 OBJCOPY ?= $(CROSS_COMPILE)objcopy
+LIB_HOST  := $(filter arch/host,$(PORT))
+# A port with a _start of its own has no C library.
+OWN_START := $(if $(LIB_HOST),,$(shell grep -l '^void _start' /dev/null $(wildcard $(PORT)/*.c)))
+ifneq ($(OWN_START),)
+override LIBFLAGS += -ffreestanding
+endif
 LIB_ALL   := $(if $(CORE),$(CORE_SRCS),$(MM_SRCS))
 LIB_OBJS  := $(LIB_ALL:%=$(B)/lib/%.o)
-LIB_HOST  := $(filter arch/host,$(PORT))
 # Headers that a kernel may lack are looked for last.
 LIB_BASE  := $(filter-out -g -Iinclude,$(COMMON)) $(HOSTG) $(if $(LIB_HOST),-pthread)
 LIB_FLAGS := $(LIB_BASE) -Iinclude -I$(PORT) -I. $(LIBFLAGS) -idirafter include/alone

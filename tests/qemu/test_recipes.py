@@ -24,7 +24,10 @@ PART = re.compile(
     r"^```diff\n(?P<diff>.*?)^```$|^```text\n(?P<said>.*?)^```$|^    (?P<command>\S[^\n]*)$",
     re.MULTILINE | re.DOTALL,
 )
-NAMES = ["A test", "A monitor command", "A race script", "A counter", "A policy"]
+NAMES = ["A test", "A monitor command", "A program for ring 3", "A port", "A race script"]
+NAMES += ["A counter", "A policy"]
+# What a recipe copies, and from where.
+COPIES = {"examples/my-port/": "examples/port-template/"}
 PROMPT = "quarry> "
 FLAGS = r"HFLAGS_plain=-DHOST_PLAIN\ -O0 HOSTG=-g0"
 PARTS = ("kernel", "bin", "fiber")
@@ -173,7 +176,10 @@ def test_each_patch_applies_alone(tmp_path):
         for text in (text for kind, text in parts if kind == "diff"):
             for path in re.findall(r"^--- a/(\S+)", text, re.MULTILINE):
                 (tree / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(os.path.join(qemu.ROOT, path), tree / path)
+                source = path
+                for copy, original in COPIES.items():
+                    source = source.replace(copy, original)
+                shutil.copy(os.path.join(qemu.ROOT, source), tree / path)
             patch(tree, text)
             code = "".join(re.findall(r"^\+\+\+ b/\S+\.[ch]\n(?:[ @+-].*\n)*", text, re.MULTILINE))
             added = [line for line in code.split("\n") if line.startswith("+")] or [""]
