@@ -132,7 +132,8 @@ look_for() {
 	run) look_for compile && look_for boot && look_for iso ;;
 	test)
 		look_for run && look_for uefi && look_for check && look_for lint && look_for fuzz &&
-			look_for model && look_for mutate && look_for bochs && look_for cache ;;
+			look_for model && look_for mutate && look_for bochs && look_for cache &&
+			look_for debug ;;
 	*)
 		echo "setup: no set '$1'; known: compile cache boot iso uefi debug check lint" \
 			"fuzz model mutate bochs figures minimal peers run test" >&2

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""`make debug`: the hunt of docs/debugging.md, typed as it stands, and every k- command."""
+import os
+import re
+import socket
+import subprocess
+
+import outer_make
+import pytest
+import qemu
+from test_recipes import says
+
+PAGE = os.path.join(qemu.ROOT, "docs", "debugging.md")
+PROMPT = "(gdb) "
+# What the hunt does not type; behind it, so the machine stands where it has led.
+REST = {
+    "k-help": "k-type WORD ... ... Quarry's prompt; ...",
+    "k-page 0x8100": "pfn 0x8100: FREE order 8 refs 0\n  its block: 0x8100-0x8200",
+    "k-page 0": "pfn 0x0: RESERVED...",
+    "k-page kernel_memory.end_pfn": "...is outside 0x0-...",
+    "k-zone 0": "zone 0: node 0 DMA32, pfn 0x0-...\n  watermarks ...; pageblocks isolated 1; ...",
+    "k-zone 99": "k-zone: there is no zone 99",
+    "k-pcp": "cpu 0: cached, of the capacity\n  ... of ... zone ..., order ...\ncpu 3: ...",
+    "k-pcp 99": "k-pcp: there is no CPU 99",
+    "k-threads": "idle/1 ... runs on CPU 1\n",
+    "k-threads main": "main ... sleeping CPU ... in ...\n  ...sched_switch...",
+    "k-threads nobody": "no thread nobody...",
+    "k-locks": "cpu 0: no spin lock\n... sleeping locks are free",
+    "k-history": "... kcycles  cpu ...",
+    "k-log 0": "usage: k-log [LINES]",
+    "k-page": "usage: k-page PFN",
+}
+
+
+def page():
+    with open(PAGE, encoding="utf-8") as f:
+        return f.read()
+
+
+def hunt():
+    """[(command, what it says)] of the page, in their order."""
+    typed = []
+    for block in re.findall(r"^```gdb\n(.*?)^```", page(), re.MULTILINE | re.DOTALL):
+        for line in block.rstrip("\n").split("\n"):
+            if line.startswith(PROMPT):
+                typed.append((line[len(PROMPT) :], []))
+            else:
+                typed[-1][1].append(line)
+    return [(command, "\n".join(said)) for command, said in typed]
+
+
+def script(commands):
+    """The commands for gdb, each behind a line with its number; an error ends none."""
+    lines = []
+    for i, command in enumerate(commands):
+        lines += [f"echo \\n==== {i}\\n", "python", "try:", f"    gdb.execute({command!r})"]
+        lines += ["except gdb.error as e:", "    print(e)", "end"]
+    return "\n".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def said():
+    """[(command, what gdb said)] of the hunt and of the rest, in one machine."""
+    commands = [command for command, _ in hunt()] + list(REST)
+    path = os.path.join(qemu.BUILD, "qemu", "debug.gdb")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(script(commands))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    done = subprocess.run(
+        ["sh", "tools/debug.sh", os.path.relpath(qemu.BUILD, qemu.ROOT)],
+        cwd=qemu.ROOT,
+        env=outer_make.env(GDB_FLAGS=f"-batch -x {path}", PORT=str(port)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=qemu.WATCHDOG,
+    )
+    with open(qemu.log_path("debug"), "w", encoding="utf-8") as f:
+        f.write(done.stdout)
+    parts = re.split(r"^==== (\d+)$\n", done.stdout, flags=re.MULTILINE)
+    assert len(parts) == 2 * len(commands) + 1, done.stdout
+    return list(zip(commands, parts[2::2]))
+
+
+def test_the_hunt_finds_the_owner(said):
+    """Each line of the page is said by its command."""
+    steps = hunt()
+    assert len(steps) > 10
+    for (command, want), (typed, text) in zip(steps, said):
+        wrong = says(text, want) if want else None
+        assert command == typed and not wrong, f"{command}: {wrong}\n{text}"
+
+
+@pytest.mark.parametrize("command", list(REST))
+def test_command(said, command):
+    text = dict(said[-len(REST) :])[command]
+    wrong = says(text, REST[command])
+    assert not wrong, f"{wrong}\n{text}"
+    assert "Python" not in text and "Traceback" not in text
+
+
+def test_lines_are_readable(said):
+    """80 columns, and no dump of a structure."""
+    for command, text in said:
+        if command.startswith("k-") and command != "k-start":
+            assert max(map(len, text.split("\n"))) <= 80, f"{command}\n{text}"
+            assert "<repeats" not in text and " = {" not in text
+
+
+def test_the_page_lists_every_command():
+    with open(os.path.join(qemu.ROOT, "tools", "quarry_gdb.py"), encoding="utf-8") as f:
+        usages = set(re.findall(r'usage(?:, \w+)*(?:, \w+)? = "(k-[^"]*)"', f.read()))
+    assert set(re.findall(r"^\| `(k-[^`]*)` \|", page(), re.MULTILINE)) == usages
