@@ -28,7 +28,7 @@ static const char *const kind_names[NR_ACCOUNT_KINDS] = {
 static const char *const slab_names[NR_SLAB_COUNTS] = {"slab 16", "slab 32", "slab 64", "slab 128",
     "slab 256", "slab 512", "slab 1024", "slab 2048", "larger blocks"};
 
-/* What one takes, in 32nds of a page: the structure, and what it always has besides. */
+/* The cost of one, in 32nds of a page: the structure itself and what always comes with it. */
 static const u16 cost[NR_ACCOUNT_KINDS] = {
     [ACCOUNT_TASKS] = 96,    /* two pages of handles, the task and its space */
     [ACCOUNT_THREADS] = 160, /* four pages of stack, registers of the FPU */
@@ -40,7 +40,7 @@ static const u16 cost[NR_ACCOUNT_KINDS] = {
     [ACCOUNT_MESSAGES] = 8,
 };
 
-/* From @account on up to @end, which is left out. */
+/* @account and those above it, up to @end, which is not included. */
 static void uncharge(
     struct account *account, const struct account *end, enum account_kind kind, u64 nr)
 {

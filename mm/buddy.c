@@ -106,7 +106,7 @@ static always_inline void map_changed(struct zone *zone, pfn_t pfn, long nr, boo
 	CHECKED_ASSERT(pb->zone == zone->id && pageblock_state(pb) == PB_ONLINE);
 	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free + nr));
 	CHECKED_ASSERT(pb->nr_free <= PAGEBLOCK_PAGES);
-	/* Its user will write to it: what the host was told of the pageblock is no longer true. */
+	/* Its user will write to it, so the pageblock is no longer free as the host was told. */
 	if (taken && unlikely(pb->bits & PB_REPORTED))
 		WRITE_ONCE(pb->bits, pb->bits & (u8)~PB_REPORTED);
 	if (pageblock_isolated(pb))

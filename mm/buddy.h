@@ -16,7 +16,7 @@ void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state stat
     REQUIRES_ZONE(zone);
 /* To OFFLINE, from isolated and wholly free. */
 void pageblock_set_offline(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
-/* To HOLE, from OFFLINE: what was broken there is gone with it. */
+/* To HOLE, from OFFLINE; its broken pages no longer count. */
 void pageblock_set_hole(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /* Note that it went offline with its node, until it is online again. */
 void pageblock_set_evacuated(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
@@ -49,7 +49,7 @@ static inline bool pageblock_all_free(const struct pageblock *pb)
 
 /*
  * @pfn or, if its pageblock is wholly free, the start of the next one that is not; @end or more:
- * there is none below @end.  As true as the answer under the lock will be a moment later.
+ * there is none below @end.  Without the lock the answer is a hint.
  */
 static inline pfn_t not_all_free(const struct memory *mem, pfn_t pfn, pfn_t end)
 {
@@ -72,7 +72,10 @@ static inline pfn_t not_all_free(const struct memory *mem, pfn_t pfn, pfn_t end)
  */
 void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
 void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
-/* The pageblock at @pfn leaves its list and the zone's counts; and comes back, unless isolated. */
+/*
+ * Take the pageblock at @pfn off its list and out of the zone's counts; the second puts it back,
+ * unless it is isolated.
+ */
 void buddy_block_leaves(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 void buddy_block_comes(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /*

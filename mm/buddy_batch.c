@@ -13,13 +13,16 @@
 #include "mm/page.h"
 #include <quarry/trace_ring.h>
 
-/* The records of one batch: this CPU's ring, where the next one goes, and the time of them all. */
+/*
+ * The records of one batch: this CPU's ring, the place of the next record, and the time that all of
+ * them get.
+ */
 struct batch_records {
 	struct trace_ring *ring; /* NULL: there is none yet */
 	u64 next, now;
 };
 
-/* Of one block there is none: its caller says what becomes of it. */
+/* A single block has no record here: its caller makes one. */
 static struct batch_records records_begin(const struct memory *mem, bool several)
 {
 	struct batch_records r = {.ring = several ? trace_ring_own(mem) : NULL};
@@ -70,7 +73,7 @@ static void keep_rest(struct free_map *map, unsigned at, unsigned end)
 	}
 }
 
-/* Of the pageblock at @block, which has one; out of the smallest free blocks first. */
+/* From the pageblock at @block, which has at least one; the smallest free blocks are used first. */
 static always_inline unsigned take_from(struct zone *zone, pfn_t block, unsigned order, u32 word,
     struct page **out, unsigned max, struct batch_records *records) REQUIRES_ZONE(zone)
 {
@@ -113,7 +116,7 @@ static always_inline unsigned take_from(struct zone *zone, pfn_t block, unsigned
 	return nr;
 }
 
-/* The same; of order 0 the compiler knows the order. */
+/* The same; for order 0 the order is a constant. */
 static noinline unsigned take_from_any(struct zone *zone, pfn_t block, unsigned order, u32 word,
     struct page **out, unsigned max, struct batch_records *records) REQUIRES_ZONE(zone)
 {
@@ -204,7 +207,7 @@ static noinline struct page **give_word_order0(struct zone *zone, struct page **
 	return give_word(zone, pages, end, low, window_of(0), 0, word, records, more);
 }
 
-/* As buddy_give_batch; of order 0 the compiler knows the order. */
+/* As buddy_give_batch; for order 0 the order is a constant. */
 static always_inline void give_batch(struct zone *zone, struct page **pages, unsigned nr,
     unsigned order, u32 word) REQUIRES_ZONE(zone)
 {

@@ -13,7 +13,7 @@
 #include "mm/drain.h"
 #include "mm/entry.h"
 
-/* For all CPUs to stop; if one does not, they go on, and try again. */
+/* How long a CPU waits for all to stop; if one does not, all continue and try again. */
 #define ARRIVE_NS 1000000000ULL
 
 struct check {
@@ -46,8 +46,9 @@ static void check_zones(struct check *c) WHILE_STOPPED
 }
 
 /*
- * Every CPU comes here, interrupts off; one of them checks while the others wait.  It does not wait
- * for ever: one that never comes is found by who waits for the answers to this call, interrupts on.
+ * Every CPU comes here, interrupts off; one of them checks while the others wait.  The wait has a
+ * limit: a CPU that never arrives is found by the sender of this call, which waits for the answers
+ * with interrupts on.
  */
 static void stopped(void *arg)
 {

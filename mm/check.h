@@ -17,7 +17,9 @@
 bool check_zone(
     struct memory *mem, struct zone *zone, bool pending, struct mm_violation *v) WHILE_STOPPED;
 
-/* The zone's lists, which shall have @pages pages together; reclaim has no more than @taken. */
+/*
+ * The zone's lists, which must hold @pages pages together; reclaim may have taken at most @taken.
+ */
 bool check_lru(struct memory *mem, const struct zone *zone, unsigned long pages,
     unsigned long taken, struct mm_violation *v);
 /* Slots, tables and waiters. */

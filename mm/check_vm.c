@@ -158,7 +158,7 @@ static bool for_each_slot(struct vm_check *c, struct vm_object *object,
 	return true;
 }
 
-/* What a slot names is there; its entries are not counted yet. */
+/* The page that a slot names exists; its entries are not counted yet. */
 static bool check_slot(struct vm_check *c, struct vm_object *object, u32 index, u64 slot)
 {
 	struct page *page = slot_page(slot);
@@ -237,7 +237,7 @@ static bool check_regions(struct vm_check *c)
 
 /* ---- tables ---- */
 
-/* The region that shows @va, and what is in the slot it shows. */
+/* The region that contains @va, and the content of the slot behind it. */
 static bool check_place(struct vm_check *c, struct vm_space *space, uintptr_t va, u64 pte)
 {
 	const struct vm_region *r = region_find(space, va);

@@ -234,8 +234,9 @@ static bool check_block(struct zone_check *c, pfn_t block) WHILE_STOPPED
 }
 
 /*
- * In a pageblock that is offline words say nothing but what is broken; where it counts none, not
- * even that.  Standby memory has no words: there it counts all, or none.
+ * In an OFFLINE pageblock the words say only which pages are broken, and not even that if the
+ * pageblock counts none.  Standby memory has no words: its pageblocks count all pages as broken, or
+ * none.
  */
 static bool check_offline(struct zone_check *c, pfn_t block) WHILE_STOPPED
 {

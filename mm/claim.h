@@ -38,7 +38,7 @@ bool range_claimed(const struct memory *mem, struct pfn_range range) REQUIRES(me
 int range_claim(struct memory *mem, struct range_claim *claim)
     must_check EXCLUDES(mem_hotplug_class);
 void range_unclaim(struct memory *mem, struct range_claim *claim) EXCLUDES(mem_hotplug_class);
-/* zone_set_limits, for what is left when the ranges being worked on have gone. */
+/* zone_set_limits for the memory that remains once all claimed ranges have left. */
 void zone_reset_limits(struct zone *zone) REQUIRES(mem_hotplug_class);
 /* Pageblocks of the range in @state. */
 unsigned long range_count(

@@ -17,8 +17,7 @@
 #include <quarry/contig.h>
 
 /*
- * So many places are tried for an area that may lie anywhere: each try ends by itself, within
- * seconds.
+ * Places that are tried for an area that may lie anywhere; each try ends by itself within seconds.
  */
 #define PLACES 16
 
@@ -77,7 +76,10 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
 	cma->used = kmalloc((nr + 63) / 64 * sizeof(u64));
 	if (!cma->used)
 		return -ENOMEM;
-	/* As memory that cannot move: so never out of zone MOVABLE, nor out of another area. */
+	/*
+	 * Requested as memory that cannot move, so it never comes from zone MOVABLE or from another
+	 * area.
+	 */
 	err = alloc_contig_range(mem, start, start + nr, MT_UNMOVABLE, NULL);
 	if (err) {
 		kfree(cma->used);
@@ -286,7 +288,7 @@ struct cma_use cma_count(const struct cma *cma)
 			use.gone += PAGEBLOCK_PAGES;
 		}
 	}
-	/* Counts of different moments: none shall come out negative. */
+	/* The counts are from different moments; no difference may become negative. */
 	use.users = MIN(use.users, online);
 	use.free = MIN(free, online - use.users);
 	use.lent = online - use.users - use.free;

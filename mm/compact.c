@@ -39,7 +39,7 @@ struct compaction {
 	unsigned order;        /* wanted */
 	enum migratetype type; /* of the request */
 	unsigned long budget;  /* pages that may still be moved */
-	pfn_t window;          /* the scanner from below: what is under it has been scanned */
+	pfn_t window;          /* the lower scanner: everything below it has been scanned */
 	u32 free[NR_ORDERS];   /* the one from above, for each order: the next pageblock */
 	unsigned nr;           /* pages in hand, of order 0: their pfns */
 	u32 hand[MIGRATE_BATCH];
@@ -77,7 +77,7 @@ static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsi
 
 		if (*nr == max)
 			break;
-		/* What is as large as what is wanted stays whole. */
+		/* A free block as large as the one wanted stays whole. */
 		if (word_state(word) != PG_FREE || word_order(word) < order ||
 		    word_order(word) >= c->order)
 			continue;
@@ -135,7 +135,7 @@ static struct page *take_from_hand(struct compaction *c)
 	struct memory *mem = c->zone->mem;
 
 	for (;;) {
-		/* As many as are about to be moved, in one scan. */
+		/* Captures as many as are about to be moved, in one scan. */
 		if (c->nr == 0)
 			c->nr = capture(c, 0, c->pages.nr_lru + c->pages.nr_movable, c->hand);
 		KASSERT(c->nr <= MIGRATE_BATCH);
@@ -231,7 +231,8 @@ static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->
 }
 
 /*
- * Move up to a batch of what is in the window; false: nothing to move, or not all of it could be.
+ * Move up to a batch of the window's pages; false: there was nothing to move, or a page could not
+ * be moved.
  */
 static noinline bool move_batch(struct compaction *c)
 {
@@ -284,14 +285,14 @@ static int compact(struct compaction *c, bool whole)
 			c->window = ALIGN_DOWN(c->window, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
 			continue;
 		}
-		/* Another thread may fill what we empty. */
+		/* Another thread may allocate the pages that this one empties. */
 		left = c->budget - MIN(c->budget, 1UL << c->order);
 		while (c->budget > left && move_batch(c))
 			;
 		c->window += 1UL << c->order;
 		if (c->stats->moved == moved)
 			continue;
-		/* What was moved away lies in this CPU's cache, where it cannot join. */
+		/* The old pages lie in this CPU's cache, where they cannot merge. */
 		drain_local_pages(mem, c->zone);
 		c->stats->windows++;
 		if (!whole && zone_has(c->zone, c->order, c->type))
@@ -356,7 +357,7 @@ int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
 		one = compact_zone(zone, gfp, order, NULL);
 		if (!one)
 			return 0;
-		/* One that could go on is worth another try. */
+		/* A zone whose compaction could continue is worth another try. */
 		if (err == -ENOMEM)
 			err = one;
 	}

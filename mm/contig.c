@@ -19,7 +19,7 @@
 #include <quarry/isolation.h>
 #include <quarry/sched_point.h>
 
-/* For pages on their way somewhere; what stays for good is found out sooner (evacuate.c). */
+/* The limit for pages in transit; a page that stays for good is noticed sooner (evacuate.c). */
 #define DEADLINE_NS 5000000000ULL
 
 /* Everything that can be refused without touching anything. */
@@ -91,7 +91,7 @@ static void set_types(struct zone *zone, struct pfn_range range, enum migratetyp
 	}
 }
 
-/* Isolate, evacuate, take, and undo the isolation of what lies around. */
+/* Isolate, evacuate, take the range, and undo the isolation of the pages around it. */
 static int contig_isolated(struct evacuation *e, enum migratetype type)
 {
 	struct memory *mem = e->zone->mem;
@@ -101,7 +101,10 @@ static int contig_isolated(struct evacuation *e, enum migratetype type)
 
 	if (err)
 		return err;
-	/* Disabled before, for all of it; or on, as far as this operation goes. */
+	/*
+	 * Already disabled by the caller for the whole operation; or on, as far as this operation
+	 * is concerned.
+	 */
 	KASSERT(!e->policy->caches_off || READ_ONCE(e->zone->pcp_depth) > 0);
 	err = evacuate(e);
 	sched_point("contig.empty");

@@ -20,7 +20,7 @@
 #include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
-/* Is the stack of a cached order to be used: has it a block, or room for one? */
+/* Can the stack of a cached order be used: has it a block, or space for one? */
 static always_inline bool is_cached(struct zone *zone, struct pcp *pcp, unsigned stack)
 {
 	return pcp->count[stack] || pcp->capacity[stack] || pcp_update_capacity(zone, pcp, stack);

@@ -25,11 +25,11 @@ static inline void rounds_unlock(struct memory *mem) RELEASE_SHARED(cpu_hotplug)
 }
 
 /*
- * Zones have come: each CPU looks up its first ones again, and sees all that was written before.
- * Context: thread, may sleep.
+ * After zones were added: each CPU looks up its first zones again, and sees everything written
+ * before this call.  Context: thread, may sleep.
  */
 void pcp_zones_changed(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
-/* What a round asks of a CPU (drain_cpu.c). */
+/* What a CPU does in a round (drain_cpu.c). */
 struct drain_request {
 	struct memory *mem;
 	struct zone *zone; /* NULL: all */

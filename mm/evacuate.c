@@ -75,8 +75,8 @@ static bool cancelled(const struct evacuation *e)
 }
 
 /*
- * One pass over the range: move what can be moved.  A cancel, or the deadline, ends it at the next
- * batch.
+ * One pass over the range: move every page that can be moved.  A cancel or the deadline ends it at
+ * the next batch.
  */
 static void evacuate_pass(struct evacuation *e)
 {

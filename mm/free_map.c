@@ -85,7 +85,7 @@ int free_map_take(struct free_map *map, unsigned order, unsigned *had)
 	*had = (unsigned)have;
 	node = first_node(map, (unsigned)have);
 	free_map_flip(map, node);
-	/* The lower half goes on, the upper one stays free. */
+	/* The lower half is split further; the upper half stays free. */
 	for (; have > (int)order; have--) {
 		node *= 2;
 		free_map_flip(map, node + 1);
@@ -124,7 +124,7 @@ bool free_map_take_at(struct free_map *map, unsigned page, unsigned order)
 	have = MAX_ORDER - highest_bit(above);
 	free_map_flip(map, above);
 	WRITE_ONCE(map->counts, map->counts - free_unit(have) + free_units(order, have));
-	/* and down again: of each pair of halves the other one stays free. */
+	/* and down again: in each pair of halves the other half stays free. */
 	for (; node > above; node /= 2)
 		free_map_flip(map, node ^ 1);
 	return true;

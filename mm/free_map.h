@@ -46,7 +46,10 @@ BUILD_ASSERT(NR_ORDERS < MAX_DEPTHS);
 #define FREE_COUNT_ONES                                                                            \
 	(1ULL | 1ULL << 1 | 1ULL << 2 | 1ULL << 4 | 1ULL << 7 | 1ULL << 11 | 1ULL << 16 |          \
 	    1ULL << 22 | 1ULL << 29 | 1ULL << 37 | 1ULL << 46)
-/* By bit of the counts: the depth whose count it is part of; the same for all sizes. */
+/*
+ * For each bit of the counts: the depth to whose count it belongs; the same for all pageblock
+ * sizes.
+ */
 extern const u8 free_count_depth[64];
 
 static always_inline unsigned free_node(unsigned page, unsigned order)
@@ -147,13 +150,13 @@ static always_inline unsigned free_map_put(struct free_map *map, unsigned page, 
 }
 
 /*
- * Take a block of @order: the first pages of one of the smallest that suffice, which are of order
- * *@had; what is split off stays free.  Its page, or FREE_MAP_NONE.
+ * Take a block of @order: the first pages of one of the smallest free blocks that suffice, whose
+ * order is *@had.  The rest of that block stays free.  Returns its page, or FREE_MAP_NONE.
  */
 int free_map_take(struct free_map *map, unsigned order, unsigned *had);
 /*
- * Take up to @max of the free blocks of @order, of which there is one: as many as one word of the
- * tree has.  Their bits in that word, whose first bit is node *@first.
+ * Take up to @max free blocks of @order, at least one of which exists: as many as one word of the
+ * tree names.  Returns their bits in that word, whose first bit is node *@first.
  */
 u64 free_map_take_word(struct free_map *map, unsigned order, unsigned max, unsigned *first);
 /* Take that very block out of the free one that it lies in; false: it does not lie in one. */

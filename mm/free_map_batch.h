@@ -57,7 +57,7 @@ static always_inline unsigned free_map_put_many(
 		news = free_map_parents(pairs, word);
 		word /= 2;
 	}
-	/* One is left: it goes up alone. */
+	/* A single block is left: it is merged by itself. */
 	CHECKED_ASSERT(news);
 	WRITE_ONCE(map->counts, counts);
 	node = word * 64 + lowest_bit(news);

@@ -12,8 +12,8 @@
  */
 void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
 /*
- * What a policy does at each step of an isolation (isolate_policy.c): 0, or an error.
- * @cost: what a round cost is added.  Context: thread, may sleep.
+ * What a policy does at each step of an isolation (isolate_policy.c).  Each function returns 0 or
+ * an error, and adds the cost of its rounds to @cost.  Context: thread, may sleep.
  */
 struct iso_ops {
 	const char *story; /* what it does, in one line for the console */
@@ -34,8 +34,8 @@ struct iso_ops {
 };
 const struct iso_ops *iso_ops(enum iso_policy policy);
 /*
- * start_isolate_page_range for @range, whose borders need not be those of pageblocks: what cannot
- * move counts inside it only.  Its caller calls enter and leave.
+ * start_isolate_page_range for a @range whose borders need not be those of pageblocks: only
+ * unmovable pages inside the range count.  The caller calls enter and leave.
  */
 int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,
     struct mm_fail *fail, struct drain_cost *cost);
@@ -47,8 +47,8 @@ int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_o
  */
 enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving);
 /*
- * What of @range cannot move: 0, or -EBUSY, and which page is the first and why.  It takes the
- * zone lock where it must.
+ * Look for pages of @range that cannot move: 0 if there are none; -EBUSY, with the first such page
+ * and the reason.  Takes the zone lock where it must.
  */
 int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fail)
     EXCLUDES(zone_class);
@@ -89,8 +89,8 @@ struct evacuation {
 	bool no_target; /* the last pass found no memory to move to */
 };
 /*
- * Move what can be moved until all of the range is free.  0; -EINTR; -ENOMEM nowhere to move to;
- * -EBUSY what stays there cannot move; -ETIMEDOUT.
+ * Move pages until the whole range is free.  Returns 0; -EINTR; -ENOMEM no memory to move to;
+ * -EBUSY the remaining pages cannot move; -ETIMEDOUT.
  */
 int evacuate(struct evacuation *e);
 

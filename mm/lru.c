@@ -133,8 +133,8 @@ void lru_replace_pages(struct memory *mem, struct page **old, struct page **new,
 }
 
 /*
- * How many from pages[0] on, of @nr, have come onto their list one after the other: 1 at least.
- * pages[0] is on it.
+ * The length of the run at the start of pages[] whose pages are neighbours on their list in that
+ * order, of at most @nr: at least 1. pages[0] is on a list.
  */
 static unsigned run_on_list(const struct memory *mem, struct page **pages, unsigned nr)
 {
@@ -160,7 +160,9 @@ void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr)
 		do {
 			unsigned run = 1;
 
-			/* ISO_MIG: a migrator has it, and will find it without an owner. */
+			/*
+			 * ISO_MIG: a migrator holds the page, and will find that it has no owner.
+			 */
 			if (word_state(page_word(pages[i])) == PG_LRU) {
 				run = run_on_list(mem, pages + i, nr - i);
 				list_remove_run(zone, pages[i + run - 1], pages[i], run);
@@ -185,7 +187,10 @@ static int isolate_locked(struct zone *zone, struct page *page)
 	int err = -EAGAIN;
 
 	sched_point("lru.isolate");
-	/* Without an owner it has left its list: its last reference may be gone a moment later. */
+	/*
+	 * A page without an owner has left its list, and its last reference may be dropped a moment
+	 * later.
+	 */
 	if (word_state(page_word(page)) == PG_LRU && page->owner) {
 		/* A broken one is not copied. */
 		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
@@ -233,7 +238,7 @@ unsigned lru_isolate_found(struct zone *zone, u32 *found, unsigned *nr, struct p
 	return taken;
 }
 
-/* What pins it, or does not move it, does not keep it: nobody can use it any more. */
+/* A pin, or an owner that refuses to move it, does not matter: nobody can use the page any more. */
 int isolate_broken_page(struct memory *mem, pfn_t pfn)
 {
 	struct page *page = pfn_to_page_in(mem, pfn);
@@ -280,7 +285,8 @@ unsigned lru_isolate_tail(
 			continue;
 		list_remove(zone, page);
 		/*
-		 * One that cannot be had goes to the other end, or it would be met again and again.
+		 * A page that cannot be isolated goes to the other end; otherwise each scan would
+		 * meet it again.
 		 */
 		if (READ_ONCE(page->pincount) || page_poisoned(page) || get_page(page)) {
 			list_insert(zone, page);

@@ -131,16 +131,16 @@ static bool any_stands_by(const struct memory *mem, struct pfn_range range)
 }
 
 /*
- * Only threads with mem->adding fill or make holes, and standby memory only becomes less: what was
- * so stays so.
+ * Only threads that hold mem->adding fill or make holes, and standby memory only shrinks, so the
+ * answer stays true.
  */
 static int addable(const struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
 	if (range_count(mem, range, PB_HOLE) != range_pages(range) >> PAGEBLOCK_ORDER)
 		return -EEXIST;
 	/*
-	 * A hole inside standby memory: its step may come online at any moment, and nobody can ask
-	 * for it.
+	 * A hole inside standby memory: its step may come online at any moment, and no request can
+	 * name it.
 	 */
 	if (any_stands_by(mem, range))
 		return -EBUSY;
@@ -202,7 +202,7 @@ int add_memory(struct memory *mem, pfn_t start, unsigned long nr, unsigned node)
 	return err;
 }
 
-/* With a claim on the range it stays so; without one it is a hint. */
+/* With a claim on the range the answer stays true; without one it is a hint. */
 static int removable(const struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
 	if (range_count(mem, range, PB_HOLE))
@@ -248,7 +248,10 @@ int remove_memory(struct memory *mem, pfn_t start, unsigned long nr)
 	if (!may_sleep())
 		return -EDEADLK;
 	adding_lock(mem);
-	/* What must be refused anyway is not claimed: another operation could be refused for it. */
+	/*
+	 * Check before claiming: a claim on a range that will be refused could make another
+	 * operation fail.
+	 */
 	err = removable(mem, claim.range);
 	if (!err)
 		err = range_claim(mem, &claim);

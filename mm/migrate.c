@@ -45,7 +45,7 @@ static void put_done(struct migrate_list *l)
 	l->nr_done = 0;
 }
 
-/* What became of a page at try number @pass; true: it stays on the list. */
+/* Settle a page after try number @pass; true: it stays on the list. */
 static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int err)
 {
 	if (err == -EAGAIN && pass + 1 < MIGRATE_PASSES) {

@@ -35,8 +35,8 @@ struct migrate_target {
 extern struct migrate_target migrate_anywhere;
 
 /*
- * How pages of one kind are moved: up to MIGRATE_BATCH at a time, err[] telling what became of
- * each.
+ * How pages of one kind are moved, up to MIGRATE_BATCH at a time; err[] has the result for each
+ * page.
  */
 struct migrate_kind {
 	void (*move)(struct memory *mem, struct page **pages, unsigned nr,
@@ -52,10 +52,10 @@ extern const struct migrate_kind migrate_lru_kind;
 struct migrate_stats {
 	unsigned moved;     /* blocks */
 	unsigned retries;   /* tries that found the page in use */
-	unsigned at_try[4]; /* of the moved: at the first try, the second, the third, later */
+	unsigned at_try[4]; /* pages moved at the first, second, third and later tries */
 };
 /*
- * Isolated pages, and where they shall go; NULL: anywhere.  At most MIGRATE_BATCH of both kinds
+ * Isolated pages, and their destination; NULL: anywhere.  At most MIGRATE_BATCH of both kinds
  * together.
  */
 struct isolated_pages {
@@ -64,8 +64,9 @@ struct isolated_pages {
 	unsigned nr_movable, nr_lru;
 };
 /*
- * Isolate what can be moved at @pfn, object's page or MOVABLE_OPS, and add it to @pages, which has
- * room.  Returns 0; -EAGAIN nothing movable just now; -EBUSY pinned, or what the owner says.
+ * Isolate the page at @pfn, an object's or MOVABLE_OPS, and add it to @pages, which has space.
+ * Returns 0; -EAGAIN nothing there can be moved just now; -EBUSY if it is pinned; otherwise the
+ * owner's error.
  */
 int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages);
 /* migrate_pages for both kinds; adds to *@stats. */

@@ -38,7 +38,7 @@
 #include "mm/vm.h"
 #include <quarry/sched_point.h>
 
-/* What the new page takes over; never LOCKED, nor what is wrong with the old frame. */
+/* Flags that the new page inherits; never LOCKED, nor flags about the old frame. */
 #define FLAGS_MOVED (PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE | PAGE_UPTODATE)
 
 /*
@@ -59,7 +59,7 @@ static struct vm_object *mig_object(const struct memory *mem, const struct page 
 /* Pages that are prepared together, or that one hold of their object's lock changes. */
 #define MIG_AT_ONCE 16
 
-/* Pages for @nr to move to; how many there are. */
+/* Allocate target pages for @nr sources; returns how many it got. */
 static unsigned mig_targets(
     struct memory *mem, struct migrate_target *to, struct page **dst, unsigned nr)
 {
@@ -78,7 +78,7 @@ static unsigned mig_targets(
 }
 
 /*
- * Of each page with err[] 0 all of it is held, of the others nothing.  False: there is no memory to
+ * Every page with err[] 0 is then fully held, the others not at all.  False: there is no memory to
  * move to.
  */
 static noinline bool mig_prepare(
@@ -196,7 +196,7 @@ static bool mig_copy(struct memory *mem, struct page *src)
 	sched_point("mig.copied");
 	if (!page_poisoned(dst))
 		return true;
-	/* The target broke under the copy: all goes back, and the next try has another one. */
+	/* The target broke during the copy: undo everything; the next try uses another target. */
 	mig_thaw(src);
 	return false;
 }
@@ -233,8 +233,8 @@ static void mig_replace(
 		new[nr++] = dst;
 	}
 	/*
-	 * Listed before the slots show them: who takes one off its list waits for the object's
-	 * lock.
+	 * The copies are listed before the slots show them: a thread that takes one off its list
+	 * waits for the object's lock.
 	 */
 	lru_replace_pages(mem, old, new, nr);
 	for (i = 0; i < nr; i++)

@@ -26,9 +26,9 @@ static inline void mig_mark(const struct vm_object *object, u64 *slot, struct pa
 }
 
 /*
- * Take all references of a page that has just the two that are ours: from here on there is none to
- * copy from or add to.  One more is a thread that still reads the page, or an unmapping whose
- * shootdown is not over: then the page may still be written to.
+ * Take all references of a page that has only our two: afterwards no reference remains that another
+ * CPU could duplicate.  A third reference belongs to a thread that still reads the page, or to an
+ * unmapping whose shootdown is not over; then the page may still be written to.
  */
 static inline bool mig_freeze(struct page *src)
 {

@@ -21,9 +21,9 @@ void migwait_sleep(struct migwait *w);
 void migwait_wake(struct memory *mem, pfn_t pfn);
 /* How many wait for @pfn now. */
 unsigned migwait_waiting(const struct memory *mem, pfn_t pfn);
-/* The waiters are gone with their machine: for a program that starts another one. */
+/* Forget all waiters, since their machine has ended: for a program that starts another machine. */
 void migwait_forget(void);
-/* Is @what, a lock or a wait queue, of the waiters for pages? */
+/* Does @what, a lock or a wait queue, belong to the waiters for pages? */
 bool migwait_owns(const void *what);
 /* Call fn(arg, pfn) for each waiter of @mem until it says false.  All CPUs stopped. */
 void migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), void *arg);

@@ -60,8 +60,8 @@ static void init_zone(struct memory *mem, unsigned id) NO_LOCK_ANALYSIS
 }
 
 /*
- * Where the arrays stand: the hot paths compute with their addresses, and of kernel_memory know
- * them as constants.
+ * The hot paths compute with the arrays' addresses; for kernel_memory they are compile-time
+ * constants.
  */
 static bool arrays_ok(const struct memory *mem, const struct memory_config *cfg)
 {
@@ -148,7 +148,7 @@ int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_
 	return 0;
 }
 
-/* As long as zones are disjoint: the one whose span has @pfn. */
+/* The zone whose span contains @pfn; only valid while zones are disjoint. */
 static struct zone *zone_with(struct memory *mem, pfn_t pfn)
 {
 	unsigned i = 0;
@@ -244,8 +244,8 @@ static void leave_list(struct memory *mem)
 }
 
 /*
- * Listed before the round that turns the caches on, and until the last one is off: no CPU goes
- * offline while it caches pages of an unlisted memory.
+ * The memory is listed before the round that turns the caches on, and until the last cache is off,
+ * so no CPU goes offline while it caches pages of an unlisted memory.
  */
 int memory_start(struct memory *mem)
 {

@@ -87,8 +87,8 @@ static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES
 }
 
 /*
- * What has gone and what is claimed change in one hold: no computation of limits shall count a
- * pageblock as gone, and as leaving.
+ * The offline state and the claim change in one hold, so that no computation of limits counts a
+ * pageblock twice: as offline and as leaving.
  */
 static void offline_commit(struct offline_op *op, struct range_claim *claim)
 {
@@ -192,7 +192,10 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr,
 	}
 	if (!err) {
 		op.zone = zone_of(mem, start);
-		/* Cut the caches to the smaller zone now: the round to come applies it. */
+		/*
+		 * Reduce the caches' limits to those of the smaller zone now; the next round
+		 * applies them.
+		 */
 		hotplug_lock(mem);
 		zone_reset_limits(op.zone);
 		hotplug_unlock(mem);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* offline.h: memory that goes and comes (offline_query.c, offline.c, standby.c). */
+/* offline.h: memory that goes offline and comes online (offline_query.c, offline.c, standby.c). */
 #ifndef QUARRY_MM_OFFLINE_H
 #define QUARRY_MM_OFFLINE_H
 
@@ -7,8 +7,8 @@
 #include "mm/zone.h"
 
 /*
- * Would what is left without the range, and without those that others claimed before @mine (NULL:
- * at all), be enough?  A hint.  hotplug not held.
+ * Would enough memory remain without the range and without the ranges claimed before @mine (NULL:
+ * all claimed ranges)? A hint.  hotplug not held.
  */
 bool enough_left(struct memory *mem, struct pfn_range range, const struct range_claim *mine)
     EXCLUDES(mem_hotplug_class);

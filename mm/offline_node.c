@@ -24,12 +24,12 @@ struct node_op {
 	const struct offline_opts *opts;
 	struct node_result *res;
 	bool whole;
-	SLIST_HEAD(, taken_run) taken; /* with whole; the youngest first */
+	SLIST_HEAD(, taken_run) taken; /* used with whole; the newest first */
 };
 
 /*
- * One that may go offline if it has no blocker.  CMA areas stay; else the type does not matter:
- * one that the kernel has used, and given back, is still UNMOVABLE.
+ * May this pageblock go offline if it has no blocker? CMA areas stay.  Otherwise the type does not
+ * matter: a pageblock whose pages the kernel has freed again is still UNMOVABLE.
  */
 static bool block_online(struct zone *zone, pfn_t pfn)
 {
@@ -54,8 +54,8 @@ static void note_evacuated(struct zone *zone, struct pfn_range range)
 }
 
 /*
- * offline_pages, and for all-or-nothing a note of it.  The note comes first: what went can always
- * come back.
+ * offline_pages, and for all-or-nothing a note of it.  The note is made first, so that whatever
+ * went offline can be brought back.
  */
 static int take_range(
     struct node_op *op, struct zone *zone, struct pfn_range range, struct offline_result *r)
@@ -89,9 +89,9 @@ static void note_stayed(struct node_op *op, pfn_t pfn, const struct mm_fail *why
 }
 
 /*
- * Take a run of pageblocks, as much at once as will go: so most pages move once, and one round
- * does.  What lies before a blocker is taken without its pageblock, and then what lies
- * behind.
+ * Offline a run of pageblocks, as much at once as possible, so that most pages move once and one
+ * round suffices.  At a blocker, its pageblock is left out: the part before it goes first, then the
+ * part behind it.
  */
 static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t end)
 {
@@ -140,7 +140,7 @@ static int take_zone(struct node_op *op, struct zone *zone)
 		     end += PAGEBLOCK_PAGES)
 			;
 		err = take_run(op, zone, pfn, end);
-		/* It should have gone, unless it is the kernel's, or the firmware's. */
+		/* It should have gone offline, unless it belongs to the kernel or the firmware. */
 		if (fail.why && fail.why != WHY_RESERVED && zone->kind == ZONE_MOVABLE && !err)
 			note_stayed(op, end, &fail);
 		pfn = end + PAGEBLOCK_PAGES;
@@ -148,7 +148,7 @@ static int take_zone(struct node_op *op, struct zone *zone)
 	return err;
 }
 
-/* Has another node memory that the kernel's own can come from? */
+/* Does another node have memory for the kernel's own allocations? */
 static bool kernel_memory_elsewhere(const struct memory *mem, unsigned node)
 {
 	const struct zone *z;
@@ -167,7 +167,10 @@ static bool block_evacuated(const struct zone *zone, pfn_t pfn)
 	return pb->zone == zone->id && READ_ONCE(pb->bits) & PB_EVACUATED;
 }
 
-/* Bring back what went with its node, of @range in @zone.  Returns how many pages. */
+/*
+ * Bring back online the pageblocks of @range in @zone that went offline with their node.  Returns
+ * the number of pages.
+ */
 static long bring_back(struct zone *zone, struct pfn_range range)
 {
 	long back = 0;
@@ -182,7 +185,7 @@ static long bring_back(struct zone *zone, struct pfn_range range)
 	return back;
 }
 
-/* The end of an operation: the notes go, and with @back what they name comes back. */
+/* The end of an operation: drop the notes; with @back, first bring back online what they name. */
 static void end_runs(struct node_op *op, bool back)
 {
 	struct taken_run *run;
@@ -211,7 +214,10 @@ int offline_node(struct memory *mem, unsigned node, const struct offline_opts *o
 		return -EINVAL;
 	if (!may_sleep())
 		return -EDEADLK;
-	/* From the top kind down: what moves out of zone MOVABLE may go to the others last. */
+	/*
+	 * From the highest kind down, so that pages moved out of zone MOVABLE go to the node's
+	 * other zones only as a last choice.
+	 */
 	for (kind = ZONE_MOVABLE; kind >= 0 && !err; kind--) {
 		if (kind == ZONE_MOVABLE || kernel_memory_elsewhere(mem, node))
 			err = take_zone(&op, &mem->zones[node * NR_ZONE_KINDS + (unsigned)kind]);

@@ -15,7 +15,7 @@
 #include <quarry/memory_hotplug.h>
 
 #define CLAIMS 8    /* copied at a time */
-#define LOOKS  64UL /* pageblocks between two holds of mem->hotplug; a bit each in a u64 */
+#define LOOKS  64UL /* pageblocks checked in one hold of mem->hotplug; each is a bit of a u64 */
 
 static void in_way(struct offline_survey *out, enum mm_why why, pfn_t pfn, unsigned long pages)
 {
@@ -118,16 +118,16 @@ int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct off
 
 /* ---- what would be left ---- */
 
-/* What ranges take with them when they go. */
+/* What memory loses when ranges go offline. */
 struct leaving {
 	unsigned long listed; /* free pages that still count as free */
 	unsigned long in_use; /* pages that need another place */
-	unsigned long kernel; /* pages of zones that the kernel's own memory comes from */
+	unsigned long kernel; /* pages of zones that serve the kernel's own allocations */
 };
 
 static void range_leaving(struct memory *mem, struct pfn_range range, struct leaving *out)
 {
-	/* Of what is online all is of one zone. */
+	/* All online pageblocks belong to one zone. */
 	bool kernel = zone_of(mem, range.start)->kind != ZONE_MOVABLE;
 	pfn_t pfn;
 
@@ -139,7 +139,7 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
 		if ((bits & PB_STATE_MASK) != PB_ONLINE << PB_STATE_SHIFT)
 			continue;
 		/*
-		 * What is retired needs no other place; the two counts may be of different moments.
+		 * Retired pages need no new place; the two counts may be from different moments.
 		 */
 		if (used)
 			out->in_use += used - MIN(used, (unsigned long)READ_ONCE(pb->nr_poisoned));
@@ -150,7 +150,7 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
 	}
 }
 
-/* What there is, of all zones; read without their locks: a hint. */
+/* The sum over all zones, read without their locks: a hint. */
 struct stock {
 	unsigned long free, high, kernel;
 };
@@ -167,15 +167,15 @@ static void take_stock(const struct memory *mem, struct stock *s)
 		if (z->kind == ZONE_MOVABLE)
 			continue;
 		s->kernel += READ_ONCE(z->managed);
-		/* What moves there must leave what the zone keeps for its own. */
+		/* Pages that move there must leave the zone its reserve. */
 		s->high += READ_ONCE(z->reserve);
 	}
 }
 
 /*
- * What the ranges take with them that were claimed before @mine; NULL: all.  The lock is held to
- * copy a few at a time only, and the pageblocks are read without it: as much a hint as the
- * rest.
+ * What memory loses with the ranges claimed before @mine; NULL: with all claimed ranges.  The lock
+ * is held only to copy a few claims at a time, and the pageblocks are read without it, so this too
+ * is a hint.
  */
 static void claims_leaving(struct memory *mem, const struct range_claim *mine, struct leaving *out)
 {
@@ -280,7 +280,10 @@ static bool block_may_go(const struct search *s, pfn_t pfn)
 	    zone->kind == ZONE_MOVABLE && scan_unmovable(zone, block_range(pfn), NULL) == 0;
 }
 
-/* Those pageblocks of @range, at most LOOKS of them, that may go: a bit each, from its start. */
+/*
+ * The pageblocks of @range, at most LOOKS of them, that may go offline: a bit for each, from its
+ * start.
+ */
 static u64 blocks_may_go(const struct search *s, struct pfn_range range)
 {
 	u64 may = 0;
@@ -311,7 +314,7 @@ static void add_to_run(struct search *s, pfn_t pfn, bool may)
 	}
 }
 
-/* As much of the best run, from its start, as leaves enough. */
+/* The longest start of the best run after which enough memory remains. */
 static unsigned long trimmed(const struct search *s)
 {
 	struct leaving out = s->claimed;

@@ -43,7 +43,7 @@ bool pfn_valid_in(const struct memory *mem, pfn_t pfn)
 	    pageblock_state(pageblock_of(mem, pfn)) != PB_HOLE;
 }
 
-/* This and page_head read the tree without the lock: what that is worth mm.h says. */
+/* This and page_head read the tree without the lock; mm.h says what the answer is worth. */
 int free_order_at(const struct memory *mem, pfn_t pfn) NO_LOCK_ANALYSIS
 {
 	return free_map_begins_at(&tree_of(mem, pfn)->map, pfn_in_block(pfn));
@@ -78,8 +78,9 @@ pfn_t page_head(const struct memory *mem, pfn_t pfn) NO_LOCK_ANALYSIS
 }
 
 /*
- * Kept with the thread that is going to panic, so that two that do so at once name a page each, and
- * shown by the panic after its first line: so that line is printed even if showing the page fails.
+ * The page is kept with the thread that is going to panic, so two threads that panic at once each
+ * name their own.  The panic shows it after its first line, which is thus printed even if showing
+ * the page fails.
  */
 void panic_blame(const struct memory *mem, const struct page *page)
 {
@@ -118,7 +119,9 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 	} while (!atomic_cas(&page->word, word, next));
 }
 
-/* States that have flags: those of pages in use.  Poison has rules of its own (law 4). */
+/*
+ * The states whose words may have flags: those of pages in use.  Poison has its own rules (law 4).
+ */
 #define STATES_FLAGGED                                                                             \
 	(TO(PG_ALLOC) | TO(PG_OBJECT) | TO(PG_MOVABLE_OPS) | TO(PG_LRU) | TO(PG_ISO_MIG) |         \
 	    TO(PG_BALLOON))

@@ -18,7 +18,7 @@
 void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, cold));
 
 #define TO(state) (1u << (state))
-/* From a state, the set of states it may go to.  A page that becomes free is TAIL. */
+/* For each state, the set of states that may follow.  A page that becomes free is TAIL. */
 #define PAGE_EDGES(from)                                                                           \
 	((from) == PG_TAIL                                                                         \
 	        ? TO(PG_RESERVED) | TO(PG_PCP) | TO(PG_ALLOC) | TO(PG_HWPOISON) | TO(PG_FREEING)   \

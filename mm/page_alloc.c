@@ -28,7 +28,7 @@ struct page *zero_pages(struct page *page, unsigned order)
 	return page ? zero_block(&kernel_memory, page, order) : NULL;
 }
 
-/* Requests that the hot paths leave: the direct paths first, then the slow ones. */
+/* Requests that the hot paths do not serve: the direct paths come first, then the slow ones. */
 static always_inline struct page *alloc_rest(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct page *page = alloc_direct(mem, gfp, order);
@@ -43,7 +43,10 @@ static always_inline int free_rest(struct memory *mem, struct page *page, unsign
 	return likely(free_direct(mem, page, order)) ? 0 : free_slow(mem, page, order);
 }
 
-/* The hot paths while tracing is on: the same, and a record; apart, so that those stay leaves. */
+/*
+ * The hot paths while tracing is on: the same plus a record.  They are separate so that the others
+ * call no function.
+ */
 static noinline struct page *traced_alloc(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct page *page = alloc_body(mem, false, gfp, order);

@@ -75,8 +75,9 @@ enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 }
 
 /*
- * The first blocker of @range whose block begins in @part, which is of one pageblock: 0, or -EBUSY,
- * which page and why.  @all: of all that are not free; else only what cannot move.
+ * Find the first blocker of @range whose block begins in @part, which lies in one pageblock.
+ * Returns 0, or -EBUSY with the page and the reason.  @all: every page that is not free blocks;
+ * otherwise only unmovable ones do.
  */
 static int find_in_part(struct zone *zone, struct pfn_range part, struct pfn_range range, bool all,
     struct mm_fail *fail) REQUIRES_ZONE(zone)
@@ -154,8 +155,8 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct pfn_r
 }
 
 /*
- * From *@pfn on as many as one lock hold may take, but of those whose scan is long at most one;
- * *@pfn moves behind the last that is isolated.
+ * Isolate as many pageblocks from *@pfn on as one lock hold may, but at most one whose scan is
+ * long; *@pfn moves behind the last one that is isolated.
  */
 static int isolate_section(
     struct zone *zone, pfn_t *pfn, bool scan, struct pfn_range range, struct mm_fail *fail)
@@ -198,7 +199,10 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 
 /* ---- the round of the policy "precise" ---- */
 
-/* Of slots, the most that one piece looks at; and as how many one counts that is given back. */
+/*
+ * The most slots that one piece of a round reads; and how many slots one block counts for that is
+ * given back.
+ */
 #define LOOK_PIECE   40
 #define LOOKS_A_FREE 8
 

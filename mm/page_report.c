@@ -19,8 +19,8 @@
 #include <quarry/page_report.h>
 
 /*
- * Spans of zones may overlap: the pageblock says whose it is.  Only free pages count: what is not
- * online has none.
+ * Spans of zones may overlap, so the pageblock's own zone number decides.  Only free pages count,
+ * and a pageblock that is not online has none.
  */
 static bool reportable(const struct zone *zone, pfn_t pfn)
 {
@@ -86,8 +86,8 @@ void give_reported(struct memory *mem, const pfn_t *blocks, unsigned nr, bool to
 		    mem, page, (word & ~PAGE_POISON) == PAGE_WORD(0, PG_FREEING, MAX_ORDER));
 		if (unlikely(word & PAGE_POISON)) {
 			/*
-			 * A page of it broke meanwhile; what is left is no block that could be
-			 * noted.
+			 * A page of the block broke meanwhile; the remaining pieces are no block
+			 * that could be noted.
 			 */
 			poison_free_block(zone, blocks[i], MAX_ORDER);
 		} else {

@@ -34,7 +34,9 @@ static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) RE
 	unsigned step = cached ? NR_CACHED_TYPES : 0;
 
 	store_bits(pb, bits);
-	/* Without a loop: each pageblock of a range that goes or comes passes here. */
+	/*
+	 * No loop here: this runs for each pageblock of a range that goes offline or comes online.
+	 */
 	WRITE_ONCE(pb->stack[0], (u16)stack);
 	WRITE_ONCE(pb->stack[1], (u16)(stack += step));
 	WRITE_ONCE(pb->stack[2], (u16)(stack += step));
@@ -91,7 +93,7 @@ void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state stat
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	CHECKED_ASSERT(spin_is_held(&zone->lock));
-	/* What is online leaves by pageblock_set_offline. */
+	/* An ONLINE pageblock goes offline through pageblock_set_offline. */
 	BLOCK_ASSERT(zone, pfn, pageblock_state(pb) != PB_ONLINE && pb->nr_free == 0);
 	pageblock_store(
 	    zone, pb, (u8)((pb->bits & ~(PB_STATE_MASK | PB_EVACUATED)) | state << PB_STATE_SHIFT));

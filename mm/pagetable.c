@@ -165,7 +165,7 @@ static noinline int make_tables(struct pagetable *pt, uintptr_t va)
 int pt_prepare(struct pagetable *pt, uintptr_t va)
 {
 	KASSERT(va >= VM_USER_START && va < VM_USER_END);
-	/* Tables stay: what was found once is there. */
+	/* Tables are never freed early, so a table found once still exists. */
 	if (likely(READ_ONCE(pt->leaf_of) == va >> PT_LEAF_SHIFT))
 		return 0;
 	return make_tables(pt, va);

@@ -17,7 +17,7 @@ void pt_destroy(struct pagetable *pt);
 int pt_prepare(struct pagetable *pt, uintptr_t va);
 /* The entry for @va; NULL: there is no table for it.  Tables stay, so the answer does too. */
 u64 *pt_entry(const struct pagetable *pt, uintptr_t va);
-/* The same under the lock of the tables: quick for addresses near those of the last call. */
+/* The same under the tables' lock: quick for addresses near those of the last call. */
 u64 *pt_entry_anew(struct pagetable *pt, uintptr_t va) REQUIRES(pt->lock);
 #define PT_LEAF_SHIFT (PAGE_SHIFT + 9)
 #define PT_NO_LEAF    (~(uintptr_t)0) /* of no address */

@@ -45,7 +45,7 @@ u64 poison_patience_ns = 5000000000ULL;
 /* ---- taking it from its user ---- */
 
 /*
- * Move what is in it elsewhere.  0; -EAGAIN it has another owner now: check again; -EBUSY;
+ * Move its content elsewhere.  Returns 0; -EAGAIN it has another owner now, so check again; -EBUSY;
  * -ENOMEM.
  */
 static int take_softly(struct poison_request *r)
@@ -63,8 +63,8 @@ static int take_softly(struct poison_request *r)
 		return err;
 	sched_point("mf.isolated");
 	/*
-	 * Freed since the check, and allocated again in other blocks: what we hold is not the page
-	 * that is wanted.
+	 * The page was freed after the check and allocated again in another block: the block that
+	 * we hold is not the one wanted.
 	 */
 	if (r->head + (1UL << word_order(page_word(page))) <= r->pfn) {
 		kind->putback(r->mem, page);
@@ -110,8 +110,9 @@ static int take(struct poison_request *r)
 }
 
 /*
- * Check, and take, until it is settled.  The caches are off.  A thread that holds the page is
- * waited for as evacuate does: that it keeps it says something only if it could have gone on.
+ * Check the page and take it, until it is settled.  The caches are off.  A thread that holds the
+ * page is waited for as evacuate does: that it still holds the page proves something only if it had
+ * its turns.
  */
 static int settle(struct poison_request *r)
 {
@@ -152,8 +153,8 @@ static bool known(const struct memory *mem, pfn_t pfn)
  * Softly, with the caches on.  A free page is on a list, and is taken from it in the hold of the
  * lock that found it there; a page that has moved is ours by the isolation's reference, so that its
  * mark is there before the last put, which reads it in the compare-and-swap that drops the
- * reference.  So nothing is marked that a free by a cache could overlook.  False: it is cached, in
- * use, or in transit; with the caches off it may be found free.
+ * reference.  So no page is marked that a free through a cache could overlook.  False: it is
+ * cached, in use, or in transit; with the caches off it may be found free.
  */
 static bool settle_at_once(struct poison_request *r, int *err)
 {

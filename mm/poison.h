@@ -12,7 +12,7 @@ extern u64 poison_patience_ns;
 struct poison_request {
 	struct memory *mem;
 	struct zone *zone;
-	pfn_t pfn, head; /* head: of the block it was found in */
+	pfn_t pfn, head; /* head of the block that contains the page */
 	bool hard;
 	bool moving;     /* it was in a migrator's hands */
 	bool last;       /* no more waiting */

@@ -31,7 +31,7 @@ static enum poison_verdict settled(
 	return SETTLED;
 }
 
-/* Its pageblock is offline: the mark waits for it to come back. */
+/* Its pageblock is OFFLINE: the mark takes effect when it comes back online. */
 static enum poison_verdict judge_offline(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
 {
 	struct page *page = pfn_to_page_in(r->mem, r->pfn);
@@ -150,7 +150,7 @@ static enum poison_verdict judge(struct poison_request *r, int *err) REQUIRES_ZO
 	case PG_ALLOC: return owner_may_come(r) ? AGAIN : judge_stays(r, err);
 	case PG_MOVABLE_OPS:
 	case PG_BALLOON:
-		/* Its owner has no way to be told that the content is gone. */
+		/* There is no way to tell its owner that the content is lost. */
 		return r->hard ? judge_stays(r, err) : TAKE;
 	case PG_OBJECT:
 	case PG_LRU: return judge_object_page(r, state, err);
@@ -184,7 +184,7 @@ enum poison_verdict poison_look(struct poison_request *r, int *err)
 /* ---- retiring it ---- */
 
 /*
- * The references of a page that is taken softly, and who drops each:
+ * The references of a page that is retired softly, and where each is dropped:
  *
  *   reference     taken by                dropped by
  *   each entry    the fault that made it  the unmapping step of the migration

@@ -43,10 +43,10 @@ void poison_check_allocated(const struct memory *mem, const struct page *page, u
 }
 
 /*
- * Cut a block that nobody has and that is on no list, until no piece has a flagged page but those
- * that are one: those are retired, the others are free.  Returns how many were retired.  No piece
- * can merge: its buddy lies in this block too, and is no piece of the same size, or the two would
- * be one.
+ * Split a block that nobody holds and that is on no list, until each flagged page is a piece of its
+ * own.  Those are retired; the other pieces become free.  Returns how many were retired.  No piece
+ * can merge: its buddy lies in this block too, and is not a piece of the same size, or the two
+ * would not have been split.
  */
 static unsigned cut_around(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone)
 {
@@ -95,7 +95,7 @@ static void set_bits(struct page *page, u32 bits)
 	} while (!atomic_cas(&page->word, word, word | bits));
 }
 
-/* Of blocks that have an owner; what is free is taken at once. */
+/* For blocks that have an owner; a free page is retired at once. */
 #define STATES_DOOMED (~TO(PG_TAIL))
 
 /*

@@ -21,8 +21,8 @@
 #include <quarry/sched_point.h>
 
 /*
- * The pager still has what is in a page that nobody wrote to.  Of what was anybody's to write to
- * from the start there is no other copy.
+ * The pager still has the content of a page that nobody wrote to.  Anonymous memory has no other
+ * copy.
  */
 static bool has_copy(const struct vm_object *object, const struct page *page)
 {
@@ -78,8 +78,8 @@ int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result 
 
 /*
  * The slot's reference keeps the page until the shootdown is over, so that the flag is there before
- * the last put.  Its object releases it under the lock under which we found it there: no other
- * thread can meanwhile.
+ * the last put.  Its object releases the page under the lock under which we found it, so no other
+ * thread can release it before we do.
  */
 int poison_doom_object_page(struct zone *zone, pfn_t pfn, struct poison_result *res)
 {

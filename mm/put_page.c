@@ -22,7 +22,7 @@
 /*
  * The last put of a page of order 0 that nobody has given another state, not even pinned, into the
  * stack of its pageblock: pcp_push, but the word changes by compare-and-swap, because only that
- * tells whether the reference is the last.  A mark of poison that comes first makes it fail.
+ * tells whether the reference is the last.  It fails if the page was marked as poison first.
  * false: take the slow path.
  */
 static always_inline bool put_body(const struct memory *mem, bool own, struct page *page)
@@ -55,8 +55,8 @@ int put_page(struct page *page)
 #define STATES_FOUND (TO(PG_MOVABLE_OPS) | TO(PG_BALLOON) | TO(PG_LRU) | TO(PG_OBJECT))
 
 /*
- * Without the free: if the reference was the last, *@freeing is the word that the page has now,
- * FREEING in the caller's hands; else 0.
+ * Drop a reference without freeing.  If it was the last one, *@freeing is the page's new word,
+ * FREEING, and the caller now holds the page; otherwise it is 0.
  */
 static int put_reference(struct memory *mem, struct page *page, u32 *freeing)
 {
@@ -80,7 +80,9 @@ static int put_reference(struct memory *mem, struct page *page, u32 *freeing)
 		 */
 		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED) ||
 		    (page->owner && TO(word_state(word)) & STATES_FOUND)) {
-			/* On no list, and its last owner is gone: it stays where it is. */
+			/*
+			 * The page is on no list and has no owner any more: it stays where it is.
+			 */
 			MM_EVENT(mem, QUARANTINED);
 			return bad_free(mem, page, word_order(word), "last put of a page in use");
 		}
@@ -136,7 +138,8 @@ static unsigned order_of_run(pfn_t pfn, struct page **pages, unsigned nr)
 }
 
 /*
- * Free pages[0] and, in one step, those that make a larger block with it, all FREEING; how many.
+ * Free pages[0] and, in one step, the pages that form a larger block with it; all are FREEING.
+ * Returns how many.
  */
 static unsigned free_run(struct zone *zone, struct page **pages, unsigned nr) REQUIRES_ZONE(zone)
 {
@@ -158,7 +161,10 @@ static unsigned free_run(struct zone *zone, struct page **pages, unsigned nr) RE
 /* Blocks that go back in one lock hold, each perhaps merging up to a pageblock. */
 #define FREE_STEPS 6
 
-/* Those from @first on that are of one zone, as many as one lock hold takes; how many. */
+/*
+ * Free the pages from @first on that belong to one zone, as many as one lock hold takes.  Returns
+ * how many.
+ */
 static unsigned free_freeing(struct memory *mem, struct page **first, unsigned nr)
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, *first));
@@ -185,8 +191,8 @@ static unsigned free_freeing(struct memory *mem, struct page **first, unsigned n
 }
 
 /*
- * The last put of an object's page that its object has released, and that nothing else is said
- * about: put_reference of it.  False: by that.
+ * The fast last put of an object's page: its object has released it and no other flag is set.
+ * False: use put_reference.
  */
 static always_inline bool put_released(struct page *page)
 {

@@ -23,7 +23,7 @@
 #include <quarry/memory_init.h>
 #include <quarry/sched_point.h>
 
-/* Over the lists of a zone in a run: what is touched between the two stays. */
+/* Passes over a zone's lists in one run: a page that is touched between the two stays. */
 #define RUN_PASSES 2
 
 static bool run_wanted(const struct reclaim *r)
@@ -67,7 +67,7 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 		scan->spare_cma = !zone_lacks(zone, waiting, true);
 		reclaim_batch(scan);
 		KASSERT(scan->freed_cma - cma <= scan->freed - before);
-		/* They are for other CPUs, which do not see what this one caches. */
+		/* The freed pages are for other CPUs, which cannot use this CPU's cache. */
 		if (scan->freed > before)
 			drain_local_pages(zone->mem, zone);
 		reclaim_note_freed(zone, scan->freed - before, scan->freed_cma - cma);
@@ -78,7 +78,7 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 	return true;
 }
 
-/* Standby memory comes online before anything is dropped; or, if it cannot come now, later. */
+/* Standby memory comes online before any page is dropped; if that is impossible now, later. */
 static void bring_standby(struct zone *zone, u64 waiting)
 {
 	unsigned long brought = 0;
@@ -115,7 +115,7 @@ static u64 freed_ever(const struct zone *zone)
 	return READ_ONCE(zone->freed) + READ_ONCE(zone->freed_cma);
 }
 
-/* Have pages been freed there since @freed of them had? */
+/* Have pages been freed in the zone since its count read @freed? */
 static bool freed_since(const struct zone *zone, u64 freed)
 {
 	expect_stores_out();
@@ -166,7 +166,9 @@ static void serve_run(struct node *node)
 	wake_up(&r->served);
 }
 
-/* A standby step is free blocks of every order.  True: one came, for such a request. */
+/*
+ * A standby step consists of free blocks of every order.  True: one came online for such a request.
+ */
 static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 {
 	struct zone *zone;
@@ -193,7 +195,7 @@ static void serve_compact(struct node *node)
 	u64 upto = tickets_begin(&r->compactions), want = atomic_and(&r->compact, 0ULL);
 	unsigned kind, order;
 
-	/* What lies in caches may be all that keeps blocks apart. */
+	/* Cached pages may be all that keeps free blocks from merging. */
 	drain_all_pages(node->mem, NULL);
 	for (kind = 0; kind < NR_REQUESTS; kind++) {
 		for (order = NR_ORDERS; order-- > 0;) {

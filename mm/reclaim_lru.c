@@ -51,7 +51,7 @@ struct batch {
 	struct unmapped page[RECLAIM_BATCH];
 };
 
-/* The isolated page has been dealt with: it goes back on a list, or is freed. */
+/* Settle an isolated page: put it back on a list, or free it. */
 static void settled(struct zone *zone, struct page *page, bool dropped)
 {
 	atomic_sub(&zone->nr_reclaiming, 1u);
@@ -73,7 +73,10 @@ static void count_freed(struct lru_scan *scan, const struct page *page)
 	scan->freed_cma += is_lent(scan->zone, page);
 }
 
-/* It is needed, or cannot be had: the next batches shall not meet it.  Migrators keep the flag. */
+/*
+ * The page is needed or cannot be isolated: keep it away from the next batches.  Migrators keep the
+ * flag.
+ */
 static enum verdict keep_active(struct page *page)
 {
 	page_set_flags(page, PAGE_ACTIVE);
@@ -171,7 +174,7 @@ static void look_at(struct batch *b, struct page *page)
 
 /*
  * The page is frozen, so nobody writes to it: give it to its pager if it is dirty.  True: the pager
- * has what is in it.
+ * has its content.
  */
 static bool is_clean(struct batch *b, const struct unmapped *u)
 {
@@ -230,7 +233,7 @@ static void finish(struct batch *b, struct unmapped *u)
 }
 
 /*
- * One batch of the active list: what has not been touched since it was last here is inactive now.
+ * One batch of the active list: pages that were not touched since the last pass become inactive.
  */
 static noinline void age_batch(struct zone *zone, struct tlb_gather *g)
 {
@@ -270,7 +273,7 @@ static noinline unsigned judge_batch(struct batch *b)
 	return nr;
 }
 
-/* What it unmaps, it unmaps in one shootdown. */
+/* All pages that it unmaps share one shootdown. */
 static noinline unsigned drop_batch(struct lru_scan *scan, struct tlb_gather *g)
 {
 	struct batch b = {.scan = scan, .g = g};

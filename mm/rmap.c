@@ -84,7 +84,10 @@ void rmap_cut(struct vm_region *r, uintptr_t end)
 	update_below(r);
 }
 
-/* The same of @r and what is below it; it asks every region, not what those above it know. */
+/*
+ * The same for @r and the subtree below it; it asks every region itself, and uses no cached answer
+ * of those above.
+ */
 static const struct vm_region *stale_in(const struct vm_region *r, u32 *below)
 {
 	const struct vm_region *child[] = {RB_LEFT(r, link), RB_RIGHT(r, link)}, *stale;
@@ -163,9 +166,8 @@ static struct vm_region *next_region(
 static struct waitq walks = WAITQ("entries changed");
 
 /*
- * One walk visits all regions that show a slot.  There may be any number of them, so that it lets
- * go of the object's lock after each few, and goes on behind the last one, which need not be there
- * any more.
+ * One walk visits all regions that show a slot.  There may be any number of regions, so it releases
+ * the object's lock after every few and continues behind the last one, which may no longer exist.
  *
  * For all other threads it is one step all the same.  While object->walked says so, a thread that
  * reads the slot waits (faults), or tries again (pins), and so does the next walk (object_lock).
@@ -296,8 +298,9 @@ int rmap_map(struct vm_region *r, uintptr_t va, struct page *page)
 }
 
 /*
- * Put @with in the place of an entry: what the machine has set in it goes to its page, which is
- * returned, less @drop references, which are not its last.  NULL: it showed none.
+ * Replace an entry by @with.  The bits that the machine has set in the old entry go to its page,
+ * which is returned after @drop of its references, never the last, are dropped.  NULL: the entry
+ * showed no page.
  */
 static always_inline struct page *take_entry(struct memory *mem, u64 *entry, u64 with, u32 drop)
 {
@@ -357,8 +360,8 @@ u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g)
 }
 
 /*
- * Take away the entry at @va, whose reference is not its page's last; false: there was none.
- * Another migrator's entry goes too; of nothing there is nothing to take.
+ * Remove the entry at @va, whose reference is not its page's last; false: there was none.  Another
+ * migrator's entry is removed too.
  */
 static always_inline bool unmap_at(struct vm_region *r, uintptr_t va, u64 with)
     REQUIRES(r->space->pt.lock)
@@ -398,7 +401,7 @@ static always_inline void restore_at(
 
 	if (!place || READ_ONCE(*place) != entry)
 		return;
-	/* Not at the limit: it has no more mappings than it, or its source, had. */
+	/* Cannot overflow: migration preserves the number of mappings. */
 	err = get_page(page);
 	KASSERT(!err);
 	page->mapcount++;

@@ -15,7 +15,10 @@ static inline bool rmap_single(const struct vm_object *object)
 
 	return !r || (!RB_LEFT(r, link) && !RB_RIGHT(r, link));
 }
-/* @r shows a part of its object from now on; no longer; only what lies below @end. */
+/*
+ * From now on @r shows a part of its object; shows none any longer; shows only what lies below
+ * @end.
+ */
 void rmap_add(struct vm_region *r);
 void rmap_remove(struct vm_region *r);
 void rmap_cut(struct vm_region *r, uintptr_t end);
@@ -40,15 +43,14 @@ int rmap_map(struct vm_region *r, uintptr_t va, struct page *page);
  */
 struct page *rmap_take_entry(struct memory *mem, u64 *entry, u64 with);
 /*
- * Take away every entry of slot @index; its page is @page, to which the caller has a reference
- * besides. @with: 0, or the migration entry to leave instead.  @g: NULL if there are migration
- * entries only, and everybody has forgotten what was there before.  Returns how many regions show
- * the slot.
+ * Remove every entry of slot @index.  Its page is @page, to which the caller has a reference of its
+ * own.  @with: 0, or the migration entry to leave instead.  @g: NULL if all entries are migration
+ * entries and every CPU has flushed what they replaced.  Returns how many regions show the slot.
  */
 unsigned rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather *g);
 /*
- * Which of PTE_ACCESSED and PTE_DIRTY has a machine set in the entries of slot @index?  Clears the
- * former, and has it forgotten, so that it tells next time what happened since.
+ * Which of PTE_ACCESSED and PTE_DIRTY has the machine set in the entries of slot @index? Clears the
+ * former and flushes the entries, so that the next call tells what happened since.
  */
 u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g);
 /*

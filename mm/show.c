@@ -49,7 +49,7 @@ static bool is_listed(const struct zone *zone, pfn_t pfn, unsigned type)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
-	/* Standby memory has trees that say nothing. */
+	/* The trees of standby memory have no meaning. */
 	return zone_owns_block(zone, pfn) && pageblock_state(pb) == PB_ONLINE &&
 	    !pageblock_isolated(pb) && pageblock_type(pb) == type;
 }

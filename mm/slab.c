@@ -32,7 +32,7 @@ BUILD_ASSERT(sizeof(struct slab) <= SLAB_HEADER);
 struct slab_size {
 	struct spinlock lock;
 	struct slab *partial GUARDED_BY(slab_class); /* pages with a free object */
-	unsigned nr_empty GUARDED_BY(slab_class);    /* of these, without an object in use */
+	unsigned nr_empty GUARDED_BY(slab_class);    /* pages of these without an object in use */
 	u64 in_use GUARDED_BY(slab_class);           /* objects of all its pages */
 };
 static struct slab_size sizes[MAX_SHIFT + 1] = {
@@ -204,7 +204,7 @@ static void free_small(struct page *page, void *ptr)
 	u64 *word, bit;
 
 	slab_lock(size);
-	/* Objects are aligned to their full size, and stand behind the header. */
+	/* Objects are aligned to their full size and follow the header. */
 	if (slab->used == 0 || ((uintptr_t)ptr & ((1UL << slab->shift) - 1)) ||
 	    (char *)ptr < (char *)slab + SLAB_HEADER)
 		bad_kfree(page, ptr, "not an object of its slab");

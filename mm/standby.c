@@ -48,8 +48,8 @@ static pfn_t own_block(const struct memory *mem, pfn_t start, pfn_t end)
 }
 
 /*
- * A pageblock with descriptors in its first @own pages: these are reserved for ever.  If it broke
- * since they came into it, all of it is.
+ * A pageblock with descriptors in its first @own pages, which are reserved for ever.  If one of
+ * them broke since, the whole pageblock is reserved.
  */
 static void online_with_own(struct zone *zone, pfn_t pfn, unsigned long own) REQUIRES_ZONE(zone)
 {
@@ -197,8 +197,8 @@ static void bring_wanted(struct zone *zone, u64 run_for)
 			thread_sleep(TABLES_NS);
 		hotplug_lock(zone->mem);
 		/*
-		 * Of a larger block there may be pages enough, only not side by side; a step has
-		 * it.
+		 * For a larger block there may be pages enough, but not side by side; a step has
+		 * such a block.
 		 */
 		if (zone_low(zone) || requests_large(mine) ||
 		    (mine && zone_lacks(zone, mine, false)))

@@ -61,7 +61,8 @@ void tlb_gather_page(struct tlb_gather *g, struct page *page)
 }
 
 /*
- * On each CPU that is asked.  A space that is gone meanwhile is told from others by its root only.
+ * Runs on each CPU of the shootdown.  If the space has been freed meanwhile, only its root
+ * identifies it.
  */
 static void forget(void *arg)
 {

@@ -13,8 +13,7 @@
 #define TLB_CPUS    256 /* on larger machines every CPU is asked */
 
 /*
- * What changed in page tables, and the CPUs that must forget it; and references that must last
- * until then.
+ * Changed mappings, the CPUs that must flush them, and references to hold until they have.
  */
 struct tlb_gather {
 	struct memory *mem;
@@ -26,7 +25,7 @@ struct tlb_gather {
 		phys_t root;
 		uintptr_t va;
 	} entry[TLB_ENTRIES];
-	u32 page[TLB_PAGES]; /* pfns: half of what pointers would take of a stack */
+	u32 page[TLB_PAGES]; /* pfns: half the stack that pointers would take */
 };
 
 void tlb_gather_init(struct tlb_gather *g, struct memory *mem);

@@ -139,7 +139,10 @@ bool trace_is_on(const struct memory *mem)
 	return mem->nr_cpus && mem->pcp && mem->pcp[0] && READ_ONCE(mem->pcp[0]->tracing);
 }
 
-/* Keep the newest @max of what comes, sorted by time; returns how many there are now. */
+/*
+ * Insert @hit into out[], which keeps the newest @max records, sorted by time.  Returns how many
+ * there are now.
+ */
 static unsigned insert(
     struct trace_hit *out, unsigned nr, unsigned max, const struct trace_hit *hit)
 {
@@ -170,7 +173,7 @@ unsigned trace_find(const struct memory *mem, pfn_t pfn, struct trace_hit *out, 
 	unsigned cpu, nr = 0;
 
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
-		/* A panic may come before there are any. */
+		/* A panic may happen before there are rings. */
 		const struct trace_ring *ring =
 		    mem->pcp && mem->pcp[cpu] ? mem->pcp[cpu]->ring : NULL;
 		u64 end = ring ? load_acquire(&ring->next) : 0;

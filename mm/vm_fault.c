@@ -23,7 +23,7 @@ struct fault {
 	struct vm_space *space;
 	uintptr_t va; /* of the page */
 	unsigned access;
-	struct vm_object *object; /* what is seen there; a reference */
+	struct vm_object *object; /* the page found there, with a reference */
 	u32 index;
 	struct page *page; /* allocated for its slot */
 };
@@ -97,8 +97,8 @@ static int show(struct fault *f, struct vm_region *r, struct migwait *w, bool *w
 		MM_EVENT(f->space->mem, FAULT_NEW);
 	}
 	/*
-	 * The marker is all there is to read: entries for a slot are migration entries only
-	 * while it stands.  Queued under the lock that keeps it standing; see migwait.c.
+	 * The marker alone decides: a slot's entries are migration entries only while its marker is
+	 * there.  The thread is queued under the lock that keeps the marker there; see migwait.c.
 	 */
 	if (slot_is_marker(slot)) {
 		migwait_queue(w, f->space->mem, slot_marker_pfn(slot));

@@ -57,7 +57,7 @@ u64 object_lookup(struct vm_object *object, u32 index)
 	return slot ? *slot : 0;
 }
 
-/* There was no table of slots for slot @index.  As object_prepare. */
+/* Called when slot @index had no table of slots.  Errors as object_prepare. */
 static noinline int bring_leaf(struct vm_object *object, u32 index, gfp_t gfp)
 {
 	struct page **place = leaf_of(object, index), *leaf;
@@ -296,10 +296,10 @@ int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 }
 
 /*
- * A page comes out of its slot with the slot's reference.  What a marker stands for is a
- * migrator's, reference and all: it finds the marker gone, drops the copy, and then the page.  The
- * page is there as long as the marker is, which goes under our lock.  Returns how many regions
- * showed it.
+ * Take a page out of its slot, with the slot's reference.  A page behind a marker belongs to a
+ * migrator, including the reference: the migrator finds that the marker is gone, drops the copy,
+ * and then the page.  The page exists as long as the marker, which is removed under our lock.
+ * Returns how many regions showed it.
  */
 static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struct tlb_gather *g)
 {
@@ -406,8 +406,8 @@ int vm_object_pin(struct vm_object *object, u32 index, struct page **page)
 }
 
 /*
- * An object is freed after its pages were taken from it, under this lock: so one that is named here
- * is there.
+ * An object is freed only after its pages were taken from it under this lock, so an object named
+ * here still exists.
  */
 void lru_get_objects(
     struct memory *mem, struct page **pages, unsigned nr, struct vm_object **object)

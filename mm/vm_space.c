@@ -181,7 +181,8 @@ static bool needs_cut(struct vm_space *space, uintptr_t va)
 }
 
 /*
- * End the region that reaches over @va there; @upper becomes the part above.  What is mapped stays.
+ * Split the region that contains @va at that address; @upper becomes the part above.  Mapped pages
+ * stay mapped.
  */
 static void cut(struct vm_space *space, uintptr_t va, struct vm_region *upper)
 {
@@ -237,8 +238,8 @@ static int cut_range(struct vm_space *space, uintptr_t start, uintptr_t end)
 /* ---- changing entries ---- */
 
 /*
- * Let @change have each entry of @r that is not empty, by so many at a time; what it gathers is
- * forgotten by all CPUs when this returns.
+ * Call @change for each entry of @r that is not empty, so many at a time.  When this returns all
+ * CPUs have flushed the entries that it gathered.
  */
 static always_inline void change_entries(struct vm_region *r,
     void (*change)(const struct vm_region *r, uintptr_t va, u64 *entry, struct tlb_gather *g))
@@ -274,8 +275,8 @@ static always_inline void change_entries(struct vm_region *r,
 /* ---- unmapping ---- */
 
 /*
- * The page's reference lasts until nobody can reach it any more.  A migration entry goes like any
- * other; its migrator will miss it.
+ * The page's reference is held until no CPU can reach the page.  A migration entry is removed like
+ * any other; its migrator will notice that it is gone.
  */
 static void clear_entry(const struct vm_region *r, uintptr_t va, u64 *entry, struct tlb_gather *g)
 {
@@ -357,10 +358,10 @@ void vm_space_put(struct vm_space *space)
 /* ---- protection ---- */
 
 /*
- * Forbid what @r does not allow; what it does allow, faults will show.  A migration entry says
- * nothing of protection: restoring it reads the region.  But it has to be forgotten like any
- * other: its migrator's shootdown may be still to come, and until then a CPU may use what was there
- * before.
+ * Remove the rights that @r does not allow; later faults add those that it does.  A migration entry
+ * has no rights: its restore reads the region.  But it must be flushed like any other, because its
+ * migrator's shootdown may not have happened yet, and until then a CPU may use the entry that was
+ * there before.
  */
 static void lower_entry(const struct vm_region *r, uintptr_t va, u64 *entry, struct tlb_gather *g)
 {

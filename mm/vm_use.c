@@ -42,7 +42,7 @@ int use_get(struct vm_space *space, const struct vm_object *object, struct vm_us
 
 void use_put(struct vm_space *space, struct vm_use *use)
 {
-	/* Or the space is being freed, and no other thread has it. */
+	/* Otherwise the space is being freed, and no other thread uses it. */
 	KASSERT(mutex_is_held(&space->change) || READ_ONCE(space->refs) == 0);
 	KASSERT(use->nr > 0);
 	if (--use->nr > 0)

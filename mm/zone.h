@@ -50,7 +50,7 @@ static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 	return pageblock_state(pb) != PB_HOLE && READ_ONCE(pb->zone) == zone->id;
 }
 /*
- * Walk the pageblocks of @zone; what lies between and is another zone's, or nobody's, is left out.
+ * Walk the pageblocks of @zone; those of other zones and holes in its span are skipped.
  */
 #define for_each_zone_block(zone, pfn)                                                             \
 	for ((pfn) = READ_ONCE((zone)->start_pfn); (pfn) < READ_ONCE((zone)->end_pfn);             \
@@ -58,8 +58,9 @@ static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 		if (zone_owns_block((zone), (pfn)))
 
 /*
- * With so many pages free no request for @nr, whatever it may use, has to leave the zone, and it is
- * not low after.  Marks and reserves hardly ever change: once will do.
+ * The number of free pages with which any request for @nr pages can be served in the zone without
+ * bringing it below its low watermark.  Watermarks and reserves hardly ever change, so one read is
+ * enough.
  */
 static always_inline unsigned long zone_plenty(const struct zone *zone, unsigned long nr)
 {
@@ -67,7 +68,7 @@ static always_inline unsigned long zone_plenty(const struct zone *zone, unsigned
 	    READ_ONCE(zone->reserve) + READ_ONCE(zone->nr_free_cma) + nr;
 }
 
-/* For zone_spare, besides the flags of mm.h: no watermark at all; the high one; the low one. */
+/* For zone_spare, in addition to the flags of mm.h: no watermark; the high one; the low one. */
 #define GFP_ALL_RESERVE 0x100u
 #define GFP_WMARK_HIGH  0x200u
 #define GFP_WMARK_LOW   0x400u
@@ -104,8 +105,8 @@ static inline bool zone_watermark_ok(const struct zone *zone, unsigned order, gf
 /* From what the zone manages now; takes its lock. */
 void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);
 /*
- * Also while others read them, when zones have come since: a reader never misses one that was
- * there.  No other thread builds.
+ * Also while others read them, after zones were added: a reader never misses a zone that was in the
+ * list before.  No other thread builds lists meanwhile.
  */
 void memory_build_zonelists(struct memory *mem);
 /* The node of @cpu, and node 0 where @mem does not have that one.  Any context. */

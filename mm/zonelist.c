@@ -33,8 +33,8 @@ static unsigned nodes_by_distance(const struct memory *mem, unsigned from, u8 *o
 }
 
 /*
- * From the end to the front: an old entry stands at its new place, which is behind the old one,
- * before it is overwritten.
+ * Written from the end to the front: each old entry is at its new place, which is behind the old
+ * one, before its old place is overwritten.
  */
 static void store_zonelist(struct node *node, unsigned kind, const u8 *list, unsigned nr)
 {
