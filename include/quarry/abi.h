@@ -52,7 +52,8 @@ enum syscall_nr {
 #define ABI_MAX_HANDLES  256 /* of a task */
 #define ABI_MAX_THREADS  64  /* of a task */
 #define ABI_MAX_TASKS    64
-#define ABI_MAX_MAPPINGS 255 /* of one object in a task; parts of split mappings count */
+#define ABI_MAX_MAPPINGS                                                                           \
+	255 /* mappings of one object in a task; the parts of a split mapping count each */
 
 /*
  * Limits on what the kernel allocates for a task and all its descendants together.  SYS_TASK_CREATE

@@ -94,9 +94,9 @@ void acpi_parse_slots(struct acpi_info *info, const void *table, size_t len);
 /* ---- events and slots (acpi_event.c) ---- */
 
 /*
- * From now on call @fn, in the interrupt, with those of @events that were raised: bits of general
- * purpose event block 0, below 8.  Switches the machine to ACPI mode.  0; -ENODEV it has no such
- * events.  Once; thread.
+ * From now on call @fn in the interrupt, with the raised events of @events: bits of general purpose
+ * event block 0, below 8.  Switches the machine to ACPI mode.  Returns 0; -ENODEV the machine has
+ * no such events.  Called once, by a thread.
  */
 int acpi_events_start(u32 events, void (*fn)(u32 events));
 /* A block of registers at I/O port *@port. */

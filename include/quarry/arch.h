@@ -51,7 +51,7 @@ extern unsigned nr_cpus;
 /* Nanoseconds since some fixed time; never goes back on one CPU.  Any context. */
 u64 arch_clock_ns(void);
 /*
- * A cheaper clock, in units of its own, and what it is in nanoseconds: for records.  A port that
+ * A cheaper clock with its own unit, and the conversion to nanoseconds: for records.  A port that
  * has one defines ARCH_TICKS and both functions in arch_inline.h.
  */
 #ifndef ARCH_TICKS

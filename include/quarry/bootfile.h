@@ -34,7 +34,10 @@ int cpio_next(const void *data, size_t size, size_t *pos, struct boot_file *out)
 bool boot_file_find(const char *name, struct boot_file *out);
 /* File number @nr, from 0 on, of all modules and archives; false: there are fewer.  Any context. */
 bool boot_file_number(unsigned nr, struct boot_file *out);
-/* The only module besides the font, if it is neither an archive nor a program; else false. */
+/*
+ * Find the only module other than the font, if it is neither an archive nor a program; otherwise
+ * returns false.
+ */
 bool boot_file_single(struct boot_file *out);
 /* Report modules that did not fit into bootinfo, if any.  Boot CPU. */
 void boot_files_report_dropped(void);

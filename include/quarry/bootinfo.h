@@ -30,7 +30,8 @@ struct bootinfo {
 	bool cmdline_truncated;
 	struct boot_range ram[BOOT_MAX_RANGES]; /* usable RAM: sorted, disjoint, whole pages */
 	unsigned nr_ram;
-	struct boot_range used[BOOT_MAX_MODULES + 8]; /* of that, taken: kernel, modules, tables */
+	/* bytes of it in use: kernel, modules, tables */
+	struct boot_range used[BOOT_MAX_MODULES + 8];
 	unsigned nr_used;
 	struct boot_module module[BOOT_MAX_MODULES];
 	unsigned nr_modules;

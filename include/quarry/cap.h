@@ -86,8 +86,9 @@ s64 cap_install(struct cap_table *t, const struct cap *cap) must_check;
 s64 cap_reserve(struct cap_table *t) must_check;
 void cap_fill(struct cap_table *t, s64 handle, const struct cap *cap);
 /*
- * In one hold of the lock: as cap_lookup_weak, and as cap_reserve for two slots.  On an error,
- * -EMFILE if too few are free, there is no reference and none is reserved.  And fill both.
+ * In one hold of the lock, do what cap_lookup_weak does, and what cap_reserve does for two slots.
+ * On an error, which is -EMFILE if too few slots are free, no reference is taken and no slot
+ * reserved.  The last function fills both slots.
  */
 int cap_lookup_and_reserve(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights,
     struct cap *out, s64 slot[2]) must_check;

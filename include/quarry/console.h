@@ -25,8 +25,8 @@ int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
 u64 log_position(void);
 size_t log_read(u64 *pos, char *buf, size_t size);
 /*
- * From here on, until as many calls of console_unhide, text goes to the log only and is not shown.
- * Of all CPUs.  A panic shows all.  Any context.
+ * From here on, until as many calls of console_unhide, the text of all CPUs goes to the log only
+ * and is not shown.  A panic shows all of it.  Any context.
  */
 void console_hide(void);
 void console_unhide(void);
@@ -83,13 +83,14 @@ int serial_getc(void);
 int serial_getc_wait(void);
 void serial_enable_irq(void);
 /*
- * From here on serial_getc polls the port, on any CPU: the CPU that gets the interrupt may be busy.
+ * From here on serial_getc polls the port, on any CPU, because the CPU that gets the interrupt may
+ * be busy.
  */
 void serial_disable_irq(void);
 
 /* ---- log port (drivers/log_port.c), if an emulator has one ---- */
 
-/* Look for it; all that is printed from then on goes there too.  Boot CPU. */
+/* Look for the port; all later output goes there too.  Boot CPU. */
 void log_port_init(void);
 /* For kernel/printk.c, which serialises writers.  Any context. */
 void log_port_write(const char *s, size_t len);

@@ -32,8 +32,8 @@ int compact_zone(struct zone *zone, gfp_t gfp, unsigned order, struct compact_st
 /*
  * compact_memory - gather the free memory of every zone in as few pageblocks as possible.  It goes
  * through each zone once, and empties each pageblock once: so it ends even if other threads
- * allocate meanwhile.  *@stats, which may be NULL: the work done.
- * Returns 0; -EDEADLK context.  As compact_zone.
+ * allocate meanwhile.  *@stats, which may be NULL: the work done.  Returns 0; -EDEADLK in a wrong
+ * context.  Context as compact_zone.
  */
 int compact_memory(struct memory *mem, struct compact_stats *stats)
     EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
@@ -70,8 +70,12 @@ unsigned long free_contig_range(struct memory *mem, pfn_t start, unsigned long n
  */
 struct cma {
 	const char *name;
-	struct memory *mem;    /* c */
-	struct zone *zone;     /* c: of all its pageblocks; one added to another zone is lost */
+	struct memory *mem; /* c */
+	/*
+	 * c: the zone of all its pageblocks; a pageblock that is added to another zone leaves the
+	 * area
+	 */
+	struct zone *zone;
 	pfn_t start, end;      /* c */
 	struct mutex lock;     /* one allocation or free at a time; outer to all of mm/ */
 	u64 *used;             /* l: a bit for each page that a user has */

@@ -17,7 +17,7 @@ struct elf_segment {
 struct elf_program {
 	u64 entry;
 	unsigned nr;
-	struct elf_segment segment[ELF_MAX_SEGMENTS]; /* by address; no two share a page */
+	struct elf_segment segment[ELF_MAX_SEGMENTS]; /* sorted by address; no two share a page */
 };
 
 /*

@@ -15,8 +15,9 @@
 struct handle {
 	struct spinlock lock; /* RANK_OBJECT: all below, and the content of the page */
 	struct page *page GUARDED_BY(object_class); /* NULL: the handle is free */
-	u64 checksum GUARDED_BY(object_class); /* of the content, as of the last handle_write */
-	u32 moves GUARDED_BY(object_class);    /* number of moves */
+	/* checksum of the content as of the last handle_write */
+	u64 checksum GUARDED_BY(object_class);
+	u32 moves GUARDED_BY(object_class); /* number of moves */
 };
 
 struct handle_table {

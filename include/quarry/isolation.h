@@ -27,7 +27,7 @@ int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
 /* The name, as in ISO_POLICIES; NULL for no policy.  And back: NR_ISO_POLICIES if unknown. */
 const char *iso_policy_name(enum iso_policy policy);
 enum iso_policy iso_policy_by_name(const char *name);
-/* What it does, in one line for the console. */
+/* A line for the console that says what the policy does. */
 const char *iso_policy_story(enum iso_policy policy);
 /* Does an offline make exactly one drain round, whatever happens meanwhile? */
 bool iso_policy_one_round(enum iso_policy policy);

@@ -43,22 +43,23 @@ struct ktest_case {
 	enum ktest_tag tag;
 	unsigned flags;
 	/*
-	 * What it prints: words, with | between them.  Each line has one of them, and each of them
-	 * is in a line, but for one that begins with "?", which may be in none.  NULL: it prints
-	 * nothing, unless KTEST_REPORTS.
+	 * The expected output: words, with | between them.  Each line must contain one of the
+	 * words, and each word must occur in a line, unless it begins with "?". NULL: the test
+	 * prints nothing, unless it has KTEST_REPORTS.
 	 */
 	const char *reports;
 	/*
-	 * Or all of it, line by line, each with its newline; * stands for one or more characters.
-	 * Comments, which begin with "  # ", are left out.
+	 * Alternatively, the whole output line by line, each with its newline; * stands for one or
+	 * more characters.  Comments, which begin with " # ", are not compared.
 	 */
 	const char *says;
 };
-#define KTEST_SLOW          1u /* of a test: in selftest=quick its suite runs without it */
-#define KTEST_REPORTS       2u /* of a test: it prints, and compares the text itself */
-#define KTEST_QUICK         1u /* of a suite: part of selftest=quick */
-#define KTEST_EXTRA         2u /* only when named */
-#define KTEST_MOSTLY_COST   4u /* the tag of KTEST in this suite; by default contract */
+#define KTEST_SLOW    1u /* of a test: selftest=quick leaves it out of its suite */
+#define KTEST_REPORTS 2u /* of a test: it prints, and compares the text itself */
+#define KTEST_QUICK   1u /* of a suite: part of selftest=quick */
+#define KTEST_EXTRA   2u /* only when named */
+#define KTEST_MOSTLY_COST                                                                          \
+	4u /* the tag that KTEST stands for in this suite; contract unless given */
 #define KTEST_MOSTLY_INSIDE 8u
 struct ktest_suite {
 	const char *name;
@@ -123,9 +124,9 @@ bool ktest_needs_cpus(struct ktest *t, unsigned nr);
 	} while (0)
 
 /*
- * How ktest_run reports; set before the first run.  @ktest_short: of KTAP only the lines of whole
- * suites are shown, and all of a test that fails; the rest is in the log.  @ktest_clock: in
- * nanoseconds, to print how long each test took; NULL: that is not printed.
+ * How ktest_run reports; set before the first run.  @ktest_short: show only the KTAP lines of whole
+ * suites, and everything of a test that fails; the rest is in the log.  @ktest_clock: a clock in
+ * nanoseconds, to print the duration of each test; NULL: durations are not printed.
  */
 extern bool ktest_short;
 extern u64 (*ktest_clock)(void);

@@ -71,7 +71,7 @@ unsigned long arch_stack_pages(void);
  * CPU.
  */
 void *arch_map_framebuffer(phys_t pa, size_t len);
-/* The TSC: under TCG with icount it counts instructions; else cycles of some kind. */
+/* The TSC: it counts instructions under TCG with icount, and otherwise some kind of cycles. */
 #ifdef __x86_64__ /* the fiber program includes this file on other machines too */
 static inline u64 arch_tsc(void)
 {

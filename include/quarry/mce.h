@@ -95,12 +95,12 @@ struct mce_ring {
 bool mce_ring_put(struct mce_ring *ring, const struct mce_record *rec, unsigned spare) must_check;
 /* Take the oldest record; false: none, or it is incomplete, and its writer will wake the thread. */
 bool mce_ring_get(struct mce_ring *ring, struct mce_record *rec) must_check;
-/* Would mce_ring_get return a record?  For the reader. */
+/* Would mce_ring_get return a record? Only for the reader. */
 bool mce_ring_ready(const struct mce_ring *ring);
 
 /* ---- pages with corrected errors ---- */
 
-#define MCE_THRESHOLD 3                 /* so many errors, and the page is retired */
+#define MCE_THRESHOLD 3                 /* the number of errors at which the page is retired */
 #define MCE_FORGET_NS 86400000000000ULL /* a day without an error resets the count */
 #define MCE_PAGES     64                /* at a time; a new one replaces the oldest error's */
 

@@ -28,8 +28,8 @@ struct offline_result {
 	unsigned ipis;    /* IPIs sent in them */
 	unsigned loops;   /* passes over the range */
 	unsigned moved;   /* blocks migrated */
-	unsigned retries; /* migrations that had to be tried again */
-	/* of the moved: at the first try of a pass, the second, the third, later */
+	unsigned retries; /* migrations that were tried again */
+	/* blocks moved at the first, second, third and later tries of a pass */
 	unsigned at_try[4];
 	struct mm_fail fail; /* set if the error is not 0 */
 };
@@ -95,7 +95,7 @@ int remove_memory(struct memory *mem, pfn_t start, unsigned long nr) must_check 
 
 struct offline_survey {
 	int err;             /* the error that offline_pages would return at its start, */
-	struct mm_fail fail; /* with place and reason: as offline_query */
+	struct mm_fail fail; /* with place and reason, as from offline_query */
 	/*
 	 * The number of blockers by reason, and the first of each; PFN_NONE: none.  WHY_BUSY: pages
 	 * that are being freed, moved or handed to their owners; an offline waits for them.  For
@@ -122,8 +122,7 @@ int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct off
  * memory_managed_by_request - pages managed, without all that ever came online from standby memory:
  * it changes only when memory is added, offlined or onlined by request.  *@from_standby, which may
  * be NULL: pages from standby memory.  The difference of two results is exact, even if standby
- * memory comes online meanwhile.
- * Context: any.
+ * memory comes online in between.  Context: any.
  * Locks: zone.
  */
 unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_standby)

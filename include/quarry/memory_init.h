@@ -52,9 +52,9 @@ int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_
 void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end);
 void memory_free_range(struct memory *mem, pfn_t start, pfn_t end);
 /*
- * Declare [start, end) of one zone, whole pageblocks of free RAM, standby: OFFLINE, until the
- * reclaim thread finds memory low and brings the next step online.  From below up, with nothing
- * else of the zone between.
+ * Declare [start, end) of one zone, whole pageblocks of free RAM, standby memory: OFFLINE until the
+ * reclaim thread finds memory low and brings the next step online.  Call it for rising ranges, with
+ * nothing else of the zone between them.
  */
 void memory_add_standby(struct memory *mem, pfn_t start, pfn_t end);
 /* Compute watermarks, zonelists and capacities; after this the memory may be used. */

@@ -59,7 +59,7 @@ enum mm_why {
 	WHY_DEADLINE,
 	WHY_TYPE,     /* pageblocks of a type that does not fit */
 	WHY_STANDBY,  /* standby: comes online by itself */
-	WHY_HWPOISON, /* broken memory: in use, or not to be had */
+	WHY_HWPOISON, /* broken memory: in use, or impossible to take */
 	NR_MM_WHY,
 };
 struct mm_fail {
@@ -144,9 +144,9 @@ int free_order_at(const struct memory *mem, pfn_t pfn);
 /* For block_word: that of a page whose own is TAIL's. */
 u32 free_word_at(const struct memory *mem, pfn_t pfn);
 /*
- * All there is to know of the block that begins at @pfn, as one word: that of its head or, of a
- * free one, whose pages have none, FREE with its order.  State TAIL: no block begins there.  As
- * free_order_at.
+ * All that is known of the block that begins at @pfn, as one word: the word of its head, or FREE
+ * with the order for a free block, whose pages have no words.  State TAIL: no block begins there.
+ * Locking as free_order_at.
  */
 static inline u32 block_word(const struct memory *mem, pfn_t pfn)
 {
@@ -164,8 +164,8 @@ const char *page_state_name(enum page_state state);
 /* Print one line that names the page, its block, its pageblock and its zone.  Any context. */
 void dump_page(const struct memory *mem, pfn_t pfn, const char *why);
 /*
- * For panic(): the page that it is about, if it is about one, with what happened to it lately; and
- * what happened last, to whatever page.  They take no lock and may be called with any held.
+ * For panic(): print the page that it concerns, if any, with its recent history; and the last
+ * events of all pages.  They take no lock and may be called with any lock held.
  */
 void memory_panic_page(void);
 void memory_panic_events(void);
@@ -177,9 +177,9 @@ static inline struct zone *zone_of(struct memory *mem, pfn_t pfn)
 }
 
 /*
- * The zone lock: pageblocks, their lists, and counts of @zone.  Without irqsave interrupts are off
- * already.  Clang does not look inside (lock_attr.h): that the lock stands for its class is said
- * here, once.
+ * The zone lock: pageblocks, their lists, and counts of @zone.  The functions without irqsave
+ * expect interrupts off.  Clang does not look inside (lock_attr.h): here, once, the lock is
+ * declared to stand for its class.
  */
 static inline void zone_lock(struct zone *zone) ACQUIRE(zone->lock, zone_class) NO_LOCK_ANALYSIS
 {
@@ -204,14 +204,13 @@ static inline void zone_unlock_irqrestore(struct zone *zone, irqflags_t flags)
 }
 
 /*
- * Free blocks of @order that @zone can allocate as @type, those of isolated pageblocks left out:
- * it goes through all pageblocks.
- * Without the zone lock as it was at some moment.
+ * Free blocks of @order that @zone can allocate as @type, without those of isolated pageblocks.  It
+ * visits all pageblocks.  Without the zone lock the result is a hint.
  */
 unsigned zone_free_blocks(const struct zone *zone, unsigned order, unsigned type);
 
 /*
- * The free block behind @pfn among those; PFN_NONE stands before the first, and comes after the
+ * The next of these free blocks behind @pfn: PFN_NONE asks for the first, and is returned after the
  * last.  Zone lock, held from one call to the next.
  */
 pfn_t zone_next_free(const struct zone *zone, unsigned order, unsigned type, pfn_t pfn)
@@ -354,8 +353,8 @@ void *kmalloc(size_t size) must_check EXCLUDES(slab_class, zone_class);
 /* Free what kmalloc returned; NULL is fine, anything else that is wrong panics.  As kmalloc. */
 void kfree(void *ptr) EXCLUDES(slab_class, zone_class);
 /*
- * Give back the page without objects that each size may keep: what is then in use is used.  As
- * kmalloc.
+ * Give back the empty page that each size may keep: afterwards every allocated page really is in
+ * use.  Context as kmalloc.
  */
 void kmalloc_trim(void) EXCLUDES(slab_class, zone_class);
 
@@ -394,7 +393,7 @@ int zone_pcp_enable(struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
  */
 void pcp_cpu_leave(struct memory *mem);
 void pcp_cpu_join(struct memory *mem);
-/* Recompute and apply capacities after CPUs or memory came or went.  As drain_all_pages. */
+/* Recompute and apply capacities after a change of CPUs or memory.  Context as drain_all_pages. */
 void pcp_refresh_all(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
 /* True if @cpu seems to cache pages of @zone.  Racy; any context. */
 bool pcp_zone_nonempty(const struct memory *mem, unsigned cpu, const struct zone *zone);

@@ -19,7 +19,7 @@
 	X(ALLOC_BAD_ORDER)    /* orders above MAX_ORDER asked for */                               \
 	X(ALLOC_DRAIN_WAIT)   /* allocations that waited for the reclaim thread's drain */         \
 	X(ALLOC_DRAIN_LOCAL)  /* failed high orders that drained their own CPU */                  \
-	X(ALLOC_COMPACT_WAIT) /* of high orders, that waited for a compaction */                   \
+	X(ALLOC_COMPACT_WAIT) /* allocations of high orders that waited for a compaction */        \
 	X(COMPACT_OK)         /* compactions that made a block */                                  \
 	X(COMPACT_FAIL)       /* those that did not */                                             \
 	X(COMPACT_MOVED)      /* blocks they moved */                                              \
@@ -43,16 +43,16 @@
 	X(STANDBY_WAIT) /* allocations that waited until standby memory could be brought online */ \
 	X(OOM_KILLS)    /* victims chosen */                                                       \
 	X(OOM_NOBODY)   /* allocations that failed because there was none to choose */             \
-	X(OOM_STUCK)    /* victims that were not gone in time */                                   \
+	X(OOM_STUCK)    /* victims that did not end in time */                                     \
 	X(PCP_DISABLE)  /* outermost zone_pcp_disable calls */                                     \
 	X(PCP_UNBALANCED)    /* zone_pcp_enable without disable */                                 \
 	X(ISO_BLOCKS)        /* pageblocks isolated */                                             \
 	X(ISO_UNDONE)        /* pageblocks whose isolation was undone */                           \
 	X(ISO_CONFLICT)      /* isolations refused because of another */                           \
 	X(SOFT_OFFLINE_OK)   /* pages retired with nobody harmed */                                \
-	X(SOFT_OFFLINE_FAIL) /* those that could not be: nothing was changed */                    \
+	X(SOFT_OFFLINE_FAIL) /* pages that could not be retired: nothing was changed */            \
 	X(FAILURE_RECOVERED) /* broken pages out of use at once */                                 \
-	X(FAILURE_DELAYED)   /* to be retired when the last one is dropped */                      \
+	X(FAILURE_DELAYED)   /* flagged pages, to be retired when the last reference is dropped */ \
 	X(FAILURE_IGNORED)   /* in use by an owner that needs it */                                \
 	X(POISON_WAIT)       /* checks that found the page in transit */                           \
 	X(FAILURE_COPIED)    /* moved while they were reported: the copy may be bad */             \
@@ -70,7 +70,7 @@
 	X(MIGRATE_OK)     /* blocks moved */                                                       \
 	X(MIGRATE_AGAIN)  /* tries that found the page in use; repeated */                         \
 	X(MIGRATE_FAIL)   /* tries refused for good: pinned, or no memory */                       \
-	X(BAD_FREE)       /* frees of what is not allocated, or with the wrong order */            \
+	X(BAD_FREE)       /* frees of memory that is not allocated, or with the wrong order */     \
 	X(QUARANTINED)    /* blocks that a wrong last put left without an owner */                 \
 	X(SLAB_PAGES)     /* pages the small-object allocator took */                              \
 	X(REPORTED)       /* free pageblocks that the host was told of */                          \

@@ -56,7 +56,7 @@ enum migratetype {
 enum page_state {
 	PG_TAIL,        /* no head: behind one, or free */
 	PG_RESERVED,    /* never the allocator's: image, firmware, missing RAM */
-	PG_FREE,        /* in no word: what block_word says of a free block, for its tree */
+	PG_FREE,        /* never in a word: block_word returns it for a free block */
 	PG_PCP,         /* in one slot of one CPU's cache */
 	PG_FREEING,     /* in transit: held by the thread that dropped or reports it */
 	PG_ALLOC,       /* allocated, findable by nobody but its owner */
@@ -117,12 +117,12 @@ struct page {
 	u16 mapcount;
 	u16 pincount;          /* a: long-term pins; each also holds a reference */
 	u32 spare;             /* the checker's: entries it has found */
-} __attribute__((aligned(8))); /* so 32 bytes also where pointers have 4 */
+} __attribute__((aligned(8))); /* so it has 32 bytes even where pointers have 4 */
 BUILD_ASSERT(sizeof(struct page) == 32);
 /*
- * What the kernel's own memmap is aligned to: the descriptors of a pageblock.  The free path goes
- * from a page to its pageblock by a shift of the address (mm/pcp_inline.h), and with any other
- * alignment would find the wrong one.
+ * The alignment of the kernel's own memmap: the descriptors of a pageblock.  The free path goes
+ * from a page to its pageblock by a shift of the address (mm/pcp_inline.h), and would find the
+ * wrong one with any other alignment.
  */
 #define MEMMAP_ALIGN (PAGEBLOCK_PAGES * sizeof(struct page))
 
@@ -144,8 +144,8 @@ struct free_map {
 };
 
 /*
- * A pageblock's free blocks, and the list that it is on.  Standby memory has no bytes here that say
- * anything: they are zeroed as it comes online.
+ * A pageblock's free blocks, and the list that it is on.  For standby memory the bytes here have no
+ * meaning: they are zeroed when it comes online.
  */
 struct pageblock_tree {
 	struct free_map map GUARDED_BY(zone_class); /* z: its free blocks */
@@ -223,8 +223,8 @@ struct zone {
 	struct memory *mem;       /* c */
 	u8 id, node, kind;        /* c: index in mem->zones; enum zone_kind */
 	/*
-	 * h and z to change, read racily: span, pageblock aligned; it only grows, and what lies in
-	 * it may be another zone's: the pageblock says whose it is.
+	 * h and z to change, read racily: span, pageblock aligned.  It only grows, and may contain
+	 * pageblocks of other zones: each pageblock names its zone.
 	 */
 	pfn_t start_pfn, end_pfn;
 	/*
@@ -235,12 +235,12 @@ struct zone {
 	/* z, read racily, as a hint; in pages: */
 	/* free in pageblocks that are not isolated; not cached */
 	unsigned long nr_free GUARDED_BY(zone_class);
-	/* of these, lent: for movable requests only */
+	/* of these, pages of CMA areas: for movable requests only */
 	unsigned long nr_free_cma GUARDED_BY(zone_class);
 	unsigned long present GUARDED_BY(zone_class); /* of its ONLINE pageblocks */
 	/* present less RESERVED: pages the allocator manages */
 	unsigned long managed GUARDED_BY(zone_class);
-	/* sum of what standby has added to managed; only rises */
+	/* pages that standby memory has added to managed; only rises */
 	unsigned long from_standby GUARDED_BY(zone_class);
 	unsigned long wmark[3] GUARDED_BY(zone_class); /* min, low, high */
 	/* kept from requests that could use a higher kind of zone */
@@ -302,8 +302,8 @@ struct reclaim {
 };
 
 /*
- * The thread that waits for mem->hotplug, which a reclaim thread must not do, to bring standby
- * memory online.  Only a memory with standby at its start has it.
+ * The thread that brings standby memory online.  It waits for mem->hotplug, which a reclaim thread
+ * must not do.  Only a memory that starts with standby memory has this thread.
  */
 struct standby_thread {
 	/* a: requests that want some, as of struct reclaim; 0: only for a low watermark */
@@ -343,8 +343,8 @@ struct range_claim {
 };
 
 /*
- * Pages' worth of blocks that one refill or spill moves at least, where there is room for them.
- * This and the next are what a course may choose (docs/instructor.md).
+ * The least number of pages, as blocks, that one refill or spill moves where there is space for
+ * them.  A course may choose this and the next constant (docs/instructor.md).
  */
 #ifndef PCP_BATCH
 #define PCP_BATCH 16
@@ -354,13 +354,13 @@ struct range_claim {
 #define MIGRATE_PASSES 10
 #endif
 /*
- * Most pages that a stack of order 0 may hold: PCP_ENOUGH, and more only of what the other stacks
- * of the zone leave.
+ * The most pages that a stack of order 0 may hold: PCP_ENOUGH are its own, and more comes only from
+ * the part of the limit that the zone's other stacks do not use.
  */
 #define PCP_MOST   512u
 #define PCP_ENOUGH 64u
 BUILD_ASSERT(PCP_BATCH >= 8 && PCP_BATCH <= PCP_ENOUGH);
-/* Most pages that a refill moves, and twice what a spill does: interrupts are off meanwhile. */
+/* The most pages that a refill moves, and twice the most of a spill; interrupts are off then. */
 #define PCP_BATCH_MOST 128u
 /* Blocks of one type that the slots of one zone and CPU have room for. */
 #define PCP_SLOTS (PCP_MOST + 32 + 16 + 8 + 2)
@@ -383,7 +383,7 @@ enum iso_policy { ISO_POLICIES(ISO_POLICY_ID, ) NR_ISO_POLICIES };
 /* Pageblocks that are isolated, go or come in one hold of the zone lock. */
 #define BLOCKS_AT_ONCE 16
 
-/* What is built of a memory's pages: vm.h.  The checker walks these lists. */
+/* The spaces and objects made of a memory's pages (vm.h).  The checker walks these lists. */
 struct vm_lists {
 	struct spinlock lock; /* RANK_SPACE: both lists; taken alone */
 	LIST_HEAD(, vm_space) spaces;
@@ -409,8 +409,8 @@ struct oom_state {
 
 /*
  * For a memory that can grow: how its descriptors get memory behind them.  Where they have none
- * they read as zeros, which is HOLE and TAIL, and nobody writes to them.  Called under adding,
- * grow_inside under hotplug, in a thread that may sleep; what is there already stays as it is.
+ * they read as zeros, which is HOLE and TAIL, and nobody writes to them.  Called under adding
+ * (grow_inside: under hotplug), in a thread that may sleep.  Existing descriptors stay as they are.
  */
 struct memory_arrays {
 	/*
@@ -434,15 +434,15 @@ struct memory_arrays {
 };
 
 /*
- * What drops pages of objects when memory is short: it is on a higher floor; the allocator calls it
- * only through these pointers.  A memory without it drops nothing: an allocation that finds nothing
- * fails, or waits for standby and the OOM killer.
+ * Functions that drop pages of objects when memory is short.  They are on a higher floor, so the
+ * allocator calls them only through these pointers.  A memory without it drops nothing: an
+ * allocation that finds nothing fails, or waits for standby and the OOM killer.
  */
 struct lru_scan;
 struct reclaim_ops {
 	/*
-	 * Drop one batch of a zone (mm/reclaim.h); by an allocation if it is direct: it makes no
-	 * cross-call then.
+	 * Drop one batch of a zone (mm/reclaim.h).  If scan says that an allocation called it, it
+	 * makes no cross-call.
 	 */
 	void (*batch)(struct lru_scan *scan);
 	/*

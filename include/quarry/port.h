@@ -39,11 +39,12 @@ enum lock_rank {
 
 /* Zeroed memory is an unlocked lock without a rank. */
 struct spinlock {
-	u32 locked;             /* a: CPU + 1 of the holder; 0: free */
-	u8 rank;                /* enum lock_rank */
-	u8 highest;             /* the holder's, for the port: of the ranks from here on down */
+	u32 locked; /* a: CPU + 1 of the holder; 0: free */
+	u8 rank;    /* enum lock_rank */
+	/* for the port, written by the holder: the highest rank from this lock on down */
+	u8 highest;
 	const char *name;       /* for reports */
-	struct spinlock *under; /* likewise: the lock that it took before this one */
+	struct spinlock *under; /* likewise: the lock that the holder took before this one */
 } CAPABILITY("spin lock");
 /*
  * Also for static initialisers, as all of this kind below: braces inside braces, since compilers
@@ -234,7 +235,7 @@ struct rwsem {
 } CAPABILITY("rwsem");
 #define RWSEM(n) ((struct rwsem){.l = {.wq = WAITQ_BARE(n)}})
 
-/* By anybody, shared or not; a hint, unless the caller holds it. */
+/* Held by any thread, shared or not; a hint, unless the caller holds it. */
 static inline bool rwsem_is_held(const struct rwsem *s)
 {
 	return READ_ONCE(s->l.count) != 0;
@@ -363,9 +364,9 @@ extern struct rwsem cpu_hotplug ACQUIRED_AFTER(mem_hotplug_class);
  */
 int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg);
 /*
- * From fn: run it once more on this CPU before the call is answered, and let interrupts in before.
- * So a long piece of work has many short sections with interrupts off; to its caller it is one
- * call.  Threads of the CPU may run in between.
+ * Called by fn: run it once more on this CPU before the call is answered, after interrupts have
+ * been on.  So long work is split into many short sections with interrupts off, and is still one
+ * call for the caller.  Threads of the CPU may run in between.
  */
 static inline void smp_call_again(void)
 {
@@ -390,8 +391,8 @@ void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)))
 	} while (0)
 
 /*
- * As KASSERT, in a checked build (-DCHECKED_BUILD) only: on paths whose instructions are counted
- * (docs/bench.md).
+ * As KASSERT, but only in a checked build (-DCHECKED_BUILD): for paths whose instructions are
+ * counted (docs/bench.md).
  */
 #ifdef CHECKED_BUILD
 #define CHECKED_ASSERT KASSERT

@@ -28,10 +28,10 @@ bool race_turns(bool had);
 #endif
 
 /*
- * A further check of the condition @cond, in a wait for @what: a race build decides when it is
- * made.  @sleeps: the thread sleeps in between, until sched_wake(what).  Code that steps through a
- * race moves the clock (sched_time) and gives all threads their turns (sched_turns: have they had
- * one?).
+ * One more check of the condition @cond, in a wait for @what: a race build decides when the thread
+ * makes it.  @sleeps: the thread sleeps between two checks, until sched_wake(what).  Code that
+ * steps through a race moves the clock (sched_time) and gives all threads their turns (sched_turns:
+ * have they had one?).
  */
 #undef sched_look
 #undef sched_wake

@@ -71,7 +71,7 @@ struct text {
 	u8 *pixels;
 	struct text_cell *cells; /* rows * columns, line by line */
 	u32 columns, rows;
-	u32 row, column;          /* of the next character; column == columns: on a new line */
+	u32 row, column; /* place of the next character; column == columns: it starts a new line */
 	u8 colour, normal;        /* as in a cell; normal: the colour after sequence 0 */
 	u32 dirty_from, dirty_to; /* rows that may differ from their pixels: [from, to) */
 	u32 palette[16];

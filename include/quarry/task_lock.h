@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * task_lock.h: the locks of rank TASK: of tasks, tables of capabilities, endpoints and pagers; one
- * class for clang (lock_attr.h).  No two of them are held at once.
+ * task_lock.h: the locks of rank TASK, which protect tasks, tables of capabilities, endpoints and
+ * pagers; one class for clang (lock_attr.h).  No two of them are held at once.
  */
 #ifndef QUARRY_TASK_LOCK_H
 #define QUARRY_TASK_LOCK_H

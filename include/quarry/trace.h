@@ -60,7 +60,7 @@ struct trace_error {
 
 struct trace_report {
 	unsigned cpus;     /* number of CPUs that ran events */
-	u64 events;        /* of the trace; all were run or skipped */
+	u64 events;        /* events of the trace; all were run or skipped */
 	u64 allocs, frees; /* successful ones */
 	u64 failed;        /* allocations that failed */
 	u64 skipped;       /* frees of those */
@@ -69,7 +69,8 @@ struct trace_report {
 	u64 peak_pages; /* live at once */
 	u64 waits;      /* events that waited for another CPU's event */
 	u64 ticks;      /* clock ticks inside the allocator, summed over the CPUs */
-	u64 reading;    /* trace_replay only: of these, in each event, spent on reading the clock */
+	/* trace_replay only: the part of them that reading the clock took, for each event */
+	u64 reading;
 	u64 elapsed_ns;
 	u64 slow_allocs, slow_frees; /* operations not served by the caches */
 	unsigned hits; /* share served by the caches; this and the shares below in 1/1000 */

@@ -69,7 +69,7 @@ struct trace_hit {
  * context.
  */
 void trace_page(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned order);
-/* The same of @nr blocks, whose words tell their orders; one record for those side by side. */
+/* The same for @nr blocks, whose words have their orders; blocks side by side share a record. */
 void trace_pages(struct memory *mem, enum trace_kind kind, struct page **pages, unsigned nr);
 void trace_range(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned long nr);
 /* The same of @nr blocks of one order. */
@@ -105,8 +105,8 @@ void trace_history(const struct memory *mem, pfn_t pfn);
 /* Print the last records of all pages. */
 void trace_recent(const struct memory *mem);
 /*
- * The last @max records that concern @pfn, PFN_NONE: of all, into out[], oldest first; returns how
- * many.
+ * Copy the last @max records that concern @pfn (PFN_NONE: all records) into out[], oldest first;
+ * returns their number.
  */
 unsigned trace_find(const struct memory *mem, pfn_t pfn, struct trace_hit *out, unsigned max);
 const char *trace_kind_name(enum trace_kind kind);

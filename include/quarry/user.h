@@ -46,8 +46,8 @@ void arch_enter_user(uintptr_t entry, uintptr_t sp, const u64 arg[3]) __attribut
 int copy_from_user(void *dst, u64 src, size_t len) must_check;
 int copy_to_user(u64 dst, const void *src, size_t len) must_check;
 /*
- * copy_from_user without a wait: -EFAULT also where a page is not mapped yet.  Preemption is off
- * meanwhile.  Any context with interrupts on.
+ * copy_from_user that never waits: returns -EFAULT also where a page is not mapped yet.  Preemption
+ * is off meanwhile.  Any context with interrupts on.
  */
 int copy_from_user_now(void *dst, u64 src, size_t len) must_check;
 
@@ -82,14 +82,15 @@ int user_page_fault(uintptr_t va, unsigned access);
  */
 int user_page_lost(uintptr_t va) must_check;
 /*
- * The running thread has made an error that ends its task: print its name and @what, before the
- * registers are printed.
- * Context: thread, irqs on.
+ * Report an error of the running thread that ends its task: print its name and @what, before the
+ * registers are printed.  Context: thread, irqs on.
  */
 void user_fault_report(const char *what);
 /* After that report: end the task, and with it this thread. */
 void user_fault_end(void) __attribute__((noreturn));
-/* Before each return to ring 3: does not return if the task has ended meanwhile.  irqs off. */
+/*
+ * Called before each return to ring 3; does not return if the task has ended meanwhile. irqs off.
+ */
 void user_may_return(void);
 
 #endif

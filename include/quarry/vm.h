@@ -214,7 +214,7 @@ struct vm_space {
 	struct memory *mem;   /* c */
 	struct pagetable pt;
 	struct vm_region_tree regions; /* s; changed under m too */
-	struct vm_region *found;       /* s: of the tree, where a fault was last; or NULL */
+	struct vm_region *found;       /* s: the region of the last fault, or NULL */
 	struct vm_use_tree uses;       /* m */
 	LIST_ENTRY(vm_space) link;     /* v: mem->vm.spaces */
 	cpumask_t active[]; /* a: CPUs that have its tables loaded; CPUMASK_WORDS(nr_cpus) */
