@@ -19,7 +19,7 @@
 #include <quarry/isolation.h>
 #include <quarry/memory_init.h>
 
-#define MIN_RAM    (32ULL << 20) /* bytes of usable RAM; with less nothing useful fits */
+#define MIN_RAM    (32ULL << 20) /* bytes of usable RAM; nothing useful fits into less */
 #define BOOT_LINE  64
 #define BOOT_FLOOR (1ULL << 20) /* boot memory comes from above the first MiB, where APs start */
 
@@ -218,7 +218,7 @@ void boot_memory_hand_over(void)
 	init_kernel_memory();
 	boot_zones_add(&plan, &kernel_memory);
 	all_ram(declare);
-	/* boot_alloc ends here: the free memory goes to the zones. */
+	/* The end of boot_alloc: the free memory goes to the zones. */
 	memblock.closed = true;
 	while (memblock_next_free(&memblock, free.end, &free))
 		by_parts(free.start >> PAGE_SHIFT, free.end >> PAGE_SHIFT, give_away);

@@ -142,7 +142,7 @@ static int check(const struct cap_slot *slot, enum cap_kind kind, unsigned right
 	return (slot->cap.rights & rights) == rights ? 0 : -EACCES;
 }
 
-/* The reference has those rights of the slot that are in @keep. */
+/* The reference gets the rights that both the slot and @keep have. */
 static always_inline int look_up(struct cap_table *t, u64 handle, enum cap_kind kind,
     unsigned rights, unsigned keep, struct cap *out) REQUIRES(task_class)
 {

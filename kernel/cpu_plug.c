@@ -48,7 +48,7 @@ static int start(unsigned cpu)
 	}
 	if (cpu_wait_parked(cpu, smp_timeout_ns))
 		return 0;
-	/* It may hold a lock, so it is not stopped.  If it parks later, it can come online. */
+	/* The CPU may hold a lock, so it is not stopped.  If it parks later, it can come online. */
 	printk("cpu: CPU %u (APIC id %u) started, but did not park in time\n", cpu, c->apic_id);
 	return -EIO;
 }

@@ -9,7 +9,7 @@
 #include <quarry/types.h>
 
 enum hotplug_state {
-	HP_UP,       /* as booted: online, or there never was one */
+	HP_UP,       /* as booted: online, or never present */
 	HP_LEAVING,  /* controller: hand over your threads */
 	HP_LEFT,     /* CPU: done; it still answers calls */
 	HP_STOP,     /* controller: no more calls will come; stop */

@@ -41,15 +41,17 @@ struct ipc_call {
 	u32 state GUARDED_BY(task_class);  /* ep->lock, read racily by the caller */
 	int result GUARDED_BY(task_class); /* ep->lock */
 	struct ipc_msg *msg;               /* ep->lock: the caller's, which the answer replaces */
-	struct endpoint *ep;               /* ep->lock: from TAKEN on a reference, the receiver's */
-	TAILQ_ENTRY(ipc_call) link;        /* ep->lock */
+	/* ep->lock: from TAKEN on a reference, which belongs to the receiver */
+	struct endpoint *ep;
+	TAILQ_ENTRY(ipc_call) link; /* ep->lock */
 };
 
 /* A sleeping receiver, on its stack. */
 struct receiver {
 	struct thread *thread; /* c */
 	struct ipc_msg *msg;   /* c: where it wants the message */
-	struct ipc_call *call; /* ep->lock, read racily by the receiver: what it got; or NULL */
+	/* ep->lock, read racily by the receiver: the call that it got; or NULL */
+	struct ipc_call *call;
 	TAILQ_ENTRY(receiver) link; /* ep->lock, while call is NULL */
 };
 
@@ -158,7 +160,7 @@ static void call_put(struct ipc_call *call)
 	kfree(call);
 }
 
-/* The receiver has answered or dropped the call.  Of a record that its thread has left, the end. */
+/* The receiver has answered or dropped the call.  A record whose caller has left is freed here. */
 static void call_release(struct ipc_call *call)
 {
 	struct endpoint *ep = call->ep;
@@ -168,8 +170,8 @@ static void call_release(struct ipc_call *call)
 }
 
 /*
- * A record for a new call: the last one, unless its receiver still has it: then that one is the
- * receiver's alone, and the answer to it finds that nobody waits.  NULL: no memory.
+ * A record for a new call: the thread's last one, unless a receiver still holds it.  In that case
+ * the old record belongs to the receiver alone, whose answer finds no waiter.  NULL: no memory.
  */
 static struct ipc_call *record_of(struct thread *t)
 {
@@ -294,7 +296,7 @@ static bool has_call(void *arg)
 	return READ_ONCE(((struct receiver *)arg)->call) || interrupted();
 }
 
-/* Sleep until a call comes: it, or NULL.  The lock is released. */
+/* Sleep until a call arrives; returns it, or NULL. The lock is released. */
 static struct ipc_call *sleep_for_call(
     struct endpoint *ep, struct ipc_msg *msg, u64 deadline, struct thread *to) NO_LOCK_ANALYSIS
 {
@@ -314,9 +316,9 @@ static struct ipc_call *sleep_for_call(
 }
 
 /*
- * Wait for a call and take it; the lock is released.  Its reference to the endpoint is the caller's
- * to count.  @to: a thread to be woken, or NULL.  A call that has come is taken even if the task
- * ends: it ends with the task's capabilities.
+ * Wait for a call and take it; the lock is released.  The caller accounts for the call's reference
+ * to the endpoint.  @to: a thread to be woken, or NULL. A call that has arrived is taken even if
+ * the task ends: it ends with the task's capabilities.
  */
 static always_inline int take_call(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out,
     u64 deadline, struct thread *to) NO_LOCK_ANALYSIS
@@ -356,7 +358,10 @@ int ipc_receive(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out,
 	return err;
 }
 
-/* The answer goes to the caller, if it still waits: it is to be woken.  NULL: it does not. */
+/*
+ * Give the answer to the caller.  Returns the caller, which must be woken, or NULL if it no longer
+ * waits.
+ */
 static struct thread *answer(struct ipc_call *call, struct ipc_msg *msg) REQUIRES(task_class)
 {
 	if (call->state != CALL_TAKEN)

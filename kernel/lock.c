@@ -14,7 +14,7 @@
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 
-#define TURNS_PER_LOOK 1024 /* of a wait, between two readings of the clock */
+#define TURNS_PER_LOOK 1024 /* turns of a wait between two readings of the clock */
 #define WORST_FACTOR   6    /* times smp_timeout_ns, unless smp_worst_ns is set */
 
 /* A compiler barrier is enough: the list is this CPU's own. */
@@ -153,7 +153,7 @@ static always_inline bool lock_fast(struct spinlock *lock) TRY_ACQUIRE(true, loc
 }
 
 /*
- * With interrupts off a CPU that spins here serves no cross-call.  If the holder waited for this
+ * A CPU that spins here with interrupts off serves no cross-call.  If the holder waited for this
  * CPU to answer one, both would wait for ever.  smp_call_mask prevents it: it refuses callers that
  * hold a spin lock, so a holder never waits for an answer.
  */
@@ -249,7 +249,7 @@ void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags) NO_LOCK_ANA
 
 /*
  * While a thread holds a lock its preemption count is not 0 and the thread cannot move.  So with a
- * count of 0 it holds none; else both numbers below are of one CPU.
+ * count of 0 it holds no lock, and otherwise both numbers below belong to one CPU.
  */
 bool spin_is_held(const struct spinlock *lock)
 {

@@ -74,7 +74,7 @@ void kernel_main(void)
 	boot_files_report_dropped();
 	screen_init(); /* prints to the screen too, if there is one */
 	seed = cmdline_u64("seed", 0x5eed);
-	run_seed = seed; /* for reports, which say how to repeat the run */
+	run_seed = seed; /* for reports, which show how to repeat the run */
 	/* the option is in milliseconds */
 	smp_timeout_ns = cmdline_u64("ipi_timeout", smp_timeout_ns / 1000000) * 1000000;
 	boot_memory_init();      /* boot_alloc works */
@@ -116,7 +116,7 @@ void kernel_main(void)
 	failed = ktest_run(which, seed);
 	live_tested(failed < 0 ? 1 : (unsigned)failed);
 	pass = demo_run(seed) && !failed; /* the tour, or another scenario of the command line */
-	live_stop();                      /* what is printed from here on is shown */
+	live_stop();                      /* from here on output is shown */
 	printk("quarry: %s\n", pass ? "PASS" : "FAIL");
 	if (strcmp(cmdline_get("monitor", "on"), "off") != 0)
 		monitor(seed);

@@ -42,8 +42,9 @@ static u32 bust;    /* a: CPU + 1 of the one that broke the lock */
 static u32 invited; /* a: CPU + 1 of one that may print as well, then */
 static u32 hidden;  /* console_lock to write: how often console_hide was called, and not undone */
 static u64 mark;    /* console_lock: the position that hidden text is shown from, if it must be */
-static const char *restore; /* console_lock: what a terminal needs that is drawn on, or NULL */
-static bool status;         /* console_lock: the last row of the terminal is a status line */
+/* console_lock: the text that restores a terminal on which a screen is drawn, or NULL */
+static const char *restore;
+static bool status; /* console_lock: the last row of the terminal is a status line */
 static char log_bytes[LOG_SIZE];
 static struct log_ring printed = {.bytes = log_bytes, .size = LOG_SIZE}; /* console_lock */
 
@@ -280,14 +281,14 @@ int ksnprintf(char *buf, size_t size, const char *fmt, ...)
 	return n;
 }
 
-/* Clang cannot follow a lock that may not be had. */
+/* Clang cannot follow a lock that is not always taken. */
 void console_bust_lock(void) NO_LOCK_ANALYSIS
 {
 	bool locked = false;
 	u32 turns;
 
 	atomic_cas(&closing, 0u, arch_cpu_id() + 1);
-	/* With the lock held nobody is in the middle of a line. */
+	/* With the lock held no CPU is in the middle of a line. */
 	for (turns = 0; turns < BUST_TURNS && !READ_ONCE(bust) && !locked; turns++) {
 		if (spin_is_held(&console_lock))
 			break;

@@ -48,8 +48,8 @@ static inline bool rests(const struct runq *rq) REQUIRES(rq->lock)
 }
 
 /*
- * May @t go to sleep, and @to, which sleeps, run next without a place on a list?  Only if no other
- * thread waits for this CPU: so queueing @to and taking the first thread would choose it as well.
+ * May @t go to sleep and pass the CPU to @to, which sleeps, without putting @to on a list? Only if
+ * no other thread waits for this CPU, so that the lists would choose @to as well.
  */
 static inline bool may_pass(const struct runq *rq, const struct thread *t, const struct thread *to)
     REQUIRES(rq->lock)

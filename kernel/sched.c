@@ -295,15 +295,16 @@ void sched_sleep(u64 deadline)
 	irqflags_t flags = arch_irq_save();
 
 	sched_switch(deadline);
-	/* Its own CPU may have come back online meanwhile: continue there. */
+	/* The thread's own CPU may be online again: continue there. */
 	if (belongs_elsewhere(&runqs[t->cpu], t))
 		sched_preempt();
 	arch_irq_restore(flags);
 }
 
 /*
- * @lock is released only after the choice: until then @to, which needs it, neither goes on nor
- * ends.  Interrupts stay off from there to the switch, so no tick preempts this thread in between.
+ * @lock is released only after the choice: until then @to, which needs the lock, neither continues
+ * nor ends.  Interrupts stay off from there to the switch, so no tick preempts this thread in
+ * between.
  */
 bool sleep_passing(struct spinlock *lock, struct thread *to, bool (*over)(void *), void *arg,
     u64 deadline) NO_LOCK_ANALYSIS

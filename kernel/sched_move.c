@@ -17,9 +17,9 @@
 #include <quarry/sched_point.h>
 
 /*
- * Longer than the time between ticks of any running CPU: a resting one has a tick a second.  A CPU
- * that had no tick and switched no threads for this long stands still: its interrupts are off, or
- * its host does not run it.
+ * Longer than the time between two ticks of any running CPU; an idle one has a tick a second.  A
+ * CPU that had no tick and switched no threads for this long stands still: its interrupts are off,
+ * or its host does not run it.
  */
 #define STILL_NS 2000000000ULL
 /* The most threads that one tick takes from such a CPU. */

@@ -58,7 +58,7 @@ static bool in_turn(const struct runq *rq, const struct share *s) REQUIRES(rq->l
 /* Does the share have time left to run before its turn? */
 static bool may_go_first(struct runq *rq, struct share *s) REQUIRES(rq->lock)
 {
-	/* No share waits for a turn or has one: then the ring has gone round. */
+	/* If no share has a turn or waits for one, the ring is complete. */
 	if (!STAILQ_FIRST(&rq->ready) && !in_turn(rq, s))
 		rq->ring++;
 	if (s->ring != rq->ring) {
@@ -84,7 +84,10 @@ void runq_insert(struct runq *rq, struct thread *t, bool woken)
 	}
 }
 
-/* As in runq_take: no share is listed, so a turn that begins here begins a new one of the ring. */
+/*
+ * As in runq_take: no share is listed, so a turn that begins here also begins a new turn of the
+ * ring.
+ */
 void runq_pass(struct runq *rq, struct thread *t, u64 now)
 {
 	struct share *s = t->share;

@@ -5,7 +5,7 @@
 
 #include "runq.h"
 
-/* The time of a turn: what a full tick gives a thread, and the least that counts as a turn. */
+/* The time of a turn: a thread gets this much by a full tick, and less does not count as a turn. */
 #define TURN_NS  10000000ULL
 #define SHORT_NS (TURN_NS / 2)
 

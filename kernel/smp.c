@@ -18,7 +18,7 @@
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 
-#define TURNS_PER_LOOK 1024 /* of a wait, between two readings of the clock */
+#define TURNS_PER_LOOK 1024 /* turns of a wait between two readings of the clock */
 #define WORST_FACTOR   6    /* times the timeout, unless smp_worst_ns is set */
 #define MAX_REPORTS    8    /* reports of calls in a wrong context */
 
@@ -185,7 +185,7 @@ void smp_call_serve(void)
 	serve_all(self, false);
 }
 
-/* Serves without an interrupt; so closing a slot again counts no spurious call. */
+/* This serves calls without an interrupt, so closing a slot again counts no spurious call. */
 void smp_call_close(void)
 {
 	unsigned self = arch_cpu_id();

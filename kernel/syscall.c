@@ -276,7 +276,7 @@ static s64 sys_call(struct syscall_regs *r)
 	return 0;
 }
 
-/* The result of a receive: a slot gets the call and another what it gives. */
+/* The result of a receive: one slot gets the call, another one the capability in its message. */
 static always_inline s64 received(struct syscall_regs *r, int err, const struct ipc_msg *msg,
     struct ipc_call *call, const s64 slot[2])
 {

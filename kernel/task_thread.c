@@ -102,7 +102,7 @@ static struct thread *reaper_pop(void) REQUIRES(task_class)
 	return t;
 }
 
-/* A thread cannot free the stack it runs on; this thread frees those of threads of tasks. */
+/* A thread cannot free the stack it runs on; this thread frees the stacks of tasks' threads. */
 static void reap(void *arg)
 {
 	for (;;) {

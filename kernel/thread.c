@@ -106,7 +106,7 @@ void shares_end(struct share *shares)
 		WRITE_ONCE(shares[cpu].ends, 1u);
 }
 
-/* The thread runs, so no list has it; in this order it may be moved in between. */
+/* The thread runs, so it is on no list; in this order it may be moved in between. */
 void sched_leave_shares(struct thread *t)
 {
 	WRITE_ONCE(t->shares, NULL);

@@ -75,7 +75,7 @@ u64 deadline_after(u64 timeout_ns)
 	return timeout_ns < WAIT_FOREVER - now ? now + timeout_ns : WAIT_FOREVER;
 }
 
-/* As sleep_once, with the caller's lock and list. */
+/* As sleep_once, but with the caller's lock and list. */
 bool sleep_unlocked(struct spinlock *lock, bool (*over)(void *), void *arg, u64 deadline)
     NO_LOCK_ANALYSIS
 {
