@@ -299,7 +299,7 @@ struct thread *fiber_start(const char *name, unsigned cpu, void (*fn)(void *), v
 	return t;
 }
 
-/* A CPU for a thread that is bound to none: from the highest number down. */
+/* Choose a CPU for a thread that is bound to none: from the highest number down. */
 int fiber_free_cpu(void)
 {
 	unsigned i;
@@ -351,7 +351,7 @@ bool fiber_run(unsigned cpu, void (*fn)(void *), void *arg)
 	}
 	clock_ns = preemptions = 0;
 	fiber_choose_begin();
-	nr_cpus = FIBER_CPUS; /* the online mask has those that answer calls */
+	nr_cpus = FIBER_CPUS; /* the online mask contains the CPUs that answer calls */
 	fiber_start(NULL, cpu, fn, arg);
 	fiber_this = &fibers[cpu].cpu;
 	again = false;

@@ -21,7 +21,7 @@ struct thread {
 	struct fiber_cpu cpu; /* first: fiber_this points here */
 	enum fiber_state state;
 	bool leaving; /* cpu_down waits for the CPU */
-	bool left;    /* cpu_down has it: the thread acts as idle thread */
+	bool left;    /* held by cpu_down: the thread acts as idle thread */
 	bool preempted;
 	u64 preempted_at; /* number of the preemption in the run */
 	u64 seen;         /* progress at its last check */
@@ -40,7 +40,7 @@ extern struct thread fibers[FIBER_CPUS];
 struct thread *fiber_choose(void);
 /* No event yet: at the start of a run. */
 void fiber_choose_begin(void);
-/* So many events until now (fiber_progress). */
+/* The number of events until now (fiber_progress). */
 u64 fiber_events(void);
 /* All wait, and time passes. */
 void fiber_clock_advance(u64 ns);

@@ -32,7 +32,7 @@ struct host_this {
 	u32 irq_depth;
 	bool irqs_off;
 	u32 spins;                 /* cpu_relax calls */
-	u32 naps;                  /* host_yield shall sleep so often before it yields again */
+	u32 naps;                  /* how often host_yield sleeps before it yields again */
 	struct spinlock *top_lock; /* innermost of the locks held; NULL: none was taken yet */
 };
 extern _Thread_local struct host_this host_this;

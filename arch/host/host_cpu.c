@@ -26,8 +26,9 @@
 
 #define SLICE_NS 1000000 /* a thread that others wait for is preempted after this */
 #define DEAR_NS  100000  /* a yield that takes longer has cost a time slice */
-#define NAPS     32      /* as many sleeps replace yields then */
-#define NAP_NS   50000   /* of that length: to begin and end one costs some microseconds */
+#define NAPS     32      /* then so many sleeps replace yields */
+#define NAP_NS                                                                                     \
+	50000 /* the length of such a sleep, in ns; its begin and end cost some microseconds */
 
 struct host_cpu {
 	pthread_mutex_t m;
@@ -308,7 +309,7 @@ void host_cpus_start(unsigned nr)
 	unsigned i;
 
 	nr_cpus = nr;
-	/* Sleeps are to end at once, those of all threads made from here on. */
+	/* All sleeps of threads started from here on end at once. */
 	prctl(PR_SET_TIMERSLACK, 1);
 	for (i = 0; i < nr; i++) {
 		host_pcp[i] = &pcps[i];

@@ -246,8 +246,8 @@ int ioapic_route_isa(unsigned irq, u8 vector)
 }
 
 /*
- * x2APIC where the CPU has it, unless apic=xapic.  If the firmware enabled it, it stays: it cannot
- * be left.
+ * Use x2APIC where the CPU has it, unless apic=xapic.  If the firmware enabled x2APIC it stays on:
+ * there is no way back.
  */
 static void choose_mode(void)
 {

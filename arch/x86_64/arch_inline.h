@@ -175,8 +175,8 @@ static always_inline void arch_load_tables(phys_t root)
 
 /*
  * For kernel/sched.c: continue on the stack @to_sp, and store where this one continues.  The
- * compiler keeps across it only the registers that it needs; RBP it always does, so that is saved
- * here.  Below RBP stands the address at which to continue.
+ * compiler saves only the registers that it needs across the switch; RBP is always needed and is
+ * saved here.  The address at which to continue lies below RBP.
  */
 static always_inline void arch_switch(void **from_sp, void *to_sp)
 {

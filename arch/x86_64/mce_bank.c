@@ -22,7 +22,7 @@
 #define CPUID_GUEST (1u << 31) /* of leaf 1, ECX: an emulator */
 #define ALL_ONES    (~0UL)
 
-static bool has_banks; /* of the boot CPU, and so of all CPUs */
+static bool has_banks; /* read on the boot CPU; the same on all CPUs */
 
 static unsigned nr_banks(void)
 {

@@ -22,7 +22,7 @@
 #define CODE_MEMORY_MASK 0xef80U
 #define CODE_CACHE       0x0100U /* cache: 000F 0001 RRRR TTLL */
 #define CODE_CACHE_MASK  0xef00U
-#define CODE_SCRUB       0x00c0U /* of the memory controller's: found by scrubbing */
+#define CODE_SCRUB       0x00c0U /* a memory controller's error that was found by scrubbing */
 #define CODE_SCRUB_MASK  0xeff0U
 #define CODE_DATA_LOAD   0x0134U
 #define CODE_FETCH       0x0150U
@@ -185,8 +185,8 @@ const char *mce_severity_name(unsigned severity)
 
 /*
  * The tail is read before the head, so their difference is never below the number of records.  It
- * may be above, if the reader went on in between; so "full" counts only if the tail has not moved.
- * The acquire pairs with the release in mce_ring_get: the slot's old record has been read.
+ * may be above if the reader took records in between, so "full" counts only if the tail has not
+ * moved.  The acquire pairs with the release in mce_ring_get: the slot's old record has been read.
  */
 bool mce_ring_put(struct mce_ring *ring, const struct mce_record *rec, unsigned spare)
 {

@@ -123,7 +123,7 @@ static void set_entry(u64 *entry, u64 value) REQUIRES(paging_lock)
 	WRITE_ONCE(*entry, value);
 }
 
-/* As entry_of, but makes missing tables, and copies shared ones.  NULL: no memory. */
+/* As entry_of, but allocates missing tables and copies shared ones.  NULL: no memory. */
 static u64 *make_entry(uintptr_t va, unsigned level, unsigned *found) REQUIRES(paging_lock)
 {
 	u64 *entry = entry_in(root, ROOT_LEVEL, va);

@@ -50,7 +50,7 @@ static struct cpu *new_cpu(unsigned id, const struct acpi_cpu *info)
 	return cpu;
 }
 
-/* Add the CPUs that are present, or those with an empty slot. */
+/* Add the CPUs that are present, or those whose slot is empty. */
 static void add_cpus(struct cpu **table, unsigned *nr, bool there)
 {
 	for (unsigned i = 0; i < acpi.nr_cpus; i++) {
@@ -81,7 +81,7 @@ void arch_cpus_init(void)
 	table[0] = boot;
 	add_cpus(table, &nr, true);
 	nr_boot_cpus = nr;
-	/* Without CPU hotplug of the machine empty slots are of no use. */
+	/* Empty slots are of no use on a machine without CPU hotplug. */
 	if (acpi.cpu_slots_port)
 		add_cpus(table, &nr, false);
 	for (unsigned i = 0; i < nr; i++)

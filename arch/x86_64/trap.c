@@ -56,7 +56,7 @@ static u32 nr_faults;
 #define MAX_TOLD 2
 /* Ticks between two checks of the banks for corrected errors: a second. */
 #define MCE_TICKS 100
-/* Looks for the answer to an NMI, besides its time. */
+/* Checks for the answer to an NMI, in addition to a time. */
 #define NMI_LOOKS 4096u
 
 void print_registers(const struct trap_frame *f, const char *prefix)
@@ -244,8 +244,9 @@ void arch_backtrace_self(void)
 
 /*
  * CPUs are asked one by one, so that their lines do not mix; each gets 100 ms to answer, and
- * NMI_LOOKS looks: the clock goes on while a busy host runs none of an emulator's CPUs.  Only one
- * CPU asks at a time, or it could take answers meant for another; a panic does not wait for that.
+ * NMI_LOOKS checks: the clock advances even while a busy host runs none of an emulator's CPUs.
+ * Only one CPU asks at a time, or it could take answers meant for another; a panic does not wait
+ * for that.
  */
 static void ask_others(struct cpu *self)
 {

@@ -36,7 +36,7 @@
 #define FCW_INITIAL   0x037f
 #define MXCSR_INITIAL 0x1f80
 #define FXSAVE_SIZE   512
-/* Of the extended states: x87, SSE, AVX. */
+/* Bits of the extended states: x87, SSE, AVX. */
 #define XSTATE_MASK 7u
 
 /*

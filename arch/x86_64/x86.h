@@ -57,7 +57,7 @@
 #define MSR_MCG_STATUS     0x17a
 #define MSR_MCG_CTL        0x17b
 #define MSR_PAT            0x277
-#define MSR_MC0_CTL        0x400 /* of bank i: + 4i, and so the next three */
+#define MSR_MC0_CTL        0x400 /* of bank i: + 4i; the same for the next three */
 #define MSR_MC0_STATUS     0x401
 #define MSR_MC0_ADDR       0x402
 #define MSR_MC0_MISC       0x403
