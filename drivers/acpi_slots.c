@@ -172,7 +172,7 @@ static void depart(struct slot_bank *bank, unsigned i)
 	}
 	choose(bank, i);
 	put(bank, status_reg(bank), 1, EJECT);
-	/* With INSERT it is the next device in this slot: its own event has it looked at. */
+	/* With INSERT it is the next device in this slot, which its own event will handle. */
 	if ((status_of(bank) & (ENABLED | INSERT)) == ENABLED) {
 		is_odd(bank, i, "was told to eject and did not: the device is used again");
 		tell_host(bank, i, OST_EJECT, OST_FAILED);

@@ -9,7 +9,7 @@
 #include "x86.h"
 #include <quarry/console.h>
 
-#define LOG_PORT 0xe9 /* what it reads as where it exists, and 0xff where it does not */
+#define LOG_PORT 0xe9 /* the value it reads as where it exists; 0xff where it does not */
 
 static bool present;
 

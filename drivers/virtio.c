@@ -16,7 +16,7 @@
 
 #include <linux/virtio_pci.h>
 
-/* Attempts to read a configuration that changes meanwhile. */
+/* Attempts to read a configuration that changes during the read. */
 #define CONFIG_TRIES 100
 
 /* ---- status and features ---- */

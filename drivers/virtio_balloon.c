@@ -80,7 +80,7 @@ int balloon_reset(struct virtio_balloon *b)
 	return -EIO;
 }
 
-/* The outstanding buffer has come back: the device has processed it. */
+/* The device has processed the outstanding buffer and returned it. */
 static void is_answered(struct virtio_balloon *b) REQUIRES(b->lock)
 {
 	pfn_t pfn = b->late_pfn;
@@ -175,8 +175,8 @@ static int lend_instead(struct virtio_balloon *b, struct page *dst, struct page 
 		return err == -EAGAIN ? err : -EBUSY;
 	b->pfns[0] = (u32)to;
 	/*
-	 * The answer may come later, or be replaced by a reset: the page is lent until it is taken
-	 * back.
+	 * The answer may arrive later, or a reset may replace it: the page stays lent until it is
+	 * taken back.
 	 */
 	tell(b, &b->inflate, 1, PFN_NONE, MOVE_WAIT_NS);
 	page_make_movable(b->mem, dst, &b->owner, 0);

@@ -28,9 +28,9 @@ struct virtio_balloon {
 	u64 asked;                  /* a: requests of the host for statistics */
 	bool has_stats, has_report; /* the host offers them */
 	struct virtqueue *late;     /* lock: has an outstanding buffer (pfns[]); or NULL */
-	pfn_t late_pfn;             /* lock: page to release when it comes back; PFN_NONE: none */
-	u32 slow;                   /* a: the device is slow: the thread must wait for it */
-	u32 broken;                 /* a: the device did not answer, and has been reset finally */
+	pfn_t late_pfn; /* lock: the page to release when the buffer comes back; PFN_NONE: none */
+	u32 slow;       /* a: the device is slow: the thread must wait for it */
+	u32 broken;     /* a: the device did not answer, and has been reset finally */
 };
 
 /* Agree with the device and set up the queues.  0 or negative errno, and nothing is allocated. */

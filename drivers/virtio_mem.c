@@ -19,7 +19,7 @@
 /* The time limit for taking one chunk offline. */
 #define OFFLINE_NS 10000000000ULL
 
-/* May one operation cover both?  Descriptors come and go by sections. */
+/* May one operation cover both units? Descriptors are added and removed by sections. */
 static bool together(const struct virtio_mem *vm, unsigned long a, unsigned long b)
 {
 	return unit_pfn(vm, a) >> SECTION_ORDER == unit_pfn(vm, b) >> SECTION_ORDER;

@@ -6,8 +6,8 @@
 #include "drivers/virtio_mem.h"
 
 /*
- * Context of all: the driver's thread.  They return 0; -EIO the device is broken, or says what
- * makes no sense, which has been reported; or what is said.
+ * Context of all: the driver's thread.  They return 0; -EIO the device is broken, or its answer
+ * makes no sense, which has been reported; or an error named below.
  */
 
 static inline u64 unit_bytes(const struct virtio_mem *vm)
