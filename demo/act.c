@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * act.c: what the acts of the tour share.
+ * act.c: functions that the acts of the tour share.
  *
  * Owns:       nothing.
  * Locks:      none.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* act.h: the acts of the tour, and what they share. */
+/* act.h: the acts of the tour, and the functions they share. */
 #ifndef DEMO_ACT_H
 #define DEMO_ACT_H
 
@@ -9,7 +9,7 @@
 
 #define NR_ACTS         4u
 #define ACT_CPUS        4u              /* that take part, at most */
-#define ACT_DEADLINE_NS 240000000000ULL /* of an offline; it may stand still to be seen */
+#define ACT_DEADLINE_NS 240000000000ULL /* time limit of an offline, which may pause to be seen */
 
 /*
  * Each act shows one claim, and leaves all memory online.  False: what it shows did not hold, or an
@@ -26,7 +26,7 @@ bool act_broken(struct crowd *crowd); /* 4, under these programs */
 
 /* The CPUs that take part: this one first, then others that are online.  Returns how many. */
 unsigned act_cpus(unsigned *cpu);
-/* Say that an offline has failed, and why; then false. */
+/* Print that an offline has failed, and why; returns false. */
 bool act_failed(const char *what, int err, const struct mm_fail *fail);
 
 /* ---- demo/act_hold.c: a CPU that stops in the middle of a free ---- */
@@ -35,7 +35,9 @@ struct act_hold {
 	struct memory *mem;
 	struct page *page; /* that the CPU frees: ALLOC, order 0 */
 	unsigned cpu;      /* not the caller's */
-	/* Continue once the CPU is called; else when told by act_hold_push. */
+	/*
+	 * With until_call: continue once the CPU is called; otherwise when act_hold_push says so.
+	 */
 	bool until_call;
 	u64 linger_ns; /* and so much later */
 	/* Set by the CPU; a. */
@@ -72,8 +74,8 @@ struct act_load *act_load_start(
 /* A page of the thread @i at this moment; PFN_NONE. */
 pfn_t act_load_page(const struct act_load *load, unsigned i, unsigned nr);
 /*
- * Allocations so far of thread @i; and those on its CPU that the cache could not serve.  A miss
- * counts before its allocation does.
+ * Allocations of thread @i so far; and the allocations on its CPU that the cache could not serve.
+ * A miss is counted before its allocation.
  */
 u64 act_load_allocs(const struct act_load *load, unsigned i);
 u64 act_load_misses(const struct act_load *load, unsigned i);

@@ -60,7 +60,7 @@ static pfn_t replace_one(const struct zone *zone, int *err)
 	return PFN_NONE;
 }
 
-/* Wait until the programs have reported that they verified more pages.  How many. */
+/* Wait until the programs report that they have verified more pages.  Returns how many. */
 static u64 verified_since(const struct crowd *crowd, u64 before)
 {
 	u64 until = arch_clock_ns() + VERIFY_NS, wrong, now;

@@ -16,7 +16,7 @@
 #include <quarry/isolation.h>
 #include <quarry/smp.h>
 
-#define HOLD_MS  1200u /* what is stuck is shown for so long */
+#define HOLD_MS  1200u /* how long the stuck page is shown */
 #define LIMIT_NS 60000000000ULL
 
 struct stuck {
@@ -56,7 +56,10 @@ static void free_it(void *arg)
 	s->is_free = is_cached(s->page);
 }
 
-/* On the CPU that has the page: no interrupt for a moment; see what the offline sees meanwhile. */
+/*
+ * Runs on the CPU that has the page: interrupts are off for a moment, so the cache stays as the
+ * offline sees it.
+ */
 static void stay_deaf(void *arg)
 {
 	struct stuck *s = arg;

@@ -79,7 +79,10 @@ static bool start_one(struct act_load *load, unsigned cpu, u64 seed)
 	return true;
 }
 
-/* Wait until each has used its pages: what follows meets full pageblocks and caches. */
+/*
+ * Wait until each thread has used its pages, so that the next steps meet full pageblocks and
+ * caches.
+ */
 static void wait_until_used(const struct act_load *load)
 {
 	u64 until = arch_clock_ns() + START_NS;

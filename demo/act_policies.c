@@ -48,7 +48,7 @@ static bool allocates_from(const struct policies *p, unsigned cpu)
 	    p->zone->id;
 }
 
-/* Of the CPUs that are never held, and allocate from the zone. */
+/* Hits and misses of the CPUs that are never held and allocate from the zone. */
 static u64 sum(const struct policies *p, u64 (*of)(const struct act_load *load, unsigned i))
 {
 	unsigned i;
@@ -69,9 +69,9 @@ static void show(struct policies *p, unsigned ms)
 }
 
 /*
- * All is isolated, and nothing has moved yet: count hits; then let the held page go on.  Misses are
- * read around the allocations: what happens between two readings may count as a miss more, never as
- * a hit.
+ * The whole range is isolated, and no page has moved yet: count hits, then release the held page.
+ * Misses are read around the allocations: what happens between two readings may count as a miss
+ * more, never as a hit.
  */
 static void isolated(void *arg)
 {
@@ -170,8 +170,8 @@ static bool one_policy(struct policies *p, enum iso_policy policy)
 }
 
 /*
- * The largest range, up to RANGE, that ends with the pageblock of a page that the first CPU uses;
- * else any.
+ * The largest range, up to RANGE, that ends with the pageblock of a page used by the first CPU; if
+ * there is none, any range.
  */
 static bool choose_range(struct policies *p)
 {

@@ -94,7 +94,7 @@ static bool bench_trace(void)
 	return true;
 }
 
-/* In this order: those that take all memory or move pages come late. */
+/* The order matters: groups that take all memory or move pages come late. */
 static const struct {
 	const char *name;
 	bool (*run)(void);

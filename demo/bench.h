@@ -10,7 +10,7 @@
 /*
  * Measure, and print one line "bench: NAME VALUE UNIT" for each figure.  Meaningful under icount
  * with shift 0, where the TSC counts instructions.  The option bench= names the groups to measure,
- * with commas; without any, those that are measured on each machine.  False: something could not be
+ * with commas; without it, the groups that every machine measures.  False: something could not be
  * measured.
  */
 bool bench_run(void);

@@ -38,7 +38,7 @@ struct page *bench_table_make(void)
 	return block;
 }
 
-/* Every free page; returns how many, and what it cost. */
+/* Allocate every free page; returns how many, and the cost. */
 u64 bench_take_all(u64 *cost)
 {
 	u64 nr = 0, t0 = arch_tsc();
@@ -77,8 +77,8 @@ u64 bench_free_all(u64 nr)
 }
 
 /*
- * Pairs while the first zone has nothing left for this request: of the @nr pages that are held, the
- * last ones are of the last zone, and some of them are free meanwhile.
+ * Pairs while the first zone has nothing left for this request.  The last of the @nr held pages
+ * belong to the last zone, and some of them are freed for the measurement.
  */
 static bool second_zone(u64 nr)
 {

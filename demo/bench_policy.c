@@ -25,7 +25,7 @@
 #define OTHER   1       /* the CPU */
 
 static struct {
-	u32 state;          /* a: 1: it counts; 2: it shall stop */
+	u32 state;          /* a: 1: count; 2: stop */
 	u64 batches, ticks; /* those counted */
 	struct zone *zone;  /* a: of its pages */
 } other;
@@ -53,7 +53,7 @@ static void count_batches(void *arg)
 	}
 }
 
-/* Of the other CPU: operations that its cache did not serve. */
+/* Operations of the other CPU that its cache did not serve. */
 static u64 slow_operations(void)
 {
 	const struct pcp *pcp = kernel_memory.pcp[OTHER];

@@ -14,7 +14,7 @@
 
 #define RUNS      5
 #define RANGE     (128UL << (20 - PAGE_SHIFT)) /* pages of 128 MiB */
-#define MANY_CPUS 200 /* with more CPUs the figure has the name of the largest machine */
+#define MANY_CPUS 200 /* a machine with more is the one of 255 CPUs, a figure of its own */
 
 /* The zone of a page that a plain request gets. */
 static struct zone *first_zone(void)

@@ -20,7 +20,7 @@
 #define RUNS      5
 #define LONG_RUNS 5
 #define RANGE     (128UL << (20 - PAGE_SHIFT)) /* pages of 128 MiB */
-#define SMALL     (16UL << (20 - PAGE_SHIFT))  /* of the object that is destroyed */
+#define SMALL     (16UL << (20 - PAGE_SHIFT))  /* pages of the object that is destroyed */
 /* Regions that show one slot, as many as RMAP_AT_ONCE of mm/; and regions of other slots. */
 #define SHARERS 128u
 #define OTHERS  200000u
@@ -128,7 +128,7 @@ static bool move_ranges(void)
 
 static struct {
 	struct vm_space *space;
-	u32 state; /* a: 1: it uses the space; 2: it shall stop */
+	u32 state; /* a: 1: use the space; 2: stop */
 } owner;
 
 static void use_space(void *arg)
@@ -140,7 +140,7 @@ static void use_space(void *arg)
 	space_use(NULL);
 }
 
-/* The same while another CPU uses the space: how many interrupts it gets. */
+/* The same while another CPU uses the space: the number of interrupts that it gets. */
 static bool move_elsewhere(struct bench_space *made)
 {
 	struct thread *thread;

@@ -24,7 +24,7 @@ enum { SAYS_VERIFIED, SAYS_WRONG, SAYS_HELD, SAYS_SEED };
 
 struct crowd {
 	unsigned nr;
-	u64 seed; /* of the first program; each further one has the next */
+	u64 seed; /* seed of the first program; each further program has the next number */
 	struct task *task[CROWD_MAX];
 	u64 verified[CROWD_MAX], held[CROWD_MAX],
 	    wrong[CROWD_MAX]; /* written by the thread below */

@@ -101,7 +101,7 @@ static void insert(struct line_edit *e, const char *s, size_t len)
 	e->at += n;
 }
 
-/* Take away [@from, @to); the cursor goes to @from. */
+/* Delete [@from, @to); the cursor moves to @from. */
 static void cut(struct line_edit *e, unsigned from, unsigned to)
 {
 	memmove(e->text + from, e->text + to, e->len - to);
@@ -192,7 +192,7 @@ static void ask_for_words(struct line_edit *e, bool listing)
 	e->ops->complete(e->arg, e, before, e->word);
 }
 
-/* Add what all words have in common; the second Tab in a row lists them. */
+/* Add the letters that all words have in common; a second Tab in a row lists the words. */
 static void complete(struct line_edit *e)
 {
 	size_t typed, common;

@@ -37,7 +37,8 @@ struct line_edit {
 	char row[LINE_WIDTH];
 	unsigned row_len, row_at, left; /* left: index of the first byte shown */
 	char history[LINE_HISTORY][LINE_MAX];
-	unsigned used, back;  /* lines ever kept; how far back the shown one is */
+	/* number of lines ever kept; distance of the shown one from the newest */
+	unsigned used, back;
 	char draft[LINE_MAX]; /* the line being typed, while back > 0 */
 	enum line_key_state state;
 	unsigned number; /* first parameter of a sequence */
@@ -62,8 +63,8 @@ void line_begin(struct line_edit *e);
 /* A byte that was typed. */
 enum line_event line_feed(struct line_edit *e, int c);
 /*
- * A word that would fit; others than those that begin with the typed one are ignored.  @closed: a
- * blank follows it.
+ * Offer a word for completion; it is ignored unless it begins with the typed one.  @closed: a blank
+ * follows it.
  */
 void line_offer(struct line_edit *e, const char *word, bool closed);
 

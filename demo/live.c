@@ -64,7 +64,7 @@ static void on_test(const char *suite, const struct ktest *t, bool begins)
 		live_draw();
 }
 
-/* Its name, and what it has printed. */
+/* The name of the failed test, and its output. */
 static void on_failed(const char *suite, const struct ktest *t)
 {
 	char text[LIVE_TEXT];
@@ -130,7 +130,7 @@ void live_stop(void)
 
 /* ---- keys ---- */
 
-/* Takes the keys that were typed; true: go on, whatever is waited for. */
+/* Handle the typed keys; true: end the present wait. */
 static bool keys(void)
 {
 	bool resized, go_on = false, lines = false;
@@ -167,7 +167,10 @@ static void stay(unsigned ms)
 	live_screen.step = false;
 }
 
-/* A policy begins (or has a result): Tab goes on to the next one (no longer).  Locked. */
+/*
+ * A policy begins, or has a result: from now on Tab moves to the next one, or no longer does.
+ * Locked.
+ */
 static void set_policy(bool in_policy)
 {
 	live_screen.in_policy = in_policy;

@@ -17,7 +17,7 @@
 /* One policy's row of figures; of a row that is not complete `running` is set. */
 struct live_policy {
 	unsigned rounds, ipis;
-	unsigned hit_rate; /* of the caches meanwhile, in per cent */
+	unsigned hit_rate; /* hits of the caches meanwhile, in per cent */
 	u64 ms;
 	bool running;
 };
@@ -31,11 +31,11 @@ struct live_policy {
 void live_boot(const char *which);
 /* They have run; so many failed. */
 void live_tested(unsigned failed);
-/* The screen, if it is on, ends: what was its result is printed as lines. */
+/* End the screen, if it is on: its result is printed as lines. */
 void live_stop(void);
 /*
  * The same around a command of the prompt: with @title, the screen is on from live_begin, which
- * returns whether it is, to live_end; then what the command printed is shown.
+ * returns true if it is, to live_end; then the output of the command is shown.
  */
 bool live_begin(const char *title);
 void live_end(void);
@@ -58,13 +58,13 @@ void live_range(pfn_t start, unsigned long nr);
 void live_offline(const struct offline_result *res);
 /* The row of a policy. */
 void live_policy(enum iso_policy policy, const struct live_policy *row);
-/* One line of at most 78 characters that explains what is seen; the next one replaces it. */
+/* Show a line of at most 78 characters that explains the picture; it replaces the last one. */
 void live_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A result of at most 78 characters: it is kept, and is a line of the log. */
 void live_result(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /*
- * Keep what is seen for @ms of guest time if the screen is on; without it, return at once.  The
- * user may pause, or end it early by a key.
+ * Keep the picture for @ms of guest time if the screen is on; without it, return at once.  The user
+ * may pause, or end the wait by a key.
  */
 void live_hold(unsigned ms);
 /* Has the user asked for the prompt?  Then the demonstration ends early, and says so. */

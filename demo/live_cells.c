@@ -11,7 +11,7 @@
 
 #include <quarry/string.h>
 
-/* From the least telling one to the most telling one. */
+/* From the least important to the most important. */
 static const char telling[] = " .+#ruRU-xiI";
 
 static unsigned rank_of(char c)
@@ -91,7 +91,7 @@ static bool lay_out(
 			if (map->nr_rows == max_rows)
 				return false;
 			row_end = start + cols * cell;
-			/* As far as the row reaches, with the spans that follow. */
+			/* To the end of the row, including the spans that follow. */
 			while (end < row_end) {
 				struct pfn_range more = next_span(mem, node, end);
 

@@ -23,8 +23,8 @@ struct live_row {
 };
 
 /*
- * The map: cell i of row r is cell[r][i], one of " .+#urURx-iI".  A cell that stands for several
- * pageblocks shows the most telling one: I, i, x, -, U, R, u, r, #, +, . in this order.
+ * The map: cell i of row r is cell[r][i], one of " .+#urURx-iI".  A cell for several pageblocks
+ * shows the most important one: I, i, x, -, U, R, u, r, #, +, . in this order.
  */
 struct live_map {
 	unsigned cell_blocks; /* pageblocks in a cell, a power of two */
@@ -40,9 +40,9 @@ struct live_map {
 void live_map_layout(
     struct live_map *map, const struct memory *mem, unsigned cols, unsigned max_rows);
 /*
- * Read cells from where the last call ended, round and round: whole rows, until @budget pageblocks
- * have been read, and all cells that meet @hot, whatever they are.  Without locks: each cell was
- * true at some moment.  Returns the pageblocks read.  Any context.
+ * Read cells from where the last call ended, again and again through the map: whole rows until
+ * @budget pageblocks have been read, and always all cells that overlap @hot.  No lock is taken:
+ * each cell was true at some moment.  Returns the pageblocks read.  Any context.
  */
 unsigned long live_map_read(
     struct live_map *map, const struct memory *mem, unsigned long budget, struct pfn_range hot);

@@ -20,7 +20,7 @@
 #define LEGEND      2 /* rows below it */
 #define BOTTOM      2 /* the explanation, the keys */
 #define POLICY_ROWS (NR_ISO_POLICIES + 1)
-#define CPU_COLS    40 /* of a CPU that is shown with its bar */
+#define CPU_COLS    40 /* columns of a CPU that is shown with its bar */
 #define LABEL       9  /* columns before the cells */
 #define BAR         10
 

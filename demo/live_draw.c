@@ -14,7 +14,7 @@
 #include <quarry/errno.h>
 #include <quarry/string.h>
 
-#define GAP   5  /* unchanged characters that are sent again: as short as a move */
+#define GAP   5  /* unchanged characters that are sent again, because a cursor move is no shorter */
 #define PIECE 96 /* bytes sent at a time */
 
 /* By enum live_colour. */
@@ -89,7 +89,7 @@ static bool differs(
 	return a->text[row][col] != b->text[row][col] || a->colour[row][col] != b->colour[row][col];
 }
 
-/* Of the row, what differs, as long as the budget lasts; true: all of it. */
+/* Send what differs in the row, as far as the budget allows; true: all of it was sent. */
 static bool send_row(struct buffer *b, struct live_frame *shown, const struct live_frame *next,
     unsigned row, size_t budget)
 {
@@ -158,7 +158,8 @@ enum live_event live_input(struct live_input *in, u8 byte)
 	} else if (was == IN_ROW && byte == ';') {
 		in->state = IN_COL;
 	} else if (was != AFTER_ESC && (byte < '@' || byte > '~')) {
-		in->state = IN_OTHER; /* of some other key, until a letter ends it */
+		/* inside the sequence of some other key, until a letter ends it */
+		in->state = IN_OTHER;
 	} else {
 		in->state = AT_START;
 		return was == IN_COL && byte == 'R' ? LIVE_SIZE : LIVE_NOTHING;

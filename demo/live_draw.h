@@ -70,13 +70,13 @@ struct live_pen {
 	u8 colour;         /* NR_LIVE_COLOURS: unknown */
 	unsigned next;     /* the row to go on with */
 	bool utf8;
-	/* @bytes that can stand alone, in one piece */
+	/* Put @bytes, which are valid on their own, in one piece */
 	void (*send)(void *arg, const char *bytes, size_t len);
 	void *arg;
 };
 /*
  * Send what makes a terminal that shows @shown show @next, at most about @budget bytes of it, and
- * note it in @shown; the next call goes on where this one ended.  Returns the number of bytes.
+ * note it in @shown; the next call continues where this one ended.  Returns the number of bytes.
  */
 size_t live_frame_send(
     struct live_pen *pen, struct live_frame *shown, const struct live_frame *next, size_t budget);

@@ -19,7 +19,7 @@
 #include <quarry/smp.h>
 #include <quarry/string.h>
 
-#define FRAME_BYTES 1152  /* what 115200 baud carry in the time of a frame */
+#define FRAME_BYTES 1152  /* bytes that 115200 baud carry in the time of a frame */
 #define READ_BLOCKS 65536 /* pageblocks read for a frame: 128 GiB */
 #define SECOND_NS   1000000000ULL
 
@@ -90,7 +90,7 @@ static void read_memory(struct screen *s, const struct memory *mem, unsigned lon
 	read_cpus(s, mem, now);
 }
 
-/* Clang cannot follow a lock that may not be had. */
+/* Clang cannot follow a lock that is not always taken. */
 void live_draw(void) NO_LOCK_ANALYSIS
 {
 	struct screen *s = live_screen.s;

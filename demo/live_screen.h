@@ -16,7 +16,7 @@ struct screen {
 	struct pfn_range range;
 	u64 rounds;                      /* drain rounds when the steps began */
 	u64 all_rounds;                  /* drain rounds at the last frame */
-	u64 began, second;               /* when the title came; when rates were read */
+	u64 began, second;               /* when the title was set; when the rates were last read */
 	u64 drawn;                       /* when the last frame was */
 	char kept[LIVE_KEPT][LIVE_TEXT]; /* lines that are printed when the screen ends */
 	unsigned nr_kept;                /* ever: the last LIVE_KEPT are there */

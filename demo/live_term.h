@@ -15,7 +15,7 @@
 bool live_term_ask(void);
 /* The size it last said. */
 void live_term_size(unsigned *cols, unsigned *rows);
-/* To the alternate screen, without cursor, and text is hidden; and back. */
+/* Switch to the alternate screen, without cursor, and hide text; and back. */
 void live_term_open(void);
 void live_term_close(void);
 /* Write to it; for struct live_pen.  Any context. */
@@ -25,7 +25,7 @@ void live_term_send(void *arg, const char *bytes, size_t len);
  * has changed.
  */
 int live_term_key(bool *resized);
-/* Write what the log has from @pos on, which was hidden. */
+/* Write the hidden text that the log has from @pos on. */
 void live_term_replay(u64 pos);
 /* One line, to the terminal only. */
 void live_term_line(const char *text);

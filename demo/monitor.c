@@ -221,7 +221,10 @@ const struct command *monitor_find(const char *name)
 	return NULL;
 }
 
-/* Run the command; @word is its name and @n arguments.  What only shows needs no screen. */
+/*
+ * Run the command; @word is its name and @n arguments.  A command that only shows something needs
+ * no screen.
+ */
 static int run_seen(const struct command *c, unsigned n, char **word)
 {
 	char title[LINE_MAX];

@@ -23,7 +23,7 @@ enum command_group {
 enum word_kind {
 	WORD_NONE,
 	WORD_CHOICE,  /* one of the command's choices */
-	WORD_COMMAND, /* a command; what follows is that command's */
+	WORD_COMMAND, /* a command; the words behind it are that command's */
 	WORD_POLICY,
 	WORD_TEST,    /* a suite, SUITE.TEST or a group of tests */
 	WORD_ONLINE,  /* first pfn of a range that could go offline */
@@ -35,11 +35,12 @@ enum word_kind {
 	WORD_PROGRAM, /* of the boot modules */
 };
 
-#define SHOWS      1u  /* it changes nothing */
-#define SHOWS_BARE 2u  /* without arguments it shows the present state, and changes nothing */
-#define NEEDS_KEYS 4u  /* it reads keys: not for scripts */
-#define SEEN       8u  /* the live screen is on while it runs, where the terminal can show it */
-#define FOLLOWS    16u /* it shows what changes until a key: not for a watch */
+#define SHOWS      1u /* it changes nothing */
+#define SHOWS_BARE 2u /* without arguments it shows the present state, and changes nothing */
+#define NEEDS_KEYS 4u /* it reads keys: not for scripts */
+#define SEEN       8u /* the live screen is on while it runs, where the terminal can show it */
+#define FOLLOWS                                                                                    \
+	16u /* it shows something that changes, until a key is pressed: not allowed in a watch */
 
 #define COMMAND_WORDS 3 /* arguments that can be completed */
 
@@ -82,7 +83,7 @@ void monitor_show_watchable(void);
 
 /* The number that @word says, in *@value; false: not a number, which was printed. */
 bool monitor_number(const char *word, u64 *value);
-/* The policy of that name likewise. */
+/* The same for the policy of that name. */
 bool monitor_policy(const char *word, enum iso_policy *policy);
 
 /* ---- keys and waiting (demo/monitor_wait.c) ---- */
@@ -111,7 +112,7 @@ void monitor_complete(void *arg, struct line_edit *e, const char *before, const 
 
 /*
  * Carry out the commands of the boot module script=NAME, if the command line has that option.
- * Returns true if there is none, or all did what was expected.  Context: thread.
+ * Returns true if there is no script, or all its commands did what was expected.  Context: thread.
  */
 bool script_run(u64 seed);
 

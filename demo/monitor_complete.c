@@ -115,7 +115,10 @@ static void offer_broken(struct line_edit *e)
 	}
 }
 
-/* How many pages: of the offline range that begins at @first; or as many as could leave from it. */
+/*
+ * Complete a number of pages: the size of the offline range that begins at @first, or of the range
+ * that could go offline from there.
+ */
 static void offer_nr(struct line_edit *e, const char *first)
 {
 	unsigned long nr;
@@ -189,10 +192,10 @@ void monitor_complete(void *arg, struct line_edit *e, const char *before, const 
 	unsigned nr = 0;
 
 	while (next_word(&before, last, sizeof(last))) {
-		/* Behind a comma the word goes on. */
+		/* After a comma the word continues. */
 		if (last[strlen(last) - 1] == ',' && !*before)
 			break;
-		/* Behind watch, say, the first word is a command's name again. */
+		/* After watch, for example, the next word is a command's name again. */
 		if (!c || (c->word[0] == WORD_COMMAND && nr == 0)) {
 			c = monitor_find(last);
 			if (!c)

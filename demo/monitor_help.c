@@ -56,7 +56,7 @@ bool monitor_watchable(const struct command *c, bool bare)
 	return !(c->flags & FOLLOWS) && (c->flags & (bare ? SHOWS | SHOWS_BARE : SHOWS));
 }
 
-/* Those that it is for with arguments too, or (@bare) only without. */
+/* The commands for which it works with arguments too, or (@bare) only without. */
 static void show_watchable(const char *what, bool bare)
 {
 	const struct command *c;

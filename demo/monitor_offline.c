@@ -117,7 +117,7 @@ int cmd_add(unsigned n, char **arg)
 	if (!two_numbers(arg, &pfn, &nr))
 		return -EINVAL;
 	node = acpi_node_of((phys_t)pfn << PAGE_SHIFT);
-	/* With interleaved nodes the boot made one node of them. */
+	/* If nodes are interleaved, the boot has merged them into one. */
 	if (node >= kernel_memory.nr_nodes)
 		node = 0;
 	if (n > 2 && !monitor_number(arg[2], &node))
@@ -155,7 +155,7 @@ int cmd_remove(unsigned n, char **arg)
 	return err;
 }
 
-/* Of each zone MOVABLE as a whole. */
+/* A line for each whole zone MOVABLE. */
 static void query_zones(void)
 {
 	static struct offline_survey s;

@@ -33,7 +33,7 @@ static bool could_go(pfn_t pfn)
 	    offline_query(&kernel_memory, pfn, PAGEBLOCK_PAGES, NULL) == 0;
 }
 
-/* Of a very large memory the rest is not examined: @left counts. */
+/* In a very large memory the rest is not examined: @left counts down. */
 static pfn_t run_from(pfn_t from, bool (*fits)(pfn_t pfn), unsigned *left, unsigned long *nr)
 {
 	pfn_t pfn = MAX(from, kernel_memory.start_pfn), start = PFN_NONE;

@@ -32,10 +32,12 @@
 
 /* Memory left when a request failed. */
 struct left {
-	unsigned long free;   /* above the request's watermark; what is cached is not */
+	/* free pages above the request's watermark; cached pages are not included */
+	unsigned long free;
 	unsigned long cached; /* in caches of the zones that it may use */
-	unsigned long stale;  /* of these, the least number cached since before it began */
-	unsigned most;        /* pages that a refill may push, as the caches are now */
+	/* of these, the smallest number cached at any moment since before the request began */
+	unsigned long stale;
+	unsigned most; /* pages that a refill may push, as the caches are now */
 };
 
 struct presser {
@@ -151,7 +153,7 @@ static bool take_one(struct presser *t, gfp_t gfp)
 	u64 freed = load_acquire(&run.freed), refills = mm_event_sum(&kernel_memory, EV_PCP_REFILL);
 	u64 ipis = READ_ONCE(smp_stats.ipis), r = ktest_rand(&t->rand);
 	unsigned order = r % 16 ? 0 : 1 + (unsigned)(r >> 8) % 3;
-	/* The test is about drains: without compaction. */
+	/* No compaction: the test is about drains. */
 	struct page *page = alloc_pages(gfp | GFP_NORETRY, order);
 
 	if (page) {

@@ -22,7 +22,7 @@
 #include <quarry/isolation.h>
 
 #define NR_PROGRAMS  4
-#define ACT_PROGRAMS 2 /* of the tour: they leave the offline more of the CPUs */
+#define ACT_PROGRAMS 2 /* programs of the tour: fewer, so that the offline gets more CPU time */
 #define RANGE        (128UL << (20 - PAGE_SHIFT)) /* pages, on machines that have as many */
 #define MOST         (192UL << (20 - PAGE_SHIFT)) /* pages of a program, at most: it touches each */
 #define FAULTS       100
@@ -33,11 +33,11 @@
 
 struct program_round {
 	pfn_t start;
-	unsigned long nr, mapped; /* pages of the range; of these, mapped by programs */
+	unsigned long nr, mapped; /* pages of the range; the part mapped by programs */
 	unsigned long least;      /* mapped anywhere, before it begins */
-	u64 faults0, faults;      /* when all was isolated; from then to the commit */
+	u64 faults0, faults; /* the time when all was isolated; the time from then to the commit */
 	u64 ns;
-	bool act;   /* of the tour: shown, and the user may end it */
+	bool act;   /* an act of the tour: shown, and the user may end it */
 	u32 cancel; /* a */
 	struct offline_result res;
 };

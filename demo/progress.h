@@ -5,21 +5,23 @@
 
 #include <quarry/mm.h>
 
-#define PROGRESS_AFTER_NS 2000000000ULL /* of guest time: shorter operations print nothing */
+#define PROGRESS_AFTER_NS 2000000000ULL /* guest time; shorter operations print nothing */
 #define PROGRESS_EVERY_NS 500000000ULL
 #define PROGRESS_WIDTH    79
 
 struct progress {
-	const char *what, *hint; /* the command; how to end it, or "" */
+	const char *what, *hint; /* name of the command; how to end it, or "" */
 	bool off;                /* nothing is shown */
 	u64 began, shown;        /* ns */
-	const char *unit;        /* e.g. "MiB"; NULL: what the memory has done is shown */
+	const char *unit;        /* e.g. "MiB"; NULL: show the memory's own counters */
 	u64 done, total;         /* of units; total 0: unknown */
 	u64 before[NR_MM_EVENTS];
 };
 
-/* It begins now.  @off: nothing is to be shown; so it is while the live screen is on,
- * and without a terminal. */
+/*
+ * The operation begins now.  @off: show nothing; nothing is shown either while the live screen is
+ * on, or without a terminal.
+ */
 void progress_begin(struct progress *p, const char *what, const char *hint, bool off);
 /* Show the line if it is time.  Context: thread, at the start of a row. */
 void progress_tick(struct progress *p);

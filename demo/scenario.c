@@ -134,7 +134,7 @@ bool demo_run(u64 seed)
 
 	while (!s->asked(s->option))
 		s++;
-	/* The others print what they do; and a fault shall find the screen on. */
+	/* The other scenarios print their progress; and a fault must find the screen on. */
 	if (s->run != tour && s->run != run_fault)
 		live_stop();
 	pass = s->run(seed);

@@ -41,11 +41,10 @@ int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u6
 
 /*
  * The acceptance scenario.  Stress runs on all CPUs, and a thread takes ranges offline and back
- * under each policy in turn; @rounds times a CPU goes down, and as often one comes up, chosen by
- * @seed, the boot CPU included.  Prints progress and a summary.  All CPUs must be online.  Returns
- * 0 if nothing failed, no page was lost or damaged, and no CPU called one that was offline; else
- * -EIO, with lines that give the reasons.
- * Context: thread.
+ * under each policy in turn; Take CPUs offline @rounds times, and bring as many online, chosen by
+ * @seed; the boot CPU is included.  Prints progress and a summary.  All CPUs must be online.
+ * Returns 0 if nothing failed, no page was lost or damaged, and no CPU called one that was offline;
+ * else -EIO, with lines that give the reasons.  Context: thread.
  */
 int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed) must_check;
 

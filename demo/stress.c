@@ -19,7 +19,7 @@
 #define HANDLES_PER_CPU 192
 /* The most handles that fit into one kmalloc. */
 #define MAX_HANDLES ((unsigned)((PAGE_SIZE << MAX_ORDER) / sizeof(struct handle)))
-/* With more CPUs each one halts between bursts: the host has fewer cores than that. */
+/* With more CPUs than this each one halts between bursts, because the host has fewer cores. */
 #define BURST_CPUS     64
 #define BURST_PAUSE_NS 1000000ULL /* times the number of CPUs */
 #define WORDS_PER_PAGE 8          /* pattern words, spread over the page */

@@ -23,8 +23,9 @@
 
 struct parser {
 	struct trace *trace;
-	const char *next, *end;        /* of the text: behind the line; its end */
-	const char *start, *at, *stop; /* of the line: its start; behind the last field; its end */
+	const char *next, *end; /* of the text: the place behind the line; its end */
+	/* of the line: its start; the place behind the last field; its end */
+	const char *start, *at, *stop;
 	u32 line;
 	u64 live_pages;
 	u32 events, allocs, frees;

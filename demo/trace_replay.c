@@ -58,8 +58,8 @@ static void add_live(struct replay *r, u64 pages)
 }
 
 /*
- * The calls that are timed, alone between two readings: of the kernel's own memory as its other
- * users make them.
+ * The timed calls, alone between two readings of the clock.  They use the kernel's own memory as
+ * its other users do.
  */
 static noinline struct page *timed_alloc(struct worker *w, gfp_t gfp, unsigned order)
 {
@@ -347,7 +347,7 @@ static void sum_up(const struct replay *r, struct trace_report *report)
 	    : 0;
 }
 
-/* Do the numbers of the report agree with those of the header? */
+/* Do the report's numbers agree with the header's? */
 static bool adds_up(const struct trace *trace, const struct trace_report *report)
 {
 	return !report->wrong && report->live == report->allocs - report->frees &&
