@@ -83,7 +83,7 @@ static bool is_own(u64 at, u64 pages)
 	return at < AREA || end > AREA + AREA_SIZE;
 }
 
-/* Would the call end, stop or silence the program?  True: leave it out. */
+/* Would the call end, stop or silence the program? True: do not make it. */
 static bool harmful(u64 nr, u64 arg[7])
 {
 	switch (nr) {

@@ -261,7 +261,9 @@ static void tasks_are_started_until_refused(void)
 	expect_limited(fill_the_slots, LIMIT_TASKS, 3, TASK_EXITED);
 }
 
-/* With the capability to start programs, fill the slots, and keep them until the answer comes. */
+/*
+ * Fill the slots, using the capability to start programs, and keep them until the answer arrives.
+ */
 static int fill_and_wait(u64 handle, u64 arg)
 {
 	struct message m = {.word = {0}};

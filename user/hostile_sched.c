@@ -36,7 +36,7 @@ static void spin(u64 arg)
 		__asm__ volatile("pause");
 }
 
-/* Compute for most of a tick, and sleep when it comes. */
+/* Compute for most of a tick, and sleep when the tick comes. */
 static void spin_and_sleep(u64 arg)
 {
 	wait_for_go();
@@ -305,7 +305,7 @@ static void count_alone(u64 arg)
 		__atomic_fetch_add(&counted, 1, __ATOMIC_RELAXED);
 }
 
-/* Sleep before the tick that would end the turn; a wake-up goes first. */
+/* Sleep before the tick that would end the turn; a woken thread runs first. */
 static void count_and_sleep(u64 arg)
 {
 	while (clock_ns() < race_end) {
@@ -317,7 +317,10 @@ static void count_and_sleep(u64 arg)
 	}
 }
 
-/* How far the task comes in a given time, as exit status: in one way, with so many threads. */
+/*
+ * Measure the task's progress in a given time, with one method and a given number of threads; the
+ * exit status is the result.
+ */
 static int race(u64 handle, u64 arg)
 {
 	void (*way)(u64) = arg & 1 ? count_and_sleep : count_alone;

@@ -135,7 +135,7 @@ s64 thread_start(struct thread *t, void (*fn)(u64), u64 arg)
 	*t = (struct thread){.fn = fn, .arg = arg, .stack = pages_alloc(STACK_PAGES)};
 	if (!t->stack)
 		return -ENOMEM;
-	/* As after a call instruction: 8 off a multiple of 16. */
+	/* As after a call instruction: 8 bytes off a multiple of 16. */
 	top = (u64)t->stack + STACK_PAGES * ABI_PAGE_SIZE - 8;
 	ret = sys(SYS_THREAD_CREATE, (u64)thread_main, top, (u64)t, 0, 0);
 	if (ret < 0)

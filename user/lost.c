@@ -48,7 +48,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 		if (thread_start(&thread, handler, 0) || fault_handler(endpoint))
 			return 2;
 	}
-	LOST[0] = WORD; /* from here on the page may break */
+	LOST[0] = WORD; /* from now on the page may break */
 	while (arg1 ? --turns : clock_ns() < end) {
 		if (arg0 == KERNEL_READS) {
 			if (sys(SYS_DEBUG_WRITE, (u64)LOST + ABI_PAGE_SIZE - 1, 1, 0, 0, 0) ==

@@ -139,7 +139,7 @@ s64 task_wait(u64 task, u64 timeout_ns, int *status);
 
 struct message {
 	u64 word[ABI_WORDS];
-	u64 handle; /* to give away; or received, in this task's own table */
+	u64 handle; /* the handle to send; or the received one, in this task's own table */
 };
 
 /* Call @endpoint; the answer replaces *@m. */

@@ -18,7 +18,7 @@
 #define NIL    UINT32_MAX
 
 static uint64_t frames;
-static uint8_t *free_order; /* of the head of a free block; USED otherwise */
+static uint8_t *free_order; /* order, in the head of a free block; USED otherwise */
 static uint32_t *next, *prev, first[ORDERS];
 static uint16_t *in_block; /* free blocks in each 2 MiB */
 

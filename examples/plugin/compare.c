@@ -110,7 +110,7 @@ static bool taken[PAGES];   /* is the frame held? */
 static bool filled[BLOCKS]; /* something was held of it when all was full */
 static u64 state;
 
-/* A block was given, or goes back. */
+/* A block was allocated, or is freed. */
 static void mark(const struct subject *s, u64 frame, unsigned order, bool is_held)
 {
 	u64 nr = (u64)1 << order, i;
@@ -186,7 +186,7 @@ static u64 churn(const struct subject *s, bool mixed, bool curve)
 
 	state = 88172645463325252ULL;
 	nr_held = 0;
-	/* Half of all there is, and not of what the watermarks leave, is what can come back. */
+	/* The limit is half of all pages, not half of those above the watermarks. */
 	WRITE_ONCE(port_task()->reserve, 1);
 	while (hold(s, mixed))
 		;
@@ -401,7 +401,7 @@ static void work(void *arg)
 		status = !replay(path ? &other : &ours, trace);
 		return;
 	}
-	/* The plugin first: what is wrong with it is said at once. */
+	/* The plugin runs first, so that its faults are reported at once. */
 	if (path)
 		figures(&other);
 	figures(&ours);

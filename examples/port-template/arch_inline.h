@@ -48,7 +48,8 @@ static inline irqflags_t arch_irq_save(void)
 }
 
 /*
- * Write: back to what arch_irq_save found.  If interrupts are on again, pending ones are taken now.
+ * Write: restore the state that arch_irq_save found.  If interrupts are on again, pending ones are
+ * taken now.
  */
 static inline void arch_irq_restore(irqflags_t were_off)
 {

@@ -24,7 +24,7 @@ u64 port_fetch_sub_8(volatile void *p, u64 value, int order) __asm__("__atomic_f
 u64 port_fetch_or_8(volatile void *p, u64 value, int order) __asm__("__atomic_fetch_or_8");
 u64 port_fetch_and_8(volatile void *p, u64 value, int order) __asm__("__atomic_fetch_and_8");
 
-/* What was there; @value is stored if that was @old. */
+/* Returns the former value; @value is stored if it was @old. */
 static u64 swap_if(volatile u64 *p, u64 old, u64 value)
 {
 	__asm__ volatile("lock cmpxchg8b %1"

@@ -15,7 +15,7 @@
 
 unsigned nr_cpus = 1;
 static struct pcp pcps[NR_CPUS];
-struct pcp *port_pcp[NR_CPUS] = {pcps}; /* Write: of each CPU before it uses one */
+struct pcp *port_pcp[NR_CPUS] = {pcps}; /* Write: set for each CPU before it uses a cache */
 char port_memmap[PORT_PAGES * sizeof(struct page)] __attribute__((aligned(MEMMAP_ALIGN)));
 char port_pageblocks[PORT_PAGES / PAGEBLOCK_PAGES * sizeof(struct pageblock)]
     __attribute__((aligned(16)));
@@ -23,7 +23,7 @@ struct pageblock_tree port_trees[PORT_PAGES / PAGEBLOCK_PAGES];
 char port_ram[PORT_PAGES * PAGE_SIZE] __attribute__((aligned(4096)));
 
 /*
- * Write: nanoseconds since some moment; it never goes back on one CPU.  Here each question takes a
+ * Write: nanoseconds since some moment; it never goes back on one CPU.  Here each call takes a
  * microsecond.
  */
 u64 arch_clock_ns(void)
@@ -40,8 +40,8 @@ unsigned arch_cpu_node(unsigned cpu)
 }
 
 /*
- * Write: raise the call interrupt there.  Here a CPU asks by itself, in cpu_relax and when
- * interrupts go on.
+ * Write: raise the call interrupt on that CPU. Here each CPU checks by itself, in cpu_relax and
+ * when interrupts go on.
  */
 void port_send_interrupt(unsigned cpu)
 {

@@ -39,7 +39,7 @@ static int start_memory(void)
 	    .nr_nodes = 1,
 	    .backed = true,
 	    .pcp = port_pcp,
-	    .reclaim = NULL, /* the core has none; with the whole library &memory_reclaim */
+	    .reclaim = NULL, /* NULL in the core; &memory_reclaim with the whole library */
 	    .alloc = alloc_once,
 	};
 	int err = memory_init(&kernel_memory, &cfg);
@@ -49,8 +49,8 @@ static int start_memory(void)
 	if (err)
 		return err;
 	/*
-	 * Write: for each range of RAM; then free what neither firmware nor your kernel's image
-	 * has.
+	 * Write: do this for each range of RAM; then free what neither the firmware nor your
+	 * kernel's image uses.
 	 */
 	memory_add_ram(&kernel_memory, 0, PORT_PAGES);
 	memory_free_range(&kernel_memory, PAGEBLOCK_PAGES, PORT_PAGES);

@@ -69,7 +69,7 @@ unsigned spin_depth(void)
 
 /*
  * Write: put this thread into a list behind @wq->first, under @wq->lock; ask cond once more; switch
- * to another thread. A wake-up between the two questions must not be lost.  cond is called without
+ * to another thread.  A wake-up between the two questions must not be lost.  cond is called without
  * the lock.
  */
 bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
@@ -105,7 +105,7 @@ struct mm_task *port_task(void)
 
 static cpumask_t online[CPUMASK_WORDS(NR_CPUS)] = {1}; /* CPU 0 runs */
 cpumask_t *cpu_online_mask = online;
-/* Write: where CPUs come and go, hold it exclusively meanwhile (lock.h). */
+/* Write: if CPUs go offline and online, hold it exclusively meanwhile (lock.h). */
 struct rwsem cpu_hotplug = RWSEM("cpu_hotplug");
 
 struct call {
@@ -151,7 +151,7 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 
 	if (!arch_irqs_enabled() || arch_in_interrupt() || spin_depth())
 		return -EDEADLK;
-	/* With interrupts on: the sender before us may be waiting for this CPU. */
+	/* Wait with interrupts on, because the sender before us may be waiting for this CPU. */
 	while (atomic_xchg(&call_busy, 1u))
 		cpu_relax();
 	self = arch_cpu_id();
