@@ -122,6 +122,12 @@ def test_an_endless_loop_is_a_hang(tmp_path):
 
 
 @pytest.mark.full
+def test_an_endless_loop_is_a_hang_of_the_explorer(tmp_path):
+    one = graded(tmp_path, text=taking("", "\tfor (;;)\n\t\t;\n"), only="explorer.alloc-alloc")
+    assert [(r.verdict, r.why) for r in one.results] == [("HANG", "it runs for ever")]
+
+
+@pytest.mark.full
 def test_an_output_flood_is_a_hang(tmp_path):
     """What is printed is not kept, and not read for points."""
     flood = '\tfor (;;)\n\t\tprintk("ok 1 - all\\n");\n'

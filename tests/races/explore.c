@@ -6,7 +6,7 @@
  * points at which the running role is preempted, and by which role; a preempted role continues when
  * all others wait, but takes interrupts meanwhile if they are on where it stands.
  *
- * Owns: ex.
+ * Owns: ex, able.
  */
 #include "explore.h"
 #include <quarry/console.h>
@@ -14,7 +14,8 @@
 #include <quarry/smp.h>
 #include <quarry/string.h>
 
-#define PATIENCE 1500 /* turns of waiting: an offline fails for a pinned page after 200 */
+#define PATIENCE   1500 /* turns of waiting: an offline fails for a pinned page after 200 */
+#define MAX_POINTS 4096 /* of a run: behind them all roles are tried */
 
 struct explore ex;
 static const struct plan *plan_now;
@@ -22,6 +23,10 @@ static struct outcome *out_now;
 static unsigned next_cut;
 static int results[RACE_ROLES][MAX_OPS];
 static struct race_result unused_result;
+void (*explore_goes_on)(void);
+/* At each point of the last runs without and with one preemption: the roles that could run. */
+static u8 able[2][MAX_POINTS];
+BUILD_ASSERT(RACE_ROLES <= 8);
 
 /* ---- reading a set ---- */
 
@@ -140,6 +145,17 @@ static struct event *note(enum event_kind kind, unsigned role, unsigned nth, con
 	return e;
 }
 
+static void note_able(unsigned nr_cuts, unsigned at)
+{
+	unsigned role;
+
+	if (nr_cuts >= ARRAY_SIZE(able) || at > MAX_POINTS)
+		return;
+	able[nr_cuts][at - 1] = 0;
+	for (role = 0; role < ex.nr_roles; role++)
+		able[nr_cuts][at - 1] |= (u8)(fiber_can_run(role) << role);
+}
+
 static void at_point(unsigned role, const char *name, bool waits)
 {
 	struct event *e;
@@ -148,7 +164,7 @@ static void at_point(unsigned role, const char *name, bool waits)
 		return;
 	/* How often a role was here is counted when a script is made of it. */
 	e = note(EVENT_POINT, role, 0, name);
-	out_now->points++;
+	note_able(plan_now->nr, ++out_now->points);
 	if (next_cut < plan_now->nr && plan_now->cut[next_cut].at == out_now->points) {
 		unsigned to = plan_now->cut[next_cut++].to;
 
@@ -305,11 +321,11 @@ static bool failed(const struct outcome *out)
 	return strcmp(out->what, "OK") != 0;
 }
 
-static bool try_one(const struct plan *plan, u64 max, struct explore_report *rep, unsigned *points)
+static bool try_one(const struct plan *plan, struct explore_report *rep, unsigned *points)
 {
 	struct outcome out;
 
-	if (rep->schedules >= max || rep->failed_at)
+	if (rep->failed_at)
 		return false;
 	explore_once(plan, &out);
 	*points = out.points;
@@ -317,6 +333,8 @@ static bool try_one(const struct plan *plan, u64 max, struct explore_report *rep
 	if (out.cuts < plan->nr)
 		return false;
 	rep->schedules++;
+	if (explore_goes_on && rep->schedules % 512 == 0)
+		explore_goes_on();
 	if (failed(&out)) {
 		rep->failed_at = rep->schedules;
 		rep->outcome = out;
@@ -340,44 +358,92 @@ static void set_order(struct plan *plan, u64 number)
 	}
 }
 
-static void second_cuts(struct plan *plan, u64 max, struct explore_report *rep, unsigned points)
+/* Could the run with @nr_cuts preemptions give way to role @to at that point? */
+static bool is_able(unsigned nr_cuts, unsigned at, unsigned to)
+{
+	return at > MAX_POINTS || able[nr_cuts][at - 1] >> to & 1;
+}
+
+/* Schedules with two preemptions so far, and one of how many is run; 0: none. */
+struct pairs {
+	u64 nr, stride;
+};
+
+/* By a hash of its number: points come in patterns. */
+static bool is_chosen(const struct pairs *pairs)
+{
+	return pairs->stride == 1 || (pairs->nr * 0x9e3779b97f4a7c15ULL >> 32) % pairs->stride == 0;
+}
+
+/* After the run with @plan, which has one preemption and passed @points. */
+static void second_cuts(
+    struct plan *plan, struct pairs *pairs, struct explore_report *rep, unsigned points)
 {
 	unsigned at, to, ignored;
 
 	plan->nr = 2;
 	for (at = plan->cut[0].at + 1; at <= points; at++) {
 		for (to = 0; to < ex.nr_roles; to++) {
+			if (!is_able(1, at, to))
+				continue;
+			pairs->nr++;
 			plan->cut[1] = (struct cut){at, to};
-			try_one(plan, max, rep, &ignored);
+			if (pairs->stride && is_chosen(pairs))
+				try_one(plan, rep, &ignored);
+			else
+				rep->left_out++;
 		}
 	}
 	plan->nr = 1;
 }
 
-void explore_all(u64 max, struct explore_report *rep)
+static void explore_order(struct plan *plan, struct pairs *pairs, struct explore_report *rep)
 {
-	unsigned at, to, i, first, points;
+	unsigned at, to, first, points;
+
+	if (!try_one(plan, rep, &first))
+		return;
+	for (at = 1; at <= first && !rep->failed_at; at++) {
+		for (to = 0; to < ex.nr_roles; to++) {
+			if (!is_able(0, at, to))
+				continue;
+			plan->nr = 1;
+			plan->cut[0] = (struct cut){at, to};
+			if (try_one(plan, rep, &points))
+				second_cuts(plan, pairs, rep, points);
+		}
+	}
+}
+
+static void explore_orders(u64 stride, struct explore_report *rep)
+{
+	struct pairs pairs = {.stride = stride};
 	u64 orders = 1, order;
+	unsigned i;
 
 	*rep = (struct explore_report){0};
 	for (i = 2; i <= ex.nr_roles; i++)
 		orders *= i;
-	for (order = 0; order < orders; order++) {
+	for (order = 0; order < orders && !rep->failed_at; order++) {
 		struct plan plan = {.nr = 0};
 
 		set_order(&plan, order);
-		if (!try_one(&plan, max, rep, &first))
-			break;
-		for (at = 1; at <= first && !rep->failed_at; at++) {
-			for (to = 0; to < ex.nr_roles; to++) {
-				plan.nr = 1;
-				plan.cut[0] = (struct cut){at, to};
-				if (try_one(&plan, max, rep, &points))
-					second_cuts(&plan, max, rep, points);
-			}
-		}
+		explore_order(&plan, &pairs, rep);
 	}
-	rep->complete = !rep->failed_at && rep->schedules < max;
+}
+
+void explore_all(u64 max, struct explore_report *rep)
+{
+	u64 room, pairs;
+
+	/* Those with less than two preemptions, and how many have two. */
+	explore_orders(0, rep);
+	room = max > rep->schedules ? max - rep->schedules : 1;
+	pairs = rep->left_out;
+	if (rep->failed_at && pairs > room)
+		return;
+	explore_orders(pairs > room ? (pairs + room - 1) / room : 1, rep);
+	rep->complete = !rep->failed_at && !rep->left_out;
 }
 
 void explore_random(u64 seed, u64 max, struct explore_report *rep)

@@ -74,12 +74,18 @@ bool fiber_schedules(const struct race_script *s, const char *seeds);
 struct explore_report {
 	u64 schedules; /* run */
 	u64 failed_at; /* number of the first that failed; 0: none */
+	u64 left_out;  /* not run, since there are so many */
 	struct outcome outcome;
 	struct plan plan;
 	bool complete; /* all with at most two preemptions were run */
 };
-/* All schedules with at most two preemptions, but no more than @max. */
+/*
+ * All schedules with at most two preemptions; if they are more than @max, all with less than two,
+ * and so many of the others that they are about @max, the same ones each time.
+ */
 void explore_all(u64 max, struct explore_report *rep);
+/* Called by it after every 512 schedules; NULL: not called. */
+extern void (*explore_goes_on)(void);
 /* @max schedules by chance. */
 void explore_random(u64 seed, u64 max, struct explore_report *rep);
 /*

@@ -11,7 +11,8 @@
  *   race --list | --sets              the names of the scripts; of the explorer's sets
  *   race --explore SET [--seed=N] [--max=N] [--json]
  *                                     SET a name, "all", or operations: "free(P) | offline(P)=0";
- *                                     without a seed all schedules with at most two preemptions
+ *                                     without a seed all with at most two preemptions, or about N
+ *        [--alive]                  a line now and then: a schedule that runs for ever prints none
  *        [--setup=ENTRIES] [--policy=NAME]   for operations
  *        [--plan=PLAN]              one schedule, as a failure prints it
  *
@@ -274,6 +275,12 @@ struct options {
 	enum iso_policy policy;
 };
 
+static void say_alive(void)
+{
+	puts("alive");
+	fflush(stdout);
+}
+
 static double seconds(void)
 {
 	struct timespec ts;
@@ -352,7 +359,7 @@ static bool explore_plan(const char *text)
 
 static bool explore_set(const struct explore_set *set, const struct options *o)
 {
-	static char text[8192];
+	static char text[8192], seed[24] = "null";
 	struct explore_report rep;
 	double start = seconds();
 	bool scripted = false;
@@ -372,15 +379,13 @@ static bool explore_set(const struct explore_set *set, const struct options *o)
 	if (rep.failed_at)
 		scripted = explore_shrink(&rep, text, sizeof(text));
 	if (o->json) {
-		printf("{\"set\": \"%s\", \"seed\": ", set->name);
 		if (o->random)
-			printf("%llu", (unsigned long long)o->seed);
-		else
-			printf("null");
-		printf(", \"schedules\": %llu, \"complete\": %s, \"failed_at\": %llu, \"seconds\": "
-		       "%.3f, "
+			snprintf(seed, sizeof(seed), "%llu", (unsigned long long)o->seed);
+		printf("{\"set\": \"%s\", \"seed\": %s, \"schedules\": %llu, \"complete\": %s, "
+		       "\"left_out\": %llu, \"failed_at\": %llu, \"seconds\": %.3f, "
 		       "\"outcome\": \"%s\", \"script\": ",
-		    (unsigned long long)rep.schedules, rep.complete ? "true" : "false",
+		    set->name, seed, (unsigned long long)rep.schedules,
+		    rep.complete ? "true" : "false", (unsigned long long)rep.left_out,
 		    (unsigned long long)rep.failed_at, start,
 		    rep.failed_at ? rep.outcome.what : "OK");
 		print_quoted(text);
@@ -440,6 +445,8 @@ int main(int argc, char **argv)
 	for (i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--json"))
 			o.json = true;
+		else if (!strcmp(argv[i], "--alive"))
+			explore_goes_on = say_alive;
 		else if ((value = value_of(argv[i], "--jitter")))
 			jitters = strtoull(value, NULL, 0);
 		else if (!strcmp(argv[i], "--step") && !moves)
