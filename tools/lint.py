@@ -137,7 +137,7 @@ ARGUMENTS = [
     ("mm/page_isolation.c", r"\* precise +first all bits are set"),
     ("mm/migrate_movable.c", r"References to the source:"),
     ("mm/offline.c", r"can only gain poison"),
-    ("mm/poison_judge.c", r"The references of a page that is taken softly"),
+    ("mm/poison_judge.c", r"The references of a page that is retired softly"),
     ("mm/poison_take.c", r'Nobody can have the page between "free" and "flagged"'),
     ("mm/pcp_slow.c", r"The word is read here"),
     ("arch/x86_64/apic.c", r"a WRMSR to the ICR does not serialise"),
