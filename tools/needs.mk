@@ -18,7 +18,7 @@ NEEDS_format := lint
 NEEDS_figures := figures
 NEEDS_recording := compile boot iso check
 NEEDS_minimal := minimal
-NEEDS_test  := test
+NEEDS_test  := test $(if $(FULL),web)
 NEEDS_lab := compile
 NEEDS_lab-kernel := compile boot
 NEEDS_skeleton := compile
@@ -26,6 +26,8 @@ NEEDS_setup := test debug figures
 NEEDS_lib := compile
 NEEDS_arena := compile
 NEEDS_porting-check := compile
+NEEDS_web := compile web
+NEEDS_web-check := compile web
 # Targets that are tools and make nothing here: what objects depend on need not be read.
 TOOLS_ONLY := help grade lab lab-kernel lab-settings labs labs-check labs-leak labs-sure skeleton
 BUILDS_NOTHING := $(if $(MAKECMDGOALS),$(if $(filter-out $(TOOLS_ONLY),$(MAKECMDGOALS)),,yes))

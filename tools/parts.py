@@ -31,7 +31,7 @@ LONG_CHECKS = (["tidy"], ["cppcheck"], ["locks"], ["core"], ["alone", "plants"])
 # Jobs that do more with FULL=1, as many tests in QEMU do.
 MORE = ("bench", "races")
 # Only with FULL=1: parts, hosted builds, checks of lint that take more than 20 s.
-FULL_PARTS = ("builds", "failures", "models", "bochs")
+FULL_PARTS = ("builds", "failures", "models", "bochs", "web")
 FULL_BUILDS = ("order3", "threads-asan")
 FULL_CHECKS = ("tidy", "cppcheck")
 LIBRARY = ("core", "plain")  # the folders of tools/library.py that `make test` builds
@@ -359,6 +359,12 @@ def part_bench(run):
     yield tool(run, "bench", "bench", words, 1, ["kernel"])
 
 
+def part_web(run):
+    """The laboratory in a browser: its modules' traces, and its pages."""
+    words = ["web-check.py", "--jobs", str(run.jobs)]
+    yield tool(run, "web", "web", words, 1, ["fiber"])
+
+
 PARTS = {
     "hosted": part_hosted,
     "lint": part_lint,
@@ -371,6 +377,7 @@ PARTS = {
     "labs": part_labs,
     "bochs": part_bochs,
     "bench": part_bench,
+    "web": part_web,
 }
 
 

@@ -67,7 +67,7 @@ def variables(text):
 def makefile(_cache=[]):
     """Targets, variables, the hosted builds, and the targets of `make soak`."""
     if not _cache:
-        names = ("args", "lib", "bench", "labs")
+        names = ("args", "lib", "bench", "labs", "web")
         text = read("Makefile") + "".join(read(f"tools/{n}.mk") for n in names)
         targets = set(re.findall(r"^  ([a-z][\w.-]*)  ", read(HELP), re.M))
         for line in re.findall(r"^\.PHONY: (.*)", text, re.M):

@@ -14,7 +14,8 @@
 #   bochs     Bochs                         mutate libclang for Python
 #   figures   graphviz, mscgen              minimal mmdebstrap
 #   peers     libelf, for a module of Debian's kernel
-#   run  = compile boot iso                 test = all but debug
+#   web       clang and lld for WebAssembly, wasi-libc, binaryen, node
+#   run  = compile boot iso                 test = all but debug, peers, web
 #
 # A package is present if its tool or file is found, so without missing ones no package manager is
 # called.  Debian and Ubuntu: installs with apt, by sudo if not run as root.  On other systems, and
@@ -120,6 +121,13 @@ look_for() {
 		need python3 tool python3
 		need dpkg tool dpkg
 		need libelf1 file /usr/lib/*/libelf.so.1 ;; # of the kernel's objtool
+	web)
+		need clang tool clang
+		need lld tool wasm-ld
+		need wasi-libc file /usr/lib/wasm32-wasi/libc.a
+		need libclang-rt-dev-wasm32 file /usr/lib/llvm-*/lib/clang/*/lib/wasi/*builtins*
+		need binaryen tool wasm-opt
+		need nodejs tool node ;;
 	mutate) need python3-clang python_has clang.cindex ;;
 	fuzz)
 		need clang tool clang
@@ -136,7 +144,7 @@ look_for() {
 			look_for debug ;;
 	*)
 		echo "setup: no set '$1'; known: compile cache boot iso uefi debug check lint" \
-			"fuzz model mutate bochs figures minimal peers run test" >&2
+			"fuzz model mutate bochs figures minimal peers web run test" >&2
 		exit 2 ;;
 	esac
 }

@@ -340,7 +340,6 @@ static void catch_faults(void)
 
 bool fiber_run(unsigned cpu, void (*fn)(void *), void *arg)
 {
-	static bool again;
 	unsigned i;
 
 	catch_faults();
@@ -354,14 +353,9 @@ bool fiber_run(unsigned cpu, void (*fn)(void *), void *arg)
 	nr_cpus = FIBER_CPUS; /* the online mask contains the CPUs that answer calls */
 	fiber_start(NULL, cpu, fn, arg);
 	fiber_this = &fibers[cpu].cpu;
-	again = false;
 	left_early = true;
-	getcontext(&outside);
-	if (!again) {
-		again = true;
-		ASAN_ENTER(&outside_fake, fibers[cpu].stack, STACK_SIZE);
-		setcontext(&fibers[cpu].context);
-	}
+	ASAN_ENTER(&outside_fake, fibers[cpu].stack, STACK_SIZE);
+	swapcontext(&outside, &fibers[cpu].context);
 	ASAN_LEFT(outside_fake);
 	return !left_early;
 }

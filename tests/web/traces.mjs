@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: MIT
+// traces.mjs: are the traces of the modules those of the native program, byte for byte?
+//
+// node tests/web/traces.mjs BUILD: each script with the right code against BUILD/fiber/race; each
+// wrong variant that has a module ends as the scripts that name it say, and its trace is the one of
+// BUILD/variant/ID/build/fiber/race where that is built.
+import { readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import path from "node:path";
+import { run } from "../../web/machine.js";
+
+const build = process.argv[2];
+const data = JSON.parse(await readFile(path.join(build, "web/data.json"), "utf8"));
+const compile = async (file) => WebAssembly.compile(await readFile(path.join(build, "web", file)));
+const native = (program, name) => spawnSync(program, [name], { encoding: "utf8" });
+let passed = 0;
+const failed = [];
+
+function judge(what, good, said) {
+  if (good) passed++;
+  else failed.push(`not ok ${what}\n${said}`);
+}
+
+const right = await compile("race.wasm");
+for (const name of Object.keys(data.scripts)) {
+  const ours = await run(right, [name]);
+  const theirs = native(path.join(build, "fiber/race"), name);
+  judge(
+    name,
+    theirs.stdout && ours.out === theirs.stdout && ours.status === theirs.status,
+    `${ours.out}${ours.error}\nnot\n${theirs.stdout}`,
+  );
+}
+const listed = (await run(right, ["--list"])).out.trim().split("\n");
+judge(
+  "every script is in the module",
+  listed.length === Object.keys(data.scripts).length,
+  String(listed),
+);
+
+for (const [ident, { module: file }] of Object.entries(data.variants)) {
+  if (!file) continue;
+  const module = await compile(file);
+  const program = path.join(build, "variant", ident, "build/fiber/race");
+  for (const [name, script] of Object.entries(data.scripts)) {
+    const expected = script.expect[ident];
+    if (expected === undefined) continue;
+    const { out, error } = await run(module, [name]);
+    const end = /^race: end \S+ (.*)$/m.exec(out)?.[1] ?? `CRASH: ${error}`;
+    judge(
+      `${name} with ${ident}`,
+      end === expected || (expected === "CRASH" && end.startsWith("CRASH")),
+      `${out}${error}\nnot ${expected}`,
+    );
+    if (existsSync(program))
+      judge(`${name} with ${ident}, as native`, out === native(program, name).stdout, out);
+  }
+}
+for (const text of failed) console.log(text);
+console.log(`web traces: ${passed} passed, ${failed.length} failed`);
+process.exitCode = failed.length ? 1 : 0;

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+# The laboratory in a browser: build/web/, static files.  docs/web.md.
+#
+# The sources of build/fiber/race, by clang with wasi-libc; for the fibers, binaryen's asyncify.
+WASM_FLAGS := --target=wasm32-wasi -std=gnu11 -Os $(filter -W%,$(filter-out -Wundef,$(WARN))) \
+	-Wno-unknown-attributes -Iinclude -fno-strict-aliasing -fno-common -fwrapv -Iarch/fiber \
+	-Itests/races -I. -Iweb/wasm/include -idirafter include/alone -idirafter /usr/include \
+	-DRACE_BUILD -DCHECKED_BUILD -DPAGEBLOCK_ORDER=3 -D_WASI_EMULATED_MMAN
+WASM_SRCS := $(filter-out tests/races/scripts.c,$(FIBER_SRCS)) web/wasm/switch.c
+WASM_OBJS := $(WASM_SRCS:%=$(B)/wasm/%.o) $(B)/wasm/race_texts.c.o
+
+$(B)/wasm/%.c.o: %.c Makefile tools/web.mk
+	$(call say,WASMCC,$<)
+	$(Q)mkdir -p $(@D) && $(CCACHE) clang $(WASM_FLAGS) -MMD -MP -c $< -o $@
+# main is switch.c's, below which contexts are switched.
+$(B)/wasm/tests/races/fiber_main.c.o: WASM_FLAGS += -Dmain=race_main
+$(B)/wasm/race_texts.c: tests/races/scripts.c $(RACE_TEXTS) tools/web.py
+	$(call say,GEN,$@)
+	$(Q)mkdir -p $(@D) && $(PYTHON) tools/web.py --texts $@
+$(B)/wasm/race_texts.c.o: $(B)/wasm/race_texts.c
+	$(Q)clang $(WASM_FLAGS) -c $< -o $@
+WASM_LINK := clang --target=wasm32-wasi -Wl,--strip-all -Wl,-z,stack-size=262144
+WASM_OPT  := wasm-opt --asyncify -O1
+# Of a wrong variant: a tenth of the time, twice the size, which matters less for one race.
+WASM_QUICK := wasm-opt --asyncify
+$(B)/wasm/race.wasm: $(WASM_OBJS)
+	$(call say,WASMLD,$@)
+	$(Q)$(WASM_LINK) -o $(B)/wasm/plain.wasm $^ -lwasi-emulated-mman
+	$(Q)$(WASM_OPT) $(B)/wasm/plain.wasm -o $@
+-include $(if $(BUILDS_NOTHING),,$(WASM_SRCS:%.c=$(B)/wasm/%.c.d))
+
+# The pages, and a module for each wrong variant in VARIANTS; "all": each that a script names.
+.PHONY: web
+web: $(B)/wasm/race.wasm
+	$(Q)$(PYTHON) tools/web.py --build $(B) $(if $(VARIANTS),--variants '$(VARIANTS)') \
+		$(if $(SERVE),--serve)

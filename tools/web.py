@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""The laboratory in a browser, build/web/: static files; `make web` (docs/web.md).
+
+Usage: tools/web.py [--build DIR] [--variants LIST] [--serve]
+       tools/web.py --texts FILE      the texts of all scripts as a source in C
+
+--variants: the wrong variants that get a module, with blanks or commas between; "all": each that a
+script names; without it those of the races of Linux in docs/races/linux.md.
+
+What the pages say about races comes from tests/races, docs/races, tests/mutants and the sources,
+and is written to build/web/data.json: see `data`.
+"""
+import argparse
+import functools
+import http.server
+import json
+import os
+import re
+import shutil
+import sys
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+import qemu
+import race
+import race_linux
+import race_points
+import race_step
+import race_why
+import variant
+import web_build
+
+WEB = os.path.join(qemu.ROOT, "web")
+PAGES = (".html", ".css", ".js")
+AROUND = (9, 8)  # lines of an excerpt above and below its line
+PORT = 8000
+
+
+def read(*path):
+    with open(os.path.join(*path), encoding="utf-8") as f:
+        return f.read()
+
+
+# ---- the scripts in the program ------------------------------------------------------------------
+
+
+def write_texts(path):
+    """scripts.c takes the texts by .incbin, which the assembler of WebAssembly lacks."""
+    listed = read(qemu.ROOT, "tests/races/scripts.c")
+    names = re.findall(r'^ *RACE\("(\S+)"\)', listed, re.MULTILINE)
+    texts = "".join(read(qemu.ROOT, "tests/races", name + ".race") for name in names)
+    numbers = ",".join(str(byte) for byte in texts.encode())
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f'#include "engine.h"\nconst char race_texts[] = {{{numbers},0}};\n')
+
+
+# ---- what the pages know -------------------------------------------------------------------------
+
+
+def excerpt(lines, at):
+    """The lines around index @at: {first, lines}."""
+    first = max(0, at - AROUND[0])
+    shown = lines[first : at + AROUND[1] + 1]
+    return {"first": first + 1, "lines": [line.rstrip() for line in shown]}
+
+
+def place_of(source, place):
+    """A place of race_points for the pages."""
+    found = {"behind": place.behind, "ahead": place.ahead}
+    where = re.match(r"(\S+):(\d+)", place.where)
+    if where:
+        path, line = where.group(1), int(where.group(2))
+        found |= {"path": path, "line": line, **excerpt(source.lines[path], line - 1)}
+    return found
+
+
+def operations(scripts):
+    """Every operation that a script begins."""
+    return sorted(
+        {
+            op
+            for script in scripts
+            for op in re.findall(r"\b[A-H][!:]\s*(\w+(?:\([^)]*\))?)", script.text)
+            if op != "join"
+        }
+    )
+
+
+def places(tree, scripts):
+    """(points, operations): {name: place} of the code at @tree."""
+    source = race_points.Source(tree)
+    points = {}
+    for name in sorted(set(source.rows) | set(source.sites)):
+        points[name] = place_of(source, source.point(name))
+        handle = source.point(name, "hold")
+        if handle != source.point(name):
+            points[name + " of handles"] = place_of(source, handle)
+    return points, {op: place_of(source, source.operation(op)) for op in operations(scripts)}
+
+
+def differing(own, right):
+    return {name: place for name, place in own.items() if place != right.get(name)}
+
+
+def all_scripts():
+    scripts = race.scripts()
+    for script in scripts:
+        script.text = read(qemu.ROOT, "tests/races", script.name + ".race")
+    return scripts
+
+
+def stories():
+    """The races of Linux, a row each of docs/races/linux.md, in its order."""
+    for row in race_linux.races():
+        yield {**vars(row), "page": re.search(r"\((.*)\)", row.page).group(1)}
+
+
+def invariants():
+    """[[id, message, meaning]] of docs/mm/check.md, and the checks that races make besides."""
+    text = read(qemu.ROOT, "docs/mm/check.md")
+    rows = re.findall(r"^\| ([\w-]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+    rows = [[ident, message, meaning.replace("`", "")] for ident, message, meaning in rows]
+    return rows + [[ident, "", meaning] for ident, meaning in race_why.MEANING.items()]
+
+
+def data(build, modules):
+    """
+    scripts: {name: title, text, expect, cpus, shown: the variant to begin with, right: {variant:
+    the sentence about the right code}}; stories; variants: {id: title, why, module, and what
+    differs of points and operations}; points, operations: {name: path, line, first, lines, behind,
+    ahead}; invariants; holds: {lock: the points passed with it held}.
+    """
+    scripts = all_scripts()
+    points, ops = places(qemu.ROOT, scripts)
+    variants = {}
+    for ident in sorted({i for s in scripts for i in s.expect if i != "none"}):
+        v = variant.read(ident)
+        variants[ident] = {"title": v.title, "why": v.get("why")}
+        if ident in modules:
+            own, own_ops = places(os.path.join(build, "wasm", "variant", ident), scripts)
+            variants[ident] |= {"module": f"variant/{ident}.wasm"}
+            variants[ident] |= {"points": differing(own, points)}
+            variants[ident] |= {"operations": differing(own_ops, ops)}
+    return {
+        "scripts": {
+            s.name: {
+                "title": s.title,
+                "text": s.text,
+                "expect": s.expect,
+                "cpus": s.cpus,
+                "shown": race_step.shown_variant(s),
+                "right": {i: race_why.right_code(i, s) for i in s.expect},
+            }
+            for s in scripts
+        },
+        "stories": list(stories()),
+        "variants": variants,
+        "points": points,
+        "operations": ops,
+        "invariants": invariants(),
+        "holds": race_why.HOLDS,
+    }
+
+
+# ---- the files -----------------------------------------------------------------------------------
+
+
+def make(build, names):
+    """Everything in build/web/; the variants with a module."""
+    to = os.path.join(build, "web")
+    os.makedirs(to, exist_ok=True)
+    for name in os.listdir(WEB):
+        if name.endswith(PAGES):
+            shutil.copyfile(os.path.join(WEB, name), os.path.join(to, name))
+    shutil.copyfile(os.path.join(build, "wasm", "race.wasm"), os.path.join(to, "race.wasm"))
+    wasm = web_build.Wasm(build) if names else None
+    for ident in names:
+        made = web_build.make_variant(wasm, ident, os.path.join(to, "variant", ident + ".wasm"))
+        print(f"  WASM    {ident}" if made else "", end="\n" if made else "", flush=True)
+    with open(os.path.join(to, "data.json"), "w", encoding="utf-8") as f:
+        json.dump(data(build, set(names)), f, ensure_ascii=False, separators=(",", ":"))
+    return to
+
+
+def chosen_variants(words):
+    named = sorted({i for s in race.scripts() for i in s.expect if i != "none"})
+    if words == ["all"]:
+        return named
+    unknown = [w for w in words if w not in named]
+    if unknown:
+        sys.exit(f"web: no script names a variant {unknown[0]}; they name {' '.join(named)}")
+    return words or sorted({row.variant for row in race_linux.races()})
+
+
+def serve(folder):
+    """On this machine alone; the next free port."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    for port in range(PORT, PORT + 20):
+        try:
+            server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
+        except OSError:
+            continue
+        print(f"http://127.0.0.1:{port}/ until Ctrl-C", flush=True)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+            return
+    sys.exit(f"web: no port from {PORT} to {PORT + 19} is free")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", default=os.path.join(qemu.ROOT, "build"))
+    parser.add_argument("--variants", default="")
+    parser.add_argument("--serve", action="store_true")
+    parser.add_argument("--texts")
+    args = parser.parse_args()
+    if args.texts:
+        return write_texts(args.texts)
+    names = chosen_variants(args.variants.replace(",", " ").split())
+    folder = make(os.path.abspath(args.build), names)
+    print(f"{os.path.relpath(folder)}: open it by a file server, or: make web SERVE=1")
+    if args.serve:
+        serve(folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: MIT
+// lab.js: a race being played: its data, its modules, and what the moves of it lead to.
+//
+// Owns: the modules that were loaded, and the plays that were made; both derive from what they are
+// asked for, so nothing in them grows old.
+import { isSame, play } from "./play.js";
+import { Record } from "./record.js";
+
+export const RIGHT = "none";
+const MOST_MOVES = 1000;
+
+export class Lab {
+  // @get(name) brings a file of build/web as a Response would: { json(), arrayBuffer() }.
+  constructor(get) {
+    this.get = get;
+    this.modules = new Map();
+    this.plays = new Map();
+    this.own = ""; // the text of a script that is not one of the program's
+  }
+
+  async load() {
+    const [data] = await Promise.all([
+      this.get("data.json").then((file) => file.json()),
+      this.module(RIGHT),
+    ]);
+    this.data = data;
+    return this;
+  }
+
+  // The module of the code @ident.
+  module(ident) {
+    const path = ident === RIGHT ? "race.wasm" : `variant/${ident}.wasm`;
+    if (!this.modules.has(ident))
+      this.modules.set(
+        ident,
+        this.get(path)
+          .then((file) => file.arrayBuffer())
+          .then((bytes) => WebAssembly.compile(bytes)),
+      );
+    return this.modules.get(ident);
+  }
+
+  // The codes that race @name can be played with: those with a module, the shown one first.
+  codes(name) {
+    const script = this.data.scripts[name];
+    if (!script)
+      return [
+        RIGHT,
+        ...Object.keys(this.data.variants).filter((id) => this.data.variants[id].module),
+      ];
+    const wrong = Object.keys(script.expect).filter((id) => this.data.variants[id]?.module);
+    return [...new Set([...wrong.filter((id) => id === script.shown), ...wrong, RIGHT])];
+  }
+
+  text(name) {
+    return this.data.scripts[name]?.text ?? this.own;
+  }
+
+  // Points and operations of a code, with their lines.
+  code(ident) {
+    const own = this.data.variants[ident] ?? {};
+    return {
+      points: { ...this.data.points, ...own.points },
+      operations: { ...this.data.operations, ...own.operations },
+    };
+  }
+
+  // The sentence about the line of the right code that prevents what happened.
+  right(name, ident) {
+    const said = this.data.scripts[name]?.right[ident];
+    if (said) return said;
+    return ident === RIGHT
+      ? this.data.scripts["R-S0A"].right[RIGHT]
+      : `${ident} is wrong: ${this.data.variants[ident].why}.`;
+  }
+
+  async play(name, ident, moves) {
+    const key = `${name} ${ident} ${moves}`;
+    if (!this.plays.has(key)) {
+      const own = this.data.scripts[name] ? {} : { [name]: this.own };
+      this.plays.set(
+        key,
+        this.module(ident).then((module) => play(module, name, moves, own)),
+      );
+    }
+    return this.plays.get(key);
+  }
+
+  // The recorded script after the pictures of @found.
+  record(name, found) {
+    const record = new Record(this.text(name));
+    for (const picture of found.pictures) record.take(picture);
+    return record;
+  }
+
+  // On from @moves as the recorded order has it, to its end: the moves.
+  async recorded(name, ident, moves) {
+    for (;;) {
+      const found = await this.play(name, ident, moves);
+      const record = this.record(name, found);
+      const next = found.outcome || record.wrong ? "" : record.next(found.movable);
+      if (!next || found.moves.length >= MOST_MOVES) return found.moves;
+      moves = found.moves + next;
+    }
+  }
+
+  // @role moves on from @moves until it waits, has ended, or is where it was: the moves.
+  async onAndOn(name, ident, moves, role) {
+    const seen = [];
+    for (let from = moves.length; ;) {
+      const found = await this.play(name, ident, moves);
+      const last = found.pictures.at(-1);
+      const ended = found.moves.length > from && / returned /.test(last.roles[role.toUpperCase()]);
+      if (!found.movable.includes(role) || ended || seen.some((p) => isSame(p, last)))
+        return found.moves;
+      seen.push(last);
+      moves = found.moves + role;
+    }
+  }
+
+  // The number of the first move after which the right code is elsewhere; 0: nowhere.
+  async firstDifference(name, ident, moves) {
+    const [own, right] = await Promise.all([
+      this.play(name, ident, moves),
+      this.play(name, RIGHT, moves),
+    ]);
+    const at = own.pictures.findIndex(
+      (p, i) => !right.pictures[i] || !isSame(p, right.pictures[i]),
+    );
+    return Math.max(0, at);
+  }
+}
