@@ -35,12 +35,11 @@ enum word_kind {
 	WORD_PROGRAM, /* of the boot modules */
 };
 
-#define SHOWS      1u /* it changes nothing */
-#define SHOWS_BARE 2u /* without arguments it shows the present state, and changes nothing */
-#define NEEDS_KEYS 4u /* it reads keys: not for scripts */
-#define SEEN       8u /* the live screen is on while it runs, where the terminal can show it */
-#define FOLLOWS                                                                                    \
-	16u /* it shows something that changes, until a key is pressed: not allowed in a watch */
+#define SHOWS      1u  /* it changes nothing */
+#define SHOWS_BARE 2u  /* without arguments it shows the present state, and changes nothing */
+#define NEEDS_KEYS 4u  /* it reads keys: not for scripts */
+#define SEEN       8u  /* the live screen is on while it runs, where the terminal can show it */
+#define FOLLOWS    16u /* it shows changes until a key is pressed: not for a watch */
 
 #define COMMAND_WORDS 3 /* arguments that can be completed */
 

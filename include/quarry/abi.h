@@ -52,8 +52,7 @@ enum syscall_nr {
 #define ABI_MAX_HANDLES  256 /* of a task */
 #define ABI_MAX_THREADS  64  /* of a task */
 #define ABI_MAX_TASKS    64
-#define ABI_MAX_MAPPINGS                                                                           \
-	255 /* mappings of one object in a task; the parts of a split mapping count each */
+#define ABI_MAX_MAPPINGS 255 /* of one object in a task; each part of a split mapping counts */
 
 /*
  * Limits on what the kernel allocates for a task and all its descendants together.  SYS_TASK_CREATE

@@ -54,12 +54,11 @@ struct ktest_case {
 	 */
 	const char *says;
 };
-#define KTEST_SLOW    1u /* of a test: selftest=quick leaves it out of its suite */
-#define KTEST_REPORTS 2u /* of a test: it prints, and compares the text itself */
-#define KTEST_QUICK   1u /* of a suite: part of selftest=quick */
-#define KTEST_EXTRA   2u /* only when named */
-#define KTEST_MOSTLY_COST                                                                          \
-	4u /* the tag that KTEST stands for in this suite; contract unless given */
+#define KTEST_SLOW          1u /* of a test: selftest=quick leaves it out of its suite */
+#define KTEST_REPORTS       2u /* of a test: it prints, and compares the text itself */
+#define KTEST_QUICK         1u /* of a suite: part of selftest=quick */
+#define KTEST_EXTRA         2u /* only when named */
+#define KTEST_MOSTLY_COST   4u /* what KTEST stands for in this suite; contract unless given */
 #define KTEST_MOSTLY_INSIDE 8u
 struct ktest_suite {
 	const char *name;
