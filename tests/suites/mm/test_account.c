@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_account.c: who is charged for an object, limits, and the totals of all accounts. */
+/* test_account.c: the account charged for an object, limits, and the totals of all accounts. */
 #include "tests/lib/vm_help.h"
 #include <quarry/account.h>
 
@@ -45,7 +45,7 @@ static void a_limit_of_any_parent_refuses_and_counts_nothing(struct ktest *t)
 	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, 1), 0);
 }
 
-/* How many more of one kind there are than in @before. */
+/* The increase of one kind since @before. */
 static long more(const struct counts *before, enum account_kind kind)
 {
 	struct counts now;
@@ -159,7 +159,7 @@ static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
 	expect_nothing(t, &mine);
 }
 
-/* So there are references left for others; the parts of a cut region count too. */
+/* The limit leaves references for others; the parts of a cut region count too. */
 static void an_object_is_mapped_so_often_in_a_space_and_no_more(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = 5},

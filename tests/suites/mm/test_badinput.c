@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_badinput.c: frees of what cannot be freed.  Each is refused with -EINVAL, counted once, and
- * leaves every page, list, count and cache as it was.
+ * test_badinput.c: frees of memory that cannot be freed.  Each is refused with -EINVAL, counted
+ * once, and leaves every page, list, count and cache as it was.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/said_help.h"

@@ -52,7 +52,7 @@ static pfn_t block_of(const struct zone *zone, const struct page *page)
 	return ALIGN_DOWN(page_to_pfn_in(zone->mem, page), PAGEBLOCK_PAGES);
 }
 
-/* So pageblocks that are mostly free stay so, and become wholly free. */
+/* This keeps mostly free pageblocks unused until they are wholly free. */
 static void the_fullest_pageblock_that_suffices_is_used(struct ktest *t)
 {
 	struct zone *zone = normal_zone(t, 4);
@@ -306,7 +306,7 @@ static void blocks_of_an_isolated_pageblock_merge_off_list(struct ktest *t)
 
 struct oracle {
 	struct zone *zone;
-	u8 *owner; /* by pfn: 0 free, else number of the live block + 1 */
+	u8 *owner; /* by pfn: 0 if free, otherwise the number of the allocated block + 1 */
 	struct page *live[LIVE_MAX];
 	unsigned nr;
 	unsigned long taken;

@@ -89,7 +89,7 @@ static void wrong_list_is_found(struct ktest *t)
 	head = &zone->blocks[MT_UNMOVABLE][tree_of(mem, kept)->list - 1];
 	REQUIRE(t, *head == kept);
 	PLANT(t, mem, *head, zone->blocks[MT_MOVABLE][MAX_ORDER], "I-I2 listed under another type");
-	/* Of the type, but of another order. */
+	/* A list of the right type, but of another order. */
 	set_type(zone, zone->blocks[MT_MOVABLE][MAX_ORDER], MT_UNMOVABLE);
 	PLANT(t, mem, zone->blocks[MT_UNMOVABLE][MAX_ORDER], (u32)kept, "I-B1 listed pageblock");
 	set_type(zone, zone->blocks[MT_UNMOVABLE][MAX_ORDER], MT_MOVABLE);

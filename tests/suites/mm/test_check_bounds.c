@@ -158,7 +158,7 @@ static void values_at_their_bounds_are_sound(struct ktest *t)
 	PLANT(t, mem, kept_page->mapcount, 2, "I-S2 references cover pins");
 	kept_page->mapcount = kept_page->pincount = 0;
 	kept_page->word--;
-	/* As much as a cache of one kind may hold. */
+	/* The most that a cache of one kind may hold. */
 	zone = test_zone(mem, ZONE_MOVABLE);
 	memset(zone->pcp_capacity, 0, sizeof(zone->pcp_capacity));
 	room = zone->managed / 16 / mem->nr_cpus;

@@ -8,11 +8,14 @@
 #include <quarry/errno.h>
 #include <quarry/smp.h>
 
-#define TURNS (1u << 16) /* of a wait for an event that must not happen */
-/* Of a CPU that answers late: on a busy host each may take some ms, and 10 s would be a report. */
+#define TURNS (1u << 16) /* ns of a wait for an event that must not happen */
+/*
+ * Rounds that a CPU is late: on a busy host each may take some ms, and after 10 s it would be
+ * reported.
+ */
 #define LONGER (1u << 10)
 
-/* ---- a CPU that comes late ---- */
+/* ---- a CPU that arrives late ---- */
 
 static struct {
 	struct zone *zone;
@@ -132,8 +135,8 @@ static void start(unsigned cpu, struct checker *c)
 }
 
 /*
- * The first waits for a round of its memory to end.  Meanwhile the second, for another memory,
- * does not begin: neither is its memory's lock taken.
+ * The first check waits for a round of its memory to end.  Meanwhile the second check, of another
+ * memory, does not begin, and its memory's lock is not taken.
  */
 static void one_check_runs_at_a_time(struct ktest *t)
 {

@@ -202,7 +202,7 @@ static void a_frozen_page_is_locked(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* As if its holder had been stopped in the middle. */
+/* The state that a holder stopped in the middle would leave. */
 static void an_object_being_changed_is_left_out(struct ktest *t)
 {
 	struct vm_scene s;

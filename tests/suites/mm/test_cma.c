@@ -185,7 +185,9 @@ static void bad_arguments_are_refused(struct ktest *t)
 	EXPECT_EQ(t, cma_free(&cma, page + 4, 1), -EINVAL);
 	EXPECT_EQ(t, cma_free(&cma, pfn_to_page_in(mem, cma.start - 1), 2), -EINVAL);
 	EXPECT_EQ(t, cma_free(&cma, pfn_to_page_in(mem, cma.end), 1), -EINVAL);
-	/* Beyond the end, though the pages there are in use: as if they were another area's. */
+	/*
+	 * Beyond the area's end, although the pages there are in use: they could be another area's.
+	 */
 	cma.end = cma.start + 3;
 	EXPECT_EQ(t, cma_free(&cma, page, 4), -EINVAL);
 	EXPECT_EQ(t, cma_free(&cma, page + 2, 2), -EINVAL);
@@ -268,7 +270,7 @@ static void area_is_created_and_destroyed(struct ktest *t)
 	mov_end(t);
 }
 
-/* Around what cannot move, from the top down; and never more than half. */
+/* The area is placed around unmovable pages, from the top down, and never takes more than half. */
 static void area_is_placed_by_the_allocator(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
@@ -384,7 +386,7 @@ static void isolated_pageblock_is_skipped(struct ktest *t)
 	EXPECT_EQ(t, page ? cma_free(&cma, page, 3) : 0, 0);
 	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), 0, &none), -EBUSY);
 	set_isolated(zone, BLOCK(FIRST), false);
-	/* As large an alignment as a section's, which the area has not; no larger one. */
+	/* An alignment of a section is accepted, though this area lacks it; a larger one is not. */
 	EXPECT_EQ(t, cma_alloc(&cma, 1, SECTION_ORDER, &none), -ENOMEM);
 	EXPECT_EQ(t, cma_alloc(&cma, 1, SECTION_ORDER + 1, &none), -EINVAL);
 	EXPECT(t, !none);

@@ -85,7 +85,7 @@ static void area_with_an_offline_part_still_serves(struct ktest *t)
 	take_out(t, mem, FIRST + 2);
 	take_out(t, mem, FIRST + 3);
 	EXPECT_EQ(t, cma_alloc(&cma, 1, 0, &page), -ENOMEM);
-	/* A pageblock that comes back unchanged is the area's again. */
+	/* A pageblock that comes back online unchanged belongs to the area again. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(FIRST), BLOCK(AREA), NULL), 0);
 	expect_run(t, mem, BLOCK(AREA));
 	EXPECT_EQ(t, cma_destroy(&cma), 0);

@@ -283,7 +283,7 @@ static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 	mov_fill(ALL_THERE_IS);
 	mov_thin_out();
 	EXPECT_EQ(t, free_blocks(normal) + free_blocks(movable), 0);
-	/* No move succeeds: all that have pages enough could go on. */
+	/* No move succeeds: every zone with enough pages could continue. */
 	mov.refuse = 1;
 	if (PAGEBLOCK_ORDER >= 9) {
 		EXPECT_EQ(t, compact_zonelist(node, GFP_MOVABLE, 1), -EAGAIN);

@@ -56,7 +56,10 @@ static void refused_migration_skips_one_window(struct ktest *t)
 	REQUIRE(t, mov_begin(t, mem));
 	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
 	mov.refuse = PAGEBLOCK_PAGES / 2;
-	/* Of each window one or two: none is emptied at once, but each time some of it is. */
+	/*
+	 * One or two moves in each window succeed: no window is emptied at once, but each try
+	 * empties some of it.
+	 */
 	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL) != 0);
 	mov.refuse = 0;
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL), 0);
@@ -119,7 +122,7 @@ static void compaction_below_the_watermark_does_not_start(struct ktest *t)
 /* ---- churn ---- */
 
 static unsigned from_first; /* moves out of the first pageblock */
-static u32 number;          /* of pages with a lower one none is free */
+static u32 number;          /* no page with a lower number is free */
 
 /* A free page of the first pageblock gets an owner, as long as there are numbers of freed pages. */
 static void fill_again(struct page *dst, struct page *src)
@@ -195,7 +198,7 @@ static void captured_pages_that_are_isolated_are_not_used(struct ktest *t)
 	EXPECT(t, mov.moved > MIGRATE_BATCH / 2);
 	REQUIRE(t, isolated != PFN_NONE);
 	EXPECT_EQ(t, into_isolated, 0);
-	/* As it was, but for the one that came before. */
+	/* The same state, except for the target of the move before. */
 	pb = pageblock_of(mem, isolated);
 	EXPECT_EQ(t, pb->nr_free, PAGEBLOCK_PAGES / 2 - 1);
 	set_isolated(the_zone, isolated, false);

@@ -44,7 +44,10 @@ static struct pageblock *block(unsigned nr)
 
 /* ---- pages it leaves alone ---- */
 
-/* Lent, isolated, offline or wholly free: its scans and moves are those for the two others. */
+/*
+ * Whether the pageblock is CMA, isolated, offline or wholly free, only the two others are scanned
+ * and emptied.
+ */
 static void only_windows_that_can_be_emptied_are_scanned(struct ktest *t)
 {
 	struct compact_stats stats = {0};
@@ -123,7 +126,10 @@ static void compaction_at_the_watermark_ends_at_once(struct ktest *t)
 	EXPECT_EQ(t, stats.looks, 2);
 	EXPECT_EQ(t, stats.moved, 0);
 	EXPECT_EQ(t, stats.failed, 0);
-	/* With one page above it one page moves; the record tells who allocated the target. */
+	/*
+	 * With one page above the scanner one page moves; the record tells where its target was
+	 * allocated.
+	 */
 	the_zone->wmark[WMARK_MIN]--;
 	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
 	EXPECT_EQ(t, mov.least, the_zone->wmark[WMARK_MIN]);
@@ -142,7 +148,7 @@ static void compaction_at_the_watermark_ends_at_once(struct ktest *t)
 	mov_end(t);
 }
 
-/* Free pageblocks are what all is compacted for; a free block half as large is cut up. */
+/* Wholly free pageblocks are the goal and stay whole; a free block half as large is split. */
 static void free_blocks_as_large_as_wanted_stay_whole(struct ktest *t)
 {
 	struct compact_stats stats = {0};
@@ -165,7 +171,7 @@ static void free_blocks_as_large_as_wanted_stay_whole(struct ktest *t)
 	mov_end(t);
 }
 
-/* The first zone could go on, the second has a block in the end: that is the answer. */
+/* The first zone could continue; the second has a block in the end, and this decides the result. */
 static int refuse_in_movable(
     struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
 {
@@ -193,7 +199,7 @@ static void free_block_of_any_zone_ends_compaction(struct ktest *t)
 	mov_end(t);
 }
 
-/* Of blocks of four pages every third is free: the others go to free ones as large. */
+/* Every third block of four pages is free: the others move to free blocks of the same size. */
 static void blocks_move_to_free_blocks_of_their_order(struct ktest *t)
 {
 	struct compact_stats stats = {0};
@@ -224,7 +230,7 @@ static void blocks_move_to_free_blocks_of_their_order(struct ktest *t)
 	mov_end(t);
 }
 
-/* To find a target for one would be all that was wanted. */
+/* A target block for this page would be as large as the wanted block. */
 static void blocks_as_large_as_wanted_are_not_moved(struct ktest *t)
 {
 	struct compact_stats stats = {0};
@@ -296,7 +302,7 @@ static void a_captured_page_that_breaks_is_not_used_again(struct ktest *t)
 
 /* ---- a zone wholly on standby ---- */
 
-/* From page 0 on, and another zone above it in which all is free. */
+/* The zone begins at page 0; another zone above it is wholly free. */
 static struct memory *one_on_standby(struct ktest *t)
 {
 	struct memory_config cfg;

@@ -47,7 +47,10 @@ static void expect_refused(struct ktest *t, struct memory *mem, pfn_t start, pfn
 	expect_undone(t, mem, free);
 }
 
-/* Pages of the owner outside [start, end) that are not where @before says; those inside at all. */
+/*
+ * Counts the owner's pages outside [start, end) that are not where @before says, and all its pages
+ * inside.
+ */
 static unsigned moved_outside(struct page *const *before, pfn_t start, pfn_t end, unsigned *inside)
 {
 	unsigned moved = 0;
@@ -64,7 +67,7 @@ static unsigned moved_outside(struct page *const *before, pfn_t start, pfn_t end
 	return moved;
 }
 
-/* From within one pageblock to within the next: the neighbours in both stay. */
+/* The range begins inside one pageblock and ends inside the next; its neighbours in both stay. */
 static void range_in_use_is_allocated_and_neighbours_stay(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
@@ -93,7 +96,7 @@ static void range_in_use_is_allocated_and_neighbours_stay(struct ktest *t)
 		expect_undone(t, mem, free - (end - start));
 		EXPECT_EQ(t, free_contig_range(mem, start, end - start), 0);
 		expect_undone(t, mem, free);
-		/* So that the next round has pages to move. */
+		/* Give the next round pages to move. */
 		while (mov.nr > 0)
 			mov_free(--mov.nr);
 	}
@@ -214,7 +217,7 @@ static void a_pinned_page_is_named(struct ktest *t)
 	mov_end(t);
 }
 
-/* Allocated, and never made movable: known once all threads have had their turns. */
+/* Allocated and never made movable, which is certain once all threads have had their turns. */
 static void page_that_never_becomes_movable_fails_the_allocation(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);

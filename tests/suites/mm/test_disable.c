@@ -190,7 +190,7 @@ static void disable_nests(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 	EXPECT_EQ(t, zone->pcp_depth, 1);
 	expect_off(t, zone);
-	/* A plan that grows meanwhile does not switch them on. */
+	/* Larger limits set meanwhile do not switch the caches on. */
 	pcp_refresh_all(mem);
 	expect_off(t, zone);
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
@@ -318,7 +318,7 @@ static void disable_works_while_all_cpus_allocate(struct ktest *t)
 	expect_on(t, c.zone);
 }
 
-/* ---- the table of three: where a free is when the round comes ---- */
+/* ---- the table of three: where a free is when the round arrives ---- */
 
 static void expect_page_came_back(struct ktest *t, const struct race_free *race)
 {

@@ -233,7 +233,7 @@ static void drain_round_in_progress_is_not_shared(struct ktest *t)
 	EXPECT(t, race_free_start(&race, 1));
 	ktest_start(2, job_drain_all, &jobs[0]);
 	EXPECT(t, race_wait(&race.called));
-	/* CPU 0 was checked, and empty; now it is not. */
+	/* CPU 0 was empty when it was checked; now it is not. */
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &pages[1]), 1);
 	ktest_start(3, job_drain_all, &jobs[1]);
 	SPIN_UNTIL(READ_ONCE(cpu_hotplug.l.count) >= 2);

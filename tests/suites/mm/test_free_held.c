@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_free_held.c: a free that stops before its push, and what a drain round sees meanwhile. */
+/*
+ * test_free_held.c: a free that stops before its push, and the cache that a drain round sees
+ * meanwhile.
+ */
 #include "tests/lib/mm_help.h"
 #include <quarry/free_held.h>
 #include <quarry/isolation.h>

@@ -49,7 +49,7 @@ static void isolation_tolerates_counts_read_at_two_moments(struct ktest *t)
 	block = ALIGN_DOWN(page_to_pfn_in(mem, page), BLOCK(1));
 	pb = pageblock_of(mem, block);
 	EXPECT_EQ(t, pb->nr_free, PAGEBLOCK_PAGES - 1);
-	/* As they are read when one of the others is retired in between. */
+	/* The values that a reader sees when another page is retired in between. */
 	pb->nr_poisoned = 1;
 	EXPECT_EQ(t, isolate(mem, block, BLOCK(1), ISO_PRECISE, &fail), 0);
 	EXPECT_EQ(t, test_pages_isolated(mem, block, BLOCK(1), &fail), -EBUSY);
@@ -140,7 +140,8 @@ static void bad_ranges_are_refused(struct ktest *t)
 	const struct {
 		pfn_t start;
 		unsigned long nr;
-		bool parts; /* of pageblocks: no range for an isolation, but one to be looked at */
+		/* within pageblocks: not valid for an isolation, but valid for a query */
+		bool parts;
 	} bad[] = {{0, 0, false}, {1, PAGEBLOCK_PAGES, true}, {0, 1, true},
 	    {0, PAGEBLOCK_PAGES + 1, true}, {PAGEBLOCK_PAGES / 2, PAGEBLOCK_PAGES, true},
 	    {BLOCK(4), PAGEBLOCK_PAGES, false}, {BLOCK(3), 2 * PAGEBLOCK_PAGES, false},
@@ -321,7 +322,7 @@ static void no_page_of_an_isolated_block_is_allocated(struct ktest *t)
 	}
 }
 
-/* From the middle of a stack, the others keeping their order. */
+/* Taken from the middle of a stack; the other pages keep their order. */
 static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_isolation_scan.c: what an isolation finds in its range: pages that cannot move are refused
- * by name, wherever they lie, others are not.
+ * test_isolation_scan.c: the scan of an isolation: it refuses and names pages that cannot move,
+ * wherever they lie in the range, and no others.
  */
 #include "tests/lib/isolate_help.h"
 #include <quarry/handle.h>
@@ -44,7 +44,7 @@ static void unmovable_page_is_named(struct ktest *t)
 	page_cas_state(page, PG_ALLOC, PG_PGTABLE);
 	expect_blocker(t, mem, page, WHY_UNMOVABLE);
 	page_cas_state(page, PG_PGTABLE, PG_ALLOC);
-	/* As if it had been reserved from the start. */
+	/* The state of a page that was reserved from the start. */
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_RESERVED, 0));
 	expect_blocker(t, mem, page, WHY_RESERVED);
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));

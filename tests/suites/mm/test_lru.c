@@ -247,7 +247,8 @@ static void supply_one(struct ktest *t, struct vm_object *object, u32 index)
 }
 
 /*
- * From the head: s.2, 3, 2, s.1, 1, 0, s.0; then 3 is isolated, and names 2 as its neighbour still.
+ * The list from its head: s.2, 3, 2, s.1, 1, 0, s.0.  Then page 3 is isolated, and still names 2 as
+ * its neighbour.
  */
 static void an_object_leaves_the_list_around_other_pages(struct ktest *t)
 {
@@ -276,7 +277,7 @@ static void an_object_leaves_the_list_around_other_pages(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Whatever the last put of one page refuses, the last put of many does. */
+/* The last put of many pages refuses what the last put of one page refuses. */
 static void what_is_put_with_others_is_checked_too(struct ktest *t)
 {
 	struct vm_scene s;
@@ -308,7 +309,7 @@ static void what_is_put_with_others_is_checked_too(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(s.mem), s.free);
 }
 
-/* A slot's reference is the page's life: to drop it while the page can be found is refused. */
+/* The slot's reference keeps the page alive: dropping it while the page can be found is refused. */
 static void a_listed_page_is_not_freed(struct ktest *t)
 {
 	struct vm_scene s;

@@ -418,7 +418,7 @@ static void kernel_memmap_grows_and_shrinks(struct ktest *t)
 		return;
 	}
 	EXPECT_EQ(t, pfn_to_page_in(&kernel_memory, start)->word, 0);
-	/* The first time tables come too, and stay. */
+	/* The first time page tables are allocated too, and stay. */
 	for (i = 0; i < 2; i++) {
 		drain_all_pages(&kernel_memory, NULL);
 		free = memory_free_pages(&kernel_memory);

@@ -304,8 +304,8 @@ static bool is_reported(const struct memory *mem, pfn_t pfn)
 }
 
 /*
- * Two pageblocks of a zone lie amid those of another; one is a hole, one is offline.  Each that is
- * free is taken from the zone that owns it, and once.
+ * Two pageblocks of a zone lie amid those of another; one is a hole, one is offline.  Each free
+ * pageblock is taken once, from the zone that owns it.
  */
 static void pageblocks_amid_another_zones_are_taken_from_their_own(struct ktest *t)
 {
@@ -329,7 +329,7 @@ static void pageblocks_amid_another_zones_are_taken_from_their_own(struct ktest 
 		nr = take_unreported(mem, &walk, blocks, ARRAY_SIZE(blocks));
 		if (!nr)
 			break;
-		/* Those that are out are missing where they were counted. */
+		/* Pages that were taken are missing from the zone that counted them. */
 		expect_sound(t, mem);
 		for (i = 0; i < nr; i++)
 			EXPECT_EQ(t, state_of(mem, blocks[i]), PG_FREEING);

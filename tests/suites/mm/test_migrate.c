@@ -413,7 +413,7 @@ static void page_that_stays_busy_is_put_back_in_the_end(struct ktest *t)
 	page_release_movable(mem, page);
 }
 
-/* A source of targets: how often there is one, and what was requested. */
+/* An allocator of target pages: how many it still gives, and the last request. */
 static struct {
 	struct migrate_target to;
 	unsigned has, orders[4], nr, back;

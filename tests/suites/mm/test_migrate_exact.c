@@ -77,7 +77,9 @@ static void migrations_are_counted_by_try(struct ktest *t)
 
 /* ---- the reported reason ---- */
 
-/* Of two kinds, and of several of a kind: the first that was met, and all are counted. */
+/*
+ * With blockers of two kinds, several of each, the first one met is reported, and all are counted.
+ */
 static void first_reason_is_reported(struct ktest *t)
 {
 	static struct isolated_pages pages;
@@ -114,7 +116,10 @@ static void first_reason_is_reported(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_MIGRATE_FAIL), 4);
 	EXPECT_EQ(t, stats.moved, 0);
 	mem_unpin_page(s.mem, pinned);
-	/* Without it, the first that is given up: the pin of the third is met in the first pass. */
+	/*
+	 * Without that, the first page given up is reported: the pin of the third is met in the
+	 * first pass.
+	 */
 	pages.nr_lru = pages.nr_movable = 0;
 	mem_unpin_page(s.mem, moving[2]);
 	for (i = 0; i < 3; i++)
@@ -363,7 +368,10 @@ static unsigned waiters_of(struct ktest *t, const struct memory *mem, unsigned m
 	return nr_seen;
 }
 
-/* In one bucket: those of another page, and those of the same page of another memory, sleep on. */
+/*
+ * In one bucket: waiters for another page, or for the same page of another memory, continue to
+ * sleep.
+ */
 static void waiters_are_matched_by_page_and_memory(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_MOVABLE, BLOCKS}};
@@ -382,8 +390,8 @@ static void waiters_are_matched_by_page_and_memory(struct ktest *t)
 		atomic_or(&pfn_to_page_in(mem[i % 2], pfn + (i < 4 ? 0 : SAME_BUCKET))->word,
 		    PAGE_LOCKED);
 	/*
-	 * By turns of one memory and the other: two each for the page, then one for the one
-	 * behind.
+	 * Alternating between the two memories: two waiters each for the page, then one for the
+	 * page behind it.
 	 */
 	for (i = 0; i < 6; i++)
 		migwait_queue(&w[i], mem[i % 2], pfn + (i < 4 ? 0 : SAME_BUCKET));

@@ -67,7 +67,7 @@ static struct memory *list_pages(
 	return mem;
 }
 
-/* Each has one page now, in that state; none is left of those that were isolated. */
+/* Each handle has one page now, in that state, and no isolated page is left. */
 static void expect_each(struct ktest *t, struct memory *mem, unsigned nr, enum page_state state)
 {
 	unsigned found = 0;

@@ -12,7 +12,10 @@
 
 static struct isolated_pages isolated; /* one test at a time */
 
-/* Isolate the pages in slots [from, to) of the scene's object and move them; how many did not. */
+/*
+ * Isolate the pages in slots [from, to) of the scene's object and move them.  Returns how many did
+ * not move.
+ */
 static unsigned move_pages(struct ktest *t, struct vm_scene *s, u32 from, u32 to,
     struct mm_fail *fail, struct migrate_stats *stats)
 {
@@ -83,7 +86,7 @@ static void references_flags_and_counts_are_kept(struct ktest *t)
 	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page_in(s.object, 0))), 0);
 	page_set_flags(page_in(s.object, 0), PAGE_ACTIVE | PAGE_UPTODATE);
 	putback_lru_page(s.mem, page_in(s.object, 0));
-	/* Of the other one only the bits of its entries say that it was used. */
+	/* For the other page only the bits of its entries say that it was used. */
 	page_clear_flags(page_in(s.object, 1), PAGE_REFERENCED);
 	free = memory_free_pages(s.mem);
 	EXPECT_EQ(t, move_pages(t, &s, 0, 2, NULL, &stats), 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate_race.c: what others do while a page is being moved.  The migrator is held between
- * two of its steps on CPU 1; others touch, unmap, protect, remove, destroy.
+ * test_migrate_race.c: other threads use a page while it is being moved.  The migrator is held
+ * between two of its steps on CPU 1; others touch, unmap, protect, remove, destroy.
  */
 #include "tests/lib/race_migrate.h"
 
@@ -92,7 +92,7 @@ static void only_waiters_of_this_page_are_woken(struct ktest *t)
 
 	if (!stage_begin(t, &st, "mig.unmapped"))
 		return;
-	/* As if a page 64 further on were being moved; it is not in transit here. */
+	/* The state of a move of the page 64 further on, which is not in transit here. */
 	far = pfn_to_page_in(st.s.mem,
 	    stage_source(&st) >= st.s.mem->start_pfn + 64 ? stage_source(&st) - 64
 	                                                  : stage_source(&st) + 64);
@@ -257,7 +257,10 @@ static void unmap_page_1(void *arg)
 		counter_add(&d->errors, 1u);
 }
 
-/* The entry is gone, and a CPU still writes to the page: it must neither move nor be freed. */
+/*
+ * The entry has been removed, but a CPU still writes to the page: it must neither move nor be
+ * freed.
+ */
 static void unmap_keeps_its_page_until_the_shootdown_ends(struct ktest *t)
 {
 	struct deaf d = {.ready = 0};
@@ -459,7 +462,7 @@ static void permission_lost_after_the_copy_stays_lost(struct ktest *t)
 	protect_at(t, "mig.copied");
 }
 
-/* And if the move fails, the old page comes back as read-only. */
+/* If the move fails, the old page comes back as read-only. */
 static void permission_lost_in_a_failed_migration_stays_lost(struct ktest *t)
 {
 	struct stage st;

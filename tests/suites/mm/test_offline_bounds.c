@@ -120,7 +120,7 @@ static void some_memory_must_be_left_for_the_kernel(struct ktest *t)
 
 #define CLAIMS 20u
 
-/* Each claim takes a pageblock; as many as are checked at a time, and more. */
+/* Each claim takes a pageblock; there are more claims than one check reads at a time. */
 static void earlier_claims_count_once_each(struct ktest *t)
 {
 	static struct range_claim claim[CLAIMS];
@@ -143,7 +143,7 @@ static void earlier_claims_count_once_each(struct ktest *t)
 	EXPECT(t, enough_left(mem, pfn_range(start, nr), &claim[CLAIMS - 1]));
 	REQUIRE(t, take_pages(normal, 1, &out));
 	EXPECT(t, !enough_left(mem, pfn_range(start, nr), NULL));
-	/* One fewer: its own, or one that came later, is not another's. */
+	/* One fewer: neither its own claim nor a later one counts. */
 	EXPECT(t, enough_left(mem, pfn_range(start, nr), &claim[CLAIMS - 1]));
 	EXPECT(t, enough_left(mem, pfn_range(claim[0].range.start, BLOCK(1)), &claim[0]));
 	for (i = 0; i < CLAIMS; i++)
@@ -155,7 +155,7 @@ static void earlier_claims_count_once_each(struct ktest *t)
 /* ---- where an offline would succeed ---- */
 
 #define LOW  4u  /* pageblocks of zone NORMAL */
-#define HIGH 68u /* of zone MOVABLE: more than are checked at a time */
+#define HIGH 68u /* pageblocks of zone MOVABLE: more than are checked at a time */
 
 static void expect_candidate(
     struct ktest *t, struct memory *mem, unsigned long want, pfn_t start, unsigned long blocks)
@@ -408,7 +408,7 @@ static void deadlines_are_exact(struct ktest *t)
 
 /* ---- the standby thread ---- */
 
-static unsigned grows; /* until the tables' lock can be had */
+static unsigned grows; /* until the tables' lock is free */
 
 static void another_grow(struct memory *mem)
 {

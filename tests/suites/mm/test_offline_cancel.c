@@ -24,7 +24,7 @@ static void wait_for_deadline(struct page *dst, struct page *src)
 {
 	unsigned i;
 
-	/* Under icount every pause lets all other CPUs run: so there are few. */
+	/* Few, because under icount every pause lets all other CPUs run. */
 	while (arch_clock_ns() < deadline) {
 		for (i = 0; i < 10000; i++)
 			__atomic_signal_fence(__ATOMIC_SEQ_CST);

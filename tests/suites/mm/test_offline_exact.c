@@ -55,7 +55,7 @@ static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
 
 	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
-	/* The first is of a type that moves; of the others only CMA's is lent to what moves. */
+	/* The first has a movable type; of the others only CMA serves movable requests. */
 	for (i = 0; i < 4; i++) {
 		static const enum migratetype types[] = {
 		    MT_MOVABLE, MT_UNMOVABLE, MT_RECLAIMABLE, MT_CMA};
@@ -165,7 +165,7 @@ static void offline_claim_takes_nothing_from_its_zone(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, claim.range.start, BLOCK(2), NULL), 0);
 }
 
-/* Counts of two moments: what leaves may seem to be more than there is. */
+/* The counts are from two moments: the leaving memory may seem larger than all memory. */
 static void check_of_memory_left_tolerates_counts_of_two_moments(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
@@ -219,8 +219,8 @@ static void candidate_ends_where_free_memory_ends(struct ktest *t)
 	all_caches_off(t, mem);
 	mov_fill_range(BLOCK(NORMAL + 3), BLOCK(NORMAL + 5));
 	/*
-	 * A pageblock and a half above the pages that must stay: without the last one, and half
-	 * of the one before.
+	 * A pageblock and a half more than must stay: the last pageblock may leave, and half of the
+	 * one before.
 	 */
 	REQUIRE(t, take(mem, BLOCK(NORMAL) - kept(mem) - BLOCK(1) - PAGEBLOCK_PAGES / 2, &pile));
 	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH - 1);
@@ -263,7 +263,7 @@ static unsigned long planned(struct zone *zone)
 	return sum;
 }
 
-/* Not claims of another zone, nor of memory that comes online. */
+/* Claims in another zone, or of memory that comes online, do not count. */
 static void cache_limits_count_leaving_claims_of_the_zone(struct ktest *t)
 {
 	static const unsigned blocks = PAGEBLOCK_ORDER >= 9 ? 16 : 64;

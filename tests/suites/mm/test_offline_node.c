@@ -247,7 +247,7 @@ static void node_is_evacuated_as_far_as_memory_elsewhere_allows(struct ktest *t)
 
 	REQUIRE(t, mem);
 	REQUIRE(t, mov_begin(t, mem));
-	/* As much as one node has: with the watermarks it does not fit into the other. */
+	/* As much as one node has: because of the watermarks it does not fit into the other. */
 	mov_fill(BLOCK(2 * SIZE));
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), -EBUSY);
 	EXPECT_EQ(t, res.fail.why, WHY_LAST);
@@ -279,7 +279,7 @@ static void offline_node_can_be_cancelled(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* A page that is always in use: the tries come further and further apart, until a cancel. */
+/* A page that is always in use: the time between tries grows, until a cancel. */
 static void busy_page_is_retried_with_back_off(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &mov.enough};

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_node_exact.c: which pageblocks of a node are offlined around a blocker, in how
- * many tries, and what becomes of offlined ones when the rest is cancelled or comes too late.
+ * test_offline_node_exact.c: which pageblocks of a node are offlined around a blocker, in how many
+ * tries, and the state of offlined ones when the rest is cancelled or too late.
  */
 #include "tests/lib/mov_help.h"
 
 #include <quarry/memory_hotplug.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define LOW      4u                          /* pageblocks of zone DMA32 of node 1 */
-#define SIZE     8u                          /* of its others, and of each of node 0's */
-#define FIRST    BLOCK(2 * SIZE)             /* of node 1, */
+#define LOW      4u              /* pageblocks of zone DMA32 of node 1 */
+#define SIZE     8u              /* pages of its other zones, and of each zone of node 0 */
+#define FIRST    BLOCK(2 * SIZE) /* of node 1, */
 #define MOVABLE  (FIRST + BLOCK(LOW + SIZE)) /* and of its zone MOVABLE, */
 #define END      (MOVABLE + BLOCK(SIZE))
 
@@ -50,7 +50,7 @@ static void every_zone_of_a_node_is_offlined_and_onlined(struct ktest *t)
 	EXPECT_EQ(t, online(mem), 0);
 	EXPECT_EQ(t, online_node(mem, 1), END - FIRST);
 	EXPECT_EQ(t, online(mem), LOW + 2 * SIZE);
-	/* Without a place for the result. */
+	/* The caller gives no place for the result. */
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, NULL), 0);
 	EXPECT_EQ(t, online_node(mem, 0), 0);
 	EXPECT_EQ(t, online_node(mem, 1), END - FIRST);
@@ -93,7 +93,7 @@ static void blocker_costs_one_pageblock(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Of two that stay the first is named, and both count. */
+/* Of two pages that stay the first is named, and both are counted. */
 static void first_blocker_is_named(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
@@ -201,7 +201,7 @@ static void cancel_keeps_earlier_ranges_offline_unless_whole(struct ktest *t)
 	unsigned whole;
 
 	REQUIRE(t, mem);
-	/* Something stays too: but that is not why it ends. */
+	/* A page stays too, but this is not the reason for the end. */
 	page = take_block(movable(mem), 0, MT_MOVABLE);
 	REQUIRE(t, page);
 	page_cas_state(page, PG_ALLOC, PG_SLAB);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_passes.c: offlines that need several passes: what counts as progress, which reason
- * is told in the end; long ranges, and standby memory.
+ * test_offline_passes.c: offlines that need several passes: what counts as progress, the reason
+ * reported in the end; long ranges, and standby memory.
  */
 #include "tests/lib/mov_help.h"
 #include "tests/lib/standby_help.h"
@@ -63,7 +63,7 @@ static void free_memory_behind_the_range_is_no_progress(struct ktest *t)
 	mov_end(t);
 }
 
-/* From the last page's move on there are free blocks of two pages. */
+/* Once the last page has moved there are free blocks of two pages. */
 static void free_neighbours(struct page *dst, struct page *src)
 {
 	u32 i;

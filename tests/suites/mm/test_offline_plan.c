@@ -12,7 +12,7 @@
 struct plans {
 	struct zone *zone;
 	unsigned nr; /* planners */
-	u32 round;   /* a: of the offline that is about to commit; 0: none yet */
+	u32 round;   /* a: claim of the offline that is about to commit; 0: none yet */
 	u32 begun;   /* a: rounds that planners have begun, all together */
 	u32 stop;    /* a */
 };
@@ -22,7 +22,7 @@ struct planner {
 	unsigned wrong;
 };
 
-/* As standby_online does for another part of the zone, but it stands in line for the lock. */
+/* As standby_online for another part of the zone, but it waits in line for the lock. */
 static void plan_once(struct planner *p)
 {
 	struct zone *zone = p->plans->zone;
@@ -60,7 +60,7 @@ static void next_round(void *arg)
 	YIELD_UNTIL(load_acquire(&plans->begun) == plans->round * plans->nr);
 }
 
-/* Blocks [2, 2 + @going) of @blocks go and come @rounds times. */
+/* Blocks [2, 2 + @going) of @blocks go offline and come back online @rounds times. */
 static void go_beside_planners(struct ktest *t, unsigned blocks, unsigned going, unsigned rounds)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, blocks);
@@ -107,8 +107,8 @@ static void long_range_is_committed_in_several_holds(struct ktest *t)
 struct greedy {
 	struct memory *mem;
 	u32 round;    /* a: of the offline that is about to commit */
-	u32 holds;    /* a: rounds in which the lock was held by then */
-	unsigned off; /* rounds in which the offline was served before the lock was had again */
+	u32 holds;    /* a: rounds in which the lock was held at that moment */
+	unsigned off; /* rounds in which the offline got the lock before the next round did */
 	u32 looked;   /* a: rounds in which that has been counted */
 	u32 stop;     /* a */
 };

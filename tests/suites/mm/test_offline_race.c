@@ -18,7 +18,7 @@ static struct handle handles[PER_CPU * TEST_MAX_CPUS];
 static struct handle_table table;
 static const enum iso_policy policies[] = {ISO_DISABLE, ISO_PRECISE};
 
-/* One object, and what a callback of the offline does to it. */
+/* An object, and the change that a callback of the offline makes to it. */
 struct scene {
 	struct ktest *t;
 	struct memory *mem;

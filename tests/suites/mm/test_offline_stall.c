@@ -7,11 +7,11 @@
 #include "tests/lib/race_free.h"
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define STALL_NS 300000000ULL /* longer than an offline waits for threads that go on */
+#define STALL_NS 300000000ULL /* longer than an offline waits for threads that have their turns */
 #define STUCK_NS 200000000ULL
 #define TURNS    5
 
-/* A page held by a thread whose CPU stands still: for so long, and until it is told to go on. */
+/* A page held by a thread whose CPU stands still: for this long, and until the test releases it. */
 struct stall {
 	struct memory *mem;
 	pfn_t start;
@@ -108,7 +108,7 @@ static void page_that_stays_unmovable_is_refused(struct ktest *t)
 	REQUIRE(t, s.mem && take_page(t, &s));
 	began = arch_clock_ns();
 	EXPECT_EQ(t, offline_pages(s.mem, s.start, BLOCK(4), &opts, &res), -EBUSY);
-	/* Every possible holder has had turns, and time. */
+	/* Every possible holder has had enough turns and time. */
 	EXPECT(t, arch_clock_ns() - began >= STUCK_NS);
 	EXPECT_EQ(t, res.fail.why, WHY_UNMOVABLE);
 	EXPECT_EQ(t, res.fail.pfn, page_to_pfn_in(s.mem, s.page));

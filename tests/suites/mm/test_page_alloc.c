@@ -381,7 +381,7 @@ static void sleeping_request_waits_once_and_then_fails(struct ktest *t)
 	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL, 0));
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 1);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_RECLAIM_RUNS), 1);
-	/* Where it must not sleep it does not, whatever its flags allow. */
+	/* It never sleeps where it must not, whatever its flags allow. */
 	flags = arch_irq_save();
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	arch_irq_restore(flags);

@@ -270,8 +270,8 @@ static void pages_being_reported_are_not_allocated(struct ktest *t)
 	for (i = 1; i < cpus; i++)
 		EXPECT(t, YIELD_UNTIL(READ_ONCE(load[i].turns)));
 	/*
-	 * The load has all of it now and then; there comes a time when it has not.  Where CPUs
-	 * take turns, as under icount, a round may take milliseconds.
+	 * At times the load holds all of the memory, but not always.  Where CPUs take turns, as
+	 * under icount, a round may take milliseconds.
 	 */
 	end = arch_clock_ns() + ROUNDS_NS;
 	for (round = 0; !dropped || round < 20 || (round < 200 && arch_clock_ns() < end); round++) {

@@ -432,7 +432,7 @@ static void nonempty_sees_each_stack_of_its_zone(struct ktest *t)
 }
 
 #define OWN_BLOCKS 4u
-/* The descriptors stand at no multiple of their size: only the kernel's own do. */
+/* The descriptors are not at a multiple of their size: only the kernel's own are. */
 static u64 own_words[1 + OWN_BLOCKS * PAGEBLOCK_PAGES * sizeof(struct page) / sizeof(u64)]
     __attribute__((aligned(64)));
 static struct page *const own_memmap = (struct page *)&own_words[1];

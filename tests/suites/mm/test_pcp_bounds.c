@@ -53,7 +53,7 @@ static void claim_may_exceed_the_remaining_memory(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, BLOCK(6), BLOCK(14), NULL), 0);
 }
 
-/* As much as there is, a page more, and any number of them. */
+/* All pages that there are, one page more, and very many more. */
 static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 16);
@@ -253,14 +253,14 @@ static void precise_round_drains_zones_with_isolated_pageblocks(struct ktest *t)
 	restore_plan(movable);
 }
 
-/* ---- CPUs that come and go ---- */
+/* ---- CPUs that go offline and come back ---- */
 
 struct leaver {
 	struct ktest *t;
 	struct memory *mem;
 };
 
-/* As CPU hotplug does it: nothing else runs here between the two. */
+/* As in CPU hotplug: nothing else runs on this CPU between the two. */
 static void leave_and_join(void *arg)
 {
 	struct leaver *job = arg;
@@ -278,7 +278,7 @@ static void leave_and_join(void *arg)
 		EXPECT_EQ(t, capacity_sum(test_zone(mem, (enum zone_kind)kind), 0), 0);
 		EXPECT(t, !pcp_zone_nonempty(mem, 0, test_zone(mem, (enum zone_kind)kind)));
 	}
-	/* Zones have come while it was away. */
+	/* Zones were added while the CPU was offline. */
 	memset(pcp->first, 0, sizeof(pcp->first));
 	pcp_cpu_join(mem);
 	EXPECT_EQ(t, memcmp(pcp->first, first, sizeof(first)), 0);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_pcp_exact.c: the figures of the per-CPU caches: how a zone's share is split between orders
- * and types, what a spill and a piece of a round move, and what a slow free does with a block that
- * is not what its caller saw.
+ * and types, what a spill and a piece of a round move, and how a slow free handles a block that has
+ * changed since its caller looked.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/mm_test.h"
@@ -47,7 +47,7 @@ static void expect_plans(struct ktest *t, struct zone *zone, const struct plan *
 	restore_plan(zone);
 }
 
-/* From the smallest order up, each type as much as another. */
+/* From the smallest order up, the same for each type. */
 static void a_share_is_split_between_orders_and_types(struct ktest *t)
 {
 	static const struct plan three[] = {
@@ -287,8 +287,8 @@ static void first_request_of_a_type_gets_its_type(struct ktest *t)
 /* ---- spills ---- */
 
 /*
- * Two stacks side by side, both as full as they may ever be: what the first gives back leaves the
- * second alone.
+ * Two neighbouring stacks, both as full as possible: a spill of the first leaves the second
+ * unchanged.
  */
 static void a_spill_touches_no_other_stack(struct ktest *t)
 {
@@ -350,7 +350,7 @@ static void a_refill_leaves_the_watermark(struct ktest *t)
 	restore_plan(zone);
 }
 
-/* Nor is a block of an order without a stack searched in one. */
+/* A block of an order that has no stack is not searched for in another stack. */
 static void order_without_a_stack_uses_the_free_lists(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, TEST_BLOCKS, TEST_BLOCKS, 0);

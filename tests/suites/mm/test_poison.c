@@ -302,7 +302,7 @@ static void a_flagged_page_in_use_is_named(struct ktest *t)
 	handle_table_init(&table, mem, &handle, 1);
 	REQUIRE(t, !handle_alloc(&table, 0, 0, GFP_MOVABLE, 1));
 	pfn = handle_pfn(&table, 0);
-	/* Else the offlines below would wait until their deadline. */
+	/* Otherwise the offlines below would wait until their deadline. */
 	REQUIRE(t, mem_memory_failure(mem, pfn, 0, NULL) == -EBUSY);
 	REQUIRE(t, isolate_movable_page(mem, pfn) == -EBUSY);
 	EXPECT_EQ(t, offline_pages(mem, ALIGN_DOWN(pfn, BLOCK(1)), BLOCK(1), NULL, &res), -EBUSY);

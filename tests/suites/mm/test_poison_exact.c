@@ -29,7 +29,7 @@ static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	REQUIRE(t, page);
 	pfn = page_to_pfn_in(mem, page);
-	/* As between the last reference and the zone lock. */
+	/* The state between the last reference and the zone lock. */
 	WRITE_ONCE(page->word, PAGE_WORD(0, PG_FREEING, 0));
 	for (turn = 0; turn < 3; turn++) {
 		EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), turn ? -EHWPOISON : 0);
@@ -52,8 +52,8 @@ static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 }
 
 /*
- * Softly it is waited for, and it stays as it is if that takes too long; so is what a cache has
- * still.
+ * A soft offline waits for the page, and leaves it as it is if that takes too long; the same holds
+ * for a cached page.
  */
 static void page_in_transit_is_waited_for(struct ktest *t)
 {
@@ -72,7 +72,7 @@ static void page_in_transit_is_waited_for(struct ktest *t)
 	EXPECT(t, mm_event_sum(mem, EV_POISON_WAIT) >= 5);
 	EXPECT_EQ(t, page_word(page), words[0]);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_SOFT_OFFLINE_FAIL), 1);
-	/* Without its turn of the caches: one of a CPU that is coming. */
+	/* A cached page that the round missed: the cache of a CPU that is coming online. */
 	WRITE_ONCE(page->word, words[1]);
 	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), -EBUSY);
 	EXPECT_EQ(t, res.outcome, POISON_FAILED);
@@ -353,7 +353,7 @@ static void flagged_pages_are_found_in_every_zone(struct ktest *t)
 	unsigned i;
 
 	REQUIRE(t, mem);
-	/* Of each zone the first page is in use, and the last one retired. */
+	/* In each zone the first page is in use, and the last one is retired. */
 	for (i = 0; i < 4; i++) {
 		const pfn_t first = mem->start_pfn + BLOCK(4 * i);
 		struct zone *zone = zone_of(mem, first);

@@ -22,7 +22,7 @@ static void soft_offline_moves_the_content(struct ktest *t)
 	EXPECT(t, page_in(s.object, 1) && page_in(s.object, 1) != page);
 	expect_pages(t, 0, 3, t->seed);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULTS), faults);
-	/* The target was taken, the source has not come back. */
+	/* The target was retired; the source was not put back. */
 	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
 	EXPECT(t, is_retired(s.mem, page_to_pfn_in(s.mem, page)));
 	expect_poisoned(t, s.mem, 1);

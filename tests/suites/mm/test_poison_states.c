@@ -189,7 +189,7 @@ static bool make_once_pinned_page(struct stand *s)
 	return true;
 }
 
-/* Not given to the allocator at boot: as there, a block of which none is free. */
+/* Never given to the allocator, as at boot: a block without a free page. */
 static bool make_reserved(struct stand *s)
 {
 	struct zone *zone = zone_of_kind(s, ZONE_NORMAL);
@@ -236,7 +236,7 @@ static bool make_movable_page(struct stand *s)
 	return hold(s, 0);
 }
 
-/* As the balloon's driver has it. */
+/* In the state in which the balloon's driver holds it. */
 static bool make_balloon_page(struct stand *s)
 {
 	static struct movable_ops lent;
@@ -270,7 +270,7 @@ static void unpin_and_drop(struct stand *s)
 	drop(s);
 }
 
-/* A migrator has it, and does not come back. */
+/* A migrator holds the page and never returns it. */
 static bool make_movable_page_taken_for_long(struct stand *s)
 {
 	return hold(s, 0) && isolate_movable_page(s->mem, s->pfn) == 0;
