@@ -47,6 +47,7 @@ ELSEWHERE = [
     ("tools/qemu_count.c", "host", []),
     ("tools/qemu_yield.c", "host", []),
     ("bench/peers/", "host", []),
+    ("web/wasm/", "host", ["-Iweb/wasm/include", "-Wno-unknown-attributes"]),
     ("tests/races/race_boot.c", "kernel", ["-DRACE_BUILD"]),
     ("tests/races/waiters.c", "kernel", ["-DRACE_BUILD"]),
     (PLANTS, "host", []),
