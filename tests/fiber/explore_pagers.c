@@ -3,7 +3,7 @@
  * explore_pagers.c: sets of the explorer of threads: faults that wait for a pager in ring 3, and
  * pages that it takes back, while one side or the other is killed, is late, or drops the page.
  *
- * Owns:  what the pager has, and has done.
+ * Owns: the pager's pages, and the record of its calls.
  */
 #include "explore_tasks.h"
 #include <quarry/mm.h>

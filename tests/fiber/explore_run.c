@@ -17,7 +17,7 @@
 #include <stdlib.h>
 
 #ifndef SINGLES
-#define SINGLES 6000 /* runs with one cut at most: of more points not each is tried for each CPU */
+#define SINGLES 6000 /* runs with one preemption; beyond it not each point is tried for each CPU */
 #define RANDOM  3000
 #endif
 

@@ -3,7 +3,7 @@
  * explore_tasks.c: sets of the explorer of threads: tasks whose threads make system calls while
  * others end them, exit beside them, or wait for their end.
  *
- * Owns:  what programs there are.
+ * Owns: the table of programs.
  */
 #include "explore_tasks.h"
 #include <elf.h>

@@ -64,7 +64,7 @@ extern struct caller caller;
 struct task *caller_and(void (*other)(u64), unsigned rights);
 /* At DATA the names of programs, at DATA + 64 limits above the caller's own. */
 void call_write_names(void);
-/* Read what there is before a call. */
+/* Read the state before a call. */
 void call_begin(struct kept *before);
 /*
  * Describes a difference from the start; NULL: none.  Threads that have ended, and tasks that

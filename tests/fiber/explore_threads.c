@@ -170,7 +170,7 @@ static const char *judge_call(void)
 	                                                                     : "calling failed";
 }
 
-/* The last receiver left first, or the answer came first; or the call was never received. */
+/* The last receiver left first, or the answer arrived first, or the call was never received. */
 static const char *judge_closed(void)
 {
 	endpoint_put(x.ep, 0);

@@ -15,12 +15,13 @@
 
 struct set {
 	const char *name;
-	void (*setup)(void);        /* on CPU 0, unpreempted; NULL: nothing */
-	void (*role[ROLES])(void);  /* threads of the kernel; NULL: fewer */
-	int third_on;               /* the CPU of the third */
-	const char *(*judge)(void); /* when all have ended: NULL: good; else the failure */
-	bool once;                  /* it is run without preemption only */
-	unsigned rare;              /* so many times more schedules by chance; 0: none more */
+	void (*setup)(void);       /* on CPU 0, unpreempted; NULL: nothing */
+	void (*role[ROLES])(void); /* threads of the kernel; NULL: fewer */
+	int third_on;              /* the CPU of the third */
+	/* called when all roles have ended; NULL: good; otherwise the failure */
+	const char *(*judge)(void);
+	bool once;     /* it is run without preemption only */
+	unsigned rare; /* factor for the number of random schedules; 0: the default */
 };
 
 struct explore_suite {
@@ -37,7 +38,7 @@ struct shared {
 	struct waitq start, wq, other;
 	u32 started, flag, second, ended;
 	bool done, done_second;
-	struct task task; /* of a role of the kernel that can be killed */
+	struct task task; /* entry of a role of the kernel that can be killed */
 	struct endpoint *ep;
 	struct cap_table table;
 	s64 handle;

@@ -57,7 +57,7 @@ static void check_waits_until_all_cpus_have_stopped(struct ktest *t)
 	EXPECT_EQ(t, check_memory(mem, &v), 0);
 	EXPECT_TOOK(t, arch_clock_ns() - began, 4 * S + S / 2);
 	ktest_join(3);
-	/* Held at first, for a second, and then it had its turn. */
+	/* The CPU was held for a second at first, and then had its turn. */
 	EXPECT(t, late.woke - began >= S && late.woke - began < 3 * S);
 	ktest_join(2);
 	/* All CPUs have stopped: the check runs at once; and damage is found. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_cpu.c: a CPU answers nothing, for a minute or for ever: what becomes of an offline,
- * a cpu_down and an allocation.  Time is the machine's (arch/fiber/fiber_whole.c): each limit below
+ * test_silence_cpu.c: a CPU answers nothing, for a minute or for ever: the results of an offline, a
+ * cpu_down and an allocation.  Time is the machine's (arch/fiber/fiber_whole.c): each limit below
  * is exact to half a second.
  */
 #include "kernel/hotplug_state.h"
@@ -20,7 +20,7 @@ static struct memory *new_memory(struct ktest *t)
 	return ktest_memory(t, 0, 16, TEST_BLOCKS - 16);
 }
 
-/* Leave a page of zone MOVABLE in the cache of @cpu; its pfn. */
+/* Leave a page of zone MOVABLE in the cache of @cpu; returns its pfn. */
 static pfn_t leave_in_cache(struct ktest *t, struct memory *mem, unsigned cpu)
 {
 	struct page *page = NULL;
@@ -70,7 +70,7 @@ static void cpu_down_of_a_silent_cpu_fails_in_time(struct ktest *t)
 	EXPECT_EQ(t, cpu_down(OTHER), 0);
 	EXPECT_EQ(t, cpu_up(OTHER), 0);
 	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
-	/* Its cached pages come back with it. */
+	/* Its cached pages return with the CPU. */
 	EXPECT(t, pcp_zone_nonempty(mem, SILENT, test_zone(mem, ZONE_MOVABLE)));
 	deaf_end(&deaf);
 	dead_comes_back(t, SILENT);
@@ -90,7 +90,7 @@ static void a_cpu_that_comes_online_late_is_waited_for(struct ktest *t)
 	u64 began = arch_clock_ns();
 
 	REQUIRE(t, !err);
-	/* It never comes; no time at all; it comes. */
+	/* In turn: the CPU never arrives; the time limit is 0; the CPU arrives. */
 	EXPECT(t, !cpu_wait_online(OTHER, 2 * S));
 	EXPECT_TOOK(t, arch_clock_ns() - began, 2 * S);
 	EXPECT(t, !cpu_wait_online(OTHER, 0));
@@ -173,7 +173,10 @@ static void sleeper_of_a_dead_cpu_moves_unless_its_stack_is_in_use(struct ktest 
 		REQUIRE(t, thread);
 		thread_sleep(20 * MS);
 		deaf_begin(&deaf, SILENT, WAIT_FOREVER);
-		/* As if the CPU had stopped in the middle of the switch away from it. */
+		/*
+		 * The state of a CPU that stopped in the middle of the switch away from this
+		 * thread.
+		 */
 		if (in_use)
 			store_release(&runqs[SILENT].was, thread);
 		store_release(&s.flag, 1u);
@@ -286,7 +289,7 @@ static void offline_beside_a_dead_cpu_ends_in_time(struct ktest *t)
 		EXPECT_EQ(t, o.res.fail.why, WHY_DEADLINE);
 		EXPECT_EQ(t, block_of(o.res.fail.pfn), o.start);
 		EXPECT_TOOK(t, arch_clock_ns() - began, S);
-		/* Without a limit of its caller's it has its own. */
+		/* Without a limit from its caller it uses its own. */
 		began = arch_clock_ns();
 		o.opts.deadline_ns = 0;
 		offline(&o);

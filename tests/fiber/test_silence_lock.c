@@ -67,8 +67,8 @@ static void wrong_use_of_a_lock_panics_and_names_it(struct ktest *t)
 }
 
 /*
- * As many as there may be, released from either end and the middle: the others stay held, and
- * known.
+ * The largest number of locks, released from both ends and the middle: the others stay held and
+ * recorded.
  */
 static void locks_are_released_in_any_order(struct ktest *t)
 {

@@ -21,7 +21,10 @@ static void follow(void *arg)
 	followed = virtio_mem_follow(arg);
 }
 
-/* From 3 blocks to @blocks, of which it answers nothing; then it is reset, and follows. */
+/*
+ * Change the size from 3 blocks to @blocks, which the driver does not answer; after a reset it
+ * follows.
+ */
 static void silent_while(struct ktest *t, unsigned blocks)
 {
 	struct page *page;

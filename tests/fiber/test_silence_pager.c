@@ -89,7 +89,7 @@ static void read_page_1(void *arg)
 	store_release(&reader.ended, 1u);
 }
 
-/* Hands over page 0, which is dirty: as the reclaim thread does. */
+/* Hand over page 0, which is dirty, as the reclaim thread does. */
 static void clean_page_0(void *arg)
 {
 	struct lru_scan scan = {.batch = RECLAIM_BATCH, .desperate = true};

@@ -10,7 +10,7 @@
 #include <quarry/smp.h>
 
 #define NEEDED   4u
-#define STILL_NS (2 * S) /* after which a CPU without tick and switch stands still */
+#define STILL_NS (2 * S) /* a CPU without tick and switch for this long stands still */
 #define MANY     70u
 #define TAKEN    64u /* that one tick takes at most */
 
@@ -89,7 +89,7 @@ static void new_thread_starts_on_the_cpu_with_the_fewest(struct ktest *t)
 	static const struct {
 		u32 nr[NEEDED];
 		unsigned leaves, silent;
-		s64 over; /* of the time that a CPU may be silent */
+		s64 over; /* part of the time that a CPU may be silent */
 		unsigned want;
 	} cases[] = {
 	    {{3, 3, 3, 3}, NEEDED, 0, 0, 0}, /* the caller's own, if no other has fewer */
@@ -235,7 +235,7 @@ static void first_movable_thread_moves_to_the_first_idle_cpu(struct ktest *t)
 	EXPECT_EQ(t, runqs[2].nr_ready, 1);
 	EXPECT_EQ(t, sched_threads(1), on_1 + 3);
 	EXPECT_EQ(t, sched_threads(2), on_2 + 1);
-	/* That one has work now, and the other stands still. */
+	/* The first CPU has work now, and the other stands still. */
 	balance(1);
 	EXPECT_EQ(t, runqs[1].nr_ready, 3);
 	all_alive(arch_clock_ns());
@@ -257,7 +257,10 @@ static void first_movable_thread_moves_to_the_first_idle_cpu(struct ktest *t)
 
 #define STOPPED 1u
 
-/* As a tick of this CPU that comes to CPU @cpu in its turn, which was silent for so long. */
+/*
+ * Do what a tick of this CPU does when it is @cpu's turn to be checked, which has been silent for
+ * that long.
+ */
 static void watch(unsigned cpu, u64 silent)
 {
 	u64 now = 10 * STILL_NS;
@@ -392,7 +395,7 @@ static void sleepers_of_a_stalled_cpu_are_woken_in_time(struct ktest *t)
 	}
 }
 
-/* ---- a CPU that goes, and comes back ---- */
+/* ---- a CPU that goes offline and comes back ---- */
 
 static void leaving_cpu_is_told_and_gets_no_thread(struct ktest *t)
 {

@@ -95,7 +95,7 @@ static void cpus_that_are_down_are_counted_where_they_are_named(struct ktest *t)
 
 static struct {
 	u32 runs, release; /* a */
-	bool stay;         /* CPU 2 does not come back from the call */
+	bool stay;         /* CPU 2 does not return from the call */
 } called;
 
 static void run_there(void *arg)
@@ -240,7 +240,7 @@ static void each_cpu_state_has_a_name_and_allowed_operations(struct ktest *t)
 	static const struct {
 		u32 state;
 		const char *online, *offline;
-		int up; /* of an offline CPU; 1: it is not tried */
+		int up; /* result for an offline CPU; 1: the call is not tried */
 	} states[] = {
 	    {HP_UP, "online", "absent", -EIO},
 	    {HP_LEAVING, "leaving", "leaving", -EIO},

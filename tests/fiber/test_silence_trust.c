@@ -16,7 +16,7 @@
 #define LIMIT  S /* of a pager, to answer in */
 #define NR     130u
 #define MARGIN (60 * MS)
-#define MAX_NS ((s64)(2 * S)) /* time for pagers that answer; a fourth of all time comes back */
+#define MAX_NS ((s64)(2 * S)) /* time for pagers that answer; a fourth of all time is given back */
 #define STOP   99u
 
 static u64 content[PAGE_SIZE / sizeof(u64)], store[PAGE_SIZE / sizeof(u64)];
@@ -119,7 +119,7 @@ static struct {
 	u64 late;              /* its answers come so late */
 	u64 answer;            /* other than ABI_PAGER_DONE: it does nothing else */
 	bool idle;             /* it does nothing else in any case */
-	struct endpoint *gift; /* comes with each answer, unless NULL */
+	struct endpoint *gift; /* sent with each answer, unless NULL */
 	unsigned calls;
 } server;
 

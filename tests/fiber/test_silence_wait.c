@@ -294,7 +294,7 @@ static void compute_unpreempted(void *arg)
 	while (arch_clock_ns() < until)
 		cpu_relax();
 	p->before = load_acquire(&p->ran);
-	/* Not with interrupts off: the end of those is where it is done. */
+	/* Not while interrupts are off: it is done when they go on again. */
 	flags = arch_irq_save();
 	WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 1u);
 	preempt_enable();

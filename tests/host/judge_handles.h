@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* judge_handles.h: of a world made up, what a load does with objects that it has. */
+/* judge_handles.h: a simulated world in which a load uses its objects. */
 #ifndef QUARRY_TESTS_JUDGE_HANDLES_H
 #define QUARRY_TESTS_JUDGE_HANDLES_H
 

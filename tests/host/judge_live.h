@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * judge_live.h: what a demonstration shows, as text in the world of the test that includes this.
- * What is too wide for the screen is noted as such.
+ * judge_live.h: a demonstration's screen as text, in the world of the test that includes this.
+ * Text that is too wide for the screen is recorded as a fault.
  */
 #ifndef QUARRY_TESTS_JUDGE_LIVE_H
 #define QUARRY_TESTS_JUDGE_LIVE_H

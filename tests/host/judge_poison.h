@@ -39,7 +39,7 @@ static struct {
 	int soft, hard, back; /* answers of requests */
 	struct poison_result res;
 	bool flagged[640];
-	long count_off; /* by so much mem_poisoned is wrong */
+	long count_off; /* error to add to mem_poisoned */
 	u64 reclaimed, moved;
 	unsigned calls_across;
 } world;
@@ -274,7 +274,7 @@ static void begin(unsigned cpus)
 	judge.stop = &soak.shaker.stop;
 }
 
-/* With the scene set: an object of 8 pages, its numbers 0. */
+/* Set the scene: an object of 8 pages, whose counts are 0. */
 static bool begin_scene(void)
 {
 	begin(2);

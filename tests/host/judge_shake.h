@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * judge_shake.h: as judge_soak.h: CPUs and ranges that are taken down and brought back beside a
+ * judge_shake.h: like judge_soak.h, for CPUs and ranges that go offline and come back during a
  * soak.
  */
 #ifndef QUARRY_TESTS_JUDGE_SHAKE_H

@@ -37,13 +37,16 @@ extern struct play play;
 
 unsigned long long play_llu(u64 value);
 
-/* For cpu_relax, which lets others run on a host: too long for waits of a million turns. */
+/*
+ * Replaces cpu_relax, which lets other threads run on a host: too slow for waits of a million
+ * turns.
+ */
 void play_turn(void);
 
 /* All registers are 0, and nothing has been noted. */
 void play_begin(void);
 
-/* Of a call that never returns: go on here when it has halted so many times. */
+/* For a call that never returns: continue here after it has halted so many times. */
 #define PLAY_TO_THE_END(nr, call)                                                                  \
 	do {                                                                                       \
 		play.halts = (nr);                                                                 \

@@ -10,7 +10,7 @@
 
 #include "tests/host/play_nodes.h"
 
-static unsigned sleeps; /* of a thread, before it is told to stop */
+static unsigned sleeps; /* rounds of a thread before it is told to stop */
 static void (*in_drain)(void);
 static int compacts[8]; /* what compactions return, in turn */
 static long brings[8];  /* and what standby_online does */

@@ -107,7 +107,7 @@ static void files_are_found_by_name(struct ktest *t)
 			ktest_fail(t, __FILE__, __LINE__, "\"%s\": found %u: %s", files[i].name,
 			    found, file.name);
 	}
-	/* By number each comes, in its order; an archive as its members. */
+	/* Modules by number, in their order; an archive appears as its members. */
 	for (i = 0; boot_file_number(i, &file); i++)
 		EXPECT(t, file.name[0] == "fsittlf"[i] || i >= 7);
 	EXPECT_EQ(t, i, 7);
@@ -248,7 +248,7 @@ static bool refused_with(const char *words)
 	return !screen_present() && !strcmp(said_since(pos), words);
 }
 
-/* As screen_init shows the log so far. */
+/* The same way screen_init shows the log so far. */
 static void show_log_on(struct text *text, void *pixels)
 {
 	u64 pos = 0;

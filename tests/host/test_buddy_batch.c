@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_buddy_batch.c: blocks taken from the buddy and given back many at a time: which pageblock
- * they come from, in what order, and that the state is that of the same blocks one by one.
+ * test_buddy_batch.c: blocks taken from the buddy and given back many at a time: their pageblock
+ * and order, and the same final state as with single blocks.
  */
 #include "tests/lib/mm_test.h"
 #include "mm/free_map_batch.h"
@@ -68,7 +68,7 @@ static void the_lowest_of_a_block_comes_last(struct ktest *t)
 	expect_whole(t, zone);
 }
 
-/* Of single pages too, which are taken a word of bits at a time. */
+/* Single pages too, which are taken a word of bits at a time. */
 static void single_pages_come_first(struct ktest *t)
 {
 	struct zone *zone = normal_zone(t, BLOCKS);
@@ -217,7 +217,7 @@ static void swap(struct page **a, struct page **b)
 	*b = page;
 }
 
-/* Shuffled, turned round, or as they came; with pieces in their place. */
+/* In random order, reversed, or as allocated; with pieces in place of some blocks. */
 static void mix(struct page **pages, unsigned nr, u64 *rand)
 {
 	unsigned how = (unsigned)(ktest_rand(rand) % 4), i;

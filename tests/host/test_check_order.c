@@ -247,7 +247,7 @@ static void list_is_checked_in_order(struct ktest *t)
 	kept = page_to_pfn_in(mem, kept_page);
 	PLANT(t, mem, low->blocks[MT_UNMOVABLE][tree_of(mem, kept)->list - 1],
 	    low->blocks[MT_MOVABLE][MAX_ORDER], "I-I2");
-	/* Fewer than there shall be; and the bit would say so too. */
+	/* Fewer than there must be; the bit would show it too. */
 	list = &zone->blocks[MT_MOVABLE][MAX_ORDER];
 	saved = *list;
 	*list = (u32)PFN_NONE;

@@ -151,7 +151,7 @@ static void slots_are_checked_in_order(struct ktest *t)
 	EXPECT(t, page_trylock(page));
 	PLANT(t, s.mem, *slot, slot_marker(page_to_pfn_in(s.mem, page)), "I-S5 marker");
 	atomic_and(&page->word, ~PAGE_LOCKED);
-	/* Of an object, but not of this slot. */
+	/* A page of an object, but not of this slot. */
 	PLANT(t, s.mem, *slot, (uintptr_t)other, "I-S2 owner");
 	/* A slot whose page was lost has none. */
 	PLANT(t, s.mem, *slot, SLOT_LOST, "I-S2 filled slots");

@@ -16,7 +16,7 @@ static void give_one(struct zone *zone, unsigned at, unsigned *nr)
 	held[at] = held[--*nr];
 }
 
-/* Of orders 0 to 3: 70, 15, 10 and 5 in a hundred. */
+/* Orders 0 to 3, at 70, 15, 10 and 5 per cent. */
 static unsigned some_order(u64 *rand, bool mixed)
 {
 	unsigned part = mixed ? (unsigned)(ktest_rand(rand) % 100) : 0;
@@ -25,9 +25,9 @@ static unsigned some_order(u64 *rand, bool mixed)
 }
 
 /*
- * Fill the zone, free half of it at random, and then many times free a tenth of what is held and
- * allocate as much.  Returns the pageblocks that are wholly free at the end; @possible: as many
- * pages are.
+ * Fill the zone, free half of it at random, and then many times free a tenth of the held pages and
+ * allocate as many.  Returns the pageblocks that are wholly free at the end; @possible: the number
+ * that the free pages would fill.
  */
 static unsigned whole_after_churn(struct zone *zone, bool mixed, unsigned *possible)
 {

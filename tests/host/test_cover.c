@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cover.c: what no other suite reaches: the words that mm/ finds for its state, and refusals
- * whose reason is only the caller's context.  Hosted only, because of how much it prints.
+ * test_cover.c: code that no other suite reaches: the texts that mm/ prints of its state, and
+ * refusals whose only reason is the caller's context.  Hosted only, because of how much it prints.
  */
 #include "tests/lib/mm_help.h"
 #include <quarry/contig.h>
@@ -114,7 +114,7 @@ static void sleeping_calls_are_refused_in_atomic_context(struct ktest *t)
 	cma = (struct cma){.mem = mem, .end = PAGEBLOCK_PAGES};
 	flags = arch_irq_save();
 	all_that_may_sleep(t, mem, &cma);
-	/* Allocating is not: without waiting. */
+	/* Allocating without waiting is not refused. */
 	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL, MAX_ORDER + 1));
 	arch_irq_restore(flags);
 	preempt_disable();
@@ -264,7 +264,7 @@ static void reserved_pages_are_named(struct ktest *t)
 	REQUIRE(t, !memory_ready(mem));
 	EXPECT_EQ(t, offline_query(mem, 0, PAGEBLOCK_PAGES, &fail), -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_RESERVED);
-	/* Past the scan, as if it had come later. */
+	/* Behind the scan, as if the page had been allocated later. */
 	zone = test_zone(mem, ZONE_NORMAL);
 	spin_lock(&zone->lock);
 	pageblock_set_isolated(zone, 0, true);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_device_pages.c: the drivers of virtio-mem and the balloon give back each page of the
- * kernel's own, however far they come.  Hosted only: in the kernel others allocate meanwhile.
+ * test_device_pages.c: the drivers of virtio-mem and the balloon give back each of the kernel's own
+ * pages, at whatever step they fail.  Hosted only: in the kernel others allocate meanwhile.
  */
 #include "drivers/virtio_balloon.h"
 #include "tests/lib/vmem_help.h"

@@ -10,12 +10,12 @@
 
 #define PAGES ((unsigned)PAGEBLOCK_PAGES)
 
-/* What is held: at its first page the order of a held block, plus 1. */
+/* The held blocks: at the first page of each its order plus 1. */
 struct held {
 	u8 at[PAGEBLOCK_PAGES];
 };
 
-/* ---- the model: what is held says what the map has to be ---- */
+/* ---- the model: the held blocks determine the map ---- */
 
 /* A block without a held page in it is free, as large as it can be. */
 static bool model_free(const struct held *held, struct free_map *map, unsigned page, unsigned order)
@@ -291,7 +291,7 @@ static void a_pageblock_joins_again(struct ktest *t)
 	EXPECT_EQ(t, free_map_count(&map, MAX_ORDER), 1);
 }
 
-/* ---- what free_map_ok is for ---- */
+/* ---- faults that free_map_ok must find ---- */
 
 static void damage_is_noticed(struct ktest *t)
 {

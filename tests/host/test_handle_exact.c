@@ -225,7 +225,7 @@ static void checksum_notices_any_damage(struct ktest *t)
 	}
 }
 
-/* The same seed, the same content; else another. */
+/* The same seed gives the same content, another seed another content. */
 static void content_follows_from_the_seed(struct ktest *t)
 {
 	u64 sum, first;

@@ -8,7 +8,7 @@
 
 #include "demo/crowd.h"
 
-#define FIRST (2 * PAGEBLOCK_PAGES) /* of the zone; its first pageblock has no page in use */
+#define FIRST (2 * PAGEBLOCK_PAGES) /* pages of the zone; its first pageblock has no page in use */
 
 static struct {
 	struct page map[3 * PAGEBLOCK_PAGES];
@@ -81,7 +81,10 @@ static void begin(void)
 	    .zone = 1, .bits = PB_ONLINE << PB_STATE_SHIFT, .nr_free = PAGEBLOCK_PAGES};
 	world.block[1] = world.block[2] =
 	    (struct pageblock){.zone = 1, .bits = PB_ONLINE << PB_STATE_SHIFT, .nr_free = 9};
-	/* Of a free pageblock; not mapped; mapped twice; of no object; the one. */
+	/*
+	 * Pages in turn: of a free pageblock; not mapped; mapped twice; of no object; the suitable
+	 * one.
+	 */
 	set(FIRST + 3, PG_LRU, 1);
 	set(FIRST + PAGEBLOCK_PAGES + 1, PG_LRU, 0);
 	set(FIRST + PAGEBLOCK_PAGES + 2, PG_LRU, 2);

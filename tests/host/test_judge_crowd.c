@@ -18,7 +18,7 @@ static struct {
 	unsigned started, start_fails;         /* this one, from 1 on, does not start */
 	u64 holds;                             /* pages of each, more after each sleep */
 	bool no_endpoint, dies, stays, no_end; /* one ends early, tasks stay, do not end */
-	unsigned faults, exits; /* so many of the tasks end by a fault, with status 9 */
+	unsigned faults, exits; /* number of tasks that end by a fault, with status 9 */
 	const u64 (*report)[4]; /* messages of programs, in turn */
 	unsigned nr_reports;
 	struct crowd *crowd;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_judge_drain.c: act 1 in a simulated world: the page in a cache, what the deaf CPU sees, and
- * what is said where there is no range, no memory, no cache or no other CPU.
+ * test_judge_drain.c: act 1 in a simulated world: the page in a cache, the cache that the deaf CPU
+ * sees, and the messages where there is no range, no memory, no cache or no other CPU.
  */
 #include <quarry/contig.h>
 #include <quarry/errno.h>

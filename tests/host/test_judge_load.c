@@ -272,7 +272,7 @@ static void a_burst_takes_all_pages_whatever_their_blocks(struct ktest *t)
 	EXPECT(t, b.pages == 100 && world.used == 100 && world.allocs < 100 && !world.wrong);
 	burst_give(&b);
 	EXPECT(t, !b.damaged && !b.top && !world.used && !world.dumps);
-	/* Only single pages are to be had, or not as many. */
+	/* Only single pages can be allocated, or too few. */
 	begin();
 	world.largest = 0;
 	b = (struct burst){.seed = 9};

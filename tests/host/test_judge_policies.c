@@ -211,7 +211,7 @@ static void each_policy_meets_the_same_fault(struct ktest *t)
 	    "  redrain drains again; disable costs the caches; precise neither\n" END);
 }
 
-/* Time spent for the eye does not count; nor do CPUs of other zones as hits. */
+/* Pauses for the viewer do not count as time, nor do CPUs of other zones as hits. */
 static void figures_are_of_the_zone_alone(struct ktest *t)
 {
 	if (!judge_figures(t))

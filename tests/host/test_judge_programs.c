@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_judge_programs.c: offlines under programs, in a world made up: the range, what counts as a
+ * test_judge_programs.c: offlines under programs in a simulated world: the range, what counts as a
  * round, and what fails it.
  */
 #define JUDGE(name) judge_programs_##name
@@ -29,7 +29,7 @@ static struct {
 	unsigned dies_after; /* so many rounds; 0: never */
 	bool no_range, no_crowd, bad_end, no_file;
 	unsigned blocks;       /* that can be allocated */
-	unsigned chosen, late; /* so often a range was chosen; little is mapped the first times */
+	unsigned chosen, late; /* number of ranges chosen; few pages are mapped the first times */
 	unsigned long *mapped; /* of the first zone MOVABLE */
 	u64 verified, wrong;
 	bool bad_page;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_judge_rounds.c: offline rounds in a world made up: what counts as one, and each thing that
- * the soak complains of.
+ * test_judge_rounds.c: offline rounds in a simulated world: what counts as one, and each fault that
+ * the soak reports.
  */
 #define smp_stats       judge_rounds_stats
 #define offline_round   judge_offline_round
@@ -23,12 +23,12 @@ struct smp_stats smp_stats;
 
 static struct {
 	unsigned cpus, stressed;  /* online; with stress on them */
-	u64 ops[2], each[2];      /* of each CPU; so many more at each turn */
+	u64 ops[2], each[2];      /* count of each CPU; its increase at each turn */
 	unsigned turns, calls;    /* of the stress; of on_isolated */
 	unsigned offlines, fails; /* this one, from 1 on, ends with */
 	int offline_err, online_err, stop_err;
 	unsigned drains, moved; /* of each */
-	u64 freed, frees;       /* while isolated: so far, and at each offline */
+	u64 freed, frees;       /* hits while isolated: so far, and at each offline */
 	bool no_range, no_stress, calls_across;
 	struct pageblock blocks[BLOCKS];
 } world;
@@ -354,11 +354,11 @@ static void rounds_that_move_nothing_fail(struct ktest *t)
 	"rounds:   8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
 #define POLICIES POLICY("redrain") POLICY("disable") POLICY("precise")
 #define STRESS   "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
-/* What is said of a failure during the rounds, and of one after them. */
+/* The message about a failure during the rounds, and after them. */
 #define FAILS_EARLY(what) "rounds: FAIL: " what "\n" STRESS
 #define FAILS_LATE(what)  POLICIES STRESS "rounds: FAIL: " what "\n"
 
-/* What the run says when one part of it fails. */
+/* The run's message when one part of it fails. */
 static const char *const failures[] = {
     FAILS_EARLY("redrain round 2: error -16, pfn 0x5: pinned page; 3 drain rounds"),
     FAILS_LATE("stress ended with error -34"),

@@ -227,7 +227,7 @@ static void program_runs_after_the_scenario(struct ktest *t)
 	EXPECT_SAID(t, "[tour 0, seed 6]");
 }
 
-/* Runs whatever happened before, and its failure is the run's. */
+/* It runs whatever happened before, and its failure fails the run. */
 static void the_script_is_last(struct ktest *t)
 {
 	begin("script", "good", "user", "bad");

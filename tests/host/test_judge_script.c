@@ -141,7 +141,7 @@ static void without_a_module_of_its_name_it_fails(struct ktest *t)
 	world.option = "b.script";
 	EXPECT(t, !script_run(6));
 	EXPECT_SAID(t, "script=b.script: no module of that name; the loader brought: files\n");
-	/* By a loader that gives no names. */
+	/* Loaded by a loader that gives no names. */
 	world.name = "";
 	EXPECT(t, script_run(6));
 	EXPECT_SAID(t, "> mem\n[mem]script: 1 command done\n");

@@ -171,7 +171,7 @@ static void each_page_of_a_block_has_words_of_its_own(struct ktest *t)
 	EXPECT(t, pattern_intact(&pretend, page, 1) && !world.words[2][0]);
 	page->index = 78;
 	EXPECT(t, !pattern_intact(&pretend, page, 1));
-	/* Without bytes there is nothing to see. */
+	/* A memory without bytes has nothing to verify. */
 	pretend.backed = false;
 	EXPECT(t, pattern_intact(&pretend, page, 1));
 	world.words[0][0] = 5;
@@ -241,7 +241,7 @@ static void blocks_are_freed_and_verified(struct ktest *t)
 	EXPECT_SAID(t, "[free 0 2][dump 3][free 0 2][free 0 2]");
 }
 
-/* To another thread, never to itself; into the first place that is empty. */
+/* Handed to another thread, never to itself; put into the first empty place. */
 static void blocks_are_handed_to_other_threads(struct ktest *t)
 {
 	struct stress_thread *me = &threads[1];
@@ -414,7 +414,7 @@ static void all_starts_and_ends(struct ktest *t)
 	    r.ops == 303 && r.failed == 30 && r.frees == 903 && r.frees_remote == 201 &&
 	        !r.corrupt && r.moved == 5);
 	EXPECT_EQ(t, world.used, 2);
-	/* On other CPUs, if their own are not there; with a pause if there are many. */
+	/* Threads run on other CPUs if their own are absent, and pause if there are many. */
 	begin(0);
 	world.others_only = true;
 	s = stress_start(&pretend, 2, 1, 6);

@@ -19,7 +19,7 @@ struct smp_stats smp_stats;
 
 static struct {
 	unsigned cpus;
-	const int *err; /* of each offline in turn, until */
+	const int *err; /* results of the offlines in turn, up to */
 	unsigned nr_err, offlines;
 	int online_err;
 	bool no_range, bad_program, takes_cpu, calls_across;
@@ -264,7 +264,7 @@ static void expect_fails(struct ktest *t, const char *want, int line)
 	"free as before; "                                                                         \
 	"61 dropped, 62 killed\n"
 
-/* A round that failed makes all fail that come after it. */
+/* After a round that failed all later rounds fail. */
 static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 {
 	unsigned job;

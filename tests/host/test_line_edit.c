@@ -121,7 +121,7 @@ static bool shown(void)
 	return tty.row[skip + i] == '\0';
 }
 
-/* Type the bytes; what the last one led to, or -1 if the terminal was wrong in between. */
+/* Type the bytes; returns the event of the last one, or -1 if the terminal was wrong in between. */
 static int type(const char *bytes)
 {
 	int event = LINE_GOES_ON;

@@ -271,7 +271,7 @@ static void many_cpus_are_a_digit_each(struct ktest *t)
 	    t, 7, " cpu0    0?!-o00111111222222233333344444455555556666667777777888888999999");
 	EXPECT_EQ(t, frame.text[10][1], 'c');
 	EXPECT_EQ(t, frame.text[11][1], ' ');
-	/* With more room, more CPUs have a bar. */
+	/* On a larger screen more CPUs have a bar. */
 	view.nr_cpus = 60;
 	live_frame_init(&frame, 120, 40);
 	EXPECT(t, live_map_rows(&view, &frame) >= 8);
@@ -333,7 +333,7 @@ static void a_terminal_follows_every_change(struct ktest *t)
 	}
 }
 
-/* A change larger than a frame's bytes comes with the next frames, each row in its turn. */
+/* A change larger than a frame's bytes is sent in several frames, row by row. */
 static void the_line_gets_no_more_than_it_carries(struct ktest *t)
 {
 	struct live_pen pen = fresh_pen(true);

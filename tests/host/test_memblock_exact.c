@@ -115,7 +115,7 @@ static void free_ranges_lie_between_the_taken(struct ktest *t)
 		from = r.end;
 	}
 	EXPECT(t, !memblock_next_free(m, from, &r));
-	/* From the middle of one that is taken, and of one that is free. */
+	/* Starting in the middle of a taken range, and of a free one. */
 	EXPECT(t, memblock_next_free(m, KB(50), &r));
 	EXPECT_EQ(t, r.start, KB(72));
 	EXPECT(t, memblock_next_free(m, KB(88), &r));

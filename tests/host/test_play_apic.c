@@ -17,7 +17,7 @@ static u64 tsc_hz, apic_hz;
 static const char *wanted_mode; /* NULL: not on the command line */
 static volatile u32 lapic_words[1024], ioapic_words[IOAPICS][8];
 static u32 redirect[IOAPICS][0x10 + 2 * PINS + 2]; /* by register */
-static unsigned busy;                              /* so many reads of the ICR find it busy */
+static unsigned busy;                              /* number of reads that find the ICR busy */
 
 static const char *option(const char *name, const char *otherwise)
 {

@@ -10,7 +10,7 @@
 #define PM_PORT 0x608u
 #define PM_HZ   3579545ULL
 #define PIT_HZ  1193182ULL
-#define TICKS   100u /* of the time stamp counter, for one of the timer */
+#define TICKS   100u /* ticks of the time stamp counter for one of the timer */
 
 static struct acpi_info firmware;
 static u64 ticks;           /* the time stamp counter */
@@ -27,7 +27,10 @@ struct cost {
 	u32 port, apic;
 };
 static const struct cost costs[] = {
-    /* Neither exact nor tight; the one that counts; as tight, and not exact; one too many. */
+    /*
+     * Readings in turn: neither exact nor tight; the one that counts; as tight, but not exact; one
+     * too many.
+     */
     {3 * TICKS, 1 * TICKS},
     {1 * TICKS, 3 * TICKS},
     {1 * TICKS, 1 * TICKS},
@@ -172,7 +175,7 @@ static void clock_without_a_timer_assumes_a_rate(struct ktest *t)
 	EXPECT_EQ(t, clock_tsc_hz, 1000000000);
 }
 
-/* By the rate that was measured, from where it was before. */
+/* The clock continues from its last value at the measured rate. */
 static void clock_advances_at_the_measured_rate(struct ktest *t)
 {
 	u64 begun, want;

@@ -83,7 +83,7 @@ static u32 max_id(void)
 	return most;
 }
 
-/* At what time, what the target has stored, and is the trampoline in its place? */
+/* Time; the value that the target has stored; is the trampoline in its place? */
 static void send(u32 dest, u32 low)
 {
 	unsigned i;
@@ -357,7 +357,7 @@ static void one_cpu_is_started_and_stopped(struct ktest *t)
 	arch_cpu_stop(2);
 	EXPECT_SAID(t, "100 us: 4500 to 22, 1\n");
 	EXPECT_EQ(t, area[2].started, 0);
-	/* Without a page nothing is touched. */
+	/* Without a page for the trampoline nothing is changed. */
 	begin(50 * US);
 	area[2].started = 9;
 	trampoline = 0;

@@ -163,7 +163,7 @@ static void free_it_first(struct zone *zone)
 	KASSERT(!mem_free_pages(zone->mem, held, 0));
 }
 
-/* What comes upon a page before its free has the lock is seen, and left to the slow path. */
+/* A change of a page before its free takes the lock is noticed and left to the slow path. */
 static void the_word_is_read_again_under_the_lock(struct ktest *t)
 {
 	struct job job;

@@ -59,13 +59,13 @@ static bool starts_with(const char *name, const char *start)
 	return !strncmp(name, start, strlen(start));
 }
 
-/* Points that a CPU comes to whatever its role does: in an interrupt, or in its idle thread. */
+/* Points that a CPU passes regardless of its role: in an interrupt, or in its idle thread. */
 static bool of_cpu(const char *name)
 {
 	return starts_with(name, "drain.handler") || starts_with(name, "cpu.");
 }
 
-/* In an interrupt, whatever thread it came upon, the role is the CPU's. */
+/* In an interrupt the role is the CPU's, whatever thread was interrupted. */
 struct role *race_my_role(void)
 {
 	const struct mm_task *task;
@@ -296,7 +296,7 @@ void race_settle(void)
 		else if (has_place(e, "done"))
 			race_step(r->op, "done");
 		else if (of_cpu(e->place[0].name))
-			return; /* may come while the role has nothing to do */
+			return; /* may be passed while the role has nothing to do */
 		else
 			missed(e);
 	}
@@ -319,7 +319,7 @@ static int find_entry(enum race_kind kind, unsigned role, const char *name, unsi
 	return -1;
 }
 
-/* A role that goes round and round while no other can move goes round for ever. */
+/* A role that repeats itself while no other can move repeats itself for ever. */
 static void count_pass(struct role *r)
 {
 	unsigned i;

@@ -15,7 +15,7 @@ struct role {
 	struct mm_task *task; /* of the thread that plays it */
 	struct thread *thread;
 	bool ready, running;
-	bool waits;           /* for a lock or an answer, if nothing came after it */
+	bool waits;           /* waits for a lock or an answer, if nothing followed it */
 	u32 parked;           /* points at which it is kept; 2 if one of them is in an interrupt */
 	u32 passes;           /* since the last step, while no other role could move */
 	int result;           /* of its last operation */
@@ -30,7 +30,7 @@ struct watch {
 	unsigned hits;
 };
 
-/* A point whose hits are counted, by whomever; from the first traced entry on. */
+/* A point whose hits by any role are counted, from the first traced entry on. */
 struct counted {
 	const char *name;
 	u32 hits; /* a */
@@ -71,7 +71,7 @@ void race_watch(struct race_watchdog *dog);
 /* Take the steps that no role is going to take. */
 void race_settle(void);
 /*
- * The role that runs here: in an interrupt, whatever thread it came upon, the CPU's.  NULL: none.
+ * The role that runs here: in an interrupt the CPU's, whatever thread was interrupted.  NULL: none.
  */
 struct role *race_my_role(void);
 

@@ -44,7 +44,7 @@ struct outcome {
 	char what[RACE_NAME]; /* OK, STUCK, CHECK(id), WRONG(role), CRASH */
 	char why[200];
 	unsigned points; /* passed */
-	unsigned cuts;   /* of the plan's, that took place */
+	unsigned cuts;   /* preemptions of the plan that happened */
 };
 
 /* The set read; and the last run's events. */

@@ -289,7 +289,7 @@ static double seconds(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-/* As the value of a JSON string. */
+/* Print it as the value of a JSON string. */
 static void print_quoted(const char *text)
 {
 	putchar('"');

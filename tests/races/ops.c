@@ -135,7 +135,7 @@ static int op_enable(unsigned role, const char *arg)
 	return err;
 }
 
-/* Of all zones; drain(U): of one. */
+/* Drains all zones; drain(U): one zone. */
 static int op_drain(unsigned role, const char *arg)
 {
 	int asked = drain_all_pages(ops.mem, arg[0] ? zone_arg(arg) : NULL);
@@ -155,7 +155,10 @@ static int op_empty(unsigned role, const char *arg)
 	return err;
 }
 
-/* What a disable promises as it returns; what a drain does of a page that was cached before it. */
+/*
+ * Checks the promise of a disable that returns, and of a drain about a page that was cached before
+ * it.
+ */
 static int op_off(unsigned role, const char *arg)
 {
 	struct mm_violation v;
@@ -317,7 +320,7 @@ static int op_drop(unsigned role, const char *arg)
 	return handle_free(&ops.objects, object_of(role, arg));
 }
 
-/* The owner of the objects goes, after the last of them. */
+/* The owner of the objects is destroyed after the last object. */
 static int op_retire(unsigned role, const char *arg)
 {
 	movable_owner_drain(&ops.objects.owner);

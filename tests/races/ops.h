@@ -23,8 +23,8 @@
 #define VM_V     (VM_BASE + VM_SLOT * PAGE_SIZE)
 
 /*
- * The page that a space shows at VM_V: V's slot of the object; of the other one; the object's
- * next slot; any of these.
+ * The page that a space shows at VM_V: from V's slot of the object; from the other object; from the
+ * object's next slot; from any of these.
  */
 enum vm_shows { SHOWS_V, SHOWS_OTHER, SHOWS_NEXT, SHOWS_ANY };
 
@@ -89,11 +89,11 @@ void vm_scene(char kind);
  */
 void vm_forget(void);
 void vm_drop_all(void *arg);
-/* Is @what part of them, or of where one waits for their pages? */
+/* Does @what belong to them, or to a queue of waiters for their pages? */
 bool vm_owns(const void *what);
 /*
- * V, or NULL: it is being moved, or gone, or not there yet.  The object is the caller's to look
- * at.
+ * V, or NULL if it is in transit, freed, or not allocated yet.  The caller must keep the object
+ * from changing.
  */
 struct page *vm_page_now(void);
 /*

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ops_cpu.c: CPUs that go and come, for the roles of a race.
+ * ops_cpu.c: CPUs that go offline and come back, for the roles of a race.
  *
  * Owns: nothing.
  */

@@ -132,7 +132,7 @@ void ops_build(const struct race_script *s)
 		panic("race: no memory: error %d", err);
 	keep_caches_small(mem);
 	mem->policy = s->policy;
-	mem->blocks_at_once = 1; /* so that other threads come in between */
+	mem->blocks_at_once = 1; /* so that other threads run in between */
 	ops.mem = mem;
 	handle_table_init(&ops.objects, mem, ops.object, ARRAY_SIZE(ops.object));
 	ops.offline_cpu = READ_ONCE(smp_stats.offline_cpu);

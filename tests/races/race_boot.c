@@ -62,7 +62,7 @@ static void print(const char *line)
 	printk("%s\n", line);
 }
 
-/* Can the script be run here, with @spare CPUs besides its roles'? */
+/* Can the script be run here, with @spare CPUs in addition to its roles'? */
 static bool can_run(unsigned spare)
 {
 	unsigned cpu = 0;
@@ -99,7 +99,7 @@ static bool run_one(void)
 
 struct choice {
 	u64 from, to;      /* seeds */
-	const char *moves; /* NULL: by seeds; else by keys, after these */
+	const char *moves; /* NULL: moves by seeds; otherwise by keys, after these */
 	bool good;
 };
 

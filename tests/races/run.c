@@ -224,7 +224,7 @@ static void drive(u32 end)
 	}
 }
 
-/* No point stops a role now; a role that does not come back is left where it is. */
+/* No point stops a role now; a role that does not return is left where it is. */
 static bool all_idle(void)
 {
 	u64 since = arch_clock_ns();

@@ -22,7 +22,7 @@
 struct step step;
 struct step_session *step_session;
 
-/* How often a role has been at a point, since the setup. */
+/* The visits of a role to a point since the setup. */
 static struct hit {
 	unsigned role, times;
 	char name[RACE_NAME];
@@ -61,7 +61,7 @@ struct frame *step_top(unsigned role)
 	return f[1].kind ? &f[1] : f[0].kind ? &f[0] : NULL;
 }
 
-/* How often this role has been at this point, with this time. */
+/* The visits of this role to this point, including this one. */
 static unsigned count_hit(unsigned role, const char *name)
 {
 	struct hit *h;

@@ -20,17 +20,17 @@ struct step_session {
 	/* Print a line; NULL: nothing is shown. */
 	void (*say)(const char *line);
 	/*
-	 * For choose: the next key, or -1 if there are no more; moves made before; what chance is
-	 * left.
+	 * For choose: the next key, or -1 if there are no more; the number of moves made; the state
+	 * of the random choice.
 	 */
 	int (*key)(void);
 	const char *given;
 	u64 rand;
-	int run;   /* a role that moves on and on; else -1 */
+	int run;   /* a role that moves without end; otherwise -1 */
 	bool back; /* left for a step back */
 	bool hush; /* the moves given are not shown */
 
-	bool ended; /* of the role that moved last, the operation */
+	bool ended; /* the operation of the role that moved last */
 
 	/* The result: the roles that moved, a letter each; and the script of that order. */
 	unsigned nr_moves;

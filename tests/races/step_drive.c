@@ -15,7 +15,7 @@
 
 #define MOVE_NS 10000000ULL /* of an operation's patience */
 #define SETTLE_NS                                                                                  \
-	20000000000ULL /* of the machine's: a role that has not come back by then never will */
+	20000000000ULL /* the machine's time after which a role that has not returned never will */
 #define TURNS_PER_LOOK 256
 #define NO_TIMEOUT_NS  (1ULL << 50)
 /*
@@ -63,8 +63,8 @@ static bool is(const char *state, unsigned cpu)
 }
 
 /*
- * Is a CPU that goes down or comes up held up: by an interrupt that is kept there, or by a call
- * of a role that is?
+ * Is a CPU that goes offline or comes online delayed by an interrupt that is held there, or by the
+ * call of a role that is held?
  */
 static bool held_up(unsigned cpu)
 {
@@ -146,8 +146,8 @@ static bool settled(void)
 }
 
 /*
- * Let @i check what it waits for.  True: it found it, and has continued; *good is false if it is
- * lost.
+ * Let @i check the condition that it waits for.  True: it holds, and the role has continued; *good
+ * is false if the role is lost.
  */
 static bool let_look(unsigned i, bool *good)
 {
@@ -175,7 +175,7 @@ static void look_again(void)
 		step.actor[i].frame[0].tried = step.actor[i].frame[1].tried = false;
 }
 
-/* After a move: no role runs, and no waiter would find what it waits for. */
+/* After a move: no role runs, and no waiter's condition holds. */
 static bool come_to_rest(void)
 {
 	unsigned i, nr = RACE_ROLES + step.nr_helpers;
@@ -242,7 +242,10 @@ static struct {
 	unsigned times[PICTURES];
 } seen;
 
-/* How often this picture has been seen since only this role can move; 0: others can too. */
+/*
+ * How often this picture has been seen since this role became the only one that can move; 0: others
+ * can move too.
+ */
 static unsigned times_seen(unsigned movable, unsigned role)
 {
 	u64 hash = step_look_hash();
@@ -263,7 +266,10 @@ static unsigned times_seen(unsigned movable, unsigned role)
 	return 1;
 }
 
-/* It goes round and round: does it get out of that alone?  False: no, and it is where it was. */
+/*
+ * The role repeats itself.  Will it leave the loop unaided? If not, returns false with the state
+ * restored.
+ */
 static bool gets_out(unsigned role, bool *good)
 {
 	u64 picture = step_look_hash();
@@ -296,7 +302,7 @@ static void goes_round(unsigned role)
 	race_end("STUCK", why);
 }
 
-/* No operation runs: which checks must pass? @more: some operations are still to come. */
+/* Which checks must pass while no operation runs? @more: some operations have not begun yet. */
 static void judge(bool more)
 {
 	struct race_finding found;
@@ -316,7 +322,7 @@ static void lost(void)
 	race_end("STUCK", why);
 }
 
-/* Write down where each role has come to by the last move. */
+/* Record the place of each role after the last move. */
 static void note(void)
 {
 	struct race_result *res = race.res;
@@ -368,7 +374,8 @@ static bool has_ended(unsigned movable)
 	return true;
 }
 
-static u64 timeout_ns; /* smp_timeout_ns but for the play: a reader who thinks is not silent */
+/* replaces smp_timeout_ns while stepping: a reader who thinks is no silent CPU */
+static u64 timeout_ns;
 
 /* The setup is over: wait until its last operation has come back and the reclaim thread sleeps. */
 static bool begin(void)

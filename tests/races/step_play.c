@@ -9,7 +9,7 @@
 #include <quarry/console.h>
 #include <quarry/ktest.h>
 
-#define SWITCH_ONE_IN 4 /* by chance: how often another role moves than the last time */
+#define SWITCH_ONE_IN 4 /* random moves: how often another role than the last one moves */
 
 static struct step_session session;
 static struct race_result result;
@@ -127,7 +127,7 @@ static int choose_by_keys(struct step_session *s, unsigned movable)
 
 static const char *outcome_of_script(void)
 {
-	/* Left before its end, it is a script that comes to its end. */
+	/* If the reader leaves early, the moves still make a script that ends. */
 	return !strcmp(result.outcome, "QUIT") ? "OK" : result.outcome;
 }
 

@@ -17,7 +17,7 @@ enum frame_kind { FRAME_NONE, FRAME_STOP, FRAME_WAIT };
 /* Where a thread, or an interrupt on top of it, is kept.  FRAME_NONE: it runs, or is not there. */
 struct frame {
 	enum frame_kind kind;
-	/* STOP: the point; WAIT: what for; NONE: what for, if a wait is to come */
+	/* STOP: the point; WAIT: the awaited thing; NONE: the same, if a wait follows */
 	char name[RACE_NAME];
 	unsigned nth;     /* which hit of the point, lock.wait(...) for a wait */
 	unsigned mover;   /* whose move it came with */
@@ -33,7 +33,7 @@ struct frame {
 /* A role; or a thread that works for the memory, which stops at no point. */
 struct actor {
 	const struct mm_task *task; /* helpers */
-	struct frame frame[2];      /* of its thread; of an interrupt on its CPU */
+	struct frame frame[2];      /* place of its thread; place of an interrupt on its CPU */
 	unsigned next;              /* entry of the script that has its next operation; nr: none */
 	bool start;                 /* it may begin that */
 	const char *ended;          /* the last operation that has ended */
@@ -44,16 +44,16 @@ struct step {
 	struct actor actor[RACE_ROLES + STEP_HELPERS];
 	unsigned nr_helpers;
 	unsigned mover;  /* the role released last */
-	bool others_too; /* by that move waiting roles continued */
+	bool others_too; /* that move let waiting roles continue */
 	u32 tracking;    /* a: waits are checked */
 	u32 serial;
-	u64 clock; /* a: what roles measure their patience by */
+	u64 clock; /* a: the clock by which roles measure their patience */
 };
 extern struct step step; /* race.lock */
 
 /* Where @role is kept: in the interrupt, if there is one.  NULL: nowhere. */
 struct frame *step_top(unsigned role);
-/* The setup is over: from here on points stop roles. */
+/* The setup is over: from now on points stop roles. */
 void step_start(void);
 
 /* ---- step_drive.c ---- */
@@ -79,7 +79,7 @@ void step_made_move(struct race_script *made, unsigned role);
 void step_made_started(struct race_script *made, unsigned role, const char *op);
 void step_made_ended(struct race_script *made, unsigned role, int result);
 /*
- * Nothing more comes: no role runs and the checks have been made; no role can continue; the
+ * The race is over: no role runs and the checks have been made; or no role can continue; or the
  * reader has left.
  */
 enum step_end { STEP_CHECKED, STEP_STUCK, STEP_LEFT };

@@ -37,7 +37,7 @@
 #define TRIES         10u /* of a move; each finds an untouched space */
 #define BASE          0x400000UL
 #define STUCK_NS      10000000000ULL
-#define HOLD          50000u /* turns of a loop that the migrator makes while the others come */
+#define HOLD          50000u /* turns of the migrator's loop while the others arrive */
 
 struct waiter {
 	unsigned nr, cpu;

@@ -17,7 +17,7 @@
 #define B            0x89u
 #define WANTED       0xa6u
 #define CONFIG       0xcf8u /* of PCI: keeps 32 bits */
-#define TIMER_STATUS 1u     /* of PM1: the power management timer has gone round */
+#define TIMER_STATUS 1u     /* bit of PM1: the power management timer has wrapped */
 
 static u32 told, times_told;
 

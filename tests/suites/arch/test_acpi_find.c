@@ -7,7 +7,7 @@
 
 /* ---- all tables ---- */
 
-#define ORDER      2 /* of the memory where the tables lie */
+#define ORDER      2 /* bytes of the memory that holds the tables */
 #define ROOT       0u
 #define OTHER_ROOT 0x200u
 #define MADT_AT    0x400u
@@ -32,7 +32,7 @@ static u8 sum_of(const u8 *p, size_t len)
 	return sum;
 }
 
-/* Make the checksum right of what @table holds, and put it at @at. */
+/* Correct the checksum of @table, and copy it to @at. */
 static void place(unsigned at, const char *name)
 {
 	unsigned i;
@@ -167,7 +167,8 @@ static void every_table_is_read(struct ktest *t)
 {
 	expect_found(t, 3);
 	EXPECT_EQ(t, fw_info.cpu[0].node, 0);
-	EXPECT_EQ(t, fw_info.cpu[1].node, 1); /* so the SRAT comes when all CPUs are known */
+	/* so that the SRAT is read after all CPUs are known */
+	EXPECT_EQ(t, fw_info.cpu[1].node, 1);
 	EXPECT_EQ(t, fw_info.nr_nodes, 2);
 	EXPECT_EQ(t, fw_info.distance[0][1], 35);
 	EXPECT_EQ(t, fw_info.distance[1][0], 25);
@@ -254,7 +255,7 @@ static void the_boot_cpu_is_there(struct ktest *t)
 	EXPECT_EQ(t, fw_info.nr_cpus, 2);
 	EXPECT_EQ(t, fw_info.cpu[0].enabled, false);
 	EXPECT_EQ(t, fw_info.cpu[1].apic_id, BOOT_ID);
-	/* Without a place for it, nothing is written beyond the last. */
+	/* If there is no place for another CPU, nothing is written beyond the last. */
 	memset(&fw_info, 0, sizeof(fw_info));
 	fw_info.nr_cpus = ACPI_MAX_CPUS - 1;
 	acpi_read(&fw_info, NULL, 36, BOOT_ID);
@@ -295,7 +296,7 @@ static void what_is_wrong_is_said(struct ktest *t)
 	u64 pos;
 
 	expect_words(t, "", 0, NULL);
-	/* no XSDT is no mistake; but there is no more than CPUs in the other */
+	/* a missing XSDT is no error, but the other table names only CPUs */
 	make_rsdp(2, where + OTHER_ROOT, 0);
 	pos = log_position();
 	read_all(rsdp, 36);

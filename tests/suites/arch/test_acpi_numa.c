@@ -80,7 +80,7 @@ static void srat_numbers_nodes_in_its_order(struct ktest *t)
 	EXPECT_EQ(t, fw_info.domain[1], 0x07000101);
 	EXPECT_EQ(t, fw_info.domain[2], 0x80000000);
 	EXPECT_EQ(t, fw_info.domain[3], 0x80000001);
-	/* Of old, a domain has one byte. */
+	/* In old tables a domain has one byte. */
 	begin_srat(1);
 	add_cpu(16, 0x07000001, 0, 1);
 	add_cpu(16, 0x07000102, 1, 1);
@@ -244,7 +244,7 @@ static void slit_shorter_than_its_distances_is_refused(struct ktest *t)
 	fw_table.len = SLIT - 1;
 	EXPECT_TEXT(t, parse_slit(), "too short");
 	begin_slit(33);
-	put64(fw_table.b + 36, 1ULL << 32); /* by itself it is 0, modulo 2^64 */
+	put64(fw_table.b + 36, 1ULL << 32); /* the sum alone is 0 modulo 2^64 */
 	EXPECT_TEXT(t, parse_slit(), "too many localities");
 	begin_slit(33);
 	put64(fw_table.b + 36, 0);

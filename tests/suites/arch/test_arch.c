@@ -191,7 +191,7 @@ static void expect_pins(struct ktest *t, unsigned nr0, unsigned nr1, unsigned nr
 	EXPECT_EQ(t, pins_of(2), nr2);
 }
 
-/* Those of a CPU that goes down, and no others.  No driver starts meanwhile. */
+/* The interrupts of a CPU that goes offline move, and no others.  No driver starts meanwhile. */
 static void interrupts_move_off_a_leaving_cpu(struct ktest *t)
 {
 	unsigned all = pins_of(nr_cpus);

@@ -41,7 +41,7 @@ struct gate {
 	u32 offset2, reserved;
 };
 
-/* What a CPU reads from its own registers. */
+/* Values that a CPU reads from its own registers. */
 struct found {
 	struct table_register gdtr, idtr;
 	u16 tr, ldtr, cs;
@@ -388,7 +388,7 @@ static void interprocessor_interrupts_are_counted(struct ktest *t)
 
 /* ---- device interrupts ---- */
 
-#define FPU_IRQ         13u /* of the old coprocessor: never raised */
+#define FPU_IRQ         13u /* the old coprocessor's exception: never raised */
 #define IOAPIC_REDIRECT 0x10u
 
 static void expect_route(struct ktest *t, volatile u32 *ioapic, u32 pin, u32 want)

@@ -226,8 +226,8 @@ static void thread_of_an_ended_task_never_runs(struct ktest *t)
 /* ---- user memory ---- */
 
 /*
- * The last eight bytes may be copied, and not one more; nor nothing, from where no user address
- * is.
+ * The last eight bytes may be copied, but not one byte more; and not even 0 bytes from an address
+ * that is no user address.
  */
 static void user_memory_ends_at_its_last_byte(struct ktest *t)
 {
@@ -254,7 +254,7 @@ static void user_memory_ends_at_its_last_byte(struct ktest *t)
 	task_put(task);
 }
 
-/* A copy goes by words and then by bytes; a page that is not there yet comes in either part. */
+/* A copy moves words and then bytes; a missing page is brought in either part. */
 static void user_copies_of_each_length_are_exact(struct ktest *t)
 {
 	u64 at = USER_END - PAGE_SIZE, end = USER_END - 2 * PAGE_SIZE;
@@ -268,7 +268,7 @@ static void user_copies_of_each_length_are_exact(struct ktest *t)
 	REQUIRE(t, object);
 	space_use(task->space);
 	for (len = 0; len <= 24; len++) {
-		/* The page comes anew, by a fault in the middle of the range. */
+		/* A fault in the middle of the range brings the page again. */
 		EXPECT_EQ(t, vm_object_remove(object, 0, 1), 0);
 		for (i = 0; i < sizeof(out); i++)
 			out[i] = (u8)(len + i + 1);

@@ -297,7 +297,7 @@ static void ram_is_mapped_by_the_largest_pages(struct ktest *t)
 	}
 }
 
-/* Of 512 GiB each: address spaces copy them, so they must be there before. */
+/* Entries of 512 GiB each: address spaces copy them, so they must exist before. */
 static void page_tables_of_hotplug_memory_are_prepared(struct ktest *t)
 {
 	const u64 *root = arch_phys_to_virt(kernel_cr3 & ~(u64)(PAGE_SIZE - 1));

@@ -193,7 +193,7 @@ static void run_beside(void *arg)
 	}
 }
 
-/* One does not answer, for a tenth of a second; no other thread runs here meanwhile. */
+/* One CPU does not answer for a tenth of a second; no other thread runs on this CPU meanwhile. */
 static void ask_all(void *arg)
 {
 	struct thread *other;

@@ -120,7 +120,7 @@ static void watch(void *arg)
 	probe_read(&w->after);
 }
 
-/* All CPUs have read at @va: with @err. */
+/* All CPUs have read @va, with result @err. */
 static void watch_begin(struct ktest *t, uintptr_t va, int err)
 {
 	unsigned cpu;
@@ -137,7 +137,7 @@ static void watch_begin(struct ktest *t, uintptr_t va, int err)
 	}
 }
 
-/* All have read again: with @err. */
+/* All CPUs have read it again, with result @err. */
 static void watch_end(struct ktest *t, int err)
 {
 	unsigned cpu;
@@ -266,7 +266,7 @@ static void freed_stack_is_reached_by_no_cpu(struct ktest *t)
 	ktest_on_cpu(0, free_stacks, &stacks);
 	expect_stacks_gone(t, &stacks, cpu);
 	expect_stacks_gone(t, &stacks, 0);
-	/* With other pages under them, every CPU sees these. */
+	/* After the pages behind the addresses are replaced, every CPU sees the new ones. */
 	if (begin_stacks(t, &stacks, cpu))
 		ktest_on_cpu(0, free_stacks, &stacks);
 }
@@ -308,8 +308,7 @@ static void free_while_read(void *arg)
 }
 
 /*
- * A CPU that reads the stack while it is freed may do so until then, and not one instruction
- * longer.
+ * A CPU may read the stack until the moment in which it is freed, and not one instruction longer.
  */
 static void freed_stack_is_unmapped_on_every_cpu(struct ktest *t)
 {
@@ -391,7 +390,7 @@ static void every_cpu_sees_an_array_shrink(struct ktest *t)
 }
 
 /*
- * As one large page, for good: another one each time.  What is put there is the machine's own
+ * Mapped as one large page, for ever: another one in each test.  The content is the machine's own
  * memmap.
  */
 static void every_cpu_sees_a_placed_array(struct ktest *t)
@@ -441,7 +440,7 @@ static void refused_registers_use_no_addresses(struct ktest *t)
 	char *first = arch_map_mmio(pa, PAGE_SIZE), *next;
 
 	REQUIRE(t, first);
-	/* as large as the window, of which some is in use */
+	/* as large as the window, part of which is in use */
 	EXPECT(t, !arch_map_mmio(pa, 1UL << 30));
 	EXPECT(t, !arch_map_mmio(pa, 3UL << 30));
 	EXPECT(t, !arch_map_mmio(pa, ~0UL));

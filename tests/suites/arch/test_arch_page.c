@@ -198,7 +198,7 @@ static void expect_no_stack(struct ktest *t, const char *stack)
 		EXPECT_EQ(t, arch_mapped_at((uintptr_t)stack - i * PAGE_SIZE), 0);
 }
 
-/* With the second half of them freed, in order: the last ones are not mapped any more. */
+/* After the second half is freed in order, the last pages are no longer mapped. */
 static void take_and_free(struct ktest *t)
 {
 	unsigned long pages;
@@ -239,7 +239,8 @@ static void stack_blocked(void *arg)
 	taken = (uintptr_t)top[NR - 1] - 3 * PAGE_SIZE;
 	for (i = 0; i < KEPT; i++) {
 		kept[i] = arch_stack_alloc();
-		EXPECT(t, kept[i] == top[KEPT - 1 - i]); /* the last one freed comes first */
+		/* the page freed last is allocated first */
+		EXPECT(t, kept[i] == top[KEPT - 1 - i]);
 	}
 	EXPECT_EQ(t, arch_stack_pages(), pages);
 	EXPECT_EQ(t, arch_map(taken, arch_mapped_at((uintptr_t)data_start), PAGE_SIZE, 0), 0);
@@ -258,7 +259,7 @@ static void stack_blocked(void *arg)
 		arch_stack_free(top[0]);
 	for (i = 0; i < KEPT; i++)
 		arch_stack_free(kept[i]);
-	/* Of KEPT + 1 that were freed, the last one is not mapped. */
+	/* Of KEPT + 1 freed pages the last one is not mapped. */
 	EXPECT_EQ(t, arch_stack_pages(), pages);
 }
 

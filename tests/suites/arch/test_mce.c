@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mce.c: what the registers of a machine check mean, whatever they hold; the ring; pages
- * that are counted.
+ * test_mce.c: the meaning of the registers of a machine check, for any values; the ring; counts of
+ * pages.
  */
 #include <quarry/ktest.h>
 #include <quarry/mce.h>
@@ -91,7 +91,7 @@ static u64 any_register(u64 *rand)
 	}
 }
 
-/* What must be true of every verdict, in other words than mce_decode's. */
+/* Rules for every verdict, written independently of mce_decode. */
 static bool sound(
     const struct mce_bank *b, u64 cap, u64 mcg_status, bool user, const struct mce_verdict *v)
 {
@@ -232,7 +232,7 @@ static void write_many(void *arg)
 	atomic_sub(&writers, 1u);
 }
 
-/* Each writer's come in its order, whole, and none is lost. */
+/* Each writer's records arrive whole and in its order, and none is lost. */
 static void ring_keeps_records_of_many_writers(struct ktest *t)
 {
 	unsigned cpu, nr = ktest_cpus(), got = 0, want[8] = {0};

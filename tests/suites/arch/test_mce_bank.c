@@ -10,7 +10,7 @@
 #include <quarry/port.h>
 #include <quarry/string.h>
 
-#define LAST 9u /* of the banks that the test fills */
+#define LAST 9u /* numbers of the banks that the test fills */
 #define HIT  (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | MCE_AR | 0x134)
 #define MISC 0x8c
 #define MCE_FRAME(at)                                                                              \
@@ -216,7 +216,7 @@ static void undo(struct ktest *t, pfn_t pfn)
 	WRITE_ONCE(kernel_memory.machine_check, real);
 }
 
-/* As from ring 3; no interrupt comes before it goes back there. */
+/* As from ring 3; no interrupt arrives before the CPU returns there. */
 static void hit_program(struct ktest *t)
 {
 	struct trap_frame frame = MCE_FRAME(0x1234);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_mce_cpu.c: machine checks on this machine: the test fills a bank and raises the exception
- * itself, which an emulator allows.  What can only come from outside is in test_mce_outside.c.
+ * itself, which an emulator allows.  test_mce_outside.c has those from the host.
  */
 #include "tests/lib/mce_help.h"
 #include "x86.h"
@@ -294,7 +294,7 @@ static void page_being_freed_kills_no_task(struct ktest *t)
 
 #define REQUIRED (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | MCE_AR | 0x134)
 
-/* As if the program at @ip had met what BANK holds; why nothing can be done, or NULL. */
+/* The program at @ip has met the error in BANK: why nothing can be done about it, or NULL. */
 static const char *meet(
     struct ktest *t, u64 status, pfn_t pfn, u64 mcg_status, u64 ip, struct mce_record *hit)
 {
@@ -387,7 +387,7 @@ static void program_handles_only_the_error_it_consumed(struct ktest *t)
 	EXPECT(t, !is_hit(t, MCE_VAL | MCE_UC, 0, NULL));
 }
 
-/* Polling leaves errors alone for which an exception will come. */
+/* Polling does not touch errors that will raise an exception. */
 static void polling_leaves_exceptions_alone(struct ktest *t)
 {
 	const struct mce_bank b = {.status = SCRUBBED & ~MCE_ADDRV};
@@ -421,8 +421,8 @@ static void polling_leaves_exceptions_alone(struct ktest *t)
 #define CANARY 0x5157415252590000UL
 
 /*
- * Raise one with the stack pointer in the machine checks' own stack; 0: what lay above it is as
- * it was.
+ * Raise one with the stack pointer in the machine checks' own stack.  Returns 0 if the bytes above
+ * it are unchanged.
  */
 static unsigned nested(const struct mce_bank *b)
 {

@@ -66,7 +66,10 @@ static struct task *start_lost(struct ktest *t, int cpu, u64 arg0, u64 arg1)
 	return task;
 }
 
-/* The page that it has at LOST; with PTE_DIRTY among @bits, once it has written to it. */
+/*
+ * The page that the program has at LOST; with PTE_DIRTY among @bits, after it has written to that
+ * page.
+ */
 static pfn_t page_with(struct task *task, u64 bits)
 {
 	u64 end = arch_clock_ns() + WAIT_NS;

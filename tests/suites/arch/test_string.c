@@ -49,7 +49,7 @@ static void memmove_keeps_overlapping_bytes(struct ktest *t)
 static void memcpy_and_memset_stay_within_their_bounds(struct ktest *t)
 {
 	static const u8 from[LENGTH] = {3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8, 9, 7, 9, 3, 2, 3, 8, 4};
-	int byte = 0x7a5; /* of which the lowest eight bits count */
+	int byte = 0x7a5; /* only the lowest eight bits count */
 	unsigned len, i;
 
 	for (len = 0; len <= LENGTH; len++) {

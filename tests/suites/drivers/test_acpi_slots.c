@@ -89,8 +89,8 @@ static void refused_eject_keeps_the_device_and_tells_the_host(struct ktest *t)
 }
 
 /*
- * Inserted and to be ejected before the first scan; the next device in the slot is not to be
- * ejected.
+ * The device was inserted, and its ejection requested, before the first scan; the next device in
+ * the slot must not be ejected.
  */
 static void eject_request_during_insertion_is_served(struct ktest *t)
 {
@@ -306,7 +306,7 @@ static void slots_are_shown_with_their_state(struct ktest *t)
 	slots_ask_for(1);
 	slot_bank_scan(&slots_bank);
 	expect_shown(t, "slots: 1 of 4 DIMM slots full; 2 taken, 1 given back, 1 refused, 0 odd\n");
-	/* A bank of CPUs, where one was refused and is gone: that is not odd. */
+	/* A bank of CPUs from which a refused CPU was removed: this is not reported as odd. */
 	slots_begin(SLOT_CPU);
 	fake_slots.refuses = -EIO;
 	slots_plug(0, 0, 0, 9);

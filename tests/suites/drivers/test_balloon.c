@@ -37,7 +37,7 @@ static void balloon_pages_can_be_migrated(struct ktest *t)
 	nr_told = 0;
 	EXPECT_EQ(t, offline_pages(balloon.mem, pfn, PAGEBLOCK_PAGES, NULL, &res), 0);
 	EXPECT(t, res.moved > 0);
-	/* Of each the host is told twice: the new page and the old one. */
+	/* The host is told two pages for each move: the new one and the old one. */
 	EXPECT_EQ(t, nr_told, 2 * res.moved);
 	EXPECT_EQ(t, balloon.moved, res.moved);
 	expect_lent(t, PAGEBLOCK_PAGES);
@@ -170,7 +170,7 @@ static void broken_device_returns_all_pages(struct ktest *t)
 	u32 n = BALLOON_BATCH + 40, first;
 
 	for (first = 1; first <= 4; first++) {
-		if (t->mem) { /* one memory, of which everything came back */
+		if (t->mem) { /* one memory, all of which came back */
 			pretend_init(
 			    &pretend_dev, t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, balloon_host);
 			memset(balloon_lent, 0, sizeof(balloon_lent));
@@ -269,7 +269,7 @@ static void statistics_are_sent_on_request(struct ktest *t)
 	balloon_end(t);
 }
 
-/* Of the lists of all zones, as much as reclaim could drop. */
+/* The pages on the lists of all zones that reclaim could drop. */
 static void reclaimable_pages_count_as_available(struct ktest *t) NO_LOCK_ANALYSIS
 {
 	unsigned i, nr, sum = 0;

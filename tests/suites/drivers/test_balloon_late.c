@@ -22,7 +22,7 @@ static void a_silent_device_delays_no_offline(struct ktest *t)
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
 		block = block_with_lent(t);
 		balloon_late = 1u << queue;
-		/* The test ends whatever is waited for. */
+		/* Ends the test, whatever it waits for. */
 		pretend_dev.breaks_at = pretend_dev.polls + 100;
 		EXPECT_EQ(
 		    t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, &opts, NULL), -ETIMEDOUT);
@@ -56,7 +56,7 @@ static void follow_once(void *arg)
 
 static struct ktest *follow_test;
 
-/* In the middle of a move, one page being lent less: the other CPU comes as far as it gets. */
+/* In the middle of a move, when one page fewer is lent: let the other CPU run as far as it gets. */
 static void follow_meanwhile(void)
 {
 	unsigned i;

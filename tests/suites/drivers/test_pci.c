@@ -76,8 +76,8 @@ static void function_is_disabled_while_its_bars_are_sized(struct ktest *t)
 }
 
 /*
- * Which of the six are BARs of their own depends on all before them; ports are 32 bits wide,
- * whatever bit 2 says.
+ * Whether a register is a BAR of its own depends on all before it; ports are 32 bits wide, whatever
+ * bit 2 says.
  */
 static void upper_halves_of_bars_are_no_bars(struct ktest *t)
 {
@@ -213,7 +213,7 @@ static u32 bus_read(const struct pci_function *fn, unsigned reg, unsigned len)
 
 	nr_reads++;
 	if (reg == PCI_VENDOR_ID && nr_reads > MAX_BUS_READS)
-		return 0xffff; /* the test ends whatever is scanned */
+		return 0xffff; /* ends the test, whatever it scans */
 	if (reg == PCI_VENDOR_ID)
 		return bridge || (fn->device == 1 && !fn->function) ? 0x1234 : 0xffff;
 	if (reg == PCI_HEADER_TYPE)
@@ -268,9 +268,9 @@ static struct tree_function {
     {0, 2, 0, 0x80, 0, 0x13, 0x0106, true},
     {0, 2, 3, 0, 0, 0x14, 0x0000, true},
     {0, 2, 7, 0x80, 0, 0x15, 0x0400, true},
-    {0, 3, 1, 0, 0, 0x16, 0x0007, false},    /* without a function 0 there is none */
+    {0, 3, 1, 0, 0, 0x16, 0x0007, false},    /* without function 0 there is no device */
     {0, 5, 0, 2, 6, 0x17, 0x0007, false},    /* a CardBus bridge: another header */
-    {0, 6, 0, 0x81, 3, 0x18, 0x0007, false}, /* to a bus that has been scanned */
+    {0, 6, 0, 0x81, 3, 0x18, 0x0007, false}, /* leads to a bus that has been scanned */
     {0, 6, 2, 1, 67, 0x19, 0x0007, false},
     {0, 31, 0, 0, 0, 0x1a, 0x0007, true},
     {3, 0, 0, 1, 1, 0x1b, 0x0007, false}, /* back to a lower bus */

@@ -154,8 +154,8 @@ static void font_with_a_table(struct ktest *t)
 }
 
 /*
- * Version 1: what a table gives the characters, cut off at any byte, and what stands behind its
- * end.
+ * Version 1: the glyphs that a table gives to characters, with the table cut off at any byte, and
+ * with bytes behind its end.
  */
 static void truncated_table_is_used_to_its_end(struct ktest *t)
 {
@@ -196,7 +196,7 @@ static void truncated_table_is_used_to_its_end(struct ktest *t)
 	EXPECT_EQ(t, wrong, 0);
 	for (i = 0; i < sizeof(small.guard); i++)
 		EXPECT_EQ(t, small.guard[i], 0xa5);
-	/* A font that does not speak of a table has none, whatever comes behind its glyphs. */
+	/* A font whose header names no table has none, whatever follows its glyphs. */
 	font_file[2] = 0;
 	REQUIRE(t, psf_parse(&font, font_file, at) == 0);
 	EXPECT(t, font.glyph['A'] == 'A' && font.glyph['~'] == '~');

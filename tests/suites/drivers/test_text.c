@@ -24,8 +24,8 @@ static void lines_wrap(struct ktest *t)
 	if (!text_start(t, 4))
 		return;
 	text_say("abcdefghijkl");
-	EXPECT_EQ(t, terminal.row,
-	    0); /* full, and nothing more: no empty line if a line feed comes now */
+	EXPECT_EQ(
+	    t, terminal.row, 0); /* the line is full, but a line feed now makes no empty line */
 	text_say("\nmnopqrstuvwxyz");
 	ROW(t, 0, "abcdefghijkl");
 	ROW(t, 1, "mnopqrstuvwx");
@@ -42,8 +42,7 @@ static void control_characters_move_the_cursor(struct ktest *t)
 	ROW(t, 2, "        T");
 	ROW(t, 3, "B");
 	ROW(t, 4, "N");
-	text_say(
-	    "abcdefghijkl\b \b"); /* as the monitor takes back the last character of a full line */
+	text_say("abcdefghijkl\b \b"); /* as the monitor erases the last character of a full line */
 	ROW(t, 5, "abcdefghijk");
 	text_say("\t\tZ");
 	ROW(t, 5, "abcdefghijkZ");
@@ -58,7 +57,7 @@ static void text_scrolls(struct ktest *t)
 		return;
 	for (i = 0; i < ROWS; i++, line[5]++)
 		text_say(line);
-	/* The last line feed went beyond the bottom: two rows, an eighth, have gone. */
+	/* The last line feed went beyond the bottom: two rows, an eighth of all, scrolled away. */
 	ROW(t, 0, "line C");
 	ROW(t, ROWS - 3, "line P");
 	ROW(t, ROWS - 2, "");
@@ -73,7 +72,7 @@ static void text_scrolls(struct ktest *t)
 	expect_guards(t, 0);
 }
 
-/* Drawn over with something else, only what changes is drawn again. */
+/* After other code has drawn over the screen, only changes are drawn again. */
 static void only_changes_are_drawn(struct ktest *t)
 {
 	if (!text_start(t, 4))
@@ -109,7 +108,9 @@ static void colours_are_set(struct ktest *t)
 	EXPECT(t, text_shows(0, 10, 'R', 0xff5555, 0));
 }
 
-/* Of the same character too, if only its colour is another; and then all is known to be drawn. */
+/*
+ * The same character in another colour is a change too; after that everything is known to be drawn.
+ */
 static void cell_with_a_new_colour_is_drawn_again(struct ktest *t)
 {
 	u32 i;
@@ -240,7 +241,7 @@ static void small_screens_are_handled(struct ktest *t)
 	EXPECT_EQ(t, terminal.rows, 3);
 }
 
-/* As when the kernel maps them elsewhere. */
+/* As when the kernel maps the pixels elsewhere. */
 static void framebuffer_may_move(struct ktest *t)
 {
 	if (!text_start(t, 4))

@@ -237,7 +237,7 @@ static void interrupt_of_an_absent_port_ends(struct ktest *t)
 	EXPECT_EQ(t, uart_getc(&uart), 0xff);
 }
 
-/* A byte comes; of the reader's CPU, so that the reader has gone to sleep before. */
+/* A byte arrives on the reader's CPU, after the reader has gone to sleep. */
 static void bring_one(void *arg)
 {
 	irqflags_t flags = arch_irq_save();

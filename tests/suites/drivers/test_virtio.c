@@ -368,7 +368,7 @@ static void silent_device_is_marked_broken(struct ktest *t)
 	REQUIRE(t, begin(t, 8, mute));
 	pretend_dev.dev.patience_ns = 1000000;
 	polls = pretend_dev.polls;
-	/* The test ends whatever is waited for. */
+	/* Ends the test, whatever it waits for. */
 	pretend_dev.breaks_at = polls + 20;
 	EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), -EIO);
 	EXPECT(t, pretend_dev.polls - polls <= VIRTIO_PATIENCES);

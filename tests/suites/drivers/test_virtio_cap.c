@@ -87,7 +87,7 @@ static void structure_lengths_are_honoured(struct ktest *t)
 		EXPECT_EQ(t, virtio_find_places(&space_fn, &places), 0);
 		EXPECT_EQ(t, places.part[least[i].part].len, least[i].len);
 		EXPECT(t, !strcmp(virtio_part_name((enum virtio_part)i), names[i]));
-		/* Of one that is longer than useful, the first MiB counts. */
+		/* Of a structure that is too long, only the first MiB counts. */
 		good_space();
 		space.writable[BAR] = 0xff000000;
 		space_set(BAR_REG, 4, PCI_BASE_ADDRESS_MEM_TYPE_64);

@@ -274,7 +274,8 @@ static void refused_request_changes_nothing(struct ktest *t)
 		/* Out of use, and still ours. */
 		expect_units(t, 6, 3);
 		/*
-		 * The host lets the kernel keep them: they are used again, and not plugged again.
+		 * The host lets the kernel keep the units: they are used again without being
+		 * plugged again.
 		 */
 		vmem_requests[VIRTIO_MEM_REQ_PLUG] = 0;
 		vmem_ask_for(5);
@@ -306,7 +307,7 @@ static void request_may_be_overwritten_by_the_device(struct ktest *t)
 	vmem_end(t);
 }
 
-/* A wrong answer, none, or one that came too late to be told from none. */
+/* A wrong answer, none, or one so late that it looks like none. */
 static void doubtful_state_is_queried_from_the_device(struct ktest *t)
 {
 	static const u16 types[] = {VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_REQ_UNPLUG};
@@ -341,8 +342,8 @@ static void doubtful_state_is_queried_from_the_device(struct ktest *t)
 }
 
 /*
- * Its queue is gone until it comes back: it gets no request, and does not count as one that
- * agrees.
+ * Its queue is missing until the restart: the device gets no request, and is not counted as
+ * agreeing.
  */
 static void device_that_fails_its_restart_is_not_used(struct ktest *t)
 {
@@ -359,7 +360,7 @@ static void device_that_fails_its_restart_is_not_used(struct ktest *t)
 	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), 0);
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 	expect_units(t, 5, 5);
-	/* Without the queue that it must have. */
+	/* The device lacks the queue that it must have. */
 	pretend_dev.size[0] = 0;
 	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), -ENODEV);
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EIO);

@@ -7,7 +7,7 @@
 
 static struct movable_owner owner;
 static struct page *held;
-static unsigned tries; /* of a migration, before the host's request changes */
+static unsigned tries; /* steps of a migration before the host's request changes */
 static unsigned new_wish;
 
 static int hold_isolate(struct memory *m, struct page *page)

@@ -235,7 +235,10 @@ static void overwritten_ring_breaks_nothing(struct ktest *t)
 	end(t);
 }
 
-/* The second descriptor of a buffer, a free one, one that came back: none was submitted. */
+/*
+ * Descriptors that were not submitted: the second one of a buffer, a free one, and one already
+ * returned.
+ */
 static void buffer_never_submitted_is_rejected(struct ktest *t)
 {
 	static const u16 lies[] = {1, 4, 2, 0xffff};

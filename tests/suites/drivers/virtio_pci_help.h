@@ -176,7 +176,7 @@ static inline struct virtio_device *taken(struct ktest *t)
 	return &bus.device[0].dev;
 }
 
-/* What was done since the last time. */
+/* The accesses since the last call. */
 static inline void expect_done(struct ktest *t, const char *what, int line)
 {
 	if (strcmp(fake.done, what) != 0)

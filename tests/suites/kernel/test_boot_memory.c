@@ -49,7 +49,7 @@ static void boot_memory_is_never_allocated(struct ktest *t)
 		    given_out(ALIGN_DOWN(bootinfo.used[i].start, PAGE_SIZE),
 		        ALIGN_UP(bootinfo.used[i].end, PAGE_SIZE)),
 		    0);
-	/* But for page 0 and the trampoline, all below the first MiB is. */
+	/* All memory below the first MiB is, except page 0 and the trampoline. */
 	EXPECT(t, given_out(PAGE_SIZE, 1UL << 20) > 0);
 }
 
@@ -98,7 +98,7 @@ static void zones_are_as_planned(struct ktest *t)
 			EXPECT(t, !fixed || zone->start_pfn == zone->end_pfn);
 			continue;
 		}
-		/* Memory that came later may have made it longer. */
+		/* Memory that was added later may have made it longer. */
 		EXPECT(t, zone->start_pfn <= p->start && zone->end_pfn >= p->end);
 		if (fixed) {
 			EXPECT_EQ(t, zone->start_pfn, p->start);
@@ -153,7 +153,7 @@ static void no_memory_is_taken_for_absent_pageblocks(struct ktest *t)
 		    arch_mapped_at((uintptr_t)last));
 }
 
-/* Later its arrays come from itself, as zeros. */
+/* Later its arrays are made of its own memory, as zeros. */
 static void late_arrays_are_zeroed_kmalloc_memory(struct ktest *t)
 {
 	u64 *words = kernel_memory.alloc(kernel_memory.alloc_arg, 256), or = 0;

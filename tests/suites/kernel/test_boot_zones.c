@@ -282,7 +282,7 @@ static void standby_memory_is_listed_in_parts(struct ktest *t)
 			ktest_fail(t, __FILE__, __LINE__, "[%#lx, %#lx): to %#lx", parts[i].start,
 			    parts[i].end, to);
 	}
-	/* Without standby memory there is no part either. */
+	/* Without standby memory no part is standby either. */
 	make_plan(t, &none);
 	EXPECT(t, !boot_stands_by(&plan, G4, 8192 * M, &to) && to == 8192 * M);
 }

@@ -171,7 +171,7 @@ static void backtraces_end_where_frames_do(struct ktest *t)
 {
 	uintptr_t rip = (uintptr_t)printk + 3;
 
-	/* As many as there are, 32 at most. */
+	/* As many bytes as there are, at most 32. */
 	chain(FRAMES - 3, 3);
 	EXPECT_TRACE(t, 0, (uintptr_t)frames[FRAMES - 3]);
 	chain(0, 32);

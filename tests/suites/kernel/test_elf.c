@@ -188,7 +188,7 @@ static void programs_at_the_limits_are_accepted(struct ktest *t)
 	    0);
 	image.head.p[0].p_vaddr--;
 	expect_why(t, __LINE__, IMAGE_SIZE, "a segment outside the addresses of programs");
-	/* With nothing of it in the file. */
+	/* Nothing of the segment is in the file. */
 	make_image();
 	image.head.p[2].p_filesz = 0;
 	image.head.p[2].p_offset = IMAGE_SIZE;
@@ -392,7 +392,7 @@ static void members_end_within_the_archive(struct ktest *t)
 			ktest_fail(t, __FILE__, __LINE__, "edit %u: at %lu", i, (unsigned long)pos);
 	}
 	make_archive();
-	/* Without the padding of the last. */
+	/* Without the padding of the last member. */
 	pos = 0;
 	EXPECT(t, cpio_next(archive, 119, &pos, &f) == 1 && pos == 119 && f.size == 3);
 	EXPECT_EQ(t, cpio_next(archive, 119, &pos, &f), -EINVAL);

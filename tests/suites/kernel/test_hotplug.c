@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_hotplug.c: CPUs go and come back, one after the other: nothing is lost, threads go on. */
+/*
+ * test_hotplug.c: CPUs go offline and come back, one after the other: nothing is lost, and threads
+ * continue.
+ */
 #include "tests/lib/hotplug_help.h"
 #include <quarry/machine.h>
 #include <quarry/smp.h>
@@ -135,7 +138,8 @@ static void a_cpu_comes_up_with_caches_off(struct ktest *t)
 	if (!needs_two(t))
 		return;
 	/*
-	 * What each stack may hold, those too that this CPU has not used since the caches were off.
+	 * The capacity of each stack, including those that this CPU has not used since the caches
+	 * were off.
 	 */
 	pcp_refresh_all(&kernel_memory);
 	on = capacity_sum(zone, cpu);
@@ -200,7 +204,7 @@ static bool arrived(void *arg)
 	return !READ_ONCE(v->wanted) || READ_ONCE(v->steps) >= READ_ONCE(v->wanted);
 }
 
-/* All go on: two more steps each, the last of them here or there. */
+/* All threads continue: each makes two more steps, the last of them on either CPU. */
 static void expect_steps(struct ktest *t, struct traveller *v, unsigned nr)
 {
 	unsigned i, step;

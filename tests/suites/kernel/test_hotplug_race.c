@@ -420,7 +420,7 @@ static void call_to_a_leaving_cpu_is_answered(struct ktest *t)
 	ender = thread_start("ender", 1, end_once_reported, &hang);
 	ktest_start(2, call_one, &c);
 	EXPECT(t, YIELD_UNTIL(READ_ONCE(smp_stats.ipis) != ipis));
-	/* By then it may have parked, or not: it lost its time. */
+	/* By then the CPU may have parked or not: its time is over. */
 	err = cpu_down(c.cpu);
 	EXPECT(t, err == 0 || err == -EIO);
 	restore_call_timeout(timeout);

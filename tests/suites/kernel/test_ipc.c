@@ -136,7 +136,7 @@ static void call_without_a_receiver_fails(struct ktest *t)
 	endpoint_put(ep, RIGHT_SEND);
 }
 
-/* Each answer goes to its own caller, and the next call comes in its place. */
+/* Each answer goes to its own caller, and the next call is received in the same step. */
 static void answer_and_wait_in_one_step(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create(), *other = endpoint_create();
@@ -159,7 +159,7 @@ static void answer_and_wait_in_one_step(struct ktest *t)
 			EXPECT_EQ(t, c[i - 1].msg.word[0], 10 * i - 9);
 		}
 	}
-	/* No other call comes, and none to the other endpoint; the answer is given all the same. */
+	/* No other call arrives, at neither endpoint; the answer is delivered all the same. */
 	EXPECT_EQ(t, ipc_reply_receive(call, ep, &msg, &call, MS), -ETIMEDOUT);
 	EXPECT_EQ(t, end_call(&c[2]), 0);
 	EXPECT_EQ(t, c[2].msg.word[0], 21);
@@ -362,7 +362,7 @@ static void answering_and_reserving_takes_both_or_nothing(struct ktest *t)
 	EXPECT(t, slot[0] != from && slot[1] % ABI_MAX_HANDLES != slot[0] % ABI_MAX_HANDLES);
 	EXPECT_EQ(t, cap_take(&table, (u64)from, CAP_REPLY, &call), -EBADF);
 	cap_fill_two(&table, slot, &reply, &cap);
-	/* Without another free slot; and a slot in its last generation is retired. */
+	/* No other slot is free; and a slot in its last generation is retired. */
 	for (i = 3; i < ABI_MAX_HANDLES; i++)
 		EXPECT(t, cap_install(&table, &cap) > 0);
 	EXPECT_EQ(t, TAKE(slot[0], other, CAP_PROGRAMS, RIGHT_EXEC), -EMFILE);

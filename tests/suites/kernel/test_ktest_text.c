@@ -4,7 +4,7 @@
 #include <quarry/console.h>
 #include <quarry/port.h>
 
-#define LOG_SIZE 65536u /* as in kernel/printk.c; of hosted programs at most that */
+#define LOG_SIZE 65536u /* as in kernel/printk.c; hosted programs keep at most as much */
 
 /* The failures of a test that says @reports and prints @text. */
 static unsigned failures_of(struct ktest_case c, const char *text)
@@ -41,7 +41,7 @@ static void text_that_no_test_expects_is_a_failure(struct ktest *t)
 	    {"one|two", "two\n", 1},
 	    {"one|two", "", 2},
 	    {"one|two", "one\nthree\ntwo\n", 1},
-	    /* Those with a question mark may be missing. */
+	    /* Words with a question mark may be missing. */
 	    {"?one", "", 0},
 	    {"?one", "one\n", 0},
 	    {"?one", "two\n", 1},
@@ -105,7 +105,7 @@ static void words_are_looked_for_in_the_beginning_of_a_long_line(struct ktest *t
 	EXPECT_EQ(t, failures_of((struct ktest_case){.reports = "two"}, text), 1);
 }
 
-/* Of more text than the log keeps only the end can be checked. */
+/* If there is more text than the log keeps, only its end can be checked. */
 static void text_that_the_log_has_lost_is_not_checked(struct ktest *t)
 {
 	struct ktest fake = {.name = "fake"};

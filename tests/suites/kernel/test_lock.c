@@ -41,7 +41,7 @@ static void enter_and_leave(struct shared *s)
 	if (s->inside++)
 		counter_add(&s->overlaps, 1);
 	s->plain++;
-	cpu_relax(); /* other threads that are let in come now */
+	cpu_relax(); /* a thread that is wrongly admitted would enter now */
 	s->inside--;
 }
 

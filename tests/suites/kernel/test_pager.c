@@ -160,7 +160,7 @@ static void dirty_pages_are_handed_over(struct ktest *t)
 	/* It gets back the content that it was handed. */
 	EXPECT_EQ(t, copy_from_user(have, WINDOW + 3 * PAGE_SIZE, PAGE_SIZE), 0);
 	EXPECT_EQ(t, memcmp(have, data, PAGE_SIZE), 0);
-	/* It has not taken the page, whatever it answers; or it answers that it has not. */
+	/* The pager has not taken the page, whatever it answers; or it answers that it has not. */
 	s.idle = true;
 	EXPECT_EQ(t, server_clean(&s, 3, data), -EIO);
 	s.answer = ABI_PAGER_FAILED;

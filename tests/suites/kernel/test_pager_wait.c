@@ -33,8 +33,8 @@ static void silent_pager_is_waited_for_once(struct ktest *t)
 	/* Room for a machine that stands still for as long. */
 	EXPECT(t, waited <= 6);
 	/*
-	 * Until it has been given another chance, and has answered; but for a machine that stands
-	 * still just then.
+	 * Wait until the pager has been given another chance and has answered; the limit is only
+	 * for a machine that stands still.
 	 */
 	server_start(t, &s);
 	for (waited = 0; waited < 5; waited++) {

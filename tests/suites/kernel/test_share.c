@@ -194,7 +194,7 @@ static void mostly_sleeping_thread_runs_at_once(struct ktest *t)
 		spinners(s, &s->task[i], 3);
 	sleeper = actor(s, &s->task[60], 100000, TICK_NS);
 	run(s, 1000 * TICK_NS);
-	/* It came last; from then on a tick wakes it and it runs at once. */
+	/* It came last; from now on a tick wakes it, and it runs at once. */
 	EXPECT(t, sleeper->turns > 400);
 	EXPECT_EQ(t, sleeper->longest_wait, 60 * TICK_NS);
 	sleeper->longest_wait = 0;

@@ -77,8 +77,8 @@ static void woken_thread_runs_first_for_one_turn(struct ktest *t)
 				runq_insert(&s->rq, woken, true);
 				spin_unlock(&s->rq.lock);
 				/*
-				 * Alone it has gone round the ring, and its used time is
-				 * forgotten.
+				 * A single share completes a turn of the ring by itself, and its
+				 * used time is forgotten.
 				 */
 				EXPECT_EQ(t, s->rq.ring, round);
 				EXPECT_EQ(t, s->task[0].ring, round);
@@ -127,8 +127,8 @@ static void short_turn_is_continued(struct ktest *t)
 				if (goes_on) {
 					EXPECT(t, runq_take(&s->rq) == prev);
 					/*
-					 * It has not begun another turn, nor has the ring gone
-					 * round.
+					 * It has not begun another turn, and the ring has not
+					 * completed one.
 					 */
 					EXPECT_EQ(t, s->task[0].turn_ns, SHORT_NS - 1);
 					EXPECT_EQ(t, s->rq.ring, 0);
@@ -157,7 +157,10 @@ static void time_is_charged_to_this_turn_or_the_one_before(struct ktest *t)
 	spin_unlock(&s->rq.lock);
 }
 
-/* Three in the ring: it has gone round when the last of those that were there has been taken. */
+/*
+ * With three shares the ring has completed a turn when the last of the shares that were listed at
+ * its start has been taken.
+ */
 static void round_ends_after_the_last_thread_of_the_ring(struct ktest *t)
 {
 	struct scene *s = new_scene();

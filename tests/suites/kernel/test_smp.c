@@ -234,7 +234,7 @@ static void answer_comes_after_fn_returned(struct ktest *t)
 	}
 }
 
-/* A function that runs several times: how often on each CPU, and a call that came in between. */
+/* A function that runs several times: its count on each CPU, and a call that arrived in between. */
 #define PIECES 5
 struct pieces {
 	struct seen seen;
@@ -294,7 +294,7 @@ static void call_in_pieces(void *arg)
 	smp_call_mask(target, run_in_pieces, arg);
 }
 
-/* Of other CPUs, and of the own one. */
+/* For other CPUs, and for this CPU. */
 static void calls_are_served_between_the_pieces_of_one(struct ktest *t)
 {
 	unsigned from;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_smp_dead.c: cross-calls beside CPUs that died, or went down, in the middle of one; of
- * kernel/smp.c only.
+ * test_smp_dead.c: cross-calls while a CPU dies or goes offline in the middle of one; kernel/smp.c
+ * only.
  */
 #include "tests/lib/wait_help.h"
 #include <quarry/ktest.h>

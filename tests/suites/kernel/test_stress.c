@@ -63,7 +63,7 @@ static void stress_threads_give_all_memory_back(struct ktest *t)
 	REQUIRE(t, s);
 	EXPECT_EQ(t, stress_cpus(s), nr);
 	EXPECT(t, wait_for_ops(s, OPS));
-	/* Of CPUs that it does not run on. */
+	/* Counts CPUs on which it does not run. */
 	EXPECT_EQ(t, stress_ops(s, nr) + stress_ops(s, ~0u), 0);
 	EXPECT(t, memory_free_pages(mem) < free);
 	EXPECT_EQ(t, stress_stop(s, &r), 0);
@@ -168,8 +168,8 @@ static void use(struct memory *mem, unsigned block, int pages)
 }
 
 /*
- * Ranges of two pageblocks; only zone MOVABLE, and only what could go.  Of equal ones,
- * offline_candidate's.
+ * Ranges of two pageblocks, only in zone MOVABLE and only if they could go offline.  Among equal
+ * ones, the choice of offline_candidate.
  */
 static void busiest_range_has_most_in_use(struct ktest *t)
 {
@@ -274,7 +274,7 @@ static void lost_pages_are_reported(struct ktest *t)
 
 static void soaks_run_each_policy(struct ktest *t)
 {
-	/* Of eight pages a block, most of a small memory is always in use. */
+	/* With blocks of eight pages most of a small memory is always in use. */
 	struct memory *mem =
 	    PAGEBLOCK_ORDER < 9 ? NULL : ktest_backed_memory(t, 2 * NORMAL, MOVABLE);
 	char want[120];

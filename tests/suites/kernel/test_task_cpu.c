@@ -93,7 +93,10 @@ static u64 cpus_seen(struct ktest *t, struct task *task, u64 want)
 	return seen & want;
 }
 
-/* All threads start on the only CPU; CPUs that come later have no work, and get some. */
+/*
+ * All threads start on the only online CPU; CPUs that come online later are idle and get some of
+ * them.
+ */
 static void threads_move_to_idle_cpus(struct ktest *t)
 {
 	u64 all = ktest_cpus() >= 64 ? ~0UL : (1UL << ktest_cpus()) - 1;
@@ -118,7 +121,7 @@ static void threads_move_to_idle_cpus(struct ktest *t)
 	expect_end(t, task, TASK_KILLED, 0);
 }
 
-/* A CPU that was away takes system calls again; threads on it go on elsewhere meanwhile. */
+/* A CPU that was offline takes system calls again; its threads continue elsewhere meanwhile. */
 static void programs_survive_cpu_hotplug(struct ktest *t)
 {
 	struct task *task;
@@ -176,8 +179,8 @@ static void nothing(void *arg)
 }
 
 /*
- * A CPU with a stale entry reads and writes the old page until it loads the tables again.  So let
- * each CPU do that, and each thread count on, or notice.
+ * A CPU with a stale entry reads and writes the old page until it loads the tables again.  So each
+ * CPU loads the tables once, after which each thread continues to count, or notices.
  */
 static void count_on(struct ktest *t, struct task *task, struct vm_space *space)
 {

@@ -5,7 +5,7 @@
 #include <quarry/string.h>
 #include <quarry/trace.h>
 
-#define NAME "  # trace" /* what the parser prints is a remark of the test */
+#define NAME "  # trace" /* text that the parser prints appears as a remark of the test */
 
 #define HEAD(events, allocs, frees, peak)                                                          \
 	"# events=" #events " allocs=" #allocs " frees=" #frees " ids=3 peak_live_pages=" #peak    \
@@ -205,7 +205,7 @@ static void run_short(
 	EXPECT(t, report->hits > 0 && report->hits < 1000);
 }
 
-/* As on one CPU, and nothing is kept. */
+/* The same as on one CPU, and no page is kept. */
 static void run_short_on(struct ktest *t, unsigned cpus)
 {
 	struct trace_report one, report;
@@ -217,7 +217,7 @@ static void run_short_on(struct ktest *t, unsigned cpus)
 	REQUIRE(t, parse_short(&trace));
 	run_short(t, &trace, 1, &one);
 	EXPECT_EQ(t, one.peak_pages, trace.peak_pages);
-	/* The first run on so many CPUs warms up what keeps pages: objects, stacks. */
+	/* The first run on so many CPUs fills the places that keep pages: objects, stacks. */
 	if (cpus > 1)
 		run_short(t, &trace, cpus, &report);
 	before = memory_free_pages(&kernel_memory);
@@ -265,7 +265,7 @@ static void failures_are_counted_and_their_frees_skipped(struct ktest *t)
 	trace_free(&trace);
 }
 
-/* Of four of the largest blocks two cannot be allocated, nor be freed. */
+/* Two of the four largest blocks cannot be allocated, and so not freed. */
 static void only_allocations_that_do_not_fit_fail(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 2);

@@ -82,8 +82,7 @@ static void use_chunks(void)
 }
 
 /*
- * Ids on both sides of where a chunk of them ends; and the most there may be, but with small
- * pageblocks.
+ * Ids on both sides of the end of a chunk; and the largest id, except with small pageblocks.
  */
 static void each_id_has_a_slot_of_its_own(struct ktest *t)
 {
@@ -124,7 +123,7 @@ static void parser_limits_are_exact(struct ktest *t)
 	EXPECT_REFUSED(t, parse(HEAD "a :\n"), 2, "id is not a number");
 	EXPECT_REFUSED(t, parse(HEAD "~\n"), 2, "neither an allocation (a) nor a free (f)");
 	EXPECT_REFUSED(t, parse(HEAD "\x7f\n"), 2, "not text: byte 0x7f");
-	/* Only what begins as gzip does is taken for it. */
+	/* Only a file that begins like gzip is unpacked. */
 	EXPECT_REFUSED(t, parse("\x1f"), 1, "not text: unpack it first, it seems to be gzip");
 	EXPECT_REFUSED(t, parse("#\x1f"), 1, "not text: byte 0x1f");
 	EXPECT_REFUSED(t, parse(HEAD "\x1f"), 2, "not text: byte 0x1f");
@@ -136,7 +135,7 @@ static void parser_limits_are_exact(struct ktest *t)
 	          "0\n"),
 	    1, "peak_live_pages is 1099511627776, but the events make it 1");
 	EXPECT_REFUSED(t, parse("# events=4294967295"), 1, "events is above 4294967294");
-	/* Of the shortest events as many as fit into so many bytes, and one. */
+	/* As many of the shortest events as fit into so many bytes, and one more. */
 	room = strlen("# events=10 allocs=10 frees=0 ids=1 peak_live_pages=1 cpus=1\n") / 6 + 1;
 	EXPECT_REFUSED(t,
 	    parse("# events=%lu allocs=%lu frees=0 ids=1 peak_live_pages=1 cpus=1\n", room + 1,
