@@ -136,7 +136,7 @@ static bool run(void (*fn)(void *), void *arg)
 /*
  * A request whose function is to run once more is not answered, so its sender does not change it;
  * it is in the inbox again, with an interrupt that is taken as soon as this one's handler returns.
- * @last: there will be none.
+ * @last: there will be no further interrupt.
  */
 static void serve_one(unsigned self, unsigned from, bool last)
 {

@@ -36,7 +36,7 @@ static int drain_round(struct drain_request *req, bool force) REQUIRES_SHARED(cp
 	KASSERT(mutex_is_held(&mem->pcp_ctl));
 	/* A forced round must miss no CPU, so the set of CPUs stays. */
 	KASSERT(!force || rwsem_is_held(&cpu_hotplug));
-	/* The counts are read after the number of this round is out; forced, none is read. */
+	/* The counts are read after this round's number is visible; a forced round reads none. */
 	if (!force)
 		expect_stores_out();
 	sched_point("drain.mask_begin");

@@ -41,7 +41,7 @@ extern struct judge judge;
 
 void judge_clear(void);
 
-/* Another run, of which the text follows that of the one before. */
+/* Begin another run; its text is appended to that of the run before. */
 void judge_again(void);
 
 void judge_begin(void);

@@ -57,8 +57,8 @@ static size_t word_of(unsigned role)
 }
 
 /*
- * Write to the role's word of what the space shows, twice: the second write needs no fault unless
- * something changed.
+ * Write twice to the role's word in the page that the space shows: the second write needs no fault
+ * unless something changed.
  */
 int vm_op_store(unsigned role, const char *arg)
 {

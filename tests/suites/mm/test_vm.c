@@ -240,7 +240,7 @@ static void protection_is_enforced_at_once(struct ktest *t)
 	soft_load_space(s.space);
 	write_pages(t, 0, 6, 2);
 	EXPECT_EQ(t, soft_exec(page_at(1)), -EACCES);
-	/* In the TLB, dirty: without a shootdown the write would go through. */
+	/* The entry is in the TLB, marked dirty: without a shootdown the write would succeed. */
 	EXPECT_EQ(t, vm_protect(s.space, page_at(2), 2, VM_READ), 0);
 	EXPECT_EQ(t, s.space->nr_regions, 3);
 	EXPECT_EQ(t, soft_try_write(page_at(2), 1), -EFAULT);
