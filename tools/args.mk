@@ -6,6 +6,7 @@ only = $(subst $() ,$(comma),$(strip $(subst $(comma), ,$(ONLY))))
 TOOLS      := test test-bochs check lint format house bench soak race model mutants mutate failsweep
 TOOLS      += fuzz coverage figures recording minimal bench-peers amalgamation
 TOOLS      += web-check
+ARGS_web-check := $(if $(VARIANTS),--variants $(VARIANTS))
 ARGS_amalgamation = --port $(PORT) $(CORE_SRCS)
 ARGS_test := $(if $(FULL),--full)
 ARGS_check := $(if $(SUITE),--suite '$(SUITE)') $(if $(FAILFAST),--fail-fast)

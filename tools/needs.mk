@@ -27,7 +27,7 @@ NEEDS_lib := compile
 NEEDS_arena := compile
 NEEDS_porting-check := compile
 NEEDS_web := compile web
-NEEDS_web-check := compile web
+NEEDS_web-check := compile web web-check
 # Targets that are tools and make nothing here: what objects depend on need not be read.
 TOOLS_ONLY := help grade lab lab-kernel lab-settings labs labs-check labs-leak labs-sure skeleton
 BUILDS_NOTHING := $(if $(MAKECMDGOALS),$(if $(filter-out $(TOOLS_ONLY),$(MAKECMDGOALS)),,yes))

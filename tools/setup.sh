@@ -15,7 +15,8 @@
 #   figures   graphviz, mscgen              minimal mmdebstrap
 #   peers     libelf, for a module of Debian's kernel
 #   web       clang and lld for WebAssembly, wasi-libc, binaryen, node
-#   run  = compile boot iso                 test = all but debug, peers, web
+#   web-check Chromium, npm
+#   run  = compile boot iso                 test = all but debug, peers, web*
 #
 # A package is present if its tool or file is found, so without missing ones no package manager is
 # called.  Debian and Ubuntu: installs with apt, by sudo if not run as root.  On other systems, and
@@ -128,6 +129,9 @@ look_for() {
 		need libclang-rt-dev-wasm32 file /usr/lib/llvm-*/lib/clang/*/lib/wasi/*builtins*
 		need binaryen tool wasm-opt
 		need nodejs tool node ;;
+	web-check)
+		need chromium tool chromium
+		need npm tool npm ;;
 	mutate) need python3-clang python_has clang.cindex ;;
 	fuzz)
 		need clang tool clang
@@ -144,7 +148,7 @@ look_for() {
 			look_for debug ;;
 	*)
 		echo "setup: no set '$1'; known: compile cache boot iso uefi debug check lint" \
-			"fuzz model mutate bochs figures minimal peers web run test" >&2
+			"fuzz model mutate bochs figures minimal peers web web-check run test" >&2
 		exit 2 ;;
 	esac
 }

@@ -2,27 +2,49 @@
 # SPDX-License-Identifier: MIT
 """Test the laboratory in a browser: `make web-check` (docs/web.md).
 
-Usage: tools/web_check.py [--build DIR] [--jobs N] [--only traces,...]
+Usage: tools/web-check.py [--build DIR] [--jobs N] [--variants LIST] [--only traces,words,pages]
 
-Makes build/web with every wrong variant that a script names, and runs the programs of tests/web on
-it.  The last line counts all of their tests.
+Makes build/web, with the wrong variants in LIST as tools/web.py takes them, and runs programs of
+tests/web on it; without --only traces alone.  The last line counts all of their tests.
+
+pages drives headless Chromium by playwright-core, of the version in tests/web/package-lock.json,
+from the npm registry; its screenshots are in DIR/web-test.
 """
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import outer_make
 import qemu
+import web_words
 
-TESTS = {"traces": "traces.mjs"}
+FOLDER = os.path.join(qemu.ROOT, "tests/web")
+TESTS = {"traces": "traces.mjs", "words": "words.mjs", "pages": "pages.mjs"}
+
+
+def get_playwright(build):
+    """playwright-core in build/web-test; False: the registry does not answer."""
+    to = os.path.join(build, "web-test")
+    os.makedirs(to, exist_ok=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copyfile(os.path.join(FOLDER, name), os.path.join(to, name))
+    if os.path.isdir(os.path.join(to, "node_modules", "playwright-core")):
+        return True
+    return subprocess.run(["npm", "ci", "--silent"], cwd=to).returncode == 0
 
 
 def run_test(build, name):
     """(passed, failed) of one program of tests/web."""
-    program = os.path.join(qemu.ROOT, "tests/web", TESTS[name])
+    if name == "words":
+        return web_words.check(build)
+    if name == "pages" and not get_playwright(build):
+        print("not ok pages: npm brings no playwright-core")
+        return 0, 1
+    program = os.path.join(FOLDER, TESTS[name])
     done = subprocess.run(["node", program, build], stdout=subprocess.PIPE, text=True)
     print(done.stdout, end="", flush=True)
     found = re.findall(r"(\d+) passed, (\d+) failed", done.stdout)
@@ -34,7 +56,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(qemu.ROOT, "build"))
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
-    parser.add_argument("--only", default=",".join(TESTS))
+    parser.add_argument("--only", default="traces")
+    parser.add_argument("--variants", default="")
     args = parser.parse_args()
     unknown = set(args.only.split(",")) - set(TESTS)
     if unknown:
@@ -42,7 +65,8 @@ def main():
     build = os.path.abspath(args.build)
     make = [os.environ.get("MAKE", "make"), "--no-print-directory", f"-j{args.jobs}"]
     make += [f"B={outer_make.named(build)}", outer_make.named(os.path.join(build, "fiber/race"))]
-    made = subprocess.run([*make, "web", "VARIANTS=all"], cwd=qemu.ROOT, env=outer_make.env())
+    make += ["web", f"VARIANTS={args.variants}"]
+    made = subprocess.run(make, cwd=qemu.ROOT, env=outer_make.env())
     if made.returncode:
         print("not ok make web")
         print("web-check: 0 passed, 1 failed")

@@ -285,6 +285,7 @@ async function draw() {
   await drawBeside(found);
   history.replaceState(null, "", address());
   document.body.dataset.state = address();
+  document.body.dataset.drawn = String(Number(document.body.dataset.drawn ?? 0) + 1);
 }
 
 function movableOf(picture) {

@@ -75,7 +75,7 @@ export function drawLanes(to, pictures, at, { differs = () => false, go = null, 
     ),
   );
   const row = to.querySelector("tr.at");
-  const header = to.querySelector("thead").offsetHeight;
+  const header = to.querySelector("thead").offsetHeight + (title ? to.firstChild.offsetHeight : 0);
   if (
     row &&
     (row.offsetTop - header < to.scrollTop ||

@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: MIT
+// worker.js: runs the explorer beside the page: { module, args } in, what it printed out.
+import { run } from "./machine.js";
+
+addEventListener("message", async ({ data: { module, args } }) => {
+  const { out, error, status } = await run(module, args);
+  postMessage({ out, error, status });
+});
