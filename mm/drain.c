@@ -128,6 +128,35 @@ static int refresh_round(struct memory *mem, struct zone *zone) REQUIRES_SHARED(
 	return drain_round(&req, true);
 }
 
+/* May a CPU cache more of @zone than its limits allow by now?  An unlocked read. */
+static bool zone_over_limits(const struct zone *zone)
+{
+	const struct memory *mem = zone->mem;
+	unsigned cpu, i;
+
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
+		const u16 *capacity = &mem->pcp[cpu]->capacity[zone->id * STACKS_PER_ZONE];
+
+		for (i = 0; i < ARRAY_SIZE(zone->pcp_limit); i++) {
+			if (READ_ONCE(capacity[i]) > READ_ONCE(zone->pcp_limit[i]))
+				return true;
+		}
+	}
+	return false;
+}
+
+int pcp_cut_counted(struct zone *zone, struct drain_cost *cost)
+{
+	if (!zone_over_limits(zone))
+		return 0;
+	rounds_lock(zone->mem);
+	cost->ipis += (unsigned)refresh_round(zone->mem, zone);
+	cost->rounds++;
+	MM_EVENT(zone->mem, DRAIN_FORCED);
+	rounds_unlock(zone->mem);
+	return 0;
+}
+
 int zone_pcp_disable(struct zone *zone)
 {
 	struct drain_cost cost = {0};

@@ -83,9 +83,10 @@ void zone_set_limits(struct zone *zone, unsigned long leaving) REQUIRES(mem_hotp
 void pcp_refresh_zone_local(struct zone *zone) EXCLUDES(zone_class);
 /*
  * The owner's capacity of one stack, brought up to date; irqs off.  Only the owner ever writes it,
- * as depth ? 0 : limit: no other CPU can make one interrupt-off section see two capacities.  The
- * acquire pairs with the release in zone_pcp_enable: the CPU that sees depth 0 sees all that was
- * done before it, flags of broken pages among it.
+ * as depth ? 0 : limit (or, as long as a spill has left more, as what is there): no other CPU can
+ * make one interrupt-off section see two capacities.  The acquire pairs with the release in
+ * zone_pcp_enable: the CPU that sees depth 0 sees all that was done before it, flags of broken
+ * pages among it.
  */
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack);
 /* Owner, irqs off: give back all of the zone. */

@@ -5,8 +5,9 @@
  *
  * Owns:       zone->pcp_capacity, which the owners of the caches follow (pcp_update_capacity).
  * Locks:      hotplug.
- * Invariants: over all CPUs the capacities of a zone make at most 1/16 of it; no stack has a
- *             capacity without slots.
+ * Invariants: the limits of a zone, for all CPUs together, make at most 1/16 of it; no stack has a
+ *             limit without slots.  The owner's capacity follows a limit at its next refill or
+ *             spill, or in the round of whoever cut it.
  * Tests:      pcp, pcp_exact, pcp_bounds, play_refill, nodes.
  */
 #include "mm/pcp.h"
