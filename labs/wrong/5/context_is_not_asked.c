@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: a disable where the caller may not sleep is not refused
+ * layer: contract
+ * file: mm/drain.c
+ */
+
+int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
+{
+	struct memory *mem = zone->mem;
+	int err = 0;
+
+	rounds_lock(mem);
+	if (zone->pcp_depth >= 65535) {
+		err = -EOVERFLOW;
+	} else {
+		WRITE_ONCE(zone->pcp_depth, zone->pcp_depth + 1);
+		if (zone->pcp_depth == 1) {
+			cost->ipis += (unsigned)refresh_round(mem, zone);
+			cost->rounds++;
+		}
+	}
+	rounds_unlock(mem);
+	return err;
+}

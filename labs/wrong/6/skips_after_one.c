@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * title: what moves into the place of a page that is given back is not looked at
+ * layer: model
+ * file: mm/page_isolation.c
+ */
+
+void pcp_drain_isolated_local(struct zone *zone)
+{
+	struct pcp *pcp = this_pcp_slow(zone->mem);
+	unsigned i, at;
+
+	zone_lock(zone);
+	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++) {
+		unsigned stack = zone->id * STACKS_PER_ZONE + i;
+
+		for (at = 0; at < pcp->count[stack]; at++) {
+			pfn_t pfn = page_to_pfn_in(zone->mem, pcp->slot[stack][at]);
+
+			if (!pageblock_isolated(pageblock_of(zone->mem, pfn)))
+				continue;
+			buddy_free(zone, pfn, index_order(i / NR_CACHED_TYPES));
+			pcp->slot[stack][at] = pcp->slot[stack][pcp->count[stack] - 1];
+			WRITE_ONCE(pcp->count[stack], (u16)(pcp->count[stack] - 1));
+		}
+	}
+	zone_unlock(zone);
+}
