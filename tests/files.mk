@@ -235,6 +235,7 @@ TEST_SRCS += tests/suites/kernel/test_elf.c
 TEST_SRCS += tests/suites/kernel/test_stress.c
 TEST_SRCS += tests/suites/kernel/test_log.c
 TEST_SRCS += tests/suites/kernel/test_ktest_text.c
+TEST_SRCS += tests/suites/kernel/test_ktest_wait.c
 TEST_SRCS += tests/suites/drivers/test_uart.c
 TEST_SRCS += tests/suites/drivers/test_screen.c
 TEST_SRCS += tests/suites/drivers/test_text.c

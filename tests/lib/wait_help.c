@@ -36,10 +36,15 @@ bool wait_goes_on(struct wait_limit *limit)
 		limit->end = arch_clock_ns() + RACE_NS;
 	/* What is not written will not come, however long it is waited for. */
 	return limit->turns++ < RACE_TURNS ||
-	    (!READ_ONCE(lab_unwritten) && arch_clock_ns() < limit->end);
+	    ((limit->own || !READ_ONCE(lab_unwritten)) && arch_clock_ns() < limit->end);
 }
 
 bool race_wait(const u32 *flag)
 {
 	return SPIN_UNTIL(load_acquire(flag));
+}
+
+bool own_wait(const u32 *flag)
+{
+	return OWN_SPIN_UNTIL(load_acquire(flag));
 }

@@ -30,28 +30,36 @@ u64 set_call_timeout(u64 ns);
 void restore_call_timeout(u64 before);
 
 /*
- * A wait, all zeros at its start; false: it has had RACE_TURNS turns and, unless a function that it
- * needs is not written (quarry/lab.h), RACE_NS.
+ * A wait, all zeros at its start; false: it has had RACE_TURNS turns and RACE_NS, or if a function
+ * is not written (quarry/lab.h) the turns alone.  @own: what it waits for comes in any case, and
+ * how many turns that takes depends on the host: both.
  */
 struct wait_limit {
 	u64 end;
 	unsigned turns;
+	bool own;
 };
 bool wait_goes_on(struct wait_limit *limit);
 
-/* Wait until @cond is true; false: it was not within that limit.  SPIN_UNTIL: in any context. */
-#define YIELD_UNTIL(cond) WAIT_BY(thread_yield, cond)
-#define SPIN_UNTIL(cond)  WAIT_BY(cpu_relax, cond)
-#define WAIT_BY(step, cond)                                                                        \
+/*
+ * Wait until @cond is true; false: it was not within that limit.  SPIN_UNTIL: in any context.
+ * OWN_: for what threads of the test do, or given code, whatever is not written.
+ */
+#define YIELD_UNTIL(cond)     WAIT_BY(thread_yield, false, cond)
+#define SPIN_UNTIL(cond)      WAIT_BY(cpu_relax, false, cond)
+#define OWN_YIELD_UNTIL(cond) WAIT_BY(thread_yield, true, cond)
+#define OWN_SPIN_UNTIL(cond)  WAIT_BY(cpu_relax, true, cond)
+#define WAIT_BY(step, is_own, cond)                                                                \
 	({                                                                                         \
-		struct wait_limit limit_ = {0};                                                    \
+		struct wait_limit limit_ = {.own = is_own};                                        \
 		bool is_ = (cond);                                                                 \
 		for (; !is_ && wait_goes_on(&limit_); is_ = (cond))                                \
 			step();                                                                    \
 		is_;                                                                               \
 	})
 
-/* Wait for @flag to be set, as SPIN_UNTIL. */
+/* Wait for @flag to be set, as SPIN_UNTIL and OWN_SPIN_UNTIL. */
 bool race_wait(const u32 *flag);
+bool own_wait(const u32 *flag);
 
 #endif

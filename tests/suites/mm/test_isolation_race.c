@@ -118,7 +118,7 @@ static void precise_finds_a_page_allocated_before_the_round(struct ktest *t)
 	set_limits(zone, 0);
 	block = ALIGN_DOWN(page_to_pfn_in(late.mem, page), PAGEBLOCK_PAGES);
 	ktest_start(1, alloc_when_called, &late);
-	EXPECT(t, race_wait(&late.ready));
+	EXPECT(t, own_wait(&late.ready));
 	EXPECT_EQ(
 	    t, start_isolate_page_range(late.mem, block, BLOCK(1), ISO_PRECISE, &fail), -EBUSY);
 	ktest_join(1);

@@ -30,7 +30,7 @@ static void stand_still(void *arg)
 	store_release(&s->deaf, 1u);
 	while (arch_clock_ns() < end)
 		cpu_relax();
-	SPIN_UNTIL(load_acquire(&s->go));
+	own_wait(&s->go);
 	arch_irq_restore(flags);
 	s->err = mem_free_pages(s->mem, s->page, 0);
 }
@@ -41,7 +41,7 @@ static void begin_stall(void *arg)
 
 	s->deaf = 0;
 	ktest_start(1, stand_still, s);
-	race_wait(&s->deaf);
+	own_wait(&s->deaf);
 }
 
 static bool take_page(struct ktest *t, struct stall *s)
@@ -138,7 +138,7 @@ static void take_turns(struct ktest *t, u64 since)
 	unsigned turn;
 
 	for (turn = 0; turn < TURNS; turn++) {
-		EXPECT(t, YIELD_UNTIL(threads_had_turn(since)));
+		EXPECT(t, OWN_YIELD_UNTIL(threads_had_turn(since)));
 		since = arch_clock_ns();
 	}
 }
@@ -154,7 +154,7 @@ static void ready_threads_have_had_their_turns(struct ktest *t)
 		ktest_start(cpu, run_and_yield, &runners[cpu]);
 	}
 	for (cpu = 0; cpu < ktest_cpus(); cpu++)
-		EXPECT(t, YIELD_UNTIL(READ_ONCE(runners[cpu].turns)));
+		EXPECT(t, OWN_YIELD_UNTIL(READ_ONCE(runners[cpu].turns)));
 	for (round = 0; round < 5; round++) {
 		u32 before[TEST_MAX_CPUS];
 
