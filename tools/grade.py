@@ -4,7 +4,7 @@
 
 Usage: tools/grade.py [--build DIR] LAB [TREE] [--only LAYER[.TEST],...] [--seed N]
                       [--kernel] [--json FILE] [--junit FILE] [--gradescope FILE] [--github]
-                      [--out DIR] [--clean]
+                      [--out DIR] [--clean] [--gdb]
 
 Of TREE, which is this tree if not given, only the files are taken that the lab says are the
 student's; all else is this tree's.  Layers: model (calls streamed to a process with the student's
@@ -29,6 +29,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 sys.dont_write_bytecode = True
 import grade_build
+import grade_debug
 import grade_guard
 import grade_kernel
 import grade_layers
@@ -43,6 +44,7 @@ from grade_layers import Result
 from lab_link import Failed
 
 LAYERS = ("model", "explorer", "contract", "kernel", "cost")
+CONTRACT, KERNEL = "contract", "kernel"
 COST = "cost"  # has points of its own: a right solution may be a slow one
 OWN = "student"  # the folder of this tree's own code, which is not a submission
 NEEDS = {"model": "judge", COST: "contract"}
@@ -59,6 +61,12 @@ def settings():
     return ini
 
 
+def worthless(lab):
+    """LAYER.TEST of a lab, those that the student's empty tree passes: they hold where nothing is
+    done, so passing them gives no points."""
+    return set(settings().get(f"lab {lab}", "empty", fallback="").split())
+
+
 class Grade:
     """One grading: results, points, and what it cost."""
 
@@ -68,6 +76,7 @@ class Grade:
         self.points_of = {layer: ini.getint("points", layer) for layer in LAYERS}
         section = f"lab {one.name}"
         self.plans = ini.get(section, "model", fallback="").split()
+        self.worthless = worthless(one.name)
         self.results, self.notes, self.said, self.label = [], [], "", ""
         self.seconds, self.cpu = 0.0, 0.0
         self.kernel = None
@@ -118,21 +127,34 @@ class Grade:
 
     # ---- points ----
 
+    def is_worthless(self, layer, name):
+        """The kernel runs the same tests."""
+        return f"{CONTRACT if layer == KERNEL else layer}.{name}" in self.worthless
+
     def scores(self):
-        """[(layer, points, of)]: what the layers that the lab has are worth, of 100."""
+        """[(layer, points, of)]: what the layers that the lab has are worth, of 100.  A layer's
+        points begin behind the tests that the empty tree passes; who fails one of these loses as
+        by any other.  One that has no other tests is worth nothing, and costs what it fails."""
         has = {layer: names for layer, names in self.layers().items() if names}
-        whole = sum(self.points_of[layer] for layer in has if layer != COST) or 1
+        free = {layer: {n for n in has[layer] if self.is_worthless(layer, n)} for layer in has}
+        worth = [layer for layer in has if len(free[layer]) < len(has[layer])]
+        whole = sum(self.points_of[layer] for layer in worth if layer != COST) or 1
         rows = []
         for layer, names in has.items():
-            of = self.points_of[layer] if layer == COST else 100 * self.points_of[layer] / whole
+            share = self.points_of[layer] * (1 if layer == COST else 100 / whole)
             mine = [r for r in self.results if r.layer == layer]
-            passed = sum(r.verdict == "PASS" for r in mine)
-            counted = len(names) - sum(r.neutral for r in mine)
-            rows.append((layer, of * passed / max(counted, 1), of))
+            counted = set(names) - {r.name for r in mine if r.neutral}
+            run = [r for r in mine if not r.neutral]
+            passed = sum(r.verdict == "PASS" for r in run)
+            if layer in worth:
+                gained = max(0, passed - sum(r.name in free[layer] for r in run))
+                rows.append((layer, share * gained / max(len(counted - free[layer]), 1), share))
+            else:
+                rows.append((layer, share * (passed - len(run)) / max(len(counted), 1), 0))
         return rows
 
     def points(self):
-        return round(sum(row[1] for row in self.scores() if row[0] != COST), 1)
+        return max(0, round(sum(row[1] for row in self.scores() if row[0] != COST), 1))
 
     def cost_points(self):
         """(points, of), or nothing if the lab has no such tests."""
@@ -304,6 +326,7 @@ def main():
     parser.add_argument("--gradescope")
     parser.add_argument("--github", action="store_true")
     parser.add_argument("--clean", action="store_true", help="keep no program of TREE")
+    parser.add_argument("--gdb", action="store_true", help="one test in the debugger")
     parser.add_argument("--out", help="all files of results, to this directory")
     parser.add_argument("lab", nargs="?", default="")
     parser.add_argument("tree", nargs="?", default="")
@@ -319,6 +342,8 @@ def main():
     grade = Grade(one, tree, args)
     if not any(grade.tests().values()):
         sys.exit(f"tools/grade.py: lab {one.name} has no test {args.only}")
+    if args.gdb:
+        grade_debug.debug(grade)
     grade.run()
     if args.clean:
         grade.clean()

@@ -6,18 +6,22 @@
 #   TRACK=short4        of skeleton: in that track some labs have fewer functions to write
 #   OWN=1               of lab and lab-kernel: this tree's code for every memory
 #   ONLY=model.blocks SEED=3 OUT=results   of grade: some tests, other calls, files of results
+#   SUB=handed/in       of grade: the same as DIR
+#   TEST=SUITE.TEST SET=NAME  of grade: one test of the layers contract and cost, one set of the
+#                       explorer; with GDB=1 in the debugger, which stops where it fails
 #   KERNEL=1            of grade: also in QEMU
 #   LAB=2 ONLY=2.wrong  of labs-check and labs-sure: a lab, or some of its solutions
 # labs/variant.mk, if it is there, sets VARIANT, flags of all compilers, and GRADE_SEED.
 
 # What each target takes.  Another of these variables, if typed, is an error: it would be ignored.
-LAB_VARIABLES := LAB DIR TRACK OWN ONLY SEED OUT KERNEL REPEAT MATRIX PAIRS SUITE NAME
+LAB_VARIABLES := LAB DIR SUB TRACK OWN ONLY TEST SET GDB SEED OUT KERNEL REPEAT MATRIX PAIRS \
+	SUITE NAME
 TAKES_skeleton   := LAB DIR TRACK
 TAKES_lab        := LAB DIR OWN
 TAKES_lab-kernel := LAB DIR OWN
 TAKES_labs       :=
 TAKES_labs-leak  :=
-TAKES_grade      := LAB DIR ONLY SEED OUT KERNEL
+TAKES_grade      := LAB DIR SUB ONLY TEST SET GDB SEED OUT KERNEL
 TAKES_labs-check := LAB ONLY REPEAT MATRIX
 TAKES_labs-sure  := LAB ONLY REPEAT PAIRS
 LAB_TARGETS := skeleton lab lab-kernel labs labs-leak grade labs-check labs-sure
@@ -46,9 +50,11 @@ lab: ; $(Q)$(PYTHON) tools/$(call lab_tool,lab_build.py)
 lab-kernel: ; $(Q)$(PYTHON) tools/$(call lab_tool,lab_kernel.py)
 labs: ; $(Q)$(PYTHON) tools/labs.py
 labs-leak: ; $(Q)$(PYTHON) tools/labs_leak.py
-grade: ; $(Q)$(PYTHON) tools/grade.py --build $(B) $(if $(only),--only '$(only)') \
+grade_only = $(or $(only),$(if $(TEST),contract.$(TEST)$(comma)cost.$(TEST)), \
+	$(if $(SET),explorer.$(SET)))
+grade: ; $(Q)$(PYTHON) tools/grade.py --build $(B) $(if $(grade_only),--only '$(grade_only)') \
 	$(if $(KERNEL),--kernel) $(addprefix --seed ,$(or $(SEED),$(GRADE_SEED))) \
-	$(if $(OUT),--out '$(OUT)') '$(LAB)' '$(DIR)'
+	$(if $(GDB),--gdb) $(if $(OUT),--out '$(OUT)') '$(LAB)' '$(or $(DIR),$(SUB))'
 lab_only = $(if $(or $(only),$(LAB)),--only '$(or $(only),$(LAB))')
 labs-check: ; $(Q)$(PYTHON) tools/labs_check.py --build $(B) $(lab_only) \
 	$(if $(REPEAT),--repeat '$(REPEAT)') $(if $(MATRIX),--matrix)

@@ -6,8 +6,9 @@ Usage: tools/labs_check.py [--build DIR] [--only LAB[.NAME],...] [--jobs N] [--r
                            [--matrix FILE]
 
 For each lab: the reference has all points, and every right submission all but those of cost; the
-student's empty tree has what labs/grade.ini states; every wrong submission loses some, in the layer
-that its file names; and so does every variant that labs/labs.ini names for the lab, in any layer.
+student's empty tree has none, and passes the tests that labs/grade.ini names; every wrong one loses
+some, in the layer that its file names; and so does every variant that labs/labs.ini names for the
+lab, in any layer.
 A wrong one is first graded with one test that fails for it by labs/kills.md, and with more only if
 that one passes; --whole: with all of them.  Of a lab that is checked whole labs/kills.md must be
 current (tools/kills.py).
@@ -38,7 +39,6 @@ from kills import all_of, kind_of
 
 QUICK = ("model", "contract,cost")  # layers to begin with, where any will do
 WRONG = ("wrong", "variant")
-NO_BASE = 0.05  # points: what is stated is rounded
 
 
 def graded(lab, folder, build, only=""):
@@ -131,9 +131,16 @@ def wholly_chosen(args):
     return [lab for lab in labs.labs() if not only or lab in only]
 
 
-def base_of(lab):
-    """The points of the student's empty tree, as stated."""
-    return grade.settings().getfloat(f"lab {lab}", "base", fallback=0.0)
+def faults_of_empty(lab, one):
+    """Of the student's empty tree: it has no points, and passes what is stated."""
+    passed = {r.key() for r in one.results if r.verdict == "PASS"}
+    stated = grade.worthless(lab)
+    for key in sorted(passed - stated):
+        yield f"it passes {key}, which is not in `empty' of {grade.INI}"
+    for key in sorted(stated - passed):
+        yield f"it does not pass {key}, which is in `empty' of {grade.INI}"
+    if one.points():
+        yield f"it has {one.points():g} points"
 
 
 def judge(lab, name, one):
@@ -146,10 +153,7 @@ def judge(lab, name, one):
             bad = [r for r in bad if r.layer != grade.COST]
         return "; ".join(f"{r.key()} {r.verdict}: {r.why}" for r in bad[:3])
     if kind == "empty":
-        stated = base_of(lab)
-        if abs(one.points() - stated) > NO_BASE:
-            return f"it has {one.points():g} points; {grade.INI} states {stated:g}"
-        return "" if bad else "it has all points"
+        return "; ".join(faults_of_empty(lab, one))
     if kind == "wrong":
         layer = layer_of(lab, name)
         return "" if layer in layers else f"it loses no point in the layer {layer}"

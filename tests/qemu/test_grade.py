@@ -80,6 +80,31 @@ def names_of(lab, kind):
     return submission.names(kind, lab)[::4]
 
 
+@pytest.mark.parametrize("lab", [lab for lab in labs.labs() if grade.worthless(lab)])
+def test_what_the_empty_tree_passes_gives_no_points(lab):
+    """But who fails it loses some."""
+    arguments = type("Arguments", (), {"build": BUILD, "only": "", "seed": 1, "kernel": False})
+    one = grade.Grade(labs.lab(lab), None, arguments)
+    tests = [(layer, name) for layer, names in one.layers().items() for name in names]
+
+    def points(passes):
+        one.results = [
+            grade.Result(layer, name, "PASS" if passes(f"{layer}.{name}") else "FAIL")
+            for layer, name in tests
+        ]
+        return one.points()
+
+    assert points(lambda key: True) == 100
+    assert points(lambda key: False) == 0
+    assert points(lambda key: key in one.worthless) == 0
+    assert one.worthless <= {f"{layer}.{name}" for layer, name in tests}
+    for lost in one.worthless:
+        assert points(lambda key, lost=lost: key != lost) < 100, lost
+    # What is not run gives nothing, and costs nothing.
+    tests = [pair for pair in tests if pair[0] == "contract" and ".".join(pair) in one.worthless]
+    assert points(lambda key: True) == 0
+
+
 @pytest.mark.full
 def test_reference_has_all_points(tmp_path):
     one = graded(tmp_path)

@@ -2,6 +2,7 @@
 """The kill matrix of the labs: written and read, and what is wrong in one."""
 import pytest
 
+import grade
 import kills
 import labs
 import labs_check
@@ -138,8 +139,10 @@ class Graded:
         ("reference", Graded(100, ("cost", "a", "FAIL")), "cost.a FAIL"),
         ("asks_all", Graded(100, ("cost", "a", "FAIL")), ""),
         ("asks_all", Graded(90, ("model", "a", "HANG")), "model.a HANG"),
-        ("empty", Graded(2.1, ("model", "a", "FAIL")), ""),
-        ("empty", Graded(3.1, ("model", "a", "FAIL")), "it has 3.1 points"),
+        ("empty", Graded(0, ("model", "a", "FAIL"), ("model", "free", "PASS")), ""),
+        ("empty", Graded(3.1, ("model", "free", "PASS")), "it has 3.1 points"),
+        ("empty", Graded(0, ("model", "free", "FAIL")), "it does not pass model.free"),
+        ("empty", Graded(0, ("model", "b", "PASS"), ("model", "free", "PASS")), "passes model.b"),
         ("depth_after_round", Graded(90, ("explorer", "a", "FAIL")), ""),
         ("depth_after_round", Graded(90, ("model", "a", "FAIL")), "no point in the layer explorer"),
         ("D02", Graded(90, ("model", "a", "FAIL")), ""),
@@ -148,6 +151,6 @@ class Graded:
     ],
 )
 def test_what_is_said_of_a_verdict(monkeypatch, name, one, said):
-    monkeypatch.setattr(labs_check, "base_of", lambda lab: 2.1)
+    monkeypatch.setattr(grade, "worthless", lambda lab: {"model.free"})
     found = labs_check.judge("5", name, one)
     assert said in found and bool(found) == bool(said)

@@ -22,6 +22,15 @@ def test_variables_are_not_ignored(make, goal, variables, says):
     assert status != 0 and says in out, out
 
 
+def test_one_test_of_a_grade_is_named_shortly(make):
+    for variables, words in (
+        ({"TEST": "drain.x", "SUB": "a"}, ["--only 'contract.drain.x,cost.drain.x'", "'5' 'a'"]),
+        ({"SET": "free-disable", "GDB": 1}, ["--only 'explorer.free-disable'", "--gdb"]),
+    ):
+        status, out = make("-n", "grade", LAB=5, **variables)
+        assert status == 0 and all(word in out for word in words), out
+
+
 def test_a_lab_may_be_named_by_either_variable(make):
     for variables in ({"LAB": 2}, {"ONLY": 2}):
         status, out = make("-n", "labs-check", **variables)

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: MIT
+"""One test of a lab in the debugger, which stops where it fails; for tools/grade.py.
+
+The program is the one that grades.  It runs as the user who asked, without limits.
+"""
+import os
+import shutil
+import sys
+
+sys.dont_write_bytecode = True
+import grade_build
+import grade_report
+import grade_run
+import labs
+
+# Of a layer: where a failure is noted.
+STOPS = {"explorer": "fail_run", "contract": "ktest_fail", "cost": "ktest_fail"}
+
+
+def command(made, layer, name):
+    """The debugger's command line."""
+    program = made["explorer" if layer == "explorer" else "contract"]
+    words = ["--explore", name] if layer == "explorer" else [name]
+    stops = [word for at in (STOPS[layer], "panic") for word in ("-ex", f"break {at}")]
+    return ["gdb", "-q", *stops, "-ex", "run", "--args", program, *words]
+
+
+def one_of(grade):
+    """(layer, test): exactly one is chosen."""
+    found = [(layer, name) for layer, names in grade.tests().items() for name in names]
+    if len(found) != 1 or found[0][0] not in STOPS:
+        sys.exit("GDB=1 takes one test: TEST=SUITE.TEST, or one set of the explorer: SET=NAME")
+    return found[0]
+
+
+def debug(grade):
+    """Does not return."""
+    layer, name = one_of(grade)
+    if not shutil.which("gdb"):
+        sys.exit("GDB=1 needs gdb")
+    grade.label = grade.name()
+    grade.stage()
+    with grade_build.alone(grade.args.build):
+        made = grade.build()
+    if not made:
+        print("\n".join(grade_report.text_of(grade)))
+        sys.exit(1)
+    os.chdir(labs.ROOT)
+    os.execvpe("gdb", command(made, layer, name), {**os.environ, **grade_run.ENV})
