@@ -51,7 +51,7 @@ bool wait_goes_on(struct wait_limit *limit);
 #define OWN_SPIN_UNTIL(cond)  WAIT_BY(cpu_relax, true, cond)
 #define WAIT_BY(step, is_own, cond)                                                                \
 	({                                                                                         \
-		struct wait_limit limit_ = {.own = is_own};                                        \
+		struct wait_limit limit_ = {.own = (is_own)};                                      \
 		bool is_ = (cond);                                                                 \
 		for (; !is_ && wait_goes_on(&limit_); is_ = (cond))                                \
 			step();                                                                    \

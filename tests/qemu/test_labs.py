@@ -88,7 +88,7 @@ def test_labs_ini_names_what_there_is():
             "lines",
             "contig_isolated alloc",
             "contig_isolated set_types free_contig_range alloc",
-            "lines of bodies",
+            "184 lines of bodies",
         ),
         (
             "data",
