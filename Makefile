@@ -2,7 +2,7 @@
 # Quarry: one non-recursive Makefile.  `make help` lists the targets; everything goes to build/.
 
 B := build
-include tools/needs.mk
+include tools/takes.mk tools/needs.mk
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables
 # As many jobs as CPUs, unless make was told.  Several targets are made one after another.
 ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS))$(word 2,$(filter-out $(B)/%,$(MAKECMDGOALS))),0)

@@ -13,23 +13,6 @@
 #   LAB=2 ONLY=2.wrong  of labs-check and labs-sure: a lab, or some of its solutions
 # labs/variant.mk, if it is there, sets VARIANT, flags of all compilers, and GRADE_SEED.
 
-# What each target takes.  Another of these variables, if typed, is an error: it would be ignored.
-LAB_VARIABLES := LAB DIR SUB TRACK OWN ONLY TEST SET GDB SEED OUT KERNEL REPEAT MATRIX PAIRS \
-	SUITE NAME
-TAKES_skeleton   := LAB DIR TRACK
-TAKES_lab        := LAB DIR OWN
-TAKES_lab-kernel := LAB DIR OWN
-TAKES_labs       :=
-TAKES_labs-leak  :=
-TAKES_grade      := LAB DIR SUB ONLY TEST SET GDB SEED OUT KERNEL
-TAKES_labs-check := LAB ONLY REPEAT MATRIX
-TAKES_labs-sure  := LAB ONLY REPEAT PAIRS
-LAB_TARGETS := skeleton lab lab-kernel labs labs-leak grade labs-check labs-sure
-typed = $(foreach v,$(1),$(if $(filter command,$(firstword $(origin $(v)))),$(v)))
-takes = $(or $(TAKES_$(1)),no variable)
-$(foreach t,$(filter $(LAB_TARGETS),$(firstword $(MAKECMDGOALS))),$(foreach v, \
-	$(filter-out $(TAKES_$(t)),$(call typed,$(LAB_VARIABLES))), \
-	$(error $(v)=$($(v)): make $(t) does not take $(v); it takes $(call takes,$(t)))))
 $(if $(and $(filter labs-check labs-sure,$(firstword $(MAKECMDGOALS))),$(LAB),$(ONLY)), \
 	$(error LAB=$(LAB) ONLY=$(ONLY): wanted one of them; ONLY=$(LAB) is all of lab $(LAB)))
 

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The variables of the labs' targets, as typed."""
+"""The variables of make's targets, as typed: tools/takes.mk."""
+import os
+import re
+
 import pytest
+import qemu
 
 BOOTS = "single"  # none boots
 
@@ -15,6 +19,9 @@ BOOTS = "single"  # none boots
         ("labs-sure", {"LAB": "2.nosuch"}, "2.nosuch: wanted LAB or LAB.NAME; the labs are "),
         ("labs", {"LAB": 2}, "LAB=2: make labs does not take LAB; it takes no variable"),
         ("grade", {"REPEAT": 2, "LAB": 2}, "REPEAT=2: make grade does not take REPEAT; it takes "),
+        ("lint", {"CHECK": "facts"}, "CHECK=facts: make lint does not take CHECK; it takes ONLY"),
+        ("run", {"CPU": 2}, "CPU=2: make run does not take CPU; it takes CPUS MEM NODES "),
+        ("clean", {"CMDLINE": "a b"}, "CMDLINE=a b: make clean does not take CMDLINE; "),
     ],
 )
 def test_variables_are_not_ignored(make, goal, variables, says):
@@ -35,3 +42,20 @@ def test_a_lab_may_be_named_by_either_variable(make):
     for variables in ({"LAB": 2}, {"ONLY": 2}):
         status, out = make("-n", "labs-check", **variables)
         assert status == 0 and "--only '2'" in out, out
+
+
+def test_what_help_documents_is_taken(make):
+    with open(os.path.join(qemu.ROOT, "tools/help.txt"), encoding="utf-8") as file:
+        targets = file.read().split("\n\n")[0]
+    rows = re.findall(r"^  ([a-z][\w.-]*) +(.*(?:\n {8,}.*)*)", targets, re.MULTILINE)
+    assert len(rows) > 30
+    with open(os.path.join(qemu.ROOT, "tools/takes.mk"), encoding="utf-8") as file:
+        takes = dict(re.findall(r"^TAKES_(\S+) *:= *(.*)$", file.read(), re.MULTILINE))
+    for target, text in rows:
+        documented = set(re.findall(r"\b([A-Z]+)=", text))
+        words = takes.get(target, "")
+        words = re.sub(r"\$\(TAKES_(\w+)\)", lambda m: takes[m[1]], words)
+        assert documented <= set(words.split()) or target not in takes, (target, documented)
+    for value in ("-vga none", "a=b c=d $$x"):
+        status, out = make("-n", "run", QEMU_FLAGS=value)
+        assert status == 0 and "does not take" not in out, out

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+# The variables that each target takes; for the Makefile.
+# Another one, if typed, is an error, since it would be ignored.  A target without a row takes any.
+ANY_TAKES := B V CC LD AR NM OBJDUMP OBJCOPY HOSTCC CROSS_COMPILE CCACHE PYTHON MAKE TTY RACE CHECKED
+RUN_TAKES := CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT THREADS QEMU_FLAGS
+TAKES_run           := $(RUN_TAKES)
+TAKES_selftest      := $(RUN_TAKES) SUITE
+TAKES_debug         := $(RUN_TAKES) PORT GDB_FLAGS
+TAKES_iso           := CMDLINE
+TAKES_test          := ONLY FULL
+TAKES_test-bochs    := ONLY
+TAKES_check         := ONLY SUITE FAILFAST
+TAKES_lint          := ONLY
+TAKES_format        :=
+TAKES_house         := BEFORE LIST
+TAKES_bench         := RECORD ONLY TRACES PLUGIN CURVES REPEAT PROFILE
+TAKES_bench-peers   := RECORD
+TAKES_lib           := CORE PREFIX LIBCC LIBFLAGS PORT PORT_SRCS
+TAKES_arena         := $(TAKES_lib)
+TAKES_porting-check := $(TAKES_lib) PORT_RUN
+TAKES_amalgamation  := PORT
+TAKES_soak          := TARGET ROUNDS
+TAKES_race          := NAME LIST REPEAT GRUB STEP ENGINE
+TAKES_web           := SERVE VARIANTS
+TAKES_web-check     := ONLY VARIANTS
+TAKES_mutants       := ONLY WHO
+TAKES_mutate        := N SEED FILES
+TAKES_failsweep     := ONLY
+TAKES_model         := ONLY
+TAKES_fuzz          := ONLY SECONDS FUZZ_CC
+TAKES_coverage      :=
+TAKES_skeleton      := LAB DIR TRACK
+TAKES_lab           := LAB DIR OWN
+TAKES_lab-kernel    := LAB DIR OWN
+TAKES_labs          :=
+TAKES_grade         := LAB DIR SUB ONLY TEST SET GDB SEED OUT KERNEL
+TAKES_labs-check    := LAB ONLY REPEAT MATRIX
+TAKES_labs-sure     := LAB ONLY REPEAT PAIRS
+TAKES_labs-leak     :=
+TAKES_figures       := ONLY
+TAKES_recording     := SIZE TEXT
+TAKES_minimal       := FULL
+TAKES_setup         :=
+TAKES_clean         :=
+TAKES_help          :=
+
+# A make that a tool or a test has started inherits what was typed: that is not looked at again.
+ifeq ($(MAKELEVEL),0)
+has_row = $(filter-out undefined,$(origin TAKES_$(1)))
+no_row  = $(strip $(foreach goal,$(MAKECMDGOALS),$(if $(call has_row,$(goal)),,$(goal))))
+taken   = $(strip $(foreach goal,$(MAKECMDGOALS),$(TAKES_$(goal))))
+typed   = $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)), \
+	$(firstword $(subst =, ,$(subst :, ,$(word))))))
+refused = $(strip $(foreach v,$(typed),$(if $(filter command override,$(firstword $(origin $(v)))), \
+	$(filter-out $(ANY_TAKES) $(taken),$(v)))))
+ifneq ($(if $(MAKECMDGOALS),$(if $(no_row),,$(refused))),)
+$(error $(firstword $(refused))=$($(firstword $(refused))): make $(MAKECMDGOALS) does not take \
+$(firstword $(refused)); it takes $(or $(taken),no variable))
+endif
+endif
