@@ -29,6 +29,7 @@ import race_step
 import race_why
 import variant
 import web_build
+from lib import read
 
 WEB = os.path.join(qemu.ROOT, "web")
 PAGES = (".html", ".css", ".js")
@@ -36,19 +37,14 @@ AROUND = (9, 8)  # lines of an excerpt above and below its line
 PORT = 8000
 
 
-def read(*path):
-    with open(os.path.join(*path), encoding="utf-8") as f:
-        return f.read()
-
-
 # ---- the scripts in the program ------------------------------------------------------------------
 
 
 def write_texts(path):
     """scripts.c takes the texts by .incbin, which the assembler of WebAssembly lacks."""
-    listed = read(qemu.ROOT, "tests/races/scripts.c")
+    listed = read("tests/races/scripts.c")
     names = re.findall(r'^ *RACE\("(\S+)"\)', listed, re.MULTILINE)
-    texts = "".join(read(qemu.ROOT, "tests/races", name + ".race") for name in names)
+    texts = "".join(read(f"tests/races/{name}.race") for name in names)
     numbers = ",".join(str(byte) for byte in texts.encode())
     with open(path, "w", encoding="utf-8") as f:
         f.write(f'#include "engine.h"\nconst char race_texts[] = {{{numbers},0}};\n')
@@ -105,8 +101,13 @@ def differing(own, right):
 def all_scripts():
     scripts = race.scripts()
     for script in scripts:
-        script.text = read(qemu.ROOT, "tests/races", script.name + ".race")
+        script.text = read(f"tests/races/{script.name}.race")
     return scripts
+
+
+def named_variants(scripts):
+    """The variants that scripts name, each once."""
+    return sorted({ident for script in scripts for ident in script.expect if ident != "none"})
 
 
 def stories():
@@ -117,7 +118,7 @@ def stories():
 
 def invariants():
     """[[id, message, meaning]] of docs/mm/check.md, and the checks that races make besides."""
-    text = read(qemu.ROOT, "docs/mm/check.md")
+    text = read("docs/mm/check.md")
     rows = re.findall(r"^\| ([\w-]+) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
     rows = [[ident, message, meaning.replace("`", "")] for ident, message, meaning in rows]
     return rows + [[ident, "", meaning] for ident, meaning in race_why.MEANING.items()]
@@ -133,7 +134,7 @@ def data(build, modules):
     scripts = all_scripts()
     points, ops = places(qemu.ROOT, scripts)
     variants = {}
-    for ident in sorted({i for s in scripts for i in s.expect if i != "none"}):
+    for ident in named_variants(scripts):
         v = variant.read(ident)
         variants[ident] = {"title": v.title, "why": v.get("why")}
         if ident in modules:
@@ -183,7 +184,7 @@ def make(build, names):
 
 
 def chosen_variants(words):
-    named = sorted({i for s in race.scripts() for i in s.expect if i != "none"})
+    named = named_variants(race.scripts())
     if words == ["all"]:
         return named
     unknown = [w for w in words if w not in named]
