@@ -33,8 +33,8 @@
  * For another thread to finish moving the page, or freeing it: time, and turns of every thread (see
  * evacuate).
  */
-#define PATIENCE_NS    200000000ULL
-#define PATIENCE_TURNS 5
+#define PATIENCE_NS 200000000ULL
+unsigned poison_patience_turns = 5;
 /*
  * The bound where turns do not come: no other thread can have a page retired meanwhile, and the
  * caches are off.
@@ -139,7 +139,7 @@ static int settle(struct poison_request *r)
 			turns++;
 		}
 		waited = deadline_from_now(0) - began;
-		r->last = (turns >= PATIENCE_TURNS && waited >= PATIENCE_NS) ||
+		r->last = (turns >= READ_ONCE(poison_patience_turns) && waited >= PATIENCE_NS) ||
 		    waited >= READ_ONCE(poison_patience_ns);
 	}
 }

@@ -5,7 +5,8 @@
 
 #include <quarry/poison.h>
 
-/* The longest wait for a page in transit; tests change it. */
+/* The wait for a page in transit: turns of all threads; at most ns.  Tests change them. */
+extern unsigned poison_patience_turns;
 extern u64 poison_patience_ns;
 
 /* One broken page, from the first check of it to the last. */

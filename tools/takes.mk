@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 # The variables that each target takes; for the Makefile.
 # Another one, if typed, is an error, since it would be ignored.  A target without a row takes any.
-ANY_TAKES := B V CC LD AR NM OBJDUMP OBJCOPY HOSTCC CROSS_COMPILE CCACHE PYTHON MAKE TTY RACE CHECKED
+ANY_TAKES := B V CC LD AR NM OBJDUMP OBJCOPY HOSTCC CROSS_COMPILE CCACHE PYTHON MAKE TTY \
+	RACE CHECKED
 RUN_TAKES := CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT THREADS QEMU_FLAGS
 TAKES_run           := $(RUN_TAKES)
 TAKES_selftest      := $(RUN_TAKES) SUITE
@@ -51,10 +52,12 @@ no_row  = $(strip $(foreach goal,$(MAKECMDGOALS),$(if $(call has_row,$(goal)),,$
 taken   = $(strip $(foreach goal,$(MAKECMDGOALS),$(TAKES_$(goal))))
 typed   = $(foreach word,$(MAKEOVERRIDES),$(if $(findstring =,$(word)), \
 	$(firstword $(subst =, ,$(subst :, ,$(word))))))
-refused = $(strip $(foreach v,$(typed),$(if $(filter command override,$(firstword $(origin $(v)))), \
+is_typed = $(filter command override,$(firstword $(origin $(1))))
+refused = $(strip $(foreach v,$(typed),$(if $(call is_typed,$(v)), \
 	$(filter-out $(ANY_TAKES) $(taken),$(v)))))
 ifneq ($(if $(MAKECMDGOALS),$(if $(no_row),,$(refused))),)
-$(error $(firstword $(refused))=$($(firstword $(refused))): make $(MAKECMDGOALS) does not take \
-$(firstword $(refused)); it takes $(or $(taken),no variable))
+one = $(firstword $(refused))
+$(error $(one)=$($(one)): make $(MAKECMDGOALS) does not take $(one); \
+	it takes $(or $(taken),no variable))
 endif
 endif

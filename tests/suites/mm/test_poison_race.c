@@ -13,7 +13,9 @@ struct failure {
 	bool soft;
 	struct poison_result res;
 	int err;
-	u32 ended; /* a */
+	u32 ended;      /* a */
+	unsigned turns; /* the patience before */
+	u64 ns;
 };
 
 static void fail(void *arg)
@@ -25,12 +27,30 @@ static void fail(void *arg)
 	store_release(&f->ended, 1u);
 }
 
-/* Start it on CPU 2, and wait until it has found the page in transit, or has ended. */
+static void set_patience(unsigned turns, u64 ns)
+{
+	WRITE_ONCE(poison_patience_turns, turns);
+	WRITE_ONCE(poison_patience_ns, ns);
+}
+
+/*
+ * Start it on CPU 2, and wait until it has found the page in transit, or has ended.  The test ends
+ * the migration, however long the host lets it stand still: no patience is short of that.
+ */
 static void start_failure(struct stage *st, struct failure *f, pfn_t pfn, bool soft)
 {
 	*f = (struct failure){.mem = st->s.mem, .pfn = pfn, .soft = soft};
+	f->turns = READ_ONCE(poison_patience_turns);
+	f->ns = READ_ONCE(poison_patience_ns);
+	set_patience(~0u, ~0ULL);
 	ktest_start(2, fail, f);
 	SPIN_UNTIL(mm_event_sum(st->s.mem, EV_POISON_WAIT) || load_acquire(&f->ended));
+}
+
+static void join_failure(const struct failure *f)
+{
+	ktest_join(2);
+	set_patience(f->turns, f->ns);
 }
 
 /*
@@ -52,7 +72,7 @@ static void page_that_breaks_during_its_migration_is_retired(struct ktest *t)
 	EXPECT_EQ(t, load_acquire(&f.ended), 0);
 	EXPECT(t, !is_flagged(st.s.mem, stage_source(&st)));
 	race_migrate_end(t, &st.r, 1);
-	ktest_join(2);
+	join_failure(&f);
 	EXPECT_EQ(t, f.err, 0);
 	EXPECT_EQ(t, f.res.outcome, POISON_RECOVERED);
 	EXPECT(t, is_retired(st.s.mem, stage_source(&st)));
@@ -76,7 +96,7 @@ static void page_that_breaks_during_a_failed_migration_is_retired(struct ktest *
 	EXPECT_EQ(t, get_page(st.r.page), 0);
 	start_failure(&st, &f, stage_source(&st), false);
 	race_migrate_end(t, &st.r, 1);
-	ktest_join(2);
+	join_failure(&f);
 	EXPECT_EQ(t, f.err, 0);
 	EXPECT_EQ(t, f.res.outcome, POISON_DELAYED);
 	EXPECT(t, f.res.lost);
@@ -100,7 +120,7 @@ static void soft_offline_during_a_migration_succeeds(struct ktest *t)
 		return;
 	start_failure(&st, &f, stage_source(&st), true);
 	race_migrate_end(t, &st.r, 1);
-	ktest_join(2);
+	join_failure(&f);
 	EXPECT_EQ(t, f.err, 0);
 	EXPECT(t, is_retired(st.s.mem, stage_source(&st)));
 	expect_content(&st);
@@ -131,7 +151,7 @@ static void target_that_breaks_during_the_copy_is_retired(struct ktest *t)
 	dst = target_of(st.s.mem);
 	if (dst != PFN_NONE) {
 		start_failure(&st, &f, dst, false);
-		ktest_join(2);
+		join_failure(&f);
 	}
 	race_migrate_end(t, &st.r, 1);
 	REQUIRE(t, dst != PFN_NONE);
