@@ -42,6 +42,7 @@ THREAD_SRCS += kernel/syscall_memory.c
 HFLAGS_silence := $(HFLAGS_threads)
 SHARES_silence := threads
 SILENCE_SRCS += arch/fiber/fiber_whole.c
+SILENCE_SRCS += kernel/errname.c
 SILENCE_SRCS += drivers/virtio.c
 SILENCE_SRCS += drivers/virtio_balloon.c
 SILENCE_SRCS += drivers/virtio_mem.c
