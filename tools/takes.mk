@@ -2,7 +2,7 @@
 # The variables that each target takes; for the Makefile.
 # Another one, if typed, is an error, since it would be ignored.  A target without a row takes any.
 ANY_TAKES := B V CC LD AR NM OBJDUMP OBJCOPY HOSTCC CROSS_COMPILE CCACHE PYTHON MAKE TTY \
-	RACE CHECKED
+	RACE CHECKED HFLAGS% HOSTG HOSTT KFLAGS LDFLAGS VARIANT
 RUN_TAKES := CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT THREADS QEMU_FLAGS FONT
 TAKES_run           := $(RUN_TAKES)
 TAKES_selftest      := $(RUN_TAKES) SUITE
