@@ -284,9 +284,7 @@ void live_say(const char *fmt, ...)
 	va_end(ap);
 	if (!live_on())
 		return;
-	mutex_lock(&live_screen.lock);
-	ksnprintf(live_screen.s->view.say, LIVE_TEXT, " %s", text);
-	mutex_unlock(&live_screen.lock);
+	live_explain(text);
 	stay(0);
 }
 

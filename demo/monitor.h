@@ -115,6 +115,8 @@ pfn_t range_online(pfn_t from, unsigned long *nr);
  * for it, "already offline" for example.
  */
 const char *range_why(enum mm_why why, u64 pfn, u64 nr, const char *already);
+/* Why these are no whole pageblocks, in words; NULL: they are. */
+const char *range_misfit(u64 pfn, u64 nr);
 void range_show_offline(const char *what);
 void range_show_online(const char *what);
 

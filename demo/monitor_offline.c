@@ -76,7 +76,9 @@ static void say_failed(const char *what, int err, const struct mm_fail *fail, co
 /* A range that is whole pageblocks is refused for another reason. */
 static const char *range_bad(u64 pfn, u64 nr, const char *other)
 {
-	return !nr || (pfn | nr) % PAGEBLOCK_PAGES ? range_why(WHY_RANGE, pfn, nr, "") : other;
+	const char *misfit = range_misfit(pfn, nr);
+
+	return misfit ? misfit : other;
 }
 
 /* ---- commands ---- */

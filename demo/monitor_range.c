@@ -69,17 +69,22 @@ pfn_t range_online(pfn_t from, unsigned long *nr)
 	return run_from(from, could_go, &left, nr);
 }
 
+const char *range_misfit(u64 pfn, u64 nr)
+{
+	if (!nr)
+		return "no pages: NR is 0";
+	return (pfn | nr) % PAGEBLOCK_PAGES ? "PFN and NR must be multiples of " BLOCK_TEXT : NULL;
+}
+
 const char *range_why(enum mm_why why, u64 pfn, u64 nr, const char *already)
 {
+	const char *misfit = range_misfit(pfn, nr);
+
 	if (why == WHY_ALREADY)
 		return already;
 	if (why != WHY_RANGE)
 		return mm_why_text(why);
-	if (!nr)
-		return "no pages: NR is 0";
-	if ((pfn | nr) % PAGEBLOCK_PAGES)
-		return "PFN and NR must be multiples of " BLOCK_TEXT;
-	return "outside of the memory that there is";
+	return misfit ? misfit : "outside of the memory that there is";
 }
 
 static unsigned long in_use(pfn_t start, unsigned long nr)

@@ -35,6 +35,11 @@ static void job_thread(void *arg)
 	store_release(&job->done, 1u);
 }
 
+static bool cancels(int c)
+{
+	return c == CTRL_C || c == CTRL_U;
+}
+
 bool monitor_key_cancels(void)
 {
 	int c;
@@ -42,7 +47,7 @@ bool monitor_key_cancels(void)
 	if (monitor_state.no_keys)
 		return false;
 	while ((c = serial_getc()) >= 0)
-		if (c == CTRL_C || c == CTRL_U)
+		if (cancels(c))
 			return true;
 	return false;
 }
@@ -65,7 +70,7 @@ int monitor_wait(
 	while (!load_acquire(&job.done)) {
 		int c = serial_getc();
 
-		if (cancel && (c == CTRL_C || c == CTRL_U))
+		if (cancel && cancels(c))
 			store_release(cancel, 1u);
 		/* Again and again: what it ends may not have begun. */
 		if (cancel && READ_ONCE(*cancel) && monitor_state.on_cancel)
