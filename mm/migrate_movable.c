@@ -49,6 +49,21 @@ void page_release_movable(struct memory *mem, struct page *page)
 	mem_put_page(mem, page);
 }
 
+const struct movable_ops *movable_ops_at(struct memory *mem, pfn_t pfn)
+{
+	const struct page *page = pfn_to_page_in(mem, pfn);
+	struct zone *zone = zone_of(mem, pfn);
+	irqflags_t flags = lru_lock_irqsave(zone);
+	enum page_state state = word_state(page_word(page));
+	const struct movable_ops *ops = NULL;
+
+	/* An owner with a page is not freed, and the page cannot leave it under this lock. */
+	if ((state == PG_MOVABLE_OPS || state == PG_BALLOON) && page->owner)
+		ops = ((const struct movable_owner *)page->owner)->ops;
+	lru_unlock_irqrestore(zone, flags);
+	return ops;
+}
+
 int isolate_movable_page(struct memory *mem, pfn_t pfn)
 {
 	struct page *page = pfn_to_page_in(mem, pfn);
