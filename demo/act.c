@@ -8,6 +8,7 @@
  */
 #include "demo/act.h"
 #include "demo/live.h"
+#include <quarry/errname.h>
 
 unsigned act_cpus(unsigned *cpu)
 {
@@ -23,9 +24,9 @@ unsigned act_cpus(unsigned *cpu)
 bool act_failed(const char *what, int err, const struct mm_fail *fail)
 {
 	if (fail && fail->why != WHY_NONE)
-		live_result("FAIL: %s: error %d, pfn %#lx: %s", what, err, fail->pfn,
+		live_result("FAIL: %s: error %s, pfn %#lx: %s", what, errno_name(err), fail->pfn,
 		    mm_why_text(fail->why));
 	else
-		live_result("FAIL: %s: error %d", what, err);
+		live_result("FAIL: %s: error %s", what, errno_name(err));
 	return false;
 }

@@ -10,6 +10,7 @@
 #include "demo/crowd.h"
 
 #include <quarry/bootfile.h>
+#include <quarry/errname.h>
 #include <quarry/errno.h>
 #include <quarry/ipc.h>
 #include <quarry/mm.h>
@@ -132,9 +133,9 @@ struct crowd *crowd_start(unsigned nr, unsigned long pages, u64 seed)
 	/* Areas differ in size: slightly less than requested is enough. */
 	if (!err && wait_until_held(c, nr * pages / 8 * 7))
 		return c;
-	printk("programs: not all of %u programs with %lu pages each could be started: error %d, "
+	printk("programs: not all of %u programs with %lu pages each could be started: error %s, "
 	       "%llu pages held\n",
-	    nr, pages, err, (unsigned long long)sum(c->held, c->nr));
+	    nr, pages, errno_name(err), (unsigned long long)sum(c->held, c->nr));
 	crowd_stop(c);
 	return NULL;
 }

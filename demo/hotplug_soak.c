@@ -9,6 +9,7 @@
  */
 #include "demo/soak.h"
 
+#include <quarry/errname.h>
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>
 #include <quarry/ktest.h>
@@ -53,9 +54,10 @@ static void offliner_main(void *arg)
 		}
 		o->err = offline_round(o->mem, &opts, &res, &ops);
 		if (o->err) {
-			printk("hotplug: FAIL: offline round %u: error %d, pfn %#lx: %s; %u drain "
+			printk("hotplug: FAIL: offline round %u: error %s, pfn %#lx: %s; %u drain "
 			       "rounds\n",
-			    o->rounds, o->err, res.fail.pfn, mm_why_text(res.fail.why), res.rounds);
+			    o->rounds, errno_name(o->err), res.fail.pfn, mm_why_text(res.fail.why),
+			    res.rounds);
 			return;
 		}
 		WRITE_ONCE(o->rounds, o->rounds + 1);
@@ -66,7 +68,8 @@ static void took(struct steps *s, const char *what, unsigned cpu, int err, int w
 {
 	if (err == want || s->err)
 		return;
-	printk("hotplug: FAIL: %s of CPU %u: error %d, should be %d\n", what, cpu, err, want);
+	printk("hotplug: FAIL: %s of CPU %u: error %s, should be %s\n", what, cpu, errno_name(err),
+	    errno_name(want));
 	s->err = -EIO;
 }
 

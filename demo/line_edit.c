@@ -276,7 +276,9 @@ static void sequence(struct line_edit *e, int c)
 		e->more_numbers |= c < '0' || c > '9';
 		if (!e->more_numbers)
 			e->number = MIN(e->number * 10 + (unsigned)(c - '0'), (unsigned)NUMBER_MAX);
-	} else {
+	} else if (state == KEY_CSI && c == '[') {
+		e->state = KEY_ANY; /* a function key of Linux' console */
+	} else if (state != KEY_ANY) {
 		special_key(e, c);
 	}
 }

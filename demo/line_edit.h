@@ -25,7 +25,8 @@ struct line_ops {
 	void (*complete)(void *arg, struct line_edit *e, const char *before, const char *word);
 };
 
-enum line_key_state { KEY_PLAIN, KEY_ESCAPE, KEY_CSI, KEY_ONE, KEY_STRING };
+/* KEY_ANY: one more byte, whatever it is. */
+enum line_key_state { KEY_PLAIN, KEY_ESCAPE, KEY_CSI, KEY_ONE, KEY_ANY, KEY_STRING };
 
 struct line_edit {
 	const struct line_ops *ops;

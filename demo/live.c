@@ -290,6 +290,15 @@ void live_say(const char *fmt, ...)
 	stay(0);
 }
 
+void live_explain(const char *text)
+{
+	if (!live_on())
+		return;
+	mutex_lock(&live_screen.lock);
+	ksnprintf(live_screen.s->view.say, LIVE_TEXT, " %s", text);
+	mutex_unlock(&live_screen.lock);
+}
+
 void live_result(const char *fmt, ...)
 {
 	char text[LINE];
@@ -331,34 +340,12 @@ void live_end(void)
 	live_term_replay(live_screen.log);
 }
 
-void live_look(void)
+/* Once, as lines. */
+static void print_frame(const char *where)
 {
-	bool resized = false;
-
-	if (!live_begin("map: all memory, as it is")) {
-		live_print();
-		return;
-	}
-	ksnprintf(live_screen.s->view.keys, LIVE_TEXT, "any key: the prompt");
-	while (live_on() && live_term_key(&resized) < 0) {
-		if (resized && !live_screen_resize())
-			live_screen_close();
-		thread_sleep(LIVE_TURN_NS);
-	}
-	if (live_on())
-		live_screen_close();
-}
-
-void live_print(void)
-{
-	struct screen *s;
+	struct screen *s = live_screen.s;
 	unsigned row, len;
 
-	if (live_on() || !live_screen_prepare(LIVE_MIN_COLS, LIVE_MIN_ROWS)) {
-		printk("map: no memory for a frame\n");
-		return;
-	}
-	s = live_screen.s;
 	s->view.utf8 = false;
 	live_screen_forget();
 	live_compose(&s->next, &s->view);
@@ -376,4 +363,50 @@ void live_print(void)
 		if (len)
 			printk("%s\n", text);
 	}
+	if (where[0])
+		printk("%s\n", where);
+}
+
+static void look(const char *where)
+{
+	bool resized = false;
+
+	live_explain(where);
+	ksnprintf(live_screen.s->view.keys, LIVE_TEXT, "any key: the prompt");
+	while (live_on() && live_term_key(&resized) < 0) {
+		if (resized && !live_screen_resize())
+			live_screen_close();
+		thread_sleep(LIVE_TURN_NS);
+	}
+	if (live_on())
+		live_screen_close();
+}
+
+/* Which cell is the pageblock of @focus?  The map is laid out. */
+static void say_where(char text[LIVE_TEXT], pfn_t focus)
+{
+	const struct live_map *map = &live_screen.s->view.map;
+
+	ksnprintf(
+	    text, LIVE_TEXT, "pfn %#lx: cell %u of the row with >", focus, map->focus_cell + 1);
+}
+
+void live_look(pfn_t focus, bool once)
+{
+	char where[LIVE_TEXT] = "";
+	bool ready;
+
+	live_screen.focus = focus;
+	ready = !once && live_begin("map: all memory, as it is");
+	if (!ready && (live_on() || !live_screen_prepare(LIVE_MIN_COLS, LIVE_MIN_ROWS))) {
+		printk("map: no memory for a frame\n");
+	} else {
+		if (focus != PFN_NONE)
+			say_where(where, focus);
+		if (ready)
+			look(where);
+		else
+			print_frame(where);
+	}
+	live_screen.focus = PFN_NONE;
 }

@@ -39,9 +39,11 @@ void live_stop(void);
  */
 bool live_begin(const char *title);
 void live_end(void);
-/* Show the screen until a key is pressed; print it once, as lines. */
-void live_look(void);
-void live_print(void);
+/*
+ * Show the screen until a key is pressed, or print it once, as lines, where there is none (@once:
+ * in any case).  @focus: PFN_NONE, or what lies around that page, a pageblock in a cell.
+ */
+void live_look(pfn_t focus, bool once);
 /* Is the live screen on? */
 bool live_on(void);
 
@@ -62,6 +64,8 @@ void live_policy(enum iso_policy policy, const struct live_policy *row);
 void live_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A result of at most 78 characters: it is kept, and is a line of the log. */
 void live_result(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* On the screen only: @text is what explains it from now on. */
+void live_explain(const char *text);
 /*
  * Keep the picture for @ms of guest time if the screen is on; without it, return at once.  The user
  * may pause, or end the wait by a key.

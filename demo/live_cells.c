@@ -53,8 +53,9 @@ static struct pfn_range zone_span(const struct zone *zone)
 	return (struct pfn_range){READ_ONCE(zone->start_pfn), READ_ONCE(zone->end_pfn)};
 }
 
-/* The first span of a zone of @node that ends behind @from, cut to what lies behind it. */
-static struct pfn_range next_span(const struct memory *mem, unsigned node, pfn_t from)
+/* The first span of a zone of @node in @window that ends behind @from, cut to both. */
+static struct pfn_range next_span(
+    const struct memory *mem, unsigned node, pfn_t from, struct pfn_range window)
 {
 	struct pfn_range best = {PFN_NONE, PFN_NONE};
 	unsigned kind;
@@ -62,7 +63,8 @@ static struct pfn_range next_span(const struct memory *mem, unsigned node, pfn_t
 	for (kind = 0; kind < NR_ZONE_KINDS; kind++) {
 		struct pfn_range span = zone_span(&mem->zones[node * NR_ZONE_KINDS + kind]);
 
-		span.start = MAX(span.start, from);
+		span.start = MAX(MAX(span.start, from), window.start);
+		span.end = MIN(span.end, window.end);
 		if (span.start < span.end && span.start < best.start)
 			best = span;
 	}
@@ -70,18 +72,18 @@ static struct pfn_range next_span(const struct memory *mem, unsigned node, pfn_t
 }
 
 /*
- * Rows for the memory with cells of @map->cell_blocks; false if they are more than @max_rows.  What
+ * Rows for the memory in @window with cells of @map->cell_blocks; false if they are more than @max_rows.  What
  * lies between two zones of a node is left out where it is a row or more.
  */
-static bool lay_out(
-    struct live_map *map, const struct memory *mem, unsigned cols, unsigned max_rows)
+static bool lay_out(struct live_map *map, const struct memory *mem, unsigned cols,
+    unsigned max_rows, struct pfn_range window)
 {
 	pfn_t cell = (pfn_t)map->cell_blocks << PAGEBLOCK_ORDER;
 	unsigned node;
 
 	map->nr_rows = 0;
 	for (node = 0; node < mem->nr_nodes; node++) {
-		struct pfn_range span = next_span(mem, node, 0);
+		struct pfn_range span = next_span(mem, node, 0, window);
 		bool first = true;
 
 		while (span.start != PFN_NONE) {
@@ -93,7 +95,7 @@ static bool lay_out(
 			row_end = start + cols * cell;
 			/* To the end of the row, including the spans that follow. */
 			while (end < row_end) {
-				struct pfn_range more = next_span(mem, node, end);
+				struct pfn_range more = next_span(mem, node, end, window);
 
 				if (more.start >= row_end)
 					break;
@@ -106,24 +108,55 @@ static bool lay_out(
 			    .cells = (u16)((end - start + cell - 1) / cell)};
 			map->nr_rows++;
 			first = false;
-			span = next_span(mem, node, end);
+			span = next_span(mem, node, end, window);
 		}
 	}
 	return true;
 }
 
-void live_map_layout(
-    struct live_map *map, const struct memory *mem, unsigned cols, unsigned max_rows)
+/* As many rows around @focus as there may be; two nodes may need one more than they fill. */
+static void lay_out_around(
+    struct live_map *map, const struct memory *mem, unsigned cols, unsigned max_rows, pfn_t focus)
 {
+	pfn_t row = (pfn_t)cols << PAGEBLOCK_ORDER, from = focus / row * row;
+	unsigned rows, above, r;
+
+	map->cell_blocks = 1;
+	for (rows = max_rows; rows; rows--) {
+		above = (unsigned)MIN((pfn_t)rows / 2, from / row);
+		if (lay_out(map, mem, cols, max_rows,
+		        (struct pfn_range){from - above * row, from + (rows - above) * row}))
+			break;
+	}
+	for (r = 0; r < map->nr_rows; r++) {
+		pfn_t cell = (focus - map->row[r].start) >> PAGEBLOCK_ORDER;
+
+		if (focus < map->row[r].start || cell >= map->row[r].cells)
+			continue;
+		map->focused = true;
+		map->focus_row = r;
+		map->focus_cell = (unsigned)cell;
+	}
+}
+
+void live_map_layout(
+    struct live_map *map, const struct memory *mem, unsigned cols, unsigned max_rows, pfn_t focus)
+{
+	const struct pfn_range all = {0, PFN_NONE};
 	unsigned order;
 
 	cols = MIN(cols, (unsigned)LIVE_MAX_COLS);
 	max_rows = MIN(max_rows, (unsigned)LIVE_MAX_ROWS);
 	memset(map->cell, ' ', sizeof(map->cell));
 	map->next = 0;
+	map->focused = false;
+	if (focus != PFN_NONE) {
+		lay_out_around(map, mem, cols, max_rows, focus);
+		return;
+	}
 	for (order = 0; order < 31; order++) {
 		map->cell_blocks = 1u << order;
-		if (lay_out(map, mem, cols, max_rows))
+		if (lay_out(map, mem, cols, max_rows, all))
 			break;
 	}
 }

@@ -29,6 +29,8 @@ struct live_row {
 struct live_map {
 	unsigned cell_blocks; /* pageblocks in a cell, a power of two */
 	unsigned nr_rows, next;
+	bool focused; /* on the cell of a page that was asked for: */
+	unsigned focus_row, focus_cell;
 	struct live_row row[LIVE_MAX_ROWS];
 	char cell[LIVE_MAX_ROWS][LIVE_MAX_COLS];
 };
@@ -36,9 +38,10 @@ struct live_map {
 /*
  * Lay out @mem, at most @cols cells a row, in at most @max_rows rows (at least one for each node
  * that has memory), with as few pageblocks in a cell as that allows.  The cells become blank.
+ * @focus: PFN_NONE, or only the rows around that page, with a pageblock in a cell.
  */
 void live_map_layout(
-    struct live_map *map, const struct memory *mem, unsigned cols, unsigned max_rows);
+    struct live_map *map, const struct memory *mem, unsigned cols, unsigned max_rows, pfn_t focus);
 /*
  * Read cells from where the last call ended, again and again through the map: whole rows until
  * @budget pageblocks have been read, and always all cells that overlap @hot.  No lock is taken:

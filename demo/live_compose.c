@@ -155,6 +155,8 @@ static unsigned put_map(struct live_frame *f, const struct live_view *v)
 
 		if (row->first)
 			put(f, TOP + r, 0, LIVE_PLAIN, " node %u", row->node);
+		if (map->focused && r == map->focus_row)
+			put_text(f, TOP + r, LABEL - 1, LIVE_KEY, ">");
 		for (i = 0; i < row->cells && LABEL + i < f->cols; i++) {
 			char c = map->cell[r][i];
 

@@ -142,6 +142,8 @@ enum live_event live_input(struct live_input *in, u8 byte)
 {
 	unsigned *number = in->state == IN_ROW ? &in->row : &in->col;
 	unsigned was = in->state;
+	/* A function key of Linux' console. */
+	bool first_of_two = was == IN_ROW && byte == '[' && !in->row;
 
 	if (was == AT_START) {
 		in->key = byte;
@@ -150,6 +152,10 @@ enum live_event live_input(struct live_input *in, u8 byte)
 		in->state = AFTER_ESC;
 		return LIVE_NOTHING;
 	}
+	if (was == AFTER_ESC && byte == 27) {
+		in->key = byte; /* the one before, which stood alone */
+		return LIVE_TYPED;
+	}
 	if (was == AFTER_ESC && byte == '[') {
 		in->row = in->col = 0;
 		in->state = IN_ROW;
@@ -157,12 +163,13 @@ enum live_event live_input(struct live_input *in, u8 byte)
 		*number = MIN(*number * 10 + byte - '0', 9999u);
 	} else if (was == IN_ROW && byte == ';') {
 		in->state = IN_COL;
-	} else if (was != AFTER_ESC && (byte < '@' || byte > '~')) {
+	} else if (was == AFTER_ESC ? byte == 'O' : byte < '@' || byte > '~' || first_of_two) {
 		/* inside the sequence of some other key, until a letter ends it */
 		in->state = IN_OTHER;
 	} else {
 		in->state = AT_START;
-		return was == IN_COL && byte == 'R' ? LIVE_SIZE : LIVE_NOTHING;
+		in->key = 0;
+		return was == IN_COL && byte == 'R' ? LIVE_SIZE : LIVE_TYPED;
 	}
 	return LIVE_NOTHING;
 }

@@ -87,7 +87,7 @@ enum live_event { LIVE_NOTHING, LIVE_TYPED, LIVE_SIZE };
 /* Keys and a terminal's answers, byte by byte; zeroed at the start. */
 struct live_input {
 	unsigned state, row, col;
-	u8 key; /* LIVE_TYPED */
+	u8 key; /* LIVE_TYPED; 0: a key of several bytes */
 };
 /* Take one byte.  LIVE_SIZE: the terminal has said that it has row × col characters. */
 enum live_event live_input(struct live_input *in, u8 byte);

@@ -23,8 +23,9 @@
 #define READ_BLOCKS 65536 /* pageblocks read for a frame: 128 GiB */
 #define SECOND_NS   1000000000ULL
 
-struct live_screen live_screen = {
-    .lock = {.l = {.wq = WAITQ_BARE("live")}}, .wake = WAITQ_BARE("live screen")};
+struct live_screen live_screen = {.focus = PFN_NONE,
+    .lock = {.l = {.wq = WAITQ_BARE("live")}},
+    .wake = WAITQ_BARE("live screen")};
 
 bool live_on(void)
 {
@@ -184,7 +185,7 @@ bool live_screen_prepare(unsigned cols, unsigned rows)
 		return false;
 	live_frame_init(&s->next, cols, rows);
 	live_map_layout(&s->view.map, &kernel_memory, live_map_cols(&s->next),
-	    live_map_rows(&s->view, &s->next));
+	    live_map_rows(&s->view, &s->next), live_screen.focus);
 	return true;
 }
 

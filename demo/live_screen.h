@@ -28,6 +28,7 @@ struct live_screen {
 	struct waitq wake;                      /* that thread sleeps here */
 	struct screen *s;                       /* allocated once, when first needed */
 	struct thread *thread[NR_LIVE_THREADS]; /* they draw; or NULL */
+	pfn_t focus;                            /* the map is about this page; PFN_NONE */
 	u64 log;                                /* position in the log when it was opened */
 	u32 on, stop;                           /* a */
 	bool paused, step, quit;

@@ -60,11 +60,11 @@ static int load_start(unsigned long mib)
 		printk("load: no memory\n");
 		return -ENOMEM;
 	}
-	progress_begin(&progress, "load", "", monitor_state.no_keys);
+	progress_begin(&progress, "load", MONITOR_CANCELS, monitor_state.no_keys);
 	progress.unit = "MiB";
 	progress.total = mib;
 	handle_table_init(&load.table, &kernel_memory, load.handles, nr);
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < nr && !monitor_key_cancels(); i++) {
 		got += handle_alloc(&load.table, i, OBJECT_ORDER, GFP_NORETRY, run_seed + i) == 0;
 		progress.done = i / PER_MIB;
 		progress_tick(&progress);
@@ -210,12 +210,17 @@ int cmd_burst(unsigned n, char **arg)
 	unsigned long damaged = 0, least = ~0UL;
 	struct progress progress;
 
+	if (n == 0) {
+		printk("burst: %lu MiB are free\n",
+		    memory_free_pages(&kernel_memory) >> (20 - PAGE_SHIFT));
+		return 0;
+	}
 	if (!monitor_number(arg[0], &mib) || (n > 1 && !monitor_number(arg[1], &rounds)))
 		return -EINVAL;
-	progress_begin(&progress, "burst", "", monitor_state.no_keys);
+	progress_begin(&progress, "burst", MONITOR_CANCELS, monitor_state.no_keys);
 	progress.unit = "rounds";
 	progress.total = rounds;
-	for (i = 0; i < rounds; i++) {
+	for (i = 0; i < rounds && !monitor_key_cancels(); i++) {
 		struct burst b = {.seed = run_seed + i};
 
 		burst_take(&b, (unsigned long)mib << (20 - PAGE_SHIFT));
@@ -227,6 +232,7 @@ int cmd_burst(unsigned n, char **arg)
 		least = MIN(least, b.pages);
 	}
 	progress_end(&progress);
+	rounds = i;
 	drain_all_pages(&kernel_memory, NULL);
 	printk("burst: %llu round%s of %lu MiB used and freed, %lu page%s damaged\n",
 	    (unsigned long long)rounds, plural(rounds), rounds ? least >> (20 - PAGE_SHIFT) : 0,

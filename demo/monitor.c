@@ -85,6 +85,10 @@ static int cmd_watch(unsigned n, char **arg)
 	unsigned waited, i;
 	int err = 0;
 
+	if (n == 0) {
+		monitor_show_watchable();
+		return 0;
+	}
 	if (!only_shows(n, arg))
 		return -EINVAL;
 	for (;;) {
@@ -108,10 +112,15 @@ static int cmd_watch(unsigned n, char **arg)
 
 static int cmd_map(unsigned n, char **arg)
 {
-	if (n || monitor_state.no_keys)
-		live_print();
-	else
-		live_look();
+	u64 pfn = PFN_NONE;
+
+	if (n && !monitor_number(arg[0], &pfn))
+		return -EINVAL;
+	if (n && !pfn_valid_in(&kernel_memory, pfn)) {
+		printk("map: pfn %#llx: no such page\n", (unsigned long long)pfn);
+		return -EINVAL;
+	}
+	live_look(pfn, monitor_state.no_keys);
 	return 0;
 }
 
@@ -129,20 +138,22 @@ static const struct command commands[] = {
         .group = GROUP_MEMORY, SHOWS, "block 0x1000", {WORD_ONLINE}},
     {"page", "PFN", "the page, and its history", 1, 1, cmd_page,
         .group = GROUP_MEMORY, SHOWS, "page 0x1000", {WORD_ONLINE}},
+    {"history", "[PFN]", "the newest records, or those of a page", 0, 1, cmd_history,
+        .group = GROUP_MEMORY, SHOWS, "history", {WORD_ONLINE}},
     {"trace", "on|off", "record all allocations, or slow ones", 1, 1, cmd_trace,
         .group = GROUP_MEMORY, SHOWS_BARE, "trace on", {WORD_CHOICE}, "on off"},
     {"compact", "", "compaction: gather free memory", 0, 0, cmd_compact,
         .group = GROUP_MEMORY, SEEN, "compact"},
     {"cma", "[make|end|alloc|free N N]", "the area of contiguous memory", 0, 3, cmd_cma,
         .group = GROUP_MEMORY, SHOWS_BARE, "cma make 16", {WORD_CHOICE}, "make end alloc free"},
-    {"map", "[1]", "the live screen; 1: once, as lines", 0, 1, cmd_map,
-        .group = GROUP_MEMORY, SHOWS | FOLLOWS, "map"},
+    {"map", "[PFN]", "the live screen: all memory, or around PFN", 0, 1, cmd_map,
+        .group = GROUP_MEMORY, SHOWS | FOLLOWS, "map 0x8000", {WORD_ONLINE}},
     {"counts", "", "tasks, threads, objects ... in use", 0, 0, cmd_counts,
         .group = GROUP_MEMORY, SHOWS, "counts"},
     {"check", "", "verify all invariants (check_memory)", 0, 0, cmd_check,
         .group = GROUP_MEMORY, SHOWS, "check"},
 
-    {"offline", "PFN NR [POLICY]", "take NR pages from PFN on offline", 2, 3, cmd_offline,
+    {"offline", "PFN NR [POLICY]", "offline NR pages from PFN on", 2, 3, cmd_offline,
         .group = GROUP_OFFLINE, SHOWS_BARE | SEEN, "offline 0x8000 4096 precise",
         {WORD_ONLINE, WORD_NR, WORD_POLICY}},
     {"online", "PFN NR", "bring them back online", 2, 2, cmd_online,
@@ -157,15 +168,15 @@ static const struct command commands[] = {
     {"add", "PFN NR [NODE]", "add NR pages of new memory from PFN on", 2, 3, cmd_add,
         .group = GROUP_OFFLINE, SHOWS_BARE, "add 0x100000 65536",
         {WORD_NONE, WORD_NONE, WORD_NODE}},
-    {"remove", "PFN NR", "remove memory that is offline", 2, 2, cmd_remove,
+    {"remove", "PFN NR", "remove offline memory", 2, 2, cmd_remove,
         .group = GROUP_OFFLINE, SHOWS_BARE, "remove 0x8000 4096", {WORD_OFFLINE, WORD_NR}},
-    {"busy", "[PFN]", "keep a movable page in use; release it", 0, 1, cmd_busy,
+    {"busy", "[PFN]", "keep a movable page busy; release it", 0, 1, cmd_busy,
         .group = GROUP_OFFLINE, 0, "busy 0x8003", {WORD_ONLINE}},
 
     {"cpus", "", "each CPU: state, threads, interrupts", 0, 0, cmd_cpus,
-        .group = GROUP_CPUS, SHOWS, "watch cpus"},
+        .group = GROUP_OFFLINE, SHOWS, "watch cpus"},
     {"cpu", "down|up|hang N [MS]", "CPU N offline, online, or deaf for MS", 2, 3, cmd_cpu,
-        .group = GROUP_CPUS, SHOWS_BARE | SEEN, "cpu down 1",
+        .group = GROUP_OFFLINE, SHOWS_BARE | SEEN, "cpu down 1",
         {WORD_CHOICE, WORD_CPU}, "down up hang"},
 
     {"poison", "[PFN]", "retire a broken page; list broken pages", 0, 1, cmd_poison,
@@ -180,13 +191,13 @@ static const struct command commands[] = {
     {"run", "SUITE[.TEST][,...]", "run selftests: quick, all, or by name", 1, 1, cmd_run,
         .group = GROUP_TESTS, SHOWS_BARE, "run buddy,pcp", {WORD_TEST}},
     {"rounds", "N", "N offlines under stress, each policy", 1, 1, cmd_rounds,
-        .group = GROUP_TESTS, SEEN, "rounds 10"},
-    {"load", "[MIB]", "a background load on MIB; end it", 0, 1, cmd_load,
+        .group = GROUP_TESTS, SHOWS_BARE | SEEN, "rounds 10"},
+    {"load", "[MIB]", "start a load on MIB; end it", 0, 1, cmd_load,
         .group = GROUP_TESTS, SEEN, "load 64"},
     {"burst", "MIB [ROUNDS]", "use up MIB, verify it, and free it", 1, 2, cmd_burst,
-        .group = GROUP_TESTS, 0, "burst 64 3"},
+        .group = GROUP_TESTS, SHOWS_BARE, "burst 64 3"},
     {"race", "NAME", "step through a race; in a race build", 1, 1, cmd_race,
-        .group = GROUP_TESTS, NEEDS_KEYS, "race R-S1b"},
+        .group = GROUP_TESTS, SHOWS_BARE | NEEDS_KEYS, "race R-S1b"},
 
     {"slots", "", "slots for memory modules and CPUs", 0, 0, cmd_slots,
         .group = GROUP_MACHINE, SHOWS, "slots"},
@@ -194,13 +205,13 @@ static const struct command commands[] = {
         .group = GROUP_MACHINE, SHOWS, "watch virtio"},
     {"user", "PROGRAM [ARG [ARG]]", "run a program of the boot modules", 1, 3, cmd_user,
         .group = GROUP_MACHINE, SHOWS_BARE, "user hello", {WORD_PROGRAM}},
-    {"halt", "", "power off", 0, 0, cmd_halt,
+    {"halt", "", "power off; also quit, exit", 0, 0, cmd_halt,
         .group = GROUP_MACHINE, 0, "halt"},
 
-    {"help", "[COMMAND]", "this list, or a command with an example", 0, 1, cmd_help,
-        .group = GROUP_PROMPT, SHOWS, "help offline", {WORD_COMMAND}},
+    {"help", "[COMMAND|SUBJECT]", "all commands, a subject, or one command", 0, 1, cmd_help,
+        .group = GROUP_PROMPT, SHOWS, "help offline", {WORD_HELP}},
     {"watch", "COMMAND ...", "repeat what shows, every second", 1, 4, cmd_watch,
-        .group = GROUP_PROMPT, NEEDS_KEYS, "watch zone", {WORD_COMMAND}},
+        .group = GROUP_PROMPT, SHOWS_BARE | NEEDS_KEYS, "watch zone", {WORD_COMMAND}},
     {"expect-fail", "COMMAND ...", "succeed if COMMAND fails; for scripts", 1, 6, cmd_expect_fail,
         .group = GROUP_PROMPT, 0, "expect-fail offline 0 512", {WORD_COMMAND}},
 };
@@ -213,8 +224,12 @@ const struct command *monitor_command(unsigned i)
 
 const struct command *monitor_find(const char *name)
 {
+	static const char *const aliases[][2] = {{"?", "help"}, {"quit", "halt"}, {"exit", "halt"}};
 	unsigned i;
 
+	for (i = 0; i < ARRAY_SIZE(aliases); i++)
+		if (!strcmp(aliases[i][0], name))
+			name = aliases[i][1];
 	for (i = 0; i < ARRAY_SIZE(commands); i++)
 		if (!strcmp(commands[i].name, name))
 			return &commands[i];

@@ -3,7 +3,7 @@
 #ifndef DEMO_MONITOR_H
 #define DEMO_MONITOR_H
 
-#include <quarry/mm_types.h>
+#include <quarry/mm.h>
 #include <quarry/types.h>
 
 /* ---- the table of commands (demo/monitor.c) ---- */
@@ -11,7 +11,6 @@
 enum command_group {
 	GROUP_MEMORY,
 	GROUP_OFFLINE,
-	GROUP_CPUS,
 	GROUP_BROKEN,
 	GROUP_TESTS,
 	GROUP_MACHINE,
@@ -24,6 +23,7 @@ enum word_kind {
 	WORD_NONE,
 	WORD_CHOICE,  /* one of the command's choices */
 	WORD_COMMAND, /* a command; the words behind it are that command's */
+	WORD_HELP,    /* a command or a subject */
 	WORD_POLICY,
 	WORD_TEST,    /* a suite, SUITE.TEST or a group of tests */
 	WORD_ONLINE,  /* first pfn of a range that could go offline */
@@ -57,6 +57,7 @@ struct command {
 
 /* The commands in their order; NULL behind the last. */
 const struct command *monitor_command(unsigned i);
+/* By name, or by another name for it (?, quit, exit); NULL. */
 const struct command *monitor_find(const char *name);
 /*
  * Carry out the command of @n words.  Returns its result, or, with a line that says so: -ENOSYS no
@@ -70,6 +71,7 @@ struct monitor_state {
 	u64 seed;
 	bool no_keys; /* a script or a watch: no command reads keys or shows its progress */
 	bool halted;
+	void (*on_cancel)(void); /* NULL, or what monitor_wait calls once the user has cancelled */
 };
 extern struct monitor_state monitor_state;
 
@@ -77,6 +79,9 @@ extern struct monitor_state monitor_state;
 bool monitor_watchable(const struct command *c, bool bare);
 /* Print the commands for which it is. */
 void monitor_show_watchable(void);
+
+/* The subject of help that a group is; its title is what help says of it. */
+const char *monitor_subject(unsigned group);
 
 /* ---- arguments ---- */
 
@@ -87,11 +92,17 @@ bool monitor_policy(const char *word, enum iso_policy *policy);
 
 /* ---- keys and waiting (demo/monitor_wait.c) ---- */
 
+#define MONITOR_CANCELS "Ctrl-U cancels"
+
 /*
  * Run @fn in a thread of its own, show its progress, and wait for it.  @cancel, which may be NULL:
- * set to 1 when Ctrl-U or Ctrl-C is typed.  Returns @fn's result, or -ENOMEM.
+ * set to 1 when Ctrl-U or Ctrl-C is typed.  @blocker, which may be NULL: the page that @fn waits
+ * for, which @fn writes meanwhile.  Returns @fn's result, or -ENOMEM.
  */
-int monitor_wait(const char *what, int (*fn)(void *arg), void *arg, u32 *cancel);
+int monitor_wait(
+    const char *what, int (*fn)(void *arg), void *arg, u32 *cancel, const struct mm_fail *blocker);
+/* Has Ctrl-U or Ctrl-C been typed?  Other keys are lost.  For loops that wait by themselves. */
+bool monitor_key_cancels(void);
 
 /* ---- ranges of memory (demo/monitor_range.c) ---- */
 
@@ -99,6 +110,11 @@ int monitor_wait(const char *what, int (*fn)(void *arg), void *arg, u32 *cancel)
 pfn_t range_offline(pfn_t from, unsigned long *nr);
 /* The first run from @from on, of zones MOVABLE, that could go offline; PFN_NONE. */
 pfn_t range_online(pfn_t from, unsigned long *nr);
+/*
+ * Why an operation on @nr pages from @pfn is refused, in words.  @already: what WHY_ALREADY means
+ * for it, "already offline" for example.
+ */
+const char *range_why(enum mm_why why, u64 pfn, u64 nr, const char *already);
 void range_show_offline(const char *what);
 void range_show_online(const char *what);
 
@@ -125,6 +141,7 @@ int cmd_zone(unsigned n, char **arg);
 int cmd_pcp(unsigned n, char **arg);
 int cmd_block(unsigned n, char **arg);
 int cmd_page(unsigned n, char **arg);
+int cmd_history(unsigned n, char **arg);
 int cmd_trace(unsigned n, char **arg);
 int cmd_policy(unsigned n, char **arg);
 int cmd_check(unsigned n, char **arg);

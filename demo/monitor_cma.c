@@ -9,6 +9,7 @@
 #include "kernel/cma_area.h"
 #include "demo/monitor.h"
 
+#include <quarry/errname.h>
 #include <quarry/errno.h>
 #include <quarry/port.h>
 
@@ -17,7 +18,7 @@ static int report(const char *what, int err)
 	if (!err)
 		printk("cma %s: done\n", what);
 	else
-		printk("cma %s: error %d: %s\n", what, err,
+		printk("cma %s: error %s: %s\n", what, errno_name(err),
 		    err == -EEXIST       ? "there is one already"
 		        : err == -ENOENT ? "there is no area"
 		        : err == -EBUSY  ? "memory in it is in use and could not be moved"

@@ -153,10 +153,18 @@ static void offer_below(struct line_edit *e, unsigned limit)
 static void offer(struct line_edit *e, const struct command *c, enum word_kind kind,
     const char *last, const char *word)
 {
+	unsigned i;
+
 	switch (kind) {
 	case WORD_NONE: break;
 	case WORD_CHOICE: offer_each(e, c->choices); break;
 	case WORD_COMMAND: offer_commands(e); break;
+	case WORD_HELP:
+		offer_commands(e);
+		for (i = 0; i < NR_COMMAND_GROUPS; i++)
+			line_offer(e, monitor_subject(i), false);
+		line_offer(e, "all", false);
+		break;
 	case WORD_POLICY: offer_each(e, ISO_POLICY_NAMES(" ")); break;
 	case WORD_TEST: offer_tests(e, word); break;
 	case WORD_ONLINE: offer_online(e); break;

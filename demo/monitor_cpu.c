@@ -9,6 +9,7 @@
 #include "demo/monitor.h"
 #include "demo/provoke.h"
 
+#include <quarry/errname.h>
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>
 #include <quarry/smp.h>
@@ -22,12 +23,13 @@ int cmd_cpus(unsigned n, char **arg)
 	return 0;
 }
 
-static int report(int err)
+/* @already: what -EALREADY means. */
+static int report(int err, const char *already)
 {
 	if (err)
-		printk("cpu: error %d: %s\n", err,
+		printk("cpu: error %s: %s\n", errno_name(err),
 		    err == -ENODEV         ? "no such CPU"
-		        : err == -EALREADY ? "already so"
+		        : err == -EALREADY ? already
 		        : err == -EBUSY    ? "the last CPU online"
 		                           : "no answer");
 	return err;
@@ -45,7 +47,9 @@ static int hang_cpu(unsigned cpu, u64 ms)
 	int err = fault_hang_start(&hang, cpu, ms * 1000000);
 
 	if (err)
-		return report(err);
+		return report(err, "");
+	printk("cpu: CPU %u has interrupts off for %llu ms; a call waits for it\n", cpu,
+	    (unsigned long long)ms);
 	smp_call_mask(NULL, nothing, NULL);
 	printk("cpu: all have answered after %llu ms\n",
 	    (unsigned long long)((arch_clock_ns() - began) / 1000000));
@@ -81,5 +85,5 @@ int cmd_cpu(unsigned n, char **arg)
 	}
 	if (!err)
 		printk("cpu: done: %u of %u online\n", nr_cpus_online(), nr_cpus);
-	return report(err);
+	return report(err, strcmp(arg[0], "up") == 0 ? "already online" : "already offline");
 }

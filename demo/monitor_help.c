@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * monitor_help.c: the prompt's help: all commands in groups, and one of them with an example.
+ * monitor_help.c: the prompt's help: all commands by subject, those of one subject, and one command
+ * with an example.
  *
  * Owns:       nothing.
  * Locks:      none.
@@ -14,25 +15,57 @@
 #include <quarry/port.h>
 #include <quarry/string.h>
 
-static const char *const groups[NR_COMMAND_GROUPS] = {
-    [GROUP_MEMORY] = "memory",
-    [GROUP_OFFLINE] = "memory that leaves and returns",
-    [GROUP_CPUS] = "CPUs",
-    [GROUP_BROKEN] = "pages that break",
-    [GROUP_TESTS] = "tests and load",
-    [GROUP_MACHINE] = "the machine",
-    [GROUP_PROMPT] = "the prompt",
+static const struct {
+	const char *subject, *title;
+} groups[NR_COMMAND_GROUPS] = {
+    [GROUP_MEMORY] = {"memory", "memory as it is"},
+    [GROUP_OFFLINE] = {"hotplug", "memory and CPUs that leave and return"},
+    [GROUP_BROKEN] = {"broken", "pages that break"},
+    [GROUP_TESTS] = {"tests", "tests and load"},
+    [GROUP_MACHINE] = {"machine", "the machine"},
+    [GROUP_PROMPT] = {"prompt", "the prompt"},
 };
 
+#define INDENT 10 /* columns before the names of a subject's commands */
+
+const char *monitor_subject(unsigned group)
+{
+	return groups[group].subject;
+}
+
+/* A line for each command. */
 static void show_group(unsigned group)
 {
 	const struct command *c;
 	unsigned i;
 
-	printk("%s\n", groups[group]);
+	printk("%s\n", groups[group].title);
 	for (i = 0; (c = monitor_command(i)); i++)
 		if (c->group == group)
 			printk("  %-11s %-25s %s\n", c->name, c->args, c->help);
+}
+
+/* Their names. */
+static void show_names(unsigned group)
+{
+	const struct command *c;
+	size_t column = INDENT;
+	unsigned i;
+
+	printk("%-*s", INDENT - 1, groups[group].subject);
+	for (i = 0; (c = monitor_command(i)); i++) {
+		size_t len = 1 + strlen(c->name);
+
+		if (c->group != group)
+			continue;
+		if (column + len > CONSOLE_COLUMNS) {
+			printk("\n%-*s", INDENT - 1, "");
+			column = INDENT;
+		}
+		printk(" %s", c->name);
+		column += len;
+	}
+	printk("\n");
 }
 
 static int show_command(const char *name)
@@ -82,14 +115,31 @@ void monitor_show_watchable(void)
 	show_watchable("  and without arguments:", true);
 }
 
-int cmd_help(unsigned n, char **arg)
+static void show_subjects(void)
 {
 	unsigned group;
 
-	if (n)
-		return show_command(arg[0]);
 	for (group = 0; group < NR_COMMAND_GROUPS; group++)
+		show_names(group);
+	printk("help COMMAND: what it does, with an example (help offline)\n"
+	       "help SUBJECT: a line for each command of a row (help memory, help all)\n"
+	       "Numbers are decimal or 0x.  Tab completes; Up and Down bring earlier lines.\n"
+	       "In make run Ctrl-A is QEMU's: Ctrl-A x ends it; typed twice: start of the line.\n");
+}
+
+int cmd_help(unsigned n, char **arg)
+{
+	bool all = n && !strcmp(arg[0], "all");
+	unsigned group;
+
+	if (n == 0)
+		show_subjects();
+	for (group = 0; n && group < NR_COMMAND_GROUPS; group++) {
+		if (!all && strcmp(arg[0], groups[group].subject) != 0)
+			continue;
 		show_group(group);
-	printk("Numbers are decimal or 0x.  help COMMAND has an example; Tab completes.\n");
-	return 0;
+		if (!all)
+			return 0;
+	}
+	return n && !all ? show_command(arg[0]) : 0;
 }

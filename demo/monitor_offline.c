@@ -12,11 +12,33 @@
 #include <quarry/acpi.h>
 #include <quarry/console.h>
 #include <quarry/contig.h>
+#include <quarry/errname.h>
 #include <quarry/errno.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/movable.h>
 #include <quarry/isolation.h>
 #include <quarry/plural.h>
+
+/* ---- a page that is always in use: a blocker for an offline to wait for ---- */
+
+/* Its owner never lets it be isolated, so it is neither moved nor put back. */
+static int busy_isolate(struct memory *mem, struct page *page)
+{
+	return -EBUSY;
+}
+
+static const struct movable_ops busy_ops = {.isolate = busy_isolate};
+static struct {
+	struct page *page; /* NULL: none */
+	struct movable_owner owner;
+} busy = {.owner.ops = &busy_ops};
+
+static pfn_t busy_pfn(void)
+{
+	return page_to_pfn_in(&kernel_memory, busy.page);
+}
+
+/* ---- offlines ---- */
 
 /* An offline, of a range or of a node, for the thread that does it. */
 struct job {
@@ -26,12 +48,13 @@ struct job {
 	unsigned long nr;
 	unsigned node;
 	bool whole;
+	struct offline_result res;
 };
 
 static int run_job(const char *what, int (*fn)(void *arg), struct job *job)
 {
 	job->opts.cancel = &job->cancel;
-	return monitor_wait(what, fn, job, &job->cancel);
+	return monitor_wait(what, fn, job, &job->cancel, &job->res.fail);
 }
 
 /* A range, as first page and number. */
@@ -40,28 +63,44 @@ static bool two_numbers(char **arg, u64 *pfn, u64 *nr)
 	return monitor_number(arg[0], pfn) && monitor_number(arg[1], nr);
 }
 
+/* Say what went wrong, and where, unless it is the range itself. */
+static void say_failed(const char *what, int err, const struct mm_fail *fail, const char *text)
+{
+	char where[32] = "";
+
+	if (fail->why != WHY_RANGE && fail->pfn != PFN_NONE)
+		ksnprintf(where, sizeof(where), ", pfn %#lx", fail->pfn);
+	printk("%s: error %s: %s%s\n", what, errno_name(err), text, where);
+}
+
+/* A range that is whole pageblocks is refused for another reason. */
+static const char *range_bad(u64 pfn, u64 nr, const char *other)
+{
+	return !nr || (pfn | nr) % PAGEBLOCK_PAGES ? range_why(WHY_RANGE, pfn, nr, "") : other;
+}
+
 /* ---- commands ---- */
 
 static int offline_job(void *arg)
 {
 	struct job *job = arg;
-	struct offline_result res;
+	struct offline_result *res = &job->res;
 	int err;
 
 	live_range(job->pfn, job->nr);
-	live_offline(&res);
-	err = offline_pages(&kernel_memory, job->pfn, job->nr, &job->opts, &res);
+	live_offline(res);
+	err = offline_pages(&kernel_memory, job->pfn, job->nr, &job->opts, res);
 	live_offline(NULL);
 	if (err)
-		printk("offline: error %d: %s, pfn %#lx\n", err, mm_why_text(res.fail.why),
-		    res.fail.pfn);
+		say_failed("offline", err, &res->fail,
+		    range_why(res->fail.why, job->pfn, job->nr, "already offline"));
 	else
-		printk("offline: done: %u drain round%s, %u IPI%s\n", res.rounds,
-		    plural(res.rounds), res.ipis, plural(res.ipis));
-	if (!err || res.loops)
-		printk("offline: %u block%s moved in %u pass%s, %u retr%s\n", res.moved,
-		    plural(res.moved), res.loops, res.loops == 1 ? "" : "es", res.retries,
-		    res.retries == 1 ? "y" : "ies");
+		printk("offline: done: %u drain round%s, %u IPI%s\n", res->rounds,
+		    plural(res->rounds), res->ipis, plural(res->ipis));
+	if (!err || res->loops)
+		printk("offline: %u block%s moved in %u pass%s, %u retr%s\n", res->moved,
+		    plural(res->moved), res->loops, res->loops == 1 ? "" : "es", res->retries,
+		    res->retries == 1 ? "y" : "ies");
 	return err;
 }
 
@@ -99,7 +138,7 @@ int cmd_online(unsigned n, char **arg)
 	live_range(pfn, nr);
 	err = online_pages(&kernel_memory, pfn, nr, &fail);
 	if (err)
-		printk("online: error %d: %s, pfn %#lx\n", err, mm_why_text(fail.why), fail.pfn);
+		say_failed("online", err, &fail, range_why(fail.why, pfn, nr, "already online"));
 	else
 		printk("online: done\n");
 	return err;
@@ -124,8 +163,8 @@ int cmd_add(unsigned n, char **arg)
 		return -EINVAL;
 	err = add_memory(&kernel_memory, pfn, nr, (unsigned)MIN(node, (u64)MAX_NODES));
 	if (err)
-		printk("add: error %d: %s\n", err,
-		    err == -EINVAL       ? "range empty, unaligned or where no memory can come"
+		printk("add: error %s: %s\n", errno_name(err),
+		    err == -EINVAL       ? range_bad(pfn, nr, "no memory can come there")
 		        : err == -EEXIST ? "some of it is there"
 		        : err == -ENODEV ? "no such node"
 		                         : "no memory for its descriptors");
@@ -147,8 +186,8 @@ int cmd_remove(unsigned n, char **arg)
 		return -EINVAL;
 	err = remove_memory(&kernel_memory, pfn, nr);
 	if (err)
-		printk("remove: error %d: %s\n", err,
-		    err == -EINVAL ? "range empty, unaligned or not there"
+		printk("remove: error %s: %s\n", errno_name(err),
+		    err == -EINVAL ? range_bad(pfn, nr, "no memory is there")
 		                   : "some of it is not offline");
 	else
 		printk("remove: done\n");
@@ -191,15 +230,21 @@ int cmd_query(unsigned n, char **arg)
 	offline_survey(&kernel_memory, pfn, nr, &s);
 	for (why = WHY_NONE + 1; why < NR_MM_WHY; why++) {
 		if (s.pages[why])
-			printk("  %8lu pages: %s, the first at pfn %#lx\n", s.pages[why],
-			    mm_why_text((enum mm_why)why), s.first[why]);
+			printk("  %8lu page%s: %s, the first at pfn %#lx\n", s.pages[why],
+			    plural(s.pages[why]), mm_why_text((enum mm_why)why), s.first[why]);
 	}
-	printk("  %8lu pages can move, %lu are free\n", s.movable, s.free);
+	printk("  %8lu page%s can move, %lu %s free\n", s.movable, plural(s.movable), s.free,
+	    s.free == 1 ? "is" : "are");
 	if (s.retired)
-		printk("  %8lu are broken and out of use\n", s.retired);
-	if (s.err)
-		printk("query: an offline would be refused, error %d: %s, pfn %#lx\n", s.err,
-		    mm_why_text(s.fail.why), s.fail.pfn);
+		printk(
+		    "  %8lu %s broken and out of use\n", s.retired, s.retired == 1 ? "is" : "are");
+	if (s.err) {
+		printk("query: an offline would be refused:\n");
+		say_failed(
+		    "query", s.err, &s.fail, range_why(s.fail.why, pfn, nr, "already offline"));
+	} else if (busy.page && busy_pfn() >= pfn && busy_pfn() - pfn < nr)
+		printk(
+		    "query: an offline would wait for pfn %#lx, which is kept busy\n", busy_pfn());
 	else
 		printk("query: an offline would be tried\n");
 	return s.err;
@@ -214,8 +259,7 @@ static int evacuate_job(void *arg)
 	printk("evacuate: %lu pages offlined, %lu stayed; drain rounds: %u, blocks moved: %u\n",
 	    res.offlined, res.stayed, res.rounds, res.moved);
 	if (err)
-		printk("evacuate: error %d: %s, pfn %#lx\n", err, mm_why_text(res.fail.why),
-		    res.fail.pfn);
+		say_failed("evacuate", err, &res.fail, mm_why_text(res.fail.why));
 	else
 		printk("evacuate: done\n");
 	return err;
@@ -226,9 +270,10 @@ static int evacuate_undo(unsigned node)
 	long back = online_node(&kernel_memory, node);
 
 	if (back < 0)
-		printk("evacuate: error %ld: no such node\n", back);
+		printk("evacuate: error %s: no such node\n", errno_name(back));
 	else
-		printk("evacuate: %ld pages are back online\n", back);
+		printk("evacuate: %ld page%s %s back online\n", back, plural(back),
+		    back == 1 ? "is" : "are");
 	return back < 0 ? (int)back : 0;
 }
 
@@ -280,38 +325,31 @@ static int compact_job(void *arg)
 int cmd_compact(unsigned n, char **arg)
 {
 	struct compact_stats stats;
-	int err = monitor_wait("compact", compact_job, &stats, NULL);
+	int err = monitor_wait("compact", compact_job, &stats, NULL, NULL);
 
 	if (err)
-		printk("compact: error %d\n", err);
+		printk("compact: error %s\n", errno_name(err));
 	else
 		printk("compact: %lu block%s moved, %lu could not be moved\n", stats.moved,
 		    plural(stats.moved), stats.failed);
 	return err;
 }
 
-/* ---- a page that is always in use: a blocker for an offline to wait for ---- */
-
-/* Its owner never lets it be isolated, so it is neither moved nor put back. */
-static int busy_isolate(struct memory *mem, struct page *page)
-{
-	return -EBUSY;
-}
+/* ---- that page ---- */
 
 int cmd_busy(unsigned n, char **arg)
 {
-	static const struct movable_ops ops = {.isolate = busy_isolate};
-	static struct movable_owner owner = {.ops = &ops};
-	static struct page *page;
 	struct mm_fail fail = {0};
 	u64 pfn;
 	int err;
 
-	if (page) {
-		page_release_movable(&kernel_memory, page);
-		movable_owner_drain(&owner);
-		printk("busy: pfn %#lx released\n", page_to_pfn_in(&kernel_memory, page));
-		page = NULL;
+	if (!busy.page && n == 0)
+		printk("busy: no page is kept busy\n");
+	if (busy.page) {
+		page_release_movable(&kernel_memory, busy.page);
+		movable_owner_drain(&busy.owner);
+		printk("busy: pfn %#lx released\n", busy_pfn());
+		busy.page = NULL;
 	}
 	if (n == 0)
 		return 0;
@@ -319,11 +357,11 @@ int cmd_busy(unsigned n, char **arg)
 		return -EINVAL;
 	err = alloc_contig_range(&kernel_memory, pfn, pfn + 1, MT_MOVABLE, &fail);
 	if (err) {
-		printk("busy: error %d: %s, pfn %#lx\n", err, mm_why_text(fail.why), fail.pfn);
+		say_failed("busy", err, &fail, mm_why_text(fail.why));
 		return err;
 	}
-	page = pfn_to_page_in(&kernel_memory, pfn);
-	page_make_movable(&kernel_memory, page, &owner, 0);
-	printk("busy: pfn %#lx will not be moved\n", page_to_pfn_in(&kernel_memory, page));
+	busy.page = pfn_to_page_in(&kernel_memory, pfn);
+	page_make_movable(&kernel_memory, busy.page, &busy.owner, 0);
+	printk("busy: pfn %#lx will not be moved\n", busy_pfn());
 	return 0;
 }

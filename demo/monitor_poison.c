@@ -8,6 +8,7 @@
  */
 #include "demo/monitor.h"
 
+#include <quarry/errname.h>
 #include <quarry/errno.h>
 #include <quarry/plural.h>
 #include <quarry/poison.h>
@@ -19,7 +20,7 @@ static const char *error_text(int err)
 	return err == -ENXIO     ? "no such page, or it is offline"
 	    : err == -EBUSY      ? "in use, and cannot be moved"
 	    : err == -ENOMEM     ? "no memory to move it to"
-	    : err == -EHWPOISON  ? "already so"
+	    : err == -EHWPOISON  ? "flagged already"
 	    : err == -EINVAL     ? "it is not flagged"
 	    : err == -EOPNOTSUPP ? "the machine itself has reported broken memory"
 	                         : "refused";
@@ -28,7 +29,7 @@ static const char *error_text(int err)
 static int report(const char *what, int err)
 {
 	if (err)
-		printk("%s: error %d: %s\n", what, err, error_text(err));
+		printk("%s: error %s: %s\n", what, errno_name(err), error_text(err));
 	else
 		printk("%s: done\n", what);
 	return err;

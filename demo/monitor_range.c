@@ -16,7 +16,10 @@
 #define SHOWN_RANGES 8
 #define MAX_EXAMINED 8192                        /* pageblocks, for each pass over memory */
 #define BUSIEST      (16UL << (20 - PAGE_SHIFT)) /* pages */
+#define BLOCK_TEXT   "512"
 #define MIB(pages)   ((pages) >> (20 - PAGE_SHIFT))
+
+BUILD_ASSERT(PAGEBLOCK_PAGES == 512); /* BLOCK_TEXT */
 
 static bool is_offline(pfn_t pfn)
 {
@@ -64,6 +67,19 @@ pfn_t range_online(pfn_t from, unsigned long *nr)
 	unsigned left = MAX_EXAMINED;
 
 	return run_from(from, could_go, &left, nr);
+}
+
+const char *range_why(enum mm_why why, u64 pfn, u64 nr, const char *already)
+{
+	if (why == WHY_ALREADY)
+		return already;
+	if (why != WHY_RANGE)
+		return mm_why_text(why);
+	if (!nr)
+		return "no pages: NR is 0";
+	if ((pfn | nr) % PAGEBLOCK_PAGES)
+		return "PFN and NR must be multiples of " BLOCK_TEXT;
+	return "outside of the memory that there is";
 }
 
 static unsigned long in_use(pfn_t start, unsigned long nr)

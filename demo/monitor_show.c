@@ -18,13 +18,16 @@
 #include <quarry/errno.h>
 #include <quarry/isolation.h>
 #include <quarry/ktest.h>
+#include <quarry/ktest_stop.h>
 #include <quarry/mce.h>
 #include <quarry/race.h>
+#include <quarry/stress.h>
 #include <quarry/string.h>
 #include <quarry/task.h>
 #include <quarry/virtio.h>
 
 #define MAX_ROUNDS   1000000
+#define ROUNDS_PAGES (16UL << (20 - PAGE_SHIFT)) /* a round is about so many */
 #define LIST_COLUMNS 78
 
 /* ---- arguments ---- */
@@ -87,20 +90,32 @@ int cmd_page(unsigned n, char **arg)
 	return pfn < kernel_memory.end_pfn ? 0 : -EINVAL;
 }
 
-int cmd_trace(unsigned n, char **arg)
+int cmd_history(unsigned n, char **arg)
 {
+	u64 pfn;
+
 	if (n == 0) {
-		printk("trace: %s\n",
-		    trace_is_on(&kernel_memory)
-		        ? "on: every allocation and free is recorded"
-		        : "off: of allocations and frees, only slow paths are recorded");
+		trace_recent(&kernel_memory);
 		return 0;
 	}
-	if (strcmp(arg[0], "on") != 0 && strcmp(arg[0], "off") != 0) {
+	if (!monitor_number(arg[0], &pfn))
+		return -EINVAL;
+	trace_history(&kernel_memory, pfn);
+	return pfn < kernel_memory.end_pfn ? 0 : -EINVAL;
+}
+
+int cmd_trace(unsigned n, char **arg)
+{
+	if (n && strcmp(arg[0], "on") != 0 && strcmp(arg[0], "off") != 0) {
 		printk("usage: trace on|off\n");
 		return -EINVAL;
 	}
-	trace_switch(&kernel_memory, arg[0][1] == 'n');
+	if (n)
+		trace_switch(&kernel_memory, arg[0][1] == 'n');
+	printk("trace: %s\n",
+	    trace_is_on(&kernel_memory)
+	        ? "on: every allocation and free is recorded"
+	        : "off: of allocations and frees, only slow paths are recorded");
 	return 0;
 }
 
@@ -118,6 +133,7 @@ int cmd_policy(unsigned n, char **arg)
 		if (!monitor_policy(arg[0], &policy))
 			return -EINVAL;
 		WRITE_ONCE(kernel_memory.policy, policy);
+		printk("policy: %s from now on:\n  %s\n", iso_policy_name(policy), story[policy]);
 		return 0;
 	}
 	for (i = 0; i < NR_ISO_POLICIES; i++)
@@ -170,6 +186,8 @@ static void on_test(const char *suite, const struct ktest *t, bool begins)
 {
 	progress_tick(&testing);
 	testing.done += !begins;
+	if (monitor_key_cancels())
+		ktest_stop = true;
 }
 
 int cmd_run(unsigned n, char **arg)
@@ -186,12 +204,19 @@ int cmd_run(unsigned n, char **arg)
 			printk("run: tests use CPU %u, which is offline: cpu up %u\n", cpu, cpu);
 			return -EBUSY;
 		}
-	progress_begin(&testing, "run", "", monitor_state.no_keys);
+	progress_begin(&testing, "run", MONITOR_CANCELS, monitor_state.no_keys);
 	testing.unit = "tests";
+	testing.total = ktest_count(arg[0]);
+	ktest_stop = false;
 	ktest_hook = on_test;
 	failed = ktest_run(arg[0], monitor_state.seed);
 	ktest_hook = NULL;
 	progress_end(&testing);
+	if (ktest_stop) {
+		printk("run: cancelled after %llu of %llu tests\n",
+		    (unsigned long long)testing.done, (unsigned long long)testing.total);
+		return -EINTR;
+	}
 	return failed > 0 ? -EIO : failed;
 }
 
@@ -204,20 +229,32 @@ static int run_rounds(void *arg)
 
 int cmd_rounds(unsigned n, char **arg)
 {
+	unsigned long nr;
+	pfn_t busiest;
 	u64 rounds;
 
+	if (n == 0) {
+		busiest = offline_busiest(&kernel_memory, ROUNDS_PAGES, &nr);
+		if (busiest == PFN_NONE)
+			printk("rounds: no movable range could leave\n");
+		else
+			printk("rounds: the busiest range that could leave: pfn %#lx, %lu pages\n",
+			    busiest, nr);
+		return 0;
+	}
 	if (!monitor_number(arg[0], &rounds))
 		return -EINVAL;
-	if (rounds >= MAX_ROUNDS) {
-		printk("rounds: less than %u\n", MAX_ROUNDS);
+	if (!rounds || rounds >= MAX_ROUNDS) {
+		printk("rounds: 1 to %u\n", MAX_ROUNDS - 1);
 		return -EINVAL;
 	}
-	return monitor_wait("rounds", run_rounds, &rounds, NULL);
+	soak_stop = 0;
+	return monitor_wait("rounds", run_rounds, &rounds, &soak_stop, NULL);
 }
 
 int cmd_race(unsigned n, char **arg)
 {
-	race_step_by_keys(arg[0]);
+	race_step_by_keys(n ? arg[0] : "");
 	return 0;
 }
 
@@ -235,9 +272,24 @@ int cmd_mce(unsigned n, char **arg)
 	return 0;
 }
 
+struct user_job {
+	const char *name;
+	u64 arg[2];
+};
+
+static int run_user(void *arg)
+{
+	const struct user_job *job = arg;
+
+	return user_run(job->name, job->arg[0], job->arg[1]) ? 0 : -EIO;
+}
+
 int cmd_user(unsigned n, char **arg)
 {
 	u64 arg0 = monitor_state.seed, arg1 = 0;
+	struct user_job job;
+	u32 cancel = 0;
+	int err;
 
 	if (n == 0) {
 		printk("user: programs:");
@@ -247,7 +299,11 @@ int cmd_user(unsigned n, char **arg)
 	}
 	if ((n > 1 && !monitor_number(arg[1], &arg0)) || (n > 2 && !monitor_number(arg[2], &arg1)))
 		return -EINVAL;
-	return user_run(arg[0], arg0, arg1) ? 0 : -EIO;
+	job = (struct user_job){.name = arg[0], .arg = {arg0, arg1}};
+	monitor_state.on_cancel = tasks_kill_all;
+	err = monitor_wait("user", run_user, &job, &cancel, NULL);
+	monitor_state.on_cancel = NULL;
+	return err;
 }
 
 int cmd_virtio(unsigned n, char **arg)

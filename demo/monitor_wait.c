@@ -35,13 +35,28 @@ static void job_thread(void *arg)
 	store_release(&job->done, 1u);
 }
 
-int monitor_wait(const char *what, int (*fn)(void *arg), void *arg, u32 *cancel)
+bool monitor_key_cancels(void)
+{
+	int c;
+
+	if (monitor_state.no_keys)
+		return false;
+	while ((c = serial_getc()) >= 0)
+		if (c == CTRL_C || c == CTRL_U)
+			return true;
+	return false;
+}
+
+int monitor_wait(
+    const char *what, int (*fn)(void *arg), void *arg, u32 *cancel, const struct mm_fail *blocker)
 {
 	struct job job = {.fn = fn, .arg = arg};
 	struct progress progress;
 	struct thread *thread;
 
-	progress_begin(&progress, what, cancel ? "Ctrl-U cancels" : "", monitor_state.no_keys);
+	progress_begin(
+	    &progress, what, cancel ? MONITOR_CANCELS : "ends by itself", monitor_state.no_keys);
+	progress.blocker = blocker;
 	thread = thread_start(what, -1, job_thread, &job);
 	if (!thread) {
 		printk("%s: no memory for a thread\n", what);
@@ -52,6 +67,9 @@ int monitor_wait(const char *what, int (*fn)(void *arg), void *arg, u32 *cancel)
 
 		if (cancel && (c == CTRL_C || c == CTRL_U))
 			store_release(cancel, 1u);
+		/* Again and again: what it ends may not have begun. */
+		if (cancel && READ_ONCE(*cancel) && monitor_state.on_cancel)
+			monitor_state.on_cancel();
 		progress_tick(&progress);
 		thread_sleep(TURN_NS);
 	}

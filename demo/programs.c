@@ -16,6 +16,7 @@
 
 #include <quarry/bootfile.h>
 #include <quarry/contig.h>
+#include <quarry/errname.h>
 #include <quarry/errno.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/stress.h>
@@ -176,16 +177,17 @@ static int one_round(struct program_round *r, unsigned long want, enum iso_polic
 	if (err == -EINTR && r->cancel)
 		return err;
 	if (err) {
-		printk("programs: FAIL: offline of %lu MiB at pfn %#lx: error %d, pfn %#lx: %s\n",
-		    r->nr >> (20 - PAGE_SHIFT), r->start, err, r->res.fail.pfn,
+		printk("programs: FAIL: offline of %lu MiB at pfn %#lx: error %s, pfn %#lx: %s\n",
+		    r->nr >> (20 - PAGE_SHIFT), r->start, errno_name(err), r->res.fail.pfn,
 		    mm_why_text(r->res.fail.why));
 		return err;
 	}
 	err = come_back(r);
 	if (err || r->faults < FAULTS || (r->res.rounds != 1 && iso_policy_one_round(policy))) {
 		printk(
-		    "programs: FAIL: online: error %d; %llu faults meanwhile, %u drain round%s\n",
-		    err, (unsigned long long)r->faults, r->res.rounds, plural(r->res.rounds));
+		    "programs: FAIL: online: error %s; %llu faults meanwhile, %u drain round%s\n",
+		    errno_name(err), (unsigned long long)r->faults, r->res.rounds,
+		    plural(r->res.rounds));
 		return err ? err : -EIO;
 	}
 	return 0;

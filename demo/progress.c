@@ -26,20 +26,23 @@ static const struct {
     {EV_DRAIN_FORCED, "forced round", "forced rounds"},
 };
 
-/* tools/run.sh says so by picture=; a log of plain text has no use for a line that is rewritten. */
-static bool on_terminal(void)
+/* tools/run.sh says by picture= that there is a terminal, and whether a row can be rewritten. */
+static const char *terminal(void)
 {
-	return strcmp(cmdline_get("picture", "plain"), "live") == 0;
+	return cmdline_get("picture", NULL);
+}
+
+static bool rewrites(void)
+{
+	return strcmp(terminal(), "live") == 0;
 }
 
 void progress_begin(struct progress *p, const char *what, const char *hint, bool off)
 {
 	unsigned i;
 
-	*p = (struct progress){.what = what,
-	    .hint = hint,
-	    .off = off || live_on() || !on_terminal(),
-	    .began = arch_clock_ns()};
+	*p = (struct progress){
+	    .what = what, .hint = hint, .off = off || !terminal(), .began = arch_clock_ns()};
 	for (i = 0; i < ARRAY_SIZE(said); i++)
 		p->before[i] = mm_event_sum(&kernel_memory, said[i].event);
 }
@@ -49,14 +52,18 @@ void progress_text(const struct progress *p, u64 now, char *buf, size_t size)
 	size_t used = (size_t)ksnprintf(
 	    buf, size, "%s: %llu s", p->what, (unsigned long long)((now - p->began) / 1000000000));
 	unsigned i, parts = 0;
+	enum mm_why why = p->blocker ? READ_ONCE(p->blocker->why) : WHY_NONE;
 
-	if (p->unit && p->total)
+	if (why != WHY_NONE)
+		used += (size_t)ksnprintf(buf + used, size - used, ": waits for pfn %#lx (%s)",
+		    READ_ONCE(p->blocker->pfn), mm_why_text(why));
+	else if (p->unit && p->total)
 		used += (size_t)ksnprintf(buf + used, size - used, ": %llu of %llu %s",
 		    (unsigned long long)p->done, (unsigned long long)p->total, p->unit);
 	else if (p->unit)
 		used += (size_t)ksnprintf(
 		    buf + used, size - used, ": %llu %s", (unsigned long long)p->done, p->unit);
-	for (i = 0; i < ARRAY_SIZE(said) && !p->unit && used < size; i++) {
+	for (i = 0; i < ARRAY_SIZE(said) && !p->unit && why == WHY_NONE && used < size; i++) {
 		u64 n = mm_event_sum(&kernel_memory, said[i].event) - p->before[i];
 
 		if (n)
@@ -74,15 +81,21 @@ void progress_tick(struct progress *p)
 	char text[PROGRESS_WIDTH + 1];
 
 	if (p->off || now - p->began < PROGRESS_AFTER_NS ||
-	    (p->shown && now - p->shown < PROGRESS_EVERY_NS))
+	    (p->shown &&
+	        now - p->shown < (rewrites() || live_on() ? PROGRESS_EVERY_NS : PROGRESS_LINE_NS)))
 		return;
 	p->shown = now;
 	progress_text(p, now, text, sizeof(text));
-	console_status(text, strlen(text));
+	if (live_on())
+		live_explain(text);
+	else if (rewrites())
+		console_status(text, strlen(text));
+	else
+		printk("%s\n", text);
 }
 
 void progress_end(struct progress *p)
 {
-	if (p->shown)
+	if (p->shown && !live_on() && rewrites())
 		console_status("", 0);
 }

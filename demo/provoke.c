@@ -9,6 +9,7 @@
  */
 #include "demo/provoke.h"
 
+#include <quarry/errname.h>
 #include <quarry/errno.h>
 #include <quarry/machine.h>
 #include <quarry/mce.h>
@@ -185,7 +186,7 @@ static void break_the_processor(void)
 
 	arch_irq_restore(flags);
 	if (err)
-		printk("fault: error %d\n", err);
+		printk("fault: error %s\n", errno_name(err));
 }
 
 static void print_wild_text(void)

@@ -11,6 +11,7 @@
  */
 #include "demo/soak.h"
 
+#include <quarry/errname.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/plural.h>
 #include <quarry/smp.h>
@@ -139,6 +140,8 @@ pfn_t offline_busiest(struct memory *mem, unsigned long want, unsigned long *nr)
 	return best;
 }
 
+u32 soak_stop;
+
 struct tally {
 	unsigned drains, rounds_ipis;
 	u64 moved, retries, ops, window_moved, window_freed;
@@ -170,7 +173,7 @@ static int one_policy(
 	struct round_opts opts = {.policy = policy, .stress = stress};
 	unsigned round;
 
-	for (round = 1; round <= rounds; round++) {
+	for (round = 1; round <= rounds && !READ_ONCE(soak_stop); round++) {
 		struct offline_result res;
 		u64 ops;
 		int err;
@@ -184,8 +187,8 @@ static int one_policy(
 		err = offline_round(mem, &opts, &res, &ops);
 		if (err) {
 			printk(
-			    "rounds: FAIL: %s round %u: error %d, pfn %#lx: %s; %u drain rounds\n",
-			    iso_policy_name(policy), round, err, res.fail.pfn,
+			    "rounds: FAIL: %s round %u: error %s, pfn %#lx: %s; %u drain rounds\n",
+			    iso_policy_name(policy), round, errno_name(err), res.fail.pfn,
 			    mm_why_text(res.fail.why), res.rounds);
 			return -EIO;
 		}
@@ -199,12 +202,14 @@ static int one_policy(
 		if (soak_report_due(soak))
 			printk("rounds: %s: %u of %u\n", iso_policy_name(policy), round, rounds);
 	}
+	rounds = round - 1;
 	printk("rounds: %s: %u offline%s of %lu MiB: %u drain round%s%s\n", iso_policy_name(policy),
 	    rounds, plural(rounds), opts.nr >> (20 - PAGE_SHIFT), t.drains, plural(t.drains),
 	    t.drains == rounds ? " (one each)" : "");
-	printk("rounds:   %u IPI%s, %llu blocks moved, %llu retries, %llu operations meanwhile\n",
-	    t.rounds_ipis, plural(t.rounds_ipis), (unsigned long long)t.moved,
-	    (unsigned long long)t.retries, (unsigned long long)t.ops);
+	printk("rounds:   %u IPI%s, %llu block%s moved, %llu retr%s, %llu operation%s meanwhile\n",
+	    t.rounds_ipis, plural(t.rounds_ipis), (unsigned long long)t.moved, plural(t.moved),
+	    (unsigned long long)t.retries, t.retries == 1 ? "y" : "ies", (unsigned long long)t.ops,
+	    plural(t.ops));
 	return 0;
 }
 
@@ -222,15 +227,17 @@ int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u6
 		printk("rounds: FAIL: no memory for the stress threads\n");
 		return -EIO;
 	}
-	for (p = 0; p < NR_ISO_POLICIES && !err; p++) {
+	for (p = 0; p < NR_ISO_POLICIES && !err && !READ_ONCE(soak_stop); p++) {
 		if (policy == NR_ISO_POLICIES || policy == (enum iso_policy)p)
 			err = one_policy(&soak, stress, rounds, (enum iso_policy)p);
 	}
+	if (READ_ONCE(soak_stop))
+		printk("rounds: ended early, as asked\n");
 	bad = stress_stop(stress, &report);
 	printk("rounds: stress made %llu operations, %llu of %llu frees remote, %llu damaged\n",
 	    (unsigned long long)report.ops, (unsigned long long)report.frees_remote,
 	    (unsigned long long)report.frees, (unsigned long long)report.corrupt);
 	if (bad)
-		printk("rounds: FAIL: stress ended with error %d\n", bad);
+		printk("rounds: FAIL: stress ended with error %s\n", errno_name(bad));
 	return soak_end(&soak) && !err && !bad ? 0 : -EIO;
 }

@@ -11,6 +11,7 @@
  */
 #include "demo/shake.h"
 
+#include <quarry/errname.h>
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>
 #include <quarry/ktest.h>
@@ -21,7 +22,8 @@
 
 static void shake_failed(struct shaker *s, const char *what, int err, const char *why)
 {
-	printk("%s: FAIL: %s: error %d%s%s\n", s->name, what, err, why ? ": " : "", why ? why : "");
+	printk("%s: FAIL: %s: error %s%s%s\n", s->name, what, errno_name(err), why ? ": " : "",
+	    why ? why : "");
 	counter_add(&s->failed, 1u);
 }
 

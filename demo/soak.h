@@ -35,6 +35,8 @@ bool soak_end(const struct soak *s);
  * and no allocation made a cross-call; else -EIO, with a line that gives the reason.  Context:
  * thread.
  */
+/* a: set by another thread, offline_soak ends after the round under way, and says so. */
+extern u32 soak_stop;
 int offline_soak(struct memory *mem, unsigned rounds, enum iso_policy policy, u64 seed);
 
 /* ---- hotplug_soak.c ---- */

@@ -10,6 +10,7 @@
  * Tests:      acpi_slots.
  */
 #include <quarry/acpi_slots.h>
+#include <quarry/errname.h>
 #include <quarry/errno.h>
 
 /* Bits of the status register; some have another meaning when written. */
@@ -131,7 +132,7 @@ static void refuse(struct slot_bank *bank, unsigned i, u32 event, int err, const
 	slot->err = err;
 	slot->why = why;
 	say_which(bank, i, event == OST_EJECT ? "cannot leave" : "not taken");
-	printk("\nslots:   error %d: %s\n", err, why);
+	printk("\nslots:   error %s: %s\n", errno_name(err), why);
 	tell_host(bank, i, event, event == OST_EJECT ? ost_of(err) : OST_FAILED);
 }
 
@@ -254,7 +255,8 @@ void show_slots(const struct slot_bank *bank)
 			continue;
 		say_which(bank, i, text[state]);
 		if (READ_ONCE(slot->err))
-			printk("; last refused:\nslots:   error %d: %s", slot->err, slot->why);
+			printk("; last refused:\nslots:   error %s: %s", errno_name(slot->err),
+			    slot->why);
 		printk("\n");
 	}
 	printk("slots: %u of %u %s slots full; %u taken, %u given back, %u refused, %u odd\n", used,

@@ -10,6 +10,7 @@
  * Tests:      balloon_turn, tests/qemu/test_balloon.py.
  */
 #include "drivers/virtio_balloon.h"
+#include <quarry/errname.h>
 
 /* Between two attempts to find pages for the host; between two checks for free memory to report. */
 #define RETRY_NS  1000000000ULL
@@ -67,7 +68,7 @@ int virtio_balloon_probe(struct virtio_device *dev)
 	int err = b ? balloon_open(b, dev, &kernel_memory) : balloon ? -EBUSY : -ENOMEM;
 
 	if (err) {
-		printk("%s: no balloon: error %d\n", dev->name, err);
+		printk("%s: no balloon: error %s\n", dev->name, errno_name(err));
 		kfree(b);
 		return err;
 	}

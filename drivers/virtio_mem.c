@@ -14,6 +14,7 @@
 #include "drivers/virtio_mem.h"
 #include "drivers/virtio_mem_request.h"
 
+#include <quarry/errname.h>
 #include <quarry/memory_hotplug.h>
 
 /* The time limit for taking one chunk offline. */
@@ -62,13 +63,14 @@ static int use_units(struct virtio_mem *vm, unsigned long first, unsigned long n
 	int err = add_memory(vm->mem, unit_pfn(vm, first), nr * vm->unit, vm->node);
 
 	if (err) {
-		printk("%s: %lu MiB at pfn %#lx cannot be added: error %d\n", vm->dev->name,
-		    nr * vm->unit >> (20 - PAGE_SHIFT), unit_pfn(vm, first), err);
+		printk("%s: %lu MiB at pfn %#lx cannot be added: error %s\n", vm->dev->name,
+		    nr * vm->unit >> (20 - PAGE_SHIFT), unit_pfn(vm, first), errno_name(err));
 		return err == -ENOMEM ? -ENOMEM : -EBUSY;
 	}
 	err = online_pages(vm->mem, unit_pfn(vm, first), nr * vm->unit, NULL);
 	if (err)
-		panic("%s: memory that was added is not offline: error %d", vm->dev->name, err);
+		panic("%s: memory that was added is not offline: error %s", vm->dev->name,
+		    errno_name(err));
 	virtio_mem_set_state(vm, first, nr, UNIT_IN_USE);
 	return 0;
 }

@@ -10,6 +10,7 @@
  * Tests:      virtio_mem_turn, tests/qemu/test_virtio.py.
  */
 #include "drivers/virtio_mem.h"
+#include <quarry/errname.h>
 
 /* Time before an impossible step is tried again. */
 #define RETRY_NS 1000000000ULL
@@ -79,7 +80,7 @@ int virtio_mem_probe(struct virtio_device *dev)
 	int err = vm ? virtio_mem_open(vm, dev, &kernel_memory) : -ENOMEM;
 
 	if (err) {
-		printk("%s: left alone: error %d\n", dev->name, err);
+		printk("%s: left alone: error %s\n", dev->name, errno_name(err));
 		kfree(vm);
 		return err;
 	}

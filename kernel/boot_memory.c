@@ -13,6 +13,7 @@
 #include <quarry/acpi.h>
 #include <quarry/bootinfo.h>
 #include <quarry/cmdline.h>
+#include <quarry/errname.h>
 #include <quarry/machine.h>
 #include <quarry/memblock.h>
 #include <quarry/mm.h>
@@ -58,7 +59,8 @@ void boot_memory_init(void)
 	for (i = 0; i < bootinfo.nr_used && !err; i++)
 		err = memblock_reserve(&memblock, bootinfo.used[i].start, bootinfo.used[i].end);
 	if (err)
-		printk("boot: memory map damaged (error %d); its readable part is used\n", err);
+		printk("boot: memory map damaged (error %s); its readable part is used\n",
+		    errno_name(err));
 	if (total_ram() < MIN_RAM) {
 		printk("boot: only %llu KiB of RAM; Quarry needs %llu MiB or more\n",
 		    (unsigned long long)total_ram() >> 10, (unsigned long long)MIN_RAM >> 20);

@@ -11,6 +11,7 @@
 #include "kernel/cma_area.h"
 
 #include <quarry/cmdline.h>
+#include <quarry/errname.h>
 #include <quarry/errno.h>
 #include <quarry/port.h>
 
@@ -69,9 +70,9 @@ void cma_area_boot(void)
 	int err = mib ? cma_area_make(mib) : 0;
 
 	if (err)
-		printk("cma: no area of %llu MiB: error %d: at most half of the kernel's free "
+		printk("cma: no area of %llu MiB: error %s: at most half of the kernel's free "
 		       "memory, in one piece\n",
-		    (unsigned long long)mib, err);
+		    (unsigned long long)mib, errno_name(err));
 	else if (mib)
 		cma_area_show();
 }

@@ -6,6 +6,7 @@ SHARED_SRCS += kernel/smp.c
 
 # These need only port.h and the interface of mm/: part of the kernel and of every hosted build.
 BOTH_SRCS += kernel/cmdline.c
+BOTH_SRCS += kernel/errname.c
 BOTH_SRCS += kernel/boot_zones.c
 BOTH_SRCS += kernel/elf.c
 BOTH_SRCS += kernel/cpio.c

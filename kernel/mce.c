@@ -11,6 +11,7 @@
  * Tests:      mce_cpu, mce_outside with tests/qemu/test_mce.py.
  */
 #include <quarry/console.h>
+#include <quarry/errname.h>
 #include <quarry/errno.h>
 #include <quarry/mce.h>
 #include <quarry/poison.h>
@@ -74,8 +75,8 @@ static void deal_corrected(const struct mce_record *rec, const char *what)
 	}
 	err = soft_offline_page(rec->pfn);
 	if (err)
-		printk(
-		    "%s: number %u, but it cannot be moved: error %d\n", what, MCE_THRESHOLD, err);
+		printk("%s: number %u, but it cannot be moved: error %s\n", what, MCE_THRESHOLD,
+		    errno_name(err));
 	else
 		printk("%s: number %u: out of use\n", what, MCE_THRESHOLD);
 }

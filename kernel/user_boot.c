@@ -8,6 +8,7 @@
  * Tests:      judge_user_boot, tests/qemu/test_monitor.py, tests/qemu/test_user.py.
  */
 #include <quarry/bootfile.h>
+#include <quarry/errname.h>
 #include <quarry/errno.h>
 #include <quarry/mm.h>
 #include <quarry/task.h>
@@ -66,7 +67,7 @@ bool user_run(const char *name, u64 arg0, u64 arg1)
 		printk("\n");
 	}
 	if (err) {
-		printk("user: %s not started: error %d\n", name, err);
+		printk("user: %s not started: error %s\n", name, errno_name(err));
 		return false;
 	}
 	err = task_wait(task, WAIT_FOREVER, &how, &status);

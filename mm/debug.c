@@ -13,11 +13,11 @@ const char *mm_why_text(enum mm_why why)
 {
 	static const char *const texts[NR_MM_WHY] = {
 	    [WHY_NONE] = "no reason",
-	    [WHY_RANGE] = "range empty, unaligned or outside",
+	    [WHY_RANGE] = "no pages, parts of pageblocks, or outside",
 	    [WHY_HOLE] = "no memory there",
 	    [WHY_ZONES] = "more than one zone",
 	    [WHY_MIXED] = "partly offline",
-	    [WHY_ALREADY] = "already so",
+	    [WHY_ALREADY] = "already in that state",
 	    [WHY_CLAIMED] = "another operation works on it",
 	    [WHY_ISOLATED] = "already isolated",
 	    [WHY_RESERVED] = "reserved page",
@@ -29,7 +29,7 @@ const char *mm_why_text(enum mm_why why)
 	    [WHY_CANCELLED] = "cancelled",
 	    [WHY_DEADLINE] = "deadline passed",
 	    [WHY_TYPE] = "pageblocks of another type",
-	    [WHY_STANDBY] = "memory that stands by",
+	    [WHY_STANDBY] = "standby memory",
 	    [WHY_HWPOISON] = "broken page",
 	};
 

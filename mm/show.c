@@ -91,12 +91,12 @@ void show_mem(struct memory *mem)
 
 	for_each_zone(mem, zone)
 		standby += zone_standby(zone);
-	printk("%s: %lu MiB managed, %lu MiB free, %lu MiB stand by\n"
-	       "  %u node%s, %u CPUs, policy %s\n",
+	printk("%s: %lu MiB managed, %lu MiB free, %lu MiB standby\n"
+	       "  %u node%s, %u CPU%s, policy %s\n",
 	    mem->name, memory_managed_pages(mem) >> (20 - PAGE_SHIFT),
 	    memory_free_pages(mem) >> (20 - PAGE_SHIFT), standby >> (20 - PAGE_SHIFT),
 	    mem->nr_nodes, mem->nr_nodes == 1 ? "" : "s", mem->nr_cpus,
-	    iso_policy_name(READ_ONCE(mem->policy)));
+	    mem->nr_cpus == 1 ? "" : "s", iso_policy_name(READ_ONCE(mem->policy)));
 	for (ev = 0; ev < NR_MM_EVENTS; ev++) {
 		u64 n = mm_event_sum(mem, (enum mm_event)ev);
 
@@ -116,12 +116,12 @@ static void show_zone(const struct zone *zone)
 	    READ_ONCE(zone->present), READ_ONCE(zone->managed), READ_ONCE(zone->nr_free),
 	    zone_pcp_pages(zone));
 	printk("  min %lu low %lu high %lu reserve %lu\n"
-	       "  isolated pageblocks %lu, caches off %u deep\n",
+	       "  isolated pageblocks %lu, caches disabled: %u\n",
 	    READ_ONCE(zone->wmark[WMARK_MIN]), READ_ONCE(zone->wmark[WMARK_LOW]),
 	    READ_ONCE(zone->wmark[WMARK_HIGH]), READ_ONCE(zone->reserve),
 	    READ_ONCE(zone->nr_isolated), READ_ONCE(zone->pcp_depth));
 	if (zone_standby(zone))
-		printk("  stands by: pfn %#lx-%#lx\n", READ_ONCE(zone->standby),
+		printk("  standby: pfn %#lx-%#lx\n", READ_ONCE(zone->standby),
 		    READ_ONCE(zone->standby_end));
 	if (READ_ONCE(zone->nr_doomed))
 		printk("  broken pages still in use: %lu\n", READ_ONCE(zone->nr_doomed));

@@ -222,7 +222,6 @@ void trace_recent(const struct memory *mem)
 	unsigned nr = trace_find(mem, PFN_NONE, hit, HISTORY);
 
 	printk("last events: %s%s\n", nr ? "time, cpu, what, block" : "nothing recorded",
-	    trace_is_on(mem) ? ""
-	                     : " (slow paths only; history=all records every allocation and free)");
+	    trace_is_on(mem) ? "" : " (slow paths only; all with history=all)");
 	print_hits(hit, nr);
 }

@@ -24,6 +24,7 @@ HOST_TEST_SRCS += tests/host/test_cmdline_init.c
 HOST_TEST_SRCS += tests/host/test_bootfile.c
 HOST_TEST_SRCS += tests/host/test_device_pages.c
 HOST_TEST_SRCS += tests/host/test_words.c
+HOST_TEST_SRCS += tests/host/test_errname.c
 HOST_TEST_SRCS += tests/host/test_events.c
 HOST_TEST_SRCS += tests/host/test_cpu_nodes.c
 HOST_TEST_SRCS += tests/host/test_live_cells.c

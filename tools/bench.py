@@ -153,6 +153,8 @@ def collect(text, machine, only=(), trace="", more=()):
     lines = re.findall(r"^bench: (\w+) (\d+(?:\.\d+)?) (\S.*)$", text, re.M)
     lines = [(name, float(v) if "." in v else int(v), unit) for name, v, unit in lines]
     for name, value, unit in lines + list(more):
+        # By icount a cycle of the time stamp counter is an instruction.
+        unit = "instructions" if unit == "cycles" else unit
         if only and name not in only:
             continue
         if trace and name in ("trace", "fragmentation"):

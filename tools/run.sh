@@ -159,7 +159,7 @@ done
 [ -z "$module" ] || modules="$modules $(basename "$module")=$module"
 if [ -t 0 ] && [ -t 1 ]; then
 	case ${TERM:-} in
-	'' | dumb) ;;
+	'' | dumb) cmdline="picture=plain $cmdline" ;;
 	*)
 		# What CMDLINE says comes later, and holds.
 		cmdline="picture=live $cmdline"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench.c: the cost of ring 3, in instructions; `make bench` boots it on one CPU.
+ * bench.c: the cost of ring 3, in cycles of the time stamp counter; `make bench` boots it on one
+ * CPU that QEMU lets execute an instruction each cycle.
  *
  * handle: the capability to start programs.  For other tasks of this program (arg1 says which)
  * handle is an endpoint.  Each figure is the least of several runs, per operation, the loop
@@ -75,7 +76,7 @@ static u64 counter(void)
 
 static void figure(const char *name, u64 value)
 {
-	printf("%s %lu instructions\n", name, value);
+	printf("%s %lu cycles\n", name, value);
 }
 
 /* The least of RUNS runs of fn(run), which makes so many operations. */

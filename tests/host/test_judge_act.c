@@ -126,8 +126,8 @@ static void at_most_four_cpus_take_part(struct ktest *t)
 	EXPECT(t, !act_failed("two", -6, &(struct mm_fail){.pfn = 7, .why = WHY_PINNED}));
 	EXPECT(t, !act_failed("three", -7, &(struct mm_fail){.pfn = 7, .why = WHY_NONE}));
 	EXPECT_SAID(t,
-	    "  FAIL: one: error -5\n  FAIL: two: error -6, pfn 0x7: pinned page\n"
-	    "  FAIL: three: error -7\n");
+	    "  FAIL: one: error EIO\n  FAIL: two: error ENXIO, pfn 0x7: pinned page\n"
+	    "  FAIL: three: error E2BIG\n");
 }
 
 static void cpu_is_held_until_it_is_called(struct ktest *t)

@@ -122,7 +122,8 @@ static void busy_page_is_left_for_another(struct ktest *t)
 	world.refused = 2;
 	world.err = -EBUSY;
 	EXPECT(t, !act_broken((struct crowd *)&world));
-	EXPECT_EQ(t, judge_times("  FAIL: no page could be replaced: error -16\n[no range]\n"), 1);
+	EXPECT_EQ(
+	    t, judge_times("  FAIL: no page could be replaced: error EBUSY\n[no range]\n"), 1);
 	judge_clear();
 	/* There are more than it has patience for. */
 	begin();

@@ -233,7 +233,7 @@ static void failed_start_is_undone(struct ktest *t)
 	EXPECT(t, !crowd_start(2, 40, SEED));
 	EXPECT_SAID(t,
 	    "programs: not all of 2 programs with 40 pages each could be started: "
-	    "error -12, 0 pages held\n"
+	    "error ENOMEM, 0 pages held\n"
 	    "programs: 0 verified 0 pages, 0 wrong; all ended "
 	    "well\n[none, 60000000000]\n");
 	begin();
@@ -241,7 +241,7 @@ static void failed_start_is_undone(struct ktest *t)
 	EXPECT(t, !crowd_start(2, 40, SEED));
 	EXPECT_SAID(t,
 	    "[no crowd on -1]programs: not all of 2 programs with 40 pages each could "
-	    "be started: error -12, 0 pages held\n"
+	    "be started: error ENOMEM, 0 pages held\n"
 	    "programs: 0 verified 0 pages, 0 wrong; all ended "
 	    "well\n[put 16]\n[none, 60000000000]\n");
 	begin();
@@ -250,7 +250,7 @@ static void failed_start_is_undone(struct ktest *t)
 	EXPECT_SAID(t,
 	    "[crowd on -1][get 8][stress 2 8: 50 40][get 8][stress 2 8: 51 "
 	    "40]programs: not all of 3 programs with 40 pages each could be started: "
-	    "error -2, 0 pages held\n"
+	    "error ENOENT, 0 pages held\n"
 	    "[wait 11, 60000000000][put 11]programs: 1 verified 0 pages, "
 	    "0 wrong; all ended well\n[crowd joined]\n[put 16]\n"
 	    "[none, 60000000000]\n");
@@ -263,7 +263,7 @@ static void failed_start_is_undone(struct ktest *t)
 	    "[crowd on -1][get 8][stress 2 8: 50 40][sleep 100000000]\n"
 	    "[sleep 100000000]\n"
 	    "programs: not all of 1 programs with 40 pages each could be started: "
-	    "error 0, 0 pages held\n"
+	    "error none, 0 pages held\n"
 	    "[wait 11, 60000000000][put 11]programs: 1 verified 0 pages, "
 	    "0 wrong; all ended well\n[crowd joined]\n[put 16]\n"
 	    "[none, 60000000000]\n");
@@ -274,7 +274,7 @@ static void failed_start_is_undone(struct ktest *t)
 	    "[crowd on -1][get 8][stress 2 8: 50 40][get 8][stress 2 8: 51 40][sleep "
 	    "100000000]\n"
 	    "programs: not all of 2 programs with 40 pages each could be started: "
-	    "error 0, 32 pages held\n"
+	    "error none, 32 pages held\n"
 	    "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
 	    "verified 0 pages, 0 wrong; all ended well\n"
 	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");

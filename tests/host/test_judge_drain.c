@@ -194,7 +194,7 @@ static void each_failure_fails_the_act(struct ktest *t)
 	world.take_err = -EBUSY;
 	EXPECT(t, !act_drain());
 	EXPECT_SAID(
-	    t, ACT TAKE "[no range]\n  FAIL: one page: error -16, pfn 0x300: pinned page\n");
+	    t, ACT TAKE "[no range]\n  FAIL: one page: error EBUSY, pfn 0x300: pinned page\n");
 	begin(4);
 	world.no_thread = 1;
 	EXPECT(t, !act_drain());
@@ -204,13 +204,13 @@ static void each_failure_fails_the_act(struct ktest *t)
 	world.offline_err = -EBUSY;
 	EXPECT(t, !act_drain());
 	EXPECT_EQ(
-	    t, judge_times("[joined]  FAIL: offline: error -16, pfn 0x7: page busy\n[no r"), 1);
+	    t, judge_times("[joined]  FAIL: offline: error EBUSY, pfn 0x7: page busy\n[no r"), 1);
 	EXPECT_EQ(t, judge_times("[online]"), 0);
 	judge_clear();
 	begin(4);
 	world.online_err = -EBUSY;
 	EXPECT(t, !act_drain());
-	EXPECT_EQ(t, judge_times("  FAIL: online: error -16, pfn 0x8: "), 1);
+	EXPECT_EQ(t, judge_times("  FAIL: online: error EBUSY, pfn 0x8: "), 1);
 	judge_clear();
 	/* The claim must be seen: the page is cached, and yet the range could have left. */
 	begin(4);

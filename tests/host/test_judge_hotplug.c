@@ -194,8 +194,8 @@ static void ranges_are_offlined_under_each_policy_until_stopped(struct ktest *t)
 	judge.quiet = world.at_once = true;
 	world.round_err = -ETIME;
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 1, 6), -EIO);
-	EXPECT_COMPLAINT(
-	    t, "hotplug: FAIL: offline round 2: error -62, pfn 0x203: page busy; 4 drain rounds\n");
+	EXPECT_COMPLAINT(t,
+	    "hotplug: FAIL: offline round 2: error ETIME, pfn 0x203: page busy; 4 drain rounds\n");
 }
 
 static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
@@ -203,10 +203,10 @@ static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 	static const struct {
 		unsigned at;
 		const char *words;
-	} calls[] = {{1, "hotplug: FAIL: cpu_down of CPU 1: error -5, should be 0\n"},
-	    {3, "hotplug: FAIL: cpu_down of CPU 0: error -5, should be -16\n"},
-	    {4, "hotplug: FAIL: cpu_up of CPU 1: error -5, should be 0\n"},
-	    {8, "hotplug: FAIL: cpu_up of CPU 0: error -5, should be 0\n"}};
+	} calls[] = {{1, "hotplug: FAIL: cpu_down of CPU 1: error EIO, should be none\n"},
+	    {3, "hotplug: FAIL: cpu_down of CPU 0: error EIO, should be EBUSY\n"},
+	    {4, "hotplug: FAIL: cpu_up of CPU 1: error EIO, should be none\n"},
+	    {8, "hotplug: FAIL: cpu_up of CPU 0: error EIO, should be none\n"}};
 	static const struct {
 		u64 *count;
 		const char *words;

@@ -29,6 +29,7 @@ static struct {
 	bool damage;     /* page 0, when another is freed */
 	struct page map[PAGES];
 	u64 words[PAGES][PAGE_SIZE / 8];
+	unsigned cancels, asked;
 } world;
 static struct memory pretend;
 
@@ -135,30 +136,37 @@ static void note_progress(struct progress *p)
 	world.total = p->total;
 }
 
+/* From this call on, counted from 1; 0: never. */
+static bool key_cancels(void)
+{
+	return world.cancels && ++world.asked >= world.cancels;
+}
+
 static struct monitor_state no_state;
-#define monitor_state     no_state
-#define progress_begin    no_progress
-#define progress_tick     note_progress
-#define progress_end      note_progress
-#define printk            judge_say
-#define ktest_rand        judge_rand
-#define thread_start      judge_start
-#define thread_join       judge_join
-#define thread_yield      judge_yield
-#define kernel_memory     pretend
-#define run_seed          world.seed
-#define monitor_number    number
-#define kmalloc           allocate
-#define handle_table_init init
-#define handle_alloc      put_object
-#define handle_free       drop_object
-#define stress_start      begin_stress
-#define stress_stop       end_stress
-#define alloc_pages       get_block
-#define free_pages        free_block
-#define page_address      bytes_of
-#define dump_page         dump
-#define drain_all_pages   drain_all
+#define monitor_state       no_state
+#define monitor_key_cancels key_cancels
+#define progress_begin      no_progress
+#define progress_tick       note_progress
+#define progress_end        note_progress
+#define printk              judge_say
+#define ktest_rand          judge_rand
+#define thread_start        judge_start
+#define thread_join         judge_join
+#define thread_yield        judge_yield
+#define kernel_memory       pretend
+#define run_seed            world.seed
+#define monitor_number      number
+#define kmalloc             allocate
+#define handle_table_init   init
+#define handle_alloc        put_object
+#define handle_free         drop_object
+#define stress_start        begin_stress
+#define stress_stop         end_stress
+#define alloc_pages         get_block
+#define free_pages          free_block
+#define page_address        bytes_of
+#define dump_page           dump
+#define drain_all_pages     drain_all
 #include "demo/load.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static const unsigned all[] = {PAGES, PAGES, PAGES, PAGES};
@@ -336,8 +344,23 @@ static void bursts_are_counted(struct ktest *t)
 	EXPECT_SAID(t, "");
 }
 
+static void both_end_early_when_cancelled(struct ktest *t)
+{
+	begin();
+	judge.quiet = true;
+	world.cancels = 65; /* behind 64 objects */
+	EXPECT_EQ(t, say(cmd_load, "3", ""), 0);
+	EXPECT_SAID(t, "load: 2 MiB in movable objects, and stress on all CPUs\n");
+	world.cancels = 0;
+	say(cmd_load, "", "");
+	begin();
+	world.cancels = 3;
+	EXPECT_EQ(t, say(cmd_burst, "2", "9"), 0);
+	EXPECT_SAID(t, "burst: 2 rounds of 2 MiB used and freed, 0 pages damaged\n");
+}
+
 KTEST_SUITE(judge_load, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(a_load_begins_and_ends),
     KTEST(load_continues_with_the_objects_it_has),
     KTEST(objects_are_verified_and_written_at_random),
     KTEST(a_burst_takes_all_pages_whatever_their_blocks), KTEST(each_damaged_page_is_counted_once),
-    KTEST(bursts_are_counted));
+    KTEST(bursts_are_counted), KTEST(both_end_early_when_cancelled));

@@ -168,7 +168,7 @@ static void flags_list_and_counts_must_agree(struct ktest *t)
 	judge.online[0] = 1;
 	judge.cpu_err = -EIO;
 	shaker_stop(&soak.shaker);
-	EXPECT_SAID(t, "[up 1]poison: FAIL: cpu_up: error -5\n");
+	EXPECT_SAID(t, "[up 1]poison: FAIL: cpu_up: error EIO\n");
 	EXPECT_EQ(t, soak.shaker.failed, 1);
 	scene_end();
 }

@@ -135,7 +135,7 @@ static void cpus_go_down_and_up(struct ktest *t)
 	judge.cpu_err = -EIO;
 	judge.sleeps = 1;
 	shake_cpus(&soak.shaker);
-	EXPECT_SAID(t, "[down 1]poison: FAIL: CPU hotplug: error -5\n[sleep 2]\n");
+	EXPECT_SAID(t, "[down 1]poison: FAIL: CPU hotplug: error EIO\n[sleep 2]\n");
 	EXPECT(t, soak.shaker.downs == 2 && soak.shaker.ups == 2 && soak.shaker.failed == 1);
 	scene_end();
 }
@@ -162,7 +162,7 @@ static void ranges_are_offlined_and_onlined_or_refused(struct ktest *t)
 	shake_memory(&soak.shaker);
 	EXPECT_SAID(t,
 	    "[offline 4 at 0x200, disable, 2000000000 ns][sleep 2]\n"
-	    "[online 4 at 0x200]\npoison: FAIL: online: error -16: page busy\n[sleep 3]\n");
+	    "[online 4 at 0x200]\npoison: FAIL: online: error EBUSY: page busy\n[sleep 3]\n");
 	EXPECT(t, soak.shaker.offlines == 3 && soak.shaker.failed == 1);
 	for (i = 0; i < ARRAY_SIZE(allowed); i++) {
 		soak.shaker.stop = 0;
@@ -183,7 +183,7 @@ static void ranges_are_offlined_and_onlined_or_refused(struct ktest *t)
 	judge.quiet = true;
 	judge_clear();
 	shake_memory(&soak.shaker);
-	EXPECT_SAID(t, "poison: FAIL: offline: error -5: pinned page\n");
+	EXPECT_SAID(t, "poison: FAIL: offline: error EIO: pinned page\n");
 	EXPECT(t, soak.shaker.offlines == 3 && soak.shaker.refused == 5 && soak.shaker.failed == 2);
 	scene_end();
 }

@@ -260,7 +260,7 @@ static void a_round_without_faults_does_not_count(struct ktest *t)
 	EXPECT_EQ(t, programs_run(1, 6), -EIO);
 	EXPECT_SAID(t,
 	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-	    "programs: FAIL: online: error 0; 96 faults meanwhile, 1 drain round\n"
+	    "programs: FAIL: online: error none; 96 faults meanwhile, 1 drain round\n"
 	    "programs: 0 offlines, each at the first call: 0 of 0 pages mapped, 0 "
 	    "moved, 0 of them not at the first try\n");
 	begin(0, MIB(256), 0);
@@ -298,16 +298,16 @@ static void each_failure_fails_the_run(struct ktest *t)
 	}
 	EXPECT_SAID(t,
 	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-	    "programs: FAIL: offline of 128 MiB at pfn 0x200: error -16, pfn 0x5: "
+	    "programs: FAIL: offline of 128 MiB at pfn 0x200: error EBUSY, pfn 0x5: "
 	    "pinned page\n"
 	    "programs: 1 offline, each at the first call: 16384 of 32768 pages "
 	    "mapped, 9 moved, 2 of them not at the first try\n-16\n"
 	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-	    "programs: FAIL: online: error -22; 125 faults meanwhile, 1 drain round\n"
+	    "programs: FAIL: online: error EINVAL; 125 faults meanwhile, 1 drain round\n"
 	    "programs: 0 offlines, each at the first call: 0 of 0 pages mapped, 0 "
 	    "moved, 0 of them not at the first try\n-22\n"
 	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"
-	    "programs: FAIL: online: error 0; 125 faults meanwhile, 2 drain rounds\n"
+	    "programs: FAIL: online: error none; 125 faults meanwhile, 2 drain rounds\n"
 	    "programs: 1 offline, each at the first call: 16384 of 32768 pages "
 	    "mapped, 9 moved, 2 of them not at the first try\n-5\n"
 	    "programs: 4 programs hold 48 MiB each, and verify it all the time\n"

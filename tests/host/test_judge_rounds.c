@@ -7,6 +7,7 @@
 #define offline_round   judge_offline_round
 #define offline_busiest judge_offline_busiest
 #define offline_soak    judge_offline_soak
+#define soak_stop       judge_soak_stop
 #include <quarry/memory_hotplug.h>
 #include <quarry/smp.h>
 #include <quarry/stress.h>
@@ -19,6 +20,7 @@
 #define BLOCKS   (16 * IN_UNIT)
 #define BLOCK(n) ((pfn_t)(n)*UNIT)
 
+extern u32 soak_stop;
 struct smp_stats smp_stats;
 
 static struct {
@@ -26,6 +28,7 @@ static struct {
 	u64 ops[2], each[2];      /* count of each CPU; its increase at each turn */
 	unsigned turns, calls;    /* of the stress; of on_isolated */
 	unsigned offlines, fails; /* this one, from 1 on, ends with */
+	unsigned stops;           /* in this one the user cancels; 0: in none */
 	int offline_err, online_err, stop_err;
 	unsigned drains, moved; /* of each */
 	u64 freed, frees;       /* hits while isolated: so far, and at each offline */
@@ -88,6 +91,7 @@ static int offline(struct memory *mem, pfn_t start, unsigned long nr,
 	turn();
 	opts->on_commit(opts->arg);
 	world.freed += world.frees;
+	soak_stop |= world.offlines == world.stops;
 	return fails ? world.offline_err : 0;
 }
 
@@ -265,6 +269,23 @@ static void busiest_range_is_searched_in_steps_of_its_size(struct ktest *t)
 
 /* ---- the soak ---- */
 
+static void a_cancel_ends_it_behind_the_round(struct ktest *t)
+{
+	judge_clear();
+	begin();
+	judge.quiet = true;
+	world.stops = 3;
+	EXPECT_EQ(t, offline_soak(&pretend, 2, NR_ISO_POLICIES, 6), 0);
+	soak_stop = 0;
+	EXPECT_SAID(t,
+	    "rounds: redrain: 2 offlines of 16 MiB: 2 drain rounds (one each)\n"
+	    "rounds:   8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
+	    "rounds: disable: 1 offline of 16 MiB: 1 drain round (one each)\n"
+	    "rounds:   4 IPIs, 5 blocks moved, 6 retries, 200 operations meanwhile\n"
+	    "rounds: ended early, as asked\n"
+	    "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n");
+}
+
 static void policies_come_in_turn(struct ktest *t)
 {
 	judge_clear();
@@ -360,13 +381,13 @@ static void rounds_that_move_nothing_fail(struct ktest *t)
 
 /* The run's message when one part of it fails. */
 static const char *const failures[] = {
-    FAILS_EARLY("redrain round 2: error -16, pfn 0x5: pinned page; 3 drain rounds"),
-    FAILS_LATE("stress ended with error -34"),
+    FAILS_EARLY("redrain round 2: error EBUSY, pfn 0x5: pinned page; 3 drain rounds"),
+    FAILS_LATE("stress ended with error ERANGE"),
     FAILS_LATE("word at 0x5: 0x6, should be 0x7"),
     FAILS_LATE("1 pages managed without those from standby, 0 before; 7 from standby"),
     FAILS_LATE("allocations made cross-calls"),
     "rounds: FAIL: no memory for the stress threads\n",
-    FAILS_EARLY("redrain round 1: error -22, pfn 0x5: pinned page; 1 drain rounds"),
+    FAILS_EARLY("redrain round 1: error EINVAL, pfn 0x5: pinned page; 1 drain rounds"),
 };
 
 static void each_failure_fails_the_run(struct ktest *t)
@@ -397,5 +418,5 @@ KTEST_SUITE(judge_rounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(a_round_waits_for_a_hundred_operations_on_two_cpus),
     KTEST(round_makes_one_drain_and_returns_the_error),
     KTEST(busiest_range_is_searched_in_steps_of_its_size), KTEST(policies_come_in_turn),
-    KTEST(progress_is_printed_every_two_seconds), KTEST(rounds_that_move_nothing_fail),
-    KTEST(each_failure_fails_the_run));
+    KTEST(a_cancel_ends_it_behind_the_round), KTEST(progress_is_printed_every_two_seconds),
+    KTEST(rounds_that_move_nothing_fail), KTEST(each_failure_fails_the_run));

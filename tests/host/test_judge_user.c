@@ -152,7 +152,7 @@ static void online_cpus_go_down_and_come_back(struct ktest *t)
 	begin(&s, 2, 1);
 	judge.cpu_err = -EIO;
 	shake_cpus(&s);
-	EXPECT_SAID(t, "[down 1]soak: FAIL: CPU hotplug: error -5\n[sleep 2]\n");
+	EXPECT_SAID(t, "[down 1]soak: FAIL: CPU hotplug: error EIO\n[sleep 2]\n");
 	EXPECT(t, !s.downs && s.failed == 1);
 	begin(&s, 2, 1);
 	judge.online[0] = 1;
@@ -177,7 +177,7 @@ static void offlined_ranges_come_back_or_are_refused(struct ktest *t)
 	    "[offline 2 at 0x200, precise, 2000000000 ns: -110][sleep 9]\n"
 	    "[offline 2 at 0x200, disable, 2000000000 ns: -4][sleep 11]\n"
 	    "[offline 2 at 0x200, redrain, 2000000000 ns: -5]soak: FAIL: offline: "
-	    "error -5: pinned page\n[sleep 13]\n");
+	    "error EIO: pinned page\n[sleep 13]\n");
 	EXPECT(t, s.offlines == 1 && s.moved == 30 && s.refused == 4 && s.failed == 1);
 	begin(&s, 2, 2);
 	world.err = errors;
@@ -186,7 +186,7 @@ static void offlined_ranges_come_back_or_are_refused(struct ktest *t)
 	EXPECT_SAID(t,
 	    "[offline 2 at 0x200, disable, 2000000000 ns: 0][sleep 2]\n"
 	    "[online 2 at 0x200]\n"
-	    "soak: FAIL: online: error -16: another operation works on it\n[sleep 3]\n");
+	    "soak: FAIL: online: error EBUSY: another operation works on it\n[sleep 3]\n");
 	EXPECT(t, s.offlines == 1 && s.failed == 1);
 	begin(&s, 2, 2);
 	world.no_range = true;
@@ -310,8 +310,8 @@ static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 	world.takes_cpu = true;
 	judge.cpu_err = -EIO;
 	expect_fails(t,
-	    "soak: FAIL: cpu_up: error -5\nsoak: round 1 of 2, seed 0xa: FAIL\n"
-	    "soak: FAIL: cpu_up: error -5\nsoak: round 2 of 2, seed 0xb: FAIL\n"
+	    "soak: FAIL: cpu_up: error EIO\nsoak: round 1 of 2, seed 0xa: FAIL\n"
+	    "soak: FAIL: cpu_up: error EIO\nsoak: round 2 of 2, seed 0xb: FAIL\n"
 	    "soak: 0 downs and 0 ups of 2 CPUs, 0 offlines that moved 0 pages, 0 "
 	    "refused; 513 pages free as before; 61 dropped, 62 killed\n",
 	    __LINE__);

@@ -148,10 +148,10 @@ static void program_that_does_not_start_is_reported(struct ktest *t)
 	EXPECT(t, !run());
 	EXPECT_SAID(t,
 	    "[counts][hello 5 6]user=hello: no such program among the boot modules: files\n"
-	    "user: hello not started: error -2\n");
+	    "user: hello not started: error ENOENT\n");
 	world.start_err = -ENOMEM;
 	EXPECT(t, !run());
-	EXPECT_SAID(t, "[counts][hello 5 6]user: hello not started: error -12\n");
+	EXPECT_SAID(t, "[counts][hello 5 6]user: hello not started: error ENOMEM\n");
 }
 
 /* ---- what it leaves ---- */

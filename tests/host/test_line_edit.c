@@ -241,7 +241,7 @@ static void unknown_sequences_are_never_typed(struct ktest *t)
 	static const char *const sequences[] = {"\033[2~", "\033[5~", "\033[15~", "\033OP",
 	    "\033[24;80R", "\033[?1;2c", "\033[<0;3;4M", "\033[200~", "\033x", "\033[ q",
 	    "\033[99999999999999~", "\033[1;2;3;4;5;6;7Q", "\033]0;title\a", "\033P1$r\033\\",
-	    "\033\033[Z", "\033[3;x", "\033[;3~"};
+	    "\033\033[Z", "\033[3;x", "\033[;3~", "\033[[A", "\033[[E"};
 	unsigned i;
 
 	for (i = 0; i < ARRAY_SIZE(sequences); i++) {
@@ -266,6 +266,39 @@ static void unknown_sequences_are_never_typed(struct ktest *t)
 	line_begin(&tty.e);
 	EXPECT_EQ(t, type("[c"), LINE_GOES_ON);
 	EXPECT(t, is("[c", ""));
+}
+
+/* Keys of all kinds, and bytes that are none: the terminal shows the line after each of them. */
+static void random_keys_leave_no_garbage(struct ktest *t)
+{
+	static const char *const keys[] = {"\033[A", "\033[B", "\033[C", "\033[D", "\033[H",
+	    "\033[F", "\033[3~", "\033[1~", "\033[4~", "\033OP", "\033OH", "\033[[A", "\033[15~",
+	    "\033[24;80R", "\033", "\033[", "\033]0;t\a", "\001", "\005", "\013", "\014", "\025",
+	    "\027", "\003", "\t", "\b", "\177", "\r", "\n", "\200\377", "offline 0x8000 512",
+	    "abcdefghijklmnopqrstuvwxyz"};
+	static const char *const words[] = {"offline", "online", "zone", "run lock.*", NULL};
+	u64 rand = t->seed;
+	unsigned n, event;
+
+	begin();
+	tty.words = words;
+	for (n = 0; n < 20000; n++) {
+		u64 r = ktest_rand(&rand);
+		char one[2] = {(char)(' ' + (r >> 16) % 95), '\0'};
+		const char *key = r & 1 ? one : keys[(r >> 8) % ARRAY_SIZE(keys)];
+
+		for (; *key; key++) {
+			event = line_feed(&tty.e, (u8)*key);
+			if (event == LINE_READY)
+				line_begin(&tty.e);
+			tty.above_len = 0;
+			if (event == LINE_END || !shown()) {
+				ktest_fail(t, __FILE__, __LINE__, "after %u keys: event %u, row %s",
+				    n, event, tty.row);
+				return;
+			}
+		}
+	}
 }
 
 static void control_d_ends_only_an_empty_line(struct ktest *t)
@@ -359,9 +392,9 @@ static void the_oldest_line_is_forgotten_first(struct ktest *t)
 KTEST_SUITE(line_edit, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(typed_bytes_are_shown),
     KTEST(the_cursor_moves_within_the_line), KTEST(bytes_are_taken_away),
     KTEST(the_line_ends_before_its_limit), KTEST(unknown_sequences_are_never_typed),
-    KTEST(control_d_ends_only_an_empty_line), KTEST(control_l_draws_on_a_clear_screen),
-    KTEST(earlier_lines_come_back), KTEST(the_line_being_typed_is_kept_meanwhile),
-    KTEST(the_oldest_line_is_forgotten_first));
+    KTEST(random_keys_leave_no_garbage), KTEST(control_d_ends_only_an_empty_line),
+    KTEST(control_l_draws_on_a_clear_screen), KTEST(earlier_lines_come_back),
+    KTEST(the_line_being_typed_is_kept_meanwhile), KTEST(the_oldest_line_is_forgotten_first));
 
 /* ---- completion ---- */
 

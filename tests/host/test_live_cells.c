@@ -88,7 +88,7 @@ static void each_pageblock_has_a_letter(struct ktest *t)
 	unsigned i, j;
 
 	REQUIRE(t, mem);
-	live_map_layout(&map, mem, 64, 8);
+	live_map_layout(&map, mem, 64, 8, PFN_NONE);
 	EXPECT_EQ(t, map.cell_blocks, 1);
 	EXPECT_EQ(t, map.nr_rows, 1);
 	EXPECT_EQ(t, map.row[0].cells, 24);
@@ -100,7 +100,7 @@ static void each_pageblock_has_a_letter(struct ktest *t)
 	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		EXPECT_EQ(t, map.cell[0][i], kinds[i].letter);
 	/* Of two in one cell the more telling one. */
-	live_map_layout(&map, mem, 12, 1);
+	live_map_layout(&map, mem, 12, 1, PFN_NONE);
 	EXPECT_EQ(t, map.cell_blocks, 2);
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
 		for (j = 0; j < ARRAY_SIZE(kinds); j++) {
@@ -123,7 +123,7 @@ static void rows_are_filled_before_cells_grow(struct ktest *t)
 	for (rows = 1; rows <= 5; rows++) {
 		static const unsigned blocks[] = {0, 8, 4, 2, 2, 1};
 
-		live_map_layout(&map, mem, 8, rows);
+		live_map_layout(&map, mem, 8, rows, PFN_NONE);
 		EXPECT_EQ(t, map.cell_blocks, blocks[rows]);
 		EXPECT_EQ(t, map.nr_rows, (40 / blocks[rows] + 7) / 8);
 		EXPECT(t, map.row[0].first && (map.nr_rows == 1 || !map.row[1].first));
@@ -137,7 +137,7 @@ static void a_tebibyte_of_eight_nodes_fits(struct ktest *t)
 	unsigned i, n = 0;
 
 	make_huge(8);
-	live_map_layout(&map, &huge, 64, 8);
+	live_map_layout(&map, &huge, 64, 8, PFN_NONE);
 	EXPECT_EQ(t, map.nr_rows, 8);
 	EXPECT_EQ(t, map.cell_blocks, 2048);
 	for (i = 0; i < 8; i++) {
@@ -165,13 +165,43 @@ static void a_tebibyte_of_eight_nodes_fits(struct ktest *t)
 }
 
 /* The hole under 4 GiB is no row of blanks. */
+static void around_a_page_each_pageblock_has_a_cell(struct ktest *t)
+{
+	pfn_t focus = BLOCK(HOLE_END + 70000) + 5;
+	unsigned long row;
+
+	make_huge(8);
+	live_map_layout(&map, &huge, 64, 9, focus);
+	EXPECT_EQ(t, map.cell_blocks, 1);
+	EXPECT(t, map.nr_rows >= 8 && map.nr_rows <= 9);
+	REQUIRE(t, map.focused && map.focus_row < map.nr_rows);
+	row = map.row[map.focus_row].start >> PAGEBLOCK_ORDER;
+	EXPECT_EQ(t, row + map.focus_cell, HOLE_END + 70000);
+	EXPECT(t, map.focus_row >= 3 && map.focus_row <= 5);
+	/* The first page, the last one, and the first of another node, where a row begins anew. */
+	live_map_layout(&map, &huge, 64, 9, 0);
+	EXPECT_EQ(t, map.focus_row, 0);
+	EXPECT_EQ(t, map.focus_cell, 0);
+	live_map_layout(&map, &huge, 64, 9, huge.end_pfn - 1);
+	EXPECT_EQ(t, map.focus_row, map.nr_rows - 1);
+	EXPECT_EQ(t, map.focus_cell, map.row[map.focus_row].cells - 1);
+	focus = huge.zones[NR_ZONE_KINDS + ZONE_NORMAL].start_pfn;
+	live_map_layout(&map, &huge, 64, 9, focus);
+	REQUIRE(t, map.focused && map.focus_row < map.nr_rows);
+	EXPECT_EQ(t, map.row[map.focus_row].node, 1);
+	EXPECT_EQ(t, map.row[map.focus_row].start + BLOCK(map.focus_cell), focus);
+	/* All memory has no such cell. */
+	live_map_layout(&map, &huge, 64, 9, PFN_NONE);
+	EXPECT(t, !map.focused);
+}
+
 static void holes_of_a_row_are_left_out(struct ktest *t)
 {
 	unsigned r, i;
 
 	make_huge(1);
 	huge.zones[ZONE_NORMAL].end_pfn = BLOCK(HOLE_END + 64);
-	live_map_layout(&map, &huge, 64, 20);
+	live_map_layout(&map, &huge, 64, 20, PFN_NONE);
 	EXPECT_EQ(t, map.cell_blocks, 1);
 	EXPECT_EQ(t, map.nr_rows, LOW / 64 + 1);
 	EXPECT_EQ(t, map.row[LOW / 64].start, BLOCK(HOLE_END));
@@ -180,7 +210,7 @@ static void holes_of_a_row_are_left_out(struct ktest *t)
 		for (i = 0; i < map.row[r].cells; i++)
 			EXPECT_EQ(t, map.cell[r][i], '.');
 	/* In one cell with memory it is not seen. */
-	live_map_layout(&map, &huge, 64, 1);
+	live_map_layout(&map, &huge, 64, 1, PFN_NONE);
 	EXPECT_EQ(t, map.nr_rows, 1);
 	EXPECT_EQ(t, map.cell_blocks, 64);
 }
@@ -249,5 +279,5 @@ static void caches_are_read_with_their_rates(struct ktest *t)
 
 KTEST_SUITE(live_cells, KTEST_QUICK, KTEST(each_pageblock_has_a_letter),
     KTEST(rows_are_filled_before_cells_grow), KTEST(a_tebibyte_of_eight_nodes_fits),
-    KTEST(holes_of_a_row_are_left_out), KTEST(steps_count_what_has_happened),
-    KTEST(caches_are_read_with_their_rates));
+    KTEST(around_a_page_each_pageblock_has_a_cell), KTEST(holes_of_a_row_are_left_out),
+    KTEST(steps_count_what_has_happened), KTEST(caches_are_read_with_their_rates));

@@ -41,7 +41,14 @@ static const char *option(const char *name, const char *fallback)
 	return world.picture && strcmp(name, "picture") == 0 ? world.picture : fallback;
 }
 
+static void explain(const char *text)
+{
+	judge_say("<%s>", text);
+}
+
 #define live_on        is_live
+#define live_explain   explain
+#define printk         judge_say
 #define cmdline_get    option
 #define progress_begin start
 #define progress_tick  tick
@@ -79,13 +86,6 @@ static void a_short_operation_shows_nothing(struct ktest *t)
 	tick(&p);
 	end(&p);
 	EXPECT_SAID(t, "");
-	world.screen = true;
-	start(&p, "offline", "", false);
-	world.now += 60 * SECOND;
-	tick(&p);
-	end(&p);
-	EXPECT_SAID(t, "");
-	world.screen = false;
 	world.picture = NULL;
 	start(&p, "offline", "", false);
 	world.now += 60 * SECOND;
@@ -118,6 +118,53 @@ static void a_long_one_is_shown_twice_a_second(struct ktest *t)
 	EXPECT_SAID(t, "[]");
 }
 
+static void on_the_live_screen_it_is_the_explanation(struct ktest *t)
+{
+	struct progress p = begin("Ctrl-U cancels", false);
+
+	world.screen = true;
+	world.now += 2 * SECOND;
+	tick(&p);
+	tick(&p);
+	EXPECT_SAID(t, "<offline: 2 s; Ctrl-U cancels>");
+	end(&p);
+	EXPECT_SAID(t, "");
+}
+
+static void where_no_row_is_rewritten_it_is_a_line_every_ten_seconds(struct ktest *t)
+{
+	struct progress p = begin("Ctrl-U cancels", false);
+
+	world.picture = "plain";
+	world.now += 2 * SECOND;
+	tick(&p);
+	EXPECT_SAID(t, "offline: 2 s; Ctrl-U cancels\n");
+	world.now += 10 * SECOND - 1;
+	tick(&p);
+	EXPECT_SAID(t, "");
+	world.now += 1;
+	tick(&p);
+	EXPECT_SAID(t, "offline: 12 s; Ctrl-U cancels\n");
+	end(&p);
+	EXPECT_SAID(t, "");
+}
+
+static void the_page_that_is_waited_for_is_named(struct ktest *t)
+{
+	struct mm_fail blocker = {.pfn = PFN_NONE};
+	struct progress p = begin("Ctrl-U cancels", false);
+
+	p.blocker = &blocker;
+	world.now += 2 * SECOND;
+	world.events[EV_OFFLINE_LOOPS] = 12;
+	tick(&p);
+	EXPECT_SAID(t, "[offline: 2 s: 3 passes; Ctrl-U cancels]");
+	blocker = (struct mm_fail){0x8803, WHY_BUSY};
+	world.now += SECOND;
+	tick(&p);
+	EXPECT_SAID(t, "[offline: 3 s: waits for pfn 0x8803 (page busy); Ctrl-U cancels]");
+}
+
 static void what_is_counted_is_shown_instead(struct ktest *t)
 {
 	struct progress p = begin("", false);
@@ -148,5 +195,7 @@ static void the_line_fits_into_a_row(struct ktest *t)
 }
 
 KTEST_SUITE(progress, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(a_short_operation_shows_nothing),
-    KTEST(a_long_one_is_shown_twice_a_second), KTEST(what_is_counted_is_shown_instead),
+    KTEST(a_long_one_is_shown_twice_a_second), KTEST(on_the_live_screen_it_is_the_explanation),
+    KTEST(where_no_row_is_rewritten_it_is_a_line_every_ten_seconds),
+    KTEST(the_page_that_is_waited_for_is_named), KTEST(what_is_counted_is_shown_instead),
     KTEST(the_line_fits_into_a_row));

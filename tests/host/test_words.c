@@ -97,14 +97,14 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	    "zone 0: node 0 DMA32   pfn 0-0x400 present 1024\n"
 	    "  managed 1024 free 1024 cached 0\n"
 	    "  min 16 low 20 high 24 reserve 32\n"
-	    "  isolated pageblocks 0, caches off 0 deep\n"
+	    "  isolated pageblocks 0, caches disabled: 0\n"
 	    "  objects' pages: inactive 0 active 0 unevictable 0 reclaiming 0\n"
 	    "  free movable         0     0     0     0     0     0     0     0     0     2\n"
 	    "zone 1: node 0 NORMAL  pfn 0x400-0x1400 present 4096\n"
 	    "  managed 4096 free 4093 cached 1\n"
 	    "  min 32 low 40 high 48 reserve 128\n"
-	    "  isolated pageblocks 0, caches off 0 deep\n"
-	    "  stands by: pfn 0x1400-0x1600\n"
+	    "  isolated pageblocks 0, caches disabled: 0\n"
+	    "  standby: pfn 0x1400-0x1600\n"
 	    "  broken pages still in use: 3\n"
 	    "  objects' pages: inactive 0 active 0 unevictable 0 reclaiming 0\n"
 	    "  free unmovable       1     0     1     1     1     1     1     1     1     0\n"
@@ -112,7 +112,7 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	    "zone 2: node 0 MOVABLE pfn 0x1400-0x2000 present 2048\n"
 	    "  managed 2048 free 1535 cached 0\n"
 	    "  min 16 low 20 high 24 reserve 64\n"
-	    "  isolated pageblocks 1, caches off 0 deep\n"
+	    "  isolated pageblocks 1, caches disabled: 0\n"
 	    "  objects' pages: inactive 0 active 0 unevictable 0 reclaiming 0\n"
 	    "  free movable         1     1     1     1     1     1     1     1     1     2\n");
 	listen();
@@ -125,7 +125,7 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	listen();
 	show_mem(mem);
 	expect_said(t,
-	    "test: 28 MiB managed, 27 MiB free, 2 MiB stand by\n"
+	    "test: 28 MiB managed, 27 MiB free, 2 MiB standby\n"
 	    "  1 node, 4 CPUs, policy precise\n"
 	    "  ALLOC_DIRECT       2\n"
 	    "  ALLOC_SLOW         2\n"
@@ -235,8 +235,7 @@ static void events_are_printed_in_words(struct ktest *t)
 	trace_switch(mem, false);
 	expect_history(t,
 	    "history of pfn 0x123: nothing recorded\n"
-	    "last events: nothing recorded (slow paths only; history=all records every allocation "
-	    "and free)\n"
+	    "last events: nothing recorded (slow paths only; all with history=all)\n"
 	    "last events: nothing recorded\n");
 	trace_page(mem, TR_take, 8, 3);
 	trace_page(mem, TR_put, 4, 0);
@@ -248,8 +247,7 @@ static void events_are_printed_in_words(struct ktest *t)
 	    "history of pfn 0xf: time, cpu, what, block\n"
 	    " us  cpu 0   take     pfn 0x8 order 3\n"
 	    " us  cpu 0   moved    pfn 0xf order 0\n"
-	    "last events: time, cpu, what, block (slow paths only; history=all records every "
-	    "allocation and free)\n"
+	    "last events: time, cpu, what, block (slow paths only; all with history=all)\n"
 	    " us  cpu 0   take     pfn 0x8 order 3\n"
 	    " us  cpu 0   put      pfn 0x4 order 0\n"
 	    " us  cpu 0   moved    pfn 0xf order 0\n");
@@ -263,8 +261,7 @@ static void events_are_printed_in_words(struct ktest *t)
 	    "history of pfn 0x8: time, cpu, what, block\n"
 	    " us  cpu 0   take     pfn 0x8 order 3\n"
 	    " us  cpu 0   put      pfn 0x8 order 0\n"
-	    "last events: time, cpu, what, block (slow paths only; history=all records every "
-	    "allocation and free)\n"
+	    "last events: time, cpu, what, block (slow paths only; all with history=all)\n"
 	    " us  cpu 0   put      pfn 0 order 0\n"
 	    " us  cpu 0   put      pfn 0x1 order 0\n"
 	    " us  cpu 0   put      pfn 0x2 order 0\n"

@@ -14,6 +14,7 @@
 #include <quarry/account.h>
 #include <quarry/console.h>
 #include <quarry/errno.h>
+#include <quarry/ktest_stop.h>
 #include <quarry/memory_hotplug.h>
 #include <quarry/memory_init.h>
 #include <quarry/plural.h>
@@ -36,6 +37,7 @@ static struct ktest *test_now;
 static const char *skip_reason;
 void (*ktest_hook)(const char *suite, const struct ktest *t, bool begins);
 void (*ktest_failed)(const char *suite, const struct ktest *t);
+bool ktest_stop;
 bool ktest_short;
 u64 (*ktest_clock)(void);
 /* For what is shown in any case: but not where all is hidden, as on the live screen. */
@@ -430,7 +432,7 @@ static void run_suite(
 	unsigned i, n = 0;
 
 	printk("  KTAP version 1\n  1..%u\n", tally.tests);
-	for (i = 0; i < s->nr_cases; i++)
+	for (i = 0; i < s->nr_cases && !ktest_stop; i++)
 		if (ktest_selected(s, i, which))
 			run_test(s, i, ++n, seed, &tally);
 	console_mark();
@@ -473,7 +475,7 @@ int ktest_run(const char *which, u64 seed)
 		nr += nr_selected(s, which) > 0;
 	printk("KTAP version 1\n1..%u\n", nr);
 	nr = 0;
-	for (s = suites_start; s < suites_end; s++)
+	for (s = suites_start; s < suites_end && !ktest_stop; s++)
 		if (nr_selected(s, which))
 			run_suite(s, which, ++nr, seed, &all);
 	say("# selftest: %u suite%s, %u test%s, %u failed (seed %#llx)", nr, plural(nr), all.tests,

@@ -65,7 +65,7 @@ def test_area_made_at_the_prompt(host):
 
 def test_too_large_an_area_is_refused(passes):
     run = passes("selftest=cma,page_alloc cma=900M", mem=512)
-    assert run.has("^cma: no area of 900 MiB: error -12: at most half"), run.story()
+    assert run.has("^cma: no area of 900 MiB: error ENOMEM: at most half"), run.story()
 
 
 @pytest.mark.long

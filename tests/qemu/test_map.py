@@ -234,6 +234,39 @@ def test_selftests_are_a_bar(term):
 
 def test_a_script_gets_one_frame(host):
     h = host(cpus=2, mem=256)
-    out = h.ask("map 1")
+    out = h.ask("map")
     assert re.search(r"^ node 0  [.+#urUR]{60}", out, re.MULTILINE), out
     assert max(len(line) for line in out.split("\n")) <= 80
+
+
+def test_map_around_a_page(term):
+    """Sixteen pageblocks a cell for all memory; around a page one, and the row with > has it."""
+    t = term(CMDLINE=QUIET, MEM="64G")
+    prompt(t)
+    t.send("map\r")
+    t.wait(r"1 cell = \d+ MiB, \d+ pageblocks", alternate=True)
+    t.send("x")
+    prompt(t)
+    t.send("map 0x800000\r")
+    t.wait(r"1 cell = 2 MiB, a pageblock", alternate=True)
+    cell = int(t.wait(r"^ pfn 0x800000: cell (\d+) of the row with >").group(1))
+    marked = [line for line in t.lines[2:] if line[8:9] == ">"]
+    assert len(marked) == 1 and len(marked[0]) > 8 + cell, t.text
+    t.send("x")
+    prompt(t)
+    t.send("map 0xfffffffff\r")
+    t.wait(r"^map: pfn 0xfffffffff: no such page", alternate=False)
+
+
+def test_offline_says_what_it_waits_for(term):
+    """On the live screen, below the figures, after two seconds."""
+    t = term(CMDLINE=QUIET)
+    prompt(t)
+    start = movable(t)
+    t.send(f"busy {start + 7:#x}\r")
+    t.wait("will not be moved")
+    t.send(f"offline {start:#x} 512\r")
+    t.wait(rf"^ offline: \d+ s: waits for pfn {start + 7:#x} \(page busy\); Ctrl-U cancels", True)
+    t.send("\x15")
+    t.wait(r"^offline: error EINTR: cancelled, pfn ", alternate=False)
+    prompt(t)

@@ -83,8 +83,7 @@ def test_says_everything(boot, fault):
             else []
         )
         + [
-            r"^last events: time, cpu, what, block \(slow paths only; history=all records every "
-            r".*\)$",
+            r"^last events: time, cpu, what, block \(slow paths only; all with history=all\)$",
             EVENT,
             r"^CPU \d+: panics$",
             r"^  [0-9a-f]{16} panic\+0x",

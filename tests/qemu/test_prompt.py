@@ -40,18 +40,20 @@ def test_help_has_groups_and_examples(prompt):
     suggested = re.findall(r"^  (\S.*?)  +\S", prompt.host.boot.split("Type help")[1], re.M)
     assert len(suggested) == 3
     said = prompt("help")
-    groups = [line for line in said.split("\n") if line and line[0] != " "]
-    assert groups[:-1] == [
-        "memory",
-        "memory that leaves and returns",
-        "CPUs",
-        "pages that break",
-        "tests and load",
-        "the machine",
-        "the prompt",
-    ]
-    assert max(map(len, said.split("\n"))) <= 80
-    names = re.findall(r"^  (\S+)", said, re.MULTILINE)
+    rows = said.split("\n")
+    assert len(rows) <= 24 and max(map(len, rows)) <= 80, said
+    assert prompt("?") == said
+    subjects = [row.split()[0] for row in rows[:-1] if re.match(r"[a-z]+ {2}", row)]
+    assert subjects == ["memory", "hotplug", "broken", "tests", "machine"] + ["prompt"], said
+    names = []
+    for subject in subjects:
+        title, *lines = prompt(f"help {subject}").split("\n")
+        assert len(lines) < 22 and max(map(len, lines)) <= 80 and title, lines
+        names += [line.split()[0] for line in lines if line]
+    assert names == re.findall(r"^  (\S+)", prompt("help all"), re.MULTILINE)
+    # Each stands in the table, too.
+    table = " ".join(row[10:] for row in rows if row[:10].strip() in ("", *subjects)).split()
+    assert sorted(table) == sorted(names), said
     for words in suggested:
         assert words.split()[0] in names
     for name in names:
@@ -70,12 +72,18 @@ def test_bare_commands_show_the_present_state(prompt):
         (" ", "disable"),
         ("*", "precise"),
     ]
-    prompt("policy disable")
+    assert prompt("policy disable").startswith("policy: disable from now on:\n  the zone's caches off ")
     assert "\n* disable" in prompt("policy")
-    assert prompt("trace").startswith("trace: off: ")
-    prompt("trace on")
-    assert prompt("trace").startswith("trace: on: ")
-    prompt("trace off")
+    for state in ("off", "on", "off"):
+        assert prompt(f"trace {state}") == prompt("trace")
+        assert prompt("trace").startswith(f"trace: {state}: ")
+    assert prompt("busy") == "busy: no page is kept busy\n"
+    assert re.fullmatch(r"burst: \d+ MiB are free\n", prompt("burst"))
+    assert re.fullmatch(
+        r"rounds: the busiest range that could leave: pfn 0x\w+, 4096 pages\n", prompt("rounds")
+    )
+    assert prompt("watch").startswith("  to be watched: mem ")
+    assert prompt("load") == "load: not running\n"
     assert prompt("cpu") == "cpu: 2 of 2 online; cpus shows each\n"
     prompt("cpu down 1")
     assert prompt("run pcp") == "run: tests use CPU 1, which is offline: cpu up 1\n"
@@ -118,7 +126,7 @@ soft 0x8003|soft 0|unpoison 0x8003|unpoison 0x9000|page 0x8003|page 0|page 0xfff
 block 0|block 0xffffffffff|cma make 100000|cma make 4|cma|cma alloc 2|cma free 9|cma end
 trace maybe|trace|policy nosuch|policy|cpu down 9|cpu hang 1 1000|cpu down 0|cpu up 0
 cpus|cpu|run nosuch|run quick|run fail|run|user nosuch|user fault|user|rounds x|rounds 2
-load 16|load 16|load|burst 100000|burst 8 2|race R-S0A|map 1|map x|watch map|watch halt
+load 16|load 16|load|burst 100000|burst 8 2|race R-S0A|map|map 0x8000|map x|watch map|watch halt
 watch nosuch|mem|zone|pcp|counts|check|slots|virtio|mce|help nosuch|nosuch
 expect-fail check"""
 
@@ -127,7 +135,7 @@ expect-fail check"""
 def test_no_line_is_wider_than_80_columns(host):
     """Of all commands, and of a boot whose every option is wrong."""
     h = host("selftest=buddy nosuch=1 fault=x cma=17T ipi_timeout=0", cpus=4, programs=True)
-    names = re.findall(r"^  (\S+)", h.ask("help"), re.MULTILINE)
+    names = re.findall(r"^  (\S+)", h.ask("help all"), re.MULTILINE)
     lines = list(names)
     for name in names:
         lines += [f"help {name}", first(r"^  for example: (.*)$", h.ask(f"help {name}"))]
@@ -153,8 +161,8 @@ def test_tab_completes_words(prompt):
     said = prompt.keys("c\t\t", until="quarry> c")
     assert said.endswith("\ncompact  cma  counts  check  cpus  cpu\n"), said
     assert prompt.keys("\x15\r").endswith("\n")
-    assert "\n* redrain" in prompt.keys("pol\tred\t\r") + prompt("policy")
-    assert prompt.keys("policy pre\t\r").endswith("\n")
+    assert "\npolicy: redrain from now on" in prompt.keys("pol\tred\t\r")
+    assert "\npolicy: precise from now on" in prompt.keys("policy pre\t\r")
     said = prompt.keys("tra\to\t\t", until="quarry> trace o")
     assert said.endswith("\non  off\n"), said
     assert prompt.keys("\x15\r").endswith("\n")
@@ -171,6 +179,7 @@ def test_tab_completes_words(prompt):
     assert prompt.keys("unpoison \t\r").endswith("\nunpoison: done\n")
     # The words of the command behind help and watch; CPUs; programs.
     assert "for example: evacuate" in prompt.keys("help evac\t\r")
+    assert prompt.keys("help bro\t\r").split("\n")[1] == "pages that break"
     assert prompt.keys("cpu do\t1\t\r").endswith("cpu: done: 1 of 2 online\n")
     assert prompt.keys("cpu u\t1\r").endswith("cpu: done: 2 of 2 online\n")
     assert "exited, status 0" in prompt.keys("user hel\t\r")
@@ -197,7 +206,6 @@ def test_watch_repeats_until_a_key(prompt):
         shows.split() + bare.split()
     )
     assert prompt("watch nosuch") == "nosuch: no such command; try help\n"
-    assert prompt("watch") == "usage: watch COMMAND ...\n"
     child = prompt.host.child
     child.send("watch counts\r")
     for _ in range(3):
@@ -220,12 +228,59 @@ def test_progress_is_shown_while_something_waits(host):
     prompt("busy 0x8803")
     child = prompt.host.child
     child.send("offline 0x8800 512\r")
-    child.expect(r"\r\033\[Koffline: (\d+) s: [^\n]*; Ctrl-U cancels")
+    child.expect(
+        r"\r\033\[Koffline: (\d+) s: waits for pfn 0x8803 \(page busy\); Ctrl-U cancels"
+    )
     assert int(child.match.group(1)) >= 2
     child.expect(r"\r\033\[Koffline: \d+ s")
     said = prompt.keys("\x15")
-    assert re.search(r"\r\033\[Koffline: error -4: ", said), said
+    assert re.search(r"\r\033\[Koffline: error EINTR: ", said), said
     # A short one shows nothing.
     assert prompt("busy") == "busy: pfn 0x8803 released\n"
     assert "offline: 0 s" not in prompt("offline 0x8800 512")
     assert prompt("online 0x8800 512").endswith("online: done\n")
+
+
+def test_progress_is_lines_where_a_row_cannot_be_rewritten(host):
+    """picture=plain on a terminal, or TERM=dumb."""
+    prompt = at_prompt(host("selftest=none picture=plain", cpus=2, mem=256))
+    prompt("busy 0x8803")
+    child = prompt.host.child
+    child.send("offline 0x8800 512\r")
+    child.expect(r"\noffline: \d+ s: waits for pfn 0x8803 \(page busy\); Ctrl-U cancels\r?\n")
+    said = prompt.keys("\x15")
+    assert re.match(r"offline: error EINTR: cancelled, ", said), said
+
+
+def test_waits_are_cancelled(host):
+    """Each wait that may be long: tests, rounds, programs, bursts."""
+    prompt = at_prompt(host("selftest=none", cpus=2, mem=256, programs=True))
+    said = prompt.keys("run all\r\x15")
+    found = re.search(r"^run: cancelled after (\d+) of (\d+) tests$", said, re.MULTILINE)
+    assert found and int(found.group(1)) < int(found.group(2)), said
+    said = prompt.keys("rounds 100000\r\x15")
+    assert re.search(r"^rounds: ended early, as asked$", said, re.MULTILINE), said
+    said = prompt.keys("user fuzz 3 100000000\r\x15")
+    assert re.search(r"^user: fuzz (was killed, status|not started: error EAGAIN)", said, re.MULTILINE), said
+    said = prompt.keys("burst 8 100000\r\x15")
+    assert re.search(r"^burst: \d{1,5} rounds? of \d+ MiB used and freed", said, re.MULTILINE)
+    assert prompt("check") == SOUND
+
+
+def test_newest_records_need_no_pfn(prompt):
+    prompt("trace on")
+    prompt("burst 1")
+    said = prompt("history")
+    assert said.startswith("last events: time, cpu, what, block\n"), said
+    rows = re.findall(r"^ +(\d+) us  cpu \d+ +\S+ +pfn (0x\w+) order \d+$", said, re.MULTILINE)
+    assert len(rows) == 12 and [int(row[0]) for row in rows] == sorted(int(row[0]) for row in rows)
+    assert re.match(rf"history of pfn {rows[-1][1]}: time", prompt(f"history {rows[-1][1]}"))
+    assert "not a number" in prompt("history x")
+
+
+@pytest.mark.parametrize("word", ["quit", "exit"])
+def test_other_words_for_halt(host, word):
+    h = host("selftest=none", cpus=1, mem=128)
+    h.child.send(word + "\r")
+    h.child.wait()
+    assert h.child.exitstatus == 33

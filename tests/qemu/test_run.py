@@ -90,8 +90,8 @@ def put_first(tmp_path, programs):
         ({"TERM": "xterm", "LANG": "C", "LC_CTYPE": "C.UTF-8"}, "charset=utf8 picture=live"),
         ({"TERM": "xterm", "LC_CTYPE": "C.UTF-8", "LC_ALL": "C"}, "picture=live"),
         ({"TERM": "xterm", "LC_CTYPE": "C", "LC_ALL": "C.UTF-8"}, "charset=utf8 picture=live"),
-        ({"TERM": "dumb", "LC_ALL": "C.UTF-8"}, ""),
-        ({"LC_ALL": "C.UTF-8"}, ""),
+        ({"TERM": "dumb", "LC_ALL": "C.UTF-8"}, "picture=plain"),
+        ({"LC_ALL": "C.UTF-8"}, "picture=plain"),
     ],
 )
 def test_picture_by_terminal_and_locale(tmp_path, environment, asks):

@@ -100,11 +100,11 @@ def test_dimm_in_use_stays(host):
         h.unplug("d0")
         h.ost(0, EJECT, BUSY)
         h.says(rf"slots: blocker: pfn {FIRST + 100:#x}: ")
-        h.says(r"slots: DIMM slot 0, 128 MiB at \S+ domain 0: cannot leave\s+slots:   error -\d+: ")
+        h.says(r"slots: DIMM slot 0, 128 MiB at \S+ domain 0: cannot leave\s+slots:   error E\w+: ")
         assert list(h.dimms()) == ["d0"]
         assert before - 1 <= h.managed() <= before
         assert SOUND in h.ask("check")
-    assert "last refused:\nslots:   error -" in h.ask("slots")
+    assert "last refused:\nslots:   error E" in h.ask("slots")
     h.ask("busy")
     h.unplug("d0")
     h.gone("d0")
@@ -150,7 +150,7 @@ def test_dimm_too_large_to_be_described(host):
     h.ost(0, INSERT, FAILED)
     h.says(
         r"slots: DIMM slot 0, 8192 MiB at \S+ domain 0: not taken\s+"
-        r"slots:   error -12: no memory for its descriptors"
+        r"slots:   error ENOMEM: no memory for its descriptors"
     )
     text = h.ask("mem")
     assert "ALLOC_FAIL" in text and "OOM_" not in text, text
@@ -174,7 +174,7 @@ def test_cpu_comes_and_goes(host, machine):
     h = host(cpus="2,maxcpus=4", room=0, machine=machine, **UNPLUG)
     assert "machine: 2 CPUs online of 4" in h.boot and "slots: 0 for DIMMs, 4 for CPUs" in h.boot
     assert h.cpus() == ["online", "online", "absent", "absent"]
-    assert "cpu: error -19: no such CPU" in h.ask("cpu up 3")
+    assert "cpu: error ENODEV: no such CPU" in h.ask("cpu up 3")
     places = h.places()
     assert len(places) == 2
     for i, place in enumerate(places):

@@ -77,7 +77,7 @@ def test_zones(host, layout):
         )
     ]
     assert have == zones
-    assert f" {standby} MiB stand by\n" in h.ask("mem")
+    assert f" {standby} MiB standby\n" in h.ask("mem")
     assert SOUND in h.ask("check")
 
 
@@ -121,9 +121,9 @@ def program(name):
 @pytest.mark.parametrize(
     "content, words, how",
     [
-        (None, "", "error -8, 0 pages held"),
-        ("hello", "programs=1", "error 0, 0 pages held"),
-        ("fault", "programs=1 seed=6", "error 0, 0 pages held"),
+        (None, "", "error ENOEXEC, 0 pages held"),
+        ("hello", "programs=1", "error none, 0 pages held"),
+        ("fault", "programs=1 seed=6", "error none, 0 pages held"),
     ],
     ids=["none", "ends", "faults"],
 )

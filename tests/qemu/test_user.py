@@ -154,7 +154,7 @@ def test_no_such_program(user):
     assert run.has(
         r"^user=nobody: no such program among the boot modules:\n(.*\n)* .* fuzz\b[^:]* init\b"
     ), run.story()
-    assert run.has(r"^user: nobody not started: error -2$"), run.story()
+    assert run.has(r"^user: nobody not started: error ENOENT$"), run.story()
 
 
 def test_no_modules(boot):
@@ -177,7 +177,7 @@ def test_bad_program(user, text_file, name, content, why):
     run = user(name, module=text_file(name, content))
     assert run.failed, run.story()
     assert run.has(rf"^program {name}: {why}$") and run.has(
-        rf"^user: {name} not started: error -8$"
+        rf"^user: {name} not started: error ENOEXEC$"
     ), run.story()
 
 

@@ -141,7 +141,7 @@ def test_devices_beyond_the_limits_are_left_alone(guest):
                 f"virtio{i}: 64 MiB from pfn {0x100000 + 0x4000 * i:#x} on, node {i % 2}, blocks "
                 "of 2048 KiB"
                 if i < 4
-                else f"virtio{i}: left alone: error -12",
+                else f"virtio{i}: left alone: error ENOMEM",
             ]
         assert said == want + ["virtio: more than 8 devices: the rest is left alone"], "\n".join(
             said
