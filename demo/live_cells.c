@@ -72,8 +72,8 @@ static struct pfn_range next_span(
 }
 
 /*
- * Rows for the memory in @window with cells of @map->cell_blocks; false if they are more than @max_rows.  What
- * lies between two zones of a node is left out where it is a row or more.
+ * Rows for the memory in @window with cells of @map->cell_blocks; false if they are more than
+ * @max_rows.  A gap between two zones of a node is left out where it is a row or more.
  */
 static bool lay_out(struct live_map *map, const struct memory *mem, unsigned cols,
     unsigned max_rows, struct pfn_range window)

@@ -146,7 +146,7 @@ static const struct command commands[] = {
         .group = GROUP_MEMORY, SEEN, "compact"},
     {"cma", "[make|end|alloc|free N N]", "the area of contiguous memory", 0, 3, cmd_cma,
         .group = GROUP_MEMORY, SHOWS_BARE, "cma make 16", {WORD_CHOICE}, "make end alloc free"},
-    {"map", "[PFN]", "the live screen: all memory, or around PFN", 0, 1, cmd_map,
+    {"map", "[PFN]", "the live screen; PFN: around that page", 0, 1, cmd_map,
         .group = GROUP_MEMORY, SHOWS | FOLLOWS, "map 0x8000", {WORD_ONLINE}},
     {"counts", "", "tasks, threads, objects ... in use", 0, 0, cmd_counts,
         .group = GROUP_MEMORY, SHOWS, "counts"},

@@ -250,6 +250,13 @@ int cmd_query(unsigned n, char **arg)
 	return s.err;
 }
 
+static const char *evacuate_why(int err, enum mm_why why)
+{
+	if (why != WHY_NONE)
+		return mm_why_text(why);
+	return err == -EINVAL ? "no such node" : "no memory to note what has left";
+}
+
 static int evacuate_job(void *arg)
 {
 	struct job *job = arg;
@@ -259,7 +266,7 @@ static int evacuate_job(void *arg)
 	printk("evacuate: %lu pages offlined, %lu stayed; drain rounds: %u, blocks moved: %u\n",
 	    res.offlined, res.stayed, res.rounds, res.moved);
 	if (err)
-		say_failed("evacuate", err, &res.fail, mm_why_text(res.fail.why));
+		say_failed("evacuate", err, &res.fail, evacuate_why(err, res.fail.why));
 	else
 		printk("evacuate: done\n");
 	return err;

@@ -435,6 +435,7 @@ static void run_suite(
 	for (i = 0; i < s->nr_cases && !ktest_stop; i++)
 		if (ktest_selected(s, i, which))
 			run_test(s, i, ++n, seed, &tally);
+	tally.tests = n;
 	console_mark();
 	if (!check_whole(&kernel_memory, "")) {
 		tally.failed++;

@@ -122,7 +122,7 @@ def test_nodes_and_busy_pages(ask):
     ask.says("evacuate 0 undo", f"evacuate: {pages} pages are back online")
     assert ask("evacuate 1").startswith(
         "evacuate: 0 pages offlined, 0 stayed; drain rounds: 0, blocks moved: 0\nevacuate: error "
-        "-22: "
+        "EINVAL: no such node"
     )
     for node in ("1", "4294967296"):
         ask.says(f"evacuate {node} undo", "evacuate: error EINVAL: no such node")

@@ -72,7 +72,8 @@ def test_bare_commands_show_the_present_state(prompt):
         (" ", "disable"),
         ("*", "precise"),
     ]
-    assert prompt("policy disable").startswith("policy: disable from now on:\n  the zone's caches off ")
+    said = prompt("policy disable")
+    assert said.startswith("policy: disable from now on:\n  the zone's caches off "), said
     assert "\n* disable" in prompt("policy")
     for state in ("off", "on", "off"):
         assert prompt(f"trace {state}") == prompt("trace")
@@ -261,7 +262,8 @@ def test_waits_are_cancelled(host):
     said = prompt.keys("rounds 100000\r\x15")
     assert re.search(r"^rounds: ended early, as asked$", said, re.MULTILINE), said
     said = prompt.keys("user fuzz 3 100000000\r\x15")
-    assert re.search(r"^user: fuzz (was killed, status|not started: error EAGAIN)", said, re.MULTILINE), said
+    ends = r"^user: fuzz (was killed, status|not started: error EAGAIN)"
+    assert re.search(ends, said, re.MULTILINE), said
     said = prompt.keys("burst 8 100000\r\x15")
     assert re.search(r"^burst: \d{1,5} rounds? of \d+ MiB used and freed", said, re.MULTILINE)
     assert prompt("check") == SOUND
