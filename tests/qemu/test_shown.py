@@ -176,7 +176,7 @@ def test_monitor_refuses_bad_input(monitor):
     assert "no such command" in monitor("offlien 1 2")
     assert "usage: offline" in monitor("offline 1")
     assert "not a number" in monitor("block pfn")
-    assert "unaligned" in monitor("offline 1 512")
+    assert "must be multiples of 512" in monitor("offline 1 512")
     assert "outside" in monitor("offline 0x800000000 512")
     assert "error" in monitor("online 512 0")
     assert monitor("") == "\n"
