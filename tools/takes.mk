@@ -3,11 +3,11 @@
 # Another one, if typed, is an error, since it would be ignored.  A target without a row takes any.
 ANY_TAKES := B V CC LD AR NM OBJDUMP OBJCOPY HOSTCC CROSS_COMPILE CCACHE PYTHON MAKE TTY \
 	RACE CHECKED
-RUN_TAKES := CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT THREADS QEMU_FLAGS
+RUN_TAKES := CPUS MEM NODES BOOT CMDLINE TRACE SCRIPT TIMEOUT THREADS QEMU_FLAGS FONT
 TAKES_run           := $(RUN_TAKES)
 TAKES_selftest      := $(RUN_TAKES) SUITE
 TAKES_debug         := $(RUN_TAKES) PORT GDB_FLAGS
-TAKES_iso           := CMDLINE
+TAKES_iso           := CMDLINE FONT
 TAKES_test          := ONLY FULL
 TAKES_test-bochs    := ONLY
 TAKES_check         := ONLY SUITE FAILFAST
@@ -19,7 +19,7 @@ TAKES_bench-peers   := RECORD
 TAKES_lib           := CORE PREFIX LIBCC LIBFLAGS PORT PORT_SRCS
 TAKES_arena         := $(TAKES_lib)
 TAKES_porting-check := $(TAKES_lib) PORT_RUN
-TAKES_amalgamation  := PORT
+TAKES_amalgamation  := PORT CORE
 TAKES_soak          := TARGET ROUNDS
 TAKES_race          := NAME LIST REPEAT GRUB STEP ENGINE
 TAKES_web           := SERVE VARIANTS
