@@ -232,15 +232,15 @@ static bool oom_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 		 * It has released everything since it was counted, and will not report its end
 		 * again.
 		 */
-		if (!task_end_victim(victim->task, READ_ONCE(mem->oom.going)))
-			memory_oom_gone(mem, READ_ONCE(mem->oom.going));
+		if (!task_end_victim(victim->task, mem->oom.chosen))
+			memory_oom_gone(mem, mem->oom.chosen);
 	}
 	for (i = 0; i < nr_rows; i++)
 		task_put(table[i].task);
 	return victim;
 }
 
-void oom_gone(const struct task *task, u32 victim)
+void oom_gone(const struct task *task, u64 victim)
 {
 	printk("oom: task %u %s is gone, %lu pages are free\n", task->id, task->name,
 	    memory_free_pages(&kernel_memory));

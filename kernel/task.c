@@ -128,7 +128,7 @@ void task_end(struct task *task, enum task_end how, s32 status)
 void task_release(struct task *task)
 {
 	struct vm_space *space;
-	u32 victim;
+	u64 victim;
 
 	cap_table_destroy(&task->caps);
 	task_set_handler(task, NULL);
@@ -152,7 +152,7 @@ void task_release(struct task *task)
 	wake_up(&task_ended);
 }
 
-bool task_end_victim(struct task *task, u32 victim)
+bool task_end_victim(struct task *task, u64 victim)
 {
 	struct thread *t;
 	bool there;

@@ -40,8 +40,8 @@ u64 oom_wait_ns = 20000000000ULL;
 #define MAX_OTHERS   7
 #define HOWEVER_MANY (~0ULL)
 
-/* Of victims, of all memories. */
-static u32 numbers; /* a */
+/* The number of no victim: no wait ends by it. */
+#define NOBODY (~0ULL)
 
 void memory_set_oom(struct memory *mem,
     bool (*kill)(struct memory *mem, gfp_t gfp, unsigned order, void *arg), void *arg)
@@ -52,13 +52,21 @@ void memory_set_oom(struct memory *mem,
 	mutex_unlock(&mem->oom.lock);
 }
 
+/* Nobody waits for @victim any more; false: nobody did. */
+static bool victim_over(struct oom_state *oom, u64 victim)
+{
+	bool last = atomic_cas(&oom->over, victim - 1, victim);
+
+	wake_up(&oom->wq);
+	return last;
+}
+
 /* One that was given up does not end the wait for another. */
-void memory_oom_gone(struct memory *mem, u32 victim)
+void memory_oom_gone(struct memory *mem, u64 victim)
 {
 	WRITE_ONCE(mem->oom.gone_at, arch_clock_ns());
 	atomic_add(&mem->oom.gone, 1);
-	(void)atomic_cas(&mem->oom.going, victim, 0u);
-	wake_up(&mem->oom.wq);
+	(void)victim_over(&mem->oom, victim);
 }
 
 void memory_oom_left(struct memory *mem)
@@ -77,13 +85,7 @@ static bool begins_anew(const struct oom_state *oom)
 
 bool memory_oom_outdated(struct memory *mem)
 {
-	return load_acquire(&mem->oom.going) && begins_anew(&mem->oom);
-}
-
-void oom_begin(struct request *q)
-{
-	q->gone = READ_ONCE(q->mem->oom.gone);
-	q->left = load_acquire(&q->mem->oom.left);
+	return READ_ONCE(mem->oom.over) != READ_ONCE(mem->oom.chosen) && begins_anew(&mem->oom);
 }
 
 /*
@@ -107,21 +109,20 @@ static bool death_helps(const struct request *q)
 	return true;
 }
 
-/* Under the lock.  TRY_NEXT: a victim is exiting, or has ended. */
+/* Under the lock, when no victim goes.  TRY_NEXT: one does now, or has gone. */
 static enum outcome choose(struct request *q)
 {
 	struct oom_state *oom = &q->mem->oom;
 
-	KASSERT(mutex_is_held(&oom->lock));
 	sched_point("oom.choose");
 	oom->asked = q->others < MAX_OTHERS ? q->left : HOWEVER_MANY;
 	/* Before the call: the victim may be gone when it returns. */
-	WRITE_ONCE(oom->going, atomic_add(&numbers, 1u) % ~0u + 1);
+	WRITE_ONCE(oom->chosen, oom->chosen + 1);
 	if (oom->kill && oom->kill(q->mem, q->gfp, q->order, oom->arg)) {
 		MM_EVENT(q->mem, OOM_KILLS);
 		return TRY_NEXT;
 	}
-	WRITE_ONCE(oom->going, 0);
+	WRITE_ONCE(oom->over, oom->chosen);
 	if (begins_anew(oom)) {
 		q->others++;
 		return TRY_ANEW;
@@ -130,63 +131,50 @@ static enum outcome choose(struct request *q)
 	return TRY_NO_MORE;
 }
 
-/* Who is waited for, a victim or, until another may be chosen, nobody, 0; and how long. */
-struct victim_wait {
-	const struct oom_state *oom;
-	u32 victim;
-	u64 ns;
-};
-
-static bool other_victim(const void *arg)
-{
-	const struct victim_wait *p = arg;
-
-	return load_acquire(&p->oom->going) != p->victim;
-}
-
-/* Under the lock.  TRY_NEXT: wait as @p says. */
-static enum outcome decide(struct request *q, struct victim_wait *p)
+/* Under the lock.  TRY_NEXT: wait as the ticket says, at most *@ns. */
+static enum outcome decide(struct request *q, u64 *ns)
 {
 	struct oom_state *oom = &q->mem->oom;
 	u64 since = arch_clock_ns() - READ_ONCE(oom->gone_at);
+	/* Before gone is read: a victim that is over has been counted. */
+	bool goes = load_acquire(&oom->over) != oom->chosen;
 	enum outcome then = TRY_NEXT;
 
+	KASSERT(mutex_is_held(&oom->lock));
 	q->page = alloc_from_zonelist(q->mem, q->gfp, q->order);
 	if (q->page)
 		return GOT_IT;
 	if (READ_ONCE(oom->gone) != q->gone)
 		return TRY_ANEW;
-	*p = (struct victim_wait){.oom = oom, .ns = GRACE_NS - MIN(since, GRACE_NS)};
-	p->victim = load_acquire(&oom->going);
-	if (!p->victim && (!q->gone || !p->ns)) {
+	q->ticket = (struct ticket){.done = &oom->over, .number = NOBODY};
+	*ns = GRACE_NS - MIN(since, GRACE_NS);
+	if (!goes && q->gone && *ns)
+		return TRY_NEXT;
+	if (!goes)
 		then = choose(q);
-		p->victim = load_acquire(&oom->going);
-	}
-	if (p->victim)
-		p->ns = READ_ONCE(oom_wait_ns);
+	q->ticket.number = oom->chosen;
+	*ns = READ_ONCE(oom_wait_ns);
 	return then;
 }
 
 enum outcome oom_alloc(struct request *q)
 {
 	struct oom_state *oom = &q->mem->oom;
-	enum outcome then = TRY_NO_MORE;
-	struct victim_wait p;
+	enum outcome then;
+	u64 ns = 0;
 
 	if (!death_helps(q))
 		return TRY_NO_MORE;
 	mutex_lock(&oom->lock);
-	then = decide(q, &p);
+	then = decide(q, &ns);
 	mutex_unlock(&oom->lock);
 	if (then != TRY_NEXT)
 		return then;
-	then = request_wait(q, &oom->wq, other_victim, &p, p.ns);
+	then = request_wait(q, &oom->wq, ns);
 	if (then != TRY_ANEW)
 		request_renew(q);
 	/* It is stuck: only who waits for this one gives it up, and of those one. */
-	if (then == TRY_NO_MORE && p.victim && atomic_cas(&oom->going, p.victim, 0u)) {
+	if (then == TRY_NO_MORE && victim_over(oom, q->ticket.number))
 		MM_EVENT(q->mem, OOM_STUCK);
-		wake_up(&oom->wq);
-	}
 	return TRY_ANEW;
 }

@@ -41,7 +41,6 @@ struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order)
 	KASSERT(port_task()->in_alloc > 0);
 	do {
 		request_begin(&q);
-		oom_begin(&q);
 		then = TRY_NEXT;
 		for (i = 0; then == TRY_NEXT; i++) {
 			KASSERT(i < ARRAY_SIZE(remedies));

@@ -80,17 +80,20 @@ void reclaim_note_freed(struct zone *zone, unsigned long nr, unsigned long cma)
 
 /* ---- a request ---- */
 
+/* Walk the zones that it may use, with @left for those that are left. */
 BUILD_ASSERT(MAX_ZONES <= 32);
+#define for_each_zone_for(q, zone, left)                                                           \
+	for ((left) = (q)->zones; (left) && ((zone) = &(q)->mem->zones[lowest_bit(left)], true);   \
+	     (left) &= (left)-1)
 
 /* Pages that have been freed, ever, of those that it can use. */
 static u64 freed_for(const struct request *q)
 {
+	const struct zone *zone;
 	u64 sum = 0;
 	u32 left;
 
-	for (left = q->zones; left; left &= left - 1) {
-		const struct zone *zone = &q->mem->zones[__builtin_ctz(left)];
-
+	for_each_zone_for(q, zone, left) {
 		sum += READ_ONCE(zone->freed);
 		if (q->gfp & GFP_MOVABLE)
 			sum += READ_ONCE(zone->freed_cma);
@@ -100,10 +103,11 @@ static u64 freed_for(const struct request *q)
 
 static bool standby_for(const struct request *q)
 {
+	const struct zone *zone;
 	u32 left;
 
-	for (left = q->zones; left; left &= left - 1) {
-		if (zone_standby(&q->mem->zones[__builtin_ctz(left)]))
+	for_each_zone_for(q, zone, left) {
+		if (zone_standby(zone))
 			return true;
 	}
 	return false;
@@ -122,11 +126,10 @@ static bool has_block(const struct zone *zone, const struct request *q)
 /* Is there enough for it?  A hint. */
 static bool enough(const struct request *q)
 {
+	const struct zone *zone;
 	u32 left;
 
-	for (left = q->zones; left; left &= left - 1) {
-		const struct zone *zone = &q->mem->zones[__builtin_ctz(left)];
-
+	for_each_zone_for(q, zone, left) {
 		if (zone_watermark_ok(zone, q->order, q->gfp, zone->kind != gfp_kind(q->gfp)) &&
 		    (!q->scattered || has_block(zone, q)))
 			return true;
@@ -144,6 +147,8 @@ void request_begin(struct request *q)
 	for_each_zone_of(q->node, q->gfp, zone, at)
 		q->zones |= 1u << zone->id;
 	q->freed = freed_for(q);
+	q->gone = READ_ONCE(q->mem->oom.gone);
+	q->left = load_acquire(&q->mem->oom.left);
 	q->scattered = false;
 	q->scattered = q->order > 0 && enough(q);
 }
@@ -165,51 +170,35 @@ static bool request_over(const struct request *q)
 	return READ_ONCE(port_task()->reserve) || (q->order == 0 ? gained(q) : enough(q));
 }
 
-struct wait {
-	const struct request *q;
-	bool (*done)(const void *arg);
-	const void *arg;
-};
+static bool served(const struct ticket *t)
+{
+	return load_acquire(t->done) >= t->number || (t->stop && READ_ONCE(*t->stop));
+}
 
 static bool wait_over(void *arg)
 {
-	const struct wait *w = arg;
+	const struct request *q = arg;
 
-	return w->done(w->arg) || request_over(w->q);
+	return served(&q->ticket) || request_over(q);
 }
 
-enum outcome request_wait(const struct request *q, struct waitq *wq, bool (*done)(const void *arg),
-    const void *arg, u64 timeout_ns)
+enum outcome request_wait(struct request *q, struct waitq *wq, u64 timeout_ns)
 {
-	struct wait w = {q, done, arg};
 	u64 began = arch_clock_ns(), passed = 0;
 	bool over;
 
 	KASSERT(may_sleep());
 	do {
 		over = wait_until(
-		    wq, wait_over, &w, MIN(READ_ONCE(reclaim_look_ns), timeout_ns - passed));
+		    wq, wait_over, q, MIN(READ_ONCE(reclaim_look_ns), timeout_ns - passed));
 		passed = arch_clock_ns() - began;
 	} while (!over && passed < timeout_ns);
-	if (done(arg))
+	if (served(&q->ticket))
 		return TRY_NEXT;
 	return over ? TRY_ANEW : TRY_NO_MORE;
 }
 
 /* ---- tickets ---- */
-
-struct ticket {
-	const struct ticket_queue *queue;
-	u64 number;
-	const u32 *stop; /* of the thread that serves it */
-};
-
-static bool served(const void *arg)
-{
-	const struct ticket *t = arg;
-
-	return load_acquire(&t->queue->done) >= t->number || READ_ONCE(*t->stop);
-}
 
 static u64 take_ticket(struct ticket_queue *queue)
 {
@@ -222,13 +211,12 @@ static bool serves(const struct reclaim *r)
 	return READ_ONCE(r->thread) && !READ_ONCE(r->stop);
 }
 
-static enum outcome ask(const struct request *q, struct reclaim *r, struct ticket_queue *queue)
+static enum outcome ask(struct request *q, struct reclaim *r, struct ticket_queue *queue)
 {
-	struct ticket t = {queue, take_ticket(queue), &r->stop};
-
+	q->ticket = (struct ticket){&queue->done, take_ticket(queue), &r->stop};
 	sched_point("reclaim.ticket");
 	wake_up(&r->wake);
-	return request_wait(q, &r->served, served, &t, WAIT_FOREVER);
+	return request_wait(q, &r->served, WAIT_FOREVER);
 }
 
 /* ---- remedies ---- */
@@ -274,7 +262,7 @@ enum outcome reclaim_compact_first(struct request *q)
  * over.  TRY_NEXT: it found too little.  Runs are bounded, as what they wait for is
  * (vm_pager_ops.clean): so one that is not over is no reason to fail.
  */
-static enum outcome run(const struct request *q, struct reclaim *r)
+static enum outcome run(struct request *q, struct reclaim *r)
 {
 	u64 bit = request_bit(q->gfp, q->order);
 	enum outcome then;
@@ -377,16 +365,17 @@ u64 standby_ask(struct memory *mem, u64 run_for)
 enum outcome reclaim_standby(struct request *q)
 {
 	struct standby_thread *s = &q->mem->standby;
-	struct ticket t = {.queue = &s->tickets, .stop = &s->stop};
 	enum outcome then;
+	u64 number = 0;
 
 	if (!(q->gfp & GFP_NORETRY) && standby_for(q))
-		t.number = standby_ask(q->mem, request_bit(q->gfp, q->order));
-	if (!t.number)
+		number = standby_ask(q->mem, request_bit(q->gfp, q->order));
+	if (!number)
 		return TRY_NEXT;
+	q->ticket = (struct ticket){&s->tickets.done, number, &s->stop};
 	MM_EVENT(q->mem, STANDBY_WAIT);
 	sched_point("reclaim.standby_wait");
-	then = request_wait(q, &s->served, served, &t, READ_ONCE(standby_wait_ns));
+	then = request_wait(q, &s->served, READ_ONCE(standby_wait_ns));
 	if (!gained(q))
 		return then;
 	request_renew(q);

@@ -8,6 +8,13 @@
 
 #include <quarry/mm.h>
 
+/* The work, or the end of a victim, that a request waits for: all up to its number are done. */
+struct ticket {
+	const u64 *done; /* the newest one that is */
+	u64 number;
+	const u32 *stop; /* of the thread that serves it; or NULL */
+};
+
 /*
  * A request that found nothing: made once (alloc_wait.c), and passed to each remedy.  What it had
  * seen when it last began anew is brought up to date then; so is its node, since its thread may
@@ -17,7 +24,8 @@ struct request {
 	struct memory *mem;
 	gfp_t gfp;
 	unsigned order;
-	struct page *page; /* what it got */
+	struct page *page;    /* what it got */
+	struct ticket ticket; /* what it waits for now */
 	/* When it last began anew: */
 	struct node *node; /* its thread's, */
 	u32 zones;         /* the zones that it may use, a bit for each id, */
@@ -38,10 +46,8 @@ enum outcome {
 	TRY_NO_MORE, /* nothing will help */
 };
 
-/* It begins, or begins anew: from here on what is freed counts. */
+/* It begins, or begins anew: from here on what is freed counts, and the tasks that end. */
 void request_begin(struct request *q);
-/* The same for the OOM killer: tasks that end from here on count (alloc_oom.c). */
-void oom_begin(struct request *q);
 /* Memory came from elsewhere: it has all its turns again. */
 static inline void request_renew(struct request *q)
 {
@@ -50,13 +56,12 @@ static inline void request_renew(struct request *q)
 }
 
 /*
- * Sleep at @wq until @done(@arg), TRY_NEXT; or the request is over, since there is enough for it,
- * pages were freed that it can use, or its thread has been chosen to die, TRY_ANEW; at most
+ * Sleep at @wq until the ticket is served, TRY_NEXT; or the request is over, since there is enough
+ * for it, pages were freed that it can use, or its thread has been chosen to die, TRY_ANEW; at most
  * @timeout_ns, TRY_NO_MORE.  What wakes nobody is seen within reclaim_look_ns.  Context: thread,
  * may sleep.
  */
-enum outcome request_wait(const struct request *q, struct waitq *wq, bool (*done)(const void *arg),
-    const void *arg, u64 timeout_ns);
+enum outcome request_wait(struct request *q, struct waitq *wq, u64 timeout_ns);
 extern u64 reclaim_look_ns;
 
 /* The remedies, in order; each makes no cross-call, and may sleep. */

@@ -398,11 +398,11 @@ struct oom_state {
 	struct waitq wq;   /* waiters for the victim's end */
 	/* a: NULL: nobody dies */
 	bool (*kill)(struct memory *mem, unsigned gfp, unsigned order, void *arg);
-	void *arg;   /* set before kill */
-	u32 going;   /* a: number of the victim that is chosen and not gone, or given up; 0 */
-	u64 gone;    /* a: victims that have gone */
-	u64 gone_at; /* a: when the last one did */
-	u64 left;    /* a: all that have given their memory back, victims or not */
+	void *arg;        /* set before kill */
+	u64 chosen, over; /* lock; a: numbers of the newest victim, the newest gone or late */
+	u64 gone;         /* a: victims that have gone */
+	u64 gone_at;      /* a: when the last one did */
+	u64 left;         /* a: all that have given their memory back, victims or not */
 	/* lock: @left as the request now being decided saw it when it last started over */
 	u64 asked;
 };

@@ -31,7 +31,7 @@ struct task {
 	u32 ended;  /* a, set under l: it has released everything */
 	struct endpoint *handler GUARDED_BY(task_class);  /* l: for lost pages; or NULL */
 	struct pager_trust *trust GUARDED_BY(task_class); /* a, set once: of its pagers; or NULL */
-	u32 victim GUARDED_BY(task_class); /* l: its number, if the OOM killer waits for its end */
+	u64 victim GUARDED_BY(task_class); /* l: its number, if the OOM killer waits for its end */
 	bool first;                        /* c from its start on: never killed (oom_kill.c) */
 	struct cap_table caps;
 	struct account *account; /* c, a reference */
@@ -98,7 +98,7 @@ int task_wait(struct task *task, u64 timeout_ns, enum task_end *how, s32 *status
  * A task that is ending already gets only this right.  False: it has released everything.
  * memory_oom_gone is called when it has.  Allocates nothing.
  */
-bool task_end_victim(struct task *task, u32 victim) must_check;
+bool task_end_victim(struct task *task, u64 victim) must_check;
 /*
  * The task with the lowest id above @id that has not released everything, with a reference; or
  * NULL.
@@ -156,7 +156,7 @@ s64 task_account_limit(const struct account *account, u64 which, bool used);
 /* Install the OOM killer for tasks; once.  docs/user.md describes its choice. */
 void oom_init(void);
 /* @task, the victim with that number, has released everything. */
-void oom_gone(const struct task *task, u32 victim);
+void oom_gone(const struct task *task, u64 victim);
 
 /* ---- kernel/user_boot.c ---- */
 

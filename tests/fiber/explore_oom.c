@@ -147,7 +147,7 @@ static const char *judge_victim(s32 status)
 		return "who waited was told differently";
 	if (kills > 1 || (killed && !kills))
 		return "it was not chosen once";
-	if (oom->gone != kills || oom->going)
+	if (oom->gone != kills || oom->over != oom->chosen)
 		return "its end was not told once";
 	return NULL;
 }

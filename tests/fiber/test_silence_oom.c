@@ -13,13 +13,13 @@
 static struct memory *mem;
 static struct pile pile;
 static u32 nr;         /* victims chosen so far */
-static u32 numbers[8]; /* theirs */
+static u64 numbers[8]; /* theirs */
 static u64 chosen_at[8];
 
 static bool choose(struct memory *m, gfp_t gfp, unsigned order, void *arg)
 {
 	if (nr < ARRAY_SIZE(numbers)) {
-		numbers[nr] = m->oom.going;
+		numbers[nr] = m->oom.chosen;
 		chosen_at[nr] = arch_clock_ns();
 	}
 	WRITE_ONCE(nr, nr + 1);
@@ -66,7 +66,7 @@ static void end(struct ktest *t, unsigned waiters)
 		ktest_join(cpu);
 	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
 	memory_set_oom(mem, NULL, NULL);
-	memory_oom_gone(mem, mem->oom.going);
+	memory_oom_gone(mem, mem->oom.chosen);
 }
 
 /* Since the first victim was chosen. */
@@ -86,7 +86,7 @@ static void victim_has_its_time_however_many_wait(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(nr), 2);
 	EXPECT_TOOK(t, chosen_at[1] - chosen_at[0], oom_wait_ns);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_STUCK), 1);
-	EXPECT(t, numbers[0] != numbers[1] && mem->oom.going == numbers[1]);
+	EXPECT(t, mem->oom.over == numbers[0] && mem->oom.chosen == numbers[1]);
 	sleep_until(59 * S);
 	EXPECT_EQ(t, READ_ONCE(nr), 3);
 	EXPECT_TOOK(t, chosen_at[2] - chosen_at[1], oom_wait_ns);
@@ -103,9 +103,9 @@ static void late_end_of_a_victim_is_no_other_ones(struct ktest *t)
 	memory_oom_gone(mem, numbers[0]);
 	sleep_until(30 * S);
 	EXPECT_EQ(t, READ_ONCE(nr), 2);
-	EXPECT_EQ(t, mem->oom.going, numbers[1]);
+	EXPECT_EQ(t, mem->oom.over, numbers[0]);
 	memory_oom_gone(mem, numbers[1]);
-	EXPECT_EQ(t, mem->oom.going, 0);
+	EXPECT_EQ(t, mem->oom.over, numbers[1]);
 	/* Its pages are waited for, and a third one is chosen before its time is over. */
 	sleep_until(35 * S);
 	EXPECT_EQ(t, READ_ONCE(nr), 3);
@@ -126,7 +126,7 @@ static void first_victim_is_chosen_at_once(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(nr), 1);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 1);
 	/* After one has, its pages have a while to come. */
-	memory_oom_gone(mem, mem->oom.going);
+	memory_oom_gone(mem, mem->oom.chosen);
 	began = arch_clock_ns();
 	thread_sleep(1 * S);
 	EXPECT_EQ(t, READ_ONCE(nr), 2);
@@ -142,7 +142,7 @@ static void no_second_victim_is_chosen_at_once(struct ktest *t)
 {
 	if (!begin(t, 1))
 		return;
-	memory_oom_gone(mem, mem->oom.going);
+	memory_oom_gone(mem, mem->oom.chosen);
 	thread_sleep(100 * MS);
 	end(t, 1);
 	EXPECT_EQ(t, READ_ONCE(nr), 1);

@@ -13,7 +13,7 @@ void killer_victim_dies(struct killer *k)
 		if (mem_free_pages(k->mem, page, 0))
 			panic("test: a page could not be freed");
 	}
-	memory_oom_gone(k->mem, READ_ONCE(k->mem->oom.going));
+	memory_oom_gone(k->mem, READ_ONCE(k->mem->oom.chosen));
 }
 
 static bool kill_hook(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
@@ -45,7 +45,7 @@ struct memory *killer_begin(struct ktest *t, struct pile *hoard)
 void killer_end(struct ktest *t, struct memory *mem)
 {
 	memory_set_oom(mem, NULL, NULL);
-	EXPECT_EQ(t, mem->oom.going, 0);
+	EXPECT_EQ(t, mem->oom.over, mem->oom.chosen);
 	EXPECT_EQ(t, pile_free(mem, killer.hoard), 0);
 	caches_on(t, mem);
 }

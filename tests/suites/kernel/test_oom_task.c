@@ -43,13 +43,13 @@ static void leave(struct task *task, struct vm_object *object)
 /* As an allocation does. */
 static bool ask_for(gfp_t gfp)
 {
-	static u32 number = 1000;
+	struct oom_state *oom = &kernel_memory.oom;
 	bool found;
 
-	kernel_memory.oom.going = ++number;
-	found = kernel_memory.oom.kill(&kernel_memory, gfp, 0, kernel_memory.oom.arg);
+	oom->over = oom->chosen++;
+	found = oom->kill(&kernel_memory, gfp, 0, oom->arg);
 	if (!found)
-		kernel_memory.oom.going = 0;
+		oom->over = oom->chosen;
 	return found;
 }
 

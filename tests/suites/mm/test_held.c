@@ -315,7 +315,7 @@ static void changes_of_a_memory_exclude_each_other(struct ktest *t)
 	OBEYS(t, a_mutex, &mem->poison, NULL, mem_memory_failure(mem, last, 0, NULL));
 	OBEYS(t, a_mutex, &mem->poison, NULL, mem_unpoison_page(mem, last));
 	WAITS(t, a_mutex, &mem->oom.lock, NULL, memory_set_oom(mem, nobody, NULL));
-	oom_begin(&q);
+	request_begin(&q);
 	WAITS(t, a_mutex, &mem->oom.lock, NULL, EXPECT(t, oom_alloc(&q) == GOT_IT));
 	EXPECT_EQ(t, mem_free_pages(mem, q.page, 0), 0);
 	WAITS(t, a_mutex, &mem->adding, NULL,

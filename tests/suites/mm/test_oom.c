@@ -193,7 +193,7 @@ static void many_allocations_wait_for_one_victim(struct ktest *t)
 	thread_sleep(20000000);
 	/* All but one have found that a victim is exiting, and choose no other. */
 	EXPECT_EQ(t, READ_ONCE(killer.calls), 1);
-	EXPECT(t, READ_ONCE(mem->oom.going));
+	EXPECT_EQ(t, READ_ONCE(mem->oom.over), 0);
 	killer_victim_dies(&killer);
 	for (cpu = 1; cpu < cpus; cpu++)
 		ktest_join(cpu);
@@ -226,14 +226,14 @@ static void victim_may_use_the_reserve(struct ktest *t)
 	EXPECT_EQ(t, pile_alloc(mem, &kept, GFP_MOVABLE, 0, 1), 1);
 	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, movable_zone(mem)->nr_free, movable_zone(mem)->wmark[WMARK_MIN] - 1);
-	EXPECT(t, mem->oom.going);
+	EXPECT_EQ(t, mem->oom.over, 0);
 	/* With that used up it fails, at once. */
 	pile_alloc(mem, &kept, GFP_MOVABLE, 0, ALL_THERE_IS);
 	EXPECT_EQ(t, movable_zone(mem)->nr_free, 0);
 	EXPECT_EQ(t, killer.calls, 1);
 	WRITE_ONCE(port_task()->reserve, 0);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
-	memory_oom_gone(mem, mem->oom.going);
+	memory_oom_gone(mem, mem->oom.chosen);
 	killer_end(t, mem);
 }
 

@@ -19,7 +19,8 @@ struct task {
 	struct vm_scene s;
 	struct mm_task *mm; /* tasks_lock: NULL: it has not begun, has ended, or is to die */
 	u32 touched;        /* a */
-	u32 killed, errors, finished;
+	u64 killed;         /* a: its number as a victim */
+	u32 errors, finished;
 };
 static struct task tasks[TASKS];
 static struct mutex tasks_lock = {.l = {.wq = WAITQ_BARE("tasks")}};
@@ -49,7 +50,7 @@ static bool kill_largest(struct memory *mem, gfp_t gfp, unsigned order, void *ar
 		printk("  # task %s is killed: it has most\n", victim->name);
 		WRITE_ONCE(victim->mm->reserve, 1);
 		victim->mm = NULL;
-		WRITE_ONCE(victim->killed, mem->oom.going);
+		WRITE_ONCE(victim->killed, mem->oom.chosen);
 		WRITE_ONCE(nr_killed, nr_killed + 1);
 	}
 	mutex_unlock(&tasks_lock);

@@ -109,7 +109,7 @@ static void free_ends_the_wait_for_a_victim(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &hoard), 0);
 	expect_served(t);
 	EXPECT_EQ(t, killer.calls, 1);
-	EXPECT(t, READ_ONCE(mem->oom.going));
+	EXPECT_EQ(t, READ_ONCE(mem->oom.over), 0);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_STUCK), 0);
 	killer_victim_dies(&killer);
 	ask_end(t);
