@@ -88,15 +88,15 @@ static bool check_head(struct zone_check *c, pfn_t pfn, const struct page *page,
 		CHECK(c, order_index(order) < NR_CACHED_ORDERS, "I-P2 cached order", pfn, order, 0);
 		c->cached += 1UL << order;
 		c->cached_set += set_hash(pfn);
-		break;
+		return true;
 	case PG_FREEING:
 		CHECK(c, ref == 0, "I-S1 references of a page being freed", pfn, ref, 0);
-		break;
+		return true;
 	case PG_RESERVED:
 		CHECK(c, (word & ~PAGE_POISON) == PAGE_WORD(1, PG_RESERVED, order),
 		    "I-S1 word of a reserved head", pfn, word, 0);
 		c->reserved += 1UL << order;
-		break;
+		return true;
 	case PG_MOVABLE_OPS:
 	case PG_ISO_MIG:
 	case PG_ALLOC:
@@ -110,13 +110,12 @@ static bool check_head(struct zone_check *c, pfn_t pfn, const struct page *page,
 		    word == (PAGE_WORD(1, PG_HWPOISON, 0) | PAGE_F_HWPOISON) && !page->mapcount &&
 		        !page->pincount && !page->owner,
 		    "I-H2 word of a retired page", pfn, word, 0);
-		break;
+		return true;
 	case PG_TAIL:
 	case PG_FREE:
-	case NR_PAGE_STATES:
-	default: CHECK(c, false, "I-B3 state of a head", pfn, word_state(word), PG_ALLOC);
+	case NR_PAGE_STATES: break;
 	}
-	return true;
+	return bad(c, "I-B3 state of a head", pfn, word_state(word), PG_ALLOC);
 }
 
 /* Tails of the block at @pfn; says in *@flagged how many have the poison flag. */
@@ -227,7 +226,7 @@ static bool check_block(struct zone_check *c, pfn_t block) WHILE_STOPPED
 		c->free_cma += pageblock_type(pb) == MT_CMA ? free : 0;
 	}
 	CHECK(c, !(pb->bits & PB_REPORTED) || free == PAGEBLOCK_PAGES,
-	    "I-R1 reported, and not wholly free", block, free, PAGEBLOCK_PAGES);
+	    "I-R2 reported, and not wholly free", block, free, PAGEBLOCK_PAGES);
 	CHECK(c, pb->nr_poisoned == retired, "I-N6 retired pages of a pageblock", block,
 	    pb->nr_poisoned, retired);
 	return true;

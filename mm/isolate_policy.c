@@ -36,16 +36,33 @@ static int precise_round(struct zone *zone, struct drain_cost *cost)
 	return counted(drain_isolated_pages(zone->mem), cost);
 }
 
+/*
+ * A masked round may miss a page of an isolated pageblock, which then stays in a cache until a
+ * later round: check_memory does not mind as long as the operation lasts.
+ */
+static int may_miss(struct zone *zone, struct drain_cost *cost)
+{
+	atomic_add(&zone->mem->iso_pending, 1u);
+	return 0;
+}
+
+/* Nothing is isolated any more; and no round has cut the caches to what the zone has left. */
+static int cut_caches(struct zone *zone, struct drain_cost *cost)
+{
+	atomic_sub(&zone->mem->iso_pending, 1u);
+	return pcp_cut_counted(zone, cost);
+}
+
 static int caches_on(struct zone *zone, struct drain_cost *cost)
 {
 	return zone_pcp_enable(zone);
 }
 
 static const struct iso_ops policies[NR_ISO_POLICIES] = {
-    [ISO_REDRAIN] = {.enter = nothing,
+    [ISO_REDRAIN] = {.enter = may_miss,
         .bits_set = masked_round,
         .retry = masked_round,
-        .leave = nothing,
+        .leave = cut_caches,
         .story = "drain the CPUs that seem to hold pages, until the range is free"},
     [ISO_DISABLE] = {.caches_off = true,
         .one_round = true,

@@ -6,8 +6,9 @@
  *             come.
  * Locks:      the zone lock for each pageblock; the forced round takes cpu_hotplug and pcp_ctl.
  * Invariants: when start_isolate_page_range has returned 0, no cache holds a page of the range and
- *             no allocation will get one, until the undo or the commit of an offline.  It promises
- *             nothing about pages that are allocated: those stay where they are.
+ *             no allocation will get one, until the undo or the commit of an offline; save under
+ *             redrain, whose round may miss one (below).  It promises nothing about pages that are
+ *             allocated: those stay where they are.
  * Tests:      isolation, isolation_scan, isolation_exact, isolation_race, offline_bounds.
  *
  * A page that is being freed while its pageblock is isolated must not land in a cache that was
@@ -70,8 +71,13 @@ enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 		return READ_ONCE(page->pincount) ? WHY_PINNED : WHY_BUSY;
 	case PG_PCP:
 	case PG_FREEING: return WHY_BUSY;
-	default: /* pages of objects that stay where they are among them */ return WHY_UNMOVABLE;
+	case PG_SLAB:
+	case PG_PGTABLE:
+	case PG_OBJECT: /* of an object whose pages stay where they are */
+	case PG_TAIL:   /* a larger block than its pageblock: there is none */
+	case NR_PAGE_STATES: break;
 	}
+	return WHY_UNMOVABLE;
 }
 
 /*

@@ -7,7 +7,7 @@
  * Invariants: while the host is told of a pageblock it is not free, so nobody can be given a
  *             page of it that the host drops a moment later.  The bit stands only on pageblocks
  *             that have been wholly free ever since; taking a block clears it.
- * Checked by: check_memory(), I-R1.  Tests: page_report, step_report, memory_span.
+ * Checked by: check_memory(), I-R2.  Tests: page_report, step_report, memory_span.
  *
  * Only whole pageblocks: the host's pages are as large where it matters, and a bit for each is
  * enough.

@@ -7,8 +7,8 @@
  * Locks:      none for the stacks: only the owning CPU touches them, irqs off; the zone lock to
  *             refill and to give back.
  * Invariants: each stack holds count blocks of its order, in its zone, state PCP, each in one slot;
- *             count <= capacity, save between a change of limits and the owner's next refresh; with
- *             depth > 0 and the round done, every count and capacity of the zone is 0.
+ *             count <= capacity, save between two pieces of a round; with depth > 0 and the round
+ *             done, every count and capacity of the zone is 0.
  * Checked by: check_memory().  Tests: pcp, pcp_exact, pcp_bounds, play_refill, zone_locks, drain,
  *             nodes.
  */
@@ -35,8 +35,7 @@ void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned 
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 {
 	unsigned in_zone = stack % STACKS_PER_ZONE;
-	const u16 *limits = zone->pcp_capacity[0]; /* the stacks of a zone are in its order */
-	u16 limit = READ_ONCE(limits[in_zone]);
+	u16 limit = READ_ONCE(zone->pcp_limit[in_zone]);
 	u16 capacity = load_acquire(&zone->pcp_depth) ? 0 : limit;
 
 	CHECKED_ASSERT(stack / STACKS_PER_ZONE == zone->id && in_zone != STACK_NONE);

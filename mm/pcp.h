@@ -79,13 +79,16 @@ static inline struct pcp *this_pcp_slow(const struct memory *mem)
 
 /* Compute how much each CPU may cache of @zone once @leaving pages have left it.  Under hotplug. */
 void zone_set_limits(struct zone *zone, unsigned long leaving) REQUIRES(mem_hotplug_class);
+/* May a CPU cache more of @zone than its limits allow by now?  Any context; an unlocked read. */
+bool zone_over_limits(const struct zone *zone);
 /* Owner, irqs off: capacities from depth and limits; give back what no longer fits. */
 void pcp_refresh_zone_local(struct zone *zone) EXCLUDES(zone_class);
 /*
  * The owner's capacity of one stack, brought up to date; irqs off.  Only the owner ever writes it,
- * as depth ? 0 : limit: no other CPU can make one interrupt-off section see two capacities.  The
- * acquire pairs with the release in zone_pcp_enable: the CPU that sees depth 0 sees all that was
- * done before it, flags of broken pages among it.
+ * as depth ? 0 : limit (or, as long as a spill has left more, as what is there): no other CPU can
+ * make one interrupt-off section see two capacities.  The acquire pairs with the release in
+ * zone_pcp_enable: the CPU that sees depth 0 sees all that was done before it, flags of broken
+ * pages among it.
  */
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack);
 /* Owner, irqs off: give back all of the zone. */

@@ -5,8 +5,9 @@
  *
  * Owns:       zone->pcp_capacity, which the owners of the caches follow (pcp_update_capacity).
  * Locks:      hotplug.
- * Invariants: over all CPUs the capacities of a zone make at most 1/16 of it; no stack has a
- *             capacity without slots.
+ * Invariants: the limits of a zone, for all CPUs together, make at most 1/16 of it; no stack has a
+ *             limit without slots.  The owner's capacity follows a limit at its next refill or
+ *             spill, or in the round of the operation that cut it.
  * Tests:      pcp, pcp_exact, pcp_bounds, play_refill, nodes.
  */
 #include "mm/pcp.h"
@@ -88,6 +89,22 @@ void zone_set_limits(struct zone *zone, unsigned long leaving)
 			WRITE_ONCE(zone->pcp_capacity[index][type], capacity);
 		}
 	}
+}
+
+bool zone_over_limits(const struct zone *zone)
+{
+	const struct memory *mem = zone->mem;
+	unsigned cpu, i;
+
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
+		const u16 *capacity = &mem->pcp[cpu]->capacity[zone->id * STACKS_PER_ZONE];
+
+		for (i = 0; i < ARRAY_SIZE(zone->pcp_limit); i++) {
+			if (READ_ONCE(capacity[i]) > READ_ONCE(zone->pcp_limit[i]))
+				return true;
+		}
+	}
+	return false;
 }
 
 void pcp_set_first(struct memory *mem, unsigned cpu)

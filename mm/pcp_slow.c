@@ -6,7 +6,8 @@
  * Owns:       pages in state FREEING on their way to the buddy allocator.
  * Locks:      interrupts off; the zone lock inside.
  * Invariants: no page that is poisoned gets into a cache.  A free reads the page's word again under
- *             the zone lock: what has become of the page since the caller's check is seen.
+ *             the zone lock: what has become of the page since the caller's check is seen.  A stack
+ *             never holds more than its capacity when interrupts go on again.
  * Tests:      pcp, pcp_exact, play_refill, zone_locks, free_reasons, poison_race.
  */
 #include "mm/buddy.h"
@@ -45,6 +46,17 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 	if (page)
 		alloc_check(zone->mem, page, order);
 	return page;
+}
+
+/*
+ * Where a limit has been cut a stack may hold more than it allows, and no section shall give back
+ * all of that: the capacity goes down with the count, so that nothing is pushed meanwhile and each
+ * further free spills some.
+ */
+static void fit_capacity(struct pcp *pcp, unsigned stack)
+{
+	if (pcp->count[stack] > pcp->capacity[stack])
+		WRITE_ONCE(pcp->capacity[stack], pcp->count[stack]);
 }
 
 bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
@@ -89,12 +101,14 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	 */
 	found = page_word(page);
 	if ((found ^ word) & ~PAGE_POISON) {
+		fit_capacity(pcp, stack);
 		zone_unlock(zone);
 		arch_irq_restore(flags);
 		return false;
 	}
 	if (n)
 		pcp_give_back(zone, pcp, stack, n);
+	fit_capacity(pcp, stack);
 	trace_page(mem, TR_direct, pfn, order);
 	if (unlikely(found & PAGE_POISON))
 		poison_free_block(zone, pfn, order);

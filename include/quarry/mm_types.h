@@ -255,14 +255,14 @@ struct zone {
 	 */
 	u32 blocks[NR_MIGRATETYPES][NR_ORDERS] GUARDED_BY(zone_class);
 	u32 have[NR_MIGRATETYPES] GUARDED_BY(zone_class);
-	/* p, read racily by refreshes: disables outstanding */
-	u32 pcp_depth GUARDED_BY(pcp_ctl_class);
-	/* h: per CPU, in blocks */
-	u16 pcp_capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
+	u32 pcp_depth GUARDED_BY(pcp_ctl_class); /* p, read racily by refreshes: disables */
+	union { /* h: per CPU, in blocks; the same by number of the stack in its zone */
+		u16 pcp_capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
+		u16 pcp_limit[NR_CACHED_ORDERS * NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
+	};
 	struct lru_list lru[NR_LRU] GUARDED_BY(lru_class); /* l */
 	u32 nr_reclaiming; /* a: pages that reclaim has taken off the lists and not settled yet */
-	/* l, read racily: pages that reclaim may drop, ever put on a list */
-	u64 lru_came GUARDED_BY(lru_class);
+	u64 lru_came GUARDED_BY(lru_class); /* l, read racily: pages to drop, ever listed */
 	u64 freed;     /* a: pages that reclaim has freed here, or standby has brought */
 	u64 freed_cma; /* a: the same of CMA pageblocks, which only movable requests can have */
 	u32 futile; /* a: a run found it low and freed nothing: a low watermark starts no other */

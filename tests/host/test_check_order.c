@@ -151,7 +151,7 @@ static void pageblock_fields_are_checked_in_order(struct ktest *t)
 	memcpy(pb->stack, saved.stack, sizeof(pb->stack));
 	FIRST(t, mem, "I-N1 free pages of a pageblock");
 	pb->nr_free++;
-	FIRST(t, mem, "I-R1");
+	FIRST(t, mem, "I-R2");
 	pb->bits = saved.bits;
 	FIRST(t, mem, "I-N6 retired");
 	pb->nr_poisoned = 0;

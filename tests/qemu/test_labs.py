@@ -83,12 +83,12 @@ def test_labs_ini_names_what_there_is():
         ("variant", "FM01 FM02", "FM91 FM02", "no variant FM91"),
         ("track", "labs = 0 2 4 5 6 7 capstone", "labs = 0 2 4 5 6 capstone", "its tracks"),
         ("file", "\tmm/free_map.c\n", "\tmm/no_map.c\n", "no file mm/no_map.c"),
-        ("lines", "migrate_list isolate_page", "migrate_list put_done isolate_page", "134 lines"),
+        ("lines", "migrate_list isolate_page", "migrate_list put_done isolate_page", "8"),
         (
             "lines",
             "contig_isolated alloc",
             "contig_isolated set_types free_contig_range alloc",
-            "184 lines of bodies",
+            "capstone",
         ),
         (
             "data",
@@ -116,6 +116,8 @@ def test_a_mistake_in_labs_ini_is_named(monkeypatch, key, old, new, said):
     labs.labs.cache_clear()
     try:
         found = labs.faults()
+        if key == "lines":  # of the lab that is named
+            said = f"lab {said}: {labs.lines(labs.lab(said))} lines of bodies"
     finally:
         labs.labs.cache_clear()
     assert any(said in line for line in found), found

@@ -26,6 +26,7 @@ __asm__(
     RACE("R-S0F")
     RACE("R-S0F-disable")
     RACE("R-S0F-redrain")
+    RACE("R-S0G-redrain")
     RACE("R-S1")
     RACE("R-S1b")
     RACE("R-S1c")

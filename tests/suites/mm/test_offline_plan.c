@@ -100,6 +100,50 @@ static void long_range_is_committed_in_several_holds(struct ktest *t)
 	go_beside_planners(t, 72, 66, ROUNDS / 20);
 }
 
+/* ---- the caches follow ---- */
+
+/* Most that all CPUs may cache of a zone, by what they have taken over of its limits. */
+static unsigned long may_cache_all(const struct zone *zone)
+{
+	unsigned long pages = 0;
+	unsigned cpu, index;
+
+	for (cpu = 0; cpu < zone->mem->nr_cpus; cpu++)
+		for (index = 0; index < NR_CACHED_ORDERS; index++)
+			pages += (unsigned long)may_cache(zone, cpu, index_order(index), MT_MOVABLE)
+			    << index_order(index);
+	return pages;
+}
+
+/* Few enough to cut the limits, and enough to stay alone. */
+#define STAYS MAX(PAGEBLOCK_PAGES, 32ul)
+
+/* Also those that cached nothing, which a masked round does not ask. */
+static void offline_cuts_the_caches_of_every_cpu(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 16 * STAYS / PAGEBLOCK_PAGES);
+	struct zone *zone;
+	unsigned policy;
+	pfn_t first;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	first = zone->start_pfn + STAYS;
+	for (policy = 0; policy < NR_ISO_POLICIES; policy++) {
+		struct offline_opts opts = {.policy = (enum iso_policy)policy};
+		u64 forced = mm_event_sum(mem, EV_DRAIN_FORCED);
+
+		/* Its caches are large. */
+		pcp_refresh_all(mem);
+		EXPECT(t, may_cache_all(zone) > STAYS / 16);
+		EXPECT_EQ(t, offline_pages(mem, first, 15 * STAYS, &opts, NULL), 0);
+		EXPECT_EQ(t, zone->managed, STAYS);
+		EXPECT(t, may_cache_all(zone) <= STAYS / 16);
+		EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_FORCED), forced + 1);
+		EXPECT_EQ(t, online_pages(mem, first, 15 * STAYS, NULL), 0);
+	}
+}
+
 /* ---- an offline gets the lock in its turn ---- */
 
 #define GOING BLOCK(12)
@@ -166,4 +210,4 @@ static void offline_gets_the_hotplug_lock_in_turn(struct ktest *t)
 
 KTEST_SUITE(offline_plan, 0, KTEST_INSIDE(cache_limits_count_a_leaving_range_once),
     KTEST_COST(long_range_is_committed_in_several_holds),
-    KTEST(offline_gets_the_hotplug_lock_in_turn));
+    KTEST(offline_cuts_the_caches_of_every_cpu), KTEST(offline_gets_the_hotplug_lock_in_turn));

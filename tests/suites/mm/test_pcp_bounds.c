@@ -162,6 +162,41 @@ static void unpinned_page_may_be_cached(struct ktest *t)
 	restore_plan(test_zone(job.mem, ZONE_MOVABLE));
 }
 
+/* The caches hold 64 pages when the limit is cut; no free gives back all that is too much. */
+#define MANY 64
+#define FEW  (PAGEBLOCK_ORDER >= 9 ? 8 : 2)
+
+static void spill_under_a_cut_limit_leaves_no_more_than_the_capacity(struct ktest *t)
+{
+	static struct page *many[MANY + MANY];
+	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
+	struct mm_violation v;
+	unsigned i, had, has;
+	struct zone *zone;
+
+	REQUIRE(t, mem);
+	zone = test_zone(mem, ZONE_MOVABLE);
+	set_plan(zone, 0, MT_MOVABLE, MANY);
+	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 2 * MANY, many), 2 * MANY);
+	ktest_on_cpu(0, job_drain, mem);
+	EXPECT_EQ(t, free_on(0, mem, 0, MANY, many), MANY);
+	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), MANY);
+	/* As an offline cuts it, before its round. */
+	zone->pcp_capacity[0][MT_MOVABLE] = FEW;
+	had = MANY;
+	for (i = MANY; i < 2 * MANY; i++) {
+		EXPECT_EQ(t, free_on(0, mem, 0, 1, &many[i]), 1);
+		has = cached(zone, 0, 0, MT_MOVABLE);
+		EXPECT(t, has <= may_cache(zone, 0, 0, MT_MOVABLE));
+		EXPECT(t, has + 2 * PCP_BATCH >= had);
+		EXPECT(t, has < had || has <= FEW);
+		EXPECT_EQ(t, check_memory(mem, &v), 0);
+		had = has;
+	}
+	EXPECT(t, may_cache(zone, 0, 0, MT_MOVABLE) == FEW);
+	restore_plan(zone);
+}
+
 /* ---- drains ---- */
 
 /* CPU @cpu holds two pages of NORMAL and two of MOVABLE, and may hold no more. */
@@ -402,6 +437,7 @@ static void only_the_outermost_disable_sends_ipis(struct ktest *t)
 KTEST_SUITE(pcp_bounds, KTEST_QUICK | KTEST_MOSTLY_INSIDE,
     KTEST(claim_may_exceed_the_remaining_memory), KTEST(leaving_pages_are_at_most_the_managed_ones),
     KTEST_CONTRACT(a_refill_of_a_lower_zone_leaves_its_reserve), KTEST(unpinned_page_may_be_cached),
+    KTEST(spill_under_a_cut_limit_leaves_no_more_than_the_capacity, KTEST_SLOW),
     KTEST(a_local_drain_of_one_zone_leaves_the_others),
     KTEST_COST(precise_round_drains_zones_with_isolated_pageblocks),
     KTEST(leaving_cpu_has_no_capacity_until_it_is_back), KTEST(new_zones_are_seen_by_every_cpu),
