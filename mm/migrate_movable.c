@@ -149,7 +149,8 @@ static int migrate_one(struct memory *mem, struct page *src, struct migrate_targ
 		return -ENOENT;
 	}
 	sched_point("mig.target");
-	err = owner->ops->migrate(owner, mem, dst, src);
+	/* Broken since it was taken: the next try has another one. */
+	err = page_poisoned(dst) ? -EAGAIN : owner->ops->migrate(owner, mem, dst, src);
 	sched_point("mig.done");
 	put_owner(owner);
 	if (!err)

@@ -63,7 +63,6 @@ static void survey_block(
 	case PB_HOLE: in_way(out, WHY_HOLE, block, PAGEBLOCK_PAGES); break;
 	case PB_OFFLINE: in_way(out, WHY_ALREADY, block, PAGEBLOCK_PAGES); break;
 	case PB_ONLINE:
-	default:
 		if (pageblock_isolated(pb))
 			in_way(out, WHY_ISOLATED, block, PAGEBLOCK_PAGES);
 		survey_pages(zone, block, out);
@@ -189,7 +188,7 @@ static void claims_leaving(struct memory *mem, const struct range_claim *mine, s
 		hotplug_lock(mem);
 		/* The youngest first. */
 		LIST_FOREACH(c, &mem->claims, link) {
-			if (c->nr < before && nr < CLAIMS)
+			if (!c->stays && c->nr < before && nr < CLAIMS)
 				copy[nr++] = *c;
 		}
 		hotplug_unlock(mem);

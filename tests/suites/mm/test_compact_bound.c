@@ -5,6 +5,7 @@
  * memory on standby.
  */
 #include "tests/lib/standby_help.h"
+#include <quarry/poison.h>
 
 #define ZONE_SIZE (PAGEBLOCK_ORDER >= 9 ? 16u : 64u)
 
@@ -205,6 +206,50 @@ static void captured_pages_that_are_isolated_are_not_used(struct ktest *t)
 	mov_end(t);
 }
 
+/* ---- a captured page breaks ---- */
+
+static struct page *broken;
+static unsigned into_broken;
+
+/* Of those in hand: as the machine reports it while another page is being moved. */
+static void break_one_in_hand(struct page *dst, struct page *src)
+{
+	pfn_t block = ALIGN_DOWN(page_to_pfn_in(mov.mem, dst), PAGEBLOCK_PAGES), pfn;
+	struct poison_result result;
+
+	into_broken += dst == broken;
+	for (pfn = block; pfn < block + PAGEBLOCK_PAGES && !broken; pfn++) {
+		struct page *page = pfn_to_page_in(mov.mem, pfn);
+
+		if (page != dst && page_word(page) == PAGE_WORD(1, PG_ALLOC, 0))
+			broken = page;
+	}
+	if (broken && !page_poisoned(broken))
+		EXPECT_EQ(mov.t,
+		    mem_memory_failure(mov.mem, page_to_pfn_in(mov.mem, broken), 0, &result),
+		    -EBUSY);
+}
+
+static void captured_page_that_broke_is_not_moved_to(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
+
+	REQUIRE(t, mov_begin(t, mem));
+	the_zone = zone_in(mem, ZONE_MOVABLE);
+	all_caches_off(t, mem);
+	fill(the_zone->start_pfn, the_zone->start_pfn + BLOCK(2), the_zone->end_pfn);
+	broken = NULL;
+	into_broken = 0;
+	mov.on_move = break_one_in_hand;
+	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
+	REQUIRE(t, broken);
+	EXPECT_EQ(t, into_broken, 0);
+	/* Given back, it was retired. */
+	EXPECT_EQ(t, word_state(page_word(broken)), PG_HWPOISON);
+	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, broken)), 0);
+	mov_end(t);
+}
+
 /* ---- standby ---- */
 
 static unsigned long looks_of(struct ktest *t, struct memory *mem)
@@ -247,4 +292,5 @@ KTEST_SUITE(compact_bound, KTEST_QUICK | KTEST_MOSTLY_COST,
     KTEST(compaction_below_the_watermark_does_not_start, KTEST_SLOW),
     KTEST(refilled_window_is_abandoned, KTEST_SLOW),
     KTEST_CONTRACT(captured_pages_that_are_isolated_are_not_used, KTEST_SLOW),
+    KTEST_CONTRACT(captured_page_that_broke_is_not_moved_to, KTEST_SLOW),
     KTEST(standby_memory_adds_no_scanning));

@@ -162,7 +162,53 @@ static void broken_page_is_not_isolated(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
+static struct page *broken_target;
+
+/* The first page to move to breaks between its allocation and the move. */
+static struct page *get_and_break(struct migrate_target *to, struct memory *mem, unsigned order)
+{
+	struct page *page = migrate_anywhere.get(to, mem, order);
+
+	if (page && !broken_target) {
+		broken_target = page;
+		/* Its owner is told, and nothing else can be done. */
+		if (mem_memory_failure(mem, page_to_pfn_in(mem, page), 0, NULL) != -EBUSY)
+			return NULL;
+	}
+	return page;
+}
+
+static void give_back(
+    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
+{
+	migrate_anywhere.give_back(to, mem, page, order);
+}
+
+static void target_that_broke_is_not_moved_to(struct ktest *t)
+{
+	struct migrate_target target = {.get = get_and_break, .give_back = give_back};
+	struct memory *mem = list_pages(t, 0, 0, &lister_ops);
+	struct isolated_pages pages = {.to = &target};
+	struct migrate_stats stats = {0};
+	struct page *page;
+
+	REQUIRE(t, mem);
+	broken_target = NULL;
+	page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
+	REQUIRE(t, page);
+	page_make_movable(mem, page, &lister.owner, 0);
+	EXPECT_EQ(t, isolate_page(mem, page_to_pfn_in(mem, page), &pages), 0);
+	EXPECT_EQ(t, migrate_isolated(mem, &pages, NULL, &stats), 0);
+	REQUIRE(t, broken_target);
+	EXPECT_EQ(t, stats.retries, 1);
+	EXPECT_EQ(t, lister.calls, 1);
+	/* Given back, it was retired. */
+	EXPECT_EQ(t, word_state(page_word(broken_target)), PG_HWPOISON);
+	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, broken_target)), 0);
+	expect_each(t, mem, 1, PG_MOVABLE_OPS);
+}
+
 KTEST_SUITE(migrate_list, KTEST_QUICK, KTEST(more_pages_than_a_batch_are_moved),
     KTEST(pages_in_use_are_moved_later), KTEST(page_that_stays_in_use_stays_where_it_is),
     KTEST(lent_page_is_put_back_as_one), KTEST_COST(pinned_page_is_tried_once),
-    KTEST(broken_page_is_not_isolated));
+    KTEST(broken_page_is_not_isolated), KTEST(target_that_broke_is_not_moved_to));

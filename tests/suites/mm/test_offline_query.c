@@ -3,8 +3,8 @@
  * test_offline_query.c: the result of a survey for every kind of page and pageblock, and that it
  * changes none of them.
  */
+#include "mm/claim.h"
 #include "tests/lib/mov_help.h"
-
 #include <quarry/memory_hotplug.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
@@ -127,6 +127,35 @@ static void offline_pageblocks_count_whole(struct ktest *t)
 	expect_reason(t, WHY_ALREADY, BLOCK(1), BLOCK(10));
 }
 
+/* While the rest is brought online; what is online of it already is there to stay. */
+static void only_memory_that_leaves_is_missing(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 4, 12);
+	struct range_claim claim = {.stays = true};
+	struct pile pile = {NULL, 0};
+	unsigned long nr;
+	pfn_t start, end;
+
+	REQUIRE(t, mem);
+	start = zone_in(mem, ZONE_MOVABLE)->start_pfn;
+	end = zone_in(mem, ZONE_MOVABLE)->end_pfn;
+	all_caches_off(t, mem);
+	/* All memory for the kernel is in use: only zone MOVABLE has pages to spare. */
+	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NOWAIT, 0, ALL_THERE_IS);
+	claim.range = (struct pfn_range){start + BLOCK(1), end};
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	EXPECT_EQ(t, offline_query(mem, start, BLOCK(1), NULL), 0);
+	EXPECT_EQ(t, offline_candidate(mem, BLOCK(1), &nr), start);
+	EXPECT_EQ(t, nr, BLOCK(1));
+	range_unclaim(mem, &claim);
+	/* What an offline has claimed is as good as gone. */
+	claim.stays = false;
+	EXPECT_EQ(t, range_claim(mem, &claim), 0);
+	EXPECT_EQ(t, offline_query(mem, start, BLOCK(1), NULL), -EBUSY);
+	range_unclaim(mem, &claim);
+	pile_free(mem, &pile);
+}
+
 static void bad_arguments_are_refused(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
@@ -142,4 +171,4 @@ static void bad_arguments_are_refused(struct ktest *t)
 
 KTEST_SUITE(offline_query, KTEST_QUICK, KTEST(free_memory_has_no_blocker),
     KTEST(every_reason_is_counted_apart), KTEST(offline_pageblocks_count_whole),
-    KTEST(bad_arguments_are_refused));
+    KTEST(only_memory_that_leaves_is_missing), KTEST(bad_arguments_are_refused));
