@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* entry.h: what public functions of mm/ share: a check of the context, the report of a failure. */
+/*
+ * entry.h: what public functions of mm/ share: a check of the context, the report of a failure,
+ * the records of many pages.
+ */
 #ifndef QUARRY_MM_ENTRY_H
 #define QUARRY_MM_ENTRY_H
 
@@ -18,5 +21,12 @@ static inline int mm_fail(struct mm_fail *fail, pfn_t pfn, enum mm_why why, int 
 		*fail = (struct mm_fail){.pfn = pfn, .why = why};
 	return err;
 }
+
+/*
+ * A record for each page of an array of @nr (trace_ring.c), some of which may be NULL.  Any
+ * context; of a free, before it.
+ */
+void trace_bulk(
+    struct memory *mem, enum trace_kind kind, struct page *const *pages, unsigned long nr);
 
 #endif

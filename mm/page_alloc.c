@@ -298,7 +298,17 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 	case PG_PCP:
 	case PG_FREEING: return bad_free(mem, page, order, "double free");
 	case PG_TAIL: return bad_free(mem, page, order, "not the head of an allocated block");
-	default: return bad_free(mem, page, order, "not allocated by alloc_pages, or still in use");
+	case PG_RESERVED:
+	case PG_SLAB:
+	case PG_PGTABLE:
+	case PG_OBJECT:
+	case PG_MOVABLE_OPS:
+	case PG_LRU:
+	case PG_ISO_MIG:
+	case PG_BALLOON:
+	case PG_HWPOISON:
+	case NR_PAGE_STATES:
+		return bad_free(mem, page, order, "not allocated by alloc_pages, or still in use");
 	}
 	if (word_order(word) != order)
 		return bad_free(mem, page, order, "wrong order");
@@ -342,6 +352,8 @@ static always_inline unsigned long alloc_bulk(
 			break;
 		got++;
 	}
+	if (unlikely(body_tracing(mem, own)))
+		trace_bulk(mem, TR_alloc, pages, got);
 	return got;
 }
 
@@ -350,6 +362,8 @@ static always_inline unsigned long free_bulk(
 {
 	unsigned long done = 0, refused = 0;
 
+	if (unlikely(body_tracing(mem, own)))
+		trace_bulk(mem, TR_free, pages, nr);
 	while (done < nr) {
 		unsigned long end = MIN(nr, done + BULK_CHUNK);
 		irqflags_t flags = arch_irq_save();

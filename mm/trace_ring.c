@@ -8,6 +8,7 @@
  * Invariants: a ring keeps the last TRACE_RECORDS records of its CPU.
  * Tests:      trace_ring, words.
  */
+#include "mm/entry.h"
 #include <quarry/mm.h>
 
 #define HISTORY 12                                       /* records that a report prints */
@@ -99,6 +100,17 @@ void trace_blocks(
 	if (ring && nr)
 		record_blocks(ring, mem, kind, pages, nr, order);
 	arch_irq_restore(flags);
+}
+
+void trace_bulk(
+    struct memory *mem, enum trace_kind kind, struct page *const *pages, unsigned long nr)
+{
+	unsigned long i;
+
+	for (i = 0; i < nr; i++) {
+		if (pages[i])
+			trace_page(mem, kind, page_to_pfn_in(mem, pages[i]), 0);
+	}
 }
 
 void trace_pages(struct memory *mem, enum trace_kind kind, struct page **pages, unsigned nr)

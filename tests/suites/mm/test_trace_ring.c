@@ -63,6 +63,33 @@ static void hot_paths_are_recorded_only_on_request(struct ktest *t)
 	EXPECT_EQ(t, hit[before + 1].rec.kind, TR_alloc);
 }
 
+/* Each of them, wherever the bulk had it from: the cache, or past it. */
+static void pages_of_a_bulk_are_recorded(struct ktest *t)
+{
+	static struct page *pages[2 * PCP_BATCH];
+	struct memory *mem = ktest_memory(t, 0, 8, 4);
+	struct trace_hit hit[HITS];
+	unsigned i, at, nr;
+
+	REQUIRE(t, mem);
+	trace_switch(mem, true);
+	EXPECT_EQ(
+	    t, mem_alloc_pages_bulk(mem, GFP_KERNEL, ARRAY_SIZE(pages), pages), ARRAY_SIZE(pages));
+	EXPECT_EQ(t, mem_free_pages_bulk(mem, ARRAY_SIZE(pages), pages), 0);
+	trace_switch(mem, false);
+	for (i = 0; i < ARRAY_SIZE(pages); i++) {
+		unsigned allocs = 0, frees = 0;
+
+		nr = kinds(mem, page_to_pfn_in(mem, pages[i]), hit);
+		for (at = 0; at < nr; at++) {
+			allocs += hit[at].rec.kind == TR_alloc && !frees;
+			frees += hit[at].rec.kind == TR_free && allocs;
+		}
+		EXPECT_EQ(t, allocs, 1);
+		EXPECT_EQ(t, frees, 1);
+	}
+}
+
 static void ranges_are_one_record(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 8);
@@ -239,7 +266,7 @@ static void blocks_side_by_side_are_one_record(struct ktest *t)
 
 KTEST_SUITE(trace_ring, KTEST_QUICK, KTEST(records_of_one_moment_stay_in_their_order),
     KTEST(a_record_concerns_its_block_and_no_other), KTEST(slow_paths_are_recorded_in_order),
-    KTEST(hot_paths_are_recorded_only_on_request), KTEST(ranges_are_one_record),
-    KTEST(blocks_side_by_side_are_one_record), KTEST(an_undone_offline_leaves_both_records),
-    KTEST(a_page_is_followed_from_owner_to_owner),
+    KTEST(hot_paths_are_recorded_only_on_request), KTEST(pages_of_a_bulk_are_recorded),
+    KTEST(ranges_are_one_record), KTEST(blocks_side_by_side_are_one_record),
+    KTEST(an_undone_offline_leaves_both_records), KTEST(a_page_is_followed_from_owner_to_owner),
     KTEST(records_of_several_cpus_are_in_order_of_time), KTEST(oldest_records_are_overwritten));
