@@ -4,8 +4,9 @@
  *
  * Owns:       account_all; the numbers of every account.
  * Locks:      none: every number is changed by one atomic operation.
- * Invariants: a number is at least the sum of those of the accounts below it.  A limit is passed by
- *             nobody, not even for a moment; two who meet right below it may both be refused.
+ * Invariants: a number is at least the sum of those of the accounts below it, save between two
+ *             steps of a charge or a count, which go from the lowest account up.  A limit is passed
+ *             by nobody, not even for a moment; two who meet right below it may both be refused.
  * Tests:      account, short.
  */
 #include <quarry/mm.h>

@@ -222,7 +222,15 @@ static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->
 		case PG_FREE:
 		case PG_PCP: /* gets out at the next drain */
 		case PG_FREEING: break;
-		default: /* a TAIL: a larger block reaches into the window */ return 0;
+		case PG_TAIL: /* a larger block reaches into the window */
+		case PG_RESERVED:
+		case PG_ALLOC:
+		case PG_SLAB:
+		case PG_PGTABLE:
+		case PG_OBJECT:
+		case PG_ISO_MIG: /* another thread moves it */
+		case PG_HWPOISON:
+		case NR_PAGE_STATES: return 0;
 		}
 		pfn += 1UL << word_order(word);
 	}

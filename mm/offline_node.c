@@ -39,7 +39,10 @@ static bool block_online(struct zone *zone, pfn_t pfn)
 	    pageblock_type(pb) != MT_CMA;
 }
 
-/* It may have been brought online, and offlined again, meanwhile: then it is not ours. */
+/*
+ * One that was brought online meanwhile is not ours.  One that has been offlined again since, by a
+ * request of its own, looks as if it were, and comes back with the node.
+ */
 static void note_evacuated(struct zone *zone, struct pfn_range range)
 {
 	pfn_t pfn;

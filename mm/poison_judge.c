@@ -155,10 +155,14 @@ static enum poison_verdict judge(struct poison_request *r, int *err) REQUIRES_ZO
 	case PG_OBJECT:
 	case PG_LRU: return judge_object_page(r, state, err);
 	case PG_ISO_MIG: r->moving = true; return r->last ? judge_stays(r, err) : AGAIN;
-	default:
-		/* RESERVED, SLAB, PGTABLE. */
-		return judge_stays(r, err);
+	case PG_RESERVED:
+	case PG_SLAB:
+	case PG_PGTABLE:
+	case PG_TAIL:     /* is no head's */
+	case PG_HWPOISON: /* is flagged */
+	case NR_PAGE_STATES: break;
 	}
+	return judge_stays(r, err);
 }
 
 enum poison_verdict poison_look(struct poison_request *r, int *err)

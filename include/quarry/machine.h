@@ -111,7 +111,8 @@ void arch_array_shrink(uintptr_t va, size_t len);
 int arch_array_place(uintptr_t va, phys_t pa, size_t len) must_check;
 /*
  * Make RAM at [@pa, @pa + @len), multiples of 2 MiB, accessible by arch_phys_to_virt.  0; -ENOMEM,
- * when some is.  And the reverse, except for RAM that was present at boot.  Context as above.
+ * when some is.  And the reverse, of what entries of 2 MiB map: RAM that was present at boot may be
+ * mapped by larger ones, and then stays accessible.  Context as above.
  */
 int arch_direct_map(phys_t pa, size_t len) must_check;
 void arch_direct_unmap(phys_t pa, size_t len);
