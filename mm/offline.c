@@ -276,6 +276,7 @@ int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fa
 			hotplug_lock(mem);
 			online_chunk(zone_of(mem, start), (struct pfn_range){pfn, end});
 			hotplug_unlock(mem);
+			sched_point("online.chunk");
 		}
 		drop_claim(mem, &claim);
 	}

@@ -153,20 +153,20 @@ class Seconds:
 
 def base_of(v, kill):
     """The build in which the kill shows."""
-    if kill.kind in ("race", "explore"):
+    if kill.kind in ("race", "explore", "matrix"):
         return "race" if kill.engine == "mttcg" else "fiber"
     return "kernel" if v.get("world") == "qemu" else "host-" + v.get("build", "port")
 
 
 def outcome_of(kill, program, tag):
-    """The outcome of a race, or of the first bad schedule of an explorer's set; OK if there is
-    none."""
+    """The outcome of a race, or of the first bad schedule of an explorer's set, or of the first bad
+    run of a row of the matrix; OK if there is none."""
     if kill.kind == "race":
         return race.run_scripts(program, kill.engine, f"{os.getpid()}-{tag}", [kill.name])[
             kill.name
         ][0][1]
     try:
-        lines = explore.lines_of([program, "--explore", kill.name, "--json"])
+        lines = explore.lines_of([program, f"--{kill.kind}", kill.name, "--json"])
     except subprocess.TimeoutExpired:
         return "TIMEOUT"
     return lines[0]["outcome"] if lines else "no such set"

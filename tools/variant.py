@@ -68,11 +68,12 @@ class Kill:
     @property
     def kind(self):
         word = self.text.split()[0]
-        return word if word in ("race", "explore", "fuzz") else "test"
+        return word if word in ("race", "explore", "matrix", "fuzz") else "test"
 
     @property
     def name(self):
-        """SUITE.TEST, or the name of the race script, the explorer's set, the fuzz target."""
+        """SUITE.TEST, or the name of the race script, the explorer's set, the row of the matrix,
+        the fuzz target."""
         return self.text.split()[0 if self.kind == "test" else 1]
 
     @property
@@ -171,7 +172,9 @@ def parse(path, needed=NEEDED):
     if "expect" in needed and len(v.header["kill"]) != len(v.header["expect"]):
         raise BadVariant(f"{name}: a kill: and an expect: go together")
     for kill in v.header["kill"]:
-        if not re.fullmatch(r"\w+\.\w+|race \S+( fiber| mttcg)?|explore \S+|fuzz \w+", kill):
+        if not re.fullmatch(
+            r"\w+\.\w+|race \S+( fiber| mttcg)?|(explore|matrix) \S+|fuzz \w+", kill
+        ):
             raise BadVariant(
                 f"{name}: kill: {kill!r}: neither SUITE.TEST nor race SCRIPT nor explore SET"
             )

@@ -41,6 +41,7 @@ struct race_script {
 	char expect[RACE_NAME]; /* outcome for the right code */
 	enum iso_policy policy;
 	unsigned nr_roles, nr_cpus; /* CPUs of the memory: at least one for each role */
+	unsigned movable;   /* pageblocks of zone MOVABLE, its caches as large as they get; 0: 32 */
 	unsigned nr, first; /* entries; the first that is traced: those before set the scene */
 	struct race_entry entry[RACE_ENTRIES];
 	char error[80]; /* why it could not be read */

@@ -2,23 +2,22 @@
 /*
  * fiber_main.c: the program that replays race scripts and looks for races, CPUs being fibers.
  *
- *   race [--verbose] [--jitter=N] SCRIPT...
- *                                     replay: a script's name, or a file; N times more, with CPUs
- *                                     preempted by chance, for the same trace
- *   race --step [--moves=LETTERS] SCRIPT
- *                                     one move at a time, by keys from stdin; after those moves
+ *   race [--verbose] [--jitter=N] SCRIPT...   replay: a script's name, or a file; N times more,
+ *                                     with CPUs preempted by chance, for the same trace
+ *   race --step [--moves=LETTERS] SCRIPT      one move at a time, by keys; after those moves
  *   race --schedule=N[-M] SCRIPT      in the orders that derive from these seeds
  *   race --list | --sets              the names of the scripts; of the explorer's sets
  *   race --explore SET [--seed=N] [--max=N] [--json]
  *                                     SET a name, "all", or operations: "free(P) | offline(P)=0";
  *                                     without a seed all with at most two preemptions, or about N
  *        [--alive]                  a line now and then: a schedule that runs for ever prints none
- *        [--setup=ENTRIES] [--policy=NAME]   for operations
- *        [--plan=PLAN]              one schedule, as a failure prints it
+ *        [--setup=ENTRIES] [--policy=NAME] for operations; [--plan=PLAN] one schedule
+ *   race --matrix ROW|all|CELL [--part=N] [--json]    matrix.c
  *
  * Exit status 0: every script ended as its file expects of the right code; no schedule failed.
  */
 #include "explore.h"
+#include "matrix.h"
 #include "step.h"
 #include <quarry/ktest.h>
 #include <quarry/smp.h>
@@ -442,6 +441,8 @@ int main(int argc, char **argv)
 	unsigned k;
 	int i;
 
+	if (argc > 2 && !strcmp(argv[1], "--matrix"))
+		return matrix_main(argc - 2, argv + 2);
 	for (i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--json"))
 			o.json = true;
@@ -488,8 +489,7 @@ int main(int argc, char **argv)
 			continue;
 		done = true;
 	}
-	if (explore)
-		good &= explore_named(explore, &o);
+	good &= !explore || explore_named(explore, &o);
 	if (!done) {
 		fprintf(stderr,
 		    "usage: race [--step | --schedule=N-M] SCRIPT... | --list | --sets | "

@@ -18,3 +18,6 @@ FIBER_SRCS += tests/races/fiber_main.c
 FIBER_SRCS += tests/races/fiber_step.c
 FIBER_SRCS += tests/races/explore.c
 FIBER_SRCS += tests/races/shrink.c
+FIBER_SRCS += tests/races/matrix.c
+FIBER_SRCS += tests/races/matrix_rows.c
+FIBER_SRCS += tests/races/matrix_scene.c

@@ -12,6 +12,8 @@
 #include <quarry/smp.h>
 
 #define MAX_HOARD 1024
+/* The most pageblocks of zone MOVABLE that a script may ask for, where they are small. */
+#define RACE_WIDE 112u
 
 /*
  * Object pages: V in slot VM_SLOT of an object that two spaces show, in one of which it was

@@ -25,7 +25,8 @@
 /* The same where they are lent, which not every machine has so much to spare for. */
 #define LENT       (PAGEBLOCK_ORDER >= 9 ? 8u : BLOCKS)
 #define STANDBY    4u
-#define ARENA_SIZE (BLOCKS * 2 * PAGEBLOCK_PAGES * sizeof(struct page) + (152UL << 10))
+#define WIDE       (PAGEBLOCK_ORDER >= 9 ? BLOCKS : RACE_WIDE)
+#define ARENA_SIZE ((BLOCKS + WIDE) * PAGEBLOCK_PAGES * sizeof(struct page) + (216UL << 10))
 
 static char arena[ARENA_SIZE] __attribute__((aligned(4096)));
 static size_t arena_used;
@@ -84,8 +85,10 @@ void ops_build(const struct race_script *s)
 	const bool backed =
 	    has_scene(s, "scene(V)") || has_scene(s, "scene(N)") || has_scene(s, "scene(G)");
 	const unsigned blocks = backed ? LENT : BLOCKS;
-	const unsigned long nr = 2 * blocks * PAGEBLOCK_PAGES;
-	const pfn_t start = backed ? race_ram(nr) : 0, middle = start + nr / 2, end = start + nr;
+	const unsigned movable = s->movable ? MIN(s->movable, WIDE) : blocks;
+	const unsigned long nr = (blocks + movable) * PAGEBLOCK_PAGES;
+	const pfn_t start = backed ? race_ram(nr) : 0, end = start + nr;
+	const pfn_t middle = start + blocks * PAGEBLOCK_PAGES;
 	const pfn_t online_end = has_scene(s, "scene(B)") ? end - STANDBY * PAGEBLOCK_PAGES : end;
 	struct memory_config cfg = {.name = "race",
 	    .start_pfn = start,
@@ -130,7 +133,8 @@ void ops_build(const struct race_script *s)
 	err = err ? err : memory_start(mem);
 	if (err)
 		panic("race: no memory: error %d", err);
-	keep_caches_small(mem);
+	if (!s->movable)
+		keep_caches_small(mem);
 	mem->policy = s->policy;
 	mem->blocks_at_once = 1; /* so that other threads run in between */
 	ops.mem = mem;
