@@ -128,16 +128,14 @@ static int refresh_round(struct memory *mem, struct zone *zone) REQUIRES_SHARED(
 	return drain_round(&req, true);
 }
 
-int pcp_cut_counted(struct zone *zone, struct drain_cost *cost)
+void pcp_cut(struct zone *zone)
 {
 	if (!zone_over_limits(zone))
-		return 0;
+		return;
 	rounds_lock(zone->mem);
-	cost->ipis += (unsigned)refresh_round(zone->mem, zone);
-	cost->rounds++;
+	refresh_round(zone->mem, zone);
 	MM_EVENT(zone->mem, DRAIN_FORCED);
 	rounds_unlock(zone->mem);
-	return 0;
 }
 
 int zone_pcp_disable(struct zone *zone)

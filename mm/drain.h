@@ -52,10 +52,9 @@ struct drain_cost {
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost) EXCLUDES(pcp_ctl_class);
 /*
  * The limits of @zone may have been cut: a round in which each CPU takes them over and gives back
- * what no longer fits; none, if no CPU has a larger capacity.  Returns 0.  Context: thread, may
- * sleep.
+ * what no longer fits; none, if no CPU has a larger capacity.  Context: thread, may sleep.
  */
-int pcp_cut_counted(struct zone *zone, struct drain_cost *cost) EXCLUDES(pcp_ctl_class, zone_class);
+void pcp_cut(struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
 
 /* ---- what CPUs seem to cache, by unlocked reads ---- */
 

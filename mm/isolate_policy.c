@@ -46,11 +46,15 @@ static int may_miss(struct zone *zone, struct drain_cost *cost)
 	return 0;
 }
 
-/* Nothing is isolated any more; and no round has cut the caches to what the zone has left. */
+/*
+ * Nothing is isolated any more; and no round has cut the caches to what the zone has left.  The one
+ * that does is not in @cost: no page of the range waits for it.
+ */
 static int cut_caches(struct zone *zone, struct drain_cost *cost)
 {
 	atomic_sub(&zone->mem->iso_pending, 1u);
-	return pcp_cut_counted(zone, cost);
+	pcp_cut(zone);
+	return 0;
 }
 
 static int caches_on(struct zone *zone, struct drain_cost *cost)

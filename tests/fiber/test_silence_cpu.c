@@ -261,8 +261,7 @@ static void offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct 
 		EXPECT_TOOK(t, arch_clock_ns() - began, 59 * S);
 		deaf_end(&deaf);
 		EXPECT_EQ(t, o.err, 0);
-		/* By redrain a round of its own cuts the caches to what the zone has left. */
-		EXPECT_EQ(t, o.res.rounds, o.opts.policy == ISO_REDRAIN ? 2 : 1);
+		EXPECT_EQ(t, o.res.rounds, 1);
 		expect_sound(t, o.mem);
 		EXPECT_EQ(t, online_pages(o.mem, o.start, PAGEBLOCK_PAGES, NULL), 0);
 		expect_all_free(t, o.mem);

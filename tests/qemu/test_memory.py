@@ -28,9 +28,9 @@ def over(boot):
     return run
 
 
-def killed(run):
+def killed(run, finished=0):
     """The rows of the one table that was printed; and that the victim has the most of the tasks
-    that may be killed."""
+    that may be killed.  The others had @finished pages in the end."""
     assert len(re.findall(r"^oom: no memory for ", run.text, re.MULTILINE)) == 1, run.story()
     rows = [m.groupdict() for m in ROW.finditer(run.text)]
     for row in rows:
@@ -41,13 +41,13 @@ def killed(run):
     assert victim["pages"] == max(
         row["pages"] for row in rows if not re.search("exempt|not counted", row["remark"])
     ), run.story()
-    # Its memory is back: all that it had mapped, at least.
+    # Its memory is back, all that it had mapped at least: free, or taken by others since.
+    others = sum(row["pages"] for row in rows if row is not victim)
     gone = re.findall(
         r"^oom: task (\d+) (\S+) is gone, (\d+) pages are free$", run.text, re.MULTILINE
     )
-    assert [g[:2] for g in gone] == [(victim["id"], victim["name"])] and int(gone[0][2]) >= victim[
-        "pages"
-    ], run.story()
+    assert [g[:2] for g in gone] == [(victim["id"], victim["name"])], run.story()
+    assert int(gone[0][2]) + max(0, finished - others) >= victim["pages"], run.story()
     return rows, victim
 
 
@@ -79,15 +79,15 @@ def test_twice_the_memory_anonymous(over, case):
     verify theirs."""
     run = over(case)
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
-    rows, victim = killed(run)
+    finished = [int(n) for n in re.findall(r"^hog: (\d+) pages, 0 of them wrong$", run.text, re.M)]
+    rows, victim = killed(run, sum(finished))
     assert victim["name"] == "hog" and len(rows) == 5, run.story()
     assert (
         int(victim["unmapped"]) > victim["pages"] // 2
         if case == 3
         else int(victim["unmapped"]) == 0
     ), run.story()
-    finished = re.findall(r"^hog: (\d+) pages, 0 of them wrong$", run.text, re.M)
-    assert len(finished) == 3 and all(int(n) > 2000 for n in finished), run.story()
+    assert len(finished) == 3 and min(finished) > 2000, run.story()
 
 
 def test_pager_in_use_is_not_killed(over):
