@@ -232,19 +232,19 @@ static bool oom_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 		 * It has released everything since it was counted, and will not report its end
 		 * again.
 		 */
-		if (!task_end_victim(victim->task))
-			memory_oom_gone(mem);
+		if (!task_end_victim(victim->task, READ_ONCE(mem->oom.going)))
+			memory_oom_gone(mem, READ_ONCE(mem->oom.going));
 	}
 	for (i = 0; i < nr_rows; i++)
 		task_put(table[i].task);
 	return victim;
 }
 
-void oom_gone(const struct task *task)
+void oom_gone(const struct task *task, u32 victim)
 {
 	printk("oom: task %u %s is gone, %lu pages are free\n", task->id, task->name,
 	    memory_free_pages(&kernel_memory));
-	memory_oom_gone(&kernel_memory);
+	memory_oom_gone(&kernel_memory, victim);
 }
 
 void oom_init(void)

@@ -128,7 +128,7 @@ void task_end(struct task *task, enum task_end how, s32 status)
 void task_release(struct task *task)
 {
 	struct vm_space *space;
-	bool victim;
+	u32 victim;
 
 	cap_table_destroy(&task->caps);
 	task_set_handler(task, NULL);
@@ -148,11 +148,11 @@ void task_release(struct task *task)
 	victim = task->victim;
 	task_unlock(&task->lock);
 	if (victim)
-		oom_gone(task);
+		oom_gone(task, victim);
 	wake_up(&task_ended);
 }
 
-bool task_end_victim(struct task *task)
+bool task_end_victim(struct task *task, u32 victim)
 {
 	struct thread *t;
 	bool there;
@@ -160,7 +160,7 @@ bool task_end_victim(struct task *task)
 	task_end(task, TASK_KILLED, -ENOMEM);
 	task_lock(&task->lock);
 	there = !task->ended;
-	task->victim = there;
+	task->victim = there ? victim : 0;
 	TAILQ_FOREACH(t, &task->threads, task_link) {
 		WRITE_ONCE(t->mm.reserve, 1u);
 		thread_wake(t); /* it may be waiting for memory */

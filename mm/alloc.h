@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * alloc.h: allocating and freeing, and what they wait for (page_alloc.c, alloc_wait.c, alloc_oom.c,
- * zonelist.c).
+ * alloc.h: allocating and freeing (page_alloc.c, alloc_wait.c, zonelist.c).
  */
 #ifndef QUARRY_MM_ALLOC_H
 #define QUARRY_MM_ALLOC_H
@@ -28,20 +27,5 @@ struct page *zero_block(const struct memory *mem, struct page *page, unsigned or
 #define PUT_MANY 16u
 void put_many(struct memory *mem, struct page **pages, unsigned nr) EXCLUDES(zone_class);
 int free_slow(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
-
-/* ---- the OOM killer (alloc_oom.c) ---- */
-
-/* Tasks that had given memory back when an allocation began anew, and how often it has. */
-struct oom_seen {
-	u64 gone, left;
-	unsigned runs;
-};
-void oom_begin(const struct memory *mem, struct oom_seen *seen);
-/*
- * Of an allocation that found nothing though reclaim was tried: a page after all; or NULL, and
- * *@again says whether a task has ended since oom_begin(@seen), or not.
- */
-struct page *oom_alloc(
-    struct memory *mem, gfp_t gfp, unsigned order, const struct oom_seen *seen, bool *again);
 
 #endif

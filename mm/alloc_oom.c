@@ -5,17 +5,18 @@
  * Owns:       mem->oom.
  * Locks:      mem->oom.lock, a mutex, around each decision; nothing is held while a victim is
  *             waited for.
- * Invariants: one victim at a time: while it is exiting no other is chosen.  Nobody is chosen
+ * Invariants: one victim at a time: while it is exiting no other is chosen.  Each has a number:
+ *             only who waits for it gives it up, and its end is no other's.  Nobody is chosen
  *             unless, since the allocation last began anew, no victim has gone, reclaim has freed
  *             nothing and a complete drain has been made; nor before one more search under the
  *             lock, for pages that others have freed meanwhile.  Nor from a table that lacks a task
  *             which has given its memory back since then: the request looks for that first
  *             (memory_oom_outdated).
- * Tests:      play_oom, oom, oom_exact, oom_tasks, held, standby.
+ * Tests:      oom, oom_exact, silence_oom, oom_tasks, held, standby.
  */
 #include "mm/alloc.h"
-#include "mm/entry.h"
 #include "mm/event.h"
+#include "mm/request.h"
 #include "mm/zone.h"
 #include <quarry/oom.h>
 #include <quarry/sched_point.h>
@@ -24,7 +25,7 @@
  * How long a victim has.  After that it is taken to wait for a thread that needs memory itself, and
  * another victim is chosen.
  */
-#define GOING_NS 20000000000ULL
+u64 oom_wait_ns = 20000000000ULL;
 
 /*
  * How long no other is chosen after one has ended: a migrator, or reclaim, may have a reference
@@ -36,8 +37,11 @@
  * An allocation begins anew so often because others leave: what they give back may be of no use to
  * it.
  */
-#define MAX_RUNS     8
+#define MAX_OTHERS   7
 #define HOWEVER_MANY (~0ULL)
+
+/* Of victims, of all memories. */
+static u32 numbers; /* a */
 
 void memory_set_oom(struct memory *mem,
     bool (*kill)(struct memory *mem, gfp_t gfp, unsigned order, void *arg), void *arg)
@@ -48,11 +52,12 @@ void memory_set_oom(struct memory *mem,
 	mutex_unlock(&mem->oom.lock);
 }
 
-void memory_oom_gone(struct memory *mem)
+/* One that was given up does not end the wait for another. */
+void memory_oom_gone(struct memory *mem, u32 victim)
 {
 	WRITE_ONCE(mem->oom.gone_at, arch_clock_ns());
 	atomic_add(&mem->oom.gone, 1);
-	store_release(&mem->oom.going, 0u);
+	(void)atomic_cas(&mem->oom.going, victim, 0u);
 	wake_up(&mem->oom.wq);
 }
 
@@ -75,106 +80,113 @@ bool memory_oom_outdated(struct memory *mem)
 	return load_acquire(&mem->oom.going) && begins_anew(&mem->oom);
 }
 
-void oom_begin(const struct memory *mem, struct oom_seen *seen)
+void oom_begin(struct request *q)
 {
-	seen->gone = READ_ONCE(mem->oom.gone);
-	seen->left = load_acquire(&mem->oom.left);
-	seen->runs++;
+	q->gone = READ_ONCE(q->mem->oom.gone);
+	q->left = load_acquire(&q->mem->oom.left);
 }
 
 /*
  * Would the end of a task help?  Not a request that is particular about where its memory lies; nor
  * a large block if there are pages enough, only not side by side.
  */
-static bool death_helps(struct memory *mem, gfp_t gfp, unsigned order)
+static bool death_helps(const struct request *q)
 {
 	const struct zone *zone;
 	unsigned at;
 
-	if (gfp & (GFP_NORETRY | GFP_THISNODE | GFP_DMA32) || !READ_ONCE(mem->oom.kill))
+	if (q->gfp & (GFP_NORETRY | GFP_THISNODE | GFP_DMA32) || !READ_ONCE(q->mem->oom.kill))
 		return false;
-	if (order == 0)
+	if (q->order == 0)
 		return true;
-	for_each_zone_of(memory_node(mem, arch_cpu_id()), gfp, zone, at) {
-		if (zone_watermark_ok(zone, 0, gfp | GFP_WMARK_HIGH, zone->kind != gfp_kind(gfp)))
+	for_each_zone_of(q->node, q->gfp, zone, at) {
+		if (zone_watermark_ok(
+		        zone, 0, q->gfp | GFP_WMARK_HIGH, zone->kind != gfp_kind(q->gfp)))
 			return false;
 	}
 	return true;
 }
 
-/* A task is exiting, since now or before, or has ended; false: there is none.  Under the lock. */
-static bool choose(struct memory *mem, gfp_t gfp, unsigned order)
+/* Under the lock.  TRY_NEXT: a victim is exiting, or has ended. */
+static enum outcome choose(struct request *q)
 {
-	struct oom_state *oom = &mem->oom;
+	struct oom_state *oom = &q->mem->oom;
 
 	KASSERT(mutex_is_held(&oom->lock));
-	if (load_acquire(&oom->going) || READ_ONCE(port_task()->reserve))
-		return true;
 	sched_point("oom.choose");
+	oom->asked = q->others < MAX_OTHERS ? q->left : HOWEVER_MANY;
 	/* Before the call: the victim may be gone when it returns. */
-	WRITE_ONCE(oom->going, 1);
-	if (!oom->kill || !oom->kill(mem, gfp, order, oom->arg)) {
-		WRITE_ONCE(oom->going, 0);
-		if (begins_anew(oom))
-			return true;
-		MM_EVENT(mem, OOM_NOBODY);
-		return false;
+	WRITE_ONCE(oom->going, atomic_add(&numbers, 1u) % ~0u + 1);
+	if (oom->kill && oom->kill(q->mem, q->gfp, q->order, oom->arg)) {
+		MM_EVENT(q->mem, OOM_KILLS);
+		return TRY_NEXT;
 	}
-	MM_EVENT(mem, OOM_KILLS);
-	return true;
+	WRITE_ONCE(oom->going, 0);
+	if (begins_anew(oom)) {
+		q->others++;
+		return TRY_ANEW;
+	}
+	MM_EVENT(q->mem, OOM_NOBODY);
+	return GIVE_UP;
 }
 
-/* Until another one may be chosen. */
-static u64 grace_left(const struct oom_state *oom)
-{
-	u64 passed = arch_clock_ns() - READ_ONCE(oom->gone_at);
-
-	return READ_ONCE(oom->gone) && passed < GRACE_NS ? GRACE_NS - passed : 0;
-}
-
-struct wait_gone {
+/* Who is waited for, a victim or, until another may be chosen, nobody, 0; and how long. */
+struct victim_wait {
 	const struct oom_state *oom;
-	u64 gone;
+	u32 victim;
+	u64 ns;
 };
 
-/* A victim does not wait for itself, or it would never exit. */
-static bool has_gone(void *arg)
+static bool other_victim(const void *arg)
 {
-	const struct wait_gone *w = arg;
+	const struct victim_wait *p = arg;
 
-	return READ_ONCE(w->oom->gone) != w->gone || READ_ONCE(port_task()->reserve);
+	return load_acquire(&p->oom->going) != p->victim;
 }
 
-struct page *oom_alloc(
-    struct memory *mem, gfp_t gfp, unsigned order, const struct oom_seen *seen, bool *again)
+/* Under the lock.  TRY_NEXT: wait as @p says. */
+static enum outcome decide(struct request *q, struct victim_wait *p)
 {
-	struct wait_gone w = {&mem->oom, seen->gone};
-	struct page *page;
-	u64 grace;
+	struct oom_state *oom = &q->mem->oom;
+	u64 since = arch_clock_ns() - READ_ONCE(oom->gone_at);
+	enum outcome then = TRY_NEXT;
 
-	KASSERT(may_sleep() && seen->runs > 0);
-	*again = false;
-	if (!death_helps(mem, gfp, order))
-		return NULL;
-	mutex_lock(&mem->oom.lock);
-	page = alloc_from_zonelist(mem, gfp, order);
-	grace = grace_left(&mem->oom);
-	mem->oom.asked = seen->runs < MAX_RUNS ? seen->left : HOWEVER_MANY;
-	if (!page)
-		*again = READ_ONCE(mem->oom.gone) != seen->gone || grace || choose(mem, gfp, order);
-	mutex_unlock(&mem->oom.lock);
-	if (*again && grace) {
-		wait_until(&mem->oom.wq, has_gone, &w, grace);
-		return NULL;
+	q->page = alloc_from_zonelist(q->mem, q->gfp, q->order);
+	if (q->page)
+		return GOT_IT;
+	if (READ_ONCE(oom->gone) != q->gone)
+		return TRY_ANEW;
+	*p = (struct victim_wait){.oom = oom, .ns = GRACE_NS - MIN(since, GRACE_NS)};
+	p->victim = load_acquire(&oom->going);
+	if (!p->victim && (!q->gone || !p->ns)) {
+		then = choose(q);
+		p->victim = load_acquire(&oom->going);
 	}
-	if (!*again || !load_acquire(&mem->oom.going) ||
-	    wait_until(&mem->oom.wq, has_gone, &w, GOING_NS))
-		return page;
-	mutex_lock(&mem->oom.lock);
-	if (READ_ONCE(mem->oom.gone) == seen->gone && load_acquire(&mem->oom.going)) {
-		MM_EVENT(mem, OOM_STUCK);
-		WRITE_ONCE(mem->oom.going, 0);
+	if (p->victim)
+		p->ns = READ_ONCE(oom_wait_ns);
+	return then;
+}
+
+enum outcome oom_alloc(struct request *q)
+{
+	struct oom_state *oom = &q->mem->oom;
+	enum outcome then = GIVE_UP;
+	struct victim_wait p;
+
+	if (!death_helps(q))
+		return GIVE_UP;
+	mutex_lock(&oom->lock);
+	then = decide(q, &p);
+	mutex_unlock(&oom->lock);
+	if (then != TRY_NEXT)
+		return then;
+	then = request_wait(q, &oom->wq, other_victim, &p, p.ns);
+	if (then != TRY_ANEW)
+		request_renew(q);
+	/* It is stuck: only who waits for this one gives it up, and of those one. */
+	if (then == GIVE_UP && p.victim && atomic_cas(&oom->going, p.victim, 0u)) {
+		MM_EVENT(q->mem, OOM_STUCK);
+		wake_up(&oom->wq);
 	}
-	mutex_unlock(&mem->oom.lock);
-	return NULL;
+	return TRY_ANEW;
 }

@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim_ask.c: what an allocation that finds nothing asks of the reclaim threads, how it waits
- * for them, and what it frees itself.
+ * reclaim_ask.c: what an allocation that finds nothing asks of the reclaim threads and the standby
+ * thread, how it waits, and what it frees itself.
  *
- * Owns:       the tickets of struct reclaim, and zone->freed.
+ * Owns:       the tickets of struct reclaim and struct standby_thread, and zone->freed.
  * Locks:      none; a thread that waits here holds no spin lock.
  * Invariants: an allocation makes no cross-call.  A ticket is served by work that begins after it
  *             was handed out, so what its holder saw missing is looked for again.
- *             A request goes on waiting only for what it can use: as long as none of its zones has
- *             enough by zone_watermark_ok, and reclaim has freed nothing there that it can have.
- * Tests:      play_ask, play_direct, reclaim, reclaim_direct, reclaim_ask, reclaim_exact, standby.
+ *             Every wait ends by request_over, which is asked after each wake-up and every
+ *             reclaim_look_ns, since a free wakes nobody: nobody waits for what has come.
+ * Tests:      waits, silence_oom, reclaim, reclaim_direct, reclaim_ask, reclaim_exact, standby.
  */
 #include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/reclaim_ask.h"
+#include "mm/request.h"
 #include <quarry/sched_point.h>
 
 u64 reclaim_look_ns = 100000000ULL;
@@ -66,76 +67,19 @@ void reclaim_wake(struct zone *zone)
 	wake_up(&r->wake);
 }
 
-/* ---- tickets ---- */
-
-struct ticket {
-	const struct reclaim *r;
-	const struct ticket_queue *queue;
-	u64 number;
-};
-
-static bool served(void *arg)
+void reclaim_note_freed(struct zone *zone, unsigned long nr, unsigned long cma)
 {
-	struct ticket *t = arg;
-
-	return load_acquire(&t->queue->done) >= t->number || READ_ONCE(t->r->stop);
+	KASSERT(cma <= nr);
+	if (!nr)
+		return;
+	atomic_add(&zone->freed, (u64)(nr - cma));
+	atomic_add(&zone->freed_cma, (u64)cma);
+	WRITE_ONCE(zone->futile, 0);
+	wake_up(&zone->mem->nodes[zone->node].reclaim.served);
 }
 
-static u64 take_ticket(struct ticket_queue *queue)
-{
-	return atomic_add(&queue->asked, 1) + 1;
-}
+/* ---- a request ---- */
 
-/* Take a ticket, and wait until it is served. */
-static bool wait_ticket(struct reclaim *r, struct ticket_queue *queue)
-{
-	struct ticket t = {.r = r, .queue = queue};
-
-	if (!READ_ONCE(r->thread) || READ_ONCE(r->stop))
-		return false;
-	KASSERT(may_sleep());
-	t.number = take_ticket(queue);
-	sched_point("reclaim.ticket");
-	wake_up(&r->wake);
-	wait_until(&r->served, served, &t, WAIT_FOREVER);
-	return true;
-}
-
-bool reclaim_wait_drain(struct memory *mem)
-{
-	struct reclaim *r = &memory_node(mem, arch_cpu_id())->reclaim;
-
-	return wait_ticket(r, &r->drains);
-}
-
-bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order)
-{
-	struct reclaim *r = &memory_node(mem, arch_cpu_id())->reclaim;
-	u64 bit = request_bit(gfp, order);
-
-	/*
-	 * Before the ticket: so the compaction that serves it sees the bit, if no earlier one has.
-	 */
-	atomic_or(&r->compact, bit);
-	return wait_ticket(r, &r->compactions) && !(READ_ONCE(r->compact_failed) & bit);
-}
-
-/* ---- waiting for a run ---- */
-
-/*
- * A request that waits, the node that it began on, and its zones, a bit for each id: its thread may
- * move to another node meanwhile.
- */
-struct request {
-	struct memory *mem;
-	const struct node *node;
-	gfp_t gfp;
-	unsigned order;
-	u32 zones;
-	struct reclaim *r; /* whose run it waits for, */
-	u64 number;        /* and its ticket */
-	u64 freed;         /* freed_for, when it began */
-};
 BUILD_ASSERT(MAX_ZONES <= 32);
 
 /* Pages that have been freed, ever, of those that it can use. */
@@ -154,143 +98,195 @@ static u64 freed_for(const struct request *q)
 	return sum;
 }
 
-/* From here on what is freed counts. */
-static struct request request_of(struct memory *mem, gfp_t gfp, unsigned order)
+static bool standby_for(const struct request *q)
 {
-	struct request q = {
-	    .mem = mem, .node = memory_node(mem, arch_cpu_id()), .gfp = gfp, .order = order};
-	const struct zone *zone;
-	unsigned at;
+	u32 left;
 
-	for_each_zone_of(q.node, gfp, zone, at)
-		q.zones |= 1u << zone->id;
-	q.freed = freed_for(&q);
-	return q;
+	for (left = q->zones; left; left &= left - 1) {
+		if (zone_standby(&q->mem->zones[__builtin_ctz(left)]))
+			return true;
+	}
+	return false;
 }
 
-/* Can it be served?  A hint. */
-static bool request_ok(const struct request *q)
+/* Has @zone a free block for it?  A hint. */
+static bool has_block(const struct zone *zone, const struct request *q)
+{
+	unsigned have = q->gfp & GFP_MOVABLE ? READ_ONCE(zone->have[MT_CMA]) : 0, type;
+
+	for (type = 0; type < NR_CACHED_TYPES; type++)
+		have |= READ_ONCE(zone->have[type]);
+	return have >> q->order;
+}
+
+/* Is there enough for it?  A hint. */
+static bool enough(const struct request *q)
 {
 	u32 left;
 
 	for (left = q->zones; left; left &= left - 1) {
 		const struct zone *zone = &q->mem->zones[__builtin_ctz(left)];
 
-		if (zone_watermark_ok(zone, q->order, q->gfp, zone->kind != gfp_kind(q->gfp)))
+		if (zone_watermark_ok(zone, q->order, q->gfp, zone->kind != gfp_kind(q->gfp)) &&
+		    (!q->scattered || has_block(zone, q)))
 			return true;
 	}
 	return false;
 }
 
-/*
- * Is another try worth it?  A larger block may not come together though there are pages enough: of
- * those more must have been freed.
- */
-static bool try_again(const struct request *q)
+void request_begin(struct request *q)
 {
-	return freed_for(q) != q->freed || (q->order == 0 && request_ok(q));
+	const struct zone *zone;
+	unsigned at;
+
+	q->node = memory_node(q->mem, arch_cpu_id());
+	q->zones = 0;
+	for_each_zone_of(q->node, q->gfp, zone, at)
+		q->zones |= 1u << zone->id;
+	q->freed = freed_for(q);
+	q->scattered = false;
+	q->scattered = q->order > 0 && enough(q);
 }
 
-/* Also when the thread that waits has been chosen to die. */
-static bool run_served(void *arg)
+/* Is another try worth it?  What came may be gone again: no sign that nothing is left. */
+static bool gained(const struct request *q)
 {
-	const struct request *q = arg;
+	return freed_for(q) != q->freed || enough(q);
+}
 
-	return load_acquire(&q->r->runs.done) >= q->number || freed_for(q) != q->freed ||
-	    request_ok(q) || READ_ONCE(q->r->stop) || READ_ONCE(port_task()->reserve);
+/* ---- waiting ---- */
+
+/*
+ * A larger block is made of pages that lie together: that some were freed, for others too, says
+ * little of it.
+ */
+static bool request_over(const struct request *q)
+{
+	return READ_ONCE(port_task()->reserve) || (q->order == 0 ? gained(q) : enough(q));
+}
+
+struct wait {
+	const struct request *q;
+	bool (*done)(const void *arg);
+	const void *arg;
+};
+
+static bool wait_over(void *arg)
+{
+	const struct wait *w = arg;
+
+	return w->done(w->arg) || request_over(w->q);
+}
+
+enum outcome request_wait(const struct request *q, struct waitq *wq, bool (*done)(const void *arg),
+    const void *arg, u64 timeout_ns)
+{
+	struct wait w = {q, done, arg};
+	u64 began = arch_clock_ns(), passed = 0;
+	bool over;
+
+	KASSERT(may_sleep());
+	do {
+		over = wait_until(
+		    wq, wait_over, &w, MIN(READ_ONCE(reclaim_look_ns), timeout_ns - passed));
+		passed = arch_clock_ns() - began;
+	} while (!over && passed < timeout_ns);
+	if (done(arg))
+		return TRY_NEXT;
+	return over ? TRY_ANEW : GIVE_UP;
+}
+
+/* ---- tickets ---- */
+
+struct ticket {
+	const struct ticket_queue *queue;
+	u64 number;
+	const u32 *stop; /* of the thread that serves it */
+};
+
+static bool served(const void *arg)
+{
+	const struct ticket *t = arg;
+
+	return load_acquire(&t->queue->done) >= t->number || READ_ONCE(*t->stop);
+}
+
+static u64 take_ticket(struct ticket_queue *queue)
+{
+	return atomic_add(&queue->asked, 1) + 1;
+}
+
+/* Is there a thread that serves tickets? */
+static bool serves(const struct reclaim *r)
+{
+	return READ_ONCE(r->thread) && !READ_ONCE(r->stop);
+}
+
+static enum outcome ask(const struct request *q, struct reclaim *r, struct ticket_queue *queue)
+{
+	struct ticket t = {queue, take_ticket(queue), &r->stop};
+
+	sched_point("reclaim.ticket");
+	wake_up(&r->wake);
+	return request_wait(q, &r->served, served, &t, WAIT_FOREVER);
+}
+
+/* ---- remedies ---- */
+
+enum outcome reclaim_drain(struct request *q)
+{
+	struct reclaim *r = &q->node->reclaim;
+
+	MM_EVENT(q->mem, ALLOC_DRAIN_WAIT);
+	sched_point("slow.drain_wait");
+	return serves(r) ? ask(q, r, &r->drains) : TRY_NEXT;
+}
+
+/* What a compaction has made others may take first: then once more, so often. */
+#define COMPACT_TRIES 4
+
+enum outcome reclaim_compact(struct request *q)
+{
+	struct reclaim *r = &q->node->reclaim;
+	u64 bit = request_bit(q->gfp, q->order);
+	enum outcome then;
+
+	if (q->order == 0 || q->gfp & GFP_NORETRY || q->compactions >= COMPACT_TRIES)
+		return TRY_NEXT;
+	q->compactions++;
+	MM_EVENT(q->mem, ALLOC_COMPACT_WAIT);
+	if (!serves(r))
+		return TRY_NEXT;
+	/* Before the ticket: so the work that serves it sees the bit, if none before has. */
+	atomic_or(&r->compact, bit);
+	then = ask(q, r, &r->compactions);
+	q->unmade = then == TRY_NEXT && READ_ONCE(r->compact_failed) & bit;
+	return q->unmade ? TRY_NEXT : TRY_ANEW;
+}
+
+enum outcome reclaim_compact_first(struct request *q)
+{
+	return q->scattered && !q->unmade ? reclaim_compact(q) : TRY_NEXT;
 }
 
 /*
- * Ask a node's thread for a run, and wait until the request can be served, or the run is over.
- * False: it is over and found too little.  True only means that another try is worth it: what
- * ended the wait, or what the run found, may be gone again, and is no sign that there is nothing.
- * Runs are bounded, as what they wait for is (vm_pager_ops.clean): so one that is not over is no
- * reason to fail.
+ * Ask a node's thread for a run, and wait until the request has gained something, or the run is
+ * over.  TRY_NEXT: it found too little.  Runs are bounded, as what they wait for is
+ * (vm_pager_ops.clean): so one that is not over is no reason to fail.
  */
-static bool wait_for_run(struct request *q, struct reclaim *r)
+static enum outcome run(const struct request *q, struct reclaim *r)
 {
 	u64 bit = request_bit(q->gfp, q->order);
+	enum outcome then;
 
-	if (!READ_ONCE(r->thread) || READ_ONCE(r->stop))
-		return false;
-	KASSERT(may_sleep());
-	/* Before the ticket: so the run that serves it sees the bit, if no earlier one has. */
+	if (!serves(r))
+		return TRY_NEXT;
+	/* Before the ticket, likewise. */
 	atomic_or(&r->run_for, bit);
-	q->r = r;
-	q->number = take_ticket(&r->runs);
-	sched_point("reclaim.run_ticket");
 	MM_EVENT(q->mem, RECLAIM_WAIT);
-	wake_up(&r->wake);
-	while (!wait_until(&r->served, run_served, q, READ_ONCE(reclaim_look_ns)))
-		;
+	then = ask(q, r, &r->runs);
 	sched_point("reclaim.run_waited");
-	return load_acquire(&r->runs.done) < q->number || !(READ_ONCE(r->run_failed) & bit);
-}
-
-/* ---- waiting for standby memory ---- */
-
-u64 standby_wait_ns = 10000000000ULL;
-
-u64 standby_ask(struct memory *mem, u64 run_for)
-{
-	struct standby_thread *s = &mem->standby;
-	u64 ticket;
-
-	if (!READ_ONCE(s->thread) || READ_ONCE(s->stop))
-		return 0;
-	/* Before the ticket: so the turn that serves it sees the bits, if no earlier one has. */
-	atomic_or(&s->run_for, run_for);
-	ticket = take_ticket(&s->tickets);
-	wake_up(&s->wake);
-	return ticket;
-}
-
-static unsigned long standby_for(const struct request *q)
-{
-	unsigned long pages = 0;
-	u32 left;
-
-	for (left = q->zones; left; left &= left - 1)
-		pages += zone_standby(&q->mem->zones[__builtin_ctz(left)]);
-	return pages;
-}
-
-static bool standby_served(void *arg)
-{
-	const struct request *q = arg;
-	const struct standby_thread *s = &q->mem->standby;
-
-	return load_acquire(&s->tickets.done) >= q->number || try_again(q) || READ_ONCE(s->stop) ||
-	    READ_ONCE(port_task()->reserve);
-}
-
-int reclaim_wait_standby(struct memory *mem, gfp_t gfp, unsigned order)
-{
-	struct request q = request_of(mem, gfp, order);
-	unsigned long before = standby_for(&q);
-
-	if (before)
-		q.number = standby_ask(mem, request_bit(gfp, order));
-	if (!q.number)
-		return 0;
-	MM_EVENT(mem, STANDBY_WAIT);
-	sched_point("reclaim.standby_wait");
-	if (!wait_until(&mem->standby.served, standby_served, &q, READ_ONCE(standby_wait_ns)))
-		return -ETIMEDOUT;
-	return standby_for(&q) < before || try_again(&q) || READ_ONCE(port_task()->reserve);
-}
-
-/* ---- what an allocation frees itself ---- */
-
-void reclaim_note_freed(struct zone *zone, unsigned long nr, unsigned long cma)
-{
-	KASSERT(cma <= nr);
-	if (!nr)
-		return;
-	atomic_add(&zone->freed, (u64)(nr - cma));
-	atomic_add(&zone->freed_cma, (u64)cma);
-	WRITE_ONCE(zone->futile, 0);
-	wake_up(&zone->mem->nodes[zone->node].reclaim.served);
+	return then == TRY_NEXT && READ_ONCE(r->run_failed) & bit ? TRY_NEXT : TRY_ANEW;
 }
 
 /*
@@ -320,40 +316,79 @@ static unsigned long drop_unmapped(struct zone *zone, gfp_t gfp)
 	return scan.freed;
 }
 
+/* So often for a larger block: what is freed need not lie together. */
+#define RECLAIM_TURNS 16
+
 /*
  * To drop what is mapped takes a shootdown, which is a cross-call, and an allocation makes none: so
  * that is left to the threads.
  */
-bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order)
+enum outcome reclaim_direct(struct request *q)
 {
-	struct request q = request_of(mem, gfp, order);
 	unsigned asked = 0, at; /* nodes, one bit each */
 	struct zone *zone;
 
-	if (READ_ONCE(port_task()->reserve))
-		return false;
-	/* Others have freed enough since it checked. */
-	if (try_again(&q))
-		return true;
-	for_each_zone_of(q.node, gfp, zone, at) {
-		if (drop_unmapped(zone, gfp))
-			return true;
+	if (q->order > 0 && q->drops++ >= RECLAIM_TURNS)
+		return TRY_NEXT;
+	/* Others have freed enough since it looked. */
+	if (gained(q))
+		return TRY_ANEW;
+	for_each_zone_of(q->node, q->gfp, zone, at) {
+		if (drop_unmapped(zone, q->gfp))
+			return TRY_ANEW;
 	}
 	sched_point("reclaim.dropped");
-	for_each_zone_of(q.node, gfp, zone, at) {
+	for_each_zone_of(q->node, q->gfp, zone, at) {
 		/*
-		 * By the next check it may be gone again: that says nothing of what a run would
+		 * By the next look it may be gone again: that says nothing of what a run would
 		 * find.
 		 */
-		if (request_ok(&q)) {
+		if (enough(q)) {
 			sched_point("reclaim.enough");
-			return order == 0 || try_again(&q);
+			return TRY_ANEW;
 		}
-		if (asked >> zone->node & 1 || !zone_can_gain(zone))
+		if (q->scattered || asked >> zone->node & 1 || !zone_can_gain(zone))
 			continue;
 		asked |= 1u << zone->node;
-		if (wait_for_run(&q, &mem->nodes[zone->node].reclaim) || try_again(&q))
-			return true;
+		if (run(q, &q->mem->nodes[zone->node].reclaim) == TRY_ANEW)
+			return TRY_ANEW;
 	}
-	return try_again(&q);
+	return gained(q) ? TRY_ANEW : TRY_NEXT;
+}
+
+/* ---- standby memory ---- */
+
+u64 standby_wait_ns = 10000000000ULL;
+
+u64 standby_ask(struct memory *mem, u64 run_for)
+{
+	struct standby_thread *s = &mem->standby;
+	u64 ticket;
+
+	if (!READ_ONCE(s->thread) || READ_ONCE(s->stop))
+		return 0;
+	/* Before the ticket: so the turn that serves it sees the bits, if no earlier one has. */
+	atomic_or(&s->run_for, run_for);
+	ticket = take_ticket(&s->tickets);
+	wake_up(&s->wake);
+	return ticket;
+}
+
+enum outcome reclaim_standby(struct request *q)
+{
+	struct standby_thread *s = &q->mem->standby;
+	struct ticket t = {.queue = &s->tickets, .stop = &s->stop};
+	enum outcome then;
+
+	if (!(q->gfp & GFP_NORETRY) && standby_for(q))
+		t.number = standby_ask(q->mem, request_bit(q->gfp, q->order));
+	if (!t.number)
+		return TRY_NEXT;
+	MM_EVENT(q->mem, STANDBY_WAIT);
+	sched_point("reclaim.standby_wait");
+	then = request_wait(q, &s->served, served, &t, READ_ONCE(standby_wait_ns));
+	if (!gained(q))
+		return then;
+	request_renew(q);
+	return TRY_ANEW;
 }

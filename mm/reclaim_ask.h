@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* reclaim_ask.h: what allocations ask of reclaim, and how they wait for it (reclaim_ask.c). */
+/* reclaim_ask.h: what is asked of the reclaim threads and the standby thread (reclaim_ask.c). */
 #ifndef QUARRY_MM_RECLAIM_ASK_H
 #define QUARRY_MM_RECLAIM_ASK_H
 
@@ -93,35 +93,14 @@ static inline void tickets_end(struct ticket_queue *queue, u64 upto)
 	store_release(&queue->done, upto);
 }
 
-/* ---- tickets: waiting for them ---- */
+/* ---- what is told to the threads, and to those that wait ---- */
 
-/*
- * Wait for one drain by the reclaim thread of this CPU's node.  False if there is no such thread.
- */
-bool reclaim_wait_drain(struct memory *mem);
-/* The same for a compaction that makes a block for such a request.  False also: it failed. */
-bool reclaim_wait_compact(struct memory *mem, gfp_t gfp, unsigned order);
-/*
- * Standby memory that could not be brought online because another thread has mem->hotplug: wait
- * for it, at most standby_wait_ns.  1: try again; 0: there is none, or it could not be brought;
- * -ETIMEDOUT: it is there still, so nobody need die for this request.  The other thread may itself
- * be waiting for this one.
- */
-int reclaim_wait_standby(struct memory *mem, gfp_t gfp, unsigned order);
-extern u64 standby_wait_ns;
-/* An allocation that waits for a run checks so often itself: a free wakes nobody. */
-extern u64 reclaim_look_ns;
 /*
  * @zone is low: wake its node's thread, unless that is futile.  Any context in which a wake-up is.
  */
 void reclaim_wake(struct zone *zone);
 /* @zone has been called futile: forget it if it is above its high watermark again.  Any context. */
 void reclaim_reconsider(struct zone *zone);
-/*
- * For an allocation that found nothing: drop pages that nobody has mapped, or wait until a reclaim
- * thread has freed some, of those that the request can use.  True: try again.  Makes no cross-call.
- */
-bool reclaim_direct(struct memory *mem, gfp_t gfp, unsigned order);
 /*
  * @nr pages have been freed in @zone, @cma of them in CMA pageblocks: waiting requests may try
  * again.

@@ -399,7 +399,7 @@ struct oom_state {
 	/* a: NULL: nobody dies */
 	bool (*kill)(struct memory *mem, unsigned gfp, unsigned order, void *arg);
 	void *arg;   /* set before kill */
-	u32 going;   /* a: a victim has been chosen and is not gone */
+	u32 going;   /* a: number of the victim that is chosen and not gone, or given up; 0 */
 	u64 gone;    /* a: victims that have gone */
 	u64 gone_at; /* a: when the last one did */
 	u64 left;    /* a: all that have given their memory back, victims or not */

@@ -13,7 +13,7 @@
 /*
  * memory_set_oom - install the OOM killer @kill.  It chooses a victim, prints the table that it
  * chose from, and ends the victim: its threads get mm_task.reserve, so that they need not wait for
- * memory to exit.
+ * memory to exit.  Its number is mem->oom.going during the call.
  * Returns true if a victim is exiting; false if there is none to choose, and the allocation fails;
  * or if memory_oom_outdated(): then the allocation starts over.  Called in a thread that allocates
  * (order @order, flags @gfp), which may be the victim's, one call at a time for each memory.  It
@@ -22,10 +22,11 @@
 void memory_set_oom(struct memory *mem,
     bool (*kill)(struct memory *mem, gfp_t gfp, unsigned order, void *arg), void *arg);
 /*
- * The victim has released everything: threads that waited for it try again, and another victim may
- * be chosen.  Any context.
+ * The victim with the number @victim has released everything: threads that waited for it try again,
+ * and another victim may be chosen.  One that was given up meanwhile leaves its pages, and does not
+ * count for the next.  Any context.
  */
-void memory_oom_gone(struct memory *mem);
+void memory_oom_gone(struct memory *mem, u32 victim);
 /*
  * A task that @kill could choose has released its memory, for whatever reason.  Called before @kill
  * can miss it.  Any context.

@@ -31,8 +31,8 @@ struct task {
 	u32 ended;  /* a, set under l: it has released everything */
 	struct endpoint *handler GUARDED_BY(task_class);  /* l: for lost pages; or NULL */
 	struct pager_trust *trust GUARDED_BY(task_class); /* a, set once: of its pagers; or NULL */
-	bool victim GUARDED_BY(task_class); /* l: the OOM killer waits for its end (oom_kill.c) */
-	bool first;                         /* c from its start on: never killed (oom_kill.c) */
+	u32 victim GUARDED_BY(task_class); /* l: its number, if the OOM killer waits for its end */
+	bool first;                        /* c from its start on: never killed (oom_kill.c) */
 	struct cap_table caps;
 	struct account *account; /* c, a reference */
 	struct vm_space *space;  /* c until the task releases all: then NULL, under tasks_lock */
@@ -93,11 +93,12 @@ void task_abandon(struct task *task);
 int task_wait(struct task *task, u64 timeout_ns, enum task_end *how, s32 *status) must_check;
 
 /*
- * task_end_victim - end it, with status -ENOMEM, to free its memory; its threads may use the memory
- * below the watermarks for that.  A task that is ending already gets only this right.  False: it
- * has released everything.  memory_oom_gone is called when it has.  Allocates nothing.
+ * task_end_victim - end it, as the OOM killer's victim with the number @victim, above 0, with
+ * status -ENOMEM, to free its memory; its threads may use the memory below the watermarks for that.
+ * A task that is ending already gets only this right.  False: it has released everything.
+ * memory_oom_gone is called when it has.  Allocates nothing.
  */
-bool task_end_victim(struct task *task) must_check;
+bool task_end_victim(struct task *task, u32 victim) must_check;
 /*
  * The task with the lowest id above @id that has not released everything, with a reference; or
  * NULL.
@@ -154,8 +155,8 @@ s64 task_account_limit(const struct account *account, u64 which, bool used);
 
 /* Install the OOM killer for tasks; once.  docs/user.md describes its choice. */
 void oom_init(void);
-/* @task, a victim, has released everything. */
-void oom_gone(const struct task *task);
+/* @task, the victim with that number, has released everything. */
+void oom_gone(const struct task *task, u32 victim);
 
 /* ---- kernel/user_boot.c ---- */
 

@@ -112,10 +112,10 @@ static void the_first_decides(void)
 	task_abandon(task[0]);
 	CHECK(!task_wait(task[0], 0, &how, &status) && how == TASK_FAULTED && status == 8);
 	/* Of memory there is no more to have from it. */
-	CHECK(!task_end_victim(task[0]) && !task[0]->victim);
+	CHECK(!task_end_victim(task[0], 5) && !task[0]->victim);
 	task_put(task[0]);
 	CHECK(!task_create("two", &task[0]));
-	CHECK(task_end_victim(task[0]) && task[0]->victim);
+	CHECK(task_end_victim(task[0], 5) && task[0]->victim == 5);
 	task_abandon(task[0]);
 	CHECK(!task_wait(task[0], 0, &how, &status) && how == TASK_KILLED && status == -ENOMEM);
 	task_put(task[0]);

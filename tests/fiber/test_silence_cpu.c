@@ -8,6 +8,7 @@
 #include "kernel/runq.h"
 #include "tests/lib/mm_help.h"
 #include "tests/fiber/silence_help.h"
+#include "tests/lib/request_help.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/errno.h>
 #include <quarry/smp.h>
@@ -340,7 +341,7 @@ static void settle_on(struct ktest *t, struct memory *mem, unsigned cpu)
 
 	for (other = 0; other < ktest_cpus(); other++)
 		EXPECT_EQ(t, other == cpu ? 0 : cpu_down(other), 0);
-	EXPECT(t, reclaim_wait_drain(mem));
+	EXPECT(t, asked_drain(mem));
 	for (other = 0; other < ktest_cpus(); other++)
 		EXPECT_EQ(t, other == cpu ? 0 : cpu_up(other), 0);
 }

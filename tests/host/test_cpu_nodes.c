@@ -4,6 +4,7 @@
  * 0's.  Hosted only: there a test chooses the node of a CPU.
  */
 #include "tests/lib/mm_test.h"
+#include "tests/lib/request_help.h"
 
 #define NODES 2u
 
@@ -77,7 +78,7 @@ static void unknown_node_counts_as_node_0(struct ktest *t)
 
 static void ask_for_a_drain(void *arg)
 {
-	reclaim_wait_drain(mem);
+	(void)asked_drain(mem);
 }
 
 static void allocation_asks_the_reclaim_thread_of_its_node(struct ktest *t)

@@ -8,29 +8,18 @@
 #include "tests/host/page_alloc_names.h"
 #define memory_build_zonelists judged_build_zonelists
 #define alloc_from_zonelist    judged_alloc_from_zonelist
-#define alloc_wait             judged_alloc_wait
 #include "tests/host/judge_help.h"
 #include "tests/lib/mm_test.h"
 #include <quarry/console.h>
 #include <quarry/string.h>
-
-#define FOR_EVER (~0u)
 
 static struct {
 	bool bulk; /* pages come from the caches, and only sections with interrupts off are noted */
 	unsigned node; /* of this CPU */
 	bool interrupt;
 	unsigned looks, at; /* a page is found at this try, counted from 1; 0: never */
-	unsigned frees;     /* so many times reclaim frees something */
-	unsigned compacts;  /* compaction makes a block */
-	bool drains;        /* there is a thread that drains */
-	int standby[3];     /* what standby brings, in turn */
-	unsigned begun;     /* turns of all this */
-	unsigned leave;     /* times that a task has exited when the OOM killer is asked */
-	unsigned chosen;    /* at this reclaim the thread is chosen to die */
-	unsigned reclaims;
-	gfp_t gfp;    /* of all tries, or'ed */
-	bool outside; /* a call was made outside the allocation's own section */
+	gfp_t gfp;          /* of all tries, or'ed */
+	bool outside;       /* a call was made outside the allocation's own section */
 	struct page page;
 	struct zone *zone;
 	unsigned long cached; /* at the beginning of a section */
@@ -65,46 +54,12 @@ static void wake(struct zone *zone)
 	note("wake");
 }
 
-static bool reclaim(struct memory *mem, gfp_t gfp, unsigned order)
+/* It may sleep, and waits for what mm/alloc_wait.c has. */
+static struct page *waiting(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	note("reclaim");
-	if (++world.reclaims == world.chosen)
-		WRITE_ONCE(port_task()->reserve, 1);
-	return world.frees && world.frees-- > 0;
-}
-
-static bool compaction(struct memory *mem, gfp_t gfp, unsigned order)
-{
-	note("compact");
-	return world.compacts && world.compacts-- > 0;
-}
-
-static bool drain(struct memory *mem)
-{
-	note("drain");
-	return world.drains;
-}
-
-static int standby(struct memory *mem, gfp_t gfp, unsigned order)
-{
-	note("standby");
-	return world.standby[MIN(MAX(world.begun, 1u), 3u) - 1];
-}
-
-static void begin_turn(const struct memory *mem, struct oom_seen *seen)
-{
-	note("begin");
-	world.begun++;
-	seen->runs++;
-}
-
-static struct page *played_oom(
-    struct memory *mem, gfp_t gfp, unsigned order, const struct oom_seen *seen, bool *again)
-{
-	note("oom");
-	KASSERT(seen->runs == world.begun);
-	*again = world.leave && world.leave-- > 0;
-	return NULL;
+	note("wait");
+	world.gfp |= gfp;
+	return ++world.looks == world.at ? &world.page : NULL;
 }
 
 static struct node *node_of_cpu(struct memory *mem, unsigned cpu)
@@ -141,23 +96,17 @@ static struct page *none_direct(struct memory *mem, gfp_t gfp, unsigned order)
 	return NULL;
 }
 
-#define alloc_direct         none_direct
-#define pcp_alloc_zone       look
-#define reclaim_reconsider   reconsider
-#define reclaim_wake         wake
-#define reclaim_direct       reclaim
-#define reclaim_wait_compact compaction
-#define reclaim_wait_drain   drain
-#define reclaim_wait_standby standby
-#define oom_begin            begin_turn
-#define oom_alloc            played_oom
-#define drain_local_pages    drain_own
-#define memory_node          node_of_cpu
-#define arch_in_interrupt()  world.interrupt
-#define arch_irq_save        section_begin
-#define arch_irq_restore     section_end
+#define alloc_direct        none_direct
+#define pcp_alloc_zone      look
+#define reclaim_reconsider  reconsider
+#define reclaim_wake        wake
+#define alloc_wait          waiting
+#define drain_local_pages   drain_own
+#define memory_node         node_of_cpu
+#define arch_in_interrupt() world.interrupt
+#define arch_irq_save       section_begin
+#define arch_irq_restore    section_end
 #include "mm/zonelist.c"   /* NOLINT(bugprone-suspicious-include): what is judged */
-#include "mm/alloc_wait.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 #include "mm/page_alloc.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
 static void begin(void)
@@ -180,72 +129,18 @@ static bool finds(struct memory *mem, gfp_t gfp, unsigned order)
 struct request {
 	gfp_t gfp;
 	unsigned order;
-	unsigned frees, compacts, leave, chosen;
-	bool no_drain;
-	int standby[3];
 	const char *says;
 };
 
-#define TURN    "reclaim look1"
-#define TURNS4  TURN " " TURN " " TURN " " TURN
-#define TURNS16 TURNS4 " " TURNS4 " " TURNS4 " " TURNS4
-
 /* All that is tried when nothing is found. */
-static const struct request requests[] = {
-    {GFP_KERNEL, 0, .says = "look1 begin reclaim look1 drain look1 standby oom"},
-    {GFP_KERNEL, 0, .no_drain = true, .says = "look1 begin reclaim look1 drain standby oom"},
-    {GFP_KERNEL | GFP_NORETRY, 0, .says = "look1 begin reclaim look1 drain look1 oom"},
-    {GFP_NOWAIT, 0, .says = "look1"},
-    {GFP_NOWAIT, 1, .says = "look1 own-drain look1"},
-    {GFP_ATOMIC, MAX_ORDER, .says = "look1 own-drain look1"},
-    {GFP_KERNEL, 1,
-        .says = "look1 own-drain look1 begin reclaim look1 compact drain look1 standby oom"},
-    {GFP_KERNEL | GFP_NORETRY, 1,
-        .says = "look1 own-drain look1 begin reclaim look1 drain look1 oom"},
-    /* A compaction whose block other threads take. */
-    {GFP_KERNEL, 2, .compacts = FOR_EVER,
-        .says = "look1 own-drain look1 begin reclaim look1 compact look1 compact look1 compact "
-                "look1 compact look1 "
-                "drain look1 standby oom"},
-    {GFP_KERNEL, 2, .compacts = 2,
-        .says = "look1 own-drain look1 begin reclaim look1 compact look1 compact look1 compact "
-                "drain look1 standby oom"},
-    /* Freed pages serve a single page in the end, but need not lie together for a block. */
-    {GFP_KERNEL, 0, .frees = 19,
-        .says = "look1 begin " TURNS16 " " TURNS4 " drain look1 standby oom"},
-    {GFP_KERNEL, 1, .frees = FOR_EVER,
-        .says = "look1 own-drain look1 begin " TURNS16 " compact drain look1 standby oom"},
-    {GFP_KERNEL, 1, .frees = 3,
-        .says = "look1 own-drain look1 begin " TURNS4 " compact drain look1 standby oom"},
-    /* Another task has exited, or memory has come: all of it again. */
-    {GFP_KERNEL, 0, .leave = 1,
-        .says = "look1 begin reclaim look1 drain look1 standby oom begin reclaim look1 drain look1 "
-                "standby oom"},
-    {GFP_KERNEL, 0, .standby = {1, 1, 0},
-        .says =
-            "look1 begin reclaim look1 drain look1 standby begin reclaim look1 drain look1 standby "
-            "begin reclaim look1 drain look1 standby oom"},
-    {GFP_KERNEL, 0, .standby = {-ETIMEDOUT}, .leave = 1,
-        .says = "look1 begin reclaim look1 drain look1 standby"},
-    {GFP_KERNEL, 0, .standby = {1, -ETIMEDOUT}, .leave = 1,
-        .says = "look1 begin reclaim look1 drain look1 standby begin reclaim look1 drain look1 "
-                "standby"},
-    /* Chosen to die meanwhile. */
-    {GFP_KERNEL, 0, .chosen = 1, .says = "look1 begin reclaim look1 look1-all"},
-    {GFP_KERNEL, 1, .chosen = 2, .frees = 5,
-        .says = "look1 own-drain look1 begin " TURNS4 " reclaim look1 reclaim look1 look1-all"},
-    {GFP_MOVABLE, 0, .says = "look1-lower begin reclaim look1-lower drain look1-lower standby oom"},
-};
+static const struct request requests[] = {{GFP_KERNEL, 0, "look1 wait"},
+    {GFP_KERNEL | GFP_NORETRY, 0, "look1 wait"}, {GFP_NOWAIT, 0, "look1"},
+    {GFP_NOWAIT, 1, "look1 own-drain look1"}, {GFP_ATOMIC, MAX_ORDER, "look1 own-drain look1"},
+    {GFP_KERNEL, 1, "look1 own-drain look1 wait"}, {GFP_MOVABLE, 0, "look1-lower wait"}};
 
-static void ask(const struct request *q, unsigned at)
+static void ask(unsigned at)
 {
 	begin();
-	world.frees = q->frees;
-	world.compacts = q->compacts;
-	world.leave = q->leave;
-	world.chosen = q->chosen;
-	world.drains = !q->no_drain;
-	memcpy(world.standby, q->standby, sizeof(world.standby));
 	world.at = at;
 }
 
@@ -261,19 +156,19 @@ static void slow_path_takes_its_steps_until_a_page_is_found(struct ktest *t)
 	for (i = 0; i < ARRAY_SIZE(requests); i++) {
 		const struct request *q = &requests[i];
 
-		ask(q, 0);
+		ask(0);
 		EXPECT(t, !finds(mem, q->gfp, q->order));
 		EXPECT(t, !world.outside && port_task()->in_alloc == 0);
 		EXPECT_SAID(t, q->says);
 		looks = world.looks;
 		for (at = 1, end = q->says; at <= looks; at++) {
-			while (strncmp(end, "look", 4) != 0)
+			while (strncmp(end, "look", 4) != 0 && strncmp(end, "wait", 4) != 0)
 				end++;
 			while (*end && *end != ' ')
 				end++;
 			memcpy(upto, q->says, (size_t)(end - q->says));
 			upto[end - q->says] = '\0';
-			ask(q, at);
+			ask(at);
 			EXPECT(t, finds(mem, q->gfp, q->order));
 			EXPECT(t, !world.outside && port_task()->in_alloc == 0);
 			EXPECT_SAID(t, upto);
@@ -308,26 +203,23 @@ static void each_answer_is_counted(struct ktest *t)
 {
 	static const struct {
 		gfp_t gfp;
-		unsigned order, at, compacts;
-		unsigned fail, atomic, wait, local, compact;
-	} want[] = {{GFP_KERNEL, 0, 0, 0, 1, 0, 1, 0, 0}, {GFP_KERNEL, 1, 0, 0, 1, 0, 1, 1, 1},
-	    {GFP_KERNEL, 1, 0, FOR_EVER, 1, 0, 1, 1, 4}, {GFP_NOWAIT, 0, 0, 0, 1, 1, 0, 0, 0},
-	    {GFP_NOWAIT, 1, 0, 0, 1, 1, 0, 1, 0}, {GFP_NOWAIT, 1, 2, 0, 0, 0, 0, 1, 0},
-	    {GFP_KERNEL, 0, 1, 0, 0, 0, 0, 0, 0}, {GFP_KERNEL, 0, 2, 0, 0, 0, 0, 0, 0}};
-	static const enum mm_event events[] = {EV_ALLOC_SLOW, EV_ALLOC_FAIL, EV_ALLOC_ATOMIC_FAIL,
-	    EV_ALLOC_DRAIN_WAIT, EV_ALLOC_DRAIN_LOCAL, EV_ALLOC_COMPACT_WAIT};
+		unsigned order, at;
+		unsigned fail, atomic, local;
+	} want[] = {{GFP_KERNEL, 0, 0, 1, 0, 0}, {GFP_KERNEL, 1, 0, 1, 0, 1},
+	    {GFP_NOWAIT, 0, 0, 1, 1, 0}, {GFP_NOWAIT, 1, 0, 1, 1, 1}, {GFP_NOWAIT, 1, 2, 0, 0, 1},
+	    {GFP_KERNEL, 0, 1, 0, 0, 0}, {GFP_KERNEL, 0, 2, 0, 0, 0}};
+	static const enum mm_event events[] = {
+	    EV_ALLOC_SLOW, EV_ALLOC_FAIL, EV_ALLOC_ATOMIC_FAIL, EV_ALLOC_DRAIN_LOCAL};
 	struct memory *mem = ktest_memory(t, 0, 1, 0);
 	u64 before[ARRAY_SIZE(events)];
 	unsigned i, e;
 
 	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(want); i++) {
-		const unsigned counts[] = {
-		    1, want[i].fail, want[i].atomic, want[i].wait, want[i].local, want[i].compact};
+		const unsigned counts[] = {1, want[i].fail, want[i].atomic, want[i].local};
 
 		begin();
 		world.at = want[i].at;
-		world.compacts = want[i].compacts;
 		for (e = 0; e < ARRAY_SIZE(events); e++)
 			before[e] = mm_event_sum(mem, events[e]);
 		EXPECT_EQ(t, finds(mem, want[i].gfp, want[i].order), want[i].at > 0);

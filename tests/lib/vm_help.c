@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* vm_help.c: see vm_help.h. */
 #include "mm/reclaim_ask.h"
+#include "tests/lib/request_help.h"
 #include "tests/lib/vm_help.h"
 
 uintptr_t page_at(unsigned long nr)
@@ -60,7 +61,7 @@ void scene_end(struct ktest *t, struct vm_scene *s)
 	if (s->space)
 		vm_space_put(s->space);
 	/* A batch of the reclaim thread may hold the last reference: it ends before a drain. */
-	(void)reclaim_wait_drain(s->mem);
+	(void)asked_drain(s->mem);
 	EXPECT_EQ(t, memory_free_pages(s->mem), s->free);
 	EXPECT_EQ(t, mm_event_sum(s->mem, EV_BAD_FREE), 0);
 	EXPECT_EQ(

@@ -43,7 +43,14 @@ static void leave(struct task *task, struct vm_object *object)
 /* As an allocation does. */
 static bool ask_for(gfp_t gfp)
 {
-	return kernel_memory.oom.kill(&kernel_memory, gfp, 0, kernel_memory.oom.arg);
+	static u32 number = 1000;
+	bool found;
+
+	kernel_memory.oom.going = ++number;
+	found = kernel_memory.oom.kill(&kernel_memory, gfp, 0, kernel_memory.oom.arg);
+	if (!found)
+		kernel_memory.oom.going = 0;
+	return found;
 }
 
 static bool ask(void)

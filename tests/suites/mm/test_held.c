@@ -11,6 +11,7 @@
 #include "tests/lib/mov_help.h"
 #include "tests/lib/wait_help.h"
 #include "mm/reclaim.h"
+#include "mm/request.h"
 #include <quarry/account.h>
 #include <quarry/contig.h>
 #include <quarry/handle.h>
@@ -296,9 +297,8 @@ static void changes_of_a_memory_exclude_each_other(struct ktest *t)
 	pfn_t last = (2 * BLOCKS - 1) * (pfn_t)PAGEBLOCK_PAGES;
 	struct range_claim claim = {.range = {last, last + PAGEBLOCK_PAGES}};
 	struct mm_violation v;
-	struct oom_seen seen = {0};
+	struct request q = {.mem = mem, .gfp = GFP_KERNEL};
 	struct page *page;
-	bool again;
 
 	if (!ktest_needs_cpus(t, 2))
 		return;
@@ -315,9 +315,9 @@ static void changes_of_a_memory_exclude_each_other(struct ktest *t)
 	OBEYS(t, a_mutex, &mem->poison, NULL, mem_memory_failure(mem, last, 0, NULL));
 	OBEYS(t, a_mutex, &mem->poison, NULL, mem_unpoison_page(mem, last));
 	WAITS(t, a_mutex, &mem->oom.lock, NULL, memory_set_oom(mem, nobody, NULL));
-	oom_begin(mem, &seen);
-	WAITS(t, a_mutex, &mem->oom.lock, NULL,
-	    mem_free_pages(mem, oom_alloc(mem, GFP_KERNEL, 0, &seen, &again), 0));
+	oom_begin(&q);
+	WAITS(t, a_mutex, &mem->oom.lock, NULL, EXPECT(t, oom_alloc(&q) == GOT_IT));
+	EXPECT_EQ(t, mem_free_pages(mem, q.page, 0), 0);
 	WAITS(t, a_mutex, &mem->adding, NULL,
 	    EXPECT_EQ(t, add_memory(mem, last, PAGEBLOCK_PAGES, 0), -EEXIST));
 	WAITS(t, a_mutex, &mem->adding, NULL,

@@ -49,7 +49,7 @@ static bool kill_largest(struct memory *mem, gfp_t gfp, unsigned order, void *ar
 		printk("  # task %s is killed: it has most\n", victim->name);
 		WRITE_ONCE(victim->mm->reserve, 1);
 		victim->mm = NULL;
-		WRITE_ONCE(victim->killed, 1);
+		WRITE_ONCE(victim->killed, mem->oom.going);
 		WRITE_ONCE(nr_killed, nr_killed + 1);
 	}
 	mutex_unlock(&tasks_lock);
@@ -65,7 +65,7 @@ static void task_exit(struct task *task)
 	vm_object_put(task->s.object);
 	vm_space_put(task->s.space);
 	if (READ_ONCE(task->killed))
-		memory_oom_gone(task->s.mem);
+		memory_oom_gone(task->s.mem, task->killed);
 }
 
 static void task_run(void *arg)
@@ -157,7 +157,7 @@ static void one_task_is_killed_and_the_others_finish(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(tasks[0].s.mem, EV_OOM_KILLS), 1);
 	EXPECT_EQ(t, mm_event_sum(tasks[0].s.mem, EV_OOM_STUCK), 0);
 	for (i = 0; i < TASKS; i++) {
-		EXPECT_EQ(t, tasks[i].killed, i == 0);
+		EXPECT_EQ(t, tasks[i].killed != 0, i == 0);
 		EXPECT_EQ(t, tasks[i].finished, i != 0);
 		EXPECT_EQ(t, tasks[i].errors, 0);
 	}

@@ -4,6 +4,7 @@
  * the work it leaves to the reclaim thread, and when that thread wakes and stops by itself.
  */
 #include "tests/lib/pager_help.h"
+#include "tests/lib/request_help.h"
 #include <quarry/smp.h>
 
 #define PAGES   96u
@@ -171,7 +172,7 @@ static void a_request_that_can_be_served_waits_for_no_run(struct ktest *t)
 		return;
 	EXPECT_EQ(t, pile_free(s.mem, &hoard), 0);
 	supply_all(t, &s);
-	EXPECT(t, reclaim_direct(s.mem, GFP_MOVABLE, 0));
+	EXPECT(t, reclaims(s.mem, GFP_MOVABLE, 0));
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_FREED), 0);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
 	end(t, &s);
@@ -304,14 +305,14 @@ static void futile_run_is_not_repeated_for_a_low_watermark(struct ktest *t)
 	EXPECT(t, event(&s, EV_RECLAIM_RUNS) > runs);
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
 	/* A run that has used the old answer could return after the next one has used the new. */
-	EXPECT(t, reclaim_wait_drain(s.mem));
+	EXPECT(t, asked_drain(s.mem));
 	WRITE_ONCE(store.answer, 0);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
 	/*
 	 * At its end a run marks the zone as futile, and then checks whether pages have been
 	 * freed there.
 	 */
-	EXPECT(t, reclaim_wait_drain(s.mem));
+	EXPECT(t, asked_drain(s.mem));
 	EXPECT_EQ(t, READ_ONCE(zone->futile), 0);
 	end(t, &s);
 }
@@ -374,7 +375,7 @@ static void ask_for_a_drain(void *arg)
 
 	while (!READ_ONCE(run_began) && arch_clock_ns() < until)
 		thread_yield();
-	reclaim_wait_drain(s->mem);
+	(void)asked_drain(s->mem);
 }
 
 static void drain_is_served_between_two_batches(struct ktest *t)

@@ -4,6 +4,7 @@
  * in it, and for which requests a run or a compaction failed.
  */
 #include "tests/lib/pager_help.h"
+#include "tests/lib/request_help.h"
 #include "tests/lib/wait_help.h"
 
 /* ---- kinds of requests ---- */
@@ -317,11 +318,11 @@ static void direct_reclaim_stops_at_half_the_pages_isolated(struct ktest *t)
 		page_clear_flags(page_in(s.object, i), PAGE_DIRTY);
 	EXPECT_EQ(t, zone->lru[LRU_INACTIVE].nr, PAGES);
 	atomic_add(&zone->nr_reclaiming, PAGES / 2 + 1);
-	EXPECT(t, !reclaim_direct(s.mem, GFP_MOVABLE, 0));
+	EXPECT(t, !reclaims(s.mem, GFP_MOVABLE, 0));
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_THROTTLED), 1);
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
 	atomic_sub(&zone->nr_reclaiming, 1u);
-	EXPECT(t, reclaim_direct(s.mem, GFP_MOVABLE, 0));
+	EXPECT(t, reclaims(s.mem, GFP_MOVABLE, 0));
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_THROTTLED), 1);
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES - RECLAIM_BATCH);
 	atomic_sub(&zone->nr_reclaiming, PAGES / 2);
@@ -467,15 +468,15 @@ static void compaction_reports_the_requests_it_failed(struct ktest *t)
 		spin_unlock_irqrestore(&zone->lock, flags);
 	}
 	WRITE_ONCE(r->compact_failed, movable);
-	EXPECT(t, !reclaim_wait_compact(mem, GFP_KERNEL, MAX_ORDER));
+	EXPECT(t, !asked_compaction(mem, GFP_KERNEL, MAX_ORDER));
 	EXPECT_EQ(t, READ_ONCE(r->compact_failed), mine | movable);
 	EXPECT_EQ(t, READ_ONCE(r->compact), 0);
 	EXPECT_EQ(t, READ_ONCE(r->compactions.done), 1);
 	for (pfn = 0; pfn < zone->end_pfn; pfn += PAGEBLOCK_PAGES)
 		give_block(zone, pfn_to_page_in(mem, pfn + 1));
-	EXPECT(t, reclaim_wait_compact(mem, GFP_KERNEL, MAX_ORDER));
+	EXPECT(t, asked_compaction(mem, GFP_KERNEL, MAX_ORDER));
 	EXPECT_EQ(t, READ_ONCE(r->compact_failed), movable);
-	EXPECT(t, reclaim_wait_compact(mem, GFP_MOVABLE, 2));
+	EXPECT(t, asked_compaction(mem, GFP_MOVABLE, 2));
 	EXPECT_EQ(t, READ_ONCE(r->compact_failed), 0);
 	EXPECT_EQ(t, READ_ONCE(r->compactions.asked), 3);
 	EXPECT_EQ(t, READ_ONCE(r->compactions.done), 3);

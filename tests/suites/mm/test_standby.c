@@ -3,6 +3,7 @@
  * test_standby.c: standby memory is brought online when memory is low, no more of it than is
  * needed, and never memory that was offlined by request.
  */
+#include "tests/lib/request_help.h"
 #include "tests/lib/standby_help.h"
 #include "tests/lib/wait_help.h"
 
@@ -246,7 +247,7 @@ static void large_request_asks_for_standby_while_the_lock_is_held(struct ktest *
 	zone = zone_in(mem, ZONE_NORMAL);
 	take_one_of_each(zone);
 	hotplug_lock(mem);
-	EXPECT(t, !reclaim_wait_compact(mem, GFP_MOVABLE, MAX_ORDER));
+	EXPECT(t, !asked_compaction(mem, GFP_MOVABLE, MAX_ORDER));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	EXPECT_EQ(t, READ_ONCE(mem->standby.tickets.asked), 1);
 	hotplug_unlock(mem);
@@ -294,7 +295,7 @@ static void held_lock_does_not_mark_the_zone_futile(struct ktest *t)
 	use_until_low(mem, zone, &pile);
 	EXPECT(t,
 	    YIELD_UNTIL(READ_ONCE(zone->futile) && !READ_ONCE(mem->nodes[zone->node].reclaim.low)));
-	EXPECT(t, reclaim_wait_drain(mem));
+	EXPECT(t, asked_drain(mem));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);
 	/* The low watermark alone asks again: no thread waits. */

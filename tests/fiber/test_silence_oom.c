@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_silence_oom.c: victims that do not end: how long each is waited for, and how many are
+ * chosen meanwhile, in the machine's time.
+ */
+#include "silence_help.h"
+#include "mm/request.h"
+#include "tests/lib/mm_test.h"
+#include <quarry/oom.h>
+
+#define WAITERS 3u
+
+static struct memory *mem;
+static struct pile pile;
+static u32 nr;         /* victims chosen so far */
+static u32 numbers[8]; /* theirs */
+static u64 chosen_at[8];
+
+static bool choose(struct memory *m, gfp_t gfp, unsigned order, void *arg)
+{
+	if (nr < ARRAY_SIZE(numbers)) {
+		numbers[nr] = m->oom.going;
+		chosen_at[nr] = arch_clock_ns();
+	}
+	WRITE_ONCE(nr, nr + 1);
+	return true;
+}
+
+static void ask(void *arg)
+{
+	struct page *page = mem_alloc_pages(mem, GFP_KERNEL, 0);
+
+	if (page)
+		mem_free_pages(mem, page, 0);
+}
+
+/* A memory without free pages, for which @waiters wait, who began a second apart. */
+static bool begin(struct ktest *t, unsigned waiters)
+{
+	unsigned cpu;
+
+	mem = ktest_memory(t, 0, 16, 0);
+	if (!mem)
+		return false;
+	nr = 0;
+	pile = (struct pile){NULL, 0};
+	all_caches_off(t, mem);
+	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NOWAIT, 0, ALL_THERE_IS);
+	memory_set_oom(mem, choose, NULL);
+	for (cpu = 1; cpu <= waiters; cpu++) {
+		ktest_start(cpu, ask, NULL);
+		thread_sleep(1 * S);
+	}
+	EXPECT_EQ(t, READ_ONCE(nr), waiters ? 1 : 0);
+	return true;
+}
+
+static void end(struct ktest *t, unsigned waiters)
+{
+	unsigned cpu;
+	u64 began = arch_clock_ns();
+
+	/* Nobody tells them. */
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	for (cpu = 1; cpu <= waiters; cpu++)
+		ktest_join(cpu);
+	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
+	memory_set_oom(mem, NULL, NULL);
+	memory_oom_gone(mem, mem->oom.going);
+}
+
+/* Since the first victim was chosen. */
+static void sleep_until(u64 ns)
+{
+	u64 now = arch_clock_ns() - chosen_at[0];
+
+	if (now < ns)
+		thread_sleep(ns - now);
+}
+
+static void victim_has_its_time_whoever_waits(struct ktest *t)
+{
+	if (!begin(t, WAITERS))
+		return;
+	sleep_until(39 * S);
+	EXPECT_EQ(t, READ_ONCE(nr), 2);
+	EXPECT_TOOK(t, chosen_at[1] - chosen_at[0], oom_wait_ns);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_STUCK), 1);
+	EXPECT(t, numbers[0] != numbers[1] && mem->oom.going == numbers[1]);
+	sleep_until(59 * S);
+	EXPECT_EQ(t, READ_ONCE(nr), 3);
+	EXPECT_TOOK(t, chosen_at[2] - chosen_at[1], oom_wait_ns);
+	end(t, WAITERS);
+}
+
+/* The first one ends after it was given up, and has nothing left: the second still has its time. */
+static void late_end_of_a_victim_is_no_other_ones(struct ktest *t)
+{
+	if (!begin(t, 1))
+		return;
+	sleep_until(22 * S);
+	EXPECT_EQ(t, READ_ONCE(nr), 2);
+	memory_oom_gone(mem, numbers[0]);
+	sleep_until(39 * S);
+	EXPECT_EQ(t, READ_ONCE(nr), 2);
+	EXPECT_EQ(t, mem->oom.going, numbers[1]);
+	memory_oom_gone(mem, numbers[1]);
+	EXPECT_EQ(t, mem->oom.going, 0);
+	/* Then its pages are waited for, and a third one is chosen. */
+	sleep_until(45 * S);
+	EXPECT_EQ(t, READ_ONCE(nr), 3);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_STUCK), 1);
+	end(t, 1);
+}
+
+/* Just after the boot nobody has ended: nothing is waited for. */
+static void first_victim_is_chosen_at_once(struct ktest *t)
+{
+	u64 began;
+
+	if (!begin(t, 0))
+		return;
+	mem->oom.gone_at = arch_clock_ns();
+	ktest_start(1, ask, NULL);
+	thread_sleep(1 * S);
+	EXPECT_EQ(t, READ_ONCE(nr), 1);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 1);
+	/* After one has, its pages have a while to come. */
+	memory_oom_gone(mem, mem->oom.going);
+	began = arch_clock_ns();
+	thread_sleep(1 * S);
+	EXPECT_EQ(t, READ_ONCE(nr), 2);
+	EXPECT_TOOK(t, chosen_at[1] - began, 200 * MS);
+	end(t, 1);
+}
+
+KTEST_SUITE(silence_oom, 0, KTEST(victim_has_its_time_whoever_waits),
+    KTEST(late_end_of_a_victim_is_no_other_ones), KTEST(first_victim_is_chosen_at_once));

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* request_help.h: a single remedy of a request that waits, for suites that want no more. */
+#ifndef QUARRY_TESTS_REQUEST_HELP_H
+#define QUARRY_TESTS_REQUEST_HELP_H
+
+#include "mm/request.h"
+
+static inline struct request request_for(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct request q = {.mem = mem, .gfp = gfp, .order = order};
+
+	request_begin(&q);
+	return q;
+}
+
+/* One that no free memory can end. */
+static inline struct request request_for_work(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct request q = request_for(mem, gfp, order);
+
+	q.zones = 0;
+	q.freed = 0;
+	return q;
+}
+
+/* Wait for a drain by the reclaim thread.  False: it made none. */
+static inline bool asked_drain(struct memory *mem)
+{
+	struct request q = request_for_work(mem, GFP_KERNEL, 0);
+	u64 done = READ_ONCE(q.node->reclaim.drains.done);
+
+	return reclaim_drain(&q) == TRY_NEXT && READ_ONCE(q.node->reclaim.drains.done) > done;
+}
+
+/* The same for a compaction.  False: it made no such block. */
+static inline bool asked_compaction(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct request q = request_for_work(mem, gfp, order);
+
+	return reclaim_compact(&q) == TRY_ANEW;
+}
+
+static inline bool reclaims(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	struct request q = request_for(mem, gfp, order);
+
+	return reclaim_direct(&q) == TRY_ANEW;
+}
+
+#endif

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * test_waits.c: what ends the wait of an allocation that found nothing: memory that comes from
+ * anywhere, whatever it waits for; the choice of its own thread by the OOM killer; and how often a
+ * remedy is tried.
+ */
+#include "tests/lib/mov_help.h"
+#include "tests/lib/oom_help.h"
+#include "tests/lib/pager_help.h"
+#include "tests/lib/request_help.h"
+#include "tests/lib/standby_help.h"
+#include "tests/lib/wait_help.h"
+#include "mm/drain.h"
+
+#define HOUR (3600 * 1000000000ULL)
+
+/* ---- an allocation on CPU 1 ---- */
+
+static struct {
+	struct memory *mem;
+	gfp_t gfp;
+	unsigned order;
+	struct mm_task *task;
+	struct page *page;
+	u32 begun, done; /* a */
+} asker;
+
+static void ask(void *arg)
+{
+	asker.task = port_task();
+	store_release(&asker.begun, 1u);
+	asker.page = mem_alloc_pages(asker.mem, asker.gfp, asker.order);
+	WRITE_ONCE(asker.task->reserve, 0);
+	store_release(&asker.done, 1u);
+}
+
+static void ask_begin(struct memory *mem, gfp_t gfp, unsigned order)
+{
+	asker.mem = mem;
+	asker.gfp = gfp;
+	asker.order = order;
+	asker.page = NULL;
+	asker.begun = asker.done = 0;
+	ktest_start(1, ask, NULL);
+}
+
+/* It has got a page, and nothing else has happened that could end its wait. */
+static void expect_served(struct ktest *t)
+{
+	EXPECT(t, YIELD_UNTIL(load_acquire(&asker.done)));
+	EXPECT(t, !load_acquire(&asker.done) || asker.page);
+}
+
+static void ask_end(struct ktest *t)
+{
+	ktest_join(1);
+	if (asker.page)
+		EXPECT_EQ(t, mem_free_pages(asker.mem, asker.page, asker.order), 0);
+}
+
+/* ---- memory that is freed ---- */
+
+/* Another thread has the lock for as long as it likes; then all memory is freed. */
+static void free_ends_the_wait_for_standby(struct ktest *t)
+{
+	static const unsigned orders[] = {0, 3};
+	u64 limit = standby_wait_ns;
+	unsigned i;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	WRITE_ONCE(standby_wait_ns, HOUR);
+	for (i = 0; i < ARRAY_SIZE(orders); i++) {
+		struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
+		struct pile pile = {NULL, 0};
+
+		if (!mem)
+			break;
+		all_caches_off(t, mem);
+		hotplug_lock(mem);
+		pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, ALL_THERE_IS);
+		ask_begin(mem, GFP_KERNEL, orders[i]);
+		EXPECT(t, YIELD_UNTIL(mm_event_sum(mem, EV_STANDBY_WAIT)));
+		EXPECT_EQ(t, pile_free(mem, &pile), 0);
+		expect_served(t);
+		EXPECT_EQ(t, zone_in(mem, ZONE_NORMAL)->present, BLOCK(ONLINE));
+		hotplug_unlock(mem);
+		ask_end(t);
+		drop_memory(t, mem);
+	}
+	WRITE_ONCE(standby_wait_ns, limit);
+}
+
+static void free_ends_the_wait_for_a_victim(struct ktest *t)
+{
+	static struct pile hoard;
+	u64 limit = oom_wait_ns;
+	struct memory *mem;
+
+	if (!ktest_needs_cpus(t, 2))
+		return;
+	mem = killer_begin(t, &hoard);
+	REQUIRE(t, mem);
+	WRITE_ONCE(oom_wait_ns, HOUR);
+	ask_begin(mem, GFP_MOVABLE, 0);
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(killer.calls)));
+	/* It goes on: what comes is another's. */
+	EXPECT_EQ(t, pile_free(mem, &hoard), 0);
+	expect_served(t);
+	EXPECT_EQ(t, killer.calls, 1);
+	EXPECT(t, READ_ONCE(mem->oom.going));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_STUCK), 0);
+	killer_victim_dies(&killer);
+	ask_end(t);
+	WRITE_ONCE(oom_wait_ns, limit);
+	killer_end(t, mem);
+}
+
+/* Of the pages of @pile free those of which no two are buddies. */
+static void scatter(struct ktest *t, struct memory *mem, struct pile *pile)
+{
+	struct pile kept = {NULL, 0};
+	struct page *page;
+
+	while ((page = pile_pop(pile))) {
+		if (page_to_pfn_in(mem, page) & 1)
+			EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
+		else
+			pile_push(&kept, page);
+	}
+	*pile = kept;
+	drain_local_pages(mem, NULL);
+}
+
+/* The thread gets its lock, and does what it was asked for. */
+static void let_the_thread_work(struct ktest *t, struct memory *mem)
+{
+	const struct reclaim *r = &mem->nodes[0].reclaim;
+
+	rounds_unlock(mem);
+	ask_end(t);
+	EXPECT(t,
+	    YIELD_UNTIL(load_acquire(&r->drains.done) == READ_ONCE(r->drains.asked) &&
+	        load_acquire(&r->compactions.done) == READ_ONCE(r->compactions.asked)));
+}
+
+static void free_two(void *arg)
+{
+	unsigned i;
+
+	/* The first one finds out how many may be cached, and is not. */
+	for (i = 0; i < 2; i++) {
+		if (mem_free_pages(asker.mem, pile_pop(arg), 0))
+			panic("test: a page could not be freed");
+	}
+}
+
+/*
+ * CPU 1 asks, and waits for the reclaim thread; that waits for a lock, which this one has, since
+ * there are pages in CPU 2's cache to be drained.
+ */
+static void ask_a_thread_that_waits(
+    struct ktest *t, struct memory *mem, struct pile *pile, unsigned order)
+{
+	enum mm_event wait = order ? EV_ALLOC_COMPACT_WAIT : EV_ALLOC_DRAIN_WAIT;
+	u64 before = mm_event_sum(mem, wait);
+
+	asker.mem = mem;
+	ktest_on_cpu(2, free_two, pile);
+	EXPECT(t, zone_pcp_pages(zone_in(mem, ZONE_MOVABLE)) > 0);
+	if (zone_spare(zone_in(mem, ZONE_MOVABLE), GFP_MOVABLE, false) == 1)
+		pile_alloc(mem, pile, GFP_MOVABLE | GFP_NOWAIT, 0, 1);
+	rounds_lock(mem);
+	ask_begin(mem, GFP_MOVABLE, order);
+	EXPECT(t, YIELD_UNTIL(mm_event_sum(mem, wait) > before));
+}
+
+/*
+ * The reclaim thread waits for a lock, so nothing that it is asked for is done.  In the last turn
+ * there are pages enough, only not side by side.
+ */
+static void free_ends_the_wait_for_the_reclaim_thread(struct ktest *t)
+{
+	static const unsigned orders[] = {0, 3, 3};
+	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct pile pile = {NULL, 0};
+	unsigned i;
+
+	if (!ktest_needs_cpus(t, 3))
+		return;
+	REQUIRE(t, mem);
+	for (i = 0; i < ARRAY_SIZE(orders); i++) {
+		/* In the last turn those below the watermark, too: they lie side by side. */
+		port_task()->reserve = i == 2;
+		pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
+		port_task()->reserve = 0;
+		if (i == 2)
+			scatter(t, mem, &pile);
+		ask_a_thread_that_waits(t, mem, &pile, orders[i]);
+		EXPECT_EQ(t, pile_free(mem, &pile), 0);
+		expect_served(t);
+		let_the_thread_work(t, mem);
+	}
+}
+
+/* ---- a thread that is chosen ---- */
+
+static void chosen_thread_waits_for_nothing(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct pile pile = {NULL, 0};
+	unsigned order;
+
+	if (!ktest_needs_cpus(t, 3))
+		return;
+	REQUIRE(t, mem);
+	for (order = 0; order < 2; order++) {
+		pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
+		ask_a_thread_that_waits(t, mem, &pile, order);
+		WRITE_ONCE(asker.task->reserve, 1u);
+		/* It gets one below the watermark. */
+		expect_served(t);
+		let_the_thread_work(t, mem);
+		EXPECT_EQ(t, pile_free(mem, &pile), 0);
+	}
+}
+
+/* As a reclaim thread, or a chosen thread that has used the reserve up. */
+static void thread_with_the_reserve_asks_for_nothing(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct pile pile = {NULL, 0};
+
+	REQUIRE(t, mem);
+	port_task()->reserve = 1;
+	pile_alloc(mem, &pile, GFP_MOVABLE, 0, ALL_THERE_IS);
+	scatter(t, mem, &pile);
+	EXPECT(t, !mem_alloc_pages(mem, GFP_MOVABLE, 3));
+	port_task()->reserve = 0;
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_COMPACT_WAIT), 0);
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 0);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+}
+
+/* ---- the remedies ---- */
+
+static unsigned batches;
+
+static void drop_one(struct lru_scan *scan)
+{
+	batches++;
+	scan->freed = 1;
+}
+
+/* A larger block has so many turns; for one page it goes on as long as anything is freed. */
+static void larger_block_has_so_many_turns(struct ktest *t)
+{
+	static const struct reclaim_ops ops = {.batch = drop_one};
+	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct pile pile = {NULL, 0};
+	struct lru_list *list;
+	unsigned order, i;
+
+	REQUIRE(t, mem);
+	all_caches_off(t, mem);
+	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
+	list = &zone_in(mem, ZONE_MOVABLE)->lru[LRU_INACTIVE];
+	list->nr = 40;
+	mem->reclaim = &ops;
+	for (order = 0; order < 2; order++) {
+		struct request q = request_for(mem, GFP_MOVABLE, order);
+
+		batches = 0;
+		for (i = 0; i < 20; i++) {
+			request_begin(&q);
+			EXPECT(
+			    t, reclaim_direct(&q) == (order == 0 || i < 16 ? TRY_ANEW : TRY_NEXT));
+		}
+		EXPECT_EQ(t, batches, order == 0 ? 20 : 16);
+		/* Memory that came from elsewhere gives it all of them again. */
+		request_renew(&q);
+		EXPECT(t, reclaim_direct(&q) == TRY_ANEW);
+	}
+	mem->reclaim = &memory_reclaim;
+	list->nr = 0;
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+}
+
+/* It makes the block each time, and others take it. */
+static void compaction_is_tried_four_times(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 0, 8);
+	struct request q;
+	unsigned i;
+
+	REQUIRE(t, mem);
+	q = request_for_work(mem, GFP_MOVABLE, 2);
+	for (i = 0; i < 5; i++)
+		EXPECT(t, reclaim_compact(&q) == (i < 4 ? TRY_ANEW : TRY_NEXT));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_COMPACT_WAIT), 4);
+}
+
+/* It lies in a scattered memory that one compaction puts right: no page is dropped for it. */
+static void compaction_comes_before_the_page_cache_goes(struct ktest *t)
+{
+	static struct store store;
+	unsigned long present;
+	struct page *page;
+	struct vm_scene s;
+	unsigned i;
+
+	if (!store_scene(t, &s, &store, 96))
+		return;
+	caches_off(t, s.mem);
+	prepare_scene(t, &s);
+	for (i = 0; i < 96; i++)
+		EXPECT_EQ(t, vm_object_supply(s.object, i, page_address(store.page[i])), 0);
+	if (mov_begin(t, s.mem)) {
+		mov_fill(~0UL);
+		for (i = 0; i < mov.nr; i++)
+			if (i % 8)
+				mov_free(i);
+		/* What a low watermark has begun is over. */
+		EXPECT(t, asked_drain(s.mem));
+		present = vm_object_present(s.object);
+		EXPECT(t, present > 0);
+		page = mem_alloc_pages(s.mem, GFP_MOVABLE, MAX_ORDER);
+		EXPECT(t, page);
+		EXPECT_EQ(t, vm_object_present(s.object), present);
+		EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_DIRECT), 0);
+		EXPECT_EQ(t, mm_event_sum(s.mem, EV_ALLOC_COMPACT_WAIT), 1);
+		if (page)
+			EXPECT_EQ(t, mem_free_pages(s.mem, page, MAX_ORDER), 0);
+		for (i = 0; i < mov.nr; i++)
+			if (i % 8 == 0)
+				mov_free(i);
+	}
+	caches_on(t, s.mem);
+	store_scene_end(t, &s, &store);
+}
+
+KTEST_SUITE(waits, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(free_ends_the_wait_for_standby),
+    KTEST(free_ends_the_wait_for_a_victim), KTEST(free_ends_the_wait_for_the_reclaim_thread),
+    KTEST(chosen_thread_waits_for_nothing), KTEST(thread_with_the_reserve_asks_for_nothing),
+    KTEST(larger_block_has_so_many_turns), KTEST(compaction_is_tried_four_times),
+    KTEST(compaction_comes_before_the_page_cache_goes));
