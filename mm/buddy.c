@@ -41,7 +41,7 @@ static always_inline void unlink_block(struct zone *zone, pfn_t block) REQUIRES_
 	else
 		*head = tree->next;
 	if (*head == PFN_NONE)
-		zone->have[type] &= ~(1u << order);
+		WRITE_ONCE(zone->have[type], zone->have[type] & ~(1u << order));
 	tree->list = 0;
 }
 
@@ -59,7 +59,7 @@ static always_inline void link_block(struct zone *zone, pfn_t block, unsigned or
 	if (*head != PFN_NONE)
 		tree_of(zone->mem, *head)->prev = (u32)block;
 	*head = (u32)block;
-	zone->have[type] |= 1u << order;
+	WRITE_ONCE(zone->have[type], zone->have[type] | 1u << order);
 	tree->list = (u8)(order + 1);
 }
 

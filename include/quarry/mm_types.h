@@ -251,7 +251,7 @@ struct zone {
 	/*
 	 * z: lists of pageblocks that have free pages and are not isolated, by type and order of
 	 * their largest free block: the first page of the first, or PFN_NONE; and by type the
-	 * orders whose list is not empty, a bit each
+	 * orders whose list is not empty, a bit each, read racily, as a hint
 	 */
 	u32 blocks[NR_MIGRATETYPES][NR_ORDERS] GUARDED_BY(zone_class);
 	u32 have[NR_MIGRATETYPES] GUARDED_BY(zone_class);

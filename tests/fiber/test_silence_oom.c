@@ -134,5 +134,20 @@ static void first_victim_is_chosen_at_once(struct ktest *t)
 	end(t, 1);
 }
 
+/*
+ * The victim's pages are freed a moment after its death: another reference to their object
+ * remained.
+ */
+static void no_second_victim_is_chosen_at_once(struct ktest *t)
+{
+	if (!begin(t, 1))
+		return;
+	memory_oom_gone(mem, mem->oom.going);
+	thread_sleep(100 * MS);
+	end(t, 1);
+	EXPECT_EQ(t, READ_ONCE(nr), 1);
+}
+
 KTEST_SUITE(silence_oom, 0, KTEST(victim_has_its_time_whoever_waits),
-    KTEST(late_end_of_a_victim_is_no_other_ones), KTEST(first_victim_is_chosen_at_once));
+    KTEST(late_end_of_a_victim_is_no_other_ones), KTEST(first_victim_is_chosen_at_once),
+    KTEST(no_second_victim_is_chosen_at_once));

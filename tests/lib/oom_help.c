@@ -13,7 +13,7 @@ void killer_victim_dies(struct killer *k)
 		if (mem_free_pages(k->mem, page, 0))
 			panic("test: a page could not be freed");
 	}
-	memory_oom_gone(k->mem, k->mem->oom.going);
+	memory_oom_gone(k->mem, READ_ONCE(k->mem->oom.going));
 }
 
 static bool kill_hook(struct memory *mem, gfp_t gfp, unsigned order, void *arg)

@@ -118,16 +118,6 @@ static void check(void *arg)
 	store_release(&c->done, 1u);
 }
 
-/* Does a thread stand in line for @m? */
-static bool waited_for(struct mutex *m)
-{
-	irqflags_t flags = spin_lock_irqsave(&m->l.wq.lock);
-	bool some = m->l.first;
-
-	spin_unlock_irqrestore(&m->l.wq.lock, flags);
-	return some;
-}
-
 static void start(unsigned cpu, struct checker *c)
 {
 	ktest_start(cpu, check, c);

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_oom.c: the OOM killer: when it chooses a victim, and when not; that there is one victim at
- * a time; and that the victim can exit.  That the other tasks finish: test_oom_tasks.c.
+ * a time; and that the victim can exit.  That the other tasks finish: test_oom_tasks.c; how long
+ * anything is waited for: test_silence_oom.c.
  */
 #include "tests/lib/oom_help.h"
+#include "tests/lib/wait_help.h"
 
-#define WAIT_NS 20000000000ULL
-#define LEFT    40u
+#define LEFT 40u
 
 static struct pile hoard, kept;
 
@@ -100,18 +101,8 @@ static void alloc_elsewhere(void *arg)
 		pile_push(&kept, page);
 }
 
-static bool wait_for_sleepers(struct memory *mem, u64 waits)
-{
-	u64 until = arch_clock_ns() + WAIT_NS;
-
-	while (mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT) < waits && arch_clock_ns() < until)
-		thread_yield();
-	return mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT) >= waits;
-}
-
 static void allocation_is_retried_under_the_oom_lock(struct ktest *t)
 {
-	u64 until = arch_clock_ns() + WAIT_NS;
 	struct memory *mem;
 
 	mem = begin_on_two(t);
@@ -119,40 +110,15 @@ static void allocation_is_retried_under_the_oom_lock(struct ktest *t)
 		return;
 	mutex_lock(&mem->oom.lock);
 	ktest_start(1, alloc_elsewhere, &killer);
-	EXPECT(t, wait_for_sleepers(mem, 1));
 	/* It is at the lock, and has no page. */
-	while (!READ_ONCE(mem->oom.lock.l.first) && arch_clock_ns() < until)
-		thread_yield();
+	EXPECT(t, YIELD_UNTIL(waited_for(&mem->oom.lock)));
+	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 1);
 	/* One page above the min watermark is what the request needs, and all it needs. */
 	EXPECT_EQ(t, mem_free_pages(mem, pile_pop(&hoard), 0), 0);
 	mutex_unlock(&mem->oom.lock);
 	ktest_join(1);
 	EXPECT_EQ(t, killer.calls, 0);
 	EXPECT_EQ(t, kept.nr, 1);
-	EXPECT_EQ(t, pile_free(mem, &kept), 0);
-	killer_end(t, mem);
-}
-
-/*
- * The victim's pages are freed a moment after its death: another reference to their object
- * remained.
- */
-static void no_second_victim_is_chosen_at_once(struct ktest *t)
-{
-	u64 until = arch_clock_ns() + WAIT_NS;
-	struct memory *mem;
-
-	mem = begin_on_two(t);
-	if (!mem)
-		return;
-	killer.give = 0;
-	ktest_start(1, alloc_elsewhere, &killer);
-	while (!READ_ONCE(killer.calls) && arch_clock_ns() < until)
-		thread_yield();
-	thread_sleep(10000000);
-	EXPECT_EQ(t, pile_free(mem, &hoard), 0);
-	ktest_join(1);
-	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, pile_free(mem, &kept), 0);
 	killer_end(t, mem);
 }
@@ -211,7 +177,6 @@ static void alloc_alone(void *arg)
 static void many_allocations_wait_for_one_victim(struct ktest *t)
 {
 	unsigned cpus = MIN(ktest_cpus(), 4u), cpu;
-	u64 until = arch_clock_ns() + WAIT_NS;
 	struct memory *mem;
 
 	if (cpus < 3) {
@@ -223,9 +188,8 @@ static void many_allocations_wait_for_one_victim(struct ktest *t)
 	killer.at_once = false;
 	for (cpu = 1; cpu < cpus; cpu++)
 		ktest_start(cpu, alloc_alone, &alone[cpu]);
-	while (!READ_ONCE(killer.calls) && arch_clock_ns() < until)
-		thread_yield();
-	EXPECT(t, wait_for_sleepers(mem, cpus - 1));
+	EXPECT(t, YIELD_UNTIL(READ_ONCE(killer.calls)));
+	EXPECT(t, YIELD_UNTIL(mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT) >= cpus - 1));
 	thread_sleep(20000000);
 	/* All but one have found that a victim is exiting, and choose no other. */
 	EXPECT_EQ(t, READ_ONCE(killer.calls), 1);
@@ -278,5 +242,4 @@ KTEST_SUITE(oom, KTEST_QUICK, KTEST(kill_gives_the_allocation_its_page, KTEST_SL
     KTEST(requests_that_may_fail_kill_no_task),
     KTEST_COST(many_allocations_wait_for_one_victim, KTEST_SLOW),
     KTEST_INSIDE(allocation_is_retried_under_the_oom_lock, KTEST_SLOW),
-    KTEST(no_second_victim_is_chosen_at_once, KTEST_SLOW), KTEST(cached_pages_prevent_a_kill),
-    KTEST(victim_may_use_the_reserve));
+    KTEST(cached_pages_prevent_a_kill), KTEST(victim_may_use_the_reserve));

@@ -42,6 +42,7 @@ static void ask_begin(struct memory *mem, gfp_t gfp, unsigned order)
 	asker.page = NULL;
 	asker.begun = asker.done = 0;
 	ktest_start(1, ask, NULL);
+	YIELD_UNTIL(load_acquire(&asker.begun));
 }
 
 /* It has got a page, and nothing else has happened that could end its wait. */
