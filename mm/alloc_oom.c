@@ -127,7 +127,7 @@ static enum outcome choose(struct request *q)
 		return TRY_ANEW;
 	}
 	MM_EVENT(q->mem, OOM_NOBODY);
-	return GIVE_UP;
+	return TRY_NO_MORE;
 }
 
 /* Who is waited for, a victim or, until another may be chosen, nobody, 0; and how long. */
@@ -170,11 +170,11 @@ static enum outcome decide(struct request *q, struct victim_wait *p)
 enum outcome oom_alloc(struct request *q)
 {
 	struct oom_state *oom = &q->mem->oom;
-	enum outcome then = GIVE_UP;
+	enum outcome then = TRY_NO_MORE;
 	struct victim_wait p;
 
 	if (!death_helps(q))
-		return GIVE_UP;
+		return TRY_NO_MORE;
 	mutex_lock(&oom->lock);
 	then = decide(q, &p);
 	mutex_unlock(&oom->lock);
@@ -184,7 +184,7 @@ enum outcome oom_alloc(struct request *q)
 	if (then != TRY_ANEW)
 		request_renew(q);
 	/* It is stuck: only who waits for this one gives it up, and of those one. */
-	if (then == GIVE_UP && p.victim && atomic_cas(&oom->going, p.victim, 0u)) {
+	if (then == TRY_NO_MORE && p.victim && atomic_cas(&oom->going, p.victim, 0u)) {
 		MM_EVENT(q->mem, OOM_STUCK);
 		wake_up(&oom->wq);
 	}

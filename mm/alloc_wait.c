@@ -25,7 +25,7 @@ static enum outcome look(struct request *q, enum outcome then)
 
 	if (READ_ONCE(port_task()->reserve)) {
 		all = GFP_ALL_RESERVE;
-		then = GIVE_UP;
+		then = TRY_NO_MORE;
 	}
 	q->page = alloc_from_zonelist(q->mem, q->gfp | all, q->order);
 	return q->page ? GOT_IT : then;

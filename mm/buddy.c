@@ -36,12 +36,13 @@ static always_inline void unlink_block(struct zone *zone, pfn_t block) REQUIRES_
 	CHECKED_ASSERT(tree->next == PFN_NONE || tree_of(zone->mem, tree->next)->prev == block);
 	if (tree->next != PFN_NONE)
 		tree_of(zone->mem, tree->next)->prev = tree->prev;
-	if (tree->prev != PFN_NONE)
+	if (tree->prev != PFN_NONE) {
 		tree_of(zone->mem, tree->prev)->next = tree->next;
-	else
+	} else {
 		*head = tree->next;
-	if (*head == PFN_NONE)
-		WRITE_ONCE(zone->have[type], zone->have[type] & ~(1u << order));
+		if (tree->next == PFN_NONE)
+			WRITE_ONCE(zone->have[type], zone->have[type] & ~(1u << order));
+	}
 	tree->list = 0;
 }
 

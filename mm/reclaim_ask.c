@@ -193,7 +193,7 @@ enum outcome request_wait(const struct request *q, struct waitq *wq, bool (*done
 	} while (!over && passed < timeout_ns);
 	if (done(arg))
 		return TRY_NEXT;
-	return over ? TRY_ANEW : GIVE_UP;
+	return over ? TRY_ANEW : TRY_NO_MORE;
 }
 
 /* ---- tickets ---- */

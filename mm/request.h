@@ -32,10 +32,10 @@ struct request {
 
 /* What a remedy says; its caller looks for a page then in any case. */
 enum outcome {
-	GOT_IT,   /* there is a page already */
-	TRY_ANEW, /* it may have brought something: from the first remedy on, if there is no page */
-	TRY_NEXT, /* it could do nothing, or all it could */
-	GIVE_UP,  /* nothing will help */
+	GOT_IT,      /* there is a page already */
+	TRY_ANEW,    /* it may have brought something: from the first remedy on, if no page */
+	TRY_NEXT,    /* it could do nothing, or all it could */
+	TRY_NO_MORE, /* nothing will help */
 };
 
 /* It begins, or begins anew: from here on what is freed counts. */
@@ -52,8 +52,8 @@ static inline void request_renew(struct request *q)
 /*
  * Sleep at @wq until @done(@arg), TRY_NEXT; or the request is over, since there is enough for it,
  * pages were freed that it can use, or its thread has been chosen to die, TRY_ANEW; at most
- * @timeout_ns, GIVE_UP.  What wakes nobody is seen within reclaim_look_ns.  Context: thread, may
- * sleep.
+ * @timeout_ns, TRY_NO_MORE.  What wakes nobody is seen within reclaim_look_ns.  Context: thread,
+ * may sleep.
  */
 enum outcome request_wait(const struct request *q, struct waitq *wq, bool (*done)(const void *arg),
     const void *arg, u64 timeout_ns);
@@ -74,7 +74,7 @@ enum outcome reclaim_compact(struct request *q);
 enum outcome reclaim_drain(struct request *q);
 /*
  * Standby memory that could not be brought online because another thread has mem->hotplug: wait
- * for it, at most standby_wait_ns.  GIVE_UP: it is there still, so nobody need die for this
+ * for it, at most standby_wait_ns.  TRY_NO_MORE: it is there still, so nobody need die for this
  * request.  The other thread may itself be waiting for this one.
  */
 enum outcome reclaim_standby(struct request *q);

@@ -78,7 +78,7 @@ static void sleep_until(u64 ns)
 		thread_sleep(ns - now);
 }
 
-static void victim_has_its_time_whoever_waits(struct ktest *t)
+static void victim_has_its_time_however_many_wait(struct ktest *t)
 {
 	if (!begin(t, WAITERS))
 		return;
@@ -148,6 +148,6 @@ static void no_second_victim_is_chosen_at_once(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(nr), 1);
 }
 
-KTEST_SUITE(silence_oom, 0, KTEST(victim_has_its_time_whoever_waits),
+KTEST_SUITE(silence_oom, 0, KTEST(victim_has_its_time_however_many_wait),
     KTEST(late_end_of_a_victim_is_no_other_ones), KTEST(first_victim_is_chosen_at_once),
     KTEST(no_second_victim_is_chosen_at_once));
