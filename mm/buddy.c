@@ -27,7 +27,8 @@ static always_inline void unlink_block(struct zone *zone, pfn_t block) REQUIRES_
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, block);
 	struct pageblock_tree *tree = tree_of(zone->mem, block);
-	unsigned order = tree->list - 1u, type = pageblock_type(pb);
+	unsigned order = tree->list - 1u;
+	unsigned long type = pageblock_type(pb);
 	u32 *head = &zone->blocks[type][order];
 
 	CHECKED_ASSERT(order <= MAX_ORDER && zone->have[type] >> order & 1);
@@ -41,7 +42,7 @@ static always_inline void unlink_block(struct zone *zone, pfn_t block) REQUIRES_
 	} else {
 		*head = tree->next;
 		if (tree->next == PFN_NONE)
-			WRITE_ONCE(zone->have[type], zone->have[type] & ~(1u << order));
+			WRITE_ONCE(zone->have[type], READ_ONCE(zone->have[type]) & ~(1u << order));
 	}
 	tree->list = 0;
 }
@@ -51,7 +52,7 @@ static always_inline void link_block(struct zone *zone, pfn_t block, unsigned or
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, block);
 	struct pageblock_tree *tree = tree_of(zone->mem, block);
-	unsigned type = pageblock_type(pb);
+	unsigned long type = pageblock_type(pb);
 	u32 *head = &zone->blocks[type][order];
 
 	CHECKED_ASSERT(!pageblock_isolated(pb) && pageblock_state(pb) == PB_ONLINE);
@@ -60,7 +61,7 @@ static always_inline void link_block(struct zone *zone, pfn_t block, unsigned or
 	if (*head != PFN_NONE)
 		tree_of(zone->mem, *head)->prev = (u32)block;
 	*head = (u32)block;
-	WRITE_ONCE(zone->have[type], zone->have[type] | 1u << order);
+	WRITE_ONCE(zone->have[type], READ_ONCE(zone->have[type]) | 1u << order);
 	tree->list = (u8)(order + 1);
 }
 

@@ -101,13 +101,13 @@ static void late_end_of_a_victim_is_no_other_ones(struct ktest *t)
 	sleep_until(22 * S);
 	EXPECT_EQ(t, READ_ONCE(nr), 2);
 	memory_oom_gone(mem, numbers[0]);
-	sleep_until(39 * S);
+	sleep_until(30 * S);
 	EXPECT_EQ(t, READ_ONCE(nr), 2);
 	EXPECT_EQ(t, mem->oom.going, numbers[1]);
 	memory_oom_gone(mem, numbers[1]);
 	EXPECT_EQ(t, mem->oom.going, 0);
-	/* Then its pages are waited for, and a third one is chosen. */
-	sleep_until(45 * S);
+	/* Its pages are waited for, and a third one is chosen before its time is over. */
+	sleep_until(35 * S);
 	EXPECT_EQ(t, READ_ONCE(nr), 3);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_STUCK), 1);
 	end(t, 1);
