@@ -154,10 +154,11 @@ static enum outcome decide(struct request *q, struct victim_wait *p)
 	q->page = alloc_from_zonelist(q->mem, q->gfp, q->order);
 	if (q->page)
 		return GOT_IT;
+	*p = (struct victim_wait){.oom = oom, .ns = GRACE_NS - MIN(since, GRACE_NS)};
+	/* In this order: a victim that ends in between is counted. */
+	p->victim = load_acquire(&oom->going);
 	if (READ_ONCE(oom->gone) != q->gone)
 		return TRY_ANEW;
-	*p = (struct victim_wait){.oom = oom, .ns = GRACE_NS - MIN(since, GRACE_NS)};
-	p->victim = load_acquire(&oom->going);
 	if (!p->victim && (!q->gone || !p->ns)) {
 		then = choose(q);
 		p->victim = load_acquire(&oom->going);
