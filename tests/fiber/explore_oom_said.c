@@ -142,6 +142,8 @@ static void ask(gfp_t gfp, unsigned order, unsigned victim)
 {
 	unsigned i;
 
+	/* As oom_alloc does: the victim has a number. */
+	kernel_memory.oom.going++;
 	threads_on_print = keep;
 	if (!kernel_memory.oom.kill(&kernel_memory, gfp, order, kernel_memory.oom.arg))
 		explore_fail("WRONG", "nobody is chosen");

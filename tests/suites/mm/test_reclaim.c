@@ -321,7 +321,7 @@ static void ask(void *arg)
 /*
  * The first drain cannot begin before all have asked, since the test holds the mutex of all
  * rounds; so there is one drain for those that asked before the thread woke, and one for all the
- * others.
+ * others.  One that sees what a drain freed, and comes too late for it, begins anew and asks again.
  */
 static void many_waiters_share_two_drains(struct ktest *t)
 {
@@ -331,6 +331,7 @@ static void many_waiters_share_two_drains(struct ktest *t)
 	unsigned i, got = 0;
 	struct sums before;
 	struct reclaim *r;
+	u64 waits;
 
 	if (!mem)
 		return;
@@ -351,8 +352,9 @@ static void many_waiters_share_two_drains(struct ktest *t)
 	mutex_unlock(&mem->pcp_ctl);
 	for (i = 0; i < ASKERS; i++)
 		thread_join(threads[i]);
-	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), before.wait + ASKERS);
-	EXPECT(t, mm_event_sum(mem, EV_RECLAIM_RUNS) <= before.runs + 2);
+	waits = mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT) - before.wait;
+	EXPECT(t, waits >= ASKERS && waits <= ASKERS * (1 + ARRAY_SIZE(stuck)));
+	EXPECT(t, mm_event_sum(mem, EV_RECLAIM_RUNS) - before.runs <= 2 + waits - ASKERS);
 	for (i = 0; i < ASKERS; i++) {
 		if (askers[i].page) {
 			got++;
@@ -364,8 +366,8 @@ static void many_waiters_share_two_drains(struct ktest *t)
 	 * thread gets it.
 	 */
 	EXPECT(t, got >= 1 && got <= ARRAY_SIZE(stuck));
-	EXPECT_EQ(t, READ_ONCE(r->drains.done), ASKERS);
-	EXPECT_EQ(t, READ_ONCE(r->drains.started), ASKERS);
+	EXPECT_EQ(t, READ_ONCE(r->drains.done), waits);
+	EXPECT_EQ(t, READ_ONCE(r->drains.started), waits);
 	relieve(mem);
 }
 
