@@ -40,12 +40,13 @@ static void leave(struct task *task, struct vm_object *object)
 	task_put(task);
 }
 
-/* As an allocation does. */
+/* As an allocation does that begins now: what tasks have left is known to it. */
 static bool ask_for(gfp_t gfp)
 {
 	static u32 number = 1000;
 	bool found;
 
+	kernel_memory.oom.asked = load_acquire(&kernel_memory.oom.left);
 	kernel_memory.oom.going = ++number;
 	found = kernel_memory.oom.kill(&kernel_memory, gfp, 0, kernel_memory.oom.arg);
 	if (!found)
