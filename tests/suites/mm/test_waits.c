@@ -340,7 +340,7 @@ static void compaction_comes_before_the_page_cache_goes(struct ktest *t)
 	store_scene_end(t, &s, &store);
 }
 
-KTEST_SUITE(waits, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(free_ends_the_wait_for_standby),
+KTEST_SUITE(waits, KTEST_MOSTLY_INSIDE, KTEST(free_ends_the_wait_for_standby),
     KTEST(free_ends_the_wait_for_a_victim), KTEST(free_ends_the_wait_for_the_reclaim_thread),
     KTEST(chosen_thread_waits_for_nothing), KTEST(thread_with_the_reserve_asks_for_nothing),
     KTEST(larger_block_has_so_many_turns), KTEST(compaction_is_tried_four_times),
