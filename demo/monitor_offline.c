@@ -6,6 +6,7 @@
  * Locks:      none.
  * Tests:      tests/qemu/test_monitor.py, tests/qemu/test_shown.py.
  */
+#include "kernel/cma_area.h"
 #include "demo/live.h"
 #include "demo/monitor.h"
 
@@ -17,7 +18,9 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/movable.h>
 #include <quarry/isolation.h>
+#include <quarry/panic.h>
 #include <quarry/plural.h>
+#include <quarry/string.h>
 
 /* ---- a page that is always in use: a blocker for an offline to wait for ---- */
 
@@ -196,6 +199,8 @@ int cmd_remove(unsigned n, char **arg)
 	return err;
 }
 
+#define USER_TEXT 64 /* bytes of what user_of says */
+
 /* A line for each whole zone MOVABLE. */
 static void query_zones(void)
 {
@@ -217,9 +222,47 @@ static void query_zones(void)
 	}
 }
 
+/* The state of a page that blocks, and its user, if that is known; "" for pageblocks. */
+static const char *user_of(enum mm_why why, pfn_t pfn, char text[USER_TEXT])
+{
+	const struct cma *cma = cma_area();
+	u32 word;
+
+	text[0] = '\0';
+	if (why != WHY_UNMOVABLE && why != WHY_PINNED && why != WHY_BUSY && why != WHY_HWPOISON)
+		return text;
+	word = block_word(&kernel_memory, pfn);
+	ksnprintf(text, USER_TEXT, " (%s%s)", page_state_name(word_state(word)),
+	    cma && pfn >= cma->start && pfn < cma->end && word_state(word) == PG_ALLOC
+	        ? ", of a user of the CMA area"
+	        : "");
+	return text;
+}
+
+/* Of the pages that owners move, the first, and its owner by its function isolate. */
+static void say_owned(const struct offline_survey *s)
+{
+	const struct movable_ops *ops;
+	char name[48];
+	unsigned len;
+
+	if (!s->owned)
+		return;
+	ops = movable_ops_at(&kernel_memory, s->first_owned);
+	if (!ops)
+		return; /* it has left meanwhile */
+	symbol_name((uintptr_t)ops->isolate, name, sizeof(name));
+	for (len = 0; name[len] && name[len] != '+'; len++)
+		;
+	name[len] = '\0';
+	printk("  %8lu of them by %s, the first at pfn %#lx (%s)\n", s->owned,
+	    s->owned == 1 ? "its owner" : "their owners", s->first_owned, name);
+}
+
 int cmd_query(unsigned n, char **arg)
 {
 	static struct offline_survey s;
+	char user[USER_TEXT];
 	u64 pfn, nr;
 	unsigned why;
 
@@ -232,11 +275,13 @@ int cmd_query(unsigned n, char **arg)
 	offline_survey(&kernel_memory, pfn, nr, &s);
 	for (why = WHY_NONE + 1; why < NR_MM_WHY; why++) {
 		if (s.pages[why])
-			printk("  %8lu page%s: %s, the first at pfn %#lx\n", s.pages[why],
-			    plural(s.pages[why]), mm_why_text((enum mm_why)why), s.first[why]);
+			printk("  %8lu page%s: %s, the first at pfn %#lx%s\n", s.pages[why],
+			    plural(s.pages[why]), mm_why_text((enum mm_why)why), s.first[why],
+			    user_of((enum mm_why)why, s.first[why], user));
 	}
 	printk("  %8lu page%s can move, %lu %s free\n", s.movable, plural(s.movable), s.free,
 	    s.free == 1 ? "is" : "are");
+	say_owned(&s);
 	if (s.retired)
 		printk(
 		    "  %8lu %s broken and out of use\n", s.retired, s.retired == 1 ? "is" : "are");
@@ -247,6 +292,9 @@ int cmd_query(unsigned n, char **arg)
 	} else if (busy.page && busy_pfn() >= pfn && busy_pfn() - pfn < nr)
 		printk(
 		    "query: an offline would wait for pfn %#lx, which is kept busy\n", busy_pfn());
+	else if (s.pages[WHY_BUSY])
+		printk("query: an offline would wait for pfn %#lx%s\n", s.first[WHY_BUSY],
+		    user_of(WHY_BUSY, s.first[WHY_BUSY], user));
 	else
 		printk("query: an offline would be tried\n");
 	return s.err;

@@ -49,6 +49,23 @@ void page_release_movable(struct memory *mem, struct page *page)
 	mem_put_page(mem, page);
 }
 
+const struct movable_ops *movable_ops_at(struct memory *mem, pfn_t pfn)
+{
+	const struct page *page = pfn_to_page_in(mem, pfn);
+	const struct movable_owner *owner = NULL;
+	const struct movable_ops *ops;
+	struct zone *zone = zone_of(mem, pfn);
+	irqflags_t flags = lru_lock_irqsave(zone);
+	u32 word = page_word(page);
+
+	/* An owner with a page is not freed, and the page cannot leave it under this lock. */
+	if (word_state(word) == PG_MOVABLE_OPS || word_state(word) == PG_BALLOON)
+		owner = page->owner;
+	ops = owner ? owner->ops : NULL;
+	lru_unlock_irqrestore(zone, flags);
+	return ops;
+}
+
 int isolate_movable_page(struct memory *mem, pfn_t pfn)
 {
 	struct page *page = pfn_to_page_in(mem, pfn);

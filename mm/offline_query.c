@@ -25,6 +25,19 @@ static void in_way(struct offline_survey *out, enum mm_why why, pfn_t pfn, unsig
 	out->pages[why] += pages;
 }
 
+/* A block in use that can move, of that word. */
+static void survey_movable(struct offline_survey *out, pfn_t pfn, u32 word)
+{
+	unsigned long nr = 1UL << word_order(word);
+
+	out->movable += nr;
+	if (word_state(word) != PG_MOVABLE_OPS && word_state(word) != PG_BALLOON)
+		return;
+	if (!out->owned)
+		out->first_owned = pfn;
+	out->owned += nr;
+}
+
 /* The pages of one pageblock. */
 static void survey_pages(struct zone *zone, pfn_t block, struct offline_survey *out)
     REQUIRES_ZONE(zone)
@@ -43,7 +56,7 @@ static void survey_pages(struct zone *zone, pfn_t block, struct offline_survey *
 		else if (why == WHY_NONE || word_state(word) == PG_PCP)
 			out->free += nr;
 		else if (why == WHY_BUSY && state_movable(word_state(word)))
-			out->movable += nr;
+			survey_movable(out, pfn, word);
 		else
 			in_way(out, why, pfn, nr);
 	}
@@ -102,7 +115,7 @@ int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct off
 	unsigned why, zone_id;
 	pfn_t pfn;
 
-	*out = (struct offline_survey){.fail.pfn = PFN_NONE};
+	*out = (struct offline_survey){.fail.pfn = PFN_NONE, .first_owned = PFN_NONE};
 	for (why = 0; why < NR_MM_WHY; why++)
 		out->first[why] = PFN_NONE;
 	out->err = offline_query(mem, start, nr, &out->fail);

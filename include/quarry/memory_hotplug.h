@@ -105,6 +105,8 @@ struct offline_survey {
 	pfn_t first[NR_MM_WHY];
 	unsigned long free;    /* pages that do not block: free or cached; */
 	unsigned long movable; /* in use, but movable; */
+	unsigned long owned;   /* those of them that an owner's struct movable_ops moves; */
+	pfn_t first_owned;     /* the first of these; PFN_NONE: none */
 	unsigned long retired; /* broken and retired: they stay so when offlined */
 };
 /*

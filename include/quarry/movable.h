@@ -37,6 +37,13 @@ struct movable_owner {
  */
 void movable_owner_drain(struct movable_owner *owner);
 
+/*
+ * movable_ops_at - how the owner of the page at @pfn moves it, for reports.  NULL: no page that an
+ * owner moves begins there, a migrator has it, or its owner has just released it.
+ * Context: any but NMI.  Locks: lru.
+ */
+const struct movable_ops *movable_ops_at(struct memory *mem, pfn_t pfn) EXCLUDES(lru_class);
+
 /* Make an ALLOC page movable through @owner.  Locks: lru. */
 void page_make_movable(struct memory *mem, struct page *page, struct movable_owner *owner,
     u32 index) EXCLUDES(lru_class);

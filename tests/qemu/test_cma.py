@@ -31,6 +31,10 @@ def test_area_of_the_command_line(host):
     pfn = int(re.search(r"cma alloc: pfn (0x\w+)", h.ask("cma alloc 4096 9")).group(1), 16)
     assert start <= pfn <= start + 28 * BLOCK and pfn % BLOCK == 0
     assert use(h.ask)[2]["users"] == 4096
+    shown = h.ask(f"query {pfn:#x} 512")
+    user = f"pfn {pfn:#x} (ALLOC, of a user of the CMA area)\n"
+    assert f" 512 pages: page busy, the first at {user}" in shown, shown
+    assert f"query: an offline would wait for {user}" in shown, shown
     h.ask("load")
     assert "end: error" in h.ask("cma end")
     # A pageblock is offlined, and the area serves from the rest.

@@ -37,6 +37,8 @@ static void free_memory_has_no_blocker(struct ktest *t)
 	EXPECT_EQ(t, survey.err, 0);
 	EXPECT_EQ(t, survey.free, BLOCK(4));
 	EXPECT_EQ(t, survey.movable, 0);
+	EXPECT_EQ(t, survey.owned, 0);
+	EXPECT_EQ(t, survey.first_owned, PFN_NONE);
 	EXPECT_EQ(t, sum_in_way(), 0);
 	EXPECT_EQ(t, survey.first[WHY_PINNED], PFN_NONE);
 }
@@ -79,6 +81,10 @@ static void every_reason_is_counted_apart(struct ktest *t)
 	expect_reason(t, WHY_PINNED, 1, page_to_pfn_in(mem, mov.pages[0]));
 	expect_reason(t, WHY_BUSY, 5, MIN(page_to_pfn_in(mem, transit), page_to_pfn_in(mem, busy)));
 	EXPECT_EQ(t, survey.movable, mov.nr - 2);
+	EXPECT_EQ(t, survey.owned, mov.nr - 2);
+	EXPECT(t, movable_ops_at(mem, survey.first_owned) == &mov_ops);
+	EXPECT(t, !movable_ops_at(mem, page_to_pfn_in(mem, kernel)));
+	EXPECT(t, !movable_ops_at(mem, page_to_pfn_in(mem, busy)));
 	EXPECT_EQ(t, sum_in_way() + survey.movable + survey.free, BLOCK(4));
 
 	putback_movable_page(mem, busy);
