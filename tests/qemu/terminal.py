@@ -23,9 +23,24 @@ PART = re.compile(rb"\x1b(\[[0-9;?]*)?")  # of a sequence whose end is still to 
 
 
 class _Screen(pyte.Screen):
-    """Answers to where its cursor is."""
+    """Answers to where its cursor is; counts what would make a picture jump."""
 
     fd = None
+    wrapped = 0  # characters behind the last column
+    erased = 0  # times that the whole screen was
+
+    def draw(self, data):
+        for char in data:
+            self.wrapped += self.cursor.x == self.columns
+            super().draw(char)
+
+    def index(self):
+        self.wrapped += self.cursor.y == self.lines - 1  # it scrolls
+        super().index()
+
+    def erase_in_display(self, how=0, *args, **kwargs):
+        self.erased += how == 2
+        super().erase_in_display(how, *args, **kwargs)
 
     def write_process_input(self, data):
         os.write(self.fd, data.encode())
@@ -128,6 +143,13 @@ class Terminal:
             assert not self.ended, self.story(pattern)
             self.turn()
         raise AssertionError(self.story(pattern))
+
+    def until(self, happened):
+        """Until happened() is true."""
+        until = time.time() + qemu.WATCHDOG
+        while not happened():
+            assert time.time() < until and not self.ended, self.story("that it would")
+            self.turn()
 
     def rest(self, seconds):
         until = time.time() + seconds

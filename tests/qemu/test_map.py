@@ -72,6 +72,62 @@ def test_screen_has_its_parts(term, cols, rows):
     assert "quarry: PASS" in t.text
 
 
+MACHINES = {
+    "one_cpu": (dict(CPUS="1", NODES="1", MEM="256M"), "1 CPU · 1 node"),
+    "eight_nodes": (dict(CPUS="8", NODES="8", MEM="1G"), "8 CPUs · 8 nodes"),
+    "255_cpus": (dict(CPUS="255", NODES="2", MEM="1G"), "255 CPUs · 2 nodes"),
+}
+UNIT = {"MiB": 1, "GiB": 1024}
+
+
+def expect_whole(t, cols, rows, machine, mib):
+    """The screen says all of the machine: each node, each CPU and, by its legend, all memory."""
+    lines, story = t.lines, f"{cols} x {rows}\n{t.text}"
+    assert len(lines) == rows and all(len(line) <= cols for line in lines), story
+    assert re.fullmatch(rf"QUARRY  {machine} · \d+ MiB", lines[0]), story
+    cells = t.map_rows()
+    nodes = int(machine.split()[3])
+    labels = [int(n) for n in re.findall(r"^ node (\d+) ", t.text, re.MULTILINE)]
+    assert labels == list(range(nodes)), story
+    legend = re.search(r"^ 1 cell = (\d+) (MiB|GiB)", t.text, re.MULTILINE)
+    cell = int(legend.group(1)) * UNIT[legend.group(2)]
+    shown = sum(len(row) for row in cells)
+    assert mib <= shown * cell <= mib + 2 * nodes * cell, story
+    rest = lines[2 + len(cells) + 2 : -2]
+    cpus = int(machine.split()[0])
+    bars = re.findall(r"cpu\d+ cache \[[#. of]{10}\]", "\n".join(rest))
+    digits = "".join(line[9:] for line in rest if re.match(r" cpu\d+ +[^c ]", line))
+    assert len(bars) == cpus or (not bars and len(digits) == cpus), story
+    assert lines[-1] == " any key: the prompt", story
+
+
+@pytest.mark.parametrize("kind", MACHINES)
+def test_screen_on_other_machines(term, kind):
+    """In both sizes; the first of them again, when the terminal goes back to it.  Nothing is
+    written behind a row's end, and the screen is erased only where it is opened or resized."""
+    environment, machine = MACHINES[kind]
+    mib = int(environment["MEM"][:-1]) * (1024 if environment["MEM"].endswith("G") else 1)
+    t = term(80, 24, CMDLINE=QUIET, **environment)
+    prompt(t)
+    size = (80, 24)
+    for cols, rows in (80, 24), (120, 40), (80, 24):
+        t.other.wrapped = t.other.erased = 0
+        if (cols, rows) == size:
+            t.send("map\r")
+        else:
+            t.resize(cols, rows)
+            t.until(lambda: t.other.erased)
+            t.other.wrapped = 0  # what was sent before had another width
+        t.wait(r"^ any key: the prompt$", alternate=True)
+        t.rest(3)
+        expect_whole(t, cols, rows, machine, mib)
+        assert t.other.wrapped == 0 and t.other.erased == 1, (t.other.erased, t.text)
+        size = (cols, rows)
+    t.send("x")
+    prompt(t)
+    assert t.sane()
+
+
 def test_offline_is_seen(term):
     """A typed offline: its steps, its `-`, and its result below the prompt."""
     t = term(CMDLINE=QUIET)
