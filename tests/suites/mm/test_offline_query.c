@@ -47,8 +47,9 @@ static void free_memory_has_no_blocker(struct ktest *t)
 static void every_reason_is_counted_apart(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 16, 0);
-	struct page *kernel, *transit, *tables, *busy;
+	struct page *kernel, *transit, *tables, *busy, *cached;
 	struct fingerprint before, after;
+	pfn_t first = PFN_NONE;
 	struct zone *zone;
 	unsigned i;
 
@@ -62,12 +63,16 @@ static void every_reason_is_counted_apart(struct ktest *t)
 	kernel = take_block(zone, 1, MT_UNMOVABLE);
 	tables = take_block(zone, 0, MT_UNMOVABLE);
 	transit = take_block(zone, 2, MT_MOVABLE);
-	REQUIRE(t, kernel && tables && transit);
+	cached = take_block(zone, 0, MT_MOVABLE);
+	REQUIRE(t, kernel && tables && transit && cached);
 	page_cas_state(tables, PG_ALLOC, PG_PGTABLE);
+	page_cas_state(cached, PG_ALLOC, PG_LRU); /* movable, and no owner moves it */
 	EXPECT_EQ(t, pin_page(mov.pages[0]), 0);
 	busy = mov.pages[1];
 	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, busy)), 0);
 	drain_all_pages(mem, NULL);
+	for (i = 2; i < mov.nr; i++)
+		first = MIN(first, page_to_pfn_in(mem, mov.pages[i]));
 
 	before = take_fingerprint(mem);
 	EXPECT_EQ(t, offline_survey(mem, 0, BLOCK(4), &survey), 0);
@@ -80,16 +85,19 @@ static void every_reason_is_counted_apart(struct ktest *t)
 	    t, WHY_UNMOVABLE, 3, MIN(page_to_pfn_in(mem, kernel), page_to_pfn_in(mem, tables)));
 	expect_reason(t, WHY_PINNED, 1, page_to_pfn_in(mem, mov.pages[0]));
 	expect_reason(t, WHY_BUSY, 5, MIN(page_to_pfn_in(mem, transit), page_to_pfn_in(mem, busy)));
-	EXPECT_EQ(t, survey.movable, mov.nr - 2);
+	EXPECT_EQ(t, survey.movable, mov.nr - 2 + 1);
 	EXPECT_EQ(t, survey.owned, mov.nr - 2);
-	EXPECT(t, movable_ops_at(mem, survey.first_owned) == &mov_ops);
+	EXPECT_EQ(t, survey.first_owned, first);
+	EXPECT(t, movable_ops_at(mem, first) == &mov_ops);
 	EXPECT(t, !movable_ops_at(mem, page_to_pfn_in(mem, kernel)));
+	EXPECT(t, !movable_ops_at(mem, page_to_pfn_in(mem, cached)));
 	EXPECT(t, !movable_ops_at(mem, page_to_pfn_in(mem, busy)));
 	EXPECT_EQ(t, sum_in_way() + survey.movable + survey.free, BLOCK(4));
 
 	putback_movable_page(mem, busy);
 	mem_unpin_page(mem, mov.pages[0]);
 	page_cas_state(tables, PG_PGTABLE, PG_ALLOC);
+	mem_put_page(mem, cached);
 	give_block(zone, kernel);
 	give_block(zone, tables);
 	give_block(zone, transit);
