@@ -119,6 +119,7 @@ static const struct {
     {"trace", bench_trace, false},
     {"counted", bench_counted, false},
     {"load", bench_load, false},
+    {"drainfull", bench_drain_full, false},
     {"fill", bench_fill, false},
     {"stranded", bench_stranded, false},
 };

@@ -71,6 +71,8 @@ bool bench_recorded(void);
 bool bench_fill(void);
 bool bench_stranded(void);
 bool bench_elsewhere(void);
+/* Each CPU in turn fills its own caches.  False: no memory for its thread. */
+bool bench_fill_caches(void);
 /*
  * A table of page numbers in a block that the caller frees; NULL: no memory.  @cost: instructions.
  */
@@ -90,6 +92,7 @@ unsigned bench_policy_row(enum iso_policy policy);
 void bench_say_rows(void);
 bool bench_counted(void);
 bool bench_load(void);
+bool bench_drain_full(void);
 /* bench_range.c */
 bool bench_drain(void);
 bool bench_offline(void);

@@ -14,7 +14,10 @@
 #include "demo/bench.h"
 
 #include <quarry/console.h>
+#include <quarry/contig.h>
 #include <quarry/isolation.h>
+#include <quarry/memory_hotplug.h>
+#include <quarry/movable.h>
 #include <quarry/smp.h>
 #include <quarry/stress.h>
 
@@ -31,7 +34,9 @@
 	X(ROW_ORDER4, "order4_pair")                                                               \
 	X(ROW_FILL, "fill_order0")                                                                 \
 	X(ROW_FREE, "free_random_order0")                                                          \
-	X(ROW_LOAD, "load")
+	X(ROW_ISOLATE, "isolate_fragmented")                                                       \
+	X(ROW_LOAD, "load")                                                                        \
+	X(ROW_DRAIN, "drain_full")
 #define ROW_ID(id, name) id,
 enum row { ROWS(ROW_ID) NR_ROWS };
 #define ROW_NAME(id, name) name,
@@ -109,6 +114,43 @@ static bool fill_and_free(void)
 	return !free_pages(block, MAX_ORDER);
 }
 
+static int never_isolate(struct memory *mem, struct page *page)
+{
+	return -EBUSY;
+}
+
+/*
+ * The isolation of a pageblock ends of which every second page is free: one hold of the zone lock,
+ * with which all its free memory comes back.
+ */
+static bool isolate_fragmented(void)
+{
+	static const struct movable_ops ops = {.isolate = never_isolate};
+	static struct movable_owner owner = {.ops = &ops};
+	struct memory *mem = &kernel_memory;
+	unsigned long nr;
+	pfn_t start = offline_candidate(mem, PAGEBLOCK_PAGES, &nr), end = start + nr, pfn;
+	bool good;
+
+	if (start == PFN_NONE || alloc_contig_range(mem, start, end, MT_MOVABLE, NULL))
+		return false;
+	for (pfn = start; pfn < end; pfn += 2) {
+		(void)free_pages(pfn_to_page_in(mem, pfn), 0);
+		page_make_movable(mem, pfn_to_page_in(mem, pfn + 1), &owner, 0);
+	}
+	drain_all_pages(mem, NULL);
+	good = !start_isolate_page_range(mem, start, nr, ISO_PRECISE, NULL);
+	if (good) {
+		bench_mark(ROW_ISOLATE);
+		undo_isolate_page_range(mem, start, nr);
+		bench_mark(ROW_END);
+	}
+	for (pfn = start; pfn < end; pfn += 2)
+		page_release_movable(mem, pfn_to_page_in(mem, pfn + 1));
+	movable_owner_drain(&owner);
+	return good;
+}
+
 bool bench_counted(void)
 {
 	bench_say_rows();
@@ -116,10 +158,24 @@ bool bench_counted(void)
 	MARKED(ROW_PAIR, (void)free_pages(alloc_pages(GFP_KERNEL, 0), 0));
 	MARKED(ROW_PUT, (void)put_page(alloc_pages(GFP_KERNEL, 0)));
 	MARKED(ROW_ORDER4, (void)free_pages(alloc_pages(GFP_KERNEL, 4), 4));
-	return fill_and_free();
+	return isolate_fragmented() && fill_and_free();
 }
 
 /* ---- all CPUs at work, while ranges go offline ---- */
+
+/* Full caches go back: the longest section with interrupts off, on any CPU. */
+bool bench_drain_full(void)
+{
+	bool good;
+
+	bench_say_rows();
+	if (!bench_fill_caches())
+		return false;
+	bench_mark(ROW_DRAIN);
+	good = drain_all_pages(&kernel_memory, NULL) >= 0;
+	bench_mark(ROW_END);
+	return good;
+}
 
 static bool one_load(u64 seed)
 {

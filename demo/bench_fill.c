@@ -147,11 +147,9 @@ static void fill_caches(void *arg)
 	}
 }
 
-/* The largest share of a zone that lies in caches, after each CPU in turn has filled its own. */
-bool bench_stranded(void)
+bool bench_fill_caches(void)
 {
-	u64 most = 0, of = 1;
-	unsigned cpu, i;
+	unsigned cpu;
 
 	for (cpu = 0; cpu < nr_cpus; cpu++) {
 		struct thread *thread = thread_start("stranded", (int)cpu, fill_caches, NULL);
@@ -160,6 +158,17 @@ bool bench_stranded(void)
 			return false;
 		thread_join(thread);
 	}
+	return true;
+}
+
+/* The largest share of a zone that lies in caches then. */
+bool bench_stranded(void)
+{
+	u64 most = 0, of = 1;
+	unsigned i;
+
+	if (!bench_fill_caches())
+		return false;
 	for (i = 0; i < MAX_ZONES; i++) {
 		struct zone *zone = &kernel_memory.zones[i];
 		u64 cached = zone_pcp_pages(zone), all = READ_ONCE(zone->managed);

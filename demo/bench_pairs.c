@@ -12,7 +12,7 @@
 #include <quarry/trace_ring.h>
 
 #define RUNS  32
-#define BATCH 512
+#define BATCH 4096
 
 bool bench_pairs(void)
 {
@@ -78,6 +78,7 @@ static bool at_once(const char *alloc, const char *free, unsigned nr)
 bool bench_batches(void)
 {
 	one_by_one("batch64_pair", 64);
+	one_by_one("batch4096_pair", BATCH);
 	return at_once("bulk64_alloc", "bulk64_free", 64) &&
 	    at_once("bulk512_alloc", "bulk512_free", 512);
 }

@@ -27,23 +27,21 @@ static always_inline void unlink_block(struct zone *zone, pfn_t block) REQUIRES_
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, block);
 	struct pageblock_tree *tree = tree_of(zone->mem, block);
+	u32 prev = tree->prev, next = tree->next;
 	unsigned order = tree->list - 1u;
 	unsigned long type = pageblock_type(pb);
 	u32 *head = &zone->blocks[type][order];
 
 	CHECKED_ASSERT(order <= MAX_ORDER && zone->have[type] >> order & 1);
-	CHECKED_ASSERT((*head == block) == (tree->prev == PFN_NONE));
-	CHECKED_ASSERT(tree->prev == PFN_NONE || tree_of(zone->mem, tree->prev)->next == block);
-	CHECKED_ASSERT(tree->next == PFN_NONE || tree_of(zone->mem, tree->next)->prev == block);
-	if (tree->next != PFN_NONE)
-		tree_of(zone->mem, tree->next)->prev = tree->prev;
-	if (tree->prev != PFN_NONE) {
-		tree_of(zone->mem, tree->prev)->next = tree->next;
-	} else {
-		*head = tree->next;
-		if (tree->next == PFN_NONE)
-			WRITE_ONCE(zone->have[type], READ_ONCE(zone->have[type]) & ~(1u << order));
-	}
+	CHECKED_ASSERT((*head == block) == (prev == PFN_NONE));
+	CHECKED_ASSERT(prev == PFN_NONE || tree_of(zone->mem, prev)->next == block);
+	CHECKED_ASSERT(next == PFN_NONE || tree_of(zone->mem, next)->prev == block);
+	if (next != PFN_NONE)
+		tree_of(zone->mem, next)->prev = prev;
+	if (prev != PFN_NONE)
+		tree_of(zone->mem, prev)->next = next;
+	else if ((*head = next) == PFN_NONE)
+		WRITE_ONCE(zone->have[type], READ_ONCE(zone->have[type]) & ~(1u << order));
 	tree->list = 0;
 }
 
@@ -99,6 +97,13 @@ static void count_in_zone(struct zone *zone, const struct pageblock *pb, long nr
 		WRITE_ONCE(zone->nr_free_cma, zone->nr_free_cma + (unsigned long)nr);
 }
 
+/* A user will write to the pageblock: what the host was told of it is no longer true. */
+static always_inline void forget_report(struct pageblock *pb) REQUIRES(zone_class)
+{
+	if (unlikely(pb->bits & PB_REPORTED))
+		WRITE_ONCE(pb->bits, pb->bits & (u8)~PB_REPORTED);
+}
+
 /* The pageblock's type and isolate bit may have changed since the caller read them. */
 static always_inline void map_changed(struct zone *zone, pfn_t pfn, long nr, bool taken)
     REQUIRES_ZONE(zone)
@@ -108,9 +113,8 @@ static always_inline void map_changed(struct zone *zone, pfn_t pfn, long nr, boo
 	CHECKED_ASSERT(pb->zone == zone->id && pageblock_state(pb) == PB_ONLINE);
 	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free + nr));
 	CHECKED_ASSERT(pb->nr_free <= PAGEBLOCK_PAGES);
-	/* Its user will write to it, so the pageblock is no longer free as the host was told. */
-	if (taken && unlikely(pb->bits & PB_REPORTED))
-		WRITE_ONCE(pb->bits, pb->bits & (u8)~PB_REPORTED);
+	if (taken)
+		forget_report(pb);
 	if (pageblock_isolated(pb))
 		return;
 	count_in_zone(zone, pb, nr);
@@ -120,6 +124,32 @@ static always_inline void map_changed(struct zone *zone, pfn_t pfn, long nr, boo
 void buddy_map_changed(struct zone *zone, pfn_t pfn, long nr)
 {
 	map_changed(zone, pfn, nr, nr < 0);
+}
+
+/*
+ * A whole pageblock, which is not isolated, becomes one free block; or it is one, and is taken.
+ * Nothing splits or merges: its list is that of the largest order, or none.
+ */
+static always_inline void whole_comes(struct zone *zone, struct pageblock *pb, pfn_t block)
+    REQUIRES_ZONE(zone)
+{
+	CHECKED_ASSERT(
+	    pb->zone == zone->id && pb->nr_free == 0 && !tree_of(zone->mem, block)->list);
+	free_map_store_whole(&tree_of(zone->mem, block)->map, true);
+	WRITE_ONCE(pb->nr_free, (u16)PAGEBLOCK_PAGES);
+	count_in_zone(zone, pb, PAGEBLOCK_PAGES);
+	link_block(zone, block, MAX_ORDER);
+}
+
+static always_inline void whole_goes(struct zone *zone, struct pageblock *pb, pfn_t block)
+    REQUIRES_ZONE(zone)
+{
+	CHECKED_ASSERT(pb->nr_free == PAGEBLOCK_PAGES && !pageblock_isolated(pb));
+	free_map_store_whole(&tree_of(zone->mem, block)->map, false);
+	WRITE_ONCE(pb->nr_free, 0);
+	forget_report(pb);
+	count_in_zone(zone, pb, -(long)PAGEBLOCK_PAGES);
+	unlink_block(zone, block);
 }
 
 void buddy_block_leaves(struct zone *zone, pfn_t pfn)
@@ -146,12 +176,8 @@ void buddy_block_online(struct zone *zone, pfn_t block)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, block);
 
-	CHECKED_ASSERT(spin_is_held(&zone->lock) && pb->zone == zone->id);
-	CHECKED_ASSERT(pb->nr_free == 0 && !tree_of(zone->mem, block)->list);
-	free_map_set(&tree_of(zone->mem, block)->map, 0, MAX_ORDER);
-	WRITE_ONCE(pb->nr_free, (u16)PAGEBLOCK_PAGES);
-	count_in_zone(zone, pb, PAGEBLOCK_PAGES);
-	link_block(zone, block, MAX_ORDER);
+	CHECKED_ASSERT(spin_is_held(&zone->lock));
+	whole_comes(zone, pb, block);
 }
 
 /* ---- blocks ---- */
@@ -178,14 +204,18 @@ void buddy_free(struct zone *zone, pfn_t pfn, unsigned order)
 {
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 	struct pageblock_tree *tree = tree_of(zone->mem, pfn);
-	unsigned whole;
+	unsigned whole, more;
 
 	CHECKED_ASSERT(spin_is_held(&zone->lock));
 	CHECKED_ASSERT(order <= MAX_ORDER && !(pfn & ((1UL << order) - 1)));
 	WRITE_ONCE(pfn_to_page_in(zone->mem, pfn)->word, 0);
+	if (order == MAX_ORDER && likely(!pageblock_isolated(pb))) {
+		whole_comes(zone, pb, pfn);
+		return;
+	}
 	whole = free_map_put(&tree->map, pfn_in_block(pfn), order);
-	WRITE_ONCE(zone->nr_free,
-	    zone->nr_free + buddy_gave(zone, pb, tree, pfn, order, whole, 1U << order));
+	more = buddy_gave(zone, pb, tree, pfn, order, whole, 1U << order);
+	WRITE_ONCE(zone->nr_free, zone->nr_free + more);
 }
 
 pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned order)
@@ -201,7 +231,9 @@ pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned order)
 pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 {
 	unsigned lists = zone->have[type] >> order << order;
-	unsigned have = 0;
+	struct pageblock_tree *tree;
+	struct pageblock *pb;
+	unsigned have, nr;
 	pfn_t block;
 	int at;
 
@@ -209,7 +241,20 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 	if (!lists)
 		return PFN_NONE;
 	block = zone->blocks[type][__builtin_ctz(lists)];
-	at = free_map_take(&tree_of(zone->mem, block)->map, order, &have);
-	map_changed(zone, block, -(1L << order), true);
+	pb = pageblock_of(zone->mem, block);
+	if (order == MAX_ORDER) {
+		whole_goes(zone, pb, block);
+		return block;
+	}
+	tree = tree_of(zone->mem, block);
+	at = free_map_take(&tree->map, order, &have);
+	nr = 1U << order;
+	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free - nr));
+	CHECKED_ASSERT(pb->nr_free < PAGEBLOCK_PAGES);
+	forget_report(pb);
+	count_in_zone(zone, pb, -(long)nr);
+	/* Out of a smaller one than its largest: that is still there. */
+	if (have + 1 == tree->list)
+		relist(zone, block);
 	return block + (pfn_t)at;
 }

@@ -92,7 +92,7 @@ static always_inline unsigned take_from(struct zone *zone, pfn_t block, unsigned
 			record_bits(&r, TR_refill, page_to_pfn_in(zone->mem, low), order, bits);
 			while (bits) {
 				i = highest_bit(bits);
-				bits ^= 1ULL << i;
+				bits &= ~(1ULL << i);
 				page = low + ((size_t)i << order);
 				page_store_word(page, 0, word);
 				*to++ = page;
@@ -207,6 +207,20 @@ static noinline struct page **give_word_order0(struct zone *zone, struct page **
 	return give_word(zone, pages, end, low, window_of(0), 0, word, records, more);
 }
 
+/* A block that shares its word of the tree with no neighbour in the batch. */
+static always_inline unsigned give_one(struct zone *zone, const struct memory *mem,
+    struct page *page, unsigned order, u32 word, struct batch_records *records) REQUIRES_ZONE(zone)
+{
+	pfn_t pfn = page_to_pfn_in(mem, page);
+	struct pageblock_tree *tree = tree_of(mem, pfn);
+	unsigned whole;
+
+	record_run(records, TR_give, pfn, order, 0);
+	page_store_word(page, word, 0);
+	whole = free_map_put(&tree->map, pfn_in_block(pfn), order);
+	return buddy_gave(zone, pageblock_of(mem, pfn), tree, pfn, order, whole, 1U << order);
+}
+
 /* As buddy_give_batch; for order 0 the order is a constant. */
 static always_inline void give_batch(struct zone *zone, struct page **pages, unsigned nr,
     unsigned order, u32 word) REQUIRES_ZONE(zone)
@@ -217,35 +231,26 @@ static always_inline void give_batch(struct zone *zone, struct page **pages, uns
 	struct page **last = pages + nr - 1;
 	unsigned more = 0;
 
-	while (pages <= last) {
+	while (pages < last) {
 		struct page *page = *pages;
-		struct pageblock_tree *tree;
-		unsigned whole;
-		pfn_t pfn;
 
 		offset = (uintptr_t)page - (uintptr_t)mem->memmap;
-		pfn = offset / sizeof(*page);
-		if (pages < last) {
-			next = (uintptr_t)pages[1] - (uintptr_t)mem->memmap;
-			if ((offset ^ next) < window) {
-				page -= pfn & (window / sizeof(*page) - 1);
-				if (order == 0)
-					pages = give_word_order0(
-					    zone, pages, last + 1, page, word, &records, &more);
-				else
-					pages = give_word_any(zone, pages, last + 1, page, window,
-					    order, word, &records, &more);
-				continue;
-			}
+		next = (uintptr_t)pages[1] - (uintptr_t)mem->memmap;
+		if ((offset ^ next) >= window) {
+			more += give_one(zone, mem, page, order, word, &records);
+			pages++;
+			continue;
 		}
-		tree = tree_of(mem, pfn);
-		record_run(&records, TR_give, pfn, order, 0);
-		page_store_word(page, word, 0);
-		whole = free_map_put(&tree->map, pfn_in_block(pfn), order);
-		more +=
-		    buddy_gave(zone, pageblock_of(mem, pfn), tree, pfn, order, whole, 1U << order);
-		pages++;
+		page -= offset / sizeof(*page) & (window / sizeof(*page) - 1);
+		if (order == 0)
+			pages =
+			    give_word_order0(zone, pages, last + 1, page, word, &records, &more);
+		else
+			pages = give_word_any(
+			    zone, pages, last + 1, page, window, order, word, &records, &more);
 	}
+	if (pages == last)
+		more += give_one(zone, mem, *last, order, word, &records);
 	records_end(&records);
 	WRITE_ONCE(zone->nr_free, zone->nr_free + more);
 }

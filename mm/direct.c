@@ -1,126 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * direct.c: one block straight from the buddy allocator of the nearest zone, or back: where no
- * cache is in the way and nothing has to be decided.
+ * direct.c: blocks past the caches for any memory: the paths of direct_inline.h out of line.
  *
  * Owns:       nothing.
- * Locks:      interrupts off; the zone lock inside, once.
- * Invariants: nothing happens here that the slow paths would not do: what is not plain is left to
- *             them.  Plain is an allocation from a zone that stays above its low watermark by
- *             whatever may be kept from anybody, and the free of a block whose word shows nothing
- *             but that it is allocated, before the zone lock is taken and under it.
+ * Locks:      as direct_inline.h.
+ * Invariants: as direct_inline.h.
  * Tests:      play_past, page_alloc, pcp, zone_locks, events, poison_race.
  */
-#include "mm/alloc.h"
-#include "mm/buddy.h"
-#include "mm/event.h"
-#include "mm/page.h"
-#include "mm/pcp.h"
-#include "mm/zone.h"
-#include <quarry/alloc_check.h>
-#include <quarry/sched_point.h>
-
-/* Can the stack of a cached order be used: has it a block, or space for one? */
-static always_inline bool is_cached(struct zone *zone, struct pcp *pcp, unsigned stack)
-{
-	return pcp->count[stack] || pcp->capacity[stack] || pcp_update_capacity(zone, pcp, stack);
-}
-
-/* A block of @zone, if it leaves the zone plenty.  irqs off. */
-static always_inline struct page *take_direct(
-    struct zone *zone, const struct pcp *pcp, unsigned order, enum migratetype type)
-{
-	unsigned long enough = zone_plenty(zone, 1UL << order);
-	pfn_t pfn = PFN_NONE;
-	struct page *page;
-
-	if (unlikely(READ_ONCE(zone->nr_free) < enough || READ_ONCE(zone->futile)))
-		return NULL;
-	zone_lock(zone);
-	/* Others may have taken some since. */
-	if (likely(zone->nr_free >= enough))
-		pfn = buddy_alloc(zone, order, type);
-	if (unlikely(pfn == PFN_NONE)) {
-		zone_unlock(zone);
-		return NULL;
-	}
-	page = pfn_to_page_in(zone->mem, pfn);
-	page_set_state(page, PG_TAIL, PG_ALLOC, 0, 0, 1, order);
-	trace_own(pcp, TR_take, pfn, order);
-	zone_unlock(zone);
-	return page;
-}
+#include "mm/direct_inline.h"
 
 struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order)
 {
-	enum migratetype type = gfp_type(gfp);
-	struct page *page = NULL;
-	irqflags_t flags;
-	struct zone *zone;
-	struct pcp *pcp;
-
-	if (unlikely(order > MAX_ORDER))
-		return NULL;
-	flags = arch_irq_save();
-	pcp = this_pcp(mem);
-	zone = READ_ONCE(pcp->home[gfp % ARRAY_SIZE(pcp->home)]);
-	if (order_index(order) >= NR_CACHED_ORDERS ||
-	    !is_cached(zone, pcp, zone_stack(zone, order_index(order), type)))
-		page = take_direct(zone, pcp, order, type);
-	if (likely(page)) {
-		counter_add(&pcp->event[EV_ALLOC_SLOW], 1);
-		counter_add(&pcp->event[EV_ALLOC_DIRECT], 1);
-	}
-	arch_irq_restore(flags);
-	if (page)
-		alloc_check(mem, page, order);
-	return page;
+	return direct_alloc(mem, false, gfp, order);
 }
 
 bool free_direct(struct memory *mem, struct page *page, unsigned order)
 {
-	uintptr_t offset = (uintptr_t)page - (uintptr_t)mem->memmap;
-	unsigned stack;
-	pfn_t pfn = page_to_pfn_in(mem, page);
-	u32 word = PAGE_WORD(1, PG_ALLOC, order);
-	const struct pageblock *pb;
-	bool done = false;
-	irqflags_t flags;
-	struct zone *zone;
-	struct pcp *pcp;
-
-	if (unlikely(!page || offset % sizeof(*page) || order > MAX_ORDER || pfn < mem->start_pfn ||
-	        pfn >= mem->end_pfn))
-		return false;
-	pb = pageblock_of(mem, pfn);
-	if (unlikely(pageblock_state(pb) != PB_ONLINE || !arch_u32_is(&page->word, word)))
-		return false;
-	flags = arch_irq_save();
-	zone = &mem->zones[pb->zone];
-	pcp = this_pcp(mem);
-	if (order_index(order) < NR_CACHED_ORDERS) {
-		stack = READ_ONCE(pb->stack[order_index(order)]);
-		/* Isolated, it is cached nowhere. */
-		if (stack % STACKS_PER_ZONE != STACK_NONE && is_cached(zone, pcp, stack)) {
-			arch_irq_restore(flags);
-			return false;
-		}
-	}
-	sched_point("free.direct");
-	zone_lock(zone);
-	sched_point("free.buddy_locked");
-	/*
-	 * Read again under the lock (law 4): it may be poisoned since, or another CPU have freed it
-	 * too.
-	 */
-	if (likely(arch_u32_is(&page->word, word))) {
-		trace_own(pcp, TR_direct, pfn, order);
-		buddy_free(zone, pfn, order);
-		done = true;
-	}
-	zone_unlock(zone);
-	if (done)
-		counter_add(&pcp->event[EV_FREE_DIRECT], 1);
-	arch_irq_restore(flags);
-	return done;
+	return direct_free(mem, false, page, order);
 }

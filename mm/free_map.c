@@ -16,6 +16,9 @@ const u8 free_count_depth[64] = {0, 1, 2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5,
 const u64 free_count_unit[MAX_DEPTHS] = {1, 1 << 1, 1 << 2, 1 << 4, 1 << 7, 1 << 11, 1 << 16,
     1 << 22, 1 << 29, 1ULL << 37, 1ULL << 46, 1ULL << 56};
 
+const u64 free_count_units[MAX_DEPTHS] = {0x1, 0x3, 0x7, 0x17, 0x97, 0x897, 0x10897, 0x410897,
+    0x20410897, 0x2020410897, 0x402020410897, 0x100402020410897};
+
 /* The first free block of @order, of which there is one. */
 static unsigned first_node(const struct free_map *map, unsigned order)
 {
@@ -76,21 +79,20 @@ void free_map_clear(struct free_map *map, unsigned page, unsigned order)
 
 int free_map_take(struct free_map *map, unsigned order, unsigned *had)
 {
-	int have = free_map_fitting(map, order);
-	u64 counts = map->counts;
-	unsigned node;
+	int fits = free_map_fitting(map, order);
+	unsigned node, have = (unsigned)fits;
 
-	if (have < 0)
+	if (fits < 0)
 		return FREE_MAP_NONE;
-	*had = (unsigned)have;
-	node = first_node(map, (unsigned)have);
+	*had = have;
+	node = first_node(map, have);
 	free_map_flip(map, node);
 	/* The lower half is split further; the upper half stays free. */
-	for (; have > (int)order; have--) {
+	for (; have > order; have--) {
 		node *= 2;
 		free_map_flip(map, node + 1);
 	}
-	WRITE_ONCE(map->counts, counts - free_unit(*had) + free_units(order, *had));
+	WRITE_ONCE(map->counts, map->counts - free_unit(*had) + free_units(order, *had));
 	return (int)((node << order) - PAGEBLOCK_PAGES);
 }
 

@@ -42,10 +42,8 @@ BUILD_ASSERT(FREE_COUNT_AT(MAX_ORDER) + FREE_COUNT_WIDTH(MAX_ORDER) < 64);
 #define MAX_DEPTHS 12
 extern const u64 free_count_unit[MAX_DEPTHS];
 BUILD_ASSERT(NR_ORDERS < MAX_DEPTHS);
-/* The first bits of all the counts: one block of each depth. */
-#define FREE_COUNT_ONES                                                                            \
-	(1ULL | 1ULL << 1 | 1ULL << 2 | 1ULL << 4 | 1ULL << 7 | 1ULL << 11 | 1ULL << 16 |          \
-	    1ULL << 22 | 1ULL << 29 | 1ULL << 37 | 1ULL << 46)
+/* And one block of that depth and of each above it. */
+extern const u64 free_count_units[MAX_DEPTHS];
 /*
  * For each bit of the counts: the depth to whose count it belongs; the same for all pageblock
  * sizes.
@@ -66,7 +64,7 @@ static always_inline u64 free_unit(unsigned order)
 /* One block of each of the orders [@order, @end), as added to the counts. */
 static always_inline u64 free_units(unsigned order, unsigned end)
 {
-	return FREE_COUNT_ONES & 2 * (free_unit(order) - free_unit(end));
+	return free_count_units[MAX_ORDER - order] - free_count_units[MAX_ORDER - end];
 }
 
 /* Without the lock: as it was at some moment. */
@@ -77,18 +75,16 @@ static always_inline bool free_map_bit(const struct free_map *map, unsigned node
 
 static always_inline void free_map_flip(struct free_map *map, unsigned node)
 {
-	WRITE_ONCE(map->bit[node / 64], map->bit[node / 64] ^ 1ULL << node % 64);
+	arch_bit_flip(map->bit, node);
 }
 
 /* Is that bit set?  Then it is no longer. */
 static always_inline bool free_map_unset(struct free_map *map, unsigned node)
 {
-	u64 *word = &map->bit[node / 64], bit = 1ULL << node % 64;
+	bool was;
 
-	if (!(*word & bit))
-		return false;
-	WRITE_ONCE(*word, *word ^ bit);
-	return true;
+	arch_bit_clear(map->bit, node, was);
+	return was;
 }
 
 /* Free blocks of @order.  Any context: without the lock, as it was at some moment. */
@@ -130,11 +126,18 @@ int free_map_begins_at(const struct free_map *map, unsigned page);
 void free_map_set(struct free_map *map, unsigned page, unsigned order);
 void free_map_clear(struct free_map *map, unsigned page, unsigned order);
 
+/* All of the pageblock is one free block, or was one and nothing is free: two stores. */
+static always_inline void free_map_store_whole(struct free_map *map, bool whole)
+{
+	CHECKED_ASSERT(map->counts == (whole ? 0 : free_unit(MAX_ORDER)));
+	WRITE_ONCE(map->bit[0], whole ? 1ULL << 1 : 0);
+	WRITE_ONCE(map->counts, whole ? 1 : 0);
+}
+
 /* Free that block, and merge it as long as its buddy is free; returns the order it has become. */
 static always_inline unsigned free_map_put(struct free_map *map, unsigned page, unsigned order)
 {
 	unsigned node = free_node(page, order), whole;
-	u64 counts;
 
 	CHECKED_ASSERT(!(page & ((1U << order) - 1)) && free_map_order_at(map, page) < 0);
 	/* The whole pageblock is node 1, whose buddy would be bit 0, which nobody sets. */
@@ -142,10 +145,7 @@ static always_inline unsigned free_map_put(struct free_map *map, unsigned page, 
 		node /= 2;
 	free_map_flip(map, node);
 	whole = MAX_ORDER - highest_bit(node);
-	counts = map->counts + free_unit(whole);
-	if (whole > order)
-		counts -= free_units(order, whole);
-	WRITE_ONCE(map->counts, counts);
+	WRITE_ONCE(map->counts, map->counts + free_unit(whole) - free_units(order, whole));
 	return whole;
 }
 

@@ -8,6 +8,7 @@
  * Tests:      page_alloc, play_alloc, badinput, free_reasons, zone_locks, events, reclaim, oom,
  *             compact.
  */
+#include "mm/direct_inline.h"
 #include "mm/entry.h"
 #include "mm/event.h"
 #include "mm/page.h"
@@ -29,18 +30,22 @@ struct page *zero_pages(struct page *page, unsigned order)
 }
 
 /* Requests that the hot paths do not serve: the direct paths come first, then the slow ones. */
-static always_inline struct page *alloc_rest(struct memory *mem, gfp_t gfp, unsigned order)
+static always_inline struct page *alloc_rest(
+    struct memory *mem, bool own, gfp_t gfp, unsigned order)
 {
-	struct page *page = alloc_direct(mem, gfp, order);
+	struct page *page =
+	    own ? direct_alloc(mem, true, gfp, order) : alloc_direct(mem, gfp, order);
 
 	if (unlikely(!page))
 		return alloc_slow(mem, gfp, order);
 	return unlikely(gfp & GFP_ZERO) ? zero_block(mem, page, order) : page;
 }
 
-static always_inline int free_rest(struct memory *mem, struct page *page, unsigned order)
+static always_inline int free_rest(struct memory *mem, bool own, struct page *page, unsigned order)
 {
-	return likely(free_direct(mem, page, order)) ? 0 : free_slow(mem, page, order);
+	bool done = own ? direct_free(mem, true, page, order) : free_direct(mem, page, order);
+
+	return likely(done) ? 0 : free_slow(mem, page, order);
 }
 
 /*
@@ -52,7 +57,7 @@ static noinline struct page *traced_alloc(struct memory *mem, gfp_t gfp, unsigne
 	struct page *page = alloc_body(mem, false, gfp, order);
 
 	if (!page)
-		page = alloc_rest(mem, gfp, order);
+		page = alloc_rest(mem, false, gfp, order);
 	else if (gfp & GFP_ZERO)
 		zero_block(mem, page, order);
 	if (page)
@@ -67,7 +72,7 @@ static noinline int traced_free(struct memory *mem, struct page *page, unsigned 
 	/* Before the free: a moment later another CPU may have it. */
 	if (page)
 		trace_page(mem, TR_free, pfn, order);
-	return free_body(mem, false, page, order) ? 0 : free_rest(mem, page, order);
+	return free_body(mem, false, page, order) ? 0 : free_rest(mem, false, page, order);
 }
 
 /* Requests that the fast paths of the kernel's own memory leave, with the same arguments. */
@@ -75,19 +80,19 @@ noinline struct page *alloc_order_past(gfp_t gfp, unsigned order)
 {
 	if (unlikely(body_tracing(&kernel_memory, true)))
 		return traced_alloc(&kernel_memory, gfp, order);
-	return alloc_rest(&kernel_memory, gfp, order);
+	return alloc_rest(&kernel_memory, true, gfp, order);
 }
 
 static noinline int own_free_rest(struct page *page, unsigned order)
 {
-	return free_rest(&kernel_memory, page, order);
+	return free_rest(&kernel_memory, false, page, order);
 }
 
 noinline int free_order_past(struct page *page, unsigned order)
 {
 	if (unlikely(body_tracing(&kernel_memory, true)))
 		return traced_free(&kernel_memory, page, order);
-	return free_rest(&kernel_memory, page, order);
+	return free_rest(&kernel_memory, true, page, order);
 }
 
 /* A record of the kernel's own memory, in line. */
@@ -192,7 +197,7 @@ struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
 		return traced_alloc(mem, gfp, order);
 	page = alloc_body(mem, false, gfp, order);
 	if (unlikely(!page))
-		return alloc_rest(mem, gfp, order);
+		return alloc_rest(mem, false, gfp, order);
 	if (unlikely(gfp & GFP_ZERO))
 		return zero_block(mem, page, order);
 	return page;
@@ -204,7 +209,7 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
 		return traced_free(mem, page, order);
 	if (likely(free_body(mem, false, page, order)))
 		return 0;
-	return free_rest(mem, page, order);
+	return free_rest(mem, false, page, order);
 }
 
 /*

@@ -119,6 +119,8 @@ BOOTS = [
     Boot(TWO_NODES, "fill"),
     Boot(TWO_NODES, "counted", count=True),
     Boot(TWO_NODES, "load", count=True),
+    # Enough memory that no request to fill the caches fails, for which they would be drained.
+    Boot(dict(cpus=4, nodes=[2048, 2048]), "drainfull", count=True),
     Boot(dict(cpus=255, nodes=[2048, 2048]), "stranded"),
     # The largest machine: the longest hold of the hotplug mutex.
     Boot(

@@ -18,6 +18,8 @@ TAKES = "spin_lock spin_lock_irqsave lock_slow spin spin_trylock".split()
 DROPS = "spin_unlock spin_unlock_irqrestore unlock_slow unlock_slow_irqrestore".split()
 # A section with interrupts off begins and ends in the callers of these.
 THROUGH = TAKES + DROPS + ["check_order", "close_gap", "spin_is_held"]
+# Rows of which the longest section with interrupts off counts, and what that figure is.
+LOADS = {"load": "irqs_off_max", "drain_full": "drain_full"}
 RELINK = ("mm/buddy.c", "tree->list = (u8)(order + 1);")  # a pageblock comes onto another list
 STACKS = (0xFFFFD00000000000, 0xFFFFE00000000000)  # ARCH_STACK_BASE
 
@@ -145,7 +147,8 @@ def spec(elf, rows, names=()):
         raise Failed(f"{elf}: no {', '.join(sorted(missing))}: tools/bench_count.py is out of date")
     first, last = code[0][1], code[-1][1] + 16
     lines = [("text", first, last), ("marks", symbols["bench_marks"], 0)]
-    lines += [("stacks", *STACKS), ("load", rows["load"], 0)]
+    lines.append(("stacks", *STACKS))
+    lines += [("load", rows[name], 0) for name in LOADS if name in rows]
     lines.append(("entry", symbols["trap_stubs"], symbols["trap_common"]))
     starts = [a for (f, a, _), (before, _, _) in zip(code, [("", 0, ""), *code]) if f != before]
     lines += [("function", a, b) for a, b in zip(starts, [*starts[1:], last])]
@@ -243,15 +246,17 @@ def counted(counts):
     yield "other_locks_held_pair", sum(
         counts.per_held(row, False, 0) for row in both
     ), "instructions"
+    inside, holds = counts.held.get(("isolate_fragmented", True), (0, 0))
+    yield "isolate_fragmented", inside / holds if holds else 0, "instructions"
     yield "relinks_pair", sum(counts.per(row, RELINKS) for row in both), "pageblocks"
     whole = sum(counts.per(row, INSNS) for row in both)
     yield "zone_lock_full_at", whole / held if held else 0, "CPUs"
 
 
-def loaded(counts):
-    """The longest section with interrupts off."""
+def loaded(counts, name):
+    """The longest section with interrupts off, as figure @name."""
     if counts.sections:
-        yield "irqs_off_max", max(counts.sections)[0], "instructions"
+        yield name, max(counts.sections)[0], "instructions"
 
 
 class Functions:
@@ -325,9 +330,11 @@ def figures(out, console, build):
         for row, values in counts.rows.items()
         if row.startswith("policy_")
     ]
-    if "load" in counts.rows:
-        write_lines(build, "irqs-off.txt", sections(counts, functions))
-        found += loaded(counts)
+    load = next((name for name in LOADS if name in counts.rows), None)
+    if load:
+        if load == "load":
+            write_lines(build, "irqs-off.txt", sections(counts, functions))
+        found += loaded(counts, LOADS[load])
     elif "empty" in counts.rows:
         write_lines(build, "profile.txt", profile(counts, functions))
         found += counted(counts)

@@ -13,7 +13,7 @@ COUNTED = "order0_pair put_page_pair order4_pair fill_order0 free_random_order0"
 ROWS = {
     "memmap": "memmap_bytes_per_page",
     "pairs": "order0_pair order1_pair order2_pair order3_pair order4_pair put_page_pair",
-    "batches": "batch64_pair bulk64_alloc bulk64_free bulk512_alloc bulk512_free",
+    "batches": "batch64_pair batch4096_pair bulk64_alloc bulk64_free bulk512_alloc bulk512_free",
     "recorded": "trace_on_cost",
     "check": "check_memory_page",
     "drain": "drain_all_empty",
@@ -35,9 +35,10 @@ ROWS = {
     "counted": " ".join(
         [f"{what}_{name}" for name in COUNTED.split() for what in ("locked", "lines", "code_lines")]
         + ["trace_off_cost zone_lock_held_pair zone_lock_taken_pair zone_lock_full_at"]
-        + ["other_locks_held_pair relinks_pair"]
+        + ["other_locks_held_pair relinks_pair isolate_fragmented"]
     ),
     "load": "irqs_off_max",
+    "drainfull": "drain_full",
     "stranded": "stranded_255",
     "ring3": "null_syscall context_switch ipc_round_trip fault_anonymous fault_pager",
     "hosted_traces": " ".join(

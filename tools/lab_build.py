@@ -44,7 +44,7 @@ SECTIONS = re.compile(
 
 
 # Data that files of labs export.
-TABLES = {"lab_free_count_depth", "lab_free_count_unit"}
+TABLES = {"lab_free_count_depth", "lab_free_count_unit", "lab_free_count_units"}
 
 
 SAME = "same"  # a folder beside those of submissions: objects of what they have not changed

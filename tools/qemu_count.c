@@ -68,7 +68,7 @@ static uint16_t *function_of; /* of each byte of the text: the number of its fun
 #define MAX_FUNCTIONS 8192
 static uint64_t functions[MAX_FUNCTIONS];
 static unsigned nr_functions;
-static unsigned load_row = ~0u;
+static unsigned load_rows; /* a bit each: rows whose sections with interrupts off count */
 static FILE *out;
 
 /* Calls that are rows: where each stands, and the instruction behind it. */
@@ -108,11 +108,11 @@ static struct cpu {
 } cpus[MAX_CPUS + 1];
 
 static unsigned row, owner; /* row 0: no window */
-
+#define of_load() (load_rows >> row & 1)
 /* Does @c execute what the row is about? */
 static bool counts(const struct cpu *c)
 {
-	return row && row != load_row && c == &cpus[owner] && !c->handler;
+	return row && !of_load() && c == &cpus[owner] && !c->handler;
 }
 
 /* ---- sets of cache lines, emptied by a new number ---- */
@@ -181,7 +181,7 @@ static void irqs_off(struct cpu *c, uint64_t at)
 		return;
 	c->off = c->known = true;
 	c->since = c->insns;
-	c->from = row == load_row ? at : 0;
+	c->from = of_load() ? at : 0;
 	c->first = c->last = 0;
 	while (c->nr_seen)
 		c->spent[c->seen[--c->nr_seen]] = 0;
@@ -205,7 +205,7 @@ static void irqs_on(struct cpu *c, uint64_t at)
 	struct section found = {.length = c->insns - c->since};
 	unsigned i;
 
-	if (c->known && c->off && c->from && row == load_row) {
+	if (c->known && c->off && c->from && of_load()) {
 		found.from = c->first ? c->first : c->from;
 		found.to = c->last ? c->last : at;
 		for (i = 0; i < c->nr_seen; i++) {
@@ -272,7 +272,7 @@ static void marked(unsigned cpu, unsigned number)
 	owner = cpu;
 	if (!row)
 		return;
-	if (!rows[row].windows++ && row != load_row)
+	if (!rows[row].windows++ && !of_load())
 		rows[row].at = calloc(text_end - text, sizeof(*rows[row].at));
 	set_empty(&data_lines);
 	set_empty(&code_lines);
@@ -308,7 +308,7 @@ static void executed(unsigned cpu, void *data)
 		c->spinning = false;
 	if (f & (OFF | ENTRY))
 		irqs_off(c, at);
-	if (c->off && row == load_row && !c->spinning)
+	if (c->off && of_load() && !c->spinning)
 		spend(c, at, f & THROUGH);
 	if (f & ENTRY)
 		c->handler = true;
@@ -431,7 +431,7 @@ static int flag_range(const char *kind, uint64_t from, uint64_t to)
 		return 0;
 	}
 	if (!strcmp(kind, "load")) {
-		load_row = (unsigned)from;
+		load_rows |= 1u << from % MAX_ROWS;
 		return 0;
 	}
 	/* The lines "call AT ROW" and "next AT ROW" of one call follow each other. */

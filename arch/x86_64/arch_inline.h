@@ -251,6 +251,16 @@ static always_inline bool arch_u32_is(const u32 *p, u32 value)
 	return is;
 }
 
+/*
+ * Of an array of u64, bit @nr of it all changes, or is cleared; @was: it was set.  One instruction,
+ * which finds the word by itself; no other CPU writes to it.
+ */
+#define ARCH_BITS
+#define arch_bit_flip(array, nr)                                                                   \
+	__asm__ volatile("btcq %1, %0" : "+m"(array) : "r"((u64)(nr)) : "cc")
+#define arch_bit_clear(array, nr, was)                                                             \
+	__asm__ volatile("btrq %2, %0" : "+m"(array), "=@ccc"(was) : "r"((u64)(nr)) : "cc")
+
 static always_inline bool arch_any(const u64 *p, size_t at)
 {
 	u64 all;

@@ -66,6 +66,22 @@ static inline u64 arch_ticks_ns(u64 ticks)
 }
 #endif
 
+/*
+ * Of an array of u64 that no other CPU writes to, though others may read it: change bit @nr of it
+ * all; or clear it, and set bool @was to whether it was set.  A port whose machine does that in one
+ * instruction defines ARCH_BITS and both macros in arch_inline.h.
+ */
+#ifndef ARCH_BITS
+#define arch_bit_flip(array, nr)                                                                   \
+	WRITE_ONCE((array)[(nr) / 64], (array)[(nr) / 64] ^ 1ULL << (nr) % 64)
+#define arch_bit_clear(array, nr, was)                                                             \
+	do {                                                                                       \
+		(was) = (array)[(nr) / 64] >> (nr) % 64 & 1;                                       \
+		if (was)                                                                           \
+			arch_bit_flip((array), (nr));                                              \
+	} while (0)
+#endif
+
 /* The NUMA node of @cpu, 0 if unknown.  Any context. */
 unsigned arch_cpu_node(unsigned cpu);
 

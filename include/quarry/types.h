@@ -78,11 +78,12 @@ static inline unsigned lowest_bit(u64 x)
 
 static inline unsigned highest_bit(u64 x)
 {
+	/* Of 0 to 63, 63 ^ n is 63 - n; compilers make one instruction of the former. */
 	if (sizeof(long) == sizeof(u64))
-		return 63 - (unsigned)__builtin_clzl((unsigned long)x);
+		return 63 ^ (unsigned)__builtin_clzl((unsigned long)x);
 	if (x >> 32)
-		return 63 - (unsigned)__builtin_clz((u32)(x >> 32));
-	return 31 - (unsigned)__builtin_clz((u32)x);
+		return 63 ^ (unsigned)__builtin_clz((u32)(x >> 32));
+	return 31 ^ (unsigned)__builtin_clz((u32)x);
 }
 
 static inline u64 divide(u64 n, u32 d)

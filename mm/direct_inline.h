@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * direct_inline.h: one block straight from the buddy allocator of the nearest zone, or back: where
+ * no cache is in the way and nothing has to be decided.
+ *
+ * Compiled by page_alloc.c for the kernel's own memory (@own), and by direct.c for any other.
+ *
+ * Locks:      interrupts off; the zone lock inside, once.
+ * Invariants: nothing happens here that the slow paths would not do: what is not plain is left to
+ *             them.  Plain is an allocation from a zone that stays above its low watermark by
+ *             whatever may be kept from anybody, and the free of a block whose word shows nothing
+ *             but that it is allocated, before the zone lock is taken and under it.
+ * Tests:      play_past, page_alloc, pcp, zone_locks, events, poison_race.
+ */
+#ifndef QUARRY_MM_DIRECT_INLINE_H
+#define QUARRY_MM_DIRECT_INLINE_H
+
+#include "mm/buddy.h"
+#include "mm/event.h"
+#include "mm/page.h"
+#include "mm/pcp.h"
+#include "mm/zone.h"
+#include <quarry/alloc_check.h>
+#include <quarry/sched_point.h>
+
+/* Every CPU is one of the kernel's own memory.  irqs off. */
+static always_inline struct pcp *direct_pcp(const struct memory *mem, bool own)
+{
+	return own ? mem->pcp[arch_cpu_id()] : this_pcp(mem);
+}
+
+/* The orders that have stacks, a bit each: those of order_index. */
+#define CACHED_ORDERS (((1U << NR_SMALL_CACHED) - 1) | 1U << MAX_ORDER)
+
+/* Can the stack of a cached order be used: has it a block, or space for one? */
+static always_inline bool is_cached(struct zone *zone, struct pcp *pcp, unsigned stack)
+{
+	return pcp->count[stack] || pcp->capacity[stack] ||
+	    (!READ_ONCE(zone->pcp_depth) && pcp_update_capacity(zone, pcp, stack));
+}
+
+/* A block of @zone, if it leaves the zone plenty.  irqs off. */
+static always_inline struct page *take_direct(
+    struct zone *zone, const struct pcp *pcp, unsigned order, enum migratetype type)
+{
+	unsigned long enough = zone_plenty(zone, 1UL << order);
+	pfn_t pfn = PFN_NONE;
+	struct page *page;
+
+	if (unlikely(READ_ONCE(zone->nr_free) < enough || READ_ONCE(zone->futile)))
+		return NULL;
+	zone_lock(zone);
+	/* Others may have taken some since. */
+	if (likely(zone->nr_free >= enough))
+		pfn = buddy_alloc(zone, order, type);
+	if (unlikely(pfn == PFN_NONE)) {
+		zone_unlock(zone);
+		return NULL;
+	}
+	page = pfn_to_page_in(zone->mem, pfn);
+	page_set_state(page, PG_TAIL, PG_ALLOC, 0, 0, 1, order);
+	trace_own(pcp, TR_take, pfn, order);
+	zone_unlock(zone);
+	return page;
+}
+
+/* As alloc_direct. */
+static always_inline struct page *direct_alloc(
+    struct memory *mem, bool own, gfp_t gfp, unsigned order)
+{
+	enum migratetype type = gfp_type(gfp);
+	struct page *page = NULL;
+	irqflags_t flags;
+	struct zone *zone;
+	struct pcp *pcp;
+
+	if (unlikely(order > MAX_ORDER))
+		return NULL;
+	flags = arch_irq_save();
+	pcp = direct_pcp(mem, own);
+	zone = READ_ONCE(pcp->home[gfp % ARRAY_SIZE(pcp->home)]);
+	if (!(CACHED_ORDERS >> order & 1) ||
+	    !is_cached(zone, pcp, zone_stack(zone, order_index(order), type)))
+		page = take_direct(zone, pcp, order, type);
+	if (likely(page)) {
+		counter_add(&pcp->event[EV_ALLOC_SLOW], 1);
+		counter_add(&pcp->event[EV_ALLOC_DIRECT], 1);
+	}
+	arch_irq_restore(flags);
+	if (page)
+		alloc_check(mem, page, order);
+	return page;
+}
+
+/* As free_direct. */
+static always_inline bool direct_free(
+    struct memory *mem, bool own, struct page *page, unsigned order)
+{
+	uintptr_t offset = (uintptr_t)page - (uintptr_t)mem->memmap;
+	unsigned stack;
+	pfn_t pfn = page_to_pfn_in(mem, page);
+	u32 word = PAGE_WORD(1, PG_ALLOC, order);
+	const struct pageblock *pb;
+	bool done = false;
+	irqflags_t flags;
+	struct zone *zone;
+	struct pcp *pcp;
+
+	/* NULL is no descriptor of the array. */
+	if (unlikely(offset % sizeof(*page) || order > MAX_ORDER || pfn < mem->start_pfn ||
+	        pfn >= mem->end_pfn))
+		return false;
+	pb = pageblock_of(mem, pfn);
+	if (unlikely(pageblock_state(pb) != PB_ONLINE || !arch_u32_is(&page->word, word)))
+		return false;
+	flags = arch_irq_save();
+	zone = &mem->zones[pb->zone];
+	pcp = direct_pcp(mem, own);
+	if (CACHED_ORDERS >> order & 1) {
+		stack = READ_ONCE(pb->stack[order_index(order)]);
+		/* Isolated, it is cached nowhere. */
+		if (stack % STACKS_PER_ZONE != STACK_NONE && is_cached(zone, pcp, stack)) {
+			arch_irq_restore(flags);
+			return false;
+		}
+	}
+	sched_point("free.direct");
+	zone_lock(zone);
+	sched_point("free.buddy_locked");
+	/*
+	 * Read again under the lock (law 4): it may be poisoned since, or another CPU have freed it
+	 * too.
+	 */
+	if (likely(arch_u32_is(&page->word, word))) {
+		trace_own(pcp, TR_direct, pfn, order);
+		buddy_free(zone, pfn, order);
+		done = true;
+	}
+	zone_unlock(zone);
+	if (done)
+		counter_add(&pcp->event[EV_FREE_DIRECT], 1);
+	arch_irq_restore(flags);
+	return done;
+}
+
+#endif
