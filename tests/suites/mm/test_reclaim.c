@@ -410,6 +410,8 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 	mutex_unlock(&mem->pcp_ctl);
 	for (i = 0; i < 2; i++)
 		thread_join(threads[i]);
+	/* Both may have their pages before the second one has been counted. */
+	YIELD_UNTIL(mm_event_sum(mem, EV_RECLAIM_RUNS) >= before.runs + 2);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_RECLAIM_RUNS), before.runs + 2);
 	for (i = 0; i < 2; i++)
 		if (askers[i].page)
