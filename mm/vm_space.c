@@ -446,23 +446,31 @@ static unsigned long count_entries(
 }
 
 unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
-    void (*fn)(const struct vm_object *object, unsigned long nr, void *arg), void *arg)
+    void (*fn)(struct vm_object *object, unsigned long nr, void *arg), void *arg)
 {
 	unsigned long sum = 0, nr;
-	uintptr_t va = 0;
+	uintptr_t va = 0, end;
 
 	for (;;) {
-		const struct vm_region *r;
+		struct vm_object *object;
+		struct vm_region *r;
 
 		spin_lock(&space->lock);
 		r = region_from(space, va);
 		if (!r)
 			break;
-		nr = count_entries(&space->pt, r->start, r->end, highest);
-		if (fn)
-			fn(r->object, nr, arg);
-		va = r->end;
+		object = r->object;
+		vm_object_get(object);
+		va = MAX(va, r->start);
+		end = r->end;
 		spin_unlock(&space->lock);
+		sched_point("resident.region");
+		/* Tables stay as long as the space, which the caller keeps. */
+		nr = count_entries(&space->pt, va, end, highest);
+		if (fn)
+			fn(object, nr, arg);
+		vm_object_put(object);
+		va = end;
 		sum += nr;
 	}
 	spin_unlock(&space->lock);
