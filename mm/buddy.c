@@ -248,6 +248,8 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 	}
 	tree = tree_of(zone->mem, block);
 	at = free_map_take(&tree->map, order, &have);
+	if (unlikely(at == FREE_MAP_NONE))
+		return PFN_NONE; /* it is listed wrongly: a tree that a student writes */
 	nr = 1U << order;
 	WRITE_ONCE(pb->nr_free, (u16)(pb->nr_free - nr));
 	CHECKED_ASSERT(pb->nr_free < PAGEBLOCK_PAGES);

@@ -36,7 +36,9 @@ def test_counts_are_of_one_operation_and_net_of_the_marks():
     assert counts.per("fill_order0", bench_count.CODE) == 5 - 1
     assert counts.per_held("fill_order0", True, 0) == 15
     assert counts.per_held("fill_order0", False, 1) == 1
-    assert list(bench_count.loaded(counts)) == [("irqs_off_max", 900, "instructions")]
+    assert list(bench_count.loaded(counts, "irqs_off_max")) == [
+        ("irqs_off_max", 900, "instructions")
+    ]
 
 
 def test_a_lock_is_full_where_its_share_of_the_work_is_one_cpu(monkeypatch):

@@ -28,9 +28,14 @@ def over(boot):
     return run
 
 
-def killed(run, finished=0):
+def finished(run):
+    """The pages that each hog had in the end."""
+    return [int(n) for n in re.findall(r"^hog: (\d+) pages, 0 of them wrong$", run.text, re.M)]
+
+
+def killed(run):
     """The rows of the one table that was printed; and that the victim has the most of the tasks
-    that may be killed.  The others had @finished pages in the end."""
+    that may be killed."""
     assert len(re.findall(r"^oom: no memory for ", run.text, re.MULTILINE)) == 1, run.story()
     rows = [m.groupdict() for m in ROW.finditer(run.text)]
     for row in rows:
@@ -47,7 +52,7 @@ def killed(run, finished=0):
         r"^oom: task (\d+) (\S+) is gone, (\d+) pages are free$", run.text, re.MULTILINE
     )
     assert [g[:2] for g in gone] == [(victim["id"], victim["name"])], run.story()
-    assert int(gone[0][2]) + max(0, finished - others) >= victim["pages"], run.story()
+    assert int(gone[0][2]) + max(0, sum(finished(run)) - others) >= victim["pages"], run.story()
     return rows, victim
 
 
@@ -79,15 +84,14 @@ def test_twice_the_memory_anonymous(over, case):
     verify theirs."""
     run = over(case)
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
-    finished = [int(n) for n in re.findall(r"^hog: (\d+) pages, 0 of them wrong$", run.text, re.M)]
-    rows, victim = killed(run, sum(finished))
+    rows, victim = killed(run)
     assert victim["name"] == "hog" and len(rows) == 5, run.story()
     assert (
         int(victim["unmapped"]) > victim["pages"] // 2
         if case == 3
         else int(victim["unmapped"]) == 0
     ), run.story()
-    assert len(finished) == 3 and min(finished) > 2000, run.story()
+    assert len(finished(run)) == 3 and min(finished(run)) > 2000, run.story()
 
 
 def test_pager_in_use_is_not_killed(over):
