@@ -130,7 +130,7 @@ static enum outcome choose(struct request *q)
 	return TRY_NO_MORE;
 }
 
-/* Who is waited for, a victim or, until another may be chosen, nobody, 0; and how long. */
+/* The victim that is waited for or, until another may be chosen, nobody, 0; and how long. */
 struct victim_wait {
 	const struct oom_state *oom;
 	u32 victim;
@@ -171,8 +171,8 @@ static enum outcome decide(struct request *q, struct victim_wait *p)
 enum outcome oom_alloc(struct request *q)
 {
 	struct oom_state *oom = &q->mem->oom;
-	enum outcome then = TRY_NO_MORE;
 	struct victim_wait p;
+	enum outcome then;
 
 	if (!death_helps(q))
 		return TRY_NO_MORE;

@@ -8,10 +8,16 @@
 
 #include <quarry/mm.h>
 
+/* Is a page in this state moved by its owner's struct movable_ops? */
+static inline bool state_owned(enum page_state state)
+{
+	return state == PG_MOVABLE_OPS || state == PG_BALLOON;
+}
+
 /* Can a page in this state be moved, as long as it has an owner? */
 static inline bool state_movable(enum page_state state)
 {
-	return state == PG_MOVABLE_OPS || state == PG_LRU || state == PG_BALLOON;
+	return state_owned(state) || state == PG_LRU;
 }
 
 /* Pages that one cross-call is made for, and a thread's stack has room for. */

@@ -56,10 +56,9 @@ const struct movable_ops *movable_ops_at(struct memory *mem, pfn_t pfn)
 	const struct movable_ops *ops;
 	struct zone *zone = zone_of(mem, pfn);
 	irqflags_t flags = lru_lock_irqsave(zone);
-	u32 word = page_word(page);
 
 	/* An owner with a page is not freed, and the page cannot leave it under this lock. */
-	if (word_state(word) == PG_MOVABLE_OPS || word_state(word) == PG_BALLOON)
+	if (state_owned(word_state(page_word(page))))
 		owner = page->owner;
 	ops = owner ? owner->ops : NULL;
 	lru_unlock_irqrestore(zone, flags);
@@ -77,7 +76,7 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 
 	sched_point("lru.isolate");
 	/* Entered and left under this lock only, so with it the page is a head, and its owner's. */
-	if ((state == PG_MOVABLE_OPS || state == PG_BALLOON) && (owner = page->owner)) {
+	if (state_owned(state) && (owner = page->owner)) {
 		/* A broken one is not copied. */
 		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
 		if (!err) {

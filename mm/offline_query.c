@@ -31,7 +31,7 @@ static void survey_movable(struct offline_survey *out, pfn_t pfn, u32 word)
 	unsigned long nr = 1UL << word_order(word);
 
 	out->movable += nr;
-	if (word_state(word) != PG_MOVABLE_OPS && word_state(word) != PG_BALLOON)
+	if (!state_owned(word_state(word)))
 		return;
 	if (!out->owned)
 		out->first_owned = pfn;

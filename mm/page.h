@@ -6,9 +6,9 @@
  * Owns:       the state field of page->word.
  * Invariants: an edge that is not in PAGE_EDGES does not compile; a page that is not in the state
  *             (and order, and reference count) the caller claims stops the machine.  Both hold of
- *             page_set_state and page_cas_state.  Where blocks are cut, joined or retired (buddy,
- *             caches, offline, poison) whole words are stored, under the zone lock or by a cache's
- *             owner, by the file that has just read them.
+ *             page_set_state and page_cas_state.  Code that cuts, joins or retires blocks (buddy,
+ *             caches, offline, poison) stores whole words, under the zone lock or as a cache's
+ *             owner, in the file that has just read them.
  */
 #ifndef QUARRY_MM_PAGE_H
 #define QUARRY_MM_PAGE_H

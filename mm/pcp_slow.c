@@ -49,8 +49,8 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 }
 
 /*
- * Where a limit has been cut a stack may hold more than it allows, and no section shall give back
- * all of that: the capacity goes down with the count, so that nothing is pushed meanwhile and each
+ * A stack whose limit has been cut may hold more than that, and no section shall give back all of
+ * it: the capacity goes down with the count, so that nothing is pushed meanwhile and each
  * further free spills some.
  */
 static void fit_capacity(struct pcp *pcp, unsigned stack)

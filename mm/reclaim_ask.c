@@ -242,7 +242,7 @@ enum outcome reclaim_drain(struct request *q)
 	return serves(r) ? ask(q, r, &r->drains) : TRY_NEXT;
 }
 
-/* What a compaction has made others may take first: then once more, so often. */
+/* Others may take first what a compaction has made: then once more, so often. */
 #define COMPACT_TRIES 4
 
 enum outcome reclaim_compact(struct request *q)

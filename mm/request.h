@@ -9,9 +9,9 @@
 #include <quarry/mm.h>
 
 /*
- * A request that found nothing: made once (alloc_wait.c), and passed to each remedy.  What it had
- * seen when it last began anew is brought up to date then; so is its node, since its thread may
- * move to another one.
+ * A request that found nothing: made once (alloc_wait.c), and passed to each remedy.  The fields
+ * that say what it had seen when it last began anew are brought up to date then; so is its node,
+ * since its thread may move to another one.
  */
 struct request {
 	struct memory *mem;
@@ -30,7 +30,7 @@ struct request {
 	unsigned others; /* times that it began anew since other tasks left (alloc_oom.c) */
 };
 
-/* What a remedy says; its caller looks for a page then in any case. */
+/* The answer of a remedy, whose caller looks for a page then in any case. */
 enum outcome {
 	GOT_IT,      /* there is a page already */
 	TRY_ANEW,    /* it may have brought something: from the first remedy on, if no page */
@@ -52,8 +52,8 @@ static inline void request_renew(struct request *q)
 /*
  * Sleep at @wq until @done(@arg), TRY_NEXT; or the request is over, since there is enough for it,
  * pages were freed that it can use, or its thread has been chosen to die, TRY_ANEW; at most
- * @timeout_ns, TRY_NO_MORE.  What wakes nobody is seen within reclaim_look_ns.  Context: thread,
- * may sleep.
+ * @timeout_ns, TRY_NO_MORE.  A free, which wakes nobody, is seen within reclaim_look_ns.  Context:
+ * thread, may sleep.
  */
 enum outcome request_wait(const struct request *q, struct waitq *wq, bool (*done)(const void *arg),
     const void *arg, u64 timeout_ns);

@@ -41,16 +41,6 @@ struct wait_limit {
 };
 bool wait_goes_on(struct wait_limit *limit);
 
-/* Does a thread stand in line for @m? */
-static inline bool waited_for(struct mutex *m)
-{
-	irqflags_t flags = spin_lock_irqsave(&m->l.wq.lock);
-	bool some = m->l.first;
-
-	spin_unlock_irqrestore(&m->l.wq.lock, flags);
-	return some;
-}
-
 /*
  * Wait until @cond is true; false: it was not within that limit.  SPIN_UNTIL: in any context.
  * OWN_: for what threads of the test do, or given code, whatever is not written.

@@ -202,24 +202,52 @@ static void role_main(void *arg)
 	fiber_idle();
 }
 
-static void fail_run(const char *what, const char *why)
+bool explore_failed(const struct outcome *out)
 {
-	if (strcmp(out_now->what, "OK") != 0)
+	return strcmp(out->what, "OK") != 0;
+}
+
+void explore_fail(const char *what, const char *why)
+{
+	if (explore_failed(out_now))
 		return;
 	ksnprintf(out_now->what, sizeof(out_now->what), "%s", what);
 	ksnprintf(out_now->why, sizeof(out_now->why), "%s", why);
 }
 
+void explore_fail_check(const struct mm_violation *v)
+{
+	const char *said = v->what ? v->what : "?";
+	char what[RACE_NAME], why[200];
+	int len = 0;
+
+	while (said[len] && said[len] != ' ')
+		len++;
+	ksnprintf(what, sizeof(what), "CHECK(%.*s)", len, said);
+	ksnprintf(
+	    why, sizeof(why), "%s: at %#lx: %lu, should be %lu", said, v->pfn, v->have, v->want);
+	explore_fail(what, why);
+}
+
 static void on_stuck(void)
 {
-	fail_run("STUCK", "nobody gets on");
+	explore_fail("STUCK", "nobody gets on");
 	fiber_leave();
 }
 
 static void on_panic(const char *text)
 {
-	fail_run("CRASH", text);
+	explore_fail("CRASH", text);
 	fiber_leave();
+}
+
+void explore_begin(struct outcome *out)
+{
+	out_now = out;
+	*out = (struct outcome){.what = "OK"};
+	fiber_on_stuck = on_stuck;
+	fiber_on_panic = on_panic;
+	fiber_patience = PATIENCE;
 }
 
 static void judge(void)
@@ -228,14 +256,8 @@ static void judge(void)
 	char text[RACE_NAME], why[200];
 	unsigned role, i;
 
-	if (!ops_final(&v)) {
-		for (i = 0; v.what && v.what[i] && v.what[i] != ' ';)
-			i++;
-		ksnprintf(text, sizeof(text), "CHECK(%.*s)", (int)i, v.what ? v.what : "");
-		ksnprintf(why, sizeof(why), "%s: at %#lx: %lu, should be %lu",
-		    v.what ? v.what : "?", v.pfn, v.have, v.want);
-		fail_run(text, why);
-	}
+	if (!ops_final(&v))
+		explore_fail_check(&v);
 	for (role = 0; role < ex.nr_roles; role++) {
 		for (i = 0; i < ex.nr_ops[role]; i++) {
 			if (!ex.wants[role][i] || ex.want[role][i] == results[role][i])
@@ -243,7 +265,7 @@ static void judge(void)
 			ksnprintf(text, sizeof(text), "WRONG(%c)", (int)('A' + role));
 			ksnprintf(why, sizeof(why), "%s returned %s", ex.op[role][i],
 			    race_errno(results[role][i]));
-			fail_run(text, why);
+			explore_fail(text, why);
 		}
 	}
 }
@@ -257,7 +279,7 @@ static void end_main(void *arg)
 /* Objects and spaces go, and nothing of them stays. */
 static void judge_end(void)
 {
-	if (!ops_has_objects() || strcmp(out_now->what, "OK") != 0)
+	if (!ops_has_objects() || explore_failed(out_now))
 		return;
 	race_hook = NULL;
 	race_begin(0, NULL, &unused_result);
@@ -298,13 +320,9 @@ static void drive(void *arg)
 void explore_once(const struct plan *plan, struct outcome *out)
 {
 	plan_now = plan;
-	out_now = out;
 	next_cut = 0;
 	ex.nr_events = 0;
-	*out = (struct outcome){.what = "OK"};
-	fiber_on_stuck = on_stuck;
-	fiber_on_panic = on_panic;
-	fiber_patience = PATIENCE;
+	explore_begin(out);
 	fiber_order = NULL;
 	race_hook = NULL;
 	race_begin(0, NULL, &unused_result);
@@ -315,11 +333,6 @@ void explore_once(const struct plan *plan, struct outcome *out)
 }
 
 /* ---- many ---- */
-
-static bool failed(const struct outcome *out)
-{
-	return strcmp(out->what, "OK") != 0;
-}
 
 static bool try_one(const struct plan *plan, struct explore_report *rep, unsigned *points)
 {
@@ -335,7 +348,7 @@ static bool try_one(const struct plan *plan, struct explore_report *rep, unsigne
 	rep->schedules++;
 	if (explore_goes_on && rep->schedules % 512 == 0)
 		explore_goes_on();
-	if (failed(&out)) {
+	if (explore_failed(&out)) {
 		rep->failed_at = rep->schedules;
 		rep->outcome = out;
 		rep->plan = *plan;
@@ -472,7 +485,7 @@ void explore_random(u64 seed, u64 max, struct explore_report *rep)
 			rep->schedules++;
 			points = MIN(out.points, 400u);
 			longest = MAX(longest, points);
-			if (failed(&out)) {
+			if (explore_failed(&out)) {
 				rep->failed_at = rep->schedules;
 				rep->outcome = out;
 				rep->plan = plan;

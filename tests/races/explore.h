@@ -62,6 +62,12 @@ struct explore {
 };
 extern struct explore ex;
 
+/* Of the run in progress, whose outcome is @out: the first failure is kept. */
+void explore_begin(struct outcome *out);
+void explore_fail(const char *what, const char *why);
+void explore_fail_check(const struct mm_violation *v);
+bool explore_failed(const struct outcome *out);
+
 bool explore_read(const struct explore_set *set);
 void explore_once(const struct plan *plan, struct outcome *out);
 /* Run a script on fibers; with a seed other than 0, CPUs are preempted by chance at every point. */

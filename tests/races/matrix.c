@@ -20,7 +20,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define PATIENCE  1500
 #define STEP_NS   1000000 /* that a step takes while a visitor waits */
 #define STEPS_MAX 4000    /* of one run; more is a loop */
 
@@ -39,7 +38,7 @@ static struct run {
 	bool come;      /* the visitor may run */
 	bool gone;      /* and has ended */
 	bool ended, show;
-	char what[RACE_NAME], why[200];
+	struct outcome out;
 } run;
 static u32 states_at[STEPS_MAX]; /* of a run without visitor: pages in these states */
 static struct race_result unused_result;
@@ -50,39 +49,6 @@ u64 matrix_steps(void)
 }
 
 /* ---- one run ---- */
-
-static void fail_run(const char *what, const char *why)
-{
-	if (run.what[0])
-		return;
-	ksnprintf(run.what, sizeof(run.what), "%s", what);
-	ksnprintf(run.why, sizeof(run.why), "%s", why);
-}
-
-static void found(const struct mm_violation *v)
-{
-	char what[RACE_NAME], why[200];
-	size_t len = 0;
-
-	while (v->what[len] && v->what[len] != ' ')
-		len++;
-	ksnprintf(what, sizeof(what), "CHECK(%.*s)", (int)len, v->what);
-	ksnprintf(
-	    why, sizeof(why), "%s: at %#lx: %lu, should be %lu", v->what, v->pfn, v->have, v->want);
-	fail_run(what, why);
-}
-
-static void on_stuck(void)
-{
-	fail_run("STUCK", "nobody gets on");
-	fiber_leave();
-}
-
-static void on_panic(const char *text)
-{
-	fail_run("CRASH", text);
-	fiber_leave();
-}
 
 /* The states that pages are in now. */
 static u32 states_now(void)
@@ -99,17 +65,17 @@ static void at_point(unsigned role, const char *name, bool waits)
 {
 	struct mm_violation v;
 
-	if (waits || run.ended || run.what[0])
+	if (waits || run.ended || explore_failed(&run.out))
 		return;
 	if (!matrix_check(&v))
-		found(&v);
+		explore_fail_check(&v);
 	if (run.show)
 		printf("  %4u %c %s%s\n", run.steps, (int)('A' + role), name,
-		    run.what[0] ? " - damage is seen" : "");
+		    explore_failed(&run.out) ? " - damage is seen" : "");
 	if (role == VISITOR_CPU)
 		return;
 	if (++run.steps >= STEPS_MAX) {
-		fail_run("STUCK", "the operation does not end");
+		explore_fail("STUCK", "the operation does not end");
 		fiber_leave();
 	}
 	if (!run.cell.visit)
@@ -145,7 +111,7 @@ static void visitor_main(void *arg)
 	if (run.show)
 		printf("       B comes\n");
 	if (visit && !visit->run(run.cell.visited, &v))
-		found(&v);
+		explore_fail_check(&v);
 	if (run.show)
 		printf("       B has ended\n");
 	run.gone = true;
@@ -196,8 +162,8 @@ static void drive(void *arg)
 	fiber_wait_all();
 	run.ended = true;
 	race_end("OK", "");
-	if (!run.what[0] && !matrix_check_end(&v))
-		found(&v);
+	if (!explore_failed(&run.out) && !matrix_check_end(&v))
+		explore_fail_check(&v);
 }
 
 static bool run_cell(const struct cell *cell, bool show)
@@ -207,9 +173,7 @@ static bool run_cell(const struct cell *cell, bool show)
 	memset(&run, 0, sizeof(run));
 	run.cell = *cell;
 	run.show = show;
-	fiber_on_stuck = on_stuck;
-	fiber_on_panic = on_panic;
-	fiber_patience = PATIENCE;
+	explore_begin(&run.out);
 	fiber_order = order;
 	race_hook = NULL;
 	race_begin(0, NULL, &unused_result);
@@ -217,7 +181,7 @@ static bool run_cell(const struct cell *cell, bool show)
 	race_hook = NULL;
 	fiber_order = NULL;
 	race_begin(0, NULL, &unused_result);
-	return !run.what[0];
+	return !explore_failed(&run.out);
 }
 
 /* ---- cells ---- */
@@ -232,7 +196,7 @@ static void print_cell(const struct cell *cell)
 struct report {
 	u64 cells, runs;
 	struct cell failed;
-	char what[RACE_NAME], why[200];
+	struct outcome out;
 };
 
 /* One run; false: it failed. */
@@ -242,8 +206,7 @@ static bool count_run(const struct cell *cell, struct report *rep)
 	if (run_cell(cell, false))
 		return true;
 	rep->failed = *cell;
-	memcpy(rep->what, run.what, sizeof(run.what));
-	memcpy(rep->why, run.why, sizeof(run.why));
+	rep->out = run.out;
 	return false;
 }
 
@@ -358,16 +321,17 @@ static void print_report(const char *name, const struct report *rep, bool good, 
 		printf("{\"set\": \"matrix %s\", \"cells\": %llu, \"schedules\": %llu, "
 		       "\"failed_at\": %llu, \"outcome\": \"%s\", \"why\": \"%s\", \"script\": \"",
 		    name, (unsigned long long)rep->cells, (unsigned long long)rep->runs,
-		    (unsigned long long)(good ? 0 : rep->runs), good ? "OK" : rep->what, rep->why);
+		    (unsigned long long)(good ? 0 : rep->runs), good ? "OK" : rep->out.what,
+		    rep->out.why);
 		if (!good)
 			print_cell(&rep->failed);
 		printf("\", \"complete\": true}\n");
 		return;
 	}
 	printf("matrix %-14s %4llu cells %7llu runs  %s\n", name, (unsigned long long)rep->cells,
-	    (unsigned long long)rep->runs, good ? "OK" : rep->what);
+	    (unsigned long long)rep->runs, good ? "OK" : rep->out.what);
 	if (!good) {
-		printf("  %s\n  to see its steps: --matrix ", rep->why);
+		printf("  %s\n  to see its steps: --matrix ", rep->out.why);
 		print_cell(&rep->failed);
 		printf("\n");
 	}
@@ -398,7 +362,7 @@ static bool explore_rows(const char *name, unsigned part, bool json)
 		return false;
 	}
 	good = run_cell(&cell, true);
-	printf("%s %s\n", good ? "OK" : run.what, run.why);
+	printf("%s %s\n", run.out.what, run.out.why);
 	return good;
 }
 

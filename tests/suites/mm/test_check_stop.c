@@ -6,6 +6,7 @@
 #include "tests/lib/mm_test.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/errno.h>
+#include <quarry/lock.h>
 #include <quarry/smp.h>
 
 #define TURNS (1u << 16) /* ns of a wait for an event that must not happen */
@@ -143,7 +144,7 @@ static void one_check_runs_at_a_time(struct ktest *t)
 	}
 	rounds_lock(c[0].mem);
 	start(1, &c[0]);
-	EXPECT(t, YIELD_UNTIL(waited_for(&c[0].mem->pcp_ctl)));
+	EXPECT(t, YIELD_UNTIL(sleep_lock_waiters(&c[0].mem->pcp_ctl.l)));
 	start(2, &c[1]);
 	for (turn = 0; turn < TURNS / 4 && !load_acquire(&c[1].done); turn++) {
 		held = held || mutex_is_held(&c[1].mem->pcp_ctl);

@@ -150,14 +150,22 @@ static void fill_again(struct page *dst, struct page *src)
 	page_make_movable(mov.mem, mov.pages[number], &mov.owner, number);
 }
 
+/* Zone MOVABLE of @mem, its pageblocks filled as by fill from number @from on. */
+static bool begin_filled(struct ktest *t, struct memory *mem, unsigned from)
+{
+	if (!mov_begin(t, mem))
+		return false;
+	the_zone = zone_in(mem, ZONE_MOVABLE);
+	all_caches_off(t, mem);
+	fill(the_zone->start_pfn, the_zone->start_pfn + BLOCK(from), the_zone->end_pfn);
+	return true;
+}
+
 static void refilled_window_is_abandoned(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 
-	REQUIRE(t, mov_begin(t, mem));
-	the_zone = zone_in(mem, ZONE_MOVABLE);
-	all_caches_off(t, mem);
-	fill(the_zone->start_pfn, the_zone->start_pfn, the_zone->end_pfn);
+	REQUIRE(t, begin_filled(t, mem, 0));
 	from_first = number = 0;
 	mov.on_move = fill_again;
 	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
@@ -188,10 +196,7 @@ static void captured_pages_that_are_isolated_are_not_used(struct ktest *t)
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 	const struct pageblock *pb;
 
-	REQUIRE(t, mov_begin(t, mem));
-	the_zone = zone_in(mem, ZONE_MOVABLE);
-	all_caches_off(t, mem);
-	fill(the_zone->start_pfn, the_zone->start_pfn + BLOCK(2), the_zone->end_pfn);
+	REQUIRE(t, begin_filled(t, mem, 2));
 	isolated = PFN_NONE;
 	into_isolated = 0;
 	mov.on_move = isolate_target;
@@ -234,10 +239,7 @@ static void captured_page_that_broke_is_not_moved_to(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
 
-	REQUIRE(t, mov_begin(t, mem));
-	the_zone = zone_in(mem, ZONE_MOVABLE);
-	all_caches_off(t, mem);
-	fill(the_zone->start_pfn, the_zone->start_pfn + BLOCK(2), the_zone->end_pfn);
+	REQUIRE(t, begin_filled(t, mem, 2));
 	broken = NULL;
 	into_broken = 0;
 	mov.on_move = break_one_in_hand;

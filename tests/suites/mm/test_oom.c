@@ -6,6 +6,7 @@
  */
 #include "tests/lib/oom_help.h"
 #include "tests/lib/wait_help.h"
+#include <quarry/lock.h>
 
 #define LEFT 40u
 
@@ -111,7 +112,7 @@ static void allocation_is_retried_under_the_oom_lock(struct ktest *t)
 	mutex_lock(&mem->oom.lock);
 	ktest_start(1, alloc_elsewhere, &killer);
 	/* It is at the lock, and has no page. */
-	EXPECT(t, YIELD_UNTIL(waited_for(&mem->oom.lock)));
+	EXPECT(t, YIELD_UNTIL(sleep_lock_waiters(&mem->oom.lock.l)));
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 1);
 	/* One page above the min watermark is what the request needs, and all it needs. */
 	EXPECT_EQ(t, mem_free_pages(mem, pile_pop(&hoard), 0), 0);
