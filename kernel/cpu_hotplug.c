@@ -18,11 +18,13 @@
  */
 #include "kernel/hotplug_state.h"
 
+#include <quarry/console.h>
 #include <quarry/cpu.h>
 #include <quarry/errno.h>
 #include <quarry/hotplug.h>
 #include <quarry/lock.h>
 #include <quarry/machine.h>
+#include <quarry/plural.h>
 #include <quarry/sched.h>
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
@@ -346,17 +348,29 @@ const char *cpu_state_name(unsigned cpu)
 	}
 }
 
+/* A row, or two where the counters are large. */
+static void show_cpu(unsigned cpu)
+{
+	unsigned threads = sched_threads(cpu);
+	unsigned long long ticks = READ_ONCE(cpus[cpu]->ticks);
+	unsigned long long calls = READ_ONCE(cpus[cpu]->calls);
+	unsigned long long kicks = READ_ONCE(cpus[cpu]->kicks);
+	char state[CONSOLE_COLUMNS], counters[CONSOLE_COLUMNS];
+	int len;
+
+	len = ksnprintf(state, sizeof(state), "cpu %u: %s, APIC id %u, node %u, %u thread%s,", cpu,
+	    cpu_state_name(cpu), cpus[cpu]->apic_id, cpus[cpu]->node, threads, plural(threads));
+	len += ksnprintf(counters, sizeof(counters), " %llu tick%s, %llu call%s, %llu kick%s",
+	    ticks, plural(ticks), calls, plural(calls), kicks, plural(kicks));
+	printk("%s%s%s\n", state, len > CONSOLE_COLUMNS ? "\n " : "", counters);
+}
+
 void show_cpus(void)
 {
 	unsigned cpu;
 
 	for (cpu = 0; cpu < nr_cpus; cpu++)
-		printk("cpu %u: %s, APIC id %u, node %u, %u threads, %llu ticks, %llu calls, %llu "
-		       "kicks\n",
-		    cpu, cpu_state_name(cpu), cpus[cpu]->apic_id, cpus[cpu]->node,
-		    sched_threads(cpu), (unsigned long long)READ_ONCE(cpus[cpu]->ticks),
-		    (unsigned long long)READ_ONCE(cpus[cpu]->calls),
-		    (unsigned long long)READ_ONCE(cpus[cpu]->kicks));
+		show_cpu(cpu);
 	printk("calls to CPUs out of range %llu, to CPUs not online %llu\n"
 	       "  taken by CPUs not online %llu; CPUs reported silent %llu\n",
 	    (unsigned long long)READ_ONCE(smp_stats.bad_cpu),

@@ -14,6 +14,7 @@
 #include <quarry/mm.h>
 #include <quarry/oom.h>
 #include <quarry/pager.h>
+#include <quarry/plural.h>
 #include <quarry/sched.h>
 #include <quarry/task.h>
 
@@ -236,14 +237,20 @@ void tasks_kill_all(void)
 	}
 }
 
+static void show_task(const struct task *task)
+{
+	unsigned threads = READ_ONCE(task->nr_threads), handles = READ_ONCE(task->caps.nr_used);
+
+	printk("task %u %s: %u thread%s, %u handle%s%s\n", task->id, task->name, threads,
+	    plural(threads), handles, plural(handles), READ_ONCE(task->ending) ? ", ending" : "");
+}
+
 void show_tasks(void)
 {
 	const struct task *task;
 
 	task_lock(&tasks_lock);
 	for (task = first_task(); task; task = LIST_NEXT(task, link))
-		printk("task %u %s: %u threads, %u handles%s\n", task->id, task->name,
-		    READ_ONCE(task->nr_threads), READ_ONCE(task->caps.nr_used),
-		    READ_ONCE(task->ending) ? ", ending" : "");
+		show_task(task);
 	task_unlock(&tasks_lock);
 }

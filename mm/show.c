@@ -12,6 +12,9 @@
 #include "mm/zone.h"
 #include <quarry/isolation.h>
 
+#define SHOWN_COLUMNS 80
+#define STACKS_AT     9 /* the column behind "  cpu N" */
+
 static const char *const kind_names[NR_ZONE_KINDS] = {"DMA32", "NORMAL", "MOVABLE"};
 static const char *const type_names[NR_MIGRATETYPES] = {
     "unmovable", "movable", "reclaimable", "cma"};
@@ -152,9 +155,42 @@ void show_zones(struct memory *mem)
 	}
 }
 
+static unsigned digits(unsigned n)
+{
+	return n < 10 ? 1 : 1 + digits(n / 10);
+}
+
+/* The stacks of one CPU for a zone; what does not fit into the row continues below. */
+static void show_stacks(const struct zone *zone, const struct pcp *pcp)
+{
+	unsigned index, type, column = STACKS_AT;
+
+	for (index = 0; index < NR_CACHED_ORDERS; index++) {
+		unsigned count[NR_CACHED_TYPES], capacity[NR_CACHED_TYPES], width = 0;
+		bool last = index + 1 == NR_CACHED_ORDERS;
+
+		for (type = 0; type < NR_CACHED_TYPES; type++) {
+			unsigned s = zone_stack(zone, index, (enum migratetype)type);
+
+			count[type] = READ_ONCE(pcp->count[s]);
+			capacity[type] = READ_ONCE(pcp->capacity[s]);
+			width += 2 + digits(count[type]) + digits(capacity[type]);
+		}
+		width += last ? 0 : 2;
+		if (column + width > SHOWN_COLUMNS && index) {
+			printk("\n%*s", STACKS_AT, "");
+			column = STACKS_AT;
+		}
+		column += width;
+		for (type = 0; type < NR_CACHED_TYPES; type++)
+			printk(" %u/%u", count[type], capacity[type]);
+		printk(last ? "\n" : " |");
+	}
+}
+
 void show_pcp(struct memory *mem)
 {
-	unsigned i, cpu, index, type;
+	unsigned i, cpu;
 
 	for (i = 0; i < mem->nr_nodes * NR_ZONE_KINDS; i++) {
 		const struct zone *zone = &mem->zones[i];
@@ -170,16 +206,7 @@ void show_pcp(struct memory *mem)
 			if (!pcp_zone_nonempty(mem, cpu, zone))
 				continue;
 			printk("  cpu %-3u", cpu);
-			for (index = 0; index < NR_CACHED_ORDERS; index++) {
-				for (type = 0; type < NR_CACHED_TYPES; type++) {
-					unsigned s =
-					    zone_stack(zone, index, (enum migratetype)type);
-
-					printk(" %u/%u", READ_ONCE(pcp->count[s]),
-					    READ_ONCE(pcp->capacity[s]));
-				}
-				printk(index + 1 < NR_CACHED_ORDERS ? " |" : "\n");
-			}
+			show_stacks(zone, pcp);
 		}
 	}
 }

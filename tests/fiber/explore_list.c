@@ -72,7 +72,7 @@ static void three_are_listed(void)
 	task_end(task[0], TASK_EXITED, 7);
 	snprintf(want, sizeof(want),
 	    "task %u a name of more than 23 : 0 threads, 0 handles\ntask %u two: 0 threads, "
-	    "1 handles\ntask %u one: 0 threads, 0 handles, ending\n",
+	    "1 handle\ntask %u one: 0 threads, 0 handles, ending\n",
 	    id + 2, id + 1, id);
 	CHECK(!strcmp(shown(), want));
 	space = task_get_space(task[1]);

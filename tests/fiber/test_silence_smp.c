@@ -348,20 +348,23 @@ static void last_online_cpu_is_not_taken_down(struct ktest *t)
 static void show_cpus_prints_the_state_of_each(struct ktest *t)
 {
 	char want[1024];
-	unsigned cpu;
+	unsigned cpu, threads;
 	size_t at = 0;
 
 	EXPECT_EQ(t, cpu_down(1), 0);
 	for (cpu = 0; cpu < CPUS; cpu++) {
 		cpus[cpu]->apic_id = 10 + cpu;
 		cpus[cpu]->node = 20 + cpu;
-		cpus[cpu]->ticks = 30 + cpu;
-		cpus[cpu]->calls = 40 + cpu;
-		cpus[cpu]->kicks = 50 + cpu;
+		cpus[cpu]->ticks = 1000000 + cpu;
+		cpus[cpu]->calls = 1 + cpu;
+		cpus[cpu]->kicks = cpu == 2 ? 1 : 10000000000;
+		threads = sched_threads(cpu);
+		/* Of at most 80 columns. */
 		at += (size_t)ksnprintf(want + at, sizeof(want) - at,
-		    "cpu %u: %s, APIC id %u, node %u, %u threads, %u ticks, %u calls, %u kicks\n",
-		    cpu, cpu == 1 ? "down" : "online", 10 + cpu, 20 + cpu, sched_threads(cpu),
-		    30 + cpu, 40 + cpu, 50 + cpu);
+		    "cpu %u: %s, APIC id %u, node %u, %u thread%s,%s %u ticks, %u call%s, %s\n",
+		    cpu, cpu == 1 ? "down" : "online", 10 + cpu, 20 + cpu, threads,
+		    threads == 1 ? "" : "s", cpu == 2 ? "" : "\n ", 1000000 + cpu, 1 + cpu,
+		    cpu ? "s" : "", cpu == 2 ? "1 kick" : "10000000000 kicks");
 	}
 	ksnprintf(want + at, sizeof(want) - at,
 	    "calls to CPUs out of range %llu, to CPUs not online %llu\n"

@@ -143,6 +143,35 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	motley_end(t, mem);
 }
 
+/* Large caches: no row is wider than 80 columns. */
+static void a_wide_row_of_stacks_continues_below(struct ktest *t)
+{
+	struct memory *mem;
+	struct zone *zone;
+	unsigned i;
+
+	if (PAGEBLOCK_ORDER != 9 || ktest_cpus() != 4) {
+		ktest_skip(t, "the figures are those of 4 CPUs, and of pageblocks of 512 pages");
+		return;
+	}
+	mem = motley(t);
+	REQUIRE(t, mem && kept);
+	zone = test_zone(mem, ZONE_NORMAL);
+	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++)
+		mem->pcp[0]->capacity[zone_stack(zone, i / 3, (enum migratetype)(i % 3))] += 1300;
+	listen();
+	show_pcp(mem);
+	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++)
+		mem->pcp[0]->capacity[zone_stack(zone, i / 3, (enum migratetype)(i % 3))] -= 1300;
+	expect_said(t,
+	    "zone 0 DMA32: count/capacity by order (0 1 2 3 and largest) and type (U M R)\n"
+	    "zone 1 NORMAL: count/capacity by order (0 1 2 3 and largest) and type (U M R)\n"
+	    "  cpu 0   1/1301 0/1300 0/1300 | 0/1300 0/1300 0/1300 | 0/1300 0/1300 0/1300 |\n"
+	    "          0/1300 0/1300 0/1300 | 0/1300 0/1300 0/1300\n"
+	    "zone 2 MOVABLE: count/capacity by order (0 1 2 3 and largest) and type (U M R)\n");
+	motley_end(t, mem);
+}
+
 static void pageblocks_and_pages_are_shown(struct ktest *t)
 {
 	struct memory *mem;
@@ -364,6 +393,7 @@ static void a_panic_names_the_page(struct ktest *t)
 }
 
 KTEST_SUITE(words, 0, KTEST(a_memory_and_its_zones_are_shown, KTEST_REPORTS),
+    KTEST(a_wide_row_of_stacks_continues_below, KTEST_REPORTS),
     KTEST(pageblocks_and_pages_are_shown, KTEST_REPORTS),
     KTEST(events_are_printed_in_words, KTEST_REPORTS),
     KTEST(counts_of_each_kind_are_printed, KTEST_REPORTS), KTEST(a_difference_is_named),
