@@ -422,26 +422,24 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
 	return err;
 }
 
-/* Pages mapped in [@va, @end), in zones up to @highest. */
+/* Pages mapped in [*@va, @end), in zones up to @highest, a few entries; *@va is behind them then. */
 static unsigned long count_entries(
-    struct pagetable *pt, uintptr_t va, uintptr_t end, enum zone_kind highest)
+    struct pagetable *pt, uintptr_t *va, uintptr_t end, enum zone_kind highest)
 {
 	unsigned long nr = 0;
-	u64 *entry, pte;
+	unsigned looked;
 
-	do {
-		unsigned looked;
+	spin_lock(&pt->lock);
+	for (looked = 0; looked < ENTRIES_AT_ONCE; looked++, *va += PAGE_SIZE) {
+		const u64 *entry = pt_next(pt, va, end);
+		u64 pte;
 
-		spin_lock(&pt->lock);
-		for (looked = 0; looked < ENTRIES_AT_ONCE; looked++, va += PAGE_SIZE) {
-			entry = pt_next(pt, &va, end);
-			if (!entry)
-				break;
-			pte = READ_ONCE(*entry);
-			nr += pte && zone_of(pt->mem, pte_pfn(pte))->kind <= highest;
-		}
-		spin_unlock(&pt->lock);
-	} while (entry);
+		if (!entry)
+			break;
+		pte = READ_ONCE(*entry);
+		nr += pte && zone_of(pt->mem, pte_pfn(pte))->kind <= highest;
+	}
+	spin_unlock(&pt->lock);
 	return nr;
 }
 
@@ -458,12 +456,13 @@ unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
 		r = region_from(space, va);
 		if (!r)
 			break;
-		nr = count_entries(&space->pt, r->start, r->end, highest);
+		va = MAX(va, r->start);
+		nr = count_entries(&space->pt, &va, r->end, highest);
 		if (fn)
 			fn(r->object, nr, arg);
-		va = r->end;
 		spin_unlock(&space->lock);
 		sum += nr;
+		sched_point("space.counted");
 	}
 	spin_unlock(&space->lock);
 	return sum;

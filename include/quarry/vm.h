@@ -277,9 +277,10 @@ static inline void vm_space_leave(struct vm_space *space)
 /*
  * Pages that the space has mapped, counted in its tables; pages in transit count too.  Only those
  * in zones up to @highest.
- * @fn, unless NULL, is called for each region: its object, and the pages mapped in the region;
- * space->lock is held then.  For the choice of a victim, by a caller with a reference.  Locks:
- * space's, region by region, and inside it the tables', a few entries at a time.
+ * @fn, unless NULL, is called for each piece of a region, in their order: its object, and the pages
+ * mapped in the piece; space->lock is held then.  For the choice of a victim, by a caller with a
+ * reference.  Locks: space's, and inside it the tables', for a piece of at most 128 entries
+ * (ENTRIES_AT_ONCE).  Regions that come or go between two pieces are counted, or not.
  */
 unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
     void (*fn)(const struct vm_object *object, unsigned long nr, void *arg), void *arg);

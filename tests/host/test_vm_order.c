@@ -200,6 +200,29 @@ static void unmap_works_in_bounded_steps(struct ktest *t)
 	scene_end(t, &s);
 }
 
+#define MANY 300 /* pages, in pieces of 128 */
+
+static void unmap_the_second_piece(void)
+{
+	EXPECT_EQ(now.t, vm_unmap(s.space, page_at(128), 128), 0);
+}
+
+/* The lock of the space is free between them. */
+static void pages_are_counted_piece_by_piece(struct ktest *t)
+{
+	now.t = t;
+	now.point = NULL;
+	if (!scene_begin(t, &s, MANY))
+		return;
+	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(128), VM_READ), 0);
+	EXPECT_EQ(t, vm_fault(s.space, page_at(MANY - 1), VM_READ), 0);
+	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 3);
+	STOPS(t, "space.counted", unmap_the_second_piece,
+	    vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 2);
+	scene_end(t, &s);
+}
+
 /* No new writer comes, though a CPU with a stale entry may still write. */
 static void a_lower_protection(void)
 {
@@ -410,7 +433,7 @@ static void fault_that_is_too_late_maps_nothing(struct ktest *t)
 }
 
 KTEST_SUITE(vm_order, KTEST_QUICK | KTEST_MOSTLY_INSIDE, KTEST(the_last_steps_wait_for_their_locks),
-    KTEST(unmap_works_in_bounded_steps), KTEST(removed_pages_are_kept_until_the_shootdown),
-    KTEST(protect_removes_only_forbidden_access), KTEST(a_space_is_as_large_as_its_cpus_need),
-    KTEST(a_slot_is_filled_once), KTEST(a_table_of_slots_is_brought_once),
-    KTEST(fault_that_is_too_late_maps_nothing));
+    KTEST(unmap_works_in_bounded_steps), KTEST(pages_are_counted_piece_by_piece),
+    KTEST(removed_pages_are_kept_until_the_shootdown), KTEST(protect_removes_only_forbidden_access),
+    KTEST(a_space_is_as_large_as_its_cpus_need), KTEST(a_slot_is_filled_once),
+    KTEST(a_table_of_slots_is_brought_once), KTEST(fault_that_is_too_late_maps_nothing));
