@@ -195,8 +195,7 @@ static int balloon_migrate(struct movable_owner *owner, struct memory *mem, stru
 	struct virtio_balloon *b = container_of(owner, struct virtio_balloon, owner);
 	int err;
 
-	if (load_acquire(&b->slow) ||
-	    !wait_until(&b->lock.l.wq, mutex_trylock, &b->lock, MOVE_WAIT_NS))
+	if (load_acquire(&b->slow) || !mutex_lock_unless(&b->lock, NULL, MOVE_WAIT_NS))
 		return -EAGAIN;
 	err = lend_instead(b, dst, src);
 	mutex_unlock(&b->lock);

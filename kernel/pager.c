@@ -344,26 +344,10 @@ static struct pager *pager_of(const struct vm_object *object, u64 index)
 	return object->ops == &pager_ops && index < object->nr_pages ? object->pager : NULL;
 }
 
-struct buffer_wait {
-	struct mutex *lock;
-	bool got;
-};
-
-static bool got_or_interrupted(void *arg)
-{
-	struct buffer_wait *w = arg;
-
-	w->got = w->got || mutex_trylock(w->lock);
-	return w->got || task_interrupted();
-}
-
 /* 0; -EINTR the task is ending.  Interruptible: another pager can delay the buffer's holder. */
 static int lock_buffer(struct pager *p) TRY_ACQUIRE(0, p->copying) NO_LOCK_ANALYSIS
 {
-	struct buffer_wait w = {.lock = &p->copying};
-
-	wait_until(&p->copying.l.wq, got_or_interrupted, &w, WAIT_FOREVER);
-	return w.got ? 0 : -EINTR;
+	return mutex_lock_unless(&p->copying, task_interrupted, WAIT_FOREVER) ? 0 : -EINTR;
 }
 
 static void unlock_buffer(struct pager *p) RELEASE(p->copying) NO_LOCK_ANALYSIS

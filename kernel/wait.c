@@ -15,6 +15,7 @@
 /* On the stack of the waiting thread; all fields are under the queue's lock. */
 struct wait_entry {
 	struct thread *thread;
+	const void *arg; /* of its condition */
 	struct wait_entry *next;
 };
 
@@ -51,7 +52,7 @@ static void remove(struct waitq *wq, const struct wait_entry *entry) REQUIRES(wq
  */
 static bool sleep_once(struct waitq *wq, bool (*cond)(void *), void *arg, u64 deadline)
 {
-	struct wait_entry entry = {.thread = thread_current()};
+	struct wait_entry entry = {.thread = thread_current(), .arg = arg};
 	irqflags_t flags = spin_lock_irqsave(&wq->lock);
 	bool done;
 
@@ -115,13 +116,12 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 	return done || cond(arg);
 }
 
-void wake_up(struct waitq *wq)
+void wake_up_locked(struct waitq *wq, const void *arg)
 {
-	irqflags_t flags = spin_lock_irqsave(&wq->lock);
 	struct wait_entry *entry;
 
 	sched_wake(&wq->first);
 	for (entry = wq->first; entry; entry = entry->next)
-		thread_wake(entry->thread);
-	spin_unlock_irqrestore(&wq->lock, flags);
+		if (!arg || entry->arg == arg)
+			thread_wake(entry->thread);
 }

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * entry.h: what public functions of mm/ share: a check of the context, the report of a failure,
- * the records of many pages.
+ * entry.h: what public functions of mm/ share: the report of a failure, the records of many pages.
  */
 #ifndef QUARRY_MM_ENTRY_H
 #define QUARRY_MM_ENTRY_H
 
 #include <quarry/mm.h>
-
-/* May this thread make a cross-call and sleep now? */
-static inline bool may_sleep(void)
-{
-	return arch_irqs_enabled() && !arch_in_interrupt() && spin_depth() == 0;
-}
 
 /* Fill @fail (may be NULL) and pass @err on. */
 static inline int mm_fail(struct mm_fail *fail, pfn_t pfn, enum mm_why why, int err)

@@ -72,7 +72,7 @@ $(eval $(call use_program,template,$(PORT)/main.c))
 $(eval $(call use_program,porting-check,$(CHECK_PORT_SRCS)))
 # The same in front of arch/host made wrong (tests/porting/wrong.c).
 WRAPPED := spin_lock spin_unlock spin_unlock_irqrestore spin_is_held spin_depth smp_call_mask \
-	arch_clock_ns wait_until wake_up thread_sleep port_task
+	arch_clock_ns wait_until wake_up_locked thread_sleep port_task
 $(eval $(call use_program,porting-wrong,$(CHECK_PORT_SRCS) tests/porting/wrong.c, \
 	$(WRAPPED:%=-Wl,--wrap=%)))
 

@@ -44,7 +44,8 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 	return false;
 }
 
-void wake_up(struct waitq *wq)
+/* Each waiting thread looks in its turn. */
+void wake_up_locked(struct waitq *wq, const void *arg)
 {
 	sched_wake(&wq->first);
 	fiber_progress();

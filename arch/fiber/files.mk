@@ -21,6 +21,7 @@ THREAD_SRCS += tests/fiber/explore_threads.c
 THREAD_SRCS += tests/fiber/explore_tasks.c
 THREAD_SRCS += tests/fiber/explore_pagers.c
 THREAD_SRCS += tests/fiber/explore_again.c
+THREAD_SRCS += tests/fiber/explore_locks.c
 THREAD_SRCS += tests/fiber/explore_lost.c
 THREAD_SRCS += tests/fiber/explore_oom.c
 THREAD_SRCS += tests/fiber/explore_calls.c

@@ -110,7 +110,8 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 	return done;
 }
 
-void wake_up(struct waitq *wq)
+/* All sleep at one condition: each looks, and sleeps again. */
+void wake_up_locked(struct waitq *wq, const void *arg)
 {
 	if (!atomic_add(&nr_asleep, 0))
 		return;

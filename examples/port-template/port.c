@@ -86,10 +86,10 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 }
 
 /*
- * Write: make all threads of @wq ready, under @wq->lock with interrupts off.  Here each asks by
- * itself.
+ * Write: make the threads of @wq ready whose condition has the argument @arg, or all if that is
+ * NULL; @wq->lock is held, interrupts are off.  Here each asks by itself.
  */
-void wake_up(struct waitq *wq)
+void wake_up_locked(struct waitq *wq, const void *arg)
 {
 }
 

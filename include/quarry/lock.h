@@ -37,14 +37,14 @@ static inline bool rwsem_try_shared(struct rwsem *s) NO_LOCK_ANALYSIS
 
 static inline void rwsem_lock_exclusive(struct rwsem *s) ACQUIRE(s) NO_LOCK_ANALYSIS
 {
-	sleep_lock_take(&s->l, false, WAIT_FOREVER);
+	sleep_lock_take(&s->l, false, NULL, WAIT_FOREVER);
 }
 
 /* False: not within @timeout_ns; the claim has left the line. */
 static inline bool rwsem_lock_exclusive_timeout(struct rwsem *s, u64 timeout_ns)
     TRY_ACQUIRE(true, s) NO_LOCK_ANALYSIS
 {
-	return sleep_lock_take(&s->l, false, timeout_ns);
+	return sleep_lock_take(&s->l, false, NULL, timeout_ns);
 }
 
 static inline void rwsem_unlock_exclusive(struct rwsem *s) RELEASE(s) NO_LOCK_ANALYSIS

@@ -16,6 +16,33 @@
 #include <quarry/arch.h>
 #include <quarry/types.h>
 
+/* Log, panic and assertions */
+
+/* Print to the console and its log, "%" as in C.  Any context. */
+void printk(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/*
+ * Report, print mm/'s data about the fault (memory_panic_page, memory_panic_events) and the
+ * backtraces of all CPUs, stop the machine.  Any context, with any locks held; never returns.
+ */
+void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* A broken invariant stops the machine at once.  One condition, no side effects; in every build. */
+#define KASSERT(cond)                                                                              \
+	do {                                                                                       \
+		if (unlikely(!(cond)))                                                             \
+			panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #cond);           \
+	} while (0)
+
+/*
+ * As KASSERT, but only in a checked build (-DCHECKED_BUILD): for paths whose instructions are
+ * counted (docs/bench.md).
+ */
+#ifdef CHECKED_BUILD
+#define CHECKED_ASSERT KASSERT
+#else
+#define CHECKED_ASSERT(cond) ((void)sizeof(!(cond)))
+#endif
+
 /* Spin locks */
 
 enum lock_rank {
@@ -80,6 +107,12 @@ struct waitq {
 
 #define WAIT_FOREVER (~0ULL)
 
+/* May this thread make a cross-call and sleep now? */
+static inline bool may_sleep(void)
+{
+	return arch_irqs_enabled() && !arch_in_interrupt() && spin_depth() == 0;
+}
+
 /*
  * Sleep until cond(arg) is true or @timeout_ns nanoseconds have passed; returns the last result of
  * cond.  cond is called with no lock held, in this thread; code that makes it true must call
@@ -87,17 +120,32 @@ struct waitq {
  * Context: thread, irqs on, no spin lock held.  An idle CPU serves cross-calls meanwhile.
  */
 bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns);
+/*
+ * Wake the sleepers of @wq whose condition has the argument @arg, or all for NULL, to check it; a
+ * port may wake others as well.  Any context, irqs off, under wq->lock.
+ */
+void wake_up_locked(struct waitq *wq, const void *arg) REQUIRES(wq->lock);
 /* Wake all sleepers of @wq to check their conditions.  Any context, RANK_WAIT free to take. */
-void wake_up(struct waitq *wq);
+static inline void wake_up(struct waitq *wq)
+{
+	irqflags_t flags = spin_lock_irqsave(&wq->lock);
+
+	wake_up_locked(wq, NULL);
+	spin_unlock_irqrestore(&wq->lock, flags);
+}
 
 /*
  * Sleeping locks: first come, first served.  A thread that finds the lock held, or finds waiters,
  * puts a claim at the end of the line.  The lock is handed to the first claim, so neither its last
- * holder nor a new thread can take it before.  Zeroed memory with WAITQ is an unlocked lock.
+ * holder nor a new thread can take it before; and only that claim's thread is woken.  Whoever has
+ * the lock may free it, even if the lock was handed on a moment ago: an unlock touches it last in
+ * the hold of wq.lock that hands it on, and each taker has wq.lock after that.  Zeroed memory with
+ * WAITQ is an unlocked lock.
  */
 struct sleep_claim {
 	struct sleep_claim *next; /* wq.lock */
 	bool share;
+	bool (*over)(void); /* the claim's thread no longer waits; NULL: it does */
 	u32 granted; /* a: set once, in the hold of wq.lock that takes the claim off the line */
 };
 
@@ -117,19 +165,17 @@ static inline bool sleep_lock_enter(struct sleep_lock *l, bool share)
 	return true;
 }
 
-/* Under wq.lock: hand the lock to the first claims.  True: wake_up must be called. */
-static inline bool sleep_lock_admit(struct sleep_lock *l)
+/* Under wq.lock: hand the lock to the first claims, and wake their threads. */
+static inline void sleep_lock_admit(struct sleep_lock *l) REQUIRES(l->wq.lock)
 {
 	struct sleep_claim *c;
-	bool some = false;
 
 	while ((c = l->first) && sleep_lock_enter(l, c->share)) {
 		l->first = c->next;
-		/* Pairs with the acquire in sleep_lock_granted; after it the claim may be freed. */
+		/* Pairs with the acquire in sleep_lock_granted. */
 		store_release(&c->granted, 1u);
-		some = true;
+		wake_up_locked(&l->wq, c);
 	}
-	return some;
 }
 
 static inline bool sleep_lock_try(struct sleep_lock *l, bool share) NO_LOCK_ANALYSIS
@@ -141,47 +187,58 @@ static inline bool sleep_lock_try(struct sleep_lock *l, bool share) NO_LOCK_ANAL
 	return mine;
 }
 
-static inline bool sleep_lock_granted(void *claim)
+static inline bool sleep_lock_granted(void *arg)
 {
-	return load_acquire(&((struct sleep_claim *)claim)->granted);
+	struct sleep_claim *claim = arg;
+
+	return load_acquire(&claim->granted) || (claim->over && claim->over());
 }
 
-/* Leave the line.  True: too late, the lock was handed to this claim. */
-static inline bool sleep_lock_give_up(struct sleep_lock *l, struct sleep_claim *claim)
+/* The wait of @claim has ended.  True: the lock was handed to it; else it has left the line. */
+static inline bool sleep_lock_waited(struct sleep_lock *l, struct sleep_claim *claim)
     NO_LOCK_ANALYSIS
 {
 	irqflags_t flags = spin_lock_irqsave(&l->wq.lock);
 	struct sleep_claim **link = &l->first;
-	bool wake = false, mine = claim->granted;
+	bool mine = claim->granted;
 
 	if (!mine) {
 		while (*link != claim)
 			link = &(*link)->next;
 		*link = claim->next;
 		/* Sharers may have waited behind this claim. */
-		wake = sleep_lock_admit(l);
+		sleep_lock_admit(l);
 	}
 	spin_unlock_irqrestore(&l->wq.lock, flags);
-	if (wake)
-		wake_up(&l->wq);
 	return mine;
 }
 
-static inline bool sleep_lock_take(struct sleep_lock *l, bool share, u64 timeout_ns)
-    NO_LOCK_ANALYSIS
+/*
+ * False: not within @timeout_ns, or @over() was true while the lock was waited for; whoever makes
+ * that true wakes the thread.  A thread that must not sleep panics also where the lock is free.
+ */
+static inline bool sleep_lock_take(
+    struct sleep_lock *l, bool share, bool (*over)(void), u64 timeout_ns) NO_LOCK_ANALYSIS
 {
-	struct sleep_claim claim = {.share = share}, **link = &l->first;
-	irqflags_t flags = spin_lock_irqsave(&l->wq.lock);
-	bool mine = !l->first && sleep_lock_enter(l, share);
+	struct sleep_claim claim = {.share = share, .over = over}, **link = &l->first;
+	irqflags_t flags;
+	bool mine;
 
+	if (unlikely(!may_sleep()))
+		panic("lock %s taken where nothing may sleep",
+		    l->wq.lock.name ? l->wq.lock.name : "without a name");
+	flags = spin_lock_irqsave(&l->wq.lock);
+	mine = !l->first && sleep_lock_enter(l, share);
 	if (!mine) {
 		while (*link)
 			link = &(*link)->next;
 		*link = &claim;
 	}
 	spin_unlock_irqrestore(&l->wq.lock, flags);
-	return mine || wait_until(&l->wq, sleep_lock_granted, &claim, timeout_ns) ||
-	    sleep_lock_give_up(l, &claim);
+	if (mine)
+		return true;
+	wait_until(&l->wq, sleep_lock_granted, &claim, timeout_ns);
+	return sleep_lock_waited(l, &claim);
 }
 
 static inline void sleep_lock_drop(struct sleep_lock *l, bool share) NO_LOCK_ANALYSIS
@@ -191,10 +248,6 @@ static inline void sleep_lock_drop(struct sleep_lock *l, bool share) NO_LOCK_ANA
 	WRITE_ONCE(l->count, share ? l->count - 1 : 0);
 	sleep_lock_admit(l);
 	spin_unlock_irqrestore(&l->wq.lock, flags);
-	/*
-	 * Even without a line: another thread may wait for another condition too, and try the lock.
-	 */
-	wake_up(&l->wq);
 }
 
 /* Held by one thread at a time.  Context of all but trylock and unlock: thread, may sleep. */
@@ -211,7 +264,14 @@ static inline bool mutex_trylock(void *m)
 
 static inline void mutex_lock(struct mutex *m) ACQUIRE(m) NO_LOCK_ANALYSIS
 {
-	sleep_lock_take(&m->l, false, WAIT_FOREVER);
+	sleep_lock_take(&m->l, false, NULL, WAIT_FOREVER);
+}
+
+/* False: not within @timeout_ns, or @over() (sleep_lock_take); the claim has left the line. */
+static inline bool mutex_lock_unless(struct mutex *m, bool (*over)(void), u64 timeout_ns)
+    TRY_ACQUIRE(true, m) NO_LOCK_ANALYSIS
+{
+	return sleep_lock_take(&m->l, false, over, timeout_ns);
 }
 
 static inline void mutex_unlock(struct mutex *m) RELEASE(m) NO_LOCK_ANALYSIS
@@ -244,7 +304,7 @@ static inline bool rwsem_is_held(const struct rwsem *s)
 /* Context: thread, may sleep. */
 static inline void rwsem_lock_shared(struct rwsem *s) ACQUIRE_SHARED(s) NO_LOCK_ANALYSIS
 {
-	sleep_lock_take(&s->l, true, WAIT_FOREVER);
+	sleep_lock_take(&s->l, true, NULL, WAIT_FOREVER);
 }
 
 static inline void rwsem_unlock_shared(struct rwsem *s) RELEASE_SHARED(s) NO_LOCK_ANALYSIS
@@ -372,33 +432,6 @@ static inline void smp_call_again(void)
 {
 	port_task()->call_again = true;
 }
-
-/* Log, panic and assertions */
-
-/* Print to the console and its log, "%" as in C.  Any context. */
-void printk(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/*
- * Report, print mm/'s data about the fault (memory_panic_page, memory_panic_events) and the
- * backtraces of all CPUs, stop the machine.  Any context, with any locks held; never returns.
- */
-void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
-
-/* A broken invariant stops the machine at once.  One condition, no side effects; in every build. */
-#define KASSERT(cond)                                                                              \
-	do {                                                                                       \
-		if (unlikely(!(cond)))                                                             \
-			panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #cond);           \
-	} while (0)
-
-/*
- * As KASSERT, but only in a checked build (-DCHECKED_BUILD): for paths whose instructions are
- * counted (docs/bench.md).
- */
-#ifdef CHECKED_BUILD
-#define CHECKED_ASSERT KASSERT
-#else
-#define CHECKED_ASSERT(cond) ((void)sizeof(!(cond)))
-#endif
 
 /* Freestanding string functions; on a host these are libc's.  string.h has more. */
 void *memcpy(void *dst, const void *src, size_t n);

@@ -411,6 +411,10 @@ static const char *judge_last_stays(void)
 	X(no_wake_up_is_lost_beside_another, NULL, wait_for_flag, wake, compute, 1, judge_wait)    \
 	X(an_alarm_meets_a_wake_up, NULL, wait_twice_with_an_alarm, wake, wake_second, 3,          \
 	    judge_both)                                                                            \
+	X(a_lock_is_freed_by_its_last_owner, new_lock, lock_and_free_as_last,                      \
+	    lock_and_free_as_last, NULL, 3, judge_both_ended)                                      \
+	X(a_lock_wakes_its_next_owner_only, new_held_lock, hold_until_two_wait,                    \
+	    lock_and_count_looks, lock_and_count_looks, 3, judge_looks)                            \
 	X(a_kill_meets_a_transfer, new_endpoint, call_for_ever, serve, kill_caller, 3, judge_call) \
 	X(a_kill_meets_a_transfer_on_one_cpu, new_endpoint, call_for_ever, serve, kill_caller, 1,  \
 	    judge_call)                                                                            \

@@ -39,6 +39,7 @@ struct shared {
 	u32 started, flag, second, ended;
 	bool done, done_second;
 	struct task task; /* entry of a role of the kernel that can be killed */
+	struct mutex mutex;
 	struct endpoint *ep;
 	struct cap_table table;
 	s64 handle;
@@ -50,6 +51,14 @@ extern struct shared x;
 
 /* The run is over, and it was bad. */
 void explore_fail(const char *what, const char *why) __attribute__((noreturn));
+/* explore_locks.c: roles of sets of sleeping locks, and their judges. */
+void new_lock(void);
+void lock_and_free_as_last(void);
+const char *judge_both_ended(void);
+void lock_and_count_looks(void);
+void new_held_lock(void);
+void hold_until_two_wait(void);
+const char *judge_looks(void);
 /* explore_again.c: roles of sets of messages, and their judges. */
 void call_again(void);
 void answer_both_late(void);

@@ -133,6 +133,28 @@ static void lock_order_is_checked_against_the_locks_still_held(struct ktest *t)
 	EXPECT_EQ(t, spin_depth(), 0);
 }
 
-KTEST_SUITE(silence_lock, 0, KTEST(wrong_use_of_a_lock_panics_and_names_it),
+static void take_mutex(void *arg)
+{
+	struct mutex free = MUTEX("free"), nameless = {0};
+
+	if (arg)
+		spin_lock(&locks[0]);
+	else
+		arch_irq_save();
+	mutex_lock(arg ? &nameless : &free);
+}
+
+static void free_mutex_is_not_taken_where_nothing_may_sleep(struct ktest *t)
+{
+	u64 ns;
+
+	name_locks();
+	EXPECT(
+	    t, whole_panics(take_mutex, NULL, "lock free taken where nothing may sleep", &ns));
+	EXPECT(t,
+	    whole_panics(take_mutex, &ns, "lock without a name taken where nothing may", &ns));
+}
+
+KTEST_SUITE(silence_lock, 0, KTEST(free_mutex_is_not_taken_where_nothing_may_sleep), KTEST(wrong_use_of_a_lock_panics_and_names_it),
     KTEST(locks_are_released_in_any_order),
     KTEST(lock_order_is_checked_against_the_locks_still_held));

@@ -250,7 +250,7 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 	return false;
 }
 
-void wake_up(struct waitq *wq)
+void wake_up_locked(struct waitq *wq, const void *arg)
 {
 }
 

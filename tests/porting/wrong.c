@@ -96,10 +96,10 @@ WRAPPED(bool, wait_until, struct waitq *wq, bool (*cond)(void *), void *arg, u64
 	    wq, cond, arg, wrong("timeout") && timeout_ns != WAIT_FOREVER ? 0 : timeout_ns);
 }
 
-WRAPPED(void, wake_up, struct waitq *wq)
+WRAPPED(void, wake_up_locked, struct waitq *wq, const void *arg)
 {
 	if (!wrong("wake_up") || !wq->lock.name || strcmp(wq->lock.name, "porting ball") != 0)
-		__real_wake_up(wq);
+		__real_wake_up_locked(wq, arg);
 }
 
 WRAPPED(void, thread_sleep, u64 ns)

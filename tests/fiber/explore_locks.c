@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * explore_locks.c: roles for sets of sleeping locks: the last of two owners frees the memory of a
+ * lock; a lock that is handed on wakes its next owner only.
+ */
+#include "explore_threads.h"
+
+void new_lock(void)
+{
+	x.mutex = MUTEX("of the roles");
+}
+
+/* As free() would; who still touches the lock waits for ever, or finds nobody's lock. */
+void lock_and_free_as_last(void)
+{
+	bool last;
+
+	mutex_lock(&x.mutex);
+	last = x.flag++;
+	mutex_unlock(&x.mutex);
+	if (last)
+		memset(&x.mutex, 0x5a, sizeof(x.mutex));
+	atomic_add(&x.ended, 1u);
+}
+
+const char *judge_both_ended(void)
+{
+	return x.ended == 2 ? NULL : "the lock was not had twice";
+}
+
+static bool looked(void)
+{
+	x.second++;
+	return false;
+}
+
+void lock_and_count_looks(void)
+{
+	if (!mutex_lock_unless(&x.mutex, looked, WAIT_FOREVER))
+		explore_fail("WRONG", "a lock without a limit was not had");
+	x.flag++;
+	mutex_unlock(&x.mutex);
+}
+
+/* The first role has the lock from the beginning. */
+void new_held_lock(void)
+{
+	new_lock();
+	if (!mutex_trylock(&x.mutex))
+		explore_fail("WRONG", "a new lock is not free");
+}
+
+void hold_until_two_wait(void)
+{
+	while (READ_ONCE(x.second) < 4)
+		cpu_relax();
+	x.flag++;
+	mutex_unlock(&x.mutex);
+}
+
+/* Each of two looked before it slept, and in its line as it fell asleep. */
+const char *judge_looks(void)
+{
+	if (x.flag != 3)
+		return "the lock was not had three times";
+	return x.second == 4 ? NULL : "a thread that is not the next owner was woken";
+}
