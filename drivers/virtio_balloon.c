@@ -20,6 +20,7 @@
  */
 #include "drivers/virtio_balloon.h"
 
+#include <quarry/lock.h>
 #include <quarry/page_report.h>
 
 /* A migrator waits at most this long for the lock, and for the device: it may have a deadline. */

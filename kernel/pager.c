@@ -17,6 +17,7 @@
  */
 #include "pager_trust.h"
 #include <quarry/account.h>
+#include <quarry/lock.h>
 #include <quarry/mm.h>
 #include <quarry/task.h>
 #include <quarry/user.h>

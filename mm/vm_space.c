@@ -422,7 +422,7 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
 	return err;
 }
 
-/* Pages mapped in [*@va, @end), in zones up to @highest, a few entries; *@va is behind them then. */
+/* Pages mapped in a piece from *@va to @end, in zones up to @highest; *@va is behind it then. */
 static unsigned long count_entries(
     struct pagetable *pt, uintptr_t *va, uintptr_t end, enum zone_kind highest)
 {

@@ -19,7 +19,8 @@ PAGE = "docs/waits.md"
 FOLDERS = ("mm", "kernel", "demo", "drivers", "arch/x86_64")
 ROW = re.compile(rf"^\| ((?:{'|'.join(FOLDERS)})/\w+\.[ch]) \| `(\w+)` \| (.+) \|$", re.MULTILINE)
 WAITS = re.compile(
-    r"\b(?:wait_until|sleep_unlocked|sleep_passing|thread_sleep|thread_yield|cpu_relax|"
+    r"\b(?:wait_until|mutex_lock_unless|"
+    r"sleep_unlocked|sleep_passing|thread_sleep|thread_yield|cpu_relax|"
     r"arch_idle_wait)\(|"
     r"\barch_cpu_park\(|"
     r"\bfor \(;;\)|\bwhile \((?:true|1)\)|\bhlt\b"

@@ -28,7 +28,14 @@ static inline unsigned sleep_lock_waiters(struct sleep_lock *l) NO_LOCK_ANALYSIS
 	return nr;
 }
 
-/* ---- the exclusive side of a rwsem ---- */
+/* ---- waits with a limit; the exclusive side of a rwsem ---- */
+
+/* False: not within @timeout_ns, or @over() (sleep_lock_take); the claim has left the line. */
+static inline bool mutex_lock_unless(struct mutex *m, bool (*over)(void), u64 timeout_ns)
+    TRY_ACQUIRE(true, m) NO_LOCK_ANALYSIS
+{
+	return sleep_lock_take(&m->l, false, over, timeout_ns);
+}
 
 static inline bool rwsem_try_shared(struct rwsem *s) NO_LOCK_ANALYSIS
 {

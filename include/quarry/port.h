@@ -107,6 +107,40 @@ struct waitq {
 
 #define WAIT_FOREVER (~0ULL)
 
+/*
+ * A set of CPUs, one bit each; as many words as nr_cpus needs.  Code that keeps one takes the words
+ * from boot memory, so that no path allocates one.
+ */
+typedef unsigned long cpumask_t;
+#define CPUMASK_BITS     (8 * (unsigned)sizeof(cpumask_t)) /* of a word: 32 where long has 32 */
+#define CPUMASK_WORDS(n) (((n) + CPUMASK_BITS - 1) / CPUMASK_BITS)
+
+static inline bool cpumask_test(const cpumask_t *mask, unsigned cpu)
+{
+	return READ_ONCE(mask[cpu / CPUMASK_BITS]) >> (cpu % CPUMASK_BITS) & 1;
+}
+
+static inline void cpumask_set(cpumask_t *mask, unsigned cpu)
+{
+#ifdef ARCH_CPUMASK
+	arch_cpumask_set(mask, cpu);
+#else
+	atomic_or(&mask[cpu / CPUMASK_BITS], 1UL << (cpu % CPUMASK_BITS));
+#endif
+}
+
+static inline void cpumask_clear(cpumask_t *mask, unsigned cpu)
+{
+#ifdef ARCH_CPUMASK
+	arch_cpumask_clear(mask, cpu);
+#else
+	atomic_and(&mask[cpu / CPUMASK_BITS], ~(1UL << (cpu % CPUMASK_BITS)));
+#endif
+}
+
+/* CPUs that answer cross-calls: read under the gate that smp_call_mask takes, or as a hint. */
+extern cpumask_t *cpu_online_mask;
+
 /* May this thread make a cross-call and sleep now? */
 static inline bool may_sleep(void)
 {
@@ -137,7 +171,7 @@ static inline void wake_up(struct waitq *wq)
 /*
  * Sleeping locks: first come, first served.  A thread that finds the lock held, or finds waiters,
  * puts a claim at the end of the line.  The lock is handed to the first claim, so neither its last
- * holder nor a new thread can take it before; and only that claim's thread is woken.  Whoever has
+ * holder nor a new thread can take it before; and only that claim's thread is woken.  The owner of
  * the lock may free it, even if the lock was handed on a moment ago: an unlock touches it last in
  * the hold of wq.lock that hands it on, and each taker has wq.lock after that.  Zeroed memory with
  * WAITQ is an unlocked lock.
@@ -214,8 +248,9 @@ static inline bool sleep_lock_waited(struct sleep_lock *l, struct sleep_claim *c
 }
 
 /*
- * False: not within @timeout_ns, or @over() was true while the lock was waited for; whoever makes
- * that true wakes the thread.  A thread that must not sleep panics also where the lock is free.
+ * False: not within @timeout_ns, or @over() was true while the lock was waited for; what makes
+ * that true must wake the thread.  A thread that must not sleep panics also where the lock is free,
+ * as soon as a CPU is online: before that nothing else runs, and interrupts are off.
  */
 static inline bool sleep_lock_take(
     struct sleep_lock *l, bool share, bool (*over)(void), u64 timeout_ns) NO_LOCK_ANALYSIS
@@ -224,7 +259,7 @@ static inline bool sleep_lock_take(
 	irqflags_t flags;
 	bool mine;
 
-	if (unlikely(!may_sleep()))
+	if (unlikely(!may_sleep()) && cpu_online_mask[0])
 		panic("lock %s taken where nothing may sleep",
 		    l->wq.lock.name ? l->wq.lock.name : "without a name");
 	flags = spin_lock_irqsave(&l->wq.lock);
@@ -265,13 +300,6 @@ static inline bool mutex_trylock(void *m)
 static inline void mutex_lock(struct mutex *m) ACQUIRE(m) NO_LOCK_ANALYSIS
 {
 	sleep_lock_take(&m->l, false, NULL, WAIT_FOREVER);
-}
-
-/* False: not within @timeout_ns, or @over() (sleep_lock_take); the claim has left the line. */
-static inline bool mutex_lock_unless(struct mutex *m, bool (*over)(void), u64 timeout_ns)
-    TRY_ACQUIRE(true, m) NO_LOCK_ANALYSIS
-{
-	return sleep_lock_take(&m->l, false, over, timeout_ns);
 }
 
 static inline void mutex_unlock(struct mutex *m) RELEASE(m) NO_LOCK_ANALYSIS
@@ -378,39 +406,6 @@ struct mm_task *port_task(void);
 
 /* Cross-calls (kernel/smp.c, or the host's) */
 
-/*
- * A set of CPUs, one bit each; as many words as nr_cpus needs.  Code that keeps one takes the words
- * from boot memory, so that no path allocates one.
- */
-typedef unsigned long cpumask_t;
-#define CPUMASK_BITS     (8 * (unsigned)sizeof(cpumask_t)) /* of a word: 32 where long has 32 */
-#define CPUMASK_WORDS(n) (((n) + CPUMASK_BITS - 1) / CPUMASK_BITS)
-
-static inline bool cpumask_test(const cpumask_t *mask, unsigned cpu)
-{
-	return READ_ONCE(mask[cpu / CPUMASK_BITS]) >> (cpu % CPUMASK_BITS) & 1;
-}
-
-static inline void cpumask_set(cpumask_t *mask, unsigned cpu)
-{
-#ifdef ARCH_CPUMASK
-	arch_cpumask_set(mask, cpu);
-#else
-	atomic_or(&mask[cpu / CPUMASK_BITS], 1UL << (cpu % CPUMASK_BITS));
-#endif
-}
-
-static inline void cpumask_clear(cpumask_t *mask, unsigned cpu)
-{
-#ifdef ARCH_CPUMASK
-	arch_cpumask_clear(mask, cpu);
-#else
-	atomic_and(&mask[cpu / CPUMASK_BITS], ~(1UL << (cpu % CPUMASK_BITS)));
-#endif
-}
-
-/* CPUs that answer cross-calls: read under the gate that smp_call_mask takes, or as a hint. */
-extern cpumask_t *cpu_online_mask;
 /* Taken shared where the set of online CPUs must not change; RANK_CPU_HOTPLUG. */
 extern struct rwsem cpu_hotplug ACQUIRED_AFTER(mem_hotplug_class);
 

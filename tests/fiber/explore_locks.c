@@ -4,6 +4,7 @@
  * lock; a lock that is handed on wakes its next owner only.
  */
 #include "explore_threads.h"
+#include <quarry/lock.h>
 
 void new_lock(void)
 {
@@ -17,15 +18,41 @@ void lock_and_free_as_last(void)
 
 	mutex_lock(&x.mutex);
 	last = x.flag++;
-	mutex_unlock(&x.mutex);
 	if (last)
 		memset(&x.mutex, 0x5a, sizeof(x.mutex));
+	else
+		mutex_unlock(&x.mutex);
 	atomic_add(&x.ended, 1u);
 }
 
 const char *judge_both_ended(void)
 {
 	return x.ended == 2 ? NULL : "the lock was not had twice";
+}
+
+/* Between its claim and its sleep, until the claim is granted. */
+static bool looked_late(void)
+{
+	WRITE_ONCE(x.second, 1u);
+	while (READ_ONCE(x.mutex.l.first))
+		cpu_relax();
+	return true;
+}
+
+void lock_late_and_free(void)
+{
+	if (!mutex_lock_unless(&x.mutex, looked_late, WAIT_FOREVER))
+		explore_fail("WRONG", "a granted lock was not had");
+	memset(&x.mutex, 0x5a, sizeof(x.mutex));
+	atomic_add(&x.ended, 1u);
+}
+
+void unlock_for_one(void)
+{
+	while (!READ_ONCE(x.second))
+		cpu_relax();
+	mutex_unlock(&x.mutex);
+	atomic_add(&x.ended, 1u);
 }
 
 static bool looked(void)

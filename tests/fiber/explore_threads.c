@@ -413,6 +413,8 @@ static const char *judge_last_stays(void)
 	    judge_both)                                                                            \
 	X(a_lock_is_freed_by_its_last_owner, new_lock, lock_and_free_as_last,                      \
 	    lock_and_free_as_last, NULL, 3, judge_both_ended)                                      \
+	X(a_lock_is_freed_by_an_owner_that_never_slept, new_held_lock, unlock_for_one,             \
+	    lock_late_and_free, NULL, 3, judge_both_ended)                                         \
 	X(a_lock_wakes_its_next_owner_only, new_held_lock, hold_until_two_wait,                    \
 	    lock_and_count_looks, lock_and_count_looks, 3, judge_looks)                            \
 	X(a_kill_meets_a_transfer, new_endpoint, call_for_ever, serve, kill_caller, 3, judge_call) \

@@ -56,6 +56,8 @@ void new_lock(void);
 void lock_and_free_as_last(void);
 const char *judge_both_ended(void);
 void lock_and_count_looks(void);
+void lock_late_and_free(void);
+void unlock_for_one(void);
 void new_held_lock(void);
 void hold_until_two_wait(void);
 const char *judge_looks(void);

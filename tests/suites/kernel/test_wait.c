@@ -52,6 +52,48 @@ static void no_wake_up_is_lost(struct ktest *t)
 	EXPECT_EQ(t, players[1].catches, CATCHES);
 }
 
+/* Three threads wait for one event. */
+#define WAITERS 3
+
+struct event {
+	struct waitq wq;
+	u32 looks, happened; /* a */
+};
+
+static bool has_happened(void *arg)
+{
+	struct event *e = arg;
+
+	atomic_add(&e->looks, 1u);
+	return load_acquire(&e->happened);
+}
+
+static void wait_for_event(void *arg)
+{
+	struct event *e = arg;
+
+	wait_until(&e->wq, has_happened, e, WAIT_FOREVER);
+}
+
+static void a_wake_up_reaches_all_sleepers(struct ktest *t)
+{
+	struct event e = {.wq = WAITQ("event")};
+	struct thread *waiter[WAITERS];
+	unsigned i;
+
+	for (i = 0; i < WAITERS; i++) {
+		waiter[i] = thread_start("waiter", -1, wait_for_event, &e);
+		REQUIRE(t, waiter[i]);
+	}
+	/* Each looks twice before it sleeps. */
+	while (atomic_add(&e.looks, 0) < 2 * WAITERS)
+		thread_yield();
+	store_release(&e.happened, 1u);
+	wake_up(&e.wq);
+	for (i = 0; i < WAITERS; i++)
+		thread_join(waiter[i]);
+}
+
 /* Becomes true between two checks, without a wake-up. */
 static bool at_second_look(void *arg)
 {
@@ -89,6 +131,6 @@ static void wait_times_out_without_a_wake_up(struct ktest *t)
 	EXPECT(t, arch_clock_ns() - before >= 1000000);
 }
 
-KTEST_SUITE(wait, 0, KTEST(no_wake_up_is_lost),
+KTEST_SUITE(wait, 0, KTEST(no_wake_up_is_lost), KTEST(a_wake_up_reaches_all_sleepers),
     KTEST_INSIDE(waiter_checks_its_condition_again_before_sleeping),
     KTEST(wait_times_out_without_a_wake_up));

@@ -370,8 +370,7 @@ static void space_is_listed_region_by_region(struct ktest *t)
 {
 	static const unsigned touched[] = {
 	    0, AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE - 1, 2 * AT_ONCE, 600};
-	/* 601 pages are five pieces; the other two regions are one each. */
-	static const unsigned in_piece[] = {2, 2, 1, 0, 1, 1, 0};
+	static const unsigned in_piece[] = {2, 2, 1, 0, 1, 1, 0}; /* 5 of 601 pages, 1, 1 */
 	struct vm_object *phys = NULL;
 	struct vm_scene s;
 	unsigned i;
@@ -387,10 +386,9 @@ static void space_is_listed_region_by_region(struct ktest *t)
 	nr_told = 0;
 	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, note_region, &nr_told), 7);
 	EXPECT_EQ(t, nr_told, ARRAY_SIZE(in_piece));
-	for (i = 0; i < ARRAY_SIZE(in_piece); i++) {
-		EXPECT(t, told[i].object == (i == 5 ? phys : s.object));
-		EXPECT_EQ(t, told[i].nr, in_piece[i]);
-	}
+	for (i = 0; i < ARRAY_SIZE(in_piece); i++)
+		EXPECT(
+		    t, told[i].nr == in_piece[i] && told[i].object == (i == 5 ? phys : s.object));
 	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_NORMAL, NULL, NULL), 1);
 	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_DMA32, NULL, NULL), 0);
 	vm_object_put(phys);
