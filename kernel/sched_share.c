@@ -10,7 +10,8 @@
  * goes first (rq->first), as long as it has run less than a turn's time in this way since the ring
  * last went round.  So a share that sleeps often gets at most three turns where others get one.  A
  * turn that the tick ends too early, because another thread used the beginning of its time,
- * continues later: the share keeps its place, and the ring has not gone round meanwhile.
+ * continues later: the share keeps its place, and the ring has not gone round meanwhile.  The
+ * threads of a task that is ending go first too, within the same bound.
  *
  * Owns:       the lists of a run queue; struct share; the rounds of turns.
  * Locks:      runq.lock, held by the caller.
@@ -107,7 +108,8 @@ void runq_pass(struct runq *rq, struct thread *t, u64 now)
 
 void share_list_again(struct runq *rq, struct share *s)
 {
-	if (READ_ONCE(s->ends)) {
+	/* Also of a task that ends: its system calls may be long. */
+	if (READ_ONCE(s->ends) && may_go_first(rq, s)) {
 		STAILQ_INSERT_TAIL(&rq->first, s, link);
 		s->early = true;
 	} else {

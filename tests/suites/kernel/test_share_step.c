@@ -258,6 +258,27 @@ static void exiting_task_gets_its_turns_at_once(struct ktest *t)
 	}
 }
 
+/* Its system calls may be long: it goes first for a turn's time in a round, as others do. */
+static void exiting_task_that_has_used_its_time_waits_for_its_turn(struct ktest *t)
+{
+	struct scene *s = new_scene();
+	struct thread *of_task[2], *other;
+
+	spin_lock(&s->rq.lock);
+	runq_insert(&s->rq, of_task[0] = thread_of(s, &s->task[0]), false);
+	runq_insert(&s->rq, of_task[1] = thread_of(s, &s->task[0]), false);
+	runq_insert(&s->rq, other = thread_of(s, &s->task[1]), false);
+	s->task[0].ends = 1;
+	/* In the round that begins with its turn. */
+	s->task[0].ring = s->rq.ring + 1;
+	s->task[0].early_ns = TURN_NS;
+	EXPECT(t, runq_take(&s->rq) == of_task[0]);
+	EXPECT_EQ(t, list_of(s, &s->task[0]), 2);
+	EXPECT(t, runq_take(&s->rq) == other);
+	EXPECT(t, runq_take(&s->rq) == of_task[1]);
+	spin_unlock(&s->rq.lock);
+}
+
 static const struct thread *wanted[2];
 
 static bool is_wanted(const struct thread *t)
@@ -307,4 +328,5 @@ KTEST_SUITE(share_step, KTEST_MOSTLY_INSIDE, KTEST(woken_thread_runs_first_for_o
     KTEST(short_turn_is_continued), KTEST(time_is_charged_to_this_turn_or_the_one_before),
     KTEST(round_ends_after_the_last_thread_of_the_ring),
     KTEST(round_ends_with_its_last_original_thread), KTEST(exiting_task_gets_its_turns_at_once),
+    KTEST(exiting_task_that_has_used_its_time_waits_for_its_turn),
     KTEST(threads_are_found_in_their_order_and_taken_out));
