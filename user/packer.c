@@ -2,7 +2,7 @@
 /*
  * packer.c: a pager for more pages than the machine has.  It keeps the version of each page
  * (packed.h), makes the content again on request, and verifies every word of a page that it takes
- * back.
+ * back.  A page that is being written it does not take.
  *
  * handle: an endpoint to report to.  arg0: pages of the object.  It reports by one call: word 0 is
  * 1, and the object comes with it.  The answer ends the program; its status is 0 if every page that
@@ -17,7 +17,7 @@
 
 static u64 endpoint, object, pages;
 static u32 *version;
-static u64 supplied, again, taken_back, failed, wrong;
+static u64 supplied, again, taken_back, failed, half, wrong;
 
 static u64 get(u64 index, u64 *page)
 {
@@ -31,6 +31,19 @@ static u64 get(u64 index, u64 *page)
 	return !err || err == -EEXIST || err == -EAGAIN ? ABI_PAGER_DONE : ABI_PAGER_FAILED;
 }
 
+/*
+ * Is the page from word @i on of the version before?  Then it is taken while a task is writing it,
+ * or one has been killed over that; it cannot be kept as one number.
+ */
+static bool half_written(const u64 *page, u64 index, u64 i)
+{
+	u32 before = (u32)page[0] - 1;
+
+	while (i < PACKED_WORDS && page[i] == packed_word(index, before, i))
+		i++;
+	return i == PACKED_WORDS;
+}
+
 static u64 clean(u64 index, u64 *page)
 {
 	u64 i;
@@ -40,6 +53,10 @@ static u64 clean(u64 index, u64 *page)
 		return ABI_PAGER_FAILED;
 	}
 	i = packed_check(page, index, (u32)page[0]);
+	if (i < PACKED_WORDS && half_written(page, index, i)) {
+		__atomic_fetch_add(&half, 1, __ATOMIC_RELAXED);
+		return ABI_PAGER_FAILED;
+	}
 	if (i < PACKED_WORDS) {
 		__atomic_fetch_add(&wrong, 1, __ATOMIC_RELAXED);
 		printf("page %lu came back wrong: word %lu is %lx\n", index, i, page[i]);
@@ -86,7 +103,8 @@ int main(u64 handle, u64 arg0, u64 arg1)
 			return 2;
 	m.handle = (u64)handle_dup(object, RIGHT_READ | RIGHT_WRITE | RIGHT_DUP);
 	err = call(handle, &m, ABI_WAIT_FOREVER);
-	printf("%lu pages: %lu supplied, %lu taken back, %lu not needed, %lu too late, %lu wrong\n",
-	    pages, supplied, taken_back, again, failed, wrong);
+	printf("%lu pages: %lu supplied, %lu taken back, %lu not needed, %lu too late, "
+	       "%lu half written, %lu wrong\n",
+	    pages, supplied, taken_back, again, failed, half, wrong);
 	return err ? 5 : wrong ? 6 : 0;
 }
