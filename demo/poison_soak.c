@@ -73,7 +73,7 @@ static int store_get(struct vm_object *object, u32 index)
 	return err == -EEXIST || err == -EAGAIN ? 0 : err;
 }
 
-static int store_clean(struct vm_object *object, u32 index, const void *data)
+static int store_clean(struct vm_object *object, u32 index, const void *data, u64 limit_ns)
 {
 	const u64 *page = data;
 

@@ -73,40 +73,33 @@ void cap_table_destroy(struct cap_table *t)
 	kfree(slot);
 }
 
-/* The object of slot @i, with a reference, if it is anonymous and in no lower slot; else NULL. */
-static struct vm_object *get_anon(struct cap_table *t, unsigned i)
+/* The object of slot @i, with a reference; NULL: it has none. */
+static struct vm_object *get_object(struct cap_table *t, unsigned i)
 {
 	struct vm_object *object = NULL;
-	unsigned j;
 
 	task_lock(&t->lock);
-	if (t->slot && t->slot[i].cap.kind == CAP_OBJECT)
+	if (t->slot && t->slot[i].cap.kind == CAP_OBJECT) {
 		object = t->slot[i].cap.object;
-	for (j = 0; object && j < i; j++)
-		if (t->slot[j].cap.kind == CAP_OBJECT && t->slot[j].cap.object == object)
-			object = NULL;
-	if (object && object->kind == OBJ_ANON)
 		vm_object_get(object);
-	else
-		object = NULL;
+	}
 	task_unlock(&t->lock);
 	return object;
 }
 
-unsigned long cap_table_unmapped(struct cap_table *t, unsigned highest)
+void cap_table_objects(
+    struct cap_table *t, void (*fn)(struct vm_object *object, void *arg), void *arg)
 {
-	unsigned long sum = 0;
 	unsigned i;
 
 	for (i = 0; i < ABI_MAX_HANDLES; i++) {
-		struct vm_object *object = get_anon(t, i);
+		struct vm_object *object = get_object(t, i);
 
 		if (!object)
 			continue;
-		sum += vm_object_unmapped(object, (enum zone_kind)highest);
+		fn(object, arg);
 		vm_object_put(object);
 	}
-	return sum;
 }
 
 static s64 handle_of(const struct cap_table *t, const struct cap_slot *slot) REQUIRES(task_class)

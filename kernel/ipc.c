@@ -61,7 +61,7 @@ struct endpoint {
 	u32 refs;                                             /* a */
 	u32 receivers;                                        /* a: of these, with RIGHT_RECEIVE */
 	u32 closed GUARDED_BY(task_class);                    /* lock: the last receiver has gone */
-	TAILQ_HEAD(, ipc_call) queue GUARDED_BY(task_class);  /* lock: oldest first */
+	TAILQ_HEAD(, ipc_call) queue GUARDED_BY(task_class);  /* lock: the next one first */
 	TAILQ_HEAD(, receiver) asleep GUARDED_BY(task_class); /* lock */
 };
 
@@ -216,10 +216,10 @@ static void take(struct ipc_call *call, struct ipc_msg *msg) REQUIRES(task_class
 
 /*
  * The first receiver that sleeps gets the call, and is returned: it is to be woken.  NULL: none
- * sleeps, and the call is queued.
+ * sleeps, and the call is queued, @first: before all others.
  */
-static struct thread *send(struct endpoint *ep, struct ipc_call *call, struct ipc_msg *msg)
-    REQUIRES(task_class)
+static always_inline struct thread *send(struct endpoint *ep, struct ipc_call *call,
+    struct ipc_msg *msg, bool first) REQUIRES(task_class)
 {
 	struct receiver *r = TAILQ_FIRST(&ep->asleep);
 
@@ -227,7 +227,10 @@ static struct thread *send(struct endpoint *ep, struct ipc_call *call, struct ip
 	call->msg = msg;
 	if (!r) {
 		call->state = CALL_QUEUED;
-		TAILQ_INSERT_TAIL(&ep->queue, call, link);
+		if (first)
+			TAILQ_INSERT_HEAD(&ep->queue, call, link);
+		else
+			TAILQ_INSERT_TAIL(&ep->queue, call, link);
 		return NULL;
 	}
 	TAILQ_REMOVE(&ep->asleep, r, link);
@@ -248,8 +251,8 @@ static int stop_waiting(struct endpoint *ep, struct ipc_call *call) REQUIRES(tas
 }
 
 /* Send the call and wait for its answer.  Clang cannot tell who has the lock after a sleep. */
-static int send_and_wait(
-    struct endpoint *ep, struct ipc_call *call, struct ipc_msg *msg, u64 deadline) NO_LOCK_ANALYSIS
+static always_inline int send_and_wait(struct endpoint *ep, struct ipc_call *call,
+    struct ipc_msg *msg, u64 deadline, bool first) NO_LOCK_ANALYSIS
 {
 	struct thread *to;
 	int err;
@@ -260,7 +263,7 @@ static int send_and_wait(
 		spin_unlock(&ep->lock);
 		return err;
 	}
-	to = send(ep, call, msg);
+	to = send(ep, call, msg, first);
 	/* The thread that passes its CPU to a caller has answered the call. */
 	if (likely(sleep_passing(&ep->lock, to, call_over, call, deadline)))
 		return call->result;
@@ -272,7 +275,8 @@ static int send_and_wait(
 	return err;
 }
 
-int ipc_call(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns)
+static always_inline int make_call(
+    struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns, bool first)
 {
 	struct thread *t = thread_current();
 	struct ipc_call *call = record_of(t);
@@ -280,13 +284,23 @@ int ipc_call(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns)
 
 	assert_may_sleep("ipc_call");
 	if (likely(call))
-		err = send_and_wait(ep, call, msg, deadline_of(timeout_ns));
+		err = send_and_wait(ep, call, msg, deadline_of(timeout_ns), first);
 	/* Threads of the kernel live long, and make few calls. */
 	if (unlikely(!t->task))
 		ipc_forget(t);
 	if (unlikely(err))
 		cap_drop(&msg->give);
 	return err;
+}
+
+int ipc_call(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns)
+{
+	return make_call(ep, msg, timeout_ns, false);
+}
+
+int ipc_call_first(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns)
+{
+	return make_call(ep, msg, timeout_ns, true);
 }
 
 /* ---- the receiver ---- */

@@ -2,18 +2,24 @@
 /*
  * oom_kill.c: memory is used up and none can be reclaimed: choose a task to kill.
  *
- * A task's score counts the pages that its end returns to the request: the pages that it has
- * mapped; unmapped pages of anonymous objects that it holds by a handle; and its kernel
- * allocations.  Pages in zones that the request may not use do not count.
+ * A task's score is what its account says: pages of objects, and kernel allocations, no matter
+ * which task refers to them.  What is charged to a task that has ended counts for the nearest task
+ * above it.  Pages in zones that the request may not use do not count.
+ *
+ * Two kinds of pages count for who has them instead of who is charged:
+ *   - pages of a pager that tasks outside its family have mapped: its end would lose them;
+ *     and pages of the first task, which is never killed, that others have mapped;
+ *   - pages of tasks that have ended with all above them: they count for a task that has them
+ *     mapped or, if there is none, for one with a handle.  If both are missing (a message has the
+ *     object), they count for what is left of the family.
  *
  * A family is a task started by the first task, with all its descendants.  The victim is the task
  * with the most pages in the family with the most pages.  So no task gets others killed by
  * spreading its pages over many tasks.
  *
- * The first task, the ancestor of all others, is exempt.  A pager's score is lowered by the pages
- * that tasks outside its family got from it: killing it would lose them.  If no task is left to
- * choose, the allocation fails: a system call returns -ENOMEM, an access ends the task that made
- * it.  A task that is already ending is waited for before another one is chosen.
+ * The first task, the ancestor of all others, is exempt.  If no task is left to choose, the
+ * allocation fails: a system call returns -ENOMEM, an access ends the task that made it.  A task
+ * that is already ending is waited for before another one is chosen.
  *
  * Owns:       the table that a victim is chosen from.
  * Locks:      none of its own: mm/ makes one call at a time (oom.h).
@@ -25,108 +31,157 @@
  */
 #include <quarry/mm.h>
 #include <quarry/oom.h>
-#include <quarry/pager.h>
 #include <quarry/task.h>
 
 struct row {
 	struct task *task;            /* a reference */
 	const struct account *family; /* the account at the family's head */
-	unsigned long anon, pager;    /* pages mapped, by the kind of their objects */
-	unsigned long unmapped;       /* pages that it holds by handles only */
+	unsigned long pages;          /* of objects that are charged to it */
+	unsigned long shared;         /* of these, pages that count for others */
+	unsigned long has;            /* pages charged to others that count for it */
+	unsigned long heir;           /* of these, pages of ended tasks of its own family */
 	unsigned long kernel;         /* pages that the kernel has allocated for it */
-	unsigned long served;         /* pages that others got from it, their pager */
-	unsigned long useless;        /* pages in zones that the request may not use */
+	unsigned long useless; /* pages of its objects in zones that the request may not use */
 };
 
 static struct row table[ABI_MAX_TASKS];
 static unsigned nr_rows;
+/* Of the decision: the account of the first task, the zones that count, and its number. */
+static const struct account *top;
+static enum zone_kind highest;
 static u32 round;
-
-/* The pages that its end returns. */
-static unsigned long all_pages(const struct row *r)
-{
-	return r->anon + r->pager + r->unmapped + r->kernel;
-}
-
-/* Of these, the pages that other tasks would lose. */
-static unsigned long lost_pages(const struct row *r)
-{
-	return MIN(r->served, all_pages(r));
-}
 
 static unsigned long pages_of(const struct row *r)
 {
-	return all_pages(r) - lost_pages(r);
+	return r->pages - MIN(r->shared, r->pages) + r->has + r->kernel;
 }
 
-/* Count one region of a task. */
-static void count(const struct vm_object *object, unsigned long nr, void *arg)
+/* The account below the first task's, or the kernel's, that @a is or descends from. */
+static const struct account *family_of(const struct account *a)
 {
-	struct row *own = arg;
-	u32 pager = pager_task(object);
+	while (a->parent && a->parent != top && a->parent != &account_all)
+		a = a->parent;
+	return a;
+}
+
+/* The task whose account is @a, or the nearest above it; NULL: none. */
+static struct row *nearest(const struct account *a)
+{
 	unsigned i;
 
-	*(object->kind == OBJ_PAGER ? &own->pager : &own->anon) += nr;
-	for (i = 0; pager && i < nr_rows; i++) {
-		struct row *r = &table[i];
-
-		if (r->task->id == pager && !account_below(own->task->account, r->task->account) &&
-		    pager_first_in(object, round))
-			r->served += pager_served(object);
-	}
+	for (; a; a = a->parent)
+		for (i = 0; i < nr_rows; i++)
+			if (table[i].task->account == a)
+				return &table[i];
+	return NULL;
 }
 
-static void count_task(struct row *r, enum zone_kind highest)
+/* The task that pays for what is charged to @a; NULL: all of its family down to it have ended. */
+static struct row *payer(const struct account *a)
+{
+	struct row *r = nearest(a);
+
+	return r && r->task->first && a != top ? NULL : r;
+}
+
+/* ---- pages that count for who has them ---- */
+
+/* Pages that count for another task than the one charged, of which so many do already. */
+static u32 *shared_of(struct vm_object *object)
+{
+	if (object->oom_round != round)
+		object->oom_shared = 0;
+	object->oom_round = round;
+	return &object->oom_shared;
+}
+
+/* Nobody is left who could pay for it: the first that has it does. */
+static void inherit(struct row *r, struct vm_object *object)
+{
+	struct row *above = nearest(object->account);
+	u32 *shared = shared_of(object);
+	unsigned long pages;
+
+	if (*shared)
+		return;
+	*shared = 1;
+	pages = vm_object_pages(object, highest);
+	r->has += pages;
+	if (above)
+		above->shared += pages;
+	if (family_of(object->account) == r->family)
+		r->heir += pages;
+}
+
+/* @r has @nr pages of @object mapped in a region. */
+static void count_region(struct vm_object *object, unsigned long nr, void *arg)
+{
+	struct row *r = arg, *pays = payer(object->account);
+	u32 *shared = shared_of(object), present = vm_object_present(object);
+
+	if (!pays) {
+		inherit(r, object);
+		return;
+	}
+	if (pays->family == r->family || (object->kind != OBJ_PAGER && !pays->task->first))
+		return;
+	/* Mapped twice, it is there once. */
+	nr = MIN(nr, present - MIN(*shared, present));
+	*shared += (u32)nr;
+	pays->shared += nr;
+	r->has += nr;
+}
+
+static void count_handle(struct vm_object *object, void *arg)
+{
+	if (!payer(object->account))
+		inherit(arg, object);
+}
+
+static void count_regions(struct row *r)
 {
 	struct vm_space *space = task_get_space(r->task);
-	unsigned long all = cap_table_unmapped(&r->task->caps, ZONE_MOVABLE);
 
-	r->unmapped = cap_table_unmapped(&r->task->caps, highest);
-	r->useless = all - MIN(all, r->unmapped);
 	if (!space)
 		return;
-	all = vm_space_resident(space, ZONE_MOVABLE, NULL, NULL);
-	r->useless += all - MIN(all, vm_space_resident(space, highest, count, r));
+	vm_space_resident(space, highest, count_region, r);
 	vm_space_put(space);
 }
 
-/* Is @top the account of the nearest ancestor of @r that still exists? */
-static bool next_above(const struct row *r, const struct account *top)
-{
-	const struct account *a = r->task->account->parent;
-	unsigned i;
+/* ---- the table ---- */
 
-	for (; a && a != &account_all; a = a->parent)
-		for (i = 0; i < nr_rows; i++)
-			if (table[i].task->account == a)
-				return a == top;
-	return false;
-}
-
-/* Add the kernel's pages: those charged to the account, without those of existing descendants. */
-static void count_kernel(struct row *r, const struct account *top)
+/* What is charged to the account, without what is charged to those below it that pay themselves. */
+static void count_own(struct row *r)
 {
 	const struct account *a = r->task->account;
-	unsigned long below = 0;
+	unsigned long all = account_content(a, true);
 	unsigned i;
 
-	for (i = 0; i < nr_rows; i++)
-		if (next_above(&table[i], a))
-			below += account_pages(table[i].task->account);
-	r->kernel = account_pages(a) - MIN(account_pages(a), below);
-	while (a->parent != top && a->parent != &account_all)
-		a = a->parent;
-	r->family = a;
+	r->pages = account_content(a, highest == ZONE_MOVABLE);
+	r->kernel = account_pages(a);
+	for (i = 0; i < nr_rows; i++) {
+		const struct account *other = table[i].task->account;
+		unsigned long pages = account_content(other, highest == ZONE_MOVABLE),
+		              below = account_content(other, true), kernel = account_pages(other);
+
+		if (other == a || nearest(other->parent) != r)
+			continue;
+		r->pages -= MIN(r->pages, pages);
+		r->kernel -= MIN(r->kernel, kernel);
+		all -= MIN(all, below);
+	}
+	r->useless = all - MIN(all, r->pages);
 }
 
-static void fill_table(enum zone_kind highest)
+static void fill_table(enum zone_kind zones)
 {
-	const struct account *top = NULL;
 	struct task *task;
 	u32 id = 0;
 	unsigned i;
 
 	nr_rows = 0;
+	top = NULL;
+	highest = zones;
 	round = round + 1 ? round + 1 : 1;
 	while (nr_rows < ABI_MAX_TASKS && (task = task_after(id))) {
 		id = task->id;
@@ -135,9 +190,14 @@ static void fill_table(enum zone_kind highest)
 			top = task->account;
 	}
 	for (i = 0; i < nr_rows; i++) {
-		count_task(&table[i], highest);
-		count_kernel(&table[i], top);
+		table[i].family = family_of(table[i].task->account);
+		count_own(&table[i]);
 	}
+	for (i = 0; i < nr_rows; i++)
+		count_regions(&table[i]);
+	/* What is mapped somewhere has been counted there. */
+	for (i = 0; i < nr_rows; i++)
+		cap_table_objects(&table[i].task->caps, count_handle, &table[i]);
 }
 
 /* The task is ending and has not been waited for yet, so its memory is enough. */
@@ -151,16 +211,27 @@ static bool exempt(const struct row *r)
 	return r->task->first || load_acquire(&r->task->ending);
 }
 
-/* The sum over the tasks of a family that may be chosen. */
+/*
+ * The sum over the tasks of a family that may be chosen, and what is left of its members that have
+ * ended.
+ */
 static unsigned long family_pages(const struct account *family)
 {
-	unsigned long sum = 0;
+	unsigned long sum = 0,
+	              left =
+	                  account_content(family, highest == ZONE_MOVABLE) + account_pages(family);
 	unsigned i;
 
-	for (i = 0; i < nr_rows; i++)
-		if (table[i].family == family && !exempt(&table[i]))
-			sum += pages_of(&table[i]);
-	return sum;
+	for (i = 0; i < nr_rows; i++) {
+		const struct row *r = &table[i];
+
+		if (r->family != family)
+			continue;
+		if (!exempt(r))
+			sum += pages_of(r);
+		left -= MIN(left, r->pages + r->kernel + r->heir);
+	}
+	return sum + left;
 }
 
 static const struct row *choose(void)
@@ -186,25 +257,43 @@ static const struct row *choose(void)
 	return best;
 }
 
+/* The task of its family with the lowest id: the head, unless that has ended. */
+static u32 family_number(const struct row *r)
+{
+	unsigned i;
+
+	for (i = 0; i < nr_rows && table[i].family != r->family; i++)
+		;
+	return i < nr_rows ? table[i].task->id : 0;
+}
+
 static void print_row(const struct row *r, const struct row *victim)
 {
-	printk("oom: %5u %-12s %8u %8lu %8lu %8lu %8lu", r->task->id, r->task->name,
-	    READ_ONCE(r->task->nr_threads), r->anon, r->pager, r->unmapped, r->kernel);
+	printk("oom: %5u %-12s %6u %8u %8lu %8lu %8lu %8lu", r->task->id, r->task->name,
+	    family_number(r), READ_ONCE(r->task->nr_threads), r->pages, r->shared, r->has,
+	    r->kernel);
 	if (r == victim)
 		printk("%s", already_ending(r) ? "  ending: waited for" : "  the most: killed");
 	else if (load_acquire(&r->task->ending))
 		printk("  ending");
 	else if (r->task->first)
 		printk("  first task: exempt");
-	else if (r->served)
-		printk("  pager: %lu not counted", lost_pages(r));
 	if (r->useless)
 		printk("  and %lu in other zones", r->useless);
 	printk("\n");
 }
 
-static void print_table(
-    const struct memory *mem, gfp_t gfp, unsigned order, const struct row *victim)
+/* Adds up to all memory: what is neither free nor charged to anybody is the kernel's own. */
+static void print_sum(struct memory *mem)
+{
+	unsigned long all = memory_managed_pages(mem), free = memory_free_pages(mem),
+	              charged = account_content(&account_all, true) + account_pages(&account_all);
+
+	printk("oom: %lu pages are charged, %lu are free, %lu are the kernel's own\n", charged,
+	    free, all - MIN(all, charged + free));
+}
+
+static void print_table(struct memory *mem, gfp_t gfp, unsigned order, const struct row *victim)
 {
 	const struct task *asks = task_current();
 	unsigned i;
@@ -213,10 +302,11 @@ static void print_table(
 	       "reclaimed\n",
 	    asks ? asks->name : "the kernel", 1u << order, order ? "s" : "", gfp,
 	    memory_managed_pages(mem));
-	printk("oom: %5s %-12s %8s %8s %8s %8s %8s\n", "task", "name", "threads", "anon", "pager",
-	    "unmapped", "kernel");
+	printk("oom: %5s %-12s %6s %8s %8s %8s %8s %8s\n", "task", "name", "family", "threads",
+	    "pages", "-shared", "+has", "+kernel");
 	for (i = 0; i < nr_rows; i++)
 		print_row(&table[i], victim);
+	print_sum(mem);
 }
 
 static bool oom_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)

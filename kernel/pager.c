@@ -4,7 +4,8 @@
  *
  * A page is requested once, however many threads want it; the others wait for that answer.  The
  * pager is trusted only with the content: every wait for it ends by itself, its answers are
- * verified, and the cost that all pagers of one task can cause reclaim is bounded (pager_trust.c).
+ * verified, and the cost that all pagers of one family can cause reclaim is bounded
+ * (pager_trust.c).  A page that is handed over is before all that is wanted.
  *
  * Owns:       struct pager, its requests and its buffer.
  * Locks:      pager->lock (RANK_TASK) for requests; pager->copying, a mutex, for the buffer, held
@@ -19,6 +20,7 @@
 #include <quarry/account.h>
 #include <quarry/lock.h>
 #include <quarry/mm.h>
+#include <quarry/pager.h>
 #include <quarry/task.h>
 #include <quarry/user.h>
 
@@ -35,19 +37,18 @@ struct request {
 };
 
 struct pager {
-	struct endpoint *ep; /* c, a reference */
-	u64 number;          /* c: the pager's number of the object */
-	u64 timeout_ns;      /* c */
-	u32 task;            /* c: id of the pager's task; 0: a thread of the kernel */
+	struct endpoint *ep;     /* c, a reference */
+	u64 number;              /* c: the pager's number of the object */
+	u64 timeout_ns;          /* c */
+	u32 task;                /* c: id of the pager's task; 0: a thread of the kernel */
+	struct account *account; /* c, a reference: charged for it */
 	struct spinlock lock;
 	LIST_HEAD(, request) requests GUARDED_BY(task_class); /* lock */
 	struct request own;                                   /* in use while it has references */
 	u32 last_id GUARDED_BY(task_class);                   /* lock */
-	struct pager_trust *trust;                            /* c, a reference */
-	struct waitq wq;                      /* threads waiting for another thread's request */
-	u64 *served;                          /* lock: a bit for each page that other tasks got */
-	u32 nr_served GUARDED_BY(task_class); /* lock, read racily */
-	u32 round;                            /* of pager_first_in */
+	struct pager_trust *trust; /* c: of the family that account is of, or own_trust */
+	struct pager_trust own_trust;
+	struct waitq wq; /* threads waiting for another thread's request */
 	struct mutex copying;
 	void *buffer; /* copying: a page, so that none is allocated on low memory */
 };
@@ -86,14 +87,12 @@ static struct request *add_get(struct pager *p, struct request *r, u32 index) RE
 }
 
 /* Send the request and wait: 0 or the pager's result; -EPIPE; -ETIMEDOUT; -EINTR; -ENOMEM. */
-static int ask(struct pager *p, const struct request *r)
+static int ask(struct pager *p, const struct request *r, u64 timeout_ns)
 {
 	struct ipc_msg msg = {.word = {r->what, r->index, p->number}};
-	u64 began = arch_clock_ns(), now;
-	int err = ipc_call(p->ep, &msg, p->timeout_ns);
+	int err = r->what == ABI_PAGER_CLEAN ? ipc_call_first(p->ep, &msg, timeout_ns)
+	                                     : ipc_call(p->ep, &msg, timeout_ns);
 
-	now = arch_clock_ns();
-	pager_trust_charge(p->trust, p->timeout_ns, r->what, now > began ? now - began : 0, err);
 	if (err)
 		return err;
 	cap_drop(&msg.give);
@@ -124,11 +123,11 @@ static void request_put(struct pager *p, struct request *r)
 }
 
 /* Wait for another thread's request; its answer, or -EAGAIN for an error of that thread alone. */
-static int wait_for(struct pager *p, struct request *r)
+static int wait_for(struct pager *p, struct request *r, u64 timeout_ns)
 {
 	int err = -ETIMEDOUT;
 
-	wait_until(&p->wq, is_done, r, p->timeout_ns);
+	wait_until(&p->wq, is_done, r, timeout_ns);
 	if (load_acquire(&r->done))
 		err = r->result == -EINTR || r->result == -ENOMEM ? -EAGAIN : r->result;
 	request_put(p, r);
@@ -168,28 +167,34 @@ static void supplied(struct pager *p, u64 index)
 	task_unlock(&p->lock);
 }
 
-/* Note that a task other than the pager has page @index (@has), or that the page is lost. */
-static void count_served(struct pager *p, u64 index, bool has)
-{
-	u64 bit = 1ULL << (index % 64), *word = &p->served[index / 64];
-
-	task_lock(&p->lock);
-	if (!!(*word & bit) != has) {
-		*word ^= bit;
-		p->nr_served += has ? 1u : ~0u;
-	}
-	task_unlock(&p->lock);
-}
-
 /* ---- operations that memory objects call: see struct vm_pager_ops ---- */
 
-/* If the pager answers -ENOMEM, the faulting thread frees memory: it may wait for pagers. */
-static int ask_for_page(struct pager *p, const struct request *r, struct memory *mem)
+static u64 left_until(u64 when)
 {
-	u64 until = arch_clock_ns() + p->timeout_ns;
+	u64 now = arch_clock_ns();
+
+	return when > now ? when - now : 0;
+}
+
+/*
+ * The time limit of all tries of the running thread's access together: a page that the pager drops
+ * before the thread has seen it is none (vm_fault.c says when one is).
+ */
+static u64 access_until(const struct pager *p)
+{
+	struct mm_task *task = port_task();
+
+	if (!task->access_ns)
+		task->access_ns = arch_clock_ns();
+	return task->access_ns + p->timeout_ns;
+}
+
+/* If the pager answers -ENOMEM, the faulting thread frees memory: it may wait for pagers. */
+static int ask_for_page(struct pager *p, const struct request *r, struct memory *mem, u64 until)
+{
 	int err;
 
-	while ((err = ask(p, r)) == ABI_PAGER_NO_MEMORY) {
+	while ((err = ask(p, r, left_until(until))) == ABI_PAGER_NO_MEMORY) {
 		struct page *page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
 
 		if (!page)
@@ -201,14 +206,16 @@ static int ask_for_page(struct pager *p, const struct request *r, struct memory 
 	return err == ABI_PAGER_FAILED || err == -EPIPE ? -EIO : err;
 }
 
-static int pager_get(struct vm_object *object, u32 index)
+static int get_page_of(struct vm_object *object, u32 index)
 {
 	struct request *spare = NULL, *mine = NULL, *other;
 	struct pager *p = object->pager;
-	u64 until = arch_clock_ns() + p->timeout_ns;
+	u64 until = access_until(p);
 	bool there;
 	int err;
 
+	if (!left_until(until))
+		return -ETIMEDOUT;
 	for (;;) {
 		task_lock(&p->lock);
 		other = find(p, ABI_PAGER_GET, index);
@@ -225,7 +232,7 @@ static int pager_get(struct vm_object *object, u32 index)
 				return -ENOMEM;
 			continue;
 		}
-		err = wait_for(p, other);
+		err = wait_for(p, other, left_until(until));
 		if (err == -EAGAIN && arch_clock_ns() < until)
 			continue;
 		kfree(spare);
@@ -235,32 +242,52 @@ static int pager_get(struct vm_object *object, u32 index)
 	there = vm_object_has(object, index);
 	if (there)
 		supplied(p, index);
-	err = there ? 0 : ask_for_page(p, mine, object->mem);
+	err = there ? 0 : ask_for_page(p, mine, object->mem, until);
 	if (finish(p, mine, &err))
 		request_free(p, mine);
-	if (!err && !account_below(account_current(), object->account))
-		count_served(p, index, true);
 	return err;
 }
 
-static int pager_clean(struct vm_object *object, u32 index, const void *data)
+static int pager_get(struct vm_object *object, u32 index)
+{
+	int err = get_page_of(object, index);
+
+	if (err)
+		port_task()->access_ns = 0;
+	return err;
+}
+
+static int pager_clean(struct vm_object *object, u32 index, const void *data, u64 limit_ns)
 {
 	struct request r = {.what = ABI_PAGER_CLEAN, .index = index, .refs = 1, .data = data};
 	const struct task *task = task_current();
 	struct pager *p = object->pager;
+	u64 wait, began;
 	int err;
 
 	/* The pager would wait for itself. */
 	if (task && task->id == p->task)
 		return -EIO;
-	if (!pager_trust_left(p->trust))
+	wait = MIN(pager_trust_left(p->trust), p->timeout_ns);
+	if (!wait || !limit_ns)
 		return -ETIMEDOUT;
 	task_lock(&p->lock);
 	add(p, &r);
 	task_unlock(&p->lock);
-	err = ask(p, &r);
+	began = arch_clock_ns();
+	err = ask(p, &r, MIN(wait, limit_ns));
+	pager_trust_charge(
+	    p->trust, left_until(began) ? 0 : arch_clock_ns() - began, err, limit_ns < wait);
 	finish(p, &r, &err);
 	return err == 0 || err == -ETIMEDOUT ? err : -EIO;
+}
+
+static void free_pager(struct pager *p)
+{
+	account_uncharge(p->account, ACCOUNT_BUFFERS, 1);
+	account_put(p->account);
+	kfree(p->buffer);
+	kfree(p);
 }
 
 /* The last reference has gone. */
@@ -270,10 +297,7 @@ static void pager_release(void *pager) NO_LOCK_ANALYSIS
 
 	KASSERT(p->own.refs == 0);
 	endpoint_put(p->ep, 0);
-	pager_trust_put(p->trust);
-	kfree(p->served);
-	kfree(p->buffer);
-	kfree(p);
+	free_pager(p);
 }
 
 static const struct vm_pager_ops pager_ops = {
@@ -300,42 +324,18 @@ int pager_create(
 	    .wq = WAITQ("pager"),
 	    .copying = MUTEX("pager's buffer"),
 	    .buffer = kmalloc(PAGE_SIZE),
-	    .trust = pager_trust_of(task),
-	    .served = kmalloc((nr_pages + 63) / 64 * sizeof(u64))};
-	err = p->buffer && p->trust && p->served
-	    ? vm_object_create(&kernel_memory, OBJ_PAGER, nr_pages, &pager_ops, p, out)
-	    : -ENOMEM;
+	    .account = account_current()};
+	p->trust = task ? &account_family(p->account)->trust : &p->own_trust;
+	account_get(p->account);
+	account_count(p->account, ACCOUNT_BUFFERS, 1);
+	err = p->buffer ? vm_object_create(&kernel_memory, OBJ_PAGER, nr_pages, &pager_ops, p, out)
+	                : -ENOMEM;
 	if (err) {
-		pager_trust_put(p->trust);
-		kfree(p->served);
-		kfree(p->buffer);
-		kfree(p);
+		free_pager(p);
 		return err;
 	}
 	endpoint_get(ep, 0);
 	return 0;
-}
-
-u32 pager_served(const struct vm_object *object)
-{
-	return object->ops == &pager_ops
-	    ? READ_ONCE(((const struct pager *)object->pager)->nr_served)
-	    : 0;
-}
-
-bool pager_first_in(const struct vm_object *object, u32 round)
-{
-	struct pager *p = object->ops == &pager_ops ? object->pager : NULL;
-	bool first = p && p->round != round;
-
-	if (first)
-		p->round = round;
-	return first;
-}
-
-u32 pager_task(const struct vm_object *object)
-{
-	return object->ops == &pager_ops ? ((const struct pager *)object->pager)->task : 0;
 }
 
 /* ---- operations of the pager ---- */
@@ -448,13 +448,15 @@ int pager_take_back(struct vm_object *object, u64 index, u64 to)
 
 int pager_drop(struct vm_object *object, u64 index, u64 nr)
 {
-	struct pager *p = pager_of(object, index);
-	int err;
+	u64 end = index + nr;
 
-	if (!p || nr > object->nr_pages)
+	if (!pager_of(object, index) || nr > object->nr_pages || end > object->nr_pages)
 		return -EINVAL;
-	err = vm_object_remove(object, (u32)index, (u32)nr);
-	for (; !err && nr > 0; nr--)
-		count_served(p, index + nr - 1, false);
-	return err;
+	/* Many regions may show a page: a task that is ending does not wait for all. */
+	while (index < end) {
+		index += vm_object_remove_some(object, (u32)index, (u32)(end - index));
+		if (task_interrupted())
+			return -EINTR;
+	}
+	return 0;
 }

@@ -1,25 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* pager_trust.h: the time that reclaim may wait for the pagers of one task: see pager_trust.c. */
+/* pager_trust.h: the time that reclaim may wait for a family's pagers: see pager_trust.c. */
 #ifndef KERNEL_PAGER_TRUST_H
 #define KERNEL_PAGER_TRUST_H
 
-#include <quarry/pager.h>
-
-struct task;
+#include <quarry/account.h>
 
 /* Context of all: thread, no spin lock held. */
 
+/* How long reclaim may wait for a pager now, in ns; 0: not at all. */
+u64 pager_trust_left(struct pager_trust *trust);
 /*
- * The trust of all pagers of @task, with a reference (pager_trust_put); NULL, a thread of the
- * kernel, gets one of its own.  NULL: no memory.
+ * Charge a call for ABI_PAGER_CLEAN that took @took_ns; @err: negative errno, or the pager's
+ * answer.  @cut: it was not waited for as long as its trust allowed.
  */
-struct pager_trust *pager_trust_of(struct task *task);
-/* May reclaim wait for a pager now? */
-bool pager_trust_left(struct pager_trust *trust);
-/*
- * Charge a call for @what (ABI_PAGER_...) that took @took_ns; @err: negative errno, or the pager's
- * answer.  @timeout_ns: the pager's.
- */
-void pager_trust_charge(struct pager_trust *trust, u64 timeout_ns, u32 what, u64 took_ns, int err);
+void pager_trust_charge(struct pager_trust *trust, u64 took_ns, int err, bool cut);
 
 #endif

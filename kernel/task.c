@@ -13,7 +13,6 @@
 #include <quarry/console.h>
 #include <quarry/mm.h>
 #include <quarry/oom.h>
-#include <quarry/pager.h>
 #include <quarry/plural.h>
 #include <quarry/sched.h>
 #include <quarry/task.h>
@@ -58,6 +57,17 @@ static int equip(struct task *task, const struct abi_limits *limits)
 	return err;
 }
 
+/* What a program says is printed: no line of it looks like one of the kernel's. */
+static void set_name(struct task *task, const char *name)
+{
+	char *c;
+
+	ksnprintf(task->name, sizeof(task->name), "%s", name);
+	for (c = task->name; *c; c++)
+		if (*c < ' ' || *c > '~')
+			*c = '?';
+}
+
 int task_create_limited(const char *name, const struct abi_limits *limits, struct task **out)
 {
 	struct task *task = kmalloc(sizeof(*task));
@@ -68,7 +78,7 @@ int task_create_limited(const char *name, const struct abi_limits *limits, struc
 	*task = (struct task){.refs = 1,
 	    .lock = SPINLOCK("task", RANK_TASK),
 	    .threads = TAILQ_HEAD_INITIALIZER(task->threads)};
-	ksnprintf(task->name, sizeof(task->name), "%s", name);
+	set_name(task, name);
 	err = equip(task, limits);
 	if (err) {
 		kfree(task);
@@ -104,7 +114,6 @@ void task_put(struct task *task)
 	if (atomic_sub(&task->refs, 1u) != 1)
 		return;
 	KASSERT(load_acquire(&task->ended));
-	pager_trust_put(load_acquire(&task->trust));
 	kfree(task->shares);
 	account_put(task->account);
 	kfree(task);

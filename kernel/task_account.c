@@ -13,6 +13,7 @@
  *             An account is freed with its last charge, which may be after its task.
  * Tests:      tests/fiber/explore_good.c, account, user/hostile_account.c.
  */
+#include "thread.h"
 #include <quarry/mm.h>
 #include <quarry/task.h>
 
@@ -46,11 +47,24 @@ static u64 limit_of_first(enum abi_limit which)
 	return 0;
 }
 
+/*
+ * What is left of an ended task until the last handle to it is closed, in 32nds of a page: task and
+ * account, each in a block of a power of two, and a share for each CPU.
+ */
+static u64 record_units(void)
+{
+	u64 bytes =
+	    2 * (sizeof(struct task) + sizeof(struct account)) + nr_cpus * sizeof(struct share);
+
+	return bytes / (PAGE_SIZE / 32) + 1;
+}
+
 static void release(struct account *account)
 {
 	struct account *parent = account->parent;
 
 	kfree(account);
+	account_uncharge(parent, ACCOUNT_RECORDS, record_units());
 	account_put(parent);
 }
 
@@ -89,6 +103,7 @@ int task_account_create(const struct abi_limits *limits, struct account **out)
 	}
 	*account = (struct account){.parent = parent, .refs = 1, .release = release};
 	account_get(parent);
+	account_count(parent, ACCOUNT_RECORDS, record_units());
 	account->max_mappings = ABI_MAX_MAPPINGS;
 	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
 		account->limit[i] = ~0ULL;

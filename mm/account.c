@@ -25,6 +25,10 @@ static const char *const kind_names[NR_ACCOUNT_KINDS] = {
     [ACCOUNT_SLOTS] = "slot tables",
     [ACCOUNT_ENDPOINTS] = "endpoints",
     [ACCOUNT_MESSAGES] = "messages",
+    [ACCOUNT_BUFFERS] = "pagers",
+    [ACCOUNT_RECORDS] = "task records",
+    [ACCOUNT_PAGES] = "pages",
+    [ACCOUNT_MOVABLE] = "pages MOVABLE",
 };
 static const char *const slab_names[NR_SLAB_COUNTS] = {"slab 16", "slab 32", "slab 64", "slab 128",
     "slab 256", "slab 512", "slab 1024", "slab 2048", "larger blocks"};
@@ -39,6 +43,10 @@ static const u16 cost[NR_ACCOUNT_KINDS] = {
     [ACCOUNT_SLOTS] = 32,
     [ACCOUNT_ENDPOINTS] = 4,
     [ACCOUNT_MESSAGES] = 8,
+    [ACCOUNT_BUFFERS] = 34, /* the page, and the pager */
+    [ACCOUNT_RECORDS] = 1,
+    [ACCOUNT_PAGES] = 0, /* account_content */
+    [ACCOUNT_MOVABLE] = 0,
 };
 
 /* @account and those above it, up to @end, which is not included. */
@@ -118,6 +126,13 @@ struct account *account_use(struct account *account)
 	return before;
 }
 
+struct account *account_family(struct account *account)
+{
+	while (account->parent && account->parent->parent && account->parent->parent->parent)
+		account = account->parent;
+	return account;
+}
+
 bool account_below(const struct account *account, const struct account *top)
 {
 	while (account && account != top)
@@ -133,6 +148,15 @@ unsigned long account_pages(const struct account *account)
 	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
 		sum += READ_ONCE(account->used[i]) * cost[i];
 	return (unsigned long)(sum / 32);
+}
+
+unsigned long account_content(const struct account *account, bool movable)
+{
+	u64 sum = READ_ONCE(account->used[ACCOUNT_PAGES]);
+
+	if (movable)
+		sum += READ_ONCE(account->used[ACCOUNT_MOVABLE]);
+	return (unsigned long)sum;
 }
 
 /* ---- all there is ---- */

@@ -77,6 +77,7 @@ MM_SRCS += mm/poison_judge.c
 MM_SRCS += mm/poison.c
 # 12: reclaim
 MM_SRCS += mm/reclaim_lru.c
+MM_SRCS += mm/to_movable.c
 MM_SRCS += mm/reclaim.c
 # 13: looking at all of it
 MM_SRCS += mm/check_vm.c

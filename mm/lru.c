@@ -4,7 +4,9 @@
  *
  * Owns:       zone->lru[], and the states LRU and, for objects' pages, ISO_MIG.
  * Locks:      the zone's lru lock for the lists, those states and page->owner.
- * Invariants: a page in state LRU with an owner is on the list that its object and its flag ACTIVE
+ * Invariants: a page with an object as its owner counts in that object's account once: by the
+ *             kind of its zone.
+ *             A page in state LRU with an owner is on the list that its object and its flag ACTIVE
  *             name; one without is on none, and only its last put is missing.  An object's slot
  *             holds a reference, given up only after the page has left the list; so a page
  *             found on a list is referenced.  There is no list per CPU: it would hide pages from a
@@ -15,6 +17,7 @@
 #include "mm/page.h"
 #include "mm/page_assert.h"
 #include "mm/reclaim_ask.h"
+#include <quarry/account.h>
 #include <quarry/sched_point.h>
 
 /* Entries of a list that one hold of its lock scans. */
@@ -95,18 +98,42 @@ static always_inline void add_locked(
 	}
 }
 
+static enum account_kind kind_in(const struct zone *zone)
+{
+	return zone->kind == ZONE_MOVABLE ? ACCOUNT_MOVABLE : ACCOUNT_PAGES;
+}
+
 void lru_add_page(struct memory *mem, struct page *page, struct vm_object *object, u32 index)
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
 	irqflags_t flags = lru_lock_irqsave(zone);
 
+	account_count(object->account, kind_in(zone), 1);
 	add_locked(zone, page, object, index);
 	lru_unlock_irqrestore(zone, flags);
 	trace_page(mem, TR_movable, page_to_pfn_in(mem, page), 0);
 }
 
+/* Pages new[], in zone @to, have come in the place of old[], which may be in others. */
+static noinline void account_moved(
+    const struct zone *to, struct page **old, struct page **new, unsigned nr)
+{
+	unsigned i;
+
+	for (i = 0; i < nr; i++) {
+		const struct zone *from = zone_of(to->mem, page_to_pfn_in(to->mem, old[i]));
+		const struct vm_object *object = new[i]->owner;
+
+		if (kind_in(from) == kind_in(to))
+			continue;
+		account_count(object->account, kind_in(to), 1);
+		account_uncharge(object->account, kind_in(from), 1);
+	}
+}
+
 void lru_replace_pages(struct memory *mem, struct page **old, struct page **new, unsigned nr)
 {
+	const struct zone *from = NULL; /* the only one that they come from */
 	unsigned i, end;
 
 	KASSERT(nr <= LRU_AT_ONCE);
@@ -120,6 +147,7 @@ void lru_replace_pages(struct memory *mem, struct page **old, struct page **new,
 			WRITE_ONCE(old[end]->owner, NULL);
 		}
 		lru_unlock_irqrestore(zone, flags);
+		from = i ? NULL : zone;
 	}
 	for (i = 0; i < nr; i = end) {
 		struct zone *zone = zone_of(mem, page_to_pfn_in(mem, new[i]));
@@ -127,6 +155,8 @@ void lru_replace_pages(struct memory *mem, struct page **old, struct page **new,
 
 		for (end = i; end < nr && zone_has_page(zone, new[end]); end++)
 			add_locked(zone, new[end], new[end]->owner, old[end]->index);
+		if (zone != from)
+			account_moved(zone, old + i, new + i, end - i);
 		lru_unlock_irqrestore(zone, flags);
 	}
 	trace_blocks(mem, TR_movable, new, nr, 0);
@@ -148,14 +178,16 @@ static unsigned run_on_list(const struct memory *mem, struct page **pages, unsig
 	return i;
 }
 
-/* Those of one object that were filled one after the other leave the list in one step. */
+/* Those that were filled one after the other leave the list in one step. */
 void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr)
 {
 	unsigned i = 0;
 
 	while (i < nr) {
 		struct zone *zone = zone_of(mem, page_to_pfn_in(mem, pages[i]));
+		const struct vm_object *object = pages[i]->owner;
 		irqflags_t flags = lru_lock_irqsave(zone);
+		unsigned first = i;
 
 		do {
 			unsigned run = 1;
@@ -168,10 +200,12 @@ void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr)
 				list_remove_run(zone, pages[i + run - 1], pages[i], run);
 			}
 			while (run--) {
-				PAGE_ASSERT(mem, pages[i], pages[i]->mapcount == 0);
+				PAGE_ASSERT(mem, pages[i],
+				    pages[i]->mapcount == 0 && pages[i]->owner == object);
 				WRITE_ONCE(pages[i++]->owner, NULL);
 			}
 		} while (i < nr && zone_has_page(zone, pages[i]));
+		account_uncharge(object->account, kind_in(zone), i - first);
 		lru_unlock_irqrestore(zone, flags);
 	}
 }

@@ -10,7 +10,7 @@
 void lru_add_page(struct memory *mem, struct page *page, struct vm_object *object, u32 index);
 /* The object releases it: off its list, without an owner.  The reference stays the caller's. */
 void lru_release_page(struct memory *mem, struct page *page);
-/* The same of @nr pages, in a hold of the lock for those of one zone side by side. */
+/* The same of @nr pages of one object, in a hold of the lock for those of one zone side by side. */
 void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr) EXCLUDES(lru_class);
 /*
  * Each of the @nr pages new[] (ALLOC), whose owner is named already, comes in the place of that in

@@ -26,6 +26,9 @@
 /* Passes over a zone's lists in one run: a page that is touched between the two stays. */
 #define RUN_PASSES 2
 
+/* So often pages are moved to MOVABLE in a run: what they leave others may take meanwhile. */
+#define ROOM_TURNS 64
+
 static bool run_wanted(const struct reclaim *r)
 {
 	return READ_ONCE(r->low) || tickets_waiting(&r->runs);
@@ -95,9 +98,9 @@ static void bring_standby(struct zone *zone, u64 waiting)
 }
 
 /* True: a pass ended because the zone lacked nothing. */
-static bool reclaim_zone(struct node *node, struct zone *zone, u64 waiting)
+static bool reclaim_zone(struct node *node, struct zone *zone, u64 waiting, u64 *pagers_ns)
 {
-	struct lru_scan scan = {.zone = zone};
+	struct lru_scan scan = {.zone = zone, .pagers_ns = pagers_ns};
 	bool enough = false;
 	unsigned pass;
 
@@ -108,6 +111,36 @@ static bool reclaim_zone(struct node *node, struct zone *zone, u64 waiting)
 	if (waiting && !scan.freed)
 		enough |= reclaim_pass(node, &scan, waiting);
 	return enough;
+}
+
+/*
+ * Nothing in @zone can be dropped for requests that cannot use MOVABLE: pages of others go there,
+ * where pages may have to be dropped first.  True: it lacks nothing any more.
+ */
+static bool free_by_moving(struct node *node, struct zone *zone, u64 unmovable, u64 *pagers_ns)
+{
+	struct zone *movable = zone_movable_beside(zone);
+	unsigned long want, moved;
+	unsigned turn;
+
+	for (turn = 0; turn < ROOM_TURNS && unmovable; turn++) {
+		want = zone_lacks(zone, unmovable, false);
+		if (!want)
+			return true;
+		if (!zone_can_move_up(zone) || READ_ONCE(node->reclaim.stop))
+			break;
+		if (zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false) < RECLAIM_BATCH)
+			reclaim_zone(node, movable, request_bit(GFP_MOVABLE, RECLAIM_BATCH_ORDER),
+			    pagers_ns);
+		moved = move_to_movable(zone, want);
+		if (!moved)
+			break;
+		/* They are for other CPUs, which do not see what this one caches. */
+		drain_local_pages(zone->mem, zone);
+		MM_EVENT_ADD(zone->mem, RECLAIM_ROOM, moved);
+		reclaim_note_freed(zone, moved, 0);
+	}
+	return false;
 }
 
 static u64 freed_ever(const struct zone *zone)
@@ -145,7 +178,7 @@ static void serve_run(struct node *node)
 	struct reclaim *r = &node->reclaim;
 	/* The bit of each was set before its ticket. */
 	u64 upto = tickets_begin(&r->runs), waiting = atomic_and(&r->run_for, 0ULL);
-	u64 found = 0;
+	u64 found = 0, pagers_ns = RUN_PAGERS_NS;
 	unsigned kind;
 
 	MM_EVENT(node->mem, RECLAIM_RUNS);
@@ -157,8 +190,11 @@ static void serve_run(struct node *node)
 		u64 freed = freed_ever(zone);
 
 		bring_standby(zone, mine);
-		if (reclaim_zone(node, zone, mine))
+		if (reclaim_zone(node, zone, mine, &pagers_ns))
 			found |= mine;
+		else if (kind < ZONE_MOVABLE &&
+		    free_by_moving(node, zone, requests_unmovable(mine), &pagers_ns))
+			found |= requests_unmovable(mine);
 		note_run(zone, came, freed);
 	}
 	WRITE_ONCE(r->run_failed, (r->run_failed | waiting) & ~found);

@@ -34,6 +34,11 @@ static inline u64 requests_for(u64 requests, enum zone_kind kind)
 	}
 	return mine;
 }
+/* Those of @requests that cannot use zone MOVABLE. */
+static inline u64 requests_unmovable(u64 requests)
+{
+	return requests & ~requests_for(requests, ZONE_MOVABLE);
+}
 /* Those of @requests that are for more than one page. */
 static inline u64 requests_large(u64 requests)
 {
@@ -52,10 +57,28 @@ static inline unsigned long zone_evictable(const struct zone *zone)
 	return READ_ONCE(zone->lru[LRU_INACTIVE].nr) + READ_ONCE(zone->lru[LRU_ACTIVE].nr);
 }
 
+/* The MOVABLE zone of its node. */
+static inline struct zone *zone_movable_beside(const struct zone *zone)
+{
+	return &zone->mem->zones[zone->node * NR_ZONE_KINDS + ZONE_MOVABLE];
+}
+
+/* Could pages of @zone lie in MOVABLE, where some are free, or can be dropped?  A hint. */
+static inline bool zone_can_move_up(const struct zone *zone)
+{
+	const struct zone *movable = zone_movable_beside(zone);
+
+	return zone != movable && READ_ONCE(zone->lru[LRU_UNEVICTABLE].nr) > 0 &&
+	    READ_ONCE(movable->managed) > 0 &&
+	    (zone_evictable(movable) > 0 ||
+	        zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false) > 0);
+}
+
 /* Is there anything in @zone that a run could free, or bring online?  A hint. */
 static inline bool zone_can_gain(const struct zone *zone)
 {
-	return zone_evictable(zone) + READ_ONCE(zone->nr_reclaiming) + zone_standby(zone) > 0;
+	return zone_evictable(zone) + READ_ONCE(zone->nr_reclaiming) + zone_standby(zone) > 0 ||
+	    zone_can_move_up(zone);
 }
 
 /*
@@ -116,7 +139,14 @@ u64 standby_ask(struct memory *mem, u64 run_for);
 /* ---- what reclaim is told (struct reclaim_ops) ---- */
 
 /* Pages that reclaim takes off a list at a time, at most. */
-#define RECLAIM_BATCH 32
+#define RECLAIM_BATCH       32
+#define RECLAIM_BATCH_ORDER 5 /* of as many */
+
+/*
+ * How long a run waits for all pagers together, as docs/abi.md says: after that it drops only what
+ * needs no pager.  So an allocation that waits for it learns in time that there is nothing.
+ */
+#define RUN_PAGERS_NS 2000000000ULL
 
 /* A run of reclaim over one zone. */
 struct lru_scan {
@@ -127,7 +157,8 @@ struct lru_scan {
 	bool spare_cma;      /* keep pages of CMA pageblocks: they would help no waiting request */
 	unsigned long freed; /* pages, so far */
 	unsigned long freed_cma; /* of these, in CMA pageblocks */
-	const void *refused; /* the object whose pager did not take a page: it is not asked again */
+	u64 run;                 /* its number: a pager that has taken no page is not asked again */
+	u64 *pagers_ns; /* how long it may still wait for pagers; NULL: RUN_PAGERS_NS a page */
 };
 
 #endif

@@ -42,7 +42,11 @@ enum verdict {
 struct unmapped {
 	struct page *page;
 	struct vm_object *object; /* with a reference */
+	bool mapped;              /* it was mapped somewhere: migration entries stand there */
 };
+
+/* Of runs over a zone, of all memories. */
+static u64 runs; /* a */
 
 struct batch {
 	struct lru_scan *scan;
@@ -101,12 +105,20 @@ static void empty_slot(struct vm_object *object, struct page *page)
 static bool was_touched(
     struct vm_object *object, struct page *page, struct tlb_gather *g, bool *dirty)
 {
-	u64 bits = g ? rmap_age(object, page->index, g) : 0;
+	/* Without a mapping there is no entry to look at, in however many regions. */
+	u64 bits = g && page->mapcount ? rmap_age(object, page->index, g) : 0;
 	u32 word = page_word(page);
 
 	page_clear_flags(page, PAGE_REFERENCED);
 	*dirty = word & PAGE_DIRTY || bits & PTE_DIRTY;
 	return word & PAGE_REFERENCED || bits & PTE_ACCESSED;
+}
+
+/* May the run ask its pager to take a page?  Once it has taken none it may not. */
+static bool may_ask(const struct lru_scan *scan, const struct vm_object *object)
+{
+	return object->ops->clean && READ_ONCE(object->refused) != scan->run &&
+	    (!scan->pagers_ns || *scan->pagers_ns);
 }
 
 /* Under the object's lock, the page being locked. */
@@ -127,6 +139,9 @@ static enum verdict judge(struct batch *b, struct vm_object *object, struct page
 		return keep_active(page);
 	if (scan->spare_cma && is_lent(scan->zone, page))
 		return KEEP;
+	/* The walk over its entries would be for nothing. */
+	if (!scan->direct && page_word(page) & PAGE_DIRTY && !may_ask(scan, object))
+		return keep_active(page);
 	touched = was_touched(object, page, scan->direct ? NULL : b->g, &dirty);
 	if (touched && !scan->desperate) {
 		MM_EVENT(object->mem, RECLAIM_KEPT);
@@ -138,10 +153,12 @@ static enum verdict judge(struct batch *b, struct vm_object *object, struct page
 	}
 	if (scan->direct)
 		return KEEP;
-	if (dirty && (!object->ops->clean || object == scan->refused))
+	if (dirty && !may_ask(scan, object))
 		return keep_active(page);
 	mig_mark(object, object_slot(object, page->index), page);
-	rmap_migrate(object, &page, 1, b->g);
+	b->page[b->nr].mapped = page->mapcount;
+	if (page->mapcount)
+		rmap_migrate(object, &page, 1, b->g);
 	return UNMAPPED;
 }
 
@@ -158,7 +175,8 @@ static void look_at(struct batch *b, struct page *page)
 		spin_unlock(&object->lock);
 		if (verdict == UNMAPPED) {
 			KASSERT(b->nr < RECLAIM_BATCH && !b->scan->direct);
-			b->page[b->nr++] = (struct unmapped){page, object};
+			b->page[b->nr].page = page;
+			b->page[b->nr++].object = object;
 			return;
 		}
 		mig_unlock(page, false);
@@ -179,18 +197,26 @@ static void look_at(struct batch *b, struct page *page)
 static bool is_clean(struct batch *b, const struct unmapped *u)
 {
 	struct vm_object *object = u->object;
+	u64 *left = b->scan->pagers_ns, limit = left ? *left : RUN_PAGERS_NS, began;
 	int err;
 
 	if (!(page_word(u->page) & PAGE_DIRTY))
 		return true;
 	/* Written to after it was judged. */
-	if (!object->ops->clean || object == b->scan->refused)
+	if (!may_ask(b->scan, object))
 		return false;
-	err = object->ops->clean(object, u->page->index, page_address_in(object->mem, u->page));
+	began = arch_clock_ns();
+	err = object->ops->clean(
+	    object, u->page->index, page_address_in(object->mem, u->page), limit);
+	if (left) {
+		u64 now = arch_clock_ns();
+
+		*left -= MIN(now > began ? now - began : 0, *left);
+	}
 	sched_point("reclaim.cleaned");
 	if (err) {
 		MM_EVENT(object->mem, RECLAIM_REFUSED);
-		b->scan->refused = object;
+		WRITE_ONCE(object->refused, b->scan->run);
 		return false;
 	}
 	MM_EVENT(object->mem, RECLAIM_CLEANED);
@@ -214,11 +240,13 @@ static void finish(struct batch *b, struct unmapped *u)
 	/* Emptied meanwhile by another thread, which has left the slot's reference to us. */
 	gone = *slot != slot_marker(pfn);
 	if (!gone && drop) {
-		rmap_unmap(object, u->page->index, 0, NULL);
+		if (u->mapped)
+			rmap_unmap(object, u->page->index, 0, NULL);
 		empty_slot(object, u->page);
 	} else if (!gone) {
 		*slot = (uintptr_t)u->page;
-		rmap_restore(object, u->page->index, pte_migration(pfn), u->page);
+		if (u->mapped)
+			rmap_restore(object, u->page->index, pte_migration(pfn), u->page);
 	}
 	spin_unlock(&object->lock);
 	if (gone || drop)
@@ -298,6 +326,8 @@ void reclaim_batch(struct lru_scan *scan)
 
 	KASSERT(may_sleep());
 	KASSERT(scan->batch > 0 && scan->batch <= RECLAIM_BATCH);
+	if (!scan->run)
+		scan->run = atomic_add(&runs, 1ULL) + 1;
 	tlb_gather_init(&g, zone->mem);
 	if (!scan->direct &&
 	    READ_ONCE(zone->lru[LRU_INACTIVE].nr) < READ_ONCE(zone->lru[LRU_ACTIVE].nr))

@@ -25,6 +25,7 @@ struct fault {
 	unsigned access;
 	struct vm_object *object; /* the page found there, with a reference */
 	u32 index;
+	bool shown;        /* it has found a page in its slot */
 	struct page *page; /* allocated for its slot */
 };
 
@@ -112,6 +113,7 @@ static int show(struct fault *f, struct vm_region *r, struct migwait *w, bool *w
 		MM_EVENT(f->space->mem, FAULT_LOST);
 		return -EHWPOISON;
 	}
+	f->shown = true;
 	return rmap_map(r, f->va, slot_page(slot));
 }
 
@@ -159,6 +161,9 @@ int vm_fault(struct vm_space *space, uintptr_t va, unsigned access)
 		sched_point("fault.lost");
 		mem_free_pages(space->mem, f.page, 0);
 	}
+	/* The next access has its own time for a pager. */
+	if (f.object->kind == OBJ_PAGER && (err || f.shown))
+		port_task()->access_ns = 0;
 	vm_object_put(f.object);
 	return err;
 }

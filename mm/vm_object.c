@@ -315,7 +315,8 @@ static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struc
 	page = slot_is_marker(*slot) ? pfn_to_page_in(object->mem, slot_marker_pfn(*slot))
 	                             : slot_page(*slot);
 
-	visited = rmap_unmap(object, index, 0, g);
+	/* While a marker stands its page is mapped nowhere, but migration entries may be. */
+	visited = slot_is_marker(*slot) || page->mapcount ? rmap_unmap(object, index, 0, g) : 0;
 	PAGE_ASSERT(object->mem, page, page->owner == object && page->index == index);
 	KASSERT(object->nr_present > 0);
 	lru_release_page(object->mem, page);
@@ -326,29 +327,37 @@ static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struc
 	return visited;
 }
 
-int vm_object_remove(struct vm_object *object, u32 index, u32 nr)
+/* As many as one hold of the lock allows, one at least. */
+u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr)
 {
-	u32 end = index + nr;
+	u32 first = index, stop = index + MIN(nr, (u32)SLOTS_AT_ONCE);
+	unsigned visited = 0;
 	struct tlb_gather g;
 
+	KASSERT(nr > 0 && index < object->nr_pages && nr <= object->nr_pages - index);
+	tlb_gather_init(&g, object->mem);
+	object_lock(object);
+	for (; index < stop && !tlb_gather_full(&g) && visited < object->mem->vm.at_once; index++) {
+		u64 *slot = object_slot(object, index);
+
+		if (slot && *slot)
+			visited += empty_slot(object, index, slot, &g);
+	}
+	spin_unlock(&object->lock);
+	sched_point("remove.emptied");
+	tlb_flush(&g);
+	return index - first;
+}
+
+int vm_object_remove(struct vm_object *object, u32 index, u32 nr)
+{
 	if (index >= object->nr_pages || nr > object->nr_pages - index)
 		return -EINVAL;
-	tlb_gather_init(&g, object->mem);
-	while (index < end) {
-		u32 stop = MIN(end, index + SLOTS_AT_ONCE);
-		unsigned visited = 0;
+	while (nr > 0) {
+		u32 done = vm_object_remove_some(object, index, nr);
 
-		object_lock(object);
-		for (; index < stop && !tlb_gather_full(&g) && visited < object->mem->vm.at_once;
-		     index++) {
-			u64 *slot = object_slot(object, index);
-
-			if (slot && *slot)
-				visited += empty_slot(object, index, slot, &g);
-		}
-		spin_unlock(&object->lock);
-		sched_point("remove.emptied");
-		tlb_flush(&g);
+		index += done;
+		nr -= done;
 	}
 	return 0;
 }
@@ -365,7 +374,7 @@ bool vm_object_has(struct vm_object *object, u32 index)
 	return has;
 }
 
-unsigned long vm_object_unmapped(struct vm_object *object, enum zone_kind highest)
+unsigned long vm_object_pages(struct vm_object *object, enum zone_kind highest)
 {
 	unsigned long nr = 0;
 	u32 index, i;
@@ -376,7 +385,7 @@ unsigned long vm_object_unmapped(struct vm_object *object, enum zone_kind highes
 		spin_lock(&object->lock);
 		slot = object_slot(object, index);
 		for (i = 0; slot && i < SLOTS_PER_LEAF; i++)
-			nr += slot_has_page(slot[i]) && !slot_page(slot[i])->mapcount &&
+			nr += slot_has_page(slot[i]) &&
 			    zone_of(object->mem, page_to_pfn_in(object->mem, slot_page(slot[i])))
 			            ->kind <= highest;
 		spin_unlock(&object->lock);

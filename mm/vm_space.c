@@ -444,23 +444,29 @@ static unsigned long count_entries(
 }
 
 unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
-    void (*fn)(const struct vm_object *object, unsigned long nr, void *arg), void *arg)
+    void (*fn)(struct vm_object *object, unsigned long nr, void *arg), void *arg)
 {
 	unsigned long sum = 0, nr;
-	uintptr_t va = 0;
+	uintptr_t va = 0, end;
 
 	for (;;) {
-		const struct vm_region *r;
+		struct vm_object *object;
+		struct vm_region *r;
 
 		spin_lock(&space->lock);
 		r = region_from(space, va);
 		if (!r)
 			break;
+		object = r->object;
+		vm_object_get(object);
 		va = MAX(va, r->start);
-		nr = count_entries(&space->pt, &va, r->end, highest);
-		if (fn)
-			fn(r->object, nr, arg);
+		end = r->end;
 		spin_unlock(&space->lock);
+		/* Tables stay as long as the space, which the caller keeps. */
+		nr = count_entries(&space->pt, &va, end, highest);
+		if (fn)
+			fn(object, nr, arg);
+		vm_object_put(object);
 		sum += nr;
 		sched_point("space.counted");
 	}

@@ -170,6 +170,7 @@ TEST_SRCS += tests/suites/mm/test_reclaim_direct.c
 TEST_SRCS += tests/suites/mm/test_reclaim_ask.c
 TEST_SRCS += tests/suites/mm/test_reclaim_exact.c
 TEST_SRCS += tests/suites/mm/test_waits.c
+TEST_SRCS += tests/suites/mm/test_to_movable.c
 TEST_SRCS += tests/suites/mm/test_oom.c
 TEST_SRCS += tests/suites/mm/test_oom_tasks.c
 TEST_SRCS += tests/suites/mm/test_oom_exact.c

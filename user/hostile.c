@@ -19,6 +19,8 @@ static const struct hostile_subject *const subjects[] = {
     &hostile_account,
     &hostile_sched,
     &hostile_oom,
+    &hostile_paid,
+    &hostile_reclaim,
 };
 
 u64 programs, seed;

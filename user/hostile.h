@@ -85,10 +85,23 @@ s64 hostile_end(s64 task, int *status);
 /* Start a task and wait for its end, which must be this one. */
 void hostile_expect(hostile_role *role, u64 give, u64 arg, enum task_end how, int status);
 
+/* hostile_oom.c */
+
+/*
+ * Start a task that keeps 200 pages and must not be killed; it calls @endpoint, and *@from is the
+ * handle to answer by.  Answer: it compares its pages, and must end well.
+ */
+s64 hostile_innocent(u64 endpoint, s64 *from);
+void hostile_innocent_ends(s64 task, s64 from);
+/* Page tables for as many pages as a machine of 64 MiB has: a touch needs nothing else then. */
+void hostile_prepare_all(void);
+/* Touch them all, after hostile_prepare_all; does not return, or returns 99. */
+int hostile_take_all(void);
+
 /* The time limit for all waits, in guest time. */
 #define HOSTILE_NS (60 * NS_PER_S)
 
 extern const struct hostile_subject hostile_ldt, hostile_regs, hostile_handles, hostile_pager,
-    hostile_account, hostile_sched, hostile_oom;
+    hostile_account, hostile_sched, hostile_oom, hostile_paid, hostile_reclaim;
 
 #endif

@@ -34,7 +34,7 @@ static int keep_and_compare(u64 handle, u64 arg)
 	return at ? 0 : 1;
 }
 
-static s64 start_innocent(u64 endpoint, s64 *from)
+s64 hostile_innocent(u64 endpoint, s64 *from)
 {
 	s64 send = handle_dup(endpoint, RIGHT_SEND | RIGHT_DUP),
 	    task = hostile_start(keep_and_compare, (u64)send, 0);
@@ -46,7 +46,7 @@ static s64 start_innocent(u64 endpoint, s64 *from)
 	return task;
 }
 
-static void end_innocent(s64 task, s64 from)
+void hostile_innocent_ends(s64 task, s64 from)
 {
 	struct message m = {.word = {0}};
 	int status;
@@ -56,10 +56,9 @@ static void end_innocent(s64 task, s64 from)
 	WANT(status, 0);
 }
 
-/* As many pages as the machine has, and their tables: no limit forbids touching them. */
-static volatile char *all;
+static volatile char *all; /* as many pages as the machine has */
 
-static void prepare_all(void)
+void hostile_prepare_all(void)
 {
 	u64 i;
 
@@ -68,8 +67,7 @@ static void prepare_all(void)
 		all[i * ABI_PAGE_SIZE] = 1;
 }
 
-/* Take all memory; does not return. */
-static int take_all(void)
+int hostile_take_all(void)
 {
 	u64 i;
 
@@ -185,17 +183,17 @@ enum kind { OBJECTS, REGIONS, ENDPOINTS, PAGERS, THREADS, TASKS, UNMAPPED, CALLS
 static int hoard(u64 handle, u64 arg)
 {
 	programs = handle;
-	prepare_all();
+	hostile_prepare_all();
 	kinds[arg & 0xff](arg & TOUCHED);
-	return take_all();
+	return hostile_take_all();
 }
 
 static void hoard_beside_an_innocent(u64 kind)
 {
-	s64 endpoint = endpoint_create(), from, innocent = start_innocent((u64)endpoint, &from);
+	s64 endpoint = endpoint_create(), from, innocent = hostile_innocent((u64)endpoint, &from);
 
 	hostile_expect(hoard, programs, kind, TASK_KILLED, -ENOMEM);
-	end_innocent(innocent, from);
+	hostile_innocent_ends(innocent, from);
 }
 
 static void objects_are_hoarded(void)
@@ -285,7 +283,7 @@ static int disguised(u64 handle, u64 disguise)
 	static struct thread server;
 	struct message m;
 
-	prepare_all();
+	hostile_prepare_all();
 	if (disguise == LATE) {
 		u64 i, pages = (u64)info(INFO_FREE_PAGES, 0) / 2;
 
@@ -303,7 +301,7 @@ static int disguised(u64 handle, u64 disguise)
 		use(m.handle, SERVED);
 	if (disguise == DROPPED)
 		WANT(pager_drop(served_object, 0, MANY), 0);
-	return take_all();
+	return hostile_take_all();
 }
 
 /* Start a disguised hog; returns the object that it offers. */
@@ -334,7 +332,7 @@ static s64 start_client(u64 object, u64 pages)
 static void disguise_beside_an_innocent(enum disguise disguise)
 {
 	s64 endpoint = endpoint_create(), from, answer, hog, task = 0;
-	s64 innocent = start_innocent((u64)endpoint, &from);
+	s64 innocent = hostile_innocent((u64)endpoint, &from);
 	u64 object = start_disguised((u64)endpoint, disguise, &hog, &answer);
 	struct message none = {.word = {0}};
 	int status;
@@ -353,7 +351,7 @@ static void disguise_beside_an_innocent(enum disguise disguise)
 		/* Killed by task_kill, not for its memory. */
 		WANT(status == -ENOMEM, 0);
 	}
-	end_innocent(innocent, from);
+	hostile_innocent_ends(innocent, from);
 }
 
 static void hog_is_the_pager_of_its_own_memory(void)
@@ -379,7 +377,7 @@ static void hog_serves_many_pages_and_drops_them(void)
 static void hogs_are_the_pagers_of_each_other(void)
 {
 	s64 endpoint = endpoint_create(), from, hog[2], answer[2],
-	    innocent = start_innocent((u64)endpoint, &from);
+	    innocent = hostile_innocent((u64)endpoint, &from);
 	u64 object[2];
 	unsigned i;
 	int status;
@@ -397,7 +395,7 @@ static void hogs_are_the_pagers_of_each_other(void)
 		/* The pager of the page that it touches may have been killed first. */
 		WANT(how == TASK_FAULTED || (how == TASK_KILLED && status == -ENOMEM), 1);
 	}
-	end_innocent(innocent, from);
+	hostile_innocent_ends(innocent, from);
 }
 
 static const struct hostile_case cases[] = {

@@ -128,11 +128,11 @@ static int touch_what_never_stays(u64 handle, u64 how)
 		other = (u64)bind((u64)endpoint_create(), LONG_NS);
 		WANT((s64)other > 0, 1);
 	}
-	fickle.object = paged(&endpoint, LONG_NS);
+	fickle.object = paged(&endpoint, how == 2 ? SHORT_NS : LONG_NS);
 	fickle.endpoint = endpoint;
 	WANT(thread_start(&server, bring_and_drop, 0), 0);
 	while (fickle.object) {
-		if (how == 0)
+		if (how != 1)
 			(void)*page(0);
 		else
 			pager_supply(other, 0, (const void *)page(0));
@@ -159,6 +159,15 @@ static void end_one(u64 how)
 static void page_is_brought_and_dropped_for_ever(void)
 {
 	end_one(0);
+}
+
+/* All tries of one access have the time limit of one request together. */
+static void page_is_brought_and_dropped_for_too_long(void)
+{
+	u64 began = clock_ns();
+
+	hostile_expect(touch_what_never_stays, 0, 2, TASK_FAULTED, 0);
+	WANT(clock_ns() - began < HOSTILE_NS / 2, 1);
 }
 
 static void page_is_supplied_from_one_that_never_stays(void)
@@ -318,6 +327,7 @@ static const struct hostile_case cases[] = {
     ENDS_WELL(page_is_supplied_from_itself),
     ENDS_WELL(what_is_not_there_is_taken_back),
     ENDS_WELL(page_is_brought_and_dropped_for_ever),
+    ENDS_WELL(page_is_brought_and_dropped_for_too_long),
     ENDS_WELL(page_is_supplied_from_one_that_never_stays),
     ENDS_WELL(one_page_is_shown_many_times),
     ENDS_WELL(shown_page_is_dropped_everywhere),

@@ -11,7 +11,7 @@
  *   5  random system calls (fuzz.c) beside 1 and 2; from bit 8 on their number
  *   6  a pager (pager.c) has the most, and all its pages are in use: the next task is killed
  *      instead
- *   7  the same, with only a few of its pages in use: it is killed
+ *   7  a pager has the most in its store, and only a few of its pages are in use: it is killed
  * Started by itself for the cases 1 and 5 (handle: the object; arg0: the first page, and from bit
  * 32 on the number; arg1: WORKER, and possibly FOREVER): writes, reads, compares.  The exit status
  * is the number of surprises.
@@ -147,20 +147,26 @@ static void anonymous(enum hog_kind kind)
 
 /* ---- case 6 ---- */
 
+/* All of it: without a store its pages are there once, and they stay, since they are written to. */
 static void use_pager(bool all_of_it)
 {
 	u64 all = (u64)info(INFO_FREE_PAGES, 0);
 	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP);
-	s64 pager = task_create(programs, "pager", (u64)send, all * 3 / 5, PAGED_GOOD), from, hog;
+	s64 pager = task_create(
+	        programs, "pager", (u64)send, all * 3 / 5, all_of_it ? PAGED_NO_STORE : PAGED_GOOD),
+	    from, hog;
 	u64 pages = all_of_it ? all * 3 / 5 : 6, i;
 	volatile u64 *page = address_for(pages);
 	struct message m, none = {.word = {0}};
 	int status;
 
 	from = receive((u64)endpoint, &m, LIMIT_NS);
-	WANT(map(m.handle, (void *)page, pages, 0, ABI_READ), 0);
-	for (i = 0; i < pages; i++)
+	WANT(map(m.handle, (void *)page, pages, 0, ABI_READ | ABI_WRITE), 0);
+	for (i = 0; i < pages; i++) {
 		WANT(page[i * PACKED_WORDS], PAGED_WORD(i));
+		if (all_of_it)
+			page[i * PACKED_WORDS + 1] = i;
+	}
 	hog = start_hog(0, all_of_it ? all : all / 2, HOG_MAPPED, 0);
 	if (!all_of_it) {
 		WANT(task_wait((u64)pager, LIMIT_NS, &status), TASK_KILLED);
@@ -171,7 +177,10 @@ static void use_pager(bool all_of_it)
 	}
 	WANT(task_wait((u64)hog, LIMIT_NS, &status), TASK_KILLED);
 	WANT(status, -ENOMEM);
-	WANT(page[7 * PACKED_WORDS], PAGED_WORD(7));
+	for (i = 0; i < pages; i++) {
+		WANT(page[i * PACKED_WORDS], PAGED_WORD(i));
+		WANT(page[i * PACKED_WORDS + 1], i);
+	}
 	WANT(reply((u64)from, &none), 0);
 	WANT(task_wait((u64)pager, LIMIT_NS, &status), TASK_EXITED);
 	handle_close(m.handle);

@@ -5,7 +5,8 @@
  * Each task has an account.  Whatever the kernel allocates is charged to the account of the running
  * thread, and the allocation refers to that account: its end undoes the charge there, whichever
  * thread frees it.  A charge counts in each ancestor too, up to account_all, which has no limit:
- * its numbers are the totals of each kind.
+ * its numbers are the totals of each kind.  The pages of an object count for the object's account,
+ * not for the task that fills them, maps them or has a handle (lru.c counts them).
  *
  * mm/ uses accounts only through this header.
  */
@@ -24,7 +25,19 @@ enum account_kind {
 	ACCOUNT_SLOTS,   /* pages that are tables of slots; no limit: at most 513 an object */
 	ACCOUNT_ENDPOINTS,
 	ACCOUNT_MESSAGES, /* calls with a reference left; no limit: see ipc.c */
+	ACCOUNT_BUFFERS,  /* pagers, each with a page as its buffer; no limit: objects have one */
+	/* Records of tasks, also of ended ones to which there are handles, in 32nds of a page. */
+	ACCOUNT_RECORDS,
+	ACCOUNT_PAGES,   /* pages of objects, in zones of any request; no limit */
+	ACCOUNT_MOVABLE, /* pages of objects, in zones MOVABLE; no limit */
 	NR_ACCOUNT_KINDS,
+};
+
+/* The time that reclaim may wait for pagers (kernel/pager_trust.c). */
+struct pager_trust {
+	u32 missed;  /* calls in a row without an answer */
+	s64 owed_ns; /* of the time that it may wait; at @at, by the clock */
+	u64 at;
 };
 
 /* Letters: a atomic; c constant. */
@@ -35,6 +48,7 @@ struct account {
 	u64 used[NR_ACCOUNT_KINDS];               /* a */
 	u64 limit[NR_ACCOUNT_KINDS];              /* c */
 	u64 max_mappings;                         /* c: of one object in one space; vm.h */
+	struct pager_trust trust;                 /* of the family's pagers, if it is its head's */
 };
 
 /* The root of all accounts, and the account of threads without one. */
@@ -61,10 +75,20 @@ struct account *account_current(void);
 /* The running thread charges to @account from here on; returns the previous account. */
 struct account *account_use(struct account *account);
 
+/*
+ * The account of the head of its family: of a task that the first task has started, which is two
+ * below account_all; or its own, if it has none.
+ */
+struct account *account_family(struct account *account);
 /* Is @account @top, or a descendant of it? */
 bool account_below(const struct account *account, const struct account *top);
-/* The approximate number of pages behind all charges of @account and its descendants. */
+/*
+ * The approximate number of pages behind all charges of @account and its descendants, without the
+ * pages of objects.
+ */
 unsigned long account_pages(const struct account *account);
+/* Pages of objects of @account and its descendants; @movable: those in zones MOVABLE too. */
+unsigned long account_content(const struct account *account, bool movable);
 
 /* ---- totals ---- */
 

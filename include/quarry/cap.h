@@ -54,11 +54,10 @@ int cap_table_init(struct cap_table *t) must_check;
 /* Drop all capabilities and the table: nothing can be installed any more. */
 void cap_table_destroy(struct cap_table *t);
 
-/*
- * Pages of the table's anonymous objects that are mapped nowhere; in zones up to @highest (enum
- * zone_kind) only.
- */
-unsigned long cap_table_unmapped(struct cap_table *t, unsigned highest);
+/* Call @fn for each memory object that a slot has, once for each of these slots; it may sleep. */
+struct vm_object;
+void cap_table_objects(
+    struct cap_table *t, void (*fn)(struct vm_object *object, void *arg), void *arg);
 
 /* Take one more reference; the caller has one.  Any context. */
 void cap_get(const struct cap *cap);

@@ -42,6 +42,8 @@ void endpoint_put(struct endpoint *ep, unsigned rights);
  * The call takes over the capability in *@msg in any case: on an error *@msg has none.
  */
 int ipc_call(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns) must_check;
+/* The same; the call is taken before those that are queued already. */
+int ipc_call_first(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns) must_check;
 /*
  * ipc_receive - wait for a call.
  * Returns 0, its message in *@msg and the call in *@out; -ETIMEDOUT; -EINTR the receiver's task is

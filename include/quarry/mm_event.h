@@ -38,6 +38,7 @@
 	X(RECLAIM_DIRECT)     /* of these, by allocations: unmapped and clean */                   \
 	X(RECLAIM_CLEANED)    /* dirty pages that their pager took first */                        \
 	X(RECLAIM_REFUSED)    /* dirty pages that it did not take */                               \
+	X(RECLAIM_ROOM)       /* pages moved to zone MOVABLE, for requests that cannot use it */   \
 	X(RECLAIM_WAIT)       /* allocations that waited for a reclaim thread's run */             \
 	X(RECLAIM_THROTTLED)  /* of these, because too many pages were taken off the lists */      \
 	X(STANDBY_WAIT) /* allocations that waited until standby memory could be brought online */ \

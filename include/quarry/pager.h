@@ -22,15 +22,6 @@
  */
 int pager_create(struct endpoint *ep, unsigned long nr_pages, u64 number, u64 timeout_ns,
     struct vm_object **out) must_check;
-/* The id of the task that is @object's pager; 0: no pager, or the kernel.  Any context. */
-u32 pager_task(const struct vm_object *object);
-/*
- * How many pages @object's pager has supplied for tasks that are not descendants of the pager's;
- * pages that it has dropped do not count.  0: no pager.  Any context.
- */
-u32 pager_served(const struct vm_object *object);
-/* Is this the first call with @round, which is not 0?  One caller at a time. */
-bool pager_first_in(const struct vm_object *object, u32 round);
 /*
  * pager_supply - fill an empty slot of @object with the page at @from, an address of ring 3.
  * Returns as vm_object_supply; -EINVAL also: it has no pager; -EFAULT; -EINTR the caller's task is
@@ -43,10 +34,10 @@ int pager_supply(struct vm_object *object, u64 index, u64 from) must_check;
  * then the copy is invalid; -EFAULT; -EINTR the caller's task is ending.
  */
 int pager_take_back(struct vm_object *object, u64 index, u64 to) must_check;
-/* Empty slots, as vm_object_remove.  -EINVAL also: it has no pager. */
+/*
+ * Empty slots, as vm_object_remove.  -EINVAL also: it has no pager.  -EINTR: the caller's task is
+ * ending, and the last slots may be as they were.
+ */
 int pager_drop(struct vm_object *object, u64 index, u64 nr);
-/* Drop @trust of a task that has ended; may be NULL. */
-struct pager_trust;
-void pager_trust_put(struct pager_trust *trust);
 
 #endif

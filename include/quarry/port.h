@@ -401,6 +401,7 @@ struct mm_task {
 	pfn_t blamed_pfn;
 	struct account *account; /* charged for its memory (account.h); NULL: account_all */
 	bool call_again;         /* smp_call_again, in an interrupt of this thread */
+	u64 access_ns; /* when its access first asked a pager for a page; 0: none waits for one */
 };
 struct mm_task *port_task(void);
 

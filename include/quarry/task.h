@@ -16,7 +16,6 @@
 
 /* Letters: a atomic; c constant; l under lock; e written once, before ended. */
 struct endpoint;
-struct pager_trust;
 struct task {
 	char name[24];        /* c */
 	u32 id;               /* c */
@@ -29,8 +28,7 @@ struct task {
 	u32 ending; /* a, set under l: enum task_end, once it is ending */
 	s32 status; /* l: with ending */
 	u32 ended;  /* a, set under l: it has released everything */
-	struct endpoint *handler GUARDED_BY(task_class);  /* l: for lost pages; or NULL */
-	struct pager_trust *trust GUARDED_BY(task_class); /* a, set once: of its pagers; or NULL */
+	struct endpoint *handler GUARDED_BY(task_class); /* l: for lost pages; or NULL */
 	u32 victim GUARDED_BY(task_class); /* l: its number, if the OOM killer waits for its end */
 	bool first;                        /* c from its start on: never killed (oom_kill.c) */
 	struct cap_table caps;

@@ -104,25 +104,28 @@ struct vm_pager_ops {
 	 * Hand the content of a dirty page, PAGE_SIZE bytes, to the pager.  No thread can write to
 	 * it meanwhile; an access waits.
 	 * Returns 0: the pager has it, the page may be dropped; -EIO, -ETIMEDOUT: the page stays,
-	 * dirty.  Bounded.  No lock held; called by reclaim threads.  NULL: dirty pages stay.
+	 * dirty.  It takes @limit_ns at most.  No lock held; called by reclaim threads.  NULL:
+	 * dirty pages stay.
 	 */
-	int (*clean)(struct vm_object *object, u32 index, const void *data);
+	int (*clean)(struct vm_object *object, u32 index, const void *data, u64 limit_ns);
 };
 
 struct vm_object {
 	/* RANK_OBJECT, interrupts on: slots, regions, mapcounts of its pages */
 	struct spinlock lock;
-	u32 refs;                /* a */
-	u8 kind;                 /* c: enum vm_object_kind */
-	u32 nr_pages;            /* c */
-	u32 nr_present;          /* o: slots that have a page, pages in transit included */
-	struct memory *mem;      /* c */
-	struct account *account; /* c: of the object and its tables; a reference */
-	struct page *top;        /* c: page of 512 pointers to the pages (of 512 slots each) */
+	u32 refs;                  /* a */
+	u8 kind;                   /* c: enum vm_object_kind */
+	u32 nr_pages;              /* c */
+	u32 nr_present;            /* o: slots that have a page, pages in transit included */
+	struct memory *mem;        /* c */
+	struct account *account;   /* c: of the object, its tables and pages; a reference */
+	u32 oom_round, oom_shared; /* the OOM killer's, one decision at a time (oom_kill.c) */
+	struct page *top;          /* c: page of 512 pointers to the pages (of 512 slots each) */
 	RB_HEAD(vm_region_index, vm_region) regions; /* o: regions of it, by index */
 	u32 walked; /* o: 1 + the slot whose entries a walk is changing; 0: none */
 	const struct vm_pager_ops *ops; /* c: NULL unless OBJ_PAGER */
 	void *pager;                    /* c: the pager's data */
+	u64 refused;                    /* a: number of the last run in which the pager took none */
 	LIST_ENTRY(vm_object) link;     /* v: mem->vm.objects */
 };
 
@@ -158,6 +161,11 @@ int vm_object_supply_by(
  */
 int vm_object_remove(struct vm_object *object, u32 index, u32 nr);
 /*
+ * The same of the first slots of a range, as many as one hold of the lock allows; returns how many,
+ * 1 at least.  The range is valid and not empty.  For who may have to stop in between.
+ */
+u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr);
+/*
  * vm_object_pin - pin the page in slot @index; mem_unpin_page(object->mem, page) unpins it.
  * Returns 0 and *@page; -EINVAL no such index; -ENOENT the slot is empty; -EAGAIN the page is being
  * moved, or has too many references; -EHWPOISON it is lost.
@@ -168,10 +176,8 @@ int vm_object_pin(struct vm_object *object, u32 index, struct page **page) must_
  * end.  The result may be out of date.
  */
 bool vm_object_has(struct vm_object *object, u32 index);
-/*
- * Pages in slots that no space has mapped, without pages in transit; in zones up to @highest only.
- */
-unsigned long vm_object_unmapped(struct vm_object *object, enum zone_kind highest);
+/* Pages in slots, without pages in transit; in zones up to @highest only. */
+unsigned long vm_object_pages(struct vm_object *object, enum zone_kind highest);
 /* Number of slots that have a page; a hint. */
 static inline u32 vm_object_present(const struct vm_object *object)
 {
@@ -277,13 +283,13 @@ static inline void vm_space_leave(struct vm_space *space)
 /*
  * Pages that the space has mapped, counted in its tables; pages in transit count too.  Only those
  * in zones up to @highest.
- * @fn, unless NULL, is called for each piece of a region, in their order: its object, and the pages
- * mapped in the piece; space->lock is held then.  For the choice of a victim, by a caller with a
- * reference.  Locks: space's, and inside it the tables', for a piece of at most 128 entries
+ * @fn, unless NULL, is called for each piece of a region, in their order, with no lock held: its
+ * object, and the pages mapped in the piece; it may sleep.  For the choice of a victim, by a caller
+ * with a reference.  Locks: the space's for each piece, then the tables' for at most 128 entries
  * (ENTRIES_AT_ONCE).  Regions that come or go between two pieces are counted, or not.
  */
 unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
-    void (*fn)(const struct vm_object *object, unsigned long nr, void *arg), void *arg);
+    void (*fn)(struct vm_object *object, unsigned long nr, void *arg), void *arg);
 
 /*
  * ---- faults (mm/vm_fault.c) ---------------------------------------------------------------------

@@ -94,10 +94,14 @@ static void make_tasks(void)
 	unsigned i;
 
 	for (i = 0; i < NR; i++) {
-		struct vm_object *object = new_object(anon[i]);
+		struct account *before;
+		struct vm_object *object;
 
 		if (task_create(name[i], &task[i]))
 			panic("no task");
+		before = account_use(task[i]->account);
+		object = new_object(anon[i]);
+		account_use(before);
 		map_data(task[i], object);
 		vm_object_put(object);
 		touch(task[i], DATA, anon[i], true);
@@ -122,10 +126,10 @@ static void expect_line(const char *fmt, ...)
 }
 
 static void expect_row(
-    unsigned i, unsigned mapped, unsigned pages, unsigned unmapped, const char *remark)
+    unsigned i, unsigned pages, unsigned shared, unsigned has, const char *remark)
 {
-	expect_line("oom: %5u %-12s %8u %8u %8u %8u %8lu%s\n", task[i]->id, name[i], 0u, mapped,
-	    pages, unmapped, account_pages(task[i]->account), remark);
+	expect_line("oom: %5u %-12s %6u %8u %8u %8u %8u %8lu%s\n", task[i]->id, name[i],
+	    task[i]->id, 0u, pages, shared, has, account_pages(task[i]->account), remark);
 }
 
 static void expect_head(gfp_t gfp, unsigned pages)
@@ -134,14 +138,26 @@ static void expect_head(gfp_t gfp, unsigned pages)
 	expect_line("oom: no memory for the kernel, %u page%s, flags %#x; of %lu pages in use none "
 	            "can be reclaimed\n",
 	    pages, pages == 1 ? "" : "s", gfp, memory_managed_pages(&kernel_memory));
-	expect_line("oom: %5s %-12s %8s %8s %8s %8s %8s\n", "task", "name", "threads", "anon",
-	    "pager", "unmapped", "kernel");
+	expect_line("oom: %5s %-12s %6s %8s %8s %8s %8s %8s\n", "task", "name", "family", "threads",
+	    "pages", "-shared", "+has", "+kernel");
+}
+
+/* Adds up to all memory, of which what the kernel has for tasks is here no part: it is charged. */
+static void expect_sum(void)
+{
+	unsigned long all = memory_managed_pages(&kernel_memory),
+	              free = memory_free_pages(&kernel_memory),
+	              charged = account_content(&account_all, true) + account_pages(&account_all);
+
+	expect_line("oom: %lu pages are charged, %lu are free, %lu are the kernel's own\n", charged,
+	    free, all - MIN(all, charged + free));
 }
 
 static void ask(gfp_t gfp, unsigned order, unsigned victim)
 {
 	unsigned i;
 
+	expect_sum();
 	/* As oom_alloc does: the victim has a number. */
 	kernel_memory.oom.going++;
 	threads_on_print = keep;
@@ -175,35 +191,28 @@ static void leave(unsigned i)
 
 void oom_said(void)
 {
-	const char *nothing = "";
+	static const char *const why[] = {
+	    "  first task: exempt", "  ending", "  the most: killed", ""};
 	char remark[64];
 	unsigned i;
 
 	oom_init();
 	make_tasks();
 	expect_head(GFP_MOVABLE, 1);
-	expect_row(FIRST, anon[FIRST], 0, 0, "  first task: exempt");
-	expect_row(HOG, anon[HOG], SERVED, HELD, "  the most: killed");
-	expect_row(PAGER, anon[PAGER], 0, 0, "  pager: 10 not counted");
-	expect_row(LITTLE, anon[LITTLE], 0, 0, nothing);
+	expect_row(FIRST, anon[FIRST], 0, 0, why[0]);
+	/* Of the pager, and of an object that is charged to nobody. */
+	expect_row(HOG, anon[HOG], 0, SERVED + HELD, "  the most: killed");
+	expect_row(PAGER, anon[PAGER] + SERVED, SERVED, 0, "");
+	expect_row(LITTLE, anon[LITTLE], 0, 0, "");
 	ask(GFP_MOVABLE, 0, HOG);
 	/* None of their pages, which are movable, is of use to the kernel; the tables are. */
 	expect_head(GFP_KERNEL, 8);
 	for (i = 0; i < NR; i++) {
-		static const char *const why[] = {
-		    "  first task: exempt", "  ending", "  pager:", "  the most: killed"};
-		unsigned long useless = anon[i] + (i == HOG ? SERVED + HELD : 0);
-
-		if (i == PAGER)
-			snprintf(remark, sizeof(remark),
-			    "%s %lu not counted  and %lu in other zones", why[i],
-			    MIN((unsigned long)SERVED, account_pages(task[i]->account)), useless);
-		else
-			snprintf(
-			    remark, sizeof(remark), "%s  and %lu in other zones", why[i], useless);
+		snprintf(remark, sizeof(remark), "%s  and %u in other zones", why[i],
+		    anon[i] + (i == PAGER ? SERVED : 0));
 		expect_row(i, 0, 0, 0, remark);
 	}
-	ask(GFP_KERNEL, 3, LITTLE);
+	ask(GFP_KERNEL, 3, PAGER);
 	leave(HOG);
 	leave(LITTLE);
 	leave(PAGER);

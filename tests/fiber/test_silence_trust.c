@@ -15,6 +15,7 @@
 
 #define LIMIT  S /* of a pager, to answer in */
 #define NR     130u
+#define LEAST  (100 * MS) /* with less trust it is not asked */
 #define MARGIN (60 * MS)
 #define MAX_NS ((s64)(2 * S)) /* time for pagers that answer; a fourth of all time is given back */
 #define STOP   99u
@@ -33,19 +34,20 @@ static struct vm_object *new_pager(struct ktest *t, struct endpoint *ep)
 static int clean(struct vm_object *object, u64 *took)
 {
 	u64 began = arch_clock_ns();
-	int err = object->ops->clean(object, 3, content);
+	int err = object->ops->clean(object, 3, content, WAIT_FOREVER);
 
 	*took = arch_clock_ns() - began;
 	return err;
 }
 
+/* Reclaim waits for it at most as long as it has trust, and never for less than LEAST. */
 static bool waits(struct ktest *t, struct vm_object *object)
 {
 	u64 took;
 
 	EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
-	EXPECT(t, took < 1 * MS || (took >= LIMIT && took < LIMIT + 50 * MS));
-	return took >= LIMIT;
+	EXPECT(t, took < 1 * MS || (took >= LEAST && took < LIMIT + 50 * MS));
+	return took >= LEAST;
 }
 
 static void sleep_to(u64 when)
@@ -56,57 +58,65 @@ static void sleep_to(u64 when)
 		thread_sleep(when - now);
 }
 
-/* It is not asked again before @when, and then it is. */
-static u64 expect_asked_at(struct ktest *t, struct vm_object *object, u64 when)
-{
-	u64 took, began;
-
-	sleep_to(when - MARGIN);
-	EXPECT(t, arch_clock_ns() < when);
-	EXPECT(t, !waits(t, object));
-	sleep_to(when + MARGIN / 2);
-	began = arch_clock_ns();
-	EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
-	EXPECT(t, took >= LIMIT && took < LIMIT + 50 * MS);
-	return began + 4 * took;
-}
-
+/* What silence has cost comes back at a fourth of the time; from LEAST on it is asked again. */
 static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
 	struct vm_object *object = new_pager(t, ep);
-	u64 began = arch_clock_ns(), took, cost;
+	u64 began = arch_clock_ns(), took;
 	unsigned missed;
 
 	REQUIRE(t, object);
 	EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
+	EXPECT(t, took >= LIMIT && took < LIMIT + 50 * MS);
 	for (missed = 0; missed < 7; missed++) {
 		/* Sixteenfold at most. */
-		cost = MIN(took << MIN(missed, 4u), LIMIT << 4);
-		sleep_to(began + 4 * cost - MARGIN);
+		u64 again = began + took + 4 * ((took << MIN(missed, 4u)) + LEAST) - took;
+
+		sleep_to(again - MARGIN);
 		EXPECT(t, !waits(t, object));
-		sleep_to(began + 4 * cost + MARGIN / 2);
+		sleep_to(again + MARGIN);
 		began = arch_clock_ns();
 		EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
-		EXPECT(t, took >= LIMIT && took < LIMIT + 50 * MS);
+		EXPECT(t, took >= LEAST && took < LEAST + 100 * MS);
 	}
 	vm_object_put(object);
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
 
-/* A page that is wanted and does not come costs the same, and doubles nothing. */
-static void missing_page_doubles_no_charge(struct ktest *t)
+/* A page that is wanted and does not come: reclaim has not waited for it. */
+static void missing_page_costs_no_trust(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
 	struct vm_object *object = new_pager(t, ep);
-	u64 began = arch_clock_ns(), took, next;
+	u64 began = arch_clock_ns(), took;
 
 	REQUIRE(t, object);
 	EXPECT_EQ(t, object->ops->get(object, 0), -ETIMEDOUT);
+	EXPECT_EQ(t, object->ops->get(object, 1), -ETIMEDOUT);
 	took = arch_clock_ns() - began;
-	EXPECT(t, took >= LIMIT && took < LIMIT + 50 * MS);
-	next = expect_asked_at(t, object, began + 4 * took);
-	expect_asked_at(t, object, next);
+	EXPECT(t, took >= 2 * LIMIT && took < 2 * LIMIT + 100 * MS);
+	EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
+	EXPECT(t, took >= LIMIT);
+	vm_object_put(object);
+	endpoint_put(ep, RIGHT_RECEIVE);
+}
+
+/* It has less time than its trust allows: that is no silence. */
+static void a_run_at_its_end_waits_for_no_longer(struct ktest *t)
+{
+	struct endpoint *ep = endpoint_create();
+	struct vm_object *object = new_pager(t, ep);
+	u64 began = arch_clock_ns(), took;
+
+	REQUIRE(t, object);
+	EXPECT_EQ(t, object->ops->clean(object, 3, content, 0), -ETIMEDOUT);
+	EXPECT(t, arch_clock_ns() - began < 1 * MS);
+	EXPECT_EQ(t, object->ops->clean(object, 3, content, 200 * MS), -ETIMEDOUT);
+	took = arch_clock_ns() - began;
+	EXPECT(t, took >= 200 * MS && took < 250 * MS);
+	EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
+	EXPECT(t, took >= LIMIT);
 	vm_object_put(object);
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
@@ -118,9 +128,11 @@ static struct {
 	struct vm_object *object;
 	u64 late;              /* its answers come so late */
 	u64 answer;            /* other than ABI_PAGER_DONE: it does nothing else */
+	bool drops;            /* it drops what it has supplied, before it answers */
 	bool idle;             /* it does nothing else in any case */
 	struct endpoint *gift; /* sent with each answer, unless NULL */
 	unsigned calls;
+	struct ktest *t;
 } server;
 
 static void serve(void *arg)
@@ -144,6 +156,8 @@ static void serve(void *arg)
 				    server.object, msg.word[1], (uintptr_t)store);
 			else
 				(void)!pager_supply(server.object, msg.word[1], (uintptr_t)content);
+			if (server.drops)
+				EXPECT_EQ(server.t, pager_drop(server.object, msg.word[1], 1), 0);
 		}
 		msg = (struct ipc_msg){.word = {server.answer}};
 		if (server.gift) {
@@ -161,13 +175,16 @@ static void server_begin(struct ktest *t)
 	server.object = new_pager(t, server.ep);
 	server.late = server.calls = 0;
 	server.answer = ABI_PAGER_DONE;
-	server.idle = false;
+	server.idle = server.drops = false;
+	server.t = t;
 	server.gift = NULL;
 	ktest_start(2, serve, NULL);
 }
 
 static void server_end(struct ktest *t)
 {
+	/* No access has seen the page that was asked for last. */
+	port_task()->access_ns = 0;
 	struct ipc_msg msg = {.word = {STOP}};
 
 	EXPECT_EQ(t, ipc_call(server.ep, &msg, WAIT_FOREVER), 0);
@@ -176,28 +193,30 @@ static void server_end(struct ktest *t)
 	endpoint_put(server.ep, RIGHT_RECEIVE);
 }
 
-/* The test computes the remaining time too; where it is nearly 0 either result is right. */
+/* The test computes the remaining time too; where it is nearly LEAST either result is right. */
 static void late_answers_are_charged_their_time(struct ktest *t)
 {
-	static const u64 late[] = {
-	    0, 0, 900 * MS, 900 * MS, 900 * MS, 900 * MS, 0, 300 * MS, 0, 500 * MS, 0, 0};
+	static const u64 late[] = {0, 0, 300 * MS, 300 * MS, 50 * MS, 300 * MS, 0, 90 * MS};
 	unsigned i, served = 0, refused = 0;
 	s64 left = MAX_NS;
 	u64 at;
 
 	server_begin(t);
 	at = arch_clock_ns();
-	for (i = 0; i < 3 * ARRAY_SIZE(late); i++) {
+	for (i = 0; i < 12 * ARRAY_SIZE(late); i++) {
 		u64 took, now = arch_clock_ns();
 		int err;
 
 		left = MIN(left + (s64)((now - at) / 4), MAX_NS);
 		at = now;
 		server.late = late[i % ARRAY_SIZE(late)];
+		/* No silence: that has other costs. */
+		if (left > (s64)LEAST && left < (s64)(server.late + 50 * MS))
+			server.late = 50 * MS;
 		err = clean(server.object, &took);
-		if (left > (s64)(30 * MS))
+		if (left > (s64)(LEAST + 30 * MS))
 			EXPECT_EQ(t, err, 0);
-		else if (left < -(s64)(30 * MS))
+		else if (left < (s64)(LEAST - 30 * MS))
 			EXPECT_EQ(t, err, -ETIMEDOUT);
 		if (err) {
 			refused++;
@@ -207,17 +226,14 @@ static void late_answers_are_charged_their_time(struct ktest *t)
 			EXPECT(t, took >= server.late && took < server.late + 50 * MS);
 			left -= took > 10 * MS ? (s64)(took - 10 * MS) : 0;
 		}
-		thread_sleep(200 * MS);
+		thread_sleep(20 * MS);
 	}
 	EXPECT(t, served > 6 && refused > 6);
 	EXPECT_EQ(t, server.calls, served);
 	server_end(t);
 }
 
-/*
- * Answers at once cost nothing, so what silence has cost is all that counts; and one answer ends
- * its doubling.
- */
+/* One answer ends the doubling. */
 static void answer_ends_the_doubling_of_the_charge(struct ktest *t)
 {
 	u64 took, began;
@@ -226,19 +242,37 @@ static void answer_ends_the_doubling_of_the_charge(struct ktest *t)
 	server_begin(t);
 	server.late = 3 * LIMIT;
 	for (i = 0; i < 2; i++) {
-		began = arch_clock_ns();
 		EXPECT_EQ(t, clean(server.object, &took), -ETIMEDOUT);
-		sleep_to(began + (4 << i) * took + MARGIN);
+		sleep_to(arch_clock_ns() + 20 * LIMIT);
 	}
 	server.late = 0;
-	sleep_to(arch_clock_ns() + 4 * LIMIT);
 	for (i = 0; i < 100; i++)
 		EXPECT_EQ(t, clean(server.object, &took), 0);
 	server.late = 3 * LIMIT;
 	began = arch_clock_ns();
 	EXPECT_EQ(t, clean(server.object, &took), -ETIMEDOUT);
-	expect_asked_at(t, server.object, began + 4 * took);
+	sleep_to(began + 4 * (took + LEAST) - MARGIN);
+	EXPECT(t, !waits(t, server.object));
+	sleep_to(began + 4 * (took + LEAST) + MARGIN);
+	EXPECT(t, waits(t, server.object));
 	server.late = 0;
+	server_end(t);
+}
+
+/* Each refusal is charged its time, though it came at once. */
+static void refusals_are_charged(struct ktest *t)
+{
+	unsigned i, asked;
+	u64 took;
+
+	server_begin(t);
+	server.answer = ABI_PAGER_FAILED;
+	server.late = 8 * MS;
+	for (i = 0; i < 1000 && server.calls == i; i++)
+		EXPECT(t, clean(server.object, &took) < 0);
+	asked = server.calls;
+	EXPECT(t, asked >= 200 && asked < 350);
+	server.answer = ABI_PAGER_DONE;
 	server_end(t);
 }
 
@@ -275,6 +309,28 @@ static void pager_without_memory_is_asked_until_its_time_limit(struct ktest *t)
 	server_end(t);
 }
 
+/* Its pager has brought the page each time, and it was never there. */
+static void one_access_ends_in_time(struct ktest *t)
+{
+	u64 began = arch_clock_ns();
+	unsigned tries = 0;
+	int err;
+
+	server_begin(t);
+	server.drops = true;
+	server.late = 100 * MS;
+	do {
+		err = server.object->ops->get(server.object, 5);
+	} while (!err && ++tries < 100);
+	EXPECT_EQ(t, err, -ETIMEDOUT);
+	EXPECT_TOOK(t, arch_clock_ns() - began, LIMIT);
+	EXPECT(t, tries >= 8 && tries <= 10);
+	/* The next one has its own time. */
+	server.drops = false;
+	EXPECT_EQ(t, server.object->ops->get(server.object, 5), 0);
+	server_end(t);
+}
+
 /* ---- tasks of pagers ---- */
 
 static struct vm_object *pager_of_task(struct ktest *t, struct task *task, struct endpoint *ep)
@@ -288,22 +344,42 @@ static struct vm_object *pager_of_task(struct ktest *t, struct task *task, struc
 	return object;
 }
 
-static void pagers_of_one_task_share_their_trust(struct ktest *t)
+static void unlimited(struct account *own, struct account *parent)
 {
-	static struct task tasks[2];
+	unsigned i;
+
+	*own = (struct account){.parent = parent, .refs = 1};
+	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
+		own->limit[i] = ~0ULL;
+}
+
+/* The first two objects are of two tasks of one family; the last is the kernel's. */
+static void pagers_of_one_family_share_their_trust(struct ktest *t)
+{
+	static struct account first, head[2], child;
+	static struct task tasks[3];
+	struct account *const account[] = {&head[0], &child, &head[1]};
 	struct endpoint *ep = endpoint_create();
 	struct vm_object *object[4];
 	unsigned i;
 	u64 took;
 
-	for (i = 0; i < 2; i++)
+	unlimited(&first, &account_all);
+	unlimited(&head[0], &first);
+	unlimited(&head[1], &first);
+	unlimited(&child, &head[0]);
+	for (i = 0; i < 3; i++)
 		tasks[i] =
 		    (struct task){.id = 5 + i, .refs = 1, .lock = SPINLOCK("task", RANK_TASK)};
 	for (i = 0; i < 4; i++) {
-		object[i] = i < 3 ? pager_of_task(t, &tasks[i / 2], ep) : new_pager(t, ep);
+		struct account *before = account_use(i < 3 ? account[i] : account_current());
+
+		object[i] = i < 3 ? pager_of_task(t, &tasks[i], ep) : new_pager(t, ep);
+		account_use(before);
 		REQUIRE(t, object[i]);
-		EXPECT_EQ(t, pager_task(object[i]), i < 3 ? 5 + i / 2 : 0);
 	}
+	EXPECT_EQ(t, first.used[ACCOUNT_BUFFERS], 3);
+	EXPECT(t, account_pages(&first) >= 6);
 	EXPECT(t, waits(t, object[0]));
 	EXPECT(t, !waits(t, object[1]));
 	EXPECT(t, waits(t, object[2]));
@@ -312,88 +388,40 @@ static void pagers_of_one_task_share_their_trust(struct ktest *t)
 	thread_sleep(50 * S);
 	for (i = 0; i < 4; i++) {
 		thread_current()->task = &tasks[0];
-		EXPECT_EQ(t, clean(object[i], &took), i < 2 ? -EIO : -ETIMEDOUT);
-		EXPECT_EQ(t, took >= LIMIT, i >= 2);
+		EXPECT_EQ(t, clean(object[i], &took), i == 0 ? -EIO : -ETIMEDOUT);
+		EXPECT_EQ(t, took >= LEAST, i > 0);
 		ipc_forget(thread_current());
 		thread_current()->task = NULL;
 	}
 	for (i = 0; i < 4; i++)
 		vm_object_put(object[i]);
-	for (i = 0; i < 2; i++)
-		pager_trust_put(tasks[i].trust);
+	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
+		EXPECT_EQ(t, first.used[i], 0);
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
 
-static void unlimited(struct account *own)
-{
-	unsigned i;
+/* ---- the order of calls ---- */
 
-	*own = (struct account){.parent = &account_all, .refs = 1};
-	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
-		own->limit[i] = ~0ULL;
+/* What is handed over is before what is wanted. */
+static void want_a_page(void *arg)
+{
+	(void)!server.object->ops->get(server.object, (u32)(uintptr_t)arg);
 }
 
-/* Pages that others than the pager's task have from it, each once, until it drops them. */
-static void pages_count_for_the_pager_that_supplied_them(struct ktest *t)
+static void a_page_that_is_handed_over_goes_first(struct ktest *t)
 {
-	static const u32 index[] = {0, 63, 64, 100, 129};
-	static struct account own;
-	struct account *before;
-	struct vm_object *plain;
-	unsigned i;
+	u64 took;
 
-	unlimited(&own);
-	before = account_use(&own);
 	server_begin(t);
-	account_use(before);
-	for (i = 0; i < ARRAY_SIZE(index); i++) {
-		EXPECT_EQ(t, pager_served(server.object), i);
-		EXPECT_EQ(t, server.object->ops->get(server.object, index[i]), 0);
-		EXPECT_EQ(t, server.calls, i + 1);
-		/* The page is present: the pager is not asked. */
-		EXPECT_EQ(t, server.object->ops->get(server.object, index[i]), 0);
-		EXPECT_EQ(t, server.calls, i + 1);
-		EXPECT_EQ(t, pager_served(server.object), i + 1);
-	}
-	/* A supply for its own use is never charged. */
-	account_use(&own);
-	EXPECT_EQ(t, server.object->ops->get(server.object, 1), 0);
-	account_use(before);
-	EXPECT_EQ(t, pager_served(server.object), 5);
-	EXPECT_EQ(t, pager_drop(server.object, 1, 62), 0);
-	EXPECT_EQ(t, pager_served(server.object), 5);
-	EXPECT_EQ(t, pager_drop(server.object, 63, 2), 0);
-	EXPECT_EQ(t, pager_served(server.object), 3);
-	EXPECT_EQ(t, pager_drop(server.object, 100, 30), 0);
-	EXPECT_EQ(t, pager_served(server.object), 1);
-	EXPECT_EQ(t, pager_drop(server.object, 0, NR), 0);
-	EXPECT_EQ(t, pager_served(server.object), 0);
-	EXPECT(t, pager_first_in(server.object, 1) && !pager_first_in(server.object, 1));
-	EXPECT(t, pager_first_in(server.object, 2) && !pager_first_in(server.object, 2));
-	REQUIRE(t, !vm_object_create(&kernel_memory, OBJ_ANON, 1, NULL, NULL, &plain));
-	EXPECT(t, !pager_served(plain) && !pager_task(plain) && !pager_first_in(plain, 3));
-	vm_object_put(plain);
-	server_end(t);
-}
-
-/* It answers that it has supplied the page, or that it cannot. */
-static void pages_that_were_not_supplied_do_not_count(struct ktest *t)
-{
-	static const u64 answers[] = {ABI_PAGER_DONE, ABI_PAGER_FAILED};
-	static struct account own;
-	struct account *before;
-	unsigned i;
-
-	unlimited(&own);
-	before = account_use(&own);
-	server_begin(t);
-	account_use(before);
-	server.idle = true;
-	for (i = 0; i < ARRAY_SIZE(answers); i++) {
-		server.answer = answers[i];
-		EXPECT_EQ(t, server.object->ops->get(server.object, i), -EIO);
-		EXPECT_EQ(t, pager_served(server.object), 0);
-	}
+	server.late = 100 * MS;
+	ktest_start(1, want_a_page, (void *)1);
+	ktest_start(3, want_a_page, (void *)2);
+	thread_sleep(10 * MS);
+	/* It is busy with one, and another waits. */
+	EXPECT_EQ(t, clean(server.object, &took), 0);
+	EXPECT(t, took >= 150 * MS && took < 250 * MS);
+	ktest_join(1);
+	ktest_join(3);
 	server_end(t);
 }
 
@@ -446,10 +474,10 @@ static void objects_and_limits_of_time_have_bounds(struct ktest *t)
 }
 
 KTEST_SUITE(silence_trust, 0, KTEST(each_silence_costs_twice_as_much_as_the_one_before),
-    KTEST(missing_page_doubles_no_charge), KTEST(late_answers_are_charged_their_time),
+    KTEST(missing_page_costs_no_trust), KTEST(a_run_at_its_end_waits_for_no_longer),
+    KTEST(refusals_are_charged), KTEST(late_answers_are_charged_their_time),
     KTEST(answer_ends_the_doubling_of_the_charge),
     KTEST(pager_without_memory_is_asked_until_its_time_limit),
-    KTEST(pagers_of_one_task_share_their_trust),
-    KTEST(pages_count_for_the_pager_that_supplied_them),
-    KTEST(pages_that_were_not_supplied_do_not_count), KTEST(capabilities_in_answers_are_dropped),
+    KTEST(pagers_of_one_family_share_their_trust), KTEST(a_page_that_is_handed_over_goes_first),
+    KTEST(one_access_ends_in_time), KTEST(capabilities_in_answers_are_dropped),
     KTEST(objects_and_limits_of_time_have_bounds));

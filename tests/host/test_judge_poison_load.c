@@ -27,13 +27,15 @@ static void a_page_holds_its_number_at_both_ends(struct ktest *t)
 	/* Cleaned between the user's two writes, or damaged. */
 	data[0] = 5;
 	data[ARRAY_SIZE(data) - 1] = 5;
-	EXPECT(t, !store_clean(soak.object, 3, data) && !soak.wrong && soak.store[3] == 5);
+	EXPECT(t,
+	    !store_clean(soak.object, 3, data, WAIT_FOREVER) && !soak.wrong && soak.store[3] == 5);
 	data[0] = 6;
-	EXPECT(t, !store_clean(soak.object, 3, data) && !soak.wrong && soak.store[3] == 6);
+	EXPECT(t,
+	    !store_clean(soak.object, 3, data, WAIT_FOREVER) && !soak.wrong && soak.store[3] == 6);
 	data[0] = 7;
-	EXPECT(t, !store_clean(soak.object, 3, data) && soak.wrong == 1);
+	EXPECT(t, !store_clean(soak.object, 3, data, WAIT_FOREVER) && soak.wrong == 1);
 	data[0] = 4;
-	EXPECT(t, !store_clean(soak.object, 3, data) && soak.wrong == 2);
+	EXPECT(t, !store_clean(soak.object, 3, data, WAIT_FOREVER) && soak.wrong == 2);
 	scene_end();
 }
 

@@ -49,7 +49,9 @@ static struct zone *short_of(unsigned lacks, unsigned evictable)
 static void expect_run(
     struct ktest *t, struct zone *zone, u64 waiting, bool enough, const char *said)
 {
-	EXPECT_EQ(t, reclaim_zone(&world->nodes[0], zone, waiting), enough);
+	u64 pagers_ns = RUN_PAGERS_NS;
+
+	EXPECT_EQ(t, reclaim_zone(&world->nodes[0], zone, waiting, &pagers_ns), enough);
 	EXPECT_SAID(t, said);
 }
 

@@ -185,9 +185,9 @@ static void slots_are_checked_again_under_the_lock(struct ktest *t)
 	LATE(t, &s.object->lock, 1, remove_it, vm_object_pin(s.object, 5, &page), -ENOENT);
 	LATE(t, &s.object->lock, 1, supply_it, vm_object_has(s.object, 5), 1);
 	LATE(t, &s.object->lock, 1, remove_it, vm_object_has(s.object, 5), 0);
-	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 1);
+	EXPECT_EQ(t, vm_object_pages(s.object, ZONE_MOVABLE), 1);
 	/* The second time it checks before there is a table of slots. */
-	LATE(t, &s.object->lock, 2, supply_far, vm_object_unmapped(s.object, ZONE_MOVABLE), 2);
+	LATE(t, &s.object->lock, 2, supply_far, vm_object_pages(s.object, ZONE_MOVABLE), 2);
 	vm_object_put(s.object);
 	/* With the other half of the object: no table. */
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 600), 0);
@@ -231,12 +231,12 @@ static void space_is_checked_again_under_its_lock(struct ktest *t)
 	    1);
 	map_it();
 	EXPECT_EQ(t, vm_fault(s.space, page_at(5), VM_WRITE), 0);
-	/* It is removed just after it was counted: the one behind it is found all the same. */
+	/* It is removed just before it is counted: the one behind it is found all the same. */
 	memset(&late, 0, sizeof(late));
 	late.lock = &s.space->lock;
 	late.after = 2;
 	late.then = unmap_five;
-	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 2);
+	EXPECT_EQ(t, vm_space_resident(s.space, ZONE_MOVABLE, NULL, NULL), 1);
 	EXPECT_EQ(t, late.calls, 1);
 	end(t);
 }

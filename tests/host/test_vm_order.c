@@ -334,14 +334,14 @@ static void a_slot_is_filled_once(struct ktest *t)
 	free = memory_free_pages(s.mem);
 	STOPS(t, "supply.page", lose_it, vm_object_supply(s.object, 1, NULL), -EHWPOISON);
 	EXPECT_EQ(t, vm_object_present(s.object), 1);
-	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 0);
+	EXPECT_EQ(t, vm_object_pages(s.object, ZONE_MOVABLE), 1);
 	EXPECT_EQ(t, vm_object_remove(s.object, 1, 1), 0);
 	EXPECT(t, !vm_object_has(s.object, 1));
 	EXPECT_EQ(t, vm_object_present(s.object), 1);
 	STOPS(t, "supply.page", mark_it, vm_object_supply(s.object, 1, NULL), -EAGAIN);
 	EXPECT(t, vm_object_has(s.object, 1));
 	EXPECT_EQ(t, vm_object_pin(s.object, 1, &page), -EAGAIN);
-	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 0);
+	EXPECT_EQ(t, vm_object_pages(s.object, ZONE_MOVABLE), 1);
 	unmark_it();
 	EXPECT_EQ(t, memory_free_pages(s.mem), free);
 	STOPS(t, "supply.page", supply_it, vm_object_supply(s.object, 1, NULL), -EEXIST);

@@ -309,8 +309,9 @@ static void events_are_printed_in_words(struct ktest *t)
 static void counts_of_each_kind_are_printed(struct ktest *t)
 {
 	static const char *const names[] = {"tasks", "threads", "objects", "regions", "page tables",
-	    "slot tables", "endpoints", "messages", "slab 16", "slab 32", "slab 64", "slab 128",
-	    "slab 256", "slab 512", "slab 1024", "slab 2048", "larger blocks"};
+	    "slot tables", "endpoints", "messages", "pagers", "task records", "pages",
+	    "pages MOVABLE", "slab 16", "slab 32", "slab 64", "slab 128", "slab 256", "slab 512",
+	    "slab 1024", "slab 2048", "larger blocks"};
 	static char want[1024];
 	struct counts now;
 	unsigned i, at = 0;
@@ -342,7 +343,7 @@ static void a_difference_is_named(struct ktest *t)
 	EXPECT(t, !strcmp(counts_differ(&a, &b, &in_a, &in_b), "slab 16"));
 	EXPECT_EQ(t, in_a - in_b, 1);
 	b.kind[NR_ACCOUNT_KINDS - 1] += 2;
-	EXPECT(t, !strcmp(counts_differ(&a, &b, &in_a, &in_b), "messages"));
+	EXPECT(t, !strcmp(counts_differ(&a, &b, &in_a, &in_b), "pages MOVABLE"));
 	EXPECT_EQ(t, in_b - in_a, 2);
 	b.kind[0]++;
 	EXPECT(t, !strcmp(counts_differ(&a, &b, &in_a, &in_b), "tasks"));

@@ -60,9 +60,9 @@ static unused int copy_vm_object_supply(struct vm_object *object, u32 index, con
 static unused int copy_vm_object_supply_by(
     struct vm_object *object, u32 index, int (*fill)(void *page, void *arg), void *arg);
 static unused int copy_vm_object_remove(struct vm_object *object, u32 index, u32 nr);
+static unused u32 copy_vm_object_remove_some(struct vm_object *object, u32 index, u32 nr);
 static unused bool copy_vm_object_has(struct vm_object *object, u32 index);
-static unused unsigned long copy_vm_object_unmapped(
-    struct vm_object *object, enum zone_kind highest);
+static unused unsigned long copy_vm_object_pages(struct vm_object *object, enum zone_kind highest);
 static unused int copy_vm_object_pin(struct vm_object *object, u32 index, struct page **page);
 static unused struct vm_region *copy_region_find(struct vm_space *space, uintptr_t va);
 static unused int copy_vm_space_create(struct memory *mem, struct vm_space **out);
@@ -74,56 +74,57 @@ static unused int copy_vm_unmap(struct vm_space *space, uintptr_t va, unsigned l
 static unused int copy_vm_protect(
     struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot);
 static unused unsigned long copy_vm_space_resident(struct vm_space *space, enum zone_kind highest,
-    void (*fn)(const struct vm_object *object, unsigned long nr, void *arg), void *arg);
+    void (*fn)(struct vm_object *object, unsigned long nr, void *arg), void *arg);
 static unused int copy_vm_fault(struct vm_space *space, uintptr_t va, unsigned access);
 
-#define pt_init             copy_pt_init
-#define pt_destroy          copy_pt_destroy
-#define pt_prepare          copy_pt_prepare
-#define pt_entry            copy_pt_entry
-#define pt_entry_anew       copy_pt_entry_anew
-#define pt_next             copy_pt_next
-#define use_get             copy_use_get
-#define use_put             copy_use_put
-#define rmap_add            copy_rmap_add
-#define rmap_remove         copy_rmap_remove
-#define rmap_cut            copy_rmap_cut
-#define rmap_stale          copy_rmap_stale
-#define rmap_map            copy_rmap_map
-#define rmap_take_entry     copy_rmap_take_entry
-#define rmap_age            copy_rmap_age
-#define rmap_unmap          copy_rmap_unmap
-#define rmap_restore        copy_rmap_restore
-#define rmap_migrate        copy_rmap_migrate
-#define rmap_arrive         copy_rmap_arrive
-#define object_wait         copy_object_wait
-#define object_lock         copy_object_lock
-#define object_slot         copy_object_slot
-#define object_lookup       copy_object_lookup
-#define object_prepare      copy_object_prepare
-#define object_fill         copy_object_fill
-#define object_tryget       copy_object_tryget
-#define lru_get_object      copy_lru_get_object
-#define lru_get_objects     copy_lru_get_objects
-#define vm_object_create    copy_vm_object_create
-#define vm_object_get       copy_vm_object_get
-#define vm_object_put       copy_vm_object_put
-#define vm_object_put_many  copy_vm_object_put_many
-#define vm_object_supply    copy_vm_object_supply
-#define vm_object_supply_by copy_vm_object_supply_by
-#define vm_object_remove    copy_vm_object_remove
-#define vm_object_has       copy_vm_object_has
-#define vm_object_unmapped  copy_vm_object_unmapped
-#define vm_object_pin       copy_vm_object_pin
-#define region_find         copy_region_find
-#define vm_space_create     copy_vm_space_create
-#define vm_space_get        copy_vm_space_get
-#define vm_space_put        copy_vm_space_put
-#define vm_map              copy_vm_map
-#define vm_unmap            copy_vm_unmap
-#define vm_protect          copy_vm_protect
-#define vm_space_resident   copy_vm_space_resident
-#define vm_fault            copy_vm_fault
+#define pt_init               copy_pt_init
+#define pt_destroy            copy_pt_destroy
+#define pt_prepare            copy_pt_prepare
+#define pt_entry              copy_pt_entry
+#define pt_entry_anew         copy_pt_entry_anew
+#define pt_next               copy_pt_next
+#define use_get               copy_use_get
+#define use_put               copy_use_put
+#define rmap_add              copy_rmap_add
+#define rmap_remove           copy_rmap_remove
+#define rmap_cut              copy_rmap_cut
+#define rmap_stale            copy_rmap_stale
+#define rmap_map              copy_rmap_map
+#define rmap_take_entry       copy_rmap_take_entry
+#define rmap_age              copy_rmap_age
+#define rmap_unmap            copy_rmap_unmap
+#define rmap_restore          copy_rmap_restore
+#define rmap_migrate          copy_rmap_migrate
+#define rmap_arrive           copy_rmap_arrive
+#define object_wait           copy_object_wait
+#define object_lock           copy_object_lock
+#define object_slot           copy_object_slot
+#define object_lookup         copy_object_lookup
+#define object_prepare        copy_object_prepare
+#define object_fill           copy_object_fill
+#define object_tryget         copy_object_tryget
+#define lru_get_object        copy_lru_get_object
+#define lru_get_objects       copy_lru_get_objects
+#define vm_object_create      copy_vm_object_create
+#define vm_object_get         copy_vm_object_get
+#define vm_object_put         copy_vm_object_put
+#define vm_object_put_many    copy_vm_object_put_many
+#define vm_object_supply      copy_vm_object_supply
+#define vm_object_supply_by   copy_vm_object_supply_by
+#define vm_object_remove      copy_vm_object_remove
+#define vm_object_remove_some copy_vm_object_remove_some
+#define vm_object_has         copy_vm_object_has
+#define vm_object_pages       copy_vm_object_pages
+#define vm_object_pin         copy_vm_object_pin
+#define region_find           copy_region_find
+#define vm_space_create       copy_vm_space_create
+#define vm_space_get          copy_vm_space_get
+#define vm_space_put          copy_vm_space_put
+#define vm_map                copy_vm_map
+#define vm_unmap              copy_vm_unmap
+#define vm_protect            copy_vm_protect
+#define vm_space_resident     copy_vm_space_resident
+#define vm_fault              copy_vm_fault
 
 #include <quarry/account.h>
 #include <quarry/sched_point.h>

@@ -12,7 +12,7 @@ int store_get(struct vm_object *object, u32 index)
 	return err == -EEXIST || err == -EAGAIN ? 0 : err;
 }
 
-static int store_clean(struct vm_object *object, u32 index, const void *data)
+static int store_clean(struct vm_object *object, u32 index, const void *data, u64 limit_ns)
 {
 	struct store *s = object->pager;
 	u32 nr = atomic_add(&s->cleans, 1u);

@@ -92,7 +92,7 @@ void server_end(struct ktest *t, struct server *s)
 
 int server_clean(const struct server *s, u32 index, const void *data)
 {
-	return s->object->ops->clean(s->object, index, data);
+	return s->object->ops->clean(s->object, index, data, WAIT_FOREVER);
 }
 
 const void *server_page(const struct server *s)

@@ -30,7 +30,7 @@ REFUSED = ("ldt.", "regs.")
 GENERAL_PROTECTION = "general protection"
 
 
-SCHED, OOM = 6, 7  # the numbers of the subjects
+SCHED, OOM, PAID, RECLAIM = 6, 7, 8, 9  # the numbers of the subjects
 
 
 def judge(run, least):
@@ -61,6 +61,27 @@ def test_hostile_on_oom(boot):
     run = boot(f"selftest=none user=hostile user_arg={OOM}", programs=True, mem=64)
     assert set(judge(run, 14)) == {"oom"}
     assert run.has(r"oom: .*the most: killed"), run.story()
+
+
+def test_hostile_to_reclaim(boot):
+    """Whatever pagers do, a task that takes all memory is killed in time, and a killed one is
+    gone."""
+    run = boot(
+        f"selftest=none user=hostile user_arg={RECLAIM}",
+        programs=True,
+        mem=64,
+        cpus=1,
+        icount=True,
+        shift=3,
+    )
+    assert set(judge(run, 4)) == {"reclaim"}
+
+
+@pytest.mark.parametrize("cpus", [1, 2, 4])
+def test_hostile_that_hide_what_they_take(boot, cpus):
+    """A page is paid for by the task that has created its object: that one is killed."""
+    run = boot(f"selftest=none user=hostile user_arg={PAID}", programs=True, mem=64, cpus=cpus)
+    assert set(judge(run, 4)) == {"paid"}
 
 
 @pytest.mark.parametrize("cpu", MODELS)

@@ -10,8 +10,8 @@ import soak
 
 QUIET = "selftest=none"
 ROW = re.compile(
-    r"^oom: +(?P<id>\d+) (?P<name>\S+) +(?P<threads>\d+) +(?P<anon>\d+) +(?P<pager>\d+) "
-    r"+(?P<unmapped>\d+)"
+    r"^oom: +(?P<id>\d+) (?P<name>\S+) +(?P<family>\d+) +(?P<threads>\d+) +(?P<own>\d+)"
+    r" +(?P<shared>\d+) +(?P<has>\d+)"
     r" +(?P<kernel>\d+)"
     r"(?P<remark>|  .*)$",
     re.MULTILINE,
@@ -29,7 +29,7 @@ def over(boot):
 
 
 def finished(run):
-    """The pages that each hog had in the end."""
+    """The pages of each hog that has verified its own and ended."""
     return [int(n) for n in re.findall(r"^hog: (\d+) pages, 0 of them wrong$", run.text, re.M)]
 
 
@@ -39,20 +39,30 @@ def killed(run):
     assert len(re.findall(r"^oom: no memory for ", run.text, re.MULTILINE)) == 1, run.story()
     rows = [m.groupdict() for m in ROW.finditer(run.text)]
     for row in rows:
-        row["pages"] = int(row["anon"]) + int(row["pager"]) + int(row["unmapped"])
+        row["pages"] = int(row["own"]) - int(row["shared"]) + int(row["has"])
     victims = [row for row in rows if row["remark"] == "  the most: killed"]
     assert len(victims) == 1, run.story()
     victim = victims[0]
     assert victim["pages"] == max(
-        row["pages"] for row in rows if not re.search("exempt|not counted", row["remark"])
+        row["pages"] for row in rows if "exempt" not in row["remark"]
     ), run.story()
-    # Its memory is back, all that it had mapped at least: free, or taken by others since.
+    # The table adds up to all memory.
+    sums = re.search(
+        r"^oom: (\d+) pages are charged, (\d+) are free, (\d+) are the kernel's own$",
+        run.text,
+        re.MULTILINE,
+    )
+    managed = int(re.search(r"; of (\d+) pages in use none can be reclaimed", run.text).group(1))
+    assert sum(map(int, sums.groups())) == managed, run.story()
+    # Its memory is back, all that it paid for and no other has mapped at least: free, or taken by
+    # others since.
     others = sum(row["pages"] for row in rows if row is not victim)
     gone = re.findall(
         r"^oom: task (\d+) (\S+) is gone, (\d+) pages are free$", run.text, re.MULTILINE
     )
     assert [g[:2] for g in gone] == [(victim["id"], victim["name"])], run.story()
-    assert int(gone[0][2]) + max(0, sum(finished(run)) - others) >= victim["pages"], run.story()
+    bound = int(victim["own"]) - int(victim["shared"])
+    assert int(gone[0][2]) + max(0, sum(finished(run)) - others) >= bound, run.story()
     return rows, victim
 
 
@@ -86,28 +96,22 @@ def test_twice_the_memory_anonymous(over, case):
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
     rows, victim = killed(run)
     assert victim["name"] == "hog" and len(rows) == 5, run.story()
-    assert (
-        int(victim["unmapped"]) > victim["pages"] // 2
-        if case == 3
-        else int(victim["unmapped"]) == 0
-    ), run.story()
     assert len(finished(run)) == 3 and min(finished(run)) > 2000, run.story()
 
 
 def test_pager_in_use_is_not_killed(over):
+    """Its pages are there and mapped outside its family: its end would lose them."""
     run = over(6)
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
     rows, victim = killed(run)
     pager = next(row for row in rows if row["name"] == "pager")
-    spared = re.fullmatch(r"  pager: (\d+) not counted", pager["remark"])
-    assert (
-        victim["name"] == "hog" and spared and int(spared.group(1)) > 0.9 * pager["pages"]
-    ), run.story()
-    assert pager["pages"] > victim["pages"], run.story()
+    assert victim["name"] == "hog", run.story()
+    assert int(pager["own"]) > victim["pages"], run.story()
+    assert int(pager["shared"]) > 0.9 * int(pager["own"]), run.story()
 
 
 def test_pager_for_a_few_pages_is_killed(over):
-    """Pages that it supplied to other tasks do not count, all others do."""
+    """Pages that it supplied to other tasks do not count, all others do, its store too."""
     run = over(7)
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
     _, victim = killed(run)

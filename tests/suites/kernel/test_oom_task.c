@@ -15,6 +15,7 @@
  */
 static struct task *task_with(struct ktest *t, unsigned nr, bool first, struct vm_object **object)
 {
+	struct account *before;
 	struct task *task;
 	unsigned i;
 
@@ -23,6 +24,7 @@ static struct task *task_with(struct ktest *t, unsigned nr, bool first, struct v
 		return NULL;
 	}
 	task->first = first;
+	before = account_use(task->account);
 	if (vm_object_create(&kernel_memory, OBJ_ANON, NR, NULL, NULL, object) ||
 	    vm_map(task->space, WINDOW, NR, VM_READ | VM_WRITE, *object, 0))
 		EXPECT(t, !"its memory");
@@ -30,6 +32,7 @@ static struct task *task_with(struct ktest *t, unsigned nr, bool first, struct v
 	for (i = 0; i < nr; i++)
 		EXPECT_EQ(t, copy_to_user(WINDOW + i * PAGE_SIZE, &i, sizeof(i)), 0);
 	space_use(NULL);
+	account_use(before);
 	return task;
 }
 
@@ -76,6 +79,17 @@ static void use_tables(struct ktest *t, struct task *task, struct vm_object *obj
 	account_use(before);
 }
 
+/* A task below @parent, as if that had started it. */
+static struct task *child_with(
+    struct ktest *t, const struct task *parent, unsigned nr, struct vm_object **object)
+{
+	struct account *before = account_use(parent->account);
+	struct task *task = task_with(t, nr, false, object);
+
+	account_use(before);
+	return task;
+}
+
 static bool is_victim(const struct task *task)
 {
 	return task->victim && task->ending == TASK_KILLED && task->status == -ENOMEM;
@@ -104,31 +118,108 @@ static void task_with_the_most_pages_is_killed(struct ktest *t)
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
 }
 
-static void unmapped_pages_count_for_their_holder(struct ktest *t)
+/* Without an entry of a page table, and without a handle. */
+static void pages_count_for_their_account_though_nobody_maps_them(struct ktest *t)
 {
 	struct vm_object *object[2];
-	struct task *task[2];
-	struct cap cap = {.kind = CAP_OBJECT, .rights = RIGHT_READ};
-	unsigned i, j;
+	struct task *hides = task_with(t, 12, false, &object[0]),
+	            *shows = task_with(t, 10, false, &object[1]);
 
-	for (i = 0; i < 2; i++) {
-		task[i] = task_with(t, i ? 10 : 12, false, &object[i]);
-		REQUIRE(t, task[i]);
-		/* Twice in the table, and still its pages are there once. */
-		cap.object = object[i];
-		for (j = 0; j < 2; j++) {
-			cap_get(&cap);
-			EXPECT(t, cap_install(&task[i]->caps, &cap) > 0);
-		}
-		EXPECT_EQ(t, cap_table_unmapped(&task[i]->caps, ZONE_MOVABLE), 0);
-	}
-	/* Neither the mapped pages nor the others are as many as the other task's. */
-	EXPECT_EQ(t, vm_unmap(task[0]->space, WINDOW + 7 * PAGE_SIZE, NR - 7), 0);
-	EXPECT_EQ(t, cap_table_unmapped(&task[0]->caps, ZONE_MOVABLE), 5);
+	REQUIRE(t, hides && shows);
+	EXPECT_EQ(t, vm_map(hides->space, 2 * WINDOW, NR, VM_READ, object[0], 0), 0);
+	EXPECT_EQ(t, vm_unmap(hides->space, WINDOW, NR), 0);
+	EXPECT_EQ(t, vm_space_resident(hides->space, ZONE_MOVABLE, NULL, NULL), 0);
 	EXPECT(t, ask());
-	EXPECT(t, is_victim(task[0]) && !task[1]->ending);
-	leave(task[0], object[0]);
-	leave(task[1], object[1]);
+	EXPECT(t, is_victim(hides) && !shows->ending);
+	leave(hides, object[0]);
+	leave(shows, object[1]);
+}
+
+/* It has them mapped, and a handle; its death would free nothing. */
+static void pages_do_not_count_for_who_was_given_them(struct ktest *t)
+{
+	struct task *client, *server;
+	struct vm_object *object, *own;
+	struct cap cap = {.kind = CAP_OBJECT, .rights = RIGHT_READ};
+	unsigned i;
+
+	client = task_with(t, 20, false, &object);
+	server = task_with(t, 5, false, &own);
+	REQUIRE(t, client && server);
+	cap.object = object;
+	cap_get(&cap);
+	EXPECT(t, cap_install(&server->caps, &cap) > 0);
+	EXPECT_EQ(t, vm_map(server->space, 2 * WINDOW, NR, VM_READ, object, 0), 0);
+	space_use(server->space);
+	for (i = 0; i < 20; i++) {
+		u32 word;
+
+		EXPECT_EQ(t, copy_from_user(&word, 2 * WINDOW + i * PAGE_SIZE, sizeof(word)), 0);
+		EXPECT_EQ(t, word, i);
+	}
+	space_use(NULL);
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(client) && !server->ending);
+	/* Now that nobody pays for them any more, they count for who has them. */
+	leave(client, object);
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(server));
+	leave(server, own);
+}
+
+/* One that is mapped by nobody counts for who has a handle, once; in no handle, for the family. */
+static void pages_of_the_dead_count_for_who_is_left(struct ktest *t)
+{
+	struct vm_object *none, *object, *own[3];
+	struct task *first = task_with(t, 1, true, &none), *head, *child, *other;
+	struct cap cap = {.kind = CAP_OBJECT, .rights = RIGHT_READ};
+	s64 handle[2];
+	unsigned i;
+
+	REQUIRE(t, first);
+	head = child_with(t, first, 30, &object);
+	REQUIRE(t, head);
+	child = child_with(t, head, 2, &own[0]);
+	other = child_with(t, first, 25, &own[1]);
+	REQUIRE(t, child && other);
+	cap.object = object;
+	for (i = 0; i < 2; i++) {
+		cap_get(&cap);
+		handle[i] = cap_install(&child->caps, &cap);
+		EXPECT(t, handle[i] > 0);
+	}
+	vm_object_get(object); /* as a message would */
+	leave(head, object);
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(child) && !other->ending);
+	leave(child, own[0]);
+	child = NULL;
+	vm_object_put(object);
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(other));
+	leave(other, own[1]);
+	leave(first, none);
+}
+
+static void pages_in_a_message_count_for_their_family(struct ktest *t)
+{
+	struct vm_object *none, *object, *own[2];
+	struct task *first = task_with(t, 1, true, &none), *head, *child, *other;
+
+	REQUIRE(t, first);
+	head = child_with(t, first, 30, &object);
+	REQUIRE(t, head);
+	child = child_with(t, head, 2, &own[0]);
+	other = child_with(t, first, 25, &own[1]);
+	REQUIRE(t, child && other);
+	vm_object_get(object);
+	leave(head, object);
+	EXPECT(t, ask());
+	EXPECT(t, is_victim(child) && !other->ending);
+	vm_object_put(object);
+	leave(child, own[0]);
+	leave(other, own[1]);
+	leave(first, none);
 }
 
 static void kernel_allocations_count_for_their_task(struct ktest *t)
@@ -138,10 +229,6 @@ static void kernel_allocations_count_for_their_task(struct ktest *t)
 	            *tables = task_with(t, 1, false, &object[1]);
 
 	REQUIRE(t, many && tables);
-	/*
-	 * One page, mapped often: in its tables it counts each time, but there are more tables
-	 * than that.
-	 */
 	use_tables(t, tables, object[1], 80);
 	EXPECT_EQ(t, vm_object_present(object[1]), 1);
 	EXPECT_EQ(t, vm_unmap(tables->space, WINDOW, 81 * PT_ENTRIES), 0);
@@ -170,17 +257,6 @@ static void pages_that_the_request_cannot_use_do_not_count(struct ktest *t)
 	}
 	leave(movable, object[0]);
 	leave(tables, object[1]);
-}
-
-/* A task below @parent, as if that had started it. */
-static struct task *child_with(
-    struct ktest *t, const struct task *parent, unsigned nr, struct vm_object **object)
-{
-	struct account *before = account_use(parent->account);
-	struct task *task = task_with(t, nr, false, object);
-
-	account_use(before);
-	return task;
 }
 
 /*
@@ -300,6 +376,25 @@ static void killed_victim_exits(struct ktest *t)
 	}
 }
 
+/* What its handles keep counts for who started it. */
+static void an_ended_task_counts_until_its_last_reference_goes(struct ktest *t)
+{
+	struct vm_object *none, *object;
+	struct task *parent = task_with(t, 1, false, &none), *child;
+	const u64 *records = &parent->account->used[ACCOUNT_RECORDS];
+
+	REQUIRE(t, parent);
+	EXPECT_EQ(t, *records, 0);
+	child = child_with(t, parent, 1, &object);
+	REQUIRE(t, child);
+	task_get(child);
+	leave(child, object);
+	EXPECT(t, *records * (PAGE_SIZE / 32) > sizeof(struct task));
+	task_put(child);
+	EXPECT_EQ(t, *records, 0);
+	leave(parent, none);
+}
+
 /* ---- a killed task frees every page, despite references ---- */
 
 static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
@@ -323,62 +418,79 @@ static void a_pinned_page_comes_back_with_its_pin(struct ktest *t)
 
 #define COLUMNS                                                                                    \
 	"; of * pages in use none can be reclaimed\n"                                              \
-	"oom:  task name          threads     anon    pager unmapped   kernel\n"
+	"oom:  task name         family  threads    pages  -shared     +has  +kernel\n"
 #define TABLE        "oom: no memory for the kernel, 1 page, flags 0x1" COLUMNS
 #define TABLE_KERNEL "oom: no memory for the kernel, 1 page, flags 0" COLUMNS
-#define GONE         "oom: task * test is gone, * pages are free\n"
+#define SUM          "oom: * pages are charged, * are free, * are the kernel's own\n"
+#define GONE_TOO     "oom: task * test is gone, * pages are free\n"
+#define GONE         SUM GONE_TOO
 
 KTEST_SUITE(oom_task, 0,
     KTEST(task_with_the_most_pages_is_killed,
-        .says = TABLE "oom: * test * 0 * 10 * 0 * 0 * 4\n"
-                      "oom: * test * 0 * 20 * 0 * 0 * 4  the most: killed\n"
-                      "oom: * test * 0 * 10 * 0 * 0 * 4\n" GONE),
-    KTEST(unmapped_pages_count_for_their_holder,
-        .says = TABLE "oom: * test * 0 * 7 * 0 * 5 * 4  the most: killed\n"
-                      "oom: * test * 0 * 10 * 0 * 0 * 4\n" GONE),
+        .says = TABLE "oom: * test * 0 * 10 * 0 * 0 * 6\n"
+                      "oom: * test * 0 * 20 * 0 * 0 * 6  the most: killed\n"
+                      "oom: * test * 0 * 10 * 0 * 0 * 6\n" GONE),
+    KTEST(pages_count_for_their_account_though_nobody_maps_them,
+        .says = TABLE "oom: * test * 0 * 12 * 0 * 0 * 6  the most: killed\n"
+                      "oom: * test * 0 * 10 * 0 * 0 * 6\n" GONE),
+    KTEST(pages_do_not_count_for_who_was_given_them,
+        .says = TABLE "oom: * test * 0 * 20 * 0 * 0 * 6  the most: killed\n"
+                      "oom: * test * 0 * 5 * 0 * 0 * 7\n" GONE TABLE
+                      "oom: * test * 0 * 5 * 0 * 20 * 7  the most: killed\n" GONE),
+    KTEST(pages_of_the_dead_count_for_who_is_left,
+        .says = TABLE "oom: * test * 0 * 31 * 30 * 0 * *  first task: exempt\n"
+                      "oom: * test * 0 * 2 * 0 * 30 * 6  the most: killed\n"
+                      "oom: * test * 0 * 25 * 0 * 0 * 6\n" GONE TABLE
+                      "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
+                      "oom: * test * 0 * 25 * 0 * 0 * 6  the most: killed\n" GONE),
+    KTEST(pages_in_a_message_count_for_their_family,
+        .says = TABLE "oom: * test * 0 * 31 * 0 * 0 * *  first task: exempt\n"
+                      "oom: * test * 0 * 2 * 0 * 0 * 6  the most: killed\n"
+                      "oom: * test * 0 * 25 * 0 * 0 * 6\n" GONE),
     KTEST(kernel_allocations_count_for_their_task,
-        .says = TABLE "oom: * test * 0 * 60 * 0 * 0 * 4\n"
-                      "oom: * test * 0 * 0 * 0 * 0 * 84  the most: killed\n" GONE),
+        .says = TABLE "oom: * test * 0 * 60 * 0 * 0 * 6\n"
+                      "oom: * test * 0 * 1 * 0 * 0 * 86  the most: killed\n" GONE),
     KTEST(pages_that_the_request_cannot_use_do_not_count,
         .says = TABLE_KERNEL
-        "oom: * test * 0 * 0 * 0 * 0 * 4  and 60 in other zones\n"
-        "oom: * test * 0 * 0 * 0 * 0 * 24  the most: killed  and 21 in other zones\n" TABLE
-        "oom: * test * 0 * 60 * 0 * 0 * 4  the most: killed\n"
-        "oom: * test * 0 * 21 * 0 * 0 * 24  ending\n" GONE GONE),
+        "oom: * test * 0 * 0 * 0 * 0 * 6  and 60 in other zones\n"
+        "oom: * test * 0 * 0 * 0 * 0 * 26  the most: killed  and 1 in other zones\n" SUM TABLE
+        "oom: * test * 0 * 60 * 0 * 0 * 6  the most: killed\n"
+        "oom: * test * 0 * 1 * 0 * 0 * 26  ending\n" GONE GONE_TOO),
     KTEST(family_with_the_most_pages_loses_its_largest_task,
-        .says = TABLE "oom: * test * 0 * 1 * 0 * 0 * 14  first task: exempt\n"
-                      "oom: * test * 0 * 63 * 0 * 0 * 4\n"
-                      "oom: * test * 0 * 1 * 0 * 0 * 14\n"
-                      "oom: * test * 0 * 30 * 0 * 0 * 14  the most: killed\n"
-                      "oom: * test * 0 * 3 * 0 * 0 * 4\n"
-                      "oom: * test * 0 * 24 * 0 * 0 * 4\n"
-                      "oom: * test * 0 * 1 * 0 * 0 * 4\n" GONE TABLE
-                      "oom: * test * 0 * 1 * 0 * 0 * 14  first task: exempt\n"
-                      "oom: * test * 0 * 63 * 0 * 0 * 4  the most: killed\n"
-                      "oom: * test * 0 * 1 * 0 * 0 * 19\n"
-                      "oom: * test * 0 * 3 * 0 * 0 * 4\n"
-                      "oom: * test * 0 * 24 * 0 * 0 * 4\n"
-                      "oom: * test * 0 * 1 * 0 * 0 * 4\n" GONE TABLE
-                      "oom: * test * 0 * 1 * 0 * 0 * 9  first task: exempt\n"
-                      "oom: * test * 0 * 1 * 0 * 0 * 19\n"
-                      "oom: * test * 0 * 3 * 0 * 0 * 4\n"
-                      "oom: * test * 0 * 24 * 0 * 0 * 4  the most: killed\n"
-                      "oom: * test * 0 * 1 * 0 * 0 * 4\n" GONE),
+        .says = TABLE "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
+                      "oom: * test * 0 * 63 * 0 * 0 * 6\n"
+                      "oom: * test * 0 * 1 * 0 * 0 * *\n"
+                      "oom: * test * 0 * 30 * 0 * 0 * *  the most: killed\n"
+                      "oom: * test * 0 * 3 * 0 * 0 * 6\n"
+                      "oom: * test * 0 * 24 * 0 * 0 * 6\n"
+                      "oom: * test * 0 * 1 * 0 * 0 * 6\n" GONE TABLE
+                      "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
+                      "oom: * test * 0 * 63 * 0 * 0 * 6  the most: killed\n"
+                      "oom: * test * 0 * 1 * 0 * 0 * *\n"
+                      "oom: * test * 0 * 3 * 0 * 0 * 6\n"
+                      "oom: * test * 0 * 24 * 0 * 0 * 6\n"
+                      "oom: * test * 0 * 1 * 0 * 0 * 6\n" GONE TABLE
+                      "oom: * test * 0 * 1 * 0 * 0 * *  first task: exempt\n"
+                      "oom: * test * 0 * 1 * 0 * 0 * *\n"
+                      "oom: * test * 0 * 3 * 0 * 0 * 6\n"
+                      "oom: * test * 0 * 24 * 0 * 0 * 6  the most: killed\n"
+                      "oom: * test * 0 * 1 * 0 * 0 * 6\n" GONE),
     KTEST(orphans_do_not_count_for_their_grandparent,
         .says = TABLE_KERNEL
-        "oom: * test * 0 * 0 * 0 * 0 * 9  first task: exempt  and 1 in other zones\n"
-        "oom: * test * 0 * 0 * 0 * 0 * 9  and 5 in other zones\n"
-        "oom: * test * 0 * 0 * 0 * 0 * 86  the most: killed  and 81 in other zones\n" GONE),
+        "oom: * test * 0 * 0 * 0 * 0 * *  first task: exempt  and 1 in other zones\n"
+        "oom: * test * 0 * 0 * 0 * 0 * *  and 5 in other zones\n"
+        "oom: * test * 0 * 0 * 0 * 0 * 88  the most: killed  and 1 in other zones\n" GONE),
     KTEST(first_task_is_never_killed,
-        .says = TABLE "oom: * test * 0 * 30 * 0 * 0 * 4  first task: exempt\n"
-                      "oom: * test * 0 * 1 * 0 * 0 * 4  the most: killed\n" GONE),
+        .says = TABLE "oom: * test * 0 * 30 * 0 * 0 * 6  first task: exempt\n"
+                      "oom: * test * 0 * 1 * 0 * 0 * 6  the most: killed\n" GONE),
     KTEST(exiting_task_is_the_victim,
-        .says = TABLE "oom: * test * 0 * 1 * 0 * 0 * 4  ending: waited for\n"
-                      "oom: * test * 0 * 30 * 0 * 0 * 4\n" TABLE
-                      "oom: * test * 0 * 1 * 0 * 0 * 4  ending\n"
-                      "oom: * test * 0 * 30 * 0 * 0 * 4  the most: killed\n" GONE GONE),
+        .says = TABLE "oom: * test * 0 * 1 * 0 * 0 * 6  ending: waited for\n"
+                      "oom: * test * 0 * 30 * 0 * 0 * 6\n" SUM TABLE
+                      "oom: * test * 0 * 1 * 0 * 0 * 6  ending\n"
+                      "oom: * test * 0 * 30 * 0 * 0 * 6  the most: killed\n" GONE GONE_TOO),
     KTEST(killed_victim_exits,
         .says = TABLE "oom: * test * 1 *  the most: killed\n" GONE TABLE
                       "oom: * test * 1 *  the most: killed\n" GONE TABLE
                       "oom: * test * 1 *  the most: killed\n" GONE),
+    KTEST(an_ended_task_counts_until_its_last_reference_goes),
     KTEST(a_pinned_page_comes_back_with_its_pin));

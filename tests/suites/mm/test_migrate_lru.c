@@ -6,6 +6,7 @@
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
+#include <quarry/account.h>
 #include <quarry/memory_hotplug.h>
 
 #define PAGES 100
@@ -402,9 +403,68 @@ static void a_pinned_page_stops_an_offline(struct ktest *t)
 	scene_end(t, &s);
 }
 
-KTEST_SUITE(migrate_lru, KTEST_QUICK, KTEST(content_and_mapping_survive_a_move),
-    KTEST(references_flags_and_counts_are_kept), KTEST(unmapped_pages_move_too),
-    KTEST(pages_outside_the_region_move_unmapped),
+/* Each page counts for its object's account, in the kind of zone that it lies in. */
+static void expect_account(struct ktest *t, struct vm_scene *s, const struct account *account)
+{
+	unsigned i, low = 0, all = 0;
+
+	for (i = 0; i < s->nr; i++) {
+		const struct page *page = page_in(s->object, i);
+
+		all += page != NULL;
+		low += page && zone_of(s->mem, page_to_pfn_in(s->mem, page))->kind != ZONE_MOVABLE;
+	}
+	EXPECT_EQ(t, account_content(account, false), low);
+	EXPECT_EQ(t, account_content(account, true), all);
+}
+
+static void pages_count_where_they_have_moved_to(struct ktest *t)
+{
+	struct account mine = {.parent = &account_all, .max_mappings = ~0ULL}, *before;
+	struct migrate_stats stats = {0};
+	struct pile pile = {0};
+	struct vm_scene s;
+	bool made, moved = false;
+	unsigned i;
+
+	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
+		mine.limit[i] = ~0ULL;
+	before = account_use(&mine);
+	made = scene_begin(t, &s, PAGES);
+	account_use(before);
+	if (!made)
+		return;
+	/* Until zone MOVABLE has none left. */
+	while (pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, 1) &&
+	    zone_of(s.mem, page_to_pfn_in(s.mem, pile.top))->kind == ZONE_MOVABLE)
+		;
+	for (i = 0; i < PAGES / 2; i++)
+		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_WRITE), 0);
+	expect_account(t, &s, &mine);
+	EXPECT(t, account_content(&mine, false) > 0);
+	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);
+	drain_all_pages(s.mem, NULL);
+	for (i = PAGES / 2; i < PAGES; i++)
+		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_WRITE), 0);
+	expect_account(t, &s, &mine);
+	for (i = 0; i < PAGES / 2; i++) {
+		unsigned long low = account_content(&mine, false);
+
+		EXPECT_EQ(t, move_pages(t, &s, i, i + 1, NULL, &stats), 0);
+		expect_account(t, &s, &mine);
+		moved |= account_content(&mine, false) < low;
+	}
+	EXPECT(t, moved);
+	EXPECT_EQ(t, vm_object_remove(s.object, 0, 3), 0);
+	expect_account(t, &s, &mine);
+	scene_end(t, &s);
+	for (i = 0; i < NR_ACCOUNT_KINDS; i++)
+		EXPECT_EQ(t, mine.used[i], 0);
+}
+
+KTEST_SUITE(migrate_lru, KTEST_QUICK, KTEST(pages_count_where_they_have_moved_to),
+    KTEST(content_and_mapping_survive_a_move), KTEST(references_flags_and_counts_are_kept),
+    KTEST(unmapped_pages_move_too), KTEST(pages_outside_the_region_move_unmapped),
     KTEST_COST(a_batch_makes_one_shootdown, KTEST_SLOW), KTEST(a_pinned_page_is_put_back),
     KTEST(a_page_with_a_reference_too_many_is_put_back), KTEST_COST(a_locked_page_is_put_back),
     KTEST(batch_without_targets_is_put_back), KTEST(released_page_is_not_migrated),

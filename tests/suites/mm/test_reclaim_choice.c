@@ -312,7 +312,7 @@ static void changes_to_a_page_count_until_it_is_judged(struct ktest *t)
 
 static struct vm_object *other;
 
-static int take_it(struct vm_object *object, u32 index, const void *data)
+static int take_it(struct vm_object *object, u32 index, const void *data, u64 limit_ns)
 {
 	/*
 	 * Another thread writes to a page of the other object, which was clean when it was

@@ -400,9 +400,9 @@ static void tlb_entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- unmapped pages ---- */
+/* ---- pages of an object ---- */
 
-static void unmapped_pages_are_counted_by_zone(struct ktest *t)
+static void pages_of_an_object_are_counted_by_zone(struct ktest *t)
 {
 	struct vm_object *phys;
 	struct vm_scene s;
@@ -413,24 +413,23 @@ static void unmapped_pages_are_counted_by_zone(struct ktest *t)
 	REQUIRE(t, !vm_object_create(s.mem, OBJ_PHYS, 600, NULL, NULL, &phys));
 	for (i = 0; i < 3; i++)
 		EXPECT_EQ(t, vm_object_supply(phys, 250 * i, NULL), 0);
-	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 6);
-	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_NORMAL), 0);
-	EXPECT_EQ(t, vm_object_unmapped(phys, ZONE_MOVABLE), 3);
-	EXPECT_EQ(t, vm_object_unmapped(phys, ZONE_NORMAL), 3);
-	EXPECT_EQ(t, vm_object_unmapped(phys, ZONE_DMA32), 0);
+	EXPECT_EQ(t, vm_object_pages(s.object, ZONE_MOVABLE), 6);
+	EXPECT_EQ(t, vm_object_pages(s.object, ZONE_NORMAL), 0);
+	EXPECT_EQ(t, vm_object_pages(phys, ZONE_MOVABLE), 3);
+	EXPECT_EQ(t, vm_object_pages(phys, ZONE_NORMAL), 3);
+	EXPECT_EQ(t, vm_object_pages(phys, ZONE_DMA32), 0);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(0), VM_READ), 0);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(5), VM_READ), 0);
-	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 4);
+	EXPECT_EQ(t, vm_object_pages(s.object, ZONE_MOVABLE), 6);
 	EXPECT_EQ(t, vm_object_remove(s.object, 1, 1), 0);
-	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 3);
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(5), 1), 0);
-	EXPECT_EQ(t, vm_object_unmapped(s.object, ZONE_MOVABLE), 4);
+	EXPECT_EQ(t, vm_object_pages(s.object, ZONE_MOVABLE), 5);
 	vm_object_put(phys);
 	scene_end(t, &s);
 }
 
 KTEST_SUITE(vm, KTEST_QUICK, KTEST_COST(tlb_entries_are_flushed_one_by_one_up_to_a_limit),
-    KTEST(unmapped_pages_are_counted_by_zone), KTEST(first_touch_gives_a_zeroed_page),
+    KTEST(pages_of_an_object_are_counted_by_zone), KTEST(first_touch_gives_a_zeroed_page),
     KTEST(written_data_is_read_back), KTEST(an_object_is_shared_by_two_spaces),
     KTEST(an_object_outlives_its_mapping),
     KTEST_INSIDE(unmapping_returns_tables_only_with_the_space), KTEST(a_region_is_cut_by_an_unmap),

@@ -324,7 +324,7 @@ static void top_page_is_read_to_its_end_only(struct ktest *t)
 	behind = mem_alloc_pages(s.mem, GFP_KERNEL, 0);
 	REQUIRE(t, behind);
 	point_to(&s, behind, page[0]);
-	EXPECT_EQ(t, vm_object_unmapped(object, ZONE_MOVABLE), 1);
+	EXPECT_EQ(t, vm_object_pages(object, ZONE_MOVABLE), 1);
 	EXPECT_EQ(t, vm_object_remove(object, 0, OBJ_MAX_PAGES), 0);
 	vm_object_put(object);
 	EXPECT_EQ(t, mem_free_pages(s.mem, behind, 0), 0);
@@ -359,7 +359,7 @@ static struct told {
 } told[8];
 static unsigned nr_told;
 
-static void note_region(const struct vm_object *object, unsigned long nr, void *arg)
+static void note_region(struct vm_object *object, unsigned long nr, void *arg)
 {
 	if (arg == &nr_told && nr_told < ARRAY_SIZE(told))
 		told[nr_told] = (struct told){object, nr};

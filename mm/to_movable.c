@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * to_movable.c: pages that could lie in zone MOVABLE use up the memory of requests that cannot; so
+ * they are moved there.
+ *
+ * Movable requests fall back to lower zones while MOVABLE has nothing free, and their pages stay
+ * when it has again.  Before a task is killed because the kernel lacks a page, a run of reclaim
+ * drops what it can in MOVABLE too, and moves anonymous pages of the lower zone to what is free
+ * there.
+ *
+ * Owns:       pages that it has isolated, until they have moved or are put back.
+ * Locks:      none of its own.
+ * Invariants: it takes no page of MOVABLE that is kept below the high watermark.  Only the reclaim
+ *             thread moves pages here, so that its allocations wait for nothing.
+ * Tests:      to_movable.
+ */
+#include "mm/entry.h"
+#include "mm/lru.h"
+#include "mm/migrate.h"
+#include "mm/reclaim.h"
+#include "mm/zone.h"
+
+/* A page of zone MOVABLE, or none. */
+static struct page *get_there(struct migrate_target *to, struct memory *mem, unsigned order)
+{
+	struct page *page;
+
+	/* Objects' pages are single. */
+	if (order > 0)
+		return NULL;
+	page = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
+	if (page && zone_of(mem, page_to_pfn_in(mem, page))->kind == ZONE_MOVABLE)
+		return page;
+	if (page)
+		mem_free_pages(mem, page, 0);
+	return NULL;
+}
+
+static void give_back(
+    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
+{
+	mem_free_pages(mem, page, order);
+}
+
+unsigned long move_to_movable(struct zone *zone, unsigned long want)
+{
+	struct migrate_target to = {.get = get_there, .give_back = give_back};
+	const struct zone *movable = zone_movable_beside(zone);
+	struct isolated_pages pages = {.to = &to};
+	struct migrate_stats stats = {0};
+	long there = zone_spare(movable, GFP_MOVABLE | GFP_WMARK_HIGH, false);
+	unsigned nr;
+
+	KASSERT(may_sleep() && zone->kind < ZONE_MOVABLE);
+	want = MIN(want, (unsigned long)RECLAIM_BATCH);
+	if (there <= 0)
+		return 0;
+	nr = lru_isolate_tail(
+	    zone, LRU_UNEVICTABLE, false, pages.lru, (unsigned)MIN(want, (unsigned long)there));
+	pages.nr_lru = nr;
+	migrate_isolated(zone->mem, &pages, NULL, &stats);
+	atomic_sub(&zone->nr_reclaiming, nr);
+	return stats.moved;
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * families.c: families of tasks at random, under pressure: they hoard, share, serve, give away and
+ * die.
+ *
+ * handle: the capability to start programs.  arg0: the seed; arg1: the number of families.  The
+ * first task starts that many, AT_ONCE at a time, and waits for their ends: any will do.  Exits
+ * with the number of heads that did not end.  A wait for a page that takes too long is told; that
+ * only means something where a guest's time is its own (icount).  Who is killed, and for what, is
+ * judged by the tables that the kernel prints (tests/qemu/test_families.py), and what is left
+ * behind by the kernel's own counts.
+ *
+ * Started by itself, a member: handle: of a head, the capability to start programs; of a child, an
+ * object; arg0: its seed; arg1: MEMBER, and how deep the family may still grow.
+ */
+#include "quarry.h"
+
+#define AT_ONCE   6u
+#define MEMBER    (1UL << 63)
+#define DEPTH     3u
+#define STEPS     8u
+#define MOST      900u /* pages in one step */
+#define SERVED    64u
+#define WAIT_NS   (2 * NS_PER_S)
+#define FAMILY_NS (120 * NS_PER_S)
+#define RW        (ABI_READ | ABI_WRITE)
+
+static u64 random, programs, given;
+
+/* Touch pages, and see that none of them is waited for too long. */
+static void touch(volatile char *at, u64 pages)
+{
+	u64 i, began = clock_ns(), now;
+
+	for (i = 0; i < pages; i++) {
+		at[i * ABI_PAGE_SIZE] = 1;
+		now = clock_ns();
+		if (now - began > WAIT_NS)
+			printf("waited too long: %lu ms\n",
+			    (unsigned long)((now - began) / NS_PER_MS));
+		began = now;
+	}
+}
+
+static u64 some(u64 most)
+{
+	return 1 + next_random(&random) % most;
+}
+
+/* Pages, shown or not, with a handle or not. */
+static void hoard(void)
+{
+	u64 pages = some(MOST), object = (u64)object_create(pages);
+	char *at = address_for(pages);
+
+	if ((s64)object < 0 || map(object, at, pages, 0, RW))
+		return;
+	touch(at, pages);
+	if (some(2) == 1 && !map(object, address_for(pages), pages, 0, RW))
+		unmap(at, pages);
+	if (some(2) == 1)
+		handle_close(object);
+}
+
+/* What the parent has given. */
+static void share(void)
+{
+	char *at = address_for(SERVED);
+
+	if (given && !map(given, at, SERVED, 0, RW))
+		touch(at, SERVED);
+}
+
+/* ---- a pager ---- */
+
+static u64 endpoint, served;
+static char store[SERVED][ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
+static struct thread server;
+
+static void answer(u64 arg)
+{
+	struct message m;
+	s64 from;
+
+	while ((from = receive(endpoint, &m, ABI_WAIT_FOREVER)) > 0) {
+		u64 page = m.word[1];
+		s64 err = m.word[0] == ABI_PAGER_GET ? pager_supply(served, page, store[page])
+		                                     : pager_take_back(served, page, store[page]);
+
+		m = (struct message){.word = {err == -ENOMEM ? ABI_PAGER_NO_MEMORY
+		                             : err && arg    ? ABI_PAGER_FAILED
+		                                             : ABI_PAGER_DONE}};
+		reply((u64)from, &m);
+	}
+}
+
+static void serve(void)
+{
+	char *at = address_for(SERVED);
+
+	if (endpoint)
+		return;
+	touch(store[0], SERVED);
+	endpoint = (u64)endpoint_create();
+	served = (u64)pager_bind(endpoint, SERVED, 0, NS_PER_S);
+	if ((s64)served < 0 || thread_start(&server, answer, some(2) - 1))
+		return;
+	if (!map(served, at, SERVED, 0, RW))
+		touch(at, SERVED);
+}
+
+/* ---- members ---- */
+
+/* A child gets something of this task's, which may have no other handle. */
+static void gift(u64 depth)
+{
+	u64 pages = SERVED + some(MOST), object = served;
+	s64 child;
+
+	if (depth == 0)
+		return;
+	if ((s64)served <= 0) {
+		char *at = address_for(pages);
+
+		object = (u64)object_create(pages);
+		if ((s64)object < 0 || map(object, at, pages, 0, RW))
+			return;
+		touch(at, pages);
+		unmap(at, pages);
+	}
+	child = task_create(
+	    programs, "families", object, next_random(&random) | 1, MEMBER | (depth - 1));
+	if (object != served && some(2) == 1)
+		handle_close(object);
+	if (child > 0 && some(3) == 1)
+		task_kill((u64)child);
+	if (child > 0 && some(2) == 1)
+		handle_close((u64)child);
+}
+
+static int member(u64 depth)
+{
+	u64 i, steps = some(STEPS);
+
+	for (i = 0; i < steps; i++) {
+		switch (some(5)) {
+		case 1:
+		case 2: hoard(); break;
+		case 3: share(); break;
+		case 4: serve(); break;
+		default: gift(depth); break;
+		}
+		if (some(16) == 1)
+			break;
+	}
+	sleep_ns(some(50) * NS_PER_MS);
+	return 0;
+}
+
+int main(u64 handle, u64 arg0, u64 arg1)
+{
+	s64 task[AT_ONCE] = {0};
+	unsigned i, bad = 0, killed = 0;
+	u64 nr;
+
+	random = arg0 | 1;
+	if (arg1 & MEMBER) {
+		/* A head is given the capability to start programs, its children objects. */
+		if ((arg1 & ~MEMBER) == DEPTH)
+			programs = handle;
+		else
+			given = handle;
+		return member(programs ? arg1 & ~MEMBER : 0);
+	}
+	programs = handle;
+	for (nr = 0; nr < arg1 + AT_ONCE; nr++) {
+		int status = 0;
+
+		i = nr % AT_ONCE;
+		if (task[i] > 0) {
+			s64 how = task_wait((u64)task[i], FAMILY_NS, &status);
+
+			if (how == -ETIMEDOUT) {
+				printf("a head does not end\n");
+				bad++;
+				task_kill((u64)task[i]);
+			}
+			killed += how == TASK_KILLED;
+			handle_close((u64)task[i]);
+			task[i] = 0;
+		}
+		if (nr < arg1)
+			task[i] = task_create(programs, "families", programs,
+			    next_random(&random) | 1, MEMBER | DEPTH);
+	}
+	printf("%lu families of seed %lu, %u of their heads killed, %u do not end\n",
+	    (unsigned long)arg1, (unsigned long)arg0, killed, bad);
+	return (int)bad;
+}
