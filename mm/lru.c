@@ -118,22 +118,25 @@ void lru_add_page(struct memory *mem, struct page *page, struct vm_object *objec
 static noinline void account_moved(
     const struct zone *to, struct page **old, struct page **new, unsigned nr)
 {
-	unsigned i;
+	unsigned i, end;
 
-	for (i = 0; i < nr; i++) {
+	for (i = 0; i < nr; i = end) {
 		const struct zone *from = zone_of(to->mem, page_to_pfn_in(to->mem, old[i]));
 		const struct vm_object *object = new[i]->owner;
 
+		for (end = i + 1; end < nr && new[end]->owner == object; end++)
+			if (!zone_has_page(from, old[end]))
+				break;
 		if (kind_in(from) == kind_in(to))
 			continue;
-		account_count(object->account, kind_in(to), 1);
-		account_uncharge(object->account, kind_in(from), 1);
+		account_count(object->account, kind_in(to), end - i);
+		account_uncharge(object->account, kind_in(from), end - i);
 	}
 }
 
 void lru_replace_pages(struct memory *mem, struct page **old, struct page **new, unsigned nr)
 {
-	const struct zone *from = NULL; /* the only one that they come from */
+	enum account_kind from = NR_ACCOUNT_KINDS; /* of all old pages, or none */
 	unsigned i, end;
 
 	KASSERT(nr <= LRU_AT_ONCE);
@@ -147,7 +150,7 @@ void lru_replace_pages(struct memory *mem, struct page **old, struct page **new,
 			WRITE_ONCE(old[end]->owner, NULL);
 		}
 		lru_unlock_irqrestore(zone, flags);
-		from = i ? NULL : zone;
+		from = i && from != kind_in(zone) ? NR_ACCOUNT_KINDS : kind_in(zone);
 	}
 	for (i = 0; i < nr; i = end) {
 		struct zone *zone = zone_of(mem, page_to_pfn_in(mem, new[i]));
@@ -155,7 +158,7 @@ void lru_replace_pages(struct memory *mem, struct page **old, struct page **new,
 
 		for (end = i; end < nr && zone_has_page(zone, new[end]); end++)
 			add_locked(zone, new[end], new[end]->owner, old[end]->index);
-		if (zone != from)
+		if (kind_in(zone) != from)
 			account_moved(zone, old + i, new + i, end - i);
 		lru_unlock_irqrestore(zone, flags);
 	}
