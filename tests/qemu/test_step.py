@@ -157,14 +157,16 @@ def test_repeats_of_a_script_count_alike(program, engine):
     assert len({trace for trace, _, _ in runs}) == 1
 
 
-def kernels_of(ident):
-    """The kernels with this wrong variant that run in a QEMU."""
+def kernels_of(ident, session):
+    """The kernels with this wrong variant that processes of @session run."""
     folder = os.path.join(qemu.BUILD, "mutant", f"race-{ident}-").encode()
     found = set()
     for path in glob.glob("/proc/[0-9]*/cmdline"):
         try:
             with open(path, "rb") as f:
-                found |= {word for word in f.read().split(b"\0") if word.startswith(folder)}
+                words = f.read().split(b"\0")
+            if os.getsid(int(path.split("/")[2])) == session:
+                found |= {word for word in words if word.startswith(folder)}
         except OSError:
             continue
     return [word.decode() for word in found]
@@ -172,7 +174,7 @@ def kernels_of(ident):
 
 def test_interrupt_leaves_no_machine(keys):
     child = keys("R-S0A")
-    (kernel,) = kernels_of("M02")
+    (kernel,) = kernels_of("M02", child.pid)
     assert running(kernel)
     child.sendintr()
     child.expect(pexpect.EOF)

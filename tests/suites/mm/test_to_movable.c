@@ -22,13 +22,17 @@ static void pages_of_a_lower_zone_move_up(struct ktest *t)
 		;
 	for (i = 0; i < PAGES; i++)
 		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_WRITE), 0);
-	while (pile_alloc(s.mem, &low, GFP_KERNEL | GFP_NOWAIT, 0, 1))
-		;
+	/* What is cached would do for some of the requests. */
+	do {
+		while (pile_alloc(s.mem, &low, GFP_KERNEL | GFP_NOWAIT, 0, 1))
+			;
+		drain_all_pages(s.mem, NULL);
+	} while (pile_alloc(s.mem, &low, GFP_KERNEL | GFP_NOWAIT, 0, 1));
 	/* The last one is of the lower zone. */
 	pile_push(&low, pile_pop(&there));
 	EXPECT_EQ(t, pile_free(s.mem, &there), 0);
 	EXPECT_EQ(t, pile_alloc(s.mem, &low, GFP_KERNEL, 0, PAGES / 2), PAGES / 2);
-	EXPECT(t, mm_event_sum(s.mem, EV_RECLAIM_ROOM) >= PAGES / 2);
+	EXPECT(t, vm_object_pages(s.object, ZONE_NORMAL) <= PAGES / 2);
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
 	EXPECT_EQ(t, pile_free(s.mem, &low), 0);
 	expect_sound(t, s.mem);
