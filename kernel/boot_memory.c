@@ -230,3 +230,12 @@ void boot_memory_hand_over(void)
 	trace_switch(&kernel_memory, strcmp(cmdline_get("history", "slow"), "all") == 0);
 	kernel_memory.policy = iso_policy_by_name(cmdline_get("isolation", "precise"));
 }
+
+/*
+ * For arrays that locks and cross-calls allocate at start-up; whole cache lines, so that no gaps
+ * are left.
+ */
+void *arch_boot_zalloc(size_t bytes)
+{
+	return boot_alloc(ALIGN_UP(bytes, 64), 64);
+}

@@ -10,17 +10,20 @@
  * Tests:      ipc, oom_task, tests/fiber/explore_good.c, tests/fiber/explore_threads.c.
  */
 #include <quarry/cap.h>
-#include <quarry/ipc.h>
 #include <quarry/mm.h>
-#include <quarry/task.h>
 #include <quarry/vm.h>
+
+static const struct cap_ops *ops_of(const struct cap *cap)
+{
+	return ((const struct cap_object *)cap->object)->ops;
+}
 
 void cap_get(const struct cap *cap)
 {
 	switch ((enum cap_kind)cap->kind) {
 	case CAP_OBJECT: vm_object_get(cap->object); break;
-	case CAP_ENDPOINT: endpoint_get(cap->object, cap->rights); break;
-	case CAP_TASK: task_get(cap->object); break;
+	case CAP_ENDPOINT:
+	case CAP_TASK: ops_of(cap)->get(cap->object, cap->rights); break;
 	case CAP_REPLY: panic("cap: a reply is duplicated");
 	case CAP_NONE:
 	case CAP_PROGRAMS:
@@ -36,9 +39,9 @@ void cap_drop(struct cap *cap)
 	*cap = (struct cap){.kind = CAP_NONE};
 	switch ((enum cap_kind)old.kind) {
 	case CAP_OBJECT: vm_object_put(old.object); break;
-	case CAP_ENDPOINT: endpoint_put(old.object, old.rights); break;
-	case CAP_TASK: task_put(old.object); break;
-	case CAP_REPLY: ipc_call_drop(old.object); break;
+	case CAP_ENDPOINT:
+	case CAP_TASK:
+	case CAP_REPLY: ops_of(&old)->put(old.object, old.rights); break;
 	case CAP_NONE:
 	case CAP_PROGRAMS:
 	case CAP_RESERVED:
@@ -149,7 +152,7 @@ static always_inline int look_up(struct cap_table *t, u64 handle, enum cap_kind 
 		*out = slot->cap;
 		out->rights &= keep;
 		if (kind == CAP_ENDPOINT)
-			endpoint_get(out->object, out->rights);
+			ops_of(out)->get(out->object, out->rights);
 		else
 			cap_get(out);
 	}
@@ -219,6 +222,15 @@ s64 cap_install(struct cap_table *t, const struct cap *cap)
 	task_lock(&t->lock);
 	handle = install(t, cap);
 	task_unlock(&t->lock);
+	return handle;
+}
+
+s64 cap_give(struct cap_table *t, struct cap *cap)
+{
+	s64 handle = cap_install(t, cap);
+
+	if (handle < 0)
+		cap_drop(cap);
 	return handle;
 }
 

@@ -26,11 +26,6 @@ void cpu_set_absent(struct cpu *cpu)
 	WRITE_ONCE(cpu->hotplug, (u32)HP_ABSENT);
 }
 
-bool cpu_is_absent(unsigned cpu)
-{
-	return load_acquire(&cpus[cpu]->hotplug) == HP_ABSENT;
-}
-
 bool cpu_is_arriving(void)
 {
 	return load_acquire(&cpus[arch_cpu_id()]->hotplug) == HP_ARRIVING;

@@ -1,46 +1,66 @@
 # SPDX-License-Identifier: MIT
+# The floors of kernel/, the ground first: a source calls only sources listed before it
+# (tools/floors.py).
+#
+# SHARED_SRCS need only port.h, smp.h and machine.h: built and tested hosted too.
+# BOTH_SRCS need only port.h and the interface of mm/: part of the kernel and of every hosted build.
+# USER_SRCS are the kernel's part of ring 3.
 
-# These need only port.h, smp.h and machine.h: built and tested hosted too.
+# 1: locks, what is printed, what was asked for
 SHARED_SRCS += kernel/lock.c
-SHARED_SRCS += kernel/smp.c
-
-# These need only port.h and the interface of mm/: part of the kernel and of every hosted build.
+KERNEL_SRCS += kernel/printk.c
 BOTH_SRCS += kernel/cmdline.c
 BOTH_SRCS += kernel/errname.c
+
+# 2: the memory that the boot hands out
 BOTH_SRCS += kernel/boot_zones.c
+KERNEL_SRCS += kernel/memory_arrays.c
+KERNEL_SRCS += kernel/boot_memory.c
+
+# 3: what a loader brings
 BOTH_SRCS += kernel/elf.c
 BOTH_SRCS += kernel/cpio.c
 BOTH_SRCS += kernel/bootfile.c
-BOTH_SRCS += kernel/sched_share.c
 
-KERNEL_SRCS += kernel/main.c
-KERNEL_SRCS += kernel/boot_memory.c
-KERNEL_SRCS += kernel/memory_arrays.c
-KERNEL_SRCS += kernel/printk.c
+# 4: the running thread, cross-calls
+KERNEL_SRCS += kernel/self.c
+SHARED_SRCS += kernel/smp.c
 KERNEL_SRCS += kernel/panic.c
-KERNEL_SRCS += kernel/sched.c
+
+# 5: which thread runs, and where
+BOTH_SRCS += kernel/sched_share.c
+KERNEL_SRCS += kernel/runq.c
 KERNEL_SRCS += kernel/sched_move.c
-KERNEL_SRCS += kernel/thread.c
+USER_SRCS += kernel/task_self.c
+KERNEL_SRCS += kernel/sched.c
 KERNEL_SRCS += kernel/wait.c
-KERNEL_SRCS += kernel/cma_area.c
+KERNEL_SRCS += kernel/thread.c
+
+# 6: CPUs come and go, memory breaks
 KERNEL_SRCS += kernel/cpu_hotplug.c
 KERNEL_SRCS += kernel/cpu_plug.c
+KERNEL_SRCS += kernel/cma_area.c
 KERNEL_SRCS += kernel/mce.c
 
-# Ring 3: the kernel's part.
+# 7: tasks and what they hold
+USER_SRCS += kernel/task_account.c
+USER_SRCS += kernel/cap.c
+USER_SRCS += kernel/ipc.c
 USER_SRCS += kernel/task.c
 USER_SRCS += kernel/task_thread.c
 USER_SRCS += kernel/task_fault.c
-USER_SRCS += kernel/task_account.c
-USER_SRCS += kernel/oom_kill.c
 USER_SRCS += kernel/task_load.c
-USER_SRCS += kernel/cap.c
-USER_SRCS += kernel/ipc.c
-USER_SRCS += kernel/syscall.c
-USER_SRCS += kernel/syscall_memory.c
-USER_SRCS += kernel/pager.c
+USER_SRCS += kernel/oom_kill.c
+
+# 8: memory that tasks serve
 USER_SRCS += kernel/pager_trust.c
+USER_SRCS += kernel/pager.c
+
+# 9: system calls, the start
+USER_SRCS += kernel/syscall_memory.c
+USER_SRCS += kernel/syscall.c
 USER_SRCS += kernel/user_boot.c
+KERNEL_SRCS += kernel/main.c
 
 # CPU hotplug runs on fibers too.
 FIBER_SRCS += kernel/cpu_hotplug.c

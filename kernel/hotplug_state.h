@@ -6,7 +6,8 @@
 #ifndef KERNEL_HOTPLUG_STATE_H
 #define KERNEL_HOTPLUG_STATE_H
 
-#include <quarry/types.h>
+#include <quarry/cpu.h>
+#include <quarry/port.h>
 
 enum hotplug_state {
 	HP_UP,       /* as booted: online, or never present */
@@ -21,6 +22,12 @@ enum hotplug_state {
 	HP_ABSENT,   /* controller: its slot is empty */
 	HP_ARRIVING, /* controller: started; it parks as soon as it runs */
 };
+
+/* Is the slot of @cpu empty? */
+static inline bool cpu_is_absent(unsigned cpu)
+{
+	return load_acquire(&cpus[cpu]->hotplug) == HP_ABSENT;
+}
 
 /* Wait until @cpu is parked; false: not within @ns.  The caller holds cpu_hotplug exclusively. */
 bool cpu_wait_parked(unsigned cpu, u64 ns);

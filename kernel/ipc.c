@@ -35,6 +35,7 @@ enum call_state {
 };
 
 struct ipc_call {
+	struct cap_object cap;             /* c */
 	struct thread *thread;             /* c: the caller */
 	struct account *account;           /* c, a reference: the caller's */
 	u32 refs;                          /* a */
@@ -56,6 +57,7 @@ struct receiver {
 };
 
 struct endpoint {
+	struct cap_object cap; /* c */
 	struct spinlock lock;
 	struct account *account;                              /* c, a reference */
 	u32 refs;                                             /* a */
@@ -64,6 +66,18 @@ struct endpoint {
 	TAILQ_HEAD(, ipc_call) queue GUARDED_BY(task_class);  /* lock: the next one first */
 	TAILQ_HEAD(, receiver) asleep GUARDED_BY(task_class); /* lock */
 };
+
+static void cap_get_endpoint(void *object, unsigned rights)
+{
+	endpoint_get(object, rights);
+}
+
+static void cap_put_endpoint(void *object, unsigned rights)
+{
+	endpoint_put(object, rights);
+}
+
+static const struct cap_ops endpoint_ops = {.get = cap_get_endpoint, .put = cap_put_endpoint};
 
 int endpoint_new(struct endpoint **out)
 {
@@ -79,7 +93,8 @@ int endpoint_new(struct endpoint **out)
 		return -ENOMEM;
 	}
 	account_get(account);
-	*ep = (struct endpoint){.account = account,
+	*ep = (struct endpoint){.cap = {&endpoint_ops},
+	    .account = account,
 	    .lock = SPINLOCK("endpoint", RANK_TASK),
 	    .refs = 1,
 	    .receivers = 1,
@@ -169,6 +184,13 @@ static void call_release(struct ipc_call *call)
 	endpoint_put(ep, 0);
 }
 
+static void cap_put_call(void *object, unsigned rights)
+{
+	ipc_call_drop(object);
+}
+
+static const struct cap_ops call_ops = {.put = cap_put_call};
+
 /*
  * A record for a new call: the thread's last one, unless a receiver still holds it.  In that case
  * the old record belongs to the receiver alone, whose answer finds no waiter.  NULL: no memory.
@@ -183,11 +205,13 @@ static struct ipc_call *record_of(struct thread *t)
 	call = kmalloc(sizeof(*call));
 	if (!call)
 		return NULL;
-	*call = (struct ipc_call){.thread = t, .account = account_current(), .refs = 1};
+	*call = (struct ipc_call){
+	    .cap = {&call_ops}, .thread = t, .account = account_current(), .refs = 1};
 	/* No limit needed: a thread has one, and a receiver has a handle for each call taken. */
 	account_count(call->account, ACCOUNT_MESSAGES, 1);
 	account_get(call->account);
 	t->call = call;
+	t->forget = ipc_forget;
 	return call;
 }
 
@@ -265,7 +289,7 @@ static always_inline int send_and_wait(struct endpoint *ep, struct ipc_call *cal
 	}
 	to = send(ep, call, msg, first);
 	/* The thread that passes its CPU to a caller has answered the call. */
-	if (likely(sleep_passing(&ep->lock, to, call_over, call, deadline)))
+	if (likely(sleep_waking(&ep->lock, to, call_over, call, deadline)))
 		return call->result;
 	while (!call_over(call) && !deadline_passed(deadline))
 		if (sleep_unlocked(&ep->lock, call_over, call, deadline))
@@ -318,7 +342,7 @@ static struct ipc_call *sleep_for_call(
 
 	TAILQ_INSERT_TAIL(&ep->asleep, &r, link);
 	/* The thread that passes its CPU to a receiver has given it a call. */
-	if (likely(sleep_passing(&ep->lock, to, has_call, &r, deadline)))
+	if (likely(sleep_waking(&ep->lock, to, has_call, &r, deadline)))
 		return r.call;
 	while (!has_call(&r) && !deadline_passed(deadline))
 		if (sleep_unlocked(&ep->lock, has_call, &r, deadline))

@@ -27,6 +27,7 @@
  */
 struct spinlock lock_none = {.name = "none"};
 void (*spin_violation_hook)(const char *what, const struct spinlock *lock);
+u64 smp_timeout_ns = 10000000000ULL, smp_worst_ns;
 
 static const char *name_of(const struct spinlock *lock)
 {

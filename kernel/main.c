@@ -58,6 +58,16 @@ static void wait_for_aps(void)
 			panic("boot: CPU %u has started, but does not come online", cpu);
 }
 
+/* What an idle thread runs: it waits for threads, and for the end of the CPU's time online. */
+static __attribute__((noreturn)) void cpu_idle(void *arg)
+{
+	sched_finish_switch();
+	for (;;) {
+		sched_idle();
+		cpu_leave();
+	}
+}
+
 /* The boot CPU starts here; boot.S has called boot_info_init. */
 void kernel_main(void)
 {
@@ -77,17 +87,18 @@ void kernel_main(void)
 	run_seed = seed; /* for reports, which show how to repeat the run */
 	/* the option is in milliseconds */
 	smp_timeout_ns = cmdline_u64("ipi_timeout", smp_timeout_ns / 1000000) * 1000000;
-	boot_memory_init();      /* boot_alloc works */
-	acpi_init();             /* CPUs, nodes, distances, timer ports */
-	acpi_hotplug_init();     /* slots for memory and CPUs, unless slots=off */
-	arch_paging_init();      /* final page tables: all RAM reachable */
-	screen_map();            /* the screen, through these tables */
-	arch_apic_init();        /* interrupts, clock */
-	arch_cpus_init();        /* nr_cpus, per-CPU areas */
-	smp_init();              /* slots for cross-calls */
-	boot_memory_hand_over(); /* alloc_pages works, caches off */
-	arch_boot_memory_done(); /* stacks and page tables come from alloc_pages */
-	sched_init_cpu(true);    /* this code becomes a thread; others may be started */
+	boot_memory_init();       /* boot_alloc works */
+	acpi_init();              /* CPUs, nodes, distances, timer ports */
+	acpi_hotplug_init();      /* slots for memory and CPUs, unless slots=off */
+	arch_paging_init();       /* final page tables: all RAM reachable */
+	screen_map();             /* the screen, through these tables */
+	arch_apic_init();         /* interrupts */
+	arch_timer_init();        /* the clock */
+	arch_cpus_init();         /* nr_cpus, per-CPU areas */
+	smp_init();               /* slots for cross-calls */
+	boot_memory_hand_over();  /* alloc_pages works, caches off */
+	arch_boot_memory_done();  /* stacks and page tables come from alloc_pages */
+	sched_init_cpu(cpu_idle); /* this code becomes a thread; others may be started */
 	cpu_set_online(0);
 	arch_timer_start(1); /* preemption */
 	arch_irq_enable();
@@ -126,11 +137,11 @@ void kernel_main(void)
 /* Every other CPU starts here: interrupts off, its tables loaded. */
 void kernel_ap_entry(void)
 {
-	sched_init_cpu(false);
+	sched_init_cpu(NULL);
 	if (!cpu_is_arriving()) {
 		cpu_set_online(arch_cpu_id());
 		arch_timer_start(1);
 		arch_irq_enable();
 	}
-	sched_idle();
+	cpu_idle(NULL);
 }

@@ -330,13 +330,6 @@ static bool oom_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 	return victim;
 }
 
-void oom_gone(const struct task *task, u32 victim)
-{
-	printk("oom: task %u %s is gone, %lu pages are free\n", task->id, task->name,
-	    memory_free_pages(&kernel_memory));
-	memory_oom_gone(&kernel_memory, victim);
-}
-
 void oom_init(void)
 {
 	memory_set_oom(&kernel_memory, oom_kill, NULL);

@@ -81,12 +81,24 @@ void runq_pass(struct runq *rq, struct thread *t, u64 now) REQUIRES(rq->lock);
 /* Queue the preempted @t to continue its turn, if it had too little of it.  False: not queued. */
 bool runq_goes_on(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 
-/* ---- sched.c, sched_move.c ---- */
+/* ---- runq.c ---- */
+
+/* @t, of this queue, sleeps no more. */
+static inline void runq_end_sleep(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
+{
+	store_release(&t->state, (u32)THREAD_RUNNABLE);
+	if (t->has_alarm)
+		TAILQ_REMOVE(&rq->alarms, t, alarm_link);
+	t->has_alarm = false;
+}
 
 /* Queue @t on @rq.  An idle CPU gets a kick: it may be halted, or about to halt. */
 void runq_add(struct runq *rq, struct thread *t, bool woken) REQUIRES(rq->lock);
 /* Make @t, of this queue, RUNNABLE if it sleeps. */
 void runq_wake(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
+
+/* ---- sched_move.c ---- */
+
 /*
  * Put @t on the queue of CPU @where; if that is negative or takes no threads, on the best one.  The
  * caller owns @t: on_queue is set, it is on no queue, and the CPU has left its stack.  Wakers that

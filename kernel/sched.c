@@ -24,6 +24,7 @@
  * Tests:      task_cpu, share, tick, wait, hotplug, silence_sched, silence_wait,
  *             tests/fiber/explore_threads.c, tests/qemu/test_fair.py.
  */
+#include "hotplug_state.h"
 #include "share_inline.h"
 #include <quarry/cmdline.h>
 #include <quarry/console.h>
@@ -37,7 +38,6 @@
 /* Ticks between two timer interrupts of an idle CPU: a second, for the timer's other work. */
 #define IDLE_TICKS 100
 
-struct runq *runqs;
 static bool idle_fast; /* idle_tick=fast; since boot */
 static struct thread first_thread = {.name = "main"};
 
@@ -119,26 +119,13 @@ static always_inline struct thread *choose(struct runq *rq, struct cpu *cpu, str
 	return next;
 }
 
-void runq_add(struct runq *rq, struct thread *t, bool woken)
-{
-	t->on_queue = true;
-	runq_insert(rq, t, woken);
-	if (rq->running != rq->idle)
-		return;
-	WRITE_ONCE(cpus[t->cpu]->need_resched, 1u);
-	if (t->cpu != arch_cpu_id()) {
-		counter_add(&smp_stats.kicks, 1);
-		arch_ipi_kick(t->cpu);
-	}
-}
-
 static noinline void reap_or_move(struct runq *rq)
 {
 	struct thread *dead = rq->dead, *leaver = rq->leaver;
 
 	if (dead) {
 		rq->dead = NULL;
-		thread_reap(dead);
+		dead->gone(dead);
 	}
 	if (leaver) {
 		rq->leaver = NULL;
@@ -228,23 +215,6 @@ void sched_irq_exit(void)
 		sched_preempt();
 }
 
-static inline void end_sleep(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
-{
-	store_release(&t->state, (u32)THREAD_RUNNABLE);
-	if (t->has_alarm)
-		TAILQ_REMOVE(&rq->alarms, t, alarm_link);
-	t->has_alarm = false;
-}
-
-void runq_wake(struct runq *rq, struct thread *t)
-{
-	if (READ_ONCE(t->state) != THREAD_SLEEPING)
-		return;
-	end_sleep(rq, t);
-	if (!t->on_queue)
-		runq_add(rq, t, true);
-}
-
 /*
  * Lock the queue of @t and return it; the lock keeps t->cpu constant.  Clang cannot name it.  irqs
  * off.
@@ -315,8 +285,6 @@ bool sleep_passing(struct spinlock *lock, struct thread *to, bool (*over)(void *
 	bool pass;
 	u64 now;
 
-	if (!to)
-		return sleep_unlocked(lock, over, arg, deadline);
 	sched_wait(lock->name);
 	atomic_xchg(&t->state, (u32)THREAD_SLEEPING);
 	if (unlikely(thread_interrupted(t))) {
@@ -336,7 +304,7 @@ bool sleep_passing(struct spinlock *lock, struct thread *to, bool (*over)(void *
 			runq_charge(rq, t, now);
 		rq->since = now;
 		leave_queue(rq, t, deadline);
-		end_sleep(rq, to);
+		runq_end_sleep(rq, to);
 		to->on_queue = true;
 		to->passed = true;
 		runq_pass(rq, to, now);
@@ -426,7 +394,7 @@ void sched_idle(void)
 		arch_irq_disable();
 		if (unlikely(load_acquire(&rq->leaving))) {
 			sched_hand_over(rq);
-			cpu_leave();
+			return;
 		} else if (READ_ONCE(rq->nr_ready)) {
 			sched_switch(WAIT_FOREVER);
 			arch_irq_enable();
@@ -434,12 +402,6 @@ void sched_idle(void)
 			arch_idle_wait();
 		}
 	}
-}
-
-static void idle_entry(void *arg)
-{
-	sched_finish_switch();
-	sched_idle();
 }
 
 static void runq_init(unsigned cpu)
@@ -461,14 +423,14 @@ static void runq_init(unsigned cpu)
 	rq->leaving = rq->closed = cpu_is_absent(cpu);
 }
 
-void sched_init_cpu(bool boot_cpu)
+void sched_init_cpu(void (*idle_main)(void *arg))
 {
 	struct cpu *cpu = arch_this_cpu();
 	struct thread *idle;
 	struct runq *all;
 	unsigned i;
 
-	if (!boot_cpu) {
+	if (!idle_main) {
 		KASSERT(runqs);
 		cpu->current = my_runq()->idle;
 		return;
@@ -485,7 +447,7 @@ void sched_init_cpu(bool boot_cpu)
 	idle->stack_top = arch_stack_alloc();
 	if (!idle->stack_top)
 		panic("sched: no stack for the idle thread");
-	idle->sp = arch_stack_prepare(idle->stack_top, idle_entry, NULL);
+	idle->sp = arch_stack_prepare(idle->stack_top, idle_main, NULL);
 	share_init(&first_thread.own);
 	first_thread.share = &first_thread.own;
 	first_thread.on_queue = true;

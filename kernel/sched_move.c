@@ -246,15 +246,3 @@ bool threads_had_turn(u64 since)
 			return sched_turns(false);
 	return true;
 }
-
-unsigned sched_load(unsigned cpu)
-{
-	const struct runq *rq = &runqs[cpu];
-
-	return READ_ONCE(rq->nr_ready) + (READ_ONCE(rq->running) != rq->idle);
-}
-
-unsigned sched_threads(unsigned cpu)
-{
-	return READ_ONCE(runqs[cpu].nr_threads);
-}

@@ -38,7 +38,6 @@ static cpumask_t first_online; /* until smp_init: only CPU 0 */
 cpumask_t *cpu_online_mask = &first_online;
 struct rwsem cpu_hotplug = RWSEM("cpu_hotplug");
 struct smp_stats smp_stats;
-u64 smp_timeout_ns = 10000000000ULL, smp_worst_ns;
 
 /* The arrays of one CPU, answered, asked and inbox, lie together in cache lines of their own. */
 void smp_init(void)

@@ -20,15 +20,6 @@
 
 BUILD_ASSERT(ABI_GIVE == ABI_WORD0 + ABI_WORDS);
 
-s64 give_handle(struct cap *cap)
-{
-	s64 handle = cap_install(my_caps(), cap);
-
-	if (handle < 0)
-		cap_drop(cap);
-	return handle;
-}
-
 /* Take the capability that the caller gives away; @handle 0: none. */
 static int take_gift(u64 handle, struct cap *out)
 {
@@ -228,7 +219,7 @@ static s64 sys_endpoint_create(struct syscall_regs *r)
 	if (err)
 		return err;
 	cap.object = ep;
-	return give_handle(&cap);
+	return cap_give(my_caps(), &cap);
 }
 
 static void words_in(struct ipc_msg *msg, const struct syscall_regs *r)
@@ -269,7 +260,7 @@ static s64 sys_call(struct syscall_regs *r)
 	if (err)
 		return err;
 	if (msg.give.kind != CAP_NONE)
-		handle = give_handle(&msg.give);
+		handle = cap_give(my_caps(), &msg.give);
 	if (handle < 0)
 		return handle;
 	words_out(r, &msg, handle);
@@ -373,7 +364,7 @@ static s64 sys_handle_dup(struct syscall_regs *r)
 	dup.rights = (u16)r->arg[1];
 	cap_get(&dup);
 	cap_drop(&cap);
-	return give_handle(&dup);
+	return cap_give(my_caps(), &dup);
 }
 
 static s64 (*const calls[NR_SYSCALLS])(struct syscall_regs *) = {

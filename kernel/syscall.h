@@ -13,8 +13,6 @@ static inline struct cap_table *my_caps(void)
 {
 	return &thread_current()->task->caps;
 }
-/* Hand a capability over to the running task as a handle; or drop it, -EMFILE. */
-s64 give_handle(struct cap *cap);
 
 /* syscall_memory.c */
 s64 sys_object_create(struct syscall_regs *r);

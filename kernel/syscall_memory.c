@@ -31,7 +31,7 @@ s64 sys_object_create(struct syscall_regs *r)
 	if (err)
 		return err;
 	cap.object = object;
-	return give_handle(&cap);
+	return cap_give(my_caps(), &cap);
 }
 
 s64 sys_map(struct syscall_regs *r)
@@ -85,7 +85,7 @@ s64 sys_pager_bind(struct syscall_regs *r)
 	if (err)
 		return err;
 	cap.object = object;
-	return give_handle(&cap);
+	return cap_give(my_caps(), &cap);
 }
 
 /* Carry out a call that a pager makes for one of its pages. */

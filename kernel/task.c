@@ -11,6 +11,7 @@
 #include "task_thread.h"
 #include "thread.h"
 #include <quarry/console.h>
+#include <quarry/ipc.h>
 #include <quarry/mm.h>
 #include <quarry/oom.h>
 #include <quarry/plural.h>
@@ -68,6 +69,18 @@ static void set_name(struct task *task, const char *name)
 			*c = '?';
 }
 
+static void cap_get_task(void *object, unsigned rights)
+{
+	task_get(object);
+}
+
+static void cap_put_task(void *object, unsigned rights)
+{
+	task_put(object);
+}
+
+static const struct cap_ops task_ops = {.get = cap_get_task, .put = cap_put_task};
+
 int task_create_limited(const char *name, const struct abi_limits *limits, struct task **out)
 {
 	struct task *task = kmalloc(sizeof(*task));
@@ -75,7 +88,8 @@ int task_create_limited(const char *name, const struct abi_limits *limits, struc
 
 	if (!task)
 		return -ENOMEM;
-	*task = (struct task){.refs = 1,
+	*task = (struct task){.cap = {&task_ops},
+	    .refs = 1,
 	    .lock = SPINLOCK("task", RANK_TASK),
 	    .threads = TAILQ_HEAD_INITIALIZER(task->threads)};
 	set_name(task, name);
@@ -134,6 +148,28 @@ void task_end(struct task *task, enum task_end how, s32 status)
 	task_unlock(&task->lock);
 }
 
+void task_set_handler(struct task *task, struct endpoint *ep)
+{
+	struct endpoint *old;
+
+	if (ep)
+		endpoint_get(ep, 0);
+	task_lock(&task->lock);
+	old = task->handler;
+	task->handler = ep;
+	task_unlock(&task->lock);
+	if (old)
+		endpoint_put(old, 0);
+}
+
+/* @task, the victim with that number, has released everything. */
+static void victim_is_gone(const struct task *task, u32 victim)
+{
+	printk("oom: task %u %s is gone, %lu pages are free\n", task->id, task->name,
+	    memory_free_pages(&kernel_memory));
+	memory_oom_gone(&kernel_memory, victim);
+}
+
 /* Capabilities first: they may form cycles. */
 void task_release(struct task *task)
 {
@@ -158,7 +194,7 @@ void task_release(struct task *task)
 	victim = task->victim;
 	task_unlock(&task->lock);
 	if (victim)
-		oom_gone(task, victim);
+		victim_is_gone(task, victim);
 	wake_up(&task_ended);
 }
 

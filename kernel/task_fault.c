@@ -13,20 +13,6 @@
 #include <quarry/task.h>
 #include <quarry/user.h>
 
-void task_set_handler(struct task *task, struct endpoint *ep)
-{
-	struct endpoint *old;
-
-	if (ep)
-		endpoint_get(ep, 0);
-	task_lock(&task->lock);
-	old = task->handler;
-	task->handler = ep;
-	task_unlock(&task->lock);
-	if (old)
-		endpoint_put(old, 0);
-}
-
 int user_page_lost(uintptr_t va)
 {
 	struct ipc_msg msg = {.word = {ABI_FAULT_LOST, ALIGN_DOWN(va, PAGE_SIZE), PAGE_SIZE}};

@@ -2,8 +2,7 @@
 /*
  * task_thread.c: threads of tasks, from ring 3's first instruction to their freed stacks.
  *
- * Owns:       the tables and FPU registers that a CPU has loaded; the thread that frees threads of
- *             tasks.
+ * Owns:       the thread that frees threads of tasks.
  * Locks:      task->lock (RANK_TASK): the task's threads, how it ends; reaper.lock (RANK_TASK):
  *             threads to be freed; never both.
  * Invariants: a thread is on its task's list until it has left the task's space for ever.  So a
@@ -35,51 +34,6 @@ static struct {
     .threads = TAILQ_HEAD_INITIALIZER(reaper.threads),
     .wq = WAITQ("reaper"),
 };
-
-struct task *task_current(void)
-{
-	const struct thread *t = thread_current();
-
-	return t ? t->task : NULL;
-}
-
-bool task_interrupted(void)
-{
-	const struct task *task = task_current();
-
-	return task && load_acquire(&task->ending);
-}
-
-/* ---- switching ---- */
-
-/* Enter before the load, leave after it: see vm.h.  irqs off: one CPU does both. */
-static always_inline void space_switch(struct vm_space *from, struct vm_space *to)
-{
-	if (from == to)
-		return;
-	CHECKED_ASSERT(!arch_irqs_enabled());
-	if (to)
-		vm_space_enter(to);
-	arch_load_tables(to ? to->pt.root : 0);
-	if (from)
-		vm_space_leave(from);
-}
-
-void task_switch(const struct thread *prev, const struct thread *next)
-{
-	space_switch(prev->space, next->space);
-	arch_user_switch(prev->fpu, next->fpu, next->stack_top);
-}
-
-void space_use(struct vm_space *space)
-{
-	irqflags_t flags = arch_irq_save();
-	struct thread *t = thread_current();
-
-	space_switch(t->space, space);
-	t->space = space;
-	arch_irq_restore(flags);
-}
 
 /* ---- the reaper ---- */
 

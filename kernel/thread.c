@@ -16,32 +16,6 @@
 
 /* One queue for all: a thread's own would be freed while the last wake_up still uses it. */
 static struct waitq ended = WAITQ("thread ended");
-/* Used before there are threads. */
-static struct mm_task boot_task;
-
-/*
- * For arrays that locks and cross-calls allocate at start-up; whole cache lines, so that no gaps
- * are left.
- */
-void *arch_boot_zalloc(size_t bytes)
-{
-	return boot_alloc(ALIGN_UP(bytes, 64), 64);
-}
-
-struct mm_task *port_task(void)
-{
-	struct thread *t = thread_current();
-
-	return t ? &t->mm : &boot_task;
-}
-
-const char *thread_name(void)
-{
-	const struct thread *t = thread_current();
-
-	return t ? t->name : "boot";
-}
-
 static void thread_main(void *arg)
 {
 	struct thread *t = arg;
@@ -56,11 +30,20 @@ void thread_exit(void)
 	struct thread *t = thread_current();
 
 	assert_may_sleep("thread end");
-	ipc_forget(t);
+	if (t->forget)
+		t->forget(t);
 	arch_irq_disable();
 	WRITE_ONCE(t->state, (u32)THREAD_DEAD);
 	sched_switch(WAIT_FOREVER);
 	panic("thread %s runs on after its end", t->name);
+}
+
+/* Called by the next thread on the same CPU: from here on no CPU uses the dead thread's stack. */
+static void gone(struct thread *t)
+{
+	sched_forget(t);
+	store_release(&t->done, 1u); /* pairs with is_done; *t may be freed after it */
+	wake_up(&ended);
 }
 
 struct thread *thread_new(const char *name, int cpu, void (*fn)(void *), void *arg)
@@ -84,6 +67,7 @@ struct thread *thread_new(const char *name, int cpu, void (*fn)(void *), void *a
 	t->cpu = arch_cpu_id(); /* any CPU, until sched_add chooses */
 	t->fn = fn;
 	t->arg = arg;
+	t->gone = gone;
 	t->sp = arch_stack_prepare(t->stack_top, thread_main, t);
 	return t;
 }
@@ -141,14 +125,6 @@ struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void 
 		sched_add(t);
 	}
 	return t;
-}
-
-/* Called by the next thread on the same CPU: from here on no CPU uses the dead thread's stack. */
-void thread_reap(struct thread *t)
-{
-	sched_forget(t);
-	store_release(&t->done, 1u); /* pairs with is_done; *t may be freed after it */
-	wake_up(&ended);
 }
 
 static bool is_done(void *arg)

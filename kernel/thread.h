@@ -38,6 +38,7 @@ struct thread {
 	void *stack_top;                /* c */
 	void (*fn)(void *);             /* c */
 	void *arg;                      /* c */
+	void (*gone)(struct thread *);  /* c: its CPU has left its stack for ever; irqs off */
 	u32 state;                      /* a: itself sets SLEEPING, wakers RUNNABLE, under q */
 	bool on_queue;                  /* q: queued or running */
 	bool has_alarm;                 /* q: it is on the list of alarms */
@@ -52,11 +53,12 @@ struct thread {
 	TAILQ_ENTRY(thread) alarm_link; /* q */
 	struct mm_task mm;              /* o */
 	/* Of a thread of ring 3; NULL for kernel threads. */
-	struct task *task;             /* o */
-	struct vm_space *space;        /* o: its tables are loaded while it runs */
-	void *fpu;                     /* c: its FPU registers while it does not run */
-	struct ipc_call *call;         /* o: the record of its calls (ipc.c), or NULL */
-	TAILQ_ENTRY(thread) task_link; /* task->lock */
+	struct task *task;               /* o */
+	struct vm_space *space;          /* o: its tables are loaded while it runs */
+	void *fpu;                       /* c: its FPU registers while it does not run */
+	struct ipc_call *call;           /* o: the record of its calls (ipc.c), or NULL */
+	void (*forget)(struct thread *); /* o: drop that, at its end; NULL: there never was one */
+	TAILQ_ENTRY(thread) task_link;   /* task->lock */
 };
 
 /* The running thread; NULL before sched_init_cpu. */
@@ -108,13 +110,20 @@ static inline bool was_passed(struct thread *t)
 	return passed;
 }
 /*
- * As sleep_unlocked, and wake @to, which sleeps on the same lock (NULL: no thread); it runs next if
+ * As sleep_unlocked, and wake @to, which sleeps on the same lock; it runs next if
  * it sleeps on this CPU and no other thread waits for it.  Woken too if this thread does not sleep.
  * @over did not hold when the caller had got @lock, and but for the end of the task only a holder
  * makes it true.
  */
 bool sleep_passing(struct spinlock *lock, struct thread *to, bool (*over)(void *), void *arg,
     u64 deadline) must_check;
+/* As either: @to may be NULL, no thread. */
+static inline bool sleep_waking(
+    struct spinlock *lock, struct thread *to, bool (*over)(void *), void *arg, u64 deadline)
+{
+	return to ? sleep_passing(lock, to, over, arg, deadline)
+	          : sleep_unlocked(lock, over, arg, deadline);
+}
 /* ipc.c: drop the record of @t, which is the running thread. */
 void ipc_forget(struct thread *t);
 /* Make @t run if it sleeps.  The caller guarantees that @t is not freed.  Any context. */
@@ -144,13 +153,9 @@ void thread_discard(struct thread *t);
 /* End the running thread.  Context: thread that may sleep. */
 void thread_exit(void) __attribute__((noreturn));
 /*
- * task.c: switch the state of ring 3: FPU registers, the stack for entries, the page tables.
+ * task_self.c: switch the state of ring 3: FPU registers, the stack for entries, the page tables.
  * irqs off, still on @prev's stack.
  */
 void task_switch(const struct thread *prev, const struct thread *next);
-/* thread.c: the CPU has left the stack of @t for ever. */
-void thread_reap(struct thread *t);
-/* The end of each switch of threads; a new thread calls it first. */
-void sched_finish_switch(void);
 
 #endif

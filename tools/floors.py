@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Check the floors of mm/: a source calls only sources listed before it in mm/files.mk.
+"""Check the floors of each room: a source calls only sources listed before it in ROOM/files.mk.
 
 Usage: tools/floors.py [--build DIR] [--graph]
 
 Prints circles, upward symbols and header lines; --graph also prints which source needs which.  nm
-reads the symbols from the objects of DIR/kernel/mm (or, without them, of DIR/host-plain/mm).
+reads the symbols from the objects of DIR/kernel (mm/: or, without them, of DIR/host-plain).
 """
 import argparse
 import os
@@ -16,8 +16,15 @@ import sys
 sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILDS = ("kernel", "host-plain")
+ROOMS = ("mm", "arch/x86_64", "kernel")
+# What any code may call or run into: a report, the end of the machine, a switch of threads.
+ANYWHERE = {"printk", "panic", "preempt_schedule"}
 # Allowed upward symbols, "SOURCE SYMBOL"; each is to be removed.
 ALLOWED = set()
+# Sources that are one thing, and may call each other: the entries from ring 3 and from interrupts.
+ONE = (
+    {f"arch/x86_64/{name}" for name in ("trap.c", "trap_entry.S", "user.c", "syscall_entry.S")},
+)
 
 
 def read(path):
@@ -25,9 +32,10 @@ def read(path):
         return f.read()
 
 
-def sources():
-    """The sources of mm/, lowest first."""
-    return re.findall(r"^MM_SRCS \+= (mm/\w+\.c)$", read("mm/files.mk"), re.MULTILINE)
+def sources(room="mm"):
+    """The sources of a room, lowest first."""
+    lines = re.compile(rf"^\w+_SRCS \+= ({room}/\w+\.[cS])$", re.MULTILINE)
+    return list(dict.fromkeys(lines.findall(read(f"{room}/files.mk"))))
 
 
 def symbols(path):
@@ -39,25 +47,26 @@ def symbols(path):
     return ({row[2] for row in rows if len(row) == 3}, {row[1] for row in rows if len(row) == 2})
 
 
-def needs(build):
-    """{source: {source whose symbols it needs: {symbols}}}, of other sources of mm/ only."""
+def needs(build, room="mm"):
+    """{source: {source whose symbols it needs: {symbols}}}, of other sources of the room only."""
     folders = [os.path.join(ROOT, build, name) for name in BUILDS]
-    folder = next((name for name in folders if os.path.isdir(os.path.join(name, "mm"))), None)
+    folder = next((name for name in folders if os.path.isdir(os.path.join(name, room))), None)
     if not folder:
-        raise OSError(f"no objects of mm/ in {build}: make kernel")
-    found = {source: symbols(os.path.join(folder, source + ".o")) for source in sources()}
+        raise OSError(f"no objects of {room}/ in {build}: make kernel")
+    found = {source: symbols(os.path.join(folder, source + ".o")) for source in sources(room)}
     home = {symbol: source for source, (defined, _) in found.items() for symbol in defined}
     graph = {source: {} for source in found}
     for source, (_, wanted) in found.items():
-        for symbol in wanted:
-            if home.get(symbol, source) != source:
-                graph[source].setdefault(home[symbol], set()).add(symbol)
+        for symbol in wanted - ANYWHERE:
+            other = home.get(symbol, source)
+            if other != source and not any({source, other} <= one for one in ONE):
+                graph[source].setdefault(other, set()).add(symbol)
     return graph
 
 
 def upward(graph):
     """(source, symbol, defining source) for each symbol that a source needs from one above it."""
-    floor = {source: nr for nr, source in enumerate(sources())}
+    floor = {source: nr for nr, source in enumerate(graph)}
     return [
         (source, symbol, home)
         for source in graph
@@ -142,11 +151,13 @@ def header_lines():
 
 def wrong(build):
     """For lint: the violations."""
-    graph = needs(build)
-    found = {f"{source} {symbol}": home for source, symbol, home in upward(graph)}
-    for text, home in found.items():
+    found = {}
+    for room in ROOMS:
+        for source, symbol, home in upward(needs(build, room)):
+            found[f"{source} {symbol}"] = f"{home} is listed after it in {room}/files.mk"
+    for text, why in found.items():
         if text not in ALLOWED:
-            yield f"{text}: calls upwards: {home} is listed after it in mm/files.mk"
+            yield f"{text}: calls upwards: {why}"
     for text in sorted(ALLOWED):
         if text not in found:
             yield f"{text}: allowed by tools/floors.py, and not needed"
@@ -158,12 +169,17 @@ def wrong(build):
 
 def measures(build):
     """(name, value) for `make house`."""
-    graph = needs(build)
-    rings = circles(graph)
+    rows = []
+    for room in ROOMS:
+        graph = needs(build, room)
+        rings = circles(graph)
+        rows += [
+            (f"circles in {room}/", len(rings)),
+            (f"sources of {room}/ in circles", sum(map(len, rings))),
+            (f"upward symbols in {room}/", len(upward(graph))),
+        ]
     return [
-        ("circles in mm/", len(rings)),
-        ("sources of mm/ in circles", sum(map(len, rings))),
-        ("upward symbols in mm/", len(upward(graph))),
+        *rows,
         ("upward includes in mm/", len(upward_includes())),
         ("circles of headers of mm/", len(header_circles())),
         ("private header lines per source of mm/", header_lines()),
@@ -175,15 +191,16 @@ def main():
     parser.add_argument("--build", default="build")
     parser.add_argument("--graph", action="store_true")
     args = parser.parse_args()
-    graph = needs(args.build)
-    if args.graph:
-        for source, homes in graph.items():
-            for home, names in homes.items():
-                print(f"{source} -> {home}: {' '.join(sorted(names))}")
-    for ring in circles(graph):
-        print(f"circle: {' '.join(ring)}")
-    for source, symbol, home in upward(graph):
-        print(f"upward: {source} {symbol} of {home}")
+    for room in ROOMS:
+        graph = needs(args.build, room)
+        if args.graph:
+            for source, homes in graph.items():
+                for home, names in homes.items():
+                    print(f"{source} -> {home}: {' '.join(sorted(names))}")
+        for ring in circles(graph):
+            print(f"circle: {' '.join(ring)}")
+        for source, symbol, home in upward(graph):
+            print(f"upward: {source} {symbol} of {home}")
     for source, header in upward_includes():
         print(f"upward: {source} includes {header}")
     for name, value in measures(args.build):

@@ -407,6 +407,16 @@ void arch_irqs_move(unsigned from, unsigned to)
 
 static int (*first_fn)(void *);
 
+/* As in kernel/main.c. */
+static __attribute__((noreturn)) void cpu_idle(void *arg)
+{
+	sched_finish_switch();
+	for (;;) {
+		sched_idle();
+		cpu_leave();
+	}
+}
+
 static void boot_cpu_main(void *arg)
 {
 	unsigned i;
@@ -417,7 +427,7 @@ static void boot_cpu_main(void *arg)
 		threads_set_up();
 	for (i = 0; i < THREADS_CPUS; i++)
 		cpu_set_online(i);
-	sched_init_cpu(true);
+	sched_init_cpu(cpu_idle);
 	/* The others were halted until now. */
 	for (i = 1; i < THREADS_CPUS; i++)
 		machine[i].state = CPU_RUNS;
@@ -429,9 +439,9 @@ static void boot_cpu_main(void *arg)
 static void other_cpu_main(void *arg)
 {
 	fiber_this->irqs_off = true;
-	sched_init_cpu(false);
+	sched_init_cpu(NULL);
 	arch_timer_start(1);
-	sched_idle();
+	cpu_idle(NULL);
 }
 
 void threads_boot(int (*fn)(void *), void *arg)

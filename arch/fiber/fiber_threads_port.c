@@ -18,7 +18,7 @@
 bool threads_verbose;
 void (*threads_on_print)(const char *text);
 
-void *boot_alloc(size_t bytes, size_t align)
+void *arch_boot_zalloc(size_t bytes)
 {
 	void *ptr = aligned_alloc(64, ALIGN_UP(bytes, 64));
 
@@ -73,11 +73,6 @@ void arch_backtrace_others(void)
 const char *cmdline_get(const char *name, const char *def)
 {
 	return !strcmp(name, "idle_tick") ? "fast" : def;
-}
-
-bool cpu_is_absent(unsigned cpu)
-{
-	return false;
 }
 
 /* ---- log and panic ---- */

@@ -22,30 +22,23 @@
 
 #include "x86.h"
 
-#define APIC_ID         0x20
-#define APIC_TPR        0x80
-#define APIC_EOI        0xb0
-#define APIC_SVR        0xf0
-#define APIC_IRR        0x200 /* 8 registers of 32 vectors, 16 bytes apart */
-#define APIC_ICR_LOW    0x300
-#define APIC_ICR_HIGH   0x310
-#define APIC_LVT_TIMER  0x320
-#define APIC_LVT_LINT0  0x350
-#define APIC_LVT_LINT1  0x360
-#define APIC_LVT_ERROR  0x370
-#define APIC_TIMER_INIT 0x380
-#define APIC_TIMER_DIV  0x3e0
+#define APIC_ID        0x20
+#define APIC_TPR       0x80
+#define APIC_EOI       0xb0
+#define APIC_SVR       0xf0
+#define APIC_IRR       0x200 /* 8 registers of 32 vectors, 16 bytes apart */
+#define APIC_ICR_LOW   0x300
+#define APIC_ICR_HIGH  0x310
+#define APIC_LVT_LINT0 0x350
+#define APIC_LVT_LINT1 0x360
+#define APIC_LVT_ERROR 0x370
 
-#define SVR_ENABLE   0x100
-#define LVT_MASKED   0x10000
-#define LVT_PERIODIC 0x20000
-#define LVT_NMI      0x400
-#define ICR_BUSY     0x1000
-#define TIMER_DIV_16 3
-#define TICK_HZ      100
-#define BASE_ENABLE  0x800 /* bits of MSR_APIC_BASE */
-#define BASE_X2APIC  0x400
-#define ICR_SPIN     1000000
+#define SVR_ENABLE  0x100
+#define LVT_NMI     0x400
+#define ICR_BUSY    0x1000
+#define BASE_ENABLE 0x800 /* bits of MSR_APIC_BASE */
+#define BASE_X2APIC 0x400
+#define ICR_SPIN    1000000
 
 #define IOAPIC_WINDOW   4 /* words behind the selector */
 #define IOAPIC_VERSION  1
@@ -271,29 +264,6 @@ void arch_apic_init(void)
 	outb(0xa1, 0xff);
 	apic_enable();
 	ioapic_init();
-	apic_write(APIC_TIMER_DIV, TIMER_DIV_16);
-	apic_write(APIC_TIMER_INIT, ~0u);
-	clock_init();
-	apic_write(APIC_TIMER_INIT, 0);
-	printk("clock: TSC %lu MHz, APIC timer %lu MHz\n", clock_tsc_hz / 1000000,
-	    clock_apic_hz * 16 / 1000000);
-}
-
-void arch_timer_start(u32 ticks)
-{
-	KASSERT(!arch_irqs_enabled());
-	this_cpu()->tick_step = ticks;
-	apic_write(APIC_TIMER_DIV, TIMER_DIV_16);
-	apic_write(APIC_LVT_TIMER, LVT_PERIODIC | VEC_TIMER);
-	apic_write(APIC_TIMER_INIT, (u32)(clock_apic_hz / TICK_HZ) * ticks);
-}
-
-void arch_timer_stop(void)
-{
-	KASSERT(!arch_irqs_enabled());
-	this_cpu()->tick_step = 0;
-	apic_write(APIC_LVT_TIMER, LVT_MASKED);
-	apic_write(APIC_TIMER_INIT, 0);
 }
 
 bool arch_irqs_pending(void)

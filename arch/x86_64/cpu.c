@@ -1,20 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * cpu.c: the data of each CPU: per-CPU area, GDT, TSS with its stacks, control registers.
+ * cpu.c: the data of each CPU: per-CPU area, GDT, TSS with its stacks.
  *
- * Owns:       the boot CPU's area; struct cpu_arch of every CPU; the IDT, which all CPUs share.
+ * Owns:       the boot CPU's area; struct cpu_arch of every CPU.
  * Locks:      none: written on the boot CPU before the others run, or by the CPU itself.
- * Invariants: in the kernel, from cpu_load() on, the GS base is this CPU's struct cpu; in ring 3 it
+ * Invariants: in the kernel, from cpu_load_tables() on, the GS base is this CPU's struct cpu; in ring 3 it
  *             is 0.
- *             CR0 and CR4 are written as a whole: the firmware's values are not trusted.
  *             There is no LDT.
  * Tests:      arch_cpu, arch, arch_full, hotplug, tests/qemu/test_arch.py.
  */
 #include <quarry/lock.h>
 #include <quarry/machine.h>
-#include <quarry/mce.h>
 #include <quarry/port.h>
-#include <quarry/user.h>
 
 #include "x86.h"
 
@@ -46,21 +43,6 @@ struct cpu_arch {
 	struct tss tss;
 };
 
-/* Interrupt gate (SDM vol. 3A, 6.14.1). */
-struct gate {
-	u16 offset0, selector;
-	u8 ist, type;
-	u16 offset1;
-	u32 offset2, reserved;
-};
-BUILD_ASSERT(sizeof(struct gate) == 16);
-#define GATE_INTERRUPT 0x8e /* present, DPL 0, interrupts off inside */
-
-struct table_register {
-	u16 limit;
-	u64 base;
-} __attribute__((packed));
-
 static struct cpu_arch boot_cpu_arch;
 static struct cpu boot_cpu = {.self = &boot_cpu,
     .arch = &boot_cpu_arch,
@@ -69,33 +51,9 @@ static struct cpu boot_cpu = {.self = &boot_cpu,
     .started = STARTED_RUNS};
 static char boot_ist_stacks[NR_IST * IST_STACK_SIZE] __attribute__((aligned(16)));
 static struct cpu *boot_cpus[1] = {&boot_cpu};
-static struct gate idt[256];
 
 unsigned nr_cpus = 1, nr_boot_cpus = 1;
 struct cpu **cpus = boot_cpus;
-
-static void set_gate(unsigned vector, const void *entry, unsigned ist)
-{
-	uintptr_t address = (uintptr_t)entry;
-
-	idt[vector] = (struct gate){
-	    .offset0 = (u16)address,
-	    .selector = SEL_KERNEL_CODE,
-	    .ist = (u8)ist,
-	    .type = GATE_INTERRUPT,
-	    .offset1 = (u16)(address >> 16),
-	    .offset2 = (u32)(address >> 32),
-	};
-}
-
-static void idt_init(void)
-{
-	for (unsigned i = 0; i < ARRAY_SIZE(idt); i++)
-		set_gate(i, trap_stubs + (size_t)i * TRAP_STUB_SIZE, 0);
-	set_gate(VEC_NMI, (void *)nmi_entry, IST_NMI);
-	set_gate(VEC_DF, (void *)df_entry, IST_DF);
-	set_gate(VEC_MC, (void *)mc_entry, IST_MC);
-}
 
 /* @ist_stacks: NR_IST times IST_STACK_SIZE, zeroed: nmi_entry keeps a flag there. */
 static void tables_fill(struct cpu_arch *a, char *ist_stacks)
@@ -119,46 +77,10 @@ static void tables_fill(struct cpu_arch *a, char *ist_stacks)
 	a->tss.iomap = sizeof(a->tss);
 }
 
-/*
- * Write CR0 and CR4: all required bits, and those protections that this CPU has.  FSGSBASE stays
- * off: with it ring 3 could set a GS base that looks like the kernel's (trap_entry.S checks its
- * sign).
- */
-static void control_registers(void)
-{
-	u64 cr4 = CR4_BOOT | CR4_OSFXSR | CR4_OSXMMEXCPT;
-
-	if (cpuid(1, 0).edx & CPUID_MCE)
-		cr4 |= CR4_MCE;
-	if (cpuid(1, 0).ecx & (1u << 26))
-		cr4 |= CR4_OSXSAVE;
-
-	if (cpuid(0, 0).eax >= 7) {
-		struct cpuid_regs leaf = cpuid(7, 0);
-
-		if (leaf.ebx & (1u << 7))
-			cr4 |= CR4_SMEP;
-		if (leaf.ebx & (1u << 20))
-			cr4 |= CR4_SMAP;
-		if (leaf.ecx & (1u << 2))
-			cr4 |= CR4_UMIP;
-	}
-	__asm__ volatile("movq %0, %%cr0" : : "r"((u64)CR0_VALUE) : "memory");
-	write_cr4(cr4);
-	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE); /* NXE is on since the first page tables */
-	/*
-	 * As after a reset, except entry 1, which PWT alone selects: write-combining (SDM vol. 3A,
-	 * 11.12).
-	 */
-	if (cpuid(1, 0).edx & (1u << 16))
-		wrmsr(MSR_PAT, 0x0007040600070106);
-}
-
-void cpu_load(struct cpu *cpu)
+void cpu_load_tables(struct cpu *cpu)
 {
 	struct cpu_arch *a = cpu->arch;
 	struct table_register gdtr = {sizeof(a->gdt) - 1, (uintptr_t)a->gdt};
-	struct table_register idtr = {sizeof(idt) - 1, (uintptr_t)idt};
 
 	/*
 	 * ltr marks the descriptor busy, and faults on a busy one when the CPU comes online again.
@@ -175,18 +97,14 @@ void cpu_load(struct cpu *cpu)
 	    "movl %2, %%ss\n\t"
 	    "movl %3, %%fs\n\t"
 	    "movl %3, %%gs\n\t"
-	    "ltr %w4\n\t"
-	    "lidt %5"
+	    "ltr %w4"
 	    :
-	    : "m"(gdtr), "i"(SEL_KERNEL_CODE), "r"(SEL_KERNEL_DATA), "r"(0), "r"(SEL_TSS), "m"(idtr)
+	    : "m"(gdtr), "i"(SEL_KERNEL_CODE), "r"(SEL_KERNEL_DATA), "r"(0), "r"(SEL_TSS)
 	    : "rax", "memory");
 	lldt_none();
 	/* After the selectors: loading them sets the base to 0. */
 	wrmsr(MSR_FS_BASE, 0);
 	wrmsr(MSR_GS_BASE, (uintptr_t)cpu);
-	mce_init_cpu();
-	control_registers();
-	user_init_cpu();
 }
 
 /*
@@ -221,17 +139,11 @@ void cpu_prepare(struct cpu *cpu)
 	KASSERT(cpu->boot_stack_top);
 }
 
-void arch_early_init(void)
+struct cpu *cpu_prepare_boot(void)
 {
 	tables_fill(&boot_cpu_arch, boot_ist_stacks);
-	idt_init();
 	boot_cpu.apic_id = cpuid_apic_id();
-	cpu_load(&boot_cpu);
-}
-
-bool cpu_has_gib_pages(void)
-{
-	return cpuid(0x80000001, 0).edx & (1u << 26);
+	return &boot_cpu;
 }
 
 struct pcp *arch_cpu_pcp(unsigned cpu)

@@ -207,13 +207,26 @@ extern phys_t boot_trampoline_page;
 void kernel_main(void) __attribute__((noreturn));
 void kernel_ap_entry(void) __attribute__((noreturn));
 
-/* cpu.c.  Context: boot CPU / the CPU that starts; irqs off. */
+/* start.c.  Context: boot CPU / the CPU that starts; irqs off. */
 void arch_early_init(void);
 /* Load GDT, TSS, IDT, GS base and control registers of @cpu, which is this CPU. */
 void cpu_load(struct cpu *cpu);
+
+/* cpu.c: load GDT, TSS and GS base, as the first part of cpu_load. */
+void cpu_load_tables(struct cpu *cpu);
 /* Allocate the tables of @cpu for cpu_load; boot memory. */
 void cpu_prepare(struct cpu *cpu);
-bool cpu_has_gib_pages(void);
+/* Fill those of the boot CPU, which needs no memory. */
+struct cpu *cpu_prepare_boot(void);
+/* What lgdt and lidt read. */
+struct table_register {
+	u16 limit;
+	u64 base;
+} __attribute__((packed));
+static inline bool cpu_has_gib_pages(void)
+{
+	return cpuid(0x80000001, 0).edx & (1u << 26);
+}
 /* The end of this CPU's stack in that slot, IST_...; irqs off. */
 void *cpu_ist_top(unsigned ist);
 
@@ -227,7 +240,7 @@ void arch_boot_memory_done(void);
 /* A zeroed page, of boot memory until arch_boot_memory_done; NULL without memory. */
 void *arch_page_alloc(void);
 extern u64 kernel_cr3;
-/* cpu_park.c: flush this CPU's TLB, global entries included. */
+/* flush.c: flush this CPU's TLB, global entries included. */
 void flush_tlb(void);
 /*
  * Do so on all CPUs; a parked one does it when it wakes.
@@ -256,6 +269,8 @@ phys_t arch_mapped_at(uintptr_t va);
 bool stack_is_guard(uintptr_t va);
 
 /* apic.c.  Context: any, unless said otherwise. */
+#define APIC_LVT_TIMER   0x320
+#define LVT_MASKED       0x10000
 void arch_apic_init(void);
 /* Enable this CPU's local APIC; irqs off. */
 void apic_enable(void);
@@ -291,6 +306,9 @@ int ioapic_route_isa(unsigned irq, u8 vector);
 
 /* clock.c: measure TSC and APIC timer (divided by 16, counting down), in Hz. */
 void clock_init(void);
+
+/* timer.c: measure the clock, by this CPU's timer, which stands still after that.  Boot CPU. */
+void arch_timer_init(void);
 extern u64 clock_tsc_hz;
 extern u64 clock_apic_hz;
 

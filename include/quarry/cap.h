@@ -23,6 +23,17 @@ enum cap_kind {
 	CAP_RETIRED,  /* in a table only: a slot that has used every generation */
 };
 
+/* How references to an object of one kind are taken and dropped; @rights: the capability's. */
+struct cap_ops {
+	void (*get)(void *object, unsigned rights); /* NULL: it has one capability, at most */
+	void (*put)(void *object, unsigned rights);
+};
+
+/* The first member of endpoints, calls and tasks: they are above cap.c, which refers to them. */
+struct cap_object {
+	const struct cap_ops *ops; /* c */
+};
+
 /* A reference to its object; CAP_NONE has none. */
 struct cap {
 	void *object;
@@ -81,6 +92,8 @@ int cap_take(struct cap_table *t, u64 handle, enum cap_kind kind, struct cap *ou
  * Returns the handle, and the table owns the reference; or -EMFILE, and the caller keeps it.
  */
 s64 cap_install(struct cap_table *t, const struct cap *cap) must_check;
+/* The same; on -EMFILE the capability is dropped. */
+s64 cap_give(struct cap_table *t, struct cap *cap);
 /* The same in two steps; the second cannot fail.  cap_fill with CAP_NONE frees the slot. */
 s64 cap_reserve(struct cap_table *t) must_check;
 void cap_fill(struct cap_table *t, s64 handle, const struct cap *cap);

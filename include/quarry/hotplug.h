@@ -52,7 +52,6 @@ void cpu_leave(void);
  */
 int cpu_plug(unsigned cpu) must_check;
 int cpu_unplug(unsigned cpu) must_check;
-bool cpu_is_absent(unsigned cpu);
 /* At boot: the slot of @cpu is empty. */
 void cpu_set_absent(struct cpu *cpu);
 /*

@@ -9,10 +9,16 @@
  * Turn the running code of this CPU into its first thread (boot CPU) or its idle thread (others).
  * The boot CPU's call sets up the queues of all CPUs, so kmalloc and arch_stack_alloc must work:
  * after memory_ready, before the first thread_start and before other CPUs start.  irqs off.
+ * @idle_main: what the boot CPU's idle thread runs; NULL on another CPU.
  */
-void sched_init_cpu(bool boot_cpu);
-/* The idle loop of a CPU; never returns. */
-void sched_idle(void) __attribute__((noreturn));
+void sched_init_cpu(void (*idle_main)(void *arg));
+/*
+ * The idle loop of a CPU.  Returns, irqs off, when the CPU must leave and has given its threads
+ * away.  Context: the idle thread.
+ */
+void sched_idle(void);
+/* The end of each switch of threads; a new thread calls it first. */
+void sched_finish_switch(void);
 /*
  * Called at the end of timer and kick interrupts, irqs off: switch threads if requested and
  * allowed.

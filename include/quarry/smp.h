@@ -63,7 +63,7 @@ struct smp_stats {
 };
 extern struct smp_stats smp_stats; /* a */
 /*
- * A CPU that has not answered for smp_timeout_ns is reported; after smp_worst_ns the kernel panics
+ * kernel/lock.c: a CPU that has not answered for smp_timeout_ns is reported; after smp_worst_ns the kernel panics
  * (0: six times smp_timeout_ns).
  */
 extern u64 smp_timeout_ns, smp_worst_ns;

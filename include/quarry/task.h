@@ -17,10 +17,11 @@
 /* Letters: a atomic; c constant; l under lock; e written once, before ended. */
 struct endpoint;
 struct task {
-	char name[24];        /* c */
-	u32 id;               /* c */
-	u32 refs;             /* a: threads, capabilities, the creator */
-	struct spinlock lock; /* RANK_TASK */
+	struct cap_object cap; /* c */
+	char name[24];         /* c */
+	u32 id;                /* c */
+	u32 refs;              /* a: threads, capabilities, the creator */
+	struct spinlock lock;  /* RANK_TASK */
 	TAILQ_HEAD(, thread) threads GUARDED_BY(task_class); /* l */
 	u32 nr_threads GUARDED_BY(task_class);               /* l: on the list */
 	struct share *shares;                   /* c: its share of each CPU (sched_share.c) */
@@ -153,8 +154,6 @@ s64 task_account_limit(const struct account *account, u64 which, bool used);
 
 /* Install the OOM killer for tasks; once.  docs/user.md describes its choice. */
 void oom_init(void);
-/* @task, the victim with that number, has released everything. */
-void oom_gone(const struct task *task, u32 victim);
 
 /* ---- kernel/user_boot.c ---- */
 

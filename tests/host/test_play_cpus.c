@@ -161,6 +161,7 @@ static void call(const cpumask_t *mask, void (*fn)(void *arg), void *arg)
 #define cpu_relax            play_turn
 #define printk               judge_say
 #include "arch/x86_64/smp_boot.c" /* NOLINT(bugprone-suspicious-include): what is played */
+#include "arch/x86_64/flush.c"    /* NOLINT(bugprone-suspicious-include): what is played */
 #include "arch/x86_64/cpu_park.c" /* NOLINT(bugprone-suspicious-include): what is played */
 #undef printk
 

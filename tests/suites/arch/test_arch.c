@@ -10,11 +10,6 @@
 #define SEL_LDT   0x40u
 #define UNTOUCHED 0x600000UL
 
-struct table_register {
-	u16 limit;
-	u64 base;
-} __attribute__((packed));
-
 /* Call fn(t, cpu) for each CPU; then again, when each but CPU 0 has been away. */
 static void each_cpu_twice(struct ktest *t, void (*fn)(struct ktest *, unsigned))
 {

@@ -15,18 +15,12 @@
 #define APIC_TPR        0x80u
 #define APIC_SVR        0xf0u
 #define APIC_ISR        0x100u
-#define APIC_LVT_TIMER  0x320u
 #define APIC_LVT_LINT0  0x350u
 #define APIC_LVT_LINT1  0x360u
 #define APIC_LVT_ERROR  0x370u
 #define APIC_TIMER_INIT 0x380u
 #define APIC_TIMER_DIV  0x3e0u
 #define LVT_STATUS      0x1000u /* sent, and not yet accepted */
-
-struct table_register {
-	u16 limit;
-	u64 base;
-} __attribute__((packed));
 
 struct tss {
 	u32 reserved0;

@@ -3,6 +3,7 @@
  * test_cpu_plug.c: a CPU is stopped, absent, and started again; as when it is taken out of its
  * slot and put back.
  */
+#include "kernel/hotplug_state.h"
 #include "tests/lib/hotplug_help.h"
 #include <quarry/machine.h>
 #include <quarry/smp.h>

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * flush.c: a CPU, or every CPU, forgets all mappings that it has read, the kernel's too.
+ *
+ * Owns:       nothing.
+ * Locks:      cpu_hotplug, shared, by a flush everywhere.
+ * Invariants: none.
+ * Tests:      play_cpus, arch_map, memory_add.
+ */
+#include <quarry/port.h>
+
+#include "x86.h"
+
+/*
+ * Kernel mappings are global, so a write to CR3 is not enough; clearing and setting PGE flushes all
+ * (SDM vol. 3A, 4.10.4.1).  While this CPU was parked it got no shootdowns for stacks that were
+ * unmapped.
+ */
+void flush_tlb(void)
+{
+	u64 cr4 = read_cr4();
+
+	write_cr4(cr4 & ~(u64)CR4_PGE);
+	write_cr4(cr4);
+}
+
+static void flush_here(void *arg)
+{
+	flush_tlb();
+}
+
+/* No CPU may come online meanwhile: it would miss the shootdown. */
+static void flush_online(void) REQUIRES_SHARED(cpu_hotplug)
+{
+	smp_call_mask(NULL, flush_here, NULL);
+}
+
+void flush_everywhere(void)
+{
+	rwsem_lock_shared(&cpu_hotplug);
+	flush_online();
+	rwsem_unlock_shared(&cpu_hotplug);
+}

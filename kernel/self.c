@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * self.c: who runs here: what mm/ keeps for the running thread, and its name.
+ *
+ * Owns:       what mm/ keeps before there are threads.
+ * Locks:      none: a thread reads what is its own.
+ * Invariants: none.
+ * Tests:      task_cpu, smp, every suite of mm/.
+ */
+#include "thread.h"
+#include <quarry/sched.h>
+
+/* Used before there are threads. */
+static struct mm_task boot_task;
+
+struct mm_task *port_task(void)
+{
+	struct thread *t = thread_current();
+
+	return t ? &t->mm : &boot_task;
+}
+
+const char *thread_name(void)
+{
+	const struct thread *t = thread_current();
+
+	return t ? t->name : "boot";
+}

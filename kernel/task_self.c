@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * task_self.c: the running thread's task, and what of it a CPU has loaded.
+ *
+ * Owns:       the tables and FPU registers that a CPU has loaded.
+ * Locks:      none: a CPU changes what it has loaded itself, with interrupts off.
+ * Invariants: the loaded tables are those of the running thread's space.
+ * Tests:      task, task_cpu, arch_fault, tests/fiber/explore_tasks.c.
+ */
+#include "thread.h"
+#include <quarry/mm.h>
+#include <quarry/task.h>
+#include <quarry/user.h>
+
+struct task *task_current(void)
+{
+	const struct thread *t = thread_current();
+
+	return t ? t->task : NULL;
+}
+
+bool task_interrupted(void)
+{
+	const struct task *task = task_current();
+
+	return task && load_acquire(&task->ending);
+}
+
+/* Enter before the load, leave after it: see vm.h.  irqs off: one CPU does both. */
+static always_inline void space_switch(struct vm_space *from, struct vm_space *to)
+{
+	if (from == to)
+		return;
+	CHECKED_ASSERT(!arch_irqs_enabled());
+	if (to)
+		vm_space_enter(to);
+	arch_load_tables(to ? to->pt.root : 0);
+	if (from)
+		vm_space_leave(from);
+}
+
+void task_switch(const struct thread *prev, const struct thread *next)
+{
+	space_switch(prev->space, next->space);
+	arch_user_switch(prev->fpu, next->fpu, next->stack_top);
+}
+
+void space_use(struct vm_space *space)
+{
+	irqflags_t flags = arch_irq_save();
+	struct thread *t = thread_current();
+
+	space_switch(t->space, space);
+	t->space = space;
+	arch_irq_restore(flags);
+}
