@@ -59,7 +59,8 @@ static void wait_for_aps(void)
 }
 
 /* What an idle thread runs: it waits for threads, and for the end of the CPU's time online. */
-static __attribute__((noreturn)) void cpu_idle(void *arg)
+static void cpu_idle(void *arg) __attribute__((noreturn));
+static void cpu_idle(void *arg)
 {
 	sched_finish_switch();
 	for (;;) {

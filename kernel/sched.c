@@ -392,16 +392,16 @@ void sched_idle(void)
 
 	for (;;) {
 		arch_irq_disable();
-		if (unlikely(load_acquire(&rq->leaving))) {
-			sched_hand_over(rq);
-			return;
-		} else if (READ_ONCE(rq->nr_ready)) {
+		if (unlikely(load_acquire(&rq->leaving)))
+			break;
+		if (READ_ONCE(rq->nr_ready)) {
 			sched_switch(WAIT_FOREVER);
 			arch_irq_enable();
 		} else {
 			arch_idle_wait();
 		}
 	}
+	sched_hand_over(rq);
 }
 
 static void runq_init(unsigned cpu)

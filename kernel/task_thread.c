@@ -176,10 +176,11 @@ void task_thread_exit(void)
 
 int user_page_fault(uintptr_t va, unsigned access)
 {
-	struct vm_space *space = thread_current()->space;
+	const struct thread *t = thread_current();
+	struct vm_space *space = t->space;
 
 	/* A pager that supplies and drops the page makes the access fail again, without a wait. */
-	if (task_interrupted())
+	if (thread_interrupted(t))
 		return -EINTR;
 	return space ? vm_fault(space, va, access) : -EFAULT;
 }

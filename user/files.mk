@@ -9,6 +9,7 @@ PROGRAMS += fuzz
 PROGRAMS += fault
 PROGRAMS += fpu
 PROGRAMS += pager
+PROGRAMS += maker
 PROGRAMS += paged
 PROGRAMS += packer
 PROGRAMS += over

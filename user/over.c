@@ -153,7 +153,7 @@ static void use_pager(bool all_of_it)
 	u64 all = (u64)info(INFO_FREE_PAGES, 0);
 	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP);
 	s64 pager = task_create(
-	        programs, "pager", (u64)send, all * 3 / 5, all_of_it ? PAGED_NO_STORE : PAGED_GOOD),
+	        programs, all_of_it ? "maker" : "pager", (u64)send, all * 3 / 5, PAGED_GOOD),
 	    from, hog;
 	u64 pages = all_of_it ? all * 3 / 5 : 6, i;
 	volatile u64 *page = address_for(pages);

@@ -12,7 +12,6 @@ enum paged_manner {
 	PAGED_LIES,     /* reports pages as supplied that are not */
 	PAGED_SILENT,   /* does not answer */
 	PAGED_DIES,     /* exits at the first request */
-	PAGED_NO_STORE, /* makes each page when it is wanted, and takes none back */
 	NR_PAGED,
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pager.c: a pager whose store, if it has one, is memory of its own.
+ * pager.c: a pager whose store is memory of its own.
  *
  * handle: an endpoint to report to.  arg0: pages of the object; arg1: its manner (paged.h).  It
  * reports by one call: word 0 is 1, and the object comes with it; the answer ends the program.
@@ -19,17 +19,7 @@ static char *store;
 static u64 endpoint, object, pages, manner;
 static u64 supplied, taken_back, failed;
 
-/* The content of @page; without a store there is one page for each thread. */
-static char *content(u64 page, u64 server)
-{
-	char *at = store + (manner == PAGED_NO_STORE ? server : page) * ABI_PAGE_SIZE;
-
-	if (manner == PAGED_NO_STORE)
-		*(u64 *)at = PAGED_WORD(page);
-	return at;
-}
-
-static u64 get(u64 page, u64 server)
+static u64 get(u64 page)
 {
 	s64 err;
 
@@ -39,7 +29,7 @@ static u64 get(u64 page, u64 server)
 		return ABI_PAGER_DONE;
 	if (manner == PAGED_DIES)
 		exit(3);
-	err = pager_supply(object, page, content(page, server));
+	err = pager_supply(object, page, store + page * ABI_PAGE_SIZE);
 	if (err == -ENOMEM)
 		return ABI_PAGER_NO_MEMORY;
 	if (err == -EEXIST || err == -EAGAIN)
@@ -50,16 +40,13 @@ static u64 get(u64 page, u64 server)
 
 static u64 clean(u64 page)
 {
-	s64 err;
+	s64 err = pager_take_back(object, page, store + page * ABI_PAGE_SIZE);
 
-	if (manner == PAGED_NO_STORE)
-		return ABI_PAGER_FAILED;
-	err = pager_take_back(object, page, store + page * ABI_PAGE_SIZE);
 	__atomic_fetch_add(err ? &failed : &taken_back, 1, __ATOMIC_RELAXED);
 	return err ? ABI_PAGER_FAILED : ABI_PAGER_DONE;
 }
 
-static void serve(u64 server)
+static void serve(u64 arg)
 {
 	for (;;) {
 		struct message m;
@@ -69,8 +56,8 @@ static void serve(u64 server)
 			exit(4);
 		if (manner == PAGED_SILENT)
 			continue; /* the handle to answer by stays open */
-		m = (struct message){.word = {m.word[0] == ABI_PAGER_GET ? get(m.word[1], server)
-		                                                         : clean(m.word[1])}};
+		m = (struct message){
+		    .word = {m.word[0] == ABI_PAGER_GET ? get(m.word[1]) : clean(m.word[1])}};
 		reply((u64)from, &m); /* -EPIPE: the caller has timed out */
 	}
 }
@@ -79,22 +66,21 @@ int main(u64 handle, u64 arg0, u64 arg1)
 {
 	static struct thread servers[NR_SERVERS];
 	struct message m = {.word = {1}};
-	u64 i, stored;
+	u64 i;
 	s64 err;
 
 	pages = arg0;
 	manner = arg1;
-	stored = manner == PAGED_NO_STORE ? NR_SERVERS : pages;
-	store = pages_alloc(stored);
+	store = pages_alloc(pages);
 	if (!store)
 		return 2;
-	for (i = 0; i < stored; i++)
+	for (i = 0; i < pages; i++)
 		*(u64 *)(store + i * ABI_PAGE_SIZE) = PAGED_WORD(i);
 	endpoint = (u64)endpoint_create();
 	object =
 	    (u64)pager_bind(endpoint, pages, 0, manner == PAGED_SILENT ? SHORT_NS : TIMEOUT_NS);
 	for (i = 0; i < NR_SERVERS; i++)
-		if (thread_start(&servers[i], serve, i))
+		if (thread_start(&servers[i], serve, 0))
 			return 2;
 	/* The receiver may map the object, and pass it on; only this task serves it. */
 	m.handle = (u64)handle_dup(object, RIGHT_READ | RIGHT_WRITE | RIGHT_DUP);

@@ -408,7 +408,8 @@ void arch_irqs_move(unsigned from, unsigned to)
 static int (*first_fn)(void *);
 
 /* As in kernel/main.c. */
-static __attribute__((noreturn)) void cpu_idle(void *arg)
+static void cpu_idle(void *arg) __attribute__((noreturn));
+static void cpu_idle(void *arg)
 {
 	sched_finish_switch();
 	for (;;) {

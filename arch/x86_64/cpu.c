@@ -4,8 +4,8 @@
  *
  * Owns:       the boot CPU's area; struct cpu_arch of every CPU.
  * Locks:      none: written on the boot CPU before the others run, or by the CPU itself.
- * Invariants: in the kernel, from cpu_load_tables() on, the GS base is this CPU's struct cpu; in ring 3 it
- *             is 0.
+ * Invariants: in the kernel, from cpu_load_tables() on, the GS base is this CPU's struct cpu; in
+ *             ring 3 it is 0.
  *             There is no LDT.
  * Tests:      arch_cpu, arch, arch_full, hotplug, tests/qemu/test_arch.py.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * start.c: what a CPU does first: its tables, the vectors, control registers, machine checks, ring 3.
+ * start.c: what a CPU does first: its tables, vectors, control registers, machine checks, ring 3.
  *
  * Owns:       the IDT, which all CPUs share; CR0 and CR4.
  * Locks:      none: written on the boot CPU before the others run, or by the CPU itself.

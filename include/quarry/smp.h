@@ -63,8 +63,8 @@ struct smp_stats {
 };
 extern struct smp_stats smp_stats; /* a */
 /*
- * kernel/lock.c: a CPU that has not answered for smp_timeout_ns is reported; after smp_worst_ns the kernel panics
- * (0: six times smp_timeout_ns).
+ * kernel/lock.c: a CPU that has not answered for smp_timeout_ns is reported; after smp_worst_ns (0:
+ * six times smp_timeout_ns) the kernel panics.
  */
 extern u64 smp_timeout_ns, smp_worst_ns;
 

@@ -104,7 +104,7 @@ def test_pager_in_use_is_not_killed(over):
     run = over(6)
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
     rows, victim = killed(run)
-    pager = next(row for row in rows if row["name"] == "pager")
+    pager = next(row for row in rows if row["name"] == "maker")
     assert victim["name"] == "hog", run.story()
     assert int(pager["own"]) > victim["pages"], run.story()
     assert int(pager["shared"]) > 0.9 * int(pager["own"]), run.story()

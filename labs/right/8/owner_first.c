@@ -15,7 +15,9 @@ static int migrate_one(struct memory *mem, struct page *src, struct migrate_targ
 		return -ENOENT;
 	if (!READ_ONCE(src->pincount)) {
 		dst = to->get(to, mem, order);
-		err = dst ? owner->ops->migrate(owner, mem, dst, src) : -ENOMEM;
+		err = !dst               ? -ENOMEM
+		    : page_poisoned(dst) ? -EAGAIN
+		                         : owner->ops->migrate(owner, mem, dst, src);
 		if (err && dst)
 			to->give_back(to, mem, dst, order);
 	}

@@ -3,6 +3,7 @@
  * test_reclaim.c: the reclaim thread drains other CPUs' caches for an allocation that would fail;
  * no other code does.
  */
+#include "mm/request.h"
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
@@ -63,12 +64,16 @@ static struct sums sums_of(struct memory *mem)
 static void sleeping_allocation_gets_pages_of_other_caches(struct ktest *t)
 {
 	struct memory *mem = starve(t, 1);
+	u64 look = reclaim_look_ns;
 	struct sums before, after;
 
 	if (!mem)
 		return;
 	before = sums_of(mem);
+	/* It would find out at its next look. */
+	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
+	WRITE_ONCE(reclaim_look_ns, look);
 	/* It may have its page before the drain has been counted. */
 	EXPECT(t, YIELD_UNTIL(mm_event_sum(mem, EV_RECLAIM_RUNS) > before.runs));
 	after = sums_of(mem);
