@@ -50,7 +50,7 @@ def dry_run(build):
 
 
 def code(path):
-    """An object without what is there for debuggers: ccache keeps the folder that built it first."""
+    """An object without debug data, in which ccache keeps the folder that built it first."""
     stripped = path + ".stripped"
     subprocess.run(["strip", "-g", "-o", stripped, path], check=True)
     with open(stripped, "rb") as f:
