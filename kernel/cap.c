@@ -111,7 +111,7 @@ static s64 handle_of(const struct cap_table *t, const struct cap_slot *slot) REQ
 }
 
 /* The slot of @handle, lock held; NULL: none. */
-static struct cap_slot *slot_of(struct cap_table *t, u64 handle) REQUIRES(task_class)
+static struct cap_slot *cap_slot_of(struct cap_table *t, u64 handle) REQUIRES(task_class)
 {
 	struct cap_slot *slot = t->slot ? &t->slot[handle % ABI_MAX_HANDLES] : NULL;
 
@@ -142,7 +142,7 @@ static int check(const struct cap_slot *slot, enum cap_kind kind, unsigned right
 static always_inline int look_up(struct cap_table *t, u64 handle, enum cap_kind kind,
     unsigned rights, unsigned keep, struct cap *out) REQUIRES(task_class)
 {
-	struct cap_slot *slot = slot_of(t, handle);
+	struct cap_slot *slot = cap_slot_of(t, handle);
 	int err = check(slot, kind, rights);
 
 	*out = (struct cap){.kind = CAP_NONE};
@@ -188,7 +188,7 @@ int cap_take(struct cap_table *t, u64 handle, enum cap_kind kind, struct cap *ou
 
 	*out = (struct cap){.kind = CAP_NONE};
 	task_lock(&t->lock);
-	slot = slot_of(t, handle);
+	slot = cap_slot_of(t, handle);
 	err = check(slot, kind, 0);
 	if (!err) {
 		*out = slot->cap;
@@ -322,7 +322,7 @@ int cap_take_and_reserve(struct cap_table *t, u64 reply, u64 handle, enum cap_ki
 	task_lock(&t->lock);
 	err = look_up(t, handle, kind, rights, rights, out);
 	if (!err) {
-		from = slot_of(t, reply);
+		from = cap_slot_of(t, reply);
 		err = check(from, CAP_REPLY, 0);
 		if (!err)
 			err = exchange(t, from, call, slot);

@@ -178,7 +178,7 @@ static unsigned left_in_cache(unsigned cpu)
  * Polls, because a CPU that parks, or is in its first steps, cannot wake a waiter; other threads of
  * this CPU run in between.
  */
-static bool wait_for(bool (*is)(unsigned cpu), unsigned cpu, u64 ns)
+static bool hotplug_await(bool (*is)(unsigned cpu), unsigned cpu, u64 ns)
 {
 	u64 end = arch_clock_ns() + ns;
 
@@ -193,7 +193,7 @@ static bool wait_for(bool (*is)(unsigned cpu), unsigned cpu, u64 ns)
 
 bool cpu_wait_parked(unsigned cpu, u64 ns)
 {
-	return wait_for(cpu_is_parked, cpu, ns);
+	return hotplug_await(cpu_is_parked, cpu, ns);
 }
 
 static bool is_online(unsigned cpu)
@@ -203,7 +203,7 @@ static bool is_online(unsigned cpu)
 
 bool cpu_wait_online(unsigned cpu, u64 ns)
 {
-	return wait_for(is_online, cpu, ns);
+	return hotplug_await(is_online, cpu, ns);
 }
 
 /*
@@ -274,11 +274,6 @@ static int bring_up(unsigned cpu)
 	return 0;
 }
 
-static bool context_ok(void)
-{
-	return arch_irqs_enabled() && !arch_in_interrupt() && !spin_depth();
-}
-
 /*
  * Take the lock exclusively.  Sharers end in time or the machine panics, but a sharer whose CPU
  * died inside never ends.  False: timed out.
@@ -294,7 +289,7 @@ int cpu_down(unsigned cpu)
 
 	if (cpu >= nr_cpus)
 		return -ENODEV;
-	if (!context_ok())
+	if (!may_sleep())
 		return -EDEADLK;
 	if (!lock_cpus())
 		return -ETIMEDOUT;
@@ -316,7 +311,7 @@ int cpu_up(unsigned cpu)
 
 	if (cpu >= nr_cpus)
 		return -ENODEV;
-	if (!context_ok())
+	if (!may_sleep())
 		return -EDEADLK;
 	if (!lock_cpus())
 		return -ETIMEDOUT;

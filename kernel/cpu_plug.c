@@ -48,18 +48,13 @@ static int start(unsigned cpu)
 	return -EIO;
 }
 
-static bool context_ok(void)
-{
-	return arch_irqs_enabled() && !arch_in_interrupt() && !spin_depth();
-}
-
 int cpu_plug(unsigned cpu)
 {
 	int err;
 
 	if (cpu >= nr_cpus)
 		return -ENODEV;
-	if (!context_ok())
+	if (!may_sleep())
 		return -EDEADLK;
 	rwsem_lock_exclusive(&cpu_hotplug);
 	err = cpu_is_absent(cpu) ? start(cpu) : -EALREADY;
@@ -73,7 +68,7 @@ int cpu_unplug(unsigned cpu)
 
 	if (cpu >= nr_cpus)
 		return -ENODEV;
-	if (!context_ok())
+	if (!may_sleep())
 		return -EDEADLK;
 	rwsem_lock_exclusive(&cpu_hotplug);
 	if (cpu_is_absent(cpu)) {

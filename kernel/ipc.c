@@ -112,7 +112,7 @@ void endpoint_get(struct endpoint *ep, unsigned rights)
 }
 
 /* task_interrupted, inline. */
-static inline bool interrupted(void)
+static inline bool ipc_interrupted(void)
 {
 	return thread_interrupted(thread_current());
 }
@@ -226,11 +226,11 @@ void ipc_forget(struct thread *t)
 
 static bool call_over(void *arg)
 {
-	return load_acquire(&((struct ipc_call *)arg)->state) == CALL_DONE || interrupted();
+	return load_acquire(&((struct ipc_call *)arg)->state) == CALL_DONE || ipc_interrupted();
 }
 
 /* The call, which is on no queue, becomes a receiver's, and the message with what it gives. */
-static void take(struct ipc_call *call, struct ipc_msg *msg) REQUIRES(task_class)
+static void ipc_take(struct ipc_call *call, struct ipc_msg *msg) REQUIRES(task_class)
 {
 	call->state = CALL_TAKEN;
 	atomic_add(&call->refs, 1u);
@@ -258,7 +258,7 @@ static always_inline struct thread *send(struct endpoint *ep, struct ipc_call *c
 		return NULL;
 	}
 	TAILQ_REMOVE(&ep->asleep, r, link);
-	take(call, r->msg);
+	ipc_take(call, r->msg);
 	WRITE_ONCE(r->call, call);
 	return r->thread;
 }
@@ -271,7 +271,7 @@ static int stop_waiting(struct endpoint *ep, struct ipc_call *call) REQUIRES(tas
 	if (call->state == CALL_QUEUED)
 		TAILQ_REMOVE(&ep->queue, call, link);
 	call->state = CALL_LEFT;
-	return interrupted() ? -EINTR : -ETIMEDOUT;
+	return ipc_interrupted() ? -EINTR : -ETIMEDOUT;
 }
 
 /* Send the call and wait for its answer.  Clang cannot tell who has the lock after a sleep. */
@@ -331,7 +331,7 @@ int ipc_call_first(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns)
 
 static bool has_call(void *arg)
 {
-	return READ_ONCE(((struct receiver *)arg)->call) || interrupted();
+	return READ_ONCE(((struct receiver *)arg)->call) || ipc_interrupted();
 }
 
 /* Sleep until a call arrives; returns it, or NULL. The lock is released. */
@@ -362,12 +362,12 @@ static always_inline int take_call(struct endpoint *ep, struct ipc_msg *msg, str
     u64 deadline, struct thread *to) NO_LOCK_ANALYSIS
 {
 	struct ipc_call *call = TAILQ_FIRST(&ep->queue);
-	bool ends = interrupted();
+	bool ends = ipc_interrupted();
 
 	if (likely(!call && !ends && !deadline_passed(deadline))) {
 		call = sleep_for_call(ep, msg, deadline, to);
 		if (unlikely(!call))
-			return interrupted() ? -EINTR : -ETIMEDOUT;
+			return ipc_interrupted() ? -EINTR : -ETIMEDOUT;
 		*out = call;
 		return 0;
 	}
@@ -375,7 +375,7 @@ static always_inline int take_call(struct endpoint *ep, struct ipc_msg *msg, str
 		thread_wake(to);
 	if (call && !ends) {
 		TAILQ_REMOVE(&ep->queue, call, link);
-		take(call, msg);
+		ipc_take(call, msg);
 		*out = call;
 	}
 	spin_unlock(&ep->lock);

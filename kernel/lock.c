@@ -86,7 +86,7 @@ static always_inline void push_any(struct spinlock *lock)
  * Here any running CPU may take the lock.  The acquire pairs with the release in drop(): the last
  * holder's stores are visible from here on.
  */
-static always_inline bool take(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
+static always_inline bool lock_take(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
 {
 	u32 unlocked = 0;
 
@@ -106,7 +106,7 @@ static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 	u32 turns = 0;
 
 	sched_wait(lock->name);
-	while (!sched_look(lock, false, !READ_ONCE(lock->locked) && take(lock))) {
+	while (!sched_look(lock, false, !READ_ONCE(lock->locked) && lock_take(lock))) {
 		cpu_relax();
 		if (++turns % TURNS_PER_LOOK)
 			continue;
@@ -121,7 +121,7 @@ static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 static noinline void lock_slow(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 {
 	check_order(lock);
-	if (!take(lock))
+	if (!lock_take(lock))
 		spin(lock);
 	push_any(lock);
 }
@@ -147,7 +147,7 @@ static always_inline bool lock_fast(struct spinlock *lock) TRY_ACQUIRE(true, loc
 	CHECKED_ASSERT(rank != RANK_SCHED || !arch_irqs_enabled());
 	preempt_disable();
 	top = arch_top_lock();
-	if (unlikely(top->highest >= rank) || unlikely(!take(lock)))
+	if (unlikely(top->highest >= rank) || unlikely(!lock_take(lock)))
 		return false;
 	push(lock, top, rank);
 	return true;
@@ -168,7 +168,7 @@ void spin_lock(struct spinlock *lock) NO_LOCK_ANALYSIS
 bool spin_trylock(struct spinlock *lock)
 {
 	preempt_disable();
-	if (take(lock)) {
+	if (lock_take(lock)) {
 		push_any(lock);
 		return true;
 	}

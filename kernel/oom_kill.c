@@ -234,7 +234,7 @@ static unsigned long family_pages(const struct account *family)
 	return sum + left;
 }
 
-static const struct row *choose(void)
+static const struct row *oom_choose_task(void)
 {
 	const struct row *best = NULL;
 	unsigned long most = 0;
@@ -315,7 +315,7 @@ static bool oom_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 	unsigned i;
 
 	fill_table(gfp & GFP_MOVABLE ? ZONE_MOVABLE : ZONE_NORMAL);
-	victim = memory_oom_outdated(mem) ? NULL : choose();
+	victim = memory_oom_outdated(mem) ? NULL : oom_choose_task();
 	if (victim) {
 		print_table(mem, gfp, order, victim);
 		/*

@@ -87,7 +87,7 @@ static struct request *add_get(struct pager *p, struct request *r, u32 index) RE
 }
 
 /* Send the request and wait: 0 or the pager's result; -EPIPE; -ETIMEDOUT; -EINTR; -ENOMEM. */
-static int ask(struct pager *p, const struct request *r, u64 timeout_ns)
+static int pager_ask(struct pager *p, const struct request *r, u64 timeout_ns)
 {
 	struct ipc_msg msg = {.word = {r->what, r->index, p->number}};
 	int err = r->what == ABI_PAGER_CLEAN ? ipc_call_first(p->ep, &msg, timeout_ns)
@@ -99,7 +99,7 @@ static int ask(struct pager *p, const struct request *r, u64 timeout_ns)
 	return msg.word[0] > ABI_PAGER_NO_MEMORY ? (int)ABI_PAGER_FAILED : (int)msg.word[0];
 }
 
-static bool is_done(void *arg)
+static bool pager_done(void *arg)
 {
 	return load_acquire(&((struct request *)arg)->done) || task_interrupted();
 }
@@ -123,11 +123,11 @@ static void request_put(struct pager *p, struct request *r)
 }
 
 /* Wait for another thread's request; its answer, or -EAGAIN for an error of that thread alone. */
-static int wait_for(struct pager *p, struct request *r, u64 timeout_ns)
+static int pager_await(struct pager *p, struct request *r, u64 timeout_ns)
 {
 	int err = -ETIMEDOUT;
 
-	wait_until(&p->wq, is_done, r, timeout_ns);
+	wait_until(&p->wq, pager_done, r, timeout_ns);
 	if (load_acquire(&r->done))
 		err = r->result == -EINTR || r->result == -ENOMEM ? -EAGAIN : r->result;
 	request_put(p, r);
@@ -138,7 +138,7 @@ static int wait_for(struct pager *p, struct request *r, u64 timeout_ns)
  * The answer is in, and becomes the result: take the request off the list, and drop the
  * requester's reference.  Each waiter has another one.  True: this was the last.
  */
-static bool finish(struct pager *p, struct request *r, int *err)
+static bool pager_finish(struct pager *p, struct request *r, int *err)
 {
 	bool others;
 
@@ -194,7 +194,7 @@ static int ask_for_page(struct pager *p, const struct request *r, struct memory 
 {
 	int err;
 
-	while ((err = ask(p, r, left_until(until))) == ABI_PAGER_NO_MEMORY) {
+	while ((err = pager_ask(p, r, left_until(until))) == ABI_PAGER_NO_MEMORY) {
 		struct page *page = mem_alloc_pages(mem, GFP_MOVABLE, 0);
 
 		if (!page)
@@ -232,7 +232,7 @@ static int get_page_of(struct vm_object *object, u32 index)
 				return -ENOMEM;
 			continue;
 		}
-		err = wait_for(p, other, left_until(until));
+		err = pager_await(p, other, left_until(until));
 		if (err == -EAGAIN && arch_clock_ns() < until)
 			continue;
 		kfree(spare);
@@ -243,7 +243,7 @@ static int get_page_of(struct vm_object *object, u32 index)
 	if (there)
 		supplied(p, index);
 	err = there ? 0 : ask_for_page(p, mine, object->mem, until);
-	if (finish(p, mine, &err))
+	if (pager_finish(p, mine, &err))
 		request_free(p, mine);
 	return err;
 }
@@ -275,10 +275,10 @@ static int pager_clean(struct vm_object *object, u32 index, const void *data, u6
 	add(p, &r);
 	task_unlock(&p->lock);
 	began = arch_clock_ns();
-	err = ask(p, &r, MIN(wait, limit_ns));
+	err = pager_ask(p, &r, MIN(wait, limit_ns));
 	pager_trust_charge(
 	    p->trust, left_until(began) ? 0 : arch_clock_ns() - began, err, limit_ns < wait);
-	finish(p, &r, &err);
+	pager_finish(p, &r, &err);
 	return err == 0 || err == -ETIMEDOUT ? err : -EIO;
 }
 

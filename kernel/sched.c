@@ -82,8 +82,8 @@ static inline void leave_queue(struct runq *rq, struct thread *t, u64 deadline) 
  * puts it back on the queue.  A thread that was woken already needs no alarm.  A preempted thread
  * always stays: it has announced its sleep, but not yet checked its condition a last time.
  */
-static always_inline struct thread *choose(struct runq *rq, struct cpu *cpu, struct thread *prev,
-    bool preempted, u64 now, u64 deadline) REQUIRES(rq->lock)
+static always_inline struct thread *sched_choose(struct runq *rq, struct cpu *cpu,
+    struct thread *prev, bool preempted, u64 now, u64 deadline) REQUIRES(rq->lock)
 {
 	struct thread *next;
 	u32 state;
@@ -169,7 +169,7 @@ static always_inline void give_cpu(bool preempted, u64 deadline)
 	u64 now = arch_clock_ns();
 
 	spin_lock(&rq->lock);
-	next = choose(rq, cpu, prev, preempted, now, deadline);
+	next = sched_choose(rq, cpu, prev, preempted, now, deadline);
 	spin_unlock(&rq->lock);
 	if (next == prev)
 		return;
@@ -383,8 +383,8 @@ void sched_forget(struct thread *t)
 /*
  * No wake-up is lost before the halt.  Interrupts are off from the check of the queue to
  * arch_idle_wait, which enables them and halts in one step.  A CPU that appends after the check has
- * seen the idle thread running (choose() wrote that under the lock), so it sends a kick, which
- * stays pending until then.
+ * seen the idle thread running (sched_choose() wrote that under the lock), so it sends a kick,
+ * which stays pending until then.
  */
 void sched_idle(void)
 {

@@ -123,7 +123,7 @@ bool smp_call_pending(void)
 }
 
 /* True: it wants to run once more.  irqs off, so that the thread stays the same. */
-static bool run(void (*fn)(void *), void *arg)
+static bool smp_run(void (*fn)(void *), void *arg)
 {
 	struct mm_task *task = port_task();
 
@@ -144,7 +144,7 @@ static void serve_one(unsigned self, unsigned from, bool last)
 
 	if (READ_ONCE(sender->answered[self]) == request)
 		return;
-	while (run(sender->fn, sender->arg)) {
+	while (smp_run(sender->fn, sender->arg)) {
 		sched_point("ipi.again");
 		if (last)
 			continue;
@@ -152,7 +152,7 @@ static void serve_one(unsigned self, unsigned from, bool last)
 		arch_ipi_call(self);
 		return;
 	}
-	/* Pairs with the acquire in wait_for(): what fn did is visible before it is answered. */
+	/* Pairs with the acquire in smp_await(): what fn did is visible before it is answered. */
 	store_release(&sender->answered[self], request);
 }
 
@@ -242,7 +242,8 @@ static bool withdraw(const struct call_cpu *slot, unsigned cpu, unsigned self)
  * Interrupts are on here, so this CPU serves calls of other CPUs while it waits: two CPUs that call
  * each other both finish.
  */
-static void wait_for(const struct call_cpu *slot, unsigned cpu, u32 request, u64 *since, bool *told)
+static void smp_await(
+    const struct call_cpu *slot, unsigned cpu, u32 request, u64 *since, bool *told)
 {
 	u32 turns = 0;
 	u64 waited;
@@ -272,7 +273,7 @@ static void wait_for(const struct call_cpu *slot, unsigned cpu, u32 request, u64
 }
 
 /* Choose the targets: the other online CPUs of @mask.  Errors are counted. */
-static int choose(struct call_cpu *slot, const cpumask_t *mask, unsigned self)
+static int smp_choose(struct call_cpu *slot, const cpumask_t *mask, unsigned self)
 {
 	unsigned i, spare = nr_cpus % CPUMASK_BITS, last = CPUMASK_WORDS(nr_cpus) - 1;
 	cpumask_t want, known, online;
@@ -296,7 +297,7 @@ static int choose(struct call_cpu *slot, const cpumask_t *mask, unsigned self)
 	return asked;
 }
 
-static void ask(const struct call_cpu *slot, unsigned self)
+static void smp_ask(const struct call_cpu *slot, unsigned self)
 {
 	cpumask_t left;
 	unsigned i, cpu;
@@ -310,7 +311,7 @@ static void ask(const struct call_cpu *slot, unsigned self)
 	}
 }
 
-static bool context_ok(void)
+static bool smp_context_ok(void)
 {
 	if (likely(arch_irqs_enabled() && !spin_depth() && !arch_in_interrupt()))
 		return true;
@@ -332,7 +333,7 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	u32 request;
 	int asked;
 
-	if (!context_ok())
+	if (!smp_context_ok())
 		return -EDEADLK;
 	if (port_task()->in_alloc && !atomic_add(&smp_stats.from_alloc, 1))
 		printk("smp: a cross-call was made inside an allocation\n");
@@ -342,24 +343,24 @@ int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg)
 	slot = &slots[self];
 	atomic_add(&slot->gate, 1);
 	sched_point("ipi.gate");
-	asked = choose(slot, mask, self);
+	asked = smp_choose(slot, mask, self);
 	counter_add(&smp_stats.ipis, (u64)asked);
 	slot->fn = fn;
 	slot->arg = arg;
 	request = slot->request + 1;
 	store_release(&slot->request, request);
-	ask(slot, self);
+	smp_ask(slot, self);
 	sched_point("ipi.sent");
 	if (!mask || cpumask_test(mask, self)) {
 		do {
 			flags = arch_irq_save();
-			again = run(fn, arg);
+			again = smp_run(fn, arg);
 			arch_irq_restore(flags);
 		} while (again);
 	}
 	for (i = 0; asked && i < CPUMASK_WORDS(nr_cpus); i++)
 		for (left = slot->asked[i]; left; left &= left - 1)
-			wait_for(slot, i * CPUMASK_BITS + (unsigned)__builtin_ctzl(left), request,
+			smp_await(slot, i * CPUMASK_BITS + (unsigned)__builtin_ctzl(left), request,
 			    &since, &told);
 	atomic_add(&slot->gate, 1);
 	preempt_enable();

@@ -127,7 +127,7 @@ struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void 
 	return t;
 }
 
-static bool is_done(void *arg)
+static bool thread_done(void *arg)
 {
 	return load_acquire(&((struct thread *)arg)->done);
 }
@@ -135,7 +135,7 @@ static bool is_done(void *arg)
 void thread_join(struct thread *t)
 {
 	KASSERT(t != thread_current());
-	wait_until(&ended, is_done, t, WAIT_FOREVER);
+	wait_until(&ended, thread_done, t, WAIT_FOREVER);
 	thread_discard(t);
 }
 

@@ -43,7 +43,7 @@ static void remove(struct waitq *wq, const struct wait_entry *entry) REQUIRES(wq
  * first and then takes the same lock.  If it gets the lock before the thread, the condition is true
  * at the check.  If it gets the lock after, it finds the entry and makes the thread RUNNABLE; then
  * sched_sleep returns at once, or, if the thread has left the CPU already, it is put back on the
- * run queue (choose() in sched.c).
+ * run queue (sched_choose() in sched.c).
  *
  * The end of a task is stored without this lock.  The swap is a full barrier, so that either the
  * check finds it or its waker finds the thread SLEEPING.

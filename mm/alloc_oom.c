@@ -108,7 +108,7 @@ static bool death_helps(const struct request *q)
 }
 
 /* Under the lock.  TRY_NEXT: a victim is exiting, or has ended. */
-static enum outcome choose(struct request *q)
+static enum outcome oom_choose(struct request *q)
 {
 	struct oom_state *oom = &q->mem->oom;
 
@@ -160,7 +160,7 @@ static enum outcome decide(struct request *q, struct victim_wait *p)
 	if (READ_ONCE(oom->gone) != q->gone)
 		return TRY_ANEW;
 	if (!p->victim && (!q->gone || !p->ns)) {
-		then = choose(q);
+		then = oom_choose(q);
 		p->victim = load_acquire(&oom->going);
 	}
 	if (p->victim)

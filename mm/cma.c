@@ -50,7 +50,7 @@ static bool block_serves(const struct cma *cma, pfn_t pfn)
 }
 
 /* The type of all pageblocks of the area. */
-static void set_types(struct cma *cma, enum migratetype type)
+static void cma_set_types(struct cma *cma, enum migratetype type)
 {
 	struct zone *zone = cma->zone;
 	pfn_t pfn;
@@ -88,7 +88,7 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
 	}
 	/* Its pages are ours, so its pageblocks stay where they are. */
 	cma->zone = zone_of(mem, start);
-	set_types(cma, MT_CMA);
+	cma_set_types(cma, MT_CMA);
 	free_contig_range(mem, start, nr);
 	return 0;
 }
@@ -168,7 +168,7 @@ int cma_destroy(struct cma *cma)
 
 	mutex_lock(&cma->lock);
 	if (cma->nr_used == 0) {
-		set_types(cma, MT_MOVABLE);
+		cma_set_types(cma, MT_MOVABLE);
 		kfree(cma->used);
 		cma->used = NULL;
 		err = 0;

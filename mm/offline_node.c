@@ -60,7 +60,7 @@ static void note_evacuated(struct zone *zone, struct pfn_range range)
  * offline_pages, and for all-or-nothing a note of it.  The note is made first, so that whatever
  * went offline can be brought back.
  */
-static int take_range(
+static int node_take_range(
     struct node_op *op, struct zone *zone, struct pfn_range range, struct offline_result *r)
 {
 	struct taken_run *run = op->whole ? kmalloc(sizeof(*run)) : NULL;
@@ -104,7 +104,7 @@ static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t en
 
 	while (start < end) {
 		KASSERT(start < to && to <= end && !(to & (PAGEBLOCK_PAGES - 1)));
-		err = take_range(op, zone, (struct pfn_range){start, to}, &r);
+		err = node_take_range(op, zone, (struct pfn_range){start, to}, &r);
 
 		op->res->rounds += r.rounds;
 		op->res->moved += r.moved;

@@ -85,7 +85,7 @@ static int take_softly(struct poison_request *r)
 	return 0;
 }
 
-static int take(struct poison_request *r)
+static int poison_take_page(struct poison_request *r)
 {
 	int err;
 
@@ -114,7 +114,7 @@ static int take(struct poison_request *r)
  * page is waited for as evacuate does: that it still holds the page proves something only if it had
  * its turns.
  */
-static int settle(struct poison_request *r)
+static int poison_settle(struct poison_request *r)
 {
 	u64 began = deadline_from_now(0), counted = began, waited;
 	unsigned turns = 0;
@@ -126,7 +126,7 @@ static int settle(struct poison_request *r)
 		if (v == SETTLED)
 			return err;
 		if (v == TAKE) {
-			err = take(r);
+			err = poison_take_page(r);
 			if (err != -EAGAIN)
 				return err;
 		}
@@ -180,7 +180,7 @@ static int handle(struct poison_request *r)
 	if (!err && (r->hard || !settle_at_once(r, &err))) {
 		err = zone_pcp_disable(r->zone);
 		if (!err) {
-			err = settle(r);
+			err = poison_settle(r);
 			zone_pcp_enable(r->zone);
 		}
 	}

@@ -222,7 +222,8 @@ static bool serves(const struct reclaim *r)
 	return READ_ONCE(r->thread) && !READ_ONCE(r->stop);
 }
 
-static enum outcome ask(const struct request *q, struct reclaim *r, struct ticket_queue *queue)
+static enum outcome ask_thread(
+    const struct request *q, struct reclaim *r, struct ticket_queue *queue)
 {
 	struct ticket t = {queue, take_ticket(queue), &r->stop};
 
@@ -239,7 +240,7 @@ enum outcome reclaim_drain(struct request *q)
 
 	MM_EVENT(q->mem, ALLOC_DRAIN_WAIT);
 	sched_point("slow.drain_wait");
-	return serves(r) ? ask(q, r, &r->drains) : TRY_NEXT;
+	return serves(r) ? ask_thread(q, r, &r->drains) : TRY_NEXT;
 }
 
 /* Others may take first what a compaction has made: then once more, so often. */
@@ -259,7 +260,7 @@ enum outcome reclaim_compact(struct request *q)
 		return TRY_NEXT;
 	/* Before the ticket: so the work that serves it sees the bit, if none before has. */
 	atomic_or(&r->compact, bit);
-	then = ask(q, r, &r->compactions);
+	then = ask_thread(q, r, &r->compactions);
 	q->unmade = then == TRY_NEXT && READ_ONCE(r->compact_failed) & bit;
 	return q->unmade ? TRY_NEXT : TRY_ANEW;
 }
@@ -274,7 +275,7 @@ enum outcome reclaim_compact_first(struct request *q)
  * over.  TRY_NEXT: it found too little.  Runs are bounded, as what they wait for is
  * (vm_pager_ops.clean): so one that is not over is no reason to fail.
  */
-static enum outcome run(const struct request *q, struct reclaim *r)
+static enum outcome ask_run(const struct request *q, struct reclaim *r)
 {
 	u64 bit = request_bit(q->gfp, q->order);
 	enum outcome then;
@@ -284,7 +285,7 @@ static enum outcome run(const struct request *q, struct reclaim *r)
 	/* Before the ticket, likewise. */
 	atomic_or(&r->run_for, bit);
 	MM_EVENT(q->mem, RECLAIM_WAIT);
-	then = ask(q, r, &r->runs);
+	then = ask_thread(q, r, &r->runs);
 	sched_point("reclaim.run_waited");
 	return then == TRY_NEXT && READ_ONCE(r->run_failed) & bit ? TRY_NEXT : TRY_ANEW;
 }
@@ -350,7 +351,7 @@ enum outcome reclaim_direct(struct request *q)
 		if (q->scattered || asked >> zone->node & 1 || !zone_can_gain(zone))
 			continue;
 		asked |= 1u << zone->node;
-		if (run(q, &q->mem->nodes[zone->node].reclaim) == TRY_ANEW)
+		if (ask_run(q, &q->mem->nodes[zone->node].reclaim) == TRY_ANEW)
 			return TRY_ANEW;
 	}
 	return gained(q) ? TRY_ANEW : TRY_NEXT;

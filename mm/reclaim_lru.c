@@ -56,7 +56,7 @@ struct batch {
 };
 
 /* Settle an isolated page: put it back on a list, or free it. */
-static void settled(struct zone *zone, struct page *page, bool dropped)
+static void reclaim_settled(struct zone *zone, struct page *page, bool dropped)
 {
 	atomic_sub(&zone->nr_reclaiming, 1u);
 	PAGE_ASSERT(zone->mem, page, (s32)READ_ONCE(zone->nr_reclaiming) >= 0);
@@ -88,7 +88,7 @@ static enum verdict keep_active(struct page *page)
 }
 
 /* Empty the slot of @page, which nobody reaches but through it.  Under the object's lock. */
-static void empty_slot(struct vm_object *object, struct page *page)
+static void reclaim_slot(struct vm_object *object, struct page *page)
 {
 	KASSERT(spin_is_held(&object->lock));
 	PAGE_ASSERT(object->mem, page, page->owner == object && object->nr_present > 0);
@@ -122,7 +122,7 @@ static bool may_ask(const struct lru_scan *scan, const struct vm_object *object)
 }
 
 /* Under the object's lock, the page being locked. */
-static enum verdict judge(struct batch *b, struct vm_object *object, struct page *page)
+static enum verdict reclaim_judge(struct batch *b, struct vm_object *object, struct page *page)
 {
 	struct lru_scan *scan = b->scan;
 	bool touched, dirty;
@@ -148,7 +148,7 @@ static enum verdict judge(struct batch *b, struct vm_object *object, struct page
 		return keep_active(page);
 	}
 	if (!dirty && word_ref(page_word(page)) == 2) {
-		empty_slot(object, page);
+		reclaim_slot(object, page);
 		return DROPPED;
 	}
 	if (scan->direct)
@@ -171,7 +171,7 @@ static void look_at(struct batch *b, struct page *page)
 	/* Do not wait for the lock: its holder may be waiting for memory. */
 	if (object && page_trylock(page)) {
 		spin_lock(&object->lock);
-		verdict = judge(b, object, page);
+		verdict = reclaim_judge(b, object, page);
 		spin_unlock(&object->lock);
 		if (verdict == UNMAPPED) {
 			KASSERT(b->nr < RECLAIM_BATCH && !b->scan->direct);
@@ -185,7 +185,7 @@ static void look_at(struct batch *b, struct page *page)
 		mem_put_page(zone->mem, page); /* the slot's; not the last */
 		count_freed(b->scan, page);
 	}
-	settled(zone, page, verdict == DROPPED);
+	reclaim_settled(zone, page, verdict == DROPPED);
 	if (object)
 		vm_object_put(object);
 }
@@ -225,7 +225,7 @@ static bool is_clean(struct batch *b, const struct unmapped *u)
 }
 
 /* After the shootdown: drop the page, or show it again. */
-static void finish(struct batch *b, struct unmapped *u)
+static void reclaim_finish(struct batch *b, struct unmapped *u)
 {
 	struct vm_object *object = u->object;
 	struct memory *mem = object->mem;
@@ -242,7 +242,7 @@ static void finish(struct batch *b, struct unmapped *u)
 	if (!gone && drop) {
 		if (u->mapped)
 			rmap_unmap(object, u->page->index, 0, NULL);
-		empty_slot(object, u->page);
+		reclaim_slot(object, u->page);
 	} else if (!gone) {
 		*slot = (uintptr_t)u->page;
 		if (u->mapped)
@@ -256,7 +256,7 @@ static void finish(struct batch *b, struct unmapped *u)
 	mig_unlock(u->page, false);
 	if (drop && !gone)
 		count_freed(b->scan, u->page);
-	settled(b->scan->zone, u->page, gone || drop);
+	reclaim_settled(b->scan->zone, u->page, gone || drop);
 	vm_object_put(object);
 }
 
@@ -282,7 +282,7 @@ static noinline void age_batch(struct zone *zone, struct tlb_gather *g)
 			page_clear_flags(pages[i], PAGE_ACTIVE);
 			MM_EVENT(zone->mem, RECLAIM_AGED);
 		}
-		settled(zone, pages[i], false);
+		reclaim_settled(zone, pages[i], false);
 		if (object)
 			vm_object_put(object);
 	}
@@ -313,7 +313,7 @@ static noinline unsigned drop_batch(struct lru_scan *scan, struct tlb_gather *g)
 	tlb_flush(g);
 	sched_point("reclaim.unmapped");
 	for (i = 0; i < b.nr; i++)
-		finish(&b, &b.page[i]);
+		reclaim_finish(&b, &b.page[i]);
 	return nr;
 }
 

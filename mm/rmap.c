@@ -29,7 +29,7 @@ static u32 last_slot(const struct vm_region *r)
 	return r->offset + (u32)((r->end - r->start) >> PAGE_SHIFT) - 1;
 }
 
-static int compare(const struct vm_region *a, const struct vm_region *b)
+static int rmap_compare(const struct vm_region *a, const struct vm_region *b)
 {
 	if (a->offset != b->offset)
 		return a->offset < b->offset ? -1 : 1;
@@ -60,7 +60,7 @@ static void update_below(struct vm_region *r)
 
 #undef RB_AUGMENT
 #define RB_AUGMENT(r) update_below(r)
-RB_GENERATE_INTERNAL(vm_region_index, vm_region, link, compare, unused static)
+RB_GENERATE_INTERNAL(vm_region_index, vm_region, link, rmap_compare, unused static)
 
 void rmap_add(struct vm_region *r)
 {

@@ -50,7 +50,8 @@ static void slab_unlock(struct slab_size *size) RELEASE(size->lock, slab_class) 
 	spin_unlock(&size->lock);
 }
 
-static void list_insert(struct slab_size *size, struct slab *slab) REQUIRES(size->lock, slab_class)
+static void slab_list_insert(struct slab_size *size, struct slab *slab)
+    REQUIRES(size->lock, slab_class)
 {
 	KASSERT(spin_is_held(&size->lock));
 	slab->next = size->partial;
@@ -60,7 +61,7 @@ static void list_insert(struct slab_size *size, struct slab *slab) REQUIRES(size
 	size->partial = slab;
 }
 
-static void list_remove(struct slab *slab) REQUIRES(slab_class)
+static void slab_list_remove(struct slab *slab) REQUIRES(slab_class)
 {
 	KASSERT(*slab->pprev == slab && spin_is_held(&sizes[slab->shift].lock));
 	*slab->pprev = slab->next;
@@ -120,7 +121,7 @@ static void *take_object(struct slab_size *size) REQUIRES(size->lock, slab_class
 	word = taken_word(slab, object, &bit);
 	*word |= bit;
 	if (!slab->free)
-		list_remove(slab);
+		slab_list_remove(slab);
 	return object;
 }
 
@@ -140,7 +141,7 @@ static void *alloc_small(unsigned shift)
 	if (!fresh)
 		return NULL;
 	slab_lock(size);
-	list_insert(size, fresh);
+	slab_list_insert(size, fresh);
 	size->nr_empty++;
 	object = take_object(size);
 	slab_unlock(size);
@@ -217,10 +218,10 @@ static void free_small(struct page *page, void *ptr)
 	*(void **)ptr = slab->free;
 	slab->free = ptr;
 	if (!slab->pprev)
-		list_insert(size, slab);
+		slab_list_insert(size, slab);
 	if (--slab->used == 0 && size->nr_empty++ > 0) {
 		size->nr_empty--;
-		list_remove(slab);
+		slab_list_remove(slab);
 		release = true;
 	}
 	slab_unlock(size);
@@ -276,7 +277,7 @@ static struct slab *take_empty(struct slab_size *size)
 	if (slab) {
 		KASSERT(size->nr_empty > 0);
 		size->nr_empty--;
-		list_remove(slab);
+		slab_list_remove(slab);
 	}
 	slab_unlock(size);
 	return slab;

@@ -177,7 +177,7 @@ long standby_online(struct zone *zone)
 /* How long it sleeps when another thread has the lock of the page tables for descriptors. */
 #define TABLES_NS 1000000ULL
 
-static bool wanted(void *arg)
+static bool standby_wanted(void *arg)
 {
 	const struct standby_thread *s = arg;
 
@@ -221,7 +221,7 @@ static void standby_run(void *arg)
 	/* For tables: it must not wait for memory that only it can bring. */
 	WRITE_ONCE(port_task()->reserve, 1);
 	for (;;) {
-		wait_until(&s->wake, wanted, s, WAIT_FOREVER);
+		wait_until(&s->wake, standby_wanted, s, WAIT_FOREVER);
 		if (READ_ONCE(s->stop))
 			return;
 		upto = tickets_begin(&s->tickets);

@@ -32,7 +32,7 @@ struct trace_ring *trace_ring_own(const struct memory *mem)
 	return cpu < mem->nr_cpus ? mem->pcp[cpu]->ring : NULL;
 }
 
-static always_inline void record(
+static always_inline void ring_record(
     struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned order, u16 blocks)
 {
 	irqflags_t flags = arch_irq_save();
@@ -45,7 +45,7 @@ static always_inline void record(
 
 void trace_page(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned order)
 {
-	record(mem, kind, pfn, order, 0);
+	ring_record(mem, kind, pfn, order, 0);
 }
 
 /* Lie two blocks of @size bytes of descriptors, the second @step behind the first, side by side? */
@@ -132,7 +132,7 @@ void trace_range(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned l
 	while (nr) {
 		unsigned long blocks = MIN(nr >> PAGEBLOCK_ORDER, 0xffffUL);
 
-		record(mem, kind, pfn, PAGEBLOCK_ORDER, (u16)blocks);
+		ring_record(mem, kind, pfn, PAGEBLOCK_ORDER, (u16)blocks);
 		pfn += blocks << PAGEBLOCK_ORDER;
 		nr -= blocks << PAGEBLOCK_ORDER;
 	}
@@ -155,7 +155,7 @@ bool trace_is_on(const struct memory *mem)
  * Insert @hit into out[], which keeps the newest @max records, sorted by time.  Returns how many
  * there are now.
  */
-static unsigned insert(
+static unsigned ring_insert(
     struct trace_hit *out, unsigned nr, unsigned max, const struct trace_hit *hit)
 {
 	unsigned at;
@@ -201,7 +201,7 @@ unsigned trace_find(const struct memory *mem, pfn_t pfn, struct trace_hit *out, 
 			hit.rec.order = READ_ONCE(r->order);
 			hit.rec.blocks = READ_ONCE(r->blocks);
 			if (concerns(&hit.rec, pfn))
-				nr = insert(out, nr, max, &hit);
+				nr = ring_insert(out, nr, max, &hit);
 		}
 	}
 	return nr;

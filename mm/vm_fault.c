@@ -86,7 +86,7 @@ static int prepare(struct fault *f)
  * Show the page of the slot at @f->va of @r, or wait until it has been moved.  Under the locks of
  * both.
  */
-static int show(struct fault *f, struct vm_region *r, struct migwait *w, bool *waits)
+static int fault_show(struct fault *f, struct vm_region *r, struct migwait *w, bool *waits)
 {
 	u64 *place = object_slot(f->object, f->index), slot = place ? *place : 0;
 
@@ -131,7 +131,7 @@ static int commit(struct fault *f)
 		spin_lock(&f->object->lock);
 		walked = object_walked(f->object, f->index);
 		if (!walked)
-			err = show(f, r, &w, &waits);
+			err = fault_show(f, r, &w, &waits);
 		spin_unlock(&f->object->lock);
 	}
 	spin_unlock(&f->space->lock);

@@ -27,14 +27,14 @@
  * Regions that overlap are equal, and so is an address, as a region without pages, to the one it
  * lies in.
  */
-static int compare(const struct vm_region *a, const struct vm_region *b)
+static int space_compare(const struct vm_region *a, const struct vm_region *b)
 {
 	if (a->end <= b->start)
 		return -1;
 	return a->start >= b->end;
 }
 
-RB_GENERATE_INTERNAL(vm_region_tree, vm_region, node, compare, unused static)
+RB_GENERATE_INTERNAL(vm_region_tree, vm_region, node, space_compare, unused static)
 
 /* The region that @va lies in, or the first one above it; NULL.  space->lock or space->change. */
 static struct vm_region *region_from(struct vm_space *space, uintptr_t va)

@@ -14,12 +14,12 @@
 #include "mm/vm.h"
 #include <quarry/account.h>
 
-static int compare(const struct vm_use *a, const struct vm_use *b)
+static int use_compare(const struct vm_use *a, const struct vm_use *b)
 {
 	return a->object < b->object ? -1 : a->object > b->object;
 }
 
-RB_GENERATE_INTERNAL(vm_use_tree, vm_use, node, compare, unused static)
+RB_GENERATE_INTERNAL(vm_use_tree, vm_use, node, use_compare, unused static)
 
 int use_get(struct vm_space *space, const struct vm_object *object, struct vm_use **out)
 {

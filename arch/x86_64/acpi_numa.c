@@ -16,16 +16,6 @@
 #define ENABLED      1
 #define HOTPLUG      2
 
-static u32 get32(const u8 *p)
-{
-	return (u32)p[0] | (u32)p[1] << 8 | (u32)p[2] << 16 | (u32)p[3] << 24;
-}
-
-static u64 get64(const u8 *p)
-{
-	return get32(p) | (u64)get32(p + 4) << 32;
-}
-
 /* The node of @domain, a new one if needed; node 0 when there are too many. */
 static u32 node_of_domain(struct acpi_info *info, u32 domain, unsigned *nr, const char **wrong)
 {
@@ -52,8 +42,8 @@ static void set_cpu_node(struct acpi_info *info, u32 apic_id, u32 node)
 static void memory_entry(
     struct acpi_info *info, const u8 *e, u8 revision, unsigned *nr, const char **wrong)
 {
-	u32 domain = revision > 1 ? get32(e + 2) : e[2];
-	phys_t start = get64(e + 8), end = start + get64(e + 16);
+	u32 domain = revision > 1 ? acpi_get32(e + 2) : e[2];
+	phys_t start = acpi_get64(e + 8), end = start + acpi_get64(e + 16);
 	u32 node;
 
 	if (end < start) {
@@ -68,7 +58,7 @@ static void memory_entry(
 		return;
 	}
 	info->affinity[info->nr_affinity++] = (struct acpi_affinity){
-	    .start = start, .end = end, .node = node, .hotplug = get32(e + 28) & HOTPLUG};
+	    .start = start, .end = end, .node = node, .hotplug = acpi_get32(e + 28) & HOTPLUG};
 }
 
 const char *acpi_parse_srat(struct acpi_info *info, const void *table, size_t len)
@@ -87,17 +77,18 @@ const char *acpi_parse_srat(struct acpi_info *info, const void *table, size_t le
 			wrong = "an entry with a length out of range";
 			break;
 		}
-		if (e[0] == 0 && e[1] >= 16 && get32(e + 4) & ENABLED) { /* CPU by APIC id */
+		if (e[0] == 0 && e[1] >= 16 && acpi_get32(e + 4) & ENABLED) { /* CPU by APIC id */
 			u32 domain = e[2];
 
 			if (t[8] > 1)
-				domain |= get32(e + 8) & 0xffffff00;
+				domain |= acpi_get32(e + 8) & 0xffffff00;
 			set_cpu_node(info, e[3], node_of_domain(info, domain, &nr, &wrong));
-		} else if (e[0] == 1 && e[1] >= 32 && get32(e + 28) & ENABLED) { /* memory */
+		} else if (e[0] == 1 && e[1] >= 32 && acpi_get32(e + 28) & ENABLED) { /* memory */
 			memory_entry(info, e, t[8], &nr, &wrong);
-		} else if (e[0] == 2 && e[1] >= 16 && get32(e + 12) & ENABLED) { /* x2APIC id */
-			set_cpu_node(
-			    info, get32(e + 8), node_of_domain(info, get32(e + 4), &nr, &wrong));
+		} else if (e[0] == 2 && e[1] >= 16 &&
+		    acpi_get32(e + 12) & ENABLED) { /* x2APIC id */
+			set_cpu_node(info, acpi_get32(e + 8),
+			    node_of_domain(info, acpi_get32(e + 4), &nr, &wrong));
 		}
 	}
 	info->nr_nodes = nr ? nr : 1;
@@ -111,7 +102,7 @@ const char *acpi_parse_slit(struct acpi_info *info, const void *table, size_t le
 
 	if (len < SLIT_MATRIX)
 		return "too short";
-	n = get64(t + 36);
+	n = acpi_get64(t + 36);
 	if (n > 4096 || n * n > len - SLIT_MATRIX)
 		return "too many localities";
 	for (unsigned i = 0; i < info->nr_nodes; i++) {

@@ -24,16 +24,6 @@ static u16 get16(const u8 *p)
 	return (u16)(p[0] | p[1] << 8);
 }
 
-static u32 get32(const u8 *p)
-{
-	return get16(p) | (u32)get16(p + 2) << 16;
-}
-
-static u64 get64(const u8 *p)
-{
-	return get32(p) | (u64)get32(p + 4) << 32;
-}
-
 const void *acpi_view(phys_t pa, size_t len)
 {
 	return pa && pa < MAPPED && len <= MAPPED - pa ? arch_phys_to_virt(pa) : NULL;
@@ -63,8 +53,8 @@ const char *acpi_check_table(const void *table, size_t len)
 static const char *madt_entry(struct acpi_info *info, const u8 *e, u8 len)
 {
 	if ((e[0] == 0 && len >= 8) || (e[0] == 9 && len >= 16)) { /* local APIC; x2APIC */
-		u32 id = e[0] ? get32(e + 4) : e[3];
-		u32 flags = get32(e[0] ? e + 8 : e + 4);
+		u32 id = e[0] ? acpi_get32(e + 4) : e[3];
+		u32 flags = acpi_get32(e[0] ? e + 8 : e + 4);
 
 		if (e[0] == 0 && id == 0xff)
 			return NULL;
@@ -78,16 +68,16 @@ static const char *madt_entry(struct acpi_info *info, const u8 *e, u8 len)
 	} else if (e[0] == 1 && len >= 12) { /* I/O APIC */
 		if (info->nr_ioapics == ACPI_MAX_IOAPICS)
 			return "too many I/O APICs";
-		info->ioapic[info->nr_ioapics++] =
-		    (struct acpi_ioapic){.address = get32(e + 4), .gsi_base = get32(e + 8)};
+		info->ioapic[info->nr_ioapics++] = (struct acpi_ioapic){
+		    .address = acpi_get32(e + 4), .gsi_base = acpi_get32(e + 8)};
 	} else if (e[0] == 2 && len >= 10) { /* override: polarity in bits 1:0, trigger in 3:2 */
 		if (e[3] >= ACPI_NR_ISA)
 			return "an override of no ISA interrupt";
-		info->isa[e[3]] = (struct acpi_isa){.gsi = get32(e + 4),
+		info->isa[e[3]] = (struct acpi_isa){.gsi = acpi_get32(e + 4),
 		    .level = (get16(e + 8) >> 2 & 3) == 3,
 		    .active_low = (get16(e + 8) & 3) == 3};
 	} else if (e[0] == 5 && len >= 12) { /* address override */
-		info->lapic = get64(e + 4);
+		info->lapic = acpi_get64(e + 4);
 	}
 	return NULL;
 }
@@ -100,7 +90,7 @@ const char *acpi_parse_madt(struct acpi_info *info, const void *table, size_t le
 
 	if (len < off)
 		return "too short";
-	info->lapic = get32(t + 36);
+	info->lapic = acpi_get32(t + 36);
 	while (off + 2 <= len) {
 		const char *w;
 
@@ -116,7 +106,7 @@ const char *acpi_parse_madt(struct acpi_info *info, const void *table, size_t le
 /* A port of I/O space; 0: none, or another kind of address. */
 static u16 port_at(const u8 *p)
 {
-	return get32(p) <= 0xffff ? (u16)get32(p) : 0;
+	return acpi_get32(p) <= 0xffff ? (u16)acpi_get32(p) : 0;
 }
 
 const char *acpi_parse_fadt(struct acpi_info *info, const void *table, size_t len, phys_t *dsdt)
@@ -126,9 +116,9 @@ const char *acpi_parse_fadt(struct acpi_info *info, const void *table, size_t le
 	*dsdt = 0;
 	if (len < 80)
 		return "too short";
-	*dsdt = get32(t + 40);
-	if (len >= 148 && get64(t + 140))
-		*dsdt = get64(t + 140);
+	*dsdt = acpi_get32(t + 40);
+	if (len >= 148 && acpi_get64(t + 140))
+		*dsdt = acpi_get64(t + 140);
 	info->sci = get16(t + 46);
 	info->smi_cmd = port_at(t + 48);
 	info->acpi_enable = t[52];
@@ -191,9 +181,9 @@ static const struct acpi_header *root_table(const u8 *rsdp, size_t len)
 		printk("acpi: no valid RSDP: one CPU, one node\n");
 		return NULL;
 	}
-	if (rsdp[15] >= 2 && len >= 36 && !sum(rsdp, 36) && get64(rsdp + 24))
-		root = table_at(get64(rsdp + 24), "XSDT");
-	return root ? root : table_at(get32(rsdp + 16), "RSDT");
+	if (rsdp[15] >= 2 && len >= 36 && !sum(rsdp, 36) && acpi_get64(rsdp + 24))
+		root = table_at(acpi_get64(rsdp + 24), "XSDT");
+	return root ? root : table_at(acpi_get32(rsdp + 16), "RSDT");
 }
 
 static const struct acpi_header *find_table(const struct acpi_header *root, const char *name)
@@ -202,7 +192,7 @@ static const struct acpi_header *find_table(const struct acpi_header *root, cons
 	size_t step = root && root->signature[0] == 'X' ? 8 : 4;
 
 	for (size_t off = sizeof(*root); root && off + step <= root->length; off += step) {
-		phys_t pa = step == 8 ? get64(t + off) : get32(t + off);
+		phys_t pa = step == 8 ? acpi_get64(t + off) : acpi_get32(t + off);
 		const struct acpi_header *h = acpi_view(pa, sizeof(*h));
 
 		if (h && !memcmp(h->signature, name, 4))

@@ -114,7 +114,7 @@ static void raise_interrupt(void)
 	apic_send(cpus[other]->apic_id, ICR_FIXED | VEC_MCE);
 }
 
-static struct mce_record record(
+static struct mce_record bank_record(
     unsigned bank, const struct mce_bank *b, const struct mce_verdict *v, u64 ip)
 {
 	return (struct mce_record){
@@ -149,7 +149,7 @@ static const char *post_banks(
 	for (unsigned i = 0; i < banks; i++) {
 		struct mce_bank b = read_bank(i);
 		struct mce_verdict v = mce_decode(&b, cap, mcg_status, hit);
-		struct mce_record rec = record(i, &b, &v, ip);
+		struct mce_record rec = bank_record(i, &b, &v, ip);
 
 		if (v.severity == MCE_NOTHING)
 			continue;
@@ -208,7 +208,7 @@ void mce_poll(void)
 	for (unsigned i = 0; i < banks; i++) {
 		struct mce_bank b = read_bank(i);
 		struct mce_verdict v = mce_decode(&b, rdmsr(MSR_MCG_CAP), MCG_STATUS_RIPV, false);
-		struct mce_record rec = record(i, &b, &v, 0);
+		struct mce_record rec = bank_record(i, &b, &v, 0);
 
 		/* A worse error raises an exception, whose handler takes it. */
 		if (v.severity != MCE_CORRECTED && v.severity != MCE_DEFERRED)

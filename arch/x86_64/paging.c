@@ -80,7 +80,7 @@ void *arch_page_alloc(void)
 }
 
 /* For tables and arrays: no task is killed for them, because a dying task may need paging_lock. */
-static void *table_alloc(void)
+static void *paging_table_alloc(void)
 {
 	return page_alloc(GFP_KERNEL | GFP_NORETRY);
 }
@@ -132,7 +132,7 @@ static u64 *make_entry(uintptr_t va, unsigned level, unsigned *found) REQUIRES(p
 		bool shared = is_zeros(*entry, *found);
 
 		if (!(*entry & PTE_PRESENT) || shared) {
-			u64 *next = table_alloc();
+			u64 *next = paging_table_alloc();
 
 			if (!next)
 				return NULL;
@@ -285,7 +285,7 @@ int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags)
 }
 
 /* Make the tables for 4 KiB pages of [va, va + len): the part that can fail; tables stay. */
-static bool make_tables(uintptr_t va, size_t len) REQUIRES(paging_lock)
+static bool mmio_tables(uintptr_t va, size_t len) REQUIRES(paging_lock)
 {
 	unsigned found;
 
@@ -305,7 +305,7 @@ static void *map_device(phys_t pa, size_t len, unsigned flags)
 	if (!len || len > MMIO_WINDOW_SIZE || pa > ~0UL - 2 * MMIO_WINDOW_SIZE)
 		return NULL;
 	mutex_lock(&paging_lock);
-	if (size <= ARCH_MMIO_BASE + MMIO_WINDOW_SIZE - mmio_next && make_tables(mmio_next, size)) {
+	if (size <= ARCH_MMIO_BASE + MMIO_WINDOW_SIZE - mmio_next && mmio_tables(mmio_next, size)) {
 		int err = map_range(mmio_next, start, size, pte_flags(MAP_WRITE | flags), 0);
 
 		KASSERT(!err); /* nothing was mapped there before */

@@ -124,4 +124,15 @@ struct acpi_header {
 };
 BUILD_ASSERT(sizeof(struct acpi_header) == 36);
 
+/* Numbers in tables, which are little-endian and may lie at any address. */
+static inline u32 acpi_get32(const u8 *p)
+{
+	return (u32)p[0] | (u32)p[1] << 8 | (u32)p[2] << 16 | (u32)p[3] << 24;
+}
+
+static inline u64 acpi_get64(const u8 *p)
+{
+	return acpi_get32(p) | (u64)acpi_get32(p + 4) << 32;
+}
+
 #endif
