@@ -114,7 +114,7 @@ def without_exit(command):
 
 @pytest.mark.parametrize("path", ["grub", conftest.full("uefi")])
 def test_panic_is_on_the_screen(name, path):
-    """All of the report, in red, and the machine stays on.  Of four CPUs it is longer than the
+    """All of the report, in red, and the machine stays on.  Of three CPUs it is longer than the
     screen."""
     seen, status = watch(
         name,
@@ -122,7 +122,7 @@ def test_panic_is_on_the_screen(name, path):
         without_exit,
         "^quarry: halted",
         boot=path,
-        cpus=3,
+        cpus=2,
     )
     assert status == "running", seen.text
     text = qemu.clean_log(qemu.log_path(name))[0]
