@@ -58,17 +58,6 @@ static void wait_for_aps(void)
 			panic("boot: CPU %u has started, but does not come online", cpu);
 }
 
-/* What an idle thread runs: it waits for threads, and for the end of the CPU's time online. */
-static void cpu_idle(void *arg) __attribute__((noreturn));
-static void cpu_idle(void *arg)
-{
-	sched_finish_switch();
-	for (;;) {
-		sched_idle();
-		cpu_leave();
-	}
-}
-
 /* The boot CPU starts here; boot.S has called boot_info_init. */
 void kernel_main(void)
 {

@@ -150,7 +150,7 @@ static void count_regions(struct row *r)
 
 /* ---- the table ---- */
 
-/* What is charged to the account, without what is charged to those below it that pay themselves. */
+/* The charges of its account, without those of accounts below it that pay themselves. */
 static void count_own(struct row *r)
 {
 	const struct account *a = r->task->account;
@@ -195,7 +195,7 @@ static void fill_table(enum zone_kind zones)
 	}
 	for (i = 0; i < nr_rows; i++)
 		count_regions(&table[i]);
-	/* What is mapped somewhere has been counted there. */
+	/* An object that is mapped somewhere has been counted there. */
 	for (i = 0; i < nr_rows; i++)
 		cap_table_objects(&table[i].task->caps, count_handle, &table[i]);
 }

@@ -262,7 +262,7 @@ static int pager_clean(struct vm_object *object, u32 index, const void *data, u6
 	struct request r = {.what = ABI_PAGER_CLEAN, .index = index, .refs = 1, .data = data};
 	const struct task *task = task_current();
 	struct pager *p = object->pager;
-	u64 wait, began;
+	u64 wait, began, now;
 	int err;
 
 	/* The pager would wait for itself. */
@@ -276,8 +276,8 @@ static int pager_clean(struct vm_object *object, u32 index, const void *data, u6
 	task_unlock(&p->lock);
 	began = arch_clock_ns();
 	err = pager_ask(p, &r, MIN(wait, limit_ns));
-	pager_trust_charge(
-	    p->trust, left_until(began) ? 0 : arch_clock_ns() - began, err, limit_ns < wait);
+	now = arch_clock_ns();
+	pager_trust_charge(p->trust, now > began ? now - began : 0, err, limit_ns < wait);
 	pager_finish(p, &r, &err);
 	return err == 0 || err == -ETIMEDOUT ? err : -EIO;
 }

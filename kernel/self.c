@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * self.c: who runs here: what mm/ keeps for the running thread, and its name.
+ * self.c: the running thread: what mm/ keeps for it, its name, its task.
  *
  * Owns:       what mm/ keeps before there are threads.
  * Locks:      none: a thread reads what is its own.
@@ -25,4 +25,18 @@ const char *thread_name(void)
 	const struct thread *t = thread_current();
 
 	return t ? t->name : "boot";
+}
+
+struct task *task_current(void)
+{
+	const struct thread *t = thread_current();
+
+	return t ? t->task : NULL;
+}
+
+bool task_interrupted(void)
+{
+	const struct task *task = task_current();
+
+	return task && load_acquire(&task->ending);
 }

@@ -58,7 +58,7 @@ static int equip(struct task *task, const struct abi_limits *limits)
 	return err;
 }
 
-/* What a program says is printed: no line of it looks like one of the kernel's. */
+/* A name from a program is printed: no line of it looks like one of the kernel's. */
 static void set_name(struct task *task, const char *name)
 {
 	char *c;

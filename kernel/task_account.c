@@ -48,7 +48,7 @@ static u64 limit_of_first(enum abi_limit which)
 }
 
 /*
- * What is left of an ended task until the last handle to it is closed, in 32nds of a page: task and
+ * The rest of an ended task until the last handle to it is closed, in 32nds of a page: task and
  * account, each in a block of a power of two, and a share for each CPU.
  */
 static u64 record_units(void)

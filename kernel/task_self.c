@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * task_self.c: the running thread's task, and what of it a CPU has loaded.
+ * task_self.c: what a CPU has loaded of the running thread's task.
  *
  * Owns:       the tables and FPU registers that a CPU has loaded.
  * Locks:      none: a CPU changes what it has loaded itself, with interrupts off.
@@ -11,20 +11,6 @@
 #include <quarry/mm.h>
 #include <quarry/task.h>
 #include <quarry/user.h>
-
-struct task *task_current(void)
-{
-	const struct thread *t = thread_current();
-
-	return t ? t->task : NULL;
-}
-
-bool task_interrupted(void)
-{
-	const struct task *task = task_current();
-
-	return task && load_acquire(&task->ending);
-}
 
 /* Enter before the load, leave after it: see vm.h.  irqs off: one CPU does both. */
 static always_inline void space_switch(struct vm_space *from, struct vm_space *to)

@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILDS = ("kernel", "host-plain")
 ROOMS = ("mm", "arch/x86_64", "kernel")
-# What any code may call or run into: a report, the end of the machine, a switch of threads.
+# Functions that any code may run into: a report, the end of the machine, a switch of threads.
 ANYWHERE = {"printk", "panic", "preempt_schedule"}
 # Allowed upward symbols, "SOURCE SYMBOL"; each is to be removed.
 ALLOWED = set()

@@ -62,7 +62,7 @@ static void hoard(void)
 		handle_close(object);
 }
 
-/* What the parent has given. */
+/* The gift of its parent. */
 static void share(void)
 {
 	char *at = address_for(SERVED);

@@ -93,6 +93,8 @@ void hostile_expect(hostile_role *role, u64 give, u64 arg, enum task_end how, in
  */
 s64 hostile_innocent(u64 endpoint, s64 *from);
 void hostile_innocent_ends(s64 task, s64 from);
+/* @role, with the programs and @arg, is killed for want of memory; an innocent beside it is not. */
+void hostile_killed_beside_an_innocent(hostile_role *role, u64 arg);
 /* Page tables for as many pages as a machine of 64 MiB has: a touch needs nothing else then. */
 void hostile_prepare_all(void);
 /* Touch them all, after hostile_prepare_all; does not return, or returns 99. */

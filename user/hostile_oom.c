@@ -56,6 +56,14 @@ void hostile_innocent_ends(s64 task, s64 from)
 	WANT(status, 0);
 }
 
+void hostile_killed_beside_an_innocent(hostile_role *role, u64 arg)
+{
+	s64 endpoint = endpoint_create(), from, innocent = hostile_innocent((u64)endpoint, &from);
+
+	hostile_expect(role, programs, arg, TASK_KILLED, -ENOMEM);
+	hostile_innocent_ends(innocent, from);
+}
+
 static volatile char *all; /* as many pages as the machine has */
 
 void hostile_prepare_all(void)
@@ -188,57 +196,49 @@ static int hoard(u64 handle, u64 arg)
 	return hostile_take_all();
 }
 
-static void hoard_beside_an_innocent(u64 kind)
-{
-	s64 endpoint = endpoint_create(), from, innocent = hostile_innocent((u64)endpoint, &from);
-
-	hostile_expect(hoard, programs, kind, TASK_KILLED, -ENOMEM);
-	hostile_innocent_ends(innocent, from);
-}
-
 static void objects_are_hoarded(void)
 {
-	hoard_beside_an_innocent(OBJECTS);
+	hostile_killed_beside_an_innocent(hoard, OBJECTS);
 }
 
 static void page_tables_are_hoarded(void)
 {
-	hoard_beside_an_innocent(OBJECTS | TOUCHED);
+	hostile_killed_beside_an_innocent(hoard, OBJECTS | TOUCHED);
 }
 
 static void regions_are_hoarded(void)
 {
-	hoard_beside_an_innocent(REGIONS);
+	hostile_killed_beside_an_innocent(hoard, REGIONS);
 }
 
 static void endpoints_are_hoarded(void)
 {
-	hoard_beside_an_innocent(ENDPOINTS);
+	hostile_killed_beside_an_innocent(hoard, ENDPOINTS);
 }
 
 static void pagers_are_hoarded(void)
 {
-	hoard_beside_an_innocent(PAGERS);
+	hostile_killed_beside_an_innocent(hoard, PAGERS);
 }
 
 static void threads_are_hoarded(void)
 {
-	hoard_beside_an_innocent(THREADS);
+	hostile_killed_beside_an_innocent(hoard, THREADS);
 }
 
 static void tasks_are_hoarded(void)
 {
-	hoard_beside_an_innocent(TASKS);
+	hostile_killed_beside_an_innocent(hoard, TASKS);
 }
 
 static void pages_mapped_nowhere_are_hoarded(void)
 {
-	hoard_beside_an_innocent(UNMAPPED);
+	hostile_killed_beside_an_innocent(hoard, UNMAPPED);
 }
 
 static void calls_that_nobody_answers_are_hoarded(void)
 {
-	hoard_beside_an_innocent(CALLS);
+	hostile_killed_beside_an_innocent(hoard, CALLS);
 }
 
 /* ---- hogs that look like pagers ---- */

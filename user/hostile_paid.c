@@ -115,27 +115,19 @@ static int hide(u64 handle, u64 way)
 	return hostile_take_all();
 }
 
-static void hide_beside_an_innocent(enum way way)
-{
-	s64 endpoint = endpoint_create(), from, innocent = hostile_innocent((u64)endpoint, &from);
-
-	hostile_expect(hide, programs, way, TASK_KILLED, -ENOMEM);
-	hostile_innocent_ends(innocent, from);
-}
-
 static void pages_are_behind_an_untouched_region(void)
 {
-	hide_beside_an_innocent(BEHIND_A_REGION);
+	hostile_killed_beside_an_innocent(hide, BEHIND_A_REGION);
 }
 
 static void pages_are_in_a_message_that_nobody_receives(void)
 {
-	hide_beside_an_innocent(IN_A_MESSAGE);
+	hostile_killed_beside_an_innocent(hide, IN_A_MESSAGE);
 }
 
 static void pages_are_in_a_pager_of_its_own(void)
 {
-	hide_beside_an_innocent(IN_ITS_OWN_PAGER);
+	hostile_killed_beside_an_innocent(hide, IN_ITS_OWN_PAGER);
 }
 
 /* ---- a server that keeps what its client has filled ---- */

@@ -18,7 +18,7 @@ static void report(u64 to)
 	exit(call(to, &m, ABI_WAIT_FOREVER) ? 5 : 0);
 }
 
-/* What the kernel is answered that wants page @nr, made in @at. */
+/* The answer to the kernel, which wants page @nr; it is made in @at. */
 static u64 make(u64 nr, u64 *at)
 {
 	*at = PAGED_WORD(nr);

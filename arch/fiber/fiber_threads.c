@@ -407,17 +407,6 @@ void arch_irqs_move(unsigned from, unsigned to)
 
 static int (*first_fn)(void *);
 
-/* As in kernel/main.c. */
-static void cpu_idle(void *arg) __attribute__((noreturn));
-static void cpu_idle(void *arg)
-{
-	sched_finish_switch();
-	for (;;) {
-		sched_idle();
-		cpu_leave();
-	}
-}
-
 static void boot_cpu_main(void *arg)
 {
 	unsigned i;

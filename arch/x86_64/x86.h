@@ -218,7 +218,7 @@ void cpu_load_tables(struct cpu *cpu);
 void cpu_prepare(struct cpu *cpu);
 /* Fill those of the boot CPU, which needs no memory. */
 struct cpu *cpu_prepare_boot(void);
-/* What lgdt and lidt read. */
+/* The operand of lgdt and lidt. */
 struct table_register {
 	u16 limit;
 	u64 base;

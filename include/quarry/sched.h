@@ -4,6 +4,7 @@
 #define QUARRY_SCHED_H
 
 #include <quarry/arch.h>
+#include <quarry/hotplug.h>
 
 /*
  * Turn the running code of this CPU into its first thread (boot CPU) or its idle thread (others).
@@ -19,6 +20,19 @@ void sched_init_cpu(void (*idle_main)(void *arg));
 void sched_idle(void);
 /* The end of each switch of threads; a new thread calls it first. */
 void sched_finish_switch(void);
+/*
+ * The main function of an idle thread, which waits for threads, and for the end of the CPU's time
+ * online.  Inline: cpu_hotplug.c is also linked where there is no scheduler.
+ */
+static inline void cpu_idle(void *arg) __attribute__((noreturn));
+static inline void cpu_idle(void *arg)
+{
+	sched_finish_switch();
+	for (;;) {
+		sched_idle();
+		cpu_leave();
+	}
+}
 /*
  * Called at the end of timer and kick interrupts, irqs off: switch threads if requested and
  * allowed.

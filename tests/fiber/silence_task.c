@@ -10,20 +10,6 @@
 #include <quarry/task.h>
 #include <quarry/user.h>
 
-struct task *task_current(void)
-{
-	const struct thread *t = thread_current();
-
-	return t ? t->task : NULL;
-}
-
-bool task_interrupted(void)
-{
-	const struct task *task = task_current();
-
-	return task && load_acquire(&task->ending);
-}
-
 void task_get(struct task *task)
 {
 }

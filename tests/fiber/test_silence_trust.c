@@ -58,7 +58,7 @@ static void sleep_to(u64 when)
 		thread_sleep(when - now);
 }
 
-/* What silence has cost comes back at a fourth of the time; from LEAST on it is asked again. */
+/* The cost of silence comes back at a fourth of the time; from LEAST on it is asked again. */
 static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
@@ -402,7 +402,7 @@ static void pagers_of_one_family_share_their_trust(struct ktest *t)
 
 /* ---- the order of calls ---- */
 
-/* What is handed over is before what is wanted. */
+/* A page that is handed over comes before those that are wanted. */
 static void want_a_page(void *arg)
 {
 	(void)!server.object->ops->get(server.object, (u32)(uintptr_t)arg);

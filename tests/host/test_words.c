@@ -65,6 +65,20 @@ static struct memory *motley(struct ktest *t)
 	return mem;
 }
 
+/* The same for figures of a row, or NULL where they would be others. */
+static struct memory *motley_of_four(struct ktest *t)
+{
+	struct memory *mem = NULL;
+
+	if (PAGEBLOCK_ORDER == 9 && ktest_cpus() == 4) {
+		mem = motley(t);
+		EXPECT(t, mem && kept);
+	} else {
+		ktest_skip(t, "the figures are those of 4 CPUs, and of pageblocks of 512 pages");
+	}
+	return mem && kept ? mem : NULL;
+}
+
 static void motley_end(struct ktest *t, struct memory *mem)
 {
 	EXPECT_EQ(t, mem_free_pages(mem, kept, 1), 0);
@@ -78,12 +92,9 @@ static void a_memory_and_its_zones_are_shown(struct ktest *t)
 	struct zone *zone;
 	pfn_t standby, end;
 
-	if (PAGEBLOCK_ORDER != 9 || ktest_cpus() != 4) {
-		ktest_skip(t, "the figures are those of 4 CPUs, and of pageblocks of 512 pages");
+	mem = motley_of_four(t);
+	if (!mem)
 		return;
-	}
-	mem = motley(t);
-	REQUIRE(t, mem && kept);
 	/* The other fields of a zone are made up. */
 	zone = test_zone(mem, ZONE_NORMAL);
 	standby = zone->standby;
@@ -150,12 +161,9 @@ static void a_wide_row_of_stacks_continues_below(struct ktest *t)
 	struct zone *zone;
 	unsigned i;
 
-	if (PAGEBLOCK_ORDER != 9 || ktest_cpus() != 4) {
-		ktest_skip(t, "the figures are those of 4 CPUs, and of pageblocks of 512 pages");
+	mem = motley_of_four(t);
+	if (!mem)
 		return;
-	}
-	mem = motley(t);
-	REQUIRE(t, mem && kept);
 	zone = test_zone(mem, ZONE_NORMAL);
 	for (i = 0; i < NR_CACHED_ORDERS * NR_CACHED_TYPES; i++)
 		mem->pcp[0]->capacity[zone_stack(zone, i / 3, (enum migratetype)(i % 3))] += 1300;

@@ -64,7 +64,7 @@ def test_hostile_on_oom(boot):
 
 
 def test_hostile_to_reclaim(boot):
-    """Whatever pagers do, a task that takes all memory is killed in time, and a killed one is
+    """Beside any pager, a task that takes all memory is killed in time, and a killed one is
     gone."""
     run = boot(
         f"selftest=none user=hostile user_arg={RECLAIM}",

@@ -376,7 +376,7 @@ static void killed_victim_exits(struct ktest *t)
 	}
 }
 
-/* What its handles keep counts for who started it. */
+/* The records that its handles keep count for the task that started it. */
 static void an_ended_task_counts_until_its_last_reference_goes(struct ktest *t)
 {
 	struct vm_object *none, *object;

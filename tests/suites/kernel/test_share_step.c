@@ -235,6 +235,18 @@ static void round_ends_with_its_last_original_thread(struct ktest *t)
 	spin_unlock(&s->rq.lock);
 }
 
+/* Two threads of one task, and then one of another. */
+static void queue_three(struct scene *s, struct thread *of_task[2], struct thread **other)
+    REQUIRES(s->rq.lock)
+{
+	of_task[0] = thread_of(s, &s->task[0]);
+	of_task[1] = thread_of(s, &s->task[0]);
+	*other = thread_of(s, &s->task[1]);
+	runq_insert(&s->rq, of_task[0], false);
+	runq_insert(&s->rq, of_task[1], false);
+	runq_insert(&s->rq, *other, false);
+}
+
 static void exiting_task_gets_its_turns_at_once(struct ktest *t)
 {
 	unsigned ends;
@@ -244,9 +256,7 @@ static void exiting_task_gets_its_turns_at_once(struct ktest *t)
 		struct thread *of_task[2], *other;
 
 		spin_lock(&s->rq.lock);
-		runq_insert(&s->rq, of_task[0] = thread_of(s, &s->task[0]), false);
-		runq_insert(&s->rq, of_task[1] = thread_of(s, &s->task[0]), false);
-		runq_insert(&s->rq, other = thread_of(s, &s->task[1]), false);
+		queue_three(s, of_task, &other);
 		s->task[0].ends = ends;
 		EXPECT(t, runq_take(&s->rq) == of_task[0]);
 		EXPECT_EQ(t, s->task[0].early, ends);
@@ -265,9 +275,7 @@ static void exiting_task_that_has_used_its_time_waits_for_its_turn(struct ktest 
 	struct thread *of_task[2], *other;
 
 	spin_lock(&s->rq.lock);
-	runq_insert(&s->rq, of_task[0] = thread_of(s, &s->task[0]), false);
-	runq_insert(&s->rq, of_task[1] = thread_of(s, &s->task[0]), false);
-	runq_insert(&s->rq, other = thread_of(s, &s->task[1]), false);
+	queue_three(s, of_task, &other);
 	s->task[0].ends = 1;
 	/* In the round that begins with its turn. */
 	s->task[0].ring = s->rq.ring + 1;

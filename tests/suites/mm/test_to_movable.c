@@ -22,7 +22,7 @@ static void pages_of_a_lower_zone_move_up(struct ktest *t)
 		;
 	for (i = 0; i < PAGES; i++)
 		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_WRITE), 0);
-	/* What is cached would do for some of the requests. */
+	/* Cached pages would do for some of the requests. */
 	do {
 		while (pile_alloc(s.mem, &low, GFP_KERNEL | GFP_NOWAIT, 0, 1))
 			;
