@@ -26,7 +26,7 @@
 
 #define SLICE_NS 1000000 /* a thread that others wait for is preempted after this */
 #define DEAR_NS  100000  /* a yield that takes longer has cost a time slice */
-#define NAPS     32      /* then so many sleeps replace yields */
+#define NAPS     256     /* then so many sleeps replace yields */
 #define NAP_NS   50000   /* of each sleep; to begin and end one costs some microseconds */
 
 struct host_cpu {
