@@ -118,6 +118,44 @@ static void free_ends_the_wait_for_a_victim(struct ktest *t)
 	killer_end(t, mem);
 }
 
+static bool never(const void *arg)
+{
+	return false;
+}
+
+/* How a wait of that request ends that is not to sleep. */
+static enum outcome looked(const struct request *q)
+{
+	return request_wait(q, &q->node->reclaim.served, never, NULL, 0);
+}
+
+static void freed_pages_that_it_cannot_use_end_no_wait(struct ktest *t)
+{
+	struct memory *mem = ktest_memory(t, 0, 2, 2);
+	struct pile pile = {NULL, 0};
+	struct request kernel, movable;
+
+	REQUIRE(t, mem);
+	all_caches_off(t, mem);
+	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NORETRY, 0, ALL_THERE_IS);
+	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, ALL_THERE_IS);
+	kernel = request_for(mem, GFP_KERNEL, 0);
+	movable = request_for(mem, GFP_MOVABLE, 0);
+	EXPECT_EQ(t, looked(&kernel), TRY_NO_MORE);
+	EXPECT_EQ(t, looked(&movable), TRY_NO_MORE);
+	/* A lent one is of use to what can move; one of another zone only to what may be there. */
+	reclaim_note_freed(zone_in(mem, ZONE_NORMAL), 1, 1);
+	EXPECT_EQ(t, looked(&kernel), TRY_NO_MORE);
+	EXPECT_EQ(t, looked(&movable), TRY_ANEW);
+	movable = request_for(mem, GFP_MOVABLE, 0);
+	reclaim_note_freed(zone_in(mem, ZONE_MOVABLE), 1, 0);
+	EXPECT_EQ(t, looked(&kernel), TRY_NO_MORE);
+	EXPECT_EQ(t, looked(&movable), TRY_ANEW);
+	reclaim_note_freed(zone_in(mem, ZONE_NORMAL), 1, 0);
+	EXPECT_EQ(t, looked(&kernel), TRY_ANEW);
+	EXPECT_EQ(t, pile_free(mem, &pile), 0);
+}
+
 /* Of the pages of @pile free those of which no two are buddies. */
 static void scatter(struct ktest *t, struct memory *mem, struct pile *pile)
 {
@@ -341,7 +379,7 @@ static void compaction_comes_before_the_page_cache_goes(struct ktest *t)
 }
 
 KTEST_SUITE(waits, KTEST_MOSTLY_INSIDE, KTEST(free_ends_the_wait_for_standby),
-    KTEST(free_ends_the_wait_for_a_victim), KTEST(free_ends_the_wait_for_the_reclaim_thread),
-    KTEST(chosen_thread_waits_for_nothing), KTEST(thread_with_the_reserve_asks_for_nothing),
-    KTEST(larger_block_has_so_many_turns), KTEST(compaction_is_tried_four_times),
-    KTEST(compaction_comes_before_the_page_cache_goes));
+    KTEST(free_ends_the_wait_for_a_victim), KTEST(freed_pages_that_it_cannot_use_end_no_wait),
+    KTEST(free_ends_the_wait_for_the_reclaim_thread), KTEST(chosen_thread_waits_for_nothing),
+    KTEST(thread_with_the_reserve_asks_for_nothing), KTEST(larger_block_has_so_many_turns),
+    KTEST(compaction_is_tried_four_times), KTEST(compaction_comes_before_the_page_cache_goes));
