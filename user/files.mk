@@ -31,3 +31,6 @@ HOSTILE_SRCS += user/hostile_sched.c
 HOSTILE_SRCS += user/hostile_oom.c
 HOSTILE_SRCS += user/hostile_paid.c
 HOSTILE_SRCS += user/hostile_reclaim.c
+HOSTILE_SRCS += user/hostile_served.c
+HOSTILE_SRCS += user/hostile_gone.c
+HOSTILE_SRCS += user/hostile_disguised.c

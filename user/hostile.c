@@ -21,9 +21,12 @@ static const struct hostile_subject *const subjects[] = {
     &hostile_oom,
     &hostile_paid,
     &hostile_reclaim,
+    &hostile_served,
+    &hostile_gone,
+    &hostile_disguised,
 };
 
-u64 programs, seed;
+u64 programs, seed, hostile_meeting;
 static int surprises;
 
 void hostile_want(const char *file, int line, s64 have, s64 wanted)
@@ -75,22 +78,48 @@ static int run_case(u64 handle, u64 arg)
 	const struct hostile_case *c = (const struct hostile_case *)(arg & 0xffffffff);
 
 	programs = handle;
+	if (c->other) {
+		struct message m;
+		s64 from;
+
+		hostile_meeting = handle;
+		from = receive(hostile_meeting, &m, HOSTILE_NS);
+		programs = m.handle;
+		WANT(reply((u64)from, &(struct message){.handle = 0}), 0);
+	}
 	seed = arg >> 32;
 	c->run();
 	return 0;
+}
+
+/* Start the other task of a case, which gets the programs by a message at their meeting. */
+static s64 start_other(const struct hostile_case *c, u64 meeting)
+{
+	struct message m = {.handle = programs};
+	s64 send = handle_dup(meeting, RIGHT_SEND | RIGHT_DUP), task = -1;
+
+	if (call((u64)send, &m, HOSTILE_NS) == 0)
+		task = hostile_start(c->other, (u64)send, 0);
+	handle_close((u64)send);
+	return task;
 }
 
 /* Judge one case.  True: it ended as required, and the number of handles has not changed. */
 static bool judge(const struct hostile_subject *s, const struct hostile_case *c)
 {
 	static const char *const ends[] = {"still runs", "exited", "faulted", "was killed"};
-	s64 handles = info(INFO_HANDLES, 0), how;
-	int status = 0;
+	s64 handles = info(INFO_HANDLES, 0), meeting = c->other ? endpoint_create() : 0, how,
+	    task = hostile_start(run_case, meeting ? (u64)meeting : programs, (u64)c | seed << 32),
+	    other = c->other ? start_other(c, (u64)meeting) : 0;
+	int status = 0, others = 0;
 	bool good;
 
-	how = hostile_end(hostile_start(run_case, programs, (u64)c | seed << 32), &status);
-	good = how == (s64)c->end && (how == TASK_FAULTED || status == c->status) &&
-	    info(INFO_HANDLES, 0) == handles;
+	handle_close((u64)meeting);
+	how = hostile_end(task, &status);
+	good = how == (s64)c->end && (how == TASK_FAULTED || status == c->status);
+	if (c->other)
+		good &= hostile_end(other, &others) == TASK_EXITED && others == 0;
+	good &= info(INFO_HANDLES, 0) == handles;
 	printf("%s %s.%s %s, %d%s\n", good ? "ok" : "not ok", s->name, c->name,
 	    how >= 0 && how < (s64)ARRAY_SIZE(ends) ? ends[how]
 	                                            : "was not started, or does not end",

@@ -31,6 +31,8 @@ struct hostile_case {
 	/* TASK_EXITED: status 0, and every WANT held; TASK_KILLED: status @status */
 	enum task_end end;
 	int status;
+	/* Of a task of another family, which ends well too; its handle is to hostile_meeting. */
+	int (*other)(u64 handle, u64 arg);
 };
 
 struct hostile_subject {
@@ -43,17 +45,22 @@ struct hostile_subject {
 /* run() returns, and every WANT in it is true. */
 #define ENDS_WELL(fn)                                                                              \
 	{                                                                                          \
-#fn, fn, TASK_EXITED, 0                                                            \
+#fn, fn, TASK_EXITED, 0, NULL                                                      \
+	}
+/* The same beside @role, a task of another family, which calls hostile_meeting. */
+#define ENDS_WELL_BESIDE(fn, role)                                                                 \
+	{                                                                                          \
+#fn, fn, TASK_EXITED, 0, role                                                      \
 	}
 /* run() ends its task by a fault, which the kernel reports. */
 #define FAULTS(fn)                                                                                 \
 	{                                                                                          \
-#fn, fn, TASK_FAULTED, 0                                                           \
+#fn, fn, TASK_FAULTED, 0, NULL                                                     \
 	}
 /* The kernel's OOM killer ends it. */
 #define IS_KILLED(fn)                                                                              \
 	{                                                                                          \
-#fn, fn, TASK_KILLED, -ENOMEM                                                      \
+#fn, fn, TASK_KILLED, -ENOMEM, NULL                                                \
 	}
 #define SUBJECT(name, cases)                                                                       \
 	{                                                                                          \
@@ -70,6 +77,8 @@ void hostile_want(const char *file, int line, s64 have, s64 wanted);
 
 /* For a case: the capability to start programs (RIGHT_EXEC, RIGHT_DUP), and 31 bits of seed. */
 extern u64 programs, seed;
+/* For a case with another task: an endpoint, where it receives. */
+extern u64 hostile_meeting;
 
 /*
  * Start another task of this program.  It runs role(handle, arg) and exits with the result or, if
@@ -86,17 +95,19 @@ s64 hostile_end(s64 task, int *status);
 void hostile_expect(hostile_role *role, u64 give, u64 arg, enum task_end how, int status);
 
 /* hostile_oom.c */
-
 /*
- * Start a task that keeps 200 pages and must not be killed; it calls @endpoint, and *@from is the
- * handle to answer by.  Answer: it compares its pages, and must end well.
+ * Start a task that keeps a sixth of a machine of 64 MiB and must not be killed; it calls
+ * @endpoint, and *@from is the handle to answer by.  Answer: it compares its pages, and must end
+ * well.
  */
 s64 hostile_innocent(u64 endpoint, s64 *from);
 void hostile_innocent_ends(s64 task, s64 from);
 /* @role, with the programs and @arg, is killed for want of memory; an innocent beside it is not. */
 void hostile_killed_beside_an_innocent(hostile_role *role, u64 arg);
-/* Page tables for as many pages as a machine of 64 MiB has: a touch needs nothing else then. */
+#define HOSTILE_ALL 16384u /* pages of a machine of 64 MiB, and more than it ever has free */
+/* Page tables for so many pages, from hostile_all on: a touch needs nothing else then. */
 void hostile_prepare_all(void);
+extern volatile char *hostile_all;
 /* Touch them all, after hostile_prepare_all; does not return, or returns 99. */
 int hostile_take_all(void);
 
@@ -104,6 +115,7 @@ int hostile_take_all(void);
 #define HOSTILE_NS (60 * NS_PER_S)
 
 extern const struct hostile_subject hostile_ldt, hostile_regs, hostile_handles, hostile_pager,
-    hostile_account, hostile_sched, hostile_oom, hostile_paid, hostile_reclaim;
+    hostile_account, hostile_sched, hostile_oom, hostile_paid, hostile_reclaim, hostile_served,
+    hostile_gone, hostile_disguised;
 
 #endif

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_oom.c: tasks that take all memory, after they have hoarded some of the kernel's, or
- * pretended to be pagers that other tasks need; beside an innocent task, which must never be
- * killed.
+ * hostile_oom.c: tasks that take all memory after they have hoarded some of the kernel's, beside an
+ * innocent task, which must never be killed.
  *
  * They run on a small machine, and by their number only (tests/qemu/test_hostile.py).
  */
 #include "hostile.h"
 
 #define AT(i)    ((char *)0x10000000000UL + (i)*0x200000UL) /* each in a page table of its own */
-#define INNOCENT 200u                                       /* pages of the innocent */
-#define SERVED   6u                                         /* pages of a hog that others use */
+#define INNOCENT 2500u                                      /* pages of the innocent: a sixth */
 #define MANY     300u
-#define ALL      16384u /* pages of a machine of 64 MiB */
 #define AT_MOST  100000u
+#define DEAD     240u /* tasks: as many as handles, but for a few */
 #define RW       (ABI_READ | ABI_WRITE)
 #define WORD(i)  (0x1770ce17UL * ((i) + 1))
 
@@ -64,23 +62,23 @@ void hostile_killed_beside_an_innocent(hostile_role *role, u64 arg)
 	hostile_innocent_ends(innocent, from);
 }
 
-static volatile char *all; /* as many pages as the machine has */
+volatile char *hostile_all;
 
 void hostile_prepare_all(void)
 {
 	u64 i;
 
-	all = pages_alloc(ALL);
-	for (i = 0; all && i < ALL; i += 512)
-		all[i * ABI_PAGE_SIZE] = 1;
+	hostile_all = pages_alloc(HOSTILE_ALL);
+	for (i = 0; hostile_all && i < HOSTILE_ALL; i += 512)
+		hostile_all[i * ABI_PAGE_SIZE] = 1;
 }
 
 int hostile_take_all(void)
 {
 	u64 i;
 
-	for (i = 0; all && i < ALL; i++)
-		all[i * ABI_PAGE_SIZE] = 1;
+	for (i = 0; hostile_all && i < HOSTILE_ALL; i++)
+		hostile_all[i * ABI_PAGE_SIZE] = 1;
 	return 99;
 }
 
@@ -183,9 +181,39 @@ static void hoard_calls(u64 arg)
 		call((u64)endpoint, &m, 0);
 }
 
+static int end_at_once(u64 handle, u64 arg)
+{
+	return 0;
+}
+
+/* Tasks that have ended stay as long as there are handles to them. */
+static void hoard_dead_tasks(u64 arg)
+{
+	unsigned i;
+	int status;
+
+	for (i = 0; i < DEAD; i++)
+		task_wait((u64)hostile_start(end_at_once, 0, 0), HOSTILE_NS, &status);
+}
+
+static void hoard_nothing(u64 arg)
+{
+}
+
 static void (*const kinds[])(u64) = {hoard_objects, hoard_regions, hoard_endpoints, hoard_pagers,
-    hoard_threads, hoard_tasks, hoard_unmapped, hoard_calls};
-enum kind { OBJECTS, REGIONS, ENDPOINTS, PAGERS, THREADS, TASKS, UNMAPPED, CALLS };
+    hoard_threads, hoard_tasks, hoard_unmapped, hoard_calls, hoard_dead_tasks, hoard_nothing};
+enum kind {
+	OBJECTS,
+	REGIONS,
+	ENDPOINTS,
+	PAGERS,
+	THREADS,
+	TASKS,
+	UNMAPPED,
+	CALLS,
+	DEAD_TASKS,
+	NOTHING,
+};
 #define TOUCHED 0x100u /* with page tables */
 
 static int hoard(u64 handle, u64 arg)
@@ -241,161 +269,51 @@ static void calls_that_nobody_answers_are_hoarded(void)
 	hostile_killed_beside_an_innocent(hoard, CALLS);
 }
 
-/* ---- hogs that look like pagers ---- */
-
-enum disguise { ITS_OWN, OF_THE_DYING, OF_EACH_OTHER, LATE, DROPPED };
-static u64 served_at, served_object;
-static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
-
-static void serve(u64 arg)
+/* tests/qemu/test_hostile.py compares what the kernel has allocated for each. */
+static void dead_tasks_are_hoarded(void)
 {
-	struct message m;
-	s64 from;
-
-	while ((from = receive(served_at, &m, ABI_WAIT_FOREVER)) > 0) {
-		pager_supply(served_object, m.word[1], source);
-		m = (struct message){.word = {ABI_PAGER_DONE}};
-		reply((u64)from, &m);
-	}
+	hostile_killed_beside_an_innocent(hoard, NOTHING);
+	hostile_killed_beside_an_innocent(hoard, DEAD_TASKS);
 }
 
-/* Touch so many pages of another task's object. */
-static void use(u64 object, u64 pages)
-{
-	volatile char *at = address_for(pages);
-	u64 i;
+/* ---- names ---- */
 
-	WANT(map(object, (void *)at, pages, 0, RW), 0);
-	for (i = 0; i < pages; i++)
-		(void)at[i * ABI_PAGE_SIZE];
+/* Also of tasks that are refused, which the table of a kill may show. */
+static void forge(u64 arg)
+{
+	for (;;)
+		handle_close((u64)task_create(programs, "x\nkernel: forged\n", 0, 0, 0));
 }
 
-static int client(u64 object, u64 pages)
+static int forge_beside_a_hog(u64 handle, u64 arg)
 {
-	use(object, pages);
-	sleep_ns(ABI_WAIT_FOREVER);
+	static struct thread thread[3];
+	unsigned i;
+
+	programs = handle;
+	for (i = 0; i < ARRAY_SIZE(thread); i++)
+		WANT(thread_start(&thread[i], forge, 0), 0);
+	sleep_ns(HOSTILE_NS);
 	return 99;
 }
 
-/* Offer an object; after the answer use its object, if it has one, and take all memory. */
-static int disguised(u64 handle, u64 disguise)
+static int take_all(u64 handle, u64 arg)
 {
-	static struct thread server;
-	struct message m;
-
 	hostile_prepare_all();
-	if (disguise == LATE) {
-		u64 i, pages = (u64)info(INFO_FREE_PAGES, 0) / 2;
-
-		for (i = 0; all && i < pages; i++)
-			all[i * ABI_PAGE_SIZE] = 1;
-	}
-	served_at = (u64)endpoint_create();
-	served_object = (u64)pager_bind(served_at, MANY, 0, NS_PER_S);
-	WANT(thread_start(&server, serve, 0), 0);
-	if (disguise == ITS_OWN)
-		use(served_object, SERVED);
-	m = (struct message){.handle = served_object};
-	WANT(call(handle, &m, HOSTILE_NS), 0);
-	if (m.handle)
-		use(m.handle, SERVED);
-	if (disguise == DROPPED)
-		WANT(pager_drop(served_object, 0, MANY), 0);
 	return hostile_take_all();
 }
 
-/* Start a disguised hog; returns the object that it offers. */
-static u64 start_disguised(u64 endpoint, enum disguise disguise, s64 *task, s64 *from)
+/* tests/qemu/test_hostile.py looks for the line. */
+static void name_of_a_task_is_no_line_of_the_kernels(void)
 {
-	s64 send = handle_dup(endpoint, RIGHT_SEND | RIGHT_DUP);
-	struct message m;
-
-	*task = hostile_start(disguised, (u64)send, disguise);
-	*from = receive(endpoint, &m, HOSTILE_NS);
-	WANT(*task > 0 && *from > 0 && m.handle, 1);
-	handle_close((u64)send);
-	return m.handle;
-}
-
-/* Start a client that touches so many of the object's pages. */
-static s64 start_client(u64 object, u64 pages)
-{
-	s64 task = hostile_start(client, object, pages);
-	unsigned i;
-
-	for (i = 0; i < 10000 && (u64)info(INFO_OBJECT_PRESENT, object) < pages; i++)
-		sleep_ns(NS_PER_MS);
-	WANT(info(INFO_OBJECT_PRESENT, object), pages);
-	return task;
-}
-
-static void disguise_beside_an_innocent(enum disguise disguise)
-{
-	s64 endpoint = endpoint_create(), from, answer, hog, task = 0;
-	s64 innocent = hostile_innocent((u64)endpoint, &from);
-	u64 object = start_disguised((u64)endpoint, disguise, &hog, &answer);
-	struct message none = {.word = {0}};
-	int status;
-
-	if (disguise != ITS_OWN)
-		task = start_client(object, disguise == DROPPED ? MANY : SERVED);
-	if (disguise == OF_THE_DYING)
-		WANT(task_kill((u64)task), 0);
-	WANT(reply((u64)answer, &none), 0);
-	WANT(hostile_end(hog, &status), TASK_KILLED);
-	WANT(status, -ENOMEM);
-	if (task) {
-		if (disguise != OF_THE_DYING)
-			WANT(task_kill((u64)task), 0);
-		WANT(hostile_end(task, &status), TASK_KILLED);
-		/* Killed by task_kill, not for its memory. */
-		WANT(status == -ENOMEM, 0);
-	}
-	hostile_innocent_ends(innocent, from);
-}
-
-static void hog_is_the_pager_of_its_own_memory(void)
-{
-	disguise_beside_an_innocent(ITS_OWN);
-}
-
-static void hog_is_the_pager_of_a_task_that_is_ending(void)
-{
-	disguise_beside_an_innocent(OF_THE_DYING);
-}
-
-static void hog_becomes_a_pager_when_memory_is_short(void)
-{
-	disguise_beside_an_innocent(LATE);
-}
-
-static void hog_serves_many_pages_and_drops_them(void)
-{
-	disguise_beside_an_innocent(DROPPED);
-}
-
-static void hogs_are_the_pagers_of_each_other(void)
-{
-	s64 endpoint = endpoint_create(), from, hog[2], answer[2],
-	    innocent = hostile_innocent((u64)endpoint, &from);
-	u64 object[2];
+	s64 task = hostile_start(forge_beside_a_hog, programs, 0);
 	unsigned i;
 	int status;
 
-	for (i = 0; i < 2; i++)
-		object[i] = start_disguised((u64)endpoint, OF_EACH_OTHER, &hog[i], &answer[i]);
-	for (i = 0; i < 2; i++) {
-		struct message m = {.handle = object[1 - i]};
-
-		WANT(reply((u64)answer[i], &m), 0);
-	}
-	for (i = 0; i < 2; i++) {
-		s64 how = hostile_end(hog[i], &status);
-
-		/* The pager of the page that it touches may have been killed first. */
-		WANT(how == TASK_FAULTED || (how == TASK_KILLED && status == -ENOMEM), 1);
-	}
-	hostile_innocent_ends(innocent, from);
+	for (i = 0; i < 8; i++)
+		hostile_expect(take_all, 0, 0, TASK_KILLED, -ENOMEM);
+	WANT(task_kill((u64)task), 0);
+	WANT(hostile_end(task, &status), TASK_KILLED);
 }
 
 static const struct hostile_case cases[] = {
@@ -408,10 +326,7 @@ static const struct hostile_case cases[] = {
     ENDS_WELL(tasks_are_hoarded),
     ENDS_WELL(pages_mapped_nowhere_are_hoarded),
     ENDS_WELL(calls_that_nobody_answers_are_hoarded),
-    ENDS_WELL(hog_is_the_pager_of_its_own_memory),
-    ENDS_WELL(hog_is_the_pager_of_a_task_that_is_ending),
-    ENDS_WELL(hogs_are_the_pagers_of_each_other),
-    ENDS_WELL(hog_becomes_a_pager_when_memory_is_short),
-    ENDS_WELL(hog_serves_many_pages_and_drops_them),
+    ENDS_WELL(name_of_a_task_is_no_line_of_the_kernels),
+    ENDS_WELL(dead_tasks_are_hoarded),
 };
 const struct hostile_subject hostile_oom = SUBJECT_ALONE("oom", cases);

@@ -8,8 +8,9 @@
  */
 #include "hostile.h"
 
-#define CHUNK 1024u /* pages of an object */
-#define MANY  14u   /* of these: most of a machine of 64 MiB */
+#define CHUNK 512u /* pages of an object */
+#define MANY  28u  /* at most so many: more than a machine of 64 MiB has free */
+#define FILL  20u  /* objects' worth that a client fills: two thirds */
 #define RW    (ABI_READ | ABI_WRITE)
 
 static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
@@ -109,9 +110,10 @@ static int hide(u64 handle, u64 way)
 {
 	u64 i;
 
-	for (i = 0; i < MANY; i++)
-		ways[way](i);
 	hostile_prepare_all();
+	/* What it takes openly is less than the innocent task has. */
+	for (i = 0; i < MANY && (u64)info(INFO_FREE_PAGES, 0) > 3 * CHUNK; i++)
+		ways[way](i);
 	return hostile_take_all();
 }
 
@@ -144,20 +146,21 @@ static int keep(u64 endpoint, u64 arg)
 	return 0;
 }
 
-/* Fill an object that another has, and take the rest. */
+/* Fill an object that another has, keep it behind a region, and take the rest. */
 static int fill_and_take(u64 endpoint, u64 arg)
 {
-	u64 object = (u64)object_create(8 * CHUNK), i;
+	u64 object = (u64)object_create(FILL * CHUNK), i;
 	struct message m = {.handle = object};
-	char *at = address_for(8 * CHUNK);
+	char *at = address_for(FILL * CHUNK);
 
-	WANT(call(endpoint, &m, HOSTILE_NS), 0);
-	map(object, at, 8 * CHUNK, 0, RW);
-	for (i = 0; i < 8 * CHUNK; i++)
-		at[i * ABI_PAGE_SIZE] = 1;
-	unmap(at, 8 * CHUNK);
-	map(object, at, 8 * CHUNK, 0, RW);
 	hostile_prepare_all();
+	WANT(call(endpoint, &m, HOSTILE_NS), 0);
+	map(object, at, FILL * CHUNK, 0, RW);
+	for (i = 0; i < FILL * CHUNK; i++)
+		at[i * ABI_PAGE_SIZE] = 1;
+	unmap(at, FILL * CHUNK);
+	map(object, at, FILL * CHUNK, 0, RW);
+	handle_close(object);
 	return hostile_take_all();
 }
 
@@ -186,10 +189,72 @@ static void server_has_what_its_client_fills(void)
 	WANT(status, 0);
 }
 
+/* ---- what the kernel needs for a task ---- */
+
+#define NR_PAGERS 1200u
+#define WORKER    5000u /* pages; three innocent tasks have 7,500 */
+
+/* As many objects as it may have, the largest there are; each is mapped, and without a handle. */
+static int have_pagers(u64 handle, u64 arg)
+{
+	s64 endpoint = endpoint_create(), object = 0;
+	struct message m = {.word = {0}};
+	u64 i;
+
+	for (i = 0; i < NR_PAGERS && object >= 0; i++) {
+		object = pager_bind((u64)endpoint, ABI_MAX_PAGES, i, NS_PER_S);
+		if (object >= 0)
+			map((u64)object, address_for(1), 1, 0, RW);
+		handle_close((u64)object);
+	}
+	WANT(call(handle, &m, HOSTILE_NS), 0);
+	sleep_ns(ABI_WAIT_FOREVER);
+	return 99;
+}
+
+static int work(u64 handle, u64 pages)
+{
+	volatile char *at = pages_alloc(pages);
+	u64 i;
+
+	for (i = 0; at && i < pages; i++)
+		at[i * ABI_PAGE_SIZE] = 1;
+	return at ? 0 : 1;
+}
+
+/*
+ * One that has the right to seven eighths of all objects takes so little by them, or pays so much
+ * for them, that another one has the memory that it needs.
+ */
+static void pagers_of_large_objects_are_hoarded(void)
+{
+	u64 endpoint = (u64)endpoint_create();
+	s64 innocent[3], at[3], task, from;
+	struct abi_limits most;
+	struct message m;
+	unsigned i;
+	int status;
+
+	for (i = 0; i < NR_LIMITS; i++)
+		most.limit[i] = (u64)info(INFO_LIMIT, i) * 7 / 8;
+	for (i = 0; i < ARRAY_SIZE(innocent); i++)
+		innocent[i] = hostile_innocent(endpoint, &at[i]);
+	task = hostile_start_limited(
+	    have_pagers, (u64)handle_dup(endpoint, RIGHT_SEND | RIGHT_DUP), 0, &most);
+	from = receive(endpoint, &m, HOSTILE_NS);
+	WANT(reply((u64)from, &(struct message){.word = {0}}), 0);
+	hostile_expect(work, 0, WORKER, TASK_EXITED, 0);
+	for (i = 0; i < ARRAY_SIZE(innocent); i++)
+		hostile_innocent_ends(innocent[i], at[i]);
+	task_kill((u64)task);
+	WANT(hostile_end(task, &status), TASK_KILLED);
+}
+
 static const struct hostile_case cases[] = {
     ENDS_WELL(pages_are_behind_an_untouched_region),
     ENDS_WELL(pages_are_in_a_message_that_nobody_receives),
     ENDS_WELL(pages_are_in_a_pager_of_its_own),
     ENDS_WELL(server_has_what_its_client_fills),
+    ENDS_WELL(pagers_of_large_objects_are_hoarded),
 };
 const struct hostile_subject hostile_paid = SUBJECT_ALONE("paid", cases);

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hostile_disguised.c: tasks that take all memory, and pretend to be pagers that other tasks need;
+ * beside an innocent task, which must never be killed.
+ *
+ * They run on a small machine, and by their number only (tests/qemu/test_hostile.py).
+ */
+#include "hostile.h"
+
+#define SERVED 6u /* pages of a hog that others use */
+#define MANY   300u
+#define RW     (ABI_READ | ABI_WRITE)
+
+/* ---- the hog, and its clients ---- */
+
+enum disguise { ITS_OWN, OF_THE_DYING, OF_EACH_OTHER, LATE, DROPPED, RECLAIMED };
+static u64 served_at, served_object;
+static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
+
+static void serve(u64 arg)
+{
+	struct message m;
+	s64 from;
+
+	while ((from = receive(served_at, &m, ABI_WAIT_FOREVER)) > 0) {
+		pager_supply(served_object, m.word[1], source);
+		m = (struct message){.word = {ABI_PAGER_DONE}};
+		reply((u64)from, &m);
+	}
+}
+
+/* Touch so many pages of another task's object. */
+static void use(u64 object, u64 pages)
+{
+	volatile char *at = address_for(pages);
+	u64 i;
+
+	WANT(map(object, (void *)at, pages, 0, RW), 0);
+	for (i = 0; i < pages; i++)
+		(void)at[i * ABI_PAGE_SIZE];
+}
+
+/* Of an object that comes with the answer to its report; it reports again. */
+static int client(u64 handle, u64 pages)
+{
+	struct message m = {.word = {0}};
+
+	WANT(call(handle, &m, HOSTILE_NS), 0);
+	use(m.handle, pages);
+	m = (struct message){.word = {0}};
+	WANT(call(handle, &m, HOSTILE_NS), 0);
+	return 0;
+}
+
+static int client_that_stays(u64 handle, u64 pages)
+{
+	client(handle, pages);
+	sleep_ns(ABI_WAIT_FOREVER);
+	return 99;
+}
+
+static int client_of_all(u64 handle, u64 arg)
+{
+	return client(handle, HOSTILE_ALL);
+}
+
+/* Offer an object; after the answer use its object, if it has one, and take all memory. */
+static int disguised(u64 handle, u64 disguise)
+{
+	static struct thread server;
+	struct message m;
+
+	hostile_prepare_all();
+	if (disguise == LATE) {
+		u64 i, pages = (u64)info(INFO_FREE_PAGES, 0) / 2;
+
+		for (i = 0; i < pages; i++)
+			hostile_all[i * ABI_PAGE_SIZE] = 1;
+	}
+	served_at = (u64)endpoint_create();
+	served_object =
+	    (u64)pager_bind(served_at, disguise == RECLAIMED ? HOSTILE_ALL : MANY, 0, NS_PER_S);
+	WANT(thread_start(&server, serve, 0), 0);
+	if (disguise == ITS_OWN)
+		use(served_object, SERVED);
+	m = (struct message){.handle = served_object};
+	WANT(call(handle, &m, HOSTILE_NS), 0);
+	if (m.handle)
+		use(m.handle, SERVED);
+	if (disguise == DROPPED)
+		WANT(pager_drop(served_object, 0, MANY), 0);
+	return hostile_take_all();
+}
+
+/* Start a disguised hog; returns the object that it offers. */
+static u64 start_disguised(u64 endpoint, enum disguise disguise, s64 *task, s64 *from)
+{
+	s64 send = handle_dup(endpoint, RIGHT_SEND | RIGHT_DUP);
+	struct message m;
+
+	*task = hostile_start(disguised, (u64)send, disguise);
+	*from = receive(endpoint, &m, HOSTILE_NS);
+	WANT(*task > 0 && *from > 0 && m.handle, 1);
+	handle_close((u64)send);
+	return m.handle;
+}
+
+/* Serve a client until it has touched its pages; returns the handle to answer by then. */
+static s64 serve_client(u64 endpoint, u64 object)
+{
+	struct message m;
+	s64 from = receive(endpoint, &m, HOSTILE_NS);
+
+	m = (struct message){.handle = object};
+	WANT(reply((u64)from, &m), 0);
+	return receive(endpoint, &m, HOSTILE_NS);
+}
+
+/* Start a client that has touched so many of the object's pages, and stays. */
+static s64 start_client(u64 object, u64 pages)
+{
+	u64 endpoint = (u64)endpoint_create();
+	s64 send = handle_dup(endpoint, RIGHT_SEND | RIGHT_DUP),
+	    task = hostile_start(client_that_stays, (u64)send, pages);
+
+	WANT(reply((u64)serve_client(endpoint, object), &(struct message){.word = {0}}), 0);
+	return task;
+}
+
+static void disguise_beside_an_innocent(enum disguise disguise)
+{
+	s64 endpoint = endpoint_create(), from, answer, hog, task = 0;
+	s64 innocent = hostile_innocent((u64)endpoint, &from);
+	u64 object = start_disguised((u64)endpoint, disguise, &hog, &answer);
+	struct message none = {.word = {0}};
+	int status;
+
+	if (disguise != ITS_OWN)
+		task = start_client(object, disguise == DROPPED ? MANY : SERVED);
+	if (disguise == OF_THE_DYING)
+		WANT(task_kill((u64)task), 0);
+	WANT(reply((u64)answer, &none), 0);
+	WANT(hostile_end(hog, &status), TASK_KILLED);
+	WANT(status, -ENOMEM);
+	if (task) {
+		if (disguise != OF_THE_DYING)
+			WANT(task_kill((u64)task), 0);
+		WANT(hostile_end(task, &status), TASK_KILLED);
+		/* Killed by task_kill, not for its memory. */
+		WANT(status == -ENOMEM, 0);
+	}
+	hostile_innocent_ends(innocent, from);
+}
+
+static void hog_is_the_pager_of_its_own_memory(void)
+{
+	disguise_beside_an_innocent(ITS_OWN);
+}
+
+static void hog_is_the_pager_of_a_task_that_is_ending(void)
+{
+	disguise_beside_an_innocent(OF_THE_DYING);
+}
+
+static void hog_becomes_a_pager_when_memory_is_short(void)
+{
+	disguise_beside_an_innocent(LATE);
+}
+
+static void hog_serves_many_pages_and_drops_them(void)
+{
+	disguise_beside_an_innocent(DROPPED);
+}
+
+/* A task of another family has read each of its pages once, most of which reclaim has dropped. */
+static void hog_has_served_pages_that_are_gone(void)
+{
+	s64 from, answer, hog;
+	struct message m;
+	u64 object = start_disguised((u64)endpoint_create(), RECLAIMED, &hog, &answer);
+	int status;
+
+	from = serve_client(hostile_meeting, object);
+	WANT(info(INFO_OBJECT_PRESENT, object) < HOSTILE_ALL, 1);
+	m = (struct message){.word = {0}};
+	WANT(reply((u64)answer, &m), 0);
+	WANT(hostile_end(hog, &status), TASK_KILLED);
+	WANT(status, -ENOMEM);
+	WANT(reply((u64)from, &m), 0);
+}
+
+static void hogs_are_the_pagers_of_each_other(void)
+{
+	s64 endpoint = endpoint_create(), from, hog[2], answer[2],
+	    innocent = hostile_innocent((u64)endpoint, &from);
+	u64 object[2];
+	unsigned i;
+	int status;
+
+	for (i = 0; i < 2; i++)
+		object[i] = start_disguised((u64)endpoint, OF_EACH_OTHER, &hog[i], &answer[i]);
+	for (i = 0; i < 2; i++) {
+		struct message m = {.handle = object[1 - i]};
+
+		WANT(reply((u64)answer[i], &m), 0);
+	}
+	for (i = 0; i < 2; i++) {
+		s64 how = hostile_end(hog[i], &status);
+
+		/* The pager of the page that it touches may have been killed first. */
+		WANT(how == TASK_FAULTED || (how == TASK_KILLED && status == -ENOMEM), 1);
+	}
+	hostile_innocent_ends(innocent, from);
+}
+
+static const struct hostile_case cases[] = {
+    ENDS_WELL(hog_is_the_pager_of_its_own_memory),
+    ENDS_WELL(hog_is_the_pager_of_a_task_that_is_ending),
+    ENDS_WELL(hogs_are_the_pagers_of_each_other),
+    ENDS_WELL(hog_becomes_a_pager_when_memory_is_short),
+    ENDS_WELL(hog_serves_many_pages_and_drops_them),
+    ENDS_WELL_BESIDE(hog_has_served_pages_that_are_gone, client_of_all),
+};
+const struct hostile_subject hostile_disguised = SUBJECT_ALONE("disguised", cases);
