@@ -163,12 +163,26 @@ def data(build, modules):
     }
 
 
+def check_why():
+    """memory_why.js explains each kind of record, by functions that there are."""
+    text = read("web/memory_why.js")
+    kinds = re.findall(r"^\tX\((\w+)\)", read("include/quarry/trace_ring.h"), re.MULTILINE)
+    told = dict(re.findall(r'^  (\w+): \[\s*"[^"]*",\s*"(\w+)"', text, re.MULTILINE))
+    sources = "".join(read(f"mm/{n}") for n in os.listdir(qemu.ROOT + "/mm") if n.endswith(".c"))
+    if missing := set(kinds) ^ set(told):
+        sys.exit(f"web: memory_why.js and trace_ring.h differ in {sorted(missing)[0]}")
+    for name in told.values():
+        if not re.search(rf"^\w.*\b{name}\(", sources, re.MULTILINE):
+            sys.exit(f"web: memory_why.js names {name}, which mm/ does not define")
+
+
 # ---- the files -----------------------------------------------------------------------------------
 
 
 def make(build, names):
     """Everything in build/web/; the variants with a module."""
     to = os.path.join(build, "web")
+    check_why()
     os.makedirs(to, exist_ok=True)
     for name in os.listdir(WEB):
         if name.endswith(PAGES):

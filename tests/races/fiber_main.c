@@ -13,11 +13,13 @@
  *        [--alive]                  a line now and then: a schedule that runs for ever prints none
  *        [--setup=ENTRIES] [--policy=NAME] for operations; [--plan=PLAN] one schedule
  *   race --matrix ROW|all|CELL [--part=N] [--json]    matrix.c
+ *   race --memory=OPERATIONS          play_memory.c
  *
  * Exit status 0: every script ended as its file expects of the right code; no schedule failed.
  */
 #include "explore.h"
 #include "matrix.h"
+#include "play_memory.h"
 #include "step.h"
 #include <quarry/ktest.h>
 #include <quarry/smp.h>
@@ -443,6 +445,8 @@ int main(int argc, char **argv)
 
 	if (argc > 2 && !strcmp(argv[1], "--matrix"))
 		return matrix_main(argc - 2, argv + 2);
+	if (argc == 2 && (value = value_of(argv[1], "--memory")))
+		return play_memory(value) ? 0 : 1;
 	for (i = 1; i < argc; i++) {
 		if (!strcmp(argv[i], "--json"))
 			o.json = true;

@@ -23,6 +23,10 @@ const QUIET = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disabl
 const OFFLINE = "--disable-background-networking --disable-component-update";
 const SIZES = { wide: [1280, 720], phone: [390, 844] };
 
+const MANY =
+  "0 alloc movable;0 alloc movable 1;1 alloc movable;1 alloc unmovable;2 alloc unmovable 2;0 free 504;" +
+  "3 offline 400;3 isolate 320;3 fail 300;2 soft 505";
+
 let passed = 0;
 let failed = 0;
 function judge(what, good, said = "") {
@@ -130,6 +134,49 @@ async function explorer() {
   await page.close();
 }
 
+// A page that is stuck in another CPU's cache, by clicks and by keys.
+async function memory() {
+  const page = await open("memory.html");
+  const now = async () => JSON.parse(await state(page));
+  const click = async (selector) => {
+    const before = await page.evaluate(() => document.body.dataset.drawn);
+    await page.click(selector);
+    await page.waitForFunction((old) => document.body.dataset.drawn !== old, before);
+  };
+  judge("every page is there", (await page.locator(".slot").count()) === 512);
+  await click('[data-do^="alloc movable"]');
+  const { pfn } = await now();
+  judge("what it got is chosen", (await page.textContent("#page h2")) === `Page ${pfn}`);
+  await press(page, "f");
+  const cached = (await now()).blocks.find((block) => block[0] === pfn);
+  judge("it is in the cache of CPU 0", cached[2] === "PCP" && cached[3] === 0, String(cached));
+  await press(page, "1");
+  await press(page, "o");
+  judge("CPU 0 was asked", /CPU 0 was asked/.test(await said(page)), await said(page));
+  judge("why", /CPU 0 gives page/.test(await page.textContent("#steps")));
+  await page.locator("#steps summary").first().click();
+  judge("the rule", await page.locator("#steps details p").first().isVisible());
+  const last = await state(page);
+  await press(page, "Backspace");
+  await press(page, "Home");
+  judge("at the start all is free", (await now()).zones.every((z) => z.free === z.end - z.start));
+  await click('[data-at="3"]');
+  judge("forward again it is the same", (await state(page)) === last);
+  await page.reload();
+  await page.waitForFunction(() => document.body.dataset.drawn);
+  judge("the link restores it", (await state(page)) === last);
+  await page.fill("#script", "0 alloc movable; 7 free 504");
+  await click("#run");
+  judge("what cannot be read", /Operation 2 cannot be read/.test(await said(page)), await said(page));
+  for (const link of await page.locator("#tries a").all()) {
+    const before = await page.evaluate(() => document.body.dataset.drawn);
+    await link.click();
+    await page.waitForFunction((old) => document.body.dataset.drawn !== old, before);
+    judge(await link.textContent(), !/cannot|not return/.test(await said(page)), await said(page));
+  }
+  await page.close();
+}
+
 async function pictures() {
   const end = "#race=R-S0A&code=M02&moves=abbbbbbbbbbbbaabbaaaababbbb";
   for (const size of Object.keys(SIZES))
@@ -139,6 +186,7 @@ async function pictures() {
         ["stuck", end],
         ["beside", `${end}&beside=1`],
         ["explorer", "explore.html"],
+        ["memory", `memory.html#do=${MANY}`],
       ]) {
         const page = await open(address, size, scheme);
         await page.screenshot({ path: path.join(shots, `${name}-${size}-${scheme}.png`) });
@@ -152,6 +200,7 @@ const data = JSON.parse(await readFile(path.join(root, "data.json"), "utf8"));
 try {
   await readAndStep();
   await explorer();
+  await memory();
   await pictures();
   if (process.argv[3] !== "quick") await everyRace(data);
 } catch (e) {

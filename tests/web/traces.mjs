@@ -39,6 +39,25 @@ judge(
   String(listed),
 );
 
+// The memory page: operations at random.
+let drawn = Number(process.env.SEED ?? 1);
+const below = (nr) => (drawn = (drawn * 48271) % 2147483647) % nr;
+const DO = "alloc movable|alloc movable 1|alloc unmovable|free|free|drain|isolate|undo|offline";
+const operations = (nr) =>
+  Array.from({ length: nr }, () => {
+    const what = [...DO.split("|"), "online", "fail", "soft", "unpoison", "disable", "enable"];
+    const words = what[below(what.length)];
+    const bare = /alloc|drain|able/.test(words);
+    return `${below(4)} ${words}${bare ? "" : ` ${448 + below(64)}`}`;
+  }).join("; ");
+for (let i = 0; i < 10; i++) {
+  const script = `--memory=${operations(60)}`;
+  const ours = await run(right, [script]);
+  const theirs = native(path.join(build, "fiber/race"), script);
+  const good = ours.out === theirs.stdout && !/"sound":false|stuck|panic|wrong/.test(ours.out);
+  judge(script, good && ours.out.split("\n").length === 62, ours.out.slice(-3000));
+}
+
 for (const [ident, { module: file }] of Object.entries(data.variants)) {
   if (!file) continue;
   const module = await compile(file);
