@@ -96,6 +96,7 @@ INCLUDES = [
     ("tests/fuzz/host_fuzz.c", [QUARRY, r'"(host|fuzz)\.h"', r"<\w+\.h>"]),
     ("tests/fuzz/fuzz_boot.h", [QUARRY, r'"fuzz\.h"', STD]),
     ("tests/races/matrix", [QUARRY, r'"(mm/)?\w+\.h"', r"<\w+\.h>"]),
+    ("tests/races/fiber_memory", [QUARRY, r'"(mm/)?\w+\.h"', r"<\w+\.h>"]),
     ("tests/races/fiber_", [QUARRY, r'"\w+\.h"', r"<\w+\.h>"]),
     ("tests/fiber/explore_", [QUARRY, r'"(kernel/)?\w+\.h"', r"<(sys/)?\w+\.h>"]),
     ("tests/fiber/", [QUARRY, r'"(tests/(lib|fiber)/|mm/|drivers/|kernel/|demo/)?\w+\.h"']),

@@ -10,12 +10,13 @@ import { h } from "./view.js";
 const CPUS = 4;
 const BLOCK = 8; // pages of a pageblock
 const TRIES = {
-  "a page stuck in another CPU's cache":
-    "0 alloc movable; 0 free 504; 1 isolate 504; 1 undo 504; 0 alloc movable; 0 free 504; 1 offline 504",
+  "a page stuck in another CPU's cache": "0 alloc movable; 0 free 504; 1 offline 504; 1 online 504",
   "what is movable moves out":
     "0 alloc movable 1; 1 alloc movable; 2 alloc movable 2; 3 offline 504; 3 online 504",
-  "one unmovable page holds a pageblock": "0 alloc unmovable; 1 offline 255; 0 free 255; 1 offline 255",
-  "a page breaks": "0 alloc movable; 2 soft 504; 1 fail 300; 1 offline 300; 1 online 300; 1 unpoison 300",
+  "one unmovable page holds a pageblock":
+    "0 alloc unmovable; 1 offline 248; 0 free 248; 1 offline 248; 1 online 248",
+  "a page breaks":
+    "0 alloc movable; 2 soft 504; 1 fail 300; 1 offline 300; 1 online 300; 1 unpoison 300",
   "caches off, and on again": "0 alloc movable; 1 disable; 0 free 504; 1 enable; 0 alloc movable",
 };
 const LETTERS = { FREE: "", ALLOC: "u", MOVABLE_OPS: "m", HWPOISON: "x" };
@@ -28,8 +29,8 @@ const NAMES = {
   offline: "offline",
 };
 const LEGEND =
-  "In a block: the order of a free one (2 to the power of it is its pages); the CPU in whose cache " +
-  "it is; m movable, u unmovable, x broken, - offline.";
+  "In a block: the order of a free one (2 to the power of it is its pages); the CPU in whose " +
+  "cache it is; m movable, u unmovable, x broken, - offline.";
 const $ = (id) => document.getElementById(id);
 let module;
 let operations = [];
@@ -104,7 +105,8 @@ function makePageblock(state, nr, first) {
   const cells = Array.from({ length: BLOCK }, (_, i) =>
     cell(blockOf(state, first + i), first + i),
   );
-  const mark = !online ? "offline" : isolated ? "isolated" : type === "unmovable" ? "unmovable" : "";
+  const kind = type === "unmovable" ? type : "";
+  const mark = !online ? "offline" : isolated ? "isolated" : kind;
   return h(
     "div",
     { class: `pageblock ${mark}`, title: `pageblock ${nr}: ${online ? type : "offline"}` },
@@ -139,7 +141,8 @@ function drawZones(state) {
           h(
             "small",
             {},
-            ` ${zone.free} of ${zone.end - zone.start} pages free; watermarks ${zone.marks.join(", ")}`,
+            ` ${zone.free} of ${zone.end - zone.start} pages free; `,
+            `watermarks ${zone.marks.join(", ")}`,
           ),
         ),
         h(
@@ -169,8 +172,9 @@ function drawPage(state) {
   const rows = [
     ["state", (NAMES[what] ?? what) + (cached === null ? "" : ` of CPU ${cached}`)],
     ["block", what === "offline" ? "none" : `${span(head, 1 << order)}, order ${order}`],
-    ["pageblock", `${span(first, BLOCK)}, ${online ? type : "offline"}${isolated ? ", isolated" : ""}`],
+    ["pageblock", `${span(first, BLOCK)}, ${online ? type : "offline"}`],
   ];
+  if (isolated) rows.push(["isolated", "yes: nothing is allocated from it"]);
   if (broken) rows.push(["broken", "yes: never given out again"]);
   $("page").replaceChildren(
     h("h2", {}, `Page ${chosen}`),
@@ -265,13 +269,15 @@ function drawSteps() {
 
 // What the last step did, in a sentence.
 function sentence(state) {
-  if (!at) return "All of it is free. Choose a page, and what is to happen; or take a script below.";
+  if (!at) return "All is free. Choose a page, and what is to happen; or take a script below.";
   const moved = state.history.filter(([, kind]) => kind === "moved").length;
-  const gave = state.history.filter(([n, kind]) => kind === "give" && String(n) !== operations[at - 1][0]);
-  const parts = [state.result === "0" ? "Done" : `Refused: ${MEANING[state.result] ?? state.result}`];
+  const own = Number(operations[at - 1][0]);
+  const gave = state.history.filter(([n, kind]) => kind === "give" && n !== own);
+  const refused = MEANING[state.result] ?? state.result;
+  const parts = [state.result === "0" ? "Done" : `Refused: ${refused}`];
   if (moved) parts.push(`${count(moved, "block")} moved elsewhere`);
-  if (gave.length)
-    parts.push(`CPU ${[...new Set(gave.map(([n]) => n))].join(", ")} was asked, and gave back what it had cached`);
+  const asked = [...new Set(gave.map(([n]) => n))].join(", ");
+  if (asked) parts.push(`CPU ${asked} was asked, and gave back what it had cached`);
   return `${operations[at - 1]}: ${parts.join("; ")}.`;
 }
 

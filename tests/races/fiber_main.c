@@ -12,14 +12,13 @@
  *                                     without a seed all with at most two preemptions, or about N
  *        [--alive]                  a line now and then: a schedule that runs for ever prints none
  *        [--setup=ENTRIES] [--policy=NAME] for operations; [--plan=PLAN] one schedule
- *   race --matrix ROW|all|CELL [--part=N] [--json]    matrix.c
- *   race --memory=OPERATIONS          play_memory.c
+ *   race --matrix ROW|all|CELL [--part=N] [--json]    matrix.c; race --memory=OPERATIONS
  *
  * Exit status 0: every script ended as its file expects of the right code; no schedule failed.
  */
 #include "explore.h"
+#include "fiber_memory.h"
 #include "matrix.h"
-#include "play_memory.h"
 #include "step.h"
 #include <quarry/ktest.h>
 #include <quarry/smp.h>
@@ -164,12 +163,6 @@ static void script_drive(void *arg)
 	race_run(script_now, result_now);
 }
 
-/* Physical memory is the runs' alone. */
-pfn_t race_ram(unsigned long nr)
-{
-	return nr <= FIBER_RAM >> PAGE_SHIFT ? 0 : PFN_NONE;
-}
-
 void script_once(const struct race_script *s, struct race_result *res, u64 seed)
 {
 	static struct race_result none;
@@ -178,7 +171,7 @@ void script_once(const struct race_script *s, struct race_result *res, u64 seed)
 	result_now = res;
 	fiber_on_stuck = script_stuck;
 	fiber_on_panic = script_panic;
-	fiber_patience = step_session ? ~0ULL : 200000; /* the reader decides which role is stuck */
+	fiber_patience = step_session ? ~0ULL : 200000; /* the reader decides who is stuck */
 	race_hook = NULL;
 	race_jitter = seed ? jitter : NULL;
 	jitter_rand = seed * 0x9e3779b97f4a7c15ULL | 1;

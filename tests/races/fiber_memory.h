@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* play_memory.h: operations on a small memory, all of which is shown after each. */
-#ifndef QUARRY_RACES_PLAY_MEMORY_H
-#define QUARRY_RACES_PLAY_MEMORY_H
+/* fiber_memory.h: operations on a small memory, all of which is shown after each. */
+#ifndef QUARRY_RACES_FIBER_MEMORY_H
+#define QUARRY_RACES_FIBER_MEMORY_H
 
 #include <quarry/types.h>
 

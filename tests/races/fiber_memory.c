@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * play_memory.c: a small memory on which operations are called one after the other, all of it shown
- * after each; the memory page of the laboratory (docs/web.md).
+ * fiber_memory.c: a small memory on which operations are called one after the other, all of it
+ * shown after each; the memory page of the laboratory (docs/web.md).
  *
  *   race --memory='OPERATION ; OPERATION ...'
  *
@@ -19,7 +19,7 @@
 #include "fiber.h"
 #include "mm/pcp.h"
 #include "ops.h"
-#include "play_memory.h"
+#include "fiber_memory.h"
 #include <quarry/console.h>
 #include <quarry/isolation.h>
 #include <quarry/memory_hotplug.h>
@@ -46,6 +46,12 @@ static struct {
 	pfn_t pfn;      /* what it got or took; PFN_NONE: nothing */
 	u64 seen[CPUS]; /* records of each CPU's history before it */
 } now;
+
+/* Physical memory is the runs' alone. */
+pfn_t race_ram(unsigned long nr)
+{
+	return nr <= FIBER_RAM >> PAGE_SHIFT ? 0 : PFN_NONE;
+}
 
 /* ---- operations ---- */
 
@@ -324,8 +330,7 @@ static void say_all(void)
 	struct mm_violation v;
 	bool good = check_memory(ops.mem, &v) == 0;
 
-	printf("{\"operation\":\"%s\",\"result\":\"%s\",\"pfn\":", now.text,
-	    race_errno(now.err));
+	printf("{\"operation\":\"%s\",\"result\":\"%s\",\"pfn\":", now.text, race_errno(now.err));
 	if (now.pfn == PFN_NONE)
 		printf("null,");
 	else
