@@ -21,6 +21,7 @@
 #define RANGE   (32UL << (20 - PAGE_SHIFT)) /* pages of 32 MiB */
 #define BATCH   8u
 #define TURN    100000u /* instructions: a batch that takes longer saw another CPU's turn */
+#define KEPT    512u    /* pages: a pageblock's */
 #define BATCHES 4000u   /* without any offline */
 #define OTHER   1       /* the CPU */
 
@@ -28,7 +29,22 @@ static struct {
 	u32 state;          /* a: 1: count; 2: stop */
 	u64 batches, ticks; /* those counted */
 	struct zone *zone;  /* a: of its pages */
+	struct page *kept[KEPT];
 } other;
+
+/*
+ * Hold one page more, and give up the oldest of KEPT: so past the caches the batches are at each
+ * place of a pageblock in turn, wherever the image ends.
+ */
+static void move_on(void)
+{
+	static unsigned at;
+	struct page **page = &other.kept[at++ % KEPT];
+
+	if (*page)
+		(void)free_pages(*page, 0);
+	*page = alloc_pages(GFP_MOVABLE | GFP_NOWAIT, 0);
+}
 
 static void count_batches(void *arg)
 {
@@ -37,6 +53,7 @@ static void count_batches(void *arg)
 	u64 t0, took;
 
 	while (load_acquire(&other.state) != 2) {
+		move_on();
 		t0 = arch_tsc();
 		for (i = 0; i < BATCH; i++)
 			pages[i] = alloc_pages(GFP_MOVABLE | GFP_NOWAIT, 0);
@@ -51,6 +68,9 @@ static void count_batches(void *arg)
 		other.ticks += took;
 		WRITE_ONCE(other.batches, other.batches + 1);
 	}
+	for (i = 0; i < KEPT; i++)
+		if (other.kept[i])
+			(void)free_pages(other.kept[i], 0);
 }
 
 /* Operations of the other CPU that its cache did not serve. */

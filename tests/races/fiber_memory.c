@@ -39,7 +39,8 @@ static struct handle objects[OBJECTS];
 static struct handle_table table;
 
 static struct {
-	char text[OP_BYTES]; /* as given */
+	char text[OP_BYTES];  /* as given */
+	char words[OP_BYTES]; /* the same, cut into words */
 	char *word[WORDS];
 	unsigned nr_words, cpu;
 	int err;
@@ -381,7 +382,6 @@ static bool plain(char c)
 
 static void drive(void *arg)
 {
-	char words[OP_BYTES];
 	unsigned nr;
 
 	begin();
@@ -396,8 +396,8 @@ static void drive(void *arg)
 		if (n == OP_BYTES || (script[n] && script[n] != ';'))
 			break;
 		snprintf(now.text, sizeof(now.text), "%.*s", (int)n, script);
-		snprintf(words, sizeof(words), "%s", now.text);
-		if (!read_words(words))
+		snprintf(now.words, sizeof(now.words), "%s", now.text);
+		if (!read_words(now.words))
 			break;
 		script += n + (script[n] == ';');
 		now.pfn = PFN_NONE;
