@@ -92,16 +92,15 @@ bool bench_offline(void)
 
 	/* Cached pages must not make a pageblock look used. */
 	drain_all_pages(&kernel_memory, NULL);
-	start = offline_candidate(&kernel_memory, RANGE, &nr);
-	if (start == PFN_NONE || nr != RANGE) {
-		printk("bench: no free movable range of 128 MiB; give the machine 1 GiB\n");
-		return false;
-	}
 	for (run = 0; run < RUNS; run++) {
 		WRITE_ONCE(kernel_memory.hotplug_longest, 0);
-		/* The search for it is one of the holds. */
-		if (offline_candidate(&kernel_memory, RANGE, &nr) != start || nr != RANGE ||
-		    !there_and_back(start, nr, ISO_PRECISE, &precise, &online) ||
+		/* The search is one of the holds. */
+		start = offline_candidate(&kernel_memory, RANGE, &nr);
+		if (start == PFN_NONE || nr != RANGE) {
+			printk("bench: no free movable range of 128 MiB; give the machine 1 GiB\n");
+			return false;
+		}
+		if (!there_and_back(start, nr, ISO_PRECISE, &precise, &online) ||
 		    !there_and_back(start, nr, ISO_DISABLE, &disable, &online) || !remove_and_add())
 			return false;
 		/* Of the runs the one in which no other CPU had its turn meanwhile. */

@@ -34,8 +34,8 @@ void live_tested(unsigned failed);
 /* End the screen, if it is on: its result is printed as lines. */
 void live_stop(void);
 /*
- * The same around a command of the prompt: with @title, the screen is on from live_begin, which
- * returns true if it is, to live_end; then the output of the command is shown.
+ * The same for a command of the prompt: the screen is on, with @title, from live_begin to live_end;
+ * then the output of the command is shown.  False: there is no screen.
  */
 bool live_begin(const char *title);
 void live_end(void);

@@ -49,9 +49,9 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 }
 
 /*
- * A stack whose limit has been cut may hold more than that, and no section shall give back all of
- * it: the capacity goes down with the count, so that nothing is pushed meanwhile and each
- * further free spills some.
+ * A stack whose limit has been cut may hold more than that.  Giving back all of the excess at once
+ * would keep interrupts off for long.  So the capacity goes down with the count: nothing is pushed
+ * meanwhile, and each further free spills some.
  */
 static void fit_capacity(struct pcp *pcp, unsigned stack)
 {

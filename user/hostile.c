@@ -47,6 +47,34 @@ s64 hostile_start_limited(hostile_role *role, u64 give, u64 arg, const struct ab
 	return task_create_limited(programs, "hostile", give, (u64)role, arg | IS_ROLE, limits);
 }
 
+s64 hostile_hear(u64 endpoint, hostile_role *role, u64 arg, struct message *m, s64 *from)
+{
+	s64 send = handle_dup(endpoint, RIGHT_SEND | RIGHT_DUP),
+	    task = hostile_start(role, (u64)send, arg);
+
+	*from = receive(endpoint, m, HOSTILE_NS);
+	WANT(task > 0 && *from > 0, 1);
+	handle_close((u64)send);
+	return task;
+}
+
+int hostile_nothing(u64 handle, u64 arg)
+{
+	return 0;
+}
+
+u64 hostile_filled(u64 pages)
+{
+	u64 object = (u64)object_create(pages), i;
+	char *at = address_for(pages);
+
+	WANT(map(object, at, pages, 0, ABI_READ | ABI_WRITE), 0);
+	for (i = 0; i < pages; i++)
+		at[i * ABI_PAGE_SIZE] = 1;
+	unmap(at, pages);
+	return object;
+}
+
 s64 hostile_end(s64 task, int *status)
 {
 	s64 how;

@@ -89,10 +89,20 @@ typedef int hostile_role(u64 handle, u64 arg);
 s64 hostile_start(hostile_role *role, u64 give, u64 arg);
 /* The same with limits (abi.h). */
 s64 hostile_start_limited(hostile_role *role, u64 give, u64 arg, const struct abi_limits *limits);
+/*
+ * The same for a task that reports: @role gets the right to call @endpoint.  Returns its handle
+ * once it has called; *@m: the report, *@from: the handle to answer by.
+ */
+s64 hostile_hear(u64 endpoint, hostile_role *role, u64 arg, struct message *m, s64 *from);
 /* Wait for its end and close the handle; returns how it ended, or -ETIMEDOUT after HOSTILE_NS. */
 s64 hostile_end(s64 task, int *status);
 /* Start a task and wait for its end, which must be this one. */
 void hostile_expect(hostile_role *role, u64 give, u64 arg, enum task_end how, int status);
+
+/* A role that ends at once. */
+int hostile_nothing(u64 handle, u64 arg);
+/* An object of so many pages, which all have memory and are mapped nowhere. */
+u64 hostile_filled(u64 pages);
 
 /* hostile_oom.c */
 /*
@@ -110,6 +120,8 @@ void hostile_prepare_all(void);
 extern volatile char *hostile_all;
 /* Touch them all, after hostile_prepare_all; does not return, or returns 99. */
 int hostile_take_all(void);
+/* Both, as a role. */
+int hostile_hog(u64 handle, u64 arg);
 
 /* The time limit for all waits, in guest time. */
 #define HOSTILE_NS (60 * NS_PER_S)

@@ -95,13 +95,10 @@ static int disguised(u64 handle, u64 disguise)
 /* Start a disguised hog; returns the object that it offers. */
 static u64 start_disguised(u64 endpoint, enum disguise disguise, s64 *task, s64 *from)
 {
-	s64 send = handle_dup(endpoint, RIGHT_SEND | RIGHT_DUP);
 	struct message m;
 
-	*task = hostile_start(disguised, (u64)send, disguise);
-	*from = receive(endpoint, &m, HOSTILE_NS);
-	WANT(*task > 0 && *from > 0 && m.handle, 1);
-	handle_close((u64)send);
+	*task = hostile_hear(endpoint, disguised, disguise, &m, from);
+	WANT(m.handle != 0, 1);
 	return m.handle;
 }
 

@@ -18,23 +18,6 @@ static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
 static u64 silent, unheard; /* endpoints: nobody receives, nobody calls */
 static u64 paged;           /* an object whose pager is this task */
 
-static u64 filled(void)
-{
-	u64 object = (u64)object_create(PAGES), i;
-	char *at = address_for(PAGES);
-
-	WANT(map(object, at, PAGES, 0, RW), 0);
-	for (i = 0; i < PAGES; i++)
-		at[i * ABI_PAGE_SIZE] = 1;
-	unmap(at, PAGES);
-	return object;
-}
-
-static int end_at_once(u64 handle, u64 arg)
-{
-	return 0;
-}
-
 static int sleep_a_second(u64 handle, u64 arg)
 {
 	sleep_ns(NS_PER_S);
@@ -54,7 +37,7 @@ static void in_debug_write(u64 arg)
 
 static void in_exit(u64 arg)
 {
-	filled();
+	hostile_filled(PAGES);
 	exit(0);
 }
 
@@ -98,7 +81,7 @@ static void in_info(u64 arg)
 static void in_task_create(u64 arg)
 {
 	for (;;)
-		handle_close((u64)hostile_start(end_at_once, 0, 0));
+		handle_close((u64)hostile_start(hostile_nothing, 0, 0));
 }
 
 static void in_task_wait(u64 arg)
@@ -135,7 +118,7 @@ static void in_object_create(u64 arg)
 
 static void in_map(u64 arg)
 {
-	u64 object = filled();
+	u64 object = hostile_filled(PAGES);
 
 	for (;;)
 		map(object, address_for(PAGES), PAGES, 0, RW);
@@ -143,7 +126,7 @@ static void in_map(u64 arg)
 
 static void in_unmap(u64 arg)
 {
-	u64 object = filled(), i;
+	u64 object = hostile_filled(PAGES), i;
 	char *at = address_for(PAGES);
 
 	for (;;) {
@@ -197,7 +180,7 @@ static void in_reply(u64 arg)
 static void in_handle_close(u64 arg)
 {
 	for (;;)
-		handle_close(filled());
+		handle_close(hostile_filled(PAGES));
 }
 
 static void in_handle_dup(u64 arg)

@@ -34,14 +34,9 @@ static int keep_and_compare(u64 handle, u64 arg)
 
 s64 hostile_innocent(u64 endpoint, s64 *from)
 {
-	s64 send = handle_dup(endpoint, RIGHT_SEND | RIGHT_DUP),
-	    task = hostile_start(keep_and_compare, (u64)send, 0);
 	struct message m;
 
-	*from = receive(endpoint, &m, HOSTILE_NS);
-	WANT(task > 0 && *from > 0, 1);
-	handle_close((u64)send);
-	return task;
+	return hostile_hear(endpoint, keep_and_compare, 0, &m, from);
 }
 
 void hostile_innocent_ends(s64 task, s64 from)
@@ -80,6 +75,12 @@ int hostile_take_all(void)
 	for (i = 0; hostile_all && i < HOSTILE_ALL; i++)
 		hostile_all[i * ABI_PAGE_SIZE] = 1;
 	return 99;
+}
+
+int hostile_hog(u64 handle, u64 arg)
+{
+	hostile_prepare_all();
+	return hostile_take_all();
 }
 
 /* ---- hoarders ---- */
@@ -163,12 +164,7 @@ static void hoard_tasks(u64 arg)
 
 static void hoard_unmapped(u64 arg)
 {
-	s64 object = object_create(MANY);
-	char *at = address_for(MANY);
-
-	map((u64)object, at, MANY, 0, RW);
-	memset(at, 1, MANY * ABI_PAGE_SIZE);
-	unmap(at, MANY);
+	hostile_filled(MANY);
 }
 
 static void hoard_calls(u64 arg)
@@ -181,11 +177,6 @@ static void hoard_calls(u64 arg)
 		call((u64)endpoint, &m, 0);
 }
 
-static int end_at_once(u64 handle, u64 arg)
-{
-	return 0;
-}
-
 /* Tasks that have ended stay as long as there are handles to them. */
 static void hoard_dead_tasks(u64 arg)
 {
@@ -193,7 +184,7 @@ static void hoard_dead_tasks(u64 arg)
 	int status;
 
 	for (i = 0; i < DEAD; i++)
-		task_wait((u64)hostile_start(end_at_once, 0, 0), HOSTILE_NS, &status);
+		task_wait((u64)hostile_start(hostile_nothing, 0, 0), HOSTILE_NS, &status);
 }
 
 static void hoard_nothing(u64 arg)
@@ -297,12 +288,6 @@ static int forge_beside_a_hog(u64 handle, u64 arg)
 	return 99;
 }
 
-static int take_all(u64 handle, u64 arg)
-{
-	hostile_prepare_all();
-	return hostile_take_all();
-}
-
 /* tests/qemu/test_hostile.py looks for the line. */
 static void name_of_a_task_is_no_line_of_the_kernels(void)
 {
@@ -311,7 +296,7 @@ static void name_of_a_task_is_no_line_of_the_kernels(void)
 	int status;
 
 	for (i = 0; i < 8; i++)
-		hostile_expect(take_all, 0, 0, TASK_KILLED, -ENOMEM);
+		hostile_expect(hostile_hog, 0, 0, TASK_KILLED, -ENOMEM);
 	WANT(task_kill((u64)task), 0);
 	WANT(hostile_end(task, &status), TASK_KILLED);
 }

@@ -15,25 +15,12 @@
 
 static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
 
-static u64 filled(void)
-{
-	u64 object = (u64)object_create(CHUNK);
-	char *at = address_for(CHUNK);
-	u64 i;
-
-	map(object, at, CHUNK, 0, RW);
-	for (i = 0; i < CHUNK; i++)
-		at[i * ABI_PAGE_SIZE] = 1;
-	unmap(at, CHUNK);
-	return object;
-}
-
 /* ---- ways to hide it ---- */
 
 /* Behind a region that nobody touches. */
 static void behind_a_region(u64 arg)
 {
-	u64 object = filled();
+	u64 object = hostile_filled(CHUNK);
 
 	map(object, address_for(CHUNK), CHUNK, 0, RW);
 	handle_close(object);
@@ -52,7 +39,7 @@ static void give_away(u64 object)
 static void in_a_message(u64 arg)
 {
 	static struct thread thread[ABI_MAX_THREADS];
-	u64 object = filled();
+	u64 object = hostile_filled(CHUNK);
 
 	if (!silent)
 		silent = (u64)endpoint_create();

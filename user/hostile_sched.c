@@ -143,16 +143,11 @@ static int start_threads(u64 handle, u64 arg)
 	return 99;
 }
 
-static int end_at_once(u64 handle, u64 arg)
-{
-	return 0;
-}
-
 static int start_tasks(u64 handle, u64 arg)
 {
 	wait_for_begin(handle);
 	for (;;)
-		handle_close((u64)hostile_start(end_at_once, 0, 0));
+		handle_close((u64)hostile_start(hostile_nothing, 0, 0));
 	return 99;
 }
 
@@ -243,31 +238,19 @@ static int compute(u64 handle, u64 arg)
 	return (int)(longest / NS_PER_MS);
 }
 
-static s64 start_and_hear(u64 endpoint, hostile_role *role, u64 arg, s64 *task)
-{
-	s64 send = handle_dup(endpoint, RIGHT_SEND | RIGHT_DUP), from;
-	struct message m;
-
-	*task = hostile_start(role, (u64)send, arg);
-	WANT(*task > 0, 1);
-	from = receive(endpoint, &m, HOSTILE_NS);
-	WANT(from > 0, 1);
-	handle_close((u64)send);
-	return from;
-}
-
 /* How an innocent task, @nap or @compute, gets on beside so many tasks. */
 static void get_on(hostile_role *innocent_role, hostile_role *role, u64 arg, unsigned nr,
     int limit_ms, enum task_end how)
 {
 	const struct message begin = {.handle = programs};
 	s64 endpoint = endpoint_create(), task[NR_TASKS], from[NR_TASKS], innocent, first;
+	struct message m;
 	int ms, status;
 	unsigned i;
 
 	for (i = 0; i < nr; i++)
-		from[i] = start_and_hear((u64)endpoint, role, arg, &task[i]);
-	first = start_and_hear((u64)endpoint, innocent_role, 0, &innocent);
+		task[i] = hostile_hear((u64)endpoint, role, arg, &m, &from[i]);
+	innocent = hostile_hear((u64)endpoint, innocent_role, 0, &m, &first);
 	for (i = 0; i < nr; i++)
 		WANT(reply((u64)from[i], &begin), 0);
 	/* Until all of them are running. */
@@ -406,11 +389,12 @@ static void compare_with(u64 arg)
 {
 	const struct message begin = {.handle = programs};
 	s64 endpoint = endpoint_create(), task[2], from[2];
+	struct message m;
 	int far[2];
 	unsigned i;
 
 	for (i = 0; i < 2; i++)
-		from[i] = start_and_hear((u64)endpoint, race, i ? arg : 2, &task[i]);
+		task[i] = hostile_hear((u64)endpoint, race, i ? arg : 2, &m, &from[i]);
 	for (i = 0; i < 2; i++)
 		WANT(reply((u64)from[i], &begin), 0);
 	for (i = 0; i < 2; i++)

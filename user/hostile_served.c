@@ -150,19 +150,6 @@ static int work(u64 handle, u64 arg)
 
 /* ---- cases ---- */
 
-static s64 start(u64 endpoint, hostile_role *role, s64 *from, u64 *handle)
-{
-	s64 send = handle_dup(endpoint, RIGHT_SEND | RIGHT_DUP),
-	    task = hostile_start(role, (u64)send, 0);
-	struct message m = {.handle = 0};
-
-	*from = receive(endpoint, &m, HOSTILE_NS);
-	WANT(task > 0 && *from > 0, 1);
-	*handle = m.handle;
-	handle_close((u64)send);
-	return task;
-}
-
 /* Answer with @handle, and wait for the next report. */
 static void answer(u64 endpoint, s64 *from, u64 handle)
 {
@@ -184,16 +171,18 @@ static void ends_well(s64 task, s64 from)
 
 static void work_beside(bool attacked)
 {
-	u64 endpoint = (u64)endpoint_create(), shared, none;
+	u64 endpoint = (u64)endpoint_create(), shared;
 	s64 pager, client, reader = 0, at_pager, at_client, at_reader;
+	struct message m;
 	int status;
 
-	pager = start(endpoint, be_pager, &at_pager, &shared);
+	pager = hostile_hear(endpoint, be_pager, 0, &m, &at_pager);
+	shared = m.handle;
 	answer(endpoint, &at_pager, 0);
-	client = start(endpoint, write_and_compare, &at_client, &none);
+	client = hostile_hear(endpoint, write_and_compare, 0, &m, &at_client);
 	answer(endpoint, &at_client, shared);
 	if (attacked) {
-		reader = start(endpoint, read_behind, &at_reader, &none);
+		reader = hostile_hear(endpoint, read_behind, 0, &m, &at_reader);
 		answer(endpoint, &at_reader, (u64)handle_dup(shared, RIGHT_READ | RIGHT_DUP));
 	}
 	hostile_expect(work, 0, 0, TASK_EXITED, 0);

@@ -231,10 +231,10 @@ function drawLists(state) {
 }
 
 function whyOf([number, kind, pfn, order, blocks]) {
-  const [sentence, name, rule] = WHY[kind];
-  const text = sentence
+  const [told, name, rule] = WHY[kind];
+  const text = told
     .replace("CPU C", `CPU ${number}`)
-    .replace(/\bP\b/, span(pfn, blocks << order).replace(/^page/, "page"));
+    .replace(/\bP\b/, span(pfn, blocks << order));
   return h(
     "li",
     {},
@@ -276,8 +276,8 @@ function sentence(state) {
   const refused = MEANING[state.result] ?? state.result;
   const parts = [state.result === "0" ? "Done" : `Refused: ${refused}`];
   if (moved) parts.push(`${count(moved, "block")} moved elsewhere`);
-  const asked = [...new Set(gave.map(([n]) => n))].join(", ");
-  if (asked) parts.push(`CPU ${asked} was asked, and gave back what it had cached`);
+  const others = [...new Set(gave.map(([n]) => n))].join(", ");
+  if (others) parts.push(`CPU ${others} was asked, and gave back what it had cached`);
   return `${operations[at - 1]}: ${parts.join("; ")}.`;
 }
 

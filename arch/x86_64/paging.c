@@ -214,7 +214,7 @@ static void map_zero_tables(uintptr_t va, uintptr_t end) NO_LOCK_ANALYSIS
 		set_entry(make_entry(va, 1, &found), zeros[1] | PTE_TABLE);
 }
 
-/* Map all of the arrays, for as many pages as links can address. */
+/* Map all of the arrays: for 2^32 pages, since a link is a pfn of 32 bits. */
 static void map_zeros(void) NO_LOCK_ANALYSIS
 {
 	const u64 pages = 1ULL << 32, blocks = pages >> PAGEBLOCK_ORDER;

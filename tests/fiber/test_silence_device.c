@@ -151,7 +151,7 @@ static void offline_of_lent_pages_succeeds_once_the_device_is_marked_broken(stru
 
 /* ---- cpu_down ---- */
 
-/* A thread bound to the CPU waits for the device: it waits on elsewhere, as long as before. */
+/* The thread that waits for the device is bound to the CPU: it moves, and its wait goes on. */
 static void cpu_down_beside_a_silent_device_succeeds_at_once(struct ktest *t)
 {
 	u64 began, down;

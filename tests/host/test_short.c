@@ -205,7 +205,7 @@ static void failed_change_leaves_a_space_alone(struct ktest *t)
 	EXPECT_EQ(t, region_find(s.space, page_at(0))->end, page_at(16));
 	EXPECT_EQ(t, region_find(s.space, page_at(5))->prot, VM_RW);
 	EXPECT(t, pte_at(s.space, page_at(5)) & PTE_WRITE);
-	/* A region can be allocated, and the record that counts those of an object cannot. */
+	/* There is memory for the region, and none for the record of the object's regions. */
 	hogged = hog(sizeof(struct vm_use));
 	FAILS(t, vm_map(s.space, page_at(40), 1, VM_RW, other, 0));
 	EXPECT_EQ(t, READ_ONCE(other->refs), 1);

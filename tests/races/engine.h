@@ -134,6 +134,10 @@ struct ops_view {
 	pfn_t page_p, block_u;
 };
 bool ops_view(struct ops_view *view);
+/*
+ * The CPU in whose cache the block at @head is, or nr_cpus: in none yet, the count is not raised.
+ */
+unsigned ops_cached_on(const struct memory *mem, const struct page *head);
 /* Are there memory objects, which operation "end" ends? */
 bool ops_has_objects(void);
 /* Is @what part of the memory, so that its waiter waits for another user of the memory? */

@@ -8,11 +8,11 @@
  * An operation is "CPU NAME [ARGUMENT...]", run by that CPU from its call to its return; a line of
  * JSON says what it returned, what the history recorded meanwhile, and what the memory is like.
  *
- *   alloc unmovable|movable [ORDER]   what is movable has an owner, who moves it
+ *   alloc unmovable|movable [ORDER]   movable pages have an owner, which moves them
  *   free PFN                          the block that has that page
  *   drain | disable | enable          the caches of all zones
  *   isolate|undo|offline|online PFN   the pageblock of that page
- *   fail|soft|unpoison PFN            the page is broken; it may break; it is good after all
+ *   fail|soft|unpoison PFN            the page breaks; is retired before it breaks; is repaired
  *
  * Owns: the operation under way.
  */
@@ -213,18 +213,6 @@ static bool read_words(char *text)
 
 /* ---- what there is ---- */
 
-static unsigned cached_on(const struct page *head)
-{
-	unsigned cpu, i, k;
-
-	for (cpu = 0; cpu < CPUS; cpu++)
-		for (i = 0; i < MAX_ZONES * STACKS_PER_ZONE; i++)
-			for (k = 0; k < ops.mem->pcp[cpu]->count[i]; k++)
-				if (ops.mem->pcp[cpu]->slot[i][k] == head)
-					return cpu;
-	return CPUS;
-}
-
 /* [pfn, order, state, CPU of the cache or null, broken] of each block. */
 static void say_pages(void)
 {
@@ -236,12 +224,12 @@ static void say_pages(void)
 		bool online = pageblock_state(pageblock_of(ops.mem, pfn)) == PB_ONLINE;
 		const struct page *page = pfn_to_page_in(ops.mem, pfn);
 		u32 word = online ? block_word(ops.mem, pfn) : page_word(page);
-		unsigned cpu = word_state(word) == PG_PCP ? cached_on(page) : CPUS;
+		unsigned cpu = word_state(word) == PG_PCP ? ops_cached_on(ops.mem, page) : nr_cpus;
 
 		printf("%s[%lu,%u,\"%s\",%s", comma, pfn, online ? word_order(word) : 0,
 		    online ? page_state_name(word_state(word)) : "offline",
-		    cpu < CPUS ? "" : "null");
-		if (cpu < CPUS)
+		    cpu < nr_cpus ? "" : "null");
+		if (cpu < nr_cpus)
 			printf("%u", cpu);
 		printf(",%s]",
 		    word & PAGE_POISON || word_state(word) == PG_HWPOISON ? "true" : "false");

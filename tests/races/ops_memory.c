@@ -161,6 +161,18 @@ bool ops_view(struct ops_view *view)
 	return ops.page_p != 0;
 }
 
+unsigned ops_cached_on(const struct memory *mem, const struct page *head)
+{
+	unsigned cpu, i, k;
+
+	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
+		for (i = 0; i < MAX_ZONES * STACKS_PER_ZONE; i++)
+			for (k = 0; k < mem->pcp[cpu]->count[i]; k++)
+				if (mem->pcp[cpu]->slot[i][k] == head)
+					return cpu;
+	return nr_cpus;
+}
+
 bool ops_owns(const void *what)
 {
 	return ((const char *)what >= arena && (const char *)what < arena + sizeof(arena)) ||

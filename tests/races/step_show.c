@@ -67,21 +67,6 @@ static bool under_way(void)
 	return false;
 }
 
-/*
- * The CPU in whose cache the block at @head is, or nr_cpus: in none yet, the count is not raised.
- */
-static unsigned cached_on(const struct memory *mem, const struct page *head)
-{
-	unsigned cpu, i, k;
-
-	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
-		for (i = 0; i < MAX_ZONES * STACKS_PER_ZONE; i++)
-			for (k = 0; k < mem->pcp[cpu]->count[i]; k++)
-				if (mem->pcp[cpu]->slot[i][k] == head)
-					return cpu;
-	return nr_cpus;
-}
-
 size_t step_page(char *buf, size_t size)
 {
 	const struct pageblock *pb;
@@ -99,7 +84,7 @@ size_t step_page(char *buf, size_t size)
 	more = pageblock_isolated(pb) ? ", its pageblock isolated" : "";
 	head = page_head(v.mem, v.page_p);
 	state = head == PFN_NONE ? PG_TAIL : word_state(block_word(v.mem, head));
-	cpu = state == PG_PCP ? cached_on(v.mem, pfn_to_page_in(v.mem, head)) : nr_cpus;
+	cpu = state == PG_PCP ? ops_cached_on(v.mem, pfn_to_page_in(v.mem, head)) : nr_cpus;
 	if (cpu < nr_cpus)
 		return (size_t)ksnprintf(buf, size, "P is in the cache of CPU %u%s", cpu, more);
 	return (size_t)ksnprintf(buf, size, "P is %s%s",

@@ -42,11 +42,13 @@ judge(
 // The memory page: operations at random.
 let drawn = Number(process.env.SEED ?? 1);
 const below = (nr) => (drawn = (drawn * 48271) % 2147483647) % nr;
-const DO = "alloc movable|alloc movable 1|alloc unmovable|free|free|drain|isolate|undo|offline";
+const DO = (
+  "alloc movable|alloc movable 1|alloc unmovable|free|free|drain|isolate|undo|offline|" +
+  "online|fail|soft|unpoison|disable|enable"
+).split("|");
 const operations = (nr) =>
   Array.from({ length: nr }, () => {
-    const what = [...DO.split("|"), "online", "fail", "soft", "unpoison", "disable", "enable"];
-    const words = what[below(what.length)];
+    const words = DO[below(DO.length)];
     const bare = /alloc|drain|able/.test(words);
     return `${below(4)} ${words}${bare ? "" : ` ${448 + below(64)}`}`;
   }).join("; ");
