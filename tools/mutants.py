@@ -31,8 +31,11 @@ import variant_build
 import watchdog
 
 LIMIT = 120  # seconds of a CPU for a run of a second or two
-# A test of milliseconds that has not ended after so many seconds hangs.
-HANG_SECONDS = 8
+# A test of milliseconds that has used so much of a CPU and has not ended hangs; one that uses
+# nothing waits so long for what does not come.
+HANG_CPU = 2  # seconds of a CPU
+HANG_SILENCE = 8  # seconds in which it uses less than HANG_IDLE
+HANG_IDLE = 1  # seconds of a CPU: a guest with nothing to do ticks
 BEGINS = re.compile(r"^  # begin \S+$", re.MULTILINE)
 # The whole line: a name cut short could be another test's.
 FAILED = re.compile(r"^  not ok .*\n", re.MULTILINE)
@@ -74,15 +77,15 @@ class Watch:
     """Tells when a run may end: its test has failed, or hangs."""
 
     def __init__(self, hangs):
-        self.hangs, self.since = hangs, None
+        self.hangs, self.dog = hangs, None
         self.hung = False
 
-    def __call__(self, text):
+    def __call__(self, text, pid):
         if FAILED.search(text):
             return True
-        if self.hangs and self.since is None and BEGINS.search(text):
-            self.since = time.monotonic()
-        self.hung = self.since is not None and time.monotonic() - self.since > HANG_SECONDS
+        if self.hangs and self.dog is None and BEGINS.search(text):
+            self.dog = watchdog.Watchdog(pid, HANG_CPU, HANG_SILENCE, HANG_IDLE)
+        self.hung = self.dog is not None and bool(self.dog.why())
         return self.hung
 
     def status(self, status):
@@ -109,7 +112,7 @@ def run_hosted(program, tests, cpus=4, hangs=False):
         try:
             while status is None:
                 status = proc.poll()
-                if status is None and watch(read(log)):
+                if status is None and watch(read(log), proc.pid):
                     status = qemu.ENOUGH
                 elif status is None and dog.why():
                     status = qemu.TIMED_OUT

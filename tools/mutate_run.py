@@ -85,7 +85,7 @@ class Ends:
     def __init__(self):
         self.said, self.since, self.silent = "", time.monotonic(), False
 
-    def __call__(self, text):
+    def __call__(self, text, _pid):
         if text != self.said:
             self.said, self.since = text, time.monotonic()
         self.silent = time.monotonic() - self.since > SILENT

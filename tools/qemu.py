@@ -313,7 +313,8 @@ class Machine:
 
         markers: regular expressions; Run.when says when each first matched on the console.
         talk: called with a Qmp when QEMU runs; the end of the run is waited for after it returns.
-        enough: called with the console now and then; True ends the run, with status ENOUGH.
+        enough: called with the console and QEMU's pid now and then; True ends the run, with
+            status ENOUGH.
         """
         os.makedirs(os.path.join(BUILD, "qemu"), exist_ok=True)
         command = self.command(name, cmdline)
@@ -377,7 +378,7 @@ def _wait(proc, log, start, dog, markers, enough=None):
             dog.heard()
         if dog.why():
             return TIMED_OUT, when
-        if enough and enough(clean_log(log)[0]):
+        if enough and enough(clean_log(log)[0], proc.pid):
             return ENOUGH, when
         missing = [m for m in markers if m not in when]
         if missing:

@@ -31,10 +31,14 @@ def cpu_of(pid):
 
 
 class Watchdog:
-    """Watches one process, which may use @limit seconds of a CPU."""
+    """Watches one process, which may use @limit seconds of a CPU.
 
-    def __init__(self, pid, limit):
+    It hangs too if it says nothing and uses at most @awake seconds of a CPU in @silence seconds.
+    """
+
+    def __init__(self, pid, limit, silence=SILENCE, awake=AWAKE):
         self.pid, self.limit = pid, limit
+        self.silence, self.awake = silence, awake
         self.begin = self.used = cpu_of(pid) or 0.0
         self.since = time.monotonic()
 
@@ -54,8 +58,8 @@ class Watchdog:
             return ""
         if used - self.begin > self.limit:
             return f"it has used {used - self.begin:.0f} s of a CPU, of at most {self.limit:.0f}"
-        if used - self.used > AWAKE:
+        if used - self.used > self.awake:
             self.since, self.used = time.monotonic(), used
-        if time.monotonic() - self.since > SILENCE:
-            return f"it has neither said nor done anything for {SILENCE:.0f} s"
+        if time.monotonic() - self.since > self.silence:
+            return f"it has neither said nor done anything for {self.silence:.0f} s"
         return ""

@@ -68,8 +68,6 @@ def test_verdict(tmp_path, monkeypatch, case):
     head, new, want = VERDICTS[case]
     if want == "TIMEOUT":
         monkeypatch.setattr(mutants, "LIMIT", 5)
-    if case == "hangs_as_it_must":  # it does so for ever: the wait is only for the verdict
-        monkeypatch.setattr(mutants, "HANG_SECONDS", 2)
     v = parse(tmp_path, head + block(new))
     hunt = mutants.Hunt(qemu.BUILD, False)
     wrong = hunt.prepare([v])
