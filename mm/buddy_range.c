@@ -26,7 +26,7 @@ static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start
 		take_pages(zone, pfn, order - 1, start, end);
 		take_pages(zone, pfn + (1UL << (order - 1)), order - 1, start, end);
 	} else {
-		page_set_state(pfn_to_page_in(zone->mem, pfn), PG_TAIL, PG_ALLOC, 0, 0, 1, 0);
+		page_store(pfn_to_page_in(zone->mem, pfn), AS_TAIL, AS_ALLOC(0));
 	}
 }
 
@@ -61,9 +61,9 @@ static unsigned carve_reserved(struct memory *mem, pfn_t pfn, pfn_t end)
 		PAGE_ASSERT(mem, pfn_to_page_in(mem, pfn), order > 0);
 		order--;
 		upper = head + (1UL << order);
-		page_set_state(pfn_to_page_in(mem, upper), PG_TAIL, PG_RESERVED, 0, 0, 1, order);
-		page_store_word(pfn_to_page_in(mem, head), PAGE_WORD(1, PG_RESERVED, order + 1),
-		    PAGE_WORD(1, PG_RESERVED, order));
+		page_store(pfn_to_page_in(mem, upper), AS_TAIL, AS_RESERVED(order));
+		page_store(
+		    pfn_to_page_in(mem, head), AS_RESERVED(order + 1), AS_RESERVED(order));
 		if (pfn >= upper)
 			head = upper;
 	}

@@ -84,7 +84,7 @@ static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsi
 		if (!zone_watermark_ok(c->zone, order, GFP_MOVABLE, false))
 			return false;
 		buddy_take(c->zone, pfn, order);
-		page_set_state(pfn_to_page_in(mem, pfn), PG_TAIL, PG_ALLOC, 0, 0, 1, order);
+		page_store(pfn_to_page_in(mem, pfn), AS_TAIL, AS_ALLOC(order));
 		trace_page(mem, TR_take, pfn, order);
 		out[(*nr)++] = (u32)pfn;
 	}

@@ -58,7 +58,7 @@ static always_inline struct page *take_direct(
 		return NULL;
 	}
 	page = pfn_to_page_in(zone->mem, pfn);
-	page_set_state(page, PG_TAIL, PG_ALLOC, 0, 0, 1, order);
+	page_store(page, AS_TAIL, AS_ALLOC(order));
 	trace_own(pcp, TR_take, pfn, order);
 	zone_unlock(zone);
 	return page;

@@ -83,7 +83,7 @@ unsigned free_direct_many(struct memory *mem, unsigned long nr, struct page **pa
 		if (unlikely(offset % sizeof(struct page) ||
 		        !arch_u32_is(&pages[n]->word, PAGE_WORD(1, PG_ALLOC, 0))))
 			break;
-		page_store_word(pages[n], PAGE_WORD(1, PG_ALLOC, 0), PAGE_WORD(0, PG_FREEING, 0));
+		page_store(pages[n], AS_ALLOC(0), AS_FREEING(0));
 	}
 	if (n)
 		buddy_give_batch(zone, pages, n, 0, PAGE_WORD(0, PG_FREEING, 0));

@@ -172,7 +172,7 @@ void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end)
 		pageblock_init(mem, pfn, zone, MT_MOVABLE);
 		flags = zone_lock_irqsave(zone);
 		KASSERT(!tree_of(mem, pfn)->map.counts);
-		page_set_state(pfn_to_page_in(mem, pfn), PG_TAIL, PG_RESERVED, 0, 0, 1, MAX_ORDER);
+		page_store(pfn_to_page_in(mem, pfn), AS_TAIL, AS_RESERVED(MAX_ORDER));
 		pageblock_set_state(zone, pfn, PB_ONLINE);
 		zone->present += PAGEBLOCK_PAGES;
 		zone_unlock_irqrestore(zone, flags);

@@ -14,8 +14,7 @@
 #include "mm/range.h"
 #include <quarry/memory_hotplug.h>
 
-#define CLAIMS 8    /* copied at a time */
-#define LOOKS  64UL /* pageblocks checked in one hold of mem->hotplug; each is a bit of a u64 */
+#define CLAIMS 8 /* copied at a time */
 
 static void in_way(struct offline_survey *out, enum mm_why why, pfn_t pfn, unsigned long pages)
 {
@@ -280,36 +279,19 @@ struct search {
 	unsigned long best_nr, run_nr;
 };
 
-/*
- * One pageblock, but for claims, and for how much must be left: trimmed() sees to that for the
- * whole run.
- */
+/* One pageblock, but for how much must be left: trimmed() sees to that for the whole run. */
 static bool block_may_go(const struct search *s, pfn_t pfn)
 {
 	struct zone *zone = zone_of(s->mem, pfn);
+	bool claimed;
 
-	return pageblock_state(pageblock_of(s->mem, pfn)) == PB_ONLINE &&
-	    zone->kind == ZONE_MOVABLE && scan_unmovable(zone, block_range(pfn), NULL) == 0;
-}
-
-/*
- * The pageblocks of @range, at most LOOKS of them, that may go offline: a bit for each, from its
- * start.
- */
-static u64 blocks_may_go(const struct search *s, struct pfn_range range)
-{
-	u64 may = 0;
-	pfn_t pfn;
-
-	KASSERT(range.start < range.end && range_pages(range) <= LOOKS * PAGEBLOCK_PAGES);
-	for_each_block(pfn, range)
-		may |= (u64)block_may_go(s, pfn) << ((pfn - range.start) >> PAGEBLOCK_ORDER);
+	if (pageblock_state(pageblock_of(s->mem, pfn)) != PB_ONLINE ||
+	    zone->kind != ZONE_MOVABLE || scan_unmovable(zone, block_range(pfn), NULL) != 0)
+		return false;
 	hotplug_lock(s->mem);
-	for_each_block(pfn, range)
-		if (range_claimed(s->mem, block_range(pfn)))
-			may &= ~(1ULL << ((pfn - range.start) >> PAGEBLOCK_ORDER));
+	claimed = range_claimed(s->mem, block_range(pfn));
 	hotplug_unlock(s->mem);
-	return may;
+	return !claimed;
 }
 
 static void add_to_run(struct search *s, pfn_t pfn, bool may)
@@ -341,24 +323,18 @@ static unsigned long trimmed(const struct search *s)
 	return fits;
 }
 
-/* The lock is held for the claims of LOOKS pageblocks at a time: there may be half a million. */
 pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *nr)
 {
 	struct search s = {.mem = mem, .best = PFN_NONE};
-	pfn_t end, start, pfn;
-	u64 may;
+	pfn_t pfn;
 
 	want = ALIGN_DOWN(want, PAGEBLOCK_PAGES);
 	take_stock(mem, &s.stock);
 	claims_leaving(mem, NULL, &s.claimed);
 	/* From the top: boot memory lies low. */
-	for (end = mem->end_pfn; end > mem->start_pfn && s.best_nr < want; end = start) {
-		start = end - MIN(end - mem->start_pfn, LOOKS * PAGEBLOCK_PAGES);
-		may = blocks_may_go(&s, (struct pfn_range){start, end});
-		for (pfn = end; pfn > start && s.best_nr < want;) {
-			pfn -= PAGEBLOCK_PAGES;
-			add_to_run(&s, pfn, may >> ((pfn - start) >> PAGEBLOCK_ORDER) & 1);
-		}
+	for (pfn = mem->end_pfn; pfn > mem->start_pfn && s.best_nr < want;) {
+		pfn -= PAGEBLOCK_PAGES;
+		add_to_run(&s, pfn, block_may_go(&s, pfn));
 	}
 	*nr = trimmed(&s);
 	return *nr ? s.best : PFN_NONE;

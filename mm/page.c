@@ -119,13 +119,8 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 	} while (!atomic_cas(&page->word, word, next));
 }
 
-/*
- * The states whose words may have flags: those of pages in use.  Poison has its own rules (law 4).
- */
-#define STATES_FLAGGED                                                                             \
-	(TO(PG_ALLOC) | TO(PG_OBJECT) | TO(PG_MOVABLE_OPS) | TO(PG_LRU) | TO(PG_ISO_MIG) |         \
-	    TO(PG_BALLOON))
-#define MAY_HAVE(word, flags) ((flags)&PAGE_POISON || STATES_FLAGGED >> word_state(word) & 1)
+/* Poison has its own rules (law 4). */
+#define MAY_HAVE(word, flags) ((flags)&PAGE_POISON || STATES_HELD >> word_state(word) & 1)
 
 void page_set_flags(struct page *page, u32 flags)
 {

@@ -4,11 +4,11 @@
  * (page.c).
  *
  * Owns:       the state field of page->word.
- * Invariants: an edge that is not in PAGE_EDGES does not compile; a page that is not in the state
- *             (and order, and reference count) the caller claims stops the machine.  Both hold of
- *             page_set_state and page_cas_state.  Code that cuts, joins or retires blocks (buddy,
- *             caches, offline, poison) stores whole words, under the zone lock or as a cache's
- *             owner, in the file that has just read them.
+ * Invariants: an edge that is not in the table below does not compile; a page that is not in the
+ *             state (and order, and reference count) the caller claims stops the machine.  Both
+ *             hold of page_store and page_cas_state.  Code that has just read a word itself (the
+ *             push into a cache, batches, offline, poison) stores whole words, under the zone lock
+ *             or as a cache's owner.
  */
 #ifndef QUARRY_MM_PAGE_H
 #define QUARRY_MM_PAGE_H
@@ -20,40 +20,58 @@
 /* Report a page whose word is not the expected one, and panic. */
 void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, cold));
 
-#define TO(state) (1u << (state))
+#define TO(state) (1u << PG_##state)
 /* For each state, the set of states that may follow.  A page that becomes free is TAIL. */
-#define PAGE_EDGES(from)                                                                           \
-	((from) == PG_TAIL                                                                         \
-	        ? TO(PG_RESERVED) | TO(PG_PCP) | TO(PG_ALLOC) | TO(PG_HWPOISON) | TO(PG_FREEING)   \
-	        : (from) == PG_RESERVED ? TO(PG_TAIL)                                              \
-	        : (from) == PG_PCP      ? TO(PG_ALLOC) | TO(PG_TAIL)                               \
-	        : (from) == PG_FREEING  ? TO(PG_PCP) | TO(PG_TAIL) | TO(PG_HWPOISON)               \
-	        : (from) == PG_ALLOC                                                               \
-	        ? TO(PG_PCP) | TO(PG_TAIL) | TO(PG_MOVABLE_OPS) | TO(PG_SLAB) | TO(PG_PGTABLE) |   \
-	            TO(PG_OBJECT) | TO(PG_LRU) | TO(PG_BALLOON) | TO(PG_FREEING) | TO(PG_HWPOISON) \
-	        : (from) == PG_SLAB        ? TO(PG_ALLOC)                                          \
-	        : (from) == PG_PGTABLE     ? TO(PG_ALLOC)                                          \
-	        : (from) == PG_OBJECT      ? TO(PG_FREEING) | TO(PG_LRU) | TO(PG_ISO_MIG)          \
-	        : (from) == PG_MOVABLE_OPS ? TO(PG_ISO_MIG) | TO(PG_FREEING)                       \
-	        : (from) == PG_LRU         ? TO(PG_ISO_MIG) | TO(PG_FREEING)                       \
-	        : (from) == PG_ISO_MIG     ? TO(PG_LRU) | TO(PG_MOVABLE_OPS) | TO(PG_FREEING) |    \
-	            TO(PG_HWPOISON) | TO(PG_ALLOC) | TO(PG_BALLOON)                                \
-	        : (from) == PG_BALLOON ? TO(PG_ISO_MIG) | TO(PG_FREEING)                           \
-	                               : TO(PG_TAIL)) /* HWPOISON: unpoison */
+/* clang-format off */
+#define EDGES_PG_TAIL        (TO(RESERVED) | TO(PCP) | TO(ALLOC) | TO(HWPOISON) | TO(FREEING))
+#define EDGES_PG_RESERVED    (TO(TAIL) | TO(RESERVED)) /* cut in two */
+#define EDGES_PG_PCP         (TO(ALLOC) | TO(TAIL))
+#define EDGES_PG_FREEING     (TO(PCP) | TO(TAIL) | TO(HWPOISON))
+#define EDGES_PG_ALLOC       (TO(PCP) | TO(TAIL) | TO(FREEING) | TO(HWPOISON) | TO(SLAB) | \
+                              TO(PGTABLE) | TO(OBJECT) | TO(MOVABLE_OPS) | TO(LRU) | TO(BALLOON))
+#define EDGES_PG_SLAB        TO(ALLOC)
+#define EDGES_PG_PGTABLE     TO(ALLOC)
+#define EDGES_PG_OBJECT      (TO(FREEING) | TO(LRU) | TO(ISO_MIG))
+#define EDGES_PG_MOVABLE_OPS (TO(ISO_MIG) | TO(FREEING))
+#define EDGES_PG_LRU         (TO(ISO_MIG) | TO(FREEING))
+#define EDGES_PG_ISO_MIG     (TO(LRU) | TO(MOVABLE_OPS) | TO(BALLOON) | TO(FREEING) | \
+                              TO(HWPOISON) | TO(ALLOC))
+#define EDGES_PG_BALLOON     (TO(ISO_MIG) | TO(FREEING))
+#define EDGES_PG_HWPOISON    TO(TAIL) /* unpoison */
+/* The states of pages in use that their last put frees; only their words may have flags. */
+#define STATES_HELD          (TO(ALLOC) | TO(OBJECT) | TO(MOVABLE_OPS) | TO(LRU) | TO(ISO_MIG) | \
+                              TO(BALLOON))
+/* clang-format on */
+#define ASSERT_EDGE(from, to)                                                                      \
+	_Static_assert(EDGES_##from >> (to)&1, "no such edge: " #from " to " #to)
 
 /*
- * page_set_state - change the state, order and references of a page that no other CPU can change
- * now (it is free, or its owner is the caller alone): a plain compare and a plain store.
- * @from, @to: enum constants; the edge is checked when this is compiled.
- * @old, @new: the whole words, made by PAGE_WORD from the same states.
+ * What a head that nobody else can change is: its state and its order.  The state says how many
+ * references there are.
  */
-#define page_set_state(page, from, to, old_ref, old_order, new_ref, new_order)                     \
+#define AS_TAIL            PG_TAIL, 0
+#define AS_PCP(order)      PG_PCP, (order)
+#define AS_FREEING(order)  PG_FREEING, (order)
+#define AS_ALLOC(order)    PG_ALLOC, (order)
+#define AS_RESERVED(order) PG_RESERVED, (order)
+#define STATE_WORD(state, order)                                                                   \
+	PAGE_WORD((state) == PG_ALLOC || (state) == PG_RESERVED, (state), (order))
+
+/*
+ * page_store - make a page that no other CPU can change now (it is free, or its owner is the caller
+ * alone) another thing: a plain compare and a plain store.
+ * @from, @to: AS_TAIL, AS_PCP(order), ...; the edge is checked when this is compiled, and the whole
+ * word when it runs.
+ */
+#define page_store(page, ...) page_store_edge(page, __VA_ARGS__)
+#define page_store_edge(page, from, old_order, to, new_order)                                      \
 	do {                                                                                       \
-		_Static_assert(PAGE_EDGES(from) >> (to)&1, "no such edge: " #from " to " #to);     \
-		page_store_word((page), PAGE_WORD((old_ref), (from), (old_order)),                 \
-		    PAGE_WORD((new_ref), (to), (new_order)));                                      \
+		ASSERT_EDGE(from, to);                                                             \
+		page_store_word(                                                                   \
+		    (page), STATE_WORD(from, old_order), STATE_WORD(to, new_order));               \
 	} while (0)
 
+/* The same where the words are known only when it runs, or have flags. */
 static always_inline void page_store_word(struct page *page, u32 old, u32 new)
 {
 	if (unlikely(!arch_u32_is(&page->word, old)))
@@ -67,7 +85,7 @@ static always_inline void page_store_word(struct page *page, u32 old, u32 new)
  */
 #define page_cas_state(page, from, to)                                                             \
 	do {                                                                                       \
-		_Static_assert(PAGE_EDGES(from) >> (to)&1, "no such edge: " #from " to " #to);     \
+		ASSERT_EDGE(from, to);                                                             \
 		page_swap_state((page), (from), (to));                                             \
 	} while (0)
 

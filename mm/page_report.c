@@ -48,7 +48,7 @@ static bool take_block(struct zone *zone, pfn_t pfn)
 	    zone_watermark_ok(zone, MAX_ORDER, GFP_MOVABLE | GFP_WMARK_HIGH, false);
 	if (take) {
 		buddy_list_del(zone, pfn, MAX_ORDER); /* one block: free buddies are merged */
-		page_set_state(pfn_to_page_in(mem, pfn), PG_TAIL, PG_FREEING, 0, 0, 0, MAX_ORDER);
+		page_store(pfn_to_page_in(mem, pfn), AS_TAIL, AS_FREEING(MAX_ORDER));
 	}
 	zone_unlock_irqrestore(zone, flags);
 	return take;

@@ -94,14 +94,14 @@ struct page *pcp_refill(
 		got = buddy_take_batch(zone, order, type, cached, out, n);
 	if (got > 0) {
 		one = out[--got];
-		page_set_state(one, PG_PCP, PG_ALLOC, 0, order, 1, order);
+		page_store(one, AS_PCP(order), AS_ALLOC(order));
 	} else if (n > 0) {
 		/* Of another type, or a pageblock of another: the caller's, never cached. */
 		pfn_t pfn = buddy_alloc_fallback(zone, order, type);
 
 		if (pfn != PFN_NONE) {
 			one = pfn_to_page_in(mem, pfn);
-			page_set_state(one, PG_TAIL, PG_ALLOC, 0, 0, 1, order);
+			page_store(one, AS_TAIL, AS_ALLOC(order));
 			if (n > 1)
 				got = buddy_take_batch(zone, order, type, cached, out, n - 1);
 		}

@@ -103,14 +103,10 @@ static always_inline struct page *pcp_pop(
     struct pcp *pcp, size_t stack, size_t more, size_t count, unsigned order)
 {
 	struct page **slots = body_slots(pcp, stack, more), *page;
-	u32 cached = PAGE_WORD(0, PG_PCP, order);
 
-	_Static_assert(PAGE_EDGES(PG_PCP) >> PG_ALLOC & 1, "no such edge");
 	body_add(pcp, stack, more, count, -1);
 	page = slots[count - 1];
-	if (unlikely(!arch_u32_is(&page->word, cached)))
-		page_corrupt(page, cached);
-	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, order));
+	page_store(page, AS_PCP(order), AS_ALLOC(order));
 	return page;
 }
 
@@ -161,7 +157,7 @@ static always_inline bool pcp_push(
 	if (unlikely(!body_room(pcp, stack, count))) /* rules 2 and 3 */
 		return false;
 	sched_point("free.push_pending");
-	_Static_assert(PAGE_EDGES(PG_ALLOC) >> PG_PCP & 1, "no such edge");
+	ASSERT_EDGE(PG_ALLOC, PG_PCP);
 	WRITE_ONCE(page->word, PAGE_WORD(0, PG_PCP, order));
 	body_slots(pcp, stack, 0)[count] = page;
 	sched_point("free.slot");
@@ -172,9 +168,7 @@ static always_inline bool pcp_push(
 /* A page of a stack of order 0 becomes its caller's. */
 static always_inline void pcp_hand_out(struct page *page, struct page **out)
 {
-	if (unlikely(!arch_u32_is(&page->word, PAGE_WORD(0, PG_PCP, 0))))
-		page_corrupt(page, PAGE_WORD(0, PG_PCP, 0));
-	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
+	page_store(page, AS_PCP(0), AS_ALLOC(0));
 	*out = page;
 }
 

@@ -31,7 +31,7 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 	/* What this CPU has cached is not counted as free, so no watermark guards it. */
 	if (pcp->count[stack] > 0) {
 		page = pcp->slot[stack][pcp->count[stack] - 1];
-		page_set_state(page, PG_PCP, PG_ALLOC, 0, order, 1, order);
+		page_store(page, AS_PCP(order), AS_ALLOC(order));
 		WRITE_ONCE(pcp->count[stack], (u16)(pcp->count[stack] - 1));
 	} else if (zone_watermark_ok(zone, order, gfp, lower)) {
 		page = pcp_refill(zone, pcp, order, stack, gfp, lower);

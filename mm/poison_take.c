@@ -96,7 +96,7 @@ static void set_bits(struct page *page, u32 bits)
 }
 
 /* For blocks that have an owner; a free page is retired at once. */
-#define STATES_DOOMED (~TO(PG_TAIL))
+#define STATES_DOOMED (~TO(TAIL))
 
 /*
  * The owner may be changing the word, or freeing the page: by compare-and-swap.  The caches are

@@ -52,7 +52,7 @@ int put_page(struct page *page)
 }
 
 /* States whose pages a scanner may find and take, as long as they have an owner. */
-#define STATES_FOUND (TO(PG_MOVABLE_OPS) | TO(PG_BALLOON) | TO(PG_LRU) | TO(PG_OBJECT))
+#define STATES_FOUND (TO(MOVABLE_OPS) | TO(BALLOON) | TO(LRU) | TO(OBJECT))
 
 /*
  * Drop a reference without freeing.  If it was the last one, *@freeing is the page's new word,
@@ -72,14 +72,14 @@ static int put_reference(struct memory *mem, struct page *page, u32 *freeing)
 			next = word - 1;
 			continue;
 		}
-		if (!(PAGE_EDGES(word_state(word)) >> PG_FREEING & 1))
+		if (!(STATES_HELD >> word_state(word) & 1))
 			return bad_free(
 			    mem, page, word_order(word), "last put of what a put does not free");
 		/*
 		 * The last one: nobody can find the page any more, so these cannot change either.
 		 */
 		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED) ||
-		    (page->owner && TO(word_state(word)) & STATES_FOUND)) {
+		    (page->owner && STATES_FOUND >> word_state(word) & 1)) {
 			/*
 			 * The page is on no list and has no owner any more: it stays where it is.
 			 */

@@ -59,7 +59,7 @@ static void online_with_own(struct zone *zone, pfn_t pfn, unsigned long own) REQ
 	if (pb->nr_poisoned)
 		own = PAGEBLOCK_PAGES;
 	WRITE_ONCE(pb->nr_poisoned, 0);
-	page_set_state(pfn_to_page_in(zone->mem, pfn), PG_TAIL, PG_RESERVED, 0, 0, 1, MAX_ORDER);
+	page_store(pfn_to_page_in(zone->mem, pfn), AS_TAIL, AS_RESERVED(MAX_ORDER));
 	pageblock_set_state(zone, pfn, PB_ONLINE);
 	zone->present += PAGEBLOCK_PAGES;
 	zone_free_reserved(zone, pfn + own, pfn + PAGEBLOCK_PAGES);

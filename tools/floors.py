@@ -27,15 +27,15 @@ ONE = (
 )
 
 
-def read(path):
-    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+def read(path, tree=ROOT):
+    with open(os.path.join(tree, path), encoding="utf-8") as f:
         return f.read()
 
 
-def sources(room="mm"):
+def sources(room="mm", tree=ROOT):
     """The sources of a room, lowest first."""
     lines = re.compile(rf"^\w+_SRCS \+= ({room}/\w+\.[cS])$", re.MULTILINE)
-    return list(dict.fromkeys(lines.findall(read(f"{room}/files.mk"))))
+    return list(dict.fromkeys(lines.findall(read(f"{room}/files.mk", tree))))
 
 
 def symbols(path):
@@ -47,13 +47,13 @@ def symbols(path):
     return ({row[2] for row in rows if len(row) == 3}, {row[1] for row in rows if len(row) == 2})
 
 
-def needs(build, room="mm"):
+def needs(build, room="mm", tree=ROOT):
     """{source: {source whose symbols it needs: {symbols}}}, of other sources of the room only."""
     folders = [os.path.join(ROOT, build, name) for name in BUILDS]
     folder = next((name for name in folders if os.path.isdir(os.path.join(name, room))), None)
     if not folder:
         raise OSError(f"no objects of {room}/ in {build}: make kernel")
-    found = {source: symbols(os.path.join(folder, source + ".o")) for source in sources(room)}
+    found = {source: symbols(os.path.join(folder, source + ".o")) for source in sources(room, tree)}
     home = {symbol: source for source, (defined, _) in found.items() for symbol in defined}
     graph = {source: {} for source in found}
     for source, (_, wanted) in found.items():

@@ -7,7 +7,7 @@ Usage: tools/house.py [--build DIR] [--before REV|DIR] [--list]
 --before adds a column for another tree: a directory, or a commit, unpacked under DIR/house/.
 --list names each upward symbol, each circle, each wide line, each pair of copies that was counted.
 
-Calls are read by nm from the objects of the hosted build, so mm/ of each tree is compiled first.
+Calls are read by nm from the objects of the kernel, so it is compiled first, in each tree.
 """
 import argparse
 import itertools
@@ -18,6 +18,7 @@ import sys
 from collections import defaultdict
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import floors
 import outer_make
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -83,43 +84,22 @@ def names_of(path):
     return {n for kind, n in names if kind != "U"}, {n for kind, n in names if kind == "U"}
 
 
-def symbols(tree, build):
-    """(sources of mm/ in the order of MM_SRCS, the symbols each defines, the symbols each
-    takes)."""
-    order = make(tree, build, "--eval=house-order: ; @echo $(MM_SRCS)", "house-order").split()
-    objects = [f"{build}/host-plain/{source}.o" for source in order]
+def kernel_objects(tree, build, sources):
+    """The objects of these sources of the kernel, compiled."""
+    objects = [f"{build}/kernel/{path}.o" for path in sources]
     make(tree, build, f"-j{os.cpu_count()}", *objects)
-    defined, taken = {}, {}
-    for source, path in zip(order, objects):
-        defined[source], taken[source] = names_of(path)
-    return order, defined, taken
+    return objects
 
 
-def circles(order, defined, taken):
-    """Sets of two or more sources of which each reaches each other by calls."""
-    owner = {name: source for source in order for name in defined[source]}
-    calls = {s: {owner[n] for n in taken[s] if n in owner} for s in order}
-    reach = {}
-    for source in order:
-        reach[source], left = set(), list(calls[source])
-        while left:
-            found = left.pop()
-            if found not in reach[source]:
-                reach[source].add(found)
-                left += calls[found]
-    rings = {frozenset(b for b in reach[a] if a in reach[b]) for a in order}
-    return sorted((sorted(r) for r in rings if len(r) > 1), key=len, reverse=True)
-
-
-def upward(order, defined, taken):
-    """(source, symbol, the source above it that defines the symbol)."""
-    above = {name: nr for nr, source in enumerate(order) for name in defined[source]}
-    return [
-        (source, name, order[above[name]])
-        for nr, source in enumerate(order)
-        for name in sorted(taken[source])
-        if above.get(name, -1) > nr
-    ]
+def rooms_on_floors(tree, build):
+    """{room: (its circles, its upward symbols)} and the names that mm/ takes from outside."""
+    order = {room: floors.sources(room, tree) for room in floors.ROOMS}
+    objects = kernel_objects(tree, build, sum(order.values(), []))
+    names = [names_of(path) for path in objects[: len(order["mm"])]]
+    outside = set().union(*(n[1] for n in names)) - set().union(*(n[0] for n in names))
+    graphs = {room: floors.needs(build, room, tree) for room in floors.ROOMS}
+    found = {room: (floors.circles(g), floors.upward(g)) for room, g in graphs.items()}
+    return found, outside, order["mm"]
 
 
 def doors(tree, build, texts):
@@ -127,8 +107,7 @@ def doors(tree, build, texts):
     demo = [path for path in texts if re.fullmatch(r"demo/\w+\.c", path)]
     if not demo:
         return "-"
-    objects = [f"{build}/kernel/{path}.o" for path in ["kernel/main.c", *demo]]
-    make(tree, build, f"-j{os.cpu_count()}", *objects)
+    objects = kernel_objects(tree, build, ["kernel/main.c", *demo])
     defined = set().union(*(names_of(path)[0] for path in objects[1:]))
     return str(len(names_of(objects[0])[1] & defined))
 
@@ -219,10 +198,8 @@ def copies(texts):
 def measure(tree, build):
     """({measure: value}, lines that list the counted places)."""
     texts = dict(files(tree))
-    order, defined, taken = symbols(tree, build)
-    rings, ups = circles(order, defined, taken), upward(order, defined, taken)
+    calls, outside, order = rooms_on_floors(tree, build)
     headers = header_lines(order, texts)
-    outside = set().union(*taken.values()) - set().union(*defined.values())
     sources = {path: lines for path, lines in texts.items() if path.endswith((".c", ".h"))}
     in_mm = {path: lines for path, lines in sources.items() if room(path) == "mm"}
     checks = sum(assertions("\n".join(lines)) for lines in in_mm.values())
@@ -238,9 +215,11 @@ def measure(tree, build):
         if len(line.expandtabs(8)) > WIDE
     ]
     pairs = list(copies(sources))
-    found = {
-        "mm: circles of sources": f"{len(rings)} ({sum(map(len, rings))} files)",
-        "mm: upward symbols": str(len({name for _, name, _ in ups})),
+    found = {}
+    for where, (rings, ups) in calls.items():
+        found[f"{where}: circles of sources"] = f"{len(rings)} ({sum(map(len, rings))} files)"
+        found[f"{where}: upward symbols"] = str(len({name for _, name, _ in ups}))
+    found |= {
         "mm: symbols from outside": str(len(outside)),
         "mm: private header lines per source": f"{sum(headers.values()) // len(order)}",
         "mm: the most of them": f"{headers[worst]} ({os.path.basename(worst)})",
@@ -261,8 +240,8 @@ def measure(tree, build):
                 f"{sum(name in (room(a[0]), room(b[0])) for a, b, _ in pairs)}"
             )
     found["all: wide lines, copies"] = f"{len(wide)}, {len(pairs)}"
-    named = [f"circle: {' '.join(ring)}" for ring in rings]
-    named += [f"upward: {source} takes {name} of {where}" for source, name, where in ups]
+    named = [f"circle: {' '.join(ring)}" for rings, _ in calls.values() for ring in rings]
+    named += [f"upward: {a} takes {name} of {b}" for _, ups in calls.values() for a, name, b in ups]
     named += [f"wide: {path}:{nr}" for path, nr in wide]
     named += [f"copies: {a[0]}:{a[1]} {b[0]}:{b[1]}: {length} lines" for a, b, length in pairs]
     return found, named

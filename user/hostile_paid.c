@@ -210,8 +210,8 @@ static int work(u64 handle, u64 pages)
 }
 
 /*
- * One that has the right to seven eighths of all objects takes so little by them, or pays so much
- * for them, that another one has the memory that it needs.
+ * A task may make seven eighths of all the objects that there can be.  They need so little memory,
+ * or the task pays for so much, that a worker beside it gets the memory that it needs.
  */
 static void pagers_of_large_objects_are_hoarded(void)
 {

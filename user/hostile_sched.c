@@ -383,7 +383,8 @@ static int race(u64 handle, u64 arg)
 }
 
 /*
- * A task that sleeps over each tick, with any number of threads, gets at most three times as much.
+ * A task whose threads, however many, sleep over each tick gets at most three times as much of the
+ * CPU as one that computes.
  */
 static void compare_with(u64 arg)
 {

@@ -31,7 +31,7 @@ static inline struct endpoint *must_check endpoint_create(void)
 
 	return endpoint_new(&ep) ? NULL : ep;
 }
-/* Take one more reference with these rights.  Any context.  And drop it. */
+/* Take one more reference with these rights; drop one that has them.  Any context. */
 void endpoint_get(struct endpoint *ep, unsigned rights);
 void endpoint_put(struct endpoint *ep, unsigned rights);
 

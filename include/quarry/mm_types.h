@@ -3,7 +3,9 @@
  * mm_types.h: the structures of the memory manager: page, pageblock, cache, zone, node, memory.
  *
  * They are public because code that supplies the arrays (the boot code, a test, another kernel)
- * must know their sizes; only mm/ writes them.  docs/mm/model.md explains them in prose.
+ * must know their sizes; only mm/ writes them.  docs/mm/model.md explains them in prose.  What
+ * reclaim, the OOM killer and memory that comes and goes keep in them is in reclaim_state.h,
+ * oom_state.h and hotplug_state.h.
  *
  * Letters behind fields: z zone lock; l lru lock; c constant once the zone is set up; a atomic; o
  * owning CPU with interrupts off; h mem->hotplug; p mem->pcp_ctl.  Where one lock is enough for
@@ -12,8 +14,11 @@
 #ifndef QUARRY_MM_TYPES_H
 #define QUARRY_MM_TYPES_H
 
+#include <quarry/hotplug_state.h>
 #include <quarry/mm_event.h>
+#include <quarry/oom_state.h>
 #include <quarry/port.h>
+#include <quarry/reclaim_state.h>
 #include <quarry/trace_ring.h>
 #include <quarry/types.h>
 #include <sys/queue.h>
@@ -271,50 +276,6 @@ struct zone {
 };
 enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };
 
-/*
- * Work that one thread does for any number of others.  A ticket is served by work that starts after
- * it was handed out: done <= started <= asked.
- */
-struct ticket_queue {
-	u64 asked; /* a: tickets handed out */
-	/* a: the newest that the work under way, or the last, covers; the thread writes it */
-	u64 started;
-	u64 done; /* a: the newest whose work has ended */
-};
-
-/*
- * Requests to the reclaim thread.  A thread that wants a drain, or a run over the reclaim lists,
- * takes a ticket; any number share one.
- */
-struct reclaim {
-	struct ticket_queue drains, runs, compactions; /* runs: over the reclaim lists */
-	u32 low; /* a: a zone is below its low watermark: run */
-	/* a: requests, a bit for each kind of request and order (request_bit): */
-	u64 run_for; /* they wait for a run */
-	/* the last whole run for such requests freed too little in every zone */
-	u64 run_failed;
-	u64 compact;         /* they need such a block */
-	u64 compact_failed;  /* the last compaction made none */
-	u32 stop;            /* a: the thread shall return */
-	struct waitq wake;   /* the thread sleeps here */
-	struct waitq served; /* waiters for tickets sleep here */
-	struct thread *thread;
-};
-
-/*
- * The thread that brings standby memory online.  It waits for mem->hotplug, which a reclaim thread
- * must not do.  Only a memory that starts with standby memory has this thread.
- */
-struct standby_thread {
-	/* a: requests that want some, as of struct reclaim; 0: only for a low watermark */
-	u64 run_for;
-	struct ticket_queue tickets; /* done: it has had the lock, and done what it could */
-	u32 stop;                    /* a: the thread shall return */
-	struct waitq wake;           /* the thread sleeps here */
-	struct waitq served;         /* waiters for tickets sleep here */
-	struct thread *thread;
-};
-
 struct node {
 	u8 id;
 	u8 distance[MAX_NODES]; /* c: SLIT, 10 is local */
@@ -326,20 +287,6 @@ struct node {
 	u8 nr_zones[NR_ZONE_KINDS]; /* likewise */
 	struct memory *mem;         /* c */
 	struct reclaim reclaim;
-};
-
-/* Pages [start, end).  Public functions take a start and a number of pages. */
-struct pfn_range {
-	pfn_t start, end;
-};
-
-/* A range of pageblocks that one operation works on; the owner of their isolate bits. */
-struct range_claim {
-	LIST_ENTRY(range_claim) link; /* h */
-	struct pfn_range range;
-	u64 nr; /* rises from claim to claim */
-	/* the operation takes no ONLINE page away: it onlines, adds or removes memory */
-	bool stays;
 };
 
 /*
@@ -390,67 +337,6 @@ struct vm_lists {
 	LIST_HEAD(, vm_object) objects;
 	u32 at_once;  /* c: RMAP_AT_ONCE, but for tests */
 	u32 flushing; /* a: unmappings that still hold references to the pages they unmapped */
-};
-
-/* State of the OOM killer: mm/alloc_oom.c, oom.h. */
-struct oom_state {
-	struct mutex lock; /* one decision at a time */
-	struct waitq wq;   /* waiters for the victim's end */
-	/* a: NULL: nobody dies */
-	bool (*kill)(struct memory *mem, unsigned gfp, unsigned order, void *arg);
-	void *arg;   /* set before kill */
-	u32 going;   /* a: number of the victim that is chosen and not gone, or given up; 0 */
-	u64 gone;    /* a: victims that have gone */
-	u64 gone_at; /* a: when the last one did */
-	u64 left;    /* a: all that have given their memory back, victims or not */
-	/* lock: @left as the request now being decided saw it when it last started over */
-	u64 asked;
-};
-
-/*
- * For a memory that can grow: how its descriptors get memory behind them.  Where they have none
- * they read as zeros, which is HOLE and TAIL, and nobody writes to them.  Called under adding
- * (grow_inside: under hotplug), in a thread that may sleep.  Existing descriptors stay as they are.
- */
-struct memory_arrays {
-	/*
-	 * The bytes of [@start, @start + @nr), pageblocks, and their pageblocks' descriptors.  0;
-	 * -ENOMEM.
-	 */
-	int (*map)(struct memory *mem, pfn_t start, unsigned long nr);
-	/* The bytes go; the pageblocks' descriptors may stay. */
-	void (*unmap)(struct memory *mem, pfn_t start, unsigned long nr);
-	/*
-	 * Descriptors of the pages [@start, @start + @nr), sections.  0; -ENOMEM, and none is
-	 * there.
-	 */
-	int (*grow)(struct memory *mem, pfn_t start, unsigned long nr);
-	/*
-	 * The same for a standby step, in the first pages of the pageblock @at of the step itself.
-	 * They stay.
-	 */
-	int (*grow_inside)(struct memory *mem, pfn_t start, unsigned long nr, pfn_t at);
-	void (*shrink)(struct memory *mem, pfn_t start, unsigned long nr);
-};
-
-/*
- * Functions that drop pages of objects when memory is short.  They are on a higher floor, so the
- * allocator calls them only through these pointers.  A memory without it drops nothing: an
- * allocation that finds nothing fails, or waits for standby and the OOM killer.
- */
-struct lru_scan;
-struct reclaim_ops {
-	/*
-	 * Drop one batch of a zone (mm/reclaim.h).  If scan says that an allocation called it, it
-	 * makes no cross-call.
-	 */
-	void (*batch)(struct lru_scan *scan);
-	/*
-	 * The threads that serve tickets (struct reclaim).  0; -ENOMEM, and none runs.  Thread, may
-	 * sleep.
-	 */
-	int (*start)(struct memory *mem);
-	void (*stop)(struct memory *mem);
 };
 
 /* One memory: zones over an array of descriptors that the caller brought. */

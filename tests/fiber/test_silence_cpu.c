@@ -379,7 +379,7 @@ static void an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(s
 	give_all_back(t, mem);
 }
 
-/* Also if the thread that reclaims for all sleeps on it. */
+/* Whichever CPU is dead: on one of them sleeps the thread that reclaims for all. */
 static void an_allocation_beside_a_dead_cpu_fails_in_time(struct ktest *t)
 {
 	struct memory *mem = new_memory(t);

@@ -40,7 +40,10 @@ static int clean(struct vm_object *object, u64 *took)
 	return err;
 }
 
-/* Reclaim waits for it at most as long as it has trust, and never for less than LEAST. */
+/*
+ * Does reclaim wait for the object's pager, which is silent?  Then for LEAST or more, and for no
+ * longer than the pager has trust.
+ */
 static bool waits(struct ktest *t, struct vm_object *object)
 {
 	u64 took;

@@ -86,7 +86,7 @@ static void expect_end(struct ktest *t, struct memory *mem, int ends, int err, e
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-/* Five seconds; past the deadline the range is busy, and without a target the error says so. */
+/* An evacuation that ran out of time makes the range busy; one that had no memory says so. */
 static void each_result_of_an_evacuation_is_returned(struct ktest *t)
 {
 	struct memory *mem = begin(t, 0, BLOCKS);

@@ -52,7 +52,7 @@ static void take_first_page(void)
 
 	buddy_take(zone, zone->start_pfn, 0);
 	report.page = pfn_to_page_in(mem, zone->start_pfn);
-	page_set_state(report.page, PG_TAIL, PG_ALLOC, 0, 0, 1, 0);
+	page_store(report.page, AS_TAIL, AS_ALLOC(0));
 	zone_unlock_irqrestore(zone, flags);
 }
 

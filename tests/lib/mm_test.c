@@ -81,7 +81,7 @@ static struct page *take(struct zone *zone, unsigned order, enum migratetype typ
 
 	if (pfn != PFN_NONE) {
 		page = pfn_to_page_in(zone->mem, pfn);
-		page_set_state(page, PG_TAIL, PG_ALLOC, 0, 0, 1, order);
+		page_store(page, AS_TAIL, AS_ALLOC(order));
 	}
 	spin_unlock_irqrestore(&zone->lock, flags);
 	return page;

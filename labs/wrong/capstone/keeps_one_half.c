@@ -10,7 +10,7 @@ static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start
 	pfn_t half = pfn + (1UL << order) / 2;
 
 	if (order == 0) {
-		page_set_state(pfn_to_page_in(zone->mem, pfn), PG_TAIL, PG_ALLOC, 0, 0, 1, 0);
+		page_store(pfn_to_page_in(zone->mem, pfn), AS_TAIL, AS_ALLOC(0));
 		return;
 	}
 	if (half < end && half + (1UL << order) / 2 > start)

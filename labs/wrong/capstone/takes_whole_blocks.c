@@ -11,5 +11,5 @@ static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start
 	unsigned i;
 
 	for (i = 0; i < 1U << order; i++)
-		page_set_state(page + i, PG_TAIL, PG_ALLOC, 0, 0, 1, 0);
+		page_store(page + i, AS_TAIL, AS_ALLOC(0));
 }

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * hotplug_state.h: ranges of pages, and what struct memory keeps for memory that comes and goes.
+ *
+ * Letters behind fields: as in mm_types.h.
+ */
+#ifndef QUARRY_HOTPLUG_STATE_H
+#define QUARRY_HOTPLUG_STATE_H
+
+#include <quarry/types.h>
+#include <sys/queue.h>
+
+struct memory;
+
+/* Pages [start, end).  Public functions take a start and a number of pages. */
+struct pfn_range {
+	pfn_t start, end;
+};
+
+/* A range of pageblocks that one operation works on; the owner of their isolate bits. */
+struct range_claim {
+	LIST_ENTRY(range_claim) link; /* h */
+	struct pfn_range range;
+	u64 nr; /* rises from claim to claim */
+	/* the operation takes no ONLINE page away: it onlines, adds or removes memory */
+	bool stays;
+};
+
+/*
+ * For a memory that can grow: how its descriptors get memory behind them.  Where they have none
+ * they read as zeros, which is HOLE and TAIL, and nobody writes to them.  Called under adding
+ * (grow_inside: under hotplug), in a thread that may sleep.  Existing descriptors stay as they are.
+ */
+struct memory_arrays {
+	/*
+	 * The bytes of [@start, @start + @nr), pageblocks, and their pageblocks' descriptors.  0;
+	 * -ENOMEM.
+	 */
+	int (*map)(struct memory *mem, pfn_t start, unsigned long nr);
+	/* The bytes go; the pageblocks' descriptors may stay. */
+	void (*unmap)(struct memory *mem, pfn_t start, unsigned long nr);
+	/*
+	 * Descriptors of the pages [@start, @start + @nr), sections.  0; -ENOMEM, and none is
+	 * there.
+	 */
+	int (*grow)(struct memory *mem, pfn_t start, unsigned long nr);
+	/*
+	 * The same for a standby step, in the first pages of the pageblock @at of the step itself.
+	 * They stay.
+	 */
+	int (*grow_inside)(struct memory *mem, pfn_t start, unsigned long nr, pfn_t at);
+	void (*shrink)(struct memory *mem, pfn_t start, unsigned long nr);
+};
+
+#endif

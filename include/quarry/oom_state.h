@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * oom_state.h: what struct memory keeps for the OOM killer (mm/alloc_oom.c, oom.h).
+ *
+ * Letters behind fields: as in mm_types.h.
+ */
+#ifndef QUARRY_OOM_STATE_H
+#define QUARRY_OOM_STATE_H
+
+#include <quarry/port.h>
+#include <quarry/types.h>
+
+struct memory;
+
+struct oom_state {
+	struct mutex lock; /* one decision at a time */
+	struct waitq wq;   /* waiters for the victim's end */
+	/* a: NULL: nobody dies */
+	bool (*kill)(struct memory *mem, unsigned gfp, unsigned order, void *arg);
+	void *arg;   /* set before kill */
+	u32 going;   /* a: number of the victim that is chosen and not gone, or given up; 0 */
+	u64 gone;    /* a: victims that have gone */
+	u64 gone_at; /* a: when the last one did */
+	u64 left;    /* a: all that have given their memory back, victims or not */
+	/* lock: @left as the request now being decided saw it when it last started over */
+	u64 asked;
+};
+
+#endif
