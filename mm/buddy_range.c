@@ -62,8 +62,7 @@ static unsigned carve_reserved(struct memory *mem, pfn_t pfn, pfn_t end)
 		order--;
 		upper = head + (1UL << order);
 		page_store(pfn_to_page_in(mem, upper), AS_TAIL, AS_RESERVED(order));
-		page_store(
-		    pfn_to_page_in(mem, head), AS_RESERVED(order + 1), AS_RESERVED(order));
+		page_store(pfn_to_page_in(mem, head), AS_RESERVED(order + 1), AS_RESERVED(order));
 		if (pfn >= upper)
 			head = upper;
 	}

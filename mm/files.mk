@@ -53,6 +53,7 @@ MM_SRCS += mm/vm_fault.c
 # 8: moving pages
 MM_SRCS += mm/migrate_lru.c
 MM_SRCS += mm/migrate_movable.c
+MM_SRCS += mm/migrate_kind.c
 MM_SRCS += mm/migrate.c
 MM_SRCS += mm/compact.c
 # 9: isolated ranges, and contiguous ones

@@ -17,35 +17,6 @@
 #include "mm/migrate.h"
 #include <quarry/movable.h>
 
-/* ---- where pages move to, and how ---- */
-
-static struct page *get_anywhere(struct migrate_target *to, struct memory *mem, unsigned order)
-{
-	return mem_alloc_pages(mem, GFP_MOVABLE | GFP_NORETRY, order);
-}
-
-static unsigned get_many_anywhere(
-    struct migrate_target *to, struct memory *mem, struct page **pages, unsigned nr)
-{
-	return (unsigned)mem_alloc_pages_bulk(mem, GFP_MOVABLE | GFP_NORETRY, nr, pages);
-}
-
-static void give_back_anywhere(
-    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order)
-{
-	mem_free_pages(mem, page, order);
-}
-
-struct migrate_target migrate_anywhere = {
-    .get = get_anywhere, .get_many = get_many_anywhere, .give_back = give_back_anywhere};
-
-const struct migrate_kind migrate_movable_kind = {
-    .move = migrate_movable_batch,
-    .putback = putback_movable_page,
-};
-
-/* ---- lists of pages ---- */
-
 static enum mm_why migrate_why(int err)
 {
 	return err == -EBUSY ? WHY_PINNED : err == -ENOMEM ? WHY_NO_TARGET : WHY_BUSY;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * migrate.h: moving pages (migrate_lru.c, migrate_movable.c, migrate.c), and compaction
- * (compact.c).
+ * migrate.h: moving pages (migrate_lru.c, migrate_movable.c, migrate_kind.c, migrate.c), and
+ * compaction (compact.c).
  */
 #ifndef QUARRY_MM_MIGRATE_H
 #define QUARRY_MM_MIGRATE_H
@@ -66,10 +66,7 @@ struct migrate_stats {
  */
 struct isolated_pages {
 	struct migrate_target *to;
-	/*
-	 * movable ones stand at the end, the first of them last: two arrays would be too much for
-	 * one frame of the stack
-	 */
+	/* movable ones stand at the end, the first of them last: two arrays do not fit a frame */
 	struct page *lru[MIGRATE_BATCH];
 	unsigned nr_movable, nr_lru;
 };

@@ -285,8 +285,8 @@ static bool block_may_go(const struct search *s, pfn_t pfn)
 	struct zone *zone = zone_of(s->mem, pfn);
 	bool claimed;
 
-	if (pageblock_state(pageblock_of(s->mem, pfn)) != PB_ONLINE ||
-	    zone->kind != ZONE_MOVABLE || scan_unmovable(zone, block_range(pfn), NULL) != 0)
+	if (pageblock_state(pageblock_of(s->mem, pfn)) != PB_ONLINE || zone->kind != ZONE_MOVABLE ||
+	    scan_unmovable(zone, block_range(pfn), NULL) != 0)
 		return false;
 	hotplug_lock(s->mem);
 	claimed = range_claimed(s->mem, block_range(pfn));

@@ -46,7 +46,7 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
 	_Static_assert(EDGES_##from >> (to)&1, "no such edge: " #from " to " #to)
 
 /*
- * What a head that nobody else can change is: its state and its order.  The state says how many
+ * What a head that no other CPU can change is: its state and its order.  The state says how many
  * references there are.
  */
 #define AS_TAIL            PG_TAIL, 0
@@ -67,8 +67,7 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
 #define page_store_edge(page, from, old_order, to, new_order)                                      \
 	do {                                                                                       \
 		ASSERT_EDGE(from, to);                                                             \
-		page_store_word(                                                                   \
-		    (page), STATE_WORD(from, old_order), STATE_WORD(to, new_order));               \
+		page_store_word((page), STATE_WORD(from, old_order), STATE_WORD(to, new_order));   \
 	} while (0)
 
 /* The same where the words are known only when it runs, or have flags. */
