@@ -33,12 +33,14 @@ def cpu_of(pid):
 class Watchdog:
     """Watches one process, which may use @limit seconds of a CPU.
 
-    It hangs too if it says nothing and uses at most @awake seconds of a CPU in @silence seconds.
+    It hangs too if it says nothing and uses at most @awake (AWAKE) seconds of a CPU in @silence
+    (SILENCE) seconds.
     """
 
-    def __init__(self, pid, limit, silence=SILENCE, awake=AWAKE):
+    def __init__(self, pid, limit, silence=None, awake=None):
         self.pid, self.limit = pid, limit
-        self.silence, self.awake = silence, awake
+        self.silence = SILENCE if silence is None else silence
+        self.awake = AWAKE if awake is None else awake
         self.begin = self.used = cpu_of(pid) or 0.0
         self.since = time.monotonic()
 
