@@ -190,9 +190,16 @@ class Record:
         if self.lost or self.cursor >= len(self.list):
             return "" if self.lost else self.any(movable)
         role = self.list[self.cursor].role.lower()
-        if role in movable:
-            return role
-        return self.any(movable)
+        others = [m for m in movable if m != role and self.runs_on(m.upper())]
+        # Who has no place in the script runs until it waits, before another one leaves its place.
+        first = self.list[self.cursor].kind == "leave" and self.any(others)
+        return first or (role if role in movable else self.any(movable))
+
+    def runs_on(self, letter):
+        """Does the script only start the role, and it does not go round for ever?"""
+        own = [e for e in self.list if e.role == letter]
+        kept = any(e.kind in ("arrive", "leave") for e in own)
+        return not kept and not any(e.rest.startswith("hammer") for e in own)
 
     def any(self, movable):
         return next((m for m in movable if self.is_free(m.upper())), "")

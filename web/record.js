@@ -171,9 +171,24 @@ export class Record {
   // The letter of the role that moves next by the script, or "": there is none.
   next(movable) {
     if (this.lost) return "";
-    const role = this.list[this.cursor]?.role.toLowerCase();
-    if (role && movable.includes(role)) return role;
-    return [...movable].find((m) => this.isFree(m.toUpperCase())) ?? "";
+    const entry = this.list[this.cursor];
+    const role = entry?.role.toLowerCase();
+    // Who has no place in the script runs until it waits, before another one leaves its place.
+    const others = [...movable].filter((m) => m !== role && this.runsOn(m.toUpperCase()));
+    const first = entry?.kind === "leave" && this.any(others);
+    if (first) return first;
+    return role && movable.includes(role) ? role : this.any([...movable]);
+  }
+
+  // Does the script only start the role, and it does not go round for ever?
+  runsOn(letter) {
+    const own = this.list.filter((e) => e.role === letter);
+    const kept = own.some((e) => e.kind === "arrive" || e.kind === "leave");
+    return !kept && !own.some((e) => e.rest.startsWith("hammer"));
+  }
+
+  any(movable) {
+    return movable.find((m) => this.isFree(m.toUpperCase())) ?? "";
   }
 
   // A role that waits, or "".
