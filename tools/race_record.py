@@ -62,6 +62,7 @@ class Role:
         self.result = ""
         self.started = 0
         self.busy = False
+        self.waited = False  # it has waited for another one at least once
 
 
 class Record:
@@ -118,6 +119,7 @@ class Record:
         elif busy and not role.busy:
             role.started = role.ended + 1
         role.busy = busy
+        role.waited |= where.startswith("waits ")
 
     def passed(self, e, picture):
         role = self.state(e.role)
@@ -146,6 +148,10 @@ class Record:
         done = role.ended >= begun
         if e.kind == "leave":
             here = (role.point, role.nth) if not role.interrupt else role.below
+            if not done and not role.arrived[0]:  # no entry A?P before: it arrives by this one
+                if any(name == here[0] and nth in (0, here[1]) for name, nth in e.places):
+                    role.arrived = here
+                return False
             if done or here != role.arrived and (role.point, role.nth) != role.arrived:
                 role.arrived = ("", 0)
                 return True
@@ -191,7 +197,7 @@ class Record:
             return "" if self.lost else self.any(movable)
         role = self.list[self.cursor].role.lower()
         others = [m for m in movable if m != role and self.runs_on(m.upper())]
-        # Who has no place in the script runs until it waits, before another one leaves its place.
+        # Who has no place in the script runs until it first waits, before another one leaves.
         first = self.list[self.cursor].kind == "leave" and self.any(others)
         return first or (role if role in movable else self.any(movable))
 
@@ -199,7 +205,8 @@ class Record:
         """Does the script only start the role, and it does not go round for ever?"""
         own = [e for e in self.list if e.role == letter]
         kept = any(e.kind in ("arrive", "leave") for e in own)
-        return not kept and not any(e.rest.startswith("hammer") for e in own)
+        waited = self.state(letter).waited
+        return not kept and not waited and not any(e.rest.startswith("hammer") for e in own)
 
     def any(self, movable):
         return next((m for m in movable if self.is_free(m.upper())), "")

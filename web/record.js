@@ -63,6 +63,7 @@ export class Record {
       result: "",
       started: 0,
       busy: false,
+      waited: false,
     });
   }
 
@@ -98,6 +99,7 @@ export class Record {
       role.result = /^.* returned (\S+?)(?:,|$)/.exec(where)?.[1] ?? "";
     } else if (busy && !role.busy) role.started = role.ended + 1;
     role.busy = busy;
+    role.waited ||= where.startsWith("waits ");
   }
 
   passed(e, picture) {
@@ -119,6 +121,12 @@ export class Record {
     const done = role.ended >= begun;
     if (e.kind === "leave") {
       const here = role.interrupt ? role.below : [role.point, role.nth];
+      if (!done && !role.arrived[0]) {
+        // No entry A?P before: it arrives by this one.
+        const there = ({ name, nth }) => name === here[0] && (!nth || nth === here[1]);
+        if (e.places.some(there)) role.arrived = here;
+        return false;
+      }
       const kept = at(role.arrived, ...here) || at(role.arrived, role.point, role.nth);
       if (!done && kept) return false;
       role.arrived = ["", 0];
@@ -173,7 +181,7 @@ export class Record {
     if (this.lost) return "";
     const entry = this.list[this.cursor];
     const role = entry?.role.toLowerCase();
-    // Who has no place in the script runs until it waits, before another one leaves its place.
+    // Who has no place in the script runs until it first waits, before another one leaves.
     const others = [...movable].filter((m) => m !== role && this.runsOn(m.toUpperCase()));
     const first = entry?.kind === "leave" && this.any(others);
     if (first) return first;
@@ -184,7 +192,8 @@ export class Record {
   runsOn(letter) {
     const own = this.list.filter((e) => e.role === letter);
     const kept = own.some((e) => e.kind === "arrive" || e.kind === "leave");
-    return !kept && !own.some((e) => e.rest.startsWith("hammer"));
+    const waited = this.state(letter).waited;
+    return !kept && !waited && !own.some((e) => e.rest.startsWith("hammer"));
   }
 
   any(movable) {

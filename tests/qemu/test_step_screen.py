@@ -304,10 +304,10 @@ def test_stuck(steps, name, waits, holds):
 # ---- every script --------------------------------------------------------------------------------
 
 
-def recorded(program, name):
+def recorded(program, script, text):
     """(stepper, record) after all moves of the recorded script."""
-    stepper = race_engine.Stepper(program, SCRIPTS[name])
-    record = race_record.Record(text_of(name))
+    stepper = race_engine.Stepper(program, script)
+    record = race_record.Record(text)
     stepper.boot()
     record.take(stepper.pictures[0])
     while not stepper.outcome:
@@ -327,7 +327,7 @@ def test_every_recorded_move_fits_the_screen(fiber):
     source = race_points.Source(qemu.ROOT)
     played = 0
     for name, script in SCRIPTS.items():
-        stepper, record = recorded(program, name)
+        stepper, record = recorded(program, script, text_of(name))
         # These keep the reclaim thread, or a role that another one needs: no stepper does.
         if name not in ("R-S3K", "R-STUCK"):
             assert stepper.outcome and not record.lost, (name, record.lost, record.cursor)
@@ -345,6 +345,25 @@ def test_every_recorded_move_fits_the_screen(fiber):
                 assert re.match(r" {6}(behind: \S.*; ahead: \S|it begins )", full[at + 2]), full
         played += len(stepper.moves)
     assert played > 1000
+
+
+# As the explorer prints it: it keeps A at a place without saying that A arrives there, and leaves
+# open when B gets on.
+FOUND = """race: found
+title: found by the explorer
+policy: precise
+setup: A:scene
+script: A!free(P) ; B!offline(P) ; A@free.prep ; A:join ; B:join=0 ; check final
+expect: STUCK
+"""
+
+
+def test_a_script_of_the_explorer_ends_as_the_engine_ends_it(fiber, text_file):
+    path = text_file("found.race", FOUND)
+    script = race.Script(path)
+    script.name = path  # the program takes a file too
+    stepper, record = recorded(fiber("M02"), script, FOUND)
+    assert stepper.outcome == "STUCK" and not record.strayed, (stepper.moves, record.strayed)
 
 
 def test_source_lines_are_there():
