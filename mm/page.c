@@ -119,6 +119,14 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 	} while (!atomic_cas(&page->word, word, next));
 }
 
+/* What STATES_HELD says of a state, its edges say too. */
+ASSERT_EDGE(PG_ALLOC, PG_FREEING);
+ASSERT_EDGE(PG_OBJECT, PG_FREEING);
+ASSERT_EDGE(PG_MOVABLE_OPS, PG_FREEING);
+ASSERT_EDGE(PG_LRU, PG_FREEING);
+ASSERT_EDGE(PG_ISO_MIG, PG_FREEING);
+ASSERT_EDGE(PG_BALLOON, PG_FREEING);
+
 /* Poison has its own rules (law 4). */
 #define MAY_HAVE(word, flags) ((flags)&PAGE_POISON || STATES_HELD >> word_state(word) & 1)
 

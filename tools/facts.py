@@ -111,7 +111,7 @@ def stops(text):
                 yield number, match, files, count(files)
 
 
-def sections(text):
+def sections(text, is_there=is_there):
     """Of docs/evening.md: (match of the line that says how many lines are to be read, files).  The
     sittings, then their sum."""
     found, sittings = [], []

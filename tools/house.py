@@ -18,6 +18,7 @@ import sys
 from collections import defaultdict
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
+import facts
 import floors
 import outer_make
 
@@ -114,9 +115,8 @@ def doors(tree, build, texts):
 
 def evening(texts):
     """Lines of the files of mm/ in the sittings of docs/evening.md, from boot to offline."""
-    page, _, _ = "\n".join(texts.get("docs/evening.md", ())).partition("Together")
-    named = re.findall(r"`(mm/\w+\.[ch])`", page)
-    return sum(len(texts.get(path, ())) for path in set(named))
+    _, files = facts.sections("\n".join(texts.get(facts.EVENING, ())), texts.__contains__)
+    return sum(len(texts[name]) for name in files if name.startswith("mm/"))
 
 
 def header_lines(order, texts):

@@ -24,6 +24,7 @@ import race
 import suites
 import variant
 import variant_build
+import watchdog
 
 HOSTED = [
     "host-port",
@@ -44,7 +45,7 @@ BOOT = {"cpus": 4, "mem": 256, "icount": True, "programs": True}
 BOOT_LINE = "selftest=most tour=off monitor=off user=init"
 MORE_CPU, MORE_SECONDS = 5, 20
 IDLE = 25  # seconds, with as many hundredths of a second of processor time
-SILENT = 30  # seconds without output of a kernel that prints every second or two
+SILENT = 30  # seconds of a CPU without output, of a kernel that prints every second or two
 
 
 @dataclass
@@ -80,15 +81,18 @@ def judges_of(path):
 
 
 class Ends:
-    """May the run end: after a failed test, a panic, or a long silence?"""
+    """May the run end: after a failed test, a panic, or when it hangs?"""
 
     def __init__(self):
-        self.said, self.since, self.silent = "", time.monotonic(), False
+        self.said, self.dog, self.silent = "", None, False
 
-    def __call__(self, text, _pid):
+    def __call__(self, text, pid):
+        if not self.dog:
+            self.dog = watchdog.Watchdog(pid, SILENT)
         if text != self.said:
-            self.said, self.since = text, time.monotonic()
-        self.silent = time.monotonic() - self.since > SILENT
+            self.said = text
+            self.dog.again()
+        self.silent = bool(self.dog.why())
         return self.silent or mutants.FAILED.search(text) or "PANIC" in text
 
 

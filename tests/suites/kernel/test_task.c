@@ -13,6 +13,17 @@ static void run(struct ktest *t, u64 entry, u64 arg, enum task_end how, int stat
 	expect_end(t, task, how, status);
 }
 
+/* ---- names ---- */
+
+static void name_of_a_task_is_no_line_of_the_kernels(struct ktest *t)
+{
+	struct task *task;
+
+	REQUIRE(t, !task_create("x\nkernel:\t\x7f\xff~ is cut off here", &task));
+	EXPECT_EQ(t, add_thread(task, -1, code_at(user_exit), 0), 0);
+	expect_end(t, task, TASK_FAULTED, 0);
+}
+
 /* ---- how tasks end ---- */
 
 static void exit_status_comes_back(struct ktest *t)
@@ -261,13 +272,16 @@ static const char six_faults[] =
     ENDS_BY("test", "page fault: execute of 0000000000001000: not mapped")
     ENDS_BY("test", "page fault: execute of 0000000000500000: not allowed there")
     ENDS_BY("test", "page fault: execute of 00007fffffffefff: not mapped");
+static const char forged[] =
+    ENDS_BY("x?kernel:???~ is cut of", "page fault: execute of 0000000000400000: not mapped");
 static const char two_faults[] =
     ENDS_BY("test", "invalid opcode")
     ENDS_BY("test", "invalid opcode");
 /* clang-format on */
 
-KTEST_SUITE(task, 0, KTEST(exit_status_comes_back), KTEST(last_thread_ends_the_task),
-    KTEST(calls_keep_registers), KTEST(faults_end_the_task_alone, .says = six_faults),
+KTEST_SUITE(task, 0, KTEST(name_of_a_task_is_no_line_of_the_kernels, .says = forged),
+    KTEST(exit_status_comes_back), KTEST(last_thread_ends_the_task), KTEST(calls_keep_registers),
+    KTEST(faults_end_the_task_alone, .says = six_faults),
     KTEST(system_call_at_the_end_of_user_memory_faults,
         .says = ENDS_BY("test", "continues at an address that is not a user's")),
     KTEST(task_is_killed_in_any_state), KTEST(limits_of_threads_and_tasks_hold),
