@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_alloc.c: the public functions alloc_pages and free_pages, their slow paths, and bad frees.
+ * page_alloc.c: what alloc_pages and free_pages (mm.h) call: hot paths, slow paths, bad frees.
  *
  * Owns:       pages in state ALLOC, until their owner gives them another one.
  * Locks:      none of its own.

@@ -4,7 +4,7 @@
 
 Usage: tools/grade.py [--build DIR] LAB [TREE] [--only LAYER[.TEST],...] [--seed N]
                       [--kernel] [--json FILE] [--junit FILE] [--gradescope FILE] [--github]
-                      [--out DIR] [--clean] [--gdb]
+                      [--out DIR] [--clean] [--gdb] [--plan PLAN]
 
 Of TREE, which is this tree if not given, only the files are taken that the lab says are the
 student's; all else is this tree's.  Layers: model (calls streamed to a process with the student's
@@ -49,6 +49,7 @@ COST = "cost"  # has points of its own: a right solution may be a slow one
 OWN = "student"  # the folder of this tree's own code, which is not a submission
 NEEDS = {"model": "judge", COST: "contract"}
 LINKING = re.compile(r"undefined (reference|symbol)|multiple definition|duplicate symbol")
+PLAN = re.compile(r"[A-H]+(,\d+:[A-H])*")
 INI = os.path.join("labs", "grade.ini")
 TAKEN = "of a submission regular files are taken, no links (docs/grading.md)"
 MOST_OUTPUT = 256 << 20  # of any file: the console of a kernel that prints for ever
@@ -93,6 +94,12 @@ class Grade:
             to = os.path.join(os.path.abspath(self.args.build), "labs", "staged", self.name())
             grade_stage.stage(self.one, self.tree, to)
             self.tree = to
+
+    def is_plan(self):
+        """One set of the explorer is chosen, and the words are a schedule's."""
+        found = [(layer, name) for layer, names in self.tests().items() for name in names]
+        one_set = len(found) == 1 and found[0][0] == "explorer"
+        return one_set and bool(PLAN.fullmatch(self.args.plan))
 
     def name(self):
         """Of the submission, for its folder in the build directory."""
@@ -260,7 +267,9 @@ class Grade:
             shutil.rmtree(folder, ignore_errors=True)
 
     def run_layers(self, made, sandbox, folder):
-        layers = grade_layers.Layers(sandbox, folder, self.args.seed, self.chosen, self.screen.tell)
+        layers = grade_layers.Layers(
+            sandbox, folder, self.args.seed, self.args.plan, self.chosen, self.screen.tell
+        )
         wanted, jobs = self.tests(), []
         if wanted["kernel"]:
             jobs.append(
@@ -327,6 +336,7 @@ def main():
     parser.add_argument("--github", action="store_true")
     parser.add_argument("--clean", action="store_true", help="keep no program of TREE")
     parser.add_argument("--gdb", action="store_true", help="one test in the debugger")
+    parser.add_argument("--plan", default="", help="of one set of the explorer this schedule alone")
     parser.add_argument("--out", help="all files of results, to this directory")
     parser.add_argument("lab", nargs="?", default="")
     parser.add_argument("tree", nargs="?", default="")
@@ -342,6 +352,8 @@ def main():
     grade = Grade(one, tree, args)
     if not any(grade.tests().values()):
         sys.exit(f"tools/grade.py: lab {one.name} has no test {args.only}")
+    if args.plan and not grade.is_plan():
+        sys.exit("PLAN= takes one set, and a schedule as a failure prints it: SET=NAME PLAN=AB,7:B")
     if args.gdb:
         grade_debug.debug(grade)
     grade.run()

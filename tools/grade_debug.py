@@ -17,10 +17,11 @@ import labs
 STOPS = {"explorer": "fail_run", "contract": "ktest_fail", "cost": "ktest_fail"}
 
 
-def command(made, layer, name):
+def command(made, layer, name, plan):
     """The debugger's command line."""
     program = made["explorer" if layer == "explorer" else "contract"]
     words = ["--explore", name] if layer == "explorer" else [name]
+    words += [f"--plan={plan}"] if plan else []
     stops = [word for at in (STOPS[layer], "panic") for word in ("-ex", f"break {at}")]
     return ["gdb", "-q", *stops, "-ex", "run", "--args", program, *words]
 
@@ -46,4 +47,4 @@ def debug(grade):
         print("\n".join(grade_report.text_of(grade)))
         sys.exit(1)
     os.chdir(labs.ROOT)
-    os.execvpe("gdb", command(made, layer, name), {**os.environ, **grade_run.ENV})
+    os.execvpe("gdb", command(made, layer, name, grade.args.plan), {**os.environ, **grade_run.ENV})

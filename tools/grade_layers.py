@@ -21,6 +21,7 @@ TEST_CPU = 5  # seconds of one contract test; it takes milliseconds
 TEST_ASLEEP = 5  # and in which none of its threads wants a CPU
 SCHEDULES = 100000  # about so many of a set are run, if it has more
 ALIVE_CPU = 10  # seconds of 512 schedules, which take a tenth of one
+NO_PLAN = "race: not a plan: "  # tests/races/fiber_explore.c
 SET_CPU = 300  # of one set
 FRAME = re.compile(r"^\s*#\d+ 0x\w+ in (\S+) (\S+:\d+)")
 
@@ -34,6 +35,7 @@ class Result:
     details: list = field(default_factory=list)
     about: str = ""
     neutral: bool = False  # a SKIP that is nobody's fault: it has no points
+    plan: str = ""  # of a set of the explorer: the schedule that failed
 
     def key(self):
         return f"{self.layer}.{self.name}"
@@ -56,8 +58,8 @@ def first_trouble(text):
 class Layers:
     """Of one submission: programs, and where they write."""
 
-    def __init__(self, sandbox, folder, seed, chosen, told):
-        self.sandbox, self.folder, self.seed = sandbox, folder, seed
+    def __init__(self, sandbox, folder, seed, plan, chosen, told):
+        self.sandbox, self.folder, self.seed, self.plan = sandbox, folder, seed, plan
         self.chosen, self.told = chosen, told
         self.cpu = {}
 
@@ -126,11 +128,12 @@ class Layers:
     # ---- explorer ----
 
     def explore(self, program, name):
-        """Schedules of a set with at most two preemptions.  They end, or one of them runs for ever;
-        how many there are depends on the code, and is not judged."""
+        """Schedules of a set with at most two preemptions, or the planned one.  They end, or one of
+        them runs for ever; how many there are depends on the code, and is not judged."""
+        which = f"--plan={self.plan}" if self.plan else f"--max={SCHEDULES}"
         done = grade_run.run(
             self.sandbox,
-            [program, "--explore", name, "--json", "--alive", f"--max={SCHEDULES}"],
+            [program, "--explore", name, "--json", "--alive", which],
             self.log("explorer." + name),
             each=ALIVE_CPU,
             cpu=SET_CPU,
@@ -138,6 +141,9 @@ class Layers:
         )
         rows = [line for line in done.records if line.startswith('{"set"')]
         result = Result("explorer", name, "PASS")
+        if not rows and self.plan and NO_PLAN in done.text:
+            result.verdict, result.why = "ERROR", f"{self.plan} is no schedule of this set"
+            return self.tell(result)
         if not rows:
             late = done.how != "ended"
             result.verdict = "HANG" if late else "CRASH"
@@ -150,11 +156,12 @@ class Layers:
         row = json.loads(rows[-1])
         if row["failed_at"]:
             result.verdict = {"CRASH": "CRASH", "STUCK": "HANG"}.get(row["outcome"], "FAIL")
-            result.why = (
-                f"schedule {row['failed_at']} of the set ends {row['outcome']}: {row['why']}"
-            )
+            which = self.plan or f"{row['failed_at']} of the set"
+            result.why = f"schedule {which} ends {row['outcome']}: {row['why']}"
+            result.plan = row["plan"]
             script = [line for line in row["script"].split("\n") if line]
-            result.details = ["the shortest script that shows it:", *script]
+            head = "what each role does:" if self.plan else "the shortest script that shows it:"
+            result.details = [head, *script]
         elif not row["complete"] and not row["left_out"]:
             result.verdict, result.why = "ERROR", "not all schedules were run"
         return self.tell(result)

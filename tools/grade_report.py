@@ -68,6 +68,8 @@ def replay(grade, result):
     kernel = " KERNEL=1" if result.layer == "kernel" and not grade.in_ring_3 else ""
     if result.layer == "build":
         return f"make grade LAB={grade.one.name}{where}"
+    if result.plan:
+        return f"make grade LAB={grade.one.name}{where} SET={result.name} PLAN={result.plan}"
     return f"make grade LAB={grade.one.name}{where} ONLY={result.key()}{seed}{kernel}"
 
 
@@ -120,6 +122,7 @@ def as_json(grade):
                 "verdict": r.verdict,
                 "why": r.why,
                 "details": r.details,
+                "plan": r.plan,
                 "replay": replay(grade, r),
             }
             for r in grade.results

@@ -82,6 +82,7 @@ class Arguments:
 
     def __init__(self, build, tree, only):
         self.build, self.tree, self.only, self.seed, self.kernel = build, tree, only, 1, False
+        self.plan = ""
 
 
 def tests_of(lab):

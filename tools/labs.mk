@@ -9,6 +9,7 @@
 #   SUB=handed/in       of grade: the same as DIR
 #   TEST=SUITE.TEST SET=NAME  of grade: one test of the layers contract and cost, one set of the
 #                       explorer; with GDB=1 in the debugger, which stops where it fails
+#   SET=NAME PLAN=AB,7:B  of grade: one schedule of a set, move by move
 #   KERNEL=1            of grade: also in QEMU
 #   LAB=2 ONLY=2.wrong  of labs-check and labs-sure: a lab, or some of its solutions
 # labs/variant.mk, if it is there, sets VARIANT, flags of all compilers, and GRADE_SEED.
@@ -37,7 +38,8 @@ grade_only = $(or $(only),$(if $(TEST),contract.$(TEST)$(comma)cost.$(TEST)), \
 	$(if $(SET),explorer.$(SET)))
 grade: ; $(Q)$(PYTHON) tools/grade.py --build $(B) $(if $(grade_only),--only '$(grade_only)') \
 	$(if $(KERNEL),--kernel) $(addprefix --seed ,$(or $(SEED),$(GRADE_SEED))) \
-	$(if $(GDB),--gdb) $(if $(OUT),--out '$(OUT)') '$(LAB)' '$(or $(DIR),$(SUB))'
+	$(if $(GDB),--gdb) $(if $(PLAN),--plan '$(PLAN)') \
+	$(if $(OUT),--out '$(OUT)') '$(LAB)' '$(or $(DIR),$(SUB))'
 lab_only = $(if $(or $(only),$(LAB)),--only '$(or $(only),$(LAB))')
 labs-check: ; $(Q)$(PYTHON) tools/labs_check.py --build $(B) $(lab_only) \
 	$(if $(REPEAT),--repeat '$(REPEAT)') $(if $(MATRIX),--matrix)

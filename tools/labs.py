@@ -250,7 +250,7 @@ def lines(one):
 
 
 def explorer_sets():
-    return set(re.findall(r'^    \{"([\w-]+)",', read("tests/races/fiber_main.c"), re.MULTILINE))
+    return set(re.findall(r'^    \{"([\w-]+)",', read("tests/races/fiber_explore.c"), re.MULTILINE))
 
 
 def faults_of_files(one):

@@ -3,12 +3,14 @@
 """Test the laboratory in a browser: `make web-check` (docs/web.md).
 
 Usage: tools/web-check.py [--build DIR] [--jobs N] [--variants LIST] [--only traces,words,pages]
+                          [--shots]
 
 Makes build/web, with the wrong variants in LIST as tools/web.py takes them, and runs programs of
 tests/web on it; without --only traces alone.  The last line counts all of their tests.
 
 pages drives headless Chromium by playwright-core, of the version in tests/web/package-lock.json,
-from the npm registry; its screenshots are in DIR/web-test.
+from the npm registry, on what the archive has; its screenshots are in DIR/web-test, and with
+--shots those that docs/web.md shows are renewed.
 """
 import argparse
 import os
@@ -16,12 +18,16 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import outer_make
 import qemu
+import web
 import web_words
 
+SHOTS = os.path.join(qemu.ROOT, "docs/screens")
+SHOWN = ("beside", "explorer", "memory")  # of the pictures that tests/web/pages.mjs makes
 FOLDER = os.path.join(qemu.ROOT, "tests/web")
 TESTS = {"traces": "traces.mjs", "words": "words.mjs", "pages": "pages.mjs"}
 
@@ -37,6 +43,23 @@ def get_playwright(build):
     return subprocess.run(["npm", "ci", "--silent"], cwd=to).returncode == 0
 
 
+def unpack(build):
+    """What a reader who has the archive has."""
+    to = os.path.join(build, "web-test")
+    shutil.rmtree(os.path.join(to, web.ARCHIVE), ignore_errors=True)
+    with tarfile.open(os.path.join(build, web.ARCHIVE + ".tar.gz")) as tar:
+        tar.extractall(to)
+
+
+def renew_shots(build):
+    os.makedirs(SHOTS, exist_ok=True)
+    for name in SHOWN:
+        shutil.copyfile(
+            os.path.join(build, "web-test", f"{name}-wide-light.png"),
+            os.path.join(SHOTS, f"{name}.png"),
+        )
+
+
 def run_test(build, name):
     """(passed, failed) of one program of tests/web."""
     if name == "words":
@@ -44,6 +67,8 @@ def run_test(build, name):
     if name == "pages" and not get_playwright(build):
         print("not ok pages: npm brings no playwright-core")
         return 0, 1
+    if name == "pages":
+        unpack(build)
     program = os.path.join(FOLDER, TESTS[name])
     done = subprocess.run(["node", program, build], stdout=subprocess.PIPE, text=True)
     print(done.stdout, end="", flush=True)
@@ -58,6 +83,7 @@ def main():
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 2)
     parser.add_argument("--only", default="traces")
     parser.add_argument("--variants", default="")
+    parser.add_argument("--shots", action="store_true")
     args = parser.parse_args()
     unknown = set(args.only.split(",")) - set(TESTS)
     if unknown:
@@ -65,13 +91,15 @@ def main():
     build = os.path.abspath(args.build)
     make = [os.environ.get("MAKE", "make"), "--no-print-directory", f"-j{args.jobs}"]
     make += [f"B={outer_make.named(build)}", outer_make.named(os.path.join(build, "fiber/race"))]
-    make += ["web", f"VARIANTS={args.variants}"]
+    make += ["web", f"VARIANTS={args.variants}", "ARCHIVE=1"]
     made = subprocess.run(make, cwd=qemu.ROOT, env=outer_make.env())
     if made.returncode:
         print("not ok make web")
         print("web-check: 0 passed, 1 failed")
         return 1
     counts = [run_test(build, name) for name in args.only.split(",")]
+    if args.shots and "pages" in args.only.split(","):
+        renew_shots(build)
     passed, failed = (sum(numbers) for numbers in zip(*counts))
     print(f"web-check: {passed} passed, {failed} failed")
     return 1 if failed else 0

@@ -34,4 +34,4 @@ $(B)/wasm/race.wasm: $(WASM_OBJS)
 .PHONY: web
 web: $(B)/wasm/race.wasm
 	$(Q)$(PYTHON) tools/web.py --build $(B) $(if $(VARIANTS),--variants '$(VARIANTS)') \
-		$(if $(SERVE),--serve)
+		$(if $(ARCHIVE),--archive) $(if $(SERVE),--serve)

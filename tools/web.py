@@ -2,23 +2,26 @@
 # SPDX-License-Identifier: MIT
 """The laboratory in a browser, build/web/: static files; `make web` (docs/web.md).
 
-Usage: tools/web.py [--build DIR] [--variants LIST] [--serve]
+Usage: tools/web.py [--build DIR] [--variants LIST] [--archive] [--serve]
        tools/web.py --texts FILE      the texts of all scripts as a source in C
 
 --variants: the wrong variants that get a module, with blanks or commas between; "all": each that a
 script names; without it those of the races of Linux in docs/races/linux.md.
+--archive: all of it in one file too, DIR/quarry-web.tar.gz, the same bytes each time.
 
 What the pages say about races comes from tests/races, docs/races, tests/mutants and the sources,
 and is written to build/web/data.json: see `data`.
 """
 import argparse
 import functools
+import gzip
 import http.server
 import json
 import os
 import re
 import shutil
 import sys
+import tarfile
 
 sys.dont_write_bytecode = True  # nothing outside the build directory
 import qemu
@@ -35,6 +38,7 @@ WEB = os.path.join(qemu.ROOT, "web")
 PAGES = (".html", ".css", ".js")
 AROUND = (9, 8)  # lines of an excerpt above and below its line
 PORT = 8000
+ARCHIVE = "quarry-web"
 
 
 # ---- the scripts in the program ------------------------------------------------------------------
@@ -197,6 +201,20 @@ def make(build, names):
     return to
 
 
+def pack(build, folder, names):
+    """DIR/quarry-web.tar.gz: what was made now, and no modules of an earlier time."""
+    variants = [f"variant/{ident}.wasm" for ident in names]
+    files = [n for n in os.listdir(folder) if os.path.isfile(os.path.join(folder, n))] + variants
+    to = os.path.join(build, ARCHIVE + ".tar.gz")
+    with gzip.GzipFile(to, "wb", mtime=0) as out, tarfile.open(fileobj=out, mode="w") as tar:
+        for name in sorted(files):
+            about = tarfile.TarInfo(f"{ARCHIVE}/{name}")
+            about.size = os.path.getsize(os.path.join(folder, name))
+            with open(os.path.join(folder, name), "rb") as f:
+                tar.addfile(about, f)
+    return to
+
+
 def chosen_variants(words):
     named = named_variants(race.scripts())
     if words == ["all"]:
@@ -228,14 +246,18 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default=os.path.join(qemu.ROOT, "build"))
     parser.add_argument("--variants", default="")
+    parser.add_argument("--archive", action="store_true")
     parser.add_argument("--serve", action="store_true")
     parser.add_argument("--texts")
     args = parser.parse_args()
     if args.texts:
         return write_texts(args.texts)
     names = chosen_variants(args.variants.replace(",", " ").split())
-    folder = make(os.path.abspath(args.build), names)
+    build = os.path.abspath(args.build)
+    folder = make(build, names)
     print(f"{os.path.relpath(folder)}: open it by a file server, or: make web SERVE=1")
+    if args.archive:
+        print(os.path.relpath(pack(build, folder, names)))
     if args.serve:
         serve(folder)
     return 0

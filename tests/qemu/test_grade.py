@@ -4,6 +4,8 @@ layer that their file names, attacks gain none; and what is said about it."""
 import json
 import os
 import re
+import subprocess
+import sys
 import xml.etree.ElementTree as ElementTree
 
 import pytest
@@ -54,6 +56,7 @@ def graded(folder, lab=LAB, only="", name="reference", text=None, **more):
         for path, new in text.items():
             (folder / path).write_text(new)
     args = {"build": BUILD, "only": only, "seed": 1, "tree": str(folder), "kernel": False}
+    args["plan"] = ""
     args.update(more)
     arguments = type("Arguments", (), args)
     one = grade.Grade(labs.lab(lab), str(folder), arguments)
@@ -150,6 +153,33 @@ def test_an_endless_loop_is_a_hang(tmp_path):
 def test_an_endless_loop_is_a_hang_of_the_explorer(tmp_path):
     one = graded(tmp_path, text=taking("", "\tfor (;;)\n\t\t;\n"), only="explorer.alloc-alloc")
     assert [(r.verdict, r.why) for r in one.results] == [("HANG", "it runs for ever")]
+
+
+def test_a_failing_schedule_is_run_again(tmp_path):
+    """By the command that its failure prints; the reference passes it."""
+    only, name = "explorer.free-disable", "depth_after_round"
+    (row,) = graded(tmp_path / "all", lab="5", only=only, name=name).results
+    assert row.verdict == "FAIL" and row.plan
+
+    def planned(name, plan):
+        (row,) = graded(tmp_path / name, lab="5", only=only, name=name, plan=plan).results
+        return row
+
+    again = planned(name, row.plan)
+    assert (again.verdict, again.plan) == (row.verdict, row.plan)
+    assert again.why.split(" ends ")[1] == row.why.split(" ends ")[1]
+    assert again.details[0] == "what each role does:" and len(again.details) > 5
+    assert planned("reference", row.plan).verdict == "PASS"
+    assert planned("reference", "AH").verdict == "ERROR"
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["--only", "explorer"], ["--only", "explorer.free-disable", "--plan", "7"]]
+)
+def test_a_plan_is_of_one_set(words):
+    command = [sys.executable, "tools/grade.py", "--build", BUILD, "5", "--plan", "AB", *words]
+    done = subprocess.run(command, cwd=qemu.ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("PLAN= takes one set")
 
 
 @pytest.mark.full

@@ -61,7 +61,7 @@ def test_each_function_has_a_contract_and_is_written_once(name):
 
 @pytest.mark.parametrize("name", handout.written())
 def test_the_points_are_those_of_the_grader(name):
-    arguments = SimpleNamespace(build=BUILD, only="", seed=1, kernel=False)
+    arguments = SimpleNamespace(build=BUILD, only="", seed=1, plan="", kernel=False)
     scores = grade.Grade(labs.lab(name), None, arguments).scores()
     want = [(layer, f"{round(of, 1):g}") for layer, _, of in scores]
     rows = re.findall(r"^\| (\w+) \| ([\d.]+) \|", section(name, "Points"), re.M)

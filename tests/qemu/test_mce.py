@@ -71,7 +71,7 @@ def server(cpus, asked):
             assert injected(qmp) == ["inject"] * (
                 len(asked) + (cpus - 1) * asked.count("broadcast")
             )
-            qmp("cont")
+            qmp.go_on()
 
     return serve
 

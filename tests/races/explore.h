@@ -100,4 +100,23 @@ void explore_random(u64 seed, u64 max, struct explore_report *rep);
  */
 bool explore_shrink(struct explore_report *rep, char *text, size_t size);
 
+/* ---- fiber_explore.c ---- */
+
+struct explore_options {
+	bool json;   /* a line for each set, and not text */
+	bool random; /* by @seed */
+	u64 seed, max;
+	const char *setup, *plan; /* of operations; the one schedule to run, or NULL */
+	enum iso_policy policy;   /* of operations */
+};
+/*
+ * Run the set of this name, all of them, or operations: "free(P) | offline(P)=0".  False: a
+ * schedule has failed, or there is a mistake, which has been said.
+ */
+bool explore_named(const char *name, const struct explore_options *o);
+/* Print the names of the sets. */
+void explore_list(void);
+/* For explore_goes_on: prints a line. */
+void explore_say_alive(void);
+
 #endif

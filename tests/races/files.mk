@@ -18,6 +18,7 @@ FIBER_SRCS += tests/races/fiber_main.c
 FIBER_SRCS += tests/races/fiber_step.c
 FIBER_SRCS += tests/races/fiber_memory.c
 FIBER_SRCS += tests/races/explore.c
+FIBER_SRCS += tests/races/fiber_explore.c
 FIBER_SRCS += tests/races/shrink.c
 FIBER_SRCS += tests/races/matrix.c
 FIBER_SRCS += tests/races/matrix_rows.c

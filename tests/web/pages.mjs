@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // pages.mjs: the pages in headless Chromium, as a reader uses them.
 //
-// node tests/web/pages.mjs BUILD [quick]: needs playwright-core in BUILD/web-test, and Chromium.
+// node tests/web/pages.mjs BUILD [quick]: needs in BUILD/web-test playwright-core and the unpacked
+// archive, and Chromium.
 // Screenshots of each page at two sizes and in both schemes go to BUILD/web-test/.
 import { createRequire } from "node:module";
 import { createServer } from "node:http";
@@ -9,8 +10,8 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 
 const build = path.resolve(process.argv[2]);
-const root = path.join(build, "web");
 const shots = path.join(build, "web-test");
+const root = path.join(shots, "quarry-web");
 const { chromium } = createRequire(path.join(shots, "x.js"))("playwright-core");
 const TYPES = {
   ".html": "text/html",
