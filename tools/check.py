@@ -3,11 +3,12 @@
 """Build the hosted test program in each of its builds, run all suites in each, count; `make check`.
 
 Usage: tools/check.py [--build DIR] [--only NAME,...] [--seed N] [--jobs N]
-                      [--suite SUITE[.TEST],...] [--fail-fast]
+                      [--suite SUITE[.TEST],...] [--fail-fast] [--watch]
 
 One build runs as several processes, which have some suites each.  With --suite or --fail-fast one
 build is made and run after the other, "plain" first: those that have the suites.  --fail-fast stops
-at the first test that fails.
+at the first test that fails.  --watch runs what a saved file concerns, in the build "plain" or
+those of --only, again and again (tools/check_watch.py).
 """
 import argparse
 import os
@@ -334,6 +335,7 @@ def main():
     parser.add_argument("--only", help="builds, with commas: " + ",".join(BUILDS))
     parser.add_argument("--suite", help="suites, and tests SUITE.TEST, with commas")
     parser.add_argument("--fail-fast", action="store_true", help="stop at the first failure")
+    parser.add_argument("--watch", action="store_true", help="again when a source is saved")
     parser.add_argument("--seed")
     parser.add_argument(
         "--jobs", type=int, help="processes of each build; without it one for a core, and one more"
@@ -346,6 +348,10 @@ def main():
     unknown = [w for w in wanted if not builds_of(w.split(".")[0])]
     if unknown:
         parser.error(f"no suite {', '.join(unknown)}; tools/suites.py contract lists names")
+    if args.watch:
+        import check_watch  # it imports this
+
+        check_watch.watch(args.build, only, args.seed, wanted, args.fail_fast)
     counts = Counts()
     start = time.monotonic()
     if wanted or args.fail_fast:

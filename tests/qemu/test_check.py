@@ -2,6 +2,7 @@
 """`make check`: a failure is named at once, and neither a test that does not end nor a process that
 ends early keeps the other suites from running."""
 import os
+import pathlib
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ import subprocess
 import pytest
 
 import check
+import check_watch
 import outer_make
 import qemu
 import watchdog
@@ -195,3 +197,79 @@ def test_the_suggested_edit_is_caught_by_the_tests_named(name):
         os.killpg(proc.pid, 9)
         proc.wait()
     assert tuple(seen) == named
+
+
+def lines_until(stream, pattern):
+    """The lines that a program prints, up to one that matches."""
+    said = []
+    for line in stream:
+        said.append(line)
+        if re.search(pattern, line):
+            return "".join(said)
+    raise AssertionError("it ended: " + "".join(said))
+
+
+def test_a_saved_source_has_its_suites_run(name):
+    """WATCH=1: the suite that was asked for; a failure ends nothing."""
+    folder = os.path.join(qemu.BUILD, "qemu", name)
+    sources(folder)
+    waits = "^waiting for a source to be saved"
+    proc = subprocess.Popen(
+        ["make", "check", "WATCH=1", "SUITE=free_map"],
+        cwd=folder,
+        env=outer_make.env(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+    def saved(path, old, new):
+        file = pathlib.Path(folder, path)
+        file.write_text(file.read_text().replace(old, new, 1))
+        return lines_until(proc.stdout, waits)
+
+    try:
+        assert " 0 failed" in lines_until(proc.stdout, waits)
+        test = "tests/host/test_free_map.c"
+        said = saved(test, "\tEXPECT", "\tEXPECT(t, !t);\n\tEXPECT")
+        assert f"saved: {test}; suites: free_map\n" in said
+        assert "FAILED hosted plain: free_map." in said
+        assert " 0 failed" in saved(test, "\tEXPECT(t, !t);\n", "")
+    finally:
+        os.killpg(proc.pid, 9)
+        proc.wait()
+
+
+def test_a_file_without_suites_concerns_all():
+    has = {"free_map", "buddy"}
+    assert check_watch.concerned(["tests/host/test_free_map.c"], has) == ["free_map"]
+    assert "free_map" in check_watch.concerned(["mm/free_map.c"], has)
+    assert check_watch.concerned(["tests/host/test_free_map.c", "tests/files.mk"], has) == []
+    assert check_watch.concerned(["mm/gone.c"], has) == []
+
+
+def test_a_commit_is_formatted(tmp_path):
+    """By the hook, which a part of a file that is not committed keeps from it."""
+
+    def git(*words, status=0):
+        done = subprocess.run(["git", *words], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == status, done.stderr
+        return done.stdout
+
+    shutil.copytree(os.path.join(qemu.ROOT, "tools"), tmp_path / "tools")
+    for folder in ("tests/mutants", "tests/fuzz/planted"):
+        (tmp_path / folder).mkdir(parents=True)
+    shutil.copy(os.path.join(qemu.ROOT, ".clang-format"), tmp_path)
+    git("init", "-q")
+    for line in ("user.name a", "user.email a@b", "core.hooksPath tools/hooks"):
+        git("config", *line.split())
+    (tmp_path / "a.c").write_text("int  a ;\n")
+    git("add", "a.c")
+    git("commit", "-q", "-m", "a")
+    assert git("show", "HEAD:a.c") == "int a;\n"
+    (tmp_path / "a.c").write_text("int  b ;\n")
+    git("add", "a.c")
+    (tmp_path / "a.c").write_text("int  b ;\nint  c ;\n")
+    git("commit", "-q", "-m", "b", status=1)
+    assert git("show", "HEAD:a.c") == "int a;\n"

@@ -305,7 +305,7 @@ def test_what_is_no_file_of_the_submission_is_not_read(tmp_path, instead):
     tree = tmp_path / "tree"
     submission.write(LAB, "reference", str(tree))
     instead(tree, secret)
-    arguments = type("A", (), {"build": BUILD, "only": "", "seed": 1, "kernel": False})
+    arguments = type("A", (), {"build": BUILD, "only": "", "seed": 1, "kernel": False, "plan": ""})
     arguments.tree = str(tree)
     one = grade.Grade(labs.lab(LAB), str(tree), arguments)
     one.run()
@@ -322,7 +322,7 @@ def test_what_is_no_file_of_the_submission_is_not_read(tmp_path, instead):
 def test_a_file_that_is_not_handed_in_is_this_trees(tmp_path):
     submission.write(LAB, "reference", str(tmp_path))
     (tmp_path / "mm/free_map.c").unlink()
-    arguments = type("A", (), {"build": BUILD, "only": "model.one_block", "seed": 1})
+    arguments = type("A", (), {"build": BUILD, "only": "model.one_block", "seed": 1, "plan": ""})
     arguments.kernel, arguments.tree = False, str(tmp_path)
     one = grade.Grade(labs.lab(LAB), str(tmp_path), arguments)
     one.run()

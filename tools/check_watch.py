@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: MIT
+"""Run suites again whenever a source is saved: `make check WATCH=1`, for tools/check.py.
+
+The suites are those that were asked for, or those that the saved file names: a test's own, and of
+another file the ones after "Tests:" in its head.  A file that names none concerns all of them.
+"""
+import os
+import sys
+import time
+
+sys.dont_write_bytecode = True  # nothing outside the build directory
+import check
+import suites
+
+ROOMS = ("arch", "demo", "drivers", "include", "kernel", "labs", "mm", "tests")
+KINDS = (".c", ".h", ".mk")
+LOOK = 0.3  # seconds between two looks
+BUILDS = ["plain"]  # without ONLY=
+
+
+def times():
+    """{path: when it was saved}, of all sources."""
+    found = {}
+    for room in ROOMS:
+        for folder, _, names in os.walk(os.path.join(suites.ROOT, room)):
+            for name in names:
+                path = os.path.join(folder, name)
+                if name.endswith(KINDS) and os.path.isfile(path):
+                    found[os.path.relpath(path, suites.ROOT)] = os.stat(path).st_mtime_ns
+    return found
+
+
+def saved(before):
+    """Wait until a source is saved, comes or goes, and none does any more: (paths, times)."""
+    last, now = before, times()
+    while now == before or now != last:
+        time.sleep(LOOK)
+        last, now = now, times()
+    return sorted(p for p in {*before, *now} if before.get(p) != now.get(p)), now
+
+
+def named_by(path):
+    """The suites that one file names, its own or in its head; none if it has gone."""
+    try:
+        with open(os.path.join(suites.ROOT, path), encoding="utf-8", errors="replace") as f:
+            own = suites.names_in(f.read())
+        return own or set(suites.named_in(path))
+    except FileNotFoundError:
+        return set()
+
+
+def concerned(paths, has):
+    """The suites, of those that the programs have, that saved files concern; none: all."""
+    named = [named_by(path) & has for path in paths]
+    return sorted(set().union(*named)) if all(named) else []
+
+
+def programs_have(build, only):
+    """The suites of the programs that are there."""
+    programs = [os.path.join(build, f"host-{name}", "check") for name in only]
+    built = [check.all_suites(program) for program in programs if os.path.exists(program)]
+    return set().union(*built)
+
+
+def watch(build, only, seed, wanted, fail_fast):
+    """Until Ctrl-C."""
+    only, before, now = only or BUILDS, times(), wanted
+    while True:
+        counts, start = check.Counts(), time.monotonic()
+        check.check_some(counts, build, only, seed, now, fail_fast)
+        counts.close("hosted", start)
+        print("waiting for a source to be saved; Ctrl-C ends this", flush=True)
+        paths, before = saved(before)
+        suites.suites.cache_clear()
+        now = wanted or concerned(paths, programs_have(build, only))
+        print(f"\nsaved: {' '.join(paths)}; suites: {' '.join(now) or 'all'}", flush=True)
