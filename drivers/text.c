@@ -194,8 +194,8 @@ static void move_to(struct text *t, u32 row, u32 column)
 }
 
 /*
- * Erase (ED, EL) from the cursor on, up to and including it, or all, of the cells from @start to
- * @end.
+ * Erase cells from @start to @end (ED, EL). @which is 0: from the cursor on; 1: up to the cursor
+ * and including it; 2: all.
  */
 static void erase_part(struct text *t, u32 which, u32 start, u32 end)
 {

@@ -46,8 +46,8 @@ static void unlist(struct runq *rq, struct share *s) REQUIRES(rq->lock)
 }
 
 /*
- * Does another share have its turn?  An interrupted share keeps its turn, so the ring has not gone
- * round.
+ * Is it the turn of a share other than @s?  That share keeps its turn even if @s interrupts it, so
+ * the ring is not complete.
  */
 static bool in_turn(const struct runq *rq, const struct share *s) REQUIRES(rq->lock)
 {

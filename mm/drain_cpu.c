@@ -56,8 +56,8 @@ static bool some_zones(const struct drain_request *req, struct pcp *pcp, u8 *id)
 }
 
 /*
- * Do one piece of the work that @req requests from this CPU. *@id is the next zone if it concerns
- * all zones; NULL: the round's own position.  Returns false if work remains.
+ * Do one piece of the work that @req requests from this CPU. For all zones, *@id is the next one;
+ * without @id it is pcp->round_zone. Returns false if work remains.
  */
 static bool drain_piece(const struct drain_request *req, u8 *id)
 {

@@ -21,9 +21,9 @@ void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr) EXC
 void lru_replace_pages(struct memory *mem, struct page **old, struct page **new, unsigned nr)
     EXCLUDES(lru_class);
 /*
- * isolate_lru_page - take an object's page that a scanner found at @pfn.  Returns 0, and it is
- * ISO_MIG with one more reference; -EAGAIN it is none just now, or has too many; -EBUSY pinned.
- * Locks: lru.
+ * isolate_lru_page - take an object's page that a scanner found at @pfn.  Returns 0: the page is
+ * ISO_MIG, with one more reference; -EAGAIN: it has no object just now, or too many references;
+ * -EBUSY: it is pinned or broken. Locks: lru.
  */
 int isolate_lru_page(struct memory *mem, pfn_t pfn) must_check;
 /*

@@ -34,8 +34,8 @@ enum poison_verdict {
  */
 enum poison_verdict poison_look(struct poison_request *r, int *err) EXCLUDES(zone_class);
 /*
- * The page is out of everybody's reach, and the isolation's reference ours: it is retired, or will
- * be by the last put.
+ * Retire a page that no other code can find any more; the isolation's reference is ours. If there
+ * are other references, the page is only flagged, and the last put retires it.
  */
 void poison_retire(struct poison_request *r) EXCLUDES(zone_class);
 

@@ -32,8 +32,8 @@ static u64 get(u64 index, u64 *page)
 }
 
 /*
- * Is the page from word @i on of the version before?  Then it is taken while a task is writing it,
- * or one has been killed over that; it cannot be kept as one number.
+ * Does the page have the previous version from word @i on? Then a task is writing it, or was killed
+ * while it wrote: the page cannot be kept as one number.
  */
 static bool half_written(const u64 *page, u64 index, u64 i)
 {

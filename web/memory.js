@@ -39,6 +39,7 @@ let at = 0;
 let chosen = 504;
 let cpu = 0;
 const drawn = new Map(); // pageblocks, by number
+let zones = []; // elements of each
 let asked = 0; // a number for each run, so that an old one's answer is not taken
 
 const span = (pfn, pages) => (pages > 1 ? `pages ${pfn} to ${pfn + pages - 1}` : `page ${pfn}`);
@@ -127,41 +128,46 @@ function cache(zone, number) {
   );
 }
 
+// A zone without what changes in it.
+function makeZone(zone) {
+  const parts = {
+    head: h("h2", {}),
+    caches: h("p", { class: "caches" }),
+    blocks: h(
+      "div",
+      { class: "pageblocks" },
+      Array.from({ length: (zone.end - zone.start) / BLOCK }, () => h("div", {})),
+    ),
+  };
+  const all = { "aria-label": `Zone ${zone.name}` };
+  return { ...parts, element: h("section", all, parts.head, parts.caches, parts.blocks) };
+}
+
+function drawZone(state, zone, { head, caches, blocks }) {
+  const free = ` ${zone.free} of ${zone.end - zone.start} pages free; `;
+  const marks = `watermarks ${zone.marks.join(", ")}`;
+  head.replaceChildren(`Zone ${zone.name}`, h("small", {}, free, marks));
+  caches.replaceChildren(
+    zone.off ? "caches off: " : "caches: ",
+    ...zone.caches.map((_, i) => cache(zone, i)),
+  );
+  [...blocks.children].forEach((old, i) => {
+    const now = pageblock(state, zone.start / BLOCK + i);
+    if (now !== old) old.replaceWith(now);
+  });
+}
+
+// Elements that stay are not laid out again.
 function drawZones(state) {
   const focused = document.activeElement?.dataset?.pfn !== undefined;
-  $("zones").replaceChildren(
-    ...state.zones.map((zone) =>
-      h(
-        "section",
-        { "aria-label": `Zone ${zone.name}` },
-        h(
-          "h2",
-          {},
-          `Zone ${zone.name}`,
-          h(
-            "small",
-            {},
-            ` ${zone.free} of ${zone.end - zone.start} pages free; `,
-            `watermarks ${zone.marks.join(", ")}`,
-          ),
-        ),
-        h(
-          "p",
-          { class: "caches" },
-          zone.off ? "caches off: " : "caches: ",
-          zone.caches.map((_, i) => cache(zone, i)),
-        ),
-        h(
-          "div",
-          { class: "pageblocks" },
-          Array.from({ length: (zone.end - zone.start) / BLOCK }, (_, i) =>
-            pageblock(state, zone.start / BLOCK + i),
-          ),
-        ),
-      ),
-    ),
-  );
-  $("zones").append(h("p", { class: "caches" }, LEGEND));
+  if (!zones.length) {
+    zones = state.zones.map(makeZone);
+    $("zones").replaceChildren(
+      ...zones.map((zone) => zone.element),
+      h("p", { class: "caches" }, LEGEND),
+    );
+  }
+  state.zones.forEach((zone, i) => drawZone(state, zone, zones[i]));
   if (focused) $("zones").querySelector(".slot.chosen").focus();
 }
 
@@ -310,7 +316,8 @@ function draw() {
 
 // ---- what is done ----
 
-async function play() {
+// All of them; with @follow the page that the last one gave is chosen.
+async function play(follow = false) {
   const mine = ++asked;
   const { out, error } = await run(module, [`--memory=${operations.join("; ")}`]);
   if (mine !== asked) return;
@@ -321,6 +328,7 @@ async function play() {
   const bad = operations.length >= states.length;
   if (bad) operations = operations.slice(0, states.length - 1);
   at = Math.min(at, operations.length);
+  if (follow && states[at]?.result === "0") chosen = states[at].pfn;
   writeAddress();
   draw();
   if (last.wrong) $("said").textContent = `Operation ${last.wrong} cannot be read.`;
@@ -330,9 +338,7 @@ async function play() {
 async function perform(what) {
   operations = [...operations.slice(0, at), `${cpu} ${what}`];
   at = operations.length;
-  await play();
-  const state = states[at];
-  if (/^alloc/.test(what) && state?.result === "0") choose(state.pfn);
+  await play(/^alloc/.test(what));
 }
 
 function choose(pfn) {

@@ -243,10 +243,10 @@ void arch_backtrace_self(void)
 }
 
 /*
- * CPUs are asked one by one, so that their lines do not mix; each gets 100 ms to answer, and
- * NMI_LOOKS checks: the clock advances even while a busy host runs none of an emulator's CPUs.
- * Only one CPU asks at a time, or it could take answers meant for another; a panic does not wait
- * for that.
+ * CPUs are asked one by one, so that their lines do not mix. Each has 100 ms to answer and at least
+ * NMI_LOOKS checks: on a busy host the clock may advance while an emulated CPU does not run. Only
+ * one CPU asks at a time, or it could take answers meant for another; in a panic a CPU asks without
+ * waiting for its turn.
  */
 static void ask_others(struct cpu *self)
 {

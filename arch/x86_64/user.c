@@ -294,10 +294,10 @@ static void page_fault(const struct trap_frame *f)
 	if (f->error & PF_RESERVED)
 		panic("page fault: reserved bit set in a table of a user address, %016lx", va);
 	/*
-	 * The CPU itself accessed a descriptor, and none of the kernel's tables can be missing:
-	 * ring 3 has found a way to name another address.  Even if the fault were served, the CPU
-	 * might repeat it for ever.  (QEMU reads the stack in this way in a far return, and with
-	 * SMAP it does.)
+	 * The CPU itself accessed a descriptor. The kernel's tables are always present, so ring 3
+	 * has made the CPU look elsewhere. If the fault were served, the CPU might still repeat it
+	 * for ever. (In QEMU a far return reads the stack like this, and with SMAP repeats it for
+	 * ever.)
 	 */
 	if (!(f->error & PF_USER)) {
 		ksnprintf(what, sizeof(what), "page fault: %s of %016lx by the CPU itself",

@@ -76,8 +76,9 @@ struct account *account_current(void);
 struct account *account_use(struct account *account);
 
 /*
- * The account of the head of its family: of a task that the first task has started, which is two
- * below account_all; or its own, if it has none.
+ * The account at the head of @account's family: its ancestor, or itself, two levels below
+ * account_all (of a task that the first task has started). An account above that level is its own
+ * head.
  */
 struct account *account_family(struct account *account);
 /* Is @account @top, or a descendant of it? */

@@ -11,13 +11,13 @@ int drain_isolated_pages(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class)
 /*
  * start_isolate_page_range - let no page of [start, start + nr) be allocated any more.  Under
  * ISO_DISABLE the caller has disabled the zone's caches; each pageblock is scanned for what cannot
- * move and its bit set in one lock hold.  Under ISO_PRECISE the bits are set, one forced round
- * follows, and then comes the scan; ISO_REDRAIN drains only the CPUs that seem to hold pages, so
- * that the caller must drain again until the range is free.  Free pages leave the lists; allocated
- * ones stay where they are.  Returns 0; -EINVAL bad range or, under ISO_DISABLE, caches on; -EBUSY
- * a pageblock is isolated already, or holds something that cannot move (fail says which page);
- * -EDEADLK context.  On an error nothing is changed.  Context: thread, may sleep.  Locks: zone;
- * ISO_PRECISE also cpu_hotplug shared, pcp_ctl.
+ * move and its bit set in one lock hold.  Under ISO_PRECISE all bits are set, one drain round asks
+ * every CPU, and then comes the scan. ISO_REDRAIN does the same, but asks only the CPUs that seem
+ * to hold pages: the caller must drain again until the range is free.  Free pages leave the lists;
+ * allocated ones stay where they are.  Returns 0; -EINVAL bad range or, under ISO_DISABLE, caches
+ * on; -EBUSY a pageblock is isolated already, or holds something that cannot move (fail says which
+ * page); -EDEADLK context.  On an error nothing is changed.  Context: thread, may sleep.  Locks:
+ * zone; but for ISO_DISABLE also cpu_hotplug shared, pcp_ctl.
  */
 int start_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr,
     enum iso_policy policy, struct mm_fail *fail) must_check EXCLUDES(pcp_ctl_class, zone_class);

@@ -41,8 +41,8 @@ void arch_cpu_park(const u32 *word, u32 until);
  */
 void arch_cpu_unpark(unsigned cpu);
 /*
- * Start CPU @id, which runs nothing, as at boot; false: it did not start, and runs nothing.
- * Thread.
+ * Start CPU @id, which is stopped, in the same way as at boot. False: it did not start, and is
+ * still stopped. Thread.
  */
 bool arch_cpu_start(unsigned id);
 /*
@@ -98,9 +98,10 @@ struct pcp *arch_cpu_pcp(unsigned cpu);
 /* ---- memory that is added and removed: its arrays, its bytes (for kernel/memory_arrays.c) ---- */
 
 /*
- * Map zeroed pages at [@va, @va + @len) of an array, where none are mapped yet.  0; -ENOMEM, when
- * some may be mapped.  And unmap and free them; the addresses then read as zeros.  Whole pages of 4
- * KiB.  At return no CPU has an old TLB entry.  Context: thread, may sleep, cpu_hotplug not held.
+ * arch_array_grow maps zeroed pages of an array wherever [@va, @va + @len) has none. 0; -ENOMEM:
+ * some may have been mapped. arch_array_shrink unmaps and frees them; the addresses then read as
+ * zeros. Whole pages of 4 KiB. At return no CPU has an old TLB entry. Context: thread, may sleep,
+ * cpu_hotplug not held.
  */
 int arch_array_grow(uintptr_t va, size_t len) must_check;
 void arch_array_shrink(uintptr_t va, size_t len);

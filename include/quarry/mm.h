@@ -247,12 +247,12 @@ struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
     must_check EXCLUDES(zone_class);
 
 /*
- * free_pages - free a block that no other code can find: state ALLOC, one reference, that order.
- * @page: a descriptor of that memory, or NULL; mem_free_pages also refuses those of other memories.
- * Returns 0; -EINVAL, and the page is reported, counted and left where it is, if it is anything
- * else (double free, wrong order, never allocated, still pinned, no such page).  With badpage=panic
- * it panics instead.  Two frees of one page at the same moment are found when the page is next
- * taken, and panic.  Context: any.  Locks: zone lock when the cache is full or off.
+ * free_pages - free a block that no other code can find.  It must have state ALLOC, one reference
+ * and @order. @page: a descriptor of the kernel's memory; mem_free_pages also refuses those of
+ * other memories. Returns 0; -EINVAL for anything else (NULL, double free, wrong order, never
+ * allocated, still pinned): such a page is reported, counted and left where it is, or with
+ * badpage=panic the kernel panics. Two frees of one page at the same moment are found when the page
+ * is next taken, and panic. Context: any. Locks: zone lock when the cache is full or off.
  */
 static always_inline int free_pages(struct page *page, unsigned order) EXCLUDES(zone_class);
 int mem_free_pages(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);

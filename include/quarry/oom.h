@@ -13,11 +13,11 @@
 /*
  * memory_set_oom - install the OOM killer @kill.  It chooses a victim, prints the table that it
  * chose from, and ends the victim: its threads get mm_task.reserve, so that they need not wait for
- * memory to exit.  Its number is mem->oom.going during the call.
- * Returns true if a victim is exiting; false if there is none to choose, and the allocation fails;
- * or if memory_oom_outdated(): then the allocation starts over.  Called in a thread that allocates
- * (order @order, flags @gfp), which may be the victim's, one call at a time for each memory.  It
- * may sleep, but not allocate, nor make a cross-call.  NULL: no task is ever killed.
+ * memory to exit.  During the call mem->oom.going is the victim's number.  @kill returns true if a
+ * victim is exiting. It returns false if there is none to choose: the allocation fails, or starts
+ * over if memory_oom_outdated(). It is called in a thread that allocates (order @order, flags
+ * @gfp), which may be the victim's, one call at a time for each memory.  It may sleep, but not
+ * allocate, nor make a cross-call.  NULL: no task is ever killed.
  */
 void memory_set_oom(struct memory *mem,
     bool (*kill)(struct memory *mem, gfp_t gfp, unsigned order, void *arg), void *arg);

@@ -341,8 +341,8 @@ static inline void rwsem_unlock_shared(struct rwsem *s) RELEASE_SHARED(s) NO_LOC
 }
 
 /*
- * The outer ranks once more, for clang (lock_attr.h); cpu_hotplug, declared below, stands for its
- * own rank.
+ * The order of the locks that mm/ takes by class, once more for clang (lock_attr.h); mem_adding is
+ * the outermost, and cpu_hotplug, declared below, stands for its own rank.
  */
 extern struct rwsem cpu_hotplug;
 extern struct lock_class mem_adding_class;

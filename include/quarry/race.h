@@ -7,10 +7,10 @@
 
 /*
  * Run the scripts in @names (separated by commas; or "all"), and print each one's trace between the
- * lines "race: begin NAME" and "race: end NAME OUTCOME".  True if each ended as its file expects of
- * the correct code.  With race_seed=N or N-M on the command line: in the orders derived from these
- * seeds; with race_step=MOVES: step through the first one, after these moves.  Context: the boot
- * thread.
+ * lines "race: begin NAME" and "race: end NAME OUTCOME".  True if each ended with the outcome that
+ * its file states for the correct code. race_seed=N or N-M on the command line: run each in the
+ * orders derived from these seeds; race_step=MOVES: make these moves in the first script, then step
+ * through it by keys.  Context: the boot thread.
  */
 bool race_boot(const char *names);
 /* Step through the script @name by keys from the console.  Context: a thread without other work. */

@@ -159,8 +159,8 @@ void oom_init(void);
 
 /*
  * Run the program @name as the first task, with a capability to start others and these arguments.
- * Wait for its end, and end all tasks that are left.  Prints the result; true if it exited with 0
- * and no task is left.
+ * Wait for its end, end all other tasks, print the result. True if it exited with 0, and all tasks
+ * have ended and released all that they had.
  */
 bool user_run(const char *name, u64 arg0, u64 arg1);
 

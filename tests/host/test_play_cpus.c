@@ -313,8 +313,8 @@ static void all_cpus_start_by_one_broadcast(struct ktest *t)
 }
 
 /*
- * A CPU that has not started after 200 us gets another interrupt; one that comes within five
- * seconds then counts.
+ * A CPU that has not started after 200 us gets another interrupt. If it starts within five seconds
+ * of that, it counts.
  */
 static void late_cpus_get_a_second_start_up_interrupt(struct ktest *t)
 {

@@ -241,8 +241,8 @@ static bool all_idle(void)
 }
 
 /*
- * Bring back CPUs that the play took down, unless the lock is held for ever: waiters for an
- * answer of one that was offline get it then.
+ * Bring back the CPUs that the script took down: roles that wait for an answer of such a CPU then
+ * get it. Not if cpu_hotplug is held, which may be for ever.
  */
 static void bring_up(const cpumask_t *were_online)
 {

@@ -96,8 +96,8 @@ void step_point(struct role *r, const char *name)
 	irqflags_t flags;
 
 	/*
-	 * Between operations its thread may stand for the idle thread of a CPU that goes down or
-	 * comes up.
+	 * Between operations the role's thread may act as the idle thread of a CPU that goes down
+	 * or comes up: do not stop it.
 	 */
 	if (!READ_ONCE(r->running) && !arch_in_interrupt())
 		return;

@@ -48,8 +48,9 @@ static void measure(void *arg)
 	u64 pm_ns, slack = ~0ULL;
 
 	/*
-	 * The tightest round.  Not one in which the timer has begun again: then it shows more than
-	 * before, or, if the host let this CPU stand still, a period or more has passed.
+	 * Use the round with the least slack. Skip a round in which the timer began again: it then
+	 * shows more than before, or a period or more has passed while the host let this CPU stand
+	 * still.
 	 */
 	for (i = 0; i < 200 && slack >= ROUND_NS / 200; i++) {
 		struct clocks first = read_clocks(), last;

@@ -177,8 +177,8 @@ static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 }
 
 /*
- * A module in a domain of its own, which the memory has merged with node 0's; the domain behind the
- * last is unknown.
+ * Two domains are known and the memory has one node, so modules of both belong to node 0. The
+ * module of a third domain is refused.
  */
 static void merged_nodes_accept_dimms_of_each(struct ktest *t)
 {

@@ -241,8 +241,8 @@ static void page_flagged_before_counts_once(struct ktest *t)
 }
 
 /*
- * Its object has lost its last reference, and is about to drop its pages: setting the flag
- * retires the page.
+ * The page's object has lost its last reference and is about to drop its pages. The failure only
+ * flags the page; the drop retires it.
  */
 static void dying_object_drops_its_broken_page(struct ktest *t)
 {

@@ -217,8 +217,8 @@ static void frees_in_other_zones_do_not_keep_a_request_waiting(struct ktest *t)
 }
 
 /*
- * A zone in which only lent pages are free, @nr of them, and only such a page could be dropped: of
- * no use to a request that cannot move.
+ * In the zone only lent pages (@nr) are free, and only such a page could be dropped. A request that
+ * is not for movable memory can use neither.
  */
 static void fail_beside_lent_pages(struct ktest *t, unsigned long nr)
 {
