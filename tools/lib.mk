@@ -48,7 +48,7 @@ $(B)/lib/settings: always
 
 $(LIB_OBJS): $(B)/lib/%.o: % $(B)/lib/settings
 	$(call say,LIBCC,$<)
-	$(Q)mkdir -p $(@D) && $(LIBCC) $(LIB_FLAGS) $(frame_limit) -MMD -MP -c $< -o $@
+	$(Q)mkdir -p $(@D) && $(CCACHE) $(LIBCC) $(LIB_FLAGS) $(frame_limit) -MMD -MP -c $< -o $@
 $(B)/lib/plain.a: $(LIB_OBJS)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 $(B)/libquarry-mm.a: $(B)/lib/plain.a tools/lib.py
@@ -58,7 +58,7 @@ $(B)/libquarry-mm.a: $(B)/lib/plain.a tools/lib.py
 
 $(B)/use/%.o: % $(B)/libquarry-mm.a
 	$(call say,USECC,$<)
-	$(Q)mkdir -p $(@D) && $(LIBCC) $(USE_FLAGS) \
+	$(Q)mkdir -p $(@D) && $(CCACHE) $(LIBCC) $(USE_FLAGS) \
 		$(if $(filter examples/% %/main.c %check.c %calls.c %threads.c,$<),,$(HOST_USE)) \
 		-MMD -MP -c $< -o $@
 define use_program

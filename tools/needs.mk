@@ -40,5 +40,6 @@ endif
 # Sources that another tree has compiled already are not compiled again: ccache, where there is one
 # that works here.  CCACHE= does without.
 CCACHE ?= $(shell ccache -s > /dev/null 2>&1 && echo ccache)
+export CCACHE
 export CCACHE_BASEDIR := $(CURDIR)
 export CCACHE_NOHASHDIR := 1
