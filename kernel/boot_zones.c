@@ -126,7 +126,7 @@ static bool node_spans(
 
 /* ---- zones ---- */
 
-/* The end of the first @pages of RAM from @start on; @end at most. */
+/* Where the first @pages pages of RAM from @start on end; at most @end. */
 static pfn_t behind_ram(const struct boot_machine *m, pfn_t start, pfn_t end, unsigned long pages)
 {
 	struct ram_run run;

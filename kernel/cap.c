@@ -239,7 +239,7 @@ s64 cap_reserve(struct cap_table *t)
 	return cap_install(t, &reserved);
 }
 
-/* A reserved slot gets its capability, or is free again. */
+/* Put @cap into a reserved slot; CAP_NONE: free the slot again. */
 static always_inline void fill(struct cap_table *t, s64 handle, const struct cap *cap)
     REQUIRES(task_class)
 {
@@ -259,7 +259,7 @@ void cap_fill(struct cap_table *t, s64 handle, const struct cap *cap)
 	task_unlock(&t->lock);
 }
 
-/* 0; -EMFILE: neither. */
+/* Reserve two slots.  0; -EMFILE: none is reserved. */
 static int reserve_two(struct cap_table *t, s64 handle[2]) REQUIRES(task_class)
 {
 	const struct cap none = {.kind = CAP_NONE};
@@ -289,7 +289,7 @@ int cap_lookup_and_reserve(struct cap_table *t, u64 handle, enum cap_kind kind, 
 	return err;
 }
 
-/* Take the reply out of @slot and reserve two slots, of which it is one unless it is retired. */
+/* Take the reply out of @slot and reserve two slots; @slot is one of them unless it is retired. */
 static int exchange(struct cap_table *t, struct cap_slot *slot, struct cap *call, s64 handle[2])
     REQUIRES(task_class)
 {

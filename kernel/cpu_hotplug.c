@@ -88,9 +88,10 @@ static void stop_here(struct cpu *cpu)
  * lock.
  *
  * Then the capacities, from the depths (depth ? 0 : limit).  Under cpu_hotplug no disable or enable
- * runs, so a zone whose caches are off starts off here.  Were the CPU online before, a disable
- * could reach it, get its answer, and then this code would turn the cache on.  Then interrupts, and
- * the online bit last: a sender that reads the bit may call at once, and waits for an answer.
+ * runs, so a zone whose caches are off starts off here.  If the CPU were online before that, a
+ * disable could reach it and get its answer, and then this code would turn the cache on. Interrupts
+ * come next, and the online bit last: a sender that reads the bit may call at once and waits for an
+ * answer.
  */
 static bool start_here(struct cpu *cpu)
 {
@@ -207,11 +208,10 @@ bool cpu_wait_online(unsigned cpu, u64 ns)
 }
 
 /*
- * The threads leave while the CPU still answers: one may be inside a call of its own, or hold a
- * mutex that another thread waits for.  Then the online bit is cleared.  Then smp_wait_senders
- * waits for the senders that saw it, which may hold locks needed by waiters for cpu_hotplug.  A
- * sender that does not end its call in time is left behind: its later requests to this CPU are
- * withdrawn.
+ * The threads leave while the CPU still answers: a thread may be in a call of its own, or hold a
+ * mutex that another thread waits for. Next the online bit is cleared. Then smp_wait_senders waits
+ * for senders that saw the bit; they may hold locks needed by waiters for cpu_hotplug.  A sender
+ * that does not end its call in time is left behind: its later requests to this CPU are withdrawn.
  */
 static int take_down(unsigned cpu)
 {
@@ -266,8 +266,8 @@ static int bring_up(unsigned cpu)
 		return -EIO;
 	}
 	/*
-	 * The CPU is in its last steps and waits for nothing.  It is half online, so it cannot be
-	 * parked.
+	 * The CPU is in the last steps of its start, and no step waits. It is partly online, so it
+	 * cannot be parked.
 	 */
 	if (!wait_until(&changed, is_up, c, smp_timeout_ns * TURN_FACTOR))
 		panic("cpu: CPU %u stopped half-way up", cpu);

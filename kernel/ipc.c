@@ -9,13 +9,14 @@
  *
  * Owns:       struct endpoint, struct ipc_call.
  * Locks:      the endpoint's (RANK_TASK): its queue, its receivers, and state and message of each
- *             call made at it.  A sleeper to which a CPU was passed needs no lock for what it got.
+ *             call made at it.  A sleeper to which a CPU was passed needs no lock to read its
+ *             message.
  * Invariants: a call is on its endpoint's queue exactly while it is QUEUED.
  *             A record has two references at most: its thread's and, from TAKEN on, the receiver's.
- *             So it lives until both have released it, in either order; and its thread uses it
- *             again only when it has no other reference.
- *             A record names its caller's message, on that thread's stack, while the call is QUEUED
- *             or TAKEN: the caller leaves ipc_call only after it is DONE or LEFT.
+ *             So the record lives until both have released it, in either order; the thread uses it
+ *             again only when the receiver's reference is gone.
+ *             While a call is QUEUED or TAKEN, its record points to a message on the caller's
+ *             stack: the caller leaves ipc_call only when the call is DONE or LEFT.
  *             No receiver is on the list while a call is queued, nor once it has got a call.
  *             An endpoint without receivers has no queue.
  * Tests:      ipc, tests/fiber/explore_threads.c.
@@ -59,10 +60,10 @@ struct receiver {
 struct endpoint {
 	struct cap_object cap; /* c */
 	struct spinlock lock;
-	struct account *account;                              /* c, a reference */
-	u32 refs;                                             /* a */
-	u32 receivers;                                        /* a: of these, with RIGHT_RECEIVE */
-	u32 closed GUARDED_BY(task_class);                    /* lock: the last receiver has gone */
+	struct account *account;           /* c, a reference */
+	u32 refs;                          /* a */
+	u32 receivers;                     /* a: those of refs with RIGHT_RECEIVE */
+	u32 closed GUARDED_BY(task_class); /* lock: the last receiver has gone */
 	TAILQ_HEAD(, ipc_call) queue GUARDED_BY(task_class);  /* lock: the next one first */
 	TAILQ_HEAD(, receiver) asleep GUARDED_BY(task_class); /* lock */
 };
@@ -118,8 +119,8 @@ static inline bool ipc_interrupted(void)
 }
 
 /*
- * The call is over, and its thread is to be woken.  Lock held: until its release the caller stays
- * in ipc_call.
+ * End the call; returns its thread, which must be woken. The lock is held: until it is released the
+ * caller stays in ipc_call.
  */
 static struct thread *end_call(struct ipc_call *call, int result) REQUIRES(task_class)
 {
@@ -155,7 +156,7 @@ static noinline void last_receiver_put(struct endpoint *ep)
 		endpoint_free(ep);
 }
 
-/* A leaf but for the last ones. */
+/* A leaf function, except for the last reference and the last receiver. */
 void endpoint_put(struct endpoint *ep, unsigned rights)
 {
 	if (rights & RIGHT_RECEIVE && atomic_sub(&ep->receivers, 1u) == 1)
@@ -193,7 +194,7 @@ static const struct cap_ops call_ops = {.put = cap_put_call};
 
 /*
  * A record for a new call: the thread's last one, unless a receiver still holds it.  In that case
- * the old record belongs to the receiver alone, whose answer finds no waiter.  NULL: no memory.
+ * the old record belongs to that receiver alone, and its answer finds no waiter. NULL: no memory.
  */
 static struct ipc_call *record_of(struct thread *t)
 {
@@ -207,7 +208,10 @@ static struct ipc_call *record_of(struct thread *t)
 		return NULL;
 	*call = (struct ipc_call){
 	    .cap = {&call_ops}, .thread = t, .account = account_current(), .refs = 1};
-	/* No limit needed: a thread has one, and a receiver has a handle for each call taken. */
+	/*
+	 * Needs no limit: a thread has one record, and a receiver has a handle for each call it
+	 * took.
+	 */
 	account_count(call->account, ACCOUNT_MESSAGES, 1);
 	account_get(call->account);
 	t->call = call;
@@ -229,7 +233,7 @@ static bool call_over(void *arg)
 	return load_acquire(&((struct ipc_call *)arg)->state) == CALL_DONE || ipc_interrupted();
 }
 
-/* The call, which is on no queue, becomes a receiver's, and the message with what it gives. */
+/* Give the call, which is on no queue, to a receiver, with its message and the capability in it. */
 static void ipc_take(struct ipc_call *call, struct ipc_msg *msg) REQUIRES(task_class)
 {
 	call->state = CALL_TAKEN;
@@ -239,8 +243,8 @@ static void ipc_take(struct ipc_call *call, struct ipc_msg *msg) REQUIRES(task_c
 }
 
 /*
- * The first receiver that sleeps gets the call, and is returned: it is to be woken.  NULL: none
- * sleeps, and the call is queued, @first: before all others.
+ * Give the call to the first sleeping receiver; returns that thread, which must be woken. NULL:
+ * none sleeps, and the call is queued; @first: before all others.
  */
 static always_inline struct thread *send(struct endpoint *ep, struct ipc_call *call,
     struct ipc_msg *msg, bool first) REQUIRES(task_class)
@@ -263,7 +267,7 @@ static always_inline struct thread *send(struct endpoint *ep, struct ipc_call *c
 	return r->thread;
 }
 
-/* The caller stops waiting: 0 or the answer's error; or it leaves the call to its receiver. */
+/* The caller stops waiting: the call's result, if it is over; else -EINTR or -ETIMEDOUT. */
 static int stop_waiting(struct endpoint *ep, struct ipc_call *call) REQUIRES(task_class)
 {
 	if (call->state == CALL_DONE)
@@ -355,8 +359,8 @@ static struct ipc_call *sleep_for_call(
 
 /*
  * Wait for a call and take it; the lock is released.  The caller accounts for the call's reference
- * to the endpoint.  @to: a thread to be woken, or NULL. A call that has arrived is taken even if
- * the task ends: it ends with the task's capabilities.
+ * to the endpoint.  @to: a thread to be woken, or NULL. A call given to a sleeping receiver is
+ * taken even if its task ends: the call ends with the task's capabilities.
  */
 static always_inline int take_call(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out,
     u64 deadline, struct thread *to) NO_LOCK_ANALYSIS
@@ -425,8 +429,8 @@ int ipc_reply(struct ipc_call *call, struct ipc_msg *msg)
 }
 
 /*
- * The record is released before its thread can go on and use it again; it is not freed there, for
- * that thread still has it.  The answered call's reference to the endpoint becomes the next one's.
+ * The record is released before its thread, which still has a reference, can use it again: so it is
+ * not freed here. The answered call's reference to the endpoint becomes the next call's.
  */
 int ipc_reply_receive(struct ipc_call *call, struct endpoint *ep, struct ipc_msg *msg,
     struct ipc_call **out, u64 timeout_ns) NO_LOCK_ANALYSIS

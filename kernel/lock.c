@@ -117,7 +117,7 @@ static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 	}
 }
 
-/* Out of order, or perhaps; or another CPU holds it. */
+/* The lock may be taken out of order, or another CPU holds it. */
 static noinline void lock_slow(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 {
 	check_order(lock);
@@ -135,15 +135,15 @@ static noinline irqflags_t lock_slow_irqsave(struct spinlock *lock, irqflags_t f
 
 /*
  * A lock whose rank is above all that are held is neither out of order nor held already, and needs
- * no walk over the list: `highest' is at least the largest rank from its lock on down (more, where
- * one was released out of turn).  False: take it by lock_slow.
+ * no walk over the list: `highest' is at least the largest rank of its lock and those under it
+ * (more, if one was released out of order).  False: take it by lock_slow.
  */
 static always_inline bool lock_fast(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
 {
 	struct spinlock *top;
 	u8 rank = lock->rank;
 
-	/* A handler that interrupts the holder takes it, too, and would wait for ever. */
+	/* A handler that interrupts the holder takes the same lock, and would wait for ever. */
 	CHECKED_ASSERT(rank != RANK_SCHED || !arch_irqs_enabled());
 	preempt_disable();
 	top = arch_top_lock();

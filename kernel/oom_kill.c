@@ -6,8 +6,8 @@
  * which task refers to them.  What is charged to a task that has ended counts for the nearest task
  * above it.  Pages in zones that the request may not use do not count.
  *
- * Two kinds of pages count for who has them instead of who is charged:
- *   - pages of a pager that tasks outside its family have mapped: its end would lose them;
+ * Two kinds of pages count for a task that uses them instead of the task that is charged:
+ *   - pages of a pager that tasks outside its family have mapped: they are lost if the pager ends;
  *     and pages of the first task, which is never killed, that others have mapped;
  *   - pages of tasks that have ended with all above them: they count for a task that has them
  *     mapped or, if there is none, for one with a handle.  If both are missing (a message has the
@@ -17,15 +17,15 @@
  * with the most pages in the family with the most pages.  So no task gets others killed by
  * spreading its pages over many tasks.
  *
- * The first task, the ancestor of all others, is exempt.  If no task is left to choose, the
- * allocation fails: a system call returns -ENOMEM, an access ends the task that made it.  A task
- * that is already ending is waited for before another one is chosen.
+ * The first task, the ancestor of all others, is exempt.  If no task can be chosen, the allocation
+ * fails: a system call returns -ENOMEM, a failed access ends its task. The killer waits for a task
+ * that is already ending before it chooses another one.
  *
  * Owns:       the table that a victim is chosen from.
  * Locks:      none of its own: mm/ makes one call at a time (oom.h).
- * Invariants: nothing is allocated.  References to a task's space are short, and none to the
- *             victim's is held when it is told to end: so its memory is free when it reports its
- *             end.
+ * Invariants: nothing is allocated.  References to a task's space are held only briefly, and none
+ *             to the victim's when the victim is told to end. So its memory is free when it reports
+ *             its end.
  * Tests:      oom_task, tests/fiber/explore_oom.c, tests/fiber/explore_oom_said.c,
  *             tests/qemu/test_memory.py.
  */
@@ -86,7 +86,7 @@ static struct row *payer(const struct account *a)
 
 /* ---- pages that count for who has them ---- */
 
-/* Pages that count for another task than the one charged, of which so many do already. */
+/* How many pages of the object already count for another task than the one charged. */
 static u32 *shared_of(struct vm_object *object)
 {
 	if (object->oom_round != round)
@@ -95,7 +95,7 @@ static u32 *shared_of(struct vm_object *object)
 	return &object->oom_shared;
 }
 
-/* Nobody is left who could pay for it: the first that has it does. */
+/* No task is left that could pay for the object: the first task that has it pays. */
 static void inherit(struct row *r, struct vm_object *object)
 {
 	struct row *above = nearest(object->account);
@@ -125,7 +125,7 @@ static void count_region(struct vm_object *object, unsigned long nr, void *arg)
 	}
 	if (pays->family == r->family || (object->kind != OBJ_PAGER && !pays->task->first))
 		return;
-	/* Mapped twice, it is there once. */
+	/* A page that is mapped twice counts once. */
 	nr = MIN(nr, present - MIN(*shared, present));
 	*shared += (u32)nr;
 	pays->shared += nr;
@@ -200,7 +200,9 @@ static void fill_table(enum zone_kind zones)
 		cap_table_objects(&table[i].task->caps, count_handle, &table[i]);
 }
 
-/* The task is ending and has not been waited for yet, so its memory is enough. */
+/*
+ * The task is ending and has not been waited for yet: wait for its memory before killing another.
+ */
 static bool already_ending(const struct row *r)
 {
 	return load_acquire(&r->task->ending) && !READ_ONCE(r->task->victim);

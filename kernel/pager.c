@@ -72,8 +72,8 @@ static void add(struct pager *p, struct request *r) REQUIRES(task_class)
 }
 
 /*
- * Add the request for page @index: in @r, from kmalloc, or if that is NULL in the pager's own
- * record, unless another request has it.  Returns the record; NULL: there is none.
+ * Add the request for page @index, in @r (from kmalloc). If @r is NULL, use the pager's own record,
+ * unless another request uses it. Returns the record; NULL: there is none.
  */
 static struct request *add_get(struct pager *p, struct request *r, u32 index) REQUIRES(task_class)
 {
@@ -122,7 +122,7 @@ static void request_put(struct pager *p, struct request *r)
 		request_free(p, r);
 }
 
-/* Wait for another thread's request; its answer, or -EAGAIN for an error of that thread alone. */
+/* Wait for another thread's request; returns its answer, or -EAGAIN if only that thread failed. */
 static int pager_await(struct pager *p, struct request *r, u64 timeout_ns)
 {
 	int err = -ETIMEDOUT;
@@ -135,8 +135,8 @@ static int pager_await(struct pager *p, struct request *r, u64 timeout_ns)
 }
 
 /*
- * The answer is in, and becomes the result: take the request off the list, and drop the
- * requester's reference.  Each waiter has another one.  True: this was the last.
+ * Store the answer as the result, take the request off the list, and drop the requester's
+ * reference. Each waiter has a reference of its own. True: this was the last.
  */
 static bool pager_finish(struct pager *p, struct request *r, int *err)
 {
@@ -365,8 +365,8 @@ static int copy_now(void *page, void *arg)
 }
 
 /*
- * The pager's own memory must be faulted in, for which it may wait for another pager: a page of the
- * object, held meanwhile, would keep its memory from going offline for as long.
+ * The pager's own memory must be faulted in, so the thread may wait for another pager. If it held a
+ * page of the object meanwhile, that page's memory could not go offline for as long.
  */
 static int supply_by_buffer(struct pager *p, struct vm_object *object, u32 index, u64 from)
 {

@@ -9,8 +9,8 @@
  * calls before it had none either.  Only an answered CLEAN ends that, as the next attempt may;
  * supplying or dropping pages does not, and pages that are wanted cost nothing.
  *
- * Owns:       struct pager_trust: one in the account of each family's head, which is there as long
- *             as a task or a pager below it; one in each pager of the kernel's.
+ * Owns:       struct pager_trust: one in the account of each family's head, which lives as long as
+ *             a task or a pager below it; one in each pager of the kernel.
  * Locks:      trust_lock (RANK_TASK), for all: it is taken twice a call.
  * Invariants: zeroes are full trust.
  * Tests:      pager_wait, silence_trust, tests/fiber/explore_pagers.c.
@@ -21,7 +21,7 @@
 
 #define TRUST_MAX_NS     2000000000LL
 #define TRUST_FREE_NS    10000000LL
-#define TRUST_LEAST_NS   100000000LL /* less is no time to answer in: it is not asked */
+#define TRUST_LEAST_NS   100000000LL /* with less time left the pager is not asked */
 #define TRUST_SHARE      4
 #define TRUST_MAX_MISSED 4
 

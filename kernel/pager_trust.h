@@ -11,7 +11,7 @@
 u64 pager_trust_left(struct pager_trust *trust);
 /*
  * Charge a call for ABI_PAGER_CLEAN that took @took_ns; @err: negative errno, or the pager's
- * answer.  @cut: it was not waited for as long as its trust allowed.
+ * answer.  @cut: the wait was shorter than the pager's trust allowed.
  */
 void pager_trust_charge(struct pager_trust *trust, u64 took_ns, int err, bool cut);
 

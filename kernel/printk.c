@@ -8,7 +8,7 @@
  * Owns:       the log ring; the console lock; how often the text is hidden.
  * Locks:      console_lock (RANK_CONSOLE, innermost of all), irqs off.
  * Invariants: output of one call is not mixed with that of others.  Once the lock is broken, only
- *             the CPU that broke it prints, and one that it invites.
+ *             the CPU that broke it prints, and a CPU that it invites.
  * Tests:      console, log, tests/qemu/test_panic.py.
  */
 #include <quarry/console.h>
@@ -84,8 +84,7 @@ static void show(const char *s, size_t len)
 }
 
 /*
- * A panic's report is whole: other CPUs print nothing any more, but in the NMI by which it asks
- * them to.
+ * During a panic's report other CPUs print nothing, except an invited CPU in its NMI.
  */
 static bool silenced(void)
 {

@@ -48,8 +48,8 @@ static inline bool rests(const struct runq *rq) REQUIRES(rq->lock)
 }
 
 /*
- * May @t go to sleep and pass the CPU to @to, which sleeps, without putting @to on a list? Only if
- * no other thread waits for this CPU, so that the lists would choose @to as well.
+ * May @t sleep and pass the CPU to the sleeping @to without putting @to on a list? Only if no other
+ * thread waits for this CPU: then the lists would choose @to, too.
  */
 static inline bool may_pass(const struct runq *rq, const struct thread *t, const struct thread *to)
     REQUIRES(rq->lock)
@@ -102,13 +102,13 @@ void runq_wake(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 /*
  * Put @t on the queue of CPU @where; if that is negative or takes no threads, on the best one.  The
  * caller owns @t: on_queue is set, it is on no queue, and the CPU has left its stack.  Wakers that
- * meet @t in transit see on_queue and leave it there.  If the chosen CPU closes its queue in
- * between, another one is chosen.  irqs off.
+ * meet @t in transit see on_queue and leave it there.  If the chosen CPU closes its queue
+ * meanwhile, another CPU is chosen.  irqs off.
  */
 void sched_place(struct thread *t, int where);
 /*
- * If threads wait here, give the first one that is bound to no CPU to an idle CPU.  No queued
- * thread is still on its stack, for no tick comes in the middle of a switch.
+ * If threads wait here, give the first one that is bound to no CPU to an idle CPU.  No tick comes
+ * in the middle of a switch, so no CPU still uses a queued thread's stack.
  */
 void sched_balance(struct runq *rq);
 /*

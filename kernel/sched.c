@@ -9,12 +9,12 @@
  * exception is a CPU that has stood still for seconds (sched_watch): other CPUs take its waiting
  * threads, but not the one whose stack it may still be on (runq.was).
  *
- * The same holds for moving.  A CPU puts a thread on another queue only after it has left the
- * thread's stack: the next thread moves the one that ran (leaver); waiting threads are moved by the
- * idle thread (sched_hand_over) or by the tick (sched_balance).  A CPU with a closed queue runs its
- * idle thread, so it is on no other stack, and any CPU may wake its sleepers elsewhere.
+ * A move follows the same rule. A CPU puts a thread on another queue only after it has left the
+ * thread's stack. The next thread moves the one that ran before (leaver); the idle thread
+ * (sched_hand_over) or the tick (sched_balance) moves waiting threads.  A CPU with a closed queue
+ * runs its idle thread, so it is on no other stack, and any CPU may wake its sleepers elsewhere.
  *
- * Owns:       the run queues; thread.state's way back to RUNNABLE.
+ * Owns:       the run queues; the change of thread.state back to RUNNABLE.
  * Locks:      runq.lock (RANK_SCHED), irqs off.
  * Invariants: a thread is in exactly one of these states: queued; running; in transit between two
  *             queues (on_queue is set, one CPU owns it); on_queue false.
@@ -77,10 +77,11 @@ static inline void leave_queue(struct runq *rq, struct thread *t, u64 deadline) 
 }
 
 /*
- * Choose the next thread.  Whether @prev stays is decided under the queue's lock, under which
- * thread_wake makes it RUNNABLE.  So a wake-up comes either before, and @prev stays; or after, and
- * puts it back on the queue.  A thread that was woken already needs no alarm.  A preempted thread
- * always stays: it has announced its sleep, but not yet checked its condition a last time.
+ * Choose the next thread.  The queue's lock protects the decision whether @prev stays; thread_wake
+ * makes @prev RUNNABLE under the same lock. So a wake-up comes before the decision, and @prev
+ * stays; or after it, and puts @prev back on the queue. A thread that was woken already needs no
+ * alarm. A preempted thread always stays: it may have announced its sleep, but has not yet checked
+ * its condition a last time.
  */
 static always_inline struct thread *sched_choose(struct runq *rq, struct cpu *cpu,
     struct thread *prev, bool preempted, u64 now, u64 deadline) REQUIRES(rq->lock)
@@ -113,7 +114,7 @@ static always_inline struct thread *sched_choose(struct runq *rq, struct cpu *cp
 	if (!next)
 		next = rq->idle;
 	rq->running = next;
-	/* No other CPU may run it until the switch is over (sched_watch). */
+	/* No other CPU may run @prev until the switch is complete (sched_watch). */
 	if (next != prev)
 		WRITE_ONCE(rq->was, prev);
 	return next;
@@ -187,8 +188,8 @@ void sched_switch(u64 deadline)
 }
 
 /*
- * Give the CPU to another thread although the running one may have announced its sleep: it stays on
- * the queue.  Context: as sched_switch.
+ * Give the CPU to another thread. The running thread stays on the queue, even if it has announced
+ * its sleep.  Context: as sched_switch.
  */
 static noinline void sched_preempt(void)
 {
@@ -240,9 +241,9 @@ void thread_wake(struct thread *t) NO_LOCK_ANALYSIS
 	    load_acquire(&rq->was) != t;
 
 	/*
-	 * A thread in transit to a closed queue has on_queue set: it is in sched_place() and must
-	 * not be placed twice.  A sleeper has an alarm there only if another CPU closed the queue
-	 * (sched_watch).
+	 * A thread in transit to a closed queue has on_queue set: sched_place() handles it, so it
+	 * must not be placed twice. A sleeper of a closed queue has an alarm only if another CPU
+	 * closed the queue (sched_watch).
 	 */
 	if (elsewhere) {
 		if (t->has_alarm)
@@ -272,9 +273,9 @@ void sched_sleep(u64 deadline)
 }
 
 /*
- * @lock is released only after the choice: until then @to, which needs the lock, neither continues
- * nor ends.  Interrupts stay off from there to the switch, so no tick preempts this thread in
- * between.
+ * @lock is released only after the next thread is chosen: until then @to, which needs the lock,
+ * neither continues nor ends. Interrupts stay off from the choice to the switch, so no tick
+ * preempts this thread in between.
  */
 bool sleep_passing(struct spinlock *lock, struct thread *to, bool (*over)(void *), void *arg,
     u64 deadline) NO_LOCK_ANALYSIS
@@ -382,9 +383,9 @@ void sched_forget(struct thread *t)
 
 /*
  * No wake-up is lost before the halt.  Interrupts are off from the check of the queue to
- * arch_idle_wait, which enables them and halts in one step.  A CPU that appends after the check has
- * seen the idle thread running (sched_choose() wrote that under the lock), so it sends a kick,
- * which stays pending until then.
+ * arch_idle_wait, which enables them and halts in one step.  A CPU that appends a thread after the
+ * check sees that the idle thread runs (sched_choose() wrote that under the lock). So it sends a
+ * kick, which stays pending until the halt.
  */
 void sched_idle(void)
 {

@@ -134,8 +134,8 @@ static bool is_free_off_stack(const struct thread *t)
 }
 
 /*
- * Wake threads whose deadline has passed: no other CPU does.  All of them, if the CPU must get rid
- * of its threads.
+ * Wake the threads whose deadline has passed: no other code does. If the CPU must get rid of its
+ * threads, wake all that have a deadline.
  */
 static void wake_overdue(struct runq *rq, u64 now) REQUIRES(rq->lock)
 {
@@ -150,12 +150,12 @@ static void wake_overdue(struct runq *rq, u64 now) REQUIRES(rq->lock)
 }
 
 /*
- * A thread that waits for a CPU that stands still would wait for ever.  It may be a reclaim thread,
- * which all allocations wait for, or the next in line for a mutex.  So threads that are bound to no
- * CPU are taken away; from a CPU that must get rid of its threads all are taken, and its queue is
- * closed.  Two threads stay: the running one, and one whose stack the CPU may be on.  If the CPU
- * goes on, it finds a queue with fewer threads, or a closed one.  A queue whose lock it holds is
- * left alone.
+ * A thread that waits on the queue of a CPU that stands still would wait for ever. It may be a
+ * reclaim thread, which all allocations wait for, or the next owner of a mutex. So threads that are
+ * bound to no CPU are moved away. If the CPU must get rid of its threads, all are moved and its
+ * queue is closed. Two threads stay: the running one, and the one whose stack the CPU may be on. If
+ * the CPU continues, its queue has fewer threads or is closed. A queue is skipped if its lock is
+ * held.
  */
 void sched_watch(struct runq *self, u64 now)
 {
@@ -183,7 +183,7 @@ void sched_watch(struct runq *self, u64 now)
 	}
 }
 
-/* The CPU notices in either case: its idle thread may be halted, or another thread running. */
+/* The kick works in both cases: the CPU's idle thread may be halted, or another thread may run. */
 void sched_cpu_leave(unsigned cpu)
 {
 	store_release(&runqs[cpu].leaving, 1u);

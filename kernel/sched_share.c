@@ -46,8 +46,8 @@ static void unlist(struct runq *rq, struct share *s) REQUIRES(rq->lock)
 }
 
 /*
- * Is it the turn of a share other than @s?  That share keeps its turn even if @s interrupts it, so
- * the ring is not complete.
+ * Does a share other than @s have its turn now? That share keeps its turn even if @s interrupts it,
+ * so the ring is not complete.
  */
 static bool in_turn(const struct runq *rq, const struct share *s) REQUIRES(rq->lock)
 {
@@ -108,7 +108,7 @@ void runq_pass(struct runq *rq, struct thread *t, u64 now)
 
 void share_list_again(struct runq *rq, struct share *s)
 {
-	/* Also of a task that ends: its system calls may be long. */
+	/* The share of an ending task may also go first: its system calls may be long. */
 	if (READ_ONCE(s->ends) && may_go_first(rq, s)) {
 		STAILQ_INSERT_TAIL(&rq->first, s, link);
 		s->early = true;

@@ -83,8 +83,8 @@ unsigned nr_cpus_online(void)
  * The gate.  A sender makes its number odd before it reads the online mask, and even after the last
  * answer.  A CPU that has cleared a bit of the mask and then reads an even number knows that this
  * sender's next read of the mask sees the bit cleared (both are sequentially consistent).  An odd
- * number belongs to a call that may have seen the bit set, and must change first.  Later calls are
- * not waited for.
+ * number belongs to a call that may have seen the bit set: wait until the number changes. Later
+ * calls are not waited for.
  *
  * A sender may have died inside its call; then its number stays odd.  So the wait has a limit.  If
  * that sender goes on later, its request to the offline CPU is withdrawn (wait_for).
@@ -122,7 +122,7 @@ bool smp_call_pending(void)
 	return false;
 }
 
-/* True: it wants to run once more.  irqs off, so that the thread stays the same. */
+/* True: fn must run once more. irqs off, so that the thread stays the same. */
 static bool smp_run(void (*fn)(void *), void *arg)
 {
 	struct mm_task *task = port_task();
@@ -133,8 +133,8 @@ static bool smp_run(void (*fn)(void *), void *arg)
 }
 
 /*
- * A request whose function is to run once more is not answered, so its sender does not change it;
- * it is in the inbox again, with an interrupt that is taken as soon as this one's handler returns.
+ * A request whose function must run once more is not answered, so its sender does not change it. It
+ * is put into the inbox again, with an interrupt that comes as soon as this handler returns.
  * @last: there will be no further interrupt.
  */
 static void serve_one(unsigned self, unsigned from, bool last)

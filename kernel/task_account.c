@@ -2,9 +2,9 @@
 /*
  * task_account.c: limits on kernel allocations for a task.
  *
- * A task that the kernel starts has limits that follow from the size of memory.  A task that a task
- * starts has the limits that its creator states, by default half of the creator's own: so one child
- * cannot use up all that its parent has.  Every charge of a task counts for its ancestors too.
+ * A task that the kernel starts has limits that follow from the size of memory.  Other tasks have
+ * the limits that their creator states, by default half of the creator's own: so one child cannot
+ * use up all resources of its parent.  Every charge of a task counts for its ancestors too.
  *
  * Owns:       the accounts of tasks.
  * Locks:      none.

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * task_fault.c: notifying a task that memory of it is lost, before it ends, if it asked for that.
+ * task_fault.c: telling a task that some of its memory is lost, before it ends, if it asked for
+ * that.
  *
  * Owns:       task->handler.
  * Locks:      task->lock for the reference; none while the handler is called.
  * Invariants: the thread that touched the page makes the call, and waits no longer than for a
- *             pager.  Only for accesses from ring 3: a system call that meets lost memory fails
- *             instead, for it may hold locks that the handler needs.
+ *             pager.  Only for accesses from ring 3: a system call that finds lost memory fails
+ *             instead, because it may hold locks that the handler needs.
  * Tests:      poison_task, tests/fiber/explore_lost.c, user/lost.c.
  */
 #include <quarry/ipc.h>

@@ -23,7 +23,7 @@ struct user_start {
 	u64 entry, sp, arg[3];
 };
 
-/* Threads that have left their task and want to be joined. */
+/* Threads that have left their task and must be joined. */
 static struct {
 	struct spinlock lock;                                /* RANK_TASK */
 	TAILQ_HEAD(, thread) threads GUARDED_BY(task_class); /* lock, by task_link */

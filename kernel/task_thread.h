@@ -6,8 +6,8 @@
 struct task;
 
 /*
- * No thread of @task is left, and it is ending: release its resources, and wake those that wait
- * for its end.  Context: thread, may sleep, no spin lock held, the task's space not loaded.
+ * Release the resources of @task, which is ending and has no thread left; wake the waiters for its
+ * end.  Context: thread, may sleep, no spin lock held, the task's space not loaded.
  */
 void task_release(struct task *task);
 

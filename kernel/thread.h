@@ -57,7 +57,7 @@ struct thread {
 	struct vm_space *space;          /* o: its tables are loaded while it runs */
 	void *fpu;                       /* c: its FPU registers while it does not run */
 	struct ipc_call *call;           /* o: the record of its calls (ipc.c), or NULL */
-	void (*forget)(struct thread *); /* o: drop that, at its end; NULL: there never was one */
+	void (*forget)(struct thread *); /* o: drop call, at the thread's end; NULL: never set */
 	TAILQ_ENTRY(thread) task_link;   /* task->lock */
 };
 
@@ -93,11 +93,11 @@ static inline bool deadline_passed(u64 deadline)
 	return deadline != WAIT_FOREVER && (!deadline || arch_clock_ns() >= deadline);
 }
 /*
- * wait.c: sleep without @lock, which the caller holds, interrupts on, until thread_wake or
- * @deadline; not at all if @over holds by then.  A thread that makes it true under @lock calls
- * thread_wake after that, before the release, or sleep_passing.
- * Returns false with @lock held again; true without it, if another thread passed its CPU here: that
- * one has released @lock since, and does no more.
+ * wait.c: release @lock, which the caller holds with interrupts on, and sleep until thread_wake or
+ * @deadline; not at all if @over is true by then. A thread that makes @over true under @lock then
+ * calls thread_wake, before it releases @lock, or sleep_passing. Returns false with @lock held
+ * again; or true without @lock, if another thread passed its CPU here: that thread has released
+ * @lock.
  */
 bool sleep_unlocked(struct spinlock *lock, bool (*over)(void *), void *arg, u64 deadline)
     must_check;
@@ -110,10 +110,9 @@ static inline bool was_passed(struct thread *t)
 	return passed;
 }
 /*
- * As sleep_unlocked, and wake @to, which sleeps on the same lock; it runs next if
- * it sleeps on this CPU and no other thread waits for it.  Woken too if this thread does not sleep.
- * @over did not hold when the caller had got @lock, and but for the end of the task only a holder
- * makes it true.
+ * As sleep_unlocked, and wake @to, which sleeps on the same lock, even if this thread does not
+ * sleep. @to runs next if it sleeps on this CPU and no other thread waits for the CPU. @over was
+ * false when the caller took @lock; only a holder of @lock, or the end of the task, makes it true.
  */
 bool sleep_passing(struct spinlock *lock, struct thread *to, bool (*over)(void *), void *arg,
     u64 deadline) must_check;
@@ -144,7 +143,7 @@ void sched_add(struct thread *t);
 void sched_forget(struct thread *t);
 /* The online CPU with the fewest threads. */
 unsigned sched_choose_cpu(void);
-/* thread.c: thread_start in two steps; sched_add is the second.  As thread_start. */
+/* thread.c: the first step of thread_start, with its arguments; sched_add is the second. */
 struct thread *thread_new(const char *name, int cpu, void (*fn)(void *), void *arg) must_check;
 /* Hand a charge that @account has counted over to the new thread, before sched_add. */
 void thread_charged(struct thread *t, struct account *account);

@@ -45,8 +45,8 @@ static void remove(struct waitq *wq, const struct wait_entry *entry) REQUIRES(wq
  * sched_sleep returns at once, or, if the thread has left the CPU already, it is put back on the
  * run queue (sched_choose() in sched.c).
  *
- * The end of a task is stored without this lock.  The swap is a full barrier, so that either the
- * check finds it or its waker finds the thread SLEEPING.
+ * The end of a task is stored without this lock.  The swap of the state is a full barrier: either
+ * the check sees that end, or the thread that ends the task finds this one SLEEPING.
  *
  * The lock is taken once more at the end, so that no waker still uses the entry or the thread.
  */

@@ -2,11 +2,11 @@
 /*
  * account.h: accounting of the kernel's allocations for a task: counted by kind, and limited.
  *
- * Each task has an account.  Whatever the kernel allocates is charged to the account of the running
- * thread, and the allocation refers to that account: its end undoes the charge there, whichever
- * thread frees it.  A charge counts in each ancestor too, up to account_all, which has no limit:
- * its numbers are the totals of each kind.  The pages of an object count for the object's account,
- * not for the task that fills them, maps them or has a handle (lru.c counts them).
+ * Each task has an account.  The kernel charges an allocation to the account of the running thread,
+ * and keeps a reference to that account with the allocation: the charge is undone there, no matter
+ * which thread frees it.  A charge counts in each ancestor too, up to account_all, which has no
+ * limit: its numbers are the totals of each kind.  The pages of an object count for the object's
+ * account, not for the task that fills them, maps them or has a handle (lru.c counts them).
  *
  * mm/ uses accounts only through this header.
  */
@@ -36,7 +36,7 @@ enum account_kind {
 /* The time that reclaim may wait for pagers (kernel/pager_trust.c). */
 struct pager_trust {
 	u32 missed;  /* calls in a row without an answer */
-	s64 owed_ns; /* of the time that it may wait; at @at, by the clock */
+	s64 owed_ns; /* time that reclaim may still wait, as of @at (clock) */
 	u64 at;
 };
 
@@ -48,7 +48,7 @@ struct account {
 	u64 used[NR_ACCOUNT_KINDS];               /* a */
 	u64 limit[NR_ACCOUNT_KINDS];              /* c */
 	u64 max_mappings;                         /* c: of one object in one space; vm.h */
-	struct pager_trust trust;                 /* of the family's pagers, if it is its head's */
+	struct pager_trust trust; /* of its family's pagers; used in the head only */
 };
 
 /* The root of all accounts, and the account of threads without one. */
@@ -66,13 +66,13 @@ void account_count(struct account *account, enum account_kind kind, u64 nr);
 /* Undo a charge or count of @nr. */
 void account_uncharge(struct account *account, enum account_kind kind, u64 nr);
 
-/* Take one more reference; the caller has one.  Drop one. */
+/* Take one more reference (the caller has one); drop one. */
 void account_get(struct account *account);
 void account_put(struct account *account);
 
 /* The running thread's account. */
 struct account *account_current(void);
-/* The running thread charges to @account from here on; returns the previous account. */
+/* From now on the running thread charges to @account; returns the previous account. */
 struct account *account_use(struct account *account);
 
 /*

@@ -67,9 +67,9 @@ static inline u64 arch_ticks_ns(u64 ticks)
 #endif
 
 /*
- * Of an array of u64 that no other CPU writes to, though others may read it: change bit @nr of it
- * all; or clear it, and set bool @was to whether it was set.  A port whose machine does that in one
- * instruction defines ARCH_BITS and both macros in arch_inline.h.
+ * For an array of u64 that only this CPU writes, though others may read it.  arch_bit_flip inverts
+ * bit @nr of the array; the other macro clears it, and sets bool @was if it was set.  A port whose
+ * machine has an instruction for this defines ARCH_BITS and both macros in arch_inline.h.
  */
 #ifndef ARCH_BITS
 #define arch_bit_flip(array, nr)                                                                   \

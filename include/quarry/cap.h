@@ -16,7 +16,7 @@ enum cap_kind {
 	CAP_NONE,
 	CAP_OBJECT,   /* struct vm_object */
 	CAP_ENDPOINT, /* struct endpoint */
-	CAP_REPLY,    /* struct ipc_call: answers it; never duplicated */
+	CAP_REPLY,    /* struct ipc_call: to answer it; never duplicated */
 	CAP_TASK,     /* struct task */
 	CAP_PROGRAMS, /* the programs among the boot modules; no object */
 	CAP_RESERVED, /* in a table only: a slot kept for cap_fill */
@@ -25,11 +25,11 @@ enum cap_kind {
 
 /* How references to an object of one kind are taken and dropped; @rights: the capability's. */
 struct cap_ops {
-	void (*get)(void *object, unsigned rights); /* NULL: it has one capability, at most */
+	void (*get)(void *object, unsigned rights); /* NULL: an object has at most one capability */
 	void (*put)(void *object, unsigned rights);
 };
 
-/* The first member of endpoints, calls and tasks: they are above cap.c, which refers to them. */
+/* The first member of endpoints, calls and tasks: cap.c, a lower floor, needs only this. */
 struct cap_object {
 	const struct cap_ops *ops; /* c */
 };
@@ -47,7 +47,7 @@ struct cap_slot {
 };
 
 #define CAP_INDEX_BITS 8
-/* A handle is above 0.  No machine runs long enough to close one slot this often. */
+/* A handle is above 0.  No machine runs long enough to use all generations of a slot. */
 #define CAP_GENERATIONS (1ULL << (62 - CAP_INDEX_BITS))
 BUILD_ASSERT(ABI_MAX_HANDLES == 1 << CAP_INDEX_BITS);
 
@@ -82,7 +82,7 @@ void cap_drop(struct cap *cap);
  */
 int cap_lookup(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights,
     struct cap *out) must_check;
-/* The same; the reference has only the required rights, whatever else the handle has. */
+/* The same, but the reference has only the required rights, even if the handle has more. */
 int cap_lookup_weak(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights,
     struct cap *out) must_check;
 /* Remove a capability from the table and return it; as cap_lookup. */

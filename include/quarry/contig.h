@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * contig.h: large and contiguous blocks out of memory in use: compaction, ranges, CMA areas.
+ * contig.h: making large contiguous blocks from memory in use: compaction, ranges, CMA areas.
  *
  * All functions move pages, so they need a thread that may sleep, and never run in an allocation.
  * Errors are negative errno values; docs/mm/migrate.md.
@@ -46,8 +46,8 @@ int compact_memory(struct memory *mem, struct compact_stats *stats)
  * @type: the pages' use.  MT_CMA: all their pageblocks are of that type, and with any other type
  * none is; MT_MOVABLE: the user can move them, so they may lie in zone MOVABLE, others not.  A
  * pageblock that is wholly inside takes the type.
- * Returns 0: each page is ALLOC, of order 0, with one reference.  Else nothing is changed, except
- * that some objects may have moved, and @fail, which may be NULL, has place and reason: -EINVAL
+ * Returns 0: each page is ALLOC, of order 0, with one reference.  On an error nothing is changed,
+ * except that some pages may have moved; @fail, which may be NULL, has place and reason.  -EINVAL
  * empty, wrapping, outside, holes, two zones, partly offline, a type that does not fit; -EBUSY
  * reserved, unmovable or pinned page, another operation has isolated a pageblock, or a page stayed
  * busy; -ENOMEM no memory to move to; -EDEADLK context.
@@ -72,8 +72,8 @@ struct cma {
 	const char *name;
 	struct memory *mem; /* c */
 	/*
-	 * c: the zone of all its pageblocks; a pageblock that is added to another zone leaves the
-	 * area
+	 * c: the zone of all its pageblocks; a pageblock removed, then added to another zone, is no
+	 * longer part of the area
 	 */
 	struct zone *zone;
 	pfn_t start, end;      /* c */
@@ -91,7 +91,7 @@ struct cma {
 int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t start, unsigned long nr)
     must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /*
- * cma_create_anywhere - the same at a place that it finds: @nr pages, whole pageblocks, of one
+ * cma_create_anywhere - the same, but it chooses the place: @nr pages, whole pageblocks, of one
  * zone.
  * Returns 0; -EINVAL not whole pageblocks; -ENOMEM no such place, or more than half of the free
  * memory that the kernel can allocate from; -EBUSY pages in the places that were tried could not be

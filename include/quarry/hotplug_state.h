@@ -22,14 +22,14 @@ struct range_claim {
 	LIST_ENTRY(range_claim) link; /* h */
 	struct pfn_range range;
 	u64 nr; /* rises from claim to claim */
-	/* the operation takes no ONLINE page away: it onlines, adds or removes memory */
+	/* the operation offlines no page: it onlines, adds or removes memory */
 	bool stays;
 };
 
 /*
- * For a memory that can grow: how its descriptors get memory behind them.  Where they have none
- * they read as zeros, which is HOLE and TAIL, and nobody writes to them.  Called under adding
- * (grow_inside: under hotplug), in a thread that may sleep.  Existing descriptors stay as they are.
+ * For a memory that can grow: functions that allocate its descriptors.  Descriptors that are not
+ * allocated read as zeros, which is HOLE and TAIL, and are never written.  Called under adding
+ * (grow_inside: under hotplug), in a thread that may sleep.  Existing descriptors are not changed.
  */
 struct memory_arrays {
 	/*
@@ -37,7 +37,7 @@ struct memory_arrays {
 	 * -ENOMEM.
 	 */
 	int (*map)(struct memory *mem, pfn_t start, unsigned long nr);
-	/* The bytes go; the pageblocks' descriptors may stay. */
+	/* Unmap the bytes; the pageblocks' descriptors may stay. */
 	void (*unmap)(struct memory *mem, pfn_t start, unsigned long nr);
 	/*
 	 * Descriptors of the pages [@start, @start + @nr), sections.  0; -ENOMEM, and none is

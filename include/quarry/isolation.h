@@ -38,9 +38,9 @@ bool iso_policy_one_round(enum iso_policy policy);
 void undo_isolate_page_range(struct memory *mem, pfn_t start, unsigned long nr)
     EXCLUDES(zone_class);
 /*
- * Are all of [start, start + nr), whose pageblocks are isolated and may reach beyond it, free or
- * retired?  0; -EBUSY, and the first that is not and why; -EINVAL bad range, or a pageblock is not
- * isolated.  Any context.  Locks: zone.
+ * Are all pages of [start, start + nr) free or retired?  Its pageblocks are isolated; the first and
+ * the last may extend beyond it.  0; -EBUSY, *@fail: the first other page and why; -EINVAL bad
+ * range, or a pageblock is not isolated.  Any context.  Locks: zone.
  */
 int test_pages_isolated(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
     EXCLUDES(zone_class);

@@ -2,8 +2,8 @@
 /*
  * lab.h: a function that is still to be written, in the tree of a lab (tools/skeleton.py).
  *
- * An emptied body says so on the console when it is first called, and returns a neutral value.
- * Tests do not wait long any more then.
+ * When an emptied body is first called, it prints this on the console, and returns a neutral value.
+ * From then on tests do not wait long.
  */
 #ifndef QUARRY_LAB_H
 #define QUARRY_LAB_H
@@ -15,7 +15,7 @@
 #pragma GCC diagnostic ignored "-Wunused-variable"
 #pragma GCC diagnostic ignored "-Wunused-const-variable"
 
-/* Has an emptied body been called?  Where no tests are linked, nothing has it. */
+/* Has an emptied body been called?  Not defined where no tests are linked. */
 extern bool lab_unwritten __attribute__((weak));
 
 #define LAB_TODO()                                                                                 \

@@ -17,7 +17,7 @@ void machine_power_off(bool pass) __attribute__((noreturn));
 /* Send the scheduler's interrupt to @cpu; need_resched has been set.  Any context. */
 void arch_ipi_kick(unsigned cpu);
 /*
- * From now on the timer interrupts this CPU once in @ticks ticks of 10 ms; also if it runs already.
+ * From now on the timer interrupts this CPU every @ticks ticks of 10 ms; it may run already.
  * irqs off.
  */
 void arch_timer_start(u32 ticks);
@@ -37,7 +37,7 @@ extern unsigned nr_boot_cpus;
  */
 void arch_cpu_park(const u32 *word, u32 until);
 /*
- * Make @cpu check its word.  It may miss this: repeat until there is an answer.  Any context.
+ * Make the parked @cpu check its word.  It may miss this: repeat until it answers.  Any context.
  */
 void arch_cpu_unpark(unsigned cpu);
 /*
@@ -106,14 +106,14 @@ struct pcp *arch_cpu_pcp(unsigned cpu);
 int arch_array_grow(uintptr_t va, size_t len) must_check;
 void arch_array_shrink(uintptr_t va, size_t len);
 /*
- * The same with the memory at @pa, for ever; all multiples of 2 MiB.  For the reclaim thread:
- * -EAGAIN another thread is changing the tables, and may wait for memory.
+ * As arch_array_grow, but with the memory at @pa, and for ever; all are multiples of 2 MiB.  For
+ * the reclaim thread: -EAGAIN another thread is changing the tables, and may wait for memory.
  */
 int arch_array_place(uintptr_t va, phys_t pa, size_t len) must_check;
 /*
- * Make RAM at [@pa, @pa + @len), multiples of 2 MiB, accessible by arch_phys_to_virt.  0; -ENOMEM,
- * when some is.  And the reverse, of what entries of 2 MiB map: RAM that was present at boot may be
- * mapped by larger ones, and then stays accessible.  Context as above.
+ * Make RAM at [@pa, @pa + @len), multiples of 2 MiB, accessible by arch_phys_to_virt.  0; -ENOMEM:
+ * a part may be accessible.  The reverse clears entries of 2 MiB only: RAM that was present at boot
+ * may be mapped by larger entries, and then stays accessible.  Context as above.
  */
 int arch_direct_map(phys_t pa, size_t len) must_check;
 void arch_direct_unmap(phys_t pa, size_t len);
@@ -125,7 +125,7 @@ void arch_direct_unmap(phys_t pa, size_t len);
  * boot_memory_hand_over.  Context: boot CPU.
  */
 void *boot_alloc(size_t bytes, size_t align);
-/* The same with any bytes in it: its address. */
+/* The same, not zeroed; returns its physical address. */
 phys_t boot_alloc_raw(size_t bytes, size_t align);
 
 #endif

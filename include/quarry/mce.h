@@ -37,7 +37,7 @@ struct mce_bank {
 };
 
 enum mce_severity {
-	MCE_NOTHING, /* no error, or none of this CPU */
+	MCE_NOTHING, /* no error, or not an error of this CPU */
 	MCE_CORRECTED,
 	MCE_DEFERRED, /* uncorrected; not used yet */
 	MCE_OPTIONAL, /* the same, found by scrubbing */
@@ -77,8 +77,8 @@ struct mce_record {
 #define MCE_RING_SIZE 256 /* power of 2 */
 
 /*
- * Any number of writers, which never wait for each other; one reader.  Zeroed memory is an empty
- * ring.
+ * A ring for one reader and any number of writers, which never wait for each other.  Zeroed memory
+ * is an empty ring.
  */
 struct mce_ring {
 	u32 head; /* a: records begun */
@@ -131,9 +131,8 @@ struct mce_stats {
 extern struct mce_stats mce_stats;
 
 /*
- * Hand over a record.  False: the ring is full; a corrected error is then counted as lost, and the
- * result is true.  mce_wake must follow.
- * Context: as mce_ring_put.
+ * Hand over a record.  False: the ring is full.  A corrected error is then only counted as lost,
+ * and the result is true.  The caller must call mce_wake afterwards.  Context: as mce_ring_put.
  */
 bool mce_post(const struct mce_record *rec) must_check;
 /* Wake the thread.  Any context but a machine check's handler. */

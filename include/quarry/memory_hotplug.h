@@ -55,7 +55,7 @@ int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fa
     EXCLUDES(mem_hotplug_class);
 /*
  * offline_query - find the first blocker of an offline; changes nothing.
- * Returns the error that offline_pages would return at its start, the blocker in *@fail.  Context:
+ * Returns the error that offline_pages would return at its start; *@fail has the blocker.  Context:
  * thread.
  */
 int offline_query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
@@ -122,9 +122,9 @@ int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct off
 
 /*
  * memory_managed_by_request - pages managed, without all that ever came online from standby memory:
- * it changes only when memory is added, offlined or onlined by request.  *@from_standby, which may
- * be NULL: pages from standby memory.  The difference of two results is exact, even if standby
- * memory comes online in between.  Context: any.
+ * the result changes only when memory is added, offlined or onlined by request.  *@from_standby,
+ * which may be NULL: pages from standby memory.  The difference of two results is exact, even if
+ * standby memory comes online in between.  Context: any.
  * Locks: zone.
  */
 unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_standby)
@@ -134,16 +134,16 @@ unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_
 
 struct node_result {
 	unsigned long offlined; /* pages offlined */
-	unsigned long stayed;   /* pages of movable pageblocks that stayed */
+	unsigned long stayed;   /* pages of movable pageblocks that stayed online */
 	unsigned rounds, moved; /* sums of offline_result */
-	struct mm_fail fail;    /* the first page that made one stay */
+	struct mm_fail fail;    /* the first page that kept a pageblock online */
 };
 /*
  * offline_node - offline every movable pageblock of @node: all of zone MOVABLE and, if another node
  * has memory for the kernel, the others (not of CMA areas) without unmovable pages.  Pageblocks
  * with RESERVED pages stay and do not count.
  * @opts: as of offline_pages, for each of the ranges; may be NULL, as may @result.
- * @whole: all or nothing: if one stays, bring back those that this call offlined.
+ * @whole: all or nothing: if a pageblock stays, bring back online those that this call offlined.
  * Returns 0: all offlined; -EBUSY: some stayed; -ENOMEM, with @whole only; -EINTR cancelled;
  * -ETIMEDOUT; -EINVAL no such node; -EDEADLK context.  Without @whole, offlined pageblocks stay
  * offline until online_node or online_pages.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory_init.h: building a memory out of arrays that the caller brings, and ending it
+ * memory_init.h: building a memory from arrays that the caller supplies, and ending it
  * (mm/mm_init.c).
  */
 #ifndef QUARRY_MEMORY_INIT_H
@@ -12,7 +12,7 @@
 extern const struct reclaim_ops memory_reclaim;
 
 /*
- * What memory_init needs.  The caller brings zeroed arrays; [start, end) is what they cover.
+ * Parameters of memory_init.  The caller supplies zeroed arrays for the pages [start, end).
  * Caches and slots come from alloc(), which returns zeroed memory or NULL.
  */
 struct memory_config {
@@ -34,19 +34,19 @@ struct memory_config {
 	void *arg;
 };
 /*
- * Returns 0; -EINVAL bad geometry; -ENOMEM.  Bad are also arrays whose descriptors are not aligned
- * as their types ask, and for kernel_memory a memmap that is not aligned to MEMMAP_ALIGN, or arrays
- * that are not at ARCH_MEMMAP and ARCH_PAGEBLOCKS.  Context: one CPU, nobody uses @mem yet.
+ * Returns 0; -EINVAL bad geometry, or descriptors that are not aligned as their types require, or
+ * for kernel_memory a memmap not aligned to MEMMAP_ALIGN or arrays not at ARCH_MEMMAP and
+ * ARCH_PAGEBLOCKS; -ENOMEM.  Context: one CPU; no other code uses @mem yet.
  */
 int memory_init(struct memory *mem, const struct memory_config *cfg);
 /*
- * Add zone @kind of @node over [start, end), pageblock aligned: what is a HOLE stays so.  Zones of
+ * Add zone @kind of @node over [start, end), pageblock aligned.  A HOLE stays a HOLE.  Zones of
  * one memory are disjoint at first; add_memory may make their spans overlap.  Returns 0; -EINVAL.
  */
 int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_t start, pfn_t end);
 /*
- * Declare [start, end) of one zone to be RAM in use by nobody the allocator knows (RESERVED), by
- * pageblock: every pageblock touched becomes ONLINE.  Then give parts of it to the allocator with
+ * Declare [start, end) of one zone to be RAM that is not the allocator's (RESERVED): every
+ * pageblock that it touches becomes ONLINE.  Then give parts of it to the allocator with
  * memory_free_range; reserved ranges stay as aligned blocks.
  */
 void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end);
@@ -66,8 +66,8 @@ int memory_ready(struct memory *mem);
  */
 int memory_start(struct memory *mem);
 /*
- * Stop the reclaim threads and give back the caches, before a private memory is dropped.  Does no
- * harm to one that was not started.  Context and locks as memory_start.
+ * Stop the reclaim threads and give back the caches, before a private memory is dropped.  Does
+ * nothing to a memory that was not started.  Context and locks as memory_start.
  */
 void memory_stop(struct memory *mem);
 

@@ -24,10 +24,10 @@ LIST_HEAD(memory_list, memory);
 extern struct memory_list memories;
 extern struct spinlock memories_lock; /* RANK_CPU_HOTPLUG, irqs off */
 
-/* Allocation flags.  The low three bits choose the first zone and the type, and index pcp.first. */
+/* Allocation flags.  The low three bits choose the first zone and the type, and index pcp.home. */
 typedef unsigned gfp_t;
 #define GFP_UNMOVABLE   0x00u
-#define GFP_MOVABLE     0x01u /* = MT_MOVABLE: may be moved by its owner, so may use zone MOVABLE */
+#define GFP_MOVABLE     0x01u /* = MT_MOVABLE: its owner can move it, so zone MOVABLE may serve it */
 #define GFP_RECLAIMABLE 0x02u /* = MT_RECLAIMABLE */
 #define GFP_TYPE_MASK   0x03u
 #define GFP_DMA32       0x04u /* below 4 GiB */
@@ -36,7 +36,7 @@ typedef unsigned gfp_t;
 #define GFP_RESERVE     0x10u /* the part of ATOMIC that opens the reserve */
 #define GFP_ZERO        0x20u /* zeroed; the memory must be backed */
 #define GFP_THISNODE    0x40u /* no other node than the CPU's own */
-#define GFP_NORETRY     0x80u /* fail rather than have others moved, or killed (oom.h), for it */
+#define GFP_NORETRY     0x80u /* may fail early: no pages moved and no task killed (oom.h) for it */
 #define GFP_KERNEL      GFP_UNMOVABLE
 
 /* Where a request failed, and why. */
@@ -46,10 +46,10 @@ enum mm_why {
 	WHY_HOLE,      /* no memory there */
 	WHY_ZONES,     /* more than one zone */
 	WHY_MIXED,     /* partly offline */
-	WHY_ALREADY,   /* already so */
+	WHY_ALREADY,   /* in the wanted state already */
 	WHY_CLAIMED,   /* another operation works on it */
 	WHY_ISOLATED,  /* already isolated */
-	WHY_RESERVED,  /* firmware, image or memmap */
+	WHY_RESERVED,  /* firmware, kernel or memmap */
 	WHY_UNMOVABLE, /* allocated, and its owner cannot move it */
 	WHY_PINNED,    /* movable, but pinned */
 	WHY_BUSY,      /* being freed or changed by another thread */
@@ -133,19 +133,19 @@ static inline enum pageblock_state pageblock_state(const struct pageblock *pb)
 	return (enum pageblock_state)((READ_ONCE(pb->bits) & PB_STATE_MASK) >> PB_STATE_SHIFT);
 }
 
-/* Does @mem have a descriptor of @pfn, and RAM or once-RAM behind it?  Any context. */
+/* Has @mem a descriptor of @pfn, and is or was there RAM?  Any context. */
 bool pfn_valid_in(const struct memory *mem, pfn_t pfn);
 
 /*
- * The order of the free block that begins at @pfn, of an ONLINE pageblock; below 0: none does.
- * Exact under the zone lock; elsewhere as it was at some moment.
+ * The order of the free block that begins at @pfn, in an ONLINE pageblock; negative: none begins
+ * there.  Exact under the zone lock; else the result may be out of date.
  */
 int free_order_at(const struct memory *mem, pfn_t pfn);
-/* For block_word: that of a page whose own is TAIL's. */
+/* For block_word: the result for a page whose own word is TAIL. */
 u32 free_word_at(const struct memory *mem, pfn_t pfn);
 /*
- * All that is known of the block that begins at @pfn, as one word: the word of its head, or FREE
- * with the order for a free block, whose pages have no words.  State TAIL: no block begins there.
+ * The block that begins at @pfn, as one word: the word of its head or, for a free block, whose head
+ * has no word of its own, FREE with the order.  State TAIL: no block begins there.
  * Locking as free_order_at.
  */
 static inline u32 block_word(const struct memory *mem, pfn_t pfn)
@@ -157,15 +157,15 @@ static inline u32 block_word(const struct memory *mem, pfn_t pfn)
 
 /*
  * The head of the block that @pfn lies in, in at most MAX_ORDER + 1 probes.  Exact under the zone
- * lock or for a page one owns; elsewhere PFN_NONE means "unknown just now, try again".
+ * lock or for a page that the caller owns; else PFN_NONE means "unknown just now, try again".
  */
 pfn_t page_head(const struct memory *mem, pfn_t pfn);
 const char *page_state_name(enum page_state state);
 /* Print one line that names the page, its block, its pageblock and its zone.  Any context. */
 void dump_page(const struct memory *mem, pfn_t pfn, const char *why);
 /*
- * For panic(): print the page that it concerns, if any, with its recent history; and the last
- * events of all pages.  They take no lock and may be called with any lock held.
+ * For panic(): the first prints the page that the panic concerns, if any, with its recent history;
+ * the second the last events of all pages.  No lock is taken; any lock may be held.
  */
 void memory_panic_page(void);
 void memory_panic_events(void);
@@ -178,8 +178,8 @@ static inline struct zone *zone_of(struct memory *mem, pfn_t pfn)
 
 /*
  * The zone lock: pageblocks, their lists, and counts of @zone.  The functions without irqsave
- * expect interrupts off.  Clang does not look inside (lock_attr.h): here, once, the lock is
- * declared to stand for its class.
+ * expect interrupts off.  These four declare to clang that the lock stands for its class; so clang
+ * does not check their bodies (lock_attr.h).
  */
 static inline void zone_lock(struct zone *zone) ACQUIRE(zone->lock, zone_class) NO_LOCK_ANALYSIS
 {
@@ -204,14 +204,14 @@ static inline void zone_unlock_irqrestore(struct zone *zone, irqflags_t flags)
 }
 
 /*
- * Free blocks of @order that @zone can allocate as @type, without those of isolated pageblocks.  It
- * visits all pageblocks.  Without the zone lock the result is a hint.
+ * The number of free blocks of @order that @zone can allocate as @type, without those of isolated
+ * pageblocks.  It visits all pageblocks.  Without the zone lock the result is a hint.
  */
 unsigned zone_free_blocks(const struct zone *zone, unsigned order, unsigned type);
 
 /*
- * The next of these free blocks behind @pfn: PFN_NONE asks for the first, and is returned after the
- * last.  Zone lock, held from one call to the next.
+ * The next of these free blocks after @pfn, or the first if @pfn is PFN_NONE; PFN_NONE: there are
+ * no more.  The caller holds the zone lock from the first call to the last.
  */
 pfn_t zone_next_free(const struct zone *zone, unsigned order, unsigned type, pfn_t pfn)
     REQUIRES(zone->lock, zone_class);
@@ -248,20 +248,20 @@ struct page *mem_alloc_pages(struct memory *mem, gfp_t gfp, unsigned order)
 
 /*
  * free_pages - free a block that no other code can find.  It must have state ALLOC, one reference
- * and @order. @page: a descriptor of the kernel's memory; mem_free_pages also refuses those of
- * other memories. Returns 0; -EINVAL for anything else (NULL, double free, wrong order, never
- * allocated, still pinned): such a page is reported, counted and left where it is, or with
- * badpage=panic the kernel panics. Two frees of one page at the same moment are found when the page
- * is next taken, and panic. Context: any. Locks: zone lock when the cache is full or off.
+ * and @order.  @page: a descriptor of the kernel's memory; mem_free_pages also refuses those of
+ * other memories.  Returns 0; -EINVAL for anything else (NULL, double free, wrong order, never
+ * allocated, still pinned): then the page is reported, counted and left as it is; with
+ * badpage=panic the kernel panics.  If two CPUs free one page at the same moment, the kernel panics
+ * when the page is next taken.  Context: any.  Locks: zone lock when the cache is full or off.
  */
 static always_inline int free_pages(struct page *page, unsigned order) EXCLUDES(zone_class);
 int mem_free_pages(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
 
 /*
- * For alloc_pages and free_pages only, which choose among these where the order is a constant: the
- * same for one order, which then costs nothing at run time.  For those of one order GFP_ZERO is not
- * in @gfp; zero_pages zeroes a block, or does nothing of NULL, and returns it.  Those of a past are
- * for an order that is not cached, or that the cache did not serve.
+ * For alloc_pages and free_pages only.  Where the order is a constant, these two call the variant
+ * for that order, so the choice costs nothing at run time; it gets @gfp without GFP_ZERO.
+ * zero_pages zeroes a block and returns it; NULL for NULL.  The _past variants are for an order
+ * that is not cached, or a request that the cache did not serve.
  */
 struct page *alloc_order0(gfp_t gfp) must_check EXCLUDES(zone_class);
 struct page *alloc_order1(gfp_t gfp) must_check EXCLUDES(zone_class);
@@ -326,8 +326,8 @@ unsigned long mem_free_pages_bulk(struct memory *mem, unsigned long nr, struct p
 unsigned long free_pages_bulk(unsigned long nr, struct page **pages);
 
 /*
- * get_page - take one more reference to a page one owns or holds the finding lock of.
- * Returns 0; -EAGAIN at the limit.  Any context.
+ * get_page - take one more reference to a page.  The caller owns the page or holds its finding
+ * lock.  Returns 0; -EAGAIN at the limit.  Any context.
  */
 int get_page(struct page *page) must_check;
 /*
@@ -353,7 +353,7 @@ void *kmalloc(size_t size) must_check EXCLUDES(slab_class, zone_class);
 /* Free what kmalloc returned; NULL is fine, anything else that is wrong panics.  As kmalloc. */
 void kfree(void *ptr) EXCLUDES(slab_class, zone_class);
 /*
- * Give back the empty page that each size may keep: afterwards every allocated page really is in
+ * Free the empty page that each size class may keep, so that every page allocated is really in
  * use.  Context as kmalloc.
  */
 void kmalloc_trim(void) EXCLUDES(slab_class, zone_class);
@@ -363,9 +363,9 @@ void kmalloc_trim(void) EXCLUDES(slab_class, zone_class);
 /*
  * drain_all_pages - make the CPUs that seem to hold pages of @zone (NULL: of any) give them back.
  * The check of the counts is racy: a page that is being put into a cache may be missed.  Concurrent
- * callers share a round that started after they asked.
+ * callers share a round if it started after their calls.
  * Context: thread, may sleep; not from an allocation.  Locks: cpu_hotplug shared, pcp_ctl.
- * Returns the number of CPUs asked, or -EDEADLK (context, see smp_call_mask).
+ * Returns the number of CPUs that got an IPI, or -EDEADLK (context, see smp_call_mask).
  */
 int drain_all_pages(struct memory *mem, struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
 /* Give back what this CPU caches of @zone (NULL: of any).  Any context.  Locks: zone. */
@@ -379,17 +379,17 @@ void drain_local_pages(struct memory *mem, struct zone *zone) EXCLUDES(zone_clas
  */
 int zone_pcp_disable(struct zone *zone) must_check EXCLUDES(pcp_ctl_class, zone_class);
 /*
- * The matching enable.  It interrupts nobody: after the last one each CPU caches again from its
- * next refill or spill of a stack on.  -EINVAL (counted) without a disable.
- * Context and locks as zone_pcp_disable.
+ * The matching enable.  It sends no IPIs: after the last enable, each CPU caches again from its
+ * next refill or spill of a stack on.  -EINVAL (counted) without a disable.  Context and locks as
+ * zone_pcp_disable.
  */
 int zone_pcp_enable(struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
 
 /*
- * This CPU goes down: give back all it caches, with every capacity 0 from here on; the last thing
- * that it does with @mem.  And the reverse, before it is online: capacities from the zones' depths.
- * For each of memories, under memories_lock.  Context: that CPU, irqs off, cpu_hotplug held
- * exclusively on its behalf.  Locks: zone.
+ * pcp_cpu_leave: this CPU goes down.  Give back all its cached pages and set every capacity to 0;
+ * the CPU does not use @mem afterwards.  pcp_cpu_join: before the CPU is online, set capacities by
+ * the zones' depths.  Called for each memory, under memories_lock.  Context: that CPU, irqs off,
+ * cpu_hotplug held exclusively on its behalf.  Locks: zone.
  */
 void pcp_cpu_leave(struct memory *mem);
 void pcp_cpu_join(struct memory *mem);
@@ -397,7 +397,7 @@ void pcp_cpu_join(struct memory *mem);
 void pcp_refresh_all(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
 /* True if @cpu seems to cache pages of @zone.  Racy; any context. */
 bool pcp_zone_nonempty(const struct memory *mem, unsigned cpu, const struct zone *zone);
-/* Pages in all caches of @zone; exact only when nobody allocates or frees. */
+/* Pages in all caches of @zone; exact only while no CPU allocates or frees. */
 unsigned long zone_pcp_pages(const struct zone *zone);
 
 /*
@@ -408,7 +408,7 @@ unsigned long zone_pcp_pages(const struct zone *zone);
 u64 mm_event_sum(const struct memory *mem, enum mm_event ev);
 const char *mm_event_name(enum mm_event ev);
 
-/* The first broken invariant that check_memory met. */
+/* The first broken invariant that check_memory found. */
 struct mm_violation {
 	const char *what; /* NULL: none */
 	pfn_t pfn;
@@ -416,11 +416,11 @@ struct mm_violation {
 };
 /*
  * check_memory - recount everything from scratch and compare: every invariant of docs/mm/check.md.
- * All CPUs are held, interrupts off, meanwhile.  Returns 0; -EUCLEAN (v tells the first); or
- * -EDEADLK where it may not sleep.  Context: thread, may sleep.  Never repairs anything.
+ * It stops all CPUs meanwhile, interrupts off, and repairs nothing.  Returns 0; -EUCLEAN (*@v has
+ * the first broken invariant); -EDEADLK where it may not sleep.  Context: thread, may sleep.
  */
 int check_memory(struct memory *mem, struct mm_violation *v) must_check EXCLUDES(pcp_ctl_class);
-/* Free pages by all ways of being free: listed, isolated, cached.  Exact at rest. */
+/* All free pages: listed, isolated and cached.  Exact while no CPU allocates or frees. */
 unsigned long memory_free_pages(struct memory *mem);
 unsigned long memory_managed_pages(const struct memory *mem);
 void show_mem(struct memory *mem);

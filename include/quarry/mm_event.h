@@ -13,10 +13,10 @@
 	X(FREE_DIRECT)        /* blocks that went straight to the buddy */                         \
 	X(FREE_ISOLATED)      /* of these, into an isolated pageblock */                           \
 	X(ALLOC_DIRECT)       /* blocks taken straight from the buddy for a caller */              \
-	X(ALLOC_SLOW)         /* allocations that found no page at the first look */               \
+	X(ALLOC_SLOW)         /* allocations that found no page at the first try */                \
 	X(ALLOC_FAIL)         /* allocations that returned NULL */                                 \
 	X(ALLOC_ATOMIC_FAIL)  /* of these, of callers that may not sleep */                        \
-	X(ALLOC_BAD_ORDER)    /* orders above MAX_ORDER asked for */                               \
+	X(ALLOC_BAD_ORDER)    /* requests with an order above MAX_ORDER */                         \
 	X(ALLOC_DRAIN_WAIT)   /* allocations that waited for the reclaim thread's drain */         \
 	X(ALLOC_DRAIN_LOCAL)  /* failed high orders that drained their own CPU */                  \
 	X(ALLOC_COMPACT_WAIT) /* allocations of high orders that waited for a compaction */        \
@@ -29,9 +29,9 @@
 	X(FALLBACK_MIX)       /* blocks taken from another type without that */                    \
 	X(DRAIN_ROUNDS)       /* drain_all_pages rounds */                                         \
 	X(DRAIN_ASKED)        /* CPUs that they asked */                                           \
-	X(DRAIN_FORCED)       /* forced rounds: disable and precise */                             \
+	X(DRAIN_FORCED)       /* forced rounds: disable, precise, lower limits */                  \
 	X(RECLAIM_RUNS)       /* runs of a reclaim thread, for a drain or over the lists */        \
-	X(RECLAIM_SCANNED)    /* pages it took off the lists to look at */                         \
+	X(RECLAIM_SCANNED)    /* pages it took off the lists to check */                           \
 	X(RECLAIM_KEPT)       /* of these, put back because they had been touched */               \
 	X(RECLAIM_AGED)       /* pages moved from the active list to the inactive one */           \
 	X(RECLAIM_FREED)      /* pages dropped, by reclaim threads and allocations */              \
@@ -43,22 +43,22 @@
 	X(RECLAIM_THROTTLED)  /* of these, because too many pages were taken off the lists */      \
 	X(STANDBY_WAIT) /* allocations that waited until standby memory could be brought online */ \
 	X(OOM_KILLS)    /* victims chosen */                                                       \
-	X(OOM_NOBODY)   /* allocations that failed because there was none to choose */             \
+	X(OOM_NOBODY)   /* allocations that failed because there was no victim */                  \
 	X(OOM_STUCK)    /* victims that did not end in time */                                     \
 	X(PCP_DISABLE)  /* outermost zone_pcp_disable calls */                                     \
 	X(PCP_UNBALANCED)    /* zone_pcp_enable without disable */                                 \
 	X(ISO_BLOCKS)        /* pageblocks isolated */                                             \
 	X(ISO_UNDONE)        /* pageblocks whose isolation was undone */                           \
 	X(ISO_CONFLICT)      /* isolations refused because of another */                           \
-	X(SOFT_OFFLINE_OK)   /* pages retired with nobody harmed */                                \
+	X(SOFT_OFFLINE_OK)   /* pages retired without loss of data */                              \
 	X(SOFT_OFFLINE_FAIL) /* pages that could not be retired: nothing was changed */            \
-	X(FAILURE_RECOVERED) /* broken pages out of use at once */                                 \
+	X(FAILURE_RECOVERED) /* broken pages retired at once */                                    \
 	X(FAILURE_DELAYED)   /* flagged pages, to be retired when the last reference is dropped */ \
-	X(FAILURE_IGNORED)   /* in use by an owner that needs it */                                \
+	X(FAILURE_IGNORED)   /* broken pages in use by an owner that needs them */                 \
 	X(POISON_WAIT)       /* checks that found the page in transit */                           \
-	X(FAILURE_COPIED)    /* moved while they were reported: the copy may be bad */             \
+	X(FAILURE_COPIED)    /* pages moved while they were reported: the copy may be bad */       \
 	X(POISON_RETIRED)    /* frames retired, at once or later */                                \
-	X(UNPOISON_OK)       /* marks taken off */                                                 \
+	X(UNPOISON_OK)       /* pages unpoisoned */                                                \
 	X(FAULT_LOST)        /* faults on pages that are lost */                                   \
 	X(OFFLINE_OK)                                                                              \
 	X(OFFLINE_FAIL)                                                                            \
@@ -74,14 +74,14 @@
 	X(BAD_FREE)       /* frees of memory that is not allocated, or with the wrong order */     \
 	X(QUARANTINED)    /* blocks that a wrong last put left without an owner */                 \
 	X(SLAB_PAGES)     /* pages the small-object allocator took */                              \
-	X(REPORTED)       /* free pageblocks that the host was told of */                          \
+	X(REPORTED)       /* free pageblocks reported to the host */                               \
 	X(FAULTS)         /* calls of vm_fault */                                                  \
 	X(FAULT_NEW)      /* of these, with a new page for an empty slot */                        \
 	X(RMAP_PAUSES)    /* pauses of a walk over a slot's regions, the object's lock released */ \
 	X(MIGWAIT_QUEUED) /* faults that waited for a page being moved */                          \
 	X(MIGWAIT_WOKEN)  /* of these, woken by its migrator: all, in the end */                   \
-	X(TLB_ROUNDS)     /* shootdowns that asked anybody */                                      \
-	X(TLB_ASKED)      /* other CPUs that they asked */
+	X(TLB_ROUNDS)     /* shootdowns that made a cross-call */                                  \
+	X(TLB_ASKED)      /* IPIs that they sent */
 
 enum mm_event {
 #define MM_EVENT_ENUM(name) EV_##name,

@@ -3,13 +3,13 @@
  * mm_types.h: the structures of the memory manager: page, pageblock, cache, zone, node, memory.
  *
  * They are public because code that supplies the arrays (the boot code, a test, another kernel)
- * must know their sizes; only mm/ writes them.  docs/mm/model.md explains them in prose.  What
- * reclaim, the OOM killer and memory that comes and goes keep in them is in reclaim_state.h,
- * oom_state.h and hotplug_state.h.
+ * must know their sizes; only mm/ writes them.  docs/mm/model.md explains them in prose.  The
+ * parts of them that belong to reclaim, to the OOM killer and to memory hotplug are in
+ * reclaim_state.h, oom_state.h and hotplug_state.h.
  *
  * Letters behind fields: z zone lock; l lru lock; c constant once the zone is set up; a atomic; o
  * owning CPU with interrupts off; h mem->hotplug; p mem->pcp_ctl.  Where one lock is enough for
- * both reading and writing, GUARDED_BY says it again, for clang (lock_attr.h).
+ * both reading and writing, GUARDED_BY repeats it for clang (lock_attr.h).
  */
 #ifndef QUARRY_MM_TYPES_H
 #define QUARRY_MM_TYPES_H
@@ -40,10 +40,10 @@ BUILD_ASSERT(MAX_ORDER <= PAGEBLOCK_ORDER && PAGEBLOCK_ORDER <= SECTION_ORDER);
 /* four small cached orders; counts of free blocks in 64 bits (mm/free_map.h) */
 BUILD_ASSERT(MAX_ORDER >= 3 && MAX_ORDER <= 10);
 
-/* "No page" as a link, as a head that was not found, and so on.  Links are 32-bit pfns: 16 TiB. */
+/* "No page": the end of links, a head not found, and so on.  Links are 32-bit pfns: 16 TiB. */
 #define PFN_NONE ((pfn_t)0xffffffffUL)
 
-/* The use of pages; a pageblock has one type, and is listed under it. */
+/* The use of pages.  Each pageblock has one type; the zone's lists are by type. */
 enum migratetype {
 	MT_UNMOVABLE,
 	MT_MOVABLE,
@@ -54,17 +54,17 @@ enum migratetype {
 #define NR_CACHED_TYPES 3 /* the first three have stacks in the caches */
 
 /*
- * The state of a block in use is the state of its head; every other page of it is TAIL, which is 0,
- * and so are all pages of free blocks, which only their pageblock's tree names.  docs/mm/model.md
- * has the table of legal edges; page.h checks them when it is compiled.
+ * The head of a block in use has the block's state; the other pages are TAIL, which is 0.  All
+ * pages of a free block are TAIL too: only the tree of its pageblock shows that it is free.
+ * docs/mm/model.md has the table of legal edges; page.h checks them when it is compiled.
  */
 enum page_state {
-	PG_TAIL,        /* no head: behind one, or free */
-	PG_RESERVED,    /* never the allocator's: image, firmware, missing RAM */
+	PG_TAIL,        /* not a head: a later page of a block, or free */
+	PG_RESERVED,    /* never the allocator's: kernel, firmware, missing RAM */
 	PG_FREE,        /* never in a word: block_word returns it for a free block */
 	PG_PCP,         /* in one slot of one CPU's cache */
 	PG_FREEING,     /* in transit: held by the thread that dropped or reports it */
-	PG_ALLOC,       /* allocated, findable by nobody but its owner */
+	PG_ALLOC,       /* allocated; only its owner can find it */
 	PG_SLAB,        /* small-object allocator */
 	PG_PGTABLE,     /* page table */
 	PG_OBJECT,      /* page of a memory object */
@@ -108,7 +108,7 @@ enum page_state {
 #define PAGE_F_HWPOISON     0x40000000u /* this frame is broken; also legal on a TAIL */
 #define PAGE_F_HAS_HWPOISON 0x80000000u /* on a head: some page of this block has the flag above */
 #define PAGE_POISON         (PAGE_F_HWPOISON | PAGE_F_HAS_HWPOISON)
-#define PAGE_REF_MAX        0x7ff0u /* references are refused here, long before they wrap */
+#define PAGE_REF_MAX        0x7ff0u /* more references are refused, long before they wrap */
 #define PAGE_WORD(ref, state, order)                                                               \
 	((u32)(ref) | (u32)(state) << PAGE_STATE_SHIFT | (u32)(order) << PAGE_ORDER_SHIFT)
 
@@ -118,10 +118,10 @@ struct page {
 	u32 prev;    /* l */
 	u32 index;   /* owner: page within its object; slab or driver use */
 	void *owner; /* owner: object, slab cache or struct movable_owner, as the state says */
-	/* lock of its object: page-table entries that map it; each holds a reference */
+	/* under its object's lock: page-table entries that map it; each holds a reference */
 	u16 mapcount;
 	u16 pincount;          /* a: long-term pins; each also holds a reference */
-	u32 spare;             /* the checker's: entries it has found */
+	u32 spare;             /* for check_memory: entries found */
 } __attribute__((aligned(8))); /* so it has 32 bytes even where pointers have 4 */
 BUILD_ASSERT(sizeof(struct page) == 32);
 /*
@@ -134,12 +134,12 @@ BUILD_ASSERT(sizeof(struct page) == 32);
 /* Orders that the caches keep: 0-3 and the largest. */
 #define NR_SMALL_CACHED  4
 #define NR_CACHED_ORDERS (NR_SMALL_CACHED + (MAX_ORDER > 3))
-/* Room for a stack for each cached order and type, and one of capacity 0: a power of two. */
+/* Enough for a stack for each cached order and type and one of capacity 0; a power of two. */
 #define STACKS_PER_ZONE 16
 #define STACK_NONE      15 /* within a zone: capacity 0 for ever; isolated and CMA pages go here */
 BUILD_ASSERT(NR_CACHED_ORDERS *NR_CACHED_TYPES <= STACK_NONE);
 
-/* What a pageblock is; OFFLINE and HOLE override whatever its page words say. */
+/* The state of a pageblock; OFFLINE and HOLE take precedence over the words of its pages. */
 enum pageblock_state { PB_HOLE, PB_OFFLINE, PB_ONLINE };
 
 /* Which blocks of a pageblock are free: mm/free_map.h. */
@@ -149,23 +149,23 @@ struct free_map {
 };
 
 /*
- * A pageblock's free blocks, and the list that it is on.  For standby memory the bytes here have no
- * meaning: they are zeroed when it comes online.
+ * A pageblock's free blocks, and the list that holds the pageblock.  For standby memory the bytes
+ * here have no meaning: they are zeroed when it comes online.
  */
 struct pageblock_tree {
 	struct free_map map GUARDED_BY(zone_class); /* z: its free blocks */
-	/* z: pfn links of the list that it is on; PFN_NONE at the ends */
+	/* z: pfn links of the list that holds the pageblock; PFN_NONE at the ends */
 	u32 next GUARDED_BY(zone_class), prev GUARDED_BY(zone_class);
-	u8 list GUARDED_BY(zone_class); /* z: the order of that list, plus 1; 0: it is on none */
+	u8 list GUARDED_BY(zone_class); /* z: the order of that list, plus 1; 0: on no list */
 } __attribute__((aligned(64)));
 
 /* log2 of the bytes of a pageblock's descriptor. */
 #define PAGEBLOCK_SHIFT 4
 
 /*
- * A pageblock: its state, and the stack numbers that a free reads.  They follow from zone, type and
- * bit and are recomputed under the zone lock when one of them changes; the free path reads one of
- * them without a lock, inside the interrupt-off section in which it pushes.
+ * A pageblock: its state, and the stack numbers for frees.  The numbers follow from zone, type and
+ * isolated bit; when one of these changes, they are recomputed under the zone lock.  The free path
+ * reads a number without a lock, with interrupts off until it has pushed the page.
  */
 struct pageblock {
 	/* z, read racily: by cached order, zone * STACKS_PER_ZONE + stack */
@@ -185,7 +185,7 @@ BUILD_ASSERT(sizeof(struct pageblock) == 1 << PAGEBLOCK_SHIFT);
 #define PB_EVACUATED   0x40u /* offline, and comes back with its node: mm/offline_node.c */
 #define PB_REPORTED    0x80u /* wholly free since the host was told so: mm/page_report.c */
 
-/* The firmware's tables may name more nodes: these are merged into node 0, and this is printed. */
+/* If the firmware's tables name more nodes, the extra ones are merged into node 0; printed. */
 #define MAX_NODES 8
 enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 #define MAX_ZONES (MAX_NODES * NR_ZONE_KINDS)
@@ -199,22 +199,22 @@ struct memory;
  */
 struct pcp {
 	u16 count[NR_STACKS];          /* o, read racily by drains that need not be complete */
-	u16 capacity[NR_STACKS];       /* o: depth ? 0 : what the zone's bound allows */
+	u16 capacity[NR_STACKS];       /* o: depth ? 0 : what the zone's limits allow */
 	struct page **slot[NR_STACKS]; /* o: arrays of the largest capacity */
-	u16 first[256];       /* o: by the low byte of gfp: order-0 stack of the zone used last */
+	u16 first[256];       /* o: by the low byte of gfp: order-0 stack of the last zone used */
 	struct zone *home[8]; /* o: by the type and zone bits of gfp: the first zone */
-	u64 event[NR_MM_EVENTS]; /* a: by this CPU, anybody may read */
+	u64 event[NR_MM_EVENTS]; /* a: written by this CPU; any CPU may read */
 	u32 tracing;             /* a: the hot paths record what they do */
-	struct trace_ring *ring; /* c: what happened lately; NULL: nothing is recorded */
-	/* o: its place in a round that takes it in pieces (mm/drain_cpu.c, mm/page_isolation.c) */
+	struct trace_ring *ring; /* c: its last records; NULL: nothing is recorded */
+	/* o: how far a round in pieces has come (mm/drain_cpu.c, mm/page_isolation.c) */
 	u8 unfinished, work, round_zone;
 	u16 look_stack, look_left;
 };
 
 /*
  * Pages of objects by age; the flag ACTIVE of a page says on which of the first two lists it is.
- * Anonymous pages, which cannot be dropped (there is no swap), are on the third: they can be moved,
- * but reclaim never looks there.
+ * Anonymous pages are on the third: they can be moved but not dropped (there is no swap), and
+ * reclaim does not scan this list.
  */
 enum { LRU_INACTIVE, LRU_ACTIVE, LRU_UNEVICTABLE, NR_LRU };
 struct lru_list {
@@ -233,14 +233,14 @@ struct zone {
 	 */
 	pfn_t start_pfn, end_pfn;
 	/*
-	 * h and z to change, read racily: [standby, standby_end) is standby memory; the
-	 * first only rises.
+	 * h and z to change, read racily: [standby, standby_end) is standby memory; standby
+	 * only rises.
 	 */
 	pfn_t standby, standby_end;
 	/* z, read racily, as a hint; in pages: */
 	/* free in pageblocks that are not isolated; not cached */
 	unsigned long nr_free GUARDED_BY(zone_class);
-	/* of these, pages of CMA areas: for movable requests only */
+	/* the part of nr_free in CMA areas: for movable requests only */
 	unsigned long nr_free_cma GUARDED_BY(zone_class);
 	unsigned long present GUARDED_BY(zone_class); /* of its ONLINE pageblocks */
 	/* present less RESERVED: pages the allocator manages */
@@ -248,15 +248,15 @@ struct zone {
 	/* pages that standby memory has added to managed; only rises */
 	unsigned long from_standby GUARDED_BY(zone_class);
 	unsigned long wmark[3] GUARDED_BY(zone_class); /* min, low, high */
-	/* kept from requests that could use a higher kind of zone */
+	/* pages kept from requests that could also use a higher kind of zone */
 	unsigned long reserve GUARDED_BY(zone_class);
 	unsigned long nr_isolated GUARDED_BY(zone_class); /* z, read racily: pageblocks */
-	/* z: flagged pages still in use: to be retired */
+	/* z: flagged pages that are still in use; retired when freed */
 	unsigned long nr_doomed GUARDED_BY(zone_class);
 	/*
 	 * z: lists of pageblocks that have free pages and are not isolated, by type and order of
-	 * their largest free block: the first page of the first, or PFN_NONE; and by type the
-	 * orders whose list is not empty, a bit each, read racily, as a hint
+	 * their largest free block.  blocks: the first page of a list's first pageblock; PFN_NONE:
+	 * empty.  have: by type, a bit for each order whose list is not empty; a racy hint
 	 */
 	u32 blocks[NR_MIGRATETYPES][NR_ORDERS] GUARDED_BY(zone_class);
 	u32 have[NR_MIGRATETYPES] GUARDED_BY(zone_class);
@@ -266,12 +266,12 @@ struct zone {
 		u16 pcp_limit[NR_CACHED_ORDERS * NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
 	};
 	struct lru_list lru[NR_LRU] GUARDED_BY(lru_class); /* l */
-	u32 nr_reclaiming; /* a: pages that reclaim has taken off the lists and not settled yet */
-	u64 lru_came GUARDED_BY(lru_class); /* l, read racily: pages to drop, ever listed */
-	u64 freed;     /* a: pages that reclaim has freed here, or standby has brought */
-	u64 freed_cma; /* a: the same of CMA pageblocks, which only movable requests can have */
-	u32 futile; /* a: a run found it low and freed nothing: a low watermark starts no other */
-	/* a: lru_came before that run; when it has risen, the run proves nothing */
+	u32 nr_reclaiming; /* a: pages off the lists, until reclaim drops or puts them back */
+	u64 lru_came GUARDED_BY(lru_class); /* l, read racily: droppable pages ever listed */
+	u64 freed;     /* a: pages freed here by reclaim, or brought online from standby */
+	u64 freed_cma; /* a: the same in CMA pageblocks: only for movable requests */
+	u32 futile; /* a: a run found the zone low and freed nothing: being low starts no other */
+	/* a: lru_came before that run; once lru_came is higher, futile no longer counts */
 	u64 futile_came;
 };
 enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };
@@ -280,8 +280,8 @@ struct node {
 	u8 id;
 	u8 distance[MAX_NODES]; /* c: SLIT, 10 is local */
 	/*
-	 * h to change, when a zone comes; read racily: by highest kind allowed: zone ids, nearest
-	 * first
+	 * h to change, when a zone is added; read racily: by highest kind allowed: zone ids,
+	 * nearest first
 	 */
 	u8 zonelist[NR_ZONE_KINDS][MAX_ZONES];
 	u8 nr_zones[NR_ZONE_KINDS]; /* likewise */
@@ -290,31 +290,31 @@ struct node {
 };
 
 /*
- * The least number of pages, as blocks, that one refill or spill moves where there is space for
- * them.  A course may choose this and the next constant (docs/instructor.md).
+ * One refill or spill moves blocks of at least this many pages, where there is space for them.  A
+ * course may choose this and the next constant (docs/instructor.md).
  */
 #ifndef PCP_BATCH
 #define PCP_BATCH 16
 #endif
-/* Passes over the pages that were in use when they were to be moved. */
+/* Passes over a range whose pages could not be moved because they were in use. */
 #ifndef MIGRATE_PASSES
 #define MIGRATE_PASSES 10
 #endif
 /*
- * The most pages that a stack of order 0 may hold: PCP_ENOUGH are its own, and more comes only from
- * the part of the limit that the zone's other stacks do not use.
+ * The most pages that a stack of order 0 may hold.  PCP_ENOUGH of them are always its own; the rest
+ * comes from the part of the limit that the zone's other stacks do not use.
  */
 #define PCP_MOST   512u
 #define PCP_ENOUGH 64u
 BUILD_ASSERT(PCP_BATCH >= 8 && PCP_BATCH <= PCP_ENOUGH);
-/* The most pages that a refill moves, and twice the most of a spill; interrupts are off then. */
+/* The most pages that a refill moves; a spill moves half.  Interrupts are off meanwhile. */
 #define PCP_BATCH_MOST 128u
-/* Blocks of one type that the slots of one zone and CPU have room for. */
+/* Slots for blocks of one type, in the cache of one zone and CPU. */
 #define PCP_SLOTS (PCP_MOST + 32 + 16 + 8 + 2)
 
 /*
- * How an offline keeps pages of its range out of the caches.  A policy is an entry here, with its
- * name, a row in mm/isolate_policy.c, and its argument in mm/page_isolation.c.
+ * How an offline keeps pages of its range out of the caches.  Each policy has an entry here with
+ * its name, a row in mm/isolate_policy.c, and the reasoning behind it in mm/page_isolation.c.
  */
 /* clang-format off */
 #define ISO_POLICIES(P, between) \
@@ -325,12 +325,12 @@ BUILD_ASSERT(PCP_BATCH >= 8 && PCP_BATCH <= PCP_ENOUGH);
 #define ISO_POLICY_ID(id, name) id,
 enum iso_policy { ISO_POLICIES(ISO_POLICY_ID, ) NR_ISO_POLICIES };
 
-/* Regions that one hold of an object's lock visits, at some hundred instructions each. */
+/* Regions visited in one hold of an object's lock, at some hundred instructions each. */
 #define RMAP_AT_ONCE 128
-/* Pageblocks that are isolated, go or come in one hold of the zone lock. */
+/* Pageblocks isolated, offlined or brought online in one hold of the zone lock. */
 #define BLOCKS_AT_ONCE 16
 
-/* The spaces and objects made of a memory's pages (vm.h).  The checker walks these lists. */
+/* The spaces and objects made of a memory's pages (vm.h).  check_memory walks these lists. */
 struct vm_lists {
 	struct spinlock lock; /* RANK_SPACE: both lists; taken alone */
 	LIST_HEAD(, vm_space) spaces;
@@ -339,20 +339,20 @@ struct vm_lists {
 	u32 flushing; /* a: unmappings that still hold references to the pages they unmapped */
 };
 
-/* One memory: zones over an array of descriptors that the caller brought. */
+/* One memory: zones over an array of descriptors that the caller supplied. */
 struct memory {
 	const char *name;
-	struct page *memmap;                /* c: descriptor of pfn 0, whether it exists or not */
-	struct pageblock *pageblocks;       /* c: of pageblock 0, likewise */
-	struct pageblock_tree *trees;       /* c: likewise */
-	pfn_t start_pfn, end_pfn;           /* c: what the arrays can cover, pageblock aligned */
+	struct page *memmap;          /* c: address of pfn 0's descriptor, even if none is there */
+	struct pageblock *pageblocks; /* c: of pageblock 0, likewise */
+	struct pageblock_tree *trees; /* c: likewise */
+	pfn_t start_pfn, end_pfn;     /* c: what the arrays can cover, pageblock aligned */
 	const struct memory_arrays *arrays; /* c: NULL: they are all there from the start */
 	/* c: pages of standby that come online together; whole pageblocks */
 	unsigned long standby_step;
 	unsigned nr_cpus;      /* c: CPUs that may use it: 0 .. nr_cpus - 1 */
 	unsigned thread_cpus;  /* c: its threads are bound to CPU thread_cpus - 1; 0: to none */
 	struct pcp **pcp;      /* c: by CPU */
-	cpumask_t *drain_mask; /* p: CPUs to ask in a masked round */
+	cpumask_t *drain_mask; /* p: CPUs that a masked round sends an IPI to */
 	struct zone zones[MAX_ZONES]; /* by id = node * NR_ZONE_KINDS + kind */
 	struct node nodes[MAX_NODES];
 	unsigned nr_nodes; /* c */
@@ -366,14 +366,14 @@ struct memory {
 	/* a: a page was reported broken by the machine: no unpoison from then on */
 	bool machine_check;
 	struct mutex pcp_ctl; /* RANK_PCP_CTL: depths, rounds (single flight) */
-	/* p, the first read racily: masked drain rounds, for sharing one */
+	/* p, the first read racily: masked drain rounds, counted so that callers can share one */
 	u64 round_started GUARDED_BY(pcp_ctl_class), round_done GUARDED_BY(pcp_ctl_class);
 	LIST_HEAD(, range_claim) claims GUARDED_BY(mem_hotplug_class); /* h */
 	struct vm_lists vm;
 	struct oom_state oom;
 	u32 blocks_at_once;     /* c: BLOCKS_AT_ONCE, but for tests */
 	u32 iso_pending;        /* a: isolations between their first bit and their round's end */
-	enum iso_policy policy; /* a: for offlines that do not name one */
+	enum iso_policy policy; /* a: for offlines that name no policy */
 	bool badpage_panic;     /* a: a bad free panics after its report */
 	bool backed;            /* c: pages have memory behind them (GFP_ZERO, patterns) */
 	/* c: zeroed memory for slots; NULL when there is none */

@@ -31,8 +31,8 @@ struct movable_owner {
 	u32 users; /* a: migrators that may still call it */
 };
 /*
- * Wait until no migrator will call @owner any more: after its last page has been released, and
- * before it is freed.
+ * Wait until no migrator will call @owner any more.  Called after the owner's last page has been
+ * released, before the owner is freed.
  * Context: thread, may sleep.
  */
 void movable_owner_drain(struct movable_owner *owner);

@@ -23,13 +23,13 @@ void memory_set_oom(struct memory *mem,
     bool (*kill)(struct memory *mem, gfp_t gfp, unsigned order, void *arg), void *arg);
 /*
  * The victim with the number @victim has released everything: threads that waited for it try again,
- * and another victim may be chosen.  One that was given up meanwhile leaves its pages, and does not
- * count for the next.  Any context.
+ * and another victim may be chosen.  If mm/ had stopped waiting for it, its memory is free too, but
+ * a later victim still counts as exiting.  Any context.
  */
 void memory_oom_gone(struct memory *mem, u32 victim);
 /*
- * A task that @kill could choose has released its memory, for whatever reason.  Called before @kill
- * can miss it.  Any context.
+ * A task that @kill could choose has released its memory, for any reason.  Called while @kill can
+ * still find the task.  Any context.
  */
 void memory_oom_left(struct memory *mem);
 /*

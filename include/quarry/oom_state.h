@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oom_state.h: what struct memory keeps for the OOM killer (mm/alloc_oom.c, oom.h).
+ * oom_state.h: data in struct memory for the OOM killer (mm/alloc_oom.c, oom.h).
  *
  * Letters behind fields: as in mm_types.h.
  */
@@ -15,14 +15,14 @@ struct memory;
 struct oom_state {
 	struct mutex lock; /* one decision at a time */
 	struct waitq wq;   /* waiters for the victim's end */
-	/* a: NULL: nobody dies */
+	/* a: NULL: no task is killed */
 	bool (*kill)(struct memory *mem, unsigned gfp, unsigned order, void *arg);
 	void *arg;   /* set before kill */
-	u32 going;   /* a: number of the victim that is chosen and not gone, or given up; 0 */
+	u32 going;   /* a: number of the victim that is waited for; 0: none */
 	u64 gone;    /* a: victims that have gone */
 	u64 gone_at; /* a: when the last one did */
-	u64 left;    /* a: all that have given their memory back, victims or not */
-	/* lock: @left as the request now being decided saw it when it last started over */
+	u64 left;    /* a: tasks that have released their memory, victims or not */
+	/* under lock: left, as the current request read it when it last started over */
 	u64 asked;
 };
 

@@ -10,8 +10,8 @@ extern u64 run_seed;
 /* True once a panic has begun.  Any context. */
 bool panicking(void);
 /*
- * Does not return once a panic has begun on another CPU: no other CPU may print or change anything
- * then.
+ * Does not return once a panic has begun on another CPU: then only that CPU may print or change
+ * anything.
  */
 void panic_stop(void);
 /*

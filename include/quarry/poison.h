@@ -2,10 +2,10 @@
 /*
  * poison.h: memory that breaks: its pages are retired for ever.
  *
- * A flagged frame is retired, and then never allocated again, even if the memory around it is
- * freed, offlined and onlined; until that memory is removed, and the frame with it.  Or it is
- * doomed: its owner can neither move nor do without it; it is retired when it is freed.
- * docs/mm/poison.md has the table of the result in each state.
+ * A flagged frame is retired: it is never allocated again, even if the memory around it is freed,
+ * offlined and onlined, until that memory is removed.  Or the frame is doomed: its owner can
+ * neither move it nor do without it; then it is retired when it is freed. docs/mm/poison.md has the
+ * table of the result in each state.
  *
  * Context of all but the last two: thread, may sleep, no spin lock held.  A machine check only
  * records the error, and lets a thread call these.
@@ -24,7 +24,7 @@ enum poison_outcome {
 
 struct poison_result {
 	enum poison_outcome outcome;
-	enum page_state state; /* its state, that of its block */
+	enum page_state state; /* state of the page's block */
 	unsigned unmapped;     /* page-table entries that mapped it */
 	bool lost;             /* content lost: an access gets -EHWPOISON, or ends its task */
 	bool standby;          /* standby memory: all pages of its pageblock are flagged */
@@ -64,7 +64,7 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 int mem_unpoison_page(struct memory *mem, pfn_t pfn) EXCLUDES(poison_class, zone_class);
 
 /*
- * Flagged pages; the sum is that of all flags.  Exact while no page is flagged, freed or offlined.
+ * Flagged pages, by state; the sum counts all.  Exact while no page is flagged, freed or offlined.
  */
 struct poison_count {
 	unsigned long retired, doomed, offline;

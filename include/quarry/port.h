@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * port.h: the kernel's interface for mm/: locks, waiting, threads, log and panic.  arch.h has the
- * machine's.
+ * port.h: the kernel's interface for mm/: locks, waiting, threads, log and panic.
  *
- * The other half of the porting guide (arch.h is the first).  kernel/ implements it for Quarry,
- * arch/host for a Linux process.
+ * A port of mm/ needs this and arch.h, the machine's interface.  kernel/ implements port.h for
+ * Quarry, arch/host for a Linux process.
  *
- * Lock order, outer to inner (enum lock_rank): a lock may be taken only while those held have lower
- * ranks; two of one rank never.  An interrupt may take RANK_LRU and inner locks only, so those are
- * always taken with interrupts off.
+ * Lock order, outer to inner (enum lock_rank): a lock may be taken only if all locks held have
+ * lower ranks, so never two of one rank.  An interrupt may take RANK_LRU and inner locks only, so
+ * these are always taken with interrupts off.
  */
 #ifndef QUARRY_PORT_H
 #define QUARRY_PORT_H
@@ -26,7 +25,7 @@ void printk(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  */
 void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)));
 
-/* A broken invariant stops the machine at once.  One condition, no side effects; in every build. */
+/* Panics if @cond, an invariant, is false; in every build.  One condition, no side effects. */
 #define KASSERT(cond)                                                                              \
 	do {                                                                                       \
 		if (unlikely(!(cond)))                                                             \
@@ -68,14 +67,14 @@ enum lock_rank {
 struct spinlock {
 	u32 locked; /* a: CPU + 1 of the holder; 0: free */
 	u8 rank;    /* enum lock_rank */
-	/* for the port, written by the holder: the highest rank from this lock on down */
+	/* for the port, written by the holder: the highest rank of this lock and those under it */
 	u8 highest;
 	const char *name;       /* for reports */
 	struct spinlock *under; /* likewise: the lock that the holder took before this one */
 } CAPABILITY("spin lock");
 /*
- * Also for static initialisers, as all of this kind below: braces inside braces, since compilers
- * take no compound literal inside a constant one.
+ * This and the similar macros below also work as static initialisers.  Inside another initialiser
+ * they need bare braces: there compilers accept no compound literal.
  */
 #define SPINLOCK(n, r) ((struct spinlock){.name = (n), .rank = (r)})
 
@@ -97,7 +96,7 @@ unsigned spin_depth(void);
 struct wait_entry;
 struct waitq {
 	struct spinlock lock;
-	struct wait_entry *first; /* lock: threads asleep here, oldest first */
+	struct wait_entry *first; /* under lock: threads asleep here, oldest first */
 };
 #define WAITQ(n) ((struct waitq)WAITQ_BARE(n))
 #define WAITQ_BARE(n)                                                                              \
@@ -108,8 +107,8 @@ struct waitq {
 #define WAIT_FOREVER (~0ULL)
 
 /*
- * A set of CPUs, one bit each; as many words as nr_cpus needs.  Code that keeps one takes the words
- * from boot memory, so that no path allocates one.
+ * A set of CPUs, one bit each; as many words as nr_cpus needs.  Masks that are kept are allocated
+ * from boot memory, so no path allocates a mask later.
  */
 typedef unsigned long cpumask_t;
 #define CPUMASK_BITS     (8 * (unsigned)sizeof(cpumask_t)) /* of a word: 32 where long has 32 */
@@ -155,11 +154,11 @@ static inline bool may_sleep(void)
  */
 bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns);
 /*
- * Wake the sleepers of @wq whose condition has the argument @arg, or all for NULL, to check it; a
- * port may wake others as well.  Any context, irqs off, under wq->lock.
+ * Wake those sleepers of @wq whose condition has the argument @arg, or all if @arg is NULL; they
+ * check their conditions.  A port may wake more.  Any context, irqs off, under wq->lock.
  */
 void wake_up_locked(struct waitq *wq, const void *arg) REQUIRES(wq->lock);
-/* Wake all sleepers of @wq to check their conditions.  Any context, RANK_WAIT free to take. */
+/* Wake all sleepers of @wq to check their conditions.  Any context where RANK_WAIT may be taken. */
 static inline void wake_up(struct waitq *wq)
 {
 	irqflags_t flags = spin_lock_irqsave(&wq->lock);
@@ -179,7 +178,7 @@ static inline void wake_up(struct waitq *wq)
 struct sleep_claim {
 	struct sleep_claim *next; /* wq.lock */
 	bool share;
-	bool (*over)(void); /* the claim's thread no longer waits; NULL: it does */
+	bool (*over)(void); /* true: the claim's thread stops waiting; NULL: never true */
 	u32 granted; /* a: set once, in the hold of wq.lock that takes the claim off the line */
 };
 
@@ -248,9 +247,9 @@ static inline bool sleep_lock_waited(struct sleep_lock *l, struct sleep_claim *c
 }
 
 /*
- * False: not within @timeout_ns, or @over() was true while the lock was waited for; what makes
- * that true must wake the thread.  A thread that must not sleep panics also where the lock is free,
- * as soon as a CPU is online: before that nothing else runs, and interrupts are off.
+ * False: not taken within @timeout_ns, or @over() became true while the thread waited; code that
+ * makes it true must wake the thread.  In a context that must not sleep it panics, even if the lock
+ * is free; not before a CPU is online, when interrupts are off and no other thread runs.
  */
 static inline bool sleep_lock_take(
     struct sleep_lock *l, bool share, bool (*over)(void), u64 timeout_ns) NO_LOCK_ANALYSIS
@@ -341,8 +340,8 @@ static inline void rwsem_unlock_shared(struct rwsem *s) RELEASE_SHARED(s) NO_LOC
 }
 
 /*
- * The order of the locks that mm/ takes by class, once more for clang (lock_attr.h); mem_adding is
- * the outermost, and cpu_hotplug, declared below, stands for its own rank.
+ * The order of the lock classes of mm/, repeated for clang (lock_attr.h).  mem_adding is the
+ * outermost; cpu_hotplug, declared below, stands for its own rank.
  */
 extern struct rwsem cpu_hotplug;
 extern struct lock_class mem_adding_class;
@@ -375,9 +374,9 @@ void thread_yield(void);
 void thread_sleep(u64 ns);
 /*
  * Has every thread that was ready to run at @since (arch_clock_ns), on any online CPU, had a turn
- * since, or the rest of one?  Repeat, yielding, until it has; the answer stays false while a CPU
- * stands still, because its interrupts are off or its host does not run it.  A turn may be short:
- * wait for several where one is too weak.
+ * since, or the rest of one?  The caller repeats this, yielding, until it is true.  It stays false
+ * while a CPU does not run, because its interrupts are off or its host has stopped it.  A turn may
+ * be short: wait for several where one is not enough.
  * Context: thread, or irqs off.
  */
 bool threads_had_turn(u64 since);
@@ -401,7 +400,7 @@ struct mm_task {
 	pfn_t blamed_pfn;
 	struct account *account; /* charged for its memory (account.h); NULL: account_all */
 	bool call_again;         /* smp_call_again, in an interrupt of this thread */
-	u64 access_ns; /* when its access first asked a pager for a page; 0: none waits for one */
+	u64 access_ns; /* when its access first requested a page from a pager; 0: no access waits */
 };
 struct mm_task *port_task(void);
 
@@ -420,9 +419,9 @@ extern struct rwsem cpu_hotplug ACQUIRED_AFTER(mem_hotplug_class);
  */
 int smp_call_mask(const cpumask_t *mask, void (*fn)(void *), void *arg);
 /*
- * Called by fn: run it once more on this CPU before the call is answered, after interrupts have
- * been on.  So long work is split into many short sections with interrupts off, and is still one
- * call for the caller.  Threads of the CPU may run in between.
+ * Called by fn: run fn once more on this CPU before the call is answered, after interrupts have
+ * been on.  This splits long work into many short sections with interrupts off; for the caller it
+ * is still one call.  Threads of the CPU may run in between.
  */
 static inline void smp_call_again(void)
 {

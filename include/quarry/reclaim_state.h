@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim_state.h: what struct node and struct memory keep for reclaim and for standby memory.
+ * reclaim_state.h: data in struct node and struct memory for reclaim and for standby memory.
  *
  * Letters behind fields: as in mm_types.h.
  */
@@ -14,13 +14,13 @@ struct memory;
 
 /*
  * Work that one thread does for any number of others.  A ticket is served by work that starts after
- * it was handed out: done <= started <= asked.
+ * the ticket was handed out: done <= started <= asked.
  */
 struct ticket_queue {
 	u64 asked; /* a: tickets handed out */
-	/* a: the newest that the work under way, or the last, covers; the thread writes it */
+	/* a: the newest ticket that the current or last work serves; the thread writes it */
 	u64 started;
-	u64 done; /* a: the newest whose work has ended */
+	u64 done; /* a: the newest ticket whose work has ended */
 };
 
 /*
@@ -34,8 +34,8 @@ struct reclaim {
 	u64 run_for; /* they wait for a run */
 	/* the last whole run for such requests freed too little in every zone */
 	u64 run_failed;
-	u64 compact;         /* they need such a block */
-	u64 compact_failed;  /* the last compaction made none */
+	u64 compact;         /* they wait for a compaction */
+	u64 compact_failed;  /* the last compaction made no block for them */
 	u32 stop;            /* a: the thread shall return */
 	struct waitq wake;   /* the thread sleeps here */
 	struct waitq served; /* waiters for tickets sleep here */
@@ -47,7 +47,7 @@ struct reclaim {
  * must not do.  Only a memory that starts with standby memory has this thread.
  */
 struct standby_thread {
-	/* a: requests that want some, as of struct reclaim; 0: only for a low watermark */
+	/* a: requests that wait for standby memory, as in struct reclaim; 0: only a zone is low */
 	u64 run_for;
 	struct ticket_queue tickets; /* done: it has had the lock, and done what it could */
 	u32 stop;                    /* a: the thread shall return */
@@ -57,20 +57,20 @@ struct standby_thread {
 };
 
 /*
- * Functions that drop pages of objects when memory is short.  They are on a higher floor, so the
- * allocator calls them only through these pointers.  A memory without it drops nothing: an
- * allocation that finds nothing fails, or waits for standby and the OOM killer.
+ * Functions that drop pages of objects when memory is low.  They are on a higher floor, so the
+ * allocator calls them only through these pointers.  A memory without them drops no pages: an
+ * allocation that finds no page fails, or waits for standby memory and the OOM killer.
  */
 struct lru_scan;
 struct reclaim_ops {
 	/*
-	 * Drop one batch of a zone (mm/reclaim.h).  If scan says that an allocation called it, it
-	 * makes no cross-call.
+	 * Drop one batch of a zone's pages (mm/reclaim.h).  No cross-call if an allocation called
+	 * it (a field of @scan).
 	 */
 	void (*batch)(struct lru_scan *scan);
 	/*
-	 * The threads that serve tickets (struct reclaim).  0; -ENOMEM, and none runs.  Thread, may
-	 * sleep.
+	 * Start the threads that serve tickets (struct reclaim).  0; -ENOMEM, and none runs.
+	 * Thread, may sleep.
 	 */
 	int (*start)(struct memory *mem);
 	void (*stop)(struct memory *mem);

@@ -14,15 +14,15 @@
  */
 void sched_init_cpu(void (*idle_main)(void *arg));
 /*
- * The idle loop of a CPU.  Returns, irqs off, when the CPU must leave and has given its threads
- * away.  Context: the idle thread.
+ * The idle loop of a CPU.  Returns, irqs off, when the CPU must go offline and has moved its
+ * threads to other CPUs.  Context: the idle thread.
  */
 void sched_idle(void);
 /* The end of each switch of threads; a new thread calls it first. */
 void sched_finish_switch(void);
 /*
- * The main function of an idle thread, which waits for threads, and for the end of the CPU's time
- * online.  Inline: cpu_hotplug.c is also linked where there is no scheduler.
+ * The main function of an idle thread: waits until threads can run, or the CPU must go offline.
+ * Inline, because cpu_hotplug.c is also linked where there is no scheduler.
  */
 static inline void cpu_idle(void *arg) __attribute__((noreturn));
 static inline void cpu_idle(void *arg)

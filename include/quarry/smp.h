@@ -15,13 +15,13 @@ void smp_init(void);
 /* From now on @cpu answers cross-calls: its call vector is live.  Context: that CPU, or boot. */
 void cpu_set_online(unsigned cpu);
 /*
- * @cpu must not be called any more; smp_wait_senders waits for callers that have chosen it already.
+ * From now on no call chooses @cpu; smp_wait_senders waits for calls that have chosen it already.
  */
 void cpu_clear_online(unsigned cpu);
 /*
- * On a CPU that has left the mask, after smp_wait_senders and with its pending interrupts taken:
- * serve calls a last time.  From here until cpu_set_online every call interrupt on it is spurious.
- * irqs off.
+ * Serve calls for the last time, on a CPU that has left the mask; after smp_wait_senders, when no
+ * interrupt is pending any more.  From here until cpu_set_online every call interrupt on it is
+ * spurious.  irqs off.
  */
 void smp_call_close(void);
 unsigned nr_cpus_online(void);
@@ -30,10 +30,10 @@ bool smp_unanswered(unsigned from, unsigned to);
 /* Is @cpu making a call at this moment?  As above. */
 bool smp_calling(unsigned cpu);
 /*
- * Return true when every cross-call that was under way has ended.  If a CPU's bit was cleared from
- * the mask before, no CPU will call it after that.  Return false after smp_timeout_ns, with a line
- * for each CPU that is still in its call; its requests to a CPU that has closed by then are
- * withdrawn, and counted in offline_cpu.
+ * Return true when every cross-call that was under way has ended: a CPU whose bit was cleared from
+ * the mask before gets no more calls.  Return false after smp_timeout_ns, and print a line for each
+ * CPU that is still in its call; if a target has closed by then, the request to it is withdrawn and
+ * counted in offline_cpu.
  * Context: thread, irqs on, no spin lock held.
  */
 bool smp_wait_senders(void);

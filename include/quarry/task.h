@@ -25,17 +25,17 @@ struct task {
 	TAILQ_HEAD(, thread) threads GUARDED_BY(task_class); /* l */
 	u32 nr_threads GUARDED_BY(task_class);               /* l: on the list */
 	struct share *shares;                   /* c: its share of each CPU (sched_share.c) */
-	u32 next_thread GUARDED_BY(task_class); /* l: number of the next one */
+	u32 next_thread GUARDED_BY(task_class); /* l: number of the next thread */
 	u32 ending; /* a, set under l: enum task_end, once it is ending */
 	s32 status; /* l: with ending */
 	u32 ended;  /* a, set under l: it has released everything */
 	struct endpoint *handler GUARDED_BY(task_class); /* l: for lost pages; or NULL */
-	u32 victim GUARDED_BY(task_class); /* l: its number, if the OOM killer waits for its end */
-	bool first;                        /* c from its start on: never killed (oom_kill.c) */
+	u32 victim GUARDED_BY(task_class); /* l: its number as an OOM victim; 0: it is none */
+	bool first; /* c once it runs: the first task, which is never killed (oom_kill.c) */
 	struct cap_table caps;
 	struct account *account; /* c, a reference */
-	struct vm_space *space;  /* c until the task releases all: then NULL, under tasks_lock */
-	LIST_ENTRY(task) link;   /* list of tasks */
+	struct vm_space *space; /* c until the task releases all; then NULL, set under tasks_lock */
+	LIST_ENTRY(task) link;  /* list of tasks */
 };
 
 /* Context, unless said otherwise: thread, may sleep, no spin lock held. */
@@ -55,7 +55,7 @@ static inline int must_check task_create(const char *name, struct task **out)
 {
 	return task_create_limited(name, NULL, out);
 }
-/* Take one more reference; the caller has one; any context.  Drop one. */
+/* Take one more reference: the caller has one; any context.  Put: drop one. */
 void task_get(struct task *task);
 void task_put(struct task *task);
 /*
@@ -72,8 +72,8 @@ int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg
 int task_load(struct task *task, const char *name, u64 *entry, u64 *sp) must_check;
 /*
  * task_start - a new task that runs the program @name, with @limits, in *@out with a reference.
- * The task takes over the capability in *@gift, if any; on an error it is dropped.  The first
- * thread starts with its handle and @arg.
+ * The task takes over the capability in *@gift, if any; on an error the capability is dropped.  The
+ * first thread starts with the capability's handle and with @arg.
  * Returns 0, or as task_create_limited, task_load, cap_install and task_add_thread.
  */
 int task_start(const char *name, struct cap *gift, const u64 arg[2],
@@ -92,9 +92,9 @@ void task_abandon(struct task *task);
 int task_wait(struct task *task, u64 timeout_ns, enum task_end *how, s32 *status) must_check;
 
 /*
- * task_end_victim - end it, as the OOM killer's victim with the number @victim, above 0, with
- * status -ENOMEM, to free its memory; its threads may use the memory below the watermarks for that.
- * A task that is ending already gets only this right.  False: it has released everything.
+ * task_end_victim - end @task, as the OOM killer's victim with the number @victim (above 0) and
+ * status -ENOMEM, to free its memory.  Its threads may use the memory below the watermarks for
+ * that; if it is ending already, only this changes.  False: it has released everything; later
  * memory_oom_gone is called when it has.  Allocates nothing.
  */
 bool task_end_victim(struct task *task, u32 victim) must_check;
@@ -104,19 +104,19 @@ bool task_end_victim(struct task *task, u32 victim) must_check;
  */
 struct task *task_after(u32 id) must_check;
 /*
- * Its space, with a reference, to be dropped soon: until then its pages stay; NULL: it is released.
+ * The task's space, or NULL: released.  The caller drops the reference soon: it keeps the pages.
  */
 struct vm_space *task_get_space(struct task *task) must_check;
 
 /* The task of the running thread; NULL: a kernel thread.  Any context. */
 struct task *task_current(void);
 /*
- * Must the running thread end?  Every wait on behalf of ring 3 checks this besides its own
+ * Must the running thread end?  Every wait on behalf of ring 3 checks this as well as its own
  * condition.
  */
 bool task_interrupted(void);
 /*
- * From here on the running kernel thread accesses user memory by the tables of @space; NULL: none.
+ * From now on the running kernel thread accesses user memory through @space; NULL: through none.
  * @space must exist until the next call.
  */
 void space_use(struct vm_space *space);
@@ -128,7 +128,7 @@ unsigned tasks_alive(void);
 unsigned task_threads_alive(void);
 /* End all tasks. */
 void tasks_kill_all(void);
-/* Wait until both are 0; -ETIMEDOUT. */
+/* Wait until tasks_alive and task_threads_alive are 0; else -ETIMEDOUT. */
 int tasks_wait_none(u64 timeout_ns) must_check;
 /* Print one line for each task. */
 void show_tasks(void);
@@ -136,8 +136,8 @@ void show_tasks(void);
 /* ---- kernel/task_fault.c ---- */
 
 /*
- * From here on the receivers at @ep are called when a thread of @task touches lost memory; NULL:
- * none.  Takes a reference that can only call.
+ * From now on a thread of @task that touches lost memory calls the receivers at @ep; NULL: no call.
+ * Takes a reference that can only call.
  */
 void task_set_handler(struct task *task, struct endpoint *ep);
 

@@ -27,7 +27,7 @@ struct trace_array {
 #define TRACE_CHUNK_ORDER (MAX_ORDER < 4 ? MAX_ORDER : 4)
 #define TRACE_CHUNK_ITEMS ((PAGE_SIZE << TRACE_CHUNK_ORDER) / TRACE_ITEM_SIZE)
 
-/* The event number @seq of its id: even ones allocate, odd ones free. */
+/* An event: number @seq of its id.  Even numbers are allocations, odd ones are frees. */
 struct trace_event {
 	u32 id;
 	u32 seq;
@@ -63,13 +63,13 @@ struct trace_report {
 	u64 events;        /* events of the trace; all were run or skipped */
 	u64 allocs, frees; /* successful ones */
 	u64 failed;        /* allocations that failed */
-	u64 skipped;       /* frees of those */
+	u64 skipped;       /* frees of these failed allocations */
 	u64 live;          /* blocks live at the end: allocs - frees */
 	u64 live_pages;
 	u64 peak_pages; /* live at once */
 	u64 waits;      /* events that waited for another CPU's event */
 	u64 ticks;      /* clock ticks inside the allocator, summed over the CPUs */
-	/* trace_replay only: the part of them that reading the clock took, for each event */
+	/* trace_replay only: the part of ticks that reading the clock took, per event */
 	u64 reading;
 	u64 elapsed_ns;
 	u64 slow_allocs, slow_frees; /* operations not served by the caches */
@@ -96,8 +96,8 @@ int trace_parse(struct trace *trace, const char *name, const char *text, size_t 
 void trace_free(struct trace *trace);
 
 /*
- * trace_run - replay @trace on the first @cpus CPUs, events of CPU c on c mod @cpus, from @mem;
- * free the rest.
+ * trace_run - replay @trace on the first @cpus CPUs, with pages of @mem; events of CPU c run on CPU
+ * c mod @cpus.  At the end, free the blocks that are still live.
  * Returns 0, even if allocations failed; -EUCLEAN if the counts do not add up or report->wrong;
  * -EINVAL no CPU, or one that is offline or not @mem's; -ENOMEM (then nothing was run).  Context:
  * thread on a CPU of @mem's, may sleep.  Locks: those of alloc_pages and drain_all_pages.

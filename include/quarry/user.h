@@ -27,7 +27,7 @@ void *arch_fpu_alloc(void) must_check;
  * the stack that ends at @top from here on.  irqs off.
  */
 void arch_user_switch(void *from, const void *to, void *top);
-/* Translate by the tables with that root from here on; 0: the kernel's own.  irqs off. */
+/* From now on this CPU translates by the tables with root @root; 0: the kernel's own.  irqs off. */
 void arch_load_tables(phys_t root);
 
 /*

@@ -3,8 +3,8 @@
  * vm.h: memory objects, address spaces, page tables and faults.
  *
  * An object is an array of pages; a space is a tree of regions, each of which shows a part of an
- * object at some addresses.  Pages are found through their object only: by index from above, and by
- * reverse mapping (object, its regions, their page-table entries) from below.  There is no
+ * object at some addresses.  A page is found through its object only.  Faults find it by its index;
+ * reverse mapping finds its page-table entries through the object's regions.  There is no
  * copy-on-write: an object that several regions map is shared.
  *
  * Everything here belongs to one backed struct memory: data pages, tables and slots come from it;
@@ -31,9 +31,9 @@
 #define VM_MAY(prot) ((prot) << 4)
 
 /*
- * The range for regions: without the first 64 KiB, where null pointers point, and where a CPU whose
- * LDT is that of its reset looks for descriptors; without the last page below the hole and, with
- * addresses of 32 bits, without the last quarter.
+ * The range for regions.  The first 64 KiB are excluded: null pointers point there, and a CPU whose
+ * LDT is still that of its reset looks for descriptors there.  Excluded are also the last page
+ * below the hole and, with addresses of 32 bits, the last quarter.
  */
 #define VM_USER_START     0x0000000000010000UL
 #define VM_USER_END       ((uintptr_t)MIN_CONST(UINT64_C(0x00007ffffffff000), VM_THREE_QUARTERS))
@@ -58,12 +58,12 @@
 
 struct pagetable {
 	struct memory *mem;      /* c */
-	struct account *account; /* c: of tables and regions; a reference */
+	struct account *account; /* c: charged for tables and regions; a reference */
 	phys_t root;             /* c: of the root table; the value of CR3 */
 	struct spinlock lock;    /* RANK_PT: all entries; machines set A and D without it */
 	u32 nr_tables;           /* t: pages that are tables, the root included */
-	uintptr_t leaf_of;       /* t, read racily: the addresses, by leaf, of the last lookup */
-	u64 *leaf;               /* t: its first entry; NULL: none was */
+	uintptr_t leaf_of;       /* t, read racily: which leaf table the last lookup found */
+	u64 *leaf;               /* t: that table's first entry; NULL: no lookup yet */
 };
 
 static inline pfn_t pte_pfn(u64 pte)
@@ -78,7 +78,7 @@ static inline pfn_t pte_pfn(u64 pte)
 enum vm_object_kind {
 	OBJ_ANON,  /* pages are zeroed when first touched; movable */
 	OBJ_PAGER, /* pages are requested from the pager; movable */
-	OBJ_PHYS,  /* as ANON, but pages never move while the object exists */
+	OBJ_PHYS,  /* as ANON, but its pages never move while the object exists */
 };
 #define OBJ_MAX_PAGES (512UL * 512)
 
@@ -102,10 +102,9 @@ struct vm_pager_ops {
 	void (*release)(void *pager);
 	/*
 	 * Hand the content of a dirty page, PAGE_SIZE bytes, to the pager.  No thread can write to
-	 * it meanwhile; an access waits.
-	 * Returns 0: the pager has it, the page may be dropped; -EIO, -ETIMEDOUT: the page stays,
-	 * dirty.  It takes @limit_ns at most.  No lock held; called by reclaim threads.  NULL:
-	 * dirty pages stay.
+	 * it meanwhile; a thread that accesses it waits.  Returns 0: the pager has the content, the
+	 * page may be dropped; -EIO, -ETIMEDOUT: the page stays, dirty.  It takes @limit_ns at
+	 * most.  No lock held; called by reclaim threads.  NULL: dirty pages stay.
 	 */
 	int (*clean)(struct vm_object *object, u32 index, const void *data, u64 limit_ns);
 };
@@ -113,20 +112,20 @@ struct vm_pager_ops {
 struct vm_object {
 	/* RANK_OBJECT, interrupts on: slots, regions, mapcounts of its pages */
 	struct spinlock lock;
-	u32 refs;                  /* a */
-	u8 kind;                   /* c: enum vm_object_kind */
-	u32 nr_pages;              /* c */
-	u32 nr_present;            /* o: slots that have a page, pages in transit included */
-	struct memory *mem;        /* c */
-	struct account *account;   /* c: of the object, its tables and pages; a reference */
+	u32 refs;                /* a */
+	u8 kind;                 /* c: enum vm_object_kind */
+	u32 nr_pages;            /* c */
+	u32 nr_present;          /* o: slots that have a page, pages in transit included */
+	struct memory *mem;      /* c */
+	struct account *account; /* c: charged for the object, its tables and pages; a reference */
 	u32 oom_round, oom_shared; /* the OOM killer's, one decision at a time (oom_kill.c) */
 	struct page *top;          /* c: page of 512 pointers to the pages (of 512 slots each) */
 	RB_HEAD(vm_region_index, vm_region) regions; /* o: regions of it, by index */
-	u32 walked; /* o: 1 + the slot whose entries a walk is changing; 0: none */
+	u32 walked; /* o: 1 + the slot whose entries a walk is changing; 0: no walk */
 	const struct vm_pager_ops *ops; /* c: NULL unless OBJ_PAGER */
 	void *pager;                    /* c: the pager's data */
-	u64 refused;                    /* a: number of the last run in which the pager took none */
-	LIST_ENTRY(vm_object) link;     /* v: mem->vm.objects */
+	u64 refused; /* a: number of the last reclaim run in which the pager took no page */
+	LIST_ENTRY(vm_object) link; /* v: mem->vm.objects */
 };
 
 /*
@@ -149,8 +148,8 @@ void vm_object_put(struct vm_object *object);
  */
 int vm_object_supply(struct vm_object *object, u32 index, const void *data);
 /*
- * The same; the page is filled by fill(page, @arg), which does not sleep.  Its error is returned,
- * and then the slot stays as it is.
+ * The same, but fill(page, @arg), which does not sleep, fills the page.  If fill returns an error,
+ * it is returned and the slot is not changed.
  */
 int vm_object_supply_by(
     struct vm_object *object, u32 index, int (*fill)(void *page, void *arg), void *arg);
@@ -161,8 +160,9 @@ int vm_object_supply_by(
  */
 int vm_object_remove(struct vm_object *object, u32 index, u32 nr);
 /*
- * The same of the first slots of a range, as many as one hold of the lock allows; returns how many,
- * 1 at least.  The range is valid and not empty.  For who may have to stop in between.
+ * The same for the first slots of a range, as many as one hold of the lock allows; returns how
+ * many, at least 1.  The range is valid and not empty.  For callers that may have to stop in
+ * between.
  */
 u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr);
 /*
@@ -172,11 +172,11 @@ u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr);
  */
 int vm_object_pin(struct vm_object *object, u32 index, struct page **page) must_check;
 /*
- * Is slot @index filled: with a page, one in transit, or a lost one?  False behind the object's
+ * Does slot @index have a page, even if it is in transit or lost?  False after the object's
  * end.  The result may be out of date.
  */
 bool vm_object_has(struct vm_object *object, u32 index);
-/* Pages in slots, without pages in transit; in zones up to @highest only. */
+/* The number of pages in slots, in zones up to @highest only; pages in transit do not count. */
 unsigned long vm_object_pages(struct vm_object *object, enum zone_kind highest);
 /* Number of slots that have a page; a hint. */
 static inline u32 vm_object_present(const struct vm_object *object)
@@ -192,7 +192,7 @@ struct vm_space;
 
 struct vm_region {
 	struct vm_space *space;   /* c */
-	uintptr_t start, end;     /* s + o: changed with both held, like region and tree link */
+	uintptr_t start, end;     /* s + o: changed with both held, as is the tree link */
 	u32 offset;               /* s + o: index in the object of the page at start */
 	u32 prot;                 /* s + o */
 	u32 may;                  /* c: the most that prot may become */
@@ -200,11 +200,11 @@ struct vm_region {
 	struct vm_use *use;       /* c: counts this region */
 	RB_ENTRY(vm_region) node; /* s */
 	RB_ENTRY(vm_region) link; /* o: object->regions */
-	u32 below;                /* o: the last slot of it and of regions below it in that tree */
+	u32 below; /* o: the highest slot of this region and of its subtree in that tree */
 };
 RB_HEAD(vm_region_tree, vm_region);
 
-/* Regions of a space that show one object. */
+/* The number of a space's regions that show one object. */
 struct vm_use {
 	const struct vm_object *object; /* c */
 	u64 nr;                         /* m */
@@ -264,15 +264,15 @@ int vm_unmap(struct vm_space *space, uintptr_t va, unsigned long nr);
  */
 int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot);
 /*
- * This CPU is about to load the tables; and it has them loaded no more.  Entering comes before the
- * load.  A thread that changes an entry reads the mask after the change: so either it sees this
- * CPU's bit and sends it a shootdown, or this CPU reads the new entry.  Preemption off from before
- * the enter to after the load.
+ * Called before this CPU loads the tables; and after it has loaded other tables.  A thread that
+ * changes an entry reads the mask after the change.  So either it sees this CPU's bit and sends it
+ * a shootdown, or this CPU reads the new entry.  Preemption is off from before the enter to after
+ * the load.
  */
 static inline void vm_space_enter(struct vm_space *space)
 {
 	/*
-	 * A full barrier: what this CPU reads of the tables from here on is not older than its bit.
+	 * A full barrier: all later reads of the tables by this CPU come after its bit is set.
 	 */
 	cpumask_set(space->active, arch_cpu_id());
 }
@@ -286,7 +286,7 @@ static inline void vm_space_leave(struct vm_space *space)
  * @fn, unless NULL, is called for each piece of a region, in their order, with no lock held: its
  * object, and the pages mapped in the piece; it may sleep.  For the choice of a victim, by a caller
  * with a reference.  Locks: the space's for each piece, then the tables' for at most 128 entries
- * (ENTRIES_AT_ONCE).  Regions that come or go between two pieces are counted, or not.
+ * (ENTRIES_AT_ONCE).  Regions that are mapped or unmapped between two pieces may be counted or not.
  */
 unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
     void (*fn)(struct vm_object *object, unsigned long nr, void *arg), void *arg);
@@ -297,12 +297,12 @@ unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
 
 /*
  * vm_fault - make @va accessible for @access (VM_READ, VM_WRITE or VM_EXEC), after the machine
- * refused it.
- * Returns 0: try the access again; -EFAULT not mapped; -EACCES the protection forbids it; -ENOMEM;
- * -EDQUOT the limit of tables of the space's account; -EIO, -ETIMEDOUT the pager did not supply the
- * page; -EINTR the thread's task is ending, and waits for no pager; -EAGAIN the page has too many
- * mappings; -EHWPOISON the content is lost, its memory broke.  Waits while the page is being moved,
- * without a reference to it.  Context: thread, may sleep, irqs on.
+ * refused it.  Returns 0: try the access again; -EFAULT not mapped; -EACCES the protection forbids
+ * it; -ENOMEM; -EDQUOT the limit of tables of the space's account; -EIO, -ETIMEDOUT the pager did
+ * not supply the page; -EINTR the thread's task is ending, so it does not wait for the pager;
+ * -EAGAIN the page has too many mappings; -EHWPOISON the content is lost because its memory is
+ * broken.  While the page is being moved, it waits without a reference to the page.  Context:
+ * thread, may sleep, irqs on.
  */
 int vm_fault(struct vm_space *space, uintptr_t va, unsigned access) must_check;
 

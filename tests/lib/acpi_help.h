@@ -23,7 +23,7 @@ void put32(u8 *to, u32 value);
 
 void put64(u8 *to, u64 value);
 
-/* An empty table of @len bytes; and nothing is known. */
+/* Start with an empty table of @len bytes; fw_info is cleared. */
 void begin_table(size_t len);
 
 /* One more entry of @len bytes, whose length field is @says. */

@@ -20,7 +20,7 @@ struct page *descriptors(struct memory *mem, pfn_t section, size_t *size)
 	return pfn_to_page_in(mem, start);
 }
 
-/* Whole pageblocks of the memory have bytes behind them from now on, or none. */
+/* Record whether the pageblocks of @range have bytes behind them from now on. */
 static void set_bytes(const struct memory *mem, struct pfn_range range, bool there)
 {
 	pfn_t pfn;

@@ -13,9 +13,8 @@
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 /*
- * The memory begins so many pageblocks before the border of a section, and ends as many behind
- * it.  The first page of neither section is the size of one, so that a call that mistakes one
- * for the other is noticed.
+ * The memory begins HALF pageblocks before the border of two sections, and ends HALF behind it.
+ * Neither section starts at pfn SECTION_PAGES: a call that confuses start and size is noticed.
  */
 #define HALF   24u
 #define BORDER (3 * SECTION_PAGES)
@@ -32,7 +31,7 @@ struct arrays {
 	bool bytes[2 * HALF];      /* these */
 	bool behind[2];            /* the sections before and behind the border */
 	unsigned grown, shrunk;    /* calls */
-	int maps_left, grows_left; /* until one fails */
+	int maps_left, grows_left; /* calls until one fails */
 };
 extern struct arrays arrays;
 
@@ -48,7 +47,7 @@ void test_shrink(struct memory *mem, pfn_t start, unsigned long nr);
 
 void expect_untouched(struct ktest *t, struct memory *mem);
 
-/* Zones one after the other from START on; the rest is HOLE. */
+/* Zones one after the other from START on; the other pageblocks are HOLE. */
 struct memory *growing(
     struct ktest *t, unsigned nr_nodes, const struct zone_spec *specs, unsigned nr);
 

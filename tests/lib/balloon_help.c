@@ -26,8 +26,8 @@ static void told_pages(struct pretend *p, const struct pretend_buf *buf)
 		nr_lent += buf->queue == INFLATE ? 1u : ~0u;
 		nr_told++;
 		/*
-		 * No other CPU can have the page: it is in transit to the host, or still the
-		 * balloon's on its way back.
+		 * No other code can have the page: one that goes to the host is allocated, one that
+		 * returns is still the balloon's.
 		 */
 		if (buf->queue == DEFLATE)
 			EXPECT(p->t,
@@ -40,7 +40,7 @@ static void told_pages(struct pretend *p, const struct pretend_buf *buf)
 	}
 }
 
-/* While the host drops them, no allocation may get one of these pages. */
+/* While the host drops the reported pages, no allocation may get one of them. */
 static void told_free(struct pretend *p, const struct pretend_buf *buf)
 {
 	static struct hoard hoard;
@@ -76,7 +76,7 @@ u32 balloon_host(struct pretend *p, const struct pretend_buf *buf)
 	if (buf->queue == STATS) {
 		memcpy(balloon_stats, pretend_memory(buf->out[0].addr),
 		    MIN(buf->out[0].len, (u32)sizeof(balloon_stats)));
-		return NO_ANSWER; /* until it requests new ones */
+		return NO_ANSWER; /* until the host wants new ones */
 	}
 	if (buf->queue == REPORT)
 		told_free(p, buf);
@@ -141,7 +141,7 @@ static u32 said_actual(void)
 	return actual;
 }
 
-/* Each page that is lent is in the list once, and both links of it lead to its neighbours. */
+/* Each lent page is in the list once, and its two links lead to its neighbours. */
 static void expect_list(struct ktest *t)
 {
 	u32 pfn = balloon.first, before = (u32)PFN_NONE, nr = 0;

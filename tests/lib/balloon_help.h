@@ -24,9 +24,9 @@ extern struct virtio_balloon balloon;
 extern u8 balloon_lent[BOOK];               /* by page: the last state told to the host */
 extern u8 balloon_dropped[TEST_MAX_BLOCKS]; /* by pageblock: times reported */
 extern unsigned nr_lent, nr_told, nr_reports;
-extern unsigned most_reported;          /* pageblocks in one report */
-extern unsigned balloon_fail_at;        /* the so manieth buffer breaks the device; 0: none */
-extern unsigned balloon_late;           /* mask of queues that it serves and does not answer */
+extern unsigned most_reported;   /* pageblocks in one report */
+extern unsigned balloon_fail_at; /* this buffer, counted from 1, breaks the device; 0: none */
+extern unsigned balloon_late;    /* mask of queues that the device serves and does not answer */
 extern void (*balloon_meanwhile)(void); /* called while the device gets pages */
 extern struct virtio_balloon_stat balloon_stats[VIRTIO_BALLOON_S_NR];
 
@@ -36,14 +36,14 @@ bool balloon_begin_with(struct ktest *t, u64 features, unsigned normal, unsigned
 
 bool balloon_begin(struct ktest *t);
 
-/* The same memory with a working device, after one that broke. */
+/* Open the balloon on the same memory with a working device, after one broke. */
 bool balloon_begin_again(struct ktest *t);
 
 void balloon_end(struct ktest *t);
 
 void balloon_ask_for(u32 pages);
 
-/* The pages that the host has are in state BALLOON, and no others. */
+/* Exactly @nr pages are lent: the host has them, and no other page is in state BALLOON. */
 void expect_lent(struct ktest *t, unsigned long nr);
 
 /* A pageblock of zone MOVABLE with lent pages in it. */

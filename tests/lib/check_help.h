@@ -18,12 +18,12 @@ struct memory *sound_memory(struct ktest *t);
 void sound_end(struct ktest *t, struct memory *mem);
 
 /*
- * check_memory fails, and its message starts with @name, also if more damage lies in what it
- * checks last: it reports the first damage.
+ * check_memory fails, and its message starts with @name; so too if there is more damage in the part
+ * that it checks last, because it reports the first damage.
  */
 void expect_named(struct ktest *t, struct memory *mem, const char *name, int line);
 
-/* The figures that it reports of damage that is present. */
+/* Expect check_memory to report these figures of the damage that is present. */
 void expect_figures(struct ktest *t, struct memory *mem, unsigned long pfn, unsigned long have,
     unsigned long want, int line);
 

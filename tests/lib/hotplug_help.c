@@ -50,7 +50,7 @@ bool needs_two(struct ktest *t)
 	return false;
 }
 
-/* Of @nr zones from number @first on. */
+/* The zone with the most managed pages, of @nr zones from number @first on. */
 static struct zone *biggest(unsigned first, unsigned nr)
 {
 	struct zone *best = &kernel_memory.zones[first];

@@ -19,20 +19,20 @@ unsigned cached_by(unsigned cpu);
 unsigned capacity_of(unsigned cpu);
 
 /*
- * The capacity of a CPU that has just come up; a CPU that stayed online may lag until its next
- * refill.
+ * The sum of capacities of a CPU that has just come up; on a CPU that stayed online the old ones
+ * may remain until its next refill.
  */
 unsigned planned_capacity(void);
 
 bool needs_two(struct ktest *t);
 
-/* The zone with the most memory and cached pages; of the node that is near @cpu. */
+/* The zone with the most managed pages: of all zones, or of the node near @cpu. */
 struct zone *big_zone(void);
 struct zone *big_zone_near(unsigned cpu);
 
 /*
- * @cpu allocates and frees: does it cache pages of @zone then?  Once more where a drain came in
- * between, which any thread may ask for.
+ * @cpu allocates and frees: does it cache pages of @zone then? Tried once more if a drain came in
+ * between; any thread may start one.
  */
 bool caches_after_use(unsigned cpu, const struct zone *zone);
 

@@ -3,9 +3,9 @@
  * ktest.c: runs the suites, in the kernel and in the hosted program alike; output is KTAP version
  * 1.
  *
- * Owns:       the run's state, the arena that private memories are built in, one at a time, and the
- *             range of the kernel's memory that one with bytes has borrowed.
- * Locks:      none: one thread runs the tests; ktest_fail alone may be called by others.
+ * Owns:       the run's state; the arena in which private memories are built, one at a time; and
+ *             the range that a backed memory has borrowed from the kernel's memory.
+ * Locks:      none: one thread runs the tests; other threads may call only ktest_fail.
  * Invariants: a test starts with a zeroed arena, and leaves no thread running.
  */
 #include "tests/lib/ktest_select.h"
@@ -30,8 +30,8 @@ BUILD_ASSERT(MAX_BLOCKS *(PAGEBLOCK_PAGES * sizeof(struct page) + sizeof(struct 
 
 static char arena[ARENA_SIZE] __attribute__((aligned(4096)));
 static size_t arena_used;
-static pfn_t borrowed_start;      /* what a backed memory lies in, */
-static unsigned long borrowed_nr; /* offline as far as the kernel's memory goes */
+static pfn_t borrowed_start;      /* the range of a backed memory, */
+static unsigned long borrowed_nr; /* offline in the kernel's memory */
 static struct thread *running[MAX_TEST_CPUS];
 static struct ktest *test_now;
 static const char *skip_reason;
@@ -40,7 +40,7 @@ void (*ktest_failed)(const char *suite, const struct ktest *t);
 bool ktest_stop;
 bool ktest_short;
 u64 (*ktest_clock)(void);
-/* For what is shown in any case: but not where all is hidden, as on the live screen. */
+/* Prints also in a short run; but nothing is shown where all is hidden, as on the live screen. */
 static bool short_now; /* of the run */
 static void (*say)(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
@@ -138,7 +138,7 @@ static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t
 	char *trees = arena_alloc(NULL, nr / PAGEBLOCK_PAGES * sizeof(struct pageblock_tree));
 	struct memory_config cfg = {
 	    .name = "test",
-	    /* Of pfn 0, which may lie outside the arrays. */
+	    /* The arrays are addressed from pfn 0, whose entry may lie outside them. */
 	    .memmap = (struct page *)((uintptr_t)memmap - start * sizeof(struct page)),
 	    .pageblocks = (struct pageblock *)((uintptr_t)pageblocks -
 	        start / PAGEBLOCK_PAGES * sizeof(struct pageblock)),
@@ -147,7 +147,7 @@ static int build(struct memory *mem, const unsigned blocks[NR_ZONE_KINDS], pfn_t
 	    .start_pfn = start,
 	    .end_pfn = start + nr,
 	    .nr_cpus = ktest_cpus(),
-	    /* Its threads free pages, so they run where it has caches. */
+	    /* The memory's threads free pages, so they run on CPUs for which it has caches. */
 	    .thread_cpus = ktest_cpus() < nr_cpus ? ktest_cpus() : 0,
 	    .nr_nodes = 1,
 	    .backed = backed,
@@ -196,7 +196,7 @@ struct memory *ktest_memory(struct ktest *t, unsigned dma32, unsigned normal, un
 	return new_memory(t, blocks, 0, false);
 }
 
-/* Offline memory is unused: the test may use its bytes, and brings its own descriptors. */
+/* Offline memory is unused: the test may use its bytes. The descriptors are the test's own. */
 struct memory *ktest_backed_memory(struct ktest *t, unsigned normal, unsigned movable)
 {
 	const unsigned blocks[NR_ZONE_KINDS] = {0, normal, movable};
@@ -261,7 +261,7 @@ static u64 hash_name(u64 hash, const char *name)
 	return (hash ^ 0xff) * 0x100000001b3ULL;
 }
 
-/* Of the run's seed and the names only: a test gets the same seed whichever others run. */
+/* Depends on the run's seed and the names only: the other selected tests do not change it. */
 static u64 test_seed(u64 seed, const char *suite, const char *test)
 {
 	u64 hash = hash_name(hash_name(0xcbf29ce484222325ULL ^ seed, suite), test);
@@ -280,7 +280,7 @@ static bool check_whole(struct memory *mem, const char *indent)
 	return err == 0;
 }
 
-/* Threads and tasks that end; their count falls when all of theirs has been freed. */
+/* Are threads or tasks still ending? They are counted until all their memory is freed. */
 static bool some_end(const struct counts *before, const struct counts *now)
 {
 	return now->kind[ACCOUNT_THREADS] > before->kind[ACCOUNT_THREADS] ||
@@ -288,9 +288,9 @@ static bool some_end(const struct counts *before, const struct counts *now)
 }
 
 /*
- * A test that passes has given back all that it had the kernel allocate.  Threads that it has
- * started may be on their way out: they get turns and time enough to be freed.  What is left where
- * none is comes back in a few turns of the others, or never.
+ * A test that passes has given back everything that the kernel allocated for it. Threads that it
+ * started may still be exiting: they get enough turns and time to be freed. If none is exiting, a
+ * rest comes back within a few turns of the other threads, or never.
  */
 static void check_counts(struct ktest *t, const struct counts *before)
 {
@@ -322,7 +322,7 @@ static u64 now(void)
 	return ktest_clock ? ktest_clock() : 0;
 }
 
-/* The end of a line about what began then: how long it took. */
+/* The end of a line: the time since @began. */
 static const char *took(char (*buf)[32], const char *before, u64 began)
 {
 	(*buf)[0] = '\0';
@@ -367,7 +367,7 @@ static void run_test(
 	test_now = &t;
 	t.seed = test_seed(seed, s->name, t.name);
 	console_mark();
-	/* A crash or a hang leaves this as the last word about a test. */
+	/* After a crash or a hang, this is the last line about the test. */
 	printk("  # begin %s.%s\n", s->name, t.name);
 	text = log_position();
 	counts_read(&before);
@@ -447,7 +447,7 @@ static void run_suite(
 	all->skipped += tally.skipped;
 }
 
-/* A newcomer should know what the quick set is not. */
+/* Tell a newcomer that the quick set is not all tests. */
 static void report_left_out(unsigned tests)
 {
 	const struct ktest_suite *s;

@@ -94,7 +94,7 @@ unsigned ktest_count(const char *which)
 	return n;
 }
 
-/* Every name of @which must be that of a test; the length of the first one that is not, or 0. */
+/* Find the first name in @which that no test has; its length, or 0 if there is none. */
 static size_t unknown_name(const char **which)
 {
 	const struct ktest_suite *s;
@@ -132,7 +132,7 @@ static void report_unknown(const char *name, size_t len)
 		used += (size_t)ksnprintf(known + used, sizeof(known) - used, " %s", s->name);
 	}
 	printk("selftest: known:%s\n", known);
-	/* Last, where it is seen. */
+	/* Printed last, so that it is seen. */
 	printk("selftest: no suite or test \"%.*s\"\n", (int)len, name);
 }
 

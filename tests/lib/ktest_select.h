@@ -12,7 +12,7 @@ extern const struct ktest_suite suites_end[] __asm__("__stop_ktest_suites");
 /* Does @which, as of ktest_run, select test @i of @s? */
 bool ktest_selected(const struct ktest_suite *s, unsigned i, const char *which);
 
-/* Is there a test of each name in @which? -EINVAL, and a message, if not. */
+/* 0 if each name in @which stands for a test; else -EINVAL, and a message. */
 int ktest_check_names(const char *which);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ktest_text.c: text that nobody expects may be the report of a fault, so it fails the test that
- * printed it.
+ * ktest_text.c: unexpected text may be the report of a fault, so the test that printed it fails.
  *
  * Owns:       nothing.
  * Locks:      none.
@@ -13,7 +12,7 @@
 #include <quarry/port.h>
 #include <quarry/string.h>
 
-/* A thread waits so many turns, and so long, for what others print. */
+/* How many turns, and how long, a thread waits for text of other threads. */
 #define MAX_TURNS 10000
 #define MAX_LINE  255 /* of a text that is compared as a whole */
 u64 ktest_text_ns = 10000000000ULL;
@@ -51,7 +50,7 @@ static u32 words_in(const char *line, const char *reports)
 	return found;
 }
 
-/* Words that do not begin with "?" and were not found: their number; @t fails for each. */
+/* The number of words that were not found and do not begin with "?"; @t fails for each. */
 static unsigned missing(struct ktest *t, const char *reports, u32 found)
 {
 	unsigned nr = 0;
@@ -136,8 +135,8 @@ static void check_says(struct ktest *t, const char *want, u64 pos)
 void ktest_check_text(struct ktest *t, const struct ktest_case *c, u64 pos)
 {
 	const char *reports = c->reports ? c->reports : "";
-	bool begins = true; /* a line does, at pos */
-	bool lost = false;  /* the log has no longer all of it */
+	bool begins = true; /* a line begins at pos */
+	bool lost = false;  /* the log no longer has all of the text */
 	char line[160];
 	size_t n, len;
 	u32 found = 0;

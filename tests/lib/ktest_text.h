@@ -6,8 +6,8 @@
 #include <quarry/ktest.h>
 
 /*
- * The test fails unless what was printed from @pos of the log on is what the case says (struct
- * ktest_case).  A test that has failed is not checked.
+ * The test fails unless the text in the log from @pos on is as @c says (struct ktest_case).  A test
+ * that has failed is not checked.
  */
 void ktest_check_text(struct ktest *t, const struct ktest_case *c, u64 pos);
 /* How long it waits for a report that is missing: another thread may print it. */

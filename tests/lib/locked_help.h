@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * locked_help.h: functions of mm/ that need a lock, each in a hold of its own.
+ * locked_help.h: functions of mm/ that need a lock; each wrapper takes and releases it.
  * Context: thread, may sleep.
  */
 #ifndef QUARRY_TESTS_LOCKED_HELP_H

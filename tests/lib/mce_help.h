@@ -8,13 +8,13 @@
 #include <quarry/mce.h>
 #include <quarry/smp.h>
 
-/* Until *@count is @nr at least. */
+/* Wait until *@count is at least @nr. */
 bool wait_for_count(const u64 *count, u64 nr);
 
-/* Until all that was found has been dealt with; returns how many that are so far. */
+/* Wait until all errors found have been dealt with; returns how many have been so far. */
 u64 wait_all_dealt(void);
 
-/* The first of 1 << @order pages that were just freed; or of one. */
+/* The first of 1 << @order pages that were just freed; some_page: of one page. */
 pfn_t some_pages(struct ktest *t, unsigned order);
 pfn_t some_page(struct ktest *t);
 

@@ -166,7 +166,7 @@ void census_take(struct census *c, struct memory *mem)
 
 		c->block[block] = *pageblock_of(mem, pfn);
 		c->tree[block] = *tree_of(mem, pfn);
-		/* The place within its list may be another one. */
+		/* The order within a list may differ. */
 		c->tree[block].next = c->tree[block].prev = 0;
 		c->words[block] = census_hash(c->words[block], page_word(pfn_to_page_in(mem, pfn)));
 	}

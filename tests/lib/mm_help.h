@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * mm_help.h: what the suites of the caches, isolation and offlining share: work on a chosen CPU,
- * using a zone up, and a census of a memory that two moments can be compared by.
+ * using a zone up, and a census, by which two states of a memory can be compared.
  */
 #ifndef QUARRY_TESTS_MM_HELP_H
 #define QUARRY_TESTS_MM_HELP_H
@@ -16,7 +16,8 @@
 #define TEST_MAX_CPUS   8
 #define TEST_MAX_BLOCKS 72
 /*
- * Pageblocks of a zone whose share gives each of 8 CPUs a few order-0 pages, whatever their size.
+ * Pageblocks of a zone so large that each of 8 CPUs may cache a few order-0 pages, for any
+ * PAGEBLOCK_ORDER.
  */
 #define TEST_BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 64u)
 
@@ -30,7 +31,7 @@ unsigned may_cache(const struct zone *zone, unsigned cpu, unsigned order, unsign
 /* Sum of the capacities of @zone on @cpu. */
 unsigned capacity_sum(const struct zone *zone, unsigned cpu);
 
-/* Let every CPU hold up to @capacity blocks of one order and type, and nothing else of @zone. */
+/* Let every CPU cache up to @capacity blocks of one order and type, and no others of @zone. */
 void set_plan(struct zone *zone, unsigned order, enum migratetype type, u16 capacity);
 
 void restore_plan(struct zone *zone);
@@ -49,14 +50,14 @@ struct page_job {
 
 void job_drain(void *arg);
 
-/* How many of @nr blocks were allocated, freed. */
+/* Each returns how many of @nr blocks were allocated or freed. */
 unsigned alloc_on(
     unsigned cpu, struct memory *mem, gfp_t gfp, unsigned order, unsigned nr, struct page **pages);
 
 unsigned free_on(
     unsigned cpu, struct memory *mem, unsigned order, unsigned nr, struct page **pages);
 
-/* Make the caches of all CPUs empty, whatever drain_all_pages does. */
+/* Empty the caches of all CPUs, without drain_all_pages. */
 void empty_all(struct memory *mem);
 
 /* ---- using a zone up ---- */
@@ -70,8 +71,7 @@ struct hoard {
 };
 
 /*
- * Take everything, largest blocks first, until the watermark ends it; leaves this CPU's cache
- * empty.
+ * Allocate all pages down to the watermark, largest blocks first; this CPU's cache is empty then.
  */
 void hoard_take(void *arg);
 
@@ -95,7 +95,7 @@ struct census {
 /* Only while no CPU uses @mem. Cached pages count as cached, so empty the caches first. */
 void census_take(struct census *c, struct memory *mem);
 
-/* Everything in @b, the later one, is as it was in @a. */
+/* Expect all of @b, the later census, to be as in @a. */
 void census_compare(struct ktest *t, const struct census *a, const struct census *b);
 
 /* Turn the free pageblock at @pfn into one that has no memory. */

@@ -204,7 +204,7 @@ bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsign
 	}
 	*cfg = (struct memory_config){
 	    .name = "built",
-	    /* Where pfn 0 would stand: outside the array if it starts later. */
+	    /* The entry of pfn 0; it lies outside the array if @start is not 0. */
 	    .memmap = (struct page *)((uintptr_t)pages - start * sizeof(struct page)),
 	    .pageblocks = (struct pageblock *)((uintptr_t)pageblocks -
 	        (start >> PAGEBLOCK_ORDER) * sizeof(struct pageblock)),

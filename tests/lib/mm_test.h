@@ -14,14 +14,14 @@
 /* Pageblocks of a zone that is large enough for every CPU to cache order 0 of every type. */
 #define CACHED_BLOCKS ((unsigned)MAX(2UL, 512 / PAGEBLOCK_PAGES))
 
-/* Allocated blocks, chained through page->owner: needs no memory of its own. */
+/* Allocated blocks, chained through page->owner: a pile needs no other memory. */
 struct pile {
 	struct page *top;
 	unsigned long nr;
 };
 void pile_push(struct pile *p, struct page *page);
 struct page *pile_pop(struct pile *p);
-/* Allocate blocks onto the pile until there are @max more or there is none; returns how many. */
+/* Allocate up to @max blocks onto the pile; fewer if no more can be had. Returns how many. */
 unsigned long pile_alloc(
     struct memory *mem, struct pile *p, gfp_t gfp, unsigned order, unsigned long max);
 /* Allocate every page that movable requests can have, past all watermarks. */
@@ -30,10 +30,7 @@ void pile_alloc_last(struct memory *mem, struct pile *p);
 unsigned long pile_free(struct memory *mem, struct pile *p);
 #define ALL_THERE_IS (~0UL)
 
-/*
- * Disable the CPU caches of all its zones, whose pages would be allocated before those of the
- * zones.
- */
+/* Disable the CPU caches of all zones of @mem: allocations would take cached pages first. */
 void all_caches_off(struct ktest *t, struct memory *mem);
 
 /* Let bad frees of the kernel's own memory panic, or not; returns how it was. */
@@ -41,9 +38,9 @@ bool set_badpage_panic(bool on);
 
 /* A block straight from the buddy, state ALLOC, past the watermarks; NULL if there is none. */
 struct page *take_block(struct zone *zone, unsigned order, enum migratetype type);
-/* The same from other types' lists. */
+/* The same, but from the lists of other types. */
 struct page *take_fallback(struct zone *zone, unsigned order, enum migratetype type);
-/* Straight back to the buddy. */
+/* Free a block straight to the buddy. */
 void give_block(struct zone *zone, struct page *page);
 /* Set a pageblock's type, as a fallback would. */
 void set_type(struct zone *zone, pfn_t block, enum migratetype type);
@@ -68,12 +65,12 @@ struct zone_spec {
 };
 /* A configuration with arrays for @blocks pageblocks from pfn @start on, in t->mem's arena. */
 bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsigned blocks);
-/* Zones one after the other, all free, caches on; NULL, and the test fails, if that fails. */
+/* Zones one after the other, all free, caches on; NULL, and the test has failed. */
 struct memory *build_memory(struct ktest *t, unsigned nr_nodes, const u8 *distance,
     const struct zone_spec *specs, unsigned nr);
 /*
- * A memory that was set up with @err, made ready and started: @mem, or NULL, and the test has
- * failed.
+ * If @err, the result of setting up @mem, is 0, make @mem ready and start it: @mem. NULL, and the
+ * test has failed, if a step failed.
  */
 struct memory *begin_memory(struct ktest *t, struct memory *mem, int err);
 /* Check it, and stop its threads. */

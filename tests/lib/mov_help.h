@@ -26,13 +26,13 @@ struct mov {
 	u32 nr;
 	unsigned calls;      /* of migrate */
 	unsigned downwards;  /* migrations to a lower pageblock; there must be none */
-	unsigned long least; /* free pages of the zone that a migration ever saw */
+	unsigned long least; /* fewest free pages of the zone during any migration */
 	unsigned moved;      /* successful ones */
-	/* At each of them, before src is released; may be NULL. */
+	/* Called at each successful one, before src is released; may be NULL. */
 	void (*on_move)(struct page *dst, struct page *src);
-	unsigned busy;           /* so many migrations must be tried again first */
-	u32 refuse;              /* every so manieth migration is refused; 0: none */
-	void (*on_refuse)(void); /* then; may be NULL */
+	unsigned busy;           /* this many migrations fail first and must be tried again */
+	u32 refuse;              /* one in this many migrations is refused; 0: none */
+	void (*on_refuse)(void); /* called then; may be NULL */
 	/* ns: when the last one was refused; between two after MANY of them */
 	u64 last, least_gap;
 	u32 enough;       /* set when ENOUGH were refused */
@@ -52,15 +52,15 @@ extern const struct movable_ops mov_ops;
 
 bool mov_begin(struct ktest *t, struct memory *mem);
 
-/* Make pages movable until there is no memory left, or @max more. */
+/* Allocate movable pages: @max of them, or until no memory is left. */
 void mov_fill(unsigned long max);
 
-/* Make all pages of [@start, @end), free ones of one zone, movable. */
+/* Allocate all pages of [@start, @end), free pages of one zone, as movable pages. */
 void mov_fill_range(pfn_t start, pfn_t end);
 
 void mov_free(u32 index);
 
-/* To the last page: also those below the watermarks, so that none can be a target. */
+/* Take every page, also those below the watermarks: none can be the target of a migration then. */
 void mov_take_rest(void);
 
 /* Free every fifth page, so that no two free ones are neighbours. */
@@ -77,7 +77,7 @@ struct zone *mov_fragmented(struct ktest *t, struct memory *mem, enum zone_kind 
 
 void mov_end(struct ktest *t);
 
-/* The same, after migrations of which none went to a lower pageblock. */
+/* The same, and expect that no migration went to a lower pageblock. */
 void mov_end_upwards(struct ktest *t);
 
 #endif

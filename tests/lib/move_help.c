@@ -4,8 +4,8 @@
 #include "tests/lib/wait_help.h"
 
 /*
- * Pageblocks that cannot go offline, in the zone MOVABLE that this CPU allocates from: some pages
- * of each belong to the firmware, or to a module.
+ * Pageblocks of the zone MOVABLE that this CPU allocates from which cannot go offline: some of
+ * their pages belong to the firmware or to a module.
  */
 static pfn_t stay[32];
 static unsigned nr_stay;

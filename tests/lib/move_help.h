@@ -6,7 +6,7 @@
 #include "tests/lib/mm_help.h"
 #include <quarry/vm.h>
 
-/* Take all free pages of those pageblocks, so that migrated pages go elsewhere. */
+/* Take all free pages of pageblocks that cannot go offline: migrated pages then go elsewhere. */
 void hoard_pages(struct ktest *t);
 
 void release_pages(struct ktest *t);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * oom_help.h: what the suites of the OOM killer share: a memory whose pages are all taken, and a
- * hook in the killer's place.
+ * oom_help.h: what the suites of the OOM killer share: a memory without free pages, and a hook that
+ * stands in for the killer.
  */
 #ifndef QUARRY_TESTS_OOM_HELP_H
 #define QUARRY_TESTS_OOM_HELP_H
@@ -15,19 +15,19 @@ struct killer {
 	struct pile *hoard; /* the pages that are taken */
 	bool nobody;        /* it finds no victim */
 	bool at_once;       /* the victim is gone when the hook returns */
-	unsigned give;      /* pages of the hoard that a death gives back */
+	unsigned give;      /* pages of the hoard that a dying victim frees */
 	u32 calls;          /* a */
 	gfp_t gfp;
 	unsigned order;
 };
 extern struct killer killer;
 
-/* The victim gives back its pages, and is gone. */
+/* The victim frees its pages and is reported as gone. */
 void killer_victim_dies(struct killer *k);
 
 /*
- * A memory of which @hoard has all pages but those below the watermarks, so that nothing can be
- * reclaimed, and a killer whose victim never exits; NULL: no memory, and the test has failed.
+ * A memory and a killer whose victim never exits. @hoard has all pages but those below the
+ * watermarks, so nothing can be reclaimed. NULL: no memory, and the test has failed.
  */
 struct memory *killer_begin(struct ktest *t, struct pile *hoard);
 
@@ -35,8 +35,8 @@ struct memory *killer_begin(struct ktest *t, struct pile *hoard);
 void killer_end(struct ktest *t, struct memory *mem);
 
 /*
- * Free pages of the hoard of which no two are buddies, until @nr pages of zone MOVABLE are free;
- * the other pages it popped are in @kept.
+ * Free pages of the hoard until @nr pages of zone MOVABLE are free; no two of them are buddies. The
+ * other pages that were popped are in @kept.
  */
 void free_single_pages(struct ktest *t, struct memory *mem, struct pile *kept, unsigned long nr);
 

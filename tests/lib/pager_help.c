@@ -8,7 +8,7 @@ int store_get(struct vm_object *object, u32 index)
 	int err = vm_object_supply(object, index, page_address(s->page[index]));
 
 	atomic_add(&s->gets, 1u);
-	/* Another fault was faster; or it is being moved already. */
+	/* Another fault supplied the page first; or the page is being moved. */
 	return err == -EEXIST || err == -EAGAIN ? 0 : err;
 }
 
@@ -36,7 +36,7 @@ void store_end(struct store *s)
 		free_pages(s->page[--s->nr], 0);
 }
 
-/* False, and the test is skipped, if the kernel has not so much memory. */
+/* False, and the test is skipped: the kernel has too little memory. */
 static bool store_begin(struct ktest *t, struct store *s, unsigned nr)
 {
 	memset(s, 0, sizeof(*s));

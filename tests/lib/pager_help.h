@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pager_help.h: what the suites of reclaim share: a pager that keeps the content of its pages in
- * memory of the kernel's own, and a scene in which only so many pages are left.
+ * pager_help.h: what the suites of reclaim share: a pager that stores the content of its pages in
+ * the kernel's own memory, and a scene in which only few free pages are left.
  */
 #ifndef QUARRY_TESTS_PAGER_HELP_H
 #define QUARRY_TESTS_PAGER_HELP_H
@@ -13,10 +13,10 @@
 #define STORE_PAGES 256
 
 struct store {
-	struct page *page[STORE_PAGES]; /* of the kernel's memory: what the pager has */
+	struct page *page[STORE_PAGES]; /* of the kernel's memory: the pager's store */
 	unsigned nr;
-	int answer;             /* a: of clean; not 0: it takes nothing */
-	unsigned refuse_one_in; /* it refuses so often, by chance; 0: never */
+	int answer;             /* a: the result of clean; not 0: it takes no page */
+	unsigned refuse_one_in; /* it refuses one call in this many, at random; 0: never */
 	u64 chance;
 	u32 gets, cleans;         /* a: calls */
 	u32 cleaned[STORE_PAGES]; /* a: times that it took each */
@@ -29,7 +29,7 @@ int store_get(struct vm_object *object, u32 index);
 
 void store_end(struct store *s);
 
-/* A scene whose object is the store's; its pager is asked by @ops. */
+/* A scene whose object has @store as its pager, called through @ops. */
 bool store_scene_by(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr,
     const struct vm_pager_ops *ops);
 
@@ -66,15 +66,15 @@ void caches_off(struct ktest *t, struct memory *mem);
 void caches_on(struct ktest *t, struct memory *mem);
 
 /*
- * Take everything that movable allocations get, but for @left pages above the min watermark;
- * those are in zone MOVABLE, where pages of objects come from first.
+ * Take all pages that movable allocations can get, except @left pages above the min watermark.
+ * Those are in zone MOVABLE, from which objects get their pages first.
  */
 void take_all_but(struct ktest *t, struct memory *mem, struct pile *pile, unsigned left);
 
-/* Tables and slots for the scene are there: from now on only its pages are allocated. */
+/* Allocate the tables and slots of the scene: from now on it allocates only its pages. */
 void prepare_scene(struct ktest *t, struct vm_scene *s);
 
-/* store_scene with all that prepare_scene brings, caches off, and nothing in @hoard yet. */
+/* store_scene and prepare_scene; caches are off, and @hoard is empty. */
 bool store_scene_short(
     struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr, struct pile *hoard);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pci_help.h: the configuration space of a virtio device that is as it should be, for the suites
- * pci and virtio_cap.
+ * pci_help.h: the configuration space of a correct virtio device, for the suites pci and
+ * virtio_cap.
  */
 #ifndef QUARRY_TESTS_PCI_HELP_H
 #define QUARRY_TESTS_PCI_HELP_H
@@ -9,7 +9,7 @@
 #include "tests/lib/pretend_pci.h"
 #include <quarry/ktest.h>
 
-/* The capabilities of a device that is as it should be, and its only BAR: 16 KiB at 896 GiB. */
+/* The capabilities of a correct device, and its only BAR: 16 KiB at 896 GiB. */
 #define COMMON  0x40u
 #define ISR     0x50u
 #define CONFIG  0x60u

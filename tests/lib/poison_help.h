@@ -10,10 +10,10 @@
 #include "tests/lib/sound_help.h"
 #include <quarry/poison.h>
 
-/* All flagged pages, by the counts. */
+/* Flagged pages, according to the counts. */
 unsigned long nr_poisoned(const struct memory *mem);
 
-/* The same by the flags: the list. */
+/* The same, according to the list of flagged pages. */
 unsigned long nr_flagged(struct memory *mem);
 
 bool is_flagged(const struct memory *mem, pfn_t pfn);
@@ -23,7 +23,7 @@ bool is_retired(const struct memory *mem, pfn_t pfn);
 /* Exactly so many pages are flagged, by counts and by flags, and the checker finds nothing. */
 void expect_poisoned(struct ktest *t, struct memory *mem, unsigned long nr);
 
-/* Take every free page of its zone, also below the watermarks: none is @pfn. */
+/* Take every free page of the zone of @pfn, also below the watermarks: @pfn is not among them. */
 void expect_never_allocated(struct ktest *t, struct memory *mem, pfn_t pfn);
 
 #endif

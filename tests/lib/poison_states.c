@@ -13,8 +13,8 @@ static bool stand_begin(struct stand *s, const struct page_in_state *state)
 }
 
 /*
- * All references are dropped: the page is retired if it was flagged, and never allocated;
- * unpoisoned it is free again.
+ * Drop all references: a flagged page is retired then and never allocated. After unpoison it is
+ * free again.
  */
 static void stand_end(struct stand *s, const struct page_in_state *state, unsigned long free)
 {
@@ -64,7 +64,7 @@ static void try_soft(struct stand *s, const struct page_in_state *state, unsigne
 	stand_end(s, state, free);
 }
 
-/* Failures that ended so. */
+/* Failures with that outcome. */
 static u64 counted(const struct memory *mem, enum poison_outcome outcome)
 {
 	switch (outcome) {
@@ -102,11 +102,11 @@ static void try_hard(struct stand *s, const struct page_in_state *state, unsigne
 	if (marks) {
 		EXPECT(t, is_flagged(s->mem, s->pfn));
 		EXPECT_EQ(t, mem_memory_failure(s->mem, s->pfn, 0, &res), -EHWPOISON);
-		/* Unreachable pages may still be in transit. */
+		/* A page whose failure was delayed may be in transit still. */
 		EXPECT_EQ(t, res.outcome,
 		    state->outcome == POISON_DELAYED ? POISON_DELAYED : POISON_FAILED);
 		expect_poisoned(t, s->mem, before + 1);
-		/* A failure that was known counts no more. */
+		/* A second failure of the page is not counted. */
 		EXPECT_EQ(t, counted_all(s->mem), all);
 	}
 	EXPECT_EQ(t, mem_unpoison_page(s->mem, s->pfn), state->unpoison);
@@ -124,7 +124,7 @@ void try_state(struct ktest *t, struct memory *mem, const struct page_in_state *
 	free = memory_free_pages(mem);
 	try_soft(&s, state, free);
 	try_hard(&s, state, free);
-	/* Not even unpoison has anything to do. */
+	/* Without a failure, unpoison has nothing to do either. */
 	if (stand_begin(&s, state)) {
 		if (nr_poisoned(mem) == 0)
 			EXPECT_EQ(t, mem_unpoison_page(mem, s.pfn),

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison_states.h: one page in one state, and what the three operations make of it: what the two
- * suites with a table of states share.
+ * poison_states.h: one page in one state, and the results of the three operations on it, for the
+ * two suites that have a table of states.
  */
 #ifndef QUARRY_TESTS_POISON_STATES_H
 #define QUARRY_TESTS_POISON_STATES_H
 
 #include "tests/lib/poison_help.h"
 
-/* Where a page is made ready. */
+/* A page that is brought into a state. */
 struct stand {
 	struct ktest *t;
 	struct memory *mem;
 	pfn_t pfn;         /* the page */
 	struct page *page; /* head of its block, if the block is in use */
 	pfn_t block;
-	struct page *other[1]; /* taken, so that the page stands alone */
+	struct page *other[1]; /* taken, so that the page cannot merge */
 	unsigned order;
 	void *scene;
 };

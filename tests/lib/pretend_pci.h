@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * pretend_pci.h: the configuration space of one virtio device as bytes, for tests and fuzzing:
- * BARs can be sized, reads are counted, and none may lie beyond the space or have another width
- * than its register.
+ * BARs can be sized, reads are counted, and reads beyond the space, or of a width that the register
+ * does not have, are counted too.
  */
 #ifndef QUARRY_TESTS_PRETEND_PCI_H
 #define QUARRY_TESTS_PRETEND_PCI_H
@@ -23,7 +23,7 @@ struct pretend_pci {
 
 extern struct pretend_pci space; /* one at a time */
 
-/* Is there a register of @len bytes at @reg?  Behind the header any capability may begin. */
+/* Is there a register of @len bytes at @reg? Behind the header, capabilities may begin anywhere. */
 bool is_register(unsigned reg, unsigned len);
 
 u32 space_read(const struct pci_function *fn, unsigned reg, unsigned len);

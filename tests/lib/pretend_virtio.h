@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pretend_virtio.h: a virtio device played by a test: it answers at once, in the driver's
- * notification, unless it is set to be silent, to lie, or to be late.
+ * pretend_virtio.h: a virtio device that a test simulates. It answers at once, within the driver's
+ * notification, unless the test makes it silent, late or lying.
  */
 #ifndef QUARRY_TESTS_PRETEND_VIRTIO_H
 #define QUARRY_TESTS_PRETEND_VIRTIO_H
@@ -17,7 +17,7 @@
 /* Returned by serve() for no answer yet. */
 #define NO_ANSWER (~0u)
 
-/* How it lies about the next buffer that it returns. */
+/* What is wrong with the next buffer that the device returns. */
 enum pretend_lie {
 	LIE_NONE,
 	LIE_ID,    /* one that no queue has */
@@ -39,11 +39,11 @@ struct pretend {
 	bool polls_itself;       /* a notification of a buffer does not make it read the ring */
 	u8 status, refused;      /* bits of the status that it does not take */
 	u8 stuck;                /* bits that no reset takes away */
-	u8 generation, unsteady; /* so many reads of the configuration see it change */
+	u8 generation, unsteady; /* unsteady: this many reads of the configuration see it change */
 	u8 config[64];
 	char log[32]; /* calls so far, a letter each: pretend_note */
 	unsigned size[PRETEND_QUEUES];
-	int refuse_queue; /* what a queue's start ends with */
+	int refuse_queue; /* the result of starting a queue */
 	struct virtqueue *queue[PRETEND_QUEUES];
 	u16 seen[PRETEND_QUEUES];
 	u16 kept[PRETEND_QUEUES]; /* a: first descriptor of a buffer not answered yet, + 1 */
@@ -67,10 +67,10 @@ void pretend_gather(struct pretend *p, struct pretend_buf *buf, u16 first);
 /* Return the buffers that were kept, and interrupt. */
 void pretend_answer(struct pretend *p, unsigned queue, u32 wrote);
 
-/* The one of a test; one test at a time. */
+/* The device of the running test; one test at a time. */
 extern struct pretend pretend_dev;
 
-/* A device with VERSION_1 and queues of 64, which serves by @serve. */
+/* A device with VERSION_1 and queues of 64, whose buffers @serve handles. */
 void pretend_init(struct pretend *p, struct ktest *t, u64 features,
     u32 (*serve)(struct pretend *, const struct pretend_buf *));
 

@@ -3,7 +3,7 @@
 #include "tests/lib/race_free.h"
 #include "tests/lib/mm_help.h"
 
-/* The one free under way; its hook runs in the thread that set it. */
+/* The free that is in progress; the hook runs in the thread that set this. */
 static struct race_free *race_now;
 
 /* Unused where the body of a free is not written yet (quarry/lab.h). */

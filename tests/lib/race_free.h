@@ -27,8 +27,8 @@ struct race_free {
 };
 
 /*
- * A page for @race to free, of zone MOVABLE of its memory: every CPU may cache two such pages, and
- * none caches anything.
+ * A page of zone MOVABLE for @race to free. Every CPU may cache two such pages, and all caches are
+ * empty.
  */
 void race_free_page(struct ktest *t, struct race_free *race);
 /* The same in a new memory, for two CPUs at least; false: the test is skipped or has failed. */
@@ -37,7 +37,7 @@ bool race_free_prepare(struct ktest *t, struct race_free *race);
 /* Start it on @cpu and wait until it is held. */
 bool race_free_start(struct race_free *r, unsigned cpu);
 
-/* Let it go on, if it has not already, and wait for its end. */
+/* Release it, if it still waits, and wait for its end. */
 void race_free_end(struct ktest *t, struct race_free *r, unsigned cpu);
 
 #endif

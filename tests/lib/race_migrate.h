@@ -3,7 +3,7 @@
  * race_migrate.h: a migration that a test can hold between two of its steps.
  *
  * race_migrate.c has its own copy of migrate_lru_batch with scheduling points in it.  A struct
- * race_migrate sets where it stops; the test releases it.  It keeps its CPU meanwhile, with
+ * race_migrate sets where the copy stops; the test releases it. While held it keeps its CPU, with
  * interrupts on, and serves shootdowns.
  */
 #ifndef QUARRY_TESTS_RACE_MIGRATE_H
@@ -27,15 +27,15 @@ struct race_migrate {
 };
 
 /*
- * One try to move @page, an isolated one, held nowhere unless this CPU is to be: 0 or why it
- * stays.
+ * Try once to move @page, which is isolated; held only if this CPU has a race set. Returns 0 or why
+ * the page stays.
  */
 int race_migrate_try(struct memory *mem, struct page *page);
 
 /* Start it on @cpu and wait until it is held. */
 bool race_migrate_start(struct race_migrate *r, unsigned cpu);
 
-/* Let it go on and wait for its end. */
+/* Release it and wait for its end. */
 void race_migrate_end(struct ktest *t, struct race_migrate *r, unsigned cpu);
 
 /* ---- a scene, and a migrator held in it ---- */
@@ -51,7 +51,7 @@ struct stage {
 
 bool stage_begin(struct ktest *t, struct stage *st, const char *point);
 
-/* The move ends with @err; all has come back. */
+/* Expect the move to have ended with @err and all memory to be back. */
 void stage_end(struct stage *st, int err);
 
 pfn_t stage_source(const struct stage *st);
@@ -70,7 +70,7 @@ struct toucher {
 
 void toucher_run(void *arg);
 
-/* Start a reader of @va on CPUs 2 and up; returns how many, once all of them wait. */
+/* Start a reader of @va on each CPU from 2 on, WAITERS at most; returns how many, once all wait. */
 unsigned start_waiters(struct stage *st, struct toucher *w, struct vm_space *space, uintptr_t va);
 
 void join_waiters(struct stage *st, const struct toucher *w, unsigned nr, u64 value);

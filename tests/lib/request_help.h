@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* request_help.h: a single remedy of a request that waits, for suites that want no more. */
+/* request_help.h: one remedy of a waiting request alone, for suites that need only that one. */
 #ifndef QUARRY_TESTS_REQUEST_HELP_H
 #define QUARRY_TESTS_REQUEST_HELP_H
 
@@ -13,7 +13,7 @@ static inline struct request request_for(struct memory *mem, gfp_t gfp, unsigned
 	return q;
 }
 
-/* One that no free memory can end. */
+/* A request that free memory does not end. */
 static inline struct request request_for_work(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct request q = request_for(mem, gfp, order);
@@ -32,7 +32,7 @@ static inline bool asked_drain(struct memory *mem)
 	return reclaim_drain(&q) == TRY_NEXT && READ_ONCE(q.node->reclaim.drains.done) > done;
 }
 
-/* The same for a compaction.  False: it made no such block. */
+/* The same for a compaction. False: it made no block of @order. */
 static inline bool asked_compaction(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct request q = request_for_work(mem, gfp, order);

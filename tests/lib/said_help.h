@@ -10,7 +10,7 @@
 /* Are these words in the text? */
 bool says(const char *text, const char *words);
 
-/* Was @words printed since @pos?  Others may print too. */
+/* Was @words printed since @pos? Other threads may print too. */
 bool said(u64 pos, const char *words);
 
 #endif

@@ -10,7 +10,7 @@
 #define NR_GLYPHS      256
 #define FONT_FILE_SIZE (4 + NR_GLYPHS * FONT_HEIGHT + 4096)
 
-/* PSF 1 without a table, or the part of it before that; its length. */
+/* Write a PSF 1 font without a table, or the part before its table; returns the length. */
 size_t make_font(u8 *file, u8 mode);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * server_help.h: what the suites of pagers in the kernel share: a pager that is a thread of the
- * kernel, with a store in the same space as its object.
+ * server_help.h: what the suites of pagers in the kernel share: a kernel thread as pager, with its
+ * store in the same space as its object.
  */
 #ifndef QUARRY_TESTS_SERVER_HELP_H
 #define QUARRY_TESTS_SERVER_HELP_H
@@ -13,7 +13,7 @@
 #include <quarry/user.h>
 
 #define NR       8
-#define WINDOW   0x10000000UL /* the object's pages, seen */
+#define WINDOW   0x10000000UL /* where the object's pages are mapped */
 #define STORE    0x20000000UL /* the pager's, in the same space */
 #define MS       1000000ULL
 #define LONG_NS  (10000 * MS) /* no more than ABI_MAX_PAGER_NS */
@@ -29,7 +29,7 @@ struct server {
 	bool idle; /* answers without having done anything */
 	u64 answer;
 	u32 gets, cleans; /* written by the pager */
-	u32 wrong;        /* calls that were not as they should be */
+	u32 wrong;        /* calls with wrong words */
 	int err;          /* of the last supply or taking back */
 };
 
@@ -44,14 +44,14 @@ struct reader {
 u64 store_page(u64 index);
 
 /*
- * The object, its pager with that time limit, the space, which is used from here on; no thread
- * serves yet.  False: the test has failed.
+ * Make the object, its pager with time limit @timeout, and the space, which this thread uses from
+ * now on. No thread serves yet. False: the test has failed.
  */
 bool server_begin(struct ktest *t, struct server *s, u64 timeout);
 
 void server_start(struct ktest *t, struct server *s);
 
-/* Stop the thread, if there is one, and drop everything; no call was wrong. */
+/* Stop the thread, if there is one, drop everything, and expect that no call was wrong. */
 void server_end(struct ktest *t, struct server *s);
 
 /* Hand a page over, as reclaim does. */

@@ -6,7 +6,7 @@ void start_queue(struct runq *rq, struct share *task, unsigned nr)
 {
 	unsigned i;
 
-	/* Of no rank: ticks come meanwhile, and take the lock of this CPU's run queue. */
+	/* No rank: a tick meanwhile takes the lock of this CPU's own run queue. */
 	rq->lock = SPINLOCK("a test's run queue", RANK_NONE);
 	runq_lists_init(rq);
 	for (i = 0; i < nr; i++)

@@ -46,7 +46,7 @@ void told(struct fake_slot *s, u32 result)
 	s->told++;
 }
 
-/* As QEMU: of several bits in one write only the lowest counts. */
+/* As in QEMU, of several bits in one write only the lowest has an effect. */
 static void write_status(struct fake_slot *s, u32 value)
 {
 	value &= INSERT | REMOVE | EJECT;

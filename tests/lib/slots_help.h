@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slots_help.h: a block of slots whose registers are pretended, and a pretended user of their
- * devices; for the suites about slots.
+ * slots_help.h: a block of slots with simulated registers, and a simulated user of their devices;
+ * for the suites about slots.
  */
 #ifndef QUARRY_TESTS_SLOTS_HELP_H
 #define QUARRY_TESTS_SLOTS_HELP_H
@@ -29,10 +29,10 @@ struct fake_slots {
 	bool deaf;         /* acknowledging changes nothing */
 	bool holds_on;     /* nor does ejecting */
 	u32 next;          /* id of a device put in once a slot is empty; 0: none */
-	bool silent;       /* every register reads as ones */
+	bool silent;       /* every register reads as all ones */
 	unsigned switched; /* writes of the word that ends the old layout */
-	unsigned wrong;    /* accesses that the layout does not have */
-	int refuses;       /* the user's answer; 0: it obeys */
+	unsigned wrong;    /* accesses that do not fit the layout */
+	int refuses;       /* the error that the user returns; 0: it agrees */
 	u32 taken, given;  /* ids of the last calls of the user */
 };
 extern struct fake_slots fake_slots;

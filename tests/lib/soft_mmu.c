@@ -5,7 +5,7 @@
  * Owns:       soft_cpus[], each used by its CPU only.
  * Locks:      none: an access is made with interrupts off from the look at the TLB to its end, as
  *             one instruction of a machine is; so a shootdown comes before it or after it.
- * Invariants: a CPU remembers only what the tables said while they were loaded.
+ * Invariants: a CPU's TLB has only entries read from the tables that are loaded there.
  */
 #include "mm/mm_priv.h"
 #include "mm/pagetable.h"
@@ -50,7 +50,7 @@ void soft_load_space(struct vm_space *space)
 	struct soft_cpu *c = &soft_cpus[arch_cpu_id()];
 
 	KASSERT(arch_cpu_id() < MAX_CPUS);
-	/* Left so by a test that was left early; its memory is gone, but the structure is not. */
+	/* A test that ended early left it loaded: its memory is gone, the structure is not. */
 	if (c->space)
 		vm_space_leave(c->space);
 	WRITE_ONCE(tlb_flush_hook, soft_flush);
@@ -81,9 +81,7 @@ static bool allows(u64 pte, unsigned access)
 	    (!(access & VM_EXEC) || !(pte & PTE_NX));
 }
 
-/*
- * Walk the tables as a machine does: bits are set in an entry only if it still allows the access.
- */
+/* Walk the tables as a machine does: set A and D in an entry only if it still allows the access. */
 static bool walk_tables(struct soft_cpu *c, uintptr_t page, unsigned access)
 {
 	const u64 bits = PTE_ACCESSED | (access & VM_WRITE ? PTE_DIRTY : 0);
@@ -100,7 +98,7 @@ static bool walk_tables(struct soft_cpu *c, uintptr_t page, unsigned access)
 	return true;
 }
 
-/* The word at @va if this CPU may access it so, else NULL.  Interrupts off. */
+/* The word at @va, or NULL if this CPU may not access it that way. Interrupts off. */
 static u64 *translate(struct soft_cpu *c, uintptr_t va, unsigned access)
 {
 	uintptr_t page = ALIGN_DOWN(va, PAGE_SIZE);
@@ -114,7 +112,7 @@ static u64 *translate(struct soft_cpu *c, uintptr_t va, unsigned access)
 	return (u64 *)arch_phys_to_virt((e->pte & PTE_ADDRESS) + (va - page));
 }
 
-/* One access without help; false: it faults. */
+/* Try an access once; false: it faults, and the fault is not handled here. */
 static bool access_once(uintptr_t va, unsigned access, u64 *value, struct vm_space **space)
 {
 	irqflags_t flags = arch_irq_save();

@@ -9,8 +9,8 @@
 void expect_sound(struct ktest *t, struct memory *mem);
 
 /*
- * The same of a memory that no other CPU uses meanwhile: none has to stop.  For tests that look
- * hundreds of times: a stop takes many milliseconds where CPUs are threads that share a core.
+ * The same for a memory that no other CPU uses meanwhile, so no CPU has to stop. For tests that
+ * check hundreds of times: a stop takes many milliseconds where CPUs are threads that share a core.
  */
 void expect_sound_unshared(struct ktest *t, struct memory *mem);
 

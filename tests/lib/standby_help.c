@@ -66,7 +66,7 @@ unsigned long brought(struct memory *mem, unsigned long blocks)
 
 	for (i = 0; i < 1000 && mm_event_sum(mem, EV_STANDBY_ONLINE) < blocks; i++)
 		thread_sleep(10000000);
-	/* The thread has released the lock: its changes are visible here. */
+	/* Wait until the thread has released the lock: then its changes are visible here. */
 	hotplug_lock(mem);
 	hotplug_unlock(mem);
 	return mm_event_sum(mem, EV_STANDBY_ONLINE);

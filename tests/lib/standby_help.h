@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * standby_help.h: a memory that is mostly on standby, with its descriptors or without; for the
- * suites of standby memory.
+ * standby_help.h: a memory most of which is on standby, with or without descriptors; for the suites
+ * of standby memory.
  */
 #ifndef QUARRY_TESTS_STANDBY_HELP_H
 #define QUARRY_TESTS_STANDBY_HELP_H
@@ -9,7 +9,7 @@
 #include "tests/lib/add_help.h"
 
 /*
- * Pageblocks of the one zone: online from the start, and a step of the standby memory above them.
+ * Pageblocks of the zone: those online at the start, and those of one step of the standby memory.
  */
 #define ONLINE 4u
 #define STEP   4u
@@ -32,7 +32,7 @@ extern void (*inside_meanwhile)(struct memory *mem);
 
 struct memory *without_descriptors(struct ktest *t);
 
-/* Wait until the reclaim thread has counted @blocks online, ten seconds at most; the count. */
+/* Wait until the reclaim thread has counted @blocks online, for at most ten seconds; the count. */
 unsigned long brought(struct memory *mem, unsigned long blocks);
 
 #endif

@@ -15,7 +15,7 @@
 #define DATA   0x500000UL
 #define END_NS 30000000000ULL
 
-/* What a test says of a task that ends by a fault. */
+/* The text that a test expects of a task that ends by a fault. */
 #define ENDS_BY(name, why)                                                                         \
 	"task * " name ": " why "\n"                                                               \
 	"  rip * cs 0023 rflags * rsp * ss 001b\n"                                                 \
@@ -33,7 +33,7 @@ extern const char user_ud2[], user_registers[], user_sse[], user_selectors[], us
 
 u64 code_at(const char *code);
 
-/* Map a page with @len bytes of @content at the start, or nothing, at @va.  The object, or NULL. */
+/* Map a page at @va; it starts with @len bytes of @content, if any. The object, or NULL. */
 struct vm_object *map_page(
     struct task *task, u64 va, unsigned prot, const char *content, size_t len);
 
@@ -42,7 +42,7 @@ struct task *new_task(struct ktest *t);
 
 int add_thread(struct task *task, int cpu, u64 entry, u64 arg);
 
-/* Wait for its end; if it was the last one, for everything of it to be gone too. */
+/* Wait for its end; if it was the last task, wait until all its memory is freed too. */
 void expect_end(struct ktest *t, struct task *task, enum task_end how, int status);
 
 #endif

@@ -39,7 +39,7 @@ u32 text_pixel(u32 x, u32 y);
 /* Do the pixels of that cell show @c in these colours? */
 bool text_shows(u32 row, u32 column, u8 c, u32 front, u32 back);
 
-/* A blank has a glyph in this font; a cell never written, or scrolled in, is plain black. */
+/* Is the cell plain black: never written, or scrolled in? A written blank shows its glyph. */
 bool is_black(u32 row, u32 column);
 
 void expect_row(struct ktest *t, int line, u32 row, const char *want);

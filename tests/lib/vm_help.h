@@ -25,7 +25,7 @@
 
 uintptr_t page_at(unsigned long nr);
 
-/* One object, mapped from its first page on at VM_BASE, in one space. */
+/* One object in one space: its first page is mapped at VM_BASE. */
 struct vm_scene {
 	struct memory *mem;
 	struct vm_object *object;
@@ -34,20 +34,20 @@ struct vm_scene {
 	unsigned long free; /* pages, before anything was made */
 };
 
-/* A pager that supplies zeroed pages, for suites in which no fault asks it. */
+/* A pager that supplies zeroed pages, for suites that do not test the pager. */
 int scene_get(struct vm_object *object, u32 index);
 extern const struct vm_pager_ops scene_pager;
 
 /*
- * False, and the test has failed or is skipped, if it cannot be made.  Without @ops the object is
- * anonymous; with them its pages are on the lists that reclaim scans.
+ * False, and the test has failed or is skipped: the scene cannot be made. Without @ops the object
+ * is anonymous; with @ops its pages are on the lists that reclaim scans.
  */
 bool scene_begin_pager(
     struct ktest *t, struct vm_scene *s, unsigned nr, const struct vm_pager_ops *ops, void *pager);
 
 bool scene_begin(struct ktest *t, struct vm_scene *s, unsigned nr);
 
-/* The same, and every slot has a page, of zeroes. */
+/* The same, and every slot has a page of zeros. */
 bool scene_begin_filled(struct ktest *t, struct vm_scene *s, unsigned nr);
 
 /* Drop everything, and expect every page back. */
@@ -56,7 +56,7 @@ void scene_end(struct ktest *t, struct vm_scene *s);
 /* The page in a slot; NULL: empty, a marker, or lost. */
 struct page *page_in(struct vm_object *object, u32 index);
 
-/* Unmap the page at VM_BASE, without the shootdown, which is left to tlb_flush(@g). */
+/* Unmap the page at VM_BASE, without the shootdown: the caller does that by tlb_flush(@g). */
 void unmap_without_flush(struct vm_scene *s, struct tlb_gather *g);
 
 /* Is there a page in each of the first @nr slots? */
@@ -65,7 +65,7 @@ bool pages_there(struct vm_scene *s, u32 nr);
 /* The table entry of @va. */
 u64 pte_at(struct vm_space *space, uintptr_t va);
 
-/* A value that tells page, word and time. */
+/* A value that differs by page, word and seed. */
 u64 stamp(unsigned long page, unsigned word, u64 seed);
 
 /* Write to and read from each page of a scene, through the space loaded here. */
@@ -74,7 +74,7 @@ void write_pages(struct ktest *t, unsigned from, unsigned to, u64 seed);
 /* A scene of @nr pages, all written to; the space stays loaded on this CPU. */
 bool scene_begin_loaded(struct ktest *t, struct vm_scene *s, unsigned nr, u64 seed);
 
-/* A scene of @nr pages, all mapped and written to, the object's by scene_pager. */
+/* A scene of @nr pages, all mapped and written to; the object's pager is scene_pager. */
 bool scene_begin_written(struct ktest *t, struct vm_scene *s, unsigned nr);
 
 void expect_pages(struct ktest *t, unsigned from, unsigned to, u64 seed);

@@ -2,7 +2,7 @@
 /*
  * vmem_help.h: what the suites of the virtio-mem driver share: a memory with a region missing,
  * and a device that has it. The device records what is plugged, checks that the memory has no
- * page in what it plugs or unplugs, and refuses, lies or breaks where a test wants it.
+ * page in what it plugs or unplugs, and refuses, lies or breaks as a test sets it.
  */
 #ifndef QUARRY_TESTS_VMEM_HELP_H
 #define QUARRY_TESTS_VMEM_HELP_H
@@ -28,7 +28,7 @@ struct vmem_fault {
 	u16 type;   /* of the request that fails; NO_FAULT: none */
 	u16 answer; /* how */
 	bool once;
-	bool done;      /* it is done all the same */
+	bool done;      /* but the device has done it */
 	bool dies;      /* and there is no answer */
 	bool scribbles; /* and it writes over the request */
 	u64 requested;  /* the size the host requests then; ~0: as much as is plugged */
@@ -51,7 +51,7 @@ bool vmem_begin(struct ktest *t);
 /* Fill the memory with movable pages but for four pageblocks' worth; mov_end at the end. */
 bool vmem_fill(struct ktest *t);
 
-/* Give all back and go. */
+/* Unplug everything and close the device. */
 void vmem_end(struct ktest *t);
 
 /* The device, the driver and the memory agree: @blocks are plugged, @used of them online. */

@@ -34,7 +34,7 @@ bool wait_goes_on(struct wait_limit *limit)
 {
 	if (!limit->end)
 		limit->end = arch_clock_ns() + RACE_NS;
-	/* What is not written will not come, however long it is waited for. */
+	/* An event that unwritten code should cause never happens: do not wait for the time. */
 	return limit->turns++ < RACE_TURNS ||
 	    ((limit->own || !READ_ONCE(lab_unwritten)) && arch_clock_ns() < limit->end);
 }

@@ -7,7 +7,7 @@
 #include <quarry/smp.h>
 
 /*
- * A wait has failed after so many turns and so much time.  It should take microseconds, but a busy
+ * A wait fails after RACE_TURNS turns and RACE_NS.  It should take microseconds, but a busy
  * host may stop a CPU for seconds.  Longer than HANG_SECONDS of tools/mutants.py.
  */
 #define RACE_TURNS  (1u << 18)
@@ -30,9 +30,9 @@ u64 set_call_timeout(u64 ns);
 void restore_call_timeout(u64 before);
 
 /*
- * A wait, all zeros at its start; false: it has had RACE_TURNS turns and RACE_NS, or if a function
- * is not written (quarry/lab.h) the turns alone.  @own: what it waits for comes in any case, and
- * how many turns that takes depends on the host: both.
+ * A wait, all zeros at its start. wait_goes_on is false after RACE_TURNS turns and RACE_NS; if a
+ * function is not written (quarry/lab.h), after the turns alone. @own: after both in any case,
+ * because the event does not depend on that function.
  */
 struct wait_limit {
 	u64 end;
@@ -42,8 +42,8 @@ struct wait_limit {
 bool wait_goes_on(struct wait_limit *limit);
 
 /*
- * Wait until @cond is true; false: it was not within that limit.  SPIN_UNTIL: in any context.
- * OWN_: for what threads of the test do, or given code, whatever is not written.
+ * Wait until @cond is true; false: it was not within that limit. SPIN_UNTIL: in any context. OWN_:
+ * for events caused by the test's threads or by given code, even if a function is not written.
  */
 #define YIELD_UNTIL(cond)     WAIT_BY(thread_yield, false, cond)
 #define SPIN_UNTIL(cond)      WAIT_BY(cpu_relax, false, cond)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_boot_memory.c: how the boot used the firmware's memory map: which memory is reserved, and
- * how the rest was handed over.
+ * how the allocator got the rest.
  */
 #include "x86.h"
 
@@ -18,7 +18,7 @@
 static struct memblock memblock;
 static struct boot_plan plan;
 
-/* Pages of [@start, @end), bytes, that are usable RAM and could be given out. */
+/* How many pages of [@start, @end), in bytes, are usable RAM and were given to the allocator. */
 static unsigned long given_out(phys_t start, phys_t end)
 {
 	unsigned long nr = 0;
@@ -49,7 +49,7 @@ static void boot_memory_is_never_allocated(struct ktest *t)
 		    given_out(ALIGN_DOWN(bootinfo.used[i].start, PAGE_SIZE),
 		        ALIGN_UP(bootinfo.used[i].end, PAGE_SIZE)),
 		    0);
-	/* All memory below the first MiB is, except page 0 and the trampoline. */
+	/* All RAM below 1 MiB is given out, except page 0 and the trampoline. */
 	EXPECT(t, given_out(PAGE_SIZE, 1UL << 20) > 0);
 }
 
@@ -67,7 +67,7 @@ static void make_plan(void)
 	boot_zones_plan(&machine, &plan);
 }
 
-/* Up to where memory may come later. */
+/* The end of the range in which memory may be added later. */
 static pfn_t hotplug_end(void)
 {
 	pfn_t end = 0;
@@ -86,9 +86,7 @@ static void zones_are_as_planned(struct ktest *t)
 	bool fixed;
 
 	make_plan();
-	/*
-	 * Memory cannot be added there later, and no test has added some in the hole below 4 GiB.
-	 */
+	/* No memory can be added later, and no test has added any in the hole below 4 GiB. */
 	fixed = !hotplug_end() && plan.end <= (4UL << 30) >> PAGE_SHIFT;
 	for (i = 0; i < MAX_ZONES; i++) {
 		const struct zone_plan *p = &plan.zone[i];
@@ -132,8 +130,8 @@ static void kernel_memory_matches_the_machine(struct ktest *t)
 }
 
 /*
- * Behind the last RAM the array of pageblocks is zeros, one page for all of it.  Memory that comes
- * later, here below 4 GiB only, has its own part.
+ * Behind the last RAM the array of pageblocks is zeros, all in one page. Memory that is added
+ * later, here only below 4 GiB, gets its own part of the array.
  */
 static void no_memory_is_taken_for_absent_pageblocks(struct ktest *t)
 {
@@ -153,7 +151,7 @@ static void no_memory_is_taken_for_absent_pageblocks(struct ktest *t)
 		    arch_mapped_at((uintptr_t)last));
 }
 
-/* Later its arrays are made of its own memory, as zeros. */
+/* The arrays of memory that is added later are zeroed, and lie in that memory. */
 static void late_arrays_are_zeroed_kmalloc_memory(struct ktest *t)
 {
 	u64 *words = kernel_memory.alloc(kernel_memory.alloc_arg, 256), or = 0;

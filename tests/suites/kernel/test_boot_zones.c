@@ -38,7 +38,7 @@ struct layout {
 		unsigned node;
 		enum zone_kind kind;
 		pfn_t start, end, standby, standby_end;
-	} zone[MAX_WANTED]; /* all others are empty */
+	} zone[MAX_WANTED]; /* the other zones are empty */
 };
 
 #define DMA32   ZONE_DMA32
@@ -239,7 +239,7 @@ static void machines_are_divided_into_zones(struct ktest *t)
 	}
 }
 
-/* A part of a page at the end counts as one, as a part of a pageblock does. */
+/* A partial last page counts as a whole one, and so does a partial pageblock. */
 static void partial_last_page_is_within_the_span(struct ktest *t)
 {
 	struct boot_machine machine = {.mb = &mb, .info = &info, .movable = 50};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cmdline.c: the table of options: every range is kept at both ends, every wrong value
- * refused.
+ * test_cmdline.c: the table of options: both ends of every range are checked, and every wrong value
+ * is refused.
  */
 #include <quarry/cmdline.h>
 #include <quarry/console.h>
@@ -57,8 +57,7 @@ static void numbers_are_accepted_within_their_range(struct ktest *t)
 }
 
 /*
- * 2^32, 2^54 and so on: what a conversion to 32 bits, bytes or nanoseconds would take for
- * something small.
+ * 2^32, 2^54 and so on: values that a conversion to 32 bits, bytes or nanoseconds would make small.
  */
 static void numbers_that_overflow_are_refused(struct ktest *t)
 {
@@ -117,7 +116,7 @@ static void units_match_the_kind_of_option(struct ktest *t)
 	EXPECT_EQ(t, cmdline_check("standby", "1g"), 0);
 	EXPECT_EQ(t, cmdline_check("standby", "16T"), 0);
 	EXPECT_EQ(t, cmdline_check("standby", "17T"), -ERANGE);
-	/* 2^44 T are 2^64 MiB. */
+	/* 2^44 TiB are 2^64 MiB. */
 	EXPECT_EQ(t, cmdline_check("standby", "17592186044416T"), -ERANGE);
 	EXPECT_EQ(t, cmdline_check("movable", "95%"), 0);
 	EXPECT_EQ(t, cmdline_check("movable", "96%"), -ERANGE);

@@ -35,7 +35,7 @@ static void log_holds_printed_text(struct ktest *t)
 	EXPECT(t, piece[0] == '\n' && at == log_position());
 	EXPECT_EQ(t, log_read(&at, piece, 5), 0);
 	EXPECT_EQ(t, at, log_position());
-	/* As many bytes as given, and no more. */
+	/* Exactly the given number of bytes is printed. */
 	pos = log_position();
 	console_write("  # twice\n  #", 10);
 	EXPECT_EQ(t, log_position(), pos + 10);
@@ -153,7 +153,7 @@ static void expect_trace(struct ktest *t, uintptr_t rip, uintptr_t rbp, int line
 #define FRAMES 40
 static u64 frames[FRAMES][2];
 
-/* Frames one above the other, with return addresses; printed from @first on, @nr of them. */
+/* Frames with return addresses; @nr of them from @first on are expected in the trace. */
 static void chain(unsigned first, unsigned nr)
 {
 	unsigned i;
@@ -190,7 +190,7 @@ static void backtraces_end_where_frames_do(struct ktest *t)
 	chain(0, 5);
 	frames[4][0] = (u64)(uintptr_t)frames[4] + (64UL << 10) + 8;
 	EXPECT_TRACE(t, 0, (uintptr_t)frames[0]);
-	/* An address that is no frame's is not read. */
+	/* A link to an address that no frame can have is not followed. */
 	chain(0, 5);
 	frames[4][0] = (u64)(uintptr_t)frames[5] + 4;
 	EXPECT_TRACE(t, 0, (uintptr_t)frames[0]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cpu_plug.c: a CPU is stopped, absent, and started again; as when it is taken out of its
- * slot and put back.
+ * test_cpu_plug.c: a CPU is stopped, absent and started again, as if it was taken out of its slot
+ * and put back.
  */
 #include "tests/lib/hotplug_help.h"
 #include <quarry/machine.h>
@@ -60,13 +60,13 @@ static void wrong_requests_change_nothing(struct ktest *t)
 	flags = arch_irq_save();
 	EXPECT_EQ(t, cpu_plug(0), -EDEADLK);
 	EXPECT_EQ(t, cpu_unplug(0), -EDEADLK);
-	/* Absent CPUs first. */
+	/* First CPUs that do not exist. */
 	EXPECT_EQ(t, cpu_plug(nr_cpus), -ENODEV);
 	EXPECT_EQ(t, cpu_unplug(nr_cpus), -ENODEV);
 	arch_irq_restore(flags);
 	if (!needs_two(t))
 		return;
-	/* Offline, except the boot CPU. */
+	/* The boot CPU cannot be unplugged, even when it is offline. */
 	EXPECT_EQ(t, cpu_down(0), 0);
 	EXPECT_EQ(t, cpu_unplug(0), -EBUSY);
 	EXPECT_EQ(t, cpu_up(0), 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_elf.c: programs and archives that the loader brings: sound ones are understood, others
+ * test_elf.c: programs and archives from the boot loader: valid ones are parsed, others are
  * refused.
  */
 #include <quarry/bootfile.h>
@@ -67,7 +67,7 @@ static void make_image(void)
 	image.head.p[2] = data;
 }
 
-/* It is refused, for this reason. */
+/* The program is refused for the reason @want. */
 static void expect_why(struct ktest *t, int line, size_t size, const char *want)
 {
 	struct elf_program program;
@@ -152,7 +152,7 @@ static void segment_fields_are_checked(struct ktest *t)
 	REFUSED(t, p[2].p_flags, PF_R | PF_W | PF_X, "a segment both writable and executable");
 }
 
-/* Accepted as long as @at_limit, and refused for @why one further. */
+/* @field is accepted with the value @at_limit, and refused for @want with @further. */
 #define LIMIT(t, field, at_limit, further, want)                                                   \
 	do {                                                                                       \
 		struct elf_program program_;                                                       \
@@ -178,7 +178,7 @@ static void programs_at_the_limits_are_accepted(struct ktest *t)
 	    "a segment outside the addresses of programs");
 	LIMIT(t, p[2].p_memsz, OBJ_MAX_PAGES * PAGE_SIZE / 2, OBJ_MAX_PAGES * PAGE_SIZE / 2 + 1,
 	    "a segment that is too large");
-	/* Where another segment has the entry. */
+	/* The entry lies in another segment. */
 	make_image();
 	image.head.p[2].p_flags = PF_R | PF_X;
 	image.head.h.e_entry = 0x401064;
@@ -224,7 +224,7 @@ static void headers_may_lie_anywhere(struct ktest *t)
 	EXPECT(t,
 	    program.nr == 2 && program.segment[0].memsz == 100 && program.segment[0].filesz == 100);
 	EXPECT_EQ(t, program.segment[1].offset, 612);
-	/* Of a file that is refused at once nothing is left over from the one before. */
+	/* A file that is refused at once leaves nothing of the previous program. */
 	EXPECT_EQ(t, elf_parse(file(), sizeof(Elf64_Ehdr) - 1, &program, &why), -ENOEXEC);
 	EXPECT(t, program.nr == 0 && !strcmp(why, "too short for an ELF file"));
 	EXPECT_EQ(t, elf_parse(file(), sizeof(Elf64_Ehdr), &program, &why), -ENOEXEC);
@@ -352,7 +352,7 @@ static void archive_members_are_found(struct ktest *t)
 	EXPECT_EQ(t, cpio_next(archive, archive_len, &pos, &f), 0);
 }
 
-/* The header of a member has the lengths of its name and its content. */
+/* The header of a member contains the lengths of its name and its content. */
 static void members_end_within_the_archive(struct ktest *t)
 {
 	static const struct {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_fail.c: tests that fail, so that everything that reports failures can be tested. */
+/* test_fail.c: tests that fail, to test the reports of failures. */
 #include <quarry/ktest.h>
 
 static void fails_as_it_should(struct ktest *t)

@@ -42,7 +42,7 @@ static void stop_hogs(struct ktest *t, unsigned nr)
 		expect_end(t, hog[i], TASK_KILLED, 0);
 }
 
-/* Naps of a task, whose longest, in ms, is its exit status. */
+/* Run a task that naps; its exit status is its longest nap, in ms. */
 static void expect_naps(struct ktest *t, unsigned hogs, int limit)
 {
 	struct task *task = new_task(t);
@@ -78,7 +78,7 @@ static void nap(void *arg)
 	}
 }
 
-/* The threads of a killed task get the CPU one after the other, once it is the task's turn. */
+/* When it is the turn of a killed task, its threads get the CPU one after the other. */
 static void sleep_and_exit_beside_60_busy_tasks_are_bounded(struct ktest *t)
 {
 	u64 longest = 0, began;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_hang.c: a CPU made deaf on purpose: which can be, for how long, and that it hears again. */
+/* test_hang.c: a CPU made deaf on purpose: which CPU, for how long, and that it answers again. */
 #include "demo/provoke.h"
 
 #include <quarry/errno.h>
@@ -21,7 +21,7 @@ static void on_cpu_0(void *arg)
 	u64 began;
 
 	EXPECT_EQ(t, fault_hang_start(&h, 0, WAIT_FOREVER), -EDEADLK);
-	/* A hang of the calling CPU ends by itself, and only then. */
+	/* A hang of the calling CPU ends by itself, when its time is over. */
 	began = arch_clock_ns();
 	REQUIRE(t, fault_hang_start(&h, 0, SHORT_NS) == 0);
 	EXPECT(t, arch_clock_ns() - began >= SHORT_NS);
@@ -50,7 +50,7 @@ static void deaf_cpus_answer_when_their_time_is_over(struct ktest *t)
 		return;
 	REQUIRE(t, fault_hang_start(&h, 1, SHORT_NS) == 0);
 	EXPECT_EQ(t, h.cpu, 1);
-	/* The caller may be on that CPU itself, which serves it before it hangs, or after. */
+	/* A caller on that CPU itself is served before the hang, or after it. */
 	EXPECT(t, h.until != WAIT_FOREVER && h.deaf == 1);
 	smp_call_mask(NULL, nothing, NULL);
 	EXPECT(t, arch_clock_ns() >= h.until);

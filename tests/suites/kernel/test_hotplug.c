@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_hotplug.c: CPUs go offline and come back, one after the other: nothing is lost, and threads
+ * test_hotplug.c: CPUs go offline and come back, one after the other: no page is lost, and threads
  * continue.
  */
 #include "tests/lib/hotplug_help.h"
@@ -61,7 +61,7 @@ static void wrong_requests_change_nothing(struct ktest *t)
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 }
 
-/* All CPUs but one go down, another one stays each time; that one does all the work. */
+/* Each CPU in turn stays online while all others are down; it does all the work. */
 static void last_online_cpu_stays(struct ktest *t)
 {
 	unsigned last, cpu;
@@ -138,8 +138,8 @@ static void a_cpu_comes_up_with_caches_off(struct ktest *t)
 	if (!needs_two(t))
 		return;
 	/*
-	 * The capacity of each stack, including those that this CPU has not used since the caches
-	 * were off.
+	 * Refresh the capacity of each stack, also of those that this CPU has not used since the
+	 * caches were off.
 	 */
 	pcp_refresh_all(&kernel_memory);
 	on = capacity_sum(zone, cpu);
@@ -153,7 +153,7 @@ static void a_cpu_comes_up_with_caches_off(struct ktest *t)
 	expect_sound(t, &kernel_memory);
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 	EXPECT(t, caches_after_use(cpu, zone));
-	/* And off while it is up, on while it is down. */
+	/* Disable the caches while the CPU is up, and enable them while it is down. */
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	EXPECT_EQ(t, cpu_down(cpu), 0);
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
@@ -165,7 +165,7 @@ static void a_cpu_comes_up_with_caches_off(struct ktest *t)
 /* ---- threads ---- */
 
 struct traveller {
-	unsigned cpu; /* a: where it was last */
+	unsigned cpu; /* a: the CPU on which it ran last */
 	u32 steps;    /* a */
 	u32 stop;     /* a */
 	u64 sleep_ns; /* 0: it never sleeps; WAIT_FOREVER: until it is woken */
@@ -204,7 +204,7 @@ static bool arrived(void *arg)
 	return !READ_ONCE(v->wanted) || READ_ONCE(v->steps) >= READ_ONCE(v->wanted);
 }
 
-/* All threads continue: each makes two more steps, the last of them on either CPU. */
+/* All threads continue: each makes two more steps, the last one on any CPU. */
 static void expect_steps(struct ktest *t, struct traveller *v, unsigned nr)
 {
 	unsigned i, step;
@@ -271,7 +271,7 @@ static void threads_move_off_a_leaving_cpu_and_return(struct ktest *t)
 	}
 }
 
-/* Boot binds it there, and the suites after this one rely on it. */
+/* The boot binds this thread to its CPU, and the suites after this one rely on it. */
 static void machine_is_left_as_it_was(struct ktest *t)
 {
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);

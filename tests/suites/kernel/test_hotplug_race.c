@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_hotplug_race.c: CPUs go down and come back while others call, drain and offline; offline
- * CPUs get no IPI, and a CPU that does not answer is found.
+ * test_hotplug_race.c: CPUs go down and come back while others make calls, drain and offline
+ * memory. Offline CPUs get no IPI, and a CPU that does not answer is reported.
  */
 #include "demo/provoke.h"
 #include "tests/lib/hotplug_help.h"
@@ -16,7 +16,7 @@
 #define STEPS      48
 #define MASK_WORDS 64
 #define TIMEOUT_NS 300000000ULL /* until a silent CPU is reported */
-#define LEAVE_NS   500000000ULL /* a CPU without waiters stops in a thousandth of it */
+#define LEAVE_NS   500000000ULL /* without waiters, a CPU stops in a thousandth of it */
 
 static cpumask_t mask[MASK_WORDS];
 
@@ -92,7 +92,7 @@ static bool has_turned(void *arg)
 	return READ_ONCE(((struct worker *)arg)->done) > 0;
 }
 
-/* CPUs go and come at random while each of the turns is made again and again. */
+/* CPUs go down and come back at random, while other threads repeat each of the @turns. */
 static void hotplug_against(struct ktest *t, void (*const turns[])(struct worker *), unsigned nr)
 {
 	struct worker workers[4] = {{.t = NULL}};
@@ -151,9 +151,9 @@ static void offlines_work_during_cpu_hotplug(struct ktest *t)
 /* ---- the gate ---- */
 
 /*
- * A call from CPU 2 that CPU 1 answers late; it does not concern the CPU that goes down.  It ends
- * when that one has stopped, which must not happen before, or so long after its bit was cleared
- * that it would have stopped.
+ * A call from CPU 2 that CPU 1 answers late; the CPU that goes down is not called. The answer comes
+ * when that CPU has stopped, which is wrong, or so long after its bit was cleared that it would
+ * have stopped by then.
  */
 struct long_call {
 	u32 began, ended; /* a */
@@ -186,8 +186,8 @@ static void call_long(void *arg)
 }
 
 /*
- * A sender at work when the bit was cleared may have seen it, so the CPU does not stop before all
- * senders are done.
+ * A sender that was active when the bit was cleared may have seen it set, so the CPU must not stop
+ * before all those senders are done.
  */
 static void leaving_cpu_waits_for_all_senders(struct ktest *t)
 {
@@ -234,7 +234,7 @@ static void offline_and_absent_cpus_are_counted_apart(struct ktest *t)
 	EXPECT_EQ(t, smp_stats.spurious_calls, before.spurious_calls);
 }
 
-/* Past all checks: the interrupt itself.  The CPU finds it when it wakes, before it is online. */
+/* Send the interrupt past all checks. The CPU finds it when it wakes, before it is online. */
 static void parked_cpu_counts_a_stray_interrupt(struct ktest *t)
 {
 	u64 before = smp_stats.spurious_calls;
@@ -246,7 +246,7 @@ static void parked_cpu_counts_a_stray_interrupt(struct ktest *t)
 	arch_ipi_call(cpu);
 	EXPECT_EQ(t, cpu_up(cpu), 0);
 	EXPECT_EQ(t, smp_stats.spurious_calls, before + 1);
-	/* The figure is a promise of the senders; this was none. */
+	/* The figure counts errors of senders; this interrupt was sent on purpose. */
 	atomic_sub(&smp_stats.spurious_calls, 1);
 }
 
@@ -255,13 +255,13 @@ static void end_once_reported(void *arg)
 	struct fault_hang *hang = arg;
 	u64 before = READ_ONCE(smp_stats.silent), end = arch_clock_ns() + WAIT_NS;
 
-	/* Not a loop of yields: the CPU that waits may not be this one. */
+	/* A fixed number of yields would not do: the waiting CPU may be another one. */
 	while (READ_ONCE(smp_stats.silent) == before && arch_clock_ns() < end)
 		thread_yield();
 	store_release(&hang->release, 1u);
 }
 
-/* From @pos of the log on: the backtraces of the silent CPU, by NMI, and of the caller. */
+/* The log from @pos on has backtraces of the silent CPU, made by NMI, and of the caller. */
 static void expect_both_stories(struct ktest *t, u64 pos, unsigned silent)
 {
 	static char text[16384];
@@ -272,8 +272,8 @@ static void expect_both_stories(struct ktest *t, u64 pos, unsigned silent)
 	    silent, cpus[silent]->apic_id);
 	EXPECT(t, says(text, want));
 	/*
-	 * It reads the clock all the time; in that function's first and last instructions a frame
-	 * walk cannot find the caller.
+	 * The CPU reads the clock all the time; in the first and last instructions of that
+	 * function, a walk of the frames cannot find its caller.
 	 */
 	EXPECT(t, says(text, "hang+0x") || says(text, "arch_clock_ns+0x"));
 	ksnprintf(want, sizeof(want), "): asks, in thread %s", thread_name());
@@ -308,7 +308,7 @@ static bool silent_begin(struct ktest *t, struct silent *s)
 
 static void silent_end(struct ktest *t, struct silent *s)
 {
-	/* With this limit others are reported too, if the host does not run them for so long. */
+	/* Other CPUs are reported too, if the host does not run them for that long. */
 	EXPECT(t, smp_stats.silent > s->before);
 	restore_call_timeout(s->timeout);
 	thread_join(s->ender);
@@ -334,7 +334,7 @@ static void a_silent_cpu_is_reported(struct ktest *t)
 	silent_end(t, &s);
 }
 
-/* The checker holds all others with interrupts off while it waits for a CPU that never comes. */
+/* The checker holds the other CPUs with interrupts off while it waits for the silent one. */
 static void check_memory_reports_a_silent_cpu(struct ktest *t)
 {
 	struct silent s;
@@ -370,11 +370,11 @@ static void cpu_that_does_not_park_is_dead_until_it_parks(struct ktest *t)
 	EXPECT(t, !cpumask_test(cpu_online_mask, cpu));
 	EXPECT_EQ(t, cpu_down(cpu), -EIO);
 	EXPECT_EQ(t, cpu_up(cpu), -EIO);
-	/* The others go on without it. */
+	/* The other CPUs go on without it. */
 	EXPECT_EQ(t, zone_pcp_disable(big_zone()), 0);
 	EXPECT_EQ(t, zone_pcp_enable(big_zone()), 0);
 	/*
-	 * When it continues it hands over its threads, also the one that hung, and frees its
+	 * When the CPU continues, it hands over its threads, also the one that hung, and frees its
 	 * cached pages.
 	 */
 	fault_hang_end(&hang);
@@ -385,8 +385,8 @@ static void cpu_that_does_not_park_is_dead_until_it_parks(struct ktest *t)
 }
 
 /*
- * A sender waits for the answer of a deaf CPU that is to go down: cpu_down waits for the sender,
- * which gets its answer.
+ * A sender waits for the answer of a deaf CPU that is to go down: cpu_down waits until the sender
+ * has its answer.
  */
 struct caller {
 	unsigned cpu;
@@ -420,7 +420,7 @@ static void call_to_a_leaving_cpu_is_answered(struct ktest *t)
 	ender = thread_start("ender", 1, end_once_reported, &hang);
 	ktest_start(2, call_one, &c);
 	EXPECT(t, YIELD_UNTIL(READ_ONCE(smp_stats.ipis) != ipis));
-	/* By then the CPU may have parked or not: its time is over. */
+	/* The time limit is over: the CPU may have parked in time or not. */
 	err = cpu_down(c.cpu);
 	EXPECT(t, err == 0 || err == -EIO);
 	restore_call_timeout(timeout);
@@ -435,7 +435,7 @@ static void call_to_a_leaving_cpu_is_answered(struct ktest *t)
 	WRITE_ONCE(smp_stats.silent, before);
 }
 
-/* Boot binds it there, and the suites after this one rely on it. */
+/* The boot binds this thread to its CPU, and the suites after this one rely on it. */
 static void machine_is_left_as_it_was(struct ktest *t)
 {
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);

@@ -77,11 +77,11 @@ static void calls_come_in_order(struct ktest *t)
 	REQUIRE(t, ep);
 	for (i = 0; i < 4; i++) {
 		start_call(t, &c[i], ep, i, LONG_NS);
-		/* Queued, before the next one starts: nothing can be received twice. */
+		/* Wait until the call is queued before the next one starts. */
 		REQUIRE(t, ipc_receive(ep, &msg, &call[i], LONG_NS) == 0);
 		EXPECT_EQ(t, msg.word[0], i);
 	}
-	/* Answers need not. */
+	/* Answers need not keep the order. */
 	for (i = 4; i-- > 0;) {
 		msg = (struct ipc_msg){.word = {100 + i}};
 		EXPECT_EQ(t, ipc_reply(call[i], &msg), 0);
@@ -136,7 +136,7 @@ static void call_without_a_receiver_fails(struct ktest *t)
 	endpoint_put(ep, RIGHT_SEND);
 }
 
-/* Each answer goes to its own caller, and the next call is received in the same step. */
+/* An answer goes to its own caller, and the same step receives the next call. */
 static void answer_and_wait_in_one_step(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create(), *other = endpoint_create();
@@ -167,7 +167,7 @@ static void answer_and_wait_in_one_step(struct ktest *t)
 	REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
 	EXPECT_EQ(t, ipc_reply_receive(call, other, &msg, &call, 0), -ETIMEDOUT);
 	EXPECT_EQ(t, end_call(&c[0]), 0);
-	/* A caller that has left does not keep the receiver from the next call. */
+	/* If the caller has timed out, the receiver still gets the next call. */
 	start_call(t, &c[0], ep, 40, MS);
 	REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
 	EXPECT_EQ(t, end_call(&c[0]), -ETIMEDOUT);
@@ -263,7 +263,7 @@ static void handle_is_valid_in_its_own_table_only(struct ktest *t)
 	EXPECT_EQ(t, cap_lookup(&a, 0, CAP_NONE, 0, &out), -EBADF);
 	EXPECT_EQ(t, cap_take(&a, (u64)handle, CAP_NONE, &out), 0);
 	EXPECT_EQ(t, cap_take(&a, (u64)handle, CAP_NONE, &cap), -EBADF);
-	/* The same slot again: the old handle stays without meaning. */
+	/* The slot is used again: the old handle stays invalid. */
 	again = cap_install(&a, &out);
 	EXPECT(t, again > 0 && again != handle);
 	EXPECT_EQ(t, again % ABI_MAX_HANDLES, handle % ABI_MAX_HANDLES);
@@ -274,10 +274,7 @@ static void handle_is_valid_in_its_own_table_only(struct ktest *t)
 	vm_object_put(object);
 }
 
-/*
- * After its last generation a slot is never used again: its first number would mean something
- * once more.
- */
+/* A slot is not used after its last generation: its first handle would be valid again. */
 static void exhausted_slot_is_retired(struct ktest *t)
 {
 	struct vm_object *object = new_object(t);
@@ -308,7 +305,7 @@ static void exhausted_slot_is_retired(struct ktest *t)
 	vm_object_put(object);
 }
 
-/* A task that has used up all of them gets no more handles, and its end is as any other. */
+/* A task that has used up all slots gets no more handles; it ends as any other task. */
 static void table_of_retired_slots_is_full(struct ktest *t)
 {
 	struct cap cap = {.kind = CAP_PROGRAMS, .rights = RIGHT_EXEC}, none = {.kind = CAP_NONE};
@@ -334,7 +331,8 @@ static void table_of_retired_slots_is_full(struct ktest *t)
 }
 
 /*
- * The answer's slot is taken and reserved again, with another handle; on an error nothing changes.
+ * The slot of the answered call is freed and reserved again, with another handle; on an error
+ * nothing changes.
  */
 static void answering_and_reserving_takes_both_or_nothing(struct ktest *t)
 {

@@ -146,7 +146,7 @@ static bool lets_in(struct rwsem *sem)
 	return in;
 }
 
-/* Sharers that come and go, one always inside, do not keep the exclusive side out. */
+/* Sharers that overlap, so that one is always inside, do not keep the exclusive side out. */
 static void rwsem_exclusive_keeps_new_sharers_out(struct ktest *t)
 {
 	struct shared s = {.sem = RWSEM("test")};
@@ -220,7 +220,7 @@ static bool form_line(
 	return true;
 }
 
-/* Its holder locks again at once, before any woken waiter has run: it is served after them. */
+/* A holder that locks again at once, before a woken waiter has run, is served after the waiters. */
 static void mutex_serves_in_order_of_arrival(struct ktest *t)
 {
 	struct shared s = {.mutex = MUTEX("test")};
@@ -309,8 +309,8 @@ static bool stand_behind(struct timed_waiter *g, unsigned nr)
 }
 
 /*
- * A waiter that times out, and a sharer behind it; false: it had timed out before the sharer
- * queued.
+ * A waiter that times out, and a sharer that queues behind it; false: the waiter timed out too
+ * early for that.
  */
 static bool one_times_out_before_another(struct ktest *t, u64 patience)
 {
@@ -358,7 +358,7 @@ static void holder_and_depth_are_known(struct ktest *t)
 	spin_lock(&inner);
 	EXPECT_EQ(t, spin_depth(), 2);
 	EXPECT(t, spin_is_held(&outer) && spin_is_held(&inner));
-	/* Not the last one taken: order of release is free. */
+	/* Locks may be released in any order: this one was not taken last. */
 	spin_unlock(&outer);
 	EXPECT(t, !spin_is_held(&outer) && spin_is_held(&inner));
 	EXPECT_EQ(t, spin_depth(), 1);
@@ -390,7 +390,7 @@ static void count_violation(const char *what, const struct spinlock *lock)
 
 static unsigned violations_of(struct spinlock *first, struct spinlock *second, bool try)
 {
-	/* A thread that moved to another lock on this CPU meanwhile would be counted too. */
+	/* With interrupts on, another thread could take locks on this CPU and be counted too. */
 	irqflags_t flags = arch_irq_save();
 
 	violations = 0;
@@ -418,7 +418,7 @@ static void locks_out_of_order_are_reported(struct ktest *t)
 	EXPECT_EQ(t, violations_of(&zone, &any, false), 0);
 	EXPECT_EQ(t, violations_of(&any, &zone, false), 0);
 	EXPECT_EQ(t, violations_of(&zone, &lru, true), 0);
-	/* One that was taken out of order, by a try, does not hide those below it. */
+	/* A lock that was taken out of order, by a try, does not hide the locks of lower rank. */
 	spin_lock(&zone);
 	REQUIRE(t, spin_trylock(&lru));
 	EXPECT_EQ(t, violations_of(&zone2, &any, false), 1);
@@ -427,7 +427,7 @@ static void locks_out_of_order_are_reported(struct ktest *t)
 	spin_lock(&lru);
 	spin_lock(&zone);
 	spin_unlock(&lru);
-	/* Next to the zone lock: only the one that was released has left the record. */
+	/* The record still has the zone lock: only the released lock was removed. */
 	EXPECT_EQ(t, violations_of(&zone2, &any, false), 1);
 	spin_unlock(&zone);
 }

@@ -8,7 +8,7 @@
 
 static char bytes[SIZE + 1];
 
-/* "abcdefghijkl...": the n-th byte ever is a letter of its own, as far as there are letters. */
+/* A new log, to which the first @nr letters of the alphabet were written in two pieces. */
 static void fill(struct log_ring *log, unsigned nr)
 {
 	static const char letters[] = "abcdefghijklmnopqrstuvwxyz";

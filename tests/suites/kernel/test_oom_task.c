@@ -43,7 +43,7 @@ static void leave(struct task *task, struct vm_object *object)
 	task_put(task);
 }
 
-/* As an allocation does that begins now: what tasks have left is known to it. */
+/* Call the hook as an allocation does that begins now and knows which victims are gone. */
 static bool ask_for(gfp_t gfp)
 {
 	static u32 number = 1000;
@@ -109,7 +109,7 @@ static void task_with_the_most_pages_is_killed(struct ktest *t)
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(task[1]));
 	EXPECT(t, !task[0]->ending && !task[2]->ending);
-	/* It is gone when it has freed everything; that is reported once. */
+	/* A victim is gone when it has freed everything; that is reported once. */
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone);
 	leave(task[1], object[1]);
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
@@ -118,7 +118,7 @@ static void task_with_the_most_pages_is_killed(struct ktest *t)
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
 }
 
-/* Without an entry of a page table, and without a handle. */
+/* No page table maps the pages, and the task has no handle. */
 static void pages_count_for_their_account_though_nobody_maps_them(struct ktest *t)
 {
 	struct vm_object *object[2];
@@ -135,7 +135,7 @@ static void pages_count_for_their_account_though_nobody_maps_them(struct ktest *
 	leave(shows, object[1]);
 }
 
-/* It has them mapped, and a handle; its death would free nothing. */
+/* The client has the pages mapped, and a handle, but its end would free nothing. */
 static void pages_do_not_count_for_who_was_given_them(struct ktest *t)
 {
 	struct task *client, *server;
@@ -160,14 +160,14 @@ static void pages_do_not_count_for_who_was_given_them(struct ktest *t)
 	space_use(NULL);
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(client) && !server->ending);
-	/* Now that nobody pays for them any more, they count for who has them. */
+	/* The pages are charged to no task any more, so they count for the task that has them. */
 	leave(client, object);
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(server));
 	leave(server, own);
 }
 
-/* One that is mapped by nobody counts for who has a handle, once; in no handle, for the family. */
+/* Unmapped pages count once, for a task with a handle; without a handle, for the family. */
 static void pages_of_the_dead_count_for_who_is_left(struct ktest *t)
 {
 	struct vm_object *none, *object, *own[3];
@@ -259,10 +259,7 @@ static void pages_that_the_request_cannot_use_do_not_count(struct ktest *t)
 	leave(tables, object[1]);
 }
 
-/*
- * Of a task that has little, but whose children have more together than any other family: the
- * largest of these ends.
- */
+/* A task has little, but its family has more than any other: its largest child is killed. */
 static void family_with_the_most_pages_loses_its_largest_task(struct ktest *t)
 {
 	static const unsigned pages[] = {63, 1, 30, 3, 24, 1};
@@ -296,8 +293,8 @@ static void family_with_the_most_pages_loses_its_largest_task(struct ktest *t)
 }
 
 /*
- * A task's child has exited and left a child of its own, for which the kernel allocates much:
- * that one is killed.
+ * A child has exited and left a child of its own, for which the kernel allocates much: that orphan
+ * is killed.
  */
 static void orphans_do_not_count_for_their_grandparent(struct ktest *t)
 {
@@ -327,7 +324,7 @@ static void first_task_is_never_killed(struct ktest *t)
 	struct task *first = task_with(t, 30, true, &object[0]), *task;
 
 	REQUIRE(t, first);
-	EXPECT(t, !ask()); /* then the allocation fails */
+	EXPECT(t, !ask()); /* no victim: the allocation fails */
 	EXPECT(t, !first->ending);
 	task = task_with(t, 1, false, &object[1]);
 	REQUIRE(t, task);
@@ -357,7 +354,7 @@ static void exiting_task_is_the_victim(struct ktest *t)
 	EXPECT_EQ(t, kernel_memory.oom.gone, gone + 2);
 }
 
-/* Its threads exit in any state, and may use the reserve for it. */
+/* Threads of a victim exit from any state, and may use the reserve for it. */
 static void killed_victim_exits(struct ktest *t)
 {
 	const u64 entry[] = {code_at(user_spin), code_at(user_sleep), code_at(user_store_cpu)};
@@ -376,7 +373,7 @@ static void killed_victim_exits(struct ktest *t)
 	}
 }
 
-/* The records that its handles keep count for the task that started it. */
+/* Records that are kept by handles of an ended task count for the task that started it. */
 static void an_ended_task_counts_until_its_last_reference_goes(struct ktest *t)
 {
 	struct vm_object *none, *object;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pager.c: pages that a pager brings and takes back, and its answers; here the pager is a
- * thread of the kernel.  How long it is waited for: test_pager_wait.c.
+ * test_pager.c: pages that a pager supplies and takes back, and its answers; here the pager is a
+ * kernel thread. Time limits: test_pager_wait.c.
  */
 #include "tests/lib/server_help.h"
 #include <quarry/account.h>
@@ -28,7 +28,7 @@ static void one_page_is_requested_once(struct ktest *t)
 
 	if (!server_begin(t, &s, LONG_NS))
 		return;
-	/* All of them wait for the first page before it is brought. */
+	/* All readers wait for the first page before it is supplied. */
 	for (i = 0; i < READERS; i++) {
 		readers[i] = (struct reader){.s = &s};
 		readers[i].thread = thread_start("reader", -1, read_all, &readers[i]);
@@ -56,7 +56,7 @@ static void read_page_5(void *arg)
 	space_use(NULL);
 }
 
-/* Requests for two pages stand at a time: each has a record of its own. */
+/* Requests for two pages can be open at a time: each has its own record. */
 static void two_pages_are_requested_at_a_time(struct ktest *t)
 {
 	struct reader readers[2];
@@ -115,7 +115,7 @@ static void fault_ends_despite_any_pager_answer(struct ktest *t)
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -EIO);
 	s.answer = 12345;
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -EIO);
-	/* No memory, it answers, and again: there is some, so it is called until its time is up. */
+	/* It answers "no memory", but there is some: it is called again until its time is up. */
 	s.answer = ABI_PAGER_NO_MEMORY;
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -ETIMEDOUT);
 	EXPECT(t, s.gets > 4);
@@ -157,15 +157,15 @@ static void dirty_pages_are_handed_over(struct ktest *t)
 	EXPECT_EQ(t, s.err, 0);
 	EXPECT_EQ(t, copy_from_user(have, store_page(3), PAGE_SIZE), 0);
 	EXPECT_EQ(t, memcmp(have, data, PAGE_SIZE), 0);
-	/* It gets back the content that it was handed. */
+	/* The object gets back the content that the pager was handed. */
 	EXPECT_EQ(t, copy_from_user(have, WINDOW + 3 * PAGE_SIZE, PAGE_SIZE), 0);
 	EXPECT_EQ(t, memcmp(have, data, PAGE_SIZE), 0);
-	/* The pager has not taken the page, whatever it answers; or it answers that it has not. */
+	/* The pager does not take the page: it answers success, and then an error. */
 	s.idle = true;
 	EXPECT_EQ(t, server_clean(&s, 3, data), -EIO);
 	s.answer = ABI_PAGER_FAILED;
 	EXPECT_EQ(t, server_clean(&s, 3, data), -EIO);
-	/* Nothing is handed over just now. */
+	/* No page is being handed over. */
 	EXPECT_EQ(t, pager_take_back(s.object, 3, store_page(3)), -ENOENT);
 	server_end(t, &s);
 	kfree(data);
@@ -203,7 +203,7 @@ static void wrong_pager_calls_are_refused(struct ktest *t)
 	server_end(t, &s);
 }
 
-/* Its own page comes by a fault in the middle of the call. */
+/* The pager's own page is faulted in during the call. */
 static void page_that_the_pager_has_not_mapped_yet_is_supplied(struct ktest *t)
 {
 	struct server s;

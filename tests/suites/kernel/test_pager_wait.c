@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pager_wait.c: how long a pager that does not answer is waited for; and threads that wait for
- * it or supply pages to it end, or go on, whatever happens to the others.
+ * test_pager_wait.c: how long a fault waits for a pager that does not answer; and that threads
+ * which wait for it, or supply pages, end or go on, whatever happens to the others.
  */
 #include "tests/lib/move_help.h"
 #include "tests/lib/server_help.h"
@@ -48,7 +48,7 @@ static void silent_pager_is_waited_for_once(struct ktest *t)
 	server_end(t, &s);
 }
 
-/* Another of its threads works on: it shows nothing about the one that does not answer. */
+/* Another thread of the pager works on: that says nothing about the one that does not answer. */
 static void pager_regains_trust_by_an_answer(struct ktest *t)
 {
 	unsigned i, waited = 0;
@@ -75,7 +75,7 @@ static void pager_regains_trust_by_an_answer(struct ktest *t)
 
 static u32 nr_brought, refuses;
 
-/* A pager of the kernel's that brings each page, and takes it away again. */
+/* A pager in the kernel that supplies each page, and drops it again. */
 static int bring_and_drop(struct vm_object *object, u32 index)
 {
 	int err = READ_ONCE(refuses) ? -EIO : vm_object_supply(object, index, NULL);
@@ -114,7 +114,7 @@ static void endless_supply_can_be_killed(struct ktest *t)
 	EXPECT(t, i < 10000);
 	task_end(task, TASK_KILLED, 9);
 	EXPECT_EQ(t, task_wait(task, LONG_NS, &how, &status), 0);
-	/* Should it be there still. */
+	/* In case the task is still there. */
 	WRITE_ONCE(refuses, 1);
 	expect_end(t, task, TASK_KILLED, 9);
 	vm_object_put(fickle);
@@ -131,7 +131,7 @@ static void read_page_1(void *arg)
 	space_use(NULL);
 }
 
-/* The thread that waits for the answer is killed; the other waiter is another task's. */
+/* The thread that waits for the answer is killed; the other waiter belongs to another task. */
 static void killed_requester_leaves_other_waiters_alone(struct ktest *t)
 {
 	struct task *task = new_task(t);
@@ -147,7 +147,7 @@ static void killed_requester_leaves_other_waiters_alone(struct ktest *t)
 	EXPECT_EQ(t, vm_map(task->space, FICKLE, 1, VM_READ, s.object, 1), 0);
 	messages = READ_ONCE(account_all.used[ACCOUNT_MESSAGES]);
 	REQUIRE(t, add_thread(task, -1, code_at(user_load), FICKLE) == 0);
-	/* The call is made when the request can be found. */
+	/* Wait until the call is made: then the request can be found. */
 	for (i = 0; i < 10000 && READ_ONCE(account_all.used[ACCOUNT_MESSAGES]) == messages; i++)
 		thread_sleep(MS);
 	EXPECT(t, i < 10000);

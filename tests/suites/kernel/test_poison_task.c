@@ -12,7 +12,7 @@
 #define LOST     0x30000000UL
 #define LIMIT_NS 60000000000ULL
 
-/* The page that @task has written to at LOST; it is waited for. */
+/* Wait until @task has written to its page at LOST, and return that page. */
 static pfn_t written_page(struct task *task)
 {
 	u64 end = arch_clock_ns() + LIMIT_NS;

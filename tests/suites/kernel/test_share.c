@@ -59,7 +59,7 @@ static struct actor *actor(struct scene *s, struct share *task, u64 works, u64 r
 	return a;
 }
 
-/* As choose(): the running thread, if it stays ready, is queued, and the next one runs. */
+/* As choose(): a running thread that stays ready is queued, and the next one runs. */
 static void choose(struct scene *s, bool preempted)
 {
 	struct actor *prev = s->running;
@@ -194,7 +194,7 @@ static void mostly_sleeping_thread_runs_at_once(struct ktest *t)
 		spinners(s, &s->task[i], 3);
 	sleeper = actor(s, &s->task[60], 100000, TICK_NS);
 	run(s, 1000 * TICK_NS);
-	/* It came last; from now on a tick wakes it, and it runs at once. */
+	/* The sleeper came last at first; later a tick wakes it, and it runs at once. */
 	EXPECT(t, sleeper->turns > 400);
 	EXPECT_EQ(t, sleeper->longest_wait, 60 * TICK_NS);
 	sleeper->longest_wait = 0;
@@ -202,7 +202,7 @@ static void mostly_sleeping_thread_runs_at_once(struct ktest *t)
 	EXPECT_EQ(t, sleeper->longest_wait, 0);
 }
 
-/* It sleeps over each tick, and computes the rest of the time. */
+/* The thread sleeps during each tick, and computes the rest of the time. */
 static void thread_that_hides_from_the_tick_gets_at_most_two_turns(struct ktest *t)
 {
 	struct scene *s = new_scene();
@@ -217,7 +217,7 @@ static void thread_that_hides_from_the_tick_gets_at_most_two_turns(struct ktest 
 	EXPECT(t, task_got(s, &s->task[10]) <= 330 * TICK_NS);
 }
 
-/* Also from one that computes alone: the rest of each tick is not a turn of its own. */
+/* Also beside a task with one computing thread: the rest of a tick is not a turn of its own. */
 static void task_that_hides_from_the_tick_gets_at_most_three_shares(struct ktest *t)
 {
 	static const u64 works[] = {TICK_NS * 99 / 100, TICK_NS * 9 / 10, TICK_NS / 2};
@@ -299,7 +299,7 @@ static void migrated_thread_leaves_its_round(struct ktest *t)
 	EXPECT_EQ(t, s->actor[2].got, 0);
 }
 
-/* What decides later turns. */
+/* The state that decides later turns. */
 struct turns {
 	bool early;
 	u32 ring, round, turns_left, nr_ready, share_ring, thread_round;
@@ -308,8 +308,8 @@ struct turns {
 };
 
 /*
- * One of two threads runs and no other waits, in a state that @how says; the other is woken and has
- * the CPU.
+ * One of two threads runs, in the state @how, and no other waits; the other is woken and gets the
+ * CPU.
  */
 static struct turns woken_alone(struct ktest *t, unsigned how, bool pass)
 {
@@ -341,7 +341,7 @@ static struct turns woken_alone(struct ktest *t, unsigned how, bool pass)
 	    share->early_ns, rq->ring_last};
 }
 
-/* It gets the CPU by runq_pass: shares and rounds are as if it had been queued and taken. */
+/* After runq_pass, shares and rounds are as if the woken thread had been queued and taken. */
 static void passing_is_queueing_and_taking(struct ktest *t)
 {
 	unsigned how;

@@ -24,7 +24,7 @@ static struct scene *new_scene(void)
 	return &scene;
 }
 
-/* The list it is on: 1 that of woken threads, 2 the ring, 0 none. */
+/* The list that @share is on: 1 the woken threads, 2 the ring, 0 none. */
 static unsigned list_of(const struct scene *s, const struct share *share)
 {
 	const struct share *i;
@@ -38,7 +38,7 @@ static unsigned list_of(const struct scene *s, const struct share *share)
 	return 0;
 }
 
-/* A thread of @task that is nowhere yet. */
+/* A thread of @task that is on no list yet. */
 static struct thread *thread_of(struct scene *s, struct share *task)
 {
 	struct thread *t = &s->thread[s->nr++];
@@ -119,7 +119,7 @@ static void short_turn_is_continued(struct ktest *t)
 				EXPECT_EQ(t, list_of(s, &s->task[0]), 2);
 				EXPECT_EQ(t, prev->round, 5);
 				EXPECT_EQ(t, s->rq.nr_ready, 2 + others);
-				/* Once: behind it the ring ends. */
+				/* It is listed only once: the ring ends behind it. */
 				EXPECT_EQ(t,
 				    STAILQ_NEXT(goes_on ? &s->task[1] : &s->task[0], link) == NULL,
 				    true);
@@ -158,8 +158,8 @@ static void time_is_charged_to_this_turn_or_the_one_before(struct ktest *t)
 }
 
 /*
- * With three shares the ring has completed a turn when the last of the shares that were listed at
- * its start has been taken.
+ * With three shares the ring has completed a turn when all shares that were listed at its start
+ * have been taken.
  */
 static void round_ends_after_the_last_thread_of_the_ring(struct ktest *t)
 {
@@ -177,8 +177,8 @@ static void round_ends_after_the_last_thread_of_the_ring(struct ktest *t)
 	EXPECT_EQ(t, s->task[0].turn_ns, 0);
 	EXPECT(t, !s->rq.early && s->rq.ring == 1 && s->rq.ring_last == &s->task[2]);
 	/*
-	 * A later thread queues behind that one; the last one leaves, so the one before it is
-	 * last.
+	 * A later thread queues behind the last thread; the last thread leaves, so the one before
+	 * it is last.
 	 */
 	EXPECT(t, runq_take(&s->rq) == thread[1]);
 	EXPECT_EQ(t, s->rq.ring, 1);
@@ -214,7 +214,7 @@ static void round_ends_with_its_last_original_thread(struct ktest *t)
 	EXPECT(t,
 	    s->rq.had_turn == 0 && s->rq.round_began == 100 && s->rq.round == 1 &&
 	        s->rq.turns_left == 2);
-	/* A later thread does not belong to it. */
+	/* A thread that queues later does not belong to the round. */
 	runq_insert(&s->rq, thread[2] = thread_of(s, &s->task[1]), false);
 	for (i = 0; i < 3; i++) {
 		static const unsigned left[] = {1, 1, 0}, order[] = {0, 2, 1};
@@ -268,7 +268,7 @@ static void exiting_task_gets_its_turns_at_once(struct ktest *t)
 	}
 }
 
-/* Its system calls may be long: it goes first for a turn's time in a round, as others do. */
+/* System calls of an exiting task may be long: it goes first only for a turn's time in a round. */
 static void exiting_task_that_has_used_its_time_waits_for_its_turn(struct ktest *t)
 {
 	struct scene *s = new_scene();
@@ -294,7 +294,7 @@ static bool is_wanted(const struct thread *t)
 	return t == wanted[0] || t == wanted[1];
 }
 
-/* Woken threads before the others, each taken out of its own list. */
+/* Woken threads come before the others, and each is taken out of its own list. */
 static void threads_are_found_in_their_order_and_taken_out(struct ktest *t)
 {
 	struct scene *s = new_scene();

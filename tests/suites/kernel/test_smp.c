@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_smp.c: cross-calls: which CPUs run them, how often, when they end, and which contexts may
- * not make them.
+ * test_smp.c: cross-calls: which CPUs run them, how often, when they end, and in which contexts
+ * they are refused.
  */
 #include "tests/lib/wait_help.h"
 #include <quarry/ktest.h>
@@ -202,7 +202,7 @@ static void merged_requests_are_all_served(struct ktest *t)
 	}
 }
 
-/* fn takes its time on the target: were the answer sent before it ends, the sender would see so. */
+/* fn is slow on the target: if the answer were sent before fn ends, the sender would notice. */
 struct slow {
 	u32 began, ended; /* a */
 };
@@ -275,7 +275,7 @@ static void note_other(void *arg)
 	WRITE_ONCE(((struct pieces *)arg)->other, 1u);
 }
 
-/* Once the pieces have begun. */
+/* Make a call once the pieces have begun. */
 static void call_in_between(void *arg)
 {
 	struct pieces *p = arg;
@@ -294,7 +294,7 @@ static void call_in_pieces(void *arg)
 	smp_call_mask(target, run_in_pieces, arg);
 }
 
-/* For other CPUs, and for this CPU. */
+/* The pieces run on another CPU, or on this CPU. */
 static void calls_are_served_between_the_pieces_of_one(struct ktest *t)
 {
 	unsigned from;
@@ -304,7 +304,7 @@ static void calls_are_served_between_the_pieces_of_one(struct ktest *t)
 	for (from = 0; from < 2; from++) {
 		struct pieces p = {.wait = 1};
 
-		/* First, as its pieces leave CPU 0 no time for this thread. */
+		/* Started first: the pieces leave CPU 0 no time for this thread. */
 		ktest_start(2, call_in_between, &p);
 		ktest_start(from, call_in_pieces, &p);
 		ktest_join(from);
@@ -346,7 +346,7 @@ static void call_in_a_wrong_context_sends_nothing(struct ktest *t)
 	EXPECT_EQ(t, r.locked, -EDEADLK);
 	EXPECT_EQ(t, r.nested, -EDEADLK);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.bad_context), refused + 3);
-	/* If it was not refused, the call would be served now: every CPU answers once more. */
+	/* Every CPU answers once more: a call that was not refused would be served by now. */
 	smp_call_mask(NULL, note, &r.seen);
 	EXPECT_EQ(t, r.seen.runs[0], 1);
 	EXPECT_EQ(t, r.seen.runs[ktest_cpus() - 1], 1);
@@ -364,7 +364,7 @@ static void calls_from_an_allocation_are_counted(struct ktest *t)
 	smp_call_mask(mask, note, &seen);
 	port_task()->in_alloc--;
 	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), before + 1);
-	/* The figure is a promise of the allocator; this was no allocation. */
+	/* The figure counts calls of the allocator; this was no allocation. */
 	atomic_sub(&smp_stats.from_alloc, 1);
 }
 
@@ -374,7 +374,7 @@ static void waiting_for_senders_ends(struct ktest *t)
 	struct seen seen = {.others = 0};
 	unsigned cpu, i;
 
-	/* A call that has ended is not waited for, whatever its number. */
+	/* Waiting for a call that has ended returns at once, whatever its number. */
 	for (i = 0; i < 2; i++) {
 		smp_call_mask(NULL, note, &seen);
 		smp_wait_senders();

@@ -22,7 +22,8 @@ struct stopped {
 };
 
 /*
- * On the sender itself, irqs off, after the IPIs are sent: a CPU that never collects its answers.
+ * Runs on the sender itself, interrupts off, after the IPIs are sent: it does not collect its
+ * answers.
  */
 static void stop_until_released(void *arg)
 {
@@ -53,7 +54,7 @@ static void wait_for_a_dead_sender_times_out(struct ktest *t)
 	timeout = set_call_timeout(1000000);
 	EXPECT(t, !smp_wait_senders());
 	restore_call_timeout(timeout);
-	/* In that millisecond others may call that CPU too. */
+	/* In that millisecond other CPUs may call that CPU too. */
 	EXPECT(t, READ_ONCE(smp_stats.silent) > before);
 	WRITE_ONCE(smp_stats.silent, before);
 	store_release(&s.release, 1u);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_stress.c: stress threads use memory and give it back, and notice each kind of damage; what
- * counts as a round of offline and online under them.
+ * test_stress.c: stress threads use memory and free it, and notice each kind of damage; and what
+ * counts as a round of offline and online while they run.
  */
 #include "demo/soak.h"
 #include "tests/lib/mm_test.h"
@@ -31,7 +31,7 @@ static unsigned some_cpus(void)
 	return MIN(ktest_cpus(), 2u);
 }
 
-/* Until each thread has made so many operations. */
+/* Wait until each thread has made @ops operations. */
 static bool wait_for_ops(const struct stress *s, u64 ops)
 {
 	u64 until = arch_clock_ns() + LOAD_NS;
@@ -70,7 +70,7 @@ static void stress_threads_give_all_memory_back(struct ktest *t)
 	EXPECT_EQ(t, r.corrupt, 0);
 	EXPECT(t, r.ops >= (u64)OPS * nr && r.frees > OPS / 10 && r.frees < r.ops);
 	EXPECT(t, mm_event_sum(mem, EV_ALLOC_SLOW) > slow);
-	/* Three of ten, and a few. */
+	/* About three of ten frees are remote. */
 	EXPECT(t,
 	    nr > 1 ? r.frees_remote * 5 > r.frees && r.frees_remote * 2 < r.frees
 	           : !r.frees_remote);
@@ -103,8 +103,8 @@ struct damage {
 };
 
 /*
- * Change a word of the last page of up to DAMAGED blocks, each time another word.  On the CPU of
- * the stress thread, so that it stands still meanwhile.
+ * Change a word of the last page of up to DAMAGED blocks, each time another word. Runs on the CPU
+ * of the stress thread, which does not run meanwhile.
  */
 static void do_damage(void *arg)
 {
@@ -142,7 +142,7 @@ static void expect_noticed(struct ktest *t, enum zone_kind kind, enum page_state
 	ktest_on_cpu(0, do_damage, &d);
 	EXPECT_EQ(t, d.done, DAMAGED);
 	EXPECT_EQ(t, stress_stop(s, &r), -EUCLEAN);
-	/* The thread may have stood between the allocation of one and the first word in it. */
+	/* The thread may have been stopped between allocating a block and writing to it. */
 	EXPECT(t, r.corrupt >= DAMAGED - 1);
 	if (state == PG_ALLOC)
 		EXPECT(t, r.corrupt <= DAMAGED);
@@ -168,8 +168,8 @@ static void use(struct memory *mem, unsigned block, int pages)
 }
 
 /*
- * Ranges of two pageblocks, only in zone MOVABLE and only if they could go offline.  Among equal
- * ones, the choice of offline_candidate.
+ * Ranges of two pageblocks, only in zone MOVABLE and only if they could go offline. Among equal
+ * ranges, the one that offline_candidate chooses.
  */
 static void busiest_range_has_most_in_use(struct ktest *t)
 {

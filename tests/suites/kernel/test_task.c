@@ -43,7 +43,7 @@ static void last_thread_ends_the_task(struct ktest *t)
 	REQUIRE(t, task);
 	for (i = 0; i < 5; i++)
 		EXPECT_EQ(t, add_thread(task, -1, code_at(user_wait), DATA), (int)i);
-	/* They may all have ended before this CPU has left the space. */
+	/* All threads may have ended before this CPU has left the space. */
 	space = task->space;
 	vm_space_get(space);
 	space_use(space);
@@ -165,13 +165,13 @@ static void smap_and_smep_are_on(struct ktest *t)
 
 	REQUIRE(t, task);
 	space_use(task->space);
-	/* So that both pages are present. */
+	/* Touch both pages, so that they are present. */
 	EXPECT_EQ(t, copy_from_user(copy, CODE, sizeof(copy)), 0);
 	EXPECT_EQ(t, memcmp(copy, user_code, sizeof(copy)), 0);
 	EXPECT_EQ(t, arch_probe(touch, (void *)CODE), arch_has_smap() ? -EFAULT : 0);
 	EXPECT_EQ(
 	    t, arch_probe(call_there, (void *)code_at(user_ret)), arch_has_smep() ? -EFAULT : 0);
-	/* And the copy left the door closed behind it. */
+	/* After a copy the kernel cannot access user pages, if there is SMAP. */
 	EXPECT_EQ(t, copy_to_user(DATA, copy, sizeof(copy)), 0);
 	EXPECT_EQ(t, arch_probe(overwrite, (void *)DATA), arch_has_smap() ? -EFAULT : 0);
 	space_use(NULL);
@@ -246,7 +246,7 @@ static void ended_tasks_leave_no_memory_behind(struct ktest *t)
 	struct in_use before, after;
 	unsigned i;
 
-	/* more stacks than the rest needs: their tables stay */
+	/* needs more stacks than the rest: their tables stay allocated */
 	limits_of_threads_and_tasks_hold(t);
 	scenario(t);
 	before = look();
@@ -256,8 +256,8 @@ static void ended_tasks_leave_no_memory_behind(struct ktest *t)
 	after = look();
 	EXPECT_EQ(t, after.pages, before.pages);
 	/*
-	 * One page of each size may be kept although it is empty; a lost object of each thread
-	 * fills more.
+	 * One empty page of each size may be kept; if each thread lost an object, they would fill
+	 * more.
 	 */
 	EXPECT(t, after.slab <= before.slab + 8);
 	EXPECT(t, LIST_EMPTY(&kernel_memory.vm.spaces) && LIST_EMPTY(&kernel_memory.vm.objects));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_task_cpu.c: tasks on several CPUs: registers, moving, CPUs that go, memory that moves
- * under them.
+ * test_task_cpu.c: tasks on several CPUs: their registers, migration between CPUs, CPU hotplug, and
+ * memory that is migrated.
  */
 #include "tests/lib/move_help.h"
 #include "tests/lib/task_help.h"
@@ -13,9 +13,9 @@
 /* ---- threads and CPUs ---- */
 
 /*
- * Tasks that keep value[i] in registers, all on one CPU, so that each call switches between
- * threads with other values.  One thread that sleeps keeps the task, so that the other's good end
- * can be told from a bad one.
+ * Tasks that keep value[i] in registers, all on one CPU, so that each call switches between threads
+ * with other values.  One sleeping thread keeps the task alive, so that a good end of the other
+ * thread differs from a bad one.
  */
 static void keep_registers(struct ktest *t, const char *code, const u64 value[4])
 {
@@ -57,7 +57,7 @@ static void selectors_are_each_threads_own(struct ktest *t)
 	keep_registers(t, user_selectors, value);
 }
 
-/* Whatever ran on the CPU before. */
+/* Whatever thread ran on the CPU before. */
 static void selectors_of_a_new_thread_are_null(struct ktest *t)
 {
 	struct task *task = new_task(t), *before = new_task(t);
@@ -76,8 +76,8 @@ static void selectors_of_a_new_thread_are_null(struct ktest *t)
 }
 
 /*
- * Which CPUs the task's threads have run on since the word was cleared; waits until @want are
- * among them.
+ * The CPUs on which the task's threads have run since the word was cleared; waits until all of
+ * @want are among them.
  */
 static u64 cpus_seen(struct ktest *t, struct task *task, u64 want)
 {
@@ -121,7 +121,7 @@ static void threads_move_to_idle_cpus(struct ktest *t)
 	expect_end(t, task, TASK_KILLED, 0);
 }
 
-/* A CPU that was offline takes system calls again; its threads continue elsewhere meanwhile. */
+/* A CPU that comes back takes system calls again; while it is offline its threads run elsewhere. */
 static void programs_survive_cpu_hotplug(struct ktest *t)
 {
 	struct task *task;
@@ -179,8 +179,8 @@ static void nothing(void *arg)
 }
 
 /*
- * A CPU with a stale entry reads and writes the old page until it loads the tables again.  So each
- * CPU loads the tables once, after which each thread continues to count, or notices.
+ * A CPU with a stale entry uses the old page until it loads the tables again. So make each CPU load
+ * the tables once: after that each thread continues to count, or notices the damage.
  */
 static void count_on(struct ktest *t, struct task *task, struct vm_space *space)
 {
@@ -208,10 +208,7 @@ static void count_on(struct ktest *t, struct task *task, struct vm_space *space)
 	space_use(NULL);
 }
 
-/*
- * Threads of one space count on all CPUs, in pages that lie elsewhere from one moment to the
- * next.
- */
+/* Threads of one space count on all CPUs, in pages that are migrated again and again. */
 static void programs_survive_migration(struct ktest *t)
 {
 	struct task *task = new_task(t);
@@ -221,7 +218,7 @@ static void programs_survive_migration(struct ktest *t)
 
 	REQUIRE(t, task);
 	space = task->space;
-	vm_space_get(space); /* should the task end, and let it go */
+	vm_space_get(space); /* in case the task ends and drops it */
 	REQUIRE(t, vm_object_create(&kernel_memory, OBJ_ANON, nr, NULL, NULL, &object) == 0);
 	EXPECT_EQ(t, vm_map(task->space, DATA + PAGE_SIZE, nr, VM_READ | VM_WRITE, object, 0), 0);
 	hoard_pages(t);

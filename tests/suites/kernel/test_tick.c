@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_tick.c: the timer of a CPU: slow while it is idle, and fast again before a thread needs
- * it; and that it is not kept waiting by a call in pieces.
+ * test_tick.c: the timer of a CPU: slow while the CPU is idle, fast again before a thread needs it,
+ * and not delayed by a call in pieces.
  */
 #include "tests/lib/hotplug_help.h"
 #include <quarry/cmdline.h>
@@ -12,7 +12,7 @@
 #define LOOK_NS 10000000ULL
 #define NAP_NS  (20 * LOOK_NS)
 
-/* Until the timer of @cpu is slow, or for ten seconds. */
+/* Wait until the timer of @cpu is slow; false: it was not within ten seconds. */
 static bool slows_down(unsigned cpu)
 {
 	unsigned i;
@@ -29,7 +29,7 @@ static void look(void *arg)
 	*step = cpus[arch_cpu_id()]->tick_step;
 }
 
-/* From a CPU that is not idle meanwhile. */
+/* Run @fn on CPU 0, which is not idle meanwhile. */
 static void on_cpu_0(struct ktest *t, void (*fn)(void *))
 {
 	if (!ktest_needs_cpus(t, 2))

@@ -17,7 +17,7 @@
 struct bad_text {
 	const char *text;
 	unsigned line;
-	const char *reason; /* how it begins */
+	const char *reason; /* its first words */
 };
 
 static const struct bad_text bad_headers[] = {
@@ -217,7 +217,7 @@ static void run_short_on(struct ktest *t, unsigned cpus)
 	REQUIRE(t, parse_short(&trace));
 	run_short(t, &trace, 1, &one);
 	EXPECT_EQ(t, one.peak_pages, trace.peak_pages);
-	/* The first run on so many CPUs fills the places that keep pages: objects, stacks. */
+	/* The first run on that many CPUs fills the stores that keep pages: objects, stacks. */
 	if (cpus > 1)
 		run_short(t, &trace, cpus, &report);
 	before = memory_free_pages(&kernel_memory);
@@ -293,7 +293,7 @@ static void only_allocations_that_do_not_fit_fail(struct ktest *t)
 
 #define TURNS 300
 
-/* One id handed to and fro between two CPUs: a single event out of turn is a double free. */
+/* Two CPUs allocate and free one id in turn: a single event out of order is a double free. */
 static void events_of_one_id_keep_their_order(struct ktest *t)
 {
 	static char text[TURNS * 24 + 128];
@@ -331,7 +331,7 @@ static void cpus_out_of_range_are_refused(struct ktest *t)
 	trace_free(&trace);
 }
 
-/* After 2 s a replay says how far it is. */
+/* A replay that takes longer than 2 s prints its progress. */
 #define REPLAY .reports = "? events"
 
 KTEST_SUITE(trace, 0, KTEST(malformed_headers_are_refused), KTEST(malformed_events_are_refused),

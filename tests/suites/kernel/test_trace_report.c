@@ -65,7 +65,7 @@ static void every_field_of_an_event_is_kept(struct ktest *t)
 	EXPECT(t, !trace.events.chunk && !trace.ids.chunk);
 }
 
-/* The memory used for chunks next has held other data before. */
+/* Fill and free memory, so that the next chunks are made of memory with old data. */
 static void use_chunks(void)
 {
 	struct page *page[4];
@@ -81,9 +81,7 @@ static void use_chunks(void)
 			(void)free_pages(page[i], TRACE_CHUNK_ORDER);
 }
 
-/*
- * Ids on both sides of the end of a chunk; and the largest id, except with small pageblocks.
- */
+/* Ids on both sides of the end of a chunk; and the largest id, except with small pageblocks. */
 static void each_id_has_a_slot_of_its_own(struct ktest *t)
 {
 	static const u64 ids[] = {TRACE_CHUNK_ITEMS, TRACE_CHUNK_ITEMS + 1, TRACE_MAX_IDS};
@@ -146,7 +144,7 @@ static void parser_limits_are_exact(struct ktest *t)
 	    1, "the trace ends after 0 of 11 events");
 }
 
-/* After the first error the rest is not checked, although there are more. */
+/* The text behind the first error is not checked, although it has more errors. */
 static void first_error_of_a_trace_is_named(struct ktest *t)
 {
 	static const char *const event[] = {"x", "a", "a x", "a 3 0 U 0", "a 0", "a 0 x U 0",
@@ -175,7 +173,7 @@ static struct memory *tampered;
 static u64 tamper_at;
 static struct page *victim;
 
-/* Counts its calls; at one of these a live block gets another's number. */
+/* Counts its calls; at one of the calls a live block gets the number of another block. */
 static u64 count_reads(void)
 {
 	pfn_t pfn;
@@ -220,7 +218,7 @@ static void figures_of_a_replay_are_exact(struct ktest *t)
 	EXPECT(t, r.events == 9 && r.cpus == 1 && r.allocs == 5 && r.frees == 4);
 	EXPECT(t, r.failed == 0 && r.skipped == 0 && r.waits == 0 && r.wrong == 0);
 	EXPECT(t, r.live == 1 && r.live_pages == 1 && r.peak_pages == 7);
-	/* Read before and after each operation. */
+	/* The clock is read before and after each operation. */
 	EXPECT(t, r.ticks == operations && reads == 2 * operations);
 	EXPECT(t, r.elapsed_ns > 0 && r.elapsed_ns <= arch_clock_ns() - began);
 	EXPECT_EQ(t, r.slow_allocs, slow_allocs);
@@ -263,7 +261,7 @@ static void failed_allocations_count_as_operations(struct ktest *t)
 }
 
 /*
- * A block that has another's number was given to two: it is left alone, and the replay has
+ * A block with the number of another one was allocated twice: it is not freed, and the replay has
  * failed.
  */
 static void blocks_handed_out_twice_are_wrong(struct ktest *t)

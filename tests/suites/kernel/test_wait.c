@@ -4,7 +4,7 @@
 
 #define CATCHES 500
 
-/* Two threads hand a ball to and fro: one lost wake-up and the test never ends. */
+/* Two threads pass a ball to each other: if a wake-up is lost, the test never ends. */
 struct ball {
 	struct waitq wq;
 	u32 turn; /* a: whose */
@@ -85,7 +85,7 @@ static void a_wake_up_reaches_all_sleepers(struct ktest *t)
 		waiter[i] = thread_start("waiter", -1, wait_for_event, &e);
 		REQUIRE(t, waiter[i]);
 	}
-	/* Each looks twice before it sleeps. */
+	/* Each waiter checks twice before it sleeps. */
 	while (atomic_add(&e.looks, 0) < 2 * WAITERS)
 		thread_yield();
 	store_release(&e.happened, 1u);
@@ -101,8 +101,8 @@ static bool at_second_look(void *arg)
 }
 
 /*
- * A change between the waiter's check and its place on the list causes no wake-up; so it checks
- * once more, or would sleep for ever.
+ * A change after the waiter's check and before it is on the list causes no wake-up; without a
+ * second check the waiter would sleep for ever.
  */
 static void waiter_checks_its_condition_again_before_sleeping(struct ktest *t)
 {

@@ -122,10 +122,7 @@ static void object_is_uncharged_from_its_creator(struct ktest *t)
 	expect_nothing(t, &mine);
 }
 
-/*
- * At its limit each call is refused, nothing is changed, and it works again when something has
- * been given back.
- */
+/* At a limit each call is refused and changes nothing; it works again after something was freed. */
 static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL},
@@ -159,7 +156,7 @@ static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
 	expect_nothing(t, &mine);
 }
 
-/* The limit leaves references for others; the parts of a cut region count too. */
+/* The limit leaves references for other spaces; each part of a cut region counts. */
 static void an_object_is_mapped_so_often_in_a_space_and_no_more(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = 5},
@@ -179,7 +176,7 @@ static void an_object_is_mapped_so_often_in_a_space_and_no_more(struct ktest *t)
 	EXPECT_EQ(t, vm_map(s.space, page_at(20), 1, VM_READ, s.object, 3), 0);
 	EXPECT_EQ(t, vm_map(s.space, page_at(30), 1, VM_READ, s.object, 3), 0);
 	EXPECT_EQ(t, vm_map(s.space, page_at(40), 1, VM_READ, s.object, 3), -EMLINK);
-	/* Others are not concerned: another object here, this one elsewhere. */
+	/* The limit does not apply to another object here, or to this object in another space. */
 	REQUIRE(t,
 	    !vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &other) &&
 	        !vm_space_create(s.mem, &space));

@@ -56,7 +56,7 @@ static void expect_refused_at(
 }
 #define expect_refused(t, mem, page, order) expect_refused_at((t), (mem), (page), (order), __LINE__)
 
-/* Work on one CPU, so that its freed pages are in this cache. */
+/* Work on one CPU: pages freed there are in the cache of that CPU. */
 struct on_cpu {
 	struct ktest *t;
 	struct memory *mem;
@@ -88,7 +88,7 @@ static void double_free_after_a_drain(struct ktest *t)
 	struct page *page, *buddy;
 
 	REQUIRE(t, mem);
-	/* Two buddies, of which one stays: the other is a head of its own on the lists. */
+	/* Free one of two buddies: it cannot merge and is a head on the lists. */
 	page = take_block(&mem->zones[ZONE_NORMAL], 0, MT_MOVABLE);
 	buddy = take_block(&mem->zones[ZONE_NORMAL], 0, MT_MOVABLE);
 	REQUIRE(t, page && buddy);
@@ -112,7 +112,7 @@ static void double_free_after_merging(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, lower, 0), 0);
 	EXPECT(t, drain_all_pages(mem, NULL) >= 0);
 	EXPECT_EQ(t, free_order_at(mem, page_to_pfn_in(mem, lower)), MAX_ORDER);
-	/* One lies inside of something larger, which begins at the other. */
+	/* The buddies have merged: one of them is inside a block that begins at the other. */
 	expect_refused(t, mem, upper, 0);
 	expect_refused(t, mem, lower, 0);
 	expect_refused(t, mem, lower, MAX_ORDER);
@@ -181,7 +181,7 @@ static void free_of_a_reserved_page(struct ktest *t)
 	expect_refused(t, mem, pfn_to_page_in(mem, 0), 2);
 	expect_refused(t, mem, pfn_to_page_in(mem, 2), 1);
 	expect_refused(t, mem, pfn_to_page_in(mem, PAGEBLOCK_PAGES), MAX_ORDER);
-	/* And of a hole. */
+	/* A free of a hole. */
 	expect_refused(t, mem, pfn_to_page_in(mem, 2 * PAGEBLOCK_PAGES), 0);
 	EXPECT_EQ(t, mem_put_page(mem, pfn_to_page_in(mem, 0)), -EINVAL);
 	drop_memory(t, mem);
@@ -213,7 +213,7 @@ static void free_of_a_foreign_pointer(struct ktest *t)
 	EXPECT_EQ(t, foreign.word, 0);
 	expect_refused(t, mem, pfn_to_page_in(mem, mem->end_pfn), 0);
 	expect_refused(t, mem, pfn_to_page_in(mem, mem->start_pfn) - 1, 0);
-	/* Into the middle of a descriptor. */
+	/* A pointer into the middle of a descriptor. */
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	REQUIRE(t, page);
 	expect_refused(t, mem, (struct page *)(void *)((char *)page + 16), 0);
@@ -289,7 +289,7 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 	EXPECT_EQ(t, get_page(page), 0);
 	expect_refused(t, mem, page, 0);
 	EXPECT_EQ(t, mem_put_page(mem, page), 0);
-	/* All but the two of broken memory, which a free does not mind: it retires the page. */
+	/* All flags but the two of broken memory: with these a free retires the page. */
 	for (bit = 24; bit < 30; bit++) {
 		atomic_or(&page->word, 1u << bit);
 		expect_refused(t, mem, page, 0);
@@ -298,7 +298,7 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* Its owner has released it, and frees it again: the last reference is the pin's. */
+/* The owner has released the page, and frees it again: the last reference is the pin's. */
 static void free_of_a_page_held_by_a_pin_only(struct ktest *t)
 {
 	struct memory *mem = any_memory(t);

@@ -52,7 +52,7 @@ static pfn_t block_of(const struct zone *zone, const struct page *page)
 	return ALIGN_DOWN(page_to_pfn_in(zone->mem, page), PAGEBLOCK_PAGES);
 }
 
-/* This keeps mostly free pageblocks unused until they are wholly free. */
+/* So pageblocks that are mostly free stay unused, and can become wholly free. */
 static void the_fullest_pageblock_that_suffices_is_used(struct ktest *t)
 {
 	struct zone *zone = normal_zone(t, 4);
@@ -67,7 +67,7 @@ static void the_fullest_pageblock_that_suffices_is_used(struct ktest *t)
 	second = take_block(zone, MAX_ORDER - 1, MT_MOVABLE);
 	REQUIRE(t, second);
 	EXPECT(t, block_of(zone, second) != block_of(zone, first));
-	/* The first has less than a half left, the second a half; two are whole. */
+	/* Less than half of the first is free, half of the second, all of the others. */
 	page = take_block(zone, 0, MT_MOVABLE);
 	REQUIRE(t, page);
 	EXPECT_EQ(t, block_of(zone, page), block_of(zone, first));
@@ -75,7 +75,7 @@ static void the_fullest_pageblock_that_suffices_is_used(struct ktest *t)
 	REQUIRE(t, page);
 	EXPECT_EQ(t, block_of(zone, page), block_of(zone, second));
 	EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_MOVABLE), 2);
-	/* The first has room again, and is the fullest that suffices. */
+	/* The first has enough free memory again, and is the fullest that suffices. */
 	give_block(zone, first);
 	page = take_block(zone, MAX_ORDER - 1, MT_MOVABLE);
 	REQUIRE(t, page);
@@ -156,7 +156,7 @@ static void pages_freed_odd_ones_first_merge(struct ktest *t)
 
 static unsigned long shuffled(unsigned long i, u64 *rand)
 {
-	/* Drawn without return; one test at a time. */
+	/* The numbers not drawn yet; one test at a time. */
 	static u16 left[PAGEBLOCK_PAGES];
 	unsigned long at, nr = PAGEBLOCK_PAGES - i, pick;
 
@@ -301,7 +301,7 @@ static void blocks_of_an_isolated_pageblock_merge_off_list(struct ktest *t)
 	expect_all_merged(t, zone, MT_MOVABLE);
 }
 
-/* A whole pageblock has a way of its own back, which is not for one that is isolated. */
+/* Freeing a whole pageblock has a path of its own; an isolated pageblock must not take it. */
 static void a_whole_pageblock_comes_back_off_list(struct ktest *t)
 {
 	struct zone *zone = normal_zone(t, 2);
@@ -379,7 +379,7 @@ static void random_operations_agree_with_an_oracle(struct ktest *t)
 	REQUIRE(t, o.owner);
 	for (step = 0; step < STEPS && !t->failures; step++) {
 		u64 r = ktest_rand(&rand);
-		/* Phases in which more is taken, and in which more is given back. */
+		/* Phases with more allocations alternate with phases with more frees. */
 		bool give = (r >> 32) % 8 < (step / 150 % 2 ? 5u : 3u);
 
 		if (o.nr && (give || o.nr == LIVE_MAX)) {
@@ -400,7 +400,7 @@ static void random_operations_agree_with_an_oracle(struct ktest *t)
 	expect_all_merged(t, o.zone, MT_MOVABLE);
 }
 
-/* In a zone with blocks of one type only: which requests can take one. */
+/* Which requests can take a block from a zone that has blocks of one type only. */
 static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 {
 	static const bool takes[NR_CACHED_TYPES][NR_MIGRATETYPES] = {

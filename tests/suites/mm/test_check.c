@@ -70,7 +70,7 @@ static void list_damage_is_found(struct ktest *t)
 	PLANT(t, mem, *head, 0, "I-N4 listed pageblock");
 	/* A pageblock that is on no list. */
 	PLANT(t, mem, *head, (u32)PFN_NONE, "I-B6 pageblocks");
-	/* Or that says it is on another than where it belongs. */
+	/* Or whose number of its list is that of another list. */
 	PLANT(t, mem, first->list, MAX_ORDER, "I-B6 list of a pageblock");
 	PLANT(t, mem, first->list, 0, "I-B6 list of a pageblock");
 	sound_end(t, mem);
@@ -109,7 +109,7 @@ static void damage_to_a_tree_is_found(struct ktest *t)
 	saved = *map;
 	PLANT(t, mem, map->counts, 0, "I-B9 tree");
 	PLANT(t, mem, map->bit[0], 2 | 1 << 2, "I-B9 tree");
-	/* A tree that is one, but not that of the pages: a block too few, */
+	/* A valid tree that does not match the pages: a block too few, */
 	*map = (struct free_map){0};
 	expect_named(t, mem, "I-B3 state of a head", __LINE__);
 	*map = saved;
@@ -207,7 +207,7 @@ static void wrong_counts_are_found(struct ktest *t)
 	sound_end(t, mem);
 }
 
-/* Bits and stack numbers as pageblock.c would store them, without what else it does. */
+/* Only the bits and stack numbers that pageblock.c would store. */
 static struct pageblock with_bits(const struct zone *zone, const struct pageblock *pb, u8 bits)
 {
 	struct pageblock changed = *pb;
@@ -308,7 +308,7 @@ struct beside {
 };
 
 /*
- * As a free does that the round has missed: it read the pageblock's number before the bit was set.
+ * As a free that the round has missed: it read the pageblock's stack number before the bit was set.
  */
 static void cache_and_check(void *arg)
 {
@@ -349,7 +349,7 @@ static void redrain_may_miss_a_page(struct ktest *t)
 	EXPECT_EQ(t, check_beside(t, ISO_REDRAIN), 0);
 }
 
-/* Its round has fetched all. */
+/* The round of `precise` has taken every such page out of the caches. */
 static void precise_may_miss_none(struct ktest *t)
 {
 	EXPECT_EQ(t, check_beside(t, ISO_PRECISE), -EUCLEAN);

@@ -108,7 +108,7 @@ static void bad_standby_is_found(struct ktest *t)
 	sound_end(t, mem);
 }
 
-/* Spans that overlap: the pageblock names its zone, if that zone's span has it. */
+/* Spans overlap: the zone that a pageblock names is right if the span of that zone contains it. */
 static void zones_may_overlap(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);

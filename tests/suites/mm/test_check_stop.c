@@ -11,8 +11,8 @@
 
 #define TURNS (1u << 16) /* ns of a wait for an event that must not happen */
 /*
- * Rounds that a CPU is late: on a busy host each may take some ms, and after 10 s it would be
- * reported.
+ * Rounds by which a CPU answers late: on a busy host each may take some ms, and a CPU is reported
+ * after 10 s.
  */
 #define LONGER (1u << 10)
 
@@ -24,7 +24,7 @@ static struct {
 	bool asked;
 } late;
 
-/* In the middle of a change until the check has called this CPU, and a while longer. */
+/* Leave a change unfinished until the check has called this CPU, and a while longer. */
 static void change_and_repair(void *arg)
 {
 	irqflags_t flags = arch_irq_save();
@@ -77,7 +77,7 @@ static void change_all_the_time(void *arg)
 	}
 }
 
-/* Each check finds it at rest: it is held as long as the check runs. */
+/* The changing CPU is held as long as a check runs, so each check finds the memory at rest. */
 static void memory_does_not_change_during_a_check(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
@@ -159,7 +159,7 @@ static void one_check_runs_at_a_time(struct ktest *t)
 	}
 }
 
-/* Each CPU has a check made, again and again: none is lost, and none finds anything. */
+/* Each CPU requests checks again and again: none is lost, and none finds damage. */
 #define CHECKS 4
 
 static void check_often(void *arg)

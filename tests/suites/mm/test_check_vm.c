@@ -52,7 +52,7 @@ static void wrong_counts_are_found(struct ktest *t)
 	PLANT(t, s.mem, page->pincount, 1, "I-S2 references of an object's page");
 	PLANT(t, s.mem, page->pincount, 2, "I-S2 references cover pins");
 	PLANT(t, s.mem, s.object->nr_present, PAGES + 1, "I-S2 filled slots");
-	/* While an unmapping holds its pages one reference more is no damage. */
+	/* An extra reference is no damage while an unmapping holds its pages. */
 	s.mem->vm.flushing = 1;
 	page->word++;
 	expect_sound(t, s.mem);
@@ -146,7 +146,7 @@ static void wrong_lists_are_found(struct ktest *t)
 	PLANT(t, s.mem, head->word, head->word | PAGE_ACTIVE, "I-N5 age");
 	PLANT(t, s.mem, s.mem->zones[ZONE_MOVABLE].nr_reclaiming, 1,
 	    "I-N5 pages that reclaim has taken");
-	/* Otherwise the thread would take it for a request. */
+	/* If it ran, the reclaim thread would take the planted number for a request. */
 	reclaim_stop(s.mem);
 	PLANT(t, s.mem, s.mem->nodes[0].reclaim.drains.done, 1, "I-R1 tickets for drains");
 	PLANT(t, s.mem, s.mem->nodes[0].reclaim.runs.done, 1, "I-R1 tickets for runs");

@@ -26,8 +26,8 @@ static struct memory *with_area(struct ktest *t)
 }
 
 /*
- * REQUIRE, for a test with an area: the memory is dropped with the test, the map of its users is
- * not.
+ * REQUIRE, for a test with an area: the end of a test drops the memory, but not the map of the
+ * area's users.
  */
 #define NEED(t, cond)                                                                              \
 	do {                                                                                       \
@@ -95,21 +95,21 @@ static void only_movable_allocations_borrow_from_an_area(struct ktest *t)
 		pile_alloc(mem, &pile, gfps[i] | GFP_NOWAIT, 0, ALL_THERE_IS);
 		EXPECT_EQ(t, count_in_area(mem, &pile), 0);
 		drain_all_pages(mem, NULL);
-		/* The watermark is kept of memory that such requests can have. */
+		/* The watermark counts only memory that such requests can have. */
 		EXPECT_EQ(t, zone->nr_free, BLOCK(AREA) + mark);
 	}
-	/* Also the pages below the watermark, which may have neighbours in them. */
+	/* Take the pages below the watermark too: some may be neighbours. */
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_ALL_RESERVE | GFP_NOWAIT, 0, ALL_THERE_IS);
 	EXPECT_EQ(t, count_in_area(mem, &pile), 0);
 	drain_all_pages(mem, NULL);
 	EXPECT_EQ(t, zone->nr_free, BLOCK(AREA));
-	/* Much is free outside, but no two neighbours: the area has the block, and keeps it. */
+	/* Many pages outside are free, but no two neighbours; the area keeps its block. */
 	thin_out(mem, &pile);
 	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL | GFP_NOWAIT, MAX_ORDER));
 	EXPECT(
 	    t, pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS) > BLOCK(AREA) / 2);
 	EXPECT(t, count_in_area(mem, &pile) > BLOCK(AREA) / 2);
-	/* Never cached, so a free gives it back at once. */
+	/* CMA pages are never cached, so a free gives them back at once. */
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	drop_area(t, mem);
 }
@@ -185,9 +185,7 @@ static void bad_arguments_are_refused(struct ktest *t)
 	EXPECT_EQ(t, cma_free(&cma, page + 4, 1), -EINVAL);
 	EXPECT_EQ(t, cma_free(&cma, pfn_to_page_in(mem, cma.start - 1), 2), -EINVAL);
 	EXPECT_EQ(t, cma_free(&cma, pfn_to_page_in(mem, cma.end), 1), -EINVAL);
-	/*
-	 * Beyond the area's end, although the pages there are in use: they could be another area's.
-	 */
+	/* Beyond the area's end: refused, although in use, as it could be another area's. */
 	cma.end = cma.start + 3;
 	EXPECT_EQ(t, cma_free(&cma, page, 4), -EINVAL);
 	EXPECT_EQ(t, cma_free(&cma, page + 2, 2), -EINVAL);
@@ -341,7 +339,7 @@ static void places_tried_for_an_area_are_bounded(struct ktest *t)
 	mov_end(t);
 }
 
-/* Used, lent and free pages make up the whole. */
+/* Used, lent and free pages add up to the area. */
 static void use_of_an_area_is_counted(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
@@ -369,7 +367,7 @@ static void use_of_an_area_is_counted(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* Another operation works on a pageblock of the area: the next one serves. */
+/* Another operation works on a pageblock of the area: the next pageblock is used. */
 static void isolated_pageblock_is_skipped(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
@@ -393,7 +391,7 @@ static void isolated_pageblock_is_skipped(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* All else is used: between two pages in use one is free. */
+/* One page between two used ones is free; the rest of the area is used. */
 static void gap_of_one_page_is_found(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
@@ -420,7 +418,7 @@ static void gap_of_one_page_is_found(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* Also behind a gap that an alignment has left, and behind a pageblock that does not serve. */
+/* Also behind a gap that an alignment left, and behind a pageblock that cannot be used. */
 static void first_run_that_fits_is_taken(struct ktest *t)
 {
 	struct memory *mem = with_area(t);

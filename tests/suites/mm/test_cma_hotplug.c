@@ -37,7 +37,7 @@ static void replace(struct ktest *t, struct memory *mem, unsigned block)
 	EXPECT_EQ(t, zone_of(mem, BLOCK(block))->kind, ZONE_MOVABLE);
 }
 
-/* Any run that serves: in the area, online, and still of its zone. */
+/* Expect a run of @nr pages: in the area, online, and still in the area's zone. */
 static void expect_run(struct ktest *t, struct memory *mem, unsigned long nr)
 {
 	struct page *page = NULL;
@@ -125,7 +125,7 @@ static void area_with_an_offline_part_can_be_destroyed(struct ktest *t)
 	expect_sound(t, mem);
 }
 
-/* A user's pages keep their pageblock where it is. */
+/* A pageblock with pages of a CMA user cannot go offline. */
 static void pages_of_a_cma_user_stay_online(struct ktest *t)
 {
 	struct memory *mem = with_area(t);

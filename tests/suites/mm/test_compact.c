@@ -19,8 +19,8 @@ static unsigned long blocks_possible(const struct zone *zone)
 /* ---- large blocks ---- */
 
 /*
- * Every block of the largest order that the free pages can make up is had, through compaction
- * alone.
+ * Allocate every block of the largest order that the free pages can make up; compaction alone makes
+ * them.
  */
 static void take_largest_blocks(struct ktest *t, struct memory *mem, enum zone_kind kind, gfp_t gfp)
 {
@@ -51,7 +51,7 @@ static void movable_requests_get_every_largest_block(struct ktest *t)
 	take_largest_blocks(t, ktest_memory(t, 0, 0, MOV_ZONE), ZONE_MOVABLE, GFP_MOVABLE);
 }
 
-/* In a zone that movable pages have filled, and whose pageblocks are all theirs. */
+/* In a zone that movable pages have filled, so that all its pageblocks are movable. */
 static void unmovable_requests_get_every_largest_block(struct ktest *t)
 {
 	take_largest_blocks(t, ktest_memory(t, 0, MOV_ZONE, 0), ZONE_NORMAL, GFP_KERNEL);
@@ -107,7 +107,7 @@ static void all_memory_is_gathered_on_request(struct ktest *t)
 
 /* ---- pages that stay ---- */
 
-/* Nothing moves in the zone, and nothing is kept. */
+/* Compaction of the zone moves no page, and keeps none. */
 static void expect_vain(struct ktest *t, struct zone *zone)
 {
 	struct compact_stats stats = {0};
@@ -207,7 +207,7 @@ static void isolated_pageblocks_are_left_alone(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-/* Lent pages would only be moved for others that are lent. */
+/* An emptied CMA pageblock would only be lent to other pages. */
 static void cma_pageblocks_are_not_emptied(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);
@@ -247,7 +247,7 @@ static void blocks_of_two_pages_are_moved_too(struct ktest *t)
 	}
 	EXPECT_EQ(t, free_blocks(zone), 0);
 	free = zone->nr_free;
-	/* A window as large as they are has nothing to gain. */
+	/* For a window as large as the blocks, there is nothing to do. */
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, &stats), 0);
 	EXPECT_EQ(t, stats.looks, 0);
 	/* Pages captured for a refused migration are freed. */

@@ -11,7 +11,7 @@
 
 static struct zone *the_zone;
 
-/* Movable pages in all of [@start, @end), and from @half on in every second place. */
+/* Fill [@start, @half) with movable pages, and every second place of [@half, @end). */
 static void fill(pfn_t start, pfn_t half, pfn_t end)
 {
 	u32 i;
@@ -94,7 +94,7 @@ static void moves_leave_the_watermark(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-/* A request that the watermark forbids has nothing moved, however much could be. */
+/* For a request that the watermark refuses, nothing is moved, even if much could be. */
 static void compaction_below_the_watermark_does_not_start(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
@@ -216,7 +216,7 @@ static void captured_pages_that_are_isolated_are_not_used(struct ktest *t)
 static struct page *broken;
 static unsigned into_broken;
 
-/* Of those in hand: as the machine reports it while another page is being moved. */
+/* Break a captured page, as the machine reports it while another page is being moved. */
 static void break_one_in_hand(struct page *dst, struct page *src)
 {
 	pfn_t block = ALIGN_DOWN(page_to_pfn_in(mov.mem, dst), PAGEBLOCK_PAGES), pfn;
@@ -246,7 +246,7 @@ static void captured_page_that_broke_is_not_moved_to(struct ktest *t)
 	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
 	REQUIRE(t, broken);
 	EXPECT_EQ(t, into_broken, 0);
-	/* Given back, it was retired. */
+	/* It was retired when it was given back. */
 	EXPECT_EQ(t, word_state(page_word(broken)), PG_HWPOISON);
 	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, broken)), 0);
 	mov_end(t);

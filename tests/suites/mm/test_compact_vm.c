@@ -108,7 +108,7 @@ static void take_all_blocks(struct ktest *t, struct pile *pile)
 	EXPECT_EQ(t, pile_alloc(mem, pile, GFP_MOVABLE | GFP_NOWAIT, MAX_ORDER, 1), 0);
 	EXPECT_EQ(t, pile_alloc(mem, pile, GFP_MOVABLE, MAX_ORDER, possible), possible);
 	EXPECT(t, mm_event_sum(mem, EV_COMPACT_MOVED) > 0);
-	/* The shootdowns are the reclaim thread's. */
+	/* The shootdowns were made by the reclaim thread. */
 	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), calls);
 }
 

@@ -21,7 +21,7 @@ static void expect_taken(struct ktest *t, struct memory *mem, pfn_t start, pfn_t
 		EXPECT_EQ(t, page_word(pfn_to_page_in(mem, pfn)), PAGE_WORD(1, PG_ALLOC, 0));
 }
 
-/* No trace of the attempt: all bits undone, caches as they were, nothing kept. */
+/* The attempt left no trace: all bits are undone, caches are as before, no page is kept. */
 static void expect_undone(struct ktest *t, struct memory *mem, unsigned long free)
 {
 	unsigned kind;
@@ -127,7 +127,7 @@ static void rest_of_a_cut_free_block_stays_free(struct ktest *t)
 	EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(1), BLOCK(2) + 1, MT_MOVABLE, NULL), 0);
 	expect_sound(t, mem);
 	EXPECT_EQ(t, free_contig_range(mem, BLOCK(1), BLOCK(1) + 1), 0);
-	/* Each page is one of its own: others than all at once may be freed. */
+	/* Each page is a block of its own, so pages may be freed singly. */
 	EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(1), BLOCK(2), MT_MOVABLE, NULL), 0);
 	EXPECT_EQ(t, mem_free_pages(mem, pfn_to_page_in(mem, BLOCK(1) + 5), 0), 0);
 	EXPECT_EQ(t, free_contig_range(mem, BLOCK(1), 5), 0);
@@ -185,7 +185,7 @@ static void unmovable_page_is_named(struct ktest *t)
 		expect_refused(t, mem, pfn + 1, pfn + 4, MT_UNMOVABLE, -EBUSY, WHY_UNMOVABLE, pfn);
 		/* Seen before anything was tried. */
 		EXPECT_COUNTED(t, mem, EV_OFFLINE_LOOPS, passes);
-		/* Beside it is not. */
+		/* The range beside it can be allocated. */
 		EXPECT_EQ(t, alloc_contig_range(mem, pfn + 2, pfn + 7, MT_UNMOVABLE, NULL), 0);
 		expect_taken(t, mem, pfn + 2, pfn + 7);
 		EXPECT_EQ(t, free_contig_range(mem, pfn + 2, 5), 0);
@@ -217,7 +217,7 @@ static void a_pinned_page_is_named(struct ktest *t)
 	mov_end(t);
 }
 
-/* Allocated and never made movable, which is certain once all threads have had their turns. */
+/* The page is never made movable, which is certain once all threads have had their turns. */
 static void page_that_never_becomes_movable_fails_the_allocation(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
@@ -255,7 +255,7 @@ static void break_it(struct page *dst, struct page *src)
 		broken = mem_soft_offline_page(mov.mem, breaks);
 }
 
-/* Behind a pageblock that is taken already, which is given back; the last one, or before it. */
+/* The page lies in the last pageblock or before it; pageblocks taken before it are given back. */
 static void page_that_breaks_meanwhile_is_named_and_the_range_freed(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);

@@ -105,7 +105,7 @@ static void a_cpu_that_only_puts_caches_again(struct ktest *t)
 	expect_caching_again(t, true);
 }
 
-/* A zone that is not the first choice too: the refill notices. */
+/* A zone that is not the first choice caches again too: its refill reads the new capacity. */
 static void a_farther_zone_caches_again(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 2);
@@ -346,7 +346,7 @@ static void a_push_in_progress_is_waited_for(struct ktest *t)
 	expect_page_came_back(t, &race);
 }
 
-/* The number is read, the capacity is not. */
+/* The free has read the stack number, but not yet the capacity. */
 static void a_free_that_has_read_its_stack_is_waited_for(struct ktest *t)
 {
 	struct race_free race = {.point = "free.irqoff", .until_call = true};
@@ -389,7 +389,7 @@ static void a_page_already_pushed_is_given_back(struct ktest *t)
 	expect_page_came_back(t, &race);
 }
 
-/* CPU 1 is about to push a page where it has another already; that other one breaks. */
+/* CPU 1 is about to push a page on a stack that has another page; that other page breaks. */
 static void a_page_breaks_in_a_cache_that_is_in_use(struct ktest *t)
 {
 	struct race_free race = {.point = "free.push_pending", .until_call = true};

@@ -66,13 +66,13 @@ static void only_cpus_with_cached_pages_get_an_ipi(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ASKED), others);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_PCP_DRAINED), drained + (u64)others);
 	EXPECT_EQ(t, zone_pcp_pages(test_zone(mem, ZONE_MOVABLE)), 0);
-	/* Now no CPU holds any. */
+	/* Now no CPU caches a page. */
 	EXPECT_EQ(t, drain_from(0, mem, NULL), 0);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ASKED), others);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 2);
 }
 
-/* A drain may ask more CPUs than hold pages, and says how many it has asked. */
+/* A drain may send an IPI to more CPUs than cache pages, and returns the number of IPIs. */
 static void number_of_cpus_asked_is_returned(struct ktest *t)
 {
 	unsigned holders = ktest_cpus() > 3 ? 1u << 1 | 1u << 2 : ktest_cpus() > 1 ? 1u << 1 : 0;
@@ -92,7 +92,7 @@ static void the_asking_cpu_drains_itself(struct ktest *t)
 }
 
 /*
- * With nothing in between: the store must be visible before the drain reads the count
+ * Drain right after the free: its store must be visible before the drain reads the count
  * (load_after_stores).
  */
 static void job_free_and_drain(void *arg)
@@ -233,7 +233,7 @@ static void drain_round_in_progress_is_not_shared(struct ktest *t)
 	EXPECT(t, race_free_start(&race, 1));
 	ktest_start(2, job_drain_all, &jobs[0]);
 	EXPECT(t, race_wait(&race.called));
-	/* CPU 0 was empty when it was checked; now it is not. */
+	/* CPU 0's cache was empty when it was checked; now it is not. */
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &pages[1]), 1);
 	ktest_start(3, job_drain_all, &jobs[1]);
 	SPIN_UNTIL(READ_ONCE(cpu_hotplug.l.count) >= 2);

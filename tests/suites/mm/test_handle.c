@@ -170,7 +170,7 @@ static void write_and_verify(void *arg)
 	atomic_sub(&w->running, 1);
 }
 
-/* Move whatever is there while the others write, verify, free and pin; at least so many passes. */
+/* Move all objects while other CPUs write, verify, free and pin, for at least some passes. */
 static void move_everything(struct writers *w)
 {
 	unsigned pass;

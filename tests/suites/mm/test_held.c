@@ -62,7 +62,7 @@ static const struct kind a_mutex = {mutex_take, mutex_drop}, a_spin = {spin_take
 static struct held {
 	const struct kind *kind;
 	void *lock;
-	u64 (*look)(void); /* at what only a holder changes; NULL: nothing */
+	u64 (*look)(void); /* reads data that only a holder changes; NULL: none */
 	u32 taken, ended;  /* a */
 	bool early, changed;
 } held;
@@ -107,7 +107,7 @@ static void hold_end(struct ktest *t, const char *what, int line)
 		hold_end((t), #call, __LINE__);                                                    \
 	} while (0)
 
-/* The same of one that returns 0. */
+/* The same for a call that returns 0. */
 #define OBEYS(t, kind, lock, look, call)                                                           \
 	do {                                                                                       \
 		int err_;                                                                          \

@@ -65,7 +65,7 @@ static struct page *moved_by(struct page *memmap, size_t bytes)
 	return (struct page *)(void *)((char *)memmap + bytes);
 }
 
-/* It runs on with wrong stack numbers if a memmap is taken that is shifted by a page. */
+/* If a memmap shifted by a page were accepted, stack numbers would be wrong. */
 static void memmap_at_wrong_address_is_refused(struct ktest *t)
 {
 	struct memory_config good, cfg;
@@ -123,7 +123,7 @@ static void zones_are_disjoint(struct ktest *t)
 	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_DMA32, 3 * p, 4 * p), -EINVAL);
 	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_DMA32, 4 * p, 6 * p), -EINVAL);
 	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_DMA32, 0, 8 * p), -EINVAL);
-	/* The same zone twice is no second part of it. */
+	/* Adding the zone a second time does not extend it. */
 	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_NORMAL, 6 * p, 7 * p), -EINVAL);
 	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_DMA32, 0, 2 * p), 0);
 	EXPECT_EQ(t, memory_add_zone(mem, 0, ZONE_MOVABLE, 5 * p, 8 * p), 0);
@@ -173,7 +173,7 @@ static void pageblocks_without_ram_stay_holes(struct ktest *t)
 	memory_add_ram(mem, 2 * p, 3 * p);
 	EXPECT(t, pfn_valid_in(mem, p - 1) && pfn_valid_in(mem, 2 * p));
 	EXPECT(t, !pfn_valid_in(mem, p) && !pfn_valid_in(mem, 2 * p - 1));
-	/* Of no zone at all. */
+	/* A pageblock of no zone. */
 	EXPECT(t, !pfn_valid_in(mem, 3 * p));
 	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].present, 2 * p);
 	EXPECT_EQ(t, memory_managed_pages(mem), 0);
@@ -272,7 +272,7 @@ static void memory_may_start_anywhere(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Memory from the arena until so many requests have been granted. */
+/* An allocator that takes memory from the arena and fails after a number of requests. */
 struct miser {
 	struct memory *arena;
 	unsigned left;
@@ -302,7 +302,7 @@ static void running_out_of_memory_is_reported_at_every_step(struct ktest *t)
 	miser.arena = t->mem;
 	cfg.alloc = miser_alloc;
 	cfg.arg = &miser;
-	/* One CPU, or the arena would not last: all of it is lost at each step. */
+	/* One CPU only, or the arena would not suffice: each step loses its memory. */
 	cfg.nr_cpus = 1;
 	for (granted = 0; granted < 16 && err; granted++) {
 		miser.left = granted;

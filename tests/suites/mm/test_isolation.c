@@ -32,8 +32,8 @@ static void defragment(struct ktest *t, struct memory *mem)
 }
 
 /*
- * An unlocked reader may see one count from before, and one from after pages were retired or
- * freed: together the two mean nothing.
+ * An unlocked reader may read one count before pages are retired or freed, and another count after
+ * that: the two do not fit together.
  */
 static void isolation_tolerates_counts_read_at_two_moments(struct ktest *t)
 {
@@ -296,7 +296,7 @@ static void pages_freed_meanwhile_merge_and_come_back(struct ktest *t)
 	}
 }
 
-/* Every CPU caches pages of the range before; then all there is is taken, from every CPU. */
+/* Every CPU caches pages of the range first, and allocates all it can get afterwards. */
 static void no_page_of_an_isolated_block_is_allocated(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 16);

@@ -92,10 +92,7 @@ static void each_state_has_its_reason(struct ktest *t)
 	give_block(zone, page);
 }
 
-/*
- * Several pageblocks: the first page that is not free, of the first that is not; each of them
- * isolated.
- */
+/* Of several isolated pageblocks, the first page that is not free is named. */
 static void first_page_that_is_not_free_is_named(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);

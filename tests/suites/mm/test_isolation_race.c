@@ -131,7 +131,7 @@ static void precise_finds_a_page_allocated_before_the_round(struct ktest *t)
 }
 
 /*
- * The bits alone are not enough: the page of the free under way ends in a cache, and stays there.
+ * The bits alone are not enough: the page of a free in progress goes to a cache, and stays there.
  */
 static void page_stays_cached_without_the_round(struct ktest *t)
 {

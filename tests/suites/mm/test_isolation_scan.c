@@ -58,7 +58,7 @@ static void unmovable_page_is_named(struct ktest *t)
 	EXPECT_EQ(t, handle_free(&table, 0), 0);
 }
 
-/* At either end of a pageblock, and between; the scan may look at a piece at a time. */
+/* At either end of a pageblock, or between; the scan may work in pieces. */
 static void unmovable_page_is_found_wherever_it_lies(struct ktest *t)
 {
 	static const unsigned eighths[] = {0, 1, 4, 7, 8};
@@ -86,7 +86,7 @@ static void unmovable_page_is_found_wherever_it_lies(struct ktest *t)
 	}
 }
 
-/* What lies in the same pageblock, but not in the range, does not matter. */
+/* Pages of the same pageblock that are not in the range do not matter. */
 static void only_pages_in_the_range_block_it(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 0);
@@ -97,7 +97,7 @@ static void only_pages_in_the_range_block_it(struct ktest *t)
 	REQUIRE(t, mem);
 	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 2, pages) == 2);
 	empty_all(mem);
-	/* Not the first of its pageblock. */
+	/* A page that is not the first of its pageblock. */
 	pfn = MAX(page_to_pfn_in(mem, pages[0]), page_to_pfn_in(mem, pages[1]));
 	end = ALIGN_UP(pfn + 1, PAGEBLOCK_PAGES);
 	EXPECT_EQ(t,

@@ -11,7 +11,7 @@ static struct lru_list *list_of(struct memory *mem, unsigned which)
 	return &mem->zones[ZONE_MOVABLE].lru[which];
 }
 
-/* A pager's object: anonymous pages have a list of their own, in no order that matters. */
+/* An object with a pager: anonymous pages are on another list, whose order does not matter. */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
 {
 	return scene_begin_pager(t, s, nr, &scene_pager, NULL);
@@ -115,7 +115,7 @@ static void active_pages_have_their_own_list(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* They can be migrated, but not reclaimed: reclaim must not meet them. */
+/* Anonymous pages can be migrated, but not reclaimed: reclaim must not find them. */
 static void anonymous_pages_are_listed_apart(struct ktest *t)
 {
 	const u32 both[] = {1, 0};
@@ -157,7 +157,7 @@ static void only_listed_pages_are_isolated(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* The page of an object that has this one; NULL: the test is skipped or has failed. */
+/* The only page of a new object; NULL: the test is skipped or has failed. */
 static struct page *begin_with_page(struct ktest *t, struct vm_scene *s)
 {
 	if (!begin(t, s, 1))
@@ -167,7 +167,7 @@ static struct page *begin_with_page(struct ktest *t, struct vm_scene *s)
 	return page_in(s->object, 0);
 }
 
-/* It still looks like a page on a list, but its last reference may be dropped at any moment. */
+/* The page still has the state of a listed page, but its last reference may be dropped any time. */
 static void a_released_page_is_not_isolated(struct ktest *t)
 {
 	struct vm_scene s;
@@ -213,7 +213,7 @@ static void a_page_released_while_isolated_is_freed_once(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Each leaves a list of its own zone, whichever the others are of. */
+/* Each page leaves the list of its own zone, whatever zones the other pages are in. */
 static void pages_of_two_zones_are_released_together(struct ktest *t)
 {
 	static const unsigned kind[] = {ZONE_MOVABLE, ZONE_NORMAL, ZONE_NORMAL, ZONE_MOVABLE};

@@ -122,7 +122,7 @@ static void claimed_memory_is_not_removed(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* It is offline, and another operation has begun to online it. */
+/* The memory is offline, and another operation has begun to online it. */
 static void memory_being_onlined_is_not_removed(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
@@ -171,8 +171,8 @@ static void removed_memory_comes_back_as_new(struct ktest *t)
 }
 
 /*
- * Offline it was broken and counted; removed it is neither, whether its section was removed or
- * not.
+ * An offline page was broken and counted. After its memory is removed it is neither, whether its
+ * section was removed or not.
  */
 static void broken_pages_are_forgotten_with_their_memory(struct ktest *t)
 {
@@ -285,7 +285,7 @@ static void offline_beside(struct memory *mem)
 	unsigned round;
 
 	for (round = 0; round < 200; round++) {
-		/* Held, it would be waited for, by the thread that holds it. */
+		/* A thread that holds the lock must not wait for it. */
 		if (!hotplug_trylock(mem))
 			return;
 		hotplug_unlock(mem);

@@ -37,7 +37,7 @@ static void remove_it(void *arg)
 	store_release(&going.ended, 1u);
 }
 
-/* Until @nr threads wait for it; they get the lock in order of arrival. */
+/* Wait until @nr threads wait for the lock; they get it in order of arrival. */
 static void wait_for_waiters(struct mutex *mutex, unsigned nr)
 {
 	YIELD_UNTIL(sleep_lock_waiters(&mutex->l) >= nr);
@@ -62,7 +62,7 @@ static struct memory *two_movable(struct ktest *t, struct failing *f)
 	return mem;
 }
 
-/* While a page of it is being retired, whose zone has been looked up, the memory stays. */
+/* Memory is not removed while one of its pages, whose zone was looked up, is being retired. */
 static void memory_of_a_page_being_retired_is_not_removed(struct ktest *t)
 {
 	struct memory *mem;
@@ -304,7 +304,7 @@ static bool is_reported(const struct memory *mem, pfn_t pfn)
 }
 
 /*
- * Two pageblocks of a zone lie amid those of another; one is a hole, one is offline.  Each free
+ * Two pageblocks of a zone lie between those of another; one is a hole, one is offline.  Each free
  * pageblock is taken once, from the zone that owns it.
  */
 static void pageblocks_amid_another_zones_are_taken_from_their_own(struct ktest *t)

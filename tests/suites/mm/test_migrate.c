@@ -150,7 +150,7 @@ static void object_freed_before_putback_is_freed_once(struct ktest *t)
 	page = page_of(ht, 0);
 	EXPECT_EQ(t, isolate_movable_page(ht->mem, handle_pfn(ht, 0)), 0);
 	EXPECT_EQ(t, handle_free(ht, 0), 0);
-	/* Another object behind the same handle is none of the migrator's business. */
+	/* The migrator must not touch a new object that has the same handle. */
 	EXPECT_EQ(t, handle_alloc(ht, 0, 0, GFP_NOWAIT, 2), 0);
 	EXPECT(t, handle_pfn(ht, 0) != page_to_pfn_in(ht->mem, page));
 	putback_movable_page(ht->mem, page);
@@ -252,7 +252,7 @@ static void pages_without_a_target_are_put_back(struct ktest *t)
 	EXPECT_EQ(t, asked, 0);
 	EXPECT_EQ(t, fail.why, WHY_NO_TARGET);
 	EXPECT_EQ(t, fail.pfn, handle_pfn(ht, 0));
-	/* Or nobody could free it any more: movable_owner_drain. */
+	/* Otherwise movable_owner_drain would never return, and no code could free the owner. */
 	EXPECT_EQ(t, ht->owner.users, 0);
 	EXPECT_COUNTED(t, ht->mem, EV_MIGRATE_FAIL, 3);
 	for (h = 0; h < 3; h++) {

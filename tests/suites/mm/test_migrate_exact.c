@@ -221,7 +221,7 @@ static bool unwanted(struct memory *mem, struct page *page)
 }
 
 /*
- * Its owner does not take it back: it cannot be isolated again, and is freed with its owner's
+ * A page that its owner does not take back cannot be isolated again, and is freed with the owner's
  * reference.
  */
 static void page_not_taken_back_by_its_owner_is_freed(struct ktest *t)

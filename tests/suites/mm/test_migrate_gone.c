@@ -42,7 +42,7 @@ static void a_page_removed_and_in_use_is_freed_by_its_user(struct ktest *t)
 	stage_end(&st, -ENOENT);
 }
 
-/* A slot that was emptied and filled again holds another page: none of the migrator's business. */
+/* A slot that was emptied and filled again has another page: the migrator must not touch it. */
 static void refilled_slot_is_left_alone(struct ktest *t)
 {
 	struct stage st;
@@ -95,7 +95,7 @@ static void object_destroyed_after_the_copy_is_freed_by_the_migrator(struct ktes
 	destroy_at(t, "mig.copied");
 }
 
-/* Removed before the migrator has unmapped it: it finds another page, or none. */
+/* The page is removed before the migrator unmaps it: the migrator finds another page, or none. */
 static void page_removed_before_unmapping_is_not_migrated(struct ktest *t)
 {
 	struct stage st;

@@ -50,7 +50,7 @@ static const struct movable_ops lent_ops = {.isolate = lister_isolate,
     .putback = lister_putback,
     .balloon = true};
 
-/* So many isolated pages; the first @busy tries to move one find it in use. */
+/* List @nr isolated pages; the first @busy tries to move one find it in use. */
 static struct memory *list_pages(
     struct ktest *t, unsigned nr, unsigned busy, const struct movable_ops *ops)
 {
@@ -130,7 +130,7 @@ static void lent_page_is_put_back_as_one(struct ktest *t)
 	expect_each(t, mem, 1, PG_BALLOON);
 }
 
-/* A pin lasts: another try asks for another target, and for nothing. */
+/* A pin lasts: another try would only allocate another target. */
 static void pinned_page_is_tried_once(struct ktest *t)
 {
 	struct memory *mem = list_pages(t, 1, 0, &lister_ops);
@@ -202,7 +202,7 @@ static void target_that_broke_is_not_moved_to(struct ktest *t)
 	REQUIRE(t, broken_target);
 	EXPECT_EQ(t, stats.retries, 1);
 	EXPECT_EQ(t, lister.calls, 1);
-	/* Given back, it was retired. */
+	/* It was retired when it was given back. */
 	EXPECT_EQ(t, word_state(page_word(broken_target)), PG_HWPOISON);
 	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, broken_target)), 0);
 	expect_each(t, mem, 1, PG_MOVABLE_OPS);

@@ -233,7 +233,7 @@ struct deaf {
 	u32 errors;    /* a */
 };
 
-/* Has page 1 in its TLB, and serves no shootdown until released. */
+/* Load page 1 into the TLB, and serve no shootdown until released. */
 static void be_deaf(void *arg)
 {
 	struct deaf *d = arg;
@@ -320,7 +320,7 @@ static void write_in_each_round(void *arg)
 	soft_unload_space();
 }
 
-/* Is moved if it can be. */
+/* Move the page if it can be moved. */
 static void move_page_1(struct vm_scene *s)
 {
 	struct page *page = page_in(s->object, 1);

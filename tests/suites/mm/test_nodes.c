@@ -97,7 +97,7 @@ static void node_without_memory_uses_the_nearest(struct ktest *t)
 	expect_order(t, mem, GFP_MOVABLE, 2, NEAR, FAR, 0);
 	expect_order(t, mem, GFP_UNMOVABLE, 2, NEAR, FAR, 0);
 	expect_order(t, mem, GFP_RECLAIMABLE, 2, NEAR, FAR, 0);
-	/* A request for its own node only fails. */
+	/* A request that may use only its own node fails. */
 	expect_order(t, mem, GFP_MOVABLE | GFP_THISNODE, 0, 0, 0, 0);
 	expect_order(t, mem, GFP_UNMOVABLE | GFP_THISNODE, 0, 0, 0, 0);
 	drop_memory(t, mem);
@@ -117,8 +117,8 @@ static void alloc_job(void *arg)
 }
 
 /*
- * It sleeps for a page that the nearest node does not have, and the thread of its own node, which
- * has no memory either, answers.
+ * A request sleeps for a page that its nearest node does not have. The reclaim thread of its own
+ * node, which has no memory either, answers it.
  */
 static void sleeping_request_on_a_node_without_memory_ends(struct ktest *t)
 {

@@ -87,7 +87,7 @@ static void memory_left_is_checked_to_the_page(struct ktest *t)
 	expect_room(t, mem, start, nr, true);
 	give_all(movable, &in);
 	REQUIRE(t, take_pages(normal, 1, &out));
-	/* A retired page needs no target, and is none. */
+	/* A retired page needs no target, and cannot be a target. */
 	EXPECT_EQ(t, mem_soft_offline_page(mem, start + 3), 0);
 	expect_room(t, mem, start, nr, true);
 	EXPECT_EQ(t, mem_unpoison_page(mem, start + 3), 0);
@@ -392,7 +392,7 @@ static void longest_hold_of_the_zone_lock_is_recorded(struct ktest *t)
 	hotplug_unlock(mem);
 }
 
-/* A deadline that the clock cannot reach is none; any other is as far ahead as requested. */
+/* A time that the clock cannot reach means no deadline; others are as far ahead as requested. */
 static void deadlines_are_exact(struct ktest *t)
 {
 	u64 before = arch_clock_ns(), ahead = 2 * before + 1000,

@@ -44,7 +44,7 @@ static struct memory *full_range(struct ktest *t)
 	return mem;
 }
 
-/* And nothing else is done: another pause, another round of drains. */
+/* After the cancel there is no other pause and no other drain round. */
 static void a_cancel_is_seen_at_the_next_batch(struct ktest *t)
 {
 	struct offline_opts opts = {.cancel = &cancel};

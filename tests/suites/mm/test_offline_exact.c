@@ -209,7 +209,7 @@ static void upper_of_two_equal_runs_is_the_candidate(struct ktest *t)
 	range_unclaim(mem, &claim);
 }
 
-/* Pages in use inside need free pages in the rest. */
+/* Used pages of the range need free pages outside it. */
 static void candidate_ends_where_free_memory_ends(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);

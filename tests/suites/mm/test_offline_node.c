@@ -247,7 +247,7 @@ static void node_is_evacuated_as_far_as_memory_elsewhere_allows(struct ktest *t)
 
 	REQUIRE(t, mem);
 	REQUIRE(t, mov_begin(t, mem));
-	/* As much as one node has: because of the watermarks it does not fit into the other. */
+	/* As many pages as one node has: the other cannot take them, because of the watermarks. */
 	mov_fill(BLOCK(2 * SIZE));
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), -EBUSY);
 	EXPECT_EQ(t, res.fail.why, WHY_LAST);

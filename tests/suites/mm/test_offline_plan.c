@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * test_offline_plan.c: what the caches may hold, planned by others while a range leaves the zone.
- */
+/* test_offline_plan.c: cache limits that other threads set while a range leaves the zone. */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"
 #include <quarry/lock.h>
@@ -102,7 +100,7 @@ static void long_range_is_committed_in_several_holds(struct ktest *t)
 
 /* ---- the caches follow ---- */
 
-/* Most that all CPUs may cache of a zone, by what they have taken over of its limits. */
+/* The most that all CPUs may cache of a zone, by the limits that they have applied. */
 static unsigned long may_cache_all(const struct zone *zone)
 {
 	unsigned long pages = 0;
@@ -118,7 +116,7 @@ static unsigned long may_cache_all(const struct zone *zone)
 /* Few enough to cut the limits, and enough to stay alone. */
 #define STAYS MAX(PAGEBLOCK_PAGES, 32ul)
 
-/* Also those that cached nothing, which a masked round does not ask. */
+/* Also of CPUs that cached nothing, to which a masked round sends no IPI. */
 static void offline_cuts_the_caches_of_every_cpu(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 16 * STAYS / PAGEBLOCK_PAGES);

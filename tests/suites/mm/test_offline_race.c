@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_race.c: offlining while others work on the memory: frees under way, late pins, other
- * offlines, a word that calls it off; and rounds of it while all CPUs use movable objects.
+ * test_offline_race.c: offlining while others work on the memory: frees in progress, late pins,
+ * other offlines, a cancel; and repeated offlines while all CPUs use movable objects.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"

@@ -92,7 +92,7 @@ static void requests_that_may_fail_kill_no_task(struct ktest *t)
 	killer_end(t, mem);
 }
 
-/* Another thread has freed a page while the decision was waited for. */
+/* Another thread frees a page while this allocation waits for the decision. */
 static void alloc_elsewhere(void *arg)
 {
 	struct killer *k = arg;
@@ -209,7 +209,7 @@ static void many_allocations_wait_for_one_victim(struct ktest *t)
 	killer_end(t, mem);
 }
 
-/* It needs a page to exit, and gets it from the reserve; it does not wait for its own death. */
+/* The victim gets the page it needs to exit from the reserve; it does not wait for its own end. */
 static bool kill_caller(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 {
 	((struct killer *)arg)->calls++;
@@ -228,7 +228,7 @@ static void victim_may_use_the_reserve(struct ktest *t)
 	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, movable_zone(mem)->nr_free, movable_zone(mem)->wmark[WMARK_MIN] - 1);
 	EXPECT(t, mem->oom.going);
-	/* With that used up it fails, at once. */
+	/* When the reserve is used up, the allocation fails at once. */
 	pile_alloc(mem, &kept, GFP_MOVABLE, 0, ALL_THERE_IS);
 	EXPECT_EQ(t, movable_zone(mem)->nr_free, 0);
 	EXPECT_EQ(t, killer.calls, 1);

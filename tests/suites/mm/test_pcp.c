@@ -256,7 +256,7 @@ static void orders_0_to_3_and_the_largest_are_cached(struct ktest *t)
 }
 
 /*
- * Pages that the plan of @zone lets all CPUs cache; and no order before the smaller ones are
+ * Pages that all CPUs may cache by the limits of @zone. An order has any only if smaller orders are
  * full.
  */
 static unsigned long plan_sum(struct ktest *t, const struct zone *zone)
@@ -323,7 +323,7 @@ static void largest_order_loses_its_stack_first(struct ktest *t)
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	managed = zone->managed;
-	/* The most of every order, 64 + 64 + 64 + 64 + two of the largest, for each CPU. */
+	/* The most pages of every order, 64 + 64 + 64 + 64 + two of the largest, for each CPU. */
 	all = (256 + 2 * PAGEBLOCK_PAGES) * 16 * mem->nr_cpus;
 	zone->managed = all;
 	set_limits(zone, 0);
@@ -432,7 +432,7 @@ static void nonempty_sees_each_stack_of_its_zone(struct ktest *t)
 }
 
 #define OWN_BLOCKS 4u
-/* The descriptors are not at a multiple of their size: only the kernel's own are. */
+/* These descriptors are not aligned to their size: only the kernel's own are. */
 static u64 own_words[1 + OWN_BLOCKS * PAGEBLOCK_PAGES * sizeof(struct page) / sizeof(u64)]
     __attribute__((aligned(64)));
 static struct page *const own_memmap = (struct page *)&own_words[1];

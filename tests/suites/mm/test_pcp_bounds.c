@@ -53,7 +53,7 @@ static void claim_may_exceed_the_remaining_memory(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, BLOCK(6), BLOCK(14), NULL), 0);
 }
 
-/* All pages that there are, one page more, and very many more. */
+/* As many pages leave as the zone has, one more, and very many more. */
 static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 16);
@@ -116,7 +116,7 @@ struct pinned {
 	struct memory *mem;
 };
 
-/* The fast path leaves it to the slow one, whose stack has space for it. */
+/* The fast path leaves the free to the slow path, whose stack has space for the page. */
 static void free_what_was_pinned(void *arg)
 {
 	struct pinned *job = arg;
@@ -162,7 +162,7 @@ static void unpinned_page_may_be_cached(struct ktest *t)
 	restore_plan(test_zone(job.mem, ZONE_MOVABLE));
 }
 
-/* The caches hold 64 pages when the limit is cut; no free gives back all that is too much. */
+/* The caches hold 64 pages when the limit is cut; no free gives back all pages above it. */
 #define MANY 64
 #define FEW  (PAGEBLOCK_ORDER >= 9 ? 8 : 2)
 
@@ -249,7 +249,7 @@ static void job_drain_isolated(void *arg)
 	drain_isolated_pages(mem);
 }
 
-/* The zone's new plan is applied in the same round; another zone's waits for its own. */
+/* The round applies the zone's new limits; those of another zone wait for its own round. */
 static void precise_round_drains_zones_with_isolated_pageblocks(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
@@ -402,7 +402,7 @@ static void job_switch(void *arg)
 	s->err = s->fn(s->zone);
 }
 
-/* Does CPU 1 get a call while CPU 0 does this? Either answer is valid. */
+/* Does CPU 1 get a call while CPU 0 runs @fn? Either answer is valid. */
 static bool asks(struct ktest *t, struct zone *zone, int (*fn)(struct zone *zone))
 {
 	struct switching s = {.zone = zone, .fn = fn};

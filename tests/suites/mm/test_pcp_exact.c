@@ -214,7 +214,7 @@ static void one_look(void *arg)
 	arch_irq_restore(flags);
 }
 
-/* Else the next round would begin in the middle, and leave isolated pages cached. */
+/* Otherwise the next round would begin in the middle, and leave isolated pages cached. */
 static void place_of_a_round_goes_with_the_isolation(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
@@ -237,7 +237,7 @@ static void place_of_a_round_goes_with_the_isolation(struct ktest *t)
 
 /* ---- zones ---- */
 
-/* The first zone is at its mark: only the first page of a batch takes the slow path. */
+/* The first zone is at its watermark: only the first page of a batch takes the slow path. */
 static void hot_path_follows_the_zone_that_has_pages(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
@@ -387,7 +387,7 @@ struct job {
 	unsigned capacity;
 };
 
-/* The word has changed since the caller's check: another CPU has freed it, or taken it. */
+/* The word has changed since the caller's check: another CPU has freed or taken the page. */
 static void free_by_old_words(void *arg)
 {
 	static const u32 old[] = {PAGE_WORD(2, PG_ALLOC, 0), PAGE_WORD(0, PG_FREEING, 0),

@@ -142,7 +142,7 @@ static void a_block_is_freed_around_its_flagged_pages(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 0);
 }
 
-/* Each way to free checks the flag: by pieces, in bulk, by the last reference, caches on or off. */
+/* Every way to free checks the flag: singly, in bulk, by the last put; caches on or off. */
 static void every_kind_of_free_retires_a_flagged_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 0);
@@ -262,7 +262,7 @@ static void hit_it(void *arg)
 		h->err = h->err ? h->err : mem_unpoison_page(h->mem, h->pfn);
 }
 
-/* While the range is isolated, and when all is free and it is about to go. */
+/* The page breaks while the range is isolated, or when all is free, just before the commit. */
 static void a_page_breaks_during_an_offline(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
@@ -289,7 +289,7 @@ static void a_page_breaks_during_an_offline(struct ktest *t)
 	}
 }
 
-/* In use and broken: the range cannot be offlined, and the result has the reason. */
+/* A broken page in use keeps the range online, and the result has the reason. */
 static void a_flagged_page_in_use_is_named(struct ktest *t)
 {
 	static struct handle handle;
@@ -377,7 +377,7 @@ static void wrong_contexts_are_refused(struct ktest *t)
 	WRITE_ONCE(movable(mem)->pcp_depth, 65535u);
 	EXPECT_EQ(t, mem_memory_failure(mem, 7, 0, NULL), -EOVERFLOW);
 	WRITE_ONCE(movable(mem)->pcp_depth, 1u);
-	/* Off already: that is fine. */
+	/* The caches are off already: a soft offline works all the same. */
 	EXPECT_EQ(t, mem_soft_offline_page(mem, 7), 0);
 	EXPECT_EQ(t, zone_pcp_enable(movable(mem)), 0);
 	EXPECT_EQ(t, zone_pcp_enable(movable(mem)), -EINVAL);

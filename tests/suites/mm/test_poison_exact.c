@@ -52,8 +52,8 @@ static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 }
 
 /*
- * A soft offline waits for the page, and leaves it as it is if that takes too long; the same holds
- * for a cached page.
+ * A soft offline waits for a page in transit, or a cached page, and leaves it as it is if that
+ * takes too long.
  */
 static void page_in_transit_is_waited_for(struct ktest *t)
 {
@@ -170,7 +170,7 @@ static int release_it(struct memory *mem, struct page *page)
 }
 
 /*
- * Its owner releases it while it is isolated: nothing can be moved, and it is retired all the
+ * The owner releases the page while it is isolated: it cannot be moved, but it is retired all the
  * same.
  */
 static void page_released_by_its_owner_is_retired(struct ktest *t)

@@ -64,7 +64,7 @@ static void page_that_breaks_during_its_migration_is_retired(struct ktest *t)
 	struct stage st;
 	unsigned i;
 
-	/* One scene a test; which point is chance. */
+	/* One scene a test; the seed chooses the point. */
 	i = (unsigned)(t->seed % ARRAY_SIZE(points));
 	if (!stage_begin(t, &st, points[i]))
 		return;
@@ -84,7 +84,7 @@ static void page_that_breaks_during_its_migration_is_retired(struct ktest *t)
 	stage_end(&st, 0);
 }
 
-/* The same, and it could not be moved: then it is taken from where it was put back. */
+/* The same, but the move fails: the page is retired at the place where it was put back. */
 static void page_that_breaks_during_a_failed_migration_is_retired(struct ktest *t)
 {
 	struct failure f;
@@ -177,7 +177,7 @@ struct spinner {
 	bool gave_up;
 };
 
-/* It takes its CPU for itself, but for interrupts: no other thread there gets a turn. */
+/* Keep the CPU, except for interrupts: no other thread there gets a turn. */
 static void spin(void *arg)
 {
 	struct spinner *s = arg;

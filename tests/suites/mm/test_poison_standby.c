@@ -66,7 +66,7 @@ static void descriptors_avoid_broken_pages(struct ktest *t)
 	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	break_block(t, mem, BLOCK(ONLINE));
-	/* And of the next step all. */
+	/* All pageblocks of the next step. */
 	for (i = 0; i < STEP; i++)
 		break_block(t, mem, BLOCK(ONLINE + STEP + i));
 	expect_poisoned(t, mem, BLOCK(1 + STEP));

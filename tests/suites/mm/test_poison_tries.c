@@ -77,9 +77,7 @@ static void soft_offline_without_a_target_fails(struct ktest *t)
 
 #define PATIENCE_NS 200000000ULL
 
-/*
- * A migrator takes the page and never returns it; by the time of the check it has had time enough.
- */
+/* A migrator takes the page and never returns it; when it is checked, it has had enough time. */
 static void page_under_migration_is_waited_for(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);

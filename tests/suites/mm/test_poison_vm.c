@@ -98,7 +98,7 @@ static void look_and_drop(struct stand *s)
 	drop(s);
 }
 
-/* The pager has it, and brings it again. */
+/* The pager has the content, and supplies it again. */
 static void look_again_and_drop(struct stand *s)
 {
 	struct ktest *t = s->t;
@@ -151,7 +151,7 @@ static void unpin_and_drop(struct stand *s)
 	drop(s);
 }
 
-/* Its object has released it; its pin remains. */
+/* The object has released the page; the pin remains. */
 static bool make_left_to_a_pin(struct stand *s)
 {
 	return make_pinned_page(s) && vm_object_remove(scene.object, 1, 1) == 0;
@@ -179,7 +179,7 @@ static void put_and_drop(struct stand *s)
 
 static unsigned too_many;
 
-/* One more, for an isolation, is refused. */
+/* Another reference, for an isolation, is refused. */
 static bool make_page_with_all_references(struct stand *s)
 {
 	atomic_add(&s->mem->vm.flushing, 1u);

@@ -14,7 +14,7 @@ static struct page *stuck[2], *page;
 static struct hoard hoard;
 
 /*
- * A zone whose free pages are two, in the stack of @cpu, but for the pages below the watermark.
+ * Except for the pages below the watermark, the zone has two free pages, in the stack of @cpu.
  * The calling CPU caches nothing.
  */
 static struct memory *starve(struct ktest *t, unsigned cpu)
@@ -70,7 +70,7 @@ static void sleeping_allocation_gets_pages_of_other_caches(struct ktest *t)
 	if (!mem)
 		return;
 	before = sums_of(mem);
-	/* It would find out at its next look. */
+	/* Otherwise the thread would notice at its next check. */
 	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
 	WRITE_ONCE(reclaim_look_ns, look);
@@ -218,7 +218,7 @@ static void alloc_in_interrupt(void *arg)
 	}
 }
 
-/* The thread below it may use everything; what an interrupt allocates is not that thread's. */
+/* The interrupted thread may use all of the reserve; an interrupt's allocation may not. */
 static void interrupt_may_not_use_its_threads_reserve(struct ktest *t)
 {
 	struct memory *mem = starve(t, 0);
@@ -281,7 +281,7 @@ static void a_failed_high_order_drains_only_its_own_cpu(struct ktest *t)
 	relieve(mem);
 }
 
-/* All that is free sits in the own cache, page by page: no other CPU is needed to get a block. */
+/* All free pages are single pages in this CPU's cache: no other CPU is needed to get a block. */
 static void a_local_drain_merges_a_high_order_block(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
@@ -326,9 +326,9 @@ static void ask(void *arg)
 }
 
 /*
- * The first drain cannot begin before all have asked, since the test holds the mutex of all
- * rounds; so there is one drain for those that asked before the thread woke, and one for all the
- * others.  One that sees what a drain freed, and comes too late for it, begins anew and asks again.
+ * The test holds the mutex of all rounds, so the first drain cannot begin before all waiters have
+ * asked. One drain serves the waiters that asked before the thread woke, and one all the others. A
+ * waiter that comes too late for the freed pages starts anew and asks again.
  */
 static void many_waiters_share_two_drains(struct ktest *t)
 {

@@ -98,7 +98,7 @@ static void give(
 	EXPECT_EQ(t, nr, 0);
 }
 
-/* @page may be NULL: there was no memory for it. */
+/* Make @page dirty; NULL, if there was no memory for it, is allowed. */
 static void dirty(struct page *page)
 {
 	if (page)
@@ -136,8 +136,8 @@ static struct request request;
 static unsigned load_turns;
 
 /*
- * For each dropped dirty page a new one is supplied, so each run has something to free: from the
- * moment when the request waits until it waits no more, or has waited for far too many runs.
+ * Supply a new page for each dropped dirty page, so each run has something to free. This begins
+ * when the request waits, and ends when it waits no more, or has waited for far too many runs.
  */
 static void bring_the_next(struct store *st, struct vm_object *object, u32 index)
 {
@@ -217,7 +217,7 @@ static void frees_in_other_zones_do_not_keep_a_request_waiting(struct ktest *t)
 }
 
 /*
- * In the zone only lent pages (@nr) are free, and only such a page could be dropped. A request that
+ * In the zone only @nr lent pages are free, and only a lent page could be dropped. A request that
  * is not for movable memory can use neither.
  */
 static void fail_beside_lent_pages(struct ktest *t, unsigned long nr)
@@ -294,8 +294,8 @@ static void lent_pages_do_not_hide_that_a_zone_is_low(struct ktest *t)
 /* ---- one predicate ---- */
 
 /*
- * For a request like @gfp, with @cma lent pages free and any number of others: where a run has
- * nothing left to do for it, it can be served.
+ * A request with @gfp can be served when a run has nothing left to do for it; with @cma lent pages
+ * free and any number of other free pages.
  */
 static void no_run_stops_too_early(
     struct ktest *t, const struct zone *real, gfp_t gfp, unsigned order, unsigned long cma)
@@ -358,9 +358,7 @@ static bool wait_for_a_run(struct vm_scene *s, u64 runs)
 	return YIELD_UNTIL(event(s, EV_RECLAIM_RUNS) > runs);
 }
 
-/*
- * Dirty pages of a pager that takes nothing, zone MOVABLE low, and a run that has found that out.
- */
+/* Dirty pages, a pager that takes none, zone MOVABLE low, and a run that has freed nothing. */
 static bool begin_futile(struct ktest *t, struct vm_scene *s, unsigned pages)
 {
 	unsigned i;

@@ -21,7 +21,7 @@ static void supply_all(struct ktest *t)
 		EXPECT_EQ(t, vm_object_supply(s.object, i, page_address(store.page[i])), 0);
 }
 
-/* PAGES pages of a pager's. */
+/* A scene of PAGES pages that have a pager. */
 static bool begin(struct ktest *t)
 {
 	if (!store_scene(t, &s, &store, PAGES))

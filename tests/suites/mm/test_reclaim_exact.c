@@ -213,7 +213,7 @@ static bool alloc_one(struct vm_scene *s, gfp_t gfp)
 	return pile_alloc(s->mem, &hoard, gfp, 0, 1) == 1;
 }
 
-/* Over several batches, and with what allocations drop themselves. */
+/* Over several batches, and including the pages that allocations drop themselves. */
 static void every_dropped_page_is_noted_once(struct ktest *t)
 {
 	struct vm_scene s;
@@ -281,7 +281,7 @@ static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Are all pages there?  Not without memory for them: then the scene ends. */
+/* Are all pages there?  False: there was no memory for them, and the scene has ended. */
 static bool all_there(struct ktest *t, struct vm_scene *s)
 {
 	bool all = vm_object_present(s->object) == PAGES;
@@ -302,8 +302,8 @@ static struct zone *begin_all_there(struct ktest *t, struct vm_scene *s)
 }
 
 /*
- * With more than half as many isolated as are left on the lists, it leaves the rest to the other
- * reclaimers.
+ * If more than half as many pages are isolated as are left on the lists, direct reclaim stops:
+ * other threads are reclaiming.
  */
 static void direct_reclaim_stops_at_half_the_pages_isolated(struct ktest *t)
 {
@@ -329,7 +329,7 @@ static void direct_reclaim_stops_at_half_the_pages_isolated(struct ktest *t)
 	end(t, &s);
 }
 
-/* Active pages age only where there are more of them than of the others. */
+/* Active pages age only if there are more of them than inactive ones. */
 static void active_pages_age_only_if_they_are_more(struct ktest *t)
 {
 	struct lru_scan scan = {.batch = 1};
@@ -449,7 +449,7 @@ static void batch_wakes_its_waiters(struct ktest *t)
 	end(t, &s);
 }
 
-/* One unmovable page of each pageblock is in use, and then freed. */
+/* In each pageblock one unmovable page is in use at first; later these pages are freed. */
 static void compaction_reports_the_requests_it_failed(struct ktest *t)
 {
 	const u64 mine = request_bit(GFP_KERNEL, MAX_ORDER), movable = request_bit(GFP_MOVABLE, 2);

@@ -27,7 +27,7 @@ static void end(struct ktest *t, struct vm_scene *s)
 	store_scene_unload(t, s, &store);
 }
 
-/* Read all pages, so that they are there, mapped and clean, and forget that they were touched. */
+/* Read all pages, so that they are present, mapped and clean, and forget that they were touched. */
 static void bring_in(struct ktest *t, struct vm_scene *s)
 {
 	u64 value;
@@ -98,7 +98,7 @@ static void dirty_pages_survive_byte_for_byte(struct ktest *t)
 			EXPECT_EQ(t, value, stamp(i, word, t->seed));
 		}
 	}
-	/* Only read since: they are as the pager has them. */
+	/* The pages were only read since, so the pager has their content. */
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 10);
 	EXPECT_EQ(t, store.cleans, 10);
 	end(t, &s);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_stress.c: all CPUs use twice as many pages of a pager's as there is memory, also
- * while pages are dropped, migrated, offlined, unmapped and destroyed.  No data is lost, and no
- * task is killed.
+ * test_reclaim_stress.c: all CPUs use an object with a pager that has twice as many pages as fit
+ * into memory, also while pages are dropped, migrated, offlined, unmapped and destroyed.  No data
+ * is lost, and no task is killed.
  */
 #include "tests/lib/pager_help.h"
 #include "tests/lib/wait_help.h"
@@ -72,7 +72,7 @@ static void touch_at_random(void *arg)
 	for (turn = 0; !load_acquire(&l->stop) && (!l->turns || turn < l->turns); turn++) {
 		touch_one(l, pick_page(&chance), &chance);
 		counter_add(&l->touches, 1u);
-		/* The turn of the next CPU, where one thread of the host runs all. */
+		/* Let the next CPU run, if one thread of the host runs all CPUs. */
 		if (turn % 64 == 0)
 			cpu_relax();
 	}
@@ -192,10 +192,7 @@ static void drop_at_random(void *arg)
 	}
 }
 
-/*
- * An object that is created and destroyed, and part of the common one mapped in a space of its
- * own.
- */
+/* Create and destroy an object; map a part of the shared object in a space of its own. */
 static void come_and_go(void *arg)
 {
 	struct load *l = arg;
@@ -247,7 +244,9 @@ static void move_some(struct memory *mem)
 
 	isolated.nr_lru = isolated.nr_movable = 0;
 	for (i = 0; i < PAGES && isolated.nr_lru < MIGRATE_BATCH; i++) {
-		/* By its number only: it may be free by now, or have another owner. */
+		/*
+		 * Isolate it by its pfn only: the page may be free by now, or have another owner.
+		 */
 		page = page_in(load.s.object, i);
 		if (page && isolate_page(mem, page_to_pfn_in(mem, page), &isolated))
 			continue;
@@ -255,7 +254,7 @@ static void move_some(struct memory *mem)
 	migrate_isolated(mem, &isolated, NULL, &stats);
 }
 
-/* Has each happened?  On a busy host the other CPUs may come late. */
+/* Has each operation happened? On a busy host the other CPUs may be late. */
 static bool each_has_happened(const struct memory *mem, unsigned ranges)
 {
 	return ranges && mm_event_sum(mem, EV_MIGRATE_OK) &&

@@ -29,7 +29,7 @@ static u64 pauses(const struct vm_scene *s)
 	return mm_event_sum(s->mem, EV_RMAP_PAUSES);
 }
 
-/* A page is found by its index: what else the object shows costs nothing. */
+/* A page is found by its index: mappings of other pages of the object cost nothing. */
 static void regions_of_other_pages_are_not_visited(struct ktest *t)
 {
 	struct vm_scene s;
@@ -49,7 +49,7 @@ static void regions_of_other_pages_are_not_visited(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* However many regions show a page, one hold of the lock visits so many and no more. */
+/* However many regions show a page, one hold of the lock visits only a limited number. */
 static void rmap_lock_hold_is_bounded(struct ktest *t)
 {
 	struct vm_scene s;
@@ -152,10 +152,7 @@ static void change_at_random(struct ktest *t, struct vm_scene *s, u64 *seed)
 	}
 }
 
-/*
- * Each entry of a slot is removed with it, whatever regions there have been, and no other entry
- * is.
- */
+/* Removing a slot removes each of its entries, whatever regions there were, and no other entry. */
 static void regions_are_found_however_they_were_cut(struct ktest *t)
 {
 	u64 seed = t->seed;

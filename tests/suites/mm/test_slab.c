@@ -116,7 +116,7 @@ static void freed_objects_are_used_again(struct ktest *t)
 	EXPECT(t, mm_event_sum(&kernel_memory, EV_SLAB_PAGES) - pages <= 8);
 }
 
-/* One free object is enough: the page is on its size's list again. */
+/* One free object is enough to put the page back on the list of its size. */
 static void a_full_page_comes_back_with_its_first_free_object(struct ktest *t)
 {
 	static void *objects[60]; /* of 1024 bytes: 3 a page */
@@ -308,7 +308,7 @@ static void check_and_free(struct exchange *x, struct parcel *p)
 	kfree(p);
 }
 
-/* Make objects, leave them in a slot, and free whatever was there: mostly another CPU's. */
+/* Put new objects into slots, and free the objects that were there: most are another CPU's. */
 static void pass_objects_on(void *arg)
 {
 	struct exchange *x = arg;

@@ -122,7 +122,7 @@ static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Not low: the thread brings nothing; a request limited by the reserve asks itself. */
+/* The zone is not low: the thread brings nothing; a request limited by the reserve asks. */
 static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
@@ -139,7 +139,7 @@ static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, BLOCK(ONLINE)), BLOCK(ONLINE));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
 	EXPECT_EQ(t, asked, 0);
-	/* A run brought it, not the wait that comes before a death. */
+	/* A run brought it, not the wait that comes before the OOM killer. */
 	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 0);
 	reclaim_stop(mem);
 	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
@@ -422,7 +422,7 @@ static void standby_memory_holds_its_own_descriptors(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* No memory for its descriptors: it cannot come online, and the request fails. */
+/* Standby memory without space for its descriptors cannot come online: the request fails. */
 static void standby_that_cannot_come_is_not_waited_for(struct ktest *t)
 {
 	struct memory *mem = without_descriptors(t);

@@ -7,7 +7,7 @@
 #include "tests/lib/wait_help.h"
 #include <quarry/string.h>
 
-/* Until the standby thread has served the ticket. */
+/* Wait until the standby thread has served the ticket. */
 static bool served(struct memory *mem, u64 ticket)
 {
 	return YIELD_UNTIL(load_acquire(&mem->standby.tickets.done) >= ticket);
@@ -32,7 +32,7 @@ static void watermarks_and_limits_follow_each_step(struct ktest *t)
 		EXPECT(t, zone->wmark[WMARK_LOW] >= low);
 		low = zone->wmark[WMARK_LOW];
 		memcpy(capacity, zone->pcp_capacity, sizeof(capacity));
-		/* They are as if all memory had been online from the start. */
+		/* The figures are as if all memory had been online from the start. */
 		zone_set_watermarks(zone);
 		set_limits(zone, 0);
 		EXPECT_EQ(t, zone->wmark[WMARK_LOW], low);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_to_movable.c: pages of a lower zone go to zone MOVABLE for a request that cannot use that.
+ * test_to_movable.c: pages of a lower zone are moved to zone MOVABLE for a request that cannot use
+ * MOVABLE.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/pager_help.h"
@@ -8,7 +9,7 @@
 
 #define PAGES 64u
 
-/* Anonymous pages have used up the memory of the kernel; then there is room in zone MOVABLE. */
+/* Anonymous pages have used up the kernel's memory; then zone MOVABLE has free memory. */
 static void pages_of_a_lower_zone_move_up(struct ktest *t)
 {
 	struct pile there = {0}, low = {0};

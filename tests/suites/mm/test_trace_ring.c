@@ -63,7 +63,7 @@ static void hot_paths_are_recorded_only_on_request(struct ktest *t)
 	EXPECT_EQ(t, hit[before + 1].rec.kind, TR_alloc);
 }
 
-/* Each of them, wherever the bulk had it from: the cache, or past it. */
+/* Each page is recorded, whether the bulk took it from the cache or not. */
 static void pages_of_a_bulk_are_recorded(struct ktest *t)
 {
 	static struct page *pages[2 * PCP_BATCH];

@@ -117,7 +117,7 @@ static void an_object_outlives_its_mapping(struct ktest *t)
 	EXPECT_EQ(t, vm_map(s.space, VM_BASE, 6, VM_RW, s.object, 0), 0);
 	expect_pages(t, 0, 6, 3);
 	soft_unload_space();
-	/* And its maker: the region holds it. */
+	/* The creator drops the object too: the region still holds it. */
 	vm_object_put(s.object);
 	s.object = NULL;
 	soft_load_space(s.space);
@@ -347,7 +347,7 @@ static void another_cpu_forgets_removed_pages(struct ktest *t)
 	change_under_a_neighbour(t, 8, 4, remove_half);
 }
 
-/* More than a shootdown names one by one: then all is forgotten. */
+/* More pages than a shootdown names one by one: each CPU flushes its whole TLB. */
 static void many_pages_are_flushed_as_a_whole(struct ktest *t)
 {
 	change_under_a_neighbour(t, 80, 40, unmap_half);
@@ -372,7 +372,7 @@ static void note_forgotten(phys_t root, uintptr_t va, bool all)
 	forgotten.pages++;
 }
 
-/* Each entry by its address, up to 32 of them; more are forgotten as a whole. */
+/* Up to 32 entries are flushed by address; for more, the whole TLB is. */
 static void tlb_entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
 {
 	void (*before)(phys_t, uintptr_t, bool);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_bad.c: what objects and spaces refuse, and that a refusal changes nothing; no memory at
- * every step of a fault; too many references.
+ * test_vm_bad.c: calls that objects and spaces refuse, and that a refusal changes nothing; memory
+ * that runs out at each step of a fault; too many references.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
@@ -166,7 +166,7 @@ static void unbacked_memory_has_no_objects(struct ktest *t)
 	EXPECT_EQ(t, vm_space_create(mem, &space), -EINVAL);
 }
 
-/* All memory is taken, and given back page by page. */
+/* All memory is taken, and then freed page by page. */
 static void out_of_memory_loses_nothing(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};

@@ -32,7 +32,7 @@ static void the_first_and_the_last_page_can_be_mapped(struct ktest *t)
 		EXPECT_EQ(t, pte_at(s.space, last) & PTE_WRITE, 0);
 		EXPECT_EQ(t, vm_unmap(s.space, VM_USER_START, all + 1), -EINVAL);
 		EXPECT_EQ(t, s.space->nr_regions, round ? 2 : 3);
-		/* The second time they go with the space. */
+		/* In the second round the mappings are destroyed with the space. */
 		if (round == 0)
 			EXPECT_EQ(t, vm_unmap(s.space, VM_USER_START, all), 0);
 	}
@@ -101,7 +101,7 @@ static void entries_allow_what_the_region_allows(struct ktest *t)
 	    (u64)page_to_pfn_in(s.mem, page_in(s.object, 1)) << PAGE_SHIFT | PTE_PRESENT | PTE_USER;
 	EXPECT_EQ(t, vm_fault(s.space, page_at(1) + 17, VM_READ), 0);
 	EXPECT_EQ(t, pte_at(s.space, page_at(1)), frame | PTE_WRITE | PTE_NX);
-	/* Removed rights are removed at once, added ones come with the next fault. */
+	/* Removed rights end at once; added rights come with the next fault. */
 	EXPECT_EQ(t, vm_protect(s.space, page_at(1), 1, VM_READ | VM_EXEC), 0);
 	EXPECT_EQ(t, pte_at(s.space, page_at(1)), frame | PTE_NX);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(1), VM_EXEC), 0);
@@ -396,8 +396,8 @@ static void space_is_listed_region_by_region(struct ktest *t)
 }
 
 /*
- * Regions that show one object are counted together, and with no others, in whatever order they
- * came.
+ * Regions that show one object are counted together, apart from other objects, in any order of
+ * mapping.
  */
 static void space_counts_each_object_apart(struct ktest *t)
 {
@@ -453,7 +453,7 @@ static void reference_is_taken_only_from_a_live_object(struct ktest *t)
 	EXPECT_EQ(t, object.refs, 2);
 }
 
-/* Whatever was in its memory before, a gathering begins with nothing, and ends with nothing. */
+/* A tlb_gather begins and ends empty, whatever its memory held before. */
 static void tlb_gather_starts_empty(struct ktest *t)
 {
 	struct tlb_gather g;

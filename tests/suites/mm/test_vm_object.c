@@ -212,11 +212,11 @@ static void pager_is_asked_for_missing_pages(struct ktest *t)
 	EXPECT_EQ(t, book.asked, 3);
 	EXPECT_EQ(t, soft_read(page_at(13), &value), 0);
 	EXPECT_EQ(t, book.asked, 3);
-	/* Taken back, it is requested anew. */
+	/* After it was removed, the page is requested anew. */
 	EXPECT_EQ(t, vm_object_remove(object, 3, 1), 0);
 	EXPECT_EQ(t, soft_read(page_at(13), &value), 0);
 	EXPECT_EQ(t, book.asked, 4);
-	/* Supplied, and mapped nowhere: it is shown without a request. */
+	/* A supplied page that is mapped nowhere is mapped without a request. */
 	EXPECT_EQ(t, vm_object_supply(object, 4, NULL), 0);
 	EXPECT_EQ(t, soft_read(page_at(14), &value), 0);
 	EXPECT_EQ(t, book.asked, 4);
