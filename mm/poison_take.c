@@ -73,8 +73,8 @@ static unsigned cut_around(struct zone *zone, pfn_t pfn, unsigned order) REQUIRE
 }
 
 /*
- * No CPU can allocate the page before it is flagged: we hold the zone lock from its removal until
- * it is retired.
+ * Nobody can have the page between "free" and "flagged": we hold the zone lock from its removal
+ * until it is retired.
  */
 void poison_take_free(struct zone *zone, pfn_t pfn)
 {

@@ -27,7 +27,7 @@ extern struct spinlock memories_lock; /* RANK_CPU_HOTPLUG, irqs off */
 /* Allocation flags.  The low three bits choose the first zone and the type, and index pcp.home. */
 typedef unsigned gfp_t;
 #define GFP_UNMOVABLE   0x00u
-#define GFP_MOVABLE     0x01u /* = MT_MOVABLE: its owner can move it, so zone MOVABLE may serve it */
+#define GFP_MOVABLE     0x01u /* = MT_MOVABLE: its owner can move it, so zone MOVABLE will do */
 #define GFP_RECLAIMABLE 0x02u /* = MT_RECLAIMABLE */
 #define GFP_TYPE_MASK   0x03u
 #define GFP_DMA32       0x04u /* below 4 GiB */
