@@ -15,7 +15,6 @@ import suites
 ROOMS = ("arch", "demo", "drivers", "include", "kernel", "labs", "mm", "tests")
 KINDS = (".c", ".h", ".mk")
 LOOK = 0.3  # seconds between two looks
-BUILDS = ["plain"]  # without ONLY=
 
 
 def times():
@@ -55,22 +54,28 @@ def concerned(paths, has):
     return sorted(set().union(*named)) if all(named) else []
 
 
-def programs_have(build, only):
+def builds_for(wanted):
+    """Without ONLY=: plain, or for a suite that it has not the first build that has it."""
+    have = [check.builds_of(test.split(".")[0]) for test in wanted] or [["plain"]]
+    return sorted({"plain" if "plain" in names else names[0] for names in have})
+
+
+def programs_have(build):
     """The suites of the programs that are there."""
-    programs = [os.path.join(build, f"host-{name}", "check") for name in only]
+    programs = [os.path.join(build, f"host-{name}", "check") for name in check.BUILDS]
     built = [check.all_suites(program) for program in programs if os.path.exists(program)]
     return set().union(*built)
 
 
 def watch(build, only, seed, wanted, fail_fast):
     """Until Ctrl-C."""
-    only, before, now = only or BUILDS, times(), wanted
+    before, now = times(), wanted
     while True:
         counts, start = check.Counts(), time.monotonic()
-        check.check_some(counts, build, only, seed, now, fail_fast)
+        check.check_some(counts, build, only or builds_for(now), seed, now, fail_fast)
         counts.close("hosted", start)
         print("waiting for a source to be saved; Ctrl-C ends this", flush=True)
         paths, before = saved(before)
         suites.suites.cache_clear()
-        now = wanted or concerned(paths, programs_have(build, only))
+        now = wanted or concerned(paths, programs_have(build))
         print(f"\nsaved: {' '.join(paths)}; suites: {' '.join(now) or 'all'}", flush=True)

@@ -264,6 +264,9 @@ def main():
     parser.add_argument("--build", help=argparse.SUPPRESS)
     parser.add_argument("files", nargs="*")
     args = parser.parse_args()
+    others = [path for path in args.files if not path.endswith((".c", ".h"))]
+    if others:
+        parser.error(f"not a C source: {' '.join(others)}")
     files = (
         args.files
         or subprocess.run(

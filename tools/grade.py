@@ -95,11 +95,14 @@ class Grade:
             grade_stage.stage(self.one, self.tree, to)
             self.tree = to
 
+    def only_test(self):
+        """(layer, test), if exactly one is chosen; else None twice."""
+        found = [(layer, name) for layer, names in self.tests().items() for name in names]
+        return found[0] if len(found) == 1 else (None, None)
+
     def is_plan(self):
         """One set of the explorer is chosen, and the words are a schedule's."""
-        found = [(layer, name) for layer, names in self.tests().items() for name in names]
-        one_set = len(found) == 1 and found[0][0] == "explorer"
-        return one_set and bool(PLAN.fullmatch(self.args.plan))
+        return self.only_test()[0] == "explorer" and bool(PLAN.fullmatch(self.args.plan))
 
     def name(self):
         """Of the submission, for its folder in the build directory."""

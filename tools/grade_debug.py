@@ -26,17 +26,11 @@ def command(made, layer, name, plan):
     return ["gdb", "-q", *stops, "-ex", "run", "--args", program, *words]
 
 
-def one_of(grade):
-    """(layer, test): exactly one is chosen."""
-    found = [(layer, name) for layer, names in grade.tests().items() for name in names]
-    if len(found) != 1 or found[0][0] not in STOPS:
-        sys.exit("GDB=1 takes one test: TEST=SUITE.TEST, or one set of the explorer: SET=NAME")
-    return found[0]
-
-
 def debug(grade):
     """Does not return."""
-    layer, name = one_of(grade)
+    layer, name = grade.only_test()
+    if layer not in STOPS:
+        sys.exit("GDB=1 takes one test: TEST=SUITE.TEST, or one set of the explorer: SET=NAME")
     if not shutil.which("gdb"):
         sys.exit("GDB=1 needs gdb")
     grade.label = grade.name()

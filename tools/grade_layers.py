@@ -163,7 +163,8 @@ class Layers:
             head = "what each role does:" if self.plan else "the shortest script that shows it:"
             result.details = [head, *script]
         elif not row["complete"] and not row["left_out"]:
-            result.verdict, result.why = "ERROR", "not all schedules were run"
+            why = f"{self.plan}: a preemption did not happen" if self.plan else ""
+            result.verdict, result.why = "ERROR", why or "not all schedules were run"
         return self.tell(result)
 
     # ---- contract tests ----

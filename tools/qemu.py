@@ -337,7 +337,8 @@ class Machine:
             )
             try:
                 if talk:
-                    with Qmp(path, proc, log) as qmp:
+                    guard = watchdog.Guard(proc.pid, self.timeout, lambda: size_of(log))
+                    with guard, Qmp(path, proc, log) as qmp:
                         talk(qmp)
                 dog = watchdog.Watchdog(proc.pid, self.timeout)
                 status, when = _wait(proc, log, start, dog, markers, enough)

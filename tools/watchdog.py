@@ -6,6 +6,8 @@ it hangs if it has used far more than any good run; or if for SILENCE seconds it
 anything nor used more than AWAKE seconds of a CPU: then it waits for what does not come.
 """
 import os
+import signal
+import threading
 import time
 
 SILENCE = 120.0  # seconds
@@ -65,3 +67,41 @@ class Watchdog:
         if time.monotonic() - self.since > self.silence:
             return f"it has neither said nor done anything for {self.silence:.0f} s"
         return ""
+
+
+class Guard(threading.Thread):
+    """Kills one process if it hangs, beside a program that waits for its words.
+
+    @size(): how much it has said.  Then why says why it was killed; "" otherwise.
+    """
+
+    def __init__(self, pid, limit, size):
+        super().__init__(daemon=True)
+        self.dog, self.size, self.why = Watchdog(pid, limit), size, ""
+        self.process = os.pidfd_open(pid)  # the number may be another's once it has ended
+        self.over = threading.Event()
+        self.start()
+
+    def run(self):
+        said = None
+        while not self.why and not self.over.wait(0.2):
+            last, said = said, self.size()
+            if said != last:
+                self.dog.heard()
+            self.why = self.dog.why()
+        if self.why:
+            try:
+                signal.pidfd_send_signal(self.process, signal.SIGKILL)
+            except ProcessLookupError:
+                self.why = ""
+
+    def close(self):
+        self.over.set()
+        self.join()
+        os.close(self.process)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()

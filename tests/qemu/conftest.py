@@ -118,7 +118,7 @@ def boot(name, threads):
 
     def run(
         cmdline=SMALL,
-        timeout=qemu.WATCHDOG,
+        timeout=qemu.LIMIT,
         markers=(),
         talk=None,
         tour="off",

@@ -7,6 +7,7 @@ import signal
 
 import pexpect
 import qemu
+import watchdog
 
 SOUND = "check: every invariant holds"
 MIB = 1 << 20
@@ -34,14 +35,17 @@ class Host:
         )
         self.log = open(qemu.log_path(name), "w", encoding="utf-8")
         self.child.logfile_read = self.log
+        self.guard = watchdog.Guard(
+            self.child.pid, machine.timeout, lambda: qemu.size_of(self.log.name)
+        )
         self.qmp = qemu.Qmp(self.path, self, qemu.log_path(name)).__enter__()
-        self.child.expect("quarry> ")
-        self.boot = self.child.before.replace("\r", "")
+        self.boot = self.until("quarry> ")
 
     def poll(self):
         return None if self.child.isalive() else self.child.exitstatus
 
     def close(self):
+        self.guard.close()
         self.qmp.__exit__()
         if not self.child.isalive() and self.child.signalstatus == signal.SIGSEGV:
             qemu.crashes.append(self.log.name)
@@ -52,12 +56,22 @@ class Host:
 
     def ask(self, line):
         self.child.sendline(line)
-        self.child.expect("quarry> ", timeout=LIMIT)
-        return self.child.before.replace("\r", "")
+        return self.until("quarry> ")
 
     def says(self, pattern):
         """Wait for a line that answers no command."""
-        self.child.expect(pattern, timeout=LIMIT)
+        self.until(pattern)
+
+    def until(self, pattern):
+        """Wait until the console says so; what it has said before that."""
+        try:
+            self.child.expect(pattern, timeout=LIMIT)
+        except pexpect.EOF:
+            raise AssertionError(
+                f"QEMU ended before {pattern!r}: {self.guard.why or 'by itself'}; console "
+                f"{self.log.name}:\n{self.child.before[-2000:]}"
+            ) from None
+        return self.child.before.replace("\r", "")
 
     def ost(self, slot, source, status):
         """The kernel tells the host how it went."""

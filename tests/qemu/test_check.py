@@ -249,6 +249,13 @@ def test_a_file_without_suites_concerns_all():
     assert check_watch.concerned(["mm/gone.c"], has) == []
 
 
+def test_what_is_saved_is_run_where_it_can_run():
+    """In plain, and a suite that plain has not in the first build that has it."""
+    assert check_watch.builds_for([]) == check_watch.builds_for(["free_map", "pcp.x"]) == ["plain"]
+    assert check_watch.builds_for(["silence_lock"]) == [check.builds_of("silence_lock")[0]]
+    assert "plain" not in check_watch.builds_for(["silence_lock"])
+
+
 def test_a_commit_is_formatted(tmp_path):
     """By the hook, which a part of a file that is not committed keeps from it."""
 

@@ -171,6 +171,8 @@ def test_a_failing_schedule_is_run_again(tmp_path):
     assert again.details[0] == "what each role does:" and len(again.details) > 5
     assert planned("reference", row.plan).verdict == "PASS"
     assert planned("reference", "AH").verdict == "ERROR"
+    never = planned("reference", "AB,60000:B")
+    assert (never.verdict, never.why) == ("ERROR", "AB,60000:B: a preemption did not happen")
 
 
 @pytest.mark.parametrize(

@@ -4,17 +4,13 @@ range of the SRAT.
 
 The DIMM is there from the start, and the kernel is told of it at the monitor's prompt.
 """
-import os
 import re
 
-import pexpect
 import pytest
-import qemu
+from slots import FIRST, SOUND
 
 UNALIGNED = "PFN and NR must be multiples of 512"
 PAGES = 1 << 8  # in a MiB
-SOUND = "check: every invariant holds"
-FIRST = 0x100000  # the first pfn that QEMU places DIMMs at, when RAM ends below 4 GiB
 
 
 def dimm(mib, number=0, node=0):
@@ -27,40 +23,13 @@ def dimm(mib, number=0, node=0):
 
 
 @pytest.fixture
-def prompt(name, threads):
-    """prompt(cmdline, **machine) -> ask(command) -> its output; the kernel runs until the test is
-    over."""
-    children = []
+def prompt(host):
+    """prompt(cmdline, **machine) -> ask(command) -> its output."""
 
-    def start(cmdline="selftest=none slots=off", mem=256, extra=(), **machine):
-        m = qemu.Machine(mem=mem, extra=list(extra), threads=threads, **machine)
-        command = m.command(name, cmdline + " tour=off", console="stdio,id=con,signal=off")
-        # Room for memory to come.
-        i = command.index("-m") + 1
-        command[i] += ",slots=4,maxmem=8G"
-        os.makedirs(os.path.dirname(qemu.log_path(name)), exist_ok=True)
-        child = pexpect.spawn(
-            command[0],
-            command[1:],
-            timeout=qemu.WATCHDOG,
-            encoding="utf-8",
-            codec_errors="replace",
-            echo=False,
-        )
-        children.append(child)
-        child.logfile_read = open(qemu.log_path(name), "w", encoding="utf-8")
-        child.expect("quarry> ")
+    def start(cmdline="selftest=none slots=off", mem=256, **machine):
+        return host(cmdline, mem=mem, room=8192 - mem, **machine).ask
 
-        def ask(line, limit=qemu.WATCHDOG):
-            child.sendline(line)
-            child.expect("quarry> ", timeout=limit)
-            return child.before.replace("\r", "")
-
-        return ask
-
-    yield start
-    for child in children:
-        child.close(force=True)
+    return start
 
 
 def managed(ask):

@@ -353,6 +353,19 @@ def test_a_program_that_waits_in_silence_hangs(started, monkeypatch):
     assert not dog.why()
 
 
+def test_a_program_that_hangs_is_ended(started):
+    """A test that waits for its words sees the end, and why."""
+    hung = started("while 1: pass")
+    with watchdog.Guard(hung.pid, 1.0, lambda: 0) as guard:
+        assert hung.wait(qemu.WATCHDOG) == -signal.SIGKILL
+        guard.join()
+        assert "of a CPU, of at most 1" in guard.why
+    well = started("import time; time.sleep(600)")
+    with watchdog.Guard(well.pid, 1.0, lambda: 0) as guard:
+        pass
+    assert well.poll() is None and not guard.why
+
+
 # ---- lanes ---------------------------------------------------------------------------------------
 
 

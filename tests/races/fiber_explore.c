@@ -252,14 +252,15 @@ static bool explore_plan(const struct explore_set *set, const struct explore_opt
 	}
 	explore_once(&rep.plan, &rep.outcome);
 	rep.failed_at = explore_failed(&rep.outcome);
-	rep.complete = true;
+	rep.complete = rep.outcome.cuts == rep.plan.nr;
 	moves.len = 0;
 	tell_moves(&moves, o->json ? LANE_JSON : LANE);
 	if (o->json)
 		print_json(set, o, &rep, &moves, 0);
 	else
-		printf("%s%s %s\n", moves.text, rep.outcome.what, rep.outcome.why);
-	return !rep.failed_at;
+		printf("%s%s %s%s\n", moves.text, rep.outcome.what, rep.outcome.why,
+		    rep.complete ? "" : " (a preemption of the plan did not happen)");
+	return !rep.failed_at && rep.complete;
 }
 
 static bool explore_set(const struct explore_set *set, const struct explore_options *o)
