@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * account.c: the number of each kind of thing that the kernel has allocated for each task.
+ * account.c: counts what the kernel has allocated for each task, by kind.
  *
  * Owns:       account_all; the numbers of every account.
  * Locks:      none: every number is changed by one atomic operation.
- * Invariants: a number is at least the sum of those of the accounts below it, save between two
- *             steps of a charge or a count, which go from the lowest account up.  A limit is passed
- *             by nobody, not even for a moment; two who meet right below it may both be refused.
+ * Invariants: an account's number is at least the sum of its children's numbers, except inside a
+ *             charge or a count, which adds to the child before its parent.  No charge exceeds a
+ *             limit, not even for a moment; two charges that meet right below it may both be
+ *             refused.
  * Tests:      account, short.
  */
 #include <quarry/mm.h>
@@ -33,7 +34,10 @@ static const char *const kind_names[NR_ACCOUNT_KINDS] = {
 static const char *const slab_names[NR_SLAB_COUNTS] = {"slab 16", "slab 32", "slab 64", "slab 128",
     "slab 256", "slab 512", "slab 1024", "slab 2048", "larger blocks"};
 
-/* The cost of one, in 32nds of a page: the structure itself and what always comes with it. */
+/*
+ * The cost of one of each kind, in 32nds of a page: its structure and all that always comes with
+ * it.
+ */
 static const u16 cost[NR_ACCOUNT_KINDS] = {
     [ACCOUNT_TASKS] = 96,    /* two pages of handles, the task and its space */
     [ACCOUNT_THREADS] = 160, /* four pages of stack, registers of the FPU */
@@ -45,11 +49,11 @@ static const u16 cost[NR_ACCOUNT_KINDS] = {
     [ACCOUNT_MESSAGES] = 8,
     [ACCOUNT_BUFFERS] = 34, /* the page, and the pager */
     [ACCOUNT_RECORDS] = 1,
-    [ACCOUNT_PAGES] = 0, /* account_content */
+    [ACCOUNT_PAGES] = 0, /* counted by account_content */
     [ACCOUNT_MOVABLE] = 0,
 };
 
-/* @account and those above it, up to @end, which is not included. */
+/* Undo a charge of @account and its ancestors, up to but without @end; NULL: of all of them. */
 static void uncharge(
     struct account *account, const struct account *end, enum account_kind kind, u64 nr)
 {
@@ -159,7 +163,7 @@ unsigned long account_content(const struct account *account, bool movable)
 	return (unsigned long)sum;
 }
 
-/* ---- all there is ---- */
+/* ---- totals ---- */
 
 void counts_read(struct counts *counts)
 {

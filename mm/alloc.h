@@ -10,18 +10,19 @@
 /* Try each zone that @gfp allows, nearest first (zonelist.c). */
 struct page *alloc_from_zonelist(struct memory *mem, gfp_t gfp, unsigned order);
 /*
- * Of an allocation that may sleep and found nothing: wait for reclaim, compaction, a drain, standby
- * memory or the OOM killer, until there is a page; NULL: none of them helps (alloc_wait.c).
+ * For an allocation that found no page and may sleep: wait for reclaim, compaction, a drain,
+ * standby memory or the OOM killer, until there is a page.  Returns NULL if none of them helps
+ * (alloc_wait.c).
  */
 struct page *alloc_wait(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
-/* Report and count a free of @page that cannot be; -EINVAL. */
+/* Report and count a free of @page that is wrong, for the reason @why; returns -EINVAL. */
 int bad_free(struct memory *mem, const struct page *page, unsigned order, const char *why);
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
-/* Zero a block, which is returned; outside any interrupt-off section. */
+/* Zero a block and return it.  Not called inside an interrupt-off section of the allocator. */
 struct page *zero_block(const struct memory *mem, struct page *page, unsigned order);
 /*
- * mem_put_page of @nr pages, at most PUT_MANY; those that it frees go to the buddy allocator of
- * their zone, past the caches, in as few holds of its lock as they have zones side by side.  Any
+ * mem_put_page of @nr pages, at most PUT_MANY.  Those that it frees go past the caches to the buddy
+ * allocator, several in one hold of the zone lock where neighbours in @pages are of one zone.  Any
  * context.
  */
 #define PUT_MANY 16u

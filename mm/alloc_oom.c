@@ -5,12 +5,12 @@
  * Owns:       mem->oom.
  * Locks:      mem->oom.lock, a mutex, around each decision; nothing is held while a victim is
  *             waited for.
- * Invariants: one victim at a time: while it is exiting no other is chosen.  Each has a number:
- *             only who waits for it gives it up, and its end is no other's.  Nobody is chosen
- *             unless, since the allocation last began anew, no victim has gone, reclaim has freed
- *             nothing and a complete drain has been made; nor before one more search under the
- *             lock, for pages that others have freed meanwhile.  Nor from a table that lacks a task
- *             which has given its memory back since then: the request looks for that first
+ * Invariants: one victim at a time: while it is exiting no other is chosen.  Each victim has a
+ *             number.  Only a thread that waits for this number may clear it after the time limit,
+ *             and the end of one victim never counts as that of another.  A victim is chosen only
+ *             if one more search under the lock finds no page and if, since the allocation last
+ *             started over, no victim has exited, reclaim has freed nothing, and all caches were
+ *             drained.  Nor is one chosen if a task has released its memory since then
  *             (memory_oom_outdated).
  * Tests:      oom, oom_exact, silence_oom, oom_tasks, held, standby.
  */
@@ -22,26 +22,26 @@
 #include <quarry/sched_point.h>
 
 /*
- * How long a victim has.  After that it is taken to wait for a thread that needs memory itself, and
- * another victim is chosen.
+ * The time that a victim has to exit.  After that it is assumed to wait for a thread that itself
+ * needs memory, and another victim is chosen.
  */
 u64 oom_wait_ns = 20000000000ULL;
 
 /*
- * How long no other is chosen after one has ended: a migrator, or reclaim, may have a reference
- * to an object of its; the pages in that come back when it is dropped.
+ * For this long after a victim has exited no other is chosen: a migrator or reclaim may still have
+ * a reference to one of its objects, whose pages are freed with the last reference.
  */
 #define GRACE_NS 200000000ULL
 
 /*
- * An allocation begins anew so often because others leave: what they give back may be of no use to
- * it.
+ * The most times that an allocation starts over because other tasks have released memory: it may be
+ * unable to use that memory.
  */
 #define MAX_OTHERS   7
 #define HOWEVER_MANY (~0ULL)
 
-/* Of victims, of all memories. */
-static u32 numbers; /* a */
+/* The last number given to a victim, of any memory. */
+static u32 numbers; /* atomic */
 
 void memory_set_oom(struct memory *mem,
     bool (*kill)(struct memory *mem, gfp_t gfp, unsigned order, void *arg), void *arg)
@@ -52,7 +52,7 @@ void memory_set_oom(struct memory *mem,
 	mutex_unlock(&mem->oom.lock);
 }
 
-/* One that was given up does not end the wait for another. */
+/* A victim that has timed out does not end the wait for a later one. */
 void memory_oom_gone(struct memory *mem, u32 victim)
 {
 	WRITE_ONCE(mem->oom.gone_at, arch_clock_ns());
@@ -67,8 +67,8 @@ void memory_oom_left(struct memory *mem)
 }
 
 /*
- * The decision is for a request whose drain, or whose last search, has missed what one gave back.
- * Under the lock.
+ * Has a task released its memory since the request last started over?  The request's drain, or its
+ * last search, may have missed that memory.  Under the lock.
  */
 static bool begins_anew(const struct oom_state *oom)
 {
@@ -87,8 +87,8 @@ void oom_begin(struct request *q)
 }
 
 /*
- * Would the end of a task help?  Not a request that is particular about where its memory lies; nor
- * a large block if there are pages enough, only not side by side.
+ * Would the end of a task help?  Not if the request may fail early, or accepts only one node or low
+ * memory; nor if it needs a larger block and there are enough pages, only not side by side.
  */
 static bool death_helps(const struct request *q)
 {
@@ -107,7 +107,7 @@ static bool death_helps(const struct request *q)
 	return true;
 }
 
-/* Under the lock.  TRY_NEXT: a victim is exiting, or has ended. */
+/* Choose a victim and end it.  Under the lock.  TRY_NEXT: a victim is exiting, or has exited. */
 static enum outcome oom_choose(struct request *q)
 {
 	struct oom_state *oom = &q->mem->oom;
@@ -115,7 +115,7 @@ static enum outcome oom_choose(struct request *q)
 	KASSERT(mutex_is_held(&oom->lock));
 	sched_point("oom.choose");
 	oom->asked = q->others < MAX_OTHERS ? q->left : HOWEVER_MANY;
-	/* Before the call: the victim may be gone when it returns. */
+	/* Set before the call: the victim may have exited when the call returns. */
 	WRITE_ONCE(oom->going, atomic_add(&numbers, 1u) % ~0u + 1);
 	if (oom->kill && oom->kill(q->mem, q->gfp, q->order, oom->arg)) {
 		MM_EVENT(q->mem, OOM_KILLS);
@@ -130,7 +130,7 @@ static enum outcome oom_choose(struct request *q)
 	return TRY_NO_MORE;
 }
 
-/* The victim that is waited for or, until another may be chosen, nobody, 0; and how long. */
+/* The victim to wait for, and the time limit.  Victim 0: wait until another one may be chosen. */
 struct victim_wait {
 	const struct oom_state *oom;
 	u32 victim;
@@ -144,7 +144,7 @@ static bool other_victim(const void *arg)
 	return load_acquire(&p->oom->going) != p->victim;
 }
 
-/* Under the lock.  TRY_NEXT: wait as @p says. */
+/* Search once more, then decide.  Under the lock.  TRY_NEXT: wait as @p says. */
 static enum outcome decide(struct request *q, struct victim_wait *p)
 {
 	struct oom_state *oom = &q->mem->oom;
@@ -155,7 +155,7 @@ static enum outcome decide(struct request *q, struct victim_wait *p)
 	if (q->page)
 		return GOT_IT;
 	*p = (struct victim_wait){.oom = oom, .ns = GRACE_NS - MIN(since, GRACE_NS)};
-	/* In this order: a victim that ends in between is counted. */
+	/* Read before `gone': a victim that exits in between is counted there. */
 	p->victim = load_acquire(&oom->going);
 	if (READ_ONCE(oom->gone) != q->gone)
 		return TRY_ANEW;
@@ -184,7 +184,7 @@ enum outcome oom_alloc(struct request *q)
 	then = request_wait(q, &oom->wq, other_victim, &p, p.ns);
 	if (then != TRY_ANEW)
 		request_renew(q);
-	/* It is stuck: only who waits for this one gives it up, and of those one. */
+	/* The victim is stuck: of the threads that wait for it, one clears its number. */
 	if (then == TRY_NO_MORE && p.victim && atomic_cas(&oom->going, p.victim, 0u)) {
 		MM_EVENT(q->mem, OOM_STUCK);
 		wake_up(&oom->wq);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * alloc_wait.c: what an allocation that found nothing, and may sleep, waits for.
+ * alloc_wait.c: the waits of an allocation that found no page and may sleep.
  *
  * Owns:       the order in which remedies are tried.
  * Locks:      none; it holds none while it waits.
- * Invariants: an allocation never makes a cross-call: what takes one is asked of the reclaim
- *             thread.  A thread that has been chosen to die, or is a reclaim thread, waits for
- *             nothing: it has the reserve.
+ * Invariants: an allocation never makes a cross-call: the reclaim thread does the work that needs
+ *             one.  A reclaim thread, or a thread of an OOM victim, never waits: it may use the
+ *             reserve.
  * Tests:      waits, silence_oom, play_alloc, reclaim, compact, oom.
  */
 #include "mm/alloc.h"
@@ -14,11 +14,14 @@
 #include "mm/request.h"
 #include "mm/zone.h"
 
-/* In this order; the last one ends it. */
+/* In the order in which they are tried; the last one never returns TRY_NEXT. */
 static enum outcome (*const remedies[])(struct request *q) = {reclaim_compact_first, reclaim_direct,
     reclaim_compact, reclaim_drain, reclaim_standby, oom_alloc};
 
-/* After each remedy, whatever it says: others may have freed what it needs meanwhile. */
+/*
+ * Search for a page after each remedy, whatever it returns: other threads may have freed one
+ * meanwhile.
+ */
 static enum outcome look(struct request *q, enum outcome then)
 {
 	gfp_t all = 0;

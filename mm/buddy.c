@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buddy.c: free blocks: taking one, splitting it, and merging what comes back.
+ * buddy.c: free blocks: taking one, splitting it, and merging freed blocks.
  *
- * Each pageblock has a buddy allocator of its own (free_map.h); this chooses the pageblock, and
- * keeps the counts.  A zone lists the pageblocks that have something free,
- * by type and by the order of the largest free block in them.  A request is served from the list of
- * the smallest order that suffices: so pageblocks that are mostly free are left alone, and become
- * wholly free.
+ * Each pageblock has a buddy allocator of its own (free_map.h); this file chooses the pageblock,
+ * and keeps the counts.  A zone lists the pageblocks with free pages by type and by the order of
+ * their largest free block.  A request takes from the list of the smallest order that suffices.  So
+ * mostly free pageblocks are left alone, and become wholly free.
  *
- * Owns:       zone->blocks, .have, .nr_free; of a pageblock nr_free, map, and its list; pages that
- *             are free.
+ * Owns:       zone->blocks, .have, .nr_free; a pageblock's nr_free, map and list; free pages.
  * Locks:      the zone lock throughout.
- * Invariants: the words of free pages are 0: what is free is said by the pageblock's tree alone;
- *             no two free buddies stay unmerged; no block crosses a pageblock; a pageblock with
- *             free pages is on the list of its type and its largest free block or, isolated, on
- *             none.
+ * Invariants: the words of free pages are 0: only the tree of their pageblock shows that they are
+ *             free; no two free buddies stay unmerged; no block crosses a pageblock's border; a
+ *             pageblock with free pages is on the list of its type and of its largest free block's
+ *             order or, if isolated, on none.
  * Checked by: check_memory().  Tests: buddy, free_map, check.
  */
 #include "mm/buddy_inline.h"
@@ -63,7 +61,7 @@ static always_inline void link_block(struct zone *zone, pfn_t block, unsigned or
 	tree->list = (u8)(order + 1);
 }
 
-/* Onto the list of @largest, from the one that it is on, if any; below 0: onto none. */
+/* Move a pageblock from its list, if any, to that of order @largest; below 0: to none. */
 static noinline void move_block(struct zone *zone, pfn_t block, int largest) REQUIRES_ZONE(zone)
 {
 	if (tree_of(zone->mem, block)->list)
@@ -72,7 +70,7 @@ static noinline void move_block(struct zone *zone, pfn_t block, int largest) REQ
 		link_block(zone, block, (unsigned)largest);
 }
 
-/* A pageblock moves only when its largest free block is of another order than before. */
+/* A pageblock changes its list only when the order of its largest free block has changed. */
 static always_inline void relist(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
 {
 	const struct pageblock_tree *tree = tree_of(zone->mem, pfn);
@@ -88,7 +86,7 @@ void buddy_relist(struct zone *zone, pfn_t pfn)
 	relist(zone, pfn);
 }
 
-/* So many pages more, or fewer, that @zone can allocate. */
+/* Add @nr, which may be negative, to the free pages that @zone can allocate. */
 static void count_in_zone(struct zone *zone, const struct pageblock *pb, long nr)
     REQUIRES_ZONE(zone)
 {
@@ -97,14 +95,14 @@ static void count_in_zone(struct zone *zone, const struct pageblock *pb, long nr
 		WRITE_ONCE(zone->nr_free_cma, zone->nr_free_cma + (unsigned long)nr);
 }
 
-/* A user will write to the pageblock: what the host was told of it is no longer true. */
+/* The host was told that the pageblock is wholly free; that is no longer true. */
 static always_inline void forget_report(struct pageblock *pb) REQUIRES(zone_class)
 {
 	if (unlikely(pb->bits & PB_REPORTED))
 		WRITE_ONCE(pb->bits, pb->bits & (u8)~PB_REPORTED);
 }
 
-/* The pageblock's type and isolate bit may have changed since the caller read them. */
+/* Reads the type and isolate bit, which may have changed since the caller read them. */
 static always_inline void map_changed(struct zone *zone, pfn_t pfn, long nr, bool taken)
     REQUIRES_ZONE(zone)
 {
@@ -127,8 +125,8 @@ void buddy_map_changed(struct zone *zone, pfn_t pfn, long nr)
 }
 
 /*
- * A whole pageblock, which is not isolated, becomes one free block; or it is one, and is taken.
- * Nothing splits or merges: its list is that of the largest order, or none.
+ * A whole pageblock, which is not isolated, becomes one free block; whole_goes takes that block.
+ * Nothing splits or merges: the pageblock is on the list of the largest order, or on none.
  */
 static always_inline void whole_comes(struct zone *zone, struct pageblock *pb, pfn_t block)
     REQUIRES_ZONE(zone)
@@ -249,7 +247,7 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 	tree = tree_of(zone->mem, block);
 	at = free_map_take(&tree->map, order, &have);
 	if (unlikely(at == FREE_MAP_NONE)) {
-		/* The list is right, and the function is a lab's that is still to be written. */
+		/* The block exists: in a lab free_map_take may be still to be written. */
 		KASSERT(free_map_fitting(&tree->map, order) >= 0);
 		return PFN_NONE;
 	}
@@ -258,7 +256,7 @@ pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type)
 	CHECKED_ASSERT(pb->nr_free < PAGEBLOCK_PAGES);
 	forget_report(pb);
 	count_in_zone(zone, pb, -(long)nr);
-	/* Out of a smaller one than its largest: that is still there. */
+	/* If a smaller block was split, the largest is still there. */
 	if (have + 1 == tree->list)
 		relist(zone, block);
 	return block + (pfn_t)at;

@@ -10,17 +10,17 @@
 
 /* ---- pageblocks (pageblock.c) ---- */
 
-/* All RANK_ZONE held.  Each recomputes the stack numbers. */
+/* All but pageblock_init under the zone lock.  Each keeps the stack numbers right. */
 void pageblock_set_isolated(struct zone *zone, pfn_t pfn, bool on) REQUIRES_ZONE(zone);
 void pageblock_set_state(struct zone *zone, pfn_t pfn, enum pageblock_state state)
     REQUIRES_ZONE(zone);
-/* To OFFLINE, from isolated and wholly free. */
+/* Change an isolated pageblock, all pages of which are free or retired, to OFFLINE. */
 void pageblock_set_offline(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
-/* To HOLE, from OFFLINE; its broken pages no longer count. */
+/* Change an OFFLINE pageblock to HOLE; its broken pages are no longer counted. */
 void pageblock_set_hole(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
-/* Note that it went offline with its node, until it is online again. */
+/* Note that the pageblock went offline with its node; coming online clears the note. */
 void pageblock_set_evacuated(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
-/* The host knows that it is wholly free. */
+/* Note that the host was told that the pageblock is wholly free. */
 void pageblock_set_reported(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /* Change the type; the pageblock moves to the list of the new one. */
 void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type) REQUIRES_ZONE(zone);
@@ -28,19 +28,19 @@ void pageblock_change_type(struct zone *zone, pfn_t pfn, enum migratetype type) 
 void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migratetype type);
 
 /*
- * Walk the heads of the pageblock at @pfn, under the zone lock: there heads and orders do not
- * change, since only the buddy makes and unmakes heads; caching, allocating and freeing a block
- * changes neither its head nor its order.
+ * Walk the heads of the pageblock at @block, each as @pfn, under the zone lock.  Heads and orders
+ * do not change there: only the buddy allocator makes and unmakes heads, and the caches change
+ * neither a head nor its order.
  */
 #define for_each_head(mem, pfn, block)                                                             \
 	for ((pfn) = (block); (pfn) < (block) + PAGEBLOCK_PAGES;                                   \
 	     (pfn) += 1UL << word_order(block_word((mem), (pfn))))
 
 /*
- * Is every page of a pageblock free?  Without the lock: while it is isolated nothing is allocated
- * from it, so the answer yes stays true.  Retired pages are not counted in: two counts that are
- * read without the lock need not belong together.  Where there are some, the answer is no, and a
- * caller that must know checks under the lock.
+ * Is every page of a pageblock free?  Without the lock; of an isolated pageblock the answer yes
+ * stays true, since nothing is allocated from it.  The answer is no if it has retired pages: their
+ * count and that of free pages, read without the lock, need not fit together.  A caller that must
+ * know checks under the lock.
  */
 static inline bool pageblock_all_free(const struct pageblock *pb)
 {
@@ -48,8 +48,8 @@ static inline bool pageblock_all_free(const struct pageblock *pb)
 }
 
 /*
- * @pfn or, if its pageblock is wholly free, the start of the next one that is not; @end or more:
- * there is none below @end.  Without the lock the answer is a hint.
+ * The first page from @pfn on whose pageblock is not wholly free; @end or more: there is none below
+ * @end.  Without the lock the answer is a hint.
  */
 static inline pfn_t not_all_free(const struct memory *mem, pfn_t pfn, pfn_t end)
 {
@@ -67,54 +67,51 @@ static inline pfn_t not_all_free(const struct memory *mem, pfn_t pfn, pfn_t end)
 /* ---- free blocks (buddy.c, fallback.c, buddy_range.c), all under the zone lock ---- */
 
 /*
- * Note that the block at @pfn is free, or is no longer: in its pageblock, and in the zone's count
- * if that is not isolated.  Nothing merges, and no word changes.
+ * Add a free block to the tree of its pageblock, or delete it there; the zone's count changes too,
+ * unless the pageblock is isolated.  Nothing merges, and no word changes.
  */
 void buddy_list_add(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
 void buddy_list_del(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
 /*
- * Take the pageblock at @pfn off its list and out of the zone's counts; the second puts it back,
- * unless it is isolated.
+ * buddy_block_leaves takes the pageblock at @pfn off its list and out of the zone's counts;
+ * buddy_block_comes puts it back, unless it is isolated.
  */
 void buddy_block_leaves(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 void buddy_block_comes(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
-/*
- * All of the pageblock at @block, which has just come ONLINE with nothing free, is one free block.
- */
+/* Make the pageblock at @block, which has just come ONLINE with nothing free, one free block. */
 void buddy_block_online(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
 /*
- * Put back a block that the caller owns, whose head still has its old word, which becomes 0, and
- * merge it.  The type and isolate bit of the pageblock are read here, under the lock, and nowhere
- * earlier.
+ * Free a block that the caller owns, and merge it.  Its head still has its old word, which becomes
+ * 0.  The type and isolate bit of the pageblock are read here, under the lock, and not earlier.
  */
 void buddy_free(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
-/* Take a block of exactly @order, of which all words are 0; PFN_NONE if the type has none. */
+/* Take a block of exactly @order; all its words are 0.  PFN_NONE: the type has none. */
 pfn_t buddy_alloc(struct zone *zone, unsigned order, enum migratetype type) REQUIRES_ZONE(zone);
-/* The same from other types, stealing pageblocks where that is allowed. */
+/* The same from pageblocks of other types, which it steals where that is allowed. */
 pfn_t buddy_alloc_fallback(struct zone *zone, unsigned order, enum migratetype type)
     REQUIRES_ZONE(zone);
 /*
- * A batch, in one hold of the lock.  Take up to @max blocks of @order and @type, as buddy_alloc
- * does; but as many as it can give out of one pageblock, then out of the next.  Their words become
- * @word, their heads go into @out, the lowest of those side by side last, for a stack that gives
- * them out from its end.  Returns how many.
+ * Take up to @max blocks of @order and @type in one hold of the lock: all that one pageblock can
+ * give, then from the next one.  Their words become @word, and their heads go into @out.  Of blocks
+ * side by side the lowest comes last, because a stack gives out its last block first.  Returns how
+ * many.
  */
 unsigned buddy_take_batch(struct zone *zone, unsigned order, enum migratetype type, u32 word,
     struct page **out, unsigned max) REQUIRES_ZONE(zone);
 /*
- * Put back @nr blocks of @order that the caller owns, whose words are all @word, as buddy_free.
- * Those that follow each other in @pages and are of one word of a tree go back together.
+ * Free @nr blocks of @order that the caller owns, whose words are all @word, as buddy_free.  Blocks
+ * that follow each other in @pages and belong to one word of a tree are freed together.
  */
 void buddy_give_batch(struct zone *zone, struct page **pages, unsigned nr, unsigned order, u32 word)
     REQUIRES_ZONE(zone);
-/* Take that very block out of the free one that it lies in.  Returns @pfn. */
+/* Take the block at @pfn out of the free block that contains it.  Returns @pfn. */
 pfn_t buddy_take(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
-/* Is there a block of @order or larger that a request of @type, a cached one, can take? */
+/* Is there a free block of @order or larger for a request of @type, which is a cached type? */
 bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type) REQUIRES_ZONE(zone);
 
 /*
- * Take the pages [start, end), which lie in one pageblock and are all free, as order 0; what their
- * blocks have beyond stays free (buddy_range.c).
+ * Allocate the pages [start, end), all free and in one pageblock, as blocks of order 0; the rest of
+ * their free blocks stays free (buddy_range.c).
  */
 void buddy_take_range(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE(zone);
 /* Free the pages [@start, @end) of one pageblock of @zone, which are RESERVED (buddy_range.c). */
@@ -122,30 +119,26 @@ void zone_free_reserved(struct zone *zone, pfn_t start, pfn_t end) REQUIRES_ZONE
 
 /* ---- broken pages and free blocks (poison_take.c), all under the zone lock ---- */
 
-/*
- * Take the page at @pfn out of the free block that it lies in: flagged, retired and out of
- * everybody's reach when this returns.
- */
+/* Take the page at @pfn out of the free block that contains it, flag it and retire it. */
 void poison_take_free(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /*
- * Flag a page of the block with its head at @head, which is in use: it is retired when it is freed.
+ * Flag the page at @pfn, in the block in use with its head at @head; the free of the block retires
+ * it.
  */
 void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn) REQUIRES_ZONE(zone);
-/*
- * Free a block, as buddy_free, of which pages are flagged: those are retired, the others are free.
- */
+/* Free a block with flagged pages: these are retired, the others become free as by buddy_free. */
 void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone);
 /* Make a retired page free again (unpoison). */
 void poison_give_back(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 /*
- * Change the words of a wholly free or retired pageblock to their offline form (0 except poison
- * flags); poison_unpack_block reverses it.
+ * Change the words of a pageblock whose pages are all free or retired to their offline form (0
+ * except poison flags); poison_unpack_block reverses it.
  */
 void poison_pack_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
 void poison_unpack_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
-/* Flag all pages of a pageblock that is offline, and counts them already. */
+/* Flag all pages of an offline pageblock that already counts all of them as broken. */
 void poison_flag_block(struct zone *zone, pfn_t block) REQUIRES_ZONE(zone);
-/* The first flagged page of [start, end), which lies in one pageblock; PFN_NONE. */
+/* The first flagged page of [start, end), which lies in one pageblock; PFN_NONE: none. */
 pfn_t poison_first(const struct memory *mem, pfn_t start, pfn_t end);
 
 #endif

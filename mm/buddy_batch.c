@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buddy_batch.c: many blocks taken from the buddy, and given back, in one hold of the lock, with
- * their records.
+ * buddy_batch.c: taking many blocks from the buddy allocator, or freeing them, in one hold of the
+ * lock, with their trace records.
  *
- * Owns:       nothing of its own: what buddy.c owns.
+ * Owns:       nothing of its own; it changes what buddy.c owns.
  * Locks:      the zone lock throughout.
  * Invariants: those of buddy.c, at the end of each function.
  * Tests:      buddy_batch, pcp, pcp_exact.
@@ -14,11 +14,11 @@
 #include <quarry/trace_ring.h>
 
 /*
- * The records of one batch: this CPU's ring, the place of the next record, and the time that all of
- * them get.
+ * The trace records of one batch: this CPU's ring, the number of the next record, and the time that
+ * all of them get.
  */
 struct batch_records {
-	struct trace_ring *ring; /* NULL: there is none yet */
+	struct trace_ring *ring; /* NULL: nothing is recorded */
 	u64 next, now;
 };
 
@@ -47,13 +47,19 @@ static always_inline void record_run(
 		trace_put(r->ring, r->next++, r->now, kind, pfn, order, (u16)blocks);
 }
 
-/* Blocks of @order, those of @bits of a word whose first is at @pfn: one record for each run. */
+/*
+ * Record blocks of @order: bit n of @bits is the block n places behind the one at @pfn.  Each run
+ * of neighbours gets one record.
+ */
 static always_inline void record_bits(
     struct batch_records *r, enum trace_kind kind, pfn_t pfn, unsigned order, u64 bits)
 {
 	while (bits) {
 		unsigned at = lowest_bit(bits);
-		/* The carry goes through the lowest run, and out of the word if it ends there. */
+		/*
+		 * The carry passes the lowest run, and leaves the word if the run ends at its last
+		 * bit.
+		 */
 		u64 carried = bits + (bits & -bits);
 		unsigned end = carried ? lowest_bit(carried) : 64;
 
@@ -62,7 +68,7 @@ static always_inline void record_bits(
 	}
 }
 
-/* The rest of a free block, pages [@at, @end) of its pageblock, stays free, in pieces. */
+/* Pages [@at, @end) of a pageblock, the rest of a block just taken, stay free as smaller blocks. */
 static void keep_rest(struct free_map *map, unsigned at, unsigned end)
 {
 	unsigned order;
@@ -73,7 +79,10 @@ static void keep_rest(struct free_map *map, unsigned at, unsigned end)
 	}
 }
 
-/* From the pageblock at @block, which has at least one; the smallest free blocks are used first. */
+/*
+ * Take up to @max blocks from the pageblock at @block, which has at least one; the smallest free
+ * blocks are used first.
+ */
 static always_inline unsigned take_from(struct zone *zone, pfn_t block, unsigned order, u32 word,
     struct page **out, unsigned max, struct batch_records *records) REQUIRES_ZONE(zone)
 {
@@ -116,7 +125,7 @@ static always_inline unsigned take_from(struct zone *zone, pfn_t block, unsigned
 	return nr;
 }
 
-/* The same; for order 0 the order is a constant. */
+/* take_from, out of line; for order 0 the order is a constant. */
 static noinline unsigned take_from_any(struct zone *zone, pfn_t block, unsigned order, u32 word,
     struct page **out, unsigned max, struct batch_records *records) REQUIRES_ZONE(zone)
 {
@@ -150,16 +159,16 @@ unsigned buddy_take_batch(struct zone *zone, unsigned order, enum migratetype ty
 	return got;
 }
 
-/* The pages of one word of a tree, or all of a pageblock; in bytes of descriptors. */
+/* The size of the descriptors, in bytes, of the pages of one word of a tree, or of a pageblock. */
 static always_inline size_t window_of(unsigned order)
 {
 	return MIN(64UL << order, PAGEBLOCK_PAGES) * sizeof(struct page);
 }
 
 /*
- * The first blocks of @pages, which end at @end, that are all of one word of a tree, of which @low
- * is the first page: those in the @bytes of descriptors behind it.  They go back together.  Returns
- * where the others begin.
+ * Free together the first blocks of @pages, which end at @end, that belong to one word of a tree.
+ * @low is the first page of that word, and @bytes the size of the descriptors of its pages.
+ * Returns the place of the first block behind them.
  */
 static always_inline struct page **give_word(struct zone *zone, struct page **pages,
     struct page **end, struct page *low, size_t bytes, unsigned order, u32 word,
@@ -192,7 +201,7 @@ static always_inline struct page **give_word(struct zone *zone, struct page **pa
 	return at;
 }
 
-/* The same, each apart from the loop over a batch, which so keeps its registers. */
+/* give_word, out of line: so the loop over a batch keeps its variables in registers. */
 static noinline struct page **give_word_any(struct zone *zone, struct page **pages,
     struct page **end, struct page *low, size_t bytes, unsigned order, u32 word,
     struct batch_records *records, unsigned *more) REQUIRES_ZONE(zone)
@@ -207,7 +216,7 @@ static noinline struct page **give_word_order0(struct zone *zone, struct page **
 	return give_word(zone, pages, end, low, window_of(0), 0, word, records, more);
 }
 
-/* A block that shares its word of the tree with no neighbour in the batch. */
+/* Free one block; no neighbour in the batch shares its word of the tree. */
 static always_inline unsigned give_one(struct zone *zone, const struct memory *mem,
     struct page *page, unsigned order, u32 word, struct batch_records *records) REQUIRES_ZONE(zone)
 {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buddy_inline.h: one block becomes free, for buddy.c, which frees one, and buddy_batch.c, which
- * frees many.
+ * buddy_inline.h: counts and lists after a free, for buddy.c, which frees one block, and for
+ * buddy_batch.c, which frees many.
  *
  * Locks:      the zone lock throughout.
- * Invariants: those of buddy.c, after both steps.
+ * Invariants: those of buddy.c, once a block is in its tree and counted.
  * Tests:      buddy, buddy_batch.
  */
 #ifndef QUARRY_MM_BUDDY_INLINE_H
@@ -15,18 +15,19 @@
 #include "mm/free_map.h"
 
 /*
- * The tree of the pageblock at @pfn has changed by @nr pages: counts, list.  Its type and its
- * isolate bit are read here, under the lock, and nowhere earlier.
+ * Update counts and list after the tree of the pageblock at @pfn has changed by @nr pages.  Its
+ * type and isolate bit are read here, under the lock, and not earlier.
  */
 void buddy_map_changed(struct zone *zone, pfn_t pfn, long nr) REQUIRES_ZONE(zone);
-/* Put the pageblock, which is not isolated, on the list of its largest free block. */
+/* Put the pageblock, which is not isolated, on the list of its largest free block's order. */
 void buddy_relist(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 
 /*
- * @nr pages more are in the tree of the pageblock at @pfn, of blocks of @order, in one of order
- * @whole and smaller ones.  Merging never uses up a largest block without making a larger one: so
- * the pageblock moves only if @whole is larger than all it had.  Of an isolated one, which is on no
- * list, anything is.  Returns how many pages more the zone has.
+ * Count @nr pages that blocks of @order have added to the tree of the pageblock at @pfn; @whole is
+ * the largest order that they merged to.  A merge uses up a largest block only to make a larger
+ * one, so the pageblock changes its list only if @whole exceeds its largest order before.  An
+ * isolated one has list 0, so it always takes that branch.  Returns the number of pages to add to
+ * the zone's count.
  */
 static always_inline unsigned buddy_gave(struct zone *zone, struct pageblock *pb,
     const struct pageblock_tree *tree, pfn_t pfn, unsigned order, unsigned whole, unsigned nr)

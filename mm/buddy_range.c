@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * buddy_range.c: given pages out of free blocks, and into them: for contiguous ranges, and for boot
- * memory.
+ * buddy_range.c: takes given pages out of free blocks, for contiguous ranges, and frees given
+ * reserved ones, for boot memory.
  *
- * Owns:       nothing of its own: what buddy.c owns, and RESERVED pages that are given to it.
+ * Owns:       nothing of its own; it changes what buddy.c owns, and RESERVED pages that it frees.
  * Locks:      the zone lock throughout.
- * Invariants: those of buddy.c, at the end of each function; no page outside the given range
- *             changes hands.
+ * Invariants: those of buddy.c, at the end of each function; no page outside the given range is
+ *             allocated or freed.
  * Tests:      contig, buddy, init, init_exact, standby_exact.
  */
 #include "mm/buddy.h"
@@ -14,8 +14,8 @@
 #include "mm/page_assert.h"
 
 /*
- * Cut the block at @pfn, which is noted nowhere: what lies in [start, end) is allocated page by
- * page, the rest is free.
+ * Cut the block at @pfn, which is in no tree: its pages in [start, end) are allocated one by one,
+ * the rest becomes free.
  */
 static void take_pages(struct zone *zone, pfn_t pfn, unsigned order, pfn_t start, pfn_t end)
     REQUIRES_ZONE(zone)

@@ -4,32 +4,36 @@
  * recounted (check_zone.c, check_vm.c).
  *
  * Owns:       nothing; it never repairs.
- * Locks:      cpu_hotplug shared and pcp_ctl, so that no round is under way; then it holds every
- *             CPU in a cross-call, interrupts off, where nobody is inside a zone lock or a cache.
- * Invariants: while anything is recounted every CPU is here.
+ * Locks:      cpu_hotplug shared and pcp_ctl, so that no drain round is under way.  Then every CPU
+ *             is held in a cross-call, interrupts off: none of them has a zone lock or changes a
+ *             cache.
+ * Invariants: while anything is recounted every online CPU is in stopped().
  * Tests:      check_stop and silence_check look at the stop.
  */
 #include "mm/check.h"
 #include "mm/drain.h"
 #include "mm/entry.h"
 
-/* How long a CPU waits for all to stop; if one does not, all continue and try again. */
+/*
+ * How long the checking CPU waits for the others to stop; if one does not, all continue and try
+ * again.
+ */
 #define ARRIVE_NS 1000000000ULL
 
 struct check {
 	struct memory *mem;
 	struct mm_violation *v;
-	bool pending; /* an isolation is between its bits and its round */
-	/* The stop: who waits for whom. */
+	bool pending; /* an isolation has set bits, and its drain round has not ended */
+	/* The stop: the CPU that checks, and the number of CPUs that must stop. */
 	unsigned cpu, want;
-	unsigned arrived; /* a */
-	unsigned release; /* a */
-	bool missed;      /* not all came */
+	unsigned arrived; /* atomic */
+	unsigned release; /* atomic */
+	bool missed;      /* not all CPUs stopped */
 };
 
 /*
- * As good as the locks: with all CPUs in stopped() nobody is inside a zone lock, which is held with
- * interrupts off, and check_memory holds pcp_ctl.
+ * As good as the locks, for their analysis: with all CPUs in stopped() none has a zone lock, which
+ * is held with interrupts off; and check_memory holds pcp_ctl.
  */
 static void all_stopped(void) ASSERT_HELD(zone_class, pcp_ctl_class)
 {
@@ -40,15 +44,15 @@ static void check_zones(struct check *c) WHILE_STOPPED
 	unsigned i;
 
 	for (i = 0; i < c->mem->nr_nodes * NR_ZONE_KINDS; i++)
-		/* one without a span has nothing */
+		/* a zone without a span has nothing to check */
 		if (!check_zone(c->mem, &c->mem->zones[i], c->pending, c->v))
 			return;
 }
 
 /*
- * Every CPU comes here, interrupts off; one of them checks while the others wait.  The wait has a
- * limit: a CPU that never arrives is found by the sender of this call, which waits for the answers
- * with interrupts on.
+ * Every CPU runs this, interrupts off; one of them checks while the others wait.  The wait has a
+ * limit: a CPU that never arrives is reported by the sender of the cross-call, which waits for the
+ * answers with interrupts on.
  */
 static void stopped(void *arg)
 {
@@ -95,7 +99,7 @@ int check_memory(struct memory *mem, struct mm_violation *v)
 	rounds_lock(mem);
 	for (cpu = 0; cpu < nr_cpus; cpu++)
 		c.want += cpumask_test(cpu_online_mask, cpu);
-	/* Any CPU may look: none can go now. */
+	/* Any CPU may check: none can go offline now. */
 	c.cpu = arch_cpu_id();
 	do {
 		c.arrived = c.release = 0;

@@ -11,18 +11,20 @@
 #define WHILE_STOPPED REQUIRES(zone_class, pcp_ctl_class)
 
 /*
- * Pageblocks, pages, lists and caches of @zone; false: *@v says what is wrong.  @pending: an
- * isolation is between its bits and its round, so pages of isolated pageblocks may be cached.
+ * Check pageblocks, pages, lists and caches of @zone; false: *@v describes the damage.  @pending:
+ * an isolation has set bits, and its drain round has not ended, so pages of isolated pageblocks may
+ * be cached.
  */
 bool check_zone(
     struct memory *mem, struct zone *zone, bool pending, struct mm_violation *v) WHILE_STOPPED;
 
 /*
- * The zone's lists, which must hold @pages pages together; reclaim may have taken at most @taken.
+ * Check the zone's reclaim lists: together they hold @pages pages, and reclaim has taken at most
+ * @taken.  False: *@v describes the damage.
  */
 bool check_lru(struct memory *mem, const struct zone *zone, unsigned long pages,
     unsigned long taken, struct mm_violation *v);
-/* Slots, tables and waiters. */
+/* Check tickets, slots, regions, page tables and waiters. */
 void check_vm(struct memory *mem, struct mm_violation *v);
 
 #endif

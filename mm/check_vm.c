@@ -2,12 +2,13 @@
 /*
  * check_vm.c: the part of check_memory that recounts objects, spaces and reclaim lists.
  *
- * Owns:       page->spare of objects' pages, during the check: the entries found so far.
+ * Owns:       page->spare of objects' pages, during the check: the number of page-table entries
+ *             found so far.
  * Locks:      none: every CPU is stopped, interrupts off.  But the locks of spaces and objects are
- *             taken with interrupts on, so a CPU may have been stopped while it changed an
- *             object: one whose lock is held, or whose regions are being walked, is left out.  All
- *             that is compared here changes under the lock of one object, so the others are as they
- *             should be.
+ *             held with interrupts on, so a CPU may have been stopped while it changed an object.
+ *             So an object is left out if its lock is held or its regions are being walked.  All
+ *             data compared here changes under the lock of one object, so the other objects are
+ *             consistent.
  * Invariants: those it checks are listed in docs/mm/check.md.
  * Tests:      check_vm, check_vm_order, check_borders.
  */
@@ -20,7 +21,7 @@
 struct vm_check {
 	struct memory *mem;
 	struct mm_violation *v;
-	bool exact; /* no unmapping holds references until its shootdown is over */
+	bool exact; /* no unmapping still holds references for its TLB shootdown */
 };
 
 #define CHECK(c, cond, text, at, found, should)                                                    \
@@ -111,7 +112,7 @@ bool check_lru(struct memory *mem, const struct zone *zone, unsigned long pages,
 	return true;
 }
 
-/* ---- what was asked of the reclaim threads ---- */
+/* ---- tickets of the reclaim threads ---- */
 
 static bool check_tickets(
     struct vm_check *c, const struct ticket_queue *queue, const char *what, unsigned node)
@@ -138,7 +139,10 @@ static bool check_reclaim(struct vm_check *c)
 
 /* ---- slots ---- */
 
-/* Call fn for each filled slot of an object; a page of slots that is not there is passed over. */
+/*
+ * Call @fn for each filled slot of an object, and count these in *@nr; missing tables of slots are
+ * skipped.
+ */
 static bool for_each_slot(struct vm_check *c, struct vm_object *object,
     bool (*fn)(struct vm_check *c, struct vm_object *object, u32 index, u64 slot), u32 *nr)
 {
@@ -158,7 +162,7 @@ static bool for_each_slot(struct vm_check *c, struct vm_object *object,
 	return true;
 }
 
-/* The page that a slot names exists; its entries are not counted yet. */
+/* Check that a slot's page exists, and reset the number of its entries. */
 static bool check_slot(struct vm_check *c, struct vm_object *object, u32 index, u64 slot)
 {
 	struct page *page = slot_page(slot);
@@ -178,7 +182,7 @@ static bool check_slot(struct vm_check *c, struct vm_object *object, u32 index, 
 	return true;
 }
 
-/* All its entries have been counted. */
+/* Check the counts of a slot's page, after all its entries have been counted. */
 static bool check_counts(struct vm_check *c, struct vm_object *object, u32 index, u64 slot)
 {
 	const struct page *page = slot_page(slot);
@@ -237,7 +241,7 @@ static bool check_regions(struct vm_check *c)
 
 /* ---- tables ---- */
 
-/* The region that contains @va, and the content of the slot behind it. */
+/* Check an entry against the region that contains @va, and against the region's slot. */
 static bool check_place(struct vm_check *c, struct vm_space *space, uintptr_t va, u64 pte)
 {
 	const struct vm_region *r = region_find(space, va);
@@ -278,8 +282,8 @@ static bool check_entry(struct vm_check *c, u64 pte)
 }
 
 /*
- * While regions are being changed, or all of them go with the space, there may be entries that no
- * region shows any more, and that are about to be cleared.
+ * Entries are compared with regions only if no region is being changed and the space is not being
+ * freed: otherwise entries of a removed region may still be there.
  */
 static bool check_space(struct vm_check *c, struct vm_space *space)
 {
@@ -314,7 +318,7 @@ void check_vm(struct memory *mem, struct mm_violation *v)
 
 	if (!check_reclaim(&c))
 		return;
-	/* A CPU was stopped while it changed the lists. */
+	/* If a CPU was stopped while it changed the lists, they cannot be walked. */
 	if (READ_ONCE(mem->vm.lock.locked) || !check_objects(&c, check_slot) || !check_regions(&c))
 		return;
 	LIST_FOREACH(space, &mem->vm.spaces, link) {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * check_zone.c: the part of check_memory that recounts a zone: its pageblocks and their pages, the
- * lists of these, and what the caches hold of it.
+ * check_zone.c: the part of check_memory that recounts a zone: its pageblocks, their pages and
+ * lists, and the cached pages.
  *
  * Owns:       nothing; it never repairs.
- * Locks:      none: every CPU is stopped, interrupts off, where nobody is inside a zone lock or a
- *             cache, and pcp_ctl is held, so that no round is under way.
+ * Locks:      none: every CPU is stopped, interrupts off, and none has a zone lock or changes a
+ *             cache; pcp_ctl is held, so no drain round is under way.
  * Invariants: those it checks are listed, with their names, in docs/mm/check.md.
  * Tests:      held; check, check_bounds, check_borders and check_order plant corruptions and expect
  *             each to be named.
@@ -21,15 +21,15 @@ struct zone_check {
 	struct memory *mem;
 	struct zone *zone;
 	struct mm_violation *v;
-	bool pending; /* an isolation is between its bits and its round */
+	bool pending; /* an isolation has set bits, and its drain round has not ended */
 	unsigned long listed[NR_MIGRATETYPES][NR_ORDERS]; /* pageblocks that must be listed */
-	unsigned long free, free_cma;                     /* pages in them */
-	/* pageblocks; pages; pages; blocks' pages */
+	unsigned long free, free_cma;                     /* free pages in them */
+	/* isolated in pageblocks, the others in pages */
 	unsigned long isolated, present, reserved, cached;
 	unsigned long lru;    /* pages that must be on reclaim lists */
 	unsigned long taken;  /* pages in state ISO_MIG */
 	unsigned long doomed; /* flagged pages in use */
-	u64 cached_set;       /* sum of set_hash over cached heads, less slots */
+	u64 cached_set;       /* sum of set_hash over cached heads, less that over slots */
 };
 
 static bool bad(
@@ -47,9 +47,9 @@ static bool bad(
 	} while (0)
 
 /*
- * A set of pfns is compared with another by the sums of this: equal counts and sums, but a page
- * twice in one of them and another missing, would need two hashes that differ by as much as two
- * others.
+ * Two sets of pfns are compared by their sizes and by the sums of this hash.  A page that one set
+ * has twice, in place of another page, changes the sum.  A second such pair cancels that only if
+ * its two hashes differ by just as much.
  */
 static u64 set_hash(pfn_t pfn)
 {
@@ -60,7 +60,7 @@ static u64 set_hash(pfn_t pfn)
 
 static bool check_in_use(struct zone_check *c, pfn_t pfn, const struct page *page, u32 word)
 {
-	/* Its migrator has taken all references while it copies. */
+	/* While its migrator copies it, a page has no references. */
 	bool frozen = word_state(word) == PG_ISO_MIG && word & PAGE_LOCKED;
 	unsigned ref = word_ref(word);
 
@@ -72,7 +72,7 @@ static bool check_in_use(struct zone_check *c, pfn_t pfn, const struct page *pag
 	return true;
 }
 
-/* What a head's word and its fields may be, by state. */
+/* Check the word and the fields of a head, by its state. */
 static bool check_head(struct zone_check *c, pfn_t pfn, const struct page *page, u32 word)
 {
 	unsigned order = word_order(word), ref = word_ref(word);
@@ -118,7 +118,10 @@ static bool check_head(struct zone_check *c, pfn_t pfn, const struct page *page,
 	return bad(c, "I-B3 state of a head", pfn, word_state(word), PG_ALLOC);
 }
 
-/* Tails of the block at @pfn; says in *@flagged how many have the poison flag. */
+/*
+ * Check the tails of the block at @pfn; *@flagged is the number of its pages, with the head, that
+ * have the poison flag.
+ */
 static bool check_tails(struct zone_check *c, pfn_t pfn, u32 word, unsigned *flagged)
 {
 	const struct page *page = pfn_to_page_in(c->mem, pfn),
@@ -138,7 +141,7 @@ static bool check_tails(struct zone_check *c, pfn_t pfn, u32 word, unsigned *fla
 	return true;
 }
 
-/* Which of its pages are flagged, and does its head say so? */
+/* Check the number of flagged pages of a block against its state and the word of its head. */
 static bool check_flags(struct zone_check *c, pfn_t pfn, u32 word, unsigned flagged)
 {
 	enum page_state state = word_state(word);
@@ -151,7 +154,7 @@ static bool check_flags(struct zone_check *c, pfn_t pfn, u32 word, unsigned flag
 	return true;
 }
 
-/* A free block: none of its pages says anything. */
+/* Check a free block: words, pins and mappings of all its pages are 0. */
 static bool check_free(struct zone_check *c, pfn_t pfn, unsigned order)
 {
 	const struct page *page = pfn_to_page_in(c->mem, pfn), *end = page + (1UL << order);
@@ -170,7 +173,7 @@ static bool check_free(struct zone_check *c, pfn_t pfn, unsigned order)
 	return true;
 }
 
-/* A block that is not free, and what it adds to the counts. */
+/* Check a block that is not free, and add it to the counts. */
 static bool check_used(struct zone_check *c, pfn_t pfn, unsigned long *retired)
 {
 	const struct page *page = pfn_to_page_in(c->mem, pfn);
@@ -183,9 +186,8 @@ static bool check_used(struct zone_check *c, pfn_t pfn, unsigned long *retired)
 }
 
 /*
- * Walk one ONLINE pageblock: the free blocks of its tree and those in use tile it, and the free
- * ones are as many as it counts.  No block crosses its border: none is larger, and each is aligned
- * to its order.
+ * Walk one ONLINE pageblock: its free blocks and those in use tile it, and its counts are right.
+ * No block crosses its border: none is larger than a pageblock, and each is aligned to its order.
  */
 static bool check_block(struct zone_check *c, pfn_t block) WHILE_STOPPED
 {
@@ -233,9 +235,8 @@ static bool check_block(struct zone_check *c, pfn_t block) WHILE_STOPPED
 }
 
 /*
- * In an OFFLINE pageblock the words say only which pages are broken, and not even that if the
- * pageblock counts none.  Standby memory has no words: its pageblocks count all pages as broken, or
- * none.
+ * In an OFFLINE pageblock the words show only which pages are broken; if it counts none, they mean
+ * nothing.  Standby memory has no words: its pageblocks count all pages as broken, or none.
  */
 static bool check_offline(struct zone_check *c, pfn_t block) WHILE_STOPPED
 {
@@ -245,7 +246,7 @@ static bool check_offline(struct zone_check *c, pfn_t block) WHILE_STOPPED
 	pfn_t pfn;
 
 	CHECK(c, pb->nr_free == 0, "I-O2 free pages offline", block, pb->nr_free, 0);
-	/* The tree of standby memory says nothing. */
+	/* The tree of standby memory has no meaning. */
 	if (!block_stands_by(c->zone, block)) {
 		CHECK(c, tree->list == 0, "I-O2 listed offline", block, tree->list, 0);
 		CHECK(c, !tree->map.counts && free_map_ok(&tree->map), "I-O2 free blocks offline",
@@ -264,7 +265,7 @@ static bool check_offline(struct zone_check *c, pfn_t block) WHILE_STOPPED
 	return true;
 }
 
-/* Stack numbers follow from zone, type, bit and state. */
+/* Check the stack numbers, which follow from zone, type, isolate bit and state. */
 static bool check_stacks(struct zone_check *c, pfn_t block) WHILE_STOPPED
 {
 	const struct pageblock *pb = pageblock_of(c->mem, block);
@@ -282,7 +283,10 @@ static bool check_stacks(struct zone_check *c, pfn_t block) WHILE_STOPPED
 	return true;
 }
 
-/* The zone that the pageblock says it belongs to looks at it, if its span has it. */
+/*
+ * Does the span of the zone that the pageblock names contain it?  Then it is checked with that
+ * zone.
+ */
 static bool in_other_span(const struct zone_check *c, pfn_t block)
 {
 	unsigned id = pageblock_of(c->mem, block)->zone;
@@ -330,7 +334,10 @@ static bool check_blocks(struct zone_check *c) WHILE_STOPPED
 	return true;
 }
 
-/* One list of pageblocks: of this zone and type, not isolated, and of this largest order. */
+/*
+ * Check one list: its pageblocks are of this zone and type, not isolated, and the largest free
+ * block of each is of this order.
+ */
 static bool check_list(struct zone_check *c, unsigned type, unsigned order) WHILE_STOPPED
 {
 	unsigned long nr = 0, want = c->listed[type][order];

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * claim.c: ranges of pageblocks that an operation works on, and the lock that sets of pageblocks
- * change under.
+ * claim.c: ranges of pageblocks that operations have claimed, and mem->hotplug, the lock for
+ * changes to sets of pageblocks.
  *
  * Owns:       mem->hotplug, and the list of claims.
- * Locks:      mem->hotplug for the list; each hold is measured.
- * Invariants: no two claims share a pageblock; a claimed range is changed by nobody but its
- *             claimer.
+ * Locks:      mem->hotplug for the list; the time of each hold is measured.
+ * Invariants: no two claims share a pageblock; only the operation that has claimed a range changes
+ *             it.
  * Tests:      offline_race, offline_plan, offline_steps, held.
  */
 #include "mm/claim.h"
@@ -37,7 +37,7 @@ void hotplug_unlock(struct memory *mem) NO_LOCK_ANALYSIS
 	mutex_unlock(&mem->hotplug);
 }
 
-/* Pages that claimed ranges will take out of @zone.  Under hotplug. */
+/* Pages of @zone in claimed ranges that are going offline.  Under hotplug. */
 static unsigned long zone_claimed(const struct zone *zone) REQUIRES(mem_hotplug_class)
 {
 	const struct range_claim *c;

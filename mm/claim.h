@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * claim.h: ranges that an operation works on, and the locks of memory that comes and goes
- * (claim.c).
+ * claim.h: ranges that operations have claimed, and the locks for adding, removing, onlining and
+ * offlining memory (claim.c).
  */
 #ifndef QUARRY_MM_CLAIM_H
 #define QUARRY_MM_CLAIM_H
@@ -9,15 +9,18 @@
 #include <quarry/mm.h>
 
 /*
- * Claims, commits and limits of caches: claim.c, which measures each hold.  Context: thread, may
- * sleep.
+ * The lock for claims, commits and limits of caches; claim.c measures each hold.  Context: thread,
+ * may sleep.
  */
 void hotplug_lock(struct memory *mem) ACQUIRE(mem_hotplug_class);
 void hotplug_unlock(struct memory *mem) RELEASE(mem_hotplug_class);
-/* For threads for which the holder of the lock may wait. */
+/* For a thread that the holder of the lock may be waiting for. */
 bool hotplug_trylock(struct memory *mem) TRY_ACQUIRE(true, mem_hotplug_class);
 
-/* One broken page at a time, and no memory is removed meanwhile.  Context: thread, may sleep. */
+/*
+ * The lock for handling one broken page at a time; no memory is removed meanwhile.  Context:
+ * thread, may sleep.
+ */
 static inline void poison_lock(struct memory *mem) ACQUIRE(poison_class) NO_LOCK_ANALYSIS
 {
 	mutex_lock(&mem->poison);
@@ -29,18 +32,18 @@ static inline void poison_unlock(struct memory *mem) RELEASE(poison_class) NO_LO
 	mutex_unlock(&mem->poison);
 }
 
-/* Does an operation under way work on part of the range? */
+/* Has an operation claimed part of the range? */
 bool range_claimed(const struct memory *mem, struct pfn_range range) REQUIRES(mem_hotplug_class);
 /*
- * From here until range_unclaim the range is the caller's.  0; -EBUSY an operation works on part of
- * it.
+ * Claim the range for the caller, until range_unclaim.  Returns 0; -EBUSY part of it is claimed
+ * already.  Context: thread, may sleep.
  */
 int range_claim(struct memory *mem, struct range_claim *claim)
     must_check EXCLUDES(mem_hotplug_class);
 void range_unclaim(struct memory *mem, struct range_claim *claim) EXCLUDES(mem_hotplug_class);
-/* zone_set_limits for the memory that remains once all claimed ranges have left. */
+/* zone_set_limits for the memory that remains once all claimed ranges going offline are offline. */
 void zone_reset_limits(struct zone *zone) REQUIRES(mem_hotplug_class);
-/* Pageblocks of the range in @state. */
+/* The number of pageblocks of the range in @state. */
 unsigned long range_count(
     const struct memory *mem, struct pfn_range range, enum pageblock_state state);
 

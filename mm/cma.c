@@ -4,11 +4,12 @@
  * memory.
  *
  * Owns:       struct cma, and the pages of its users.
- * Locks:      cma->lock, a mutex outer to all others of mm/: two allocations that isolated the same
- *             pageblock would refuse each other.
- * Invariants: every pageblock of an area is of type CMA, until it is removed: what comes to its
- *             place is other memory, in zone MOVABLE, whose types do not change.  Pages that a user
- *             has keep their pageblock online.  A bit of used is set while a user has the page.
+ * Locks:      cma->lock, a mutex taken before all others of mm/: without it two allocations that
+ *             isolate the same pageblock would refuse each other.
+ * Invariants: every pageblock of an area is of type CMA until it is removed.  Memory added in its
+ *             place is not part of the area: it is in zone MOVABLE, whose types do not change.
+ *             Pages of a user keep their pageblock online.  A bit of used is set while a user has
+ *             the page.
  * Tests:      cma, cma_hotplug, cma_exact, held.
  */
 #include "mm/buddy.h"
@@ -16,9 +17,7 @@
 #include "mm/range.h"
 #include <quarry/contig.h>
 
-/*
- * Places that are tried for an area that may lie anywhere; each try ends by itself within seconds.
- */
+/* The most places tried for an area that may lie anywhere; each try ends within seconds. */
 #define PLACES 16
 
 static bool is_used(const struct cma *cma, unsigned long at)
@@ -42,14 +41,14 @@ static void mark_used(struct cma *cma, unsigned long at, unsigned long nr, bool 
 	WRITE_ONCE(cma->nr_used, used ? cma->nr_used + nr : cma->nr_used - nr);
 }
 
-/* An unlocked read: can it serve?  alloc_contig_range checks again. */
+/* An unlocked read: is the pageblock the area's, and online?  alloc_contig_range checks again. */
 static bool block_serves(const struct cma *cma, pfn_t pfn)
 {
 	return zone_owns_block(cma->zone, pfn) &&
 	    pageblock_state(pageblock_of(cma->mem, pfn)) == PB_ONLINE;
 }
 
-/* The type of all pageblocks of the area. */
+/* Set the type of all pageblocks of the area. */
 static void cma_set_types(struct cma *cma, enum migratetype type)
 {
 	struct zone *zone = cma->zone;
@@ -58,7 +57,7 @@ static void cma_set_types(struct cma *cma, enum migratetype type)
 	for (pfn = cma->start; pfn < cma->end; pfn += PAGEBLOCK_PAGES) {
 		irqflags_t flags = zone_lock_irqsave(zone);
 
-		/* Still the area's?  It is removed under this lock. */
+		/* A pageblock that was removed is skipped; removal takes this lock. */
 		if (zone_owns_block(zone, pfn))
 			pageblock_change_type(zone, pfn, type);
 		zone_unlock_irqrestore(zone, flags);
@@ -86,7 +85,7 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
 		cma->used = NULL;
 		return err;
 	}
-	/* Its pages are ours, so its pageblocks stay where they are. */
+	/* The area's pages are allocated now, so its pageblocks stay in their zone. */
 	cma->zone = zone_of(mem, start);
 	cma_set_types(cma, MT_CMA);
 	free_contig_range(mem, start, nr);
@@ -103,7 +102,7 @@ static bool block_may_join(const struct zone *zone, pfn_t pfn)
 	    (pageblock_type(pb) == MT_MOVABLE || pageblock_all_free(pb));
 }
 
-/* Free pages that the kernel's own memory can come from, CMA left out.  A hint. */
+/* Free pages that kernel allocations can use: not those in zone MOVABLE or of type CMA.  A hint. */
 static unsigned long kernel_free(struct memory *mem)
 {
 	unsigned long nr = 0;
@@ -124,8 +123,8 @@ static unsigned long kernel_free(struct memory *mem)
 }
 
 /*
- * From the top of the zone: boot memory lies low.  At most *@tries places.  @err: how the places
- * before ended, which stays if there is none here.
+ * Try at most *@tries places, from the top of the zone down: boot memory lies low.  Returns the
+ * result of the last try, or @err if there is no place to try.
  */
 static int create_in_zone(struct cma *cma, const char *name, struct zone *zone, unsigned long nr,
     unsigned *tries, int err)
@@ -178,8 +177,8 @@ int cma_destroy(struct cma *cma)
 }
 
 /*
- * The first run of @nr pages that are online and no user's, from @from on, aligned; the area's
- * size: there is none.
+ * Find the first run of @nr pages, from @from on and aligned to 2^@align, that are online and no
+ * user's.  Returns its place in the area, or the area's size if there is none.
  */
 static unsigned long find_run(
     const struct cma *cma, unsigned long from, unsigned long nr, unsigned align)
@@ -198,7 +197,7 @@ static unsigned long find_run(
 	return size;
 }
 
-/* Where to try next, when a run at @at failed: behind the blocker. */
+/* The place to try after a run at @at has failed: behind the blocker. */
 static unsigned long behind(
     const struct cma *cma, unsigned long at, unsigned long nr, const struct mm_fail *fail)
 {
@@ -225,7 +224,7 @@ static int alloc_run(struct cma *cma, unsigned long nr, unsigned align, pfn_t *o
 			mark_used(cma, at, nr, true);
 			*out = pfn;
 		}
-		/* Offline since the check: a blocker, too. */
+		/* A pageblock has gone offline since the check: a blocker, too. */
 		if (err == -EINVAL)
 			err = -EBUSY;
 		if (err != -EBUSY)

@@ -1,25 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * compact.c: compaction: movable pages out of the way, so that free pages join to larger blocks.
+ * compact.c: compaction: moves movable pages so that free pages merge into larger blocks.
  *
- * Owns:       free blocks it has captured to move pages to, state ALLOC, until they are used or
- *             given back.
+ * Owns:       captured free blocks, state ALLOC, until pages are moved to them or they are freed
+ *             again.
  * Locks:      the zone lock for each scan and each capture; migration takes its own.  None while it
  *             waits.
- * Invariants: a page only ever moves to a higher pageblock, and out of a window move no more pages
- *             than lie in one: so any number of compactions end, whatever others put into a window
- *             meanwhile.  No page moves to or from a pageblock that was isolated when its move
- *             began; one that is isolated after that finds the page as it finds any other, and its
- *             evacuation moves it on.  A capture leaves the zone its min watermark.  It moves
- *             mapped pages, which takes shootdowns, so it never runs in an allocation: the reclaim
- *             thread does it for those that wait (reclaim.c), or an administrator's thread.
- *             Standby memory is passed over in one step.
+ * Invariants: a page only moves to a higher pageblock, and a window is left after as many moves as
+ *             it has pages.  So every compaction ends, whatever other threads put into a window
+ *             meanwhile.  No page moves to or from a pageblock that was isolated when the move
+ *             began; if it is isolated later, its evacuation moves the page on.  A capture leaves
+ *             the zone its min watermark.  Moving mapped pages takes shootdowns, so compaction
+ *             never runs in an allocation: the reclaim thread runs it for waiters (reclaim.c), or
+ *             an administrator's thread does.  Standby memory is skipped in one step.
  * Tests:      compact, compact_exact, compact_bound, compact_vm, memory_span.
  *
- * Two scanners.  One goes up through the zone, a window of the size wanted at a time: if all in it
- * is free or can move, it is moved.  The other goes down and captures free blocks smaller than what
- * is wanted, to move to.  Where they meet there is nothing left to do: below all is free but what
- * cannot move, above all is in use.
+ * There are two scanners.  One goes up through the zone in windows of the wanted size: if all pages
+ * of a window are free or can move, they are moved.  The other goes down and captures smaller free
+ * blocks, to move pages to.  The work is done where they meet: no window below can be emptied, and
+ * above no free page is left to move to.
  */
 #include "mm/buddy.h"
 #include "mm/entry.h"
@@ -29,29 +28,33 @@
 #include <quarry/contig.h>
 #include <quarry/sched_point.h>
 
-/* Pages that are moved on behalf of one allocation, in windows: so its wait is bounded. */
+/*
+ * The most pages moved for one allocation, so that its wait is bounded: BUDGET_WINDOWS windows, but
+ * at least BUDGET_MIN pages.
+ */
 #define BUDGET_WINDOWS 4UL
 #define BUDGET_MIN     256UL
 
 struct compaction {
 	struct migrate_target to; /* must be first */
 	struct zone *zone;
-	unsigned order;        /* wanted */
+	unsigned order;        /* the order wanted */
 	enum migratetype type; /* of the request */
 	unsigned long budget;  /* pages that may still be moved */
 	pfn_t window;          /* the lower scanner: everything below it has been scanned */
-	u32 free[NR_ORDERS];   /* the one from above, for each order: the next pageblock */
-	unsigned nr;           /* pages in hand, of order 0: their pfns */
+	u32 free[NR_ORDERS];   /* the upper scanner, for each order: the next pageblock */
+	unsigned nr;           /* captured pages of order 0: how many, and their pfns */
 	u32 hand[MIGRATE_BATCH];
 	struct isolated_pages pages;
 	struct compact_stats *stats;
-	bool ended; /* nowhere left to move a page to */
+	bool ended; /* no free page is left to move to */
 };
 
 /* ---- the scanner from above ---- */
 
 /*
- * May movable pages of @zone go to the pageblock?  Those of other types keep their kind together.
+ * May movable pages of @zone go to the pageblock?  Pageblocks of other types are left to pages of
+ * their own kind.
  */
 static bool block_takes_movable(const struct zone *zone, pfn_t block)
 {
@@ -62,7 +65,10 @@ static bool block_takes_movable(const struct zone *zone, pfn_t block)
 	    !pageblock_isolated(pb) && (type == MT_MOVABLE || type == MT_CMA);
 }
 
-/* Take up to @max blocks of @order out of one pageblock; false: the watermark forbids more. */
+/*
+ * Capture blocks of @order from one pageblock until *@nr is @max; false: the watermark forbids
+ * more.
+ */
 static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsigned max, u32 *out,
     unsigned *nr) REQUIRES_ZONE(c->zone)
 {
@@ -91,7 +97,7 @@ static bool capture_from(struct compaction *c, pfn_t block, unsigned order, unsi
 	return true;
 }
 
-/* The pageblock below the one at @block, and below standby memory; 0: there is none in the zone. */
+/* The next pageblock below @block, past standby memory; 0: there is none in the zone. */
 static u32 next_below(const struct zone *zone, pfn_t block)
 {
 	pfn_t standby = READ_ONCE(zone->standby);
@@ -108,7 +114,7 @@ static bool block_worth_scanning(const struct zone *zone, pfn_t block)
 	    READ_ONCE(pageblock_of(zone->mem, block)->nr_free) > 0;
 }
 
-/* Up to @max blocks of @order from above the window's pageblock, into @out; how many. */
+/* Capture up to @max blocks of @order above the window's pageblock into @out; returns how many. */
 static unsigned capture(struct compaction *c, unsigned order, unsigned max, u32 *out)
 {
 	unsigned nr = 0;
@@ -135,7 +141,7 @@ static struct page *take_from_hand(struct compaction *c)
 	struct memory *mem = c->zone->mem;
 
 	for (;;) {
-		/* Captures as many as are about to be moved, in one scan. */
+		/* One scan captures as many pages as are about to be moved. */
 		if (c->nr == 0)
 			c->nr = capture(c, 0, c->pages.nr_lru + c->pages.nr_movable, c->hand);
 		KASSERT(c->nr <= MIGRATE_BATCH);
@@ -144,7 +150,7 @@ static struct page *take_from_hand(struct compaction *c)
 		c->nr--;
 		if (!pageblock_isolated(pageblock_of(mem, c->hand[c->nr])))
 			return pfn_to_page_in(mem, c->hand[c->nr]);
-		/* Isolated since the capture: that operation wants it free. */
+		/* Isolated since the capture, by an operation that needs the page free. */
 		mem_free_pages(mem, pfn_to_page_in(mem, c->hand[c->nr]), 0);
 	}
 }
@@ -181,7 +187,7 @@ static void give_back_hand(struct compaction *c)
 
 /* ---- the scanner from below ---- */
 
-/* An unlocked read: nothing in the pageblock is worth moving, or is not ours to move. */
+/* An unlocked read: is the pageblock not the zone's, offline, isolated, lent, or wholly free? */
 static bool block_skipped(const struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
@@ -192,8 +198,8 @@ static bool block_skipped(const struct zone *zone, pfn_t pfn)
 }
 
 /*
- * The heads of the window's movable blocks, up to MIGRATE_BATCH; 0: there is none, or something in
- * the window cannot move, so that moving the rest would not help.
+ * Find the heads of the window's movable blocks, up to MIGRATE_BATCH; returns how many.  0: there
+ * is none, or a page of the window cannot move, so that moving the rest would not help.
  */
 static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->zone)
 {
@@ -213,14 +219,17 @@ static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->
 		case PG_MOVABLE_OPS:
 		case PG_BALLOON:
 		case PG_LRU:
-			/* Its like would have to be found whole, and then nobody needs this. */
+			/*
+			 * Pinned; or it would need a free block as large as the wanted one to move
+			 * to.
+			 */
 			if (READ_ONCE(page->pincount) || word_order(word) >= c->order)
 				return 0;
 			if (nr < MIGRATE_BATCH)
 				found[nr++] = (u32)pfn;
 			break;
 		case PG_FREE:
-		case PG_PCP: /* gets out at the next drain */
+		case PG_PCP: /* the next drain frees it */
 		case PG_FREEING: break;
 		case PG_TAIL: /* a larger block reaches into the window */
 		case PG_RESERVED:
@@ -234,7 +243,7 @@ static unsigned find_sources(struct compaction *c, u32 *found) REQUIRES_ZONE(c->
 		}
 		pfn += 1UL << word_order(word);
 	}
-	/* A larger block than the window: nothing to gain. */
+	/* A block reaches beyond the window: nothing to gain. */
 	return pfn == end ? nr : 0;
 }
 
@@ -281,7 +290,10 @@ static bool scanners_met(const struct compaction *c)
 	return c->ended || c->window >= c->free[0];
 }
 
-/* Window by window, until there is a block, or with @whole as long as there is anything to do. */
+/*
+ * Compact window by window until there is a block as wanted or, with @whole, until the scanners
+ * meet.
+ */
 static int compact(struct compaction *c, bool whole)
 {
 	struct memory *mem = c->zone->mem;
@@ -293,7 +305,9 @@ static int compact(struct compaction *c, bool whole)
 			c->window = ALIGN_DOWN(c->window, PAGEBLOCK_PAGES) + PAGEBLOCK_PAGES;
 			continue;
 		}
-		/* Another thread may allocate the pages that this one empties. */
+		/*
+		 * At most as many moves as the window has pages: other threads may fill it again.
+		 */
 		left = c->budget - MIN(c->budget, 1UL << c->order);
 		while (c->budget > left && move_batch(c))
 			;
@@ -309,7 +323,7 @@ static int compact(struct compaction *c, bool whole)
 	give_back_hand(c);
 	if (zone_has(c->zone, c->order, c->type))
 		return 0;
-	/* The thread may have changed its CPU, and others may have cached what they freed. */
+	/* The thread may have moved to another CPU, and other CPUs may have cached freed pages. */
 	drain_all_pages(mem, c->zone);
 	if (zone_has(c->zone, c->order, c->type))
 		return 0;
@@ -346,7 +360,7 @@ int compact_zone(struct zone *zone, gfp_t gfp, unsigned order, struct compact_st
 		return -EINVAL;
 	if (!may_sleep())
 		return -EDEADLK;
-	/* Moving pages makes no more of them free. */
+	/* Compaction makes no more pages free. */
 	if (!zone_has_span(zone) ||
 	    !zone_watermark_ok(zone, order, gfp, zone->kind != gfp_kind(gfp)))
 		return -ENOMEM;
@@ -365,7 +379,7 @@ int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
 		one = compact_zone(zone, gfp, order, NULL);
 		if (!one)
 			return 0;
-		/* A zone whose compaction could continue is worth another try. */
+		/* -EAGAIN from one zone, where compaction could continue, is worth another try. */
 		if (err == -ENOMEM)
 			err = one;
 	}

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * contig.c: allocating a given range of pages, by moving what is in it.
+ * contig.c: allocates a given range of pages, by moving its present pages away.
  *
  * Owns:       nothing after the call; during it the isolate bits of the range's pageblocks.
- * Locks:      isolation, evacuation and the caches' switch take their own; the zone lock to take
+ * Locks:      isolation, evacuation and turning caches off take their own; the zone lock to take
  *             the pages.
- * Invariants: every way out undoes the isolation, and then turns the caches on if it turned them
- *             off.  What isolates first owns a pageblock (page_isolation.c): an offline of the same
- *             pageblocks is refused meanwhile, and the other way round.
+ * Invariants: every return undoes the isolation, and then turns the caches on if it turned them
+ *             off.  The first operation to isolate a pageblock owns it (page_isolation.c):
+ *             meanwhile an offline of that pageblock is refused, and vice versa.
  * Tests:      contig, contig_steps, isolation_exact, poison, cma.
  */
 #include "mm/buddy.h"
@@ -19,10 +19,10 @@
 #include <quarry/isolation.h>
 #include <quarry/sched_point.h>
 
-/* The limit for pages in transit; a page that stays for good is noticed sooner (evacuate.c). */
+/* The time limit for pages in transit; a blocker that stays is noticed sooner (evacuate.c). */
 #define DEADLINE_NS 5000000000ULL
 
-/* Everything that can be refused without touching anything. */
+/* Check all that can be refused before anything is changed. */
 static int contig_check(struct memory *mem, struct pfn_range range, enum migratetype type,
     struct zone **zone, struct mm_fail *fail)
 {
@@ -43,7 +43,7 @@ static int contig_check(struct memory *mem, struct pfn_range range, enum migrate
 			return mm_fail(fail, pfn, WHY_ALREADY, -EINVAL);
 		if ((pageblock_type(pb) == MT_CMA) != (type == MT_CMA))
 			return mm_fail(fail, pfn, WHY_TYPE, -EINVAL);
-		/* An unlocked read: it may be retired later too. */
+		/* An unlocked read: take_range checks again. */
 		bad =
 		    poison_first(mem, MAX(pfn, range.start), MIN(pfn + PAGEBLOCK_PAGES, range.end));
 		if (bad != PFN_NONE)
@@ -53,8 +53,8 @@ static int contig_check(struct memory *mem, struct pfn_range range, enum migrate
 }
 
 /*
- * All of the range is free or retired, and what is free stays so, since its pageblocks are
- * isolated.  PFN_NONE; or the first page that is retired, and nothing is taken.
+ * Take the range.  All its pages are free or retired, and free ones stay free, since their
+ * pageblocks are isolated.  Returns PFN_NONE; or the first retired page, and then nothing is taken.
  */
 static pfn_t take_range(struct zone *zone, struct pfn_range range)
 {
@@ -75,7 +75,10 @@ static pfn_t take_range(struct zone *zone, struct pfn_range range)
 	return bad;
 }
 
-/* Pageblocks that are wholly ours, pages and isolate bit, take the type that their pages have. */
+/*
+ * Set the type of each pageblock that lies wholly in the range: its pages and its isolate bit
+ * belong to this operation.
+ */
 static void set_types(struct zone *zone, struct pfn_range range, enum migratetype type)
 {
 	pfn_t pfn;
@@ -102,8 +105,8 @@ static int contig_isolated(struct evacuation *e, enum migratetype type)
 	if (err)
 		return err;
 	/*
-	 * Already disabled by the caller for the whole operation; or on, as far as this operation
-	 * is concerned.
+	 * If the policy wants the caches off, its enter has turned them off for the whole
+	 * operation.
 	 */
 	KASSERT(!e->policy->caches_off || READ_ONCE(e->zone->pcp_depth) > 0);
 	err = evacuate(e);

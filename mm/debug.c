@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * debug.c: what is said about pages: in one line, in words, and when the machine stops.
+ * debug.c: texts about pages and failures, for messages and for a panic.
  *
  * Owns:       nothing.
- * Locks:      none: it reads what may be changing, so that it can be called with any lock held.
+ * Locks:      none: it may be called with any lock held, and reads data that may be changing.
  * Invariants: nothing here changes a page, allocates or waits.
  * Tests:      page, words, badinput, tests/qemu/test_panic.py.
  */

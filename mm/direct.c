@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * direct.c: blocks past the caches for any memory: the paths of direct_inline.h out of line.
+ * direct.c: alloc_direct and free_direct: the functions of direct_inline.h for any memory, out of
+ * line.
  *
  * Owns:       nothing.
  * Locks:      as direct_inline.h.

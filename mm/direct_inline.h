@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * direct_inline.h: one block straight from the buddy allocator of the nearest zone, or back: where
- * no cache is in the way and nothing has to be decided.
+ * direct_inline.h: allocates one block straight from the buddy allocator of the nearest zone, or
+ * frees it there, if no cache can serve it and the case is plain.
  *
  * Compiled by page_alloc.c for the kernel's own memory (@own), and by direct.c for any other.
  *
  * Locks:      interrupts off; the zone lock inside, once.
- * Invariants: nothing happens here that the slow paths would not do: what is not plain is left to
- *             them.  Plain is an allocation from a zone that stays above its low watermark by
- *             whatever may be kept from anybody, and the free of a block whose word shows nothing
- *             but that it is allocated, before the zone lock is taken and under it.
+ * Invariants: these paths do nothing that the slow paths would not do, and leave to them all that
+ *             is not plain.  An allocation is plain if its zone stays above its low watermark and
+ *             all its reserves (zone_plenty).  A free is plain if the block's word, read before the
+ *             zone lock is taken and again under it, shows only that the block is allocated.
  * Tests:      play_past, page_alloc, pcp, zone_locks, events, poison_race.
  */
 #ifndef QUARRY_MM_DIRECT_INLINE_H
@@ -23,23 +23,23 @@
 #include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
-/* Every CPU is one of the kernel's own memory.  irqs off. */
+/* Every CPU may use the kernel's own memory, so @own needs no check.  irqs off. */
 static always_inline struct pcp *direct_pcp(const struct memory *mem, bool own)
 {
 	return own ? mem->pcp[arch_cpu_id()] : this_pcp(mem);
 }
 
-/* The orders that have stacks, a bit each: those of order_index. */
+/* A bit for each order that has stacks, as in order_index. */
 #define CACHED_ORDERS (((1U << NR_SMALL_CACHED) - 1) | 1U << MAX_ORDER)
 
-/* Can the stack of a cached order be used: has it a block, or space for one? */
+/* Can the stack of a cached order be used: does it have a block, or space for one? */
 static always_inline bool is_cached(struct zone *zone, struct pcp *pcp, unsigned stack)
 {
 	return pcp->count[stack] || pcp->capacity[stack] ||
 	    (!READ_ONCE(zone->pcp_depth) && pcp_update_capacity(zone, pcp, stack));
 }
 
-/* A block of @zone, if it leaves the zone plenty.  irqs off. */
+/* Take a block of @zone if the zone has plenty (zone_plenty).  irqs off. */
 static always_inline struct page *take_direct(
     struct zone *zone, const struct pcp *pcp, unsigned order, enum migratetype type)
 {
@@ -50,7 +50,7 @@ static always_inline struct page *take_direct(
 	if (unlikely(READ_ONCE(zone->nr_free) < enough || READ_ONCE(zone->futile)))
 		return NULL;
 	zone_lock(zone);
-	/* Others may have taken some since. */
+	/* Check again under the lock: other CPUs may have taken pages since. */
 	if (likely(zone->nr_free >= enough))
 		pfn = buddy_alloc(zone, order, type);
 	if (unlikely(pfn == PFN_NONE)) {
@@ -106,7 +106,7 @@ static always_inline bool direct_free(
 	struct zone *zone;
 	struct pcp *pcp;
 
-	/* NULL is no descriptor of the array. */
+	/* This refuses NULL, too: it is no descriptor of the array. */
 	if (unlikely(offset % sizeof(*page) || order > MAX_ORDER || pfn < mem->start_pfn ||
 	        pfn >= mem->end_pfn))
 		return false;
@@ -118,7 +118,7 @@ static always_inline bool direct_free(
 	pcp = direct_pcp(mem, own);
 	if (CACHED_ORDERS >> order & 1) {
 		stack = READ_ONCE(pb->stack[order_index(order)]);
-		/* Isolated, it is cached nowhere. */
+		/* Pages of isolated and CMA pageblocks are never cached. */
 		if (stack % STACKS_PER_ZONE != STACK_NONE && is_cached(zone, pcp, stack)) {
 			arch_irq_restore(flags);
 			return false;
@@ -128,8 +128,8 @@ static always_inline bool direct_free(
 	zone_lock(zone);
 	sched_point("free.buddy_locked");
 	/*
-	 * Read again under the lock (law 4): it may be poisoned since, or another CPU have freed it
-	 * too.
+	 * Read again under the lock (law 4): the block may be poisoned by now, or freed by another
+	 * CPU.
 	 */
 	if (likely(arch_u32_is(&page->word, word))) {
 		trace_own(pcp, TR_direct, pfn, order);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * direct_many.c: pages of order 0, many in one hold of the zone lock, past a stack that is empty
- * or full: what alloc_pages_bulk and free_pages_bulk do for more than a batch.
+ * direct_many.c: many pages of order 0 in one hold of the zone lock, past a stack that is empty or
+ * full, for alloc_pages_bulk and free_pages_bulk of more than a batch.
  *
  * Owns:       nothing.
  * Locks:      interrupts off; the zone lock inside, once.
- * Invariants: as direct.c: what is not plain is left to the slow paths, one page at a time.
+ * Invariants: as direct_inline.h: all that is not plain is left to the slow paths, one page at a
+ *             time.
  * Tests:      play_past, zone_locks.
  */
 #include "mm/buddy.h"
@@ -15,7 +16,7 @@
 #include "mm/zone.h"
 #include <quarry/sched_point.h>
 
-/* Pages that one hold of the zone lock takes, and that one gives back, which costs more. */
+/* The most pages that one hold of the zone lock allocates; and frees, which costs more. */
 #define TAKE_AT_ONCE 64u
 #define GIVE_AT_ONCE 32u
 
@@ -40,7 +41,7 @@ unsigned alloc_direct_many(struct memory *mem, gfp_t gfp, unsigned long nr, stru
 	return got;
 }
 
-/* Is the page at @offset of the descriptors of @zone, in a pageblock whose pages may be cached? */
+/* Is the page with its descriptor at @offset of @zone, in a pageblock whose pages may be cached? */
 static bool of_zone(const struct zone *zone, size_t offset)
 {
 	const struct memory *mem = zone->mem;
@@ -69,9 +70,7 @@ unsigned free_direct_many(struct memory *mem, unsigned long nr, struct page **pa
 	sched_point("free.direct");
 	zone_lock(zone);
 	sched_point("free.buddy_locked");
-	/*
-	 * Poison that came before the lock is seen (law 4), and so is a page that is there twice.
-	 */
+	/* Read under the lock, a word shows poison (law 4), and a page that is in @pages twice. */
 	for (n = 0; n < most; n++) {
 		offset = (uintptr_t)pages[n] - (uintptr_t)mem->memmap;
 		/* Of another pageblock? */

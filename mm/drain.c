@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * drain.c: asking other CPUs to give back what they cache, and switching caches off and on.
+ * drain.c: drain rounds, which make other CPUs give back what they cache; turning caches off and
+ * on.
  *
  * Owns:       zone->pcp_depth, the drain rounds, mem->drain_mask.
  * Locks:      cpu_hotplug shared, then mem->pcp_ctl, from choosing the mask to the last answer.
- * Invariants: only the owner of a cache touches it: a drain is a request.  Nothing here is ever
- *             called from an allocation (reclaim.c does it on their behalf), allocates, or needs
- *             memory.
+ * Invariants: only the owner of a cache touches it, so a drain is a cross-call to the owner.  No
+ *             function here allocates, needs memory, or is ever called from an allocation
+ *             (reclaim.c calls them on its behalf).
  * Tests:      drain, drain_bounds, pcp_bounds, zone_locks, disable, held.
  */
 #include "mm/drain.h"
@@ -17,14 +18,16 @@
 #include <quarry/sched_point.h>
 
 /*
- * One round.  Under cpu_hotplug and pcp_ctl.
+ * One round; returns the number of IPIs sent.  Under cpu_hotplug and pcp_ctl.
  *
- * The count is racy: a CPU between its read of the capacity and its push reads as empty and caches
- * a page a moment later.  For relieving pressure a miss is harmless.  @force exists for callers
- * that need completeness (disable, precise): it asks every CPU, whatever its counts say, because
- * only the interrupt itself proves that no push is under way (pcp_inline.h, the table of three).
- * "Every CPU" is every online one, which cpu_hotplug keeps as they are: the others hold nothing
- * (pcp_cpu_leave) and read the depth before they hold anything again (pcp_cpu_join).
+ * The count is racy: a CPU between its read of the capacity and its push still has count 0, and
+ * caches a page a moment later.  A miss is harmless where only pressure is to be relieved.
+ *
+ * @force exists for callers that need completeness (disable, precise): it sends an IPI to every
+ * online CPU, whatever its counts are, because only the interrupt itself proves that no push is
+ * under way (pcp_inline.h, the table of three).  cpu_hotplug keeps the set of online CPUs.  The
+ * other CPUs cache nothing (pcp_cpu_leave), and read the depth before they cache anything again
+ * (pcp_cpu_join).
  */
 static int drain_round(struct drain_request *req, bool force) REQUIRES_SHARED(cpu_hotplug)
     REQUIRES(pcp_ctl_class)
@@ -34,7 +37,7 @@ static int drain_round(struct drain_request *req, bool force) REQUIRES_SHARED(cp
 	int asked;
 
 	KASSERT(mutex_is_held(&mem->pcp_ctl));
-	/* A forced round must miss no CPU, so the set of CPUs stays. */
+	/* A forced round must miss no CPU, so the set of online CPUs must not change. */
 	KASSERT(!force || rwsem_is_held(&cpu_hotplug));
 	/* The counts are read after this round's number is visible; a forced round reads none. */
 	if (!force)
@@ -54,7 +57,7 @@ static int drain_round(struct drain_request *req, bool force) REQUIRES_SHARED(cp
 	return asked;
 }
 
-/* Some CPU seems to cache some; or the caller may not ask. */
+/* drain_all_pages where some CPU seems to cache pages, or the caller may not sleep. */
 static noinline int drain_cached(struct memory *mem, struct zone *zone)
 {
 	struct drain_request req = {.mem = mem, .zone = zone, .one = pcp_drain_zone_local};
@@ -65,10 +68,11 @@ static noinline int drain_cached(struct memory *mem, struct zone *zone)
 		return smp_call_mask(
 		    mem->drain_mask, drain_handler, &req); /* refused, with a report */
 	/*
-	 * Two barriers, or each side reads before its own store has left the store buffer: ours
-	 * between what we have cached and the number of rounds, the round's between that number and
-	 * its read of the counts.  Else we read the number before a round, and that round reads a
-	 * count without our page.  tests/model/round_ticket.pml fails without either.
+	 * Two barriers, or each side reads before its own store has left the store buffer.  Ours is
+	 * between the page that we have cached and our read of the number of rounds; that of a
+	 * round is between its store of the number and its read of the counts.  Otherwise we could
+	 * read the number from before a round that misses our page.  tests/model/round_ticket.pml
+	 * fails without either.
 	 */
 	full_barrier();
 	ticket = load_after_stores(&mem->round_started);
@@ -90,11 +94,11 @@ static noinline int drain_cached(struct memory *mem, struct zone *zone)
 }
 
 /*
- * @empty: nothing seems to be cached of @zone, or of any.  A round of this thread now would find
- * the same counts and ask nobody, so no lock is needed to make none.  This thread sees its own
- * cached pages, and those that it has learnt of, without a barrier: it reads the counts itself.  A
- * CPU that answers another round just now has its count read 0 only after its pages are in the
- * buddy allocator: pcp_give_back stores it in that lock hold.
+ * @empty: no CPU seems to cache pages of @zone, or of any zone.  A round of this thread would find
+ * the same counts now and send no IPI, so it is skipped, without a lock.  No barrier is needed:
+ * this thread reads the counts itself, so it sees its own cached pages and those it has learnt of.
+ * If a CPU serves another round just now, its count reads 0 only after its pages are in the buddy
+ * allocator: pcp_give_back stores it in the same hold of the lock.
  */
 static always_inline int drain_unless(struct memory *mem, struct zone *zone, bool empty)
 {
@@ -119,7 +123,10 @@ int drain_all_pages(struct memory *mem, struct zone *zone)
 	return zone ? drain_unless(mem, zone, zone_seems_empty(mem, zone->id)) : drain_zones(mem);
 }
 
-/* Under pcp_ctl and cpu_hotplug: every owner applies depth and limits of @zone. */
+/*
+ * A forced round in which every CPU applies depth and limits of @zone.  Under cpu_hotplug and
+ * pcp_ctl.
+ */
 static int refresh_round(struct memory *mem, struct zone *zone) REQUIRES_SHARED(cpu_hotplug)
     REQUIRES(pcp_ctl_class)
 {
@@ -160,9 +167,9 @@ int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
 		WRITE_ONCE(zone->pcp_depth, zone->pcp_depth + 1);
 	} else {
 		/*
-		 * The depth first, then the round: the owner's handler reads the depth, sets
-		 * capacity 0 before it empties, and answers when all is empty.  A second caller
-		 * waits here for the mutex, so it too returns only after the round.
+		 * The depth first, then the round: the handler of each CPU reads the depth, sets
+		 * its capacities to 0 before it empties its stacks, and answers when all are empty.
+		 * A second caller waits for the mutex, so it too returns only after the round.
 		 */
 		WRITE_ONCE(zone->pcp_depth, 1);
 		cost->ipis += (unsigned)refresh_round(mem, zone);
@@ -186,7 +193,8 @@ int zone_pcp_enable(struct zone *zone)
 		err = -EINVAL;
 	} else {
 		/*
-		 * No round: each owner takes its capacity back by an acquire (pcp_update_capacity).
+		 * No round is needed: each CPU restores its capacities by an acquire
+		 * (pcp_update_capacity).
 		 */
 		store_release(&zone->pcp_depth, zone->pcp_depth - 1);
 		sched_point("pcpen.posted");

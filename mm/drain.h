@@ -7,8 +7,8 @@
 #include <quarry/mm.h>
 
 /*
- * Rounds and depths: the set of online CPUs stays, and no other round runs.  Context: thread, may
- * sleep.
+ * The locks for rounds and depths: the set of online CPUs does not change, and no other round runs.
+ * Context: thread, may sleep.
  */
 static inline void rounds_lock(struct memory *mem) ACQUIRE_SHARED(cpu_hotplug)
     ACQUIRE(pcp_ctl_class) NO_LOCK_ANALYSIS
@@ -29,30 +29,31 @@ static inline void rounds_unlock(struct memory *mem) RELEASE_SHARED(cpu_hotplug)
  * before this call.  Context: thread, may sleep.
  */
 void pcp_zones_changed(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
-/* What a CPU does in a round (drain_cpu.c). */
+/* The work of a CPU in a round (drain_cpu.c). */
 struct drain_request {
 	struct memory *mem;
 	struct zone *zone; /* NULL: all */
 	void (*one)(struct zone *zone);
 };
-/* On each CPU asked: @arg is a struct drain_request.  irqs off. */
+/* Runs on each CPU of a round: @arg is a struct drain_request.  irqs off. */
 void drain_handler(void *arg) EXCLUDES(zone_class);
 
 /*
  * One round in which every online CPU calls @one for each zone with a span, irqs off, whatever it
- * seems to cache.  The CPUs asked.  Context: thread, may sleep.
+ * seems to cache.  Returns the number of IPIs sent.  Context: thread, may sleep.
  */
 int drain_forced(struct memory *mem, void (*one)(struct zone *zone))
     EXCLUDES(pcp_ctl_class, zone_class);
 
-/* What the forced rounds of an operation cost. */
+/* The cost of the forced rounds of an operation. */
 struct drain_cost {
 	unsigned rounds, ipis;
 };
 int pcp_disable_counted(struct zone *zone, struct drain_cost *cost) EXCLUDES(pcp_ctl_class);
 /*
- * The limits of @zone may have been cut: a round in which each CPU takes them over and gives back
- * what no longer fits; none, if no CPU has a larger capacity.  Context: thread, may sleep.
+ * For limits of @zone that may have been cut: one round in which each CPU applies them, and gives
+ * back blocks that no longer fit.  No round if no CPU has a larger capacity.  Context: thread, may
+ * sleep.
  */
 void pcp_cut(struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
 
@@ -73,8 +74,8 @@ static inline bool seems_to_cache_any(
 }
 
 /*
- * Does no CPU seem to?  All of them: a CPU that is offline caches nothing, and what one that leaves
- * or joins caches counts as well.
+ * Does no CPU seem to cache pages of the zone?  The counts of all CPUs are read: an offline CPU has
+ * none, and one that leaves or joins counts, too.
  */
 static always_inline bool zone_seems_empty(const struct memory *mem, unsigned id)
 {

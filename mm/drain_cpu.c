@@ -1,36 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * drain_cpu.c: what a CPU does with its own caches: when a round asks it, when it leaves and joins,
- * when zones have come, and when it drains itself.
+ * drain_cpu.c: the work of a CPU on its own caches: in a round, when it leaves and joins, when
+ * zones were added, and when it drains itself.
  *
  * Owns:       nothing of its own: pcp.c owns the caches.
  * Locks:      interrupts off; the zone lock inside.  pcp_zones_changed takes cpu_hotplug shared and
  *             mem->pcp_ctl.
- * Invariants: a CPU that has left caches nothing, and its capacities are 0 until it joins again.
- *             A CPU answers a round when it has found every stack of it as the round wants it, each
- *             at some moment since it was asked.
+ * Invariants: a CPU that has left caches nothing, and its capacities are 0 until it joins again.  A
+ *             CPU answers a round when it has found each of its stacks as the round wants it, at
+ *             some moment since the round began.
  * Tests:      drain, drain_bounds, pcp_bounds, memory_span.
  *
- * A round has a CPU give back up to three stacks of 512 pages of each zone.  It does so in pieces,
+ * A round may make a CPU give back three stacks of 512 pages for each zone.  It does so in pieces,
  * with interrupts on between them (smp_call_again), and answers after the last.  Between two pieces
- * threads of the CPU may allocate and free.  That is right for
- *   a drain        which wants what was cached when it asked: a stack that a piece has found empty
- *                  has none of that any more;
- *   the capacities which the owner stores before it gives back what is too much: since then a stack
- *                  only loses, so when it is found small enough it stays so;
- *   "precise"      since the first piece no page of an isolated pageblock has been pushed
- *                  (pcp_inline.h, the table of three): what is above the slots still to look at,
- *                  which go from the top down, is good, and giving back the oldest, as an
- *                  overflow does, or taking the newest moves nothing up to there.
- * A round's place is kept in struct pcp: a memory has one round at a time (pcp_ctl).  The models
- * with PIECES (tests/model) search all of that.
+ * threads of the CPU may allocate and free.  That is correct for
+ *   a drain        which must give back the pages cached when it began: a stack that a piece has
+ *                  found empty has none of them any more;
+ *   the capacities which the owner stores before it gives back the excess: from then on a stack
+ *                  gains nothing until it fits its capacity, and then stays within it;
+ *   "precise"      since no page of an isolated pageblock has been pushed after the first piece
+ *                  began (pcp_inline.h, the table of three).  The slots are checked from the top
+ *                  down, so those above the place reached are good.  Giving back the oldest blocks,
+ *                  as a spill does, or taking the newest moves no unchecked page up there.
+ * The place that a round has reached is in struct pcp: a memory has one round at a time (pcp_ctl).
+ * The models with PIECES (tests/model) search all of that.
  */
 #include "mm/drain.h"
 #include "mm/pcp.h"
 #include "mm/zone.h"
 #include <quarry/sched_point.h>
 
-/* False: it has stopped before its end. */
+/* Call the function of @req for @zone; false: work remains. */
 static bool one_finished(const struct drain_request *req, struct pcp *pcp, struct zone *zone)
 {
 	pcp->unfinished = false;
@@ -56,8 +56,8 @@ static bool some_zones(const struct drain_request *req, struct pcp *pcp, u8 *id)
 }
 
 /*
- * Do one piece of the work that @req requests from this CPU. For all zones, *@id is the next one;
- * without @id it is pcp->round_zone. Returns false if work remains.
+ * Do one piece of the work that @req requests from this CPU.  If it is for all zones, the next one
+ * is *@id, or pcp->round_zone if @id is NULL.  Returns false if work remains.
  */
 static bool drain_piece(const struct drain_request *req, u8 *id)
 {
@@ -81,7 +81,7 @@ void drain_handler(void *arg)
 		smp_call_again();
 }
 
-/* All of it, with interrupts off. */
+/* Do all of the work, with interrupts off. */
 static void drain_whole(const struct drain_request *req)
 {
 	u8 id = 0;
@@ -100,7 +100,7 @@ void drain_local_pages(struct memory *mem, struct zone *zone)
 
 	while (!done) {
 		flags = arch_irq_save();
-		/* Moved between two pieces: the new CPU's, all of it. */
+		/* The thread has moved between two pieces: drain all caches of its new CPU. */
 		if (arch_cpu_id() != cpu) {
 			cpu = arch_cpu_id();
 			id = 0;

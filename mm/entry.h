@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * entry.h: what public functions of mm/ share: the report of a failure, the records of many pages.
+ * entry.h: helpers of public functions of mm/: the report of a failure, and trace records of many
+ * pages.
  */
 #ifndef QUARRY_MM_ENTRY_H
 #define QUARRY_MM_ENTRY_H
@@ -16,8 +17,8 @@ static inline int mm_fail(struct mm_fail *fail, pfn_t pfn, enum mm_why why, int 
 }
 
 /*
- * A record for each page of an array of @nr (trace_ring.c), some of which may be NULL.  Any
- * context; of a free, before it.
+ * Write a trace record for each page of an array of @nr, of which some may be NULL (trace_ring.c);
+ * for a free, before it.  Any context.
  */
 void trace_bulk(
     struct memory *mem, enum trace_kind kind, struct page *const *pages, unsigned long nr);

@@ -3,10 +3,10 @@
  * evacuate.c: moving pages out of an isolated range until all of it is free, or a blocker stays:
  * for offlining and for contiguous ranges.
  *
- * Owns:       nothing; the range is its caller's, who has isolated it and undoes that.
+ * Owns:       nothing; the caller has isolated the range, and undoes that.
  * Locks:      the zone lock for each scan; migration takes its own.  None while it waits.
- * Invariants: no drain in the loop, one round came before it; save under redrain, which drains
- *             again each time the range is found not to be free.
+ * Invariants: the loop makes no drain round, since one came before it; only under redrain each pass
+ *             that leaves the range not free makes another.
  * Tests:      offline, offline_stall, contig, offline_cancel, offline_bounds, patience.
  */
 #include "mm/buddy.h"
@@ -18,13 +18,13 @@
 #include <quarry/isolation.h>
 #include <quarry/sched_point.h>
 
-/* Pages that one hold of the zone lock looks at. */
+/* Pages that are checked in one hold of the zone lock. */
 #define LOOK_AT_ONCE MIN(128UL, PAGEBLOCK_PAGES)
 
 /*
- * Up to MIGRATE_BATCH heads of movable blocks that reach into the next pages of [@from, @end), all
- * of one pageblock; *@next lies behind them.  A word of 0 is a free page's: tails of blocks that
- * are in use are stepped over.
+ * Find up to MIGRATE_BATCH heads of movable blocks that reach into the next pages of [@from, @end),
+ * all in one pageblock.  Returns how many; *@next is where to continue.  A word of 0 is a free
+ * page's: tails of blocks in use are stepped over.
  */
 static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *next, u32 *found)
     REQUIRES_ZONE(zone)
@@ -54,7 +54,7 @@ static unsigned movable_heads(struct zone *zone, pfn_t from, pfn_t end, pfn_t *n
 	return nr;
 }
 
-/* The same of the range, from *@pfn on; *@pfn moves behind them. */
+/* The same for the range of @e, from *@pfn on, which becomes the place to continue. */
 static unsigned find_movable(const struct evacuation *e, pfn_t *pfn, u32 *found)
 {
 	irqflags_t flags;
@@ -139,13 +139,16 @@ int evacuate(struct evacuation *e)
 		if (test_pages_isolated(mem, e->range.start, range_pages(e->range), fail) == 0)
 			return 0;
 		/*
-		 * Before the judgement: a pass that was cut short says nothing about the pages that
-		 * it did not reach.
+		 * Before the verdict: a pass that was cancelled says nothing about pages that it
+		 * did not reach.
 		 */
 		if (cancelled(e))
 			continue;
 		e->policy->retry(e->zone, &e->cost);
-		/* In an isolated range pages only become free: that, or another blocker. */
+		/*
+		 * Progress: more pages are free, and in an isolated range they stay free; or the
+		 * blocker is another page.
+		 */
 		free = range_free(e);
 		if (free > best || fail->pfn != blocker)
 			patience_begin(&patience);

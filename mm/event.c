@@ -2,8 +2,8 @@
 /*
  * event.c: event counters: per CPU, summed when read.
  *
- * Owns:       the names of the events; the counts stand in struct pcp.
- * Locks:      none: each count is one relaxed atomic.
+ * Owns:       the names of the events; the counts are in struct pcp.
+ * Locks:      none: each count is changed by one relaxed atomic operation.
  * Invariants: a count never falls.
  * Tests:      events, words.
  */

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* event.h: counting what happens (event.c). */
+/* event.h: counting events (event.c). */
 #ifndef QUARRY_MM_EVENT_H
 #define QUARRY_MM_EVENT_H
 
 #include <quarry/mm.h>
 
 /*
- * Count @n events @ev of @mem on this CPU.  Any context; a stale CPU number only moves the count.
+ * Count @n events @ev of @mem on this CPU.  Any context; if the thread moves to another CPU
+ * meanwhile, the count of the old one rises.
  */
 static inline void mem_event_add(struct memory *mem, enum mm_event ev, u64 n)
 {
