@@ -3,9 +3,9 @@
  * hog.c: a task that takes memory and checks that it keeps it.
  *
  * handle: an endpoint, or 0.  arg0: pages; arg1: their kind (enum hog_kind), and from bit 8 on a
- * seed. It writes to each page, calls the endpoint, waits for the answer, and then reads all mapped
- * pages again.  The exit status is 0 if every word was as written, 1 if one was not, and 2 if it
- * failed before that.
+ * seed.  It writes to each page, calls the endpoint, waits for the answer, and then reads all
+ * mapped pages again.  The exit status is 0 if every word was as written, 1 if one was not, and 2
+ * if it failed before that.
  */
 #include "hog.h"
 #include "packed.h"

@@ -5,7 +5,7 @@
  * handle: the capability to start programs.  For each manner the program starts a pager and maps
  * its object.  Another task of this program (handle: the object; arg0: the page) touches a page
  * that cannot be supplied, and must end by a fault.  A system call that reads such a page returns
- * -EFAULT. The exit status is the number of wrong results.
+ * -EFAULT.  The exit status is the number of wrong results.
  */
 #include "paged.h"
 
