@@ -36,7 +36,8 @@ struct act_hold {
 	struct page *page; /* the page that the CPU frees: ALLOC, order 0 */
 	unsigned cpu;      /* the CPU to stop; not the caller's */
 	/*
-	 * Continue once the CPU has a pending cross-call; if false, once act_hold_push is called.
+	 * True: continue once the CPU has a pending cross-call; false: once act_hold_push is
+	 * called.
 	 */
 	bool until_call;
 	u64 linger_ns; /* with until_call: continue this much later */

@@ -4,8 +4,8 @@
  *
  * Owns:       nothing; the caller brings struct act_hold.
  * Locks:      none.
- * Invariants: while the CPU is stopped, its cache is empty: it drained it with interrupts already
- *             off.  It continues by itself after LIMIT_NS.
+ * Invariants: while the CPU is stopped, its cache is empty: it was drained with interrupts already
+ *             off.  The CPU continues by itself after LIMIT_NS.
  * Tests:      judge_act, free_held, tests/qemu/test_tour.py.
  */
 #include "demo/act.h"
