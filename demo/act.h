@@ -46,7 +46,7 @@ struct act_hold {
 	u32 pushed; /* the page is in its cache, or in the buddy allocator */
 	u32 push, end;
 	bool cached; /* it has stopped, and the page went into its cache */
-	bool late;   /* nothing told it to continue in time */
+	bool late;   /* it was not told to continue in time */
 	struct thread *thread;
 };
 /*

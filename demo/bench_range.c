@@ -4,7 +4,7 @@
  *
  * Owns:       nothing.
  * Locks:      none.
- * Invariants: as bench.c; the machine's memory is afterwards what it was, or more.
+ * Invariants: as bench.c; afterwards the machine has the same memory as before, or more.
  * Tests:      tests/qemu/test_bench.py.
  */
 #include "demo/bench.h"

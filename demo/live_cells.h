@@ -61,7 +61,7 @@ struct live_steps {
 /* Count @range again; `asked`, `waiting` and `rounds` stay. */
 void live_steps_read(struct live_steps *s, const struct memory *mem, struct pfn_range range);
 
-/* One CPU's cache of one zone, and what it counted. */
+/* One CPU's cache of one zone, and its counters. */
 struct live_cpu {
 	bool online, waiting;    /* online; asked to give back, and yet to answer */
 	unsigned fill, capacity; /* blocks of all orders for movable pages */

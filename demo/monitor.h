@@ -132,7 +132,8 @@ void monitor_complete(void *arg, struct line_edit *e, const char *before, const 
 
 /*
  * Carry out the commands of the boot module script=NAME, if the command line has that option.
- * Returns true if there is no script, or all its commands did what was expected.  Context: thread.
+ * Returns true if there is no script, or all its commands gave the expected results.  Context:
+ * thread.
  */
 bool script_run(u64 seed);
 

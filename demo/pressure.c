@@ -22,7 +22,7 @@
 #include <quarry/ktest.h>
 
 #define THREADS_PER_CPU 4
-#define QUIET_CPU       4   /* one CPU of so many is quiet */
+#define QUIET_CPU       4   /* one CPU in QUIET_CPU is quiet */
 #define QUIET_PHASES    16  /* phases of its threads */
 #define TRIES           16  /* failures until a thread stops, if its CPU is not quiet */
 #define GIVE_BACK       32  /* blocks freed after a failure, at most */
@@ -35,7 +35,7 @@ struct left {
 	/* free pages above the request's watermark; cached pages are not included */
 	unsigned long free;
 	unsigned long cached; /* in caches of the zones that the request may use */
-	/* at least so many of these were cached all the time since before the request began */
+	/* the least number of these that were cached all the time since before the request began */
 	unsigned long stale;
 	unsigned most; /* the most pages that a refill may push, as the caches are now */
 };

@@ -7,7 +7,7 @@
 
 #define PROGRESS_AFTER_NS 2000000000ULL /* guest time; shorter operations print nothing */
 #define PROGRESS_EVERY_NS 500000000ULL
-#define PROGRESS_LINE_NS  10000000000ULL /* where a row cannot be rewritten */
+#define PROGRESS_LINE_NS  10000000000ULL /* the period where a row cannot be rewritten */
 #define PROGRESS_WIDTH    79
 
 struct progress {

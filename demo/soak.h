@@ -17,7 +17,7 @@ struct soak {
 void soak_begin(struct soak *s, struct memory *mem, const char *name);
 /* True once every two seconds: a line on progress is due. */
 bool soak_report_due(struct soak *s);
-/* Is check_memory clean?  If not, prints what it found. */
+/* Is check_memory clean?  If not, prints the violation. */
 bool soak_check(const struct soak *s);
 /*
  * True if check_memory is clean, as many pages are managed as at the beginning (apart from standby

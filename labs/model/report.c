@@ -141,7 +141,7 @@ static void describe_owner(char *out, size_t size, pfn_t pfn)
 	}
 }
 
-/* The page that the verdict is about: its word, its pageblock, and what it should be. */
+/* The page that the verdict is about: its word, its pageblock, and its owner. */
 static void describe_page(char *out, size_t size, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(m.mem, pfn);
