@@ -8,19 +8,19 @@
 #include <quarry/plural.h>
 
 #define NR_ACTS         4u
-#define ACT_CPUS        4u              /* that take part, at most */
-#define ACT_DEADLINE_NS 240000000000ULL /* time limit of an offline, which may pause to be seen */
+#define ACT_CPUS        4u              /* CPUs that take part in an act, at most */
+#define ACT_DEADLINE_NS 240000000000ULL /* time limit of an offline, with pauses for the viewer */
 
 /*
- * Each act shows one claim, and leaves all memory online.  False: what it shows did not hold, or an
- * operation failed, and a line gives the reason.  An act for which the machine is too small says
- * so, and is true.  Context of all: thread.
+ * Each act shows one claim, and leaves all memory online.  False: the claim did not hold, or an
+ * operation failed; a line gives the reason.  An act for which the machine is too small says so and
+ * returns true.  Context of all: thread.
  */
 bool act_drain(void);        /* 1: a free page that cannot leave */
 bool act_policies(u64 seed); /* 2: three policies, one free held back */
-bool act_programs(u64 seed); /* 3 and 4: memory leaves under programs; a page breaks */
+bool act_programs(u64 seed); /* 3 and 4: memory goes offline under programs; a page breaks */
 struct crowd;
-bool act_broken(struct crowd *crowd); /* 4, under these programs */
+bool act_broken(struct crowd *crowd); /* 4, while these programs run */
 
 /* ---- demo/act.c ---- */
 
@@ -33,24 +33,25 @@ bool act_failed(const char *what, int err, const struct mm_fail *fail);
 
 struct act_hold {
 	struct memory *mem;
-	struct page *page; /* that the CPU frees: ALLOC, order 0 */
-	unsigned cpu;      /* not the caller's */
+	struct page *page; /* the page that the CPU frees: ALLOC, order 0 */
+	unsigned cpu;      /* the CPU to stop; not the caller's */
 	/*
-	 * With until_call: continue once the CPU is called; otherwise when act_hold_push says so.
+	 * True: continue once the CPU has a pending cross-call; false: once act_hold_push is
+	 * called.
 	 */
 	bool until_call;
-	u64 linger_ns; /* and so much later */
+	u64 linger_ns; /* with until_call: continue this much later */
 	/* Set by the CPU; a. */
 	u32 there;  /* it has stopped, interrupts off, or it could not */
 	u32 pushed; /* the page is in its cache, or in the buddy allocator */
 	u32 push, end;
 	bool cached; /* it has stopped, and the page went into its cache */
-	bool late;   /* nothing told it to continue in time */
+	bool late;   /* it was not told to continue in time */
 	struct thread *thread;
 };
 /*
- * Let @hold->cpu give back all it caches, and then free the page, and stop before the push, with
- * interrupts off, for a minute of guest time at most.  Returns when it has: 0; -ENOMEM no
+ * Make @hold->cpu drain its caches, begin to free the page, and stop before the push with
+ * interrupts off, for a minute of guest time at most.  Returns 0 once it has stopped; -ENOMEM: no
  * thread, and the page is not freed.  Pair with act_hold_end.
  */
 int act_hold_start(struct act_hold *hold) must_check;
@@ -59,19 +60,19 @@ int act_hold_start(struct act_hold *hold) must_check;
  * until act_hold_end.  Returns when it has pushed the page.
  */
 void act_hold_push(struct act_hold *hold);
-/* Returns when the page is freed, and the CPU runs as before. */
+/* Let the CPU continue; returns when the page is freed and the CPU runs as before. */
 void act_hold_end(struct act_hold *hold);
 
 /* ---- demo/act_load.c: CPUs that allocate and free ---- */
 
 struct act_load;
 /*
- * Let @nr CPUs allocate and free movable pages of @mem, @pages of them each.  Returns when each has
- * used its pages; NULL: no memory for it.
+ * Let @nr CPUs allocate and free movable pages of @mem, @pages of them each.  Returns when each CPU
+ * has used its pages; NULL: no memory.
  */
 struct act_load *act_load_start(
     struct memory *mem, const unsigned *cpu, unsigned nr, unsigned pages, u64 seed);
-/* A page of the thread @i at this moment; PFN_NONE. */
+/* A page that thread @i has at this moment, chosen by @nr; or PFN_NONE. */
 pfn_t act_load_page(const struct act_load *load, unsigned i, unsigned nr);
 /*
  * Allocations of thread @i so far; and the allocations on its CPU that the cache could not serve.

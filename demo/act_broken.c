@@ -25,7 +25,7 @@ static bool is_mapped(pfn_t pfn)
 	return word_state(page_word(page)) == PG_LRU && READ_ONCE(page->mapcount) == 1;
 }
 
-/* The first mapped page of a zone MOVABLE from @pfn on; PFN_NONE. */
+/* The first mapped page of the zone from @pfn on; PFN_NONE: none. */
 static pfn_t next_mapped(const struct zone *zone, pfn_t pfn)
 {
 	while (pfn < zone->end_pfn) {
@@ -42,7 +42,7 @@ static pfn_t next_mapped(const struct zone *zone, pfn_t pfn)
 	return PFN_NONE;
 }
 
-/* Replace a mapped page of the zone; its pfn, or PFN_NONE. */
+/* Replace a mapped page of the zone; returns its pfn, or PFN_NONE. */
 static pfn_t replace_one(const struct zone *zone, int *err)
 {
 	pfn_t pfn = next_mapped(zone, zone->start_pfn);

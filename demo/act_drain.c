@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * act_drain.c: act 1: a page that is free in another CPU's cache, and keeps its range from leaving
- * until a drain round has fetched it.
+ * act_drain.c: act 1: a page that is free in another CPU's cache keeps its range from going offline
+ * until a drain round returns it.
  *
  * Owns:       nothing.
  * Locks:      none.
- * Invariants: the page is put where it is by a free on that CPU; the rest of the range is in
+ * Invariants: the page got into the cache by a free on that CPU; the rest of the range is in
  *             the buddy allocator.
  * Tests:      judge_drain, tests/qemu/test_tour.py.
  */
@@ -26,7 +26,7 @@ struct stuck {
 	unsigned cpu;
 	u64 linger_ns;
 	u32 deaf;     /* a: interrupts are off */
-	bool called;  /* the offline has asked the CPU */
+	bool called;  /* the offline has called the CPU */
 	bool stuck;   /* the range was isolated, and could not leave because of the page */
 	bool is_free; /* the page was in a cache */
 	struct mm_fail fail;
@@ -80,7 +80,7 @@ static void stay_deaf(void *arg)
 	arch_irq_restore(flags);
 }
 
-/* Free one page of the range on @s->cpu, all caches empty before.  0, or an error. */
+/* Free one page of the range on @s->cpu; all caches were empty before.  Returns 0 or an error. */
 static int put_in_cache(struct stuck *s)
 {
 	pfn_t pfn = s->start + s->nr / 2;
@@ -100,7 +100,7 @@ static int put_in_cache(struct stuck *s)
 	return 0;
 }
 
-/* Offline the range, the CPU with the page deaf for a moment, and bring it back. */
+/* Offline the range and bring it back; the CPU with the page has interrupts off for a moment. */
 static bool leave(struct stuck *s, unsigned online)
 {
 	struct offline_opts opts = {.policy = ISO_REDRAIN};

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * act_hold.c: a fault by request: a CPU stops in the middle of a free, interrupts off.
+ * act_hold.c: a fault on request: a CPU stops in the middle of a free, interrupts off.
  *
  * Owns:       nothing; the caller brings struct act_hold.
  * Locks:      none.
- * Invariants: while the CPU stands, its cache is empty: it gave all back with interrupts off
- *             already.  It continues by itself after LIMIT_NS.
+ * Invariants: while the CPU is stopped, its cache is empty: it was drained with interrupts already
+ *             off.  The CPU continues by itself after LIMIT_NS.
  * Tests:      judge_act, free_held, tests/qemu/test_tour.py.
  */
 #include "demo/act.h"
@@ -15,7 +15,7 @@
 
 #define LIMIT_NS 60000000000ULL
 
-/* At the point free.push_pending. */
+/* Runs at the scheduling point free.push_pending: wait for the reason to continue. */
 static void stand(void *arg)
 {
 	struct act_hold *h = arg;

@@ -32,7 +32,7 @@ struct act_load {
 	struct loader loader[ACT_CPUS];
 };
 
-/* Free the object of a handle, or allocate one for it. */
+/* Free the object of handle @h; if it has none, allocate one for it. */
 static void use(struct loader *l, u32 h)
 {
 	int err = handle_free(&l->table, h);

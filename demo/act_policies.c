@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * act_policies.c: act 2: one range leaves under each of the three policies, while CPUs allocate and
- * one of them has stopped in the middle of a free into it.
+ * act_policies.c: act 2: one range goes offline under each of the three policies, while CPUs
+ * allocate.  One of them has stopped in the middle of freeing a page of the range.
  *
  * Owns:       nothing.
  * Locks:      none.
  * Invariants: the same range, and the same fault, for each policy.  Rounds differ by construction:
- *             the CPU that has stopped caches nothing, so the first round of redrain does not ask
- *             it, and then it caches a page of the range; a forced round waits for it.
+ *             the stopped CPU caches nothing, so the first round of redrain sends it no IPI.  Then
+ *             it caches a page of the range.  A forced round waits for it.
  * Tests:      judge_policies, tests/qemu/test_tour.py.
  */
 #include "demo/act.h"
@@ -17,38 +17,38 @@
 #include <quarry/isolation.h>
 
 #define RANGE      (16UL << (20 - PAGE_SHIFT)) /* pages, on machines that have as many */
-#define LOAD_PAGES 1024u                       /* of each CPU that allocates */
+#define LOAD_PAGES 1024u                       /* pages of each CPU that allocates */
 #define WINDOW     400u                        /* allocations in which hits are counted */
-#define WINDOW_NS  10000000000ULL              /* the load may wait for the offline */
+#define WINDOW_NS  10000000000ULL              /* at most; the load may wait for the offline */
 #define HOLD_MS    500u
 #define TRIES      16u
 #define STRIDE     61u /* between pages of the load that are tried */
-#define PRICE_MOST 5u  /* per cent of hits, without caches */
+#define PRICE_MOST 5u  /* the most hits without caches, in per cent */
 
 struct policies {
 	struct act_load *load;
 	unsigned cpu[ACT_CPUS], nr;
-	unsigned held_cpu; /* in cpu[]; 0: none, for there is only one */
+	unsigned held_cpu; /* index in cpu[]; 0: none, since there is one CPU */
 	pfn_t start;
 	unsigned long pages;
 	struct zone *zone;
-	/* Of the policy at work. */
+	/* Of the present policy. */
 	struct act_hold hold;
-	bool held, redrained; /* a free was held; under redrain, up to its push */
-	u64 shown_ns;         /* spent on being looked at */
+	bool held, redrained; /* a free was held; under redrain, until its push */
+	u64 shown_ns;         /* time of the pauses for the viewer */
 	u64 allocs, misses;
 	unsigned windows; /* policies under which hits could be counted */
 	struct live_policy row[NR_ISO_POLICIES];
 };
 
-/* Does the CPU's first choice for movable memory lie in the zone? */
+/* Is the zone the CPU's first choice for movable memory? */
 static bool allocates_from(const struct policies *p, unsigned cpu)
 {
 	return READ_ONCE(kernel_memory.pcp[cpu]->first[GFP_MOVABLE]) / STACKS_PER_ZONE ==
 	    p->zone->id;
 }
 
-/* Hits and misses of the CPUs that are never held and allocate from the zone. */
+/* The sum of @of over the CPUs that are never held and allocate from the zone. */
 static u64 sum(const struct policies *p, u64 (*of)(const struct act_load *load, unsigned i))
 {
 	unsigned i;
@@ -70,8 +70,8 @@ static void show(struct policies *p, unsigned ms)
 
 /*
  * The whole range is isolated, and no page has moved yet: count hits, then release the held page.
- * Misses are read around the allocations: what happens between two readings may count as a miss
- * more, never as a hit.
+ * Misses are read before and after the allocations are, so an operation between two readings may
+ * add a miss, never a hit.
  */
 static void isolated(void *arg)
 {
@@ -90,7 +90,7 @@ static void isolated(void *arg)
 	show(p, HOLD_MS);
 }
 
-/* A page of the range for the CPU that is to be held.  0, or an error. */
+/* Allocate a page of the range for the CPU that is to be held.  Returns 0 or an error. */
 static int take_page(struct policies *p, struct mm_fail *fail)
 {
 	pfn_t pfn = p->start + p->pages / 2;
@@ -104,7 +104,7 @@ static int take_page(struct policies *p, struct mm_fail *fail)
 	return err;
 }
 
-/* Stop the last CPU in the middle of a free, if there is another one. */
+/* Stop the CPU to be held in the middle of a free, if there is one. */
 static bool hold_one(struct policies *p, enum iso_policy policy)
 {
 	struct mm_fail fail = {.why = WHY_NONE};
@@ -152,7 +152,7 @@ static bool one_policy(struct policies *p, enum iso_policy policy)
 	if (p->held) {
 		act_hold_end(&p->hold);
 		p->redrained |= policy == ISO_REDRAIN && p->hold.cached && !p->hold.late;
-		/* The offline waited while the CPU stood for the eye. */
+		/* The offline waited while the CPU stayed stopped for the viewer. */
 		if (p->hold.until_call && p->hold.cached && !p->hold.late)
 			p->shown_ns += p->hold.linger_ns;
 	}
@@ -170,8 +170,8 @@ static bool one_policy(struct policies *p, enum iso_policy policy)
 }
 
 /*
- * The largest range, up to RANGE, that ends with the pageblock of a page used by the first CPU; if
- * there is none, any range.
+ * Choose the largest range, up to RANGE, that ends with the pageblock of a page used by the first
+ * CPU; if there is none, any range.
  */
 static bool choose_range(struct policies *p)
 {
@@ -197,8 +197,8 @@ static bool choose_range(struct policies *p)
 }
 
 /*
- * Do the figures differ as they must?  Rounds where a free was held; hits where a CPU that is not
- * held allocates from the zone.
+ * Do the figures differ as they must?  Rounds are compared if a free was held, hits if they could
+ * be counted under each policy.
  */
 static bool figures_differ(const struct policies *p)
 {
@@ -220,8 +220,8 @@ static bool figures_differ(const struct policies *p)
 }
 
 /*
- * The last one, if it can be, of the range's zone: then the first round of redrain asks the fewest
- * CPUs.
+ * Hold the last CPU that allocates from the range's zone, or else the last one: then the first
+ * round of redrain sends IPIs to the fewest CPUs.
  */
 static void choose_held(struct policies *p)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench.c: what the kernel's operations cost, in guest instructions.
+ * bench.c: the cost of the kernel's operations, in guest instructions.
  *
  * Owns:       the list of groups of figures.
  * Locks:      none.
@@ -52,7 +52,7 @@ noinline int bench_no_free(struct page *page, unsigned order)
 	return 0;
 }
 
-/* The checker of all structures, with all CPUs stopped; per page of the machine. */
+/* The cost of check_memory, with all CPUs stopped, per page of the machine. */
 static bool bench_check(void)
 {
 	u64 best = ~0ULL, t0, took;
@@ -71,7 +71,7 @@ static bool bench_check(void)
 	return true;
 }
 
-/* Descriptors of pages and pageblocks with their trees, for each page. */
+/* Bytes of page descriptors, pageblock descriptors and their trees, per page. */
 static bool bench_memmap(void)
 {
 	bench_ratio("memmap_bytes_per_page",
@@ -81,7 +81,9 @@ static bool bench_memmap(void)
 	return true;
 }
 
-/* The trace that the command line names; per event, less the reading of the clock. */
+/*
+ * Replay the trace that the command line names: the cost per event, less that of reading the clock.
+ */
 static bool bench_trace(void)
 {
 	struct trace_report report;
@@ -124,7 +126,7 @@ static const struct {
     {"stranded", bench_stranded, false},
 };
 
-/* Is @name one of the words of @list, which have commas between them? */
+/* Is @name in @list, whose words are separated by commas? */
 static bool is_listed(const char *name, const char *list)
 {
 	size_t len = strlen(name);

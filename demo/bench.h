@@ -10,19 +10,22 @@
 /*
  * Measure, and print one line "bench: NAME VALUE UNIT" for each figure.  Meaningful under icount
  * with shift 0, where the TSC counts instructions.  The option bench= names the groups to measure,
- * with commas; without it, the groups that every machine measures.  False: something could not be
- * measured.
+ * separated by commas; without it, the groups that every machine measures.  False: something could
+ * not be measured.
  */
 bool bench_run(void);
 
 /* Print one figure; or the quotient @total / @count, with up to four decimals. */
 void bench_figure(const char *name, u64 value, const char *unit);
 void bench_ratio(const char *name, u64 total, u64 count, const char *unit);
-/* Xorshift with a fixed start: a row is the same in every run. */
+/* Xorshift; from BENCH_SEED on, a row is the same in every run. */
 u64 bench_random(u64 *state);
 #define BENCH_SEED 88172645463325252ULL
 
-/* The cost of loops without the allocator: calls out of line with the same arguments. */
+/*
+ * Empty functions with the same arguments, called out of line: they give the cost of the loop
+ * alone.
+ */
 struct page *bench_no_page(gfp_t gfp, unsigned order);
 int bench_no_free(struct page *page, unsigned order);
 
@@ -31,8 +34,8 @@ int bench_no_free(struct page *page, unsigned order);
 
 /*
  * Run two statements BENCH_RUNS times, BENCH_PAIRS times each in a loop, and print the difference
- * of the least costs, per pair.  They are macros' arguments, so that the compiler sees the calls as
- * it does elsewhere.
+ * of the least costs, per pair.  The statements are arguments of macros, so that the compiler sees
+ * the calls as it does elsewhere.
  */
 #define BENCH_LEAST(best, statement)                                                               \
 	do {                                                                                       \
@@ -60,7 +63,7 @@ int bench_no_free(struct page *page, unsigned order);
 	BENCH_NET(name, (void)free_pages(alloc_pages(GFP_KERNEL, (order)), (order)),               \
 	    (void)bench_no_free(bench_no_page(GFP_KERNEL, (order)), (order)))
 
-/* ---- groups; false: not measured, and said why ---- */
+/* ---- groups; false: could not be measured ---- */
 
 /* bench_pairs.c */
 bool bench_pairs(void);
@@ -73,22 +76,20 @@ bool bench_stranded(void);
 bool bench_elsewhere(void);
 /* Each CPU in turn fills its own caches.  False: no memory for its thread. */
 bool bench_fill_caches(void);
-/*
- * A table of page numbers in a block that the caller frees; NULL: no memory.  @cost: instructions.
- */
+/* Make a table of page numbers in a block that the caller frees; NULL: no memory. */
 struct page *bench_table_make(void);
 struct page *bench_page_at(u64 i);
 void bench_table_set(u64 i, const struct page *page);
-/* Every free page into the table; returns how many. */
+/* Allocate every free page into the table; returns their number.  *@cost: the instructions. */
 u64 bench_take_all(u64 *cost);
 void bench_shuffle(u64 nr, u64 *state);
 /* Free the first @nr of the table; returns the instructions, net. */
 u64 bench_free_all(u64 nr);
 /* bench_count.c */
-/* Begin row @row for the plugin of QEMU, or end it: 0. */
+/* Begin row @row for QEMU's plugin; @row 0 ends it. */
 void bench_mark(unsigned row);
 unsigned bench_policy_row(enum iso_policy policy);
-/* Say what the plugin's numbers are about. */
+/* Print the names of the plugin's rows, and the addresses of the zones' locks. */
 void bench_say_rows(void);
 bool bench_counted(void);
 bool bench_load(void);
@@ -107,8 +108,8 @@ bool bench_object(void);
 bool bench_policies(void);
 
 /*
- * A space that shows an anonymous object of @pages pages at BENCH_AT, all of them touched.  The
- * calling thread uses it.
+ * Make a space that shows an anonymous object of @pages pages at BENCH_AT, all of them touched.
+ * The calling thread uses the space.
  */
 struct bench_space {
 	struct vm_object *object;
@@ -117,7 +118,9 @@ struct bench_space {
 #define BENCH_AT 0x10000000UL
 bool bench_map(struct bench_space *made, unsigned long pages) must_check;
 void bench_unmap(struct bench_space *made);
-/* The first @nr pages, at a multiple of @step, that are all an object's; PFN_NONE: none. */
+/*
+ * The first range of @nr pages, at a multiple of @step, that all belong to objects; PFN_NONE: none.
+ */
 pfn_t bench_full_range(unsigned long nr, unsigned long step);
 
 #endif

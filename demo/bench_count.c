@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_count.c: operations one by one between two marks, for the plugin of QEMU that counts what
- * the clock cannot (tools/count/count.c): cache lines, LOCKed instructions, what runs under a lock,
- * and with interrupts off.
+ * bench_count.c: operations one by one between two marks, for the plugin of QEMU that counts
+ * cache lines, LOCKed instructions, and instructions under a lock or with interrupts off
+ * (tools/count/count.c).
  *
  * Owns:       the marks.
  * Locks:      none.
@@ -42,7 +42,7 @@ enum row { ROWS(ROW_ID) NR_ROWS };
 #define ROW_NAME(id, name) name,
 static const char *const names[] = {ROWS(ROW_NAME)};
 
-/* A store to element @row is the mark: the plugin knows the address, and no value. */
+/* A store to element @row is the mark: the plugin sees its address, not its value. */
 volatile u8 bench_marks[NR_ROWS + NR_ISO_POLICIES];
 
 noinline void bench_mark(unsigned row)
@@ -83,7 +83,7 @@ void bench_say_rows(void)
 		}                                                                                  \
 	} while (0)
 
-/* Every free page, then all of them back in random order: first as a rehearsal, then marked. */
+/* Allocate every free page, then free all in random order: first as a rehearsal, then marked. */
 static bool fill_and_free(void)
 {
 	struct page *block = bench_table_make(), *page;
@@ -120,8 +120,8 @@ static int never_isolate(struct memory *mem, struct page *page)
 }
 
 /*
- * The isolation of a pageblock ends of which every second page is free: one hold of the zone lock,
- * with which all its free memory comes back.
+ * Undo the isolation of a pageblock of which every second page is free.  One hold of the zone lock
+ * brings all its free memory back.
  */
 static bool isolate_fragmented(void)
 {
@@ -163,7 +163,7 @@ bool bench_counted(void)
 
 /* ---- all CPUs at work, while ranges go offline ---- */
 
-/* Full caches go back: the longest section with interrupts off, on any CPU. */
+/* Drain full caches: the longest section with interrupts off, on any CPU. */
 bool bench_drain_full(void)
 {
 	bool good;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_fill.c: what allocations cost that take all memory, that come from another zone, and whose
- * frees happen on another CPU; and how many pages caches can hold.
+ * bench_fill.c: the cost of allocations that take all memory, that come from another zone, and that
+ * another CPU frees; and the share of a zone that caches can hold.
  *
  * Owns:       a table of page numbers, in one block of the largest order.
  * Locks:      none.
@@ -38,7 +38,7 @@ struct page *bench_table_make(void)
 	return block;
 }
 
-/* Allocate every free page; returns how many, and the cost. */
+/* Allocate every free page; returns their number, and the cost. */
 u64 bench_take_all(u64 *cost)
 {
 	u64 nr = 0, t0 = arch_tsc();
@@ -63,7 +63,7 @@ void bench_shuffle(u64 nr, u64 *state)
 	}
 }
 
-/* All pages of the table, in its order, less the same loop with nothing. */
+/* Free the first @nr pages of the table in order; returns the cost, less that of the loop alone. */
 u64 bench_free_all(u64 nr)
 {
 	u64 t0 = arch_tsc(), t1, i;
@@ -77,8 +77,8 @@ u64 bench_free_all(u64 nr)
 }
 
 /*
- * Pairs while the first zone has nothing left for this request.  The last of the @nr held pages
- * belong to the last zone, and some of them are freed for the measurement.
+ * Measure pairs while the first zone has nothing left for this request.  The last of the @nr held
+ * pages belong to the last zone; some of them are freed for the measurement.
  */
 static bool second_zone(u64 nr)
 {
@@ -125,7 +125,7 @@ bool bench_fill(void)
 
 /* ---- caches full on every CPU ---- */
 
-/* More than a cache holds, of each cached order and type, freed into this CPU's caches. */
+/* Free more blocks than a cache holds, of each cached order and type, into this CPU's caches. */
 static void fill_caches(void *arg)
 {
 	static const gfp_t types[] = {GFP_UNMOVABLE, GFP_MOVABLE, GFP_RECLAIMABLE};
@@ -161,7 +161,7 @@ bool bench_fill_caches(void)
 	return true;
 }
 
-/* The largest share of a zone that lies in caches then. */
+/* The largest share of a zone that lies in caches when all are full. */
 bool bench_stranded(void)
 {
 	u64 most = 0, of = 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_pairs.c: what an allocation and its free cost, one by one and in batches.
+ * bench_pairs.c: the cost of an allocation and its free, one by one and in batches.
  *
  * Owns:       the arrays of a batch.
  * Locks:      none.
@@ -28,7 +28,7 @@ bool bench_pairs(void)
 
 static struct page *pages[BATCH];
 
-/* @nr pages allocated one by one, then freed in order; per pair, net. */
+/* Allocate @nr pages one by one, then free them in order; the cost per pair, without the loop. */
 static void one_by_one(const char *name, unsigned nr)
 {
 	u64 best = ~0ULL, empty = ~0ULL, t0, took;
@@ -53,7 +53,7 @@ static void one_by_one(const char *name, unsigned nr)
 	bench_ratio(name, best - empty, nr, "instructions");
 }
 
-/* One call for @nr pages, and one that frees them; per page. */
+/* Allocate @nr pages by one call and free them by another; the costs per page. */
 static bool at_once(const char *alloc, const char *free, unsigned nr)
 {
 	u64 got = ~0ULL, gone = ~0ULL, t0, t1, t2;
@@ -83,7 +83,7 @@ bool bench_batches(void)
 	    at_once("bulk512_alloc", "bulk512_free", 512);
 }
 
-/* The caches of all zones off, or on again. */
+/* Switch the caches of all zones off, or on again. */
 static bool switch_caches(bool on)
 {
 	unsigned i;
@@ -99,7 +99,7 @@ static bool switch_caches(bool on)
 	return good;
 }
 
-/* The largest order, on a machine whose limits let it be cached, and past the caches. */
+/* Pairs of the largest order: cached, on a machine whose limits allow it, and with caches off. */
 bool bench_largest(void)
 {
 	bool good;

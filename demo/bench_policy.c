@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_policy.c: what another CPU pays while a long offline runs, under each policy and under
- * none.
+ * bench_policy.c: the cost of allocations on another CPU while a long offline runs, under each
+ * policy, and without an offline.
  *
  * Owns:       the other CPU's counts.
  * Locks:      none.
@@ -28,13 +28,13 @@
 static struct {
 	u32 state;          /* a: 1: count; 2: stop */
 	u64 batches, ticks; /* those counted */
-	struct zone *zone;  /* a: of its pages */
+	struct zone *zone;  /* a: the zone of its pages */
 	struct page *kept[KEPT];
 } other;
 
 /*
- * Hold one page more, and give up the oldest of KEPT: so past the caches the batches are at each
- * place of a pageblock in turn, wherever the image ends.
+ * Allocate one page more and free the oldest of KEPT.  So batches without caches use each place of
+ * a pageblock in turn, wherever the kernel ends.
  */
 static void move_on(void)
 {
@@ -81,7 +81,7 @@ static u64 slow_operations(void)
 	return READ_ONCE(pcp->event[EV_ALLOC_SLOW]) + READ_ONCE(pcp->event[EV_FREE_DIRECT]);
 }
 
-/* A row of a policy: policy_NAME_WHAT. */
+/* Print a row of a policy: policy_NAME_WHAT. */
 static void row(const char *policy, const char *what, u64 total, u64 count, const char *unit)
 {
 	char name[48];
@@ -90,7 +90,9 @@ static void row(const char *policy, const char *what, u64 total, u64 count, cons
 	bench_ratio(name, total, count, unit);
 }
 
-/* Count while @work runs: the other CPU's share of operations that its cache served. */
+/*
+ * Let the other CPU count while @work runs.  Print its cost per pair, and its share of cache hits.
+ */
 static bool beside(const char *name, bool (*work)(enum iso_policy policy), enum iso_policy policy)
 {
 	u64 slow = slow_operations(), all;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_range.c: what drains, offlining free memory and bringing memory online cost.
+ * bench_range.c: the cost of drains, of offlining free memory, and of bringing memory online.
  *
  * Owns:       nothing.
  * Locks:      none.
- * Invariants: as bench.c; the machine's memory is afterwards what it was, or more.
+ * Invariants: as bench.c; afterwards the machine has the same memory as before, or more.
  * Tests:      tests/qemu/test_bench.py.
  */
 #include "demo/bench.h"
@@ -14,7 +14,7 @@
 
 #define RUNS      5
 #define RANGE     (128UL << (20 - PAGE_SHIFT)) /* pages of 128 MiB */
-#define MANY_CPUS 200 /* a machine with more is the one of 255 CPUs, a figure of its own */
+#define MANY_CPUS 200 /* only the machine of 255 CPUs has more; it has its own figure */
 
 /* The zone of a page that a plain request gets. */
 static struct zone *first_zone(void)
@@ -49,7 +49,10 @@ bool bench_drain(void)
 
 /* ---- free memory that goes offline and comes back ---- */
 
-/* Remove and add the largest range that can go offline: how long each step holds the mutex. */
+/*
+ * Remove and add the largest range that can go offline; the kernel notes how long the mutex is
+ * held.
+ */
 static bool remove_and_add(void)
 {
 	unsigned long nr;
@@ -64,7 +67,7 @@ static bool remove_and_add(void)
 	    !online_pages(&kernel_memory, start, nr, NULL);
 }
 
-/* Offline a range by @policy and bring it back; false: it failed. */
+/* Offline a range by @policy and bring it back; false: a step failed. */
 static bool there_and_back(
     pfn_t start, unsigned long nr, enum iso_policy policy, u64 *offline, u64 *online)
 {
@@ -94,7 +97,7 @@ bool bench_offline(void)
 	drain_all_pages(&kernel_memory, NULL);
 	for (run = 0; run < RUNS; run++) {
 		WRITE_ONCE(kernel_memory.hotplug_longest, 0);
-		/* The search is one of the holds. */
+		/* The search holds the mutex too. */
 		start = offline_candidate(&kernel_memory, RANGE, &nr);
 		if (start == PFN_NONE || nr != RANGE) {
 			printk("bench: no free movable range of 128 MiB; give the machine 1 GiB\n");
@@ -103,7 +106,7 @@ bool bench_offline(void)
 		if (!there_and_back(start, nr, ISO_PRECISE, &precise, &online) ||
 		    !there_and_back(start, nr, ISO_DISABLE, &disable, &online) || !remove_and_add())
 			return false;
-		/* Of the runs the one in which no other CPU had its turn meanwhile. */
+		/* Take the least: in that run no other CPU had its turn meanwhile. */
 		hold = MIN(hold, READ_ONCE(kernel_memory.hotplug_longest));
 	}
 	bench_figure("offline_free_128m", precise, "instructions");
@@ -114,9 +117,9 @@ bool bench_offline(void)
 	return true;
 }
 
-/* ---- memory never seen ---- */
+/* ---- new memory ---- */
 
-/* An aligned range of @nr pages behind @from without any memory; PFN_NONE: none. */
+/* The first aligned range of @nr pages from @from on without any memory; PFN_NONE: none. */
 static pfn_t hole_behind(pfn_t from, unsigned long nr)
 {
 	pfn_t start, pfn;
@@ -132,8 +135,8 @@ static pfn_t hole_behind(pfn_t from, unsigned long nr)
 }
 
 /*
- * The first that comes is not counted: it makes tables that the others share.  Addresses below
- * 4 GiB may be those of devices.
+ * The first range is not counted: it makes tables that the others share.  Ranges are above 4 GiB,
+ * since addresses below may be those of devices.
  */
 bool bench_fresh(void)
 {

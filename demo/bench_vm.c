@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench_vm.c: what it costs to move mapped pages, to retire one, and to destroy an address space.
+ * bench_vm.c: the cost of moving mapped pages, of retiring one, and of destroying an address space.
  *
  * Owns:       the objects and the spaces that it makes.
  * Locks:      none.
@@ -86,7 +86,7 @@ pfn_t bench_full_range(unsigned long nr, unsigned long step)
 	return PFN_NONE;
 }
 
-/* Offline a range and bring it back; false: it failed. */
+/* Offline a range and bring it back; false: a step failed. */
 static bool offline(pfn_t start, u64 *took, struct offline_result *res)
 {
 	u64 t0 = arch_tsc();
@@ -99,7 +99,7 @@ static bool offline(pfn_t start, u64 *took, struct offline_result *res)
 
 /* ---- moving all pages of a range ---- */
 
-/* A space of its own for each run; per page moved. */
+/* The cost per page moved; each run has a space of its own. */
 static bool move_ranges(void)
 {
 	struct offline_result full, empty;
@@ -140,7 +140,7 @@ static void use_space(void *arg)
 	space_use(NULL);
 }
 
-/* The same while another CPU uses the space: the number of interrupts that it gets. */
+/* Move pages while another CPU uses the space; print the number of interrupts that it gets. */
 static bool move_elsewhere(struct bench_space *made)
 {
 	struct thread *thread;
@@ -202,7 +202,7 @@ bool bench_migrate(void)
 
 /* ---- contiguous ranges out of memory in use ---- */
 
-/* Ranges of @nr pages, aligned to as many, that are full of mapped pages; per page moved. */
+/* Allocate ranges of @nr mapped pages, aligned to @nr; the cost per page. */
 static bool contig(const char *name, unsigned long nr)
 {
 	u64 best = ~0ULL, t0, took;

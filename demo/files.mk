@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 
-# What runs on the kernel.  These need only port.h and the interface of mm/: part of the kernel
-# and of every hosted build.
+# Code that runs on the kernel.  These sources need only port.h and the interface of mm/: they are
+# part of the kernel and of every hosted build.
 BOTH_SRCS += demo/handle.c
 BOTH_SRCS += demo/trace_parse.c
 BOTH_SRCS += demo/trace_replay.c

@@ -4,8 +4,8 @@
  *
  * Owns:       struct line_edit.
  * Locks:      none: one thread per line.
- * Invariants: at <= len < LINE_MAX.  row[0..row_len) is what the terminal shows behind the prompt,
- *             and row_at is its cursor: every change of the text goes through show().
+ * Invariants: at <= len < LINE_MAX.  row[0..row_len) is the text that the terminal shows behind the
+ *             prompt, and row_at is its cursor: every change of the text goes through show().
  *             A byte of an escape sequence is never part of the text.
  * Tests:      line_edit, line_complete.
  */
@@ -33,7 +33,7 @@ static void put(struct line_edit *e, const char *s)
 
 /* ---- the row ---- */
 
-/* The part of the text around the cursor that the row has space for. */
+/* Copy the part of the text around the cursor that fits in the row; returns its length. */
 static unsigned visible(struct line_edit *e, char *row)
 {
 	unsigned n;
@@ -56,7 +56,7 @@ static void move_to(struct line_edit *e, unsigned at)
 {
 	for (; e->row_at > at; e->row_at--)
 		put(e, "\b");
-	/* Characters that are written again move it to the right. */
+	/* Writing characters again moves the cursor to the right. */
 	out(e, e->row + e->row_at, at - e->row_at);
 	e->row_at = at;
 }
@@ -81,7 +81,7 @@ static void show(struct line_edit *e)
 	move_to(e, e->at - e->left);
 }
 
-/* The prompt and the row on a new row of the terminal. */
+/* Show the prompt and the text on a new row of the terminal. */
 static void show_again(struct line_edit *e)
 {
 	put(e, e->prompt);
@@ -230,7 +230,7 @@ static void right(struct line_edit *e)
 	e->at += e->at < e->len;
 }
 
-/* The end of ESC [ NUMBER @c, or of ESC O @c. */
+/* Handle ESC [ NUMBER @c, or ESC O @c, at its last byte. */
 static void special_key(struct line_edit *e, int c)
 {
 	switch (c == '~' ? e->number : 0) {
@@ -256,7 +256,7 @@ static void special_key(struct line_edit *e, int c)
 	}
 }
 
-/* Another byte of a sequence; the unknown ones end here, too. */
+/* Take another byte of a sequence; unknown sequences end here, too. */
 static void sequence(struct line_edit *e, int c)
 {
 	enum line_key_state state = e->state;

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * live.c: what a demonstration, the selftests and commands show while they run: on the live screen,
+ * live.c: the output of demonstrations, selftests and commands while they run: on the live screen,
  * or as lines.
  *
- * While the selftests run, which count threads, no thread draws but the hook that is called between
- * two of them.
+ * The selftests count threads, so no thread draws while they run.  Instead the hook that is called
+ * between two tests draws.
  *
  * Owns:       nothing: demo/live_screen.c has the state.
  * Locks:      live_screen.lock.
- * Invariants: what is said is in the log, whether the screen is on or not; only the thread that
- *             says it reads keys.
+ * Invariants: all output is in the log, whether the screen is on or not; only the thread that makes
+ *             the output reads keys.
  * Tests:      tests/qemu/test_map.py, tests/qemu/test_start.py.
  */
 #include "demo/live.h"
@@ -21,7 +21,7 @@
 #include <quarry/string.h>
 
 #define LINE       128  /* bytes of a line, with its end */
-#define LOOK_MS    1500 /* a command's end is shown so long */
+#define LOOK_MS    1500 /* the end of a command is shown this long */
 #define RESULTS_MS 800  /* an act's results, before the next act replaces them */
 #define KEYS(tab)  "[space] pause  [s] step  [tab] " tab "  [l] lines  [q] prompt"
 
@@ -30,7 +30,7 @@ bool live_quit(void)
 	return live_on() && live_screen.quit;
 }
 
-/* ---- what is kept ---- */
+/* ---- lines that are kept ---- */
 
 static void keep(const char *text)
 {
@@ -64,7 +64,7 @@ static void on_test(const char *suite, const struct ktest *t, bool begins)
 		live_draw();
 }
 
-/* The name of the failed test, and its output. */
+/* Keep the name of the failed test, and its output, as results. */
 static void on_failed(const char *suite, const struct ktest *t)
 {
 	char text[LIVE_TEXT];
@@ -168,8 +168,8 @@ static void stay(unsigned ms)
 }
 
 /*
- * A policy begins, or has a result: from now on Tab moves to the next one, or no longer does.
- * Locked.
+ * A policy begins (@in_policy), or has a result.  Only in between does Tab move to the next policy.
+ * The caller holds live_screen.lock.
  */
 static void set_policy(bool in_policy)
 {
@@ -185,7 +185,7 @@ void live_hold(unsigned ms)
 		stay(ms);
 }
 
-/* ---- what is said ---- */
+/* ---- the output ---- */
 
 static void line(const char *before, const char *text)
 {
@@ -207,7 +207,7 @@ void live_act(unsigned nr, unsigned of, const char *fmt, ...)
 	if (!live_on())
 		return;
 	mutex_lock(&live_screen.lock);
-	if (nr > 1) /* before the first one: of selftests that failed */
+	if (nr > 1) /* results before the first act are those of failed selftests */
 		live_screen.s->view.nr_results = 0;
 	ksnprintf(live_screen.s->view.title, LIVE_TEXT, "act %u of %u   %s", nr, of, claim);
 	set_policy(false);
@@ -253,7 +253,7 @@ void live_policy(enum iso_policy policy, const struct live_policy *row)
 	if (!row->running)
 		line("", text);
 	if (live_on() && row->running)
-		(void)keys(); /* typed before it begins, and not about it */
+		(void)keys(); /* keys typed before this policy begins: they cannot skip it */
 	if (!live_on())
 		return;
 	mutex_lock(&live_screen.lock);
@@ -267,7 +267,7 @@ void live_policy(enum iso_policy policy, const struct live_policy *row)
 	stay(0);
 }
 
-/* Both that follow: the text, which is a line of the log. */
+/* For the two functions below: format the text, and print it as a line. */
 static void format_line(char text[LINE], const char *fmt, va_list ap)
 {
 	kvsnprintf(text, LINE, fmt, ap);
@@ -338,7 +338,7 @@ void live_end(void)
 	live_term_replay(live_screen.log);
 }
 
-/* Once, as lines. */
+/* Print one frame, as lines. */
 static void print_frame(const char *where)
 {
 	struct screen *s = live_screen.s;
@@ -380,7 +380,7 @@ static void look(const char *where)
 		live_screen_close();
 }
 
-/* Which cell is the pageblock of @focus?  The map is laid out. */
+/* Write which cell shows the pageblock of @focus.  The map is laid out. */
 static void say_where(char text[LIVE_TEXT], pfn_t focus)
 {
 	const struct live_map *map = &live_screen.s->view.map;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * live.h: what a demonstration shows while it runs: the live screen where a terminal can show it,
- * else lines.
+ * live.h: the output of a demonstration while it runs: the live screen where a terminal can show
+ * it, else lines.
  *
- * The demonstration says what it does by these functions and prints nothing itself.  What can be
- * read from the memory (pageblocks, caches, counters) is not passed: the screen reads it.
+ * The demonstration reports its steps by these functions and prints nothing itself.  The state of
+ * the memory (pageblocks, caches, counters) is not passed: the screen reads it.
  * All functions may be called whether the screen is on or not.  Context: thread, one at a time.
  */
 #ifndef DEMO_LIVE_H
@@ -14,7 +14,7 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/mm.h>
 
-/* One policy's row of figures; of a row that is not complete `running` is set. */
+/* One policy's row of figures; `running` is set until the row is complete. */
 struct live_policy {
 	unsigned rounds, ipis;
 	unsigned hit_rate; /* hits of the caches meanwhile, in per cent */
@@ -29,9 +29,9 @@ struct live_policy {
  * here to live_stop, and shows the selftests @which of ktest_run.
  */
 void live_boot(const char *which);
-/* They have run; so many failed. */
+/* The selftests have run; @failed of them failed. */
 void live_tested(unsigned failed);
-/* End the screen, if it is on: its result is printed as lines. */
+/* End the screen, if it is on; the lines that it kept are printed. */
 void live_stop(void);
 /*
  * The same for a command of the prompt: the screen is on, with @title, from live_begin to live_end;
@@ -41,15 +41,16 @@ bool live_begin(const char *title);
 void live_end(void);
 /*
  * Show the screen until a key is pressed, or print it once, as lines, where there is none (@once:
- * in any case).  @focus: PFN_NONE, or what lies around that page, a pageblock in a cell.
+ * in any case).  @focus: PFN_NONE, or a page: only the rows around it are shown, with one pageblock
+ * in a cell.
  */
 void live_look(pfn_t focus, bool once);
 /* Is the live screen on? */
 bool live_on(void);
 
-/* ---- what it shows ---- */
+/* ---- the content ---- */
 
-/* An act begins: its number, of how many, and its claim in at most 60 characters. */
+/* An act begins: its number, the number of acts, and its claim in at most 60 characters. */
 void live_act(unsigned nr, unsigned of, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* The act is about these pages from now on; nr 0: about none. */
 void live_range(pfn_t start, unsigned long nr);
@@ -58,13 +59,13 @@ void live_range(pfn_t start, unsigned long nr);
  * from the memory, until the next range or act.
  */
 void live_offline(const struct offline_result *res);
-/* The row of a policy. */
+/* Show the row of a policy, and print it if it is complete. */
 void live_policy(enum iso_policy policy, const struct live_policy *row);
 /* Show a line of at most 78 characters that explains the picture; it replaces the last one. */
 void live_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A result of at most 78 characters: it is kept, and is a line of the log. */
 void live_result(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* On the screen only: @text is what explains it from now on. */
+/* As live_say, but on the screen only. */
 void live_explain(const char *text);
 /*
  * Keep the picture for @ms of guest time if the screen is on; without it, return at once.  The user

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * live_cells.c: what the live screen shows of a memory, read while it changes.
+ * live_cells.c: reads a memory for the live screen, while the memory changes.
  *
  * Owns:       nothing: the caller's struct live_map, live_steps and live_cpu.
  * Locks:      none: pageblocks, caches and counters are read racily, each true at some moment.
@@ -11,7 +11,7 @@
 
 #include <quarry/string.h>
 
-/* From the least important to the most important. */
+/* The characters of cells, from the least important to the most important. */
 static const char telling[] = " .+#ruRU-xiI";
 
 static unsigned rank_of(char c)
@@ -53,7 +53,7 @@ static struct pfn_range zone_span(const struct zone *zone)
 	return (struct pfn_range){READ_ONCE(zone->start_pfn), READ_ONCE(zone->end_pfn)};
 }
 
-/* The first span of a zone of @node in @window that ends behind @from, cut to both. */
+/* The first span of a zone of @node that ends behind @from, cut to @from and @window. */
 static struct pfn_range next_span(
     const struct memory *mem, unsigned node, pfn_t from, struct pfn_range window)
 {
@@ -72,7 +72,7 @@ static struct pfn_range next_span(
 }
 
 /*
- * Rows for the memory in @window with cells of @map->cell_blocks; false if they are more than
+ * Lay out rows for the memory in @window with cells of @map->cell_blocks; false: they are more than
  * @max_rows.  A gap between two zones of a node is left out where it is a row or more.
  */
 static bool lay_out(struct live_map *map, const struct memory *mem, unsigned cols,
@@ -93,7 +93,7 @@ static bool lay_out(struct live_map *map, const struct memory *mem, unsigned col
 			if (map->nr_rows == max_rows)
 				return false;
 			row_end = start + cols * cell;
-			/* To the end of the row, including the spans that follow. */
+			/* Extend the row to its end, over the spans that follow. */
 			while (end < row_end) {
 				struct pfn_range more = next_span(mem, node, end, window);
 
@@ -114,7 +114,7 @@ static bool lay_out(struct live_map *map, const struct memory *mem, unsigned col
 	return true;
 }
 
-/* As many rows around @focus as there may be; two nodes may need one more than they fill. */
+/* Lay out as many rows around @focus as allowed; two nodes may need one more than they fill. */
 static void lay_out_around(
     struct live_map *map, const struct memory *mem, unsigned cols, unsigned max_rows, pfn_t focus)
 {
@@ -233,7 +233,7 @@ void live_steps_read(struct live_steps *s, const struct memory *mem, struct pfn_
 
 /* ---- caches ---- */
 
-#define SHOWN_NS 1000000000ULL /* of "gives back" */
+#define SHOWN_NS 1000000000ULL /* how long "gives back" is shown */
 
 void live_cpu_read(
     struct live_cpu *c, const struct memory *mem, unsigned cpu, pfn_t pfn, u64 now, bool second)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * live_cells.h: what the live screen shows of a memory: cells that stand for pageblocks, and the
- * caches of each CPU.
+ * live_cells.h: the live screen's view of a memory: cells that stand for pageblocks, and the caches
+ * of each CPU.
  */
 #ifndef DEMO_LIVE_CELLS_H
 #define DEMO_LIVE_CELLS_H
@@ -17,7 +17,7 @@
 /* A row of cells, all of one node. */
 struct live_row {
 	u8 node;
-	bool first; /* of its node */
+	bool first; /* the first row of its node */
 	u16 cells;
 	pfn_t start;
 };
@@ -29,7 +29,7 @@ struct live_row {
 struct live_map {
 	unsigned cell_blocks; /* pageblocks in a cell, a power of two */
 	unsigned nr_rows, next;
-	bool focused; /* on the cell of a page that was asked for: */
+	bool focused; /* the map is laid out around a page, which is in this cell: */
 	unsigned focus_row, focus_cell;
 	struct live_row row[LIVE_MAX_ROWS];
 	char cell[LIVE_MAX_ROWS][LIVE_MAX_COLS];
@@ -53,15 +53,15 @@ unsigned long live_map_read(
 /* The steps of a range, pageblock by pageblock, and its pages in use. */
 struct live_steps {
 	unsigned blocks, isolated, offline; /* pageblocks */
-	unsigned long in_use;               /* pages of the isolated ones */
-	unsigned long most;                 /* the most of these since the steps began */
+	unsigned long in_use;               /* its pages in isolated pageblocks */
+	unsigned long most;                 /* the largest in_use since the steps began */
 	unsigned asked, waiting;            /* CPUs asked to drain, and those yet to answer */
 	unsigned rounds;                    /* drain rounds since the steps began */
 };
-/* Count @range again; the last three stay. */
+/* Count @range again; `asked`, `waiting` and `rounds` stay. */
 void live_steps_read(struct live_steps *s, const struct memory *mem, struct pfn_range range);
 
-/* One CPU's cache of one zone, and what it counted. */
+/* One CPU's cache of one zone, and its counters. */
 struct live_cpu {
 	bool online, waiting;    /* online; asked to give back, and yet to answer */
 	unsigned fill, capacity; /* blocks of all orders for movable pages */
@@ -72,9 +72,9 @@ struct live_cpu {
 	u64 given;               /* and this number of blocks */
 };
 /*
- * Read @cpu's cache of movable pages of the zone of @pfn, or with PFN_NONE of the CPU's first such
- * zone.  @second: a second has passed, so that the rate of hits is that of the second: of the
- * blocks that left the buddy, the part that went by the cache.  Any context.
+ * Read @cpu's cache of movable pages of the zone of @pfn; with PFN_NONE, of the CPU's first such
+ * zone.  @second: a second has passed, so compute the hit rate of that second: of the blocks that
+ * left the buddy allocator, the part that went through the cache.  Any context.
  */
 void live_cpu_read(
     struct live_cpu *c, const struct memory *mem, unsigned cpu, pfn_t pfn, u64 now, bool second);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * live_compose.c: what stands where on the live screen.
+ * live_compose.c: the layout of the live screen.
  *
- * From above: the machine; the act, or the selftests; the map; its legend; the CPUs' caches; the
- * steps of an offline; the policies' figures and results; an explanation; the keys.
+ * From top to bottom: the machine; the act, or the selftests; the map; its legend; the CPUs'
+ * caches; the steps of an offline; the policies' figures and results; an explanation; the keys.
  *
  * Owns:       nothing.
  * Locks:      none.
- * Invariants: a frame depends on the view alone; what does not fit is cut off.
+ * Invariants: a frame depends on the view alone; text that does not fit is cut off.
  * Tests:      live_draw.
  */
 #include "demo/live_draw.h"
@@ -36,7 +36,7 @@ static void put_text(struct live_frame *f, unsigned row, unsigned col, u8 colour
 
 static unsigned put(struct live_frame *f, unsigned row, unsigned col, u8 colour, const char *fmt,
     ...) __attribute__((format(printf, 5, 6)));
-/* Returns the column behind it. */
+/* Returns the column behind the text. */
 static unsigned put(
     struct live_frame *f, unsigned row, unsigned col, u8 colour, const char *fmt, ...)
 {
@@ -61,7 +61,7 @@ static void bar(char *text, unsigned width, unsigned part, unsigned whole)
 	text[width] = '\0';
 }
 
-/* ---- where things stand ---- */
+/* ---- sizes of the parts ---- */
 
 static unsigned cpus_in_row(const struct live_frame *f)
 {
@@ -100,7 +100,7 @@ unsigned live_map_rows(const struct live_view *v, const struct live_frame *f)
 	return f->rows - rest;
 }
 
-/* ---- its parts ---- */
+/* ---- the parts ---- */
 
 static void put_header(struct live_frame *f, const struct live_view *v)
 {
@@ -224,7 +224,7 @@ static void put_cpu(
 		put(f, row, col, LIVE_PLAIN, "cache [   off    ] hit %s", hits);
 }
 
-/* Tenths of what it may cache. */
+/* The fill of the CPU's cache, in tenths; or a character for another state. */
 static char cpu_digit(const struct live_cpu *c)
 {
 	if (!c->online)
@@ -262,7 +262,7 @@ static unsigned put_cpus(struct live_frame *f, const struct live_view *v, unsign
 	return row + cpu_rows(v, f);
 }
 
-/* One of the four steps: it is done, or so much of it is. */
+/* Put one of the four steps: done, or @part of @whole. */
 static unsigned put_step(struct live_frame *f, unsigned row, unsigned col, const char *name,
     unsigned long part, unsigned long whole, const char *unit, bool done)
 {

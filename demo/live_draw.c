@@ -4,8 +4,8 @@
  *
  * Owns:       nothing: the caller's struct live_frame and live_pen.
  * Locks:      none.
- * Invariants: nothing is written outside of a frame; what was sent is what @shown holds; colours
- *             only add to what the characters say.
+ * Invariants: nothing is written outside of a frame; @shown holds the characters that were sent;
+ *             a frame can be read without its colours.
  * Tests:      live_draw.
  */
 #include "demo/live_draw.h"
@@ -17,7 +17,7 @@
 #define GAP   5  /* unchanged characters that are sent again, because a cursor move is no shorter */
 #define PIECE 96 /* bytes sent at a time */
 
-/* By enum live_colour. */
+/* Indexed by enum live_colour. */
 static const char *const colours[NR_LIVE_COLOURS] = {
     "", ";1", ";90", ";32", ";92;1", ";97;41", ";30;43", ";95;1", ";36", ";97;45", ";30;103", ";7"};
 
@@ -48,7 +48,7 @@ static void flush(struct buffer *b)
 	b->len = 0;
 }
 
-/* @len bytes that belong together. */
+/* Add @len bytes that are sent in one piece. */
 static void put(struct buffer *b, const char *bytes, size_t len)
 {
 	if (b->len + len > sizeof(b->bytes))
@@ -89,7 +89,7 @@ static bool differs(
 	return a->text[row][col] != b->text[row][col] || a->colour[row][col] != b->colour[row][col];
 }
 
-/* Send what differs in the row, as far as the budget allows; true: all of it was sent. */
+/* Send the differences in the row, as far as the budget allows; true: all were sent. */
 static bool send_row(struct buffer *b, struct live_frame *shown, const struct live_frame *next,
     unsigned row, size_t budget)
 {
@@ -100,7 +100,7 @@ static bool send_row(struct buffer *b, struct live_frame *shown, const struct li
 			continue;
 		if (b->sent + b->len >= budget)
 			return false;
-		/* The text between, if it is as short as a move. */
+		/* Send the text in between again, if that is as short as a move. */
 		i = col;
 		if (b->pen->row == row && b->pen->col < col && col - b->pen->col <= GAP)
 			i = b->pen->col;
@@ -110,7 +110,7 @@ static bool send_row(struct buffer *b, struct live_frame *shown, const struct li
 			shown->text[row][i] = next->text[row][i];
 			shown->colour[row][i] = next->colour[row][i];
 		}
-		/* Behind the last column terminals differ. */
+		/* Terminals differ in the cursor's place behind the last column. */
 		if (b->pen->col >= next->cols)
 			b->pen->row = LIVE_MAX_ROWS;
 	}
@@ -153,7 +153,7 @@ enum live_event live_input(struct live_input *in, u8 byte)
 		return LIVE_NOTHING;
 	}
 	if (was == AFTER_ESC && byte == 27) {
-		in->key = byte; /* the one before, which stood alone */
+		in->key = byte; /* the ESC before, which stood alone */
 		return LIVE_TYPED;
 	}
 	if (was == AFTER_ESC && byte == '[') {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * live_draw.h: the live screen as text: what it shows becomes a frame of characters, and the
+ * live_draw.h: the live screen as text: its content becomes a frame of characters, and the
  * difference of two frames becomes bytes for a terminal.
  */
 #ifndef DEMO_LIVE_DRAW_H
@@ -35,7 +35,7 @@ struct live_frame {
 	u8 text[LIVE_MAX_ROWS][LIVE_MAX_COLS], colour[LIVE_MAX_ROWS][LIVE_MAX_COLS];
 };
 
-/* All that a frame says. */
+/* The content of a frame. */
 struct live_view {
 	bool utf8; /* the terminal shows a middle dot */
 	unsigned nr_cpus, nr_nodes;
@@ -56,27 +56,27 @@ struct live_view {
 	unsigned nr_results; /* ever: the last LIVE_RESULTS are kept */
 };
 
-/* Blank, of that size; -EINVAL, with nothing changed: smaller than LIVE_MIN_..., so no screen. */
+/* Make a blank frame of that size; -EINVAL, with nothing changed: smaller than LIVE_MIN_... */
 int live_frame_init(struct live_frame *f, unsigned cols, unsigned rows);
 /* Rows, and cells in a row, that the map may have in a frame of that size. */
 unsigned live_map_rows(const struct live_view *v, const struct live_frame *f);
 unsigned live_map_cols(const struct live_frame *f);
-/* Fill the frame anew. */
+/* Fill the frame from the view. */
 void live_compose(struct live_frame *f, const struct live_view *v);
 
-/* The place of the terminal's cursor, as far as is known, and what it prints with. */
+/* The state of the terminal's cursor, as far as is known. */
 struct live_pen {
 	unsigned row, col; /* row LIVE_MAX_ROWS: unknown */
 	u8 colour;         /* NR_LIVE_COLOURS: unknown */
 	unsigned next;     /* the row to go on with */
 	bool utf8;
-	/* Put @bytes, which are valid on their own, in one piece */
+	/* Send @bytes, which are valid on their own, in one piece */
 	void (*send)(void *arg, const char *bytes, size_t len);
 	void *arg;
 };
 /*
- * Send what makes a terminal that shows @shown show @next, at most about @budget bytes of it, and
- * note it in @shown; the next call continues where this one ended.  Returns the number of bytes.
+ * Send at most about @budget bytes that change a terminal from @shown to @next, and note the
+ * changes in @shown.  The next call continues where this one ended.  Returns the number of bytes.
  */
 size_t live_frame_send(
     struct live_pen *pen, struct live_frame *shown, const struct live_frame *next, size_t budget);

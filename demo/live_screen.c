@@ -2,11 +2,11 @@
 /*
  * live_screen.c: the live screen: opening, drawing, closing it.
  *
- * It is drawn ten times a second by a thread on another CPU than the one that works, or by a second
- * one on a third CPU.
+ * A thread draws it ten times a second, on another CPU than the demonstration's.  If that thread
+ * does not, a second one on a third CPU does.
  *
- * Owns:       live_screen: what the screen says, what the terminal shows.
- * Locks:      live_screen.lock, a mutex: what is drawn.  The memory is read without locks.
+ * Owns:       live_screen: the content of the screen, and the state of the terminal.
+ * Locks:      live_screen.lock, a mutex: the content.  The memory is read without locks.
  * Invariants: a frame reads and sends a bounded amount.
  * Tests:      tests/qemu/test_map.py; what it calls: live_cells, live_draw.
  */
@@ -97,8 +97,8 @@ void live_draw(void) NO_LOCK_ANALYSIS
 	struct screen *s = live_screen.s;
 
 	if (!mutex_trylock(&live_screen.lock))
-		return; /* another thread draws, or says something: the next frame is near */
-	/* No thread that keeps its CPU for long may come in between, with the lock held. */
+		return; /* another thread draws or changes the content: the next frame comes soon */
+	/* With the lock held no other thread may run here: it might keep this CPU for long. */
 	preempt_disable();
 	read_memory(s, &kernel_memory, READ_BLOCKS);
 	live_compose(&s->next, &s->view);
@@ -113,7 +113,7 @@ static bool shall_stop(void *arg)
 	return READ_ONCE(live_screen.stop);
 }
 
-/* The second one draws when the first one does not: a demonstration may stop a CPU. */
+/* The second thread draws when the first one does not: a demonstration may stop a CPU. */
 static void draw_thread(void *arg)
 {
 	bool second = arg != NULL;
@@ -126,7 +126,7 @@ static void draw_thread(void *arg)
 	} while (!wait_until(&live_screen.wake, shall_stop, NULL, LIVE_FRAME_NS));
 }
 
-/* On the last CPUs that are online, but not on this one if there are others. */
+/* The threads run on the last CPUs that are online, but not on this one if there are others. */
 void live_draw_start(void)
 {
 	unsigned cpu = nr_cpus, n = 0;
@@ -158,7 +158,7 @@ static void stop_drawing(void)
 
 /* ---- begin and end ---- */
 
-/* The screen's memory, with nothing said; false: there is none. */
+/* Prepare the screen's memory for that size; false: too small, or no memory. */
 bool live_screen_prepare(unsigned cols, unsigned rows)
 {
 	struct screen *s = live_screen.s;
@@ -200,7 +200,7 @@ void live_screen_forget(void)
 	s->view.say[0] = s->view.keys[0] = s->view.title[0] = '\0';
 	s->view.nr_results = s->nr_kept = 0;
 	s->began = arch_clock_ns();
-	/* Rates and answers from here on. */
+	/* Rates and answers count from here on. */
 	s->second = 0;
 	read_memory(s, &kernel_memory, ~0UL);
 	for (unsigned cpu = 0; cpu < s->view.nr_cpus; cpu++)

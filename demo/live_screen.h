@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* live_screen.h: the live screen's state and its drawing, for live.c, which says what it shows. */
+/* live_screen.h: the live screen's state and its drawing, for live.c, which sets its content. */
 #ifndef DEMO_LIVE_SCREEN_H
 #define DEMO_LIVE_SCREEN_H
 
@@ -7,7 +7,7 @@
 
 #define LIVE_KEPT     48 /* lines */
 #define LIVE_FRAME_NS 100000000ULL
-#define LIVE_TURN_NS  10000000ULL /* of a wait for a key */
+#define LIVE_TURN_NS  10000000ULL /* a turn of a wait for a key */
 
 struct screen {
 	struct live_view view;
@@ -17,9 +17,9 @@ struct screen {
 	u64 rounds;                      /* drain rounds when the steps began */
 	u64 all_rounds;                  /* drain rounds at the last frame */
 	u64 began, second;               /* when the title was set; when the rates were last read */
-	u64 drawn;                       /* when the last frame was */
+	u64 drawn;                       /* when the last frame was drawn */
 	char kept[LIVE_KEPT][LIVE_TEXT]; /* lines that are printed when the screen ends */
-	unsigned nr_kept;                /* ever: the last LIVE_KEPT are there */
+	unsigned nr_kept;                /* ever: the last LIVE_KEPT are kept */
 };
 
 #define NR_LIVE_THREADS 2
@@ -28,22 +28,22 @@ struct live_screen {
 	struct waitq wake;                      /* that thread sleeps here */
 	struct screen *s;                       /* allocated once, when first needed */
 	struct thread *thread[NR_LIVE_THREADS]; /* they draw; or NULL */
-	pfn_t focus;                            /* the map is about this page; PFN_NONE */
-	u64 log;                                /* position in the log when it was opened */
+	pfn_t focus;                            /* the map is laid out around this page; PFN_NONE */
+	u64 log;                                /* position in the log when the screen was opened */
 	u32 on, stop;                           /* a */
 	bool paused, step, quit;
-	bool in_policy, skip; /* one is shown; nothing more of it shall be held */
+	bool in_policy, skip; /* a policy is shown; the rest of its pauses are skipped */
 };
 extern struct live_screen live_screen;
 
 /* Drain rounds of @mem, ever. */
 u64 live_drain_rounds(const struct memory *mem);
-/* Open it, if picture=live and a terminal says that it is large enough; and close it. */
+/* Open the screen, if picture=live and a terminal says that it is large enough; and close it. */
 bool live_screen_open(void);
 void live_screen_close(void);
-/* The screen's memory, for a terminal of that size; false: too small, or there is none. */
+/* Prepare the screen's memory for a terminal of that size; false: too small, or no memory. */
 bool live_screen_prepare(unsigned cols, unsigned rows);
-/* Nothing has been said; the memory is read as it is. */
+/* Clear the content, and read the memory. */
 void live_screen_forget(void);
 /* The terminal has another size now; false: it is too small. */
 bool live_screen_resize(void);

@@ -2,10 +2,10 @@
 /*
  * live_term.c: the terminal at the serial line.
  *
- * Owns:       what is known of the terminal, and the question that it has not answered yet.
+ * Owns:       the known state of the terminal, and the query that it has not answered yet.
  * Locks:      none: one thread asks, opens and closes; any may send.
- * Invariants: while the screen is open a panic first brings the terminal back; when it is closed no
- *             answer is still to come.
+ * Invariants: while the screen is open a panic first restores the terminal; closing it waits for an
+ *             answer that is still to come.
  * Tests:      tests/qemu/test_map.py; the bytes: live_draw.
  */
 #include "demo/live_term.h"
@@ -24,7 +24,7 @@
 
 static struct {
 	unsigned cols, rows;
-	bool open, waiting; /* for an answer */
+	bool open, waiting; /* waiting for an answer */
 	u64 asked_at;
 	struct live_input input;
 } term;
@@ -46,7 +46,7 @@ static void ask(void)
 	write_term(ASK);
 }
 
-/* Take what has arrived: a key, or -1. */
+/* Take the bytes that have arrived; returns a key, or -1. */
 static int take(bool *resized)
 {
 	int c;

@@ -10,15 +10,15 @@
 
 /*
  * Ask the terminal for its size, and wait for the answer a second of guest time at most.  False:
- * there is none that can show the screen.
+ * there is no terminal that can show the screen.
  */
 bool live_term_ask(void);
-/* The size it last said. */
+/* The size that the terminal said last. */
 void live_term_size(unsigned *cols, unsigned *rows);
 /* Switch to the alternate screen, without cursor, and hide text; and back. */
 void live_term_open(void);
 void live_term_close(void);
-/* Write to it; for struct live_pen.  Any context. */
+/* Write to the terminal; for struct live_pen.  Any context. */
 void live_term_send(void *arg, const char *bytes, size_t len);
 /*
  * The next key, or -1: does not wait.  Asks again for the size now and then; *@resized says that it

@@ -33,7 +33,7 @@ static int cmd_halt(unsigned n, char **arg)
 	return 0;
 }
 
-/* A failure on purpose: not an unknown command, or one with too few arguments. */
+/* Succeed if the command fails, but not if it is unknown or has a wrong number of arguments. */
 static int cmd_expect_fail(unsigned n, char **arg)
 {
 	int err = monitor_obey(n, arg);
@@ -46,7 +46,7 @@ static int cmd_expect_fail(unsigned n, char **arg)
 	return -EINVAL;
 }
 
-/* A key ends the watch.  The rest of an arrow's sequence, which follows at once, is no input. */
+/* A key ends the watch.  The rest of an arrow's sequence, which follows at once, is discarded. */
 static bool key_pressed(void)
 {
 	unsigned waited;
@@ -237,8 +237,8 @@ const struct command *monitor_find(const char *name)
 }
 
 /*
- * Run the command; @word is its name and @n arguments.  A command that only shows something needs
- * no screen.
+ * Run the command; @word is its name and @n arguments.  A command that only shows something runs
+ * without the live screen.
  */
 static int run_seen(const struct command *c, unsigned n, char **word)
 {

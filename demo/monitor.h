@@ -32,7 +32,7 @@ enum word_kind {
 	WORD_NR,      /* pages of the range that the word before begins */
 	WORD_NODE,
 	WORD_CPU,
-	WORD_PROGRAM, /* of the boot modules */
+	WORD_PROGRAM, /* a program of the boot modules */
 };
 
 #define SHOWS      1u  /* it changes nothing */
@@ -57,11 +57,11 @@ struct command {
 
 /* The commands in their order; NULL behind the last. */
 const struct command *monitor_command(unsigned i);
-/* By name, or by another name for it (?, quit, exit); NULL. */
+/* Find a command by its name, or by an alias (?, quit, exit); NULL: none. */
 const struct command *monitor_find(const char *name);
 /*
  * Carry out the command of @n words.  Returns its result, or, with a line that says so: -ENOSYS no
- * such command; -E2BIG too many or too few arguments.
+ * such command; -E2BIG too many or too few arguments, or keys needed in a script.
  */
 int monitor_obey(unsigned n, char **word);
 /* The same for a text, which is split at its blanks; 0 for an empty one. */
@@ -71,21 +71,21 @@ struct monitor_state {
 	u64 seed;
 	bool no_keys; /* a script or a watch: no command reads keys or shows its progress */
 	bool halted;
-	void (*on_cancel)(void); /* NULL, or what monitor_wait calls once the user has cancelled */
+	void (*on_cancel)(void); /* NULL, or called, perhaps often, once the user has cancelled */
 };
 extern struct monitor_state monitor_state;
 
-/* Is it for a watch, with arguments or (@bare) without? */
+/* Can the command be watched, with arguments or (@bare) without? */
 bool monitor_watchable(const struct command *c, bool bare);
-/* Print the commands for which it is. */
+/* Print the commands that can be watched. */
 void monitor_show_watchable(void);
 
-/* The subject of help that a group is; its title is what help says of it. */
+/* The name of the subject of help that @group is. */
 const char *monitor_subject(unsigned group);
 
 /* ---- arguments ---- */
 
-/* The number that @word says, in *@value; false: not a number, which was printed. */
+/* Parse the number @word into *@value; false: not a number, which was printed. */
 bool monitor_number(const char *word, u64 *value);
 /* The same for the policy of that name. */
 bool monitor_policy(const char *word, enum iso_policy *policy);
@@ -106,16 +106,19 @@ bool monitor_key_cancels(void);
 
 /* ---- ranges of memory (demo/monitor_range.c) ---- */
 
-/* The first run of pageblocks from @from on that are offline and no standby memory; PFN_NONE. */
+/*
+ * The first run of pageblocks from @from on that are offline, without standby memory; PFN_NONE:
+ * none.
+ */
 pfn_t range_offline(pfn_t from, unsigned long *nr);
-/* The first run from @from on, of zones MOVABLE, that could go offline; PFN_NONE. */
+/* The first run from @from on, of zones MOVABLE, that could go offline; PFN_NONE: none. */
 pfn_t range_online(pfn_t from, unsigned long *nr);
 /*
- * Why an operation on @nr pages from @pfn is refused, in words.  @already: what WHY_ALREADY means
- * for it, "already offline" for example.
+ * The reason, as a text, why an operation on @nr pages from @pfn is refused.  @already: the text
+ * for WHY_ALREADY, "already offline" for example.
  */
 const char *range_why(enum mm_why why, u64 pfn, u64 nr, const char *already);
-/* Why these are no whole pageblocks, in words; NULL: they are. */
+/* The reason, as a text, why these are not whole pageblocks; NULL: they are. */
 const char *range_misfit(u64 pfn, u64 nr);
 void range_show_offline(const char *what);
 void range_show_online(const char *what);
@@ -129,7 +132,8 @@ void monitor_complete(void *arg, struct line_edit *e, const char *before, const 
 
 /*
  * Carry out the commands of the boot module script=NAME, if the command line has that option.
- * Returns true if there is no script, or all its commands did what was expected.  Context: thread.
+ * Returns true if there is no script, or all its commands gave the expected results.  Context:
+ * thread.
  */
 bool script_run(u64 seed);
 

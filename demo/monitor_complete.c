@@ -31,7 +31,7 @@ static void offer_number(struct line_edit *e, const char *format, u64 number)
 	line_offer(e, text, true);
 }
 
-/* Each word of @words, which are separated by blanks. */
+/* Offer each word of @words, which are separated by blanks. */
 static void offer_each(struct line_edit *e, const char *words)
 {
 	char word[NAME_SIZE];
@@ -57,7 +57,7 @@ static void offer_commands(struct line_edit *e)
 		line_offer(e, c->name, *c->args != '\0');
 }
 
-/* Suites; behind a dot, the tests of one. */
+/* Offer suites and groups; behind a dot, the tests of one suite. */
 static void offer_tests(struct line_edit *e, const char *word)
 {
 	const struct ktest_suite *s;
@@ -177,7 +177,7 @@ static void offer(struct line_edit *e, const struct command *c, enum word_kind k
 	}
 }
 
-/* The next word of *@text, cut to @size, and the text behind it; false: there is none. */
+/* Take the next word of *@text, cut to @size, and step behind it; false: there is none. */
 static bool next_word(const char **text, char *word, size_t size)
 {
 	size_t n = 0;

@@ -23,7 +23,7 @@ int cmd_cpus(unsigned n, char **arg)
 	return 0;
 }
 
-/* @already: what -EALREADY means. */
+/* @already: the text for -EALREADY. */
 static int report(int err, const char *already)
 {
 	if (err)
@@ -39,7 +39,7 @@ static void nothing(void *arg)
 {
 }
 
-/* Make @cpu deaf for @ms, by default long enough to be reported, and call it. */
+/* Let @cpu spin with interrupts off for @ms, and make a cross-call, which waits for it. */
 static int hang_cpu(unsigned cpu, u64 ms)
 {
 	u64 began = arch_clock_ns();

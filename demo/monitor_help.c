@@ -33,7 +33,7 @@ const char *monitor_subject(unsigned group)
 	return groups[group].subject;
 }
 
-/* A line for each command. */
+/* Print a line for each command of the group. */
 static void show_group(unsigned group)
 {
 	const struct command *c;
@@ -45,7 +45,7 @@ static void show_group(unsigned group)
 			printk("  %-11s %-25s %s\n", c->name, c->args, c->help);
 }
 
-/* Their names. */
+/* Print the names of the group's commands. */
 static void show_names(unsigned group)
 {
 	const struct command *c;
@@ -89,7 +89,7 @@ bool monitor_watchable(const struct command *c, bool bare)
 	return !(c->flags & FOLLOWS) && (c->flags & (bare ? SHOWS | SHOWS_BARE : SHOWS));
 }
 
-/* The commands for which it works with arguments too, or (@bare) only without. */
+/* Print the commands that can be watched with arguments too, or (@bare) only without. */
 static void show_watchable(const char *what, bool bare)
 {
 	const struct command *c;

@@ -24,7 +24,7 @@
 
 /* ---- a page that is always in use: a blocker for an offline to wait for ---- */
 
-/* Its owner never lets it be isolated, so it is neither moved nor put back. */
+/* The page's owner never lets it be isolated, so the page is neither moved nor put back. */
 static int busy_isolate(struct memory *mem, struct page *page)
 {
 	return -EBUSY;
@@ -60,13 +60,13 @@ static int run_job(const char *what, int (*fn)(void *arg), struct job *job)
 	return monitor_wait(what, fn, job, &job->cancel, &job->res.fail);
 }
 
-/* A range, as first page and number. */
+/* Parse a range: its first page and the number of pages. */
 static bool two_numbers(char **arg, u64 *pfn, u64 *nr)
 {
 	return monitor_number(arg[0], pfn) && monitor_number(arg[1], nr);
 }
 
-/* Say what went wrong, and where, unless it is the range itself. */
+/* Print the error, and its page unless the range itself is refused. */
 static void say_failed(const char *what, int err, const struct mm_fail *fail, const char *text)
 {
 	char where[32] = "";
@@ -76,7 +76,7 @@ static void say_failed(const char *what, int err, const struct mm_fail *fail, co
 	printk("%s: error %s: %s%s\n", what, errno_name(err), text, where);
 }
 
-/* A range that is whole pageblocks is refused for another reason. */
+/* The text for a refused range: it is not whole pageblocks, or else @other. */
 static const char *range_bad(u64 pfn, u64 nr, const char *other)
 {
 	const char *misfit = range_misfit(pfn, nr);
@@ -199,9 +199,9 @@ int cmd_remove(unsigned n, char **arg)
 	return err;
 }
 
-#define USER_TEXT 64 /* bytes of what user_of says */
+#define USER_TEXT 64 /* bytes of the text of user_of */
 
-/* A line for each whole zone MOVABLE. */
+/* Print a line for each whole zone MOVABLE. */
 static void query_zones(void)
 {
 	static struct offline_survey s;
@@ -214,7 +214,7 @@ static void query_zones(void)
 		if (zone->kind != ZONE_MOVABLE || !nr)
 			continue;
 		offline_survey(&kernel_memory, zone->start_pfn, nr, &s);
-		/* A page may have several reasons: each is counted once here. */
+		/* A page may have several reasons to stay; here each page is counted once. */
 		printk("query: pfn %#lx, %lu pages, node %u\n"
 		       "  %lu can move, %lu free, %lu neither\n",
 		    zone->start_pfn, nr, zone->node, s.movable, s.free,
@@ -239,7 +239,7 @@ static const char *user_of(enum mm_why why, pfn_t pfn, char text[USER_TEXT])
 	return text;
 }
 
-/* Of the pages that owners move, the first, and its owner by its function isolate. */
+/* Print the first of the pages that owners move, and name the owner by its function isolate. */
 static void say_owned(const struct offline_survey *s)
 {
 	const struct movable_ops *ops;
@@ -250,7 +250,7 @@ static void say_owned(const struct offline_survey *s)
 		return;
 	ops = movable_ops_at(&kernel_memory, s->first_owned);
 	if (!ops)
-		return; /* it has left meanwhile */
+		return; /* the page has left meanwhile */
 	symbol_name((uintptr_t)ops->isolate, name, sizeof(name));
 	for (len = 0; name[len] && name[len] != '+'; len++)
 		;
@@ -392,7 +392,7 @@ int cmd_compact(unsigned n, char **arg)
 	return err;
 }
 
-/* ---- that page ---- */
+/* ---- the page that is always busy ---- */
 
 int cmd_busy(unsigned n, char **arg)
 {

@@ -4,7 +4,7 @@
  *
  * Owns:       nothing.
  * Locks:      none: each range was right at some moment.
- * Invariants: a range lies in one zone.  Standby memory is in none: it comes online by itself.
+ * Invariants: a range lies in one zone.  No range has standby memory: that comes online by itself.
  * Tests:      tests/qemu/test_prompt.py.
  */
 #include "demo/monitor.h"
@@ -36,7 +36,10 @@ static bool could_go(pfn_t pfn)
 	    offline_query(&kernel_memory, pfn, PAGEBLOCK_PAGES, NULL) == 0;
 }
 
-/* In a very large memory the rest is not examined: @left counts down. */
+/*
+ * The first run of pageblocks that fit.  @left counts these down: in a very large memory the rest
+ * is not examined.
+ */
 static pfn_t run_from(pfn_t from, bool (*fits)(pfn_t pfn), unsigned *left, unsigned long *nr)
 {
 	pfn_t pfn = MAX(from, kernel_memory.start_pfn), start = PFN_NONE;

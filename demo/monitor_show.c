@@ -27,7 +27,7 @@
 #include <quarry/virtio.h>
 
 #define MAX_ROUNDS   1000000
-#define ROUNDS_PAGES (16UL << (20 - PAGE_SHIFT)) /* a round is about so many */
+#define ROUNDS_PAGES (16UL << (20 - PAGE_SHIFT)) /* pages of a round, about */
 #define LIST_COLUMNS 78
 
 /* ---- arguments ---- */

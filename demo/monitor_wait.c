@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * monitor_wait.c: an operation of the prompt that takes its time: its progress, and its end by a
- * key.
+ * monitor_wait.c: shows the progress of a long operation of the prompt, and lets a key cancel it.
  *
  * Owns:       the thread of the operation under way.
  * Locks:      none.
@@ -72,7 +71,7 @@ int monitor_wait(
 
 		if (cancel && cancels(c))
 			store_release(cancel, 1u);
-		/* Again and again: what it ends may not have begun. */
+		/* Call it again and again: the work that it ends may not have begun yet. */
 		if (cancel && READ_ONCE(*cancel) && monitor_state.on_cancel)
 			monitor_state.on_cancel();
 		progress_tick(&progress);

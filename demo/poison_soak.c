@@ -100,7 +100,10 @@ static int reason(u32 index)
 	return err == -ENOMEM || err == -EAGAIN ? 0 : err;
 }
 
-/* Read the number at one end of a page, and write another: 0; -EHWPOISON the page is lost. */
+/*
+ * Read the number at one end of a page, or, with @write, write one.  0; -EHWPOISON: the page is
+ * lost.
+ */
 static int touch(u32 index, bool last, u64 *have, const u64 *write)
 {
 	u64 va = address(index) + (last ? PAGE_SIZE - sizeof(u64) : 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pressure.c: every CPU allocates until no memory is left: the cost, and the pages that a drain
- * missed.
+ * pressure.c: every CPU allocates until no memory is left; prints the cost, and the pages that
+ * drains missed.
  *
  * Four threads on each CPU grow and shrink in phases, each phase with one type of page, so that
  * caches hold pages of other types.  On every fourth CPU the threads stop early, and its caches
@@ -22,7 +22,7 @@
 #include <quarry/ktest.h>
 
 #define THREADS_PER_CPU 4
-#define QUIET_CPU       4   /* one CPU of so many is quiet */
+#define QUIET_CPU       4   /* one CPU in QUIET_CPU is quiet */
 #define QUIET_PHASES    16  /* phases of its threads */
 #define TRIES           16  /* failures until a thread stops, if its CPU is not quiet */
 #define GIVE_BACK       32  /* blocks freed after a failure, at most */
@@ -34,10 +34,10 @@
 struct left {
 	/* free pages above the request's watermark; cached pages are not included */
 	unsigned long free;
-	unsigned long cached; /* in caches of the zones that it may use */
-	/* of these, the smallest number cached at any moment since before the request began */
+	unsigned long cached; /* in caches of the zones that the request may use */
+	/* the least number of these that were cached all the time since before the request began */
 	unsigned long stale;
-	unsigned most; /* pages that a refill may push, as the caches are now */
+	unsigned most; /* the most pages that a refill may push, as the caches are now */
 };
 
 struct presser {
@@ -57,7 +57,7 @@ static struct {
 	u64 allocs, failed, high_failed; /* a: blocks; failed requests for one page, for more */
 	u64 taken;                       /* a: pages, counted after an allocation */
 	u64 freeing;                     /* a: pages, counted before a free */
-	u64 freed;                       /* a: pages, counted after it */
+	u64 freed;                       /* a: pages, counted after a free */
 	u64 peak_ipis; /* a: IPIs of the whole machine during one failed request: the most */
 	u64 stale;     /* a: the most for one failed request */
 	struct left first_left; /* at the first failed request for one page */
@@ -131,7 +131,7 @@ static void refused(gfp_t gfp, u64 freed, u64 refills, u64 ipis)
 	struct left left;
 	u64 came;
 
-	preempt_disable(); /* no other thread of this CPU between the pages and their counts */
+	preempt_disable(); /* no other thread of this CPU between the pages and their counters */
 	left = look(gfp);
 	full_barrier();
 	came = READ_ONCE(run.freeing) - freed +

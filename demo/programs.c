@@ -35,8 +35,8 @@
 struct program_round {
 	pfn_t start;
 	unsigned long nr, mapped; /* pages of the range; the part mapped by programs */
-	unsigned long least;      /* mapped anywhere, before it begins */
-	u64 faults0, faults; /* the time when all was isolated; the time from then to the commit */
+	unsigned long least;      /* pages mapped anywhere, before the round begins */
+	u64 faults0, faults; /* page faults until all was isolated, and from then to the commit */
 	u64 ns;
 	bool act;   /* an act of the tour: shown, and the user may end it */
 	u32 cancel; /* a */
@@ -130,8 +130,8 @@ static int come_back(struct program_round *r)
 }
 
 /*
- * The fullest range, once the programs have enough mapped: they release memory and take new.
- * False: there is no range.
+ * Choose the fullest range, once the programs have enough mapped: they release memory and take new
+ * memory.  False: there is no range.
  */
 static bool choose_range(struct program_round *r, unsigned long want)
 {
@@ -291,7 +291,7 @@ static void say_round(const struct program_round *r, u64 verified)
 	    plural(r->faults), (unsigned long long)verified, plural(verified));
 }
 
-/* Act 3: offline once, hold the range so, and bring it back. */
+/* Act 3: offline the range once, show it offline, and bring it back. */
 static bool leave_once(const struct crowd *crowd, unsigned long want, unsigned long least)
 {
 	struct program_round r = {.act = true, .least = least};
@@ -332,7 +332,7 @@ bool act_programs(u64 seed)
 		return false;
 	live_say("%u programs in ring 3 hold %lu MiB each, and verify every word", ACT_PROGRAMS,
 	    pages >> (20 - PAGE_SHIFT));
-	/* All of theirs, but for what is replaced. */
+	/* Nearly all of the programs' memory: some of it is being replaced at any time. */
 	good = leave_once(crowd, want, ACT_PROGRAMS * pages / 8 * 7);
 	live_range(0, 0);
 	if (good && !live_quit())

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * progress.c: a line at the prompt that says how far an operation is which takes its time.
+ * progress.c: a line at the prompt that shows the progress of a long operation.
  *
  * Owns:       nothing; the line is the console's status line.
  * Locks:      none: one thread.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* progress.h: a line at the prompt that says how far an operation is which takes its time. */
+/* progress.h: a line at the prompt that shows the progress of a long operation. */
 #ifndef DEMO_PROGRESS_H
 #define DEMO_PROGRESS_H
 
@@ -7,7 +7,7 @@
 
 #define PROGRESS_AFTER_NS 2000000000ULL /* guest time; shorter operations print nothing */
 #define PROGRESS_EVERY_NS 500000000ULL
-#define PROGRESS_LINE_NS  10000000000ULL /* where a row cannot be rewritten */
+#define PROGRESS_LINE_NS  10000000000ULL /* the period where a row cannot be rewritten */
 #define PROGRESS_WIDTH    79
 
 struct progress {
@@ -29,9 +29,9 @@ struct progress {
 void progress_begin(struct progress *p, const char *what, const char *hint, bool off);
 /* Show the line if it is time.  Context: thread, at the start of a row. */
 void progress_tick(struct progress *p);
-/* The line at @now, in @buf. */
+/* Write the line, as of @now, to @buf. */
 void progress_text(const struct progress *p, u64 now, char *buf, size_t size);
-/* It is over: the line goes. */
+/* The operation is over: remove the line. */
 void progress_end(struct progress *p);
 
 #endif

@@ -115,7 +115,7 @@ static void corrupt_on_two_cpus(void)
 	on_two_cpus(corrupt_cached);
 }
 
-/* The same for the first pages of free blocks: detected under the zone lock. */
+/* Write into the descriptors of the first pages of free blocks: detected under the zone lock. */
 static void corrupt_zone(struct zone *zone)
 {
 	irqflags_t flags = zone_lock_irqsave(zone);
@@ -177,7 +177,7 @@ static void overflow_a_stack(void)
 		thread_join(deep);
 }
 
-/* The interrupted code cannot continue. */
+/* Inject a machine check after which the interrupted code cannot continue. */
 static void break_the_processor(void)
 {
 	const struct mce_bank corrupt = {.status = MCE_VAL | MCE_UC | MCE_EN | MCE_PCC};
@@ -217,7 +217,7 @@ static void call_a_silent_cpu(void)
 
 /*
  * Interrupts are off, so the ring's reader cannot be woken here.  If it runs on another CPU, it
- * prints a line for each record, and is slower than this.
+ * prints a line for each record, and is slower than this loop.
  */
 static void overflow_the_ring(void)
 {

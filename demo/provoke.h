@@ -14,8 +14,9 @@ struct fault_hang {
 	struct thread *thread;
 };
 /*
- * Make @cpu deaf, for @ns nanoseconds at most.  Returns when it is; 0; -ENODEV not online; -EDEADLK
- * the caller would wait for itself; -ENOMEM.  Pair with fault_hang_end, which ends it.
+ * Let @cpu spin with interrupts off, for @ns nanoseconds at most.  Returns 0 once it does; -ENODEV:
+ * not online; -EDEADLK: the caller would wait for itself; -ENOMEM.  Pair with fault_hang_end, which
+ * ends it.
  */
 int fault_hang_start(struct fault_hang *hang, unsigned cpu, u64 ns) must_check;
 void fault_hang_end(struct fault_hang *hang);

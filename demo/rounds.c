@@ -27,7 +27,7 @@
 struct round {
 	struct memory *mem;
 	const struct round_opts *opts;
-	u64 ops0[MAX_TRACKED]; /* count of each CPU before the first isolate bit */
+	u64 ops0[MAX_TRACKED]; /* count of each CPU once all isolate bits are set */
 	u64 ops;               /* from then to the commit */
 	bool stalled;
 };

@@ -23,7 +23,7 @@
 #include <quarry/task.h>
 #include <quarry/trace.h>
 
-/* ---- is it requested, by the option of that name? ---- */
+/* ---- is a scenario requested by its option? ---- */
 
 static bool given(const char *option)
 {

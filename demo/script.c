@@ -31,7 +31,7 @@ static size_t trim(const char **line, size_t len)
 	return len;
 }
 
-/* False: it failed, which is printed. */
+/* Carry out a line; false: it failed, which is printed. */
 static bool one_line(unsigned nr, const char *line, size_t len)
 {
 	char text[LINE_MAX];
@@ -80,7 +80,7 @@ bool script_run(u64 seed)
 
 	if (!name)
 		return true;
-	/* By PVH without an archive the only module has no name. */
+	/* With PVH and without an archive the only module has no name. */
 	if (!boot_file_find(name, &file) && (!boot_file_single(&file) || file.name[0])) {
 		printk("script=%s: no module of that name; the loader brought:", name);
 		boot_files_print();

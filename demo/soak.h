@@ -17,7 +17,7 @@ struct soak {
 void soak_begin(struct soak *s, struct memory *mem, const char *name);
 /* True once every two seconds: a line on progress is due. */
 bool soak_report_due(struct soak *s);
-/* Is check_memory clean?  If not, prints what it found. */
+/* Is check_memory clean?  If not, prints the violation. */
 bool soak_check(const struct soak *s);
 /*
  * True if check_memory is clean, as many pages are managed as at the beginning (apart from standby
@@ -28,8 +28,9 @@ bool soak_end(const struct soak *s);
 /* ---- rounds.c ---- */
 
 /*
- * @rounds rounds under stress on all CPUs, each over the busiest 16 MiB, or less on small machines.
- * Prints progress and a summary line for each policy.  NR_ISO_POLICIES: all policies in turn.
+ * Run @rounds rounds under stress on all CPUs, each over the busiest 16 MiB, or less on small
+ * machines.  Prints progress and a summary line for each policy.  NR_ISO_POLICIES: all policies in
+ * turn.
  * Returns 0 if each round succeeded, in every 10 rounds pages were moved and pages freed into
  * isolated pageblocks, no content was damaged, check_memory is clean, managed pages are as before,
  * and no allocation made a cross-call; else -EIO, with a line that gives the reason.  Context:
@@ -43,8 +44,8 @@ extern u32 soak_stop;
 
 /*
  * The acceptance scenario.  Stress runs on all CPUs, and a thread takes ranges offline and back
- * under each policy in turn; Take CPUs offline @rounds times, and bring as many online, chosen by
- * @seed; the boot CPU is included.  Prints progress and a summary.  All CPUs must be online.
+ * under each policy in turn.  CPUs chosen by @seed go offline @rounds times and come back; the boot
+ * CPU is included.  Prints progress and a summary.  All CPUs must be online.
  * Returns 0 if nothing failed, no page was lost or damaged, and no CPU called one that was offline;
  * else -EIO, with lines that give the reasons.  Context: thread.
  */
@@ -53,10 +54,10 @@ int hotplug_soak(struct memory *mem, unsigned rounds, u64 seed) must_check;
 /* ---- poison_soak.c ---- */
 
 /*
- * @requests random requests to retire pages of @mem, the kernel's own, softly and hard, and to
+ * Make @requests random requests to retire pages of @mem, the kernel's own, softly and hard, and to
  * unpoison some of them.  Meanwhile all CPUs allocate and free, more memory of a pager's object is
  * used than is free, and ranges and CPUs go offline and come back.
- * Returns 0 if no content is lost but what the answers reported, the flagged pages at the end are
+ * Returns 0 if no content is lost except as the answers reported, the flagged pages at the end are
  * those of the answers, by counts and by flags, and check_memory was clean all the time; else -EIO,
  * with a line that gives the reason.
  * Context: thread; no other code uses memory.
@@ -66,9 +67,9 @@ int poison_soak(struct memory *mem, unsigned requests, u64 seed);
 /* ---- user_soak.c ---- */
 
 /*
- * user_run @rounds times, with @seed, @seed + 1, ..., while CPUs and ranges of memory go offline
- * and come back.  Prints the results; true if each run was good, check_memory was clean after it,
- * and as many pages were free as before.
+ * Call user_run @rounds times, with @seed, @seed + 1, ..., while CPUs and ranges of memory go
+ * offline and come back.  Prints the results; true if each run was good, check_memory was clean
+ * after it, and as many pages were free as before.
  * Context: as user_run; no other code uses memory meanwhile.
  */
 bool user_soak(const char *program, u64 rounds, u64 seed, u64 arg);

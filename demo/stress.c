@@ -125,7 +125,7 @@ static void bare_alloc(struct stress_thread *t, unsigned slot)
 	unsigned order = random_order(&t->rand);
 	struct page *page;
 
-	/* Every order regularly, independent of chance. */
+	/* Use every order regularly, not only by chance. */
 	if (t->ops % 64 == 0)
 		order = (unsigned)(t->ops / 64 % NR_ORDERS);
 	if (t->pages + (1UL << order) > t->s->budget)
@@ -187,7 +187,8 @@ static void bare_op(struct stress_thread *t)
 	}
 	order = word_order(page_word(page));
 	/*
-	 * Three of ten are freed elsewhere; a thread that finds only full inboxes keeps the block.
+	 * Three of ten blocks are freed by another thread; if all places of its inbox are full,
+	 * this thread keeps the block.
 	 */
 	if (t->s->nr > 1 && t->given * 10 <= (t->frees + t->given) * 3) {
 		if (!give_away(t, page))
@@ -316,7 +317,7 @@ unsigned stress_cpus(const struct stress *s)
 	return s->nr;
 }
 
-/* Verify and free what a stopped thread still holds. */
+/* Verify and free the blocks that a stopped thread still holds. */
 static void thread_clear(struct stress_thread *t)
 {
 	unsigned i;

@@ -6,8 +6,9 @@
 #include <quarry/types.h>
 
 /*
- * Show four acts (act.h), and count what they did.  Replays a trace first if trace= names one.
- * Returns true if each act showed what it must, and all memory is as before.  Context: thread.
+ * Show four acts (act.h), and print the numbers of cross-calls and IPIs.  Replays a trace first if
+ * trace= names one.  Returns true if each act showed its claim, and all memory is as before.
+ * Context: thread.
  */
 bool tour(u64 seed);
 

@@ -58,7 +58,7 @@ int trace_replay_report(struct trace_report *out)
 	for (; *path; path++)
 		if (*path == '/')
 			name = path + 1;
-	/* A single one may be the script. */
+	/* A single module may be the script. */
 	if (!name[0] && (cmdline_get("script", NULL) || !boot_file_single(&file)))
 		return trace_replay(
 		    "short.trace", trace_short, (size_t)(trace_short_end - trace_short), out);

@@ -20,7 +20,9 @@
 #define REST_NS  10000000000ULL
 #define PAUSE_NS 20000000ULL
 
-/* Free pages, caches emptied; cached stacks count as free, pages from standby memory do not. */
+/*
+ * Free pages after all caches are emptied; cached stacks count as free, pages from standby do not.
+ */
 static unsigned long free_pages_at_rest(void)
 {
 	unsigned long from_standby;

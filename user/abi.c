@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * abi.c: every error that docs/abi.md promises, except for lack of memory, and the matching
+ * abi.c: tests every error that docs/abi.md promises, except for lack of memory, and the matching
  * success.
  *
- * handle: the capability to start programs.  The exit status is the number of surprises.
+ * handle: the capability to start programs.  The exit status is the number of wrong results.
  */
 #include "quarry.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * bench.c: the cost of ring 3, in cycles of the time stamp counter; `make bench` boots it on one
- * CPU that QEMU lets execute an instruction each cycle.
+ * bench.c: the cost of ring 3, in cycles of the time stamp counter.  `make bench` boots it on one
+ * CPU, for which QEMU executes one instruction each cycle.
  *
- * handle: the capability to start programs.  For other tasks of this program (arg1 says which)
- * handle is an endpoint.  Each figure is the least of several runs, per operation, the loop
- * included.
+ * handle: the capability to start programs.  The other tasks run this program too: arg1 says in
+ * which role, and handle is an endpoint.  A figure is the least cost per operation of several runs,
+ * the loop included.
  */
 #include "quarry.h"
 
@@ -79,7 +79,7 @@ static void figure(const char *name, u64 value)
 	printf("%s %lu cycles\n", name, value);
 }
 
-/* The least of RUNS runs of fn(run), which makes so many operations. */
+/* Cycles per operation in the fastest of RUNS calls of fn(run); each makes @times operations. */
 static u64 least(void (*fn)(u64), u64 times)
 {
 	u64 best = ~0UL, run;
@@ -131,7 +131,7 @@ static void touch(u64 run)
 		(void)memory[(run * PAGES + i) * ABI_PAGE_SIZE];
 }
 
-/* Start the other task with a copy of @give; returns its handle. */
+/* Start another task of this program with a copy of @give; returns its handle. */
 static u64 other(u64 programs, unsigned what, u64 give)
 {
 	s64 task = task_create(programs, "bench", give, 0, what);

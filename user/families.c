@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * families.c: families of tasks at random, under pressure: they hoard, share, serve, give away and
- * die.
+ * families.c: random families of tasks under memory pressure: they hoard, share, serve pages, pass
+ * handles on and die.
  *
  * handle: the capability to start programs.  arg0: the seed; arg1: the number of families.  The
- * first task starts that many, AT_ONCE at a time, and waits for their ends: any will do.  Exits
- * with the number of heads that did not end.  A wait for a page that takes too long is told; that
- * only means something where a guest's time is its own (icount).  Who is killed, and for what, is
- * judged by the tables that the kernel prints (tests/qemu/test_families.py), and what is left
- * behind by the kernel's own counts.
+ * first task starts the head of each family, AT_ONCE at a time, and waits until it ends, in any
+ * way.  The exit status is the number of heads that did not end.  It prints each wait for a page
+ * that took too long; such a time means something only under icount, where guest time does not
+ * depend on the host. tests/qemu/test_families.py judges from the kernel's tables which tasks were
+ * killed, and why.  The kernel's own counts show leaks.
  *
- * Started by itself, a member: handle: of a head, the capability to start programs; of a child, an
- * object; arg0: its seed; arg1: MEMBER, and how deep the family may still grow.
+ * This program also runs as a member of a family.  handle: a head's is the capability to start
+ * programs, a child's an object; arg0: its seed; arg1: MEMBER, and the family's remaining depth.
  */
 #include "quarry.h"
 
@@ -27,7 +27,7 @@
 
 static u64 random, programs, given;
 
-/* Touch pages, and see that none of them is waited for too long. */
+/* Touch pages; print a line for each wait that took longer than WAIT_NS. */
 static void touch(volatile char *at, u64 pages)
 {
 	u64 i, began = clock_ns(), now;
@@ -47,7 +47,7 @@ static u64 some(u64 most)
 	return 1 + next_random(&random) % most;
 }
 
-/* Pages, shown or not, with a handle or not. */
+/* Fill an object; at random, map it elsewhere instead, and close its handle. */
 static void hoard(void)
 {
 	u64 pages = some(MOST), object = (u64)object_create(pages);
@@ -62,7 +62,7 @@ static void hoard(void)
 		handle_close(object);
 }
 
-/* The gift of its parent. */
+/* Touch the object that the parent gave. */
 static void share(void)
 {
 	char *at = address_for(SERVED);
@@ -111,7 +111,7 @@ static void serve(void)
 
 /* ---- members ---- */
 
-/* A child gets something of this task's, which may have no other handle. */
+/* Start a child with a handle to an object of this task; perhaps close this task's own handle. */
 static void gift(u64 depth)
 {
 	u64 pages = SERVED + some(MOST), object = served;
@@ -165,7 +165,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 
 	random = arg0 | 1;
 	if (arg1 & MEMBER) {
-		/* A head is given the capability to start programs, its children objects. */
+		/* A head's handle is the capability to start programs, a child's is an object. */
 		if ((arg1 & ~MEMBER) == DEPTH)
 			programs = handle;
 		else

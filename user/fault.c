@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fault.c: does one forbidden thing, chosen by arg0, which should end it. */
+/* fault.c: does one forbidden thing, chosen by arg0, which must end the task. */
 #include "quarry.h"
 
 #define KERNEL_ADDRESS 0xffffffff80100000UL
@@ -110,7 +110,7 @@ static void interrupt(void)
 	__asm__ volatile("int $0x41");
 }
 
-/* Accesses that the kernel makes for a program obey the same rules: each returns an error. */
+/* System calls must refuse such addresses too: each returns an error. */
 static void pointers(void)
 {
 	static const u64 bad[] = {

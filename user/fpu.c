@@ -29,7 +29,7 @@ static bool registers_keep(u64 pattern, unsigned mxcsr)
 	    "movdqa %%xmm0, %%xmm10\n\tmovdqa %%xmm0, %%xmm11\n\tmovdqa %%xmm0, %%xmm12\n\t"
 	    "movdqa %%xmm0, %%xmm13\n\tmovdqa %%xmm0, %%xmm14\n\tmovdqa %%xmm0, %%xmm15\n\t"
 	    "1:\tdecl %[spins]\n\tjnz 1b\n\t"
-	    /* The AND and the OR of all are the pattern only if all are. */
+	    /* The OR of all differences is 0 only if xmm1 to xmm15 hold the pattern. */
 	    "movdqa %%xmm1, %%xmm0\n\tpxor %%xmm2, %%xmm1\n\tpxor %%xmm0, %%xmm3\n\tpxor %%xmm0, "
 	    "%%xmm4\n\t"
 	    "pxor %%xmm0, %%xmm5\n\tpxor %%xmm0, %%xmm6\n\tpxor %%xmm0, %%xmm7\n\tpxor %%xmm0, "
@@ -55,7 +55,7 @@ static bool registers_keep(u64 pattern, unsigned mxcsr)
 	return !differ && (now & ~0x3fu) == was;
 }
 
-/* A sum computed by the x87 that depends on each step. */
+/* An x87 sum that depends on each step. */
 static long double x87_sum(unsigned steps)
 {
 	long double sum = 1.0L;
@@ -67,7 +67,7 @@ static long double x87_sum(unsigned steps)
 
 static void compute(u64 number)
 {
-	/* Each thread has another rounding mode, so that the control word is checked too. */
+	/* The threads use four rounding modes, so that MXCSR is checked too. */
 	unsigned mxcsr = 0x1f80 | (unsigned)(number & 3) << 13;
 	const long double expected = x87_sum(20000);
 	u64 pattern = (number + 1) * 0x0101010101010101UL;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz.c: random system calls: arg0 is the seed, arg1 the number of calls; handle: one more to use,
- * or 0.
+ * fuzz.c: makes random system calls.  arg0: the seed; arg1: the number of calls; handle: an extra
+ * handle to use, or 0.
  *
  * Arguments are numbers of all kinds: small, huge, valid handles, invalid handles, addresses of the
- * program, of the kernel and of no memory.  The program does nothing on purpose that ends it or
- * unmaps its own code or stack, and sleeps only briefly.
+ * program, of the kernel and of no memory.  The program makes no call that would end it or unmap
+ * its own code or stack, and sleeps only briefly.
  */
 #include "quarry.h"
 
@@ -16,7 +16,7 @@
 
 static u64 state;
 static u64 handles[KEPT];
-static u64 result_of[NR_SYSCALLS][2]; /* calls that failed; that succeeded */
+static u64 result_of[NR_SYSCALLS][2]; /* the numbers of calls that failed and that succeeded */
 
 static u64 pick(u64 n)
 {
@@ -72,7 +72,7 @@ static u64 some_argument(void)
 	}
 }
 
-/* Does [at, at + pages) overlap the program's own code, data or stack? */
+/* Does the range leave AREA?  The program's own code, data and stack are outside. */
 static bool is_own(u64 at, u64 pages)
 {
 	u64 end;
@@ -83,14 +83,14 @@ static bool is_own(u64 at, u64 pages)
 	return at < AREA || end > AREA + AREA_SIZE;
 }
 
-/* Would the call end, stop or silence the program? True: do not make it. */
+/* True if the call would end or stop the program.  Others get arguments that keep them harmless. */
 static bool harmful(u64 nr, u64 arg[7])
 {
 	switch (nr) {
 	case SYS_EXIT:
 	case SYS_THREAD_EXIT:
 	case SYS_THREAD_CREATE: return true; /* a thread at a random address ends the task */
-	case SYS_DEBUG_WRITE: arg[1] |= pick(16) ? 1UL << 20 : 0; return false; /* short */
+	case SYS_DEBUG_WRITE: arg[1] |= pick(16) ? 1UL << 20 : 0; return false; /* mostly refused */
 	case SYS_SLEEP: arg[0] %= MAX_NS; return false;
 	case SYS_TASK_WAIT:
 	case SYS_CALL:
@@ -117,7 +117,7 @@ static void keep(u64 handle)
 static const char canary[] = "the kernel writes nowhere that it was not asked to";
 static char canary_copy[sizeof(canary)];
 
-/* Make one call, unless it would do harm: then false. */
+/* Make one random call.  False: the call would have done harm and was not made. */
 static bool one(void)
 {
 	u64 nr = pick(64) ? pick(NR_SYSCALLS) : next_random(&state) >> pick(64), arg[7], before[7];
@@ -166,10 +166,7 @@ int main(u64 handle, u64 seed, u64 count)
 	memcpy(canary_copy, canary, sizeof(canary));
 	for (i = 0; i < KEPT; i += 2)
 		handles[i] = (u64)(i % 4 ? endpoint_create() : object_create(8));
-	/*
-	 * The handle stays even if its copy is lost: for instance an object of another task's
-	 * pager.
-	 */
+	/* The calls use a copy, which one of them may close; @handle itself stays open. */
 	if (handle)
 		handles[1] = (u64)handle_dup(handle, (unsigned)info(INFO_RIGHTS, handle));
 	for (i = 0; i < count; i += one()) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hello.c: prints hello; if it has an endpoint, it calls there, and shares memory with the
- * receiver.
+ * hello.c: prints hello; if it has an endpoint, it calls the receiver there and shares memory with
+ * it.
  *
  * The answer to the first call brings a handle to an object that contains a text.  hello appends
  * its own text, and reports that in a second call.
@@ -21,7 +21,7 @@ static int share(u64 endpoint)
 		    m.handle);
 		return 1;
 	}
-	/* The handle allows only its rights. */
+	/* The handle lacks the right to execute. */
 	ret = map(m.handle, page, 1, 0, ABI_READ | ABI_EXEC);
 	if (ret != -EACCES) {
 		printf("mapped executable: %ld\n", ret);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hoard.c: random programs that hoard each kind of the kernel's memory, beside two tasks that work.
+ * hoard.c: random tasks that hoard the kernel's memory of each kind, beside two tasks that work.
  *
- * handle: the capability to start programs; arg0: the seed; arg1: the number of programs.  Each is
- * a task that takes as much as it can of several kinds, in random order.  It may be refused and it
- * may die, but no other task may; afterwards everything must be free again.  The exit status is the
- * number of surprises.  Started by itself with arg1 from HOARDER on: one of these tasks.
+ * handle: the capability to start programs; arg0: the seed; arg1: the number of hoarders.  Each one
+ * takes as much as it can of several kinds, in random order.  A hoarder may be refused memory and
+ * may die, but no other task may.  Afterwards everything must be free again.  The exit status is
+ * the number of wrong results.  With arg1 from HOARDER on, the program is one of these tasks.
  */
 #include "quarry.h"
 
 #define HOARDER    (1UL << 32) /* arg0: its seed */
 #define WORKER     (2UL << 32) /* arg0: its number */
-#define SLEEPER    (3UL << 32) /* until handle has no receiver any more */
+#define SLEEPER    (3UL << 32) /* waits until handle has no receiver */
 #define NR_WORK    2u
 #define PAGES      64u
 #define WORD(n, i) (0x5eed000000000000UL + (n)*0x10000UL + (i))
@@ -174,7 +174,7 @@ static int hoard(u64 handle, u64 seed)
 
 /* ---- the other tasks ---- */
 
-/* Verify the memory, use some more, report. */
+/* Verify this task's pages, use a new one, and report, until the answer says stop. */
 static int work(u64 handle, u64 number)
 {
 	volatile u64 *at = pages_alloc(PAGES);
@@ -228,7 +228,7 @@ static void wait_for_rest(const u64 *before)
 	}
 }
 
-/* One hoarder; the workers wait for an answer meanwhile, so that their usage does not change. */
+/* Run one hoarder.  The workers wait for an answer meanwhile, so their usage does not change. */
 static void one(u64 seed, unsigned *ends)
 {
 	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP),
@@ -283,7 +283,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 		one(arg0 + nr, ends);
 		hear_all((u64)endpoint, false);
 		wait_for_rest(before);
-		before[LIMIT_TABLES] += NR_WORK; /* for a worker's new pages */
+		before[LIMIT_TABLES] += NR_WORK; /* a worker's new page may need one */
 	}
 	hear_all((u64)endpoint, true);
 	for (i = 0; i < NR_WORK; i++) {

@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hog.c: a task that takes memory and reports whether it kept it.
+ * hog.c: a task that takes memory and checks that it keeps it.
  *
  * handle: an endpoint, or 0.  arg0: pages; arg1: their kind (enum hog_kind), and from bit 8 on a
- * seed.  It writes to each page, calls the endpoint and waits for the answer, and then reads all
- * pages again.  The exit status is 0 if every word was as written; 2 if it did not come that far.
+ * seed.  It writes to each page, calls the endpoint, waits for the answer, and then reads all
+ * mapped pages again.  The exit status is 0 if every word was as written, 1 if one was not, and 2
+ * if it failed before that.
  */
 #include "hog.h"
 #include "packed.h"
 
 /*
- * Touch page by page through one window: the pages are held by the handle only, and mapped nowhere.
+ * Write each page through a mapping of one page, and unmap it again: only the handle keeps the
+ * pages.
  */
 static bool fill_unmapped(u64 pages, u32 seed)
 {
@@ -40,7 +42,7 @@ int main(u64 handle, u64 pages, u64 arg1)
 	} else {
 		at = pages_alloc(pages);
 		for (i = 0; at && i < pages; i++) {
-			wrong += at[i * PACKED_WORDS] != 0; /* it must be a zeroed page */
+			wrong += at[i * PACKED_WORDS] != 0; /* a new page must be zeroed */
 			packed_write(at + i * PACKED_WORDS, i, seed);
 		}
 		if (!at)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile.c: a program that tries to break out of ring 3, to take memory of others, and to stop
- * others.
+ * hostile.c: a program that tries to break out of ring 3, to take the memory of other tasks, and to
+ * stop them.
  *
  * handle: the capability to start programs; arg0: the seed; arg1: 0 for every subject that runs on
  * any machine, or the number of one subject.  Runs every case of hostile_*.c in a task of its own
@@ -120,7 +120,7 @@ static int run_case(u64 handle, u64 arg)
 	return 0;
 }
 
-/* Start the other task of a case, which gets the programs by a message at their meeting. */
+/* Send the case's task the capability to start programs; then start its other task. */
 static s64 start_other(const struct hostile_case *c, u64 meeting)
 {
 	struct message m = {.handle = programs};
@@ -132,7 +132,9 @@ static s64 start_other(const struct hostile_case *c, u64 meeting)
 	return task;
 }
 
-/* Judge one case.  True: it ended as required, and the number of handles has not changed. */
+/*
+ * Run and judge one case.  True: it ended as required, and the number of handles has not changed.
+ */
 static bool judge(const struct hostile_subject *s, const struct hostile_case *c)
 {
 	static const char *const ends[] = {"still runs", "exited", "faulted", "was killed"};

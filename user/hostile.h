@@ -31,7 +31,10 @@ struct hostile_case {
 	/* TASK_EXITED: status 0, and every WANT held; TASK_KILLED: status @status */
 	enum task_end end;
 	int status;
-	/* Of a task of another family, which ends well too; its handle is to hostile_meeting. */
+	/*
+	 * NULL, or the role of a task of another family, which must end well; handle:
+	 * hostile_meeting
+	 */
 	int (*other)(u64 handle, u64 arg);
 };
 
@@ -47,7 +50,7 @@ struct hostile_subject {
 	{                                                                                          \
 #fn, fn, TASK_EXITED, 0, NULL                                                      \
 	}
-/* The same beside @role, a task of another family, which calls hostile_meeting. */
+/* The same, beside a task of another family: it runs @role and calls hostile_meeting. */
 #define ENDS_WELL_BESIDE(fn, role)                                                                 \
 	{                                                                                          \
 #fn, fn, TASK_EXITED, 0, role                                                      \
@@ -57,7 +60,7 @@ struct hostile_subject {
 	{                                                                                          \
 #fn, fn, TASK_FAULTED, 0, NULL                                                     \
 	}
-/* The kernel's OOM killer ends it. */
+/* The kernel's OOM killer ends the task. */
 #define IS_KILLED(fn)                                                                              \
 	{                                                                                          \
 #fn, fn, TASK_KILLED, -ENOMEM, NULL                                                \
@@ -71,18 +74,18 @@ struct hostile_subject {
 		name, cases, ARRAY_SIZE(cases), true                                               \
 	}
 
-/* Record a surprise, with its line, if @have is not @wanted.  Any role of a case may call it. */
+/* Report and count a wrong result if @have is not @wanted.  Any role of a case may call it. */
 void hostile_want(const char *file, int line, s64 have, s64 wanted);
 #define WANT(have, wanted) hostile_want(__FILE__, __LINE__, (s64)(have), (s64)(wanted))
 
 /* For a case: the capability to start programs (RIGHT_EXEC, RIGHT_DUP), and 31 bits of seed. */
 extern u64 programs, seed;
-/* For a case with another task: an endpoint, where it receives. */
+/* For a case with another task: the endpoint where the case receives its calls. */
 extern u64 hostile_meeting;
 
 /*
  * Start another task of this program.  It runs role(handle, arg) and exits with the result or, if
- * that is 0, with the number of its own surprises.  @give: a handle of which it gets a copy, or 0.
+ * that is 0, with the number of its wrong results.  @give: a handle of which it gets a copy, or 0.
  * @arg: below 2^63.  Returns its handle, or an error.
  */
 typedef int hostile_role(u64 handle, u64 arg);
@@ -90,37 +93,44 @@ s64 hostile_start(hostile_role *role, u64 give, u64 arg);
 /* The same with limits (abi.h). */
 s64 hostile_start_limited(hostile_role *role, u64 give, u64 arg, const struct abi_limits *limits);
 /*
- * The same for a task that reports: @role gets the right to call @endpoint.  Returns its handle
- * once it has called; *@m: the report, *@from: the handle to answer by.
+ * Start a task whose @role reports: it gets the right to call @endpoint.  Returns the task's handle
+ * after its first call; *@m: the report, *@from: the handle to answer by.
  */
 s64 hostile_hear(u64 endpoint, hostile_role *role, u64 arg, struct message *m, s64 *from);
-/* Wait for its end and close the handle; returns how it ended, or -ETIMEDOUT after HOSTILE_NS. */
+/*
+ * Wait for the task's end and close its handle; returns how it ended, or -ETIMEDOUT after
+ * HOSTILE_NS.
+ */
 s64 hostile_end(s64 task, int *status);
-/* Start a task and wait for its end, which must be this one. */
+/* Start a task and wait for its end, which must be @how, with @status unless it faults. */
 void hostile_expect(hostile_role *role, u64 give, u64 arg, enum task_end how, int status);
 
 /* A role that ends at once. */
 int hostile_nothing(u64 handle, u64 arg);
-/* An object of so many pages, which all have memory and are mapped nowhere. */
+/* Make an object of @pages pages, all with memory and mapped nowhere; returns its handle. */
 u64 hostile_filled(u64 pages);
 
 /* hostile_oom.c */
 /*
- * Start a task that keeps a sixth of a machine of 64 MiB and must not be killed; it calls
- * @endpoint, and *@from is the handle to answer by.  Answer: it compares its pages, and must end
- * well.
+ * Start a task that keeps a sixth of a machine of 64 MiB and must not be killed.  It calls
+ * @endpoint; *@from is the handle to answer by.  After the answer it compares its pages, and must
+ * end well.
  */
 s64 hostile_innocent(u64 endpoint, s64 *from);
 void hostile_innocent_ends(s64 task, s64 from);
-/* @role, with the programs and @arg, is killed for want of memory; an innocent beside it is not. */
+/*
+ * A task with @role and @arg must be ended by the OOM killer; an innocent task beside it must not.
+ */
 void hostile_killed_beside_an_innocent(hostile_role *role, u64 arg);
 #define HOSTILE_ALL 16384u /* pages of a machine of 64 MiB, and more than it ever has free */
-/* Page tables for so many pages, from hostile_all on: a touch needs nothing else then. */
+/*
+ * Map HOSTILE_ALL pages at hostile_all and make their page tables: a touch then needs only a page.
+ */
 void hostile_prepare_all(void);
 extern volatile char *hostile_all;
-/* Touch them all, after hostile_prepare_all; does not return, or returns 99. */
+/* Touch all these pages, after hostile_prepare_all; does not return, or returns 99. */
 int hostile_take_all(void);
-/* Both, as a role. */
+/* A role that does both. */
 int hostile_hog(u64 handle, u64 arg);
 
 /* The time limit for all waits, in guest time. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * hostile_account.c: tasks that try to exceed their limits of the kernel's memory: mappings,
- * objects, tables, endpoints, threads, tasks; and shared pages that one user tries to have for
- * itself.
+ * objects, tables, endpoints, threads, tasks; and shared pages that one user maps as often as it
+ * can.
  */
 #include "hostile.h"
 
@@ -20,7 +20,9 @@ static u64 used(enum abi_limit which)
 	return (u64)info(INFO_USED, which);
 }
 
-/* Run a role with the limit @nr for one kind, and the usual ones for all others; it must end so. */
+/*
+ * Run a role with the limit @nr for @which, and inherited limits for the rest; it must end as @how.
+ */
 static void expect_limited(hostile_role *role, enum abi_limit which, u64 nr, enum task_end how)
 {
 	struct abi_limits limits;
@@ -36,7 +38,7 @@ static void expect_limited(hostile_role *role, enum abi_limit which, u64 nr, enu
 
 /* ---- memory of the kernel ---- */
 
-/* Map an object and close its handle: it lives as long as the mapping. */
+/* Map an object and close its handle: the object lives as long as the mapping. */
 static s64 keep_object(u64 i)
 {
 	s64 object = object_create(1), err;
@@ -79,7 +81,7 @@ static int cut_regions(u64 handle, u64 nr)
 	WANT(err, -EDQUOT);
 	WANT(unmap(at + (2 * nr - 3) * ABI_PAGE_SIZE, 1), -EDQUOT);
 	WANT(used(LIMIT_REGIONS) <= nr, 1);
-	/* The existing part is still usable, and is unmapped as a whole. */
+	/* The mapping is still usable, and can be unmapped as a whole. */
 	at[ABI_PAGE_SIZE] = 1;
 	WANT(unmap(at, 2 * nr), 0);
 	WANT(pages_map(at, 1), 1);
@@ -148,7 +150,7 @@ static void endpoints_are_made_until_refused(void)
 	expect_limited(make_endpoints, LIMIT_ENDPOINTS, FEW, TASK_EXITED);
 }
 
-/* No receiver answers: calls that timed out do not count for the task, so it may go on calling. */
+/* Calls that timed out are not charged to the task, so it may go on calling. */
 static void calls_are_left_behind(void)
 {
 	s64 endpoint = endpoint_create();
@@ -217,7 +219,7 @@ static int wait_for_ever(u64 handle, u64 arg)
 	return 99;
 }
 
-/* Start as many as possible; returns how many, and the last error. */
+/* Start up to @max tasks; returns their number.  *@err: the last result. */
 static u64 start_many(s64 *task, u64 max, s64 *err)
 {
 	u64 nr = 0;
@@ -261,9 +263,7 @@ static void tasks_are_started_until_refused(void)
 	expect_limited(fill_the_slots, LIMIT_TASKS, 3, TASK_EXITED);
 }
 
-/*
- * Fill the slots, using the capability to start programs, and keep them until the answer arrives.
- */
+/* Get the capability to start programs, fill the slots, and keep them until the second answer. */
 static int fill_and_wait(u64 handle, u64 arg)
 {
 	struct message m = {.word = {0}};
@@ -280,7 +280,7 @@ static int fill_and_wait(u64 handle, u64 arg)
 	return 0;
 }
 
-/* A task that takes all its slots leaves slots to its neighbours. */
+/* A task that fills all its slots leaves slots to its neighbours. */
 static void a_neighbour_starts_tasks_beside_one_that_fills_the_slots(void)
 {
 	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP);
@@ -372,7 +372,7 @@ static int use_threads_below(u64 handle, u64 nr)
 	programs = handle;
 	for (i = 0; i < NR_LIMITS; i++)
 		limits.limit[i] = i == LIMIT_THREADS ? nr : ABI_LIMIT_INHERIT;
-	/* The child has the same limit, but one thread is this one. */
+	/* The child has the same limit, but this thread counts too. */
 	WANT(hostile_end(hostile_start_limited(start_threads, 0, nr - 1, &limits), &status),
 	    TASK_EXITED);
 	return status;
@@ -427,7 +427,7 @@ static int map_share(u64 handle, u64 max)
 	return 99;
 }
 
-/* Whatever other tasks do with a page, a task that has mapped it can access it. */
+/* A task that has mapped a page can access it, whatever other tasks do with the page. */
 static void a_page_that_others_map_too_often_can_be_touched(void)
 {
 	s64 object = object_create(1),

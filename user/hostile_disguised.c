@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_disguised.c: tasks that take all memory, and pretend to be pagers that other tasks need;
- * beside an innocent task, which must never be killed.
+ * hostile_disguised.c: tasks that take all memory, and pretend to be pagers that other tasks need.
+ * An innocent task beside them must never be killed.
  *
- * They run on a small machine, and by their number only (tests/qemu/test_hostile.py).
+ * The cases need a small machine, and run only if chosen by number (tests/qemu/test_hostile.py).
  */
 #include "hostile.h"
 
-#define SERVED 6u /* pages of a hog that others use */
+#define SERVED 6u /* pages of a hog's object that other tasks use */
 #define MANY   300u
 #define RW     (ABI_READ | ABI_WRITE)
 
@@ -29,7 +29,7 @@ static void serve(u64 arg)
 	}
 }
 
-/* Touch so many pages of another task's object. */
+/* Map an object and touch its first @pages pages. */
 static void use(u64 object, u64 pages)
 {
 	volatile char *at = address_for(pages);
@@ -40,7 +40,7 @@ static void use(u64 object, u64 pages)
 		(void)at[i * ABI_PAGE_SIZE];
 }
 
-/* Of an object that comes with the answer to its report; it reports again. */
+/* Report, touch pages of the object that comes with the answer, and report again. */
 static int client(u64 handle, u64 pages)
 {
 	struct message m = {.word = {0}};
@@ -64,7 +64,7 @@ static int client_of_all(u64 handle, u64 arg)
 	return client(handle, HOSTILE_ALL);
 }
 
-/* Offer an object; after the answer use its object, if it has one, and take all memory. */
+/* Offer an object, use the object that comes with the answer, if any, and take all memory. */
 static int disguised(u64 handle, u64 disguise)
 {
 	static struct thread server;
@@ -102,7 +102,10 @@ static u64 start_disguised(u64 endpoint, enum disguise disguise, s64 *task, s64 
 	return m.handle;
 }
 
-/* Serve a client until it has touched its pages; returns the handle to answer by then. */
+/*
+ * Give a client the object and wait until it has touched its pages; returns the handle to answer
+ * by.
+ */
 static s64 serve_client(u64 endpoint, u64 object)
 {
 	struct message m;
@@ -113,7 +116,7 @@ static s64 serve_client(u64 endpoint, u64 object)
 	return receive(endpoint, &m, HOSTILE_NS);
 }
 
-/* Start a client that has touched so many of the object's pages, and stays. */
+/* Start a client, which stays; returns its task after it has touched @pages pages of the object. */
 static s64 start_client(u64 object, u64 pages)
 {
 	u64 endpoint = (u64)endpoint_create();
@@ -143,7 +146,7 @@ static void disguise_beside_an_innocent(enum disguise disguise)
 		if (disguise != OF_THE_DYING)
 			WANT(task_kill((u64)task), 0);
 		WANT(hostile_end(task, &status), TASK_KILLED);
-		/* Killed by task_kill, not for its memory. */
+		/* The task was ended by task_kill, not by the OOM killer. */
 		WANT(status == -ENOMEM, 0);
 	}
 	hostile_innocent_ends(innocent, from);
@@ -169,7 +172,9 @@ static void hog_serves_many_pages_and_drops_them(void)
 	disguise_beside_an_innocent(DROPPED);
 }
 
-/* A task of another family has read each of its pages once, most of which reclaim has dropped. */
+/*
+ * A task of another family has read each of the hog's pages once; reclaim has dropped some of them.
+ */
 static void hog_has_served_pages_that_are_gone(void)
 {
 	s64 from, answer, hog;
@@ -204,7 +209,7 @@ static void hogs_are_the_pagers_of_each_other(void)
 	for (i = 0; i < 2; i++) {
 		s64 how = hostile_end(hog[i], &status);
 
-		/* The pager of the page that it touches may have been killed first. */
+		/* The other hog, its pager, may have been killed first. */
 		WANT(how == TASK_FAULTED || (how == TASK_KILLED && status == -ENOMEM), 1);
 	}
 	hostile_innocent_ends(innocent, from);

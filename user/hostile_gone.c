@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_gone.c: tasks that are killed in each system call, and in an access to a page that never
- * comes: all of them are gone soon.
+ * hostile_gone.c: tasks that are killed in each system call, and while they wait for a page from a
+ * silent pager.  Each of them must end soon.
  *
- * Times are guest times: these cases run under icount, on one CPU and a small machine, and by their
- * number only (tests/qemu/test_hostile.py).
+ * Times are guest times.  The cases run under icount, on a small machine with one CPU, and only if
+ * chosen by number (tests/qemu/test_hostile.py).
  */
 #include "hostile.h"
 
 #define RW         (ABI_READ | ABI_WRITE)
 #define GONE_NS    (100 * NS_PER_MS)
-#define BUSY_NS    (20 * NS_PER_MS) /* in its calls before it is killed */
+#define BUSY_NS    (20 * NS_PER_MS) /* the time in its calls before the kill */
 #define NR_THREADS 4u
-#define PAGES      1500u /* with memory */
+#define PAGES      1500u /* filled ones */
 
 static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
-static u64 silent, unheard; /* endpoints: nobody receives, nobody calls */
+static u64 silent, unheard; /* endpoints: no thread receives; no thread calls */
 static u64 paged;           /* an object whose pager is this task */
 
 static int sleep_a_second(u64 handle, u64 arg)
@@ -24,7 +24,7 @@ static int sleep_a_second(u64 handle, u64 arg)
 	return 0;
 }
 
-/* ---- each system call, as long as it can be made to last, over and over ---- */
+/* ---- each system call, made to last as long as possible, over and over ---- */
 
 static void in_debug_write(u64 arg)
 {
@@ -220,7 +220,6 @@ static void in_pager_drop(u64 arg)
 		pager_drop(paged, 0, ABI_MAX_PAGES);
 }
 
-/* The handler never answers; the access is to a page whose pager does not. */
 static void in_fault_handler(u64 arg)
 {
 	for (;;)
@@ -276,7 +275,7 @@ static void (*const ways[])(u64) = {
     [AN_ACCESS] = in_an_access,
 };
 
-/* arg: the way, and from bit 8 on the number of threads beside the first one. */
+/* arg: the index in ways, and from bit 8 on the number of threads beside the first one. */
 static int be_killed(u64 handle, u64 arg)
 {
 	static struct thread thread[NR_THREADS];
@@ -321,7 +320,7 @@ static void in_each_call(u64 threads)
 			    (unsigned long)(took / NS_PER_MS));
 		WANT(took <= GONE_NS, 1);
 		longest = took > longest ? took : longest;
-		/* Its descendants too: they end by themselves. */
+		/* Wait for its descendants too: they end by themselves. */
 		while (info(INFO_USED, LIMIT_TASKS))
 			sleep_ns(BUSY_NS);
 	}

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_handles.c: numbers that are no handles, or not any more; missing rights; handles that are
+ * hostile_handles.c: numbers that are not handles, or no longer; missing rights; handles that are
  * lost in a message.
  */
 #include "hostile.h"
 
 #define SHORT NS_PER_MS
 
-/* Is the number invalid in every call? */
+/* Require that the number is invalid in every call. */
 static void expect_dead(u64 handle)
 {
 	struct message m = {.word = {0}};
@@ -69,7 +69,9 @@ static void numbers_that_are_tried_are_dead(void)
 	}
 }
 
-/* It has one handle of its own; the same number as its parent's means its own. */
+/*
+ * The task has one handle or none.  If @stolen has the same number, it means the task's own handle.
+ */
 static int uses_numbers_of_its_parent(u64 handle, u64 stolen)
 {
 	if (stolen != handle)
@@ -159,7 +161,7 @@ static void reply_is_used_once(void)
 
 /* ---- in messages ---- */
 
-/* Messages with handles, to an endpoint without a receiving thread. */
+/* Send messages with handles to an endpoint without a receiving thread. */
 static void given_handle_is_not_lost(void)
 {
 	s64 endpoint = endpoint_create(), object = object_create(1), before = info(INFO_HANDLES, 0);
@@ -174,7 +176,7 @@ static void given_handle_is_not_lost(void)
 	WANT(info(INFO_RIGHTS, (u64)object) > 0, true);
 }
 
-/* The only handle with the right to receive is in a message to that endpoint. */
+/* The only handle with the right to receive is in a message queued at its own endpoint. */
 static void endpoint_in_its_own_queue_goes(void)
 {
 	s64 endpoint = endpoint_create();
@@ -223,7 +225,7 @@ static void close_it(u64 arg)
 	}
 }
 
-/* One thread makes handles, two try to close each; every handle is closed once. */
+/* This thread makes handles; it and two others try to close each.  Every handle is closed once. */
 static void handle_is_closed_once(void)
 {
 	static struct thread threads[2];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_ldt.c: getting into ring 0 by the processor's own tables: descriptors, gates, selectors.
+ * hostile_ldt.c: tries to enter ring 0 through the processor's own tables: descriptors, gates,
+ * selectors.
  *
  * After a reset the LDT has base 0 and 64 KiB (SDM vol. 3A, table 10-1).  A program that could map
  * these addresses, or whose CPU still had such an LDT, could write the kernel's descriptors itself.
@@ -25,7 +26,8 @@ struct far_pointer {
 static u64 ring0_cr0;
 
 /*
- * The target of a planted gate: proves ring 0, and returns.  The caller's stack is on the kernel's.
+ * The target of a planted gate: reads CR0, which proves ring 0, and returns.  The CPU has saved the
+ * caller's stack pointer on the kernel's stack.
  */
 static void __attribute__((naked)) in_ring_0(void)
 {
@@ -36,7 +38,7 @@ static void __attribute__((naked)) in_ring_0(void)
 	                 : "=m"(ring0_cr0));
 }
 
-/* Map the place of descriptors of an LDT with base 0; false: it cannot be mapped. */
+/* Map addresses where an LDT with base 0 would be; false: they cannot be mapped. */
 static bool map_low(u64 at, u64 pages)
 {
 	s64 object = object_create(pages);
@@ -50,7 +52,7 @@ static void far_call(unsigned selector)
 {
 	struct far_pointer to = {.selector = (u16)selector};
 
-	/* The prefix as a byte: assemblers differ in its name. */
+	/* The REX.W prefix is a byte, since assemblers differ in its name. */
 	__asm__ volatile(".byte 0x48\n\tlcall *(%%rcx)" : : "c"(&to) : "rax", "memory", "cc");
 }
 

@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_oom.c: tasks that take all memory after they have hoarded some of the kernel's, beside an
- * innocent task, which must never be killed.
+ * hostile_oom.c: tasks that take all memory after they have hoarded some of the kernel's memory.
+ * An innocent task beside them must never be killed.
  *
- * They run on a small machine, and by their number only (tests/qemu/test_hostile.py).
+ * The cases need a small machine, and run only if chosen by number (tests/qemu/test_hostile.py).
  */
 #include "hostile.h"
 
 #define AT(i)    ((char *)0x10000000000UL + (i)*0x200000UL) /* each in a page table of its own */
-#define INNOCENT 2500u                                      /* pages of the innocent: a sixth */
+#define INNOCENT 2500u                                      /* pages of the innocent: one sixth */
 #define MANY     300u
 #define AT_MOST  100000u
-#define DEAD     240u /* tasks: as many as handles, but for a few */
+#define DEAD     240u /* tasks: a few fewer than there may be handles */
 #define RW       (ABI_READ | ABI_WRITE)
 #define WORD(i)  (0x1770ce17UL * ((i) + 1))
 
-/* ---- the innocent ---- */
+/* ---- the innocent task ---- */
 
 static int keep_and_compare(u64 handle, u64 arg)
 {
@@ -151,7 +151,7 @@ static int sleep_while_it_lives(u64 handle, u64 arg)
 	return 0;
 }
 
-/* They end with the endpoint, which ends with the task. */
+/* The tasks end with the endpoint, and the endpoint ends with this task. */
 static void hoard_tasks(u64 arg)
 {
 	s64 send = handle_dup((u64)endpoint_create(), RIGHT_SEND | RIGHT_DUP), task;
@@ -205,7 +205,7 @@ enum kind {
 	DEAD_TASKS,
 	NOTHING,
 };
-#define TOUCHED 0x100u /* with page tables */
+#define TOUCHED 0x100u /* touch each mapping, so that it has a page table */
 
 static int hoard(u64 handle, u64 arg)
 {
@@ -260,7 +260,7 @@ static void calls_that_nobody_answers_are_hoarded(void)
 	hostile_killed_beside_an_innocent(hoard, CALLS);
 }
 
-/* tests/qemu/test_hostile.py compares what the kernel has allocated for each. */
+/* tests/qemu/test_hostile.py compares the kernel's memory in these two runs. */
 static void dead_tasks_are_hoarded(void)
 {
 	hostile_killed_beside_an_innocent(hoard, NOTHING);
@@ -269,7 +269,7 @@ static void dead_tasks_are_hoarded(void)
 
 /* ---- names ---- */
 
-/* Also of tasks that are refused, which the table of a kill may show. */
+/* The OOM killer's table may show the forged names, even though these tasks are refused. */
 static void forge(u64 arg)
 {
 	for (;;)
@@ -288,7 +288,10 @@ static int forge_beside_a_hog(u64 handle, u64 arg)
 	return 99;
 }
 
-/* tests/qemu/test_hostile.py looks for such a line; the suite task compares what becomes of it. */
+/*
+ * tests/qemu/test_hostile.py looks for the forged line; the suite `task` checks how a name is
+ * printed.
+ */
 static void name_of_a_task_is_no_line_of_the_kernels(void)
 {
 	s64 task = hostile_start(forge_beside_a_hog, programs, 0);

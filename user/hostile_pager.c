@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_pager.c: pagers that delay others, and objects with very many regions.
+ * hostile_pager.c: pagers that delay other tasks, and objects with very many regions.
  *
- * A pager is a thread of the task itself, or there is none.
+ * The pager of an object is a thread of the task itself, or there is none.
  */
 #include "hostile.h"
 
 #define PAGES    4u
 #define SHORT_NS (20 * NS_PER_MS)
 #define LONG_NS  (10 * NS_PER_S) /* no more than ABI_MAX_PAGER_NS */
-/* More than one hold of an object's lock visits, fewer than a task's limit. */
+/* More regions than one hold of an object's lock visits, and fewer than a task's limit. */
 #define REGIONS 200u
 #define RW      (ABI_READ | ABI_WRITE)
 
-static char *memory; /* the mapped pages */
+static char *memory; /* address of the mapped pages */
 static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
 
 static volatile char *page(unsigned i)
@@ -26,7 +26,7 @@ static s64 bind(u64 endpoint, u64 timeout_ns)
 	return pager_bind(endpoint, PAGES, 0, timeout_ns);
 }
 
-/* Map at memory an object whose pager is this task, without a thread that answers yet. */
+/* Map an object whose pager is this task, at `memory`.  No thread answers its requests yet. */
 static u64 paged(u64 *endpoint, u64 timeout_ns)
 {
 	s64 object;
@@ -95,8 +95,8 @@ static void what_is_not_there_is_taken_back(void)
 }
 
 /*
- * A role: the task is the pager of an object; it supplies each page, and drops it before it is
- * used.
+ * A role: the task is the pager of an object.  It supplies each page, and drops the page before the
+ * first use.
  */
 struct fickle {
 	u64 endpoint, object;
@@ -141,7 +141,7 @@ static int touch_what_never_stays(u64 handle, u64 how)
 	return 1;
 }
 
-/* It loops in ring 3, or in the kernel; it can be killed all the same. */
+/* The task loops in ring 3 or in the kernel; a kill must end it in either case. */
 static void end_one(u64 how)
 {
 	s64 task = hostile_start(touch_what_never_stays, 0, how);
@@ -161,7 +161,7 @@ static void page_is_brought_and_dropped_for_ever(void)
 	end_one(0);
 }
 
-/* All tries of one access have the time limit of one request together. */
+/* All requests of one access share the time limit of one request. */
 static void page_is_brought_and_dropped_for_too_long(void)
 {
 	u64 began = clock_ns();
@@ -177,7 +177,7 @@ static void page_is_supplied_from_one_that_never_stays(void)
 
 /* ---- many regions ---- */
 
-/* Map page 0 of @object in REGIONS regions, at memory. */
+/* Map page 0 of @object in REGIONS regions, at `memory`. */
 static void map_often(u64 object)
 {
 	unsigned i;
@@ -275,7 +275,7 @@ static void drop_often(u64 arg)
 	__atomic_store_n(&done, 1, __ATOMIC_RELEASE);
 }
 
-/* A thread that touches a page whose entries are being removed, in steps, waits and continues. */
+/* A thread that touches a page while its entries are being removed waits, and then continues. */
 static void shown_page_is_touched_while_it_is_dropped(void)
 {
 	unsigned i, wrong = 0;
@@ -291,7 +291,7 @@ static void shown_page_is_touched_while_it_is_dropped(void)
 	for (i = 0; !__atomic_load_n(&done, __ATOMIC_ACQUIRE); i = (i + 7) % REGIONS)
 		wrong += *page(i) != 5;
 	thread_join(&dropper);
-	/* Not before: each touch up to here was answered. */
+	/* The server stops only here: the touches above needed its answers. */
 	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
 	thread_join(&server);
 	WANT(pager_drop(good.object, 0, 1), 0);

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_paid.c: tasks that take all memory in ways in which no page table of theirs and no handle
- * shows it, beside an innocent task, which must never be killed: a page is paid for by the task
- * that has created its object.
+ * hostile_paid.c: tasks that take all memory and hide it: none of their page tables or handles
+ * shows it.  A page is paid for by the task that created its object.  An innocent task beside them
+ * must never be killed.
  *
- * They run on a small machine, and by their number only (tests/qemu/test_hostile.py).
+ * The cases need a small machine, and run only if chosen by number (tests/qemu/test_hostile.py).
  */
 #include "hostile.h"
 
 #define CHUNK 512u /* pages of an object */
-#define MANY  28u  /* at most so many: more than a machine of 64 MiB has free */
-#define FILL  20u  /* objects' worth that a client fills: two thirds */
+#define MANY  28u  /* objects at most: more pages than a machine of 64 MiB has free */
+#define FILL  20u  /* a client fills as many pages as such objects have: two thirds */
 #define RW    (ABI_READ | ABI_WRITE)
 
 static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
 
-/* ---- ways to hide it ---- */
+/* ---- ways to hide memory ---- */
 
-/* Behind a region that nobody touches. */
+/* The pages are behind a region that is never touched. */
 static void behind_a_region(u64 arg)
 {
 	u64 object = hostile_filled(CHUNK);
@@ -26,7 +26,7 @@ static void behind_a_region(u64 arg)
 	handle_close(object);
 }
 
-static u64 silent; /* an endpoint where nobody receives */
+static u64 silent; /* an endpoint at which no thread receives */
 
 static void give_away(u64 object)
 {
@@ -35,7 +35,7 @@ static void give_away(u64 object)
 	call(silent, &m, ABI_WAIT_FOREVER);
 }
 
-/* In a message that nobody receives. */
+/* The pages are in a message that no thread receives. */
 static void in_a_message(u64 arg)
 {
 	static struct thread thread[ABI_MAX_THREADS];
@@ -51,7 +51,7 @@ static void in_a_message(u64 arg)
 static u64 served_at;
 static s64 served[MANY];
 
-/* Brings pages, also those that were dropped before they were written to, and takes none back. */
+/* Supply pages on request, also those that were dropped while clean; never take one back. */
 static void serve_own(u64 arg)
 {
 	struct message m;
@@ -69,7 +69,7 @@ static void serve_own(u64 arg)
 	}
 }
 
-/* Dirty pages of a pager of its own, mapped nowhere. */
+/* The pages are dirty, belong to an object whose pager is this task, and are mapped nowhere. */
 static void in_its_own_pager(u64 arg)
 {
 	static struct thread server;
@@ -98,7 +98,7 @@ static int hide(u64 handle, u64 way)
 	u64 i;
 
 	hostile_prepare_all();
-	/* What it takes openly is less than the innocent task has. */
+	/* Leave fewer pages to be taken openly than the innocent task has. */
 	for (i = 0; i < MANY && (u64)info(INFO_FREE_PAGES, 0) > 3 * CHUNK; i++)
 		ways[way](i);
 	return hostile_take_all();
@@ -119,13 +119,13 @@ static void pages_are_in_a_pager_of_its_own(void)
 	hostile_killed_beside_an_innocent(hide, IN_ITS_OWN_PAGER);
 }
 
-/* ---- a server that keeps what its client has filled ---- */
+/* ---- a server that keeps the pages that its client has filled ---- */
 
 static int keep(u64 endpoint, u64 arg)
 {
 	struct message m = {.word = {0}};
 
-	/* The answer brings the object; after the next one it ends. */
+	/* The first answer brings the object; after the second one this task ends. */
 	WANT(call(endpoint, &m, HOSTILE_NS), 0);
 	WANT(m.handle != 0, 1);
 	m = (struct message){.word = {0}};
@@ -133,7 +133,7 @@ static int keep(u64 endpoint, u64 arg)
 	return 0;
 }
 
-/* Fill an object that another has, keep it behind a region, and take the rest. */
+/* Fill an object of which another task has a handle, keep it behind a region, and take the rest. */
 static int fill_and_take(u64 endpoint, u64 arg)
 {
 	u64 object = (u64)object_create(FILL * CHUNK), i;
@@ -168,7 +168,9 @@ static void server_has_what_its_client_fills(void)
 	from[1] = receive((u64)endpoint, &m, HOSTILE_NS);
 	m = (struct message){.word = {0}};
 	WANT(reply((u64)from[0], &m), 0);
-	/* Its object is the server's now, which is killed only if it has the most then. */
+	/*
+	 * The server pays for the client's object now, but is killed only if it then has the most.
+	 */
 	WANT(hostile_end(client, &status), TASK_KILLED);
 	WANT(status, -ENOMEM);
 	WANT(reply((u64)from[1], &m), 0);
@@ -176,12 +178,12 @@ static void server_has_what_its_client_fills(void)
 	WANT(status, 0);
 }
 
-/* ---- what the kernel needs for a task ---- */
+/* ---- memory that the kernel needs for a task ---- */
 
 #define NR_PAGERS 1200u
 #define WORKER    5000u /* pages; three innocent tasks have 7,500 */
 
-/* As many objects as it may have, the largest there are; each is mapped, and without a handle. */
+/* Make as many objects as allowed, of the largest size; each is mapped, and has no handle. */
 static int have_pagers(u64 handle, u64 arg)
 {
 	s64 endpoint = endpoint_create(), object = 0;
@@ -210,8 +212,8 @@ static int work(u64 handle, u64 pages)
 }
 
 /*
- * A task may make seven eighths of all the objects that there can be.  They need so little memory,
- * or the task pays for so much, that a worker beside it gets the memory that it needs.
+ * A task may make seven eighths of all objects.  They must need little memory, or the task must pay
+ * for them: a worker beside it still gets the memory that it needs.
  */
 static void pagers_of_large_objects_are_hoarded(void)
 {

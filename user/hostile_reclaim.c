@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_reclaim.c: pagers that delay reclaim, and with it all tasks that want memory; and objects
- * with so many regions that each page costs much.
+ * hostile_reclaim.c: pagers that delay reclaim, and so every task that allocates; and objects with
+ * so many regions that dropping a page takes long.
  *
- * Times are guest times: these cases run under icount, on one CPU and a small machine, and by their
- * number only (tests/qemu/test_hostile.py).
+ * Times are guest times.  The cases run under icount, on a small machine with one CPU, and only if
+ * chosen by number (tests/qemu/test_hostile.py).
  */
 #include "hostile.h"
 
 #define RW        (ABI_READ | ABI_WRITE)
-#define RUN_NS    (2 * NS_PER_S)    /* what a run of reclaim waits for all pagers together */
-#define GONE_NS   (100 * NS_PER_MS) /* how soon a killed task is gone, whatever it does */
+#define RUN_NS    (2 * NS_PER_S)    /* a run of reclaim waits no longer for all pagers together */
+#define GONE_NS   (100 * NS_PER_MS) /* a killed task must be gone within this time */
 #define NR_SILENT 12u
 #define DIRTY     4u
 #define MANY      2000u
@@ -19,7 +19,7 @@
 
 static char source[ABI_PAGE_SIZE] __attribute__((aligned(ABI_PAGE_SIZE)));
 
-/* An object of this task's, whose pages are all present and written to. */
+/* Make an object whose pager is this task; all its pages are present and dirty. */
 static u64 dirty_object(u64 endpoint, u64 pages, u64 timeout_ns)
 {
 	u64 object = (u64)pager_bind(endpoint, pages, 0, timeout_ns), i;
@@ -40,7 +40,7 @@ static void report(u64 endpoint)
 	WANT(call(endpoint, &m, HOSTILE_NS), 0);
 }
 
-/* A task that takes all memory is killed in time, for all that these pagers do. */
+/* A task that takes all memory must be killed in time, whatever these pagers do. */
 static void expect_kill_in_time(void)
 {
 	u64 began = clock_ns();
@@ -52,7 +52,7 @@ static void expect_kill_in_time(void)
 	WANT(began <= 2 * RUN_NS, 1);
 }
 
-/* Wait until a started task reports. */
+/* Wait until a started task reports, and answer it. */
 static void started(u64 endpoint, s64 task)
 {
 	struct message m;
@@ -143,7 +143,7 @@ static void pages_of_two_objects_are_refused_in_turns(void)
 
 /* ---- very many regions ---- */
 
-static u64 shown; /* a mapper's object */
+static u64 shown; /* the object that a mapper maps */
 
 static int map_often(u64 handle, u64 arg)
 {
@@ -165,7 +165,7 @@ static int drop_all(u64 object, u64 arg)
 	return 0;
 }
 
-/* @touched: each page is mapped once besides. */
+/* Kill a task in pager_drop.  @touched: each page is also mapped once, with an entry. */
 static void drop_is_killed(bool touched)
 {
 	s64 endpoint = endpoint_create(), send = handle_dup((u64)endpoint, RIGHT_SEND | RIGHT_DUP),

@@ -43,8 +43,8 @@ static void set_selectors(struct selectors s)
 }
 
 /*
- * Twelve bits that a program may choose.  An interrupt's return makes null selectors 0 (SDM vol.
- * 2A, IRET), so 1, 2 and 3 are not used.
+ * Choose four selectors by twelve bits.  IRET turns null selectors into 0 (SDM vol. 2A, IRET), so
+ * 1, 2 and 3 are not used.
  */
 static struct selectors pattern(u64 bits)
 {
@@ -77,7 +77,7 @@ static void keep(u64 bits)
 	WANT(kept(bits), 0);
 }
 
-/* For threads of one task and, in the case below, of many tasks. */
+/* The threads are of one task here, and of many tasks in the case below. */
 static void selectors_are_each_threads_own(void)
 {
 	static struct thread threads[NR_THREADS];
@@ -122,7 +122,7 @@ static void set_and_spin(u64 arg)
 		yield();
 }
 
-/* On CPUs whose registers have another task's values. */
+/* The programs start on CPUs whose registers have another task's selectors. */
 static void programs_start_with_null_selectors(void)
 {
 	static struct thread threads[NR_THREADS];
@@ -209,7 +209,7 @@ static void gs_leads_to_the_first_page(void)
 
 /* ---- flags ---- */
 
-/* SYSCALL is the first instruction with these flags.  The red zone below RSP is kept. */
+/* SYSCALL is the first instruction with these flags.  The asm keeps off the red zone below RSP. */
 static u64 flags_after_a_call(u64 flags)
 {
 	u64 after;

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_sched.c: tasks that try to have the CPU for themselves, beside one that sleeps for 10 ms
- * at a time.
+ * hostile_sched.c: tasks that try to keep the CPU, beside a task that sleeps for 10 ms at a time.
  *
- * Times are guest times: these cases run under icount, on one CPU, and by their number only
+ * Times are guest times.  The cases run under icount, on one CPU, and only if chosen by number
  * (tests/qemu/test_hostile.py).  The limits are those of tests/suites/kernel/test_fair.c: beside
  * one task, and beside many.
  */
@@ -11,7 +10,7 @@
 
 #define NAPS       4u
 #define NAP_NS     (10 * NS_PER_MS)
-#define ONE_MS     50  /* the longest nap beside one task, for any use of its threads */
+#define ONE_MS     50  /* the longest nap beside one task, however it uses its threads */
 #define MANY_MS    200 /* beside as many tasks as a task may start */
 #define NR_TASKS   12u
 #define NR_THREADS (ABI_MAX_THREADS - 1) /* beside the first one */
@@ -20,7 +19,7 @@
 #define STACK      4096u
 
 static struct thread threads[NR_THREADS];
-static u32 go; /* the hogs' threads begin */
+static u32 go; /* 1: the threads of this task may begin */
 
 static void wait_for_go(void)
 {
@@ -96,7 +95,7 @@ enum way { SPIN, SPIN_AND_SLEEP, GIVE_WAY, CALL_AND_ANSWER, MAP_AND_UNMAP };
 
 /* ---- hogs: each reports, and begins after the answer ---- */
 
-/* Report; returns the capability to start programs, which comes with the answer. */
+/* Report; the answer brings the capability to start programs.  Then the threads may begin. */
 static void wait_for_begin(u64 handle)
 {
 	struct message m = {.word = {0}};
@@ -157,7 +156,7 @@ static void drop_empty_slots(u64 object)
 		pager_drop(object, 0, ABI_MAX_PAGES);
 }
 
-/* Its threads are in long system calls. */
+/* A task whose threads are in long system calls. */
 static int call_for_long(u64 handle, u64 arg)
 {
 	u64 object = (u64)pager_bind((u64)endpoint_create(), ABI_MAX_PAGES, 0, NS_PER_S);
@@ -165,7 +164,7 @@ static int call_for_long(u64 handle, u64 arg)
 
 	for (i = 0; i < NR_THREADS; i++)
 		thread_start(&threads[i], drop_empty_slots, object);
-	/* Of the last one nobody is left to kill it. */
+	/* End by itself: the last such task may outlive the task that would kill it. */
 	sleep_ns(100 * NAP_NS);
 	return 0;
 }
@@ -185,7 +184,7 @@ static int kill_such_tasks(u64 handle, u64 arg)
 	return 99;
 }
 
-/* The task and all its descendants compute until @until, two threads each. */
+/* Start two tasks that do the same, and compute until @until. */
 static int branch(u64 handle, u64 until)
 {
 	programs = handle;
@@ -238,7 +237,10 @@ static int compute(u64 handle, u64 arg)
 	return (int)(longest / NS_PER_MS);
 }
 
-/* How an innocent task, @nap or @compute, gets on beside so many tasks. */
+/*
+ * Run an innocent task, nap or compute, beside @nr tasks of @role, which must end as @how.  The
+ * innocent task's longest pause must be at most @limit_ms.
+ */
 static void get_on(hostile_role *innocent_role, hostile_role *role, u64 arg, unsigned nr,
     int limit_ms, enum task_end how)
 {
@@ -253,7 +255,7 @@ static void get_on(hostile_role *innocent_role, hostile_role *role, u64 arg, uns
 	innocent = hostile_hear((u64)endpoint, innocent_role, 0, &m, &first);
 	for (i = 0; i < nr; i++)
 		WANT(reply((u64)from[i], &begin), 0);
-	/* Until all of them are running. */
+	/* Wait until all of them are running. */
 	sleep_ns(10 * NAP_NS);
 	WANT(reply((u64)first, &begin), 0);
 	WANT(hostile_end(innocent, &ms), TASK_EXITED);
@@ -366,8 +368,8 @@ static void count_and_sleep(u64 arg)
 }
 
 /*
- * Measure the task's progress in a given time, with one method and a given number of threads; the
- * exit status is the result.
+ * Count for RACE_NS; the exit status is the result.  @arg: in bit 0 the method, from bit 1 on the
+ * number of threads.
  */
 static int race(u64 handle, u64 arg)
 {
@@ -383,8 +385,8 @@ static int race(u64 handle, u64 arg)
 }
 
 /*
- * A task whose threads, however many, sleep over each tick gets at most three times as much of the
- * CPU as one that computes.
+ * A second task, with the method and threads of @arg, gets at most 3.5 times as much of the CPU as
+ * a task with one thread that computes.
  */
 static void compare_with(u64 arg)
 {

@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hostile_served.c: an honest pager, a client whose dirty pages it takes whenever it is asked, and
- * a worker that needs their memory: nobody is killed, whatever other clients of that pager do.
+ * hostile_served.c: an honest pager, a client whose dirty pages it takes back on request, and a
+ * worker that needs their memory.  No task is killed, whatever other clients of that pager do.
  *
- * They run under icount, on one CPU and a small machine, and by their number only
+ * The cases run under icount, on a small machine with one CPU, and only if chosen by number
  * (tests/qemu/test_hostile.py).
  */
 #include "hostile.h"
 
 #define RW         (ABI_READ | ABI_WRITE)
-#define CLIENT     7000u  /* pages of the honest client, of some 14,000 */
-#define WORKER     8500u  /* of the worker */
-#define TABLES     200u   /* page tables of the worker, below its limit for one object */
-#define OBJECT     60000u /* of the object; who reads behind those of the client is served slowly */
+#define CLIENT     7000u  /* pages of the honest client, of some 14,000 free */
+#define WORKER     8500u  /* pages of the worker */
+#define TABLES     200u   /* page tables of the worker; below its limit of mappings of one object */
+#define OBJECT     60000u /* pages of the object; those behind the client's are served slowly */
 #define NR_SERVERS 3u
 #define NR_READERS 60u
 #define STORE_NS   (5 * NS_PER_MS)
 #define WORD(i)    (0x1770ce17UL * ((i) + 1))
 
-/* ---- the pager: what it brings and takes is known, so its store needs no memory ---- */
+/* ---- the pager: it knows the content of every page, so its store needs no memory ---- */
 
 static u64 served_at, object;
 
-/* 0, or the page was not as it must be. */
+/* Take a page back and check its first word; returns the answer to the kernel. */
 static u64 take_back(u64 page, u64 *buffer)
 {
 	if (pager_take_back(object, page, buffer))
@@ -72,7 +72,7 @@ static int be_pager(u64 handle, u64 arg)
 	m = (struct message){
 	    .handle = (u64)handle_dup(object, RIGHT_READ | RIGHT_WRITE | RIGHT_DUP)};
 	WANT(call(handle, &m, HOSTILE_NS), 0);
-	/* The answer comes when all is done. */
+	/* The answer comes at the end of the case. */
 	m = (struct message){.word = {0}};
 	WANT(call(handle, &m, ABI_WAIT_FOREVER), 0);
 	return 0;
@@ -80,7 +80,7 @@ static int be_pager(u64 handle, u64 arg)
 
 /* ---- its clients, and the worker ---- */
 
-/* Report, and get an answer: it may bring a handle. */
+/* Report; returns the handle that the answer brings, or 0. */
 static u64 report(u64 endpoint)
 {
 	struct message m = {.word = {0}};
@@ -137,7 +137,7 @@ static int work(u64 handle, u64 arg)
 
 	for (i = 0; at && i < WORKER; i++)
 		at[i * 512] = WORD(i);
-	/* Page tables, which the kernel has in other zones. */
+	/* Make page tables too: the kernel allocates them from other zones. */
 	for (i = 0; i < TABLES; i++) {
 		WANT(map(few, table(i), 1, 0, RW), 0);
 		*table(i) = 1;

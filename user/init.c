@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * init.c: the first program: starts the others, waits for their ends, and compares these with the
- * expected ones.
+ * init.c: the first program: starts the other programs, waits for their ends, and compares each
+ * result with the expected one.
  *
- * programs: the capability to start programs.  The exit status is the number of those that did not
- * end as expected.
+ * handle: the capability to start programs.  The exit status is the number of wrong results.
  */
 #include "quarry.h"
 
@@ -24,7 +23,7 @@ static const char *end_name(s64 how)
 	                                                : "was not started, or waited for";
 }
 
-/* Start a program, wait, compare.  @status is compared if it must exit by itself. */
+/* Start a program, wait for its end, compare.  @status is compared only if @how is TASK_EXITED. */
 static void expect(const char *name, u64 give, u64 arg0, u64 arg1, enum task_end how, int status)
 {
 	s64 task = task_create(programs, name, give, arg0, arg1), end = task;

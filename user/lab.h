@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* lab.h: a function of a program that is still to be written, as include/quarry/lab.h. */
+/*
+ * lab.h: LAB_TODO() for functions of a program that are still to be written; as
+ * include/quarry/lab.h.
+ */
 #ifndef USER_LAB_H
 #define USER_LAB_H
 
 #include "quarry.h"
 
-/* What the emptied bodies used is given, and may be unused until they are written. */
+/* Functions and variables that the emptied bodies used may be unused until they are written. */
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wunused-variable"
 

@@ -43,7 +43,7 @@ s64 task_wait(u64 task, u64 timeout_ns, int *status)
 	return how;
 }
 
-/* A call whose registers from the third on are a message, sent and received; *@first too. */
+/* A call that sends and receives a message in its registers from the third on; and *@first. */
 static s64 exchange(u64 nr, u64 *first, u64 second, struct message *m)
 {
 	register u64 r10 __asm__("r10") = m->word[1];
@@ -135,7 +135,7 @@ s64 thread_start(struct thread *t, void (*fn)(u64), u64 arg)
 	*t = (struct thread){.fn = fn, .arg = arg, .stack = pages_alloc(STACK_PAGES)};
 	if (!t->stack)
 		return -ENOMEM;
-	/* As after a call instruction: 8 bytes off a multiple of 16. */
+	/* The stack is as after a call instruction: 8 bytes off a multiple of 16. */
 	top = (u64)t->stack + STACK_PAGES * ABI_PAGE_SIZE - 8;
 	ret = sys(SYS_THREAD_CREATE, (u64)thread_main, top, (u64)t, 0, 0);
 	if (ret < 0)
@@ -143,7 +143,7 @@ s64 thread_start(struct thread *t, void (*fn)(u64), u64 arg)
 	return ret < 0 ? ret : 0;
 }
 
-/* Its stack is not freed: the thread may still be using it. */
+/* The thread's stack is not freed: the thread may still be using it. */
 void thread_join(struct thread *t)
 {
 	while (!__atomic_load_n(&t->done, __ATOMIC_ACQUIRE))

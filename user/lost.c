@@ -19,7 +19,7 @@ static u64 endpoint;
 static bool says_no;
 static volatile u32 told;
 
-/* The same address and size, with other memory behind it. */
+/* Check the report; then map new memory at the same address, or refuse. */
 static void handler(u64 arg)
 {
 	struct message m;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * maker.c: a pager without a store: it makes each page when it is wanted, and takes none back.
+ * maker.c: a pager without a store: it makes each page on request, and takes none back.
  *
  * handle: an endpoint to report to, as pager.c does: word 0 is 1, and the object comes with it; the
  * answer ends the program.  arg0: pages of the object.
@@ -18,7 +18,7 @@ static void report(u64 to)
 	exit(call(to, &m, ABI_WAIT_FOREVER) ? 5 : 0);
 }
 
-/* The answer to the kernel, which wants page @nr; it is made in @at. */
+/* Make page @nr in the buffer @at and supply it; returns the answer to the kernel. */
 static u64 make(u64 nr, u64 *at)
 {
 	*at = PAGED_WORD(nr);

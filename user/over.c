@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * over.c: twice as much memory in use as the machine has.
+ * over.c: tasks that use twice as much memory as the machine has.
  *
  * handle: the capability to start programs.  arg0: the seed; arg1: the case:
  *   1  pages of a pager: pages in use stay, others are reclaimed, and no task is killed
- *   2  anonymous pages: the task with the most is killed, the others keep theirs to the last word
+ *   2  anonymous pages: the task with the most is killed, the others keep every word of theirs
  *   3  as 2, and the largest task holds its pages by a handle, mapped nowhere
  *   4  this task, the first, wants too much: the OOM killer never chooses it, so its access fails
  *      and ends it
  *   5  random system calls (fuzz.c) beside 1 and 2; from bit 8 on their number
- *   6  a pager (pager.c) has the most, and all its pages are in use: the next task is killed
+ *   6  a pager (maker.c) has the most, and all its pages are in use: the next task is killed
  *      instead
- *   7  a pager has the most in its store, and only a few of its pages are in use: it is killed
+ *   7  a pager (pager.c) has the most in its store, and only a few of its pages are in use: it is
+ *      killed
  * Started by itself for the cases 1 and 5 (handle: the object; arg0: the first page, and from bit
  * 32 on the number; arg1: WORKER, and possibly FOREVER): writes, reads, compares.  The exit status
- * is the number of surprises.
+ * is the number of wrong results.
  */
 #include "hog.h"
 #include "packed.h"
@@ -24,7 +25,7 @@
 #define NR_WORKERS 2u
 #define NR_SMALL   3u
 #define NR_FUZZ    2u
-#define HOT_PART   8 /* one in so many of a worker's pages is used most of the time */
+#define HOT_PART   8 /* a worker uses the first 1/HOT_PART of its pages most of the time */
 #define WORKER     (1UL << 32)
 #define FOREVER    (1UL << 33) /* until it is killed, or a page is wrong */
 
@@ -134,7 +135,7 @@ static void anonymous(enum hog_kind kind)
 	large = start_hog((u64)send, all * 3 / 2, kind, i);
 	WANT(task_wait((u64)large, LIMIT_NS, &status), TASK_KILLED);
 	WANT(status, -ENOMEM);
-	/* They may end only now: their memory was in use all the time. */
+	/* The small tasks may end only now: their memory was in use all the time. */
 	for (i = 0; i < NR_SMALL; i++)
 		from[i] = receive((u64)endpoint, &m, LIMIT_NS);
 	for (i = 0; i < NR_SMALL; i++)
@@ -145,9 +146,9 @@ static void anonymous(enum hog_kind kind)
 	}
 }
 
-/* ---- case 6 ---- */
+/* ---- cases 6 and 7 ---- */
 
-/* All of it: without a store its pages are there once, and they stay, since they are written to. */
+/* @all_of_it: the pager has no store and all its pages are written to, so they stay. */
 static void use_pager(bool all_of_it)
 {
 	u64 all = (u64)info(INFO_FREE_PAGES, 0);

@@ -27,7 +27,7 @@ static inline void packed_write(volatile u64 *page, u64 index, u32 version)
 		page[i] = packed_word(index, version, i);
 }
 
-/* The first wrong word; PACKED_WORDS: none. */
+/* The index of the first wrong word, or PACKED_WORDS. */
 static inline u64 packed_check(const volatile u64 *page, u64 index, u32 version)
 {
 	u64 i;

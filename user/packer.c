@@ -2,7 +2,7 @@
 /*
  * packer.c: a pager for more pages than the machine has.  It keeps the version of each page
  * (packed.h), makes the content again on request, and verifies every word of a page that it takes
- * back.  A page that is being written it does not take.
+ * back.  It does not take a page that is being written.
  *
  * handle: an endpoint to report to.  arg0: pages of the object.  It reports by one call: word 0 is
  * 1, and the object comes with it.  The answer ends the program; its status is 0 if every page that

@@ -2,10 +2,10 @@
 /*
  * paged.c: memory supplied by a pager: a good one, and four bad ones.
  *
- * handle: the capability to start programs.  For each manner a pager is started, and its object
- * mapped.  A page that cannot be supplied is touched by another task of this program (handle: the
- * object; arg0: the page), which must end by a fault; the kernel gets -EFAULT for it.  The exit
- * status is the number of surprises.
+ * handle: the capability to start programs.  For each manner the program starts a pager and maps
+ * its object.  Another task of this program (handle: the object; arg0: the page) touches a page
+ * that cannot be supplied, and must end by a fault.  A system call that reads such a page returns
+ * -EFAULT.  The exit status is the number of wrong results.
  */
 #include "paged.h"
 
@@ -15,7 +15,7 @@
 
 static u64 programs;
 static int surprises;
-static volatile u64 *memory; /* the object's pages, from here on */
+static volatile u64 *memory; /* the object's pages are mapped from here on */
 
 static void want(int line, s64 have, s64 wanted)
 {
@@ -30,7 +30,7 @@ struct service {
 	s64 task, endpoint, from, object;
 };
 
-/* Start a pager, and map its object at memory. */
+/* Start a pager, and map its object at `memory`. */
 static bool begin(struct service *s, enum paged_manner manner)
 {
 	struct message m;
@@ -71,7 +71,7 @@ static volatile u64 *page(u64 i)
 	return memory + i * (ABI_PAGE_SIZE / sizeof(*memory));
 }
 
-/* Touch the page in another task, which must end that way. */
+/* Touch the page in another task, which must end as @how. */
 static void touch_elsewhere(const struct service *s, u64 i, enum task_end how)
 {
 	s64 task = task_create(programs, "paged", (u64)s->object, i, 1);

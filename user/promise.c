@@ -5,7 +5,7 @@
  * leaves nothing behind.
  *
  * handle: the capability to start programs; arg0: the seed.  Started by itself: arg1 is the role
- * (enum role).  The exit status is the number of surprises.
+ * (enum role).  The exit status is the number of wrong results.
  */
 #include "hog.h"
 #include "quarry.h"
@@ -44,7 +44,7 @@ static u64 words_not_zero(const volatile u64 *at, u64 words)
 	return sum;
 }
 
-/* Pages that were full a moment ago, in this task or another one, touched in three ways. */
+/* New pages are zero, although this task or another one filled them a moment ago. */
 static void new_memory_is_zero(void)
 {
 	u64 words = NR_PAGES * ABI_PAGE_SIZE / 8, *at = address_for(NR_PAGES), round;
@@ -60,7 +60,9 @@ static void new_memory_is_zero(void)
 		WANT(task_wait((u64)task, LIMIT_NS, &status), TASK_EXITED);
 		handle_close((u64)task);
 	}
-	/* The kernel is the first to access it: it reads it, to supply a page of another object. */
+	/*
+	 * The kernel accesses this page first: it reads the page to supply one of another object.
+	 */
 	object = pager_bind((u64)endpoint, 1, 0, NS_PER_MS);
 	WANT(pages_map(at, 1), true);
 	WANT(pager_supply((u64)object, 0, at), 0);
@@ -121,7 +123,7 @@ static void nobody_makes_up_a_handle(void)
 	s64 object = object_create(1), task, closed = handle_dup((u64)object, RIGHT_READ);
 	int status;
 
-	/* Every slot with every generation used so far, and many others. */
+	/* Try every slot with every generation used so far, and many others. */
 	for (number = 0; number < 64UL * ABI_MAX_HANDLES; number++)
 		valid += info(INFO_RIGHTS, number) >= 0;
 	WANT(valid, given + 2);
@@ -130,7 +132,7 @@ static void nobody_makes_up_a_handle(void)
 	WANT(handle_dup((u64)object, RIGHT_READ) == closed, false); /* same slot, other number */
 	for (number = 8; number < 64; number++)
 		WANT(info(INFO_RIGHTS, (u64)object ^ 1UL << number), -EBADF);
-	/* The number is valid here, but not there. */
+	/* The number is valid in this task, but not in the other one. */
 	task = task_create(programs, "promise", 0, (u64)object, OTHER);
 	WANT(task_wait((u64)task, LIMIT_NS, &status), TASK_EXITED);
 	WANT(status, -EBADF);
@@ -139,8 +141,8 @@ static void nobody_makes_up_a_handle(void)
 /* ---- a dead task leaves nothing behind ---- */
 
 /*
- * Kill tasks at any moment: while starting, allocating, waiting for a pager; the rest is checked
- * outside.
+ * Kill tasks at random moments: while they start, allocate, or wait for a pager.  The kernel checks
+ * for leaks.
  */
 static void deaths(u64 object)
 {
@@ -164,8 +166,8 @@ static void deaths(u64 object)
 }
 
 /*
- * The pager of these pages never answers, and its timeout is ten seconds: a waiting task dies at
- * once.
+ * The pager of these pages never answers, and its timeout is ten seconds.  A task killed while it
+ * waits must end at once.
  */
 static void who_dies_leaves_nothing_behind(void)
 {
@@ -199,7 +201,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 	const volatile u64 *sp = __builtin_frame_address(0);
 	u64 stack = (u64)sp & ~(ABI_PAGE_SIZE - 1);
 
-	/* The unused rest of the stack. */
+	/* Check the unused rest of the stack. */
 	WANT(words_not_zero((const volatile u64 *)(stack - 8 * ABI_PAGE_SIZE), 8 * 512 - 64), 0);
 	switch (arg1) {
 	case OTHER: return (int)info(INFO_RIGHTS, arg0);

@@ -132,7 +132,7 @@ s64 task_create(u64 programs, const char *name, u64 give, u64 arg0, u64 arg1);
 /* The same with limits; NULL: the defaults. */
 s64 task_create_limited(
     u64 programs, const char *name, u64 give, u64 arg0, u64 arg1, const struct abi_limits *limits);
-/* Wait for its end: returns how it ended (enum task_end), and the exit status. */
+/* Wait for the end of @task: returns how it ended (enum task_end); *@status: the exit status. */
 s64 task_wait(u64 task, u64 timeout_ns, int *status);
 
 /* ---- messages ---- */
@@ -147,13 +147,13 @@ s64 call(u64 endpoint, struct message *m, u64 timeout_ns);
 /* Receive a call; returns the handle to answer by. */
 s64 receive(u64 endpoint, struct message *m, u64 timeout_ns);
 s64 reply(u64 reply_handle, const struct message *m);
-/* Both in one call: reply with the words of *@m, and receive the next call, into it. */
+/* Reply with the words of *@m and receive the next call into *@m, in one system call. */
 s64 reply_receive(u64 reply_handle, u64 endpoint, struct message *m, u64 timeout_ns);
 
 /* ---- pagers: docs/abi.md has the protocol ---- */
 
 /*
- * Make an object of so many pages, with the caller as pager; its requests are calls at @endpoint
+ * Make an object of @pages pages whose pager is the caller; its requests are calls at @endpoint
  * with @number.
  */
 static inline s64 pager_bind(u64 endpoint, u64 pages, u64 number, u64 timeout_ns)
@@ -176,7 +176,7 @@ static inline s64 pager_drop(u64 object, u64 page, u64 pages)
 	return sys(SYS_PAGER_DROP, object, page, pages, 0, 0);
 }
 
-/* Report to @endpoint when a thread of this task touches lost memory; 0: to none. */
+/* The kernel calls @endpoint when a thread of this task touches lost memory; 0: it calls none. */
 static inline s64 fault_handler(u64 endpoint)
 {
 	return sys(SYS_FAULT_HANDLER, endpoint, 0, 0, 0, 0);
@@ -189,9 +189,9 @@ static inline s64 fault_handler(u64 endpoint)
  * is returned twice; page tables of all ranges ever used stay until the program ends.
  */
 void *address_for(u64 pages);
-/* Map zeroed memory of an object of its own there; unmap() frees it.  False: no memory. */
+/* Map zeroed memory of a new object at @at; unmap() frees it.  False: no memory. */
 bool pages_map(void *at, u64 pages);
-/* Both; NULL: no memory. */
+/* address_for() and pages_map() together; NULL: no memory. */
 void *pages_alloc(u64 pages);
 
 struct thread {
@@ -207,7 +207,10 @@ void thread_join(struct thread *t);
 
 /* ---- text ---- */
 
-/* One line or more; "%" of d u x s c and %, with a width, 0 and l.  At most ABI_MAX_WRITE bytes. */
+/*
+ * Print one line or more, of at most ABI_MAX_WRITE bytes.  %d %u %x %s %c %%, with a width, 0 and
+ * l.
+ */
 void printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 size_t strlen(const char *s);
 int strcmp(const char *a, const char *b);

@@ -5,7 +5,7 @@
  *
  * handle: an endpoint to report to, or 0.  Every half second a call reports the pages verified, the
  * pages found wrong, the pages held now, and the seed; an answer other than 0 ends the program.
- * arg0 is the seed; arg1: the approximate number of pages to hold, or without an endpoint the
+ * arg0 is the seed; arg1: the approximate number of pages to hold, or, without an endpoint, the
  * number of rounds.  Every word of every page is computed from its area's seed and its place, and
  * is verified in each round.  The exit status is 0 if none was ever wrong.
  */

@@ -18,12 +18,12 @@ struct shelf {
 };
 
 void shelf_init(struct shelf *shelf, const char *name);
-/* As spin_lock and spin_unlock of its lock; a test has another CPU take it in between. */
+/* Take and release shelf->lock; a test lets another CPU take it in between. */
 void shelf_lock(struct shelf *shelf) ACQUIRE(shelf->lock);
 void shelf_unlock(struct shelf *shelf) RELEASE(shelf->lock);
 /*
- * All of these may be called on several CPUs at a time.  A card that is put on a shelf is on none
- * before.
+ * The functions below may be called on several CPUs at a time.  A card to be put on a shelf is on
+ * none.
  */
 /* Put @card behind the last one. */
 void shelf_append(struct shelf *shelf, struct card *card);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_shelf.c: lists of page frames of lab 0, and another CPU that wants the same one. */
+/* test_shelf.c: lists of page frames of lab 0, which another CPU uses too. */
 #include "labs/0/shelf.h"
 #include <quarry/ktest.h>
 
@@ -17,7 +17,7 @@ static void the_first_card_is_put_on_an_empty_shelf(struct ktest *t)
 	EXPECT(t, shelf.first == &card && card.next == &second && !second.next);
 }
 
-/* A shelf as the functions under test leave it, made without them. */
+/* Make a shelf as the functions under test would leave it, without calling them. */
 static void fill(struct shelf *shelf, struct card *card, unsigned nr)
 {
 	unsigned i;
@@ -58,9 +58,9 @@ static void a_page_frame_is_put_once(struct ktest *t)
 
 /* ---- another CPU ---- */
 
-/* It puts a card, unless there is one of that page frame, as soon as the lock is free. */
+/* As soon as the lock is free the other CPU puts a card, unless that page frame is on the shelf. */
 static struct {
-	struct card *card; /* NULL: it has, or wants to put none */
+	struct card *card; /* NULL: put already, or none to put */
 	unsigned locks;    /* how often the lock was taken by the code under test */
 } other;
 
@@ -97,7 +97,7 @@ static void the_lock_keeps_other_cpus_out(struct ktest *t)
 	fill(&shelf, card, ARRAY_SIZE(card));
 	other.card = &theirs;
 	other.locks = 0;
-	/* Between the look and the change it cannot put the same page frame. */
+	/* The other CPU cannot put the same page frame between the check and the change. */
 	shelf_append_new(&shelf, &ours);
 	EXPECT_EQ(t, shelf.nr, 3);
 	EXPECT(t, card[1].next && !card[1].next->next);

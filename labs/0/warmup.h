@@ -5,11 +5,11 @@
 
 #include <quarry/mm_types.h>
 
-/* Is @pfn one of the @nr page frames from @start on?  They may end with the last there is. */
+/* Is @pfn one of the @nr page frames from @start on?  These may end with the last one there is. */
 bool pfn_in_range(pfn_t pfn, pfn_t start, pfn_t nr);
 /*
- * The order of the smallest block that holds so many @bytes: 2^order pages.  0 bytes need a page;
- * NR_ORDERS: no block does.
+ * The order of the smallest block, of 2^order pages, that holds @bytes bytes.  0 bytes need a page;
+ * NR_ORDERS: no block is large enough.
  */
 unsigned order_for(u64 bytes);
 /* The first multiple of 2^@order that is not below @value; 0: there is none below 2^64. */

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pager_test.c: lab P: what a pager promises, looked at by the tasks that use its pages.
+ * pager_test.c: lab P: tests of a pager's promises, by tasks that use its pages.
  *
- * handle: the capability to start programs.  arg1: 0, or the number of the one test that is to
- * run.  Each test is a task of its own, so that one that faults or does not end ends alone.  Lines
- * "ok NAME", "not ok NAME: why" and "hangs NAME"; the exit status is how many are not ok.
+ * handle: the capability to start programs.  arg1: 0, or the number of the one test to run.  Each
+ * test is a task of its own, so a test that faults or hangs does not stop the others.  Prints lines
+ * "ok NAME", "not ok NAME: why" and "hangs NAME"; the exit status is the number of tests that are
+ * not ok.
  */
 #include "packed.h"
 #include "paged.h"
 
 #define NR_PAGES   64
 #define NR_THREADS 8
-#define LIMIT_NS   (20 * NS_PER_S) /* of what a pager has to do */
+#define LIMIT_NS   (20 * NS_PER_S) /* for one step of a pager */
 #define TEST_NS    (200 * NS_PER_S)
 #define TEST       (1UL << 32) /* in arg1: run this test */
-#define TOUCH      (2UL << 32) /* touch page arg0 of the object that is the handle */
-#define STATUS_LIE 8           /* of a task that touched a page with a wrong content */
+#define TOUCH      (2UL << 32) /* touch page arg0 of the object @handle */
+#define STATUS_LIE 8           /* exit status of a task that touched a page with wrong content */
 
 static u64 programs, nr_pages = NR_PAGES;
 static int failures;
-static volatile u64 *memory; /* the object's pages, from here on */
+static volatile u64 *memory; /* the object's pages are mapped from here on */
 
 static void expect(const char *what, s64 have, s64 want)
 {
@@ -36,7 +37,7 @@ struct service {
 	s64 task, endpoint, from, object;
 };
 
-/* Start a pager, and map its object at memory. */
+/* Start a pager, and map its object at `memory`. */
 static bool begin(struct service *s, enum paged_manner manner)
 {
 	struct message m;
@@ -66,7 +67,7 @@ static bool begin(struct service *s, enum paged_manner manner)
 	return mapped == 0;
 }
 
-/* Answer its report, which ends it. */
+/* Answer the pager's report, which ends the pager. */
 static void end(struct service *s, int wanted)
 {
 	struct message m = {.word = {0}};
@@ -86,7 +87,7 @@ static volatile u64 *page(u64 i)
 	return memory + i * PACKED_WORDS;
 }
 
-/* Touch the page in another task, which must end that way. */
+/* Touch the page in another task, which must end as @wanted, with the status @with. */
 static void touch_elsewhere(const struct service *s, u64 i, enum task_end wanted, int with)
 {
 	s64 task = task_create(programs, "pager_test", (u64)s->object, i, TOUCH);
@@ -107,7 +108,7 @@ static int touch(u64 object, u64 i)
 	return page(i)[0] == PAGED_WORD(i) ? 0 : STATUS_LIE;
 }
 
-/* The kernel touches it. */
+/* Let the kernel read the byte at @at. */
 static s64 write_from(const volatile void *at)
 {
 	return sys(SYS_DEBUG_WRITE, (u64)at, 1, 0, 0, 0);
@@ -171,7 +172,7 @@ static void other_tasks_see_the_same_page(void)
 	end(&s, 0);
 }
 
-/* Its users may map it and pass it on; only the pager supplies pages. */
+/* Users may map the object and pass it on; only the pager supplies pages. */
 static void only_the_pager_may_supply(void)
 {
 	static u64 other[PACKED_WORDS];
@@ -223,7 +224,7 @@ static void a_request_may_end_the_pager(void)
 	bad_pager(PAGED_DIES, 3);
 }
 
-/* The store, and so many pages of it in use, are more than there is: some are taken back. */
+/* The store and the object's pages together exceed the free memory: some pages are taken back. */
 static void what_was_written_comes_back(void)
 {
 	struct service s;
@@ -261,7 +262,7 @@ static const struct {
     {"what_was_written_comes_back", what_was_written_comes_back},
 };
 
-/* Is it ok? */
+/* Run a test; true: it is ok. */
 static bool run(u64 i)
 {
 	const char *name = tests[i].name;

@@ -3,7 +3,7 @@
  * kernel_begin.c: as records.c, in the kernel: each record goes to a port that QEMU writes to a
  * file.  The suite lab_begin is linked in front of all others, lab_end (kernel_end.c) behind them.
  *
- * The student's objects have no instruction for ports, and cannot name anything of this.
+ * The student's objects have no port instructions, and cannot name any symbol of this file.
  *
  * Owns:       the two hooks of ktest.
  * Locks:      none: between tests there is one thread.

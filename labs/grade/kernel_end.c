@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kernel_end.c: the suite lab_end, which runs last: where it has begun, all tests before it have
+ * kernel_end.c: the suite lab_end, which runs last: once it has begun, all tests before it have
  * ended (kernel_begin.c).
  *
  * Owns:       nothing.

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * points.h: included in front of the student's sources where the explorer grades them: so it can
- * preempt them at each lock, unlock, change of the interrupt state, cross-call, atomic addition,
- * store of a shared variable and reference, whether or not the code names a point there.
+ * points.h: included before the student's sources when the explorer grades them.  So the explorer
+ * can preempt them at each lock, unlock, change of the interrupt state, cross-call, atomic
+ * addition, store of a shared variable and reference, whether or not the code names a point there.
  */
 #ifndef QUARRY_LABS_POINTS_H
 #define QUARRY_LABS_POINTS_H
@@ -27,7 +27,7 @@
 #define rounds_unlock(mem)      (rounds_unlock(mem), race_point("lab.unlocked"))
 #define arch_irq_save()         (race_point("lab.irqs_on"), arch_irq_save())
 #define arch_irq_restore(flags) (arch_irq_restore(flags), race_point("lab.irqs_back"))
-/* Given sources that are compiled with a student's header define these. */
+/* Only in the student's own files: given sources compiled with a student's header define these. */
 #ifdef LAB_OWN
 #define get_page(page)          (race_point("lab.get"), get_page(page))
 #define mem_put_page(mem, page) (race_point("lab.put"), mem_put_page((mem), (page)))
@@ -38,7 +38,7 @@
 #undef atomic_sub
 #define atomic_sub(p, v)                                                                           \
 	(race_point("lab.sub"), NOTE_BARRIER(__atomic_fetch_sub((p), (v), __ATOMIC_SEQ_CST)))
-/* Between a read and the store of what follows from it another CPU may have stored. */
+/* Another CPU may store between a read and the store of a value computed from it. */
 #undef WRITE_ONCE
 #define WRITE_ONCE(x, v)                                                                           \
 	({                                                                                         \

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * records.c: what a graded hosted program reports, beside what it prints: which test begins, and
- * which has failed, a line each, through the descriptor that LAB_RECORDS names.
+ * records.c: the records of a graded hosted program, apart from its output: a line for each test
+ * that begins or has failed, written to the descriptor that LAB_RECORDS names.
  *
- * The student's objects cannot name anything of this (tools/grade_object.py).  A test that begins
- * ends with the next one's begin, so a process that ends early has its last test missing: the suite
- * lab_end, which is named last, is no test of the lab's.
+ * The student's objects cannot name any symbol of this file (tools/grade_object.py).  A test has
+ * ended when the next one begins, so a process that ends early lacks the end of its last test.  The
+ * suite lab_end, which is named last, is not a test of the lab.
  *
  * Owns:       the two hooks of ktest.
  * Locks:      none: between tests there is one thread.

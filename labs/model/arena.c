@@ -2,8 +2,8 @@
 /*
  * arena.c: a memory whose descriptors, zones and caches all lie in one arena at a fixed address.
  *
- * Linked into both processes.  The one with the student's code builds the memory that is used; the
- * judge builds one by the reference's code, to know what must never change.
+ * Linked into both processes.  The student's process builds the memory that is used.  The judge
+ * builds another with the reference's code, to know the fields that must never change.
  *
  * Owns:       the arena, while a memory is built.
  * Locks:      none: one thread.
@@ -44,7 +44,7 @@ static void add_block(const struct wire_shape *s, unsigned nr, pfn_t start)
 	memory_free_range(&ARENA->mem, from, end);
 }
 
-/* A pageblock of zone NORMAL, to movable requests only. */
+/* Lend a pageblock of zone NORMAL to movable requests. */
 static void lend(const struct wire_shape *s)
 {
 	pfn_t pfn = s->lent * PAGEBLOCK_PAGES;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * judge.c: the judge of the model layer: starts the process with the student's code, sends it one
- * call after the other, and decides whether what it answers is right.
+ * call after the other, and decides whether its answers are right.
  *
  *   judge [--seed=N] [--show] PROGRAM [TEST...]     one JSON line for each test
  *   judge --list                                    the tests
  *
- * After each call the arena is copied to the address where the student's process has it, and
- * check_memory runs over the copy: the reference's, in this process.  So the student's code can
- * change what is judged, but not the judge, and what it prints is never read.
+ * After each call the student's arena is copied to the same address in this process, and the
+ * reference's check_memory checks the copy.  So the student's code can change the memory that is
+ * judged, but not the judge; its output is never read.
  *
  * Owns:       the arena's file; the student's process.
  * Locks:      none: one thread.
@@ -33,16 +33,16 @@
 #include <unistd.h>
 
 #define CALL_CPU_NS  1000000000LL /* of processor time: one call takes microseconds */
-#define CALL_ASLEEP  100          /* looks, ten a second, at which the process sleeps */
+#define CALL_ASLEEP  100          /* checks, ten a second, that find the process asleep */
 #define OUTPUT_LIMIT (256UL << 10)
 
 static int arena_fd, calls_fd = -1, results_fd = -1;
 static pid_t child;
 static const char *program;
-/* Of string.h, which gives the parameters of functions in port.h other names. */
+/* Declared here: string.h gives the parameters of functions in port.h other names. */
 char *strsignal(int sig);
 
-static struct arena *should; /* a memory of this shape, by the reference: what never changes */
+static struct arena *should; /* a memory of this shape, built by the reference's code */
 static sigjmp_buf checker_broke;
 static volatile int checking;
 
@@ -73,7 +73,7 @@ static void begin_child(void)
 		dup2(open("/dev/null", O_RDONLY), 0);
 		dup2(log, 1);
 		dup2(log, 2);
-		/* Above those that they are copied to. */
+		/* Move these descriptors above the numbers that they are copied to. */
 		to[0] = fcntl(to[0], F_DUPFD, 10);
 		from[1] = fcntl(from[1], F_DUPFD, 10);
 		arena_fd = fcntl(arena_fd, F_DUPFD, 10);
@@ -95,7 +95,7 @@ static void begin_child(void)
 	results_fd = from[0];
 }
 
-/* Its wait status; killed if it has not ended by itself. */
+/* End the student's process, by a kill if @kill_it; returns its wait status. */
 static int end_child(bool kill_it)
 {
 	int status = 0;
@@ -121,7 +121,9 @@ static long long child_cpu_ns(void)
 	return ts.tv_sec * 1000000000LL + ts.tv_nsec;
 }
 
-/* Not even waiting for a CPU, which a loaded machine may make it do for long. */
+/*
+ * Does the process sleep?  It does not if it waits for a CPU, perhaps for long on a loaded machine.
+ */
 static bool child_sleeps(void)
 {
 	char path[40], text[256];
@@ -178,14 +180,14 @@ static void view_empty(void)
 		panic("judge: the arena cannot be mapped");
 }
 
-/* As the student's process has it now: as much as the reference uses. */
+/* Copy the arena of the student's process, as much of it as the reference uses. */
 static void view_take(void)
 {
 	if (pread(arena_fd, ARENA, should->used, 0) != (ssize_t)should->used)
 		panic("judge: the arena cannot be read");
 }
 
-/* Of this shape, by the reference's code, once before the test. */
+/* Build a memory of this shape by the reference's code, once before the test. */
 static void build_should(const struct wire_shape *shape)
 {
 	LIST_INIT(&memories);
@@ -198,13 +200,13 @@ static void build_should(const struct wire_shape *shape)
 	memcpy(should, ARENA, ARENA->used);
 }
 
-/* As the judge's copy of what was built has it: @ptr, which points into the arena. */
+/* The place in the reference's memory for @ptr, which points into the arena. */
 #define SHOULD(ptr) ((const void *)((const char *)should + ((uintptr_t)(ptr)-ARENA_BASE)))
 #define SAME(field)                                                                                \
 	WANT(!memcmp(&(field), SHOULD(&(field)), sizeof(field)),                                   \
 	    "the description of the memory was overwritten: %s", #field)
 
-/* What is constant is as it was made: the checker follows it. */
+/* Constant fields must be as they were built: the checker follows them. */
 static void check_constants(void)
 {
 	const struct memory *mem = &ARENA->mem;
@@ -249,7 +251,7 @@ static void check_constants(void)
 	    mutex_is_held(&mem->hotplug) ? "hotplug" : "pcp_ctl");
 }
 
-/* The checker itself came to grief on what it found. */
+/* The checker itself crashed on damaged structures. */
 static void checker_signal(int sig)
 {
 	if (!checking) {
@@ -259,7 +261,7 @@ static void checker_signal(int sig)
 	siglongjmp(checker_broke, 1);
 }
 
-/* What the call has left behind, and what it returned. */
+/* Judge the memory that the call has left, and its result. */
 static void look(const struct wire_call *c, const struct wire_result *r)
 {
 	view_take();
@@ -281,7 +283,7 @@ static void look(const struct wire_call *c, const struct wire_result *r)
 
 /* ---- one test ---- */
 
-/* One call, sent and judged.  NULL: as it should be; else the verdict. */
+/* Send and judge one call.  NULL: it is right; else the verdict. */
 static const char *one_call(const struct wire_call *c)
 {
 	static struct wire_result r;
@@ -316,8 +318,8 @@ static const char *one_call(const struct wire_call *c)
 }
 
 /*
- * A stray write hits the word of a cached page, which the next allocation would take: it must not,
- * and ends the kernel, which is what the process is here.
+ * A stray write hits the word of the cached page that the next allocation would take.  The
+ * allocation must notice it and end the kernel, which is this process here.
  */
 static const char *damaged_call(void)
 {

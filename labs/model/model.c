@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model.c: which results of allocations, frees, references and drains are right.
+ * model.c: judges the results of allocations, frees, references and poison requests.
  *
  * Owns:       m.
  * Locks:      none: one thread.
- * Invariants: it looks at results, and at what a contract names: words of pages, counts, and what
- *             check_memory verifies; never at how often or in what order something was done.
+ * Invariants: it judges results, and the state that a contract names: words of pages, counts, and
+ *             the invariants of check_memory; never how often or in what order the code did
+ *             something.
  * Tests:      tests/qemu/test_grade.py.
  */
 #include "model.h"
@@ -59,7 +60,7 @@ void model_begin(const struct wire_shape *s)
 	m.managed_at_start = m.managed;
 }
 
-/* ---- who owns what ---- */
+/* ---- owners of pages ---- */
 
 static void own(pfn_t pfn, unsigned order, unsigned who)
 {
@@ -100,7 +101,7 @@ void model_resync(const u64 *at)
 	}
 }
 
-/* Is @pfn where a request with these flags may come from? */
+/* Judge whether a request with these flags may be served from @pfn. */
 static void judge_place(pfn_t pfn, gfp_t gfp, unsigned cpu)
 {
 	const struct model_block *b = &m.block[block_index(pfn)];
@@ -168,7 +169,7 @@ static void freed(unsigned index)
 	}
 }
 
-/* Must an allocation succeed, by free blocks and with room to spare above every watermark? */
+/* Must an allocation succeed?  Some zone has a block, and is well above every watermark. */
 static bool must_succeed(gfp_t gfp, unsigned order, unsigned cpu)
 {
 	enum migratetype type = gfp_type(gfp);
@@ -322,7 +323,9 @@ static void judge_refs(const struct wire_call *c, const struct wire_result *r)
 		freed(i);
 }
 
-/* Of pages that are not reserved, in pageblocks that are online and not isolated. */
+/*
+ * Judge a request for a page that is not reserved, in a pageblock that is online and not isolated.
+ */
 static void judge_poison(const struct wire_call *c, const struct wire_result *r)
 {
 	u16 who = m.owner[c->a];
@@ -352,7 +355,7 @@ static void judge_poison(const struct wire_call *c, const struct wire_result *r)
 		disown((pfn_t)c->a, 0);
 		m.nr_retired--;
 	} else if (who != OWNER_BROKEN) {
-		/* What was there is somewhere else now. */
+		/* The content that was there is elsewhere now. */
 		model_resync(r->at);
 		retire((pfn_t)c->a);
 	}
@@ -391,7 +394,7 @@ void model_after(const struct wire_call *c, const struct wire_result *r)
 	model_resync(r->at);
 }
 
-/* ---- the whole ---- */
+/* ---- the whole memory ---- */
 
 static void check_words(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model.h: the judge's model: the owner of each page, which pageblocks are isolated or offline, how
- * deeply caches are off; and its view of the arena.
+ * model.h: the judge's model: the owner of each page, the state of each pageblock, the depth of
+ * each zone; and its view of the arena.
  */
 #ifndef QUARRY_LABS_MODEL_H
 #define QUARRY_LABS_MODEL_H
@@ -19,7 +19,7 @@
 struct model_block {
 	bool hole, reserved, lent, isolated, offline;
 	u8 zone;
-	u8 type; /* before the call, and how many pages were free */
+	u8 type; /* before the call; free: the free pages then */
 	u16 free;
 };
 struct model_live {
@@ -45,19 +45,19 @@ struct model {
 	unsigned long managed, managed_at_start, in_use;
 	s64 last_freed;
 	bool must;             /* the allocation under way must succeed */
-	s64 queried;           /* what a query of the range of the next offline said */
-	long spare[MAX_ZONES]; /* before the call */
+	s64 queried;           /* result of the query of the next offline's range */
+	long spare[MAX_ZONES]; /* zone_spare before the call */
 };
 extern struct model m;
 
-/* What went wrong, in plain words; and of which page, or -1. */
+/* The broken expectation, in plain words; and its page, or -1. */
 struct verdict {
 	char text[400];
 	s64 pfn;
 };
 extern struct verdict verdict;
 extern jmp_buf verdict_given;
-/* The call that was judged has broken an expectation; does not return. */
+/* Report a broken expectation of the call that is judged; does not return. */
 void broken(s64 pfn, const char *fmt, ...) __attribute__((format(printf, 2, 3), noreturn));
 #define WANT_OF(cond, pfn, ...)                                                                    \
 	do {                                                                                       \
@@ -66,15 +66,15 @@ void broken(s64 pfn, const char *fmt, ...) __attribute__((format(printf, 2, 3), 
 	} while (0)
 #define WANT(cond, ...) WANT_OF(cond, -1, __VA_ARGS__)
 
-/* A memory of @shape, all free; the arena is as after its making. */
+/* Begin the model of a memory of @shape, all free. */
 void model_begin(const struct wire_shape *shape);
-/* Before the call: note what is needed to judge it. */
+/* Before the call: note the state that is needed to judge it. */
 void model_before(const struct wire_call *c);
-/* After the call: judge its result, and take it in. */
+/* After the call: judge its result, and update the model. */
 void model_after(const struct wire_call *c, const struct wire_result *r);
-/* Counts, caches, owners, and check_memory over the view. */
+/* Judge counts, caches and owners, and run check_memory over the view. */
 void model_check(void);
-/* All has been given back. */
+/* At the end: judge whether all memory is free again. */
 void model_end(void);
 
 struct model_range {
@@ -101,24 +101,24 @@ static inline bool zone_there(unsigned id)
 	return m.mem->zones[id].end_pfn > m.mem->zones[id].start_pfn;
 }
 
-/* A single page becomes a live block, if another had it before, too; and the reverse. */
+/* A single page becomes a live block, even if it had another owner; and the reverse. */
 void model_own_page(pfn_t pfn);
 void model_disown_page(pfn_t pfn);
 /* Is @pfn a live block of order 0, with one reference and no pin? */
 bool model_plain_page(pfn_t pfn);
 
-/* model_split.c: the block at @pfn was taken by a call of its own. */
+/* model_split.c: judge the choice of the block at @pfn, which a call of its own has taken. */
 void judge_split(pfn_t pfn, gfp_t gfp, unsigned order);
 /* model_cache.c. */
 void judge_cache(const struct wire_call *c, const struct wire_result *r);
-/* Before each call, and when it has been judged. */
+/* Called before each call, and after it was judged. */
 void stacks_before(const struct wire_call *c);
 void judge_stacks(const struct wire_call *c, const struct wire_result *r);
 /* model_range.c: calls on ranges and movable pages. */
 void judge_range(const struct wire_call *c, const struct wire_result *r);
 void judge_handle(const struct wire_call *c, const struct wire_result *r);
 void check_blocks(void);
-/* The handles' pages, which move: forget their places and take those of @r. */
+/* Pages of handles move: forget their places and take those in @at. */
 void model_resync(const u64 *at);
 
 /* ---- the calls of a test, for a report (report.c) ---- */
@@ -133,29 +133,32 @@ extern struct logged call_log[NR_LOG];
 extern unsigned nr_log;
 extern const char *const call_names[];
 struct plan;
-/* One JSON line: the test, @what of it, and if that is not PASS the calls it is about. */
+/*
+ * Print one JSON line: the test, its verdict @what, and unless it is PASS the calls that concern
+ * it.
+ */
 void report(const struct plan *p, const char *what, u64 seed);
 
 /* ---- tests (plans.c) ---- */
 
 struct plan {
 	const char *name;
-	const char *about; /* one line: what it does */
+	const char *about; /* a description, of one line */
 	const struct wire_shape *shape;
 	unsigned calls;
 	u8 weight[NR_CALLS];
 	u8 orders;    /* of allocations: 0 .. orders */
 	bool off;     /* with all caches off */
 	bool movable; /* all allocations are movable */
-	bool wrong;   /* bad frees among them */
+	bool wrong;   /* some frees are bad */
 	bool irqs;    /* some calls with interrupts off */
-	bool damage;  /* in the end the word of a cached page is overwritten */
+	bool damage;  /* at the end the word of a cached page is overwritten */
 	u8 policies;  /* a bit for each */
-	u16 most;     /* live blocks */
+	u16 most;     /* live blocks, at most */
 };
 extern const struct plan plans[];
 extern const unsigned nr_plans;
-/* The next call of @p; false: it has come to its end, and all has been given back. */
+/* Choose the next call of @p; false: the test has ended, and all memory has been freed. */
 bool plan_next(const struct plan *p, u64 *rand, unsigned nr, struct wire_call *c);
 
 #endif

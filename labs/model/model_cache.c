@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model_cache.c: which results of drains are right, and of caches switched off and on; and what
- * becomes of the stacks of a cache: the newest block is allocated, the oldest are given back.
+ * model_cache.c: judges drains, and caches switched off and on; and the stacks of a cache: the
+ * newest block is allocated, the oldest are given back.
  *
  * Owns:       of m, the depths; the stacks before the call.
  * Locks:      none: one thread.
@@ -50,7 +50,7 @@ void judge_cache(const struct wire_call *c, const struct wire_result *r)
 
 /* ---- stacks ---- */
 
-/* Those before the call: where their blocks are in the pool, the oldest first. */
+/* The stacks before the call: the place of their blocks in the pool, the oldest first. */
 static struct {
 	unsigned at, nr;
 } stacks[ARENA_CPUS][NR_STACKS];
@@ -105,7 +105,7 @@ void stacks_before(const struct wire_call *c)
 	}
 }
 
-/* Where @pfn was in the stack, or @nr. */
+/* The index that @pfn had in the stack, or @nr. */
 static unsigned position(const u32 *was, unsigned nr, u32 pfn)
 {
 	unsigned i;
@@ -115,7 +115,9 @@ static unsigned position(const u32 *was, unsigned nr, u32 pfn)
 	return i;
 }
 
-/* Some of the oldest are gone, and if it @takes some of the newest; what came was put on top. */
+/*
+ * Only the oldest blocks may be gone, and if the call @takes the newest; new ones must be on top.
+ */
 static void judge_stack(unsigned cpu, unsigned stack, bool takes)
 {
 	unsigned nr = stacks[cpu][stack].nr, now = m.mem->pcp[cpu]->count[stack], i, from;
@@ -137,7 +139,7 @@ static void judge_stack(unsigned cpu, unsigned stack, bool takes)
 	}
 }
 
-/* Of blocks of one stack the newest is allocated. */
+/* An allocated block must have been the newest of its stack. */
 static void judge_newest(unsigned cpu, u32 pfn)
 {
 	unsigned stack;
@@ -154,7 +156,7 @@ static void judge_newest(unsigned cpu, u32 pfn)
 	}
 }
 
-/* What can be cached is, and what is cached serves. */
+/* A block that can be cached must be, and a cached block must serve the request. */
 static void judge_used(const struct wire_call *c, const struct wire_result *r)
 {
 	unsigned nr = stacks[c->cpu][must_use].nr, now = m.mem->pcp[c->cpu]->count[must_use];
@@ -173,7 +175,7 @@ static void judge_used(const struct wire_call *c, const struct wire_result *r)
 		    (unsigned long long)c->a, c->cpu);
 }
 
-/* Every owner has set its capacities anew. */
+/* Every CPU must have set its capacities anew. */
 static void judge_capacities(void)
 {
 	unsigned cpu, stack;

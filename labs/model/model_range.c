@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model_range.c: which results of calls on ranges and movable pages are right: isolate, offline,
- * online, contiguous ranges, handles, moves.
+ * model_range.c: judges the results of calls on ranges and movable pages: isolate, offline, online,
+ * contiguous ranges, handles, moves.
  *
  * Owns:       of m, the pageblocks and handles.
  * Locks:      none: one thread.
@@ -89,7 +89,7 @@ static void mark(pfn_t start, unsigned long nr, bool isolated, bool offline)
 	}
 }
 
-/* Pages that are retired: they leave with their pageblock, and are as broken when it is back. */
+/* The number of retired pages: they go offline with their pageblock, and come back retired. */
 static unsigned long broken_in(pfn_t start, unsigned long nr)
 {
 	unsigned long found = 0;
@@ -100,7 +100,7 @@ static unsigned long broken_in(pfn_t start, unsigned long nr)
 	return found;
 }
 
-/* Of what stays: then a block of a small order is easy to find. */
+/* Is much of the remaining memory free?  Then a block of a small order is easy to find. */
 static bool much_is_free(unsigned long leaving)
 {
 	return m.managed - m.in_use > leaving + m.managed / 2;
@@ -143,7 +143,7 @@ static void judge_isolate(const struct wire_call *c, const struct wire_result *r
 	WANT(!r->r || c->irqs_off || r->why != WHY_NONE, "isolating failed without a reason");
 }
 
-/* As test_pages_isolated: the first pageblock that is not as it should be decides. */
+/* As test_pages_isolated: the first page that is not isolated, or not free, decides. */
 static void judge_test(const struct wire_call *c, const struct wire_result *r)
 {
 	pfn_t start = (pfn_t)c->a, end = start + (pfn_t)c->b, pfn, busy = PFN_NONE;
@@ -215,7 +215,7 @@ static void judge_online(const struct wire_call *c, const struct wire_result *r)
 	m.in_use += broken_in((pfn_t)c->a, (unsigned long)c->b);
 }
 
-/* Pages [start, end), which need not be whole pageblocks; like movable ones. */
+/* The pages [start, end) need not be whole pageblocks; they become live blocks, as if movable. */
 static void judge_contig(const struct wire_call *c, const struct wire_result *r)
 {
 	pfn_t start = (pfn_t)c->a, end = (pfn_t)c->b, pfn;
@@ -244,7 +244,7 @@ static void judge_contig(const struct wire_call *c, const struct wire_result *r)
 	WANT(!err || r->why != WHY_NONE, "alloc_contig_range failed without a reason");
 	if (err)
 		return;
-	/* What was moved out of the way is somewhere else now. */
+	/* The pages that were moved are elsewhere now. */
 	model_resync(r->at);
 	for (pfn = start; pfn < end; pfn++)
 		model_own_page(pfn);

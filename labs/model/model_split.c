@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * model_split.c: which free block a request is served from; seen where caches are off, and each
- * allocation is one of the buddy allocator's.
+ * model_split.c: judges the free block that a request is served from.  The block is known where
+ * caches are off: then each allocation is one of the buddy allocator.
  *
  * Owns:       nothing.
  * Locks:      none: one thread.
@@ -13,7 +13,7 @@
 
 #define NONE (-1)
 
-/* The types that help out, in this order. */
+/* The fallback types of each type, in order. */
 static const u8 helpers[NR_CACHED_TYPES][3] = {
     [MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES},
     [MT_MOVABLE] = {MT_CMA, MT_RECLAIMABLE, MT_UNMOVABLE},
@@ -36,7 +36,10 @@ static int largest(unsigned block)
 	return found;
 }
 
-/* Of the pageblocks of a zone and a type: the least order that suffices, and the largest. */
+/*
+ * For each type in a zone, over the largest free blocks of its pageblocks: the least order that
+ * suffices, and the greatest.
+ */
 struct lists {
 	int fits[NR_MIGRATETYPES], top[NR_MIGRATETYPES];
 };
@@ -63,7 +66,7 @@ static void look_at(struct lists *l, unsigned zone, unsigned order)
 	}
 }
 
-/* A pageblock of another type has helped out. */
+/* Judge a fallback: a pageblock of another type has served the request. */
 static void judge_helper(pfn_t pfn, const struct lists *l, unsigned type)
 {
 	const struct model_block *b = &m.block[block_index(pfn)];

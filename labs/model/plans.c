@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plans.c: the tests of the model layer: which calls, in what mix, over which memory.
+ * plans.c: the tests of the model layer: their calls, the mix of these, and the memory.
  *
  * The next call depends on a seed and on the model, never on how the code under test works inside.
  *
  * Owns:       plans.
  * Locks:      none: one thread.
- * Invariants: a plan ends with everything given back.
+ * Invariants: at the end of a plan all memory has been freed.
  * Tests:      tests/qemu/test_grade.py.
  */
 #include "model.h"
 #include <quarry/ktest.h>
 
-/* Small zones, so that they run out; and one with a hole, and with reserved pages. */
+/* Small zones, so that they run out; `nodes` has a hole and reserved pages. */
 static const struct wire_shape one_block = {.zone = {{0, ZONE_NORMAL, 1}}, .nodes = 1, .cpus = 1};
 static const struct wire_shape flat = {
     .zone = {{0, ZONE_NORMAL, 6}, {0, ZONE_MOVABLE, 4}}, .nodes = 1, .cpus = 4};
@@ -24,7 +24,7 @@ static const struct wire_shape nodes = {
     .hole = 5,
     .reserved = 3};
 
-/* One CPU has all that may be cached. */
+/* One CPU may cache all that the limits allow. */
 static const struct wire_shape large = {.zone = {{0, ZONE_NORMAL, 24}}, .nodes = 1, .cpus = 1};
 static const struct wire_shape lending = {
     .zone = {{0, ZONE_NORMAL, 5}}, .nodes = 1, .cpus = 4, .lent = 3};
@@ -148,7 +148,7 @@ static bool make_alloc(const struct plan *p, u64 *rand, struct wire_call *c)
 		c->a |= GFP_THISNODE;
 	if (upto(rand, 16) == 0)
 		c->a |= GFP_RESERVE;
-	/* Small ones more often. */
+	/* Small orders are more frequent. */
 	c->b = upto(rand, 3) ? upto(rand, p->orders / 2 + 1u) : upto(rand, p->orders + 1u);
 	if (c->code == CALL_BULK_ALLOC)
 		c->b = 1 + upto(rand, MIN(WIRE_PFNS - 1u, NR_LIVE - 1 - m.nr_live));
@@ -190,7 +190,7 @@ static bool make_refs(u64 *rand, struct wire_call *c)
 		return false;
 	l = &m.live[upto(rand, m.nr_live)];
 	c->a = l->pfn;
-	/* Not so that a pin has no reference. */
+	/* Never leave a pin without a reference. */
 	if (c->code == CALL_UNPIN)
 		return l->pins > 0;
 	if (c->code == CALL_PUT)
@@ -202,7 +202,7 @@ static bool make_range(const struct plan *p, u64 *rand, struct wire_call *c)
 {
 	unsigned block = m.first + upto(rand, m.blocks), i;
 
-	/* What can be undone is often undone. */
+	/* Usually choose a pageblock in the state that the call needs. */
 	for (i = 0; i < m.blocks && upto(rand, 4); i++) {
 		const struct model_block *b = &m.block[block];
 
@@ -218,7 +218,7 @@ static bool make_range(const struct plan *p, u64 *rand, struct wire_call *c)
 	do {
 		c->c = upto(rand, NR_ISO_POLICIES);
 	} while (p->policies && !(p->policies >> c->c & 1));
-	/* What is undone may be of two zones. */
+	/* The range of an undo may lie in two zones. */
 	if (c->code == CALL_UNDO)
 		return !model_look((pfn_t)c->a, (unsigned long)c->b).beyond;
 	if (c->code == CALL_TEST)
@@ -228,7 +228,7 @@ static bool make_range(const struct plan *p, u64 *rand, struct wire_call *c)
 	return true;
 }
 
-/* A range in front of a block that is in use, or behind it, or with a part of it. */
+/* Choose a range directly before or behind a block in use, perhaps with a part of the block. */
 static void beside(u64 *rand, pfn_t *start, pfn_t *end)
 {
 	const struct model_live *l = &m.live[upto(rand, m.nr_live)];
@@ -246,7 +246,7 @@ static void beside(u64 *rand, pfn_t *start, pfn_t *end)
 	}
 }
 
-/* Pages of one pageblock or two; what can be freed in one piece. */
+/* Choose a range in one or two pageblocks; or live pages that can be freed in one piece. */
 static bool make_contig(u64 *rand, struct wire_call *c)
 {
 	pfn_t at = block_pfn(m.first) + upto(rand, m.blocks << PAGEBLOCK_ORDER), end;
@@ -271,7 +271,7 @@ static bool make_contig(u64 *rand, struct wire_call *c)
 	return end > at;
 }
 
-/* A page in the middle of a block, or any; of those retired, where there are some. */
+/* Choose a page: at times one in a block in use; for a repair, a retired one if there is any. */
 static bool make_poison(u64 *rand, struct wire_call *c)
 {
 	pfn_t at = block_pfn(m.first) + upto(rand, m.blocks << PAGEBLOCK_ORDER), tries;
@@ -295,7 +295,7 @@ static bool make_poison(u64 *rand, struct wire_call *c)
 	b = &m.block[block_index(at)];
 	if (b->hole || b->offline || b->reserved || m.owner[at] == OWNER_KEPT)
 		return false;
-	/* Not what would need a reader of the table of all states. */
+	/* Leave out the cases that only the table of all states decides. */
 	if (m.owner[at] & OWNER_HANDLE)
 		return c->code == CALL_SOFT;
 	return !(m.doomed[at] && c->code == CALL_SOFT) && m.nr_retired < 60;
@@ -312,7 +312,7 @@ static bool make_move(u64 *rand, struct wire_call *c)
 	return c->a > 0;
 }
 
-/* The operands of the call that has been chosen; false: not now. */
+/* Choose the operands of the call; false: it cannot be made now. */
 static bool make(const struct plan *p, u64 *rand, struct wire_call *c)
 {
 	switch (c->code) {
@@ -353,7 +353,7 @@ static bool make(const struct plan *p, u64 *rand, struct wire_call *c)
 	}
 }
 
-/* Everything back as it was. */
+/* Choose a call that gives something back; false: nothing is left. */
 static bool give_back(struct wire_call *c)
 {
 	unsigned i;
@@ -394,7 +394,7 @@ bool plan_next(const struct plan *p, u64 *rand, unsigned nr, struct wire_call *c
 {
 	unsigned total = 0, at, code, tries;
 
-	/* The first calls turn the caches off, where they are to stay off. */
+	/* The first calls turn the caches off, if the plan has them off. */
 	for (at = 0; p->off && nr < MAX_ZONES && at < m.shape.nodes * NR_ZONE_KINDS; at++) {
 		*c = (struct wire_call){.code = CALL_DISABLE, .a = at};
 		if (zone_there(at) && !m.depth[at])
@@ -412,7 +412,7 @@ bool plan_next(const struct plan *p, u64 *rand, unsigned nr, struct wire_call *c
 	}
 	if (give_back(c))
 		return true;
-	/* And once what is cached, so that all is on the lists again. */
+	/* Then drain the caches once, so that all pages are on the free lists again. */
 	*c = (struct wire_call){.code = CALL_DRAIN, .a = -1};
 	for (at = 0; at < m.shape.nodes * NR_ZONE_KINDS; at++) {
 		if (zone_pcp_pages(&m.mem->zones[at]))

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * report.c: what the judge says of a test: a line of JSON, with the calls that a failure is about.
+ * report.c: the judge's report of a test: a line of JSON, with the calls that concern a failure.
  *
  * Owns:       the log of calls.
  * Locks:      none: one thread.
@@ -10,7 +10,7 @@
 #include "model.h"
 #include <stdio.h>
 
-#define SHOWN 8 /* of the last calls, and of those that concern the page */
+#define SHOWN 8 /* of the last calls, and of the calls that concern the page */
 
 struct logged call_log[NR_LOG];
 unsigned nr_log;
@@ -84,7 +84,7 @@ static void describe(char *out, size_t size, const struct wire_call *c, s64 r, b
 #undef ADD
 }
 
-/* Does the call name @pfn, or is it of a range or block that has it? */
+/* Does the call name @pfn, or a range or block that contains it? */
 static bool concerns(unsigned i, s64 pfn)
 {
 	const struct wire_call *c = &call_log[i].call;
@@ -119,7 +119,7 @@ static bool concerns(unsigned i, s64 pfn)
 	return pfn >= from && pfn < from + nr;
 }
 
-/* What the judge makes of a page: its owner by the calls so far. */
+/* The owner of a page, by the calls so far. */
 static void describe_owner(char *out, size_t size, pfn_t pfn)
 {
 	u16 who = m.owner[pfn];
@@ -141,7 +141,7 @@ static void describe_owner(char *out, size_t size, pfn_t pfn)
 	}
 }
 
-/* The page that the verdict is about: its word, its pageblock, and what it should be. */
+/* The page that the verdict is about: its word, its pageblock, and its owner. */
 static void describe_page(char *out, size_t size, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(m.mem, pfn);

@@ -3,9 +3,9 @@
  * student.c: the process with the student's code: executes calls that come over a pipe, one at a
  * time, and answers with raw results.
  *
- * It judges nothing and knows nothing of what is expected.  Its memory lies in a file that the
- * judge maps as well.  No result is sent but after its call, so a process that has ended early,
- * prints, or does not return has only its own calls missing.
+ * It judges nothing and does not know the expected results.  Its memory lies in a file that the
+ * judge reads.  A result is sent only after its call, so a process that ends early, prints, or does
+ * not return lacks only its own results.
  *
  * Owns:       this process.
  * Locks:      none: one thread; its CPUs are numbers (tests/fuzz/host_fuzz.c).
@@ -125,7 +125,10 @@ static void run_range(void)
 	result.why = fail.why;
 }
 
-/* Take the pages, and move them or put them back; in moved the first error of taking one. */
+/*
+ * Take the pages, and move them or put them back.  pfns: the error of taking each; moved: the
+ * number taken.
+ */
 static void run_move(void)
 {
 	struct page *pages[WIRE_PFNS];
@@ -205,7 +208,7 @@ static void run(void)
 	}
 }
 
-/* All of it, or the judge is gone. */
+/* Transfer all bytes; exit if the judge is gone. */
 static void transfer(int fd, void *at, size_t size, bool out)
 {
 	while (size) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * wire.h: what the judge and the process with the student's code agree on: an arena that both map
- * at one address, and calls, one at a time over a pipe, with raw results.
+ * wire.h: the interface of the judge and the process with the student's code: an arena at the same
+ * address in both, and calls over a pipe, one at a time, with raw results.
  *
- * The student's process knows nothing of what is expected; the judge never runs the student's code.
+ * The student's process does not know the expected results; the judge never runs the student's
+ * code.
  */
 #ifndef QUARRY_LABS_WIRE_H
 #define QUARRY_LABS_WIRE_H
@@ -11,12 +12,12 @@
 #include <quarry/handle.h>
 #include <quarry/mm.h>
 
-/* Descriptors of both processes: calls, results, the file of the arena. */
+/* File descriptors of the student's process: calls, results, the file of the arena. */
 #define WIRE_CALLS   3
 #define WIRE_RESULTS 4
 #define WIRE_ARENA   5
 
-/* Far from what a sanitizer, the loader and the heap use. */
+/* Far from the addresses that a sanitizer, the loader and the heap use. */
 #define ARENA_BASE   0x300000000000UL
 #define ARENA_SIZE   (16UL << 20)
 #define ARENA_BLOCKS 32
@@ -24,7 +25,7 @@
 #define NR_HANDLES   16
 #define WIRE_PFNS    40
 
-/* The arena begins with this; behind it come the arrays, the caches, and what they are cut from. */
+/* The arena begins with this; behind it are the arrays and the caches. */
 struct arena {
 	u64 used; /* bytes */
 	struct memory mem;
@@ -36,7 +37,7 @@ struct arena {
 };
 #define ARENA ((struct arena *)ARENA_BASE)
 
-/* One zone: pageblocks from the end of the one before. */
+/* One zone: its pageblocks begin at the end of the zone before. */
 struct wire_zone {
 	u8 node, kind, blocks;
 };
@@ -47,7 +48,9 @@ struct wire_shape {
 	u8 hole, reserved, lent; /* pageblocks, by number from 1; 0: none */
 };
 
-/* a, b, c, d of each; "r" is the result, "pfn" and "why" of a struct mm_fail. */
+/*
+ * The operands a, b, c, d of each call, and its result r; "pfn" and "why" are of a struct mm_fail.
+ */
 #define WIRE_CALLS_OF(C)                                                                           \
 	C(BUILD)      /* a new memory; the shape is in pfns */                                     \
 	C(ALLOC)      /* gfp, order: pfn, or -1 */                                                 \
@@ -92,18 +95,19 @@ struct wire_call {
 };
 struct wire_result {
 	s64 r, pfn, why, moved;
-	u32 irqs_off; /* when it had returned */
+	u32 irqs_off; /* after the call */
 	u32 spare;
 	u64 at[NR_HANDLES]; /* the pfn behind each handle, or -1 */
 	u32 pfns[WIRE_PFNS];
 };
 
 /*
- * The memory of @shape in the arena, which is all zeroes.  0, or the step that failed.  Of the
- * judge's own program with the reference's code, for what never changes; of the student's with his.
+ * Build the memory of @shape in the arena, which is all zeroes.  Returns 0, or the step that
+ * failed.  The judge calls it with the reference's code, for the fields that never change; the
+ * student's process with the student's code.
  */
 int arena_build(const struct wire_shape *shape);
-/* What every process calls first, with its CPUs. */
+/* Every process calls this first, with the number of CPUs. */
 void arena_machine(unsigned cpus);
 
 #endif

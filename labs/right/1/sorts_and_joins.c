@@ -4,7 +4,7 @@
  * file: mm/memblock.c
  */
 
-/* Join what touches; how many are left. */
+/* Join ranges that touch; returns the number that is left. */
 static unsigned join(struct memblock_range *range, unsigned nr)
 {
 	unsigned i, last = 0;
@@ -24,7 +24,7 @@ static int insert(struct memblock_type *t, phys_t start, phys_t end)
 
 	if (start >= end)
 		return -EINVAL;
-	/* A full list has room for what only makes a range larger. */
+	/* A full list still accepts a range that only enlarges another one. */
 	for (i = 0; i < t->nr && t->nr == MEMBLOCK_MAX; i++) {
 		if (t->range[i].start <= end && t->range[i].end >= start) {
 			t->range[i].start = MIN(t->range[i].start, start);

@@ -4,7 +4,7 @@
  * file: mm/free_map.c
  */
 
-/* Split the free block of @have at @page down to @order; the lower half goes on. */
+/* Split the free block of order @have at @page down to @order; the lower half is split further. */
 static unsigned split(struct free_map *map, unsigned page, unsigned have, unsigned order)
 {
 	if (have == order)
@@ -28,7 +28,7 @@ int free_map_take(struct free_map *map, unsigned order, unsigned *had)
 	return (int)split(map, page, have, order);
 }
 
-/* The free block of @have at @head, without the one of @order at @page. */
+/* Take the block of order @order at @page out of the free block of order @have at @head. */
 static void cut(struct free_map *map, unsigned head, unsigned have, unsigned page, unsigned order)
 {
 	unsigned half = head + (1U << have) / 2;
