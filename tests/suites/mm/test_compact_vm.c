@@ -13,7 +13,7 @@
 #define NORMAL  (PAGEBLOCK_ORDER >= 9 ? 2u : 16u)
 #define MOVABLE (PAGEBLOCK_ORDER >= 9 ? 14u : 56u)
 #define PAGES   ((NORMAL + MOVABLE) * PAGEBLOCK_PAGES)
-#define ONE_OF  5 /* one of so many pages is removed again */
+#define ONE_OF  5 /* one page in this many is removed again */
 #define CPUS    8
 
 static struct {

@@ -318,7 +318,7 @@ static void disable_works_while_all_cpus_allocate(struct ktest *t)
 	expect_on(t, c.zone);
 }
 
-/* ---- a free when the round arrives: the table of three of pcp_inline.h ---- */
+/* ---- the table of three (pcp_inline.h): a free when the round arrives ---- */
 
 static void expect_page_came_back(struct ktest *t, const struct race_free *race)
 {

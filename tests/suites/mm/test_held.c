@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_held.c: while another CPU holds a lock, a call that needs the lock waits, and has not
- * begun to change what the lock guards.
+ * test_held.c: while another CPU holds a lock, a call that needs the lock waits, and has not begun
+ * to change what the lock guards.
  *
  * The other CPU releases the lock after a number of turns, unless the call ends before that: then
- * it did not wait. The guarded data are read when the lock is taken and before it is released.
+ * the call did not wait. The guarded data are read when the lock is taken and before it is
+ * released.
  */
 #include "mm/mm_priv.h"
 #include "tests/lib/add_help.h"
@@ -99,7 +100,7 @@ static void hold_end(struct ktest *t, const char *what, int line)
 		ktest_fail(t, __FILE__, line, "%s began before it had the lock", what);
 }
 
-/* @call waits for @lock, and does not change the data that @look reads before. */
+/* @call waits for @lock, and until then does not change the data that @look reads. */
 #define WAITS(t, kind, lock, look, call)                                                           \
 	do {                                                                                       \
 		hold_begin(&(kind), (lock), (look));                                               \
@@ -333,7 +334,7 @@ static u64 look_span(void)
 	return READ_ONCE(larger->zones[ZONE_MOVABLE].end_pfn);
 }
 
-/* Between the claim and the growth of the span. */
+/* Called between the claim and the growth of the span. */
 static int map_and_hold(struct memory *mem, pfn_t start, unsigned long nr)
 {
 	hold_begin(&a_mutex, &mem->hotplug, look_span);
