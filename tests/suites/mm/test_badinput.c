@@ -298,7 +298,7 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* The owner has released the page, and frees it again: the last reference is the pin's. */
+/* The owner frees a page again after releasing it: only the reference of the pin is left. */
 static void free_of_a_page_held_by_a_pin_only(struct ktest *t)
 {
 	struct memory *mem = any_memory(t);

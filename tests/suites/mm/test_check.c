@@ -303,8 +303,8 @@ static void cached_page_of_an_isolated_block_is_found(struct ktest *t)
 struct beside {
 	struct ktest *t;
 	struct memory *mem;
-	struct page *page; /* of the range */
-	int err;           /* of check_memory */
+	struct page *page; /* a page of the range */
+	int err;           /* the result of check_memory */
 };
 
 /*

@@ -159,7 +159,7 @@ static void one_check_runs_at_a_time(struct ktest *t)
 	}
 }
 
-/* Each CPU requests checks again and again: none is lost, and none finds damage. */
+/* Each CPU requests checks again and again: no request is lost, and no check finds damage. */
 #define CHECKS 4
 
 static void check_often(void *arg)

@@ -107,7 +107,7 @@ static void all_memory_is_gathered_on_request(struct ktest *t)
 
 /* ---- pages that stay ---- */
 
-/* Compaction of the zone moves no page, and keeps none. */
+/* Expect compaction of the zone to move no page, and to keep none. */
 static void expect_vain(struct ktest *t, struct zone *zone)
 {
 	struct compact_stats stats = {0};
@@ -147,7 +147,7 @@ static void pinned_page_skips_its_window(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-/* Take one unmovable page of each pageblock that has one free. */
+/* Allocate one free page of each pageblock that has any, as an unmovable page. */
 static void take_one_of_each(struct memory *mem, struct zone *zone, struct pile *kept)
 {
 	bool has[MOV_ZONE] = {false};

@@ -119,7 +119,7 @@ static void compaction_below_the_watermark_does_not_start(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-/* ---- churn ---- */
+/* ---- emptied pageblocks that are refilled ---- */
 
 static unsigned from_first; /* moves out of the first pageblock */
 static u32 number;          /* all lower numbers have a page */
@@ -251,7 +251,7 @@ static void captured_page_that_broke_is_not_moved_to(struct ktest *t)
 	mov_end(t);
 }
 
-/* ---- standby ---- */
+/* ---- standby memory ---- */
 
 static unsigned long looks_of(struct ktest *t, struct memory *mem)
 {

@@ -12,7 +12,7 @@
 
 static const enum iso_policy policies[] = {ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE};
 
-/* Every page of the range is the caller's alone. */
+/* Expect each page of the range to be an allocated block of order 0 with one reference. */
 static void expect_taken(struct ktest *t, struct memory *mem, pfn_t start, pfn_t end)
 {
 	pfn_t pfn;

@@ -410,7 +410,7 @@ static void a_page_breaks_in_a_cache_that_is_in_use(struct ktest *t)
 	EXPECT_EQ(t, mem_poisoned(race.mem).retired, 1);
 }
 
-/* ---- two at once ---- */
+/* ---- two disables at once ---- */
 
 struct second {
 	struct zone *zone;

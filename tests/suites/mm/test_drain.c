@@ -10,7 +10,7 @@
 #define SHARERS 4 /* drains requested while another is in progress */
 static struct page *pages[16];
 
-/* A memory whose CPUs may each hold two order-0 pages; @with_page of them (a mask) hold one. */
+/* A memory of which each CPU may cache two pages; the CPUs of mask @with_page cache one. */
 static struct memory *cached_on(struct ktest *t, unsigned with_page)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
@@ -233,7 +233,7 @@ static void drain_round_in_progress_is_not_shared(struct ktest *t)
 	EXPECT(t, race_free_start(&race, 1));
 	ktest_start(2, job_drain_all, &jobs[0]);
 	EXPECT(t, race_wait(&race.called));
-	/* CPU 0's cache was empty when it was checked; now it is not. */
+	/* CPU 0's cache was empty when the round checked it; now it gets a page. */
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &pages[1]), 1);
 	ktest_start(3, job_drain_all, &jobs[1]);
 	SPIN_UNTIL(READ_ONCE(cpu_hotplug.l.count) >= 2);

@@ -104,7 +104,7 @@ static void only_the_objects_own_page_is_moved(struct ktest *t)
 	EXPECT_EQ(t, handle_free(ht, 0), 0);
 	REQUIRE(t, !handle_alloc(ht, 0, 0, GFP_NOWAIT, 2));
 	now = page_of(ht, 0);
-	/* A second reference, as the old owner's would have been. */
+	/* A second reference, like the one that the old owner had. */
 	EXPECT_EQ(t, get_page(old), 0);
 	target = mem_alloc_pages(ht->mem, GFP_NOWAIT | GFP_MOVABLE, 0);
 	REQUIRE(t, target);

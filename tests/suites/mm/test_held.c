@@ -20,7 +20,7 @@
 #include <quarry/poison.h>
 
 #define TURNS  (1u << 16)
-#define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 32u) /* of a zone */
+#define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 32u) /* pageblocks of a zone */
 
 /* ---- a lock held by another CPU ---- */
 
@@ -63,7 +63,7 @@ static const struct kind a_mutex = {mutex_take, mutex_drop}, a_spin = {spin_take
 static struct held {
 	const struct kind *kind;
 	void *lock;
-	u64 (*look)(void); /* reads data that only a holder changes; NULL: none */
+	u64 (*look)(void); /* reads data that the lock guards; NULL: none */
 	u32 taken, ended;  /* a */
 	bool early, changed;
 } held;
@@ -169,7 +169,7 @@ static void space_changes_under_its_locks(struct ktest *t)
 	OBEYS(t, a_spin, &s.space->lock, look_regions, vm_unmap(s.space, page_at(22), 1));
 	OBEYS(t, a_spin, &s.space->pt.lock, NULL, vm_unmap(s.space, page_at(24), 1));
 	EXPECT_EQ(t, s.space->nr_regions, 1);
-	/* The region is cut before the rest of it changes. */
+	/* These calls cut the region first, so a change shows in the number of regions. */
 	OBEYS(t, a_mutex, &s.space->change, look_regions,
 	    vm_protect(s.space, page_at(7), 1, VM_READ));
 	OBEYS(t, a_spin, &s.space->lock, look_regions, vm_protect(s.space, page_at(6), 1, VM_READ));

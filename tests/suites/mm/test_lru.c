@@ -199,7 +199,7 @@ static void a_page_released_while_isolated_is_freed_once(struct ktest *t)
 		page[i] = page_in(s.object, i);
 		EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, i)), 0);
 	}
-	/* One is removed, the other is freed with its object. */
+	/* One page is removed, the other is freed with its object. */
 	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
 	EXPECT_EQ(t, page_word(page[0]), PAGE_WORD(1, PG_ISO_MIG, 0));
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 2), 0);

@@ -191,7 +191,7 @@ static void offline_node_takes_its_own_pageblocks_only(struct ktest *t)
 			EXPECT(t, zone->node == 1 || zone->kind == ZONE_NORMAL);
 	}
 	expect_sound(t, mem);
-	/* A removed pageblock keeps its old zone; that must not matter. */
+	/* A removed pageblock keeps its old zone number, which must have no effect. */
 	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(2 * SIZE), BLOCK(2)), 0);
 	EXPECT_EQ(t, online_node(mem, 0), BLOCK(6));
 	expect_sound(t, mem);

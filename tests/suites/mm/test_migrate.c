@@ -253,7 +253,7 @@ static void pages_without_a_target_are_put_back(struct ktest *t)
 	EXPECT_EQ(t, asked, 0);
 	EXPECT_EQ(t, fail.why, WHY_NO_TARGET);
 	EXPECT_EQ(t, fail.pfn, handle_pfn(ht, 0));
-	/* Otherwise movable_owner_drain would never return, and no code could free the owner. */
+	/* A user left over would keep movable_owner_drain waiting for ever. */
 	EXPECT_EQ(t, ht->owner.users, 0);
 	EXPECT_COUNTED(t, ht->mem, EV_MIGRATE_FAIL, 3);
 	for (h = 0; h < 3; h++) {
@@ -288,7 +288,7 @@ static void write_between_isolation_and_migration_is_kept(struct ktest *t)
 /* An owner whose answers a test sets. */
 struct actor {
 	struct movable_owner owner;
-	int isolate, migrate; /* its answers */
+	int isolate, migrate; /* the answers of isolate and migrate */
 	unsigned busy;        /* the first so many calls return -EAGAIN */
 	bool keep;            /* the answer of putback */
 	unsigned calls;

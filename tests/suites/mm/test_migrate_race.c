@@ -18,7 +18,7 @@ static void waiters_on_an_entry_do_not_defeat_the_freeze(struct ktest *t)
 		return;
 	EXPECT(t, pte_is_migration(pte_at(st.s.space, page_at(1))));
 	nr = start_waiters(&st, w, st.s.space, page_at(1));
-	/* The slot's reference and the migrator's; none of a waiter. */
+	/* The slot and the migrator have a reference each; the waiters have none. */
 	EXPECT_EQ(t, word_ref(page_word(st.r.page)), 2);
 	expect_sound(t, st.s.mem);
 	race_migrate_end(t, &st.r, 1);
@@ -92,9 +92,7 @@ static void only_waiters_of_this_page_are_woken(struct ktest *t)
 
 	if (!stage_begin(t, &st, "mig.unmapped"))
 		return;
-	/*
-	 * Imitate a move of a page 64 pages away, in the same bucket: lock it, and queue a waiter.
-	 */
+	/* Imitate the move of a page 64 pages away, in the same bucket. */
 	far = pfn_to_page_in(st.s.mem,
 	    stage_source(&st) >= st.s.mem->start_pfn + 64 ? stage_source(&st) - 64
 	                                                  : stage_source(&st) + 64);
@@ -134,9 +132,7 @@ static void remember_then_write(void *arg)
 	soft_unload_space();
 }
 
-/*
- * A writer on CPU 2 has page 1 of the scene in its TLB; a migrator of the page is held at @point.
- */
+/* A writer on CPU 2 has page 1 in its TLB; a migrator of the page is held at @point. */
 static bool writer_begin(struct ktest *t, struct writer *w, struct vm_scene *s,
     struct race_migrate *r, const char *point)
 {
