@@ -36,7 +36,7 @@ static void a_limit_of_any_parent_refuses_and_counts_nothing(struct ktest *t)
 	EXPECT_EQ(t, low.used[ACCOUNT_OBJECTS], 10);
 	EXPECT_EQ(t, mid.used[ACCOUNT_OBJECTS], 10);
 	EXPECT_EQ(t, top.used[ACCOUNT_OBJECTS], 10);
-	/* Other kinds have no limit; charges without a limit check may pass it. */
+	/* Regions have no limit here; account_count may exceed the limit of objects. */
 	EXPECT_EQ(t, account_charge(&low, ACCOUNT_REGIONS, 11), 0);
 	account_count(&low, ACCOUNT_OBJECTS, 2);
 	account_uncharge(&low, ACCOUNT_OBJECTS, 1);
@@ -138,7 +138,7 @@ static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
 	mine.limit[ACCOUNT_REGIONS] = 2;
 	mine.limit[ACCOUNT_TABLES] = 3;
 	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &object), -EDQUOT);
-	/* One end of the range can be cut, and then the other cannot. */
+	/* The region would be cut twice, but the limit allows only one more region. */
 	EXPECT_EQ(t, vm_protect(s.space, page_at(4), 4, VM_READ), -EDQUOT);
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(4), 4), -EDQUOT);
 	EXPECT_EQ(t, mine.used[ACCOUNT_REGIONS], 1);
@@ -156,7 +156,7 @@ static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
 	expect_nothing(t, &mine);
 }
 
-/* The limit leaves references for other spaces; each part of a cut region counts. */
+/* Regions of one space that map one object are limited; each part of a cut region counts. */
 static void an_object_is_mapped_so_often_in_a_space_and_no_more(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = 5},
@@ -230,7 +230,7 @@ static void the_last_put_releases(struct ktest *t)
 	account_put(&mine);
 	EXPECT_EQ(t, released, 1);
 	EXPECT_EQ(t, mine.refs, 0);
-	/* An iteration without an end counts no region. */
+	/* Without a release function the last put only drops the reference. */
 	mine.release = NULL;
 	account_get(&mine);
 	account_put(&mine);

@@ -56,7 +56,7 @@ static void expect_refused_at(
 }
 #define expect_refused(t, mem, page, order) expect_refused_at((t), (mem), (page), (order), __LINE__)
 
-/* Work on one CPU: pages freed there are in the cache of that CPU. */
+/* Arguments of free_twice: it runs on one CPU, whose cache gets the freed page. */
 struct on_cpu {
 	struct ktest *t;
 	struct memory *mem;
@@ -88,7 +88,7 @@ static void double_free_after_a_drain(struct ktest *t)
 	struct page *page, *buddy;
 
 	REQUIRE(t, mem);
-	/* Free one of two buddies: it cannot merge and is a head on the lists. */
+	/* Free one of two buddies: it cannot merge, and stays a free block of order 0. */
 	page = take_block(&mem->zones[ZONE_NORMAL], 0, MT_MOVABLE);
 	buddy = take_block(&mem->zones[ZONE_NORMAL], 0, MT_MOVABLE);
 	REQUIRE(t, page && buddy);
@@ -229,7 +229,7 @@ static void free_of_a_forged_descriptor(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_disable(&mem->zones[ZONE_NORMAL]), 0);
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	REQUIRE(t, page);
-	/* The words in the middle of the descriptor are those of an allocated page. */
+	/* A descriptor that began at @owner would have the word of an allocated page. */
 	page->owner = (void *)(uintptr_t)PAGE_WORD(1, PG_ALLOC, 0);
 	expect_refused(
 	    t, mem, (struct page *)(void *)((char *)page + offsetof(struct page, owner)), 0);
@@ -289,7 +289,7 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 	EXPECT_EQ(t, get_page(page), 0);
 	expect_refused(t, mem, page, 0);
 	EXPECT_EQ(t, mem_put_page(mem, page), 0);
-	/* All flags but the two of broken memory: with these a free retires the page. */
+	/* All flags except the two of broken memory: a free retires a page that has those. */
 	for (bit = 24; bit < 30; bit++) {
 		atomic_or(&page->word, 1u << bit);
 		expect_refused(t, mem, page, 0);
@@ -298,7 +298,7 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* The owner has released the page, and frees it again: the last reference is the pin's. */
+/* The owner frees a page again after releasing it: only the reference of the pin is left. */
 static void free_of_a_page_held_by_a_pin_only(struct ktest *t)
 {
 	struct memory *mem = any_memory(t);

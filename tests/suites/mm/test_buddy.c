@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_buddy.c: splitting, merging in any order, types, exhaustion, and random operations against
- * an oracle.  All straight on the buddy allocator, past caches and watermarks.
+ * an oracle. The tests call the buddy allocator directly, past caches and watermarks.
  */
 #include "tests/lib/mm_test.h"
 
@@ -52,7 +52,7 @@ static pfn_t block_of(const struct zone *zone, const struct page *page)
 	return ALIGN_DOWN(page_to_pfn_in(zone->mem, page), PAGEBLOCK_PAGES);
 }
 
-/* So pageblocks that are mostly free stay unused, and can become wholly free. */
+/* Mostly free pageblocks then stay unused, and can become wholly free. */
 static void the_fullest_pageblock_that_suffices_is_used(struct ktest *t)
 {
 	struct zone *zone = normal_zone(t, 4);
@@ -67,7 +67,7 @@ static void the_fullest_pageblock_that_suffices_is_used(struct ktest *t)
 	second = take_block(zone, MAX_ORDER - 1, MT_MOVABLE);
 	REQUIRE(t, second);
 	EXPECT(t, block_of(zone, second) != block_of(zone, first));
-	/* Less than half of the first is free, half of the second, all of the others. */
+	/* Less than half of the first pageblock is free, half of the second, all of the others. */
 	page = take_block(zone, 0, MT_MOVABLE);
 	REQUIRE(t, page);
 	EXPECT_EQ(t, block_of(zone, page), block_of(zone, first));
@@ -75,7 +75,7 @@ static void the_fullest_pageblock_that_suffices_is_used(struct ktest *t)
 	REQUIRE(t, page);
 	EXPECT_EQ(t, block_of(zone, page), block_of(zone, second));
 	EXPECT_EQ(t, zone_free_blocks(zone, MAX_ORDER, MT_MOVABLE), 2);
-	/* The first has enough free memory again, and is the fullest that suffices. */
+	/* The first pageblock has enough free memory again, and is the fullest that suffices. */
 	give_block(zone, first);
 	page = take_block(zone, MAX_ORDER - 1, MT_MOVABLE);
 	REQUIRE(t, page);
@@ -90,7 +90,7 @@ static void smallest_block_that_is_large_enough_is_split(struct ktest *t)
 	REQUIRE(t, zone);
 	first = take_block(zone, 0, MT_MOVABLE);
 	REQUIRE(t, first);
-	/* Free: one of each order below the largest, and a whole pageblock. */
+	/* Free are one block of each order below the largest, and a whole pageblock. */
 	second = take_block(zone, 1, MT_MOVABLE);
 	REQUIRE(t, second);
 	EXPECT_EQ(t, zone_free_blocks(zone, 1, MT_MOVABLE), 0);
@@ -101,7 +101,7 @@ static void smallest_block_that_is_large_enough_is_split(struct ktest *t)
 	give_block(zone, second);
 }
 
-/* The pages of pageblock 0 all taken singly, and then given back in the order of @next. */
+/* Take all pages of pageblock 0 singly, and then give them back in the order of @next. */
 static void take_all_give_back(struct ktest *t, unsigned long (*next)(unsigned long i, u64 *rand))
 {
 	struct zone *zone = normal_zone(t, 1);
@@ -115,7 +115,7 @@ static void take_all_give_back(struct ktest *t, unsigned long (*next)(unsigned l
 	for (i = 0; i < PAGEBLOCK_PAGES; i++) {
 		struct page *page = pfn_to_page_in(zone->mem, next(i, &rand));
 
-		/* An order that is no permutation would show here. */
+		/* Fails if @next names a page twice. */
 		REQUIRE(t, page_word(page) == PAGE_WORD(1, PG_ALLOC, 0));
 		EXPECT_EQ(t, zone->nr_free, i);
 		give_block(zone, page);
@@ -156,7 +156,7 @@ static void pages_freed_odd_ones_first_merge(struct ktest *t)
 
 static unsigned long shuffled(unsigned long i, u64 *rand)
 {
-	/* The numbers not drawn yet; one test at a time. */
+	/* The numbers not drawn yet; only one test at a time uses them. */
 	static u16 left[PAGEBLOCK_PAGES];
 	unsigned long at, nr = PAGEBLOCK_PAGES - i, pick;
 
@@ -199,7 +199,7 @@ static void only_buddies_of_the_same_order_merge(struct ktest *t)
 	REQUIRE(t, zone);
 	for (pfn = 0; pfn < PAGEBLOCK_PAGES; pfn++)
 		REQUIRE(t, take_block(zone, 0, MT_MOVABLE));
-	/* Half of the upper four is free, and a neighbour that has no buddy. */
+	/* Pages 0 to 3 merge into a block. Its buddy is only half free, so it stays. */
 	give_block(zone, pfn_to_page_in(zone->mem, 4));
 	give_block(zone, pfn_to_page_in(zone->mem, 5));
 	for (pfn = 0; pfn < 4; pfn++)
@@ -329,13 +329,13 @@ static void a_whole_pageblock_comes_back_off_list(struct ktest *t)
 
 struct oracle {
 	struct zone *zone;
-	u8 *owner; /* by pfn: 0 if free, otherwise the number of the allocated block + 1 */
+	u8 *owner; /* by pfn: 1 if allocated, otherwise 0 */
 	struct page *live[LIVE_MAX];
 	unsigned nr;
 	unsigned long taken;
 };
 
-/* True if the new block is aligned, inside, and of pages that are not allocated. */
+/* Record a new block; false: it is misaligned, outside the zone, or of allocated pages. */
 static bool oracle_take(struct oracle *o, struct page *page, unsigned order)
 {
 	pfn_t pfn = page_to_pfn_in(o->zone->mem, page), i;
@@ -400,7 +400,7 @@ static void random_operations_agree_with_an_oracle(struct ktest *t)
 	expect_all_merged(t, o.zone, MT_MOVABLE);
 }
 
-/* Which requests can take a block from a zone that has blocks of one type only. */
+/* has_free for requests of each type, in a zone whose blocks are all of one type. */
 static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 {
 	static const bool takes[NR_CACHED_TYPES][NR_MIGRATETYPES] = {
@@ -421,7 +421,7 @@ static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 	zone = &mem->zones[ZONE_NORMAL];
 	for (listed = 0; listed < NR_MIGRATETYPES; listed++) {
 		set_type(zone, 0, (enum migratetype)listed);
-		/* The whole pageblock, or its free upper half. */
+		/* The whole pageblock is free, or its upper half. */
 		for (have = MAX_ORDER; have >= MAX_ORDER - 1; have--) {
 			page = have < MAX_ORDER ? take_block(zone, have, (enum migratetype)listed)
 			                        : NULL;

@@ -17,7 +17,7 @@ static void undamaged_memory_passes(struct ktest *t)
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, check_memory(mem, &v), 0);
 	EXPECT(t, !v.what);
-	/* Cached, isolated, offline and hole: all of it is sound. */
+	/* Cached pages, isolated and offline pageblocks and holes are no damage. */
 	set_plan(test_zone(mem, ZONE_NORMAL), 0, MT_UNMOVABLE, 1);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &kept_page), 1);
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_NORMAL), 0, 0, MT_UNMOVABLE), 1);
@@ -70,7 +70,7 @@ static void list_damage_is_found(struct ktest *t)
 	PLANT(t, mem, *head, 0, "I-N4 listed pageblock");
 	/* A pageblock that is on no list. */
 	PLANT(t, mem, *head, (u32)PFN_NONE, "I-B6 pageblocks");
-	/* Or whose number of its list is that of another list. */
+	/* A pageblock that records another list than its own. */
 	PLANT(t, mem, first->list, MAX_ORDER, "I-B6 list of a pageblock");
 	PLANT(t, mem, first->list, 0, "I-B6 list of a pageblock");
 	sound_end(t, mem);
@@ -109,18 +109,18 @@ static void damage_to_a_tree_is_found(struct ktest *t)
 	saved = *map;
 	PLANT(t, mem, map->counts, 0, "I-B9 tree");
 	PLANT(t, mem, map->bit[0], 2 | 1 << 2, "I-B9 tree");
-	/* A valid tree that does not match the pages: a block too few, */
+	/* Valid trees that do not match the pages. Here a free block is missing from the tree. */
 	*map = (struct free_map){0};
 	expect_named(t, mem, "I-B3 state of a head", __LINE__);
 	*map = saved;
-	/* another one, */
+	/* The page in use is free in the tree, and its free buddy is not. */
 	map = &tree_of(mem, page_to_pfn_in(mem, kept_page))->map;
 	saved = *map;
 	REQUIRE(t, free_map_take_at(map, at ^ 1, 0));
 	free_map_set(map, at, 0);
 	expect_named(t, mem, "I-S1 word of a free page", __LINE__);
 	*map = saved;
-	/* and a tail of a block in use. */
+	/* A tail of a block in use is free in the tree. */
 	two = take_block(test_zone(mem, ZONE_NORMAL), 1, MT_UNMOVABLE);
 	REQUIRE(t,
 	    two &&
@@ -207,7 +207,7 @@ static void wrong_counts_are_found(struct ktest *t)
 	sound_end(t, mem);
 }
 
-/* Only the bits and stack numbers that pageblock.c would store. */
+/* @pb with @bits, and with the stack numbers that pageblock.c stores with these bits. */
 static struct pageblock with_bits(const struct zone *zone, const struct pageblock *pb, u8 bits)
 {
 	struct pageblock changed = *pb;
@@ -247,7 +247,7 @@ static void bad_pageblocks_are_found(struct ktest *t)
 	sound_end(t, mem);
 }
 
-/* Two pages of zone MOVABLE in CPU 0's stack. */
+/* CPU 0's stack holds two pages of zone MOVABLE. */
 static void bad_caches_are_found(struct ktest *t)
 {
 	struct memory *mem = sound_memory(t);
@@ -303,12 +303,13 @@ static void cached_page_of_an_isolated_block_is_found(struct ktest *t)
 struct beside {
 	struct ktest *t;
 	struct memory *mem;
-	struct page *page; /* of the range */
-	int err;           /* of check_memory */
+	struct page *page; /* a page of the range */
+	int err;           /* the result of check_memory */
 };
 
 /*
- * As a free that the round has missed: it read the pageblock's stack number before the bit was set.
+ * Imitate a free that the drain round has missed, because it read the pageblock's stack number
+ * before the isolated bit was set; then check the memory.
  */
 static void cache_and_check(void *arg)
 {
@@ -349,7 +350,7 @@ static void redrain_may_miss_a_page(struct ktest *t)
 	EXPECT_EQ(t, check_beside(t, ISO_REDRAIN), 0);
 }
 
-/* The round of `precise` has taken every such page out of the caches. */
+/* After the drain round of `precise` no such page may be cached: one in a cache is damage. */
 static void precise_may_miss_none(struct ktest *t)
 {
 	EXPECT_EQ(t, check_beside(t, ISO_PRECISE), -EUCLEAN);

@@ -22,8 +22,8 @@ static void bad_flags_are_found(struct ktest *t)
 	PLANT(t, mem, free[1].word, PAGE_F_HWPOISON, "I-H1");
 	PLANT(t, mem, free->word, free->word | PAGE_F_HAS_HWPOISON, "I-S1 word of a free page");
 	/*
-	 * Two pages in use: their head shows whether one of them is broken, and the zone counts
-	 * them.
+	 * A block of two pages in use: its head tells whether a page of it is broken, and the zone
+	 * counts broken pages in use.
 	 */
 	PLANT(t, mem, two[1].word, PAGE_F_HWPOISON, "I-H4");
 	PLANT(t, mem, two->word, two->word | PAGE_F_HAS_HWPOISON, "I-H4");
@@ -42,7 +42,7 @@ static void bad_flags_are_found(struct ktest *t)
 	zone->nr_doomed = 0;
 	EXPECT_EQ(t, free_on(0, mem, 1, 1, &two), 1);
 	empty_all(mem);
-	/* Retired. */
+	/* A retired page. */
 	EXPECT_EQ(t, mem_memory_failure(mem, BLOCK(5), 0, NULL), 0);
 	expect_sound(t, mem);
 	retired = free;
@@ -158,7 +158,7 @@ static void values_at_their_bounds_are_sound(struct ktest *t)
 	PLANT(t, mem, kept_page->mapcount, 2, "I-S2 references cover pins");
 	kept_page->mapcount = kept_page->pincount = 0;
 	kept_page->word--;
-	/* The most that a cache of one kind may hold. */
+	/* The most blocks that a zone may let each CPU cache. */
 	zone = test_zone(mem, ZONE_MOVABLE);
 	memset(zone->pcp_capacity, 0, sizeof(zone->pcp_capacity));
 	room = zone->managed / 16 / mem->nr_cpus;

@@ -9,9 +9,9 @@
 #include <quarry/lock.h>
 #include <quarry/smp.h>
 
-#define TURNS (1u << 16) /* ns of a wait for an event that must not happen */
+#define TURNS (1u << 16) /* turns of a wait for an event that must not happen */
 /*
- * Rounds by which a CPU answers late: on a busy host each may take some ms, and a CPU is reported
+ * Turns by which a CPU answers late. On a busy host each may take some ms, and a CPU is reported
  * after 10 s.
  */
 #define LONGER (1u << 10)
@@ -126,8 +126,8 @@ static void start(unsigned cpu, struct checker *c)
 }
 
 /*
- * The first check waits for a round of its memory to end.  Meanwhile the second check, of another
- * memory, does not begin, and its memory's lock is not taken.
+ * The first check waits for a drain round of its memory to end. Meanwhile the second check, of
+ * another memory, does not begin, and its memory's lock is not taken.
  */
 static void one_check_runs_at_a_time(struct ktest *t)
 {
@@ -159,7 +159,7 @@ static void one_check_runs_at_a_time(struct ktest *t)
 	}
 }
 
-/* Each CPU requests checks again and again: none is lost, and none finds damage. */
+/* Each CPU requests checks again and again: no request is lost, and no check finds damage. */
 #define CHECKS 4
 
 static void check_often(void *arg)

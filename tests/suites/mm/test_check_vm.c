@@ -11,8 +11,8 @@
 static struct page *last; /* the page of the last slot */
 
 /*
- * check_memory fails, and its message starts with @name, also if more damage lies in what it
- * checks last: it reports the first damage.
+ * Expect check_memory to fail with a message that starts with @name. More damage in the part that
+ * it checks last changes nothing: it reports the first damage.
  */
 static void expect_named(struct ktest *t, struct memory *mem, const char *name, int line)
 {
@@ -111,7 +111,7 @@ static void wrong_entries_are_found(struct ktest *t)
 	EXPECT_EQ(t, vm_protect(s.space, page_at(2), 1, VM_READ), 0);
 	soft_unload_space();
 	PLANT(t, s.mem, *entry, *entry | PTE_WRITE, "I-S4 entry allows more than its region");
-	/* Regions are being changed: their entries are about to go. */
+	/* While regions are being changed, an entry outside every region is no damage. */
 	mutex_lock(&s.space->change);
 	page_in(s.object, 2)->mapcount++;
 	page_in(s.object, 2)->word++;
@@ -146,7 +146,7 @@ static void wrong_lists_are_found(struct ktest *t)
 	PLANT(t, s.mem, head->word, head->word | PAGE_ACTIVE, "I-N5 age");
 	PLANT(t, s.mem, s.mem->zones[ZONE_MOVABLE].nr_reclaiming, 1,
 	    "I-N5 pages that reclaim has taken");
-	/* If it ran, the reclaim thread would take the planted number for a request. */
+	/* The reclaim thread would take the planted number for a request. */
 	reclaim_stop(s.mem);
 	PLANT(t, s.mem, s.mem->nodes[0].reclaim.drains.done, 1, "I-R1 tickets for drains");
 	PLANT(t, s.mem, s.mem->nodes[0].reclaim.runs.done, 1, "I-R1 tickets for runs");
@@ -202,7 +202,7 @@ static void a_frozen_page_is_locked(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* The state that a holder stopped in the middle would leave. */
+/* The state if a CPU is stopped in the middle of a change, while it holds the object's lock. */
 static void an_object_being_changed_is_left_out(struct ktest *t)
 {
 	struct vm_scene s;

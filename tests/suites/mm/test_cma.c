@@ -7,8 +7,8 @@
 
 #define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define ZONE_SIZE (PAGEBLOCK_ORDER >= 9 ? 8u : 64u)
-#define AREA      (PAGEBLOCK_ORDER >= 9 ? 2u : 16u) /* its pageblocks, */
-#define FIRST     (PAGEBLOCK_ORDER >= 9 ? 3u : 16u) /* from here on */
+#define AREA      (PAGEBLOCK_ORDER >= 9 ? 2u : 16u) /* pageblocks of the area */
+#define FIRST     (PAGEBLOCK_ORDER >= 9 ? 3u : 16u) /* its first pageblock */
 
 static struct cma cma;
 
@@ -26,8 +26,8 @@ static struct memory *with_area(struct ktest *t)
 }
 
 /*
- * REQUIRE, for a test with an area: the end of a test drops the memory, but not the map of the
- * area's users.
+ * REQUIRE for a test with an area: on failure it also frees the map of the area's users, which the
+ * end of the test does not.
  */
 #define NEED(t, cond)                                                                              \
 	do {                                                                                       \
@@ -63,7 +63,7 @@ static unsigned long count_in_area(struct memory *mem, const struct pile *pile)
 	return nr;
 }
 
-/* Free those with even numbers. */
+/* Free the pages with even pfns, and keep the others in @pile. */
 static void thin_out(struct memory *mem, struct pile *pile)
 {
 	struct pile odd = {NULL, 0};
@@ -95,15 +95,15 @@ static void only_movable_allocations_borrow_from_an_area(struct ktest *t)
 		pile_alloc(mem, &pile, gfps[i] | GFP_NOWAIT, 0, ALL_THERE_IS);
 		EXPECT_EQ(t, count_in_area(mem, &pile), 0);
 		drain_all_pages(mem, NULL);
-		/* The watermark counts only memory that such requests can have. */
+		/* For such requests only pages outside the area count above the watermark. */
 		EXPECT_EQ(t, zone->nr_free, BLOCK(AREA) + mark);
 	}
-	/* Take the pages below the watermark too: some may be neighbours. */
+	/* Take the pages below the watermark too, because some may be neighbours. */
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_ALL_RESERVE | GFP_NOWAIT, 0, ALL_THERE_IS);
 	EXPECT_EQ(t, count_in_area(mem, &pile), 0);
 	drain_all_pages(mem, NULL);
 	EXPECT_EQ(t, zone->nr_free, BLOCK(AREA));
-	/* Many pages outside are free, but no two neighbours; the area keeps its block. */
+	/* Outside the area no two free pages are neighbours: only the area has large blocks. */
 	thin_out(mem, &pile);
 	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL | GFP_NOWAIT, MAX_ORDER));
 	EXPECT(
@@ -126,7 +126,7 @@ static void borrowed_pages_are_migrated_out(struct ktest *t)
 	for (i = 0; i < mov.nr; i++)
 		inside += in_area(mem, mov.pages[i]);
 	EXPECT(t, inside > BLOCK(AREA) / 2);
-	/* Free memory for them elsewhere. */
+	/* Free memory elsewhere, for the targets. */
 	for (i = 0; i < mov.nr; i++) {
 		if (!in_area(mem, mov.pages[i]) && i % 2)
 			mov_free(i);
@@ -185,7 +185,7 @@ static void bad_arguments_are_refused(struct ktest *t)
 	EXPECT_EQ(t, cma_free(&cma, page + 4, 1), -EINVAL);
 	EXPECT_EQ(t, cma_free(&cma, pfn_to_page_in(mem, cma.start - 1), 2), -EINVAL);
 	EXPECT_EQ(t, cma_free(&cma, pfn_to_page_in(mem, cma.end), 1), -EINVAL);
-	/* Beyond the area's end: refused, although in use, as it could be another area's. */
+	/* Pages beyond the area's end are refused: they could belong to another area. */
 	cma.end = cma.start + 3;
 	EXPECT_EQ(t, cma_free(&cma, page, 4), -EINVAL);
 	EXPECT_EQ(t, cma_free(&cma, page + 2, 2), -EINVAL);
@@ -193,7 +193,7 @@ static void bad_arguments_are_refused(struct ktest *t)
 	cma.end = cma.start + BLOCK(AREA);
 	EXPECT_EQ(t, cma.nr_used, 4);
 	EXPECT_EQ(t, cma_destroy(&cma), -EBUSY);
-	/* In parts, the middle first. */
+	/* A run may be freed in parts, here the middle first. */
 	EXPECT_EQ(t, cma_free(&cma, page + 1, 2), 0);
 	EXPECT_EQ(t, cma_free(&cma, page + 1, 1), -EINVAL);
 	EXPECT_EQ(t, cma_free(&cma, page, 1), 0);
@@ -225,7 +225,7 @@ static void pinned_pages_are_skipped(struct ktest *t)
 	REQUIRE(t, mem);
 	NEED(t, mov_begin(t, mem));
 	mov_fill(ALL_THERE_IS);
-	/* The lowest page in the area: the first blocker. */
+	/* Find the lowest page in the area: it will be the first blocker. */
 	for (i = 0; i < mov.nr; i++) {
 		if (in_area(mem, mov.pages[i]) && (!pinned || mov.pages[i] < pinned))
 			pinned = mov.pages[i];
@@ -249,7 +249,7 @@ static void pinned_pages_are_skipped(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* Its pageblocks were in use when it was created; they are movable again when it is destroyed. */
+/* An area may be created of pageblocks in use; they are movable again when it is destroyed. */
 static void area_is_created_and_destroyed(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
@@ -268,7 +268,7 @@ static void area_is_created_and_destroyed(struct ktest *t)
 	mov_end(t);
 }
 
-/* The area is placed around unmovable pages, from the top down, and never takes more than half. */
+/* The area is placed from the top down, below unmovable pages, and takes at most half. */
 static void area_is_placed_by_the_allocator(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
@@ -297,7 +297,7 @@ static void area_is_placed_by_the_allocator(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* Up to half of the kernel's free memory. */
+/* Only memory that the kernel can use counts, so not zone MOVABLE. */
 static void area_may_take_half_of_the_free_memory(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
@@ -309,7 +309,7 @@ static void area_may_take_half_of_the_free_memory(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* A page of each pageblock is pinned. */
+/* Each pageblock has pinned pages. */
 static void places_tried_for_an_area_are_bounded(struct ktest *t)
 {
 	const unsigned blocks = 24, tries = 16;
@@ -367,7 +367,7 @@ static void use_of_an_area_is_counted(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* Another operation works on a pageblock of the area: the next pageblock is used. */
+/* While another operation has isolated a pageblock of the area, the next one is used. */
 static void isolated_pageblock_is_skipped(struct ktest *t)
 {
 	struct memory *mem = with_area(t);
@@ -384,7 +384,7 @@ static void isolated_pageblock_is_skipped(struct ktest *t)
 	EXPECT_EQ(t, page ? cma_free(&cma, page, 3) : 0, 0);
 	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), 0, &none), -EBUSY);
 	set_isolated(zone, BLOCK(FIRST), false);
-	/* An alignment of a section is accepted, though this area lacks it; a larger one is not. */
+	/* An alignment of a section is valid, though no page here has it; a larger one is not. */
 	EXPECT_EQ(t, cma_alloc(&cma, 1, SECTION_ORDER, &none), -ENOMEM);
 	EXPECT_EQ(t, cma_alloc(&cma, 1, SECTION_ORDER + 1, &none), -EINVAL);
 	EXPECT(t, !none);
@@ -418,7 +418,7 @@ static void gap_of_one_page_is_found(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* Also behind a gap that an alignment left, and behind a pageblock that cannot be used. */
+/* The run may lie in a gap that an alignment left, or behind a pageblock that cannot be used. */
 static void first_run_that_fits_is_taken(struct ktest *t)
 {
 	struct memory *mem = with_area(t);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cma_hotplug.c: CMA areas of which pageblocks go offline, are removed, and come back in
- * another zone.
+ * test_cma_hotplug.c: CMA areas whose pageblocks go offline, are removed, and come back in another
+ * zone.
  */
 #include "tests/lib/add_help.h"
 #include <quarry/contig.h>
@@ -27,7 +27,7 @@ static void take_out(struct ktest *t, struct memory *mem, unsigned block)
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(block), BLOCK(1), NULL, NULL), 0);
 }
 
-/* Offlined, removed, and added again: added memory belongs to zone MOVABLE. */
+/* Offline a pageblock, remove it and add it again: it then belongs to zone MOVABLE. */
 static void replace(struct ktest *t, struct memory *mem, unsigned block)
 {
 	take_out(t, mem, block);
@@ -80,7 +80,7 @@ static void area_with_an_offline_part_still_serves(struct ktest *t)
 	take_out(t, mem, FIRST);
 	expect_run(t, mem, 4);
 	expect_use(t, BLOCK(2), BLOCK(2), 0);
-	/* No run is as long. */
+	/* Only two pageblocks are online, so no run is as long. */
 	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(2) + 1, 0, &page), -ENOMEM);
 	take_out(t, mem, FIRST + 2);
 	take_out(t, mem, FIRST + 3);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_compact.c: compaction: large blocks from memory full of small movable pages, which pages
- * stay, and in which zones.  How much it moves: test_compact_bound.c; mapped pages:
+ * test_compact.c: compaction makes large blocks in memory full of small movable pages; which pages
+ * stay, and which zones are compacted. How much it moves: test_compact_bound.c; mapped pages:
  * test_compact_vm.c.
  */
 #include "tests/lib/mov_help.h"
@@ -38,7 +38,7 @@ static void take_largest_blocks(struct ktest *t, struct memory *mem, enum zone_k
 	EXPECT_EQ(t, mm_event_sum(mem, EV_COMPACT_FAIL), 0);
 	EXPECT(t, mov.least >= zone->wmark[WMARK_MIN]);
 	expect_sound(t, mem);
-	/* The next allocation would pass the watermark: nothing is moved for it. */
+	/* The next allocation would go below the watermark: nothing is moved for it. */
 	mov.calls = 0;
 	EXPECT_EQ(t, pile_alloc(mem, &pile, gfp, MAX_ORDER, 1), 0);
 	EXPECT_EQ(t, mov.calls, 0);
@@ -51,7 +51,7 @@ static void movable_requests_get_every_largest_block(struct ktest *t)
 	take_largest_blocks(t, ktest_memory(t, 0, 0, MOV_ZONE), ZONE_MOVABLE, GFP_MOVABLE);
 }
 
-/* In a zone that movable pages have filled, so that all its pageblocks are movable. */
+/* Movable pages have filled the zone, so all its pageblocks are movable. */
 static void unmovable_requests_get_every_largest_block(struct ktest *t)
 {
 	take_largest_blocks(t, ktest_memory(t, 0, MOV_ZONE, 0), ZONE_NORMAL, GFP_KERNEL);
@@ -71,7 +71,7 @@ static void small_orders_need_small_windows(struct ktest *t)
 		EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, order, &stats), 0);
 		EXPECT_EQ(t, stats.windows, stats.moved > 0);
 		EXPECT(t, stats.moved <= 1UL << order);
-		/* A block is free, and nothing is moved for it. */
+		/* Now such a block is free, so nothing is moved. */
 		stats = (struct compact_stats){0};
 		EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, order, &stats), 0);
 		EXPECT_EQ(t, stats.moved, 0);
@@ -99,7 +99,7 @@ static void all_memory_is_gathered_on_request(struct ktest *t)
 	EXPECT_EQ(t, stats.moved, mm_event_sum(mem, EV_COMPACT_MOVED));
 	EXPECT_EQ(t, stats.moved, mm_event_sum(mem, EV_MIGRATE_OK));
 	expect_sound(t, mem);
-	/* Once more: there is nothing to gain. */
+	/* A second compaction has nothing to gain. */
 	EXPECT_EQ(t, compact_memory(mem, &stats), 0);
 	EXPECT_EQ(t, stats.moved, 0);
 	mov_end_upwards(t);
@@ -107,7 +107,7 @@ static void all_memory_is_gathered_on_request(struct ktest *t)
 
 /* ---- pages that stay ---- */
 
-/* Compaction of the zone moves no page, and keeps none. */
+/* Expect compaction of the zone to move no page, and to keep none. */
 static void expect_vain(struct ktest *t, struct zone *zone)
 {
 	struct compact_stats stats = {0};
@@ -120,7 +120,7 @@ static void expect_vain(struct ktest *t, struct zone *zone)
 	expect_sound(t, zone->mem);
 }
 
-/* The last page of the pageblock that is ours; there is one. */
+/* The last movable page of the pageblock; there is one. */
 static struct page *one_of(struct memory *mem, pfn_t block)
 {
 	pfn_t pfn = block + PAGEBLOCK_PAGES - 1;
@@ -147,7 +147,7 @@ static void pinned_page_skips_its_window(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-/* Take one unmovable page of each pageblock that has one free. */
+/* Allocate one free page of each pageblock that has any, as an unmovable page. */
 static void take_one_of_each(struct memory *mem, struct zone *zone, struct pile *kept)
 {
 	bool has[MOV_ZONE] = {false};
@@ -224,7 +224,7 @@ static void cma_pageblocks_are_not_emptied(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-/* Blocks of two pages, of which every third is free. */
+/* The zone is full of blocks of two pages, and every third block is free. */
 static void blocks_of_two_pages_are_moved_too(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, MOV_ZONE);
@@ -247,7 +247,7 @@ static void blocks_of_two_pages_are_moved_too(struct ktest *t)
 	}
 	EXPECT_EQ(t, free_blocks(zone), 0);
 	free = zone->nr_free;
-	/* For a window as large as the blocks, there is nothing to do. */
+	/* A block of order 1 is free already, so nothing is scanned. */
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, &stats), 0);
 	EXPECT_EQ(t, stats.looks, 0);
 	/* Pages captured for a refused migration are freed. */
@@ -268,7 +268,7 @@ static void blocks_of_two_pages_are_moved_too(struct ktest *t)
 
 /* ---- requests ---- */
 
-/* Each zone that the request may use, the best one first, until one has a block. */
+/* Each zone that the request may use is tried, the best one first, until one has a block. */
 static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, MOV_ZONE / 2, MOV_ZONE / 2);
@@ -283,7 +283,7 @@ static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 	mov_fill(ALL_THERE_IS);
 	mov_thin_out();
 	EXPECT_EQ(t, free_blocks(normal) + free_blocks(movable), 0);
-	/* No move succeeds: every zone with enough pages could continue. */
+	/* No move succeeds, so compaction of each zone with enough free pages could continue. */
 	mov.refuse = 1;
 	if (PAGEBLOCK_ORDER >= 9) {
 		EXPECT_EQ(t, compact_zonelist(node, GFP_MOVABLE, 1), -EAGAIN);
@@ -292,8 +292,8 @@ static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 		EXPECT_EQ(t, compact_zonelist(node, GFP_KERNEL, 1), -EAGAIN);
 		EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
 		/*
-		 * A zone where compaction could continue is worth another try, whatever the
-		 * others say.
+		 * If compaction of one zone could continue, another try is worthwhile, whatever the
+		 * other zones return.
 		 */
 		mov.calls = 0;
 		normal->reserve = BLOCK(MOV_ZONE);
@@ -301,7 +301,7 @@ static void zones_of_a_request_are_compacted_in_turn(struct ktest *t)
 		EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
 		normal->reserve = 0;
 	}
-	/* The first one has a block in the end, and the second is left alone. */
+	/* The first zone gets a block, and the second one is left alone. */
 	mov.refuse = 0;
 	EXPECT_EQ(t, compact_zonelist(node, GFP_MOVABLE, MAX_ORDER - 1), 0);
 	EXPECT(t, has_free(movable, MAX_ORDER - 1, MT_MOVABLE));

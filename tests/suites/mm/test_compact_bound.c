@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_compact_bound.c: the bounds of a compaction: refused moves and watermarks; beside a thread
- * that refills the pageblocks it empties, with a pageblock that is isolated meanwhile, and with
- * memory on standby.
+ * test_compact_bound.c: the bounds of a compaction: refused moves, watermarks, emptied pageblocks
+ * that are refilled, captured pages that are isolated or break meanwhile, and standby memory.
  */
 #include "tests/lib/standby_help.h"
 #include <quarry/poison.h>
@@ -41,9 +40,9 @@ static void refused_moves_are_counted_against_the_bound(struct ktest *t)
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, &stats), -EAGAIN);
 	EXPECT_EQ(t, stats.moved, 0);
 	EXPECT_EQ(t, stats.failed, mov.calls);
-	/* Two pages to a window, so the bound is exceeded by one at most. */
+	/* A window has two pages, so the bound is exceeded by one at most. */
 	EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
-	/* All that was captured is back. */
+	/* All captured pages are free again. */
 	EXPECT_EQ(t, memory_free_pages(mem), free);
 	expect_sound(t, mem);
 	mov_end_upwards(t);
@@ -58,8 +57,8 @@ static void refused_migration_skips_one_window(struct ktest *t)
 	zone = mov_fragmented(t, mem, ZONE_MOVABLE);
 	mov.refuse = PAGEBLOCK_PAGES / 2;
 	/*
-	 * One or two moves in each window succeed: no window is emptied at once, but each try
-	 * empties some of it.
+	 * One or two moves in each window are refused: no window is emptied at the first try, but
+	 * each try empties some of it.
 	 */
 	EXPECT(t, compact_zone(zone, GFP_MOVABLE, MAX_ORDER, NULL) != 0);
 	mov.refuse = 0;
@@ -77,7 +76,7 @@ static void moves_leave_the_watermark(struct ktest *t)
 	mov_fill(ALL_THERE_IS);
 	mov_take_rest();
 	zone = zone_in(mem, ZONE_MOVABLE);
-	/* Just above the watermark, in the upper half, no two neighbours. */
+	/* Free pages to just above the watermark, in the upper half, no two neighbours. */
 	for (i = 0; zone->nr_free < zone->wmark[WMARK_MIN] + 4 && i < mov.nr; i++) {
 		pfn_t pfn = page_to_pfn_in(mem, mov.pages[i]);
 
@@ -120,12 +119,12 @@ static void compaction_below_the_watermark_does_not_start(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-/* ---- churn ---- */
+/* ---- emptied pageblocks that are refilled ---- */
 
 static unsigned from_first; /* moves out of the first pageblock */
-static u32 number;          /* no page with a lower number is free */
+static u32 number;          /* all lower numbers have a page */
 
-/* A free page of the first pageblock gets an owner, as long as there are numbers of freed pages. */
+/* At each move: a free page of the first pageblock gets the number of a freed page, if any. */
 static void fill_again(struct page *dst, struct page *src)
 {
 	pfn_t start = the_zone->start_pfn, pfn, found = PFN_NONE;
@@ -150,7 +149,7 @@ static void fill_again(struct page *dst, struct page *src)
 	page_make_movable(mov.mem, mov.pages[number], &mov.owner, number);
 }
 
-/* Zone MOVABLE of @mem, its pageblocks filled as by fill from number @from on. */
+/* Fill zone MOVABLE of @mem: the first @from pageblocks wholly, the others by half. */
 static bool begin_filled(struct ktest *t, struct memory *mem, unsigned from)
 {
 	if (!mov_begin(t, mem))
@@ -204,7 +203,7 @@ static void captured_pages_that_are_isolated_are_not_used(struct ktest *t)
 	EXPECT(t, mov.moved > MIGRATE_BATCH / 2);
 	REQUIRE(t, isolated != PFN_NONE);
 	EXPECT_EQ(t, into_isolated, 0);
-	/* The same state, except for the target of the move before. */
+	/* It is still half free, except for the target of the move that isolated it. */
 	pb = pageblock_of(mem, isolated);
 	EXPECT_EQ(t, pb->nr_free, PAGEBLOCK_PAGES / 2 - 1);
 	set_isolated(the_zone, isolated, false);
@@ -216,7 +215,7 @@ static void captured_pages_that_are_isolated_are_not_used(struct ktest *t)
 static struct page *broken;
 static unsigned into_broken;
 
-/* Break a captured page, as the machine reports it while another page is being moved. */
+/* Report a captured page as broken while another page is being moved. */
 static void break_one_in_hand(struct page *dst, struct page *src)
 {
 	pfn_t block = ALIGN_DOWN(page_to_pfn_in(mov.mem, dst), PAGEBLOCK_PAGES), pfn;
@@ -246,13 +245,13 @@ static void captured_page_that_broke_is_not_moved_to(struct ktest *t)
 	EXPECT_EQ(t, compact_memory(mem, NULL), 0);
 	REQUIRE(t, broken);
 	EXPECT_EQ(t, into_broken, 0);
-	/* It was retired when it was given back. */
+	/* The page was retired when it was freed. */
 	EXPECT_EQ(t, word_state(page_word(broken)), PG_HWPOISON);
 	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, broken)), 0);
 	mov_end(t);
 }
 
-/* ---- standby ---- */
+/* ---- standby memory ---- */
 
 static unsigned long looks_of(struct ktest *t, struct memory *mem)
 {

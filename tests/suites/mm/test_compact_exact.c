@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_compact_exact.c: the pages that a compaction scans, moves and captures, to the last page:
- * which pageblocks it leaves alone, which blocks it captures, and that a broken one is not used.
+ * test_compact_exact.c: exactly which pages a compaction scans, moves and captures: which
+ * pageblocks it leaves alone, which blocks it captures, and that it does not use a broken one.
  */
 #include "tests/lib/standby_help.h"
 #include <quarry/poison.h>
@@ -10,7 +10,7 @@
 
 static struct zone *the_zone;
 
-/* A zone of @kind, caches off, all of it free. */
+/* A memory with one zone, of @kind: all of it is free, and its caches are off. */
 static bool begin(struct ktest *t, enum zone_kind kind)
 {
 	bool normal = kind == ZONE_NORMAL;
@@ -42,11 +42,11 @@ static struct pageblock *block(unsigned nr)
 	return pageblock_of(mov.mem, the_zone->start_pfn + BLOCK(nr));
 }
 
-/* ---- pages it leaves alone ---- */
+/* ---- pages that stay ---- */
 
 /*
- * Whether the pageblock is CMA, isolated, offline or wholly free, only the two others are scanned
- * and emptied.
+ * Pageblocks that are CMA, isolated, offline or wholly free are left alone; of the two others, one
+ * is emptied into the other.
  */
 static void only_windows_that_can_be_emptied_are_scanned(struct ktest *t)
 {
@@ -56,7 +56,7 @@ static void only_windows_that_can_be_emptied_are_scanned(struct ktest *t)
 
 	if (!begin(t, ZONE_NORMAL))
 		return;
-	/* Lent, and half full; then isolated, offline, free; then one to empty, and one to fill. */
+	/* Number 0 is CMA, 1 isolated, 2 offline, 3 free; 4 will be emptied and the last filled. */
 	half_fill(0, 2);
 	half_fill(4, 5);
 	half_fill(last, ZONE_SIZE);
@@ -72,7 +72,7 @@ static void only_windows_that_can_be_emptied_are_scanned(struct ktest *t)
 	EXPECT_EQ(t, stats.moved, PAGEBLOCK_PAGES / 2);
 	EXPECT_EQ(t, stats.failed, 0);
 	EXPECT_EQ(t, stats.windows, 1);
-	/* A batch is searched here and captured there; and once more nothing is found. */
+	/* For each batch one scan finds pages, and one captures targets; a last scan finds none. */
 	EXPECT_EQ(t, stats.looks, 2 * batches + 1);
 	EXPECT_EQ(t, online_pages(mov.mem, the_zone->start_pfn + BLOCK(2), BLOCK(1), NULL), 0);
 	set_isolated(the_zone, the_zone->start_pfn + BLOCK(1), false);
@@ -80,7 +80,7 @@ static void only_windows_that_can_be_emptied_are_scanned(struct ktest *t)
 	mov_end(t);
 }
 
-/* Free pages of a pageblock of kernel memory are no place for movable ones; lent ones are. */
+/* Pages move to movable and CMA pageblocks, not to unmovable or isolated ones. */
 static void pages_move_to_movable_pageblocks(struct ktest *t)
 {
 	struct compact_stats stats = {0};
@@ -127,8 +127,8 @@ static void compaction_at_the_watermark_ends_at_once(struct ktest *t)
 	EXPECT_EQ(t, stats.moved, 0);
 	EXPECT_EQ(t, stats.failed, 0);
 	/*
-	 * With one page above the scanner one page moves; the record tells where its target was
-	 * allocated.
+	 * With one free page above the watermark, pages move again. The trace of a moved page has
+	 * the capture of its target.
 	 */
 	the_zone->wmark[WMARK_MIN]--;
 	EXPECT_EQ(t, compact_memory(mov.mem, &stats), 0);
@@ -171,7 +171,7 @@ static void free_blocks_as_large_as_wanted_stay_whole(struct ktest *t)
 	mov_end(t);
 }
 
-/* The first zone could continue; the second has a block in the end, and this decides the result. */
+/* Compaction of the first zone could continue; the second zone gets a block, so the result is 0. */
 static int refuse_in_movable(
     struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
 {
@@ -230,7 +230,7 @@ static void blocks_move_to_free_blocks_of_their_order(struct ktest *t)
 	mov_end(t);
 }
 
-/* A target block for this page would be as large as the wanted block. */
+/* A target for such a block would itself be a block as large as wanted. */
 static void blocks_as_large_as_wanted_are_not_moved(struct ktest *t)
 {
 	struct compact_stats stats = {0};
@@ -244,7 +244,7 @@ static void blocks_as_large_as_wanted_are_not_moved(struct ktest *t)
 		page_make_movable(mov.mem, page, &mov.owner, mov.nr);
 		mov.pages[mov.nr++] = page;
 	}
-	/* In every fourth place are single pages: one free, one that stays. */
+	/* In every fourth place are single pages: every second page is free, the others stay. */
 	for (i = 0; i < mov.nr; i += 4)
 		mov_free(i);
 	while ((page = take_block(the_zone, 0, MT_MOVABLE)))

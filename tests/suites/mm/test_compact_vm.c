@@ -13,7 +13,7 @@
 #define NORMAL  (PAGEBLOCK_ORDER >= 9 ? 2u : 16u)
 #define MOVABLE (PAGEBLOCK_ORDER >= 9 ? 14u : 56u)
 #define PAGES   ((NORMAL + MOVABLE) * PAGEBLOCK_PAGES)
-#define ONE_OF  5 /* pages are taken out again */
+#define ONE_OF  5 /* one page in this many is removed again */
 #define CPUS    8
 
 static struct {
@@ -66,7 +66,7 @@ static bool frag_begin(struct ktest *t)
 		return false;
 	}
 	/*
-	 * Down to the watermark of zone MOVABLE, so that tables and slots fit into the other
+	 * Fill zone MOVABLE down to its watermark, so that tables and slots fit into the other
 	 * zone.
 	 */
 	for (i = 0; i < PAGES && zone_watermark_ok(frag.zone, 4, GFP_MOVABLE, false); i++) {
@@ -92,7 +92,7 @@ static bool frag_begin(struct ktest *t)
 	return true;
 }
 
-/* All largest blocks that the free pages above the watermark make up can be allocated. */
+/* Allocate all largest blocks that the free pages above the watermark can make up. */
 static void take_all_blocks(struct ktest *t, struct pile *pile)
 {
 	struct memory *mem = frag.s.mem;
@@ -103,12 +103,12 @@ static void take_all_blocks(struct ktest *t, struct pile *pile)
 	EXPECT(t, frag.nr >= frag.zone->managed * 9 / 10);
 	EXPECT(t, possible >= 2);
 	EXPECT_EQ(t, zone_free_blocks(frag.zone, MAX_ORDER, MT_MOVABLE), 0);
-	/* Free pages of the tables' zone do not help. */
+	/* Use up the large blocks of zone NORMAL, which the request could take too. */
 	pile_alloc(mem, pile, GFP_KERNEL | GFP_NOWAIT, MAX_ORDER, ALL_THERE_IS);
 	EXPECT_EQ(t, pile_alloc(mem, pile, GFP_MOVABLE | GFP_NOWAIT, MAX_ORDER, 1), 0);
 	EXPECT_EQ(t, pile_alloc(mem, pile, GFP_MOVABLE, MAX_ORDER, possible), possible);
 	EXPECT(t, mm_event_sum(mem, EV_COMPACT_MOVED) > 0);
-	/* The shootdowns were made by the reclaim thread. */
+	/* The allocation made no shootdown: the reclaim thread did. */
 	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), calls);
 }
 
@@ -142,7 +142,7 @@ static void mapped_pages_move_for_every_largest_block(struct ktest *t)
 	frag_end(t, &pile);
 }
 
-/* Writes the same value again, which must be there before and after. */
+/* Check the values of random pages, and write each value again. */
 static void touch_at_random(void *arg)
 {
 	u64 chance = frag.seed + arch_cpu_id() + 1, value;
@@ -187,7 +187,7 @@ static void compaction_is_invisible_to_users(struct ktest *t)
 	frag_end(t, &pile);
 }
 
-/* Pinned and referenced pages stay; the others move around them. */
+/* A pinned page stays; the others move around it. */
 static void pinned_pages_cost_their_windows_only(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};

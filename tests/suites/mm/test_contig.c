@@ -12,7 +12,7 @@
 
 static const enum iso_policy policies[] = {ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE};
 
-/* Every page of the range is the caller's alone. */
+/* Expect each page of the range to be an allocated block of order 0 with one reference. */
 static void expect_taken(struct ktest *t, struct memory *mem, pfn_t start, pfn_t end)
 {
 	pfn_t pfn;
@@ -21,7 +21,7 @@ static void expect_taken(struct ktest *t, struct memory *mem, pfn_t start, pfn_t
 		EXPECT_EQ(t, page_word(pfn_to_page_in(mem, pfn)), PAGE_WORD(1, PG_ALLOC, 0));
 }
 
-/* The attempt left no trace: all bits are undone, caches are as before, no page is kept. */
+/* The attempt left no trace: nothing is isolated, caches are as before, no page is kept. */
 static void expect_undone(struct ktest *t, struct memory *mem, unsigned long free)
 {
 	unsigned kind;
@@ -48,8 +48,8 @@ static void expect_refused(struct ktest *t, struct memory *mem, pfn_t start, pfn
 }
 
 /*
- * Counts the owner's pages outside [start, end) that are not where @before says, and all its pages
- * inside.
+ * Returns how many of the owner's pages that were outside [start, end) in @before have moved.
+ * @inside: how many of its pages are inside now.
  */
 static unsigned moved_outside(struct page *const *before, pfn_t start, pfn_t end, unsigned *inside)
 {
@@ -96,7 +96,7 @@ static void range_in_use_is_allocated_and_neighbours_stay(struct ktest *t)
 		expect_undone(t, mem, free - (end - start));
 		EXPECT_EQ(t, free_contig_range(mem, start, end - start), 0);
 		expect_undone(t, mem, free);
-		/* Give the next round pages to move. */
+		/* Free all pages: the next round allocates its own. */
 		while (mov.nr > 0)
 			mov_free(--mov.nr);
 	}
@@ -181,9 +181,9 @@ static void unmovable_page_is_named(struct ktest *t)
 		mem->policy = policies[p];
 		passes = mm_event_sum(mem, EV_OFFLINE_LOOPS);
 		expect_refused(t, mem, pfn - 1, pfn + 1, MT_UNMOVABLE, -EBUSY, WHY_UNMOVABLE, pfn);
-		/* A block that reaches into the range blocks it too. */
+		/* An unmovable block that begins before the range is a blocker too. */
 		expect_refused(t, mem, pfn + 1, pfn + 4, MT_UNMOVABLE, -EBUSY, WHY_UNMOVABLE, pfn);
-		/* Seen before anything was tried. */
+		/* The blocker was found before the first pass. */
 		EXPECT_COUNTED(t, mem, EV_OFFLINE_LOOPS, passes);
 		/* The range beside it can be allocated. */
 		EXPECT_EQ(t, alloc_contig_range(mem, pfn + 2, pfn + 7, MT_UNMOVABLE, NULL), 0);
@@ -217,7 +217,7 @@ static void a_pinned_page_is_named(struct ktest *t)
 	mov_end(t);
 }
 
-/* The page is never made movable, which is certain once all threads have had their turns. */
+/* The allocation fails once all threads have had a turn and the page is still not movable. */
 static void page_that_never_becomes_movable_fails_the_allocation(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
@@ -247,7 +247,7 @@ static void allocation_without_migration_targets_fails(struct ktest *t)
 }
 
 static pfn_t breaks; /* the page that breaks at the first move */
-static int broken;   /* the reported reason */
+static int broken;   /* the result of retiring it */
 
 static void break_it(struct page *dst, struct page *src)
 {
@@ -255,7 +255,7 @@ static void break_it(struct page *dst, struct page *src)
 		broken = mem_soft_offline_page(mov.mem, breaks);
 }
 
-/* The page lies in the last pageblock or before it; pageblocks taken before it are given back. */
+/* The page lies in the last pageblock of the range or in the one before; the rest is freed. */
 static void page_that_breaks_meanwhile_is_named_and_the_range_freed(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
@@ -304,7 +304,7 @@ static void whole_pageblocks_take_the_type(struct ktest *t)
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(1))), MT_UNMOVABLE);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(2))), MT_MOVABLE);
 	EXPECT_EQ(t, free_contig_range(mem, BLOCK(1) - 1, PAGEBLOCK_PAGES + 2), 0);
-	/* And from border to border. */
+	/* A range of exactly one pageblock. */
 	EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(3), BLOCK(4), MT_UNMOVABLE, NULL), 0);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(3))), MT_UNMOVABLE);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(4))), MT_MOVABLE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_disable.c: zone_pcp_disable: no cache holds a page when it returns, nor later, whatever
- * other CPUs do; and it nests.
+ * test_disable.c: zone_pcp_disable: no cache holds a page from its return until zone_pcp_enable,
+ * whatever other CPUs do; and it nests.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"
@@ -10,7 +10,7 @@
 #define MANY 300 /* allocations of each CPU while the caches are off */
 static struct page *pages[TEST_MAX_CPUS][2];
 
-/* One zone, every CPU caching one page. */
+/* A memory with one zone, of which every CPU caches two pages. */
 static struct memory *all_caching(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
@@ -39,7 +39,7 @@ static void expect_off(struct ktest *t, struct zone *zone)
 	}
 }
 
-/* Each CPU takes its capacity back when it refills. */
+/* Expect that each CPU gets its capacity back when it refills. */
 static void expect_on(struct ktest *t, struct zone *zone)
 {
 	unsigned cpu;
@@ -60,7 +60,7 @@ static void disable_empties_every_cpu(struct ktest *t)
 
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
-	/* The caller caches pages too, wherever this thread runs. */
+	/* The CPU of the caller caches pages too, whichever it is. */
 	EXPECT_EQ(t, zone_pcp_pages(zone), 2 * mem->nr_cpus);
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	expect_off(t, zone);
@@ -190,7 +190,7 @@ static void disable_nests(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 	EXPECT_EQ(t, zone->pcp_depth, 1);
 	expect_off(t, zone);
-	/* Larger limits set meanwhile do not switch the caches on. */
+	/* Applying the limits again does not switch the caches on. */
 	pcp_refresh_all(mem);
 	expect_off(t, zone);
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
@@ -318,7 +318,7 @@ static void disable_works_while_all_cpus_allocate(struct ktest *t)
 	expect_on(t, c.zone);
 }
 
-/* ---- the table of three: where a free is when the round arrives ---- */
+/* ---- the table of three (pcp_inline.h): a free when the round arrives ---- */
 
 static void expect_page_came_back(struct ktest *t, const struct race_free *race)
 {
@@ -361,7 +361,7 @@ static void a_free_that_has_read_its_stack_is_waited_for(struct ktest *t)
 	expect_page_came_back(t, &race);
 }
 
-/* Interrupts are still on: the round passes by, and the free then finds the new capacity. */
+/* Interrupts are still on: the round does not wait, and the free then reads the new capacity. */
 static void a_free_before_its_section_reads_the_new_capacity(struct ktest *t)
 {
 	struct race_free race = {.point = "free.prep"};
@@ -405,17 +405,17 @@ static void a_page_breaks_in_a_cache_that_is_in_use(struct ktest *t)
 	EXPECT_EQ(t, mem_memory_failure(race.mem, pfn, 0, NULL), 0);
 	race_free_end(t, &race, 1);
 	EXPECT_EQ(t, race.called, 1);
-	/* The end of the test checks that no cache has it any more. */
+	/* The end of the test checks that no cache has the broken page any more. */
 	EXPECT_EQ(t, state_of(race.mem, pfn_to_page_in(race.mem, pfn)), PG_HWPOISON);
 	EXPECT_EQ(t, mem_poisoned(race.mem).retired, 1);
 }
 
-/* ---- two at once ---- */
+/* ---- two disables at once ---- */
 
 struct second {
 	struct zone *zone;
 	u32 returned;              /* a */
-	unsigned cached, capacity; /* of CPU 1 when it returned */
+	unsigned cached, capacity; /* of CPU 1 when the call returned */
 	int err;
 };
 

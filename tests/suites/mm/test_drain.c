@@ -2,7 +2,7 @@
 /*
  * test_drain.c: drains: which CPUs get an IPI, what stays cached, which callers share a round.
  *
- * Switching caches off is test_disable.c.
+ * Tests of switching caches off: test_disable.c.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"
@@ -10,7 +10,7 @@
 #define SHARERS 4 /* drains requested while another is in progress */
 static struct page *pages[16];
 
-/* A memory whose CPUs may each hold two order-0 pages; @with_page of them (a mask) hold one. */
+/* A memory of which each CPU may cache two pages; the CPUs of mask @with_page cache one. */
 static struct memory *cached_on(struct ktest *t, unsigned with_page)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
@@ -92,8 +92,8 @@ static void the_asking_cpu_drains_itself(struct ktest *t)
 }
 
 /*
- * Drain right after the free: its store must be visible before the drain reads the count
- * (load_after_stores).
+ * Drain right after the free: the store of the free must be visible before the drain reads the
+ * count (load_after_stores).
  */
 static void job_free_and_drain(void *arg)
 {
@@ -175,9 +175,9 @@ static void drain_local_empties_only_its_own_cpu(struct ktest *t)
 }
 
 /*
- * CPU 1 is held, interrupts off, so that a round that calls it cannot end.  All other drains are
- * requested while that round is in progress (each is inside when it has joined cpu_hotplug, after
- * it took its ticket), so one more round must do for all of them.
+ * CPU 1 is held with interrupts off, so a round that calls it cannot end. All other drains are
+ * requested meanwhile: each has taken its ticket once it has joined cpu_hotplug. One more round
+ * must serve them all.
  */
 static void concurrent_drains_share_a_round(struct ktest *t)
 {
@@ -197,7 +197,7 @@ static void concurrent_drains_share_a_round(struct ktest *t)
 	race.mem = mem;
 	race.page = pages[0];
 	EXPECT(t, race_free_start(&race, 1));
-	/* The first one's round has begun when CPU 1 has a call pending. */
+	/* The round of the first drain has begun when CPU 1 has a call pending. */
 	ktest_start(2, job_drain_all, &jobs[SHARERS]);
 	EXPECT(t, race_wait(&race.called));
 	for (i = 0; i < SHARERS; i++) {
@@ -233,7 +233,7 @@ static void drain_round_in_progress_is_not_shared(struct ktest *t)
 	EXPECT(t, race_free_start(&race, 1));
 	ktest_start(2, job_drain_all, &jobs[0]);
 	EXPECT(t, race_wait(&race.called));
-	/* CPU 0's cache was empty when it was checked; now it is not. */
+	/* CPU 0's cache was empty when the round checked it; now it gets a page. */
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &pages[1]), 1);
 	ktest_start(3, job_drain_all, &jobs[1]);
 	SPIN_UNTIL(READ_ONCE(cpu_hotplug.l.count) >= 2);
@@ -246,8 +246,8 @@ static void drain_round_in_progress_is_not_shared(struct ktest *t)
 
 /*
  * The masked drain reads CPU 1's count between that CPU's check of the capacity and its push: it
- * reads 0 and sends no IPI, and the page is cached after the drain has ended. That is allowed; it
- * is why disabling and isolating use forced rounds (test_disable.c has the same with one).
+ * reads 0 and sends no IPI, and the page is cached after the drain has ended. That is allowed;
+ * therefore disabling and isolating use forced rounds (test_disable.c has this race with one).
  */
 static void masked_drain_misses_a_push_in_progress(struct ktest *t)
 {

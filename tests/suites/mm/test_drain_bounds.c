@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_drain_bounds.c: drains at the ends of a memory: its last CPU, and the last zone of as many
- * nodes as there can be; and one round at a time.
+ * test_drain_bounds.c: drains of a memory with one CPU, and of the last zone of the largest number
+ * of nodes; and that one round runs at a time.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/wait_help.h"
@@ -23,7 +23,7 @@ static void job_ask(void *arg)
 	a->isolated = drain_isolated_pages(a->mem);
 }
 
-/* The memory is CPU 0's alone. */
+/* Only CPU 0 has a cache of the memory. */
 static void cpus_without_a_cache_get_no_ipi(struct ktest *t)
 {
 	struct asking a = {.drained = -1};
@@ -100,7 +100,7 @@ static void last_zone_is_drained(struct ktest *t)
 	drop_memory(t, l.mem);
 }
 
-/* ---- in turn ---- */
+/* ---- one round at a time ---- */
 
 struct turn {
 	struct memory *mem;

@@ -15,7 +15,7 @@ struct stop {
 	bool irqs_on, allocated, seems_empty;
 };
 
-/* A page of zone MOVABLE, whose stacks may each hold two; all caches are empty. */
+/* Allocate @page in zone MOVABLE, whose stacks may hold two pages; all caches are empty. */
 static struct memory *prepare(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);

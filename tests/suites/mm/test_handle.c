@@ -27,7 +27,7 @@ static void damage_is_noticed_at_every_access(struct ktest *t)
 	EXPECT_EQ(t, handle_verify(ht, 0), -EUCLEAN);
 	EXPECT_EQ(t, handle_write(ht, 0, 2), -EUCLEAN);
 	EXPECT_EQ(t, ht->corrupt, 2);
-	/* New content, new checksum. */
+	/* The write stored new content all the same, with its checksum. */
 	EXPECT_EQ(t, handle_verify(ht, 0), 0);
 	damage_one_byte(ht, 0);
 	page = page_of(ht, 0);
@@ -91,7 +91,7 @@ static void handle_stays_free_without_memory(struct ktest *t)
 	EXPECT_EQ(t, handle_free(ht, 0), 0);
 }
 
-/* A migrator that looked up the owner before the object was replaced comes too late. */
+/* A migrator that looked up the owner before the object was replaced moves nothing. */
 static void only_the_objects_own_page_is_moved(struct ktest *t)
 {
 	struct handle_table *ht = new_table(any_memory(t));
@@ -104,7 +104,7 @@ static void only_the_objects_own_page_is_moved(struct ktest *t)
 	EXPECT_EQ(t, handle_free(ht, 0), 0);
 	REQUIRE(t, !handle_alloc(ht, 0, 0, GFP_NOWAIT, 2));
 	now = page_of(ht, 0);
-	/* A second reference, as the old owner's would have been. */
+	/* A second reference, like the one that the old owner had. */
 	EXPECT_EQ(t, get_page(old), 0);
 	target = mem_alloc_pages(ht->mem, GFP_NOWAIT | GFP_MOVABLE, 0);
 	REQUIRE(t, target);
@@ -170,7 +170,7 @@ static void write_and_verify(void *arg)
 	atomic_sub(&w->running, 1);
 }
 
-/* Move all objects while other CPUs write, verify, free and pin, for at least some passes. */
+/* Move all objects while other CPUs write, verify, free and pin, for at least 20 passes. */
 static void move_everything(struct writers *w)
 {
 	unsigned pass;

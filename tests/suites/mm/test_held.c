@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_held.c: while another CPU holds a lock, a call that needs the lock waits, and has not
- * begun to change what the lock guards.
+ * test_held.c: while another CPU holds a lock, a call that needs the lock waits, and has not begun
+ * to change what the lock guards.
  *
  * The other CPU releases the lock after a number of turns, unless the call ends before that: then
- * it did not wait. The guarded data are read when the lock is taken and before it is released.
+ * the call did not wait. The guarded data are read when the lock is taken and before it is
+ * released.
  */
 #include "mm/mm_priv.h"
 #include "tests/lib/add_help.h"
@@ -19,7 +20,7 @@
 #include <quarry/poison.h>
 
 #define TURNS  (1u << 16)
-#define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 32u) /* of a zone */
+#define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 32u) /* pageblocks of a zone */
 
 /* ---- a lock held by another CPU ---- */
 
@@ -62,7 +63,7 @@ static const struct kind a_mutex = {mutex_take, mutex_drop}, a_spin = {spin_take
 static struct held {
 	const struct kind *kind;
 	void *lock;
-	u64 (*look)(void); /* reads data that only a holder changes; NULL: none */
+	u64 (*look)(void); /* reads data that the lock guards; NULL: none */
 	u32 taken, ended;  /* a */
 	bool early, changed;
 } held;
@@ -99,7 +100,7 @@ static void hold_end(struct ktest *t, const char *what, int line)
 		ktest_fail(t, __FILE__, line, "%s began before it had the lock", what);
 }
 
-/* @call waits for @lock, and does not change the data that @look reads before. */
+/* @call waits for @lock, and until then does not change the data that @look reads. */
 #define WAITS(t, kind, lock, look, call)                                                           \
 	do {                                                                                       \
 		hold_begin(&(kind), (lock), (look));                                               \
@@ -168,7 +169,7 @@ static void space_changes_under_its_locks(struct ktest *t)
 	OBEYS(t, a_spin, &s.space->lock, look_regions, vm_unmap(s.space, page_at(22), 1));
 	OBEYS(t, a_spin, &s.space->pt.lock, NULL, vm_unmap(s.space, page_at(24), 1));
 	EXPECT_EQ(t, s.space->nr_regions, 1);
-	/* The region is cut before the rest of it changes. */
+	/* These calls cut the region first, so a change shows in the number of regions. */
 	OBEYS(t, a_mutex, &s.space->change, look_regions,
 	    vm_protect(s.space, page_at(7), 1, VM_READ));
 	OBEYS(t, a_spin, &s.space->lock, look_regions, vm_protect(s.space, page_at(6), 1, VM_READ));
@@ -333,7 +334,7 @@ static u64 look_span(void)
 	return READ_ONCE(larger->zones[ZONE_MOVABLE].end_pfn);
 }
 
-/* Between the claim and the growth of the span. */
+/* Called between the claim and the growth of the span. */
 static int map_and_hold(struct memory *mem, pfn_t start, unsigned long nr)
 {
 	hold_begin(&a_mutex, &mem->hotplug, look_span);

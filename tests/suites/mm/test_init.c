@@ -5,7 +5,7 @@
  */
 #include "tests/lib/mm_test.h"
 
-/* memory_init of a bare memory of @blocks pageblocks from @start on; NULL, and the test fails. */
+/* A bare memory of @blocks pageblocks from @start on, initialized; NULL: the test has failed. */
 static struct memory *bare_memory(struct ktest *t, pfn_t start, unsigned blocks)
 {
 	struct memory_config cfg;
@@ -83,7 +83,7 @@ static void memmap_at_wrong_address_is_refused(struct ktest *t)
 	cfg = good;
 	cfg.trees = (struct pageblock_tree *)((uintptr_t)good.trees + 8);
 	refuse(t, &cfg, mem, __LINE__);
-	/* Of the kernel's own memory, which is refused before anything of it is changed: */
+	/* The kernel's own memory is refused too, before anything of it is changed. */
 	cfg = good;
 	cfg.pageblocks = ARCH_PAGEBLOCKS;
 	cfg.memmap = moved_by(ARCH_MEMMAP, PAGE_SIZE);
@@ -191,7 +191,7 @@ static void ram_added_twice_counts_once(struct ktest *t)
 	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, 2 * p));
 	memory_add_ram(mem, 0, 4);
 	memory_free_range(mem, 0, 4);
-	/* The rest of that pageblock, and another: pages given away already stay so. */
+	/* Add the rest of that pageblock, and another one: free pages stay free. */
 	memory_add_ram(mem, 4, 2 * p);
 	memory_free_range(mem, 4, 2 * p);
 	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].present, 2 * p);
@@ -199,7 +199,7 @@ static void ram_added_twice_counts_once(struct ktest *t)
 	EXPECT_EQ(t, zone_free_blocks(&mem->zones[ZONE_NORMAL], MAX_ORDER, MT_MOVABLE), 2);
 }
 
-/* In each pageblock a free range with other borders among its first eight pages, and to its end. */
+/* Each pageblock has a free range with other borders: among its first 8 pages, or to its end. */
 static void free_ranges_may_have_any_borders(struct ktest *t)
 {
 	struct memory *mem = bare_memory(t, 0, 36);
@@ -302,7 +302,7 @@ static void running_out_of_memory_is_reported_at_every_step(struct ktest *t)
 	miser.arena = t->mem;
 	cfg.alloc = miser_alloc;
 	cfg.arg = &miser;
-	/* One CPU only, or the arena would not suffice: each step loses its memory. */
+	/* One CPU only, or the arena would not suffice: a failed step does not free its memory. */
 	cfg.nr_cpus = 1;
 	for (granted = 0; granted < 16 && err; granted++) {
 		miser.left = granted;
@@ -319,7 +319,7 @@ static void running_out_of_memory_is_reported_at_every_step(struct ktest *t)
 		}
 	}
 	EXPECT_EQ(t, err, 0);
-	/* The mask, the array of caches, one cache, its ring, its slots. */
+	/* One failure each: the mask, the array of caches, one cache, its ring, its slots. */
 	EXPECT_EQ(t, failed, 5);
 	EXPECT_EQ(t, begun, 2);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_init_exact.c: the state of a memory after each step of its set-up: default distances,
- * standby memory in two pieces, caches enabled, and a stop before the start and twice.
+ * standby memory in two pieces, caches enabled, and a stop before the start and after another stop.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/string.h>
@@ -119,7 +119,7 @@ static void caches_are_on_from_the_start_to_the_stop(struct ktest *t)
 	REQUIRE(t, !memory_ready(mem));
 	zone = &mem->zones[ZONE_NORMAL];
 	stack = zone_stack(zone, 0, MT_UNMOVABLE);
-	/* Not started: no harm is done. */
+	/* Stopping a memory that was not started does no harm. */
 	EXPECT(t, !listed(mem));
 	memory_stop(mem);
 	EXPECT(t, !listed(mem));
@@ -138,7 +138,7 @@ static void caches_are_on_from_the_start_to_the_stop(struct ktest *t)
 	EXPECT_EQ(t, zone->nr_free, zone->managed);
 	memory_stop(mem);
 	EXPECT(t, !listed(mem));
-	/* The others are still there. */
+	/* The other memories are still listed. */
 	EXPECT(t, listed(&kernel_memory) && listed(t->mem));
 }
 

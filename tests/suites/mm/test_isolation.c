@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_isolation.c: isolating pageblocks and undoing it, under both policies: what changes, which
- * ranges are refused, and that no page of the range is allocated or cached meanwhile.
+ * test_isolation.c: isolating pageblocks and undoing it, under the policies disable and precise:
+ * which state changes, which ranges are refused, and that no page of the range is allocated or
+ * cached meanwhile.
  */
 #include "tests/lib/isolate_help.h"
 #include <quarry/handle.h>
@@ -11,7 +12,7 @@ static struct census before, during, after;
 static struct hoard hoard;
 static struct page *pages[32];
 
-/* Allocated pages of several orders, so that free blocks and words are not all alike. */
+/* Leave pages of each order allocated, so that free blocks and words differ. */
 static void fragment(struct ktest *t, struct memory *mem, gfp_t gfp)
 {
 	unsigned order;
@@ -262,7 +263,7 @@ static void undo_of_nothing_changes_nothing(struct ktest *t)
 	EXPECT_COUNTED(t, mem, EV_ISO_UNDONE, 0);
 }
 
-/* Orders MAX - 1, MAX - 2, .. 1, 0, 0 fill one pageblock; all come back after it was isolated. */
+/* Orders MAX - 1, MAX - 2, .. 1, 0, 0 fill one pageblock; all are freed while it is isolated. */
 static void pages_freed_meanwhile_merge_and_come_back(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
@@ -322,7 +323,7 @@ static void no_page_of_an_isolated_block_is_allocated(struct ktest *t)
 	}
 }
 
-/* Taken from the middle of a stack; the other pages keep their order. */
+/* Isolated pages are taken from the middle of a stack; the others keep their order. */
 static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
@@ -353,13 +354,13 @@ static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 		EXPECT(t, slot[i] == pages[3 + i]);
 		EXPECT_EQ(t, state_of(mem, pages[i]), PG_FREE);
 	}
-	/* The plan of 6 was more than the zone's share. */
+	/* A capacity of 6 is more than the zone's share: expect_sound would report it. */
 	restore_plan(zone);
 	expect_sound(t, mem);
 	undo_isolate_page_range(mem, block, BLOCK(1));
 }
 
-/* The largest order is a pageblock. */
+/* The largest cached order is a pageblock. */
 static void precise_takes_blocks_of_every_order_and_type(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);

@@ -10,7 +10,7 @@
 #define BLOCKS   8u
 #define AT       (BLOCK(2) + 4) /* the page under test */
 
-/* A page at @pfn that is in transit. */
+/* Take the free page @pfn from the buddy allocator. */
 static struct page *hold_page(struct memory *mem, pfn_t pfn)
 {
 	struct zone *zone = zone_of(mem, pfn);
@@ -22,8 +22,8 @@ static struct page *hold_page(struct memory *mem, pfn_t pfn)
 }
 
 /*
- * In zone NORMAL and in an unmovable pageblock: the reason of the scan, and of the check that all
- * is free.
+ * For a page of zone NORMAL in an unmovable pageblock: the reason that the scan gives (before), and
+ * the check that all is free (after).
  */
 static const struct {
 	enum page_state state;
@@ -113,7 +113,7 @@ static void first_page_that_is_not_free_is_named(struct ktest *t)
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(2), BLOCK(1), &fail), 0);
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(3) + 3, BLOCK(2) - 3, &fail), -EBUSY);
 	EXPECT_EQ(t, fail.pfn, BLOCK(3) + 5);
-	/* Beside a page in use. */
+	/* Ranges beside a page in use. */
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(3) + 3, 2, &fail), 0);
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(3) + 6, BLOCK(2) - 6, &fail), 0);
 	EXPECT_EQ(t, test_pages_isolated(mem, BLOCK(2) + 1, BLOCK(1) + 1, &fail), 0);
@@ -126,7 +126,7 @@ static void first_page_that_is_not_free_is_named(struct ktest *t)
 		give_block(zone, page[i]);
 }
 
-/* Pages beside a range do not block it: neither the scan nor the check that all of it is free. */
+/* Pages beside a range fail neither the scan nor the check that all of it is free. */
 static void neighbours_of_a_range_do_not_matter(struct ktest *t)
 {
 	static const enum iso_policy policies[] = {ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE};
@@ -154,8 +154,8 @@ static void neighbours_of_a_range_do_not_matter(struct ktest *t)
 }
 
 /*
- * Under disable the scan comes first, and there is no round here; under the others the round
- * comes before the scan.
+ * Under `precise` and `redrain` a drain round comes before the scan. Under `disable` there is only
+ * the scan: the round was made when the caches were switched off.
  */
 static void scan_follows_the_drain_round(struct ktest *t)
 {
@@ -197,7 +197,7 @@ static void scan_follows_the_drain_round(struct ktest *t)
 	give_block(zone, page);
 }
 
-/* Half a pageblock, which is movable: a later piece of the scan begins in the middle of it. */
+/* The block is half a movable pageblock: a later piece of the scan begins in its middle. */
 static void a_scan_passes_a_block_larger_than_its_piece(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, BLOCKS);

@@ -12,7 +12,7 @@
 
 /* ---- a free that has read the stack number of its pageblock, and not yet pushed ---- */
 
-/* Begin it; *@zone and *@block are where its page lies. */
+/* Begin and hold such a free; *@zone and *@block: those of its page. */
 static bool hold_free(struct ktest *t, struct race_free *race, struct zone **zone, pfn_t *block)
 {
 	if (!race_free_prepare(t, race))
@@ -53,7 +53,7 @@ static void precise_waits_for_a_free_that_has_read_its_stack(struct ktest *t)
 	expect_found_by_the_round(t, "free.irqoff");
 }
 
-/* Interrupts are still on: the round passes by, and the free then reads the new number. */
+/* Interrupts are still on: the round does not wait, and the free then reads the new number. */
 static void a_free_before_its_section_reads_the_new_number(struct ktest *t)
 {
 	struct race_free race = {.point = "free.prep"};
@@ -82,7 +82,7 @@ struct late {
 	u32 ready; /* a */
 };
 
-/* Interrupts off until a call arrives; then allocate before answering. */
+/* Keep interrupts off until a call is pending; then allocate before it is served. */
 static void alloc_when_called(void *arg)
 {
 	irqflags_t flags = arch_irq_save();
@@ -95,8 +95,7 @@ static void alloc_when_called(void *arg)
 }
 
 /*
- * Until the round an unmovable request can take a cached page; therefore the scan comes after the
- * round.
+ * Until the round, an unmovable request can take a cached page. So the scan comes after the round.
  */
 static void precise_finds_a_page_allocated_before_the_round(struct ktest *t)
 {
@@ -131,7 +130,8 @@ static void precise_finds_a_page_allocated_before_the_round(struct ktest *t)
 }
 
 /*
- * The bits alone are not enough: the page of a free in progress goes to a cache, and stays there.
+ * The isolated bit alone is not enough: the page of a free in progress goes to a cache, and stays
+ * there.
  */
 static void page_stays_cached_without_the_round(struct ktest *t)
 {

@@ -9,7 +9,7 @@
 static struct census before, after;
 static struct page *pages[2], *book[PAGEBLOCK_PAGES];
 
-/* Isolating the whole of zone NORMAL fails at @page, for that reason, and changes nothing. */
+/* Expect isolating all of zone NORMAL to fail at @page for reason @why, and change nothing. */
 static void expect_blocker(
     struct ktest *t, struct memory *mem, const struct page *page, enum mm_why why)
 {
@@ -58,7 +58,7 @@ static void unmovable_page_is_named(struct ktest *t)
 	EXPECT_EQ(t, handle_free(&table, 0), 0);
 }
 
-/* At either end of a pageblock, or between; the scan may work in pieces. */
+/* The page lies at an end of a pageblock or between; the scan may work in pieces. */
 static void unmovable_page_is_found_wherever_it_lies(struct ktest *t)
 {
 	static const unsigned eighths[] = {0, 1, 4, 7, 8};

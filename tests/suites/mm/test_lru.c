@@ -33,7 +33,7 @@ static pfn_t pfn_in(struct vm_scene *s, u32 index)
 	return page_to_pfn_in(s->mem, page_in(s->object, index));
 }
 
-/* The list has these slots, from the head on; and backwards too. */
+/* Expect the list to have the pages of these slots, from the head on; and backwards too. */
 static void expect_list(
     struct ktest *t, struct vm_scene *s, unsigned which, const u32 *index, unsigned nr)
 {
@@ -63,7 +63,7 @@ static void new_pages_are_listed_first(struct ktest *t)
 	expect_list(t, &s, LRU_INACTIVE, all, 0);
 	REQUIRE(t, supply(&s, 4));
 	expect_list(t, &s, LRU_INACTIVE, all, 4);
-	/* Out of the middle, from the head, from the tail, the last one. */
+	/* Remove a page from the middle, the head and the tail, and then the last page. */
 	EXPECT_EQ(t, vm_object_remove(s.object, 1, 1), 0);
 	expect_list(t, &s, LRU_INACTIVE, less, 3);
 	EXPECT_EQ(t, vm_object_remove(s.object, 3, 1), 0);
@@ -199,7 +199,7 @@ static void a_page_released_while_isolated_is_freed_once(struct ktest *t)
 		page[i] = page_in(s.object, i);
 		EXPECT_EQ(t, isolate_lru_page(s.mem, pfn_in(&s, i)), 0);
 	}
-	/* One is removed, the other is freed with its object. */
+	/* One page is removed, the other is freed with its object. */
 	EXPECT_EQ(t, vm_object_remove(s.object, 0, 1), 0);
 	EXPECT_EQ(t, page_word(page[0]), PAGE_WORD(1, PG_ISO_MIG, 0));
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 2), 0);
@@ -247,8 +247,8 @@ static void supply_one(struct ktest *t, struct vm_object *object, u32 index)
 }
 
 /*
- * The list from its head: s.2, 3, 2, s.1, 1, 0, s.0.  Then page 3 is isolated, and still names 2 as
- * its neighbour.
+ * The list from its head: s.2, 3, 2, s.1, 1, 0, s.0; pages without s are of @other. Then page 3 is
+ * isolated, and still names page 2 as its neighbour.
  */
 static void an_object_leaves_the_list_around_other_pages(struct ktest *t)
 {
@@ -277,7 +277,7 @@ static void an_object_leaves_the_list_around_other_pages(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* The last put of many pages refuses what the last put of one page refuses. */
+/* put_many refuses the same last puts as mem_put_page. */
 static void what_is_put_with_others_is_checked_too(struct ktest *t)
 {
 	struct vm_scene s;

@@ -103,7 +103,7 @@ static void less_than_a_page_is_no_free_range(struct ktest *t)
 	struct memblock_range r = {0, 0};
 	struct memblock *m = fresh_memblock();
 
-	/* Large enough, but no whole page of it. */
+	/* The range is larger than a page, but has no whole page. */
 	EXPECT_EQ(t, memblock_add(m, KB(4) + 1, KB(12) - 1), 0);
 	EXPECT(t, !memblock_next_free(m, 0, &r));
 	EXPECT_EQ(t, memblock_add(m, KB(64), KB(68)), 0);
@@ -226,7 +226,7 @@ static void a_full_list_of_taken_ranges_ends_allocation(struct ktest *t)
 		EXPECT_EQ(t, memblock_reserve(m, KB(2048 + 16 * i), KB(2048 + 16 * i + 4)), 0);
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), 0, TOP), 0);
 	EXPECT_EQ(t, m->taken.nr, MEMBLOCK_MAX);
-	/* Next to an existing range it needs no entry. */
+	/* An allocation next to a taken range needs no entry. */
 	EXPECT_EQ(t, memblock_add(m, KB(2048), KB(2056)), 0);
 	EXPECT_EQ(t, memblock_alloc(m, KB(4), KB(4), KB(2048), TOP), KB(2052));
 	EXPECT_EQ(t, m->taken.nr, MEMBLOCK_MAX);
@@ -267,7 +267,7 @@ static void next_free_starts_inside_a_range(struct ktest *t)
 
 #define MAP_PAGES 96
 
-/* The free pages of the map, and those that next_free finds. */
+/* Expect memblock_next_free to find exactly the free pages of the map. */
 static void compare_maps(struct ktest *t, const struct memblock *m, const u8 *map)
 {
 	struct memblock_range r = {0, 0};
@@ -286,7 +286,7 @@ static void compare_maps(struct ktest *t, const struct memblock *m, const u8 *ma
 	EXPECT_EQ(t, wrong, 0);
 }
 
-/* Page by page: 1 is RAM, 2 is taken. */
+/* The map has two bits for each page: 1 is RAM, 2 is reserved. */
 static void random_lists_agree_with_a_map(struct ktest *t)
 {
 	u64 rand = t->seed;

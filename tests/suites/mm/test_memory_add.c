@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_memory_add.c: adding and removing memory: which calls are refused, the pages behind the
- * descriptors, and both while the memory is used.
+ * descriptors, and adding and removing while the memory is used.
  */
 #include "tests/lib/add_help.h"
 #include "tests/lib/poison_help.h"
@@ -51,7 +51,7 @@ static void pages_that_broke_offline_are_forgotten_with_their_memory(struct ktes
 	const pfn_t start = START + BLOCK(2 * SIZE);
 
 	REQUIRE(t, mem);
-	/* A neighbouring pageblock keeps the descriptors there. */
+	/* The neighbouring pageblock keeps the descriptors mapped. */
 	EXPECT_EQ(t, add_memory(mem, start, BLOCK(2), 0), 0);
 	EXPECT_EQ(t, mem_memory_failure(mem, start + 1, 0, NULL), -ENXIO);
 	expect_poisoned(t, mem, 1);
@@ -157,7 +157,7 @@ static void removed_memory_comes_back_as_new(struct ktest *t)
 	EXPECT_EQ(t, mem_memory_failure(mem, start + 3, 0, NULL), -ENXIO);
 	EXPECT_EQ(t, mem_poisoned(mem).offline, 1);
 	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(1)), 0);
-	/* The broken page has left with the rest. */
+	/* The broken page was removed with its memory. */
 	EXPECT_EQ(t, mem_poisoned(mem).offline, 0);
 	EXPECT_EQ(t, mem_poisoned_next(mem, 0), PFN_NONE);
 	EXPECT_EQ(t, check_memory(mem, &v), 0);
@@ -171,8 +171,8 @@ static void removed_memory_comes_back_as_new(struct ktest *t)
 }
 
 /*
- * An offline page was broken and counted. After its memory is removed it is neither, whether its
- * section was removed or not.
+ * A broken page is no longer flagged or counted after its memory was removed, whether its section
+ * was removed or not.
  */
 static void broken_pages_are_forgotten_with_their_memory(struct ktest *t)
 {
@@ -202,7 +202,7 @@ static void sections_are_mapped_by_their_first_pageblock_and_unmapped_by_their_l
 	struct memory *mem = one_node(t);
 
 	REQUIRE(t, mem);
-	/* In a section that is there; then across the border. */
+	/* Add memory in a section that is mapped; then across the border to the next section. */
 	EXPECT_EQ(t, add_memory(mem, BORDER - BLOCK(2), BLOCK(1), 0), 0);
 	EXPECT_EQ(t, arrays.grown, 0);
 	EXPECT_EQ(t, add_memory(mem, BORDER - BLOCK(1), BLOCK(3), 0), 0);
@@ -243,7 +243,7 @@ static void add_without_memory_for_descriptors_changes_nothing(struct ktest *t)
 	EXPECT_EQ(t, arrays.mapped, 0);
 	EXPECT(t, arrays.behind[0] && !arrays.behind[1]);
 	expect_untouched(t, mem);
-	/* And the next try finds all as it was. */
+	/* The next try succeeds. */
 	EXPECT_EQ(t, add_memory(mem, BORDER, BLOCK(2), 0), 0);
 	drop_memory(t, mem);
 }
@@ -275,7 +275,7 @@ static void add_without_memory_for_caches_changes_nothing(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* ---- beside others ---- */
+/* ---- beside other operations ---- */
 
 static unsigned beside; /* offlines that succeeded while memory was added or removed */
 
@@ -285,7 +285,7 @@ static void offline_beside(struct memory *mem)
 	unsigned round;
 
 	for (round = 0; round < 200; round++) {
-		/* A thread that holds the lock must not wait for it. */
+		/* If the caller holds the lock, an offline here would wait for ever. */
 		if (!hotplug_trylock(mem))
 			return;
 		hotplug_unlock(mem);
@@ -331,7 +331,7 @@ struct user {
 	unsigned long wrong;
 };
 
-/* Pages are allocated and freed, while memory is added and removed under every walk over zones. */
+/* Allocate and free pages, and walk over zones, while memory is added and removed. */
 static void use_memory(void *arg)
 {
 	struct user *u = arg;
@@ -389,9 +389,9 @@ static void memory_is_added_and_removed_under_load(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* ---- the machine's own ---- */
+/* ---- the kernel's memory ---- */
 
-/* An empty section at the end of hotplug memory; PFN_NONE: there is none. */
+/* The last empty section of the kernel's memory; PFN_NONE: there is none. */
 static pfn_t empty_section(void)
 {
 	pfn_t pfn = ALIGN_DOWN(kernel_memory.end_pfn, SECTION_PAGES);
@@ -418,7 +418,7 @@ static void kernel_memmap_grows_and_shrinks(struct ktest *t)
 		return;
 	}
 	EXPECT_EQ(t, pfn_to_page_in(&kernel_memory, start)->word, 0);
-	/* The first time page tables are allocated too, and stay. */
+	/* The first round also allocates page tables, which stay. */
 	for (i = 0; i < 2; i++) {
 		drain_all_pages(&kernel_memory, NULL);
 		free = memory_free_pages(&kernel_memory);

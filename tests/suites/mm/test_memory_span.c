@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memory_span.c: zones whose spans overlap because memory has come, and a node's first memory.
+ * test_memory_span.c: zones whose spans overlap because memory was added, and a node's first
+ * memory.
  */
 #include "tests/lib/add_help.h"
 #include "tests/lib/poison_help.h"
@@ -71,7 +72,7 @@ static void memory_of_a_page_being_retired_is_not_removed(struct ktest *t)
 	mem = two_movable(t, &f);
 	if (!mem)
 		return;
-	/* The failure waits for the lock to switch the caches off. */
+	/* The failure needs this lock to switch the caches off, and waits for it. */
 	mutex_lock(&mem->pcp_ctl);
 	ktest_start(1, fail_page, &f);
 	EXPECT(t, YIELD_UNTIL(mutex_is_held(&mem->poison) && sleep_lock_waiters(&mem->pcp_ctl.l)));
@@ -82,7 +83,7 @@ static void memory_of_a_page_being_retired_is_not_removed(struct ktest *t)
 	mutex_unlock(&mem->pcp_ctl);
 	ktest_join(1);
 	ktest_join(2);
-	/* Its pageblock was offline by then; the poison flag was removed with it. */
+	/* The page was offline when it failed; its poison flag was removed with its pageblock. */
 	EXPECT_EQ(t, f.err, -ENXIO);
 	EXPECT_EQ(t, f.res.outcome, POISON_RECOVERED);
 	EXPECT_EQ(t, going.err, 0);
@@ -116,7 +117,7 @@ static void failure_in_memory_removed_meanwhile_is_harmless(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, f.pfn - 5, BLOCK(2), NULL), 0);
 	mutex_unlock(&mem->pcp_ctl);
 	ktest_join(1);
-	/* It finds a hole, or the new memory. */
+	/* The failure finds a hole, or the new memory. */
 	EXPECT(t, f.err == -ENXIO || !f.err);
 	expect_poisoned(t, mem, f.res.outcome == POISON_RECOVERED);
 	EXPECT_EQ(t, mem_memory_failure(mem, f.pfn, 0, NULL),
@@ -190,7 +191,7 @@ static void offline_node_takes_its_own_pageblocks_only(struct ktest *t)
 			EXPECT(t, zone->node == 1 || zone->kind == ZONE_NORMAL);
 	}
 	expect_sound(t, mem);
-	/* A removed pageblock keeps its old zone; that must not matter. */
+	/* A removed pageblock keeps its old zone number, which must have no effect. */
 	EXPECT_EQ(t, remove_memory(mem, START + BLOCK(2 * SIZE), BLOCK(2)), 0);
 	EXPECT_EQ(t, online_node(mem, 0), BLOCK(6));
 	expect_sound(t, mem);
@@ -304,8 +305,8 @@ static bool is_reported(const struct memory *mem, pfn_t pfn)
 }
 
 /*
- * Two pageblocks of a zone lie between those of another; one is a hole, one is offline.  Each free
- * pageblock is taken once, from the zone that owns it.
+ * Two pageblocks of one zone lie among those of another, of which one is a hole and one is offline.
+ * Each free pageblock is taken once, from the zone that owns it.
  */
 static void pageblocks_amid_another_zones_are_taken_from_their_own(struct ktest *t)
 {
@@ -329,7 +330,7 @@ static void pageblocks_amid_another_zones_are_taken_from_their_own(struct ktest 
 		nr = take_unreported(mem, &walk, blocks, ARRAY_SIZE(blocks));
 		if (!nr)
 			break;
-		/* Pages that were taken are missing from the zone that counted them. */
+		/* Pages that were taken no longer count as free, in the zone that owns them. */
 		expect_sound(t, mem);
 		for (i = 0; i < nr; i++)
 			EXPECT_EQ(t, state_of(mem, blocks[i]), PG_FREEING);

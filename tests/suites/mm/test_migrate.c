@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_migrate.c: isolating movable pages, moving them and putting them back, with handles as the
- * owner, and with an owner of given answers.  Tests that read content use the kernel's memory.
+ * owner, and with an owner whose answers a test sets. Tests that read content use the kernel's
+ * memory.
  */
 #include "tests/lib/handle_help.h"
 #include <quarry/oom.h>
 
-/* Isolate the page of one handle and move it, as migrate_pages; -1: it was not isolated. */
+/* Isolate the page of a handle and move it. Returns as migrate_pages; -1: it was not isolated. */
 static int move_handle(struct handle_table *ht, u32 h, struct mm_fail *fail)
 {
 	struct page *page = page_of(ht, h);
@@ -111,7 +112,7 @@ static void only_movable_pages_are_isolated(struct ktest *t)
 	EXPECT_EQ(
 	    t, isolate_movable_page(ht->mem, ht->mem->zones[ZONE_MOVABLE].end_pfn - 1), -EAGAIN);
 	EXPECT_EQ(t, isolate_movable_page(ht->mem, pfn), 0);
-	/* One migrator has it. */
+	/* Only one migrator can isolate a page. */
 	EXPECT_EQ(t, isolate_movable_page(ht->mem, pfn), -EAGAIN);
 	EXPECT_EQ(t, page_word(pfn_to_page_in(ht->mem, pfn)), PAGE_WORD(2, PG_ISO_MIG, 1));
 	putback_movable_page(ht->mem, pfn_to_page_in(ht->mem, pfn));
@@ -190,7 +191,7 @@ static void page_pinned_while_isolated_is_put_back(struct ktest *t)
 	EXPECT_EQ(t, fail.why, WHY_PINNED);
 	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(ht->mem, page));
 	EXPECT_COUNTED(t, ht->mem, EV_MIGRATE_FAIL, 1);
-	/* A pin lasts: it is not tried again. */
+	/* A pin lasts: the page is not tried again. */
 	EXPECT_COUNTED(t, ht->mem, EV_MIGRATE_AGAIN, 0);
 	EXPECT(t, page_of(ht, 0) == page);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_MOVABLE_OPS, 0) | PAGE_PINNED);
@@ -252,7 +253,7 @@ static void pages_without_a_target_are_put_back(struct ktest *t)
 	EXPECT_EQ(t, asked, 0);
 	EXPECT_EQ(t, fail.why, WHY_NO_TARGET);
 	EXPECT_EQ(t, fail.pfn, handle_pfn(ht, 0));
-	/* Otherwise movable_owner_drain would never return, and no code could free the owner. */
+	/* A user left over would keep movable_owner_drain waiting for ever. */
 	EXPECT_EQ(t, ht->owner.users, 0);
 	EXPECT_COUNTED(t, ht->mem, EV_MIGRATE_FAIL, 3);
 	for (h = 0; h < 3; h++) {
@@ -284,12 +285,12 @@ static void write_between_isolation_and_migration_is_kept(struct ktest *t)
 	EXPECT_EQ(t, ht->corrupt, 0);
 }
 
-/* An owner with given answers. */
+/* An owner whose answers a test sets. */
 struct actor {
 	struct movable_owner owner;
-	int isolate, migrate; /* its answers */
-	unsigned busy;        /* before that, so many times -EAGAIN */
-	bool keep;            /* at putback */
+	int isolate, migrate; /* the answers of isolate and migrate */
+	unsigned busy;        /* the first so many calls return -EAGAIN */
+	bool keep;            /* the answer of putback */
 	unsigned calls;
 };
 static struct actor actor;
@@ -322,7 +323,7 @@ static bool actor_putback(struct memory *mem, struct page *page)
 static const struct movable_ops actor_ops = {
     .isolate = actor_isolate, .migrate = actor_migrate, .putback = actor_putback};
 
-/* A page of the actor's, isolated unless it objects. */
+/* Make a page of the actor, and isolate it unless the actor refuses; *@err: the result. */
 static struct page *actor_page(struct memory *mem, struct actor how, int *err)
 {
 	struct page *page = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
@@ -382,7 +383,7 @@ static void busy_page_is_tried_again(struct ktest *t)
 	EXPECT_EQ(t, actor.calls, 4);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_AGAIN), 3);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_MIGRATE_OK), 1);
-	/* Where the owner has it now. */
+	/* Find the page that the owner has now. */
 	for (pfn = 0; pfn < mem->end_pfn; pfn++) {
 		struct page *now = pfn_to_page_in(mem, pfn);
 
@@ -413,7 +414,10 @@ static void page_that_stays_busy_is_put_back_in_the_end(struct ktest *t)
 	page_release_movable(mem, page);
 }
 
-/* An allocator of target pages: how many it still gives, and the last request. */
+/*
+ * An allocator of targets. @has: pages that it still gives; @orders: the @nr requests; @back: pages
+ * given back.
+ */
 static struct {
 	struct migrate_target to;
 	unsigned has, orders[4], nr, back;
@@ -436,7 +440,7 @@ static void give_back_stock(
 	mem_free_pages(mem, page, order);
 }
 
-/* Orders above one without a target are not tried; smaller ones are. */
+/* After an order has had no target, it and larger orders are not requested; smaller ones are. */
 static void missing_targets_are_requested_once_per_order(struct ktest *t)
 {
 	static const unsigned orders[] = {2, 2, 3, 0, 1, 0, 0};

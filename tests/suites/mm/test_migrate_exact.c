@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate_exact.c: of many pages migrated at once: how often each is tried, which reason is
+ * test_migrate_exact.c: many pages migrated at once: how often each is tried, which reason is
  * reported, and which waiters wait for which page.
  */
 #include "tests/lib/mov_help.h"
@@ -15,7 +15,7 @@
 
 static struct page *many[MANY];
 
-/* A busy page keeps its place in the list; each page is moved once, and counted in its old zone. */
+/* A busy page stays in the list for the next pass; each page is moved and counted once. */
 static void busy_page_is_retried_in_the_next_pass(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -28,7 +28,7 @@ static void busy_page_is_retried_in_the_next_pass(struct ktest *t)
 		many[i] = mov.pages[i];
 		EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, many[i])), 0);
 	}
-	/* All of them once, then all but the last 9. */
+	/* All pages are busy in the first pass, and all but the last 9 in the second. */
 	mov.busy = 2 * MANY - 9;
 	EXPECT_EQ(t, migrate_pages(mem, many, MANY, NULL), 0);
 	EXPECT_EQ(t, mov.busy, 0);
@@ -60,8 +60,8 @@ static void migrations_are_counted_by_try(struct ktest *t)
 			    t, isolate_page(mem, page_to_pfn_in(mem, mov.pages[i]), &pages), 0);
 		EXPECT_EQ(t, pages.nr_movable, 10);
 		/*
-		 * 7 at the second try and 3 at the third; then 6 at the sixth and 4 at the
-		 * seventh.
+		 * First 7 pages move at the second try and 3 at the third; in the second turn 6 at
+		 * the sixth and 4 at the seventh.
 		 */
 		mov.busy = turn ? 54 : 13;
 		EXPECT_EQ(t, migrate_isolated(mem, &pages, NULL, &stats), 0);
@@ -77,9 +77,7 @@ static void migrations_are_counted_by_try(struct ktest *t)
 
 /* ---- the reported reason ---- */
 
-/*
- * With blockers of two kinds, several of each, the first one met is reported, and all are counted.
- */
+/* Of several blockers, of two kinds, the first one found is reported; all are counted. */
 static void first_reason_is_reported(struct ktest *t)
 {
 	static struct isolated_pages pages;
@@ -99,7 +97,7 @@ static void first_reason_is_reported(struct ktest *t)
 	pages.to = NULL;
 	pages.nr_lru = pages.nr_movable = 0;
 	REQUIRE(t, vm_object_pin(s.object, 0, &pinned) == 0);
-	/* Pinned already: it is no page of another kind either. */
+	/* A pinned page is isolated neither as a page of an object nor as a movable page. */
 	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, pinned), &pages), -EBUSY);
 	mem_unpin_page(s.mem, pinned);
 	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, pinned), &pages), 0);
@@ -117,8 +115,8 @@ static void first_reason_is_reported(struct ktest *t)
 	EXPECT_EQ(t, stats.moved, 0);
 	mem_unpin_page(s.mem, pinned);
 	/*
-	 * Without that, the first page given up is reported: the pin of the third is met in the
-	 * first pass.
+	 * Without that pin the third page is reported: its pin is found in the first pass, before
+	 * the busy pages have failed.
 	 */
 	pages.nr_lru = pages.nr_movable = 0;
 	mem_unpin_page(s.mem, moving[2]);
@@ -139,7 +137,7 @@ static void first_reason_is_reported(struct ktest *t)
 
 #define BATCH 7u
 
-/* Targets for the pages of an object; an event during the fifth request. */
+/* An allocator of targets; at its fifth request a page is pinned and another one removed. */
 static struct {
 	struct migrate_target to;
 	struct vm_scene s;
@@ -164,7 +162,7 @@ static void give_back_counted(
 }
 
 /*
- * One is pinned and one removed after all of it was locked, for the last two there is no memory:
+ * After the batch was locked, one page is pinned and one removed, and the last two get no target:
  * the others move.
  */
 static void each_page_of_a_batch_ends_by_itself(struct ktest *t)
@@ -252,7 +250,7 @@ static int count_asked(struct memory *mem, struct page *page)
 	return 0;
 }
 
-/* No reference can be taken: its owner is not called at all. */
+/* If no reference can be taken, the owner of the page is not called. */
 static void a_page_without_references_left_stays(struct ktest *t)
 {
 	static struct movable_ops ops;
@@ -369,8 +367,8 @@ static unsigned waiters_of(struct ktest *t, const struct memory *mem, unsigned m
 }
 
 /*
- * In one bucket: waiters for another page, or for the same page of another memory, continue to
- * sleep.
+ * All waiters are in one bucket. Those for another page, or for the same page of another memory,
+ * continue to sleep.
  */
 static void waiters_are_matched_by_page_and_memory(struct ktest *t)
 {
@@ -390,8 +388,8 @@ static void waiters_are_matched_by_page_and_memory(struct ktest *t)
 		atomic_or(&pfn_to_page_in(mem[i % 2], pfn + (i < 4 ? 0 : SAME_BUCKET))->word,
 		    PAGE_LOCKED);
 	/*
-	 * Alternating between the two memories: two waiters each for the page, then one for the
-	 * page behind it.
+	 * Alternate between the memories: each gets two waiters for page @pfn, then one for the
+	 * other page of the bucket.
 	 */
 	for (i = 0; i < 6; i++)
 		migwait_queue(&w[i], mem[i % 2], pfn + (i < 4 ? 0 : SAME_BUCKET));

@@ -18,7 +18,7 @@ static void removed_page_is_not_restored_by_the_migrator(struct ktest *t)
 	EXPECT_EQ(t, pte_at(st.s.space, page_at(1)), 0);
 	EXPECT_EQ(t, vm_object_present(st.s.object), 3);
 	race_migrate_end(t, &st.r, 1);
-	/* A new page, zeroed: the copy has been dropped, and the old one. */
+	/* The waiters get a new, zeroed page: the old page and its copy were dropped. */
 	join_waiters(&st, w, nr, 0);
 	EXPECT_EQ(t, vm_object_present(st.s.object), 4);
 	stage_end(&st, -ENOENT);
@@ -108,7 +108,7 @@ static void page_removed_before_unmapping_is_not_migrated(struct ktest *t)
 	stage_end(&st, -ENOENT);
 }
 
-/* Pinned after it was isolated and locked, before it is unmapped. */
+/* The page is pinned after it was isolated and locked, but before it is unmapped. */
 static void page_pinned_before_unmapping_stays(struct ktest *t)
 {
 	struct stage st;

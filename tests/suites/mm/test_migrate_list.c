@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate_list.c: lists of pages that are moved, longer than a batch, with pages in use
- * for a while, pinned or broken; and pages lent to the host that stay where they are.
+ * test_migrate_list.c: moving lists of pages: longer than a batch, with pages that are in use,
+ * pinned or broken; and pages lent to the host, which stay where they are.
  */
 #include "mm/migrate.h"
 #include "tests/lib/mm_test.h"
@@ -10,7 +10,7 @@
 
 #define MANY (MIGRATE_BATCH + 16)
 
-/* An owner of single pages that answers so many calls by -EAGAIN, and the others by @answer. */
+/* An owner of single pages: answers the first @busy calls by -EAGAIN, the others by @answer. */
 static struct lister {
 	struct movable_owner owner;
 	unsigned busy, calls;
@@ -67,7 +67,7 @@ static struct memory *list_pages(
 	return mem;
 }
 
-/* Each handle has one page now, in that state, and no isolated page is left. */
+/* Expect exactly @nr pages in use, all in @state, none isolated; release them. */
 static void expect_each(struct ktest *t, struct memory *mem, unsigned nr, enum page_state state)
 {
 	unsigned found = 0;
@@ -97,7 +97,7 @@ static void more_pages_than_a_batch_are_moved(struct ktest *t)
 	expect_each(t, mem, MANY, PG_MOVABLE_OPS);
 }
 
-/* All of the first batch, and some of the second. */
+/* All pages of the first batch are in use at first, and some of the second. */
 static void pages_in_use_are_moved_later(struct ktest *t)
 {
 	struct memory *mem = list_pages(t, MANY, MIGRATE_BATCH + 6, &lister_ops);
@@ -144,7 +144,7 @@ static void pinned_page_is_tried_once(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-/* Its data may be damaged: a copy would count as good. */
+/* The data of a broken page may be damaged: a copy would count as good. */
 static void broken_page_is_not_isolated(struct ktest *t)
 {
 	struct memory *mem = list_pages(t, 1, 0, &lister_ops);
@@ -171,7 +171,7 @@ static struct page *get_and_break(struct migrate_target *to, struct memory *mem,
 
 	if (page && !broken_target) {
 		broken_target = page;
-		/* Its owner is told, and nothing else can be done. */
+		/* -EBUSY: the page has an owner, so it is only flagged. */
 		if (mem_memory_failure(mem, page_to_pfn_in(mem, page), 0, NULL) != -EBUSY)
 			return NULL;
 	}
@@ -202,7 +202,7 @@ static void target_that_broke_is_not_moved_to(struct ktest *t)
 	REQUIRE(t, broken_target);
 	EXPECT_EQ(t, stats.retries, 1);
 	EXPECT_EQ(t, lister.calls, 1);
-	/* It was retired when it was given back. */
+	/* The broken target was retired when it was given back. */
 	EXPECT_EQ(t, word_state(page_word(broken_target)), PG_HWPOISON);
 	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, broken_target)), 0);
 	expect_each(t, mem, 1, PG_MOVABLE_OPS);

@@ -94,7 +94,7 @@ static void references_flags_and_counts_are_kept(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(s.mem), free);
 	REQUIRE(t, pages_there(&s, 2));
 	page = page_in(s.object, 0);
-	/* Dirty: the bit in the entry reached the page, and moved with it. */
+	/* PAGE_DIRTY: the entry's dirty bit reached the old page, and moved with the page. */
 	EXPECT_EQ(t, page_word(page),
 	    PAGE_WORD(3, PG_LRU, 0) | PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE | PAGE_UPTODATE);
 	EXPECT_EQ(t, page->mapcount, 2);
@@ -102,7 +102,7 @@ static void references_flags_and_counts_are_kept(struct ktest *t)
 	EXPECT_EQ(t, page->index, 0);
 	EXPECT_EQ(t, page_word(page_in(s.object, 1)),
 	    PAGE_WORD(3, PG_LRU, 0) | PAGE_DIRTY | PAGE_REFERENCED);
-	/* Each as its region allows. */
+	/* Each entry has the rights of its region. */
 	EXPECT(t, pte_at(s.space, page_at(0)) & PTE_WRITE);
 	EXPECT(t, !(pte_at(other, page_at(0)) & PTE_WRITE));
 	soft_load_space(other);
@@ -191,12 +191,12 @@ static void a_pinned_page_is_put_back(struct ktest *t)
 	page = page_in(s.object, 1);
 	isolated.nr_movable = isolated.nr_lru = 0;
 	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, page), &isolated), 0);
-	/* Too late for the isolation to notice. */
+	/* The page is pinned after its isolation. */
 	REQUIRE(t, vm_object_pin(s.object, 1, &pinned) == 0);
 	EXPECT_EQ(t, migrate_isolated(s.mem, &isolated, &fail, &stats), 1);
 	EXPECT_EQ(t, fail.why, WHY_PINNED);
 	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(s.mem, page));
-	/* A pin lasts: it is not tried again. */
+	/* A pin lasts: the page is not tried again. */
 	EXPECT_EQ(t, stats.retries, 0);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_MIGRATE_FAIL), 1);
 	EXPECT(t, page_in(s.object, 1) == page);
@@ -233,7 +233,7 @@ static void a_page_with_a_reference_too_many_is_put_back(struct ktest *t)
 	EXPECT_EQ(t, page->mapcount, 1);
 	EXPECT_EQ(t, word_ref(page_word(page)), 3);
 	EXPECT(t, !(page_word(page) & PAGE_LOCKED));
-	/* Mapped again, and no target was kept. */
+	/* The page is mapped again, and no target was kept. */
 	EXPECT_EQ(t, pte_pfn(pte_at(s.space, page_at(1))), page_to_pfn_in(s.mem, page));
 	EXPECT_EQ(t, memory_free_pages(s.mem), free);
 	expect_pages(t, 0, 3, 8);
@@ -285,7 +285,7 @@ static void batch_without_targets_is_put_back(struct ktest *t)
 	EXPECT_EQ(t, fail.why, WHY_NO_TARGET);
 	EXPECT_EQ(t, stats.moved, 0);
 	EXPECT_EQ(t, stats.retries, 0);
-	/* For the others none was tried. */
+	/* After the first failure no other target was requested. */
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_ALLOC_FAIL), failed + 1);
 	for (i = 0; i < 20; i++)
 		EXPECT_EQ(t, word_state(page_word(page_in(s.object, i))), PG_LRU);
@@ -434,7 +434,7 @@ static void pages_count_where_they_have_moved_to(struct ktest *t)
 	account_use(before);
 	if (!made)
 		return;
-	/* Until zone MOVABLE has none left. */
+	/* Allocate until zone MOVABLE has no page left. */
 	while (pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, 1) &&
 	    zone_of(s.mem, page_to_pfn_in(s.mem, pile.top))->kind == ZONE_MOVABLE)
 		;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_migrate_race.c: other threads use a page while it is being moved.  The migrator is held
- * between two of its steps on CPU 1; others touch, unmap, protect, remove, destroy.
+ * test_migrate_race.c: other threads use a page while it is being moved. The migrator is held
+ * between two of its steps on CPU 1; others touch, unmap, protect or remove the page.
  */
 #include "tests/lib/race_migrate.h"
 
 /* ---- accesses that wait ---- */
 
-/* Between unmapping and freeze: a waiter with a reference would defeat the freeze. */
+/* The migrator is held before the freeze, which a reference of a waiter would defeat. */
 static void waiters_on_an_entry_do_not_defeat_the_freeze(struct ktest *t)
 {
 	struct toucher w[WAITERS];
@@ -18,7 +18,7 @@ static void waiters_on_an_entry_do_not_defeat_the_freeze(struct ktest *t)
 		return;
 	EXPECT(t, pte_is_migration(pte_at(st.s.space, page_at(1))));
 	nr = start_waiters(&st, w, st.s.space, page_at(1));
-	/* The slot's reference and the migrator's; none of a waiter. */
+	/* The slot and the migrator have a reference each; the waiters have none. */
 	EXPECT_EQ(t, word_ref(page_word(st.r.page)), 2);
 	expect_sound(t, st.s.mem);
 	race_migrate_end(t, &st.r, 1);
@@ -83,7 +83,7 @@ static void page_under_migration_refuses_supply_pin_and_isolation(struct ktest *
 	stage_end(&st, 0);
 }
 
-/* Waiters for another page of the same bucket sleep on. */
+/* Waiters for another page of the same bucket continue to sleep. */
 static void only_waiters_of_this_page_are_woken(struct ktest *t)
 {
 	struct migwait other;
@@ -92,7 +92,7 @@ static void only_waiters_of_this_page_are_woken(struct ktest *t)
 
 	if (!stage_begin(t, &st, "mig.unmapped"))
 		return;
-	/* The state of a move of the page 64 further on, which is not in transit here. */
+	/* Imitate the move of a page 64 pages away, in the same bucket. */
 	far = pfn_to_page_in(st.s.mem,
 	    stage_source(&st) >= st.s.mem->start_pfn + 64 ? stage_source(&st) - 64
 	                                                  : stage_source(&st) + 64);
@@ -113,7 +113,7 @@ struct writer {
 	struct vm_space *space;
 	u32 ready, go; /* a */
 	int tried;     /* the result of a write without a fault */
-	int written;   /* and with one */
+	int written;   /* the result of a write with a fault */
 };
 
 static void remember_then_write(void *arg)
@@ -132,7 +132,7 @@ static void remember_then_write(void *arg)
 	soft_unload_space();
 }
 
-/* A writer on CPU 2 that remembers page 1 of the scene, and a migrator of it held at @point. */
+/* A writer on CPU 2 has page 1 in its TLB; a migrator of the page is held at @point. */
 static bool writer_begin(struct ktest *t, struct writer *w, struct vm_scene *s,
     struct race_migrate *r, const char *point)
 {
@@ -146,7 +146,7 @@ static bool writer_begin(struct ktest *t, struct writer *w, struct vm_scene *s,
 	return true;
 }
 
-/* It cannot write without a fault while the migrator is held.  Then both end. */
+/* The writer cannot write without a fault while the migrator is held. Then both end. */
 static void writer_end(struct ktest *t, struct writer *w, struct race_migrate *r)
 {
 	store_release(&w->go, 1u);
@@ -156,7 +156,7 @@ static void writer_end(struct ktest *t, struct writer *w, struct race_migrate *r
 	ktest_join(2);
 }
 
-/* Copied already: a write to the old page would be lost now. */
+/* The page is copied already: a write to the old page would be lost. */
 static void no_write_reaches_the_old_page_after_the_copy(struct ktest *t)
 {
 	struct race_migrate r;
@@ -301,8 +301,8 @@ static void unmap_keeps_its_page_until_the_shootdown_ends(struct ktest *t)
 
 struct scribe {
 	struct vm_scene *s;
-	u32 round; /* a: write in this one */
-	u32 done;  /* a: has written, or could not */
+	u32 round; /* a: the round to write in */
+	u32 done;  /* a: the last round that has ended */
 };
 
 static void write_in_each_round(void *arg)
@@ -313,7 +313,7 @@ static void write_in_each_round(void *arg)
 	soft_load_space(w->s->space);
 	for (round = 1; round <= DIRTY_ROUNDS; round++) {
 		SPIN_UNTIL(load_acquire(&w->round) >= round);
-		/* Through an entry without D, which is set on the way, if it is still there. */
+		/* If the entry is still there, the write sets its D bit. */
 		soft_try_write(page_at(1), round);
 		store_release(&w->done, round);
 	}
@@ -354,7 +354,7 @@ static void expect_noticed(struct ktest *t, bool move)
 		EXPECT_EQ(t, vm_fault(s.space, page_at(1), VM_READ), 0);
 		page = page_in(s.object, 1);
 		store_release(&w.round, round);
-		/* A little later in each round, so that some meet. */
+		/* Wait a little longer in each round, so that some writes meet the change. */
 		for (turns = round % 32 * 8; turns; turns--)
 			cpu_relax();
 		if (move) {
