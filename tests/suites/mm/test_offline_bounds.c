@@ -170,9 +170,7 @@ static void a_candidate_is_found_around_claims(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, LOW, HIGH);
 	struct range_claim claim;
-	/*
-	 * A claimed pageblock, and the longest run beside it; the first check ends at pageblock 8.
-	 */
+	/* The claimed pageblock, and the longest run left; the first check ends at block 8. */
 	static const struct {
 		unsigned block, start, nr;
 	} cases[] = {{30, 31, 41}, {8, 9, 63}, {7, 8, 64}, {9, 10, 62}, {71, 4, 67}, {4, 5, 67},
@@ -356,9 +354,7 @@ static void cache_limits_follow_memory_from_standby(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/*
- * Holds the hotplug lock for at least @ns. Returns an upper bound of the time, or 0 if @try failed.
- */
+/* Holds the hotplug lock for @ns or longer; returns the most it can be, or 0 if @try failed. */
 static u64 hold_for(struct memory *mem, u64 ns, bool try)
 {
 	u64 began = arch_clock_ns(), since;

@@ -45,9 +45,7 @@ static void survey_counts_its_part_of_a_claim(struct ktest *t)
 	range_unclaim(mem, &more);
 }
 
-/*
- * Allocated pages count by their pageblock's type; retired pages, offline memory and holes apart.
- */
+/* Allocated pages count by their pageblock's type; retired and offline pages and holes apart. */
 static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 2);
@@ -167,10 +165,7 @@ static void offline_claim_takes_nothing_from_its_zone(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, claim.range.start, BLOCK(2), NULL), 0);
 }
 
-/*
- * The counts are read at different moments: the range may seem to have more free pages than all
- * memory.
- */
+/* Of counts read at different moments, that of the range may exceed that of all memory. */
 static void check_of_memory_left_tolerates_counts_of_two_moments(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
@@ -223,10 +218,7 @@ static void candidate_ends_where_free_memory_ends(struct ktest *t)
 	REQUIRE(t, mov_begin(t, mem));
 	all_caches_off(t, mem);
 	mov_fill_range(BLOCK(NORMAL + 3), BLOCK(NORMAL + 5));
-	/*
-	 * The range needs two pageblocks of free pages outside, where one and a half are free: the
-	 * last pageblock must stay.
-	 */
+	/* Two pageblocks must move, one and a half are free outside: the last one must stay. */
 	REQUIRE(t, take(mem, BLOCK(NORMAL) - kept(mem) - BLOCK(1) - PAGEBLOCK_PAGES / 2, &pile));
 	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH - 1);
 	REQUIRE(t, take(mem, PAGEBLOCK_PAGES / 2, &pile));

@@ -52,9 +52,7 @@ static void node_in_use_is_evacuated_and_onlined(struct ktest *t)
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
 	EXPECT_EQ(t, res.stayed, 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
-	/*
-	 * One drain round for zone MOVABLE, two for zone NORMAL: before and behind the kernel page.
-	 */
+	/* One drain round for zone MOVABLE, and two for NORMAL, around the kernel page. */
 	EXPECT_EQ(t, res.rounds, 3);
 	EXPECT_EQ(t, res.moved, mov.moved);
 	EXPECT_EQ(t, res.fail.pfn, PFN_NONE);
@@ -172,10 +170,7 @@ static void failed_whole_evacuation_keeps_an_earlier_one(struct ktest *t)
 
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, count_state(mem, 0, BLOCK(2 * SIZE), PB_OFFLINE), 2 * SIZE - 1);
-	/*
-	 * Two pageblocks come back online. The second call offlines only these, fails, and onlines
-	 * only these.
-	 */
+	/* Online two pageblocks. The second call offlines them, fails, and onlines them again. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(2), BLOCK(2), NULL), 0);
 	EXPECT_EQ(t, offline_node(mem, 0, NULL, true, &res), -EBUSY);
 	EXPECT_EQ(t, res.offlined, 0);
@@ -252,9 +247,7 @@ static void node_is_evacuated_as_far_as_memory_elsewhere_allows(struct ktest *t)
 
 	REQUIRE(t, mem);
 	REQUIRE(t, mov_begin(t, mem));
-	/*
-	 * As many pages are in use as one node has: the watermarks keep the other from taking all.
-	 */
+	/* A node could not hold so many pages and keep its watermarks: some pages must stay. */
 	mov_fill(BLOCK(2 * SIZE));
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), -EBUSY);
 	EXPECT_EQ(t, res.fail.why, WHY_LAST);
@@ -286,10 +279,7 @@ static void offline_node_can_be_cancelled(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/*
- * The owner always refuses to move the page: pauses between passes grow until the offline is
- * cancelled.
- */
+/* The owner always refuses to move the page: pauses grow until the offline is cancelled. */
 static void busy_page_is_retried_with_back_off(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &mov.enough};

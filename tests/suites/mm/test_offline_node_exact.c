@@ -111,10 +111,7 @@ static void first_blocker_is_named(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/*
- * The failed tries for a run of @nr pageblocks if only @fit can go offline: the run is halved until
- * it fits.
- */
+/* The failed tries for a run of @nr pageblocks of which @fit can go: it is halved until it fits. */
 static unsigned tries_to_halve(unsigned nr, unsigned fit)
 {
 	unsigned tries = 0, left = nr, now = nr;

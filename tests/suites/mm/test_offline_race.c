@@ -252,9 +252,7 @@ static void overlapping_offlines_are_refused_disjoint_ones_succeed(struct ktest 
 		EXPECT_EQ(t, offline_pages(s.mem, BLOCK(12), BLOCK(4), &opts, &res), 0);
 		EXPECT_EQ(t, s.err, 0);
 		EXPECT_EQ(t, s.result.policy, policies[p]);
-		/*
-		 * Under `disable' the inner offline finds the caches off, and needs no drain round.
-		 */
+		/* With `disable' the caches are off already: the inner offline needs no round. */
 		EXPECT_EQ(t, s.result.rounds, policies[p] == ISO_PRECISE);
 		EXPECT_EQ(t, res.rounds, 1);
 		EXPECT(t, LIST_EMPTY(&s.mem->claims));
@@ -308,10 +306,7 @@ static void free_in_progress_is_found_by_the_one_round(struct ktest *t)
 	}
 }
 
-/*
- * The first drain of `redrain' has missed the page: let it be cached now, so that a later one finds
- * it.
- */
+/* Let the page be cached after redrain's first drain, so that only a later one finds it. */
 static void let_it_be_cached(void *arg)
 {
 	struct race_free *race = arg;

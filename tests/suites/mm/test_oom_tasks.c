@@ -126,10 +126,7 @@ static bool make_tasks(struct ktest *t)
 	return mem && !err;
 }
 
-/*
- * The tasks need about twice as many anonymous pages as are free: one is killed, and the others
- * finish.
- */
+/* The tasks need about twice the free memory: one is killed, and the others finish. */
 static void one_task_is_killed_and_the_others_finish(struct ktest *t)
 {
 	u64 until;

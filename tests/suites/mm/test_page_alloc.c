@@ -302,9 +302,7 @@ static void counters_tell_cached_from_direct_allocations(struct ktest *t)
 	REQUIRE(t, c.mem);
 	ktest_on_cpu(0, count_a_cycle, &c);
 	REQUIRE(t, c.capacity > 1);
-	/*
-	 * The first allocation finds the stack empty and fills it; the second finds a page there.
-	 */
+	/* The first allocation fills the empty stack; the second finds a page there. */
 	EXPECT_EQ(t, c.first_slow, 1);
 	EXPECT_EQ(t, c.first_direct, 1);
 	EXPECT_EQ(t, c.then_slow, 1);
@@ -393,10 +391,7 @@ static void sleeping_request_waits_once_and_then_fails(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/*
- * All pages are allocated singly. Then all are freed, except one page of each pageblock but the
- * last.
- */
+/* Allocate all pages singly; free all but one page of each pageblock other than the last. */
 struct fragments {
 	struct memory *mem;
 	unsigned long cached;

@@ -154,9 +154,7 @@ static void give_later(void *arg)
 	give_all(arg);
 }
 
-/*
- * An offline waits until the report of its pageblock has ended; the report makes it not unmovable.
- */
+/* An offline of a pageblock that is being reported waits until the report has ended. */
 static void offline_waits_for_a_report(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 4);

@@ -81,9 +81,7 @@ static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 
 /* ---- refills and frees ---- */
 
-/*
- * Cached pages no longer count as free, so a refill from a lower zone leaves that zone its reserve.
- */
+/* Cached pages do not count as free: a refill from a lower zone leaves that zone its reserve. */
 static void a_refill_of_a_lower_zone_leaves_its_reserve(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, TEST_BLOCKS, TEST_BLOCKS, 0);

@@ -26,10 +26,7 @@ static void expect_plans(struct ktest *t, struct zone *zone, const struct plan *
 	unsigned i, index, type;
 
 	for (i = 0; i < nr; i++) {
-		/*
-		 * The largest zone with that budget; in every second row 1000 of its pages are
-		 * leaving.
-		 */
+		/* The largest zone with that budget; in odd rows, 1000 pages more are leaving. */
 		leaving = i % 2 * 1000;
 		zone->managed = plans[i].budget * share + share - 1 + leaving;
 		set_limits(zone, leaving);
@@ -217,10 +214,7 @@ static void one_look(void *arg)
 	arch_irq_restore(flags);
 }
 
-/*
- * When the isolation ends, the next round must start at the beginning, or isolated pages stay
- * cached.
- */
+/* After an isolation the next round starts at the beginning, or it would miss pages. */
 static void place_of_a_round_goes_with_the_isolation(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
@@ -393,10 +387,7 @@ struct job {
 	unsigned capacity;
 };
 
-/*
- * The word differs from the one in the caller's check, as if another CPU had freed or taken the
- * page.
- */
+/* The word differs from the caller's, as if another CPU had freed or taken the page. */
 static void free_by_old_words(void *arg)
 {
 	static const u32 old[] = {PAGE_WORD(2, PG_ALLOC, 0), PAGE_WORD(0, PG_FREEING, 0),

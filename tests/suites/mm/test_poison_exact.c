@@ -51,9 +51,7 @@ static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 }
 
-/*
- * A page in transit or in a cache is waited for. If that takes too long, the page stays as it is.
- */
+/* A page in transit or cached is waited for. If that takes too long, it stays as it is. */
 static void page_in_transit_is_waited_for(struct ktest *t)
 {
 	static const u32 words[] = {PAGE_WORD(0, PG_FREEING, 0), PAGE_WORD(0, PG_PCP, 0)};
@@ -71,10 +69,7 @@ static void page_in_transit_is_waited_for(struct ktest *t)
 	EXPECT(t, mm_event_sum(mem, EV_POISON_WAIT) >= 5);
 	EXPECT_EQ(t, page_word(page), words[0]);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_SOFT_OFFLINE_FAIL), 1);
-	/*
-	 * A cached page that the drain round missed, as in the cache of a CPU that is coming
-	 * online.
-	 */
+	/* A cached page that the round missed, as in the cache of a CPU coming online. */
 	WRITE_ONCE(page->word, words[1]);
 	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), -EBUSY);
 	EXPECT_EQ(t, res.outcome, POISON_FAILED);
@@ -90,9 +85,7 @@ static void page_in_transit_is_waited_for(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/*
- * A page just allocated from a pageblock of a movable type may become movable: it is checked again.
- */
+/* A page just allocated from a movable pageblock may become movable: it is checked again. */
 static void only_movable_pages_are_checked_again(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
@@ -332,9 +325,7 @@ static struct memory *two_nodes(struct ktest *t)
 	return ktest_memory(t, 0, 1, 0) ? build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)) : NULL;
 }
 
-/*
- * Searches from, before and behind each flagged page find exactly the @nr pages of @pfn, in order.
- */
+/* Searches around each flagged page find exactly the @nr pages of @pfn, in order. */
 static void expect_found(struct ktest *t, struct memory *mem, const pfn_t *pfn, unsigned nr)
 {
 	pfn_t from = 0;

@@ -78,8 +78,7 @@ static void soft_offline_without_a_target_fails(struct ktest *t)
 #define PATIENCE_NS 200000000ULL
 
 /*
- * A migrator takes the page and never returns it. The soft offline fails only after it has waited
- * long enough.
+ * A migrator never returns the page. The soft offline fails only after a wait that is long enough.
  */
 static void page_under_migration_is_waited_for(struct ktest *t)
 {

@@ -246,9 +246,7 @@ STATES(STATE_TEST)
 
 /* ---- entries of the page ---- */
 
-/*
- * Make a clean page of a pager, mapped in two spaces; false if the test is skipped or has failed.
- */
+/* Make a clean page of a pager, mapped in two spaces; false if skipped or failed. */
 static bool begin_clean_page(struct ktest *t, struct stand *s)
 {
 	*s = (struct stand){.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
@@ -260,9 +258,7 @@ static bool begin_clean_page(struct ktest *t, struct stand *s)
 	return false;
 }
 
-/*
- * Only the dirty bit of an entry records the write. It counts: no other copy has the new content.
- */
+/* Only the dirty bit of an entry tells of the write. It counts: there is no other copy. */
 static void dirty_bit_in_an_entry_makes_a_page_lost(struct ktest *t)
 {
 	struct poison_result res;

@@ -281,9 +281,7 @@ static void a_failed_high_order_drains_only_its_own_cpu(struct ktest *t)
 	relieve(mem);
 }
 
-/*
- * All free pages are single pages in the cache of this CPU: draining it is enough to get a block.
- */
+/* All free pages are single pages in this CPU's cache: to drain it is enough for a block. */
 static void a_local_drain_merges_a_high_order_block(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
@@ -380,10 +378,7 @@ static void many_waiters_share_two_drains(struct ktest *t)
 	relieve(mem);
 }
 
-/*
- * A drain that began before the ticket was handed out may have passed a cache that gets a page
- * later.
- */
+/* An earlier drain may have passed a cache before it got a page. */
 static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 {
 	struct asker askers[2] = {{.mem = NULL}};
@@ -409,9 +404,7 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 	}
 	EXPECT_EQ(t, READ_ONCE(r->drains.asked), 2);
 	EXPECT_EQ(t, READ_ONCE(r->drains.started), 1);
-	/*
-	 * The drain itself waits for the lock. Nothing has been drained yet, so no ticket is done.
-	 */
+	/* The drain itself waits for the lock. Nothing is drained yet, so no ticket is done. */
 	YIELD_UNTIL(sleep_lock_waiters(&mem->pcp_ctl.l));
 	EXPECT_EQ(t, sleep_lock_waiters(&mem->pcp_ctl.l), 1);
 	EXPECT_EQ(t, READ_ONCE(r->drains.done), 0);

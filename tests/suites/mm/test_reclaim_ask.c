@@ -114,10 +114,7 @@ static struct page *supply(struct ktest *t, struct vm_scene *s, u32 index)
 	return page_in(s->object, index);
 }
 
-/*
- * Pin a page of @zone. Reclaim scans it and cannot drop it, but for its sake a request asks for a
- * run.
- */
+/* Pin a page of @zone. Reclaim cannot drop it, but because of it a request asks for a run. */
 static struct page *pin_one(struct ktest *t, struct vm_scene *s, struct zone *zone)
 {
 	struct page *page;
@@ -362,10 +359,7 @@ static bool wait_for_a_run(struct vm_scene *s, u64 runs)
 	return YIELD_UNTIL(event(s, EV_RECLAIM_RUNS) > runs);
 }
 
-/*
- * Make @pages dirty pages, which their pager refuses. Zone MOVABLE gets low, and a run frees
- * nothing.
- */
+/* Make @pages dirty pages that their pager refuses, and MOVABLE low; a run frees nothing. */
 static bool begin_futile(struct ktest *t, struct vm_scene *s, unsigned pages)
 {
 	unsigned i;

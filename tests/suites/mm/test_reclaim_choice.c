@@ -83,9 +83,7 @@ static void expect_taken(
 	}
 }
 
-/*
- * Direct reclaim skips pages that must be unmapped, written or waited for, or were used recently.
- */
+/* Direct reclaim skips pages that are mapped, dirty, in use or recently used. */
 static void direct_reclaim_takes_idle_clean_pages_only(struct ktest *t)
 {
 	static const u32 plain[] = {4, 6, 7}, two[] = {4, 6}, first[] = {0, 1, 2};
@@ -251,9 +249,7 @@ static const struct change *change;
 static struct page *chosen;
 static u32 held, late; /* a */
 
-/*
- * Hold the lock of the object until the scan has locked the page and waits; then change the page.
- */
+/* Hold the object's lock until the scan has locked the page and waits; then change the page. */
 static void change_it(void *arg)
 {
 	spin_lock(&s.object->lock);

@@ -349,9 +349,7 @@ static void direct_reclaim_is_throttled_by_isolated_pages(struct ktest *t)
 
 static u32 run_began, served_late;
 
-/*
- * The pager waits: in the first batch until a drain is requested, in the second until it is done.
- */
+/* Wait in the first batch until a drain is requested; in the second until it is done. */
 static void wait_for_drain(struct store *st, struct vm_object *object, u32 index)
 {
 	struct reclaim *r = &object->mem->nodes[0].reclaim;

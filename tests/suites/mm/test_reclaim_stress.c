@@ -159,10 +159,7 @@ static void working_set_of_twice_the_memory_is_served(struct ktest *t)
 	for (cpu = 1; cpu < ktest_cpus(); cpu++)
 		ktest_join(cpu);
 	EXPECT_EQ(t, load.touches, (ktest_cpus() - 1) * TURNS);
-	/*
-	 * Not all pages fit: they were dropped and supplied again, but most accesses found their
-	 * page.
-	 */
+	/* Not all pages fit: some were dropped and supplied again. Most accesses found theirs. */
 	EXPECT(t, READ_ONCE(store.gets) > PAGES && READ_ONCE(store.gets) < load.touches / 2);
 	EXPECT(t, mm_event_sum(load.s.mem, EV_RECLAIM_CLEANED) > 0);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), from_alloc);
@@ -244,9 +241,7 @@ static void move_some(struct memory *mem)
 
 	isolated.nr_lru = isolated.nr_movable = 0;
 	for (i = 0; i < PAGES && isolated.nr_lru < MIGRATE_BATCH; i++) {
-		/*
-		 * Isolate the page by its pfn only: it may be free by now, or have another owner.
-		 */
+		/* Use the pfn only: the page may be free by now, or have another owner. */
 		page = page_in(load.s.object, i);
 		if (page && isolate_page(mem, page_to_pfn_in(mem, page), &isolated))
 			continue;

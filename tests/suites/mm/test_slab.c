@@ -148,7 +148,7 @@ static void a_page_holds_many_objects(struct ktest *t)
 			fill(objects[i], 16, i);
 	}
 	/*
-	 * Behind its first 64 bytes a page holds 252 objects; one page may have had objects before.
+	 * A page holds 252 objects behind its first 64 bytes; one page may have been begun before.
 	 */
 	EXPECT(t, mm_event_sum(&kernel_memory, EV_SLAB_PAGES) - pages <= 2);
 	for (i = 0; i < ARRAY_SIZE(objects); i++) {

@@ -179,10 +179,7 @@ static void holes_in_standby_memory_are_skipped(struct ktest *t)
 	/* Make one whole step of holes too. */
 	for (i = 0; i < STEP; i++)
 		pageblock_of(mem, BLOCK(ONLINE + STEP + i))->bits = 0;
-	/*
-	 * Memory added to a hole now could be neither onlined by request nor removed: it is
-	 * refused.
-	 */
+	/* Memory added to a hole now could be neither onlined by request nor removed. */
 	EXPECT_EQ(t, add_memory(mem, BLOCK(ONLINE + 1), BLOCK(1), 0), -EBUSY);
 	EXPECT_EQ(t, add_memory(mem, BLOCK(ONLINE + STEP), BLOCK(STEP), 0), -EBUSY);
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP - 1));
@@ -271,10 +268,7 @@ static void standby_thread_never_waits_for_the_lock(struct ktest *t)
 	zone = zone_in(mem, ZONE_NORMAL);
 	hotplug_lock(mem);
 	EXPECT_EQ(t, standby_online(zone), -EAGAIN);
-	/*
-	 * Like add_memory, the holder of the lock needs memory. It gets none, but the thread
-	 * continues.
-	 */
+	/* As in add_memory, the lock is held; no request gets memory, but the thread goes on. */
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, ALL_THERE_IS);
 	EXPECT(t, pile.nr <= BLOCK(ONLINE));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);

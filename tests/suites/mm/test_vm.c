@@ -44,10 +44,7 @@ static void written_data_is_read_back(struct ktest *t)
 
 	if (!scene_begin(t, &s, 64))
 		return;
-	/*
-	 * Map the same pages a second time, at the other end of the address space: only the top
-	 * table is shared.
-	 */
+	/* Map the same pages again, at the far end of the addresses, below the same top table. */
 	EXPECT_EQ(t, vm_map(s.space, far, 64, VM_RW, s.object, 0), 0);
 	soft_load_space(s.space);
 	write_pages(t, 0, 64, t->seed);
@@ -159,9 +156,7 @@ static void a_region_is_cut_by_an_unmap(struct ktest *t)
 	EXPECT_EQ(t, soft_read(page_at(4), &value), -EFAULT);
 	EXPECT_EQ(t, soft_read(page_at(6), &value), -EFAULT);
 	expect_pages(t, 7, 12, 9);
-	/*
-	 * First unmap a range without regions, then one that also covers the ends of two regions.
-	 */
+	/* Unmap a range without regions; then one that also covers the ends of two regions. */
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(4), 3), 0);
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(3), 5), 0);
 	EXPECT_EQ(t, s.space->nr_regions, 2);
