@@ -247,7 +247,7 @@ static void the_memorys_policy_is_used_when_none_is_named(struct ktest *t)
 	}
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_BLOCKS), 2 * NR_ISO_POLICIES);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_UNDONE), 0);
-	/* Nothing is pending after a conflict either. */
+	/* After a conflict no isolation is pending either. */
 	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(3), true);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(2), BLOCK(2), NULL, &res), -EBUSY);
 	EXPECT_EQ(t, res.fail.why, WHY_ISOLATED);

@@ -121,7 +121,7 @@ static void give(struct memory *mem, struct pile *pile)
 		give_block(zone_in(mem, ZONE_NORMAL), pile_pop(pile));
 }
 
-/* A cached page is as free as one on a list. */
+/* A cached page counts as free, like one on a list. */
 static void survey_counts_cached_pages_as_free(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2 * CACHED_BLOCKS, HIGH);

@@ -151,12 +151,12 @@ static void range_without_targets_is_halved(struct ktest *t)
 	    zone_in(mem, ZONE_MOVABLE)->wmark[WMARK_HIGH];
 	/*
 	 * If pageblocks are small, three offline ones lower the watermarks by more than half a
-	 * pageblock: then @fit is 1 only.
+	 * pageblock: then only one is tried.
 	 */
 	for (fit = 1; fit < (PAGEBLOCK_ORDER >= 9 ? 4u : 2u); fit += 2) {
 		u64 failed = mm_event_sum(mem, EV_OFFLINE_FAIL);
 
-		/* Leave free memory for @fit pageblocks, and half a pageblock more. */
+		/* Leave free memory for fit pageblocks, and half a pageblock more. */
 		while (normal->nr_free > room + BLOCK(fit) + PAGEBLOCK_PAGES / 2) {
 			page = take_block(normal, 0, MT_MOVABLE);
 			REQUIRE(t, page);
@@ -211,7 +211,7 @@ static void cancel_keeps_earlier_ranges_offline_unless_whole(struct ktest *t)
 		cancel = 0;
 		EXPECT_EQ(t, offline_node(mem, 1, &opts, whole, &res), -EINTR);
 		EXPECT_EQ(t, res.offlined, whole ? 0 : first);
-		/* The second range is isolated before it is called off. */
+		/* The second range is isolated before the cancel is seen. */
 		EXPECT_EQ(t, res.rounds, 2);
 		EXPECT_EQ(t, online(mem), whole ? LOW + 2 * SIZE : LOW + SIZE + 1);
 		EXPECT_EQ(t, online_node(mem, 1), whole ? 0 : first);

@@ -231,7 +231,7 @@ static void offline_others(void *arg)
 	EXPECT_EQ(s->t, offline_pages(s->mem, BLOCK(8), BLOCK(12), NULL, &res), -EBUSY);
 	EXPECT_EQ(s->t, online_pages(s->mem, BLOCK(12), BLOCK(4), &fail), -EBUSY);
 	EXPECT_EQ(s->t, fail.why, WHY_CLAIMED);
-	/* A range directly behind. */
+	/* A range directly behind the first one. */
 	s->err = offline_pages(s->mem, BLOCK(16), BLOCK(4), NULL, &s->result);
 	EXPECT_EQ(s->t, online_pages(s->mem, BLOCK(16), BLOCK(4), &fail), 0);
 }
@@ -377,7 +377,7 @@ static void a_page_freed_meanwhile_on_another_cpu_is_caught(struct ktest *t)
 struct worker {
 	struct ktest *t;
 	u64 seed;
-	unsigned first; /* its objects begin here */
+	unsigned first; /* number of its first object */
 	bool pins;
 	u32 *stop; /* a */
 };

@@ -266,7 +266,7 @@ static void hot_path_follows_the_zone_that_has_pages(struct ktest *t)
 	restore_plan(other);
 }
 
-/* This is so before the slow path has chosen a stack for the type. */
+/* This is so even before the slow path has chosen a stack for the type. */
 static void first_request_of_a_type_gets_its_type(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_MAX_BLOCKS, 0);
@@ -404,7 +404,7 @@ static void free_by_old_words(void *arg)
 		REQUIRE(t, page[i]);
 	}
 	drain_local_pages(job->mem, NULL);
-	/* With a stack that has space, and with one that has none. */
+	/* Free into a stack that has space, and into one that has none. */
 	for (full = 0; full < 2; full++) {
 		if (full) {
 			for (i = 1; i < 4; i++)

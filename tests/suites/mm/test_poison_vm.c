@@ -308,7 +308,7 @@ static void fail_it(void *arg)
 	s->order = (unsigned)-mem_memory_failure(s->mem, s->pfn, 0, NULL);
 }
 
-/* A failure waits while another thread is between two steps of a change of entries. */
+/* A failure waits while another thread is between two steps of changing entries. */
 static void poison_waits_for_a_walk_in_progress(struct ktest *t)
 {
 	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};

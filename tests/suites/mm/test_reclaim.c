@@ -281,7 +281,7 @@ static void a_failed_high_order_drains_only_its_own_cpu(struct ktest *t)
 	relieve(mem);
 }
 
-/* All free pages are single pages in this CPU's cache: to drain it is enough for a block. */
+/* All free pages are single pages in the cache of this CPU: a drain of it makes a block. */
 static void a_local_drain_merges_a_high_order_block(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
@@ -378,7 +378,7 @@ static void many_waiters_share_two_drains(struct ktest *t)
 	relieve(mem);
 }
 
-/* An earlier drain may have passed a cache before it got a page. */
+/* A drain that began earlier may have passed a cache before it got its page. */
 static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 {
 	struct asker askers[2] = {{.mem = NULL}};

@@ -76,7 +76,7 @@ static void expect_taken(
 		EXPECT_EQ(t, word_state(page_word(taken[i])), PG_ISO_MIG);
 	}
 	EXPECT_EQ(t, list(LRU_INACTIVE)->nr, PAGES - got);
-	/* Back to the head, in the order in which they were taken. */
+	/* Put the pages back at the head, in the order in which they were taken. */
 	for (i = 0; i < got; i++) {
 		atomic_sub(&zone->nr_reclaiming, 1u);
 		putback_lru_page(s.mem, taken[i]);
@@ -120,7 +120,7 @@ static void direct_reclaim_takes_idle_clean_pages_only(struct ktest *t)
 }
 
 /*
- * Pages that are pinned, broken or at the reference limit go to the head: the next scan must not
+ * Pinned or broken pages, and those at the reference limit, go to the head: the next scan must not
  * meet them again.
  */
 static void unreclaimable_pages_move_to_the_other_end(struct ktest *t)

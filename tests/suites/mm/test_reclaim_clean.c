@@ -182,7 +182,7 @@ static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 	end(t, &s);
 }
 
-/* The end of the scene waits until the reclaim thread has put the last reference. */
+/* Wait until the end of the scene waits for the thread, which then has the last reference. */
 static void wait_for_the_scenes_end(struct store *st, struct vm_object *object, u32 index)
 {
 	if (!YIELD_UNTIL(tickets_waiting(&object->mem->nodes[0].reclaim.drains)))

@@ -109,7 +109,7 @@ static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 
 	REQUIRE(t, mem);
 	memory_set_oom(mem, nobody_dies, &asked);
-	/* Seven eighths: the rest covers the watermarks. */
+	/* Allocate seven eighths: the rest covers the watermarks. */
 	EXPECT_EQ(
 	    t, pile_alloc(mem, &pile, GFP_KERNEL, 0, BLOCK(TOTAL) / 8 * 7), BLOCK(TOTAL) / 8 * 7);
 	EXPECT_EQ(t, blocks_online(mem), TOTAL);
@@ -122,7 +122,9 @@ static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* The zone is not low, so the thread brings nothing; a request that the reserve limits asks. */
+/*
+ * The zone is not low, so no step comes by itself: a request that the reserve limits asks for it.
+ */
 static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
@@ -299,7 +301,7 @@ static void held_lock_does_not_mark_the_zone_futile(struct ktest *t)
 	EXPECT(t, asked_drain(mem));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);
-	/* The low watermark alone asks again: no thread waits. */
+	/* The low watermark alone asks again: no thread waits for memory. */
 	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, 1);
 	EXPECT(t, brought(mem, 1) > 0);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);

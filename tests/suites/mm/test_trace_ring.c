@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_trace_ring.c: the records of a page in the rings: slow paths always, hot paths on request.
+ * test_trace_ring.c: the records of a page in the rings: slow paths are always recorded, hot paths
+ * on request.
  */
 #include "tests/lib/mov_help.h"
 #include <quarry/poison.h>

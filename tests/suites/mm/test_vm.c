@@ -369,7 +369,7 @@ static void note_forgotten(phys_t root, uintptr_t va, bool all)
 	forgotten.pages++;
 }
 
-/* Up to 32 entries are flushed by address; for more, the whole TLB is. */
+/* Up to 32 entries are flushed by address; for more, the whole TLB is flushed. */
 static void tlb_entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
 {
 	void (*before)(phys_t, uintptr_t, bool);

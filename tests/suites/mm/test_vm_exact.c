@@ -320,7 +320,7 @@ static void top_page_is_read_to_its_end_only(struct ktest *t)
 		found = found || page[i] == object->top + 1;
 	EXPECT(t, found);
 	EXPECT_EQ(t, vm_object_supply(object, OBJ_MAX_PAGES - 1, NULL), 0);
-	/* Nor does the page behind the new table of slots hold slots. */
+	/* The page behind the new table of slots holds no slots either. */
 	behind = mem_alloc_pages(s.mem, GFP_KERNEL, 0);
 	REQUIRE(t, behind);
 	point_to(&s, behind, page[0]);

@@ -123,7 +123,7 @@ static bool never(const void *arg)
 	return false;
 }
 
-/* The outcome of a wait of @q that must not sleep. */
+/* The outcome of a wait of request @q that must not sleep. */
 static enum outcome looked(const struct request *q)
 {
 	return request_wait(q, &q->node->reclaim.served, never, NULL, 0);
