@@ -122,9 +122,7 @@ static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/*
- * The zone is not low, so no step comes by itself: a request that the reserve limits asks for it.
- */
+/* The zone is not low, so no step comes by itself; a request that the reserve limits asks. */
 static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
