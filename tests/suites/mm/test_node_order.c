@@ -3,8 +3,8 @@
  * test_node_order.c: the order in which the whole machine's nodes are used when one is exhausted,
  * seen from each node that has a CPU.
  *
- * Not part of a normal run, since it takes all memory: the tests from outside name it, on a
- * machine whose nodes and distances they chose, and read the orders from the console.
+ * Not part of a normal run, because it takes all memory. Tests on the host start it by name, on
+ * machines with nodes and distances of their choice, and read the orders from the console.
  */
 #include <quarry/cpu.h>
 #include <quarry/ktest.h>
@@ -17,11 +17,11 @@
 struct exhaustion {
 	gfp_t gfp;
 	unsigned home, nr;
-	int refused; /* frees */
+	int refused; /* frees that failed */
 	unsigned char seen[MAX_NODES];
 };
 
-/* Chain a block into a list through its owner field, which is free while it is bare. */
+/* Put a block on a list that is linked by its owner field, unused while it has no owner. */
 static void push(struct page **list, struct page *page)
 {
 	page->owner = *list;

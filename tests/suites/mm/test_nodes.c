@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_nodes.c: what an allocation gets where a node has CPUs and no memory, or has been emptied,
- * or removed.
+ * test_nodes.c: the nodes from which an allocation gets memory if a node has CPUs but no memory,
+ * was offlined, or was removed.
  *
- * All of it is seen from CPU 0 and its node, OWN; NEAR and FAR are the other two.
+ * Allocations are made on CPU 0, whose node is OWN; NEAR and FAR are the other two.
  */
 #include "tests/lib/add_help.h"
 #include <quarry/isolation.h>
@@ -49,14 +49,14 @@ static unsigned long managed_of(struct memory *mem, unsigned which)
 	return pages;
 }
 
-/* ---- from where ---- */
+/* ---- order of nodes ---- */
 
 struct walk {
 	struct memory *mem;
 	gfp_t gfp;
 	struct pile pile;
 	unsigned nr;
-	unsigned node[2 * NODES]; /* one after the other, as long as there is something */
+	unsigned node[2 * NODES]; /* in the order of use, until memory is exhausted */
 };
 
 static void walk_job(void *arg)
@@ -117,8 +117,8 @@ static void alloc_job(void *arg)
 }
 
 /*
- * A request sleeps for a page that its nearest node does not have. The reclaim thread of its own
- * node, which has no memory either, answers it.
+ * No node has a free page, so an allocation sleeps. The reclaim thread of node OWN answers it,
+ * although that node has no memory.
  */
 static void sleeping_request_on_a_node_without_memory_ends(struct ktest *t)
 {
@@ -157,7 +157,7 @@ static void emptied_node_is_skipped_until_it_is_back(struct ktest *t)
 	EXPECT_EQ(t, managed_of(mem, NEAR), 0);
 	expect_order(t, mem, GFP_MOVABLE, 2, OWN, FAR, 0);
 	expect_order(t, mem, GFP_UNMOVABLE, 2, OWN, FAR, 0);
-	/* Its own memory as well: it is now a node with CPUs and no memory. */
+	/* Offline OWN too: it is now a node with CPUs and no memory. */
 	EXPECT_EQ(t, offline_node(mem, node_of(OWN), NULL, true, &res), 0);
 	EXPECT_EQ(t, managed_of(mem, OWN), 0);
 	expect_order(t, mem, GFP_UNMOVABLE, 1, FAR, 0, 0);
@@ -199,7 +199,7 @@ static void a_removed_node_may_come_back_as_another(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* The first zone of the caches: the own node's, which has a stack even without memory. */
+/* Each request tries a stack of node OWN first, even if that node has no memory. */
 static void each_request_has_its_first_stack(struct ktest *t)
 {
 	static const enum zone_kind kinds[8] = {ZONE_NORMAL, ZONE_MOVABLE, ZONE_NORMAL,
@@ -219,7 +219,7 @@ static void each_request_has_its_first_stack(struct ktest *t)
 	}
 }
 
-/* ---- CPUs beyond those of the memory ---- */
+/* ---- CPUs without a cache ---- */
 
 static void do_without_a_cache(void *arg)
 {
@@ -235,7 +235,7 @@ static void do_without_a_cache(void *arg)
 	arch_irq_restore(flags);
 }
 
-/* A memory that was made for fewer CPUs than there are: the others have nothing to give back. */
+/* The memory has a cache for CPU 0 only: other CPUs have nothing to drain. */
 static void cpu_without_a_cache_has_nothing_to_drain(struct ktest *t)
 {
 	struct memory_config cfg;

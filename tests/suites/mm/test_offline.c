@@ -129,7 +129,7 @@ static void movable_objects_are_moved(struct ktest *t)
 	REQUIRE(t, mem);
 	place_handles(t, mem);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
-		/* The eighth of the memory that the first object lies in. */
+		/* Four pageblocks, one of them that of the first object. */
 		pfn_t start = ALIGN_DOWN(handle_pfn(&table, 0), BLOCK(4));
 		unsigned inside = 0;
 
@@ -149,7 +149,7 @@ static void movable_objects_are_moved(struct ktest *t)
 	drop_handles(t);
 }
 
-/* A range of 16 MiB worth of pageblocks whose last one holds a pinned object, among others. */
+/* The last of eight pageblocks holds a pinned object, among others. */
 static void pinned_object_is_named_and_nothing_changes(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2);
@@ -184,7 +184,7 @@ static void pinned_object_is_named_and_nothing_changes(struct ktest *t)
 	drop_handles(t);
 }
 
-/* Refused with @err and @why (at @pfn, unless that is 0), nothing having changed. */
+/* The range is refused with @err and @why (at @pfn, unless that is 0), and nothing changes. */
 static void expect_refused(struct ktest *t, struct memory *mem, pfn_t start, unsigned long nr,
     int err, enum mm_why why, pfn_t pfn)
 {
@@ -287,14 +287,14 @@ static void offline_that_leaves_too_little_is_refused(struct ktest *t)
 	/* Nothing would be left for the kernel, though the other zone has free memory. */
 	expect_refused(t, mem, 0, BLOCK(4), -EBUSY, WHY_LAST, PFN_NONE);
 	EXPECT_EQ(t, offline_query(mem, BLOCK(4), BLOCK(16), NULL), 0);
-	/* The rest is in use, so that the range is all there is. */
+	/* All other memory is in use: only the range has free pages. */
 	hoard = (struct hoard){.mem = mem, .gfp = GFP_KERNEL};
 	ktest_on_cpu(0, hoard_take, &hoard);
 	expect_refused(t, mem, BLOCK(4), BLOCK(16), -EBUSY, WHY_LAST, PFN_NONE);
 	ktest_on_cpu(0, hoard_give, &hoard);
 	empty_all(mem);
 	EXPECT_EQ(t, offline_query(mem, BLOCK(4), BLOCK(16), NULL), 0);
-	/* Enough free pages for the watermarks, but not for the pages in use inside. */
+	/* Enough free pages for the watermarks, but not for the pages in use inside the range. */
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, MAX_ORDER, 2, outside), 2);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, MAX_ORDER, 8, inside), 8);
 	expect_refused(t, mem, BLOCK(4), BLOCK(16), -EBUSY, WHY_LAST, PFN_NONE);
@@ -326,7 +326,7 @@ static void candidate_is_the_largest_run(struct ktest *t)
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, offline_candidate(mem, BLOCK(4), &nr), BLOCK(36));
 	EXPECT_EQ(t, nr, BLOCK(4));
-	/* Zone MOVABLE is cut in runs of 6, 14 and 10 pageblocks. */
+	/* Cut zone MOVABLE into runs of 6, 14 and 10 pageblocks. */
 	EXPECT_EQ(t, offline(mem, BLOCK(14), BLOCK(1), ISO_PRECISE, NULL), 0);
 	EXPECT_EQ(t, offline(mem, BLOCK(29), BLOCK(1), ISO_PRECISE, NULL), 0);
 	EXPECT_EQ(t, offline_candidate(mem, BLOCK(32), &nr), BLOCK(15));
@@ -346,7 +346,7 @@ static void candidate_skips_unmovable_pageblocks(struct ktest *t)
 	place_handles(t, mem);
 	EXPECT_EQ(t, handle_pin(&table, 0), 0);
 	pinned = ALIGN_DOWN(handle_pfn(&table, 0), PAGEBLOCK_PAGES);
-	/* And a reserved page in the middle. */
+	/* Put a reserved block in the middle, too. */
 	page = pfn_to_page_in(mem, BLOCK(16));
 	EXPECT_EQ(t, free_order_at(mem, BLOCK(16)), MAX_ORDER);
 	EXPECT_EQ(t,

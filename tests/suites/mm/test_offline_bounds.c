@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_bounds.c: the memory that an offline must leave, to the page; the claims that
- * count; where an offline would succeed; what an operation reports, which cache limits it sets,
- * and what it releases; and the waits of the standby thread.
+ * test_offline_bounds.c: the exact number of pages that an offline must leave free; the claims that
+ * count; candidates for an offline; the results, cache limits and releases of an operation; and the
+ * waits of the standby thread.
  */
 #include "tests/lib/standby_help.h"
 #include <quarry/poison.h>
@@ -28,7 +28,7 @@ static unsigned long kept_free(const struct memory *mem)
 	return nr;
 }
 
-/* Takes @nr single pages of @zone; false: there are fewer. */
+/* Takes @nr single pages of @zone; false if there are fewer. */
 static bool take_pages(struct zone *zone, unsigned long nr, struct pile *pile)
 {
 	struct page *page;
@@ -80,7 +80,7 @@ static void memory_left_is_checked_to_the_page(struct ktest *t)
 	REQUIRE(t, take_pages(normal, 1, &out));
 	expect_room(t, mem, start, nr, false);
 	give_one(normal, &out);
-	/* A page in use inside needs one outside. */
+	/* A page in use inside the range needs a free page outside. */
 	REQUIRE(t, take_pages(movable, 1, &in));
 	expect_room(t, mem, start, nr, false);
 	give_one(normal, &out);
@@ -91,11 +91,11 @@ static void memory_left_is_checked_to_the_page(struct ktest *t)
 	EXPECT_EQ(t, mem_soft_offline_page(mem, start + 3), 0);
 	expect_room(t, mem, start, nr, true);
 	EXPECT_EQ(t, mem_unpoison_page(mem, start + 3), 0);
-	/* The two counts may be of different moments. */
+	/* The counts of free and of retired pages may be read at different moments. */
 	pageblock_of(mem, start)->nr_poisoned = 1;
 	expect_room(t, mem, start, nr, true);
 	pageblock_of(mem, start)->nr_poisoned = 0;
-	/* Isolated pages have left the count of free ones. */
+	/* The zone's count of free pages does not include isolated ones. */
 	set_isolated(movable, start, true);
 	expect_room(t, mem, start, nr, true);
 	give_one(normal, &out);
@@ -143,7 +143,7 @@ static void earlier_claims_count_once_each(struct ktest *t)
 	EXPECT(t, enough_left(mem, pfn_range(start, nr), &claim[CLAIMS - 1]));
 	REQUIRE(t, take_pages(normal, 1, &out));
 	EXPECT(t, !enough_left(mem, pfn_range(start, nr), NULL));
-	/* One fewer: neither its own claim nor a later one counts. */
+	/* If a claim is given, neither that claim nor a later one counts. */
 	EXPECT(t, enough_left(mem, pfn_range(start, nr), &claim[CLAIMS - 1]));
 	EXPECT(t, enough_left(mem, pfn_range(claim[0].range.start, BLOCK(1)), &claim[0]));
 	for (i = 0; i < CLAIMS; i++)
@@ -152,7 +152,7 @@ static void earlier_claims_count_once_each(struct ktest *t)
 	give_all(normal, &out);
 }
 
-/* ---- where an offline would succeed ---- */
+/* ---- candidates for an offline ---- */
 
 #define LOW  4u  /* pageblocks of zone NORMAL */
 #define HIGH 68u /* pageblocks of zone MOVABLE: more than are checked at a time */
@@ -170,7 +170,7 @@ static void a_candidate_is_found_around_claims(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, LOW, HIGH);
 	struct range_claim claim;
-	/* The claimed one, and the longest run then; 8 is where the first check ends. */
+	/* The claimed pageblock, and the longest run left; the first check ends at block 8. */
 	static const struct {
 		unsigned block, start, nr;
 	} cases[] = {{30, 31, 41}, {8, 9, 63}, {7, 8, 64}, {9, 10, 62}, {71, 4, 67}, {4, 5, 67},
@@ -208,7 +208,7 @@ static void candidate_leaves_enough_to_the_page(struct ktest *t)
 	give_all(normal, &out);
 }
 
-/* Nor does a run continue in a zone that begins where another ends. */
+/* A run ends with its zone, even if another zone follows directly. */
 static void a_candidate_lies_in_one_zone(struct ktest *t)
 {
 	static const struct zone_spec specs[2][3] = {
@@ -247,7 +247,7 @@ static void the_memorys_policy_is_used_when_none_is_named(struct ktest *t)
 	}
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_BLOCKS), 2 * NR_ISO_POLICIES);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ISO_UNDONE), 0);
-	/* Nothing is pending after a conflict either. */
+	/* After a conflict no isolation is pending either. */
 	set_isolated(zone_in(mem, ZONE_MOVABLE), BLOCK(3), true);
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(2), BLOCK(2), NULL, &res), -EBUSY);
 	EXPECT_EQ(t, res.fail.why, WHY_ISOLATED);
@@ -282,7 +282,7 @@ static void tries_are_counted(struct ktest *t)
 			    at == MIN(tries, (unsigned)ARRAY_SIZE(res.at_try) - 1));
 		EXPECT_EQ(t, online_pages(mem, start, BLOCK(1), NULL), 0);
 	}
-	/* Once more than that: the next pass finds it again. */
+	/* The page is busy once more than a pass tries: the next pass finds it again. */
 	start = ALIGN_DOWN(page_to_pfn_in(mem, mov.pages[0]), PAGEBLOCK_PAGES);
 	mov.busy = MIGRATE_PASSES;
 	EXPECT_EQ(t, offline_pages(mem, start, BLOCK(1), NULL, &res), 0);
@@ -354,7 +354,7 @@ static void cache_limits_follow_memory_from_standby(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Holds the lock for at least @ns; how long at most. */
+/* Holds the hotplug lock for @ns or longer; returns the most it can be, or 0 if @try failed. */
 static u64 hold_for(struct memory *mem, u64 ns, bool try)
 {
 	u64 began = arch_clock_ns(), since;
@@ -383,7 +383,7 @@ static void longest_hold_of_the_zone_lock_is_recorded(struct ktest *t)
 		held = hold_for(mem, 100000, try);
 		EXPECT(t, mem->hotplug_longest >= 100000 && mem->hotplug_longest <= held);
 	}
-	/* A shorter one is not the longest. */
+	/* A shorter hold does not replace the longest. */
 	mem->hotplug_longest = ~0ULL;
 	hold_for(mem, 0, false);
 	EXPECT_EQ(t, mem->hotplug_longest, ~0ULL);
@@ -392,7 +392,7 @@ static void longest_hold_of_the_zone_lock_is_recorded(struct ktest *t)
 	hotplug_unlock(mem);
 }
 
-/* A time that the clock cannot reach means no deadline; others are as far ahead as requested. */
+/* A time beyond the clock's range means no deadline; others are as far ahead as requested. */
 static void deadlines_are_exact(struct ktest *t)
 {
 	u64 before = arch_clock_ns(), ahead = 2 * before + 1000,
@@ -408,7 +408,7 @@ static void deadlines_are_exact(struct ktest *t)
 
 /* ---- the standby thread ---- */
 
-static unsigned grows; /* until the tables' lock is free */
+static unsigned grows; /* calls until the lock is free */
 
 static void another_grow(struct memory *mem)
 {
@@ -417,8 +417,8 @@ static void another_grow(struct memory *mem)
 }
 
 /*
- * The lock of the descriptors' tables is held: the standby thread tries again, and the waiter is
- * served.
+ * The lock of the descriptors' page tables is held at first. The standby thread tries again until
+ * the waiting allocation gets its page.
  */
 static void offline_waits_for_the_lock_of_the_tables(struct ktest *t)
 {

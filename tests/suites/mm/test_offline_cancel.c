@@ -6,7 +6,7 @@
 #define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define ZONE_SIZE (PAGEBLOCK_ORDER >= 9 ? 16u : 64u)
 #define START     BLOCK(4)
-/* Some batches of movable pages, and as many free ones. */
+/* Movable pages for several batches; at least as many other pages are free. */
 #define NR          (PAGEBLOCK_ORDER >= 9 ? BLOCK(4) : BLOCK(28))
 #define DEADLINE_NS 20000000ULL
 
@@ -24,7 +24,7 @@ static void wait_for_deadline(struct page *dst, struct page *src)
 {
 	unsigned i;
 
-	/* Few, because under icount every pause lets all other CPUs run. */
+	/* Pause rarely: under icount every pause lets all other CPUs run. */
 	while (arch_clock_ns() < deadline) {
 		for (i = 0; i < 10000; i++)
 			__atomic_signal_fence(__ATOMIC_SEQ_CST);
@@ -44,7 +44,7 @@ static struct memory *full_range(struct ktest *t)
 	return mem;
 }
 
-/* After the cancel there is no other pause and no other drain round. */
+/* After the cancel there is no further pass and no further drain round. */
 static void a_cancel_is_seen_at_the_next_batch(struct ktest *t)
 {
 	struct offline_opts opts = {.cancel = &cancel};
@@ -70,7 +70,7 @@ static void a_cancel_is_seen_at_the_next_batch(struct ktest *t)
 	mov_end(t);
 }
 
-/* All work is done: nothing is left to cancel. */
+/* The last page has moved already: nothing is left to cancel. */
 static void a_cancel_at_the_last_page_comes_too_late(struct ktest *t)
 {
 	struct offline_opts opts = {.policy = NR_ISO_POLICIES, .cancel = &cancel};

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_exact.c: the borders of a survey, which pages count as free and as leaving, which
- * of several places is the candidate, whose claims the cache limits of a zone count, and the
- * state after a refusal or a success.
+ * test_offline_exact.c: the borders of a survey; the pages that count as free or as leaving; the
+ * choice among several candidates; the claims that a zone's cache limits count; and the state after
+ * a refusal or a success.
  */
 #include "tests/lib/add_help.h"
 #include <quarry/poison.h>
@@ -45,7 +45,7 @@ static void survey_counts_its_part_of_a_claim(struct ktest *t)
 	range_unclaim(mem, &more);
 }
 
-/* Holes, retired pages, and allocated pages, by the kind of memory they lie in. */
+/* Allocated pages count by their pageblock's type; retired and offline pages and holes apart. */
 static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 2);
@@ -55,7 +55,7 @@ static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
 
 	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_NORMAL);
-	/* The first has a movable type; of the others only CMA serves movable requests. */
+	/* The first and the last type serve movable requests: their pages count as busy. */
 	for (i = 0; i < 4; i++) {
 		static const enum migratetype types[] = {
 		    MT_MOVABLE, MT_UNMOVABLE, MT_RECLAIMABLE, MT_CMA};
@@ -121,7 +121,7 @@ static void give(struct memory *mem, struct pile *pile)
 		give_block(zone_in(mem, ZONE_NORMAL), pile_pop(pile));
 }
 
-/* A cached page is as free as one on a list. */
+/* A cached page counts as free, like one on a list. */
 static void survey_counts_cached_pages_as_free(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2 * CACHED_BLOCKS, HIGH);
@@ -144,7 +144,7 @@ static void survey_counts_cached_pages_as_free(struct ktest *t)
 	give(mem, &pile);
 }
 
-/* An offline range takes nothing from its zone while it is onlined or removed. */
+/* A claim of memory that is already offline takes nothing from its zone. */
 static void offline_claim_takes_nothing_from_its_zone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
@@ -165,7 +165,7 @@ static void offline_claim_takes_nothing_from_its_zone(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, claim.range.start, BLOCK(2), NULL), 0);
 }
 
-/* The counts are from two moments: the leaving memory may seem larger than all memory. */
+/* Of counts read at different moments, that of the range may exceed that of all memory. */
 static void check_of_memory_left_tolerates_counts_of_two_moments(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
@@ -218,10 +218,7 @@ static void candidate_ends_where_free_memory_ends(struct ktest *t)
 	REQUIRE(t, mov_begin(t, mem));
 	all_caches_off(t, mem);
 	mov_fill_range(BLOCK(NORMAL + 3), BLOCK(NORMAL + 5));
-	/*
-	 * A pageblock and a half more than must stay: the last pageblock may leave, and half of the
-	 * one before.
-	 */
+	/* Two pageblocks must move, one and a half are free outside: the last one must stay. */
 	REQUIRE(t, take(mem, BLOCK(NORMAL) - kept(mem) - BLOCK(1) - PAGEBLOCK_PAGES / 2, &pile));
 	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH - 1);
 	REQUIRE(t, take(mem, PAGEBLOCK_PAGES / 2, &pile));
@@ -233,7 +230,7 @@ static void candidate_ends_where_free_memory_ends(struct ktest *t)
 	mov_end(t);
 }
 
-/* In a memory whose first page is not page 0. */
+/* This memory does not begin at pfn 0. */
 static void a_candidate_is_found_in_a_memory_that_begins_higher(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
@@ -246,7 +243,7 @@ static void a_candidate_is_found_in_a_memory_that_begins_higher(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* ---- plans and claims ---- */
+/* ---- cache limits and claims ---- */
 
 static unsigned long planned(struct zone *zone)
 {
@@ -286,8 +283,8 @@ static void cache_limits_count_leaving_claims_of_the_zone(struct ktest *t)
 }
 
 /*
- * A range that overlaps a claim is refused and the claim named; a range refused anyway is not
- * claimed.
+ * A range that overlaps a claim is refused with WHY_CLAIMED. A range that is refused for another
+ * reason is not claimed.
  */
 static void refusal_names_a_page_and_leaves_no_claim(struct ktest *t)
 {
@@ -324,7 +321,7 @@ static void refusal_names_a_page_and_leaves_no_claim(struct ktest *t)
 	EXPECT(t, LIST_EMPTY(&mem->claims));
 }
 
-/* A page that blocked one pass and was then freed is no reason. */
+/* A page that blocked one pass and was moved in a later one is not reported. */
 static void successful_offline_reports_no_reason(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, HIGH);

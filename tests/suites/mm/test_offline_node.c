@@ -45,14 +45,14 @@ static void node_in_use_is_evacuated_and_onlined(struct ktest *t)
 	REQUIRE(t, mov_begin(t, mem));
 	managed = memory_managed_pages(mem);
 	mov_fill(BLOCK(SIZE) + BLOCK(SIZE) / 2);
-	/* Something of the kernel's on node 1, in a pageblock of its own. */
+	/* A kernel page on node 1, in a pageblock of its own. */
 	set_type(zone_at(mem, BLOCK(2 * SIZE)), BLOCK(2 * SIZE) + BLOCK(3), MT_UNMOVABLE);
 	kernel = take_block(zone_at(mem, BLOCK(2 * SIZE)), 0, MT_UNMOVABLE);
 	REQUIRE(t, kernel);
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
 	EXPECT_EQ(t, res.stayed, 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
-	/* Zone MOVABLE at once, and the other in two parts. */
+	/* One drain round for zone MOVABLE, and two for NORMAL, around the kernel page. */
 	EXPECT_EQ(t, res.rounds, 3);
 	EXPECT_EQ(t, res.moved, mov.moved);
 	EXPECT_EQ(t, res.fail.pfn, PFN_NONE);
@@ -61,7 +61,7 @@ static void node_in_use_is_evacuated_and_onlined(struct ktest *t)
 		EXPECT(t, page_to_pfn_in(mem, mov.pages[i]) < BLOCK(2 * SIZE));
 	EXPECT_EQ(t, memory_managed_pages(mem), managed - BLOCK(2 * SIZE - 1));
 	expect_sound(t, mem);
-	/* Nothing is left to take. */
+	/* Nothing is left to offline. */
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
 	EXPECT_EQ(t, res.offlined, 0);
 	EXPECT_EQ(t, online_node(mem, 1), BLOCK(2 * SIZE - 1));
@@ -72,7 +72,7 @@ static void node_in_use_is_evacuated_and_onlined(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Free memory that was the kernel's once is still of its type. */
+/* Free memory that the kernel once used keeps its migratetype. */
 static void free_pages_of_kernel_pageblocks_are_offlined(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
@@ -84,7 +84,7 @@ static void free_pages_of_kernel_pageblocks_are_offlined(struct ktest *t)
 	zone = zone_at(mem, normal);
 	for (i = 0; i < SIZE; i++)
 		set_type(zone, normal + BLOCK(i), i % 2 ? MT_UNMOVABLE : MT_RECLAIMABLE);
-	/* A CMA area is promised to its users. */
+	/* CMA memory is promised to its users, so it stays online. */
 	set_type(zone, normal, MT_CMA);
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, &res), 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
@@ -104,7 +104,7 @@ static void online_node_restores_only_what_offline_node_took(struct ktest *t)
 	EXPECT_EQ(t, offline_pages(mem, mine, BLOCK(1), NULL, NULL), 0);
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
-	/* One of them is onlined and offlined on its own: then it stays offline. */
+	/* A pageblock that is then onlined and offlined on its own stays offline. */
 	EXPECT_EQ(t, online_pages(mem, mine + BLOCK(2), BLOCK(1), NULL), 0);
 	expect_sound(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, mine + BLOCK(2), BLOCK(1), NULL, NULL), 0);
@@ -150,7 +150,7 @@ static void pinned_page_keeps_only_its_pageblock_online(struct ktest *t)
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
 	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, pinned)), PB_ONLINE);
 	EXPECT_EQ(t, online_node(mem, 0), BLOCK(2 * SIZE - 1));
-	/* All or nothing. */
+	/* If the node must be offlined whole, one blocker keeps all of it online. */
 	EXPECT_EQ(t, offline_node(mem, 0, NULL, true, &res), -EBUSY);
 	EXPECT_EQ(t, res.offlined, 0);
 	EXPECT_EQ(t, count_state(mem, 0, BLOCK(4 * SIZE), PB_ONLINE), 4 * SIZE);
@@ -170,7 +170,7 @@ static void failed_whole_evacuation_keeps_an_earlier_one(struct ktest *t)
 
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, count_state(mem, 0, BLOCK(2 * SIZE), PB_OFFLINE), 2 * SIZE - 1);
-	/* Two of them come back; the second call takes these, fails, and brings back these only. */
+	/* Online two pageblocks. The second call offlines them, fails, and onlines them again. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(2), BLOCK(2), NULL), 0);
 	EXPECT_EQ(t, offline_node(mem, 0, NULL, true, &res), -EBUSY);
 	EXPECT_EQ(t, res.offlined, 0);
@@ -195,7 +195,7 @@ static void last_kernel_zone_stays_online(struct ktest *t)
 	EXPECT_EQ(t, online_node(mem, 0), BLOCK(SIZE));
 }
 
-/* Offline memory elsewhere is no memory for the kernel. */
+/* Offline memory of other nodes is no memory for the kernel. */
 static void last_node_keeps_its_kernel_memory(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
@@ -209,7 +209,7 @@ static void last_node_keeps_its_kernel_memory(struct ktest *t)
 	EXPECT_EQ(t, res.offlined, BLOCK(SIZE));
 	EXPECT_EQ(t, res.stayed, 0);
 	EXPECT_EQ(t, count_state(mem, 0, BLOCK(SIZE), PB_ONLINE), SIZE);
-	/* The context is wrong, though there is nothing to do. */
+	/* With interrupts off the call is refused, even if there is nothing to do. */
 	flags = arch_irq_save();
 	err = offline_node(mem, 1, NULL, false, &res);
 	arch_irq_restore(flags);
@@ -219,7 +219,7 @@ static void last_node_keeps_its_kernel_memory(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* The firmware's page costs its pageblock, and is not reported. */
+/* A reserved page keeps its pageblock online, but is not reported as a blocker. */
 static void reserved_pages_stay_and_do_not_count(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
@@ -247,7 +247,7 @@ static void node_is_evacuated_as_far_as_memory_elsewhere_allows(struct ktest *t)
 
 	REQUIRE(t, mem);
 	REQUIRE(t, mov_begin(t, mem));
-	/* As many pages as one node has: the other cannot take them, because of the watermarks. */
+	/* A node could not hold so many pages and keep its watermarks: some pages must stay. */
 	mov_fill(BLOCK(2 * SIZE));
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), -EBUSY);
 	EXPECT_EQ(t, res.fail.why, WHY_LAST);
@@ -279,7 +279,7 @@ static void offline_node_can_be_cancelled(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* A page that is always in use: the time between tries grows, until a cancel. */
+/* The owner always refuses to move the page: pauses grow until the offline is cancelled. */
 static void busy_page_is_retried_with_back_off(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = ISO_PRECISE, .cancel = &mov.enough};
@@ -295,7 +295,7 @@ static void busy_page_is_retried_with_back_off(struct ktest *t)
 	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &r), -EINTR);
 	EXPECT_EQ(t, r.fail.why, WHY_CANCELLED);
 	EXPECT_EQ(t, r.loops, MOV_ENOUGH);
-	/* A few at once, then after 1, 2, 4, 8, 16, 16, ... ms. */
+	/* The first passes follow at once, the others after 1, 2, 4, 8, 16, 16, ... ms. */
 	EXPECT(t, mov.least_gap >= 16000000);
 	EXPECT_EQ(t, zone_at(mem, start)->nr_isolated, 0);
 	mov.refuse = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_offline_node_exact.c: which pageblocks of a node are offlined around a blocker, in how many
- * tries, and the state of offlined ones when the rest is cancelled or too late.
+ * tries, and the state of those already offline when the rest is cancelled or its deadline passes.
  */
 #include "tests/lib/mov_help.h"
 
@@ -9,9 +9,9 @@
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define LOW      4u              /* pageblocks of zone DMA32 of node 1 */
-#define SIZE     8u              /* pages of its other zones, and of each zone of node 0 */
-#define FIRST    BLOCK(2 * SIZE) /* of node 1, */
-#define MOVABLE  (FIRST + BLOCK(LOW + SIZE)) /* and of its zone MOVABLE, */
+#define SIZE     8u              /* pageblocks of its other zones, and of each zone of node 0 */
+#define FIRST    BLOCK(2 * SIZE) /* first page of node 1 */
+#define MOVABLE  (FIRST + BLOCK(LOW + SIZE)) /* first page of its zone MOVABLE */
 #define END      (MOVABLE + BLOCK(SIZE))
 
 static struct node_result res;
@@ -50,7 +50,7 @@ static void every_zone_of_a_node_is_offlined_and_onlined(struct ktest *t)
 	EXPECT_EQ(t, online(mem), 0);
 	EXPECT_EQ(t, online_node(mem, 1), END - FIRST);
 	EXPECT_EQ(t, online(mem), LOW + 2 * SIZE);
-	/* The caller gives no place for the result. */
+	/* The result may be NULL. */
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, true, NULL), 0);
 	EXPECT_EQ(t, online_node(mem, 0), 0);
 	EXPECT_EQ(t, online_node(mem, 1), END - FIRST);
@@ -58,8 +58,8 @@ static void every_zone_of_a_node_is_offlined_and_onlined(struct ktest *t)
 }
 
 /*
- * Another operation works on the pageblock @at of zone MOVABLE: so many rounds, and tries that
- * fail.
+ * Another operation has isolated pageblock @at of zone MOVABLE: expect @rounds drain rounds in that
+ * zone, and @tries tries that fail.
  */
 static void expect_around(
     struct ktest *t, struct memory *mem, unsigned at, unsigned rounds, unsigned tries)
@@ -80,7 +80,7 @@ static void expect_around(
 	EXPECT_EQ(t, online_node(mem, 1), END - FIRST - BLOCK(1));
 }
 
-/* First the range before it, then the range behind it. */
+/* The range before the blocker is offlined first, then the range behind it. */
 static void blocker_costs_one_pageblock(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
@@ -93,7 +93,7 @@ static void blocker_costs_one_pageblock(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Of two pages that stay the first is named, and both are counted. */
+/* Of two blocked pageblocks the first is named, and both are counted. */
 static void first_blocker_is_named(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
@@ -111,7 +111,7 @@ static void first_blocker_is_named(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* The tries of a run of @nr pageblocks of which @fit may go: halved until it does. */
+/* The failed tries for a run of @nr pageblocks of which @fit can go: it is halved until it fits. */
 static unsigned tries_to_halve(unsigned nr, unsigned fit)
 {
 	unsigned tries = 0, left = nr, now = nr;
@@ -150,13 +150,13 @@ static void range_without_targets_is_halved(struct ktest *t)
 	room = normal->wmark[WMARK_HIGH] + normal->reserve +
 	    zone_in(mem, ZONE_MOVABLE)->wmark[WMARK_HIGH];
 	/*
-	 * Where pageblocks are small the watermarks fall by more than half of one when three are
-	 * offline.
+	 * If pageblocks are small, three offline ones lower the watermarks by more than half a
+	 * pageblock: then only one is tried.
 	 */
 	for (fit = 1; fit < (PAGEBLOCK_ORDER >= 9 ? 4u : 2u); fit += 2) {
 		u64 failed = mm_event_sum(mem, EV_OFFLINE_FAIL);
 
-		/* Free memory for as many, and half a pageblock more. */
+		/* Leave free memory for fit pageblocks, and half a pageblock more. */
 		while (normal->nr_free > room + BLOCK(fit) + PAGEBLOCK_PAGES / 2) {
 			page = take_block(normal, 0, MT_MOVABLE);
 			REQUIRE(t, page);
@@ -173,7 +173,7 @@ static void range_without_targets_is_halved(struct ktest *t)
 		EXPECT_EQ(t, online_node(mem, 0), BLOCK(fit));
 		while (pile.top)
 			give_block(normal, pile_pop(&pile));
-		/* Back to where they were. */
+		/* Put the movable pages back into the range. */
 		while (mov.nr > 0)
 			mov_free(--mov.nr);
 		mov_fill_range(start, start + BLOCK(SIZE));
@@ -189,8 +189,8 @@ static void call_off(void *arg)
 }
 
 /*
- * Cancelled when the first range is about to be committed: that one goes offline, and with @whole
- * comes back.
+ * The cancel comes when the first range is about to be committed. That range goes offline; with
+ * @whole it comes back online.
  */
 static void cancel_keeps_earlier_ranges_offline_unless_whole(struct ktest *t)
 {
@@ -201,7 +201,7 @@ static void cancel_keeps_earlier_ranges_offline_unless_whole(struct ktest *t)
 	unsigned whole;
 
 	REQUIRE(t, mem);
-	/* A page stays too, but this is not the reason for the end. */
+	/* A slab page blocks its pageblock, but is not why the offline ends. */
 	page = take_block(movable(mem), 0, MT_MOVABLE);
 	REQUIRE(t, page);
 	page_cas_state(page, PG_ALLOC, PG_SLAB);
@@ -211,12 +211,12 @@ static void cancel_keeps_earlier_ranges_offline_unless_whole(struct ktest *t)
 		cancel = 0;
 		EXPECT_EQ(t, offline_node(mem, 1, &opts, whole, &res), -EINTR);
 		EXPECT_EQ(t, res.offlined, whole ? 0 : first);
-		/* The second range is isolated before it is called off. */
+		/* The second range is isolated before the cancel is seen. */
 		EXPECT_EQ(t, res.rounds, 2);
 		EXPECT_EQ(t, online(mem), whole ? LOW + 2 * SIZE : LOW + SIZE + 1);
 		EXPECT_EQ(t, online_node(mem, 1), whole ? 0 : first);
 	}
-	/* Cancelled from the start: only the first blocker is checked. */
+	/* Cancelled from the start: only the first range is isolated. */
 	EXPECT_EQ(t, offline_node(mem, 1, &opts, false, &res), -EINTR);
 	EXPECT_EQ(t, res.fail.why, WHY_CANCELLED);
 	EXPECT_EQ(t, res.rounds, 1);
@@ -227,8 +227,8 @@ static void cancel_keeps_earlier_ranges_offline_unless_whole(struct ktest *t)
 }
 
 /*
- * A movable page, and a deadline that is over at once; an unmovable page behind it is not
- * checked.
+ * The deadline passes at once, in a range of movable pages. The pinned page behind it is not
+ * reported.
  */
 static void deadline_is_told_from_busy(struct ktest *t)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_passes.c: offlines that need several passes: what counts as progress, the reason
- * reported in the end; long ranges, and standby memory.
+ * test_offline_passes.c: offlines that need several passes: the events that count as progress, and
+ * the reason reported in the end; long ranges; and standby memory.
  */
 #include "tests/lib/mov_help.h"
 #include "tests/lib/standby_help.h"
@@ -13,7 +13,7 @@
 /* Without progress an offline ends after a fifth of a second; its pauses grow to 16 ms. */
 #define MANY_PASSES 200
 
-/* Every page is the owner's; page and index are the same. */
+/* All pages belong to mov.owner; the index of a page is its pfn. */
 static struct memory *all_movable(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -39,7 +39,7 @@ static void free_one_behind(void)
 		mov_free(next);
 }
 
-/* Others free pages all the time: that does not help the range. */
+/* Pages freed outside the range are no progress for the offline. */
 static void free_memory_behind_the_range_is_no_progress(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = pin_the_first};
@@ -63,7 +63,7 @@ static void free_memory_behind_the_range_is_no_progress(struct ktest *t)
 	mov_end(t);
 }
 
-/* Once the last page has moved there are free blocks of two pages. */
+/* When the last page has moved, free every second page behind the range: blocks of two arise. */
 static void free_neighbours(struct page *dst, struct page *src)
 {
 	u32 i;

@@ -9,7 +9,7 @@
 
 struct plans {
 	struct zone *zone;
-	unsigned nr; /* planners */
+	unsigned nr; /* threads that set limits */
 	u32 round;   /* a: claim of the offline that is about to commit; 0: none yet */
 	u32 begun;   /* a: rounds that planners have begun, all together */
 	u32 stop;    /* a */
@@ -20,7 +20,7 @@ struct planner {
 	unsigned wrong;
 };
 
-/* As standby_online for another part of the zone, but it waits in line for the lock. */
+/* Sets the limits as standby_online does, but waits for the lock in turn. */
 static void plan_once(struct planner *p)
 {
 	struct zone *zone = p->plans->zone;
@@ -49,7 +49,7 @@ static void plan_again(void *arg)
 	}
 }
 
-/* All planners plan from now on; the caller commits next. */
+/* Starts a round and waits until each planner has begun it; the caller commits next. */
 static void next_round(void *arg)
 {
 	struct plans *plans = arg;
@@ -58,7 +58,7 @@ static void next_round(void *arg)
 	YIELD_UNTIL(load_acquire(&plans->begun) == plans->round * plans->nr);
 }
 
-/* Blocks [2, 2 + @going) of @blocks go offline and come back online @rounds times. */
+/* Pageblocks [2, 2 + @going) of @blocks go offline and come back online @rounds times. */
 static void go_beside_planners(struct ktest *t, unsigned blocks, unsigned going, unsigned rounds)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, blocks);
@@ -86,13 +86,13 @@ static void go_beside_planners(struct ktest *t, unsigned blocks, unsigned going,
 	}
 }
 
-/* An offlined range that is still claimed would be subtracted from the zone twice. */
+/* A range that is offline and still claimed must not be subtracted from the zone twice. */
 static void cache_limits_count_a_leaving_range_once(struct ktest *t)
 {
 	go_beside_planners(t, 16, 12, ROUNDS);
 }
 
-/* Planners see each part of the commit; the first hold takes 64 pageblocks. */
+/* Planners run between the parts of the commit; the first part takes 64 pageblocks. */
 static void long_range_is_committed_in_several_holds(struct ktest *t)
 {
 	go_beside_planners(t, 72, 66, ROUNDS / 20);
@@ -100,7 +100,7 @@ static void long_range_is_committed_in_several_holds(struct ktest *t)
 
 /* ---- the caches follow ---- */
 
-/* The most that all CPUs may cache of a zone, by the limits that they have applied. */
+/* The most pages that all CPUs may cache of a zone, by the limits that they have applied. */
 static unsigned long may_cache_all(const struct zone *zone)
 {
 	unsigned long pages = 0;
@@ -113,10 +113,10 @@ static unsigned long may_cache_all(const struct zone *zone)
 	return pages;
 }
 
-/* Few enough to cut the limits, and enough to stay alone. */
+/* Few enough pages to cut the limits, and enough to be the only ones left. */
 #define STAYS MAX(PAGEBLOCK_PAGES, 32ul)
 
-/* Also of CPUs that cached nothing, to which a masked round sends no IPI. */
+/* A CPU that cached nothing gets the new limits too, though a masked round sends it no IPI. */
 static void offline_cuts_the_caches_of_every_cpu(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 16 * STAYS / PAGEBLOCK_PAGES);
@@ -131,7 +131,7 @@ static void offline_cuts_the_caches_of_every_cpu(struct ktest *t)
 		struct offline_opts opts = {.policy = (enum iso_policy)policy};
 		u64 forced = mm_event_sum(mem, EV_DRAIN_FORCED);
 
-		/* Its caches are large. */
+		/* With all memory online the limits are larger. */
 		pcp_refresh_all(mem);
 		EXPECT(t, may_cache_all(zone) > STAYS / 16);
 		EXPECT_EQ(t, offline_pages(mem, first, 15 * STAYS, &opts, NULL), 0);
@@ -151,7 +151,7 @@ struct greedy {
 	u32 round;    /* a: of the offline that is about to commit */
 	u32 holds;    /* a: rounds in which the lock was held at that moment */
 	unsigned off; /* rounds in which the offline got the lock before the next round did */
-	u32 looked;   /* a: rounds in which that has been counted */
+	u32 looked;   /* a: rounds that off takes into account */
 	u32 stop;     /* a */
 };
 

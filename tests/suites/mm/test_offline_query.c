@@ -21,7 +21,7 @@ static unsigned long sum_in_way(void)
 	return sum;
 }
 
-/* @pages pages for that reason, the first of them at @pfn. */
+/* Expect @pages pages for reason @why, the first of them at @pfn. */
 static void expect_reason(struct ktest *t, enum mm_why why, unsigned long pages, pfn_t pfn)
 {
 	EXPECT_EQ(t, survey.pages[why], pages);
@@ -43,7 +43,7 @@ static void free_memory_has_no_blocker(struct ktest *t)
 	EXPECT_EQ(t, survey.first[WHY_PINNED], PFN_NONE);
 }
 
-/* A memory with one of everything in pageblocks 0 to 3; the zone is one for kernel pages. */
+/* Pageblocks 0 to 3 of a zone for kernel pages hold a page of each kind. */
 static void every_reason_is_counted_apart(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 16, 0);
@@ -66,7 +66,7 @@ static void every_reason_is_counted_apart(struct ktest *t)
 	cached = take_block(zone, 0, MT_MOVABLE);
 	REQUIRE(t, kernel && tables && transit && cached);
 	page_cas_state(tables, PG_ALLOC, PG_PGTABLE);
-	page_cas_state(cached, PG_ALLOC, PG_LRU); /* movable, and no owner moves it */
+	page_cas_state(cached, PG_ALLOC, PG_LRU); /* movable without an owner */
 	EXPECT_EQ(t, pin_page(mov.pages[0]), 0);
 	busy = mov.pages[1];
 	EXPECT_EQ(t, isolate_movable_page(mem, page_to_pfn_in(mem, busy)), 0);
@@ -132,7 +132,7 @@ static void offline_pageblocks_count_whole(struct ktest *t)
 	EXPECT_EQ(t, survey.fail.why, WHY_ZONES);
 	expect_reason(t, WHY_ZONES, BLOCK(4), BLOCK(8));
 	expect_reason(t, WHY_ALREADY, BLOCK(1), BLOCK(10));
-	/* While an operation works on two of them. */
+	/* Survey while an operation works on two pageblocks of the range. */
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(11), BLOCK(2), &opts, NULL), 0);
 	EXPECT_EQ(t, survey.err, -EBUSY);
 	EXPECT_EQ(t, survey.fail.why, WHY_CLAIMED);
@@ -141,7 +141,7 @@ static void offline_pageblocks_count_whole(struct ktest *t)
 	expect_reason(t, WHY_ALREADY, BLOCK(1), BLOCK(10));
 }
 
-/* While the rest is brought online; what is online of it already is there to stay. */
+/* A claim of memory that comes online does not count as memory that leaves. */
 static void only_memory_that_leaves_is_missing(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 12);
@@ -154,7 +154,7 @@ static void only_memory_that_leaves_is_missing(struct ktest *t)
 	start = zone_in(mem, ZONE_MOVABLE)->start_pfn;
 	end = zone_in(mem, ZONE_MOVABLE)->end_pfn;
 	all_caches_off(t, mem);
-	/* All memory for the kernel is in use: only zone MOVABLE has pages to spare. */
+	/* All memory for the kernel is in use: only zone MOVABLE has free pages. */
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NOWAIT, 0, ALL_THERE_IS);
 	claim.range = (struct pfn_range){start + BLOCK(1), end};
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
@@ -162,7 +162,7 @@ static void only_memory_that_leaves_is_missing(struct ktest *t)
 	EXPECT_EQ(t, offline_candidate(mem, BLOCK(1), &nr), start);
 	EXPECT_EQ(t, nr, BLOCK(1));
 	range_unclaim(mem, &claim);
-	/* What an offline has claimed is as good as gone. */
+	/* Memory that an offline has claimed counts as gone. */
 	claim.stays = false;
 	EXPECT_EQ(t, range_claim(mem, &claim), 0);
 	EXPECT_EQ(t, offline_query(mem, start, BLOCK(1), NULL), -EBUSY);

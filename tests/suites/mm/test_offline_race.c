@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_race.c: offlining while others work on the memory: frees in progress, late pins,
+ * test_offline_race.c: offlining while other threads use the memory: frees in progress, late pins,
  * other offlines, a cancel; and repeated offlines while all CPUs use movable objects.
  */
 #include "tests/lib/mm_help.h"
@@ -52,7 +52,7 @@ static void pin_late(void *arg)
 	s->err = handle_pin(&table, 0);
 }
 
-/* Offline fails with @err and @why at the object, and everything is as it was. */
+/* The offline fails with @err and @why, and everything is as before. */
 static void expect_undone(
     struct scene *s, const struct offline_opts *opts, int err, enum mm_why why)
 {
@@ -81,7 +81,7 @@ static void expect_undone(
 	census_compare(t, &before, &after);
 }
 
-/* Under each policy it is undone, after @loops passes at least and @most at most. */
+/* Under each policy the offline is undone, after at least @loops and at most @most passes. */
 static void expect_undone_by_each(struct ktest *t, struct offline_opts opts, int err,
     enum mm_why why, unsigned loops, unsigned most)
 {
@@ -116,8 +116,8 @@ static void deadline_ends_an_offline(struct ktest *t)
 }
 
 /*
- * A page in transit to the buddy allocator is waited for until the deadline: it is not called
- * unmovable.
+ * An offline waits until the deadline for a page in transit to the buddy allocator; it does not
+ * report the page as unmovable.
  */
 static void a_page_being_freed_is_waited_for(struct ktest *t)
 {
@@ -222,7 +222,7 @@ static void offline_others(void *arg)
 	struct scene *s = arg;
 	struct mm_fail fail;
 
-	/* Overlapping at either end, inside, around. */
+	/* Ranges that overlap at either end, lie inside, or lie around. */
 	EXPECT_EQ(s->t, offline_pages(s->mem, BLOCK(11), BLOCK(2), &opts, &res), -EBUSY);
 	EXPECT_EQ(s->t, res.fail.why, WHY_CLAIMED);
 	EXPECT_EQ(s->t, offline_pages(s->mem, BLOCK(15), BLOCK(2), NULL, &res), -EBUSY);
@@ -231,7 +231,7 @@ static void offline_others(void *arg)
 	EXPECT_EQ(s->t, offline_pages(s->mem, BLOCK(8), BLOCK(12), NULL, &res), -EBUSY);
 	EXPECT_EQ(s->t, online_pages(s->mem, BLOCK(12), BLOCK(4), &fail), -EBUSY);
 	EXPECT_EQ(s->t, fail.why, WHY_CLAIMED);
-	/* Side by side with it. */
+	/* A range directly behind the first one. */
 	s->err = offline_pages(s->mem, BLOCK(16), BLOCK(4), NULL, &s->result);
 	EXPECT_EQ(s->t, online_pages(s->mem, BLOCK(16), BLOCK(4), &fail), 0);
 }
@@ -252,7 +252,7 @@ static void overlapping_offlines_are_refused_disjoint_ones_succeed(struct ktest 
 		EXPECT_EQ(t, offline_pages(s.mem, BLOCK(12), BLOCK(4), &opts, &res), 0);
 		EXPECT_EQ(t, s.err, 0);
 		EXPECT_EQ(t, s.result.policy, policies[p]);
-		/* The inner one finds the caches off already: no round of its own. */
+		/* With `disable' the caches are off already: the inner offline needs no round. */
 		EXPECT_EQ(t, s.result.rounds, policies[p] == ISO_PRECISE);
 		EXPECT_EQ(t, res.rounds, 1);
 		EXPECT(t, LIST_EMPTY(&s.mem->claims));
@@ -265,8 +265,8 @@ static void overlapping_offlines_are_refused_disjoint_ones_succeed(struct ktest 
 /* ---- with other CPUs ---- */
 
 /*
- * Offline 4 pageblocks while CPU 1 frees a page of them: it has read the stack number of the page's
- * pageblock, and caches the page when @race lets it go on.
+ * Offline 4 pageblocks while CPU 1 frees one of their pages. CPU 1 has read the stack number of the
+ * page's pageblock, and caches the page when @race releases it.
  */
 static void offline_beside(struct ktest *t, struct race_free *race, const struct offline_opts *opts,
     struct offline_result *res)
@@ -306,7 +306,7 @@ static void free_in_progress_is_found_by_the_one_round(struct ktest *t)
 	}
 }
 
-/* A later drain of redrain's loop finds a page that its one masked drain missed. */
+/* Let the page be cached after redrain's first drain, so that only a later one finds it. */
 static void let_it_be_cached(void *arg)
 {
 	struct race_free *race = arg;
@@ -377,12 +377,12 @@ static void a_page_freed_meanwhile_on_another_cpu_is_caught(struct ktest *t)
 struct worker {
 	struct ktest *t;
 	u64 seed;
-	unsigned first; /* of its objects */
+	unsigned first; /* number of its first object */
 	bool pins;
 	u32 *stop; /* a */
 };
 
-/* Allocate, free, rewrite and pin the own objects until told to stop. */
+/* Allocate, free, rewrite and pin this worker's objects until told to stop. */
 static void use_objects(void *arg)
 {
 	struct worker *w = arg;
@@ -432,7 +432,7 @@ static void stress(struct ktest *t, bool pins)
 		struct offline_result res;
 		int err = offline_pages(mem, start, BLOCK(8), &opts[round % 2], &res);
 
-		/* A short pin may be met by the check before; then the offline is refused. */
+		/* If its first check meets a short pin, the offline is refused. */
 		if (err && !(pins && err == -EBUSY && res.fail.why == WHY_PINNED))
 			ktest_fail(t, __FILE__, __LINE__, "offline: %d at %#lx: %s", err,
 			    res.fail.pfn, mm_why_text(res.fail.why));

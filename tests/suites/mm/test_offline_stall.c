@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_offline_stall.c: an offline that meets a page which stays: refused once every thread that
- * may hold it has had its turns, waited for while one of them cannot run.
+ * test_offline_stall.c: an offline that meets a page in use. It is refused once every thread that
+ * may hold the page has had its turns; while one of them cannot run, the offline waits.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"
@@ -11,7 +11,7 @@
 #define STUCK_NS 200000000ULL
 #define TURNS    5
 
-/* A page held by a thread whose CPU stands still: for this long, and until the test releases it. */
+/* A page held by a thread whose CPU has interrupts off: for @ns, and until the test sets @go. */
 struct stall {
 	struct memory *mem;
 	pfn_t start;

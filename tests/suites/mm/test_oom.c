@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_oom.c: the OOM killer: when it chooses a victim, and when not; that there is one victim at
- * a time; and that the victim can exit.  That the other tasks finish: test_oom_tasks.c; how long
- * anything is waited for: test_silence_oom.c.
+ * test_oom.c: the OOM killer: when it chooses a victim; that there is one victim at a time; and
+ * that the victim can exit. test_oom_tasks.c tests that other tasks finish, test_silence_oom.c how
+ * long allocations wait.
  */
 #include "tests/lib/oom_help.h"
 #include "tests/lib/wait_help.h"
@@ -40,7 +40,7 @@ static void kill_gives_the_allocation_its_page(struct ktest *t)
 	EXPECT_EQ(t, killer.gfp, GFP_MOVABLE);
 	EXPECT_EQ(t, killer.order, 0);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_KILLS), 1);
-	/* One death is enough for all that it gives back. */
+	/* One kill is enough for as many allocations as the victim has freed pages. */
 	EXPECT_EQ(t, pile_alloc(mem, &hoard, GFP_MOVABLE, 0, LEFT - 1), LEFT - 1);
 	EXPECT_EQ(t, killer.calls, 1);
 	EXPECT_EQ(t, pile_alloc(mem, &hoard, GFP_MOVABLE, 0, 1), 1);
@@ -76,11 +76,11 @@ static void requests_that_may_fail_kill_no_task(struct ktest *t)
 	if (!mem)
 		return;
 	for (i = 0; i < ARRAY_SIZE(flags); i++) {
-		/* The one may still have some of the reserve. */
+		/* GFP_ATOMIC may still get pages of the reserve. */
 		EXPECT(t, pile_alloc(mem, &hoard, GFP_MOVABLE | flags[i], 0, 2 * LEFT) < 2 * LEFT);
 		EXPECT_EQ(t, killer.calls, 0);
 	}
-	/* A large block when free pages are many, but lie in pieces: every other page is free. */
+	/* A request of order 1, while many pages are free, but no two that are buddies. */
 	port_task()->reserve = 1;
 	pile_alloc(mem, &hoard, GFP_MOVABLE, 0, ALL_THERE_IS);
 	port_task()->reserve = 0;
@@ -92,7 +92,7 @@ static void requests_that_may_fail_kill_no_task(struct ktest *t)
 	killer_end(t, mem);
 }
 
-/* Another thread frees a page while this allocation waits for the decision. */
+/* An allocation on another CPU; its page goes to kept. */
 static void alloc_elsewhere(void *arg)
 {
 	struct killer *k = arg;
@@ -111,10 +111,10 @@ static void allocation_is_retried_under_the_oom_lock(struct ktest *t)
 		return;
 	mutex_lock(&mem->oom.lock);
 	ktest_start(1, alloc_elsewhere, &killer);
-	/* It is at the lock, and has no page. */
+	/* The allocation waits for the lock, and has no page. */
 	EXPECT(t, YIELD_UNTIL(sleep_lock_waiters(&mem->oom.lock.l)));
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 1);
-	/* One page above the min watermark is what the request needs, and all it needs. */
+	/* The request needs exactly one page above the min watermark. */
 	EXPECT_EQ(t, mem_free_pages(mem, pile_pop(&hoard), 0), 0);
 	mutex_unlock(&mem->oom.lock);
 	ktest_join(1);
@@ -192,7 +192,7 @@ static void many_allocations_wait_for_one_victim(struct ktest *t)
 	EXPECT(t, YIELD_UNTIL(READ_ONCE(killer.calls)));
 	EXPECT(t, YIELD_UNTIL(mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT) >= cpus - 1));
 	thread_sleep(20000000);
-	/* All but one have found that a victim is exiting, and choose no other. */
+	/* All other allocations have found that a victim is exiting, and choose no second one. */
 	EXPECT_EQ(t, READ_ONCE(killer.calls), 1);
 	EXPECT(t, READ_ONCE(mem->oom.going));
 	killer_victim_dies(&killer);
@@ -209,7 +209,10 @@ static void many_allocations_wait_for_one_victim(struct ktest *t)
 	killer_end(t, mem);
 }
 
-/* The victim gets the page it needs to exit from the reserve; it does not wait for its own end. */
+/*
+ * Kills the caller: it gets the page that it needs to exit from the reserve, and does not wait for
+ * its own end.
+ */
 static bool kill_caller(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 {
 	((struct killer *)arg)->calls++;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_oom_exact.c: the bounds of the OOM killer: up to how many free pages a large request
- * kills, and how often an allocation starts again because tasks exit.
+ * test_oom_exact.c: limits of the OOM killer: the number of free pages up to which a large request
+ * kills a task, and how often an allocation starts over because tasks exit.
  */
 #include "tests/lib/oom_help.h"
 
@@ -17,7 +17,7 @@ static struct memory *begin(struct ktest *t)
 	return mem;
 }
 
-/* Single free pages, one more each time: no task dies once they exceed the high watermark. */
+/* Only single pages are free. No task dies once they exceed the high watermark. */
 static void large_request_kills_up_to_the_high_watermark(struct ktest *t)
 {
 	struct memory *mem = begin(t);
@@ -41,11 +41,11 @@ static void large_request_kills_up_to_the_high_watermark(struct ktest *t)
 	killer_end(t, mem);
 }
 
-#define RUNS 8 /* that an allocation makes at most because others leave */
+#define RUNS 8 /* most runs of an allocation while other tasks exit */
 
 static unsigned outdated, too_early;
 
-/* It finds no victim: a task has just exited and freed its pages. */
+/* The hook finds no victim, because a task has just exited and freed its pages. */
 static bool find_nobody_left(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 {
 	killer.calls++;
@@ -70,7 +70,7 @@ static void allocation_restarts_for_exiting_tasks_a_bounded_number_of_times(stru
 	EXPECT_EQ(t, too_early, 0);
 	EXPECT_EQ(t, mem->oom.left, RUNS);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_NOBODY), 1);
-	/* Each time it has tried everything again. */
+	/* Each run drains the caches again. */
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), RUNS);
 	EXPECT(t, !memory_oom_outdated(mem));
 	killer_end(t, mem);

@@ -17,7 +17,7 @@ static const unsigned sizes[TASKS] = {120, 40, 40};
 struct task {
 	const char *name;
 	struct vm_scene s;
-	struct mm_task *mm; /* tasks_lock: NULL: it has not begun, has ended, or is to die */
+	struct mm_task *mm; /* under tasks_lock; NULL: not begun, ended, or killed */
 	u32 touched;        /* a */
 	u32 killed, errors, finished;
 };
@@ -81,7 +81,7 @@ static void task_run(void *arg)
 	for (i = 0; i < task->s.nr && !READ_ONCE(task->killed); i++) {
 		int err;
 
-		/* The large one continues when the others have begun. */
+		/* The large task continues once the next one has begun. */
 		while (i == 60 && !READ_ONCE(task->killed) && !READ_ONCE(tasks[1].touched) &&
 		    arch_clock_ns() < until)
 			thread_yield();
@@ -92,7 +92,7 @@ static void task_run(void *arg)
 			task->errors++;
 		WRITE_ONCE(task->touched, i + 1);
 	}
-	/* Tasks that fit wait until one has exited. */
+	/* Tasks that fit wait until one has been killed. */
 	while (!READ_ONCE(task->killed) && !READ_ONCE(nr_killed) && arch_clock_ns() < until)
 		thread_yield();
 	for (i = 0; i < task->s.nr && !READ_ONCE(task->killed); i++) {
@@ -126,10 +126,7 @@ static bool make_tasks(struct ktest *t)
 	return mem && !err;
 }
 
-/*
- * Nearly twice as many anonymous pages as the memory has: one task is killed, and the others
- * finish.
- */
+/* The tasks need about twice the free memory: one is killed, and the others finish. */
 static void one_task_is_killed_and_the_others_finish(struct ktest *t)
 {
 	u64 until;
@@ -145,7 +142,7 @@ static void one_task_is_killed_and_the_others_finish(struct ktest *t)
 	memory_set_oom(tasks[0].s.mem, kill_largest, NULL);
 	until = arch_clock_ns() + WAIT_NS;
 	ktest_start(1, task_run, &tasks[0]);
-	/* It is the largest from the start. */
+	/* The large task is the largest from the start. */
 	while (READ_ONCE(tasks[0].touched) < 60 && arch_clock_ns() < until)
 		thread_yield();
 	ktest_start(2, task_run, &tasks[1]);

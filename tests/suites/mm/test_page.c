@@ -15,7 +15,7 @@ static struct zone *one_block(struct ktest *t)
 	return mem ? &mem->zones[ZONE_NORMAL] : NULL;
 }
 
-/* Heads as a walk from the start of each pageblock finds them, against page_head of each page. */
+/* Compare page_head of each page with the heads that a walk of the pageblock finds. */
 static void expect_heads(struct ktest *t, struct memory *mem, pfn_t block)
 {
 	pfn_t head, pfn;
@@ -72,7 +72,7 @@ static void page_head_is_found_in_random_splits(struct ktest *t)
 	expect_heads(t, zone->mem, 0);
 }
 
-/* A tail whose head has a smaller block than reaches it: a split is in progress. */
+/* The block of the head before a tail does not reach the tail: a split is in progress. */
 static void page_head_of_a_page_in_between_is_unknown(struct ktest *t)
 {
 	struct zone *zone = one_block(t);
@@ -161,7 +161,7 @@ static void put_without_references_is_refused(struct ktest *t)
 	}
 	after = take_fingerprint(zone->mem);
 	EXPECT(t, fingerprint_same(&before, &after));
-	/* Whatever its state claims. */
+	/* A page in state ALLOC without references is refused too. */
 	page = mem_alloc_pages(zone->mem, GFP_KERNEL, 0);
 	REQUIRE(t, page);
 	WRITE_ONCE(page->word, PAGE_WORD(0, PG_ALLOC, 0));
@@ -246,7 +246,7 @@ static void a_pin_holds_a_reference(struct ktest *t)
 	mem_unpin_page(zone->mem, page);
 	EXPECT_EQ(t, page->pincount, 1);
 	EXPECT_EQ(t, word_ref(page_word(page)), 2);
-	/* The owner releases it first: the last unpin frees it. */
+	/* The owner puts the page first: the last unpin frees it. */
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
 	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES - 2);
 	mem_unpin_page(zone->mem, page);
@@ -263,7 +263,7 @@ struct putters {
 	u32 errors; /* a */
 };
 
-/* Take and drop references, and at the end drop the one this thread came with. */
+/* Take and drop references; at the end drop the one that the test took for this thread. */
 static void get_and_put(void *arg)
 {
 	struct putters *p = arg;
@@ -341,7 +341,7 @@ static void a_pfn_is_valid_where_ram_is_or_was(struct ktest *t)
 	EXPECT(t, pfn_valid_in(mem, start));
 }
 
-/* Each ends where its own put would have left it, whatever the others are. */
+/* Each page ends as if it alone had been put. */
 static void references_of_several_pages_are_dropped_together(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);
@@ -368,7 +368,7 @@ static void references_of_several_pages_are_dropped_together(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, page_to_pfn_in(mem, pages[1])), 0);
 }
 
-/* Pages side by side are freed as larger blocks, as far as nothing is wrong with them. */
+/* Pages side by side are freed as larger blocks, except for broken ones. */
 static void broken_page_among_pages_side_by_side_is_retired(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);

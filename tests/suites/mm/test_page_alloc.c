@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_page_alloc.c: the front door: both instances, bulk forms, zeroing, counters, no memory.
+ * test_page_alloc.c: the calls that allocate and free, for the kernel's and a private memory: bulk
+ * forms, zeroing, counters, and exhausted memory.
  */
 #include "tests/lib/mm_test.h"
 
-/* One instance of the front door. */
+/* The calls that allocate and free in one memory. */
 struct door {
 	struct memory *mem;
 	struct page *(*alloc)(struct memory *mem, gfp_t gfp, unsigned order);
@@ -48,7 +49,7 @@ static struct door private_door(struct memory *mem)
 #define OPS  600
 #define LOG  (OPS + 8)
 
-/* The answers of one set of functions, to compare with those of the other. */
+/* The results of one set of functions, to compare with those of the other. */
 struct log {
 	u64 answer[LOG];
 	unsigned nr;
@@ -60,7 +61,7 @@ static void note(struct log *log, u64 what)
 	log->answer[log->nr++] = what;
 }
 
-/* Orders of all kinds: cached small, not cached, too large. */
+/* A random order: small and cached, not cached, or too large. */
 static unsigned some_order(u64 *rand)
 {
 	u64 r = ktest_rand(rand);
@@ -70,7 +71,7 @@ static unsigned some_order(u64 *rand)
 	return (unsigned)(r >> 32) % (r % 4 ? 3 : MIN(MAX_ORDER, 6));
 }
 
-/* A random list of right and wrong calls; their answers do not depend on where the pages lie. */
+/* A random list of right and wrong calls; their results do not depend on where the pages lie. */
 static void play(const struct door *d, u64 seed, struct log *log)
 {
 	struct page *live[LIVE], *page;
@@ -125,7 +126,7 @@ static void kernel_and_private_memory_answer_alike(struct ktest *t)
 	for (i = 0; i < own.nr; i++)
 		differ += own.answer[i] != private.answer[i];
 	EXPECT_EQ(t, differ, 0);
-	/* Frees were refused, and not all. */
+	/* Some frees were refused, but not all. */
 	EXPECT(t, own.answer[own.nr - 1] > 0 && own.answer[own.nr - 1] < OPS);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
@@ -136,7 +137,7 @@ static bool all_distinct_and_allocated(struct page **pages, unsigned long nr)
 {
 	unsigned long i;
 
-	/* A page that is in twice has the flag already. */
+	/* A page that is in the array twice has this index already. */
 	for (i = 0; i < nr; i++) {
 		if (page_word(pages[i]) != PAGE_WORD(1, PG_ALLOC, 0) || pages[i]->index == BULK + 1)
 			return false;
@@ -204,7 +205,7 @@ static void bulk_free_continues_after_a_bad_page(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, pages[20], 0), 0);
 	dropped = pages[40];
 	pages[40] = NULL;
-	/* Still referenced, freed already, and none at all. */
+	/* A page still referenced, one freed already, and NULL. */
 	EXPECT_EQ(t, mem_free_pages_bulk(mem, 48, pages), 3);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 3);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem) - 2);
@@ -225,7 +226,7 @@ static bool is_filled(const struct page *page, unsigned order, u8 with)
 	return true;
 }
 
-/* Dirty blocks are freed, so that one that was not zeroed would show. */
+/* Dirty blocks are freed first, so that a block that is not zeroed is noticed. */
 static void zeroed_blocks_are_zero(struct ktest *t)
 {
 	static const unsigned orders[] = {
@@ -266,7 +267,7 @@ static void zeroed_bulks_are_zero(struct ktest *t)
 	EXPECT_EQ(t, free_pages_bulk(BULK, pages), 0);
 }
 
-/* The change of the counters by one job; on one CPU, with its cache to itself. */
+/* The event counts during one job, on one CPU. */
 struct counted {
 	struct memory *mem;
 	unsigned capacity; /* of this CPU's order-0 stack */
@@ -301,12 +302,12 @@ static void counters_tell_cached_from_direct_allocations(struct ktest *t)
 	REQUIRE(t, c.mem);
 	ktest_on_cpu(0, count_a_cycle, &c);
 	REQUIRE(t, c.capacity > 1);
-	/* The first finds the stack empty and fills it; the second finds a page there. */
+	/* The first allocation fills the empty stack; the second finds a page there. */
 	EXPECT_EQ(t, c.first_slow, 1);
 	EXPECT_EQ(t, c.first_direct, 1);
 	EXPECT_EQ(t, c.then_slow, 1);
 	EXPECT_EQ(t, c.then_direct, 1);
-	/* More pages come back than the stack holds: each spill frees the page at hand too. */
+	/* More pages are freed than the stack holds: each spill frees the current page directly. */
 	EXPECT(t, c.spill > 0);
 	EXPECT_EQ(t, c.freed_direct, c.spill);
 	EXPECT(t, mm_event_sum(c.mem, EV_PCP_REFILL) > 0);
@@ -381,7 +382,7 @@ static void sleeping_request_waits_once_and_then_fails(struct ktest *t)
 	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL, 0));
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 1);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_RECLAIM_RUNS), 1);
-	/* It never sleeps where it must not, whatever its flags allow. */
+	/* With interrupts off a request never sleeps, whatever its flags allow. */
 	flags = arch_irq_save();
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	arch_irq_restore(flags);
@@ -390,10 +391,7 @@ static void sleeping_request_waits_once_and_then_fails(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/*
- * All pages are allocated singly; then all are freed but one of each pageblock other than the
- * last.
- */
+/* Allocate all pages singly; free all but one page of each pageblock other than the last. */
 struct fragments {
 	struct memory *mem;
 	unsigned long cached;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_page_orders.c: alloc_pages and free_pages where the order, and the wish for zeros, are
- * constants: then each order has functions of its own, which must answer as those for any order.
- * A compiler that does not optimise sees no constants there.
+ * test_page_orders.c: alloc_pages and free_pages with a constant order, and with or without
+ * GFP_ZERO as a constant. Each constant order has functions of its own, whose results must be those
+ * of the functions for any order. A compiler that does not optimise sees no constants there.
  */
 #ifndef __clang__
 #pragma GCC optimize("O1")
@@ -12,9 +12,9 @@
 #include <quarry/string.h>
 
 #define DIRT   0x5a
-#define MIDDLE MIN_CONST(4, MAX_ORDER) /* not cached, where there is such an order */
+#define MIDDLE MIN_CONST(4, MAX_ORDER) /* not cached, if there is such an order */
 
-/* The same calls with constants; one set for each order that the compiler sees. */
+/* The calls with a constant order: one set of functions for each. */
 #define OF_ORDER(order)                                                                            \
 	static struct page *plain_##order(void)                                                    \
 	{                                                                                          \
@@ -68,7 +68,7 @@ static void each_order_has_blocks_of_its_size(struct ktest *t)
 		REQUIRE(t, page);
 		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, order));
 		EXPECT_EQ(t, page_to_pfn_in(&kernel_memory, page) % (1UL << order), 0);
-		EXPECT_EQ(t, free_pages(page, order), 0); /* of any order */
+		EXPECT_EQ(t, free_pages(page, order), 0); /* the function for any order */
 		page = alloc_pages(GFP_MOVABLE | GFP_NOWAIT, order);
 		REQUIRE(t, page);
 		EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, order));
@@ -91,7 +91,7 @@ static void only_what_wants_zeros_gets_them(struct ktest *t)
 			REQUIRE(t, page);
 			memset(page_address(page), DIRT, PAGE_SIZE << order);
 			EXPECT_EQ(t, orders[i].free(page), 0);
-			__asm__ volatile("" : "+r"(gfp)); /* no constant */
+			__asm__ volatile("" : "+r"(gfp)); /* not a constant now */
 			page = any ? alloc_pages(gfp, order) : orders[i].zeroed();
 			REQUIRE(t, page);
 			EXPECT(t, all_are(page, order, 0));
@@ -137,7 +137,7 @@ static void no_such_order_is_no_page(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(&kernel_memory, EV_ALLOC_BAD_ORDER) - bad, 2);
 }
 
-/* While allocations and frees are recorded other functions do them. */
+/* While calls are recorded, other functions allocate and free. */
 static void recorded_ones_answer_alike(struct ktest *t)
 {
 	unsigned i, any, good = 0;
@@ -163,7 +163,7 @@ static void recorded_ones_answer_alike(struct ktest *t)
 	EXPECT_EQ(t, good, ARRAY_SIZE(orders) * 2);
 }
 
-/* Through the slow path, which fills the cache and gives a page of the batch to its caller. */
+/* The slow path fills the cache, and gives a page of the batch to its caller. */
 static void first_page_of_a_refill_is_zero(struct ktest *t)
 {
 	struct memory *mem = ktest_backed_memory(t, 0, 2);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_page_report.c: free pageblocks reported to the host: which, how often, and while they are
- * used.
+ * test_page_report.c: reporting free pageblocks to the host: which ones, how often, and while other
+ * CPUs use the memory.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"
@@ -34,7 +34,7 @@ static void report_walk_continues_where_it_stopped(struct ktest *t)
 		EXPECT(t, nr <= 3 && total + nr <= MANY);
 		memcpy(all + total, blocks, nr * sizeof(*all));
 		total += nr;
-		/* On no list while they are out, and not taken twice. */
+		/* Taken pageblocks are on no free list, and are not taken twice. */
 		expect_sound(t, mem);
 		EXPECT_EQ(
 		    t, memory_free_pages(mem), memory_managed_pages(mem) - total * PAGEBLOCK_PAGES);
@@ -43,11 +43,11 @@ static void report_walk_continues_where_it_stopped(struct ktest *t)
 	EXPECT_EQ(t, take_unreported(mem, &walk, blocks, 3), 0);
 	give_reported(mem, all, total, false);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
-	/* The host was not told: they are taken again. */
+	/* The host was not told of them, so they are taken again. */
 	EXPECT_EQ(t, take(mem, all, MANY), total);
 	give_reported(mem, all, total, true);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_REPORTED), total);
-	/* The pages below the watermarks come next; then there are no more. */
+	/* The pageblocks left for the watermarks come next; then there are no more. */
 	nr = take(mem, blocks, MANY);
 	EXPECT_EQ(t, (total + nr) * PAGEBLOCK_PAGES, memory_managed_pages(mem));
 	give_reported(mem, blocks, nr, true);
@@ -67,7 +67,7 @@ static void pages_below_the_watermark_are_not_reported(struct ktest *t)
 	EXPECT(t, nr > 0 && zone->nr_free >= zone->wmark[WMARK_HIGH]);
 	EXPECT(t, zone->nr_free < zone->wmark[WMARK_HIGH] + 2 * PAGEBLOCK_PAGES);
 	give_reported(mem, blocks, nr, false);
-	/* It is the high one that counts, however far above the others. */
+	/* The high watermark counts, however far above the others it is. */
 	zone->wmark[WMARK_MIN] = zone->wmark[WMARK_LOW] = PAGEBLOCK_PAGES;
 	zone->wmark[WMARK_HIGH] = 4 * PAGEBLOCK_PAGES;
 	nr = take(mem, blocks, MANY);
@@ -77,8 +77,8 @@ static void pages_below_the_watermark_are_not_reported(struct ktest *t)
 }
 
 /*
- * A pageblock must be reported again after any use, but not after a time when it could not be
- * used.
+ * A pageblock must be reported again after any use, but not after an isolation, because no page of
+ * it could be used then.
  */
 static void allocation_clears_the_reported_mark(struct ktest *t)
 {
@@ -91,7 +91,7 @@ static void allocation_clears_the_reported_mark(struct ktest *t)
 	zone = test_zone(mem, ZONE_MOVABLE);
 	nr = take(mem, blocks, MANY);
 	give_reported(mem, blocks, nr, true);
-	/* The few below the watermarks. */
+	/* Report also those left for the watermarks. */
 	while ((nr = take(mem, blocks, MANY)))
 		give_reported(mem, blocks, nr, true);
 	for (order = 0; order <= MAX_ORDER; order++) {
@@ -118,7 +118,7 @@ static void allocation_clears_the_reported_mark(struct ktest *t)
 	EXPECT(t, !reported(mem, block));
 }
 
-/* It must become and stay free: no other code takes its pages. */
+/* An isolated pageblock must become and stay free, so no report takes its pages. */
 static void isolated_pageblocks_are_not_reported(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
@@ -154,7 +154,7 @@ static void give_later(void *arg)
 	give_all(arg);
 }
 
-/* An offline of a block being reported waits for the report, and does not call it unmovable. */
+/* An offline of a pageblock that is being reported waits until the report has ended. */
 static void offline_waits_for_a_report(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS / 2, TEST_BLOCKS / 4);
@@ -244,7 +244,7 @@ static void load_thread(void *arg)
 	}
 }
 
-/* The host drops them: any other owner of their pages would notice. */
+/* The host drops the content: any other owner of the pages would find them damaged. */
 static void drop(struct memory *mem, const pfn_t *blocks, unsigned nr)
 {
 	unsigned i;
@@ -270,8 +270,8 @@ static void pages_being_reported_are_not_allocated(struct ktest *t)
 	for (i = 1; i < cpus; i++)
 		EXPECT(t, YIELD_UNTIL(READ_ONCE(load[i].turns)));
 	/*
-	 * At times the load holds all of the memory, but not always.  Where CPUs take turns, as
-	 * under icount, a round may take milliseconds.
+	 * Sometimes the load holds all of the memory, and nothing is dropped. If CPUs take turns,
+	 * as under icount, a round may take milliseconds.
 	 */
 	end = arch_clock_ns() + ROUNDS_NS;
 	for (round = 0; !dropped || round < 20 || (round < 200 && arch_clock_ns() < end); round++) {

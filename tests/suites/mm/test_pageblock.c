@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pageblock.c: types, isolate bits and the stack numbers they make; when a fallback converts a
- * pageblock, and when it only takes from one.
+ * test_pageblock.c: types and isolate bits of pageblocks, and the stack numbers that follow from
+ * them; when a fallback converts a pageblock, and when it takes only a block of it.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/memory_hotplug.h>
@@ -37,7 +37,7 @@ static void type_change_moves_the_free_blocks(struct ktest *t)
 		EXPECT_EQ(t, zone_free_blocks(zone, order, MT_RECLAIMABLE), 1);
 		EXPECT_EQ(t, zone_free_blocks(zone, order, MT_MOVABLE), 0);
 	}
-	/* The other pageblock's stays, and nothing is lost. */
+	/* The free block of the other pageblock keeps its type, and no page is lost. */
 	EXPECT_EQ(t, listed_pages(zone, MT_MOVABLE), PAGEBLOCK_PAGES);
 	EXPECT_EQ(t, zone->nr_free, 2 * PAGEBLOCK_PAGES - 1);
 	give_block(zone, page);
@@ -110,7 +110,7 @@ static void stack_numbers_follow_the_state(struct ktest *t)
 	expect_stacks(t, zone, true, MT_MOVABLE);
 }
 
-/* One pageblock, of which all but @nr pages is taken by two blocks or one. */
+/* A zone of one pageblock with @nr free pages; one or two blocks take the others. */
 static struct zone *zone_with_free(struct ktest *t, unsigned long nr, enum migratetype type)
 {
 	struct zone *zone = normal_zone(t, 1);
@@ -158,7 +158,7 @@ static void fallbacks_are_counted(struct ktest *t)
 	REQUIRE(t, take_fallback(zone, 0, MT_UNMOVABLE));
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_STEAL), 1);
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_MIX), 0);
-	/* Less than half of it is free now. */
+	/* Less than half of the pageblock is free now. */
 	REQUIRE(t, take_fallback(zone, 0, MT_MOVABLE));
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_STEAL), 1);
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_FALLBACK_MIX), 1);
@@ -173,7 +173,10 @@ static void steal_takes_all_the_free_blocks_along(struct ktest *t)
 	REQUIRE(t, zone);
 	page = take_block(zone, 0, MT_MOVABLE);
 	REQUIRE(t, page);
-	/* A block of each order is free; the request is served by the smallest that will do. */
+	/*
+	 * A block of each order is free. The pageblock is stolen; then the smallest sufficient
+	 * block is taken.
+	 */
 	REQUIRE(t, take_fallback(zone, 1, MT_RECLAIMABLE));
 	for (order = 0; order < MAX_ORDER; order++) {
 		EXPECT_EQ(t, zone_free_blocks(zone, order, MT_RECLAIMABLE), order != 1);
@@ -243,7 +246,7 @@ static void cma_is_lent_to_movable_requests_only(struct ktest *t)
 	EXPECT(t, !take_fallback(zone, 0, MT_RECLAIMABLE));
 	page = take_fallback(zone, 0, MT_MOVABLE);
 	REQUIRE(t, page);
-	/* Wholly free, yet its type does not change. */
+	/* The pageblock was wholly free, yet its type does not change. */
 	EXPECT_EQ(t, pageblock_type(pageblock_of(zone->mem, 0)), MT_CMA);
 	EXPECT_EQ(t, listed_pages(zone, MT_CMA), PAGEBLOCK_PAGES - 1);
 	give_block(zone, page);

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pcp.c: the per-CPU caches: refill, spill, which pages and orders they take, and their
- * bounds.  Draining and switching off is test_drain.c.
+ * test_pcp.c: the per-CPU caches: refill and spill, the pages and orders that they take, and their
+ * limits.  test_drain.c tests draining and disabling.
  */
 #include "tests/lib/mm_help.h"
 #include <quarry/isolation.h>
 #include <quarry/memory_init.h>
 
-#define ROOM 96 /* more than any stack holds */
+#define ROOM 96 /* more than any stack of these tests holds */
 static struct page *pages[ROOM + 1], *more[ROOM];
 
 static void capacity_0_uses_the_slow_path(struct ktest *t)
@@ -73,7 +73,7 @@ static void first_page_of_a_refill_is_the_callers(struct ktest *t)
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, pages), 1);
 	EXPECT_EQ(t, page_word(pages[0]), PAGE_WORD(1, PG_ALLOC, 0));
 	EXPECT_EQ(t, mem->pcp[0]->count[stack], 3);
-	/* The buddy hands out a cut block from its lower end up, so the first is the lowest. */
+	/* The buddy allocator splits off pages from the lowest up: the caller gets the lowest. */
 	for (i = 0; i < mem->pcp[0]->count[stack]; i++)
 		EXPECT(t, mem->pcp[0]->slot[stack][i] > pages[0]);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
@@ -119,7 +119,7 @@ static void set_types(struct zone *zone, enum migratetype type)
 	}
 }
 
-/* CMA is only lent to movable requests: its pages may not be cached under MOVABLE. */
+/* CMA pages are only lent to movable requests, so they may not be cached as MOVABLE. */
 static void refill_from_another_type_caches_nothing(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);
@@ -142,7 +142,7 @@ static void refill_from_another_type_caches_nothing(struct ktest *t)
 	restore_plan(zone);
 }
 
-/* Fill CPU @cpu's order-0 stack by frees, oldest pages[0], and free one more, pages[capacity]. */
+/* Fill the order-0 stack of @cpu with pages[0] (oldest) and on; then free pages[@capacity]. */
 static void overfill(struct ktest *t, struct memory *mem, unsigned cpu, unsigned capacity)
 {
 	struct zone *zone = test_zone(mem, ZONE_MOVABLE);
@@ -256,8 +256,8 @@ static void orders_0_to_3_and_the_largest_are_cached(struct ktest *t)
 }
 
 /*
- * Pages that all CPUs may cache by the limits of @zone. An order has any only if smaller orders are
- * full.
+ * The pages that all CPUs may cache by the limits of @zone. An order may have a capacity only if
+ * the smaller order has enough.
  */
 static unsigned long plan_sum(struct ktest *t, const struct zone *zone)
 {
@@ -292,14 +292,14 @@ static void capacities_make_at_most_a_sixteenth(struct ktest *t)
 		struct zone *zone = test_zone(mem, kinds[i]);
 
 		managed = zone->managed;
-		/* Planned only, never applied: sizes that no test memory has. */
+		/* Sizes beyond any test memory: limits are computed, but no CPU applies them. */
 		for (size = 0; size <= 1UL << 20; size = size * 5 / 4 + 1) {
 			zone->managed = size;
 			set_limits(zone, 0);
 			sum = plan_sum(t, zone);
 			EXPECT(t, sum <= size / 16);
 		}
-		/* At the largest size everything fits. */
+		/* At the largest size every order has its full capacity. */
 		if (PAGEBLOCK_ORDER > 3)
 			EXPECT_EQ(t, zone->pcp_capacity[NR_CACHED_ORDERS - 1][MT_MOVABLE], 2);
 		EXPECT(t, sum > 0);
@@ -409,7 +409,7 @@ static void isolated_page_goes_to_the_buddy(struct ktest *t)
 	restore_plan(zone);
 }
 
-/* The check of the counts covers every stack of the zone on that CPU, and nothing else. */
+/* The check of the counts covers every stack of the zone on that CPU, and no other stack. */
 static void nonempty_sees_each_stack_of_its_zone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 1, 1, 1);

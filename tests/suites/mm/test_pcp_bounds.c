@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pcp_bounds.c: the caches at their limits: more pages leave than a zone has, a refill in a
- * lower zone, CPUs that go down and come up, and rounds that send no IPI.
+ * test_pcp_bounds.c: the caches in extreme cases: more pages leave than a zone has; a refill from a
+ * lower zone; CPUs that go offline and online; and CPUs that get no IPI.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"
@@ -26,9 +26,9 @@ static void expect_plan_of_nothing(struct ktest *t, const struct zone *zone, int
 	}
 }
 
-/* ---- plans ---- */
+/* ---- limits ---- */
 
-/* The claim counts pageblocks, and most of them are offline already. */
+/* The claim counts all its pageblocks, though most of them are offline already. */
 static void claim_may_exceed_the_remaining_memory(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 16);
@@ -53,7 +53,7 @@ static void claim_may_exceed_the_remaining_memory(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, BLOCK(6), BLOCK(14), NULL), 0);
 }
 
-/* As many pages leave as the zone has, one more, and very many more. */
+/* Exactly the pages of the zone leave, or one more, or very many more. */
 static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 16);
@@ -64,7 +64,7 @@ static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 		struct zone *zone = test_zone(mem, (enum zone_kind)kind);
 		unsigned long managed = zone->managed;
 
-		/* Enough for every order. */
+		/* Large enough for a capacity of every order. */
 		zone->managed = 1UL << 24;
 		set_limits(zone, zone->managed);
 		expect_plan_of_nothing(t, zone, __LINE__);
@@ -81,10 +81,7 @@ static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 
 /* ---- refills and frees ---- */
 
-/*
- * Cached pages of a lower zone no longer count as free there: its reserve stays out of the
- * caches.
- */
+/* Cached pages do not count as free: a refill from a lower zone leaves that zone its reserve. */
 static void a_refill_of_a_lower_zone_leaves_its_reserve(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, TEST_BLOCKS, TEST_BLOCKS, 0);
@@ -102,7 +99,7 @@ static void a_refill_of_a_lower_zone_leaves_its_reserve(struct ktest *t)
 	EXPECT_EQ(t, dma32->nr_free, dma32->wmark[WMARK_MIN] + dma32->reserve);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
 	empty_all(mem);
-	/* A request for that zone may have them. */
+	/* A request for zone DMA32 itself may use the reserve. */
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE | GFP_DMA32 | GFP_NOWAIT, 0, 1, pages), 1);
 	EXPECT_EQ(t, cached(dma32, 0, 0, MT_MOVABLE), 15);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, pages), 1);
@@ -116,7 +113,7 @@ struct pinned {
 	struct memory *mem;
 };
 
-/* The fast path leaves the free to the slow path, whose stack has space for the page. */
+/* A page that was once pinned is freed by the slow path, which caches it if the stack has space. */
 static void free_what_was_pinned(void *arg)
 {
 	struct pinned *job = arg;
@@ -181,7 +178,7 @@ static void spill_under_a_cut_limit_leaves_no_more_than_the_capacity(struct ktes
 	ktest_on_cpu(0, job_drain, mem);
 	EXPECT_EQ(t, free_on(0, mem, 0, MANY, many), MANY);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), MANY);
-	/* As an offline cuts it, before its round. */
+	/* Cut the limit as an offline does before its drain round. */
 	zone->pcp_capacity[0][MT_MOVABLE] = FEW;
 	had = MANY;
 	for (i = MANY; i < 2 * MANY; i++) {
@@ -199,7 +196,7 @@ static void spill_under_a_cut_limit_leaves_no_more_than_the_capacity(struct ktes
 
 /* ---- drains ---- */
 
-/* CPU @cpu holds two pages of NORMAL and two of MOVABLE, and may hold no more. */
+/* CPU @cpu caches two pages of NORMAL and two of MOVABLE, and may cache no more. */
 static void hold_two_of_each(struct ktest *t, struct memory *mem, unsigned cpu)
 {
 	struct zone *normal = test_zone(mem, ZONE_NORMAL), *movable = test_zone(mem, ZONE_MOVABLE);
@@ -249,7 +246,7 @@ static void job_drain_isolated(void *arg)
 	drain_isolated_pages(mem);
 }
 
-/* The round applies the zone's new limits; those of another zone wait for its own round. */
+/* A round applies the new limits of zones with isolated pageblocks only. */
 static void precise_round_drains_zones_with_isolated_pageblocks(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
@@ -261,7 +258,7 @@ static void precise_round_drains_zones_with_isolated_pageblocks(struct ktest *t)
 	normal = test_zone(mem, ZONE_NORMAL);
 	movable = test_zone(mem, ZONE_MOVABLE);
 	hold_two_of_each(t, mem, 0);
-	/* The pageblock of its pages, and one of which nothing is cached. */
+	/* The pageblock of the cached pages, and one that has no cached page. */
 	own = ALIGN_DOWN(page_to_pfn_in(mem, pages[3]), PAGEBLOCK_PAGES);
 	other = own == movable->start_pfn ? own + PAGEBLOCK_PAGES : movable->start_pfn;
 	normal->pcp_capacity[0][MT_UNMOVABLE] = 1;
@@ -295,7 +292,7 @@ struct leaver {
 	struct memory *mem;
 };
 
-/* As in CPU hotplug: nothing else runs on this CPU between the two. */
+/* As in CPU hotplug, nothing else runs on this CPU between leave and join. */
 static void leave_and_join(void *arg)
 {
 	struct leaver *job = arg;
@@ -313,7 +310,7 @@ static void leave_and_join(void *arg)
 		EXPECT_EQ(t, capacity_sum(test_zone(mem, (enum zone_kind)kind), 0), 0);
 		EXPECT(t, !pcp_zone_nonempty(mem, 0, test_zone(mem, (enum zone_kind)kind)));
 	}
-	/* Zones were added while the CPU was offline. */
+	/* Act as if zones were added while the CPU was offline. */
 	memset(pcp->first, 0, sizeof(pcp->first));
 	pcp_cpu_join(mem);
 	EXPECT_EQ(t, memcmp(pcp->first, first, sizeof(first)), 0);
@@ -332,7 +329,7 @@ static void leaving_cpu_has_no_capacity_until_it_is_back(struct ktest *t)
 	movable = test_zone(job.mem, ZONE_MOVABLE);
 	for (cpu = 0; cpu < MIN(ktest_cpus(), 2u); cpu++)
 		hold_two_of_each(t, job.mem, cpu);
-	/* Every stack may have something. */
+	/* Every stack may hold two blocks. */
 	for (index = 0; index < NR_CACHED_ORDERS; index++) {
 		for (type = 0; type < NR_CACHED_TYPES; type++)
 			normal->pcp_capacity[index][type] = 2;
@@ -341,7 +338,7 @@ static void leaving_cpu_has_no_capacity_until_it_is_back(struct ktest *t)
 	EXPECT_EQ(t, capacity_sum(normal, 0), 2 * NR_CACHED_ORDERS * NR_CACHED_TYPES);
 	EXPECT_EQ(t, zone_pcp_disable(movable), 0);
 	ktest_on_cpu(0, leave_and_join, &job);
-	/* It reads limits and depth before it takes any lock. */
+	/* The CPU has read limits and depth again when it joined. */
 	EXPECT_EQ(t, capacity_sum(normal, 0), 2 * NR_CACHED_ORDERS * NR_CACHED_TYPES);
 	EXPECT_EQ(t, capacity_sum(movable, 0), 0);
 	if (ktest_cpus() > 1)
@@ -360,7 +357,7 @@ static void new_zones_are_seen_by_every_cpu(struct ktest *t)
 
 	REQUIRE(t, mem);
 	memcpy(first, mem->pcp[0]->first, sizeof(first));
-	/* No CPU allocates here meanwhile. */
+	/* No CPU uses this memory meanwhile. */
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++)
 		memset(mem->pcp[cpu]->first, 0, sizeof(first));
 	pcp_zones_changed(mem);
@@ -402,7 +399,7 @@ static void job_switch(void *arg)
 	s->err = s->fn(s->zone);
 }
 
-/* Does CPU 1 get a call while CPU 0 runs @fn? Either answer is valid. */
+/* Does CPU 1 get a cross-call while CPU 0 runs @fn? */
 static bool asks(struct ktest *t, struct zone *zone, int (*fn)(struct zone *zone))
 {
 	struct switching s = {.zone = zone, .fn = fn};
@@ -417,7 +414,7 @@ static bool asks(struct ktest *t, struct zone *zone, int (*fn)(struct zone *zone
 	return deaf.called;
 }
 
-/* Only the outermost disable must empty the caches; after an enable their owners fill them. */
+/* Only the outermost disable must empty the caches; after an enable each CPU fills its own. */
 static void only_the_outermost_disable_sends_ipis(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);

@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pcp_exact.c: the figures of the per-CPU caches: how a zone's share is split between orders
- * and types, what a spill and a piece of a round move, and how a slow free handles a block that has
- * changed since its caller looked.
+ * test_pcp_exact.c: the figures of the per-CPU caches: the split of a zone's share between orders
+ * and types; the number of blocks that a spill and a piece of a drain round move; and slow frees of
+ * a block that has changed since the caller's check.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/mm_test.h"
 #include "mm/isolate.h"
 #include <quarry/isolation.h>
 
-#define STACK PCP_MOST             /* blocks that a stack of order 0 holds at most */
-#define SPILL (PCP_BATCH_MOST / 2) /* that a spill moves at most */
+#define STACK PCP_MOST             /* most blocks that a stack of order 0 holds */
+#define SPILL (PCP_BATCH_MOST / 2) /* most blocks that a spill moves */
 static struct page *pages[STACK + 1], *others[STACK];
 
 /* ---- limits ---- */
 
 struct plan {
 	unsigned budget; /* pages for each CPU */
-	u16 each[5];     /* the largest order is the last of them */
+	u16 each[5];     /* by order; the last is the largest order */
 };
 
 static void expect_plans(struct ktest *t, struct zone *zone, const struct plan *plans, unsigned nr)
@@ -26,7 +26,7 @@ static void expect_plans(struct ktest *t, struct zone *zone, const struct plan *
 	unsigned i, index, type;
 
 	for (i = 0; i < nr; i++) {
-		/* The largest zone with that budget; some of it may be about to leave. */
+		/* The largest zone with that budget; in odd rows, 1000 pages more are leaving. */
 		leaving = i % 2 * 1000;
 		zone->managed = plans[i].budget * share + share - 1 + leaving;
 		set_limits(zone, leaving);
@@ -47,7 +47,7 @@ static void expect_plans(struct ktest *t, struct zone *zone, const struct plan *
 	restore_plan(zone);
 }
 
-/* From the smallest order up, the same for each type. */
+/* The share goes to the smallest orders first, and equally to each type. */
 static void a_share_is_split_between_orders_and_types(struct ktest *t)
 {
 	static const struct plan three[] = {
@@ -140,7 +140,7 @@ static void a_large_stack_is_refilled_to_its_half(struct ktest *t)
 
 /* ---- rounds ---- */
 
-/* A stack of CPU 0 with STACK pages; false: not so many. */
+/* Fill a stack of CPU 0 with STACK pages; false if it then holds another number. */
 static bool fill_stack(struct ktest *t, struct memory *mem, struct zone *zone)
 {
 	set_plan(zone, 0, MT_MOVABLE, STACK);
@@ -183,7 +183,7 @@ static void a_round_gives_back_a_stack_in_pieces(struct ktest *t)
 	restore_plan(zone);
 }
 
-/* Only the pages of the isolated pageblock leave a stack that holds many; none of them stays. */
+/* Of a large stack, exactly the pages of the isolated pageblock are drained. */
 static void precise_looks_at_all_of_a_large_stack(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
@@ -214,7 +214,7 @@ static void one_look(void *arg)
 	arch_irq_restore(flags);
 }
 
-/* Otherwise the next round would begin in the middle, and leave isolated pages cached. */
+/* After an isolation the next round starts at the beginning, or it would miss pages. */
 static void place_of_a_round_goes_with_the_isolation(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
@@ -237,7 +237,7 @@ static void place_of_a_round_goes_with_the_isolation(struct ktest *t)
 
 /* ---- zones ---- */
 
-/* The first zone is at its watermark: only the first page of a batch takes the slow path. */
+/* The first zone is at its watermark: a batch of the second zone takes the slow path only once. */
 static void hot_path_follows_the_zone_that_has_pages(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
@@ -254,7 +254,7 @@ static void hot_path_follows_the_zone_that_has_pages(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_SLOW), 1);
 	for (i = 0; i < 4; i++)
 		EXPECT(t, zone_of(mem, page_to_pfn_in(mem, pages[i])) == other);
-	/* The next batch is of the first zone again, which has pages now. */
+	/* The next batch comes from the first zone again, which is above its watermark now. */
 	zone_set_watermarks(near);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 4, others), 4);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_SLOW), 2);
@@ -266,7 +266,7 @@ static void hot_path_follows_the_zone_that_has_pages(struct ktest *t)
 	restore_plan(other);
 }
 
-/* Before the slow path has chosen a stack for it. */
+/* This is so even before the slow path has chosen a stack for the type. */
 static void first_request_of_a_type_gets_its_type(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_MAX_BLOCKS, 0);
@@ -328,7 +328,7 @@ static void a_spill_touches_no_other_stack(struct ktest *t)
 
 /* ---- refills ---- */
 
-/* The caller's block and those cached beside it: down to the watermark, and not below. */
+/* A refill takes the caller's and the cached blocks down to the watermark, and not below. */
 static void a_refill_leaves_the_watermark(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
@@ -350,7 +350,7 @@ static void a_refill_leaves_the_watermark(struct ktest *t)
 	restore_plan(zone);
 }
 
-/* A block of an order that has no stack is not searched for in another stack. */
+/* A request of an order without a stack takes no block of another stack. */
 static void order_without_a_stack_uses_the_free_lists(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, TEST_BLOCKS, TEST_BLOCKS, 0);
@@ -363,7 +363,7 @@ static void order_without_a_stack_uses_the_free_lists(struct ktest *t)
 	}
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_DMA32);
-	/* Each stack of the zone before it has pages in turn. */
+	/* In turn, each order-0 stack of the preceding zone has pages. */
 	for (i = 0; i < NR_CACHED_TYPES; i++) {
 		set_plan(zone, 0, (enum migratetype)i, 2);
 		EXPECT_EQ(t, alloc_on(0, mem, GFP_DMA32 | (gfp_t)i, 0, 1, pages), 1);
@@ -387,7 +387,7 @@ struct job {
 	unsigned capacity;
 };
 
-/* The word has changed since the caller's check: another CPU has freed or taken the page. */
+/* The word differs from the caller's, as if another CPU had freed or taken the page. */
 static void free_by_old_words(void *arg)
 {
 	static const u32 old[] = {PAGE_WORD(2, PG_ALLOC, 0), PAGE_WORD(0, PG_FREEING, 0),
@@ -404,7 +404,7 @@ static void free_by_old_words(void *arg)
 		REQUIRE(t, page[i]);
 	}
 	drain_local_pages(job->mem, NULL);
-	/* With a stack that has space, and with one that has none. */
+	/* Free into a stack that has space, and into one that has none. */
 	for (full = 0; full < 2; full++) {
 		if (full) {
 			for (i = 1; i < 4; i++)

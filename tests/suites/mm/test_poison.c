@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_poison.c: broken pages and their surroundings: blocks that are cut and merged again,
- * pageblocks that are offlined and onlined, concurrent requests.  State by state:
- * test_poison_states.c.
+ * pageblocks that are offlined and onlined, concurrent requests.  test_poison_states.c tests each
+ * page state.
  */
 #include "tests/lib/poison_help.h"
 #include <quarry/contig.h>
@@ -42,7 +42,7 @@ static void the_rest_of_a_free_block_stays_free(struct ktest *t)
 
 		REQUIRE(t, page_head(mem, pfn) == BLOCK(2));
 		EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, NULL), 0);
-		/* A piece of each size around it. */
+		/* A free block of each smaller order is left around it. */
 		for (order = 0; order < MAX_ORDER; order++)
 			EXPECT_EQ(t, listed(movable(mem), order), 1);
 		EXPECT_EQ(t, listed(movable(mem), MAX_ORDER), 3);
@@ -50,7 +50,7 @@ static void the_rest_of_a_free_block_stays_free(struct ktest *t)
 		EXPECT_EQ(t, pageblock_of(mem, pfn)->nr_free, PAGEBLOCK_PAGES - 1);
 		EXPECT_EQ(t, pageblock_of(mem, pfn)->nr_poisoned, 1);
 		expect_poisoned(t, mem, 1);
-		/* And all is one again. */
+		/* Then the pages form one block again. */
 		EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 		EXPECT_EQ(t, listed(movable(mem), MAX_ORDER), 4);
 		expect_poisoned(t, mem, 0);
@@ -206,7 +206,7 @@ static void offline_and_online_keep_the_poison_flag(struct ktest *t)
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(2), BLOCK(2), NULL, NULL), 0);
 	EXPECT_EQ(t, mem_poisoned(mem).offline, ARRAY_SIZE(places));
 	expect_poisoned(t, mem, ARRAY_SIZE(places));
-	/* One more while it is offline, and one less. */
+	/* While it is offline, one more page breaks and another is unpoisoned. */
 	EXPECT_EQ(t, mem_memory_failure(mem, BLOCK(2) + 1, 0, NULL), -ENXIO);
 	EXPECT_EQ(t, mem_unpoison_page(mem, BLOCK(3) + places[0]), 0);
 	expect_poisoned(t, mem, ARRAY_SIZE(places));
@@ -289,7 +289,7 @@ static void a_page_breaks_during_an_offline(struct ktest *t)
 	}
 }
 
-/* A broken page in use keeps the range online, and the result has the reason. */
+/* A broken page in use keeps the range online, and the result names it. */
 static void a_flagged_page_in_use_is_named(struct ktest *t)
 {
 	static struct handle handle;
@@ -302,7 +302,7 @@ static void a_flagged_page_in_use_is_named(struct ktest *t)
 	handle_table_init(&table, mem, &handle, 1);
 	REQUIRE(t, !handle_alloc(&table, 0, 0, GFP_MOVABLE, 1));
 	pfn = handle_pfn(&table, 0);
-	/* Otherwise the offlines below would wait until their deadline. */
+	/* If this failed, the offlines below would wait until their deadline. */
 	REQUIRE(t, mem_memory_failure(mem, pfn, 0, NULL) == -EBUSY);
 	REQUIRE(t, isolate_movable_page(mem, pfn) == -EBUSY);
 	EXPECT_EQ(t, offline_pages(mem, ALIGN_DOWN(pfn, BLOCK(1)), BLOCK(1), NULL, &res), -EBUSY);
@@ -328,7 +328,7 @@ static void contiguous_range_excludes_broken_pages(struct ktest *t)
 	EXPECT_EQ(t, fail.pfn, BLOCK(3) + 1);
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(8) - 1);
 	expect_poisoned(t, mem, 1);
-	/* The page next to it is not affected. */
+	/* The range behind the broken page is not affected. */
 	EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(3) + 2, end, MT_MOVABLE, &fail), 0);
 	EXPECT_EQ(t, free_contig_range(mem, BLOCK(3) + 2, end - BLOCK(3) - 2), 0);
 	drain_all_pages(mem, NULL);
@@ -350,7 +350,7 @@ static void page_broken_by_a_machine_check_is_not_unpoisoned(struct ktest *t)
 	expect_poisoned(t, mem, 2);
 }
 
-/* The machine may name any address; one outside memory says nothing about memory. */
+/* A machine check may name any address; one outside memory does not disable unpoison. */
 static void machine_check_outside_memory_leaves_unpoison_on(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
@@ -377,14 +377,14 @@ static void wrong_contexts_are_refused(struct ktest *t)
 	WRITE_ONCE(movable(mem)->pcp_depth, 65535u);
 	EXPECT_EQ(t, mem_memory_failure(mem, 7, 0, NULL), -EOVERFLOW);
 	WRITE_ONCE(movable(mem)->pcp_depth, 1u);
-	/* The caches are off already: a soft offline works all the same. */
+	/* A soft offline works also if the caches are off already. */
 	EXPECT_EQ(t, mem_soft_offline_page(mem, 7), 0);
 	EXPECT_EQ(t, zone_pcp_enable(movable(mem)), 0);
 	EXPECT_EQ(t, zone_pcp_enable(movable(mem)), -EINVAL);
 	EXPECT_EQ(t, mem_unpoison_page(mem, 7), 0);
 }
 
-#define ROUNDS 300 /* of all CPUs */
+#define ROUNDS 300 /* of all CPUs together */
 #define CPUS   8
 
 struct asker {
@@ -394,7 +394,7 @@ struct asker {
 	unsigned done, wrong;
 };
 
-/* Retire and give back pages of one pageblock, all CPUs the same ones. */
+/* Every CPU retires and unpoisons the same pages of one pageblock. */
 static void ask(void *arg)
 {
 	struct asker *a = arg;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_exact.c: broken pages in transit between two steps of another operation, the counts
- * meanwhile, and where flagged pages are found in a memory of several zones and nodes.
+ * test_poison_exact.c: pages that break between two steps of another operation, the counts at that
+ * time, and the search for flagged pages in a memory of several zones and nodes.
  */
 #include "mm/mm_priv.h"
 #include "mm/poison.h"
@@ -16,7 +16,7 @@
 
 /* ---- between two steps ---- */
 
-/* A page being freed is not waited for: the flag is set before the free ends. */
+/* A failure does not wait for a page being freed: it flags the page before the free ends. */
 static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
@@ -29,7 +29,7 @@ static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	REQUIRE(t, page);
 	pfn = page_to_pfn_in(mem, page);
-	/* The state between the last reference and the zone lock. */
+	/* The last reference is gone, and the free does not have the zone lock yet. */
 	WRITE_ONCE(page->word, PAGE_WORD(0, PG_FREEING, 0));
 	for (turn = 0; turn < 3; turn++) {
 		EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), turn ? -EHWPOISON : 0);
@@ -43,7 +43,7 @@ static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), -EBUSY);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(0, PG_FREEING, 0) | PAGE_F_HWPOISON);
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0) | PAGE_F_HWPOISON);
-	page->owner = page; /* its user's own: nothing of that is left */
+	page->owner = page; /* a user's value, which the free must clear */
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 	EXPECT(t, is_retired(mem, pfn));
 	EXPECT(t, !page->owner);
@@ -51,10 +51,7 @@ static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 }
 
-/*
- * A soft offline waits for a page in transit, or a cached page, and leaves it as it is if that
- * takes too long.
- */
+/* A page in transit or cached is waited for. If that takes too long, it stays as it is. */
 static void page_in_transit_is_waited_for(struct ktest *t)
 {
 	static const u32 words[] = {PAGE_WORD(0, PG_FREEING, 0), PAGE_WORD(0, PG_PCP, 0)};
@@ -72,7 +69,7 @@ static void page_in_transit_is_waited_for(struct ktest *t)
 	EXPECT(t, mm_event_sum(mem, EV_POISON_WAIT) >= 5);
 	EXPECT_EQ(t, page_word(page), words[0]);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_SOFT_OFFLINE_FAIL), 1);
-	/* A cached page that the round missed: the cache of a CPU that is coming online. */
+	/* A cached page that the round missed, as in the cache of a CPU coming online. */
 	WRITE_ONCE(page->word, words[1]);
 	EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, &res), -EBUSY);
 	EXPECT_EQ(t, res.outcome, POISON_FAILED);
@@ -88,7 +85,7 @@ static void page_in_transit_is_waited_for(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* Just allocated from a pageblock of a movable type, the page can be expected to become movable. */
+/* A page just allocated from a movable pageblock may become movable: it is checked again. */
 static void only_movable_pages_are_checked_again(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
@@ -128,7 +125,7 @@ static void fail_page(void *arg)
 	store_release(&failure.ended, 1u);
 }
 
-/* Isolated for a migration, and put back: no copy of its content was made. */
+/* The page is isolated for a migration and put back: its content was not copied. */
 static void uncopied_page_is_not_counted_as_migrated(struct ktest *t)
 {
 	struct page *page;
@@ -149,7 +146,7 @@ static void uncopied_page_is_not_counted_as_migrated(struct ktest *t)
 	EXPECT_EQ(t, failure.res.outcome, POISON_RECOVERED);
 	EXPECT_EQ(t, failure.res.state, PG_LRU);
 	EXPECT_EQ(t, mem_unpoison_page(s.mem, failure.pfn), 0);
-	/* Nor is a free page. */
+	/* A free page is not counted as migrated either. */
 	EXPECT_EQ(t, mem_memory_failure(s.mem, failure.pfn, 0, &failure.res), 0);
 	EXPECT_EQ(t, failure.res.outcome, POISON_RECOVERED);
 	EXPECT_EQ(t, failure.res.state, PG_FREE);
@@ -161,17 +158,17 @@ static void uncopied_page_is_not_counted_as_migrated(struct ktest *t)
 
 /* ---- owners that release the page ---- */
 
-/* As page_release_movable, with the lock held already. */
+/* Like page_release_movable, with the lock held already. */
 static int release_it(struct memory *mem, struct page *page)
 {
 	page->owner = NULL;
 	mov.pages[page->index] = NULL;
-	return mem_put_page(mem, page); /* not the last */
+	return mem_put_page(mem, page); /* not the last reference */
 }
 
 /*
- * The owner releases the page while it is isolated: it cannot be moved, but it is retired all the
- * same.
+ * The owner releases the page when it should isolate it. The page cannot be moved, but is retired
+ * all the same.
  */
 static void page_released_by_its_owner_is_retired(struct ktest *t)
 {
@@ -201,8 +198,8 @@ static void page_released_by_its_owner_is_retired(struct ktest *t)
 }
 
 /*
- * Flagged before it reached its object, it has no reference left at the second hit: it counts
- * once.
+ * A page is flagged before it reaches its object. At the second failure its references are at the
+ * limit; still it counts once.
  */
 static void page_flagged_before_counts_once(struct ktest *t)
 {
@@ -286,8 +283,8 @@ static void break_one(struct page *dst, struct page *src)
 }
 
 /*
- * One of its pages is retired while others are moved out of its way: it is found at the end, and
- * nothing is taken.
+ * A page of the range is retired while other pages are moved out. The check at the end finds it,
+ * and nothing is allocated.
  */
 static void page_that_breaks_during_migrations_is_found(struct ktest *t)
 {
@@ -309,7 +306,7 @@ static void page_that_breaks_during_migrations_is_found(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(BLOCKS) - PAGEBLOCK_PAGES - 1);
 	EXPECT_EQ(t, pageblock_of(mem, BLOCK(3))->nr_free, PAGEBLOCK_PAGES);
 	expect_poisoned(t, mem, 1);
-	/* The pages before it can be allocated. */
+	/* The pages before the broken one can be allocated. */
 	EXPECT_EQ(t, alloc_contig_range(mem, start, breaks, MT_MOVABLE, &fail), 0);
 	EXPECT_EQ(t, free_contig_range(mem, start, breaks - start), 0);
 	EXPECT_EQ(t, mem_unpoison_page(mem, breaks), 0);
@@ -328,7 +325,7 @@ static struct memory *two_nodes(struct ktest *t)
 	return ktest_memory(t, 0, 1, 0) ? build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)) : NULL;
 }
 
-/* The flagged pages from each of them on, and from behind each of them, in their order. */
+/* Searches around each flagged page find exactly the @nr pages of @pfn, in order. */
 static void expect_found(struct ktest *t, struct memory *mem, const pfn_t *pfn, unsigned nr)
 {
 	pfn_t from = 0;

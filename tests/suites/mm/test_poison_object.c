@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_object.c: an object one of whose pages breaks, and its users: the content moves, or
- * its loss is reported and the page replaced; all else stays.
+ * test_poison_object.c: a page of an object breaks: its content moves, or the users are told of the
+ * loss and can replace the page. All other pages stay.
  */
 #include "tests/lib/poison_help.h"
 #include "tests/lib/vm_help.h"
@@ -22,7 +22,7 @@ static void soft_offline_moves_the_content(struct ktest *t)
 	EXPECT(t, page_in(s.object, 1) && page_in(s.object, 1) != page);
 	expect_pages(t, 0, 3, t->seed);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULTS), faults);
-	/* The target was retired; the source was not put back. */
+	/* The target was allocated, and the source is retired. */
 	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
 	EXPECT(t, is_retired(s.mem, page_to_pfn_in(s.mem, page)));
 	expect_poisoned(t, s.mem, 1);
@@ -62,7 +62,7 @@ static void a_failed_soft_offline_changes_nothing(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Every access to a lost page fails, the others are as before; and there can be a new one. */
+/* Every access to a lost page fails, and the other pages stay. Its slot can get a new page. */
 static void a_lost_page_is_reported_and_replaced(struct ktest *t)
 {
 	struct poison_result res;
@@ -78,7 +78,7 @@ static void a_lost_page_is_reported_and_replaced(struct ktest *t)
 	EXPECT_EQ(t, res.state, PG_LRU);
 	EXPECT_EQ(t, res.unmapped, 1);
 	EXPECT(t, res.lost);
-	/* This CPU had it in its TLB. */
+	/* The page was in the TLB of this CPU. */
 	EXPECT_EQ(t, soft_try_write(page_at(1), 1), -EFAULT);
 	EXPECT_EQ(t, soft_read(page_at(1), &value), -EHWPOISON);
 	EXPECT_EQ(t, soft_write(page_at(1) + 8, 1), -EHWPOISON);
@@ -123,8 +123,8 @@ static void object_with_a_lost_page_is_destroyed(struct ktest *t)
 }
 
 /*
- * Flagged between its allocation and its slot, it stays with its object: it is neither moved nor
- * dropped.  When it is hit again, its users can be told.
+ * A page is flagged after its allocation, before it enters its slot. It stays with its object,
+ * neither moved nor dropped. The next failure retires it.
  */
 static void flagged_in_transit(struct ktest *t, struct vm_object *object)
 {

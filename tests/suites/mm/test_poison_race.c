@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_race.c: a page breaks during its migration, and while many CPUs use it.  Between
- * two steps of a free: tests/races/R-PSN.race.
+ * test_poison_race.c: a page breaks during its migration, and while many CPUs use it.
+ * tests/races/R-PSN.race tests one that breaks between two steps of a free.
  */
 #include "mm/poison.h"
 #include "tests/lib/race_migrate.h"
@@ -14,7 +14,7 @@ struct failure {
 	struct poison_result res;
 	int err;
 	u32 ended;      /* a */
-	unsigned turns; /* the patience before */
+	unsigned turns; /* saved patience */
 	u64 ns;
 };
 
@@ -34,8 +34,8 @@ static void set_patience(unsigned turns, u64 ns)
 }
 
 /*
- * Start it on CPU 2, and wait until it has found the page in transit, or has ended.  The test ends
- * the migration, however long the host lets it stand still: no patience is short of that.
+ * Start the failure on CPU 2, and wait until it has found the page in transit or has ended.  A busy
+ * host may stop the migration for any time, so the patience is unlimited meanwhile.
  */
 static void start_failure(struct stage *st, struct failure *f, pfn_t pfn, bool soft)
 {
@@ -53,10 +53,7 @@ static void join_failure(const struct failure *f)
 	set_patience(f->turns, f->ns);
 }
 
-/*
- * A failure that finds the page held by a migrator waits for the migration; the old frame is free
- * then.
- */
+/* A failure that finds the page held by a migrator waits until the migration has freed the page. */
 static void page_that_breaks_during_its_migration_is_retired(struct ktest *t)
 {
 	static const char *const points[] = {"mig.locked", "mig.unmapped", "mig.copied"};
@@ -64,7 +61,7 @@ static void page_that_breaks_during_its_migration_is_retired(struct ktest *t)
 	struct stage st;
 	unsigned i;
 
-	/* One scene a test; the seed chooses the point. */
+	/* A test can have one scene only, so the seed chooses the point. */
 	i = (unsigned)(t->seed % ARRAY_SIZE(points));
 	if (!stage_begin(t, &st, points[i]))
 		return;
@@ -76,7 +73,7 @@ static void page_that_breaks_during_its_migration_is_retired(struct ktest *t)
 	EXPECT_EQ(t, f.err, 0);
 	EXPECT_EQ(t, f.res.outcome, POISON_RECOVERED);
 	EXPECT(t, is_retired(st.s.mem, stage_source(&st)));
-	/* The migrator has copied it, damaged or not. */
+	/* The migrator has copied the page, damaged or not. */
 	EXPECT_EQ(t, mm_event_sum(st.s.mem, EV_FAILURE_COPIED), 1);
 	expect_content(&st);
 	expect_poisoned(t, st.s.mem, 1);
@@ -84,7 +81,7 @@ static void page_that_breaks_during_its_migration_is_retired(struct ktest *t)
 	stage_end(&st, 0);
 }
 
-/* The same, but the move fails: the page is retired at the place where it was put back. */
+/* The migration fails and puts the page back. The page is lost, and retired at its last put. */
 static void page_that_breaks_during_a_failed_migration_is_retired(struct ktest *t)
 {
 	struct failure f;
@@ -128,7 +125,7 @@ static void soft_offline_during_a_migration_succeeds(struct ktest *t)
 	stage_end(&st, 0);
 }
 
-/* Only the migrator has the target: the one allocated page that no object has. */
+/* The target of the migration: the only allocated page that belongs to no object. */
 static pfn_t target_of(struct memory *mem)
 {
 	const struct zone *zone = &mem->zones[ZONE_MOVABLE];
@@ -157,7 +154,7 @@ static void target_that_breaks_during_the_copy_is_retired(struct ktest *t)
 	REQUIRE(t, dst != PFN_NONE);
 	EXPECT_EQ(t, f.err, -EBUSY);
 	EXPECT_EQ(t, f.res.outcome, POISON_IGNORED);
-	/* The source is where it was, and the target retired. */
+	/* The source stays in its slot, and the target is retired. */
 	EXPECT(t, page_in(st.s.object, 1) == st.r.page);
 	EXPECT(t, is_retired(st.s.mem, dst));
 	expect_poisoned(t, st.s.mem, 1);
@@ -177,7 +174,7 @@ struct spinner {
 	bool gave_up;
 };
 
-/* Keep the CPU, except for interrupts: no other thread there gets a turn. */
+/* Keep this CPU: it serves interrupts, but runs no other thread. */
 static void spin(void *arg)
 {
 	struct spinner *s = arg;
@@ -191,7 +188,7 @@ static void spin(void *arg)
 	preempt_enable();
 }
 
-/* If the threads have turns the wait ends soon; if not, it ends all the same. */
+/* The wait ends even if a CPU lets no thread have its turn. */
 static void wait_for_the_holder_of_a_page_is_bounded(struct ktest *t)
 {
 	u32 stop = 0;
@@ -223,7 +220,7 @@ static void wait_for_the_holder_of_a_page_is_bounded(struct ktest *t)
 	ktest_join(1);
 	EXPECT(t, !s.gave_up);
 	putback_lru_page(v.mem, page);
-	/* Back at its object, it can be taken from there. */
+	/* Once back at its object, the page can be retired. */
 	EXPECT_EQ(t, mem_memory_failure(v.mem, pfn, 0, &res), 0);
 	EXPECT(t, is_retired(v.mem, pfn));
 	expect_poisoned(t, v.mem, 1);
@@ -265,7 +262,7 @@ static void use_pages(void *arg)
 	soft_unload_space();
 }
 
-/* Its page, wherever it is now. */
+/* The page that is in slot @i now. */
 static pfn_t pfn_of(unsigned i)
 {
 	struct page *page = page_in(load.s.object, i);

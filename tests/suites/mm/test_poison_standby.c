@@ -66,7 +66,7 @@ static void descriptors_avoid_broken_pages(struct ktest *t)
 	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
 	break_block(t, mem, BLOCK(ONLINE));
-	/* All pageblocks of the next step. */
+	/* All pageblocks of the next step break. */
 	for (i = 0; i < STEP; i++)
 		break_block(t, mem, BLOCK(ONLINE + STEP + i));
 	expect_poisoned(t, mem, BLOCK(1 + STEP));
@@ -77,7 +77,7 @@ static void descriptors_avoid_broken_pages(struct ktest *t)
 	    PAGE_WORD(0, PG_RESERVED, 0));
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(ONLINE + STEP - 1) - OWN);
 	expect_poisoned(t, mem, BLOCK(1 + STEP));
-	/* Without space for its descriptors, the step has nothing left. */
+	/* The step has no space for its descriptors, so its pageblocks become holes. */
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP));
 	EXPECT_EQ(t, inside_start, BLOCK(ONLINE + 2 * STEP));
 	EXPECT_EQ(t, range_count(mem, pfn_range(BLOCK(ONLINE + STEP), BLOCK(STEP)), PB_HOLE), STEP);
@@ -96,7 +96,7 @@ static void break_on_other_cpu(void *arg)
 	breaks.err = mem_memory_failure(breaks.mem, BLOCK(ONLINE) + OWN - 1, 0, &breaks.res);
 }
 
-/* The step has a place for its descriptors; that place breaks. */
+/* A page breaks in the place that was chosen for the descriptors of the step. */
 static void report_meanwhile(struct memory *mem)
 {
 	ktest_on_cpu(ktest_cpus() - 1, break_on_other_cpu, NULL);
@@ -113,7 +113,7 @@ static void page_that_breaks_while_coming_online_is_reserved(struct ktest *t)
 	EXPECT_EQ(t, breaks.err, -ENXIO);
 	EXPECT_EQ(t, breaks.res.outcome, POISON_RECOVERED);
 	EXPECT(t, breaks.res.standby);
-	/* It holds the descriptors, so it can be neither freed nor allocated. */
+	/* The page holds descriptors, so it can be neither freed nor allocated. */
 	EXPECT_EQ(t, memory_free_pages(mem), BLOCK(ONLINE + STEP - 1));
 	EXPECT_EQ(t, page_word(pfn_to_page_in(mem, BLOCK(ONLINE))) & PAGE_STATE_MASK,
 	    PAGE_WORD(0, PG_RESERVED, 0));
@@ -129,8 +129,8 @@ static void report_it(void *arg)
 }
 
 /*
- * All of the step is broken: while the failure of one more page waits for its turn, the step
- * becomes holes.
+ * All pageblocks of the step are broken. The step becomes holes while the failure of one more page
+ * waits for a lock.
  */
 static void failure_in_a_new_hole_is_refused(struct ktest *t)
 {

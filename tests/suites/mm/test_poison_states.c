@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_states.c: each state a page can be in, soft-offlined, hit by a failure, and
- * unpoisoned: the result, and the page's state afterwards.  Pages of memory objects:
- * test_poison_vm.c.
+ * test_poison_states.c: a page in each state is soft-offlined, hit by a failure, and unpoisoned:
+ * the result, and the state afterwards.  test_poison_vm.c has pages of memory objects.
  *
  * Each line of STATES is a test of its own name. docs/mm/poison.md has the same lines as a table,
  * and `make lint' compares them.
@@ -57,7 +56,7 @@ static void release_block(struct stand *s)
 	set_isolated(zone_of(s->mem, s->pfn), s->block, false);
 }
 
-/* On the CPU that is to cache it. */
+/* Runs on the CPU that is to cache the page. */
 static void alloc_and_free(void *arg)
 {
 	struct stand *s = arg;
@@ -90,7 +89,7 @@ static bool make_in_a_cached_block(struct stand *s)
 {
 	struct zone *zone = zone_of_kind(s, ZONE_MOVABLE);
 
-	/* The zone is too small to plan for it by itself. */
+	/* The zone is small, so its own limits have no such stack. */
 	memset(zone->pcp_capacity, 0, sizeof(zone->pcp_capacity));
 	zone->pcp_capacity[order_index(2)][MT_MOVABLE] = 1;
 	pcp_refresh_all(s->mem);
@@ -189,7 +188,7 @@ static bool make_once_pinned_page(struct stand *s)
 	return true;
 }
 
-/* Never given to the allocator, as at boot: a block without a free page. */
+/* As at boot: a reserved block, which the allocator never had. */
 static bool make_reserved(struct stand *s)
 {
 	struct zone *zone = zone_of_kind(s, ZONE_NORMAL);
@@ -236,7 +235,7 @@ static bool make_movable_page(struct stand *s)
 	return hold(s, 0);
 }
 
-/* In the state in which the balloon's driver holds it. */
+/* A page in the state of those that the balloon has lent. */
 static bool make_balloon_page(struct stand *s)
 {
 	static struct movable_ops lent;
@@ -352,8 +351,8 @@ static bool make_doomed_before(struct stand *s)
 }
 
 /*
- * test, description, soft offline, hard failure with its outcome, unpoison after that, while
- * still in use; how the page is released
+ * Columns: test; description; result of a soft offline; result and outcome of a failure; result of
+ * an unpoison after that, while the page is still in use; function that releases the page.
  */
 #define STATES(X)                                                                                  \
 	X(free_page, "free, a block of its own", 0, 0, RECOVERED, 0, NULL)                         \

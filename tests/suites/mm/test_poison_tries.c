@@ -24,7 +24,7 @@ static void page_just_allocated_is_checked_again(struct ktest *t)
 	EXPECT_EQ(t, res.outcome, POISON_IGNORED);
 	EXPECT_EQ(t, res.state, PG_ALLOC);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_POISON_WAIT), 4);
-	/* The kernel's own never moves. */
+	/* A kernel page never becomes movable. */
 	EXPECT_EQ(t, mem_soft_offline_page(mem, page_to_pfn_in(mem, kernel)), -EBUSY);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_POISON_WAIT), 4);
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
@@ -77,7 +77,9 @@ static void soft_offline_without_a_target_fails(struct ktest *t)
 
 #define PATIENCE_NS 200000000ULL
 
-/* A migrator takes the page and never returns it; when it is checked, it has had enough time. */
+/*
+ * A migrator never returns the page. The soft offline fails only after a wait that is long enough.
+ */
 static void page_under_migration_is_waited_for(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_poison_vm.c: broken pages of memory objects: each state as in test_poison_states.c; entries
- * that have the only news of a write; and a walk in progress.  Their users: test_poison_object.c.
+ * test_poison_vm.c: broken pages of memory objects: each state, as in test_poison_states.c; writes
+ * that only a table entry records; and a walk in progress.  test_poison_object.c tests the users of
+ * such pages.
  */
 #include "tests/lib/poison_states.h"
 #include "tests/lib/vm_help.h"
@@ -10,13 +11,13 @@
 #define SPACES 3
 #define WORD   0x5eedf00dUL
 
-/* ---- an object in some spaces, the page in slot 1 of it ---- */
+/* ---- an object in some spaces; the page is in slot 1 ---- */
 
 static struct {
 	struct vm_object *object;
 	struct vm_space *space[SPACES];
 	struct page *page;
-	unsigned asked; /* times the pager was */
+	unsigned asked; /* calls of the pager */
 } scene;
 
 /* A pager that has WORD at the start of each page. */
@@ -32,7 +33,7 @@ static int bring(struct vm_object *object, u32 index)
 }
 static const struct vm_pager_ops pager = {.get = bring};
 
-/* A read through a space: WORD, or the error of the fault. */
+/* Read the page through a space: 0 and *@value, or the error of the fault. */
 static int look(unsigned space, u64 *value)
 {
 	int err;
@@ -163,7 +164,7 @@ static bool make_fixed_left_to_a_pin(struct stand *s)
 	    vm_object_remove(scene.object, 1, 1) == 0;
 }
 
-/* It is still used: for example by an unmap whose shootdown is not over. */
+/* The page has another reference, for example of an unmap whose shootdown is not over. */
 static bool make_referenced_page(struct stand *s)
 {
 	atomic_add(&s->mem->vm.flushing, 1u);
@@ -179,7 +180,7 @@ static void put_and_drop(struct stand *s)
 
 static unsigned too_many;
 
-/* Another reference, for an isolation, is refused. */
+/* The page has the most references possible: one more, for an isolation, is refused. */
 static bool make_page_with_all_references(struct stand *s)
 {
 	atomic_add(&s->mem->vm.flushing, 1u);
@@ -214,7 +215,7 @@ static bool make_top_page_table(struct stand *s)
 	return true;
 }
 
-/* As test_poison_states.c. */
+/* Columns as in test_poison_states.c. */
 #define STATES(X)                                                                                  \
 	X(mapped_anonymous, "anonymous, mapped", 0, 0, RECOVERED, 0, look_and_drop)                \
 	X(shared_by_three, "anonymous, shared by three spaces", 0, 0, RECOVERED, 0, look_and_drop) \
@@ -245,7 +246,7 @@ STATES(STATE_TEST)
 
 /* ---- entries of the page ---- */
 
-/* A clean page of a pager's in two spaces; false: the test is skipped or has failed. */
+/* Make a clean page of a pager, mapped in two spaces; false if skipped or failed. */
 static bool begin_clean_page(struct ktest *t, struct stand *s)
 {
 	*s = (struct stand){.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};
@@ -257,7 +258,7 @@ static bool begin_clean_page(struct ktest *t, struct stand *s)
 	return false;
 }
 
-/* The dirty bit of an entry, which only the hardware has set, counts: there is no other copy. */
+/* Only the dirty bit of an entry tells of the write. It counts: there is no other copy. */
 static void dirty_bit_in_an_entry_makes_a_page_lost(struct ktest *t)
 {
 	struct poison_result res;
@@ -307,7 +308,7 @@ static void fail_it(void *arg)
 	s->order = (unsigned)-mem_memory_failure(s->mem, s->pfn, 0, NULL);
 }
 
-/* Another thread changes the entries of slot 0 in steps, and is between two of them. */
+/* A failure waits while another thread is between two steps of changing entries. */
 static void poison_waits_for_a_walk_in_progress(struct ktest *t)
 {
 	struct stand s = {.t = t, .mem = ktest_backed_memory(t, VM_NORMAL, VM_MOVABLE)};

@@ -70,11 +70,11 @@ static void sleeping_allocation_gets_pages_of_other_caches(struct ktest *t)
 	if (!mem)
 		return;
 	before = sums_of(mem);
-	/* Otherwise the thread would notice at its next check. */
+	/* The reclaim thread must not notice by itself, at its next check. */
 	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
 	WRITE_ONCE(reclaim_look_ns, look);
-	/* It may have its page before the drain has been counted. */
+	/* The allocation may have its page before the drain is counted. */
 	EXPECT(t, YIELD_UNTIL(mm_event_sum(mem, EV_RECLAIM_RUNS) > before.runs));
 	after = sums_of(mem);
 	EXPECT_EQ(t, after.wait, before.wait + 1);
@@ -121,7 +121,7 @@ static void allocation_without_the_reclaim_thread_fails(struct ktest *t)
 	EXPECT_EQ(t, after.runs, before.runs);
 	EXPECT_EQ(t, after.rounds, before.rounds);
 	EXPECT_EQ(t, cached(test_zone(mem, ZONE_MOVABLE), 1, 0, MT_MOVABLE), 2);
-	/* It is freed as it was allocated. */
+	/* With the thread running again, an allocation succeeds. */
 	EXPECT_EQ(t, reclaim_start(mem), 0);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &page), 1);
@@ -281,7 +281,7 @@ static void a_failed_high_order_drains_only_its_own_cpu(struct ktest *t)
 	relieve(mem);
 }
 
-/* All free pages are single pages in this CPU's cache: no other CPU is needed to get a block. */
+/* All free pages are single pages in the cache of this CPU: a drain of it makes a block. */
 static void a_local_drain_merges_a_high_order_block(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
@@ -326,9 +326,9 @@ static void ask(void *arg)
 }
 
 /*
- * The test holds the mutex of all rounds, so the first drain cannot begin before all waiters have
- * asked. One drain serves the waiters that asked before the thread woke, and one all the others. A
- * waiter that comes too late for the freed pages starts anew and asks again.
+ * The test holds the mutex of all drain rounds, so no drain can end before all waiters have
+ * tickets. One drain serves the tickets that were handed out before the thread woke, and one all
+ * the others. A waiter that comes too late for the freed pages starts over with a new ticket.
  */
 static void many_waiters_share_two_drains(struct ktest *t)
 {
@@ -346,7 +346,7 @@ static void many_waiters_share_two_drains(struct ktest *t)
 	before = sums_of(mem);
 	mutex_lock(&mem->pcp_ctl);
 	for (i = 0; i < ASKERS; i++) {
-		/* Any CPU but 1, which has pages of its own. */
+		/* Any CPU but 1, which caches the pages. */
 		unsigned cpu = (i % (ktest_cpus() - 1) + 2) % ktest_cpus();
 
 		askers[i].mem = mem;
@@ -369,8 +369,8 @@ static void many_waiters_share_two_drains(struct ktest *t)
 		}
 	}
 	/*
-	 * Two were stuck.  The thread that gets one of them may cache the other, so that no other
-	 * thread gets it.
+	 * Two pages were cached on CPU 1. The thread that gets one of them may cache the other, so
+	 * that no other thread gets it.
 	 */
 	EXPECT(t, got >= 1 && got <= ARRAY_SIZE(stuck));
 	EXPECT_EQ(t, READ_ONCE(r->drains.done), waits);
@@ -378,7 +378,7 @@ static void many_waiters_share_two_drains(struct ktest *t)
 	relieve(mem);
 }
 
-/* A drain that began before the request may have passed the cache with its page. */
+/* A drain that began earlier may have passed a cache before it got its page. */
 static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 {
 	struct asker askers[2] = {{.mem = NULL}};
@@ -404,10 +404,7 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 	}
 	EXPECT_EQ(t, READ_ONCE(r->drains.asked), 2);
 	EXPECT_EQ(t, READ_ONCE(r->drains.started), 1);
-	/*
-	 * The drain itself waits for the lock: nothing has been drained yet, so no waiter has an
-	 * answer.
-	 */
+	/* The drain itself waits for the lock. Nothing is drained yet, so no ticket is done. */
 	YIELD_UNTIL(sleep_lock_waiters(&mem->pcp_ctl.l));
 	EXPECT_EQ(t, sleep_lock_waiters(&mem->pcp_ctl.l), 1);
 	EXPECT_EQ(t, READ_ONCE(r->drains.done), 0);
@@ -415,7 +412,7 @@ static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 	mutex_unlock(&mem->pcp_ctl);
 	for (i = 0; i < 2; i++)
 		thread_join(threads[i]);
-	/* Both may have their pages before the second one has been counted. */
+	/* Both threads may have their pages before the second drain is counted. */
 	YIELD_UNTIL(mm_event_sum(mem, EV_RECLAIM_RUNS) >= before.runs + 2);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_RECLAIM_RUNS), before.runs + 2);
 	for (i = 0; i < 2; i++)

@@ -8,9 +8,9 @@
 #include <quarry/contig.h>
 
 #define PAGES 96u
-/* Runs that a request may wait for, whatever happens in zones it cannot use. */
+/* The most runs that a request may wait for, whatever happens in zones it cannot use. */
 #define MAX_RUNS 20u
-#define TURNS    (1u << 20) /* of one wait of many */
+#define TURNS    (1u << 20) /* most turns of one wait */
 
 static struct store store;
 static struct pile hoard;
@@ -26,7 +26,7 @@ static struct zone *normal_zone(struct memory *mem)
 	return &mem->zones[ZONE_NORMAL];
 }
 
-/* Pageblocks of an area: it is above all watermarks when half of it is free. */
+/* Pageblocks of a CMA area; half of its pages are more than any watermark. */
 #define AREA (PAGEBLOCK_ORDER >= 9 ? 1u : 12u)
 
 static bool make_area(struct ktest *t, struct memory *mem)
@@ -65,7 +65,7 @@ static bool begin_full(struct ktest *t, struct vm_scene *s, bool lend)
 
 static void end(struct ktest *t, struct vm_scene *s)
 {
-	/* A run under way has references to the object. */
+	/* A run in progress may have references to the object. */
 	store_scene_relieve(t, s, &hoard);
 	vm_object_put(s->object);
 	s->object = NULL;
@@ -75,7 +75,7 @@ static void end(struct ktest *t, struct vm_scene *s)
 	store_scene_end(t, s, &store);
 }
 
-/* Free @nr pages of the hoard that lie in @zone; with @in, in that area, and else outside any. */
+/* Free @nr pages of the hoard in @zone: those of area @in, or if it is NULL, those of no area. */
 static void give(
     struct ktest *t, struct memory *mem, const struct zone *zone, const struct cma *in, unsigned nr)
 {
@@ -98,14 +98,14 @@ static void give(
 	EXPECT_EQ(t, nr, 0);
 }
 
-/* Make @page dirty; NULL, if there was no memory for it, is allowed. */
+/* Make @page dirty, unless it is NULL because there was no memory. */
 static void dirty(struct page *page)
 {
 	if (page)
 		page_set_flags(page, PAGE_DIRTY);
 }
 
-/* Page @index of the scene, past all watermarks; NULL without memory. */
+/* Supply page @index of the scene, past all watermarks; NULL if there is no memory. */
 static struct page *supply(struct ktest *t, struct vm_scene *s, u32 index)
 {
 	WRITE_ONCE(port_task()->reserve, 1);
@@ -114,7 +114,7 @@ static struct page *supply(struct ktest *t, struct vm_scene *s, u32 index)
 	return page_in(s->object, index);
 }
 
-/* A page of @zone that reclaim scans and cannot drop: because of it a request asks for a run. */
+/* Pin a page of @zone. Reclaim cannot drop it, but because of it a request asks for a run. */
 static struct page *pin_one(struct ktest *t, struct vm_scene *s, struct zone *zone)
 {
 	struct page *page;
@@ -126,7 +126,7 @@ static struct page *pin_one(struct ktest *t, struct vm_scene *s, struct zone *zo
 	return page;
 }
 
-/* ---- load where the page cannot come from ---- */
+/* ---- load that frees no page for the request ---- */
 
 struct request {
 	struct page *page;
@@ -136,8 +136,9 @@ static struct request request;
 static unsigned load_turns;
 
 /*
- * Supply a new page for each dropped dirty page, so each run has something to free. This begins
- * when the request waits, and ends when it waits no more, or has waited for far too many runs.
+ * Supply a new page for each dirty page that is cleaned, so each run has a page to free. This
+ * begins when the request waits. It ends when the request is done, or has waited for far too many
+ * runs.
  */
 static void bring_the_next(struct store *st, struct vm_object *object, u32 index)
 {
@@ -171,8 +172,8 @@ static void make_request(void *arg)
 }
 
 /*
- * Runs that a request on another CPU has waited for until it had its page, or failed.  A request
- * that waits for more is ended by stopping its reclaim thread.
+ * The number of runs that a request on another CPU waits for. If there are far too many, stopping
+ * the reclaim thread ends the request.
  */
 static u64 runs_of_a_request(struct ktest *t, struct vm_scene *s, bool served)
 {
@@ -235,7 +236,7 @@ static void fail_beside_lent_pages(struct ktest *t, unsigned long nr)
 	start_load(t, &s, normal);
 	freed = event(&s, EV_RECLAIM_FREED);
 	EXPECT(t, runs_of_a_request(t, &s, false) <= MAX_RUNS);
-	/* Nor is a page dropped that no request could use. */
+	/* Lent pages are dropped only while movable requests would lack pages. */
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_FREED) > freed, nr < normal->wmark[WMARK_HIGH]);
 	WRITE_ONCE(store.meanwhile, NULL);
 	mem_unpin_page(s.mem, pinned);
@@ -253,7 +254,7 @@ static void frees_of_lent_pages_do_not_keep_a_request_waiting(struct ktest *t)
 	fail_beside_lent_pages(t, 8);
 }
 
-/* The same with something to drop outside the area: then the request gets it. */
+/* Dirty pages lie outside the area: once they are dropped, the request gets one. */
 static void request_that_cannot_borrow_gets_dropped_pages(struct ktest *t)
 {
 	struct zone *normal;
@@ -291,11 +292,11 @@ static void lent_pages_do_not_hide_that_a_zone_is_low(struct ktest *t)
 	end(t, &s);
 }
 
-/* ---- one predicate ---- */
+/* ---- when a run may stop ---- */
 
 /*
- * A request with @gfp can be served when a run has nothing left to do for it; with @cma lent pages
- * free and any number of other free pages.
+ * If a run has nothing left to do for a request with @gfp, the request can be served: with @cma
+ * lent pages free, and any number of others.
  */
 static void no_run_stops_too_early(
     struct ktest *t, const struct zone *real, gfp_t gfp, unsigned order, unsigned long cma)
@@ -337,7 +338,7 @@ static void a_run_stops_only_where_the_request_can_be_served(struct ktest *t)
 
 /* ---- low watermarks after a run that freed nothing ---- */
 
-/* Use pages of zone MOVABLE, as interrupts would, until it is low. */
+/* Allocate pages of zone MOVABLE without sleeping, until it is below its low watermark. */
 static void use_until_low(struct vm_scene *s)
 {
 	const struct zone *zone = movable_zone(s->mem);
@@ -358,7 +359,7 @@ static bool wait_for_a_run(struct vm_scene *s, u64 runs)
 	return YIELD_UNTIL(event(s, EV_RECLAIM_RUNS) > runs);
 }
 
-/* Dirty pages, a pager that takes none, zone MOVABLE low, and a run that has freed nothing. */
+/* Make @pages dirty pages that their pager refuses, and MOVABLE low; a run frees nothing. */
 static bool begin_futile(struct ktest *t, struct vm_scene *s, unsigned pages)
 {
 	unsigned i;
@@ -418,7 +419,7 @@ static void futile_zone_does_not_keep_another_low(struct ktest *t)
 
 	if (!begin_full(t, &s, false))
 		return;
-	/* NORMAL is low and has nothing but a pinned page; MOVABLE is well. */
+	/* NORMAL is low, and its only page on a list is pinned; MOVABLE has enough free pages. */
 	pinned = pin_one(t, &s, normal_zone(s.mem));
 	zone = movable_zone(s.mem);
 	give(t, s.mem, zone, NULL, (unsigned)zone->wmark[WMARK_HIGH] + 8);

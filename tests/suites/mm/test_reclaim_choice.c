@@ -11,7 +11,7 @@
 static struct store store;
 static struct vm_scene s;
 
-/* New pages, unmapped: number 0 is the last of its list. */
+/* Replace all pages by new ones, unmapped; page 0 is at the tail of the list. */
 static void supply_all(struct ktest *t)
 {
 	u32 i;
@@ -45,7 +45,7 @@ static struct lru_list *list(unsigned which)
 	return &movable_zone(s.mem)->lru[which];
 }
 
-/* The list has these slots, from its tail on. */
+/* Expect the list to hold the pages of slots @index, from its tail on. */
 static void expect_list(struct ktest *t, unsigned which, const u32 *index, unsigned nr)
 {
 	u32 pfn = list(which)->tail;
@@ -60,7 +60,7 @@ static void expect_list(struct ktest *t, unsigned which, const u32 *index, unsig
 	EXPECT_EQ(t, pfn, PFN_NONE);
 }
 
-/* A scan of @which for @max pages takes these slots, in this order, and nothing else. */
+/* A scan of the inactive list for @max pages isolates exactly the slots @index, in this order. */
 static void expect_taken(
     struct ktest *t, bool unmapped, unsigned max, const u32 *index, unsigned nr)
 {
@@ -76,16 +76,14 @@ static void expect_taken(
 		EXPECT_EQ(t, word_state(page_word(taken[i])), PG_ISO_MIG);
 	}
 	EXPECT_EQ(t, list(LRU_INACTIVE)->nr, PAGES - got);
-	/* Back to the head, in the order in which they were taken. */
+	/* Put the pages back at the head, in the order in which they were taken. */
 	for (i = 0; i < got; i++) {
 		atomic_sub(&zone->nr_reclaiming, 1u);
 		putback_lru_page(s.mem, taken[i]);
 	}
 }
 
-/*
- * An allocation leaves pages that must be unmapped, written or waited for, or were used recently.
- */
+/* Direct reclaim skips pages that are mapped, dirty, in use or recently used. */
 static void direct_reclaim_takes_idle_clean_pages_only(struct ktest *t)
 {
 	static const u32 plain[] = {4, 6, 7}, two[] = {4, 6}, first[] = {0, 1, 2};
@@ -107,21 +105,24 @@ static void direct_reclaim_takes_idle_clean_pages_only(struct ktest *t)
 	soft_unload_space();
 	expect_taken(t, true, RECLAIM_BATCH, plain, 3);
 	expect_list(t, LRU_INACTIVE, after, PAGES);
-	/* They are scanned, and stay as they are. */
+	/* The skipped pages stay as they are. */
 	EXPECT_EQ(t, page_word(page[0]), PAGE_WORD(1, PG_LRU, 0) | PAGE_REFERENCED);
 	EXPECT_EQ(t, page_word(page[1]), PAGE_WORD(1, PG_LRU, 0) | PAGE_DIRTY);
 	EXPECT_EQ(t, page_word(page[4]), PAGE_WORD(1, PG_LRU, 0));
-	/* No more than requested. */
+	/* A scan takes no more pages than requested. */
 	expect_taken(t, true, 2, two, 2);
 	expect_taken(t, true, 0, two, 0);
-	/* A reclaim thread takes whatever comes first. */
+	/* A scan of the reclaim thread takes the first pages, of any kind. */
 	expect_taken(t, false, 3, first, 3);
 	page_clear_flags(page[2], PAGE_LOCKED);
 	EXPECT_EQ(t, mem_put_page(s.mem, page[3]), 0);
 	end(t);
 }
 
-/* Pinned, broken, or with all the references there are: it would be met again and again. */
+/*
+ * Pinned or broken pages, and those at the reference limit, go to the head: the next scan must not
+ * meet them again.
+ */
 static void unreclaimable_pages_move_to_the_other_end(struct ktest *t)
 {
 	static const u32 rest[] = {3, 4}, after[] = {5, 6, 7, 0, 1, 2, 3, 4};
@@ -142,7 +143,7 @@ static void unreclaimable_pages_move_to_the_other_end(struct ktest *t)
 	EXPECT_EQ(t, page_word(page[0]), word);
 	EXPECT_EQ(t, page_word(page[1]), PAGE_WORD(1, PG_LRU, 0) | PAGE_F_HWPOISON);
 	EXPECT_EQ(t, page_word(page[2]), PAGE_WORD(PAGE_REF_MAX, PG_LRU, 0));
-	/* Nor can this very page be isolated by other code. */
+	/* Other code cannot isolate these pages either. */
 	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page[1])), -EBUSY);
 	EXPECT(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page[2])) != 0);
 	EXPECT_EQ(t, isolate_broken_page(s.mem, page_to_pfn_in(s.mem, page[2])), -EOVERFLOW);
@@ -155,14 +156,14 @@ static void unreclaimable_pages_move_to_the_other_end(struct ktest *t)
 	end(t);
 }
 
-/* ---- between the list and the verdict ---- */
+/* ---- changes to an isolated page ---- */
 
 /* A change to a page that a scan has isolated, and the page's state afterwards. */
 struct change {
 	const char *what;
 	void (*make)(struct page *page), (*undo)(struct page *page);
-	bool direct, desperate, clean; /* the scan; and may the pager be given the page? */
-	bool dropped, active, kept;    /* the verdict; counted as touched */
+	bool direct, desperate, clean; /* the scan; the pager is called */
+	bool dropped, active, kept;    /* the result; counted as touched */
 };
 
 static void nothing(struct page *page)
@@ -207,7 +208,7 @@ static void unpin(struct page *page)
 	mem_unpin_page(s.mem, page);
 }
 
-/* Entries of some slot of the object are changed in steps. */
+/* Act as if another thread were changing entries of the object. */
 static void walk(struct page *page)
 {
 	WRITE_ONCE(s.object->walked, PAGES);
@@ -218,7 +219,7 @@ static void walk_on(struct page *page)
 	WRITE_ONCE(s.object->walked, 0u);
 }
 
-/* As a removal does: the caller has the slot's reference. */
+/* Empty the slot as a removal does; the caller has its reference. */
 static void drop_slot(struct page *page)
 {
 	*object_slot(s.object, page->index) = 0;
@@ -248,7 +249,7 @@ static const struct change *change;
 static struct page *chosen;
 static u32 held, late; /* a */
 
-/* From before the scan until it has locked the page, and waits for the object. */
+/* Hold the object's lock until the scan has locked the page and waits; then change the page. */
 static void change_it(void *arg)
 {
 	spin_lock(&s.object->lock);
@@ -315,8 +316,8 @@ static struct vm_object *other;
 static int take_it(struct vm_object *object, u32 index, const void *data, u64 limit_ns)
 {
 	/*
-	 * Another thread writes to a page of the other object, which was clean when it was
-	 * judged.
+	 * Act as if another thread wrote to the page of the other object, which was clean when it
+	 * was judged.
 	 */
 	page_set_flags(chosen, PAGE_DIRTY);
 	return 0;
@@ -333,11 +334,11 @@ static void expect_chosen_stays(struct ktest *t)
 	EXPECT(t, page_in(other, 0) == chosen && page_word(chosen) & PAGE_DIRTY);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_CLEANED), 1);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_REFUSED), 0);
-	/* It is still there for the space that has it mapped. */
+	/* The space still has the page mapped. */
 	EXPECT_EQ(t, soft_try_write(page_at(9), 2), 0);
 }
 
-/* A dirty page without a pager to clean it stays, though it was clean when it was isolated. */
+/* A dirty page whose pager cannot clean it stays, though it was clean when it was isolated. */
 static void page_dirtied_later_stays_without_a_pager(struct ktest *t)
 {
 	static const struct vm_pager_ops takes = {.get = scene_get, .clean = take_it};
@@ -369,7 +370,7 @@ static void remove_it(struct store *st, struct vm_object *object, u32 index)
 	EXPECT_EQ((struct ktest *)st->arg, vm_object_remove(object, index, 1), 0);
 }
 
-/* Its removal has freed it. */
+/* The removal has freed the page, not the scan. */
 static void a_page_removed_meanwhile_does_not_count_as_dropped(struct ktest *t)
 {
 	struct lru_scan scan = {.batch = 1};
@@ -390,7 +391,7 @@ static void a_page_removed_meanwhile_does_not_count_as_dropped(struct ktest *t)
 	end(t);
 }
 
-/* The ring records every drop, by whatever code. */
+/* The trace ring records a drop by direct reclaim, and one by a run. */
 static void a_dropped_page_leaves_a_record(struct ktest *t)
 {
 	struct lru_scan direct = {.batch = 1, .direct = true}, run = {.batch = 1};
@@ -428,13 +429,13 @@ static void a_broken_page_is_taken_from_objects_only(struct ktest *t)
 	REQUIRE(t, page);
 	pfn = page_to_pfn_in(s.mem, page);
 	EXPECT_EQ(t, isolate_broken_page(s.mem, pfn), -EAGAIN);
-	/* Not from a driver either, which has it listed nowhere. */
+	/* A driver's page, which is on no list, is not taken either. */
 	page->owner = &store;
 	EXPECT_EQ(t, isolate_broken_page(s.mem, pfn), -EAGAIN);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_ALLOC, 0));
 	page->owner = NULL;
 	EXPECT_EQ(t, mem_free_pages(s.mem, page, 0), 0);
-	/* Pinned or not. */
+	/* An object's page is taken even if it is pinned. */
 	REQUIRE(t, vm_object_pin(s.object, 3, &pinned) == 0);
 	EXPECT_EQ(t, isolate_broken_page(s.mem, page_to_pfn_in(s.mem, pinned)), 0);
 	EXPECT_EQ(t, word_state(page_word(pinned)), PG_ISO_MIG);

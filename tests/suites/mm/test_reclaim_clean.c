@@ -9,7 +9,7 @@
 
 static struct store store;
 
-/* A scene whose pages were all touched by one CPU, and are in no TLB any more. */
+/* A scene whose space is loaded on this CPU. */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
 {
 	return store_scene_loaded(t, s, &store, nr);
@@ -20,7 +20,7 @@ static void end(struct ktest *t, struct vm_scene *s)
 	store_scene_unload(t, s, &store);
 }
 
-/* Set if another thread could not do its part meanwhile. */
+/* Set if a step of another thread failed. */
 static u32 failed;
 
 static void touch_first(void *arg)
@@ -33,7 +33,7 @@ static void touch_first(void *arg)
 	soft_unload_space();
 }
 
-/* Another CPU writes to the page: it waits until the pager has it. */
+/* Another CPU writes to the page, and must wait until the pager has it. */
 static void touch_elsewhere(struct store *st, struct vm_object *object, u32 index)
 {
 	u64 end = arch_clock_ns() + 5000000000ULL;
@@ -41,7 +41,7 @@ static void touch_elsewhere(struct store *st, struct vm_object *object, u32 inde
 
 	if (index != 0)
 		return;
-	pfn = slot_marker_pfn(object_lookup(object, 0)); /* the other thread is not there yet */
+	pfn = slot_marker_pfn(object_lookup(object, 0)); /* no other thread uses it yet */
 	ktest_start(1, touch_first, st->arg);
 	while (!migwait_waiting(object->mem, pfn) && arch_clock_ns() < end)
 		thread_yield();
@@ -67,7 +67,7 @@ static void access_to_a_page_being_cleaned_waits(struct ktest *t)
 	EXPECT_EQ(t, READ_ONCE(failed), 0);
 	store.meanwhile = NULL;
 	EXPECT(t, mm_event_sum(s.mem, EV_MIGWAIT_QUEUED) > 0);
-	/* The pager has the old content, the page the new. */
+	/* The pager has the old content, the page has the new. */
 	EXPECT_EQ(t, *(u64 *)page_address(store.page[0]), stamp(0, 0, 5));
 	EXPECT_EQ(t, soft_read(page_at(0), &value), 0);
 	EXPECT_EQ(t, value, 77);
@@ -111,7 +111,7 @@ static void a_page_removed_while_it_is_cleaned_is_freed_once(struct ktest *t)
 			store.meanwhile = meanwhile[i];
 			store.answer = answers[j];
 			scan_once(s.mem, &scan);
-			/* Page 1 was clean. */
+			/* Page 1 was clean, so it was dropped. */
 			EXPECT_EQ(t, vm_object_present(s.object), i);
 			EXPECT_EQ(t, memory_free_pages(s.mem), free + 1 - i);
 			EXPECT_EQ(t, pte_at(s.space, page_at(0)), 0);
@@ -161,7 +161,7 @@ static void refused_page_comes_back_with_the_rights_of_its_region(struct ktest *
 	end(t, &s);
 }
 
-/* Unmapped with its shootdown still to come: a CPU may write to it. */
+/* The page is unmapped, but not yet shot down: a CPU may write to it. */
 static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};
@@ -182,7 +182,7 @@ static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 	end(t, &s);
 }
 
-/* The reclaim thread's reference is the last: until the end of the scene waits for the thread. */
+/* Wait until the end of the scene waits for the thread, which then has the last reference. */
 static void wait_for_the_scenes_end(struct store *st, struct vm_object *object, u32 index)
 {
 	if (!YIELD_UNTIL(tickets_waiting(&object->mem->nodes[0].reclaim.drains)))
@@ -197,11 +197,11 @@ static void scene_ends_after_the_batch_that_holds_its_object(struct ktest *t)
 	if (!store_scene(t, &s, &store, 1))
 		return;
 	failed = 0;
-	/* The memory's own thread reads it, whenever it cleans. */
+	/* The reclaim thread reads this field whenever it cleans a page. */
 	WRITE_ONCE(store.meanwhile, wait_for_the_scenes_end);
 	EXPECT_EQ(t, vm_object_supply(s.object, 0, NULL), 0);
 	page_set_flags(page_in(s.object, 0), PAGE_DIRTY);
-	/* Below the low watermark the thread begins. */
+	/* Below the low watermark the thread starts a run. */
 	pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
 	EXPECT(t, YIELD_UNTIL(READ_ONCE(store.cleans)));
 	EXPECT_EQ(t, pile_free(s.mem, &pile), 0);

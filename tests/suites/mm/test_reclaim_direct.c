@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_direct.c: when reclaim runs: direct reclaim by an allocation that finds nothing,
- * the work it leaves to the reclaim thread, and when that thread wakes and stops by itself.
+ * test_reclaim_direct.c: when reclaim runs: direct reclaim by an allocation that finds no page, the
+ * work it leaves to the reclaim thread, and when that thread wakes and stops by itself.
  */
 #include "tests/lib/pager_help.h"
 #include "tests/lib/request_help.h"
@@ -14,8 +14,8 @@ static struct store store;
 static struct pile hoard;
 
 /*
- * PAGES pages of a pager's, and about as many free ones as @left; caches off, so that every page
- * that is freed counts.
+ * An object of PAGES pages with a pager, and memory for these and @left more. The caches are off,
+ * so that every page that is freed counts.
  */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned left)
 {
@@ -36,7 +36,7 @@ static void end(struct ktest *t, struct vm_scene *s)
 	store_scene_end(t, s, &store);
 }
 
-/* All pages present and unmapped, without flags. */
+/* Supply all pages: unmapped, without flags. */
 static void supply_all(struct ktest *t, struct vm_scene *s)
 {
 	unsigned i;
@@ -45,7 +45,7 @@ static void supply_all(struct ktest *t, struct vm_scene *s)
 		EXPECT_EQ(t, vm_object_supply(s->object, i, page_address(store.page[i])), 0);
 }
 
-/* All pages there, mapped, and touched or written to. */
+/* Map all pages by reading them or, with @write, by writing to them. */
 static void map_all(struct ktest *t, struct vm_scene *s, bool write)
 {
 	unsigned i;
@@ -73,7 +73,7 @@ static u64 event(const struct vm_scene *s, enum mm_event ev)
 	return mm_event_sum(s->mem, ev);
 }
 
-/* Without a reclaim thread, and without a cross-call. */
+/* Direct reclaim needs no reclaim thread and no cross-call. */
 static void direct_reclaim_drops_unmapped_pages(struct ktest *t)
 {
 	struct vm_scene s;
@@ -82,7 +82,7 @@ static void direct_reclaim_drops_unmapped_pages(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	/* Or the low watermark would wake the thread. */
+	/* Otherwise the low watermark would wake the thread. */
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
 	EXPECT_EQ(
@@ -109,11 +109,11 @@ static void mapped_and_dirty_pages_are_left_to_the_thread(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	/* Or the low watermark would wake the thread. */
+	/* Otherwise the low watermark would wake the thread. */
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
 	map_all(t, &s, false);
-	/* One is unmapped again, but it was written to; one has been touched. */
+	/* Page 3 is unmapped again, but dirty; page 4 is unmapped, but was touched. */
 	page = page_in(s.object, 3);
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(3), 2), 0);
 	page_clear_flags(page, PAGE_REFERENCED);
@@ -123,21 +123,21 @@ static void mapped_and_dirty_pages_are_left_to_the_thread(struct ktest *t)
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 0);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.calls), calls);
-	/* The referenced page would get no second chance next time. */
+	/* The touched page would get no second chance next time: make it dirty. */
 	page_set_flags(page_in(s.object, 4), PAGE_DIRTY);
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
-	/* The thread did, whether or not the allocation had to wait for it. */
+	/* The thread freed them, whether or not the allocation had to wait for it. */
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_DIRECT), 0);
 	EXPECT(t, event(&s, EV_RECLAIM_FREED) > 0);
 	EXPECT(t, vm_object_present(s.object) < PAGES);
-	/* It may be in the middle of a run, and hold the object. */
+	/* The thread may be in the middle of a run, and hold the object. */
 	reclaim_stop(s.mem);
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	end(t, &s);
 }
 
-/* The pages are mapped on this CPU, and touched: the thread makes the calls, no allocation does. */
+/* The pages are mapped and touched: only the thread makes cross-calls, no allocation does. */
 static void an_allocation_waits_for_the_thread(struct ktest *t)
 {
 	u64 from_alloc = READ_ONCE(smp_stats.from_alloc);
@@ -150,7 +150,7 @@ static void an_allocation_waits_for_the_thread(struct ktest *t)
 	map_all(t, &s, true);
 	for (i = 0; i < PAGES; i++)
 		EXPECT(t, alloc_one(&s, GFP_MOVABLE));
-	EXPECT_EQ(t, event(&s, EV_ALLOC_FAIL), 1); /* the hoard's last */
+	EXPECT_EQ(t, event(&s, EV_ALLOC_FAIL), 1); /* when the hoard was filled */
 	EXPECT(t, READ_ONCE(store.cleans) >= PAGES);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), from_alloc);
 	EXPECT_EQ(t, pile_free(s.mem, &hoard), 0);
@@ -163,7 +163,7 @@ static void an_allocation_waits_for_the_thread(struct ktest *t)
 	end(t, &s);
 }
 
-/* Pages have come since it found none: it tries again, and nothing is dropped for it. */
+/* Pages were freed since the request found none: it is retried, and no page is dropped. */
 static void a_request_that_can_be_served_waits_for_no_run(struct ktest *t)
 {
 	struct vm_scene s;
@@ -186,7 +186,7 @@ static void atomic_allocation_reclaims_nothing(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	/* Nor does the thread, which the low watermark would wake. */
+	/* Stop the thread too, which the low watermark would wake. */
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
 	scanned = event(&s, EV_RECLAIM_SCANNED);
@@ -244,14 +244,14 @@ static void thread_wakes_at_low_and_reclaims_up_to_high(struct ktest *t)
 	EXPECT(t, wait_for_free(zone, zone->wmark[WMARK_HIGH]));
 	EXPECT(t, event(&s, EV_RECLAIM_RUNS) > 0);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_WAIT), waits);
-	/* Not much further: it stops within a batch. */
+	/* The run stops within a batch above the high watermark. */
 	EXPECT(t,
 	    vm_object_present(s.object) >=
 	        PAGES - 2 * RECLAIM_BATCH - (zone->wmark[WMARK_HIGH] - zone->wmark[WMARK_LOW]));
 	end(t, &s);
 }
 
-/* Anonymous pages only: nothing could come of it. */
+/* All pages are anonymous: a run could free none. */
 static void low_watermark_without_evictable_pages_wakes_no_thread(struct ktest *t)
 {
 	struct vm_scene s;
@@ -268,7 +268,7 @@ static void low_watermark_without_evictable_pages_wakes_no_thread(struct ktest *
 	EXPECT(t, READ_ONCE(movable_zone(s.mem)->nr_free) < movable_zone(s.mem)->wmark[WMARK_LOW]);
 	EXPECT_EQ(t, READ_ONCE(s.mem->nodes[0].reclaim.low), 0);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 0);
-	/* But an allocation that finds nothing asks for a drain. */
+	/* But an allocation that finds no page asks for a drain. */
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_RUNS), 1);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_WAIT), 0);
@@ -277,7 +277,7 @@ static void low_watermark_without_evictable_pages_wakes_no_thread(struct ktest *
 	scene_end(t, &s);
 }
 
-/* A pager that takes nothing: one run finds that out, and refills start no other. */
+/* The pager takes no page: one run finds that out, and the low watermark starts no other. */
 static void futile_run_is_not_repeated_for_a_low_watermark(struct ktest *t)
 {
 	u64 until = arch_clock_ns() + WAIT_NS, runs;
@@ -300,11 +300,11 @@ static void futile_run_is_not_repeated_for_a_low_watermark(struct ktest *t)
 	while (alloc_one(&s, GFP_MOVABLE | GFP_NOWAIT))
 		;
 	EXPECT_EQ(t, READ_ONCE(r->low), 0);
-	/* An allocation that finds nothing asks all the same: things may have changed. */
+	/* An allocation that finds no page still asks for a run: the pager may take pages again. */
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
 	EXPECT(t, event(&s, EV_RECLAIM_RUNS) > runs);
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
-	/* A run that has used the old answer could return after the next one has used the new. */
+	/* Wait for the end of a run that has used the old answer. */
 	EXPECT(t, asked_drain(s.mem));
 	WRITE_ONCE(store.answer, 0);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
@@ -317,7 +317,7 @@ static void futile_run_is_not_repeated_for_a_low_watermark(struct ktest *t)
 	end(t, &s);
 }
 
-/* As if others had taken most of the list and not settled it yet. */
+/* Act as if other threads had isolated most pages of the list. */
 static void direct_reclaim_is_throttled_by_isolated_pages(struct ktest *t)
 {
 	struct page *taken[RECLAIM_BATCH];
@@ -330,7 +330,7 @@ static void direct_reclaim_is_throttled_by_isolated_pages(struct ktest *t)
 	zone = movable_zone(s.mem);
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
-	/* 32 are taken, 64 left. */
+	/* 32 pages are taken, 64 are left. */
 	nr = lru_isolate_tail(zone, LRU_INACTIVE, false, taken, RECLAIM_BATCH);
 	EXPECT_EQ(t, nr, RECLAIM_BATCH);
 	atomic_add(&zone->nr_reclaiming, (u32)PAGES);
@@ -349,7 +349,7 @@ static void direct_reclaim_is_throttled_by_isolated_pages(struct ktest *t)
 
 static u32 run_began, served_late;
 
-/* In the first batch until a drain is requested; in the second until it has been made. */
+/* Wait in the first batch until a drain is requested; in the second until it is done. */
 static void wait_for_drain(struct store *st, struct vm_object *object, u32 index)
 {
 	struct reclaim *r = &object->mem->nodes[0].reclaim;
@@ -367,7 +367,7 @@ static void wait_for_drain(struct store *st, struct vm_object *object, u32 index
 		WRITE_ONCE(served_late, 1);
 }
 
-/* Not before the run has begun, or it would be served first. */
+/* Ask after the run has begun, or the drain would be served first. */
 static void ask_for_a_drain(void *arg)
 {
 	u64 until = arch_clock_ns() + WAIT_NS;
@@ -386,10 +386,10 @@ static void drain_is_served_between_two_batches(struct ktest *t)
 		return;
 	if (!begin(t, &s, 0))
 		return;
-	/* Below the low watermark the thread would run before the new one is set. */
+	/* Otherwise the thread would run before the new high watermark is set. */
 	reclaim_stop(s.mem);
 	map_all(t, &s, true);
-	/* So that the run continues to the last page. */
+	/* Let the run continue to the last page. */
 	WRITE_ONCE(
 	    movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
 	WRITE_ONCE(run_began, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_exact.c: the figures that steer reclaim: how much a zone lacks, how much was freed
- * in it, and for which requests a run or a compaction failed.
+ * test_reclaim_exact.c: the figures that steer reclaim: the pages that a zone lacks, the pages
+ * freed in it, and the requests for which a run or a compaction failed.
  */
 #include "tests/lib/pager_help.h"
 #include "tests/lib/request_help.h"
@@ -23,10 +23,7 @@ static void each_kind_of_request_has_a_bit(struct ktest *t)
 		for (order = 0; order < NR_ORDERS; order++) {
 			EXPECT_EQ(
 			    t, request_bit(gfp[kind], order), 1ULL << (kind * NR_ORDERS + order));
-			/*
-			 * Neither its flags for waiting nor its unmovable type makes a
-			 * difference.
-			 */
+			/* GFP_NORETRY and GFP_ZERO make no difference. */
 			EXPECT_EQ(t, request_bit(gfp[kind] | GFP_NORETRY | GFP_ZERO, order),
 			    request_bit(gfp[kind], order));
 			seen |= request_bit(gfp[kind], order);
@@ -48,7 +45,7 @@ struct lack {
 	unsigned long free, lent;
 	u64 waiting;
 	unsigned long others,
-	    with_lent; /* what requests lack that cannot have lent pages; and those that can */
+	    with_lent; /* missing for requests that cannot use lent pages; for others */
 };
 
 static void expect_lacks(
@@ -79,7 +76,7 @@ static void zone_lacks_the_pages_missing_to_its_high_watermark(struct ktest *t)
 	const u64 dma = request_bit(GFP_DMA32, 1),
 	          dma_movable = request_bit(GFP_DMA32 | GFP_MOVABLE, 0);
 	const struct lack normal[] = {
-	    /* At rest. */
+	    /* No request waits. */
 	    {150, 0, 0, 0, 0},
 	    {149, 0, 0, 1, 1},
 	    {0, 0, 0, 150, 150},
@@ -87,14 +84,14 @@ static void zone_lacks_the_pages_missing_to_its_high_watermark(struct ktest *t)
 	    {199, 50, 0, 1, 0},
 	    {149, 149, 0, 150, 1},
 	    {1000, 0, 0, 0, 0},
-	    /* One page, or a block, above the watermark. */
+	    /* A request needs one page, or a block, above the watermark. */
 	    {150, 0, page, 1, 0},
 	    {151, 0, page, 0, 0},
 	    {157, 0, block, 1, 0},
 	    {158, 0, block, 0, 0},
 	    {160, 10, page, 1, 0},
 	    {161, 10, page, 0, 0},
-	    /* A request that could go higher leaves the reserve too. */
+	    /* A request that may use a higher zone must leave the reserve too. */
 	    {190, 0, movable, 1, 1},
 	    {191, 0, movable, 0, 0},
 	    {193, 0, blocks, 1, 1},
@@ -102,7 +99,7 @@ static void zone_lacks_the_pages_missing_to_its_high_watermark(struct ktest *t)
 	    {190, 50, movable, 10, 1},
 	    {190, 40, movable, 1, 1},
 	    {191, 41, movable, 0, 0},
-	    /* The largest of several. */
+	    /* The largest need of several requests counts. */
 	    {150, 0, page | block, 8, 0},
 	    {150, 0, movable | block, 41, 41},
 	    {188, 0, movable | block, 3, 3},
@@ -176,7 +173,7 @@ static u64 event(const struct vm_scene *s, enum mm_event ev)
 }
 
 /*
- * PAGES dirty pages of a pager's, caches off, and few free pages above the min watermark of zone
+ * PAGES dirty pages of a pager, caches off, and @left free pages above the min watermark of zone
  * MOVABLE.
  */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned left)
@@ -202,7 +199,7 @@ static void end(struct ktest *t, struct vm_scene *s)
 	store_scene_end(t, s, &store);
 }
 
-/* Until the reclaim thread has served every request. */
+/* Wait until the reclaim thread has served every request. */
 static bool at_rest(const struct reclaim *r)
 {
 	return YIELD_UNTIL(load_acquire(&r->runs.done) == READ_ONCE(r->runs.asked));
@@ -213,7 +210,7 @@ static bool alloc_one(struct vm_scene *s, gfp_t gfp)
 	return pile_alloc(s->mem, &hoard, gfp, 0, 1) == 1;
 }
 
-/* Over several batches, and including the pages that allocations drop themselves. */
+/* Pages that several batches or direct reclaim have dropped are noted once each. */
 static void every_dropped_page_is_noted_once(struct ktest *t)
 {
 	struct vm_scene s;
@@ -223,7 +220,7 @@ static void every_dropped_page_is_noted_once(struct ktest *t)
 	if (!begin(t, &s, 0))
 		return;
 	zone = movable_zone(s.mem);
-	/* So that the run continues to the last page. */
+	/* Let the run continue to the last page. */
 	WRITE_ONCE(zone->wmark[WMARK_HIGH], zone->wmark[WMARK_HIGH] + PAGES);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
 	YIELD_UNTIL(!vm_object_present(s.object));
@@ -249,7 +246,7 @@ static void every_dropped_page_is_noted_once(struct ktest *t)
 
 /* ---- scanned pages ---- */
 
-/* Entries of a list that one hold of its lock scans, as in lru.c. */
+/* Most entries of a list that are scanned in one hold of its lock, as in lru.c. */
 #define LOOK_AT_ONCE 128u
 
 static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)
@@ -265,7 +262,7 @@ static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)
 	for (i = 0; i <= LOOK_AT_ONCE; i++)
 		EXPECT_EQ(t, vm_object_supply(s.object, i, NULL), 0);
 	REQUIRE(t, pages_there(&s, LOOK_AT_ONCE + 1));
-	/* All but the youngest: one more than are scanned, and then as many. */
+	/* All pages but the youngest are dirty: first as many as are scanned, then one fewer. */
 	for (i = 0; i < LOOK_AT_ONCE; i++)
 		page_set_flags(page_in(s.object, i), PAGE_DIRTY);
 	for (unfit = LOOK_AT_ONCE; unfit >= LOOK_AT_ONCE - 1; unfit--) {
@@ -281,7 +278,7 @@ static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Are all pages there?  False: there was no memory for them, and the scene has ended. */
+/* Are all pages present? If not, the test has failed and the scene has ended. */
 static bool all_there(struct ktest *t, struct vm_scene *s)
 {
 	bool all = vm_object_present(s->object) == PAGES;
@@ -292,7 +289,10 @@ static bool all_there(struct ktest *t, struct vm_scene *s)
 	return all;
 }
 
-/* All pages present, the reclaim thread stopped: zone MOVABLE; NULL: the test has failed. */
+/*
+ * Begin with all pages present, and the reclaim thread stopped. Returns zone MOVABLE; NULL if the
+ * test has failed.
+ */
 static struct zone *begin_all_there(struct ktest *t, struct vm_scene *s)
 {
 	if (!begin(t, s, 0) || !all_there(t, s))
@@ -371,11 +371,11 @@ static void run_reports_the_requests_it_failed(struct ktest *t)
 		return;
 	r = &s.mem->nodes[0].reclaim;
 	WRITE_ONCE(store.answer, -EIO);
-	/* The end of the run wakes its waiters: none has to poll. */
+	/* The end of the run must wake its waiters: none of them polls. */
 	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
 	/* The result of an earlier run for a request of another kind stays. */
 	WRITE_ONCE(r->run_failed, another);
-	/* Whole batches; and the low watermark starts none. */
+	/* The run makes whole batches, and the low watermark starts no run. */
 	WRITE_ONCE(
 	    movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
 	WRITE_ONCE(movable_zone(s.mem)->futile_came, READ_ONCE(movable_zone(s.mem)->lru_came));
@@ -430,7 +430,7 @@ static void batch_wakes_its_waiters(struct ktest *t)
 		return;
 	if (!begin(t, &s, 0))
 		return;
-	/* So that the run continues to the last page. */
+	/* Let the run continue to the last page. */
 	WRITE_ONCE(
 	    movable_zone(s.mem)->wmark[WMARK_HIGH], movable_zone(s.mem)->wmark[WMARK_HIGH] + PAGES);
 	got_it = too_late = 0;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_reclaim_lru.c: which pages reclaim drops, the steps before that, and which pages it leaves
- * alone.  The test makes the batches itself; the reclaim thread has nothing to do.
+ * alone.  The test makes the batches itself; the reclaim thread does nothing.
  */
 #include "tests/lib/pager_help.h"
 
 static struct store store;
 
-/* One batch of it. */
+/* Reclaim one batch; the number of pages freed. */
 static unsigned long one_batch(struct memory *mem)
 {
 	struct lru_scan scan = {.zone = movable_zone(mem), .batch = RECLAIM_BATCH};
@@ -16,7 +16,7 @@ static unsigned long one_batch(struct memory *mem)
 	return scan.freed;
 }
 
-/* A scene whose pages were all touched by one CPU, and are in no TLB any more. */
+/* A scene whose space is loaded on this CPU. */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
 {
 	return store_scene_loaded(t, s, &store, nr);
@@ -27,7 +27,7 @@ static void end(struct ktest *t, struct vm_scene *s)
 	store_scene_unload(t, s, &store);
 }
 
-/* Read all pages, so that they are present, mapped and clean, and forget that they were touched. */
+/* Read all pages, so that they are present, mapped and clean. */
 static void bring_in(struct ktest *t, struct vm_scene *s)
 {
 	u64 value;
@@ -52,7 +52,7 @@ static void clean_pages_are_dropped_and_brought_back(struct ktest *t)
 		*(u64 *)page_address(store.page[i]) = stamp(i, 0, t->seed);
 	bring_in(t, &s);
 	free = memory_free_pages(s.mem);
-	/* They have been touched: the first scan makes them active, the next finds them idle. */
+	/* The pages were touched: the first scan makes them active, the next finds them idle. */
 	EXPECT_EQ(t, one_batch(s.mem), 0);
 	EXPECT_EQ(t, vm_object_present(s.object), 32);
 	EXPECT_EQ(t, movable_zone(s.mem)->lru[LRU_ACTIVE].nr, 32);
@@ -74,7 +74,7 @@ static void clean_pages_are_dropped_and_brought_back(struct ktest *t)
 	end(t, &s);
 }
 
-/* Every byte, through the pager and back. */
+/* Every byte that went to the pager comes back. */
 static void dirty_pages_survive_byte_for_byte(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};
@@ -98,7 +98,7 @@ static void dirty_pages_survive_byte_for_byte(struct ktest *t)
 			EXPECT_EQ(t, value, stamp(i, word, t->seed));
 		}
 	}
-	/* The pages were only read since, so the pager has their content. */
+	/* The pages were only read since then, so the pager has their content. */
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 10);
 	EXPECT_EQ(t, store.cleans, 10);
 	end(t, &s);
@@ -112,7 +112,7 @@ static void expect_refused(struct ktest *t, struct vm_scene *s, int answer)
 
 	store.answer = answer;
 	EXPECT_EQ(t, scan_once(s->mem, &scan), 0);
-	/* Not tried again in this run. */
+	/* The pager is called only once in this run. */
 	EXPECT_EQ(t, store.cleans, cleans + 1);
 	EXPECT_EQ(t, vm_object_present(s->object), s->nr);
 	for (i = 0; i < s->nr; i++) {
@@ -140,7 +140,7 @@ static void a_pager_that_refuses_loses_nothing(struct ktest *t)
 	expect_refused(t, &s, -EIO);
 	expect_refused(t, &s, -ETIMEDOUT);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_REFUSED), 2);
-	/* Without a fault: they are mapped as before. */
+	/* The pages are mapped as before, so reads cause no fault. */
 	EXPECT_EQ(t, store.gets, 20);
 	expect_pages(t, 0, 20, 3);
 	EXPECT_EQ(t, store.gets, 20);
@@ -165,7 +165,7 @@ static void dirty_pages_stay_without_a_clean_operation(struct ktest *t)
 	EXPECT_EQ(t, soft_read(page_at(4), &value), 0);
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 2);
 	EXPECT_EQ(t, vm_object_present(s.object), 3);
-	/* Later scans will not meet them again. */
+	/* The dirty pages are active now: later scans do not meet them. */
 	EXPECT_EQ(t, movable_zone(s.mem)->lru[LRU_ACTIVE].nr, 3);
 	expect_pages(t, 0, 3, 7);
 	soft_unload_space();
@@ -189,7 +189,7 @@ static void idle_pages_are_dropped_and_touched_ones_kept(struct ktest *t)
 	}
 	for (i = 0; i < 60; i++)
 		EXPECT_EQ(t, page_in(s.object, i) != NULL, i % 4 == 0);
-	/* None of those was ever dropped in between. */
+	/* No page that stayed was dropped in between. */
 	EXPECT_EQ(t, store.gets, 60);
 	EXPECT(t, mm_event_sum(s.mem, EV_RECLAIM_KEPT) >= 60);
 	/* A desperate scan gives no second chance. */
@@ -218,8 +218,8 @@ static void active_pages_age(struct ktest *t)
 	for (i = 0; i < 10; i++)
 		EXPECT_EQ(t, soft_read(page_at(i), &value), 0);
 	/*
-	 * One batch of the active list: the ten stay, the others are inactive, and not touched:
-	 * dropped.
+	 * The batch scans the active list: the ten touched pages stay, and the others become
+	 * inactive and are dropped.
 	 */
 	EXPECT_EQ(t, one_batch(s.mem), 20);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_RECLAIM_AGED), 20);
@@ -256,7 +256,7 @@ static void pages_in_use_are_not_reclaimed(struct ktest *t)
 	EXPECT_EQ(t, vm_object_present(s.object), 3);
 	EXPECT_EQ(t, vm_object_present(anon) + vm_object_present(phys), 6);
 	EXPECT_EQ(t, page_in(s.object, 0) == pinned && page_in(s.object, 1) == held, true);
-	/* Mapped again, or still. */
+	/* The pages are mapped again, or still. */
 	for (i = 0; i < 3; i++)
 		EXPECT_EQ(t, soft_try_write(page_at(i), stamp(i, 0, 1)), 0);
 	EXPECT_EQ(t, mem_put_page(s.mem, held), 0);
@@ -330,10 +330,10 @@ static void fault_reclaims_memory_and_keeps_none(struct ktest *t)
 	EXPECT_EQ(t, soft_read(page_at(0), &value), 0);
 	free = memory_free_pages(s.mem);
 	EXPECT_EQ(t, soft_read(page_at(1), &value), 0);
-	/* While the pager was called the fault held nothing that would block an offline. */
+	/* While the pager was called, the fault held no page that would block an offline. */
 	EXPECT_EQ(t, free_in_get, free);
 	EXPECT_EQ(t, memory_free_pages(s.mem), free - 1);
-	/* Nothing can be reclaimed: the pager is not called. */
+	/* No page can be reclaimed, so the pager is not called. */
 	REQUIRE_OR_END(t, &s, !vm_object_pin(s.object, 0, &(struct page *){NULL}));
 	REQUIRE_OR_END(t, &s, !vm_object_pin(s.object, 1, &(struct page *){NULL}));
 	pile_alloc(s.mem, &pile, GFP_MOVABLE | GFP_ATOMIC, 0, ALL_THERE_IS);

@@ -30,7 +30,7 @@ struct load {
 	u32 running;    /* a: CPUs that have not ended */
 	u32 errors;     /* a: accesses that failed, or read something else than was written */
 	u64 touches;    /* a */
-	u32 killed;     /* a: calls of the hook */
+	u32 killed;     /* a: calls of the OOM hook */
 	u64 written[CPUS][PAGES]; /* o: what each CPU wrote last to its own word of each page */
 };
 static struct load load;
@@ -147,7 +147,7 @@ static void working_set_of_twice_the_memory_is_served(struct ktest *t)
 		return;
 	prepare_scene(t, &load.s);
 	load.turns = TURNS;
-	/* With so few pages the caches of a few CPUs would have all of them. */
+	/* With so few pages, the caches of a few CPUs would hold all of them. */
 	caches_off(t, load.s.mem);
 	take_all_but(t, load.s.mem, &hoard, LEFT);
 	start_touching(1, ktest_cpus());
@@ -159,10 +159,7 @@ static void working_set_of_twice_the_memory_is_served(struct ktest *t)
 	for (cpu = 1; cpu < ktest_cpus(); cpu++)
 		ktest_join(cpu);
 	EXPECT_EQ(t, load.touches, (ktest_cpus() - 1) * TURNS);
-	/*
-	 * More pages than fit: they were dropped and supplied again, but most accesses found
-	 * their page.
-	 */
+	/* Not all pages fit: some were dropped and supplied again. Most accesses found theirs. */
 	EXPECT(t, READ_ONCE(store.gets) > PAGES && READ_ONCE(store.gets) < load.touches / 2);
 	EXPECT(t, mm_event_sum(load.s.mem, EV_RECLAIM_CLEANED) > 0);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), from_alloc);
@@ -174,7 +171,7 @@ static void working_set_of_twice_the_memory_is_served(struct ktest *t)
 
 /* ---- reclaim at any moment ---- */
 
-/* Rarer under real shortage: half of the batches give no second chance. */
+/* Half of the batches give no second chance, which is rarer under real shortage. */
 static void drop_at_random(void *arg)
 {
 	struct load *l = arg;
@@ -216,7 +213,7 @@ static void come_and_go(void *arg)
 		soft_load_space(space);
 		for (i = first; !err && i < first + 8; i++)
 			touch_one(l, i, &chance);
-		/* Its pager accepts nothing, so that dirty pages stay. */
+		/* This object's pager accepts nothing, so dirty pages stay. */
 		for (i = 0; !err && i < 8; i++)
 			err = soft_write(page_at(1000 + i), i + 1);
 		err = err ? err : vm_protect(space, page_at(1000), 4, VM_READ);
@@ -244,9 +241,7 @@ static void move_some(struct memory *mem)
 
 	isolated.nr_lru = isolated.nr_movable = 0;
 	for (i = 0; i < PAGES && isolated.nr_lru < MIGRATE_BATCH; i++) {
-		/*
-		 * Isolate it by its pfn only: the page may be free by now, or have another owner.
-		 */
+		/* Use the pfn only: the page may be free by now, or have another owner. */
 		page = page_in(load.s.object, i);
 		if (page && isolate_page(mem, page_to_pfn_in(mem, page), &isolated))
 			continue;

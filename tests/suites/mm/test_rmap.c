@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_rmap.c: objects mapped by many regions: how many regions one hold of the object's lock
- * visits, and which it finds.
+ * test_rmap.c: objects mapped by many regions: how many regions are visited in one hold of the
+ * object's lock, and which are found.
  */
 #include "tests/lib/vm_help.h"
 #include "tests/lib/wait_help.h"
@@ -15,7 +15,7 @@ static uintptr_t far_page(unsigned i)
 	return FAR + ((uintptr_t)i << PAGE_SHIFT);
 }
 
-/* @nr more regions of one page each, all of which show slot @index. */
+/* Map @nr more regions of one page each, all of slot @index. */
 static void map_often(struct ktest *t, struct vm_scene *s, u32 index, unsigned nr)
 {
 	unsigned i;
@@ -29,7 +29,7 @@ static u64 pauses(const struct vm_scene *s)
 	return mm_event_sum(s->mem, EV_RMAP_PAUSES);
 }
 
-/* A page is found by its index: mappings of other pages of the object cost nothing. */
+/* The regions of a page are found by its index: mappings of other pages cost nothing. */
 static void regions_of_other_pages_are_not_visited(struct ktest *t)
 {
 	struct vm_scene s;
@@ -41,7 +41,7 @@ static void regions_of_other_pages_are_not_visited(struct ktest *t)
 	map_often(t, &s, 1, REGIONS / 2);
 	for (i = 0; i < SLOTS; i++)
 		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_READ), 0);
-	/* Each of these is shown by the scene's own region only. */
+	/* Only the region of the scene maps these pages. */
 	EXPECT_EQ(t, vm_object_remove(s.object, 2, SLOTS - 2), 0);
 	EXPECT_EQ(t, pauses(&s), 0);
 	for (i = 2; i < SLOTS; i++)
@@ -70,7 +70,7 @@ static void rmap_lock_hold_is_bounded(struct ktest *t)
 
 		EXPECT_EQ(t, migrate_isolated(s.mem, &pages, NULL, &stats), 0);
 	}
-	/* One walk to unmap it, and one to map it again. */
+	/* One walk unmaps the page, and one maps it again. */
 	EXPECT_EQ(t, pauses(&s), 2 * (REGIONS / RMAP_AT_ONCE));
 	EXPECT(t, page_in(s.object, 3) != page);
 	EXPECT_EQ(t, page_in(s.object, 3)->mapcount, REGIONS);
@@ -124,7 +124,7 @@ static void rmap_walk_pauses_for_other_lock_users(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* ---- against a book ---- */
+/* ---- compared with a record of all mappings ---- */
 
 #define PLACES 96u /* pages of the space from FAR on */
 
@@ -183,15 +183,15 @@ static void regions_are_found_however_they_were_cut(struct ktest *t)
 			    !pte_at(s.space, far_page(i)) != (book[i] == SLOTS || book[i] == index);
 		}
 		EXPECT_EQ(t, wrong, 0);
-		/* An object's only region is no walk. */
+		/* If the object has one region only, there is no walk. */
 		EXPECT_EQ(t, pauses(&s) - before, mapped ? shown : 0);
 	}
 	scene_end(t, &s);
 }
 
 /*
- * Three regions: the first is cut short, and shows only the slots before the cut from then on.
- * In whatever order they were made: a slot of the others is found, where the first showed it too.
+ * Map three regions in order number @order; the first shows the slots of the others too. The caller
+ * then cuts the first short: the slots of the others must still be found.
  */
 static void map_three(struct ktest *t, struct vm_scene *s, unsigned order)
 {

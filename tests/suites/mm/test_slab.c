@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_slab.c: small objects of all sizes: their addresses and content, whether their pages are
- * freed, and several CPUs at once.  On the kernel's own memory, the only one that has bytes.
+ * test_slab.c: small objects of all sizes: their addresses and content, the freeing of their pages,
+ * and several CPUs at once.  All are allocated from the kernel's own memory.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/lock.h>
@@ -116,7 +116,7 @@ static void freed_objects_are_used_again(struct ktest *t)
 	EXPECT(t, mm_event_sum(&kernel_memory, EV_SLAB_PAGES) - pages <= 8);
 }
 
-/* One free object is enough to put the page back on the list of its size. */
+/* One free object is enough to put a full page back on the list of its size. */
 static void a_full_page_comes_back_with_its_first_free_object(struct ktest *t)
 {
 	static void *objects[60]; /* of 1024 bytes: 3 a page */
@@ -147,7 +147,9 @@ static void a_page_holds_many_objects(struct ktest *t)
 		if (objects[i])
 			fill(objects[i], 16, i);
 	}
-	/* All but the 64 bytes at its start: 252 objects; a page may have been begun before. */
+	/*
+	 * A page holds 252 objects behind its first 64 bytes; one page may have been begun before.
+	 */
 	EXPECT(t, mm_event_sum(&kernel_memory, EV_SLAB_PAGES) - pages <= 2);
 	for (i = 0; i < ARRAY_SIZE(objects); i++) {
 		EXPECT(t, !objects[i] || filled(objects[i], 16, i));
@@ -162,7 +164,7 @@ static void pages_without_objects_are_freed(struct ktest *t)
 	unsigned i, slabs = 0;
 
 	before = mm_event_sum(&kernel_memory, EV_SLAB_PAGES);
-	/* One object a page. */
+	/* A page holds one of these objects. */
 	for (i = 0; i < ARRAY_SIZE(objects); i++) {
 		objects[i] = kmalloc(2048);
 		EXPECT(t, objects[i] && word_state(page_word(page_of(objects[i]))) == PG_SLAB);
@@ -171,7 +173,7 @@ static void pages_without_objects_are_freed(struct ktest *t)
 	EXPECT(t, direct >= ARRAY_SIZE(objects) - 1);
 	for (i = 0; i < ARRAY_SIZE(objects); i++)
 		kfree(objects[i]);
-	/* One is kept for the next request. */
+	/* One page is kept for the next request. */
 	for (i = 0; i < ARRAY_SIZE(objects); i++)
 		slabs += objects[i] && word_state(page_word(page_of(objects[i]))) == PG_SLAB;
 	EXPECT_EQ(t, slabs, 1);
@@ -215,7 +217,7 @@ static void order_of_frees_does_not_matter(struct ktest *t)
 	}
 	for (i = 0; i < ARRAY_SIZE(objects); i++)
 		page_of(objects[i])->index = 0;
-	/* 63 a page made ten: one may have been begun by others before, and one is kept. */
+	/* Ten pages held 63 objects each. One may have objects of other code, and one is kept. */
 	EXPECT(t, slabs <= 2);
 }
 
@@ -233,7 +235,7 @@ static void large_objects_are_whole_blocks(struct ktest *t)
 		    t, !object[0] && !object[size - 1] && !((uintptr_t)object & (PAGE_SIZE - 1)));
 		object[0] = object[size - 1] = 1;
 		kfree(object);
-		/* One byte more is an order more. */
+		/* One byte more needs the next order. */
 		if (order < MIN((unsigned)MAX_ORDER, 4u)) {
 			object = kmalloc(size + 1);
 			REQUIRE(t, object);
@@ -262,8 +264,8 @@ static void count_slab_lock(const char *what, const struct spinlock *lock)
 }
 
 /*
- * A lock of the same rank is held here, so each taking of a size's lock is reported: once for
- * each way to the lists.
+ * A lock of the same rank is held here, so each taking of the lock of a size is reported: once in
+ * kmalloc and once in kfree.
  */
 static void lists_are_changed_under_their_lock(struct ktest *t)
 {
@@ -273,7 +275,7 @@ static void lists_are_changed_under_their_lock(struct ktest *t)
 	irqflags_t flags;
 
 	REQUIRE(t, kept);
-	/* Now a page with a free object is there. */
+	/* Make sure that there is a page with a free object. */
 	kfree(kmalloc(64));
 	flags = arch_irq_save();
 	slab_locks = 0;
@@ -291,7 +293,7 @@ static void lists_are_changed_under_their_lock(struct ktest *t)
 }
 
 struct exchange {
-	void *slot[SHARED]; /* a: objects in passing; each starts with its size and its tag */
+	void *slot[SHARED]; /* a: objects passed between CPUs; each starts with its size and tag */
 	u64 seed;
 	u32 damaged; /* a */
 };

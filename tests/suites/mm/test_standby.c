@@ -27,7 +27,7 @@ static void standby_memory_is_offline_in_every_respect(struct ktest *t)
 	    STEPS * STEP);
 	EXPECT_EQ(t, zone_standby(zone), BLOCK(STEPS * STEP));
 	expect_sound(t, mem);
-	/* And it cannot be allocated. */
+	/* It cannot be onlined, offlined, removed or added by request. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(ONLINE), BLOCK(1), &fail), -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_STANDBY);
 	EXPECT_EQ(t, fail.pfn, BLOCK(ONLINE));
@@ -41,8 +41,8 @@ static void standby_memory_is_offline_in_every_respect(struct ktest *t)
 }
 
 /*
- * Allocate until the zone is low, or until the thread has begun to bring a step online: it moves
- * the cursor before pages become free.  Returns the pages allocated.
+ * Allocate until the zone is low, or until the thread has begun to bring a step online: it advances
+ * zone->standby before pages become free.  Returns the pages allocated.
  */
 static unsigned long use_until_low(struct memory *mem, struct zone *zone, struct pile *pile)
 {
@@ -55,7 +55,7 @@ static unsigned long use_until_low(struct memory *mem, struct zone *zone, struct
 	return nr;
 }
 
-/* The trees of standby memory are never written before it comes online: they may have any bytes. */
+/* The trees of standby memory are not written before it comes online: they may have any content. */
 static void garble_trees(struct memory *mem)
 {
 	memset(tree_of(mem, BLOCK(ONLINE)), 0xa5, (STEPS * STEP) * sizeof(struct pageblock_tree));
@@ -73,7 +73,7 @@ static void low_watermark_brings_one_step_online(struct ktest *t)
 	mark = zone->wmark[WMARK_LOW];
 	garble_trees(mem);
 	expect_sound(t, mem);
-	/* Enough of it is free: nothing comes. */
+	/* Enough memory is free: nothing comes online. */
 	pile_alloc(mem, &pile, GFP_MOVABLE, 0, BLOCK(ONLINE) / 2);
 	drain_all_pages(mem, NULL);
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
@@ -109,7 +109,7 @@ static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 
 	REQUIRE(t, mem);
 	memory_set_oom(mem, nobody_dies, &asked);
-	/* All but the pages below the watermarks. */
+	/* Allocate seven eighths: the rest covers the watermarks. */
 	EXPECT_EQ(
 	    t, pile_alloc(mem, &pile, GFP_KERNEL, 0, BLOCK(TOTAL) / 8 * 7), BLOCK(TOTAL) / 8 * 7);
 	EXPECT_EQ(t, blocks_online(mem), TOTAL);
@@ -122,7 +122,7 @@ static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* The zone is not low: the thread brings nothing; a request limited by the reserve asks. */
+/* The zone is not low, so no step comes by itself; a request that the reserve limits asks. */
 static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
@@ -139,7 +139,7 @@ static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_MOVABLE, 0, BLOCK(ONLINE)), BLOCK(ONLINE));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
 	EXPECT_EQ(t, asked, 0);
-	/* A run brought it, not the wait that comes before the OOM killer. */
+	/* A run brought the step online, without the wait that comes before the OOM killer. */
 	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 0);
 	reclaim_stop(mem);
 	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
@@ -162,7 +162,7 @@ static void memory_offlined_by_request_stays_offline(struct ktest *t)
 	EXPECT_EQ(t, range_count(mem, pfn_range(0, BLOCK(TOTAL)), PB_OFFLINE), 3);
 	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, BLOCK(1))), PB_OFFLINE);
 	EXPECT_EQ(t, range_count(mem, pfn_range(BLOCK(ONLINE + 1), BLOCK(2)), PB_OFFLINE), 2);
-	/* It is onlined by request. */
+	/* It can be onlined by request. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(ONLINE + 1), BLOCK(2), NULL), 0);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	drop_memory(t, mem);
@@ -176,10 +176,10 @@ static void holes_in_standby_memory_are_skipped(struct ktest *t)
 
 	REQUIRE(t, mem);
 	zone = zone_in(mem, ZONE_MOVABLE);
-	/* And a step of nothing but holes. */
+	/* Make one whole step of holes too. */
 	for (i = 0; i < STEP; i++)
 		pageblock_of(mem, BLOCK(ONLINE + STEP + i))->bits = 0;
-	/* Memory added to one now could neither be brought online by request nor removed again. */
+	/* Memory added to a hole now could be neither onlined by request nor removed. */
 	EXPECT_EQ(t, add_memory(mem, BLOCK(ONLINE + 1), BLOCK(1), 0), -EBUSY);
 	EXPECT_EQ(t, add_memory(mem, BLOCK(ONLINE + STEP), BLOCK(STEP), 0), -EBUSY);
 	EXPECT_EQ(t, standby_online(zone), (long)BLOCK(STEP - 1));
@@ -230,7 +230,7 @@ static void large_block_is_allocated_from_standby(struct ktest *t)
 	EXPECT_EQ(t, pile_alloc(mem, &pile, GFP_KERNEL, MAX_ORDER, 1), 1);
 	EXPECT(t, page_to_pfn_in(mem, pile.top) >= BLOCK(ONLINE));
 	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 0);
-	/* It need not wait for the rest of the step. */
+	/* The allocation need not wait for all of the step. */
 	EXPECT(t, YIELD_UNTIL(READ_ONCE(zone->freed) == BLOCK(STEP)));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE + STEP);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
@@ -238,7 +238,7 @@ static void large_block_is_allocated_from_standby(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Compaction does not wait for the lock, but gets a step when the lock is free. */
+/* Compaction does not wait for the hotplug lock, but gets a step when the lock is free. */
 static void large_request_asks_for_standby_while_the_lock_is_held(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
@@ -268,12 +268,12 @@ static void standby_thread_never_waits_for_the_lock(struct ktest *t)
 	zone = zone_in(mem, ZONE_NORMAL);
 	hotplug_lock(mem);
 	EXPECT_EQ(t, standby_online(zone), -EAGAIN);
-	/* As add_memory does: it needs memory itself, and gets none, but the thread continues. */
+	/* As in add_memory, the lock is held; no request gets memory, but the thread goes on. */
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, ALL_THERE_IS);
 	EXPECT(t, pile.nr <= BLOCK(ONLINE));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);
-	/* The zone is not futile because of that: the low watermark alone asks again. */
+	/* The zone has not become futile: the low watermark alone asks again. */
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NOWAIT, 0, 1);
 	EXPECT(t, brought(mem, 1) > 0);
 	EXPECT(t, pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, BLOCK(2)) == BLOCK(2));
@@ -292,14 +292,14 @@ static void held_lock_does_not_mark_the_zone_futile(struct ktest *t)
 	/* Pages from a drain could lift the zone above its high watermark again. */
 	all_caches_off(t, mem);
 	hotplug_lock(mem);
-	/* Runs find the lock taken until none is requested; the drain comes afterwards. */
+	/* Runs find the lock held, until no run is requested; a drain comes afterwards. */
 	use_until_low(mem, zone, &pile);
 	EXPECT(t,
 	    YIELD_UNTIL(READ_ONCE(zone->futile) && !READ_ONCE(mem->nodes[zone->node].reclaim.low)));
 	EXPECT(t, asked_drain(mem));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);
-	/* The low watermark alone asks again: no thread waits. */
+	/* The low watermark alone asks again: no thread waits for memory. */
 	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, 1);
 	EXPECT(t, brought(mem, 1) > 0);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
@@ -318,7 +318,7 @@ static bool count_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 	return false;
 }
 
-/* More than is online, and less than there is. */
+/* Allocate more than is online, and less than all memory. */
 static void take_some_of_standby(void *arg)
 {
 	pile_alloc(arg, &served, wanted, 0, BLOCK(ONLINE + 1));
@@ -335,12 +335,12 @@ static void nobody_dies_for(struct ktest *t, gfp_t gfp)
 	served = (struct pile){NULL, 0};
 	wanted = gfp;
 	memory_set_oom(mem, count_kill, NULL);
-	/* A wake-up ends it: nothing else ends the wait within the hour. */
+	/* Only a wake-up can end the wait: its limit is an hour. */
 	WRITE_ONCE(standby_wait_ns, 3600 * 1000000000ULL);
 	hotplug_lock(mem);
 	ktest_start(1, take_some_of_standby, mem);
 	YIELD_UNTIL(mm_event_sum(mem, EV_STANDBY_WAIT));
-	/* Until it sleeps, where that can be seen. */
+	/* Wait until the allocation sleeps, if that can be seen. */
 	for (turn = 0; turn < 1u << 14 && !READ_ONCE(mem->standby.served.first); turn++)
 		thread_yield();
 	EXPECT_EQ(t, mm_event_sum(mem, EV_STANDBY_WAIT), 1);
@@ -363,7 +363,7 @@ static void no_task_dies_while_standby_waits_for_a_lock(struct ktest *t)
 	nobody_dies_for(t, GFP_MOVABLE);
 }
 
-/* The holder waits for memory itself: the wait ends, and the request fails. */
+/* The holder of the lock waits for memory itself: the wait ends, and the request fails. */
 static void wait_for_the_hotplug_lock_has_a_limit(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
@@ -417,7 +417,7 @@ static void standby_memory_holds_its_own_descriptors(struct ktest *t)
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(ONLINE), BLOCK(1), NULL, NULL), -EBUSY);
 	EXPECT_EQ(t,
 	    offline_pages(mem, BLOCK(ONLINE + 1 + OWN / PAGEBLOCK_PAGES), BLOCK(1), NULL, NULL), 0);
-	/* By request: that is seen, whatever standby brought. */
+	/* An offline by request counts, whatever standby memory came online. */
 	EXPECT_EQ(t, memory_managed_by_request(mem, NULL), BLOCK(ONLINE) - BLOCK(1));
 	drop_memory(t, mem);
 }

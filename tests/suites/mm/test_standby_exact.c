@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_standby_exact.c: standby memory in figures: watermarks, cache limits and counts after each
- * step, tickets, and tables that are busy when the thread wants them.
+ * test_standby_exact.c: figures of standby memory: watermarks, cache limits and counts after each
+ * step; tickets; and page tables of descriptors that are busy when the thread needs them.
  */
 #include "tests/lib/standby_help.h"
 #include "tests/lib/wait_help.h"
@@ -38,7 +38,7 @@ static void watermarks_and_limits_follow_each_step(struct ktest *t)
 		EXPECT_EQ(t, zone->wmark[WMARK_LOW], low);
 		EXPECT_EQ(t, memcmp(capacity, zone->pcp_capacity, sizeof(capacity)), 0);
 	}
-	/* There is no more: that is known without the lock. */
+	/* No standby memory is left: that is known without the lock. */
 	hotplug_lock(mem);
 	EXPECT_EQ(t, standby_online(zone), 0);
 	hotplug_unlock(mem);
@@ -62,15 +62,15 @@ static void each_request_gets_a_ticket(struct ktest *t)
 	/* The zone was not low, and no request failed: nothing came online. */
 	EXPECT_EQ(t, zone_standby(zone), BLOCK(STEPS * STEP));
 	/*
-	 * For a large block a step comes, although much is free; it counts as freed, and none of
-	 * it as lent.
+	 * For a large block a step comes online, although much memory is free. Its pages count as
+	 * freed, and none of them as lent.
 	 */
 	EXPECT_EQ(t, standby_ask(mem, request_bit(GFP_MOVABLE, MAX_ORDER)), 3);
 	EXPECT(t, served(mem, 3));
 	EXPECT_EQ(t, zone_standby(zone), BLOCK((STEPS - 1) * STEP));
 	EXPECT_EQ(t, zone->freed, BLOCK(STEP));
 	EXPECT_EQ(t, zone->freed_cma, 0);
-	/* With that the request is forgotten. */
+	/* The request was served: the next ticket brings nothing online. */
 	EXPECT_EQ(t, standby_ask(mem, 0), 4);
 	EXPECT(t, served(mem, 4));
 	EXPECT_EQ(t, zone_standby(zone), BLOCK((STEPS - 1) * STEP));
@@ -87,7 +87,7 @@ static void each_request_gets_a_ticket(struct ktest *t)
 
 /* ---- tables that are busy ---- */
 
-static u32 tries, busy; /* a: so many of the next tries find them busy */
+static u32 tries, busy; /* a: tries so far; how many of the first find the tables busy */
 
 static void note_try(struct memory *mem)
 {
@@ -122,7 +122,7 @@ static void busy_tables_are_tried_again(struct ktest *t)
 	inside_meanwhile = NULL;
 }
 
-/* However long they are busy, memory_stop does not wait for them. */
+/* However long the tables are busy, memory_stop does not wait for them. */
 static void stop_ends_the_retries(struct ktest *t)
 {
 	struct memory *mem = with_busy_tables(t, ~0u);

@@ -9,7 +9,7 @@
 
 #define PAGES 64u
 
-/* Anonymous pages have used up the kernel's memory; then zone MOVABLE has free memory. */
+/* Anonymous pages use up the kernel's memory; then memory of zone MOVABLE is freed. */
 static void pages_of_a_lower_zone_move_up(struct ktest *t)
 {
 	struct pile there = {0}, low = {0};
@@ -23,13 +23,13 @@ static void pages_of_a_lower_zone_move_up(struct ktest *t)
 		;
 	for (i = 0; i < PAGES; i++)
 		EXPECT_EQ(t, vm_fault(s.space, page_at(i), VM_WRITE), 0);
-	/* Cached pages would do for some of the requests. */
+	/* Drain too: cached pages could serve some of the requests. */
 	do {
 		while (pile_alloc(s.mem, &low, GFP_KERNEL | GFP_NOWAIT, 0, 1))
 			;
 		drain_all_pages(s.mem, NULL);
 	} while (pile_alloc(s.mem, &low, GFP_KERNEL | GFP_NOWAIT, 0, 1));
-	/* The last one is of the lower zone. */
+	/* The last page is of the lower zone, and stays allocated. */
 	pile_push(&low, pile_pop(&there));
 	EXPECT_EQ(t, pile_free(s.mem, &there), 0);
 	EXPECT_EQ(t, pile_alloc(s.mem, &low, GFP_KERNEL, 0, PAGES / 2), PAGES / 2);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_trace_ring.c: the records of a page in the rings: slow paths always, hot paths on request.
+ * test_trace_ring.c: the records of a page in the rings: slow paths are always recorded, hot paths
+ * on request.
  */
 #include "tests/lib/mov_help.h"
 #include <quarry/poison.h>
@@ -49,7 +50,7 @@ static void hot_paths_are_recorded_only_on_request(struct ktest *t)
 	REQUIRE(t, page);
 	pfn = page_to_pfn_in(mem, page);
 	before = kinds(mem, pfn, hit);
-	/* The free is cached, and the next allocation gets the newest of the cache. */
+	/* The freed page is cached, and the next allocation gets the newest cached page. */
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 	EXPECT(t, mem_alloc_pages(mem, GFP_KERNEL, 0) == page);
 	EXPECT_EQ(t, kinds(mem, pfn, hit), before);
@@ -63,7 +64,7 @@ static void hot_paths_are_recorded_only_on_request(struct ktest *t)
 	EXPECT_EQ(t, hit[before + 1].rec.kind, TR_alloc);
 }
 
-/* Each page is recorded, whether the bulk took it from the cache or not. */
+/* Each page is recorded, whether the bulk call took it from the cache or not. */
 static void pages_of_a_bulk_are_recorded(struct ktest *t)
 {
 	static struct page *pages[2 * PCP_BATCH];
@@ -172,7 +173,7 @@ static void oldest_records_are_overwritten(struct ktest *t)
 	/* Each record that is left is found once. */
 	trace_page(mem, TR_put, 3, 0);
 	EXPECT_EQ(t, kinds(mem, 3, hit), 1);
-	/* The newest of more records than fit. */
+	/* Of more records than fit into hit, the newest are found. */
 	trace_page(mem, TR_moved, 2, 0);
 	REQUIRE(t, kinds(mem, 2, hit) == HITS);
 	EXPECT_EQ(t, hit[HITS - 1].rec.kind, TR_moved);
@@ -190,7 +191,7 @@ static void records_of_several_cpus_are_in_order_of_time(struct ktest *t)
 	struct trace_hit hit[HITS];
 
 	REQUIRE(t, mem);
-	/* From the last CPU down, so that it is not the order of the rings. */
+	/* The last CPU records first, so that the order of time is not that of the rings. */
 	for (i = nr; i-- > 0;)
 		ktest_on_cpu(i, note_put, mem);
 	REQUIRE(t, kinds(mem, 5, hit) == nr);
@@ -198,7 +199,7 @@ static void records_of_several_cpus_are_in_order_of_time(struct ktest *t)
 		EXPECT_EQ(t, hit[i].cpu, nr - 1 - i);
 }
 
-/* The clock may stand still between two of them. */
+/* The clock may stand still between two records. */
 static void records_of_one_moment_stay_in_their_order(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);
@@ -252,7 +253,7 @@ static void blocks_side_by_side_are_one_record(struct ktest *t)
 	unsigned i, nr;
 
 	REQUIRE(t, mem);
-	/* Pages 1, 2, 3 and 5 of a block: inside it their words are those of order 0. */
+	/* Pages 1, 2, 3 and 5 of a larger block: their words are those of order 0. */
 	for (i = 0; i < 4; i++)
 		pages[i] = pfn_to_page_in(mem, i + 1 + i / 3);
 	trace_pages(mem, TR_put, pages, 4);

@@ -44,10 +44,7 @@ static void written_data_is_read_back(struct ktest *t)
 
 	if (!scene_begin(t, &s, 64))
 		return;
-	/*
-	 * The same pages once more, at the other end of the addresses: other tables at every
-	 * level.
-	 */
+	/* Map the same pages again, at the far end of the addresses, below the same top table. */
 	EXPECT_EQ(t, vm_map(s.space, far, 64, VM_RW, s.object, 0), 0);
 	soft_load_space(s.space);
 	write_pages(t, 0, 64, t->seed);
@@ -75,7 +72,7 @@ static void an_object_is_shared_by_two_spaces(struct ktest *t)
 	if (!scene_begin(t, &s, 8))
 		return;
 	REQUIRE(t, !vm_space_create(s.mem, &other));
-	/* Its upper half, at another address. */
+	/* Map the upper half of the object at another address. */
 	EXPECT_EQ(t, vm_map(other, VM_BASE + 0x10000000, 4, VM_READ, s.object, 4), 0);
 	soft_load_space(s.space);
 	write_pages(t, 0, 8, 1);
@@ -159,13 +156,13 @@ static void a_region_is_cut_by_an_unmap(struct ktest *t)
 	EXPECT_EQ(t, soft_read(page_at(4), &value), -EFAULT);
 	EXPECT_EQ(t, soft_read(page_at(6), &value), -EFAULT);
 	expect_pages(t, 7, 12, 9);
-	/* Nothing there, and around it: the ends of two regions. */
+	/* Unmap a range without regions; then one that also covers the ends of two regions. */
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(4), 3), 0);
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(3), 5), 0);
 	EXPECT_EQ(t, s.space->nr_regions, 2);
 	expect_pages(t, 0, 3, 9);
 	expect_pages(t, 8, 12, 9);
-	/* The rest of a cut region shows the pages it showed. */
+	/* The rest of a cut region still shows the same pages. */
 	EXPECT_EQ(t, vm_map(s.space, page_at(3), 5, VM_RW, s.object, 3), 0);
 	expect_pages(t, 0, 12, 9);
 	soft_unload_space();
@@ -186,8 +183,8 @@ static void lowest_table_is_made_when_it_is_needed(struct ktest *t)
 }
 
 /*
- * Entries of three tables change, all of the first two and one of the third.  The tables were made
- * in an order in which none lies in memory behind the one for lower addresses.
+ * Entries of three tables change: all of the first two and one of the third.  The tables are made
+ * in another order than that of their addresses.
  */
 static void change_ends_with_its_range_in_each_table(struct ktest *t)
 {
@@ -210,7 +207,7 @@ static void change_ends_with_its_range_in_each_table(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A region mapped read-only never becomes writable, nor do the parts of a cut region. */
+/* A region that may only be read never becomes writable, nor do the parts of a cut region. */
 static void protection_stays_within_the_regions_maximum(struct ktest *t)
 {
 	struct vm_scene s;
@@ -372,7 +369,7 @@ static void note_forgotten(phys_t root, uintptr_t va, bool all)
 	forgotten.pages++;
 }
 
-/* Up to 32 entries are flushed by address; for more, the whole TLB is. */
+/* Up to 32 entries are flushed by address; for more, the whole TLB is flushed. */
 static void tlb_entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
 {
 	void (*before)(phys_t, uintptr_t, bool);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_bad.c: calls that objects and spaces refuse, and that a refusal changes nothing; memory
- * that runs out at each step of a fault; too many references.
+ * test_vm_bad.c: calls that objects and spaces refuse without a change; memory that runs out at
+ * each step of a fault; too many references.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
@@ -19,7 +19,7 @@ static const struct {
     {PAGE_SIZE, 1}, /* the first 64 KiB */
     {VM_USER_START - PAGE_SIZE, 1},
     {VM_USER_START - PAGE_SIZE, 2},
-    {VM_USER_END, 1}, /* where no user address is */
+    {VM_USER_END, 1}, /* behind the last user address */
     {VM_USER_END - PAGE_SIZE, 2},
     {VM_BASE, TOP},  /* past the end */
     {VM_BASE, ~0UL}, /* wraps when counted in bytes */
@@ -130,7 +130,7 @@ static void a_hole_is_not_protected(struct ktest *t)
 	EXPECT_EQ(t, vm_protect(s.space, page_at(3), 2, VM_READ), -EFAULT);
 	EXPECT_EQ(t, vm_protect(s.space, page_at(0) - PAGE_SIZE, 2, VM_READ), -EFAULT);
 	EXPECT_EQ(t, vm_protect(s.space, page_at(20), 1, VM_READ), -EFAULT);
-	/* Nothing was cut, and everything may be written still. */
+	/* No region was cut, and all pages may still be written. */
 	EXPECT_EQ(t, s.space->nr_regions, 1);
 	soft_load_space(s.space);
 	write_pages(t, 0, 4, 1);
@@ -178,16 +178,13 @@ static void out_of_memory_loses_nothing(struct ktest *t)
 
 	if (!scene_begin(t, &s, 2))
 		return;
-	/* The pages for tables are given back first. */
+	/* Pages for tables are taken last, so the pile gives them back first. */
 	pile_alloc(s.mem, &pile, GFP_ATOMIC | GFP_MOVABLE, 0, ALL_THERE_IS);
 	pile_alloc(s.mem, &pile, GFP_ATOMIC | GFP_KERNEL, 0, ALL_THERE_IS);
 	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &object), -ENOMEM);
 	EXPECT_EQ(t, vm_space_create(s.mem, &space), -ENOMEM);
 	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), -ENOMEM);
-	/*
-	 * A page more each time: first for a table, then the next, for slots, for the page
-	 * itself.
-	 */
+	/* One page more is free each time: for each table in turn, for slots, for the page. */
 	for (left = 0; err == -ENOMEM && left < 4000; left++) {
 		err = vm_fault(s.space, page_at(1), VM_WRITE);
 		failed += err == -ENOMEM;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_vm_exact.c: objects and spaces to the last page: ranges at both ends of the address space,
- * the rights of entries, how many cross-calls a change makes, the counts, and in which order a
- * call is refused.
+ * the rights of entries, the number of cross-calls that a change makes, the counts, and the order
+ * in which errors are found.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
 
-#define AT_ONCE 128u /* entries that one hold of the locks handles */
+#define AT_ONCE 128u /* entries handled in one hold of the locks */
 #define SLOTS   512u /* slots of an object */
 
 /* ---- ranges ---- */
@@ -69,7 +69,7 @@ static void only_a_pagers_object_has_a_pager(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A hole anywhere is reported first; a forbidden change is reported before anything is cut. */
+/* A hole anywhere is reported first; a forbidden change is reported before any region is cut. */
 static void hole_is_reported_before_a_forbidden_change(struct ktest *t)
 {
 	const unsigned may = VM_READ | VM_MAY(VM_READ);
@@ -167,7 +167,7 @@ static void touch(struct ktest *t, struct vm_scene *s, unsigned nr)
 	EXPECT_EQ(t, wrong, 0);
 }
 
-/* Entries are changed 128 at a time, pages dropped 64 at a time: one cross-call for each. */
+/* Entries are changed 128 at a time, pages dropped 64 at a time: one cross-call each time. */
 static void shootdowns_of_a_change_are_bounded(struct ktest *t)
 {
 	static const unsigned sizes[] = {64, 65, 128, 129, 256, 257};
@@ -188,7 +188,7 @@ static void shootdowns_of_a_change_are_bounded(struct ktest *t)
 		EXPECT_EQ(t, pte_at(s.space, page_at(nr - 1)) & PTE_WRITE, 0);
 		ROUNDS(t, &s, (nr + TLB_PAGES - 1) / TLB_PAGES, vm_unmap(s.space, VM_BASE, nr));
 		EXPECT_EQ(t, s.mem->vm.flushing, 0);
-		/* One region again. */
+		/* Make it one region again. */
 		EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 257), 0);
 		EXPECT_EQ(t, vm_map(s.space, VM_BASE, 257, VM_RW, s.object, 0), 0);
 	}
@@ -199,7 +199,7 @@ static void shootdowns_of_a_change_are_bounded(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Where nothing is mapped there is nothing to forget, though there are tables. */
+/* Addresses without entries need no shootdown, even if there are tables for them. */
 static void unmapped_addresses_need_no_shootdown(struct ktest *t)
 {
 	struct vm_scene s;
@@ -217,7 +217,7 @@ static void unmapped_addresses_need_no_shootdown(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A removal handles 512 slots in one hold of the lock, or as many regions. */
+/* A removal handles 512 slots in one hold of the lock, or as many regions as may be visited. */
 static void removal_works_in_bounded_steps(struct ktest *t)
 {
 	static const u32 filled[] = {0, SLOTS - 1, SLOTS, 2 * SLOTS};
@@ -231,7 +231,7 @@ static void removal_works_in_bounded_steps(struct ktest *t)
 		EXPECT_EQ(t, vm_fault(s.space, page_at(filled[i]), VM_WRITE), 0);
 	ROUNDS(t, &s, 3, vm_object_remove(s.object, 0, 2 * SLOTS + 1));
 	EXPECT_EQ(t, vm_object_present(s.object), 0);
-	/* From 1 on: the ends of a step are elsewhere. */
+	/* From slot 1 on, the steps end at other slots. */
 	EXPECT_EQ(t, vm_fault(s.space, page_at(1), VM_WRITE), 0);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(SLOTS), VM_WRITE), 0);
 	EXPECT_EQ(t, vm_fault(s.space, page_at(SLOTS + 1), VM_WRITE), 0);
@@ -248,7 +248,7 @@ static void removal_works_in_bounded_steps(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Where a table is missing at any level, the pages behind it are found. */
+/* A table may be missing at any level: the pages behind the gap are found. */
 static void missing_tables_are_skipped(struct ktest *t)
 {
 	static const struct {
@@ -285,7 +285,7 @@ static void missing_tables_are_skipped(struct ktest *t)
 
 #define TRIES 32
 
-/* All of @page looks like pointers to @to. */
+/* Fill @page with pointers to @to. */
 static void point_to(const struct vm_scene *s, struct page *page, const struct page *to)
 {
 	u64 *word = page_address_in(s->mem, page);
@@ -295,7 +295,7 @@ static void point_to(const struct vm_scene *s, struct page *page, const struct p
 		word[i] = (uintptr_t)to;
 }
 
-/* The largest object fills its top page with pointers; the memory behind it holds none. */
+/* The pointers of the largest object fill its top page; the page behind it holds none of them. */
 static void top_page_is_read_to_its_end_only(struct ktest *t)
 {
 	struct vm_object *object = NULL;
@@ -306,7 +306,7 @@ static void top_page_is_read_to_its_end_only(struct ktest *t)
 
 	if (!scene_begin(t, &s, 1))
 		return;
-	/* With the caches off pages come one after the other. */
+	/* With the caches off, pages are allocated one behind the other. */
 	EXPECT_EQ(t, zone_pcp_disable(&s.mem->zones[ZONE_NORMAL]), 0);
 	for (i = 0; i < TRIES; i++) {
 		if (i == TRIES / 2)
@@ -320,7 +320,7 @@ static void top_page_is_read_to_its_end_only(struct ktest *t)
 		found = found || page[i] == object->top + 1;
 	EXPECT(t, found);
 	EXPECT_EQ(t, vm_object_supply(object, OBJ_MAX_PAGES - 1, NULL), 0);
-	/* The same of the table of slots that was brought now. */
+	/* The page behind the new table of slots holds no slots either. */
 	behind = mem_alloc_pages(s.mem, GFP_KERNEL, 0);
 	REQUIRE(t, behind);
 	point_to(&s, behind, page[0]);
@@ -334,7 +334,7 @@ static void top_page_is_read_to_its_end_only(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A cleaning thread has the reserve: for the page, and for the table of slots. */
+/* A supply to an object with a pager may use the reserve: for the page and the table of slots. */
 static void pager_serves_the_last_pages_of_an_object(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
@@ -370,7 +370,7 @@ static void space_is_listed_region_by_region(struct ktest *t)
 {
 	static const unsigned touched[] = {
 	    0, AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE - 1, 2 * AT_ONCE, 600};
-	static const unsigned in_piece[] = {2, 2, 1, 0, 1, 1, 0}; /* 5 of 601 pages, 1, 1 */
+	static const unsigned in_piece[] = {2, 2, 1, 0, 1, 1, 0}; /* 5 pieces of 601 pages, 1, 1 */
 	struct vm_object *phys = NULL;
 	struct vm_scene s;
 	unsigned i;
@@ -415,8 +415,8 @@ static void space_counts_each_object_apart(struct ktest *t)
 		REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, 8, NULL, NULL, &object[i]));
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
 		/*
-		 * The second object is shown twice, the third three times: 4 pages, of which one
-		 * is cut out.
+		 * The second object is mapped by two regions, the third by three: one page is cut
+		 * out of its four.
 		 */
 		for (k = 0; k < 3; k++)
 			EXPECT_EQ(t,

@@ -74,7 +74,7 @@ static void removed_pages_are_unmapped_everywhere(struct ktest *t)
 	EXPECT_EQ(t, vm_object_present(s.object), 20);
 	EXPECT_EQ(t, soft_try_write(page_at(10), 1), -EFAULT);
 	EXPECT_EQ(t, soft_try_write(page_at(1010), 1), -EFAULT);
-	/* A new page, zeroed. */
+	/* The read gets a new page, zeroed. */
 	EXPECT_EQ(t, soft_read(page_at(10), &value), 0);
 	EXPECT_EQ(t, value, 0);
 	expect_pages(t, 0, 10, 4);
@@ -108,7 +108,7 @@ static void a_pinned_page_outlives_its_slot(struct ktest *t)
 
 /* ---- kinds ---- */
 
-/* Caches off: take pages until the next one comes from a pageblock that nothing else is in. */
+/* With the caches off, take pages until the next one comes from a wholly free pageblock. */
 static void reach_a_new_pageblock(struct memory *mem, struct pile *pile)
 {
 	const struct pageblock *pb;
@@ -136,7 +136,7 @@ static void physical_pages_stay_in_kernel_zones(struct ktest *t)
 	EXPECT_EQ(t, vm_object_supply(object, 0, NULL), 0);
 	soft_load_space(s.space);
 	EXPECT_EQ(t, soft_write(page_at(100), 5), 0);
-	/* Tables and slots are there: the one page that comes now is alone in its pageblock. */
+	/* Tables and slots exist already: the one page that comes now is alone in its pageblock. */
 	EXPECT_EQ(t, zone_pcp_disable(&s.mem->zones[ZONE_NORMAL]), 0);
 	reach_a_new_pageblock(s.mem, &pile);
 	EXPECT_EQ(t, soft_write(page_at(101), 5), 0);
@@ -148,7 +148,7 @@ static void physical_pages_stay_in_kernel_zones(struct ktest *t)
 	    t, page_word(page), PAGE_WORD(2, PG_OBJECT, 0) | PAGE_REFERENCED | PAGE_UNEVICTABLE);
 	EXPECT_EQ(t, zone_of(s.mem, pfn)->kind, ZONE_NORMAL);
 	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn), -EAGAIN);
-	/* It blocks an offline for good, and is named. */
+	/* The page blocks an offline for good, and is named. */
 	EXPECT_EQ(t, offline_query(s.mem, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), PAGEBLOCK_PAGES, &fail),
 	    -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
@@ -160,9 +160,9 @@ static void physical_pages_stay_in_kernel_zones(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A pager with given answers. */
+/* A pager whose answers the test chooses. */
 struct book {
-	int answer; /* what get returns when it does not supply */
+	int answer; /* result of get if it does not supply */
 	bool supply;
 	void (*meanwhile)(struct vm_space *space); /* called while a fault waits for the page */
 	struct vm_space *space;
@@ -203,7 +203,7 @@ static void pager_is_asked_for_missing_pages(struct ktest *t)
 	book.answer = -ETIMEDOUT;
 	EXPECT_EQ(t, soft_read(page_at(13), &value), -ETIMEDOUT);
 	EXPECT_EQ(t, book.asked, 2);
-	/* Refused before the pager is called. */
+	/* The write is refused before the pager is called. */
 	EXPECT_EQ(t, soft_write(page_at(13), 1), -EACCES);
 	EXPECT_EQ(t, book.asked, 2);
 	book.supply = true;
@@ -212,7 +212,7 @@ static void pager_is_asked_for_missing_pages(struct ktest *t)
 	EXPECT_EQ(t, book.asked, 3);
 	EXPECT_EQ(t, soft_read(page_at(13), &value), 0);
 	EXPECT_EQ(t, book.asked, 3);
-	/* After it was removed, the page is requested anew. */
+	/* After its removal the page is requested again. */
 	EXPECT_EQ(t, vm_object_remove(object, 3, 1), 0);
 	EXPECT_EQ(t, soft_read(page_at(13), &value), 0);
 	EXPECT_EQ(t, book.asked, 4);

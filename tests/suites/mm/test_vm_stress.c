@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_stress.c: all CPUs use mapped memory while it is moved and taken offline: nothing is
- * lost, and every page moves at its first try, however many touch it, since none of them holds a
- * reference.
+ * test_vm_stress.c: all CPUs use mapped memory while it is moved and offlined. No data is lost, and
+ * every page moves at its first try: the threads that touch it hold no reference.
  */
 #include "tests/lib/mm_test.h"
 #include "tests/lib/vm_help.h"
@@ -143,7 +142,7 @@ static void pages_move_while_all_cpus_touch_them(struct ktest *t)
 	load_end(t);
 }
 
-/* More threads on one page than a freeze could ever get by if they held it. */
+/* If the threads that touch this page held references, no freeze could succeed. */
 static void one_page_moves_while_all_cpus_touch_it(struct ktest *t)
 {
 	struct migrate_stats stats = {0};
@@ -187,7 +186,7 @@ static void memory_in_use_is_offlined(struct ktest *t)
 	load_end(t);
 }
 
-/* ---- and with mappings that come and go ---- */
+/* ---- mappings that come and go ---- */
 
 /* In a space of its own each CPU maps, touches, protects, cuts and unmaps a part of the object. */
 static void map_at_random(void *arg)
@@ -226,8 +225,8 @@ static void map_at_random(void *arg)
 }
 
 /*
- * An unmapping holds its pages until its shootdown is over, so a move may have to be tried again,
- * and fail if the unmapping thread does not run: then the next round finds the page.
+ * An unmap holds its pages until its shootdown is over, so a move may need another try, or fail if
+ * the unmapping thread does not run. Then the next round finds the page.
  */
 static void pages_move_while_mappings_change(struct ktest *t)
 {

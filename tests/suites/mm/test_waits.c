@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_waits.c: what ends the wait of an allocation that found nothing: memory that comes from
- * anywhere, whatever it waits for; the choice of its own thread by the OOM killer; and how often a
+ * test_waits.c: the events that end the wait of an allocation: freed memory, whatever the
+ * allocation waits for, and the choice of its own thread by the OOM killer; and how often each
  * remedy is tried.
  */
 #include "tests/lib/mov_help.h"
@@ -13,7 +13,7 @@
 #include "mm/drain.h"
 
 #define HOUR   (3600 * 1000000000ULL)
-#define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 128u) /* of zone MOVABLE */
+#define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 8u : 128u) /* pageblocks of zone MOVABLE */
 
 /* ---- an allocation on CPU 1 ---- */
 
@@ -46,7 +46,7 @@ static void ask_begin(struct memory *mem, gfp_t gfp, unsigned order)
 	YIELD_UNTIL(load_acquire(&asker.begun));
 }
 
-/* It has got a page, and nothing else has happened that could end its wait. */
+/* The allocation ends, and has a page. */
 static void expect_served(struct ktest *t)
 {
 	EXPECT(t, YIELD_UNTIL(load_acquire(&asker.done)));
@@ -62,7 +62,7 @@ static void ask_end(struct ktest *t)
 
 /* ---- memory that is freed ---- */
 
-/* Another thread has the lock for as long as it likes; then all memory is freed. */
+/* The hotplug lock stays held; then all memory is freed. */
 static void free_ends_the_wait_for_standby(struct ktest *t)
 {
 	static const unsigned orders[] = {0, 3};
@@ -106,7 +106,7 @@ static void free_ends_the_wait_for_a_victim(struct ktest *t)
 	WRITE_ONCE(oom_wait_ns, HOUR);
 	ask_begin(mem, GFP_MOVABLE, 0);
 	EXPECT(t, YIELD_UNTIL(READ_ONCE(killer.calls)));
-	/* It goes on: what comes is another's. */
+	/* Pages come from another thread, not from the victim: the wait ends. */
 	EXPECT_EQ(t, pile_free(mem, &hoard), 0);
 	expect_served(t);
 	EXPECT_EQ(t, killer.calls, 1);
@@ -123,7 +123,7 @@ static bool never(const void *arg)
 	return false;
 }
 
-/* How a wait of that request ends that is not to sleep. */
+/* The outcome of a wait of request @q that must not sleep. */
 static enum outcome looked(const struct request *q)
 {
 	return request_wait(q, &q->node->reclaim.served, never, NULL, 0);
@@ -143,7 +143,7 @@ static void freed_pages_that_it_cannot_use_end_no_wait(struct ktest *t)
 	movable = request_for(mem, GFP_MOVABLE, 0);
 	EXPECT_EQ(t, looked(&kernel), TRY_NO_MORE);
 	EXPECT_EQ(t, looked(&movable), TRY_NO_MORE);
-	/* A lent one is of use to what can move; one of another zone only to what may be there. */
+	/* Lent pages, and pages of zone MOVABLE, serve movable requests only. */
 	reclaim_note_freed(zone_in(mem, ZONE_NORMAL), 1, 1);
 	EXPECT_EQ(t, looked(&kernel), TRY_NO_MORE);
 	EXPECT_EQ(t, looked(&movable), TRY_ANEW);
@@ -156,7 +156,7 @@ static void freed_pages_that_it_cannot_use_end_no_wait(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* Of the pages of @pile free those of which no two are buddies. */
+/* Free every second page of @pile, so that no two free ones are buddies. */
 static void scatter(struct ktest *t, struct memory *mem, struct pile *pile)
 {
 	struct pile kept = {NULL, 0};
@@ -172,7 +172,7 @@ static void scatter(struct ktest *t, struct memory *mem, struct pile *pile)
 	drain_local_pages(mem, NULL);
 }
 
-/* The thread gets its lock, and does what it was asked for. */
+/* Release the lock, and wait until the reclaim thread has served every request. */
 static void let_the_thread_work(struct ktest *t, struct memory *mem)
 {
 	const struct reclaim *r = &mem->nodes[0].reclaim;
@@ -188,7 +188,7 @@ static void free_two(void *arg)
 {
 	unsigned i;
 
-	/* The first one finds out how many may be cached, and is not. */
+	/* The first free reads the limit and is not cached; the second one is. */
 	for (i = 0; i < 2; i++) {
 		if (mem_free_pages(asker.mem, pile_pop(arg), 0))
 			panic("test: a page could not be freed");
@@ -196,8 +196,8 @@ static void free_two(void *arg)
 }
 
 /*
- * CPU 1 asks, and waits for the reclaim thread; that waits for a lock, which this one has, since
- * there are pages in CPU 2's cache to be drained.
+ * CPU 1 waits for the reclaim thread. That thread must drain the cache of CPU 2, and waits for a
+ * lock that the calling thread holds.
  */
 static void ask_a_thread_that_waits(
     struct ktest *t, struct memory *mem, struct pile *pile, unsigned order)
@@ -216,8 +216,8 @@ static void ask_a_thread_that_waits(
 }
 
 /*
- * The reclaim thread waits for a lock, so nothing that it is asked for is done.  In the last turn
- * there are pages enough, only not side by side.
+ * The reclaim thread waits for a lock, so no request to it is served. In the last turn enough pages
+ * are free, but no two side by side.
  */
 static void free_ends_the_wait_for_the_reclaim_thread(struct ktest *t)
 {
@@ -230,7 +230,7 @@ static void free_ends_the_wait_for_the_reclaim_thread(struct ktest *t)
 		return;
 	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
-		/* In the last turn those below the watermark, too: they lie side by side. */
+		/* In the last turn also take those below the watermark: they lie side by side. */
 		port_task()->reserve = i == 2;
 		pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
 		port_task()->reserve = 0;
@@ -243,7 +243,7 @@ static void free_ends_the_wait_for_the_reclaim_thread(struct ktest *t)
 	}
 }
 
-/* ---- a thread that is chosen ---- */
+/* ---- a thread chosen by the OOM killer ---- */
 
 static void chosen_thread_waits_for_nothing(struct ktest *t)
 {
@@ -258,14 +258,14 @@ static void chosen_thread_waits_for_nothing(struct ktest *t)
 		pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
 		ask_a_thread_that_waits(t, mem, &pile, order);
 		WRITE_ONCE(asker.task->reserve, 1u);
-		/* It gets one below the watermark. */
+		/* The thread gets a page below the watermark. */
 		expect_served(t);
 		let_the_thread_work(t, mem);
 		EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	}
 }
 
-/* As a reclaim thread, or a chosen thread that has used the reserve up. */
+/* This thread acts as a reclaim thread, or as a chosen thread that has used up the reserve. */
 static void thread_with_the_reserve_asks_for_nothing(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
@@ -292,7 +292,7 @@ static void drop_one(struct lru_scan *scan)
 	scan->freed = 1;
 }
 
-/* A larger block has so many turns; for one page it goes on as long as anything is freed. */
+/* For a larger block reclaim is tried a few times; for one page as long as pages are freed. */
 static void larger_block_has_so_many_turns(struct ktest *t)
 {
 	static const struct reclaim_ops ops = {.batch = drop_one};
@@ -317,7 +317,7 @@ static void larger_block_has_so_many_turns(struct ktest *t)
 			    t, reclaim_direct(&q) == (order == 0 || i < 16 ? TRY_ANEW : TRY_NEXT));
 		}
 		EXPECT_EQ(t, batches, order == 0 ? 20 : 16);
-		/* Memory that came from elsewhere gives it all of them again. */
+		/* Memory that comes from elsewhere renews all these tries. */
 		request_renew(&q);
 		EXPECT(t, reclaim_direct(&q) == TRY_ANEW);
 	}
@@ -326,7 +326,7 @@ static void larger_block_has_so_many_turns(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* It makes the block each time, and others take it. */
+/* Each compaction makes a block, as if other threads took it each time. */
 static void compaction_is_tried_four_times(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
@@ -340,7 +340,7 @@ static void compaction_is_tried_four_times(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_COMPACT_WAIT), 4);
 }
 
-/* It lies in a scattered memory that one compaction puts right: no page is dropped for it. */
+/* One compaction makes the block from scattered pages: no page is dropped for it. */
 static void compaction_comes_before_the_page_cache_goes(struct ktest *t)
 {
 	static struct store store;
@@ -353,14 +353,14 @@ static void compaction_comes_before_the_page_cache_goes(struct ktest *t)
 	caches_off(t, s.mem);
 	prepare_scene(t, &s);
 	if (mov_begin(t, s.mem)) {
-		/* Those below the watermark, too: they lie side by side. */
+		/* Take those below the watermark too: they lie side by side. */
 		port_task()->reserve = 1;
 		mov_fill(~0UL);
 		port_task()->reserve = 0;
 		for (i = 0; i < mov.nr; i++)
 			if (page_to_pfn_in(s.mem, mov.pages[i]) % 8)
 				mov_free(i);
-		/* What a low watermark has begun is over, before there is anything to drop. */
+		/* A run started by the low watermark must end before there are pages to drop. */
 		EXPECT(t, asked_drain(s.mem));
 		for (i = 0; i < 96; i++)
 			EXPECT_EQ(t, vm_object_supply(s.object, i, page_address(store.page[i])), 0);

@@ -28,7 +28,7 @@ static void watermarks_are_ordered_and_bounded(struct ktest *t)
 	EXPECT_EQ(t, last, (16UL << 20) / PAGE_SIZE);
 }
 
-/* min, low, high and the reserve, at both sides of each bound. */
+/* Columns: managed pages, min, low, high, reserve; values at both sides of each bound. */
 static void watermarks_are_exact(struct ktest *t)
 {
 	static const unsigned long want[][5] = {{0, 0, 0, 0, 0}, {7, 0, 0, 0, 0}, {8, 1, 1, 1, 0},
@@ -49,10 +49,7 @@ static void watermarks_are_exact(struct ktest *t)
 	}
 }
 
-/*
- * How many pages each kind of request may still have, of 1000 free ones with 50 of CMA among
- * them.
- */
+/* Pages that each kind of request may still have, if 1000 are free, 50 of these in CMA. */
 static void pages_above_the_watermark_are_counted_exactly(struct ktest *t)
 {
 	static const struct {
@@ -77,14 +74,14 @@ static void pages_above_the_watermark_are_counted_exactly(struct ktest *t)
 	zone.wmark[WMARK_HIGH] = 400;
 	for (i = 0; i < ARRAY_SIZE(want); i++)
 		EXPECT_EQ(t, zone_spare(&zone, want[i].gfp, want[i].lower), want[i].spare);
-	/* As many as requested, or none. */
+	/* A request gets all its pages, or none. */
 	zone.nr_free = 116;
 	EXPECT(t, zone_watermark_ok(&zone, 4, GFP_MOVABLE, false));
 	EXPECT(t, !zone_watermark_ok(&zone, 4, GFP_MOVABLE, true));
 	EXPECT(t, !zone_watermark_ok(&zone, 5, GFP_MOVABLE, false));
 	zone.nr_free = 115;
 	EXPECT(t, !zone_watermark_ok(&zone, 4, GFP_MOVABLE, false));
-	/* Fewer than are kept. */
+	/* Fewer pages are free than must be kept. */
 	zone.nr_free = 60;
 	EXPECT_EQ(t, zone_spare(&zone, GFP_MOVABLE, false), -40);
 	EXPECT(t, !zone_watermark_ok(&zone, 0, GFP_MOVABLE, false));
@@ -138,7 +135,7 @@ static void atomic_requests_may_use_half_of_min(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* They cannot be allocated, so they must not let a request through. */
+/* Isolated pages cannot be allocated, so they must not let a request through. */
 static void isolated_pages_do_not_count(struct ktest *t)
 {
 	struct memory *mem = uncached_memory(t, 0, CACHED_BLOCKS, 0);
@@ -154,7 +151,7 @@ static void isolated_pages_do_not_count(struct ktest *t)
 	set_isolated(zone, PAGEBLOCK_PAGES, false);
 }
 
-/* Caches on; @pile gets all that ordinary requests can have of zone MOVABLE, the only one. */
+/* A memory of zone MOVABLE only, caches on; @pile gets all that ordinary requests can have. */
 static struct zone *use_up_to_min(struct ktest *t, struct pile *pile)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
@@ -168,7 +165,7 @@ static struct zone *use_up_to_min(struct ktest *t, struct pile *pile)
 	return &mem->zones[ZONE_MOVABLE];
 }
 
-/* With the caches on: what an ATOMIC request took below min must not be left to others. */
+/* A refill for an ATOMIC request must not cache pages below min for other requests. */
 static void atomic_refills_keep_the_reserve_out_of_the_caches(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
@@ -182,10 +179,7 @@ static void atomic_refills_keep_the_reserve_out_of_the_caches(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/*
- * A thread that may use the reserve takes one page: below the watermarks nothing is cached for
- * others.
- */
+/* A thread that may use the reserve takes a page: nothing below the watermarks is cached. */
 static void refills_of_a_dying_thread_keep_the_reserve_out_of_the_caches(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
@@ -228,15 +222,15 @@ static void reserve_keeps_a_lower_zone_from_higher_requests(struct ktest *t)
 	pile_alloc(mem, &pile, GFP_NOWAIT, 0, ALL_THERE_IS);
 	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].nr_free, mem->zones[ZONE_NORMAL].wmark[WMARK_MIN]);
 	EXPECT_EQ(t, dma32->nr_free, dma32->wmark[WMARK_MIN] + dma32->reserve);
-	/* Requests that can use no other zone get it. */
+	/* Requests that can use no other zone get the reserve. */
 	EXPECT_EQ(
 	    t, pile_alloc(mem, &pile, GFP_NOWAIT | GFP_DMA32, 0, ALL_THERE_IS), dma32->reserve);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
 /*
- * They may use half of min in a lower zone, too, but not its reserve for requests that can use no
- * other zone.
+ * Atomic requests may use half of min in a lower zone, too, but not its reserve for requests that
+ * can use no other zone.
  */
 static void atomic_requests_leave_the_reserve_of_a_lower_zone(struct ktest *t)
 {
@@ -273,7 +267,7 @@ static void dma32_requests_use_only_dma32(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* The kinds of zones that @gfp's requests come from, one after the other. */
+/* The kinds of zones from which requests with @gfp are served, in order. */
 static unsigned zone_sequence(struct ktest *t, gfp_t gfp, u8 kinds[2 * NR_ZONE_KINDS])
 {
 	struct memory *mem = uncached_memory(t, 2, 2, 2);
@@ -311,7 +305,7 @@ static void unmovable_requests_prefer_normal_then_dma32(struct ktest *t)
 }
 
 #define NODES 4
-/* No two alike from one node, save from node 3; not symmetric, as firmware's need not be. */
+/* Distances from one node differ, except from node 3; they need not be symmetric. */
 static const u8 distances[NODES * NODES] = {
     10,
     40,
@@ -330,7 +324,7 @@ static const u8 distances[NODES * NODES] = {
     20,
     10,
 };
-/* Nearest first; equals by id, counted from the node on. */
+/* The nearest first; equal distances by id, counted from the node on. */
 static const u8 nearest[NODES][NODES] = {{0, 2, 3, 1}, {1, 3, 0, 2}, {2, 3, 0, 1}, {3, 0, 1, 2}};
 /* Node 2 has MOVABLE only, node 3 no MOVABLE. */
 static const struct zone_spec four_nodes[] = {{0, ZONE_DMA32, 2}, {0, ZONE_NORMAL, 2},
@@ -417,7 +411,7 @@ static void walk_zones(void *arg)
 	}
 }
 
-/* On a CPU, so that its node is one throughout. */
+/* Runs on one CPU, so that its node stays the same. */
 static void exhaust(struct ktest *t, struct walk *w)
 {
 	all_caches_off(t, w->mem);
@@ -473,7 +467,7 @@ static void ranges_across_zones_are_recognised(struct ktest *t)
 	EXPECT_EQ(t, range_zone(mem, pfn_range(0, p + 1), &zone, &fail), -EINVAL);
 	EXPECT_EQ(t, range_zone(mem, pfn_range(3 * p, 2 * p), &zone, &fail), -EINVAL);
 	EXPECT_EQ(t, range_zone(mem, pfn_range(4 * p, p), &zone, &fail), -EINVAL);
-	/* The end wraps around to where the start is. */
+	/* The end of the range wraps around to pfn 0. */
 	EXPECT_EQ(t, range_zone(mem, pfn_range(p, ~0UL - p + 1), &zone, &fail), -EINVAL);
 	EXPECT_EQ(t, range_zone(mem, pfn_range(~0UL - p + 1, p), &zone, NULL), -EINVAL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_zone_locks.c: how often allocations and frees through the caches take the lock of a zone:
- * never for a stack that can serve the request, nor for an empty one that is drained, nor where
- * the watermark refuses; otherwise once.
+ * never if a stack can serve the request, if an empty stack is drained, or if the watermark
+ * refuses; otherwise once.
  */
 #include "tests/lib/mm_help.h"
 #include <quarry/lock.h>
@@ -20,7 +20,7 @@ static void count_lock(const char *what, const struct spinlock *lock)
 	locks += lock == &counted->lock;
 }
 
-/* A lock of the same rank is held meanwhile, so each taking of the zone's is reported. */
+/* A lock of the same rank is held meanwhile, so each taking of the zone's lock is reported. */
 static unsigned locks_of(const struct zone *zone, void (*fn)(void *), void *arg)
 {
 	struct spinlock held = SPINLOCK("held", RANK_ZONE);
@@ -37,7 +37,7 @@ static unsigned locks_of(const struct zone *zone, void (*fn)(void *), void *arg)
 	return locks;
 }
 
-/* The operation to measure, and its arguments; all of it on CPU 0. */
+/* The arguments of the operation to measure; all of it runs on CPU 0. */
 struct job {
 	struct ktest *t;
 	struct memory *mem;
@@ -115,7 +115,7 @@ static struct memory *begin(struct ktest *t, struct job *job)
 
 /* ---- allocating and freeing ---- */
 
-/* A stack of four: one refill, three from the cache, four into it, and one too many. */
+/* The stack holds four: every fourth allocation refills it, and the fifth free spills. */
 static void pages_come_and_go(void *arg)
 {
 	struct job *job = arg;
@@ -133,7 +133,7 @@ static void pages_come_and_go(void *arg)
 		EXPECT_EQ(t, locks_of(job->zone, free_one, job), i == 4);
 	}
 	EXPECT_EQ(t, locks_of(job->zone, drain_all_zones, job), 0);
-	/* An order without a stack. */
+	/* Order 4 has no stack. */
 	job->order = 4;
 	if (MAX_ORDER <= 4)
 		return;
@@ -162,7 +162,7 @@ static void expect_none(void *arg)
 	}
 }
 
-/* The lock would make others wait for nothing, just where memory is short. */
+/* Taking the lock would only make other CPUs wait, just when memory is short. */
 static void a_watermark_refuses_without_the_lock(struct ktest *t)
 {
 	struct job job;
@@ -180,13 +180,13 @@ static void many_pages(void *arg)
 	struct job *job = arg;
 	struct ktest *t = job->t;
 
-	/* More than a batch comes past the cache. */
+	/* Pages beyond a batch bypass the cache. */
 	for (job->nr = 1; job->nr <= BULK; job->nr++) {
 		EXPECT_EQ(t, locks_of(job->zone, alloc_many, job), 1);
 		EXPECT_EQ(t, locks_of(job->zone, free_many, job), 0);
 		drain_local_pages(job->mem, NULL);
 	}
-	/* All of them are there. */
+	/* All pages are cached now. */
 	job->nr = BULK;
 	alloc_many(job);
 	free_many(job);
@@ -231,7 +231,7 @@ static void empty_stacks_take_no_lock(struct ktest *t)
 	ktest_on_cpu(0, give_back_nothing, &job);
 }
 
-/* One page of order 0 and one block of order 1, in a stack each. */
+/* Cache a block of order 0 and one of order 1, in a stack each. */
 static void cache_two(struct job *job)
 {
 	for (job->order = 0; job->order < 2; job->order++) {
@@ -255,7 +255,7 @@ static void give_back_two(void *arg)
 
 	cache_two(job);
 	drained = mm_event_sum(job->mem, EV_PCP_DRAINED);
-	/* Nothing is isolated, and all of it may stay: each stack is as full as it may be. */
+	/* No pageblock is isolated, and no stack is above its limit: all pages stay. */
 	EXPECT_EQ(t, locks_of(job->zone, refresh, job), 0);
 	EXPECT_EQ(t, locks_of(job->zone, drain_isolated, job), 2);
 	EXPECT_EQ(t, zone_pcp_pages(job->zone), 3);
@@ -267,7 +267,7 @@ static void give_back_two(void *arg)
 	cache_two(job);
 	EXPECT_EQ(t, locks_of(job->zone, drain_one_zone, job), 2);
 	cache_two(job);
-	/* One of them may not stay. */
+	/* The block of order 1 may not stay. */
 	job->zone->pcp_capacity[1][MT_MOVABLE] = 0;
 	drained = mm_event_sum(job->mem, EV_PCP_DRAINED);
 	EXPECT_EQ(t, locks_of(job->zone, refresh, job), 1);
