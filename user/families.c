@@ -11,13 +11,13 @@
  * killed, and why.  The kernel's own counts show leaks.
  *
  * This program also runs as a member of a family.  handle: a head's is the capability to start
- * programs, a child's an object; arg0: its seed; arg1: MEMBER, and the family's remaining depth.
+ * programs, a child's an object; arg0: its seed; arg1: MEMBER, and of a head HEAD.
  */
 #include "quarry.h"
 
 #define AT_ONCE   6u
 #define MEMBER    (1UL << 63)
-#define DEPTH     3u
+#define HEAD      1UL
 #define STEPS     8u
 #define MOST      900u /* pages in one step */
 #define SERVED    64u
@@ -112,12 +112,12 @@ static void serve(void)
 /* ---- members ---- */
 
 /* Start a child with a handle to an object of this task; perhaps close this task's own handle. */
-static void gift(u64 depth)
+static void gift(void)
 {
 	u64 pages = SERVED + some(MOST), object = served;
 	s64 child;
 
-	if (depth == 0)
+	if (!programs)
 		return;
 	if ((s64)served <= 0) {
 		char *at = address_for(pages);
@@ -128,8 +128,7 @@ static void gift(u64 depth)
 		touch(at, pages);
 		unmap(at, pages);
 	}
-	child = task_create(
-	    programs, "families", object, next_random(&random) | 1, MEMBER | (depth - 1));
+	child = task_create(programs, "families", object, next_random(&random) | 1, MEMBER);
 	if (object != served && some(2) == 1)
 		handle_close(object);
 	if (child > 0 && some(3) == 1)
@@ -138,7 +137,7 @@ static void gift(u64 depth)
 		handle_close((u64)child);
 }
 
-static int member(u64 depth)
+static int member(void)
 {
 	u64 i, steps = some(STEPS);
 
@@ -148,7 +147,7 @@ static int member(u64 depth)
 		case 2: hoard(); break;
 		case 3: share(); break;
 		case 4: serve(); break;
-		default: gift(depth); break;
+		default: gift(); break;
 		}
 		if (some(16) == 1)
 			break;
@@ -166,11 +165,11 @@ int main(u64 handle, u64 arg0, u64 arg1)
 	random = arg0 | 1;
 	if (arg1 & MEMBER) {
 		/* A head's handle is the capability to start programs, a child's is an object. */
-		if ((arg1 & ~MEMBER) == DEPTH)
+		if (arg1 & HEAD)
 			programs = handle;
 		else
 			given = handle;
-		return member(programs ? arg1 & ~MEMBER : 0);
+		return member();
 	}
 	programs = handle;
 	for (nr = 0; nr < arg1 + AT_ONCE; nr++) {
@@ -191,7 +190,7 @@ int main(u64 handle, u64 arg0, u64 arg1)
 		}
 		if (nr < arg1)
 			task[i] = task_create(programs, "families", programs,
-			    next_random(&random) | 1, MEMBER | DEPTH);
+			    next_random(&random) | 1, MEMBER | HEAD);
 	}
 	printf("%lu families of seed %lu, %u of their heads killed, %u do not end\n",
 	    (unsigned long)arg1, (unsigned long)arg0, killed, bad);
