@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_threads_alone.c: replaces mm/slab.c where the kernel's threads are explored: small objects
- * that are counted.
+ * fiber_threads_alone.c: a replacement of mm/slab.c where the kernel's threads are explored: it
+ * counts small objects.
  *
  * Owns: the count of allocations.
  */

@@ -47,14 +47,14 @@ extern struct host_attention host_attention[HOST_MAX_CPUS];
 
 /* Faults that tests inject: lost wake-ups for calls, and late answers. */
 struct host_ipi_faults {
-	u32 drop;    /* a: the number of next wake-ups that are lost */
+	u32 drop;    /* a: the number of coming wake-ups that are lost */
 	u32 late_ns; /* a: the longest delay before a call is served; 0: at once */
 };
 extern struct host_ipi_faults host_ipi_faults;
 
 /* The node of each CPU: 0, unless a test changes it. */
 extern unsigned host_cpu_nodes[HOST_MAX_CPUS];
-extern u64 host_clock_ahead; /* a: nanoseconds; a test may add some, none ever go */
+extern u64 host_clock_ahead; /* a: nanoseconds; a test may increase it, but never decrease it */
 
 extern struct pcp *host_pcp[HOST_MAX_CPUS];
 extern char host_memmap[], host_pageblocks[], host_ram[];
@@ -67,7 +67,7 @@ static inline unsigned arch_cpu_id(void)
 	return host_this.cpu;
 }
 
-/* Threads here are the host's. */
+/* Threads here are pthreads, so there is no current thread of the kernel. */
 static inline void *arch_current(void)
 {
 	return NULL;
@@ -141,8 +141,8 @@ static inline void arch_set_top_lock(struct spinlock *lock)
 }
 
 /*
- * Let other threads run.  A yield on a core that a busy program shares costs a time slice of 2 ms
- * and more, a sleep of no length some microseconds: then threads sleep.
+ * Let other threads run.  On a core shared with a busy program a yield costs a time slice, 2 ms or
+ * more, and a short sleep far less: there, threads sleep instead.
  */
 void host_yield(void);
 

@@ -156,7 +156,7 @@ unsigned arch_cpu_node(unsigned cpu)
 	return cpus[cpu]->node;
 }
 
-/* sti takes effect after the next instruction, so no interrupt can arrive between it and hlt. */
+/* sti takes effect after the next instruction, so no interrupt can arrive between sti and hlt. */
 void arch_idle_wait(void)
 {
 	__asm__ volatile("sti\n\thlt" : : : "memory");

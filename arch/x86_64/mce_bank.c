@@ -33,7 +33,7 @@ static struct mce_bank read_bank(unsigned i)
 {
 	struct mce_bank b = {.status = rdmsr(MSR_MC0_STATUS + 4 * i)};
 
-	KASSERT(i < nr_banks()); /* on a real machine another one faults */
+	KASSERT(i < nr_banks()); /* on a real machine reading any other bank faults */
 	if (b.status & MCE_VAL && b.status & MCE_ADDRV)
 		b.address = rdmsr(MSR_MC0_ADDR + 4 * i);
 	if (b.status & MCE_VAL && b.status & MCE_MISCV)
@@ -96,8 +96,8 @@ void mce_init_cpu(void)
 }
 
 /*
- * A parked CPU takes no interrupts, so it sends the interrupt to another CPU; it was not using its
- * APIC.
+ * A parked CPU takes no interrupts, so it sends the interrupt to another CPU.  It was not using its
+ * APIC, so no ICR write is interrupted.
  */
 static void raise_interrupt(void)
 {
@@ -140,8 +140,8 @@ static const char *why_fatal(unsigned banks, u64 cap, u64 mcg_status, bool user)
 }
 
 /*
- * Hand over the banks' errors, without clearing them; @hit: as mce_exception.  The reason to stop,
- * or NULL.
+ * Hand over the banks' errors, without clearing them; @hit: as in mce_exception.  Returns the
+ * reason to panic, or NULL.
  */
 static const char *post_banks(
     unsigned banks, u64 cap, u64 mcg_status, u64 ip, struct mce_record *hit)
@@ -189,7 +189,7 @@ const char *mce_exception(u64 ip, struct mce_record *hit)
 	why = why_fatal(banks, cap, mcg_status, hit);
 	if (hit)
 		*hit = (struct mce_record){.severity = MCE_NOTHING};
-	/* Read all before the first is cleared: a report shows all of them. */
+	/* Hand over all before any is cleared: a report must show all banks. */
 	if (!why)
 		why = post_banks(banks, cap, mcg_status, ip, hit);
 	if (why)

@@ -114,7 +114,7 @@ static inline void write_cr4(u64 value)
 }
 
 /*
- * Load no LDT, so that each selector of one faults.  After a reset the LDT has base 0 and 64 KiB
+ * Load an empty LDT, so that each LDT selector faults.  After a reset the LDT has base 0 and 64 KiB
  * (SDM vol. 3A, table 10-1), and the CPU would read descriptors and gates from user memory.
  */
 static inline void lldt_none(void)
