@@ -67,7 +67,7 @@ static int cpu_take(void *arg, const struct slot_device *dev, const char **why)
 static int cpu_give(void *arg, const struct slot_device *dev, const char **why)
 {
 	unsigned cpu = cpu_by_apic_id(dev->id);
-	/* Refuse here, before its threads have to move. */
+	/* Refuse the boot CPU here, before its threads have to move. */
 	int err = cpu == 0 ? -EBUSY : cpu_down(cpu);
 	bool was_up = !err;
 

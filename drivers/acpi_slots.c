@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acpi_slots.c: deciding, from a slot's registers, what has to be done about it.
+ * acpi_slots.c: handling the events of slots of CPUs and memory, by their registers.
  *
  * Owns:       struct slot_bank, except the user's part of a device.
  * Locks:      none: one thread scans, and no other code uses the registers.
@@ -173,7 +173,7 @@ static void depart(struct slot_bank *bank, unsigned i)
 	}
 	choose(bank, i);
 	put(bank, status_reg(bank), 1, EJECT);
-	/* With INSERT it is the next device in this slot, which its own event will handle. */
+	/* If INSERT is set, this is the slot's next device, which its own event will handle. */
 	if ((status_of(bank) & (ENABLED | INSERT)) == ENABLED) {
 		is_odd(bank, i, "was told to eject and did not: the device is used again");
 		tell_host(bank, i, OST_EJECT, OST_FAILED);
@@ -197,7 +197,7 @@ static void look_at(struct slot_bank *bank, unsigned i)
 		is_odd(bank, i, "does not answer");
 		return;
 	}
-	/* One write for each bit: QEMU handles only the lowest one. */
+	/* One write for each bit: QEMU handles only the lowest bit of a write. */
 	if (status & INSERT)
 		put(bank, status_reg(bank), 1, INSERT);
 	if (status & REMOVE)

@@ -72,7 +72,8 @@ static void read_table1(struct psf_font *font, const u8 *p, size_t len)
 }
 
 /*
- * ASCII is one byte in UTF-8, and no byte of a longer character is ASCII: no other needs decoding.
+ * An ASCII character is one byte in UTF-8, and no byte of another character is ASCII: no decoding
+ * is needed.
  */
 static void read_table2(struct psf_font *font, const u8 *p, size_t len)
 {

@@ -43,8 +43,8 @@ struct virtio_mem {
 };
 
 /*
- * Agree with the device, read its configuration, and ask which units are plugged already; these are
- * used.
+ * Agree with the device, read its configuration, and ask which units are plugged already;
+ * virtio_mem_follow will use those.
  * Returns 0; or negative errno, which has been reported, and nothing is allocated.
  */
 int virtio_mem_open(struct virtio_mem *vm, struct virtio_device *dev, struct memory *mem);
@@ -65,8 +65,8 @@ int virtio_mem_restart(struct virtio_mem *vm);
 /*
  * One turn of the device's thread: follow the host's wish, after a restart if the last turn found
  * the device broken, and print news.
- * Returns the longest time until the next turn, unless the wish changes, in nanoseconds.  Context:
- * thread, may sleep.
+ * Returns the longest time until the next turn, in nanoseconds; a new wish of the host ends it
+ * early.  Context: thread, may sleep.
  */
 u64 virtio_mem_turn(struct virtio_mem *vm);
 
