@@ -2,7 +2,7 @@
 /*
  * acpi_slots.c: handling the events of slots of CPUs and memory, by their registers.
  *
- * Owns:       struct slot_bank, except the user's part of a device.
+ * Owns:       struct slot_bank; the devices' memory and CPUs belong to the bank's user.
  * Locks:      none: one thread scans, and no other code uses the registers.
  * Invariants: an event is acknowledged before it is handled, so a new event meanwhile is not lost.
  *             No device in use is ejected: give() comes first, and if it fails nothing has changed.
@@ -38,7 +38,7 @@
 #define CMD_OST_STATUS 2u
 #define CMD_APIC_ID    3u
 
-/* Report to the host: _OST of the ACPI specification 6.4, 6.3.5. */
+/* Values reported to the host: _OST of the ACPI specification 6.4, 6.3.5. */
 #define OST_INSERT 1u
 #define OST_EJECT  3u
 #define OST_DONE   0u

@@ -22,7 +22,7 @@
 #define NR_DEVICES   32
 #define NR_FUNCTIONS 8
 #define NR_LINES     16 /* ISA interrupts */
-#define MAX_DEPTH    8  /* of bridges below bridges */
+#define MAX_DEPTH    8  /* the most levels of bridges below bridges */
 /* The longest physical address of any processor. */
 #define MAX_PHYS_BITS 52
 

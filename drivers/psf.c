@@ -19,7 +19,7 @@
 #define PSF1_MAGIC    0x0436
 #define PSF1_HEADER   4
 #define PSF1_512      0x01 /* a bit of the mode: 512 glyphs, else 256 */
-#define PSF1_TABLE    0x06 /* the file has a table; the second bit: with sequences */
+#define PSF1_TABLE    0x06 /* two bits: the file has a table; the table has sequences */
 #define PSF1_SEQUENCE 0xfffe
 #define PSF1_END      0xffff
 

@@ -22,11 +22,11 @@ struct virtio_balloon {
 	u32 *pfns;        /* pages reported to the host */
 	struct virtio_balloon_stat *stat;
 	u32 first;                  /* list of lent pages, by their links; PFN_NONE: empty */
-	unsigned long nr;           /* their number; read racily when shown */
+	unsigned long nr;           /* number of lent pages; read without the lock when shown */
 	unsigned long want;         /* pages that the host last asked for */
 	u64 moved, reported;        /* a: pages moved; pageblocks reported */
 	u64 asked;                  /* a: requests of the host for statistics */
-	bool has_stats, has_report; /* the host offers them */
+	bool has_stats, has_report; /* the device offers this */
 	struct virtqueue *late;     /* lock: the queue with an outstanding buffer; or NULL */
 	pfn_t late_pfn; /* lock: the page to release when the buffer comes back; PFN_NONE: none */
 	u32 slow;       /* a: the device is slow: the thread must wait for it */

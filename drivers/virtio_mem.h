@@ -13,7 +13,7 @@
  */
 enum unit_state {
 	UNIT_UNPLUGGED, /* belongs to the host */
-	UNIT_PLUGGED,   /* belongs to the kernel, not in use yet or any more */
+	UNIT_PLUGGED,   /* belongs to the kernel, and is not in use */
 	UNIT_IN_USE,    /* online */
 	UNIT_KEPT,      /* online; could not be taken offline in this attempt */
 };
@@ -29,14 +29,14 @@ struct virtio_mem {
 	unsigned long nr_units;      /* c */
 	unsigned node;               /* c */
 	u8 *state;                   /* of each unit */
-	unsigned long nr_plugged;    /* units not UNPLUGGED; read racily when shown */
+	unsigned long nr_plugged;    /* units not UNPLUGGED; read by other threads when shown */
 	unsigned long goal;          /* units that the host asks for */
 	unsigned long usable;        /* units, from the first on, that may be plugged now */
 	unsigned long chunk;         /* units taken offline at once; halved if that is too many */
 	u64 plugs, unplugs, refused; /* units plugged, unplugged; answers other than ACK */
-	struct mm_fail fail;         /* why memory could not be taken offline */
-	unsigned restarts;           /* since the last request that was answered */
-	struct {                     /* as printed last */
+	struct mm_fail fail;         /* the reason why memory could not be taken offline */
+	unsigned restarts;           /* restarts in a row */
+	struct {                     /* the values printed last */
 		unsigned long plugged, goal;
 		int err;
 	} said;

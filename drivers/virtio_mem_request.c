@@ -16,7 +16,7 @@
 /* Physical addresses that a pfn_t of 32 bits can link. */
 #define MAX_ADDRESS ((u64)PFN_NONE << PAGE_SHIFT)
 #define MAX_UNITS   (2UL << 20) /* one byte each: the most that kmalloc gives */
-#define MAX_BLOCKS  0xffffu     /* of one request */
+#define MAX_BLOCKS  0xffffu     /* the most in one request */
 
 void virtio_mem_set_state(
     struct virtio_mem *vm, unsigned long first, unsigned long nr, enum unit_state state)

@@ -54,8 +54,8 @@ static struct thread *first_ready(void)
 }
 
 /*
- * The next spinning CPU, after the one that checked last; @any: or yielded, and without a new
- * event.
+ * The next spinning CPU, after the one that checked last.  @any: accept a CPU without a new event,
+ * and one that yielded.
  */
 static struct thread *next_spinning(bool any)
 {

@@ -206,7 +206,7 @@ bool fiber_preempt_to(unsigned cpu)
 	t->preempted_at = ++preemptions;
 	fibers[cpu].preempted = false;
 	switch_to(&fibers[cpu]);
-	/* Chosen for an interrupt only: take it, and stay preempted. */
+	/* While preempted it is chosen only to take an interrupt. */
 	while (t->preempted) {
 		t->preempted = false;
 		fiber_interrupt();

@@ -47,7 +47,7 @@ unsigned threads_plan_end(void);
 extern unsigned threads_patience;
 extern void (*threads_on_stuck)(void);
 extern void (*threads_on_panic)(const char *text);
-/* Print the kernel's output.  Or pass it to this function instead, if not NULL. */
+/* Print the kernel's output; or pass it to threads_on_print instead, if that is not NULL. */
 extern bool threads_verbose;
 extern void (*threads_on_print)(const char *text);
 /* The number of kmalloc allocations and stacks that have not been freed. */

@@ -35,7 +35,7 @@ void *kmalloc(size_t size)
 void kfree(void *ptr)
 {
 	threads_count(ptr ? -1 : 0);
-	/* Overwrite it, so that a use after free shows. */
+	/* Overwrite the memory, so that a use after free shows. */
 	if (ptr)
 		memset(ptr, 0xdd, malloc_usable_size(ptr));
 	free(ptr);

@@ -32,12 +32,12 @@ struct host_this {
 	u32 irq_depth;
 	bool irqs_off;
 	u32 spins;                 /* cpu_relax calls */
-	u32 naps;                  /* how often host_yield sleeps before it yields again */
+	u32 naps;                  /* sleeps left until host_yield yields again */
 	struct spinlock *top_lock; /* innermost of the locks held; NULL: none was taken yet */
 };
 extern _Thread_local struct host_this host_this;
 
-/* Requests to a CPU: a, one word each, in cache lines of their own. */
+/* Requests to a CPU: one word (a) for each CPU, in a cache line of its own. */
 #define HOST_WANT_CALL 1u /* run smp_call_serve; one bit for any number of calls */
 #define HOST_WANT_CPU  2u /* another thread waits for its turn */
 struct host_attention {
@@ -146,7 +146,7 @@ static inline void arch_set_top_lock(struct spinlock *lock)
  */
 void host_yield(void);
 
-/* There are fewer cores than CPUs: a spinning thread yields to the one it waits for. */
+/* There are fewer cores than CPUs: a spinning thread yields to the thread it waits for. */
 static inline void cpu_relax(void)
 {
 	if (++host_this.spins % 16 == 0)

@@ -35,7 +35,7 @@ struct host_cpu {
 	pthread_cond_t idle; /* the CPU is free and a call waits */
 	u64 next, serving;   /* m: tickets; equal when the CPU is free */
 	u32 threads;         /* m: threads bound to it */
-	u64 since;           /* when the running thread got the CPU */
+	u64 since;           /* the time when the running thread got the CPU */
 	u64 round_end;       /* m: the ticket after the last one of this round */
 	u64 round_began;     /* m: the time when round_end was the next ticket */
 	u64 had_turn;        /* m: the start of the last round that has ended */

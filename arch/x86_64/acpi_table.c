@@ -103,7 +103,7 @@ const char *acpi_parse_madt(struct acpi_info *info, const void *table, size_t le
 	return wrong;
 }
 
-/* A port of I/O space; 0: none, or another kind of address. */
+/* The I/O port whose number is at @p; 0: none, or too large a number. */
 static u16 port_at(const u8 *p)
 {
 	return acpi_get32(p) <= 0xffff ? (u16)acpi_get32(p) : 0;

@@ -33,7 +33,7 @@ void arch_cpu_park(const u32 *word, u32 until)
 	while (load_acquire(word) != until)
 		halt();
 	flush_tlb();
-	lldt_none(); /* do not rely on its value after the halt */
+	lldt_none(); /* not to depend on its being kept meanwhile */
 	store_release(&cpu->started, STARTED_RUNS);
 }
 

@@ -19,7 +19,7 @@
 #include "x86.h"
 
 #define CPUID_MCA   (1u << 14) /* of leaf 1, EDX: banks that report machine checks */
-#define CPUID_GUEST (1u << 31) /* of leaf 1, ECX: an emulator */
+#define CPUID_GUEST (1u << 31) /* of leaf 1, ECX: the machine is emulated */
 #define ALL_ONES    (~0UL)
 
 static bool has_banks; /* read on the boot CPU; the same on all CPUs */
@@ -73,7 +73,9 @@ void mce_print_banks(bool all)
 		printk("  %u of %u banks are empty\n", empty, banks);
 }
 
-/* Before CR4.MCE is set (SDM vol. 3B, 15.8): the banks may hold errors from before the boot. */
+/*
+ * Called before CR4.MCE is set (SDM vol. 3B, 15.8): the banks may hold errors from before the boot.
+ */
 void mce_init_cpu(void)
 {
 	u32 features = cpuid(1, 0).edx;
@@ -214,7 +216,7 @@ void mce_poll(void)
 		if (v.severity != MCE_CORRECTED && v.severity != MCE_DEFERRED)
 			continue;
 		if (!mce_post(&rec))
-			continue; /* it stays in its bank */
+			continue; /* the error stays in its bank */
 		counter_add(&mce_stats.found[v.severity], 1UL);
 		wrmsr(MSR_MC0_STATUS + 4 * i, 0);
 		found = true;

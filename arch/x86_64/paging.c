@@ -112,7 +112,7 @@ static u64 *entry_of(uintptr_t va, unsigned level, unsigned *found)
 	return entry;
 }
 
-/* Not under paging_lock: it waits for cpu_hotplug, whose holder may need paging_lock. */
+/* Not under paging_lock: a flush waits for cpu_hotplug, whose holder may need paging_lock. */
 static void flush_all(void) EXCLUDES(paging_lock)
 {
 	flush_everywhere();

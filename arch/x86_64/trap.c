@@ -112,7 +112,7 @@ static void exception(const struct trap_frame *f, const char *why)
 	const char *name = exception_text(f->vector);
 	struct cpu *self = this_cpu();
 
-	/* A CPU that panics already does not wait: the reporting CPU may have been stopped. */
+	/* Once a panic has begun no CPU waits: the reporting CPU may have been stopped. */
 	while (!atomic_cas(&fault_cpu, NULL, self) && READ_ONCE(fault_cpu) != self && !panicking())
 		cpu_relax();
 	panic_begin();
@@ -193,7 +193,7 @@ void trap_irq(unsigned vector)
 		serial_interrupt();
 		apic_eoi();
 		break;
-	case VEC_PCI: /* level-triggered: the device lowers it first, or it recurs */
+	case VEC_PCI: /* level-triggered: the device lowers the line before the EOI, or it recurs */
 		pci_interrupt();
 		apic_eoi();
 		break;

@@ -182,7 +182,7 @@ nmi_first:
 	pushq $1			/* the flag */
 	pushq $0			/* keeps 16 byte alignment */
 	.rept 5
-	pushq 56(%rsp)			/* RSP moves down with each */
+	pushq 56(%rsp)			/* each push moves RSP down */
 	.endr
 	pushq $0
 	pushq $VEC_NMI

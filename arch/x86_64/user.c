@@ -379,7 +379,7 @@ BUILD_ASSERT(CALL_REG(r8) == offsetof(struct syscall_regs, arg[4]));
 BUILD_ASSERT(CALL_REG(r9) == offsetof(struct syscall_regs, arg[5]));
 BUILD_ASSERT(CALL_REG(r12) == offsetof(struct syscall_regs, arg[6]));
 
-/* The call works on the registers in the frame; its result takes the place of its number. */
+/* The call works on the registers in the frame; its result replaces its number in RAX. */
 void syscall_from_user(struct trap_frame *f)
 {
 	arch_irq_enable();

@@ -61,7 +61,7 @@
 #define MSR_MC0_STATUS     0x401
 #define MSR_MC0_ADDR       0x402
 #define MSR_MC0_MISC       0x403
-#define MSR_X2APIC         0x800 /* + a register's offset / 16 */
+#define MSR_X2APIC         0x800 /* the first; add a register's offset / 16 */
 #define MSR_EFER           0xc0000080
 #define MSR_STAR           0xc0000081
 #define MSR_LSTAR          0xc0000082
@@ -87,7 +87,7 @@
 #define VEC_MC       18
 #define NR_EXCEPTION 32
 #define VEC_SYSCALL  0x100 /* not a vector: marks the frame of a system call */
-#define VEC_CALL     0x40  /* the lowest priority: others are served between a call's pieces */
+#define VEC_CALL     0x40  /* the lowest: the others come between the pieces of a call */
 #define VEC_TIMER    0x41
 #define VEC_KICK     0x42
 #define VEC_SERIAL   0x43
@@ -189,7 +189,7 @@ static inline u32 cpuid_apic_id(void)
 extern char image_start[], text_end[], rodata_start[], rodata_end[], data_start[], data_end[];
 extern char bss_start[], image_end[];
 
-/* The physical address of something in the kernel. */
+/* The physical address of @p, which is part of the kernel. */
 static inline phys_t image_phys(const void *p)
 {
 	return (uintptr_t)p - KERNEL_VMA;
@@ -200,7 +200,7 @@ static inline phys_t image_phys(const void *p)
  * BOOT_BY_...
  */
 void boot_info_init(u32 info, u32 by);
-/* Page below 1 MiB for the AP trampoline, 0: none was free.  In bootinfo.used. */
+/* Page below 1 MiB for the AP trampoline, 0: none was free.  Listed in bootinfo.used. */
 extern phys_t boot_trampoline_page;
 
 /*
@@ -229,7 +229,7 @@ static inline bool cpu_has_gib_pages(void)
 {
 	return cpuid(0x80000001, 0).edx & (1u << 26);
 }
-/* The end of this CPU's stack in that slot, IST_...; irqs off. */
+/* The end of this CPU's stack in IST slot @ist, IST_...; irqs off. */
 void *cpu_ist_top(unsigned ist);
 
 /* paging.c */
@@ -282,7 +282,7 @@ u32 apic_id(void);
 /* The largest APIC id that can be sent an interrupt.  After arch_apic_init. */
 u32 apic_max_id(void);
 #define XAPIC_MAX_ID     0xfeu
-#define X2APIC_MAX_ID    0xffffu /* of 32 bits; keeps tables indexed by id small */
+#define X2APIC_MAX_ID    0xffffu /* below 32 bits, to keep tables indexed by id small */
 void apic_eoi(void);
 /* Send an interrupt: @icr_low as in SDM vol. 3A, 10.6.1. */
 void apic_send(u32 dest, u32 icr_low);
@@ -358,7 +358,8 @@ void syscall_from_user(struct trap_frame *f);
 /* Load the registers of @f, and continue in ring 3; irqs off. */
 void user_resume(struct trap_frame *f) __attribute__((noreturn));
 /*
- * Set up ring 3 on this CPU: MSRs, the save area's size.  As cpu_load, after the control registers.
+ * Set up ring 3 on this CPU: MSRs, the save area's size.  Context as cpu_load, after the control
+ * registers.
  */
 void user_init_cpu(void);
 /* From now on this CPU enters the kernel from ring 3 on the stack that ends at @top.  irqs off. */

@@ -138,7 +138,7 @@ static inline void mmio_write(volatile u32 *at, u32 value)
 	*at = value;
 }
 
-/* All CPUs see the earlier stores, and no later instruction has begun. */
+/* At return all CPUs see the earlier stores, and no later instruction has begun. */
 static inline void stores_out(void)
 {
 	__asm__ volatile("mfence\n\tlfence" : : : "memory");

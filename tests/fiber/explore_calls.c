@@ -231,7 +231,7 @@ static void bad_task_arguments(void)
 	REFUSED(-ENOSYS, MOST, 0);
 }
 
-/* Also touches the second page, so that the calls below need no new page or page table. */
+/* Write names and limits, and touch the second page: later calls then need no new page or table. */
 void call_write_names(void)
 {
 	struct abi_limits limits;
@@ -328,7 +328,7 @@ static const char *judge_done(void)
 	return x.done ? NULL : "the program has ended early, or nothing was missing";
 }
 
-/* Name, preparation. */
+/* Name, setup. */
 #define SETS                                                                                       \
 	X(a_good_call_gives_what_is_documented_and_no_more, good_calls)                            \
 	X(tasks_are_listed_counted_and_ended, tasks_listed)                                        \

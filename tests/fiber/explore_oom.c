@@ -26,7 +26,7 @@ static void take_all(gfp_t gfp, unsigned order)
 		orders[nr_hoarded++] = order;
 }
 
-/* The rest of the memory is a reserve for victims. */
+/* Allocate all memory but the reserve for victims. */
 static void run_out(void)
 {
 	unsigned order;
@@ -89,7 +89,7 @@ static void touch_one_more(u64 arg)
 	x.result[2] = (s64)user_load(DATA + LARGE * PAGE_SIZE);
 }
 
-/* The kernel needs a page. */
+/* Allocate a page for the kernel. */
 static void ask(void)
 {
 	struct page *page = alloc_pages(GFP_MOVABLE, 0);

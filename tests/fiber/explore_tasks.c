@@ -120,7 +120,7 @@ void tasks_end(void)
 	nr_programs = 0;
 }
 
-/* ---- a call that gives a capability, the answer gives another ---- */
+/* ---- a call and its answer, each with a capability ---- */
 
 static s64 to_caller, to_server, to_victim;
 
@@ -328,7 +328,7 @@ static const char *judge_create(void)
 	return judge_end(TASK_EXITED);
 }
 
-/* ---- handles of a task whose threads meet, and that is killed ---- */
+/* ---- handles that two threads use at once, and of a task that is killed ---- */
 
 static void call_itself(u64 arg)
 {

@@ -62,7 +62,7 @@ static void wait_twice_with_an_alarm(void)
 	x.done_second = wait_until(&x.other, is_flagged, &x.second, WAIT_FOREVER);
 }
 
-/* ---- messages: a call that gives a capability, the answer gives another ---- */
+/* ---- messages: a call and its answer, each with a capability ---- */
 
 static struct cap new_gift(void)
 {

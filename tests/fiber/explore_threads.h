@@ -20,7 +20,7 @@ struct set {
 	int third_on;              /* the CPU of the third role */
 	/* called when all roles have ended; returns the failure, or NULL */
 	const char *(*judge)(void);
-	bool once;     /* it is run without preemption only */
+	bool once;     /* run it without preemption only */
 	unsigned rare; /* factor for the number of random schedules; 0: the default */
 };
 

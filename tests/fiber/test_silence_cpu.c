@@ -38,7 +38,7 @@ static void expect_all_free(struct ktest *t, struct memory *mem)
 	expect_sound(t, mem);
 }
 
-/* A memory with a page in the cache of a CPU that from now on answers nothing. */
+/* Make a memory with a page in the cache of a CPU that from now on answers nothing. */
 static struct memory *fall_silent(struct ktest *t, struct deaf *deaf)
 {
 	struct memory *mem = new_memory(t);

@@ -216,7 +216,7 @@ static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
 		} else {
 			REQUIRE(t, begin_patient(t));
 		}
-		nr_reports = 1; /* the device takes nothing itself */
+		nr_reports = 1; /* so that told_free allocates nothing */
 		balloon_late = 1u << REPORT;
 		reported = 1;
 		began = arch_clock_ns();

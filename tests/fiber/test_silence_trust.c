@@ -75,7 +75,7 @@ static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
 	EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
 	EXPECT(t, took >= LIMIT && took < LIMIT + 50 * MS);
 	for (missed = 0; missed < 7; missed++) {
-		/* Sixteenfold at most. */
+		/* The cost doubles each time, up to sixteenfold. */
 		u64 again = began + took + 4 * ((took << MIN(missed, 4u)) + LEAST) - took;
 
 		sleep_to(again - MARGIN);
@@ -238,7 +238,6 @@ static void late_answers_are_charged_their_time(struct ktest *t)
 	server_end(t);
 }
 
-/* One answer ends the doubling. */
 static void answer_ends_the_doubling_of_the_charge(struct ktest *t)
 {
 	u64 took, began;

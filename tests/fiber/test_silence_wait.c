@@ -355,7 +355,7 @@ static void threads_had_turn_needs_a_turn_of_each_cpu(struct ktest *t)
 	store_release(&stop, 1u);
 	for (i = 0; i < 2; i++)
 		thread_join(thread[i]);
-	/* An idle CPU delays no waiter; one with interrupts off does. */
+	/* An idle CPU delays no round; a CPU with interrupts off does. */
 	thread_sleep(3 * TICK);
 	for (i = 0, since = arch_clock_ns(); i < 3; i++)
 		thread_yield();
