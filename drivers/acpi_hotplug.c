@@ -67,7 +67,7 @@ static int cpu_take(void *arg, const struct slot_device *dev, const char **why)
 static int cpu_give(void *arg, const struct slot_device *dev, const char **why)
 {
 	unsigned cpu = cpu_by_apic_id(dev->id);
-	/* Refuse here, before its threads have to move. */
+	/* Refuse the boot CPU here, before its threads have to move. */
 	int err = cpu == 0 ? -EBUSY : cpu_down(cpu);
 	bool was_up = !err;
 
@@ -144,7 +144,10 @@ void acpi_hotplug_start(void)
 	printk("slots: %u for DIMMs, %u for CPUs\n", memory_slots.nr, cpu_slots.nr);
 	if (acpi_events_start(EVENT_CPU | EVENT_MEMORY, event))
 		printk("slots: no interrupt for them: later changes are not noticed\n");
-	/* Devices that are present already.  Before the thread starts: only one scan may run. */
+	/*
+	 * Scan for devices that are present already, before the thread starts: only one scan may
+	 * run.
+	 */
 	scan(EVENT_CPU | EVENT_MEMORY);
 	if (!thread_start("acpi", -1, acpi_thread, NULL))
 		panic("boot: no memory for the thread that watches the slots");

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * acpi_slots.c: deciding, from a slot's registers, what has to be done about it.
+ * acpi_slots.c: handling the events of slots of CPUs and memory, by their registers.
  *
- * Owns:       struct slot_bank, except the user's part of a device.
+ * Owns:       struct slot_bank; the devices' memory and CPUs belong to the bank's user.
  * Locks:      none: one thread scans, and no other code uses the registers.
  * Invariants: an event is acknowledged before it is handled, so a new event meanwhile is not lost.
  *             No device in use is ejected: give() comes first, and if it fails nothing has changed.
@@ -38,7 +38,7 @@
 #define CMD_OST_STATUS 2u
 #define CMD_APIC_ID    3u
 
-/* Report to the host: _OST of the ACPI specification 6.4, 6.3.5. */
+/* Values reported to the host: _OST of the ACPI specification 6.4, 6.3.5. */
 #define OST_INSERT 1u
 #define OST_EJECT  3u
 #define OST_DONE   0u
@@ -173,7 +173,7 @@ static void depart(struct slot_bank *bank, unsigned i)
 	}
 	choose(bank, i);
 	put(bank, status_reg(bank), 1, EJECT);
-	/* With INSERT it is the next device in this slot, which its own event will handle. */
+	/* If INSERT is set, this is the slot's next device, which its own event will handle. */
 	if ((status_of(bank) & (ENABLED | INSERT)) == ENABLED) {
 		is_odd(bank, i, "was told to eject and did not: the device is used again");
 		tell_host(bank, i, OST_EJECT, OST_FAILED);
@@ -197,7 +197,7 @@ static void look_at(struct slot_bank *bank, unsigned i)
 		is_odd(bank, i, "does not answer");
 		return;
 	}
-	/* One write for each bit: QEMU handles only the lowest one. */
+	/* One write for each bit: QEMU handles only the lowest bit of a write. */
 	if (status & INSERT)
 		put(bank, status_reg(bank), 1, INSERT);
 	if (status & REMOVE)

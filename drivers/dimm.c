@@ -18,7 +18,7 @@ static bool whole_pages(const struct slot_device *dev)
 	return dev->size && !((dev->address | dev->size) & (PAGE_SIZE - 1));
 }
 
-/* The node of proximity domain @domain; the user's nr_nodes: unknown. */
+/* The node of proximity domain @domain; nr_nodes of @user if the domain is unknown. */
 static unsigned node_of(const struct dimm_user *user, u32 domain)
 {
 	unsigned node = 0;

@@ -9,7 +9,7 @@
 #include "x86.h"
 #include <quarry/console.h>
 
-#define LOG_PORT 0xe9 /* the value it reads as where it exists; 0xff where it does not */
+#define LOG_PORT 0xe9 /* a read returns this value if the port exists, else 0xff */
 
 static bool present;
 

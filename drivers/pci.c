@@ -22,7 +22,7 @@
 #define NR_DEVICES   32
 #define NR_FUNCTIONS 8
 #define NR_LINES     16 /* ISA interrupts */
-#define MAX_DEPTH    8  /* of bridges below bridges */
+#define MAX_DEPTH    8  /* the most levels of bridges below bridges */
 /* The longest physical address of any processor. */
 #define MAX_PHYS_BITS 52
 
@@ -66,7 +66,10 @@ static void look_at(struct scan *scan, struct pci_function *fn, unsigned depth)
 	scan->found(fn);
 }
 
-/* Each bus once: bridges that name the same bus would have it scanned 256 times for each level. */
+/*
+ * Each bus is scanned once: else bridges with the same bus number would multiply the scans by 256
+ * at each level.
+ */
 static void scan_bus(struct scan *scan, u8 bus, unsigned depth)
 {
 	if (scan->seen[bus / 64] >> (bus % 64) & 1)
@@ -134,7 +137,7 @@ static bool is_wide(u32 low)
 	    (low & PCI_BASE_ADDRESS_MEM_TYPE_MASK) == PCI_BASE_ADDRESS_MEM_TYPE_64;
 }
 
-/* Is it a BAR of its own, and not the upper half of the previous one? */
+/* Is @bar a BAR of its own, and not the upper half of the previous one? */
 static bool is_bar(const struct pci_function *fn, unsigned bar)
 {
 	unsigned i = 0;
@@ -144,7 +147,7 @@ static bool is_bar(const struct pci_function *fn, unsigned bar)
 	return i == bar && bar < PCI_NR_BARS;
 }
 
-/* Size a BAR: the bits that can be written. */
+/* The bits of a BAR that can be written, which tell its size. */
 static u32 size_mask(const struct pci_function *fn, unsigned reg, u32 was)
 {
 	u32 mask;
@@ -168,7 +171,7 @@ int pci_bar_memory(const struct pci_function *fn, unsigned bar, struct pci_memor
 		return -ENODEV;
 	if (is_wide(low) && bar + 1 == PCI_NR_BARS)
 		return -EINVAL;
-	/* Meanwhile the function answers at no address. */
+	/* While the BAR is overwritten, the function must answer at no address. */
 	command = pci_read(fn, PCI_COMMAND, 2);
 	pci_write(fn, PCI_COMMAND, 2, command & ~(u32)PCI_COMMAND_MEMORY);
 	mask = size_mask(fn, reg, low) | 0xffffffff00000000ULL;

@@ -49,7 +49,8 @@ struct pci_memory {
 	u64 size; /* bytes, a power of two */
 };
 /*
- * pci_bar_memory - find the memory of BAR @bar.  The function stops answering there for a moment.
+ * pci_bar_memory - find the memory of BAR @bar.  Meanwhile the function does not answer at its
+ * memory.
  * Returns 0; -EINVAL there is no such BAR; -ENODEV it has no memory; -EFAULT its address or size is
  * invalid.
  * Context: thread.

@@ -2,8 +2,8 @@
 /*
  * pci_port.c: access to this machine's PCI functions, and their interrupt.
  *
- * Owns:       I/O ports 0xcf8-0xcff (configuration mechanism 1), which every machine with PCI has
- *             and which reach all that is needed here.
+ * Owns:       I/O ports 0xcf8-0xcff (configuration mechanism 1), which every machine with PCI has.
+ *             They reach all registers that are needed here.
  * Locks:      none: one thread finds functions, at boot; they are not accessed this way later.
  * Tests:      play_ports, tests/qemu/test_virtio.py, tests/qemu/test_balloon.py.
  *

@@ -19,7 +19,7 @@
 #define PSF1_MAGIC    0x0436
 #define PSF1_HEADER   4
 #define PSF1_512      0x01 /* a bit of the mode: 512 glyphs, else 256 */
-#define PSF1_TABLE    0x06 /* the file has a table; the second bit: with sequences */
+#define PSF1_TABLE    0x06 /* two bits: the file has a table; the table has sequences */
 #define PSF1_SEQUENCE 0xfffe
 #define PSF1_END      0xffff
 
@@ -72,7 +72,8 @@ static void read_table1(struct psf_font *font, const u8 *p, size_t len)
 }
 
 /*
- * ASCII is one byte in UTF-8, and no byte of a longer character is ASCII: no other needs decoding.
+ * An ASCII character is one byte in UTF-8, and no byte of another character is ASCII: no decoding
+ * is needed.
  */
 static void read_table2(struct psf_font *font, const u8 *p, size_t len)
 {

@@ -20,7 +20,7 @@
 
 #define TAB_STOPS   8
 #define MAX_ARG     9999
-#define SCROLL_PART 8 /* part of the rows that scrolls at a time */
+#define SCROLL_PART 8 /* one eighth of the rows scrolls at a time */
 #define BRIGHT      0x08
 
 /* ECMA-48's order of colours, as 0xrrggbb. */

@@ -113,7 +113,7 @@ int uart_getc_wait(struct uart *u)
 
 void uart_interrupt(struct uart *u)
 {
-	/* A missing port reads as all ones, always. */
+	/* Bounded, because a missing port always reads as all ones. */
 	for (unsigned i = 0; i < MAX_BYTES && u->regs->in(UART_LSR)&LSR_DATA; i++) {
 		u8 byte = u->regs->in(UART_RBR);
 		u32 head = u->head;
@@ -128,7 +128,7 @@ void uart_interrupt(struct uart *u)
 
 void uart_enable_irq(struct uart *u)
 {
-	/* Bytes that arrived before raise no edge: take them now. */
+	/* Bytes that arrived before raise no interrupt: take them now. */
 	u->interrupt_driven = true;
 	u->regs->out(UART_IER, 1);
 	uart_interrupt(u);

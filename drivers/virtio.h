@@ -16,11 +16,11 @@
 /* The device's structures are little-endian, and so is this machine. */
 BUILD_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__);
 
-/* The most descriptors of a queue: then its ring fits into a page. */
+/* The most descriptors of a queue, so that its ring fits into a page. */
 #define VIRTQUEUE_MAX 64
 /*
- * A device that is silent for this long is reported; after VIRTIO_PATIENCES times as long it is
- * broken.
+ * A device that is silent for this long is reported; after VIRTIO_PATIENCES times as long it counts
+ * as broken.
  */
 #define VIRTIO_PATIENCE_NS 10000000000ULL
 #define VIRTIO_PATIENCES   3
@@ -57,7 +57,7 @@ struct virtio_device {
 	u32 id;             /* VIRTIO_ID_... */
 	u64 offered;        /* features offered; read once after each reset */
 	u64 features;       /* features offered and accepted */
-	u32 config_changed; /* a: since it was last cleared; also cancels an offline */
+	u32 config_changed; /* a: set by a change until it is cleared; cancels an offline */
 	struct waitq wq;    /* woken by each interrupt */
 	u64 patience_ns;    /* VIRTIO_PATIENCE_NS; tests set less */
 	/* the node of a proximity domain of the firmware; NULL: 0 */
@@ -73,7 +73,7 @@ struct virtio_device {
 int virtio_begin(struct virtio_device *dev, u64 want);
 /* The queues are set up: the device may work from here on. */
 void virtio_ready(struct virtio_device *dev);
-/* Reset the device, finally or before the next virtio_begin; its buffers are the kernel's again. */
+/* Reset the device, finally or before virtio_begin; its buffers belong to the kernel again. */
 void virtio_reset(struct virtio_device *dev);
 /* The device needs a reset, or has stopped: it will not answer any more. */
 bool virtio_is_broken(struct virtio_device *dev);
@@ -109,9 +109,9 @@ struct virtqueue {
 	bool broken;       /* the device broke the protocol: do not use it */
 	u16 free, nr_free; /* free descriptors, linked by next[] */
 	u16 given, seen;   /* buffers handed over and returned, as the ring counts them */
-	/* By descriptor; not in the ring, where the device could write: */
+	/* Indexed by descriptor.  Not in the ring, which the device could overwrite: */
 	u16 next[VIRTQUEUE_MAX];
-	u16 used[VIRTQUEUE_MAX]; /* first one of a buffer: number of its descriptors; else 0 */
+	u16 used[VIRTQUEUE_MAX]; /* number of a buffer's descriptors, at its first; else 0 */
 	u32 room[VIRTQUEUE_MAX]; /* bytes of that buffer writable by the device */
 	void *token[VIRTQUEUE_MAX];
 };
@@ -142,9 +142,9 @@ bool virtqueue_pending(const struct virtqueue *q);
  */
 long virtqueue_wait(struct virtqueue *q, u64 timeout_ns);
 /*
- * virtqueue_call - hand over one buffer on a queue with none out, and wait until it comes back.  A
- * device that takes longer than VIRTIO_PATIENCES times its patience is broken: it keeps the memory
- * until the reset.
+ * virtqueue_call - hand over one buffer on a queue without outstanding buffers, and wait until it
+ * comes back.  A device that takes longer than VIRTIO_PATIENCES times its patience counts as
+ * broken: it keeps the memory until the reset.
  * Returns bytes written; -ENOSPC too many pieces; -EIO the queue or the device is broken: reset it.
  */
 long virtqueue_call(struct virtqueue *q, const struct virtio_buf *bufs, unsigned out, unsigned in);

@@ -3,16 +3,16 @@
  * virtio_balloon.c: pages lent to the host, statistics for it, and free memory that it may drop.
  *
  * Owns:       pages in state BALLOON, linked by their next and prev.
- * Locks:      balloon->lock, a mutex, for them and for the queues that report them: a migrator
- *             needs both.
- *             The balloon's thread holds it for as long as it waits for the device, a migrator
- *             MOVE_WAIT_NS.
+ * Locks:      balloon->lock, a mutex, for those pages and for the queues that report them: a
+ *             migrator needs both.
+ *             The balloon's thread holds it as long as it waits for the device, a migrator for a
+ *             few times MOVE_WAIT_NS.
  *             Nothing is allocated under it: an allocation may wait for a thread that moves balloon
  *             pages.
  *             Statistics belong to the balloon's thread, reports to a thread of their own.
  * Invariants: the host is told before a page is lent, and before one is used again.  A page whose
  *             request has no answer stays out of use until the device has been reset.  The thread
- *             that finds the device broken resets it before it releases anything; then the
+ *             that finds the device broken resets it before it releases any page; then the
  *             balloon's thread takes back all pages.
  * Tests:      balloon, tests/qemu/test_balloon.py.
  *
@@ -23,7 +23,7 @@
 #include <quarry/lock.h>
 #include <quarry/page_report.h>
 
-/* A migrator waits at most this long for the lock, and for the device: it may have a deadline. */
+/* The longest wait of a migrator for the lock, and for each answer: it may have a deadline. */
 #define MOVE_WAIT_NS 50000000ULL
 
 #define HAS(features, bit) ((features) >> (bit)&1)
@@ -95,8 +95,8 @@ static void is_answered(struct virtio_balloon *b) REQUIRES(b->lock)
 }
 
 /*
- * Wait until no buffer is outstanding, for @ns at most; the thread waits for a later answer.  0:
- * pfns[] may be written; -EAGAIN; -EIO.
+ * Wait until no buffer is outstanding, for @ns at most; the balloon's thread waits for a later
+ * answer.  0: pfns[] may be written; -EAGAIN no answer yet; -EIO the device is broken.
  */
 static int await(struct virtio_balloon *b, u64 ns) REQUIRES(b->lock)
 {
@@ -127,8 +127,8 @@ static u64 longest(const struct virtio_balloon *b)
 
 /*
  * Report the first @nr of pfns[] to the host, with no buffer outstanding, and wait for the answer,
- * for @ns at most.  If the answer comes later, @then is released at that time.  0; -EAGAIN no
- * answer yet; -EIO the device is broken.
+ * for @ns at most.  When the answer comes, page @then is released, unless it is PFN_NONE.  0;
+ * -EAGAIN no answer yet; -EIO the device is broken.
  */
 static int tell(struct virtio_balloon *b, struct virtqueue *q, unsigned nr, pfn_t then, u64 ns)
     REQUIRES(b->lock)
@@ -156,9 +156,9 @@ static bool balloon_putback(struct memory *mem, struct page *page)
 }
 
 /*
- * Lend @dst for @src.  The old page is reported first: if the host does not answer, it stays lent,
- * and the new page has not been reported.  0; -ENOENT; -EAGAIN; -EBUSY the device is broken: all
- * will be taken back.
+ * Lend @dst in place of @src.  @src is reported first: if the host does not answer, @src stays
+ * lent, and @dst has not been reported.  0; -ENOENT; -EAGAIN; -EBUSY the device is broken: all
+ * pages will be taken back.
  */
 static int lend_instead(struct virtio_balloon *b, struct page *dst, struct page *src)
     REQUIRES(b->lock)
@@ -176,8 +176,8 @@ static int lend_instead(struct virtio_balloon *b, struct page *dst, struct page 
 		return err == -EAGAIN ? err : -EBUSY;
 	b->pfns[0] = (u32)to;
 	/*
-	 * The answer may arrive later, or a reset may replace it: the page stays lent until it is
-	 * taken back.
+	 * The answer may arrive later, or a reset may replace it: in both cases the page is lent
+	 * until it is taken back.
 	 */
 	tell(b, &b->inflate, 1, PFN_NONE, MOVE_WAIT_NS);
 	page_make_movable(b->mem, dst, &b->owner, 0);
@@ -187,8 +187,8 @@ static int lend_instead(struct virtio_balloon *b, struct page *dst, struct page 
 }
 
 /*
- * The balloon's thread waits for a slow device: a migrator may have a deadline, and many pages to
- * move.
+ * Only the balloon's thread waits for a slow device: a migrator may have a deadline, and many pages
+ * to move.
  */
 static int balloon_migrate(struct movable_owner *owner, struct memory *mem, struct page *dst,
     struct page *src) NO_LOCK_ANALYSIS
@@ -244,7 +244,7 @@ static int inflate(struct virtio_balloon *b, unsigned long nr)
 	return err;
 }
 
-/* Release up to BALLOON_BATCH pages, the first of the list; returns how many.  Under the lock. */
+/* Release the first @nr pages of the list; returns @nr.  Under the lock. */
 static unsigned release(struct virtio_balloon *b, unsigned nr) REQUIRES(b->lock)
 {
 	unsigned i;
@@ -267,7 +267,7 @@ static int deflate(struct virtio_balloon *b, unsigned long nr)
 
 	mutex_lock(&b->lock);
 	err = await(b, longest(b));
-	/* The outstanding buffer may have been for one of them. */
+	/* The answer to an outstanding buffer may have released a page. */
 	n = (unsigned)MIN((unsigned long)n, b->nr);
 	for (i = 0, pfn = b->first; !err && i < n; i++, pfn = pfn_to_page_in(b->mem, pfn)->next)
 		b->pfns[i] = (u32)pfn;
@@ -286,7 +286,7 @@ static int read_want(struct virtio_balloon *b)
 	struct virtio_balloon_config config;
 	int err;
 
-	/* Before the read: a later change is then seen by the read or the next time. */
+	/* Before the read: a later change is seen by this read, or sets the flag again. */
 	store_release(&b->dev->config_changed, 0u);
 	full_barrier();
 	err = virtio_read_config(b->dev, fields, ARRAY_SIZE(fields), &config);
@@ -295,9 +295,7 @@ static int read_want(struct virtio_balloon *b)
 	return err;
 }
 
-/*
- * The number of pages lent, with no buffer outstanding: while one is moved there may be one less.
- */
+/* The number of pages lent, once no buffer is outstanding: its answer may release a page. */
 static int count_lent(struct virtio_balloon *b, unsigned long *nr)
 {
 	int err;
@@ -413,7 +411,7 @@ static int start_queues(struct virtio_balloon *b, u64 offered)
 	int err = virtqueue_start(&b->inflate, b->dev, 0);
 
 	err = err ? err : virtqueue_start(&b->deflate, b->dev, 1);
-	/* A queue's number depends on the features offered before it. */
+	/* A queue's number depends on the optional queues before it that the device offers. */
 	if (!err && HAS(offered, VIRTIO_BALLOON_F_STATS_VQ))
 		err = virtqueue_start(&b->stats, b->dev, next++);
 	if (HAS(offered, VIRTIO_BALLOON_F_FREE_PAGE_HINT))

@@ -15,19 +15,19 @@
 struct virtio_balloon {
 	struct movable_owner owner; /* of its pages */
 	struct virtio_device *dev;
-	struct memory *mem; /* its pages are lent */
+	struct memory *mem; /* the memory whose pages are lent */
 	struct mutex lock;  /* the first two queues, pfns[], the list */
 	struct virtqueue inflate, deflate, stats, report;
 	struct page *dma; /* for pfns[] and stat[] */
 	u32 *pfns;        /* pages reported to the host */
 	struct virtio_balloon_stat *stat;
 	u32 first;                  /* list of lent pages, by their links; PFN_NONE: empty */
-	unsigned long nr;           /* their number; read racily when shown */
+	unsigned long nr;           /* number of lent pages; read without the lock when shown */
 	unsigned long want;         /* pages that the host last asked for */
-	u64 moved, reported;        /* a: pages moved; pageblocks reported, */
+	u64 moved, reported;        /* a: pages moved; pageblocks reported */
 	u64 asked;                  /* a: requests of the host for statistics */
-	bool has_stats, has_report; /* the host offers them */
-	struct virtqueue *late;     /* lock: has an outstanding buffer (pfns[]); or NULL */
+	bool has_stats, has_report; /* the device offers this */
+	struct virtqueue *late;     /* lock: the queue with an outstanding buffer; or NULL */
 	pfn_t late_pfn; /* lock: the page to release when the buffer comes back; PFN_NONE: none */
 	u32 slow;       /* a: the device is slow: the thread must wait for it */
 	u32 broken;     /* a: the device did not answer, and has been reset finally */
@@ -37,7 +37,7 @@ struct virtio_balloon {
 int balloon_open(struct virtio_balloon *b, struct virtio_device *dev, struct memory *mem);
 /* Reset the device, take all pages back, free what balloon_open allocated. */
 void balloon_close(struct virtio_balloon *b);
-/* The device is broken: reset it; all its buffers are the kernel's again.  -EIO. */
+/* Reset the broken device; all its buffers belong to the kernel again.  Returns -EIO. */
 int balloon_reset(struct virtio_balloon *b);
 /* Take back all pages, after a reset. */
 void balloon_take_all(struct virtio_balloon *b);
@@ -48,7 +48,7 @@ void balloon_take_all(struct virtio_balloon *b);
 int balloon_follow(struct virtio_balloon *b);
 /* Answer the host's requests for statistics.  0; -EIO. */
 int balloon_serve_stats(struct virtio_balloon *b);
-/* Is there work for these two functions?  Any context. */
+/* Is there work for balloon_follow or balloon_serve_stats?  Any context. */
 bool balloon_has_work(const struct virtio_balloon *b);
 /* Report all free memory that has not been reported.  0; -EIO the device has been reset already. */
 int balloon_report(struct virtio_balloon *b);

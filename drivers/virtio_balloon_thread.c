@@ -12,7 +12,10 @@
 #include "drivers/virtio_balloon.h"
 #include <quarry/errname.h>
 
-/* Between two attempts to find pages for the host; between two checks for free memory to report. */
+/*
+ * Time between two attempts to find pages for the host, and between two checks for free memory to
+ * report.
+ */
 #define RETRY_NS  1000000000ULL
 #define REPORT_NS 500000000ULL
 
@@ -36,7 +39,7 @@ u64 balloon_turn(struct virtio_balloon *b)
 		    err == -ENOMEM ? ": no more to be had" : "");
 	if (err != -EIO)
 		return err ? RETRY_NS : WAIT_FOREVER;
-	/* The balloon's memory stays: another thread may be reading it. */
+	/* @b is not freed: another thread may be reading it. */
 	balloon_reset(b);
 	printk(
 	    "%s: broken: reset, and not used any more; all pages are taken back\n", b->dev->name);

@@ -5,7 +5,7 @@
 
 #include "drivers/pci.h"
 
-/* In the order of VIRTIO_PCI_CAP_COMMON_CFG and what follows it. */
+/* In the order of VIRTIO_PCI_CAP_COMMON_CFG and the constants after it. */
 enum virtio_part { VIRTIO_COMMON, VIRTIO_NOTIFY, VIRTIO_ISR, VIRTIO_CONFIG, NR_VIRTIO_PARTS };
 
 /* Of longer structures only this many bytes are used. */
@@ -30,7 +30,7 @@ struct virtio_places {
  * Returns 0; negative errno: @places->wrong and @places->why.  Context: thread.
  */
 int virtio_find_places(const struct pci_function *fn, struct virtio_places *places);
-/* The structure's name, as "common configuration". */
+/* The structure's name, such as "common configuration". */
 const char *virtio_part_name(enum virtio_part part);
 
 #endif

@@ -40,7 +40,7 @@ static unsigned long lowest(const struct virtio_mem *vm, enum unit_state state, 
 	return nr;
 }
 
-/* The same from the highest unit down. */
+/* As lowest, but from the highest unit down. */
 static unsigned long highest(
     const struct virtio_mem *vm, enum unit_state state, unsigned long max, unsigned long *first)
 {
@@ -106,8 +106,8 @@ static int unplug_units(struct virtio_mem *vm, unsigned long first, unsigned lon
 }
 
 /*
- * Units could not be taken offline: 0, others will be tried; -ENOMEM no free memory for their
- * content.
+ * Handle units that could not be taken offline.  0: others will be tried; -ENOMEM no free memory
+ * for their content.
  */
 static int keep_units(struct virtio_mem *vm, unsigned long first, unsigned long nr, int err)
 {
@@ -115,7 +115,7 @@ static int keep_units(struct virtio_mem *vm, unsigned long first, unsigned long 
 
 	if (err == -EINTR)
 		return 0; /* the host has changed its wish */
-	/* WHY_MIXED: some of it was taken offline by hand, so try smaller parts. */
+	/* WHY_MIXED: some of the range was taken offline by hand, so try smaller parts. */
 	if (vm->fail.why == WHY_LAST || vm->fail.why == WHY_NO_TARGET ||
 	    (vm->fail.why == WHY_MIXED && nr > 1)) {
 		vm->chunk = nr / 2;
@@ -142,7 +142,7 @@ static int free_units(struct virtio_mem *vm, unsigned long excess)
 	if (!nr)
 		return -EBUSY;
 	offline = offline_pages(vm->mem, unit_pfn(vm, first), nr * vm->unit, &opts, &res);
-	/* Units that were taken offline by hand before are as good. */
+	/* Units that were taken offline by hand before can be removed too. */
 	if (offline && offline != -EALREADY) {
 		vm->fail = res.fail;
 		return keep_units(vm, first, nr, offline);
@@ -152,7 +152,7 @@ static int free_units(struct virtio_mem *vm, unsigned long excess)
 		virtio_mem_set_state(vm, first, nr, UNIT_PLUGGED);
 		return 0;
 	}
-	/* Another operation works on it: undo, and try again later. */
+	/* Another operation works on the units: undo, and try again later. */
 	if (offline || online_pages(vm->mem, unit_pfn(vm, first), nr * vm->unit, NULL))
 		virtio_mem_set_state(vm, first, nr, UNIT_KEPT);
 	return -EBUSY;
@@ -208,7 +208,7 @@ int virtio_mem_follow(struct virtio_mem *vm)
 			err = virtio_mem_read_goal(vm);
 		}
 	}
-	/* Does the device count the same? */
+	/* Does the device count the same units as plugged? */
 	return err ? err : virtio_mem_read_goal(vm);
 }
 
@@ -235,7 +235,8 @@ int virtio_mem_restart(struct virtio_mem *vm)
 	err = begin(vm);
 	err = err ? err : virtio_mem_ask_all(vm);
 	/*
-	 * Its queue is gone, or its units are in doubt: it gets no requests before it is restarted.
+	 * The device has no queue, or the state of its units is unknown: it gets no requests until
+	 * a restart succeeds.
 	 */
 	if (err)
 		vm->queue.broken = true;

@@ -13,7 +13,7 @@
  */
 enum unit_state {
 	UNIT_UNPLUGGED, /* belongs to the host */
-	UNIT_PLUGGED,   /* belongs to the kernel, not in use yet or any more */
+	UNIT_PLUGGED,   /* belongs to the kernel, and is not in use */
 	UNIT_IN_USE,    /* online */
 	UNIT_KEPT,      /* online; could not be taken offline in this attempt */
 };
@@ -29,22 +29,22 @@ struct virtio_mem {
 	unsigned long nr_units;      /* c */
 	unsigned node;               /* c */
 	u8 *state;                   /* of each unit */
-	unsigned long nr_plugged;    /* units not UNPLUGGED; read racily when shown */
+	unsigned long nr_plugged;    /* units not UNPLUGGED; read by other threads when shown */
 	unsigned long goal;          /* units that the host asks for */
 	unsigned long usable;        /* units, from the first on, that may be plugged now */
 	unsigned long chunk;         /* units taken offline at once; halved if that is too many */
 	u64 plugs, unplugs, refused; /* units plugged, unplugged; answers other than ACK */
-	struct mm_fail fail;         /* why memory could not be taken offline */
-	unsigned restarts;           /* since the last request that was answered */
-	struct {                     /* as printed last */
+	struct mm_fail fail;         /* the reason why memory could not be taken offline */
+	unsigned restarts;           /* restarts in a row */
+	struct {                     /* the values printed last */
 		unsigned long plugged, goal;
 		int err;
 	} said;
 };
 
 /*
- * Agree with the device, read its configuration, and ask which units are plugged already; these are
- * used.
+ * Agree with the device, read its configuration, and ask which units are plugged already;
+ * virtio_mem_follow will use those.
  * Returns 0; or negative errno, which has been reported, and nothing is allocated.
  */
 int virtio_mem_open(struct virtio_mem *vm, struct virtio_device *dev, struct memory *mem);
@@ -65,8 +65,8 @@ int virtio_mem_restart(struct virtio_mem *vm);
 /*
  * One turn of the device's thread: follow the host's wish, after a restart if the last turn found
  * the device broken, and print news.
- * Returns the longest time until the next turn, unless the wish changes, in nanoseconds.  Context:
- * thread, may sleep.
+ * Returns the longest time until the next turn, in nanoseconds; a new wish of the host ends it
+ * early.  Context: thread, may sleep.
  */
 u64 virtio_mem_turn(struct virtio_mem *vm);
 

@@ -15,8 +15,8 @@
 
 /* Physical addresses that a pfn_t of 32 bits can link. */
 #define MAX_ADDRESS ((u64)PFN_NONE << PAGE_SHIFT)
-#define MAX_UNITS   (2UL << 20) /* bytes that kmalloc gives */
-#define MAX_BLOCKS  0xffffu     /* of one request */
+#define MAX_UNITS   (2UL << 20) /* one byte each: the most that kmalloc gives */
+#define MAX_BLOCKS  0xffffu     /* the most in one request */
 
 void virtio_mem_set_state(
     struct virtio_mem *vm, unsigned long first, unsigned long nr, enum unit_state state)
@@ -109,8 +109,8 @@ static int unplug_parts(struct virtio_mem *vm, unsigned long unit)
 }
 
 /*
- * Ask the device which of the units [@first, @first + @nr), none in use, are plugged; split if
- * mixed.
+ * Ask the device which of the units [@first, @first + @nr) are plugged; none may be in use.  If the
+ * answer is "mixed", ask about each half.
  */
 static int ask_state(struct virtio_mem *vm, unsigned long first, unsigned long nr)
 {
@@ -188,7 +188,7 @@ static int read_wish(struct virtio_mem *vm, u64 *plugged)
 	u64 start = (u64)vm->start << PAGE_SHIFT;
 	int err;
 
-	/* Before the read: a later change is then seen by the read or the next time. */
+	/* Before the read: a later change is seen by this read, or sets the flag again. */
 	store_release(&vm->dev->config_changed, 0u);
 	full_barrier();
 	err = read_config(vm, &c);

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* virtio_mem_request.h: what the virtio-mem driver asks of its device: see virtio_mem_request.c. */
+/*
+ * virtio_mem_request.h: requests of the virtio-mem driver to its device: see virtio_mem_request.c.
+ */
 #ifndef DRIVERS_VIRTIO_MEM_REQUEST_H
 #define DRIVERS_VIRTIO_MEM_REQUEST_H
 

@@ -14,7 +14,7 @@
 
 /* Time before an impossible step is tried again. */
 #define RETRY_NS 1000000000ULL
-/* Restarts in a row; after them the host must change its wish. */
+/* The most restarts in a row; the next one waits until the host changes its wish. */
 #define MAX_RESTARTS 3
 
 static struct virtio_mem *mems[4];

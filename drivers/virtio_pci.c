@@ -237,7 +237,7 @@ void virtio_bus_found(struct virtio_bus *bus, const struct pci_function *fn)
 	bus->probe(&p->dev);
 }
 
-/* The line may be shared: each device is asked. */
+/* The line may be shared, so the status of each device is read. */
 void virtio_bus_interrupt(struct virtio_bus *bus)
 {
 	unsigned nr = load_acquire(&bus->nr);

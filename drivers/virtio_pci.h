@@ -23,17 +23,17 @@ struct virtio_pci {
 	volatile u8 *part[NR_VIRTIO_PARTS];      /* the mapped structures */
 	u32 config_len, notify_len, notify_step; /* bytes */
 	u16 notify_off[8];                       /* by queue */
-	bool lent; /* it may use memory of the kernel: not reset since */
+	bool lent; /* a queue was started, and no reset since: the device may use its memory */
 };
 
 struct virtio_bus {
 	const struct virtio_regs *regs;
 	void *(*map)(phys_t start, size_t len);      /* device registers; NULL: cannot be mapped */
-	int (*route)(const struct pci_function *fn); /* its interrupt; 0 or negative errno */
-	unsigned (*node_of)(u32 domain);             /* of struct virtio_device */
+	int (*route)(const struct pci_function *fn); /* route its interrupt; 0 or negative errno */
+	unsigned (*node_of)(u32 domain);             /* as in struct virtio_device */
 	int (*probe)(struct virtio_device *dev);     /* start its driver; reports errors */
 	struct virtio_pci device[VIRTIO_BUS_MAX];
-	unsigned nr; /* a: devices below it are complete */
+	unsigned nr; /* a: the devices below this index are complete */
 };
 
 /*

@@ -138,7 +138,7 @@ static inline void cpu_relax(void)
 	fiber_relax();
 }
 
-/* Races are run on private memories; the kernel's own exists in name only. */
+/* Plain accesses are enough: one OS thread runs all CPUs. */
 static inline size_t arch_pcp_load(size_t array, size_t index)
 {
 	return ((u16 *)(void *)((char *)fiber_pcp + array))[index];

@@ -4,7 +4,7 @@
  *
  * Each CPU has at most one thread.  A CPU yields in cpu_relax, where it waits, where it calls
  * yield, and at a scheduling point if it is preempted there.  The next one is chosen by classes:
- *   1  a CPU that is kept from running, or idle, but has an interrupt to take: it only takes that;
+ *   1  a CPU with an interrupt to take; if preempted or idle, it does no more than that;
  *   2  one that has work to do;
  *   3  one in a busy wait, if any event has occurred since its last check;
  *   4  one that was preempted, the earliest first;
@@ -32,20 +32,20 @@ bool fiber_preempt_to(unsigned cpu);
 bool fiber_can_run(unsigned cpu);
 /* Wait until all other CPUs have finished or are idle; this CPU takes interrupts meanwhile. */
 void fiber_wait_all(void);
-/* The machine at the start of a run: nothing held, no memory, CPUs 0 .. @online - 1 online. */
+/* Reset the machine for a run: no lock held, no memory, CPUs 0 .. @online - 1 online. */
 void fiber_boot(unsigned online);
 /* The thread has finished; its CPU takes interrupts until the run ends or fiber_leave. */
 void fiber_idle(void) __attribute__((noreturn));
 /* Note an event that others may be waiting for. */
 void fiber_progress(void);
-/* Turns of waiting without an event until all count as stuck. */
+/* The number of turns of waiting without an event after which all CPUs count as stuck. */
 extern u64 fiber_patience;
-/* Called when all are stuck; and by panic with its message.  They leave the run. */
+/* Called when all CPUs are stuck, and by panic with its message.  Both leave the run. */
 extern void (*fiber_on_stuck)(void);
 extern void (*fiber_on_panic)(const char *text);
 /* Print the kernel's output. */
 extern bool fiber_verbose;
-/* The order, by number, in which CPUs with work to do are chosen for the first time. */
+/* The order in which CPUs with work to do are chosen: a list of numbers, or NULL: ascending. */
 extern const u8 *fiber_order;
 
 /* fiber_cpu.c for fiber_port.c: */

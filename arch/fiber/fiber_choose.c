@@ -53,7 +53,10 @@ static struct thread *first_ready(void)
 	return NULL;
 }
 
-/* The next spinning CPU, after the one that checked last; @any: even without a new event. */
+/*
+ * The next spinning CPU, after the one that checked last.  @any: accept a CPU without a new event,
+ * and one that yielded.
+ */
 static struct thread *next_spinning(bool any)
 {
 	unsigned i;
@@ -82,7 +85,7 @@ static struct thread *first_preempted(void)
 	return best;
 }
 
-/* Has every CPU of the run finished? */
+/* The CPU that waits for all others, if they have finished; else NULL. */
 static struct thread *all_done(void)
 {
 	struct thread *waits = NULL;

@@ -2,7 +2,7 @@
 /*
  * fiber_cpu.c: the CPUs, each a fiber with a stack of its own: how they run, yield, park and end.
  *
- * Owns:       fibers[]; the clock, which advances by readings and by waiting.
+ * Owns:       fibers[]; the clock, which advances when it is read and when all CPUs wait.
  * Locks:      none: one OS thread.
  * Invariants: exactly one fiber runs, fiber_this; a CPU's registers stay with its fiber.
  */
@@ -206,7 +206,7 @@ bool fiber_preempt_to(unsigned cpu)
 	t->preempted_at = ++preemptions;
 	fibers[cpu].preempted = false;
 	switch_to(&fibers[cpu]);
-	/* Chosen for an interrupt only: take it, and stay preempted. */
+	/* While preempted it is chosen only to take an interrupt. */
 	while (t->preempted) {
 		t->preempted = false;
 		fiber_interrupt();
@@ -250,7 +250,7 @@ static void fiber_main(void)
 {
 	struct thread *t = self();
 
-	/* The first one is entered from outside the run. */
+	/* The first thread is entered from outside the run. */
 	if (t->name == NULL)
 		ASAN_BEGUN();
 	else
@@ -263,7 +263,7 @@ static void fiber_main(void)
 		setcontext(&outside);
 	}
 	fiber_progress();
-	/* The CPU stays, and answers calls. */
+	/* The CPU continues to answer calls. */
 	for (;;) {
 		t->state = FIBER_ENDED;
 		switch_to(fiber_choose());
@@ -315,7 +315,7 @@ bool fiber_ended(const struct thread *t)
 	return t->state == FIBER_ENDED;
 }
 
-/* A wild pointer is a panic; with the address sanitizer its report has more details. */
+/* A wild pointer causes a panic.  The address sanitizer's own report has more details. */
 static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	panic("signal %d at %p", sig, info->si_addr);

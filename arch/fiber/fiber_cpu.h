@@ -38,11 +38,11 @@ extern struct thread fibers[FIBER_CPUS];
 
 /* The thread that runs next; it may be the present one.  fiber_on_stuck is called if none can. */
 struct thread *fiber_choose(void);
-/* No event yet: at the start of a run. */
+/* Begin a run: no events, and no turns of waiting, until now. */
 void fiber_choose_begin(void);
 /* The number of events until now (fiber_progress). */
 u64 fiber_events(void);
-/* All wait, and time passes. */
+/* Advance the clock, when all CPUs wait. */
 void fiber_clock_advance(u64 ns);
 
 #endif

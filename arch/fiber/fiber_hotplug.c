@@ -3,7 +3,7 @@
  * fiber_hotplug.c: the machine and scheduler functions that kernel/cpu_hotplug.c calls, for fibers.
  *
  * A CPU has one thread at most, so none is moved away: the thread itself leaves where it idles or
- * yields, and continues there when the CPU is back.
+ * yields, and continues there when the CPU is online again.
  *
  * Owns: cpus[]; boot memory, from which kmalloc allocates; the machine's state at the start of a
  *       run.
@@ -39,7 +39,7 @@ struct block {
 	size_t size;
 } __attribute__((aligned(64)));
 
-/* There is no kernel memory for slabs; all of this is reset when a run begins. */
+/* There is no kernel memory for slabs; boot memory is reset when a run begins. */
 void *kmalloc(size_t size)
 {
 	struct block *block = arch_boot_zalloc(sizeof(*block) + size);
@@ -48,7 +48,7 @@ void *kmalloc(size_t size)
 	return block + 1;
 }
 
-/* Clear it, so that a use after free finds no pointer and no count. */
+/* Nothing is freed, only overwritten, so that a use after free finds no pointer and no count. */
 void kfree(void *ptr)
 {
 	if (ptr)

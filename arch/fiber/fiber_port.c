@@ -44,7 +44,7 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 	return false;
 }
 
-/* Each waiting thread looks in its turn. */
+/* Each waiting thread checks its condition when it runs next. */
 void wake_up_locked(struct waitq *wq, const void *arg)
 {
 	sched_wake(&wq->first);
@@ -72,13 +72,13 @@ void thread_yield(void)
 	fiber_yield();
 }
 
-/* A thread that yields continues when no other can: by then all others have had their turns. */
+/* A thread that yields continues only when no other can, so all others have had their turns. */
 bool threads_had_turn(u64 since)
 {
 	return true;
 }
 
-/* Time advances while all wait. */
+/* Time advances while all threads wait. */
 void thread_sleep(u64 ns)
 {
 	u64 until = fiber_clock() + ns;

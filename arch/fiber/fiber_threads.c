@@ -181,7 +181,7 @@ static void take_interrupts(void)
 		c->area.irq_depth--;
 		c->cpu.irq_depth--;
 		progress++;
-		/* Another thread may continue here, and this one on another CPU. */
+		/* Another thread may continue on this CPU, and this thread later on another CPU. */
 		if (!c->cpu.preempt)
 			sched_irq_exit();
 		self()->cpu.irqs_off = false;
@@ -418,7 +418,7 @@ static void boot_cpu_main(void *arg)
 	for (i = 0; i < THREADS_CPUS; i++)
 		cpu_set_online(i);
 	sched_init_cpu(cpu_idle);
-	/* The others were halted until now. */
+	/* The other CPUs were halted until now. */
 	for (i = 1; i < THREADS_CPUS; i++)
 		machine[i].state = CPU_RUNS;
 	arch_timer_start(1);

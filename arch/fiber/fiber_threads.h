@@ -6,7 +6,8 @@
  * Each CPU runs the kernel's threads, on stacks of their own (arch_switch).  One CPU executes at a
  * time, until it halts, spins, or is preempted by a plan: at any lock taken or released, or any
  * scheduling point.  A preempted CPU stands still, without interrupts, until no other CPU can
- * continue.  Time advances only as a plan says, or when all CPUs wait: then the next tick comes.
+ * continue.  Time advances a little at each reading of the clock, and by a tick where a plan says
+ * so or when all CPUs wait.
  */
 #ifndef QUARRY_FIBER_THREADS_H
 #define QUARRY_FIBER_THREADS_H
@@ -31,22 +32,22 @@ struct threads_cut {
  * with its result.
  */
 void threads_boot(int (*fn)(void *), void *arg) __attribute__((noreturn));
-/* Called before that, on CPU 0, before there are threads; or NULL. */
+/* Called on CPU 0 before there are threads, if not NULL. */
 extern void (*threads_set_up)(void);
 /*
- * Make @nr cuts from here on, at points counted from 1.  And end that; returns the number of
- * points.
+ * Make the @nr cuts of @list, at points counted from 1 from here on.  threads_plan_end stops that,
+ * and returns the number of points.
  */
 void threads_plan(const struct threads_cut *list, unsigned nr);
 unsigned threads_plan_end(void);
 /*
- * Called when all CPUs wait and so many ticks have brought no other interrupt, or when an error was
- * found; must not return.
+ * threads_on_stuck is called when all CPUs wait and threads_patience ticks have brought no other
+ * interrupt, threads_on_panic when an error was found.  Neither may return.
  */
 extern unsigned threads_patience;
 extern void (*threads_on_stuck)(void);
 extern void (*threads_on_panic)(const char *text);
-/* Print the kernel's output.  Or pass it to this function instead, if not NULL. */
+/* Print the kernel's output; or pass it to threads_on_print instead, if that is not NULL. */
 extern bool threads_verbose;
 extern void (*threads_on_print)(const char *text);
 /* The number of kmalloc allocations and stacks that have not been freed. */
@@ -54,7 +55,7 @@ long threads_allocated(void);
 void threads_count(long nr);
 /* Fail the n-th kmalloc from here on; 0: none, or it has failed already. */
 extern unsigned threads_fail_at;
-/* A parked CPU does not check whether it is woken. */
+/* If set, a parked CPU stays parked. */
 extern bool threads_sleep_on;
 /* Note an event that other CPUs may be waiting for. */
 void threads_progress(void);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_threads_alone.c: replaces mm/slab.c where the kernel's threads are explored: small objects
- * that are counted.
+ * fiber_threads_alone.c: a replacement of mm/slab.c where the kernel's threads are explored: it
+ * counts small objects.
  *
  * Owns: the count of allocations.
  */
@@ -35,7 +35,7 @@ void *kmalloc(size_t size)
 void kfree(void *ptr)
 {
 	threads_count(ptr ? -1 : 0);
-	/* Overwrite it, so that a use after free shows. */
+	/* Overwrite the memory, so that a use after free shows. */
 	if (ptr)
 		memset(ptr, 0xdd, malloc_usable_size(ptr));
 	free(ptr);

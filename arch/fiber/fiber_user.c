@@ -6,7 +6,7 @@
  * Locks:      none: one OS thread.
  * Invariants: an access runs with interrupts off from the TLB lookup to its end, like one
  *             instruction.
- *             A TLB has only entries of tables that were loaded at the time.
+ *             A CPU's TLB has entries of its loaded tables only.
  */
 #include "fiber_user.h"
 #include <quarry/cpu.h>
@@ -141,7 +141,7 @@ static u64 *entry_of(phys_t table, uintptr_t va)
 	return NULL;
 }
 
-/* The memory behind @va, for such an access; NULL: a fault.  Interrupts off. */
+/* The memory behind @va, for access @access; NULL: a fault.  Interrupts off. */
 static void *reach(uintptr_t va, unsigned access)
 {
 	const u64 bits = PTE_ACCESSED | (access & VM_WRITE ? PTE_DIRTY : 0);

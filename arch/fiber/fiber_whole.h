@@ -7,7 +7,7 @@
 
 /*
  * Does fn(arg), called in a copy of this machine, end in a panic with @words in its text?  *@ns:
- * how long that took.  The caller's machine is not changed.  Context: thread.
+ * the time that it took.  The caller's machine is not changed.  Context: thread.
  */
 bool whole_panics(void (*fn)(void *), void *arg, const char *words, u64 *ns);
 

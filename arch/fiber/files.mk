@@ -81,7 +81,7 @@ SILENCE_SRCS += tests/fiber/test_silence_trust.c
 SILENCE_SRCS += tests/fiber/test_silence_smp.c
 SILENCE_SRCS += tests/fiber/test_silence_lock.c
 
-# Of both.
+# Sources of both programs.
 SCHED_SRCS += arch/fiber/fiber_threads.c
 SCHED_SRCS += arch/fiber/fiber_threads_port.c
 SCHED_SRCS += arch/host/host_format.c

@@ -32,12 +32,12 @@ struct host_this {
 	u32 irq_depth;
 	bool irqs_off;
 	u32 spins;                 /* cpu_relax calls */
-	u32 naps;                  /* how often host_yield sleeps before it yields again */
+	u32 naps;                  /* sleeps left until host_yield yields again */
 	struct spinlock *top_lock; /* innermost of the locks held; NULL: none was taken yet */
 };
 extern _Thread_local struct host_this host_this;
 
-/* Requests to a CPU: a, one word each, in cache lines of their own. */
+/* Requests to a CPU: one word (a) for each CPU, in a cache line of its own. */
 #define HOST_WANT_CALL 1u /* run smp_call_serve; one bit for any number of calls */
 #define HOST_WANT_CPU  2u /* another thread waits for its turn */
 struct host_attention {
@@ -47,14 +47,14 @@ extern struct host_attention host_attention[HOST_MAX_CPUS];
 
 /* Faults that tests inject: lost wake-ups for calls, and late answers. */
 struct host_ipi_faults {
-	u32 drop;    /* a: the number of next wake-ups that are lost */
+	u32 drop;    /* a: the number of coming wake-ups that are lost */
 	u32 late_ns; /* a: the longest delay before a call is served; 0: at once */
 };
 extern struct host_ipi_faults host_ipi_faults;
 
 /* The node of each CPU: 0, unless a test changes it. */
 extern unsigned host_cpu_nodes[HOST_MAX_CPUS];
-extern u64 host_clock_ahead; /* a: nanoseconds; a test may add some, none ever go */
+extern u64 host_clock_ahead; /* a: nanoseconds; a test may increase it, but never decrease it */
 
 extern struct pcp *host_pcp[HOST_MAX_CPUS];
 extern char host_memmap[], host_pageblocks[], host_ram[];
@@ -67,7 +67,7 @@ static inline unsigned arch_cpu_id(void)
 	return host_this.cpu;
 }
 
-/* Threads here are the host's. */
+/* Threads here are pthreads, so there is no current thread of the kernel. */
 static inline void *arch_current(void)
 {
 	return NULL;
@@ -141,12 +141,12 @@ static inline void arch_set_top_lock(struct spinlock *lock)
 }
 
 /*
- * Let other threads run.  A yield on a core that a busy program shares costs a time slice of 2 ms
- * and more, a sleep of no length some microseconds: then threads sleep.
+ * Let other threads run.  On a core shared with a busy program a yield costs a time slice, 2 ms or
+ * more, and a short sleep far less: there, threads sleep instead.
  */
 void host_yield(void);
 
-/* There are fewer cores than CPUs: a spinning thread yields to the one it waits for. */
+/* There are fewer cores than CPUs: a spinning thread yields to the thread it waits for. */
 static inline void cpu_relax(void)
 {
 	if (++host_this.spins % 16 == 0)

@@ -6,7 +6,7 @@
 #include <quarry/arch.h>
 #include <quarry/memory_init.h>
 
-/* 256 MiB behind the kernel's own memory; fewer pages where pageblocks are small. */
+/* The size of the kernel's own memory: 256 MiB, or fewer pages where pageblocks are small. */
 #define HOST_PAGES      (PAGEBLOCK_ORDER >= 9 ? 65536UL : 1024 * PAGEBLOCK_PAGES)
 #define HOST_PAGEBLOCKS (HOST_PAGES / PAGEBLOCK_PAGES)
 
@@ -25,7 +25,8 @@ void host_cpus_start(unsigned nr);
 void host_cpu_take(void);
 void host_cpu_give(void);
 /*
- * Bind a thread to @cpu; if that is negative, to the CPU with the fewest threads.  And the reverse.
+ * Bind a thread to @cpu, or to the CPU with the fewest threads if @cpu is negative.  host_cpu_leave
+ * undoes that.
  */
 unsigned host_cpu_choose(int cpu);
 void host_cpu_leave(unsigned cpu);

@@ -58,7 +58,7 @@ bool smp_call_pending(void)
 	return false;
 }
 
-/* True: it wants to run once more. */
+/* True: the function wants to run once more. */
 static bool run(const struct call *call)
 {
 	port_task()->call_again = false;
@@ -86,7 +86,7 @@ void smp_call_serve(void)
 	}
 }
 
-/* Wait for all targets; one that is slow may have lost its wake-up, and gets another. */
+/* Wait for all targets.  A slow target may have lost its wake-up, and gets another one. */
 static void wait_for_all(const struct call *call, unsigned self)
 {
 	u64 since = 0;

@@ -26,8 +26,8 @@
 
 #define SLICE_NS 1000000 /* a thread that others wait for is preempted after this */
 #define DEAR_NS  100000  /* a yield that takes longer has cost a time slice */
-#define NAPS     256     /* then so many sleeps replace yields */
-#define NAP_NS   50000   /* of each sleep; to begin and end one costs some microseconds */
+#define NAPS     256     /* after such a yield so many sleeps replace yields */
+#define NAP_NS   50000   /* of each sleep; it takes some microseconds more to begin and end */
 
 struct host_cpu {
 	pthread_mutex_t m;
@@ -35,9 +35,9 @@ struct host_cpu {
 	pthread_cond_t idle; /* the CPU is free and a call waits */
 	u64 next, serving;   /* m: tickets; equal when the CPU is free */
 	u32 threads;         /* m: threads bound to it */
-	u64 since;           /* when the running thread got the CPU */
+	u64 since;           /* the time when the running thread got the CPU */
 	u64 round_end;       /* m: the ticket after the last one of this round */
-	u64 round_began;     /* m: the time when that was the next ticket */
+	u64 round_began;     /* m: the time when round_end was the next ticket */
 	u64 had_turn;        /* m: the start of the last round that has ended */
 };
 static struct host_cpu host_cpus[HOST_MAX_CPUS];
@@ -114,9 +114,7 @@ static void end_round(struct host_cpu *c)
 	c->round_end = c->next;
 }
 
-/*
- * A thread that is alone on its CPU is asked to release it for a moment, where it can be preempted.
- */
+/* A thread that is alone on its CPU must release the CPU for a moment, once it can be preempted. */
 bool threads_had_turn(u64 since)
 {
 	bool all = true;
@@ -143,7 +141,7 @@ static void wait_turn(struct host_cpu *c, u64 ticket)
 		atomic_or(&host_attention[host_this.cpu].want, HOST_WANT_CPU);
 		pthread_cond_wait(&c->turn, &c->m);
 	}
-	/* A later waiter sets it again. */
+	/* No thread waits any more: a later waiter sets the bit again. */
 	if (c->next - c->serving == 1)
 		atomic_and(&host_attention[host_this.cpu].want, ~HOST_WANT_CPU);
 	c->since = arch_clock_ns();
@@ -308,7 +306,7 @@ void host_cpus_start(unsigned nr)
 	unsigned i;
 
 	nr_cpus = nr;
-	/* All sleeps of threads started from here on end at once. */
+	/* Sleeps of threads started from here on end without extra delay. */
 	prctl(PR_SET_TIMERSLACK, 1);
 	for (i = 0; i < nr; i++) {
 		host_pcp[i] = &pcps[i];

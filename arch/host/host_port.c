@@ -110,7 +110,7 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 	return done;
 }
 
-/* All sleep at one condition: each looks, and sleeps again. */
+/* All sleep at one condition variable: each checks its own condition, and may sleep again. */
 void wake_up_locked(struct waitq *wq, const void *arg)
 {
 	if (!atomic_add(&nr_asleep, 0))

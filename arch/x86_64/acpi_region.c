@@ -15,11 +15,11 @@
 #include <quarry/acpi.h>
 #include <quarry/string.h>
 
-#define CPU_BLOCK    12 /* bytes of its present layout; an older one of that name has 32 */
+#define CPU_BLOCK    12 /* bytes in QEMU's present layout; an older block of that name has 32 */
 #define MEMORY_BLOCK 24
 #define MAX_PORT     0xffff
 
-/* Read the integer at @off; returns the offset behind it, 0: there is none. */
+/* Read the integer at @off.  Returns the offset behind the integer; 0: there is none. */
 static size_t aml_integer(const u8 *t, size_t len, size_t off, u32 *value)
 {
 	unsigned bytes;

@@ -49,7 +49,7 @@ const char *acpi_check_table(const void *table, size_t len)
 	return sum(table, h->length) ? "checksum wrong" : NULL;
 }
 
-/* One entry of the MADT that is @len bytes long. */
+/* Read one entry of the MADT, of @len bytes.  Returns its error, or NULL. */
 static const char *madt_entry(struct acpi_info *info, const u8 *e, u8 len)
 {
 	if ((e[0] == 0 && len >= 8) || (e[0] == 9 && len >= 16)) { /* local APIC; x2APIC */
@@ -103,7 +103,7 @@ const char *acpi_parse_madt(struct acpi_info *info, const void *table, size_t le
 	return wrong;
 }
 
-/* A port of I/O space; 0: none, or another kind of address. */
+/* The I/O port whose number is at @p; 0: none, or too large a number. */
 static u16 port_at(const u8 *p)
 {
 	return acpi_get32(p) <= 0xffff ? (u16)acpi_get32(p) : 0;
@@ -157,7 +157,7 @@ const char *acpi_parse_dsdt(struct acpi_info *info, const void *table, size_t le
 	return "no _S5_";
 }
 
-/* The complete table at @pa, its checksum verified; or NULL, which has been reported. */
+/* The complete table at @pa, its checksum verified; or NULL, after a report of the reason. */
 static const struct acpi_header *table_at(phys_t pa, const char *name)
 {
 	const struct acpi_header *h = acpi_view(pa, sizeof(*h));

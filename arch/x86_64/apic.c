@@ -96,7 +96,7 @@ static void wait_sent(void)
 		cpu_relax();
 }
 
-/* irqs off: a handler that sends its own in between would change this one's destination. */
+/* irqs off: an interrupt handler's own send in between would overwrite the destination. */
 static void xapic_send(u32 dest, u32 icr_low)
 {
 	KASSERT(!arch_irqs_enabled());
@@ -119,8 +119,9 @@ void apic_send(u32 dest, u32 icr_low)
 }
 
 /*
- * The interrupted code may be between the two halves of its own ICR write.  The shorthand needs no
- * destination, so that code's destination is not changed, and it finds the register idle.
+ * The interrupted code may be between the two halves of its own ICR write.  The self shorthand
+ * needs no destination, so the one that this code has written is kept.  At return the register is
+ * idle again.
  */
 void apic_send_self(u8 vector)
 {
@@ -220,7 +221,7 @@ void ioapic_move(u32 from, u32 to)
 			u32 reg = IOAPIC_REDIRECT + 2 * pin;
 
 			/*
-			 * A single write moves it: an interrupt goes to the old CPU or to the new
+			 * One write moves the line: an interrupt goes to the old CPU or to the new
 			 * one.
 			 */
 			if (!(ioapic_read(i, reg) & LVT_MASKED) &&

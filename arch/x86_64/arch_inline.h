@@ -3,9 +3,9 @@
  * arch_inline.h (x86_64): the inline half of arch.h.
  *
  * The GS base of a CPU is its struct cpu.  So each access to per-CPU data here is one instruction
- * with a %gs operand, and no interrupt can come in its middle.  The offsets are those of struct cpu
- * (cpu.h), which includes this file at its end and so cannot be included here; cpu.c asserts that
- * they agree.
+ * with a %gs operand, and no interrupt can split it.  The offsets are those of struct cpu (cpu.h),
+ * which includes this file at its end and so cannot be included here; cpu.c asserts that they
+ * agree.
  *
  * Tests:      arch_irq, arch_cpu, arch_fault, pcp.
  */
@@ -16,7 +16,7 @@
 
 #define X86_GS_ID           8
 #define X86_GS_NEED_RESCHED 12
-#define X86_GS_PREEMPT      16 /* the count; after it IRQ_DEPTH */
+#define X86_GS_PREEMPT      16 /* the preemption count; IRQ_DEPTH must follow it */
 #define X86_GS_IRQ_DEPTH    20
 #define X86_GS_CURRENT      24
 #define X86_GS_TOP_LOCK     128
@@ -56,8 +56,8 @@ static always_inline irqflags_t arch_irq_save(void)
 
 /*
  * A branch and sti: popf would cost several times as much, and no other flag needs restoring.  The
- * test is in assembly, so that it stays beside its branch: compilers move it up, where it takes a
- * register.
+ * test is in assembly, so that it stays next to its branch: compilers move the test up, and then
+ * its result takes a register.
  */
 static always_inline void arch_irq_restore(irqflags_t flags)
 {
@@ -88,7 +88,7 @@ static always_inline bool arch_irqs_enabled(void)
 	return flags & X86_FLAGS_IF;
 }
 
-/* A clock in one instruction, for records; arch_ticks_ns makes it a time of arch_clock_ns. */
+/* A clock read by one instruction, for records; arch_ticks_ns converts it to arch_clock_ns time. */
 #define ARCH_TICKS
 u64 arch_ticks_ns(u64 at);
 static always_inline u64 arch_ticks(void)
@@ -125,8 +125,8 @@ static always_inline void preempt_enable(void)
 }
 
 /*
- * For kernel/sched.c: the running thread, and the preemption count.  One instruction each, so that
- * a thread that is moved to another CPU in between cannot read its old CPU's value.
+ * For kernel/sched.c: the running thread, and the preemption count.  Each is read by one
+ * instruction: between two, a thread could move to another CPU, and read its old CPU's value.
  */
 static always_inline void *arch_current(void)
 {
@@ -138,7 +138,10 @@ static always_inline u32 arch_preempt_count(void)
 	return x86_this_cpu(u32, X86_GS_PREEMPT);
 }
 
-/* Interrupts and preemption are on, and this is not in an interrupt: one read of both counts. */
+/*
+ * Are interrupts and preemption on, outside an interrupt handler?  One instruction reads both
+ * counts.
+ */
 static always_inline bool arch_may_sleep(void)
 {
 	bool counted;
@@ -153,7 +156,7 @@ static always_inline struct cpu *arch_this_cpu(void)
 	return (struct cpu *)x86_this_cpu(uintptr_t, 0);
 }
 
-/* One instruction each, with the word that the number is in; LOCK makes them full barriers. */
+/* One instruction each, which also finds the word of bit @cpu; LOCK makes it a full barrier. */
 #define ARCH_CPUMASK
 static always_inline void arch_cpumask_set(unsigned long *mask, unsigned cpu)
 {
@@ -174,9 +177,9 @@ static always_inline void arch_load_tables(phys_t root)
 }
 
 /*
- * For kernel/sched.c: continue on the stack @to_sp, and store where this one continues.  The
- * compiler saves only the registers that it needs across the switch; RBP is always needed and is
- * saved here.  The address at which to continue lies below RBP.
+ * For kernel/sched.c: continue on the stack @to_sp, and store this stack's pointer in *@from_sp.
+ * The compiler saves only the registers that it needs across the switch; RBP is always needed and
+ * is saved here.  The address at which the thread will continue lies below the saved RBP.
  */
 static always_inline void arch_switch(void **from_sp, void *to_sp)
 {
@@ -203,7 +206,7 @@ static always_inline void arch_set_top_lock(struct spinlock *lock)
 	x86_this_cpu(uintptr_t, X86_GS_TOP_LOCK) = (uintptr_t)lock;
 }
 
-/* In assembly, so that array and index form one address: compilers split it. */
+/* In assembly, so that array and index are part of one operand: compilers add them first. */
 static always_inline size_t arch_pcp_load(size_t array, size_t index)
 {
 	size_t value;
@@ -223,7 +226,7 @@ static always_inline void arch_pcp_store(size_t array, size_t index, unsigned va
 	                 : "memory");
 }
 
-/* The operands stay in memory: a load of its own would be an instruction more. */
+/* The instruction adds in memory: a separate load would be one instruction more. */
 static always_inline void arch_pcp_add(size_t array, size_t index, int by)
 {
 	__asm__ volatile("addw %w2, %%gs:%c0(,%1,2)"
@@ -252,8 +255,8 @@ static always_inline bool arch_u32_is(const u32 *p, u32 value)
 }
 
 /*
- * Of an array of u64, bit @nr of it all changes, or is cleared; @was: it was set.  One instruction,
- * which finds the word by itself; no other CPU writes to it.
+ * Flip or clear bit @nr of an array of u64; @was: the bit was set.  One instruction, which finds
+ * the word by itself.  Not atomic: no other CPU may write to the array.
  */
 #define ARCH_BITS
 #define arch_bit_flip(array, nr)                                                                   \
@@ -298,7 +301,7 @@ static always_inline void *arch_phys_to_virt(phys_t phys)
 	return (void *)(ARCH_DIRECT_MAP + phys);
 }
 
-/* The inverse, for addresses in the direct map: those that boot_alloc and alloc_pages return. */
+/* The inverse, for addresses in the direct map: memory from boot_alloc or alloc_pages. */
 static always_inline phys_t arch_virt_to_phys(const void *virt)
 {
 	return (uintptr_t)virt - ARCH_DIRECT_MAP;

@@ -7,10 +7,10 @@
  * Invariants: arch_clock_ns() never goes back on one CPU, not even across clock_init().
  * Tests:      play_clock, arch_clock, arch_cpu, tick, tests/qemu/test_clock.py.
  *
- * Both are measured against the ACPI power management timer, which runs at a known rate on every
- * machine and emulator; without it, against channel 2 of the old interval timer.  A round takes 1
- * ms.  The host may stop the CPU between the readings of two clocks.  So each reading is the
- * tightest of several, and the round with the tightest readings is used.
+ * Both frequencies are measured against the ACPI power management timer, which runs at a known rate
+ * on every machine and emulator; without it, against channel 2 of the old interval timer.  A round
+ * takes 1 ms.  The host may stop the CPU between the readings of two clocks.  So each reading is
+ * the tightest of several, and the round with the tightest readings is used.
  */
 #include <quarry/acpi.h>
 #include <quarry/machine.h>
@@ -23,7 +23,7 @@
 #define PIT_COUNT   1193 /* 1 ms */
 #define ROUNDS      3
 #define TRIES       5
-/* Turns of a wait for hardware that may be absent. */
+/* The most turns of a busy wait for hardware that may be absent. */
 #define SPIN_LIMIT 1000000
 
 #define APIC_TIMER_COUNT 0x390

@@ -108,8 +108,8 @@ void cpu_load_tables(struct cpu *cpu)
 }
 
 /*
- * The stack for entries from ring 3, in two places: the CPU reads one at an interrupt or a fault,
- * syscall_entry.S the other.
+ * The stack for entries from ring 3, in two places: the CPU reads the TSS at an interrupt or a
+ * fault, syscall_entry.S reads kernel_sp.
  */
 void arch_set_kernel_stack(void *top)
 {
@@ -156,7 +156,7 @@ unsigned arch_cpu_node(unsigned cpu)
 	return cpus[cpu]->node;
 }
 
-/* sti takes effect after the next instruction, so no interrupt can arrive between it and hlt. */
+/* sti takes effect after the next instruction, so no interrupt can arrive between sti and hlt. */
 void arch_idle_wait(void)
 {
 	__asm__ volatile("sti\n\thlt" : : : "memory");

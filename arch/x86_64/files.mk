@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-# The floors of arch/x86_64, the ground first: a source calls only sources listed before it
+# The floors of arch/x86_64, the lowest first: a source calls only sources listed before it
 # (tools/floors.py).  BOTH_SRCS need only port.h: part of the kernel and of every hosted build.
 
-# 1: what needs nothing of the machine
+# 1: sources that need nothing of the machine
 ARCH_SRCS += arch/x86_64/string.c
 ARCH_SRCS += arch/x86_64/switch.S
 BOTH_SRCS += arch/x86_64/acpi_numa.c
@@ -33,6 +33,6 @@ ARCH_SRCS += arch/x86_64/trap_entry.S
 ARCH_SRCS += arch/x86_64/user.c
 ARCH_SRCS += arch/x86_64/syscall_entry.S
 
-# 5: what a CPU does first
+# 5: the first steps of a CPU
 ARCH_SRCS += arch/x86_64/start.c
 ARCH_SRCS += arch/x86_64/smp_boot.c

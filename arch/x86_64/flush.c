@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * flush.c: a CPU, or every CPU, forgets all mappings that it has read, the kernel's too.
+ * flush.c: flushing all TLB entries of a CPU, or of every CPU, the kernel's too.
  *
  * Owns:       nothing.
  * Locks:      cpu_hotplug, shared, by a flush everywhere.

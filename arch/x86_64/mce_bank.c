@@ -19,7 +19,7 @@
 #include "x86.h"
 
 #define CPUID_MCA   (1u << 14) /* of leaf 1, EDX: banks that report machine checks */
-#define CPUID_GUEST (1u << 31) /* of leaf 1, ECX: an emulator */
+#define CPUID_GUEST (1u << 31) /* of leaf 1, ECX: the machine is emulated */
 #define ALL_ONES    (~0UL)
 
 static bool has_banks; /* read on the boot CPU; the same on all CPUs */
@@ -33,7 +33,7 @@ static struct mce_bank read_bank(unsigned i)
 {
 	struct mce_bank b = {.status = rdmsr(MSR_MC0_STATUS + 4 * i)};
 
-	KASSERT(i < nr_banks()); /* on a real machine another one faults */
+	KASSERT(i < nr_banks()); /* on a real machine reading any other bank faults */
 	if (b.status & MCE_VAL && b.status & MCE_ADDRV)
 		b.address = rdmsr(MSR_MC0_ADDR + 4 * i);
 	if (b.status & MCE_VAL && b.status & MCE_MISCV)
@@ -73,7 +73,9 @@ void mce_print_banks(bool all)
 		printk("  %u of %u banks are empty\n", empty, banks);
 }
 
-/* Before CR4.MCE is set (SDM vol. 3B, 15.8): the banks may hold errors from before the boot. */
+/*
+ * Called before CR4.MCE is set (SDM vol. 3B, 15.8): the banks may hold errors from before the boot.
+ */
 void mce_init_cpu(void)
 {
 	u32 features = cpuid(1, 0).edx;
@@ -96,8 +98,8 @@ void mce_init_cpu(void)
 }
 
 /*
- * A parked CPU takes no interrupts, so it sends the interrupt to another CPU; it was not using its
- * APIC.
+ * A parked CPU takes no interrupts, so it sends the interrupt to another CPU.  It was not using its
+ * APIC, so no ICR write is interrupted.
  */
 static void raise_interrupt(void)
 {
@@ -140,8 +142,8 @@ static const char *why_fatal(unsigned banks, u64 cap, u64 mcg_status, bool user)
 }
 
 /*
- * Hand over the banks' errors, without clearing them; @hit: as mce_exception.  The reason to stop,
- * or NULL.
+ * Hand over the banks' errors, without clearing them; @hit: as in mce_exception.  Returns the
+ * reason to panic, or NULL.
  */
 static const char *post_banks(
     unsigned banks, u64 cap, u64 mcg_status, u64 ip, struct mce_record *hit)
@@ -189,7 +191,7 @@ const char *mce_exception(u64 ip, struct mce_record *hit)
 	why = why_fatal(banks, cap, mcg_status, hit);
 	if (hit)
 		*hit = (struct mce_record){.severity = MCE_NOTHING};
-	/* Read all before the first is cleared: a report shows all of them. */
+	/* Hand over all before any is cleared: a report must show all banks. */
 	if (!why)
 		why = post_banks(banks, cap, mcg_status, ip, hit);
 	if (why)
@@ -214,7 +216,7 @@ void mce_poll(void)
 		if (v.severity != MCE_CORRECTED && v.severity != MCE_DEFERRED)
 			continue;
 		if (!mce_post(&rec))
-			continue; /* it stays in its bank */
+			continue; /* the error stays in its bank */
 		counter_add(&mce_stats.found[v.severity], 1UL);
 		wrmsr(MSR_MC0_STATUS + 4 * i, 0);
 		found = true;

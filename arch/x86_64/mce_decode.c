@@ -56,7 +56,7 @@ static pfn_t bank_pfn(const struct mce_bank *b, u64 cap)
 		return pfn;
 	if (!(b->status & MCE_MISCV) || MCE_MISC_MODE(b->misc) != MCE_MISC_PHYSICAL)
 		return PFN_NONE;
-	/* More than a page is affected: the page is unknown. */
+	/* If more than a page is affected, the page is unknown. */
 	return MCE_MISC_LSB(b->misc) <= PAGE_SHIFT ? pfn : PFN_NONE;
 }
 
@@ -185,8 +185,9 @@ const char *mce_severity_name(unsigned severity)
 
 /*
  * The tail is read before the head, so their difference is never below the number of records.  It
- * may be above if the reader took records in between, so "full" counts only if the tail has not
- * moved.  The acquire pairs with the release in mce_ring_get: the slot's old record has been read.
+ * may be above if the reader took records in between, so the ring counts as full only if the tail
+ * has not moved.  The acquire pairs with the release in mce_ring_get: the slot's old record has
+ * been read.
  */
 bool mce_ring_put(struct mce_ring *ring, const struct mce_record *rec, unsigned spare)
 {

@@ -28,7 +28,7 @@ void arch_tlb_flush_page(phys_t root, uintptr_t va)
 		invlpg(va);
 }
 
-/* Kernel mappings are global, and stay. */
+/* Kernel mappings are global, so they stay in the TLB. */
 void arch_tlb_flush_user(void)
 {
 	__asm__ volatile("movq %0, %%cr3" : : "r"(read_cr3()) : "memory");

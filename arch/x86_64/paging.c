@@ -112,7 +112,7 @@ static u64 *entry_of(uintptr_t va, unsigned level, unsigned *found)
 	return entry;
 }
 
-/* Not under paging_lock: it waits for cpu_hotplug, whose holder may need paging_lock. */
+/* Not under paging_lock: a flush waits for cpu_hotplug, whose holder may need paging_lock. */
 static void flush_all(void) EXCLUDES(paging_lock)
 {
 	flush_everywhere();
@@ -145,7 +145,7 @@ static u64 *make_entry(uintptr_t va, unsigned level, unsigned *found) REQUIRES(p
 	return entry;
 }
 
-/* The same for the page behind that of @entry, whose level was *@at; NULL: for any. */
+/* As make_entry, but faster for the page after that of @entry (level *@at), which may be NULL. */
 static u64 *next_entry(u64 *entry, uintptr_t va, unsigned level, unsigned *at) REQUIRES(paging_lock)
 {
 	return entry && *at == level && va % LEVEL_SIZE(level + 1) ? entry + 1
@@ -214,7 +214,7 @@ static void map_zero_tables(uintptr_t va, uintptr_t end) NO_LOCK_ANALYSIS
 		set_entry(make_entry(va, 1, &found), zeros[1] | PTE_TABLE);
 }
 
-/* Map all of the arrays: for 2^32 pages, since a link is a pfn of 32 bits. */
+/* Map all of the arrays, for 2^32 pages: a link is a pfn of 32 bits. */
 static void map_zeros(void) NO_LOCK_ANALYSIS
 {
 	const u64 pages = 1ULL << 32, blocks = pages >> PAGEBLOCK_ORDER;
@@ -284,7 +284,7 @@ int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags)
 	return ret;
 }
 
-/* Make the tables for 4 KiB pages of [va, va + len): the part that can fail; tables stay. */
+/* Make the tables for 4 KiB pages of [va, va + len): only this can fail.  Tables stay. */
 static bool mmio_tables(uintptr_t va, size_t len) REQUIRES(paging_lock)
 {
 	unsigned found;
@@ -342,7 +342,7 @@ void arch_map_array(uintptr_t start, size_t len, bool zeroed) NO_LOCK_ANALYSIS
 		if (!is_zeros(*entry, found))
 			continue;
 		pa = boot_alloc_raw(LEVEL_SIZE(found), LEVEL_SIZE(found));
-		/* The rest of the first page and of the last may be of others, who want zeros. */
+		/* Parts of the first and last page may belong to other arrays, which need zeros. */
 		if (zeroed || va < start || va + LEVEL_SIZE(found) > start + len)
 			memset(arch_phys_to_virt(pa), 0, LEVEL_SIZE(found));
 		set_entry(entry, pa | pte_flags(MAP_WRITE) | (found ? PTE_LARGE : 0));
@@ -430,7 +430,7 @@ void arch_array_shrink(uintptr_t va, size_t len)
 	mutex_unlock(&paging_lock);
 	flush_all();
 	for (page = gone; page; page = gone) {
-		gone = page->owner; /* before it is freed, as it changes then */
+		gone = page->owner; /* before the page is freed, which changes it */
 		free_pages(page, 0);
 	}
 }

@@ -4,7 +4,7 @@
  *
  * Owns:       cpus[] and the areas it points to, except the boot CPU's; the trampoline page.
  * Locks:      none; cpu->started is the handshake: 0 not seen, 1 runs C code, 2 can be interrupted,
- *             3 the boot CPU waits no longer: the CPU parks itself if it starts later, 4 parked
+ *             3 the boot CPU waits no longer: the CPU halts if it starts later, 4 parked
  *             (cpu_park.c).
  * Invariants: cpus[0] is the boot CPU.  nr_cpus does not change after arch_cpus_init().
  * Tests:      play_cpus, arch_cpu, arch_irq, hotplug, cpu_plug, tests/qemu/test_arch.py,
@@ -19,8 +19,8 @@
 #include "x86.h"
 
 /*
- * The time after which a CPU gets a second start-up interrupt, and the time after which it is
- * missing.
+ * The time after which a CPU gets a second start-up interrupt, and the time after which it counts
+ * as missing.
  */
 #define SECOND_SIPI_NS 200000ULL
 #define START_NS       5000000000ULL
@@ -50,7 +50,7 @@ static struct cpu *new_cpu(unsigned id, const struct acpi_cpu *info)
 	return cpu;
 }
 
-/* Add the CPUs that are present, or those whose slot is empty. */
+/* Add the CPUs that are present; if not @there, the CPUs of empty slots. */
 static void add_cpus(struct cpu **table, unsigned *nr, bool there)
 {
 	for (unsigned i = 0; i < acpi.nr_cpus; i++) {
@@ -94,7 +94,7 @@ void arch_cpus_init(void)
 	nr_cpus = nr;
 }
 
-/* The offset in the trampoline of the GDT's address. */
+/* The GDT's offset in the trampoline, which ap_slot_gdtr holds in place of an address. */
 static u32 gdt_offset(void)
 {
 	u32 offset;

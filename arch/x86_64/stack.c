@@ -20,7 +20,7 @@
 #define STACK_SLOT  32768UL
 #define NR_SLOTS    8192
 #define STACK_PAGES (STACK_SIZE / PAGE_SIZE)
-/* Freed stacks kept for new threads; pages of further ones are freed. */
+/* The most freed stacks that are kept for new threads.  The pages of any more are freed. */
 #define KEEP_STACKS 64
 
 static struct spinlock stack_lock = SPINLOCK("stacks", RANK_NONE);
@@ -145,7 +145,7 @@ unsigned long arch_stack_pages(void)
 	return pages;
 }
 
-/* Build the stack to which arch_switch returns: see there, and switch.S. */
+/* Build the stack to which arch_switch returns: see arch_switch and switch.S. */
 void *arch_stack_prepare(void *stack_top, void (*fn)(void *), void *arg)
 {
 	u64 *sp = (u64 *)stack_top - 2;

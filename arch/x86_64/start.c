@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * start.c: what a CPU does first: its tables, vectors, control registers, machine checks, ring 3.
+ * start.c: the first steps of a CPU: tables, vectors, control registers, machine checks, ring 3.
  *
  * Owns:       the IDT, which all CPUs share; CR0 and CR4.
  * Locks:      none: written on the boot CPU before the others run, or by the CPU itself.
@@ -76,8 +76,8 @@ static void control_registers(void)
 	write_cr4(cr4);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE); /* NXE is on since the first page tables */
 	/*
-	 * As after a reset, except entry 1, which PWT alone selects: write-combining (SDM vol. 3A,
-	 * 11.12).
+	 * The values after a reset, except that entry 1, which PWT alone selects, is
+	 * write-combining (SDM vol. 3A, 11.12).
 	 */
 	if (cpuid(1, 0).edx & (1u << 16))
 		wrmsr(MSR_PAT, 0x0007040600070106);

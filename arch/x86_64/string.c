@@ -2,9 +2,9 @@
 /*
  * string.c: the functions that compilers call implicitly, and the few other string functions.
  *
- * Bulk work is done by string instructions, eight bytes at a time.  In an emulator's count each
- * eight bytes are one instruction, and no compiler can turn the code into a call to itself.  The
- * empty asm in the loop of strlen has the same purpose.
+ * Bulk work is done by string instructions, eight bytes at a time.  An emulator counts one
+ * instruction for each eight bytes, and no compiler can turn the code into a call to the function
+ * itself.  The empty asm in the loop of strlen also prevents such a call.
  *
  * Tests:      string.
  */
@@ -93,7 +93,7 @@ int strncmp(const char *a, const char *b, size_t n)
 	return n ? (u8)*a - (u8)*b : 0;
 }
 
-/* Compilers call it for __builtin_popcountl where they may not assume the instruction. */
+/* Compilers call it for __builtin_popcountl where they may not use the POPCNT instruction. */
 int __popcountdi2(u64 x);
 int __popcountdi2(u64 x)
 {

@@ -43,8 +43,8 @@ syscall_entry:
 
 /*
  * size_t user_copy(void *dst, const void *src, size_t len): returns 0 if all was copied.
- * It has the kernel's only two instructions that may access user memory: for words, and for the
- * bytes of the last one.
+ * It has the kernel's only two instructions that may access user memory: one for words, one for the
+ * bytes of the last, partial word.
  */
 	.globl user_copy, user_copy_words, user_copy_bytes, user_copy_end
 user_copy:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * timer.c: the local APIC's timer, which ticks on each CPU; the clock's rate is measured beside it.
+ * timer.c: the local APIC's timer, which ticks on each CPU, and the measurement of its rate.
  *
  * Owns:       the timer's registers, and tick_step of struct cpu.
  * Locks:      none: each CPU has its own timer.

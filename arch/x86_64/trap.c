@@ -5,7 +5,7 @@
  * Owns:       the vectors of x86.h; the requests for backtraces.
  * Locks:      none of its own.
  * Invariants: irq_depth is above 0 exactly while a handler of this CPU runs.  Serving a fault of
- *             ring 3, or of a copy from or to its memory, is not a handler: it may sleep.
+ *             ring 3, or of a copy from or to its memory, does not count: it may sleep.
  *             An interrupt is acknowledged before its handler may switch threads.
  * Tests:      arch_fault, arch_cpu, arch_irq, arch, mce_cpu, tests/qemu/test_exception.py,
  *             tests/qemu/test_panic.py.
@@ -45,7 +45,7 @@ static const char *const exception_name[] = {
     "control protection",
 };
 
-/* a: the CPU asked for its backtrace; it stores NULL when it has printed it. */
+/* a: the CPU that must print its backtrace; it stores NULL when it has done so. */
 static struct cpu *backtrace_cpu;
 /*
  * a: the CPU whose fault is being reported, the first one that faulted; and the number of its
@@ -56,7 +56,7 @@ static u32 nr_faults;
 #define MAX_TOLD 2
 /* Ticks between two checks of the banks for corrected errors: a second. */
 #define MCE_TICKS 100
-/* Checks for the answer to an NMI, in addition to a time. */
+/* The least number of checks for the answer to an NMI, whatever the time. */
 #define NMI_LOOKS 4096u
 
 void print_registers(const struct trap_frame *f, const char *prefix)
@@ -106,17 +106,17 @@ void print_page_fault(const struct trap_frame *f)
 		printk("null pointer, or a member of one\n");
 }
 
-/* Report the exception and panic.  @why: more about it; NULL: nothing. */
+/* Report the exception and panic.  @why: a reason to add to the message, or NULL. */
 static void exception(const struct trap_frame *f, const char *why)
 {
 	const char *name = exception_text(f->vector);
 	struct cpu *self = this_cpu();
 
-	/* A CPU that panics already does not wait: the reporting CPU may have been stopped. */
+	/* Once a panic has begun no CPU waits: the reporting CPU may have been stopped. */
 	while (!atomic_cas(&fault_cpu, NULL, self) && READ_ONCE(fault_cpu) != self && !panicking())
 		cpu_relax();
 	panic_begin();
-	/* A fault during the report of a fault, or during a panic's, gets a shorter report. */
+	/* A fault that occurs while a fault or a panic is reported gets a shorter report. */
 	if (++nr_faults > MAX_TOLD)
 		panic("exception %lu: %s, at %lx", f->vector, name, f->rip);
 	printk("\nCPU %u: exception %lu, %s, in thread %s\n", arch_cpu_id(), f->vector, name,
@@ -152,16 +152,14 @@ static void tell(const struct trap_frame *f, const struct cpu *cpu)
 
 /*
  * Another CPU asked for this CPU's backtrace; or the host asked all CPUs, through LINT1.  An NMI
- * that arrives too late finds no request, and prints that too.  printk can print without its lock.
+ * that arrives too late finds no request, and prints "not asked".  printk can print without its
+ * lock.
  */
 static void nmi(const struct trap_frame *f)
 {
 	struct cpu *cpu = this_cpu();
 
-	/*
-	 * An NMI that wakes a parked CPU prints nothing; nor does one that arrives after the
-	 * wake-up.
-	 */
+	/* An NMI that wakes a parked CPU prints nothing, nor does an NMI soon after the wake-up. */
 	if (load_acquire(&backtrace_cpu) != cpu &&
 	    (READ_ONCE(cpu->started) == STARTED_PARKED ||
 	        arch_clock_ns() < READ_ONCE(cpu->quiet_until)))
@@ -195,7 +193,7 @@ void trap_irq(unsigned vector)
 		serial_interrupt();
 		apic_eoi();
 		break;
-	case VEC_PCI: /* level-triggered: the device lowers it first, or it recurs */
+	case VEC_PCI: /* level-triggered: the device lowers the line before the EOI, or it recurs */
 		pci_interrupt();
 		apic_eoi();
 		break;

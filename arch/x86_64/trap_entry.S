@@ -6,11 +6,11 @@
  * CPU pushes none; the rest is common.  Below the saved registers is a frame record (rbp, rip) of
  * the interrupted code, so that a walk of the frame pointers goes through the trap.
  *
- * An entry from ring 3 has the user's GS base, and the stack of the running thread, empty.  It
+ * An entry from ring 3 starts with the user's GS base, on the running thread's empty stack.  It
  * returns only after trap_from_user has checked that the thread may continue.
  *
  * NMI, #DF and #MC have stacks of their own.  They can occur anywhere, even before the GS base is
- * right, so they check the base itself: kernel bases are negative.
+ * right, so they check the base: only a kernel base is negative as a signed number.
  */
 #include "x86.h"
 
@@ -105,16 +105,16 @@ paranoid_common:
 	iretq
 
 /*
- * A machine check from ring 3 continues as any trap from there, on the thread's own stack, which is
- * empty.  So the thread can be stopped.  The word at USER_SP is unused while ring 3 runs.
+ * A machine check from ring 3 continues as any trap from ring 3, on the thread's own stack, which
+ * is empty.  So the thread can be ended.  The word at USER_SP is unused while ring 3 runs.
  *
  * In the kernel a second machine check may arrive after MCIP was cleared, before the first handler
- * has returned.  The CPU starts it at the top of this stack, over the first one's frame.  So each
- * handler works on a copy, and one that interrupts this stack puts its copy below the part in use.
- * (It is not recognised if an NMI comes in those few instructions, and the machine check in that
- * NMI.)
+ * has returned.  The CPU starts the second handler at the top of this stack, over the first one's
+ * frame.  So each handler works on a copy of its frame.  A handler that interrupts code on this
+ * stack puts its copy below the part in use.  (It does not notice that if an NMI comes before the
+ * first handler's return, and the machine check during the NMI.)
  *
- * From the top: SS RSP RFLAGS CS RIP, saved RDX, saved RAX, 0, the five again, error, vector,
+ * From the top: SS RSP RFLAGS CS RIP, saved RDX, saved RAX, 0, the first five again, error, vector,
  * registers.
  */
 mc_entry:
@@ -158,13 +158,14 @@ mc_first:
 
 /*
  * An iret inside the handler (of a fault or #MC in it) unmasks NMIs too early.  The next NMI then
- * starts at the top of the same stack, over the first one's frame.  So the first works on a copy of
- * its frame further down, and a nested one returns at once: its frame is the one at the top, which
- * is not needed any more.  An NMI is nested if the flag is set, or if it interrupts this stack,
- * where the flag is clear for the last instruction only.  In ring 3 the stack pointer may have any
- * value, and is not checked.
+ * starts at the top of the same stack, over the first one's frame.  So the first handler works on a
+ * copy of its frame further down, and a nested one returns at once: it overwrote only the frame at
+ * the top, which is not needed any more.  An NMI is nested if the flag is set, or if it interrupts
+ * code on this stack: the flag is clear for the last instruction.  In ring 3 the stack pointer may
+ * have any value, and is not checked.
  *
- * From the top: SS RSP RFLAGS CS RIP, saved RDX, flag, 0, the five again, error, vector, registers.
+ * From the top: SS RSP RFLAGS CS RIP, saved RDX, flag, 0, the first five again, error, vector,
+ * registers.
  */
 nmi_entry:
 	pushq %rdx
@@ -181,7 +182,7 @@ nmi_first:
 	pushq $1			/* the flag */
 	pushq $0			/* keeps 16 byte alignment */
 	.rept 5
-	pushq 56(%rsp)			/* RSP moves down with each */
+	pushq 56(%rsp)			/* each push moves RSP down */
 	.endr
 	pushq $0
 	pushq $VEC_NMI

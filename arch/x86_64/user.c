@@ -23,14 +23,14 @@
 #define SYSCALL_FMASK 0x47700
 
 /*
- * The offsets of these in the legacy part of an FPU area (SDM vol. 1, table 10-2), and FNINIT's
- * values.
+ * Offsets of FCW and MXCSR in the legacy part of an FPU area (SDM vol. 1, table 10-2), and their
+ * initial values: for FCW, the value that FNINIT sets.
  */
 #define FPU_FCW   0
 #define FPU_MXCSR 24
 /*
- * Processors do not use the legacy part from here on (SDM vol. 1, 10.5.1): DS, ES, FS and GS are
- * kept here.
+ * Processors do not use the bytes of the legacy part from this offset on (SDM vol. 1, 10.5.1): DS,
+ * ES, FS and GS are kept there.
  */
 #define FPU_SELECTORS 464
 #define FCW_INITIAL   0x037f
@@ -40,8 +40,9 @@
 #define XSTATE_MASK 7u
 
 /*
- * syscall_entry.S: the two instructions at which a page fault on a user address is expected; where
- * to continue if it cannot be served; and where to continue after a fault in a probe.
+ * syscall_entry.S: the two instructions at which a page fault on a user address is expected; the
+ * place to continue if the fault cannot be served; and the place to continue after a fault in a
+ * probe.
  */
 extern char user_copy_words[], user_copy_bytes[], user_copy_end[], probe_faulted[];
 size_t user_copy(void *dst, const void *src, size_t len);
@@ -57,7 +58,7 @@ void user_init_cpu(void)
 	wrmsr(MSR_STAR, (u64)SEL_KERNEL_CODE << 32 | (u64)SEL_KERNEL_DATA << 48);
 	wrmsr(MSR_LSTAR, (uintptr_t)syscall_entry);
 	wrmsr(MSR_FMASK, SYSCALL_FMASK);
-	wrmsr(MSR_KERNEL_GS_BASE, 0); /* ring 3's, until the first swapgs */
+	wrmsr(MSR_KERNEL_GS_BASE, 0); /* ring 3's GS base, until the first swapgs */
 	if (read_cr4() & CR4_OSXSAVE) {
 		u32 mask = cpuid(0xd, 0).eax & XSTATE_MASK;
 
@@ -87,12 +88,12 @@ bool arch_has_xsave(void)
 
 /* ---- FPU registers ---- */
 
-/* A program starts with an area of zeros and two other words, with FXRSTOR and with XRSTOR. */
+/* The area of a new program is zeros but for two words; FXRSTOR and XRSTOR can both load it. */
 void *arch_fpu_alloc(void)
 {
 	/*
-	 * XSAVE needs an alignment of 64.  kmalloc aligns to the size, which is larger, and to
-	 * pages above half a page.
+	 * XSAVE needs an alignment of 64.  kmalloc aligns an area to its size, which is larger, or
+	 * to a page if it is larger than half a page.
 	 */
 	char *fpu = kmalloc(fpu_size);
 
@@ -104,8 +105,8 @@ void *arch_fpu_alloc(void)
 }
 
 /*
- * Ring 3 may load any selector of the GDT that it is allowed, or null; they are saved like
- * registers.
+ * Ring 3 may load a null selector or any GDT selector that it is allowed, so the kernel saves
+ * selectors like other registers.
  */
 static always_inline u32 selectors(void)
 {
@@ -136,7 +137,7 @@ static void selectors_save(char *fpu)
 }
 
 /*
- * Loading GS sets its base; swapgs around it keeps the kernel's, and ring 3's base, which is 0,
+ * Loading GS sets the GS base.  The two swapgs protect the kernel's base.  Ring 3's base is 0, and
  * stays 0.
  */
 static void selectors_load(const char *fpu)
@@ -198,7 +199,7 @@ static noinline void switch_any(void *from, const void *to, void *top)
 	fpu_switch(from, to, top);
 }
 
-/* Usually all selectors are null, both threads' and the CPU's, and need neither save nor load. */
+/* Usually the selectors of both threads and of the CPU are null, and need neither save nor load. */
 void arch_user_switch(void *from, const void *to, void *top)
 {
 	if (likely(from && to) &&
@@ -261,7 +262,7 @@ bool user_kernel_fault(struct trap_frame *f)
 			f->rip = (uintptr_t)user_copy_end;
 			return true;
 		}
-		arch_irq_enable(); /* they were on: copy_from_user makes sure */
+		arch_irq_enable(); /* interrupts were on: copy_from_user asserts that */
 		if (user_page_fault(va, fault_access(f->error)))
 			f->rip = (uintptr_t)user_copy_end;
 		return true;
@@ -295,9 +296,9 @@ static void page_fault(const struct trap_frame *f)
 		panic("page fault: reserved bit set in a table of a user address, %016lx", va);
 	/*
 	 * The CPU itself accessed a descriptor. The kernel's tables are always present, so ring 3
-	 * has made the CPU look elsewhere. If the fault were served, the CPU might still repeat it
-	 * for ever. (In QEMU a far return reads the stack like this, and with SMAP repeats it for
-	 * ever.)
+	 * has made the CPU access another address.  If the fault were served, the CPU might still
+	 * repeat it for ever.  (In QEMU a far return reads the stack like this, and with SMAP
+	 * repeats it for ever.)
 	 */
 	if (!(f->error & PF_USER)) {
 		ksnprintf(what, sizeof(what), "page fault: %s of %016lx by the CPU itself",
@@ -329,7 +330,7 @@ static void page_fault(const struct trap_frame *f)
  * The data that this thread was about to use is damaged.  The thread retires the page itself, and
  * so waits for no other thread.  After that its access faults, as for any lost page: its fault
  * handler is called, or it ends, or its pager supplies the page again.  If the page cannot be
- * retired, the thread would meet the error again.
+ * retired, the thread ends: it would meet the error again.
  */
 static void machine_check(const struct trap_frame *f)
 {
@@ -344,8 +345,8 @@ static void machine_check(const struct trap_frame *f)
 
 /*
  * A non-canonical RIP would fault in the kernel: at SYSRET on the user's stack, at IRET with the
- * user's GS base.  A program can get one, for instance by a SYSCALL in the last bytes of the lower
- * half.  It could not have continued anyway.  irqs off at return.
+ * user's GS base.  A program can get such an RIP, for instance by a SYSCALL in the last bytes of
+ * the lower half.  The program could not have continued anyway.  irqs off at return.
  */
 static void leave(const struct trap_frame *f)
 {
@@ -378,7 +379,7 @@ BUILD_ASSERT(CALL_REG(r8) == offsetof(struct syscall_regs, arg[4]));
 BUILD_ASSERT(CALL_REG(r9) == offsetof(struct syscall_regs, arg[5]));
 BUILD_ASSERT(CALL_REG(r12) == offsetof(struct syscall_regs, arg[6]));
 
-/* The call works on the registers in the frame; its result takes the place of its number. */
+/* The call works on the registers in the frame; its result replaces its number in RAX. */
 void syscall_from_user(struct trap_frame *f)
 {
 	arch_irq_enable();

@@ -5,7 +5,7 @@
  * Start-up order for kernel_main, on the boot CPU:
  *
  *   boot_info_init     called by boot.S, before kernel_main
- *   serial_init        printing works from here on; with locks after
+ *   serial_init        printing works from here on, without locks at first
  *   arch_early_init    per-CPU area, GDT, TSS, IDT: locks work, faults are reported
  *   acpi_init          reads the firmware's tables through the first 4 GiB of the direct map
  *   (boot memory; memory allocated before the next line must lie below 4 GiB)
@@ -57,11 +57,11 @@
 #define MSR_MCG_STATUS     0x17a
 #define MSR_MCG_CTL        0x17b
 #define MSR_PAT            0x277
-#define MSR_MC0_CTL        0x400 /* of bank i: + 4i; the same for the next three */
+#define MSR_MC0_CTL        0x400 /* for bank i add 4i; the same for the next three */
 #define MSR_MC0_STATUS     0x401
 #define MSR_MC0_ADDR       0x402
 #define MSR_MC0_MISC       0x403
-#define MSR_X2APIC         0x800 /* + a register's offset / 16 */
+#define MSR_X2APIC         0x800 /* the first; add a register's offset / 16 */
 #define MSR_EFER           0xc0000080
 #define MSR_STAR           0xc0000081
 #define MSR_LSTAR          0xc0000082
@@ -115,7 +115,9 @@
 
 /* clang-format off */
 
-/* Save the registers of struct trap_frame that the CPU does not push, in its order. */
+/*
+ * Save the registers of struct trap_frame that the CPU does not push, in the order of the struct.
+ */
 	.macro push_registers
 	pushq %r12
 	pushq %r9
@@ -187,7 +189,7 @@ static inline u32 cpuid_apic_id(void)
 extern char image_start[], text_end[], rodata_start[], rodata_end[], data_start[], data_end[];
 extern char bss_start[], image_end[];
 
-/* The physical address of something in the kernel. */
+/* The physical address of @p, which is part of the kernel. */
 static inline phys_t image_phys(const void *p)
 {
 	return (uintptr_t)p - KERNEL_VMA;
@@ -198,7 +200,7 @@ static inline phys_t image_phys(const void *p)
  * BOOT_BY_...
  */
 void boot_info_init(u32 info, u32 by);
-/* Page below 1 MiB for the AP trampoline, 0: none was free.  In bootinfo.used. */
+/* Page below 1 MiB for the AP trampoline, 0: none was free.  Listed in bootinfo.used. */
 extern phys_t boot_trampoline_page;
 
 /*
@@ -216,7 +218,7 @@ void cpu_load(struct cpu *cpu);
 void cpu_load_tables(struct cpu *cpu);
 /* Allocate the tables of @cpu for cpu_load; boot memory. */
 void cpu_prepare(struct cpu *cpu);
-/* Fill those of the boot CPU, which needs no memory. */
+/* Fill the tables of the boot CPU, without allocating memory. */
 struct cpu *cpu_prepare_boot(void);
 /* The operand of lgdt and lidt. */
 struct table_register {
@@ -227,7 +229,7 @@ static inline bool cpu_has_gib_pages(void)
 {
 	return cpuid(0x80000001, 0).edx & (1u << 26);
 }
-/* The end of this CPU's stack in that slot, IST_...; irqs off. */
+/* The end of this CPU's stack in IST slot @ist, IST_...; irqs off. */
 void *cpu_ist_top(unsigned ist);
 
 /* paging.c */
@@ -243,7 +245,7 @@ extern u64 kernel_cr3;
 /* flush.c: flush this CPU's TLB, global entries included. */
 void flush_tlb(void);
 /*
- * Do so on all CPUs; a parked one does it when it wakes.
+ * Flush the TLBs of all CPUs; a parked CPU flushes its own when it wakes.
  * Context: thread, may sleep, cpu_hotplug not held.
  */
 void flush_everywhere(void);
@@ -255,9 +257,9 @@ int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags) must_check;
 /* Map device registers, uncached; never unmapped.  Returns NULL without memory.  As arch_map. */
 void *arch_map_mmio(phys_t pa, size_t len);
 /*
- * The windows of the memory's arrays read as zeros, and fault on a write, where they have no
- * memory.  Put boot memory behind [start, start + len), where there is none yet: @zeroed, or with
- * any bytes in there and zeros beside it.  Boot CPU.
+ * Where the windows of the memory's arrays have no memory, they read as zeros and fault on a write.
+ * Put boot memory behind [start, start + len) where there is none yet.  @zeroed: fill it with
+ * zeros; else only the parts of its pages outside the range.  Boot CPU.
  */
 void arch_map_array(uintptr_t start, size_t len, bool zeroed);
 /* Remove 4 KiB mappings; flushes this CPU's TLB only.  False: one was not mapped. */
@@ -280,7 +282,7 @@ u32 apic_id(void);
 /* The largest APIC id that can be sent an interrupt.  After arch_apic_init. */
 u32 apic_max_id(void);
 #define XAPIC_MAX_ID     0xfeu
-#define X2APIC_MAX_ID    0xffffu /* of 32 bits; keeps tables indexed by id small */
+#define X2APIC_MAX_ID    0xffffu /* below 32 bits, to keep tables indexed by id small */
 void apic_eoi(void);
 /* Send an interrupt: @icr_low as in SDM vol. 3A, 10.6.1. */
 void apic_send(u32 dest, u32 icr_low);
@@ -299,7 +301,7 @@ void apic_send_self(u8 vector);
  * too large.
  */
 int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low);
-/* Deliver interrupts that go to APIC id @from to @to instead; above XAPIC_MAX_ID none moves. */
+/* Deliver interrupts that go to APIC id @from to @to instead; not if @to is above XAPIC_MAX_ID. */
 void ioapic_move(u32 from, u32 to);
 /* Deliver ISA interrupt @irq, with the MADT's override.  As ioapic_route. */
 int ioapic_route_isa(unsigned irq, u8 vector);
@@ -307,7 +309,7 @@ int ioapic_route_isa(unsigned irq, u8 vector);
 /* clock.c: measure TSC and APIC timer (divided by 16, counting down), in Hz. */
 void clock_init(void);
 
-/* timer.c: measure the clock, by this CPU's timer, which stands still after that.  Boot CPU. */
+/* timer.c: measure the clock and this CPU's timer, and stop the timer.  Boot CPU. */
 void arch_timer_init(void);
 extern u64 clock_tsc_hz;
 extern u64 clock_apic_hz;
@@ -329,7 +331,7 @@ extern char boot_stack_top[];
 void nmi_entry(void);
 void df_entry(void);
 void mc_entry(void);
-/* Traps from the kernel, and NMI, double fault and machine check from anywhere; irqs off. */
+/* Traps from the kernel, and NMI and double fault from anywhere; irqs off. */
 void trap_dispatch(struct trap_frame *f);
 /*
  * Handle a machine check: as mce_exception, but a fatal one panics here.  True: the interrupted
@@ -348,18 +350,19 @@ void print_page_fault(const struct trap_frame *f);
 /* The name of exception @vector; never NULL. */
 const char *exception_text(u64 vector);
 
-/* user.c, syscall_entry.S, user_copy.S */
+/* user.c, syscall_entry.S */
 void syscall_entry(void);
-/* Any entry from ring 3 but a system call; a system call.  irqs off at entry and at return. */
+/* Traps from ring 3 except NMI and double fault; system calls.  irqs off at entry and at return. */
 void trap_from_user(struct trap_frame *f);
 void syscall_from_user(struct trap_frame *f);
 /* Load the registers of @f, and continue in ring 3; irqs off. */
 void user_resume(struct trap_frame *f) __attribute__((noreturn));
 /*
- * Set up ring 3 on this CPU: MSRs, the save area's size.  As cpu_load, after the control registers.
+ * Set up ring 3 on this CPU: MSRs, the save area's size.  Context as cpu_load, after the control
+ * registers.
  */
 void user_init_cpu(void);
-/* This CPU enters the kernel from ring 3 on the stack that ends at @top.  irqs off. */
+/* From now on this CPU enters the kernel from ring 3 on the stack that ends at @top.  irqs off. */
 void arch_set_kernel_stack(void *top);
 /*
  * Handle a page fault in the kernel.  True: the kernel was copying from or to user memory, or
@@ -373,7 +376,7 @@ void user_access_off(void);
 void acpi_interrupt(void);
 /* drivers/serial.c: the receive interrupt. */
 void serial_interrupt(void);
-/* drivers/virtio_start.c: a line of the PCI buses.  irqs off. */
+/* drivers/virtio_start.c: the interrupt of the PCI buses' lines.  irqs off. */
 void pci_interrupt(void);
 
 #endif

@@ -114,7 +114,7 @@ static inline void write_cr4(u64 value)
 }
 
 /*
- * Load no LDT, so that each selector of one faults.  After a reset the LDT has base 0 and 64 KiB
+ * Load an empty LDT, so that each LDT selector faults.  After a reset the LDT has base 0 and 64 KiB
  * (SDM vol. 3A, table 10-1), and the CPU would read descriptors and gates from user memory.
  */
 static inline void lldt_none(void)
@@ -138,7 +138,7 @@ static inline void mmio_write(volatile u32 *at, u32 value)
 	*at = value;
 }
 
-/* All CPUs see the earlier stores, and no later instruction has begun. */
+/* At return all CPUs see the earlier stores, and no later instruction has begun. */
 static inline void stores_out(void)
 {
 	__asm__ volatile("mfence\n\tlfence" : : : "memory");

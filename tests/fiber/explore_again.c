@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_again.c: more roles for sets of messages: a thread that calls again while the receiver of
- * its last call, which timed out, has not answered that one yet; two receivers and one call;
- * receivers that answer and wait in one step; a call after one that was answered.
+ * explore_again.c: more roles for sets of messages: a thread that calls again before its last call,
+ * which timed out, is answered; two receivers and one call; receivers that answer and wait in one
+ * step; a call after one that was answered.
  */
 #include "explore_threads.h"
 
@@ -31,7 +31,7 @@ void answer_both_late(void)
 		x.took[0] = ipc_reply(old, &a);
 		x.replied = ipc_reply(next, &b);
 	} else {
-		/* The first one timed out on the queue. */
+		/* The first call timed out in the queue. */
 		x.took[0] = -EPIPE;
 		x.replied = ipc_reply(old, &a);
 	}
@@ -80,7 +80,7 @@ void receive_second(void)
 const char *judge_one_received(void)
 {
 	endpoint_put(x.ep, RIGHT_RECEIVE);
-	/* Their time may be over before it comes. */
+	/* The receivers' time may be over before the call comes. */
 	if (x.result[0] == -ETIMEDOUT && x.result[1] == -ETIMEDOUT)
 		return x.called == -ETIMEDOUT ? NULL : "a call has an answer that nobody gave";
 	if (x.result[0] + x.result[1] != -ETIMEDOUT)

@@ -24,7 +24,7 @@ void call_wrong(const char *call, const char *why, s64 ret)
 	explore_fail("WRONG", text);
 }
 
-/* The record of its calls is the thread's, not the call's. */
+/* Drop the thread's record of its calls, which is no leak of the next call. */
 void call_begin(struct kept *before)
 {
 	ipc_forget(thread_current());
@@ -47,7 +47,7 @@ const char *call_settle(const struct kept *before, unsigned handles)
 	return what;
 }
 
-/* It fails with @want, and nothing has changed. */
+/* The call fails with @want, and changes nothing. */
 static void refused(const char *call, s64 want, struct syscall_regs *r)
 {
 	unsigned handles = caller.self->caps.nr_used;
@@ -71,7 +71,7 @@ static void refused(const char *call, s64 want, struct syscall_regs *r)
 	refused(#number " " #__VA_ARGS__, want,                                                    \
 	    &(struct syscall_regs){.nr = (number), .arg = {__VA_ARGS__}})
 
-/* No such handle, of another kind, without the right. */
+/* Handles that do not exist, have another kind, or lack the right. */
 #define BAD_HANDLES(number, other, weak, ...)                                                      \
 	do {                                                                                       \
 		REFUSED(-EBADF, number, BAD, __VA_ARGS__);                                         \
@@ -191,7 +191,7 @@ static void bad_message_arguments(void)
 
 static void bad_task_arguments(void)
 {
-	/* Of names at DATA; limits that are above its own at DATA + 64. */
+	/* Names are at DATA, limits above the caller's own at DATA + 64. */
 	BAD_HANDLES(SYS_TASK_CREATE, caller.ep, caller.programs_only, DATA, 7);
 	REFUSED(-EFAULT, SYS_TASK_CREATE, caller.programs, NOWHERE, 7);
 	REFUSED(-EFAULT, SYS_TASK_CREATE, caller.programs, MOST, 7);
@@ -231,7 +231,7 @@ static void bad_task_arguments(void)
 	REFUSED(-ENOSYS, MOST, 0);
 }
 
-/* Words of names, and tables for all that is touched later. */
+/* Write names and limits, and touch the second page: later calls then need no new page or table. */
 void call_write_names(void)
 {
 	struct abi_limits limits;
@@ -302,8 +302,8 @@ struct task *caller_and(void (*other)(u64), unsigned rights)
 }
 
 /*
- * A handle that has been closed, and an object with a pager; DATA cannot be executed by the
- * handle it came by.
+ * Make a closed handle, and an object with a pager.  Map DATA by a handle that does not allow
+ * execution.
  */
 static void try_with_handles(u64 arg)
 {
@@ -328,7 +328,7 @@ static const char *judge_done(void)
 	return x.done ? NULL : "the program has ended early, or nothing was missing";
 }
 
-/* Name, preparation. */
+/* Name, setup. */
 #define SETS                                                                                       \
 	X(a_good_call_gives_what_is_documented_and_no_more, good_calls)                            \
 	X(tasks_are_listed_counted_and_ended, tasks_listed)                                        \

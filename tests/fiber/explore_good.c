@@ -3,7 +3,7 @@
  * explore_good.c: system calls with good arguments: the result of each, the registers it changes,
  * the rights of its handles, and its counts.  These are run once.
  *
- * Owns:  what the server of the messages has seen, and what was printed.
+ * Owns:  the record of the message server, and the printed text.
  */
 #include "explore_tasks.h"
 #include <quarry/errno.h>
@@ -23,7 +23,7 @@
 #define GIVES(want, number, ...)                                                                   \
 	gives(#number " " #__VA_ARGS__, want,                                                      \
 	    &(struct syscall_regs){.nr = (number), .arg = {__VA_ARGS__}})
-/* A call that gives a handle; it allows @rights, is one more, and no register is changed. */
+/* The call gives one more handle, with @rights, and changes no register. */
 #define MAKES(rights, number, ...)                                                                 \
 	makes(#number " " #__VA_ARGS__, rights,                                                    \
 	    &(struct syscall_regs){.nr = (number), .arg = {__VA_ARGS__}})
@@ -141,7 +141,7 @@ static void handles(void)
 
 /* ---- memory ---- */
 
-/* By a handle with @rights: which protections it is mapped and protected with. */
+/* Map by a handle with @rights: SYS_MAP and SYS_PROTECT allow the protections of these rights. */
 static void protections(u64 object, u64 rights)
 {
 	static const u64 sound[] = {ABI_READ, ABI_READ | ABI_WRITE, ABI_READ | ABI_EXEC};
@@ -174,7 +174,7 @@ static void memory(void)
 	protections(object, RIGHT_READ | RIGHT_EXEC);
 	protections(object, RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC);
 	CHECK(used(LIMIT_REGIONS) == regions);
-	/* Two pages from the third on, and all: the same pages. */
+	/* Two mappings, of two pages from the third on, and of all: they share pages. */
 	GIVES(0, SYS_MAP, object, WINDOW, 2, 2, ABI_READ | ABI_WRITE);
 	GIVES(0, SYS_MAP, object, OTHER, 4, 0, ABI_READ | ABI_WRITE);
 	CHECK(used(LIMIT_REGIONS) == regions + 2);
@@ -212,7 +212,7 @@ static struct {
 	u64 rights; /* of the last gift; 0: there was none */
 } served;
 
-/* A call without a handle is answered by the one that takes the next. */
+/* A call without a handle is answered by the system call that takes the next call. */
 static bool in_one_step(const struct syscall_regs *r)
 {
 	return !r->arg[ABI_GIVE] && r->arg[ABI_WORD0] != EXIT_WORD;
@@ -239,7 +239,9 @@ static s64 take_next(struct syscall_regs *r, u64 receive)
 	return err;
 }
 
-/* Answers with each word and 10 more, and a handle that may only send for each that it is given. */
+/*
+ * Answers with each word plus 10, and with a duplicate of each given handle, to send and duplicate.
+ */
 static void answer(u64 receive)
 {
 	struct syscall_regs r = {.nr = SYS_RECEIVE, .arg = {receive, MOST}};
@@ -251,7 +253,7 @@ static void answer(u64 receive)
 
 		served.calls++;
 		CHECK(r.arg[1] == (r.nr == SYS_RECEIVE ? MOST : receive));
-		/* a reply, of which there is one */
+		/* a reply's handle, whose rights cannot be read */
 		CHECK(CALL(SYS_INFO, INFO_RIGHTS, r.arg[0]) == -EACCES);
 		reply.arg[0] = r.arg[0];
 		for (i = 0; i < ABI_WORDS; i++)
@@ -268,7 +270,7 @@ static void answer(u64 receive)
 		gives("SYS_REPLY", 0, &reply);
 		if (reply.arg[ABI_GIVE])
 			CALL(SYS_HANDLE_CLOSE, reply.arg[ABI_GIVE]);
-		/* The handle of the reply is none any more, and nothing else is left. */
+		/* The reply's handle is closed, and only the endpoint's is left. */
 		CHECK(CALL(SYS_REPLY, r.arg[0]) == -EBADF);
 		CHECK(CALL(SYS_INFO, INFO_HANDLES) == 1);
 		if (r.arg[ABI_WORD0] == EXIT_WORD)
@@ -328,7 +330,9 @@ static void tasks(void)
 	GIVES(0, SYS_TASK_KILL, child);
 	waits_for(child, TASK_EXITED, 0);
 	GIVES(0, SYS_HANDLE_CLOSE, child);
-	/* Its second and third thread; numbers are not reused, though the second one has ended. */
+	/*
+	 * The task's second and third thread: the number of a thread that has ended is not reused.
+	 */
 	GIVES(1, SYS_THREAD_CREATE, CODE + PROGRAMS, DATA);
 	GIVES(2, SYS_THREAD_CREATE, CODE + PROGRAMS, USER_END);
 	GIVES(0, SYS_SLEEP, 5 * THREADS_TICK_NS);
@@ -356,7 +360,7 @@ static void limits(void)
 	struct task *task;
 	unsigned i, j;
 
-	GIVES(0, SYS_SLEEP, 5 * THREADS_TICK_NS); /* the child before has gone */
+	GIVES(0, SYS_SLEEP, 5 * THREADS_TICK_NS); /* the child of the test before is gone */
 	for (i = 0; i < NR_LIMITS; i++)
 		CHECK(own->limit[kind[i]] == first[i]);
 	CHECK(own->max_mappings == ABI_MAX_MAPPINGS && own->parent == &account_all);
@@ -385,7 +389,7 @@ static void limits(void)
 	}
 }
 
-/* ---- words for people ---- */
+/* ---- printed text ---- */
 
 static void keep_printed(const char *text)
 {

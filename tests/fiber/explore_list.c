@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_list.c: tasks one after the other: their limit, the list of them, who decides how one
- * ends, and what remains of it.  Run once.
+ * explore_list.c: tasks: their limit, their list, the choice between two ends of a task, and the
+ * remains of an ended task.  Run once.
  *
  * Owns:  the tasks.
  */
@@ -77,7 +77,7 @@ static void three_are_listed(void)
 	CHECK(!strcmp(shown(), want));
 	space = task_get_space(task[1]);
 	CHECK(space && space == task[1]->space);
-	/* A reference keeps it, though the task is gone. */
+	/* A reference keeps the space, though the task is gone. */
 	task_abandon(task[1]);
 	CHECK(!task_get_space(task[1]) && tasks_alive() == 2);
 	CHECK(task_after(id) == task[2]);
@@ -90,7 +90,7 @@ static void three_are_listed(void)
 	CHECK(tasks_alive() == 0 && !strcmp(shown(), ""));
 }
 
-/* The first to end it decides, whatever comes later. */
+/* The first task_end decides, whatever comes later. */
 static void the_first_decides(void)
 {
 	enum task_end how = TASK_RUNS;
@@ -111,7 +111,7 @@ static void the_first_decides(void)
 	CHECK(task[0]->shares[0].ends && task[0]->shares[THREADS_CPUS - 1].ends);
 	task_abandon(task[0]);
 	CHECK(!task_wait(task[0], 0, &how, &status) && how == TASK_FAULTED && status == 8);
-	/* Of memory there is no more to have from it. */
+	/* The ended task has no memory to free, so it cannot be a victim. */
 	CHECK(!task_end_victim(task[0], 5) && !task[0]->victim);
 	task_put(task[0]);
 	CHECK(!task_create("two", &task[0]));
@@ -144,7 +144,7 @@ static void there_may_be_so_many(void)
 	CHECK(!tasks_wait_none(0));
 }
 
-/* Threads of a task, and increasing numbers; a refused call leaves nothing. */
+/* Threads of a task get increasing numbers; a refused call leaves nothing. */
 static void threads_are_numbered(void)
 {
 	const u64 args[3] = {0};
@@ -157,7 +157,7 @@ static void threads_are_numbered(void)
 	CHECK(task_add_thread(task[0], -1, CODE, USER_END + 1, args) == -EINVAL);
 	CHECK(task_add_thread(task[0], THREADS_CPUS, CODE, DATA, args) == -ENOMEM);
 	CHECK(!kept_differ(&before) && task_threads_alive() == 0 && task[0]->refs == 1);
-	/* Only as many as the machine's memory allows. */
+	/* Few threads, because the machine has little memory. */
 	for (i = 0; i < 3; i++) {
 		CHECK(task_add_thread(
 		          task[0], -1, i ? CODE + PROGRAMS : USER_END - 1, USER_END, args) == i);

@@ -11,7 +11,7 @@ void new_lock(void)
 	x.mutex = MUTEX("of the roles");
 }
 
-/* As free() would; who still touches the lock waits for ever, or finds nobody's lock. */
+/* The last owner overwrites the lock, as free() would: a later access hangs or panics. */
 void lock_and_free_as_last(void)
 {
 	bool last;
@@ -30,7 +30,7 @@ const char *judge_both_ended(void)
 	return x.ended == 2 ? NULL : "the lock was not had twice";
 }
 
-/* Between its claim and its sleep, until the claim is granted. */
+/* Called between the claim and the sleep: wait until the claim is granted. */
 static bool looked_late(void)
 {
 	WRITE_ONCE(x.second, 1u);
@@ -85,7 +85,7 @@ void hold_until_two_wait(void)
 	mutex_unlock(&x.mutex);
 }
 
-/* Each of two looked before it slept, and in its line as it fell asleep. */
+/* Each of two waiters checked before it slept, and in the queue as it fell asleep. */
 const char *judge_looks(void)
 {
 	if (x.flag != 3)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_lost.c: sets of the explorer of threads: memory that is lost.  Its user's handler is
- * told, and may map other memory there, while it is taken away or its task is killed.
+ * explore_lost.c: sets of the explorer of threads: memory that is lost.  The fault handler of its
+ * user is told, and may map other memory there.  Meanwhile the handler is taken away, or the user's
+ * task is killed.
  *
  * Owns:  the broken page.
  */
@@ -11,7 +12,7 @@
 
 static struct {
 	pfn_t broken;
-	u64 to_endpoint; /* the handler's handle */
+	u64 to_endpoint; /* the fault handler's handle */
 } loss;
 
 static void load_lost(u64 nr)
@@ -104,7 +105,7 @@ static const char *judge_told(void)
 	    : "who asked to be told was not";
 }
 
-/* Name, what comes before, roles of the kernel on CPUs 1 and 2, the judge. */
+/* Name, setup, roles of the kernel on CPUs 1 and 2, the judge. */
 #define SETS                                                                                       \
 	X(who_loses_memory_is_told, lost, NULL, NULL, judge_told)                                  \
 	X(a_handler_is_taken_away_under_a_fault, lost_and_handler_taken_away, NULL, NULL,          \

@@ -16,14 +16,14 @@
 #include <unistd.h>
 
 #define LIMIT_S                                                                                    \
-	8 /* of the CPU's time, for a set; one takes less than a second, two with a sanitizer */
+	8 /* seconds of CPU time for a set; it takes less than one, or two with a sanitizer */
 
 static void on_stuck(void)
 {
 	explore_fail("STUCK", "nobody gets on");
 }
 
-/* A loop that comes by no point; by the time that the CPU has worked. */
+/* A loop without scheduling points: it has used up its CPU time. */
 static void on_signal(int number)
 {
 	static const char text[] = "  # HANGS: a loop does not end\n";
@@ -98,7 +98,7 @@ static unsigned nr_wanted(const char *which, const struct explore_suite *suite)
 	return nr;
 }
 
-/* How many failed. */
+/* Returns the number of sets that failed. */
 static unsigned run_suite(const char *which, const struct explore_suite *suite, unsigned number)
 {
 	unsigned i, nr = 0, failed = 0;

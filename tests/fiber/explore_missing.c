@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_missing.c: system calls that make something, while one thing after the other that they
- * need is missing: small objects, what the account allows, handles, pages.  A call that fails
- * leaves nothing behind.  These are run once.
+ * explore_missing.c: system calls that create something, while one of the resources that they need
+ * is missing: small objects, the account's limits, handles, pages.  A call that fails leaves
+ * nothing behind.  These are run once.
  *
- * Owns:  how many have failed.
+ * Owns:  the number of failures.
  */
 #include "explore_tasks.h"
 #include <quarry/mm.h>
@@ -56,7 +56,7 @@ static void unmap(s64 made)
 	CALL(SYS_UNMAP, NOWHERE, 2);
 }
 
-/* The middle of three pages, so the rest becomes two regions. */
+/* Unmap the middle of three pages, so that the rest becomes two regions. */
 static s64 make_hole(void)
 {
 	return CALL(SYS_UNMAP, DATA + PAGE_SIZE, 1);
@@ -109,7 +109,7 @@ static s64 make_call(void)
 	return ret < 0 ? ret : (s64)r.arg[ABI_GIVE];
 }
 
-/* There is no call; but two handles are reserved before that is known. */
+/* No call waits, but SYS_RECEIVE reserves two handles before it finds out. */
 static s64 make_receive(void)
 {
 	s64 ret = CALL(SYS_RECEIVE, caller.ep, 0);
@@ -136,7 +136,7 @@ static bool may_fail_with(const struct maker *m, s64 err)
 	return err == -ENOMEM || err == m->errors[0] || err == m->errors[1] || err == m->errors[2];
 }
 
-/* Once; true: it worked.  Either way all is as before in the end. */
+/* Make the call once; true: it worked.  In both cases nothing may be left at the end. */
 static bool try(const struct maker *m)
 {
 	unsigned handles = caller.self->caps.nr_used;
@@ -163,7 +163,7 @@ static void try_without_objects(const struct maker *m)
 {
 	unsigned n, i;
 
-	/* The n-th may be one that the call can do without: until n allocations are not made. */
+	/* The call may work without its n-th allocation, so only a success after 20 ends this. */
 	for (n = 1; n < ATTEMPTS; n++) {
 		threads_fail_at = n;
 		if (try(m) && n > 20)
@@ -199,7 +199,7 @@ static void try_without_slots(const struct maker *m)
 		CALL(SYS_HANDLE_CLOSE, kept[--nr]);
 }
 
-/* All but a few pages are in use. */
+/* Allocate all pages, then free one after each attempt. */
 static void try_without_pages(const struct maker *m)
 {
 	static struct page *hoard[THREADS_PAGES];
@@ -221,11 +221,11 @@ static void prepare(void)
 	caller.object = (u64)CALL(SYS_OBJECT_CREATE, 3);
 	fill_hole(0);
 	call_write_names();
-	/* The first one brings what all pagers of the task share, and stays. */
+	/* The first pager allocates memory that all pagers of the task share, and that stays. */
 	close_handle(make_paged());
 }
 
-/* There must be as many failures, or the missing memory was there. */
+/* Fewer than @expected failures would mean that nothing was missing. */
 static void run_makers(void (*with)(const struct maker *), unsigned expected)
 {
 	unsigned i;

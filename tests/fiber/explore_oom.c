@@ -3,7 +3,7 @@
  * explore_oom.c: sets of the explorer of threads: out of memory, and the victim exits by itself
  * meanwhile.  In each order it ends once, is reported once, and no other task dies.
  *
- * Owns:  all memory but what the tasks have.
+ * Owns:  all memory except the tasks'.
  */
 #include "explore_tasks.h"
 #include <quarry/mm.h>
@@ -11,7 +11,7 @@
 
 #define STATUS 7
 #define LARGE  8 /* pages of the victim */
-#define SMALL  2 /* of the other */
+#define SMALL  2 /* pages of the other task */
 
 static struct page *hoard[THREADS_PAGES];
 static unsigned orders[THREADS_PAGES], nr_hoarded;
@@ -26,7 +26,7 @@ static void take_all(gfp_t gfp, unsigned order)
 		orders[nr_hoarded++] = order;
 }
 
-/* The rest of the memory is a reserve for victims. */
+/* Allocate all memory but the reserve for victims. */
 static void run_out(void)
 {
 	unsigned order;
@@ -63,7 +63,7 @@ static struct task *task_with(unsigned nr, unsigned pages, unsigned touched)
 	return task;
 }
 
-/* It may also exit by itself. */
+/* Wait for the victim's end, then exit. */
 static void look_on(u64 arg)
 {
 	struct syscall_regs r = {.nr = SYS_TASK_WAIT, .arg = {(u64)to_victim, WAIT_FOREVER}};
@@ -89,7 +89,7 @@ static void touch_one_more(u64 arg)
 	x.result[2] = (s64)user_load(DATA + LARGE * PAGE_SIZE);
 }
 
-/* The kernel needs a page. */
+/* Allocate a page for the kernel. */
 static void ask(void)
 {
 	struct page *page = alloc_pages(GFP_MOVABLE, 0);
@@ -174,8 +174,8 @@ static const char *judge_asker(void)
 }
 
 /*
- * Name, setup, the asking role, the judge, and .rare: a race that takes three cuts shows once in
- * some 3,000 schedules by chance.
+ * Name, setup, the asking role, the judge, and .rare: a race that needs three cuts shows in about
+ * one of 3,000 random schedules.
  */
 #define SETS                                                                                       \
 	X(an_oom_kill_meets_an_exit, exits, ask, judge_exit, 6)                                    \

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_oom_said.c: the messages of the OOM killer, word by word: each task's pages by kind,
- * which task is never killed and why, which one ends.  Run once; the hook is called as mm/ would,
- * with free memory left.
+ * explore_oom_said.c: the messages of the OOM killer, word by word: each task's pages by kind, the
+ * exempt task, the victim.  Run once; the hook is called as by mm/, but with free memory left.
  *
  * Owns:  four tasks without threads.
  */
@@ -20,7 +19,7 @@
 #define HELD   7u
 #define NR     4
 
-/* The first task; one with the most; a pager; one with a little. */
+/* The first task; one with the most pages; a pager; one with few pages. */
 enum { FIRST, HOG, PAGER, LITTLE };
 static const char *const name[NR] = {"first", "hog", "pager", "little"};
 static const unsigned anon[NR] = {30, 20, 25, 5};
@@ -142,7 +141,7 @@ static void expect_head(gfp_t gfp, unsigned pages)
 	    "pages", "-shared", "+has", "+kernel");
 }
 
-/* Adds up to all memory, of which what the kernel has for tasks is here no part: it is charged. */
+/* The three numbers add up to all memory; the kernel's pages for tasks count as charged. */
 static void expect_sum(void)
 {
 	unsigned long all = memory_managed_pages(&kernel_memory),
@@ -158,7 +157,7 @@ static void ask(gfp_t gfp, unsigned order, unsigned victim)
 	unsigned i;
 
 	expect_sum();
-	/* As oom_alloc does: the victim has a number. */
+	/* As oom_alloc does: the victim gets a number. */
 	kernel_memory.oom.going++;
 	threads_on_print = keep;
 	if (!kernel_memory.oom.kill(&kernel_memory, gfp, order, kernel_memory.oom.arg))
@@ -200,12 +199,14 @@ void oom_said(void)
 	make_tasks();
 	expect_head(GFP_MOVABLE, 1);
 	expect_row(FIRST, anon[FIRST], 0, 0, why[0]);
-	/* Of the pager, and of an object that is charged to nobody. */
+	/* +has: pages of the pager, and of an object that is charged to no task. */
 	expect_row(HOG, anon[HOG], 0, SERVED + HELD, "  the most: killed");
 	expect_row(PAGER, anon[PAGER] + SERVED, SERVED, 0, "");
 	expect_row(LITTLE, anon[LITTLE], 0, 0, "");
 	ask(GFP_MOVABLE, 0, HOG);
-	/* None of their pages, which are movable, is of use to the kernel; the tables are. */
+	/*
+	 * The kernel cannot use the tasks' pages, which are movable; it can use their page tables.
+	 */
 	expect_head(GFP_KERNEL, 8);
 	for (i = 0; i < NR; i++) {
 		snprintf(remark, sizeof(remark), "%s  and %u in other zones", why[i],

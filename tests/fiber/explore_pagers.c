@@ -9,18 +9,18 @@
 #include <quarry/mm.h>
 #include <quarry/pager.h>
 
-#define WINDOW  0x10000000UL /* the pager's object, in tasks that use it */
+#define WINDOW  0x10000000UL /* address of the pager's object in tasks that use it */
 #define NUMBER  77
 #define PAGES   2
-#define CONTENT 0x1234500000UL /* and the page's number: what the pager brings */
-#define WRITTEN 0x5432100000UL /* taken back from the kernel */
+#define CONTENT 0x1234500000UL /* plus the page's number: content that the pager supplies */
+#define WRITTEN 0x5432100000UL /* plus the page's number: content that the pager takes back */
 
 static struct {
 	struct vm_object *object;   /* a reference, until the run ends */
 	u64 to_object, to_endpoint; /* the pager's handles */
 	u64 supply_ns;              /* it sleeps so long before it supplies */
 	unsigned gets, supplied, cleans, taken;
-	s64 last; /* of its system calls */
+	s64 last; /* result of its last system call */
 	u64 data[PAGE_SIZE / sizeof(u64)];
 } p;
 
@@ -50,7 +50,7 @@ static u64 clean(u64 index)
 	return ABI_PAGER_DONE;
 }
 
-/* Until there has been no request for a while. */
+/* Serve until no request has come for a while. */
 static void serve(u64 arg)
 {
 	for (;;) {
@@ -79,7 +79,7 @@ static void supply_one(u64 index)
 	x.result[6 + index] = CALL(SYS_PAGER_SUPPLY, p.to_object, index, DATA + index * PAGE_SIZE);
 }
 
-/* Its creator counts as the pager's task. */
+/* The task that creates the object counts as the pager's task. */
 static void bind_object(struct task *task, struct endpoint *ep, u64 timeout_ns)
 {
 	struct account *before = account_use(task->account);
@@ -118,7 +118,7 @@ static struct task *new_pager(u64 timeout_ns)
 
 /* ---- users of the pager ---- */
 
-/* Whatever becomes of the pager, its time is not used up unless it is the pager that uses it. */
+/* Whatever happens to the pager, no load waits for most of the pager's time limit. */
 static void load_into(u64 nr)
 {
 	s64 began = CALL(SYS_CLOCK);
@@ -282,7 +282,7 @@ static int hand_over_page(u32 index)
 
 	page[0] = WRITTEN + index;
 	err = p.object->ops->clean(p.object, index, page, WAIT_FOREVER);
-	/* From here on it is another's. */
+	/* From here on the memory may have another user. */
 	memset(page, 0xdd, PAGE_SIZE);
 	kfree(page);
 	return err;
@@ -374,7 +374,7 @@ static const char *judge_pagers(void)
 	    : "a thread is no pager";
 }
 
-/* Name, what comes before, roles of the kernel on CPUs 1 and 2, the judge. */
+/* Name, setup, roles of the kernel on CPUs 1 and 2, the judge. */
 #define SETS                                                                                       \
 	X(two_touch_a_page_that_is_asked_for_once, two_users, NULL, NULL, judge_two)               \
 	X(who_touches_a_page_is_killed, user_killed, NULL, NULL, judge_user_killed)                \

@@ -4,9 +4,9 @@
  *
  * A set has two or three roles, threads of the kernel or programs bound to CPUs 1, 2 and 3.  It is
  * run without preemption; with each single preemption, at each lock and point, for each other CPU,
- * and with a tick there; then with two and three by chance.  After each run all roles must have
- * ended with results that one of the orders allows, and all memory must be free.  The first bad
- * run is printed with its cuts.
+ * and with a tick there; then with two and three random preemptions.  After each run all roles must
+ * have ended with results that some order of their steps allows, and all memory must be free.  The
+ * first bad run is printed with its cuts.
  *
  * Owns:  x, the roles and the data they share.
  */
@@ -17,7 +17,7 @@
 #include <stdlib.h>
 
 #ifndef SINGLES
-#define SINGLES 6000 /* runs with one preemption; beyond it not each point is tried for each CPU */
+#define SINGLES 6000 /* the most runs with one preemption; for more, some choices are skipped */
 #define RANDOM  3000
 #endif
 
@@ -101,7 +101,7 @@ static void start_roles(void)
 	for (i = 0; i < ROLES && set_now->role[i]; i++)
 		x.thread[i] = thread_start("role", i < 2 ? (int)i + 1 : set_now->third_on,
 		    role_main, (void *)(uintptr_t)set_now->role[i]);
-	/* All wait for the start. */
+	/* Until then all roles wait for the start. */
 	thread_sleep(3 * THREADS_TICK_NS);
 }
 
@@ -151,7 +151,10 @@ int explore(void *arg)
 	points = run_once();
 	if (set_now->once)
 		return 0;
-	/* No common factor with the choices at a point, or some of them were never made. */
+	/*
+	 * The step has no common factor with the number of choices at a point: else some choices
+	 * would never be made.
+	 */
 	for (step = 1;
 	     2 * ROLES * points / step > SINGLES || (step > 1 && (step % 2 == 0 || step % 3 == 0));
 	     step++)

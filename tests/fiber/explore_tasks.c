@@ -120,7 +120,7 @@ void tasks_end(void)
 	nr_programs = 0;
 }
 
-/* ---- a call that gives a capability, the answer gives another ---- */
+/* ---- a call and its answer, each with a capability ---- */
 
 static s64 to_caller, to_server, to_victim;
 
@@ -146,7 +146,7 @@ static void receive_and_reply(u64 arg)
 		panic("the call is not the caller's");
 	reply.arg[0] = r.arg[0];
 	reply.arg[ABI_WORD0] = 2;
-	reply.arg[ABI_GIVE] = r.arg[ABI_GIVE]; /* back, for it is a duplicate */
+	reply.arg[ABI_GIVE] = r.arg[ABI_GIVE]; /* give it back: it is a duplicate */
 	x.result[2] = user_call(&reply);
 }
 
@@ -226,7 +226,7 @@ static const char *judge_server_killed(void)
 	return judge_calls(false);
 }
 
-/* ---- how a task ends ---- */
+/* ---- ends of tasks ---- */
 
 static void end_thread(u64 arg)
 {
@@ -249,7 +249,7 @@ static void make_threads(u64 arg)
 	x.result[1] = CALL(SYS_THREAD_CREATE, CODE + PROGRAMS, DATA);
 }
 
-/* The task @nr waits for task 0 on CPU @cpu. */
+/* Task @nr waits for task 0 on CPU @cpu. */
 static void waiter(unsigned nr, int cpu, u64 timeout_ns)
 {
 	struct task *task = new_task(nr);
@@ -296,7 +296,7 @@ static const char *judge_last(void)
 	    : "the task has not ended by its last thread";
 }
 
-/* One of these decided, and all have heard the same. */
+/* One of the ends decided, and all waiters were told the same. */
 static const char *judge_end(enum task_end other)
 {
 	if (x.result[5] == TASK_EXITED ? x.result[6] != STATUS : x.result[6] != 0)
@@ -328,7 +328,7 @@ static const char *judge_create(void)
 	return judge_end(TASK_EXITED);
 }
 
-/* ---- handles of a task whose threads meet, and that is killed ---- */
+/* ---- handles that two threads use at once, and of a task that is killed ---- */
 
 static void call_itself(u64 arg)
 {
@@ -478,7 +478,7 @@ static const char *judge_shared(void)
 	return x.result[2] == 2 ? NULL : "a word was lost";
 }
 
-/* Name, what comes before, the judge. */
+/* Name, setup, the judge. */
 #define SETS                                                                                       \
 	X(a_caller_is_killed, caller_server_killer_of_caller, judge_caller_killed)                 \
 	X(a_server_is_killed, caller_server_killer_of_server, judge_server_killed)                 \

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* explore_tasks.h: what sets with programs of a pretend ring 3 share. */
+/* explore_tasks.h: definitions for sets with programs of a simulated ring 3. */
 #ifndef QUARRY_TESTS_EXPLORE_TASKS_H
 #define QUARRY_TESTS_EXPLORE_TASKS_H
 
@@ -7,12 +7,12 @@
 #include "fiber_user.h"
 #include <quarry/account.h>
 
-#define CODE     0x400000UL /* the first program; each byte is one */
-#define PROGRAMS 8          /* this one ends at once */
+#define CODE     0x400000UL /* entry of the first program; each byte is a program */
+#define PROGRAMS 8          /* the program of this number ends at once */
 #define DATA     0x500000UL
 #define PATIENT  (20 * THREADS_TICK_NS)
 
-/* All that may be left over. */
+/* Counts of all that a run may leave behind. */
 struct kept {
 	long allocated;
 	unsigned long pages;
@@ -25,20 +25,23 @@ const char *kept_differ(const struct kept *before);
 /* A system call with these arguments. */
 #define CALL(number, ...) user_call(&(struct syscall_regs){.nr = (number), .arg = {__VA_ARGS__}})
 
-/* Task @nr of the set, without threads. */
+/* Create task @nr of the set, without threads. */
 struct task *new_task(unsigned nr);
-/* A thread of it on CPU @cpu that runs @program(@arg), from when all roles start. */
+/* Add a thread to @task on CPU @cpu that runs @program(@arg) once all roles start. */
 void new_program(struct task *task, int cpu, void (*program)(u64 arg), u64 arg);
-/* A thread of task 2, which is made if need be, on CPU 3: it kills task @nr.  explore_pagers.c. */
+/*
+ * Add a thread to task 2, which is created if needed, on CPU 3: it kills task @nr.
+ * explore_pagers.c.
+ */
 void new_killer_of(unsigned nr);
-/* A handle for it. */
+/* Give @task a handle of @object. */
 s64 give(struct task *task, enum cap_kind kind, unsigned rights, void *object);
 struct vm_object *new_object(unsigned long pages);
-/* Map all of it at DATA, to read and write. */
+/* Map all of @object at DATA, to read and write. */
 void map_data(struct task *task, struct vm_object *object);
-/* Kernel memory and tasks, before the first run. */
+/* Set up kernel memory and tasks, before the first run. */
 void tasks_start(void);
-/* All sets expect of tasks: they have ended. */
+/* Wait until all tasks have ended. */
 void tasks_end(void);
 
 /* ---- a program that makes system calls one after the other: explore_calls.c, explore_good.c,
@@ -48,8 +51,7 @@ void tasks_end(void);
 #define MOST    ~0UL
 
 /*
- * The program's task and handles: @ep and @object are the most that there is of each; @closed is
- * none any more.
+ * The program's task and handles: @ep and @object have the most rights; @closed is a closed handle.
  */
 struct caller {
 	struct task *self;
@@ -58,17 +60,17 @@ struct caller {
 };
 extern struct caller caller;
 /*
- * A caller with such handles and two pages at DATA, and a task that runs @other with a handle to
- * the same endpoint.
+ * Create a caller with such handles and two pages at DATA, and a task that runs @other with a
+ * handle to the same endpoint.
  */
 struct task *caller_and(void (*other)(u64), unsigned rights);
-/* At DATA the names of programs, at DATA + 64 limits above the caller's own. */
+/* Write names of programs to DATA, and limits above the caller's own to DATA + 64. */
 void call_write_names(void);
 /* Read the state before a call. */
 void call_begin(struct kept *before);
 /*
- * Describes a difference from the start; NULL: none.  Threads that have ended, and tasks that
- * have just answered, may still be freeing their memory.
+ * Describes a difference from @before; NULL: none.  Waits for threads that have ended, and tasks
+ * that have just answered: they may still be freeing their memory.
  */
 const char *call_settle(const struct kept *before, unsigned handles);
 void call_wrong(const char *call, const char *why, s64 ret) __attribute__((noreturn));

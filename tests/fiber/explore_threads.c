@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_threads.c: sets of the explorer of threads: waits, messages, capabilities, a CPU that
- * goes down; all of the kernel.
+ * goes down; all roles are threads of the kernel.
  */
 #include "explore_threads.h"
 #include <quarry/hotplug.h>
@@ -37,7 +37,7 @@ static void wake_second(void)
 	wake_up(&x.other);
 }
 
-/* Points at which a tick finds that another thread waits for its CPU. */
+/* Pass points at which a tick can find that another thread waits for this CPU. */
 static void compute(void)
 {
 	unsigned i;
@@ -62,7 +62,7 @@ static void wait_twice_with_an_alarm(void)
 	x.done_second = wait_until(&x.other, is_flagged, &x.second, WAIT_FOREVER);
 }
 
-/* ---- messages: a call that gives a capability, the answer gives another ---- */
+/* ---- messages: a call and its answer, each with a capability ---- */
 
 static struct cap new_gift(void)
 {
@@ -144,7 +144,7 @@ static void receive_and_drop(void)
 static void kill_caller(void)
 {
 	store_release(&x.task.ending, (u32)TASK_KILLED);
-	/* The task does not count a thread that has left it as alive. */
+	/* A thread that has left its task must not be woken. */
 	spin_lock(&x.task.lock);
 	if (!x.ended)
 		thread_wake(x.thread[0]);
@@ -243,7 +243,7 @@ static void cpu_3_goes_and_comes(void)
 	comes(3);
 }
 
-/* Until the sleeper, which it has given away, has ended. */
+/* CPU 3 stays down until the sleeper, which it has handed over, has ended. */
 static void cpu_3_is_away(void)
 {
 	goes(3);
@@ -271,7 +271,7 @@ static void wait_with_alarms(void)
 	store_release(&x.ended, 1u);
 }
 
-/* It stays on the CPU where the leaving CPU has put it. */
+/* The thread stays on the CPU to which the leaving CPU has moved it. */
 static void wait_unbound(void)
 {
 	thread_current()->home = -1;
@@ -335,7 +335,7 @@ static void cpu_3_comes(void)
 	x.took[1] = cpu_up(3);
 }
 
-/* How many were down. */
+/* Bring all CPUs up; returns the number that were down. */
 static unsigned all_come(void)
 {
 	unsigned cpu, down = 0;
@@ -363,7 +363,7 @@ static const char *judge_both_went(void)
 	return !x.took[0] && !x.took[1] && all_come() == 2 ? NULL : "not both CPUs are down";
 }
 
-/* It was online when it was to come up, or offline. */
+/* cpu_up found CPU 3 online (-EALREADY), or offline and brought it up. */
 static const char *judge_came(void)
 {
 	bool came = x.took[1] == 0;
@@ -373,7 +373,7 @@ static const char *judge_came(void)
 	    : "a CPU is not as who asked was told";
 }
 
-/* All go that can. */
+/* Take down all CPUs that can go. */
 static void all_go_from_0(void)
 {
 	unsigned cpu;
@@ -405,7 +405,7 @@ static const char *judge_last_stays(void)
 	    : "not the last CPU alone was refused";
 }
 
-/* Name, what comes before, the roles, the judge. */
+/* Name, setup, the roles, the CPU of the third, the judge. */
 #define SETS                                                                                       \
 	X(no_wake_up_is_lost, NULL, wait_for_both, wake, wake_second, 3, judge_both)               \
 	X(no_wake_up_is_lost_beside_another, NULL, wait_for_flag, wake, compute, 1, judge_wait)    \

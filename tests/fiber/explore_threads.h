@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* explore_threads.h: what the sets of the explorer of threads share: see explore_run.c. */
+/* explore_threads.h: definitions that the sets of the explorer of threads share. */
 #ifndef QUARRY_TESTS_EXPLORE_THREADS_H
 #define QUARRY_TESTS_EXPLORE_THREADS_H
 
@@ -11,16 +11,16 @@
 
 #define ROLES   3
 #define NOT_YET 0x5eed
-#define FOREVER (1000 * THREADS_TICK_NS) /* longer than anything takes */
+#define FOREVER (1000 * THREADS_TICK_NS) /* longer than any operation takes */
 
 struct set {
 	const char *name;
 	void (*setup)(void);       /* on CPU 0, unpreempted; NULL: nothing */
-	void (*role[ROLES])(void); /* threads of the kernel; NULL: fewer */
-	int third_on;              /* the CPU of the third */
-	/* called when all roles have ended; NULL: good; otherwise the failure */
+	void (*role[ROLES])(void); /* threads of the kernel; NULL: no role */
+	int third_on;              /* the CPU of the third role */
+	/* called when all roles have ended; returns the failure, or NULL */
 	const char *(*judge)(void);
-	bool once;     /* it is run without preemption only */
+	bool once;     /* run it without preemption only */
 	unsigned rare; /* factor for the number of random schedules; 0: the default */
 };
 
@@ -38,18 +38,18 @@ struct shared {
 	struct waitq start, wq, other;
 	u32 started, flag, second, ended;
 	bool done, done_second;
-	struct task task; /* entry of a role of the kernel that can be killed */
+	struct task task; /* the task of a role of the kernel that can be killed */
 	struct mutex mutex;
 	struct endpoint *ep;
 	struct cap_table table;
 	s64 handle;
-	int called, received, replied, took[2]; /* 1: not yet */
-	s64 result[8];                          /* NOT_YET at first; of programs */
+	int called, received, replied, took[2]; /* 1: no result yet */
+	s64 result[8];                          /* results of programs; NOT_YET at first */
 	struct task *tasks[ROLES];              /* references */
 };
 extern struct shared x;
 
-/* The run is over, and it was bad. */
+/* Report a bad run, and end the program. */
 void explore_fail(const char *what, const char *why) __attribute__((noreturn));
 /* explore_locks.c: roles of sets of sleeping locks, and their judges. */
 void new_lock(void);
@@ -76,12 +76,12 @@ const char *judge_killed_or_answered(void);
 void call_answered_and_not(void);
 void answer_the_first_in_time(void);
 const char *judge_first_answered(void);
-/* A role: wait until all start. */
+/* For a role: wait until all roles start. */
 void explore_wait_start(void);
 
 /*
- * A run of this set, with no cut, with one, with several.  Context: the first thread; ends the
- * program if one is bad.
+ * Run set_now with no cut, with one, and with several.  Context: the first thread.  A bad run ends
+ * the program.
  */
 extern const struct set *set_now;
 int explore(void *arg);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * silence_help.h: what the suites of silent parties share: CPUs that answer nothing, and limits
- * of the machine's time.
+ * silence_help.h: helpers of the suites in which a CPU, device or pager is silent: CPUs that answer
+ * nothing, and checks of time limits.
  */
 #ifndef QUARRY_TESTS_SILENCE_HELP_H
 #define QUARRY_TESTS_SILENCE_HELP_H
@@ -18,7 +18,7 @@
 
 struct deaf {
 	unsigned cpu;
-	u64 ns;      /* for so long; WAIT_FOREVER: until it is released */
+	u64 ns;      /* for this long; WAIT_FOREVER: until it is released */
 	u32 is;      /* a: its interrupts are off */
 	u32 release; /* a */
 };
@@ -29,15 +29,16 @@ void deaf_begin(struct deaf *d, unsigned cpu, u64 ns);
 
 void deaf_end(struct deaf *d);
 
-/* A CPU that was given up continues: it parks by itself, and can come up. */
+/* A dead CPU continues: expect that it parks by itself, and can come up. */
 void dead_comes_back(struct ktest *t, unsigned cpu);
 
 /* ---- limits ---- */
 
 /*
- * Since @began no less than @least has passed, and at most @slack more.  Each turn of a wait is a
- * tick here, so a wait that reads the clock now and then overshoots: by half a second, or, for an
- * answer to a cross-call, which is timed from the first reading on, by twice 1024 turns.
+ * Expect that @ns is no less than @least, and at most @slack more.  Each turn of a wait is a tick
+ * here, so a wait that reads the clock only now and then overshoots by up to half a second.  A wait
+ * for the answer to a cross-call, timed from its first reading on, overshoots by up to twice 1024
+ * turns.
  */
 #define SLACK      (S / 2)
 #define CALL_SLACK (2 * 1024 * 10 * MS + SLACK)

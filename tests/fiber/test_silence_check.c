@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_check.c: check_memory while a CPU does not come to the stop: the others are held
- * for a second at a time, and it begins anew, until all have come.
+ * test_silence_check.c: check_memory while a CPU does not stop for it: it holds the other CPUs for
+ * a second at a time, and begins again, until all have stopped.
  */
 #include "tests/fiber/silence_help.h"
 #include "mm/mm_priv.h"
@@ -12,10 +12,13 @@
 static struct {
 	struct zone *zone;
 	u32 is;   /* a */
-	u64 woke; /* when CPU 3 ran again */
+	u64 woke; /* the time when CPU 3 ran again */
 } late;
 
-/* Deaf for four seconds; then it hears once, and is deaf again, in the middle of a change. */
+/*
+ * Take no interrupts for four seconds; then take them once, and none again in the middle of a
+ * change.
+ */
 static void come_late(void *arg)
 {
 	irqflags_t flags = arch_irq_save();
@@ -68,7 +71,7 @@ static void check_waits_until_all_cpus_have_stopped(struct ktest *t)
 	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
 }
 
-/* No CPU has to be stopped: it checks all the same. */
+/* With one CPU online no other has to be stopped; the check runs all the same. */
 static void one_cpu_alone_may_check(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);

@@ -38,7 +38,7 @@ static void expect_all_free(struct ktest *t, struct memory *mem)
 	expect_sound(t, mem);
 }
 
-/* A memory with a page in the cache of a CPU that from now on answers nothing. */
+/* Make a memory with a page in the cache of a CPU that from now on answers nothing. */
 static struct memory *fall_silent(struct ktest *t, struct deaf *deaf)
 {
 	struct memory *mem = new_memory(t);
@@ -63,7 +63,7 @@ static void cpu_down_of_a_silent_cpu_fails_in_time(struct ktest *t)
 	EXPECT_EQ(t, cpu_down(SILENT), -EIO);
 	EXPECT_TOOK(t, arch_clock_ns() - began, smp_timeout_ns);
 	EXPECT(t, !strcmp(cpu_state_name(SILENT), "dead"));
-	/* It is not waited for again. */
+	/* No caller waits for the dead CPU again. */
 	began = arch_clock_ns();
 	EXPECT_EQ(t, cpu_down(SILENT), -EIO);
 	EXPECT_EQ(t, cpu_up(SILENT), -EIO);
@@ -101,13 +101,13 @@ static void a_cpu_that_comes_online_late_is_waited_for(struct ktest *t)
 	EXPECT_TOOK(t, arch_clock_ns() - began, S);
 	ktest_join(SILENT);
 	EXPECT_EQ(t, err, 0);
-	/* One that is there needs no time. */
+	/* A CPU that is online needs no time. */
 	began = arch_clock_ns();
 	EXPECT(t, cpu_wait_online(OTHER, 0) && cpu_wait_online(OTHER, 60 * S));
 	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
 }
 
-/* In the middle of its own call: its gate is odd, and it may know the mask as it was. */
+/* Stop in the middle of this CPU's own call: its gate is odd, and it may use an old online mask. */
 static void call_itself(void *arg)
 {
 	static cpumask_t self[CPUMASK_WORDS(64)];
@@ -158,8 +158,8 @@ static void sleep_until_flagged(void *arg)
 }
 
 /*
- * Woken while its CPU is dead it continues elsewhere; but not if that CPU may still use its
- * stack.
+ * A thread that is woken while its CPU is dead continues on another CPU, unless the dead CPU may
+ * still use its stack.
  */
 static void sleeper_of_a_dead_cpu_moves_unless_its_stack_is_in_use(struct ktest *t)
 {
@@ -201,7 +201,7 @@ static void drain(void *arg)
 
 /*
  * A drain holds cpu_hotplug until the silent CPU answers; here the watchdog of calls does not end
- * it.
+ * the drain.
  */
 static void cpu_down_behind_a_drain_of_a_silent_cpu_times_out(struct ktest *t)
 {
@@ -250,12 +250,12 @@ static void offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct 
 
 	REQUIRE(t, o.mem);
 	for (o.opts.policy = 0; o.opts.policy < NR_ISO_POLICIES; o.opts.policy++) {
-		/* It caches a page of the range: each policy must send it an IPI. */
+		/* The silent CPU caches a page of the range: each policy must send it an IPI. */
 		o.start = block_of(leave_in_cache(t, o.mem, SILENT));
 		deaf_begin(&deaf, SILENT, WAIT_FOREVER);
 		EXPECT(t, whole_panics(offline, &o, "was not answered", &took));
 		EXPECT_TOOK_CALL(t, took, 6 * smp_timeout_ns);
-		/* It answers at the last moment. */
+		/* The CPU answers at the last moment. */
 		began = arch_clock_ns();
 		deaf.ns = 59 * S;
 		offline(&o);
@@ -269,7 +269,7 @@ static void offline_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(struct 
 	}
 }
 
-/* Its cached pages are out of reach until it is back; the others are not. */
+/* A dead CPU's cached pages are out of reach until it is back; other pages are not. */
 static void offline_beside_a_dead_cpu_ends_in_time(struct ktest *t)
 {
 	struct offline o = {.mem = new_memory(t)};
@@ -290,7 +290,7 @@ static void offline_beside_a_dead_cpu_ends_in_time(struct ktest *t)
 		EXPECT_EQ(t, o.res.fail.why, WHY_DEADLINE);
 		EXPECT_EQ(t, block_of(o.res.fail.pfn), o.start);
 		EXPECT_TOOK(t, arch_clock_ns() - began, S);
-		/* Without a limit from its caller it uses its own. */
+		/* Without a limit from its caller an offline uses its own. */
 		began = arch_clock_ns();
 		o.opts.deadline_ns = 0;
 		offline(&o);
@@ -332,9 +332,7 @@ static void alloc_one(void *arg)
 	got = mem_alloc_pages(arg, GFP_MOVABLE, 0);
 }
 
-/*
- * The thread that reclaims for @mem sleeps on @cpu: when it was woken last, the others were down.
- */
+/* Make the reclaim thread of @mem sleep on @cpu: wake it while all other CPUs are down. */
 static void settle_on(struct ktest *t, struct memory *mem, unsigned cpu)
 {
 	unsigned other;
@@ -379,7 +377,7 @@ static void an_allocation_beside_a_silent_cpu_ends_by_its_answer_or_in_a_panic(s
 	give_all_back(t, mem);
 }
 
-/* Whichever CPU is dead: on one of them sleeps the thread that reclaims for all. */
+/* Each CPU in turn is dead, and the reclaim thread sleeps on it. */
 static void an_allocation_beside_a_dead_cpu_fails_in_time(struct ktest *t)
 {
 	struct memory *mem = new_memory(t);

@@ -21,7 +21,7 @@ static bool begin_patient(struct ktest *t)
 /* ---- the balloon's thread ---- */
 
 static struct thread *follower;
-static int followed; /* its result, or its progress */
+static int followed; /* its result; 1: none yet */
 static u32 stop;     /* a */
 
 static bool has_work(void *arg)
@@ -64,8 +64,8 @@ static void follow_end(void)
 }
 
 /*
- * The caller's limit holds, also if it is no multiple of the time after which the device is asked
- * whether it is there still.
+ * The caller's limit holds, even if it is no multiple of the interval between checks that the
+ * device still works.
  */
 static void wait_ends_at_the_callers_limit(struct ktest *t)
 {
@@ -106,7 +106,7 @@ static void offline_of_lent_pages_ends_at_its_deadline(struct ktest *t)
 		EXPECT_EQ(t, res.fail.why, WHY_DEADLINE);
 		EXPECT_EQ(t, block_of(res.fail.pfn), block);
 		expect_sound(t, balloon.mem);
-		/* It answers after all: the request holds, and no more. */
+		/* The device answers after all: its request takes effect, and nothing else. */
 		balloon_late = 0;
 		EXPECT(t, pretend_dev.kept[queue]);
 		pretend_answer(&pretend_dev, queue, 0);
@@ -143,7 +143,7 @@ static void offline_of_lent_pages_succeeds_once_the_device_is_marked_broken(stru
 	EXPECT(t, pretend_dev.resets > resets);
 	EXPECT_EQ(t, balloon.nr, 0);
 	EXPECT_EQ(t, online_pages(balloon.mem, block, PAGEBLOCK_PAGES, NULL), 0);
-	/* An interrupt of a device that has been reset. */
+	/* An interrupt of a device that has been reset changes nothing. */
 	virtio_interrupt(&pretend_dev.dev, 1);
 	EXPECT_EQ(t, balloon_follow(&balloon), -EIO);
 	balloon_end(t);
@@ -166,7 +166,7 @@ static void cpu_down_beside_a_silent_device_succeeds_at_once(struct ktest *t)
 	EXPECT_EQ(t, cpu_down(2), 0);
 	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
 	expect_sound(t, balloon.mem);
-	/* The answer finds it where it is now. */
+	/* The answer wakes the thread on its new CPU. */
 	balloon_late = 0;
 	pretend_answer(&pretend_dev, INFLATE, 0);
 	thread_sleep(100 * MS);
@@ -174,7 +174,7 @@ static void cpu_down_beside_a_silent_device_succeeds_at_once(struct ktest *t)
 	expect_lent(t, 5);
 	EXPECT_EQ(t, cpu_up(2), 0);
 	thread_sleep(100 * MS);
-	/* No answer at all. */
+	/* Now the device gives no answer at all. */
 	balloon_late = 1u << INFLATE;
 	began = arch_clock_ns();
 	balloon_ask_for(9);
@@ -198,7 +198,7 @@ static void report(void *arg)
 	reported = balloon_report(arg);
 }
 
-/* The device has all free pageblocks. */
+/* All free pageblocks are being reported to the device, and cannot be allocated. */
 static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
 {
 	static struct hoard hoard;
@@ -216,7 +216,7 @@ static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
 		} else {
 			REQUIRE(t, begin_patient(t));
 		}
-		nr_reports = 1; /* the device takes nothing itself */
+		nr_reports = 1; /* so that told_free allocates nothing */
 		balloon_late = 1u << REPORT;
 		reported = 1;
 		began = arch_clock_ns();
@@ -237,7 +237,10 @@ static void an_allocation_beside_a_silent_device_ends_in_time(struct ktest *t)
 		EXPECT_EQ(t, reported, answers ? 0 : -EIO);
 		EXPECT(t, answers || arch_clock_ns() - began >= GIVEN_UP);
 		EXPECT(t, arch_clock_ns() - began < GIVEN_UP + S);
-		/* Its pages are back; it was reset before, so it cannot write to them. */
+		/*
+		 * The pages are back; a silent device was reset before that, so it cannot write to
+		 * them.
+		 */
 		page = mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0);
 		EXPECT(t, page);
 		if (page)

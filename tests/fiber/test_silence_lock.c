@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_lock.c: spin locks that a CPU holds: released in any order, taken in the wrong one,
- * or twice; and the panics that name them.
+ * test_silence_lock.c: spin locks that a CPU holds: released in any order, taken in a wrong order,
+ * or taken twice; and the panics that name them.
  */
 #include "fiber_threads.h"
 #include "tests/fiber/silence_help.h"
 #include <quarry/lock.h>
 
-#define MOST 8u /* that a test holds at once */
+#define MOST 8u /* locks that a test holds at once */
 
 static struct spinlock locks[MOST];
 
@@ -103,7 +103,7 @@ static void locks_are_released_in_any_order(struct ktest *t)
 	}
 }
 
-/* After a release in the middle the locks still held count in the order, and no others. */
+/* After a release in the middle only the locks still held count for the order. */
 static void lock_order_is_checked_against_the_locks_still_held(struct ktest *t)
 {
 	struct spinlock lru = SPINLOCK("lru", RANK_LRU), zone = SPINLOCK("zone", RANK_ZONE);
@@ -115,7 +115,7 @@ static void lock_order_is_checked_against_the_locks_still_held(struct ktest *t)
 	spin_lock(&lru);
 	spin_lock(&zone);
 	spin_unlock(&lru);
-	/* The one outside it is held still, as is the one inside. */
+	/* The locks taken before and after it are still held. */
 	EXPECT(t,
 	    whole_panics(
 	        (void (*)(void *))(uintptr_t)spin_lock, &locks[0], "lock even taken twice", &ns));

@@ -22,8 +22,8 @@ static void follow(void *arg)
 }
 
 /*
- * Change the size from 3 blocks to @blocks, which the driver does not answer; after a reset it
- * follows.
+ * Change the size from 3 blocks to @blocks while the device answers nothing; after a reset the
+ * driver follows.
  */
 static void silent_while(struct ktest *t, unsigned blocks)
 {
@@ -48,8 +48,8 @@ static void silent_while(struct ktest *t, unsigned blocks)
 	EXPECT_EQ(t, followed, -EIO);
 	EXPECT_EQ(t, cpu_up(2), 0);
 	/*
-	 * It gets no request before it is reset; then it is asked for the plugged units, which
-	 * are as before.
+	 * The device gets no request before it is reset; then it is asked for the plugged units,
+	 * which are as before.
 	 */
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EIO);
 	pretend_dev.serve = serve;

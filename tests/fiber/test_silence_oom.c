@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_oom.c: victims that do not end: how long each is waited for, and how many are
- * chosen meanwhile, in the machine's time.
+ * test_silence_oom.c: victims that do not end: the wait for each, and the number chosen meanwhile,
+ * in the machine's time.
  */
 #include "silence_help.h"
 #include "mm/request.h"
@@ -13,7 +13,7 @@
 static struct memory *mem;
 static struct pile pile;
 static u32 nr;         /* victims chosen so far */
-static u32 numbers[8]; /* theirs */
+static u32 numbers[8]; /* numbers of the victims */
 static u64 chosen_at[8];
 
 static bool choose(struct memory *m, gfp_t gfp, unsigned order, void *arg)
@@ -34,7 +34,7 @@ static void ask(void *arg)
 		mem_free_pages(mem, page, 0);
 }
 
-/* A memory without free pages, for which @waiters wait, who began a second apart. */
+/* Make a memory without free pages, for which @waiters threads wait; they begin a second apart. */
 static bool begin(struct ktest *t, unsigned waiters)
 {
 	unsigned cpu;
@@ -60,7 +60,7 @@ static void end(struct ktest *t, unsigned waiters)
 	unsigned cpu;
 	u64 began = arch_clock_ns();
 
-	/* Nobody tells them. */
+	/* No call tells the waiters. */
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	for (cpu = 1; cpu <= waiters; cpu++)
 		ktest_join(cpu);
@@ -69,7 +69,7 @@ static void end(struct ktest *t, unsigned waiters)
 	memory_oom_gone(mem, mem->oom.going);
 }
 
-/* Since the first victim was chosen. */
+/* Sleep until @ns after the choice of the first victim. */
 static void sleep_until(u64 ns)
 {
 	u64 now = arch_clock_ns() - chosen_at[0];
@@ -93,7 +93,10 @@ static void victim_has_its_time_however_many_wait(struct ktest *t)
 	end(t, WAITERS);
 }
 
-/* The first one ends after it was given up, and has nothing left: the second still has its time. */
+/*
+ * The first victim ends late, after the choice of a second one, and frees nothing: the second keeps
+ * its time.
+ */
 static void late_end_of_a_victim_is_no_other_ones(struct ktest *t)
 {
 	if (!begin(t, 1))
@@ -106,14 +109,16 @@ static void late_end_of_a_victim_is_no_other_ones(struct ktest *t)
 	EXPECT_EQ(t, mem->oom.going, numbers[1]);
 	memory_oom_gone(mem, numbers[1]);
 	EXPECT_EQ(t, mem->oom.going, 0);
-	/* Its pages are waited for, and a third one is chosen before its time is over. */
+	/*
+	 * After a wait for its pages, a third one is chosen before the second's time would be over.
+	 */
 	sleep_until(35 * S);
 	EXPECT_EQ(t, READ_ONCE(nr), 3);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_OOM_STUCK), 1);
 	end(t, 1);
 }
 
-/* Just after the boot nobody has ended: nothing is waited for. */
+/* Just after boot no victim has ended, so there is nothing to wait for. */
 static void first_victim_is_chosen_at_once(struct ktest *t)
 {
 	u64 began;
@@ -125,7 +130,7 @@ static void first_victim_is_chosen_at_once(struct ktest *t)
 	thread_sleep(1 * S);
 	EXPECT_EQ(t, READ_ONCE(nr), 1);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_ALLOC_DRAIN_WAIT), 1);
-	/* After one has, its pages have a while to come. */
+	/* After a victim has ended, there is a wait for its pages. */
 	memory_oom_gone(mem, mem->oom.going);
 	began = arch_clock_ns();
 	thread_sleep(1 * S);

@@ -15,14 +15,14 @@
 
 #define NR     8u
 #define WINDOW 0x10000000UL
-#define LIMIT  (5 * S) /* the pager's */
-#define CLEAN  (2 * S) /* reclaim's, of all pagers of a run: RUN_PAGERS_NS */
+#define LIMIT  (5 * S) /* the pager's time limit */
+#define CLEAN  (2 * S) /* reclaim's time limit for all pagers of a run: RUN_PAGERS_NS */
 #define NUMBER 7
 
 static struct endpoint *ep;
 static struct vm_object *object;
 static struct vm_space *space;
-static u64 content[PAGE_SIZE / sizeof(u64)]; /* what the pager has */
+static u64 content[PAGE_SIZE / sizeof(u64)]; /* the pager's data */
 
 static bool begin(struct ktest *t)
 {
@@ -78,7 +78,7 @@ struct waiter {
 	u32 ended; /* a */
 };
 static struct waiter reader, cleaner;
-static pfn_t dirty_block; /* where page 0 is */
+static pfn_t dirty_block; /* the pageblock of page 0 */
 
 /* Reads page 1, which the pager has not supplied. */
 static void read_page_1(void *arg)
@@ -116,7 +116,7 @@ static void wait_begin(struct ktest *t, int cpu)
 	EXPECT_EQ(t, reader.ended + cleaner.ended, 0);
 }
 
-/* Each ended by its time limit, the pager's or reclaim's; nothing was lost. */
+/* Each wait ended by its time limit, the pager's or reclaim's; nothing was lost. */
 static void wait_end(struct ktest *t)
 {
 	thread_join(reader.thread);
@@ -130,8 +130,8 @@ static void wait_end(struct ktest *t)
 }
 
 /*
- * Late: a page it takes back is no longer handed over; a page it supplies stays, and serves the
- * next faults.
+ * The pager answers late: the page that it takes back is no longer handed over; a page that it
+ * supplies stays, and serves the next faults.
  */
 static void answer_late(struct ktest *t)
 {
@@ -171,7 +171,7 @@ static void offline_beside_a_silent_pager_ends_in_time(struct ktest *t)
 	answer_late(t);
 	EXPECT(t, block_of(page_to_pfn_in(&kernel_memory, page_in(object, 0))) != dirty_block);
 	EXPECT_EQ(t, online_pages(&kernel_memory, dirty_block, PAGEBLOCK_PAGES, NULL), 0);
-	/* With nothing handed over there is nothing to wait for, though a page is wanted. */
+	/* If no page is handed over, the offline does not wait, though a page is wanted. */
 	EXPECT_EQ(t, pager_drop(object, 1, 1), 0);
 	reader = (struct waiter){.thread = thread_start("reader", -1, read_page_1, NULL)};
 	REQUIRE(t, reader.thread);
@@ -198,14 +198,14 @@ static void cpu_down_beside_a_silent_pager_succeeds_at_once(struct ktest *t)
 	began = arch_clock_ns();
 	EXPECT_EQ(t, cpu_down(2), 0);
 	EXPECT_TOOK(t, arch_clock_ns() - began, 0);
-	/* They wait on elsewhere, as long as before. */
+	/* The threads go on waiting on another CPU, as long as before. */
 	wait_end(t);
 	EXPECT_EQ(t, cpu_up(2), 0);
 	answer_late(t);
 	end(t);
 }
 
-/* It has received the call, and answers when no thread waits any more. */
+/* The pager has received the calls, and answers when no thread waits any more. */
 static void answer_after_the_time_limit_is_dropped(struct ktest *t)
 {
 	struct ipc_call *call[2];
@@ -233,7 +233,7 @@ static void answer_after_the_time_limit_is_dropped(struct ktest *t)
 static struct task ending;
 static struct waiter asker;
 
-/* Asks for page 0 whenever it is free to, until the last time; each time it is interrupted. */
+/* Request page 0, and again each time that the request was interrupted. */
 static void ask_again_and_again(void *arg)
 {
 	thread_current()->task = &ending;
@@ -259,15 +259,16 @@ static void interrupt_asker(void)
 }
 
 /*
- * Whose request it waits for is interrupted again and again, and another such thread is always
- * faster: it does not wait for longer than the pager's time limit, for all of them together.
+ * The reader waits for another thread's request, which is interrupted again and again, and made
+ * again before the reader runs.  The reader's waits together take no longer than the pager's time
+ * limit.
  */
 static void wait_for_interrupted_requests_ends_in_time(struct ktest *t)
 {
 	REQUIRE(t, begin(t));
 	asker = reader = (struct waiter){.err = 1};
 	ending.ending = 0;
-	/* On one CPU: the woken reader runs when the asker has asked again. */
+	/* Both run on one CPU: the woken reader runs when the asker has asked again. */
 	asker.thread = thread_start("asker", 2, ask_again_and_again, NULL);
 	REQUIRE(t, asker.thread);
 	thread_sleep(100 * MS);
@@ -290,7 +291,7 @@ static void wait_for_interrupted_requests_ends_in_time(struct ktest *t)
 
 static u32 serve_on; /* a */
 
-/* The pager at last. */
+/* The pager serves requests at last. */
 static void serve(void *arg)
 {
 	static u64 taken[PAGE_SIZE / sizeof(u64)];
@@ -311,7 +312,7 @@ static void serve(void *arg)
 	}
 }
 
-/* All that could be dropped is dirty, and its pager takes nothing. */
+/* All pages that could be reclaimed are dirty, and their pager takes none. */
 static void an_allocation_beside_a_silent_pager_ends_in_time(struct ktest *t)
 {
 	struct pile pile = {NULL, 0};
@@ -337,8 +338,8 @@ static void an_allocation_beside_a_silent_pager_ends_in_time(struct ktest *t)
 		EXPECT(t, page_in(object, i));
 	expect_sound(t, &kernel_memory);
 	/*
-	 * It answers again; and is asked again, as soon as the time that it has cost is made up
-	 * for.
+	 * The pager answers again, and is asked again as soon as it has regained the time that its
+	 * silence has cost.
 	 */
 	serve_on = 1;
 	server = thread_start("pager", -1, serve, &wrong);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_sched.c: which CPU a thread is given to: each choice with its inputs set by hand.
- * Nothing else of the machine runs meanwhile, for this CPU neither waits nor lets other CPUs run
+ * test_silence_sched.c: the choice of a CPU for a thread, with its inputs set by hand.  No other
+ * CPU runs meanwhile, because this CPU neither waits nor lets other CPUs run
  * (arch/fiber/fiber_threads.c).
  */
 #include "kernel/runq.h"
@@ -12,9 +12,9 @@
 #define NEEDED   4u
 #define STILL_NS (2 * S) /* a CPU without tick and switch for this long stands still */
 #define MANY     70u
-#define TAKEN    64u /* that one tick takes at most */
+#define TAKEN    64u /* the most that one tick takes */
 
-/* ---- threads that only end, and where ---- */
+/* ---- threads that only note their CPU ---- */
 
 struct runner {
 	struct thread *thread;
@@ -28,7 +28,10 @@ static void note_cpu(void *arg)
 	store_release(&((struct runner *)arg)->ran_on, arch_cpu_id() + 1);
 }
 
-/* Ready on @cpu, which has not checked its queue yet; @bound to it. irqs off. */
+/*
+ * Make a thread ready on @cpu, which has not checked its queue yet; @bound: it stays there.  irqs
+ * off.
+ */
 static struct thread *ready_on(unsigned nr, unsigned cpu, bool bound)
 {
 	runner[nr] =
@@ -57,7 +60,10 @@ static void all_alive(u64 now)
 
 /* ---- the CPU with the fewest threads ---- */
 
-/* With so many threads each, CPU @leaves going down if it is one, and silent CPUs as bits. */
+/*
+ * The choice if the CPUs have @nr threads, CPU @leaves goes down (NEEDED: none), and the CPUs of
+ * the bits @silent have been silent for @age.
+ */
 static unsigned chosen(const u32 nr[NEEDED], unsigned leaves, unsigned silent, u64 age)
 {
 	u32 had[NEEDED];
@@ -89,7 +95,7 @@ static void new_thread_starts_on_the_cpu_with_the_fewest(struct ktest *t)
 	static const struct {
 		u32 nr[NEEDED];
 		unsigned leaves, silent;
-		s64 over; /* part of the time that a CPU may be silent */
+		s64 over; /* the silence, less STILL_NS */
 		unsigned want;
 	} cases[] = {
 	    {{3, 3, 3, 3}, NEEDED, 0, 0, 0}, /* the caller's own, if no other has fewer */
@@ -109,7 +115,7 @@ static void new_thread_starts_on_the_cpu_with_the_fewest(struct ktest *t)
 	irqflags_t flags;
 	unsigned i;
 
-	thread_sleep(2 * STILL_NS); /* since the machine's start */
+	thread_sleep(2 * STILL_NS); /* so that no time in the past is negative */
 	flags = arch_irq_save();
 	for (i = 0; i < ARRAY_SIZE(cases); i++)
 		EXPECT_EQ(t,
@@ -119,7 +125,7 @@ static void new_thread_starts_on_the_cpu_with_the_fewest(struct ktest *t)
 	arch_irq_restore(flags);
 }
 
-/* A tick without a switch, or a switch without a tick: it runs. */
+/* After a tick without a switch, or a switch without a tick, a CPU counts as running. */
 static void switch_or_tick_shows_that_a_cpu_runs(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
@@ -195,7 +201,7 @@ static void wake_up_kicks_the_cpu_once_and_counts_the_thread(struct ktest *t)
 	EXPECT(t, sleeper->state == THREAD_RUNNABLE && !sleeper->has_alarm && sleeper->on_queue);
 	EXPECT(t, TAILQ_EMPTY(&runqs[2].alarms));
 	EXPECT_EQ(t, runqs[2].nr_ready, 1);
-	/* Again: it is awake. */
+	/* The second wake-up does nothing: the thread is awake. */
 	thread_wake(sleeper);
 	EXPECT_EQ(t, runqs[2].nr_ready, 1);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.kicks), kicks + 1);
@@ -207,7 +213,7 @@ static void wake_up_kicks_the_cpu_once_and_counts_the_thread(struct ktest *t)
 	thread_join(sleeper);
 }
 
-/* ---- to an idle CPU ---- */
+/* ---- moving a thread to an idle CPU ---- */
 
 static void balance(unsigned cpu)
 {
@@ -235,7 +241,7 @@ static void first_movable_thread_moves_to_the_first_idle_cpu(struct ktest *t)
 	EXPECT_EQ(t, runqs[2].nr_ready, 1);
 	EXPECT_EQ(t, sched_threads(1), on_1 + 3);
 	EXPECT_EQ(t, sched_threads(2), on_2 + 1);
-	/* The first CPU has work now, and the other stands still. */
+	/* CPU 2 has work now, and CPU 3 stands still. */
 	balance(1);
 	EXPECT_EQ(t, runqs[1].nr_ready, 3);
 	all_alive(arch_clock_ns());
@@ -247,19 +253,19 @@ static void first_movable_thread_moves_to_the_first_idle_cpu(struct ktest *t)
 	arch_irq_restore(flags);
 	end_runners(4);
 	EXPECT_EQ(t, sched_threads(1), on_1);
-	/* No thread waits there. */
+	/* No thread waits on CPU 1 now. */
 	flags = arch_irq_save();
 	balance(1);
 	arch_irq_restore(flags);
 }
 
-/* ---- from a CPU that stands still ---- */
+/* ---- moving threads from a CPU that stands still ---- */
 
 #define STOPPED 1u
 
 /*
- * Do what a tick of this CPU does when it is @cpu's turn to be checked, which has been silent for
- * that long.
+ * Do as a tick of this CPU does when it is @cpu's turn to be checked; @cpu has been silent for
+ * @silent nanoseconds.
  */
 static void watch(unsigned cpu, u64 silent)
 {
@@ -300,7 +306,7 @@ static void ready_threads_leave_a_stalled_cpu(struct ktest *t)
 		ready_on(i, STOPPED, i == 0);
 	watch(STOPPED, STILL_NS);
 	EXPECT_EQ(t, runqs[STOPPED].nr_ready, 4);
-	/* Locked by another CPU; closed by another; neither may be touched. */
+	/* A queue that another CPU has locked, or closed, may not be touched. */
 	spin_lock(&runqs[STOPPED].lock);
 	watch(STOPPED, STILL_NS + 1);
 	spin_unlock(&runqs[STOPPED].lock);
@@ -309,7 +315,7 @@ static void ready_threads_leave_a_stalled_cpu(struct ktest *t)
 	watch(STOPPED, STILL_NS + 1);
 	EXPECT_EQ(t, runqs[STOPPED].nr_ready, 4);
 	runqs[STOPPED].closed = 0;
-	/* Neither the bound thread, nor the one on whose stack the CPU may be. */
+	/* The bound thread stays, and so does the one whose stack the CPU may be using. */
 	WRITE_ONCE(runqs[STOPPED].was, runner[2].thread);
 	watch(STOPPED, STILL_NS + 1);
 	for (i = 0; i < 4; i++)
@@ -317,7 +323,7 @@ static void ready_threads_leave_a_stalled_cpu(struct ktest *t)
 	EXPECT_EQ(t, runqs[STOPPED].nr_ready, 2);
 	EXPECT_EQ(t, runqs[0].nr_ready, 2);
 	EXPECT(t, !runqs[STOPPED].closed);
-	/* It is to have none: the bound one leaves too, and the queue is closed. */
+	/* The CPU goes down: the bound thread leaves too, and the queue is closed. */
 	runqs[STOPPED].leaving = 1;
 	watch(STOPPED, STILL_NS + 1);
 	EXPECT_EQ(t, runner[0].thread->cpu, 0);
@@ -349,7 +355,7 @@ static bool never(void *arg)
 	return false;
 }
 
-/* Until @arg, a time. */
+/* Sleep until the time @arg. */
 static void sleep_until(void *arg)
 {
 	struct waitq nobody = WAITQ("sleep_until");
@@ -359,7 +365,7 @@ static void sleep_until(void *arg)
 
 static void sleepers_of_a_stalled_cpu_are_woken_in_time(struct ktest *t)
 {
-	const u64 now = 10 * STILL_NS; /* the result of watch() */
+	const u64 now = 10 * STILL_NS; /* the time that watch() uses */
 	struct thread *sleeper[3];
 	unsigned i, round;
 
@@ -382,7 +388,7 @@ static void sleepers_of_a_stalled_cpu_are_woken_in_time(struct ktest *t)
 
 			EXPECT_EQ(t, sleeper[i]->state, due ? THREAD_RUNNABLE : THREAD_SLEEPING);
 			EXPECT_EQ(t, sleeper[i]->has_alarm, !due);
-			/* Bound: it moves only if the CPU is to have no thread. */
+			/* A bound thread moves only if its CPU goes down. */
 			EXPECT_EQ(t, sleeper[i]->cpu, round ? 0 : STOPPED);
 		}
 		EXPECT_EQ(t, runqs[STOPPED].closed, round);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_smp.c: cross-calls and the states of CPUs: their counts, messages and errors, and
- * after how long.
+ * test_silence_smp.c: cross-calls and the states of CPUs: their counts, messages, errors and times.
  */
 #include "fiber_threads.h"
 #include "kernel/hotplug_state.h"
@@ -47,7 +46,10 @@ static void count_run(void *arg)
 	atomic_add((u32 *)arg, 1u);
 }
 
-/* Each mask of CPUs, and a bit of none: how many get the call, run it, and are counted. */
+/*
+ * Each mask of CPUs, with and without a bit beyond them: the number of CPUs that get the call, run
+ * it, and are counted.
+ */
 static void each_mask_reaches_its_cpus_and_counts_them(struct ktest *t)
 {
 	const unsigned self = arch_cpu_id();
@@ -123,8 +125,8 @@ static void expect_calling(struct ktest *t, unsigned callers, unsigned unanswere
 }
 
 /*
- * CPU 3 calls CPU 1, which answers, and CPU 2, which does not: deaf, or stuck in the function it
- * is to run.
+ * CPU 3 calls CPU 1, which answers, and CPU 2, which does not: its interrupts are off, or it is
+ * stuck in the called function.
  */
 static void silent_cpu_is_reported_once_and_waited_for(struct ktest *t)
 {
@@ -175,7 +177,8 @@ static void call_itself(void *arg)
 }
 
 /*
- * Two that have stopped in their own calls: one time limit for both, one report each, counted once.
+ * Two CPUs have stopped in their own calls: they share one time limit, get one report each, and are
+ * counted once.
  */
 static void senders_are_waited_for_together(struct ktest *t)
 {
@@ -308,7 +311,7 @@ static void cpu_down_needs_a_thread_that_may_sleep(struct ktest *t)
 	EXPECT(t, got.down == 0 && got.up == 0);
 }
 
-/* It sleeps on when it is woken: then it is offline, as before, and may be woken again. */
+/* A parked CPU that does not react to its wake-up stays offline, and may be woken again. */
 static void cpu_that_does_not_wake_stays_down(struct ktest *t)
 {
 	u64 began;
@@ -359,7 +362,7 @@ static void show_cpus_prints_the_state_of_each(struct ktest *t)
 		cpus[cpu]->calls = 1 + cpu;
 		cpus[cpu]->kicks = cpu == 2 ? 1 : 10000000000;
 		threads = sched_threads(cpu);
-		/* Of at most 80 columns. */
+		/* A line has at most 80 columns. */
 		at += (size_t)ksnprintf(want + at, sizeof(want) - at,
 		    "cpu %u: %s, APIC id %u, node %u, %u thread%s,%s %u ticks, %u call%s, %s\n",
 		    cpu, cpu == 1 ? "down" : "online", 10 + cpu, 20 + cpu, threads,

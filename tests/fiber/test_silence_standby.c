@@ -17,7 +17,7 @@ static struct {
 	u64 ended;
 } waiter;
 
-/* More than is online. */
+/* Allocate one page more than are online. */
 static void wait_for_a_ticket(void *arg)
 {
 	store_release(&waiter.began, 1u);
@@ -56,7 +56,7 @@ static void served_ticket_wakes_its_waiter(struct ktest *t)
 
 	REQUIRE(t, mem);
 	WRITE_ONCE(standby_wait_ns, HOUR);
-	/* It would find out at its next look. */
+	/* Without a wake-up the waiter would find out at its next check. */
 	WRITE_ONCE(reclaim_look_ns, HOUR);
 	hotplug_lock(mem);
 	start_waiting(mem, wait_for_a_ticket);
@@ -90,7 +90,7 @@ static void stop_wakes_waiters(struct ktest *t)
 	standby_stop(mem);
 	ktest_join(1);
 	EXPECT_TOOK(t, waiter.ended - began, 0);
-	/* There is no thread: nothing is asked, nor waited for. */
+	/* Without the thread no memory is requested, and no caller waits. */
 	EXPECT_EQ(t, standby_ask(mem, 0), 0);
 	began = arch_clock_ns();
 	EXPECT(t, reclaim_standby(&q) == TRY_NEXT);

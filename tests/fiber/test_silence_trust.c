@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_trust.c: how long reclaim waits for a task's pagers, after which silence and which
- * answers; whom a page that a pager has brought counts for.
+ * test_silence_trust.c: the time that reclaim waits for a task's pagers, by their earlier silence
+ * and answers; the order of calls; bounds of a pager's object.
  */
 #include "kernel/thread.h"
 #include "tests/lib/mm_test.h"
@@ -13,11 +13,11 @@
 #include <quarry/task.h>
 #include <quarry/vm.h>
 
-#define LIMIT  S /* of a pager, to answer in */
+#define LIMIT  S /* a pager's time limit for an answer */
 #define NR     130u
 #define LEAST  (100 * MS) /* with less trust it is not asked */
 #define MARGIN (60 * MS)
-#define MAX_NS ((s64)(2 * S)) /* time for pagers that answer; a fourth of all time is given back */
+#define MAX_NS ((s64)(2 * S)) /* the most time for pagers; it comes back at a fourth of the time */
 #define STOP   99u
 
 static u64 content[PAGE_SIZE / sizeof(u64)], store[PAGE_SIZE / sizeof(u64)];
@@ -30,7 +30,7 @@ static struct vm_object *new_pager(struct ktest *t, struct endpoint *ep)
 	return object;
 }
 
-/* One page is handed over: the error, and how long that took. */
+/* Hand over one page.  Returns the error; *@took: the time that it took. */
 static int clean(struct vm_object *object, u64 *took)
 {
 	u64 began = arch_clock_ns();
@@ -41,8 +41,8 @@ static int clean(struct vm_object *object, u64 *took)
 }
 
 /*
- * Does reclaim wait for the object's pager, which is silent?  Then for LEAST or more, and for no
- * longer than the pager has trust.
+ * Does reclaim wait for the object's pager, which is silent?  If so, it waits for LEAST or more,
+ * and for no longer than its trust in the pager allows.
  */
 static bool waits(struct ktest *t, struct vm_object *object)
 {
@@ -61,7 +61,9 @@ static void sleep_to(u64 when)
 		thread_sleep(when - now);
 }
 
-/* The cost of silence comes back at a fourth of the time; from LEAST on it is asked again. */
+/*
+ * Trust lost by silence comes back at a fourth of the time; from LEAST on the pager is asked again.
+ */
 static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
@@ -73,7 +75,7 @@ static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
 	EXPECT_EQ(t, clean(object, &took), -ETIMEDOUT);
 	EXPECT(t, took >= LIMIT && took < LIMIT + 50 * MS);
 	for (missed = 0; missed < 7; missed++) {
-		/* Sixteenfold at most. */
+		/* The cost doubles each time, up to sixteenfold. */
 		u64 again = began + took + 4 * ((took << MIN(missed, 4u)) + LEAST) - took;
 
 		sleep_to(again - MARGIN);
@@ -87,7 +89,7 @@ static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
 
-/* A page that is wanted and does not come: reclaim has not waited for it. */
+/* A page that is wanted and does not come costs nothing: reclaim has not waited for it. */
 static void missing_page_costs_no_trust(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
@@ -105,7 +107,7 @@ static void missing_page_costs_no_trust(struct ktest *t)
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
 
-/* It has less time than its trust allows: that is no silence. */
+/* A run with less time than the trust allows ends its wait early: that counts as no silence. */
 static void a_run_at_its_end_waits_for_no_longer(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
@@ -129,10 +131,10 @@ static void a_run_at_its_end_waits_for_no_longer(struct ktest *t)
 static struct {
 	struct endpoint *ep;
 	struct vm_object *object;
-	u64 late;              /* its answers come so late */
-	u64 answer;            /* other than ABI_PAGER_DONE: it does nothing else */
-	bool drops;            /* it drops what it has supplied, before it answers */
-	bool idle;             /* it does nothing else in any case */
+	u64 late;              /* the delay of its answers */
+	u64 answer;            /* if not ABI_PAGER_DONE, it only answers */
+	bool drops;            /* it drops the page that it has supplied, before it answers */
+	bool idle;             /* it only answers, in any case */
 	struct endpoint *gift; /* sent with each answer, unless NULL */
 	unsigned calls;
 	struct ktest *t;
@@ -186,7 +188,7 @@ static void server_begin(struct ktest *t)
 
 static void server_end(struct ktest *t)
 {
-	/* No access has seen the page that was asked for last. */
+	/* Forget the last request: no access has seen its page. */
 	port_task()->access_ns = 0;
 	struct ipc_msg msg = {.word = {STOP}};
 
@@ -213,7 +215,7 @@ static void late_answers_are_charged_their_time(struct ktest *t)
 		left = MIN(left + (s64)((now - at) / 4), MAX_NS);
 		at = now;
 		server.late = late[i % ARRAY_SIZE(late)];
-		/* No silence: that has other costs. */
+		/* Avoid silence, which costs more. */
 		if (left > (s64)LEAST && left < (s64)(server.late + 50 * MS))
 			server.late = 50 * MS;
 		err = clean(server.object, &took);
@@ -236,7 +238,6 @@ static void late_answers_are_charged_their_time(struct ktest *t)
 	server_end(t);
 }
 
-/* One answer ends the doubling. */
 static void answer_ends_the_doubling_of_the_charge(struct ktest *t)
 {
 	u64 took, began;
@@ -262,7 +263,7 @@ static void answer_ends_the_doubling_of_the_charge(struct ktest *t)
 	server_end(t);
 }
 
-/* Each refusal is charged its time, though it came at once. */
+/* Each refusal is charged its time, though it is short. */
 static void refusals_are_charged(struct ktest *t)
 {
 	unsigned i, asked;
@@ -299,7 +300,7 @@ static void pager_without_memory_is_asked_until_its_time_limit(struct ktest *t)
 	EXPECT(t, server.calls >= LIMIT / server.late && server.calls <= LIMIT / server.late + 2);
 	drain_all_pages(&kernel_memory, NULL);
 	EXPECT_EQ(t, memory_free_pages(&kernel_memory), free);
-	/* Nothing can be reclaimed for it. */
+	/* Now nothing can be reclaimed for the pager. */
 	pile_alloc(&kernel_memory, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
 	while ((page = mem_alloc_pages(&kernel_memory, GFP_MOVABLE, 0)))
 		pile_push(&pile, page);
@@ -312,7 +313,7 @@ static void pager_without_memory_is_asked_until_its_time_limit(struct ktest *t)
 	server_end(t);
 }
 
-/* Its pager has brought the page each time, and it was never there. */
+/* The pager supplies the page each time, and drops it before the access sees it. */
 static void one_access_ends_in_time(struct ktest *t)
 {
 	u64 began = arch_clock_ns();
@@ -328,7 +329,7 @@ static void one_access_ends_in_time(struct ktest *t)
 	EXPECT_EQ(t, err, -ETIMEDOUT);
 	EXPECT_TOOK(t, arch_clock_ns() - began, LIMIT);
 	EXPECT(t, tries >= 8 && tries <= 10);
-	/* The next one has its own time. */
+	/* The next access has its own time. */
 	server.drops = false;
 	EXPECT_EQ(t, server.object->ops->get(server.object, 5), 0);
 	server_end(t);
@@ -420,7 +421,7 @@ static void a_page_that_is_handed_over_goes_first(struct ktest *t)
 	ktest_start(1, want_a_page, (void *)1);
 	ktest_start(3, want_a_page, (void *)2);
 	thread_sleep(10 * MS);
-	/* It is busy with one, and another waits. */
+	/* The pager is busy with one request, and another one waits. */
 	EXPECT_EQ(t, clean(server.object, &took), 0);
 	EXPECT(t, took >= 150 * MS && took < 250 * MS);
 	ktest_join(1);
@@ -428,7 +429,7 @@ static void a_page_that_is_handed_over_goes_first(struct ktest *t)
 	server_end(t);
 }
 
-/* Nobody has asked for them, and nobody could use them. */
+/* No thread has asked for these capabilities, or could use them. */
 static void capabilities_in_answers_are_dropped(struct ktest *t)
 {
 	u64 endpoints = account_all.used[ACCOUNT_ENDPOINTS], took;
@@ -466,7 +467,7 @@ static void objects_and_limits_of_time_have_bounds(struct ktest *t)
 		if (tries[i].err)
 			continue;
 		EXPECT_EQ(t, object->nr_pages, tries[i].nr);
-		/* The first and the last may be dropped, and none after it. */
+		/* The first and the last page may be dropped, and none beyond. */
 		EXPECT_EQ(t, pager_drop(object, tries[i].nr - 1, 1), 0);
 		EXPECT_EQ(t, pager_drop(object, 0, tries[i].nr), 0);
 		EXPECT_EQ(t, pager_drop(object, tries[i].nr, 1), -EINVAL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_wait.c: waits, threads and messages to the tick: in which order waiters continue,
- * and after how long; contexts that may not wait; when a thread is preempted.
+ * test_silence_wait.c: waits, threads and messages, exact to the tick: the order in which waiters
+ * continue, and their times; contexts that may not wait; preemption.
  */
 #include "kernel/runq.h"
 #include "tests/fiber/silence_help.h"
@@ -43,7 +43,7 @@ static void stand_in_line(void *arg)
 	line.order = line.order * 10 + w->nth;
 }
 
-/* @nr of them on CPU 1, one after the other; that of @late times out after three ticks. */
+/* Start @nr waiters on CPU 1, one after the other; waiter @late times out after three ticks. */
 static void form_line(struct in_line *w, unsigned nr, unsigned late)
 {
 	unsigned i;
@@ -115,7 +115,7 @@ static void a_wait_takes_its_time_and_a_tick(struct ktest *t)
 	EXPECT(t, (unsigned)arch_clock_ns() - i < 1000);
 }
 
-/* A limit beyond the end of the clock is none. */
+/* A time limit beyond the end of the clock counts as none. */
 static void only_a_finite_limit_sets_an_alarm(struct ktest *t)
 {
 	const u64 ns[] = {
@@ -149,7 +149,7 @@ static bool at_look(void *arg)
 	return --*left == 0;
 }
 
-/* Before it sleeps, once more, and when its time is up. */
+/* The thread checks before it sleeps, once more in the queue, and when its time is up. */
 static void condition_is_checked_again_at_the_time_limit(struct ktest *t)
 {
 	struct waitq wq = WAITQ("nobody");
@@ -274,8 +274,8 @@ static void thread_starts_on_its_cpu_with_its_name(struct ktest *t)
 /* ---- preemption ---- */
 
 struct pair {
-	u32 ran; /* a: the second one */
-	/* was it, while the first one might not be preempted; at the end of that */
+	u32 ran; /* a: the second thread has run */
+	/* @ran as the first one saw it: preemption off; interrupts off; both on */
 	u32 before, at, after;
 };
 
@@ -294,7 +294,7 @@ static void compute_unpreempted(void *arg)
 	while (arch_clock_ns() < until)
 		cpu_relax();
 	p->before = load_acquire(&p->ran);
-	/* Not while interrupts are off: it is done when they go on again. */
+	/* No switch while interrupts or preemption are off: it comes when both are on. */
 	flags = arch_irq_save();
 	WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 1u);
 	preempt_enable();
@@ -327,7 +327,7 @@ static void compute(void *arg)
 		cpu_relax();
 }
 
-/* Two that compute take turns of a tick; a third one has its turn then, and not before. */
+/* Two computing threads take turns of a tick: the round ends after both turns, and not before. */
 static void threads_had_turn_needs_a_turn_of_each_cpu(struct ktest *t)
 {
 	struct thread *thread[2];
@@ -355,7 +355,7 @@ static void threads_had_turn_needs_a_turn_of_each_cpu(struct ktest *t)
 	store_release(&stop, 1u);
 	for (i = 0; i < 2; i++)
 		thread_join(thread[i]);
-	/* An idle CPU delays no waiter; one with interrupts off does. */
+	/* An idle CPU delays no round; a CPU with interrupts off does. */
 	thread_sleep(3 * TICK);
 	for (i = 0, since = arch_clock_ns(); i < 3; i++)
 		thread_yield();
@@ -391,7 +391,9 @@ static void receive(void *arg)
 		ipc_call_drop(call);
 }
 
-/* Both are woken by a call, of which there is one: the other's time limit does not change. */
+/*
+ * One call wakes both receivers, and one of them gets it: the other's time limit does not change.
+ */
 static void waiter_that_loses_a_call_keeps_its_time_limit(struct ktest *t)
 {
 	static const u64 limits[] = {10 * TICK, WAIT_FOREVER, WAIT_FOREVER - 1};
