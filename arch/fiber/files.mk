@@ -56,7 +56,6 @@ SILENCE_SRCS += tests/lib/mm_test.c
 SILENCE_SRCS += tests/lib/locked_help.c
 SILENCE_SRCS += tests/lib/sound_help.c
 SILENCE_SRCS += tests/lib/mm_help.c
-SILENCE_SRCS += tests/lib/locked_help.c
 SILENCE_SRCS += tests/lib/wait_help.c
 SILENCE_SRCS += tests/lib/vm_help.c
 SILENCE_SRCS += tests/lib/mov_help.c

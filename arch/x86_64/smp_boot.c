@@ -130,7 +130,7 @@ static unsigned nr_started(void)
 
 	/* Reads after this see all that the CPUs have written. */
 	for (unsigned i = 0; i < nr_boot_cpus; i++)
-		nr += READ_ONCE(cpus[i]->started) == 2;
+		nr += load_acquire(&cpus[i]->started) == 2;
 	return nr;
 }
 

@@ -136,8 +136,12 @@ int main(int argc, char **argv)
 	for (i = nr = 0; i < ARRAY_SIZE(suites); i++)
 		if (nr_wanted(which, suites[i]))
 			failed += run_suite(which, suites[i], ++nr);
-	if (!nr)
-		printf("selftest: known: threads tasks pagers oom calls all quick\n");
+	if (!nr) {
+		printf("selftest: known:");
+		for (i = 0; i < ARRAY_SIZE(suites); i++)
+			printf(" %s", suites[i]->name);
+		printf(" all quick\n");
+	}
 	printf("# selftest: %u suites, %u tests, %u failed\n", nr, tests, failed);
 	return failed != 0 || !nr;
 }
