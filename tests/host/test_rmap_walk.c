@@ -271,11 +271,11 @@ static void removed_entry_passes_its_bits_to_the_page(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* a: the operation that had to wait has ended */
+/* ---- waiters ---- */
 
 #define TURNS (1u << 14)
 
-static u32 ended; /* a: what had to wait has ended */
+static u32 ended; /* a: the operation that had to wait has ended */
 static bool early;
 
 /* The walk in progress ends after a number of turns, or when no thread waits for it. */

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Adding and removing memory: a DIMM that the firmware's map does not have, only the
-range of the SRAT.
+"""Adding and removing memory: a DIMM that the firmware's map does not have, only the range of the
+SRAT.
 
-The DIMM is there from the start, and the kernel is told of it at the monitor's prompt.
-"""
+The DIMM is there from the start; a command at the monitor's prompt tells the kernel of it."""
 import os
 import re
 
@@ -14,7 +13,7 @@ import qemu
 UNALIGNED = "PFN and NR must be multiples of 512"
 PAGES = 1 << 8  # in a MiB
 SOUND = "check: every invariant holds"
-FIRST = 0x100000  # the first pfn that QEMU places DIMMs at, when RAM ends below 4 GiB
+FIRST = 0x100000  # the first pfn of DIMMs in QEMU, if RAM ends below 4 GiB
 
 
 def dimm(mib, number=0, node=0):
@@ -35,7 +34,7 @@ def prompt(name, threads):
     def start(cmdline="selftest=none slots=off", mem=256, extra=(), **machine):
         m = qemu.Machine(mem=mem, extra=list(extra), threads=threads, **machine)
         command = m.command(name, cmdline + " tour=off", console="stdio,id=con,signal=off")
-        # Room for memory to come.
+        # Space for memory to come.
         i = command.index("-m") + 1
         command[i] += ",slots=4,maxmem=8G"
         os.makedirs(os.path.dirname(qemu.log_path(name)), exist_ok=True)
@@ -75,7 +74,7 @@ def test_dimm_comes_and_goes(prompt):
     assert "online: done" in ask(f"online {FIRST:#x} {256 * PAGES}")
     assert managed(ask) >= before + 256 - 2
     assert SOUND in ask("check")
-    # It is used: suites of all kinds run in it too, and it can still be removed.
+    # The memory is used: suites of all kinds run in it too, and it can still be removed.
     assert ", 0 failed" in ask("run vm,migrate,offline,memory_add,memory_span")
     said = ask(f"remove {FIRST:#x} {256 * PAGES}")
     assert "remove: error EBUSY: some of it is not offline" in said
@@ -85,7 +84,7 @@ def test_dimm_comes_and_goes(prompt):
     assert "pfn 0x100000: no such page" in ask(f"page {FIRST:#x}") or "hole" in ask(
         f"block {FIRST:#x}"
     )
-    # Again, by parts, and in another order.
+    # Add it again, in parts, and in another order.
     assert "add: done" in ask(f"add {FIRST + 128 * PAGES:#x} {128 * PAGES}")
     assert "add: done" in ask(f"add {FIRST:#x} {2 * PAGES}")
     assert "online: done" in ask(f"online {FIRST:#x} {2 * PAGES}")
