@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fuzz.h: what the fuzz targets share; tests/fuzz/host_fuzz.c is the machine they run on. */
+/* fuzz.h: shared by the fuzz targets; tests/fuzz/host_fuzz.c is the machine they run on. */
 #ifndef QUARRY_TESTS_FUZZ_H
 #define QUARRY_TESTS_FUZZ_H
 
@@ -11,14 +11,14 @@ extern struct pageblock_tree host_trees[];
 /* The target: one input; always returns 0.  A finding panics, or a sanitizer stops it. */
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size);
 
-/* As after a boot with @cpus CPUs: no threads, empty caches, nothing counted. */
+/* Set the state after a boot with @cpus CPUs: no threads, empty caches, nothing counted. */
 void host_fuzz_reset(unsigned cpus);
-/* Be that CPU from now on. */
+/* The target runs on that CPU from now on. */
 void host_fuzz_cpu(unsigned cpu);
-/* Format what printk gets: false where only the speed matters.  FUZZ_VERBOSE=1 prints it. */
+/* True: printk formats its arguments; false only for speed.  FUZZ_VERBOSE=1 prints the text. */
 extern bool host_fuzz_log;
 
-/* Must hold for every input; the text names the law that was broken. */
+/* @cond must hold for every input; the text names the broken law. */
 #define MUST(cond, ...)                                                                            \
 	do {                                                                                       \
 		if (!(cond)) {                                                                     \
@@ -27,7 +27,7 @@ extern bool host_fuzz_log;
 		}                                                                                  \
 	} while (0)
 
-/* The next bytes of an input; 0 when it has ended. */
+/* The next bytes of an input; they are 0 after its end. */
 struct bytes {
 	const u8 *at, *end;
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_acpi.c: the parsers of the firmware's tables.  An input is tables one after the other: which
- * parser, two bytes of length, the table.
+ * fuzz_acpi.c: the parsers of the firmware's tables.  An input is tables one after the other: a
+ * byte for the parser, two bytes of length, the table.
  */
 #include "fuzz_boot.h"
 #include <quarry/acpi.h>
@@ -66,7 +66,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		size_t want = take_u16(&b), len = MIN(want, (size_t)(b.end - b.at));
 		void *table = exact_copy(b.at, len);
 
-		/* As the kernel does, each at most once. */
+		/* As in the kernel, each parser runs at most once. */
 		if (!(done & 1u << which))
 			parse(which, table, len);
 		done |= 1u << which;

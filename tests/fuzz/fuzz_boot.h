@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fuzz_boot.h: for the parsers that run before anything else does: log, panic and exact copies. */
+/* fuzz_boot.h: log, panic and exact copies, for the parsers that run first at boot. */
 #ifndef QUARRY_TESTS_FUZZ_BOOT_H
 #define QUARRY_TESTS_FUZZ_BOOT_H
 

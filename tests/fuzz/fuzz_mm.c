@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_mm.c: bytes are calls of the memory manager on several CPUs; a model decides which results
- * are right.
+ * fuzz_mm.c: bytes are calls of the memory manager on several CPUs; a model judges the results.
  *
  * The first two bytes choose the memory (fuzz_model.c).  Then each call is an opcode, whose upper
  * bits choose the CPU, and its operands.  At the end everything is freed, and all memory must be
@@ -152,7 +151,7 @@ static void op_bulk_free(struct bytes *b)
 	if (how & 0x20)
 		pages[nr++] = NULL;
 	if (how & 0x40 && nr) {
-		pages[nr] = pages[0]; /* twice */
+		pages[nr] = pages[0]; /* the same page twice */
 		nr++;
 	}
 	refused = how & 0x80 ? free_pages_bulk(nr, pages) : mem_free_pages_bulk(m.mem, nr, pages);
@@ -179,7 +178,7 @@ static void put_live(unsigned index)
 		model_freed(index);
 }
 
-/* A put of whatever stands at a pfn, unless it is a live block's or a pinned handle's. */
+/* Put the page at @pfn, which is refused: no live block begins there, and no handle pins it. */
 static void put_stray(pfn_t pfn)
 {
 	u16 who = m.owner[pfn];
@@ -359,7 +358,7 @@ static void one_call(struct bytes *b)
 	model_compacted();
 }
 
-/* Everything back as it was: all handed in, all CPUs drained, nothing isolated, offline or off. */
+/* Free everything, drain all CPUs, and undo every isolation, offline and disable. */
 static void give_back(void)
 {
 	unsigned i;

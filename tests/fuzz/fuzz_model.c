@@ -26,7 +26,7 @@ void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
 struct model m;
 static char arena[ARENA_SIZE] __attribute__((aligned(64)));
 static size_t arena_used;
-static struct trace_ring ring; /* never read: all CPUs share it until it is taken away */
+static struct trace_ring ring; /* all CPUs share it, and nothing reads it */
 
 static void *arena_alloc(void *arg, size_t bytes)
 {
@@ -54,7 +54,10 @@ static const struct shape {
     {{0, ZONE_NORMAL, 32}, {0, ZONE_MOVABLE, 48}},
 };
 
-/* One zone, all free but for what @more takes out: a hole, reserved pages, a pageblock of CMA. */
+/*
+ * Add a zone, all of it free but for the parts that @more chooses: a hole, reserved pages, a
+ * pageblock of CMA.
+ */
 static void add_zone(const struct shape *s, u8 node, pfn_t start, u8 more)
 {
 	pfn_t end = start + s->blocks * PAGEBLOCK_PAGES, pfn, from;
@@ -129,7 +132,7 @@ void model_build(u8 shape, u8 more)
 		m.handle_pfn[i] = PFN_NONE;
 }
 
-/* Does @zone have a free block that a request of @type may be cut from? */
+/* True: @zone has a free block from which a request of @type may be served. */
 static bool has_block(const struct zone *zone, unsigned order, enum migratetype type)
 {
 	unsigned have, from;
@@ -191,7 +194,7 @@ static void disown(pfn_t pfn, unsigned order)
 	m.in_use -= 1UL << order;
 }
 
-/* Is @pfn where a request with these flags may come from? */
+/* A request with the flags @gfp must be allowed to have @pfn. */
 static void judge_place(pfn_t pfn, gfp_t gfp)
 {
 	const struct model_block *b = &m.block[block_index(pfn)];
@@ -241,7 +244,7 @@ void model_freed(unsigned index)
 	}
 }
 
-/* The word, without the pinned flag, which must be set while there is a pin. */
+/* The word without the pinned flag, which must be set if the page has pins. */
 static u32 unpinned_word(const struct page *page, unsigned pins)
 {
 	u32 word = page_word(page);

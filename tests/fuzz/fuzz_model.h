@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_model.h: the expected state of the allocator, kept by simpler means: the owner of each
- * page, which pageblocks are isolated or offline, and how often each error occurred.
+ * fuzz_model.h: the expected state of the allocator, kept by simpler means: the owner of each page,
+ * the pageblocks that are isolated or offline, and the number of each error.
  */
 #ifndef QUARRY_TESTS_FUZZ_MODEL_H
 #define QUARRY_TESTS_FUZZ_MODEL_H
@@ -46,7 +46,7 @@ struct model {
 
 extern struct model m;
 
-/* A fresh memory, the kernel's own, of a geometry that two bytes choose; and its model. */
+/* Build a fresh kernel_memory, whose geometry two bytes choose; and its model. */
 void model_build(u8 shape, u8 more);
 
 static inline unsigned block_index(pfn_t pfn)
@@ -58,29 +58,29 @@ static inline pfn_t block_pfn(unsigned index)
 	return MODEL_START + ((pfn_t)index << PAGEBLOCK_ORDER);
 }
 
-/* Must / may an allocation succeed, judged by the free blocks and the watermarks alone? */
+/* True: an allocation must succeed, by the free blocks and the watermarks alone. */
 bool model_must_succeed(gfp_t gfp, unsigned order);
-/* Judge what an allocation returned, and take it in; page may be NULL. */
+/* Judge an allocated block, and add it to the model. */
 void model_allocated(struct page *page, gfp_t gfp, unsigned order);
 /* Forget a live block that has been freed. */
 void model_freed(unsigned index);
-/* The handles' pages, which move: forget their places and read them again. */
+/* Forget the places of the handles' pages, which move, and read them again. */
 void model_resync(void);
-/* The same, if a compaction has moved anything since; nothing else may. */
+/* The same, if a compaction has moved pages since; only a compaction may. */
 void model_compacted(void);
 
-/* The blockers of isolating a pageblock; each a fact about it. */
+/* The facts about a range that keep it from being isolated. */
 struct model_range {
-	bool bad; /* range_ok, holes, two zones */
+	bool bad; /* no whole pageblocks, holes, two zones */
 	unsigned blocks, offline, isolated, reserved;
 	unsigned live;      /* unmovable blocks */
 	unsigned unmovable; /* of these, in pageblocks of other types than movable */
 	unsigned handles, pinned;
 };
 struct model_range model_look(pfn_t start, unsigned long nr);
-/* The bits of all pageblocks are as the model has them. */
+/* The bits of all pageblocks must be as in the model. */
 void model_check_blocks(const char *after);
-/* Counts, caches, owners, and check_memory. */
+/* Check counts, caches, owners, and the whole memory (check_memory). */
 void model_check(void);
 
 /* Calls on ranges and movable pages (fuzz_range.c); each takes its operands from @b. */

@@ -4,7 +4,7 @@
 #include <quarry/bootinfo.h>
 #include <quarry/string.h>
 
-/* Symbols that linker.ld defines for boot_info_init, which is not called. */
+/* Symbols that linker.ld defines for boot_info_init.  The function is not called. */
 char image_start[1], image_end[1];
 
 static void judge_ranges(const struct boot_range *r, unsigned nr, unsigned max, const char *what)

@@ -51,7 +51,7 @@ void op_isolate(struct bytes *b)
 	model_check_blocks("isolate");
 }
 
-/* Walk as test_pages_isolated does: the first pageblock that is not as it should be decides. */
+/* The result of test_pages_isolated: the first pageblock with a fault decides. */
 static int expect_tested(pfn_t start, unsigned long nr)
 {
 	pfn_t pfn;
@@ -129,7 +129,7 @@ void op_offline(struct bytes *b)
 	for (i = 0; !err && i < r.blocks; i++)
 		m.block[block_index(start) + i].offline = true;
 	if (!err) {
-		/* None where the caches are off already. */
+		/* No round, where the caches are off already. */
 		MUST(res.rounds == 1 || (iso_ops(res.policy)->caches_off && off && !res.rounds) ||
 		        (!iso_policy_one_round(res.policy) && res.rounds),
 		    "%u rounds", res.rounds);
@@ -162,7 +162,7 @@ void op_online(struct bytes *b)
 	model_check_blocks("online");
 }
 
-/* Take up to four handles' pages, meddle with the first, and move them or put them back. */
+/* Isolate up to four handles' pages, interfere with the first, and move them or put them back. */
 void op_migrate(struct bytes *b)
 {
 	u8 how = take_u8(b), stray = take_u8(b);

@@ -3,12 +3,12 @@
 #include "fuzz_boot.h"
 #include <quarry/screen.h>
 
-#define SIDE  100 /* pixels; not a multiple of a font's */
+#define SIDE  100 /* pixels; no multiple of a font's size */
 #define CELLS 200
 
 static struct text_cell cells[CELLS];
 
-/* Pixels that end where the last of them ends: a byte more is a finding. */
+/* The buffer ends with the last pixel: an access one byte beyond is a finding. */
 static void *new_pixels(struct framebuffer *fb, u32 pixel_size)
 {
 	*fb = (struct framebuffer){.address = 1,

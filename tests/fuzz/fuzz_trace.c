@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz_trace.c: demo/trace_parse.c; an accepted trace is counted again, a refused one leaves
- * nothing.
+ * fuzz_trace.c: demo/trace_parse.c. An accepted trace is counted again; a refused one leaves no
+ * memory in use.
  */
 #include "fuzz_model.h"
 #include <quarry/string.h>

@@ -2,10 +2,10 @@
 /*
  * host_fuzz.c: arch.h and port.h for the fuzz targets: several CPUs, one thread.
  *
- * The target says which CPU it is by writing host_this.cpu.  A cross-call runs on each CPU of the
- * mask in turn, at once.  A thread that mm/ starts runs when another one would wait for its work,
- * up to the next place where it would sleep itself.  Time passes only where a thread gives the CPU
- * up. So every input runs the same way each time, and a wait without an end panics.
+ * The target chooses its CPU by writing host_this.cpu.  A cross-call runs on each CPU of the mask
+ * in turn, at once.  A thread of mm/ runs when another thread would wait for its work, until it
+ * would sleep itself.  Time passes when a thread would wait, and by 1 ns when the clock is read.
+ * So every input runs the same way each time, and a wait without an end panics.
  *
  * Replaces host_cpu.c, host_port.c, host_call.c and host_main.c; host_lock.c is the same.
  *
@@ -51,7 +51,7 @@ static struct thread *running; /* NULL: the target itself */
 static jmp_buf would_sleep;
 static struct mm_task main_task;
 static jmp_buf held_here;
-static _Thread_local bool held; /* a call runs on another CPU; the fuzzer has threads of its own */
+static _Thread_local bool held; /* a call runs on another CPU; the fuzzer has more threads */
 static u64 now;
 static int verbose = -1;
 
@@ -145,9 +145,8 @@ static void run_on(unsigned cpu, void (*fn)(void *), void *arg)
 }
 
 /*
- * The body of cpu_relax.  A thread that spins here spins for ever, but for one: a CPU that
- * check_memory holds.  It has arrived, which is all that the check needs, and is left where it
- * is.
+ * The body of cpu_relax. A thread that spins here spins for ever, with one exception: a CPU that
+ * check_memory holds. It has arrived, which is enough for the check, and it is left there.
  */
 void host_yield(void)
 {
@@ -213,8 +212,8 @@ void thread_join(struct thread *t)
 }
 
 /*
- * Each thread from its start to the place where it would sleep, so it must keep nothing on its
- * stack.
+ * Run each thread from its start to the place where it would sleep, so that it must keep nothing on
+ * its stack.
  */
 static void run_threads(void)
 {
@@ -274,7 +273,7 @@ bool threads_had_turn(u64 since)
 
 bool host_fuzz_log = true;
 
-/* Formatted although it is never read: the arguments are part of the test. */
+/* The text is formatted although it is never read: the arguments are part of the test. */
 void printk(const char *fmt, ...)
 {
 	static char line[8192];

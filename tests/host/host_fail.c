@@ -40,11 +40,11 @@ int __real_ktest_run(const char *which, u64 seed);
 
 #define LOOK_NS 1000000 /* time that a reading of the clock takes in mm/ and kernel/ */
 #define MAX_LOST                                                                                   \
-	1000 /* pages of the kernel's memory that tests which failed did not give back: enough */
+	1000 /* pages of the kernel's memory that failed tests may lose before the program ends */
 
 static u32 fail_at; /* 0: none */
 static u32 last;    /* fail_at in the last run */
-static u32 calls;   /* a: in this test */
+static u32 calls;   /* a: calls in this test */
 static u64 looks;   /* a */
 static bool armed;
 static unsigned long kernel_free;
@@ -97,7 +97,7 @@ u64 __wrap_arch_clock_ns(void)
 	return arch_clock_ns() + (atomic_add(&looks, 1ull) + 1) * LOOK_NS;
 }
 
-/* @since is of the fast clock above, so the host cannot tell. */
+/* The host cannot judge @since, which is of the fast clock above. */
 bool __wrap_threads_had_turn(u64 since)
 {
 	thread_yield();
@@ -165,7 +165,9 @@ int __wrap_ktest_run(const char *which, u64 seed)
 	unsigned long before = memory_free_pages(&kernel_memory);
 	int failed = __real_ktest_run(which, seed);
 
-	/* After each run, not in it: what a test had borrowed has been given back. */
+	/*
+	 * The loss is judged after each run, when all that its tests borrowed has been given back.
+	 */
 	while (failed != -EINVAL && fail_at < last &&
 	    memory_free_pages(&kernel_memory) + MAX_LOST > before) {
 		fail_at++;

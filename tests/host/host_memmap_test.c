@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * host_memmap_test.c: which page descriptors an offline of a free range touches, counted one by
- * one.
+ * host_memmap_test.c: counts one by one the page descriptors that an offline of a free range
+ * touches.
  *
  * The descriptors of the range are made inaccessible; each access faults, is noted, and is let
- * through for one instruction.  Only heads of pageblocks may be touched: the work is by
- * pageblock, not by page. Needs the x86_64 trap flag and an address space without a sanitizer's
- * handlers.
+ * through for one instruction.  Only heads of pageblocks may be touched: the work is by pageblock,
+ * not by page. Needs the x86_64 trap flag and an address space without a sanitizer's handlers.
  */
 #define _GNU_SOURCE
 #include "mm/mm_priv.h"
@@ -17,8 +16,8 @@
 #include <ucontext.h>
 
 /*
- * Blocks before and behind: a host page of descriptors at least, so that none holds anything
- * else.
+ * Pageblocks before and behind the range: at least a host page of descriptors, so that no watched
+ * page holds other data.
  */
 #define FIRST_BLOCK  (PAGEBLOCK_PAGES < 16 ? 8 : 4)
 #define RANGE_BLOCKS (72 - 2 * FIRST_BLOCK) /* 128 MiB, if pageblocks are 2 MiB */
@@ -41,8 +40,8 @@ static struct {
 	uintptr_t from, end;       /* watched, host page aligned */
 	uintptr_t first, behind;   /* descriptors of the range itself */
 	u32 touched[RANGE_BLOCKS]; /* accesses to the head of each pageblock */
-	u32 others;                /* to any other page of the range */
-	u32 stray;                 /* faults that are none of ours */
+	u32 others;                /* accesses to any other page of the range */
+	u32 stray;                 /* faults outside the watched pages */
 } watch;
 static struct sigaction old_segv, old_trap;
 
@@ -58,7 +57,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	ucontext_t *uc = context;
 
 	if (at < watch.from || at >= watch.end) {
-		/* Not ours: let it happen again without us. */
+		/* Not a watched page: let the fault happen again without this handler. */
 		watch.stray++;
 		sigaction(SIGSEGV, &old_segv, NULL);
 		return;

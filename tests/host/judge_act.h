@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * judge_act.h: what the acts of the tour share, in the world of the test that includes this; behind
- * names of its own, by JUDGE(name).  pretend is the memory, judge.online the CPUs, and the act runs
- * on CPU 1.
+ * judge_act.h: demo/act.c, which the acts of the tour share, in the world of the test that includes
+ * this, with names of its own: JUDGE(name). pretend is the memory, judge.online has the CPUs, and
+ * the act runs on CPU 1.
  */
 #ifndef QUARRY_TESTS_JUDGE_ACT_H
 #define QUARRY_TESTS_JUDGE_ACT_H
@@ -23,14 +23,14 @@ static struct memory pretend;
 #define printk          judge_say
 #include "demo/act.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
-/* CPUs 0 .. @nr - 1 are online; with one, it is the act's. */
+/* Set CPUs 0 .. @nr - 1 online; if @nr is 1, only the act's CPU. */
 static inline void judge_cpus(unsigned nr)
 {
 	pretend.nr_cpus = MAX(nr, 2u);
 	judge.online[0] = nr == 1 ? 2 : (1ul << nr) - 1;
 }
 
-/* False, and the test is skipped: its figures are not those of this build. */
+/* False: the test is skipped, because its figures are not those of this build. */
 static inline bool judge_figures(struct ktest *t)
 {
 	if (PAGEBLOCK_ORDER != 9)

@@ -58,7 +58,7 @@ unsigned judge_times(const char *words)
 	return found;
 }
 
-/* In pieces, for a line may only be so long. */
+/* Print the text in pieces, because the length of a line is limited. */
 static void judge_print(void)
 {
 	size_t i;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * judge_help.h: a simulated world around a soak: every call that the soak makes, and all that it
- * prints, is in one text, which must be the expected one.  For suites that include the source of
- * a soak, with the names of the functions it calls changed into those of this world.
+ * judge_help.h: a simulated world around a soak: one text has every call that the soak makes and
+ * all that it prints, and must be the expected one. A suite includes the source of a soak, in which
+ * the names of called functions are changed into those of this world.
  */
 #ifndef QUARRY_TESTS_JUDGE_HELP_H
 #define QUARRY_TESTS_JUDGE_HELP_H
@@ -27,15 +27,15 @@ struct judge {
 	size_t len;
 	bool quiet;            /* calls are not noted, only the soak's output */
 	u64 now, tick;         /* the clock, and the time that each reading takes */
-	unsigned jobs, no_job; /* started; the one that finds no memory, from 1 on */
+	unsigned jobs, no_job; /* started; the one whose start fails, counted from 1 */
 	struct judge_job job[JUDGE_JOBS];
-	unsigned sleeps; /* and yields: after so many, *stop is set */
+	unsigned sleeps; /* sleeps and yields until *stop is set */
 	u32 *stop;
-	struct mm_violation violation; /* what: check_memory finds it */
+	struct mm_violation violation; /* check_memory finds it, if @what is set */
 	unsigned long managed[4];      /* answers of memory_managed_by_request, in turn */
 	unsigned asked;
 	cpumask_t online[1];
-	int cpu_err; /* of each cpu_down and cpu_up */
+	int cpu_err; /* result of each cpu_down and cpu_up */
 };
 extern struct judge judge;
 
@@ -49,18 +49,18 @@ void judge_begin(void);
 /* Text that the soak prints. */
 void judge_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* A call that it makes. */
+/* A call that the soak makes. */
 void judge_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 unsigned judge_times(const char *words);
 
-/* The text so far is @want; it is cleared. */
+/* The text so far must be @want; it is cleared. */
 void judge_expect(struct ktest *t, const char *file, const char *want, int line);
 #define EXPECT_SAID(t, want) judge_expect((t), __FILE__, (want), __LINE__)
 
 /*
- * Of all the output @words is the only complaint, and the last line a failure; "": there is none
- * before that.
+ * @words must be the only complaint in the output, whose last line is a failure. "": there is no
+ * complaint before that line.
  */
 void judge_complaint(struct ktest *t, const char *file, const char *words, int line);
 #define EXPECT_COMPLAINT(t, words) judge_complaint((t), __FILE__, (words), __LINE__)
@@ -69,7 +69,7 @@ void judge_complaint(struct ktest *t, const char *file, const char *words, int l
 
 u64 judge_clock(void);
 
-/* Chance that a reader can follow. */
+/* Random numbers that a reader can follow. */
 u64 judge_rand(u64 *state);
 
 struct thread *judge_start(const char *name, int cpu, void (*fn)(void *), void *arg);
@@ -88,7 +88,7 @@ int judge_cpu_up(unsigned cpu);
 
 int judge_check(struct memory *mem, struct mm_violation *v);
 
-/* The last answer stays. */
+/* Returns the answers in turn; the last one is repeated. */
 unsigned long judge_managed(struct memory *mem, unsigned long *from_standby);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * judge_poison.h: a simulated world, and in it the soak of broken memory.  Text on purpose: it
- * includes the source, which the two suites of the soak look into.  JUDGE(name) is the name there.
+ * judge_poison.h: a simulated world, and in it the soak of broken memory. It is included as text,
+ * with the soak's source, so that the two suites of the soak can read its data. JUDGE(name) is the
+ * name there.
  */
 #ifndef QUARRY_TESTS_JUDGE_POISON_H
 #define QUARRY_TESTS_JUDGE_POISON_H
@@ -33,7 +34,7 @@ static struct {
 	int offline_err, online_err, supply_err, create_err;
 	int fault[4];                            /* answers of vm_fault, in turn; the last stays */
 	unsigned faults, nr_copies, copies_fail; /* the first so many copies fail */
-	u64 page[PAGES][2];                      /* both ends of each */
+	u64 page[PAGES][2];                      /* first and last word of each */
 	bool no_range, no_stress;
 	int stop_err;
 	int soft, hard, back; /* answers of requests */

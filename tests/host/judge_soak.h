@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * judge_soak.h: what soaks share, in the world of the test that includes this, behind its own
- * names; JUDGE(name) is the name there.
+ * judge_soak.h: demo/soak.c, which soaks share, in the world of the test that includes this;
+ * JUDGE(name) is the name there.
  */
 #ifndef QUARRY_TESTS_JUDGE_SOAK_H
 #define QUARRY_TESTS_JUDGE_SOAK_H

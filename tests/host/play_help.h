@@ -21,11 +21,11 @@ struct play {
 	u64 msr[PLAY_MSRS];
 	struct cpuid_regs leaf1, other; /* leaf 1, subleaf 0; any other */
 	u64 cr4;
-	struct cpu cpu; /* this one */
-	bool reads;     /* they are noted too */
+	struct cpu cpu; /* this CPU */
+	bool reads;     /* reads are noted too */
 	unsigned halts; /* accesses until one ends the call; 0: none does */
-	u32 turns;      /* of waits */
-	/* A test adds these; NULL: nothing. */
+	u32 turns;      /* turns of waits */
+	/* A test sets these; NULL: nothing is called. */
 	u32 (*in)(u16 port, unsigned bytes, u32 kept);
 	void (*out)(u16 port);
 	void (*noted)(void); /* an instruction without operand */

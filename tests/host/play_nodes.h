@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * play_nodes.h: two nodes with simulated reclaim; each wake-up is noted in the text of
- * judge_help.h.  A part of play_reclaim.h, and text like it.
+ * judge_help.h.  It is part of play_reclaim.h, and included as text like it.
  */
 #ifndef QUARRY_TESTS_PLAY_NODES_H
 #define QUARRY_TESTS_PLAY_NODES_H

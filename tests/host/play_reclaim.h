@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * play_reclaim.h: mm/reclaim.c with simulated callees, for two suites: threads, waits, wake-ups,
- * drains, compactions, batches and standby memory are noted in the text of judge_help.h, and
- * answer as the test has set.  Text on purpose: it includes the source, so that each suite has a
- * copy and looks into it.
+ * drains, compactions, batches and standby memory are noted in the text of judge_help.h, and answer
+ * as the test has set. It is included as text, with the source, so that each suite can read the
+ * data of its own copy.
  */
 #ifndef QUARRY_TESTS_PLAY_RECLAIM_H
 #define QUARRY_TESTS_PLAY_RECLAIM_H
@@ -13,10 +13,10 @@
 static unsigned sleeps; /* rounds of a thread before it is told to stop */
 static void (*in_drain)(void);
 static int compacts[8]; /* what compactions return, in turn */
-static long brings[8];  /* and what standby_online does */
+static long brings[8];  /* what standby_online returns, in turn */
 static unsigned compacted, asked_for;
 
-/* No other thread could make it true. */
+/* Note the wait and return at once: no other thread could make the condition true. */
 static bool note_wait(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
 {
 	bool now = cond(arg);
@@ -111,7 +111,7 @@ static void stop_standby(struct memory *mem)
 #define reclaim_note_freed note_freed
 #define reclaim_start      played_start
 #define reclaim_stop       played_stop
-/* An object: each suite has its own. */
+/* A data object: each suite has its own. */
 #define memory_reclaim PLAY_NAME(table)
 extern const struct reclaim_ops memory_reclaim;
 static int played_start(struct memory *mem);
@@ -138,7 +138,7 @@ static bool begin(struct ktest *t)
 	if (!world)
 		return false;
 	reclaim_stop(world);
-	/* Each suite calls some of it. */
+	/* Each suite uses only some of these. */
 	(void)played_start;
 	(void)played_stop;
 	return true;
@@ -154,7 +154,7 @@ static void end(struct ktest *t)
 	drop_memory(t, world);
 }
 
-/* The thread of node 0, until it has been awake @turns times. */
+/* Run the thread of node 0 until it has been awake @turns times. */
 static inline void run_thread(unsigned turns)
 {
 	WRITE_ONCE(world->nodes[0].reclaim.stop, 0);

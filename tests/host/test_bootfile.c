@@ -33,7 +33,7 @@ static const char *said_since(u64 pos)
 	return said;
 }
 
-/* A module at a place of its own; the command line is the loader's. */
+/* Add a module at a place of its own, with the command line that the loader gives. */
 static void add_module(struct ktest *t, const char *cmdline, const void *data, size_t size)
 {
 	unsigned i = bootinfo.nr_modules++;
@@ -52,7 +52,7 @@ static void no_modules(void)
 	memset(&bootinfo, 0, sizeof(bootinfo));
 }
 
-/* A member of an archive; returns where the next one begins. */
+/* Write a member of an archive; returns the length up to the next member. */
 static size_t member(char *at, const char *name, const char *content)
 {
 	size_t name_len = strlen(name) + 1, len = strlen(content),
@@ -95,7 +95,7 @@ static void files_are_found_by_name(struct ktest *t)
 	add_module(t, "/a/b/pack", archive, len);
 	add_module(t, "x//third", "333", 3);
 	add_module(t, "last", "4444", 4);
-	/* The second of a name is not found. */
+	/* The second module of a name is not found. */
 	add_module(t, "first", "5", 1);
 	for (i = 0; i < ARRAY_SIZE(files); i++) {
 		bool found = boot_file_find(files[i].name, &file);
@@ -115,7 +115,7 @@ static void files_are_found_by_name(struct ktest *t)
 	EXPECT(t, !boot_file_find("first", &file) && !boot_file_number(0, &file));
 }
 
-#define LEN 35 /* of the others */
+#define LEN 35 /* of the text before the long name */
 
 static void names_are_printed_in_order(struct ktest *t)
 {
@@ -182,7 +182,10 @@ static void a_single_file_is_one_besides_the_font(struct ktest *t)
 	add_module(t, "/boot/" BOOT_FONT " x", "font", 4);
 	EXPECT(t, boot_file_single(&file) && content_is(&file, "abc"));
 	no_modules();
-	/* Neither an archive nor a program; a file shorter than the ELF magic is none. */
+	/*
+	 * An archive is no single file, nor is a program; a file shorter than the ELF magic is no
+	 * program.
+	 */
 	add_module(t, "pack", archive, len);
 	EXPECT(t, !boot_file_single(&file));
 	no_modules();
@@ -237,7 +240,7 @@ static void set_framebuffer(void)
 	    .blue = {0, 8}};
 }
 
-/* Printed by screen_init, which leaves no screen. */
+/* True: screen_init prints @words, and leaves no screen. */
 static bool refused_with(const char *words)
 {
 	u64 pos = log_position();
@@ -248,7 +251,7 @@ static bool refused_with(const char *words)
 	return !screen_present() && !strcmp(said_since(pos), words);
 }
 
-/* The same way screen_init shows the log so far. */
+/* Show the log so far in the same way as screen_init. */
 static void show_log_on(struct text *text, void *pixels)
 {
 	u64 pos = 0;
@@ -284,7 +287,7 @@ static void refuse_what_is_no_screen(struct ktest *t)
 	cmdline_init("console=screen", false);
 	EXPECT(
 	    t, refused_with("screen: not used: the loader brought no boot module " BOOT_FONT "\n"));
-	/* Usable RAM may end where it begins, and begin where it ends. */
+	/* Usable RAM may end where the framebuffer begins, and begin where it ends. */
 	bootinfo.ram[0] = (struct boot_range){0, at};
 	bootinfo.ram[1] = (struct boot_range){at + PITCH * HEIGHT, at + PITCH * HEIGHT + PAGE_SIZE};
 	bootinfo.nr_ram = 2;
@@ -303,10 +306,10 @@ static void refuse_what_is_no_screen(struct ktest *t)
 	bootinfo.framebuffer.height = HEIGHT;
 }
 
-/* And writes within writes are, up to three. */
+/* The text of a panic is red.  Writes within writes are shown, up to three. */
 static void a_panic_is_red(struct ktest *t)
 {
-	/* Each call checks, and writes, before the one around it. */
+	/* Each inner call checks, and writes, before the one around it. */
 	nest = 5;
 	screen_write("e", 1);
 	text_write(&ref, "nne", 3);
@@ -321,7 +324,7 @@ static void a_panic_is_red(struct ktest *t)
 	text_set_colour(&ref, TEXT_RED_ON_BLACK);
 	text_write(&ref, "g\33[32mh", 7);
 	EXPECT(t, shows_as_it_should(mapped));
-	/* The colours of the tag are used. */
+	/* The colour that the text has set stays. */
 	screen_write("i", 1);
 	text_write(&ref, "i", 1);
 	EXPECT(t, shows_as_it_should(mapped));
@@ -336,7 +339,7 @@ static void screen_shows_the_log_and_new_output(struct ktest *t)
 	no_modules();
 	refuse_what_is_no_screen(t);
 	EXPECT_EQ(t, psf_parse(&ref_font, ref_file, 4 + NR_GLYPHS * FONT_HEIGHT), 0);
-	/* Above the memory mapped so far: later. */
+	/* A framebuffer above the memory mapped so far is used later. */
 	bootinfo.framebuffer.address = (1ULL << 32) - PITCH * HEIGHT + 1;
 	screen_init();
 	EXPECT(t, !screen_present());
@@ -351,7 +354,7 @@ static void screen_shows_the_log_and_new_output(struct ktest *t)
 	screen_map();
 	EXPECT(t, screen_present() && shows_as_it_should(mapped));
 	EXPECT(t, !strcmp(said_since(pos), "screen: 64 by 24 pixels, 8 by 3 characters\n"));
-	/* Now at once, and then moved. */
+	/* Now the screen is used at once, and then moved. */
 	set_framebuffer();
 	show_log_on(&ref, ref_pixels);
 	screen_init();
@@ -366,11 +369,11 @@ static void screen_shows_the_log_and_new_output(struct ktest *t)
 	text_write(&ref, "c\nd", 3);
 	EXPECT(t, screen_present() && shows_as_it_should(mapped));
 	a_panic_is_red(t);
-	/* A screen that cannot be mapped any more is none. */
+	/* A screen that cannot be mapped any more is not present. */
 	mapped = NULL;
 	screen_map();
 	EXPECT(t, !screen_present());
-	/* And one that is too small is not used. */
+	/* A screen that is too small is not used. */
 	bootinfo.framebuffer.height = 8;
 	screen_init();
 	cmdline_init("", false);

@@ -68,7 +68,7 @@ static void the_lowest_of_a_block_comes_last(struct ktest *t)
 	expect_whole(t, zone);
 }
 
-/* Single pages too, which are taken a word of bits at a time. */
+/* Free single pages are taken first, a word of bits at a time. */
 static void single_pages_come_first(struct ktest *t)
 {
 	struct zone *zone = normal_zone(t, BLOCKS);
@@ -87,7 +87,7 @@ static void single_pages_come_first(struct ktest *t)
 		    ALIGN_DOWN(pfn_of(zone, odd[0]), PAGEBLOCK_PAGES));
 		EXPECT_EQ(t, pfn_of(zone, again[i]) & 1, 1);
 	}
-	/* One more came from the next pageblock. */
+	/* The last page came from the next pageblock. */
 	EXPECT(t, (pfn_of(zone, again[nr]) ^ pfn_of(zone, again[0])) >= PAGEBLOCK_PAGES);
 	give(zone, again, nr + 1, 0);
 	for (i = nr = 0; i < ALL; i += 2)
@@ -109,7 +109,7 @@ static void there_may_be_fewer_than_wanted(struct ktest *t)
 	expect_whole(t, zone);
 }
 
-/* Listed where their pageblock says, and counted, when it is isolated meanwhile. */
+/* Pages of a pageblock that was isolated meanwhile go back to it, and are counted. */
 static void a_batch_goes_back_to_an_isolated_pageblock(struct ktest *t)
 {
 	struct zone *zone = normal_zone(t, BLOCKS);
@@ -172,7 +172,7 @@ static void a_batch_is_recorded_run_by_run(struct ktest *t)
 
 /* ---- one word of a tree ---- */
 
-/* Any blocks of one word, freed together, leave the tree that they leave one by one. */
+/* Blocks of one word that are freed together leave the same tree as if freed one by one. */
 static void many_at_once_are_as_one_by_one(struct ktest *t)
 {
 	struct free_map map = {.counts = 0}, other;
@@ -190,7 +190,7 @@ static void many_at_once_are_as_one_by_one(struct ktest *t)
 		for (i = 0, most = 0; i < 64; i++) {
 			unsigned page = low + (i << order), in = 0;
 
-			/* Only where nothing is free. */
+			/* Free only blocks in which nothing is free. */
 			for (; i < window >> order && in < 1u << order; in++)
 				if (free_map_order_at(&map, page + in) >= 0)
 					break;
@@ -217,7 +217,7 @@ static void swap(struct page **a, struct page **b)
 	*b = page;
 }
 
-/* In random order, reversed, or as allocated; with pieces in place of some blocks. */
+/* Reorder the pages: at random, reversed, with some swapped, or not at all. */
 static void mix(struct page **pages, unsigned nr, u64 *rand)
 {
 	unsigned how = (unsigned)(ktest_rand(rand) % 4), i;

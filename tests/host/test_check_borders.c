@@ -7,7 +7,7 @@
 #include "tests/lib/plant_help.h"
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-/* Pageblocks of the zone: before and behind it are others that are in no zone. */
+/* The zone's first pageblock and its end; the pageblocks before and behind are in no zone. */
 #define FIRST 2u
 #define END   5u
 
@@ -27,9 +27,9 @@ static void expect_sound(struct ktest *t, struct memory *mem, int line)
 }
 
 /*
- * A zone amid pageblocks that are in no span.  The two next to it look like its own, but for
- * their counts: a check that reads them finds damage, and a check that meets a page of theirs
- * finds it sound.
+ * A zone between pageblocks that are in no span. The two next to it look like its own except for
+ * their counts. So a check that reads these pageblocks finds damage, and a check that meets one of
+ * their pages finds it sound.
  */
 static struct memory *amid(struct ktest *t, struct zone **zone)
 {
@@ -56,7 +56,7 @@ static struct memory *amid(struct ktest *t, struct zone **zone)
 	return mem;
 }
 
-/* Before the span and behind it. */
+/* A pfn before the span, or behind it. */
 static pfn_t outside(unsigned i)
 {
 	return i ? BLOCK(END) : BLOCK(FIRST) - PAGEBLOCK_PAGES;
@@ -69,7 +69,7 @@ static void pages_of_no_zone_are_not_checked(struct ktest *t)
 
 	REQUIRE(t, mem);
 	expect_sound(t, mem, __LINE__);
-	/* In it, to the first and the last pageblock. */
+	/* Damage in the span is found, in the first and the last pageblock. */
 	PLANT(
 	    t, mem, pageblock_of(mem, BLOCK(FIRST))->nr_free, 1, "I-N1 free pages of a pageblock");
 	PLANT(t, mem, pageblock_of(mem, BLOCK(END - 1))->nr_free, 1,
@@ -141,7 +141,7 @@ static void reclaim_list_holds_no_page_outside_the_memory(struct ktest *t)
 		    ((struct lru_list){.head = (u32)outside(i), .tail = (u32)outside(i), .nr = 1}),
 		    "I-N5 zone of a page on a reclaim list");
 	}
-	/* The first page of the span and the last may be on one. */
+	/* The first and the last page of the span may be on a reclaim list. */
 	for (i = 0; i < 2; i++) {
 		pfn_t pfn = i ? last : BLOCK(FIRST);
 
@@ -165,7 +165,7 @@ static void reclaim_list_holds_no_page_outside_the_memory(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* The last zone of the last node, and one that the memory has no pages for. */
+/* Damage is found in the last zone of the last node, and in a zone without pages. */
 static void every_zone_is_checked(struct ktest *t)
 {
 	struct zone_spec specs[MAX_NODES];

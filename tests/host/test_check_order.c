@@ -2,7 +2,7 @@
 /*
  * test_check_order.c: of several damages check_memory names the first, in the order of
  * docs/mm/check.md: a page before the counts it belongs to, a border before the pages behind it;
- * and both sides of damage that test_check.c does not plant.
+ * and the exact limits of damage that test_check.c does not plant.
  */
 #include "tests/lib/check_help.h"
 #include "tests/lib/mm_test.h"
@@ -22,7 +22,7 @@ static void page_in_use_is_checked_in_order(struct ktest *t)
 	struct memory *mem = sound_memory(t);
 
 	REQUIRE(t, mem);
-	/* Locked is not frozen. */
+	/* A locked page is not a frozen one. */
 	PLANT(t, mem, kept_page->word, PAGE_WORD(0, PG_ALLOC, 0) | PAGE_LOCKED,
 	    "I-S1 references of a page in use");
 	kept_page->word = PAGE_WORD(0, PG_ALLOC, 0);
@@ -55,13 +55,13 @@ static void head_is_checked_in_order(struct ktest *t)
 	two->pincount = 1;
 	PLANT(t, mem, two->word, PAGE_WORD(1, PG_PCP, 1), "I-S1 word of a cached head");
 	two->pincount = 0;
-	/* A broken page is not cached, as a tail either; */
+	/* A broken page must not be cached, not even as a tail. */
 	saved = two->word;
 	two->word = PAGE_WORD(0, PG_PCP, 1);
 	PLANT(t, mem, two[1].word, PAGE_F_HWPOISON, "I-H1");
 	two->word = saved;
 	give_block(zone, two);
-	/* and not free. */
+	/* A broken page must not be free. */
 	free = pfn_to_page_in(mem, BLOCK(5));
 	free[1].pincount = 1;
 	PLANT(t, mem, free[1].word, PAGE_F_HWPOISON, "I-H1");
@@ -229,7 +229,7 @@ static void list_is_checked_in_order(struct ktest *t)
 	REQUIRE(t, mem);
 	low = test_zone(mem, ZONE_NORMAL);
 	zone = test_zone(mem, ZONE_MOVABLE);
-	/* Spans that overlap: a pageblock in the span, of another zone. */
+	/* The spans overlap: a pageblock in the span belongs to another zone. */
 	end_pfn = low->end_pfn;
 	low->end_pfn = zone->end_pfn;
 	PLANT(t, mem, low->blocks[MT_MOVABLE][0], (u32)BLOCK(5), "I-B8 list longer");
@@ -237,7 +237,7 @@ static void list_is_checked_in_order(struct ktest *t)
 	    "I-N4 listed pageblock's zone");
 	low->end_pfn = end_pfn;
 	expect_sound(t, mem);
-	/* Isolated; or of another type, and order. */
+	/* A listed pageblock is isolated, or has another type and order. */
 	EXPECT_EQ(t, start_isolate_page_range(mem, BLOCK(5), BLOCK(1), ISO_PRECISE, NULL), 0);
 	tree_of(mem, BLOCK(5))->prev = 7;
 	PLANT(t, mem, zone->blocks[MT_MOVABLE][MAX_ORDER], (u32)BLOCK(5), "I-B8 links");
@@ -247,7 +247,7 @@ static void list_is_checked_in_order(struct ktest *t)
 	kept = page_to_pfn_in(mem, kept_page);
 	PLANT(t, mem, low->blocks[MT_UNMOVABLE][tree_of(mem, kept)->list - 1],
 	    low->blocks[MT_MOVABLE][MAX_ORDER], "I-I2");
-	/* Fewer than there must be; the bit would show it too. */
+	/* The list has too few pageblocks.  The bit would show it too, so it is cleared. */
 	list = &zone->blocks[MT_MOVABLE][MAX_ORDER];
 	saved = *list;
 	*list = (u32)PFN_NONE;
@@ -349,7 +349,7 @@ static void stack_is_checked_in_order(struct ktest *t)
 	FIRST(t, mem, "I-P6");
 	zone->pcp_depth = 0;
 	expect_sound(t, mem);
-	/* A page in the span, of another zone. */
+	/* A cached page is in the span, but of another zone. */
 	end_pfn = low->end_pfn;
 	low->end_pfn = zone->end_pfn;
 	stack = zone_stack(low, 0, MT_MOVABLE);
@@ -365,8 +365,8 @@ static void stack_is_checked_in_order(struct ktest *t)
 }
 
 /*
- * Between the first bit of an isolation and the end of its round caches may still have such
- * pages.
+ * Between the first bit of an isolation and the end of its round, caches may still have pages of
+ * the isolated pageblock.
  */
 static void cached_page_of_an_isolated_pageblock_is_checked(struct ktest *t)
 {

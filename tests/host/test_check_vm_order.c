@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_check_vm_order.c: check_memory's part about objects, spaces and reclaim lists: both sides
- * of what test_check_vm.c does not plant, and which of two damages is named.
+ * test_check_vm_order.c: check_memory's part about objects, spaces and reclaim lists: the exact
+ * limits of damage that test_check_vm.c does not plant, and the one of two damages that is named.
  */
 #include "tests/lib/plant_help.h"
 #include "tests/lib/vm_help.h"
@@ -53,7 +53,7 @@ static void reclaim_lists_are_checked_in_order(struct ktest *t)
 	head->word = word | PAGE_ACTIVE;
 	PLANT(t, s.mem, head->prev, 0, "I-N5 age");
 	head->word = word;
-	/* All of them are listed under the wrong age; unevictable pages have none. */
+	/* All pages are on the list of the wrong age; unevictable pages have no age. */
 	lru[LRU_INACTIVE] = lru[LRU_ACTIVE];
 	lru[LRU_ACTIVE] = list;
 	NAMED(t, s.mem, "I-N5 age");
@@ -88,7 +88,7 @@ static void pages_isolated_by_reclaim_are_checked(struct ktest *t)
 	PLANT(t, s.mem, zone->nr_reclaiming, 2, "I-N5 pages that reclaim has taken");
 	zone->nr_reclaiming = 0;
 	putback_lru_page(s.mem, page);
-	/* Pages on lists are named before that. */
+	/* Wrong counts of pages on lists are named before that. */
 	zone->nr_reclaiming = 1;
 	PLANT(t, s.mem, zone->lru[LRU_INACTIVE],
 	    ((struct lru_list){.head = (u32)PFN_NONE, .tail = (u32)PFN_NONE}),
@@ -141,19 +141,19 @@ static void slots_are_checked_in_order(struct ktest *t)
 		return;
 	gone = s.mem->end_pfn - PAGEBLOCK_PAGES;
 	EXPECT_EQ(t, offline_pages(s.mem, gone, PAGEBLOCK_PAGES, NULL, NULL), 0);
-	/* A migration may have moved them. */
+	/* The offline may have moved the pages. */
 	page = page_in(s.object, 2);
 	slot = object_slot(s.object, 2);
 	other = page_in(s.object, 3);
 	REQUIRE(t, page && other);
-	/* Offline memory; and a page that is locked, but not being migrated. */
+	/* The slot names offline memory; or a page that is locked, but not being migrated. */
 	PLANT(t, s.mem, *slot, (uintptr_t)pfn_to_page_in(s.mem, gone), "I-S2 slot names no page");
 	EXPECT(t, page_trylock(page));
 	PLANT(t, s.mem, *slot, slot_marker(page_to_pfn_in(s.mem, page)), "I-S5 marker");
 	atomic_and(&page->word, ~PAGE_LOCKED);
-	/* A page of an object, but not of this slot. */
+	/* The slot names a page of the object, but of another slot. */
 	PLANT(t, s.mem, *slot, (uintptr_t)other, "I-S2 owner");
-	/* A slot whose page was lost has none. */
+	/* A slot whose page was lost has no page. */
 	PLANT(t, s.mem, *slot, SLOT_LOST, "I-S2 filled slots");
 	EXPECT_EQ(t, online_pages(s.mem, gone, PAGEBLOCK_PAGES, NULL), 0);
 	scene_end(t, &s);
@@ -187,7 +187,7 @@ static void mapping_counts_are_checked_in_order(struct ktest *t)
 	expect_sound(t, s.mem);
 	WRITE_ONCE(s.object->walked, 0);
 	page->mapcount--;
-	/* While an unmapping holds references there may be more, never fewer. */
+	/* While an unmapping holds references there may be more of them, never fewer. */
 	NAMED(t, s.mem, "I-S2 references of an object's page");
 	WRITE_ONCE(s.mem->vm.flushing, 1);
 	expect_sound(t, s.mem);
@@ -196,7 +196,7 @@ static void mapping_counts_are_checked_in_order(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Slots behind an absent table: counted, and checked. */
+/* Slots behind an absent table are counted and checked. */
 static void slots_behind_an_empty_table_are_checked(struct ktest *t)
 {
 	const u32 nr = 2 * PT_ENTRIES + 2,
@@ -219,7 +219,7 @@ static void slots_behind_an_empty_table_are_checked(struct ktest *t)
 
 /* ---- regions ---- */
 
-/* Too high it hides the regions beside it from a search, too low those below it. */
+/* Too high a value hides the regions beside this one from a search, too low a value those below. */
 static void last_slot_below_a_region_is_exact(struct ktest *t)
 {
 	struct vm_region *r;
@@ -258,9 +258,9 @@ static void rights_of_entries_are_checked(struct ktest *t)
 	PLANT(t, s.mem, *entry, *entry & ~PTE_NX, "I-S4 entry allows more");
 	EXPECT_EQ(t, vm_protect(s.space, page_at(2), 1, VM_RW), 0);
 	soft_unload_space();
-	/* In a region that may be written an entry need not be. */
+	/* An entry of a writable region need not be writable. */
 	PLANT(t, s.mem, *entry, *entry & ~PTE_NX, "I-S4 entry allows more");
-	/* What it maps is named first. */
+	/* A wrong page is named before wrong rights. */
 	PLANT(t, s.mem, *entry,
 	    pte_make(page_to_pfn_in(s.mem, page_in(s.object, 3)), VM_RW | VM_EXEC),
 	    "I-S4 entry for another page");
@@ -293,11 +293,11 @@ static void entry_without_a_region_needs_a_change_in_progress(struct ktest *t)
 	expect_sound(t, s.mem);
 	WRITE_ONCE(s.space->refs, refs);
 	NAMED(t, s.mem, "I-S4 entry outside every region");
-	/* Its page is checked all the same. */
+	/* The entry's page is checked even while the space is changed. */
 	mutex_lock(&s.space->change);
 	PLANT(t, s.mem, *other, pte_make(s.mem->end_pfn, VM_READ), "I-S7 entry maps no page");
 	mutex_unlock(&s.space->change);
-	/* Nor are objects and spaces checked while their lists change. */
+	/* Objects and spaces are not checked while their lists change. */
 	s.mem->vm.lock.locked = 1;
 	expect_sound(t, s.mem);
 	s.mem->vm.lock.locked = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_churn.c: pages that come and go leave whole pageblocks free, because a request is served
- * from the pageblock that is free in the smallest pieces: the others empty themselves.
+ * from the pageblock that is free in the smallest pieces, and the other pageblocks become empty.
  */
 #include "tests/lib/mm_test.h"
 
@@ -66,7 +66,10 @@ static void churn(struct ktest *t, bool mixed)
 	mem = ktest_memory(t, 0, BLOCKS, 0);
 	REQUIRE(t, mem);
 	whole = whole_after_churn(&mem->zones[ZONE_NORMAL], mixed, &possible);
-	/* Nine of ten; lists of free blocks, last in first out, leave none. */
+	/*
+	 * Nine of ten pageblocks are whole; with lists of free blocks, last in first out, none
+	 * would be.
+	 */
 	EXPECT(t, whole * 10 >= possible * 9);
 	EXPECT_EQ(t, zone_free_blocks(&mem->zones[ZONE_NORMAL], MAX_ORDER, MT_MOVABLE), BLOCKS);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_cmdline_init.c: a whole command line: which words are accepted, the values that callers
- * get, and the messages about the others.  Hosted only: in the kernel it would undo the one that
- * the machine was booted with.
+ * test_cmdline_init.c: a whole command line: the words that are accepted, the values that callers
+ * get, and the messages about the other words. Hosted only: in the kernel it would undo the command
+ * line that the machine was booted with.
  */
 #include <quarry/bootinfo.h>
 #include <quarry/cmdline.h>
@@ -14,7 +14,9 @@ static char text[16384];
 #define HELP           "command line options:\n"
 #define LEFT_OUT(what) "command line: " what " and left out\n"
 
-/* The text that cmdline_init printed, without the list of all options; @help: did that follow? */
+/*
+ * The text that cmdline_init printed, without the list of all options; *@help: the list followed.
+ */
 static const char *init(const char *line, bool truncated, bool *help)
 {
 	u64 pos = log_position();
@@ -45,7 +47,7 @@ static void options_are_split_at_blanks(struct ktest *t)
 	EXPECT_EQ(t, cmdline_u64("movable", 50), 25);
 	EXPECT_EQ(t, cmdline_u64("cma", 0), 2048);
 	EXPECT(t, cmdline_range("pressure", &first, &last) && first == 3 && last == 20);
-	/* Not given. */
+	/* Options that were not given have their default. */
 	EXPECT_EQ(t, cmdline_u64("rounds", 7), 7);
 	EXPECT(t, strcmp(cmdline_get("tour", "on"), "on") == 0 && !cmdline_get("bench", NULL));
 	EXPECT(t, !cmdline_range("race_seed", &first, &last));
@@ -113,7 +115,7 @@ static void lines_of_all_lengths_are_kept_or_cut(struct ktest *t)
 		memcpy(line + len - 7, " seed=7", 7);
 		said = init(line, false, &help);
 		EXPECT_EQ(t, strlen(said) == 0, len < BOOT_CMDLINE_MAX);
-		/* "seed=" is left of the one that is too long. */
+		/* Of a line that is too long only "seed=" is left here. */
 		EXPECT_EQ(t, cmdline_u64("seed", 1), len < BOOT_CMDLINE_MAX ? 7 : 1);
 	}
 	init("", false, &help);

@@ -10,7 +10,7 @@
 #include <quarry/memory_init.h>
 #include <quarry/isolation.h>
 
-/* A memory with something of everything: a hole, an offline, an isolated and a mixed pageblock. */
+/* A memory with a hole, and with an offline, an isolated and a mixed pageblock. */
 static struct memory *motley(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 2, 8, 6);
@@ -114,7 +114,7 @@ static void sleeping_calls_are_refused_in_atomic_context(struct ktest *t)
 	cma = (struct cma){.mem = mem, .end = PAGEBLOCK_PAGES};
 	flags = arch_irq_save();
 	all_that_may_sleep(t, mem, &cma);
-	/* Allocating without waiting is not refused. */
+	/* An allocation that does not wait is not refused for its context. */
 	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL, MAX_ORDER + 1));
 	arch_irq_restore(flags);
 	preempt_disable();
@@ -177,8 +177,8 @@ static void leaving_cpu_empties_its_caches(struct ktest *t)
 }
 
 /*
- * More than is migrated at once, in one pageblock; and, once, a page that cannot be moved among
- * them.
+ * There are more pages than one batch migrates. The first offline fails because of a pinned page
+ * among them.
  */
 static void offline_moves_a_full_pageblock(struct ktest *t)
 {
@@ -225,7 +225,8 @@ static void redrain_drains_again_while_waiting(struct ktest *t)
 	REQUIRE(t, page);
 	start = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
 	/*
-	 * Allocated where only movable memory is: it might get an owner any moment, but does not.
+	 * The page lies where only movable memory is, so it might get an owner at any moment, but
+	 * does not.
 	 */
 	EXPECT(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res) < 0);
 	EXPECT(t, res.rounds > 1);
@@ -264,7 +265,7 @@ static void reserved_pages_are_named(struct ktest *t)
 	REQUIRE(t, !memory_ready(mem));
 	EXPECT_EQ(t, offline_query(mem, 0, PAGEBLOCK_PAGES, &fail), -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_RESERVED);
-	/* Behind the scan, as if the page had been allocated later. */
+	/* Isolate without the scan, as if the page had been allocated after it. */
 	zone = test_zone(mem, ZONE_NORMAL);
 	spin_lock(&zone->lock);
 	pageblock_set_isolated(zone, 0, true);
@@ -293,7 +294,7 @@ static void handles_out_of_range_are_refused(struct ktest *t)
 	EXPECT_EQ(t, handle_pfn(&table, 2), PFN_NONE);
 }
 
-/* Results about a range that do not depend on its pages, without a place for the reason. */
+/* Calls on a range return their results without a place for the reason. */
 static void reasons_are_optional(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);

@@ -10,7 +10,7 @@
 
 static struct memory *mem;
 
-/* The pages that CPU 1 gets, and their nodes. */
+/* The request of CPU 1, the page that it gets, and its first zone. */
 static struct {
 	struct page *page;
 	gfp_t gfp;
@@ -25,7 +25,7 @@ static void ask(void *arg)
 	asked.page = mem_alloc_pages(mem, asked.gfp, 0);
 }
 
-/* CPU 1 is of @node: it allocates first where CPUs of node @as do. */
+/* CPU 1 is on @node, and allocates first where CPUs of node @as do. */
 static void looks_as(struct ktest *t, unsigned node, unsigned as)
 {
 	const struct zone_spec specs[] = {{0, ZONE_NORMAL, CACHED_BLOCKS},

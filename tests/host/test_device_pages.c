@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_device_pages.c: the drivers of virtio-mem and the balloon give back each of the kernel's own
- * pages, at whatever step they fail.  Hosted only: in the kernel others allocate meanwhile.
+ * pages, at whatever step they fail. Hosted only: in the kernel other code allocates meanwhile.
  */
 #include "drivers/virtio_balloon.h"
 #include "tests/lib/vmem_help.h"
@@ -19,7 +19,7 @@ static u32 keep(struct pretend *p, const struct pretend_buf *buf)
 	return NO_ANSWER;
 }
 
-/* Failures on the way into a driver, and the result of opening it then. */
+/* Devices, and the result of opening a driver for each. */
 static const struct stop {
 	u64 offered;      /* besides VERSION_1; ~0: not even that */
 	unsigned size[3]; /* of each queue */
@@ -66,7 +66,7 @@ static void virtio_mem_driver_gives_every_page_back(struct ktest *t)
 
 	REQUIRE(t, vmem_begin(t));
 	virtio_mem_close(&vmem_dev);
-	/* From here on the small objects have a page. */
+	/* From here on small objects have their page. */
 	for (how = 0; how < 5; how++) {
 		before = kernel_pages();
 		pretend_dev.size[0] = how == 1 ? 0 : 64;
@@ -82,7 +82,7 @@ static void virtio_mem_driver_gives_every_page_back(struct ktest *t)
 			virtio_mem_close(&vmem_dev);
 		EXPECT_EQ(t, kernel_pages(), before);
 	}
-	/* A restart has its queue's page once, and none that fails. */
+	/* A restart holds its queue's page once; a failed restart holds none. */
 	vmem_set_fault(NO_FAULT, 0, false);
 	REQUIRE(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem) == 0);
 	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), 0);

@@ -24,7 +24,7 @@ static void note(void)
 		before[ev] = mm_event_sum(mem, (enum mm_event)ev);
 }
 
-/* The events counted since note(), as "NAME n NAME n". */
+/* The events counted since note() must be @want, "NAME n NAME n". */
 static void expect_counted(struct ktest *t, const char *want, int line)
 {
 	char text[400] = "";
@@ -41,7 +41,7 @@ static void expect_counted(struct ktest *t, const char *want, int line)
 		ktest_fail(t, __FILE__, line, "counted \"%s\", not \"%s\"", text, want);
 }
 
-/* All records of @pfn, as "kind/order kind/order". */
+/* All records of @pfn must be @want, "kind/order kind/order". */
 static void expect_happened(struct ktest *t, pfn_t pfn, const char *want, int line)
 {
 	struct trace_hit hit[HITS];

@@ -8,7 +8,7 @@
 #include <quarry/smp.h>
 #include <quarry/movable.h>
 
-/* After which a lost wake-up is sent again. */
+/* The time after which a lost wake-up is sent again. */
 #define SHORT_NS 20000000ULL
 
 /* The next @n wake-ups are lost; returns the timeout as it was. */
@@ -20,7 +20,7 @@ static u64 lose(u32 n)
 	return before;
 }
 
-/* All wake-ups to be lost have been lost; no more will be. */
+/* Check that all wake-ups to be lost have been lost, and lose no more. */
 static void lose_no_more(struct ktest *t, u64 timeout)
 {
 	EXPECT_EQ(t, atomic_xchg(&host_ipi_faults.drop, 0u), 0);
@@ -44,11 +44,11 @@ static void a_lost_wake_up_is_sent_again(struct ktest *t)
 	asked = smp_call_mask(NULL, count_runs, &ran);
 	lose_no_more(t, timeout);
 	EXPECT_EQ(t, asked, (int)nr_cpus_online() - 1);
-	/* Each exactly once: a second wake-up finds nothing left to do. */
+	/* Each CPU has run it exactly once: a second wake-up finds nothing left to do. */
 	EXPECT_EQ(t, ran, nr_cpus_online());
 }
 
-/* A page on every CPU's cache of zone NORMAL. */
+/* Put a page into every CPU's cache of zone NORMAL. */
 static void fill_caches(struct ktest *t, struct memory *mem)
 {
 	struct page *page[2];
@@ -82,7 +82,7 @@ static void rounds_are_complete_although_a_wake_up_is_lost(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	lose_no_more(t, timeout);
 	EXPECT_EQ(t, zone_pcp_pages(zone), 0);
-	/* It sends none; each CPU caches again. */
+	/* An enable sends no wake-up, and each CPU caches again. */
 	EXPECT_EQ(t, zone_pcp_enable(zone), 0);
 	fill_caches(t, mem);
 }
@@ -160,9 +160,9 @@ struct stubborn {
 	struct movable_owner owner;
 	struct page *page;
 	int isolate, migrate; /* its answers */
-	unsigned times;       /* so often, then 0 */
-	unsigned asked;       /* migrate was called */
-	bool releases;        /* in migrate: drops the page instead */
+	unsigned times;       /* migrate answers so often, then 0 */
+	unsigned asked;       /* calls of migrate */
+	bool releases;        /* migrate drops the page instead */
 	bool gone;            /* the owner has released it before putback */
 };
 
@@ -212,7 +212,7 @@ static struct memory *with_stubborn(struct ktest *t, struct stubborn *s, pfn_t *
 	return mem;
 }
 
-/* After a refusal: everything as before, page and counts. */
+/* After a refusal the page and the counts are as before. */
 static void expect_untouched(
     struct ktest *t, struct memory *mem, const struct stubborn *s, pfn_t start)
 {

@@ -105,7 +105,7 @@ static void do_take(struct ktest *t, struct free_map *map, struct held *held, un
 
 	page = free_map_take(map, order, &had);
 	EXPECT_EQ(t, page >= 0, have >= 0);
-	/* The first pages of some block of that order. */
+	/* The taken pages are the first of a free block of that order. */
 	if (page >= 0 && have >= 0) {
 		EXPECT_EQ(t, had, have);
 		EXPECT(t,
@@ -129,7 +129,7 @@ static void do_take_at(
 		EXPECT(t, !memcmp(map, &before, sizeof(before)));
 }
 
-/* Up to @max of one word, of an order of which there is one. */
+/* Take up to @max blocks of one word, of an order that has a free block. */
 static void do_take_word(
     struct ktest *t, struct free_map *map, struct held *held, unsigned order, unsigned max)
 {
@@ -147,7 +147,7 @@ static void do_take_word(
 		held->at[taken] = (u8)(order + 1);
 	}
 	EXPECT(t, nr > 0 && nr <= max);
-	/* If there were fewer, that word has none left. */
+	/* If fewer were taken, the word has no such block left. */
 	for (node = MAX(begin, first); nr < max && node < MIN(2 * begin, first + 64); node++)
 		EXPECT(t, !bit_of(map, (node << order) - PAGES, order));
 }
@@ -162,7 +162,10 @@ static void do_put(struct ktest *t, struct free_map *map, struct held *held, uns
 
 /* ---- every state ---- */
 
-/* Of order 3: a(0) = 2, a(k + 1) = a(k) * a(k) + 1, since a block may also be held whole. */
+/*
+ * States of a pageblock of order 3: a(0) = 2, a(k + 1) = a(k) * a(k) + 1, since a block may also be
+ * held whole.
+ */
 #define STATES 677
 static struct {
 	struct held held[STATES + 1];
@@ -237,7 +240,7 @@ static void every_state_of_a_small_pageblock(struct ktest *t)
 
 /* ---- a long walk ---- */
 
-/* At first mostly takes, then mostly puts, and so on: nearly full, nearly empty. */
+/* Mostly takes and mostly puts alternate, so the map gets nearly full and nearly empty. */
 static void random_step(
     struct ktest *t, struct free_map *map, struct held *held, u64 *rand, bool full)
 {
@@ -274,12 +277,12 @@ static void random_walk_agrees_with_the_model(struct ktest *t)
 	}
 }
 
-/* Taken page by page and given back in any order, it is one block again. */
+/* A pageblock that is taken page by page and given back in any order is one block again. */
 static void a_pageblock_joins_again(struct ktest *t)
 {
 	struct held held = {{0}};
 	struct free_map map = model(&held);
-	unsigned page, had, step = PAGES / 2 + 3; /* odd: it comes by every page */
+	unsigned page, had, step = PAGES / 2 + 3; /* odd: it reaches every page */
 
 	for (page = 0; page < PAGES; page++)
 		EXPECT_EQ(t, free_map_take(&map, 0, &had), page);
@@ -309,12 +312,12 @@ static void damage_is_noticed(struct ktest *t)
 	EXPECT(t, !free_map_ok(&map)); /* buddies that are not merged */
 	map.bit[0] = 3;
 	map.counts = free_unit(MAX_ORDER);
-	EXPECT(t, !free_map_ok(&map)); /* the bit that is nobody's */
+	EXPECT(t, !free_map_ok(&map)); /* a bit that belongs to no block */
 	map.bit[0] = 2;
 	EXPECT(t, free_map_ok(&map));
 }
 
-/* Noted block by block, as a list of free blocks is. */
+/* Blocks are set and cleared one by one, as in a list of free blocks. */
 static void set_and_clear_note_single_blocks(struct ktest *t)
 {
 	struct free_map map = {0};

@@ -10,7 +10,7 @@
 
 static char text[4096];
 
-/* The message of freeing @page is in @text. */
+/* The free of @page is refused; the message is in text[]. */
 static void refuse(struct ktest *t, struct memory *mem, struct page *page, unsigned order)
 {
 	u64 pos = log_position();
@@ -77,7 +77,7 @@ static void each_refusal_has_a_reason(struct ktest *t)
 	EXPECT_EQ(t, mem_put_page(mem, page), 0);
 	expect_reason(t, mem, page, 2, PINNED);
 	mem_unpin_page(mem, page);
-	/* A free block begins at the first. */
+	/* A free block begins at this page. */
 	page = pfn_to_page_in(mem, mem->end_pfn - PAGEBLOCK_PAGES);
 	expect_reason(t, mem, page, 0, DOUBLE);
 	expect_reason(t, mem, page, MAX_ORDER, DOUBLE);
@@ -88,7 +88,7 @@ static void each_refusal_has_a_reason(struct ktest *t)
 	expect_reason(t, mem, page, MAX_ORDER, OFFLINE);
 }
 
-/* The events before it, and not the refusal itself; the next one has that too. */
+/* A report has the events before the refusal; the next report has the refusal too. */
 static void a_report_has_the_history_of_the_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 0);

@@ -21,7 +21,7 @@ static struct page *page_of(struct handle_table *ht, u32 h)
 
 /* ---- bounds ---- */
 
-/* The array is longer than the table, and an object is there, of another table. */
+/* The array is longer than the table, and has an object of another table behind its end. */
 static void no_handle_is_beyond_the_last(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 2);
@@ -49,7 +49,7 @@ static void no_handle_is_beyond_the_last(struct ktest *t)
 	EXPECT_EQ(t, handle_pfn(&small, h), PFN_NONE);
 	EXPECT_EQ(t, handle_free(&small, h), -EINVAL);
 	EXPECT_EQ(t, memory_free_pages(mem), free);
-	/* The last of its own is one. */
+	/* The table's own last handle is valid. */
 	EXPECT_EQ(t, handle_verify(&small, h - 1), 0);
 	EXPECT_EQ(t, handle_write(&small, h - 1, 1), 0);
 	EXPECT_EQ(t, handle_pin(&small, h - 1), 0);
@@ -104,7 +104,10 @@ static int run_op(enum op op)
 	}
 }
 
-/* A lock of the same rank is held meanwhile, so each taking of the handle's is reported. */
+/*
+ * The number of times that @op takes the handle's lock: a lock of the same rank is held meanwhile,
+ * so each one is reported.
+ */
 static unsigned locks_of(enum op op, int *err)
 {
 	struct spinlock held = SPINLOCK("held", RANK_OBJECT);
@@ -150,7 +153,7 @@ static void migrator_gets_the_reason_why_an_object_stays(struct ktest *t)
 	page = page_of(&table, 1);
 	target = mem_alloc_pages(mem, GFP_NOWAIT | GFP_MOVABLE, 0);
 	REQUIRE(t, target);
-	/* The owner's reference only: it is not isolated. */
+	/* The page has its owner's reference only: it is not isolated. */
 	EXPECT_EQ(t, table.owner.ops->migrate(&table.owner, mem, target, page), -EAGAIN);
 	EXPECT_EQ(t, get_page(page), 0);
 	EXPECT_EQ(t, get_page(page), 0);
@@ -194,7 +197,7 @@ static void moves_are_counted_for_each_object(struct ktest *t)
 
 /* ---- content ---- */
 
-/* Each word's place and each bit of it is in the checksum, to the last page of the object. */
+/* The checksum covers each word's place and each bit of it, to the last page of the object. */
 static void checksum_notices_any_damage(struct ktest *t)
 {
 	unsigned order, bit;
@@ -213,7 +216,7 @@ static void checksum_notices_any_damage(struct ktest *t)
 			p[at] ^= 1ULL << bit;
 			EXPECT_EQ(t, handle_verify(&table, 1), 0);
 		}
-		/* Two that have changed places. */
+		/* Two words have changed places. */
 		other = p[1];
 		EXPECT(t, p[1] != p[0] && p[words - 1] != p[words - 2]);
 		p[1] = p[0];

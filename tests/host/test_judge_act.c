@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_judge_act.c: what the acts of the tour share, in a simulated world: the CPUs that take part,
- * a CPU that is held in a free, and the threads that allocate.
+ * test_judge_act.c: the parts that the acts of the tour share, in a simulated world: the CPUs that
+ * take part, a CPU that is held in a free, and the threads that allocate.
  */
 #include <quarry/errno.h>
 #include <quarry/free_held.h>
@@ -23,8 +23,8 @@
 static struct {
 	bool irqs_off, no_cache, called;
 	unsigned preempt;       /* depth */
-	unsigned no_memory;     /* that request, from 1 on, finds none */
-	unsigned requests, bad; /* bad: this object, from 1 on, is damaged */
+	unsigned no_memory;     /* this request, counted from 1, finds no memory */
+	unsigned requests, bad; /* bad: this object, counted from 1, is damaged */
 	unsigned freed;
 	struct pcp cache, *of[2];
 } world;
@@ -141,7 +141,7 @@ static void cpu_is_held_until_it_is_called(struct ktest *t)
 	EXPECT(t, h.cached && !h.late && judge.now >= 500000000 && judge.now < 600000000);
 	act_hold_end(&h);
 	EXPECT_SAID(t, "[joined]");
-	/* Not for ever. */
+	/* The CPU is not held for ever. */
 	begin();
 	h = (struct act_hold){.cpu = 3, .until_call = true};
 	EXPECT_EQ(t, act_hold_start(&h), 0);
@@ -149,7 +149,9 @@ static void cpu_is_held_until_it_is_called(struct ktest *t)
 	judge_clear();
 }
 
-/* It runs no other thread until the end: the page that it pushed stays in its cache. */
+/*
+ * The held CPU runs no other thread until the end, so the page that it pushed stays in its cache.
+ */
 static void cpu_that_pushed_keeps_the_page(struct ktest *t)
 {
 	struct act_hold h = {.cpu = 3, .push = 1};
@@ -267,7 +269,7 @@ static void each_cpu_uses_its_pages(struct ktest *t)
 	EXPECT(t, act_load_stop(load));
 	EXPECT_EQ(t, judge_times("[owner]"), 2);
 	EXPECT_EQ(t, judge_times("[put]"), 3);
-	/* All that they allocated is freed, and damage is counted. */
+	/* All that the loaders allocated is freed, and damage is counted. */
 	EXPECT_EQ(t, world.freed, 1 + 2 * 10);
 	begin();
 	judge.tick = 1000000000;

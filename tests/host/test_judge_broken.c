@@ -13,7 +13,7 @@
 static struct {
 	struct page map[3 * PAGEBLOCK_PAGES];
 	struct pageblock block[3];
-	unsigned refused, tries; /* the first so many requests are */
+	unsigned refused, tries; /* refused: number of requests that fail first */
 	int err;
 	bool not_retired, dies, stops;
 	u64 verified, wrong;
@@ -117,7 +117,7 @@ static void busy_page_is_left_for_another(struct ktest *t)
 	EXPECT_EQ(t, judge_times("[soft 0x604][range 0x800 512]say: page 0x805, "), 1);
 	EXPECT_EQ(t, judge_times("  page 0x805 is out of use (x): "), 1);
 	judge_clear();
-	/* No other one is there. */
+	/* There is no other page. */
 	begin();
 	world.refused = 2;
 	world.err = -EBUSY;
@@ -125,7 +125,7 @@ static void busy_page_is_left_for_another(struct ktest *t)
 	EXPECT_EQ(
 	    t, judge_times("  FAIL: no page could be replaced: error EBUSY\n[no range]\n"), 1);
 	judge_clear();
-	/* There are more than it has patience for. */
+	/* There are more pages than the act tries. */
 	begin();
 	for (pfn_t pfn = FIRST + PAGEBLOCK_PAGES; pfn < FIRST + 2 * PAGEBLOCK_PAGES; pfn++)
 		set(pfn, PG_LRU, 1);
@@ -134,7 +134,7 @@ static void busy_page_is_left_for_another(struct ktest *t)
 	EXPECT(t, !act_broken((struct crowd *)&world));
 	EXPECT_EQ(t, judge_times("[soft "), 8);
 	judge_clear();
-	/* Pages that are offline, and those of other zones, are no pages of a program. */
+	/* Pages that are offline, and those of other zones, do not count as a program's. */
 	begin();
 	world.block[1].bits = PB_OFFLINE << PB_STATE_SHIFT;
 	world.block[2].zone = 0;
@@ -160,7 +160,7 @@ static void act_that_is_not_as_claimed_fails(struct ktest *t)
 		EXPECT_EQ(t, judge_times("out of use"), 0);
 		judge_clear();
 	}
-	/* Left early: nothing has been verified yet. */
+	/* The act is left early: nothing has been verified yet. */
 	begin();
 	world.stops = true;
 	live.quits = 1;

@@ -15,7 +15,7 @@
 
 static struct {
 	struct task task[8];
-	unsigned started, start_fails;         /* this one, from 1 on, does not start */
+	unsigned started, start_fails;         /* this program, counted from 1, does not start */
 	u64 holds;                             /* pages of each, more after each sleep */
 	bool no_endpoint, dies, stays, no_end; /* one ends early, tasks stay, do not end */
 	unsigned faults, exits; /* number of tasks that end by a fault, with status 9 */
@@ -129,7 +129,7 @@ static void sleep_until_held(u64 ns)
 #define task_threads_alive threads_left
 #include "demo/crowd.c" /* NOLINT(bugprone-suspicious-include): what is judged */
 
-/* Programs report that they hold more while the crowd's start waits for it. */
+/* Programs hold more while the crowd's start waits for them. */
 static void hold(void)
 {
 	struct crowd *c = judge.job[0].arg;
@@ -211,7 +211,7 @@ static void programs_start_hold_and_end(struct ktest *t)
 	    "[wait 11, 60000000000][put 11][wait 12, 60000000000][put 12]programs: 2 "
 	    "verified 11 pages, 0 wrong; all ended well\n"
 	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
-	/* A program that has ended already. */
+	/* A program has ended already. */
 	begin();
 	c = crowd_start(2, 40, SEED);
 	REQUIRE(t, c);
@@ -254,7 +254,7 @@ static void failed_start_is_undone(struct ktest *t)
 	    "[wait 11, 60000000000][put 11]programs: 1 verified 0 pages, "
 	    "0 wrong; all ended well\n[crowd joined]\n[put 16]\n"
 	    "[none, 60000000000]\n");
-	/* They hold nothing for two minutes; or one ends before. */
+	/* The programs hold nothing for two minutes; or one of them ends early. */
 	begin();
 	judge.tick = 50000000000;
 	world.holds = 0;
@@ -280,7 +280,7 @@ static void failed_start_is_undone(struct ktest *t)
 	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 }
 
-/* Seven of eight pages will do. */
+/* Seven of eight pages are enough. */
 static void start_waits_until_seven_eighths_are_held(struct ktest *t)
 {
 	u64 holds;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_judge_drain.c: act 1 in a simulated world: the page in a cache, the cache that the deaf CPU
- * sees, and the messages where there is no range, no memory, no cache or no other CPU.
+ * test_judge_drain.c: act 1 in a simulated world: the page in a cache, the cache while its CPU has
+ * interrupts off, and the messages if there is no range, no memory, no cache or no other CPU.
  */
 #include <quarry/contig.h>
 #include <quarry/errno.h>
@@ -16,7 +16,7 @@ static struct {
 	struct pageblock block[2];
 	bool no_range, no_cache, not_called, leaves_at_once;
 	int take_err, offline_err, online_err;
-	unsigned no_thread; /* that one, from 1 on */
+	unsigned no_thread; /* this thread, counted from 1, does not start */
 } world;
 static pfn_t candidate(struct memory *mem, unsigned long want, unsigned long *nr)
 {
@@ -38,7 +38,7 @@ static int take(
 	return world.take_err;
 }
 
-/* Threads run at once. */
+/* Threads run as soon as they are started. */
 static struct thread *begin_thread(const char *name, int cpu, void (*fn)(void *), void *arg)
 {
 	if (++judge.jobs == world.no_thread)
@@ -149,7 +149,7 @@ static void page_in_a_cache_keeps_its_range_until_it_is_drained(struct ktest *t)
 	EXPECT_SAID(t,
 	    ACT TAKE "[free on 3][free 256][joined]" CACHED DEAF TRIED "[joined]" STUCK LEFT
 	             "[no range]\n");
-	/* On the screen the CPU stays deaf for as long as it is shown. */
+	/* On the screen the CPU keeps interrupts off for as long as it is shown. */
 	begin(4);
 	live.on = true;
 	judge.tick = 1000000;
@@ -212,14 +212,14 @@ static void each_failure_fails_the_act(struct ktest *t)
 	EXPECT(t, !act_drain());
 	EXPECT_EQ(t, judge_times("  FAIL: online: error EBUSY, pfn 0x8: "), 1);
 	judge_clear();
-	/* The claim must be seen: the page is cached, and yet the range could have left. */
+	/* The act fails if the range can leave although the page is cached. */
 	begin(4);
 	world.leaves_at_once = true;
 	EXPECT(t, !act_drain());
 	EXPECT_EQ(t, judge_times("  FAIL: the page did not keep the range from leaving\n"), 1);
 	EXPECT_EQ(t, judge_times("[online]") + judge_times(STUCK), 1);
 	judge_clear();
-	/* The offline has not asked the CPU. */
+	/* The offline has not sent the CPU an IPI. */
 	begin(4);
 	world.not_called = true;
 	judge.tick = 1000000;

@@ -19,10 +19,10 @@ struct smp_stats smp_stats;
 static struct {
 	unsigned cpus, calls; /* CPUs at boot; calls of cpu_down and cpu_up so far */
 	cpumask_t online[1];
-	unsigned wrong_at; /* this call, from 1 on, answers @wrong, and */
+	unsigned wrong_at; /* this call, counted from 1, answers @wrong, and */
 	int wrong;
-	u64 *bump;            /* counts one here */
-	unsigned no_range_at; /* this round finds none */
+	u64 *bump;            /* adds one here */
+	unsigned no_range_at; /* this round finds no range */
 	int round_err, stop_err;
 	unsigned rounds;
 	/* at_once: the thread runs when it is started, until it has made 2 rounds */
@@ -141,7 +141,7 @@ static void cpus_go_down_and_up_until_the_wanted_number_of_downs(struct ktest *t
 	    "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range 0\n"
 	    "[check]\nhotplug: PASS\n");
 	EXPECT_EQ(t, world.online[0], 7);
-	/* The only one is asked as often. */
+	/* The only CPU is asked as often. */
 	begin(1);
 	judge.quiet = true;
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 2, 6), 0);
@@ -184,7 +184,7 @@ static void ranges_are_offlined_under_each_policy_until_stopped(struct ktest *t)
 	offliner_main(&o);
 	EXPECT_SAID(t, "");
 	EXPECT(t, !o.no_range);
-	/* An error ends it. */
+	/* An error ends the thread. */
 	begin(3);
 	world.round_err = -ETIME;
 	o = (struct offliner){.mem = &kernel_memory};
@@ -226,7 +226,7 @@ static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 		world.wrong = -EIO;
 		EXPECT_EQ(t, hotplug_soak(&kernel_memory, 4, 6), -EIO);
 		EXPECT_COMPLAINT(t, calls[i].words);
-		/* Nothing more is tried. */
+		/* After the failure no other call is made. */
 		EXPECT_EQ(t, world.calls, calls[i].at);
 	}
 	for (i = 0; i < ARRAY_SIZE(counts); i++) {

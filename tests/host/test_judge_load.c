@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_judge_load.c: the prompt's load and bursts in a simulated world: the memory they use and
- * free, and the damage they find.
+ * test_judge_load.c: the prompt's load and bursts in a simulated world: the memory that they use
+ * and free, and the damage that they find.
  */
 #include "demo/monitor.h"
 #include "demo/progress.h"
@@ -22,11 +22,11 @@ static struct {
 	bool no_stress, no_memory;
 	int stop_err;
 	u32 corrupt;
-	const unsigned *room; /* pages that there are, in each round */
+	const unsigned *room; /* pages available, in each round */
 	unsigned used, largest, allocs, frees, drains, dumps, wrong; /* flags */
 	pfn_t dumped;
 	u64 most, total; /* of progress */
-	bool damage;     /* page 0, when another is freed */
+	bool damage;     /* damage page 0 when another page is freed */
 	struct page map[PAGES];
 	u64 words[PAGES][PAGE_SIZE / 8];
 	unsigned cancels, asked;
@@ -136,7 +136,7 @@ static void note_progress(struct progress *p)
 	world.total = p->total;
 }
 
-/* From this call on, counted from 1; 0: never. */
+/* True from this call on, counted from 1; 0: never. */
 static bool key_cancels(void)
 {
 	return world.cancels && ++world.asked >= world.cancels;
@@ -280,7 +280,7 @@ static void a_burst_takes_all_pages_whatever_their_blocks(struct ktest *t)
 	EXPECT(t, b.pages == 100 && world.used == 100 && world.allocs < 100 && !world.wrong);
 	burst_give(&b);
 	EXPECT(t, !b.damaged && !b.top && !world.used && !world.dumps);
-	/* Only single pages can be allocated, or too few. */
+	/* Only single pages can be allocated; or there are too few pages. */
 	begin();
 	world.largest = 0;
 	b = (struct burst){.seed = 9};
@@ -348,7 +348,7 @@ static void both_end_early_when_cancelled(struct ktest *t)
 {
 	begin();
 	judge.quiet = true;
-	world.cancels = 65; /* behind 64 objects */
+	world.cancels = 65; /* after 64 objects */
 	EXPECT_EQ(t, say(cmd_load, "3", ""), 0);
 	EXPECT_SAID(t, "load: 2 MiB in movable objects, and stress on all CPUs\n");
 	world.cancels = 0;

@@ -77,7 +77,7 @@ static void unpoisoned_page_leaves_the_list(struct ktest *t)
 	    soak.nr_listed == 1 && soak.back == 1 && !is_listed(START + 66) &&
 	        is_listed(START + 64));
 	EXPECT_SAID(t, "[soft 0x1040][soft 0x1042][back 0x1040][back 0x1042]");
-	/* A page is flagged that no call had reported. */
+	/* A flagged page that no call had reported is a failure. */
 	world.flagged[5] = true;
 	request_back(START);
 	EXPECT_SAID(
@@ -87,7 +87,7 @@ static void unpoisoned_page_leaves_the_list(struct ktest *t)
 	request_back(START);
 	EXPECT_SAID(t, "[back 0x1040]poison: FAIL: unpoison: pfn 0x1040: -22\n");
 	EXPECT(t, soak.nr_listed == 1 && soak.back == 2 && soak.failed == 2);
-	/* Not more than nine are printed. */
+	/* Not more than nine failures are printed. */
 	for (soak.failed = 7; soak.failed < 10;)
 		request_back(START);
 	EXPECT_SAID(t,
@@ -113,7 +113,7 @@ static void half_of_the_requests_are_soft_and_an_eighth_are_undone(struct ktest 
 	EXPECT_SAID(t,
 	    "[soft 0x127f][soft 0x1000][soft 0x1001][soft 0x1002][hard 0x1003][hard "
 	    "0x1004][hard 0x1005][back 0x127f]");
-	/* Beyond the most there may be none is added. */
+	/* With a full list no page is added. */
 	soak.nr_listed = LISTED_MAX;
 	soak.rand = 639;
 	request();
@@ -155,7 +155,7 @@ static void flags_list_and_counts_must_agree(struct ktest *t)
 	    "poison: FAIL: flagged pages: pfn 0x2: 1\npoison: 1 pages flagged, on the list 2; 0 "
 	    "retired, 0 in use, "
 	    "1 offline\n");
-	/* All of them are taken back, and all CPUs. */
+	/* All pages are repaired, and all CPUs come back online. */
 	judge.quiet = false;
 	soak.failed = 0;
 	world.flagged[3] = true;
@@ -215,7 +215,7 @@ static void poison_soak_runs_its_steps_in_order(struct ktest *t)
 	    "poison: 0 pages lost, 0 met by their users, 0 wrong; 11 reclaimed, 11 "
 	    "moved, 0 offlines, 0 refused, 0 downs, 0 ups; stress made 50 operations\n"
 	    "poison: PASS\n");
-	/* Afterwards all is as it was: a page that was taken out of use, a CPU that is down. */
+	/* At the end a flagged page and a CPU that is down are brought back. */
 	begin(2);
 	judge.online[0] = 1;
 	EXPECT_EQ(t, run_all(1), 0);
@@ -248,7 +248,7 @@ static void poison_soak_runs_its_steps_in_order(struct ktest *t)
 static void each_failure_is_reported_and_fails_the_soak(struct ktest *t)
 {
 	begin(2);
-	world.stop_err = -ERANGE; /* too few remote frees are nothing to complain of here */
+	world.stop_err = -ERANGE; /* too few remote frees are no failure here */
 	EXPECT_EQ(t, run_all(1), 0);
 	begin(2);
 	world.stop_err = -EUCLEAN;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_judge_poison_load.c: the load beside the soak of broken memory, in a simulated world: users
- * of the pages, CPUs and ranges that change, and how much of it is waited for.
+ * of the pages, CPUs and ranges that change, and the part of the load that is waited for.
  */
 #define JUDGE(name) judge_poison_load_##name
 #include "tests/host/judge_poison.h"
@@ -24,7 +24,7 @@ static void a_page_holds_its_number_at_both_ends(struct ktest *t)
 	world.supply_err = -ENOMEM;
 	EXPECT_EQ(t, store_get(soak.object, 1), -ENOMEM);
 	EXPECT_SAID(t, "[supply 2: 9 9][supply 1: 0 0][supply 1: 0 0][supply 1: 0 0]");
-	/* Cleaned between the user's two writes, or damaged. */
+	/* The page is cleaned between the user's two writes, or is damaged. */
 	data[0] = 5;
 	data[ARRAY_SIZE(data) - 1] = 5;
 	EXPECT(t,
@@ -46,7 +46,7 @@ static void pages_are_read_compared_and_written(struct ktest *t)
 	EXPECT(t, world.nr_copies == 2 && !world.page[1][0] && !soak.wrong);
 	EXPECT_EQ(t, use_page(1, true), 0);
 	EXPECT(t, world.page[1][0] == 1 && world.page[1][1] == 1 && !soak.wrong);
-	/* A foreign number at one of the ends. */
+	/* One end has the number of another page. */
 	soak.want[1] = 1;
 	world.page[1][0] = 2;
 	EXPECT(t, !use_page(1, false) && soak.wrong == 1);
@@ -55,7 +55,7 @@ static void pages_are_read_compared_and_written(struct ktest *t)
 	EXPECT(t, !use_page(1, false) && soak.wrong == 2);
 	world.page[1][0] = 0;
 	EXPECT(t, !use_page(1, false) && soak.wrong == 3);
-	/* Where the access is refused it is tried again, as long as memory is only short. */
+	/* A refused access is tried again, as long as memory is only short. */
 	world.copies_fail = world.nr_copies + 3;
 	world.fault[1] = -ENOMEM;
 	world.fault[2] = -EAGAIN;
@@ -71,7 +71,7 @@ static void pages_are_read_compared_and_written(struct ktest *t)
 	scene_end();
 }
 
-/* Of two users' pages; one of four is written. */
+/* A user has every fourth page, and writes at one of four accesses. */
 static void user_has_every_fourth_page_and_drops_lost_ones(struct ktest *t)
 {
 	unsigned i;
@@ -84,7 +84,7 @@ static void user_has_every_fourth_page_and_drops_lost_ones(struct ktest *t)
 	soak.shaker.stop = 1;
 	user((void *)2);
 	EXPECT_SAID(t, "[space][no space]");
-	/* All its accesses fail, first with another error than "lost". */
+	/* All accesses fail, the first with another error than "lost". */
 	soak.shaker.stop = 0;
 	world.copies_fail = ~0u;
 	world.fault[0] = -EIO;
@@ -93,7 +93,7 @@ static void user_has_every_fourth_page_and_drops_lost_ones(struct ktest *t)
 	soak.store[6] = 77;
 	judge.sleeps = 1;
 	judge.quiet = false;
-	/* The third yields. */
+	/* After the third one the user yields. */
 	world.fault[2] = 0;
 	world.copies_fail = 3;
 	user((void *)2);
@@ -115,7 +115,7 @@ static void cpus_go_down_and_up(struct ktest *t)
 	shake_cpus(&soak.shaker);
 	EXPECT_SAID(t, "[down 1][sleep 2]\n[up 1][sleep 4]\n[down 1][sleep 6]\n[up 1][sleep 8]\n");
 	EXPECT(t, soak.shaker.downs == 2 && soak.shaker.ups == 2 && !soak.shaker.failed);
-	/* The last one stays; the only one too. */
+	/* The last CPU online stays, and so does the only one. */
 	soak.shaker.stop = 0;
 	soak.shaker.rand_cpu = 1;
 	judge.online[0] = 2;
@@ -190,7 +190,7 @@ static void ranges_are_offlined_and_onlined_or_refused(struct ktest *t)
 	scene_end();
 }
 
-/* ---- how much of it ---- */
+/* ---- the amount of load ---- */
 
 /* The counts of reclaimed and moved pages rise with each reading. */
 static void each_part_of_the_load_is_waited_for(struct ktest *t)
@@ -228,7 +228,7 @@ static void each_part_of_the_load_is_waited_for(struct ktest *t)
 	then.moved = world.moved;
 	wait_for_load(then);
 	EXPECT_SAID(t, "[sleep 1000000]\n");
-	/* What happens in the third sleep ends the wait. */
+	/* The event that happens in the third sleep ends the wait. */
 	then = beside_now();
 	then.offlines = soak.shaker.offlines = 0;
 	then.downs = 0;

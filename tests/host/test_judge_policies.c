@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_judge_policies.c: act 2 in a simulated world: the range, the CPU that is held, the figures,
- * and which figures fail the act.
+ * and the figures that fail the act.
  */
 #include <quarry/contig.h>
 #include <quarry/errno.h>
@@ -28,7 +28,7 @@ static struct {
 	unsigned hits[NR_ISO_POLICIES], rounds[NR_ISO_POLICIES];
 	enum iso_policy policy;
 	u64 allocs;
-	bool begins; /* a window */
+	bool begins; /* a window of measurement */
 	bool no_load, bad_load, not_cached, late, not_movable, idle, elsewhere;
 	int take_err, hold_err, offline_err, online_err;
 	unsigned taken, tries; /* pages taken; tries that are refused first */
@@ -44,11 +44,11 @@ struct act_load *act_load_start(
 
 pfn_t act_load_page(const struct act_load *load, unsigned i, unsigned nr)
 {
-	/* The first objects are not there, or lie where nothing can leave. */
+	/* The first objects do not exist, or lie where nothing can leave. */
 	return i || nr < 100 ? PFN_NONE : nr < 200 ? 0x99000 : 0x5301;
 }
 
-/* 200 more at each reading but the one that begins a window. */
+/* The count rises by 200 at each reading but the one that begins a window. */
 u64 act_load_allocs(const struct act_load *load, unsigned i)
 {
 	if (i == 0 && !world.begins)
@@ -101,7 +101,7 @@ static int query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fa
 	return start == 0x5400 - nr && nr <= world.most ? 0 : -EBUSY;
 }
 
-/* Another zone's. */
+/* A range of another zone, or none. */
 static pfn_t candidate(struct memory *mem, unsigned long want, unsigned long *nr)
 {
 	*nr = want / 4;
@@ -222,13 +222,13 @@ static void figures_are_of_the_zone_alone(struct ktest *t)
 	EXPECT_EQ(t, judge_times("% 9]"), 3);
 	EXPECT_EQ(t, judge_times(", 500 ms]"), 3);
 	judge_clear();
-	/* The held CPU is one of the range's zone, if there is one. */
+	/* The held CPU is one that uses the range's zone, if there is one. */
 	begin(4);
 	world.cache[3].first[GFP_MOVABLE] = 3 * STACKS_PER_ZONE + MT_MOVABLE;
 	EXPECT(t, act_policies(6));
 	EXPECT_EQ(t, judge_times("[hold cpu2"), 3);
 	judge_clear();
-	/* No CPU allocates from the zone: there is nothing to wait for. */
+	/* No CPU allocates from the zone, so nothing is waited for. */
 	begin(4);
 	world.idle = true;
 	world.allocs = 0;
@@ -335,12 +335,12 @@ static void each_failure_ends_the_act(struct ktest *t)
 		        : part < 4  ? 1
 		        : part == 4 ? 3
 		                    : 0);
-		/* A page that was taken is freed, a CPU that was held runs on. */
+		/* A page that was taken is freed, and a CPU that was held runs on. */
 		EXPECT_EQ(t, judge_times("[free 0]"), part == 1);
 		EXPECT_EQ(t, judge_times("[end]"), part == 4 ? 3 : part == 2 || part == 3);
 		judge_clear();
 	}
-	/* Pages that stay busy: another one is taken, of some. */
+	/* If a page stays busy, the act takes another one, up to a limit. */
 	begin(4);
 	world.tries = 3;
 	EXPECT(t, act_policies(6));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_judge_programs.c: offlines under programs in a simulated world: the range, what counts as a
- * round, and what fails it.
+ * test_judge_programs.c: offlines under programs in a simulated world: the range, the rounds that
+ * count, and the failures.
  */
 #define JUDGE(name) judge_programs_##name
 #include "tests/host/judge_act.h"
@@ -22,11 +22,11 @@
 static struct {
 	struct page map[4];
 	unsigned long want;     /* pages of the requested range */
-	u64 faults, each;       /* so far, and more at each reading */
-	unsigned rounds, fails; /* this offline, from 1 on, */
+	u64 faults, each;       /* count so far; increase at each reading */
+	unsigned rounds, fails; /* this offline, counted from 1, fails */
 	int offline_err, online_err;
-	unsigned drains;     /* rounds of each */
-	unsigned dies_after; /* so many rounds; 0: never */
+	unsigned drains;     /* drain rounds of each offline */
+	unsigned dies_after; /* a program ends after so many rounds; 0: never */
 	bool no_range, no_crowd, bad_end, no_file;
 	unsigned blocks;       /* that can be allocated */
 	unsigned chosen, late; /* number of ranges chosen; few pages are mapped the first times */
@@ -198,7 +198,7 @@ static void fullest_range_is_offlined_under_each_policy(struct ktest *t)
 	    "[compact][alloc 81 1][alloc 81 1][alloc 81 1][alloc 81 1][free 2 1][free "
 	    "1 1][free 0 1]programs: compaction: 33 pages moved to gather what is "
 	    "free; 3 of 4 blocks of 2 MiB allocated\n[crowd ends]\n[check]\n");
-	/* Progress is said every two seconds. */
+	/* Progress is printed every two seconds. */
 	begin(MIB(4000), MIB(2000), MIB(2000));
 	judge.tick = 2000000000;
 	world.each = 100;
@@ -221,7 +221,7 @@ static void fullest_range_is_offlined_under_each_policy(struct ktest *t)
 	    "allocated\n[crowd ends]\n[check]\n");
 }
 
-/* Half of the largest zone at most, and three quarters of all of them for programs. */
+/* The range is at most half of the largest zone; programs have three quarters of all zones. */
 static void the_range_fits_the_machine(struct ktest *t)
 {
 	static const struct {
@@ -250,7 +250,7 @@ static void the_range_fits_the_machine(struct ktest *t)
 	EXPECT_SAID(t, "programs: this machine is too small to take a movable range offline\n");
 }
 
-/* Faults between the last bit and the commit; they are waited for, but not for ever. */
+/* A round needs faults between the last bit and the commit. It waits for them, but not for ever. */
 static void a_round_without_faults_does_not_count(struct ktest *t)
 {
 	begin(0, MIB(256), 0);
@@ -368,7 +368,7 @@ static void range_is_held_offline_under_programs(struct ktest *t)
 	        "  16384 of 32768 pages were mapped; 9 moved, in 3 passes, in 6 ms\n"
 	        "  meanwhile 150 faults, 1000 pages verified\n[hold 500]"
 	        "[no range]\n[break]\n[crowd ends]\n");
-	/* A machine with less: half of its movable memory at most. */
+	/* On a smaller machine the range is at most half of the movable memory. */
 	begin(MIB(4000), MIB(20), 0);
 	judge.quiet = true;
 	EXPECT(t, act_programs(6));
@@ -376,7 +376,7 @@ static void range_is_held_offline_under_programs(struct ktest *t)
 	judge_clear();
 }
 
-/* Seven eighths of what the programs hold, wherever it is. */
+/* The act waits until seven eighths of the programs' pages are mapped, in whatever zone. */
 static void act_begins_when_enough_is_mapped(struct ktest *t)
 {
 	begin(MIB(4000), MIB(256), MIB(256));
@@ -386,7 +386,7 @@ static void act_begins_when_enough_is_mapped(struct ktest *t)
 	EXPECT_EQ(t, world.chosen, 4);
 	EXPECT_EQ(t, judge_times("  16384 of 32768 pages were mapped; "), 1);
 	judge_clear();
-	/* It does not wait for ever, nor when it was asked to end. */
+	/* The act does not wait for ever, nor after a request to end. */
 	begin(MIB(4000), MIB(256), MIB(256));
 	judge.quiet = true;
 	judge.tick = 20000000000;
@@ -447,12 +447,12 @@ static void each_failure_fails_the_act(struct ktest *t)
 
 static void act_is_left_with_all_online(struct ktest *t)
 {
-	/* While its pages leave: the offline is cancelled. */
+	/* The act ends while its pages leave: the offline is cancelled. */
 	begin(MIB(4000), MIB(256), 0);
 	live.quits = 1;
 	EXPECT(t, act_programs(6));
 	EXPECT_SAID(t, ACT "[stress?]" CROWD GONE "[watched][no range]\n[crowd ends]\n");
-	/* While the range is offline: it comes back, and no page breaks. */
+	/* The act ends while the range is offline: it comes back online, and no page breaks. */
 	begin(MIB(4000), MIB(256), 0);
 	live.quits = 4;
 	EXPECT(t, act_programs(6));

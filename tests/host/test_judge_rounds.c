@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_judge_rounds.c: offline rounds in a simulated world: what counts as one, and each fault that
- * the soak reports.
+ * test_judge_rounds.c: offline rounds in a simulated world: the rounds that count, and each failure
+ * that the soak reports.
  */
 #define smp_stats       judge_rounds_stats
 #define offline_round   judge_offline_round
@@ -15,7 +15,7 @@
 #include "tests/host/judge_help.h"
 #include <quarry/isolation.h>
 
-#define UNIT     2048u /* pages: half of a range, of so many pageblocks: */
+#define UNIT     2048u /* pages: half of a range; the number of its pageblocks: */
 #define IN_UNIT  (UNIT / PAGEBLOCK_PAGES)
 #define BLOCKS   (16 * IN_UNIT)
 #define BLOCK(n) ((pfn_t)(n)*UNIT)
@@ -26,11 +26,11 @@ struct smp_stats smp_stats;
 static struct {
 	unsigned cpus, stressed;  /* online; with stress on them */
 	u64 ops[2], each[2];      /* count of each CPU; its increase at each turn */
-	unsigned turns, calls;    /* of the stress; of on_isolated */
-	unsigned offlines, fails; /* this one, from 1 on, ends with */
-	unsigned stops;           /* in this one the user cancels; 0: in none */
+	unsigned turns, calls;    /* turns of the stress; calls of on_isolated */
+	unsigned offlines, fails; /* this offline, counted from 1, ends with an error */
+	unsigned stops;           /* in this offline the user cancels; 0: in none */
 	int offline_err, online_err, stop_err;
-	unsigned drains, moved; /* of each */
+	unsigned drains, moved; /* of each offline */
 	u64 freed, frees;       /* hits while isolated: so far, and at each offline */
 	bool no_range, no_stress, calls_across;
 	struct pageblock blocks[BLOCKS];
@@ -107,7 +107,7 @@ static pfn_t candidate(struct memory *mem, unsigned long want, unsigned long *nr
 	return world.no_range ? PFN_NONE : BLOCK(6);
 }
 
-/* A range that begins there may not be offlined. */
+/* A range that begins at BLOCK(12) may not be offlined. */
 static int query(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
 {
 	return start == BLOCK(12) ? -EBUSY : 0;
@@ -206,12 +206,12 @@ static void a_round_waits_for_a_hundred_operations_on_two_cpus(struct ktest *t)
 		memcpy(world.each, rounds[i].each, sizeof(rounds[i].each));
 		world.stressed = rounds[i].stressed;
 		EXPECT_EQ(t, one_round(ISO_PRECISE, &ops), 0);
-		/* And one before the commit. */
+		/* One more turn comes before the commit. */
 		EXPECT_EQ(t, world.turns, rounds[i].turns + 1);
 		EXPECT_EQ(t, ops, (rounds[i].each[0] + rounds[i].each[1]) * world.turns);
 		EXPECT_EQ(t, world.calls, 1);
 	}
-	/* A load on one CPU alone, where there should be two, is waited for a minute. */
+	/* If the load should run on two CPUs and runs on one, it is waited for a minute. */
 	begin();
 	world.each[1] = 0;
 	judge.tick = 6000000000;
@@ -369,7 +369,7 @@ static void rounds_that_move_nothing_fail(struct ktest *t)
 	}
 }
 
-/* The line about a policy under which all went well; all three; what the stress has done. */
+/* The lines about a policy that went well; about all three; about the stress. */
 #define POLICY(name)                                                                               \
 	"rounds: " name ": 2 offlines of 16 MiB: 2 drain rounds (one each)\n"                      \
 	"rounds:   8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_scenario.c: which scenario the command line selects, and how its result is used. */
+/* test_judge_scenario.c: the scenario that the command line selects, and the use of its result. */
 #include "demo/bench.h"
 #include "demo/demo.h"
 #include "demo/live.h"
@@ -170,7 +170,7 @@ static void first_requested_scenario_runs(struct ktest *t)
 	unsigned i;
 
 	for (i = 0; rows[i].name; i++) {
-		/* Beside the one that stands behind it. */
+		/* The next scenario of the list is requested too. */
 		begin(rows[i].name, rows[i].value, rows[i + 1].name, rows[i + 1].value);
 		EXPECT_EQ(t, demo_run(6), strcmp(rows[i].name, "fault") != 0);
 		EXPECT_SAID(t, rows[i].said);
@@ -227,7 +227,7 @@ static void program_runs_after_the_scenario(struct ktest *t)
 	EXPECT_SAID(t, "[tour 0, seed 6]");
 }
 
-/* It runs whatever happened before, and its failure fails the run. */
+/* The script runs whatever happened before, and its failure fails the run. */
 static void the_script_is_last(struct ktest *t)
 {
 	begin("script", "good", "user", "bad");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_judge_script.c: a script of the prompt's commands in a simulated world: which lines are
- * carried out, and where it ends.
+ * test_judge_script.c: a script of the prompt's commands in a simulated world: the lines that are
+ * carried out, and the line at which it ends.
  */
 #include "demo/line_edit.h"
 #include "demo/monitor.h"
@@ -12,7 +12,7 @@
 #include "tests/host/judge_help.h"
 
 static struct {
-	const char *option, *name; /* script=; of the module, NULL: there is none */
+	const char *option, *name; /* script=; name of the module, NULL: there is none */
 	const char *text;
 	size_t len;
 } world;
@@ -83,7 +83,7 @@ static void each_line_is_carried_out(struct ktest *t)
 	EXPECT(t, run("mem\nzone 1 2\n"));
 	EXPECT_SAID(t, "> mem\n[mem]> zone 1 2\n[zone 1 2]script: 2 commands done\n");
 	EXPECT(t, state.seed == 6 && !state.no_keys);
-	/* No newline at the end, ends of lines of other systems, blanks and tabs. */
+	/* No newline at the end; ends of lines of other systems; blanks and tabs. */
 	EXPECT(t, run("mem\r\n\t zone\t1 \r\ncheck"));
 	EXPECT_SAID(t, "> mem\n[mem]> zone\t1\n[zone\t1]> check\n[check]script: 3 commands done\n");
 	EXPECT(t, run("# a comment\n\n   \n\t# another\r\n\r\nmem\n\n"));
@@ -101,7 +101,7 @@ static void the_first_failure_ends_it(struct ktest *t)
 	EXPECT(t, !run("mem\n\n# x\nbad 1 2\nzone\n"));
 	EXPECT_SAID(t, "> mem\n[mem]> bad 1 2\n[bad 1 2]script: line 4: bad 1 2: failed\n");
 	EXPECT(t, !state.no_keys);
-	/* Also in the last line; and of a long one the beginning is said. */
+	/* A failure in the last line ends it too; only the beginning of a long line is printed. */
 	EXPECT(t, !run("bad 0123456789012345678901234567890123456789012345678901234567890"));
 	EXPECT_SAID(t,
 	    "> bad 0123456789012345678901234567890123456789012345678901234567890\n"
@@ -141,7 +141,7 @@ static void without_a_module_of_its_name_it_fails(struct ktest *t)
 	world.option = "b.script";
 	EXPECT(t, !script_run(6));
 	EXPECT_SAID(t, "script=b.script: no module of that name; the loader brought: files\n");
-	/* Loaded by a loader that gives no names. */
+	/* The loader gives no names. */
 	world.name = "";
 	EXPECT(t, script_run(6));
 	EXPECT_SAID(t, "> mem\n[mem]script: 1 command done\n");

@@ -17,11 +17,11 @@
 
 static struct {
 	unsigned used;     /* pages that were given out, from the first on */
-	unsigned room;     /* that there are */
-	unsigned no_alloc; /* this kmalloc, from 1 on, has no memory */
+	unsigned room;     /* pages that there are */
+	unsigned no_alloc; /* this kmalloc, counted from 1, has no memory */
 	unsigned allocs;
 	bool refuses;     /* a page is not taken back */
-	bool others_only; /* no thread starts on its CPU */
+	bool others_only; /* no thread starts on its own CPU */
 	int handle_err;
 	struct page map[PAGES];
 	u64 words[PAGES][PAGE_SIZE / 8];
@@ -167,7 +167,7 @@ static void each_page_of_a_block_has_words_of_its_own(struct ktest *t)
 		world.words[i % 2][65 * i] ^= 1;
 	}
 	EXPECT_SAID(t, "[dump 0][dump 1][dump 0][dump 1][dump 0][dump 1][dump 0][dump 1]");
-	/* Memory beyond it is not read; another generation has other words. */
+	/* Memory beyond the block is not read; another generation has other words. */
 	EXPECT(t, pattern_intact(&pretend, page, 1) && !world.words[2][0]);
 	page->index = 78;
 	EXPECT(t, !pattern_intact(&pretend, page, 1));
@@ -203,14 +203,14 @@ static void blocks_are_taken_within_the_budget(struct ktest *t)
 	bare_alloc(me, 7);
 	bare_alloc(me, 8);
 	EXPECT_SAID(t, "[alloc 0 2][alloc 2 0][alloc 1a 0][alloc 2 0]");
-	/* Four kinds of requests. */
+	/* There are four kinds of requests. */
 	load.budget = 2 * PAGES;
 	for (i = 0; i < 4; i++) {
 		me->rand = i;
 		bare_alloc(me, 20 + i);
 	}
 	EXPECT_SAID(t, "[alloc 2 0][alloc 8 1][alloc 1a 0][alloc 0 2]");
-	/* Each 64th has an order whose turn it is. */
+	/* Each 64th request has an order in turn. */
 	me->rand = 0;
 	me->ops = 64 * (NR_ORDERS + 1);
 	bare_alloc(me, 9);
@@ -241,7 +241,9 @@ static void blocks_are_freed_and_verified(struct ktest *t)
 	EXPECT_SAID(t, "[free 0 2][dump 3][free 0 2][free 0 2]");
 }
 
-/* Handed to another thread, never to itself; put into the first empty place. */
+/*
+ * A block is handed to another thread, never to the same one; it is put into the first empty place.
+ */
 static void blocks_are_handed_to_other_threads(struct ktest *t)
 {
 	struct stress_thread *me = &threads[1];
@@ -298,7 +300,7 @@ static void a_step_takes_or_gives_back_one_block(struct ktest *t)
 		EXPECT(t, me->given * 10 <= (me->frees + me->given) * 3 + 10);
 	}
 	EXPECT(t, me->given == 7 || me->given == 6);
-	/* Where no place is free it keeps it. */
+	/* If no place is free, the thread keeps the block. */
 	for (i = 0; i < INBOX_SLOTS; i++)
 		threads[1].inbox[i] = world.map;
 	me->given = 3;
@@ -308,7 +310,10 @@ static void a_step_takes_or_gives_back_one_block(struct ktest *t)
 	me->rand = 7;
 	bare_op(me);
 	EXPECT(t, me->bare[7] && me->pages == 1 && me->given == 3 && me->frees == 7);
-	/* A bit more than three of ten, or without another thread: it frees the block itself. */
+	/*
+	 * If more than three of ten were given away, or without another thread, it frees the block
+	 * itself.
+	 */
 	me->frees = 6;
 	me->rand = 7;
 	bare_op(me);
@@ -332,7 +337,7 @@ static void steps_with_objects_are_drawn(struct ktest *t)
 	begin(2);
 	load.handles.nr = 5;
 	for (r = 0; r < 8; r++) {
-		me->rand = 2 * 256 + 16 * (r & 1) + r - 1; /* and one more, the step */
+		me->rand = 2 * 256 + 16 * (r & 1) + r - 1; /* handle_op adds the step to it */
 		handle_op(me);
 	}
 	EXPECT_SAID(t,
@@ -349,7 +354,7 @@ static void steps_with_objects_are_drawn(struct ktest *t)
 	EXPECT_EQ(t, me->failed, 1);
 }
 
-/* ---- all of it ---- */
+/* ---- all of the stress ---- */
 
 static void thread_yields_every_sixteenth_step(struct ktest *t)
 {
@@ -404,7 +409,7 @@ static void all_starts_and_ends(struct ktest *t)
 	EXPECT(t,
 	    stress_ops(s, 2) == 100 && stress_ops(s, 4) == 102 && !stress_ops(s, 1) &&
 	        !stress_ops(s, 5));
-	/* Blocks left at the end are verified and freed, and not counted. */
+	/* Blocks left at the end are verified and freed, but not counted. */
 	s->threads[1].bare[BARE_SLOTS - 1] = get_block(&pretend, 0, 0);
 	s->threads[2].inbox[INBOX_SLOTS - 1] = get_block(&pretend, 0, 0);
 	pretend.backed = false;
@@ -414,7 +419,9 @@ static void all_starts_and_ends(struct ktest *t)
 	    r.ops == 303 && r.failed == 30 && r.frees == 903 && r.frees_remote == 201 &&
 	        !r.corrupt && r.moved == 5);
 	EXPECT_EQ(t, world.used, 2);
-	/* Threads run on other CPUs if their own are absent, and pause if there are many. */
+	/*
+	 * A thread runs on another CPU if its own is absent, and pauses if there are many threads.
+	 */
 	begin(0);
 	world.others_only = true;
 	s = stress_start(&pretend, 2, 1, 6);
@@ -452,7 +459,7 @@ static void too_few_remote_frees_and_damage_are_errors(struct ktest *t)
 		EXPECT(t, !stress_start(&pretend, 0, 2, 6));
 		EXPECT_SAID(t, "");
 	}
-	/* The first of two threads has ended again. */
+	/* The first of two threads has ended again, because the second did not start. */
 	begin(0);
 	world.no_alloc = 0;
 	judge.no_job = 2;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_judge_trace_boot.c: the trace that is replayed at boot, in a simulated world: which of the
- * files it is, by which name it goes, and how failures are reported.
+ * test_judge_trace_boot.c: the trace that is replayed at boot, in a simulated world: the choice of
+ * the file, its name, and the reports of failures.
  */
 #define trace_replay      judge_trace_replay
 #define trace_replay_boot judge_trace_replay_boot
@@ -139,13 +139,13 @@ static void without_a_name_the_only_file_is_replayed(struct ktest *t)
 	EXPECT_SAID(t, "[parse module]" REPLAYED("module"));
 	EXPECT_EQ(t, boot("some/where/", NULL, "a.trace"), 0);
 	EXPECT_SAID(t, "[parse a.trace]" REPLAYED("a.trace"));
-	/* It is the script. */
+	/* The only file is the script. */
 	judge_clear();
 	world.single = "a.script";
 	world.script = true;
 	EXPECT_EQ(t, trace_replay_boot(), 0);
 	EXPECT_SAID(t, "[parse short.trace, the short one]" REPLAYED("short.trace"));
-	/* There is none: the one in the kernel. */
+	/* There is no file: the trace in the kernel is replayed. */
 	EXPECT_EQ(t, boot(NULL, NULL, NULL), 0);
 	EXPECT_SAID(t, "[parse short.trace, the short one]" REPLAYED("short.trace"));
 }
@@ -155,7 +155,7 @@ static void unknown_name_is_reported_with_the_files(struct ktest *t)
 	EXPECT_EQ(t, boot("b.trace", "a.trace", NULL), -ENOENT);
 	EXPECT_SAID(
 	    t, "[b.trace?]trace=b.trace: no module of that name; the loader brought: files\n");
-	/* The only one has another name. */
+	/* The only file has another name. */
 	EXPECT_EQ(t, boot("b.trace", NULL, "a.trace"), -ENOENT);
 	EXPECT_SAID(
 	    t, "[b.trace?]trace=b.trace: no module of that name; the loader brought: files\n");
@@ -176,7 +176,7 @@ static void failed_replay_is_reported(struct ktest *t)
 	world.run_err = -EINVAL;
 	EXPECT_EQ(t, trace_replay("x", content, sizeof(content), &report), -EINVAL);
 	EXPECT_SAID(t, "[parse x][run on 3]trace x: not run (-22)\n[free]\n");
-	/* Malformed: that has been reported, and there is nothing to free. */
+	/* The trace is malformed: that has been reported, and there is nothing to free. */
 	world.parse_err = -EINVAL;
 	EXPECT_EQ(t, trace_replay("x", content, sizeof(content), &report), -EINVAL);
 	EXPECT_EQ(t, report.cpus, 0);

@@ -19,11 +19,11 @@ struct smp_stats smp_stats;
 
 static struct {
 	unsigned cpus;
-	const int *err; /* results of the offlines in turn, up to */
+	const int *err; /* results of the offlines in turn; nr_err of them */
 	unsigned nr_err, offlines;
 	int online_err;
 	bool no_range, bad_program, takes_cpu, calls_across;
-	const unsigned long *free; /* at each reading; the last stays */
+	const unsigned long *free; /* free pages at each reading; the last one stays */
 	unsigned nr_free;
 	const u32 *cancel;
 } world;
@@ -138,13 +138,13 @@ static void online_cpus_go_down_and_come_back(struct ktest *t)
 	shake_cpus(&s);
 	EXPECT_SAID(t, "[down 1][sleep 2]\n[up 1][sleep 4]\n[down 1][sleep 6]\n[up 1][sleep 8]\n");
 	EXPECT(t, s.downs == 2 && s.ups == 2 && !s.failed);
-	/* The last one stays. */
+	/* The last CPU online stays. */
 	begin(&s, 2, 2);
 	judge.online[0] = 2;
 	shake_cpus(&s);
 	EXPECT_SAID(t, "[sleep 2]\n[sleep 4]\n");
 	EXPECT(t, !s.downs && !s.ups && !s.failed);
-	/* The only one stays. */
+	/* The only CPU stays. */
 	begin(&s, 1, 2);
 	shake_cpus(&s);
 	EXPECT_SAID(t, "[sleep 2]\n[sleep 4]\n");
@@ -212,7 +212,7 @@ static void each_round_is_between_two_rests(struct ktest *t)
 	    "soak: round 2 of 2, seed 0xb: good\n"
 	    "soak: 0 downs and 0 ups of 3 CPUs, 0 offlines that moved 0 pages, 0 "
 	    "refused; 513 pages free as before; 61 dropped, 62 killed\n");
-	/* None asked for. */
+	/* No round is requested. */
 	begin(NULL, 3, 0);
 	judge.quiet = true;
 	EXPECT(t, user_soak("prog", 0, 10, 5));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_judge_user_boot.c: the first program in a simulated world: what it is given, how its end is
- * reported, and what it leaves behind.
+ * test_judge_user_boot.c: the first program in a simulated world: its arguments, the report of its
+ * end, and the objects that it leaves behind.
  */
 #define user_run judge_user_boot_run
 #include <quarry/account.h>
@@ -16,13 +16,15 @@ static struct {
 	int start_err;
 	enum task_end how;
 	s32 status;
-	unsigned left; /* tasks, when it has ended */
-	bool stays;    /* they do not end */
-	/* Objects are as before from this reading of the counts on; the first one is number 0. */
+	unsigned left; /* tasks left when the program has ended */
+	bool stays;    /* these tasks do not end */
+	/*
+	 * Objects are as before from this reading of the counts on; the first reading is number 0.
+	 */
 	unsigned reads, settled;
 } world;
 
-/* Threads and small objects are other ones at each reading. */
+/* The numbers of threads and small objects differ at each reading. */
 static void read_counts(struct counts *counts)
 {
 	unsigned i = world.reads++;
@@ -171,7 +173,7 @@ static void tasks_that_are_left_are_ended(struct ktest *t)
 	          "user: 2 tasks and 3 threads do not end\n");
 }
 
-/* Kernel threads may have the last reference to an object for a moment: a second at most. */
+/* Kernel threads may have the last reference to an object for a moment: at most for a second. */
 static void objects_that_are_left_fail_after_a_second(struct ktest *t)
 {
 	begin();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_line_edit.c: the line editor on a simulated terminal: what each key does to the line, and
- * that the terminal shows that line, with its cursor there, after each byte.
+ * test_line_edit.c: the line editor on a simulated terminal: the effect of each key on the line.
+ * After each byte the terminal must show that line and its cursor.
  */
 #include "demo/line_edit.h"
 
@@ -12,13 +12,13 @@
 #define COLUMNS 80
 #define PROMPT  "> "
 
-/* The terminal: what it wrote before the present row, and that row. */
+/* The terminal: the text above the present row, and that row. */
 static struct {
 	struct line_edit e;
 	char above[4096], row[COLUMNS + 1];
 	size_t above_len;
 	unsigned at, sequence, bells, cleared, beyond;
-	const char *const *words; /* offered, closed by NULL */
+	const char *const *words; /* words offered for completion, closed by NULL */
 	char before[LINE_MAX], word[LINE_MAX];
 } tty;
 
@@ -156,7 +156,7 @@ static void typed_bytes_are_shown(struct ktest *t)
 {
 	EXPECT_KEYS(t, "", "", "");
 	EXPECT_KEYS(t, "mem 12~!", "mem 12~!", "");
-	/* No keys, or bytes of another alphabet. */
+	/* These bytes are no keys, or belong to another alphabet. */
 	EXPECT_KEYS(t, "m\x01\x05\x02\x80\xc3\xa9\xffo", "mo", "");
 	begin();
 	EXPECT_EQ(t, type("mem\r"), LINE_READY);
@@ -185,7 +185,7 @@ static void the_cursor_moves_within_the_line(struct ktest *t)
 	EXPECT_KEYS(t, "abc\033[7~", "", "abc");
 	EXPECT_KEYS(t, "abc\x01\033[4~", "abc", "");
 	EXPECT_KEYS(t, "abc\x01\033[8~", "abc", "");
-	/* As a terminal sends them whose cursor keys are in application mode; and with Ctrl. */
+	/* A terminal in application mode sends its cursor keys in this form; and with Ctrl. */
 	EXPECT_KEYS(t, "abc\033OH\033OC", "a", "bc");
 	EXPECT_KEYS(t, "abc\033[1;5D", "ab", "c");
 }
@@ -204,7 +204,7 @@ static void bytes_are_taken_away(struct ktest *t)
 	EXPECT_KEYS(t, "abc\033[D\x15", "", "c");
 	EXPECT_KEYS(t, "abc\x15", "", "");
 	EXPECT_KEYS(t, "abc\033[D\x03", "", "");
-	/* A word, with the blanks behind it. */
+	/* Ctrl-W removes a word, with the blanks behind it. */
 	EXPECT_KEYS(t, "offline 12  \x17", "offline ", "");
 	EXPECT_KEYS(t, "offline 12\x17\x17\x17", "", "");
 	EXPECT_KEYS(t, "offline 12\033[D\x17", "offline ", "2");
@@ -221,7 +221,7 @@ static void the_line_ends_before_its_limit(struct ktest *t)
 	begin();
 	EXPECT_EQ(t, type(full), LINE_GOES_ON);
 	EXPECT(t, tty.e.len == LINE_MAX - 1 && tty.e.left > 0);
-	/* Each place of it can be seen. */
+	/* Each place of the line can be seen. */
 	for (i = 0; i < LINE_MAX; i++)
 		EXPECT_EQ(t, type("\033[D"), LINE_GOES_ON);
 	EXPECT(t, tty.e.at == 0 && tty.e.left == 0 && tty.row[LINE_WIDTH + 1] == '>');
@@ -252,7 +252,7 @@ static void unknown_sequences_are_never_typed(struct ktest *t)
 		if (!is("abc", ""))
 			ktest_fail(t, __FILE__, __LINE__, "sequence %u was typed", i);
 	}
-	/* One that is not complete ends with the line, and with the next line. */
+	/* A sequence that is not complete ends with the line, and with the next line. */
 	EXPECT_KEYS(t,
 	    "ab\033[3\x01"
 	    "c",
@@ -268,7 +268,7 @@ static void unknown_sequences_are_never_typed(struct ktest *t)
 	EXPECT(t, is("[c", ""));
 }
 
-/* Keys of all kinds, and bytes that are none: the terminal shows the line after each of them. */
+/* The terminal shows the line after each key of any kind, and after bytes that are no keys. */
 static void random_keys_leave_no_garbage(struct ktest *t)
 {
 	static const char *const keys[] = {"\033[A", "\033[B", "\033[C", "\033[D", "\033[H",
@@ -344,7 +344,7 @@ static void earlier_lines_come_back(struct ktest *t)
 	EXPECT(t, is("one", ""));
 	EXPECT_EQ(t, type("\033OB"), LINE_GOES_ON);
 	EXPECT(t, is("two", ""));
-	/* A recalled line that is changed is a new one; the old one stays. */
+	/* A recalled line that is changed becomes a new line; the old one stays. */
 	EXPECT_EQ(t, type("!\r"), LINE_READY);
 	line_begin(&tty.e);
 	EXPECT_EQ(t, type("\033[A"), LINE_GOES_ON);
@@ -363,7 +363,7 @@ static void the_line_being_typed_is_kept_meanwhile(struct ktest *t)
 	EXPECT(t, is("draft", ""));
 	EXPECT_EQ(t, type("\033[B!"), LINE_GOES_ON);
 	EXPECT(t, is("draft!", ""));
-	/* Nothing of it is left in the next line. */
+	/* No part of the draft is left in the next line. */
 	EXPECT_EQ(t, type("\r"), LINE_READY);
 	line_begin(&tty.e);
 	EXPECT_EQ(t, type("\033[A\033[B"), LINE_GOES_ON);
@@ -410,14 +410,14 @@ static void a_word_that_is_alone_is_completed(struct ktest *t)
 	EXPECT_EQ(t, type("on\t"), LINE_GOES_ON);
 	EXPECT(t, is("policy online ", ""));
 	EXPECT(t, !strcmp(tty.before, "policy ") && !strcmp(tty.word, "on"));
-	/* One that is complete gets its blank. */
+	/* A word that is complete gets its blank. */
 	EXPECT_EQ(t, type("online\t"), LINE_GOES_ON);
 	EXPECT(t, is("policy online online ", ""));
 	/* Behind a comma another word begins. */
 	EXPECT_EQ(t, type("mem,on\t"), LINE_GOES_ON);
 	EXPECT(t, !strcmp(tty.before, "policy online online mem,") && !strcmp(tty.word, "on"));
 	EXPECT(t, is("policy online online mem,online ", ""));
-	/* In the middle the rest stays. */
+	/* A word in the middle is completed, and the rest stays. */
 	begin();
 	tty.words = few;
 	EXPECT_EQ(t, type("x\x01pol\t"), LINE_GOES_ON);
@@ -452,7 +452,7 @@ static void the_second_tab_lists_the_words(struct ktest *t)
 	EXPECT(t, !tty.above_len);
 	EXPECT_EQ(t, type("\t"), LINE_GOES_ON);
 	EXPECT(t, !strcmp(tty.above, "> o\noffline  online\n") && is("o", ""));
-	/* Again only after two Tabs in a row. */
+	/* The list is shown again only after two Tabs in a row. */
 	EXPECT_EQ(t, type("n\b\t"), LINE_GOES_ON);
 	EXPECT(t, !strcmp(tty.above, "> o\noffline  online\n"));
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_live_cells.c: what the live screen reads of a memory: each letter, the map of small and of
- * huge memories, steps of an offline, caches.  Hosted only: for the array of a memory of 1 TiB.
+ * test_live_cells.c: the live screen's reading of a memory: each letter, the map of small and of
+ * huge memories, steps of an offline, caches. Hosted only: for the array of a memory of 1 TiB.
  */
 #include "demo/live_cells.h"
 #include "tests/lib/mm_help.h"
@@ -12,15 +12,15 @@
 #define ALL      ((u16)PAGEBLOCK_PAGES)
 #define HALF     ((u16)(PAGEBLOCK_PAGES / 2))
 #define COLD     ((struct pfn_range){PFN_NONE, PFN_NONE})
-#define HUGE     (1UL << 19) /* pageblocks of 1 TiB, where one has 2 MiB */
-#define LOW      1024UL      /* of these below the hole under 4 GiB; */
-#define HOLE_END 2048UL      /* and where it ends */
+#define HUGE     (1UL << 19) /* number of pageblocks in 1 TiB, if each has 2 MiB */
+#define LOW      1024UL      /* of these, below the hole under 4 GiB */
+#define HOLE_END 2048UL      /* the end of that hole */
 
 static struct live_map map;
 static struct memory huge;
 static struct pageblock huge_blocks[HUGE + HOLE_END];
 
-/* In the order of the letters: the last one is the most telling. */
+/* The kinds are in the order of the letters: the last one has priority. */
 static const struct kind {
 	enum pageblock_state state;
 	enum migratetype type;
@@ -99,7 +99,7 @@ static void each_pageblock_has_a_letter(struct ktest *t)
 	EXPECT_EQ(t, live_map_read(&map, mem, 1, COLD), 24);
 	for (i = 0; i < ARRAY_SIZE(kinds); i++)
 		EXPECT_EQ(t, map.cell[0][i], kinds[i].letter);
-	/* Of two in one cell the more telling one. */
+	/* Of two pageblocks in one cell, the one with priority is shown. */
 	live_map_layout(&map, mem, 12, 1, PFN_NONE);
 	EXPECT_EQ(t, map.cell_blocks, 2);
 	for (i = 0; i < ARRAY_SIZE(kinds); i++) {
@@ -113,7 +113,7 @@ static void each_pageblock_has_a_letter(struct ktest *t)
 	memcpy(pageblock_of(mem, 0), saved, sizeof(saved));
 }
 
-/* No more rows than are there, no more pageblocks in a cell than that takes. */
+/* The map uses no more rows than there are, and no more pageblocks for a cell than that takes. */
 static void rows_are_filled_before_cells_grow(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 8, 32);
@@ -144,7 +144,10 @@ static void a_tebibyte_of_eight_nodes_fits(struct ktest *t)
 		EXPECT_EQ(t, map.row[i].node, i);
 		EXPECT(t, map.row[i].first && map.row[i].cells <= 64);
 	}
-	/* A frame reads what it is allowed, and one row more at most; the next one goes on. */
+	/*
+	 * A frame reads at most the allowed number of pageblocks, and one row more; the next one
+	 * goes on.
+	 */
 	EXPECT_EQ(t, live_map_read(&map, &huge, 1, COLD), BLOCK(33 * 2048) >> PAGEBLOCK_ORDER);
 	EXPECT_EQ(t, map.cell[0][5], '.');
 	EXPECT_EQ(t, map.cell[1][5], ' ');
@@ -152,7 +155,9 @@ static void a_tebibyte_of_eight_nodes_fits(struct ktest *t)
 		n += live_map_read(&map, &huge, 1, COLD) > 0;
 	EXPECT_EQ(t, n, 7);
 	EXPECT_EQ(t, map.cell[7][20], '.');
-	/* One pageblock of 524288 that is offline is seen; at once where the eye is on it. */
+	/*
+	 * One offline pageblock of 524288 is seen; at once if it lies in the range that is watched.
+	 */
 	i = (unsigned)(HOLE_END - LOW + 5 * each + each / 2);
 	set_kind(&huge_blocks[i], &kinds[10]);
 	live_map_read(&map, &huge, 1, (struct pfn_range){BLOCK(i), BLOCK(i + 1)});
@@ -164,7 +169,7 @@ static void a_tebibyte_of_eight_nodes_fits(struct ktest *t)
 	EXPECT_EQ(t, map.cell[5][n + 1], '.');
 }
 
-/* The hole under 4 GiB is no row of blanks. */
+/* The hole under 4 GiB makes no row of blanks. */
 static void around_a_page_each_pageblock_has_a_cell(struct ktest *t)
 {
 	pfn_t focus = BLOCK(HOLE_END + 70000) + 5;
@@ -178,7 +183,10 @@ static void around_a_page_each_pageblock_has_a_cell(struct ktest *t)
 	row = map.row[map.focus_row].start >> PAGEBLOCK_ORDER;
 	EXPECT_EQ(t, row + map.focus_cell, HOLE_END + 70000);
 	EXPECT(t, map.focus_row >= 3 && map.focus_row <= 5);
-	/* The first page, the last one, and the first of another node, where a row begins anew. */
+	/*
+	 * The focus is the first page, the last one, and the first of another node, where a row
+	 * begins.
+	 */
 	live_map_layout(&map, &huge, 64, 9, 0);
 	EXPECT_EQ(t, map.focus_row, 0);
 	EXPECT_EQ(t, map.focus_cell, 0);
@@ -190,7 +198,7 @@ static void around_a_page_each_pageblock_has_a_cell(struct ktest *t)
 	REQUIRE(t, map.focused && map.focus_row < map.nr_rows);
 	EXPECT_EQ(t, map.row[map.focus_row].node, 1);
 	EXPECT_EQ(t, map.row[map.focus_row].start + BLOCK(map.focus_cell), focus);
-	/* All memory has no such cell. */
+	/* Without a focus there is no such cell. */
 	live_map_layout(&map, &huge, 64, 9, PFN_NONE);
 	EXPECT(t, !map.focused);
 }
@@ -209,7 +217,7 @@ static void holes_of_a_row_are_left_out(struct ktest *t)
 	for (r = 0; r < map.nr_rows; r++)
 		for (i = 0; i < map.row[r].cells; i++)
 			EXPECT_EQ(t, map.cell[r][i], '.');
-	/* In one cell with memory it is not seen. */
+	/* A hole in one cell with memory is not seen. */
 	live_map_layout(&map, &huge, 64, 1, PFN_NONE);
 	EXPECT_EQ(t, map.nr_rows, 1);
 	EXPECT_EQ(t, map.cell_blocks, 64);
@@ -256,7 +264,7 @@ static void caches_are_read_with_their_rates(struct ktest *t)
 	EXPECT(t, c.fill == 0 && c.capacity > 0);
 	for (i = 0; i < ARRAY_SIZE(page); i++)
 		page[i] = mem_alloc_pages(mem, GFP_MOVABLE, 0);
-	/* The rate is that of a whole second. */
+	/* The rate is measured over a whole second. */
 	live_cpu_read(&c, mem, 0, PFN_NONE, 0, false);
 	EXPECT_EQ(t, c.hits, -1);
 	live_cpu_read(&c, mem, 0, PFN_NONE, 0, true);
@@ -266,7 +274,7 @@ static void caches_are_read_with_their_rates(struct ktest *t)
 	live_cpu_read(&c, mem, 0, BLOCK(8), 0, true);
 	EXPECT(t, c.fill >= ARRAY_SIZE(page) && c.fill <= c.capacity);
 	EXPECT_EQ(t, c.hits, -1);
-	/* Of another zone nothing is cached. */
+	/* No page of another zone is cached. */
 	i = c.fill;
 	live_cpu_read(&c, mem, 0, BLOCK(0), 0, false);
 	EXPECT_EQ(t, c.fill, 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_live_draw.c: the frames of the live screen, and the bytes that a terminal gets, read by a
- * small terminal of the test's own.
+ * test_live_draw.c: the frames of the live screen, and the bytes that a terminal gets. A small
+ * terminal of the test's own reads them.
  */
 #include "demo/live_draw.h"
 #include <quarry/console.h>
@@ -25,8 +25,8 @@ static struct {
 	u8 text[LIVE_MAX_ROWS][LIVE_MAX_COLS];
 	u8 colour[LIVE_MAX_ROWS][LIVE_MAX_COLS];
 	char escape[24];
-	unsigned escaped; /* bytes in it; 0: none has begun */
-	bool half;        /* of a middle dot */
+	unsigned escaped; /* bytes in the escape sequence; 0: none has begun */
+	bool half;        /* the first byte of a middle dot was read */
 	unsigned pieces;
 	size_t longest;
 } tty;
@@ -89,7 +89,7 @@ static void tty_send(void *arg, const char *bytes, size_t len)
 {
 	tty.pieces++;
 	tty.longest = MAX(tty.longest, len);
-	/* Others may write between two pieces. */
+	/* Other code may write between two pieces. */
 	EXPECT(tty.t, !tty.escaped && !tty.half);
 	for (; len; bytes++, len--) {
 		u8 c = (u8)*bytes;
@@ -144,7 +144,7 @@ static void expect_row(struct ktest *t, unsigned row, const char *want)
 		ktest_fail(t, __FILE__, __LINE__, "row %u is\n%s\nnot\n%s", row, have, want);
 }
 
-/* Two nodes of a row each, four CPUs. */
+/* A view of two nodes, with a row each, and four CPUs. */
 static void small_view(void)
 {
 	unsigned i;
@@ -215,7 +215,7 @@ static void a_frame_says_all_in_words(struct ktest *t)
 	/* Colours add to the letters. */
 	EXPECT_EQ(t, frame.colour[2][9 + 9], LIVE_OFFLINE);
 	EXPECT_EQ(t, frame.colour[2][9 + 8], LIVE_ISOLATED);
-	/* The end of an offline: all is done. */
+	/* At the end of an offline all steps are done. */
 	view.steps = (struct live_steps){.blocks = 8, .offline = 8, .most = 139, .rounds = 1};
 	live_compose(&frame, &view);
 	expect_row(t, 8, " 1 isolate [done] > 2 drain [done] > 3 move [done] > 4 offline [done]");
@@ -294,9 +294,9 @@ static void small_terminals_get_no_screen(struct ktest *t)
 	EXPECT(t, frame.cols == LIVE_MAX_COLS && frame.rows == LIVE_MAX_ROWS);
 }
 
-/* ---- from one to the next ---- */
+/* ---- from one frame to the next ---- */
 
-/* Some cells of the frame become others. */
+/* Change some cells of the frame. */
 static void change(struct live_frame *f, u64 *seed)
 {
 	unsigned n = (unsigned)(ktest_rand(seed) % 40), len, row, col;
@@ -351,7 +351,7 @@ static void the_line_gets_no_more_than_it_carries(struct ktest *t)
 		EXPECT(t, frames <= 80);
 		expect_same(t, &frame);
 	}
-	/* The first row changes all the time; the last one gets its turn. */
+	/* The first row changes all the time, but the last one gets its turn. */
 	frame.text[23][0] = '!';
 	for (i = 0; i < 3; i++) {
 		unsigned col;
@@ -368,7 +368,7 @@ static void the_line_gets_no_more_than_it_carries(struct ktest *t)
 	EXPECT_EQ(t, tty.text[23][0], '!');
 }
 
-/* The whole frame of a machine, and a usual change of it. */
+/* The whole frame of a machine is short, and so is a usual change of it. */
 static void frames_are_short(struct ktest *t)
 {
 	struct live_pen pen = fresh_pen(true);
@@ -392,7 +392,7 @@ static void frames_are_short(struct ktest *t)
 	live_compose(&frame, &view);
 	EXPECT(t, live_frame_send(&pen, &shown, &frame, ~(size_t)0) < 300);
 	expect_same(t, &frame);
-	/* Without UTF-8 a full stop. */
+	/* Without UTF-8 a full stop is shown. */
 	pen = fresh_pen(false);
 	live_frame_init(&shown, 80, 24);
 	live_frame_send(&pen, &shown, &frame, ~(size_t)0);
@@ -420,7 +420,7 @@ static void answers_and_keys_are_told_apart(struct ktest *t)
 			have[n++] = (char)(e == LIVE_SIZE ? 'S' : in.key ? in.key : '.');
 	}
 	have[n] = '\0';
-	/* Keys of several bytes are keys, and what they consist of are none. */
+	/* Keys of several bytes are one key each; their bytes are no keys. */
 	if (strcmp(have, "aS ..qS..s..b\033S") != 0)
 		ktest_fail(t, __FILE__, __LINE__, "read %s", have);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_memblock_exact.c: boot memory at its limits: the byte where an allocation fits, and lists
- * that are full.
+ * test_memblock_exact.c: boot memory at its limits: the exact byte at which an allocation fits, and
+ * lists that are full.
  */
 #include "tests/lib/memblock_help.h"
 
@@ -26,7 +26,7 @@ static void limit_is_exact_to_the_byte(struct ktest *t)
 	EXPECT_EQ(t, memblock_alloc(m, 1, 1, 0, TOP), 0);
 }
 
-/* Limits that exclude each other. */
+/* The limits exclude each other. */
 static void a_minimum_above_the_limit_gives_nothing(struct ktest *t)
 {
 	struct memblock *m = fresh_memblock();
@@ -51,7 +51,7 @@ static void expect_list(
 	}
 }
 
-/* A new range before, between, behind, over and beside three others: to the byte. */
+/* Add a range before, between, behind, over and beside three others, exact to the byte. */
 static void ranges_that_touch_become_one(struct ktest *t)
 {
 	static const struct {
@@ -89,7 +89,7 @@ static void ranges_that_touch_become_one(struct ktest *t)
 	}
 }
 
-/* Taken ranges across and between several of RAM: each free byte once, in order. */
+/* Taken ranges lie across and between ranges of RAM: each free byte is found once, in order. */
 static void free_ranges_lie_between_the_taken(struct ktest *t)
 {
 	static const phys_t want[][2] = {{KB(16), KB(20)}, {KB(24), KB(32)}, {KB(72), KB(80)},
@@ -115,7 +115,7 @@ static void free_ranges_lie_between_the_taken(struct ktest *t)
 		from = r.end;
 	}
 	EXPECT(t, !memblock_next_free(m, from, &r));
-	/* Starting in the middle of a taken range, and of a free one. */
+	/* The search starts in the middle of a taken range, and of a free one. */
 	EXPECT(t, memblock_next_free(m, KB(50), &r));
 	EXPECT_EQ(t, r.start, KB(72));
 	EXPECT(t, memblock_next_free(m, KB(88), &r));

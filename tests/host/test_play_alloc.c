@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_alloc.c: the slow path of an allocation with simulated callees: its requests, in
- * which order, how often, and with which flags; and how many pages the bulk forms move with
+ * test_play_alloc.c: the slow path of an allocation with simulated callees: the requests that it
+ * makes, their order, number and flags; and the number of pages that the bulk forms move with
  * interrupts off.
  */
 #define OWN(name) judged_##name
@@ -54,7 +54,7 @@ static void wake(struct zone *zone)
 	note("wake");
 }
 
-/* It may sleep, and waits for what mm/alloc_wait.c has. */
+/* This stands for mm/alloc_wait.c, which may sleep. */
 static struct page *waiting(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	note("wait");
@@ -90,7 +90,7 @@ static void section_end(irqflags_t flags)
 	arch_irq_restore(flags);
 }
 
-/* What is judged is what comes after it. */
+/* Only the steps after the direct allocation are judged. */
 static struct page *none_direct(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	return NULL;
@@ -115,7 +115,7 @@ static void begin(void)
 	memset(&world, 0, sizeof(world));
 }
 
-/* Has it got the page of this world? */
+/* True: the allocation has got the page of this world. */
 static bool finds(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct page *page = alloc_slow(mem, gfp, order);
@@ -132,7 +132,7 @@ struct request {
 	const char *says;
 };
 
-/* All that is tried when nothing is found. */
+/* All steps of a request when nothing is found. */
 static const struct request requests[] = {{GFP_KERNEL, 0, "look1 wait"},
     {GFP_KERNEL | GFP_NORETRY, 0, "look1 wait"}, {GFP_NOWAIT, 0, "look1"},
     {GFP_NOWAIT, 1, "look1 own-drain look1"}, {GFP_ATOMIC, MAX_ORDER, "look1 own-drain look1"},
@@ -144,7 +144,7 @@ static void ask(unsigned at)
 	world.at = at;
 }
 
-/* Nothing is found, at first; then a page is found at each try in turn, and no call follows. */
+/* At first nothing is found; then a page is found at each try in turn, and no call follows. */
 static void slow_path_takes_its_steps_until_a_page_is_found(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 0);
@@ -176,7 +176,7 @@ static void slow_path_takes_its_steps_until_a_page_is_found(struct ktest *t)
 	}
 }
 
-/* Nor is anything waited for in atomic context. */
+/* In atomic context nothing is waited for. */
 static void atomic_allocation_waits_for_nothing(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 0);
@@ -272,13 +272,13 @@ static void zones_are_tried_from_the_own_node_on(struct ktest *t)
 	expect_looks(t, mem, GFP_MOVABLE | GFP_THISNODE, 1, "look5 look4-lower");
 	expect_looks(t, mem, GFP_KERNEL | GFP_THISNODE, 0, "look1");
 	expect_looks(t, mem, GFP_DMA32, 0, "");
-	/* A CPU of a node that the memory does not have. */
+	/* The CPU is on a node that the memory does not have. */
 	expect_looks(t, mem, GFP_KERNEL, 2, "look1 look4");
 	expect_looks(t, mem, GFP_KERNEL, MAX_NODES, "look1 look4");
 	drop_memory(t, mem);
 }
 
-/* Low: below the watermark, whether there was a page or not; each zone that was tried. */
+/* Each zone that was tried and is below its low watermark wakes its thread, found page or not. */
 static void zone_below_low_wakes_its_reclaim_thread(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 1);
@@ -328,7 +328,7 @@ static void move_in_bulk(void *arg)
 	EXPECT_SAID(t, "[64][1]");
 	EXPECT_EQ(t, mem_alloc_pages_bulk(t->mem, GFP_MOVABLE, 63, pages), 63);
 	EXPECT_SAID(t, "[-63]");
-	/* Those between are in the cache still. */
+	/* The two pages in between are still in the cache. */
 	memmove(pages + 63, pages + 65, 63 * sizeof(pages[0]));
 	EXPECT_EQ(t, mem_free_pages_bulk(t->mem, FULL - 2, pages), 0);
 	EXPECT_SAID(t, "[64][62]");
@@ -336,7 +336,7 @@ static void move_in_bulk(void *arg)
 	EXPECT(t, arch_irqs_enabled());
 }
 
-/* One page: from the cache, into it; and of an order of which there is none. */
+/* One page from the cache, and back into it; and one of an order that is not cached. */
 static void move_one(void *arg)
 {
 	struct ktest *t = arg;
@@ -354,7 +354,7 @@ static void move_one(void *arg)
 	EXPECT_EQ(t, zone_pcp_pages(world.zone), FULL);
 }
 
-/* Whatever the bulk, a CPU answers after so many pages. */
+/* A CPU answers after so many pages, however many a bulk call moves. */
 static void bulk_allocation_enables_interrupts_between_batches(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);

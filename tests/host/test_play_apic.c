@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_apic.c: all that is written to the APICs, in its order, in both modes.  The machine is
- * played: not every emulator has x2APIC, and none of the usual machines two I/O APICs.
+ * test_play_apic.c: all that is written to the APICs, in order, in both modes. The machine is
+ * simulated: not every emulator has x2APIC, and no usual machine has two I/O APICs.
  */
 #include "tests/host/play_help.h"
 #include <quarry/acpi.h>
@@ -187,7 +187,7 @@ static void apic_mode_follows_cpu_and_option(struct ktest *t)
 	    {HAS, 0, NULL, true},
 	    {HAS, 0, "x2apic", true},
 	    {HAS, 0, "xapic", false},
-	    {HAS, ON, "xapic", true}, /* there is no way back */
+	    {HAS, ON, "xapic", true}, /* x2APIC mode cannot be left */
 	    {HAS, ~ON, "xapic", false},
 	    {HAS, ON, NULL, true},
 	    {~HAS, 0, NULL, false},
@@ -229,7 +229,9 @@ static void registers_are_memory_or_msrs(struct ktest *t)
 	EXPECT_SAID(t, "msr 83f=5\nmsr 80b=0\n");
 }
 
-/* By xAPIC in two halves, once the one before has been sent; nothing comes in between. */
+/*
+ * xAPIC sends an interrupt in two halves, after the one before was sent; nothing comes in between.
+ */
 static void interrupts_are_sent_whole(struct ktest *t)
 {
 	irqflags_t flags;
@@ -246,7 +248,7 @@ static void interrupts_are_sent_whole(struct ktest *t)
 	EXPECT(t, !arch_irqs_enabled());
 	arch_irq_restore(flags);
 	EXPECT_SAID(t, "read 300\n310=1000000\n300=4042\n");
-	/* If the ICR stays busy it is written all the same, in the end. */
+	/* If the ICR stays busy, it is written in the end all the same. */
 	play.reads = false;
 	play.turns = 0;
 	busy = ~0u;
@@ -259,7 +261,7 @@ static void interrupts_are_sent_whole(struct ktest *t)
 	EXPECT(t, arch_irqs_enabled());
 }
 
-/* A sender interrupted between its two halves finds its destination, and the register free. */
+/* A sender that is interrupted between its halves finds its destination, and a free register. */
 static void ipi_to_this_cpu_needs_no_destination(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
@@ -304,7 +306,7 @@ static void interrupt_lines_are_routed_to_this_cpu(struct ktest *t)
 	EXPECT_EQ(t, ioapic_route(24, 0x45, false, true), 0);
 	EXPECT_SAID(t, "io1 11=12000000\nio1 10=2045\n");
 	EXPECT(t, arch_irqs_enabled());
-	/* One of two with a line of that number is as good as none. */
+	/* A line of an I/O APIC that is not in the list has no route. */
 	firmware.nr_ioapics = 1;
 	EXPECT_EQ(t, ioapic_route(24, 0x45, false, true), -ENODEV);
 	EXPECT_SAID(t, "");
@@ -324,7 +326,7 @@ static void isa_lines_follow_the_firmware(struct ktest *t)
 	EXPECT_SAID(t, "io0 13=0\nio0 12=43\nio0 15=0\nio0 14=8045\nio0 17=0\nio0 16=2046\n");
 }
 
-/* Their destination has 8 bits, of which the last number means all. */
+/* A line's destination has 8 bits, and the largest number means all CPUs. */
 static void cpu_with_a_large_id_gets_no_interrupt_line(struct ktest *t)
 {
 	begin_x2apic();
@@ -370,7 +372,7 @@ static void local_timer_starts_and_stops(struct ktest *t)
 
 	begin_xapic();
 	arch_timer_start(3);
-	EXPECT_SAID(t, "3e0=3\n320=20041\n380=1c9c38\n"); /* a hundredth of a second, three times */
+	EXPECT_SAID(t, "3e0=3\n320=20041\n380=1c9c38\n"); /* three hundredths of a second */
 	EXPECT_EQ(t, play.cpu.tick_step, 3);
 	arch_timer_stop();
 	EXPECT_SAID(t, "320=10000\n380=0\n");
@@ -378,7 +380,7 @@ static void local_timer_starts_and_stops(struct ktest *t)
 	arch_irq_restore(flags);
 }
 
-/* Each of the eight registers counts, and no other. */
+/* Each of the eight registers counts, and no other register. */
 static void pending_interrupt_is_seen(struct ktest *t)
 {
 	unsigned i, reg;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_clock.c: what time stamp counter and APIC timer run at, by a machine on which each
- * access takes a time that the test chooses: so the right figures are known to the last one.
+ * test_play_clock.c: the rates of the time stamp counter and the APIC timer, on a simulated machine
+ * on which each access takes a time that the test chooses. So the right figures are known exactly.
  */
 #include "tests/host/play_help.h"
 #include <quarry/acpi.h>
@@ -14,22 +14,22 @@
 
 static struct acpi_info firmware;
 static u64 ticks;           /* the time stamp counter */
-static unsigned apic_reads; /* five make a reading, of which the third is the best */
+static unsigned apic_reads; /* a reading takes five, of which the third is the best */
 static u64 pit_began;       /* 0: none */
-static unsigned written;    /* bytes of its count */
+static unsigned written;    /* bytes written to its count */
 static enum timer_kind { PM, PIT, STUCK, ABSENT } timer;
 
 /*
- * Time that port and APIC take of a reading, two for a round.  If it is the same, the middle is
- * exact.
+ * The time that port and APIC take in a reading, two readings for a round. If both are equal, the
+ * middle is exact.
  */
 struct cost {
 	u32 port, apic;
 };
 static const struct cost costs[] = {
     /*
-     * Readings in turn: neither exact nor tight; the one that counts; as tight, but not exact; one
-     * too many.
+     * Two readings for each round, in turn: neither exact nor tight; the round that counts; as
+     * tight, but not exact; a round too many.
      */
     {3 * TICKS, 1 * TICKS},
     {1 * TICKS, 3 * TICKS},
@@ -43,7 +43,10 @@ static const struct cost costs[] = {
 
 static struct cost cost(void)
 {
-	/* Neither exact nor tight: before a round, and behind it. */
+	/*
+	 * The other accesses of a reading are neither exact nor tight, before a round and behind
+	 * it.
+	 */
 	static const struct cost bad[] = {{90 * TICKS, 10 * TICKS}, {10 * TICKS, 90 * TICKS}};
 	unsigned reading = apic_reads / 5;
 
@@ -78,7 +81,7 @@ static u32 read_port(u16 port, unsigned bytes, u32 kept)
 		return (kept & 0xdf) |
 		    (pit_began && timer == PIT && ticks - pit_began >= 1194 * TICKS ? 0x20 : 0);
 	}
-	/* Between two readings it takes one tick of its own. */
+	/* Between two readings the timer advances by one tick of its own. */
 	ticks += apic_reads % 10 == 5 ? TICKS : cost().port;
 	return timer == STUCK ? 0x123456 | high
 	                      : ((u32)(0xfffff0 + ticks / TICKS) & 0xffffff) | high;
@@ -119,7 +122,7 @@ static void begin(void)
 	scale = 1ULL << 32;
 }
 
-/* Of three rounds the tightest counts, of its readings the tightest too, and of each the middle. */
+/* The tightest of three rounds counts, with its tightest readings, each by its middle. */
 static void clock_rate_comes_from_the_tightest_readings(struct ktest *t)
 {
 	begin();
@@ -130,7 +133,7 @@ static void clock_rate_comes_from_the_tightest_readings(struct ktest *t)
 	EXPECT_SAID(t, "");
 }
 
-/* 1 ms of channel 2, the speaker off, the gate on. */
+/* The PIT's channel 2 measures 1 ms, with the speaker off and the gate on. */
 static void calibration_falls_back_to_the_pit(struct ktest *t)
 {
 	begin();
@@ -146,7 +149,7 @@ static void calibration_falls_back_to_the_pit(struct ktest *t)
 	    "out8 61=fd\nout8 43=b0\nout8 42=a9\nout8 42=4\n");
 }
 
-/* On a machine without a PM timer, whose interval timer is @which. */
+/* Measure on a machine without a PM timer, whose interval timer is @which. */
 static void measure_by_pit(enum timer_kind which)
 {
 	begin();
@@ -187,13 +190,16 @@ static void clock_advances_at_the_measured_rate(struct ktest *t)
 	begun = clock_ns();
 	EXPECT_EQ(t, begun, ticks);
 	ticks += 1000 * PM_HZ * TICKS;
-	/* A thousand seconds, rounded down. */
+	/* A thousand seconds pass; the time is rounded down. */
 	want =
 	    (unsigned __int128)(1000 * PM_HZ * TICKS) * ((1000000000ULL << 32) / (PM_HZ * TICKS)) >>
 	    32;
 	EXPECT_EQ(t, clock_ns() - begun, want);
 	EXPECT(t, clock_ns() - begun > 999999999900 && clock_ns() - begun <= 1000000000000);
-	/* A record's time is the clock's then; before the clock was set, by the same rate. */
+	/*
+	 * A record's time is the clock's at that moment; before the clock was set, the same rate
+	 * counts.
+	 */
 	EXPECT_EQ(t, played_ticks_ns(ticks), clock_ns());
 	want = (unsigned __int128)(PM_HZ * TICKS / 1000) * scale >> 32;
 	EXPECT_EQ(t, base_ns - played_ticks_ns(base_tsc - PM_HZ * TICKS / 1000), want);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_console.c: kernel/printk.c with a serial line, a screen and a log port that keep what
- * they get: text that is hidden, and what a panic does with it.
+ * test_play_console.c: kernel/printk.c with a serial line, a screen and a log port that keep their
+ * text: hidden text, and its use in a panic.
  */
 #include <quarry/console.h>
 #include <quarry/ktest.h>
@@ -90,7 +90,7 @@ static void begin(void)
 	line.text[0] = monitor.text[0] = port.text[0] = '\0';
 }
 
-/* The shown text, on the line and the screen alike; and the log, in the ring and the port. */
+/* @shown must be on the line and on the screen alike, and @logged in the ring and the port. */
 static void expect(struct ktest *t, const char *shown, const char *logged, int at)
 {
 	char text[256];
@@ -123,7 +123,7 @@ static void hidden_text_goes_to_the_log_only(struct ktest *t)
 	printk("e");
 	EXPECT(t, !console_hidden());
 	EXPECT_TEXT(t, "a1e", "a1b2cde");
-	/* One too many. */
+	/* This is one unhide too many. */
 	console_unhide();
 	console_hide();
 	printk("f");
@@ -158,7 +158,7 @@ static void marked_text_is_shown_once_on_request(struct ktest *t)
 	printk("e");
 	console_show_marked();
 	EXPECT_TEXT(t, "acde", "abcde");
-	/* To hide is to mark. */
+	/* To hide text also marks its beginning. */
 	console_hide();
 	printk("f");
 	console_show_marked();
@@ -185,7 +185,7 @@ static void a_panic_shows_hidden_text_and_all_that_follows(struct ktest *t)
 	EXPECT_TEXT(t, "bc", "abc");
 }
 
-/* A report must not be far above the last line. */
+/* Only the last part of much hidden text is shown in a panic. */
 static void a_panic_shows_the_last_of_much_hidden_text(struct ktest *t)
 {
 	unsigned i;
@@ -219,7 +219,7 @@ static void others_print_in_a_panic_only_when_invited(struct ktest *t)
 	console_invite(3);
 	printk("f");
 	as_cpu = 3;
-	printk("F"); /* of a thread */
+	printk("F"); /* a thread of the invited CPU */
 	in_interrupt = true;
 	printk("g");
 	in_interrupt = false;
@@ -230,7 +230,7 @@ static void others_print_in_a_panic_only_when_invited(struct ktest *t)
 	console_invite(2);
 	as_cpu = 3;
 	printk("i");
-	console_bust_lock(); /* too late: it stays the report of the first one */
+	console_bust_lock(); /* too late: the report of the first CPU goes on */
 	printk("j");
 	as_cpu = 2;
 	printk("k");

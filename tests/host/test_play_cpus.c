@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_cpus.c: how CPUs are found, started, given up, stopped, parked and woken: the
- * interrupts sent to them and when, and their data.  The CPUs are simulated: they start when a
- * test wants them to.
+ * test_play_cpus.c: CPUs are found, started, given up, stopped, parked and woken: the interrupts
+ * sent to them, with their times, and their data. The CPUs are simulated: they start when a test
+ * wants them to.
  */
 #include "tests/host/play_help.h"
 #include <quarry/acpi.h>
@@ -18,7 +18,7 @@
 #define US   1000ULL
 #define SEC  1000000000ULL
 
-/* The trampoline: the places of its parts count, not their content. */
+/* The trampoline: the offsets of its parts count, not their content. */
 extern char played_code[];
 char played_code[CODE + 1];
 char boot_pml4[8], ap_entry64[8];
@@ -38,7 +38,7 @@ static struct cpu area[CPUS], *areas[CPUS], **all;
 static unsigned nr_all, nr_first;
 static struct {
 	struct acpi_cpu cpu[8];
-	unsigned nr_all; /* named nr_cpus there too */
+	unsigned nr_all; /* the source calls it nr_cpus there too */
 	u16 cpu_slots_port;
 } firmware;
 static phys_t trampoline;
@@ -83,7 +83,9 @@ static u32 max_id(void)
 	return most;
 }
 
-/* Time; the value that the target has stored; is the trampoline in its place? */
+/*
+ * Note the time, the state that the target has stored, and whether the trampoline is in its place.
+ */
 static void send(u32 dest, u32 low)
 {
 	unsigned i;
@@ -165,7 +167,10 @@ static void call(const cpumask_t *mask, void (*fn)(void *arg), void *arg)
 #include "arch/x86_64/cpu_park.c" /* NOLINT(bugprone-suspicious-include): what is played */
 #undef printk
 
-/* CPUs with the ids 3, 0x11, 0x22 and 0x33, of which this is the first; each read takes @tick. */
+/*
+ * Set up CPUs with the ids 3, 0x11, 0x22 and 0x33, of which this is the first; each clock read
+ * takes @tick.
+ */
 static void begin(u64 tick)
 {
 	unsigned i;
@@ -189,7 +194,7 @@ static void begin(u64 tick)
 	trampoline = PAGE;
 }
 
-/* ---- which there are ---- */
+/* ---- the CPUs that exist ---- */
 
 static void find_cpus(bool slots)
 {
@@ -259,7 +264,7 @@ static void cpus_are_those_of_the_firmware(struct ktest *t)
 	EXPECT_EQ(t, all[0]->node, 2);
 }
 
-/* ---- where they start ---- */
+/* ---- the trampoline ---- */
 
 static void put(u8 *want, unsigned at, u64 value, unsigned bytes)
 {
@@ -367,7 +372,10 @@ static void one_cpu_is_started_and_stopped(struct ktest *t)
 	EXPECT_EQ(t, area[2].started, 9);
 }
 
-/* Each 200 us another interrupt; after five seconds none, unless it has just begun. */
+/*
+ * The CPU gets another interrupt each 200 us. After five seconds it gets none, unless it has just
+ * begun.
+ */
 static void cpu_that_does_not_start_is_stopped(struct ktest *t)
 {
 	begin(100 * US);
@@ -391,7 +399,7 @@ static void cpu_that_does_not_start_is_stopped(struct ktest *t)
 	EXPECT_EQ(t, area[1].started, 1);
 }
 
-/* The steps of a CPU that comes up; one that was given up goes no further. */
+/* The steps of a CPU that comes up.  A CPU that was given up goes no further. */
 static void a_cpu_comes_up(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
@@ -407,7 +415,7 @@ static void a_cpu_comes_up(struct ktest *t)
 	arch_irq_restore(flags);
 }
 
-/* ---- away for a while ---- */
+/* ---- offline and back online ---- */
 
 #define FLUSHED "cr4=620\ncr4=6a0\n"
 
@@ -431,8 +439,8 @@ static void a_cpu_is_parked_and_woken(struct ktest *t)
 	arch_cpu_park(&word, 7);
 	arch_irq_restore(flags);
 	/*
-	 * It reports that it is parked before it checks its word, and that it runs once its TLB
-	 * is empty.
+	 * The CPU reports that it is parked before it checks its word. It reports that it runs once
+	 * its TLB is empty.
 	 */
 	EXPECT_SAID(t, "hlt\n4\nhlt\n4\n" FLUSHED "lldt\n4\n");
 	EXPECT_EQ(t, play.cpu.started, STARTED_RUNS);

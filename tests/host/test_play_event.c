@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_play_event.c: the writes to the registers of ACPI events, the time limit of the firmware,
- * and how the power goes off.
+ * and the power-off.
  */
 #include "tests/host/play_help.h"
 #include <quarry/acpi.h>
@@ -63,7 +63,9 @@ static void told(u32 events)
 	judge_note("told %x\n", events);
 }
 
-/* In ACPI mode from @enabled_at on, or as soon as the firmware is asked. */
+/*
+ * The machine is in ACPI mode from @enabled_at on; if that is 0, as soon as the firmware is asked.
+ */
 static u32 mode_in(u16 port, unsigned bytes, u32 kept)
 {
 	if (port != 0x404)
@@ -140,7 +142,7 @@ static void machine_without_acpi_events_is_left_alone(struct ktest *t)
 	}
 }
 
-/* A tenth of a second from the first reading of the clock on, and no longer. */
+/* The limit is a tenth of a second from the first reading of the clock on. */
 static void firmware_hand_over_has_a_time_limit(struct ktest *t)
 {
 	begin();

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_past.c: other CPUs between the looks of an allocation or a free past the caches and
- * its lock, and what is left to the slow paths.  The source is included with the lock watched.
+ * test_play_past.c: an allocation or a free that goes past the caches: other CPUs act between its
+ * unlocked read and its lock, or it is left to the slow path. The source is included with the lock
+ * watched.
  */
 #define alloc_direct      played_alloc_direct
 #define free_direct       played_free_direct
@@ -12,7 +13,7 @@
 #include <quarry/isolation.h>
 #include <quarry/poison.h>
 
-/* Other CPUs, just before this one gets the lock; once. */
+/* Other CPUs act once, just before this one gets the lock. */
 static void (*others)(struct zone *zone);
 static unsigned locks;
 
@@ -37,7 +38,7 @@ struct job {
 	struct zone *zone;
 	struct page *page;
 	bool done;
-	unsigned nr, got; /* of many pages */
+	unsigned nr, got; /* for calls with many pages */
 };
 
 static void alloc_job(void *arg)
@@ -75,7 +76,7 @@ static unsigned long least(const struct zone *zone)
 static struct pile taken;
 static unsigned long keep;
 
-/* They leave so many pages. */
+/* Other CPUs take all but @keep pages. */
 static void take_all_but_some(struct zone *zone)
 {
 	while (zone->nr_free > keep)
@@ -105,7 +106,7 @@ static void a_zone_with_plenty_gives_a_page(struct ktest *t)
 	EXPECT(t, job.done);
 	EXPECT_EQ(t, locks, 1);
 	EXPECT_EQ(t, mm_event_sum(job.zone->mem, EV_FREE_DIRECT), 1);
-	/* One page fewer: the slow path decides. */
+	/* With one page fewer the slow path decides. */
 	keep--;
 	take_all_but_some(job.zone);
 	ktest_on_cpu(0, alloc_job, &job);
@@ -212,7 +213,7 @@ static void free_pages_job(void *arg)
 	EXPECT(job->t, arch_irqs_enabled() && !spin_is_held(&job->zone->lock));
 }
 
-/* How many of @nr. */
+/* The number of pages that were moved, of @nr. */
 static unsigned move_many(struct job *job, void (*move)(void *), unsigned nr)
 {
 	job->nr = nr;
@@ -249,7 +250,10 @@ static void one_hold_moves_many_pages(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(job.zone), 0);
 }
 
-/* One page fewer, before the lock is asked for or just before it is there: the slow path. */
+/*
+ * With one page fewer, before the lock is requested or just before it is taken, the slow path
+ * decides.
+ */
 static void many_are_taken_from_plenty_only(struct ktest *t)
 {
 	struct job job;
@@ -269,7 +273,7 @@ static void many_are_taken_from_plenty_only(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(job.zone), 0);
 }
 
-/* A page twice, a page that breaks meanwhile, what is no page: those before them are freed. */
+/* A page twice, a page that breaks meanwhile, or no page: only the pages before it are freed. */
 static void many_frees_stop_at_what_is_not_plain(struct ktest *t)
 {
 	struct memory *mem;
@@ -304,7 +308,7 @@ static void many_frees_stop_at_what_is_not_plain(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(job.zone), 0);
 }
 
-/* Those of another zone, and those of a pageblock that is leaving, which count otherwise. */
+/* A free stops at a page of another zone, and at one of a pageblock that is isolated. */
 static void many_frees_are_of_one_zone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, CACHED_BLOCKS);

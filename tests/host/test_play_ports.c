@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_ports.c: drivers that reach the machine by ports: by which, and which line
- * interrupts.
+ * test_play_ports.c: drivers that access the machine by ports: the ports that they use, and their
+ * interrupt lines.
  */
 #include "tests/host/play_help.h"
 #include <quarry/acpi.h>
@@ -148,7 +148,10 @@ static void configuration_is_reached_by_two_ports(struct ktest *t)
 	            "04\nout8 cfd=21\n");
 }
 
-/* As a level, whatever the ISA interrupt of that number is; and only then may it interrupt. */
+/*
+ * The line is a level, whatever the ISA interrupt of that number is. Only then may the function
+ * interrupt.
+ */
 static void a_function_has_its_line(struct ktest *t)
 {
 	unsigned line;
@@ -222,7 +225,7 @@ static u32 count_bytes(u16 port, unsigned bytes, u32 kept)
 	return port == 0x3f8 ? next++ : kept;
 }
 
-/* A byte of value 0 is one. */
+/* A byte of value 0 is received too. */
 static void every_byte_is_received(struct ktest *t)
 {
 	begin_serial();
@@ -236,7 +239,7 @@ static void every_byte_is_received(struct ktest *t)
 	EXPECT_EQ(t, serial_getc_wait(), 0);
 }
 
-/* It is set once, and only when it can be delivered. */
+/* The interrupt is set up once, and only when it can be delivered. */
 static void the_serial_port_interrupts(struct ktest *t)
 {
 	begin_serial();

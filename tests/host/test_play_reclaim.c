@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_reclaim.c: the reclaim thread with simulated callees: which thread is woken and when,
- * in which order requests are served, and the state after a start that fails.
+ * test_play_reclaim.c: the reclaim thread with simulated callees: the wake-ups of threads, the
+ * order in which requests are served, and the state after a start that fails.
  */
 #define PLAY_NAME(name) reclaim_##name
 #include "tests/host/play_reclaim.h"
@@ -17,7 +17,7 @@ static void a_start_that_fails_leaves_no_thread(struct ktest *t)
 {
 	if (!begin(t))
 		return;
-	/* Behind the last node there is none. */
+	/* There is no node behind the last one, so its thread is left alone. */
 	world->nodes[NODES].reclaim.thread = (struct thread *)&sleeps;
 	judge.no_job = 1;
 	EXPECT_EQ(t, played_start(world), -ENOMEM);
@@ -64,7 +64,7 @@ static void reclaim_thread_serves_every_queue(struct ktest *t)
 	if (!begin(t))
 		return;
 	r = &world->nodes[0].reclaim;
-	/* Nothing is: it sleeps. */
+	/* Without a request the thread sleeps. */
 	run_thread(9);
 	EXPECT_SAID(t, "sleep of thread 0\n");
 	r->drains.asked = 2;
@@ -83,7 +83,7 @@ static void reclaim_thread_serves_every_queue(struct ktest *t)
 	run_thread(1);
 	EXPECT_SAID(t, "no sleep of thread 0\nwake who waits at 0\nsleep of thread 0\n");
 	EXPECT_EQ(t, r->low, 0);
-	/* A drain first: its waiters wait the shortest. */
+	/* A drain comes first, because its waiters wait the shortest. */
 	r->drains.asked = 3;
 	r->runs.asked = 4;
 	r->compactions.asked = 5;
@@ -111,7 +111,7 @@ static unsigned zone_number(unsigned nr)
 	return world->nodes[0].zonelist[ZONE_MOVABLE][nr];
 }
 
-/* The largest order first; a request for a drain waits for one compaction only. */
+/* The largest order comes first; a request for a drain waits for one compaction only. */
 static void compactions_are_served_in_turn(struct ktest *t)
 {
 	struct reclaim *r;
@@ -141,7 +141,8 @@ static void compactions_are_served_in_turn(struct ktest *t)
 }
 
 /*
- * Standby memory is requested without success, or comes online: then the compaction did not fail.
+ * Standby memory is requested without success, or comes online. In the latter case the compaction
+ * did not fail.
  */
 static void failed_compaction_brings_standby_memory_online(struct ktest *t)
 {
@@ -163,7 +164,7 @@ static void failed_compaction_brings_standby_memory_online(struct ktest *t)
 	    zone_number(0), (unsigned long long)bit, zone_number(1), zone_number(1));
 	EXPECT_SAID(t, want);
 	EXPECT_EQ(t, r->compact_failed, 0);
-	/* The first zone that has some is enough. */
+	/* The first zone that has standby memory is enough. */
 	r->compact = bit;
 	brings[2] = 32;
 	serve_compact(&world->nodes[0]);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_refill.c: other CPUs between a refill's check of the zone and its lock, and before a
- * spill takes its capacity back; and where the slots of the stacks lie.  The source of the caches
- * is included with both watched.
+ * test_play_refill.c: other CPUs act between a refill's check of the zone and its lock, and before
+ * a spill takes its capacity back; and the places of the stacks' slots. The source of the caches is
+ * included with both watched.
  */
 #define pcp_refill             played_pcp_refill
 #define pcp_give_back          played_pcp_give_back
@@ -19,7 +19,7 @@
 
 #define TEST_SLOT_CPUS 4u
 
-/* Other CPUs, just before this one gets the lock, or reads its capacity; once. */
+/* Other CPUs act once, just before this one gets the lock or reads its capacity. */
 static void (*others)(struct zone *zone);
 
 static void others_first(struct zone *zone)
@@ -56,7 +56,7 @@ static unsigned update_after_others(struct zone *zone, struct pcp *pcp, unsigned
 static struct pile taken;
 static unsigned long keep;
 
-/* They leave so many pages. */
+/* Other CPUs take all but @keep pages. */
 static void take_all_but_some(struct zone *zone)
 {
 	while (zone->nr_free > keep)
@@ -85,8 +85,8 @@ static void refill(void *arg)
 }
 
 /*
- * While others take pages until @left remain; @got: the caller gets one, and @cached are cached
- * besides.
+ * Refill while other CPUs take pages until @left remain. @got: the caller gets a page, and @cached
+ * more are cached.
  */
 static void expect_refill(
     struct ktest *t, struct zone *zone, gfp_t gfp, unsigned long left, bool got, unsigned cached)
@@ -128,13 +128,13 @@ static void refill_stops_at_the_watermark_after_other_cpus(struct ktest *t)
 	expect_refill(t, zone, GFP_MOVABLE, min + 1, true, 0);
 	expect_refill(t, zone, GFP_MOVABLE, min, false, 0);
 	expect_refill(t, zone, GFP_MOVABLE, 0, false, 0);
-	/* Below the watermark one page, for a request that may have it, and none for the cache. */
+	/* Below the watermark a request that may have it gets one page, and the cache gets none. */
 	expect_refill(t, zone, GFP_MOVABLE | GFP_RESERVE, min, true, 0);
 	expect_refill(t, zone, GFP_MOVABLE | GFP_RESERVE, min / 2, false, 0);
 	expect_refill(t, zone, GFP_MOVABLE | GFP_ALL_RESERVE, 1, true, 0);
 	expect_refill(t, zone, GFP_MOVABLE | GFP_ALL_RESERVE, 0, false, 0);
 	expect_refill(t, zone, GFP_MOVABLE | GFP_ALL_RESERVE, min + 3, true, 2);
-	/* Without a watermark: all free pages, and no more. */
+	/* Without a watermark all free pages may be taken, and no more. */
 	zone->wmark[WMARK_MIN] = 0;
 	expect_refill(t, zone, GFP_MOVABLE, 3, true, 2);
 	expect_refill(t, zone, GFP_MOVABLE, 1, true, 0);
@@ -144,11 +144,11 @@ static void refill_stops_at_the_watermark_after_other_cpus(struct ktest *t)
 	pcp_refresh_all(mem);
 }
 
-/* ---- between the caller's look at the word and the capacity ---- */
+/* ---- between the caller's read of the word and the capacity ---- */
 
 static struct page *freed;
 
-/* As memory_failure: it is flagged while the caches are off, and they are on again. */
+/* As memory_failure does: the page is flagged while the caches are off; then they are on again. */
 static void break_it(struct zone *zone)
 {
 	pfn_t pfn = page_to_pfn_in(zone->mem, freed);

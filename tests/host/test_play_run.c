@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_run.c: a run of the reclaim thread over a zone with simulated callees: how much is
- * dropped at a time and in all, when it ends, its result, and the standby memory brought online
- * before.
+ * test_play_run.c: a run of the reclaim thread over a zone with simulated callees: the pages
+ * dropped at a time and in all, its end, its result, and the standby memory brought online before.
  */
 #define PLAY_NAME(name) run_##name
 #include "tests/host/play_reclaim.h"
@@ -45,7 +44,7 @@ static struct zone *short_of(unsigned lacks, unsigned evictable)
 	return zone;
 }
 
-/* A run over it: did it have enough in the end, and which steps were made? */
+/* Run over @zone: @enough tells whether it had enough in the end, and @said has the steps. */
 static void expect_run(
     struct ktest *t, struct zone *zone, u64 waiting, bool enough, const char *said)
 {
@@ -66,7 +65,7 @@ static void run_continues_until_no_zone_lacks_pages(struct ktest *t)
 	if (!begin(t))
 		return;
 	free = world->zones[ZONE_NORMAL].nr_free;
-	/* No more at a time than the zone lacks; freed pages are noted after each batch. */
+	/* A batch drops no more than the zone lacks; freed pages are noted after each batch. */
 	zone = short_of(40, 90);
 	drop[0] = 10;
 	drop[2] = 30;
@@ -87,12 +86,12 @@ static void run_continues_until_no_zone_lacks_pages(struct ktest *t)
 	expect_run(t, short_of(40, 2), 0, false,
 	    "batch of 32 in 1\nlocal drain of 1\n2 freed in 1, 2 lent\nbatch of 32 in 1\n");
 	drop[0] = drop_lent[0] = 0;
-	/* Pages that can be lent are there: others are lacking. */
+	/* Pages that can be lent are free, but others are lacking. */
 	zone = short_of(0, 3);
 	zone->nr_free_cma = 3;
 	expect_run(t, zone, 0, false, "batch of 3 in 1, none lent\nbatch of 3 in 1, none lent\n");
 	zone->nr_free_cma = 0;
-	/* It ends when the thread is to stop, and serves requests for a drain meanwhile. */
+	/* The run ends when the thread is to stop, and serves requests for a drain meanwhile. */
 	in_batch = want_a_drain;
 	expect_run(t, short_of(40, 1), 0, false,
 	    "batch of 32 in 1\ndrain\nwake who waits at 0\nbatch of 32 in 1\n");
@@ -104,7 +103,7 @@ static void run_continues_until_no_zone_lacks_pages(struct ktest *t)
 	end(t);
 }
 
-/* Nothing for it to do: known until pages come, or are freed. */
+/* A run that found nothing to drop is remembered until pages come, or are freed. */
 static void futile_run_is_remembered(struct ktest *t)
 {
 	struct reclaim *r;
@@ -145,7 +144,7 @@ static void futile_run_is_remembered(struct ktest *t)
 
 /* ---- standby, for a run ---- */
 
-/* As many steps as the zone lacks; a failed one is not tried again in this run. */
+/* As many steps come online as the zone lacks; a failed step is not tried again in this run. */
 static void run_brings_the_standby_memory_a_zone_lacks(struct ktest *t)
 {
 	const u64 waiting = request_bit(GFP_KERNEL, 0);
@@ -165,11 +164,11 @@ static void run_brings_the_standby_memory_a_zone_lacks(struct ktest *t)
 	bring_standby(zone, 0);
 	bring_standby(zone, waiting);
 	EXPECT_SAID(t, "");
-	/* Low, at rest: the steps are noted at the end, together. */
+	/* The zone is low without a request: the steps are noted together, at the end. */
 	zone->nr_free = zone->wmark[WMARK_LOW] - 1;
 	bring_standby(zone, 0);
 	EXPECT_SAID(t, "bring 1\nbring 1\nbring 1\n24 freed in 1, 0 lent\n");
-	/* Not low, but less than the request needs. */
+	/* The zone is not low, but has less than the request needs. */
 	zone->nr_free = zone->wmark[WMARK_HIGH];
 	bring_standby(zone, 0);
 	EXPECT_SAID(t, "");

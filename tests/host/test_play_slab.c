@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_slab.c: the lists of small objects, checked from inside after each step, and the
- * frees that kfree refuses.  With a copy of mm/slab.c of its own, whose pages are counted and
+ * test_play_slab.c: the lists of small objects, checked from inside after each step, and the frees
+ * that kfree refuses. The test has a copy of mm/slab.c of its own, whose pages are counted and
  * whose panics come back here.
  */
 #include "tests/lib/mm_test.h"
@@ -16,12 +16,12 @@ void play_counts(u64 in_use[NR_SLAB_COUNTS]);
 void play_trim(void);
 
 static struct {
-	unsigned pages; /* that it has of the allocator */
+	unsigned pages; /* pages that the slab has now */
 	gfp_t gfp;      /* of the last request */
 	unsigned order;
 	bool none;                /* there is no memory */
-	void *(*meanwhile)(void); /* while it waits for a page, once: another thread has its turn */
-	void *got;                /* what that one was given */
+	void *(*meanwhile)(void); /* called once while the slab waits for a page: another thread */
+	void *got;                /* the object that the other thread got */
 	const struct page *blamed;
 	char said[80];
 	jmp_buf end;
@@ -84,7 +84,7 @@ static unsigned objects_a_page(unsigned shift)
 	return (unsigned)((PAGE_SIZE - MAX((size_t)1 << shift, (size_t)SLAB_HEADER)) >> shift);
 }
 
-/* All that has to hold of a page on the list of its size; returns its free objects. */
+/* Check all that must hold of a page on the list of its size; returns its free objects. */
 static unsigned look_at_slab(struct ktest *t, const struct slab *slab, unsigned shift, int line)
     NO_LOCK_ANALYSIS
 {
@@ -107,7 +107,7 @@ static unsigned look_at_slab(struct ktest *t, const struct slab *slab, unsigned 
 }
 
 /*
- * The lists as they must be with so many objects in use of each size; @empty: pages without one,
+ * The lists must have so many objects in use of each size; @empty: pages without an object in use,
  * of all sizes.
  */
 static void look_at_lists(struct ktest *t, const unsigned *in_use, unsigned empty, int line)
@@ -165,7 +165,7 @@ static void slabs_end(struct ktest *t)
 
 /* ---- objects come and go ---- */
 
-/* Of 2048 bytes there is one a page: each list operation is seen by itself. */
+/* A page has one object of 2048 bytes, so each list operation is seen by itself. */
 static void one_page_without_objects_is_kept(struct ktest *t)
 {
 	unsigned in_use[NR_SLAB_COUNTS] = {0}, *large = &in_use[MAX_SHIFT - MIN_SHIFT];
@@ -186,7 +186,7 @@ static void one_page_without_objects_is_kept(struct ktest *t)
 		play_kfree(object[i]);
 		*large = 2 - i;
 		look_at_lists(t, in_use, 1, __LINE__);
-		/* The first stays, and the others go. */
+		/* The first page stays, and the others go. */
 		EXPECT_EQ(t, slabs.pages, 3 - i);
 	}
 	object[1] = play_kmalloc(2000);
@@ -268,7 +268,7 @@ static void *one_more(void)
 	return play_kmalloc(500);
 }
 
-/* Both threads found no free object, and each brings a page. */
+/* Both threads find no free object, and each brings a page. */
 static void two_threads_may_each_add_a_slab_page(struct ktest *t)
 {
 	unsigned in_use[NR_SLAB_COUNTS] = {0}, *ours = &in_use[9 - MIN_SHIFT];
@@ -371,7 +371,7 @@ static void each_size_class_is_read_under_its_lock(struct ktest *t)
 
 /* ---- frees that kfree refuses ---- */
 
-/* A panic in the middle of it leaves the lock free. */
+/* A panic in kfree leaves the lock taken: release it. */
 static void drop_locks(void) NO_LOCK_ANALYSIS
 {
 	unsigned shift;
@@ -419,16 +419,16 @@ static void kfree_of_a_pointer_that_is_no_object_is_refused(struct ktest *t)
 
 		REQUIRE(t, object);
 		in_use[shift - MIN_SHIFT] = 1;
-		/* The header, at whatever could be an object there, */
+		/* The header, at every offset at which an object could begin, is no object. */
 		for (at = 0; at < SLAB_HEADER; at += MIN((size_t)1 << shift, (size_t)SLAB_HEADER))
 			EXPECT_PANIC(t, start + at, page_of(object), why);
-		/* and what begins inside of an object. */
+		/* Nor is a pointer into an object. */
 		EXPECT_PANIC(t, object + 1, page_of(object), why);
 		EXPECT_PANIC(t, object + ((size_t)1 << shift) / 2, page_of(object), why);
 		look_at_lists(t, in_use, shift - MIN_SHIFT, __LINE__);
 		play_kfree(object);
 		in_use[shift - MIN_SHIFT] = 0;
-		/* In a page that has none. */
+		/* The object is in a page that has none in use. */
 		EXPECT_PANIC(t, object, page_of(object), why);
 		look_at_lists(t, in_use, shift - MIN_SHIFT + 1, __LINE__);
 	}
@@ -471,7 +471,7 @@ static void kfree_outside_slab_pages_is_refused(struct ktest *t)
 	play_kfree(block);
 	page = mem_alloc_pages(&kernel_memory, GFP_KERNEL, 0);
 	REQUIRE(t, page);
-	/* In use, but this call may not free it. */
+	/* The page is in use, but this call may not free it. */
 	page_cas_state(page, PG_ALLOC, PG_PGTABLE);
 	EXPECT_PANIC(t, page_address(page), page, why);
 	page_cas_state(page, PG_PGTABLE, PG_ALLOC);

@@ -32,7 +32,7 @@ static void store(u8 *to, u8 value)
 
 /* ---- readers ---- */
 
-/* Only its nodes and the spans of its zones are read. */
+/* Only the memory's nodes and the spans of its zones are read. */
 static struct memory mem;
 static struct ktest *now;
 
@@ -57,7 +57,7 @@ static void read_on(struct reader *r)
 	r->at = r->seen = 0;
 }
 
-/* A snapshot contains every zone that was there. */
+/* Let readers read on, and read each list as a whole: every zone that was there is found. */
 static void look(void)
 {
 	struct reader whole;
@@ -94,7 +94,7 @@ static void add_zone(unsigned id)
 	world.stored = NULL;
 	for (kind = id % NR_ZONE_KINDS; kind < NR_ZONE_KINDS; kind++)
 		there[kind] |= 1u << id;
-	/* A reader that begins now sees the new one. */
+	/* A reader that begins now sees the new zone. */
 	begin_reading();
 	look();
 }
@@ -153,7 +153,7 @@ static void expect_zones(struct ktest *t, gfp_t gfp, const u8 *want, unsigned nr
 		i++;
 	}
 	EXPECT_EQ(t, i, nr);
-	/* There are no more, ever. */
+	/* No call finds more zones. */
 	EXPECT(t, !zonelist_next(memory_node(&mem, 0), gfp, &at));
 }
 
@@ -176,7 +176,7 @@ static void zones_are_numbered_from_the_own_node_on(struct ktest *t)
 		expect_zones(t, GFP_MOVABLE | GFP_THISNODE, movable[node], 2);
 		expect_zones(t, GFP_KERNEL | GFP_THISNODE, kernel[node], 1);
 	}
-	/* A CPU of a node that the memory does not have. */
+	/* The CPU is on a node that the memory does not have. */
 	for (world.node = 2; world.node <= MAX_NODES; world.node++) {
 		expect_zones(t, GFP_MOVABLE, movable[0], 4);
 		expect_zones(t, GFP_MOVABLE | GFP_THISNODE, movable[0], 2);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_progress.c: when the line of progress at the prompt is shown, and what it says. */
+/* test_progress.c: the line of progress at the prompt: the time when it is shown, and its text. */
 #include "demo/live.h"
 #include "demo/progress.h"
 #include <quarry/cmdline.h>
@@ -12,7 +12,7 @@
 
 static struct {
 	u64 now, events[NR_MM_EVENTS];
-	bool screen; /* the live one is on */
+	bool screen; /* the live screen is on */
 	const char *picture;
 } world;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_refused.c: what the assertions about references, regions and broken pages refuse, to the
- * last value: one less or more is accepted.  With copies of the sources whose panics come back
- * here.  Hosted only.
+ * test_refused.c: the exact values that the assertions about references, regions and broken pages
+ * refuse: one less or more is accepted. The test has copies of the sources whose panics come back
+ * here. Hosted only.
  */
 #define poison_first           copy_poison_first
 #define poison_check_allocated copy_poison_check_allocated
@@ -32,7 +32,7 @@ static void __attribute__((noreturn)) end_here(const char *fmt, ...)
 #undef panic
 #undef page_assert_failed
 
-/* @call is refused, or not. */
+/* @call is refused if @want is true, and accepted otherwise. */
 #define REFUSED(t, call, want)                                                                     \
 	do {                                                                                       \
 		volatile bool ended_ = false;                                                      \
@@ -48,7 +48,7 @@ static void __attribute__((noreturn)) end_here(const char *fmt, ...)
 
 /* ---- references ---- */
 
-/* Without one, none can be handed on or given back; the last one that fits is counted. */
+/* Without a reference none can be taken or put; the last one that fits is counted. */
 static void a_reference_is_taken_from_another(struct ktest *t)
 {
 	static const struct {
@@ -99,7 +99,7 @@ static void cut_to(struct vm_region *r, uintptr_t end)
 	update_below(r);
 }
 
-/* Something is left of it, and something is cut off, in whole pages. */
+/* A cut must leave a part of the region, and cut a part off, in whole pages. */
 static void a_region_is_cut_inside(struct ktest *t)
 {
 	struct vm_region *r;
@@ -109,7 +109,7 @@ static void a_region_is_cut_inside(struct ktest *t)
 		return;
 	r = region_find(s.space, page_at(0));
 	REQUIRE(t, r);
-	REFUSED(t, cut_to(r, page_at(4)), true); /* nobody has the lock */
+	REFUSED(t, cut_to(r, page_at(4)), true); /* the lock is not held */
 	spin_lock(&s.object->lock);
 	REFUSED(t, cut_to(r, r->start), true);
 	REFUSED(t, cut_to(r, page_at(1)), false);
@@ -126,7 +126,7 @@ static void add_and_remove(struct vm_region *r)
 	rmap_remove(r);
 }
 
-/* It shows at least one page, and none behind the object's last. */
+/* A region shows at least one page, and none behind its object's last. */
 static void a_region_shows_pages_of_its_object_only(struct ktest *t)
 {
 	struct vm_region r = {.start = page_at(PAGES)};
@@ -138,7 +138,7 @@ static void a_region_shows_pages_of_its_object_only(struct ktest *t)
 	r.object = s.object;
 	r.offset = PAGES - 2;
 	r.end = r.start + 2 * PAGE_SIZE;
-	REFUSED(t, add_and_remove(&r), true); /* nobody has the lock */
+	REFUSED(t, add_and_remove(&r), true); /* the lock is not held */
 	spin_lock(&s.object->lock);
 	REFUSED(t, add_and_remove(&r), false);
 	r.offset++;
@@ -154,7 +154,7 @@ static void a_region_shows_pages_of_its_object_only(struct ktest *t)
 
 /* ---- broken pages ---- */
 
-/* Of a block that is handed out none is flagged, the first and the last page included. */
+/* No page of an allocated block may be flagged, from the first to the last. */
 static void an_allocated_block_has_no_broken_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);

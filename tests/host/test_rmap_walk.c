@@ -47,7 +47,7 @@ static uintptr_t shown_at(unsigned i, unsigned index)
 }
 
 /*
- * Each of so many regions shows the first pages of the object; the scene's own is the first of
+ * Each of the regions shows the first pages of the object. The scene's own region is replaced by
  * them.
  */
 static bool begin(struct ktest *t, void (*then)(void))
@@ -67,7 +67,7 @@ static bool begin(struct ktest *t, void (*then)(void))
 	return true;
 }
 
-/* Walk it and remove every entry of the slot; returns how many regions were visited. */
+/* Walk the slot and remove every entry; returns the number of regions visited. */
 static unsigned unmap_slot(void)
 {
 	struct tlb_gather g;
@@ -91,7 +91,10 @@ static void unmap_region(unsigned i)
 
 /* ---- changes during a pause ---- */
 
-/* The region that was visited last; in the third pause also one that the walk has not come to. */
+/*
+ * Unmap the region that was visited last; in the third pause also one that the walk has not
+ * reached.
+ */
 static void unmap_some(void)
 {
 	bool more = pause.nr == 3;
@@ -123,7 +126,7 @@ static void rmap_walk_continues_after_a_removed_region(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* The regions visited up to the first pause: the upper parts begin at a later slot. */
+/* Cut all regions in the first pause: their upper parts begin at a later slot. */
 static void cut_all(void)
 {
 	unsigned i;
@@ -134,7 +137,7 @@ static void cut_all(void)
 		EXPECT_EQ(pause.t, vm_protect(s.space, shown_at(i, 2), WIDE - 2, VM_READ), 0);
 }
 
-/* The part that shows the slot lies behind, and is visited there; the part that does not is not. */
+/* The part that shows the slot lies behind and is visited there; the other part is not. */
 static void rmap_walk_finds_both_parts_of_a_cut_region(struct ktest *t)
 {
 	unsigned i;
@@ -272,7 +275,7 @@ static void removed_entry_passes_its_bits_to_the_page(struct ktest *t)
 
 #define TURNS (1u << 14)
 
-static u32 ended; /* a: what had to wait has ended */
+static u32 ended; /* a: the operation that had to wait has ended */
 static bool early;
 
 /* The walk in progress ends after a number of turns, or when no thread waits for it. */
@@ -324,7 +327,7 @@ static void a_fault_waits_for_a_walk(struct ktest *t)
 	walk_begins();
 	EXPECT_EQ(t, vm_fault(s.space, shown_at(0, SLOT), VM_READ), 0);
 	expect_waited(t, __LINE__);
-	/* It was one try, and has mapped nothing. */
+	/* The fault was one try, and has mapped nothing. */
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULTS), faults + 1);
 	EXPECT_EQ(t, pte_at(s.space, shown_at(0, SLOT)), 0);
 	EXPECT_EQ(t, vm_fault(s.space, shown_at(0, SLOT), VM_READ), 0);
@@ -339,7 +342,7 @@ static void a_removal_waits_for_a_walk(struct ktest *t)
 	if (!begin(t, NULL))
 		return;
 	s.mem->vm.at_once = RMAP_AT_ONCE;
-	/* Of another slot too: it would walk. */
+	/* The removal of another slot waits too, because it would walk. */
 	walk_begins();
 	EXPECT_EQ(t, vm_object_remove(s.object, SLOT - 1, 1), 0);
 	expect_waited(t, __LINE__);

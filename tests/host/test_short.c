@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_short.c: calls that need a small object when the kernel has no memory for one: each fails,
- * and leaves no trace.  Hosted only: in the kernel others need small objects meanwhile.
+ * and leaves no trace. Hosted only: in the kernel other threads need small objects meanwhile.
  */
 #include "tests/lib/vm_help.h"
 #include <quarry/account.h>
@@ -42,7 +42,7 @@ static void short_end(struct ktest *t)
 	}
 }
 
-/* Every free object of @size's kind. */
+/* Take every free object of @size's kind. */
 static struct hogged *hog(size_t size)
 {
 	struct hogged *first = NULL, *one;
@@ -64,7 +64,7 @@ static void give_back(struct hogged *one)
 	}
 }
 
-/* One free object again. */
+/* Free one object again. */
 static struct hogged *give_one(struct hogged *first)
 {
 	struct hogged *rest = first->next;
@@ -96,7 +96,7 @@ static void expect_unchanged(struct ktest *t, int line)
 		expect_unchanged((t), __LINE__);                                                   \
 	} while (0)
 
-/* The one page that is kept for each size, too; a page with an object in use stays. */
+/* The one page that is kept for each size is freed too; a page with an object in use stays. */
 static void trim_frees_every_slab_page_without_objects(struct ktest *t)
 {
 	unsigned shift;
@@ -106,7 +106,7 @@ static void trim_frees_every_slab_page_without_objects(struct ktest *t)
 		struct hogged *first = NULL, *one = NULL;
 		struct page *page;
 
-		/* The last one has a page of its own. */
+		/* The last object has a page of its own. */
 		while (mm_event_sum(&kernel_memory, EV_SLAB_PAGES) == pages &&
 		    (one = kmalloc((size_t)1 << shift))) {
 			one->next = first;
@@ -156,7 +156,7 @@ static void creation_without_memory_fails(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* The tables' page, or the slots', is missing instead. */
+/* Here the page of the tables is missing, or that of the slots. */
 static void failed_creation_leaves_nothing(struct ktest *t)
 {
 	struct vm_object *object = NULL;
@@ -195,7 +195,7 @@ static void failed_change_leaves_a_space_alone(struct ktest *t)
 	FAILS(t, vm_unmap(s.space, page_at(4), 4));
 	FAILS(t, vm_unmap(s.space, page_at(0), 4));
 	FAILS(t, vm_unmap(s.space, page_at(4), 12));
-	/* Memory for one of the two regions that a hole makes. */
+	/* There is memory for one of the two regions that a hole makes. */
 	if (hogged)
 		hogged = give_one(hogged);
 	FAILS(t, vm_protect(s.space, page_at(4), 4, VM_READ));
@@ -205,7 +205,7 @@ static void failed_change_leaves_a_space_alone(struct ktest *t)
 	EXPECT_EQ(t, region_find(s.space, page_at(0))->end, page_at(16));
 	EXPECT_EQ(t, region_find(s.space, page_at(5))->prot, VM_RW);
 	EXPECT(t, pte_at(s.space, page_at(5)) & PTE_WRITE);
-	/* There is memory for the region, and none for the record of the object's regions. */
+	/* There is memory for the region, but none for the record of the object's regions. */
 	hogged = hog(sizeof(struct vm_use));
 	FAILS(t, vm_map(s.space, page_at(40), 1, VM_RW, other, 0));
 	EXPECT_EQ(t, READ_ONCE(other->refs), 1);

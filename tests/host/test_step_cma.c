@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_cma.c: which runs of an area are tried, in which order and how often, for each reason
- * that a range cannot be allocated; and figures of areas, to the page.  It includes the source of
- * mm/cma.c, and stands between it and the ranges that it requests.  Hosted only.
+ * test_step_cma.c: the runs of an area that are tried, their order and number, for each reason that
+ * a range cannot be allocated; and figures of areas, exact to the page. It includes the source of
+ * mm/cma.c, and answers in place of the ranges that it requests. Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/contig.h>
@@ -73,7 +73,7 @@ static void fail_next(int err, enum mm_why why, pfn_t pfn)
 	runs.fails[runs.nr_fails++].pfn = pfn;
 }
 
-/* The tries were at these pages of the area, and there were no others. */
+/* The tries were at these pages of the area, and at no others. */
 static void expect_tried(struct ktest *t, const unsigned long *at, unsigned nr)
 {
 	unsigned i;
@@ -96,8 +96,8 @@ static void expect_run(struct ktest *t, unsigned long nr, unsigned align, unsign
 }
 
 /*
- * The next try begins behind the blocker; behind its pageblock, if another operation works on
- * that.
+ * The next try begins behind the blocker. It begins behind the blocker's pageblock if another
+ * operation works on that.
  */
 static void search_continues_behind_a_blocker(struct ktest *t)
 {
@@ -106,7 +106,9 @@ static void search_continues_behind_a_blocker(struct ktest *t)
 
 	REQUIRE(t, begin(t, mem));
 	fail_next(-EBUSY, WHY_PINNED, area.start + 2);
-	/* The first page; one before the run; none at all; offline since the check. */
+	/*
+	 * The blocker is the first page; a page before the run; none; or offline since the check.
+	 */
 	fail_next(-EBUSY, WHY_UNMOVABLE, area.start + 3);
 	fail_next(-EBUSY, WHY_BUSY, area.start + 1);
 	fail_next(-EBUSY, WHY_BUSY, PFN_NONE);
@@ -127,7 +129,7 @@ static void other_errors_end_the_search(struct ktest *t)
 	fail_next(-ENOMEM, WHY_NO_TARGET, area.start + 1);
 	EXPECT_EQ(t, exact_alloc(&area, 4, 0, &page), -ENOMEM);
 	expect_tried(t, first, 1);
-	/* Each place had a blocker; the last try reports no more than the others. */
+	/* Each place had a blocker; the last try reports the same error as the others. */
 	fail_next(-EBUSY, WHY_ISOLATED, area.start + BLOCK(1));
 	fail_next(-EINVAL, WHY_ALREADY, area.end - 1);
 	EXPECT_EQ(t, exact_alloc(&area, BLOCK(2), 0, &page), -EBUSY);
@@ -138,8 +140,8 @@ static void other_errors_end_the_search(struct ktest *t)
 }
 
 /*
- * Between what others have, to the page; from the first place on, aligned by page number and not
- * from the area's start.
+ * A run fits between the pages in use, exact to the page. The first such place is taken, aligned by
+ * page number and not from the area's start.
  */
 static void allocations_fit_to_the_page(struct ktest *t)
 {
@@ -153,7 +155,7 @@ static void allocations_fit_to_the_page(struct ktest *t)
 	REQUIRE(t, page[0] && page[1]);
 	EXPECT(t, page[1] == page[0] + 1);
 	EXPECT_EQ(t, exact_alloc(&area, 1, 0, &page[2]), -ENOMEM);
-	/* A gap of three pages, at pages 5 to 7; and the last page. */
+	/* Free a gap of three pages, at pages 5 to 7, and the last page. */
 	EXPECT_EQ(t, exact_free(&area, page[0] + 5, 3), 0);
 	EXPECT_EQ(t, exact_free(&area, page[0] + size - 1, 1), 0);
 	EXPECT_EQ(t, area.nr_used, size - 4);
@@ -172,7 +174,7 @@ static void allocations_fit_to_the_page(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-/* The count of users may be of another moment than the pageblocks: nothing comes out negative. */
+/* The count of users may be read at another moment than the pageblocks: no count gets negative. */
 static void counts_read_at_two_moments_are_not_negative(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
@@ -195,8 +197,8 @@ static void counts_read_at_two_moments_are_not_negative(struct ktest *t)
 }
 
 /*
- * Half of the kernel's free memory on every node: no CMA area's, none of zone MOVABLE, none that
- * is offline.
+ * The limit is half of the kernel's free memory on every node, without CMA areas, zone MOVABLE and
+ * offline memory.
  */
 static void area_limit_is_half_of_the_kernels_free_memory(struct ktest *t)
 {
@@ -207,7 +209,7 @@ static void area_limit_is_half_of_the_kernels_free_memory(struct ktest *t)
 
 	REQUIRE(t, mem && begin(t, mem));
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(NORMAL - 2), BLOCK(2), NULL, NULL), 0);
-	/* 24 - 4 - 2 pageblocks. */
+	/* The kernel has 24 - 4 - 2 pageblocks free. */
 	EXPECT_EQ(t, exact_create_anywhere(&other, "other", mem, BLOCK(10)), -ENOMEM);
 	EXPECT_EQ(t, runs.tries, 0);
 	EXPECT_EQ(t, exact_create_anywhere(&other, "other", mem, BLOCK(9)), 0);
@@ -219,7 +221,7 @@ static void area_limit_is_half_of_the_kernels_free_memory(struct ktest *t)
 }
 
 /*
- * A pageblock that may join is found without a try; one that the kernel has freed may, though its
+ * A pageblock that may not join is not tried. One that the kernel has freed may join, though its
  * type is still the kernel's.
  */
 static void impossible_places_are_not_tried(struct ktest *t)
@@ -245,7 +247,7 @@ static void impossible_places_are_not_tried(struct ktest *t)
 	EXPECT_EQ(t, exact_create_anywhere(&other, "other", mem, BLOCK(1)), 0);
 	EXPECT_EQ(t, other.start, BLOCK(NORMAL - 1));
 	EXPECT_EQ(t, exact_destroy(&other), 0);
-	/* A place that is refused is left for the next one below. */
+	/* If a place is refused, the next one below is tried. */
 	memset(&runs, 0, sizeof(runs));
 	fail_next(-EBUSY, WHY_BUSY, BLOCK(NORMAL - 5));
 	EXPECT_EQ(t, exact_create_anywhere(&other, "other", mem, BLOCK(1)), 0);
@@ -259,8 +261,8 @@ static void impossible_places_are_not_tried(struct ktest *t)
 }
 
 /*
- * A refusal on one node is not forgotten because the next node has no place, or no try is left
- * for it.
+ * A refusal on one node is the result, even if the next node has no place, or no try is left for
+ * it.
  */
 static void refusal_is_kept_across_later_zones(struct ktest *t)
 {
@@ -278,7 +280,7 @@ static void refusal_is_kept_across_later_zones(struct ktest *t)
 	EXPECT_EQ(t, exact_create_anywhere(&area, "test", mem, BLOCK(1)), -EBUSY);
 	EXPECT_EQ(t, runs.tries, PLACES);
 	EXPECT_EQ(t, runs.tried[PLACES - 1], BLOCK(NORMAL + 1));
-	/* Two pageblocks in a row are only on node 1. */
+	/* Only node 1 has two free pageblocks in a row. */
 	memset(&runs, 0, sizeof(runs));
 	for (i = 0; i < NORMAL; i += 2)
 		set_isolated(zone, BLOCK(i), true);
@@ -291,7 +293,7 @@ static void refusal_is_kept_across_later_zones(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* A pageblock that has come back in zone MOVABLE lies in the span still, and is no place. */
+/* A pageblock that has come back in zone MOVABLE still lies in the span, but is no place. */
 static void pageblock_of_another_zone_is_no_place(struct ktest *t)
 {
 	const pfn_t pfn = BLOCK(NORMAL - 2);
@@ -306,7 +308,7 @@ static void pageblock_of_another_zone_is_no_place(struct ktest *t)
 	EXPECT_EQ(t, exact_create_anywhere(&area, "test", mem, BLOCK(2)), 0);
 	EXPECT_EQ(t, runs.tries, 1);
 	EXPECT_EQ(t, area.start, BLOCK(NORMAL - 4));
-	/* Its pageblocks, and no others. */
+	/* The area's pageblocks changed their type, and no others. */
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, area.start - 1)), MT_MOVABLE);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, area.start)), MT_CMA);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, area.end - 1)), MT_CMA);
@@ -316,8 +318,7 @@ static void pageblock_of_another_zone_is_no_place(struct ktest *t)
 }
 
 /*
- * Where alignment would move a run over the area's end there is none, though the pages behind it
- * are free.
+ * If alignment moves a run over the area's end there is no run, though the pages behind are free.
  */
 static void no_run_crosses_the_end_of_the_area(struct ktest *t)
 {

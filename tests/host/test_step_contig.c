@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_contig.c: the requests of alloc_contig_range to an evacuation, and its result for
- * each of the evacuation's: it includes the source of mm/contig.c, and answers in the
- * evacuation's place.  Hosted only.
+ * test_step_contig.c: the requests of alloc_contig_range to an evacuation, and its result for each
+ * result of that. It includes the source of mm/contig.c, and answers in place of the evacuation.
+ * Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/contig.h>
@@ -16,10 +16,10 @@
 static struct {
 	struct ktest *t;
 	u64 now;
-	int err; /* how an evacuation ends; 0: as it really does */
+	int err; /* result of an evacuation; 0: the real one */
 	unsigned nr;
-	bool isolated, off;   /* the pageblock of its start was, and caches were, meanwhile */
-	struct evacuation as; /* as requested */
+	bool isolated, off;   /* during it: the first pageblock was isolated; caches were off */
+	struct evacuation as; /* the request */
 	pfn_t breaks;         /* a page that breaks when all is free; 0: none */
 } steps;
 
@@ -86,7 +86,7 @@ static void expect_end(struct ktest *t, struct memory *mem, int ends, int err, e
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-/* An evacuation that ran out of time makes the range busy; one that had no memory says so. */
+/* An evacuation that ran out of time makes the range busy; one without memory returns that. */
 static void each_result_of_an_evacuation_is_returned(struct ktest *t)
 {
 	struct memory *mem = begin(t, 0, BLOCKS);
@@ -104,7 +104,7 @@ static void each_result_of_an_evacuation_is_returned(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_CONTIG_FAIL), 2 * NR_ISO_POLICIES);
 }
 
-/* Caches that could not be turned off are not turned on. */
+/* Caches that could not be disabled are not enabled. */
 static void caches_that_stayed_on_are_not_enabled(struct ktest *t)
 {
 	struct memory *mem = begin(t, 0, BLOCKS);
@@ -121,7 +121,7 @@ static void caches_that_stayed_on_are_not_enabled(struct ktest *t)
 	EXPECT_EQ(t, steps.nr, 0);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_CONTIG_FAIL), 1);
 	WRITE_ONCE(zone->pcp_depth, 1u);
-	/* Disabled by another caller they stay off. */
+	/* Caches that another caller has disabled stay off. */
 	EXPECT_EQ(t, steps_alloc_range(mem, 1, 2, MT_MOVABLE, NULL), 0);
 	EXPECT_EQ(t, zone->pcp_depth, 1u);
 	EXPECT_EQ(t, steps_free_range(mem, 1, 1), 0);
@@ -129,8 +129,8 @@ static void caches_that_stayed_on_are_not_enabled(struct ktest *t)
 }
 
 /*
- * In the first pageblock, in the second, in the last: nothing is taken, or the taken pages are
- * freed.
+ * The page is in the first pageblock, the second, or the last. No page is taken, or the taken ones
+ * are freed.
  */
 static void page_that_breaks_at_the_end_is_found_anywhere(struct ktest *t)
 {
@@ -151,8 +151,8 @@ static void page_that_breaks_at_the_end_is_found_anywhere(struct ktest *t)
 		EXPECT_EQ(t, memory_free_pages(mem), BLOCK(BLOCKS) - 1);
 		EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].nr_isolated, 0);
 		/*
-		 * From then on it is seen before anything is tried; outside the range it does not
-		 * matter.
+		 * From then on the page is seen before anything is tried. Outside the range it does
+		 * not matter.
 		 */
 		steps.nr = 0;
 		steps.breaks = 0;
@@ -168,7 +168,7 @@ static void page_that_breaks_at_the_end_is_found_anywhere(struct ktest *t)
 	}
 }
 
-/* Nor does a pageblock behind the range, whatever its state. */
+/* A pageblock behind the range does not matter either, whatever its state. */
 static void pageblock_behind_the_range_does_not_matter(struct ktest *t)
 {
 	struct memory *mem = begin(t, BLOCKS, 0);

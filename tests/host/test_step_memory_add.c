@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_memory_add.c: the steps of adding and removing memory, in order, and how they are
- * undone when one fails: it includes the source of mm/memory_add.c, and writes down a letter for
- * each step.  Hosted only.
+ * test_step_memory_add.c: the steps of adding and removing memory, in order, and their undo when
+ * one fails. It includes the source of mm/memory_add.c, and notes a letter for each step. Hosted
+ * only.
  */
 #include "tests/lib/add_help.h"
 
@@ -13,7 +13,7 @@ static struct {
 	char text[STEPS];
 	unsigned nr;
 	bool slots_fail, online_first; /* another thread onlines the range before it is claimed */
-	/* Of the span of zone MOVABLE, as the test expects it from the next unlock on; 0: any. */
+	/* The span of zone MOVABLE that the test expects from the next unlock on; 0: any. */
 	pfn_t start, end;
 } steps;
 
@@ -175,8 +175,8 @@ static void expect_span(pfn_t start, pfn_t end)
 }
 
 /*
- * Claimed from before the first step until after the last; the descriptors stand before the first
- * pageblock, until the last.
+ * The range is claimed from before the first step until after the last. The descriptors exist from
+ * before the first pageblock until after the last.
  */
 static void add_and_remove_take_their_steps_in_order(struct ktest *t)
 {
@@ -186,7 +186,7 @@ static void add_and_remove_take_their_steps_in_order(struct ktest *t)
 	expect_span(START + BLOCK(SIZE), BORDER + BLOCK(2));
 	EXPECT_EQ(t, steps_add(mem, BORDER, BLOCK(2), 0), 0);
 	expect_steps("csmgH()h(ioio)u");
-	/* Within the span, and where descriptors are. */
+	/* The range is within the span, and has descriptors. */
 	EXPECT_EQ(t, steps_remove(mem, BORDER, BLOCK(1)), 0);
 	expect_steps("c(x)nu");
 	expect_span(0, 0);
@@ -197,7 +197,7 @@ static void add_and_remove_take_their_steps_in_order(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* A look-up of the first zones of a CPU finds the new one in the lists. */
+/* A CPU that looks up its first zones finds the new zone in the lists. */
 static void first_span_of_a_zone_enters_the_zonelists(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_NORMAL, SIZE}};
@@ -207,14 +207,14 @@ static void first_span_of_a_zone_enters_the_zonelists(struct ktest *t)
 	expect_span(START + BLOCK(SIZE + 2), START + BLOCK(SIZE + 3));
 	EXPECT_EQ(t, steps_add(mem, START + BLOCK(SIZE + 2), BLOCK(1), 0), 0);
 	expect_steps("csmH()hlz(io)u");
-	/* Downwards; no list changes. */
+	/* The span grows downwards; no list changes. */
 	expect_span(START + BLOCK(SIZE), START + BLOCK(SIZE + 3));
 	EXPECT_EQ(t, steps_add(mem, START + BLOCK(SIZE), BLOCK(1), 0), 0);
 	expect_steps("csmH()h(io)u");
 	drop_memory(t, mem);
 }
 
-/* A failed step is undone, and nothing has become visible. */
+/* A failed step is undone, and no change has become visible. */
 static void failed_add_is_undone_in_reverse_order(struct ktest *t)
 {
 	struct memory *mem = one_node(t);
@@ -235,7 +235,7 @@ static void failed_add_is_undone_in_reverse_order(struct ktest *t)
 	EXPECT_EQ(t, range_count(mem, pfn_range(BORDER - BLOCK(2), BLOCK(4)), PB_HOLE), 4);
 	arrays.grows_left = -1;
 	/*
-	 * A range that is refused anyway is not claimed; another operation's claim is not
+	 * A range that is refused anyway is not claimed, and another operation's claim is not
 	 * touched.
 	 */
 	EXPECT_EQ(t, steps_add(mem, START, BLOCK(1), 0), -EEXIST);
@@ -254,7 +254,8 @@ static void failed_add_is_undone_in_reverse_order(struct ktest *t)
 }
 
 /*
- * Between the check and the claim part of it is onlined: that is noticed, and nothing is removed.
+ * Part of the range is onlined between the check and the claim. That is noticed, and nothing is
+ * removed.
  */
 static void memory_onlined_before_the_claim_stays(struct ktest *t)
 {
@@ -272,7 +273,7 @@ static void memory_onlined_before_the_claim_stays(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* One pageblock of it is removed, the section's last; that next to it is not in the memory. */
+/* Remove the section's last pageblock inside the memory; the next one, @outside, is not in it. */
 static void expect_section_goes(struct ktest *t, struct memory *mem, pfn_t last, pfn_t outside)
 {
 	struct pageblock *pb = pageblock_of(mem, outside);
@@ -285,7 +286,7 @@ static void expect_section_goes(struct ktest *t, struct memory *mem, pfn_t last,
 	pb->bits = 0;
 }
 
-/* Sections reach out of the memory, before it and behind it: nothing is looked at there. */
+/* Sections reach out of the memory, before and behind it: no pageblock is read there. */
 static void a_section_goes_with_the_last_pageblock_inside_the_memory(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_MOVABLE, HALF + SIZE}};
@@ -298,7 +299,7 @@ static void a_section_goes_with_the_last_pageblock_inside_the_memory(struct ktes
 	expect_section_goes(t, mem, BORDER, mem->end_pfn);
 	mem->end_pfn += BLOCK(1);
 	drop_memory(t, mem);
-	/* All but the part behind the border, whose descriptors were there, leaves. */
+	/* The section lies before the border: all but its last pageblock are removed first. */
 	mem = growing(t, 1, specs, ARRAY_SIZE(specs));
 	REQUIRE(t, begin(t, mem));
 	arrays.behind[1] = true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_offline.c: the steps of an offline and an online in their order: it includes
- * mm/claim.c and mm/offline.c, and checks the state each time a pageblock is offlined, or a
- * zone's cache limits are set.  Hosted only.
+ * test_step_offline.c: the steps of an offline and an online in their order. It includes mm/claim.c
+ * and mm/offline.c, and checks the state each time a pageblock is offlined, or a zone's cache
+ * limits are set. Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/memory_hotplug.h>
@@ -15,12 +15,12 @@
 
 static struct {
 	struct ktest *t;
-	unsigned long leaving[PLANS]; /* pages that each plan was made without */
-	unsigned plans, marks;        /* plans; times that the watermarks were set */
-	unsigned gone, unclaimed;     /* pageblocks offlined; those without a claim then */
+	unsigned long leaving[PLANS]; /* pages that are leaving at each setting of limits */
+	unsigned plans, marks;        /* settings of limits, and of watermarks */
+	unsigned gone, unclaimed;     /* pageblocks offlined; those that had no claim then */
 	pfn_t last;
 	struct memory *mem;
-	unsigned claims; /* when the lock was released last */
+	unsigned claims; /* number of claims when the lock was released last */
 } steps;
 
 static unsigned count_claims(void) NO_LOCK_ANALYSIS
@@ -33,7 +33,7 @@ static unsigned count_claims(void) NO_LOCK_ANALYSIS
 	return nr;
 }
 
-/* No other operation runs: claims have not changed while the lock was not held. */
+/* No other operation runs, so claims have not changed while the lock was not held. */
 static void steps_take(struct mutex *m) NO_LOCK_ANALYSIS
 {
 	EXPECT_EQ(steps.t, count_claims(), steps.claims);
@@ -116,8 +116,8 @@ static bool begin(struct ktest *t, struct memory *mem)
 }
 
 /*
- * Offlined pageblocks are no longer claimed, the others are: each time the limits count the rest
- * of the range.
+ * An offlined pageblock is no longer claimed, and the others still are: each time the limits count
+ * the rest of the range.
  */
 static void expect_offline(struct ktest *t, struct memory *mem, unsigned blocks)
 {
@@ -147,7 +147,7 @@ static void commit_holds_the_lock_for_64_pageblocks(struct ktest *t)
 	REQUIRE(t, begin(t, mem));
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		expect_offline(t, mem, sizes[i]);
-		/* Onlined memory leaves no claim, and is counted as it comes. */
+		/* Onlined memory leaves no claim, and is counted step by step. */
 		steps.plans = steps.marks = 0;
 		EXPECT_EQ(t, steps_online_pages(mem, BLOCK(FIRST), BLOCK(sizes[i]), NULL), 0);
 		EXPECT_EQ(t, steps.marks, (sizes[i] + HOLD - 1) / HOLD);
@@ -157,7 +157,7 @@ static void commit_holds_the_lock_for_64_pageblocks(struct ktest *t)
 	}
 }
 
-/* A refusal after the claim sets the limits once; one before it does not. */
+/* A refusal after the claim sets the limits once more; a refusal before it does not. */
 static void refused_offline_plans_caches_once(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE);
@@ -179,7 +179,7 @@ static void refused_offline_plans_caches_once(struct ktest *t)
 	EXPECT_EQ(t, steps.marks + steps.gone, 0);
 }
 
-/* Noted, and taken off again, under the lock. */
+/* A claim is added and removed under the lock. */
 static void claims_change_under_the_lock(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE);

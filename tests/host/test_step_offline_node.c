@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_offline_node.c: offline_node and events between its steps: it includes the source of
- * mm/offline_node.c, and stands between it and the offlines and allocations that it requests.
- * Hosted only.
+ * test_step_offline_node.c: offline_node and events between its steps. It includes the source of
+ * mm/offline_node.c, and answers the offlines and allocations that it requests. Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/memory_hotplug.h>
@@ -11,8 +10,8 @@
 #define SIZE     8u
 
 static struct {
-	unsigned notes;      /* of ranges */
-	unsigned no_note_at; /* the one for which there is no memory, from 1 on; 0: none */
+	unsigned notes;      /* notes of ranges so far */
+	unsigned no_note_at; /* the note without memory, counted from 1; 0: none */
 	bool bring_back;     /* another thread onlines pageblock 2 of each range */
 } steps;
 
@@ -57,7 +56,10 @@ static unsigned count(const struct memory *mem, enum pageblock_state state)
 	return (unsigned)range_count(mem, pfn_range(0, BLOCK(2 * SIZE)), state);
 }
 
-/* Memory onlined before it is noted is in use, and is not noted as offlined with its node. */
+/*
+ * Memory that is onlined before it is noted is in use, so it is not noted as offlined with its
+ * node.
+ */
 static void memory_back_online_is_not_noted_with_its_node(struct ktest *t)
 {
 	struct memory *mem = begin(t);
@@ -74,8 +76,8 @@ static void memory_back_online_is_not_noted_with_its_node(struct ktest *t)
 }
 
 /*
- * The note comes before the offline: without memory for it that range stays, and those before it
- * come back.
+ * A note comes before its offline. Without memory for the note that range stays, and those before
+ * it come back.
  */
 static void offline_node_without_memory_for_its_note_is_undone(struct ktest *t)
 {

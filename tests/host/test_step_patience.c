@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_patience.c: how long evacuate tries, to the pass and the nanosecond: it includes the
- * sources of mm/patience.c and mm/evacuate.c, and makes up the clock, the turns of threads and
- * the pauses between passes.  Hosted only.
+ * test_step_patience.c: the time for which evacuate tries, exact to the pass and the nanosecond. It
+ * includes the sources of mm/patience.c and mm/evacuate.c, and simulates the clock, the turns of
+ * threads and the pauses between passes. Hosted only.
  */
 #include "tests/lib/mov_help.h"
 
@@ -11,12 +11,12 @@
 #define MS       1000000ULL
 #define STEP     (50 * MS) /* time of a yield, unless set */
 #define SLEEPS   8
-#define MANY     1000u /* passes of a test; none makes as many */
+#define MANY     1000u /* passes; no test makes as many */
 
 static struct {
 	u64 now;   /* ns */
-	u64 yield; /* what a yield takes */
-	u64 turn;  /* what turns of all threads take */
+	u64 yield; /* time that a yield takes */
+	u64 turn;  /* time that turns of all threads take */
 	unsigned yields, sleeps;
 	u64 slept[SLEEPS]; /* the first pauses */
 	unsigned batches;  /* points before a migration */
@@ -55,7 +55,7 @@ static void world_point(const char *name)
 {
 	void (*fn)(void) = world.on_scan;
 
-	/* An evacuation without an end is cancelled. */
+	/* An endless evacuation is cancelled. */
 	if (strcmp(name, "offline.scan") == 0 && ++world.passes > MANY)
 		cancel = 1;
 	world.batches += strcmp(name, "offline.migrate") == 0;
@@ -152,8 +152,8 @@ static void expect_end(struct ktest *t, int err, pfn_t pfn, enum mm_why why, u64
 }
 
 /*
- * Eight passes in a row, and then 1, 2, 4, 8, 16, 16 ms; a busy page is waited for until the
- * deadline, and not longer.
+ * Eight passes come in a row, and then pauses of 1, 2, 4, 8, 16, 16 ms. A busy page is waited for
+ * until the deadline, and not longer.
  */
 static void pauses_grow_to_sixteen_milliseconds(struct ktest *t)
 {
@@ -174,17 +174,17 @@ static void pauses_grow_to_sixteen_milliseconds(struct ktest *t)
 	finish(t);
 }
 
-/* Five turns, and 200 ms: whichever comes later. */
+/* The page is refused after five turns and after 200 ms, whichever comes later. */
 static void unmovable_page_is_refused_after_time_and_turns(struct ktest *t)
 {
 	struct page *page;
 
 	REQUIRE(t, begin(t));
 	page = hold_page(BLOCK(2) + 1);
-	/* Both at once. */
+	/* Both come at the same time. */
 	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 200 * MS);
 	EXPECT_EQ(t, evac.loops, 5);
-	/* The time comes later; then the turns. */
+	/* The time comes later; in the cases after it, the turns do. */
 	world.now = 0;
 	world.yield = 40 * MS;
 	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 200 * MS);
@@ -194,7 +194,7 @@ static void unmovable_page_is_refused_after_time_and_turns(struct ktest *t)
 	world.now = 0;
 	world.turn = 100 * MS;
 	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 500 * MS);
-	/* A turn begins when the one before has ended; a pass after that each is seen. */
+	/* A turn begins when the one before has ended, and a pass after that notices its end. */
 	world.now = 0;
 	world.turn = 101 * MS;
 	world.yield = 125 * MS;
@@ -208,10 +208,7 @@ static void unmovable_page_is_refused_after_time_and_turns(struct ktest *t)
 	finish(t);
 }
 
-/*
- * A turn counts from the end of the one before: two passes of 100 ms are needed for one of 150
- * ms.
- */
+/* A turn begins at the end of the one before: a turn of 150 ms takes two passes of 100 ms. */
 static void turns_do_not_overlap(struct ktest *t)
 {
 	struct page *page;
@@ -221,7 +218,9 @@ static void turns_do_not_overlap(struct ktest *t)
 	world.yield = 100 * MS;
 	world.turn = 150 * MS;
 	EXPECT_EQ(t, world_evacuate(&evac), -EBUSY);
-	/* At 200, 400, 600, 800 and, with pauses of 16 ms at most by then, soon after 950 ms. */
+	/*
+	 * The turns end at 200, 400, 600, 800 and, with pauses of at most 16 ms, soon after 950 ms.
+	 */
 	EXPECT(t, world.now >= 950 * MS && world.now < 966 * MS);
 	drop_page(page);
 	finish(t);
@@ -239,13 +238,15 @@ static void drop_behind(void)
 	drop_page(behind);
 }
 
-/* As if it had been retired: no longer a blocker, and not free. */
+/* The page is retired: no longer a blocker, and not free. */
 static void retire_low(void)
 {
 	WRITE_ONCE(low->word, PAGE_WORD(0, PG_HWPOISON, 0));
 }
 
-/* The effect of @fn at 100 ms counts as progress, or does not. */
+/*
+ * Call @fn at 100 ms: its effect counts as progress or does not, and @blocker is refused at @end.
+ */
 static void expect_progress(struct ktest *t, void (*fn)(void), const struct page *blocker, u64 end)
 {
 	world.now = 0;
@@ -261,11 +262,11 @@ static void progress_restarts_the_patience(struct ktest *t)
 	low = hold_page(BLOCK(2) + 1);
 	high = hold_page(BLOCK(2) + 6);
 	behind = hold_page(BLOCK(3) + 1);
-	/* Free memory of another pageblock is none of the range. */
+	/* Free memory of another pageblock is no progress. */
 	expect_progress(t, drop_behind, low, 200 * MS);
 	expect_progress(t, drop_high, low, 300 * MS);
 	high = hold_page(BLOCK(2) + 6);
-	/* From then on it has all its time, and all its turns. */
+	/* After progress it has all its time again, and all its turns. */
 	world.yield = 25 * MS;
 	expect_progress(t, drop_high, low, 300 * MS);
 	high = hold_page(BLOCK(2) + 6);
@@ -280,7 +281,7 @@ static void progress_restarts_the_patience(struct ktest *t)
 	finish(t);
 }
 
-/* After progress the first passes are without pauses again. */
+/* After progress the first passes have no pauses again. */
 static void progress_ends_the_pauses(struct ktest *t)
 {
 	REQUIRE(t, begin(t));
@@ -313,7 +314,7 @@ static void only_the_last_pass_reports_no_memory(struct ktest *t)
 	mov_take_rest();
 	expect_end(t, -ENOMEM, BLOCK(2) + 1, WHY_NO_TARGET, 200 * MS);
 	EXPECT_EQ(t, evac.loops, 5);
-	/* There is some, since the third pass; and the page is busy. */
+	/* Free memory is there since the third pass, but the page is busy. */
 	world.now = 0;
 	world.at = 100 * MS;
 	world.on_scan = free_the_rest;
@@ -330,7 +331,7 @@ static void move_then_cancel(struct page *dst, struct page *src)
 	world.now = 5000 * MS;
 }
 
-/* Called off while it works, and too late at the same time: called off. */
+/* A pass that is cancelled, and too late at the same time, counts as cancelled. */
 static void cancelled_pass_is_not_judged(struct ktest *t)
 {
 	struct page *page;
@@ -348,7 +349,7 @@ static void cancelled_pass_is_not_judged(struct ktest *t)
 	EXPECT_EQ(t, evac.loops, 1);
 	EXPECT_EQ(t, evac.cost.rounds, 0);
 	EXPECT_EQ(t, world.yields, 0);
-	/* Before the first pass too. */
+	/* An evacuation can be cancelled before its first pass too. */
 	EXPECT_EQ(t, world_evacuate(&evac), -EINTR);
 	EXPECT_EQ(t, evac.loops, 1);
 	drop_page(page);
@@ -366,7 +367,7 @@ static void at_the_deadline_nothing_is_moved(struct ktest *t)
 	expect_end(t, -ETIMEDOUT, BLOCK(2) + 1, WHY_DEADLINE, 7);
 	EXPECT_EQ(t, mov.moved, 0);
 	EXPECT_EQ(t, world.batches, 0);
-	/* A nanosecond is enough, where it takes none. */
+	/* A nanosecond is enough if the pass takes none. */
 	evac.deadline = world_deadline(1);
 	EXPECT_EQ(t, evac.deadline, 8);
 	EXPECT_EQ(t, world_evacuate(&evac), 0);
@@ -377,7 +378,10 @@ static void at_the_deadline_nothing_is_moved(struct ktest *t)
 	finish(t);
 }
 
-/* In batches, and in one pass; the free pageblock next to it is not scanned page by page. */
+/*
+ * The pages move in batches, in one pass. The free pageblock next to them is not scanned page by
+ * page.
+ */
 static void full_pageblock_is_evacuated_in_one_pass(struct ktest *t)
 {
 	REQUIRE(t, begin(t));
@@ -389,7 +393,7 @@ static void full_pageblock_is_evacuated_in_one_pass(struct ktest *t)
 	EXPECT_EQ(t, world_evacuate(&evac), 0);
 	EXPECT_EQ(t, evac.loops, 1);
 	EXPECT_EQ(t, evac.stats.moved, PAGEBLOCK_PAGES);
-	/* None of the pageblock that is free. */
+	/* The free pageblock needs no batch. */
 	EXPECT_EQ(t, world.batches, (PAGEBLOCK_PAGES + MIGRATE_BATCH - 1) / MIGRATE_BATCH);
 	EXPECT_EQ(t, world.yields, 0);
 	EXPECT_EQ(t, world.now, 0);
@@ -404,7 +408,7 @@ static void cache_a_page(void *arg)
 	EXPECT(mov.t, page && !mem_free_pages(mem, page, 0));
 }
 
-/* Each pass that does not find all free; the others drain nothing. */
+/* With ISO_REDRAIN each pass that does not find all free drains; other policies drain nothing. */
 static void redrain_drains_after_each_pass(struct ktest *t)
 {
 	struct zone *zone;
@@ -424,7 +428,7 @@ static void redrain_drains_after_each_pass(struct ktest *t)
 	ktest_on_cpu(ktest_cpus() - 1, cache_a_page, NULL);
 	world.now = 0;
 	evac.policy = iso_ops(ISO_REDRAIN);
-	/* Four before the end, and the fifth is judged. */
+	/* Four passes drain before the end, and so does the fifth, which is judged. */
 	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 200 * MS);
 	EXPECT_EQ(t, evac.cost.rounds, 5);
 	EXPECT_EQ(t, evac.cost.ipis, asked);

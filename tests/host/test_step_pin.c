@@ -15,8 +15,8 @@
 static struct {
 	struct ktest *t;
 	const struct page *page;
-	unsigned pins; /* that the page must have by then */
-	unsigned puts; /* begun, of the reference */
+	unsigned pins; /* pins that the page must have then */
+	unsigned puts; /* puts of the reference that have begun */
 } pin;
 
 static void at_point(const char *name)
@@ -49,7 +49,7 @@ static struct page *pinned(struct ktest *t, struct memory *mem, unsigned pins)
 	return page;
 }
 
-/* Its owner has another reference; interrupts are as they were. */
+/* The page's owner has another reference; interrupts stay as they were. */
 static void a_pin_and_its_reference_are_dropped_in_one_piece(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);
@@ -73,7 +73,7 @@ static void a_pin_and_its_reference_are_dropped_in_one_piece(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* Its owner has left it to its pins: the last of them frees the page. */
+/* The page's owner has released it: the last pin frees the page. */
 static void the_last_pin_frees_the_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_report.c: taking pageblocks to report them: what changes between the look without the
- * lock and the one with it, and how often the lock is taken.
+ * test_step_report.c: taking pageblocks to report them: changes between the unlocked read and the
+ * check under the lock, and the number of times that the lock is taken.
  *
  * It includes the source of mm/page_report.c, whose zone lock calls the test.  Hosted only.
  */
@@ -10,7 +10,7 @@
 #include "tests/lib/mm_test.h"
 
 static struct {
-	void (*first)(void); /* before the lock is taken, once */
+	void (*first)(void); /* called once, before the lock is taken */
 	struct memory *mem;
 	unsigned locks;
 	struct page *page;
@@ -56,7 +56,7 @@ static void take_first_page(void)
 	zone_unlock_irqrestore(zone, flags);
 }
 
-/* A pageblock of which a page was allocated after the look stays where it is. */
+/* A pageblock from which a page was allocated after the unlocked read is not taken. */
 static void a_pageblock_used_meanwhile_is_not_taken(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, BLOCKS);
@@ -91,7 +91,7 @@ static void the_lock_is_taken_for_what_can_be_reported(struct ktest *t)
 	report.locks = 0;
 	give_reported(mem, blocks, nr, true);
 	EXPECT_EQ(t, report.locks, nr);
-	/* Those that the watermark kept are left, and then none. */
+	/* The pageblocks that the watermark kept are taken now; then none is left. */
 	left = take(mem, blocks);
 	EXPECT_EQ(t, left, BLOCKS - nr);
 	EXPECT_EQ(t, report.locks, left);
@@ -100,7 +100,7 @@ static void the_lock_is_taken_for_what_can_be_reported(struct ktest *t)
 	EXPECT_EQ(t, report.locks, 0);
 }
 
-/* A zone amid pageblocks that are in no span, and of which the two next to it look like its own. */
+/* A zone between pageblocks that are in no span; the two next to it look like its own. */
 static void only_the_span_is_walked(struct ktest *t)
 {
 	const pfn_t start = BLOCK(2), end = BLOCK(2 + BLOCKS);
@@ -129,7 +129,7 @@ static void only_the_span_is_walked(struct ktest *t)
 		EXPECT(t, blocks[i] >= start && blocks[i] < end);
 	EXPECT_EQ(t, walk.zone, NR_ZONE_KINDS);
 	give_reported(mem, blocks, nr, false);
-	/* From the last on, so that no watermark ends the walk before it. */
+	/* Start at the last pageblock, so that no watermark ends the walk before it. */
 	walk = (struct report_walk){.zone = ZONE_MOVABLE, .pfn = end - BLOCK(1)};
 	nr = take_unreported(mem, &walk, blocks, ARRAY_SIZE(blocks));
 	EXPECT_EQ(t, nr, 1);

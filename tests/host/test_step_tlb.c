@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_step_tlb.c: which CPUs get a shootdown, and which entries each of them flushes, on
+ * test_step_tlb.c: the CPUs that get a shootdown, and the entries that each of them flushes, on
  * machines with any number of CPUs.
  *
- * A copy of mm/tlb.c with a number of CPUs, a cross-call and a TLB of the test's own.
+ * The test has a copy of mm/tlb.c, and its own number of CPUs, cross-call and TLB.
  */
 #include "mm/mm_priv.h"
 #include "mm/tlb.h"
@@ -103,13 +103,13 @@ static void cpus_with_the_space_loaded_get_the_shootdown(struct ktest *t)
 	REQUIRE(t, mem);
 	begin(TLB_CPUS);
 	my_init(&g, mem);
-	/* No CPU. */
+	/* No CPU has the space loaded. */
 	my_add(&g, one, 0x5000);
 	my_flush(&g);
 	EXPECT_EQ(t, call.calls, 0);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ROUNDS), 0);
 	EXPECT_EQ(t, g.nr, 0);
-	/* The first and the last CPU, and one that has another space. */
+	/* The first and the last CPU have the space loaded, and one CPU has another space. */
 	cpumask_set(one->active, 0);
 	cpumask_set(one->active, TLB_CPUS - 1);
 	cpumask_set(two->active, 70);
@@ -149,7 +149,7 @@ static void shootdown_to_too_many_cpus_goes_to_all(struct ktest *t)
 		my_flush(&g);
 		EXPECT_EQ(t, call.calls, 1);
 		EXPECT(t, call.all && !g.everybody);
-		/* A CPU without a bit. */
+		/* One CPU has no bit in the gathering. */
 		cpumask_clear(one->active, 3);
 		cpumask_set(two->active, sizes[i] - 1);
 		my_add(&g, one, 0x5000);
@@ -172,7 +172,7 @@ static void note_hook(phys_t root, uintptr_t va, bool all)
 		forgot.hooked += root == forgot.root && va == forgot.last;
 }
 
-/* With a hook, and without. */
+/* The test runs with a hook, and without one. */
 static void entries_are_flushed_one_by_one_up_to_a_limit(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 1);

@@ -16,13 +16,13 @@ static struct guard {
 	const char *name;
 	u64 (*state)(void);
 	const void *lock;
-	u64 then; /* when it was released */
+	u64 then; /* state when the lock was released */
 } guards[] = {{"vm lists", listed, NULL, 0}, {"space", shown, NULL, 0},
     {"object", held_by_slots, NULL, 0}, {"pagetable", entered, NULL, 0},
     {"space change", used, NULL, 0}};
 
 static struct ktest *test;
-static unsigned taken; /* so often a lock was */
+static unsigned taken; /* times that a lock was taken */
 
 static struct guard *guard_of(const void *lock)
 {

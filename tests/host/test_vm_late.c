@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_late.c: another thread was there a moment before: just before a lock was taken, just
- * after it was released, or while an allocation failed.  And freed memory is not read again.
+ * test_vm_late.c: another thread acts just before a lock is taken, just after it is released, or
+ * while an allocation fails. And freed memory is not read again.
  */
 #include "tests/lib/vm_help.h"
 #include <quarry/account.h>
@@ -9,8 +9,8 @@
 /* ---- a copy that is late ---- */
 
 static struct {
-	const void *lock;       /* which; NULL: memory */
-	unsigned before, after; /* locks taken, released before; 0: never */
+	const void *lock;       /* the lock; NULL: an allocation */
+	unsigned before, after; /* times it is taken, released until then; 0: never */
 	void (*then)(void);
 	unsigned calls;
 } late;
@@ -126,7 +126,9 @@ static void end(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Just before @lock is taken for the @n-th time @meanwhile is called; then @call returns @want. */
+/*
+ * Just before lock @l is taken for the @n-th time, @meanwhile is called; then @call returns @want.
+ */
 #define LATE(t, l, n, meanwhile, call, want)                                                       \
 	do {                                                                                       \
 		memset(&late, 0, sizeof(late));                                                    \
@@ -189,7 +191,7 @@ static void slots_are_checked_again_under_the_lock(struct ktest *t)
 	/* The second time it checks before there is a table of slots. */
 	LATE(t, &s.object->lock, 2, supply_far, vm_object_pages(s.object, ZONE_MOVABLE), 2);
 	vm_object_put(s.object);
-	/* With the other half of the object: no table. */
+	/* The other half of the object has no table yet: only one is added. */
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 600), 0);
 	REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, 600, NULL, NULL, &s.object));
 	free = memory_free_pages(s.mem);
@@ -231,7 +233,9 @@ static void space_is_checked_again_under_its_lock(struct ktest *t)
 	    1);
 	map_it();
 	EXPECT_EQ(t, vm_fault(s.space, page_at(5), VM_WRITE), 0);
-	/* It is removed just before it is counted: the one behind it is found all the same. */
+	/*
+	 * A region is removed just before it is counted: the one behind it is found all the same.
+	 */
 	memset(&late, 0, sizeof(late));
 	late.lock = &s.space->lock;
 	late.after = 2;
@@ -306,7 +310,7 @@ static void table_added_by_another_thread_is_used(struct ktest *t)
 	end(t);
 }
 
-/* A present table needs no page, and none is allocated. */
+/* A fault on a present page allocates nothing. */
 static void present_page_needs_no_allocation(struct ktest *t)
 {
 	u64 allocs;
@@ -343,7 +347,7 @@ static void look_at_the_end(struct account *account)
 		left_charged += account->used[i];
 }
 
-/* The last one to hold an account is charged for nothing any more. */
+/* When the last reference to an account is dropped, nothing is charged to it. */
 static void account_ends_with_a_balance_of_0(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all,
@@ -364,7 +368,7 @@ static void account_ends_with_a_balance_of_0(struct ktest *t)
 	before = account_use(&mine);
 	EXPECT_EQ(t, vm_object_create(mem, OBJ_ANON, 600, NULL, NULL, &object), 0);
 	account_use(before);
-	account_put(&mine); /* ours: the object's is the last one */
+	account_put(&mine); /* the object has the last reference */
 	REQUIRE(t, object);
 	EXPECT_EQ(t, vm_object_supply(object, 599, NULL), 0);
 	vm_object_put(object);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_vm_order.c: changes of objects and spaces step by step: what others find in between, and
- * that the last step waits for its lock as the first one does.
+ * test_vm_order.c: changes of objects and spaces step by step: the state that other threads find in
+ * between, and the last step's wait for its lock.
  *
- * They are a copy that calls the test at its scheduling points.
+ * The sources are a copy that calls the test at its scheduling points.
  */
 #include "tests/lib/vm_help.h"
 #include "tests/lib/wait_help.h"
@@ -13,7 +13,7 @@ static void at_point(const char *name);
 #undef SCHED_POINT
 #define SCHED_POINT(name) at_point(name)
 
-static size_t asked; /* of kmalloc, at last */
+static size_t asked; /* size of the last kmalloc */
 
 static void *note_kmalloc(size_t size)
 {
@@ -30,7 +30,7 @@ static void *note_kmalloc(size_t size)
 static struct vm_scene s;
 static struct {
 	struct ktest *t;
-	const char *point; /* the one at which @then is called, once */
+	const char *point; /* the point at which @then is called, once */
 	void (*then)(void);
 	unsigned calls;
 } now;
@@ -62,7 +62,7 @@ static bool begin(struct ktest *t)
 	return page_in(s.object, 0);
 }
 
-/* @call returns @err; at @name @then has been called. */
+/* @call returns @err, and @then was called at point @name. */
 #define STOPS(t, name, then, call, err)                                                            \
 	do {                                                                                       \
 		stop_at((name), (then));                                                           \
@@ -101,8 +101,8 @@ static void hold_now(void)
 }
 
 /*
- * From @point on another CPU holds @lock: @call waits for it, and does not do what @done sees
- * before.
+ * From @point on another CPU holds lock @l: @call waits for it, and the change that @see checks
+ * does not happen before.
  */
 #define WAITS_AT(t, point, l, see, call)                                                           \
 	do {                                                                                       \
@@ -137,7 +137,7 @@ static void the_last_steps_wait_for_their_locks(struct ktest *t)
 	    vm_fault(s.space, page_at(1), VM_READ));
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(1), 1), 0);
 	EXPECT_EQ(t, vm_map(s.space, page_at(1), 1, VM_RW, s.object, 1), 0);
-	/* The page is there: nothing but the entry is missing. */
+	/* The page is present; only the entry is missing. */
 	WAITS_AT(t, "fault.ready", &s.object->lock, second_page_is_mapped,
 	    vm_fault(s.space, page_at(1), VM_READ));
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(1), 3), 0);
@@ -207,7 +207,7 @@ static void unmap_the_second_piece(void)
 	EXPECT_EQ(now.t, vm_unmap(s.space, page_at(128), 128), 0);
 }
 
-/* The lock of the space is free between them. */
+/* The lock of the space is free between the pieces. */
 static void pages_are_counted_piece_by_piece(struct ktest *t)
 {
 	now.t = t;
@@ -223,7 +223,7 @@ static void pages_are_counted_piece_by_piece(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* No new writer comes, though a CPU with a stale entry may still write. */
+/* No new write is allowed, though a CPU with a stale entry may still write. */
 static void a_lower_protection(void)
 {
 	EXPECT_EQ(now.t, vm_fault(s.space, page_at(0), VM_WRITE), -EACCES);
@@ -323,7 +323,7 @@ static void unmark_it(void)
 	spin_unlock(&s.object->lock);
 }
 
-/* Whatever the slot holds by then, the page allocated for it is freed. */
+/* The page allocated for the slot is freed, whatever the slot holds by then. */
 static void a_slot_is_filled_once(struct ktest *t)
 {
 	struct page *page;
@@ -403,7 +403,7 @@ static void touch_it(void)
 	EXPECT_EQ(now.t, vm_fault(s.space, page_at(1), VM_WRITE), 0);
 }
 
-/* It maps no page that it has not checked, returns 0, and frees its page. */
+/* A fault that is too late maps no page, returns 0, and frees its page. */
 static void fault_that_is_too_late_maps_nothing(struct ktest *t)
 {
 	static void (*const meanwhile[])(void) = {

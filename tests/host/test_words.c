@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_words.c: what mm/ prints of a memory, line by line.  Hosted only, because of how much it
- * prints.
+ * test_words.c: the text that mm/ prints about a memory, line by line. Hosted only, because of how
+ * much it prints.
  */
 #include "tests/lib/mm_help.h"
 #include <quarry/account.h>
@@ -21,7 +21,7 @@ static void listen(void)
 	began = log_position();
 }
 
-/* All that was printed since listen(), and no more. */
+/* The text printed since listen() must be @want. */
 static void expect_said(struct ktest *t, const char *want)
 {
 	static char text[8192];
@@ -65,7 +65,7 @@ static struct memory *motley(struct ktest *t)
 	return mem;
 }
 
-/* The same for figures of a row, or NULL where they would be others. */
+/* The same for figures that need 4 CPUs and pageblocks of 512 pages; NULL on other machines. */
 static struct memory *motley_of_four(struct ktest *t)
 {
 	struct memory *mem = NULL;
@@ -238,7 +238,7 @@ static void pageblocks_and_pages_are_shown(struct ktest *t)
 	motley_end(t, mem);
 }
 
-/* Without the times, which a test cannot know. */
+/* Compare a history without its times, which a test cannot know. */
 static void expect_history(struct ktest *t, const char *want)
 {
 	static char text[4096], seen[4096];
@@ -288,7 +288,7 @@ static void events_are_printed_in_words(struct ktest *t)
 	    " us  cpu 0   take     pfn 0x8 order 3\n"
 	    " us  cpu 0   put      pfn 0x4 order 0\n"
 	    " us  cpu 0   moved    pfn 0xf order 0\n");
-	/* The newest twelve. */
+	/* Only the newest twelve are printed. */
 	for (i = 0; i < 12; i++)
 		trace_page(mem, TR_put, i, 0);
 	listen();
@@ -313,7 +313,7 @@ static void events_are_printed_in_words(struct ktest *t)
 	    " us  cpu 0   put      pfn 0xb order 0\n");
 }
 
-/* A line for each kind of thing, and for each size of small objects. */
+/* A line is printed for each kind of object, and for each size of small objects. */
 static void counts_of_each_kind_are_printed(struct ktest *t)
 {
 	static const char *const names[] = {"tasks", "threads", "objects", "regions", "page tables",
@@ -335,7 +335,7 @@ static void counts_of_each_kind_are_printed(struct ktest *t)
 	expect_said(t, want);
 }
 
-/* The first kind of which there is not the same number. */
+/* The first kind whose numbers differ is named. */
 static void a_difference_is_named(struct ktest *t)
 {
 	struct counts a, b;

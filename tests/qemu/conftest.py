@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Shared by the tests in this directory.  They boot the real image and judge it from outside.
+"""Shared by the tests in this directory, which boot the real image and judge it from outside.
 
-`make test` runs them; one alone: make && QUARRY_BUILD=build /usr/bin/python3 -m pytest tests/qemu
--k NAME
-"""
+`make test` runs them. To run one alone: make && QUARRY_BUILD=build /usr/bin/python3 -m pytest
+tests/qemu -k NAME"""
 import os
 import random
 import signal
@@ -21,14 +20,14 @@ sys.dont_write_bytecode = True
 import outer_make  # noqa: E402
 import qemu  # noqa: E402
 
-# Enough to see that a machine is all there and its memory right; a second or two.
+# Enough to see that a machine is complete and its memory right; a second or two.
 SMALL = "selftest=init,buddy,zone,drain,isolation,offline"
-# What CPUs do to each other: cross-calls, waits, drains, offlines.
+# CPUs that affect each other: cross-calls, waits, drains, offlines.
 CROWD = "selftest=smp,lock,drain,disable,isolation,isolation_race,offline,tick"
 
 
 def end_child(self, force=False):
-    """As ptyprocess has it, but what is killed may take as long to end as the host needs."""
+    """Like ptyprocess, but the killed process may take as long to end as the host needs."""
     for number in (signal.SIGHUP, signal.SIGCONT, signal.SIGINT, signal.SIGKILL)[: 3 + force]:
         if not self.isalive():
             return True
@@ -50,34 +49,30 @@ def pytest_configure(config):
 
 
 def full(*values):
-    """A value for parametrize that runs only with FULL=1: one more combination of what another one
-    has judged."""
+    """A value for parametrize that runs only with FULL=1: another combination of what a test
+    without it has judged."""
     return pytest.param(*values, marks=pytest.mark.full)
 
 
 def whole():
-    """Is all of it asked for, FULL=1?  If not a test may take fewer rounds of the same."""
+    """True with FULL=1; otherwise a test may take fewer rounds."""
     return bool(os.environ.get("FULL"))
 
 
 def threads_of(module):
-    """
-    The host's threads of a machine that does not say: one for all of its CPUs, which costs a third
-    of one for each.  A file whose claims are about CPUs that compute at the same time says
-    BOOTS = "multi", and one whose claims are about a text, or what firmware brings, "single"; with
-    FULL=1 in the environment all others are "multi".
-    """
+    """The host's threads of a machine that does not choose them. One thread for all of its CPUs
+    costs a third of one for each. A file whose claims are about CPUs that compute at the same time
+    says BOOTS = "multi". A file whose claims are about a text, or about firmware, says "single".
+    With FULL=1 in the environment all others are "multi"."""
     return getattr(module, "BOOTS", "multi" if whole() else "single")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item, nextitem):
-    """
-    A test that failed because QEMU itself ended with SIGSEGV is run once more, and says so.  QEMU
-    7.2 does that once in some thousand boots with a host thread for each CPU: one CPU writes to a
-    device by a memory map that another has just replaced (memory_region_dispatch_write gets a wild
-    pointer).  Nothing else is tried twice.
-    """
+    """A test that failed because QEMU itself ended with SIGSEGV is run once more, and this is
+    reported. QEMU 7.2 crashes so once in some thousand boots with a host thread for each CPU: one
+    CPU writes to a device by a memory map that another has just replaced
+    (memory_region_dispatch_write gets a wild pointer). No other failure is tried twice."""
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     qemu.crashes.clear()
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
@@ -95,7 +90,8 @@ def pytest_runtest_protocol(item, nextitem):
 
 @pytest.fixture
 def name(request):
-    """A name for the logs of this test, also where two files have one of that name."""
+    """A name for the logs of this test, which differs even if two files have a test of the same
+    name."""
     module = request.module.__name__.split(".")[-1].replace("test_", "", 1)
     return f"{module}-" + request.node.name.replace("[", "-").replace("]", "")
 
@@ -113,8 +109,8 @@ def threads(request):
 
 @pytest.fixture
 def boot(name, threads):
-    """boot(cmdline, **machine) -> Run.  The test is over and the monitor off unless it asks for
-    them."""
+    """boot(cmdline, **machine) -> Run.  The tour is off and the monitor off unless the test asks
+    for them."""
 
     def run(
         cmdline=SMALL,
@@ -138,7 +134,7 @@ def boot(name, threads):
 
 @pytest.fixture
 def passes(boot):
-    """As boot, and it must pass, with at least one test."""
+    """Like boot, but the run must pass, with at least one test."""
 
     def run(cmdline=SMALL, **kw):
         result = boot(cmdline, **kw)
@@ -216,7 +212,7 @@ def text_file(name):
 
 @pytest.fixture
 def report(capsys):
-    """report(text): a line that is seen even when the test passes."""
+    """report(text): prints a line that is seen even when the test passes."""
 
     def say(text):
         with capsys.disabled():

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * keep_freed.c: loaded into QEMU (LD_PRELOAD), so that what it frees stays as it is, but for the
- * smallest blocks.
+ * keep_freed.c: loaded into QEMU (LD_PRELOAD), so that the memory it frees keeps its content,
+ * except for the smallest blocks.
  *
- * QEMU 7.2 without KVM goes on writing to what belonged to a CPU that was taken out, whenever its
- * memory map changes.  In a block that nobody else is given, that harms nobody.
+ * QEMU 7.2 without KVM goes on writing to the memory of a CPU that was unplugged, whenever its
+ * memory map changes. This harms nothing if the block is never given out again.
  */
 #define SMALL 64
 

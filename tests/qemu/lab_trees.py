@@ -20,7 +20,7 @@ EVERY_DAY = ("2", "5")
 
 
 def each(names, every_day=EVERY_DAY):
-    """Values for parametrize: some labs every day, the others in turn."""
+    """Values for parametrize: these labs run every day, the others only with FULL=1."""
     return [name if name in every_day else conftest.full(name) for name in names]
 
 
@@ -76,13 +76,13 @@ class Lab:
 
 
 def ending(one):
-    """The suites that end before the lab is done: mistakes that are planted end the program."""
+    """The suites to run before the lab is done, without those that planted mistakes end."""
     ended = {head["test"].split(".")[0] for head, _ in skeleton.mistakes(one)}
     return ",".join(name for name in one.suites if name not in ended)
 
 
 def boot(lab, own=False, which=None):
-    """@which: suites, of which those run that the kernel has."""
+    """@which: the suites to run; those that the kernel does not have are left out."""
     kernel = lab_kernel.Kernel(lab.one, BUILD, own=own)
     image = kernel.program(lab.folder, "test")
     asked, options = lab_kernel.run_of(kernel)

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Reads the characters off a picture of the screen, pixel for pixel, by the font that was drawn
-with."""
+"""Reads the characters from a picture of the screen, pixel by pixel, with the font that drew
+them."""
 import struct
 
 
 def load_font(path):
-    """{glyph's lines as a tuple of integers: character}, width, height; of a PSF file, ASCII
+    """{lines of a glyph as a tuple of integers: character}, width, height; of a PSF file, ASCII
     only."""
     with open(path, "rb") as f:
         data = f.read()
@@ -45,7 +45,7 @@ def load_font(path):
 
 
 def load_ppm(path):
-    """(width, height, bytes of red, green and blue) of a file of QEMU's screendump."""
+    """(width, height, bytes of red, green and blue) of a file that QEMU's screendump wrote."""
     with open(path, "rb") as f:
         data = f.read()
     magic, size, depth, pixels = data.split(b"\n", 3)
@@ -93,7 +93,7 @@ class Screen:
 
 
 def terminal(text, columns, rows):
-    """The rows of a terminal after this text, without escapes; it scrolls by an eighth of its
+    """The rows of a terminal after this text, without escapes. It scrolls by an eighth of its
     rows."""
     screen, column = [""], 0
     for c in text:

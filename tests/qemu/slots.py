@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A machine at the monitor's prompt with QEMU's protocol beside it, to plug things in and take them
-out."""
+"""A machine at the monitor's prompt with QEMU's protocol beside it, to plug and unplug devices."""
 import os
 import re
 import signal
@@ -11,13 +10,13 @@ import watchdog
 
 SOUND = "check: every invariant holds"
 MIB = 1 << 20
-FIRST = 0x100000  # the first pfn that QEMU places DIMMs at, when RAM ends below 4 GiB
-INSERT, EJECT, DONE, FAILED, BUSY = 1, 3, 0, 1, 0x82  # of _OST
+FIRST = 0x100000  # the first pfn of DIMMs in QEMU, if RAM ends below 4 GiB
+INSERT, EJECT, DONE, FAILED, BUSY = 1, 3, 0, 1, 0x82  # values of _OST
 LIMIT = qemu.WATCHDOG
 
 
 class Host:
-    """env: of QEMU, besides ours."""
+    """env: variables of QEMU, besides ours."""
 
     def __init__(self, name, machine, cmdline, env=None):
         self.path = os.path.relpath(os.path.join(qemu.BUILD, "qemu", f"{os.getpid()}.qmp"))
@@ -59,7 +58,7 @@ class Host:
         return self.until("quarry> ")
 
     def says(self, pattern):
-        """Wait for a line that answers no command."""
+        """Wait for a line that is no answer to a command."""
         self.until(pattern)
 
     def until(self, pattern):
@@ -74,7 +73,7 @@ class Host:
         return self.child.before.replace("\r", "")
 
     def ost(self, slot, source, status):
-        """The kernel tells the host how it went."""
+        """The kernel's result, as it tells the host, must be this one."""
         info = self.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]
         assert (info["slot"], info["source"], info["status"]) == (str(slot), source, status), info
 
@@ -93,13 +92,13 @@ class Host:
         )
 
     def unplug(self, device):
-        """The request; the kernel decides."""
+        """Request the unplug; the kernel decides."""
         self.qmp("device_del", id=device)
 
     def gone(self, device):
         while True:
             data = self.qmp.event("DEVICE_DELETED", LIMIT)
-            # Of a CPU, QEMU 7.2 names only its local APIC.
+            # For a CPU, QEMU 7.2 names only its local APIC.
             if (
                 data.get("device") == device
                 or data["path"] == f"/machine/peripheral/{device}/lapic"
@@ -116,7 +115,7 @@ class Host:
         return int(re.search(r"(\d+) MiB managed", self.ask("mem")).group(1))
 
     def present(self):
-        """Pages of each node's zone MOVABLE."""
+        """Pages present in each node's zone MOVABLE."""
         return {
             int(n): int(p)
             for n, p in re.findall(r"node (\d) MOVABLE pfn \S+ present (\d+)", self.ask("zone"))
@@ -132,7 +131,7 @@ class Host:
         ]
 
     def evacuate(self, node):
-        """(pages that went, that stayed)."""
+        """(pages that went offline, pages that stayed)."""
         return tuple(
             map(
                 int,

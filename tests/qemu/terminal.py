@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""A terminal of some size with `tools/run.sh` on it, and what it shows, by pyte.
+"""A terminal of some size with `tools/run.sh` on it; pyte reads the text that it shows.
 
-pyte knows no alternate screen: a second one is kept here.
-"""
+pyte knows no alternate screen, so a second screen is kept here."""
 import fcntl
 import os
 import pty
@@ -19,15 +18,15 @@ import outer_make
 import qemu
 
 SWITCH = re.compile(rb"(\x1b\[\?1049[hl])")
-PART = re.compile(rb"\x1b(\[[0-9;?]*)?")  # of a sequence whose end is still to come
+PART = re.compile(rb"\x1b(\[[0-9;?]*)?")  # the beginning of a sequence
 
 
 class _Screen(pyte.Screen):
-    """Answers to where its cursor is; counts what would make a picture jump."""
+    """Answers questions for its cursor's place; counts changes that would make a picture jump."""
 
     fd = None
-    wrapped = 0  # characters behind the last column
-    erased = 0  # times that the whole screen was
+    wrapped = 0  # characters behind the last column, and scrolls
+    erased = 0  # times that the whole screen was erased
 
     def draw(self, data):
         for char in data:
@@ -46,7 +45,7 @@ class _Screen(pyte.Screen):
         os.write(self.fd, data.encode())
 
     def resize(self, lines, columns):
-        """As terminals do it: rows go from the top only where the cursor's would be lost."""
+        """Resize as terminals do: rows go from the top only if the cursor's row would be lost."""
         up = max(0, self.cursor.y + 1 - lines)
         rows = {y - up: self.buffer[y] for y in range(up, min(self.lines, up + lines))}
         y = self.cursor.y - up
@@ -57,8 +56,8 @@ class _Screen(pyte.Screen):
 
 
 class Terminal:
-    """Runs QEMU as a user would.  @answers: it says its size.  @environment: variables of
-    tools/run.sh, TERM, LC_ALL."""
+    """Runs QEMU as a user would.  @answers: the terminal tells its size.  @environment: variables
+    of tools/run.sh, TERM, LC_ALL."""
 
     def __init__(self, cols=80, rows=24, answers=True, **environment):
         self.answers = answers
@@ -68,7 +67,7 @@ class Terminal:
             os.chdir(qemu.ROOT)
             env = dict(outer_make.env(), TERM="xterm", LC_ALL="C.UTF-8", BOOT="pvh")
             env.update(environment)
-            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # which Python ignores
+            signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it
             os.execvpe("sh", ["sh", "tools/run.sh", build], env)
         self.main, self.other = _Screen(cols, rows), _Screen(cols, rows)
         self.main.fd = self.other.fd = self.fd
@@ -76,7 +75,7 @@ class Terminal:
         self.raw = self.rest_of = b""
         self.alternate = self.ended = False
         self.status = None
-        self.seen = set()  # characters that stood in the map's rows
+        self.seen = set()  # characters seen in the map's rows
         self.resize(cols, rows)
 
     def resize(self, cols, rows):
@@ -121,7 +120,7 @@ class Terminal:
         return rows
 
     def turn(self):
-        """Take what has come within a tenth of a second."""
+        """Read the output of the next tenth of a second."""
         if self.ended or not select.select([self.fd], [], [], 0.1)[0]:
             return
         try:
@@ -134,7 +133,7 @@ class Terminal:
             self.ended = True
 
     def wait(self, pattern, alternate=None):
-        """Until the screen shows it."""
+        """Wait until the screen shows @text."""
         until = time.time() + qemu.WATCHDOG
         while time.time() < until:
             found = re.search(pattern, self.text, re.MULTILINE)
@@ -145,7 +144,7 @@ class Terminal:
         raise AssertionError(self.story(pattern))
 
     def until(self, happened):
-        """Until happened() is true."""
+        """Wait until happened() is true."""
         until = time.time() + qemu.WATCHDOG
         while not happened():
             assert time.time() < until and not self.ended, self.story("that it would")
@@ -164,7 +163,7 @@ class Terminal:
         os.write(self.fd, text.encode())
 
     def end(self):
-        """Until run.sh has ended; its exit status."""
+        """Wait until run.sh has ended; returns its exit status."""
         until = time.time() + qemu.WATCHDOG
         while self.status is None and time.time() < until:
             self.turn()
@@ -176,13 +175,13 @@ class Terminal:
         return self.status
 
     def sane(self):
-        """The main screen, a cursor, and no colour for what comes next."""
+        """True: the main screen is shown, with a cursor, and without colour for later text."""
         cursor = self.main.cursor
         plain = cursor.attrs.fg == "default" and not cursor.attrs.bold
         return not self.alternate and not cursor.hidden and plain
 
     def cooked(self):
-        """Does the line discipline echo and edit, as a shell expects?"""
+        """True: the line discipline echoes and edits, as a shell expects."""
         flags = termios.tcgetattr(self.fd)[3]
         return bool(flags & termios.ECHO and flags & termios.ICANON)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A test in which QEMU itself crashed is run once more, and no other."""
+"""A test in which QEMU itself crashed is run once more, and no other test is."""
 import os
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import sys
 import pytest
 import qemu
 
-# Ends as it is told in the file "ends", a line for each boot.
+# Ends as the file "ends" tells, which has a line for each boot.
 QEMU = """#!/bin/sh
 cd "$(dirname "$0")"
 how=$(head -n 1 ends)

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The suites of arch/x86_64 on machines that are not like the usual one, each for a second or
-two."""
+"""The suites of arch/x86_64 on unusual machines, each for a second or two."""
 import pytest
 
 FPU = "task_cpu.fpu_registers_are_each_threads_own"
@@ -19,7 +18,7 @@ MACHINES = {
         + FPU,
         6,
     ),
-    # Places for CPUs and memory, beyond the first 512 GiB; pages of 1 GiB.
+    # Places for CPUs and memory, also beyond the first 512 GiB; pages of 1 GiB.
     "places": (
         dict(
             cpus="2,maxcpus=4",

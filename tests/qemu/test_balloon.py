@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The balloon: pages lent to the host, statistics, and free memory that it drops, judged by QEMU's
-resident memory."""
+"""The balloon: pages lent to the host, statistics, and free memory that the host drops, judged by
+QEMU's resident memory."""
 import re
 import time
 
@@ -21,7 +21,7 @@ def guest(name, threads):
 
 
 def until(condition, what, timeout=qemu.WATCHDOG):
-    """Until condition() is true; else what() says why not."""
+    """Wait until condition() is true; else what() gives the reason."""
     deadline = time.monotonic() + timeout
     while not condition():
         assert time.monotonic() < deadline, what()
@@ -29,7 +29,7 @@ def until(condition, what, timeout=qemu.WATCHDOG):
 
 
 def lend(g, mib, mem):
-    """Have the host keep @mib MiB of the machine's @mem."""
+    """Make the host borrow @mib MiB of the machine's @mem."""
     g.qmp("balloon", value=(mem - mib) * MIB)
     until(lambda: g.qmp("query-balloon")["actual"] == (mem - mib) * MIB, lambda: g("virtio"))
 
@@ -46,7 +46,7 @@ def test_lends_and_takes_back(guest):
         lend(g, 256, 512)
         assert g.rss() < full - 0.95 * 256
         assert "65536 pages lent, 65536 asked for" in g("virtio")
-        # The remaining memory works, and so does the returned one.
+        # The remaining memory works, and so does the memory that came back.
         assert "0 pages damaged" in g("burst 100 3")
         lend(g, 100, 512)
         assert "0 pages damaged" in g("burst 300")
@@ -63,8 +63,8 @@ def test_memory_with_lent_pages_is_offlined(guest):
         went = re.search(r"evacuate: (\d+) pages offlined, 0 stayed", g("evacuate 0"))
         assert went and int(went.group(1)) > 128 * 256
         moved = int(re.search(r"(\d+) moved", g("virtio")).group(1))
-        assert moved > 100 * 256  # nearly all of them lay there
-        # The host knows of each: it has as many as before, and those it has no longer are used
+        assert moved > 100 * 256  # nearly all of them lay in that range
+        # The host knows of each move: it has as many pages as before, and its former pages are used
         # again.
         assert g.qmp("query-balloon")["actual"] == (512 - 128) * MIB
         assert "pages are back online" in g("evacuate 0 undo")
@@ -74,7 +74,7 @@ def test_memory_with_lent_pages_is_offlined(guest):
 
 
 def test_balloon_larger_than_memory(guest):
-    """It lends all it can, the machine runs on, and takes the pages back."""
+    """The kernel lends all it can, the machine runs on, and the host gives the pages back."""
     with guest(BALLOON, mem=256) as g:
         g.qmp("balloon", value=1 * MIB)
         until(lambda: g.qmp("query-balloon")["actual"] < 60 * MIB, lambda: g("virtio"))
@@ -116,7 +116,7 @@ def most(g):
 
 
 def settled(g):
-    """The resident memory when the burst is given back and nothing more is reported."""
+    """The resident memory when the burst has ended and no more memory is reported."""
     until(lambda: g.rss() < most(g) - 1900, lambda: g("virtio"))
     last, since = g.rss(), time.monotonic()
     while time.monotonic() - since < 3:
@@ -142,9 +142,9 @@ def test_a_burst_is_given_back(guest, report):
 
 
 def test_reports_damage_no_data(guest):
-    """A hundred bursts beside objects and stress, all with checksums, while the pages they free are
-    reported."""
-    blocks = 1024 // 2  # of the machine: more than that were used since they were first reported
+    """A hundred bursts beside objects and stress, all with checksums. Their freed pages are
+    reported meanwhile."""
+    blocks = 1024 // 2  # pageblocks of the machine: more were reported again after use
     with guest(REPORTING, mem=1024) as g:
         assert "and stress on all CPUs" in g("load 128")
         reported = 0

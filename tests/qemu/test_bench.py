@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tools/bench.py: figures, the gate, records, the page, and what it says about bad files."""
+"""tools/bench.py: figures, the gate, records, the page, and the messages about bad files."""
 import gzip
 import json
 import os
@@ -195,7 +195,7 @@ def test_page_is_whole_and_names_how():
     )
     assert page.count("<svg") == page.count("</svg>") == 2  # bars, and the history
     assert "a &lt;module&gt;" in page and "4 CPUs, 2 nodes of 512 MiB" in page
-    assert not re.search(r"(src|href)=\"(?!#)", page)  # nothing from elsewhere
+    assert not re.search(r"(src|href)=\"(?!#)", page)  # nothing is loaded from elsewhere
 
 
 def test_bad_files_are_named(tmp_path, capsys, monkeypatch):
@@ -256,7 +256,7 @@ def test_two_traces_of_one_name_are_refused(tmp_path, capsys):
 
 
 def asked(monkeypatch, build, *words):
-    """The names of the rows that are printed, and the boots, of figures that are all 1."""
+    """The names of the printed rows, and the boots, if all figures are 1."""
     booted = []
 
     def measure(boot, number, build):
@@ -323,7 +323,7 @@ def test_any_trace_is_replayed(tmp_path, capsys):
     first = json.loads(out.read_text())["figures"]
     assert first[0]["name"] == "trace_my_own" and 0 < first[0]["value"] < 200
     assert bench.main(words) == 0
-    assert json.loads(out.read_text())["figures"] == first  # equal to the instruction
+    assert json.loads(out.read_text())["figures"] == first  # equal, to the instruction
 
 
 @pytest.mark.full
@@ -364,7 +364,7 @@ def test_a_plugin_that_breaks_is_told_how(get, said, tmp_path, capsys):
 
 def test_traces_end_in_the_same_memory_for_ours_and_for_a_plugin(tmp_path):
     path = tmp_path / "half.trace"
-    # Half of two blocks of 2 MiB.
+    # Each of two blocks of 2 MiB is half in use.
     events = [f"a {i} 0 M 0" for i in range(1024)] + [f"f {i} 0" for i in range(0, 1024, 2)]
     path.write_text("# events=1536\n" + "\n".join(events) + "\n")
     figures = bench_hosted.fragmentation(qemu.BUILD, {"half": str(path)})
@@ -383,7 +383,7 @@ def test_curves_are_drawn_to_scale():
     drawing = curve.draw(text)
     assert drawing.count('points="60.0,280.0 580.0,20.0"') == 2 and ">LIFO: 2048<" in drawing
     names = re.findall(r'y="(\d+)" fill', drawing)
-    assert len(set(names)) == 2  # not one over the other
+    assert len(set(names)) == 2  # no label covers another
 
 
 def test_churn_is_drawn_of_lifo_address_order_and_this():

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""tools/bench_count.py and its plugin of QEMU: what they find in the kernel, and count."""
+"""tools/bench_count.py and its plugin of QEMU: the places they find in the kernel, and their
+counts."""
 import os
 import re
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tools/bench-peers.py, without the packages: what it asks apt, its archive, figures and table."""
+"""tools/bench-peers.py, without the packages: its calls of apt, its archive, figures and table."""
 import importlib
 import json
 import os

@@ -19,15 +19,15 @@ f 1 0
 
 
 def machine_line(run, cpus, nodes=1):
-    """The kernel's own summary says so too."""
+    """The kernel's own summary has these numbers too."""
     return run.has(rf"^machine: {cpus} CPUs? online of {cpus}, {nodes} nodes?, \d+ MiB managed")
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("path", ["pvh", "grub", conftest.full("uefi")])
 def test_path(passes, drawn, path):
-    """By PVH with a thread of the host's for each CPU; without FULL=1 then the suites for which
-    that matters, as test_cmdline.py runs all by PVH."""
+    """By PVH the machine has a thread of the host for each CPU. Without FULL=1 it then runs the
+    suites for which that matters, because test_cmdline.py runs all suites by PVH."""
     threads, suites = ("multi", MORE) if path == "pvh" else ("single", "selftest=most")
     suites = "selftest=most" if conftest.whole() else suites
     run = passes(f"{suites} seed={drawn}", boot=path, threads=threads)
@@ -40,7 +40,7 @@ SUITES = conftest.SMALL.split("=")[1].split(",")
 
 @pytest.fixture(scope="module", params=PATHS)
 def brought(request):
-    """One boot by each path with all that a loader brings; its Run.  By UEFI on a small machine:
+    """One boot by each path, with all that a loader brings; its Run. By UEFI the machine is small:
     OVMF takes tens of MiB for itself and leaves many holes."""
     module = os.path.join(qemu.BUILD, "qemu", "tiny.trace")
     os.makedirs(os.path.dirname(module), exist_ok=True)
@@ -57,7 +57,7 @@ def brought(request):
 
 
 def test_command_line_comes_through(brought):
-    """The seed, and these suites and no others."""
+    """The run has the seed, and these suites and no others."""
     assert brought.passed and brought.has(r"\(seed 0xbeefcafe\)"), brought.story()
     ran = re.findall(r"^ok \d+ (\w+)\b", brought.text, re.MULTILINE)
     assert sorted(ran) == sorted(SUITES), brought.story()
@@ -76,8 +76,8 @@ def test_nodes_come_through(brought):
     "cpus", [1, 2, pytest.param(16, marks=(pytest.mark.long, pytest.mark.full))]
 )
 def test_cpus(passes, drawn, cpus):
-    """With 4: test_path, and test_all_suites.  Many more CPUs than the host's in threads of their
-    own: test_64_cpus."""
+    """test_path and test_all_suites run with 4 CPUs, and test_64_cpus with many more CPUs than the
+    host, in threads of their own."""
     threads = {"threads": "single"} if cpus > 4 else {}
     run = passes(f"selftest=most seed={drawn}", cpus=cpus, mem=512, **threads)
     assert machine_line(run, cpus), run.story()
@@ -85,7 +85,7 @@ def test_cpus(passes, drawn, cpus):
 
 @pytest.mark.long
 def test_64_cpus(passes):
-    """With FULL=1 each with a thread of the host's: cross-calls and waits."""
+    """With FULL=1 each CPU has a thread of the host, for cross-calls and waits."""
     run = passes(MORE, cpus=64, mem=512)
     assert machine_line(run, 64), run.story()
 
@@ -97,13 +97,13 @@ def test_model(passes, machine, cpu):
 
 
 def test_sparse_apic_ids(passes):
-    """Three cores a socket: the APIC ids are 0 1 2 4 5 6."""
+    """With three cores for a socket the APIC ids are 0 1 2 4 5 6."""
     run = passes(cpus="6,sockets=2,cores=3")
     assert machine_line(run, 6), run.story()
 
 
 def test_absent_cpus(passes):
-    """CPUs that the MADT lists and that are absent are not waited for."""
+    """The kernel does not wait for CPUs that the MADT lists and that are absent."""
     run = passes(cpus="2,maxcpus=4")
     assert run.has(r"^machine: 2 CPUs online of \d+"), run.story()
 
@@ -112,7 +112,7 @@ def test_absent_cpus(passes):
 def test_memory(passes, mem):
     run = passes(mem=mem)
     managed = int(run.text.split(" MiB managed")[0].split()[-1])
-    # Taken by the memmap (1/128), the image and the firmware.
+    # The memmap (1/128), the kernel and the firmware take the rest.
     assert mem * 0.98 - 24 <= managed <= mem, run.story()
 
 
@@ -126,7 +126,7 @@ def test_too_little_memory(boot, mem):
 
 
 def test_first_selftest_comes_soon(boot, report):
-    """Measured and reported; the target is 3 s, by PVH with 4 CPUs under TCG."""
+    """The time is measured and reported; the target is 3 s, by PVH with 4 CPUs under TCG."""
     first = r"^  (not )?ok 1 "
     run = boot(cpus=4, mem=1024, markers=("^quarry: boot", first))
     assert run.passed, run.story()
@@ -137,8 +137,8 @@ def test_first_selftest_comes_soon(boot, report):
 
 
 def test_quick_selftests_are_short(passes):
-    """In guest time, which under icount is a nanosecond an instruction: about twice as long without
-    it, on cores with nothing else to do; 4 s are promised."""
+    """The limit is in guest time, which under icount is a nanosecond for an instruction. Without
+    icount the run takes about twice as long, on idle cores; 4 s are promised."""
     run = passes("selftest=quick", cpus=4, mem=1024, nodes=[512, 512], icount=True)
     took = re.search(r"^# selftest: .*, (\d+) ms$", run.text, re.MULTILINE)
     assert int(took.group(1)) <= 1300, run.story()
@@ -146,7 +146,7 @@ def test_quick_selftests_are_short(passes):
 
 @pytest.mark.parametrize("count", [16, 100])
 def test_many_modules(boot, text_file, count):
-    """All of them are taken, also the font, which comes last."""
+    """All modules are taken, even the font, which comes last."""
     files = [text_file(f"m{i:03}", "x") for i in range(count)]
     run = boot("selftest=none user=nosuch", boot="grub", files=files)
     named = re.search(r"^user=nosuch: .*(\n    .*)*$", run.text, re.MULTILINE)
@@ -165,7 +165,7 @@ def test_too_many_modules(boot, text_file):
 
 
 def test_waiting_cpus_let_others_run(boot, monkeypatch, tmp_path):
-    """With a thread of the host's for each CPU; the plugin also where QEMU does not load it."""
+    """Each CPU has a thread of the host; the plugin works even where QEMU does not load it."""
     plugin = os.path.join(os.path.abspath(qemu.BUILD), "qemu", "yield.so")
     for threads, wanted in (("multi", True), ("single", False)):
         run = boot("selftest=smp", threads=threads)
@@ -179,7 +179,7 @@ def test_waiting_cpus_let_others_run(boot, monkeypatch, tmp_path):
 
 
 def test_the_image_has_the_kernels_symbols_and_no_lines(passes, name):
-    """GRUB reads all of it from a slow disk."""
+    """GRUB reads the whole image from a slow disk."""
     passes("selftest=none", boot="grub")
     folder = qemu.log_path(name)[:-4] + ".iso.d"
     elf = os.path.join(folder, "boot", "quarry.elf")

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`make check`: a failure is named at once, and neither a test that does not end nor a process that
-ends early keeps the other suites from running."""
+"""`make check`: a failure is named at once. Other suites run even if a test does not end, or a
+process ends early."""
 import os
 import pathlib
 import re
@@ -15,7 +15,7 @@ import outer_make
 import qemu
 import watchdog
 
-# The suite HANGS never ends, TALKS neither, EARLY ends the program before its last line.
+# The suites HANGS and TALKS never end; EARLY ends the program before its last line.
 PROGRAM = """#!/bin/sh
 case $1 in
 no-such-suite) printf 'selftest: known: all quick none a b\\nselftest: known: c d\\n'; exit 1 ;;
@@ -93,7 +93,7 @@ def test_a_process_that_ends_early_fails(few, name, lanes):
 
 
 def some(name, monkeypatch, wanted, fail_fast, **more):
-    """The counts of `make check` of these suites, which only the build "plain" has."""
+    """The counts of `make check` of these suites; only the build "plain" has them."""
     folder, counts = made(name, **more), check.Counts()
     monkeypatch.setattr(check, "make", lambda *_: True)
     monkeypatch.setattr(check, "builds_of", lambda suite: ["plain"])
@@ -118,7 +118,7 @@ def test_a_suite_that_no_build_has_is_a_failure(few, name, monkeypatch):
 
 
 def test_objects_have_one_name_however_the_build_directory_is_given(monkeypatch):
-    """Or a change of a header would be seen by only one of both."""
+    """Otherwise a change of a header would reach only one of the two."""
     told = []
     monkeypatch.setattr(check.subprocess, "run", lambda command, **_: told.append(command) or Done)
     for build in ("build/x", os.path.join(qemu.ROOT, "build/x")):
@@ -127,7 +127,7 @@ def test_objects_have_one_name_however_the_build_directory_is_given(monkeypatch)
 
 
 class Done:
-    """Of a process that has ended well."""
+    """The result of a process that has ended well."""
 
     returncode = 0
 
@@ -210,7 +210,7 @@ def lines_until(stream, pattern):
 
 
 def test_a_saved_source_has_its_suites_run(name):
-    """WATCH=1: the suite that was asked for; a failure ends nothing."""
+    """WATCH=1 runs the suite that was requested; a failure does not end the watch."""
     folder = os.path.join(qemu.BUILD, "qemu", name)
     sources(folder)
     waits = "^waiting for a source to be saved"
@@ -257,7 +257,7 @@ def test_what_is_saved_is_run_where_it_can_run():
 
 
 def test_a_commit_is_formatted(tmp_path):
-    """By the hook, which a part of a file that is not committed keeps from it."""
+    """The hook formats a commit. It refuses one that has only a part of a file's changes."""
 
     def git(*words, status=0):
         done = subprocess.run(["git", *words], cwd=tmp_path, capture_output=True, text=True)

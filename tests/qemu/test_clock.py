@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The timers that the clock is calibrated by.  Under icount an instruction takes 1 ns, so that the
-right figures are known."""
+"""The timers that calibrate the clock.  Under icount an instruction takes 1 ns, so the right
+figures are known."""
 import re
 
 import pytest
@@ -12,10 +12,10 @@ ASSUMED = "clock: no timer to measure by, 1 GHz assumed\n"
     "machine, assumed",
     [
         ("q35", False),  # the power management timer
-        ("pc,acpi=off", False),  # the interval timer: no tables, so nothing else is known
+        ("pc,acpi=off", False),  # the interval timer: no tables, so no other timer is known
         ("microvm,acpi=off", True),
     ],
-)  # neither can be read
+)  # neither timer can be read
 def test_frequencies(boot, machine, assumed):
     run = boot("selftest=none", machine=machine, cpus=1, icount=True)
     assert run.passed, run.story()

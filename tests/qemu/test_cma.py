@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kernel's own area of contiguous memory: cma=SIZE, and the prompt's command."""
+"""The kernel's own area of contiguous memory: cma=SIZE, and the command at the prompt."""
 import re
 
 import pytest
@@ -26,7 +26,7 @@ def test_area_of_the_command_line(host):
         "offline": 0,
         "gone": 0,
     }
-    # Allocations are contiguous and aligned, also when programs have borrowed the memory.
+    # Allocations are contiguous and aligned, even after programs have borrowed the memory.
     assert "load" in h.ask("load 300")
     pfn = int(re.search(r"cma alloc: pfn (0x\w+)", h.ask("cma alloc 4096 9")).group(1), 16)
     assert start <= pfn <= start + 28 * BLOCK and pfn % BLOCK == 0
@@ -74,5 +74,5 @@ def test_too_large_an_area_is_refused(passes):
 
 @pytest.mark.long
 def test_quick_suites_beside_an_area(passes):
-    """All of them, with a part of the kernel's memory lent."""
+    """All suites, with a part of the kernel's memory lent."""
     passes("selftest=most cma=64M", mem=512, threads="single")

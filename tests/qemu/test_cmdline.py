@@ -50,8 +50,8 @@ def test_malformed_value(passes, word):
 
 
 def test_out_of_range(passes):
-    """Values whose conversion would wrap, or that no machine could keep: the range is named, the
-    default holds."""
+    """Values whose conversion would wrap, or that no machine could have: the range is named, and
+    the default holds."""
     wrong = {
         "ipi_timeout": "0",
         "hotplug": "4294967296",
@@ -77,7 +77,7 @@ def test_shortest_ipi_timeout_boots(passes):
 
 
 def test_malformed_monitor(boot):
-    """The default holds: the monitor comes, and waits."""
+    """The default holds: the monitor starts, and waits."""
 
     def end(qmp):
         qmp.wait_for("^quarry: (PASS|FAIL)")
@@ -131,7 +131,7 @@ def test_odd(boot, line):
 
 @pytest.mark.long
 def test_empty(boot):
-    """No option about selftests: selftest=quick and report=short, as documented."""
+    """Without options about selftests: selftest=quick and report=short, as documented."""
     run = boot("", threads="single", ktap=False)
     assert run.passed, run.story()
     assert run.has(r"^ok 1 ") and run.has("^# selftest=quick left out "), run.story()
@@ -147,8 +147,7 @@ def test_unknown_suite(boot):
 
 
 def test_one_test(passes):
-    """SUITE.TEST: that one, and none beside it; numbers and plan are those of the selected
-    tests."""
+    """SUITE.TEST selects only that test; numbers and plan are those of the selected tests."""
     run = passes("selftest=buddy.pageblocks_do_not_merge,zone.isolated_pages_do_not_count")
     assert run.has(
         r"^  1\.\.1\n  # begin buddy.pageblocks_do_not_merge\n  ok 1 pageblocks_do_not_merge "
@@ -158,7 +157,7 @@ def test_one_test(passes):
 
 
 def test_tests_of_one_tag(passes):
-    """The tests that the sources tag as cost, and no others, but for hosted ones."""
+    """The tests that the sources tag as cost run, and no others; hosted ones are left out."""
     run = passes("selftest=cost")
     begun = set(re.findall(r"^  # begin (\S+)$", run.text, re.MULTILINE))
     tagged = {
@@ -189,7 +188,7 @@ def test_all_suites(passes):
 
 @pytest.mark.long
 def test_failing_selftest(boot):
-    """The base of all of this: a failed test is seen outside."""
+    """All these tests rely on it: a failed selftest is seen outside."""
     run = boot("selftest=fail")
     assert run.failed, run.story()
     assert run.has(r"^  not ok \d+ fails_as_it_should") and run.has(

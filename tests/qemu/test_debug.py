@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`make debug`: the hunt of docs/debugging.md, typed as it stands, and every k- command."""
+"""`make debug`: the session of docs/debugging.md, typed exactly, and every k- command."""
 import os
 import re
 import socket
@@ -12,7 +12,7 @@ from test_recipes import says
 
 PAGE = os.path.join(qemu.ROOT, "docs", "debugging.md")
 PROMPT = "(gdb) "
-# What the hunt does not type; behind it, so the machine stands where it has led.
+# Commands that the session does not type. They come after it, on the machine as it left it.
 REST = {
     "k-help": "k-type WORD ... ... Quarry's prompt; ...",
     "k-page 0x8100": "pfn 0x8100: FREE order 8 refs 0\n  its block: 0x8100-0x8200",
@@ -38,7 +38,7 @@ def page():
 
 
 def hunt():
-    """[(command, what it says)] of the page, in their order."""
+    """[(command, its output)] of the page, in order."""
     typed = []
     for block in re.findall(r"^```gdb\n(.*?)^```", page(), re.MULTILINE | re.DOTALL):
         for line in block.rstrip("\n").split("\n"):
@@ -50,7 +50,7 @@ def hunt():
 
 
 def script(commands):
-    """The commands for gdb, each behind a line with its number; an error ends none."""
+    """The commands for gdb, each after a line with its number; an error does not end the rest."""
     lines = []
     for i, command in enumerate(commands):
         lines += [f"echo \\n==== {i}\\n", "python", "try:", f"    gdb.execute({command!r})"]
@@ -60,7 +60,7 @@ def script(commands):
 
 @pytest.fixture(scope="module")
 def said():
-    """[(command, what gdb said)] of the hunt and of the rest, in one machine."""
+    """[(command, gdb's output)] of the session and of the rest, on one machine."""
     commands = [command for command, _ in hunt()] + list(REST)
     path = os.path.join(qemu.BUILD, "qemu", "debug.gdb")
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -87,7 +87,7 @@ def said():
 
 
 def test_the_hunt_finds_the_owner(said):
-    """Each line of the page is said by its command."""
+    """Each command prints the lines that the page shows."""
     steps = hunt()
     assert len(steps) > 10
     for (command, want), (typed, text) in zip(steps, said):
@@ -104,7 +104,7 @@ def test_command(said, command):
 
 
 def test_lines_are_readable(said):
-    """80 columns, and no dump of a structure."""
+    """Lines have at most 80 columns, and no structure is dumped."""
     for command, text in said:
         if command.startswith("k-") and command != "k-start":
             assert max(map(len, text.split("\n"))) <= 80, f"{command}\n{text}"

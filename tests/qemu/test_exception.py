@@ -67,8 +67,8 @@ EXCEPTIONS = {
 
 @pytest.mark.parametrize("fault", sorted(EXCEPTIONS))
 def test_report(boot, fault):
-    """Of one CPU, while the other is asked for its story and gives it; of two that fault at once
-    the first one tells."""
+    """Of one CPU; the other one is asked for its backtrace and prints it. If two CPUs fault at the
+    same time, the first one reports."""
     number, name, thread, more, where, why = EXCEPTIONS[fault]
     run = boot(f"selftest=none fault={fault}", tour=None, cpus=2, icount=fault != "nulls")
     assert run.status == qemu.FAIL_STATUS and "the machine continues" not in run.text, run.story(80)
@@ -89,7 +89,7 @@ def test_report(boot, fault):
         assert run.text.count(once) <= 1 + (
             once == ": exception "
         ), f"{once!r} again\n{run.story(80)}"
-    # With instructions counted it has the time for that.
+    # With instructions counted the other CPU has time for that.
     answered = (
         run.has(r"^CPU \d \(APIC id \d\): asked, NMI in thread ")
         and "does not answer" not in run.text

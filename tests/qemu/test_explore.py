@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The explorer: all schedules of a set with at most two preemptions, or so many as one asks for."""
+"""The explorer: all schedules of a set with at most two preemptions, or a requested number."""
 import json
 import os
 import subprocess
@@ -31,7 +31,7 @@ def test_some_schedules_of_many():
 
 
 def test_a_schedule_that_runs_for_ever_would_print_nothing():
-    """And those that end are said, so that many of them are no endless one."""
+    """Schedules that end are reported, so that many of them do not look like an endless one."""
     row, alive = explored("--alive")
     assert set(alive) == {"alive"} and len(alive) >= row["schedules"] // 512
     assert explored()[1] == []

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Threads that sleep are not kept waiting by threads that compute: in guest time, so under icount.
+"""Threads that compute do not delay threads that sleep: in guest time, so under icount.
 
-On one CPU: under icount QEMU runs one CPU of several until its next timer, so that a wake-up on
-another would also wait for the turns of those, which are not the scheduler's to give.
-"""
+The machine has one CPU.  Under icount QEMU runs one CPU of several until its next timer, so a
+wake-up on another CPU would also wait for that turn, which is not the scheduler's."""
 
 
 def test_sleepers_are_not_kept_waiting(passes):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Families of tasks at random (user/families.c): who is killed has the most by its account, nobody
-else waits for long, and nothing is left."""
+"""Families of tasks at random (user/families.c): a killed task has the most by its account, no
+other task waits for long, and nothing is left."""
 import re
 
 import conftest
@@ -57,7 +57,7 @@ def test_families_in_guest_time(boot, seed):
 @pytest.mark.parametrize("cpus", [2, 4])
 @pytest.mark.parametrize("seed", range(1, 3))
 def test_families(boot, cpus, seed):
-    """Waits are not judged: the host's load would be."""
+    """Waits are not judged, because they depend on the host's load."""
     run = boot(
         f"selftest=none user=families user_arg={EACH} seed={seed}",
         programs=True,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Figures that are out of date, or at odds with the code, are found: tools/figures.py, hosted, on
-texts of our own."""
+"""tools/figures.py, hosted, on texts of the test: it finds figures that are out of date, or at odds
+with the code."""
 import os
 import re
 
@@ -85,6 +85,6 @@ def test_colours_follow_the_scheme():
         svg = figures.read(figures.drawn(path))
         assert "prefers-color-scheme:dark" in svg
         used = set(re.findall(r'(?:fill|stroke)="([^"]+)"', svg)) - {"none", "transparent"}
-        # The lines of a curve have colours that show on both grounds.
+        # The colours of a curve's lines show on both backgrounds.
         known = set(figures.COLOURS) | (set(curve.COLOURS) if path.endswith(".crv") else set())
         assert used <= known, (path, used - known)

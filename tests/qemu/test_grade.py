@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The grader: the reference and right submissions have all points, wrong ones lose some in the
-layer that their file names, attacks gain none; and what is said about it."""
+"""The grader: the reference and right submissions have all points; wrong ones lose some in the
+layer that their file names; attacks gain none. And the grader's messages."""
 import json
 import os
 import re
@@ -22,7 +22,7 @@ LAB = "2"
 FUNCTION = "bool free_map_take_at(struct free_map *map, unsigned page, unsigned order)\n{\n"
 WALK = "contract.free_map.random_walk_agrees_with_the_model"
 TAKE = "int free_map_take(struct free_map *map, unsigned order, unsigned *had)\n{\n"
-# Wrong, and each tries to be counted right.
+# Wrong submissions, each of which tries to be counted right.
 ATTACKS = {
     "prints": ("int puts(const char *);", 'puts("ok 1 - all");', "uses puts"),
     "ends": ("void _exit(int);", "_exit(0);", "uses _exit"),
@@ -74,18 +74,18 @@ def attack(name):
 
 
 def lost(one):
-    """What was not passed, of what can be."""
+    """The results that did not pass, of those that can."""
     return [(r.key(), r.why) for r in one.results if r.verdict != "PASS" and not r.neutral]
 
 
 def names_of(lab, kind):
-    """A sample: `make labs-check` grades all."""
+    """A sample of submissions: `make labs-check` grades all."""
     return submission.names(kind, lab)[::4]
 
 
 @pytest.mark.parametrize("lab", [lab for lab in labs.labs() if grade.worthless(lab)])
 def test_what_the_empty_tree_passes_gives_no_points(lab):
-    """But who fails it loses some."""
+    """But a submission that fails it loses points."""
     arguments = type("Arguments", (), {"build": BUILD, "only": "", "seed": 1, "kernel": False})
     one = grade.Grade(labs.lab(lab), None, arguments)
     tests = [(layer, name) for layer, names in one.layers().items() for name in names]
@@ -103,7 +103,7 @@ def test_what_the_empty_tree_passes_gives_no_points(lab):
     assert one.worthless <= {f"{layer}.{name}" for layer, name in tests}
     for lost in one.worthless:
         assert points(lambda key, lost=lost: key != lost) < 100, lost
-    # What is not run gives nothing, and costs nothing.
+    # A test that is not run neither gives nor costs points.
     tests = [pair for pair in tests if pair[0] == "contract" and ".".join(pair) in one.worthless]
     assert points(lambda key: True) == 0
 
@@ -139,7 +139,7 @@ def test_attacks_gain_nothing(tmp_path, name):
 
 
 def taking(before, inside):
-    """The lab's source with this at the begin of taking a block."""
+    """The lab's source with this text at the beginning of taking a block."""
     text = labs.read("mm/free_map.c")
     return {"mm/free_map.c": text.replace(TAKE, before + TAKE + inside)}
 
@@ -156,7 +156,7 @@ def test_an_endless_loop_is_a_hang_of_the_explorer(tmp_path):
 
 
 def test_a_failing_schedule_is_run_again(tmp_path):
-    """By the command that its failure prints; the reference passes it."""
+    """The command that a failure prints shows it again; the reference passes it."""
     only, name = "explorer.free-disable", "depth_after_round"
     (row,) = graded(tmp_path / "all", lab="5", only=only, name=name).results
     assert row.verdict == "FAIL" and row.plan
@@ -186,7 +186,7 @@ def test_a_plan_is_of_one_set(words):
 
 @pytest.mark.full
 def test_an_output_flood_is_a_hang(tmp_path):
-    """What is printed is not kept, and not read for points."""
+    """A submission's output is not kept, and not read for points."""
     flood = '\tfor (;;)\n\t\tprintk("ok 1 - all\\n");\n'
     before = "void printk(const char *fmt, ...);\n"
     one = graded(tmp_path, text=taking(before, flood), only=f"model.one_block,{WALK}")
@@ -213,7 +213,7 @@ def test_huge_memory_use_is_a_crash(tmp_path):
 
 
 def test_overwriting_the_description_is_seen(tmp_path):
-    """Of the memory: the checker would look elsewhere."""
+    """The submission changes the struct memory, so that the checker would look elsewhere."""
     write = "\tif (order == 1)\n\t\t((struct memory *)0x300000000008UL)->end_pfn += "
     write += "PAGEBLOCK_PAGES;\n"
     one = graded(tmp_path, text=taking("", write), only="model.one_block_pages")
@@ -222,14 +222,15 @@ def test_overwriting_the_description_is_seen(tmp_path):
 
 
 def test_overwriting_the_tests_gains_nothing(tmp_path):
-    """All that lies behind what the code is given."""
+    """The submission overwrites all memory behind the data that it is given."""
     one = graded(tmp_path, text=taking("", "\tmemset(map, 0xff, 1UL << 20);\n"), only="contract")
     assert one.points() == 0 and "CRASH" in {r.verdict for r in one.results}
 
 
 @pytest.mark.parametrize("layer", ("model", "contract"))
 def test_special_cases_lose_in_the_other_layer(tmp_path, layer):
-    """Right only in the memories of one layer, which it knows by their places."""
+    """Right only in the memories of one layer, which the submission recognises by their
+    addresses."""
     far = "(unsigned long)map >> 40 == 0x30"
     there = far if layer == "contract" else f"!({far})"
     wrong = f"\tif ({there})\n\t\treturn FREE_MAP_NONE;\n"
@@ -240,7 +241,7 @@ def test_special_cases_lose_in_the_other_layer(tmp_path, layer):
 
 
 def test_a_crash_has_the_name_of_its_test(tmp_path):
-    """And where it was; the tests behind it are run."""
+    """The place of the failure is reported, and the tests after it are run."""
     one = graded(
         tmp_path,
         text=taking("", "\tif (order == 4)\n\t\t*(volatile int *)8 = 1;\n"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""tools/grade-batch: a directory of submissions of every form, graded, broken off and gone on with;
+"""tools/grade-batch: a directory of submissions of every form is graded, interrupted and continued;
 the table and the page."""
 import csv
 import io
@@ -23,7 +23,8 @@ OPTIONS = ["--build", BUILD, "--only", "model.one_block"]
 
 
 def fill(folder):
-    """A tree, archives of the lab's files, one that does not compile, one that has none of them."""
+    """A tree, archives of the lab's files, one that does not compile, and one without any of the
+    files."""
     submission.write(LAB, "reference", str(folder / "right"))
     (folder / "right" / "notes.txt").write_text("not looked at\n")
     work = folder.parent / "work"
@@ -74,7 +75,7 @@ def test_a_batch_is_graded_and_gone_on_with(tmp_path):
     assert "none of the lab's files" in rows["link"]["first fault"]
     page = (out / "report.html").read_text()
     assert all(f">{name}<" in page for name in rows)
-    # Nothing of it is kept but results.
+    # Only results are kept of it.
     assert sorted(os.listdir(out / "right")) == [
         "grade.json",
         "junit.xml",
@@ -85,7 +86,8 @@ def test_a_batch_is_graded_and_gone_on_with(tmp_path):
     staged = os.path.join(labs.ROOT, BUILD, "labs", "staged")
     assert not [name for name in os.listdir(staged) if name.startswith(("in-in-right", "in-in-wr"))]
 
-    # Broken off: one has no result, of one half a result; and one was handed in anew.
+    # The batch was interrupted: one submission has no result, one has half a result, and one was
+    # handed in anew.
     assert left(folder, out) == []
     shutil.rmtree(out / "right")
     (out / "broken" / "grade.json").write_text('{"lab": "2", "poi')

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""No process outlives the grader, and no folder of its own: as it ends, when it is interrupted, and
+"""No process and no folder of the grader outlives it: when it ends, when it is interrupted, and
 when it is killed."""
 import os
 import signal
@@ -51,7 +51,7 @@ def begin(folder):
 
 
 def sleepers():
-    """What the grader of this test has started."""
+    """The processes that the grader of this test has started."""
     found = []
     for pid, state, _ in grade_guard.processes():
         try:
@@ -103,7 +103,7 @@ WAITS = "exec python3 -c 'while True: __import__(\"time\").sleep(0.02)'"
     "command, how", (("sleep 1008", "asleep"), (WAITS, "asleep"), ("while :; do :; done", "cpu"))
 )
 def test_a_program_that_hangs_is_ended(tmp_path, command, how):
-    """By what it uses, not by the time of day."""
+    """The limit is on the CPU time used, not on the time of day."""
     guard = grade_guard.Guard()
     try:
         sandbox = grade_run.Sandbox(guard)
@@ -115,7 +115,7 @@ def test_a_program_that_hangs_is_ended(tmp_path, command, how):
 
 
 def test_a_program_is_named_from_here(tmp_path):
-    """A user without rights may not search the directories above, such as root's home."""
+    """A user without rights may not search the parent directories, such as root's home."""
     assert grade_run.near(os.path.abspath("build/x")) == "./build/x"
     assert [grade_run.near(word) for word in ("/bin/sh", "drain", "--seed=1")] == [
         "/bin/sh",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The labs' handouts: what each must have, and that each can be followed to full points as it
-stands (tools/handout.py).  `make test` follows one; FULL=1 all."""
+"""The labs' handouts: each has all required parts, and leads to full points as it stands
+(tools/handout.py).  `make test` follows one of them; FULL=1 all."""
 import os
 import re
 from types import SimpleNamespace

@@ -7,7 +7,7 @@ import conftest
 import pytest
 
 MODELS = ["qemu64", conftest.full("Haswell"), "max"]
-# The kernel's message about cases that end their task, where it says more than that a fault ended
+# The kernel's messages about cases that end their task, if they have more than that a fault ended
 # it.
 SAYS = {
     "ldt.low_memory_is_read": r"page fault: read of 0000000000001000: not mapped",
@@ -16,7 +16,7 @@ SAYS = {
     "regs.gs_leads_to_the_first_page": r"page fault: read of 0000000000000000: not mapped",
     "regs.a_call_is_stepped_through": "debug",
 }
-# QEMU takes what a far return, or IRET, reads from the stack for an access of ring 0, which SMAP
+# QEMU takes the stack reads of a far return, or of IRET, for accesses of ring 0, which SMAP
 # forbids.
 FAR_RETURN = r"general protection|page fault: read of 00007fffffff\w{4} by the CPU itself"
 for case in (
@@ -25,7 +25,7 @@ for case in (
     "regs.interrupt_returns_to_the_kernel",
 ):
     SAYS[case] = FAR_RETURN
-# Of these subjects all else is refused by the processor, without a look at any memory.
+# The processor refuses all other cases of these subjects without reading memory.
 REFUSED = ("ldt.", "regs.")
 GENERAL_PROTECTION = "general protection"
 
@@ -35,11 +35,11 @@ SCHED, OOM, PAID, RECLAIM, SERVED, GONE, DISGUISED = 6, 7, 8, 9, 10, 11, 12
 
 
 IN_GUEST_TIME = [(RECLAIM, "reclaim", 4), (SERVED, "served", 2), (GONE, "gone", 2)]
-DEAD, DEAD_BYTES = 240, 512  # tasks that one hoards, and at least so much for each
+DEAD, DEAD_BYTES = 240, 512  # tasks that one task hoards, and at least so much for each
 
 
 def judge(run, least):
-    """All cases ended as they must, at least so many; their subjects."""
+    """At least @least cases ended, and all as they must; returns their subjects."""
     assert run.passed, run.story()
     cases = re.findall(r"^hostile: (ok|not ok) (\w+)\.(\w+) ", run.text, re.M)
     assert len(cases) >= least and all(ok == "ok" for ok, _, _ in cases), run.story()
@@ -48,21 +48,21 @@ def judge(run, least):
 
 
 def test_hostile_to_the_scheduler(boot):
-    """In guest time, so under icount and on one CPU, as tests/qemu/test_fair.py."""
+    """In guest time, so under icount and on one CPU, like tests/qemu/test_fair.py."""
     run = boot(
         f"selftest=none user=hostile user_arg={SCHED}",
         programs=True,
         mem=256,
         cpus=1,
         icount=True,
-        shift=3 if conftest.whole() else 5,  # more of it: fewer instructions in the same time
+        shift=3 if conftest.whole() else 5,  # more guest time: fewer instructions
     )
     assert set(judge(run, 15)) == {"sched"}
 
 
 def test_hostile_on_oom(boot):
-    """A task that takes all memory is killed, whatever it has hoarded before; the table says what
-    dead tasks cost, and no name in it is a line of the kernel's."""
+    """A task that takes all memory is killed, whatever it has hoarded before. The table shows the
+    cost of dead tasks, and no name in it looks like a line of the kernel's."""
     run = boot(f"selftest=none user=hostile user_arg={OOM}", programs=True, mem=64)
     assert set(judge(run, 11)) == {"oom"}
     kernel = [int(n) for n in re.findall(r"^oom:.* (\d+)  the most: killed", run.text, re.M)]
@@ -73,7 +73,7 @@ def test_hostile_on_oom(boot):
 @pytest.mark.parametrize("subject, name, least", IN_GUEST_TIME)
 def test_hostile_in_guest_time(boot, subject, name, least):
     """Beside any pager, a task that takes all memory is killed in time, and one that does not is
-    not; a task that is killed is gone, whichever system call it is in."""
+    not killed. A killed task ends, whichever system call it is in."""
     run = boot(
         f"selftest=none user=hostile user_arg={subject}",
         programs=True,
@@ -88,7 +88,7 @@ def test_hostile_in_guest_time(boot, subject, name, least):
 @pytest.mark.parametrize("cpus", [1, 2, 4])
 @pytest.mark.parametrize("subject, name, least", [(PAID, "paid", 5), (DISGUISED, "disguised", 6)])
 def test_hostile_that_hide_what_they_take(boot, subject, name, least, cpus):
-    """A page is paid for by the task that has created its object, whichever task it serves."""
+    """The task that has created an object pays for its pages, whichever task they serve."""
     run = boot(f"selftest=none user=hostile user_arg={subject}", programs=True, mem=64, cpus=cpus)
     assert set(judge(run, least)) == {name}
 

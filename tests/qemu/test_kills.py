@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The kill matrix of the labs: written and read, and what is wrong in one."""
+"""The kill matrix of the labs: written and read, and the mistakes in one."""
 import pytest
 
 import grade
@@ -109,7 +109,7 @@ def test_an_update_keeps_what_is_not_graded(tree):
     assert list(found["2"].rows) == list(layered().rows)
 
 
-# ---- what labs-check makes of it ----
+# ---- labs-check with the matrix ----
 
 
 def test_a_wrong_one_is_graded_with_its_killer_first(tree, monkeypatch):
@@ -123,7 +123,7 @@ def test_a_wrong_one_is_graded_with_its_killer_first(tree, monkeypatch):
 
 
 class Graded:
-    """What became of a solution."""
+    """The result of a solution."""
 
     def __init__(self, points, *results):
         self.results, self.all = [Result(*row) for row in results], points

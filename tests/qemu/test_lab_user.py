@@ -17,7 +17,7 @@ PATH = "user/pager.c"
 
 
 def judged(folder, text):
-    """{test: (verdict, why)}, and the run, of a pager with that text."""
+    """{test: (verdict, why)} and the run, of a pager with that text."""
     path = os.path.join(str(folder), PATH)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "w", encoding="utf-8") as f:

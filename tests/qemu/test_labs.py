@@ -51,7 +51,7 @@ void last(void) {
 
 def test_a_body_is_between_two_braces_in_column_0():
     found = bodies.bodies(SOURCE)
-    # The last one is not in the style of this tree, and is not found.
+    # The last function is not in the style of this tree, and is not found.
     assert list(found) == ["first", "second"]
     assert SOURCE[found["first"].begin : found["first"].end].count("\n") == 5
     assert found["first"].lines(SOURCE) == 4
@@ -124,7 +124,7 @@ def test_a_mistake_in_labs_ini_is_named(monkeypatch, key, old, new, said):
 
 
 def test_each_function_says_which_memory_it_works_for():
-    """By a parameter; else its tests call the student's straight."""
+    """By a parameter; otherwise a lab's tests call the student's function directly."""
     for one in labs.labs().values():
         for path, names in one.functions.items():
             for body in (one.body(path, name) for name in names):
@@ -135,7 +135,7 @@ def test_each_function_says_which_memory_it_works_for():
 
 
 def test_functions_that_are_not_emptied_cost_nothing():
-    """Of the limit count the bodies alone."""
+    """Only the bodies count for the limit."""
     one = labs.lab("2")
     more = labs.Lab(**{**vars(one), "functions": {"mm/free_map.c": ["free_map_take"]}})
     assert 0 < labs.lines(more) < labs.lines(one) <= labs.MOST
@@ -230,7 +230,7 @@ def test_a_solution_elsewhere_is_found(monkeypatch):
 
 
 def test_both_codes_are_linked_side_by_side(tmp_path):
-    """Of all suites the right code passes in test_the_reference_passes_as_a_student."""
+    """test_the_reference_passes_as_a_student runs all suites with the right code."""
     lab, which = Lab("2", tmp_path), "free_map,buddy"
     got = lab.run(which)
     assert got["rc"] == 0 and got["ended"] and got["ok"] and not got["not ok"]
@@ -312,7 +312,7 @@ def test_the_emptied_tree_ends_every_test(name, tmp_path):
     assert got["not ok"]
     assert "runtime error" not in got["text"] and "AddressSanitizer" not in got["text"]
     assert got["todo"][0] in lab.one.names()
-    # What waits for what is not written does not wait long.
+    # A test that waits for code that is not written does not wait long.
     assert got["cpu"] < MOST_CPU
 
 
@@ -344,7 +344,7 @@ def test_a_skeleton_has_the_reference_as_objects_only(tmp_path):
 
     got = run_there()
     assert got.returncode == 1 and "is not written yet" in got.stdout, got.stderr
-    # The kernel's own memory worked, or nothing would have ended.
+    # The kernel's own memory worked, or no test would have ended.
     assert "# selftest:" in got.stdout
     for path in labs.lab("2").files:
         shutil.copy(os.path.join(ROOT, path), os.path.join(folder, path))

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A suite that is held back: in a tree that has it a lab is graded with it; a student's tree names
-it, and goes on without."""
+"""A suite that is held back: in a tree that has it, a lab is graded with it. A student's tree names
+it, and works without it."""
 import os
 import subprocess
 import sys
@@ -82,7 +82,7 @@ def test_a_suite_that_is_held_back_counts_where_it_is(tmp_path):
 
 
 def is_compiled_and_run(ours):
-    """In a tree of its own, whose functions are not written."""
+    """In a tree whose functions are not written."""
     skeleton.write_reference(labs.lab(LAB), ours, os.environ.get("QUARRY_BUILD", "build"))
     status, text = run(ours, "-B", "tools/lab_build.py", LAB, "--run", "later")
     assert status and "not ok 1 an_empty_tree_has_nothing" in text, text[-3000:]

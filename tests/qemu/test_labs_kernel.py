@@ -39,7 +39,7 @@ def test_the_reference_passes_as_a_student_in_the_kernel(name, tmp_path):
 
 
 OWN = [name for name in IN_KERNEL if labs.lab(name).own]
-# Wrong solutions that the suites of a lab notice in the kernel that works with it.
+# Wrong solutions that the suites of a lab find in the kernel that works with them.
 SHOWN = {
     "1": "never_moves_up",
     "2": "never_merges",

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """A course's own constants, labs/variant.mk: every program of a lab is compiled with them, a
-student's tree has them, and the suites expect what follows from them."""
+student's tree has them, and the suites expect the results that follow."""
 import os
 import re
 import subprocess
@@ -13,7 +13,7 @@ import outer_make
 import skeleton
 
 VARIANT = "VARIANT := -DPCP_BATCH=12 -DMIGRATE_PASSES=7\nGRADE_SEED := 41\n"
-LABS = ("4", "8")  # whose costs change
+LABS = ("4", "8")  # labs whose costs change
 
 
 def run(folder, *words):
@@ -49,10 +49,10 @@ def test_every_compiler_gets_the_constants(tmp_path):
     assert "--seed 41" in said
     said = run(folder, "make", "-n", "grade", "LAB=4", "SEED=3").stdout
     assert "--seed 3" in said and "41" not in said
-    # Of each order up to 3 a batch has a block.
+    # A batch has a block of each order up to 3.
     header = labs.read("include/quarry/mm_types.h")
     assert re.search(r"BUILD_ASSERT\(PCP_BATCH >= 8 && PCP_BATCH <= PCP_ENOUGH\);", header)
-    # The handed-out tree is made of it.
+    # The student's tree is made from it.
     out = str(tmp_path / "student")
     files = run(folder, sys.executable, "-B", "-c", SHOW, out).stdout
     assert "labs/variant.mk" in files.split()

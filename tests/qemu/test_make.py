@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""`make run` with no terminal, its exit status, and its messages when something is wrong before
-QEMU starts."""
+"""`make run` with no terminal, its exit status, and its messages about faults before QEMU
+starts."""
 import os
 import re
 import signal
@@ -17,14 +17,14 @@ import outer_make
 import qemu
 import soak
 
-BOOTS = "single"  # what make prints, and how it ends
+BOOTS = "single"  # only make's output and end are judged
 
 QUICK = "selftest=buddy tour=off"
 
 
 @pytest.fixture
 def log(name, monkeypatch):
-    """The log of the last run of this test; those of others share one file."""
+    """The log of the last run of this test; the logs of other tests share one file."""
     path = os.path.join(qemu.BUILD, "qemu", f"{name}.run.log")
     os.makedirs(os.path.dirname(path), exist_ok=True)
     monkeypatch.setenv("RUN_LOG", path)
@@ -67,7 +67,7 @@ def test_run_fails(make):
 
 
 def test_status_0_is_no_pass(make, text_file):
-    """Under -no-reboot a reset, and so a triple fault, ends QEMU with status 0: here firmware that
+    """With -no-reboot a reset, and so a triple fault, ends QEMU with status 0. Here firmware
     resets."""
     reset = bytes([0xB0, 0x06, 0xBA, 0xF9, 0x0C, 0xEE])  # mov $6,%al; mov $0xcf9,%dx; out %al,(%dx)
     firmware = text_file("reset.bin", b"\xf4" * 0xFFF0 + reset + b"\xf4" * 10)
@@ -76,7 +76,7 @@ def test_status_0_is_no_pass(make, text_file):
 
 
 def test_hang_is_ended(make):
-    """A machine that never starts: given up, QEMU ended, not a pass."""
+    """A machine that never starts: make times out, QEMU is ended, and the run is no pass."""
     status, out = make("run", BOOT="pvh", CMDLINE=QUICK, QEMU_FLAGS="-S", TIMEOUT="2")
     assert status != 0 and "run: not a pass: no end within 2 s" in out, out[-3000:]
 
@@ -137,7 +137,7 @@ def test_variables(make):
     ],
 )
 def test_wrong_variable(make, variables, message):
-    """A clear error, before QEMU starts."""
+    """A clear error is printed before QEMU starts."""
     status, out = make("run", **variables)
     assert status != 0
     assert message in out and "quarry: boot" not in out, out[-2000:]
@@ -162,7 +162,7 @@ BUILD = os.path.relpath(qemu.BUILD, qemu.ROOT)
     ids=["term_sh", "kill_sh", "kill_make"],
 )
 def test_killed_run_leaves_no_qemu(command, how):
-    """QEMU ends with its parent, also when that is killed."""
+    """QEMU ends with its parent, even if that is killed."""
     word = f"quarry-killed-{os.getpid()}-{how}"
     env = dict(
         outer_make.env(),
@@ -188,8 +188,8 @@ def test_killed_run_leaves_no_qemu(command, how):
 
 @pytest.mark.parametrize("path", [conftest.full("grub"), "pvh"])
 def test_runs_beside_each_other(make, path):
-    """Each has its own image, modules and log; one that is killed leaves nothing that disturbs the
-    next."""
+    """Each run has its own image, modules and log. A run that is killed leaves nothing that
+    disturbs the next one."""
     seeds = [f"0xabc{i}" for i in range(3)]
     with ThreadPoolExecutor(len(seeds)) as pool:
         done = [
@@ -202,8 +202,8 @@ def test_runs_beside_each_other(make, path):
 
 @pytest.mark.parametrize("path", ["grub", "pvh"])
 def test_command_line_may_contain_anything(make, path):
-    """It arrives as typed: nothing in it is for make, the shell, the script, GRUB's shell or GRUB's
-    loader."""
+    """The command line arrives as typed: make, the shell, the script, GRUB's shell and GRUB's
+    loader change nothing in it."""
     odd = [
         "@MODULES@",
         "@CMDLINE@",
@@ -238,7 +238,7 @@ def test_command_line_may_contain_anything(make, path):
 
 @pytest.fixture
 def terminal(name):
-    """terminal(cmdline) -> pexpect's make run, behind the verdict."""
+    """terminal(cmdline) -> pexpect's make run, after the verdict."""
     children = []
 
     def start(cmdline, verdict=None):
@@ -293,7 +293,7 @@ def test_end_at_the_prompt(terminal, end, suite, verdict):
 
 @pytest.mark.parametrize("key, name_", [("\x03", "Ctrl-C"), ("\x01x", "Ctrl-A x")], ids=["c", "x"])
 def test_end_before_the_verdict(terminal, key, name_):
-    """Neither a pass nor a failure: make is interrupted, as by Ctrl-C in any recipe."""
+    """The run neither passes nor fails: make is interrupted, as by Ctrl-C in any recipe."""
     child = terminal("selftest=all")
     child.expect("ok 1 lock ")
     child.send(key)
@@ -305,7 +305,7 @@ def test_end_before_the_verdict(terminal, key, name_):
 
 
 def test_status_of_an_end_before_the_verdict():
-    """The script's own: 130."""
+    """The script's own exit status is 130."""
     env = dict(outer_make.env(), BOOT="pvh", CMDLINE="selftest=all tour=off")
     child = pexpect.spawn(
         "sh",
@@ -325,13 +325,13 @@ def test_status_of_an_end_before_the_verdict():
 
 
 def shown(out):
-    """The lines of a run from the kernel's first one on: firmware and GRUB come before."""
+    """The lines of a run from the kernel's first line on, without firmware and GRUB."""
     return out[out.index("quarry: boot\n") :].rstrip("\n").split("\n")
 
 
 @pytest.mark.parametrize("path", ["grub", "pvh"])
 def test_selftests_take_a_line_a_suite(make, log, path):
-    """The rest is in the log: the whole report, as KTAP."""
+    """The whole report, as KTAP, is in the log."""
     status, out = make("run", BOOT=path, CMDLINE="tour=off")
     lines = shown(out)
     assert status == 0 and lines[-1] == "quarry: PASS", out[-3000:]
@@ -347,7 +347,8 @@ def test_selftests_take_a_line_a_suite(make, log, path):
 
 
 def test_failed_test_is_shown_whole(make):
-    """Of the two that fail all that they printed; of the others their suites' lines."""
+    """The two that fail show all that they printed; of the others only their suites' lines are
+    shown."""
     status, out = make("run", BOOT="pvh", CMDLINE="selftest=buddy,fail tour=off")
     lines = shown(out)
     assert status != 0, out[-3000:]
@@ -374,7 +375,8 @@ def test_a_pipe_gets_few_lines(make):
 
 
 def test_steps_of_the_build_are_no_lines_of_the_run():
-    """They go to stderr: `make run | ...` gets the run alone, also where much is to be built."""
+    """The steps of the build go to stderr, so `make run | ...` gets only the run, even if much is
+    built."""
     done = subprocess.run(
         ["make", f"B={os.path.relpath(qemu.BUILD, qemu.ROOT)}", "run", "MAKE=echo a step of"],
         cwd=qemu.ROOT,
@@ -385,14 +387,14 @@ def test_steps_of_the_build_are_no_lines_of_the_run():
         errors="replace",
         check=True,
     )
-    # Another test may be building: that is said first.
+    # Another test may be building: then make says so first.
     steps = [line for line in done.stderr.splitlines() if not line.startswith("make: another")]
     assert steps[0].startswith("a step of") and "a step of" not in done.stdout, done
     assert last_line(done.stdout) == "quarry: PASS"
 
 
 def running(word):
-    """Is there a QEMU with this word on its command line?"""
+    """True: a QEMU has this word on its command line."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as f:
@@ -447,7 +449,7 @@ def test_names_in_only_have_commas_or_blanks(target, given):
 
 
 def test_setup_does_not_touch_apt():
-    """With everything there, set-up says nothing and starts no apt: a PATH with a trap in it."""
+    """If nothing is missing, set-up prints nothing and starts no apt: the PATH has a trap in it."""
     trap = os.path.join(qemu.BUILD, "qemu", "trap")
     os.makedirs(trap, exist_ok=True)
     for tool in ("apt-get", "sudo"):

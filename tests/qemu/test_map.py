@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The live screen on a terminal, driven by keys and read off the terminal."""
+"""The live screen on a terminal, driven by keys and read from the terminal."""
 import os
 import re
 import signal
@@ -28,7 +28,7 @@ def term():
 
 
 def movable(t):
-    """The first pfn of the last zone MOVABLE, at the prompt."""
+    """The first pfn of the last zone MOVABLE, typed at the prompt."""
     t.send("zone\r")
     t.wait(r"MOVABLE")
     t.rest(0.5)
@@ -68,7 +68,7 @@ def test_screen_has_its_parts(term, cols, rows):
     t.send("x")
     prompt(t)
     assert t.sane()
-    # What was on the screen before is there again.
+    # The earlier text of the screen is there again.
     assert "quarry: PASS" in t.text
 
 
@@ -81,7 +81,7 @@ UNIT = {"MiB": 1, "GiB": 1024}
 
 
 def expect_whole(t, cols, rows, machine, mib):
-    """The screen says all of the machine: each node, each CPU and, by its legend, all memory."""
+    """The screen shows all of the machine: each node, each CPU and, by its legend, all memory."""
     lines, story = t.lines, f"{cols} x {rows}\n{t.text}"
     assert len(lines) == rows and all(len(line) <= cols for line in lines), story
     assert re.fullmatch(rf"QUARRY  {machine} · \d+ MiB", lines[0]), story
@@ -103,8 +103,9 @@ def expect_whole(t, cols, rows, machine, mib):
 
 @pytest.mark.parametrize("kind", MACHINES)
 def test_screen_on_other_machines(term, kind):
-    """In both sizes; the first of them again, when the terminal goes back to it.  Nothing is
-    written behind a row's end, and the screen is erased only where it is opened or resized."""
+    """The screen fits both sizes, and the first one again when the terminal goes back to it.
+    Nothing is written behind a row's end. The screen is erased only when it is opened or
+    resized."""
     environment, machine = MACHINES[kind]
     mib = int(environment["MEM"][:-1]) * (1024 if environment["MEM"].endswith("G") else 1)
     t = term(80, 24, CMDLINE=QUIET, **environment)
@@ -117,7 +118,7 @@ def test_screen_on_other_machines(term, kind):
         else:
             t.resize(cols, rows)
             t.until(lambda: t.other.erased)
-            t.other.wrapped = 0  # what was sent before had another width
+            t.other.wrapped = 0  # earlier output had another width
         t.wait(r"^ any key: the prompt$", alternate=True)
         t.rest(3)
         expect_whole(t, cols, rows, machine, mib)
@@ -141,7 +142,7 @@ def test_offline_is_seen(term):
     t.wait(r"^offline: done: 1 drain round, ", alternate=False)
     prompt(t)
     assert "-" in t.seen and t.sane(), t.seen
-    # Without the screen's commands: lines as ever.
+    # Without the screen's commands the output is lines as usual.
     t.send("policy precise\r")
     t.rest(1)
     assert not t.alternate
@@ -150,7 +151,7 @@ def test_offline_is_seen(term):
 def test_size_is_followed(term):
     t = term(80, 24, CMDLINE=QUIET)
     prompt(t)
-    t.send("zone\rzone\r")  # so that the prompt's row is one that a small terminal has not
+    t.send("zone\rzone\r")  # moves the prompt to a row that a small terminal lacks
     t.rest(0.5)
     prompt(t)
     t.send("map\r")
@@ -160,7 +161,7 @@ def test_size_is_followed(term):
     t.wait(r"cpu0 .*cpu1 .*cpu2 ", alternate=True)
     t.resize(80, 24)
     t.wait(r"cpu0 (?!.*cpu2).*cpu1 ", alternate=True)
-    # Too small: lines again.
+    # The terminal is too small, so there are lines again.
     t.resize(60, 20)
     prompt(t)
     assert t.sane()
@@ -193,7 +194,7 @@ def test_killed_qemu_leaves_the_terminal_sane(term):
 
 
 def test_panic_is_readable(term):
-    """The report of a fault that comes while the screen is on is outside of it."""
+    """The report of a fault while the screen is on appears outside of it."""
     t = term(120, 40, CMDLINE="selftest=none fault=null poweroff=off")
     t.wait("panic|fault", alternate=False)
     t.rest(2)
@@ -229,7 +230,7 @@ def test_without_utf8_a_full_stop(term):
 
 
 def test_acts_are_paused_stepped_and_left_for_lines(term):
-    """While it pauses, each step says one thing more; behind `l` the rest is lines."""
+    """While the act pauses, each step shows one thing more. After `l` the rest is lines."""
     t = term(CMDLINE="selftest=none")
     t.wait(r"^act 1 of 4 ", alternate=True)
     t.send(" ")
@@ -247,7 +248,8 @@ def test_acts_are_paused_stepped_and_left_for_lines(term):
 
 
 def test_tab_goes_to_the_next_policy(term):
-    """While it pauses, too: the policy at work ends without a step, and the next one begins."""
+    """While the act pauses, too, the policy at work ends without a step, and the next one
+    begins."""
     t = term(CMDLINE="selftest=none")
     t.wait(r"^act 1 of 4 ", alternate=True)
     t.send(" ")
@@ -259,7 +261,7 @@ def test_tab_goes_to_the_next_policy(term):
         t.send("\t")
         if following:
             t.wait(rf"^  {policy} .* \d+\.\d\d s.*\n(.*\n)?  {following} .* running$")
-    # It is paused all the same, at the result, and now Tab is as in any act.
+    # The act still pauses at the result, and now Tab works as in any act.
     t.wait(r"^ redrain drains again; ", alternate=True)
     t.wait(r"\[tab\] next", alternate=True)
     t.rest(2)
@@ -296,7 +298,7 @@ def test_a_script_gets_one_frame(host):
 
 
 def test_map_around_a_page(term):
-    """Sixteen pageblocks a cell for all memory; around a page one, and the row with > has it."""
+    """A cell has sixteen pageblocks for all memory, and one around a page, whose row has >."""
     t = term(CMDLINE=QUIET, MEM="64G")
     prompt(t)
     t.send("map\r")
@@ -315,7 +317,7 @@ def test_map_around_a_page(term):
 
 
 def test_offline_says_what_it_waits_for(term):
-    """On the live screen, below the figures, after two seconds."""
+    """After two seconds it is on the live screen, below the figures."""
     t = term(CMDLINE=QUIET)
     prompt(t)
     start = movable(t)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Machine checks, injected by QEMU's `mce` command; the result of each is judged by the console,
-QEMU's own events, and how the run ends."""
+"""Machine checks, injected by QEMU's `mce` command. The console, QEMU's own events, and the end of
+the run show the result of each."""
 import contextlib
 import re
 
@@ -10,7 +10,7 @@ import conftest
 import qemu
 
 BANK = 9
-MISC = 0x8C  # a physical address, of which 12 bits mean nothing
+MISC = 0x8C  # a physical address, of which 12 bits have no meaning
 SCRUB, LOAD, FETCH = 0xC0, 0x134, 0x150
 VAL, OVER, UC, EN, MISCV, ADDRV, PCC, S, AR = (
     1 << bit for bit in (63, 62, 61, 60, 59, 58, 57, 56, 55)
@@ -27,12 +27,12 @@ KINDS = {
 }
 WANTED = re.compile(r"^inject: (\w+) cpu (\d+) address (0x[0-9a-f]+)\n", re.M)
 READY = "^Type help"
-# Without an address nothing is done but to count it, and say so.
+# An error without an address is only counted and reported.
 SAID = rf"^mce: CPU \d bank {BANK}: action optional, no page: nothing was done$"
 
 
 def inject(qmp, status, mcg_status, address=0, cpu=0, more=""):
-    """A machine check on CPU @cpu."""
+    """Inject a machine check on CPU @cpu."""
     said = qmp(
         "human-monitor-command",
         **{
@@ -45,7 +45,7 @@ def inject(qmp, status, mcg_status, address=0, cpu=0, more=""):
 
 def injected(qmp):
     """The actions in QEMU's events so far."""
-    qmp("query-status")  # events before the answer have been read
+    qmp("query-status")  # reads the events that came before its answer
     return [e["data"]["action"] for e in qmp.events if e["event"] == "MEMORY_FAILURE"]
 
 
@@ -65,9 +65,10 @@ def server(cpus, asked):
             kind, cpu, address = wanted[len(asked)]
             asked.append(kind)
             status, mcg_status, more = KINDS[kind]
-            qmp("stop")  # or it has ended, after the last one, before the events have been read
+            qmp("stop")  # or it ended after the last request, before its events were read
             inject(qmp, status, mcg_status, int(address, 16), int(cpu), more)
-            # One for each, a broadcast for each CPU; "reset" if the machine could not take it.
+            # One event for each request, and for a broadcast one for each CPU; "reset" if the
+            # machine could not take it.
             assert injected(qmp) == ["inject"] * (
                 len(asked) + (cpus - 1) * asked.count("broadcast")
             )
@@ -95,7 +96,7 @@ def test_standby(boot):
 
 @pytest.mark.parametrize("cpus", [conftest.full(2), 4])
 def test_each_kind(boot, cpus):
-    """One after the other."""
+    """The requests come one after the other."""
     asked = []
     run = boot("selftest=mce_outside", cpus=cpus, programs=True, talk=server(cpus, asked))
     assert run.passed, run.story(80)
@@ -105,8 +106,8 @@ def test_each_kind(boot, cpus):
     lines = re.findall(
         rf"^mce: CPU (\d+) bank {BANK}: (.*?), pfn 0x[0-9a-f]+: (.*)$", run.text, re.M
     )
-    # Broadcasts and all: one line for each that was about a page, but the corrected ones before the
-    # last.
+    # One line for each that was about a page, broadcasts included, but without the corrected ones
+    # before the last.
     assert len(lines) == len(asked) - 2, run.story(80)
     assert [what for _, what, _ in lines].count("action required") == 3, lines
     assert ("corrected", "number 3: out of use") in [line[1:] for line in lines], lines
@@ -140,7 +141,7 @@ FATAL = {
     "kind, more", [(kind, "") for kind in sorted(FATAL)] + [("pcc", "-b "), ("kernel", "-b ")]
 )
 def test_fatal(boot, kind, more):
-    """A panic, with all banks of the CPU that has it."""
+    """The kernel panics, and prints all banks of the CPU that has the error."""
     status, mcg_status, why = FATAL[kind]
 
     def break_it(qmp):
@@ -168,7 +169,7 @@ def test_fatal(boot, kind, more):
 
 
 def test_too_many_at_once(boot):
-    """The ring is full, and none of them may be forgotten."""
+    """The ring is full, and no record in it may be lost."""
     run = boot("selftest=none fault=mcering", cpus=2)
     assert run.status == qemu.FAIL_STATUS, run.story()
     assert run.has(
@@ -178,8 +179,8 @@ def test_too_many_at_once(boot):
 
 
 def test_storm(boot):
-    """Many of them, and NMIs among them, wherever they hit: in ring 3, on the way in and out, in
-    other handlers."""
+    """Many machine checks, with NMIs among them, wherever they hit: in ring 3, on the way in and
+    out, in other handlers."""
     rounds, cpus = 60, 3
 
     def storm(qmp):
@@ -188,7 +189,7 @@ def test_storm(boot):
             # Most NMIs are still being answered when the next one hits.
             if i % 3 == 0:
                 qmp("inject-nmi")
-            # The last one is a broadcast; no CPU confirms it, so no other may follow.
+            # The last one is a broadcast. No CPU confirms it, so no other may follow.
             inject(
                 qmp, OPTIONAL & ~ADDRV, RIPV | MCIP, 0, i % cpus, "-b " if i == rounds - 1 else ""
             )
@@ -196,7 +197,7 @@ def test_storm(boot):
         assert set(injected(qmp)) == {"inject"}
         qmp("quit")
 
-    # A program that verifies each word of its memory, and says so at once if one is wrong.
+    # A program that verifies each word of its memory, and reports a wrong one at once.
     run = boot("selftest=none user=stress user_arg=100000", cpus=cpus, programs=True, talk=storm)
     assert run.status == 0 and len(re.findall(SAID, run.text, re.M)) == rounds, run.story()
     assert not run.has("^stress: page |PANIC|^task|^user: "), run.story()
@@ -219,6 +220,6 @@ def test_suites(passes, machine):
 
 
 def test_machine_without(passes):
-    """A CPU without banks: nothing to do, and no failure."""
+    """A CPU without banks: nothing is done, and nothing fails."""
     run = passes("selftest=mce,mce_cpu", cpus=2, cpu="max,-mce,-mca")
     assert run.has("# SKIP needs an emulator with machine checks"), run.story()

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A machine check of a CPU that is down: it is in the middle of nothing, and one that is online
+"""A machine check of a CPU that is down: it interrupts nothing there, and a CPU that is online
 deals with it."""
 import re
 

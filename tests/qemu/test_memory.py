@@ -34,8 +34,8 @@ def finished(run):
 
 
 def killed(run):
-    """The rows of the one table that was printed; and that the victim has the most of the tasks
-    that may be killed."""
+    """The rows of the only table that was printed. The victim must have the most of the tasks that
+    may be killed."""
     assert len(re.findall(r"^oom: no memory for ", run.text, re.MULTILINE)) == 1, run.story()
     rows = [m.groupdict() for m in ROW.finditer(run.text)]
     for row in rows:
@@ -54,8 +54,8 @@ def killed(run):
     )
     managed = int(re.search(r"; of (\d+) pages in use none can be reclaimed", run.text).group(1))
     assert sum(map(int, sums.groups())) == managed, run.story()
-    # Its memory is back, all that it paid for and no other has mapped at least: free, or taken by
-    # others since.
+    # The victim's memory has come back, at least all that it paid for and no other task has mapped:
+    # it is free, or taken by others since.
     others = sum(row["pages"] for row in rows if row is not victim)
     gone = re.findall(
         r"^oom: task (\d+) (\S+) is gone, (\d+) pages are free$", run.text, re.MULTILINE
@@ -84,13 +84,13 @@ def test_twice_the_memory_by_a_pager(over):
             r"^packer: \d+ pages: (\d+) supplied, (\d+) taken back, .* (\d+) wrong$", run.text, re.M
         ).groups(),
     )
-    # Reclaimed pages came again with their content.
+    # Reclaimed pages came back with their content.
     assert supplied > 1.2 * used and back > 0.5 * used and wrong == 0, run.story()
 
 
 @pytest.mark.parametrize("case", [2, 3], ids=["mapped", "unmapped"])
 def test_twice_the_memory_anonymous(over, case):
-    """The one that wants too much is killed, whether its pages are mapped or held; the others
+    """The task that wants too much is killed, whether its pages are mapped or held; the others
     verify theirs."""
     run = over(case)
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
@@ -100,7 +100,7 @@ def test_twice_the_memory_anonymous(over, case):
 
 
 def test_pager_in_use_is_not_killed(over):
-    """Its pages are there and mapped outside its family: its end would lose them."""
+    """The pager's pages are present and mapped outside its family: its end would lose them."""
     run = over(6)
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
     rows, victim = killed(run)
@@ -111,7 +111,8 @@ def test_pager_in_use_is_not_killed(over):
 
 
 def test_pager_for_a_few_pages_is_killed(over):
-    """Pages that it supplied to other tasks do not count, all others do, its store too."""
+    """Pages that a pager supplied to other tasks do not count for it; all others do, its store
+    too."""
     run = over(7)
     assert run.passed and run.has("^over: 0 surprises$"), run.story()
     _, victim = killed(run)
@@ -119,8 +120,8 @@ def test_pager_for_a_few_pages_is_killed(over):
 
 
 def test_first_task_is_never_killed(over):
-    """Without another victim its access fails: a message, and the end of the task, not of the
-    kernel."""
+    """Without another victim the task's access fails: a message, and the end of the task, not of
+    the kernel."""
     run = over(4)
     assert run.failed, run.story()
     assert not run.has("^oom: ") and run.has(
@@ -131,8 +132,8 @@ def test_first_task_is_never_killed(over):
 
 @pytest.mark.parametrize("cpus", [1, 4])
 def test_promises(boot, cpus):
-    """And when tasks die, while their pages are moved, being reclaimed or waited for, all come
-    back."""
+    """All promised pages come back, also when tasks die while their pages are moved, reclaimed or
+    waited for."""
     run = boot(f"{QUIET} user=promise user_rounds=2", programs=True, cpus=cpus, mem=64)
     assert run.passed, run.story()
     assert len(re.findall("^promise: 0 surprises$", run.text, re.M)) == 2, run.story()

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Adding and removing memory: a DIMM that the firmware's map does not have, only the
-range of the SRAT.
+"""Adding and removing memory: a DIMM that the firmware's map does not have, only the range of the
+SRAT.
 
-The DIMM is there from the start, and the kernel is told of it at the monitor's prompt.
+The DIMM is there from the start; a command at the monitor's prompt tells the kernel of it.
 """
 import re
 
@@ -44,7 +44,7 @@ def test_dimm_comes_and_goes(prompt):
     assert "online: done" in ask(f"online {FIRST:#x} {256 * PAGES}")
     assert managed(ask) >= before + 256 - 2
     assert SOUND in ask("check")
-    # It is used: suites of all kinds run in it too, and it can still be removed.
+    # The memory is used: suites of all kinds run in it too, and it can still be removed.
     assert ", 0 failed" in ask("run vm,migrate,offline,memory_add,memory_span")
     said = ask(f"remove {FIRST:#x} {256 * PAGES}")
     assert "remove: error EBUSY: some of it is not offline" in said
@@ -54,7 +54,7 @@ def test_dimm_comes_and_goes(prompt):
     assert "pfn 0x100000: no such page" in ask(f"page {FIRST:#x}") or "hole" in ask(
         f"block {FIRST:#x}"
     )
-    # Again, by parts, and in another order.
+    # Add it again, in parts, and in another order.
     assert "add: done" in ask(f"add {FIRST + 128 * PAGES:#x} {128 * PAGES}")
     assert "add: done" in ask(f"add {FIRST:#x} {2 * PAGES}")
     assert "online: done" in ask(f"online {FIRST:#x} {2 * PAGES}")

@@ -7,12 +7,12 @@ import pytest
 NUMBER = "{}: not a number (decimal, or 0x and hexadecimal)"
 UNALIGNED = "PFN and NR must be multiples of 512"
 FIRST = 0x8000  # of zone MOVABLE, on a machine of 256 MiB
-COME = 0x100000  # where memory may come
+COME = 0x100000  # an address at which memory may be added
 
 
 @pytest.fixture
 def ask(host):
-    """ask(line) -> its output, without the line itself; ask.is_(line, words), of all that is
+    """ask(line) -> its output, without the line itself; ask.is_(line, words) compares all that is
     printed."""
 
     def start(**machine):
@@ -32,7 +32,7 @@ def ask(host):
 
 
 def matches(have, *lines):
-    """Each line, by a regular expression, and no other."""
+    """@have must have each line, given by a regular expression, and no other."""
     pattern = "".join(line + "\n" for line in lines)
     assert re.fullmatch(pattern, have), f"{have}\nis not\n{pattern}"
 
@@ -62,7 +62,7 @@ def test_ranges(ask):
     )
     ask.says(f"online {pfn:#x} 512", "online: done")
     ask.says(f"online {pfn:#x} 512", f"online: error EALREADY: already online, pfn {pfn:#x}")
-    # Without a name the policy is the machine's.
+    # An offline without a policy's name uses the machine's policy.
     ask.says("policy nope", "nope: no such policy: redrain, disable, precise")
     assert ask("policy redrain").startswith("policy: redrain from now on:\n  isolate, then ")
     assert "policy redrain" in ask("mem")
@@ -70,7 +70,7 @@ def test_ranges(ask):
     ask.says(f"online {pfn:#x} 512", "online: done")
     assert ask("policy precise").startswith("policy: precise from now on:\n  isolate, then ")
     ask.says(f"offline {pfn:#x} 512 disable", done.format("1 IPI"))
-    # Offline memory may be removed, and comes back as new.
+    # Offline memory may be removed, and comes back as new memory.
     ask.says(f"remove {FIRST:#x} 512", "remove: error EBUSY: some of it is not offline")
     ask.says(f"remove {FIRST + 1:#x} 512", f"remove: error EINVAL: {UNALIGNED}")
     ask.says(f"remove {pfn:#x} 512", "remove: done")
@@ -87,7 +87,7 @@ def test_ranges(ask):
     ask.says(f"offline {COME:#x} 32768 precise", done.format("1 IPI"))
     ask.says(f"remove {COME:#x} 32768", "remove: done")
     ask.says(f"remove {COME:#x} 32768", "remove: error EINVAL: no memory is there")
-    # The blockers.
+    # A query names the blockers.
     matches(
         ask("query 0 512"),
         r" +(\d+) pages: reserved page, the first at pfn 0",
@@ -114,7 +114,7 @@ def test_nodes_and_busy_pages(ask):
     gone = "evacuate: {0} pages offlined, 0 stayed; drain rounds: {1}, blocks moved: 0"
     ask.says("evacuate 0 all", "usage: evacuate NODE [whole|undo]")
     ask.says("evacuate x", NUMBER.format("x"))
-    # All but the last, which holds the boot modules.
+    # All pageblocks leave but the last, which holds the boot modules.
     pages = 63 * 512
     ask.says("evacuate 0", gone.format(pages, 1), "evacuate: done")
     ask.says("evacuate 0 undo", f"evacuate: {pages} pages are back online")
@@ -127,7 +127,7 @@ def test_nodes_and_busy_pages(ask):
     for node in ("1", "4294967296"):
         ask.says(f"evacuate {node} undo", "evacuate: error EINVAL: no such node")
     matches(ask("compact"), r"compact: \d+ blocks? moved, \d+ could not be moved")
-    # A page that stays keeps its pageblock online: all others are offlined, or none.
+    # A page that stays keeps its pageblock online. Then either all others are offlined, or none.
     pfn = FIRST + 0x803
     ask.says(f"busy {pfn:#x}", f"busy: pfn {pfn:#x} will not be moved")
     ask.host.child.send("evacuate 0 whole\r\x15")
@@ -180,7 +180,7 @@ def test_broken_pages(ask):
     ask.says("unpoison 0x1", "unpoison: error EBUSY: in use, and cannot be moved")
     ask.says(f"unpoison {pfn:#x}", "unpoison: done")
     ask.says(f"unpoison {pfn:#x}", "unpoison: error EINVAL: it is not flagged")
-    # Of a pageblock that is offline, the flag is all that there is.
+    # Of a broken page in an offline pageblock only the flag is known.
     block = FIRST + 0x600
     assert ask(f"offline {block:#x} 512").startswith("offline: done")
     matches(
@@ -199,7 +199,7 @@ def test_broken_pages(ask):
     assert "         2 are broken and out of use\n" in ask(f"query {block:#x} 512")
     for broken in (block, pfn + 1):
         ask.says(f"unpoison {broken:#x}", "unpoison: done")
-    # The list ends somewhere.
+    # The list of broken pages has an end.
     for broken in range(64):
         ask(f"soft {FIRST + 1024 + broken:#x}")
     assert ask("poison").count("\n") == 1 + 64 + 1 and ask("poison").endswith("\n  and more\n")
@@ -237,7 +237,7 @@ def test_cpus_and_counts(ask):
     ask.says("cpu down 0", "cpu: error EBUSY: the last CPU online")
     ask.says("cpu hang 1 1", "cpu: error ENODEV: no such CPU")
     ask.says("cpu up 1", "cpu: done: 2 of 2 online")
-    # It can be used, and all is free again.
+    # The load can be used, and all its memory is free again.
     counts, managed = ask("counts"), ask.host.managed()
     ask.says("load", "load: not running")
     for mib in ("0", "1025"):
@@ -322,7 +322,7 @@ def test_shown_state(ask):
         "page: block .* movable, zone 2",
         f"history of pfn {pfn:#x}: nothing recorded",
     )
-    pfn = FIRST + 0x7C00  # burst takes the last first
+    pfn = FIRST + 0x7C00  # the last block, which burst takes first
 
     def freed():
         return len(re.findall(r" free +pfn", ask(f"page {pfn:#x}")))
@@ -344,7 +344,7 @@ def test_shown_state(ask):
         "virtio: no memory device and no balloon\n"
     )
     assert ask("race x").startswith("race: this kernel has no scheduling points")
-    # Programs, with no, one and two numbers.
+    # Programs with no, one and two numbers.
     assert re.match(r"user: programs:\n(\s+\w+)* hello(\s+\w+)*\n", ask("user"))
     ask.says("user hello x", NUMBER.format("x"))
     ask.says("user hello 1 y", NUMBER.format("y"))
@@ -370,29 +370,29 @@ def test_keys(ask):
     assert keys("chekc\x7f\x08ck\r") == "chekc\b\033[K\b\033[Kck\n" + sound
     assert keys("ab\x15check\n") == "ab\b\b\033[Kcheck\n" + sound
     assert keys("ab\x03check\r") == "ab\b\b\033[Kcheck\n" + sound
-    # Nothing to take away, keys that are none, and Ctrl-D only at the start of a line.
+    # Nothing to erase, bytes that are no keys, and Ctrl-D only at the start of a line.
     assert keys("\x7f\x7f\x02\x80ch\x04eck\r") == "check\n" + sound
     for number in range(1, 18):
         assert keys(f"n{number}\r") == f"n{number}\nn{number}: no such command; try help\n"
-    # Sixteen are remembered, and an empty line is not.
+    # Sixteen lines are remembered, and an empty line is not.
     assert keys("\r") == "\n"
     assert keys("\x1b[A\r").startswith("n17\nn17: ")
     assert keys("\x1b[A" * 3 + "\r").endswith("\nn15: no such command; try help\n")
     assert keys("\x1b[A" * 30 + "\r").endswith("\nn3: no such command; try help\n")
     assert keys("n\x1b[A\x1b[B\x1b[Bo\x15check\r").endswith("check\n" + sound)
-    # In the middle of a line; and sequences that are no keys.
+    # Keys in the middle of a line; and sequences that are no keys.
     assert keys("chck\x1b[D\x1b[De\r").endswith("\n" + sound)
     assert keys("eck\x1b[Hch\x1b[1~\x1b[F\x1b[4~\r").endswith("\n" + sound)
     assert keys("xcheck\x1b[7~\x1b[3~\r").endswith("\n" + sound)
     assert keys("\x1b[Cche\x1bXc\x1b[15~k\r") == "check\n" + sound
-    # A line has an end, and stays within its row.
+    # A line has a maximal length, and stays within its row.
     long = keys("x" * 119 + "yz\r")
     assert long.endswith("\n" + "x" * 119 + ": no such command; try help\n")
     row = 0
     for piece in re.findall(r"\x08|\x1b\[K|.", long.split("\n")[0]):
         row += {"\b": -1, "\033[K": 0}.get(piece, 1)
         assert 0 <= row <= 70
-    # Four characters, and nothing else but the end of the line.
+    # Ctrl-D types four characters, and only the end of the line follows.
     ask.host.child.send("\x04")
     ask.host.child.expect("halt\r*\n")
     ask.host.child.wait()

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""NUMA: nodes, distances, nodes that are empty, come and go, and firmware tables that are
-broken.  By each path: test_boot.py."""
+"""NUMA: nodes, distances, nodes that are empty, come and go, and firmware tables that are broken.
+test_boot.py boots with nodes by each path."""
 import re
 import struct
 
 import pytest
 from slots import DONE, INSERT, LIMIT, SOUND
 
-BOOTS = "single"  # what firmware says of nodes
+BOOTS = "single"  # the firmware's data about nodes are judged
 
 
 @pytest.mark.parametrize("nr", [1, 2, 3, 4])
@@ -22,7 +22,7 @@ def test_nodes_of_different_size(passes):
 
 
 def test_cpus_go_and_come_back_on_two_nodes(passes):
-    """The largest zone is not near the CPU that goes."""
+    """The largest zone is far from the CPU that goes offline."""
     passes("selftest=hotplug", nodes=[256, 256])
 
 
@@ -38,8 +38,8 @@ MOVABLE = ", movable"
 
 
 def expect_order(text, homes, nodes, kind="", names=(0, 1, 2, 3), distances=DISTANCES):
-    """The result of suite node_order from each home: `nodes', those with memory, by distance.
-    names: the kernel's for ours."""
+    """The result of suite node_order from each home: `nodes`, those with memory, by distance.
+    names: the kernel's numbers for ours."""
     apart = {frozenset((a, b)): d for a, b, d in distances}
     for home in homes:
         near = sorted(nodes, key=lambda node: 0 if node == home else apart[frozenset((home, node))])
@@ -55,8 +55,7 @@ def test_unequal_distances(passes):
 
 
 def test_fallback_by_distance(boot):
-    """One node exhausted: the others are used in the order of their distance, from whichever node
-    one looks."""
+    """One node is exhausted: the others are used in the order of their distance, from each node."""
     run = boot("selftest=node_order", nodes=[128] * 4, distances=DISTANCES)
     assert run.passed, run.story()
     for kind in ("", MOVABLE):
@@ -65,8 +64,8 @@ def test_fallback_by_distance(boot):
 
 # ---- nodes that lack something -------------------------------------------------------------------
 def test_node_with_cpus_and_no_memory(passes):
-    """Its CPUs allocate from the others, the nearest first.  Nodes count as the firmware first
-    names them."""
+    """CPUs without memory allocate from other nodes, the nearest first. Nodes count in the order in
+    which the firmware names them."""
     run = passes(
         "selftest=node_order,drain,offline,reclaim,nodes",
         nodes=[256, 0, 128, 128],
@@ -92,8 +91,8 @@ def test_node_with_memory_and_no_cpu(passes):
 
 # ---- nodes that come and go ----------------------------------------------------------------------
 def test_node_emptied_and_removed(host):
-    """One that had memory at boot, which the kernel used.  Without a CPU, so it is the last that
-    the firmware names."""
+    """A node that had memory at boot, which the kernel used. It has no CPU, so the firmware names
+    it last."""
     h = host(nodes=[128] * 4, distances=DISTANCES, node_cpus=["0-1", "2", "", "3"])
     names, others, node = (0, 1, 3, 2), (0, 1, 3), 3
 
@@ -112,8 +111,8 @@ def test_node_emptied_and_removed(host):
     assert f"(pfn {first:#x}): hole" in h.ask(f"block {first:#x}")
     assert "evacuate: 0 pages are back online" in h.ask(f"evacuate {node} undo")
     assert ", 0 failed" in h.ask("run offline,drain,nodes")
-    # It comes back while other CPUs allocate; added memory may be removed, so it is for movable
-    # memory only.
+    # The node comes back while other CPUs allocate. Added memory may be removed, so it is for
+    # movable memory only.
     assert "stress on all CPUs" in h.ask("load 64")
     assert f"add: done: offline, on node {node}" in h.ask(f"add {first:#x} {pages}")
     assert "online: done" in h.ask(f"online {first:#x} {pages}")
@@ -124,7 +123,7 @@ def test_node_emptied_and_removed(host):
 
 
 def test_cpu_with_a_node_of_its_own(host):
-    """A node that has nothing at boot gets memory, is used, is emptied, and loses it again;
+    """A node that has nothing at boot gets memory, is used, is emptied, and loses it again,
     twice."""
     distances = [(0, 1, 30), (0, 2, 15), (1, 2, 20)]
     h = host(nodes=[192, 128, 0], node_cpus=["0-1", "2-3", ""], distances=distances)
@@ -150,7 +149,7 @@ def test_cpu_with_a_node_of_its_own(host):
 
 
 def test_each_node_gets_its_dimm(host):
-    """Four nodes; the memory added to each lies above all, interleaved."""
+    """Four nodes get memory above all other memory, interleaved."""
     h = host(nodes=[128] * 4)
     for number, node in enumerate((3, 1, 0, 2)):
         h.plug_dimm(number, 64, node=node)
@@ -165,7 +164,7 @@ def test_each_node_gets_its_dimm(host):
 
 
 def test_cpu_of_a_node_without_memory_is_plugged(host):
-    """And gets memory near it later."""
+    """A CPU's node has no memory, and gets memory near it later."""
     h = host(
         cpus="2,maxcpus=4,sockets=4,cores=1,threads=1",
         nodes=[256, 0],
@@ -237,7 +236,7 @@ def test_broken_srat(passes, text_file, kind):
 
 
 def test_random_srat(passes, text_file):
-    """Bytes that mean nothing."""
+    """The table's bytes are random."""
     import random
 
     chance = random.Random(1)

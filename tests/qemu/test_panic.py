@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The report of a panic: what happened, to which page, the last records, where each CPU was, how to
-run it again."""
+"""The report of a panic: its cause, its page, the last records, the place of each CPU, and the
+command to run it again."""
 import re
 
 import pytest
@@ -9,7 +9,7 @@ import qemu
 
 CPUS = 3
 EVENT = r"^ +\d+ us  cpu \d+ +\w+ +pfn 0x[0-9a-f]+ order \d+$"
-# The first line, and whether it is about a page.
+# The first line; true if it is about a page.
 FAULTS = {
     "badfree": (r"bad free of page \w+, order 0: double free", True),
     "corrupt": (r"page \w+: expected PCP order 0 refs 0, found PCP order 0 refs 0 flags 0x2", True),
@@ -24,8 +24,8 @@ FAULTS = {
 
 
 def panics(boot, fault, words="", **machine):
-    """Boot with that fault; the run, its report from the first PANIC on, and the line numbers of
-    its parts."""
+    """Boot with that fault. Returns the run, its report from the first PANIC on, and the line
+    numbers of its parts."""
     run = boot(f"selftest=none fault={fault} {words}".strip(), tour=None, cpus=CPUS, **machine)
     assert run.status == qemu.FAIL_STATUS, run.story()
     assert "the machine continues" not in run.text, run.story()
@@ -43,7 +43,7 @@ def in_order(run, report, patterns):
 
 
 def ends_well(run, report):
-    """The last line is a command that runs it again: the seed too, though it was not given."""
+    """The last line is a command that repeats the run, with the seed even if it was not given."""
     last = [line for line in report.split("\n") if line.strip()][-1]
     match = re.fullmatch(
         r'To run it again: make run BOOT=pvh CPUS=(\d+) NODES=1 MEM=(\d+)M CMDLINE="(.*)"', last
@@ -98,7 +98,7 @@ def test_says_everything(boot, fault):
 
 
 def test_history_of_everything(boot):
-    """history=all: the two frees and the records before them are there."""
+    """With history=all the two frees and the records before them are there."""
     run, report = panics(boot, "badfree", "history=all seed=0x77")
     pfn = re.search(r"^page: pfn (0x[0-9a-f]+) ", report, re.MULTILINE).group(1)
     in_order(
@@ -118,7 +118,7 @@ def test_history_of_everything(boot):
 
 
 def test_failing_report_continues(boot):
-    """The rings cannot be read: two parts fault, and the rest comes all the same."""
+    """The rings cannot be read: two parts fault, and the rest is printed all the same."""
     run, report = panics(boot, "report")
     in_order(
         run,
@@ -141,7 +141,8 @@ def test_failing_report_continues(boot):
 
 
 def test_silent_cpu(boot):
-    """Reported once, with both sides' stories; after six times as long that is the end."""
+    """A silent CPU is reported once, with both sides' backtraces. After six times as long the
+    kernel panics."""
     run, report = panics(boot, "silent", "ipi_timeout=300")
     before = run.text[: run.text.index("PANIC")]
     silent = CPUS - 1
@@ -153,8 +154,7 @@ def test_silent_cpu(boot):
             r"^CPU 0 \(APIC id 0\): asks, in thread main$",
             r" fault_provoke\+0x",
             rf"^CPU {silent} \(APIC id \d+\): asked, NMI in thread hang, irqs off$",
-            # At its first instructions the called function has no frame yet, and
-            # hides it.
+            # At its first instructions the called function has no frame yet, and hides its caller.
             r"^  [0-9a-f]+ (hang|arch_clock_ns)\+0x",
             rf"^smp: CPU {silent} has not answered",
         ],
@@ -173,7 +173,7 @@ def test_silent_cpu(boot):
 
 
 def test_report_is_whole_while_others_print(boot):
-    """The other CPUs print lines without an end; between the report's there are none."""
+    """The other CPUs print lines without end; none of them is between the report's lines."""
     run, report = panics(boot, "talk", threads="multi")  # at the same time
     assert run.has("^fault: CPU [12] prints a line$"), run.story(80)
     assert "prints a line" not in report, run.story(80)
@@ -182,7 +182,8 @@ def test_report_is_whole_while_others_print(boot):
 
 
 def test_registers_are_part_of_the_report(boot):
-    """Of an exception while the other CPUs print: from its first line on."""
+    """The report of an exception while other CPUs print: none of their lines follows its first
+    line."""
     run, report = panics(boot, "talknull", threads="multi")
     assert run.has("^fault: CPU [12] prints a line$"), run.story(80)
     report = run.text[re.search(r"^CPU 0: exception 14, page fault", run.text, re.M).start() :]
@@ -191,7 +192,8 @@ def test_registers_are_part_of_the_report(boot):
 
 
 def test_panic_shows_hidden_text(boot):
-    """In a selftest whose text goes to the log only: its name, what it said, and the report."""
+    """A panic in a selftest whose text goes only to the log: the console has its name, its text,
+    and the report."""
     run = boot("selftest=buddy,fatal report=short", cpus=CPUS)
     assert run.status == qemu.FAIL_STATUS, run.story()
     in_order(

@@ -8,7 +8,7 @@ import subprocess
 import pytest
 import qemu
 
-PAGES, BLOCK, MOVABLE = 512, 8, 256  # zone MOVABLE begins there
+PAGES, BLOCK, MOVABLE = 512, 8, 256  # pages; pages of a pageblock; first page of zone MOVABLE
 FREE, CACHED, OFFLINE = "FREE", "PCP", "offline"
 
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """One memory module and one CPU are plugged and unplugged: the slots' registers and their
-interrupt.  What else may happen to them: test_slots.py."""
+interrupt.  test_slots.py has all other cases."""
 import pytest
 
 from slots import DONE, INSERT, SOUND
 
-BOOTS = "multi"  # QEMU 7.2 dies when a CPU is unplugged from its one thread
+BOOTS = "multi"  # QEMU 7.2 dies if a CPU is unplugged from a thread that all share
 
 
 @pytest.mark.parametrize("machine", ["q35", "pc"])

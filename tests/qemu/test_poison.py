@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Memory that breaks: the suites, under load, and at the prompt (the latter in test_shown.py)."""
+"""Memory that breaks: the suites, and under load. test_shown.py has it at the prompt."""
 import re
 
 import pytest
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.mark.parametrize("cpus", [1, 2, 4])
 def test_suites(passes, cpus):
-    """Every state of a page; and programs whose memory is lost."""
+    """The suites of every state of a page, and programs whose memory is lost."""
     run = passes(
         "selftest=poison,poison_states,poison_standby,poison_vm,poison_object,"
         "poison_race,poison_task",
@@ -16,7 +16,7 @@ def test_suites(passes, cpus):
         programs=True,
     )
     assert run.has("^ok 7 "), run.story()
-    # Two tasks end: one without a handler, one whose handler says no.
+    # Two tasks end: one has no handler, and the handler of the other refuses.
     assert (
         len(
             re.findall(
@@ -31,8 +31,7 @@ def test_suites(passes, cpus):
 
 @pytest.mark.parametrize("machine", [dict(cpus=4, mem=256), dict(cpus=4, nodes=[128, 128])])
 def test_under_load(boot, machine):
-    """Random requests while everything is going on; the flagged pages are those that the answers
-    said."""
+    """Random requests under load; the flagged pages must be those that the answers named."""
     run = boot("selftest=none poison=400", tour=None, **machine)
     assert run.passed, run.story()
     found = re.search(r"^poison: (\d+) pages flagged, on the list (\d+); ", run.text, re.M)
@@ -48,8 +47,8 @@ def test_under_load(boot, machine):
         re.M,
     )
     counts = list(map(int, done.groups()))
-    # To take back one of none, or one that is in use, is not counted; a page that is flagged may be
-    # met again.
+    # An unpoison of no page, or of one in use, is not counted; a flagged page may be requested
+    # again.
     assert 370 <= sum(counts) <= 400, run.story()
     assert (
         0 <= counts[0] + counts[2] + counts[3] + counts[4] - counts[6] - int(found.group(1)) <= 20

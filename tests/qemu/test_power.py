@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""How a machine without QEMU's own exit ends: it powers off by ACPI, or stays on if the option says
-so."""
+"""The end of a machine without QEMU's own exit: it powers off by ACPI, or stays on if the option
+says so."""
 import pytest
 import qemu
 
@@ -9,7 +9,7 @@ EXIT = "isa-debug-exit,iobase=0xf4,iosize=4"
 
 @pytest.fixture(autouse=True)
 def no_exit(monkeypatch):
-    """A device that no real machine has."""
+    """QEMU's exit device is removed, which no real machine has."""
     whole = qemu.Machine.command
 
     def without(self, *args, **kw):

@@ -16,16 +16,17 @@ CMDLINE = "selftest=none movable=0 pressure="
     "cpus,icount", [full(1, False), (4, False), full(8, False), (8, True)]
 )
 def test_nothing_is_missed(passes, cpus, icount):
-    """Exact at rest, whatever the CPUs did: a thread's last request failed after a drain of all
-    CPUs, and that came after its last free.  So when all have stopped no page is cached, and none
-    free above the mark; and all that could be had was had, by each seed the same."""
+    """The figures are exact at rest, whatever the CPUs did. A thread's last request failed after a
+    drain of all CPUs, which came after the thread's last free. So when all threads have stopped no
+    page is cached, and none is free above the watermark. All pages that could be allocated were,
+    and the same seed gives the same numbers."""
     run = passes(CMDLINE + "0-2", cpus=cpus, icount=icount)
     lines = pressure.figures(run.text)
     assert sorted(lines) == [0, 1, 2], run.story()
     for line in lines.values():
         quiet = line["threads"] * (cpus // 4) // cpus
         assert (line["cpus"], line["threads"], len(line)) == (cpus, 4 * cpus, 22), line
-        # A quiet thread never meets a refusal, any other stops at its 16th.
+        # A quiet thread never gets a refusal; any other stops at its 16th.
         assert line["failed"] == (line["threads"] - quiet) * 16 and line["high_failed"] > 0, line
         assert line["from_alloc"] == 0 and line["calls"] > 0, line
         assert line["calls"] <= line["waits"], line  # one drain for any number of waiters
@@ -40,8 +41,8 @@ def test_nothing_is_missed(passes, cpus, icount):
         assert line["peak_ipis"] <= line["ipis"], line
         if cpus == 1:
             assert line["ipis"] == 0, line
-            # The one CPU may leave a thread that has asked for one that asks too: both have one
-            # drain.
+            # A CPU may switch from one thread that has requested a drain to another that requests
+            # one: both have one drain.
             assert line["calls"] == line["waits"] or not icount, line
             # Each thread may have been preempted between a block and its count.
             somewhere = line["first_held"] + line["first_free"] + line["first_cached"]
@@ -56,7 +57,7 @@ def test_zones_and_nodes(passes):
 
 
 def test_same_seed_same_figures(boot):
-    """By the same command under icount.  And another seed gives others."""
+    """The same command under icount gives the same figures, and another seed gives others."""
     first, second, other = (boot(CMDLINE + seed, cpus=8, icount=True) for seed in "778")
     assert first.passed and other.passed, first.story() + other.story()
     assert pressure.figures(first.text) == pressure.figures(second.text)
@@ -68,7 +69,7 @@ WRONG = [p for p in pressure.POLICIES if p != pressure.RIGHT]
 
 @pytest.mark.parametrize("policy", [WRONG[0], *map(full, WRONG[1:])])
 def test_wrong_variants(policy):
-    """The fault of each is seen, and no other."""
+    """The fault of each policy is found, and no other."""
     kernel = pressure.kernel_of(qemu.BUILD, policy)
     assert kernel, f"{policy} does not build"
     line, why = pressure.run_one(kernel, policy, "icount-8", 1)
@@ -85,7 +86,7 @@ def test_wrong_variants(policy):
 
 
 def test_bad_values(passes):
-    """Each is refused by name, and the boot continues without it."""
+    """Each wrong value is refused by name, and the boot continues without it."""
     words = ["", "one", "5-", "-5", "9-3", "1-2-3", "0x", "1--2", "1-99999999999999999999"]
     run = passes("selftest=buddy " + " ".join(f"pressure={w}" for w in words))
     for word in words:

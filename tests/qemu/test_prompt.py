@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The prompt: help, what a command without arguments shows, Tab, watch, progress."""
+"""The prompt: help, commands without arguments, Tab, watch, progress."""
 import re
 
 import pytest
@@ -8,7 +8,7 @@ SOUND = "check: every invariant holds\n"
 
 
 def at_prompt(h):
-    """ask(line) -> its output; ask.keys(bytes) -> all that the terminal got, up to the next
+    """ask(line) -> its output; ask.keys(bytes) -> all that the terminal got up to the next
     prompt."""
 
     def ask(line):
@@ -51,7 +51,7 @@ def test_help_has_groups_and_examples(prompt):
         assert len(lines) < 22 and max(map(len, lines)) <= 80 and title, lines
         names += [line.split()[0] for line in lines if line]
     assert names == re.findall(r"^  (\S+)", prompt("help all"), re.MULTILINE)
-    # Each stands in the table, too.
+    # Each command is in the table, too.
     table = " ".join(row[10:] for row in rows if row[:10].strip() in ("", *subjects)).split()
     assert sorted(table) == sorted(names), said
     for words in suggested:
@@ -117,7 +117,7 @@ def test_bare_commands_show_the_present_state(prompt):
     assert prompt("check") == SOUND
 
 
-# Behind the examples of help: refusals, and what has more to say.
+# Commands besides the examples of help: refusals, and commands with more output.
 MORE = """offline 0x8000 4096|offline 0x8000 4096|offline 0 512|offline 1 2|offline x 1|offline
 online|online 1 2|remove 0x8000 4096|remove 0 512|online 0x8000 4096|add 0x8000 512
 add 1 512|add 0x100000 65536 7|add 0x7f00000000 65536|query 0 1024|query 0x8000 32768
@@ -134,7 +134,7 @@ expect-fail check"""
 
 @pytest.mark.full
 def test_no_line_is_wider_than_80_columns(host):
-    """Of all commands, and of a boot whose every option is wrong."""
+    """The output of all commands, and of a boot whose every option is wrong, fits the terminal."""
     h = host("selftest=buddy nosuch=1 fault=x cma=17T ipi_timeout=0", cpus=4, programs=True)
     names = re.findall(r"^  (\S+)", h.ask("help all"), re.MULTILINE)
     lines = list(names)
@@ -156,9 +156,10 @@ def test_no_line_is_wider_than_80_columns(host):
 
 
 def test_tab_completes_words(prompt):
-    """Commands, options, policies, suites, tests, and the pages that a command is likely for."""
+    """Tab completes commands, options, policies, suites, tests, and the likely pages for a
+    command."""
     assert prompt.keys("che\t\r").endswith("\n" + SOUND)
-    # Of several, what they have in common; the second Tab lists them.
+    # Of several words Tab types their common part; the second Tab lists them.
     said = prompt.keys("c\t\t", until="quarry> c")
     assert said.endswith("\ncompact  cma  counts  check  cpus  cpu\n"), said
     assert prompt.keys("\x15\r").endswith("\n")
@@ -168,34 +169,35 @@ def test_tab_completes_words(prompt):
     assert said.endswith("\non  off\n"), said
     assert prompt.keys("\x15\r").endswith("\n")
     assert re.search(r"^ok 1 lock\b", prompt.keys("run loc\t\r"), re.MULTILINE)
-    # Behind a dot, the tests of a suite.
+    # After a dot, Tab shows the tests of a suite.
     assert re.search(r"\nlock\.\w+ ", prompt.keys("run lock.\t\t", until="quarry> run lock."))
     assert prompt.keys("\x15\r").endswith("\n")
-    # A range that could leave, then the same as one that can return, then a broken page.
+    # Tab offers a range that could leave, then the same range when it can return, then a broken
+    # page.
     said = prompt.keys("offline \t\tdis\t\r")
     pfn = first(r"^offline (0x\w+) 4096 disable", said)
     assert "offline: done: 1 drain round" in said
     assert prompt.keys("online \t\t\r").endswith("\nonline: done\n")
     assert prompt(f"soft {pfn}") == "soft: done\n"
     assert prompt.keys("unpoison \t\r").endswith("\nunpoison: done\n")
-    # The words of the command behind help and watch; CPUs; programs.
+    # Tab completes the command after help and watch; CPUs; programs.
     assert "for example: evacuate" in prompt.keys("help evac\t\r")
     assert prompt.keys("help bro\t\r").split("\n")[1] == "pages that break"
     assert prompt.keys("cpu do\t1\t\r").endswith("cpu: done: 1 of 2 online\n")
     assert prompt.keys("cpu u\t1\r").endswith("cpu: done: 2 of 2 online\n")
     assert "exited, status 0" in prompt.keys("user hel\t\r")
-    # Where nothing fits, nothing happens.
+    # If no word fits, Tab does nothing.
     assert prompt.keys("nosuch x\t\t\x15\x15check\t\r").endswith("\n" + SOUND)
     assert prompt("check") == SOUND
 
 
 def test_watch_repeats_until_a_key(prompt):
-    """Only what shows; an arrow ends it, and its sequence is not typed."""
+    """Watch takes only commands that show. An arrow ends it, and its sequence is not typed."""
     for command in ("offline 1 2", "halt", "cpu down 1", "watch mem", "load"):
         said = prompt(f"watch {command}")
         assert said.startswith(f"watch: {command.split()[0]} changes something\n"), said
         listed = said
-    # What shows while it changes has no use for it; an error names what has.
+    # A command that follows changes by itself needs no watch; an error names those that do.
     said = prompt("watch map")
     assert said.startswith("watch: map follows the memory by itself, until a key\n"), said
     shows, bare = re.fullmatch(
@@ -214,7 +216,7 @@ def test_watch_repeats_until_a_key(prompt):
         child.expect_exact("threads")
     assert prompt.keys("\x1b[A").endswith("\n")
     assert prompt.keys("check\r") == "check\n" + SOUND
-    # A command that fails ends it at once.
+    # A command that fails ends the watch at once.
     assert "not a number" in prompt("watch block x")
     child.send("watch policy\r")
     child.expect_exact("* precise")
@@ -223,8 +225,8 @@ def test_watch_repeats_until_a_key(prompt):
 
 
 def test_progress_is_shown_while_something_waits(host):
-    """On a terminal, after two seconds, on one row that goes away.  This one does not tell its
-    size, so it is not the live screen that is shown."""
+    """On a terminal, after two seconds, progress is shown on one row that goes away. This terminal
+    does not tell its size, so there is no live screen."""
     prompt = at_prompt(host("selftest=none picture=live", cpus=2, mem=256))
     prompt("busy 0x8803")
     child = prompt.host.child
@@ -236,7 +238,7 @@ def test_progress_is_shown_while_something_waits(host):
     child.expect(r"\r\033\[Koffline: \d+ s")
     said = prompt.keys("\x15")
     assert re.search(r"\r\033\[Koffline: error EINTR: ", said), said
-    # A short one shows nothing.
+    # A short command shows no progress.
     assert prompt("busy") == "busy: pfn 0x8803 released\n"
     assert "offline: 0 s" not in prompt("offline 0x8800 512")
     assert prompt("online 0x8800 512").endswith("online: done\n")
@@ -254,7 +256,7 @@ def test_progress_is_lines_where_a_row_cannot_be_rewritten(host):
 
 
 def test_waits_are_cancelled(host):
-    """Each wait that may be long: tests, rounds, programs, bursts."""
+    """Ctrl-U cancels each wait that may be long: tests, rounds, programs, bursts."""
     prompt = at_prompt(host("selftest=none", cpus=2, mem=256, programs=True))
     said = prompt.keys("run all\r\x15")
     found = re.search(r"^run: cancelled after (\d+) of (\d+) tests$", said, re.MULTILINE)

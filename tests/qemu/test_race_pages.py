@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The tables of docs/races/, and the time lines beside them, are compared with the run:
-tools/race.py, hosted, on a page of our own."""
+"""tools/race.py, hosted, on a page of the test: the tables of docs/races/, and the time lines
+beside them, are compared with the run."""
 import os
 
 import check
@@ -46,7 +46,7 @@ def test_runs_are_repeated(trace):
 
 
 def test_table_is_written_once(page, trace):
-    """Only where the run belongs, and so that it is then found to be right."""
+    """A table is changed only where the run belongs, and is right after that."""
     assert show(trace, True).failed == 0
     text = page.read_text(encoding="utf-8")
     head, table = text.split("<!-- race R-S1 -->\n")

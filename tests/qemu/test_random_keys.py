@@ -33,7 +33,7 @@ def term():
 
 
 def typed(rand, t):
-    """One thing that a user may do."""
+    """One random action of a user."""
     what = rand.random()
     if what < 0.25:
         t.send(rand.choice(LINES.split("|")) + "\r")
@@ -47,14 +47,14 @@ def typed(rand, t):
 
 @pytest.mark.parametrize("picture", ["", pytest.param(" picture=plain", marks=pytest.mark.full)])
 def test_random_keys(term, drawn, picture):
-    """KEYS in the environment: how many, instead of 200."""
+    """KEYS in the environment: the number of keys, instead of 200."""
     rand = random.Random(int(drawn, 0))
     t = term(CMDLINE="selftest=none tour=off" + picture, CPUS="2", MEM="256M")
     t.wait(r"^quarry> ?$", alternate=False)
     for _ in range(int(os.environ.get("KEYS", 600 if conftest.whole() else 200))):
         typed(rand, t)
         t.rest(0.02)
-    # A key ends a watch or the map, Ctrl-U what still runs or is typed.
+    # A key ends a watch or the map; Ctrl-U ends a running command, or erases typed text.
     t.resize(80, 24)
     for _ in range(20):
         t.send("x\x15\r")

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The commands of README, as they stand, typed by a user without root in a copy of the built tree.
+"""The commands of README, unchanged, typed by a user without root in a copy of the built tree.
 
-Variables in that user's environment make them short: they change what is run, not how it is
-started.  `make minimal` does the same in a chroot of a minimal Debian, from a clean clone.
-"""
+Variables in that user's environment make them short: they change the work, not how it is started.
+`make minimal` does the same in a chroot of a minimal Debian, from a clean clone."""
 import os
 import re
 import shutil
@@ -21,7 +20,7 @@ SHORT = {
     "make run": {"CMDLINE": "selftest=buddy tour=off"},
     "make race NAME=R-S0A STEP=1": {},
     "make lib CORE=1": {},
-    # Only the command that it would start, which is long.
+    # Print only the command that it would start, which is long.
     "make check ONLY=plain": {"MAKEFLAGS": "n"},
 }
 SAYS = {
@@ -35,7 +34,8 @@ KEYS = {"make race NAME=R-S0A STEP=1": "q"}
 
 @pytest.fixture(scope="module")
 def tree():
-    """A copy outside of the build directory, whose parents that user may not be able to enter."""
+    """A copy outside of the build directory, because that user may not be able to enter its
+    parents."""
     folder = tempfile.mkdtemp(prefix="quarry-readme-", dir="/tmp")
     os.chmod(folder, 0o755)
     path = built_tree(os.path.join(folder, "quarry"), PARTS)
@@ -101,7 +101,8 @@ def test_readme_is_short():
 
 
 def test_missing_packages_are_named_for_a_user_without_root(tree):
-    """No root and no sudo: what root has to type, and nothing is installed."""
+    """A user without root and sudo gets the text that root has to type, and nothing is
+    installed."""
     tools = os.path.join(tree, "few")
     os.makedirs(tools, exist_ok=True)
     for tool in ("sh", "id", "uname", "sed", "dirname", "cat", "tr", "sort", "apt-get"):

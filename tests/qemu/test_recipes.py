@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""The recipes of CONTRIBUTING.md, performed as they stand: patches, commands, and what they say.
+"""The recipes of CONTRIBUTING.md, performed as they stand: patches, commands, and their output.
 
-All in one copy of the built tree, in their order, so that what one recipe has built serves the
-next; each is a test of its own.  Of the hosted program, sources that a recipe makes compile again
-are compiled without optimising.
-"""
+All run in one copy of the built tree, in order, so that one recipe can use what another has built.
+Each is a test of its own. Sources of the hosted program that a recipe makes compile again are
+compiled without optimisation."""
 import glob
 import os
 import re
@@ -26,7 +25,7 @@ PART = re.compile(
 )
 NAMES = ["A test", "A monitor command", "A program for ring 3", "A port", "A race script"]
 NAMES += ["A counter", "A policy"]
-# What a recipe copies, and from where.
+# The copies that a recipe makes, and their sources.
 COPIES = {"examples/my-port/": "examples/port-template/"}
 PROMPT = "quarry> "
 FLAGS = r"HFLAGS_plain=-DHOST_PLAIN\ -O0 HOSTG=-g0"
@@ -46,7 +45,7 @@ def recipes(text):
 
 
 def says(have, want):
-    """The lines of @want are lines of @have, in their order; ... stands for anything."""
+    """The lines of @want are lines of @have, in their order; ... stands for any text."""
     at = 0
     for line in want.rstrip("\n").split("\n"):
         pattern = ".*".join(re.escape(piece) for piece in line.split("..."))
@@ -62,7 +61,7 @@ def environment():
 
 
 def at_prompt(tree, command, script):
-    """Type the lines of @script that begin with the prompt; everything that is said."""
+    """Type the lines of @script that begin with the prompt; returns the whole output."""
     words = shlex.split(command)
     with open(os.path.join(qemu.BUILD, "qemu", "recipes-prompt.log"), "w", encoding="utf-8") as log:
         child = pexpect.spawn(
@@ -167,7 +166,7 @@ def test_recipe(tree, name):
 
 
 def test_each_patch_applies_alone(tmp_path):
-    """Without the recipes before it, so that a reader may begin with any."""
+    """A recipe works without the recipes before it, so that a reader may begin with any."""
     with open(PAGE, encoding="utf-8") as f:
         found = recipes(f.read())
     for number, (name, parts) in enumerate(found.items()):

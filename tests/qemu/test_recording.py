@@ -11,7 +11,7 @@ import recording
 
 @pytest.fixture
 def shows():
-    """shows(bytes) -> what the screen shows then."""
+    """shows(bytes) -> the text on the screen after them."""
     screen = pyte.Screen(40, 4)
     stream = pyte.ByteStream(screen)
 
@@ -24,7 +24,7 @@ def shows():
 
 
 def test_a_question_for_the_size_is_answered():
-    """As the kernel asks: the cursor's place after a move far beyond the last corner."""
+    """The kernel asks for the cursor's place after a move far beyond the last corner."""
     answers = []
     screen = recording.terminal_screen(100, 30, answers.append)
     stream = pyte.ByteStream(screen)
@@ -173,7 +173,7 @@ def test_a_frame_that_is_half_drawn_is_not_recorded(tmp_path, monkeypatch):
 
 
 def test_a_run_is_recorded_and_ended_at_its_prompt(tmp_path, monkeypatch):
-    """Of a shell script that behaves as the kernel does."""
+    """The recording of a shell script that behaves as the kernel does."""
     script = tmp_path / "kernel.sh"
     script.write_text(
         "stty size; printf 'quarry: boot, 4 CPUs\\r\\n'; printf 'quarry: PASS\\r\\nquarry> '\n"
@@ -199,7 +199,7 @@ def test_texts_of_ten_moments_leave_the_picture_of_the_docs_alone():
 
 
 def test_the_table_of_act_2_and_the_lines_of_its_runs_have_one_set_of_figures():
-    """In the recording of the docs: the screen's table, and what is said below the acts."""
+    """The recording of the docs has the screen's table, and the text below the acts."""
     with open(os.path.join(recording.qemu.ROOT, recording.OUT), encoding="utf-8") as f:
         text = re.sub("<[^>]+>", "\n", f.read())
     policy = r"^  (redrain|disable|precise) +"

@@ -9,7 +9,7 @@ import qemu
 from conftest import full, whole
 
 SHORT = "selftest=buddy tour=off"
-# The suites on such machines: test_scale.py.
+# test_scale.py runs the suites on such machines.
 TOUR = {} if whole() else {"CMDLINE": "selftest=buddy"}
 QEMU = "qemu-system-x86_64"
 CORES = len(os.sched_getaffinity(0))
@@ -55,15 +55,15 @@ def test_range(make, variables, says):
     ids=["64G", "1T"],
 )
 def test_large_memory_passes_with_the_tour(make, machine):
-    """Memory that standby brings online meanwhile does not count as lost; the programs touch as
-    much as on any machine."""
+    """Memory that standby brings online meanwhile does not count as lost. Programs use as much as
+    on any machine."""
     status, out = make("run", BOOT="pvh", **machine)
     assert status == 0 and " pages were mapped; " in out and "act 4 of 4: " in out, out[-3000:]
 
 
 @pytest.mark.full
 def test_many_cpus_pass_with_the_tour(make):
-    """64 of them: test_boot.py.  CPUs under stress are halted between bursts."""
+    """test_boot.py has 64 CPUs.  CPUs under stress are halted between bursts."""
     status, out = make("run", BOOT="pvh", CPUS=255, **TOUR)
     assert status == 0 and "255 CPUs online of 255," in out, out[-3000:]
     assert "  redrain drains again; disable costs the caches; precise neither" in out, out[-3000:]
@@ -129,7 +129,7 @@ def test_picture_by_terminal_and_locale(tmp_path, environment, asks):
     ],
 )
 def test_host_threads(tmp_path, cores, cpus, asked, threads):
-    """One for each CPU only where each has a core; the machine is not started."""
+    """Each CPU has a thread only if each has a core; the machine is not started."""
     path = put_first(tmp_path, {"nproc": f"echo {cores}", QEMU: 'echo "$@" >&2'})
     env = dict(os.environ, PATH=path, BOOT="pvh", CPUS=str(cpus))
     env["THREADS"] = asked

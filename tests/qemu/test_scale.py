@@ -7,7 +7,7 @@ import pytest
 import qemu
 
 TIB = 1 << 20  # MiB
-RESIDENT_LIMIT = 64  # MiB more than the same machine before its first instruction
+RESIDENT_LIMIT = 64  # MiB more than the same machine has before its first instruction
 CROWD_LIMIT = 20  # seconds of the guest for 255 CPUs: boot, quick suites
 CYCLES_LIMIT = 1.5  # times those of a machine with 1 GiB
 # With AMD's vendor and more RAM than fits below its hole, QEMU moves all high RAM to 1 TiB.
@@ -15,7 +15,7 @@ CPUS = {"moved": "max,phys-bits=46", "straight": "max,phys-bits=46,vendor=Genuin
 
 
 def resident(proc):
-    """MiB of QEMU's that the host backs now."""
+    """MiB of QEMU that are resident on the host now."""
     with open(f"/proc/{proc.pid}/status", encoding="ascii") as f:
         return int(re.search(r"^VmRSS:\s+(\d+) kB", f.read(), re.MULTILINE).group(1)) / 1024
 
@@ -75,9 +75,9 @@ def test_terabyte_is_used(passes):
 
 @pytest.mark.full
 def test_255_cpus(passes, report):
-    """The suites in so much of the guest's time.  Without FULL=1 those about what CPUs do to each
-    other, and an instruction takes 4 ns, not 1, which makes the waits of the boot short for the
-    host.  Offlines under each policy: test_run.py, the tour."""
+    """The suites must end within so much guest time. Without FULL=1 only those about CPUs that
+    affect each other run, and an instruction takes 4 ns, not 1, which makes the waits of the boot
+    short for the host. The tour of test_run.py has offlines under each policy."""
     suites, shift = ("selftest=most", 0) if conftest.whole() else (conftest.CROWD, 2)
     run = passes(suites, cpus=255, mem=2048, icount=True, shift=shift)
     assert run.has("^machine: 255 CPUs online of 255,"), run.story()
@@ -89,7 +89,7 @@ def test_255_cpus(passes, report):
 
 @pytest.mark.parametrize("mib", [256, 600])
 def test_standby_by_option(passes, mib):
-    """Also on a machine that is not big."""
+    """The option works on a smaller machine too."""
     run = passes(
         f"selftest=init,zone,offline,standby,poison_standby,reclaim standby={mib}", mem=8192
     )

@@ -11,7 +11,7 @@ import pytest
 import qemu
 import screen
 
-BOOTS = "single"  # what is drawn
+BOOTS = "single"  # only the drawn text is judged
 
 PROMPT = r"^quarry> "
 VGA = ["-vga", "std"]
@@ -19,7 +19,7 @@ GREY, BLACK, RED = "aaaaaa", "000000", "ff5555"
 
 
 def font_of(name):
-    """The font that is in the image."""
+    """The font in the boot image."""
     return screen.load_font(os.path.join(qemu.BUILD, "qemu", name + ".iso.d", "boot", "font.psf"))
 
 
@@ -48,7 +48,7 @@ def shot(boot, name):
             while "console=serial" not in cmdline and not re.search(
                 PROMPT.strip(), seen[-1].text, re.MULTILINE
             ):
-                seen.append(take(qmp, name))  # the serial line comes first
+                seen.append(take(qmp, name))  # the serial line has printed it first
             qmp("quit")
 
         done = boot(cmdline, boot=path, extra=VGA, tour=tour, monitor=None, talk=talk)
@@ -59,7 +59,7 @@ def shot(boot, name):
 
 @pytest.mark.parametrize("path", ["grub", conftest.full("uefi")])
 def test_screen_shows_what_the_serial_line_says(shot, path):
-    """All of it: enough lines to scroll several times, each character where it belongs, grey on
+    """All text is drawn: enough lines to scroll several times, each character in its place, grey on
     black."""
     run, seen = shot("selftest=memblock,page,buddy,zone,page_alloc,elf,text", path)
     assert (seen.width, seen.height, seen.columns, seen.nr_rows) == (1024, 768, 128, 48)
@@ -74,8 +74,8 @@ def test_screen_shows_what_the_serial_line_says(shot, path):
 
 
 def watch(name, cmdline, change, enough, **machine):
-    """Boot with the command line of QEMU changed, until the screen is enough; the last screen, the
-    last status."""
+    """Boot with the command line of QEMU changed, until enough() accepts the screen. Returns the
+    last screen and the last status."""
     threads = conftest.threads_of(sys.modules[__name__])
     command = change(qemu.Machine(extra=VGA, threads=threads, **machine).command(name, cmdline))
     path = os.path.relpath(os.path.join(qemu.BUILD, "qemu", f"{os.getpid()}.qmp"))
@@ -93,7 +93,8 @@ def watch(name, cmdline, change, enough, **machine):
             ):
                 time.sleep(0.5)
                 assert proc.poll() is None, f"QEMU ended\n{seen and seen.text}"
-                # To read one takes longer than to take it, so only those that stay.
+                # Reading a picture takes longer than taking it, so read only pictures that did not
+                # change.
                 with open(dump(qmp, name), "rb") as f:
                     last, before = f.read(), last
                 if last == before != read:
@@ -107,14 +108,14 @@ def watch(name, cmdline, change, enough, **machine):
 
 
 def without_exit(command):
-    """Without the device that ends QEMU, as on a real machine."""
+    """Without the device that ends QEMU, like a real machine."""
     at = command.index("isa-debug-exit,iobase=0xf4,iosize=4")
     return command[: at - 1] + command[at + 1 :]
 
 
 @pytest.mark.parametrize("path", ["grub", conftest.full("uefi")])
 def test_panic_is_on_the_screen(name, path):
-    """All of the report, in red, and the machine stays on.  Of three CPUs it is longer than the
+    """All of the report is in red, and the machine stays on. With three CPUs it is longer than the
     screen."""
     seen, status = watch(
         name,
@@ -135,8 +136,8 @@ def test_panic_is_on_the_screen(name, path):
 
 @pytest.mark.parametrize("path", [conftest.full("grub"), "uefi"])
 def test_from_a_usb_stick_without_a_serial_port(name, path):
-    """As on a PC: the image on a USB stick, a screen and no serial port, and at the end the power
-    stays on."""
+    """Like a PC: the image is on a USB stick, with a screen and no serial port. At the end the
+    power stays on."""
 
     def change(command):
         command = without_exit(command)
@@ -175,7 +176,7 @@ def test_serial_only(shot):
     ids=["missing", "damaged"],
 )
 def test_no_font(passes, text_file, monkeypatch, font, said):
-    """The boot continues without it."""
+    """The boot continues without the font."""
     path = text_file("damaged.psf", b"\x36\x04\x00\x10" + bytes(100))
     monkeypatch.setenv("FONT", os.path.join(os.path.dirname(path), font))
     run = passes("selftest=buddy", boot="grub", extra=VGA)
@@ -183,6 +184,6 @@ def test_no_font(passes, text_file, monkeypatch, font, said):
 
 
 def test_no_display(passes):
-    """Nothing is said of a screen where there is none: GRUB then describes one of a bit a pixel."""
+    """No message is about a screen if there is none: GRUB then describes one of a bit a pixel."""
     run = passes("selftest=buddy", boot="grub")
     assert not run.has("^screen"), run.story()

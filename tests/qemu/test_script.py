@@ -61,7 +61,7 @@ def test_script_by_grub_after_the_scenario(script):
     ids=["refused", "unknown", "usage", "no_failure", "unknown_failure", "keys", "user", "long"],
 )
 def test_script_fails(script, text, says):
-    """The first failure ends it, and the run."""
+    """The first failure ends the script, and the run."""
     status, out = script(text)
     assert status != 0 and f"\n{says}\nquarry: FAIL\n" in out, out[-2000:]
     assert "> check" not in out
@@ -73,7 +73,7 @@ def test_script_of_nothing(script):
 
 
 def test_script_that_cannot_be_read(make, text_file):
-    """It is said at once; no machine is started."""
+    """The fault is reported at once; no machine is started."""
     bad = os.path.relpath(text_file("a b.script", "mem\n"), qemu.ROOT)
     hello = os.path.relpath(text_file("hello", "mem\n"), qemu.ROOT)
     long = os.path.relpath(text_file("n" * 64, "mem\n"), qemu.ROOT)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Memory modules and CPUs that the host plugs in and takes out while the kernel runs, judged by
-QEMU's replies."""
+"""Memory modules and CPUs that the host plugs and unplugs while the kernel runs, judged by QEMU's
+replies."""
 import os
 import re
 
@@ -28,7 +28,7 @@ def test_dimm_comes_and_goes(host, machine):
         h.says(r"slots: DIMM slot 0, \S+ MiB at \S+ domain 0: gone")
         assert h.dimms() == {}
         h.qmp("object-del", id=f"m{number}")
-        # Tables for its addresses stay.
+        # Page tables for the module's addresses stay.
         assert before - 1 <= h.managed() <= before
     assert SOUND in h.ask("check")
     assert "0 of 8 DIMM slots full; 3 taken, 3 given back, 0 refused, 0 odd" in h.ask("slots")
@@ -41,7 +41,7 @@ def test_several_dimms_of_several_sizes(host):
         h.ost(number, INSERT, DONE)
     assert "4 of 8 DIMM slots full; 4 taken" in h.ask("slots")
     assert h.managed() >= 256 + 706 - 40
-    # They are used, and they go in another order.
+    # The modules are used, and they are unplugged in another order.
     assert ", 0 failed" in h.ask("run offline,memory_span")
     for number in (2, 0, 3, 1):
         h.unplug(f"d{number}")
@@ -51,7 +51,7 @@ def test_several_dimms_of_several_sizes(host):
 
 
 def test_dimm_ejected_before_the_first_scan(host):
-    """It is unplugged; the next one in its slot, for which no eject is requested, stays."""
+    """A module is unplugged. The next one in its slot, for which no eject is requested, stays."""
     h = host()
     h.qmp("stop")
     h.plug_dimm(0, 128)
@@ -89,7 +89,7 @@ def test_slots_off(host):
 
 
 def test_dimm_in_use_stays(host):
-    """A page that cannot be moved just now: the host is told, nothing changes, and a later unplug
+    """A page cannot be moved just now: the host is told, nothing changes, and a later unplug
     succeeds."""
     h = host()
     h.plug_dimm(0, 128)
@@ -112,7 +112,7 @@ def test_dimm_in_use_stays(host):
 
 
 def test_dimm_with_broken_pages_is_unplugged(host):
-    """Its broken pages are forgotten: the next one in that slot is whole."""
+    """The broken pages of a module are forgotten: the next one in that slot has none."""
     h = host()
     for number in range(2):
         h.plug_dimm(number, 128)
@@ -128,7 +128,8 @@ def test_dimm_with_broken_pages_is_unplugged(host):
 
 
 def test_dimm_offlined_by_hand(host):
-    """Partly, it has to come back first; as a whole it may go."""
+    """A module that is partly offline has to come back online first; one that is wholly offline may
+    go."""
     h = host()
     h.plug_dimm(0, 128)
     h.ost(0, INSERT, DONE)
@@ -142,8 +143,8 @@ def test_dimm_offlined_by_hand(host):
 
 
 def test_dimm_too_large_to_be_described(host):
-    """No memory for its descriptors: the host is told why, no task is killed for it, and it may be
-    unplugged."""
+    """A module without memory for its descriptors: the host is told why, no task is killed, and the
+    module may be unplugged."""
     h = host(mem=64, room=16384)
     before = h.managed()
     h.plug_dimm(0, 8192)
@@ -155,7 +156,7 @@ def test_dimm_too_large_to_be_described(host):
     text = h.ask("mem")
     assert "ALLOC_FAIL" in text and "OOM_" not in text, text
     assert before - 1 <= h.managed() <= before
-    # One that fits still comes.
+    # A module that fits is still used.
     h.plug_dimm(1, 64)
     h.ost(1, INSERT, DONE)
     for number in range(2):
@@ -166,7 +167,7 @@ def test_dimm_too_large_to_be_described(host):
 
 
 # ---- CPUs ----------------------------------------------------------------------------------------
-UNPLUG = {"threads": "multi"}  # QEMU 7.2 dies when a CPU is unplugged from its one thread
+UNPLUG = {"threads": "multi"}  # QEMU 7.2 dies if a CPU is unplugged from a thread that all share
 
 
 @pytest.mark.parametrize("machine", ["q35", "pc"])
@@ -181,8 +182,8 @@ def test_cpu_comes_and_goes(host, machine):
         h.plug_cpu(f"c{i}", place)
         assert h.qmp.event("ACPI_DEVICE_OST", LIMIT)["info"]["status"] == DONE
     assert h.cpus() == ["online"] * 4
-    # At the end, here and below: QEMU 7.2 damages its own memory when a CPU is unplugged.
-    # test_slots_busy.py has more.
+    # The CPU is unplugged at the end, here and below: QEMU 7.2 damages its own memory when a CPU is
+    # unplugged. test_slots_busy.py has more.
     h.unplug("c1")
     h.gone("c1")
     assert sorted(h.cpus()) == ["absent", "online", "online", "online"]
@@ -192,7 +193,7 @@ def test_cpu_comes_and_goes(host, machine):
 
 
 def test_plugged_cpu_works(host):
-    """Threads run on it, it goes down and up as any other, and all that while others call it."""
+    """Threads run on the CPU, and it goes down and up like any other, while others call it."""
     h = host(cpus="1,maxcpus=3", room=0, **UNPLUG)
     devices = {}
     for i, place in enumerate(h.places()):
@@ -205,7 +206,7 @@ def test_plugged_cpu_works(host):
     assert "cpu: done: 2 of 3 online" in h.ask("cpu down 0")
     assert "cpu: done: 3 of 3 online" in h.ask("cpu up 0")
     assert ", 0 failed" in h.ask("run smp,drain,disable,offline")
-    # One that is down may go too.  With APIC ids in order a CPU's number is that of its slot.
+    # A CPU that is down may go too.  With APIC ids in order a CPU's number is that of its slot.
     first = min(devices)
     assert "cpu: done: 2 of 3 online" in h.ask(f"cpu down {first}")
     h.unplug(devices[first])
@@ -230,7 +231,7 @@ def test_last_cpu_stays(host):
 
 
 def test_absent_cpus_cost_only_their_descriptors(passes):
-    """The tests and the soaks use those that are there."""
+    """The tests and the soaks use the CPUs that are there."""
     run = passes(
         "selftest=smp,drain,disable,hotplug,cpu_plug,task,task_cpu", cpus="2,maxcpus=6", mem=512
     )

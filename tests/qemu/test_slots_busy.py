@@ -10,7 +10,7 @@ import qemu
 from slots import BUSY, DONE, EJECT, INSERT, LIMIT, MIB, SOUND
 
 PAGE = 4096
-OBJECTS = 32  # of a load, in a MiB
+OBJECTS = 32  # objects of a load, in a MiB
 BOOTS = "multi"  # every CPU is busy at the same time
 
 
@@ -22,25 +22,25 @@ def moved(text):
 
 @pytest.mark.parametrize("boot", ["pvh", conftest.full("uefi")])
 def test_dimm_under_load(host, boot):
-    """It is unplugged with its pages moved elsewhere; without free memory for them it stays, and
-    the host is told."""
+    """A module is unplugged with its pages moved elsewhere. Without free memory for them it stays,
+    and the host is told."""
     h = host(boot=boot, mem=192)
     movable = sum(h.present().values()) * PAGE // MIB
     h.plug_dimm(0, 192)
     h.ost(0, INSERT, DONE)
-    # More than the movable memory there was: the rest of it lies in the module.
+    # More than the movable memory there was, so the rest of it lies in the module.
     beyond = 32
     assert "and stress on all CPUs" in h.ask(f"load {movable + beyond}")
     h.unplug("d0")
     h.gone("d0")
     h.says(r"slots: DIMM slot 0, \S+ MiB at \S+ domain 0: gone")
-    # And again, while they go on.
+    # Again, while the load goes on.
     h.plug_dimm(1, 192)
     h.ost(0, INSERT, DONE)
     h.unplug("d1")
     h.gone("d1")
     assert moved(h.ask("load")) >= beyond * OBJECTS
-    # Now more than there is without it.
+    # Now the load is larger than memory would be without the module.
     h.plug_dimm(2, 192)
     h.ost(0, INSERT, DONE)
     assert "and stress on all CPUs" in h.ask("load 256")
@@ -82,7 +82,7 @@ def sturdy_qemu():
 
 
 def test_cpus_under_load(host, sturdy_qemu):
-    """Two are plugged and unplugged, again and again; a module in between."""
+    """Two CPUs are plugged and unplugged, again and again, with a module in between."""
     rounds = 3
     # QEMU starts a thread for each CPU that comes, and as many in all as maxcpus says.
     h = host(cpus=f"2,maxcpus={2 + 2 * rounds}", env=sturdy_qemu)
@@ -96,12 +96,12 @@ def test_cpus_under_load(host, sturdy_qemu):
             slots.append(int(info["slot"]))
         assert h.cpus().count("online") == 4
         if number == 0:
-            # Threads on those that came: they go elsewhere when their CPUs go, and return with
-            # them.
+            # Threads run on the CPUs that came: they go elsewhere when their CPUs go, and return
+            # with them.
             assert "and stress on all CPUs" in h.ask("load 64")
         h.plug_dimm(number, 128)
         h.ost(0, INSERT, DONE)
-        # They work: with APIC ids in order a CPU's number is that of its slot.
+        # The CPUs work: with APIC ids in order a CPU's number is that of its slot.
         for slot in slots:
             assert "cpu: done: 3 of " in h.ask(f"cpu down {slot}")
             assert "cpu: done: 4 of " in h.ask(f"cpu up {slot}")

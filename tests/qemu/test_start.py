@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The result of a boot: zones to the page, and all that it starts; each load on a machine too small
-for it."""
+"""The state after a boot: zones, exact to the page, and all that the boot starts; and each load on
+a machine too small for it."""
 import os
 import re
 
@@ -45,8 +45,8 @@ LAYOUTS = {
         ],
         2560,
     ),
-    # The node with the CPUs counts as the first.  30 % of 2048 pageblocks are 614, a border rounded
-    # down to a step; a part of a step at the end is no standby memory.
+    # The node with the CPUs counts as the first. 30 % of 2048 pageblocks are 614, and the border is
+    # rounded down to a step. A part of a step at the end is no standby memory.
     "nodes": (
         dict(nodes=[64, 4096, 2048]),
         "standby=512 movable=30",
@@ -82,7 +82,7 @@ def test_zones(host, layout):
 
 
 def test_load_started_at_the_prompt(host):
-    """Keys, memory and CPUs that come, the host's wishes."""
+    """Keys, new memory and CPUs, and requests of the host."""
     h = host(cpus="1,maxcpus=2", mem=128, extra=["-device", "virtio-balloon-pci,id=balloon"])
     assert h.ask("virtio") != "virtio\n"
     h.plug_dimm(0, 128)
@@ -94,7 +94,7 @@ def test_load_started_at_the_prompt(host):
 
 
 def test_loads_on_small_machines(passes):
-    """Where no range can go each says so, and passes."""
+    """If no range can leave, each load says so, and passes."""
     run = passes("selftest=none movable=0 programs=2", tour=None, cpus=2, mem=128, programs=True)
     assert run.has(
         "^programs: this machine is too small to take a movable range offline$"
@@ -128,7 +128,8 @@ def program(name):
     ids=["none", "ends", "faults"],
 )
 def test_programs_that_fail_are_no_pass(boot, text_file, content, words, how):
-    """In the place of the program that holds memory: the tour runs to its end, and fails."""
+    """The file takes the place of the program that holds memory: the tour runs to its end, and
+    fails."""
     module = text_file("stress", program(content) if content else b"#!/bin/sh\n" + b"x" * 100)
     run = boot(
         f"selftest=none movable=90 {words}", tour=None, cpus=2, mem=96, module=module, programs=True
@@ -153,7 +154,7 @@ def test_programs_that_fail_are_no_pass(boot, text_file, content, words, how):
         assert not run.has("0 before; 0 from standby"), run.story()
 
 
-# words -> the message, does it pass
+# words -> the message, and whether the run passes
 INSTEAD = {
     "poison": ("poison=2", r"^poison: soft \d+ done, ", True),
     "pressure": ("pressure=3", "^pressure: seed=3 cpus=2 ", True),

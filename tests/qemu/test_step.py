@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`make race STEP=1 ENGINE=qemu`: a race gone through by keys on the live machine, forwards and
+"""`make race STEP=1 ENGINE=qemu`: a race stepped through by keys on the live machine, forwards and
 back; and orders that derive from seeds.  test_step_screen.py has the rest of the stepper."""
 import glob
 import os
@@ -31,7 +31,7 @@ def program():
 
 @pytest.fixture
 def keys():
-    """keys("R-S0A") -> make race STEP=1 ENGINE=qemu at a terminal that cannot be drawn on."""
+    """keys("R-S0A") -> make race STEP=1 ENGINE=qemu on a terminal without drawing."""
     children = []
 
     def start(name):
@@ -74,7 +74,7 @@ def press(child, key):
 
 
 def rows(text):
-    """[(number, key, text)] of the moves in it."""
+    """[(number, key, text)] of the moves in @text."""
     return [
         (int(m.group(1)), m.group(2), m.group(3))
         for m in re.finditer(r"^ {0,3}(\d+) ([a-h])  (.*?)\r?$", text, re.MULTILINE)
@@ -97,8 +97,8 @@ def script_of(text):
 
 
 def outcome_of(fiber, text_file, script):
-    """Run a script on fibers, also disturbed by chance; the outcome, which must be the one it
-    expects."""
+    """Run a script on fibers, also disturbed by chance; the outcome, which must be the expected
+    one."""
     done = subprocess.run(
         [fiber, "--jitter=20", text_file("mine.race", script)],
         capture_output=True,
@@ -111,7 +111,8 @@ def outcome_of(fiber, text_file, script):
 
 @pytest.mark.full
 def test_to_the_hang_and_back_on_the_live_machine(keys, program, text_file):
-    """The wrong variant of the exhibit, to its failure; two steps back, and to it again."""
+    """The wrong variant of the exhibit, up to its failure; two steps back, and to the failure
+    again."""
     child = keys("R-S0A")
     text = press(child, "a")
     assert rows(text)[-1][2] == "A at free.prep; P is being freed"
@@ -151,14 +152,14 @@ def test_wrong_names(make):
 
 @pytest.mark.parametrize("engine", ["fiber", "icount"])
 def test_repeats_of_a_script_count_alike(program, engine):
-    """What one run of a wrong variant has counted is not counted by the next."""
+    """The counts of one run of a wrong variant do not reach the next run."""
     runs = race.run_scripts(program(engine, "M80"), engine, "repeat", ["R-S3A"], 3)["R-S3A"]
     assert [outcome for _, outcome, _ in runs] == ["COUNT(offline_cpu)"] * 3
     assert len({trace for trace, _, _ in runs}) == 1
 
 
 def kernels_of(ident, session):
-    """The kernels with this wrong variant that processes of @session run."""
+    """The kernels with this wrong variant that run in processes of @session."""
     folder = os.path.join(qemu.BUILD, "mutant", f"race-{ident}-").encode()
     found = set()
     for path in glob.glob("/proc/[0-9]*/cmdline"):
@@ -185,7 +186,7 @@ def test_interrupt_leaves_no_machine(keys):
 
 
 def test_back_on_a_new_machine(program):
-    """If a role never comes back: the moves are made again on another machine, and lead to the same
+    """If a role never comes back, the moves are made again on another machine, and lead to the same
     state."""
     script = next(s for s in race.scripts() if s.name == "R-S0A")
     stepper = race_engine.Stepper(program("icount"), script, "qemu")
@@ -199,8 +200,8 @@ def test_back_on_a_new_machine(program):
 
 
 def test_same_as_on_fibers(program):
-    """All pictures, up to where an offline that finds a page kept from being free gives up: by
-    moves, not by time."""
+    """All pictures, up to the timeout of an offline whose page never gets free: after so many
+    moves, not after a time."""
     out = subprocess.run(
         [program("fiber", "M01"), "--step", "R-S0A"],
         input="a" + "b" * 99,
@@ -222,7 +223,7 @@ def test_same_as_on_fibers(program):
 
 
 def played(text):
-    """The lines about races, from the first beginning on."""
+    """The lines about races, from the first "begin" on."""
     lines = text.replace("\r", "").split("\n")
     first = next(i for i, line in enumerate(lines) if line.startswith("race: begin"))
     return [line for line in lines[first:] if line and not line.startswith("quarry: ")]
@@ -251,8 +252,8 @@ def seeds(boot, program):
 
 
 def test_seed_decides(seeds):
-    """The same seed: the same moves and the same trace, again, and on every engine; another seed:
-    others."""
+    """The same seed gives the same moves and the same trace, again, and on every engine; another
+    seed gives others."""
     first = seeds("R-S0A", 7, "icount")
     assert re.fullmatch(r"race: begin R-S0A seed 7", first[0]) and any(
         "expect: OK" in line for line in first
@@ -270,7 +271,7 @@ def test_seed_decides(seeds):
 )
 def test_seeds_same_in_the_kernel(seeds, name):
     """Several seeds in one boot, with roles that wait for locks and for answers, and CPUs that go
-    and come."""
+    down and come up."""
     assert seeds(name, "1-8", "icount") == seeds(name, "1-8", "fiber")
 
 
@@ -285,8 +286,7 @@ def test_seeds_same_in_the_kernel(seeds, name):
     ],
 )
 def test_scripts_of_seeds(program, text_file, ident, name, outcome):
-    """Chance finds the wrong variant's failure; each script printed leads to the outcome that it
-    comes from."""
+    """Chance finds the wrong variant's failure. Each printed script leads to the same outcome."""
     fiber = program("fiber", ident)
     found = set()
     for seed in range(1, 41):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`make race STEP=1` on fibers: the screen, the keys, what it says at the end, ways to leave."""
+"""`make race STEP=1` on fibers: the screen, the keys, the text at the end, and ways to leave."""
 import os
 import re
 import signal
@@ -115,7 +115,7 @@ class Terminal:
         return self.screen.text()
 
     def left(self, how):
-        """Leave; (exit status, the output), and the terminal is as it was."""
+        """Leave. Returns (exit status, output); the terminal must be as before."""
         how()
         self.child.expect(pexpect.EOF)
         text = self.child.before
@@ -138,8 +138,8 @@ def terminal():
 
 
 def test_screen(terminal):
-    """The first screen says which code it is and how to get the other; each move shows its source;
-    at the end it says why."""
+    """The first screen names the code, and the way to get the other; each move shows its source;
+    the end gives the reason."""
     one = terminal("R-S0A")
     text = one.screen.text()
     assert text.startswith("R-S0A: a page slips into a cache")
@@ -166,7 +166,7 @@ def test_screen(terminal):
 
 
 def test_right_code_on_a_dumb_terminal(terminal):
-    """`right`: the same order ends well; without a screen there are lines, and no escape."""
+    """`right`: the same order ends well. Without a screen there are lines, and no escapes."""
     one = terminal("R-S0A right", TERM="dumb")
     assert "\x1b" not in one.child.before
     assert "RIGHT CODE" in one.child.before and "Wrong code: NAME=R-S0A" in one.child.before
@@ -198,7 +198,7 @@ def test_leaving_restores_the_terminal(terminal, way):
 
 
 def test_keys_from_a_pipe(steps, fiber, text_file):
-    """Newlines are no keys; keys that are none are refused; the script of the hang hangs."""
+    """Newlines are no keys; unknown keys are refused; the script of the hang hangs."""
     out = steps("R-S0A M02", "a\nB\nAx a\nBBBBBBB q")
     assert "'x': no such key" in out and "A cannot move: free(P) returned 0" in out, out
     assert "played to its end: STUCK after" in out
@@ -207,7 +207,7 @@ def test_keys_from_a_pipe(steps, fiber, text_file):
 
 
 def test_end_of_the_keys_leaves(steps, fiber, text_file):
-    """Where the reader stopped, the script does; `none` is the right code."""
+    """The script ends where the reader stopped; `none` is the right code."""
     out = steps("R-S0A none", "")
     assert "RIGHT CODE" in out and "your moves: none" in out
     assert re.search(r"left after 0 of about \d+ moves: .*nothing was judged", out)
@@ -219,7 +219,8 @@ def test_end_of_the_keys_leaves(steps, fiber, text_file):
 
 
 def test_undo(steps):
-    """One move back and again leads to the same place; before the first there is none."""
+    """A step back and the same move again lead to the same place; before the first move there is no
+    step back."""
     once, again = steps("R-S1b", "ubbb"), steps("R-S1b", "bbbu<bb")
     assert "there is no move to undo" in once
     assert [r for r in rows(once)] == [r for r in rows(again)][-3:] or rows(again)[-1] == rows(
@@ -229,7 +230,8 @@ def test_undo(steps):
 
 
 def test_from_the_hang_back_to_success(fiber):
-    """Undone to before the drain, the page is freed in time: all operations end."""
+    """The moves are undone up to before the drain. Then the page is freed in time: all operations
+    end."""
     stepper = race_engine.Stepper(fiber("M02"), SCRIPTS["R-S0A"])
     stepper.boot("abbbbbb")
     while not stepper.outcome:
@@ -253,7 +255,8 @@ def test_left_the_recorded_order(steps):
 
 
 def test_result_that_the_script_does_not_expect(steps):
-    """WRONG(A): what was expected, what is, since which move, which line prevents it."""
+    """WRONG(A): the expected and the real result, the move that caused it, and the line that
+    prevents it."""
     out = steps("R-VM-limit", "r")
     assert re.search(
         r"WRONG after \d+ moves: an operation of B failed its script\.\n"
@@ -294,7 +297,7 @@ def test_count_of_the_script(steps):
     ],
 )
 def test_stuck(steps, name, waits, holds):
-    """Three sentences: what is waited for; what holds it; the line of the right code."""
+    """Three sentences: the awaited thing; what holds it; the line of the right code."""
     out = " ".join(steps(name, "r").split())
     said = out[out.index("STUCK ") :]
     assert waits in said and holds in said, said
@@ -321,14 +324,14 @@ def recorded(program, script, text):
 
 
 def test_every_recorded_move_fits_the_screen(fiber):
-    """All scripts, the right code: each state within 80 columns and 24 rows, with a source line and
-    the phrase for each role that can move; and the recorded order goes to its end."""
+    """All scripts with the right code: each state fits 80 columns and 24 rows, with a source line
+    and the phrase for each role that can move. The recorded order goes to its end."""
     program = fiber()
     source = race_points.Source(qemu.ROOT)
     played = 0
     for name, script in SCRIPTS.items():
         stepper, record = recorded(program, script, text_of(name))
-        # These keep the reclaim thread, or a role that another one needs: no stepper does.
+        # These scripts keep the reclaim thread, or a role that another one needs: no stepper does.
         if name not in ("R-S3K", "R-STUCK"):
             assert stepper.outcome and not record.lost, (name, record.lost, record.cursor)
             assert (stepper.outcome == "OK") == (script.expect["none"] == "OK"), name
@@ -347,8 +350,8 @@ def test_every_recorded_move_fits_the_screen(fiber):
     assert played > 1000
 
 
-# As the explorer prints it: it keeps A at a place without saying that A arrives there, and leaves
-# open when B gets on.
+# A script as the explorer prints it: it keeps A at a place without saying that A arrives there, and
+# leaves open when B goes on.
 FOUND = """race: found
 title: found by the explorer
 policy: precise
@@ -367,7 +370,7 @@ def test_a_script_of_the_explorer_ends_as_the_engine_ends_it(fiber, text_file):
 
 
 def test_source_lines_are_there():
-    """Each point of the code has a line; it is in the file that is named, at that number."""
+    """Each point of the code has a line, which is in the named file at that number."""
     source = race_points.Source(qemu.ROOT)
     for point in source.sites:
         place = source.point(point)
@@ -378,7 +381,8 @@ def test_source_lines_are_there():
 
 
 def test_every_variant_names_its_line():
-    """Of each wrong variant that a script names: a line of the right code, or what it adds."""
+    """For each wrong variant that a script names: a line of the right code, or the line that it
+    adds."""
     for script in SCRIPTS.values():
         assert race_step.shown_variant(script) in script.expect
         for ident in script.expect:
@@ -387,7 +391,7 @@ def test_every_variant_names_its_line():
 
 
 def test_default_variant():
-    """The one that docs/races shows with the script."""
+    """The variant that docs/races shows with the script."""
     shown = {name: race_step.shown_variant(s) for name, s in SCRIPTS.items()}
     assert shown["R-S0A"] == "M02" and shown["R-S3B"] == "M81" and shown["R-OVL"] == "none"
 

@@ -6,7 +6,7 @@ import re
 import pytest
 import qemu
 
-BOOTS = "single"  # none boots
+BOOTS = "single"  # no test boots
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""`make test` itself: which jobs run when, what is left out, and that nothing wrong passes."""
+"""`make test` itself: the order of jobs, the jobs that are left out, and that no failure passes."""
 import os
 import signal
 import subprocess
@@ -60,11 +60,12 @@ def test_a_job_starts_when_its_needs_are_done_and_cores_are_free():
     assert next_name([job("later", "one"), two], done=["one"]) == "later"
     assert next_name([two, one], running=[job("other")]) == "one"
     assert next_name([two], running=[job("other")]) is None
-    # No job keeps its cores busy all the time: a little more than there is may be promised.
+    # No job keeps its cores busy all the time, so a little more than the machine has may be
+    # promised.
     assert next_name([job("more", cpu=1.2 * SLOW, wall=SLOW)], running=[job("other")]) == "more"
-    # One that keeps more cores busy than there are starts where nothing runs.
+    # A job that keeps more cores busy than there are starts when no other job runs.
     assert next_name([job("eight", cpu=8 * SLOW, wall=SLOW)]) == "eight"
-    # Those that wait go together, up to three times as many as cores.
+    # Jobs that wait run together, up to three times as many as cores.
     sleeps = [job(f"sleep{i}", cpu=0.1, wall=SLOW) for i in range(9)]
     assert next_name([sleeps[8]], running=sleeps[:5]) == "sleep8"
     assert next_name([sleeps[8]], running=sleeps[:6]) is None
@@ -222,7 +223,7 @@ def test_a_part_without_a_test_fails(tmp_path):
 
 @pytest.fixture
 def tries(monkeypatch):
-    """Second tries pass if the command has the word "flaky"; the commands."""
+    """Second tries pass if the command has the word "flaky"; returns the commands."""
     lines = []
 
     def tried(line, folder, name):
@@ -336,7 +337,7 @@ def test_a_program_that_uses_far_too_much_of_a_cpu_hangs(started):
     assert not dog.why()
     wait_until(dog.why)
     assert "of a CPU, of at most 1" in dog.why()
-    dog.again()  # the limit is for what comes now
+    dog.again()  # the limit counts from here
     assert not dog.why()
     proc.kill()
     proc.wait()
@@ -388,7 +389,7 @@ def test_never_begins(): pass
 
 def test_a_lane_judges_each_test_and_misses_those_that_did_not_end(tmp_path, monkeypatch):
     monkeypatch.setattr(qemu, "ROOT", str(tmp_path))
-    for variable in ("QUARRY_LIST", "QUARRY_LANE", "QUARRY_ENDS"):  # of the lane that this is in
+    for variable in ("QUARRY_LIST", "QUARRY_LANE", "QUARRY_ENDS"):  # of the lane of this test
         monkeypatch.delenv(variable, raising=False)
     (tmp_path / "test_sample.py").write_text(TESTS)
     options = ["-c", os.devnull, f"--rootdir={tmp_path}"]

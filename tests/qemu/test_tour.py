@@ -39,7 +39,7 @@ MACHINES = {
 def test_figures_differ_as_documented(passes, machine):
     cpus, nodes, near = MACHINES[machine]
     run = passes("selftest=none", tour=None, cpus=cpus, nodes=nodes)
-    # A page in another CPU's cache: one CPU is asked, that one.
+    # If a page is in another CPU's cache, only that CPU gets an IPI.
     assert run.has(
         r"^  page 0x\w+ is free, in the cache of cpu\d+: not in the buddy allocator$"
     ), run.story()
@@ -51,7 +51,7 @@ def test_figures_differ_as_documented(passes, machine):
     assert set(figures) == set(POLICIES), run.story()
     rounds, ipis, hits = figures["redrain"]
     assert rounds >= 2 and hits >= 80, run.story()
-    # Its first round leaves out the CPU that is held, and those that cache nothing of the zone.
+    # Its first round leaves out the CPU that is held, and the CPUs that cache no pages of the zone.
     assert 1 <= ipis and (near > 2 or ipis < 2 * (cpus - 1)), run.story()
     assert figures["disable"][:2] == figures["precise"][:2] == (1, cpus - 1), run.story()
     assert figures["disable"][2] <= 5 and figures["precise"][2] >= 80, run.story()
@@ -77,7 +77,7 @@ def test_other_machines(passes, cpus, mem):
 
 
 def test_programs_run_on(passes):
-    """Four acts, short and narrow enough to be read."""
+    """The acts are short and narrow enough to be read."""
     run = passes("selftest=none", tour=None, cpus=4, nodes=[512, 512], programs=True)
     lines = acts(run)
     assert len(lines) <= LINES and max(map(len, lines)) <= COLUMNS, run.story()
@@ -85,7 +85,7 @@ def test_programs_run_on(passes):
         int,
         re.search(r"^  (\d+) of 32768 pages were mapped; (\d+) moved,", run.text, re.M).groups(),
     )
-    # Each node has at least half of what the programs hold, but for a quarter on the way.
+    # Each node has at least half of the programs' pages, but for a quarter that is in transit.
     assert mapped >= 2 * 6144 // 2 * 3 // 4 and moved > 2048, run.story()
     faults, verified = map(
         int, re.search(r"^  meanwhile (\d+) faults, (\d+) pages verified$", run.text, re.M).groups()

@@ -9,7 +9,7 @@ import pytest
 import qemu
 from conftest import full
 
-BOOTS = "single"  # what is read from a file
+BOOTS = "single"  # only the content of files is judged
 
 HEADER = "# events={} allocs={} frees={} ids={} peak_live_pages={} cpus={}\n"
 GOOD = HEADER.format(4, 2, 2, 2, 2, 2) + "a 0 0 U 0\na 1 0 M 1\nf 0 1\nf 1 0\n"
@@ -49,7 +49,7 @@ BROKEN = {
 
 
 def test_good(passes, text_file):
-    """A name with directories, as typed for make run; the last part counts."""
+    """Of a name with directories, as typed for make run, only the last part counts."""
     run = passes(
         "selftest=none trace=some/where/good.trace", tour=None, module=text_file("good.trace", GOOD)
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Programs in ring 3: their output, how they end, and that the kernel survives whatever they do."""
+"""Programs in ring 3: their output, their end, and that the kernel survives whatever they do."""
 import re
 
 import conftest
@@ -51,7 +51,8 @@ def user(boot):
     [name if name in ("pvh-max-4", "grub-max-2") else conftest.full(name) for name in MACHINES],
 )
 def test_init(user, machine):
-    """All programs, each judged by init; and the kernel's own reports of those that fault."""
+    """All programs, each judged by init; and the kernel's own reports of the programs that
+    fault."""
     run = user("init", **MACHINES[machine])
     assert run.passed, run.story()
     assert not run.has("not ok"), run.story()
@@ -62,7 +63,7 @@ def test_init(user, machine):
     assert len(reports) == len(FAULTS), run.story()
     for have, want in zip(reports, FAULTS):
         assert re.fullmatch(want, have), f"{have!r}, not {want!r}\n{run.story()}"
-    # Four tasks wanted a page that no pager brought.
+    # Four tasks needed a page that no pager brought.
     assert (
         len(
             re.findall(
@@ -71,7 +72,7 @@ def test_init(user, machine):
         )
         == 4
     ), run.story()
-    # Each report has the registers, and says nothing of the kernel's own.
+    # Each report has the program's registers, and nothing of the kernel's own.
     assert run.text.count("\n  rip ") == len(FAULTS) + 4, run.story()
 
 
@@ -101,7 +102,7 @@ def test_suites(passes, cpus):
 @pytest.mark.long
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_fuzz(boot, seed):
-    """Most of its time it sleeps; with instructions counted that takes none of the host's."""
+    """The program mostly sleeps; with instructions counted, sleep takes none of the host's time."""
     counted = {} if conftest.whole() else {"icount": True, "shift": 3}
     run = boot(f"{QUIET} user=fuzz user_arg=50000 seed={seed}", programs=True, **counted)
     assert run.passed, run.story()
@@ -182,7 +183,7 @@ def test_bad_program(user, text_file, name, content, why):
 
 
 def test_trace_beside_programs(boot, text_file):
-    """Both in one archive by PVH."""
+    """Both files are in one archive by PVH."""
     trace = "# events=2 allocs=1 frees=1 ids=1 peak_live_pages=1 cpus=1\na 0 0 U 0\nf 0 0\n"
     run = boot(
         "selftest=none trace=tiny.trace user=hello",
@@ -212,6 +213,6 @@ def test_nmi_in_ring_3(user):
 
 
 def test_counted(user):
-    """With instructions counted CPUs take turns, at what they do rather than when they do it."""
+    """With instructions counted, CPUs take turns after amounts of work, not of time."""
     run = user("abi", icount=True, cpus=2)
     assert run.passed and run.has("^abi: 0 surprises$"), run.story()

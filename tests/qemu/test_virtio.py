@@ -9,7 +9,7 @@ import pytest
 import qemu
 from guest import Guest, plug_round, virtio_mem
 
-# A test that is slow is better than one that fails because others compute.
+# A test may be slow: it must not fail because others compute.
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_memory_comes_and_goes(guest, machine):
                 managed = int(re.search(r"(\d+) MiB managed", g("mem")).group(1))
                 assert 200 + mib < managed < 256 + mib
         with pytest.raises(RuntimeError):
-            g.ask(3)  # no multiple of the block: QEMU refuses, and the kernel hears nothing of it
+            g.ask(3)  # no multiple of the block: QEMU refuses it, and the kernel is not told
         with pytest.raises(RuntimeError):
             g.ask(2048)
         shown = g("virtio")
@@ -66,7 +66,7 @@ def test_memory_comes_and_goes(guest, machine):
 
 
 def test_each_step_is_printed_and_counted(guest):
-    """Two devices at one line of interrupts: the figures of each, exactly."""
+    """Two devices share one interrupt line: the figures of each are exact."""
     with guest(virtio_mem(256) + ["-device", "virtio-balloon-pci,id=b0"], mem=256, cpus=2) as g:
 
         def shown(mem, balloon):
@@ -117,7 +117,7 @@ def test_each_step_is_printed_and_counted(guest):
 
 
 def test_devices_beyond_the_limits_are_left_alone(guest):
-    """Four of a kind have drivers, eight are examined; legacy devices and unknown ones are
+    """Four devices of a kind get drivers, eight are examined; legacy and unknown devices are
     skipped."""
     more = [
         "-device",
@@ -165,7 +165,8 @@ def test_devices_beyond_the_limits_are_left_alone(guest):
 
 
 def test_memory_plugged_from_the_start(guest):
-    """The host asked before the kernel booted; by UEFI, where the registers lie far above 4 GiB."""
+    """The host made its request before the kernel booted; by UEFI, where the registers lie far
+    above 4 GiB."""
     extra = [o.replace("requested-size=0", "requested-size=256M") for o in virtio_mem(512)]
     with guest(extra, boot="uefi", mem=512) as g:
         g.wait_plugged(256)
@@ -184,11 +185,11 @@ def test_larger_blocks(guest, block):
 
 @pytest.mark.long
 def test_512_mib_twenty_times_under_load(guest, report):
-    """The host's memory falls by 95 % of the unplugged size, each time, a second after the
-    reply.  Without FULL=1 five times."""
+    """The host's memory falls by 95 % of the unplugged size, each time, a second after the reply.
+    Without FULL=1 this is tried five times."""
     fell = []
     with guest(virtio_mem(512), cpus=2) as g:
-        # The targets of the moved pages are resident already: else their host memory would grow as
+        # The targets of the moved pages are resident already; else their host memory would grow as
         # the other falls.
         g("burst 420")
         assert "and stress on all CPUs" in g("load 128")
@@ -204,11 +205,11 @@ def test_512_mib_twenty_times_under_load(guest, report):
 
 
 def test_reset_amid_a_plug(guest):
-    """After a reset the driver reads the plugged size, and follows again; sizes agree soon, by the
-    time that the boot took."""
+    """After a reset the driver reads the plugged size, and follows requests again; sizes agree
+    within the time of a boot."""
 
     def stop_amid():
-        """On a busy machine all may be plugged before the stop arrives: ask again."""
+        """On a busy machine all may be plugged before the stop arrives: then request it again."""
         for _ in range(50):
             g.ask(0)
             g.wait_plugged(0)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""64 threads touch pages being moved: with the right code every page moves in at most 2 tries;
-tools/waiters.py."""
+"""tools/waiters.py: 64 threads touch pages being moved. With the right code every page moves in at
+most 2 tries."""
 import os
 
 import pytest

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * checks.c: what a script can check and count of the memory that its roles work on.
+ * checks.c: the checks and counts that a script can make of its roles' memory.
  *
  * Owns: nothing.
  */
@@ -16,7 +16,7 @@ bool ops_broken(
 	return false;
 }
 
-/* A disabled zone has nothing in caches, and capacity 0 there. */
+/* A disabled zone has no cached pages, and its capacities are 0. */
 static bool check_off(const struct zone *zone, struct mm_violation *v)
 {
 	unsigned cpu, i;
@@ -37,7 +37,7 @@ static bool check_off(const struct zone *zone, struct mm_violation *v)
 	return true;
 }
 
-/* The promises of a successful isolation about pageblocks that are still isolated. */
+/* An isolated pageblock has no unmovable page, as a successful isolation promises. */
 static bool check_isolated(struct mm_violation *v)
 {
 	pfn_t pfn;
@@ -72,7 +72,7 @@ static bool check_asked(const char *roles, struct mm_violation *v)
 	    ops_broken(v, "asked: CPUs of the last round", 0, ops.mem->drain_mask[0], want);
 }
 
-/* Is the page flagged, and out of use: retired, or offline? */
+/* True: the page is flagged, and is retired or offline. */
 static bool check_poisoned(pfn_t pfn, struct mm_violation *v)
 {
 	u32 word = page_word(pfn_to_page_in(ops.mem, pfn));
@@ -92,7 +92,7 @@ static bool check_healthy(pfn_t pfn, struct mm_violation *v)
 	    ops_broken(v, "flagged page that was not taken", pfn, word, 0);
 }
 
-/* No role has been given the page since. */
+/* True: no role has allocated the page. */
 static bool check_unsold(pfn_t pfn, struct mm_violation *v)
 {
 	const struct page *page = pfn_to_page_in(ops.mem, pfn);
@@ -148,8 +148,8 @@ static unsigned owned(const struct page *page)
 }
 
 /*
- * Blocks in use: those that the roles know of, and no others.  Nothing is lost, nothing has two
- * owners.
+ * The blocks in use are those that the roles know of, and no others. So nothing is lost, and
+ * nothing has two owners.
  */
 static bool check_owners(struct mm_violation *v)
 {

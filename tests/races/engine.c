@@ -4,7 +4,7 @@
  *
  * A role that hits a point which the script mentions stays there, with interrupts as they are,
  * until the cursor reaches it; other points stop no role.  The thread that moves the cursor over a
- * step writes it down, so the trace holds nothing that the script does not decide, but results.
+ * step records it, so the trace holds only decisions of the script, and results.
  *
  * Owns:       the run under way: cursor, roles, trace.
  * Locks:      race.lock, a bare word with interrupts off, innermost of all: a point may lie
@@ -16,14 +16,12 @@
 #include <quarry/sched_point.h>
 #include <quarry/string.h>
 
-/*
- * Points that one role passes while no other can move, until that counts as going round for ever.
- */
+/* Points that one role may pass while no other can move; more count as an endless loop. */
 #define PASS_LIMIT 1000
 /*
- * Nanoseconds of the machine's time without a step, for cases that counting cannot see.  Less
- * (race_patience_ns) where every role is kept or waits for a lock or an answer: then no CPU is
- * merely slow.
+ * Nanoseconds of the machine's time without a step, for cases that counting does not see. If every
+ * role is held or waits for a lock or an answer, race_patience_ns applies: then no CPU is merely
+ * slow.
  */
 #define WATCHDOG_NS    20000000000ULL
 #define TURNS_PER_LOOK 256
@@ -83,10 +81,9 @@ struct role *race_my_role(void)
 }
 
 /*
- * The role that a point belongs to.  Also of a thread that is none of the roles': the reclaim
- * thread is known by the point that is its own, and where a CPU goes down or comes up its idle
- * thread stands for the CPU's role.  On fibers that is the role's own thread, between two
- * operations.
+ * The role that a point belongs to, also for two threads that are no role's. The reclaim thread is
+ * known by its own point. The idle thread of a CPU that goes down or comes up stands for the CPU's
+ * role; on fibers it is the role's own thread, between two operations.
  */
 static struct role *role_at(const char *name)
 {
@@ -184,7 +181,7 @@ static const char *result_text(int result)
 	return race_errno(result);
 }
 
-/* Write down the step at the cursor and move on.  Under race.lock. */
+/* Record the step at the cursor and move on.  Under race.lock. */
 void race_step(const char *what, const char *outcome)
 {
 	const struct race_entry *e = &race.script->entry[race.cursor];
@@ -215,7 +212,7 @@ void race_step_result(const struct race_entry *e, const struct role *r)
 	}
 }
 
-/* Does every role wait for another?  An unlocked read: right if it stays so. */
+/* True: every role waits.  An unlocked read, which is right if nothing changes. */
 static bool all_wait(void)
 {
 	unsigned i;
@@ -229,7 +226,7 @@ static bool all_wait(void)
 	return true;
 }
 
-/* Each waiter for the script checks: the others, the driver too, may be off their CPUs for good. */
+/* Every waiter for the script checks, since other threads, the driver too, may never run again. */
 void race_watch(struct race_watchdog *dog)
 {
 	irqflags_t flags;
@@ -268,7 +265,7 @@ static bool has_place(const struct race_entry *e, const char *name)
 	return false;
 }
 
-/* Is an operation of @role under way?  The reclaim thread works for those of the others. */
+/* True: an operation of @role is under way.  The reclaim thread works for all roles' operations. */
 static bool runs(unsigned role)
 {
 	unsigned i;
@@ -281,7 +278,7 @@ static bool runs(unsigned role)
 	return false;
 }
 
-/* Take the steps that no role is going to take.  Under race.lock. */
+/* Take the steps at the cursor that no role will take.  Under race.lock. */
 void race_settle(void)
 {
 	while (!race.over && race.cursor < race.script->nr) {
@@ -319,7 +316,7 @@ static int find_entry(enum race_kind kind, unsigned role, const char *name, unsi
 	return -1;
 }
 
-/* A role that repeats itself while no other can move repeats itself for ever. */
+/* A role that passes many points while no other can move is in an endless loop. */
 static void count_pass(struct role *r)
 {
 	unsigned i;
@@ -376,7 +373,7 @@ static void at_point(struct role *r, const char *name, bool waits)
 	for (i = 0; i < race.nr_watches; i++)
 		if (&race.role[race.watch[i].role] == r && !strcmp(race.watch[i].name, name))
 			w = &race.watch[i];
-	/* The steps that set the scene are not part of the play. */
+	/* Hits count only after the steps that set the scene. */
 	if (w && race.cursor >= race.script->first) {
 		int arrive, depart;
 
@@ -421,7 +418,7 @@ void race_lock_wait(const char *lock)
 		return;
 	ksnprintf(name, sizeof(name), "lock.wait(%s)", lock ? lock : "?");
 	r = role_at(name);
-	stepping = READ_ONCE(race.stepping); /* once: it may end meanwhile */
+	stepping = READ_ONCE(race.stepping); /* read once: stepping may end meanwhile */
 	if (!r && !stepping)
 		return;
 	if (r && race_hook)

@@ -31,20 +31,20 @@ struct race_entry {
 	unsigned role;
 	unsigned nr_places;
 	struct race_place place[RACE_PLACES];
-	char op[RACE_NAME]; /* RUN, START: the operation; CHECK, COUNT: what */
+	char op[RACE_NAME]; /* RUN, START: the operation; CHECK, COUNT: its name */
 	bool wants;         /* RUN, JOIN, COUNT: the result must be @want */
 	int want;
 };
 
 struct race_script {
 	char name[RACE_NAME];
-	char expect[RACE_NAME]; /* outcome for the right code */
+	char expect[RACE_NAME]; /* the outcome of the right code */
 	enum iso_policy policy;
 	unsigned nr_roles, nr_cpus; /* CPUs of the memory: at least one for each role */
-	unsigned movable;   /* pageblocks of zone MOVABLE, its caches as large as they get; 0: 32 */
+	unsigned movable;   /* pageblocks of zone MOVABLE, with caches of full size; 0: 32 */
 	unsigned nr, first; /* entries; the first that is traced: those before set the scene */
 	struct race_entry entry[RACE_ENTRIES];
-	char error[80]; /* why it could not be read */
+	char error[80]; /* why the script could not be read */
 };
 
 /* ---- script.c ---- */
@@ -54,17 +54,17 @@ struct race_script {
  * s->error is not empty if something is wrong.
  */
 const char *race_parse(const char *text, struct race_script *s);
-/* Add the entries of @text, separated by ';'.  False: s->error. */
+/* Add the entries of @text, separated by ';'.  False: s->error says why. */
 bool race_parse_entries(struct race_script *s, const char *text);
 /* Find a script by name in the texts that are part of the program; false if there is none. */
 bool race_find(const char *name, struct race_script *s);
-/* The text of a script whose places have one name each, and whose outcome is to be @expect. */
+/* Write the text of @s, whose places have one name each, with @expect as its outcome. */
 void race_write(const struct race_script *s, const char *expect, char *text, size_t size);
 extern const char race_texts[]; /* all .race files, one after the other */
 
 /* ---- engine.c ---- */
 
-/* Also the trace's text, for the caller to print: lines "step role point outcome". */
+/* The outcome, and the trace for the caller to print: lines "step role point outcome". */
 struct race_result {
 	char outcome[RACE_NAME]; /* OK, STUCK, CHECK(id), WRONG(role), MISSED(role), CRASH */
 	char why[400];           /* for people; not part of the trace */
@@ -77,14 +77,17 @@ struct race_result {
 void race_run(const struct race_script *s, struct race_result *res);
 /* End the run in progress with @outcome unless it has ended; then no point stops a role. */
 void race_end(const char *outcome, const char *why);
-/* Where each role is, for reports. */
+/* Describe the place of each role, for reports. */
 void race_whereabouts(char *buf, size_t size);
-/* Its outcome was decided. */
+/* True: the run's outcome is known. */
 bool race_over(void);
-/* The current thread is role @role, until the run ends; or the roles are @nr, at no script. */
+/*
+ * race_be: the current thread plays role @role until the run ends. race_begin: the run has @nr
+ * roles and script @s; NULL: none.
+ */
 void race_be(unsigned role);
 void race_begin(unsigned nr, const struct race_script *s, struct race_result *res);
-/* The explorer's: called at every point that a role passes, instead of a script. */
+/* The explorer's hook: called at every point that a role passes; then no script is followed. */
 extern void (*race_hook)(unsigned role, const char *name, bool waits);
 /* Called before each point of a script, to disturb what no script should depend on; may be NULL. */
 extern void (*race_jitter)(void);
@@ -93,8 +96,8 @@ extern void (*race_spy)(const char *name);
 /* A role's letter. */
 int race_letter(unsigned role);
 /*
- * All wait, and nothing moves, for so long: STUCK; a role that then does not come back is given
- * up as late.
+ * If all roles wait and nothing moves for so long, the outcome is STUCK. A role that then does not
+ * come back for so long is abandoned.
  */
 extern u64 race_patience_ns;
 /* Name of an error, as scripts write it. */
@@ -105,7 +108,7 @@ const char *race_errno(int err);
 /* Build the memory for what @s sets up.  Context: thread; CPUs 0 .. s->nr_cpus - 1 answer calls. */
 void ops_build(const struct race_script *s);
 /*
- * Run operation @op, "name" or "name(argument)", as @role; its result.  -ENOSYS: no such
+ * Run operation @op, "name" or "name(argument)", as @role; returns its result. -ENOSYS: no such
  * operation.
  */
 int ops_run(unsigned role, const char *op);
@@ -113,8 +116,8 @@ bool ops_known(const char *op);
 /* Run a check: true, or false and *v names the damage. */
 bool ops_check(const char *what, struct mm_violation *v);
 /*
- * An event counted since ops_build, or another value, by name; false: there is no such name, or
- * with @value NULL, before ops_build too, there cannot be.
+ * Read an event's count since ops_build, or another value, by name. False: there is no such name.
+ * With @value NULL, only the name is checked, also before ops_build.
  */
 bool ops_count(const char *what, u64 *value);
 /* A description of such a value in a few words; "": none. */
@@ -122,11 +125,10 @@ void ops_detail(const char *what, char *buf, size_t size);
 /* Everything that must hold when all roles are idle, whatever they did. */
 bool ops_final(struct mm_violation *v);
 /*
- * Stop the memory's threads; only if no role runs.  @sound: nothing was found wrong: objects can
- * go too.
+ * Stop the memory's threads; no role may run. @sound: no damage was found, so objects can go too.
  */
 void ops_stop(bool sound);
-/* race_boot.c, fiber_main.c: the first of @nr pages that are there to be written to; PFN_NONE. */
+/* race_boot.c, fiber_memory.c: the first of @nr pages that a run may write to; PFN_NONE: none. */
 pfn_t race_ram(unsigned long nr);
 /* Data that can be read while roles are kept. ops_view: false before the scene is set. */
 struct ops_view {
@@ -135,14 +137,15 @@ struct ops_view {
 };
 bool ops_view(struct ops_view *view);
 /*
- * The CPU in whose cache the block at @head is, or nr_cpus: in none yet, the count is not raised.
+ * The CPU in whose cache the block at @head is. nr_cpus: it is in none, or its count is not raised
+ * yet.
  */
 unsigned ops_cached_on(const struct memory *mem, const struct page *head);
-/* Are there memory objects, which operation "end" ends? */
+/* True: the run has memory objects, which operation "end" ends. */
 bool ops_has_objects(void);
-/* Is @what part of the memory, so that its waiter waits for another user of the memory? */
+/* True: @what is part of the memory, so its waiter waits for another user of the memory. */
 bool ops_owns(const void *what);
-/* True if role @role's operation is to be cancelled. */
+/* Not 0: the outcome is known, and operations are to be cancelled. */
 extern u32 ops_cancel;
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * engine_priv.h: what engine.c, where roles pass points, shares with run.c, where runs begin and
- * end.
+ * engine_priv.h: shared by engine.c, where roles pass points, and run.c, where runs begin and end.
  */
 #ifndef QUARRY_RACES_ENGINE_PRIV_H
 #define QUARRY_RACES_ENGINE_PRIV_H
@@ -15,11 +14,11 @@ struct role {
 	struct mm_task *task; /* of the thread that plays it */
 	struct thread *thread;
 	bool ready, running;
-	bool waits;           /* waits for a lock or an answer, if nothing followed it */
+	bool waits;           /* its last point was a wait for a lock or an answer */
 	u32 parked;           /* points at which it is kept; 2 if one of them is in an interrupt */
 	u32 passes;           /* since the last step, while no other role could move */
 	int result;           /* of its last operation */
-	const char *op;       /* that, or the one under way */
+	const char *op;       /* the last operation, or the one under way */
 	char last[RACE_NAME]; /* point it hit last */
 };
 
@@ -51,17 +50,18 @@ struct race_state {
 };
 extern struct race_state race;
 
-/* race.lock, with interrupts off; all below under it. */
+/* Take and release race.lock, with interrupts off.  The functions below run under it. */
 irqflags_t race_enter(void);
 void race_leave(irqflags_t flags);
-/* The outcome, unless it is known: then no point stops a role. */
+/* Set the outcome, unless it is known; from then on no point stops a role. */
 void race_set_outcome(const char *outcome, const char *why);
 void race_stuck(const char *what);
-/* Write down the step at the cursor and move on; the same for an operation that has ended. */
+/* Record the step at the cursor and move on; the same for an operation that has ended. */
 void race_step(const char *what, const char *outcome);
 void race_step_result(const struct race_entry *e, const struct role *r);
 /*
- * Once a turn of a wait for the script, not under race.lock: STUCK if nothing has moved for long.
+ * Called once a turn of a wait for the script, without race.lock. STUCK if nothing has moved for
+ * long.
  */
 struct race_watchdog {
 	u64 since;
@@ -78,8 +78,8 @@ struct role *race_my_role(void);
 /* ---- step.c, for engine.c and run.c ---- */
 
 /*
- * A role comes to a point, and stays there; announces a wait, of which lock.wait(...) is the
- * point.
+ * step_point: a role comes to a point and is kept there. step_will_wait: a wait is announced, and
+ * its point is lock.wait(...).
  */
 void step_point(struct role *r, const char *name);
 void step_will_wait(const char *lock, const char *point);
@@ -87,8 +87,8 @@ void step_will_wait(const char *lock, const char *point);
 const struct race_entry *step_next_op(unsigned role);
 void step_op_ended(unsigned role, int result);
 /*
- * Before the memory is built; then, instead of the script, from the setup to the outcome; at the
- * end.
+ * Called before the memory is built; from the setup to the outcome, instead of the script; and at
+ * the end.
  */
 void step_prepare(void);
 void step_drive(void);

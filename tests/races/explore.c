@@ -3,8 +3,8 @@
  * explore.c: runs the operations of a few roles under many schedules, and judges each by its end.
  *
  * Without preemption a schedule is fixed: a role runs until it waits.  So a schedule is the list of
- * points at which the running role is preempted, and by which role; a preempted role continues when
- * all others wait, but takes interrupts meanwhile if they are on where it stands.
+ * points at which the running role is preempted, and by which role.  A preempted role continues
+ * when all others wait.  Meanwhile it takes interrupts, if they are on at its point.
  *
  * Owns: ex, able.
  */
@@ -15,7 +15,7 @@
 #include <quarry/string.h>
 
 #define PATIENCE   1500 /* turns of waiting: an offline fails for a pinned page after 200 */
-#define MAX_POINTS 4096 /* of a run: behind them all roles are tried */
+#define MAX_POINTS 4096 /* of a run; at later points all roles are tried */
 
 struct explore ex;
 static const struct plan *plan_now;
@@ -50,7 +50,7 @@ static bool read_role(char *text, unsigned role)
 			return false;
 		text += len + (text[len] == ';');
 	}
-	/* The parser is the scripts'; the entries are not part of the setup. */
+	/* The parser of scripts has added the operations to the setup; take them out of it. */
 	for (i = first; i < s->nr && i - first < MAX_OPS; i++) {
 		memcpy(ex.op[role][i - first], s->entry[i].op, RACE_NAME);
 		ex.wants[role][i - first] = s->entry[i].wants;
@@ -137,7 +137,7 @@ static struct event *note(enum event_kind kind, unsigned role, unsigned nth, con
 {
 	struct event *e = &ex.event[ex.nr_events];
 
-	/* A loop for ever fills it; what matters came before. */
+	/* An endless loop fills the list; the events that matter came before. */
 	if (ex.nr_events < MAX_EVENTS - 1)
 		ex.nr_events++;
 	*e = (struct event){
@@ -162,7 +162,7 @@ static void at_point(unsigned role, const char *name, bool waits)
 
 	if (waits)
 		return;
-	/* How often a role was here is counted when a script is made of it. */
+	/* The number of the hit is filled in when a script is made. */
 	e = note(EVENT_POINT, role, 0, name);
 	note_able(plan_now->nr, ++out_now->points);
 	if (next_cut < plan_now->nr && plan_now->cut[next_cut].at == out_now->points) {
@@ -276,7 +276,7 @@ static void end_main(void *arg)
 	fiber_idle();
 }
 
-/* Objects and spaces go, and nothing of them stays. */
+/* End all objects and spaces; nothing of them may stay. */
 static void judge_end(void)
 {
 	if (!ops_has_objects() || explore_failed(out_now))
@@ -342,7 +342,7 @@ static bool try_one(const struct plan *plan, struct explore_report *rep, unsigne
 		return false;
 	explore_once(plan, &out);
 	*points = out.points;
-	/* A role that could not run was chosen: the same as without that preemption. */
+	/* The chosen role could not run: this is the schedule without that preemption. */
 	if (out.cuts < plan->nr)
 		return false;
 	rep->schedules++;
@@ -363,7 +363,7 @@ static void set_order(struct plan *plan, u64 number)
 	for (i = 0; i < FIBER_CPUS; i++)
 		plan->order[i] = (u8)i;
 	for (i = ex.nr_roles; i > 1; i--, number /= i + 1) {
-		unsigned j = i - 1 - (unsigned)(number % i); /* number 0: as they are */
+		unsigned j = i - 1 - (unsigned)(number % i); /* number 0: no change */
 		u8 other = plan->order[j];
 
 		plan->order[j] = plan->order[i - 1];
@@ -371,18 +371,20 @@ static void set_order(struct plan *plan, u64 number)
 	}
 }
 
-/* Could the run with @nr_cuts preemptions give way to role @to at that point? */
+/* True: role @to could run at point @at of the last run with @nr_cuts preemptions. */
 static bool is_able(unsigned nr_cuts, unsigned at, unsigned to)
 {
 	return at > MAX_POINTS || able[nr_cuts][at - 1] >> to & 1;
 }
 
-/* Schedules with two preemptions so far, and one of how many is run; 0: none. */
+/*
+ * The number of schedules with two preemptions so far; one of @stride is run, or none if it is 0.
+ */
 struct pairs {
 	u64 nr, stride;
 };
 
-/* By a hash of its number: points come in patterns. */
+/* Chosen by a hash of the schedule's number, because points come in patterns. */
 static bool is_chosen(const struct pairs *pairs)
 {
 	return pairs->stride == 1 || (pairs->nr * 0x9e3779b97f4a7c15ULL >> 32) % pairs->stride == 0;
@@ -449,7 +451,7 @@ void explore_all(u64 max, struct explore_report *rep)
 {
 	u64 room, pairs;
 
-	/* Those with less than two preemptions, and how many have two. */
+	/* Run the schedules with less than two preemptions, and count those with two. */
 	explore_orders(0, rep);
 	room = max > rep->schedules ? max - rep->schedules : 1;
 	pairs = rep->left_out;
@@ -477,7 +479,7 @@ void explore_random(u64 seed, u64 max, struct explore_report *rep)
 				plan.cut[j] = plan.cut[j - 1];
 			plan.cut[j] = c;
 		}
-		/* Those that did not take place count: chance chose them. */
+		/* Count schedules whose preemptions did not happen, too: chance chose them. */
 		{
 			struct outcome out;
 

@@ -13,13 +13,13 @@
 /* The operations of each role, and before them the steps that set the scene, and their roles. */
 struct explore_set {
 	const char *name;
-	/* entries "A:scene ; B:disable"; a letter that is no role is a CPU more */
+	/* entries "A:scene ; B:disable"; a letter that is no role adds a CPU */
 	const char *setup;
 	const char *roles; /* "free(P) | offline(P)=0 | drain; drain" */
 	enum iso_policy policy;
 };
 
-/* Where the running role is preempted, and for whom. */
+/* One preemption: the point, and the role that runs next. */
 struct cut {
 	unsigned at; /* number of the point in the run, from 1 */
 	unsigned to;
@@ -27,7 +27,7 @@ struct cut {
 struct plan {
 	unsigned nr;
 	struct cut cut[MAX_CUTS];
-	u8 order[FIBER_CPUS]; /* the first role */
+	u8 order[FIBER_CPUS]; /* the order of the roles */
 };
 
 enum event_kind { EVENT_START, EVENT_POINT, EVENT_END };
@@ -35,7 +35,7 @@ struct event {
 	enum event_kind kind;
 	unsigned role;
 	unsigned nth;   /* POINT: of this role; START, END: the operation */
-	bool interrupt; /* on the way, in an interrupt */
+	bool interrupt; /* the role was in an interrupt */
 	bool cut;       /* the role was preempted here */
 	const char *name;
 };
@@ -43,7 +43,7 @@ struct event {
 struct outcome {
 	char what[RACE_NAME]; /* OK, STUCK, CHECK(id), WRONG(role), CRASH */
 	char why[200];
-	unsigned points; /* passed */
+	unsigned points; /* points passed */
 	unsigned cuts;   /* preemptions of the plan that happened */
 };
 
@@ -62,7 +62,7 @@ struct explore {
 };
 extern struct explore ex;
 
-/* Of the run in progress, whose outcome is @out: the first failure is kept. */
+/* Begin a run whose outcome is @out.  Report its failures, of which the first is kept. */
 void explore_begin(struct outcome *out);
 void explore_fail(const char *what, const char *why);
 void explore_fail_check(const struct mm_violation *v);
@@ -86,17 +86,17 @@ struct explore_report {
 	bool complete; /* all with at most two preemptions were run */
 };
 /*
- * All schedules with at most two preemptions; if they are more than @max, all with less than two,
- * and so many of the others that they are about @max, the same ones each time.
+ * Run all schedules with at most two preemptions. If they are more than @max, run all with less
+ * than two, and a fixed choice of the others, in total about @max.
  */
 void explore_all(u64 max, struct explore_report *rep);
-/* Called by it after every 512 schedules; NULL: not called. */
+/* Called by explore_all after every 512 schedules; NULL: not called. */
 extern void (*explore_goes_on)(void);
-/* @max schedules by chance. */
+/* Run @max random schedules. */
 void explore_random(u64 seed, u64 max, struct explore_report *rep);
 /*
- * Make the plan of a failure as short as it gets, and write a script that shows it.  False: no
- * script.
+ * Make the plan of a failure as short as possible, and write a script of it. False: the script does
+ * not show the failure.
  */
 bool explore_shrink(struct explore_report *rep, char *text, size_t size);
 
@@ -104,14 +104,14 @@ bool explore_shrink(struct explore_report *rep, char *text, size_t size);
 
 struct explore_options {
 	bool json;   /* a line for each set, and not text */
-	bool random; /* by @seed */
+	bool random; /* random schedules, by @seed */
 	u64 seed, max;
 	const char *setup, *plan; /* of operations; the one schedule to run, or NULL */
 	enum iso_policy policy;   /* of operations */
 };
 /*
- * Run the set of this name, all of them, or operations: "free(P) | offline(P)=0".  False: a
- * schedule has failed, or there is a mistake, which has been said.
+ * Run the set called @name, all sets ("all"), or operations: "free(P) | offline(P)=0". False: a
+ * schedule has failed, or @name is wrong, which has been printed.
  */
 bool explore_named(const char *name, const struct explore_options *o);
 /* Print the names of the sets. */

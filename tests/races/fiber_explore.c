@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_explore.c: the explorer's sets by name; what it says of one, as text or as a line of JSON.
+ * fiber_explore.c: the explorer's sets by name, and the report about one, as text or as a line of
+ * JSON.
  *
- * One schedule (`plan`) is told move by move; of a set's first that fails, how to see it again.
+ * A single schedule (`plan`) is printed move by move; for a set's first failure the report says how
+ * to see it again.
  */
 #include "explore.h"
 #include <quarry/string.h>
@@ -134,7 +136,7 @@ static void print_quoted(const char *text)
 	putchar('"');
 }
 
-/* Text that goes on; what does not fit is left out. */
+/* Text to which more is appended; the part that does not fit is left out. */
 struct story {
 	size_t len;
 	char text[16384];
@@ -151,7 +153,7 @@ static __attribute__((format(printf, 2, 3))) void tell(struct story *s, const ch
 	s->len = MIN(s->len + (size_t)n, sizeof(s->text) - 1);
 }
 
-/* "BAC,12:B,20:A": the first role; at its 12th point the running role is preempted for B; ... */
+/* "BAC,12:B,20:A": the order of the roles; at the run's 12th point B preempts; ... */
 static void tell_plan(struct story *s, const struct plan *plan)
 {
 	unsigned i;
@@ -240,7 +242,7 @@ static void print_text(const struct explore_set *set, const struct explore_repor
 	    script->text);
 }
 
-/* One schedule of the set read, with what each role did. */
+/* Run one schedule of the set that was read, and print the moves of each role. */
 static bool explore_plan(const struct explore_set *set, const struct explore_options *o)
 {
 	static struct story moves;

@@ -27,9 +27,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *moves; /* step through each script: made before the first key */
-static const char *seeds; /* run each by these */
-static u64 jitters;       /* times each script is replayed once more */
+static const char *moves; /* when stepping: made before the first key */
+static const char *seeds; /* of the schedules to run */
+static u64 jitters;       /* times each script is replayed once more, by chance */
 static struct race_script script;
 static struct race_result result;
 static const struct race_script *script_now;
@@ -82,7 +82,7 @@ void script_once(const struct race_script *s, struct race_result *res, u64 seed)
 	result_now = res;
 	fiber_on_stuck = script_stuck;
 	fiber_on_panic = script_panic;
-	fiber_patience = step_session ? ~0ULL : 200000; /* the reader decides who is stuck */
+	fiber_patience = step_session ? ~0ULL : 200000; /* a reader may take any time */
 	race_hook = NULL;
 	race_jitter = seed ? jitter : NULL;
 	jitter_rand = seed * 0x9e3779b97f4a7c15ULL | 1;
@@ -92,7 +92,7 @@ void script_once(const struct race_script *s, struct race_result *res, u64 seed)
 	race_begin(0, NULL, &none);
 }
 
-/* Again, disturbed by chance: the trace must be the same. */
+/* Replay the script again, disturbed by chance: the trace must be the same. */
 static bool replay_disturbed(void)
 {
 	static struct race_result other;

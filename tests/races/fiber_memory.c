@@ -5,8 +5,8 @@
  *
  *   race --memory='OPERATION ; OPERATION ...'
  *
- * An operation is "CPU NAME [ARGUMENT...]", run by that CPU from its call to its return; a line of
- * JSON says what it returned, what the history recorded meanwhile, and what the memory is like.
+ * An operation is "CPU NAME [ARGUMENT...]", run by that CPU from its call to its return.  A line of
+ * JSON has its result, the history's records of it, and the state of the memory.
  *
  *   alloc unmovable|movable [ORDER]   movable pages have an owner, which moves them
  *   free PFN                          the block that has that page
@@ -44,11 +44,11 @@ static struct {
 	char *word[WORDS];
 	unsigned nr_words, cpu;
 	int err;
-	pfn_t pfn;      /* what it got or took; PFN_NONE: nothing */
+	pfn_t pfn;      /* the page it got or worked on; PFN_NONE: none */
 	u64 seen[CPUS]; /* records of each CPU's history before it */
 } now;
 
-/* Physical memory is the runs' alone. */
+/* All physical memory belongs to the run. */
 pfn_t race_ram(unsigned long nr)
 {
 	return nr <= FIBER_RAM >> PAGE_SHIFT ? 0 : PFN_NONE;
@@ -187,7 +187,7 @@ static void play_one(void *arg)
 	fiber_idle();
 }
 
-/* "CPU NAME ...": false, it is not that.  @text is cut into the words. */
+/* Cut @text, "CPU NAME ...", into words; false: it does not have this form. */
 static bool read_words(char *text)
 {
 	char *end;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * matrix.c: runs the matrix: each operation under way, under each policy, with each visitor between
- * any two of its steps.
+ * matrix.c: runs the matrix: each operation, under each policy, with each visitor between any two
+ * of its steps.
  *
  * A cell is a row, a policy, a visitor and the states of the pages that both choose.  It is run
  * once for each step: the operation runs alone up to that step, then the visitor runs until it ends
  * or waits, then the operation goes on, step by step as long as the visitor waits.  Steps are the
- * scheduling points that the operation passes, in interrupts of other CPUs too.  At each of them,
- * as far as a check may look, all of the memory is checked; and so it is at the end.
+ * scheduling points that the operation passes, in interrupts of other CPUs too.  All of the memory
+ * is checked at each step at which a check is allowed, and at the end.
  *
  * Owns: the cell that is run.
  */
@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define STEP_NS   1000000 /* that a step takes while a visitor waits */
+#define STEP_NS   1000000 /* time that a step takes while a visitor waits */
 #define STEPS_MAX 4000    /* of one run; more is a loop */
 
 struct cell {
@@ -36,11 +36,11 @@ static struct run {
 	unsigned steps; /* passed by the operation */
 	u32 have;       /* set of states in which there is a page at the step */
 	bool come;      /* the visitor may run */
-	bool gone;      /* and has ended */
+	bool gone;      /* the visitor has ended */
 	bool ended, show;
 	struct outcome out;
 } run;
-static u32 states_at[STEPS_MAX]; /* of a run without visitor: pages in these states */
+static u32 states_at[STEPS_MAX]; /* by step: the states with a page, in the run without a visitor */
 static struct race_result unused_result;
 
 u64 matrix_steps(void)
@@ -80,7 +80,7 @@ static void at_point(unsigned role, const char *name, bool waits)
 	}
 	if (!run.cell.visit)
 		states_at[run.steps] = states_now();
-	/* One that waits looks again after each step of the operation, as if that were long. */
+	/* A waiting visitor checks again after each step of the operation, which takes STEP_NS. */
 	if (run.steps == run.cell.step || (run.come && role == 0 && !arch_in_interrupt())) {
 		run.come = true;
 		fiber_clock_advance(STEP_NS);
@@ -199,7 +199,7 @@ struct report {
 	struct outcome out;
 };
 
-/* One run; false: it failed. */
+/* Run the cell once; false: it failed. */
 static bool count_run(const struct cell *cell, struct report *rep)
 {
 	rep->runs++;
@@ -210,7 +210,7 @@ static bool count_run(const struct cell *cell, struct report *rep)
 	return false;
 }
 
-/* The visitor at each of @steps steps at which there is a page in the state that it chooses. */
+/* Run the visitor at each of @steps steps at which there is a page in the state that it chooses. */
 static bool visit_each_step(struct cell cell, unsigned steps, struct report *rep)
 {
 	rep->cells++;
@@ -223,7 +223,7 @@ static bool visit_each_step(struct cell cell, unsigned steps, struct report *rep
 	return true;
 }
 
-/* All visitors, in all states; each @part-th of these cells. */
+/* Run all visitors, in all states, but only each @part-th of these cells. */
 static bool visit_row(struct cell cell, unsigned part, struct report *rep)
 {
 	unsigned i, state, nr = 0, steps;

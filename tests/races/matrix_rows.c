@@ -224,7 +224,7 @@ static bool visit_offline(enum page_state state, struct mm_violation *v)
 	return true;
 }
 
-/* Are there pages enough when @range, and all that is claimed to leave, has left? */
+/* True: enough pages stay if @range and all ranges that are claimed to leave have left. */
 static bool enough_would_stay(struct pfn_range range) NO_LOCK_ANALYSIS
 {
 	unsigned long free = 0, need = 0;
@@ -253,7 +253,7 @@ static bool enough_would_stay(struct pfn_range range) NO_LOCK_ANALYSIS
 	return free >= need;
 }
 
-/* Would a pageblock that nobody works on go?  Not for want of memory, where there is enough. */
+/* Query a pageblock that no operation works on: it must lack memory only if there is too little. */
 static bool visit_query(enum page_state state, struct mm_violation *v)
 {
 	struct pfn_range range = pfn_range(matrix_other() - PAGEBLOCK_PAGES, PAGEBLOCK_PAGES);
@@ -262,7 +262,7 @@ static bool visit_query(enum page_state state, struct mm_violation *v)
 	int err = offline_query(ops.mem, range.start, PAGEBLOCK_PAGES, &fail);
 	bool enough = enough_would_stay(range);
 
-	/* It had to wait for the other operation: what it has read is of several moments. */
+	/* The query waited for the other operation, so its readings are of several moments. */
 	if (matrix_steps() != before)
 		return true;
 	if (!err && !enough)
@@ -292,7 +292,7 @@ static bool visit_soft(enum page_state state, struct mm_violation *v)
 	return true;
 }
 
-/* Isolated from here on, until the other operation has ended. */
+/* Isolate a pageblock until the other operation has ended. */
 static bool visit_isolate(enum page_state state, struct mm_violation *v)
 {
 	pfn_t pfn = matrix_find(state), block = ALIGN_DOWN(pfn, PAGEBLOCK_PAGES);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * matrix_scene.c: the memory of a cell of the matrix, with pages in each state, and what must hold
- * of it between any two steps of any operation.
+ * matrix_scene.c: the memory of a cell of the matrix, with pages in each state, and its checks
+ * between any two steps of an operation.
  *
  * Owns: the scene; movable objects of single pages.
  */
@@ -16,7 +16,7 @@
 #define OBJECTS 256
 #define PAGES   64
 
-/* A broken page: what it was then. */
+/* A broken page, and its state and owner when it broke. */
 struct broken {
 	pfn_t pfn;
 	enum page_state state;
@@ -28,12 +28,12 @@ static struct {
 	struct movable_owner owner, lender;
 	struct page *object[OBJECTS]; /* by index */
 	unsigned nr_objects;
-	struct page *page[PAGES]; /* of nobody but the scene */
+	struct page *page[PAGES]; /* owned by the scene alone */
 	unsigned nr_pages;
 	struct broken broken[4];
 	unsigned nr_broken;
 	pfn_t isolated;
-	unsigned long others; /* blocks in use at first that are none of these */
+	unsigned long others; /* other blocks in use at first */
 } scene;
 
 /* ---- objects ---- */
@@ -85,7 +85,7 @@ pfn_t matrix_other(void)
 	return block_at(1);
 }
 
-/* That very page, which is free. */
+/* Take the page at @pfn, which is free. */
 static struct page *take(pfn_t pfn)
 {
 	struct zone *zone = zone_of(ops.mem, pfn);
@@ -104,7 +104,7 @@ static void put_object(pfn_t pfn, struct movable_owner *owner)
 	scene.nr_objects++;
 }
 
-/* In the range: objects, one lent to the host, one that is allocated, one that is broken. */
+/* Put into the range three objects, a page lent to the host, and a broken page. */
 static void fill_range(struct pfn_range range)
 {
 	put_object(range.start + 1, &scene.owner);
@@ -115,7 +115,7 @@ static void fill_range(struct pfn_range range)
 		panic("matrix: a free page is not retired");
 }
 
-/* Pages of the kernel's, in zone NORMAL, each in a state of its own. */
+/* Take four pages in zone NORMAL for the kernel, each in a state of its own. */
 static void fill_normal(void)
 {
 	pfn_t start = ops.mem->zones[ZONE_NORMAL].start_pfn;
@@ -159,7 +159,7 @@ void matrix_set(const struct matrix_scene *plan, enum iso_policy policy)
 	scene.owner.ops = &object_ops;
 	scene.lender.ops = &lent_ops;
 	scene.isolated = PFN_NONE;
-	/* A section is as long as it is at work, but in a narrow range there are several. */
+	/* A critical section works on a quarter of the range, so a narrow range too has several. */
 	ops.mem->blocks_at_once = MAX(1u, plan->going / 4);
 	range = matrix_range();
 	if (plan->offline) {
@@ -181,7 +181,7 @@ void matrix_set(const struct matrix_scene *plan, enum iso_policy policy)
 	scene.others = in_use() - scene.nr_objects;
 }
 
-/* Fill this CPU's cache, partly from the range, and take some pages more. */
+/* Fill this CPU's cache, partly from the range, and take some more pages. */
 void matrix_set_visitor(void)
 {
 	struct zone *zone = ops_movable();
@@ -200,7 +200,7 @@ void matrix_set_visitor(void)
 		mem_free_pages(ops.mem, take(range.start + 5), 0);
 		mem_free_pages(ops.mem, take(range.end - 1), 0);
 	}
-	/* Elsewhere: the range is then free but for these. */
+	/* Fill the cache from elsewhere, so that the range has no other pages in use. */
 	for (pfn = block_at(0); pfn < matrix_other() || pfn < range.start; pfn++) {
 		if (pcp->count[stack] == pcp->capacity[stack] && pcp->count[stack])
 			break;
@@ -224,7 +224,7 @@ pfn_t matrix_find(enum page_state state)
 {
 	pfn_t block, pfn;
 
-	/* From the range on; then the rest. */
+	/* Search from the range on, then the rest. */
 	for (block = matrix_range().start; block < ops.mem->end_pfn; block += PAGEBLOCK_PAGES) {
 		if (pageblock_state(pageblock_of(ops.mem, block)) != PB_ONLINE)
 			continue;
@@ -277,14 +277,14 @@ void matrix_undo(void)
 	scene.isolated = PFN_NONE;
 }
 
-/* Has a page an owner that can be asked for it? */
+/* True: a page in @state has an owner that is known. */
 static bool has_owner(enum page_state state)
 {
 	return state == PG_MOVABLE_OPS || state == PG_BALLOON || state == PG_LRU ||
 	    state == PG_OBJECT || state == PG_SLAB || state == PG_PGTABLE;
 }
 
-/* What was nobody's when it broke is given to nobody. */
+/* A page that had no owner when it broke must not get one. */
 static bool check_broken(struct mm_violation *v)
 {
 	unsigned i;
@@ -302,7 +302,7 @@ static bool check_broken(struct mm_violation *v)
 	return true;
 }
 
-/* As check_memory does: nobody is inside a zone lock or a cache, and no round is under way. */
+/* As for check_memory: no CPU is inside a zone lock or a cache, and no drain round is under way. */
 static bool may_look(void)
 {
 	unsigned cpu;
@@ -327,7 +327,7 @@ bool matrix_check(struct mm_violation *v) NO_LOCK_ANALYSIS
 	return check_broken(v);
 }
 
-/* At rest every CPU has taken over the limits. */
+/* When all is idle, no CPU's capacity is above its limit. */
 static bool check_limits(struct mm_violation *v)
 {
 	const struct zone *zone;

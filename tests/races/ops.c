@@ -19,7 +19,8 @@ u32 ops_cancel;
 /* ---- arguments ---- */
 
 /*
- * P, O, V: its pageblock; S: the 4 aligned pageblocks around P; U; N-M: pageblocks of zone MOVABLE.
+ * The pageblocks that @arg names. P, O, V: that of the page; S: the 4 aligned ones around P; U;
+ * N-M: pageblocks of zone MOVABLE.
  */
 bool ops_range(const char *arg, pfn_t *start, unsigned long *nr)
 {
@@ -77,11 +78,11 @@ static struct zone *zone_arg(const char *arg)
 
 static int op_alloc(unsigned role, const char *arg)
 {
-	/* It keeps its earlier page. */
+	/* The role keeps its earlier page. */
 	if (ops.own[role] && ops.nr_hoard < MAX_HOARD)
 		ops.hoard[ops.nr_hoard++] = ops.own[role];
 	ops.own[role] = mem_alloc_pages(ops.mem, gfp_of(arg), 0);
-	/* After a last put it may be one of these. */
+	/* After a last put, the page may be K or P. */
 	if (ops.own[role] == ops.k)
 		ops.k = NULL;
 	if (ops.own[role] == ops.p)
@@ -107,7 +108,7 @@ static int op_put(unsigned role, const char *arg)
 	return mem_put_page(ops.mem, *page_of(role, arg));
 }
 
-/* Leave something in this CPU's cache. */
+/* Leave a page in this CPU's cache. */
 static int op_fill(unsigned role, const char *arg)
 {
 	struct page *page = mem_alloc_pages(ops.mem, gfp_of(arg), 0);
@@ -143,7 +144,7 @@ static int op_drain(unsigned role, const char *arg)
 	return asked < 0 ? asked : 0;
 }
 
-/* Cache a page, and drain: it was cached before, so it does not stay. */
+/* Cache a page, then drain: the page was cached before the drain, so it must not stay. */
 static int op_empty(unsigned role, const char *arg)
 {
 	int err = op_fill(role, "");
@@ -156,8 +157,8 @@ static int op_empty(unsigned role, const char *arg)
 }
 
 /*
- * Checks the promise of a disable that returns, and of a drain about a page that was cached before
- * it.
+ * op_off checks the promise of a disable that has returned. op_uncached checks the promise of a
+ * drain about a page that was cached before it.
  */
 static int op_off(unsigned role, const char *arg)
 {
@@ -174,8 +175,8 @@ static int op_uncached(unsigned role, const char *arg)
 }
 
 /*
- * Two isolations have no pageblock in common.  Noted when one has returned, and before an undo
- * begins.
+ * Two isolations must have no pageblock in common. One is noted when it has returned, and removed
+ * before its undo begins.
  */
 static void note_isolated(pfn_t start, unsigned long nr, bool on)
 {
@@ -229,7 +230,7 @@ static int op_offline(unsigned role, const char *arg)
 	return offline_pages(ops.mem, start, nr, &opts, NULL);
 }
 
-/* The range's pages, which are this role's alone until it frees them. */
+/* Allocate the range's pages, which are this role's alone until it frees them. */
 static int op_contig(unsigned role, const char *arg)
 {
 	unsigned long nr, refused;
@@ -256,8 +257,8 @@ static int op_online(unsigned role, const char *arg)
 }
 
 /*
- * Everything that may be had without waiting, of NORMAL with hoard(UNMOVABLE), largest blocks
- * first.
+ * Allocate all that can be had without waiting, largest blocks first; of NORMAL with
+ * hoard(UNMOVABLE).
  */
 static int op_hoard(unsigned role, const char *arg)
 {
@@ -343,7 +344,7 @@ static int op_unpin(unsigned role, const char *arg)
 	return arg[0] == 'V' ? vm_op_unpin(role) : handle_unpin(&ops.objects, object_of(role, arg));
 }
 
-/* As a scanner does: find its address, isolate it from its owner, move it. */
+/* Move an object as a scanner does: find its address, isolate it from its owner, migrate it. */
 static int op_migrate(unsigned role, const char *arg)
 {
 	pfn_t pfn = handle_pfn(&ops.objects, object_of(role, arg));
@@ -369,7 +370,7 @@ static int op_fail(unsigned role, const char *arg)
 	return mem_memory_failure(ops.mem, ops_pfn(arg), 0, NULL);
 }
 
-/* What a soft offline promises as it returns 0. */
+/* Check the promise of a soft offline that has returned 0. */
 static int op_retired(unsigned role, const char *arg)
 {
 	struct mm_violation v;
@@ -379,7 +380,7 @@ static int op_retired(unsigned role, const char *arg)
 	return ops_check(what, &v) ? 0 : -EBUSY;
 }
 
-/* The same, and it is the machine that reports it. */
+/* As op_fail, but a machine check reports the page. */
 static int op_machine(unsigned role, const char *arg)
 {
 	return mem_memory_failure(ops.mem, ops_pfn(arg), FAILURE_MACHINE_CHECK, NULL);
@@ -455,7 +456,7 @@ static const struct {
     {"remove_memory", add_op_remove},
 };
 
-/* Split "name(argument)"; the number of @name in known[], or its size. */
+/* Split "name(argument)"; returns the number of @name in known[], or known[]'s size. */
 static unsigned look_up(const char *op, char *arg, size_t size)
 {
 	size_t len = 0, i;

@@ -12,7 +12,7 @@
 #include <quarry/smp.h>
 
 #define MAX_HOARD 1024
-/* The most pageblocks of zone MOVABLE that a script may ask for, where they are small. */
+/* The most pageblocks of zone MOVABLE that a script may ask for, if pageblocks are small. */
 #define RACE_WIDE 112u
 
 /*
@@ -31,38 +31,38 @@
 enum vm_shows { SHOWS_V, SHOWS_OTHER, SHOWS_NEXT, SHOWS_ANY };
 
 struct ops_vm {
-	struct spinlock lock;     /* RANK_TASK: taking a reference, and giving up the scene's */
+	struct spinlock lock;     /* RANK_TASK: to take a reference, or to drop the scene's */
 	struct vm_object *object; /* NULL: there is none */
-	struct vm_object *other;  /* what an address is mapped to instead; NULL: nothing */
+	struct vm_object *other;  /* another object for the same address; NULL: none */
 	struct vm_space *space[2];
-	/* lock: the scene has given up its references, to the objects, to a space */
+	/* lock: the scene has dropped its references to the objects, to each space */
 	bool closed, left[2];
 	u32 shows[2];           /* a: enum vm_shows of each space */
 	u32 refused[2];         /* a: a write in that space, begun from now on, must fail */
 	u32 removed;            /* a: slots were emptied, with the stored values */
 	bool stale;             /* an operation that had to fail did not */
-	u32 stores;             /* a: values that were given out */
+	u32 stores;             /* a: number of values given out */
 	u64 stored[RACE_ROLES]; /* what each role has stored in its word of the page; 0: nothing */
 	enum vm_shows stored_in[RACE_ROLES];
 	struct page *v; /* the page that was in the slot when the scene was set */
 	struct page *pinned[RACE_ROLES];
 	pfn_t block_v;
-	u32 tries; /* that the last move took */
-	u32 moves; /* a: that have ended */
+	u32 tries; /* tries of the last move */
+	u32 moves; /* a: moves that have ended */
 };
 
-/* NULL: freed, or never there. */
+/* Pages and pageblocks of the scene.  NULL: freed, or never there. */
 struct ops {
 	struct memory *mem;
 	struct page *p, *q, *k;
-	pfn_t page_p, block_p, block_u, block_o; /* page_p 0: no scene; of P, or of V at first */
+	pfn_t page_p, block_p, block_u, block_o; /* of P, or of V at first; page_p 0: no scene */
 	pfn_t page_q, page_k, page_t;
-	struct page *own[RACE_ROLES];  /* what a role allocated last */
-	struct page *hoard[MAX_HOARD]; /* and all else */
+	struct page *own[RACE_ROLES];  /* the page that a role allocated last */
+	struct page *hoard[MAX_HOARD]; /* and its earlier ones */
 	unsigned nr_hoard;
 	u32 depth[NR_ZONE_KINDS]; /* a: disables without their enable */
-	bool isolated[64];   /* a: pageblocks, from the first on, by an operation of their own */
-	bool isolated_twice; /* a: by two at once */
+	bool isolated[64];   /* a: by pageblock: isolated by an operation "isolate" */
+	bool isolated_twice; /* a: a pageblock was isolated by two at once */
 	struct handle_table objects;
 	struct handle object[RACE_ROLES + 1]; /* one for each role, and O */
 	u64 offline_cpu, from_alloc;          /* smp_stats when the memory was built */
@@ -86,12 +86,12 @@ pfn_t ops_pfn(const char *arg);
 /* Make object, spaces and V; of @kind 'N' and 'G' they are untouched, and there is no V yet. */
 void vm_scene(char kind);
 /*
- * Before a memory is built; and when no role works on it any more and nothing is wrong: on a CPU
- * of the memory's.
+ * vm_forget: before a memory is built. vm_drop_all: when no role works on it any more and nothing
+ * is wrong, on a CPU of the memory's.
  */
 void vm_forget(void);
 void vm_drop_all(void *arg);
-/* Does @what belong to them, or to a queue of waiters for their pages? */
+/* True: @what belongs to the objects, or to a queue of waiters for their pages. */
 bool vm_owns(const void *what);
 /*
  * V, or NULL if it is in transit, freed, or not allocated yet.  The caller must keep the object
@@ -123,8 +123,8 @@ int add_op_remove(unsigned role, const char *arg);
 /* ---- ops_space.c: operations on objects and spaces, and whether they are sound in the end ---- */
 
 /*
- * The account of objects, spaces and tables of a scene from here on, empty at first; undone by
- * @before.
+ * Charge the scene's objects, spaces and tables to an empty account from here on. Returns the
+ * account before, for account_use.
  */
 struct account *vm_account_begin(void);
 /* The pager of objects of scene(G): brings pages by itself. */
@@ -148,7 +148,7 @@ unsigned long vm_tables(void);
  * values are kept.
  */
 bool vm_sound(struct mm_violation *v);
-/* Write down the damage. */
+/* Fill in *@v with the damage; returns false. */
 bool ops_broken(
     struct mm_violation *v, const char *what, pfn_t pfn, unsigned long have, unsigned long want);
 
@@ -157,11 +157,11 @@ bool ops_broken(
 int cpu_op_down(unsigned role, const char *arg);
 int cpu_op_up(unsigned role, const char *arg);
 /*
- * Milliseconds until a CPU that is kept somewhere counts as silent; until the memory of the race
- * is removed.
+ * Set the milliseconds after which a CPU that is held counts as silent, until the race's memory is
+ * removed.
  */
 int cpu_op_timeout(unsigned role, const char *arg);
-/* Whose the references to the page that V was in at first are, in a few words. */
+/* Describe the owners of the references to V's first page in a few words. */
 void vm_holders(char *buf, size_t size);
 
 #endif

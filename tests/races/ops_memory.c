@@ -21,8 +21,8 @@
 #include <quarry/string.h>
 
 #define BLOCKS 32u /* pageblocks of each zone */
-#define CACHED 5u  /* pages of a type that a CPU may cache: of so many pageblocks of 8 pages */
-/* The same where they are lent, which not every machine has so much to spare for. */
+#define CACHED 5u  /* pages of a type that a CPU may cache, as with pageblocks of 8 pages */
+/* Pageblocks of each zone when the machine lends them: it may not have more to spare. */
 #define LENT       (PAGEBLOCK_ORDER >= 9 ? 8u : BLOCKS)
 #define STANDBY    4u
 #define WIDE       (PAGEBLOCK_ORDER >= 9 ? BLOCKS : RACE_WIDE)
@@ -56,8 +56,8 @@ pfn_t ops_block_of(const struct page *page)
 /* ---- a run ---- */
 
 /*
- * As they are where pageblocks are small, so that a round has as many pieces on every engine.
- * Nobody uses the memory yet.
+ * Make caches as small as with small pageblocks, so that a round has as many pieces on every
+ * engine. No CPU uses the memory yet.
  */
 static void keep_caches_small(struct memory *mem) NO_LOCK_ANALYSIS
 {
@@ -69,7 +69,7 @@ static void keep_caches_small(struct memory *mem) NO_LOCK_ANALYSIS
 			zone->pcp_capacity[0][type] = MIN(zone->pcp_capacity[0][type], CACHED);
 }
 
-/* Is the scene of that kind? */
+/* True: the script sets a scene of that kind. */
 static bool has_scene(const struct race_script *s, const char *scene)
 {
 	unsigned i;
@@ -111,7 +111,7 @@ void ops_build(const struct race_script *s)
 	memset(&ops, 0, sizeof(ops));
 	arena_used = 0;
 	mem = arena_alloc(NULL, sizeof(*mem));
-	/* All of pfn 0, which may lie outside. */
+	/* The arrays are indexed from pfn 0, which may lie outside them. */
 	map = arena_alloc(NULL, nr * sizeof(struct page));
 	cfg.memmap = (struct page *)((uintptr_t)map - start * sizeof(struct page));
 	map = arena_alloc(NULL, nr / PAGEBLOCK_PAGES * sizeof(struct pageblock));

@@ -30,7 +30,7 @@ struct account *vm_account_begin(void)
 
 /* ---- the pager ---- */
 
-/* It is waited for between these points only. */
+/* A fault waits for the pager only between these points. */
 static int bring(struct vm_object *object, u32 index)
 {
 	int err;
@@ -50,7 +50,7 @@ static unsigned space_nr(const char *arg)
 	return arg[0] == 'W';
 }
 
-/* Where the word of @role lies in its page. */
+/* The offset of @role's word in a page. */
 static size_t word_of(unsigned role)
 {
 	return (2 + role) * sizeof(u64);
@@ -103,7 +103,7 @@ int vm_op_unmap(unsigned role, const char *arg)
 	return err;
 }
 
-/* Show something else at the same addresses. */
+/* Map another page at the same addresses. */
 static int show_instead(const char *arg, unsigned offset, enum vm_shows shows)
 {
 	struct vm_object *object = vm_object_use(shows == SHOWS_OTHER);
@@ -163,7 +163,7 @@ int vm_op_remove(unsigned role, const char *arg)
 	return err;
 }
 
-/* As a pager or a loader does. */
+/* Supply V's slot, as a pager or a loader does. */
 int vm_op_supply(unsigned role, const char *arg)
 {
 	struct vm_object *object = vm_object_use(false);
@@ -194,7 +194,7 @@ int vm_op_leave(unsigned role, const char *arg)
 	return 0;
 }
 
-/* The scene's references to the objects go: they end with the last region or fault. */
+/* Drop the scene's references to the objects, which end with the last region or fault. */
 int vm_op_close(unsigned role, const char *arg)
 {
 	bool closed;
@@ -211,7 +211,7 @@ int vm_op_close(unsigned role, const char *arg)
 	return 0;
 }
 
-/* Drop everything. */
+/* Drop all pins and references. */
 int vm_op_end(unsigned role, const char *arg)
 {
 	unsigned i;
@@ -224,7 +224,7 @@ int vm_op_end(unsigned role, const char *arg)
 	return 0;
 }
 
-/* Only so many page tables more. */
+/* Allow only so many page tables more. */
 int vm_op_limit(unsigned role, const char *arg)
 {
 	account.limit[ACCOUNT_TABLES] = account.used[ACCOUNT_TABLES] + (u64)(arg[0] - '0');
@@ -275,7 +275,7 @@ static bool counted(struct mm_violation *v, const char *what, enum account_kind 
 	return account.used[kind] == there || ops_broken(v, what, 0, account.used[kind], there);
 }
 
-/* Everything that is charged is there, and has the references of what refers to it. */
+/* Everything that is charged exists, and its references are counted right. */
 static bool check_references(struct mm_violation *v)
 {
 	u64 objects = 0, slots = 0, shown = 0, regions = 0;

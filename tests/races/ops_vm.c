@@ -127,7 +127,7 @@ bool vm_owns(const void *what)
 	        (vm->other && inside(what, vm->other, sizeof(struct vm_object))));
 }
 
-/* Read V where it is mapped, or with touch(W) where it was not yet; not its content: -EUCLEAN. */
+/* Read V where it is mapped; touch(W): where it was not touched yet.  -EUCLEAN: other content. */
 int vm_op_touch(unsigned role, const char *arg)
 {
 	struct vm_space *space = vm_space_use(arg);
@@ -143,7 +143,7 @@ int vm_op_touch(unsigned role, const char *arg)
 	return err ? err : value == CONTENT ? 0 : -EUCLEAN;
 }
 
-/* Touch it again and again, until a move has ended. */
+/* Touch V again and again, until a move has ended. */
 int vm_op_hammer(unsigned role, const char *arg)
 {
 	int err = 0;
@@ -155,7 +155,7 @@ int vm_op_hammer(unsigned role, const char *arg)
 	return err;
 }
 
-/* As a scanner does: find its address, isolate it from its list, move it. */
+/* Move V as a scanner does: find its address, isolate it from its list, migrate it. */
 int vm_op_move(unsigned role, const char *arg)
 {
 	static struct isolated_pages isolated[RACE_ROLES];
@@ -175,7 +175,7 @@ int vm_op_move(unsigned role, const char *arg)
 	return failed ? -EBUSY : 0;
 }
 
-/* The same, and it must succeed at the first try. */
+/* Move V, which must succeed at the first try. */
 int vm_op_once(unsigned role, const char *arg)
 {
 	int err = vm_op_move(role, arg);

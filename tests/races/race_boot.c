@@ -2,8 +2,8 @@
 /*
  * race_boot.c: race replay in the kernel: each role is a thread on a CPU of its own.
  *
- * The thread that runs the scripts is bound to the last CPU: the roles of most scripts are on the
- * first, and one that waits for ever with preemption off would keep it from saying so.
+ * The thread that runs the scripts is bound to the last CPU, since most scripts have their roles on
+ * the first ones.  A role that waits for ever with preemption off could stop it from reporting.
  *
  * Owns: the script and the result under way; pages taken offline, whose bytes scripts use.
  */
@@ -20,7 +20,7 @@
 static struct race_script script;
 static struct race_result result;
 
-/* Offline memory is unused: its bytes may be ours. */
+/* Nothing uses the bytes of offline memory, so scripts may. */
 static pfn_t borrowed = PFN_NONE;
 static unsigned long nr_borrowed;
 
@@ -62,7 +62,7 @@ static void print(const char *line)
 	printk("%s\n", line);
 }
 
-/* Can the script be run here, with @spare CPUs in addition to its roles'? */
+/* True: the script can be run here, with @spare CPUs in addition to its roles'. */
 static bool can_run(unsigned spare)
 {
 	unsigned cpu = 0;
@@ -81,7 +81,7 @@ static bool can_run(unsigned spare)
 	return false;
 }
 
-/* False: it did not end as expected of the right code. */
+/* Run the script.  False: it did not end as expected of the right code. */
 static bool run_one(void)
 {
 	if (!can_run(0))
@@ -148,7 +148,7 @@ static bool run_chosen(struct choice *c)
 	return c->good;
 }
 
-/* Is the script's name one of the comma-separated names? */
+/* True: the script's name is one of the comma-separated names. */
 static bool named(const char *names)
 {
 	size_t len = strlen(script.name);

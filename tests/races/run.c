@@ -80,14 +80,14 @@ void race_be(unsigned role)
 	store_release(&race.active, race_hook != NULL);
 }
 
-/* Is the step at the cursor the start of an operation of @r?  Then it runs from here on. */
+/* The operation of @role that the step at the cursor starts, and which now runs; NULL: none. */
 static const struct race_entry *next_op(unsigned role)
 {
 	irqflags_t flags = race_enter();
 	const struct race_entry *e = NULL;
 	struct role *r = &race.role[role];
 
-	/* Its CPU may be offline, or back and the thread still elsewhere. */
+	/* The role's CPU may be offline, or back while its thread is still elsewhere. */
 	if (role != arch_cpu_id()) {
 		race_leave(flags);
 		return NULL;
@@ -204,8 +204,8 @@ static void do_check(const struct race_entry *e)
 }
 
 /*
- * Check where the script says so, and watch whether anything moves, up to entry @end.  In the
- * caller's thread.
+ * Make the script's checks up to entry @end, and watch that something moves. In the caller's
+ * thread.
  */
 static void drive(u32 end)
 {
@@ -224,7 +224,7 @@ static void drive(u32 end)
 	}
 }
 
-/* No point stops a role now; a role that does not return is left where it is. */
+/* True: all roles have returned.  No point stops a role now; one that does not return stays. */
 static bool all_idle(void)
 {
 	u64 since = arch_clock_ns();

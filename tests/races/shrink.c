@@ -10,7 +10,7 @@
 #include "explore.h"
 #include <quarry/console.h>
 
-#define JITTERS 12 /* a script must fail whatever it leaves open */
+#define JITTERS 12 /* seeds of the disturbances; a script must fail with each */
 
 static struct race_script candidate;
 static struct race_result result;
@@ -103,7 +103,7 @@ static void add_event(struct maker *m, const struct event *e, const struct event
 	}
 }
 
-/* Entries of the run: where a role gave way, and in which order the others went on. */
+/* Make entries of the run: the places where a role gave way, and the order of the others. */
 static void make_script(struct race_script *s)
 {
 	struct maker m = {.s = s};

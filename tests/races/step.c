@@ -115,7 +115,7 @@ void step_point(struct role *r, const char *name)
 	race_leave(flags);
 }
 
-/* A wait begins with the first check that fails. */
+/* Note the name only: a wait begins with the first check that fails. */
 void step_will_wait(const char *lock, const char *point)
 {
 	struct actor *a = my_actor();
@@ -138,7 +138,7 @@ static bool counts(const struct frame *f, const void *what)
 	return ops_owns(what) || what == &cpu_hotplug.l.wq.first || !strcmp(f->name, "answer");
 }
 
-/* Called with interrupts as they are during the wait, which may serve one. */
+/* Called with interrupts as they are during the wait, so an interrupt may be served here. */
 void race_look(const void *what)
 {
 	struct actor *a;
@@ -161,7 +161,7 @@ void race_look(const void *what)
 }
 
 /*
- * A thread that is no role and waits for something of the memory works for it: the reclaim
+ * A thread that is no role but waits for a part of the memory works for it: it is the reclaim
  * thread.
  */
 static struct actor *add_helper(const void *what)
@@ -229,7 +229,7 @@ void race_wake(const void *what)
 	race_leave(flags);
 }
 
-/* Is it an operation of a role that asks? */
+/* True: the caller is an operation of a role. */
 static bool operates(void)
 {
 	const struct role *r;

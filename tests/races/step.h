@@ -3,8 +3,8 @@
  * step.h: stepping through a race one move at a time, with moves chosen by a reader, a list, or a
  * seed.
  *
- * A script gives the setup, the policy, and for each role its operations; in which order they run
- * is left open. docs/races/README.md, "Stepping".
+ * A script gives the setup, the policy, and for each role its operations; their order is left open.
+ * docs/races/README.md, "Stepping".
  */
 #ifndef QUARRY_RACES_STEP_H
 #define QUARRY_RACES_STEP_H
@@ -43,13 +43,13 @@ struct step_session {
 /* While it is not NULL, race_run follows it instead of the script. */
 extern struct step_session *step_session;
 
-/* A number that is the same whenever all that is to be seen between two moves is the same. */
+/* A hash of all that is shown between two moves. */
 u64 step_look_hash(void);
 
 /* ---- step_play.c ---- */
 
 /*
- * Step through @s by keys; @given: letters of moves that come before.  False: one of them was not
+ * Step through @s by keys, after the moves of @given, a letter each. False: one of these was not
  * possible. For a step back @s is run again, up to there.
  */
 bool step_by_keys(const struct race_script *s, const char *given, int (*key)(void),

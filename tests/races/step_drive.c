@@ -3,7 +3,7 @@
  * step_drive.c: drives a race move by move: which role may continue, whether all are at rest, the
  * end.
  *
- * Owns:       the pictures that tell whether a role goes round for ever.
+ * Owns:       the hashes ("pictures") of states, which tell whether a role repeats itself for ever.
  * Locks:      race.lock.
  * Invariants: after a move all its consequences have happened before the next one is chosen.
  */
@@ -13,14 +13,14 @@
 #include <quarry/smp.h>
 #include <quarry/string.h>
 
-#define MOVE_NS 10000000ULL /* of an operation's patience */
+#define MOVE_NS 10000000ULL /* of an operation's patience, for each move */
 #define SETTLE_NS                                                                                  \
 	20000000000ULL /* the machine's time after which a role that has not returned never will */
 #define TURNS_PER_LOOK 256
 #define NO_TIMEOUT_NS  (1ULL << 50)
 /*
- * After the same picture so often, with only one role that can move: it is released alone, so
- * many times.
+ * If the same picture comes ROUNDS times while only one role can move, that role is released alone,
+ * ALONE times.
  */
 #define ROUNDS   3
 #define ALONE    200
@@ -40,7 +40,7 @@ static bool takes_interrupts(unsigned cpu)
 	return !f[1].kind && (!f[0].kind || f[0].irqs_on);
 }
 
-/* Is an interrupt pending for @cpu, or its handler running there? */
+/* True: an interrupt is pending for @cpu, or its handler runs there. */
 static bool interrupted(unsigned cpu)
 {
 	unsigned from;
@@ -48,7 +48,7 @@ static bool interrupted(unsigned cpu)
 	for (from = 0; from < nr_cpus; from++) {
 		const struct frame *f = step.actor[from < race.nr_roles ? from : 0].frame;
 
-		/* There the CPUs are chosen, and not asked yet. */
+		/* At this point the CPUs are chosen, but no IPI is sent yet. */
 		if (from < race.nr_roles && f->kind == FRAME_STOP && !strcmp(f->name, "ipi.chosen"))
 			continue;
 		if (smp_unanswered(from, cpu))
@@ -63,8 +63,8 @@ static bool is(const char *state, unsigned cpu)
 }
 
 /*
- * Is a CPU that goes offline or comes online delayed by an interrupt that is held there, or by the
- * call of a role that is held?
+ * True: a CPU that goes offline or comes online is delayed, by an interrupt that is held there or
+ * by the call of a role that is held.
  */
 static bool held_up(unsigned cpu)
 {
@@ -105,7 +105,7 @@ static bool is_kept(unsigned i)
 	return !race.role[i].running || step_waits_for_cpu(i) < nr_cpus;
 }
 
-/* Is every role kept, and no interrupt pending?  Under race.lock. */
+/* True: every role is kept, and no interrupt is pending.  Under race.lock. */
 static bool all_kept(void)
 {
 	unsigned i;
@@ -175,7 +175,7 @@ static void look_again(void)
 		step.actor[i].frame[0].tried = step.actor[i].frame[1].tried = false;
 }
 
-/* After a move: no role runs, and no waiter's condition holds. */
+/* Wait after a move until no role runs and no waiter's condition holds.  False: a role is lost. */
 static bool come_to_rest(void)
 {
 	unsigned i, nr = RACE_ROLES + step.nr_helpers;
@@ -243,8 +243,8 @@ static struct {
 } seen;
 
 /*
- * How often this picture has been seen since this role became the only one that can move; 0: others
- * can move too.
+ * The number of times this picture has been seen since only this role can move; 0: others can move
+ * too.
  */
 static unsigned times_seen(unsigned movable, unsigned role)
 {
@@ -267,8 +267,8 @@ static unsigned times_seen(unsigned movable, unsigned role)
 }
 
 /*
- * The role repeats itself.  Will it leave the loop unaided? If not, returns false with the state
- * restored.
+ * The role repeats itself: let it move alone. False: it does not leave the loop, and the state is
+ * as before.
  */
 static bool gets_out(unsigned role, bool *good)
 {
@@ -302,7 +302,7 @@ static void goes_round(unsigned role)
 	race_end("STUCK", why);
 }
 
-/* Which checks must pass while no operation runs? @more: some operations have not begun yet. */
+/* Make the final checks while no operation runs.  @more: some operations have not begun yet. */
 static void judge(bool more)
 {
 	struct race_finding found;
@@ -344,7 +344,9 @@ static void note(void)
 	}
 }
 
-/* Did the play end with the roles at rest?  Then the outcome is known, and the script is whole. */
+/*
+ * True: the play has ended with the roles at rest, the outcome is known, and the script is whole.
+ */
 static bool has_ended(unsigned movable)
 {
 	struct race_script *made = &step_session->made;
@@ -374,7 +376,7 @@ static bool has_ended(unsigned movable)
 	return true;
 }
 
-/* replaces smp_timeout_ns while stepping: a reader who thinks is no silent CPU */
+/* smp_timeout_ns before stepping: meanwhile it is so long that a reader may think */
 static u64 timeout_ns;
 
 /* The setup is over: wait until its last operation has come back and the reclaim thread sleeps. */
@@ -407,7 +409,7 @@ static void play(struct step_session *session)
 		note();
 		if (has_ended(movable))
 			break;
-		/* The role that went round alone has got out of that. */
+		/* The role that repeated itself has left its loop. */
 		if (movable_roles() != movable)
 			continue;
 		step_show(session);

@@ -15,7 +15,7 @@ static struct step_session session;
 static struct race_result result;
 static bool impossible; /* a move given beforehand could not be made */
 static char replayed[STEP_MOVES + 1];
-/* The points seen since a role began to move on and on. */
+/* The states seen since a role began to move on and on. */
 static struct {
 	u64 picture[64], last;
 	unsigned nr;
@@ -77,8 +77,8 @@ static int by_key(int key, unsigned movable)
 }
 
 /*
- * A role that moves on and on stops where it has been since then, save where it has not moved at
- * all.
+ * A role that moves on and on stops at a state that it has been in before, unless it did not move
+ * at all.
  */
 static bool been_here(void)
 {
@@ -143,7 +143,7 @@ static void say_script(void)
 	say_text(text);
 }
 
-/* Outcome and script; then a step back is possible still. */
+/* Print outcome and script; a step back is still possible after that. */
 static void say_end(void)
 {
 	session.back = false;

@@ -14,20 +14,23 @@
 
 enum frame_kind { FRAME_NONE, FRAME_STOP, FRAME_WAIT };
 
-/* Where a thread, or an interrupt on top of it, is kept.  FRAME_NONE: it runs, or is not there. */
+/*
+ * The place where a thread, or an interrupt on top of it, is kept. FRAME_NONE: it runs, or is not
+ * there.
+ */
 struct frame {
 	enum frame_kind kind;
 	/* STOP: the point; WAIT: the awaited thing; NONE: the same, if a wait follows */
 	char name[RACE_NAME];
-	unsigned nth;     /* which hit of the point, lock.wait(...) for a wait */
-	unsigned mover;   /* whose move it came with */
+	unsigned nth;     /* number of the hit of the point, or of lock.wait(...) */
+	unsigned mover;   /* the role whose move led here */
 	const void *what; /* WAIT: the lock, the queue */
 	bool irqs_on;
 	bool sleeps;       /* WAIT: checks again only when woken */
 	bool woken, tried; /* WAIT: since its last check; after the move in progress */
-	bool go;           /* it may pass, or check */
-	bool written;      /* the script made mentions it */
-	u32 serial;        /* another one for each stop and wait */
+	bool go;           /* may pass the point, or check its condition */
+	bool written;      /* the script that is made mentions it */
+	u32 serial;        /* different for each stop and wait */
 };
 
 /* A role; or a thread that works for the memory, which stops at no point. */
@@ -35,41 +38,41 @@ struct actor {
 	const struct mm_task *task; /* helpers */
 	struct frame frame[2];      /* place of its thread; place of an interrupt on its CPU */
 	unsigned next;              /* entry of the script that has its next operation; nr: none */
-	bool start;                 /* it may begin that */
+	bool start;                 /* may begin that operation */
 	const char *ended;          /* the last operation that has ended */
-	char noted[96];             /* where it was when the trace was written last */
+	char noted[96];             /* its place when the trace was written last */
 };
 
 struct step {
 	struct actor actor[RACE_ROLES + STEP_HELPERS];
 	unsigned nr_helpers;
 	unsigned mover;  /* the role released last */
-	bool others_too; /* that move let waiting roles continue */
+	bool others_too; /* the last move let waiting roles continue */
 	u32 tracking;    /* a: waits are checked */
 	u32 serial;
 	u64 clock; /* a: the clock by which roles measure their patience */
 };
 extern struct step step; /* race.lock */
 
-/* Where @role is kept: in the interrupt, if there is one.  NULL: nowhere. */
+/* The place where @role is kept: the interrupt's, if there is one.  NULL: it is not kept. */
 struct frame *step_top(unsigned role);
 /* The setup is over: from now on points stop roles. */
 void step_start(void);
 
 /* ---- step_drive.c ---- */
 
-/* The CPU that @role, which takes it down or up, waits for while it is held up; nr_cpus: none. */
+/* The CPU that @role waits for, to take it down or up, while that CPU is held up; nr_cpus: none. */
 unsigned step_waits_for_cpu(unsigned role);
 
 /* ---- step_show.c ---- */
 
-/* Where @role is, in words. */
+/* Describe the place of @role in words. */
 size_t step_where(unsigned role, char *buf, size_t size);
-/* Page P, in words. */
+/* Describe page P in words. */
 size_t step_page(char *buf, size_t size);
-/* Print all that can be seen, one line each. */
+/* Print the whole state, one line for each part. */
 void step_show(struct step_session *session);
-/* Why no role but @role can continue: which one waits for which. */
+/* Say why no role but @role can continue: which role waits for which. */
 void step_why_stuck(unsigned role, char *buf, size_t size);
 
 /* ---- step_script.c: the script of the moves made ---- */
@@ -79,7 +82,7 @@ void step_made_move(struct race_script *made, unsigned role);
 void step_made_started(struct race_script *made, unsigned role, const char *op);
 void step_made_ended(struct race_script *made, unsigned role, int result);
 /*
- * The race is over: no role runs and the checks have been made; or no role can continue; or the
+ * How the race ended: no role runs and the checks have been made; or no role can continue; or the
  * reader has left.
  */
 enum step_end { STEP_CHECKED, STEP_STUCK, STEP_LEFT };

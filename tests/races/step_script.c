@@ -45,7 +45,7 @@ void step_made_begin(struct race_script *made, const struct race_script *s)
 	made->expect[0] = '\0';
 }
 
-/* The points that @role, which does not move, has reached since it was written last. */
+/* Write the points that @role, which does not move, has reached since its last entry. */
 static void write_arrivals(struct race_script *made, unsigned role)
 {
 	struct actor *a = &step.actor[role];
@@ -55,7 +55,7 @@ static void write_arrivals(struct race_script *made, unsigned role)
 		struct frame *f = &a->frame[i];
 
 		/*
-		 * An idle role's wait in an interrupt is none of its operation; the reclaim
+		 * An idle role's wait in an interrupt is not part of an operation, and the reclaim
 		 * thread is no role.
 		 */
 		if (!f->kind || f->written ||

@@ -2,7 +2,7 @@
 /*
  * step_show.c: shows the state between two moves of a race: each CPU, page P, the caches.
  *
- * Owns: nothing.  Nobody runs while it looks.
+ * Owns: nothing.  No role runs meanwhile.
  */
 #include "mm/mm_priv.h"
 #include "step_priv.h"
@@ -56,7 +56,7 @@ size_t step_where(unsigned role, char *buf, size_t size)
 	return n ? n : (size_t)ksnprintf(buf, size, "no operation");
 }
 
-/* Does a role free page P just now? */
+/* True: a role is freeing page P. */
 static bool under_way(void)
 {
 	unsigned i;
@@ -110,7 +110,7 @@ static size_t caches(const struct zone *zone, enum migratetype type, char *buf, 
 	return MIN(n, size - 1);
 }
 
-/* Does the script deal with unmovable pages, and pageblock U? */
+/* True: the script deals with unmovable pages, and pageblock U. */
 static bool unmovable_too(void)
 {
 	const char *op;
@@ -123,7 +123,7 @@ static bool unmovable_too(void)
 	return false;
 }
 
-/* All that is to be seen, line by line. */
+/* Call @line for each line of the state. */
 static void each_line(void (*line)(void *arg, const char *text), void *arg)
 {
 	char text[LINE];

@@ -29,12 +29,12 @@
 #include <quarry/string.h>
 
 #define THREADS       64u
-#define PAGES         64u /* of the object: a batch */
+#define PAGES         64u /* of the object, moved in one batch */
 #define HOT           4u  /* of these, hammered */
 #define HAMMER_ROUNDS 20u
 #define STORM_ROUNDS  8u
 #define LATE          4u  /* every fourth thread */
-#define TRIES         10u /* of a move; each finds an untouched space */
+#define TRIES         10u /* of a move; each has a space that was not touched */
 #define BASE          0x400000UL
 #define STUCK_NS      10000000000ULL
 #define HOLD          50000u /* turns of the migrator's loop while the others arrive */
@@ -44,7 +44,7 @@ struct waiter {
 	struct thread *thread;
 	struct mm_task *task;
 	u32 done;      /* a: the alarm that it has answered */
-	bool late;     /* in this round it was kept between two steps */
+	bool late;     /* it was late in this round */
 	u64 last[HOT]; /* the last value written to its word of each page */
 };
 
@@ -52,22 +52,22 @@ static struct {
 	struct memory *mem;
 	struct vm_object *object;
 	struct vm_space *space;        /* every page has an entry */
-	struct vm_space *fresh[TRIES]; /* none has: one for each try of a round */
+	struct vm_space *fresh[TRIES]; /* no page has an entry; one for each try of a round */
 	struct waiter waiter[THREADS];
 	struct thread *migrator_thread;
 	struct mm_task *migrator;
 	u32 stop;               /* a */
 	u32 loaded[RACE_ROLES]; /* a: CPUs that have the space loaded */
-	u32 leaving;            /* a: threads that do not use it any more */
-	u32 alarm, first_alarm; /* a: tries of all rounds; before this one */
+	u32 leaving;            /* a: threads that do not use the space any more */
+	u32 alarm, first_alarm; /* a: tries of all rounds; tries before this round */
 	bool lateness;          /* phase late */
-	u32 over, looked;       /* a: rounds whose batch is over; that were checked after that */
+	u32 over, looked;       /* a: rounds whose batch is over; those checked after that */
 	u32 errors, touches;    /* a */
 	struct waitq alarmed, answered;
 	struct migrate_stats stats;
 	unsigned failed, stuck;
 	u64 instructions;
-	struct mm_violation found; /* which pointer is NULL: none */
+	struct mm_violation found; /* @what is NULL: no damage */
 } w;
 
 static struct isolated_pages isolated;
@@ -119,8 +119,7 @@ static void hammer_once(struct waiter *t, u64 *chance)
 }
 
 /*
- * The first thread of each CPU loads the space there, and unloads it when all have come to their
- * end.
+ * The first thread of each CPU loads the space there, and unloads it when all threads have stopped.
  */
 static void hammer_main(void *arg)
 {
@@ -169,8 +168,7 @@ static void hammer_migrator(void *arg)
 
 /*
  * Every fourth thread is late once a round: it has seen the marker, and continues when the try is
- * over.  If it then does something to the old page it has time for that until all has been
- * checked.
+ * over. If it then works on the old page, it has time for that until all has been checked.
  */
 static void be_late(const char *name)
 {
@@ -204,8 +202,8 @@ static void at_point(const char *name)
 	counter_add(&w.alarm, 1u);
 	wake_up(&w.alarmed);
 	/*
-	 * Work, not time: with icount time is what all CPUs execute, those that wait in a loop
-	 * too.
+	 * This loop is work, not a delay: with icount, time counts the instructions of all CPUs,
+	 * waiting ones too.
 	 */
 	for (turn = 0; turn < HOLD; turn++)
 		cpu_relax();
@@ -270,7 +268,7 @@ static int make_space(struct vm_space **space)
 	return err ? err : vm_map(*space, BASE, PAGES, VM_READ | VM_WRITE, w.object, 0);
 }
 
-/* The batch is over: late threads continue.  Is everything as it should be? */
+/* The batch is over: let late threads continue, then check the memory. */
 static void look(void)
 {
 	unsigned turn;
@@ -323,7 +321,7 @@ static void storm_migrator(void *arg)
 	wake_up(&w.alarmed);
 }
 
-/* ---- both ---- */
+/* ---- all phases ---- */
 
 static bool report(const char *phase)
 {
@@ -404,7 +402,7 @@ bool waiters_run(void)
 		return false;
 	}
 	good = run_phase("storm", storm_main, storm_migrator);
-	/* A thread that waits for ever uses the memory for ever. */
+	/* A thread that waits for ever uses the memory for ever, so no other phase can follow. */
 	if (!w.stuck)
 		good &= run_phase("late", storm_main, storm_migrator);
 	if (!w.stuck)

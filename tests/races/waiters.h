@@ -6,7 +6,7 @@
 #include "engine.h"
 
 /*
- * Run both phases and print a line each.  True: every page moved in at most 2 tries.  The kernel,
+ * Run all phases and print a line for each. True: every page moved in at most 2 tries. The kernel,
  * at boot.
  */
 bool waiters_run(void);

@@ -57,7 +57,7 @@ static void expect_cpu(struct ktest *t, unsigned i, u32 id, bool enabled)
 	EXPECT_EQ(t, fw_info.cpu[i].node, 0);
 }
 
-/* An entry that is too short for its type is ignored, and so is one of unknown type. */
+/* Entries that are too short for their type, or of unknown type, are ignored. */
 static void madt_lists_the_cpus(struct ktest *t)
 {
 	begin_table(MADT);
@@ -181,7 +181,7 @@ static void madt_lists_at_most_16_io_apics(struct ktest *t)
 
 /* ---- FADT ---- */
 
-/* Every field has another value, and so have the gaps between. */
+/* Every field, and every gap between fields, has a value of its own. */
 static void begin_fadt(size_t len)
 {
 	unsigned i;
@@ -252,7 +252,7 @@ static void fadt_has_the_dsdt_in_one_of_two_places(struct ktest *t)
 static void dsdt_has_the_power_off_values(struct ktest *t)
 {
 	static const struct {
-		u8 len, want; /* the bytes behind @len are there, but no part of the table */
+		u8 len, want; /* the bytes behind @len exist, but are no part of the table */
 		u8 aml[24];
 	} cases[] = {
 	    {13, 5, {SOFT_OFF, 0x06, 0x04, 0x0a, 5, 0, 0, 0, 0}},
@@ -283,7 +283,7 @@ static void dsdt_has_the_power_off_values(struct ktest *t)
 		                       : NULL);
 		EXPECT_EQ(t, fw_info.s5_type, want < NONE ? want : 9);
 	}
-	/* The header is no AML. */
+	/* Bytes of the header are not read as AML. */
 	begin_aml(cases[0].aml, sizeof(cases[0].aml));
 	memcpy(fw_table.b + HEADER - 1, cases[0].aml, sizeof(cases[0].aml));
 	EXPECT_TEXT(t, acpi_parse_dsdt(&fw_info, fw_table.b, fw_table.len), "no _S5_");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_acpi_event.c: the interrupt of ACPI events, from the firmware's hand-over to an event that
- * is delivered, with ports that only store what is written; and slots that are reached by ports.
+ * test_acpi_event.c: the interrupt of ACPI events, from the firmware's hand-over to a delivered
+ * event, with ports that only store bytes; and slots that are accessed through ports.
  */
 #include "tests/lib/hotplug_help.h"
 #include "x86.h"
@@ -10,8 +10,8 @@
 #include <quarry/machine.h>
 
 /*
- * Page registers of the DMA controller's channels, three ports each: they store a byte, and do
- * nothing while no channel is used.
+ * A and B are the first of three page registers each, in the DMA controller. Such a register stores
+ * a byte, and does nothing while no channel is in use.
  */
 #define A            0x81u
 #define B            0x89u
@@ -57,7 +57,7 @@ static void events_are_refused(struct ktest *t, const struct acpi_info *was)
 	EXPECT_EQ(t, start_events(A, 1, was->sci, was->pm1a_cnt), -ENODEV);
 	EXPECT_EQ(t, start_events(A, 2, ACPI_NR_ISA, was->pm1a_cnt), -ENODEV);
 	EXPECT_EQ(t, start_events(A, 2, was->sci, 0), -ENODEV);
-	/* The firmware does not hand over. */
+	/* The firmware does not hand over: the control register stays 0. */
 	set_ports(B, 0, 0, 0);
 	acpi.smi_cmd = B;
 	acpi.acpi_enable = 2;
@@ -66,7 +66,7 @@ static void events_are_refused(struct ktest *t, const struct acpi_info *was)
 	expect_ports(t, B, 2, 0, 0);
 }
 
-/* It does; and it is not asked again. */
+/* The firmware hands over when asked, and is not asked again. */
 static void firmware_hands_over(struct ktest *t, const struct acpi_info *was)
 {
 	acpi.smi_cmd = B;
@@ -78,11 +78,11 @@ static void firmware_hands_over(struct ktest *t, const struct acpi_info *was)
 	expect_ports(t, B, 0x81, 0, 0);
 }
 
-/* Of both blocks only handled events are enabled, and status is left alone. */
+/* Only handled events are enabled in both blocks; the status registers are left alone. */
 static void enable_registers_are_written(struct ktest *t, const struct acpi_info *was)
 {
 	acpi.pm1a_evt = B;
-	acpi.pm1_evt_len = 3; /* too short to have any */
+	acpi.pm1_evt_len = 3; /* too short for an enable register */
 	set_ports(A, 7, 0x77, 0x55);
 	set_ports(B, 0x11, 0x22, 0x44);
 	EXPECT_EQ(t, start_events(A, 3, was->sci, was->pm1a_cnt), 0);
@@ -94,7 +94,10 @@ static void enable_registers_are_written(struct ktest *t, const struct acpi_info
 	expect_ports(t, B, 0x11, 0x22, 0);
 }
 
-/* Unhandled bits stay, and are not delivered; delivered ones are written back, where a 1 clears. */
+/*
+ * Handled bits of @status are delivered, and written back to clear them; other bits are not. The
+ * port only stores that write.
+ */
 static void expect_told(struct ktest *t, u8 status, u32 want)
 {
 	irqflags_t flags = arch_irq_save();
@@ -116,7 +119,7 @@ static void events_are_told(struct ktest *t, const struct acpi_info *was)
 	acpi.pm1a_evt = was->pm1a_evt;
 	while (!(inw(was->pm1a_evt) & TIMER_STATUS) && arch_clock_ns() < end)
 		thread_sleep(10000000);
-	acpi.pm1a_evt = 0; /* where there is no block nothing is cleared */
+	acpi.pm1a_evt = 0; /* no block: nothing is cleared */
 	expect_told(t, 0xff, WANTED);
 	EXPECT_EQ(t, inw(was->pm1a_evt) & TIMER_STATUS, TIMER_STATUS);
 	acpi.pm1a_evt = was->pm1a_evt;
@@ -125,7 +128,7 @@ static void events_are_told(struct ktest *t, const struct acpi_info *was)
 	expect_told(t, 0xff & ~WANTED, 0);
 }
 
-/* As it was before: masked. */
+/* The SCI's pin is set up and unmasked.  Mask it again, as it was before. */
 static void expect_sci_pin(struct ktest *t, const struct acpi_info *was)
 {
 	const struct acpi_isa *isa = &was->isa[was->sci];

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_acpi_find.c: all tables together, as the root pointer leads to them. */
+/* test_acpi_find.c: all tables together, found through the root pointer. */
 #include "tests/lib/acpi_help.h"
 #include "tests/lib/said_help.h"
 #include <quarry/console.h>
@@ -7,7 +7,7 @@
 
 /* ---- all tables ---- */
 
-#define ORDER      2 /* bytes of the memory that holds the tables */
+#define ORDER      2 /* order of the pages that hold the tables */
 #define ROOT       0u
 #define OTHER_ROOT 0x200u
 #define MADT_AT    0x400u
@@ -21,7 +21,7 @@
 
 static u8 *memory;
 static phys_t where;
-static u8 rsdp[40]; /* of which 36 count */
+static u8 rsdp[40]; /* the first 36 bytes are its own */
 
 static u8 sum_of(const u8 *p, size_t len)
 {
@@ -83,7 +83,7 @@ static void make_rsdp(u8 revision, phys_t rsdt, phys_t xsdt)
 	put64(rsdp + 24, xsdt);
 	rsdp[8] = (u8)-sum_of(rsdp, 20);
 	rsdp[32] = (u8)-sum_of(rsdp, 36);
-	rsdp[36] = 1; /* the bytes behind it are not its own */
+	rsdp[36] = 1; /* a byte behind its end does not count */
 }
 
 static void place_cpu(u8 id, u8 domain)
@@ -95,7 +95,7 @@ static void place_cpu(u8 id, u8 domain)
 	put32(e + 4, 1);
 }
 
-/* XSDT: APIC id 3 and all else; RSDT: APIC id 9 alone. */
+/* The XSDT leads to APIC id 3 and all other tables; the RSDT leads only to APIC id 9. */
 static void place_all(void)
 {
 	const phys_t all[] = {
@@ -133,7 +133,7 @@ static void read_all(const void *at, size_t len)
 	acpi_read(&fw_info, at, len, BOOT_ID);
 }
 
-/* There are CPU @id and the one that this runs on; @id is BOOT_ID: no other. */
+/* Two CPUs are found: @id and the boot CPU.  If @id is BOOT_ID, there is no other CPU. */
 static void expect_found(struct ktest *t, u32 id)
 {
 	read_all(rsdp, 36);
@@ -167,7 +167,7 @@ static void every_table_is_read(struct ktest *t)
 {
 	expect_found(t, 3);
 	EXPECT_EQ(t, fw_info.cpu[0].node, 0);
-	/* so that the SRAT is read after all CPUs are known */
+	/* The boot CPU has a node, since the SRAT is read after all CPUs are known. */
 	EXPECT_EQ(t, fw_info.cpu[1].node, 1);
 	EXPECT_EQ(t, fw_info.nr_nodes, 2);
 	EXPECT_EQ(t, fw_info.distance[0][1], 35);
@@ -185,7 +185,7 @@ static void without_a_root_pointer_there_is_one_cpu(struct ktest *t)
 	read_all(rsdp, 19);
 	expect_defaults(t);
 	rsdp[0] ^= 1;
-	rsdp[1] ^= 1; /* the sum is as it was */
+	rsdp[1] ^= 1; /* the checksum stays right */
 	read_all(rsdp, 36);
 	expect_defaults(t);
 	place_all();
@@ -198,7 +198,7 @@ static void without_a_root_pointer_there_is_one_cpu(struct ktest *t)
 	expect_defaults(t);
 }
 
-/* The XSDT counts where the pointer's second half does; else the RSDT. */
+/* The XSDT is read if the pointer's second half is valid and names one; otherwise the RSDT is. */
 static void the_better_root_table_is_read(struct ktest *t)
 {
 	read_all(rsdp, 35);
@@ -231,7 +231,7 @@ static void the_first_table_of_a_name_counts(struct ktest *t)
 	place_root(OTHER_ROOT, 4, both);
 	make_rsdp(0, where + OTHER_ROOT, 0);
 	expect_found(t, 9);
-	/* A part of an entry is none. */
+	/* An incomplete entry is ignored. */
 	place_root(OTHER_ROOT, 4, (const phys_t[]){where + OTHER_MADT, 0});
 	fw_table.len--;
 	place(OTHER_ROOT, "RSDT");
@@ -265,7 +265,7 @@ static void the_boot_cpu_is_there(struct ktest *t)
 	EXPECT_EQ(t, fw_info.nr_cpus, ACPI_MAX_CPUS);
 }
 
-/* The message about the table at @at, with the tables as they are now; NULL: there is none. */
+/* The tables as they are now give the message @why about table @name; NULL: no message. */
 static void expect_words(struct ktest *t, const char *name, unsigned at, const char *why)
 {
 	u64 pos = log_position();
@@ -284,7 +284,7 @@ static void expect_words(struct ktest *t, const char *name, unsigned at, const c
 	place_all();
 }
 
-/* A byte of the table at @at is another; the checksum is right all the same. */
+/* Change one byte of the table at @at, and keep its checksum right. */
 static void change(unsigned at, unsigned offset, u8 value)
 {
 	memory[at + 9] = (u8)(memory[at + 9] + memory[at + offset] - value);
@@ -296,7 +296,7 @@ static void what_is_wrong_is_said(struct ktest *t)
 	u64 pos;
 
 	expect_words(t, "", 0, NULL);
-	/* a missing XSDT is no error, but the other table names only CPUs */
+	/* A missing XSDT is no error, but the RSDT leads only to CPUs. */
 	make_rsdp(2, where + OTHER_ROOT, 0);
 	pos = log_position();
 	read_all(rsdp, 36);
@@ -324,7 +324,7 @@ static void what_is_wrong_is_said(struct ktest *t)
 	expect_words(t, "SRAT", 0, "an entry with a length out of range");
 	change(SLIT_AT, 44, 11);
 	expect_words(t, "SLIT", 0, "an invalid distance");
-	change(FADT_AT, 4, 79); /* the bytes behind it do not count, and are 0 */
+	change(FADT_AT, 4, 79); /* the bytes behind its new end are 0, so the checksum is right */
 	expect_words(t, "FACP", 0, "too short");
 	change(DSDT_AT, HEADER, 'S');
 	expect_words(t, "DSDT", 0, "no _S5_");
@@ -362,7 +362,7 @@ static void a_table_says_how_long_it_is(struct ktest *t)
 	EXPECT_TEXT(t, acpi_check_table(fw_table.b, HEADER), "length out of range");
 }
 
-/* Each with the tables of place_all. */
+/* Call fn(t) with the tables of place_all in memory. */
 static void with_tables(struct ktest *t, void (*fn)(struct ktest *))
 {
 	struct page *page = alloc_pages(GFP_KERNEL | GFP_DMA32, ORDER);

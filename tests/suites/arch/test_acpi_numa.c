@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_acpi_numa.c: nodes and distances, by SRAT and SLIT. */
+/* test_acpi_numa.c: nodes and distances, from SRAT and SLIT. */
 #include "tests/lib/acpi_help.h"
 
 /* ---- SRAT ---- */
@@ -13,7 +13,7 @@ static void add_cpu(u8 len, u32 domain, u8 id, u32 flags)
 	e[2] = (u8)domain;
 	e[3] = id;
 	put32(e + 4, flags);
-	put32(e + 8, (domain & 0xffffff00) | 0x99); /* the lowest byte is not given */
+	put32(e + 8, (domain & 0xffffff00) | 0x99); /* the domain's lowest byte is not here */
 }
 
 static void add_x2cpu(u8 len, u32 domain, u32 id, u32 flags)
@@ -191,7 +191,7 @@ static void srat_with_too_many_entries_is_cut(struct ktest *t)
 
 #define SLIT 44u
 
-/* Three localities; node 0 is locality 2, node 1 is 0, node 2 is none of them. */
+/* Three localities: node 0 is locality 2, node 1 is locality 0, node 2 is none of them. */
 static void begin_slit(u8 between)
 {
 	static const u8 matrix[9] = {10, 30, 21, 40, 10, 50, 33, 60, 10};
@@ -244,7 +244,7 @@ static void slit_shorter_than_its_distances_is_refused(struct ktest *t)
 	fw_table.len = SLIT - 1;
 	EXPECT_TEXT(t, parse_slit(), "too short");
 	begin_slit(33);
-	put64(fw_table.b + 36, 1ULL << 32); /* the sum alone is 0 modulo 2^64 */
+	put64(fw_table.b + 36, 1ULL << 32); /* its square is 0 modulo 2^64 */
 	EXPECT_TEXT(t, parse_slit(), "too many localities");
 	begin_slit(33);
 	put64(fw_table.b + 36, 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_arch.c: what each CPU's own tables and registers must be, before, and after it was away. */
+/* test_arch.c: each CPU's own tables and registers, before and after the CPU was offline. */
 #include "tests/lib/task_help.h"
 #include <quarry/acpi.h>
 #include <quarry/machine.h>
@@ -10,7 +10,7 @@
 #define SEL_LDT   0x40u
 #define UNTOUCHED 0x600000UL
 
-/* Call fn(t, cpu) for each CPU; then again, when each but CPU 0 has been away. */
+/* Call fn(t, cpu) for each CPU; then again for each but CPU 0, after it was offline. */
 static void each_cpu_twice(struct ktest *t, void (*fn)(struct ktest *, unsigned))
 {
 	unsigned cpu;
@@ -28,7 +28,9 @@ static void each_cpu_twice(struct ktest *t, void (*fn)(struct ktest *, unsigned)
 
 /* ---- no LDT ---- */
 
-/* LSL reads the descriptor that the selector means: with an LDT of the reset, user memory. */
+/*
+ * LSL reads the descriptor of a selector.  With the LDT that a reset sets, this reads user memory.
+ */
 static void look_up(void *arg)
 {
 	unsigned *found = arg, selector, limit = 0;
@@ -67,7 +69,7 @@ static void no_cpu_has_an_ldt(struct ktest *t)
 	each_cpu_twice(t, expect_no_ldt);
 }
 
-/* This CPU has an LDT at UNTOUCHED from here on, by a GDT that only the loading of LDTR sees. */
+/* Give this CPU an LDT at UNTOUCHED, from a GDT that is in use only while LDTR is loaded. */
 static void plant_ldt(void *arg)
 {
 	struct table_register old, new;
@@ -94,9 +96,8 @@ static void take_ldt(void *arg)
 }
 
 /*
- * The CPU reads a descriptor of user memory by itself.  With SMAP that is never allowed, whatever
- * is mapped, so the program would retry for ever; without SMAP a page would be mapped that no
- * program touched.
+ * The CPU itself reads a descriptor in user memory. SMAP never allows this, whatever is mapped, so
+ * the program would retry for ever. Without SMAP, a page that no program touched would be mapped.
  */
 static void fault_of_a_descriptor_ends_the_task(struct ktest *t)
 {
@@ -115,7 +116,7 @@ static void fault_of_a_descriptor_ends_the_task(struct ktest *t)
 		thread_yield();
 	EXPECT_EQ(t, vm_object_present(object), 0);
 	ktest_on_cpu(cpu, take_ldt, NULL);
-	task_end(task, TASK_KILLED, 0); /* too late, if all is well */
+	task_end(task, TASK_KILLED, 0); /* no effect if the task has ended, as it should */
 	expect_end(t, task, TASK_FAULTED, 0);
 	vm_object_put(object);
 }
@@ -151,7 +152,7 @@ static void calls_begin_with_clean_flags(struct ktest *t)
 #define IOAPIC_REDIRECT 0x10
 #define IOAPIC_MASKED   0x10000u
 
-/* Unmasked pins of all I/O APICs that lead to @cpu; to any, if it is nr_cpus. */
+/* The number of unmasked pins of all I/O APICs that lead to @cpu; to any CPU, if it is nr_cpus. */
 static unsigned pins_of(unsigned cpu)
 {
 	static volatile u32 *ioapic[ACPI_MAX_IOAPICS];
@@ -186,7 +187,7 @@ static void expect_pins(struct ktest *t, unsigned nr0, unsigned nr1, unsigned nr
 	EXPECT_EQ(t, pins_of(2), nr2);
 }
 
-/* The interrupts of a CPU that goes offline move, and no others.  No driver starts meanwhile. */
+/* Only the interrupts of a CPU that goes offline move.  No driver starts during the test. */
 static void interrupts_move_off_a_leaving_cpu(struct ktest *t)
 {
 	unsigned all = pins_of(nr_cpus);

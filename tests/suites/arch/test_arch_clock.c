@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_clock.c: the clock and the APIC's timer, by the power management timer, which runs at
- * a known rate.
+ * test_arch_clock.c: the clock and the APIC's timer, measured with the power management timer,
+ * whose rate is known.
  */
 #include "x86.h"
 #include <quarry/acpi.h>
@@ -17,7 +17,7 @@ struct clocks {
 	u32 pm, apic;
 };
 
-/* The tightest of several readings. */
+/* Of several readings, the one with the least slack. */
 static struct clocks read_clocks(void)
 {
 	struct clocks best = {.slack = ~0ULL};
@@ -34,7 +34,7 @@ static struct clocks read_clocks(void)
 	return best;
 }
 
-/* In thousandths of the power management timer's time. */
+/* The rates of the two clocks, in thousandths of the power management timer's rate. */
 struct rates {
 	u64 ns, apic;
 };
@@ -48,9 +48,8 @@ static void measure(void *arg)
 	u64 pm_ns, slack = ~0ULL;
 
 	/*
-	 * Use the round with the least slack. Skip a round in which the timer began again: it then
-	 * shows more than before, or a period or more has passed while the host let this CPU stand
-	 * still.
+	 * Use the round with the least slack. Skip a round in which the timer was reloaded: it then
+	 * shows more than before, or the host did not run this CPU for a whole period.
 	 */
 	for (i = 0; i < 200 && slack >= ROUND_NS / 200; i++) {
 		struct clocks first = read_clocks(), last;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_cpu.c: every bit that a CPU's tables, control registers and APIC must have, before
- * and after it was away; and its interrupts.
+ * test_arch_cpu.c: every bit that a CPU's tables, control registers and APIC must have, before and
+ * after the CPU was offline; and its interrupts.
  */
 #include "tests/lib/hotplug_help.h"
 #include "x86.h"
@@ -116,7 +116,7 @@ static void expect_gdt(struct ktest *t, const struct found *f)
 
 	EXPECT_EQ(t, f->gdtr.limit, 7 * 8 - 1);
 	EXPECT_EQ(t, gdt[0], 0);
-	/* but for "accessed" */
+	/* All bits count but "accessed". */
 	EXPECT_EQ(t, gdt[SEL_KERNEL_CODE / 8] & ~(1UL << 40), 0x00af9a000000ffff);
 	EXPECT_EQ(t, gdt[SEL_KERNEL_DATA / 8] & ~(1UL << 40), 0x00cf92000000ffff);
 	EXPECT_EQ(t, gdt[SEL_USER_DATA / 8] & ~(1UL << 40), 0x00cff2000000ffff);
@@ -236,7 +236,7 @@ static void expect_all_of(struct ktest *t, unsigned cpu)
 	EXPECT_EQ(t, f->idtr.base, found[0].idtr.base);
 }
 
-/* No two share a table or a stack; and a CPU that was offline has all its bits again. */
+/* No two CPUs share a table or a stack.  A CPU that was offline sets all its bits again. */
 static void every_cpu_sets_its_feature_bits(struct ktest *t)
 {
 	unsigned nr = MIN(ktest_cpus(), (unsigned)ARRAY_SIZE(found)), cpu, other;
@@ -269,7 +269,7 @@ struct ap_slot {
 extern struct ap_slot *ap_slots;
 extern u32 ap_nr_slots;
 
-/* The MADT's and the SRAT's words about a CPU. */
+/* The kernel's data about @cpu agrees with the MADT and the SRAT. */
 static void expect_place(struct ktest *t, unsigned cpu)
 {
 	const struct cpu *c = cpus[cpu];
@@ -312,7 +312,7 @@ static void every_cpu_has_a_slot_and_stack_of_its_own(struct ktest *t)
 
 /* ---- interrupts ---- */
 
-/* Each is acknowledged once, and none leaves its CPU in an interrupt. */
+/* Each interrupt is acknowledged once, and the CPU has left it afterwards. */
 static void send_each(void *arg)
 {
 	static const u8 vectors[] = {VEC_KICK, VEC_CALL, VEC_TIMER, VEC_SERIAL, VEC_PCI, VEC_SCI,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_arch_fault.c: the report of a fault, word by word; interrupts in ring 3; and threads that
- * may not go there.  The reports that end the machine are judged by tests/qemu/test_exception.py.
+ * must not run there. tests/qemu/test_exception.py judges the reports that end the machine.
  */
 #include "demo/provoke.h"
 #include "tests/lib/task_help.h"
@@ -24,7 +24,7 @@ static void read_said(u64 pos)
 	said[log_read(&pos, said, sizeof(said) - 1)] = '\0';
 }
 
-/* Where @text is in the text that was read; NULL: nowhere. */
+/* The place of @text in the text that was read, or NULL. */
 static const char *find(const char *text)
 {
 	const char *p;
@@ -74,7 +74,7 @@ static void print_fault(u64 error, u64 address)
 	arch_irq_restore(flags);
 }
 
-/* Another CPU may print a line meanwhile. */
+/* Each fault is tried several times, because another CPU may print a line meanwhile. */
 static void page_fault_reports_are_complete(struct ktest *t)
 {
 	unsigned i, tries;
@@ -92,7 +92,7 @@ static void page_fault_reports_are_complete(struct ktest *t)
 
 /* ---- ring 3 ---- */
 
-/* The first thing that it does; and its registers right behind that. */
+/* The program faults at its first instruction, and its registers follow in the report. */
 static void program_fault_is_reported_with_registers(struct ktest *t)
 {
 	struct task *task = new_task(t);
@@ -111,7 +111,7 @@ static void program_fault_is_reported_with_registers(struct ktest *t)
 	EXPECT(t, find(" error 0\n") > at_line);
 }
 
-/* Until that has been printed since @pos. */
+/* Wait until @text has been printed after @pos; false: it was not in time. */
 static bool wait_said(u64 pos, const char *text)
 {
 	u64 end = arch_clock_ns() + WAIT_NS;
@@ -126,7 +126,7 @@ static bool wait_said(u64 pos, const char *text)
 	return false;
 }
 
-/* Was it in ring 3, at the code of user_spin? */
+/* Send an NMI to @cpu.  True: it hit ring 3, at the code of user_spin. */
 static bool nmi_hits_ring_3(struct ktest *t, unsigned cpu)
 {
 	u64 pos = log_position(), rip;
@@ -144,7 +144,7 @@ static bool nmi_hits_ring_3(struct ktest *t, unsigned cpu)
 	return false;
 }
 
-/* It runs on afterwards. */
+/* The program runs on after the NMIs. */
 static void nmi_in_a_program_is_reported_and_harmless(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1, tries = TRIES, i;
@@ -175,7 +175,7 @@ static void nmi_in_a_program_is_reported_and_harmless(struct ktest *t)
 	expect_end(t, task, TASK_KILLED, 0);
 }
 
-/* All that it needs is mapped: no fault would stop it. */
+/* Map all that the program needs, so that no fault would stop it. */
 static struct page *prepare(struct ktest *t, struct task *task, struct vm_object *object)
 {
 	struct page *page = NULL;
@@ -190,7 +190,7 @@ static struct page *prepare(struct ktest *t, struct task *task, struct vm_object
 	return page;
 }
 
-/* It is added to a CPU with interrupts off, and its task ends before they are on again. */
+/* Add a thread to a CPU with interrupts off, and end its task before they are on again. */
 static void add_and_end(void *arg)
 {
 	unsigned cpu = ktest_cpus() - 1;
@@ -226,8 +226,8 @@ static void thread_of_an_ended_task_never_runs(struct ktest *t)
 /* ---- user memory ---- */
 
 /*
- * The last eight bytes may be copied, but not one byte more; and not even 0 bytes from an address
- * that is no user address.
+ * A copy may reach the last eight bytes of user memory, but not one byte more. Even a copy of 0
+ * bytes needs a user address.
  */
 static void user_memory_ends_at_its_last_byte(struct ktest *t)
 {
@@ -278,9 +278,7 @@ static void user_copies_of_each_length_are_exact(struct ktest *t)
 		EXPECT(t, !memcmp(in, out, len) && in[len] == 0xee);
 		EXPECT_EQ(t, copy_from_user(in, at, sizeof(in)), 0);
 		EXPECT(t, in[0] == 0 && in[1 + len] == 0);
-		/*
-		 * Nothing is mapped in front of the page: the first byte faults, or the first word.
-		 */
+		/* Nothing is mapped in front of the page, so the first byte or word faults. */
 		EXPECT_EQ(t, copy_from_user(in, at - 1, len), len ? -EFAULT : 0);
 		EXPECT_EQ(t, copy_to_user(end, out, len), len ? -EFAULT : 0);
 	}
@@ -290,7 +288,10 @@ static void user_copies_of_each_length_are_exact(struct ktest *t)
 	task_put(task);
 }
 
-/* A page that is not mapped yet is an error, and stays out; one that is mapped is copied. */
+/*
+ * A copy from a page that is not mapped fails and does not bring the page in.  A mapped page is
+ * copied.
+ */
 static void user_copy_without_a_wait_serves_no_fault(struct ktest *t)
 {
 	u64 at = USER_END - PAGE_SIZE, word = 0x0123456789abcdef, back = 0;
@@ -325,7 +326,7 @@ static void copy_there(void *arg)
 	user_copy(arg, &word, sizeof(word));
 }
 
-/* A bug of the kernel: the copy must not return as if a program had passed the address. */
+/* A bad kernel address is a bug: the copy must fault, not return as if a program had passed it. */
 static void bad_kernel_side_of_a_user_copy_faults(struct ktest *t)
 {
 	EXPECT_EQ(t, arch_probe(copy_there, (void *)USER_END), -EFAULT);

@@ -13,7 +13,10 @@
 
 #define LARGE (2UL << 20)
 #define HUGE  (1UL << 30)
-/* Of descriptors for memory that no machine here has: 12 TiB and up; no other suite uses these. */
+/*
+ * Addresses of descriptors for memory that no machine here has, from 12 TiB up; no other suite uses
+ * them.
+ */
 #define ARRAY ((uintptr_t)(ARCH_MEMMAP + (3UL << 30)))
 /* Far behind the last slot of kernel stacks, in the same window. */
 #define FAR            (ARCH_STACK_BASE + (8UL << 30))
@@ -28,7 +31,7 @@ struct taken {
 	struct taken *next;
 	unsigned order;
 };
-static struct taken *taken; /* each in its own pages */
+static struct taken *taken; /* a list; each entry is in the pages that it describes */
 static void *single[STACK_PAGES];
 
 static bool take(unsigned order)
@@ -60,7 +63,10 @@ static struct page *page_of(const void *p)
 	return pfn_to_page_in(&kernel_memory, arch_virt_to_phys(p) >> PAGE_SHIFT);
 }
 
-/* And of that @nr single pages, which can be given back first; false: there are not so many. */
+/*
+ * Take all memory, @nr pages of it in single[], to be given back first.  False: there are not so
+ * many.
+ */
 static bool take_all(unsigned nr)
 {
 	unsigned i;
@@ -113,17 +119,17 @@ static void expect_no_tables(struct ktest *t)
 	EXPECT_EQ(t, arch_direct_map(NEW_RAM, 2 * LARGE), -ENOMEM);
 	EXPECT_EQ(t, arch_mapped_at(ARCH_DIRECT_MAP + NEW_RAM), 0);
 	EXPECT(t, !arch_map_mmio(pa, 2 * LARGE));
-	/* No task was killed for them. */
+	/* None of these failures reached the OOM killer. */
 	EXPECT_EQ(t, nobody(), asked);
 	after = arch_map_mmio(pa, PAGE_SIZE);
 	EXPECT(t, !after || after == before + PAGE_SIZE);
 }
 
-/* Mappings for which there is one page. */
+/* Try mappings with one free page. */
 static void expect_one_table(struct ktest *t)
 {
 	give_single(t, 1);
-	/* the table is there now, but nothing to put there */
+	/* The page becomes the table, and no page is left to map there. */
 	EXPECT_EQ(t, arch_array_grow(ARRAY, PAGE_SIZE), -ENOMEM);
 	EXPECT_EQ(t, *(volatile u64 *)ARRAY, 0);
 	EXPECT(t, !take(0));
@@ -133,10 +139,7 @@ static void expect_one_table(struct ktest *t)
 
 static void *kept[NR_STACKS_KEPT];
 
-/*
- * For each number of pages that is not enough, all of them are back; then there are as many as it
- * takes.
- */
+/* With too few free pages no stack is allocated, and all of the pages come back. */
 static void expect_no_stack(struct ktest *t)
 {
 	unsigned nr = 0, pages, i;
@@ -217,11 +220,11 @@ static void use_and_count(void *arg)
 	unsigned long before;
 	unsigned i;
 
-	/* Once before, for the tables, which stay. */
+	/* The first pass allocates the page tables, which stay. */
 	for (i = 0, before = 0; i < 2; i++) {
 		use_stacks();
 		EXPECT_EQ(t, arch_array_grow(ARRAY, 5 * PAGE_SIZE), 0);
-		EXPECT_EQ(t, arch_array_grow(ARRAY + PAGE_SIZE, PAGE_SIZE), 0); /* is there */
+		EXPECT_EQ(t, arch_array_grow(ARRAY + PAGE_SIZE, PAGE_SIZE), 0); /* already there */
 		arch_array_shrink(ARRAY, 5 * PAGE_SIZE);
 		if (i)
 			EXPECT_EQ(t, free_now(), before);
@@ -259,8 +262,8 @@ static bool image_in(phys_t start, u64 size)
 }
 
 /*
- * Descriptors, but for the first and the last ones, which may share a page; and those of standby
- * memory.
+ * Large pages map the descriptors of [start, end). Exceptions: the first and the last ones, which
+ * may share a page, and those of standby memory, which cannot be written to.
  */
 static void expect_large_array(struct ktest *t, pfn_t start, pfn_t end)
 {
@@ -289,7 +292,10 @@ static void ram_is_mapped_by_the_largest_pages(struct ktest *t)
 			bool huge =
 			    gib && whole >= start && whole + HUGE <= end && !image_in(whole, HUGE);
 
-			/* Behind the image it begins anew at its end. */
+			/*
+			 * The kernel's read-only part cuts the direct map: pages around it are
+			 * smaller.
+			 */
 			if (image_in(pa, LARGE))
 				continue;
 			EXPECT_EQ(t, level_of(ARCH_DIRECT_MAP + pa, &entry), huge ? 2 : 1);
@@ -297,7 +303,7 @@ static void ram_is_mapped_by_the_largest_pages(struct ktest *t)
 	}
 }
 
-/* Entries of 512 GiB each: address spaces copy them, so they must exist before. */
+/* Address spaces copy the root's entries, of 512 GiB each, so these must exist before. */
 static void page_tables_of_hotplug_memory_are_prepared(struct ktest *t)
 {
 	const u64 *root = arch_phys_to_virt(kernel_cr3 & ~(u64)(PAGE_SIZE - 1));

@@ -27,7 +27,7 @@ static u64 since(void)
 	return READ_ONCE(runqs[arch_cpu_id()].since);
 }
 
-/* Each check of the run queue begins at another time, whichever thread is next. */
+/* Each check of the run queue sets its `since`, even if the same thread runs on. */
 static void count_switches(void *arg)
 {
 	unsigned *switches = arg, i;
@@ -67,7 +67,7 @@ static void ask_for_a_switch(void *arg)
 	EXPECT(t, since() != before);
 }
 
-/* A tick or two may come meanwhile. */
+/* A few switches may come from timer ticks. */
 static void threads_are_preempted_on_request(struct ktest *t)
 {
 	unsigned switches = 0;
@@ -77,7 +77,7 @@ static void threads_are_preempted_on_request(struct ktest *t)
 	ktest_on_cpu(0, ask_for_a_switch, t);
 }
 
-/* Interrupts off, a count of either kind: each alone forbids it. */
+/* Each of these alone forbids to sleep: interrupts off, or a count of either kind. */
 static void ask_to_sleep(void *arg)
 {
 	struct ktest *t = arg;
@@ -182,7 +182,7 @@ static unsigned times_said(const char *fmt, unsigned cpu)
 #define OWN    "CPU %u (APIC id %u): not asked, NMI in thread "
 
 static u32 stop;     /* a */
-static u64 first_ns; /* a: when the other thread ran after stop was 1; 0: not yet */
+static u64 first_ns; /* a: time when the other thread ran after stop was 1; 0: not yet */
 
 static void run_beside(void *arg)
 {
@@ -214,7 +214,7 @@ static void ask_all(void *arg)
 	thread_join(other);
 }
 
-/* Has everything been printed in time?  On a busy host an NMI may come too late. */
+/* True: all CPUs answered in time.  On a busy host an NMI may come too late. */
 static bool all_answer(struct ktest *t, unsigned silent)
 {
 	u64 pos = log_position();
@@ -262,13 +262,16 @@ static void every_cpu_reports_by_nmi_but_a_silent_one(struct ktest *t)
 	read_said(pos);
 	EXPECT_EQ(t, times_said(ASKED, silent) + times_said(SILENT, silent), 0);
 	EXPECT_EQ(t, cpu_up(silent), 0);
-	/* One that was too late to answer gets its NMI still. */
+	/* A CPU that was too late to answer takes its NMI now. */
 	for (cpu = 0; cpu < nr_cpus; cpu++)
 		if (cpumask_test(cpu_online_mask, cpu))
 			ktest_on_cpu(cpu, nothing, NULL);
 }
 
-/* It has arrived once the CPU has run something else. */
+/*
+ * The number of backtraces that @cpu prints after an NMI.  It has taken the NMI once it has run a
+ * call.
+ */
 static unsigned stories_after_nmi(unsigned cpu)
 {
 	u64 pos = log_position();
@@ -280,8 +283,7 @@ static unsigned stories_after_nmi(unsigned cpu)
 }
 
 /*
- * An NMI that wakes a CPU prints no backtrace, nor does one that comes too late to wake it; any
- * other does.
+ * An NMI that wakes a CPU, or comes too late to wake it, prints no backtrace; any other NMI does.
  */
 static void nmi_from_the_host_is_reported(struct ktest *t)
 {
@@ -304,7 +306,7 @@ static void nmi_from_the_host_is_reported(struct ktest *t)
 
 /* ---- the start of a CPU ---- */
 
-/* All CPUs but the boot CPU that have not started are given up; one that has is not. */
+/* A CPU that has not started yet is given up, but no CPU that has. */
 static void cpu_start_without_a_page_fails(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1, other;
@@ -333,7 +335,7 @@ struct late {
 	u32 apic_id;
 };
 
-/* The first two start-up interrupts reach no CPU. */
+/* Give the CPU its APIC id so late that the first two start-up interrupts reach no CPU. */
 static void come_late(void *arg)
 {
 	struct late *late = arg;

@@ -3,8 +3,8 @@
  * test_arch_map.c: the kernel's own addresses: their permissions, and that no CPU uses a stale
  * mapping.
  *
- * A CPU that is to have an old translation in its TLB has read there before, in a thread that
- * then only spins until it reads again: so nothing empties the TLB but the operation under test.
+ * To have an old translation in its TLB, a CPU first reads the address, in a thread that then only
+ * spins until it reads again. So only the operation under test can flush the TLB.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"
@@ -16,9 +16,9 @@
 #include <quarry/smp.h>
 #include <quarry/user.h>
 
-#define NR_STACKS_TRIED 80 /* more than are kept when they are freed */
+#define NR_STACKS_TRIED 80 /* more stacks than are kept when they are freed */
 #define LARGE           (2UL << 20)
-/* Of descriptors for memory that no machine here has: 8 TiB and up. */
+/* Address of descriptors for memory that no machine here has, from 8 TiB up. */
 #define UNBACKED ((uintptr_t)(ARCH_MEMMAP + (1UL << 31)))
 /* Behind the last slot of kernel stacks, in the same window. */
 #define SCRATCH (ARCH_STACK_BASE + (1UL << 30))
@@ -101,7 +101,7 @@ static bool needs_two_cpus(struct ktest *t)
 
 #define SPIN_NS 20000000000ULL
 
-/* On each CPU: it reads, waits for the word, reads again. */
+/* The state of each CPU's thread: it reads, waits for @go, and reads again. */
 struct watch {
 	struct access before, after;
 	u32 seen, go; /* a */
@@ -120,7 +120,7 @@ static void watch(void *arg)
 	probe_read(&w->after);
 }
 
-/* All CPUs have read @va, with result @err. */
+/* Let all CPUs read @va, and expect the result @err. */
 static void watch_begin(struct ktest *t, uintptr_t va, int err)
 {
 	unsigned cpu;
@@ -137,7 +137,7 @@ static void watch_begin(struct ktest *t, uintptr_t va, int err)
 	}
 }
 
-/* All CPUs have read it again, with result @err. */
+/* Let all CPUs read the address again, and expect the result @err. */
 static void watch_end(struct ktest *t, int err)
 {
 	unsigned cpu;
@@ -150,7 +150,7 @@ static void watch_end(struct ktest *t, int err)
 	}
 }
 
-/* The values that each has read, first and then. */
+/* Each CPU has read @before first, and @after then. */
 static void expect_values(struct ktest *t, u64 before, u64 after)
 {
 	unsigned cpu;
@@ -227,7 +227,7 @@ static uintptr_t last_word(const struct stacks *s, unsigned i)
 	return (uintptr_t)s->top[i] - 8;
 }
 
-/* Freed on CPU 0; no other CPU may reach the freed pages. */
+/* @cpu faults at the stacks freed on CPU 0 whose pages were unmapped. */
 static void expect_stacks_gone(struct ktest *t, const struct stacks *s, unsigned cpu)
 {
 	unsigned i, gone = 0;
@@ -266,12 +266,12 @@ static void freed_stack_is_reached_by_no_cpu(struct ktest *t)
 	ktest_on_cpu(0, free_stacks, &stacks);
 	expect_stacks_gone(t, &stacks, cpu);
 	expect_stacks_gone(t, &stacks, 0);
-	/* After the pages behind the addresses are replaced, every CPU sees the new ones. */
+	/* The same addresses get new pages, which the other CPU must see. */
 	if (begin_stacks(t, &stacks, cpu))
 		ktest_on_cpu(0, free_stacks, &stacks);
 }
 
-/* The lowest and the highest word of a stack. */
+/* Read the lowest and the highest word of a stack; true: both can be read. */
 static bool reach(uintptr_t top, int *low, int *high)
 {
 	struct access first = {.va = top - 16384}, last = {.va = top - 8};
@@ -298,7 +298,7 @@ static void go_on_reading(void *arg)
 	reach(r->top, &r->low, &r->high);
 }
 
-/* At once: later frees may flush more entries. */
+/* The reader is told at once, because later frees may flush more entries. */
 static void free_while_read(void *arg)
 {
 	struct reader *r = arg;
@@ -307,9 +307,7 @@ static void free_while_read(void *arg)
 	store_release(&r->go, 1u);
 }
 
-/*
- * A CPU may read the stack until the moment in which it is freed, and not one instruction longer.
- */
+/* A CPU may read the stack until it is freed, and not one instruction longer. */
 static void freed_stack_is_unmapped_on_every_cpu(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1;
@@ -364,10 +362,7 @@ static void unmapped_page_is_not_reached(struct ktest *t)
 	ktest_on_cpu(0, map_and_unmap, t);
 }
 
-/*
- * All CPUs read zeros; then memory is placed there, and all see what one writes; then zeros
- * again.
- */
+/* All CPUs read zeros. Then memory is placed there, and all read the value that one CPU wrote. */
 static void every_cpu_sees_an_array_grow(struct ktest *t)
 {
 	watch_begin(t, UNBACKED, 0);
@@ -390,8 +385,8 @@ static void every_cpu_sees_an_array_shrink(struct ktest *t)
 }
 
 /*
- * Mapped as one large page, for ever: another one in each test.  The content is the machine's own
- * memmap.
+ * The array is mapped as one large page, for ever, so each run of the test uses another address.
+ * The content is the machine's own memmap.
  */
 static void every_cpu_sees_a_placed_array(struct ktest *t)
 {
@@ -415,7 +410,7 @@ static void every_cpu_sees_a_placed_array(struct ktest *t)
 	}
 }
 
-/* The firmware, which is there after a reset and outside the direct map: only read. */
+/* The memory is the firmware's, outside the direct map; the test only reads it. */
 static void every_cpu_forgets_memory_removed_from_the_direct_map(struct ktest *t)
 {
 	const phys_t pa = (1UL << 32) - LARGE;
@@ -440,7 +435,7 @@ static void refused_registers_use_no_addresses(struct ktest *t)
 	char *first = arch_map_mmio(pa, PAGE_SIZE), *next;
 
 	REQUIRE(t, first);
-	/* as large as the window, part of which is in use */
+	/* The first size is the whole window's, of which a part is in use. */
 	EXPECT(t, !arch_map_mmio(pa, 1UL << 30));
 	EXPECT(t, !arch_map_mmio(pa, 3UL << 30));
 	EXPECT(t, !arch_map_mmio(pa, ~0UL));

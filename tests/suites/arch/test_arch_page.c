@@ -40,7 +40,7 @@ static u64 entry_at(uintptr_t va, unsigned *level)
 	}
 }
 
-/* All but its address, and that it is a large one. */
+/* The entry's bits, without its address and the bit of a large page. */
 static u64 flags_at(uintptr_t va)
 {
 	unsigned level;
@@ -104,7 +104,7 @@ static void expect_direct(struct ktest *t, phys_t pa)
 	    t, flags_at(ARCH_DIRECT_MAP + pa), (ro_start <= pa && pa < ro_end ? READ : WRITE) | NX);
 }
 
-/* Both sides of each of its borders. */
+/* Check both sides of each border of RAM. */
 static void all_ram_and_nothing_else_is_in_the_direct_map(struct ktest *t)
 {
 	unsigned i;
@@ -131,17 +131,17 @@ static void map_several(void *arg)
 	struct ktest *t = arg;
 
 	EXPECT_EQ(t, arch_map(SCRATCH, pa, 2 * PAGE_SIZE, 0), 0);
-	EXPECT_EQ(t, arch_map(SCRATCH, pa, 2 * PAGE_SIZE, 0), 0); /* it is there already */
+	EXPECT_EQ(t, arch_map(SCRATCH, pa, 2 * PAGE_SIZE, 0), 0); /* the same mapping again */
 	EXPECT_EQ(t, arch_map(SCRATCH, pa, 2 * PAGE_SIZE, MAP_WRITE), -EEXIST);
 	EXPECT_EQ(t, arch_mapped_at(SCRATCH + 0x123), pa + 0x123);
 	EXPECT_EQ(t, arch_mapped_at(SCRATCH + PAGE_SIZE), pa + PAGE_SIZE);
 	EXPECT_EQ(t, arch_mapped_at(SCRATCH + 2 * PAGE_SIZE), 0);
 	EXPECT_EQ(t, arch_map(SCRATCH + PAGE_SIZE, pa + PAGE_SIZE, 2 * PAGE_SIZE, 0), 0);
 	EXPECT(t, arch_unmap(SCRATCH + PAGE_SIZE, PAGE_SIZE));
-	EXPECT(t, !arch_unmap(SCRATCH, 3 * PAGE_SIZE)); /* one was missing, the others go */
+	EXPECT(t, !arch_unmap(SCRATCH, 3 * PAGE_SIZE)); /* one was missing; the rest is unmapped */
 	EXPECT_EQ(t, arch_mapped_at(SCRATCH), 0);
 	EXPECT_EQ(t, arch_mapped_at(SCRATCH + 2 * PAGE_SIZE), 0);
-	EXPECT(t, !arch_unmap(SCRATCH + (1UL << 35), PAGE_SIZE)); /* not even a table */
+	EXPECT(t, !arch_unmap(SCRATCH + (1UL << 35), PAGE_SIZE)); /* no table there either */
 	/* a part of a large page */
 	EXPECT(t, !arch_unmap(ARCH_DIRECT_MAP + (64UL << 20), PAGE_SIZE));
 	expect_direct(t, 64UL << 20);
@@ -177,7 +177,7 @@ static void guards_lie_below_stacks(struct ktest *t)
 	EXPECT(t, !stack_is_guard(end));
 }
 
-/* Four pages right below @stack, and none below them. */
+/* Four pages are mapped right below @stack, and none below or above them. */
 static void expect_stack(struct ktest *t, const char *stack)
 {
 	uintptr_t end = (uintptr_t)stack;
@@ -198,7 +198,7 @@ static void expect_no_stack(struct ktest *t, const char *stack)
 		EXPECT_EQ(t, arch_mapped_at((uintptr_t)stack - i * PAGE_SIZE), 0);
 }
 
-/* After the second half is freed in order, the last pages are no longer mapped. */
+/* Free NR stacks: the first KEPT of them stay mapped, the others do not. */
 static void take_and_free(struct ktest *t)
 {
 	unsigned long pages;
@@ -223,8 +223,8 @@ static void take_and_free(struct ktest *t)
 }
 
 /*
- * Another owner's page lies where the third of a stack's would be: the first two are freed, and
- * the slot too.
+ * Another owner's page lies at the address of the stack's third page. The first two pages are
+ * freed, and so is the slot.
  */
 static void stack_blocked(void *arg)
 {
@@ -239,7 +239,7 @@ static void stack_blocked(void *arg)
 	taken = (uintptr_t)top[NR - 1] - 3 * PAGE_SIZE;
 	for (i = 0; i < KEPT; i++) {
 		kept[i] = arch_stack_alloc();
-		/* the page freed last is allocated first */
+		/* The stack freed last is allocated first. */
 		EXPECT(t, kept[i] == top[KEPT - 1 - i]);
 	}
 	EXPECT_EQ(t, arch_stack_pages(), pages);
@@ -259,7 +259,7 @@ static void stack_blocked(void *arg)
 		arch_stack_free(top[0]);
 	for (i = 0; i < KEPT; i++)
 		arch_stack_free(kept[i]);
-	/* Of KEPT + 1 freed pages the last one is not mapped. */
+	/* Of KEPT + 1 freed stacks the last one is not kept. */
 	EXPECT_EQ(t, arch_stack_pages(), pages);
 }
 

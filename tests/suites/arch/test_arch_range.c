@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_range.c: exactly the requested pages are mapped and unmapped: not one less, and not
- * the next one.  A caller that finds the tables locked changes nothing.
+ * test_arch_range.c: exactly the requested pages are mapped and unmapped: no page less, and not the
+ * next one. A call that finds the tables locked changes nothing.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"
@@ -15,8 +15,8 @@
 
 #define LARGE (2UL << 20)
 /*
- * Of descriptors for memory that no machine here has: 16 TiB less 256 GiB and up; no other suite
- * uses these.
+ * Addresses of descriptors for memory that no machine here has, from 16 TiB less 256 GiB up; no
+ * other suite uses them.
  */
 #define ARRAYS ((uintptr_t)(ARCH_MEMMAP + (1UL << 32) - (1UL << 26)))
 
@@ -40,7 +40,7 @@ static void rewrite_byte(void *arg)
 	*byte = value;
 }
 
-/* 0, or -EFAULT: it may not be written to. */
+/* 0, or -EFAULT if the byte cannot be written. */
 static int rewrite(uintptr_t va)
 {
 	return arch_probe(rewrite_byte, (void *)va);
@@ -61,7 +61,7 @@ static void expect_fault(struct ktest *t, uintptr_t va)
 	EXPECT_EQ(t, arch_probe(read_word, &a), -EFAULT);
 }
 
-/* Behind them nothing is mapped, as in the gap before the next window. */
+/* Nothing is mapped behind the two windows. */
 static void array_windows_have_an_end(struct ktest *t)
 {
 	const u64 pages = 1UL << 32;
@@ -74,7 +74,7 @@ static void array_windows_have_an_end(struct ktest *t)
 	expect_fault(t, blocks);
 }
 
-/* And not behind the last of it. */
+/* The arrays can be written for RAM, but not behind its end. */
 static void arrays_are_backed_where_ram_is(struct ktest *t)
 {
 	pfn_t last = kernel_memory.end_pfn;
@@ -119,7 +119,7 @@ static void arrays_grow_and_shrink_exactly(struct ktest *t)
 
 static u32 stop; /* a */
 
-/* Nearly always within the lock. */
+/* Hold the lock of the page tables nearly always. */
 static void change_tables(void *arg)
 {
 	int err = 0;
@@ -129,10 +129,10 @@ static void change_tables(void *arg)
 	*(int *)arg = err;
 }
 
-/* A refused call has changed nothing; another one exactly what was requested. */
+/* A refused call changes nothing; an accepted one maps exactly the requested range. */
 static void array_is_placed_or_refused(struct ktest *t)
 {
-	/* The machine's own memmap is mapped there too. */
+	/* The memory that is placed is the machine's own memmap. */
 	uintptr_t first = (uintptr_t)pfn_to_page_in(&kernel_memory, kernel_memory.start_pfn);
 	phys_t pa = ALIGN_DOWN(arch_mapped_at(first), LARGE), is = 0;
 	unsigned cpu = ktest_cpus() - 1, turn, refused = 0;
@@ -169,7 +169,9 @@ static void array_is_placed_or_refused(struct ktest *t)
 	EXPECT_EQ(t, rewrite(PLACE + 4 * LARGE), -EFAULT);
 }
 
-/* The firmware, which is there after a reset and outside the direct map; present mappings stay. */
+/*
+ * The memory is the firmware's, outside the direct map.  Mapping it again keeps present mappings.
+ */
 static void direct_map_changes_exactly(struct ktest *t)
 {
 	const phys_t pa = (1UL << 32) - 2 * LARGE;

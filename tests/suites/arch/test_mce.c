@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mce.c: the meaning of the registers of a machine check, for any values; the ring; counts of
- * pages.
+ * test_mce.c: decoding a machine check's registers, for any values; the ring of records; the counts
+ * of corrected errors.
  */
 #include <quarry/ktest.h>
 #include <quarry/mce.h>
@@ -11,7 +11,7 @@
 #define HERE      (MCG_STATUS_RIPV | MCG_STATUS_EIPV | MCG_STATUS_MCIP)
 #define ELSEWHERE (MCG_STATUS_RIPV | MCG_STATUS_MCIP)
 #define ADDRESS   0x12345678UL
-#define PAGE_MISC 0x8cUL /* physical, 12 bits of no meaning */
+#define PAGE_MISC 0x8cUL /* physical; the low 12 bits have no meaning */
 #define BASE      (MCE_VAL | MCE_EN | MCE_MISCV | MCE_ADDRV)
 #define SCRUBBED  (BASE | MCE_UC | MCE_S | 0xc0)
 #define LOADED    (BASE | MCE_UC | MCE_S | MCE_AR | 0x134)
@@ -31,7 +31,7 @@ static const struct {
     {0xbd000000000000cf, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
     {0xbd80000000000134, PAGE_MISC, CAP, HERE, true, MCE_REQUIRED, true},
     {0xa000000000000000, 0, CAP, ELSEWHERE, false, MCE_NOTHING, false},
-    /* Each bit that decides, turned alone. */
+    /* Each bit that decides, flipped alone. */
     {SCRUBBED, PAGE_MISC, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
     {SCRUBBED & ~MCE_VAL, PAGE_MISC, CAP, ELSEWHERE, false, MCE_NOTHING, false},
     {SCRUBBED & ~MCE_UC, PAGE_MISC, CAP, ELSEWHERE, false, MCE_CORRECTED, true},
@@ -51,7 +51,7 @@ static const struct {
     {LOADED | MCE_OVER, PAGE_MISC, CAP, HERE, true, MCE_FATAL, false},
     {LOADED & ~MCE_S, PAGE_MISC, CAP, HERE, true, MCE_FATAL, false},
     {LOADED & ~MCE_ADDRV, PAGE_MISC, CAP, HERE, true, MCE_REQUIRED, false},
-    /* The kind of address, and how much of it counts. */
+    /* The kind of address, and the number of its valid bits. */
     {SCRUBBED, 0x8d, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
     {SCRUBBED, 0x86, CAP, ELSEWHERE, false, MCE_OPTIONAL, true},
     {SCRUBBED, 0x4c, CAP, ELSEWHERE, false, MCE_OPTIONAL, false},
@@ -76,7 +76,7 @@ static void known_registers_are_decoded(struct ktest *t)
 	}
 }
 
-/* No bit set, all, a few, or any. */
+/* A register with any bits, few or many; or a known status with one or two bits flipped. */
 static u64 any_register(u64 *rand)
 {
 	u64 a = ktest_rand(rand), b = ktest_rand(rand);
@@ -105,7 +105,9 @@ static bool sound(
 		return false;
 	if (v->severity == MCE_REQUIRED && !(user && b->status >> 55 & 1))
 		return false;
-	/* An error that is not fatal can be survived. */
+	/*
+	 * After an error that is not fatal, the CPU's state must be intact and recovery supported.
+	 */
 	if (v->severity > MCE_CORRECTED && v->severity < MCE_FATAL &&
 	    (b->status >> 57 & 1 || !(cap >> 24 & 1)))
 		return false;
@@ -150,7 +152,7 @@ static void random_registers_are_decoded_soundly(struct ktest *t)
 	EXPECT(t, pages > 0);
 }
 
-/* Ends within its buffer, whatever the text and however small the buffer. */
+/* The text ends within its buffer, whatever the status and however small the buffer. */
 static void status_text_fits_its_buffer(struct ktest *t)
 {
 	char buf[128];
@@ -179,7 +181,7 @@ static void status_text_fits_its_buffer(struct ktest *t)
 /* ---- the ring ---- */
 
 static struct mce_ring ring;
-static u32 writers; /* a: that have not ended */
+static u32 writers; /* a: number that have not ended */
 
 static void empty_ring(void)
 {
@@ -189,7 +191,9 @@ static void empty_ring(void)
 		;
 }
 
-/* Several times around: the oldest first, no more than fit, none twice. */
+/*
+ * Fill and empty the ring several times.  Records come in order and once; a full ring takes none.
+ */
 static void ring_reports_full_and_empty(struct ktest *t)
 {
 	struct mce_record rec = {.pfn = 0};
@@ -211,7 +215,7 @@ static void ring_reports_full_and_empty(struct ktest *t)
 		}
 		EXPECT(t, !mce_ring_ready(&ring));
 		EXPECT(t, !mce_ring_get(&ring, &rec));
-		/* Not a multiple of the size, so that the next round begins elsewhere. */
+		/* One record more, so that the next round begins at another place of the ring. */
 		EXPECT(t, mce_ring_put(&ring, &rec, 0) && mce_ring_get(&ring, &rec));
 	}
 }
@@ -259,7 +263,7 @@ static void ring_keeps_records_of_many_writers(struct ktest *t)
 		}
 	}
 	EXPECT_EQ(t, got, nr * EACH);
-	/* After a failure they may still wait for a free place. */
+	/* After a failure, writers may still wait for a free place. */
 	while (load_acquire(&writers)) {
 		empty_ring();
 		thread_yield();
@@ -278,19 +282,19 @@ static void page_is_soft_offlined_at_the_error_threshold(struct ktest *t)
 	unsigned i;
 
 	memset(&pages, 0, sizeof(pages));
-	/* Others in between do not count. */
+	/* Errors of other pages in between do not count. */
 	for (i = 1; i < MCE_THRESHOLD; i++) {
 		EXPECT(t, !mce_count(&pages, 7, 1, i));
 		EXPECT(t, !mce_count(&pages, 8, 1, i));
 	}
 	EXPECT(t, mce_count(&pages, 7, 1, i));
-	EXPECT(t, !mce_count(&pages, 7, 1, i)); /* from the start again */
+	EXPECT(t, !mce_count(&pages, 7, 1, i)); /* the count starts again */
 	EXPECT(t, mce_count(&pages, 9, MCE_THRESHOLD, i));
-	/* A day without one: forgotten. */
+	/* After a day without an error the count is forgotten. */
 	EXPECT(t, !mce_count(&pages, 8, MCE_THRESHOLD - 1, 2 * day));
 	/*
-	 * More pages than places: the one without an error for the longest time is dropped, not
-	 * the one that had one just now.
+	 * There are more pages than places. The page dropped is the one without an error for the
+	 * longest time.
 	 */
 	for (pfn = 100; pfn < 100 + 2 * MCE_PAGES; pfn++) {
 		EXPECT(t, !mce_count(&pages, pfn, 1, 2 * day + pfn));

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mce_bank.c: the machine-check registers of a CPU: cleared when it starts, printed, and
- * what a program does that consumes an error.  It needs an emulator, which lets the test fill
- * them.
+ * test_mce_bank.c: the machine-check banks of a CPU: cleared when it starts, printed, polled, and
+ * handled for a program that consumes an error. The test fills them, so it needs an emulator.
  */
 #include "tests/lib/mce_help.h"
 #include "x86.h"
@@ -10,7 +9,7 @@
 #include <quarry/port.h>
 #include <quarry/string.h>
 
-#define LAST 9u /* numbers of the banks that the test fills */
+#define LAST 9u /* the last bank that the test fills */
 #define HIT  (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | MCE_AR | 0x134)
 #define MISC 0x8c
 #define MCE_FRAME(at)                                                                              \
@@ -19,7 +18,7 @@
 	}
 
 static char said[4096];
-static bool real; /* was a machine check reported that was not ours? */
+static bool real; /* a machine check was reported that the test did not cause */
 
 static unsigned banks(void)
 {
@@ -78,7 +77,7 @@ static void start_with_banks_full(void *arg)
 		wrmsr(MSR_MC0_CTL + 4 * i, 0);
 	if (rdmsr(MSR_MCG_CAP) & MCG_CAP_CTL)
 		wrmsr(MSR_MCG_CTL, 0);
-	fill(1, HIT & ~MCE_VAL, 0x1000); /* holds nothing */
+	fill(1, HIT & ~MCE_VAL, 0x1000); /* not valid */
 	fill(2, HIT, 0x12345678);
 	fill(LAST, MCE_VAL | MCE_ADDRV | 0x134, 0x77000);
 	mce_init_cpu();
@@ -112,7 +111,7 @@ static void errors_left_by_firmware_are_reported_and_cleared(struct ktest *t)
 
 /* ---- printed text ---- */
 
-/* Address and further registers are printed only if the bank is valid and marks them as valid. */
+/* Address and misc are printed only if the bank is valid and marks them as valid. */
 static void print_both_ways(void *arg)
 {
 	irqflags_t flags = arch_irq_save();
@@ -157,7 +156,7 @@ static void banks_are_printed_with_their_registers(struct ktest *t)
 
 /* ---- polling for corrected errors ---- */
 
-/* One interrupt of the timer at least, and two at most. */
+/* Take one interrupt of the timer at least, and two at most. */
 static void tick(struct cpu *cpu)
 {
 	u64 before = cpu->ticks;
@@ -193,7 +192,7 @@ static void tick_around_a_second(void *arg)
 	arch_irq_restore(flags);
 }
 
-/* Not at each tick. */
+/* Banks are polled once a second, not at each tick. */
 static void corrected_errors_are_polled_every_second(struct ktest *t)
 {
 	if (!emulated(t))
@@ -208,7 +207,7 @@ static void corrected_errors_are_polled_every_second(struct ktest *t)
 
 /* ---- errors that hit a program ---- */
 
-/* The test itself reported them as broken. */
+/* Unpoison a page that the test itself reported as broken. */
 static void undo(struct ktest *t, pfn_t pfn)
 {
 	WRITE_ONCE(kernel_memory.machine_check, false);
@@ -216,7 +215,7 @@ static void undo(struct ktest *t, pfn_t pfn)
 	WRITE_ONCE(kernel_memory.machine_check, real);
 }
 
-/* As from ring 3; no interrupt arrives before the CPU returns there. */
+/* Take the exception as if from ring 3.  Interrupts stay off until the CPU would return there. */
 static void hit_program(struct ktest *t)
 {
 	struct trap_frame frame = MCE_FRAME(0x1234);
@@ -261,8 +260,8 @@ static void machine_check_in_a_thread_retires_the_page(struct ktest *t)
 }
 
 /*
- * The first is the program's own; the other one waits for the thread, as do errors that no
- * program consumes just now.
+ * The program handles the first error that it consumed. The second one, and an error that no
+ * program consumes, are left to the thread.
  */
 static void hit_three_times(void *arg)
 {

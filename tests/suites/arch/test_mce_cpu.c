@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mce_cpu.c: machine checks on this machine: the test fills a bank and raises the exception
- * itself, which an emulator allows.  test_mce_outside.c has those from the host.
+ * test_mce_cpu.c: machine checks that the test raises: it fills a bank, which an emulator allows,
+ * and raises the exception. test_mce_outside.c has machine checks from the host.
  */
 #include "tests/lib/mce_help.h"
 #include "x86.h"
@@ -15,10 +15,10 @@
 #define DEFERRED (SCRUBBED & ~MCE_S)
 #define FIXED    (SCRUBBED & ~(MCE_S | MCE_UC))
 
-/* Was a machine check reported that was not ours? */
+/* A machine check was reported that the test did not cause. */
 static bool real;
 
-/* And is there by now the thread that deals with them? */
+/* True: the test can fill banks here.  The thread that deals with machine checks has started. */
 static bool emulated(struct ktest *t)
 {
 	EXPECT(t, YIELD_UNTIL(mce_started()));
@@ -61,7 +61,7 @@ static void undo(struct ktest *t, pfn_t pfn)
 /* ---- every CPU ---- */
 
 struct seen {
-	u32 deaf; /* a: CPUs that would not hear of one */
+	u32 deaf; /* a: CPUs without machine checks enabled */
 };
 
 static void listens(void *arg)
@@ -99,7 +99,7 @@ static void inject_here(void *arg)
 	EXPECT_EQ(o->t, rdmsr(MSR_MCG_STATUS), 0);
 }
 
-/* The bank is empty when the handler is done, and soon after that the page is out of use. */
+/* The handler empties the bank, and soon after that the page is retired. */
 static void action_optional_error_is_handled_on_each_cpu(struct ktest *t)
 {
 	unsigned cpu;
@@ -119,7 +119,7 @@ static void action_optional_error_is_handled_on_each_cpu(struct ktest *t)
 	}
 }
 
-/* The handler records, wherever it hits; the rest waits until interrupts are on. */
+/* With interrupts off the handler only records; the rest waits until they are on. */
 static void handler_with_interrupts_off_only_records(struct ktest *t)
 {
 	irqflags_t flags;
@@ -166,7 +166,7 @@ static void two_banks_at_once_are_both_handled(struct ktest *t)
 	undo(t, b);
 }
 
-/* One of two fits: then nothing can be done, and the report shows both. */
+/* Only one of two records fits into the ring: the error is fatal, and both banks keep theirs. */
 static void full_ring_leaves_all_banks_as_they_were(struct ktest *t)
 {
 	const struct mce_record rec = {.pfn = PFN_NONE, .severity = MCE_OPTIONAL};
@@ -193,13 +193,13 @@ static void full_ring_leaves_all_banks_as_they_were(struct ktest *t)
 	wrmsr(MSR_MC0_STATUS + 4 * BANK, 0);
 	wrmsr(MSR_MCG_STATUS, 0);
 	arch_irq_restore(flags);
-	/* Not found in a bank, but dealt with. */
+	/* The posted records were found in no bank, but are dealt with, so count them. */
 	counter_add(&mce_stats.found[MCE_OPTIONAL], (u64)MCE_RING_SIZE);
 	mce_wake();
 	EXPECT(t, wait_for_count(&mce_stats.dealt, dealt + MCE_RING_SIZE));
 }
 
-/* It stays in use, and is not allocated again. */
+/* The broken page stays in use, and is retired when it is freed. */
 static void broken_kernel_page_stays_in_use_until_freed(struct ktest *t)
 {
 	struct page *page;
@@ -239,7 +239,7 @@ static void errors_without_a_usable_address_do_nothing(struct ktest *t)
 	WRITE_ONCE(kernel_memory.machine_check, real);
 }
 
-/* They raise no exception: polling finds them, and the page is retired after too many. */
+/* Corrected errors raise no exception: polling finds them, and too many retire the page. */
 static void corrected_errors_are_polled(struct ktest *t)
 {
 	u64 dealt, exceptions;
@@ -259,14 +259,14 @@ static void corrected_errors_are_polled(struct ktest *t)
 	}
 	EXPECT(t, is_retired(&kernel_memory, pfn));
 	EXPECT_EQ(t, READ_ONCE(mce_stats.exceptions), exceptions);
-	/* No error says that data is lost. */
+	/* None of these errors says that data is lost. */
 	EXPECT_EQ(t, READ_ONCE(kernel_memory.machine_check), real);
 	undo(t, pfn);
 }
 
 /*
- * Its object has released it, but a reference remains: two threads that needed it may both try
- * again.
+ * The page's object has released it, but a reference remains. Two threads that needed the page may
+ * both try again.
  */
 static void page_being_freed_kills_no_task(struct ktest *t)
 {
@@ -294,7 +294,7 @@ static void page_being_freed_kills_no_task(struct ktest *t)
 
 #define REQUIRED (MCE_VAL | MCE_UC | MCE_EN | MCE_MISCV | MCE_ADDRV | MCE_S | MCE_AR | 0x134)
 
-/* The program at @ip has met the error in BANK: why nothing can be done about it, or NULL. */
+/* A program at @ip meets the error in BANK.  Returns why the error is fatal, or NULL. */
 static const char *meet(
     struct ktest *t, u64 status, pfn_t pfn, u64 mcg_status, u64 ip, struct mce_record *hit)
 {
@@ -313,8 +313,8 @@ static const char *meet(
 }
 
 /*
- * The interrupted program itself handles the page it was about to use; an error that it cannot
- * handle is left alone.
+ * The interrupted program itself handles the page it was about to use. An error that it cannot
+ * handle stays in its bank.
  */
 static void program_handles_the_error_it_consumed(struct ktest *t)
 {
@@ -356,7 +356,7 @@ static void program_handles_the_error_it_consumed(struct ktest *t)
 	EXPECT_EQ(t, hit.severity, MCE_NOTHING);
 }
 
-/* Is the program that was interrupted at 0x77 to deal with what BANK holds? */
+/* True: the program that was interrupted at 0x77 must deal with the error in BANK. */
 static bool is_hit(struct ktest *t, u64 status, pfn_t pfn, struct mce_record *hit)
 {
 	const struct trap_frame frame = {.rip = 0x77};
@@ -421,14 +421,14 @@ static void polling_leaves_exceptions_alone(struct ktest *t)
 #define CANARY 0x5157415252590000UL
 
 /*
- * Raise one with the stack pointer in the machine checks' own stack.  Returns 0 if the bytes above
- * it are unchanged.
+ * Raise a machine check with the stack pointer in the machine checks' own stack. Returns the number
+ * of words above it that changed.
  */
 static unsigned nested(const struct mce_bank *b)
 {
 	char *top = cpu_ist_top(IST_MC);
 	u64 *used = (u64 *)(void *)(top - DEPTH);
-	/* the frame and the saved registers are there */
+	/* The last 8 words hold the CPU's frame and saved registers. */
 	unsigned i, nr = DEPTH / sizeof(u64) - 8, wrong = 0;
 
 	wrmsr(MSR_MC0_ADDR + 4 * BANK, b->address);
@@ -449,9 +449,7 @@ static unsigned nested(const struct mce_bank *b)
 	return wrong;
 }
 
-/*
- * The second one comes before the first one's handler has returned, and keeps the state it needs.
- */
+/* The second machine check comes before the first one's handler has returned. */
 static void second_machine_check_keeps_the_first_record(struct ktest *t)
 {
 	struct mce_bank b = {.status = SCRUBBED, .misc = MISC};

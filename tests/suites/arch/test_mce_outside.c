@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_mce_outside.c: machine checks that the host injects: each test prints its request on the
- * console, and tests/qemu/test_mce.py serves it and judges by what can be seen from there.  Only
- * when named.
+ * test_mce_outside.c: machine checks that the host injects. Each test prints its request on the
+ * console; tests/qemu/test_mce.py serves it and judges the outcome from there. The suite runs only
+ * when it is named.
  */
 #include "mm/mm_priv.h"
 #include "mm/pagetable.h"
@@ -12,12 +12,12 @@
 #include <quarry/machine.h>
 #include <quarry/task.h>
 
-#define LOST 0x30000000UL /* of user/lost.c */
+#define LOST 0x30000000UL /* the address that user/lost.c uses */
 
 struct scene {
 	struct ktest *t;
 	void (*fn)(struct scene *s);
-	unsigned cpu; /* the last one */
+	unsigned cpu; /* the last CPU */
 };
 
 static void ask(const char *kind, unsigned cpu, pfn_t pfn)
@@ -67,8 +67,8 @@ static struct task *start_lost(struct ktest *t, int cpu, u64 arg0, u64 arg1)
 }
 
 /*
- * The page that the program has at LOST; with PTE_DIRTY among @bits, after it has written to that
- * page.
+ * The page that the program has at LOST, once its entry has all of @bits. With PTE_DIRTY, the
+ * program has written to that page.
  */
 static pfn_t page_with(struct task *task, u64 bits)
 {
@@ -107,7 +107,7 @@ static void expect_end(
 	task_put(task);
 }
 
-/* On CPU 0, so that the test itself is not where it stops the timer. */
+/* The scene runs on CPU 0, because it stops the timer of another CPU. */
 static void run_scene(void *arg)
 {
 	struct scene *s = arg;
@@ -143,7 +143,7 @@ static void injected_error_retires_a_free_page(struct ktest *t)
 	play(t, free_page_breaks);
 }
 
-/* Found by the memory scrubber: the program learns of it when it touches the page. */
+/* The memory scrubber finds the error; the program learns of it when it touches the page. */
 static void program_breaks(struct scene *s)
 {
 	struct task *task = start_lost(s->t, -1, 0, 0);
@@ -186,8 +186,7 @@ static void timer_on(void *arg)
 }
 
 /*
- * Without a timer, and without system calls, that CPU is in ring 3 whenever the machine check
- * comes.
+ * Without a timer and without system calls, s->cpu is in ring 3 whenever the machine check comes.
  */
 static void required(struct scene *s, u64 arg0, enum task_end how, s32 status)
 {
@@ -215,7 +214,7 @@ static void required_with_handler(struct scene *s)
 	required(s, 1, TASK_EXITED, 78);
 }
 
-/* A page of the kernel, not the program's: it cannot be unmapped from the program. */
+/* The page is the kernel's, not the program's, so it cannot be unmapped from the program. */
 static void required_of_kernel(struct scene *s)
 {
 	struct task *task = start_lost(s->t, (int)s->cpu, 0, 1);
@@ -269,7 +268,7 @@ static void corrected(struct scene *s)
 		EXPECT(s->t, wait_for_count(&mce_stats.dealt, dealt + 1));
 	}
 	EXPECT(s->t, is_retired(&kernel_memory, pfn));
-	/* It continues in another page with the same content: or it would end by itself. */
+	/* The program continues in another page with the same content; otherwise it would end. */
 	moved = page_with(task, PTE_PRESENT);
 	EXPECT(s->t, moved != pfn && moved != PFN_NONE);
 	EXPECT_EQ(s->t, READ_ONCE(mce_stats.exceptions), exceptions);
@@ -284,7 +283,7 @@ static void corrected_errors_migrate_the_page(struct ktest *t)
 
 /* ---- standby memory ---- */
 
-/* Its step comes online all the same, with its descriptors, and that pageblock is never used. */
+/* The memory comes online all the same, with its descriptors, but the pageblock is never used. */
 static void standby_breaks(struct scene *s, struct zone *zone)
 {
 	pfn_t start = zone->standby, pfn;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_string.c: the functions that compilers call by themselves: which bytes they touch, and in
- * what order.
+ * test_string.c: the functions of memory and of strings: the bytes that they touch and compare, at
+ * all lengths.
  */
 #include <quarry/ktest.h>
 #include <quarry/port.h>
@@ -30,7 +30,7 @@ static unsigned wrong_bytes(void)
 	return wrong;
 }
 
-/* All lengths, from and to every alignment; those that overlap, forwards and backwards. */
+/* Move all lengths from AT to each place around it; overlaps are forwards and backwards. */
 static void memmove_keeps_overlapping_bytes(struct ktest *t)
 {
 	unsigned len, to, i;
@@ -67,8 +67,8 @@ static void memcpy_and_memset_stay_within_their_bounds(struct ktest *t)
 }
 
 /*
- * The sign of the comparison: the first @len bytes, as memory and as strings, and all of two
- * strings.
+ * The expected sign of each comparison: of the first @len bytes, as memory and as strings, and of
+ * the whole strings.
  */
 static const struct {
 	const char *a, *b;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* test_acpi_slots.c: slots against pretended registers: a working device, and broken ones. */
+/*
+ * test_acpi_slots.c: the driver of slots, with pretended registers of working and broken devices.
+ */
 #include "tests/lib/slots_help.h"
 #include "tests/lib/said_help.h"
 
@@ -19,7 +21,7 @@ static void comes_and_goes(struct ktest *t, enum slot_kind kind)
 	EXPECT_EQ(t, slots_bank.slot[2].dev.address, kind == SLOT_CPU ? 0 : 1ULL << 32);
 	EXPECT_EQ(t, slots_bank.slot[2].dev.size, kind == SLOT_CPU ? 0 : 2ULL << 32 | 1 << 21);
 	expect_told(t, 2, 1, 0);
-	/* Nothing new: nothing happens. */
+	/* Without an event nothing happens. */
 	fake_slots.taken = 0;
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, fake_slots.taken, 0);
@@ -33,7 +35,7 @@ static void comes_and_goes(struct ktest *t, enum slot_kind kind)
 	EXPECT_EQ(t, slots_bank.odd + slots_bank.refused + fake_slots.wrong, 0);
 	EXPECT_EQ(t, slots_bank.taken, 1);
 	EXPECT_EQ(t, slots_bank.given, 1);
-	/* And again. */
+	/* A second device in the slot is used too. */
 	slots_plug(2, 1ULL << 32, 1 << 21, 43);
 	slot_bank_scan(&slots_bank);
 	EXPECT_EQ(t, fake_slots.taken, 43);
@@ -89,7 +91,7 @@ static void refused_eject_keeps_the_device_and_tells_the_host(struct ktest *t)
 }
 
 /*
- * The device was inserted, and its ejection requested, before the first scan; the next device in
+ * The device was inserted, and its ejection requested, before the first scan. The next device in
  * the slot must not be ejected.
  */
 static void eject_request_during_insertion_is_served(struct ktest *t)
@@ -110,7 +112,7 @@ static void eject_request_during_insertion_is_served(struct ktest *t)
 	EXPECT_EQ(t, slots_bank.odd, 0);
 }
 
-/* The host fills the slot between the eject and the kernel's look at the result. */
+/* The host fills the slot between the eject and the kernel's check of the result. */
 static void slot_filled_right_after_an_eject_is_used(struct ktest *t)
 {
 	unsigned kind;
@@ -138,7 +140,7 @@ static void slot_filled_right_after_an_eject_is_used(struct ktest *t)
 	}
 }
 
-/* No user has to be asked before an unused device is ejected. */
+/* The slot's user is not asked before an unused device is ejected. */
 static void unused_device_may_be_ejected(struct ktest *t)
 {
 	slots_begin(SLOT_MEMORY);
@@ -291,7 +293,7 @@ static void slots_are_shown_with_their_state(struct ktest *t)
 	    "slots: DIMM slot 1, 4 MiB at 0x100000000, domain 7: not in use; last refused:\n"
 	    "slots:   error ENOMEM: test\n"
 	    "slots: 1 of 4 DIMM slots full; 0 taken, 0 given back, 1 refused, 0 odd\n");
-	/* Put in once more, it is tried again. */
+	/* A device that is inserted once more is tried again. */
 	fake_slots.slot[1].status |= INSERT;
 	fake_slots.refuses = 0;
 	slot_bank_scan(&slots_bank);
@@ -306,7 +308,7 @@ static void slots_are_shown_with_their_state(struct ktest *t)
 	slots_ask_for(1);
 	slot_bank_scan(&slots_bank);
 	expect_shown(t, "slots: 1 of 4 DIMM slots full; 2 taken, 1 given back, 1 refused, 0 odd\n");
-	/* A bank of CPUs from which a refused CPU was removed: this is not reported as odd. */
+	/* A refused CPU that was removed from its bank is not reported as odd. */
 	slots_begin(SLOT_CPU);
 	fake_slots.refuses = -EIO;
 	slots_plug(0, 0, 0, 9);
@@ -321,7 +323,7 @@ static void slots_are_shown_with_their_state(struct ktest *t)
 	expect_shown(t, "slots: 0 of 4 CPU slots full; 0 taken, 0 given back, 1 refused, 0 odd\n");
 }
 
-/* The host is told of an eject that did nothing, and that the device is used again. */
+/* The host is told that an eject did nothing, and that the device is used again. */
 static void failed_eject_is_reported(struct ktest *t)
 {
 	slots_begin(SLOT_MEMORY);

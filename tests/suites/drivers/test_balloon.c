@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_balloon.c: the balloon's driver against a device that records what it was told. */
+/* test_balloon.c: the balloon's driver, with a device that records the pages it was told of. */
 #include "tests/lib/balloon_help.h"
 #include <quarry/oom.h>
 #include <quarry/page_report.h>
@@ -48,7 +48,7 @@ static void balloon_pages_can_be_migrated(struct ktest *t)
 	balloon_end(t);
 }
 
-/* The first, the last and one in the middle of the list. */
+/* Each page of a list of five may move: the first, the last, and those in the middle. */
 static void any_page_of_the_balloon_list_may_move(struct ktest *t)
 {
 	unsigned at, i;
@@ -94,7 +94,7 @@ static void pages_are_told_to_the_host_in_whole_buffers(struct ktest *t)
 		EXPECT_EQ(t, pretend_dev.notified - before, buffers);
 		EXPECT_EQ(t, balloon.want, wants[i]);
 		expect_lent(t, wants[i]);
-		/* Nothing new: the host is told nothing. */
+		/* Without a new target the host is told nothing. */
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
 		EXPECT_EQ(t, pretend_dev.notified - before, buffers);
 		balloon_ask_for(0);
@@ -118,7 +118,7 @@ static void page_deflated_during_its_migration_is_left_alone(struct ktest *t)
 	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
 	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), -EAGAIN);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_ISO_MIG, 0));
-	/* Put back it is as before. */
+	/* A page that is put back is as before. */
 	putback_movable_page(balloon.mem, page);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(1, PG_BALLOON, 0));
 	EXPECT_EQ(t, isolate_movable_page(balloon.mem, pfn), 0);
@@ -154,7 +154,7 @@ static void balloon_inflates_down_to_the_watermarks(struct ktest *t)
 	EXPECT_EQ(t, balloon_follow(&balloon), -ENOMEM);
 	EXPECT(t, balloon.nr > managed / 2 && balloon.nr < managed);
 	expect_lent(t, balloon.nr);
-	/* No task was killed for it, and the pages below the watermarks are free. */
+	/* The OOM killer was not called, and the pages below the watermarks are free. */
 	EXPECT_EQ(t, kills, 0);
 	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_OOM_NOBODY), 0);
 	memory_set_oom(balloon.mem, NULL, NULL);
@@ -170,7 +170,7 @@ static void broken_device_returns_all_pages(struct ktest *t)
 	u32 n = BALLOON_BATCH + 40, first;
 
 	for (first = 1; first <= 4; first++) {
-		if (t->mem) { /* one memory, all of which came back */
+		if (t->mem) { /* the memory of the round before, whole again */
 			pretend_init(
 			    &pretend_dev, t, 1ULL << VIRTIO_BALLOON_F_MUST_TELL_HOST, balloon_host);
 			memset(balloon_lent, 0, sizeof(balloon_lent));
@@ -188,7 +188,7 @@ static void broken_device_returns_all_pages(struct ktest *t)
 			balloon_ask_for(0);
 		}
 		EXPECT_EQ(t, balloon_follow(&balloon), -EIO);
-		/* A page that moves finds it broken, and stays. */
+		/* A migration finds the device broken, and the page stays. */
 		if (balloon.nr) {
 			pfn_t pfn = balloon.first;
 			struct page *page = pfn_to_page_in(balloon.mem, pfn);
@@ -201,7 +201,7 @@ static void broken_device_returns_all_pages(struct ktest *t)
 	}
 }
 
-/* A report, or a migration: the device breaks in another thread, and all lent pages come back. */
+/* The device breaks during a report or a migration, which other threads may do. */
 static void broken_device_found_elsewhere_wakes_the_thread(struct ktest *t)
 {
 	unsigned how, resets;
@@ -218,12 +218,15 @@ static void broken_device_found_elsewhere_wakes_the_thread(struct ktest *t)
 		if (how == 0) {
 			EXPECT_EQ(t, balloon_report(&balloon), -EIO);
 		} else {
-			/* While it is told of the new page, or of the old one. */
+			/* The device breaks when it is told of the new page, or of the old one. */
 			page = pfn_to_page_in(balloon.mem, balloon.first);
 			EXPECT_EQ(t, isolate_movable_page(balloon.mem, balloon.first), 0);
 			EXPECT_EQ(t, migrate_pages(balloon.mem, &page, 1, NULL), how == 1);
 		}
-		/* Before a page that it was told of, and had not answered, can be allocated. */
+		/*
+		 * The reset comes before a page that the device has not answered for can be
+		 * allocated.
+		 */
 		EXPECT_EQ(t, pretend_dev.resets, resets + 1);
 		EXPECT(t, balloon_has_work(&balloon));
 		EXPECT_EQ(t, balloon_serve_stats(&balloon), -EIO);
@@ -256,7 +259,7 @@ static void statistics_are_sent_on_request(struct ktest *t)
 	EXPECT(t, !balloon_has_work(&balloon));
 	balloon_ask_for((u32)pages);
 	EXPECT_EQ(t, balloon_follow(&balloon), 0);
-	pretend_answer(&pretend_dev, STATS, 0); /* the host requests new ones */
+	pretend_answer(&pretend_dev, STATS, 0); /* the host requests new statistics */
 	EXPECT(t, balloon_has_work(&balloon));
 	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
 	EXPECT_EQ(t, balloon.asked, 1);
@@ -269,7 +272,7 @@ static void statistics_are_sent_on_request(struct ktest *t)
 	balloon_end(t);
 }
 
-/* The pages on the lists of all zones that reclaim could drop. */
+/* Pages on the LRU lists of all zones could be reclaimed, and count as available. */
 static void reclaimable_pages_count_as_available(struct ktest *t) NO_LOCK_ANALYSIS
 {
 	unsigned i, nr, sum = 0;
@@ -295,8 +298,8 @@ static void reclaimable_pages_count_as_available(struct ktest *t) NO_LOCK_ANALYS
 static void queue_numbers_follow_the_offered_features(struct ktest *t)
 {
 	/*
-	 * With hints, which are not taken, the reports are one further on; without statistics,
-	 * one less.
+	 * The queue of reports is one further on with hints, which the driver does not accept, and
+	 * one less without statistics.
 	 */
 	REQUIRE(t, balloon_begin_with(t, ALL_FEATURES, 2, 2));
 	EXPECT(t,
@@ -312,13 +315,13 @@ static void queue_numbers_follow_the_offered_features(struct ktest *t)
 	EXPECT(t, !(pretend_dev.accepted >> VIRTIO_BALLOON_F_FREE_PAGE_HINT & 1));
 	EXPECT_EQ(t, balloon_serve_stats(&balloon), 0);
 	balloon_end(t);
-	/* A device without the queues that it must have. */
+	/* A device that lacks a queue it must have is refused. */
 	pretend_dev.size[1] = 0;
 	EXPECT_EQ(t, balloon_open(&balloon, &pretend_dev.dev, t->mem), -ENODEV);
 }
 
 /*
- * Statistics that are offered first and then not, or the other way round: the first answer
+ * The device first offers statistics and then does not, or the other way round: the first answer
  * counts.
  */
 static void features_are_read_once(struct ktest *t)
@@ -344,7 +347,7 @@ static void features_are_read_once(struct ktest *t)
 	}
 }
 
-/* A device that refuses the features, or lacks a queue, keeps no page of ours. */
+/* If a device refuses the features or lacks a queue, it is reset, and no page is left with it. */
 static void failed_open_of_a_balloon_leaves_nothing(struct ktest *t)
 {
 	unsigned resets;
@@ -383,13 +386,13 @@ static void free_memory_is_reported_once(struct ktest *t)
 	EXPECT_EQ(t, balloon.reported, sum);
 	EXPECT_EQ(t, mm_event_sum(balloon.mem, EV_REPORTED), sum);
 	expect_sound(t, balloon.mem);
-	/* The earlier target has no effect any more; the second start is as the first. */
+	/* No memory was used meanwhile, so a further report tells the host nothing. */
 	EXPECT_EQ(t, balloon_report(&balloon), 0);
 	drain_all_pages(balloon.mem, NULL);
 	memset(balloon_dropped, 0, sizeof(balloon_dropped));
 	EXPECT_EQ(t, balloon_report(&balloon), 0);
 	EXPECT_EQ(t, sum_dropped(), 0);
-	/* One page used is enough. */
+	/* A single page in use makes its pageblock be reported again. */
 	page = mem_alloc_pages(balloon.mem, GFP_MOVABLE, 0);
 	REQUIRE(t, page);
 	EXPECT_EQ(t, balloon_report(&balloon), 0);
@@ -403,7 +406,7 @@ static void free_memory_is_reported_once(struct ktest *t)
 	balloon_end(t);
 }
 
-/* As many pageblocks at once as the queue has descriptors, and no more than 32. */
+/* A report has as many pageblocks as the queue has descriptors, but no more than 32. */
 static void reports_are_as_long_as_the_queue(struct ktest *t)
 {
 	static const unsigned sizes[] = {1, 2, 4, 64};

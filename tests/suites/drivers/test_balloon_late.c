@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * test_balloon_late.c: the balloon's driver while its device takes its time, and while pages move.
- */
+/* test_balloon_late.c: the balloon's driver while its device is slow, and while pages move. */
 #include "tests/lib/balloon_help.h"
 #include "tests/lib/wait_help.h"
 
 /*
- * While a thread that waits for the device holds the mutex, no page can be moved; but an offline
+ * A thread that waits for the device holds the mutex, so no page can be moved. An offline still
  * ends in time.
  */
 static void a_silent_device_delays_no_offline(struct ktest *t)
@@ -22,7 +20,7 @@ static void a_silent_device_delays_no_offline(struct ktest *t)
 		EXPECT_EQ(t, balloon_follow(&balloon), 0);
 		block = block_with_lent(t);
 		balloon_late = 1u << queue;
-		/* Ends the test, whatever it waits for. */
+		/* The device breaks after 100 polls, so that no wait is endless. */
 		pretend_dev.breaks_at = pretend_dev.polls + 100;
 		EXPECT_EQ(
 		    t, offline_pages(balloon.mem, block, PAGEBLOCK_PAGES, &opts, NULL), -ETIMEDOUT);
@@ -30,7 +28,7 @@ static void a_silent_device_delays_no_offline(struct ktest *t)
 		REQUIRE(t, !balloon.broken);
 		EXPECT(t, balloon_has_work(&balloon));
 		expect_sound(t, balloon.mem);
-		/* The answer was late, and nothing worse. */
+		/* The answer was late, but the device is not broken. */
 		pretend_dev.breaks_at = balloon_late = 0;
 		if (pretend_dev.kept[queue])
 			pretend_answer(&pretend_dev, queue, 0);
@@ -56,7 +54,7 @@ static void follow_once(void *arg)
 
 static struct ktest *follow_test;
 
-/* In the middle of a move, when one page fewer is lent: let the other CPU run as far as it gets. */
+/* A move is half done, and one page fewer is lent: let the other CPU run as far as it gets. */
 static void follow_meanwhile(void)
 {
 	unsigned i;
@@ -68,7 +66,7 @@ static void follow_meanwhile(void)
 		thread_yield();
 }
 
-/* The target does not change: the host is told only of the two pages of the migration. */
+/* The target does not change, so the host is told only of the two pages of the migration. */
 static void migration_keeps_the_number_of_lent_pages(struct ktest *t)
 {
 	struct page *page;

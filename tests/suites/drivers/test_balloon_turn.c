@@ -8,7 +8,7 @@
 
 static char text[4096];
 
-/* One turn; returns the time until the next one; its output is in text[]. */
+/* Take one turn, with its output in text[]; returns the time until the next turn. */
 static u64 turn(void)
 {
 	u64 pos = log_position(), wait = balloon_turn(&balloon);
@@ -42,14 +42,14 @@ static void balloon_size_is_printed_once(struct ktest *t)
 	expect_lent(t, most);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT(t, !says(text, "lent"));
-	/* The host is answered in the same turn. */
+	/* A request for statistics is answered in the same turn. */
 	pretend_answer(&pretend_dev, STATS, 0);
 	balloon_ask_for(3);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, 3, 3, "");
 	EXPECT_EQ(t, balloon.asked, 1);
 	expect_lent(t, 3);
-	/* More than there is: again in a second. */
+	/* The host wants more than there is: the next turn is in a second. */
 	balloon_ask_for(~0u);
 	EXPECT_EQ(t, turn(), RETRY);
 	EXPECT_LINE(t, balloon.nr, ~0u, ": no more to be had");
@@ -75,7 +75,10 @@ static void broken_balloon_gets_no_further_turn(struct ktest *t)
 		EXPECT_EQ(t, turn(), WAIT_FOREVER);
 		EXPECT(t, balloon.nr == 5 && !says(text, words));
 		resets = pretend_dev.resets;
-		/* During a request with pages, or in its answer to a question. */
+		/*
+		 * The device breaks during a request with pages, or returns a wrong buffer of
+		 * statistics.
+		 */
 		if (how) {
 			balloon_fail_at = 1;
 			balloon_ask_for(2);

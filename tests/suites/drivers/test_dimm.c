@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * test_dimm.c: memory modules in slots that are pretended; the memory is real, as far as a test's
- * is.
- */
+/* test_dimm.c: memory modules in pretended slots; their memory is added to a memory of the test. */
 #include "tests/lib/slots_help.h"
 
-#define FREE        (START + BLOCK(2 * SIZE)) /* where nothing is */
-#define DOMAIN      7u                        /* of node 0 */
+#define FREE        (START + BLOCK(2 * SIZE)) /* no memory is here */
+#define DOMAIN      7u                        /* belongs to node 0 */
 #define DEADLINE_NS 100000000ULL
 
 static struct dimm_user dimms;
@@ -149,7 +146,7 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Put in again when there is memory, it is used. */
+/* The module is inserted again when there is memory, and is used. */
 static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 {
 	struct memory *mem = begin_dimms(t);
@@ -224,7 +221,7 @@ static void second_dimm_at_one_address_is_refused(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Not ejected although given back: its memory is in service again. */
+/* The module was given back but not ejected, so its memory is online again. */
 static void dimm_that_fails_to_eject_is_onlined_again(struct ktest *t)
 {
 	struct memory *mem = begin_dimms(t);
@@ -241,7 +238,7 @@ static void dimm_that_fails_to_eject_is_onlined_again(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Anything at all: a scan ends, and the memory is sound. */
+/* Whatever the registers hold, a scan ends and the memory is sound. */
 static void random_registers_lose_nothing(struct ktest *t)
 {
 	struct memory *mem = begin_dimms(t);

@@ -27,7 +27,7 @@ static void bar_size_follows_its_read_only_bits(struct ktest *t)
 		EXPECT_EQ(t, memory.start, 1UL << bits);
 		EXPECT_EQ(t, memory.size, 1UL << bits);
 	}
-	/* Bits that make no size, and none at all. */
+	/* Bits with a gap make no size; a single bit makes one. */
 	good_space();
 	space_set(PCI_BASE_ADDRESS_0, 4, 0x80000000);
 	space.writable[0] = 0xfff0f000;
@@ -42,7 +42,7 @@ static void bar_size_follows_its_read_only_bits(struct ktest *t)
 
 static u16 command_when_sized;
 
-/* Where all ones are written, the function must not answer: its memory would lie anywhere. */
+/* While a BAR holds all ones, the function must not answer: its memory would lie anywhere. */
 static void watch_sizing(const struct pci_function *fn, unsigned reg, unsigned len, u32 value)
 {
 	if (reg != PCI_COMMAND && value == ~0u)
@@ -76,8 +76,8 @@ static void function_is_disabled_while_its_bars_are_sized(struct ktest *t)
 }
 
 /*
- * Whether a register is a BAR of its own depends on all before it; ports are 32 bits wide, whatever
- * bit 2 says.
+ * A register is a BAR or an upper half, depending on all registers before it. BARs of ports are 32
+ * bits wide, whatever bit 2 says.
  */
 static void upper_halves_of_bars_are_no_bars(struct ktest *t)
 {
@@ -195,17 +195,17 @@ static void capabilities_are_found_by_their_id(struct ktest *t)
 
 /* ---- buses ---- */
 
-/* Nine buses of 256 functions, a few registers of each. */
+/* Nine buses of 256 functions, with up to 8 reads each. */
 #define MAX_BUS_READS (9u * 256 * 8)
 
 static struct ktest *bus_test;
 static unsigned nr_found, nr_reads;
-static u8 next_bus; /* buses that a bridge claims to have behind it, from its own bus on */
+static u8 next_bus; /* the bus behind a bridge is the bridge's own bus plus this */
 static bool all_bridges;
 
 /*
- * Every function is a bridge, or, if not all are, those of device 0 are and device 1 is
- * something.
+ * If all_bridges is set, every function is a bridge. Otherwise only those of device 0 are, and
+ * device 1 is a normal function.
  */
 static u32 bus_read(const struct pci_function *fn, unsigned reg, unsigned len)
 {
@@ -213,7 +213,7 @@ static u32 bus_read(const struct pci_function *fn, unsigned reg, unsigned len)
 
 	nr_reads++;
 	if (reg == PCI_VENDOR_ID && nr_reads > MAX_BUS_READS)
-		return 0xffff; /* ends the test, whatever it scans */
+		return 0xffff; /* ends even an endless scan */
 	if (reg == PCI_VENDOR_ID)
 		return bridge || (fn->device == 1 && !fn->function) ? 0x1234 : 0xffff;
 	if (reg == PCI_HEADER_TYPE)
@@ -256,20 +256,20 @@ static void buses_are_scanned_once_despite_looping_bridges(struct ktest *t)
 	}
 }
 
-/* A few buses; a bridge names the one behind it. */
+/* The functions on a few buses; @behind is the bus behind a bridge. */
 static struct tree_function {
 	u8 bus, device, function, type, behind;
 	u16 id, command;
-	bool found; /* expected, and seen */
+	bool found; /* the scan must report it */
 } tree[] = {
     {0, 0, 0, 0, 0, 0x10, 0x0007, true},
-    {0, 0, 1, 0, 0, 0x11, 0x0007, false}, /* the first claims to be the only one */
+    {0, 0, 1, 0, 0, 0x11, 0x0007, false}, /* function 0 claims to be the only one */
     {0, 1, 0, 1, 3, 0x12, 0x0007, false},
     {0, 2, 0, 0x80, 0, 0x13, 0x0106, true},
     {0, 2, 3, 0, 0, 0x14, 0x0000, true},
     {0, 2, 7, 0x80, 0, 0x15, 0x0400, true},
     {0, 3, 1, 0, 0, 0x16, 0x0007, false},    /* without function 0 there is no device */
-    {0, 5, 0, 2, 6, 0x17, 0x0007, false},    /* a CardBus bridge: another header */
+    {0, 5, 0, 2, 6, 0x17, 0x0007, false},    /* a CardBus bridge has another header */
     {0, 6, 0, 0x81, 3, 0x18, 0x0007, false}, /* leads to a bus that has been scanned */
     {0, 6, 2, 1, 67, 0x19, 0x0007, false},
     {0, 31, 0, 0, 0, 0x1a, 0x0007, true},
@@ -328,7 +328,7 @@ static void note_found(const struct pci_function *fn)
 	EXPECT_EQ(bus_test, tree[i].id, tree_order[nr_found++]);
 	EXPECT_EQ(bus_test, fn->vendor_id, 0x1af4);
 	EXPECT_EQ(bus_test, fn->device_id, tree[i].id);
-	/* Before its driver hears of it. */
+	/* The interrupt is off before the function's driver is called. */
 	EXPECT_EQ(bus_test, tree_command[i], tree[i].command | PCI_COMMAND_INTX_DISABLE);
 }
 

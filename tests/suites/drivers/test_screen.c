@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_screen.c: the loader's word on the framebuffer, and fonts: sound ones are understood,
- * others refused.
+ * test_screen.c: the loader's tag of the framebuffer, and fonts: valid ones are accepted, others
+ * are refused.
  */
 #include "tests/lib/screen_help.h"
 
@@ -60,7 +60,7 @@ static void valid_framebuffer_tag_is_parsed(struct ktest *t)
 	EXPECT(t, fb.red.size == 8 && fb.green.size == 8 && fb.blue.size == 8);
 }
 
-/* One thing changed in a sound tag: refused, and nothing written. */
+/* A sound tag with one change is refused, and nothing is written. */
 #define TAG_REFUSED(t, want, change)                                                               \
 	do {                                                                                       \
 		struct framebuffer fb_ = {.address = 77};                                          \
@@ -81,7 +81,7 @@ static void bad_tags_are_refused(struct ktest *t)
 	TAG_REFUSED(t, -ENODEV, tag[28] = 15);
 	TAG_REFUSED(t, -ENODEV, tag[28] = 64);
 	TAG_REFUSED(t, -EINVAL, put32(tag + 8, 0));           /* no address */
-	TAG_REFUSED(t, -EINVAL, put32(tag + 12, 0xffffffff)); /* beyond the last possible one */
+	TAG_REFUSED(t, -EINVAL, put32(tag + 12, 0xffffffff)); /* beyond the last possible address */
 	TAG_REFUSED(t, -EINVAL, put32(tag + 12, 0xfffff); put32(tag + 8, 0xffffff00));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 20, 0));
 	TAG_REFUSED(t, -EINVAL, put32(tag + 24, 0));
@@ -93,7 +93,7 @@ static void bad_tags_are_refused(struct ktest *t)
 	TAG_REFUSED(t, -EINVAL, tag[32] = 25); /* red ends outside of the pixel */
 	TAG_REFUSED(t, -EINVAL, tag[35] = 0);
 	TAG_REFUSED(t, -EINVAL, tag[37] = 9);
-	TAG_REFUSED(t, -EINVAL, tag[28] = 16); /* and so does red here */
+	TAG_REFUSED(t, -EINVAL, tag[28] = 16); /* here red ends outside too */
 	make_tag();
 	for (size = 0; size < 38; size++)
 		EXPECT_EQ(t, framebuffer_from_tag(&fb, tag, size), -EINVAL);
@@ -143,9 +143,9 @@ static void font_with_a_table(struct ktest *t)
 
 	REQUIRE(t, psf_parse(&font, font_file, len) == 0);
 	EXPECT_EQ(t, psf_glyph(&font, 'A')[0], 200);
-	EXPECT_EQ(t, psf_glyph(&font, 'B')[0], 202); /* not 201: that is a sequence's */
-	EXPECT_EQ(t, psf_glyph(&font, 'C')[0], 202); /* which is the '?' too */
-	/* The rest of a truncated table counts. */
+	EXPECT_EQ(t, psf_glyph(&font, 'B')[0], 202); /* not 201, which has 'B' only in a sequence */
+	EXPECT_EQ(t, psf_glyph(&font, 'C')[0], 202); /* no glyph of its own: '?' */
+	/* The entries that a truncated table still has count. */
 	REQUIRE(t, psf_parse(&font, font_file, 4 + NR_GLYPHS * FONT_HEIGHT + 2 * 200 + 4) == 0);
 	EXPECT_EQ(t, psf_glyph(&font, 'A')[0], 200);
 	EXPECT_EQ(t, psf_glyph(&font, '?')[0], 0);
@@ -154,8 +154,8 @@ static void font_with_a_table(struct ktest *t)
 }
 
 /*
- * Version 1: the glyphs that a table gives to characters, with the table cut off at any byte, and
- * with bytes behind its end.
+ * Version 1: each character has the right glyph, with the table cut off at any byte, and with bytes
+ * behind its end.
  */
 static void truncated_table_is_used_to_its_end(struct ktest *t)
 {
@@ -179,7 +179,7 @@ static void truncated_table_is_used_to_its_end(struct ktest *t)
 		put16(font_file + at, 0xffff);
 		at += 2;
 	}
-	/* There is no glyph 256. */
+	/* This entry is for a glyph 256, which does not exist. */
 	put16(font_file + at, 'Z');
 	put16(font_file + at + 2, 0xffff);
 	at += 4;
@@ -200,7 +200,7 @@ static void truncated_table_is_used_to_its_end(struct ktest *t)
 	font_file[2] = 0;
 	REQUIRE(t, psf_parse(&font, font_file, at) == 0);
 	EXPECT(t, font.glyph['A'] == 'A' && font.glyph['~'] == '~');
-	/* The other bit of the mode also means that it has one. */
+	/* The other bit of the mode also announces a table. */
 	font_file[2] = 4;
 	REQUIRE(t, psf_parse(&font, font_file, at) == 0);
 	EXPECT(t, font.glyph['A'] == 3 && font.glyph['~'] == 255);
@@ -209,7 +209,9 @@ static void truncated_table_is_used_to_its_end(struct ktest *t)
 #define PSF2_GLYPHS 130
 #define PSF2_SIZE   (3 * 2) /* 12 by 3 pixels */
 
-/* Version 2, glyphs in reverse order, in UTF-8; a header that is longer than it must be. */
+/*
+ * A font of version 2, with glyphs in reverse order, in UTF-8.  The header is longer than needed.
+ */
 static size_t make_font2(void)
 {
 	static const u32 header[8] = {0x864ab572, 0, 40, 1, PSF2_GLYPHS, PSF2_SIZE, 3, 12};
@@ -246,7 +248,7 @@ static void font_of_version_2(struct ktest *t)
 		EXPECT_EQ(t, psf_glyph(&font, (u8)c)[0], 127 - c);
 }
 
-/* One field of the header of version 2 changed: it is refused. */
+/* A font of version 2 with one header field changed is refused. */
 static void expect_refused2(struct ktest *t, u32 field, u32 value)
 {
 	size_t len = make_font2();
@@ -257,19 +259,19 @@ static void expect_refused2(struct ktest *t, u32 field, u32 value)
 		    t, __FILE__, __LINE__, "field %u = %#x of a font is not refused", field, value);
 }
 
-/* The same of version 2. */
+/* The same test for version 2. */
 static void truncated_table_of_version_2_is_used_to_its_end(struct ktest *t)
 {
 	size_t whole = make_font2(), start = 40 + PSF2_GLYPHS * PSF2_SIZE, len;
 	u32 c, wrong = 0;
 
-	font_file[whole] = 'a'; /* there is no glyph 130 */
+	font_file[whole] = 'a'; /* for a glyph 130, which does not exist */
 	for (len = start; len <= whole + 1; len++) {
 		REQUIRE(t, psf_parse(&font, font_file, len) == 0);
 		for (c = 0; c < PSF_CODES; c++) {
 			/*
-			 * Six bytes a glyph, of which the first is its character; glyph 64 is the
-			 * '?'.
+			 * A glyph's entry has six bytes, and the first is its character. Glyph 64
+			 * is '?'.
 			 */
 			u32 want = len > start + 6 * (127 - c) ? 127 - c
 			    : len > start + 6 * 64             ? 64
@@ -285,7 +287,7 @@ static void truncated_table_of_version_2_is_used_to_its_end(struct ktest *t)
 		EXPECT(t,
 		    psf_glyph(&font, (u8)c) ==
 		        font_file + 40 + PSF2_SIZE * (c < PSF_CODES ? c : '?'));
-	/* Fewer glyphs than characters. */
+	/* The font has fewer glyphs than characters. */
 	put32(font_file + 16, 100);
 	REQUIRE(t, psf_parse(&font, font_file, whole) == 0);
 	EXPECT(t, font.glyph[99] == 99 && font.glyph[100] == '?' && font.glyph[127] == '?');
@@ -325,8 +327,8 @@ static void fonts_have_limits(struct ktest *t)
 			        font.stride == font.size / font.height && font.glyphs == file + 32);
 	}
 	/*
-	 * The header may end where the glyphs would have to, and 512 glyphs of version 1 are all
-	 * read.
+	 * A header that leaves no space for glyphs is refused. Version 1 with 512 glyphs needs all
+	 * of them.
 	 */
 	put32(file + 8, sizeof(file));
 	EXPECT_EQ(t, psf_parse(&font, file, sizeof(file)), -EINVAL);
@@ -356,7 +358,7 @@ static void bad_fonts_are_refused(struct ktest *t)
 	for (len = 0; len < whole; len++)
 		EXPECT_EQ(t, psf_parse(&font, font_file, len), -EINVAL);
 	EXPECT_EQ(t, psf_parse(&font, font_file, whole), 0);
-	make_font(font_file, 1); /* 512 glyphs, of which half are there */
+	make_font(font_file, 1); /* announces 512 glyphs, and has half of them */
 	EXPECT_EQ(t, psf_parse(&font, font_file, whole), -EINVAL);
 	make_font(font_file, 0);
 	font_file[3] = 0;

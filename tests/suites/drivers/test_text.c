@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* test_text.c: text on a framebuffer: which cells are drawn, which are not, and bad input. */
+/*
+ * test_text.c: text on a framebuffer: the cells that are drawn, those that are not, and bad input.
+ */
 #include "tests/lib/text_help.h"
 
 static void characters_are_drawn(struct ktest *t)
 {
-	static const u32 grey[] = {0, 0, 0xad55 /* 21, 42, 21 */, 0xaaaaaa, 0xaaaaaa};
+	static const u32 grey[] = {0, 0, 0xad55 /* RGB 21, 42, 21 */, 0xaaaaaa, 0xaaaaaa};
 	u32 size;
 
 	for (size = 2; size <= 4; size++) {
@@ -104,13 +106,11 @@ static void colours_are_set(struct ktest *t)
 	text_say("R\033[32mg\033[0mR");
 	EXPECT(t, text_shows(0, 8, 'R', 0xff5555, 0));
 	EXPECT(
-	    t, text_shows(0, 9, 'g', 0x55ff55, 0)); /* a colour of its own, as bright as before */
+	    t, text_shows(0, 9, 'g', 0x55ff55, 0)); /* another colour, still bright */
 	EXPECT(t, text_shows(0, 10, 'R', 0xff5555, 0));
 }
 
-/*
- * The same character in another colour is a change too; after that everything is known to be drawn.
- */
+/* The same character in another colour is a change too; once drawn, the cell is not drawn again. */
 static void cell_with_a_new_colour_is_drawn_again(struct ktest *t)
 {
 	u32 i;
@@ -204,7 +204,10 @@ static void unknown_sequences_are_swallowed(struct ktest *t)
 		return;
 	text_say("a\033[?25lb\033[99999999999999999999Zc");
 	ROW(t, 0, "abc");
-	/* Four arguments count, and none of those of a sequence for more colours than there are. */
+	/*
+	 * Only four arguments count. Those of a sequence for more colours than there are do not
+	 * count.
+	 */
 	text_say("\r\033[1;2;3;4;5;6;7;31;41md\033[38;5;200me\033(f\033[\ng");
 	EXPECT(t, text_shows(0, 0, 'd', 0xffffff, 0));
 	EXPECT(t, text_shows(0, 1, 'e', 0xffffff, 0));
@@ -231,7 +234,7 @@ static void small_screens_are_handled(struct ktest *t)
 	text_say("abcdefgh12345678next");
 	EXPECT(t, text_shows(0, 0, '1', 0xaaaaaa, 0));
 	EXPECT(t, text_shows(1, 0, 'n', 0xaaaaaa, 0));
-	/* Fewer cells than fit: fewer rows. */
+	/* With fewer cells than fit the screen there are fewer rows. */
 	fb = text_framebuffer(4);
 	EXPECT_EQ(
 	    t, text_init(&terminal, &fb, PIXELS, &text_font, text_cells, 2 * COLUMNS - 1), -EINVAL);
@@ -241,7 +244,7 @@ static void small_screens_are_handled(struct ktest *t)
 	EXPECT_EQ(t, terminal.rows, 3);
 }
 
-/* As when the kernel maps the pixels elsewhere. */
+/* The kernel may map the pixels at another address. */
 static void framebuffer_may_move(struct ktest *t)
 {
 	if (!text_start(t, 4))
@@ -272,7 +275,7 @@ static void random_output_stays_within_the_screen(struct ktest *t)
 			junk[i] =
 			    chance & 0x100 ? (u8)chance : pieces[chance % (sizeof(pieces) - 1)];
 		}
-		/* Where another CPU may have been stopped, in a panic. */
+		/* A panic may have stopped another CPU in this state. */
 		if (round % 16 == 0) {
 			terminal.row = ROWS;
 			terminal.column = round % 32 ? COLUMNS + 1 : 3;

@@ -5,7 +5,10 @@
  */
 #include "tests/lib/text_help.h"
 
-/* ECMA-48, 8.3.117, from bright yellow on cyan; a plain cell would be magenta on yellow. */
+/*
+ * The colour after one argument (ECMA-48, 8.3.117), from bright yellow on cyan. A plain cell would
+ * be magenta on yellow.
+ */
 static u8 colour_after(u32 arg)
 {
 	if (arg == 0)
@@ -100,7 +103,7 @@ static void cursor_moves_to_its_target(struct ktest *t)
 	text_say("4");
 	text_say("H");
 	EXPECT(t, terminal.row == 2 && terminal.column == 3 && terminal.state == TEXT_PLAIN);
-	/* At the end of a line that is full, the cursor stands behind it. */
+	/* After a full line, the cursor stands behind its last cell. */
 	text_say("\033[3Habcdefghijkl");
 	EXPECT(t, terminal.row == 2 && terminal.column == COLUMNS);
 	text_say("\033[D");

@@ -11,9 +11,9 @@ static struct uart uart;
 
 /* The pretended port: it receives the bytes @first, @first + 1 ... */
 static struct {
-	bool absent, gone; /* absent: all ones */
-	u8 lsr;            /* besides "data" */
-	u32 busy;          /* reads that do not show it before that */
+	bool absent, gone; /* absent: register 7 reads all ones; gone: all registers do */
+	u8 lsr;            /* line status, without "data" */
+	u32 busy;          /* reads of the line status that show nothing yet */
 	u32 waiting;       /* a: bytes that have come */
 	u8 first;
 	u32 reads, writes;
@@ -94,7 +94,7 @@ static void port_is_set_up_if_present(struct ktest *t)
 	uart_init(&uart, &regs);
 	EXPECT_DONE(t, "7=5a 7? ");
 	EXPECT(t, !uart.present);
-	/* Its registers are not read. */
+	/* The registers of an absent port are not read. */
 	uart_write(&uart, "abc", 3);
 	uart_flush(&uart);
 	EXPECT_EQ(t, uart_getc(&uart), -1);
@@ -117,11 +117,11 @@ static void bytes_are_sent_in_groups_of_16(struct ktest *t)
 	EXPECT_DONE(t,
 	    "5? 0=30 0=31 0=32 0=33 0=34 0=35 0=36 0=37 0=38 0=39 0=61 0=62 0=63 0=64 0=65 0=66 5? "
 	    "0=67 ");
-	/* Before each 16 it waits. */
+	/* Before each 16 bytes the driver waits for the port. */
 	fake.busy = 4;
 	uart_write(&uart, "x", 1);
 	EXPECT_DONE(t, "5? 5? 5? 5? 0=78 ");
-	/* That many fit; a flush waits for the last bit. */
+	/* The port takes 16 bytes now, but a flush waits until the last bit has left. */
 	fake.lsr = 0x20;
 	uart_write(&uart, "x", 1);
 	EXPECT_DONE(t, "5? 0=78 ");
@@ -165,7 +165,7 @@ static void port_without_interrupts_is_polled(struct ktest *t)
 	EXPECT_EQ(t, uart_getc(&uart), -1);
 }
 
-/* From @at on, where the ring's counts begin. */
+/* Fill and empty the ring, whose counts begin at @at. */
 static void fill_and_empty(struct ktest *t, u32 at)
 {
 	unsigned i, wrong = 0;
@@ -174,14 +174,14 @@ static void fill_and_empty(struct ktest *t, u32 at)
 	uart.head = uart.tail = at;
 	fake.waiting = 3;
 	fake.first = 7;
-	/* Bytes that came before are taken with it. */
+	/* Bytes that came before are taken when the interrupt is enabled. */
 	uart_enable_irq(&uart);
 	EXPECT_DONE(t, "1=1 5? 0? 5? 0? 5? 0? 5? ");
 	EXPECT_EQ(t, uart.head - at, 3);
 	fake.waiting = 252;
 	uart_interrupt(&uart);
 	EXPECT_EQ(t, uart.head - at, 255);
-	/* One more fits; two are lost. */
+	/* One more byte fits; two are lost. */
 	fake.waiting = 3;
 	uart_interrupt(&uart);
 	EXPECT_EQ(t, uart.head - at, 256);
@@ -193,7 +193,7 @@ static void fill_and_empty(struct ktest *t, u32 at)
 	EXPECT_EQ(t, wrong, 0);
 	EXPECT_EQ(t, uart.tail, at + 256);
 	EXPECT_EQ(t, uart_getc(&uart), -1);
-	/* And the port is not polled. */
+	/* An empty ring does not make the port be polled. */
 	EXPECT_DONE(t, "");
 	fake.waiting = 1;
 	fake.first = 3;

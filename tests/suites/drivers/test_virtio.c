@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio.c: starting a virtio device, its configuration, and split rings, with a device that
- * may lie.
+ * test_virtio.c: the start of a virtio device, its configuration, and split rings, with a device
+ * that may lie.
  */
 #include "tests/lib/pretend_virtio.h"
 #include "tests/lib/wait_help.h"
@@ -46,14 +46,14 @@ static void features_are_agreed_on(struct ktest *t)
 	EXPECT_EQ(t, pretend_dev.accepted, 0x11 | 1ULL << VIRTIO_F_VERSION_1);
 	EXPECT_EQ(t, pretend_dev.dev.features, pretend_dev.accepted);
 	EXPECT_EQ(t, pretend_dev.resets, 1);
-	EXPECT(t, virtio_is_broken(&pretend_dev.dev)); /* it does not work yet */
+	EXPECT(t, virtio_is_broken(&pretend_dev.dev)); /* not ready yet */
 	virtio_ready(&pretend_dev.dev);
 	EXPECT(t, !virtio_is_broken(&pretend_dev.dev));
 	pretend_dev.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
 	EXPECT(t, virtio_is_broken(&pretend_dev.dev));
 }
 
-/* 3.1.1 of the specification, step by step. */
+/* The steps are those of section 3.1.1 of the specification. */
 static void a_device_is_started_in_order(struct ktest *t)
 {
 	REQUIRE(t, begin(t, 8, NULL));
@@ -128,7 +128,7 @@ static void configuration_is_read_consistently(struct ktest *t)
 
 static unsigned changes;
 
-/* Between the two halves of the first field: all of it is other than it was, @changes times. */
+/* Change all of the first field between the reads of its two halves, @changes times. */
 static void change_amid_the_read(struct pretend *p, unsigned at)
 {
 	if (at || !changes)
@@ -153,14 +153,16 @@ static void configuration_changed_during_a_read_is_read_again(struct ktest *t)
 		EXPECT_EQ(t, have, 0x0101010101010101ULL * last);
 		changes = last - 1;
 	}
-	/* Without an end. */
+	/* The configuration never stops changing: the read fails after 100 tries. */
 	changes = ~0u;
 	EXPECT_EQ(t, virtio_read_config(&pretend_dev.dev, &field, 1, &have), -EIO);
 	EXPECT_EQ(t, changes, ~0u - 100);
 	changes = 0;
 }
 
-/* It returns a buffer again while another is in use, in a place of the ring used before. */
+/*
+ * The device returns a buffer a second time, in a used place of the ring, while another is in use.
+ */
 static void buffer_returned_twice_is_rejected(struct ktest *t)
 {
 	u32 len;
@@ -208,7 +210,7 @@ static void queue_size_is_the_largest_power_of_2_that_fits(struct ktest *t)
 	EXPECT_EQ(t, virtqueue_start(&queue, &pretend_dev.dev, 0), -ENODEV);
 }
 
-/* Twice around the ring's 16-bit index. */
+/* The calls go twice around the ring's 16-bit index. */
 static void ring_wraps_around_after_many_calls(struct ktest *t)
 {
 	unsigned i, wrong = 0;
@@ -253,7 +255,7 @@ static void full_queue_refuses_until_a_buffer_returns(struct ktest *t)
 	EXPECT(t, !virtqueue_pending(&queue) && !virtqueue_take(&queue, &len));
 	virtqueue_notify(&queue);
 	EXPECT_EQ(t, pretend_dev.seen[0], 4);
-	/* In another order than they were submitted. */
+	/* The device returns the buffers in reverse order. */
 	for (i = 4; i-- > 0;) {
 		pretend_dev.kept[0] = (u16)(2 * i + 1);
 		pretend_answer(&pretend_dev, 0, i);
@@ -268,7 +270,7 @@ static void full_queue_refuses_until_a_buffer_returns(struct ktest *t)
 	end();
 }
 
-/* The length it reports must fit into the writable pieces of this buffer, not of any other. */
+/* The length that the device reports must fit into the writable pieces of this very buffer. */
 static void written_length_is_checked_against_the_buffer(struct ktest *t)
 {
 	static const struct {
@@ -316,8 +318,8 @@ static void invalid_answers_of_a_device_are_rejected(struct ktest *t)
 		REQUIRE(t, begin(t, 8, echo));
 		EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), 32);
 		/*
-		 * One stays with the device, so that a wrong count of them can be told from a
-		 * right one.
+		 * One buffer stays with the device, so that a wrong count of returned buffers
+		 * differs from a right one.
 		 */
 		pretend_dev.serve = mute;
 		EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), 0);
@@ -332,7 +334,7 @@ static void invalid_answers_of_a_device_are_rejected(struct ktest *t)
 		EXPECT_EQ(t, virtqueue_add(&queue, three, 1, 1, t), -EIO);
 		EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), -EIO);
 		end();
-		/* After which the same device is as good as any. */
+		/* After a reset the same device works again. */
 		REQUIRE(t, begin(t, 8, echo));
 		EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), 32);
 		end();
@@ -368,7 +370,7 @@ static void silent_device_is_marked_broken(struct ktest *t)
 	REQUIRE(t, begin(t, 8, mute));
 	pretend_dev.dev.patience_ns = 1000000;
 	polls = pretend_dev.polls;
-	/* Ends the test, whatever it waits for. */
+	/* The device breaks after 20 polls, so that no wait is endless. */
 	pretend_dev.breaks_at = polls + 20;
 	EXPECT_EQ(t, virtqueue_call(&queue, three, 1, 1), -EIO);
 	EXPECT(t, pretend_dev.polls - polls <= VIRTIO_PATIENCES);

@@ -41,8 +41,8 @@ static void structures_of_a_device_are_found(struct ktest *t)
 }
 
 /*
- * From the last to the first, with nothing between them, and a capability in the last bytes of
- * the space.
+ * The structures lie in reverse order without gaps; a capability may lie in the last bytes of the
+ * space.
  */
 static void structures_may_lie_in_any_order(struct ktest *t)
 {
@@ -195,8 +195,8 @@ static void hostile_spaces_are_refused_by_name(struct ktest *t)
 }
 
 /*
- * An unusable structure is skipped for the next of its kind; the specification says so of
- * reserved BARs.
+ * An unusable structure is skipped, and the next of its kind is taken. The specification demands
+ * this for reserved BARs.
  */
 static void valid_structure_behind_an_invalid_one_is_found(struct ktest *t)
 {

@@ -13,7 +13,7 @@ static void device_memory_follows_the_requested_size(struct ktest *t)
 
 	REQUIRE(t, vmem_begin(t));
 	managed = memory_managed_pages(vmem);
-	EXPECT_EQ(t, vmem_requests[VIRTIO_MEM_REQ_STATE], 1); /* of all: none is plugged */
+	EXPECT_EQ(t, vmem_requests[VIRTIO_MEM_REQ_STATE], 1); /* for all blocks */
 	EXPECT(t, pretend_dev.accepted >> VIRTIO_MEM_F_UNPLUGGED_INACCESSIBLE & 1);
 	for (i = 0; i < ARRAY_SIZE(steps); i++) {
 		vmem_ask_for(steps[i]);
@@ -37,7 +37,7 @@ static unsigned long sections(unsigned first, unsigned end)
 	        ((start + first * PAGEBLOCK_PAGES) >> SECTION_ORDER) + 1;
 }
 
-/* From below, and back from above, as many at once as lie in one section. */
+/* Units are plugged from below and unplugged from above.  One request covers those of a section. */
 static void lowest_units_are_plugged_first_and_unplugged_last(struct ktest *t)
 {
 	static const unsigned steps[] = {
@@ -70,7 +70,7 @@ static unsigned node_asked(u32 domain)
 static void a_region_is_cut_into_whole_units(struct ktest *t)
 {
 	static const struct {
-		u64 before, after; /* half units that the region begins later, and ends earlier */
+		u64 before, after; /* half units cut off at the start, and at the end */
 		unsigned units;
 	} cuts[] = {{0, 0, 12}, {1, 0, 11}, {0, 1, 11}, {1, 1, 10}, {2, 1, 10}, {3, 3, 8},
 	    {22, 0, 1}, {23, 0, 0}, {22, 1, 0}};
@@ -108,9 +108,9 @@ static void a_region_is_cut_into_whole_units(struct ktest *t)
 	}
 }
 
-static u64 next_asked; /* bytes: requests were made up to here */
+static u64 next_asked; /* the next request for states begins at this address */
 
-/* Of a region that is far larger than there is memory, nothing is plugged. */
+/* The device of a region far larger than memory: nothing of it is plugged. */
 static u32 serve_large(struct pretend *p, const struct pretend_buf *buf)
 {
 	const struct virtio_mem_req *req = pretend_memory(buf->out[0].addr);
@@ -126,7 +126,7 @@ static u32 serve_large(struct pretend *p, const struct pretend_buf *buf)
 	return sizeof(*resp);
 }
 
-/* The number of blocks in a request has 16 bits; and no more units are followed than 2 Mi. */
+/* A request has 16 bits for the number of blocks, and the driver follows at most 2 Mi units. */
 static void large_region_is_plugged_in_parts(struct ktest *t)
 {
 	static const struct {
@@ -144,7 +144,7 @@ static void large_region_is_plugged_in_parts(struct ktest *t)
 		vmem_set_config();
 		next_asked = vmem_config.addr;
 		vmem_requests[VIRTIO_MEM_REQ_STATE] = 0;
-		/* A byte for each: more than kmalloc may be able to give. */
+		/* Each unit needs a byte, in total perhaps more than kmalloc can give. */
 		if (regions[i].known > PAGE_SIZE << MAX_ORDER) {
 			EXPECT_EQ(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem), -ENOMEM);
 			continue;
@@ -208,7 +208,7 @@ static void partly_plugged_unit_is_unplugged(struct ktest *t)
 	vmem_ask_for(3);
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 	expect_units(t, 3, 3);
-	/* Half a unit more is no unit more. */
+	/* Half a unit more plugs no further unit. */
 	vmem_config.requested_size += BLOCK_BYTES / 2;
 	vmem_set_config();
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
@@ -271,7 +271,7 @@ static void refused_request_changes_nothing(struct ktest *t)
 		vmem_set_fault(VIRTIO_MEM_REQ_UNPLUG, answers[i], false);
 		vmem_ask_for(3);
 		EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
-		/* Out of use, and still ours. */
+		/* The units are offline, but still plugged. */
 		expect_units(t, 6, 3);
 		/*
 		 * The host lets the kernel keep the units: they are used again without being
@@ -288,7 +288,7 @@ static void refused_request_changes_nothing(struct ktest *t)
 	vmem_end(t);
 }
 
-/* The request lies where the device can write, and is not read again. */
+/* The device can write to the request, so the driver does not read it again. */
 static void request_may_be_overwritten_by_the_device(struct ktest *t)
 {
 	static const u16 answers[] = {VIRTIO_MEM_RESP_NACK, VIRTIO_MEM_RESP_BUSY};
@@ -307,7 +307,7 @@ static void request_may_be_overwritten_by_the_device(struct ktest *t)
 	vmem_end(t);
 }
 
-/* A wrong answer, none, or one so late that it looks like none. */
+/* The answer is an error, unknown, or missing, and the device may have done the request or not. */
 static void doubtful_state_is_queried_from_the_device(struct ktest *t)
 {
 	static const u16 types[] = {VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_REQ_UNPLUG};
@@ -341,10 +341,7 @@ static void doubtful_state_is_queried_from_the_device(struct ktest *t)
 	vmem_end(t);
 }
 
-/*
- * Its queue is missing until the restart: the device gets no request, and is not counted as
- * agreeing.
- */
+/* After a failed restart the device has no queue: it gets no request until a restart succeeds. */
 static void device_that_fails_its_restart_is_not_used(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio_mem_turn.c: the turns of a virtio-mem device's thread: its messages, when it
- * restarts the device, and its pauses.
+ * test_virtio_mem_turn.c: the turns of a virtio-mem device's thread: its messages, its restarts of
+ * the device, and its pauses.
  */
 #include "tests/lib/said_help.h"
 #include "tests/lib/vmem_help.h"
@@ -12,7 +12,7 @@
 
 static char text[4096];
 
-/* One turn; returns the time until the next one; its output is in text[]. */
+/* Take one turn, with its output in text[]; returns the time until the next turn. */
 static u64 turn(void)
 {
 	u64 pos = log_position(), wait = virtio_mem_turn(&vmem_dev);
@@ -57,7 +57,7 @@ static void virtio_mem_prints_each_change_once(struct ktest *t)
 	vmem_set_fault(NO_FAULT, 0, false);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, 4, 4, "");
-	/* Nothing is plugged, and the host requests something else all the same. */
+	/* A new request is printed even if nothing could be plugged. */
 	vmem_set_fault(VIRTIO_MEM_REQ_PLUG, VIRTIO_MEM_RESP_BUSY, false);
 	vmem_ask_for(8);
 	EXPECT_EQ(t, turn(), RETRY);
@@ -90,8 +90,8 @@ static void failed_unplug_prints_its_blocker(struct ktest *t)
 }
 
 /*
- * Three times in a row it is restarted after a second; after that only when the host's request
- * changes.
+ * A broken device is restarted after a second, three times in a row. After that it is restarted
+ * only when the host's request changes.
  */
 static void a_broken_device_is_restarted(struct ktest *t)
 {
@@ -118,7 +118,7 @@ static void a_broken_device_is_restarted(struct ktest *t)
 	EXPECT(t, says(text, "pretend: does not come back\n"));
 	EXPECT_SILENCE(t);
 	pretend_dev.refused = 0;
-	/* A device that works again has its three turns again. */
+	/* A device that works again may again be restarted three times. */
 	vmem_set_fault(NO_FAULT, 0, false);
 	EXPECT_EQ(t, turn(), WAIT_FOREVER);
 	EXPECT_LINE(t, 4, 4, "");

@@ -31,7 +31,7 @@ static bool hold_putback(struct memory *m, struct page *page)
 static const struct movable_ops hold_ops = {
     .isolate = hold_isolate, .migrate = hold_migrate, .putback = hold_putback};
 
-/* A movable page in the last pageblock that is plugged. */
+/* Hold a movable page in pageblock @block of the region. */
 static bool hold_page(struct ktest *t, unsigned block)
 {
 	pfn_t want = (vmem_config.addr >> PAGE_SHIFT) + block * PAGEBLOCK_PAGES;
@@ -65,7 +65,10 @@ static void pinned_unit_stays_and_the_others_are_unplugged(struct ktest *t)
 	expect_units(t, 1, 1);
 	EXPECT_EQ(t, vmem_dev.fail.why, WHY_PINNED);
 	EXPECT_EQ(t, vmem_dev.fail.pfn, page_to_pfn_in(vmem, held));
-	/* It can be told from the others, and requested again. */
+	/*
+	 * The unplug fails again, and succeeds once the pinned unit is not among the units to
+	 * remove.
+	 */
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), -EBUSY);
 	vmem_ask_for(4);
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
@@ -91,7 +94,7 @@ static void new_request_cancels_an_unplug(struct ktest *t)
 	vmem_end(t);
 }
 
-/* Pages in use need free memory elsewhere: the unplug goes as far as there is some. */
+/* Pages in use need free memory elsewhere, so the unplug goes only as far as there is some. */
 static void unplug_stops_when_no_free_memory_is_left(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));
@@ -108,7 +111,7 @@ static void unplug_stops_when_no_free_memory_is_left(struct ktest *t)
 	vmem_end(t);
 }
 
-/* At the prompt: that is as good as done, and keeps nothing else from going. */
+/* A unit that was offlined at the prompt is unplugged too, and blocks no other unit. */
 static void manually_offlined_unit_is_unplugged(struct ktest *t)
 {
 	pfn_t start;
@@ -155,7 +158,7 @@ static void unit_that_cannot_be_added_stays_plugged(struct ktest *t)
 	vmem->arrays = NULL;
 	EXPECT(t, vmem_dev.nr_plugged > 0);
 	expect_units(t, (unsigned)vmem_dev.nr_plugged, 0);
-	/* The host changes its mind: back without ever having been used. */
+	/* The host changes its request: the units go back without having been used. */
 	vmem_ask_for(0);
 	EXPECT_EQ(t, virtio_mem_follow(&vmem_dev), 0);
 	expect_units(t, 0, 0);

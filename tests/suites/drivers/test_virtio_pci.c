@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_virtio_pci.c: virtio devices on a PCI bus: which are taken over, and each access to their
+ * test_virtio_pci.c: virtio devices on a PCI bus: the choice of devices, and each access to their
  * registers.
  */
 #include "tests/lib/said_help.h"
@@ -17,7 +17,7 @@ static void a_device_is_mapped_reset_routed_and_probed(struct ktest *t)
 	space_set(CONFIG + VIRTIO_PCI_CAP_LENGTH, 4, 0x2c);
 	space_set(NOTIFY + VIRTIO_PCI_CAP_LENGTH, 4, 0x14);
 	space_set(NOTIFY + VIRTIO_PCI_NOTIFY_CAP_MULT, 4, 6);
-	p->lent = true; /* of the driver before */
+	p->lent = true; /* left by the driver before */
 	p->notify_off[3] = 7;
 	virtio_bus_found(&bus, &fn);
 	EXPECT_DONE(t, "map0 map1 map2 map3 c14.1=0 route3 probe24 ");
@@ -31,10 +31,10 @@ static void a_device_is_mapped_reset_routed_and_probed(struct ktest *t)
 	EXPECT_EQ(t, p->config_len, 0x2c);
 	EXPECT_EQ(t, p->notify_len, 0x14);
 	EXPECT_EQ(t, p->notify_step, 6);
-	/* It may answer and reach memory. */
+	/* The device may answer and access memory. */
 	EXPECT_EQ(t, pci_read(&fn, PCI_COMMAND, 2), PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 	EXPECT(t, said(pos, "virtio0: PCI 02:03.1: virtio-mem\n"));
-	/* The next one is another. */
+	/* The next device gets the next number. */
 	fn.device_id = BALLOON_ID;
 	fn.device = 4;
 	virtio_bus_found(&bus, &fn);
@@ -105,7 +105,7 @@ static void device_with_unmappable_registers_is_refused(struct ktest *t)
 	        said(pos, "virtio0: PCI 02:03.1: interrupt status: it is too short: left alone\n"));
 }
 
-/* It is reset, and its interrupts are answered, but it has no driver. */
+/* The device is reset and stays known to the bus, but gets no driver. */
 static void a_device_without_an_interrupt_has_no_driver(struct ktest *t)
 {
 	u64 pos = log_position();
@@ -132,7 +132,7 @@ static void eight_devices_are_taken(struct ktest *t)
 	virtio_bus_found(&bus, &fn);
 	EXPECT(t, bus.nr == VIRTIO_BUS_MAX && !fake.probed);
 	EXPECT(t, said(pos, "virtio: more than 8 devices: the rest is left alone\n"));
-	/* Others are not counted. */
+	/* Devices without a driver are not counted. */
 	fn.device_id = 0x1041;
 	pos = log_position();
 	virtio_bus_found(&bus, &fn);
@@ -174,7 +174,7 @@ static void reset_ends_when_status_reads_0(struct ktest *t)
 		EXPECT_EQ(t, fake.status_reads, MAX(delays[i], 1u));
 		EXPECT(t, !bus.device[0].lent);
 	}
-	/* A device that never resets, and has no page of ours: the wait is bounded. */
+	/* A device that never resets, and has no page of ours, is waited for only so long. */
 	fake.status_reads = 0;
 	fake.resets_after = STUCK;
 	dev->ops->set_status(dev, 0);
@@ -182,7 +182,7 @@ static void reset_ends_when_status_reads_0(struct ktest *t)
 	EXPECT_EQ(t, dev->ops->get_status(dev), 0xff);
 }
 
-/* Fields end within the configuration, or are not there. */
+/* Only fields that end within the configuration are there. */
 static void configuration_has_the_length_of_its_structure(struct ktest *t)
 {
 	static const struct {
@@ -280,7 +280,7 @@ static void queue_addresses_are_written_before_enable(struct ktest *t)
 	EXPECT_DONE(t,
 	    "c16.2=7 c18.2=40 c20.4=12000 c24.4=0 c28.4=12080 c2c.4=0 c30.4=120c4 c34.4=0 c1e.2? "
 	    "c1c.2=1 ");
-	/* Each has a notify address of its own. */
+	/* Each queue has a notify address of its own. */
 	dev->ops->notify(dev, &q);
 	EXPECT_DONE(t, "n14.2=1 ");
 	dev->ops->notify(dev, &r);
@@ -336,7 +336,7 @@ static void shared_interrupt_line_asks_each_device(struct ktest *t)
 		EXPECT_DONE(t, "i0.1? i8.1? ");
 		EXPECT_EQ(t, first->config_changed, 0);
 		EXPECT_EQ(t, second->config_changed, isr[i] >> 1);
-		/* Reading it has cleared it. */
+		/* Reading the status has cleared it. */
 		second->config_changed = 0;
 		fake.part[VIRTIO_ISR][0] = isr[i];
 		virtio_bus_interrupt(&bus);

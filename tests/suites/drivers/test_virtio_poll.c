@@ -11,12 +11,12 @@
 #define NR_JOBS  3000u
 #define NR_CALLS 1000u
 #define HELD_MAX 4u
-/* Reads of a ring without news, before the test fails. */
+/* Reads of an unchanged ring before the test fails. */
 #define MAX_IDLE 200000000u
 
 /*
- * The buffers that the device has.  Buffer @seq is two pieces; by their content the device checks
- * that it sees both.
+ * The buffers that the device has.  Buffer @seq is two pieces; by their addresses and lengths the
+ * device checks that it sees both.
  */
 struct job {
 	u32 seq;
@@ -26,7 +26,7 @@ struct job {
 static struct virtqueue queue;
 static struct job jobs[VIRTQUEUE_MAX];
 static u32 stop;       /* a: tells the device to end */
-static u32 incomplete; /* a: it has seen a buffer that was */
+static u32 incomplete; /* a: the device has seen an incomplete buffer */
 static u64 order_seed;
 
 static u32 room_of(u32 seq)
@@ -59,7 +59,7 @@ static int add_job(u32 seq)
 	return err;
 }
 
-/* Return the buffers that are held, in any order. */
+/* Return the buffers that are held, in random order. */
 static void return_held(u16 *held, u32 *room, unsigned nr)
 {
 	while (nr) {
@@ -73,8 +73,8 @@ static void return_held(u16 *held, u32 *room, unsigned nr)
 }
 
 /*
- * The device: up to @most buffers at once, which it returns when it has so many, or sees no more
- * for a while.
+ * The device takes up to @most buffers. It returns them when it has so many, or sees no more for a
+ * while.
  */
 static void device(void *most)
 {
@@ -124,7 +124,7 @@ static void end(struct ktest *t)
 	virtqueue_free(&queue);
 }
 
-/* All jobs through the ring, as many out as it holds. */
+/* Pass all jobs through the ring, with as many in use as it holds. */
 static void run_jobs(struct ktest *t)
 {
 	u32 seq = 0, back = 0, idle = 0, len;
@@ -169,7 +169,7 @@ static void polling_device_sees_complete_buffers(struct ktest *t)
 	}
 }
 
-/* Before the notification, or between that and the wait. */
+/* The answer may come before the notification, or between the notification and the wait. */
 static void answer_may_precede_the_notification(struct ktest *t)
 {
 	u32 seq, wrong = 0;
@@ -197,7 +197,10 @@ static void give(u16 first)
 	pretend_return(&pretend_dev, 0, first, 1);
 }
 
-/* Descriptors, the available ring and its index: the driver does not rely on their content. */
+/*
+ * The device overwrites descriptors, the available ring and its index: the driver does not rely on
+ * their content.
+ */
 static void overwritten_ring_breaks_nothing(struct ktest *t)
 {
 	struct vring *ring;
@@ -212,7 +215,7 @@ static void overwritten_ring_breaks_nothing(struct ktest *t)
 
 		for (i = 0; i < 2; i++)
 			EXPECT_EQ(t, add_job(2 * seq + i), 0);
-		/* The driver uses its own count to place the next ones. */
+		/* The driver uses its own count to place the next buffers. */
 		EXPECT_EQ(t, ring->avail->idx, (u16)(idx + 2));
 		for (i = 0; i < 2; i++) {
 			struct pretend_buf buf = {.queue = 0};

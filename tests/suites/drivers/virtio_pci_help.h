@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * virtio_pci_help.h: the first half of the suite virtio_pci, which alone includes it: a PCI bus
- * with virtio devices that are pretended, a configuration space as that of pci_help.h, registers
- * that are bytes here, and a text in which each access to them stands in order.
+ * virtio_pci_help.h: the first half of the suite virtio_pci, which alone includes it. It pretends a
+ * PCI bus with virtio devices: a configuration space as in pci_help.h, and registers that are bytes
+ * here. fake.done lists each access to the registers in order.
  */
 #ifndef QUARRY_TESTS_VIRTIO_PCI_HELP_H
 #define QUARRY_TESTS_VIRTIO_PCI_HELP_H
@@ -17,10 +17,7 @@
 #define MEM_ID     (0x1040 + VIRTIO_ID_MEM)
 #define BALLOON_ID (0x1040 + VIRTIO_ID_BALLOON)
 
-/*
- * Where the structures of the pretended device are, behind START; in the order of enum
- * virtio_part.
- */
+/* Offsets of the pretended device's structures behind START, in the order of enum virtio_part. */
 static const u32 offsets[NR_VIRTIO_PARTS] = {0, 0x3000, 0x1000, 0x2000};
 
 static struct virtio_bus bus;
@@ -52,7 +49,7 @@ static inline void note(const char *fmt, ...)
 	va_end(ap);
 }
 
-/* Which part @at lies in, and in *@reg where. */
+/* The part in which @at lies; *@reg: the offset there. */
 static unsigned part_of(const volatile u8 *at, size_t *reg)
 {
 	*reg = (size_t)(at - (const volatile u8 *)fake.part) % sizeof(fake.part[0]);
@@ -167,7 +164,7 @@ static inline void forget(void)
 	fake.done[0] = '\0';
 }
 
-/* A device that was taken over, with nothing written down yet. */
+/* A device that was taken over, with an empty list of accesses. */
 static inline struct virtio_device *taken(struct ktest *t)
 {
 	virtio_bus_found(&bus, &fn);
@@ -176,7 +173,7 @@ static inline struct virtio_device *taken(struct ktest *t)
 	return &bus.device[0].dev;
 }
 
-/* The accesses since the last call. */
+/* The accesses since the last call must be @what. */
 static inline void expect_done(struct ktest *t, const char *what, int line)
 {
 	if (strcmp(fake.done, what) != 0)
