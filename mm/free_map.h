@@ -19,8 +19,8 @@
  * Free blocks are also counted by order, with all counts in one word.  Depth d is order
  * MAX_ORDER - d.  At most 2^(d - 1) of its blocks are free at once, since two buddies never are; so
  * its count needs d bits.  Larger orders have lower bits.  So the lowest bit set in the word tells
- * the largest free order.  The smallest order that suffices for a request is told by the highest bit
- * set below the counts of orders that are too small.  Neither needs a loop over orders.
+ * the largest free order.  The highest bit set below the counts of orders that are too small tells
+ * the smallest order that suffices.  Neither needs a loop over orders.
  *
  *      bit     0 | 1 | 2 3 | 4 5 6 | 7 8 9 10 | ...
  *      depth   0 | 1 |  2  |   3   |    4     | ...
