@@ -84,7 +84,7 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 		if (!err) {
 			err = owner->ops->isolate(mem, page);
 			if (err)
-				mem_put_page(mem, page); /* not the last: the owner has one */
+				mem_put_page(mem, page); /* not the last: the owner has its own */
 			else if (state == PG_BALLOON)
 				page_cas_state(page, PG_BALLOON, PG_ISO_MIG);
 			else
