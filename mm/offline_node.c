@@ -220,8 +220,8 @@ int offline_node(struct memory *mem, unsigned node, const struct offline_opts *o
 	if (!may_sleep())
 		return -EDEADLK;
 	/*
-	 * From the highest kind down, so that pages moved out of zone MOVABLE go to the node's
-	 * other zones only as a last choice.
+	 * From the highest kind down: pages of lower zones must not first move to this node's
+	 * MOVABLE.
 	 */
 	for (kind = ZONE_MOVABLE; kind >= 0 && !err; kind--) {
 		if (kind == ZONE_MOVABLE || kernel_memory_elsewhere(mem, node))

@@ -13,9 +13,9 @@
  *             reclaim threads, with one shootdown for each batch.
  * Tests:      reclaim_lru, reclaim_choice, reclaim_clean, reclaim_stress, reclaim_exact, held.
  *
- * References: the slot's and the isolation's.  If a page has just these two under the object's lock,
- * it is neither mapped nor in use: more are taken from slots and entries only, under that lock; and
- * an unmapping keeps its own reference until its shootdown is over (tlb.c).
+ * References: the slot's and the isolation's.  A page that has just these two, under the object's
+ * lock, is neither mapped nor in use: more are taken from slots and entries only, under that lock;
+ * and an unmapping keeps its own reference until its shootdown is over (tlb.c).
  */
 #include "mm/entry.h"
 #include "mm/event.h"

@@ -182,7 +182,7 @@ static struct waitq walks = WAITQ("entries changed");
 struct walk {
 	struct vm_object *object;
 	u32 index;
-	unsigned nr;                   /* visited */
+	unsigned nr;                   /* regions visited */
 	const struct vm_region *after; /* the last one; only its address is used */
 	u32 offset;                    /* the slot it begins at */
 };
