@@ -27,7 +27,7 @@ struct iso_ops {
 	int (*enter)(struct zone *zone, struct drain_cost *cost);
 	/* All bits are set; the scan follows.  Not called with caches_off. */
 	int (*bits_set)(struct zone *zone, struct drain_cost *cost);
-	/* The range was found not to be free. */
+	/* After a check has found that the range is not free. */
 	int (*retry)(struct zone *zone, struct drain_cost *cost);
 	/* The isolation is over. */
 	int (*leave)(struct zone *zone, struct drain_cost *cost);
@@ -88,8 +88,8 @@ struct evacuation {
 	bool no_target; /* the last pass found no memory to move to */
 };
 /*
- * Move pages until the whole range is free.  Returns 0; -EINTR; -ENOMEM no memory to move to;
- * -EBUSY the remaining pages cannot move; -ETIMEDOUT.
+ * Move pages until the whole range is free.  Returns 0; -EINTR cancelled; -ENOMEM no memory to move
+ * to; -EBUSY the remaining pages cannot move; -ETIMEDOUT.
  */
 int evacuate(struct evacuation *e);
 

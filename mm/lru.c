@@ -80,7 +80,7 @@ static void list_remove(struct zone *zone, const struct page *page)
 	list_remove_run(zone, page, page, 1);
 }
 
-/* lru_add_page, under the lru lock of the page's zone. */
+/* The part of lru_add_page under the lru lock of the page's zone. */
 static always_inline void add_locked(
     struct zone *zone, struct page *page, struct vm_object *object, u32 index) REQUIRES(lru_class)
 {
@@ -221,7 +221,7 @@ void lru_release_page(struct memory *mem, struct page *page)
 	lru_release_pages(mem, &page, 1);
 }
 
-/* isolate_lru_page of a page of @zone, under its lru lock. */
+/* isolate_lru_page for a page of @zone, whose lru lock is held. */
 static int isolate_locked(struct zone *zone, struct page *page)
 {
 	int err = -EAGAIN;

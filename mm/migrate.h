@@ -41,15 +41,15 @@ struct migrate_target {
 extern struct migrate_target migrate_anywhere;
 
 /*
- * How pages of one kind are moved, up to MIGRATE_BATCH at a time; err[] has the result for each
- * page.
+ * Functions for pages of one kind: they move up to MIGRATE_BATCH at a time, and err[] has the
+ * result for each page.
  */
 struct migrate_kind {
 	void (*move)(struct memory *mem, struct page **pages, unsigned nr,
 	    struct migrate_target *to, int *err);
 	void (*putback)(struct memory *mem, struct page *page);
 };
-/* move of migrate_movable_kind (migrate_movable.c).  Context: thread, may sleep. */
+/* The function move of migrate_movable_kind (migrate_movable.c).  Context: thread, may sleep. */
 void migrate_movable_batch(struct memory *mem, struct page **pages, unsigned nr,
     struct migrate_target *to, int *err) EXCLUDES(lru_class, zone_class);
 extern const struct migrate_kind migrate_movable_kind;
@@ -79,7 +79,7 @@ struct isolated_pages {
  * the owner's error.
  */
 int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages);
-/* migrate_pages for both kinds; adds to *@stats. */
+/* As migrate_pages, for both kinds; adds to *@stats. */
 unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, struct mm_fail *fail,
     struct migrate_stats *stats);
 /* Put an isolated page back to its owner, or free it if the owner has released it. */

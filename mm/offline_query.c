@@ -14,7 +14,7 @@
 #include "mm/range.h"
 #include <quarry/memory_hotplug.h>
 
-#define CLAIMS 8 /* copied at a time */
+#define CLAIMS 8 /* claims copied in one lock hold */
 
 static void in_way(struct offline_survey *out, enum mm_why why, pfn_t pfn, unsigned long pages)
 {
@@ -131,7 +131,7 @@ int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct off
 
 /* The pages that memory loses when ranges go offline. */
 struct leaving {
-	unsigned long listed; /* free pages that still count as free */
+	unsigned long listed; /* free pages that their zone still counts as free */
 	unsigned long in_use; /* pages that must move elsewhere */
 	unsigned long kernel; /* pages of zones that serve the kernel's own allocations */
 };
@@ -150,7 +150,7 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
 		if ((bits & PB_STATE_MASK) != PB_ONLINE << PB_STATE_SHIFT)
 			continue;
 		/*
-		 * Retired pages need no new place; the two counts may be from different moments.
+		 * Retired pages need not move.  MIN: the two counts may be from different moments.
 		 */
 		if (used)
 			out->in_use += used - MIN(used, (unsigned long)READ_ONCE(pb->nr_poisoned));

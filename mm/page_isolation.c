@@ -94,7 +94,10 @@ static int find_in_part(struct zone *zone, struct pfn_range part, struct pfn_ran
 
 	ASSERT_ZONE_LOCKED(zone);
 	KASSERT(part.start < part.end && range.start < range.end);
-	/* State numbers, also with the order's lowest bit, which follows the state in a word. */
+	/*
+	 * The set of states twice, so that the order's lowest bit, next to the state in a word, is
+	 * ignored.
+	 */
 	passing |= passing << 16;
 	/*
 	 * Each word is read once, and the tails of blocks in use are skipped.  So a word of 0 is a

@@ -20,7 +20,7 @@ static inline unsigned index_order(unsigned index)
 	return index < NR_SMALL_CACHED ? index : MAX_ORDER;
 }
 
-/* Most blocks that a stack may hold; PCP_SLOTS is the sum. */
+/* The most blocks that a stack may hold, by index of the order; PCP_SLOTS is the sum. */
 static inline unsigned stack_most(unsigned index)
 {
 	static const u16 most[5] = {PCP_MOST, 32, 16, 8, 2}; /* small pageblocks use fewer */
@@ -85,7 +85,7 @@ static inline struct pcp *this_pcp_slow(const struct memory *mem)
 
 /* Compute how much each CPU may cache of @zone once @leaving pages have left it.  Under hotplug. */
 void zone_set_limits(struct zone *zone, unsigned long leaving) REQUIRES(mem_hotplug_class);
-/* May a CPU cache more of @zone than its limits allow by now?  Any context; an unlocked read. */
+/* Has any CPU a capacity for @zone above the present limits?  Any context; an unlocked read. */
 bool zone_over_limits(const struct zone *zone);
 /*
  * Set the capacities by depth and limits, and give back the blocks that no longer fit.  Owner, irqs
@@ -130,7 +130,7 @@ static always_inline void trace_own(
 		trace_store(pcp->ring, kind, pfn, order, 0);
 }
 
-/* ---- past the caches (direct.c, direct_many.c) ---- */
+/* ---- without the caches (direct.c, direct_many.c) ---- */
 
 /*
  * A block, not zeroed, from the zone that this CPU's requests with @gfp try first.  NULL: take the

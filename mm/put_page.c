@@ -190,8 +190,8 @@ static unsigned free_freeing(struct memory *mem, struct page **first, unsigned n
 }
 
 /*
- * The fast last put of an object's page: its object has released it and no other flag is set.
- * False: use put_reference.
+ * A fast path for the last put of an object's page: its object has released it and no other flag is
+ * set.  False: use put_reference.
  */
 static always_inline bool put_released(struct page *page)
 {

@@ -22,7 +22,7 @@ static inline u64 request_bit(gfp_t gfp, unsigned order)
 	return 1ULL << (kind * NR_ORDERS + order);
 }
 BUILD_ASSERT(NR_REQUESTS *NR_ORDERS <= 64);
-/* Those of @requests that may use zones of @kind. */
+/* The requests in @requests that may use zones of @kind. */
 static inline u64 requests_for(u64 requests, enum zone_kind kind)
 {
 	u64 bits = (1ULL << NR_ORDERS) - 1, mine = 0;
@@ -34,12 +34,12 @@ static inline u64 requests_for(u64 requests, enum zone_kind kind)
 	}
 	return mine;
 }
-/* Those of @requests that cannot use zone MOVABLE. */
+/* The requests in @requests that cannot use zone MOVABLE. */
 static inline u64 requests_unmovable(u64 requests)
 {
 	return requests & ~requests_for(requests, ZONE_MOVABLE);
 }
-/* Those of @requests that are for more than one page. */
+/* The requests in @requests for more than one page. */
 static inline u64 requests_large(u64 requests)
 {
 	unsigned i;

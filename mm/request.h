@@ -23,11 +23,11 @@ struct request {
 	u32 zones;         /* the zones that it may use, a bit for each id */
 	bool scattered;    /* enough pages are free for its larger block, but not side by side */
 	u64 freed;         /* all pages ever freed that it can use */
-	u64 gone, left;    /* and those of struct oom_state */
+	u64 gone, left;    /* the counts of the same names in struct oom_state */
 	/* Counted since it began, or since memory came from elsewhere: */
 	unsigned drops, compactions; /* tries used, for a larger block */
 	bool unmade;                 /* the last compaction did not make the block */
-	unsigned others; /* times that it began anew since other tasks left (alloc_oom.c) */
+	unsigned others; /* new beginnings because other tasks left (alloc_oom.c) */
 };
 
 /* The result of a remedy; in any case the caller then looks for a page. */
@@ -76,9 +76,9 @@ enum outcome reclaim_drain(struct request *q);
  */
 enum outcome reclaim_standby(struct request *q);
 extern u64 standby_wait_ns;
-/* The last remedy: a page after all, or the end of a task (alloc_oom.c). */
+/* The last remedy: another try for a page, then the OOM killer (alloc_oom.c). */
 enum outcome oom_alloc(struct request *q);
-/* How long a victim has. */
+/* Nanoseconds to wait for the end of a victim. */
 extern u64 oom_wait_ns;
 
 #endif

@@ -15,7 +15,7 @@
 #include <quarry/account.h>
 
 #define MIN_SHIFT SLAB_MIN_SHIFT
-#define MAX_SHIFT SLAB_MAX_SHIFT /* half a page; above it whole blocks */
+#define MAX_SHIFT SLAB_MAX_SHIFT /* half a page; larger requests get whole blocks */
 
 /* At the start of each slab page; objects follow, aligned to their size. */
 struct slab {

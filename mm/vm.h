@@ -67,13 +67,13 @@ static inline gfp_t object_gfp(const struct vm_object *object)
 	return object->kind == OBJ_PHYS ? GFP_KERNEL : GFP_MOVABLE;
 }
 /*
- * The lock of an object, for a change of a slot that may be mapped: waits until no other thread
+ * Take the lock of an object to change a slot that may be mapped.  Waits until no other thread
  * walks the regions of one of its slots (rmap.c).  Context: thread, may sleep.
  */
 void object_lock(struct vm_object *object) ACQUIRE(object->lock);
 /* Wait, with no lock held, until the walk that was going on is over. */
 void object_wait(struct vm_object *object);
-/* Are the entries of slot @index being changed in steps?  Under the object's lock. */
+/* Is a walk changing the entries of slot @index?  Under the object's lock. */
 static inline bool object_walked(const struct vm_object *object, u32 index)
 {
 	return object->walked == index + 1;
@@ -84,7 +84,7 @@ static inline bool object_walked(const struct vm_object *object, u32 index)
  */
 bool object_tryget(struct vm_object *object);
 
-/* vm_object_put of @nr references. */
+/* Drop @nr references, as vm_object_put drops one. */
 void vm_object_put_many(struct vm_object *object, u32 nr);
 
 /* ---- spaces (vm_space.c) ---- */

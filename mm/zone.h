@@ -42,7 +42,7 @@ static inline bool zone_has_page(const struct zone *zone, const struct page *pag
 {
 	return pageblock_of(zone->mem, page_to_pfn_in(zone->mem, page))->zone == zone->id;
 }
-/* Does the pageblock at @pfn, in the span of @zone, belong to @zone, and is no HOLE? */
+/* Is the pageblock at @pfn, which lies in the span of @zone, one of @zone's, and no HOLE? */
 static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
