@@ -158,7 +158,7 @@ struct lru_scan {
 	bool spare_cma;      /* keep pages of CMA pageblocks: they would help no waiting request */
 	unsigned long freed; /* pages, so far */
 	unsigned long freed_cma; /* of these, in CMA pageblocks */
-	u64 run;                 /* its number: a pager that has taken no page is not asked again */
+	u64 run;                 /* the run's number: a pager that refused is not asked again */
 	u64 *pagers_ns; /* how long it may still wait for pagers; NULL: RUN_PAGERS_NS a page */
 };
 
