@@ -27,7 +27,7 @@ struct request {
 	/* Counted since it began, or since memory came from elsewhere: */
 	unsigned drops, compactions; /* tries used, for a larger block */
 	bool unmade;                 /* the last compaction did not make the block */
-	unsigned others; /* new beginnings because other tasks left (alloc_oom.c) */
+	unsigned others;             /* new beginnings because other tasks left (alloc_oom.c) */
 };
 
 /* The result of a remedy; in any case the caller then looks for a page. */
