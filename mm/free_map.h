@@ -39,18 +39,13 @@
 #define FREE_COUNT_AT(depth)    ((depth) ? 1 + (depth) * ((depth)-1) / 2 : 0)
 #define FREE_COUNT_WIDTH(depth) ((depth) ? (depth) : 1)
 BUILD_ASSERT(FREE_COUNT_AT(MAX_ORDER) + FREE_COUNT_WIDTH(MAX_ORDER) < 64);
-/*
- * By depth: one block, as added to the counts.  The entry after the last depth is above all counts.
- */
+/* By depth: one block, as added to the counts; the entry after the last depth is above them all. */
 #define MAX_DEPTHS 12
 extern const u64 free_count_unit[MAX_DEPTHS];
 BUILD_ASSERT(NR_ORDERS < MAX_DEPTHS);
 /* By depth: one block of this depth and of each larger order, as added to the counts. */
 extern const u64 free_count_units[MAX_DEPTHS];
-/*
- * For each bit of the counts: the depth of the count that it belongs to; the same for all sizes of
- * pageblocks.
- */
+/* For each bit of the counts, the depth whose count it belongs to; for all pageblock sizes. */
 extern const u8 free_count_depth[64];
 
 static always_inline unsigned free_node(unsigned page, unsigned order)
@@ -129,10 +124,7 @@ int free_map_begins_at(const struct free_map *map, unsigned page);
 void free_map_set(struct free_map *map, unsigned page, unsigned order);
 void free_map_clear(struct free_map *map, unsigned page, unsigned order);
 
-/*
- * @whole: all of the pageblock, of which nothing was free, becomes one free block.  Otherwise it
- * was one, and nothing of it is free now.  Two stores.
- */
+/* All of the pageblock, until now not free, becomes one free block; or the reverse.  Two stores. */
 static always_inline void free_map_store_whole(struct free_map *map, bool whole)
 {
 	CHECKED_ASSERT(map->counts == (whole ? 0 : free_unit(MAX_ORDER)));
@@ -140,18 +132,13 @@ static always_inline void free_map_store_whole(struct free_map *map, bool whole)
 	WRITE_ONCE(map->counts, whole ? 1 : 0);
 }
 
-/*
- * Free the block of @order at @page, and merge it as long as its buddy is free; returns the order
- * of the merged block.
- */
+/* Free a block, and merge it as long as its buddy is free; returns the order that results. */
 static always_inline unsigned free_map_put(struct free_map *map, unsigned page, unsigned order)
 {
 	unsigned node = free_node(page, order), whole;
 
 	CHECKED_ASSERT(!(page & ((1U << order) - 1)) && free_map_order_at(map, page) < 0);
-	/*
-	 * This ends at node 1, the whole pageblock, whose buddy would be bit 0: that is never set.
-	 */
+	/* This ends at node 1, the whole pageblock: its buddy is bit 0, which is never set. */
 	while (free_map_unset(map, node ^ 1))
 		node /= 2;
 	free_map_flip(map, node);
@@ -161,9 +148,8 @@ static always_inline unsigned free_map_put(struct free_map *map, unsigned page, 
 }
 
 /*
- * Take a block of @order, the first pages of one of the smallest free blocks that suffice; *@had is
- * the order of that free block, whose other pages stay free.  Returns its first page, or
- * FREE_MAP_NONE.
+ * Take a block of @order: the first pages of one of the smallest free blocks that suffice.  *@had
+ * is the order of that one, whose other pages stay free.  Returns the page, or FREE_MAP_NONE.
  */
 int free_map_take(struct free_map *map, unsigned order, unsigned *had);
 /*

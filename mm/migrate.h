@@ -66,10 +66,7 @@ struct migrate_stats {
  */
 struct isolated_pages {
 	struct migrate_target *to;
-	/*
-	 * pages of objects from the start on, those of movable owners from the end backwards: two
-	 * arrays do not fit a stack frame
-	 */
+	/* pages of objects first; those of movable owners at the end, the last one first */
 	struct page *lru[MIGRATE_BATCH];
 	unsigned nr_movable, nr_lru;
 };
@@ -87,9 +84,7 @@ void putback_movable_page(struct memory *mem, struct page *page) EXCLUDES(lru_cl
 
 /* ---- compaction (compact.c) ---- */
 
-/*
- * Call compact_zone for the zones of a zonelist, until one has a block.  Returns as compact_zone.
- */
+/* compact_zone for the zones of a zonelist, until one has a block.  Returns as compact_zone. */
 int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
     EXCLUDES(object_class, lru_class, zone_class);
 

@@ -2,8 +2,7 @@
 /*
  * mm_init.c: building a struct memory from arrays that the caller supplies.
  *
- * Owns:       the order of the steps: init, zones, RAM (reserved), free ranges, ready, start; the
- *             list of memories.
+ * Owns:       the order init, zones, RAM (reserved), free ranges, ready, start; list of memories.
  * Locks:      none before memory_start: one CPU, no other code uses the memory; memories_lock.
  * Invariants: a zeroed memmap is valid; every pageblock with RAM is ONLINE with all its pages
  *             RESERVED until parts of it are given to the allocator.

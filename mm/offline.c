@@ -235,10 +235,7 @@ void block_go_online(struct zone *zone, pfn_t pfn)
 	if (unlikely(pageblock_of(zone->mem, pfn)->nr_poisoned)) {
 		poison_unpack_block(zone, pfn);
 	} else {
-		/*
-		 * While OFFLINE its words meant nothing; they are all 0, since it was one free
-		 * block.
-		 */
+		/* Its words meant nothing while OFFLINE; they are 0: it was one free block. */
 		buddy_block_online(zone, pfn);
 	}
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_alloc.c: the functions behind alloc_pages and free_pages (mm.h): hot paths, slow paths, bad
- * frees.
+ * page_alloc.c: the code of alloc_pages and free_pages (mm.h): hot paths, slow paths, bad frees.
  *
  * Owns:       pages in state ALLOC, until their owner gives them another state.
  * Locks:      none of its own.
@@ -238,9 +237,7 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 	task->in_alloc++;
 	page = alloc_from_zonelist(mem, gfp, order);
 	if (!page && order > 0) {
-		/*
-		 * The pages that this CPU caches may be all that keeps a larger block from merging.
-		 */
+		/* This CPU's cached pages may be all that keeps a larger block from merging. */
 		MM_EVENT(mem, ALLOC_DRAIN_LOCAL);
 		drain_local_pages(mem, NULL);
 		page = alloc_from_zonelist(mem, gfp, order);

@@ -94,10 +94,7 @@ static int find_in_part(struct zone *zone, struct pfn_range part, struct pfn_ran
 
 	ASSERT_ZONE_LOCKED(zone);
 	KASSERT(part.start < part.end && range.start < range.end);
-	/*
-	 * The set of states twice, so that the order's lowest bit, next to the state in a word, is
-	 * ignored.
-	 */
+	/* Twice, so that the order's lowest bit, next to the state in a word, is ignored. */
 	passing |= passing << 16;
 	/*
 	 * Each word is read once, and the tails of blocks in use are skipped.  So a word of 0 is a
@@ -148,10 +145,7 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct pfn_r
 	if (pageblock_state(pb) != PB_ONLINE) {
 		err = mm_fail(fail, block, WHY_ALREADY, -EINVAL);
 	} else if (pageblock_isolated(pb)) {
-		/*
-		 * The first operation that sets the bit owns the pageblock; there is no other
-		 * arbitration.
-		 */
+		/* The first operation that sets the bit owns the pageblock. */
 		MM_EVENT(mem, ISO_CONFLICT);
 		err = mm_fail(fail, block, WHY_ISOLATED, -EBUSY);
 	} else if (scan && !pageblock_all_free(pb)) {
@@ -186,8 +180,8 @@ static int isolate_section(
 }
 
 /*
- * Pages scanned in one lock hold.  Between two holds pages may become free, but none of an isolated
- * pageblock is allocated.  So a block that reaches into the next piece has been scanned with this
+ * Pages scanned in one lock hold.  Between two holds pages of an isolated pageblock may become
+ * free, but none is allocated; so a block that reaches into the next piece was scanned with this
  * one.
  */
 #define SCAN_PIECE MIN(64UL, PAGEBLOCK_PAGES)
@@ -287,10 +281,7 @@ static void drain_isolated_one(struct zone *zone)
 	struct pcp *pcp = this_pcp_slow(zone->mem);
 
 	if (READ_ONCE(zone->nr_isolated) == 0) {
-		/*
-		 * The isolation was undone between two pieces: the next round must not begin at
-		 * this one's place.
-		 */
+		/* The isolation was undone between two pieces: forget the place of this round. */
 		pcp->look_stack = pcp->look_left = 0;
 		return;
 	}

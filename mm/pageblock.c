@@ -3,8 +3,7 @@
  * pageblock.c: the descriptor of a pageblock: type, isolate bit, state, and the stack numbers that
  * follow from them.
  *
- * Owns:       struct pageblock, except nr_free, which is buddy.c's, and nr_poisoned, which is
- *             poison_take.c's.
+ * Owns:       struct pageblock, except nr_free (buddy.c) and nr_poisoned (poison_take.c).
  * Locks:      the zone lock for every change; the free path reads a stack number without it.
  * Invariants: stack[] always follows from zone, type, bit and state; an isolated, offline or CMA
  *             pageblock has STACK_NONE for every order; types never change in zone MOVABLE.
@@ -26,10 +25,7 @@ static void store_bits(struct pageblock *pb, u8 bits) REQUIRES(zone_class)
 	WRITE_ONCE(pb->bits, bits);
 }
 
-/*
- * Store bits and stack numbers.  The isolate bit is beside the type, so an undo need not know the
- * type.
- */
+/* The isolate bit is stored beside the type, so an undo need not know the type. */
 static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) REQUIRES_ZONE(zone)
 {
 	bool cached = (bits & PB_TYPE_MASK) < NR_CACHED_TYPES && !(bits & PB_ISOLATED) &&

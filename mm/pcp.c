@@ -45,9 +45,8 @@ unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 }
 
 /*
- * Blocks that a refill of up to @n may take now; 0: the zone is below the request's watermark.
- * Only the caller's own block may come from a reserve, since other requests will take the cached
- * ones.
+ * Blocks that a refill of up to @n may take now: none below the watermark; and only one, the
+ * caller's own, out of a reserve, since other requests will take the cached ones.
  */
 static unsigned refill_share(
     const struct zone *zone, unsigned n, unsigned order, gfp_t gfp, bool lower)
@@ -86,9 +85,7 @@ struct page *pcp_refill(
 	}
 	sched_point("alloc.refill");
 	zone_lock(zone);
-	/*
-	 * The caller checked the watermark without the lock: other CPUs may have passed it since.
-	 */
+	/* Other CPUs may have passed the caller's check, without the lock, since then. */
 	n = refill_share(zone, n, order, gfp, lower);
 	if (n > 0)
 		got = buddy_take_batch(zone, order, type, cached, out, n);
@@ -96,10 +93,7 @@ struct page *pcp_refill(
 		one = out[--got];
 		page_store(one, AS_PCP(order), AS_ALLOC(order));
 	} else if (n > 0) {
-		/*
-		 * The block may be in a pageblock of another type, so it goes to the caller and is
-		 * not cached.
-		 */
+		/* Perhaps in a pageblock of another type: given to the caller, never cached. */
 		pfn_t pfn = buddy_alloc_fallback(zone, order, type);
 
 		if (pfn != PFN_NONE) {
@@ -112,10 +106,7 @@ struct page *pcp_refill(
 	if (one)
 		trace_page(mem, TR_take, page_to_pfn_in(mem, one), order);
 	if (got > 0) {
-		/*
-		 * It was listed under its pageblock's type and is not isolated, so its stack number
-		 * is this stack's.
-		 */
+		/* Its pageblock has this type and is not isolated, and so this stack number. */
 		PAGE_ASSERT(mem, out[0],
 		    pageblock_of(mem, page_to_pfn_in(mem, out[0]))->stack[index] == stack);
 	}

@@ -34,19 +34,13 @@ static inline unsigned order_batch(unsigned order)
 	return order < 4 ? PCP_BATCH >> order : 1;
 }
 
-/*
- * Blocks that a spill moves: at least order_batch, else a quarter of @capacity, as far as a section
- * with interrupts off may be long.
- */
+/* Blocks that a spill moves: more from a larger stack, up to a quarter of its @capacity. */
 static inline unsigned spill_batch(unsigned order, unsigned capacity)
 {
 	return MAX(order_batch(order), MIN(capacity / 4, PCP_BATCH_MOST / 2));
 }
 
-/*
- * Blocks that a refill moves.  It costs less for a page than a spill, so with a @capacity above
- * PCP_ENOUGH it moves half of that.
- */
+/* Blocks that a refill moves: half of a large @capacity, since it costs less per page. */
 static inline unsigned refill_batch(unsigned order, unsigned capacity)
 {
 	if (capacity > PCP_ENOUGH)
@@ -87,10 +81,7 @@ static inline struct pcp *this_pcp_slow(const struct memory *mem)
 void zone_set_limits(struct zone *zone, unsigned long leaving) REQUIRES(mem_hotplug_class);
 /* Has any CPU a capacity for @zone above the present limits?  Any context; an unlocked read. */
 bool zone_over_limits(const struct zone *zone);
-/*
- * Set the capacities by depth and limits, and give back the blocks that no longer fit.  Owner, irqs
- * off.
- */
+/* Owner, irqs off: set capacities by depth and limits; give back blocks that no longer fit. */
 void pcp_refresh_zone_local(struct zone *zone) EXCLUDES(zone_class);
 /*
  * Bring the owner's capacity of one stack up to date, and return it; irqs off.  Only the owner ever
@@ -102,10 +93,7 @@ void pcp_refresh_zone_local(struct zone *zone) EXCLUDES(zone_class);
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack);
 /* Give back all that this CPU caches of the zone.  Owner, irqs off. */
 void pcp_drain_zone_local(struct zone *zone) EXCLUDES(zone_class);
-/*
- * Set the first zones' stack numbers in @cpu's cache.  Called before the cache is used, or by its
- * owner with irqs off.
- */
+/* Set the stack numbers of @cpu's first zones: before its use, or by the owner with irqs off. */
 void pcp_set_first(struct memory *mem, unsigned cpu);
 /*
  * Take up to a batch of blocks: one for the caller, the others for the stack.  Owner, irqs off.
@@ -116,10 +104,7 @@ struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned order, unsi
 /* Give back the @n oldest blocks of a stack, from the bottom.  Owner, irqs off. */
 void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
     REQUIRES(zone->lock, zone_class);
-/*
- * Allocate the slots of @zone's stacks for all CPUs, before the zone's caches are turned on;
- * -ENOMEM.
- */
+/* Allocate @zone's slots for all CPUs, before its caches are turned on; -ENOMEM. */
 int zone_alloc_slots(struct zone *zone);
 
 /* Make a trace record of this CPU, whose cache is @pcp; irqs off. */
@@ -137,15 +122,11 @@ static always_inline void trace_own(
  * slow path: the order is cached, or the zone is short of memory or has no block of the type.
  */
 struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
-/*
- * Free a block whose order is not cached.  False: take the slow path: the order is cached, or this
- * is not a plain free.
- */
+/* Free a block whose order is not cached; false: it is, or the free is not plain: the slow path. */
 bool free_direct(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
 /*
- * Allocate or free up to @nr pages of order 0 without the stack, which is empty or full: the first
- * of @pages, as many as one hold of the lock moves.  Returns how many; 0: take the slow path with
- * the first one.
+ * Allocate or free the first of @pages, at most @nr, of order 0 and without the stack, which is
+ * empty or full: as many as one lock hold moves.  Returns how many; 0: the slow path for the first.
  */
 unsigned alloc_direct_many(struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages)
     EXCLUDES(zone_class);
@@ -154,16 +135,12 @@ unsigned free_direct_many(struct memory *mem, unsigned long nr, struct page **pa
 
 /* ---- the slow paths (pcp_slow.c) ---- */
 
-/*
- * A block of @zone from this CPU's cache or, with a refill, from the buddy allocator; NULL if there
- * is none.
- */
+/* A block of @zone from this CPU's cache or, by a refill, the buddy allocator; NULL: none. */
 struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower)
     EXCLUDES(zone_class);
 /*
- * Free a block that only the caller has, and whose word is @word, to the cache or the buddy
- * allocator; poison flags set meanwhile are noticed.  False: the word has changed; nothing was
- * done.
+ * Free a block that only the caller has, whose word is @word, to the cache or the buddy allocator;
+ * poison flags set meanwhile are noticed.  False, and nothing done: the word has changed.
  */
 bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
     EXCLUDES(zone_class);

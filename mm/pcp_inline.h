@@ -143,10 +143,7 @@ static always_inline bool pcp_push(
 	struct pcp *pcp = body_pcp(mem, own);
 	size_t stack, count;
 
-	/*
-	 * For the kernel's own memory callers pass descriptors of its memmap; for others this is
-	 * checked.
-	 */
+	/* The kernel's own callers pass descriptors of its memmap; for other memories check it. */
 	if (!own &&
 	    unlikely(
 	        (uintptr_t)page - first >= (mem->end_pfn - mem->start_pfn) * sizeof(struct page)))

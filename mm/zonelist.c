@@ -13,9 +13,7 @@
 #include "mm/pcp.h"
 #include "mm/reclaim_ask.h"
 
-/*
- * Node ids of @mem by distance from @from, nearest first; equally near ones by id, from @from on.
- */
+/* Node ids of @mem by distance from @from, nearest first; equal ones by id, from @from on. */
 static unsigned nodes_by_distance(const struct memory *mem, unsigned from, u8 *out)
 {
 	unsigned nr = 0, i;
