@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fallback.c: free memory of another type, when there is none of one's own.
+ * fallback.c: allocating a block of another migratetype, when the wanted one has no free block.
  *
- * Owns:       the order in which types are tried; which pageblocks change their type for it.
+ * Owns:       the order in which types are tried; the choice of pageblocks that change their type.
  * Locks:      the zone lock throughout.
  * Invariants: no pageblock of zone MOVABLE or of CMA changes its type.
  * Tests:      pageblock, buddy.
@@ -11,7 +11,7 @@
 #include "mm/event.h"
 #include "mm/free_map.h"
 
-/* For each type, the types to take from when it has none, in that order. */
+/* For each type, the types to fall back to when it has no free block, in this order. */
 static const u8 fallbacks[NR_CACHED_TYPES][3] = {
     [MT_UNMOVABLE] = {MT_RECLAIMABLE, MT_MOVABLE, NR_MIGRATETYPES},
     [MT_MOVABLE] = {MT_CMA, MT_RECLAIMABLE, MT_UNMOVABLE},
@@ -30,9 +30,9 @@ bool buddy_has(const struct zone *zone, unsigned order, enum migratetype type)
 }
 
 /*
- * A pageblock is stolen (its type changes, all its free blocks with it) when at least half of it is
- * free: then most of what will be allocated there is of the new type.  Never in zone MOVABLE, whose
- * promise is that everything in it can move, and never from CMA, which is only lent.
+ * A pageblock is stolen (its type changes, with all its free blocks) when at least half of it is
+ * free: most later allocations there will then be of the new type.  Pageblocks of zone MOVABLE are
+ * never stolen, since all pages there must stay movable; nor are those of CMA, which are only lent.
  */
 static bool may_steal(const struct zone *zone, pfn_t pfn, enum migratetype from) REQUIRES_ZONE(zone)
 {

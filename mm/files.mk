@@ -3,7 +3,7 @@
 # One list for the kernel and for the hosted programs: the same sources, unchanged.
 # Lowest floor first: a source calls only sources listed before it (tools/floors.py, `make lint`).
 
-# 1: the word of a page, the tree of a pageblock, events, traces, memory before the zones
+# 1: the word of a page, the tree of a pageblock, events, traces, boot memory
 MM_SRCS += mm/event.c
 MM_SRCS += mm/trace_ring.c
 MM_SRCS += mm/memblock.c
@@ -19,7 +19,7 @@ MM_SRCS += mm/poison_take.c
 MM_SRCS += mm/pageblock.c
 MM_SRCS += mm/fallback.c
 MM_SRCS += mm/buddy_range.c
-# 4: caches, and what allocations ask of reclaim
+# 4: caches, and the requests of allocations to reclaim threads
 MM_SRCS += mm/pcp.c
 MM_SRCS += mm/pcp_limits.c
 MM_SRCS += mm/pcp_slow.c
@@ -28,7 +28,7 @@ MM_SRCS += mm/reclaim_ask.c
 MM_SRCS += mm/zonelist.c
 MM_SRCS += mm/direct.c
 MM_SRCS += mm/direct_many.c
-# 5: rounds that empty the caches
+# 5: drain rounds, which empty the caches
 MM_SRCS += mm/drain_cpu.c
 MM_SRCS += mm/drain.c
 # 6: allocate and free; the core ends here
@@ -64,14 +64,14 @@ MM_SRCS += mm/patience.c
 MM_SRCS += mm/evacuate.c
 MM_SRCS += mm/contig.c
 MM_SRCS += mm/cma.c
-# 10: memory that goes and comes
+# 10: offlining, adding and removing memory; standby memory
 MM_SRCS += mm/offline_query.c
 MM_SRCS += mm/offline.c
 MM_SRCS += mm/offline_node.c
 MM_SRCS += mm/memory_add.c
 MM_SRCS += mm/standby.c
 MM_SRCS += mm/page_report.c
-# 11: memory that breaks
+# 11: broken memory
 MM_SRCS += mm/poison_vm.c
 MM_SRCS += mm/poison_judge.c
 MM_SRCS += mm/poison.c
@@ -79,7 +79,7 @@ MM_SRCS += mm/poison.c
 MM_SRCS += mm/reclaim_lru.c
 MM_SRCS += mm/to_movable.c
 MM_SRCS += mm/reclaim.c
-# 13: looking at all of it
+# 13: checking and showing all of it
 MM_SRCS += mm/check_vm.c
 MM_SRCS += mm/check_zone.c
 MM_SRCS += mm/check.c

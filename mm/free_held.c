@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * free_held.c: the free path once more, with a stop between its reading and its push.
+ * free_held.c: a second copy of the free path, which stops just before it pushes the page.
  *
- * Owns:       the free under way.
+ * Owns:       the state of the one free in progress.
  * Locks:      none of its own.
- * Invariants: it is the body of every free (pcp_inline.h), compiled with scheduling points: the
- *             free path of the kernel has no instruction for this.
+ * Invariants: the body of every free (pcp_inline.h) is compiled here again, with scheduling points;
+ *             so the kernel's free path has no instruction for them.
  * Tests:      free_held.
  */
 #include "mm/page.h"
@@ -16,7 +16,7 @@ static struct {
 	void *arg;
 } held;
 
-/* Unused where the body of a free is not written yet (quarry/lab.h). */
+/* Unused in a lab's tree, where the body of free is still to be written (quarry/lab.h). */
 static unused void free_held_point(const char *name)
 {
 	if (held.at && strcmp(name, "free.push_pending") == 0)

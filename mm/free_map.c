@@ -2,8 +2,8 @@
 /*
  * free_map.c: the buddy allocator of one pageblock: split and merge in a tree of bits.
  *
- * Owns:       struct free_map: nothing else writes one.
- * Locks:      none of its own: the user's.
+ * Owns:       struct free_map, together with free_map.h and free_map_batch.h.
+ * Locks:      none of its own: callers hold the lock that protects the map.
  * Invariants: free_map_ok.
  * Tests:      free_map.
  */
@@ -19,7 +19,7 @@ const u64 free_count_unit[MAX_DEPTHS] = {1, 1 << 1, 1 << 2, 1 << 4, 1 << 7, 1 <<
 const u64 free_count_units[MAX_DEPTHS] = {0x1, 0x3, 0x7, 0x17, 0x97, 0x897, 0x10897, 0x410897,
     0x20410897, 0x2020410897, 0x402020410897, 0x100402020410897};
 
-/* The first free block of @order, of which there is one. */
+/* The node of the first free block of @order, which must exist. */
 static unsigned first_node(const struct free_map *map, unsigned order)
 {
 	unsigned node = 1U << (MAX_ORDER - order), word = node / 64;
@@ -52,7 +52,10 @@ int free_map_begins_at(const struct free_map *map, unsigned page)
 	int order;
 
 	for (order = 0; !free_map_bit(map, node); order++, node /= 2) {
-		/* An upper half: the larger blocks that it lies in begin before it. */
+		/*
+		 * @node is an upper half, so each larger block that contains it begins before
+		 * @page.
+		 */
 		if (node & 1)
 			return FREE_MAP_NONE;
 	}
@@ -102,7 +105,7 @@ u64 free_map_take_word(struct free_map *map, unsigned order, unsigned max, unsig
 	u64 *word = &map->bit[node / 64], bits = *word & ~0ULL << node % 64, left;
 
 	CHECKED_ASSERT(max > 0);
-	/* The word of the largest orders has those of several. */
+	/* The first word has nodes of several orders: ignore those of smaller ones. */
 	if (end < 64)
 		bits &= (1ULL << end) - 1;
 	for (left = bits; left && nr < max; nr++)
@@ -118,7 +121,7 @@ bool free_map_take_at(struct free_map *map, unsigned page, unsigned order)
 {
 	unsigned node = free_node(page, order), above = node, have;
 
-	/* Up to the free block that it lies in, */
+	/* Go up to the free block that contains this one. */
 	while (above > 0 && !free_map_bit(map, above))
 		above /= 2;
 	if (!above)
@@ -126,7 +129,7 @@ bool free_map_take_at(struct free_map *map, unsigned page, unsigned order)
 	have = MAX_ORDER - highest_bit(above);
 	free_map_flip(map, above);
 	WRITE_ONCE(map->counts, map->counts - free_unit(have) + free_units(order, have));
-	/* and down again: in each pair of halves the other half stays free. */
+	/* Go down again: of each pair of halves, the other half stays free. */
 	for (; node > above; node /= 2)
 		free_map_flip(map, node ^ 1);
 	return true;

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * free_map_batch.h: many blocks become free in the tree of one pageblock (free_map.h) at once.
+ * free_map_batch.h: free many blocks at once in the tree of one pageblock (free_map.h).
  *
- * Buddies are neighbours: a node of even number and the one behind it.  So one word of the tree
- * shows all its pairs of free buddies by a shift and a mask, and every second bit of them is a
- * parent.  free_map_put goes up in steps of one bit, and this frees up to 64 blocks on the way,
- * until one is left.
+ * Buddies are neighbours: a node of even number and the next node.  So a shift and a mask find all
+ * pairs of free buddies in a word of the tree, and every second bit of the pairs becomes a parent.
+ * At each level free_map_put merges one block, and free_map_put_many up to 64, until one is left.
  *
- * Owns:       struct free_map, as free_map.c.
- * Locks:      none of its own: the user's.
- * Invariants: free_map_ok, at the end.
+ * Owns:       struct free_map, together with free_map.c.
+ * Locks:      none of its own: callers hold the lock that protects the map.
+ * Invariants: free_map_ok holds at the end.
  * Tests:      buddy_batch.
  */
 #ifndef QUARRY_MM_FREE_MAP_BATCH_H
@@ -17,7 +16,7 @@
 
 #include "mm/free_map.h"
 
-/* Which parents have these pairs of bits of word @word?  They are bits of word @word / 2. */
+/* The parents of @pairs, bits of word @word; the result is bits of word @word / 2. */
 static always_inline u64 free_map_parents(u64 pairs, unsigned word)
 {
 	pairs &= 0x5555555555555555;
@@ -30,9 +29,9 @@ static always_inline u64 free_map_parents(u64 pairs, unsigned word)
 }
 
 /*
- * Free many blocks of @order, those that are bits @news of word @word of the tree, and merge them:
- * all pairs of a word at once, then their parents, as long as there are pairs.  Returns the largest
- * new order.
+ * Free many blocks of @order, given as bits @news of word @word of the tree, and merge them: all
+ * pairs of a word at once, then their parents, as long as there are pairs.  Returns the largest new
+ * order.
  */
 static always_inline unsigned free_map_put_many(
     struct free_map *map, unsigned word, unsigned order, u64 news)
@@ -43,7 +42,7 @@ static always_inline unsigned free_map_put_many(
 	for (; news & (news - 1); order++) {
 		had = map->bit[word];
 		CHECKED_ASSERT(!(had & news));
-		/* No two buddies were both free: a pair has something new in it. */
+		/* Two buddies are never both free before, so each pair contains a new block. */
 		pairs = ((had | news) & (had | news) >> 1 & 0x5555555555555555) * 3;
 		WRITE_ONCE(map->bit[word], (had | news) ^ pairs);
 		for (left = had & pairs; left; left &= left - 1)

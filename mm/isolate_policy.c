@@ -38,7 +38,7 @@ static int precise_round(struct zone *zone, struct drain_cost *cost)
 
 /*
  * A masked round may miss a page of an isolated pageblock, which then stays in a cache until a
- * later round: check_memory does not mind as long as the operation lasts.
+ * later round.  While iso_pending is not 0, check_memory accepts such pages.
  */
 static int may_miss(struct zone *zone, struct drain_cost *cost)
 {
@@ -47,8 +47,8 @@ static int may_miss(struct zone *zone, struct drain_cost *cost)
 }
 
 /*
- * Nothing is isolated any more; and no round has cut the caches to what the zone has left.  The one
- * that does is not in @cost: no page of the range waits for it.
+ * The isolation is over, and the caches may be larger than the limits of the remaining memory: this
+ * round cuts them.  It is not counted in @cost, since it fetches no page of the range.
  */
 static int cut_caches(struct zone *zone, struct drain_cost *cost)
 {
@@ -121,7 +121,7 @@ int start_isolate_page_range(
 {
 	struct drain_cost cost = {0};
 
-	/* Before isolate_range makes it whole pageblocks. */
+	/* Checked before isolate_range extends the range to whole pageblocks. */
 	if (policy >= NR_ISO_POLICIES || !range_ok(mem, pfn_range(start, nr)))
 		return mm_fail(fail, start, WHY_RANGE, -EINVAL);
 	return isolate_range(mem, pfn_range(start, nr), iso_ops(policy), fail, &cost);

@@ -4,13 +4,13 @@
  *
  * Owns:       zone->lru[], and the states LRU and, for objects' pages, ISO_MIG.
  * Locks:      the zone's lru lock for the lists, those states and page->owner.
- * Invariants: a page with an object as its owner counts in that object's account once: by the
- *             kind of its zone.
+ * Invariants: a page whose owner is an object is counted once in that object's account, by the kind
+ *             of its zone.
  *             A page in state LRU with an owner is on the list that its object and its flag ACTIVE
- *             name; one without is on none, and only its last put is missing.  An object's slot
- *             holds a reference, given up only after the page has left the list; so a page
- *             found on a list is referenced.  There is no list per CPU: it would hide pages from a
- *             scanner, and hold references to them.
+ *             determine.  A page without an owner is on no list, and is about to be freed by its
+ *             last put.  An object's slot holds a reference, which is dropped only after the page
+ *             has left its list; so a page found on a list is referenced.  There is no list per
+ *             CPU: it would hide pages from a scanner, and hold references to them.
  * Tests:      lru, reclaim_choice, reclaim_lru, held.
  */
 #include "mm/lru.h"
@@ -20,10 +20,10 @@
 #include <quarry/account.h>
 #include <quarry/sched_point.h>
 
-/* Entries of a list that one hold of its lock scans. */
+/* Entries of a list scanned in one hold of the lru lock. */
 #define LOOK_AT_ONCE (4 * RECLAIM_BATCH)
 
-/* The page has an owner, which is there as long as that is so. */
+/* @page has an owner, which exists as long as the page names it. */
 static struct lru_list *list_of(struct zone *zone, const struct page *page)
 {
 	const struct vm_object *object = page->owner;
@@ -33,7 +33,7 @@ static struct lru_list *list_of(struct zone *zone, const struct page *page)
 	return &zone->lru[page_word(page) & PAGE_ACTIVE ? LRU_ACTIVE : LRU_INACTIVE];
 }
 
-/* At the head: the youngest.  lru lock. */
+/* Insert at the head, as the youngest.  lru lock. */
 static always_inline void list_insert(struct zone *zone, struct page *page)
 {
 	struct lru_list *list = list_of(zone, page);
@@ -52,7 +52,7 @@ static always_inline void list_insert(struct zone *zone, struct page *page)
 	sched_point("lru.insert");
 }
 
-/* The @nr pages from @young to @old, side by side on their list.  lru lock. */
+/* Remove the @nr pages from @young to @old, which are neighbours on their list.  lru lock. */
 static void list_remove_run(
     struct zone *zone, const struct page *young, const struct page *old, unsigned nr)
 {
@@ -80,7 +80,7 @@ static void list_remove(struct zone *zone, const struct page *page)
 	list_remove_run(zone, page, page, 1);
 }
 
-/* lru_add_page, under the lru lock of the page's zone. */
+/* The part of lru_add_page under the lru lock of the page's zone. */
 static always_inline void add_locked(
     struct zone *zone, struct page *page, struct vm_object *object, u32 index) REQUIRES(lru_class)
 {
@@ -114,7 +114,9 @@ void lru_add_page(struct memory *mem, struct page *page, struct vm_object *objec
 	trace_page(mem, TR_movable, page_to_pfn_in(mem, page), 0);
 }
 
-/* Pages new[], in zone @to, have come in the place of old[], which may be in others. */
+/*
+ * Correct the accounts: pages new[], all in zone @to, have replaced old[], which may be in others.
+ */
 static noinline void account_moved(
     const struct zone *to, struct page **old, struct page **new, unsigned nr)
 {
@@ -136,7 +138,7 @@ static noinline void account_moved(
 
 void lru_replace_pages(struct memory *mem, struct page **old, struct page **new, unsigned nr)
 {
-	enum account_kind from = NR_ACCOUNT_KINDS; /* of all old pages, or none */
+	enum account_kind from = NR_ACCOUNT_KINDS; /* of all old pages, if they agree */
 	unsigned i, end;
 
 	KASSERT(nr <= LRU_AT_ONCE);
@@ -166,8 +168,8 @@ void lru_replace_pages(struct memory *mem, struct page **old, struct page **new,
 }
 
 /*
- * The length of the run at the start of pages[] whose pages are neighbours on their list in that
- * order, of at most @nr: at least 1. pages[0] is on a list.
+ * The number of pages at the start of pages[] that are neighbours on their list, in this order: 1
+ * to @nr.  pages[0] is on a list.
  */
 static unsigned run_on_list(const struct memory *mem, struct page **pages, unsigned nr)
 {
@@ -181,7 +183,7 @@ static unsigned run_on_list(const struct memory *mem, struct page **pages, unsig
 	return i;
 }
 
-/* Those that were filled one after the other leave the list in one step. */
+/* Pages that were filled one after the other are neighbours, and leave the list in one step. */
 void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr)
 {
 	unsigned i = 0;
@@ -196,7 +198,8 @@ void lru_release_pages(struct memory *mem, struct page **pages, unsigned nr)
 			unsigned run = 1;
 
 			/*
-			 * ISO_MIG: a migrator holds the page, and will find that it has no owner.
+			 * A page in state ISO_MIG is held by a migrator, which will find that it
+			 * has no owner.
 			 */
 			if (word_state(page_word(pages[i])) == PG_LRU) {
 				run = run_on_list(mem, pages + i, nr - i);
@@ -218,7 +221,7 @@ void lru_release_page(struct memory *mem, struct page *page)
 	lru_release_pages(mem, &page, 1);
 }
 
-/* isolate_lru_page of a page of @zone, under its lru lock. */
+/* isolate_lru_page for a page of @zone, whose lru lock is held. */
 static int isolate_locked(struct zone *zone, struct page *page)
 {
 	int err = -EAGAIN;
@@ -229,7 +232,7 @@ static int isolate_locked(struct zone *zone, struct page *page)
 	 * later.
 	 */
 	if (word_state(page_word(page)) == PG_LRU && page->owner) {
-		/* A broken one is not copied. */
+		/* A broken page is not copied. */
 		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
 		if (!err) {
 			list_remove(zone, page);
@@ -275,7 +278,7 @@ unsigned lru_isolate_found(struct zone *zone, u32 *found, unsigned *nr, struct p
 	return taken;
 }
 
-/* A pin, or an owner that refuses to move it, does not matter: nobody can use the page any more. */
+/* Pins, and owners that refuse to move it, are ignored: the broken page can no longer be used. */
 int isolate_broken_page(struct memory *mem, pfn_t pfn)
 {
 	struct page *page = pfn_to_page_in(mem, pfn);
@@ -297,7 +300,8 @@ int isolate_broken_page(struct memory *mem, pfn_t pfn)
 }
 
 /*
- * Has the slot the only reference, so that nobody has it mapped, and is there nothing to do before?
+ * Does only its slot have a reference, so that it is not mapped, and can it be dropped as it is:
+ * unlocked, clean and not referenced?
  */
 static bool needs_no_unmapping(const struct page *page)
 {
@@ -347,7 +351,7 @@ void putback_lru_page(struct memory *mem, struct page *page)
 	if (owned) {
 		page_cas_state(page, PG_ISO_MIG, PG_LRU);
 		list_insert(zone, page);
-		mem_put_page(mem, page); /* not the last: its slot has another */
+		mem_put_page(mem, page); /* not the last reference: its slot has one */
 	}
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
 	if (!owned)

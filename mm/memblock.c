@@ -4,7 +4,7 @@
  *
  * Owns:       the list of RAM ranges and the list of ranges taken before the zones exist.
  * Locks:      none: one CPU.
- * Invariants: both lists are sorted, disjoint and merged; what is in both lists counts as taken;
+ * Invariants: both lists are sorted, disjoint and merged; memory in both lists counts as taken;
  *             free ranges are rounded inward to whole pages, so that a page of which any part is
  *             taken is not handed out.
  * Tests:      memblock, memblock_exact.

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * memory_add.c: memory that comes while the machine runs, and goes again.
+ * memory_add.c: adding memory while the machine runs, and removing it.
  *
- * Owns:       the step between HOLE and OFFLINE; the growth of zones' spans; what stands behind the
- *             descriptors of a memory with struct memory_arrays.
+ * Owns:       the change of pageblocks between HOLE and OFFLINE; the growth of zones' spans; the
+ *             memory for descriptors, where there is a struct memory_arrays.
  * Locks:      mem->adding throughout, so that one thread at a time adds or removes; mem->hotplug
  *             for the claim and for the span only, so that no offline waits for a long range;
  *             mem->poison while pageblocks become holes; the zone lock for pageblocks and spans.
- * Invariants: a pageblock that is no HOLE has descriptors for all its pages; a section without such
- *             a pageblock need not have any.  Those of holes are zeros.  A span only grows: a walk
- *             without a lock may miss what has just come, which is OFFLINE, and never meets what is
- *             not there, which reads as HOLE.  What is broken leaves with its memory: what comes to
- *             its place later is other memory.  A range that is being added or removed is claimed
- *             from before its first change until after the last: what of it is OFFLINE already, or
- *             still, nobody else brings online, takes out or removes.
+ * Invariants: a pageblock that is no HOLE has descriptors for all its pages; a section of holes
+ *             only need not have any.  Descriptors of holes are zeros.  A span only grows: a walk
+ *             without a lock may miss pageblocks that were just added, which are OFFLINE, and skips
+ *             missing memory, which reads as HOLE.  Removed memory takes its broken pages with it:
+ *             memory added later at their place is other memory.  A range is claimed from before
+ *             the first change of its addition or removal until after the last; meanwhile no other
+ *             operation can bring online, offline or remove any of it.
  * Tests:      memory_add, memory_add_steps, memory_span, held.
  */
 #include "mm/buddy.h"
@@ -27,7 +27,7 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/sched_point.h>
 
-/* Is there nothing in the section at @pfn? */
+/* Are all pageblocks of the section at pfn @section holes? */
 static bool section_empty(const struct memory *mem, pfn_t section)
 {
 	struct pfn_range range = {
@@ -41,8 +41,9 @@ static bool section_empty(const struct memory *mem, pfn_t section)
 	     (section) += SECTION_PAGES)
 
 /*
- * The range is holes: its descriptors go, by sections that have nothing in them; where others of
- * the section stay, or there are no arrays to shrink, they become as if they had never been used.
+ * The range has become holes: free the descriptors of sections that consist of holes only.  Where
+ * other pageblocks of the section stay, or there are no arrays to shrink, zero them, as if they had
+ * never been used.
  */
 static void unback(struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_class)
 {
@@ -78,7 +79,7 @@ static int back(struct memory *mem, struct pfn_range range) REQUIRES(mem_adding_
 	return err;
 }
 
-/* The zone's span, and its place in the zonelists if it had none. */
+/* Extend the zone's span to @range; if it had no span, it also enters the zonelists. */
 static void grow_span(struct zone *zone, struct pfn_range range) REQUIRES(mem_adding_class)
 {
 	bool first = !zone_has_span(zone);
@@ -100,8 +101,8 @@ static void grow_span(struct zone *zone, struct pfn_range range) REQUIRES(mem_ad
 }
 
 /*
- * From HOLE to OFFLINE, some pageblocks in one hold of the lock, from @pfn on; behind the last of
- * them.  Their pages' descriptors are zeros: they are new, or were left so.
+ * Change some pageblocks from HOLE to OFFLINE, from @pfn on, in one hold of the zone lock.  Returns
+ * the pfn behind the last of them.  Their pages' descriptors are zeros already.
  */
 static pfn_t blocks_arrive(struct zone *zone, pfn_t pfn, pfn_t end)
 {
@@ -118,7 +119,7 @@ static pfn_t blocks_arrive(struct zone *zone, pfn_t pfn, pfn_t end)
 	return end;
 }
 
-/* Has the range standby memory of any zone? */
+/* Does the range contain standby memory of any zone? */
 static bool any_stands_by(const struct memory *mem, struct pfn_range range)
 {
 	const struct zone *zone;
@@ -139,8 +140,8 @@ static int addable(const struct memory *mem, struct pfn_range range) REQUIRES(me
 	if (range_count(mem, range, PB_HOLE) != range_pages(range) >> PAGEBLOCK_ORDER)
 		return -EEXIST;
 	/*
-	 * A hole inside standby memory: its step may come online at any moment, and no request can
-	 * name it.
+	 * A hole inside standby memory: the standby step around it may come online at any moment,
+	 * and no operation may name standby memory.
 	 */
 	if (any_stands_by(mem, range))
 		return -EBUSY;
@@ -165,7 +166,7 @@ static int add_claimed(struct memory *mem, struct pfn_range range, struct zone *
 	return 0;
 }
 
-/* For clang: the mutex of @mem is the class. */
+/* Tells clang that the mutex of @mem stands for its lock class. */
 static void adding_lock(struct memory *mem) ACQUIRE(mem_adding_class) NO_LOCK_ANALYSIS
 {
 	mutex_lock(&mem->adding);
@@ -222,7 +223,7 @@ static int remove_claimed(struct memory *mem, struct pfn_range range) REQUIRES(m
 	if (err)
 		return err;
 	KASSERT(mutex_is_held(&mem->adding));
-	/* A thread that retires a broken page has looked up its zone. */
+	/* Waits for a thread that retires a broken page and has looked up its zone. */
 	poison_lock(mem);
 	for_each_block(pfn, range) {
 		struct zone *zone = zone_of(mem, pfn);

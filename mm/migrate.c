@@ -6,8 +6,7 @@
  *
  * Owns:       the pages on its lists, in state ISO_MIG, with one reference each.
  * Locks:      none of its own.
- * Invariants: an isolated page is either moved and released, or put back; the two never share a
- *             line.
+ * Invariants: each isolated page is either moved and released, or put back; never both.
  * Tests:      migrate, migrate_list, handle, held, offline_bounds, migrate_exact.
  */
 #include "mm/alloc.h"
@@ -22,7 +21,7 @@ static enum mm_why migrate_why(int err)
 	return err == -EBUSY ? WHY_PINNED : err == -ENOMEM ? WHY_NO_TARGET : WHY_BUSY;
 }
 
-/* One list of pages of one kind; pages that were in use just then are tried again. */
+/* A list of pages of one kind to be moved; pages found in use are tried again. */
 struct migrate_list {
 	struct memory *mem;
 	const struct migrate_kind *kind;
@@ -31,8 +30,7 @@ struct migrate_list {
 	unsigned left, failed;
 	struct mm_fail *fail;
 	struct migrate_stats *stats;
-	struct page
-	    *done[PUT_MANY]; /* with nothing left to move; the isolation's reference is ours */
+	struct page *done[PUT_MANY]; /* moved or released; put_done drops their references */
 	unsigned nr_done;
 };
 
@@ -54,7 +52,7 @@ static bool settle(struct migrate_list *l, struct page *page, unsigned pass, int
 		return true;
 	}
 	if (err == 0 || err == -ENOENT) {
-		/* Or its owner released it: nothing was left to move. */
+		/* -ENOENT: its owner has released the page, so nothing was left to move. */
 		if (!err) {
 			MM_EVENT(l->mem, MIGRATE_OK);
 			l->stats->moved++;
@@ -123,7 +121,7 @@ int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages)
 	return err;
 }
 
-/* The movable ones, in the order in which they were isolated. */
+/* The pages of movable owners, in the order in which they were isolated. */
 static struct page **movable_in_order(struct isolated_pages *pages)
 {
 	struct page **first = &pages->lru[MIGRATE_BATCH - pages->nr_movable];
@@ -148,7 +146,7 @@ unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, stru
 	    mem, &migrate_lru_kind, pages->lru, to, pages->nr_lru, 0, fail, stats, {0}, 0};
 	unsigned failed = migrate_list(&lru);
 
-	/* The first reason is the one that is told. */
+	/* If an object's page has failed, @fail keeps its reason. */
 	movable.failed = failed;
 	return migrate_list(&movable);
 }

@@ -20,36 +20,36 @@ static inline bool state_movable(enum page_state state)
 	return state_owned(state) || state == PG_LRU;
 }
 
-/* Pages that one cross-call is made for, and a thread's stack has room for. */
+/* Pages in a batch: they share a cross-call, and their arrays fit on a thread's stack. */
 #define MIGRATE_BATCH 64
 
 /*
- * Where pages are moved to, called in the thread that moves them, with no lock held: get() brings a
- * block of 2^order pages that is the caller's alone (ALLOC, one reference) or NULL; give_back()
- * takes back one that was not needed.
+ * A source of target pages, called by the thread that moves pages, with no lock held.  get()
+ * returns a block of 2^order pages that is the caller's alone (ALLOC, one reference), or NULL;
+ * give_back() takes back a block that was not needed.
  */
 struct migrate_target {
 	struct page *(*get)(struct migrate_target *to, struct memory *mem, unsigned order);
-	/* The same for @nr pages of order 0; returns how many there are.  NULL: get, one by one. */
+	/* The same for @nr pages of order 0; returns how many it got.  NULL: get, one by one. */
 	unsigned (*get_many)(
 	    struct migrate_target *to, struct memory *mem, struct page **pages, unsigned nr);
 	void (*give_back)(
 	    struct migrate_target *to, struct memory *mem, struct page *page, unsigned order);
 };
 
-/* Wherever memory is allocated. */
+/* Targets allocated wherever movable memory is free. */
 extern struct migrate_target migrate_anywhere;
 
 /*
- * How pages of one kind are moved, up to MIGRATE_BATCH at a time; err[] has the result for each
- * page.
+ * Functions for pages of one kind: they move up to MIGRATE_BATCH at a time, and err[] has the
+ * result for each page.
  */
 struct migrate_kind {
 	void (*move)(struct memory *mem, struct page **pages, unsigned nr,
 	    struct migrate_target *to, int *err);
 	void (*putback)(struct memory *mem, struct page *page);
 };
-/* move of migrate_movable_kind (migrate_movable.c).  Context: thread, may sleep. */
+/* The function move of migrate_movable_kind (migrate_movable.c).  Context: thread, may sleep. */
 void migrate_movable_batch(struct memory *mem, struct page **pages, unsigned nr,
     struct migrate_target *to, int *err) EXCLUDES(lru_class, zone_class);
 extern const struct migrate_kind migrate_movable_kind;
@@ -61,22 +61,22 @@ struct migrate_stats {
 	unsigned at_try[4]; /* pages moved at the first, second, third and later tries */
 };
 /*
- * Isolated pages, and their destination; NULL: anywhere.  At most MIGRATE_BATCH of both kinds
- * together.
+ * Isolated pages, and the source of their targets; NULL: migrate_anywhere.  At most MIGRATE_BATCH
+ * of both kinds together.
  */
 struct isolated_pages {
 	struct migrate_target *to;
-	/* movable ones stand at the end, the first of them last: two arrays do not fit a frame */
+	/* pages of objects first; those of movable owners at the end, the last one first */
 	struct page *lru[MIGRATE_BATCH];
 	unsigned nr_movable, nr_lru;
 };
 /*
  * Isolate the page at @pfn, an object's or MOVABLE_OPS, and add it to @pages, which has space.
- * Returns 0; -EAGAIN nothing there can be moved just now; -EBUSY if it is pinned; otherwise the
- * owner's error.
+ * Returns 0; -EAGAIN nothing there can be moved just now; -EBUSY it is pinned or broken; otherwise
+ * the owner's error.
  */
 int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages);
-/* migrate_pages for both kinds; adds to *@stats. */
+/* As migrate_pages, for both kinds; adds to *@stats. */
 unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, struct mm_fail *fail,
     struct migrate_stats *stats);
 /* Put an isolated page back to its owner, or free it if the owner has released it. */
@@ -84,7 +84,7 @@ void putback_movable_page(struct memory *mem, struct page *page) EXCLUDES(lru_cl
 
 /* ---- compaction (compact.c) ---- */
 
-/* compact_zone for the zones of a zonelist, until one has a block.  As compact_zone. */
+/* compact_zone for the zones of a zonelist, until one has a block.  Returns as compact_zone. */
 int compact_zonelist(const struct node *node, gfp_t gfp, unsigned order)
     EXCLUDES(object_class, lru_class, zone_class);
 

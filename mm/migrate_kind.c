@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * migrate_kind.c: the tables of functions that migrate.c works with: where pages go, and how pages
- * of movable owners move.  Those of objects' pages are in migrate_lru.c.
+ * migrate_kind.c: the tables of functions that migrate.c uses: the usual source of targets, and
+ * moving pages of movable owners.  The table for pages of objects is in migrate_lru.c.
  *
  * Owns:       nothing.
  * Locks:      none.

@@ -3,11 +3,11 @@
  * migrate_lru.c: moving pages of memory objects, mapped or not.
  *
  * Owns:       isolated pages of objects while they are moved; markers and migration entries.
- * Locks:      a page's LOCKED bit, by trylock; the object's lock, the tables' and the lru lock
- *             inside.
- * Invariants: at every instant exactly one of the two pages can be reached, or none and readers
- *             wait.  A marker, and an entry that goes with it, stands only while its page is
- *             locked, isolated and held by a migrator.
+ * Locks:      a page's LOCKED bit, by trylock; the object's lock, and inside it the tables' and the
+ *             lru lock.
+ * Invariants: at every instant exactly one of the two pages can be reached, or none, and then
+ *             readers wait.  A marker, and a migration entry, exists only while its page is locked,
+ *             isolated and held by a migrator.
  * Tests:      migrate_lru, migrate_race.
  */
 #include "mm/lru.h"

@@ -4,24 +4,26 @@
  *
  * Compiled by migrate_lru.c; and by a test with scheduling points in it.
  *
- * The steps, and what others see meanwhile:
- *   prepare   the object is held, a target allocated, the page locked: nothing is seen
+ * The steps, and their effect on other threads:
+ *   prepare   the object is referenced, a target allocated, the page locked: no effect
  *   unmap     under the object's lock the slot becomes a marker and each entry a migration entry: a
  *             thread that finds either waits (migwait.c).  CPUs with a TLB entry still use the page
- *   flush     one cross-call for the whole batch: from here on nobody uses the page
- *   freeze    exactly two references, or another thread has the page: then all goes back
+ *   flush     one cross-call for the whole batch: from here on no CPU uses the page
+ *   freeze    the page must have exactly two references; a third means that another thread uses it:
+ *             then the move is undone
  *   copy
- *   replace   under the object's lock slot and entries get the new page, as their regions allow by
- *             now; if the marker is gone, so is what it stood for, and the copy is dropped
- *   wake, unlock, and our caller drops the last reference of the old page, past every list
+ *   replace   under the object's lock slot and entries get the new page, with the protection that
+ *             their regions have by now; if the marker is gone, the page was removed from the
+ *             object meanwhile, and the copy is dropped
+ *   wake, unlock; then the caller drops the last reference of the old page, which is on no list
  *
- * Unmapping and replacing go by runs of pages of one object, in one hold of its lock where it has
- * one region: then no walk releases the lock, and for all others the run is one step.  Where it
- * has more, in a hold for each page.
+ * Pages of one object are unmapped and replaced in runs.  If the object has one region, a run is
+ * one hold of the object's lock: no walk releases the lock, and other threads see the run as one
+ * step.  If it has more regions, there is one hold for each page.
  *
- * References to the source: the slot's, which the marker hands over to us and a restored slot takes
- * back; one for each entry, dropped as it is unmapped; the isolation's, which our caller drops on
- * success and putback_lru_page on failure.
+ * References to the source: the slot's, which the marker hands over to the migrator and a restored
+ * slot takes back; one for each entry, dropped when it is unmapped; the isolation's, which the
+ * caller drops on success and putback_lru_page on failure.
  */
 #ifndef QUARRY_MM_MIGRATE_LRU_INLINE_H
 #define QUARRY_MM_MIGRATE_LRU_INLINE_H
@@ -42,9 +44,9 @@
 #define FLAGS_MOVED (PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE | PAGE_UPTODATE)
 
 /*
- * The two pages themselves keep the state of a migration, so that no stack has to: both are ours
- * alone, and the source is on no list.  Its next is the pfn of the page that it moves to, whose
- * owner is the object, with a reference.
+ * The state of a migration is kept in the two pages, not on a stack: only the migrator uses both,
+ * and the source is on no list.  The source's next is the pfn of its target; the target's owner is
+ * the object, with a reference.
  */
 static struct page *mig_target(const struct memory *mem, const struct page *src)
 {
@@ -56,7 +58,7 @@ static struct vm_object *mig_object(const struct memory *mem, const struct page 
 	return mig_target(mem, src)->owner;
 }
 
-/* Pages that are prepared together, or that one hold of their object's lock changes. */
+/* Pages that are prepared together, or changed in one hold of their object's lock. */
 #define MIG_AT_ONCE 16
 
 /* Allocate target pages for @nr sources; returns how many it got. */
@@ -70,7 +72,7 @@ static unsigned mig_targets(
 	else
 		while (have < nr && (dst[have] = to->get(to, mem, 0)))
 			have++;
-	/* One may have broken meanwhile. */
+	/* A target may have broken meanwhile. */
 	for (i = 0; i < have; i++)
 		PAGE_ASSERT(
 		    mem, dst[i], (page_word(dst[i]) & ~PAGE_POISON) == PAGE_WORD(1, PG_ALLOC, 0));
@@ -78,8 +80,8 @@ static unsigned mig_targets(
 }
 
 /*
- * Every page with err[] 0 is then fully held, the others not at all.  False: there is no memory to
- * move to.
+ * Prepare @nr pages.  Those with err[] 0 are then locked, and have a target and their object; the
+ * others have neither.  False: there is not enough memory to move to.
  */
 static noinline bool mig_prepare(
     struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)
@@ -115,7 +117,7 @@ static noinline bool mig_prepare(
 	return enough;
 }
 
-/* The target of a page that has not moved is not in use. */
+/* Give back the target of a page that has not moved. */
 static void mig_give_back(struct memory *mem, const struct page *src, struct migrate_target *to)
 {
 	struct page *dst = mig_target(mem, src);
@@ -128,14 +130,14 @@ static void mig_give_back(struct memory *mem, const struct page *src, struct mig
 	for (u32 left_ = (run); left_ && ((i) = (unsigned)__builtin_ctz(left_), true);             \
 	     left_ &= left_ - 1)
 
-/* Put a marker in the place of @src where the object still has it. */
+/* Replace @src by a marker in its slot, if the object still has it. */
 static int mig_unmap(struct vm_object *object, struct page *src)
 {
 	u64 *slot = object_slot(object, src->index);
 
 	if (!slot || slot_page(*slot) != src)
 		return -ENOENT;
-	/* Pins are taken under this lock, and from slots: there will be no other. */
+	/* Pins are taken from slots under this lock, so no new one can follow. */
 	if (READ_ONCE(src->pincount))
 		return -EBUSY;
 	mig_mark(object, slot, src);
@@ -143,13 +145,13 @@ static int mig_unmap(struct vm_object *object, struct page *src)
 }
 
 /*
- * Unmap the first run: of pages[] the first whose err[] is 0 and those behind it of the same
- * object, as many as one hold of its lock may change.  How many were looked at.
+ * Unmap the first run: the first of pages[] whose err[] is 0 and the next ones of the same object,
+ * as many as one hold of its lock may change.  Returns how many pages it has looked at.
  */
 static noinline unsigned mig_unmap_run(struct memory *mem, struct page **pages, unsigned nr,
     struct migrate_target *to, int *err, struct tlb_gather *g)
 {
-	struct page *run[MIG_AT_ONCE]; /* from its end on: those that stay */
+	struct page *run[MIG_AT_ONCE]; /* from its end on: pages that stay */
 	unsigned i = 0, marked = 0, stay = 0, most;
 	struct vm_object *object;
 
@@ -183,7 +185,10 @@ static noinline unsigned mig_unmap_run(struct memory *mem, struct page **pages, 
 	return i;
 }
 
-/* Freeze the source, and copy it; everybody has forgotten the page's entries. */
+/*
+ * Freeze the source and copy it, after the flush.  False: it could not be frozen, or the target
+ * broke.
+ */
 static bool mig_copy(struct memory *mem, struct page *src)
 {
 	struct page *dst = mig_target(mem, src);
@@ -202,8 +207,8 @@ static bool mig_copy(struct memory *mem, struct page *src)
 }
 
 /*
- * The pages of @hold where their markers stand: of those in @frozen the copies, of the others the
- * sources themselves.  err[]: -ENOENT where a marker does not any more.
+ * Replace the markers of the pages in @hold: by the copies of those in @frozen, by the others
+ * themselves.  err[]: -ENOENT where a slot does not have its marker any more.
  */
 static void mig_replace(
     struct vm_object *object, struct page **pages, u32 hold, u32 frozen, int *err)
@@ -243,8 +248,9 @@ static void mig_replace(
 }
 
 /*
- * From the freeze to the wake-up, for the first of pages[] that are of one object, in one hold of
- * its lock if it has one region, else in one for each; how many were looked at.
+ * Do the steps from freeze to unlock for the first of pages[] that are of one object: in one hold
+ * of its lock if it has one region, else in one for each page.  Returns how many pages it has
+ * looked at.
  */
 static noinline unsigned mig_finish_run(
     struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)
@@ -275,12 +281,15 @@ static noinline unsigned mig_finish_run(
 		struct page *src = pages[i];
 
 		if (!(frozen >> i & 1)) {
-			/* Removed from its slot, whose reference was handed to us. */
+			/*
+			 * It was removed from its slot: drop the slot's reference, which the marker
+			 * handed to us.
+			 */
 			if (err[i])
 				mem_put_page(mem, src);
 			err[i] = err[i] ? err[i] : -EAGAIN;
 		}
-		/* Before the unlock: waiters have seen a locked page. */
+		/* Before the unlock: a waiter's page must be locked. */
 		migwait_wake(mem, page_to_pfn_in(mem, src));
 		mig_unlock(src, frozen >> i & 1);
 		sched_point("mig.unlock");
@@ -294,10 +303,11 @@ static noinline unsigned mig_finish_run(
 }
 
 /*
- * Move up to MIGRATE_BATCH isolated pages; err[] tells for each what became of it.  0: its content
- * is elsewhere; -ENOENT: its object has released it, nothing was left to move; -EAGAIN: another
- * thread has a reference or the lock; -EBUSY: pinned; -ENOMEM: no page to move to, and the rest was
- * not tried.  In every case the caller still has the isolation's reference.
+ * Move up to MIGRATE_BATCH isolated pages; err[] has the result for each.  0: it was moved;
+ * -ENOENT: its object has released it, so nothing was left to move; -EAGAIN: another thread has a
+ * reference or the lock, or the target broke; -EBUSY: pinned; -ENOMEM: no page to move to, or the
+ * page was not tried for this reason.  In every case the caller still has the isolation's
+ * reference.
  */
 static void migrate_lru_batch(
     struct memory *mem, struct page **pages, unsigned nr, struct migrate_target *to, int *err)
@@ -311,7 +321,7 @@ static void migrate_lru_batch(
 		n = MIN(nr - i, (unsigned)MIG_AT_ONCE);
 		memory = mig_prepare(mem, pages + i, n, to, err + i);
 	}
-	/* Each of the rest would wait without success. */
+	/* The rest is not tried: each allocation would wait, and fail. */
 	for (; i < nr; i++)
 		err[i] = -ENOMEM;
 	sched_point("mig.locked");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * migrate_movable.c: pages whose owner says how they move: taking them, moving them, putting them
- * back.
+ * migrate_movable.c: pages that are moved by their owner's struct movable_ops: isolating them,
+ * moving them, putting them back.
  *
  * Owns:       pages in state ISO_MIG that have such an owner, with one reference.
  * Locks:      the zone's lru lock for MOVABLE_OPS and BALLOON ↔ ISO_MIG and for page->owner of
@@ -39,9 +39,8 @@ void page_release_movable(struct memory *mem, struct page *page)
 	irqflags_t flags = lru_lock_irqsave(zone);
 
 	/*
-	 * The state stays: with a migrator ISO_MIG, which putback and migrate find without an
-	 * owner; without one MOVABLE_OPS or BALLOON, which nobody will isolate, until the last put
-	 * a moment later.
+	 * The state stays.  If it is ISO_MIG, a migrator has the page, and finds it without an
+	 * owner.  Otherwise no thread isolates the page any more, since it has no owner.
 	 */
 	page->owner = NULL;
 	lru_unlock_irqrestore(zone, flags);
@@ -57,7 +56,7 @@ const struct movable_ops *movable_ops_at(struct memory *mem, pfn_t pfn)
 	struct zone *zone = zone_of(mem, pfn);
 	irqflags_t flags = lru_lock_irqsave(zone);
 
-	/* An owner with a page is not freed, and the page cannot leave it under this lock. */
+	/* An owner that has a page is not freed, and this lock keeps the page with it. */
 	if (state_owned(word_state(page_word(page))))
 		owner = page->owner;
 	ops = owner ? owner->ops : NULL;
@@ -75,9 +74,12 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 	int err = -EAGAIN;
 
 	sched_point("lru.isolate");
-	/* Entered and left under this lock only, so with it the page is a head, and its owner's. */
+	/*
+	 * These states are entered and left under this lock only, so the page is a head and has its
+	 * owner.
+	 */
 	if (state_owned(state) && (owner = page->owner)) {
-		/* A broken one is not copied. */
+		/* A broken page is not copied. */
 		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
 		if (!err) {
 			err = owner->ops->isolate(mem, page);
@@ -95,7 +97,7 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 	return err;
 }
 
-/* The owner of an isolated page, kept alive until put_owner; NULL if it has released it. */
+/* The owner of an isolated page, kept alive until put_owner; NULL if it has released the page. */
 static struct movable_owner *get_owner(struct memory *mem, struct page *page)
 {
 	struct zone *zone = zone_of(mem, page_to_pfn_in(mem, page));
@@ -115,7 +117,10 @@ static void put_owner(struct movable_owner *owner)
 	KASSERT(users > 0);
 }
 
-/* Users only rise under the lru lock of a page that still names the owner, so 0 is final. */
+/*
+ * The number of users rises only under the lru lock of a page that still names the owner, so 0 is
+ * final.
+ */
 void movable_owner_drain(struct movable_owner *owner)
 {
 	while (load_acquire(&owner->users))
@@ -141,9 +146,9 @@ void putback_movable_page(struct memory *mem, struct page *page)
 
 /*
  * References to the source: the owner's (from its allocation; the owner drops it in ops->migrate
- * when dst has taken over, or in page_release_movable) and the isolation's (from
- * isolate_movable_page; dropped here on success, in putback on failure).  The last one frees the
- * page, past every list.
+ * when dst has replaced src, or in page_release_movable) and the isolation's (from
+ * isolate_movable_page; dropped here on success, in putback on failure).  Dropping the last one
+ * frees the page, which is on no list.
  */
 static int migrate_one(struct memory *mem, struct page *src, struct migrate_target *to)
 {
@@ -165,7 +170,7 @@ static int migrate_one(struct memory *mem, struct page *src, struct migrate_targ
 		return -ENOENT;
 	}
 	sched_point("mig.target");
-	/* Broken since it was taken: the next try has another one. */
+	/* The target has broken since it was allocated: the next try gets another one. */
 	err = page_poisoned(dst) ? -EAGAIN : owner->ops->migrate(owner, mem, dst, src);
 	sched_point("mig.done");
 	put_owner(owner);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * migrate_step.h: the steps that migration and reclaim share, for an isolated page of an object
- * that the caller has locked: out of everybody's reach, and its references held still.
+ * migrate_step.h: the steps that migration and reclaim share, for an isolated, locked page of an
+ * object: they make it unreachable and freeze its references.
  *
  * Compiled by migrate_lru.c and reclaim_lru.c.
  */
@@ -15,8 +15,8 @@
 #include "mm/vm.h"
 
 /*
- * Put a marker in the place of @page, which is in @slot; rmap_migrate follows, in the same hold of
- * the object's lock.  The slot's reference is the caller's from now on.
+ * Replace @page in @slot by a marker; rmap_migrate follows, in the same hold of the object's lock.
+ * The slot's reference is the caller's from now on.
  */
 static inline void mig_mark(const struct vm_object *object, u64 *slot, struct page *page)
 {
@@ -26,9 +26,10 @@ static inline void mig_mark(const struct vm_object *object, u64 *slot, struct pa
 }
 
 /*
- * Take all references of a page that has only our two: afterwards no reference remains that another
- * CPU could duplicate.  A third reference belongs to a thread that still reads the page, or to an
- * unmapping whose shootdown is not over; then the page may still be written to.
+ * Take both references of a page that has no others than the caller's two: afterwards there is no
+ * reference that another CPU could duplicate.  A third reference belongs to a thread that still
+ * reads the page, or to an unmapping whose shootdown is not over; then the page may still be
+ * written to, and the result is false.
  */
 static inline bool mig_freeze(struct page *src)
 {
@@ -44,7 +45,8 @@ static inline bool mig_freeze(struct page *src)
 }
 
 /*
- * Give a frozen page both back; nobody can have taken one before a slot or an entry shows it again.
+ * Give a frozen page its two references back; no other can be taken before a slot or an entry shows
+ * the page again.
  */
 static inline void mig_thaw(struct page *page)
 {
@@ -56,7 +58,7 @@ static inline void mig_thaw(struct page *page)
 	} while (!atomic_cas(&page->word, word, word + 2));
 }
 
-/* Unlock the source; a frozen one gets back the isolation's reference. */
+/* Unlock the page; if it is frozen, it gets back the isolation's reference. */
 static inline void mig_unlock(struct page *src, bool frozen)
 {
 	u32 word;

@@ -2,24 +2,24 @@
 /*
  * migwait.c: threads that wait for a page being moved, without a reference to it.
  *
- * Owns:       the buckets, by pfn; each waiter brings its record on its stack.
+ * Owns:       the buckets, by pfn; each waiter's record is on its own stack.
  * Locks:      a bucket's lock (RANK_MIGWAIT) inside that of the object whose marker was seen.
  * Invariants: a queued waiter's page is locked and being moved.  The waker takes the record off the
- *             list and decides; after `woken' only the waiter reads it.
+ *             list, then sets `woken'; from then on only the waiter reads the record.
  * Tests:      migrate_race, vm_object, migrate_lru, migrate_exact.
  *
- * Why no reference: migration succeeds only if the page has just the references that it expects, so
- * a waiter's would defeat what it waits for, and with enough waiters for ever.  None is needed.
- * The marker, seen under the object's lock, proves that a migrator has the page, locked and
- * referenced, and to remove the marker it needs that lock.  So until we release it the page is
- * there, and by then we are queued.  Afterwards we never read the page again, not even its
- * flags: it may be free, or another owner's.  When woken we take the fault anew, whatever has
- * happened.
+ * Why a waiter has no reference: migration succeeds only if the page has just the references that
+ * it expects.  A waiter's reference would make it fail, and many waiters could do so for ever.
+ * None is needed.  The marker, seen under the object's lock, proves that a migrator has the page
+ * locked and referenced; it needs that lock to remove the marker.  So the page stays until the
+ * waiter releases the lock, and by then the waiter is queued.  Afterwards it never reads the page
+ * again, not even its flags: the page may be free, or have another owner.  When woken, it takes the
+ * fault again in any case.
  *
- * Why no wake-up is lost: the migrator removes the marker under the object's lock and wakes the
- * bucket after that.  A thread that saw the marker was queued before it released that lock, hence
- * before the marker went, hence before the wake-up, which therefore finds the bucket not empty even
- * without its lock.  A later one does not see it.
+ * Why no wake-up is lost: the migrator removes the marker under the object's lock, and wakes the
+ * bucket after that.  A thread that saw the marker was queued before it released that lock, so
+ * before the marker was removed, and before the wake-up.  So the migrator finds the bucket not
+ * empty, even by a read without the bucket's lock.  A later thread does not see the marker.
  */
 #include "mm/event.h"
 #include "mm/migwait.h"
@@ -30,7 +30,7 @@
 struct bucket {
 	struct spinlock lock;
 	struct migwait *first; /* lock */
-	struct waitq wq;       /* those of `first' sleep here */
+	struct waitq wq;       /* the waiters of `first' sleep here */
 };
 static struct bucket buckets[BUCKETS] = {
     [0 ... BUCKETS - 1] = {.lock = {.rank = RANK_MIGWAIT, .name = "migwait"},
@@ -68,7 +68,7 @@ void migwait_sleep(struct migwait *w)
 	sched_point("migwait.woken");
 }
 
-/* Out of line: nobody waits for most pages. */
+/* Out of line: most pages have no waiter. */
 static noinline void wake_in(struct bucket *b, struct memory *mem, pfn_t pfn)
 {
 	struct migwait **link, *w;
@@ -82,7 +82,7 @@ static noinline void wake_in(struct bucket *b, struct memory *mem, pfn_t pfn)
 		}
 		WRITE_ONCE(*link, w->next);
 		nr++;
-		store_release(&w->woken, 1u); /* from here on it may be gone */
+		store_release(&w->woken, 1u); /* from here on w may be gone */
 	}
 	spin_unlock(&b->lock);
 	if (!nr)
@@ -95,7 +95,7 @@ void migwait_wake(struct memory *mem, pfn_t pfn)
 {
 	struct bucket *b = bucket_of(pfn);
 
-	/* Those that saw the marker have queued before it went, which this thread saw to. */
+	/* Threads that saw the marker were queued before this thread removed it. */
 	if (READ_ONCE(b->first))
 		wake_in(b, mem, pfn);
 }
@@ -134,7 +134,7 @@ void migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), v
 	unsigned i;
 
 	for (i = 0; i < BUCKETS; i++) {
-		/* A CPU was interrupted while it changed it. */
+		/* Skip a bucket that a stopped CPU was changing. */
 		if (READ_ONCE(buckets[i].lock.locked))
 			continue;
 		for (w = buckets[i].first; w; w = w->next) {

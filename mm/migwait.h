@@ -5,7 +5,7 @@
 
 #include <quarry/mm.h>
 
-/* On the waiter's stack. */
+/* A waiter's record, on its stack. */
 struct migwait {
 	const struct memory *mem;
 	pfn_t pfn;
@@ -13,19 +13,19 @@ struct migwait {
 	struct migwait *next; /* the bucket's lock */
 };
 
-/* Queue up; under the lock of the object whose marker was seen. */
+/* Queue @w for the page at @pfn.  Under the lock of the object whose marker was seen. */
 void migwait_queue(struct migwait *w, struct memory *mem, pfn_t pfn);
 /* Sleep until woken.  Thread, no spin lock held. */
 void migwait_sleep(struct migwait *w);
-/* Wake all who wait for @pfn.  No spin lock held. */
+/* Wake all waiters for @pfn.  No spin lock held. */
 void migwait_wake(struct memory *mem, pfn_t pfn);
-/* How many wait for @pfn now. */
+/* The number of waiters for @pfn. */
 unsigned migwait_waiting(const struct memory *mem, pfn_t pfn);
 /* Forget all waiters, since their machine has ended: for a program that starts another machine. */
 void migwait_forget(void);
 /* Does @what, a lock or a wait queue, belong to the waiters for pages? */
 bool migwait_owns(const void *what);
-/* Call fn(arg, pfn) for each waiter of @mem until it says false.  All CPUs stopped. */
+/* Call fn(arg, pfn) for each waiter of @mem until it returns false.  All CPUs are stopped. */
 void migwait_check(const struct memory *mem, bool (*fn)(void *arg, pfn_t pfn), void *arg);
 
 #endif

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * mm_init.c: building a struct memory from arrays that the caller brings.
+ * mm_init.c: building a struct memory from arrays that the caller supplies.
  *
- * Owns:       the order: init, zones, RAM (reserved), free ranges, ready, start; memories.
+ * Owns:       the order init, zones, RAM (reserved), free ranges, ready, start; list of memories.
  * Locks:      none before memory_start: one CPU, no other code uses the memory; memories_lock.
  * Invariants: a zeroed memmap is valid; every pageblock with RAM is ONLINE with all its pages
  *             RESERVED until parts of it are given to the allocator.
@@ -60,8 +60,8 @@ static void init_zone(struct memory *mem, unsigned id) NO_LOCK_ANALYSIS
 }
 
 /*
- * The hot paths compute with the arrays' addresses; for kernel_memory they are compile-time
- * constants.
+ * Are the arrays at addresses that the hot paths can compute with?  For kernel_memory they are
+ * compile-time constants.
  */
 static bool arrays_ok(const struct memory *mem, const struct memory_config *cfg)
 {

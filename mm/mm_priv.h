@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mm_priv.h: all of mm/ that is behind mm.h, for tests/: no source of mm/ includes it. */
+/* mm_priv.h: the internal headers of mm/, for tests/; no source of mm/ includes it. */
 #ifndef QUARRY_MM_PRIV_H
 #define QUARRY_MM_PRIV_H
 

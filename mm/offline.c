@@ -3,13 +3,13 @@
  * offline.c: offlining ranges of pageblocks, and bringing them back online.
  *
  * Owns:       the states ONLINE and OFFLINE of pageblocks.
- * Locks:      mem->hotplug for the claim and for each CHUNK of the commit only, so that disjoint
- *             ranges are worked on side by side, and no hold grows with the range; what it calls
- *             takes cpu_hotplug, pcp_ctl, lru and zone locks.
- * Invariants: until the commit there is a way back, which leaves everything as it was; after it no
- *             way to fail.  One offline makes exactly one drain round, and no drain in its loop,
- *             save under the policy redrain, which drains again each time the range is found not to
- *             be free.
+ * Locks:      mem->hotplug only for the claim and for each CHUNK of the commit: disjoint ranges are
+ *             worked on at the same time, and no hold grows with the range.  The functions called
+ *             here take cpu_hotplug, pcp_ctl, lru and zone locks.
+ * Invariants: until the commit an offline can be undone, which leaves everything as it was; from
+ *             the commit on it cannot fail.  One offline makes exactly one drain round, and none in
+ *             its loop, except with the policy redrain, which drains again each time the range is
+ *             not yet free.
  * Tests:      offline, offline_race, offline_plan, held, offline_bounds, offline_exact,
  *             offline_steps, cover.
  */
@@ -24,7 +24,7 @@
 #include <quarry/sched_point.h>
 
 #define DEADLINE_NS 30000000000ULL
-/* Pages that one hold of mem->hotplug takes out, or brings back. */
+/* Pages that are offlined, or brought online, in one hold of mem->hotplug. */
 #define CHUNK (64 * PAGEBLOCK_PAGES)
 
 struct offline_op {
@@ -37,9 +37,9 @@ struct offline_op {
 };
 
 /*
- * The claim comes first and the long checks after it, without the lock: no other operation
- * offlines, onlines, adds or removes any of it meanwhile.  From here on a claim counts as leaving,
- * or coming.
+ * The claim comes first; the long checks follow without the lock, since no other operation
+ * offlines, onlines, adds or removes any of the range meanwhile.  From here on the range of an
+ * offline counts as leaving.
  */
 static int claim_range(struct memory *mem, struct range_claim *claim, struct mm_fail *fail)
 {
@@ -60,10 +60,10 @@ static void drop_claim(struct memory *mem, struct range_claim *claim)
 }
 
 /*
- * Under hotplug, some pageblocks in each of bounded lock holds.  All were isolated and wholly free
- * a moment ago, and an isolated, wholly free pageblock can only gain poison, so nothing can fail
- * here; test and removal of each are one lock hold.  No struct page is touched where nothing is
- * poisoned: in an OFFLINE pageblock the words of its pages mean nothing but that.
+ * Offline the pageblocks of a chunk, some in each hold of the zone lock; hotplug is held.  All were
+ * isolated and wholly free a moment ago, and such a pageblock can only gain poison.  So nothing can
+ * fail here; each is checked and offlined in one lock hold.  Where nothing is poisoned, no struct
+ * page is written: in an OFFLINE pageblock a page's word tells nothing but poison.
  */
 static void commit_chunk(struct offline_op *op, struct pfn_range range) REQUIRES(mem_hotplug_class)
 {
@@ -132,7 +132,7 @@ static int offline_isolated(struct offline_op *op)
 	return 0;
 }
 
-/* What it took, for the result. */
+/* Fill in the numbers of the result. */
 static void offline_count(const struct offline_op *op)
 {
 	const struct evacuation *e = &op->evac;
@@ -207,7 +207,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr,
 	return err;
 }
 
-/* The range is claimed. */
+/* May the claimed range be brought online? */
 static int online_check(struct memory *mem, struct pfn_range range, struct mm_fail *fail)
 {
 	struct zone *zone;
@@ -235,7 +235,7 @@ void block_go_online(struct zone *zone, pfn_t pfn)
 	if (unlikely(pageblock_of(zone->mem, pfn)->nr_poisoned)) {
 		poison_unpack_block(zone, pfn);
 	} else {
-		/* Offline its words meant nothing; all its tails are 0 since it was one block. */
+		/* Its words meant nothing while OFFLINE; they are 0: it was one free block. */
 		buddy_block_online(zone, pfn);
 	}
 }

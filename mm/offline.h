@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* offline.h: memory that goes offline and comes online (offline_query.c, offline.c, standby.c). */
+/* offline.h: offlining memory and bringing it online (offline_query.c, offline.c, standby.c). */
 #ifndef QUARRY_MM_OFFLINE_H
 #define QUARRY_MM_OFFLINE_H
 
@@ -13,15 +13,13 @@
 bool enough_left(struct memory *mem, struct pfn_range range, const struct range_claim *mine)
     EXCLUDES(mem_hotplug_class);
 /*
- * Everything that can be refused without touching anything.  With a claim on the range it stays so;
- * without one, and @mine NULL, the answer is a hint.  Errors as offline_pages.
+ * Make all checks that change nothing.  With a claim on the range the answer stays true; without
+ * one, and @mine NULL, it is a hint.  Errors as offline_pages.
  */
 int offline_check(struct memory *mem, struct pfn_range range, const struct range_claim *mine,
     struct mm_fail *fail) EXCLUDES(mem_hotplug_class, zone_class);
 
-/*
- * Put a pageblock, all of whose pages but the head's are TAIL, into its zone's service.  Zone lock.
- */
+/* Bring an OFFLINE pageblock online, all of whose pages but the head are TAIL.  Zone lock. */
 void block_go_online(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone);
 
 /* ---- standby memory (standby.c) ---- */

@@ -2,7 +2,8 @@
 /*
  * offline_node.c: offlining the movable memory of a whole node, and bringing it back online.
  *
- * Owns:       the bit EVACUATED of pageblocks: went with its node, comes back with it.
+ * Owns:       the bit EVACUATED of pageblocks: offlined with its node, and to be brought online
+ *             with it.
  * Locks:      the zone lock for the bit; offline_pages and online_pages take their own.
  * Invariants: only an OFFLINE pageblock has the bit; bringing it online clears it.
  * Tests:      offline_node, offline_node_exact, offline_node_steps.
@@ -13,7 +14,7 @@
 #include "mm/range.h"
 #include <quarry/memory_hotplug.h>
 
-/* A run of pageblocks that an operation took, so that it can bring back those and no others. */
+/* A run of pageblocks that an operation has offlined, noted so that it can bring it back online. */
 struct taken_run {
 	struct pfn_range range;
 	SLIST_ENTRY(taken_run) link;
@@ -40,8 +41,9 @@ static bool block_online(struct zone *zone, pfn_t pfn)
 }
 
 /*
- * One that was brought online meanwhile is not ours.  One that has been offlined again since, by a
- * request of its own, looks as if it were, and comes back with the node.
+ * Set the bit EVACUATED of the pageblocks of @range, except of those that were brought online
+ * meanwhile.  A pageblock that another request has then offlined again cannot be told apart: it
+ * comes back online with the node.
  */
 static void note_evacuated(struct zone *zone, struct pfn_range range)
 {
@@ -57,8 +59,8 @@ static void note_evacuated(struct zone *zone, struct pfn_range range)
 }
 
 /*
- * offline_pages, and for all-or-nothing a note of it.  The note is made first, so that whatever
- * went offline can be brought back.
+ * Offline @range and, with op->whole, note it.  The note is allocated first, so that each range
+ * that went offline can be brought back.
  */
 static int node_take_range(
     struct node_op *op, struct zone *zone, struct pfn_range range, struct offline_result *r)
@@ -92,9 +94,9 @@ static void note_stayed(struct node_op *op, pfn_t pfn, const struct mm_fail *why
 }
 
 /*
- * Offline a run of pageblocks, as much at once as possible, so that most pages move once and one
- * round suffices.  At a blocker, its pageblock is left out: the part before it goes first, then the
- * part behind it.
+ * Offline a run of pageblocks, as many at once as possible, so that most pages move once and one
+ * round suffices.  The pageblock of a blocker is left out: first the part before it is offlined,
+ * then the part behind it.
  */
 static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t end)
 {
@@ -111,11 +113,11 @@ static int take_run(struct node_op *op, struct zone *zone, pfn_t start, pfn_t en
 		if (!err) {
 			start = to;
 		} else if (err == -EINTR || err == -ETIMEDOUT || r.fail.why == WHY_NONE) {
-			/* Called off, too late, or no memory for a note. */
+			/* Cancelled, timed out, or no memory for a note. */
 			op->res->fail = r.fail;
 			return err;
 		} else if (r.fail.why == WHY_LAST && to - start > PAGEBLOCK_PAGES) {
-			/* Less may be possible. */
+			/* A shorter range may leave enough memory. */
 			to = start + ALIGN_UP((to - start) / 2, PAGEBLOCK_PAGES);
 			continue;
 		} else if (r.fail.pfn >= start + PAGEBLOCK_PAGES && r.fail.pfn < to) {
@@ -143,7 +145,7 @@ static int take_zone(struct node_op *op, struct zone *zone)
 		     end += PAGEBLOCK_PAGES)
 			;
 		err = take_run(op, zone, pfn, end);
-		/* It should have gone offline, unless it belongs to the kernel or the firmware. */
+		/* It should have been offlined, unless it belongs to the kernel or the firmware. */
 		if (fail.why && fail.why != WHY_RESERVED && zone->kind == ZONE_MOVABLE && !err)
 			note_stayed(op, end, &fail);
 		pfn = end + PAGEBLOCK_PAGES;
@@ -180,7 +182,7 @@ static long bring_back(struct zone *zone, struct pfn_range range)
 	pfn_t pfn;
 
 	for_each_block(pfn, range) {
-		/* Refused: another operation was faster. */
+		/* If this is refused, another operation was faster. */
 		if (block_evacuated(zone, pfn) &&
 		    online_pages(zone->mem, pfn, PAGEBLOCK_PAGES, NULL) == 0)
 			back += (long)PAGEBLOCK_PAGES;
@@ -188,7 +190,7 @@ static long bring_back(struct zone *zone, struct pfn_range range)
 	return back;
 }
 
-/* The end of an operation: drop the notes; with @back, first bring back online what they name. */
+/* End an operation: free the notes; with @back, first bring their ranges back online. */
 static void end_runs(struct node_op *op, bool back)
 {
 	struct taken_run *run;
@@ -218,8 +220,8 @@ int offline_node(struct memory *mem, unsigned node, const struct offline_opts *o
 	if (!may_sleep())
 		return -EDEADLK;
 	/*
-	 * From the highest kind down, so that pages moved out of zone MOVABLE go to the node's
-	 * other zones only as a last choice.
+	 * From the highest kind down: pages of lower zones must not first move to this node's
+	 * MOVABLE.
 	 */
 	for (kind = ZONE_MOVABLE; kind >= 0 && !err; kind--) {
 		if (kind == ZONE_MOVABLE || kernel_memory_elsewhere(mem, node))

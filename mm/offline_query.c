@@ -4,7 +4,7 @@
  *
  * Owns:       nothing.
  * Locks:      mem->hotplug for the claims; the zone lock for each pageblock.
- * Invariants: it only reads; its answers are true of the moment at which each page was read.
+ * Invariants: it only reads; each answer is true of the moment at which the page was read.
  * Tests:      offline_query, offline, offline_bounds, offline_exact.
  */
 #include "mm/buddy.h"
@@ -14,7 +14,7 @@
 #include "mm/range.h"
 #include <quarry/memory_hotplug.h>
 
-#define CLAIMS 8 /* copied at a time */
+#define CLAIMS 8 /* claims copied in one lock hold */
 
 static void in_way(struct offline_survey *out, enum mm_why why, pfn_t pfn, unsigned long pages)
 {
@@ -24,7 +24,7 @@ static void in_way(struct offline_survey *out, enum mm_why why, pfn_t pfn, unsig
 	out->pages[why] += pages;
 }
 
-/* A block in use that can move, of that word. */
+/* Count a movable block in use, whose word is @word. */
 static void survey_movable(struct offline_survey *out, pfn_t pfn, u32 word)
 {
 	unsigned long nr = 1UL << word_order(word);
@@ -37,7 +37,7 @@ static void survey_movable(struct offline_survey *out, pfn_t pfn, u32 word)
 	out->owned += nr;
 }
 
-/* The pages of one pageblock. */
+/* Count the pages of one pageblock. */
 static void survey_pages(struct zone *zone, pfn_t block, struct offline_survey *out)
     REQUIRES_ZONE(zone)
 {
@@ -68,7 +68,7 @@ static void survey_block(
 	struct zone *zone = zone_of(mem, block);
 	irqflags_t flags = zone_lock_irqsave(zone);
 
-	/* A hole is of no zone. */
+	/* A hole belongs to no zone. */
 	if (pb->zone != zone_id && pageblock_state(pb) != PB_HOLE)
 		in_way(out, WHY_ZONES, block, PAGEBLOCK_PAGES);
 	switch (pageblock_state(pb)) {
@@ -93,7 +93,7 @@ static unsigned survey_zone(const struct memory *mem, struct pfn_range range)
 	return 0;
 }
 
-/* Pages of the range that other operations work on. */
+/* Count the pages of the range that other operations work on. */
 static void survey_claims(struct memory *mem, struct pfn_range range, struct offline_survey *out)
 {
 	const struct range_claim *c;
@@ -127,12 +127,12 @@ int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct off
 	return 0;
 }
 
-/* ---- what would be left ---- */
+/* ---- how much memory would be left ---- */
 
-/* What memory loses when ranges go offline. */
+/* The pages that memory loses when ranges go offline. */
 struct leaving {
-	unsigned long listed; /* free pages that still count as free */
-	unsigned long in_use; /* pages that need another place */
+	unsigned long listed; /* free pages that their zone still counts as free */
+	unsigned long in_use; /* pages that must move elsewhere */
 	unsigned long kernel; /* pages of zones that serve the kernel's own allocations */
 };
 
@@ -150,7 +150,7 @@ static void range_leaving(struct memory *mem, struct pfn_range range, struct lea
 		if ((bits & PB_STATE_MASK) != PB_ONLINE << PB_STATE_SHIFT)
 			continue;
 		/*
-		 * Retired pages need no new place; the two counts may be from different moments.
+		 * Retired pages need not move.  MIN: the two counts may be from different moments.
 		 */
 		if (used)
 			out->in_use += used - MIN(used, (unsigned long)READ_ONCE(pb->nr_poisoned));
@@ -184,9 +184,9 @@ static void take_stock(const struct memory *mem, struct stock *s)
 }
 
 /*
- * What memory loses with the ranges claimed before @mine; NULL: with all claimed ranges.  The lock
- * is held only to copy a few claims at a time, and the pageblocks are read without it, so this too
- * is a hint.
+ * Add the loss by the ranges claimed before @mine; NULL: by all claimed ranges.  The lock is held
+ * only to copy a few claims at a time, and the pageblocks are read without it, so this is a hint
+ * too.
  */
 static void claims_leaving(struct memory *mem, const struct range_claim *mine, struct leaving *out)
 {
@@ -198,7 +198,7 @@ static void claims_leaving(struct memory *mem, const struct range_claim *mine, s
 	do {
 		nr = 0;
 		hotplug_lock(mem);
-		/* The youngest first. */
+		/* The list begins with the youngest claim. */
 		LIST_FOREACH(c, &mem->claims, link) {
 			if (!c->stays && c->nr < before && nr < CLAIMS)
 				copy[nr++] = *c;
@@ -212,8 +212,8 @@ static void claims_leaving(struct memory *mem, const struct range_claim *mine, s
 }
 
 /*
- * Is the rest enough: room for what is in use inside, with every zone at its high watermark?  And
- * something must be left for requests that need a kernel zone.
+ * Is the rest enough: can all pages in use move there, with every zone at its high watermark?  And
+ * if kernel memory leaves, some of it must remain.
  */
 static bool rest_is_enough(const struct stock *s, const struct leaving *out)
 {
@@ -232,7 +232,7 @@ bool enough_left(struct memory *mem, struct pfn_range range, const struct range_
 	return rest_is_enough(&stock, &out);
 }
 
-/* ---- would it succeed? ---- */
+/* ---- would an offline succeed? ---- */
 
 int offline_check(struct memory *mem, struct pfn_range range, const struct range_claim *mine,
     struct mm_fail *fail)
@@ -279,7 +279,9 @@ struct search {
 	unsigned long best_nr, run_nr;
 };
 
-/* One pageblock, but for how much must be left: trimmed() sees to that for the whole run. */
+/*
+ * May this pageblock go offline?  trimmed() checks for the whole run how much memory must be left.
+ */
 static bool block_may_go(const struct search *s, pfn_t pfn)
 {
 	struct zone *zone = zone_of(s->mem, pfn);
@@ -308,7 +310,7 @@ static void add_to_run(struct search *s, pfn_t pfn, bool may)
 	}
 }
 
-/* The longest start of the best run after which enough memory remains. */
+/* The length of the longest first part of the best run that leaves enough memory. */
 static unsigned long trimmed(const struct search *s)
 {
 	struct leaving out = s->claimed;
@@ -331,7 +333,7 @@ pfn_t offline_candidate(struct memory *mem, unsigned long want, unsigned long *n
 	want = ALIGN_DOWN(want, PAGEBLOCK_PAGES);
 	take_stock(mem, &s.stock);
 	claims_leaving(mem, NULL, &s.claimed);
-	/* From the top: boot memory lies low. */
+	/* Search from the top, since boot memory lies low. */
 	for (pfn = mem->end_pfn; pfn > mem->start_pfn && s.best_nr < want;) {
 		pfn -= PAGEBLOCK_PAGES;
 		add_to_run(&s, pfn, block_may_go(&s, pfn));

@@ -43,7 +43,7 @@ bool pfn_valid_in(const struct memory *mem, pfn_t pfn)
 	    pageblock_state(pageblock_of(mem, pfn)) != PB_HOLE;
 }
 
-/* This and page_head read the tree without the lock; mm.h says what the answer is worth. */
+/* This and page_head read the tree without the lock; mm.h says when the answer is exact. */
 int free_order_at(const struct memory *mem, pfn_t pfn) NO_LOCK_ANALYSIS
 {
 	return free_map_begins_at(&tree_of(mem, pfn)->map, pfn_in_block(pfn));
@@ -65,7 +65,7 @@ pfn_t page_head(const struct memory *mem, pfn_t pfn) NO_LOCK_ANALYSIS
 
 	if (order >= 0)
 		return pfn & ~((1UL << order) - 1);
-	/* In use: a head of order o stands at a multiple of 2^o.  See if its block reaches us. */
+	/* Not free: a head of order o stands at a multiple of 2^o.  Does its block contain @pfn? */
 	for (order = 0; order <= MAX_ORDER; order++) {
 		pfn_t head = pfn & ~((1UL << order) - 1);
 		u32 word = page_word(pfn_to_page_in(mem, head));
@@ -78,9 +78,9 @@ pfn_t page_head(const struct memory *mem, pfn_t pfn) NO_LOCK_ANALYSIS
 }
 
 /*
- * The page is kept with the thread that is going to panic, so two threads that panic at once each
- * name their own.  The panic shows it after its first line, which is thus printed even if showing
- * the page fails.
+ * The page is noted in the thread that will panic, so two threads that panic at once each show
+ * their own.  The panic shows it after its first line; so that line is printed even if showing the
+ * page fails.
  */
 void panic_blame(const struct memory *mem, const struct page *page)
 {
@@ -119,7 +119,7 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 	} while (!atomic_cas(&page->word, word, next));
 }
 
-/* What STATES_HELD says of a state, its edges say too. */
+/* Each state of STATES_HELD must have an edge to FREEING. */
 ASSERT_EDGE(PG_ALLOC, PG_FREEING);
 ASSERT_EDGE(PG_OBJECT, PG_FREEING);
 ASSERT_EDGE(PG_MOVABLE_OPS, PG_FREEING);
@@ -162,7 +162,7 @@ bool page_trylock(struct page *page)
 	return true;
 }
 
-/* One more reference, and bits that it sets. */
+/* Take one more reference, and set the flags @bits with it. */
 static int take_reference(struct page *page, u32 bits)
 {
 	u32 word;

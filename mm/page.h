@@ -4,11 +4,11 @@
  * (page.c).
  *
  * Owns:       the state field of page->word.
- * Invariants: an edge that is not in the table below does not compile; a page that is not in the
- *             state (and order, and reference count) the caller claims stops the machine.  Both
- *             hold of page_store and page_cas_state.  Code that has just read a word itself (the
- *             push into a cache, batches, offline, poison) stores whole words, under the zone lock
- *             or as a cache's owner.
+ * Invariants: an edge that is not in the table below does not compile; if a page is not in the
+ *             state (and order, and reference count) that the caller claims, the kernel panics.
+ *             Both hold for page_store and page_cas_state.  Code that has just read a word itself
+ *             (the push into a cache, batches, offline, poison) stores whole words, under the zone
+ *             lock or as a cache's owner.
  */
 #ifndef QUARRY_MM_PAGE_H
 #define QUARRY_MM_PAGE_H
@@ -46,7 +46,7 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
 	_Static_assert(EDGES_##from >> (to)&1, "no such edge: " #from " to " #to)
 
 /*
- * What a head that no other CPU can change is: its state and its order.  The state says how many
+ * The state and the order of a head that no other CPU can change.  The state determines how many
  * references there are.
  */
 #define AS_TAIL            PG_TAIL, 0
@@ -58,8 +58,8 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
 	PAGE_WORD((state) == PG_ALLOC || (state) == PG_RESERVED, (state), (order))
 
 /*
- * page_store - make a page that no other CPU can change now (it is free, or its owner is the caller
- * alone) another thing: a plain compare and a plain store.
+ * page_store - change the state of a page that no other CPU can change now (it is free, or the
+ * caller alone owns it): a plain compare and a plain store.
  * @from, @to: AS_TAIL, AS_PCP(order), ...; the edge is checked when this is compiled, and the whole
  * word when it runs.
  */
@@ -70,7 +70,7 @@ void page_corrupt(const struct page *page, u32 want) __attribute__((noreturn, co
 		page_store_word((page), STATE_WORD(from, old_order), STATE_WORD(to, new_order));   \
 	} while (0)
 
-/* The same where the words are known only when it runs, or have flags. */
+/* The same where the words are known only at run time, or have flags. */
 static always_inline void page_store_word(struct page *page, u32 old, u32 new)
 {
 	if (unlikely(!arch_u32_is(&page->word, old)))
@@ -79,8 +79,8 @@ static always_inline void page_store_word(struct page *page, u32 old, u32 new)
 }
 
 /*
- * page_cas_state - the same for a page in use, whose references and flags others may change: keeps
- * them, changes the state by compare-and-swap (law 3).  Panics if the state is not @from.
+ * page_cas_state - the same for a page in use, whose references and flags other CPUs may change:
+ * keeps them, and changes the state by compare-and-swap (law 3).  Panics if the state is not @from.
  */
 #define page_cas_state(page, from, to)                                                             \
 	do {                                                                                       \
@@ -93,8 +93,7 @@ void page_swap_state(struct page *page, enum page_state from, enum page_state to
 /* ---- flags of a page in use ---- */
 
 /*
- * Set, or clear, flags PAGE_...: by a caller with a reference, or a lock that keeps the page in
- * use.
+ * Set, or clear, flags PAGE_....  The caller has a reference, or a lock that keeps the page in use.
  */
 void page_set_flags(struct page *page, u32 flags);
 void page_clear_flags(struct page *page, u32 flags);
@@ -102,7 +101,7 @@ void page_clear_flags(struct page *page, u32 flags);
 int get_page_used(struct page *page) must_check;
 /* Set PAGE_LOCKED; false if it is set. */
 bool page_trylock(struct page *page);
-/* Is the page broken, or one of the block that it is the head of?  Any context. */
+/* Is the page broken or, if it is a head, any page of its block?  Any context. */
 static inline bool page_poisoned(const struct page *page)
 {
 	return page_word(page) & PAGE_POISON;

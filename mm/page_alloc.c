@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_alloc.c: what alloc_pages and free_pages (mm.h) call: hot paths, slow paths, bad frees.
+ * page_alloc.c: the code of alloc_pages and free_pages (mm.h): hot paths, slow paths, bad frees.
  *
- * Owns:       pages in state ALLOC, until their owner gives them another one.
+ * Owns:       pages in state ALLOC, until their owner gives them another state.
  * Locks:      none of its own.
  * Invariants: an allocation never makes a cross-call.
  * Tests:      page_alloc, play_alloc, badinput, free_reasons, zone_locks, events, reclaim, oom,
@@ -49,8 +49,8 @@ static always_inline int free_rest(struct memory *mem, bool own, struct page *pa
 }
 
 /*
- * The hot paths while tracing is on: the same plus a record.  They are separate so that the others
- * call no function.
+ * The hot paths while tracing is on, which also make a record.  They are separate, so that the
+ * others call no function.
  */
 static noinline struct page *traced_alloc(struct memory *mem, gfp_t gfp, unsigned order)
 {
@@ -69,13 +69,13 @@ static noinline int traced_free(struct memory *mem, struct page *page, unsigned 
 {
 	pfn_t pfn = page_to_pfn_in(mem, page);
 
-	/* Before the free: a moment later another CPU may have it. */
+	/* Before the free: a moment later another CPU may have the page. */
 	if (page)
 		trace_page(mem, TR_free, pfn, order);
 	return free_body(mem, false, page, order) ? 0 : free_rest(mem, false, page, order);
 }
 
-/* Requests that the fast paths of the kernel's own memory leave, with the same arguments. */
+/* Requests that the hot paths of the kernel's own memory do not serve, with the same arguments. */
 noinline struct page *alloc_order_past(gfp_t gfp, unsigned order)
 {
 	if (unlikely(body_tracing(&kernel_memory, true)))
@@ -95,7 +95,7 @@ noinline int free_order_past(struct page *page, unsigned order)
 	return free_rest(&kernel_memory, true, page, order);
 }
 
-/* A record of the kernel's own memory, in line. */
+/* Make a record for the kernel's own memory, in line. */
 static always_inline void own_record(enum trace_kind kind, const struct page *page, unsigned order)
 {
 	irqflags_t flags = arch_irq_save();
@@ -106,7 +106,7 @@ static always_inline void own_record(enum trace_kind kind, const struct page *pa
 	arch_irq_restore(flags);
 }
 
-/* One pair of functions for each cached order, and one for the time while they are recorded. */
+/* A pair of functions for each cached order, and a second pair that is used while tracing is on. */
 #define INSTANCE(name, order)                                                                      \
 	static noinline struct page *traced_alloc_##name(gfp_t gfp)                                \
 	{                                                                                          \
@@ -213,12 +213,12 @@ int mem_free_pages(struct memory *mem, struct page *page, unsigned order)
 }
 
 /*
- * Never a cross-call from here, and never the CPU hotplug lock: a CPU that waits for an answer
- * while it holds what the asked CPU waits for (or while both wait) is a deadlock; a CPU may leave
- * between the read of the mask and the interrupt; the hotplug thread itself allocates; and under
- * pressure every CPU would interrupt every other for pages that are hardly ever what decides.  What
- * is stuck in other caches is fetched by the reclaim thread, which holds nothing and asks once for
- * all waiters.
+ * Never a cross-call from here, and never the CPU hotplug lock.  If a CPU waits for an answer while
+ * it holds a lock that the other CPU waits for, or if both wait for answers, that is a deadlock.  A
+ * CPU may leave between the read of the mask and the interrupt.  The hotplug thread itself
+ * allocates.  And under pressure every CPU would interrupt every other, for pages that hardly ever
+ * decide the outcome.  The reclaim thread drains the pages in other caches: it holds no locks, and
+ * makes one round for all waiters.
  */
 struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 {
@@ -231,13 +231,13 @@ struct page *alloc_slow(struct memory *mem, gfp_t gfp, unsigned order)
 		MM_EVENT(mem, ALLOC_FAIL);
 		return NULL;
 	}
-	/* An interrupt does not allocate for the thread that it interrupts. */
+	/* An interrupt handler may not use the reserve of the thread that it interrupts. */
 	if (READ_ONCE(task->reserve) && !arch_in_interrupt())
 		gfp |= GFP_ALL_RESERVE;
 	task->in_alloc++;
 	page = alloc_from_zonelist(mem, gfp, order);
 	if (!page && order > 0) {
-		/* What this CPU caches may be all that keeps a larger block from merging. */
+		/* This CPU's cached pages may be all that keeps a larger block from merging. */
 		MM_EVENT(mem, ALLOC_DRAIN_LOCAL);
 		drain_local_pages(mem, NULL);
 		page = alloc_from_zonelist(mem, gfp, order);
@@ -282,8 +282,8 @@ int bad_free(struct memory *mem, const struct page *page, unsigned order, const 
 }
 
 /*
- * A free that the fast path did not take: full or off, no cached order, or wrong.  A wrong one is
- * refused here; a right one goes on to pcp_free_slow.
+ * A free that the hot path did not serve: the stack is full or off, the order is not cached, or the
+ * free is wrong.  A wrong one is refused here; a right one goes on to pcp_free_slow.
  */
 int free_slow(struct memory *mem, struct page *page, unsigned order)
 {
@@ -319,7 +319,7 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 		return bad_free(mem, page, order, "wrong order");
 	if ((word & ~(PAGE_PINNED | PAGE_POISON)) != PAGE_WORD(1, PG_ALLOC, order))
 		return bad_free(mem, page, order, "page still referenced or flagged");
-	/* The one reference is the pin's: its owner has released it already. */
+	/* The one reference is a pin's: the page's owner has released it already. */
 	if (word & PAGE_PINNED && READ_ONCE(page->pincount))
 		return bad_free(mem, page, order, "page still pinned");
 	if (!pcp_free_slow(mem, page, order, word))
@@ -327,7 +327,7 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 	return 0;
 }
 
-/* Pages moved in one interrupt-off section of the bulk forms. */
+/* Pages that the bulk functions move in one interrupt-off section. */
 #define BULK_CHUNK 64
 
 static always_inline unsigned long alloc_bulk(
@@ -351,7 +351,7 @@ static always_inline unsigned long alloc_bulk(
 		}
 		if (got >= end)
 			continue;
-		/* Refills the stack, one lock hold a batch. */
+		/* This refills the stack too, with one lock hold for each batch. */
 		pages[got] = alloc_slow(mem, gfp, 0);
 		if (!pages[got])
 			break;

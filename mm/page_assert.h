@@ -6,7 +6,7 @@
 #include <quarry/mm.h>
 
 /*
- * What this thread panics with next is about @page, of @mem or, if that is NULL, of the kernel's
+ * The next panic of this thread is about @page, of @mem or, if that is NULL, of the kernel's
  * memory.
  */
 void panic_blame(const struct memory *mem, const struct page *page) __attribute__((cold));

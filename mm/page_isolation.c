@@ -1,39 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_isolation.c: pageblocks whose pages nobody can allocate any more.
+ * page_isolation.c: pageblocks from which no page can be allocated any more.
  *
  * Owns:       the isolate bit of each pageblock, and the order in which bits, rounds and scans
  *             come.
  * Locks:      the zone lock for each pageblock; the forced round takes cpu_hotplug and pcp_ctl.
  * Invariants: when start_isolate_page_range has returned 0, no cache holds a page of the range and
- *             no allocation will get one, until the undo or the commit of an offline; save under
- *             redrain, whose round may miss one (below).  It promises nothing about pages that are
- *             allocated: those stay where they are.
+ *             no allocation will get one, until the undo or the commit of an offline.  The
+ *             exception is redrain, whose round may miss a page (below).  Nothing is promised about
+ *             allocated pages: they stay where they are.
  * Tests:      isolation, isolation_scan, isolation_exact, isolation_race, offline_bounds.
  *
  * A page that is being freed while its pageblock is isolated must not land in a cache that was
- * drained already, for there nobody would check again.  Three ways; the last two with exactly one
- * interrupt to every CPU (why one is enough: the table of three in pcp_inline.h):
+ * drained already, since no later drain would find it there.  There are three policies.  The last
+ * two send exactly one interrupt to every CPU (pcp_inline.h: the table says why one is enough):
  *
- * redrain   all bits are set, the CPUs that seem to hold pages are drained, and each time the range
- *           is found not to be free they are drained again.  No new reading of the type can be
- *           stale once the bits are set (rule 1), so each free that was under way lands in a cache
- *           at most once, and a later drain fetches it: it ends, after one round or more.  What one
- *           round can miss is a CPU whose count still read 0.  Until it is fetched such a page can
- *           be allocated again, in a zone that is not MOVABLE by a user who cannot move it; then
- *           the offline fails.
+ * redrain   all bits are set, and the CPUs that seem to hold pages are drained; they are drained
+ *           again each time the range is found not to be free.  Once the bits are set, no new read
+ *           of the type can be stale (rule 1).  So each free that was under way puts its page into
+ *           a cache at most once, and a later drain gets it: this ends, after one round or more.
+ *           One round can miss a CPU whose count still read 0.  Until it is drained, such a page
+ *           can be allocated again; in a zone other than MOVABLE the new owner may be unable to
+ *           move it, and then the offline fails.
  * disable   first the zone's caches go off everywhere (zone_pcp_disable: capacity 0 and emptied by
  *           each owner), then the bits are set, each in one lock hold with the scan of its
- *           pageblock.  From the first bit on there is no cache for a page to hide in: every free
- *           takes the zone lock and reads the bit under it.  The caches stay off as long as the
- *           isolation lasts.
- * precise   first all bits are set, then one forced round, in which every CPU looks at the
+ *           pageblock.  From the first bit on no cache can hold a page: every free takes the zone
+ *           lock and reads the bit under it.  The caches stay off as long as the isolation lasts.
+ * precise   first all bits are set, then one forced round follows, in which every CPU checks the
  *           pageblock of each page it caches and gives back those that are isolated.  A free that
  *           read the old stack number has ended its push before its CPU takes the interrupt (rule
- *           1), so the round finds the page; any later one reads the number of a stack of capacity
- *           0 (rule 2) and goes to the buddy.  The scan comes after the round: before it, a cached
- *           page could still be allocated, and by a user who cannot move it.  The caches stay on
- *           throughout.
+ *           1), so the round finds the page.  Any later free reads the number of a stack of
+ *           capacity 0 (rule 2), and its page goes to the buddy allocator.  The scan comes after
+ *           the round: before it, a cached page could still be allocated, and its new owner might
+ *           be unable to move it.  The caches stay on throughout.
  */
 #include "mm/buddy.h"
 #include "mm/drain.h"
@@ -74,7 +73,7 @@ enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 	case PG_SLAB:
 	case PG_PGTABLE:
 	case PG_OBJECT: /* of an object whose pages stay where they are */
-	case PG_TAIL:   /* a larger block than its pageblock: there is none */
+	case PG_TAIL:   /* no block is larger than its pageblock */
 	case NR_PAGE_STATES: break;
 	}
 	return WHY_UNMOVABLE;
@@ -82,8 +81,8 @@ enum mm_why page_in_way(const struct zone *zone, pfn_t pfn, bool arriving)
 
 /*
  * Find the first blocker of @range whose block begins in @part, which lies in one pageblock.
- * Returns 0, or -EBUSY with the page and the reason.  @all: every page that is not free blocks;
- * otherwise only unmovable ones do.
+ * Returns 0, or -EBUSY with the page and the reason.  @all: every page that is not free is a
+ * blocker; otherwise only unmovable pages are.
  */
 static int find_in_part(struct zone *zone, struct pfn_range part, struct pfn_range range, bool all,
     struct mm_fail *fail) REQUIRES_ZONE(zone)
@@ -95,11 +94,11 @@ static int find_in_part(struct zone *zone, struct pfn_range part, struct pfn_ran
 
 	ASSERT_ZONE_LOCKED(zone);
 	KASSERT(part.start < part.end && range.start < range.end);
-	/* By a state, whatever the order's lowest bit is, which follows it in the word. */
+	/* Twice, so that the order's lowest bit, next to the state in a word, is ignored. */
 	passing |= passing << 16;
 	/*
-	 * Each word is read once, and the tails of what is in use are stepped over: a word of 0 is
-	 * a free page's, or at the beginning a tail's of a block that begins in an earlier part.
+	 * Each word is read once, and the tails of blocks in use are skipped.  So a word of 0 is a
+	 * free page's or, at the beginning, that of a tail whose block begins in an earlier part.
 	 */
 	for (page = first; page < end; page += 1UL << word_order(word)) {
 		enum mm_why why;
@@ -124,7 +123,7 @@ static int find_in_part(struct zone *zone, struct pfn_range part, struct pfn_ran
 	return 0;
 }
 
-/* The same of the pageblock at @block. */
+/* The same for the whole pageblock at @block. */
 static int find_in_way(struct zone *zone, pfn_t block, struct pfn_range range, bool all,
     struct mm_fail *fail) REQUIRES_ZONE(zone)
 {
@@ -133,8 +132,8 @@ static int find_in_way(struct zone *zone, pfn_t block, struct pfn_range range, b
 }
 
 /*
- * One pageblock: under `disable' the scan and the bit are one lock hold, so that the scan stays
- * true.
+ * Isolate one pageblock.  @scan, with `disable': scan it in the same lock hold, so that the result
+ * of the scan stays true.
  */
 static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct pfn_range range,
     struct mm_fail *fail) REQUIRES_ZONE(zone)
@@ -146,7 +145,7 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct pfn_r
 	if (pageblock_state(pb) != PB_ONLINE) {
 		err = mm_fail(fail, block, WHY_ALREADY, -EINVAL);
 	} else if (pageblock_isolated(pb)) {
-		/* The first to set the bit owns the pageblock: the only arbitration there is. */
+		/* The first operation that sets the bit owns the pageblock. */
 		MM_EVENT(mem, ISO_CONFLICT);
 		err = mm_fail(fail, block, WHY_ISOLATED, -EBUSY);
 	} else if (scan && !pageblock_all_free(pb)) {
@@ -162,7 +161,7 @@ static int isolate_block(struct zone *zone, pfn_t block, bool scan, struct pfn_r
 
 /*
  * Isolate as many pageblocks from *@pfn on as one lock hold may, but at most one whose scan is
- * long; *@pfn moves behind the last one that is isolated.
+ * long; *@pfn moves behind the last isolated one.
  */
 static int isolate_section(
     struct zone *zone, pfn_t *pfn, bool scan, struct pfn_range range, struct mm_fail *fail)
@@ -181,8 +180,9 @@ static int isolate_section(
 }
 
 /*
- * Pages that one lock hold scans.  Between two holds pages may become free, but none of an isolated
- * pageblock is allocated, so a block that reaches into the next piece has been scanned with this.
+ * Pages scanned in one lock hold.  Between two holds pages of an isolated pageblock may become
+ * free, but none is allocated; so a block that reaches into the next piece was scanned with this
+ * one.
  */
 #define SCAN_PIECE MIN(64UL, PAGEBLOCK_PAGES)
 
@@ -206,15 +206,15 @@ int scan_unmovable(struct zone *zone, struct pfn_range range, struct mm_fail *fa
 /* ---- the round of the policy "precise" ---- */
 
 /*
- * The most slots that one piece of a round reads; and how many slots one block counts for that is
- * given back.
+ * The most slots that one piece of a round reads; and the number of slots that a block counts for
+ * when it is given back.
  */
 #define LOOK_PIECE   40
 #define LOOKS_A_FREE 8
 
 /*
- * Look at slots of a stack from @end - 1 down, and give back those that are isolated, as long as
- * *@left lasts.  Returns how many slots are still to look at.
+ * Check slots of a stack from @end - 1 down, and give back blocks of isolated pageblocks, while
+ * *@left is positive.  Returns how many slots are still to be checked.
  */
 static unsigned drain_isolated_slots(
     struct zone *zone, struct pcp *pcp, unsigned in_zone, unsigned end, int *left)
@@ -275,17 +275,17 @@ void pcp_drain_isolated_local(struct zone *zone)
 	}
 }
 
-/* On each CPU, irqs off. */
+/* Called on each CPU, irqs off. */
 static void drain_isolated_one(struct zone *zone)
 {
 	struct pcp *pcp = this_pcp_slow(zone->mem);
 
 	if (READ_ONCE(zone->nr_isolated) == 0) {
-		/* Undone between two pieces: the place of this round is none of the next. */
+		/* The isolation was undone between two pieces: forget the place of this round. */
 		pcp->look_stack = pcp->look_left = 0;
 		return;
 	}
-	/* The limits have been cut to what the zone will have left: one round does both. */
+	/* The limits were cut for the zone's remaining memory: this round applies them too. */
 	pcp_refresh_zone_local(zone);
 	if (pcp->work)
 		pcp->unfinished = true;

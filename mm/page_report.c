@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_report.c: free memory of which the host may be told that its content is worth nothing.
+ * page_report.c: telling the host which free memory it may drop.
  *
  * Owns:       the bit REPORTED of pageblocks; free pageblocks while they are being reported.
  * Locks:      the zone lock for each pageblock; none while the host is told.
- * Invariants: while the host is told of a pageblock it is not free, so nobody can be given a
- *             page of it that the host drops a moment later.  The bit stands only on pageblocks
- *             that have been wholly free ever since; taking a block clears it.
+ * Invariants: while the host is told of a pageblock it is not free, so no page of it is allocated
+ *             and then dropped by the host.  The bit is set only on pageblocks that have been
+ *             wholly free since the report; taking a block clears it.
  * Checked by: check_memory(), I-R2.  Tests: page_report, step_report, memory_span.
  *
- * Only whole pageblocks: the host's pages are as large where it matters, and a bit for each is
- * enough.
+ * Only whole pageblocks are reported: the host's pages are as large where it matters, and one bit
+ * for each is enough.
  */
 #include "mm/buddy.h"
 #include "mm/event.h"
@@ -31,9 +31,8 @@ static bool reportable(const struct zone *zone, pfn_t pfn)
 }
 
 /*
- * FREEING is what it is: in the hands of one thread, and free in a moment.  A free page that is
- * wanted for an isolation is waited for; an allocation that finds nothing else does without, so
- * what the high watermark keeps is never taken.
+ * The block becomes FREEING: one thread holds it, and it is free again in a moment.  An isolation
+ * waits for it, but an allocation does not; so pages below the high watermark are never taken.
  */
 static bool take_block(struct zone *zone, pfn_t pfn)
 {
@@ -86,8 +85,8 @@ void give_reported(struct memory *mem, const pfn_t *blocks, unsigned nr, bool to
 		    mem, page, (word & ~PAGE_POISON) == PAGE_WORD(0, PG_FREEING, MAX_ORDER));
 		if (unlikely(word & PAGE_POISON)) {
 			/*
-			 * A page of the block broke meanwhile; the remaining pieces are no block
-			 * that could be noted.
+			 * A page of the block broke meanwhile: the pageblock is no longer wholly
+			 * free, so it is not marked as reported.
 			 */
 			poison_free_block(zone, blocks[i], MAX_ORDER);
 		} else {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pageblock.c: what is known of a pageblock: type, isolate bit, state, and the stack numbers they
- * make.
+ * pageblock.c: the descriptor of a pageblock: type, isolate bit, state, and the stack numbers that
+ * follow from them.
  *
- * Owns:       struct pageblock, save what belongs to buddy.c: nr_free, map, and its list.
+ * Owns:       struct pageblock, except nr_free (buddy.c) and nr_poisoned (poison_take.c).
  * Locks:      the zone lock for every change; the free path reads a stack number without it.
  * Invariants: stack[] always follows from zone, type, bit and state; an isolated, offline or CMA
  *             pageblock has STACK_NONE for every order; types never change in zone MOVABLE.
@@ -25,7 +25,7 @@ static void store_bits(struct pageblock *pb, u8 bits) REQUIRES(zone_class)
 	WRITE_ONCE(pb->bits, bits);
 }
 
-/* The isolate bit is a bit beside the type, so an undo need not remember the type. */
+/* The isolate bit is stored beside the type, so an undo need not know the type. */
 static void pageblock_store(struct zone *zone, struct pageblock *pb, u8 bits) REQUIRES_ZONE(zone)
 {
 	bool cached = (bits & PB_TYPE_MASK) < NR_CACHED_TYPES && !(bits & PB_ISOLATED) &&
@@ -59,8 +59,8 @@ void pageblock_init(struct memory *mem, pfn_t pfn, struct zone *zone, enum migra
 }
 
 /*
- * Store new bits while the pageblock is on no list: its list is chosen by its type, and isolated it
- * is on none.  However many free blocks it has, that is one step.
+ * Store new bits while the pageblock is on no list, since its list depends on its type.  This is
+ * one step, however many free blocks it has.
  */
 static void pageblock_relist(struct zone *zone, pfn_t pfn, u8 bits) REQUIRES_ZONE(zone)
 {
@@ -127,8 +127,8 @@ void pageblock_set_reported(struct zone *zone, pfn_t pfn)
 }
 
 /*
- * Isolated, wholly free or retired, to OFFLINE: one store, since no block of it is on a list, and
- * its stack numbers are those of capacity 0 already.
+ * From isolated, and all free or retired, to OFFLINE.  The pageblock is on no list and its stack
+ * numbers are those of capacity 0 already, so one store of its bits is enough.
  */
 void pageblock_set_offline(struct zone *zone, pfn_t pfn)
 {

@@ -3,7 +3,7 @@
  * pagetable.c: page tables of address spaces: four levels, in the format of x86_64 everywhere.
  *
  * Owns:       pages in state PGTABLE, and the entries that link tables.
- * Locks:      pagetable.lock (RANK_PT) to link a table; looking needs none.
+ * Locks:      pagetable.lock (RANK_PT) to link a table; lookups need none.
  * Invariants: a table, once linked, stays until pt_destroy: so walks need no lock, and the place of
  *             an entry does not change.  Tables are linked filled with zeroes, by a release store.
  * Tests:      vm, vm_object, account, short, held, vm_exact, vm_guard, vm_late.
@@ -18,7 +18,7 @@
 /* Entries of the top table that are for user addresses. */
 #define USER_ENTRIES (PT_ENTRIES / 2)
 
-/* A table that nobody is charged for yet; NULL: no memory. */
+/* Allocate a table, which is not charged yet; NULL: no memory. */
 static struct page *table_alloc(const struct pagetable *pt)
 {
 	struct page *page = mem_alloc_pages(pt->mem, GFP_KERNEL | GFP_ZERO, 0);
@@ -34,7 +34,10 @@ static void table_free(const struct pagetable *pt, struct page *page)
 	mem_free_pages(pt->mem, page, 0);
 }
 
-/* Walk down towards @va as far as there are tables; *@level says at which one the entry is. */
+/*
+ * Walk down towards @va as far as there are tables, and return the last entry; *@level is its
+ * level.
+ */
 static u64 *walk(const struct pagetable *pt, uintptr_t va, unsigned *level)
 {
 	u64 *table = arch_phys_to_virt(pt->root);
@@ -62,7 +65,7 @@ u64 *pt_entry(const struct pagetable *pt, uintptr_t va)
 	return level ? NULL : entry;
 }
 
-/* Tables stay, so the leaf does. */
+/* The last leaf can be kept, since tables stay. */
 u64 *pt_entry_anew(struct pagetable *pt, uintptr_t va)
 {
 	u64 *entry = pt_entry(pt, va);
@@ -114,9 +117,9 @@ int pt_init(struct pagetable *pt, struct memory *mem)
 }
 
 /*
- * Link the table @page at @entry.  A table is charged only here: two faults that need the same
- * table pay for one, so neither is refused for the other's.  Returns 0; -EEXIST another fault has
- * linked one; -EDQUOT.
+ * Link the table @page at @entry.  Only a linked table is charged: two faults that need the same
+ * table are charged for one, and neither is refused because of the other.  Returns 0; -EEXIST
+ * another fault has linked one; -EDQUOT.
  */
 static int table_link(struct pagetable *pt, u64 *entry, const struct page *page)
 {
@@ -127,7 +130,7 @@ static int table_link(struct pagetable *pt, u64 *entry, const struct page *page)
 	if (!err) {
 		PAGE_ASSERT(pt->mem, page, page_word(page) == PAGE_WORD(1, PG_PGTABLE, 0));
 		store_release(entry, (u64)page_to_pfn_in(pt->mem, page) << PAGE_SHIFT | PTE_TABLE);
-		/* Were it linked over another one, the next lookup would find out. */
+		/* If it were linked over another one, the next lookup would notice. */
 		WRITE_ONCE(pt->leaf_of, PT_NO_LEAF);
 		pt->nr_tables++;
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pagetable.h: tables of pages, and what an entry says (pagetable.c). */
+/* pagetable.h: page tables and their entries (pagetable.c). */
 #ifndef QUARRY_MM_PAGETABLE_H
 #define QUARRY_MM_PAGETABLE_H
 
@@ -7,31 +7,37 @@
 #include <quarry/vm.h>
 
 /*
- * An empty top table, charged to the running thread's account as all others will be.  -ENOMEM,
- * -EDQUOT.
+ * Create an empty top table, charged to the running thread's account, as all further tables will
+ * be.  -ENOMEM, -EDQUOT.
  */
 int pt_init(struct pagetable *pt, struct memory *mem);
 /* Free all tables; no entry of the last level is in use. */
 void pt_destroy(struct pagetable *pt);
-/* See to it that there are tables down to the one for @va.  May sleep; -ENOMEM, -EDQUOT. */
+/* Create the missing tables down to the one for @va.  May sleep; -ENOMEM, -EDQUOT. */
 int pt_prepare(struct pagetable *pt, uintptr_t va);
-/* The entry for @va; NULL: there is no table for it.  Tables stay, so the answer does too. */
+/* The entry for @va; NULL: there is no table for it.  Tables stay, so the entry stays valid. */
 u64 *pt_entry(const struct pagetable *pt, uintptr_t va);
-/* The same under the tables' lock: quick for addresses near those of the last call. */
+/*
+ * The same under the tables' lock.  pt_entry_locked is quick if the last call was for the same
+ * table, and calls pt_entry_anew if not.
+ */
 u64 *pt_entry_anew(struct pagetable *pt, uintptr_t va) REQUIRES(pt->lock);
 #define PT_LEAF_SHIFT (PAGE_SHIFT + 9)
-#define PT_NO_LEAF    (~(uintptr_t)0) /* of no address */
+#define PT_NO_LEAF    (~(uintptr_t)0) /* the leaf of no address */
 static inline u64 *pt_entry_locked(struct pagetable *pt, uintptr_t va) REQUIRES(pt->lock)
 {
 	if (likely(pt->leaf_of == va >> PT_LEAF_SHIFT))
 		return pt->leaf + (va >> PAGE_SHIFT & ((1U << (PT_LEAF_SHIFT - PAGE_SHIFT)) - 1));
 	return pt_entry_anew(pt, va);
 }
-/* The entry for the first address from *@va on, below @end, that has a table; NULL: none has. */
+/*
+ * The entry for the first address from *@va on, below @end, that has a table, and in *@va that
+ * address; NULL: none has.
+ */
 u64 *pt_next(const struct pagetable *pt, uintptr_t *va, uintptr_t end);
 /*
- * The same, where @entry is the one for the page below *@va, or NULL: mostly the next one of the
- * same table.
+ * The same, where @entry is the entry for the page below *@va, or NULL.  It is mostly the next
+ * entry of the same table.
  */
 static inline u64 *pt_after(const struct pagetable *pt, u64 *entry, uintptr_t *va, uintptr_t end)
 {

@@ -1,37 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * patience.c: how long it is tried to empty a range: deadlines, turns of all threads, pauses
+ * patience.c: how long an operation tries to empty a range: deadlines, turns of all threads, pauses
  * between passes.
  *
  * Owns:       nothing; struct patience is its caller's.
  * Locks:      none; nothing is held while it waits.
- * Invariants: a deadline is a moment of one clock, which stepping through a race may move.
+ * Invariants: all times are of one clock, which a test that steps through a race may move.
  * Tests:      patience, offline_stall, offline_bounds.
  *
- * An allocated page that no owner has made movable may still be in transit to one, held by
- * a thread that waits for its turn, or whose CPU stands still while the machine under it runs
- * another.  That a page stays says something only if all who may have it could have gone on: so
- * what counts is not time but turns of all threads.  The deadline is the bound where they do not
- * come.
+ * An allocated page that no owner has made movable may still be in transit to one.  The thread that
+ * holds it may be waiting for its turn, or its CPU may stand still while the host runs another one.
+ * So a page counts as stuck only after all threads could go on: turns of all threads are counted,
+ * not time alone.  If turns do not come, the deadline ends the wait.
  */
 #include "mm/isolate.h"
 #include <quarry/sched_point.h>
 
 /*
- * No progress is judged over this time, in which every thread on every CPU has had at least so many
- * turns.
+ * A range is stuck after this time without a change, if every thread on every CPU has had this many
+ * turns in it.
  */
 #define STUCK_NS    200000000ULL
 #define STUCK_TURNS 5
 /*
- * So many passes in a row that changed nothing, and then each waits, twice as long as the one
- * before.
+ * After this many passes in a row without a change there are pauses, each twice as long as the one
+ * before, up to a limit.
  */
 #define EAGER_PASSES       8
 #define BACK_OFF_MIN       1000000ULL
 #define BACK_OFF_DOUBLINGS 4u
 
-/* Patience is measured by it; stepping through a race moves it. */
+/* The clock for all times here; a test that steps through a race moves it. */
 static u64 clock_ns(void)
 {
 	return sched_time(arch_clock_ns());

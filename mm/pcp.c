@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcp.c: per-CPU page caches: refill, capacities, and giving back what they hold.  The fast paths
- * are in pcp_inline.h, what they leave to the zone lock in pcp_slow.c, the limits in pcp_limits.c.
+ * pcp.c: per-CPU page caches: refill, capacities, and giving pages back.  The hot paths are in
+ * pcp_inline.h, the slow paths in pcp_slow.c, the limits in pcp_limits.c.
  *
  * Owns:       struct pcp's stacks, and every page in state PCP.
  * Locks:      none for the stacks: only the owning CPU touches them, irqs off; the zone lock to
@@ -45,8 +45,8 @@ unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack)
 }
 
 /*
- * Blocks that a refill of up to @n may take now: none, or one below the marks that hold without
- * reserves, since what is cached others will take.
+ * Blocks that a refill of up to @n may take now: none below the watermark; and only one, the
+ * caller's own, out of a reserve, since other requests will take the cached ones.
  */
 static unsigned refill_share(
     const struct zone *zone, unsigned n, unsigned order, gfp_t gfp, bool lower)
@@ -69,13 +69,13 @@ struct page *pcp_refill(
 	struct memory *mem = zone->mem;
 	struct page *one = NULL, **out = &one;
 
-	/* What is pushed goes to the bottom. */
+	/* The stack is empty, so pushed blocks go to its bottom. */
 	CHECKED_ASSERT(pcp->count[stack] == 0);
 	CHECKED_ASSERT(!arch_irqs_enabled());
 	if (index < NR_CACHED_ORDERS) {
 		/*
-		 * Once, and not inside MIN or MAX, which would ask again: a disable may come in
-		 * between.
+		 * Called once, and not inside MIN or MAX, which would call it again: a disable may
+		 * come in between.
 		 */
 		unsigned capacity = pcp_update_capacity(zone, pcp, stack);
 
@@ -85,10 +85,7 @@ struct page *pcp_refill(
 	}
 	sched_point("alloc.refill");
 	zone_lock(zone);
-	/*
-	 * The caller's check of the watermark was without the lock: others may have passed it
-	 * since.
-	 */
+	/* Other CPUs may have passed the caller's check, without the lock, since then. */
 	n = refill_share(zone, n, order, gfp, lower);
 	if (n > 0)
 		got = buddy_take_batch(zone, order, type, cached, out, n);
@@ -96,7 +93,7 @@ struct page *pcp_refill(
 		one = out[--got];
 		page_store(one, AS_PCP(order), AS_ALLOC(order));
 	} else if (n > 0) {
-		/* Of another type, or a pageblock of another: the caller's, never cached. */
+		/* Perhaps in a pageblock of another type: given to the caller, never cached. */
 		pfn_t pfn = buddy_alloc_fallback(zone, order, type);
 
 		if (pfn != PFN_NONE) {
@@ -109,7 +106,7 @@ struct page *pcp_refill(
 	if (one)
 		trace_page(mem, TR_take, page_to_pfn_in(mem, one), order);
 	if (got > 0) {
-		/* Listed under its pageblock's type, not isolated: it has this stack's number. */
+		/* Its pageblock has this type and is not isolated, and so this stack number. */
 		PAGE_ASSERT(mem, out[0],
 		    pageblock_of(mem, page_to_pfn_in(mem, out[0]))->stack[index] == stack);
 	}
@@ -125,8 +122,8 @@ struct page *pcp_refill(
 }
 
 /*
- * Of stack @stack give back what it holds beyond @keep blocks, but only *@left of them in this
- * piece of the round.  False: there are more.
+ * Give back the blocks of @stack beyond @keep, but at most *@left in this piece of the round.
+ * False: there are more.
  */
 static bool give_piece(
     struct zone *zone, struct pcp *pcp, unsigned stack, unsigned keep, unsigned *left)

@@ -20,7 +20,7 @@ static inline unsigned index_order(unsigned index)
 	return index < NR_SMALL_CACHED ? index : MAX_ORDER;
 }
 
-/* Most blocks that a stack may hold; PCP_SLOTS is the sum. */
+/* The most blocks that a stack may hold, by index of the order; PCP_SLOTS is the sum. */
 static inline unsigned stack_most(unsigned index)
 {
 	static const u16 most[5] = {PCP_MOST, 32, 16, 8, 2}; /* small pageblocks use fewer */
@@ -28,19 +28,19 @@ static inline unsigned stack_most(unsigned index)
 	return most[index];
 }
 
-/* Blocks that one refill or spill moves at least: 16 pages' worth. */
+/* Blocks that a refill or spill of a small stack moves: PCP_BATCH pages, or one larger block. */
 static inline unsigned order_batch(unsigned order)
 {
 	return order < 4 ? PCP_BATCH >> order : 1;
 }
 
-/* A spill moves a quarter of a larger stack of @capacity, as far as a section may be long, */
+/* Blocks that a spill moves: more from a larger stack, up to a quarter of its @capacity. */
 static inline unsigned spill_batch(unsigned order, unsigned capacity)
 {
 	return MAX(order_batch(order), MIN(capacity / 4, PCP_BATCH_MOST / 2));
 }
 
-/* and a refill, which costs less for a page, half of one that is larger than PCP_ENOUGH. */
+/* Blocks that a refill moves: half of a large @capacity, since it costs less per page. */
 static inline unsigned refill_batch(unsigned order, unsigned capacity)
 {
 	if (capacity > PCP_ENOUGH)
@@ -68,7 +68,7 @@ static inline struct pcp *this_pcp(const struct memory *mem)
 	return mem->pcp[cpu];
 }
 
-/* The same, off the hot paths: says so if interrupts are on. */
+/* The same off the hot paths: asserts that interrupts are off. */
 static inline struct pcp *this_pcp_slow(const struct memory *mem)
 {
 	KASSERT(!arch_irqs_enabled());
@@ -79,37 +79,35 @@ static inline struct pcp *this_pcp_slow(const struct memory *mem)
 
 /* Compute how much each CPU may cache of @zone once @leaving pages have left it.  Under hotplug. */
 void zone_set_limits(struct zone *zone, unsigned long leaving) REQUIRES(mem_hotplug_class);
-/* May a CPU cache more of @zone than its limits allow by now?  Any context; an unlocked read. */
+/* Has any CPU a capacity for @zone above the present limits?  Any context; an unlocked read. */
 bool zone_over_limits(const struct zone *zone);
-/* Owner, irqs off: capacities from depth and limits; give back what no longer fits. */
+/* Owner, irqs off: set capacities by depth and limits; give back blocks that no longer fit. */
 void pcp_refresh_zone_local(struct zone *zone) EXCLUDES(zone_class);
 /*
- * The owner's capacity of one stack, brought up to date; irqs off.  Only the owner ever writes it,
- * as depth ? 0 : limit (or, as long as a spill has left more, as what is there): no other CPU can
- * make one interrupt-off section see two capacities.  The acquire pairs with the release in
- * zone_pcp_enable: the CPU that sees depth 0 sees all that was done before it, flags of broken
- * pages among it.
+ * Bring the owner's capacity of one stack up to date, and return it; irqs off.  Only the owner ever
+ * writes it, as depth ? 0 : limit (or as the count, while the stack holds more).  So one
+ * interrupt-off section never sees two capacities.  The acquire pairs with the release in
+ * zone_pcp_enable: a CPU that sees depth 0 sees all earlier changes, such as the flags of broken
+ * pages.
  */
 unsigned pcp_update_capacity(struct zone *zone, struct pcp *pcp, unsigned stack);
-/* Owner, irqs off: give back all of the zone. */
+/* Give back all that this CPU caches of the zone.  Owner, irqs off. */
 void pcp_drain_zone_local(struct zone *zone) EXCLUDES(zone_class);
-/* First-zone stack numbers of @cpu's cache.  Nobody uses it yet, or the owner with irqs off. */
+/* Set the stack numbers of @cpu's first zones: before its use, or by the owner with irqs off. */
 void pcp_set_first(struct memory *mem, unsigned cpu);
 /*
- * Take one block for the caller and push up to a batch, less one.  Owner, irqs off.  NULL: nothing
- * there.
+ * Take up to a batch of blocks: one for the caller, the others for the stack.  Owner, irqs off.
+ * NULL: there is none.
  */
 struct page *pcp_refill(struct zone *zone, struct pcp *pcp, unsigned order, unsigned stack,
     gfp_t gfp, bool lower) EXCLUDES(zone_class);
 /* Give back the @n oldest blocks of a stack, from the bottom.  Owner, irqs off. */
 void pcp_give_back(struct zone *zone, struct pcp *pcp, unsigned stack, unsigned n)
     REQUIRES(zone->lock, zone_class);
-/*
- * Bring the slots of @zone's stacks for all CPUs; -ENOMEM.  Before the zone's caches are turned on.
- */
+/* Allocate @zone's slots for all CPUs, before its caches are turned on; -ENOMEM. */
 int zone_alloc_slots(struct zone *zone);
 
-/* A record of @pcp's CPU, this one; irqs off. */
+/* Make a trace record of this CPU, whose cache is @pcp; irqs off. */
 static always_inline void trace_own(
     const struct pcp *pcp, enum trace_kind kind, pfn_t pfn, unsigned order)
 {
@@ -117,18 +115,18 @@ static always_inline void trace_own(
 		trace_store(pcp->ring, kind, pfn, order, 0);
 }
 
-/* ---- past the caches (direct.c, direct_many.c) ---- */
+/* ---- without the caches (direct.c, direct_many.c) ---- */
 
 /*
- * One block of the zone that this CPU's requests of that kind try first, not zeroed; NULL: its
- * order is cached, or the zone is short, or has none of the type: take the slow path.
+ * A block, not zeroed, from the zone that this CPU's requests with @gfp try first.  NULL: take the
+ * slow path: the order is cached, or the zone is short of memory or has no block of the type.
  */
 struct page *alloc_direct(struct memory *mem, gfp_t gfp, unsigned order) EXCLUDES(zone_class);
-/* Free a block whose order is not cached; false: it is, or it is no plain free: the slow path. */
+/* Free a block whose order is not cached; false: it is, or the free is not plain: the slow path. */
 bool free_direct(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
 /*
- * Pages of order 0 past a stack that is empty, or full: as many as one hold of the lock moves, and
- * the first @nr of @pages are.  How many; 0: take the slow path with the first one.
+ * Allocate or free the first of @pages, at most @nr, of order 0 and without the stack, which is
+ * empty or full: as many as one lock hold moves.  Returns how many; 0: the slow path for the first.
  */
 unsigned alloc_direct_many(struct memory *mem, gfp_t gfp, unsigned long nr, struct page **pages)
     EXCLUDES(zone_class);
@@ -137,15 +135,12 @@ unsigned free_direct_many(struct memory *mem, unsigned long nr, struct page **pa
 
 /* ---- the slow paths (pcp_slow.c) ---- */
 
-/*
- * One block of @zone from this CPU's cache or, with a refill, from the buddy; NULL if there is
- * none.
- */
+/* A block of @zone from this CPU's cache or, by a refill, the buddy allocator; NULL: none. */
 struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower)
     EXCLUDES(zone_class);
 /*
- * Give a block that is the caller's alone, with exactly that word, to the cache or the buddy;
- * poison that came upon it meanwhile is seen.  False: the word was another one; nothing was done.
+ * Free a block that only the caller has, whose word is @word, to the cache or the buddy allocator;
+ * poison flags set meanwhile are noticed.  False, and nothing done: the word has changed.
  */
 bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 word)
     EXCLUDES(zone_class);
@@ -154,7 +149,7 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 BUILD_ASSERT(STACKS_PER_ZONE * sizeof(u16) == 4 * sizeof(u64));
 BUILD_ASSERT(offsetof(struct pcp, count) % sizeof(u64) == 0);
 
-/* Caches the CPU of @pcp pages of zone number @id?  An unlocked read. */
+/* Does the CPU of @pcp cache pages of zone number @id?  An unlocked read. */
 static always_inline bool seems_to_cache(const struct pcp *pcp, unsigned id)
 {
 	return arch_any((const u64 *)(const void *)pcp->count, (size_t)id * 4);

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcp_inline.h: the hot paths of allocate and free, once, for every instance of struct memory.
+ * pcp_inline.h: the hot paths of allocating and freeing, written once for all struct memory.
  *
- * Compiled by page_alloc.c for the kernel's own memory, whose bases are constants and whose caches
- * stand at a constant offset from gs (@own), once for each cached order, which is a constant there;
- * for any other memory; and by a test with scheduling points in it.  docs/performance.md lists what
- * the compiler makes of it, instruction by instruction.
+ * page_alloc.c compiles them for the kernel's own memory (@own), once for each cached order: there
+ * the order and the bases are constants, and the caches are at a constant offset from gs.  It also
+ * compiles them for any other memory; and a test compiles them with scheduling points in them.
+ * docs/performance.md lists the resulting instructions.
  *
  * The three rules that make a cache both fast and right (docs/mm/pcp.md):
  *  1. The pageblock's stack number, and with it type and isolate bit, is read inside the
  *     interrupt-off section that pushes the page, never before it.
- *  2. Isolated pageblocks have the stack number of a stack of capacity 0, so that their pages take
- *     the slow path by the comparison that is there anyway.
+ *  2. Isolated pageblocks have the stack number of a stack of capacity 0, so the usual comparison
+ *     with the capacity sends their pages down the slow path.
  *  3. A cache is off when its owner has set every capacity to 0 and emptied it; then count >=
  *     capacity sends each free, and count == 0 each allocation, down the slow path.
  *
  * Why one forced round (an interrupt to every CPU, served with interrupts off) is enough after the
  * capacity, or a pageblock's bit, has changed.  A free on CPU X is, when the interrupt reaches X,
  *   before its interrupt-off section   it has read neither number nor capacity, and will read the
- *                                      new;
+ *                                      new ones;
  *   inside it, having read the old     it ends its push first; only then can the handler run on X,
  *                                      and the handler finds the page in the stack and gives it
  *                                      back;
@@ -34,7 +34,7 @@
 #include <quarry/alloc_check.h>
 #include <quarry/sched_point.h>
 
-/* This CPU's cache: NULL stands for the kernel's own, reached straight off gs.  irqs off. */
+/* This CPU's cache; NULL stands for the kernel's own, which is addressed through gs.  irqs off. */
 static always_inline struct pcp *body_pcp(const struct memory *mem, bool own)
 {
 	struct pcp *pcp = own ? NULL : this_pcp(mem);
@@ -45,8 +45,8 @@ static always_inline struct pcp *body_pcp(const struct memory *mem, bool own)
 }
 
 /*
- * The following are about stack number @stack + @more.  Of the kernel's own cache @more is a
- * constant, which becomes part of the address.
+ * The following functions are about stack number @stack + @more.  For the kernel's own cache @more
+ * is a constant, which becomes part of the address.
  */
 static always_inline size_t body_count(struct pcp *pcp, size_t stack, size_t more)
 {
@@ -54,7 +54,7 @@ static always_inline size_t body_count(struct pcp *pcp, size_t stack, size_t mor
 	           : arch_pcp_load(offsetof(struct pcp, count) + more * sizeof(u16), stack);
 }
 
-/* The count, which is @count, changes by one. */
+/* Change the count of the stack, which is @count, by @by. */
 static always_inline void body_add(struct pcp *pcp, size_t stack, size_t more, size_t count, int by)
 {
 	if (pcp)
@@ -69,14 +69,14 @@ static always_inline struct page **body_slots(struct pcp *pcp, size_t stack, siz
 	           : arch_pcp_load_ptr(offsetof(struct pcp, slot) + more * sizeof(void *), stack);
 }
 
-/* Has a stack of @count blocks room for one more? */
+/* Has a stack of @count blocks space for one more? */
 static always_inline bool body_room(struct pcp *pcp, size_t stack, size_t count)
 {
 	return pcp ? count < READ_ONCE(pcp->capacity[stack])
 	           : arch_pcp_below(count, offsetof(struct pcp, capacity), stack);
 }
 
-/* For how many more?  Not below 0. */
+/* For how many more blocks has it space?  Not below 0. */
 static always_inline size_t body_left(struct pcp *pcp, size_t stack, size_t count)
 {
 	size_t capacity = pcp ? READ_ONCE(pcp->capacity[stack])
@@ -92,7 +92,7 @@ static always_inline size_t body_first(struct pcp *pcp, gfp_t gfp)
 	           : arch_pcp_load(offsetof(struct pcp, first), (u8)gfp);
 }
 
-/* Shall the hot paths be recorded?  A hint; the CPU may change after it. */
+/* Is tracing of the hot paths on?  A hint: the CPU may change after it. */
 static always_inline bool body_tracing(const struct memory *mem, bool own)
 {
 	return own ? arch_pcp_test(offsetof(struct pcp, tracing)) : READ_ONCE(mem->pcp[0]->tracing);
@@ -110,14 +110,14 @@ static always_inline struct page *pcp_pop(
 	return page;
 }
 
-/* log2 of the bytes of memmap for which there is one byte of pageblock descriptors. */
+/* log2 of the bytes of memmap per byte of pageblock descriptors. */
 #define PB_SHIFT (PAGEBLOCK_ORDER + 5 - PAGEBLOCK_SHIFT)
 BUILD_ASSERT(sizeof(struct page) << PAGEBLOCK_ORDER == sizeof(struct pageblock) << PB_SHIFT);
 
 /*
- * The descriptor of the pageblock of @page.  Both arrays of the kernel's own memory stand at
- * constant addresses, so a shift, a mask and at most one constant lead from one to the other (none
- * where the machine placed them well).  The memmap's base is aligned to a pageblock's descriptors.
+ * The descriptor of the pageblock of @page.  Both arrays of the kernel's own memory are at constant
+ * addresses.  So a shift, a mask and at most one constant lead from one array to the other (none if
+ * the machine placed them well).  The memmap's base is aligned to a pageblock's descriptors.
  */
 static always_inline const struct pageblock *body_pageblock(
     const struct memory *mem, bool own, const struct page *page)
@@ -143,7 +143,7 @@ static always_inline bool pcp_push(
 	struct pcp *pcp = body_pcp(mem, own);
 	size_t stack, count;
 
-	/* The kernel's own callers bring descriptors of its memmap; elsewhere it is checked. */
+	/* The kernel's own callers pass descriptors of its memmap; for other memories check it. */
 	if (!own &&
 	    unlikely(
 	        (uintptr_t)page - first >= (mem->end_pfn - mem->start_pfn) * sizeof(struct page)))
@@ -165,14 +165,14 @@ static always_inline bool pcp_push(
 	return true;
 }
 
-/* A page of a stack of order 0 becomes its caller's. */
+/* Give a page of a stack of order 0 to the caller. */
 static always_inline void pcp_hand_out(struct page *page, struct page **out)
 {
 	page_store(page, AS_PCP(0), AS_ALLOC(0));
 	*out = page;
 }
 
-/* Up to @nr pages for @gfp, of order 0, into @out; how many.  irqs off. */
+/* Take up to @nr pages of order 0 for @gfp into @out; returns how many.  irqs off. */
 static always_inline unsigned long pcp_pop_many(
     struct pcp *pcp, gfp_t gfp, struct page **out, unsigned long nr)
 {
@@ -192,8 +192,8 @@ static always_inline unsigned long pcp_pop_many(
 }
 
 /*
- * Pages of order 0, up to the first that pcp_push would refuse; how many.  Those of one stack are
- * counted when the last of them is in it.  irqs off.
+ * Push pages of order 0, up to the first that pcp_push would refuse; returns how many.  The pages
+ * of one stack are added to its count together, after the last of them is in it.  irqs off.
  */
 static always_inline unsigned long pcp_push_many(
     const struct memory *mem, bool own, struct page **pages, unsigned long nr)
@@ -216,7 +216,7 @@ static always_inline unsigned long pcp_push_many(
 
 			if (!page || !arch_u32_is(&page->word, PAGE_WORD(1, PG_ALLOC, 0)))
 				break;
-			/* Of another pageblock? */
+			/* Is it in another pageblock? */
 			if ((uintptr_t)page - block >= MEMMAP_ALIGN) {
 				if (READ_ONCE(body_pageblock(mem, own, page)->stack[0]) != stack)
 					break;
@@ -230,7 +230,7 @@ static always_inline unsigned long pcp_push_many(
 	return done;
 }
 
-/* A block from the cache, not zeroed; NULL: take the slow path. */
+/* Take a block from the cache, not zeroed; NULL: take the slow path. */
 static always_inline struct page *alloc_body(
     struct memory *mem, bool own, gfp_t gfp, unsigned order)
 {
@@ -254,11 +254,11 @@ static always_inline struct page *alloc_body(
 	arch_irq_restore(flags);
 	alloc_check(mem, page, order);
 	if (!page)
-		__builtin_unreachable(); /* its word was read */
+		__builtin_unreachable(); /* not NULL, since its word was read */
 	return page;
 }
 
-/* false: take the slow path. */
+/* Free a block to the cache; false: take the slow path. */
 static always_inline bool free_body(struct memory *mem, bool own, struct page *page, unsigned order)
 {
 	unsigned index = order_index(order);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcp_limits.c: how much each CPU may cache of a zone, the memory behind it, and where each kind of
- * request looks first.
+ * pcp_limits.c: how much of a zone each CPU may cache, the memory for the slots, and the zone that
+ * each kind of request tries first.
  *
  * Owns:       zone->pcp_capacity, which the owners of the caches follow (pcp_update_capacity).
  * Locks:      hotplug.
- * Invariants: the limits of a zone, for all CPUs together, make at most 1/16 of it; no stack has a
+ * Invariants: the limits of a zone, for all CPUs together, are at most 1/16 of it; no stack has a
  *             limit without slots.  The owner's capacity follows a limit at its next refill or
  *             spill, or in the round of the operation that cut it.
  * Tests:      pcp, pcp_exact, pcp_bounds, play_refill, nodes.
@@ -13,7 +13,7 @@
 #include "mm/pcp.h"
 #include "mm/zone.h"
 
-/* At most this part of a zone may sit in caches. */
+/* At most 1/CACHED_DIVISOR of a zone may be cached. */
 #define CACHED_DIVISOR 16
 
 /* Zones of movable pages have stacks of one type. */
@@ -35,7 +35,7 @@ int zone_alloc_slots(struct zone *zone)
 	for (cpu = 0; cpu < mem->nr_cpus; cpu++) {
 		struct page **slots;
 
-		/* An earlier call had memory for some. */
+		/* An earlier call, which failed, had memory for this CPU. */
 		if (mem->pcp[cpu]->slot[zone_stack(zone, 0, MT_MOVABLE)])
 			continue;
 		slots = mem->alloc(mem->alloc_arg, stack_types(zone) * PCP_SLOTS * sizeof(*slots));
@@ -56,10 +56,10 @@ int zone_alloc_slots(struct zone *zone)
 }
 
 /*
- * From the smallest order up, as long as the zone's share lasts: so what does not fit gets capacity
- * 0, the largest order first; and what is left over then makes the stacks of order 0 larger, which
- * so starve no others.  A zone without slots yet, or without memory, has none.  A claimed
- * range may have pages that are not managed, so that more is to leave than there is.
+ * Give each order its limit, from the smallest up, as long as the zone's share lasts.  So if it
+ * does not last, the largest orders get 0.  The rest then makes the stacks of order 0 larger, so it
+ * is never taken from other orders.  Without slots or memory all limits are 0.  A claimed range may
+ * have pages that are not managed, so @leaving may exceed the managed pages.
  */
 void zone_set_limits(struct zone *zone, unsigned long leaving)
 {
@@ -116,7 +116,7 @@ void pcp_set_first(struct memory *mem, unsigned cpu)
 	for (gfp = 0; gfp < ARRAY_SIZE(mem->pcp[cpu]->first); gfp++) {
 		unsigned at = 0;
 		const struct zone *zone = zonelist_next(node, gfp, &at);
-		/* A node without such memory: a zone that is empty, so always the slow path. */
+		/* If the node has no such memory: an empty zone, so always the slow path. */
 		unsigned id = node->id * NR_ZONE_KINDS + gfp_kind(gfp);
 
 		if (zone && zone->node == node->id)

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pcp_slow.c: an allocation from one zone, and a free, that the fast paths did not serve: with the
+ * pcp_slow.c: allocations from one zone, and frees, that the hot paths did not serve: with the
  * cache if possible, else under the zone lock.
  *
- * Owns:       pages in state FREEING on their way to the buddy allocator.
+ * Owns:       pages in state FREEING that go to the buddy allocator.
  * Locks:      interrupts off; the zone lock inside.
- * Invariants: no page that is poisoned gets into a cache.  A free reads the page's word again under
- *             the zone lock: what has become of the page since the caller's check is seen.  A stack
- *             never holds more than its capacity when interrupts go on again.
+ * Invariants: no poisoned page gets into a cache.  A free reads the page's word again under the
+ *             zone lock, so it notices changes since the caller's check.  A stack never holds more
+ *             than its capacity when interrupts go on again.
  * Tests:      pcp, pcp_exact, play_refill, zone_locks, free_reasons, poison_race.
  */
 #include "mm/buddy.h"
@@ -28,7 +28,7 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 	CHECKED_ASSERT(order <= MAX_ORDER && type < NR_CACHED_TYPES);
 	if (index < NR_CACHED_ORDERS)
 		stack = zone_stack(zone, index, type);
-	/* What this CPU has cached is not counted as free, so no watermark guards it. */
+	/* Pages that this CPU caches do not count as free, so no watermark is checked. */
 	if (pcp->count[stack] > 0) {
 		page = pcp->slot[stack][pcp->count[stack] - 1];
 		page_store(page, AS_PCP(order), AS_ALLOC(order));
@@ -37,8 +37,8 @@ struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool l
 		page = pcp_refill(zone, pcp, order, stack, gfp, lower);
 	}
 	/*
-	 * The hot path looks for the next page where this one was: in another zone, as long as the
-	 * first has none.  Once that stack is empty the slow path tries the zones in order again.
+	 * The hot path takes the next page from the same stack: of another zone, if the first one
+	 * had none.  Once that stack is empty the slow path tries the zones in order again.
 	 */
 	if (page && order == 0)
 		WRITE_ONCE(pcp->first[(u8)gfp], (u16)zone_stack(zone, 0, type));
@@ -76,8 +76,8 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 		if (stack % STACKS_PER_ZONE != STACK_NONE)
 			pcp_update_capacity(zone, pcp, stack);
 		/*
-		 * Poison never enters a cache.  The word is read here, behind the capacity: what
-		 * the caller saw before interrupts went off may be older than a mark that was set
+		 * Poison never enters a cache.  The word is read here, after the capacity: the
+		 * caller's read, before interrupts went off, may be older than a flag that was set
 		 * while the caches were off.
 		 */
 		if (pcp->count[stack] < pcp->capacity[stack] && !(word & PAGE_POISON) &&
@@ -96,8 +96,8 @@ bool pcp_free_slow(struct memory *mem, struct page *page, unsigned order, u32 wo
 	zone_lock(zone);
 	sched_point("free.buddy_locked");
 	/*
-	 * Read again under the lock (law 4): it may be poisoned since, or another CPU have freed it
-	 * too.
+	 * Read the word again under the lock (law 4): the page may be poisoned since, or another
+	 * CPU may have freed it too.
 	 */
 	found = page_word(page);
 	if ((found ^ word) & ~PAGE_POISON) {

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison.c: taking broken pages out of use: soft, when they still work; hard, when what is in them
- * is damaged.
+ * poison.c: taking broken pages out of use: soft, when they still work; hard, when their content is
+ * damaged.
  *
  * Owns:       mem->poison and mem->machine_check.
- * Locks:      mem->poison from the first check to the last: meanwhile no memory is removed, so that
- *             a page stays its zone's; the zone lock for each check, and in the same hold what
- *             follows from it; the zone's caches are off all the while, save at the first try of
- *             a soft offline.
- * Invariants: the caches being off, a page that is free is in the buddy, and nothing hides: a
- *             free takes the zone lock and reads the word again under it.  So "free, and taken"
- *             and "in use, and marked" are each one lock hold, and a page is never marked that
- *             may have been allocated meanwhile.  Soft: the mark comes only when the page is out of
- *             use, on a list or ours, which needs no caches off; a failure marks and counts
- *             nothing.
+ * Locks:      mem->poison from the first check to the last: meanwhile no memory is removed, so a
+ *             page stays in its zone; the zone lock for each check, and for the action that follows
+ *             in the same hold.  Meanwhile the zone's caches are off, except at the first try of a
+ *             soft offline.
+ * Invariants: while the caches are off, each free page is in the buddy allocator: a free takes the
+ *             zone lock and reads the word again under it.  So "free, and taken" and "in use, and
+ *             marked" are each one lock hold, and a page that may have been allocated meanwhile is
+ *             never marked.  A soft offline marks a page only when it is out of use: on a free
+ *             list, or held by the isolation; that works with caches on too.  If it fails, it marks
+ *             and counts nothing.
  * Tests:      poison, poison_states, poison_vm, poison_object, poison_race, held, poison_tries,
  *             poison_exact, memory_span, poison_standby, trace_ring.
  */
@@ -30,23 +30,23 @@
 #include <quarry/sched_point.h>
 
 /*
- * For another thread to finish moving the page, or freeing it: time, and turns of every thread (see
- * evacuate).
+ * The wait for another thread to finish moving or freeing the page: time, and turns of every thread
+ * (see evacuate).
  */
 #define PATIENCE_NS 200000000ULL
 unsigned poison_patience_turns = 5;
 /*
- * The bound where turns do not come: no other thread can have a page retired meanwhile, and the
- * caches are off.
+ * The limit of the wait if turns do not come: meanwhile no other page is retired, and the caches
+ * are off.
  */
 u64 poison_patience_ns = 5000000000ULL;
 #define PAUSE_NS 1000000ULL
 
-/* ---- taking it from its user ---- */
+/* ---- taking the page from its user ---- */
 
 /*
- * Move its content elsewhere.  Returns 0; -EAGAIN it has another owner now, so check again; -EBUSY;
- * -ENOMEM.
+ * Move the page's content elsewhere, and retire the page.  Returns 0; -EAGAIN it has another owner
+ * now, so check again; -EBUSY; -ENOMEM.
  */
 static int take_softly(struct poison_request *r)
 {
@@ -63,8 +63,8 @@ static int take_softly(struct poison_request *r)
 		return err;
 	sched_point("mf.isolated");
 	/*
-	 * The page was freed after the check and allocated again in another block: the block that
-	 * we hold is not the one wanted.
+	 * The page was freed after the check and allocated again in another block: the isolated
+	 * block does not contain it.
 	 */
 	if (r->head + (1UL << word_order(page_word(page))) <= r->pfn) {
 		kind->putback(r->mem, page);
@@ -96,10 +96,7 @@ static int poison_take_page(struct poison_request *r)
 		poison_retire(r);
 	if (err != -EOVERFLOW)
 		return err;
-	/*
-	 * It has as many references as there can be, and we have none: the last put
-	 * retires it.
-	 */
+	/* It has the most references possible, so none could be taken: the last put retires it. */
 	err = poison_doom_object_page(r->zone, r->pfn, r->res);
 	if (!err)
 		r->res->outcome =
@@ -110,9 +107,9 @@ static int poison_take_page(struct poison_request *r)
 }
 
 /*
- * Check the page and take it, until it is settled.  The caches are off.  A thread that holds the
- * page is waited for as evacuate does: that it still holds the page proves something only if it had
- * its turns.
+ * Check the page and take it, until the request is settled.  The caches are off.  A thread that
+ * holds the page is waited for as in evacuate: only after its turns does it count as keeping the
+ * page.
  */
 static int poison_settle(struct poison_request *r)
 {
@@ -150,11 +147,11 @@ static bool known(const struct memory *mem, pfn_t pfn)
 }
 
 /*
- * Softly, with the caches on.  A free page is on a list, and is taken from it in the hold of the
- * lock that found it there; a page that has moved is ours by the isolation's reference, so that its
- * mark is there before the last put, which reads it in the compare-and-swap that drops the
- * reference.  So no page is marked that a free through a cache could overlook.  False: it is
- * cached, in use, or in transit; with the caches off it may be found free.
+ * The first try of a soft offline, with the caches on.  A free page is taken off its list in the
+ * lock hold that found it there.  A page that was moved is held by the isolation's reference.  So
+ * its flag is set before the last put, which reads the word in the compare-and-swap that drops the
+ * reference, and a free through a cache cannot overlook it.  False: it is cached, in use, or in
+ * transit; with the caches off it may be found free.
  */
 static bool settle_at_once(struct poison_request *r, int *err)
 {
@@ -206,8 +203,8 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 
 	*res = (struct poison_result){.outcome = POISON_FAILED};
 	/*
-	 * Before the locks: unpoison checks under them.  An address that is no memory says nothing
-	 * about memory.
+	 * Before the locks, under which unpoison checks it.  An address that is no memory does not
+	 * count.
 	 */
 	if (flags & FAILURE_MACHINE_CHECK && known(mem, pfn))
 		WRITE_ONCE(mem->machine_check, true);
@@ -225,7 +222,7 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 	return err;
 }
 
-/* ---- back ---- */
+/* ---- unpoison ---- */
 
 static int unpoison(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
 {
@@ -233,7 +230,7 @@ static int unpoison(struct zone *zone, pfn_t pfn) REQUIRES_ZONE(zone)
 	struct pageblock *pb = pageblock_of(zone->mem, pfn);
 
 	ASSERT_ZONE_LOCKED(zone);
-	/* Only now: the machine may have reported a page while we waited for the locks. */
+	/* Checked only now: the machine may have reported a page while we waited for the locks. */
 	if (READ_ONCE(zone->mem->machine_check))
 		return -EOPNOTSUPP;
 	if (pageblock_state(pb) == PB_OFFLINE && block_stands_by(zone, pfn))
@@ -293,8 +290,8 @@ struct poison_count mem_poisoned(const struct memory *mem)
 }
 
 /*
- * The first flagged page from @pfn on in its pageblock, which may have some; standby is flagged
- * as a whole.
+ * The first flagged page from @pfn on in its pageblock; PFN_NONE: none.  Standby memory is flagged
+ * by whole pageblocks.
  */
 static pfn_t first_in_block(struct memory *mem, pfn_t pfn)
 {
@@ -304,7 +301,7 @@ static pfn_t first_in_block(struct memory *mem, pfn_t pfn)
 	return standby ? pfn : poison_first(mem, pfn, block_range(pfn).end);
 }
 
-/* Can there be a flagged page in its pageblock? */
+/* Can there be a flagged page in the pageblock of @pfn? */
 static bool may_be_flagged(struct memory *mem, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(mem, pfn);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* poison.h: what poison_vm.c, poison_judge.c and poison.c share. */
+/* poison.h: shared by poison_vm.c, poison_judge.c and poison.c. */
 #ifndef QUARRY_MM_POISON_H
 #define QUARRY_MM_POISON_H
 
@@ -9,22 +9,22 @@
 extern unsigned poison_patience_turns;
 extern u64 poison_patience_ns;
 
-/* One broken page, from the first check of it to the last. */
+/* A request to retire one broken page. */
 struct poison_request {
 	struct memory *mem;
 	struct zone *zone;
 	pfn_t pfn, head; /* head of the block that contains the page */
 	bool hard;
-	bool moving;     /* it was in a migrator's hands */
-	bool last;       /* no more waiting */
+	bool moving;     /* a migrator held it */
+	bool last;       /* the last check, without a further wait */
 	unsigned allocs; /* times it was found just allocated */
 	struct poison_result *res;
 };
 
 /* The result of one check. */
 enum poison_verdict {
-	SETTLED, /* request->err says how */
-	AGAIN,   /* it is in transit */
+	SETTLED, /* *@err of poison_look is the answer */
+	AGAIN,   /* it is in transit: wait and check again */
 	TAKE,    /* it can be taken from its user */
 };
 
@@ -40,16 +40,16 @@ enum poison_verdict poison_look(struct poison_request *r, int *err) EXCLUDES(zon
 void poison_retire(struct poison_request *r) EXCLUDES(zone_class);
 
 /*
- * Take a broken page of an object from it, and out of everybody's reach.  Returns 0: the
- * isolation's reference is ours, and nobody finds the page any more, though there may be references
- * still; -EAGAIN it is no object's page just now; -EOVERFLOW it has no reference left for us.
- * Fills in *@res what it did.  Locks: object, lru.
+ * Take a broken page from its object, and make it unreachable.  Returns 0: the caller has the
+ * isolation's reference, and no other code finds the page, though there may still be references;
+ * -EAGAIN it is no object's page just now; -EOVERFLOW no further reference is possible.  Fills in
+ * *@res.  Locks: object, lru.
  */
 int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result *res) must_check;
 /*
- * The same without a reference of our own: the page is flagged, and then taken from its object; the
- * last put retires it, which may be ours.  The zone's caches are off.  0; -EAGAIN.  Locks: object,
- * lru, zone.
+ * The same without a reference of the caller: the page is flagged, and then taken from its object;
+ * the last put, perhaps that of the slot's reference here, retires it.  The zone's caches are off.
+ * 0; -EAGAIN.  Locks: object, lru, zone.
  */
 int poison_doom_object_page(struct zone *zone, pfn_t pfn, struct poison_result *res) must_check;
 

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison_judge.c: what is to be done about a broken page, by the state that it is found in; and
- * retiring it.
+ * poison_judge.c: deciding what to do about a broken page, by its state; and retiring it.
  *
- * Owns:       nothing; the request is its caller's, who has mem->poison and, but for the first try
- *             of a soft offline, has switched the zone's caches off.
- * Locks:      the zone lock for each check, and in the same hold what follows from it.
- * Invariants: those of poison.c: a page is never marked that may have been allocated meanwhile.
+ * Owns:       nothing; the request is its caller's, which holds mem->poison and, except at the
+ *             first try of a soft offline, has switched the zone's caches off.
+ * Locks:      the zone lock for each check, and for the action that follows in the same hold.
+ * Invariants: those of poison.c: a page that may have been allocated meanwhile is never marked.
  * Tests:      poison_states, poison_exact, poison, poison_race, poison_standby.
  */
 #include "mm/buddy.h"
@@ -15,10 +14,10 @@
 #include "mm/range.h"
 #include <quarry/sched_point.h>
 
-/* Checks of a page that was just allocated, until it counts as its owner's for good. */
+/* After so many checks that find a page just allocated, its owner counts as final. */
 #define ALLOC_LOOKS 3
 
-/* Or a free that began before does not see the mark that is about to be set (mm_types.h, law 4). */
+/* With caches on, a free that began before would not see the flag (mm_types.h, law 4). */
 #define CACHES_ASSERT_OFF(r)                                                                       \
 	PAGE_ASSERT(                                                                               \
 	    (r)->mem, pfn_to_page_in((r)->mem, (r)->head), READ_ONCE((r)->zone->pcp_depth) > 0)
@@ -31,7 +30,7 @@ static enum poison_verdict settled(
 	return SETTLED;
 }
 
-/* Its pageblock is OFFLINE: the mark takes effect when it comes back online. */
+/* The page's pageblock is OFFLINE: the flag takes effect when it comes back online. */
 static enum poison_verdict judge_offline(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
 {
 	struct page *page = pfn_to_page_in(r->mem, r->pfn);
@@ -45,7 +44,7 @@ static enum poison_verdict judge_offline(struct poison_request *r, int *err) REQ
 		return settled(r, POISON_FAILED, -EHWPOISON, err);
 	PAGE_ASSERT(r->mem, page, pb->nr_poisoned < PAGEBLOCK_PAGES);
 	if (r->res->standby) {
-		/* It has no descriptor yet that could be marked, but its pageblock has one. */
+		/* The page has no descriptor yet, so its pageblock's is marked. */
 		WRITE_ONCE(pb->nr_poisoned, (u16)PAGEBLOCK_PAGES);
 	} else {
 		WRITE_ONCE(page->word, PAGE_F_HWPOISON);
@@ -55,8 +54,8 @@ static enum poison_verdict judge_offline(struct poison_request *r, int *err) REQ
 }
 
 /*
- * Is it an object's, from which it can be taken?  An unlocked read: it is released, or taken, under
- * the lru lock.
+ * Is it a page that can be taken from its object?  An unlocked read: pages are released and taken
+ * under the lru lock.
  */
 static bool object_has(const struct poison_request *r, enum page_state state)
 {
@@ -65,7 +64,8 @@ static bool object_has(const struct poison_request *r, enum page_state state)
 }
 
 /*
- * Has its object released it, so that no other code finds it, and only the last put is missing?
+ * Has its object released the page, so that no other code finds it, and only its last put is
+ * missing?
  */
 static bool last_put_missing(const struct poison_request *r, enum page_state state)
 {
@@ -76,8 +76,8 @@ static bool last_put_missing(const struct poison_request *r, enum page_state sta
 }
 
 /*
- * Retired: nothing is left to do.  Doomed: perhaps its owner can do without it by now, or has
- * released it.
+ * The page is flagged already.  If it is retired, nothing is left to do.  If it is doomed, its
+ * owner may be able to do without it by now, or has released it.
  */
 static enum poison_verdict judge_flagged(struct poison_request *r, enum page_state state, int *err)
 {
@@ -90,7 +90,7 @@ static enum poison_verdict judge_flagged(struct poison_request *r, enum page_sta
 	return settled(r, POISON_FAILED, r->hard ? -EHWPOISON : -EBUSY, err);
 }
 
-/* Its owner needs it. */
+/* The owner needs the page, which stays in use. */
 static enum poison_verdict judge_stays(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
 {
 	if (!r->hard)
@@ -100,7 +100,7 @@ static enum poison_verdict judge_stays(struct poison_request *r, int *err) REQUI
 	return settled(r, POISON_IGNORED, -EBUSY, err);
 }
 
-/* No other code finds it any more; its last reference frees it. */
+/* No other code finds the page any more; the drop of its last reference frees it. */
 static enum poison_verdict judge_leaves(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
 {
 	CACHES_ASSERT_OFF(r);
@@ -108,7 +108,7 @@ static enum poison_verdict judge_leaves(struct poison_request *r, int *err) REQU
 	return settled(r, POISON_DELAYED, 0, err);
 }
 
-/* An object's page, or one that its object has released, but that is still pinned. */
+/* A page of an object, or one that its object has released, but that is still pinned. */
 static enum poison_verdict judge_object_page(
     struct poison_request *r, enum page_state state, int *err) REQUIRES_ZONE(r->zone)
 {
@@ -126,9 +126,9 @@ static bool owner_may_come(struct poison_request *r)
 }
 
 /*
- * The owner of the page at this instant is certain where the state says that it is free, or being
- * freed: these change under the zone lock only, the caches being off.  Of pages in use it may be a
- * moment old, and taking one checks again under its owner's lock.
+ * Judge a page of an ONLINE pageblock by its state.  The states of free pages, and of pages being
+ * freed, are certain: while the caches are off they change under the zone lock only.  The state of
+ * a page in use may be out of date; taking it checks again under its owner's lock.
  */
 static enum poison_verdict judge(struct poison_request *r, int *err) REQUIRES_ZONE(r->zone)
 {
@@ -158,8 +158,8 @@ static enum poison_verdict judge(struct poison_request *r, int *err) REQUIRES_ZO
 	case PG_RESERVED:
 	case PG_SLAB:
 	case PG_PGTABLE:
-	case PG_TAIL:     /* is no head's */
-	case PG_HWPOISON: /* is flagged */
+	case PG_TAIL:     /* never the state of a head */
+	case PG_HWPOISON: /* judged above, since it is flagged */
 	case NR_PAGE_STATES: break;
 	}
 	return judge_stays(r, err);
@@ -173,7 +173,7 @@ enum poison_verdict poison_look(struct poison_request *r, int *err)
 	sched_point("mf.before_flag");
 	flags = zone_lock_irqsave(r->zone);
 	KASSERT(mutex_is_held(&r->mem->poison));
-	/* Standby memory that broke with all of its step is a hole now. */
+	/* Standby memory whose whole step was broken is a hole now. */
 	if (!zone_owns_block(r->zone, r->pfn))
 		v = settled(r, POISON_FAILED, -ENXIO, err);
 	else if (pageblock_state(pageblock_of(r->mem, r->pfn)) == PB_ONLINE)
@@ -192,14 +192,14 @@ enum poison_verdict poison_look(struct poison_request *r, int *err)
  *
  *   reference     taken by                dropped by
  *   each entry    the fault that made it  the unmapping step of the migration
- *   the slot's    who filled the slot     handed over with the marker; gone with the freeze
+ *   the slot's    filling the slot        handed over with the marker; gone with the freeze
  *   (MOVABLE_OPS: the owner's, dropped in ops->migrate)
- *   isolation     isolate_lru_page,       nobody: it becomes the poison owner's, here, in one hold
- *                 isolate_movable_page    of the zone lock; so the page is never free in between
+ *   isolation     isolate_lru_page,       not dropped: a retired page keeps it.  It is retired in
+ *                 isolate_movable_page    one hold of the zone lock, so it is never free in between
  *
- * We take no other: one more would make the freeze fail.  Where another thread still has one (a
- * pin; an unmapping whose shootdown is not over) the page is only marked, ours is dropped, and the
- * last put retires it.
+ * No other reference is taken: one more would make the freeze fail.  If another thread still has
+ * one (a pin; an unmapping whose shootdown is not over), the page is only marked, the isolation's
+ * reference is dropped, and the last put retires the page.
  */
 void poison_retire(struct poison_request *r)
 {

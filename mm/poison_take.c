@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison_take.c: broken pages where pages become free: taking one out of a free block, freeing a
- * block around those in it, and keeping the marks while a pageblock is offline.
+ * poison_take.c: broken pages and free blocks: taking a broken page out of a free block, freeing a
+ * block that has broken pages, and keeping their flags while a pageblock is offline.
  *
  * Owns:       the flags HWPOISON and HAS_HWPOISON, pages in state HWPOISON, pageblock.nr_poisoned
  *             and zone->nr_doomed.
  * Locks:      the zone lock throughout.
  * Invariants: a page with the flag HWPOISON is either retired (state HWPOISON, one reference, which
- *             is nobody's to drop), or doomed (it is in use, and its free retires it),
- *             or lies in an offline pageblock, whose words say nothing else.  The head of a
- *             larger block in use of which a page is flagged has HAS_HWPOISON.  No flagged page is
- *             free or cached: it leaves the buddy allocator, or does not come back to it, in the
- *             lock hold that flags it or finds the flag.
+ *             is never dropped), or doomed (it is in use, and its free retires it), or in an
+ *             offline pageblock, whose words have no other meaning.  The head of a larger block in
+ *             use has HAS_HWPOISON if a page of the block is flagged.  No flagged page is free or
+ *             cached: it leaves the buddy allocator, or does not come back to it, in the lock hold
+ *             that flags it or finds the flag.
  * Checked by: check_memory().  Tests: poison, poison_states, poison_exact, refused.
  */
 #include "mm/buddy.h"
@@ -43,10 +43,10 @@ void poison_check_allocated(const struct memory *mem, const struct page *page, u
 }
 
 /*
- * Split a block that nobody holds and that is on no list, until each flagged page is a piece of its
- * own.  Those are retired; the other pieces become free.  Returns how many were retired.  No piece
- * can merge: its buddy lies in this block too, and is not a piece of the same size, or the two
- * would not have been split.
+ * Split a block that has no owner and is on no list, until each flagged page is a piece of its own.
+ * Flagged pages are retired; the other pieces become free.  Returns how many were retired.  No
+ * piece can merge: its buddy is part of the same block and has a flagged page, or the two would not
+ * have been split.
  */
 static unsigned cut_around(struct zone *zone, pfn_t pfn, unsigned order) REQUIRES_ZONE(zone)
 {
@@ -95,13 +95,13 @@ static void set_bits(struct page *page, u32 bits)
 	} while (!atomic_cas(&page->word, word, word | bits));
 }
 
-/* For blocks that have an owner; a free page is retired at once. */
+/* The states in which a page can be doomed: not TAIL, since a free page is retired at once. */
 #define STATES_DOOMED (~TO(TAIL))
 
 /*
- * The owner may be changing the word, or freeing the page: by compare-and-swap.  The caches are
- * off, so that a free takes the zone lock, which we hold, and reads the word again under it (law
- * 4).
+ * By compare-and-swap, since the owner may be changing the word or freeing the page.  While the
+ * caches are off, a free takes the zone lock, which the caller holds, and reads the word again
+ * under it (law 4).
  */
 void poison_doom(struct zone *zone, pfn_t head, pfn_t pfn)
 {
@@ -129,8 +129,8 @@ void poison_free_block(struct zone *zone, pfn_t pfn, unsigned order)
 }
 
 /*
- * The mark goes first: what is listed has none.  Type and isolate bit are read by buddy_free, after
- * that.
+ * The flag is cleared first, since listed pages have none.  After that buddy_free reads the type
+ * and the isolate bit.
  */
 void poison_give_back(struct zone *zone, pfn_t pfn)
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * poison_vm.c: a broken page of a memory object: out of its slot, and out of everybody's reach.
+ * poison_vm.c: taking a broken page out of its memory object, and making it unreachable.
  *
  * Owns:       slots that are LOST.
  * Locks:      the object's lock, the tables' and the lru lock inside; the cross-call with none.
- * Invariants: when it returns 0 no entry shows the page, its object does not name it, and no CPU
- *             can reach it through an old entry.  A slot is emptied, and so filled again by the
- *             pager, only if nobody had written to the page: that is known from the bits that were
- *             in its entries in the instruction that took each away.
+ * Invariants: after a return of 0 no entry shows the page, its object does not name it, and no CPU
+ *             can reach it through an old entry.  A slot is emptied, to be filled again by the
+ *             pager, only if the page was never written to: the dirty bits of its entries are
+ *             collected by the instruction that removes each entry.
  * Tests:      poison_vm, poison_object, poison_exact.
  */
 #include "mm/buddy.h"
@@ -21,15 +21,18 @@
 #include <quarry/sched_point.h>
 
 /*
- * The pager still has the content of a page that nobody wrote to.  Anonymous memory has no other
- * copy.
+ * Is there another copy?  The pager has the content of a page that was not written to; anonymous
+ * memory has none.
  */
 static bool has_copy(const struct vm_object *object, const struct page *page)
 {
 	return object->kind == OBJ_PAGER && !(page_word(page) & PAGE_DIRTY);
 }
 
-/* Under the object's lock: the slot's reference is dropped after the shootdown. */
+/*
+ * Take the page out of its slot, under the object's lock.  The slot's reference is dropped after
+ * the shootdown.
+ */
 static void leave_slot(struct vm_object *object, struct page *page, struct tlb_gather *g,
     struct poison_result *res) REQUIRES(object->lock)
 {
@@ -47,8 +50,8 @@ static void leave_slot(struct vm_object *object, struct page *page, struct tlb_g
 }
 
 /*
- * No marker is needed, as while a page is moved: a fault finds the slot lost, or empty and
- * asks the pager.
+ * Unlike a move, this needs no marker: a fault finds the slot lost, or finds it empty and calls the
+ * pager.
  */
 int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result *res)
 {
@@ -61,7 +64,7 @@ int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result 
 		return err;
 	sched_point("mf.isolated");
 	object = lru_get_object(mem, page);
-	/* It is being freed, and drops its pages itself. */
+	/* The object is being freed, and drops its pages itself. */
 	if (!object)
 		return 0;
 	tlb_gather_init(&g, mem);
@@ -77,9 +80,9 @@ int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result 
 }
 
 /*
- * The slot's reference keeps the page until the shootdown is over, so that the flag is there before
- * the last put.  Its object releases the page under the lock under which we found it, so no other
- * thread can release it before we do.
+ * The slot's reference keeps the page until the shootdown is over, so the flag is set before the
+ * last put.  The object releases its pages under its lock, which is held here, so no other thread
+ * can release the page first.
  */
 int poison_doom_object_page(struct zone *zone, pfn_t pfn, struct poison_result *res)
 {

@@ -4,9 +4,9 @@
  *
  * Owns:       pages in state FREEING, between the drop of the last reference and the free.
  * Locks:      the zone lock, for at most PUT_MANY pages at a time.
- * Invariants: the last put leaves the page FREEING, in the putting thread's hands, or puts it into
- *             the cache in the same step.  As in pcp_free_slow the word is read again under the
- *             zone lock, so that poison that came meanwhile is seen.
+ * Invariants: the last put makes the page FREEING, held by the putting thread, or puts it into the
+ *             cache in the same step.  As in pcp_free_slow the word is read again under the zone
+ *             lock, so that poison flags set meanwhile are noticed.
  * Tests:      page, step_pin, badinput, events, migrate, poison_race.
  */
 #include "mm/alloc.h"
@@ -20,10 +20,10 @@
 #include <quarry/sched_point.h>
 
 /*
- * The last put of a page of order 0 that nobody has given another state, not even pinned, into the
- * stack of its pageblock: pcp_push, but the word changes by compare-and-swap, because only that
- * tells whether the reference is the last.  It fails if the page was marked as poison first.
- * false: take the slow path.
+ * Put a page of order 0, in state ALLOC, never pinned, whose reference is the last, into the stack
+ * of its pageblock.  This is pcp_push, but the word changes by compare-and-swap, because only that
+ * tells whether the reference is the last.  It fails if the page was flagged as broken first.
+ * False: take the slow path.
  */
 static always_inline bool put_body(const struct memory *mem, bool own, struct page *page)
 {
@@ -76,13 +76,12 @@ static int put_reference(struct memory *mem, struct page *page, u32 *freeing)
 			return bad_free(
 			    mem, page, word_order(word), "last put of what a put does not free");
 		/*
-		 * The last one: nobody can find the page any more, so these cannot change either.
+		 * The last reference: no other code can find the page, so these fields do not
+		 * change.
 		 */
 		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED) ||
 		    (page->owner && STATES_FOUND >> word_state(word) & 1)) {
-			/*
-			 * The page is on no list and has no owner any more: it stays where it is.
-			 */
+			/* The page is not freed: it stays in its state for ever. */
 			MM_EVENT(mem, QUARANTINED);
 			return bad_free(mem, page, word_order(word), "last put of a page in use");
 		}
@@ -118,8 +117,8 @@ void mem_unpin_page(struct memory *mem, struct page *page)
 }
 
 /*
- * The order of the block that pages[0] and those behind it make, as far as they are pages of order
- * 0 side by side that nothing is wrong with.
+ * The order of the largest block that begins with pages[0] and consists of the next pages: side by
+ * side, of order 0, FREEING and not flagged.
  */
 static unsigned order_of_run(pfn_t pfn, struct page **pages, unsigned nr)
 {
@@ -158,7 +157,7 @@ static unsigned free_run(struct zone *zone, struct page **pages, unsigned nr) RE
 	return i;
 }
 
-/* Blocks that go back in one lock hold, each perhaps merging up to a pageblock. */
+/* Blocks given back in one lock hold; each may merge up to a pageblock. */
 #define FREE_STEPS 6
 
 /*
@@ -191,8 +190,8 @@ static unsigned free_freeing(struct memory *mem, struct page **first, unsigned n
 }
 
 /*
- * The fast last put of an object's page: its object has released it and no other flag is set.
- * False: use put_reference.
+ * A fast path for the last put of an object's page: its object has released it and no other flag is
+ * set.  False: use put_reference.
  */
 static always_inline bool put_released(struct page *page)
 {

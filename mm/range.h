@@ -5,7 +5,7 @@
 
 #include <quarry/mm.h>
 
-/* [@start, @start + @nr); where that wraps it is a range that range_ok refuses. */
+/* The range [@start, @start + @nr); if that wraps, range_ok refuses it. */
 static inline struct pfn_range pfn_range(pfn_t start, unsigned long nr)
 {
 	return (struct pfn_range){start, start + nr};
@@ -14,7 +14,7 @@ static inline unsigned long range_pages(struct pfn_range range)
 {
 	return range.end - range.start;
 }
-/* The pageblocks that it lies in; that of @pfn. */
+/* The whole pageblocks that contain @range; the pageblock of @pfn. */
 static inline struct pfn_range range_blocks(struct pfn_range range)
 {
 	return (struct pfn_range){
@@ -24,7 +24,7 @@ static inline struct pfn_range block_range(pfn_t pfn)
 {
 	return pfn_range(ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), PAGEBLOCK_PAGES);
 }
-/* Have they a page in common? */
+/* Do the two ranges have a page in common? */
 static inline bool ranges_meet(struct pfn_range a, struct pfn_range b)
 {
 	return a.start < b.end && b.start < a.end;
@@ -34,7 +34,9 @@ static inline bool ranges_meet(struct pfn_range a, struct pfn_range b)
 	for ((pfn) = ALIGN_DOWN((range).start, PAGEBLOCK_PAGES); (pfn) < (range).end;              \
 	     (pfn) += PAGEBLOCK_PAGES)
 
-/* Behind the last pageblock that one hold of the zone lock changes from @pfn on. */
+/*
+ * The end of the pageblocks, from @pfn on and below @end, that one hold of the zone lock changes.
+ */
 static inline pfn_t blocks_end(const struct memory *mem, pfn_t pfn, pfn_t end)
 {
 	return MIN(end, pfn + mem->blocks_at_once * PAGEBLOCK_PAGES);
@@ -46,15 +48,18 @@ static inline bool range_ok(const struct memory *mem, struct pfn_range range)
 	return range.start < range.end && !((range.start | range.end) & (PAGEBLOCK_PAGES - 1)) &&
 	    range.start >= mem->start_pfn && range.end <= mem->end_pfn;
 }
-/* As above, and all pageblocks are of one zone and no HOLE: 0 and the zone, or -EINVAL and why. */
+/*
+ * As range_ok, and all pageblocks are of one zone and no HOLE.  Returns 0 and the zone, or -EINVAL
+ * and the reason.
+ */
 int range_zone(
     struct memory *mem, struct pfn_range range, struct zone **zone, struct mm_fail *fail);
 
-/* ---- the standby part (standby.c) ---- */
+/* ---- standby memory (standby.c) ---- */
 
 /*
- * Is some of the range, of the pageblock of @pfn, standby?  Under hotplug; a pageblock OFFLINE: or
- * the zone lock.
+ * Is any page of the range, or of the pageblock of @pfn, standby memory?  Under hotplug or, for an
+ * OFFLINE pageblock, the zone lock.
  */
 static inline bool range_stands_by(const struct zone *zone, struct pfn_range range)
 {

@@ -4,11 +4,11 @@
  * free ones, and compacts, and drains caches, on behalf of allocations that would fail
  * (reclaim_ask.c).
  *
- * Owns:       struct reclaim: what is under way, and served.
+ * Owns:       struct reclaim: the tickets that are being served, and that were served.
  * Locks:      none of its own; drain_all_pages takes cpu_hotplug and pcp_ctl.
  * Invariants: done <= started <= asked, for drains, runs and compactions; a ticket is served only
- *             by work that started after it was handed out, so that what its holder saw missing has
- *             been looked for since.  A drain waits for one batch of a run at most, or for one
+ *             by work that started after it was handed out, so that its holder's missing memory was
+ *             looked for since.  A drain waits for one batch of a run at most, or for one
  *             compaction.  A run stops in a zone when it lacks nothing (zone_lacks): then each
  *             request that waits for it and may use the zone passes zone_watermark_ok there.  A
  *             reclaim thread never waits for memory: its allocations may use the reserve.
@@ -26,7 +26,7 @@
 /* Passes over a zone's lists in one run: a page that is touched between the two stays. */
 #define RUN_PASSES 2
 
-/* So often pages are moved to MOVABLE in a run: what they leave others may take meanwhile. */
+/* The most moves to MOVABLE in a run: other threads may take the freed pages meanwhile. */
 #define ROOM_TURNS 64
 
 static bool run_wanted(const struct reclaim *r)
@@ -54,7 +54,7 @@ static void serve_drain(struct node *node)
 	wake_up(&r->served);
 }
 
-/* One pass over the lists of a zone, until it lacks nothing: true. */
+/* Make one pass over the lists of a zone.  True: the zone lacks nothing any more. */
 static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 {
 	struct zone *zone = scan->zone;
@@ -65,7 +65,7 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 
 		if (!left || READ_ONCE(node->reclaim.stop))
 			return false;
-		/* What is touched often needs the time between two scans to be touched again. */
+		/* Small batches: a page in use needs time between two scans to be touched again. */
 		scan->batch = (unsigned)MIN(want, (unsigned long)RECLAIM_BATCH);
 		scan->spare_cma = !zone_lacks(zone, waiting, true);
 		reclaim_batch(scan);
@@ -81,7 +81,7 @@ static bool reclaim_pass(struct node *node, struct lru_scan *scan, u64 waiting)
 	return true;
 }
 
-/* Standby memory comes online before any page is dropped; if that is impossible now, later. */
+/* Bring standby memory online, before any page is dropped; if that is impossible now, later. */
 static void bring_standby(struct zone *zone, u64 waiting)
 {
 	unsigned long brought = 0;
@@ -97,7 +97,7 @@ static void bring_standby(struct zone *zone, u64 waiting)
 	reclaim_note_freed(zone, brought, 0);
 }
 
-/* True: a pass ended because the zone lacked nothing. */
+/* Drop pages of a zone.  True: a pass ended because the zone lacked nothing. */
 static bool reclaim_zone(struct node *node, struct zone *zone, u64 waiting, u64 *pagers_ns)
 {
 	struct lru_scan scan = {.zone = zone, .pagers_ns = pagers_ns};
@@ -106,7 +106,7 @@ static bool reclaim_zone(struct node *node, struct zone *zone, u64 waiting, u64 
 
 	for (pass = 0; pass < RUN_PASSES; pass++)
 		enough |= reclaim_pass(node, &scan, waiting);
-	/* Better a page that is needed again soon than an allocation that fails. */
+	/* Dropping a page that is needed again soon is better than a failed allocation. */
 	scan.desperate = true;
 	if (waiting && !scan.freed)
 		enough |= reclaim_pass(node, &scan, waiting);
@@ -114,8 +114,9 @@ static bool reclaim_zone(struct node *node, struct zone *zone, u64 waiting, u64 
 }
 
 /*
- * Nothing in @zone can be dropped for requests that cannot use MOVABLE: pages of others go there,
- * where pages may have to be dropped first.  True: it lacks nothing any more.
+ * For requests that cannot use MOVABLE, when dropping pages of @zone was not enough: move pages
+ * from @zone to MOVABLE, where pages may have to be dropped first.  True: @zone lacks nothing any
+ * more.
  */
 static bool free_by_moving(struct node *node, struct zone *zone, u64 unmovable, u64 *pagers_ns)
 {
@@ -135,7 +136,7 @@ static bool free_by_moving(struct node *node, struct zone *zone, u64 unmovable, 
 		moved = move_to_movable(zone, want);
 		if (!moved)
 			break;
-		/* They are for other CPUs, which do not see what this one caches. */
+		/* The freed pages are for other CPUs, which cannot use this CPU's cache. */
 		drain_local_pages(zone->mem, zone);
 		MM_EVENT_ADD(zone->mem, RECLAIM_ROOM, moved);
 		reclaim_note_freed(zone, moved, 0);
@@ -156,9 +157,9 @@ static bool freed_since(const struct zone *zone, u64 freed)
 }
 
 /*
- * A zone in which there was nothing to do for a run that wanted to.  Not if pages have been freed
- * there since it began, when @freed of them had: read after the store, as reclaim_note_freed
- * counts before it clears, so that one of the two sees the other.
+ * Mark the zone as futile if it is still low after a run; but not if pages were freed there since
+ * the run began, when the count was @freed.  The count is read after the mark is stored, and
+ * reclaim_note_freed counts before it clears the mark, so one of the two sees the other.
  */
 static void note_run(struct zone *zone, u64 came, u64 freed)
 {
@@ -170,13 +171,14 @@ static void note_run(struct zone *zone, u64 came, u64 freed)
 }
 
 /*
- * One run over the zones of a node.  A zone that had enough may have lost it again when the thread
- * that waits looks: that is no sign that there is nothing, so this request waits for another run.
+ * Make one run over the zones of a node.  A zone that had enough may have lost it again when the
+ * waiting thread checks.  That does not show that nothing is left, so this request waits for
+ * another run.
  */
 static void serve_run(struct node *node)
 {
 	struct reclaim *r = &node->reclaim;
-	/* The bit of each was set before its ticket. */
+	/* Each request's bit was set before its ticket was taken. */
 	u64 upto = tickets_begin(&r->runs), waiting = atomic_and(&r->run_for, 0ULL);
 	u64 found = 0, pagers_ns = RUN_PAGERS_NS;
 	unsigned kind;
@@ -203,7 +205,8 @@ static void serve_run(struct node *node)
 }
 
 /*
- * A standby step consists of free blocks of every order.  True: one came online for such a request.
+ * Bring a standby step online for such a request: it consists of free blocks of every order.  True:
+ * one came online.
  */
 static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 {
@@ -227,7 +230,7 @@ static bool bring_for(struct node *node, gfp_t gfp, unsigned order)
 static void serve_compact(struct node *node)
 {
 	struct reclaim *r = &node->reclaim;
-	/* The bit of each was set before its ticket. */
+	/* Each request's bit was set before its ticket was taken. */
 	u64 upto = tickets_begin(&r->compactions), want = atomic_and(&r->compact, 0ULL);
 	unsigned kind, order;
 

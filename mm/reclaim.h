@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* reclaim.h: the reclaim threads (reclaim.c), and what they drop (reclaim_lru.c). */
+/* reclaim.h: the reclaim threads (reclaim.c), and dropping pages (reclaim_lru.c). */
 #ifndef QUARRY_MM_RECLAIM_H
 #define QUARRY_MM_RECLAIM_H
 
@@ -9,14 +9,17 @@ int reclaim_start(struct memory *mem);
 void reclaim_stop(struct memory *mem);
 
 /*
- * Move up to @want anonymous pages, at most RECLAIM_BATCH, of @zone, below MOVABLE, to what is free
- * in the MOVABLE zone of its node above the high watermark; returns how many.  Context: reclaim
- * thread.
+ * Move up to @want anonymous pages, at most RECLAIM_BATCH, from @zone, which is below MOVABLE, to
+ * the MOVABLE zone of its node, as long as that has free pages above its high watermark.  Returns
+ * how many.  Context: reclaim thread.
  */
 unsigned long move_to_movable(struct zone *zone, unsigned long want)
     EXCLUDES(object_class, lru_class, zone_class);
 
-/* One batch of the inactive list, after one of the active list if the inactive one is short. */
+/*
+ * Reclaim one batch of the inactive list, after ageing one of the active list if the inactive one
+ * is shorter.
+ */
 void reclaim_batch(struct lru_scan *scan) EXCLUDES(object_class, lru_class, zone_class);
 
 #endif

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim_ask.c: what an allocation that finds nothing asks of the reclaim threads and the standby
- * thread, how it waits, and what it frees itself.
+ * reclaim_ask.c: allocations that find no page: their requests to the reclaim threads and the
+ * standby thread, their waits, and dropping pages themselves.
  *
  * Owns:       the tickets of struct reclaim and struct standby_thread, and zone->freed.
  * Locks:      none; a thread that waits here holds no spin lock.
  * Invariants: an allocation makes no cross-call.  A ticket is served by work that begins after it
- *             was handed out, so what its holder saw missing is looked for again.
- *             Every wait ends by request_over, which is asked after each wake-up and every
- *             reclaim_look_ns, since a free wakes nobody: nobody waits for what has come.
+ *             was handed out, so its holder's missing memory is looked for again.
+ *             Every wait ends by request_over, which is checked after each wake-up and every
+ *             reclaim_look_ns, since a free wakes no thread: so no thread waits for memory that is
+ *             there.
  * Tests:      waits, silence_oom, reclaim, reclaim_direct, reclaim_ask, reclaim_exact, standby.
  */
 #include "mm/entry.h"
@@ -19,7 +20,7 @@
 
 u64 reclaim_look_ns = 100000000ULL;
 
-/* ---- what is missing ---- */
+/* ---- missing pages ---- */
 
 unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma)
 {
@@ -48,9 +49,9 @@ void reclaim_reconsider(struct zone *zone)
 }
 
 /*
- * Without a check of what can be dropped or brought online, every refill of a memory full of other
- * pages would start a run; and without `futile' so would every one of a memory full of pages that
- * cannot be dropped.
+ * The check for pages that can be dropped or brought online is needed, or every refill would start
+ * a run when memory is full of other pages.  `futile' is needed for the same reason when memory is
+ * full of pages that cannot be dropped.
  */
 void reclaim_wake(struct zone *zone)
 {
@@ -82,7 +83,7 @@ void reclaim_note_freed(struct zone *zone, unsigned long nr, unsigned long cma)
 
 BUILD_ASSERT(MAX_ZONES <= 32);
 
-/* Pages that have been freed, ever, of those that it can use. */
+/* All pages ever freed that the request can use. */
 static u64 freed_for(const struct request *q)
 {
 	u64 sum = 0;
@@ -109,7 +110,7 @@ static bool standby_for(const struct request *q)
 	return false;
 }
 
-/* Has @zone a free block for it?  A hint. */
+/* Has @zone a free block for the request?  A hint. */
 static bool has_block(const struct zone *zone, const struct request *q)
 {
 	unsigned have = q->gfp & GFP_MOVABLE ? READ_ONCE(zone->have[MT_CMA]) : 0, type;
@@ -119,7 +120,7 @@ static bool has_block(const struct zone *zone, const struct request *q)
 	return have >> q->order;
 }
 
-/* Is there enough for it?  A hint. */
+/* Is there enough memory for the request?  A hint. */
 static bool enough(const struct request *q)
 {
 	u32 left;
@@ -148,7 +149,10 @@ void request_begin(struct request *q)
 	q->scattered = q->order > 0 && enough(q);
 }
 
-/* Is another try worth it?  What came may be gone again: no sign that nothing is left. */
+/*
+ * Is another try worthwhile?  Freed pages may have been taken again, but that does not show that
+ * nothing is left.
+ */
 static bool gained(const struct request *q)
 {
 	return freed_for(q) != q->freed || enough(q);
@@ -157,8 +161,8 @@ static bool gained(const struct request *q)
 /* ---- waiting ---- */
 
 /*
- * A larger block is made of pages that lie together: that some were freed, for others too, says
- * little of it.
+ * A larger block consists of pages that lie together: freed pages, perhaps for other requests, say
+ * little about it.
  */
 static bool request_over(const struct request *q)
 {
@@ -201,7 +205,7 @@ enum outcome request_wait(const struct request *q, struct waitq *wq, bool (*done
 struct ticket {
 	const struct ticket_queue *queue;
 	u64 number;
-	const u32 *stop; /* of the thread that serves it */
+	const u32 *stop; /* that of the thread that serves it */
 };
 
 static bool served(const void *arg)
@@ -243,7 +247,7 @@ enum outcome reclaim_drain(struct request *q)
 	return serves(r) ? ask_thread(q, r, &r->drains) : TRY_NEXT;
 }
 
-/* Others may take first what a compaction has made: then once more, so often. */
+/* The most compactions for a request: other requests may take the block first. */
 #define COMPACT_TRIES 4
 
 enum outcome reclaim_compact(struct request *q)
@@ -258,7 +262,10 @@ enum outcome reclaim_compact(struct request *q)
 	MM_EVENT(q->mem, ALLOC_COMPACT_WAIT);
 	if (!serves(r))
 		return TRY_NEXT;
-	/* Before the ticket: so the work that serves it sees the bit, if none before has. */
+	/*
+	 * Set before the ticket is taken, so that the bit is seen by the work that serves it, if
+	 * not before.
+	 */
 	atomic_or(&r->compact, bit);
 	then = ask_thread(q, r, &r->compactions);
 	q->unmade = then == TRY_NEXT && READ_ONCE(r->compact_failed) & bit;
@@ -272,8 +279,8 @@ enum outcome reclaim_compact_first(struct request *q)
 
 /*
  * Ask a node's thread for a run, and wait until the request has gained something, or the run is
- * over.  TRY_NEXT: it found too little.  Runs are bounded, as what they wait for is
- * (vm_pager_ops.clean): so one that is not over is no reason to fail.
+ * over.  TRY_NEXT: the run found too little.  Runs are bounded, since their waits for pagers are
+ * (vm_pager_ops.clean): so the wait needs no time limit.
  */
 static enum outcome ask_run(const struct request *q, struct reclaim *r)
 {
@@ -282,7 +289,7 @@ static enum outcome ask_run(const struct request *q, struct reclaim *r)
 
 	if (!serves(r))
 		return TRY_NEXT;
-	/* Before the ticket, likewise. */
+	/* Set before the ticket is taken, as above. */
 	atomic_or(&r->run_for, bit);
 	MM_EVENT(q->mem, RECLAIM_WAIT);
 	then = ask_thread(q, r, &r->runs);
@@ -291,15 +298,15 @@ static enum outcome ask_run(const struct request *q, struct reclaim *r)
 }
 
 /*
- * Pages that reclaim has taken off the lists are missing there.  An allocation that finds too few
- * would think that nothing is left: it waits with the others instead.
+ * Has reclaim taken too many pages off the lists?  They are missing there, so an allocation would
+ * conclude that nothing is left: it waits with the others instead.
  */
 static bool too_many_taken(const struct zone *zone)
 {
 	return READ_ONCE(zone->nr_reclaiming) > READ_ONCE(zone->lru[LRU_INACTIVE].nr) / 2;
 }
 
-/* Pages that were freed and are of use to the request. */
+/* Drop unmapped pages of @zone.  Returns how many were freed that the request can use. */
 static unsigned long drop_unmapped(struct zone *zone, gfp_t gfp)
 {
 	struct lru_scan scan = {.zone = zone, .batch = RECLAIM_BATCH, .direct = true};
@@ -317,12 +324,12 @@ static unsigned long drop_unmapped(struct zone *zone, gfp_t gfp)
 	return scan.freed;
 }
 
-/* So often for a larger block: what is freed need not lie together. */
+/* The most tries for a larger block: freed pages need not lie together. */
 #define RECLAIM_TURNS 16
 
 /*
- * To drop what is mapped takes a shootdown, which is a cross-call, and an allocation makes none: so
- * that is left to the threads.
+ * Dropping a mapped page takes a shootdown, which is a cross-call.  An allocation makes none, so
+ * mapped pages are left to the reclaim threads.
  */
 enum outcome reclaim_direct(struct request *q)
 {
@@ -331,7 +338,7 @@ enum outcome reclaim_direct(struct request *q)
 
 	if (q->order > 0 && q->drops++ >= RECLAIM_TURNS)
 		return TRY_NEXT;
-	/* Others have freed enough since it looked. */
+	/* Other threads have freed pages since the request began. */
 	if (gained(q))
 		return TRY_ANEW;
 	for_each_zone_of(q->node, q->gfp, zone, at) {
@@ -341,8 +348,8 @@ enum outcome reclaim_direct(struct request *q)
 	sched_point("reclaim.dropped");
 	for_each_zone_of(q->node, q->gfp, zone, at) {
 		/*
-		 * By the next look it may be gone again: that says nothing of what a run would
-		 * find.
+		 * It may be gone again at the next check, but that does not show that a run would
+		 * find nothing.
 		 */
 		if (enough(q)) {
 			sched_point("reclaim.enough");
@@ -368,7 +375,10 @@ u64 standby_ask(struct memory *mem, u64 run_for)
 
 	if (!READ_ONCE(s->thread) || READ_ONCE(s->stop))
 		return 0;
-	/* Before the ticket: so the turn that serves it sees the bits, if no earlier one has. */
+	/*
+	 * Set before the ticket is taken, so that the bits are seen by the turn that serves it, if
+	 * not before.
+	 */
 	atomic_or(&s->run_for, run_for);
 	ticket = take_ticket(&s->tickets);
 	wake_up(&s->wake);

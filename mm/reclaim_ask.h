@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* reclaim_ask.h: what is asked of the reclaim threads and the standby thread (reclaim_ask.c). */
+/* reclaim_ask.h: requests to the reclaim threads and the standby thread (reclaim_ask.c). */
 #ifndef QUARRY_MM_RECLAIM_ASK_H
 #define QUARRY_MM_RECLAIM_ASK_H
 
 #include "mm/zone.h"
 
-/* ---- kinds of requests: which zones, and whether lent pages will do ---- */
+/* ---- kinds of requests: their zones, and whether they can use lent pages ---- */
 
 enum { NR_REQUESTS = 4 };
 /* The flags of each kind. */
@@ -13,7 +13,7 @@ static inline gfp_t request_gfp(unsigned kind)
 {
 	return (kind & 1 ? GFP_MOVABLE : GFP_KERNEL) | (kind & 2 ? 0 : GFP_DMA32);
 }
-/* The bit for requests like @gfp for 2^order pages in the words of struct reclaim. */
+/* The bit, in the words of struct reclaim, of requests with @gfp for 2^order pages. */
 static inline u64 request_bit(gfp_t gfp, unsigned order)
 {
 	unsigned kind = (gfp & GFP_MOVABLE ? 1u : 0u) | (gfp & GFP_DMA32 ? 0u : 2u);
@@ -22,7 +22,7 @@ static inline u64 request_bit(gfp_t gfp, unsigned order)
 	return 1ULL << (kind * NR_ORDERS + order);
 }
 BUILD_ASSERT(NR_REQUESTS *NR_ORDERS <= 64);
-/* Those of @requests that may use zones of @kind. */
+/* The requests in @requests that may use zones of @kind. */
 static inline u64 requests_for(u64 requests, enum zone_kind kind)
 {
 	u64 bits = (1ULL << NR_ORDERS) - 1, mine = 0;
@@ -34,12 +34,12 @@ static inline u64 requests_for(u64 requests, enum zone_kind kind)
 	}
 	return mine;
 }
-/* Those of @requests that cannot use zone MOVABLE. */
+/* The requests in @requests that cannot use zone MOVABLE. */
 static inline u64 requests_unmovable(u64 requests)
 {
 	return requests & ~requests_for(requests, ZONE_MOVABLE);
 }
-/* Those of @requests that are for more than one page. */
+/* The requests in @requests for more than one page. */
 static inline u64 requests_large(u64 requests)
 {
 	unsigned i;
@@ -49,7 +49,7 @@ static inline u64 requests_large(u64 requests)
 	return requests;
 }
 
-/* ---- what there is to reclaim ---- */
+/* ---- reclaimable pages ---- */
 
 /* Pages on the lists that reclaim may drop; a hint. */
 static inline unsigned long zone_evictable(const struct zone *zone)
@@ -57,13 +57,13 @@ static inline unsigned long zone_evictable(const struct zone *zone)
 	return READ_ONCE(zone->lru[LRU_INACTIVE].nr) + READ_ONCE(zone->lru[LRU_ACTIVE].nr);
 }
 
-/* The MOVABLE zone of its node. */
+/* The MOVABLE zone of @zone's node. */
 static inline struct zone *zone_movable_beside(const struct zone *zone)
 {
 	return &zone->mem->zones[zone->node * NR_ZONE_KINDS + ZONE_MOVABLE];
 }
 
-/* Could pages of @zone lie in MOVABLE, where some are free, or can be dropped?  A hint. */
+/* Can pages of @zone be moved to MOVABLE, where pages are free or can be dropped?  A hint. */
 static inline bool zone_can_move_up(const struct zone *zone)
 {
 	const struct zone *movable = zone_movable_beside(zone);
@@ -82,21 +82,22 @@ static inline bool zone_can_gain(const struct zone *zone)
 }
 
 /*
- * Pages that @zone lacks up to its high watermark, for requests in @waiting (request_bit, of those
- * that may use it) or, if it is 0, at rest.  With @cma lent pages count, and only requests that can
- * have them. 0 for a request means that zone_watermark_ok is true for it.
+ * The number of pages that @zone lacks up to its high watermark, for the requests in @waiting
+ * (request_bit; they may use the zone) or, if @waiting is 0, without a request.  With @cma lent
+ * pages count, and only requests that can use them.  0 for a request means that zone_watermark_ok
+ * is true for it.
  */
 unsigned long zone_lacks(const struct zone *zone, u64 waiting, bool cma);
 
 /* ---- tickets: for the thread that serves them ---- */
 
-/* Has a ticket been handed out that no work covers? */
+/* Has a ticket been handed out that no work has begun to serve? */
 static inline bool tickets_waiting(const struct ticket_queue *queue)
 {
 	return READ_ONCE(queue->asked) != READ_ONCE(queue->started);
 }
 
-/* The newest ticket handed out before the work that starts now. */
+/* Begin work: returns the newest ticket that it serves. */
 static inline u64 tickets_begin(struct ticket_queue *queue)
 {
 	u64 upto = load_acquire(&queue->asked);
@@ -107,8 +108,8 @@ static inline u64 tickets_begin(struct ticket_queue *queue)
 }
 
 /*
- * The work for tickets up to @upto is done; a thread that sees that sees its effects.  The caller
- * wakes the waiters.
+ * The work for tickets up to @upto is done; a thread that sees this sees the effects of the work
+ * too.  The caller wakes the waiters.
  */
 static inline void tickets_end(struct ticket_queue *queue, u64 upto)
 {
@@ -116,13 +117,13 @@ static inline void tickets_end(struct ticket_queue *queue, u64 upto)
 	store_release(&queue->done, upto);
 }
 
-/* ---- what is told to the threads, and to those that wait ---- */
+/* ---- notes to the threads, and to waiters ---- */
 
 /*
- * @zone is low: wake its node's thread, unless that is futile.  Any context in which a wake-up is.
+ * @zone is low: wake its node's thread, unless that is futile.  Context: any that allows a wake-up.
  */
 void reclaim_wake(struct zone *zone);
-/* @zone has been called futile: forget it if it is above its high watermark again.  Any context. */
+/* Clear the mark `futile' of @zone if it is above its high watermark again.  Any context. */
 void reclaim_reconsider(struct zone *zone);
 /*
  * @nr pages have been freed in @zone, @cma of them in CMA pageblocks: waiting requests may try
@@ -130,21 +131,21 @@ void reclaim_reconsider(struct zone *zone);
  */
 void reclaim_note_freed(struct zone *zone, unsigned long nr, unsigned long cma);
 /*
- * Another thread has mem->hotplug: let the standby thread bring some online when it has it, for
- * requests in @run_for (request_bit), or where a zone is low.  The ticket for that; 0: there is no
- * such thread.  Any context in which a wake-up is.
+ * Called while another thread has mem->hotplug: let the standby thread wait for the lock and then
+ * bring standby memory online, for the requests in @run_for (request_bit), or where a zone is low.
+ * Returns a ticket; 0: there is no such thread.  Context: any that allows a wake-up.
  */
 u64 standby_ask(struct memory *mem, u64 run_for);
 
-/* ---- what reclaim is told (struct reclaim_ops) ---- */
+/* ---- arguments of reclaim (struct reclaim_ops) ---- */
 
-/* Pages that reclaim takes off a list at a time, at most. */
+/* The most pages that reclaim takes off a list at a time. */
 #define RECLAIM_BATCH       32
-#define RECLAIM_BATCH_ORDER 5 /* of as many */
+#define RECLAIM_BATCH_ORDER 5 /* its base-2 logarithm */
 
 /*
- * How long a run waits for all pagers together, as docs/abi.md says: after that it drops only what
- * needs no pager.  So an allocation that waits for it learns in time that there is nothing.
+ * The time for which a run waits for all pagers together, as docs/abi.md says: after that it drops
+ * only pages that need no pager.  So a waiting allocation learns in time that nothing can be freed.
  */
 #define RUN_PAGERS_NS 2000000000ULL
 
@@ -152,12 +153,12 @@ u64 standby_ask(struct memory *mem, u64 run_for);
 struct lru_scan {
 	struct zone *zone;
 	unsigned batch;      /* pages to take at a time, up to RECLAIM_BATCH */
-	bool direct;         /* by an allocation: only what needs no shootdown */
-	bool desperate;      /* drop also what has been touched */
+	bool direct;         /* called by an allocation: drop only pages that need no shootdown */
+	bool desperate;      /* drop also pages that were touched */
 	bool spare_cma;      /* keep pages of CMA pageblocks: they would help no waiting request */
 	unsigned long freed; /* pages, so far */
 	unsigned long freed_cma; /* of these, in CMA pageblocks */
-	u64 run;                 /* its number: a pager that has taken no page is not asked again */
+	u64 run;                 /* the run's number: a pager that refused is not asked again */
 	u64 *pagers_ns; /* how long it may still wait for pagers; NULL: RUN_PAGERS_NS a page */
 };
 

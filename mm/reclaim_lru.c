@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reclaim_lru.c: which pages of objects are given up when memory is short, and how.
+ * reclaim_lru.c: choosing pages of objects when memory is short, and dropping them.
  *
  * Owns:       pages that it has isolated, until they are dropped or put back; zone->nr_reclaiming.
  * Locks:      a page's LOCKED bit, by trylock; the object's lock, the tables' and the lru lock
  *             inside.
  * Invariants: only a page of a pager's object is dropped, and only while its pager has the content:
- *             a dirty one is handed over first, when nobody can write to it any more.  While it is
- *             unmapped for that, a marker and migration entries stand in its place, as while it is
- *             moved (migrate_lru_inline.h): a fault on it waits.  An allocation drops only what
- *             nobody has mapped: it needs no shootdown, which is a cross-call.  All else is for
- *             reclaim threads, which make one shootdown a batch.
+ *             a dirty page is first handed over, when no thread can write to it any more.  While it
+ *             is unmapped for that, a marker and migration entries stand in its place, as in a move
+ *             (migrate_lru_inline.h): a fault on it waits.  An allocation drops only unmapped
+ *             pages, which need no shootdown: that is a cross-call.  All others are dropped by
+ *             reclaim threads, with one shootdown for each batch.
  * Tests:      reclaim_lru, reclaim_choice, reclaim_clean, reclaim_stress, reclaim_exact, held.
  *
- * References: the slot's and the isolation's.  A page whose count is just these two under the
- * object's lock is mapped nowhere and used by nobody: more are taken from slots and entries only,
- * under that lock; and an unmapping keeps its own until its shootdown is over (tlb.c).
+ * References: the slot's and the isolation's.  A page that has just these two, under the object's
+ * lock, is neither mapped nor in use: more are taken from slots and entries only, under that lock;
+ * and an unmapping keeps its own reference until its shootdown is over (tlb.c).
  */
 #include "mm/entry.h"
 #include "mm/event.h"
@@ -31,7 +31,7 @@
 #include "mm/vm.h"
 #include <quarry/sched_point.h>
 
-/* What was decided about an isolated page. */
+/* The decision about an isolated page. */
 enum verdict {
 	KEEP,     /* put it back */
 	DROPPED,  /* out of its slot, whose reference is ours: free it */
@@ -45,7 +45,7 @@ struct unmapped {
 	bool mapped;              /* it was mapped somewhere: migration entries stand there */
 };
 
-/* Of runs over a zone, of all memories. */
+/* The number of runs over zones, of all memories. */
 static u64 runs; /* a */
 
 struct batch {
@@ -87,7 +87,7 @@ static enum verdict keep_active(struct page *page)
 	return KEEP;
 }
 
-/* Empty the slot of @page, which nobody reaches but through it.  Under the object's lock. */
+/* Empty the slot of @page, which is the only way to reach it.  Under the object's lock. */
 static void reclaim_slot(struct vm_object *object, struct page *page)
 {
 	KASSERT(spin_is_held(&object->lock));
@@ -98,14 +98,11 @@ static void reclaim_slot(struct vm_object *object, struct page *page)
 	trace_page(object->mem, TR_dropped, page_to_pfn_in(object->mem, page), 0);
 }
 
-/*
- * Has the page been touched since this was last asked?  Says in *@dirty whether it has been written
- * to.
- */
+/* Has the page been touched since the last call?  *@dirty: it has been written to. */
 static bool was_touched(
     struct vm_object *object, struct page *page, struct tlb_gather *g, bool *dirty)
 {
-	/* Without a mapping there is no entry to look at, in however many regions. */
+	/* Without a mapping there is no entry to check, so the regions are not walked. */
 	u64 bits = g && page->mapcount ? rmap_age(object, page->index, g) : 0;
 	u32 word = page_word(page);
 
@@ -114,14 +111,17 @@ static bool was_touched(
 	return word & PAGE_REFERENCED || bits & PTE_ACCESSED;
 }
 
-/* May the run ask its pager to take a page?  Once it has taken none it may not. */
+/*
+ * May the run ask the object's pager to take a page?  Not once the pager has refused one, or no
+ * time is left for pagers.
+ */
 static bool may_ask(const struct lru_scan *scan, const struct vm_object *object)
 {
 	return object->ops->clean && READ_ONCE(object->refused) != scan->run &&
 	    (!scan->pagers_ns || *scan->pagers_ns);
 }
 
-/* Under the object's lock, the page being locked. */
+/* Decide about a locked page, under the object's lock. */
 static enum verdict reclaim_judge(struct batch *b, struct vm_object *object, struct page *page)
 {
 	struct lru_scan *scan = b->scan;
@@ -139,7 +139,7 @@ static enum verdict reclaim_judge(struct batch *b, struct vm_object *object, str
 		return keep_active(page);
 	if (scan->spare_cma && is_lent(scan->zone, page))
 		return KEEP;
-	/* The walk over its entries would be for nothing. */
+	/* It would not be dropped, so its entries need not be walked. */
 	if (!scan->direct && page_word(page) & PAGE_DIRTY && !may_ask(scan, object))
 		return keep_active(page);
 	touched = was_touched(object, page, scan->direct ? NULL : b->g, &dirty);
@@ -182,7 +182,7 @@ static void look_at(struct batch *b, struct page *page)
 		mig_unlock(page, false);
 	}
 	if (verdict == DROPPED) {
-		mem_put_page(zone->mem, page); /* the slot's; not the last */
+		mem_put_page(zone->mem, page); /* the slot's reference, not the last */
 		count_freed(b->scan, page);
 	}
 	reclaim_settled(zone, page, verdict == DROPPED);
@@ -191,8 +191,8 @@ static void look_at(struct batch *b, struct page *page)
 }
 
 /*
- * The page is frozen, so nobody writes to it: give it to its pager if it is dirty.  True: the pager
- * has its content.
+ * The page is frozen, so no thread writes to it: give it to its pager if it is dirty.  True: the
+ * pager has its content.
  */
 static bool is_clean(struct batch *b, const struct unmapped *u)
 {
@@ -202,7 +202,7 @@ static bool is_clean(struct batch *b, const struct unmapped *u)
 
 	if (!(page_word(u->page) & PAGE_DIRTY))
 		return true;
-	/* Written to after it was judged. */
+	/* The page was written to after it was judged. */
 	if (!may_ask(b->scan, object))
 		return false;
 	began = arch_clock_ns();
@@ -224,7 +224,7 @@ static bool is_clean(struct batch *b, const struct unmapped *u)
 	return true;
 }
 
-/* After the shootdown: drop the page, or show it again. */
+/* After the shootdown: drop the page, or map it again. */
 static void reclaim_finish(struct batch *b, struct unmapped *u)
 {
 	struct vm_object *object = u->object;
@@ -237,7 +237,7 @@ static void reclaim_finish(struct batch *b, struct unmapped *u)
 		mig_thaw(u->page);
 	object_lock(object);
 	slot = object_slot(object, u->page->index);
-	/* Emptied meanwhile by another thread, which has left the slot's reference to us. */
+	/* Another thread may have emptied the slot; it has left the slot's reference to us. */
 	gone = *slot != slot_marker(pfn);
 	if (!gone && drop) {
 		if (u->mapped)
@@ -251,7 +251,7 @@ static void reclaim_finish(struct batch *b, struct unmapped *u)
 	spin_unlock(&object->lock);
 	if (gone || drop)
 		mem_put_page(mem, u->page);
-	/* Before the unlock: waiters have seen a locked page. */
+	/* Before the unlock: a waiter's page must be locked. */
 	migwait_wake(mem, pfn);
 	mig_unlock(u->page, false);
 	if (drop && !gone)
@@ -261,7 +261,8 @@ static void reclaim_finish(struct batch *b, struct unmapped *u)
 }
 
 /*
- * One batch of the active list: pages that were not touched since the last pass become inactive.
+ * Age one batch of the active list: pages that were not touched since the last pass become
+ * inactive.
  */
 static noinline void age_batch(struct zone *zone, struct tlb_gather *g)
 {
@@ -288,7 +289,10 @@ static noinline void age_batch(struct zone *zone, struct tlb_gather *g)
 	}
 }
 
-/* Frames of their own, this, the next and age_batch: none has room for the arrays of all. */
+/*
+ * This function, the next and age_batch are not inlined: one stack frame cannot hold the arrays of
+ * all.
+ */
 static noinline unsigned judge_batch(struct batch *b)
 {
 	struct page *pages[RECLAIM_BATCH];
@@ -301,14 +305,14 @@ static noinline unsigned judge_batch(struct batch *b)
 	return nr;
 }
 
-/* All pages that it unmaps share one shootdown. */
+/* All pages unmapped here share one shootdown. */
 static noinline unsigned drop_batch(struct lru_scan *scan, struct tlb_gather *g)
 {
 	struct batch b = {.scan = scan, .g = g};
 	unsigned nr = judge_batch(&b), i;
 
 	sched_point("reclaim.entry_set");
-	/* Nothing to forget for an allocation: it has touched no entry. */
+	/* An allocation has changed no entry, so it makes no shootdown. */
 	KASSERT(!scan->direct || g->nr == 0);
 	tlb_flush(g);
 	sched_point("reclaim.unmapped");

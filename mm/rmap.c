@@ -5,8 +5,8 @@
  * Owns:       mapcounts, and the last level's entries; an object's tree of regions.
  * Locks:      the lock of the object, and inside it that of each table.
  * Invariants: a present entry holds one reference to its page and counts once in its mapcount; a
- *             migration entry holds neither.  Bits that a machine has set in an entry are collected
- *             in the instruction that takes it away, so none is lost.
+ *             migration entry holds neither.  The accessed and dirty bits of an entry are collected
+ *             by the instruction that removes it, so none is lost.
  * Tests:      vm, migrate_lru, rmap, rmap_walk, vm_exact, vm_guard, vm_late, held,
  *             refused, check_vm_order.
  */
@@ -20,9 +20,9 @@
 #include <quarry/sched_point.h>
 
 /*
- * The tree is ordered by the first slot that a region shows; regions that begin at the same one by
- * their address.  Each knows the last slot that it or any region below it in the tree shows, so
- * that a search passes by all of a subtree that ends before the slot.
+ * The tree is ordered by the first slot of each region; equal ones by the regions' addresses.  Each
+ * region stores the last slot that it or any region below it in the tree shows; so a search skips
+ * each subtree that ends before the slot.
  */
 static u32 last_slot(const struct vm_region *r)
 {
@@ -49,8 +49,8 @@ static u32 last_below(const struct vm_region *r)
 }
 
 /*
- * The tree below @r, or the part of the object that it shows, has changed: @r and all above it
- * know.
+ * The tree below @r, or the part of the object that it shows, has changed: update @r and all above
+ * it.
  */
 static void update_below(struct vm_region *r)
 {
@@ -84,10 +84,7 @@ void rmap_cut(struct vm_region *r, uintptr_t end)
 	update_below(r);
 }
 
-/*
- * The same for @r and the subtree below it; it asks every region itself, and uses no cached answer
- * of those above.
- */
+/* rmap_stale for @r and the subtree below it.  It asks every region, and uses no stored value. */
 static const struct vm_region *stale_in(const struct vm_region *r, u32 *below)
 {
 	const struct vm_region *child[] = {RB_LEFT(r, link), RB_RIGHT(r, link)}, *stale;
@@ -113,13 +110,16 @@ const struct vm_region *rmap_stale(const struct vm_object *object, u32 *below)
 	return root ? stale_in(root, below) : NULL;
 }
 
-/* The first region in or below @r that shows @index; NULL. */
+/* The first region in or below @r that shows @index; NULL: none does. */
 static struct vm_region *first_in(struct vm_region *r, u32 index)
 {
 	while (r && r->below >= index) {
 		struct vm_region *left = RB_LEFT(r, link);
 
-		/* One of them ends there or later; if it begins later, so do all that follow. */
+		/*
+		 * A region on the left ends at @index or later; if it begins later, so do all that
+		 * follow.
+		 */
 		if (left && left->below >= index)
 			r = left;
 		else if (r->offset > index)
@@ -132,7 +132,10 @@ static struct vm_region *first_in(struct vm_region *r, u32 index)
 	return NULL;
 }
 
-/* The first region behind @after, which need not be there any more, that shows @index; NULL. */
+/*
+ * The first region that shows @index behind the place of @after, which may be gone; NULL: none
+ * does.
+ */
 static struct vm_region *next_region(
     struct vm_object *object, const struct vm_region *after, u32 offset, u32 index)
 {
@@ -169,23 +172,22 @@ static struct waitq walks = WAITQ("entries changed");
  * One walk visits all regions that show a slot.  There may be any number of regions, so it releases
  * the object's lock after every few and continues behind the last one, which may no longer exist.
  *
- * For all other threads it is one step all the same.  While object->walked says so, a thread that
- * reads the slot waits (faults), or tries again (pins), and so does the next walk (object_lock).
- * So no entry for the slot is made meanwhile, and slot, mapcount and page are only touched by the
- * walker.  What others still do is to unmap: entries go, each under the lock, as they might have
- * gone just before the walk or just after it.  A region that comes meanwhile has no entries for the
- * slot; the two parts of one that is cut have its entries where they were, and the upper one begins
- * at a later slot, so that it lies behind the lower one.
+ * For all other threads the walk is one step all the same.  While object->walked names the slot, a
+ * thread that reads it waits (faults) or tries again (pins); so does the next walk (object_lock).
+ * So no entry for the slot is made meanwhile, and only the walker changes slot, mapcount and page.
+ * Other threads may still unmap: each entry goes under the lock, as if just before or just after
+ * the walk.  A new region has no entries for the slot.  If a region is cut, its two parts have its
+ * entries where they were; the upper part begins at a later slot, so it lies behind the lower one.
  */
 struct walk {
 	struct vm_object *object;
 	u32 index;
-	unsigned nr;                   /* visited */
-	const struct vm_region *after; /* the last one: where, not what */
+	unsigned nr;                   /* regions visited */
+	const struct vm_region *after; /* the last one; only its address is used */
 	u32 offset;                    /* the slot it begins at */
 };
 
-/* The lock is held when it is called, and when it returns. */
+/* The object's lock is held at the call and at the return, and may be released in between. */
 static noinline struct vm_region *walk_on(struct walk *w) NO_LOCK_ANALYSIS
 {
 	struct vm_object *object = w->object;
@@ -220,7 +222,7 @@ static always_inline struct vm_region *walk_next(struct walk *w)
 
 	if (!rmap_single(w->object) || w->object->walked)
 		return walk_on(w);
-	/* Nobody has released the lock since the walk began: it is the same one. */
+	/* The lock was held since the walk began: it is the same region. */
 	if (w->nr || !r || r->offset > w->index || last_slot(r) < w->index)
 		return NULL;
 	w->nr = 1;
@@ -241,7 +243,7 @@ void object_wait(struct vm_object *object)
 
 void object_lock(struct vm_object *object) NO_LOCK_ANALYSIS
 {
-	/* For it may wait. */
+	/* It may sleep. */
 	KASSERT(spin_depth() == 0);
 	spin_lock(&object->lock);
 	while (object->walked) {
@@ -253,14 +255,14 @@ void object_lock(struct vm_object *object) NO_LOCK_ANALYSIS
 
 /* ---- entries ---- */
 
-/* Where @r, which shows it, shows slot @index. */
+/* The address at which @r shows slot @index. */
 static uintptr_t region_va(const struct vm_region *r, u32 index)
 {
 	KASSERT(index >= r->offset && index <= last_slot(r));
 	return r->start + ((uintptr_t)(index - r->offset) << PAGE_SHIFT);
 }
 
-/* The entry has its page already: a region that allows more since then shows it now. */
+/* The entry has its page already: give it the protection that its region has by now. */
 static void raise(u64 *entry, u64 want)
 {
 	u64 old;
@@ -285,7 +287,7 @@ int rmap_map(struct vm_region *r, uintptr_t va, struct page *page)
 		raise(entry, want);
 		page_set_flags(page, PAGE_REFERENCED);
 	} else {
-		/* No migration entry: there would be a marker in the slot. */
+		/* It is no migration entry: the slot would have a marker. */
 		KASSERT(READ_ONCE(*entry) == 0);
 		err = get_page_used(page);
 		if (!err) {
@@ -298,9 +300,8 @@ int rmap_map(struct vm_region *r, uintptr_t va, struct page *page)
 }
 
 /*
- * Replace an entry by @with.  The bits that the machine has set in the old entry go to its page,
- * which is returned after @drop of its references, never the last, are dropped.  NULL: the entry
- * showed no page.
+ * Replace an entry by @with.  Its accessed and dirty bits go to its page; @drop references of the
+ * page, never the last, are dropped.  Returns the page; NULL: the entry showed none.
  */
 static always_inline struct page *take_entry(struct memory *mem, u64 *entry, u64 with, u32 drop)
 {
@@ -347,8 +348,8 @@ u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g)
 		old = READ_ONCE(*entry);
 		bits |= old & (PTE_ACCESSED | PTE_DIRTY);
 		/*
-		 * A machine that has the entry cached does not set the bit again before it forgets
-		 * it.
+		 * A CPU that has the entry in its TLB does not set the bit again until the entry is
+		 * flushed.
 		 */
 		if (old & PTE_ACCESSED) {
 			atomic_and(entry, ~PTE_ACCESSED);
@@ -360,8 +361,8 @@ u64 rmap_age(struct vm_object *object, u32 index, struct tlb_gather *g)
 }
 
 /*
- * Remove the entry at @va, whose reference is not its page's last; false: there was none.  Another
- * migrator's entry is removed too.
+ * Replace the entry at @va by @with, and drop its reference, which is not its page's last; false:
+ * there was no entry.  Another migrator's entry is replaced too.
  */
 static always_inline bool unmap_at(struct vm_region *r, uintptr_t va, u64 with)
     REQUIRES(r->space->pt.lock)

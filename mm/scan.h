@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * scan.h: which pages a scan for what cannot move (page_isolation.c) passes without a closer look.
+ * scan.h: pages that a scan for unmovable pages (page_isolation.c) skips without a full check.
  *
  * Locks:      the zone lock.
  * Tests:      isolation_scan, isolation_exact.
@@ -11,8 +11,8 @@
 #include "mm/page.h"
 
 /*
- * Of pages in these states page_in_way says at most that they are busy, unless they are pinned or
- * broken: nearly all pages of a pageblock that is worth isolating.
+ * States of pages that page_in_way calls busy at most, unless they are pinned or broken: nearly all
+ * pages of a pageblock that is worth isolating.
  */
 static inline u32 states_let_pass(const struct zone *zone, pfn_t block)
 {
@@ -25,7 +25,10 @@ static inline u32 states_let_pass(const struct zone *zone, pfn_t block)
 	return states;
 }
 
-/* @passing: the states twice, for the order's lowest bit, which follows the state in a word. */
+/*
+ * @passing: the set of states twice, so that the order's lowest bit, next to the state in a word,
+ * is ignored.
+ */
 static always_inline bool state_passes(u32 passing, u32 word)
 {
 	return passing >> (word >> PAGE_STATE_SHIFT & 31) & 1;
@@ -33,7 +36,7 @@ static always_inline bool state_passes(u32 passing, u32 word)
 
 /*
  * Are the 16 pages from @page on, where a block begins, free or blocks of order 0 in states of
- * @passing, neither broken nor once pinned?  Then none of them needs a closer look.
+ * @passing, neither broken nor once pinned?  Then none of them needs a full check.
  */
 static always_inline bool sixteen_pass(const struct page *page, u32 passing)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * show.c: the memory manager in words: for the monitor, the tour and reports.
+ * show.c: printing the state of the memory manager, for the monitor, the tour and reports.
  *
  * Owns:       nothing.
  * Locks:      none: the figures are unlocked reads, each right at some moment.
@@ -160,7 +160,7 @@ static unsigned digits(unsigned n)
 	return n < 10 ? 1 : 1 + digits(n / 10);
 }
 
-/* The stacks of one CPU for a zone; what does not fit into the row continues below. */
+/* Print the stacks of one CPU for a zone; those that do not fit into the row continue below. */
 static void show_stacks(const struct zone *zone, const struct pcp *pcp)
 {
 	unsigned index, type, column = STACKS_AT;
@@ -233,8 +233,8 @@ void show_block(struct memory *mem, pfn_t pfn)
 	if (pageblock_state(pb) != PB_ONLINE)
 		return;
 	/*
-	 * Without the lock heads may come and go under the walk: a head that is a tail counts as
-	 * one.
+	 * Without the lock heads may change during the walk: a head that has become a tail counts
+	 * as one page.
 	 */
 	for (head = block; head < block + PAGEBLOCK_PAGES;) {
 		u32 word = block_word(mem, head);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * slab.c: small objects for the kernel's own use: power-of-two sizes, one free list a page.
+ * slab.c: small objects for the kernel's own use: power-of-two sizes, one free list per page.
  *
  * Owns:       pages in state SLAB; larger requests pass through to alloc_pages.
- * Locks:      one lock per size (RANK_SLAB); the zone lock inside it only through free_pages.
- * Invariants: a slab page's index counts its objects in use; a page with a free object is on the
- *             size's list; a page without objects in use goes back to the allocator, but for one.
+ * Locks:      one lock per size (RANK_SLAB); pages are allocated and freed with none of them held.
+ * Invariants: struct slab's `used' counts a page's objects in use; a page with a free object is on
+ *             the size's list; pages without objects in use go back to the allocator, except one
+ *             for each size.
  * Tests:      slab, account, short, play_slab.
  */
 #include "mm/event.h"
@@ -14,7 +15,7 @@
 #include <quarry/account.h>
 
 #define MIN_SHIFT SLAB_MIN_SHIFT
-#define MAX_SHIFT SLAB_MAX_SHIFT /* half a page; above it whole blocks */
+#define MAX_SHIFT SLAB_MAX_SHIFT /* half a page; larger requests get whole blocks */
 
 /* At the start of each slab page; objects follow, aligned to their size. */
 struct slab {
@@ -32,13 +33,13 @@ BUILD_ASSERT(sizeof(struct slab) <= SLAB_HEADER);
 struct slab_size {
 	struct spinlock lock;
 	struct slab *partial GUARDED_BY(slab_class); /* pages with a free object */
-	unsigned nr_empty GUARDED_BY(slab_class);    /* pages of these without an object in use */
-	u64 in_use GUARDED_BY(slab_class);           /* objects of all its pages */
+	unsigned nr_empty GUARDED_BY(slab_class);    /* of these, pages without an object in use */
+	u64 in_use GUARDED_BY(slab_class);           /* objects in use in all its pages */
 };
 static struct slab_size sizes[MAX_SHIFT + 1] = {
     [0 ... MAX_SHIFT] = {.lock = {.rank = RANK_SLAB, .name = "slab"}},
 };
-static u64 blocks_in_use; /* a: larger than the sizes */
+static u64 blocks_in_use; /* a: blocks for requests above the sizes */
 
 static void slab_lock(struct slab_size *size) ACQUIRE(size->lock, slab_class) NO_LOCK_ANALYSIS
 {
@@ -92,7 +93,7 @@ static struct slab *slab_new(unsigned shift)
 	return slab;
 }
 
-/* The word of slab->taken, and in *@bit the bit, of the object at @ptr. */
+/* The word of slab->taken with the bit of the object at @ptr; *@bit is that bit. */
 static u64 *taken_word(struct slab *slab, const void *ptr, u64 *bit) REQUIRES(slab_class)
 {
 	unsigned long place = ((const char *)ptr - (const char *)slab) >> MIN_SHIFT;
@@ -101,7 +102,7 @@ static u64 *taken_word(struct slab *slab, const void *ptr, u64 *bit) REQUIRES(sl
 	return &slab->taken[place / 64];
 }
 
-/* Take an object of the size's first page; lock held.  NULL: no page has one. */
+/* Take an object from the size's first listed page; lock held.  NULL: no page has a free one. */
 static void *take_object(struct slab_size *size) REQUIRES(size->lock, slab_class)
 {
 	struct slab *slab = size->partial;
@@ -186,7 +187,7 @@ bad_kfree(const struct page *page, void *ptr, const char *why)
 	panic("kfree(%p): %s", ptr, why);
 }
 
-/* It is on no list. */
+/* Free a slab page that is on no list. */
 static void release_slab(struct slab *slab)
 {
 	uintptr_t offset = (uintptr_t)slab - (uintptr_t)arch_phys_to_virt(0);
@@ -266,7 +267,7 @@ void kmalloc_counts(u64 in_use[NR_SLAB_COUNTS])
 	in_use[shift - MIN_SHIFT] = READ_ONCE(blocks_in_use);
 }
 
-/* A page without objects in use leaves its size's list; NULL: there is none. */
+/* Take a page without objects in use off its size's list; NULL: there is none. */
 static struct slab *take_empty(struct slab_size *size)
 {
 	struct slab *slab;

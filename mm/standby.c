@@ -1,18 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * standby.c: memory that the boot leaves offline, and that comes online by itself when it is
- * wanted.
+ * standby.c: standby memory: the boot leaves it offline, and it comes online by itself when memory
+ * is low.
  *
  * Owns:       zone->standby, the cursor.
  * Locks:      mem->hotplug; the zone lock for each pageblock and for the cursor.  A reclaim thread
- *             only tries mem->hotplug: its holder may wait for memory, and so for that thread.  It
- *             leaves the waiting to the standby thread, for which nobody waits without a limit.
+ *             only tries mem->hotplug: the holder may wait for memory, and so for the reclaim
+ *             thread.  It leaves the waiting to the standby thread, for which no thread waits
+ *             without a limit.
  * Invariants: standby memory is [standby, standby_end) of a zone, all of it OFFLINE or HOLE.  The
- *             cursor only rises, with each pageblock that comes online, and nothing but this brings
- *             online what is above it: so what was offlined by request lies below, and
- *             does not come back unasked.  A pageblock that broke while it was standby has all its
- *             pages counted in nr_poisoned; in the hold of the lock in which the cursor passes it
- *             they are flagged in their descriptors, too.
+ *             cursor only rises, with each pageblock that comes online, and no other code brings
+ *             memory above it online.  So memory that was offlined by request lies below it, and
+ *             does not come back by itself.  A pageblock that broke while it was standby has all
+ *             its pages counted in nr_poisoned; they are flagged in their descriptors too, in the
+ *             lock hold in which the cursor passes it.
  * Tests:      standby, standby_exact, offline_bounds, silence_standby, tests/races/R-SBY.race.
  */
 #include "mm/buddy.h"
@@ -24,15 +25,15 @@
 #include <quarry/memory_hotplug.h>
 #include <quarry/sched_point.h>
 
-/* Pages at the start of a step of @nr that its own descriptors take. */
+/* Pages of a step of @nr pages that its own descriptors take. */
 static unsigned long own_pages(const struct memory *mem, unsigned long nr)
 {
 	return mem->arrays ? ALIGN_UP(nr * sizeof(struct page), PAGE_SIZE) >> PAGE_SHIFT : 0;
 }
 
 /*
- * The pageblock of [@start, @end), the next step, for its own descriptors: the first that is whole;
- * or PFN_NONE.
+ * The pageblock of the next step, [@start, @end), that takes the step's own descriptors: the first
+ * without broken pages; PFN_NONE: there is none.
  */
 static pfn_t own_block(const struct memory *mem, pfn_t start, pfn_t end)
 {
@@ -48,8 +49,8 @@ static pfn_t own_block(const struct memory *mem, pfn_t start, pfn_t end)
 }
 
 /*
- * A pageblock with descriptors in its first @own pages, which are reserved for ever.  If one of
- * them broke since, the whole pageblock is reserved.
+ * Bring a pageblock online with descriptors in its first @own pages, which stay RESERVED for ever.
+ * If it broke since, all of it stays RESERVED.
  */
 static void online_with_own(struct zone *zone, pfn_t pfn, unsigned long own) REQUIRES_ZONE(zone)
 {
@@ -66,9 +67,9 @@ static void online_with_own(struct zone *zone, pfn_t pfn, unsigned long own) REQ
 }
 
 /*
- * One pageblock of a step whose descriptors lie in the first @own pages of the pageblock @at;
- * pages.  The cursor passes it in the same hold of the lock: in between it would be offline as if
- * by request, and a page of it could be flagged.
+ * Bring one pageblock of a step online; the step's descriptors lie in the first @own pages of the
+ * pageblock @at.  Returns how many pages.  The cursor passes the pageblock in the same lock hold:
+ * in between it would be offline as if by request, and a page of it could be flagged.
  */
 static unsigned long block_comes(struct zone *zone, pfn_t pfn, pfn_t at, unsigned long own)
     REQUIRES_ZONE(zone)
@@ -106,7 +107,7 @@ unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_
 	struct zone *zone;
 
 	for_each_zone(mem, zone) {
-		/* Both in one hold: standby changes them together. */
+		/* Both are read in one lock hold, since they change in one. */
 		flags = zone_lock_irqsave(zone);
 		pages += zone->managed - zone->from_standby;
 		brought += zone->from_standby;
@@ -174,7 +175,9 @@ long standby_online(struct zone *zone)
 
 /* ---- the standby thread ---- */
 
-/* How long it sleeps when another thread has the lock of the page tables for descriptors. */
+/*
+ * The sleep before another try while another thread has the lock of the descriptors' page tables.
+ */
 #define TABLES_NS 1000000ULL
 
 static bool standby_wanted(void *arg)
@@ -184,7 +187,7 @@ static bool standby_wanted(void *arg)
 	return READ_ONCE(s->stop) || tickets_waiting(&s->tickets);
 }
 
-/* A step of @zone for each turn in which it is still wanted: others may have freed enough. */
+/* Bring a step of @zone online if it is still wanted: other threads may have freed enough. */
 static void bring_wanted(struct zone *zone, u64 run_for)
 {
 	u64 mine = requests_for(run_for, (enum zone_kind)zone->kind);
@@ -197,7 +200,7 @@ static void bring_wanted(struct zone *zone, u64 run_for)
 			thread_sleep(TABLES_NS);
 		hotplug_lock(zone->mem);
 		/*
-		 * For a larger block there may be pages enough, but not side by side; a step has
+		 * For a larger block enough pages may be free, but not side by side; a step has
 		 * such a block.
 		 */
 		if (zone_low(zone) || requests_large(mine) ||
@@ -218,7 +221,10 @@ static void standby_run(void *arg)
 	struct zone *zone;
 	u64 upto, run_for;
 
-	/* For tables: it must not wait for memory that only it can bring. */
+	/*
+	 * The reserve is for tables: the thread must not wait for memory that only it can bring
+	 * online.
+	 */
 	WRITE_ONCE(port_task()->reserve, 1);
 	for (;;) {
 		wait_until(&s->wake, standby_wanted, s, WAIT_FOREVER);

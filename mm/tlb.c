@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tlb.c: making CPUs forget entries of page tables that have changed.
+ * tlb.c: shootdowns: making CPUs flush TLB entries after page-table entries have changed.
  *
  * Owns:       nothing; a struct tlb_gather belongs to the thread that changes the entries.
  * Locks:      none; the cross-call is made with no spin lock held.
  * Invariants: a page that was unmapped keeps a reference until no CPU can reach it through an old
- *             entry; so it is neither freed nor, its references being counted, moved before.
+ *             entry.  So it is not freed before; nor is it moved, since a move counts its
+ *             references.
  * Tests:      vm, vm_exact, tlb_many, migrate_race, reclaim_lru.
  */
 #include "mm/alloc.h"
@@ -27,9 +28,9 @@ void tlb_gather_init(struct tlb_gather *g, struct memory *mem)
 }
 
 /*
- * The entries were changed before, each in one step, which is a full barrier; the mask is read now.
- * A CPU sets its bit before it loads the tables (vm_space_enter), so one whose bit is not seen here
- * walks them later and finds the new entries.
+ * The entries were changed before, each in one step that is a full barrier; the mask is read now.
+ * A CPU sets its bit before it loads the tables (vm_space_enter).  So a CPU whose bit is not seen
+ * here reads the tables later, and finds the new entries.
  */
 void tlb_gather_cpus(struct tlb_gather *g, const struct vm_space *space)
 {
@@ -61,8 +62,8 @@ void tlb_gather_page(struct tlb_gather *g, struct page *page)
 }
 
 /*
- * Runs on each CPU of the shootdown.  If the space has been freed meanwhile, only its root
- * identifies it.
+ * Runs on each CPU of the shootdown.  The space may have been freed meanwhile, so only its root is
+ * used.
  */
 static void forget(void *arg)
 {

@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * tlb.h: shootdowns: what changed in page tables is collected, then forgotten everywhere (tlb.c).
- */
+/* tlb.h: shootdowns: changed page-table entries are gathered, then flushed everywhere (tlb.c). */
 #ifndef QUARRY_MM_TLB_H
 #define QUARRY_MM_TLB_H
 
 #include <quarry/mm.h>
 #include <quarry/vm.h>
 
-#define TLB_ENTRIES 32 /* more than these are forgotten as a whole */
+#define TLB_ENTRIES 32 /* for more, all user entries are flushed */
 #define TLB_PAGES   64
-#define TLB_CPUS    256 /* on larger machines every CPU is asked */
+#define TLB_CPUS    256 /* on larger machines every CPU gets the IPI */
 
 /*
  * Changed mappings, the CPUs that must flush them, and references to hold until they have.
  */
 struct tlb_gather {
 	struct memory *mem;
-	bool everybody; /* there are more than TLB_CPUS, and any of them */
+	bool everybody; /* more than TLB_CPUS CPUs, any of which may have old entries */
 	unsigned nr;    /* entries changed */
 	unsigned nr_pages;
 	cpumask_t cpus[CPUMASK_WORDS(TLB_CPUS)];
@@ -25,11 +23,11 @@ struct tlb_gather {
 		phys_t root;
 		uintptr_t va;
 	} entry[TLB_ENTRIES];
-	u32 page[TLB_PAGES]; /* pfns: half the stack that pointers would take */
+	u32 page[TLB_PAGES]; /* pfns take half the stack space of pointers */
 };
 
 void tlb_gather_init(struct tlb_gather *g, struct memory *mem);
-/* The entry for @va has just been changed. */
+/* Gather the entry for @va, which has just been changed. */
 static inline void tlb_gather_entry(
     struct tlb_gather *g, const struct vm_space *space, uintptr_t va)
 {
@@ -39,23 +37,26 @@ static inline void tlb_gather_entry(
 	}
 	g->nr++;
 }
-/* The CPUs that must forget entries of @space, once they are changed, under the same lock. */
+/*
+ * Gather the CPUs that must flush entries of @space, after these are changed, under the same lock.
+ */
 void tlb_gather_cpus(struct tlb_gather *g, const struct vm_space *space);
-/* Both, for one entry. */
+/* Both of these, for one entry. */
 void tlb_gather_add(struct tlb_gather *g, const struct vm_space *space, uintptr_t va);
-/* Drop this reference once nobody can reach the page through an old entry. */
+/* Drop the caller's reference to @page once no CPU can reach the page through an old entry. */
 void tlb_gather_page(struct tlb_gather *g, struct page *page);
 static inline bool tlb_gather_full(const struct tlb_gather *g)
 {
 	return g->nr_pages == TLB_PAGES;
 }
 /*
- * Make every CPU concerned forget the entries, in one cross-call, then drop the references.
+ * Make every CPU concerned flush the entries, in one cross-call, then drop the references.
  * Context: thread, may sleep, no spin lock held; never from an allocation.
  */
 void tlb_flush(struct tlb_gather *g);
 /*
- * For a machine in software: called beside arch_tlb_flush_page, and with @all for _user.  irqs off.
+ * For a simulated machine: called with each arch_tlb_flush_page and, with @all, each
+ * arch_tlb_flush_user.  irqs off.
  */
 extern void (*tlb_flush_hook)(phys_t root, uintptr_t va, bool all);
 

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * to_movable.c: pages that could lie in zone MOVABLE use up the memory of requests that cannot; so
- * they are moved there.
+ * to_movable.c: moving pages from lower zones to MOVABLE, for requests that cannot use MOVABLE.
  *
- * Movable requests fall back to lower zones while MOVABLE has nothing free, and their pages stay
- * when it has again.  Before a task is killed because the kernel lacks a page, a run of reclaim
- * drops what it can in MOVABLE too, and moves anonymous pages of the lower zone to what is free
- * there.
+ * Movable requests fall back to lower zones while MOVABLE has no free pages, and their pages stay
+ * there afterwards.  So before a task is killed because the kernel lacks a page, a run of reclaim
+ * also drops pages in MOVABLE, and moves anonymous pages from the lower zone there.
  *
  * Owns:       pages that it has isolated, until they have moved or are put back.
  * Locks:      none of its own.
  * Invariants: it takes no page of MOVABLE that is kept below the high watermark.  Only the reclaim
- *             thread moves pages here, so that its allocations wait for nothing.
+ *             thread moves pages here, since its allocations wait for nothing.
  * Tests:      to_movable.
  */
 #include "mm/entry.h"
@@ -20,12 +18,12 @@
 #include "mm/reclaim.h"
 #include "mm/zone.h"
 
-/* A page of zone MOVABLE, or none. */
+/* Allocate a page of zone MOVABLE; NULL: there is none. */
 static struct page *get_there(struct migrate_target *to, struct memory *mem, unsigned order)
 {
 	struct page *page;
 
-	/* Objects' pages are single. */
+	/* Pages of objects have order 0. */
 	if (order > 0)
 		return NULL;
 	page = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trace_ring.c: what happened to pages lately.
+ * trace_ring.c: the recent history of pages.
  *
  * Owns:       struct trace_ring, one for each CPU of a memory.
  * Locks:      none: a CPU writes its own ring with interrupts off; readers read racily, so a record
@@ -12,7 +12,7 @@
 #include <quarry/mm.h>
 
 #define HISTORY 12                                       /* records that a report prints */
-BUILD_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__); /* of trace_store() */
+BUILD_ASSERT(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__); /* for trace_store() */
 
 const char *trace_kind_name(enum trace_kind kind)
 {
@@ -48,13 +48,19 @@ void trace_page(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned or
 	ring_record(mem, kind, pfn, order, 0);
 }
 
-/* Lie two blocks of @size bytes of descriptors, the second @step behind the first, side by side? */
+/*
+ * Do two blocks lie side by side?  Their descriptors take @size bytes each, and lie @step bytes
+ * apart.
+ */
 static always_inline bool are_neighbours(size_t step, size_t size)
 {
 	return !((step + size) & ~(2 * size));
 }
 
-/* How many blocks from @pages to @last lie side by side, as the first two do, up or down? */
+/*
+ * The number of blocks from @pages to @last that lie side by side, in the direction of the first
+ * two.
+ */
 static noinline unsigned side_by_side(struct page *const *pages, struct page *const *last)
 {
 	struct page *const *at = pages + 1;

@@ -5,8 +5,8 @@
  * Locks, outer to inner: space->change (sleeps), space->lock, object->lock, pagetable.lock, a
  * bucket of the waiters, the zone's lru lock.  An entry of a page table, the mapcount of the page
  * in it and the slot that names the page change together, under the lock of the object.  The
- * tables' lock is taken inside it, so that a thread that has an address, not an object, can hold an
- * entry still.
+ * tables' lock is taken inside it, so a thread that knows an address, but not the object, can keep
+ * an entry from changing.
  */
 #ifndef QUARRY_MM_VM_H
 #define QUARRY_MM_VM_H
@@ -17,9 +17,9 @@
 /* ---- objects (vm_object.c) ---- */
 
 /*
- * A slot: 0; the page, whose reference it holds; a marker, the pfn of the page that a migrator has
- * taken out of it, reference and all; or LOST: there was a page, its memory broke, and its
- * content is lost.
+ * The value of a slot: 0, if it is empty; the page, to which it holds a reference; a marker, the
+ * pfn of a page that a migrator has taken out of the slot, with the reference; or LOST: the page's
+ * memory broke, and the content is lost.
  */
 #define SLOT_MARKER 1UL
 #define SLOT_LOST   2UL
@@ -51,44 +51,47 @@ static inline struct page *slot_page(u64 slot)
 }
 
 /*
- * See to it that slot @index can be filled.  @gfp: 0, or GFP_NOWAIT.  May sleep.
+ * Make sure that slot @index can be filled.  @gfp: 0, or GFP_ATOMIC.  May sleep.
  * Returns 0 the slot is empty; 1 it is not; -ENOMEM.
  */
 int object_prepare(struct vm_object *object, u32 index, gfp_t gfp);
 /* Under the object's lock: the place of slot @index; NULL: it was never filled. */
 u64 *object_slot(struct vm_object *object, u32 index);
-/* Its value, 0 if there is no place for it. */
+/* The value of slot @index; 0 if it was never filled. */
 u64 object_lookup(struct vm_object *object, u32 index);
 /* Under the object's lock: put a new page (ALLOC, one reference) into slot @index, at @slot. */
 void object_fill(struct vm_object *object, u64 *slot, u32 index, struct page *page);
-/* How to allocate a page of the object. */
+/* The flags for allocating a page of the object. */
 static inline gfp_t object_gfp(const struct vm_object *object)
 {
 	return object->kind == OBJ_PHYS ? GFP_KERNEL : GFP_MOVABLE;
 }
 /*
- * The lock of an object, for a change of a slot that may be mapped: waits until no other thread
+ * Take the lock of an object to change a slot that may be mapped.  Waits until no other thread
  * walks the regions of one of its slots (rmap.c).  Context: thread, may sleep.
  */
 void object_lock(struct vm_object *object) ACQUIRE(object->lock);
 /* Wait, with no lock held, until the walk that was going on is over. */
 void object_wait(struct vm_object *object);
-/* Are the entries of slot @index being changed in steps?  Under the object's lock. */
+/* Is a walk changing the entries of slot @index?  Under the object's lock. */
 static inline bool object_walked(const struct vm_object *object, u32 index)
 {
 	return object->walked == index + 1;
 }
-/* A reference, unless none is left.  Under a lock that keeps the object from being freed. */
+/*
+ * Take a reference, unless none is left: false.  Under a lock that keeps the object from being
+ * freed.
+ */
 bool object_tryget(struct vm_object *object);
 
-/* vm_object_put of @nr references. */
+/* Drop @nr references, as vm_object_put drops one. */
 void vm_object_put_many(struct vm_object *object, u32 nr);
 
 /* ---- spaces (vm_space.c) ---- */
 
-/* The region that @va lies in; NULL.  Under space->lock. */
+/* The region that contains @va; NULL: none does.  Under space->lock. */
 struct vm_region *region_find(struct vm_space *space, uintptr_t va);
-/* The same for a fault, under space->lock: most are where the last one was. */
+/* The same for a fault, under space->lock: most faults are in the region of the last one. */
 static inline struct vm_region *region_found(struct vm_space *space, uintptr_t va)
 {
 	struct vm_region *r = space->found;
@@ -104,7 +107,10 @@ static inline u32 region_index(const struct vm_region *r, uintptr_t va)
 
 /* ---- regions of one object (vm_use.c), all under space->change ---- */
 
-/* One more region of @space is going to show @object; 0 and *@out, -EMLINK, -ENOMEM. */
+/*
+ * Count one more region of @space that shows @object.  Returns 0 and *@out; -EMLINK too many;
+ * -ENOMEM.
+ */
 int use_get(struct vm_space *space, const struct vm_object *object, struct vm_use **out);
 void use_put(struct vm_space *space, struct vm_use *use);
 

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vm_fault.c: the machine refused an access: is there a page to show, and may it be?
+ * vm_fault.c: page faults: the machine refused an access; check it, and map the page.
  *
  * Owns:       a page that was allocated for an empty slot, until it is in the slot.
- * Locks:      everything that may sleep comes first, with no lock held; then space->lock, the
- *             object's and the tables', in one go.
- * Invariants: each fault is one try, and returns 0 whenever things have changed meanwhile: then the
- *             machine refuses again.  No cross-call is made: an entry only ever allows more here.
- *             A fault fails for want of memory only if what it needs is not there by then: an
- *             allocation waits long, and another fault may have brought it meanwhile.
+ * Locks:      steps that may sleep come first, with no lock held; then space->lock, the object's
+ *             and the tables' are held together.
+ * Invariants: each fault is one try, and returns 0 even if something has changed meanwhile: then
+ *             the machine refuses the access again.  No cross-call is made, since an entry only
+ *             gains rights here.  A failed allocation makes a fault fail only if the page or table
+ *             is still missing: another fault may have brought it meanwhile.
  * Tests:      vm, vm_object, vm_bad, held, rmap_walk, vm_order, vm_guard, vm_late.
  */
 #include "mm/event.h"
@@ -23,13 +23,13 @@ struct fault {
 	struct vm_space *space;
 	uintptr_t va; /* of the page */
 	unsigned access;
-	struct vm_object *object; /* the page found there, with a reference */
+	struct vm_object *object; /* the object found there, with a reference */
 	u32 index;
 	bool shown;        /* it has found a page in its slot */
 	struct page *page; /* allocated for its slot */
 };
 
-/* What is at @va, and may it be accessed so?  Takes a reference to the object. */
+/* Find the object at f->va, and check the access.  Takes a reference to the object. */
 static int find_object(struct fault *f)
 {
 	struct vm_region *r;
@@ -51,8 +51,9 @@ static int find_object(struct fault *f)
 }
 
 /*
- * The faulting thread frees a page first: its pager must not wait for memory.  That page is not
- * reserved: held here, it would block an offline for as long as the pager does not answer.
+ * The faulting thread first allocates and frees a page, since its pager must not wait for memory.
+ * The page is not kept for the pager: held here, it would block an offline for as long as the pager
+ * does not answer.
  */
 static int ask_pager(struct vm_object *object, u32 index)
 {
@@ -65,7 +66,9 @@ static int ask_pager(struct vm_object *object, u32 index)
 	return object->ops->get(object, index);
 }
 
-/* All that may sleep: tables, room for the slot, a page for it if it is empty. */
+/*
+ * The steps that may sleep: make tables and the slot's place, allocate a page if the slot is empty.
+ */
 static int prepare(struct fault *f)
 {
 	struct vm_object *object = f->object;
@@ -83,8 +86,8 @@ static int prepare(struct fault *f)
 }
 
 /*
- * Show the page of the slot at @f->va of @r, or wait until it has been moved.  Under the locks of
- * both.
+ * Map the slot's page at @f->va of @r; or queue @w and set *@waits, if the page is being moved.
+ * Under the locks of space and object.
  */
 static int fault_show(struct fault *f, struct vm_region *r, struct migwait *w, bool *waits)
 {
@@ -106,7 +109,7 @@ static int fault_show(struct fault *f, struct vm_region *r, struct migwait *w, b
 		*waits = true;
 		return 0;
 	}
-	/* Empty: dropped again since the pager brought it. */
+	/* Empty: the page was dropped again after the pager brought it. */
 	if (!slot)
 		return 0;
 	if (slot == SLOT_LOST) {
@@ -156,12 +159,12 @@ int vm_fault(struct vm_space *space, uintptr_t va, unsigned access)
 	sched_point("fault.ready");
 	if (!err)
 		err = commit(&f);
-	/* Another fault has filled the slot meanwhile, or there is nothing to show any more. */
+	/* Another fault has filled the slot meanwhile, or the access must be tried again. */
 	if (f.page) {
 		sched_point("fault.lost");
 		mem_free_pages(space->mem, f.page, 0);
 	}
-	/* The next access has its own time for a pager. */
+	/* The next access gets a new time limit for its pager. */
 	if (f.object->kind == OBJ_PAGER && (err || f.shown))
 		port_task()->access_ns = 0;
 	vm_object_put(f.object);

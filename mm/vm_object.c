@@ -3,13 +3,14 @@
  * vm_object.c: memory objects: slots that hold pages, and references to the object.
  *
  * Owns:       struct vm_object; the pages of slots (ALLOC); the reference that a slot holds.
- * Locks:      object->lock for slots, regions and counts; the lru lock inside it where a page comes
- *             or goes.
+ * Locks:      object->lock for slots, regions and counts; the lru lock inside it when a page is
+ *             added or removed.
  * Invariants: a page in a slot is LRU, OBJECT or ISO_MIG, and names the object and its index.
- *             While a slot is empty no entry of a page table maps it; while it holds a marker all
- *             entries for it are migration entries, or none; else they map its page, or nothing.
- *             Regions, migrators and faults hold references: with the last one gone nobody reads
- *             the slots, no entry is left, and no marker.
+ *             No entry of a page table maps an empty slot.  While a slot holds a marker, each entry
+ *             for it is a migration entry or empty; otherwise each entry for it maps its page or is
+ *             empty.
+ *             Regions, migrators and faults hold references: once the last one is dropped, no
+ *             thread reads the slots, and no entry or marker is left.
  * Tests:      vm, vm_exact, vm_object, account, short, held, rmap_walk, vm_order, vm_guard,
  *             vm_late, refused.
  */
@@ -57,7 +58,7 @@ u64 object_lookup(struct vm_object *object, u32 index)
 	return slot ? *slot : 0;
 }
 
-/* Called when slot @index had no table of slots.  Errors as object_prepare. */
+/* Make the missing table of slots for slot @index.  Returns as object_prepare. */
 static noinline int bring_leaf(struct vm_object *object, u32 index, gfp_t gfp)
 {
 	struct page **place = leaf_of(object, index), *leaf;
@@ -172,8 +173,8 @@ static void free_pages_of_slots(struct memory *mem, struct page **pages, unsigne
 }
 
 /*
- * Nobody can find the object any more, but its pages can be found from below until they are
- * released.
+ * Free a table of slots, and the pages in it.  The object cannot be found any more, but its pages
+ * can, by pfn or on a list, until they are released.
  */
 static void free_leaf(struct vm_object *object, struct page *leaf)
 {
@@ -255,7 +256,7 @@ int vm_object_supply_by(
 	if (!page)
 		return -ENOMEM;
 	err = fill(page_address_in(mem, page), arg);
-	/* The content first: if it cannot be read, nothing has changed. */
+	/* The page is filled first: if that fails, nothing has changed. */
 	if (!err)
 		err = object_prepare(object, index, gfp);
 	if (err < 0) {
@@ -297,9 +298,9 @@ int vm_object_supply(struct vm_object *object, u32 index, const void *data)
 
 /*
  * Take a page out of its slot, with the slot's reference.  A page behind a marker belongs to a
- * migrator, including the reference: the migrator finds that the marker is gone, drops the copy,
- * and then the page.  The page exists as long as the marker, which is removed under our lock.
- * Returns how many regions showed it.
+ * migrator, with the reference: the migrator finds that the marker is gone, drops the copy, and
+ * then the page.  The page exists as long as the marker, which is removed under the object's lock.
+ * Returns how many regions showed the slot.
  */
 static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struct tlb_gather *g)
 {
@@ -307,7 +308,7 @@ static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struc
 	unsigned visited;
 
 	KASSERT(spin_is_held(&object->lock) && !object->walked);
-	/* Nothing maps it, and it counts as empty already. */
+	/* A lost slot is mapped nowhere, and counts as empty already. */
 	if (*slot == SLOT_LOST) {
 		*slot = 0;
 		return 0;
@@ -315,7 +316,7 @@ static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struc
 	page = slot_is_marker(*slot) ? pfn_to_page_in(object->mem, slot_marker_pfn(*slot))
 	                             : slot_page(*slot);
 
-	/* While a marker stands its page is mapped nowhere, but migration entries may be. */
+	/* The page behind a marker is mapped nowhere, but it may have migration entries. */
 	visited = slot_is_marker(*slot) || page->mapcount ? rmap_unmap(object, index, 0, g) : 0;
 	PAGE_ASSERT(object->mem, page, page->owner == object && page->index == index);
 	KASSERT(object->nr_present > 0);
@@ -327,7 +328,7 @@ static unsigned empty_slot(struct vm_object *object, u32 index, u64 *slot, struc
 	return visited;
 }
 
-/* As many as one hold of the lock allows, one at least. */
+/* Removes as many as one hold of the lock allows, at least one. */
 u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr)
 {
 	u32 first = index, stop = index + MIN(nr, (u32)SLOTS_AT_ONCE);

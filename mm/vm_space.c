@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vm_space.c: address spaces: which object is seen at which address, and how.
+ * vm_space.c: address spaces: regions that show objects at addresses, with a protection.
  *
  * Owns:       struct vm_space, struct vm_region, and the list of a memory's spaces.
  * Locks:      space->change, which sleeps, for every change of regions; inside it space->lock for
  *             the tree, which faults read, and object->lock for the object's tree of regions.
  * Invariants: regions do not overlap, and each lies within its object.
- *             A region that is being unmapped has left the tree, so that no fault maps anything in
- *             it, but not the object's list, so that a thread that moves or drops a page finds its
- *             entries; and while space->change is held nothing else is mapped there.
+ *             A region that is being unmapped has left the space's tree, so no fault maps a page in
+ *             it.  It is still in the object's tree, so a thread that moves or drops a page finds
+ *             its entries.  While space->change is held nothing else is mapped there.
  *             Regions that were cut are not joined again.
  * Tests:      vm, vm_exact, vm_bad, account, short, held, vm_order, vm_guard, vm_late,
  *             refused.
@@ -24,8 +24,8 @@
 #define ENTRIES_AT_ONCE 128
 
 /*
- * Regions that overlap are equal, and so is an address, as a region without pages, to the one it
- * lies in.
+ * Overlapping regions are equal.  An address is looked up as a region without pages: RB_NFIND finds
+ * the region that contains it, or the next one.
  */
 static int space_compare(const struct vm_region *a, const struct vm_region *b)
 {
@@ -36,7 +36,10 @@ static int space_compare(const struct vm_region *a, const struct vm_region *b)
 
 RB_GENERATE_INTERNAL(vm_region_tree, vm_region, node, space_compare, unused static)
 
-/* The region that @va lies in, or the first one above it; NULL.  space->lock or space->change. */
+/*
+ * The region that contains @va, or the first one above it; NULL: none.  space->lock or
+ * space->change.
+ */
 static struct vm_region *region_from(struct vm_space *space, uintptr_t va)
 {
 	struct vm_region key = {.start = va, .end = va};
@@ -98,7 +101,7 @@ void vm_space_get(struct vm_space *space)
 	KASSERT(refs > 0 && refs < ~0u);
 }
 
-/* Memory for a region, charged; returns 0 and *@out; -ENOMEM; -EDQUOT. */
+/* Allocate and charge memory for a region; returns 0 and *@out; -ENOMEM; -EDQUOT. */
 static int region_alloc(const struct vm_space *space, struct vm_region **out)
 {
 	int err = account_charge(space->pt.account, ACCOUNT_REGIONS, 1);
@@ -119,8 +122,8 @@ static void region_free(const struct vm_space *space, struct vm_region *r)
 }
 
 /*
- * A new region, the tree's and the object's; the reference to the object is the caller's.  Locks:
- * none.
+ * Insert a new region into the space's tree and the object's; the caller has taken a reference to
+ * the object for it.  No spin lock held.
  */
 static void region_insert(struct vm_space *space, struct vm_region *r)
 {
@@ -171,7 +174,7 @@ int vm_map(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot
 	return err;
 }
 
-/* ---- cutting: regions that reach out of a range, where it begins and ends ---- */
+/* ---- cutting regions at the ends of a range ---- */
 
 static bool needs_cut(struct vm_space *space, uintptr_t va)
 {
@@ -210,7 +213,10 @@ static void cut(struct vm_space *space, uintptr_t va, struct vm_region *upper)
 	spin_unlock(&space->lock);
 }
 
-/* At both ends; -ENOMEM, -EDQUOT: nothing is cut.  Under space->change. */
+/*
+ * Cut the regions that contain @start or @end; -ENOMEM, -EDQUOT: nothing is cut.  Under
+ * space->change.
+ */
 static int cut_range(struct vm_space *space, uintptr_t start, uintptr_t end)
 {
 	const uintptr_t at[] = {start, end};
@@ -238,8 +244,8 @@ static int cut_range(struct vm_space *space, uintptr_t start, uintptr_t end)
 /* ---- changing entries ---- */
 
 /*
- * Call @change for each entry of @r that is not empty, so many at a time.  When this returns all
- * CPUs have flushed the entries that it gathered.
+ * Call @change for each entry of @r that is not empty, some in each hold of the locks.  When this
+ * returns, all CPUs have flushed the gathered entries.
  */
 static always_inline void change_entries(struct vm_region *r,
     void (*change)(const struct vm_region *r, uintptr_t va, u64 *entry, struct tlb_gather *g))
@@ -287,7 +293,7 @@ static void clear_entry(const struct vm_region *r, uintptr_t va, u64 *entry, str
 		tlb_gather_page(g, page);
 }
 
-/* Under space->change. */
+/* Unmap and free a region.  Under space->change, unless the space is being freed. */
 static void region_remove(struct vm_space *space, struct vm_region *r)
 {
 	KASSERT(mutex_is_held(&space->change) || READ_ONCE(space->refs) == 0);
@@ -313,7 +319,7 @@ static void unmap_all(struct vm_space *space, uintptr_t start, uintptr_t end)
 	struct vm_region *r;
 
 	while ((r = region_from(space, start)) && r->start < end) {
-		/* They were cut where they reached out of it. */
+		/* Regions were cut at the ends of the range. */
 		KASSERT(r->start >= start && r->end <= end);
 		region_remove(space, r);
 	}
@@ -374,7 +380,7 @@ static void lower_entry(const struct vm_region *r, uintptr_t va, u64 *entry, str
 	tlb_gather_entry(g, r->space, va);
 }
 
-/* Is all of it mapped, and may it become @prot?  Under space->change. */
+/* Is all of the range mapped, and may its protection become @prot?  Under space->change. */
 static int check_range(struct vm_space *space, uintptr_t va, uintptr_t end, unsigned prot)
 {
 	int err = 0;
@@ -422,7 +428,10 @@ int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned 
 	return err;
 }
 
-/* Pages mapped in a piece from *@va to @end, in zones up to @highest; *@va is behind it then. */
+/*
+ * Count the pages mapped from *@va on, below @end, in zones up to @highest: one piece, and *@va
+ * moves behind it.
+ */
 static unsigned long count_entries(
     struct pagetable *pt, uintptr_t *va, uintptr_t end, enum zone_kind highest)
 {

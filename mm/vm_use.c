@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vm_use.c: how many regions of a space show one object.
+ * vm_use.c: counting the regions of a space that show one object.
  *
- * Each mapping of a page is a reference to it, and a page has room for PAGE_REF_MAX.  A space whose
- * account says how many regions may show one object can use up no more of them, so there are some
- * left for all others.
+ * Each mapping of a page takes a reference to it, and a page can have at most PAGE_REF_MAX.  The
+ * account of a space limits the regions that show one object, so a space cannot use up all
+ * references to a page.
  *
  * Owns:       struct vm_use.
  * Locks:      space->change.
- * Invariants: a use is in its space's tree as long as a region has it; it counts these.
+ * Invariants: a use is in its space's tree as long as a region refers to it; it counts these
+ *             regions.
  * Tests:      account, short, vm_exact, vm_guard.
  */
 #include "mm/vm.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * zone.c: watermarks of zones, and which zone a range or a CPU belongs to.
+ * zone.c: watermarks of zones, the zone of a range, and the node of a CPU.
  *
  * Owns:       struct zone's span, watermarks and reserve.
  * Locks:      mem->hotplug for spans; the watermarks are read racily by allocations.
@@ -12,14 +12,14 @@
 #include "mm/zone.h"
 
 /*
- * min is what only ATOMIC callers may use (half of it) and reclaim owns; low wakes reclaim, high is
- * where it stops.  1/128 of the zone, at least 16 pages and at most 16 MiB; low and high are 1/4
- * and 1/2 above it.
+ * Below min, pages are for ATOMIC requests (half of them) and for reclaim.  Below low, reclaim is
+ * woken; at high it stops.  min is 1/128 of the zone, at least 16 pages and at most 16 MiB; low and
+ * high are 1/4 and 1/2 above min.
  */
 #define WMARK_DIVISOR 128
 #define WMARK_FLOOR   16UL
 #define WMARK_CEILING 4096UL
-/* What a lower zone keeps from requests that could use a higher one: 1/32 of it. */
+/* The part of a lower zone that is kept from requests that could use a higher one: 1/32. */
 #define RESERVE_DIVISOR 32
 
 void zone_set_watermarks(struct zone *zone)
@@ -56,7 +56,7 @@ int range_zone(struct memory *mem, struct pfn_range range, struct zone **zone, s
 			return mm_fail(fail, pfn, WHY_HOLE, -EINVAL);
 		return mm_fail(fail, pfn, WHY_ZONES, -EINVAL);
 	}
-	/* Its span has what is its own, and only grows. */
+	/* The span contains all pageblocks of the zone, and only grows. */
 	KASSERT(range.start >= READ_ONCE((*zone)->start_pfn));
 	KASSERT(range.end <= READ_ONCE((*zone)->end_pfn));
 	return 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* zone.h: zones: locks, spans, watermarks, which zones a request may use (zone.c). */
+/* zone.h: zones: locks, spans, watermarks, and the zones that a request may use (zone.c). */
 #ifndef QUARRY_MM_ZONE_H
 #define QUARRY_MM_ZONE_H
 
@@ -7,9 +7,9 @@
 
 /* ---- locks: as zone_lock, mm.h ---- */
 
-/* Behind a function: its caller holds the lock of @zone. */
+/* After a function's declaration: the caller holds the lock of @zone. */
 #define REQUIRES_ZONE(zone) REQUIRES((zone)->lock, zone_class)
-/* And inside it: that is so. */
+/* Inside such a function: assert that the lock is held. */
 #define ASSERT_ZONE_LOCKED(zone) KASSERT(spin_is_held(&(zone)->lock))
 
 static inline irqflags_t lru_lock_irqsave(struct zone *zone) ACQUIRE(zone->lru_lock, lru_class)
@@ -26,7 +26,7 @@ static inline void lru_unlock_irqrestore(struct zone *zone, irqflags_t flags)
 
 /* ---- spans, watermarks, zonelists ---- */
 
-/* Has @zone a span, and with it a place in zonelists?  It stays so.  Any context. */
+/* Has @zone a span, and so a place in zonelists?  Once true, this stays true.  Any context. */
 static inline bool zone_has_span(const struct zone *zone)
 {
 	return READ_ONCE(zone->end_pfn) > READ_ONCE(zone->start_pfn);
@@ -37,12 +37,12 @@ static inline bool zone_has_span(const struct zone *zone)
 	for ((zone) = (mem)->zones; (zone) < (mem)->zones + (mem)->nr_nodes * NR_ZONE_KINDS;       \
 	     (zone)++)
 
-/* Is @page, which is no HOLE's, one of @zone? */
+/* Is @page, which must not be in a HOLE, a page of @zone? */
 static inline bool zone_has_page(const struct zone *zone, const struct page *page)
 {
 	return pageblock_of(zone->mem, page_to_pfn_in(zone->mem, page))->zone == zone->id;
 }
-/* Is the pageblock at @pfn, in the span of @zone, one of its own, and no HOLE? */
+/* Is the pageblock at @pfn, which lies in the span of @zone, one of @zone's, and no HOLE? */
 static inline bool zone_owns_block(const struct zone *zone, pfn_t pfn)
 {
 	const struct pageblock *pb = pageblock_of(zone->mem, pfn);
@@ -68,13 +68,13 @@ static always_inline unsigned long zone_plenty(const struct zone *zone, unsigned
 	    READ_ONCE(zone->reserve) + READ_ONCE(zone->nr_free_cma) + nr;
 }
 
-/* For zone_spare, in addition to the flags of mm.h: no watermark; the high one; the low one. */
+/* Flags for zone_spare, besides those of mm.h: no watermark; the high one; the low one. */
 #define GFP_ALL_RESERVE 0x100u
 #define GFP_WMARK_HIGH  0x200u
 #define GFP_WMARK_LOW   0x400u
 /*
- * Pages that a request may take of @zone, below 0 if it lacks some.  @lower: it could have used a
- * higher kind of zone.  Everything that asks whether a zone has enough asks this.
+ * The number of pages that a request may take from @zone; below 0 if it lacks some.  @lower: the
+ * request could have used a higher kind of zone.  All checks whether a zone has enough use this.
  */
 static inline long zone_spare(const struct zone *zone, gfp_t gfp, bool lower)
 {
@@ -102,14 +102,14 @@ static inline bool zone_watermark_ok(const struct zone *zone, unsigned order, gf
 {
 	return zone_spare(zone, gfp, lower) >= 1L << order;
 }
-/* From what the zone manages now; takes its lock. */
+/* Compute the watermarks from the pages managed now; takes the zone lock. */
 void zone_set_watermarks(struct zone *zone) EXCLUDES(zone_class);
 /*
- * Also while others read them, after zones were added: a reader never misses a zone that was in the
- * list before.  No other thread builds lists meanwhile.
+ * Build the zonelists; after zones were added, also while other CPUs read them: a reader never
+ * misses a zone that was in the list before.  No other thread builds lists meanwhile.
  */
 void memory_build_zonelists(struct memory *mem);
-/* The node of @cpu, and node 0 where @mem does not have that one.  Any context. */
+/* The node of @cpu; node 0 if @mem does not have that one.  Any context. */
 struct node *memory_node(struct memory *mem, unsigned cpu);
 /* The highest kind of zone that @gfp allows. */
 static inline enum zone_kind gfp_kind(gfp_t gfp)
@@ -124,8 +124,8 @@ static inline enum migratetype gfp_type(gfp_t gfp)
 }
 
 /*
- * Of the zones that @gfp allows, nearest to @node first, the first from place *@at on; *@at moves
- * past it.  NULL: there are no more.
+ * The next zone that @gfp allows, nearest to @node first, from place *@at on; *@at moves past it.
+ * NULL: there are no more.
  */
 static inline struct zone *zonelist_next(const struct node *node, gfp_t gfp, unsigned *at)
 {
@@ -139,17 +139,17 @@ static inline struct zone *zonelist_next(const struct node *node, gfp_t gfp, uns
 	}
 	return NULL;
 }
-/* Walk them, with @at for the place.  Any context. */
+/* Walk these zones, with @at for the place.  Any context. */
 #define for_each_zone_of(node, gfp, zone, at)                                                      \
 	for ((at) = 0; ((zone) = zonelist_next((node), (gfp), &(at)));)
 
-/* Is @zone below its low watermark, by what every request that may use it can have? */
+/* Is @zone below its low watermark, counting only pages that every request may take? */
 static inline bool zone_low(const struct zone *zone)
 {
 	return zone_spare(zone, GFP_KERNEL | GFP_WMARK_LOW, false) < 0;
 }
 
-/* Standby pages of @zone, holes among them.  A hint without hotplug. */
+/* The number of standby pages of @zone, holes included.  A hint without hotplug. */
 static inline unsigned long zone_standby(const struct zone *zone)
 {
 	pfn_t from = READ_ONCE(zone->standby), to = READ_ONCE(zone->standby_end);

@@ -3,17 +3,17 @@
  * zonelist.c: the order in which an allocation tries zones.
  *
  * Owns:       struct node's zonelists.
- * Locks:      mem->hotplug for building them; they are read without.
+ * Locks:      mem->adding for building them; they are read without a lock.
  * Invariants: a zonelist names each zone that has memory once, nearest node first and, on a node,
- *             highest kind first.  Each zone that an allocation finds low wakes its node's reclaim
- *             thread, whether it had a page or not.
+ *             highest kind first.  An allocation that finds a zone low wakes the reclaim thread of
+ *             its node, whether the zone had a page or not.
  * Tests:      play_zones, play_alloc, zone, nodes, node_order, memory_span, reclaim.
  */
 #include "mm/alloc.h"
 #include "mm/pcp.h"
 #include "mm/reclaim_ask.h"
 
-/* Node ids of @mem by distance from @from, nearest first; equals by id, counted from @from on. */
+/* Node ids of @mem by distance from @from, nearest first; equal ones by id, from @from on. */
 static unsigned nodes_by_distance(const struct memory *mem, unsigned from, u8 *out)
 {
 	unsigned nr = 0, i;
@@ -33,8 +33,8 @@ static unsigned nodes_by_distance(const struct memory *mem, unsigned from, u8 *o
 }
 
 /*
- * Written from the end to the front: each old entry is at its new place, which is behind the old
- * one, before its old place is overwritten.
+ * The list is written from the end to the front: each old entry is stored at its new place, which
+ * is behind the old one, before its old place is overwritten.
  */
 static void store_zonelist(struct node *node, unsigned kind, const u8 *list, unsigned nr)
 {
