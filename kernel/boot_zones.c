@@ -45,7 +45,7 @@ static const struct memblock_range *ram_above(const struct memblock *mb, phys_t 
 	return NULL;
 }
 
-/* Where the part of the SRAT that covers @pa ends. */
+/* The end of the part of the SRAT that covers @pa. */
 static phys_t affinity_end(const struct acpi_info *info, phys_t pa)
 {
 	phys_t end = ~0ULL;
@@ -126,7 +126,7 @@ static bool node_spans(
 
 /* ---- zones ---- */
 
-/* Where the first @pages pages of RAM from @start on end; at most @end. */
+/* The end of the first @pages pages of RAM from @start on; at most @end. */
 static pfn_t behind_ram(const struct boot_machine *m, pfn_t start, pfn_t end, unsigned long pages)
 {
 	struct ram_run run;

@@ -10,7 +10,7 @@ function take(picture, text) {
   else picture.more.push(text);
 }
 
-// What `race --moves=... SCRIPT` printed: { pictures, movable, outcome, why, script }.
+// The output of `race --moves=... SCRIPT`: { pictures, movable, outcome, why, script }.
 // movable: the letters of the roles that can move, "" at an end.  outcome: "" if there is none yet.
 export function parse(out) {
   const play = { pictures: [], movable: "", outcome: "", why: "", script: "" };

@@ -181,7 +181,7 @@ export class Record {
     if (this.lost) return "";
     const entry = this.list[this.cursor];
     const role = entry?.role.toLowerCase();
-    // Who has no place in the script runs until it first waits, before another one leaves.
+    // A role without an entry in the script runs until it first waits, before another one leaves.
     const others = [...movable].filter((m) => m !== role && this.runsOn(m.toUpperCase()));
     const first = entry?.kind === "leave" && this.any(others);
     if (first) return first;

@@ -87,7 +87,7 @@ function heldLock(pictures, lock, waiting, holds) {
   return `${others.join(" or ")} holds ${lock}, and would release it once its own wait ends`;
 }
 
-// What holds what each role in @waits, [[role, where]], waits for, and what would free it.
+// For each role in @waits, [[role, where]]: the holder of what it waits for, and how it is freed.
 function keptBy(pictures, waits, holds) {
   const found = new Map();
   for (const [role, where] of waits) {
@@ -156,7 +156,7 @@ export function stuck(pictures, why, right, holds) {
   ];
 }
 
-// What docs/mm/check.md says of an invariant.
+// The sentence of docs/mm/check.md on an invariant.
 function meaning(ident, message, invariants) {
   const rows = invariants.filter(([id]) => id === ident);
   return (rows.find((row) => row[1] && message.startsWith(row[1])) ?? rows[0] ?? ["", "", ""])[2];

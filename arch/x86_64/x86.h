@@ -257,7 +257,7 @@ int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags) must_check;
 /* Map device registers, uncached; never unmapped.  Returns NULL without memory.  As arch_map. */
 void *arch_map_mmio(phys_t pa, size_t len);
 /*
- * Where the windows of the memory's arrays have no memory, they read as zeros and fault on a write.
+ * The windows of the memory's arrays read as zeros and fault on a write where no memory is mapped.
  * Put boot memory behind [start, start + len) where there is none yet.  @zeroed: fill it with
  * zeros; else only the parts of its pages outside the range.  Boot CPU.
  */

@@ -39,7 +39,7 @@ typedef unsigned gfp_t;
 #define GFP_NORETRY     0x80u /* may fail early: no pages moved and no task killed (oom.h) for it */
 #define GFP_KERNEL      GFP_UNMOVABLE
 
-/* Where a request failed, and why. */
+/* Why a request failed. */
 enum mm_why {
 	WHY_NONE,
 	WHY_RANGE,     /* empty, unaligned, wrapping or outside */
@@ -221,7 +221,7 @@ pfn_t zone_next_free(const struct zone *zone, unsigned order, unsigned type, pfn
 	for ((pfn) = zone_next_free((zone), (order), (type), PFN_NONE); (pfn) != PFN_NONE;         \
 	     (pfn) = zone_next_free((zone), (order), (type), (pfn)))
 
-/* Where the bytes of a block of backed memory are.  Any context. */
+/* The address of the bytes of a block of backed memory.  Any context. */
 static inline void *page_address_in(const struct memory *mem, const struct page *page)
 {
 	return arch_phys_to_virt((phys_t)page_to_pfn_in(mem, page) << PAGE_SHIFT);

@@ -116,7 +116,7 @@ struct page {
 	u32 word;    /* see above */
 	u32 next;    /* l: pfn links of a reclaim list; PFN_NONE at the ends */
 	u32 prev;    /* l */
-	u32 index;   /* owner: page within its object; slab or driver use */
+	u32 index;   /* owner: page within its object, or a driver's use */
 	void *owner; /* owner: object, slab cache or struct movable_owner, as the state says */
 	/* under its object's lock: page-table entries that map it; each holds a reference */
 	u16 mapcount;
@@ -280,8 +280,8 @@ struct node {
 	u8 id;
 	u8 distance[MAX_NODES]; /* c: SLIT, 10 is local */
 	/*
-	 * h to change, when a zone is added; read racily: by highest kind allowed: zone ids,
-	 * nearest first
+	 * Changed under adding, when a zone gets its first pages; read racily.  By the highest kind
+	 * allowed: ids of zones, nearest first.
 	 */
 	u8 zonelist[NR_ZONE_KINDS][MAX_ZONES];
 	u8 nr_zones[NR_ZONE_KINDS]; /* likewise */
@@ -307,7 +307,10 @@ struct node {
 #define PCP_MOST   512u
 #define PCP_ENOUGH 64u
 BUILD_ASSERT(PCP_BATCH >= 8 && PCP_BATCH <= PCP_ENOUGH);
-/* The most pages that a refill moves; a spill moves half.  Interrupts are off meanwhile. */
+/*
+ * The most blocks that a refill moves; a spill moves at most half as many.  Interrupts are off
+ * meanwhile.
+ */
 #define PCP_BATCH_MOST 128u
 /* Slots for blocks of one type, in the cache of one zone and CPU. */
 #define PCP_SLOTS (PCP_MOST + 32 + 16 + 8 + 2)

@@ -17,7 +17,7 @@
 /* Returned by serve() for no answer yet. */
 #define NO_ANSWER (~0u)
 
-/* What is wrong with the next buffer that the device returns. */
+/* The fault in the next buffer that the device returns. */
 enum pretend_lie {
 	LIE_NONE,
 	LIE_ID,    /* one that no queue has */

@@ -13,7 +13,7 @@
 #include <quarry/port.h>
 #include <stdlib.h>
 
-/* What --wrap calls the functions behind these and the functions in front. */
+/* The two names that --wrap gives a function: __real_ is behind it, __wrap_ in front of it. */
 #define WRAPPED(type, name, ...)                                                                   \
 	type __real_##name(__VA_ARGS__);                                                           \
 	type __wrap_##name(__VA_ARGS__);                                                           \
