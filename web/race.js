@@ -244,7 +244,7 @@ async function drawBeside(found) {
   const on = state.beside && state.code !== RIGHT;
   $("other").hidden = !on;
   $("places").hidden = on;
-  const right = state.code === RIGHT ? found : await lab.play(state.name, RIGHT, found.moves);
+  const right = on ? await lab.play(state.name, RIGHT, found.moves) : found;
   const differs = (i) =>
     on && (!right.pictures[i] || !isSame(found.pictures[i], right.pictures[i]));
   drawLanes($("lanes"), found.pictures, state.at, { differs, go: (i) => act("go", i) });
