@@ -179,7 +179,10 @@ void smp_call_serve(void)
 {
 	unsigned self = arch_cpu_id();
 
-	/* Count it, and serve a request all the same: its sender waits. */
+	/*
+	 * A call that reaches a closed slot is spurious and counted.  It is served: its sender
+	 * waits.
+	 */
 	counter_add(&smp_stats.spurious_calls, READ_ONCE(slots[self].closed));
 	serve_all(self, false);
 }

@@ -105,7 +105,7 @@ static int contig_isolated(struct evacuation *e, enum migratetype type)
 	if (err)
 		return err;
 	/*
-	 * If the policy wants the caches off, its enter has turned them off for the whole
+	 * If the policy wants the caches off, policy->enter() has turned them off for the whole
 	 * operation.
 	 */
 	KASSERT(!e->policy->caches_off || READ_ONCE(e->zone->pcp_depth) > 0);

@@ -74,8 +74,8 @@ static inline bool seems_to_cache_any(
 }
 
 /*
- * Does no CPU seem to cache pages of the zone?  The counts of all CPUs are read: an offline CPU has
- * none, and one that leaves or joins counts, too.
+ * Does no CPU seem to cache pages of the zone?  The counts of all CPUs are read, so that a CPU
+ * which is going offline or coming online is not missed; those of an offline CPU are 0.
  */
 static always_inline bool zone_seems_empty(const struct memory *mem, unsigned id)
 {

@@ -39,8 +39,9 @@ int rmap_map(struct vm_region *r, uintptr_t va, struct page *page);
 struct page *rmap_take_entry(struct memory *mem, u64 *entry, u64 with);
 /*
  * Replace every entry of slot @index by @with: 0, or a migration entry.  The caller has a reference
- * of its own to the slot's page.  @g: NULL if all entries are migration entries and every CPU has
- * flushed those before them.  Returns how many regions show the slot.
+ * of its own to the slot's page.  @g gathers the present entries for a flush; NULL: the entries
+ * found are migration entries, and the flush of the present entries before them is over.  Returns
+ * how many regions show the slot.
  */
 unsigned rmap_unmap(struct vm_object *object, u32 index, u64 with, struct tlb_gather *g);
 /*

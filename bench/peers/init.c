@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * init.c: the only program of the Linux that `make bench-peers` boots: it loads /pages.ko, whose
- * loading measures, takes a memory module of 128 MiB online and offline, and ends QEMU.
+ * init.c: the only program of the Linux that `make bench-peers` boots.  It loads /pages.ko, which
+ * measures while it is loaded.  Then it brings a DIMM of 128 MiB online, takes it offline, and ends
+ * QEMU.
  *
  * Owns:       nothing.
  * Locks:      none.

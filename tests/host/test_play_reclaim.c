@@ -47,7 +47,7 @@ static void a_start_that_fails_leaves_no_thread(struct ktest *t)
 	EXPECT_SAID(t, "[reclaim on 2][reclaim on 2][standby]\n");
 	played_stop(world);
 	judge_clear();
-	/* A memory without a thread is not stopped again. */
+	/* A second stop finds no thread of reclaim: it only stops standby once more. */
 	played_stop(world);
 	EXPECT_SAID(t, "[standby stops]\n");
 	world->thread_cpus = 0;

@@ -9,7 +9,8 @@ import pytest
 import qemu
 from slots import DONE, INSERT, SOUND
 
-# machine, words -> (node, zone, first pfn, end, pages online) of each, MiB of standby memory
+# name: (options of the machine, words of its command line,
+#        [(node, zone, first pfn, end, pages online) of each zone], MiB of standby memory)
 LAYOUTS = {
     "no_movable": (dict(mem=256), "movable=0", [(0, "DMA32", 0, 0x10000, 0x10000)], 0),
     "a_quarter": (

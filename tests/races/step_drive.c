@@ -409,7 +409,7 @@ static void play(struct step_session *session)
 		note();
 		if (has_ended(movable))
 			break;
-		/* The role that repeated itself has left its loop. */
+		/* A role that repeated itself has now left its loop, and other roles can move. */
 		if (movable_roles() != movable)
 			continue;
 		step_show(session);

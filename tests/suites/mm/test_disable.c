@@ -318,7 +318,7 @@ static void disable_works_while_all_cpus_allocate(struct ktest *t)
 	expect_on(t, c.zone);
 }
 
-/* ---- the table of three (pcp_inline.h): a free when the round arrives ---- */
+/* ---- the three cases of pcp_inline.h: the place of a free when the round arrives ---- */
 
 static void expect_page_came_back(struct ktest *t, const struct race_free *race)
 {
