@@ -25,8 +25,9 @@ from lab_link import Failed, run
 from lab_programs import Programs
 
 ROOT = labs.ROOT
-# Seconds of the host's CPU, not of the clock: a loaded host does not use them up sooner.  The longest
-# lab needs a tenth of them.  A test that waits for ever ends much earlier, by its limit in guest time.
+# Seconds of the host's CPU, not of the clock: a loaded host does not use them up sooner.  The
+# longest lab needs a tenth of them.  A test that waits for ever ends much earlier, by its limit in
+# guest time.
 LIMIT = 60
 PROGRAMS = ("user/stress.c",)  # which the tour, and programs=, start
 

@@ -61,8 +61,8 @@ struct ops {
 	struct page *hoard[MAX_HOARD]; /* and its earlier ones */
 	unsigned nr_hoard;
 	u32 depth[NR_ZONE_KINDS]; /* a: disables without their enable */
-	bool isolated[64];   /* a: by pageblock: isolated by an operation "isolate" */
-	bool isolated_twice; /* a: a pageblock was isolated by two at once */
+	bool isolated[64];        /* a: by pageblock: isolated by an operation "isolate" */
+	bool isolated_twice;      /* a: a pageblock was isolated by two at once */
 	struct handle_table objects;
 	struct handle object[RACE_ROLES + 1]; /* one for each role, and O */
 	u64 offline_cpu, from_alloc;          /* smp_stats when the memory was built */

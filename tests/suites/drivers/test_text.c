@@ -105,8 +105,7 @@ static void colours_are_set(struct ktest *t)
 	text_set_colour(&terminal, TEXT_RED_ON_BLACK);
 	text_say("R\033[32mg\033[0mR");
 	EXPECT(t, text_shows(0, 8, 'R', 0xff5555, 0));
-	EXPECT(
-	    t, text_shows(0, 9, 'g', 0x55ff55, 0)); /* another colour, still bright */
+	EXPECT(t, text_shows(0, 9, 'g', 0x55ff55, 0)); /* another colour, still bright */
 	EXPECT(t, text_shows(0, 10, 'R', 0xff5555, 0));
 }
 
