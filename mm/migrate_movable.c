@@ -74,10 +74,7 @@ int isolate_movable_page(struct memory *mem, pfn_t pfn)
 	int err = -EAGAIN;
 
 	sched_point("lru.isolate");
-	/*
-	 * These states are entered and left under this lock only, so the page is a head and has its
-	 * owner.
-	 */
+	/* Such a page is a head and has its owner: its state changes under this lock only. */
 	if (state_owned(state) && (owner = page->owner)) {
 		/* A broken page is not copied. */
 		err = READ_ONCE(page->pincount) || page_poisoned(page) ? -EBUSY : get_page(page);
