@@ -39,13 +39,13 @@ static struct handle objects[OBJECTS];
 static struct handle_table table;
 
 static struct {
-	char text[OP_BYTES];  /* as given */
-	char words[OP_BYTES]; /* the same, cut into words */
+	char text[OP_BYTES];  /* the operation as given */
+	char words[OP_BYTES]; /* @text, cut into words */
 	char *word[WORDS];
 	unsigned nr_words, cpu;
 	int err;
-	pfn_t pfn;      /* the page it got or worked on; PFN_NONE: none */
-	u64 seen[CPUS]; /* records of each CPU's history before it */
+	pfn_t pfn;      /* the page that the operation got or worked on; PFN_NONE: none */
+	u64 seen[CPUS]; /* records of each CPU's history before the operation */
 } now;
 
 /* All physical memory belongs to the run. */
@@ -211,7 +211,7 @@ static bool read_words(char *text)
 	return !*end && now.cpu < CPUS;
 }
 
-/* ---- what there is ---- */
+/* ---- the state of the memory ---- */
 
 /* [pfn, order, state, CPU of the cache or null, broken] of each block. */
 static void say_pages(void)
