@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_memory.c: a small memory on which operations are called one after the other, all of it
- * shown after each; the memory page of the laboratory (docs/web.md).
+ * fiber_memory.c: calls operations on a small memory, one after the other, and shows the whole
+ * memory after each of them; for the memory page of the laboratory (docs/web.md).
  *
  *   race --memory='OPERATION ; OPERATION ...'
  *
  * An operation is "CPU NAME [ARGUMENT...]", run by that CPU from its call to its return.  A line of
- * JSON has its result, the history's records of it, and the state of the memory.
+ * JSON has its result, its records in the history, and the state of the memory.
  *
  *   alloc unmovable|movable [ORDER]   movable pages have an owner, which moves them
  *   free PFN                          the block that has that page
