@@ -20,18 +20,21 @@
 #define BORDER (3 * SECTION_PAGES)
 #define START  (BORDER - BLOCK(HALF))
 #define END    (BORDER + BLOCK(HALF))
-/* Pageblocks of each zone that is there at first. */
+/* Pageblocks of each zone that is present at the start. */
 #define SIZE 8u
 
 /* ---- a memory that can grow ---- */
 
-/* The calls for its arrays. Descriptors of absent memory are zeros and must stay so. */
+/*
+ * A record of the calls for the memory's arrays. Descriptors of absent memory are zeros and must
+ * stay so.
+ */
 struct arrays {
 	unsigned mapped;           /* pageblocks with bytes behind them */
-	bool bytes[2 * HALF];      /* these */
-	bool behind[2];            /* the sections before and behind the border */
-	unsigned grown, shrunk;    /* calls */
-	int maps_left, grows_left; /* calls until one fails */
+	bool bytes[2 * HALF];      /* by pageblock: has it bytes behind it? */
+	bool behind[2];            /* have the sections before and behind the border descriptors? */
+	unsigned grown, shrunk;    /* calls of grow and shrink */
+	int maps_left, grows_left; /* calls of map and grow until one fails */
 };
 extern struct arrays arrays;
 

@@ -26,8 +26,8 @@ static void told_pages(struct pretend *p, const struct pretend_buf *buf)
 		nr_lent += buf->queue == INFLATE ? 1u : ~0u;
 		nr_told++;
 		/*
-		 * No other code can have the page: one that goes to the host is allocated, one that
-		 * returns is still the balloon's.
+		 * No other code can have the page: a page that goes to the host is allocated, and a
+		 * page that returns is still the balloon's.
 		 */
 		if (buf->queue == DEFLATE)
 			EXPECT(p->t,
@@ -76,7 +76,7 @@ u32 balloon_host(struct pretend *p, const struct pretend_buf *buf)
 	if (buf->queue == STATS) {
 		memcpy(balloon_stats, pretend_memory(buf->out[0].addr),
 		    MIN(buf->out[0].len, (u32)sizeof(balloon_stats)));
-		return NO_ANSWER; /* until the host wants new ones */
+		return NO_ANSWER; /* until the host wants new statistics */
 	}
 	if (buf->queue == REPORT)
 		told_free(p, buf);

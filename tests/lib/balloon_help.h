@@ -19,7 +19,7 @@
 	    1ULL << VIRTIO_BALLOON_F_REPORTING)
 #define BOOK (TEST_MAX_BLOCKS * PAGEBLOCK_PAGES)
 
-/* One test at a time. */
+/* The variables below serve one test at a time. */
 extern struct virtio_balloon balloon;
 extern u8 balloon_lent[BOOK];               /* by page: the last state told to the host */
 extern u8 balloon_dropped[TEST_MAX_BLOCKS]; /* by pageblock: times reported */

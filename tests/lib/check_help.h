@@ -9,17 +9,23 @@
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 
-/* Of order 0, allocated in zone NORMAL: one free block of each lower order. */
+/*
+ * An allocated page of zone NORMAL. The rest of its pageblock is one free block of each lower
+ * order.
+ */
 extern struct page *kept_page;
 
-/* Zone NORMAL of 4 pageblocks, that of @kept_page cut down; zone MOVABLE of 4, all free. */
+/*
+ * A memory of 4 pageblocks in zone NORMAL, all free but @kept_page, and of 4 free ones in zone
+ * MOVABLE. NULL: there is no memory.
+ */
 struct memory *sound_memory(struct ktest *t);
 
 void sound_end(struct ktest *t, struct memory *mem);
 
 /*
- * check_memory fails, and its message starts with @name; so too if there is more damage in the part
- * that it checks last, because it reports the first damage.
+ * Expect check_memory to fail with a message that starts with @name. More damage in the part that
+ * check_memory checks last must not matter: it reports the first damage.
  */
 void expect_named(struct ktest *t, struct memory *mem, const char *name, int line);
 
@@ -27,7 +33,9 @@ void expect_named(struct ktest *t, struct memory *mem, const char *name, int lin
 void expect_figures(struct ktest *t, struct memory *mem, unsigned long pfn, unsigned long have,
     unsigned long want, int line);
 
-/* Fill CPU 0's stack of zone MOVABLE with two pages, @two; restore_plan at the end. */
+/*
+ * Fill CPU 0's stack of zone MOVABLE with two pages, @two. The test calls restore_plan at its end.
+ */
 void cache_two_pages(struct ktest *t, struct memory *mem, struct page **two);
 
 #endif

@@ -8,7 +8,7 @@
 
 #define HANDLES 24
 
-/* Empty, its objects in @mem. */
+/* An empty table, whose objects are in @mem. */
 struct handle_table *new_table(struct memory *mem);
 
 struct page *page_of(struct handle_table *ht, u32 h);

@@ -13,14 +13,14 @@
 
 void warm_caches(void *arg);
 
-/* Blocks that @cpu caches of the kernel's memory; and the sum of its capacities. */
+/* Blocks of the kernel's memory that @cpu caches; the sum of the CPU's capacities. */
 unsigned cached_by(unsigned cpu);
 
 unsigned capacity_of(unsigned cpu);
 
 /*
- * The sum of capacities of a CPU that has just come up; on a CPU that stayed online the old ones
- * may remain until its next refill.
+ * The sum of capacities of a CPU that has just come up. A CPU that stayed online may have its old
+ * capacities until its next refill.
  */
 unsigned planned_capacity(void);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* isolate_help.h: isolate and undo it as mm/ does, for the suites of isolation. */
+/* isolate_help.h: isolate a range, and undo that, as mm/ does; for the suites of isolation. */
 #ifndef QUARRY_TESTS_ISOLATE_HELP_H
 #define QUARRY_TESTS_ISOLATE_HELP_H
 
@@ -10,7 +10,7 @@
 
 static const enum iso_policy policies[] = {ISO_DISABLE, ISO_PRECISE};
 
-/* As an offline does it: with policy `disable' the caches of the zone are off. */
+/* Isolate a range as an offline does: with policy `disable' the caches of the zone are off. */
 static inline int isolate(
     struct memory *mem, pfn_t start, unsigned long nr, enum iso_policy policy, struct mm_fail *fail)
 {

@@ -24,7 +24,7 @@
 #define MAX_BLOCKS    (PAGEBLOCK_ORDER >= 9 ? 72 : 256)
 #define MAX_REPORTS   20 /* failures of one test that are printed */
 #define ARENA_SIZE    (2UL << 20)
-#define ENOUGH        10 /* turns of every thread */
+#define ENOUGH        10 /* turns of every thread before memory still missing is a leak */
 BUILD_ASSERT(MAX_BLOCKS *(PAGEBLOCK_PAGES * sizeof(struct page) + sizeof(struct pageblock) +
                  sizeof(struct pageblock_tree)) < ARENA_SIZE - (512UL << 10));
 
@@ -40,11 +40,11 @@ void (*ktest_failed)(const char *suite, const struct ktest *t);
 bool ktest_stop;
 bool ktest_short;
 u64 (*ktest_clock)(void);
-/* Prints also in a short run; but nothing is shown where all is hidden, as on the live screen. */
-static bool short_now; /* of the run */
+static bool short_now; /* this run is short */
+/* Prints in a short run too, unless the console hides everything, as on the live screen. */
 static void (*say)(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* The counts of a suite, and of all. */
+/* The counts of one suite, or of the whole run. */
 struct tally {
 	unsigned tests, failed, skipped;
 	u64 began; /* by ktest_clock */
@@ -261,7 +261,9 @@ static u64 hash_name(u64 hash, const char *name)
 	return (hash ^ 0xff) * 0x100000001b3ULL;
 }
 
-/* Depends on the run's seed and the names only: the other selected tests do not change it. */
+/*
+ * The seed of a test depends only on the run's seed and the names, not on the other selected tests.
+ */
 static u64 test_seed(u64 seed, const char *suite, const char *test)
 {
 	u64 hash = hash_name(hash_name(0xcbf29ce484222325ULL ^ seed, suite), test);
@@ -289,8 +291,8 @@ static bool some_end(const struct counts *before, const struct counts *now)
 
 /*
  * A test that passes has given back everything that the kernel allocated for it. Threads that it
- * started may still be exiting: they get enough turns and time to be freed. If none is exiting, a
- * rest comes back within a few turns of the other threads, or never.
+ * started may still be exiting: they get enough turns and time to be freed. If none is exiting,
+ * memory still missing comes back within a few turns of the other threads, or never.
  */
 static void check_counts(struct ktest *t, const struct counts *before)
 {
@@ -342,7 +344,7 @@ static void report_test(const struct ktest *t, const char *suite, unsigned nr, u
 {
 	char ms[32];
 
-	/* One call for a line: other threads print, too. */
+	/* One call prints a whole line, because other threads print too. */
 	if (t->failures) {
 		printk("  # seed %#llx; run again: selftest=%s.%s seed=%#llx\n",
 		    (unsigned long long)t->seed, suite, t->name, (unsigned long long)seed);
@@ -407,7 +409,10 @@ static unsigned nr_selected(const struct ktest_suite *s, const char *which)
 	return nr;
 }
 
-/* The suite's line of KTAP; with the clock, a comment for readers of the console. */
+/*
+ * Print the suite's line of KTAP. With a clock, a comment in it tells readers the counts and the
+ * time.
+ */
 static void report_suite(const char *name, unsigned nr, const struct tally *tally)
 {
 	char line[64], ms[32];

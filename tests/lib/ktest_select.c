@@ -24,7 +24,7 @@ static bool names(const char *p, size_t len, const struct ktest_suite *s, unsign
 	    (p[n] == '.' && len - n - 1 == strlen(test) && !strncmp(p + n + 1, test, strlen(test)));
 }
 
-/* Up to the next comma. */
+/* The length of the name at @p, which ends at the next comma. */
 static size_t name_length(const char *p)
 {
 	size_t len = 0;
@@ -48,7 +48,7 @@ static bool listed(const char *list, const struct ktest_suite *s, unsigned i)
 	}
 }
 
-/* By the numbers of enum ktest_tag. */
+/* Indexed by enum ktest_tag. */
 static const char *const tag_names[NR_KTEST_TAGS] = {"", "contract", "cost", "inside"};
 
 static enum ktest_tag tag_of(const struct ktest_suite *s, unsigned i)

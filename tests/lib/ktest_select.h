@@ -5,7 +5,7 @@
 
 #include <quarry/ktest.h>
 
-/* The linker makes one array of what KTEST_SUITE puts into the section. */
+/* KTEST_SUITE puts each suite into a section, of which the linker makes one array. */
 extern const struct ktest_suite suites_start[] __asm__("__start_ktest_suites");
 extern const struct ktest_suite suites_end[] __asm__("__stop_ktest_suites");
 

@@ -12,7 +12,7 @@
 #include <quarry/port.h>
 #include <quarry/string.h>
 
-/* How many turns, and how long, a thread waits for text of other threads. */
+/* Turns for which a thread waits for text of other threads; it waits ktest_text_ns too. */
 #define MAX_TURNS 10000
 #define MAX_LINE  255 /* of a text that is compared as a whole */
 u64 ktest_text_ns = 10000000000ULL;
@@ -68,7 +68,7 @@ static unsigned missing(struct ktest *t, const char *reports, u32 found)
 	return nr;
 }
 
-/* Text of another thread, about work that the test gave it, may come a moment later. */
+/* Wait for text behind @pos: a thread that works for the test may print a moment later. */
 static bool wait_for_text(u64 pos)
 {
 	u64 end = arch_clock_ns() + ktest_text_ns;
@@ -79,7 +79,7 @@ static bool wait_for_text(u64 pos)
 	return log_position() != pos;
 }
 
-/* A comment of the test itself. */
+/* Did the test itself print @line, as a comment? */
 static bool is_comment(const char *line)
 {
 	return strncmp(line, "  # ", 4) == 0;

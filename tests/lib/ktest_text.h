@@ -10,7 +10,7 @@
  * that has failed is not checked.
  */
 void ktest_check_text(struct ktest *t, const struct ktest_case *c, u64 pos);
-/* How long it waits for a report that is missing: another thread may print it. */
+/* Nanoseconds of waiting for a report that is missing: another thread may print it. */
 extern u64 ktest_text_ns;
 
 #endif

@@ -11,10 +11,12 @@
 /* Wait until *@count is at least @nr. */
 bool wait_for_count(const u64 *count, u64 nr);
 
-/* Wait until all errors found have been dealt with; returns how many have been so far. */
+/*
+ * Wait until all errors found have been dealt with; returns the number of errors dealt with so far.
+ */
 u64 wait_all_dealt(void);
 
-/* The first of 1 << @order pages that were just freed; some_page: of one page. */
+/* The first pfn of 1 << @order pages that were just freed; some_page: of one page. */
 pfn_t some_pages(struct ktest *t, unsigned order);
 pfn_t some_page(struct ktest *t);
 

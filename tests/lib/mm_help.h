@@ -23,7 +23,7 @@
 
 struct zone *test_zone(struct memory *mem, enum zone_kind kind);
 
-/* Blocks that @cpu caches, and may cache, of one order and type. */
+/* Blocks of one order and type that @cpu caches (cached), and that it may cache (may_cache). */
 unsigned cached(const struct zone *zone, unsigned cpu, unsigned order, unsigned type);
 
 unsigned may_cache(const struct zone *zone, unsigned cpu, unsigned order, unsigned type);
@@ -50,7 +50,7 @@ struct page_job {
 
 void job_drain(void *arg);
 
-/* Each returns how many of @nr blocks were allocated or freed. */
+/* Allocate, or free, @nr blocks on @cpu; returns the number of blocks allocated or freed. */
 unsigned alloc_on(
     unsigned cpu, struct memory *mem, gfp_t gfp, unsigned order, unsigned nr, struct page **pages);
 
@@ -71,7 +71,8 @@ struct hoard {
 };
 
 /*
- * Allocate all pages down to the watermark, largest blocks first; this CPU's cache is empty then.
+ * Allocate all pages down to the watermark, largest blocks first. This CPU's cache is empty
+ * afterwards.
  */
 void hoard_take(void *arg);
 
@@ -89,10 +90,10 @@ struct census {
 	struct zone_census zone[NR_ZONE_KINDS];
 	struct pageblock block[TEST_MAX_BLOCKS];
 	struct pageblock_tree tree[TEST_MAX_BLOCKS];
-	u64 words[TEST_MAX_BLOCKS]; /* of all pages of a pageblock, in order */
+	u64 words[TEST_MAX_BLOCKS]; /* by pageblock: a hash of the words of its pages */
 };
 
-/* Only while no CPU uses @mem. Cached pages count as cached, so empty the caches first. */
+/* Count everything while no CPU uses @mem. Empty the caches first: their pages count as cached. */
 void census_take(struct census *c, struct memory *mem);
 
 /* Expect all of @b, the later census, to be as in @a. */

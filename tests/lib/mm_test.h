@@ -33,12 +33,12 @@ unsigned long pile_free(struct memory *mem, struct pile *p);
 /* Disable the CPU caches of all zones of @mem: allocations would take cached pages first. */
 void all_caches_off(struct ktest *t, struct memory *mem);
 
-/* Let bad frees of the kernel's own memory panic, or not; returns how it was. */
+/* Set whether bad frees of the kernel's own memory panic; returns the old setting. */
 bool set_badpage_panic(bool on);
 
 /* A block straight from the buddy, state ALLOC, past the watermarks; NULL if there is none. */
 struct page *take_block(struct zone *zone, unsigned order, enum migratetype type);
-/* The same, but from the lists of other types. */
+/* As take_block, but from the lists of other types. */
 struct page *take_fallback(struct zone *zone, unsigned order, enum migratetype type);
 /* Free a block straight to the buddy. */
 void give_block(struct zone *zone, struct page *page);
@@ -58,22 +58,25 @@ struct fingerprint {
 struct fingerprint take_fingerprint(struct memory *mem);
 bool fingerprint_same(const struct fingerprint *a, const struct fingerprint *b);
 
-/* Memories built by hand, one after the other in the arena that ktest_memory(t, ...) opened. */
+/* A zone of a memory that is built by hand, in the arena that ktest_memory(t, ...) opened. */
 struct zone_spec {
 	u8 node, kind;
 	u16 blocks;
 };
 /* A configuration with arrays for @blocks pageblocks from pfn @start on, in t->mem's arena. */
 bool bare_config(struct ktest *t, struct memory_config *cfg, pfn_t start, unsigned blocks);
-/* Zones one after the other, all free, caches on; NULL, and the test has failed. */
+/*
+ * Build a memory of these zones, one after the other, all free, caches on. NULL: the test has
+ * failed.
+ */
 struct memory *build_memory(struct ktest *t, unsigned nr_nodes, const u8 *distance,
     const struct zone_spec *specs, unsigned nr);
 /*
- * If @err, the result of setting up @mem, is 0, make @mem ready and start it: @mem. NULL, and the
- * test has failed, if a step failed.
+ * Make @mem ready and start it, unless setting it up has returned an error, @err. Returns @mem.
+ * NULL: a step failed, and so has the test.
  */
 struct memory *begin_memory(struct ktest *t, struct memory *mem, int err);
-/* Check it, and stop its threads. */
+/* Check @mem, and stop its threads. */
 void drop_memory(struct ktest *t, struct memory *mem);
 
 #endif

@@ -67,7 +67,9 @@ bool mov_begin(struct ktest *t, struct memory *mem)
 	mov.t = t;
 	mov.least = ~0UL;
 	mov.least_gap = ~0ULL;
-	/* From the memory's arena: it is freed with the memory, however the test ends. */
+	/*
+	 * The array is in the memory's arena: it is freed with the memory, however the test ends.
+	 */
 	mov.pages = mem
 	    ? mem->alloc(mem->alloc_arg, (mem->end_pfn - mem->start_pfn) * sizeof(mov.pages[0]))
 	    : NULL;
@@ -96,7 +98,10 @@ void mov_fill_range(pfn_t start, pfn_t end)
 		zone_unlock_irqrestore(zone, flags);
 	}
 	for (pfn = start; pfn < end; pfn++) {
-		/* In one of the labs a student writes the function that takes a range. */
+		/*
+		 * In one of the labs a student writes buddy_take_range: it may not have taken the
+		 * page.
+		 */
 		if (word_state(page_word(pfn_to_page_in(mov.mem, pfn))) != PG_ALLOC)
 			return;
 		mov.pages[mov.nr] = pfn_to_page_in(mov.mem, pfn);

@@ -12,7 +12,7 @@
 
 struct zone *zone_in(struct memory *mem, enum zone_kind kind);
 
-/* No other CPU uses the memory. */
+/* Empty the caches of @mem, which no other CPU uses. */
 void empty_caches(struct memory *mem);
 
 #define MOV_MANY   14
@@ -27,15 +27,18 @@ struct mov {
 	unsigned calls;      /* of migrate */
 	unsigned downwards;  /* migrations to a lower pageblock; there must be none */
 	unsigned long least; /* fewest free pages of the zone during any migration */
-	unsigned moved;      /* successful ones */
-	/* Called at each successful one, before src is released; may be NULL. */
+	unsigned moved;      /* migrations that succeeded */
+	/* Called at each migration that succeeds, before src is released; may be NULL. */
 	void (*on_move)(struct page *dst, struct page *src);
 	unsigned busy;           /* this many migrations fail first and must be tried again */
 	u32 refuse;              /* one in this many migrations is refused; 0: none */
-	void (*on_refuse)(void); /* called then; may be NULL */
-	/* ns: when the last one was refused; between two after MANY of them */
+	void (*on_refuse)(void); /* called at each refusal; may be NULL */
+	/*
+	 * ns: when a migration was refused last; the shortest time between two refusals after
+	 * MOV_MANY calls
+	 */
 	u64 last, least_gap;
-	u32 enough;       /* set when ENOUGH were refused */
+	u32 enough;       /* a: not 0 once MOV_ENOUGH migrations were tried */
 	struct pile rest; /* pages that the watermark keeps from allocations */
 	struct ktest *t;
 };
@@ -77,7 +80,7 @@ struct zone *mov_fragmented(struct ktest *t, struct memory *mem, enum zone_kind 
 
 void mov_end(struct ktest *t);
 
-/* The same, and expect that no migration went to a lower pageblock. */
+/* As mov_end, and expect that no migration went to a lower pageblock. */
 void mov_end_upwards(struct ktest *t);
 
 #endif

@@ -4,7 +4,7 @@
 #include "tests/lib/wait_help.h"
 
 /*
- * Pageblocks of the zone MOVABLE that this CPU allocates from which cannot go offline: some of
+ * Pageblocks that cannot go offline, in the zone MOVABLE that this CPU allocates from: some of
  * their pages belong to the firmware or to a module.
  */
 static pfn_t stay[32];
@@ -40,7 +40,7 @@ static void find_what_stays(struct ktest *t)
 
 void hoard_pages(struct ktest *t)
 {
-	unsigned i, left, free = 1, more = PCP_SLOTS; /* pages this CPU may have cached */
+	unsigned i, left, free = 1, more = PCP_SLOTS; /* pages that this CPU may have cached */
 
 	find_what_stays(t);
 	drain_all_pages(&kernel_memory, NULL);

@@ -13,10 +13,10 @@
 struct killer {
 	struct memory *mem;
 	struct pile *hoard; /* the pages that are taken */
-	bool nobody;        /* it finds no victim */
+	bool nobody;        /* the hook finds no victim */
 	bool at_once;       /* the victim is gone when the hook returns */
 	unsigned give;      /* pages of the hoard that a dying victim frees */
-	u32 calls;          /* a */
+	u32 calls;          /* a: calls of the hook */
 	gfp_t gfp;
 	unsigned order;
 };

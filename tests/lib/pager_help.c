@@ -8,7 +8,7 @@ int store_get(struct vm_object *object, u32 index)
 	int err = vm_object_supply(object, index, page_address(s->page[index]));
 
 	atomic_add(&s->gets, 1u);
-	/* Another fault supplied the page first; or the page is being moved. */
+	/* Another fault has supplied the page already, or the page is being moved. */
 	return err == -EEXIST || err == -EAGAIN ? 0 : err;
 }
 
@@ -36,7 +36,7 @@ void store_end(struct store *s)
 		free_pages(s->page[--s->nr], 0);
 }
 
-/* False, and the test is skipped: the kernel has too little memory. */
+/* False, and the test is skipped: the kernel has too little memory for the store. */
 static bool store_begin(struct ktest *t, struct store *s, unsigned nr)
 {
 	memset(s, 0, sizeof(*s));

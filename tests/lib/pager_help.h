@@ -15,11 +15,11 @@
 struct store {
 	struct page *page[STORE_PAGES]; /* of the kernel's memory: the pager's store */
 	unsigned nr;
-	int answer;             /* a: the result of clean; not 0: it takes no page */
-	unsigned refuse_one_in; /* it refuses one call in this many, at random; 0: never */
+	int answer;             /* a: the result of clean; not 0: the pager takes no page */
+	unsigned refuse_one_in; /* the pager refuses one call of clean in this many; 0: none */
 	u64 chance;
 	u32 gets, cleans;         /* a: calls */
-	u32 cleaned[STORE_PAGES]; /* a: times that it took each */
+	u32 cleaned[STORE_PAGES]; /* a: times that the pager took each page */
 	/* Called by clean before it takes the page. */
 	void (*meanwhile)(struct store *s, struct vm_object *object, u32 index);
 	void *arg;
@@ -35,7 +35,7 @@ bool store_scene_by(struct ktest *t, struct vm_scene *s, struct store *store, un
 
 bool store_scene(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr);
 
-/* REQUIRE, for a test that has begun: the suite's end() comes first. */
+/* As REQUIRE, for a test that has begun: it calls the suite's end() before the test ends. */
 #define REQUIRE_OR_END(t, s, cond)                                                                 \
 	do {                                                                                       \
 		bool holds = (cond);                                                               \
@@ -47,7 +47,9 @@ bool store_scene(struct ktest *t, struct vm_scene *s, struct store *store, unsig
 
 void store_scene_end(struct ktest *t, struct vm_scene *s, struct store *store);
 
-/* store_scene with its space loaded on this CPU; its end: the memory is sound. */
+/*
+ * store_scene with its space loaded on this CPU. The second function ends it and checks the memory.
+ */
 bool store_scene_loaded(struct ktest *t, struct vm_scene *s, struct store *store, unsigned nr);
 void store_scene_unload(struct ktest *t, struct vm_scene *s, struct store *store);
 
@@ -67,7 +69,7 @@ void caches_on(struct ktest *t, struct memory *mem);
 
 /*
  * Take all pages that movable allocations can get, except @left pages above the min watermark.
- * Those are in zone MOVABLE, from which objects get their pages first.
+ * These @left pages are in zone MOVABLE, from which objects get their pages first.
  */
 void take_all_but(struct ktest *t, struct memory *mem, struct pile *pile, unsigned left);
 

@@ -13,7 +13,7 @@
 /* Flagged pages, according to the counts. */
 unsigned long nr_poisoned(const struct memory *mem);
 
-/* The same, according to the list of flagged pages. */
+/* Flagged pages, counted with mem_poisoned_next. */
 unsigned long nr_flagged(struct memory *mem);
 
 bool is_flagged(const struct memory *mem, pfn_t pfn);

@@ -54,7 +54,7 @@ static void try_soft(struct stand *s, const struct page_in_state *state, unsigne
 	before = nr_poisoned(s->mem);
 	events = mm_event_sum(s->mem, event);
 	EXPECT_EQ(t, mem_soft_offline_page(s->mem, s->pfn), state->soft);
-	/* Counted only if it was done, and once. */
+	/* A soft offline is counted only if it succeeded, and only once. */
 	expect_poisoned(t, s->mem, state->soft || before ? before : 1);
 	if (!state->soft)
 		EXPECT(t, is_retired(s->mem, s->pfn));
@@ -64,7 +64,7 @@ static void try_soft(struct stand *s, const struct page_in_state *state, unsigne
 	stand_end(s, state, free);
 }
 
-/* Failures with that outcome. */
+/* The number of failures that had outcome @outcome. */
 static u64 counted(const struct memory *mem, enum poison_outcome outcome)
 {
 	switch (outcome) {
@@ -124,7 +124,7 @@ void try_state(struct ktest *t, struct memory *mem, const struct page_in_state *
 	free = memory_free_pages(mem);
 	try_soft(&s, state, free);
 	try_hard(&s, state, free);
-	/* Without a failure, unpoison has nothing to do either. */
+	/* Unpoison is refused if there was no failure. */
 	if (stand_begin(&s, state)) {
 		if (nr_poisoned(mem) == 0)
 			EXPECT_EQ(t, mem_unpoison_page(mem, s.pfn),

@@ -24,8 +24,8 @@ struct page_in_state {
 	bool (*make)(struct stand *s);
 	void (*release)(struct stand *s); /* releases the page; NULL: it has no owner */
 	int soft, hard;
-	enum poison_outcome outcome; /* of hard */
-	int unpoison;                /* right after that */
+	enum poison_outcome outcome; /* of the failure */
+	int unpoison;                /* result of unpoison right after the failure */
 };
 
 void try_state(struct ktest *t, struct memory *mem, const struct page_in_state *state);

@@ -15,13 +15,16 @@
 
 struct pretend_pci {
 	u8 byte[PCI_CONFIG_LEN];
-	/* Bits of each BAR that a write changes; of others only the lowest 4 stay. */
+	/*
+	 * Bits of each BAR that a write changes. Of the other bits only the lowest 4 keep their
+	 * value.
+	 */
 	u32 writable[PCI_NR_BARS];
-	bool gone;              /* all ones, as when nothing answers */
-	unsigned reads, beyond; /* beyond: the space, or a register */
+	bool gone;              /* reads return all ones, as if no device answered */
+	unsigned reads, beyond; /* beyond: reads or writes that fit no register */
 };
 
-extern struct pretend_pci space; /* one at a time */
+extern struct pretend_pci space; /* one device at a time */
 
 /* Is there a register of @len bytes at @reg? Behind the header, capabilities may begin anywhere. */
 bool is_register(unsigned reg, unsigned len);

@@ -10,8 +10,8 @@ static struct pretend *to_pretend(struct virtio_device *dev)
 }
 
 /*
- * R reset; A, D, F, K, X: that bit of the status is set, ! one is cleared; f features read; a
- * features accepted; q a queue.
+ * Note a call as a letter. R: reset; A, D, F, K, X: this bit of the status is set; !: a bit is
+ * cleared; f: features read; a: features accepted; q: a queue started.
  */
 static void pretend_note(struct pretend *p, char what)
 {
@@ -79,7 +79,7 @@ void pretend_gather(struct pretend *p, struct pretend_buf *buf, u16 first)
 	}
 }
 
-/* Serve one buffer of the queue; false: it has none. */
+/* Serve one buffer of the queue. False: the queue has no buffer left. */
 static bool pretend_serve(struct pretend *p, unsigned queue)
 {
 	struct vring *ring = &p->queue[queue]->ring;

@@ -20,10 +20,10 @@
 /* The fault in the next buffer that the device returns. */
 enum pretend_lie {
 	LIE_NONE,
-	LIE_ID,    /* one that no queue has */
-	LIE_TWICE, /* it, and then once more */
-	LIE_LEN,   /* more written than the buffer holds */
-	LIE_COUNT, /* more buffers than it was given */
+	LIE_ID,    /* an id that no queue has */
+	LIE_TWICE, /* the buffer, and then the same buffer once more */
+	LIE_LEN,   /* a length larger than the buffer */
+	LIE_COUNT, /* more buffers than the driver gave */
 };
 
 /* One buffer, as the device sees it. */
@@ -37,8 +37,8 @@ struct pretend {
 	u64 offered, accepted;
 	u64 offered_later;       /* not 0: features offered from the second read on */
 	bool polls_itself;       /* a notification of a buffer does not make it read the ring */
-	u8 status, refused;      /* bits of the status that it does not take */
-	u8 stuck;                /* bits that no reset takes away */
+	u8 status, refused;      /* refused: bits of the status that it does not take */
+	u8 stuck;                /* bits of the status that no reset clears */
 	u8 generation, unsteady; /* unsteady: this many reads of the configuration see it change */
 	u8 config[64];
 	char log[32]; /* calls so far, a letter each: pretend_note */
@@ -47,8 +47,8 @@ struct pretend {
 	struct virtqueue *queue[PRETEND_QUEUES];
 	u16 seen[PRETEND_QUEUES];
 	u16 kept[PRETEND_QUEUES]; /* a: first descriptor of a buffer not answered yet, + 1 */
-	unsigned resets, notified, asked; /* its features were read since the last reset */
-	/* a: reads of the status, and at which one it has stopped; 0: at none */
+	unsigned resets, notified, asked; /* asked: reads of its features since the last reset */
+	/* a: reads of the status; at read number breaks_at the device breaks, 0: never */
 	u32 polls, breaks_at;
 	enum pretend_lie lie;
 	/* Called after each read of the configuration. */
@@ -64,7 +64,7 @@ void pretend_return(struct pretend *p, unsigned queue, u16 first, u32 wrote);
 
 void pretend_gather(struct pretend *p, struct pretend_buf *buf, u16 first);
 
-/* Return the buffers that were kept, and interrupt. */
+/* Return the buffer that was kept, and interrupt. */
 void pretend_answer(struct pretend *p, unsigned queue, u32 wrote);
 
 /* The device of the running test; one test at a time. */
@@ -74,7 +74,7 @@ extern struct pretend pretend_dev;
 void pretend_init(struct pretend *p, struct ktest *t, u64 features,
     u32 (*serve)(struct pretend *, const struct pretend_buf *));
 
-/* Start @p, and queue 0 of it. */
+/* Start @p and its queue 0. */
 bool pretend_start_queue(struct ktest *t, struct pretend *p, struct virtqueue *q);
 
 #endif

@@ -3,7 +3,7 @@
 #include "tests/lib/race_free.h"
 #include "tests/lib/mm_help.h"
 
-/* The free that is in progress; the hook runs in the thread that set this. */
+/* The free that is in progress; race_free_run sets this, and the hook runs in the same thread. */
 static struct race_free *race_now;
 
 /* Unused where the body of a free is not written yet (quarry/lab.h). */
@@ -32,7 +32,7 @@ static unused void race_free_point(const char *name)
 #define SCHED_POINT(name) race_free_point(name)
 #include "mm/pcp_inline.h"
 
-/* On the CPU that is to be held. */
+/* Free the page; runs on the CPU that is to be held. */
 static void race_free_run(void *arg)
 {
 	struct race_free *r = arg;

@@ -2,9 +2,10 @@
 /*
  * race_free.h: an instance of the free path that a test can hold between two of its steps.
  *
- * race_free.c has its own copy of free_body with scheduling points in it.  A struct race_free
- * sets where the copy stops, and what releases it: another CPU's call that waits for this one
- * (which cannot serve it, its interrupts being off), or the test.  So no order depends on time.
+ * race_free.c has its own copy of free_body with scheduling points in it.  A struct race_free sets
+ * where the copy stops. The copy goes on when another CPU's call waits for this CPU, or when the
+ * test releases it. (This CPU cannot serve the call: its interrupts are off.)  So no order depends
+ * on time.
  */
 #ifndef QUARRY_TESTS_RACE_FREE_H
 #define QUARRY_TESTS_RACE_FREE_H
@@ -17,13 +18,13 @@ struct race_free {
 	struct page *page;
 	unsigned order;
 	const char *point; /* the scheduling point to stop at */
-	bool until_call;   /* go on as soon as another CPU's call waits for this one */
-	u32 held;          /* a: it has stopped */
-	u32 called;        /* a: a call waited while it was held */
+	bool until_call;   /* go on as soon as another CPU's call waits for this CPU */
+	u32 held;          /* a: the free has stopped */
+	u32 called;        /* a: a call waited while the free was held */
 	u32 release;       /* a: go on in any case */
-	u32 gave_up;       /* a: neither came */
+	u32 gave_up;       /* a: neither a call nor the release came */
 	bool cached;       /* the page went into the cache */
-	int err;           /* of the slow free, if it did not */
+	int err;           /* of the slow free, if the page did not */
 };
 
 /*
@@ -31,13 +32,16 @@ struct race_free {
  * empty.
  */
 void race_free_page(struct ktest *t, struct race_free *race);
-/* The same in a new memory, for two CPUs at least; false: the test is skipped or has failed. */
+/*
+ * As race_free_page, in a new memory, for two CPUs at least; false: the test is skipped or has
+ * failed.
+ */
 bool race_free_prepare(struct ktest *t, struct race_free *race);
 
-/* Start it on @cpu and wait until it is held. */
+/* Start @r on @cpu and wait until it is held. */
 bool race_free_start(struct race_free *r, unsigned cpu);
 
-/* Release it, if it still waits, and wait for its end. */
+/* Release @r, if it still waits, and wait for its end. */
 void race_free_end(struct ktest *t, struct race_free *r, unsigned cpu);
 
 #endif

@@ -2,7 +2,7 @@
 /* race_migrate.c: see race_migrate.h. */
 #include "tests/lib/race_migrate.h"
 
-static struct race_migrate *race_of[RACE_CPUS]; /* by the CPU that moves */
+static struct race_migrate *race_of[RACE_CPUS]; /* by the CPU on which the migration runs */
 
 static void race_migrate_point(const char *name)
 {
@@ -27,7 +27,7 @@ int race_migrate_try(struct memory *mem, struct page *page)
 	return err;
 }
 
-/* On the CPU that is to be held: one try. */
+/* Try the migration once; runs on the CPU that is to be held. */
 static void race_migrate_run(void *arg)
 {
 	struct race_migrate *r = arg;
@@ -99,7 +99,7 @@ void expect_content(struct stage *st)
 	soft_unload_space();
 }
 
-/* ---- readers that wait for it ---- */
+/* ---- readers that wait for the migration ---- */
 
 void toucher_run(void *arg)
 {

@@ -3,8 +3,8 @@
  * race_migrate.h: a migration that a test can hold between two of its steps.
  *
  * race_migrate.c has its own copy of migrate_lru_batch with scheduling points in it.  A struct
- * race_migrate sets where the copy stops; the test releases it. While held it keeps its CPU, with
- * interrupts on, and serves shootdowns.
+ * race_migrate sets where the copy stops; the test releases it. While the migration is held, it
+ * keeps its CPU, with interrupts on, and serves shootdowns.
  */
 #ifndef QUARRY_TESTS_RACE_MIGRATE_H
 #define QUARRY_TESTS_RACE_MIGRATE_H
@@ -12,35 +12,35 @@
 #include "tests/lib/vm_help.h"
 #include "tests/lib/wait_help.h"
 
-#define WAITERS_NS 5000000000ULL /* until all of them wait */
+#define WAITERS_NS 5000000000ULL /* limit for all waiters to be waiting */
 #define RACE_CPUS  8
 
 struct race_migrate {
 	struct memory *mem;
 	struct page *page; /* to isolate and move */
-	const char *point; /* where to stop */
-	u32 held;          /* a: it has stopped, */
-	u32 ended;         /* a: or has ended without passing there */
+	const char *point; /* the scheduling point to stop at */
+	u32 held;          /* a: the migration has stopped there */
+	u32 ended;         /* a: the migration has ended */
 	u32 release;       /* a: go on */
-	u32 gave_up;       /* a: it was never released */
-	int isolated, err; /* of isolate_lru_page; of the move */
+	u32 gave_up;       /* a: the migration was never released */
+	int isolated, err; /* results of isolate_lru_page and of the move */
 };
 
 /*
- * Try once to move @page, which is isolated; held only if this CPU has a race set. Returns 0 or why
- * the page stays.
+ * Try once to move @page, which is isolated. It is held only if this CPU has a race set. Returns 0,
+ * or the error because of which the page stays.
  */
 int race_migrate_try(struct memory *mem, struct page *page);
 
-/* Start it on @cpu and wait until it is held. */
+/* Start @r on @cpu and wait until it is held. False: it was not held. */
 bool race_migrate_start(struct race_migrate *r, unsigned cpu);
 
-/* Release it and wait for its end. */
+/* Release @r and wait for its end. */
 void race_migrate_end(struct ktest *t, struct race_migrate *r, unsigned cpu);
 
 /* ---- a scene, and a migrator held in it ---- */
 
-#define WAITERS 3 /* at most: one on each CPU from 2 on */
+#define WAITERS 3 /* at most: one waiter on each CPU from 2 on */
 
 /* A scene of 4 written pages, and a migrator of the page in slot 1. */
 struct stage {
@@ -58,7 +58,7 @@ pfn_t stage_source(const struct stage *st);
 
 void expect_content(struct stage *st);
 
-/* ---- readers that wait for it ---- */
+/* ---- readers that wait for the migration ---- */
 
 struct toucher {
 	struct vm_space *space;
@@ -70,7 +70,10 @@ struct toucher {
 
 void toucher_run(void *arg);
 
-/* Start a reader of @va on each CPU from 2 on, WAITERS at most; returns how many, once all wait. */
+/*
+ * Start a reader of @va on each CPU from 2 on, WAITERS at most, and wait until all of them wait.
+ * Returns their number.
+ */
 unsigned start_waiters(struct stage *st, struct toucher *w, struct vm_space *space, uintptr_t va);
 
 void join_waiters(struct stage *st, const struct toucher *w, unsigned nr, u64 value);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* request_help.h: one remedy of a waiting request alone, for suites that need only that one. */
+/* request_help.h: one remedy of a waiting request alone, for suites that need no other remedy. */
 #ifndef QUARRY_TESTS_REQUEST_HELP_H
 #define QUARRY_TESTS_REQUEST_HELP_H
 
@@ -23,7 +23,7 @@ static inline struct request request_for_work(struct memory *mem, gfp_t gfp, uns
 	return q;
 }
 
-/* Wait for a drain by the reclaim thread.  False: it made none. */
+/* Wait for a drain by the reclaim thread. False: the thread has not drained. */
 static inline bool asked_drain(struct memory *mem)
 {
 	struct request q = request_for_work(mem, GFP_KERNEL, 0);
@@ -32,7 +32,7 @@ static inline bool asked_drain(struct memory *mem)
 	return reclaim_drain(&q) == TRY_NEXT && READ_ONCE(q.node->reclaim.drains.done) > done;
 }
 
-/* The same for a compaction. False: it made no block of @order. */
+/* Wait for a compaction by the reclaim thread. False: it made no block of @order. */
 static inline bool asked_compaction(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct request q = request_for_work(mem, gfp, order);

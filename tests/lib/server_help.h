@@ -14,11 +14,11 @@
 
 #define NR       8
 #define WINDOW   0x10000000UL /* where the object's pages are mapped */
-#define STORE    0x20000000UL /* the pager's, in the same space */
+#define STORE    0x20000000UL /* where the pager's store is mapped, in the same space */
 #define MS       1000000ULL
 #define LONG_NS  (10000 * MS) /* no more than ABI_MAX_PAGER_NS */
 #define SHORT_NS (50 * MS)
-/* Enough to be answered on a busy host, and to be asked again several times. */
+/* Enough for an answer on a busy host, and for several calls of a pager that has no memory. */
 #define ANSWER_NS (300 * MS)
 
 struct server {
@@ -26,11 +26,11 @@ struct server {
 	struct vm_object *object, *store;
 	struct endpoint *ep;
 	struct thread *thread;
-	bool idle; /* answers without having done anything */
+	bool idle; /* the pager answers without having done anything */
 	u64 answer;
 	u32 gets, cleans; /* written by the pager */
 	u32 wrong;        /* calls with wrong words */
-	int err;          /* of the last supply or taking back */
+	int err;          /* of the last pager_supply or pager_take_back */
 };
 
 struct reader {
@@ -54,10 +54,10 @@ void server_start(struct ktest *t, struct server *s);
 /* Stop the thread, if there is one, drop everything, and expect that no call was wrong. */
 void server_end(struct ktest *t, struct server *s);
 
-/* Hand a page over, as reclaim does. */
+/* Give a page to the pager, as reclaim does. */
 int server_clean(const struct server *s, u32 index, const void *data);
 
-/* A page to hand over: any will do. */
+/* Any page, as data for server_clean. */
 const void *server_page(const struct server *s);
 
 #endif

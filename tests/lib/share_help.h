@@ -9,7 +9,7 @@
 #include "kernel/share_inline.h"
 #include <quarry/port.h>
 
-/* Both are all zeros. */
+/* Prepare @rq and the shares of @nr tasks, which are all zeros at first. */
 void start_queue(struct runq *rq, struct share *task, unsigned nr);
 
 #endif

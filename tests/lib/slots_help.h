@@ -22,13 +22,13 @@ struct fake_slots {
 	struct fake_slot {
 		u32 status;
 		struct slot_device dev;
-		u32 event, result; /* the last that the host was told */
-		unsigned told;     /* how often */
+		u32 event, result; /* of the last report to the host */
+		unsigned told;     /* reports to the host */
 		unsigned ejected;
 	} slot[NR];
 	bool deaf;         /* acknowledging changes nothing */
-	bool holds_on;     /* nor does ejecting */
-	u32 next;          /* id of a device put in once a slot is empty; 0: none */
+	bool holds_on;     /* ejecting changes nothing */
+	u32 next;          /* id of the device that is put in once a slot is empty; 0: none */
 	bool silent;       /* every register reads as all ones */
 	unsigned switched; /* writes of the word that ends the old layout */
 	unsigned wrong;    /* accesses that do not fit the layout */

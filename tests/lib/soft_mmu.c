@@ -13,10 +13,10 @@
 #include "tests/lib/soft_mmu.h"
 
 #define MAX_CPUS 8
-#define ENTRIES  64 /* of a TLB, by page number */
+#define ENTRIES  64 /* of a TLB, indexed by page number */
 
 struct soft_entry {
-	uintptr_t va; /* of the page; 0: nothing */
+	uintptr_t va; /* of the page; 0: the entry is empty */
 	u64 pte;      /* as it was when remembered */
 };
 struct soft_cpu {
@@ -30,7 +30,7 @@ static struct soft_entry *tlb_of(struct soft_cpu *c, uintptr_t va)
 	return &c->tlb[va >> PAGE_SHIFT & (ENTRIES - 1)];
 }
 
-/* A shootdown, on a CPU that gets one; interrupts off. */
+/* Flush an entry, or all, on a CPU that gets a shootdown.  Interrupts off. */
 static void soft_flush(phys_t root, uintptr_t va, bool all)
 {
 	unsigned cpu = arch_cpu_id();
@@ -50,7 +50,10 @@ void soft_load_space(struct vm_space *space)
 	struct soft_cpu *c = &soft_cpus[arch_cpu_id()];
 
 	KASSERT(arch_cpu_id() < MAX_CPUS);
-	/* A test that ended early left it loaded: its memory is gone, the structure is not. */
+	/*
+	 * A test that ended early left a space loaded. Its memory is gone, but the structure is
+	 * not.
+	 */
 	if (c->space)
 		vm_space_leave(c->space);
 	WRITE_ONCE(tlb_flush_hook, soft_flush);

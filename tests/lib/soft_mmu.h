@@ -15,7 +15,7 @@
 /* Load the tables of @space on this CPU; unload them. */
 void soft_load_space(struct vm_space *space);
 void soft_unload_space(void);
-/* From now on no CPU has a space loaded: spaces that were loaded no longer exist. */
+/* Forget the spaces that are loaded on the CPUs: they no longer exist. */
 void soft_forget_all(void);
 /*
  * Read or write the word at @va (aligned) of the space loaded here, handling faults as they occur.
@@ -23,9 +23,9 @@ void soft_forget_all(void);
  */
 int soft_read(uintptr_t va, u64 *value);
 int soft_write(uintptr_t va, u64 value);
-/* Fetch an instruction there: only the permission matters. */
+/* Fetch an instruction at @va: only the permission is checked. */
 int soft_exec(uintptr_t va);
-/* Write only if it needs no fault: 0, or -EFAULT. */
+/* Write only if the access needs no fault: 0, or -EFAULT. */
 int soft_try_write(uintptr_t va, u64 value);
 
 #endif

@@ -5,12 +5,13 @@
 
 #include <quarry/ktest.h>
 
-/* check_memory finds nothing in @mem; if it does, the test fails with its message. */
+/* Expect check_memory to find nothing in @mem; if it does, the test fails with its message. */
 void expect_sound(struct ktest *t, struct memory *mem);
 
 /*
- * The same for a memory that no other CPU uses meanwhile, so no CPU has to stop. For tests that
- * check hundreds of times: a stop takes many milliseconds where CPUs are threads that share a core.
+ * As expect_sound, for a memory that no other CPU uses meanwhile, so no CPU has to stop. For tests
+ * that check hundreds of times: a stop takes many milliseconds where CPUs are threads that share a
+ * core.
  */
 void expect_sound_unshared(struct ktest *t, struct memory *mem);
 

@@ -16,9 +16,9 @@
 #define STEPS  4u
 #define TOTAL  (ONLINE + STEPS * STEP)
 
-extern const struct memory_arrays *inside; /* what the next memory gets */
+extern const struct memory_arrays *inside; /* memory_config.arrays of the next memory */
 
-/* A memory of one zone, on standby from ONLINE on; @hole is a pageblock that is not there, or 0. */
+/* A memory of one zone, on standby from ONLINE on. Pageblock @hole has no memory; 0: all have. */
 struct memory *standing_by(struct ktest *t, enum zone_kind kind, unsigned hole);
 
 /* ---- descriptors inside ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * task_help.h: what the suites of tasks share: tasks that run the code of user_code.S, and their
- * ends.
+ * task_help.h: what the suites of tasks share: tasks that run the code of user_code.S, and checks
+ * of how they end.
  */
 #ifndef QUARRY_TESTS_TASK_HELP_H
 #define QUARRY_TESTS_TASK_HELP_H
@@ -24,7 +24,7 @@
 	"  r9  * r10 * r11 * r12 *\n"                                                              \
 	"  r13 * r14 * r15 * error *\n"
 
-/* user_code.S */
+/* The code in user_code.S. */
 extern const char user_code[], user_code_end[];
 extern const char user_exit[], user_thread_exit[], user_spin[], user_sleep[], user_wait[],
     user_store_cpu[], user_load[], user_call[];
@@ -42,7 +42,7 @@ struct task *new_task(struct ktest *t);
 
 int add_thread(struct task *task, int cpu, u64 entry, u64 arg);
 
-/* Wait for its end; if it was the last task, wait until all its memory is freed too. */
+/* Wait for the end of @task. If it was the last task, wait until all its memory is freed too. */
 void expect_end(struct ktest *t, struct task *task, enum task_end how, int status);
 
 #endif

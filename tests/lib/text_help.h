@@ -36,7 +36,7 @@ void text_say(const char *s);
 
 u32 text_pixel(u32 x, u32 y);
 
-/* Do the pixels of that cell show @c in these colours? */
+/* Does the cell at @row and @column show @c in these colours? */
 bool text_shows(u32 row, u32 column, u8 c, u32 front, u32 back);
 
 /* Is the cell plain black: never written, or scrolled in? A written blank shows its glyph. */

@@ -28,22 +28,22 @@ user_thread_exit:
 	movl $SYS_THREAD_EXIT, %eax
 	syscall
 	ud2
-/* For ever, without a call. */
+/* Spin for ever, without a call. */
 user_spin:
 	pause
 	jmp user_spin
-/* For ever, in the kernel. */
+/* Sleep for ever, in the kernel. */
 user_sleep:
 	movq $-1, %rdi
 	movl $SYS_SLEEP, %eax
 	syscall
 	ud2
 	.globl user_burn, user_nap
-/* The same, as fast as it can. */
+/* Add for ever, without a call, as fast as possible. */
 user_burn:
 	addq $1, %rax
 	jmp user_burn
-/* Sleep for 10 ms, RSI times; exit with the longest time that took, in ms. */
+/* Sleep for 10 ms, RSI times; exit with the time of the longest sleep, in ms. */
 user_nap:
 	movq %rsi, %rbx
 	xorl %ebp, %ebp
@@ -67,13 +67,13 @@ user_nap:
 	divq %rcx
 	movq %rax, %rsi
 	jmp user_exit
-/* Until the word at RSI is not 0; then end the thread. */
+/* Spin until the word at RSI is not 0; then end the thread. */
 user_wait:
 	pause
 	cmpq $0, (%rsi)
 	je user_wait
 	jmp user_thread_exit
-/* For ever: set the bit of the CPU it runs on in the word at RSI. */
+/* For ever: set, in the word at RSI, the bit of the CPU that this thread runs on. */
 user_store_cpu:
 	movq %rsi, %rbx
 1:	pause
@@ -82,7 +82,7 @@ user_store_cpu:
 	syscall
 	lock btsq %rax, (%rbx)
 	jmp 1b
-/* Exit with what is at RSI. */
+/* Exit with the word at RSI as status. */
 user_load:
 	movq (%rsi), %rsi
 	jmp user_exit
@@ -102,7 +102,7 @@ user_ud2:
 user_load_ds:
 	movl %esi, %ds
 	jmp user_exit
-/* Exit with 0 if a call changes no register but RAX, RCX and R11; else with its number. */
+/* Exit with 0 if a call changes no register but RAX, RCX and R11; else with 1. */
 user_registers:
 	movq $0x1101, %rdi
 	movq $0x1102, %rsi
@@ -116,14 +116,14 @@ user_registers:
 	movq $0x110a, %r13
 	movq $0x110b, %r14
 	movq $0x110c, %r15
-	leaq 1f(%rip), %rcx		/* RCX returns as RIP, R11 as RFLAGS, not the kernel's */
+	leaq 1f(%rip), %rcx		/* RCX must return as RIP, R11 as RFLAGS */
 	movl $SYS_YIELD, %eax
 	std
 	syscall
 1:	pushfq
 	popq %rax
 	cld
-	testl $0x400, %eax		/* DF is the program's own */
+	testl $0x400, %eax		/* DF must still be set */
 	jz 2f
 	leaq 1b(%rip), %rax
 	cmpq %rax, %rcx
@@ -157,14 +157,14 @@ user_registers:
 2:	movl $1, %esi
 	jmp user_exit
 /*
- * Keep RSI in all SSE registers, and part of it in the x87's control word, 100 times into the
- * kernel and back; then end the thread.  If a register has changed meanwhile, exit with 1.
+ * Fill all SSE registers from RSI, and part of the x87's control word; enter the kernel 100 times;
+ * then end the thread.  If a register has changed, exit with 1.
  */
 user_sse:
 	movq %rsi, %rbx
 	movl $100, %ebp
 	movw %bx, -8(%rsp)
-	andw $0x0c00, -8(%rsp)		/* rounding */
+	andw $0x0c00, -8(%rsp)		/* rounding control */
 	orw $0x037f, -8(%rsp)
 	fldcw -8(%rsp)
 	.irp r, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
@@ -187,8 +187,8 @@ user_sse:
 2:	movl $1, %esi
 	jmp user_exit
 /*
- * Keep SI in DS, ES, FS and GS, 100 times into the kernel and back; then end the thread.  If one
- * has changed meanwhile, exit with 1.
+ * Set DS, ES, FS and GS to SI; enter the kernel 100 times; then end the thread.  If a selector has
+ * changed, exit with 1.
  */
 user_selectors:
 	movq %rsi, %rbx
@@ -217,8 +217,8 @@ user_null_selectors:
 	.endr
 	jmp user_exit
 /*
- * For ever: count up, round by round, a word in each of the 16 pages at RSI, having compared it
- * with what it must be; exit with 1 if it is not.
+ * For ever: in each round, compare a word in each of the 16 pages at RSI with the number of rounds
+ * so far, and add 1 to it. Exit with 1 if a word differs.
  */
 user_count:
 	xorl %eax, %eax
@@ -235,11 +235,11 @@ user_count:
 	jmp 1b
 3:	movl $1, %esi
 	jmp user_exit
-/* For a probe: the kernel may not call this. */
+/* Called by a test to show that the kernel may not run user code. */
 user_ret:
 	ret
 user_code_end:
-/* At the very end of user memory: RIP leaves it. */
+/* Copied to the very end of user memory: the call returns to an address behind it. */
 	.globl user_last, user_last_end
 user_last:
 	movl $SYS_YIELD, %eax

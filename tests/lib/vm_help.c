@@ -60,7 +60,10 @@ void scene_end(struct ktest *t, struct vm_scene *s)
 		vm_object_put(s->object);
 	if (s->space)
 		vm_space_put(s->space);
-	/* A batch of the reclaim thread may hold the last reference: it ends before a drain. */
+	/*
+	 * A batch of the reclaim thread may hold the last reference to a page: wait for a drain,
+	 * which begins after the batch.
+	 */
 	(void)asked_drain(s->mem);
 	EXPECT_EQ(t, memory_free_pages(s->mem), s->free);
 	EXPECT_EQ(t, mm_event_sum(s->mem, EV_BAD_FREE), 0);

@@ -17,7 +17,9 @@
 #include "tests/lib/sound_help.h"
 #include <quarry/ktest.h>
 
-/* Pageblocks: enough for the tables of a few spaces, and for some hundred pages of data. */
+/*
+ * Pageblocks of the zones: enough for the tables of a few spaces, and some hundred pages of data.
+ */
 #define VM_NORMAL  (PAGEBLOCK_ORDER >= 9 ? 2u : 30u)
 #define VM_MOVABLE (PAGEBLOCK_ORDER >= 9 ? 6u : 40u)
 #define VM_BASE    0x400000UL
@@ -31,7 +33,7 @@ struct vm_scene {
 	struct vm_object *object;
 	struct vm_space *space;
 	unsigned nr;
-	unsigned long free; /* pages, before anything was made */
+	unsigned long free; /* free pages before the scene was made */
 };
 
 /* A pager that supplies zeroed pages, for suites that do not test the pager. */
@@ -39,21 +41,21 @@ int scene_get(struct vm_object *object, u32 index);
 extern const struct vm_pager_ops scene_pager;
 
 /*
- * False, and the test has failed or is skipped: the scene cannot be made. Without @ops the object
- * is anonymous; with @ops its pages are on the lists that reclaim scans.
+ * Make a scene of @nr pages. False: the test has failed or is skipped. Without @ops the object is
+ * anonymous; with @ops its pages are on the lists that reclaim scans.
  */
 bool scene_begin_pager(
     struct ktest *t, struct vm_scene *s, unsigned nr, const struct vm_pager_ops *ops, void *pager);
 
 bool scene_begin(struct ktest *t, struct vm_scene *s, unsigned nr);
 
-/* The same, and every slot has a page of zeros. */
+/* As scene_begin, and every slot has a page of zeros. */
 bool scene_begin_filled(struct ktest *t, struct vm_scene *s, unsigned nr);
 
 /* Drop everything, and expect every page back. */
 void scene_end(struct ktest *t, struct vm_scene *s);
 
-/* The page in a slot; NULL: empty, a marker, or lost. */
+/* The page in slot @index. NULL: the slot is empty, has a marker, or its page is lost. */
 struct page *page_in(struct vm_object *object, u32 index);
 
 /* Unmap the page at VM_BASE, without the shootdown: the caller does that by tlb_flush(@g). */
@@ -68,7 +70,7 @@ u64 pte_at(struct vm_space *space, uintptr_t va);
 /* A value that differs by page, word and seed. */
 u64 stamp(unsigned long page, unsigned word, u64 seed);
 
-/* Write to and read from each page of a scene, through the space loaded here. */
+/* Write to pages @from to @to - 1 of a scene, through the space loaded here. */
 void write_pages(struct ktest *t, unsigned from, unsigned to, u64 seed);
 
 /* A scene of @nr pages, all written to; the space stays loaded on this CPU. */

@@ -26,7 +26,7 @@ static unsigned first_block(const struct virtio_mem_req *req)
 	return (unsigned)((req->u.plug.addr - vmem_config.addr) / vmem_config.block_size);
 }
 
-/* Neither before a plug nor at an unplug may the memory have a page in these blocks. */
+/* Record a plug or an unplug. Before either, the memory must have no page in these blocks. */
 static void change(struct pretend *p, const struct virtio_mem_req *req, bool on)
 {
 	unsigned i, first = first_block(req),

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vmem_help.h: what the suites of the virtio-mem driver share: a memory with a region missing,
- * and a device that has it. The device records what is plugged, checks that the memory has no
- * page in what it plugs or unplugs, and refuses, lies or breaks as a test sets it.
+ * vmem_help.h: what the suites of the virtio-mem driver share: a memory with a region missing, and
+ * a device that has this region. The device records the blocks plugged, and checks that the memory
+ * has no page in blocks that it plugs or unplugs. It refuses, lies or breaks as a test sets it.
  */
 #ifndef QUARRY_TESTS_VMEM_HELP_H
 #define QUARRY_TESTS_VMEM_HELP_H
@@ -18,20 +18,20 @@
 #define BLOCK_BYTES   ((u64)PAGEBLOCK_PAGES << PAGE_SHIFT)
 #define NO_FAULT      0xffffu
 
-/* One test at a time. */
+/* The variables below serve one test at a time. */
 extern struct virtio_mem vmem_dev;
 extern struct memory *vmem;
-extern struct virtio_mem_config vmem_config; /* the device's; set by vmem_set_config */
+extern struct virtio_mem_config vmem_config; /* of the device; vmem_set_config copies it there */
 extern bool vmem_plugged[2 * REGION_BLOCKS]; /* by block of the device */
 extern unsigned vmem_requests[4];            /* by type */
 struct vmem_fault {
 	u16 type;   /* of the request that fails; NO_FAULT: none */
-	u16 answer; /* how */
+	u16 answer; /* the type of the answer */
 	bool once;
-	bool done;      /* but the device has done it */
-	bool dies;      /* and there is no answer */
-	bool scribbles; /* and it writes over the request */
-	u64 requested;  /* the size the host requests then; ~0: as much as is plugged */
+	bool done;      /* the device has done the request all the same */
+	bool dies;      /* the device breaks, and does not answer */
+	bool scribbles; /* the device writes over the request */
+	u64 requested;  /* pageblocks that the host requests then; ~0: no new request */
 };
 extern struct vmem_fault vmem_fault;
 
@@ -43,18 +43,21 @@ u32 serve(struct pretend *p, const struct pretend_buf *buf);
 
 void vmem_set_fault(u16 type, u16 answer, bool once);
 
-/* A memory whose last pageblocks are missing, and a device that has them, in blocks of @size. */
+/* A memory without its last pageblocks, and a device that has them, in blocks of @size. */
 bool vmem_prepare(struct ktest *t, u64 size);
 
 bool vmem_begin(struct ktest *t);
 
-/* Fill the memory with movable pages but for four pageblocks' worth; mov_end at the end. */
+/* Fill the memory with movable pages, except four pageblocks' worth; mov_end frees them. */
 bool vmem_fill(struct ktest *t);
 
 /* Unplug everything and close the device. */
 void vmem_end(struct ktest *t);
 
-/* The device, the driver and the memory agree: @blocks are plugged, @used of them online. */
+/*
+ * The device, the driver and the memory agree: @blocks pageblocks are plugged, @used of them
+ * online.
+ */
 void expect_units(struct ktest *t, unsigned blocks, unsigned used);
 
 #endif

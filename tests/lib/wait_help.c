@@ -34,7 +34,10 @@ bool wait_goes_on(struct wait_limit *limit)
 {
 	if (!limit->end)
 		limit->end = arch_clock_ns() + RACE_NS;
-	/* An event that unwritten code should cause never happens: do not wait for the time. */
+	/*
+	 * An event that unwritten code should cause never happens: then only the turns are waited
+	 * for.
+	 */
 	return limit->turns++ < RACE_TURNS ||
 	    ((limit->own || !READ_ONCE(lab_unwritten)) && arch_clock_ns() < limit->end);
 }

@@ -7,8 +7,8 @@
 #include <quarry/smp.h>
 
 /*
- * A wait fails after RACE_TURNS turns and RACE_NS.  It should take microseconds, but a busy
- * host may stop a CPU for seconds.  Longer than HANG_SECONDS of tools/mutants.py.
+ * A wait fails after RACE_TURNS turns and RACE_NS.  It should take microseconds, but a busy host
+ * may stop a CPU for seconds.  RACE_NS is longer than HANG_SILENCE of tools/mutants.py.
  */
 #define RACE_TURNS  (1u << 18)
 #define RACE_NS     10000000000ULL
@@ -18,7 +18,7 @@
 /*
  * Has a wait that began with @end = now + WAIT_NS and *@rounds = 0 been long enough? The clock
  * advances while a busy host stops a CPU of an emulator, so time alone proves nothing: the other
- * CPUs must also have answered.
+ * CPUs must also have answered WAIT_ROUNDS calls.
  */
 bool waited_enough(u64 end, unsigned *rounds);
 
@@ -31,8 +31,8 @@ void restore_call_timeout(u64 before);
 
 /*
  * A wait, all zeros at its start. wait_goes_on is false after RACE_TURNS turns and RACE_NS; if a
- * function is not written (quarry/lab.h), after the turns alone. @own: after both in any case,
- * because the event does not depend on that function.
+ * function is not written (quarry/lab.h), after the turns alone. With @own the time counts in any
+ * case, because the event does not depend on that function.
  */
 struct wait_limit {
 	u64 end;
@@ -42,8 +42,9 @@ struct wait_limit {
 bool wait_goes_on(struct wait_limit *limit);
 
 /*
- * Wait until @cond is true; false: it was not within that limit. SPIN_UNTIL: in any context. OWN_:
- * for events caused by the test's threads or by given code, even if a function is not written.
+ * Wait until @cond is true; false: the limit of wait_goes_on came first. SPIN_UNTIL: in any
+ * context. OWN_: for events caused by the test's threads or by given code, even if a function is
+ * not written.
  */
 #define YIELD_UNTIL(cond)     WAIT_BY(thread_yield, false, cond)
 #define SPIN_UNTIL(cond)      WAIT_BY(cpu_relax, false, cond)

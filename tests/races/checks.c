@@ -61,7 +61,7 @@ static bool check_unused(struct mm_violation *v)
 	return have == want || ops_broken(v, "leak pages free or cached", 0, have, want);
 }
 
-/* The CPUs that the last round called are those of the roles that @roles names. */
+/* True: the CPUs that the last drain round sent an IPI to are those of the roles in @roles. */
 static bool check_asked(const char *roles, struct mm_violation *v)
 {
 	unsigned long want = 0;
@@ -134,7 +134,7 @@ bool ops_check(const char *what, struct mm_violation *v)
 static bool in_use(const struct page *page)
 {
 	switch (word_state(page_word(page))) {
-	case PG_TAIL: /* free */
+	case PG_TAIL: /* a free page has this state, too */
 	case PG_PCP:
 	case PG_HWPOISON:
 	case PG_RESERVED: return false;

@@ -19,9 +19,9 @@
 /* Points that one role may pass while no other can move; more count as an endless loop. */
 #define PASS_LIMIT 1000
 /*
- * Nanoseconds of the machine's time without a step, for cases that counting does not see. If every
- * role is held or waits for a lock or an answer, race_patience_ns applies: then no CPU is merely
- * slow.
+ * Nanoseconds without a step after which the run is STUCK, for cases that counting points does not
+ * see. If every role is held or waits for a lock or an answer, race_patience_ns applies instead:
+ * then no CPU is merely slow.
  */
 #define WATCHDOG_NS    20000000000ULL
 #define TURNS_PER_LOOK 256
@@ -81,7 +81,7 @@ struct role *race_my_role(void)
 }
 
 /*
- * The role that a point belongs to, also for two threads that are no role's. The reclaim thread is
+ * The role that a point belongs to, also in two threads that play no role. The reclaim thread is
  * known by its own point. The idle thread of a CPU that goes down or comes up stands for the CPU's
  * role; on fibers it is the role's own thread, between two operations.
  */
@@ -212,7 +212,7 @@ void race_step_result(const struct race_entry *e, const struct role *r)
 	}
 }
 
-/* True: every role waits.  An unlocked read, which is right if nothing changes. */
+/* True: every role waits.  The unlocked reads are exact if nothing changes. */
 static bool all_wait(void)
 {
 	unsigned i;
@@ -226,7 +226,10 @@ static bool all_wait(void)
 	return true;
 }
 
-/* Every waiter for the script checks, since other threads, the driver too, may never run again. */
+/*
+ * Called in every wait for the script, since other threads, even the one that drives the run, may
+ * never run again.
+ */
 void race_watch(struct race_watchdog *dog)
 {
 	irqflags_t flags;

@@ -42,7 +42,7 @@ struct race_script {
 	enum iso_policy policy;
 	unsigned nr_roles, nr_cpus; /* CPUs of the memory: at least one for each role */
 	unsigned movable;   /* pageblocks of zone MOVABLE, with caches of full size; 0: 32 */
-	unsigned nr, first; /* entries; the first that is traced: those before set the scene */
+	unsigned nr, first; /* entries; the first that is traced, after those that set the scene */
 	struct race_entry entry[RACE_ENTRIES];
 	char error[80]; /* why the script could not be read */
 };
@@ -50,8 +50,8 @@ struct race_script {
 /* ---- script.c ---- */
 
 /*
- * Read the text of one .race file, up to its end or the next "race:" line; returns what follows it.
- * s->error is not empty if something is wrong.
+ * Read the text of one .race file, up to its end or the next "race:" line; returns the text behind
+ * it. s->error is not empty if something is wrong.
  */
 const char *race_parse(const char *text, struct race_script *s);
 /* Add the entries of @text, separated by ';'.  False: s->error says why. */
@@ -83,11 +83,14 @@ void race_whereabouts(char *buf, size_t size);
 bool race_over(void);
 /*
  * race_be: the current thread plays role @role until the run ends. race_begin: the run has @nr
- * roles and script @s; NULL: none.
+ * roles and script @s; @s NULL: no script.
  */
 void race_be(unsigned role);
 void race_begin(unsigned nr, const struct race_script *s, struct race_result *res);
-/* The explorer's hook: called at every point that a role passes; then no script is followed. */
+/*
+ * The explorer's hook: called at every point that a role passes. While it is set, no script is
+ * followed.
+ */
 extern void (*race_hook)(unsigned role, const char *name, bool waits);
 /* Called before each point of a script, to disturb what no script should depend on; may be NULL. */
 extern void (*race_jitter)(void);
@@ -96,8 +99,8 @@ extern void (*race_spy)(const char *name);
 /* A role's letter. */
 int race_letter(unsigned role);
 /*
- * If all roles wait and nothing moves for so long, the outcome is STUCK. A role that then does not
- * come back for so long is abandoned.
+ * Nanoseconds: if all roles wait and nothing moves for this time, the outcome is STUCK. A role that
+ * does not return within this time after the outcome is abandoned.
  */
 extern u64 race_patience_ns;
 /* Name of an error, as scripts write it. */
@@ -105,7 +108,10 @@ const char *race_errno(int err);
 
 /* ---- ops_memory.c, ops.c, checks.c ---- */
 
-/* Build the memory for what @s sets up.  Context: thread; CPUs 0 .. s->nr_cpus - 1 answer calls. */
+/*
+ * Build the memory that the setup of @s needs.  Context: thread; CPUs 0 .. s->nr_cpus - 1 answer
+ * calls.
+ */
 void ops_build(const struct race_script *s);
 /*
  * Run operation @op, "name" or "name(argument)", as @role; returns its result. -ENOSYS: no such
@@ -120,12 +126,13 @@ bool ops_check(const char *what, struct mm_violation *v);
  * With @value NULL, only the name is checked, also before ops_build.
  */
 bool ops_count(const char *what, u64 *value);
-/* A description of such a value in a few words; "": none. */
+/* A description in a few words of the value that @what names; "": none. */
 void ops_detail(const char *what, char *buf, size_t size);
-/* Everything that must hold when all roles are idle, whatever they did. */
+/* Check everything that must hold when all roles are idle, whatever operations they ran. */
 bool ops_final(struct mm_violation *v);
 /*
- * Stop the memory's threads; no role may run. @sound: no damage was found, so objects can go too.
+ * Stop the memory's threads; no role may run. @sound: no damage was found, so objects are dropped
+ * too.
  */
 void ops_stop(bool sound);
 /* race_boot.c, fiber_memory.c: the first of @nr pages that a run may write to; PFN_NONE: none. */

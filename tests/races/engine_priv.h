@@ -11,7 +11,7 @@
 #define COUNTED 8
 
 struct role {
-	struct mm_task *task; /* of the thread that plays it */
+	struct mm_task *task; /* of the thread that plays the role */
 	struct thread *thread;
 	bool ready, running;
 	bool waits;           /* its last point was a wait for a lock or an answer */
@@ -56,12 +56,14 @@ void race_leave(irqflags_t flags);
 /* Set the outcome, unless it is known; from then on no point stops a role. */
 void race_set_outcome(const char *outcome, const char *why);
 void race_stuck(const char *what);
-/* Record the step at the cursor and move on; the same for an operation that has ended. */
+/*
+ * Record the step at the cursor and move on. race_step_result: the step is the end of an operation.
+ */
 void race_step(const char *what, const char *outcome);
 void race_step_result(const struct race_entry *e, const struct role *r);
 /*
- * Called once a turn of a wait for the script, without race.lock. STUCK if nothing has moved for
- * long.
+ * race_watch is called in each turn of a wait for the script, without race.lock. It ends the run as
+ * STUCK if nothing has moved for long.
  */
 struct race_watchdog {
 	u64 since;
@@ -83,12 +85,12 @@ struct role *race_my_role(void);
  */
 void step_point(struct role *r, const char *name);
 void step_will_wait(const char *lock, const char *point);
-/* The operation that a role may begin now, or NULL; and its end.  Under race.lock. */
+/* The operation that @role may begin now, or NULL; the end of its operation.  Under race.lock. */
 const struct race_entry *step_next_op(unsigned role);
 void step_op_ended(unsigned role, int result);
 /*
- * Called before the memory is built; from the setup to the outcome, instead of the script; and at
- * the end.
+ * step_prepare: called before the memory is built. step_drive: chooses the moves from the setup to
+ * the outcome, instead of the script. step_finish: called at the end.
  */
 void step_prepare(void);
 void step_drive(void);
@@ -96,7 +98,7 @@ void step_finish(void);
 
 /* ---- run.c, for step.c ---- */
 
-/* The result of a check: the invariant, as an outcome, and in words. */
+/* A check that failed: the invariant, the outcome, and a description in words. */
 struct race_finding {
 	char id[16], outcome[RACE_NAME], why[200];
 };

@@ -61,7 +61,7 @@ static bool read_role(char *text, unsigned role)
 	return true;
 }
 
-/* The CPU that "cpu_down(2)" takes down, with @what "cpu_down("; -1: another operation. */
+/* The CPU of an operation like "cpu_down(2)"; -1: it does not begin with @what. */
 static int cpu_of(const char *op, const char *what)
 {
 	size_t len = strlen(what);
@@ -70,9 +70,9 @@ static int cpu_of(const char *op, const char *what)
 }
 
 /*
- * A fiber is a CPU and its one thread: a role cannot continue elsewhere when its CPU goes down,
- * nor begin on an offline one.  So such a set is refused; the CPU of a role without operations
- * may go down.
+ * A fiber is a CPU and its one thread: a role cannot continue elsewhere when its CPU goes down, nor
+ * begin on an offline CPU.  So a set is refused if the CPU of a role with operations goes down; the
+ * CPU of a role without operations may go down.
  */
 static bool roles_keep_their_cpus(void)
 {
@@ -342,7 +342,7 @@ static bool try_one(const struct plan *plan, struct explore_report *rep, unsigne
 		return false;
 	explore_once(plan, &out);
 	*points = out.points;
-	/* The chosen role could not run: this is the schedule without that preemption. */
+	/* A preemption did not happen: a shorter plan has this schedule already. */
 	if (out.cuts < plan->nr)
 		return false;
 	rep->schedules++;
@@ -377,20 +377,18 @@ static bool is_able(unsigned nr_cuts, unsigned at, unsigned to)
 	return at > MAX_POINTS || able[nr_cuts][at - 1] >> to & 1;
 }
 
-/*
- * The number of schedules with two preemptions so far; one of @stride is run, or none if it is 0.
- */
+/* @nr: schedules with two preemptions so far. One in @stride of them is run; none if it is 0. */
 struct pairs {
 	u64 nr, stride;
 };
 
-/* Chosen by a hash of the schedule's number, because points come in patterns. */
+/* Is the schedule run? A hash of its number decides, because points come in patterns. */
 static bool is_chosen(const struct pairs *pairs)
 {
 	return pairs->stride == 1 || (pairs->nr * 0x9e3779b97f4a7c15ULL >> 32) % pairs->stride == 0;
 }
 
-/* After the run with @plan, which has one preemption and passed @points. */
+/* Try each second preemption. @plan has one; its run has passed @points points. */
 static void second_cuts(
     struct plan *plan, struct pairs *pairs, struct explore_report *rep, unsigned points)
 {

@@ -10,7 +10,7 @@
 #define MAX_EVENTS 2048
 #define MAX_OPS    6 /* of one role */
 
-/* The operations of each role, and before them the steps that set the scene, and their roles. */
+/* A set of operations for each role, after steps that set the scene. */
 struct explore_set {
 	const char *name;
 	/* entries "A:scene ; B:disable"; a letter that is no role adds a CPU */
@@ -34,7 +34,7 @@ enum event_kind { EVENT_START, EVENT_POINT, EVENT_END };
 struct event {
 	enum event_kind kind;
 	unsigned role;
-	unsigned nth;   /* POINT: of this role; START, END: the operation */
+	unsigned nth;   /* POINT: the role's hit of the point; START, END: the operation */
 	bool interrupt; /* the role was in an interrupt */
 	bool cut;       /* the role was preempted here */
 	const char *name;
@@ -47,7 +47,7 @@ struct outcome {
 	unsigned cuts;   /* preemptions of the plan that happened */
 };
 
-/* The set read; and the last run's events. */
+/* The set that was read, and the last run's events. */
 struct explore {
 	struct race_script setup;
 	enum iso_policy policy;
@@ -78,16 +78,16 @@ bool fiber_step(const struct race_script *s, const char *moves);
 bool fiber_schedules(const struct race_script *s, const char *seeds);
 
 struct explore_report {
-	u64 schedules; /* run */
-	u64 failed_at; /* number of the first that failed; 0: none */
-	u64 left_out;  /* not run, since there are so many */
+	u64 schedules; /* schedules that were run */
+	u64 failed_at; /* number of the first schedule that failed; 0: none */
+	u64 left_out;  /* schedules that were not run, since there are too many */
 	struct outcome outcome;
 	struct plan plan;
-	bool complete; /* all with at most two preemptions were run */
+	bool complete; /* all schedules with at most two preemptions were run */
 };
 /*
- * Run all schedules with at most two preemptions. If they are more than @max, run all with less
- * than two, and a fixed choice of the others, in total about @max.
+ * Run all schedules with at most two preemptions. If there are more than @max, run all with fewer
+ * than two preemptions, and a fixed choice of the others, in total about @max.
  */
 void explore_all(u64 max, struct explore_report *rep);
 /* Called by explore_all after every 512 schedules; NULL: not called. */
@@ -106,8 +106,9 @@ struct explore_options {
 	bool json;   /* a line for each set, and not text */
 	bool random; /* random schedules, by @seed */
 	u64 seed, max;
-	const char *setup, *plan; /* of operations; the one schedule to run, or NULL */
-	enum iso_policy policy;   /* of operations */
+	/* for given operations; the one schedule to run, or NULL */
+	const char *setup, *plan;
+	enum iso_policy policy; /* for given operations */
 };
 /*
  * Run the set called @name, all sets ("all"), or operations: "free(P) | offline(P)=0". False: a

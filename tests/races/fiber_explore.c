@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_explore.c: the explorer's sets by name, and the report about one, as text or as a line of
+ * fiber_explore.c: the explorer's sets by name, and the report about a set, as text or as a line of
  * JSON.
  *
  * A single schedule (`plan`) is printed move by move; for a set's first failure the report says how
@@ -121,7 +121,7 @@ static double seconds(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
-/* Print it as the value of a JSON string. */
+/* Print @text as the value of a JSON string. */
 static void print_quoted(const char *text)
 {
 	putchar('"');

@@ -27,8 +27,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *moves; /* when stepping: made before the first key */
-static const char *seeds; /* of the schedules to run */
+static const char *moves; /* when stepping: moves made before the first key */
+static const char *seeds; /* seeds of the schedules to run */
 static u64 jitters;       /* times each script is replayed once more, by chance */
 static struct race_script script;
 static struct race_result result;

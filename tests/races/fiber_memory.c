@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fiber_memory.c: a small memory on which operations are called one after the other, all of it
- * shown after each; the memory page of the laboratory (docs/web.md).
+ * fiber_memory.c: calls operations on a small memory, one after the other, and shows the whole
+ * memory after each of them; for the memory page of the laboratory (docs/web.md).
  *
  *   race --memory='OPERATION ; OPERATION ...'
  *
  * An operation is "CPU NAME [ARGUMENT...]", run by that CPU from its call to its return.  A line of
- * JSON has its result, the history's records of it, and the state of the memory.
+ * JSON has its result, its records in the history, and the state of the memory.
  *
  *   alloc unmovable|movable [ORDER]   movable pages have an owner, which moves them
  *   free PFN                          the block that has that page
@@ -39,13 +39,13 @@ static struct handle objects[OBJECTS];
 static struct handle_table table;
 
 static struct {
-	char text[OP_BYTES];  /* as given */
-	char words[OP_BYTES]; /* the same, cut into words */
+	char text[OP_BYTES];  /* the operation as given */
+	char words[OP_BYTES]; /* @text, cut into words */
 	char *word[WORDS];
 	unsigned nr_words, cpu;
 	int err;
-	pfn_t pfn;      /* the page it got or worked on; PFN_NONE: none */
-	u64 seen[CPUS]; /* records of each CPU's history before it */
+	pfn_t pfn;      /* the page that the operation got or worked on; PFN_NONE: none */
+	u64 seen[CPUS]; /* records of each CPU's history before the operation */
 } now;
 
 /* All physical memory belongs to the run. */
@@ -211,7 +211,7 @@ static bool read_words(char *text)
 	return !*end && now.cpu < CPUS;
 }
 
-/* ---- what there is ---- */
+/* ---- the state of the memory ---- */
 
 /* [pfn, order, state, CPU of the cache or null, broken] of each block. */
 static void say_pages(void)

@@ -3,11 +3,11 @@
  * matrix.c: runs the matrix: each operation, under each policy, with each visitor between any two
  * of its steps.
  *
- * A cell is a row, a policy, a visitor and the states of the pages that both choose.  It is run
- * once for each step: the operation runs alone up to that step, then the visitor runs until it ends
- * or waits, then the operation goes on, step by step as long as the visitor waits.  Steps are the
- * scheduling points that the operation passes, in interrupts of other CPUs too.  All of the memory
- * is checked at each step at which a check is allowed, and at the end.
+ * A cell is a row, a policy, a visitor, and the states of the pages that row and visitor choose.
+ * It is run once for each step: the operation runs alone up to that step, then the visitor runs
+ * until it ends or waits, then the operation goes on, step by step as long as the visitor waits.
+ * Steps are the scheduling points that the operation passes, in interrupts of other CPUs too.  All
+ * of the memory is checked at each step at which a check is allowed, and at the end.
  *
  * Owns: the cell that is run.
  */
@@ -28,7 +28,7 @@ struct cell {
 	const struct matrix_visit *visit;
 	enum iso_policy policy;
 	enum page_state state, visited;
-	unsigned step; /* the visitor comes at this one; 0: at the end */
+	unsigned step; /* the visitor comes at this step; 0: at the end */
 };
 
 static struct run {

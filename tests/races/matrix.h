@@ -11,7 +11,7 @@
 #define MATRIX_CPUS 3 /* the operation's, the visitor's, and one more that may cache pages */
 #define VISITOR_CPU 1
 
-/* ---- matrix_scene.c: a memory with a page in each state, and what must hold of it ---- */
+/* ---- matrix_scene.c: a memory with a page in each state, and its checks ---- */
 
 /* Pageblocks of zone MOVABLE; MATRIX_WIDE is enough for caches that a spill does not empty. */
 #define MATRIX_FEW  12u
@@ -22,7 +22,7 @@ struct matrix_scene {
 	unsigned first, going; /* the range that goes offline or online: start, length */
 	bool every;            /* objects in every pageblock: none is wholly free */
 	bool offline;          /* the range is offline at first */
-	bool no_kernel_pages;  /* those of zone NORMAL are all in use */
+	bool no_kernel_pages;  /* all pages of zone NORMAL are in use */
 };
 #define MATRIX_KEPT 2u
 
@@ -43,7 +43,7 @@ void matrix_broke(pfn_t pfn);
 void matrix_isolated(pfn_t block);
 void matrix_undo(void);
 /*
- * Check the memory between any two steps. Also true where no check is allowed: a CPU has interrupts
+ * Check the memory between any two steps. True also if no check is allowed: a CPU has interrupts
  * off, or a drain round is under way.
  */
 bool matrix_check(struct mm_violation *v);
@@ -57,9 +57,9 @@ struct matrix_row {
 	const char *name;
 	int (*run)(enum page_state state);
 	struct matrix_scene scene;
-	bool by_policy;   /* it depends on the policy; else the default one will do */
-	bool by_state;    /* once for a page in each state */
-	bool fails_whole; /* if it fails, its page is as it was */
+	bool by_policy;   /* run with each policy; otherwise only with `precise' */
+	bool by_state;    /* run once for a page in each state */
+	bool fails_whole; /* if the operation fails, its page is as it was */
 };
 extern const struct matrix_row matrix_rows[];
 extern const unsigned matrix_nr_rows;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * matrix_rows.c: the operations of the matrix: those that are under way, and those that come
- * between two of their steps.
+ * matrix_rows.c: the operations of the matrix: the rows, and the visitors, which come between two
+ * steps of a row.
  *
  * Owns: nothing.
  */
@@ -224,7 +224,9 @@ static bool visit_offline(enum page_state state, struct mm_violation *v)
 	return true;
 }
 
-/* True: enough pages stay if @range and all ranges that are claimed to leave have left. */
+/*
+ * True: enough pages would stay if @range and all ranges that offlines have claimed were offline.
+ */
 static bool enough_would_stay(struct pfn_range range) NO_LOCK_ANALYSIS
 {
 	unsigned long free = 0, need = 0;
@@ -253,7 +255,10 @@ static bool enough_would_stay(struct pfn_range range) NO_LOCK_ANALYSIS
 	return free >= need;
 }
 
-/* Query a pageblock that no operation works on: it must lack memory only if there is too little. */
+/*
+ * Query a pageblock that no operation works on: it must be refused for lack of memory exactly if
+ * there is too little.
+ */
 static bool visit_query(enum page_state state, struct mm_violation *v)
 {
 	struct pfn_range range = pfn_range(matrix_other() - PAGEBLOCK_PAGES, PAGEBLOCK_PAGES);

@@ -200,7 +200,7 @@ void matrix_set_visitor(void)
 		mem_free_pages(ops.mem, take(range.start + 5), 0);
 		mem_free_pages(ops.mem, take(range.end - 1), 0);
 	}
-	/* Fill the cache from elsewhere, so that the range has no other pages in use. */
+	/* Fill the cache from outside the range, so that the range has no other pages in use. */
 	for (pfn = block_at(0); pfn < matrix_other() || pfn < range.start; pfn++) {
 		if (pcp->count[stack] == pcp->capacity[stack] && pcp->count[stack])
 			break;
@@ -224,7 +224,7 @@ pfn_t matrix_find(enum page_state state)
 {
 	pfn_t block, pfn;
 
-	/* Search from the range on, then the rest. */
+	/* Search from the start of the range on, then the pageblocks before it. */
 	for (block = matrix_range().start; block < ops.mem->end_pfn; block += PAGEBLOCK_PAGES) {
 		if (pageblock_state(pageblock_of(ops.mem, block)) != PB_ONLINE)
 			continue;
@@ -242,7 +242,7 @@ pfn_t matrix_find(enum page_state state)
 	return PFN_NONE;
 }
 
-/* ---- what must hold ---- */
+/* ---- checks ---- */
 
 static enum page_state state_at(pfn_t pfn)
 {
@@ -302,7 +302,10 @@ static bool check_broken(struct mm_violation *v)
 	return true;
 }
 
-/* As for check_memory: no CPU is inside a zone lock or a cache, and no drain round is under way. */
+/*
+ * True: a check is allowed, as for check_memory: no CPU is inside a zone lock or a cache, and no
+ * drain round is under way.
+ */
 static bool may_look(void)
 {
 	unsigned cpu;

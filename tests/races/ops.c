@@ -19,8 +19,8 @@ u32 ops_cancel;
 /* ---- arguments ---- */
 
 /*
- * The pageblocks that @arg names. P, O, V: that of the page; S: the 4 aligned ones around P; U;
- * N-M: pageblocks of zone MOVABLE.
+ * The pageblocks that @arg names. P, O, V: the pageblock of that page; U: that pageblock; S: the 4
+ * aligned pageblocks around P; N-M: pageblocks of zone MOVABLE.
  */
 bool ops_range(const char *arg, pfn_t *start, unsigned long *nr)
 {
@@ -82,7 +82,7 @@ static int op_alloc(unsigned role, const char *arg)
 	if (ops.own[role] && ops.nr_hoard < MAX_HOARD)
 		ops.hoard[ops.nr_hoard++] = ops.own[role];
 	ops.own[role] = mem_alloc_pages(ops.mem, gfp_of(arg), 0);
-	/* After a last put, the page may be K or P. */
+	/* After its last put, K or P may be allocated again here. */
 	if (ops.own[role] == ops.k)
 		ops.k = NULL;
 	if (ops.own[role] == ops.p)
@@ -175,8 +175,8 @@ static int op_uncached(unsigned role, const char *arg)
 }
 
 /*
- * Two isolations must have no pageblock in common. One is noted when it has returned, and removed
- * before its undo begins.
+ * Two isolations must have no pageblock in common. An isolation is noted when it has returned, and
+ * removed before its undo begins.
  */
 static void note_isolated(pfn_t start, unsigned long nr, bool on)
 {
@@ -257,8 +257,8 @@ static int op_online(unsigned role, const char *arg)
 }
 
 /*
- * Allocate all that can be had without waiting, largest blocks first; of NORMAL with
- * hoard(UNMOVABLE).
+ * Allocate all pages that can be had without waiting, largest blocks first; hoard(UNMOVABLE): from
+ * zone NORMAL.
  */
 static int op_hoard(unsigned role, const char *arg)
 {
@@ -282,8 +282,8 @@ static void nothing(void *arg)
 }
 
 /*
- * A cross-call to every CPU that has nothing to do with drains; call(locked): made with the lock
- * of zone MOVABLE held, which is refused.
+ * Make a cross-call to every CPU, which has nothing to do with drains. call(locked): the lock of
+ * zone MOVABLE is held, so the call is refused.
  */
 static int op_call(unsigned role, const char *arg)
 {

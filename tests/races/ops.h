@@ -16,8 +16,8 @@
 #define RACE_WIDE 112u
 
 /*
- * Object pages: V in slot VM_SLOT of an object that two spaces show, in one of which it was
- * touched.
+ * V is the page in slot VM_SLOT of an object that two spaces show; one of the spaces has touched
+ * it.
  */
 #define VM_SLOT  1
 #define VM_PAGES 4u
@@ -55,14 +55,14 @@ struct ops_vm {
 struct ops {
 	struct memory *mem;
 	struct page *p, *q, *k;
-	pfn_t page_p, block_p, block_u, block_o; /* of P, or of V at first; page_p 0: no scene */
+	pfn_t page_p, block_p, block_u, block_o; /* of P or V at first; page_p 0: no scene */
 	pfn_t page_q, page_k, page_t;
 	struct page *own[RACE_ROLES];  /* the page that a role allocated last */
-	struct page *hoard[MAX_HOARD]; /* and its earlier ones */
+	struct page *hoard[MAX_HOARD]; /* pages that roles allocated before */
 	unsigned nr_hoard;
 	u32 depth[NR_ZONE_KINDS]; /* a: disables without their enable */
 	bool isolated[64];        /* a: by pageblock: isolated by an operation "isolate" */
-	bool isolated_twice;      /* a: a pageblock was isolated by two at once */
+	bool isolated_twice;      /* a: two operations isolated one pageblock at once */
 	struct handle_table objects;
 	struct handle object[RACE_ROLES + 1]; /* one for each role, and O */
 	u64 offline_cpu, from_alloc;          /* smp_stats when the memory was built */
@@ -83,11 +83,14 @@ pfn_t ops_pfn(const char *arg);
 
 /* ---- ops_vm.c: operations on V; as those in ops.c ---- */
 
-/* Make object, spaces and V; of @kind 'N' and 'G' they are untouched, and there is no V yet. */
+/*
+ * Make object, spaces and V. With @kind 'N' and 'G' the spaces are untouched, and there is no V
+ * yet.
+ */
 void vm_scene(char kind);
 /*
- * vm_forget: before a memory is built. vm_drop_all: when no role works on it any more and nothing
- * is wrong, on a CPU of the memory's.
+ * vm_forget: called before a memory is built. vm_drop_all: called on a CPU of the memory, when no
+ * role works on it any more and no damage was found.
  */
 void vm_forget(void);
 void vm_drop_all(void *arg);
@@ -99,8 +102,8 @@ bool vm_owns(const void *what);
  */
 struct page *vm_page_now(void);
 /*
- * A reference to the object or the other one, to the space that @arg names; NULL: the scene has
- * none any more.
+ * Take a reference to the object, or to the other object; to the space that @arg names. NULL: the
+ * scene has none any more.
  */
 struct vm_object *vm_object_use(bool other);
 struct vm_space *vm_space_use(const char *arg);
@@ -111,23 +114,26 @@ int vm_op_once(unsigned role, const char *arg);
 int vm_op_pin(unsigned role);
 int vm_op_unpin(unsigned role);
 
-/* ---- operations of ops_add.c: of a range, which is HOLE or OFFLINE; of node 0 ---- */
+/* ---- ops_add.c: operations on a range of node 0, which is HOLE or OFFLINE ---- */
 
-/* The pageblocks that @arg names; false: none.  ops.c. */
+/* The pageblocks that @arg names; false: it names none.  In ops.c. */
 bool ops_range(const char *arg, pfn_t *start, unsigned long *nr);
-/* Standby memory has its descriptors already; they are counted as if they came with it. */
+/*
+ * Standby memory has its descriptors from the start; they are counted as if they came online with
+ * it.
+ */
 extern const struct memory_arrays ops_standby_arrays;
 int add_op_add(unsigned role, const char *arg);
 int add_op_remove(unsigned role, const char *arg);
 
-/* ---- ops_space.c: operations on objects and spaces, and whether they are sound in the end ---- */
+/* ---- ops_space.c: operations on objects and spaces, and the checks at the end ---- */
 
 /*
  * Charge the scene's objects, spaces and tables to an empty account from here on. Returns the
  * account before, for account_use.
  */
 struct account *vm_account_begin(void);
-/* The pager of objects of scene(G): brings pages by itself. */
+/* The pager of objects of scene(G), which supplies pages by itself. */
 extern const struct vm_pager_ops vm_pager;
 int vm_op_store(unsigned role, const char *arg);
 int vm_op_unmap(unsigned role, const char *arg);
@@ -144,7 +150,7 @@ int vm_op_limit(unsigned role, const char *arg);
 unsigned long vm_pages(void);
 unsigned long vm_tables(void);
 /*
- * With every role idle: references and charges are those of the existing objects, and stored
+ * Check, with every role idle: references and charges are those of the existing objects, and stored
  * values are kept.
  */
 bool vm_sound(struct mm_violation *v);

@@ -69,7 +69,7 @@ static void keep_caches_small(struct memory *mem) NO_LOCK_ANALYSIS
 			zone->pcp_capacity[0][type] = MIN(zone->pcp_capacity[0][type], CACHED);
 }
 
-/* True: the script sets a scene of that kind. */
+/* True: the setup of the script has operation @scene. */
 static bool has_scene(const struct race_script *s, const char *scene)
 {
 	unsigned i;

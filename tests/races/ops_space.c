@@ -224,7 +224,7 @@ int vm_op_end(unsigned role, const char *arg)
 	return 0;
 }
 
-/* Allow only so many page tables more. */
+/* Allow only @arg more page tables. */
 int vm_op_limit(unsigned role, const char *arg)
 {
 	account.limit[ACCOUNT_TABLES] = account.used[ACCOUNT_TABLES] + (u64)(arg[0] - '0');

@@ -3,7 +3,8 @@
  * race_boot.c: race replay in the kernel: each role is a thread on a CPU of its own.
  *
  * The thread that runs the scripts is bound to the last CPU, since most scripts have their roles on
- * the first ones.  A role that waits for ever with preemption off could stop it from reporting.
+ * the first CPUs.  There a role that waits for ever with preemption off could stop the thread from
+ * reporting.
  *
  * Owns: the script and the result under way; pages taken offline, whose bytes scripts use.
  */
@@ -99,7 +100,7 @@ static bool run_one(void)
 
 struct choice {
 	u64 from, to;      /* seeds */
-	const char *moves; /* NULL: moves by seeds; otherwise by keys, after these */
+	const char *moves; /* NULL: moves by seeds; otherwise by keys, after these moves */
 	bool good;
 };
 
@@ -223,7 +224,7 @@ static void run_races(void *arg)
 	for (r->good = true; r->repeat && !result.abandoned; r->repeat--)
 		r->good &= run_all(r->names);
 	if (result.abandoned) {
-		/* The role may be on the boot thread's CPU, for good. */
+		/* The role that never came back may keep the boot thread's CPU for ever. */
 		printk("race: a role never came back; no more can be run\nquarry: FAIL\n");
 		machine_power_off(false);
 	}

@@ -80,14 +80,17 @@ void race_be(unsigned role)
 	store_release(&race.active, race_hook != NULL);
 }
 
-/* The operation of @role that the step at the cursor starts, and which now runs; NULL: none. */
+/* The operation of @role that the step at the cursor starts; it counts as running. NULL: none. */
 static const struct race_entry *next_op(unsigned role)
 {
 	irqflags_t flags = race_enter();
 	const struct race_entry *e = NULL;
 	struct role *r = &race.role[role];
 
-	/* The role's CPU may be offline, or back while its thread is still elsewhere. */
+	/*
+	 * The role's CPU may be offline, or online again while the role's thread is still on
+	 * another CPU.
+	 */
 	if (role != arch_cpu_id()) {
 		race_leave(flags);
 		return NULL;
@@ -204,8 +207,8 @@ static void do_check(const struct race_entry *e)
 }
 
 /*
- * Make the script's checks up to entry @end, and watch that something moves. In the caller's
- * thread.
+ * Make the script's checks up to entry @end, and watch that something moves. Runs in the thread
+ * that called race_run.
  */
 static void drive(u32 end)
 {

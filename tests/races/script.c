@@ -94,8 +94,8 @@ static bool parse_result(struct race_script *s, struct race_entry *e, const char
 }
 
 /*
- * The number of the hit that a mention of @name without a number means after @nr entries. For
- * role@P it is the hit that the last role?P arrived at, if that was not left; else the next one.
+ * The number of the hit meant by @name without a number, after @nr entries. For role@P it is the
+ * hit at which the last role?P arrived, if the role has not left it; else the next hit.
  */
 static unsigned next_hit(
     const struct race_script *s, unsigned nr, unsigned role, const char *name, bool leave)

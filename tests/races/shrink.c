@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * shrink.c: makes a schedule that fails as short as it gets, and a script that shows the same.
+ * shrink.c: makes a schedule that fails as short as possible, and a script that shows the same
+ * failure.
  *
- * Nothing here is trusted: a shorter plan or script counts only if it fails in the same way when
- * it is run.
+ * Nothing here is trusted: a shorter plan or script counts only if it fails in the same way when it
+ * is run.
  *
  * Owns: nothing.
  */
@@ -47,7 +48,7 @@ static void drop_cuts(struct explore_report *rep)
 struct maker {
 	struct race_script *s;
 	bool held[RACE_ROLES];
-	const struct event *at[RACE_ROLES]; /* where it is held */
+	const struct event *at[RACE_ROLES]; /* the point where the role is held */
 };
 
 static void add(
@@ -103,7 +104,10 @@ static void add_event(struct maker *m, const struct event *e, const struct event
 	}
 }
 
-/* Make entries of the run: the places where a role gave way, and the order of the others. */
+/*
+ * Make entries of the last run: the points where a role gave way to another, and the order of all
+ * operations.
+ */
 static void make_script(struct race_script *s)
 {
 	struct maker m = {.s = s};

@@ -132,7 +132,7 @@ void step_will_wait(const char *lock, const char *point)
 	race_leave(flags);
 }
 
-/* Short waits inside the scheduler or the console are no part of the race. */
+/* True: the wait is part of the race; short waits inside the scheduler or the console are not. */
 static bool counts(const struct frame *f, const void *what)
 {
 	return ops_owns(what) || what == &cpu_hotplug.l.wq.first || !strcmp(f->name, "answer");

@@ -20,17 +20,17 @@ struct step_session {
 	/* Print a line; NULL: nothing is shown. */
 	void (*say)(const char *line);
 	/*
-	 * For choose: the next key, or -1 if there are no more; the number of moves made; the state
-	 * of the random choice.
+	 * For choose: the next key, or -1 if there are no more; the moves to make before the first
+	 * key; the state of the random choice.
 	 */
 	int (*key)(void);
 	const char *given;
 	u64 rand;
-	int run;   /* a role that moves without end; otherwise -1 */
-	bool back; /* left for a step back */
-	bool hush; /* the moves given are not shown */
+	int run;   /* the role that moves on and on; -1: none */
+	bool back; /* the reader left for a step back */
+	bool hush; /* the given moves are not shown */
 
-	bool ended; /* the operation of the role that moved last */
+	bool ended; /* the operation of the role that moved last has ended */
 
 	/* The result: the roles that moved, a letter each; and the script of that order. */
 	unsigned nr_moves;
@@ -40,7 +40,7 @@ struct step_session {
 
 /* ---- step.c ---- */
 
-/* While it is not NULL, race_run follows it instead of the script. */
+/* While it is not NULL, race_run follows this session instead of the script. */
 extern struct step_session *step_session;
 
 /* A hash of all that is shown between two moves. */
@@ -49,8 +49,8 @@ u64 step_look_hash(void);
 /* ---- step_play.c ---- */
 
 /*
- * Step through @s by keys, after the moves of @given, a letter each. False: one of these was not
- * possible. For a step back @s is run again, up to there.
+ * Step through @s by keys, after the moves of @given, a letter each. False: one of these moves was
+ * not possible. For a step back @s is run again, without its last move.
  */
 bool step_by_keys(const struct race_script *s, const char *given, int (*key)(void),
     void (*say)(const char *line));

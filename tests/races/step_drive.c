@@ -5,7 +5,7 @@
  *
  * Owns:       the hashes ("pictures") of states, which tell whether a role repeats itself for ever.
  * Locks:      race.lock.
- * Invariants: after a move all its consequences have happened before the next one is chosen.
+ * Invariants: after a move all its consequences have happened before the next move is chosen.
  */
 #include "step_priv.h"
 #include <quarry/console.h>
@@ -185,7 +185,7 @@ static bool come_to_rest(void)
 		if (let_look(i, &good)) {
 			look_again();
 			step.others_too = true;
-			i = ~0u; /* from the first one again */
+			i = ~0u; /* from the first actor again */
 		}
 	}
 	return good;
@@ -243,8 +243,8 @@ static struct {
 } seen;
 
 /*
- * The number of times this picture has been seen since only this role can move; 0: others can move
- * too.
+ * The number of times that the present picture has been seen since only @role can move; 0: other
+ * roles can move too.
  */
 static unsigned times_seen(unsigned movable, unsigned role)
 {
@@ -267,7 +267,7 @@ static unsigned times_seen(unsigned movable, unsigned role)
 }
 
 /*
- * The role repeats itself: let it move alone. False: it does not leave the loop, and the state is
+ * Let @role, which repeats itself, move alone. False: it does not leave its loop, and the state is
  * as before.
  */
 static bool gets_out(unsigned role, bool *good)
@@ -345,7 +345,8 @@ static void note(void)
 }
 
 /*
- * True: the play has ended with the roles at rest, the outcome is known, and the script is whole.
+ * True: the race has ended with the roles at rest, the outcome is known, and the script is
+ * complete.
  */
 static bool has_ended(unsigned movable)
 {
@@ -376,7 +377,7 @@ static bool has_ended(unsigned movable)
 	return true;
 }
 
-/* smp_timeout_ns before stepping: meanwhile it is so long that a reader may think */
+/* smp_timeout_ns before stepping; while stepping it is so long that a reader may take any time */
 static u64 timeout_ns;
 
 /* The setup is over: wait until its last operation has come back and the reclaim thread sleeps. */
@@ -409,7 +410,7 @@ static void play(struct step_session *session)
 		note();
 		if (has_ended(movable))
 			break;
-		/* A role that repeated itself has now left its loop, and other roles can move. */
+		/* has_ended may have moved a role out of its loop: then other roles can move. */
 		if (movable_roles() != movable)
 			continue;
 		step_show(session);

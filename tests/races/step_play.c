@@ -9,7 +9,7 @@
 #include <quarry/console.h>
 #include <quarry/ktest.h>
 
-#define SWITCH_ONE_IN 4 /* random moves: how often another role than the last one moves */
+#define SWITCH_ONE_IN 4 /* random moves: one in so many goes to another role than the last one */
 
 static struct step_session session;
 static struct race_result result;

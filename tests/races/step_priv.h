@@ -20,25 +20,25 @@ enum frame_kind { FRAME_NONE, FRAME_STOP, FRAME_WAIT };
  */
 struct frame {
 	enum frame_kind kind;
-	/* STOP: the point; WAIT: the awaited thing; NONE: the same, if a wait follows */
+	/* STOP: the point; WAIT: the awaited thing; NONE: the awaited thing, if a wait follows */
 	char name[RACE_NAME];
 	unsigned nth;     /* number of the hit of the point, or of lock.wait(...) */
 	unsigned mover;   /* the role whose move led here */
 	const void *what; /* WAIT: the lock, the queue */
 	bool irqs_on;
 	bool sleeps;       /* WAIT: checks again only when woken */
-	bool woken, tried; /* WAIT: since its last check; after the move in progress */
-	bool go;           /* may pass the point, or check its condition */
-	bool written;      /* the script that is made mentions it */
+	bool woken, tried; /* WAIT: woken since its last check; checked since the last change */
+	bool go;           /* the role may pass the point, or check its condition */
+	bool written;      /* the script that is made mentions this stop or wait */
 	u32 serial;        /* different for each stop and wait */
 };
 
 /* A role; or a thread that works for the memory, which stops at no point. */
 struct actor {
-	const struct mm_task *task; /* helpers */
+	const struct mm_task *task; /* of a helper; NULL for roles */
 	struct frame frame[2];      /* place of its thread; place of an interrupt on its CPU */
 	unsigned next;              /* entry of the script that has its next operation; nr: none */
-	bool start;                 /* may begin that operation */
+	bool start;                 /* the role may begin that operation */
 	const char *ended;          /* the last operation that has ended */
 	char noted[96];             /* its place when the trace was written last */
 };

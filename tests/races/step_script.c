@@ -3,8 +3,9 @@
  * step_script.c: the script of the moves that were made, ready to be run.
  *
  * Moves of one role that follow each other need no entry.  Before another role moves, each role
- * that is kept or waits gets its "role?P"; a role that continues from such a place, or from one
- * that it reached by another's move, or after others have continued, gets its "role@P".
+ * that is kept or waits gets an entry "role?P".  A role gets an entry "role@P" if it continues from
+ * such a place, from a place that it reached by another role's move, or after other roles have
+ * continued.
  *
  * Owns: nothing; the script is the session's.
  */

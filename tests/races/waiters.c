@@ -30,7 +30,7 @@
 
 #define THREADS       64u
 #define PAGES         64u /* of the object, moved in one batch */
-#define HOT           4u  /* of these, hammered */
+#define HOT           4u  /* pages of the object that are hammered */
 #define HAMMER_ROUNDS 20u
 #define STORM_ROUNDS  8u
 #define LATE          4u  /* every fourth thread */
@@ -51,8 +51,9 @@ struct waiter {
 static struct {
 	struct memory *mem;
 	struct vm_object *object;
-	struct vm_space *space;        /* every page has an entry */
-	struct vm_space *fresh[TRIES]; /* no page has an entry; one for each try of a round */
+	struct vm_space *space; /* every page has an entry */
+	/* one for each try of a round; no page has an entry */
+	struct vm_space *fresh[TRIES];
 	struct waiter waiter[THREADS];
 	struct thread *migrator_thread;
 	struct mm_task *migrator;
@@ -61,7 +62,7 @@ static struct {
 	u32 leaving;            /* a: threads that do not use the space any more */
 	u32 alarm, first_alarm; /* a: tries of all rounds; tries before this round */
 	bool lateness;          /* phase late */
-	u32 over, looked;       /* a: rounds whose batch is over; those checked after that */
+	u32 over, looked;       /* a: rounds whose batch is over; rounds checked after that */
 	u32 errors, touches;    /* a */
 	struct waitq alarmed, answered;
 	struct migrate_stats stats;
@@ -167,8 +168,8 @@ static void hammer_migrator(void *arg)
 /* ---- storm ---- */
 
 /*
- * Every fourth thread is late once a round: it has seen the marker, and continues when the try is
- * over. If it then works on the old page, it has time for that until all has been checked.
+ * Every fourth thread is late once a round: it has seen the marker, and continues only when the try
+ * is over. Once woken, it waits until the memory has been checked.
  */
 static void be_late(const char *name)
 {
@@ -190,7 +191,7 @@ static void be_late(const char *name)
 	}
 }
 
-/* Every try of a batch passes here, with its entries removed. */
+/* Alarm the threads at every try of a batch, when its entries have been removed. */
 static void at_point(const char *name)
 {
 	unsigned turn;
@@ -352,7 +353,7 @@ static bool report(const char *phase)
 	return good;
 }
 
-/* A phase on a fresh memory. */
+/* Run a phase on a fresh memory. */
 static bool run_phase(const char *phase, void (*waiter)(void *), void (*migrator)(void *))
 {
 	static struct race_script s;

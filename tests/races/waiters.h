@@ -6,8 +6,8 @@
 #include "engine.h"
 
 /*
- * Run all phases and print a line for each. True: every page moved in at most 2 tries. The kernel,
- * at boot.
+ * Run all phases and print a line for each. True: every page moved in at most 2 tries. Context: the
+ * kernel, at boot.
  */
 bool waiters_run(void);
 

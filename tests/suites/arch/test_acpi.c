@@ -246,8 +246,8 @@ static void fadt_has_the_dsdt_in_one_of_two_places(struct ktest *t)
 /* ---- DSDT ---- */
 
 #define SOFT_OFF '_', 'S', '5', '_', 0x12
-#define BAD      0xff /* not understood */
-#define NONE     0xfe /* not there */
+#define BAD      0xff /* expected: the values are not understood */
+#define NONE     0xfe /* expected: there are no values */
 
 static void dsdt_has_the_power_off_values(struct ktest *t)
 {

@@ -21,7 +21,7 @@
 
 static u8 *memory;
 static phys_t where;
-static u8 rsdp[40]; /* the first 36 bytes are its own */
+static u8 rsdp[40]; /* the first 36 bytes are the pointer's */
 
 static u8 sum_of(const u8 *p, size_t len)
 {
@@ -57,7 +57,10 @@ static void place_madt(unsigned at, u8 id, u32 flags)
 	place(at, "APIC");
 }
 
-/* A root table with an entry of @step bytes for each of @to, which ends with 0. */
+/*
+ * Place a root table at @at with an entry of @step bytes for each address in @to, which ends with
+ * 0.
+ */
 static void place_root(unsigned at, unsigned step, const phys_t *to)
 {
 	begin_table(HEADER);
@@ -70,7 +73,7 @@ static void place_root(unsigned at, unsigned step, const phys_t *to)
 	place(at, step == 8 ? "XSDT" : "RSDT");
 }
 
-/* A pointer to both root tables; both its checksums are right. */
+/* Make a pointer to both root tables; both its checksums are right. */
 static void make_rsdp(u8 revision, phys_t rsdt, phys_t xsdt)
 {
 	static const char sign[8] = {'R', 'S', 'D', ' ', 'P', 'T', 'R', ' '};
@@ -83,7 +86,7 @@ static void make_rsdp(u8 revision, phys_t rsdt, phys_t xsdt)
 	put64(rsdp + 24, xsdt);
 	rsdp[8] = (u8)-sum_of(rsdp, 20);
 	rsdp[32] = (u8)-sum_of(rsdp, 36);
-	rsdp[36] = 1; /* a byte behind its end does not count */
+	rsdp[36] = 1; /* a byte behind the pointer's end does not count */
 }
 
 static void place_cpu(u8 id, u8 domain)
@@ -198,7 +201,9 @@ static void without_a_root_pointer_there_is_one_cpu(struct ktest *t)
 	expect_defaults(t);
 }
 
-/* The XSDT is read if the pointer's second half is valid and names one; otherwise the RSDT is. */
+/*
+ * The XSDT is read if the pointer's second half is valid and has an address; otherwise the RSDT is.
+ */
 static void the_better_root_table_is_read(struct ktest *t)
 {
 	read_all(rsdp, 35);

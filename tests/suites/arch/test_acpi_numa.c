@@ -35,7 +35,7 @@ static void add_memory(u8 len, u32 domain, u64 start, u64 size, u32 flags)
 	put32(e + 28, flags);
 }
 
-/* CPUs with the APIC ids 0 to 7. */
+/* Begin an SRAT for CPUs with the APIC ids 0 to 7. */
 static void begin_srat(u8 revision)
 {
 	begin_table(SRAT);
@@ -114,7 +114,7 @@ static void srat_assigns_memory_to_nodes(struct ktest *t)
 	expect_memory(t, 0, 0, 0xa0000, 0, false);
 	expect_memory(t, 1, 1ULL << 32, 3ULL << 32, 1, true);
 	expect_memory(t, 2, ~0ULL - 0x1000, ~0ULL, 0, false);
-	EXPECT_EQ(t, fw_info.nr_nodes, 3); /* one of them has no memory */
+	EXPECT_EQ(t, fw_info.nr_nodes, 3); /* one of the nodes has no memory */
 	EXPECT_EQ(t, fw_info.domain[2], 5);
 	EXPECT_EQ(t, acpi_node_in(&fw_info, 0), 0);
 	EXPECT_EQ(t, acpi_node_in(&fw_info, (1ULL << 32) - 1), 0);
@@ -244,7 +244,7 @@ static void slit_shorter_than_its_distances_is_refused(struct ktest *t)
 	fw_table.len = SLIT - 1;
 	EXPECT_TEXT(t, parse_slit(), "too short");
 	begin_slit(33);
-	put64(fw_table.b + 36, 1ULL << 32); /* its square is 0 modulo 2^64 */
+	put64(fw_table.b + 36, 1ULL << 32); /* the square of this number is 0 modulo 2^64 */
 	EXPECT_TEXT(t, parse_slit(), "too many localities");
 	begin_slit(33);
 	put64(fw_table.b + 36, 0);

@@ -17,7 +17,7 @@ struct clocks {
 	u32 pm, apic;
 };
 
-/* Of several readings, the one with the least slack. */
+/* Read the clocks several times; returns the reading with the least slack. */
 static struct clocks read_clocks(void)
 {
 	struct clocks best = {.slack = ~0ULL};
@@ -48,8 +48,8 @@ static void measure(void *arg)
 	u64 pm_ns, slack = ~0ULL;
 
 	/*
-	 * Use the round with the least slack. Skip a round in which the timer was reloaded: it then
-	 * shows more than before, or the host did not run this CPU for a whole period.
+	 * Use the round with the least slack. Skip a round in which the timer was reloaded: the
+	 * timer then shows more than before, or the host did not run this CPU for a whole period.
 	 */
 	for (i = 0; i < 200 && slack >= ROUND_NS / 200; i++) {
 		struct clocks first = read_clocks(), last;

@@ -20,7 +20,7 @@
 #define APIC_LVT_ERROR  0x370u
 #define APIC_TIMER_INIT 0x380u
 #define APIC_TIMER_DIV  0x3e0u
-#define LVT_STATUS      0x1000u /* sent, and not yet accepted */
+#define LVT_STATUS      0x1000u /* the interrupt was sent, and is not accepted yet */
 
 struct tss {
 	u32 reserved0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_arch_fault.c: the report of a fault, word by word; interrupts in ring 3; and threads that
- * must not run there. tests/qemu/test_exception.py judges the reports that end the machine.
+ * must not run in ring 3. tests/qemu/test_exception.py judges the reports that end the machine.
  */
 #include "demo/provoke.h"
 #include "tests/lib/task_help.h"
@@ -18,7 +18,7 @@
 
 static char said[16384];
 
-/* The text printed since @pos. */
+/* Read the text printed since @pos. */
 static void read_said(u64 pos)
 {
 	said[log_read(&pos, said, sizeof(said) - 1)] = '\0';
@@ -254,7 +254,7 @@ static void user_memory_ends_at_its_last_byte(struct ktest *t)
 	task_put(task);
 }
 
-/* A copy moves words and then bytes; a missing page is brought in either part. */
+/* A copy moves words and then bytes; a missing page is faulted in by either part. */
 static void user_copies_of_each_length_are_exact(struct ktest *t)
 {
 	u64 at = USER_END - PAGE_SIZE, end = USER_END - 2 * PAGE_SIZE;

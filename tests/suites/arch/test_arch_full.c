@@ -64,8 +64,8 @@ static struct page *page_of(const void *p)
 }
 
 /*
- * Take all memory, @nr pages of it in single[], to be given back first.  False: there are not so
- * many.
+ * Take all memory; @nr pages of it are in single[], and are given back first.  False: there are
+ * fewer than @nr pages.
  */
 static bool take_all(unsigned nr)
 {
@@ -239,7 +239,7 @@ static void pages_of_stacks_and_arrays_are_freed(struct ktest *t)
 
 /* ---- the largest pages that fit ---- */
 
-/* The level of the entry that maps @va; 3: none does. */
+/* The level of the entry that maps @va; 3: no entry maps it. */
 static unsigned level_of(uintptr_t va, u64 *entry)
 {
 	u64 table = kernel_cr3 & ~(u64)(PAGE_SIZE - 1);
@@ -262,8 +262,8 @@ static bool image_in(phys_t start, u64 size)
 }
 
 /*
- * Large pages map the descriptors of [start, end). Exceptions: the first and the last ones, which
- * may share a page, and those of standby memory, which cannot be written to.
+ * Large pages map the descriptors of [start, end). Exceptions: the first and the last descriptors,
+ * which may share a page, and those of standby memory, which cannot be written to.
  */
 static void expect_large_array(struct ktest *t, pfn_t start, pfn_t end)
 {

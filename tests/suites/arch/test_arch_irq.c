@@ -77,7 +77,9 @@ static void threads_are_preempted_on_request(struct ktest *t)
 	ktest_on_cpu(0, ask_for_a_switch, t);
 }
 
-/* Each of these alone forbids to sleep: interrupts off, or a count of either kind. */
+/*
+ * Each of these alone forbids to sleep: interrupts off, the preemption count, the interrupt depth.
+ */
 static void ask_to_sleep(void *arg)
 {
 	struct ktest *t = arg;
@@ -158,7 +160,7 @@ static void interrupts_are_sent_to_the_right_cpus(struct ktest *t)
 
 static char said[16384];
 
-/* The text printed since @pos. */
+/* Read the text printed since @pos. */
 static void read_said(u64 pos)
 {
 	said[log_read(&pos, said, sizeof(said) - 1)] = '\0';
@@ -269,8 +271,8 @@ static void every_cpu_reports_by_nmi_but_a_silent_one(struct ktest *t)
 }
 
 /*
- * The number of backtraces that @cpu prints after an NMI.  It has taken the NMI once it has run a
- * call.
+ * The number of backtraces that @cpu prints after an NMI.  The CPU has taken the NMI once it has
+ * run a call.
  */
 static unsigned stories_after_nmi(unsigned cpu)
 {
@@ -306,7 +308,7 @@ static void nmi_from_the_host_is_reported(struct ktest *t)
 
 /* ---- the start of a CPU ---- */
 
-/* A CPU that has not started yet is given up, but no CPU that has. */
+/* A CPU that has not started yet is marked as given up; CPUs that run are not. */
 static void cpu_start_without_a_page_fails(struct ktest *t)
 {
 	unsigned cpu = ktest_cpus() - 1, other;

@@ -27,7 +27,7 @@
 
 struct access {
 	uintptr_t va;
-	u64 value; /* read there */
+	u64 value; /* the word read at @va */
 	int err;
 };
 
@@ -62,7 +62,7 @@ static void probe_read(void *arg)
 	a->err = arch_probe(read_word, a);
 }
 
-/* The value that @cpu reads there; *@err: 0 or -EFAULT. */
+/* The value that @cpu reads at @va; *@err: 0 or -EFAULT. */
 static u64 read_on(unsigned cpu, uintptr_t va, int *err)
 {
 	struct access a = {.va = va};
@@ -227,7 +227,7 @@ static uintptr_t last_word(const struct stacks *s, unsigned i)
 	return (uintptr_t)s->top[i] - 8;
 }
 
-/* @cpu faults at the stacks freed on CPU 0 whose pages were unmapped. */
+/* Expect @cpu to fault at each stack that was freed on CPU 0 and whose pages were unmapped. */
 static void expect_stacks_gone(struct ktest *t, const struct stacks *s, unsigned cpu)
 {
 	unsigned i, gone = 0;

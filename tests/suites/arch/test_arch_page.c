@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_arch_page.c: the kernel's own page tables, bit by bit, for each kind of address; and
- * kernel stacks: where they are, and how a failed one is undone.
+ * test_arch_page.c: the kernel's own page tables, bit by bit, for each kind of address; and kernel
+ * stacks: where they are, and how a failed allocation is undone.
  */
 #include "tests/lib/mm_help.h"
 #include "x86.h"
@@ -25,7 +25,7 @@
 	    (1UL << 31)))                       /* descriptors of memory that no machine here has */
 #define SCRATCH (ARCH_STACK_BASE + (1UL << 30)) /* behind all stacks, in the same window */
 
-/* The entry that maps @va, and its level; 0: none does. */
+/* The entry that maps @va, and its level; 0: no entry maps it. */
 static u64 entry_at(uintptr_t va, unsigned *level)
 {
 	u64 table = kernel_cr3 & ADDRESS, entry;
@@ -138,7 +138,8 @@ static void map_several(void *arg)
 	EXPECT_EQ(t, arch_mapped_at(SCRATCH + 2 * PAGE_SIZE), 0);
 	EXPECT_EQ(t, arch_map(SCRATCH + PAGE_SIZE, pa + PAGE_SIZE, 2 * PAGE_SIZE, 0), 0);
 	EXPECT(t, arch_unmap(SCRATCH + PAGE_SIZE, PAGE_SIZE));
-	EXPECT(t, !arch_unmap(SCRATCH, 3 * PAGE_SIZE)); /* one was missing; the rest is unmapped */
+	/* One page was missing; the rest is unmapped. */
+	EXPECT(t, !arch_unmap(SCRATCH, 3 * PAGE_SIZE));
 	EXPECT_EQ(t, arch_mapped_at(SCRATCH), 0);
 	EXPECT_EQ(t, arch_mapped_at(SCRATCH + 2 * PAGE_SIZE), 0);
 	EXPECT(t, !arch_unmap(SCRATCH + (1UL << 35), PAGE_SIZE)); /* no table there either */

@@ -22,7 +22,7 @@
 
 struct access {
 	uintptr_t va;
-	u64 value; /* read there */
+	u64 value; /* the word read at @va */
 };
 
 static void read_word(void *arg)
@@ -40,7 +40,7 @@ static void rewrite_byte(void *arg)
 	*byte = value;
 }
 
-/* 0, or -EFAULT if the byte cannot be written. */
+/* Write to the byte at @va: 0, or -EFAULT if it cannot be written. */
 static int rewrite(uintptr_t va)
 {
 	return arch_probe(rewrite_byte, (void *)va);
@@ -61,7 +61,7 @@ static void expect_fault(struct ktest *t, uintptr_t va)
 	EXPECT_EQ(t, arch_probe(read_word, &a), -EFAULT);
 }
 
-/* Nothing is mapped behind the two windows. */
+/* Nothing is mapped behind the windows of the memmap and of the pageblocks. */
 static void array_windows_have_an_end(struct ktest *t)
 {
 	const u64 pages = 1UL << 32;

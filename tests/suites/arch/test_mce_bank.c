@@ -215,7 +215,9 @@ static void undo(struct ktest *t, pfn_t pfn)
 	WRITE_ONCE(kernel_memory.machine_check, real);
 }
 
-/* Take the exception as if from ring 3.  Interrupts stay off until the CPU would return there. */
+/*
+ * Take the exception as if from ring 3.  Interrupts stay off until the CPU would return to ring 3.
+ */
 static void hit_program(struct ktest *t)
 {
 	struct trap_frame frame = MCE_FRAME(0x1234);

@@ -119,7 +119,7 @@ static void action_optional_error_is_handled_on_each_cpu(struct ktest *t)
 	}
 }
 
-/* With interrupts off the handler only records; the rest waits until they are on. */
+/* With interrupts off the handler only records the error; the rest waits for interrupts. */
 static void handler_with_interrupts_off_only_records(struct ktest *t)
 {
 	irqflags_t flags;
@@ -166,7 +166,7 @@ static void two_banks_at_once_are_both_handled(struct ktest *t)
 	undo(t, b);
 }
 
-/* Only one of two records fits into the ring: the error is fatal, and both banks keep theirs. */
+/* One of two records fits into the ring: the error is fatal, and both banks keep their errors. */
 static void full_ring_leaves_all_banks_as_they_were(struct ktest *t)
 {
 	const struct mce_record rec = {.pfn = PFN_NONE, .severity = MCE_OPTIONAL};
@@ -422,7 +422,7 @@ static void polling_leaves_exceptions_alone(struct ktest *t)
 
 /*
  * Raise a machine check with the stack pointer in the machine checks' own stack. Returns the number
- * of words above it that changed.
+ * of words above the stack pointer that changed.
  */
 static unsigned nested(const struct mce_bank *b)
 {

@@ -127,7 +127,7 @@ static void slot_filled_right_after_an_eject_is_used(struct ktest *t)
 		EXPECT_EQ(t, fake_slots.given, 1);
 		EXPECT_EQ(t, slots_bank.given, 1);
 		EXPECT_EQ(t, slots_bank.slot[1].state, SLOT_EMPTY);
-		/* The host saw the eject: no report. */
+		/* The host saw the eject, so it gets no report. */
 		EXPECT_EQ(t, fake_slots.slot[1].told, 1);
 		slot_bank_scan(&slots_bank);
 		EXPECT_EQ(t, fake_slots.taken, 2);

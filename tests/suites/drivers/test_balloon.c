@@ -37,7 +37,7 @@ static void balloon_pages_can_be_migrated(struct ktest *t)
 	nr_told = 0;
 	EXPECT_EQ(t, offline_pages(balloon.mem, pfn, PAGEBLOCK_PAGES, NULL, &res), 0);
 	EXPECT(t, res.moved > 0);
-	/* The host is told two pages for each move: the new one and the old one. */
+	/* The host is told of two pages for each move: the new one and the old one. */
 	EXPECT_EQ(t, nr_told, 2 * res.moved);
 	EXPECT_EQ(t, balloon.moved, res.moved);
 	expect_lent(t, PAGEBLOCK_PAGES);
@@ -298,8 +298,8 @@ static void reclaimable_pages_count_as_available(struct ktest *t) NO_LOCK_ANALYS
 static void queue_numbers_follow_the_offered_features(struct ktest *t)
 {
 	/*
-	 * The queue of reports is one further on with hints, which the driver does not accept, and
-	 * one less without statistics.
+	 * With hints, which the driver does not accept, the number of the report queue is one more;
+	 * without statistics it is one less.
 	 */
 	REQUIRE(t, balloon_begin_with(t, ALL_FEATURES, 2, 2));
 	EXPECT(t,
@@ -421,7 +421,7 @@ static void reports_are_as_long_as_the_queue(struct ktest *t)
 		pretend_init(&pretend_dev, t, ALL_FEATURES, balloon_host);
 		pretend_dev.size[REPORT] = sizes[i];
 		memset(balloon_dropped, 0, sizeof(balloon_dropped));
-		nr_reports = 1; /* no CPU allocates all memory meanwhile */
+		nr_reports = 1; /* not 0: so the device takes no hoard of memory */
 		most_reported = 0;
 		REQUIRE(t, balloon_open(&balloon, &pretend_dev.dev, t->mem) == 0);
 		/* Pageblocks used since the last report are reported again. */

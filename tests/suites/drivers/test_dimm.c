@@ -146,7 +146,7 @@ static void absurd_dimms_change_nothing(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* The module is inserted again when there is memory, and is used. */
+/* Once there is memory, the module is inserted again, and is used. */
 static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 {
 	struct memory *mem = begin_dimms(t);
@@ -174,8 +174,8 @@ static void dimm_without_memory_for_its_descriptors_is_refused(struct ktest *t)
 }
 
 /*
- * Two domains are known and the memory has one node, so modules of both belong to node 0. The
- * module of a third domain is refused.
+ * Two domains are known and the memory has one node, so modules of both domains belong to node 0.
+ * The module of a third domain is refused.
  */
 static void merged_nodes_accept_dimms_of_each(struct ktest *t)
 {

@@ -27,7 +27,7 @@ static void bar_size_follows_its_read_only_bits(struct ktest *t)
 		EXPECT_EQ(t, memory.start, 1UL << bits);
 		EXPECT_EQ(t, memory.size, 1UL << bits);
 	}
-	/* Bits with a gap make no size; a single bit makes one. */
+	/* Writable bits with a gap give no size; a single writable bit gives one. */
 	good_space();
 	space_set(PCI_BASE_ADDRESS_0, 4, 0x80000000);
 	space.writable[0] = 0xfff0f000;
@@ -204,8 +204,8 @@ static u8 next_bus; /* the bus behind a bridge is the bridge's own bus plus this
 static bool all_bridges;
 
 /*
- * If all_bridges is set, every function is a bridge. Otherwise only those of device 0 are, and
- * device 1 is a normal function.
+ * If all_bridges is set, every function is a bridge. Otherwise only the functions of device 0 are
+ * bridges, and device 1 is a normal function.
  */
 static u32 bus_read(const struct pci_function *fn, unsigned reg, unsigned len)
 {

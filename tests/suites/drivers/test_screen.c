@@ -27,7 +27,7 @@ static void put32(u8 *p, u32 value)
 
 static u8 tag[40];
 
-/* 1024 by 768 pixels of 32 bits at 0xfd000000, as GRUB gives it. */
+/* Make a tag for 1024 by 768 pixels of 32 bits at 0xfd000000, as GRUB gives it. */
 static void make_tag(void)
 {
 	static const u8 fields[] = {16, 8, 8, 8, 0, 8};
@@ -259,7 +259,7 @@ static void expect_refused2(struct ktest *t, u32 field, u32 value)
 		    t, __FILE__, __LINE__, "field %u = %#x of a font is not refused", field, value);
 }
 
-/* The same test for version 2. */
+/* Version 2: each character has the right glyph, with the table cut off at any byte. */
 static void truncated_table_of_version_2_is_used_to_its_end(struct ktest *t)
 {
 	size_t whole = make_font2(), start = 40 + PSF2_GLYPHS * PSF2_SIZE, len;

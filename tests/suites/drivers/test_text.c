@@ -133,7 +133,7 @@ static void cell_with_a_new_colour_is_drawn_again(struct ktest *t)
 	EXPECT_EQ(t, terminal.dirty_to, 0);
 }
 
-/* 12 pixels: the right third of a glyph comes from the second byte of its lines. */
+/* The glyphs are 12 pixels wide: their right third comes from the second byte of each line. */
 static void wide_glyphs_are_drawn_whole(struct ktest *t)
 {
 	static const u8 header[32] = {0x72, 0xb5, 0x4a, 0x86, 0, 0, 0, 0, 32, 0, 0, 0, 0, 0, 0, 0,
@@ -204,8 +204,8 @@ static void unknown_sequences_are_swallowed(struct ktest *t)
 	text_say("a\033[?25lb\033[99999999999999999999Zc");
 	ROW(t, 0, "abc");
 	/*
-	 * Only four arguments count. Those of a sequence for more colours than there are do not
-	 * count.
+	 * Only the first four arguments of a sequence count. A sequence for more colours than the
+	 * terminal has changes nothing.
 	 */
 	text_say("\r\033[1;2;3;4;5;6;7;31;41md\033[38;5;200me\033(f\033[\ng");
 	EXPECT(t, text_shows(0, 0, 'd', 0xffffff, 0));
@@ -274,7 +274,7 @@ static void random_output_stays_within_the_screen(struct ktest *t)
 			junk[i] =
 			    chance & 0x100 ? (u8)chance : pieces[chance % (sizeof(pieces) - 1)];
 		}
-		/* A panic may have stopped another CPU in this state. */
+		/* A panic may have stopped another CPU while the terminal was in this state. */
 		if (round % 16 == 0) {
 			terminal.row = ROWS;
 			terminal.column = round % 32 ? COLUMNS + 1 : 3;

@@ -6,8 +6,8 @@
 #include "tests/lib/text_help.h"
 
 /*
- * The colour after one argument (ECMA-48, 8.3.117), from bright yellow on cyan. A plain cell would
- * be magenta on yellow.
+ * The colour after one argument (ECMA-48, 8.3.117), from bright yellow on cyan. A reset gives
+ * magenta on yellow.
  */
 static u8 colour_after(u32 arg)
 {
@@ -56,7 +56,7 @@ static void every_attribute_has_its_effect(struct ktest *t)
 	terminal.colour = 0x13;
 	text_say("\033[1m");
 	EXPECT_EQ(t, terminal.colour, 0x1b);
-	/* Each argument counts, in order, and a missing one is 0. */
+	/* Each argument counts, in order, and a missing argument is 0. */
 	text_say("\033[31;42;7m");
 	EXPECT_EQ(t, terminal.colour, 0x92);
 	text_say("\033[33;;44m");

@@ -7,7 +7,7 @@
 #include "tests/lib/wait_help.h"
 
 static struct virtqueue queue;
-/* Any address: the pretended device only compares addresses. */
+/* Any addresses will do: the pretended device only compares addresses. */
 static const struct virtio_buf three[3] = {{0x1000, 16}, {0x2000, 32}, {0x3000, 8}};
 
 static bool begin(
@@ -161,7 +161,8 @@ static void configuration_changed_during_a_read_is_read_again(struct ktest *t)
 }
 
 /*
- * The device returns a buffer a second time, in a used place of the ring, while another is in use.
+ * The device returns a buffer a second time, in a used place of the ring, while another buffer is
+ * in use.
  */
 static void buffer_returned_twice_is_rejected(struct ktest *t)
 {

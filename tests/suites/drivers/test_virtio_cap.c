@@ -31,7 +31,10 @@ static void structures_of_a_device_are_found(struct ktest *t)
 	expect_found(t);
 	/* BARs and command are as before. */
 	EXPECT(t, !memcmp(before.byte, space.byte, PCI_CONFIG_LEN));
-	/* The first of each kind counts; other vendors' capabilities and unknown kinds do not. */
+	/*
+	 * The first structure of each kind counts; other vendors' capabilities and unknown kinds do
+	 * not.
+	 */
 	space_set(NOTIFY + PCI_CAP_LIST_NEXT, 1, 0x88);
 	add_cap(0x88, 0x98, VIRTIO_PCI_CAP_COMMON_CFG, 0x800, 64);
 	add_cap(0x98, 0xa8, 0, 0, 0);

@@ -37,7 +37,10 @@ static unsigned long sections(unsigned first, unsigned end)
 	        ((start + first * PAGEBLOCK_PAGES) >> SECTION_ORDER) + 1;
 }
 
-/* Units are plugged from below and unplugged from above.  One request covers those of a section. */
+/*
+ * Units are plugged from below and unplugged from above.  One request covers the units of a
+ * section.
+ */
 static void lowest_units_are_plugged_first_and_unplugged_last(struct ktest *t)
 {
 	static const unsigned steps[] = {

@@ -94,7 +94,7 @@ static void new_request_cancels_an_unplug(struct ktest *t)
 	vmem_end(t);
 }
 
-/* Pages in use need free memory elsewhere, so the unplug goes only as far as there is some. */
+/* Pages in use need free memory elsewhere, so the unplug ends when no more memory is free. */
 static void unplug_stops_when_no_free_memory_is_left(struct ktest *t)
 {
 	REQUIRE(t, vmem_begin(t));

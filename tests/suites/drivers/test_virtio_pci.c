@@ -17,7 +17,7 @@ static void a_device_is_mapped_reset_routed_and_probed(struct ktest *t)
 	space_set(CONFIG + VIRTIO_PCI_CAP_LENGTH, 4, 0x2c);
 	space_set(NOTIFY + VIRTIO_PCI_CAP_LENGTH, 4, 0x14);
 	space_set(NOTIFY + VIRTIO_PCI_NOTIFY_CAP_MULT, 4, 6);
-	p->lent = true; /* left by the driver before */
+	p->lent = true; /* the previous driver left it set */
 	p->notify_off[3] = 7;
 	virtio_bus_found(&bus, &fn);
 	EXPECT_DONE(t, "map0 map1 map2 map3 c14.1=0 route3 probe24 ");
@@ -91,7 +91,7 @@ static void device_with_unmappable_registers_is_refused(struct ktest *t)
 		    "virtio0: PCI 02:03.1: %s: cannot be mapped: left alone\n", names[i]);
 		EXPECT(t, said(pos, line));
 		EXPECT_EQ(t, bus.nr, 0);
-		/* The next device takes its place. */
+		/* The next device takes the same place on the bus. */
 		fake.no_map = -1;
 		virtio_bus_found(&bus, &fn);
 		EXPECT(t, bus.nr == 1 && fake.probed == &bus.device[0].dev);
@@ -174,7 +174,7 @@ static void reset_ends_when_status_reads_0(struct ktest *t)
 		EXPECT_EQ(t, fake.status_reads, MAX(delays[i], 1u));
 		EXPECT(t, !bus.device[0].lent);
 	}
-	/* A device that never resets, and has no page of ours, is waited for only so long. */
+	/* The wait for a device that never resets is bounded, if the device has no page of ours. */
 	fake.status_reads = 0;
 	fake.resets_after = STUCK;
 	dev->ops->set_status(dev, 0);
@@ -182,7 +182,7 @@ static void reset_ends_when_status_reads_0(struct ktest *t)
 	EXPECT_EQ(t, dev->ops->get_status(dev), 0xff);
 }
 
-/* Only fields that end within the configuration are there. */
+/* Only fields that end within the configuration exist. */
 static void configuration_has_the_length_of_its_structure(struct ktest *t)
 {
 	static const struct {
@@ -205,7 +205,7 @@ static void configuration_has_the_length_of_its_structure(struct ktest *t)
 		done[0] = '\0';
 		if (fields[i].there)
 			ksnprintf(done, sizeof(done), "d%x.%u? ", at, len);
-		/* Byte n is n + 1. */
+		/* Byte n of the configuration has the value n + 1. */
 		EXPECT_EQ(t, dev->ops->read(dev, at, len),
 		    fields[i].there
 		        ? (0x04030201 + at * 0x01010101) & (len == 4 ? ~0u : (1u << 8 * len) - 1)

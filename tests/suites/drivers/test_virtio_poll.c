@@ -73,7 +73,7 @@ static void return_held(u16 *held, u32 *room, unsigned nr)
 }
 
 /*
- * The device takes up to @most buffers. It returns them when it has so many, or sees no more for a
+ * The device takes up to @most buffers. It returns them when it has @most, or sees no more for a
  * while.
  */
 static void device(void *most)
@@ -124,7 +124,7 @@ static void end(struct ktest *t)
 	virtqueue_free(&queue);
 }
 
-/* Pass all jobs through the ring, with as many in use as it holds. */
+/* Pass all jobs through the ring, with as many in use as the ring holds. */
 static void run_jobs(struct ktest *t)
 {
 	u32 seq = 0, back = 0, idle = 0, len;
@@ -239,8 +239,8 @@ static void overwritten_ring_breaks_nothing(struct ktest *t)
 }
 
 /*
- * Descriptors that were not submitted: the second one of a buffer, a free one, and one already
- * returned.
+ * Descriptors that were not submitted: the second one of a buffer, a free one, one already
+ * returned, and one that does not exist.
  */
 static void buffer_never_submitted_is_rejected(struct ktest *t)
 {

@@ -49,7 +49,7 @@ static inline void note(const char *fmt, ...)
 	va_end(ap);
 }
 
-/* The part in which @at lies; *@reg: the offset there. */
+/* The part in which @at lies; *@reg: the offset in that part. */
 static unsigned part_of(const volatile u8 *at, size_t *reg)
 {
 	*reg = (size_t)(at - (const volatile u8 *)fake.part) % sizeof(fake.part[0]);
@@ -164,7 +164,7 @@ static inline void forget(void)
 	fake.done[0] = '\0';
 }
 
-/* A device that was taken over, with an empty list of accesses. */
+/* Let the bus take the device over, and empty the list of accesses. */
 static inline struct virtio_device *taken(struct ktest *t)
 {
 	virtio_bus_found(&bus, &fn);

@@ -18,7 +18,7 @@
 static struct memblock memblock;
 static struct boot_plan plan;
 
-/* How many pages of [@start, @end), in bytes, are usable RAM and were given to the allocator. */
+/* The number of pages in [@start, @end), in bytes, that are RAM and were given to the allocator. */
 static unsigned long given_out(phys_t start, phys_t end)
 {
 	unsigned long nr = 0;
@@ -86,7 +86,10 @@ static void zones_are_as_planned(struct ktest *t)
 	bool fixed;
 
 	make_plan();
-	/* No memory can be added later, and no test has added any in the hole below 4 GiB. */
+	/*
+	 * The zones are fixed if no memory can be added later, and no RAM above 4 GiB leaves a hole
+	 * below for tests to add memory in.
+	 */
 	fixed = !hotplug_end() && plan.end <= (4UL << 30) >> PAGE_SHIFT;
 	for (i = 0; i < MAX_ZONES; i++) {
 		const struct zone_plan *p = &plan.zone[i];
@@ -96,7 +99,7 @@ static void zones_are_as_planned(struct ktest *t)
 			EXPECT(t, !fixed || zone->start_pfn == zone->end_pfn);
 			continue;
 		}
-		/* Memory that was added later may have made it longer. */
+		/* Memory that was added later may have made the zone longer. */
 		EXPECT(t, zone->start_pfn <= p->start && zone->end_pfn >= p->end);
 		if (fixed) {
 			EXPECT_EQ(t, zone->start_pfn, p->start);

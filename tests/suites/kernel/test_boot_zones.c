@@ -258,7 +258,7 @@ static void standby_memory_is_listed_in_parts(struct ktest *t)
 {
 	static const struct layout both = {
 	    "", {{0, 1024 * M}, {G4, 6144 * M}}, {{0}}, {{0}}, 1, 50, 256, 0, {0}, {{0}}};
-	/* NORMAL from 4352 to 4608, MOVABLE from 4864 to 6144. */
+	/* Standby, in MiB: NORMAL from 4352 to 4608, MOVABLE from 4864 to 6144. */
 	static const struct {
 		pfn_t start, end, to;
 		bool stands_by;

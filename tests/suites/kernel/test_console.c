@@ -42,7 +42,7 @@ static void log_holds_printed_text(struct ktest *t)
 	EXPECT(t, read_from(pos) == 10 && strcmp(have, "  # twice\n") == 0);
 }
 
-/* Longer than one formatting buffer. */
+/* The line is longer than one formatting buffer. */
 static void long_lines_are_printed_whole(struct ktest *t)
 {
 	u64 pos = log_position();
@@ -124,7 +124,7 @@ static void functions_are_named(struct ktest *t)
 	EXPECT(t, strncmp(symbol_name(here - 1, name, sizeof(name)), "symbol_name", 11) != 0);
 	EXPECT(
 	    t, strcmp(symbol_name((uintptr_t)printk + 2, name, sizeof(name)), "printk+0x2") == 0);
-	/* Outside the code. */
+	/* Addresses outside the code have no name. */
 	EXPECT(t, strcmp(symbol_name(0x1234, name, sizeof(name)), "0x1234") == 0);
 	EXPECT(t, strcmp(symbol_name(~0UL, name, sizeof(name)), "0xffffffffffffffff") == 0);
 	EXPECT(t, symbol_name(here, name, sizeof(name)) == name);
@@ -153,7 +153,7 @@ static void expect_trace(struct ktest *t, uintptr_t rip, uintptr_t rbp, int line
 #define FRAMES 40
 static u64 frames[FRAMES][2];
 
-/* Frames with return addresses; @nr of them from @first on are expected in the trace. */
+/* Make frames with return addresses; @nr of them from @first on are expected in the trace. */
 static void chain(unsigned first, unsigned nr)
 {
 	unsigned i;
@@ -171,16 +171,19 @@ static void backtraces_end_where_frames_do(struct ktest *t)
 {
 	uintptr_t rip = (uintptr_t)printk + 3;
 
-	/* As many bytes as there are, at most 32. */
+	/* All frames are printed, but at most 32. */
 	chain(FRAMES - 3, 3);
 	EXPECT_TRACE(t, 0, (uintptr_t)frames[FRAMES - 3]);
 	chain(0, 32);
 	EXPECT_TRACE(t, 0, (uintptr_t)frames[0]);
-	/* The running one comes first. */
+	/* The running function comes first. */
 	chain(0, 0);
 	add_line(rip, rip);
 	EXPECT_TRACE(t, rip, 0);
-	/* No return address; a frame not above the last, not far from it. */
+	/*
+	 * The trace ends at a frame without a return address, and before a frame that is not above
+	 * the last frame or too far above it.
+	 */
 	chain(0, 5);
 	frames[5][1] = 0;
 	EXPECT_TRACE(t, 0, (uintptr_t)frames[0]);

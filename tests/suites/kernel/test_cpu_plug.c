@@ -60,7 +60,7 @@ static void wrong_requests_change_nothing(struct ktest *t)
 	flags = arch_irq_save();
 	EXPECT_EQ(t, cpu_plug(0), -EDEADLK);
 	EXPECT_EQ(t, cpu_unplug(0), -EDEADLK);
-	/* First CPUs that do not exist. */
+	/* nr_cpus is the first number that no CPU has. */
 	EXPECT_EQ(t, cpu_plug(nr_cpus), -ENODEV);
 	EXPECT_EQ(t, cpu_unplug(nr_cpus), -ENODEV);
 	arch_irq_restore(flags);

@@ -178,7 +178,7 @@ static void programs_at_the_limits_are_accepted(struct ktest *t)
 	    "a segment outside the addresses of programs");
 	LIMIT(t, p[2].p_memsz, OBJ_MAX_PAGES * PAGE_SIZE / 2, OBJ_MAX_PAGES * PAGE_SIZE / 2 + 1,
 	    "a segment that is too large");
-	/* The entry lies in another segment. */
+	/* The entry point lies in another segment. */
 	make_image();
 	image.head.p[2].p_flags = PF_R | PF_X;
 	image.head.h.e_entry = 0x401064;
@@ -362,8 +362,8 @@ static void members_end_within_the_archive(struct ktest *t)
 	} edits[] = {
 	    {6 + 8 * 11 + 7, '5', '4', -EINVAL}, /* the name without its end */
 	    {6 + 8 * 11 + 7, '5', '0', -EINVAL}, /* no name */
-	    {6 + 8 * 11 + 7, '5', '6', 1},       /* a byte of padding is its end too */
-	    /* a byte more than there is */
+	    {6 + 8 * 11 + 7, '5', '6', 1},       /* a byte of padding ends it, too */
+	    /* the length of the content: 4 bytes are left */
 	    {6 + 8 * 6 + 7, '3', '4', 1},
 	    {6 + 8 * 6 + 7, '3', '5', -EINVAL},
 	    {6 + 8 * 6 + 7, '3', '/', -EINVAL},
@@ -386,13 +386,16 @@ static void members_end_within_the_archive(struct ktest *t)
 		pos = 0;
 		EXPECT_EQ(t, archive[edits[i].at], edits[i].was);
 		archive[edits[i].at] = edits[i].is;
-		/* "init": 116 bytes of header and name, then 4. */
+		/*
+		 * The member "init" has 116 bytes of header and name, then 4 of content and
+		 * padding.
+		 */
 		if (cpio_next(archive, 120, &pos, &f) != edits[i].found ||
 		    pos != (edits[i].found == 1 ? (edits[i].is == '0' ? 116 : 120) : 0))
 			ktest_fail(t, __FILE__, __LINE__, "edit %u: at %lu", i, (unsigned long)pos);
 	}
 	make_archive();
-	/* Without the padding of the last member. */
+	/* The padding of the last member may be missing. */
 	pos = 0;
 	EXPECT(t, cpio_next(archive, 119, &pos, &f) == 1 && pos == 119 && f.size == 3);
 	EXPECT_EQ(t, cpio_next(archive, 119, &pos, &f), -EINVAL);

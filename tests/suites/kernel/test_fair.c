@@ -11,12 +11,12 @@
 #define NAP_NS   10000000ULL
 #define SPINNERS 60
 
-/* user_code.S */
+/* In user_code.S. */
 extern const char user_burn[], user_nap[];
 
 static struct task *hog[SPINNERS];
 
-/* @nr tasks with the maximum number of threads, all of which compute for ever. */
+/* Start @nr tasks with the maximum number of threads, all of which compute for ever. */
 static bool start_hogs(struct ktest *t, unsigned nr)
 {
 	unsigned i, k;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_hang.c: a CPU made deaf on purpose: which CPU, for how long, and that it answers again. */
+/*
+ * test_hang.c: a CPU is made deaf on purpose, for a time or until it is released, and answers
+ * again.
+ */
 #include "demo/provoke.h"
 
 #include <quarry/errno.h>
@@ -50,7 +53,7 @@ static void deaf_cpus_answer_when_their_time_is_over(struct ktest *t)
 		return;
 	REQUIRE(t, fault_hang_start(&h, 1, SHORT_NS) == 0);
 	EXPECT_EQ(t, h.cpu, 1);
-	/* A caller on that CPU itself is served before the hang, or after it. */
+	/* If this thread runs on CPU 1 itself, the hang may be over already. */
 	EXPECT(t, h.until != WAIT_FOREVER && h.deaf == 1);
 	smp_call_mask(NULL, nothing, NULL);
 	EXPECT(t, arch_clock_ns() >= h.until);

@@ -61,7 +61,10 @@ static void wrong_requests_change_nothing(struct ktest *t)
 	EXPECT_EQ(t, nr_cpus_online(), nr_boot_cpus);
 }
 
-/* Each CPU in turn stays online while all others are down; it does all the work. */
+/*
+ * The first CPU, and then the last one, stays online while all others are down; it does all the
+ * work.
+ */
 static void last_online_cpu_stays(struct ktest *t)
 {
 	unsigned last, cpu;
@@ -204,7 +207,7 @@ static bool arrived(void *arg)
 	return !READ_ONCE(v->wanted) || READ_ONCE(v->steps) >= READ_ONCE(v->wanted);
 }
 
-/* All threads continue: each makes two more steps, the last one on any CPU. */
+/* All threads continue: each makes two more steps. */
 static void expect_steps(struct ktest *t, struct traveller *v, unsigned nr)
 {
 	unsigned i, step;
@@ -255,8 +258,8 @@ static void threads_move_off_a_leaving_cpu_and_return(struct ktest *t)
 			struct place p = {.v = &v[i], .cpu = cpu};
 
 			/*
-			 * A sleeping thread wakes on the CPU where it was, and returns before it
-			 * continues.
+			 * A sleeping thread wakes on the CPU where it slept, and returns to its own
+			 * CPU before it continues.
 			 */
 			if (sleeps[i] == WAIT_FOREVER)
 				expect_steps(t, &v[i], 1);

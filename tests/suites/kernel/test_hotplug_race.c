@@ -16,11 +16,11 @@
 #define STEPS      48
 #define MASK_WORDS 64
 #define TIMEOUT_NS 300000000ULL /* until a silent CPU is reported */
-#define LEAVE_NS   500000000ULL /* without waiters, a CPU stops in a thousandth of it */
+#define LEAVE_NS   500000000ULL /* without waiting, a CPU stops in a thousandth of this time */
 
 static cpumask_t mask[MASK_WORDS];
 
-/* ---- with others at work ---- */
+/* ---- while other threads work ---- */
 
 struct worker {
 	struct ktest *t;
@@ -151,13 +151,13 @@ static void offlines_work_during_cpu_hotplug(struct ktest *t)
 /* ---- the gate ---- */
 
 /*
- * A call from CPU 2 that CPU 1 answers late; the CPU that goes down is not called. The answer comes
- * when that CPU has stopped, which is wrong, or so long after its bit was cleared that it would
- * have stopped by then.
+ * CPU 2 makes a call that CPU 1 answers late; CPU `leaver', which goes down, is not called. The
+ * answer comes when the leaver has stopped, which is wrong, or LEAVE_NS after the leaver's bit was
+ * cleared: by then it would have stopped.
  */
 struct long_call {
 	u32 began, ended; /* a */
-	bool stopped;     /* meanwhile */
+	bool stopped;     /* the leaver stopped before the answer */
 	unsigned leaver;
 };
 
@@ -186,8 +186,8 @@ static void call_long(void *arg)
 }
 
 /*
- * A sender that was active when the bit was cleared may have seen it set, so the CPU must not stop
- * before all those senders are done.
+ * A sender that was active when the leaver's bit was cleared may have seen it set, so the leaver
+ * must not stop before all those senders are done.
  */
 static void leaving_cpu_waits_for_all_senders(struct ktest *t)
 {
@@ -272,15 +272,15 @@ static void expect_both_stories(struct ktest *t, u64 pos, unsigned silent)
 	    silent, cpus[silent]->apic_id);
 	EXPECT(t, says(text, want));
 	/*
-	 * The CPU reads the clock all the time; in the first and last instructions of that
-	 * function, a walk of the frames cannot find its caller.
+	 * The CPU reads the clock all the time; in the first and last instructions of
+	 * arch_clock_ns, a walk of the frames cannot find its caller.
 	 */
 	EXPECT(t, says(text, "hang+0x") || says(text, "arch_clock_ns+0x"));
 	ksnprintf(want, sizeof(want), "): asks, in thread %s", thread_name());
 	EXPECT(t, says(text, want));
 }
 
-/* A CPU that answers nothing, and a thread that ends that once it is reported. */
+/* A CPU that answers no call, and a thread that ends this hang once it is reported. */
 struct silent {
 	u64 timeout, before, pos;
 	unsigned cpu;

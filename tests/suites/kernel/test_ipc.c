@@ -81,7 +81,7 @@ static void calls_come_in_order(struct ktest *t)
 		REQUIRE(t, ipc_receive(ep, &msg, &call[i], LONG_NS) == 0);
 		EXPECT_EQ(t, msg.word[0], i);
 	}
-	/* Answers need not keep the order. */
+	/* Answers need not keep the order of the calls. */
 	for (i = 4; i-- > 0;) {
 		msg = (struct ipc_msg){.word = {100 + i}};
 		EXPECT_EQ(t, ipc_reply(call[i], &msg), 0);
@@ -105,7 +105,7 @@ static void waits_are_bounded(struct ktest *t)
 	EXPECT_EQ(t, ipc_call(ep, &msg, 5 * MS), -ETIMEDOUT);
 	/* The call that timed out is not received later. */
 	EXPECT_EQ(t, ipc_receive(ep, &msg, &call, 0), -ETIMEDOUT);
-	/* A call that was received and answered too late: the answer is dropped. */
+	/* A call was received, but is answered after its time limit: the answer is dropped. */
 	start_call(t, &c, ep, 5, 50 * MS);
 	REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
 	EXPECT_EQ(t, end_call(&c), -ETIMEDOUT);
@@ -126,7 +126,7 @@ static void call_without_a_receiver_fails(struct ktest *t)
 	REQUIRE(t, ipc_receive(ep, &msg, &call, LONG_NS) == 0);
 	start_call(t, &queued, ep, 2, LONG_NS);
 	EXPECT(t, YIELD_UNTIL(READ_ONCE(queued.started)));
-	/* Dropped unanswered. */
+	/* The received call is dropped without an answer. */
 	ipc_call_drop(call);
 	EXPECT_EQ(t, end_call(&taken), -EPIPE);
 	/* The last receiver exits, with the call on the queue or about to be queued. */
@@ -180,7 +180,7 @@ static void answer_and_wait_in_one_step(struct ktest *t)
 	endpoint_put(other, RIGHT_RECEIVE);
 }
 
-/* ---- capabilities on the way ---- */
+/* ---- capabilities in messages ---- */
 
 static struct vm_object *new_object(struct ktest *t)
 {
@@ -209,7 +209,7 @@ static void capabilities_change_hands(struct ktest *t)
 	    msg.give.kind == CAP_OBJECT && msg.give.object == object &&
 	        msg.give.rights == RIGHT_READ);
 	EXPECT_EQ(t, READ_ONCE(object->refs), 2);
-	EXPECT_EQ(t, ipc_reply(call, &msg), 0); /* and back */
+	EXPECT_EQ(t, ipc_reply(call, &msg), 0); /* the capability goes back */
 	EXPECT_EQ(t, end_call(&c), 0);
 	EXPECT(t, c.msg.give.object == object);
 	cap_drop(&c.msg.give);
@@ -257,7 +257,10 @@ static void handle_is_valid_in_its_own_table_only(struct ktest *t)
 	EXPECT_EQ(
 	    t, cap_lookup(&a, (u64)handle, CAP_OBJECT, RIGHT_READ | RIGHT_WRITE, &out), -EACCES);
 	EXPECT_EQ(t, out.kind, CAP_NONE);
-	/* Another slot, another generation, more bits than a handle has. */
+	/*
+	 * A handle with one bit changed is invalid: it names another slot or generation, or is too
+	 * large.
+	 */
 	for (i = 0; i < 64; i++)
 		EXPECT_EQ(t, cap_lookup(&a, (u64)handle ^ 1UL << i, CAP_NONE, 0, &out), -EBADF);
 	EXPECT_EQ(t, cap_lookup(&a, 0, CAP_NONE, 0, &out), -EBADF);
@@ -360,7 +363,7 @@ static void answering_and_reserving_takes_both_or_nothing(struct ktest *t)
 	EXPECT(t, slot[0] != from && slot[1] % ABI_MAX_HANDLES != slot[0] % ABI_MAX_HANDLES);
 	EXPECT_EQ(t, cap_take(&table, (u64)from, CAP_REPLY, &call), -EBADF);
 	cap_fill_two(&table, slot, &reply, &cap);
-	/* No other slot is free; and a slot in its last generation is retired. */
+	/* No other slot is free; and then the slot is in its last generation, so it is retired. */
 	for (i = 3; i < ABI_MAX_HANDLES; i++)
 		EXPECT(t, cap_install(&table, &cap) > 0);
 	EXPECT_EQ(t, TAKE(slot[0], other, CAP_PROGRAMS, RIGHT_EXEC), -EMFILE);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* test_ktest_text.c: which printed text fails the test that printed it. */
+/* test_ktest_text.c: printed text that fails the test that printed it. */
 #include "tests/lib/ktest_text.h"
 #include <quarry/console.h>
 #include <quarry/port.h>
 
 #define LOG_SIZE 65536u /* as in kernel/printk.c; hosted programs keep at most as much */
 
-/* The failures of a test that says @reports and prints @text. */
+/* The failures of a test with case @c that prints @text. */
 static unsigned failures_of(struct ktest_case c, const char *text)
 {
 	struct ktest fake = {.name = c.name};
@@ -34,7 +34,7 @@ static void text_that_no_test_expects_is_a_failure(struct ktest *t)
 	    {"one", "oneone\n  # a comment\n", 0},
 	    {"one", "word two\n", 1},
 	    {"one", "on e\n", 1},
-	    /* All of them, in any order, and nothing else. */
+	    /* All words must be printed, in any order, and no other line. */
 	    {"one|two", "1 two\n2 one\n3 two\n", 0},
 	    {"one|two", "one two\n", 0},
 	    {"one|two", "one\none\n", 1},

@@ -11,14 +11,14 @@ struct shared {
 	struct spinlock lock;
 	struct mutex mutex;
 	struct rwsem sem;
-	u64 plain;    /* only under the lock: lost updates show in the sum */
+	u64 plain;    /* changed only under the lock: the sum shows lost updates */
 	u32 inside;   /* threads in the critical section */
-	u32 overlaps; /* a: times there was more than one */
+	u32 overlaps; /* a: times that more than one thread was inside */
 	u32 ready;    /* a: threads that have started */
 	unsigned cpus;
 };
 
-/* All start together, or there would be little contention. */
+/* Let all threads start together: otherwise there would be little contention. */
 static void gather(struct shared *s)
 {
 	atomic_add(&s->ready, 1);
@@ -146,7 +146,7 @@ static bool lets_in(struct rwsem *sem)
 	return in;
 }
 
-/* Sharers that overlap, so that one is always inside, do not keep the exclusive side out. */
+/* Overlapping sharers, of which one is always inside, do not keep out an exclusive waiter. */
 static void rwsem_exclusive_keeps_new_sharers_out(struct ktest *t)
 {
 	struct shared s = {.sem = RWSEM("test")};
@@ -203,7 +203,7 @@ static void stand_in_line_for_mutex(void *arg)
 	mutex_unlock(&w->s->mutex);
 }
 
-/* Threads 1 to IN_LINE, each asleep in the line before the next one starts. */
+/* Start threads 1 to IN_LINE; each is asleep in the line before the next one starts. */
 static bool form_line(
     struct shared *s, struct sleep_lock *l, struct in_line *line, void (*fn)(void *))
 {
@@ -309,8 +309,8 @@ static bool stand_behind(struct timed_waiter *g, unsigned nr)
 }
 
 /*
- * A waiter that times out, and a sharer that queues behind it; false: the waiter timed out too
- * early for that.
+ * A waiter times out, and a sharer has queued behind it before. False: the waiter timed out too
+ * early.
  */
 static bool one_times_out_before_another(struct ktest *t, u64 patience)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* test_log.c: the ring of printed text: which bytes of it can be read, from any position. */
+/* test_log.c: the ring of printed text can be read from any position. */
 #include <quarry/ktest.h>
 #include <quarry/log_ring.h>
 #include <quarry/string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_oom_task.c: which task is killed on OOM; the hook is called as mm/ would, with free memory
- * left.
+ * test_oom_task.c: the choice of the task that is killed on OOM; the hook is called as mm/ calls
+ * it, although memory is free.
  */
 #include "tests/lib/task_help.h"
 #include <quarry/oom.h>
@@ -10,8 +10,8 @@
 #define NR     64
 
 /*
- * A task without threads that has touched @nr pages; @first: it is never killed.  Ends with
- * leave().
+ * A task without threads that has touched @nr pages; @first: it is never killed. The test ends it
+ * by leave().
  */
 static struct task *task_with(struct ktest *t, unsigned nr, bool first, struct vm_object **object)
 {
@@ -43,7 +43,7 @@ static void leave(struct task *task, struct vm_object *object)
 	task_put(task);
 }
 
-/* Call the hook as an allocation does that begins now and knows which victims are gone. */
+/* Call the hook as a new allocation does, which knows of all victims that are gone. */
 static bool ask_for(gfp_t gfp)
 {
 	static u32 number = 1000;
@@ -62,7 +62,7 @@ static bool ask(void)
 	return ask_for(GFP_MOVABLE);
 }
 
-/* A page table for each page that it touches, @nr times. */
+/* Touch @nr pages so far apart that each needs a page table of its own. */
 static void use_tables(struct ktest *t, struct task *task, struct vm_object *object, unsigned nr)
 {
 	struct account *before = account_use(task->account);
@@ -79,7 +79,7 @@ static void use_tables(struct ktest *t, struct task *task, struct vm_object *obj
 	account_use(before);
 }
 
-/* A task below @parent, as if that had started it. */
+/* A task below @parent, as if @parent had started it. */
 static struct task *child_with(
     struct ktest *t, const struct task *parent, unsigned nr, struct vm_object **object)
 {
@@ -135,7 +135,7 @@ static void pages_count_for_their_account_though_nobody_maps_them(struct ktest *
 	leave(shows, object[1]);
 }
 
-/* The client has the pages mapped, and a handle, but its end would free nothing. */
+/* The server has the pages mapped, and a handle, but its end would free nothing. */
 static void pages_do_not_count_for_who_was_given_them(struct ktest *t)
 {
 	struct task *client, *server;
@@ -271,7 +271,10 @@ static void family_with_the_most_pages_loses_its_largest_task(struct ktest *t)
 	first = task_with(t, 1, true, &none);
 	REQUIRE(t, first);
 	for (i = 0; i < ARRAY_SIZE(pages); i++) {
-		/* 0 is alone; 1 heads a family of 2 and 3, and 4 and 5 come from 2. */
+		/*
+		 * Task 0 is alone; task 1 has the children 2 and 3, and task 2 has the children 4
+		 * and 5.
+		 */
 		const struct task *parent = i < 2 ? first : i < 4 ? task[1] : task[2];
 
 		task[i] = child_with(t, parent, pages[i], &object[i]);
@@ -346,7 +349,7 @@ static void exiting_task_is_the_victim(struct ktest *t)
 	task_end(ends, TASK_EXITED, 7);
 	EXPECT(t, ask());
 	EXPECT(t, ends->victim && ends->status == 7 && !other->ending);
-	/* The first is stuck, so the next one is chosen. */
+	/* The first victim is stuck, so the next one is chosen. */
 	EXPECT(t, ask());
 	EXPECT(t, is_victim(other));
 	leave(ends, object[0]);
@@ -366,14 +369,17 @@ static void killed_victim_exits(struct ktest *t)
 
 		REQUIRE(t, task);
 		EXPECT_EQ(t, add_thread(task, -1, entry[i], DATA), 0);
-		/* It has its stack and registers from the start; its state then does not matter. */
+		/*
+		 * The thread has its stack and registers from the start, so it may be killed in any
+		 * state.
+		 */
 		EXPECT(t, ask());
 		expect_end(t, task, TASK_KILLED, -ENOMEM);
 		EXPECT_EQ(t, kernel_memory.oom.gone, gone + 1);
 	}
 }
 
-/* Records that are kept by handles of an ended task count for the task that started it. */
+/* The record of an ended task, kept by a reference, counts for the task that started it. */
 static void an_ended_task_counts_until_its_last_reference_goes(struct ktest *t)
 {
 	struct vm_object *none, *object;

@@ -115,7 +115,10 @@ static void fault_ends_despite_any_pager_answer(struct ktest *t)
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -EIO);
 	s.answer = 12345;
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -EIO);
-	/* It answers "no memory", but there is some: it is called again until its time is up. */
+	/*
+	 * The pager answers "no memory", but there is some: it is called again until its time is
+	 * up.
+	 */
 	s.answer = ABI_PAGER_NO_MEMORY;
 	EXPECT_EQ(t, vm_fault(s.space, WINDOW, VM_READ), -ETIMEDOUT);
 	EXPECT(t, s.gets > 4);
@@ -196,7 +199,7 @@ static void wrong_pager_calls_are_refused(struct ktest *t)
 	EXPECT_EQ(t, pager_drop(s.object, 0, 1UL << 32), -EINVAL);
 	EXPECT_EQ(t, pager_drop(s.object, 0, 1), 0);
 	EXPECT_EQ(t, vm_object_present(s.object), 0);
-	/* Objects without a pager have none of this. */
+	/* Objects without a pager refuse all calls of a pager. */
 	EXPECT_EQ(t, pager_supply(s.store, 0, store_page(0)), -EINVAL);
 	EXPECT_EQ(t, pager_take_back(s.store, 0, store_page(0)), -EINVAL);
 	EXPECT_EQ(t, pager_drop(s.store, 0, 1), -EINVAL);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_pager_wait.c: how long a fault waits for a pager that does not answer; and that threads
- * which wait for it, or supply pages, end or go on, whatever happens to the others.
+ * test_pager_wait.c: limits of the wait for a pager that does not answer. Threads that wait for a
+ * pager, or supply pages, end or go on, whatever happens to other threads.
  */
 #include "tests/lib/move_help.h"
 #include "tests/lib/server_help.h"
@@ -11,7 +11,7 @@
 
 /* ---- a pager that does not answer ---- */
 
-/* One page is handed to a pager that does not answer: is the whole time limit spent on it? */
+/* Give one page to a pager that does not answer. True: the whole time limit was spent on it. */
 static bool waits_unanswered(struct ktest *t, struct server *s)
 {
 	u64 began = arch_clock_ns();
@@ -30,7 +30,7 @@ static void silent_pager_is_waited_for_once(struct ktest *t)
 	EXPECT_EQ(t, server_clean(&s, 0, server_page(&s)), -ETIMEDOUT);
 	for (i = 0; i < 20; i++)
 		waited += waits_unanswered(t, &s);
-	/* Room for a machine that stands still for as long. */
+	/* A few more waits may happen on a machine that stands still for so long. */
 	EXPECT(t, waited <= 6);
 	/*
 	 * Wait until the pager has been given another chance and has answered; the limit is only
@@ -48,7 +48,9 @@ static void silent_pager_is_waited_for_once(struct ktest *t)
 	server_end(t, &s);
 }
 
-/* Another thread of the pager works on: that says nothing about the one that does not answer. */
+/*
+ * Another thread of the pager works on: this proves nothing about the thread that does not answer.
+ */
 static void pager_regains_trust_by_an_answer(struct ktest *t)
 {
 	unsigned i, waited = 0;
@@ -63,12 +65,12 @@ static void pager_regains_trust_by_an_answer(struct ktest *t)
 		EXPECT_EQ(t, pager_drop(s.object, i % NR, 1), 0);
 		waited += waits_unanswered(t, &s);
 	}
-	/* Room for a machine that stands still for as long. */
+	/* A few more waits may happen on a machine that stands still for so long. */
 	EXPECT(t, waited <= 4);
 	server_end(t, &s);
 }
 
-/* ---- a thread that supplies a page is to end ---- */
+/* ---- a thread that supplies a page must end ---- */
 
 #define FICKLE 0x600000UL
 #define ARGS   0x700000UL
@@ -114,7 +116,7 @@ static void endless_supply_can_be_killed(struct ktest *t)
 	EXPECT(t, i < 10000);
 	task_end(task, TASK_KILLED, 9);
 	EXPECT_EQ(t, task_wait(task, LONG_NS, &how, &status), 0);
-	/* In case the task is still there. */
+	/* If the task is still there, its faults fail from now on, so that it can end. */
 	WRITE_ONCE(refuses, 1);
 	expect_end(t, task, TASK_KILLED, 9);
 	vm_object_put(fickle);

@@ -32,7 +32,7 @@ static pfn_t written_page(struct task *task)
 	return found;
 }
 
-/* Start the program, break its page, and see how it ends. */
+/* Start the program, break its page, and check how the task ends. */
 static void lose(struct ktest *t, u64 arg0, enum task_end how_wanted, s32 status_wanted)
 {
 	const u64 arg[2] = {arg0};

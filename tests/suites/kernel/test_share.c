@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_share.c: how the scheduler shares a CPU, with a run queue, threads and a clock of the
- * test's own.
+ * test_share.c: how the scheduler shares a CPU, with a run queue, threads and a clock of the test's
+ * own.
  *
  * Actors compute for a given time and sleep until a tick; a tick every 10 ms wakes sleepers whose
- * time is over and then asks for a switch, as sched_tick and choose do.  The CPU time of each,
- * and how long it waited, are exact.
+ * time is over and then asks for a switch, as sched_tick and choose do.  The CPU time of each
+ * actor, and the times that it waited, are exact.
  */
 #include "tests/lib/share_help.h"
 
@@ -41,7 +41,7 @@ static struct scene *new_scene(void)
 	return &scene;
 }
 
-/* A thread of @task, or of the kernel. */
+/* Add a thread of @task; NULL: a thread of the kernel. */
 static struct actor *actor(struct scene *s, struct share *task, u64 works, u64 rests)
 {
 	struct actor *a = &s->actor[s->nr++];
@@ -106,7 +106,7 @@ static void tick(struct scene *s)
 		choose(s, true);
 }
 
-/* Let @ns go by, whole ticks. */
+/* Let @ns go by, which are whole ticks. */
 static void run(struct scene *s, u64 ns)
 {
 	u64 end = s->now + ns, next_tick = s->now + TICK_NS;
@@ -217,7 +217,10 @@ static void thread_that_hides_from_the_tick_gets_at_most_two_turns(struct ktest 
 	EXPECT(t, task_got(s, &s->task[10]) <= 330 * TICK_NS);
 }
 
-/* Also beside a task with one computing thread: the rest of a tick is not a turn of its own. */
+/*
+ * This holds also beside a task with one computing thread: the rest of a tick is not a turn of its
+ * own.
+ */
 static void task_that_hides_from_the_tick_gets_at_most_three_shares(struct ktest *t)
 {
 	static const u64 works[] = {TICK_NS * 99 / 100, TICK_NS * 9 / 10, TICK_NS / 2};
@@ -275,7 +278,7 @@ static bool is_third(const struct thread *t)
 	return t == &scene.actor[2].thread;
 }
 
-/* A thread moved to another CPU delays no turn here. */
+/* A thread that was moved to another CPU delays no turn on this one. */
 static void migrated_thread_leaves_its_round(struct ktest *t)
 {
 	struct scene *s = new_scene();
@@ -308,8 +311,8 @@ struct turns {
 };
 
 /*
- * One of two threads runs, in the state @how, and no other waits; the other is woken and gets the
- * CPU.
+ * One of two threads runs, in the state @how, and no thread waits. The other thread is woken and
+ * gets the CPU.
  */
 static struct turns woken_alone(struct ktest *t, unsigned how, bool pass)
 {

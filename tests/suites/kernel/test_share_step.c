@@ -119,7 +119,7 @@ static void short_turn_is_continued(struct ktest *t)
 				EXPECT_EQ(t, list_of(s, &s->task[0]), 2);
 				EXPECT_EQ(t, prev->round, 5);
 				EXPECT_EQ(t, s->rq.nr_ready, 2 + others);
-				/* It is listed only once: the ring ends behind it. */
+				/* The share is listed only once: the ring ends behind it. */
 				EXPECT_EQ(t,
 				    STAILQ_NEXT(goes_on ? &s->task[1] : &s->task[0], link) == NULL,
 				    true);
@@ -127,8 +127,8 @@ static void short_turn_is_continued(struct ktest *t)
 				if (goes_on) {
 					EXPECT(t, runq_take(&s->rq) == prev);
 					/*
-					 * It has not begun another turn, and the ring has not
-					 * completed one.
+					 * The share has not begun another turn, and the ring has
+					 * not completed a turn.
 					 */
 					EXPECT_EQ(t, s->task[0].turn_ns, SHORT_NS - 1);
 					EXPECT_EQ(t, s->rq.ring, 0);
@@ -177,8 +177,8 @@ static void round_ends_after_the_last_thread_of_the_ring(struct ktest *t)
 	EXPECT_EQ(t, s->task[0].turn_ns, 0);
 	EXPECT(t, !s->rq.early && s->rq.ring == 1 && s->rq.ring_last == &s->task[2]);
 	/*
-	 * A later thread queues behind the last thread; the last thread leaves, so the one before
-	 * it is last.
+	 * A later thread queues behind the last thread; the last thread leaves, so the later thread
+	 * is the last one.
 	 */
 	EXPECT(t, runq_take(&s->rq) == thread[1]);
 	EXPECT_EQ(t, s->rq.ring, 1);
@@ -235,7 +235,7 @@ static void round_ends_with_its_last_original_thread(struct ktest *t)
 	spin_unlock(&s->rq.lock);
 }
 
-/* Two threads of one task, and then one of another. */
+/* Queue two threads of one task, and then a thread of another task. */
 static void queue_three(struct scene *s, struct thread *of_task[2], struct thread **other)
     REQUIRES(s->rq.lock)
 {
@@ -277,7 +277,7 @@ static void exiting_task_that_has_used_its_time_waits_for_its_turn(struct ktest 
 	spin_lock(&s->rq.lock);
 	queue_three(s, of_task, &other);
 	s->task[0].ends = 1;
-	/* In the round that begins with its turn. */
+	/* The task has used its time in the round that begins with its turn. */
 	s->task[0].ring = s->rq.ring + 1;
 	s->task[0].early_ns = TURN_NS;
 	EXPECT(t, runq_take(&s->rq) == of_task[0]);
@@ -313,7 +313,7 @@ static void threads_are_found_in_their_order_and_taken_out(struct ktest *t)
 	        list_of(s, &s->task[2]) == 1);
 	for (i = 0; i < 5; i++) {
 		for (j = 0; j < 5; j++) {
-			/* 2, 3 and 4 go first. */
+			/* Threads 2, 3 and 4 go first. */
 			const unsigned a = (i + 3) % 5, b = (j + 3) % 5;
 
 			wanted[0] = thread[i];

@@ -16,7 +16,7 @@ static cpumask_t mask[MASK_WORDS];
 
 struct seen {
 	u32 runs[MAX_CPUS]; /* a: by CPU */
-	u32 others;         /* a: runs on CPUs beyond */
+	u32 others;         /* a: runs on CPUs from MAX_CPUS on */
 	u32 irqs_on;        /* a: runs with interrupts on */
 };
 
@@ -139,14 +139,14 @@ static void crossing_calls_end(struct ktest *t)
  */
 struct merging {
 	u32 deaf;  /* a: the target's interrupts are off */
-	u32 ran;   /* a: by CPU + 1 of the sender, one bit each */
+	u32 ran;   /* a: requests that have run */
 	u32 asked; /* a: senders about to call */
 	u32 early; /* a: requests served while interrupts were off */
 	unsigned senders;
 };
 struct sender {
 	struct merging *m;
-	u32 ran; /* a: our request has run */
+	u32 ran; /* a: the sender's request has run */
 	u32 unserved;
 };
 
@@ -202,7 +202,10 @@ static void merged_requests_are_all_served(struct ktest *t)
 	}
 }
 
-/* fn is slow on the target: if the answer were sent before fn ends, the sender would notice. */
+/*
+ * The called function is slow on the target: if the answer were sent before the function ends, the
+ * sender would notice.
+ */
 struct slow {
 	u32 began, ended; /* a */
 };
@@ -239,7 +242,7 @@ static void answer_comes_after_fn_returned(struct ktest *t)
 struct pieces {
 	struct seen seen;
 	u32 other; /* a: a call of another CPU was served */
-	u32 wait;  /* go on until then */
+	u32 wait;  /* run on until that call was served */
 };
 
 static void run_in_pieces(void *arg)
@@ -304,7 +307,7 @@ static void calls_are_served_between_the_pieces_of_one(struct ktest *t)
 	for (from = 0; from < 2; from++) {
 		struct pieces p = {.wait = 1};
 
-		/* Started first: the pieces leave CPU 0 no time for this thread. */
+		/* Start this call first: the pieces leave CPU 0 no time for the test's thread. */
 		ktest_start(2, call_in_between, &p);
 		ktest_start(from, call_in_pieces, &p);
 		ktest_join(from);
@@ -319,7 +322,7 @@ struct refusal {
 	int irqs_off, locked, nested;
 };
 
-/* A call made inside a call: from an interrupt, on whichever CPU runs it. */
+/* Make a call inside a call, in whichever context a CPU runs it. */
 static void call_again(void *arg)
 {
 	struct refusal *r = arg;

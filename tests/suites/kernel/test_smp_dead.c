@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_smp_dead.c: cross-calls while a CPU dies or goes offline in the middle of one; kernel/smp.c
- * only.
+ * test_smp_dead.c: cross-calls while a CPU dies or goes offline in the middle of a call;
+ * kernel/smp.c only.
  */
 #include "tests/lib/wait_help.h"
 #include <quarry/ktest.h>
@@ -17,13 +17,13 @@ static void count_run(void *arg)
 /* ---- a CPU that stops in the middle of its own call ---- */
 
 struct stopped {
-	u32 inside;  /* a: its gate is odd */
+	u32 inside;  /* a: the CPU is inside the call, with an odd gate */
 	u32 release; /* a */
 };
 
 /*
- * Runs on the sender itself, interrupts off, after the IPIs are sent: it does not collect its
- * answers.
+ * Runs on the sender itself, interrupts off, after the IPIs are sent: the sender does not collect
+ * the answers.
  */
 static void stop_until_released(void *arg)
 {
@@ -54,7 +54,7 @@ static void wait_for_a_dead_sender_times_out(struct ktest *t)
 	timeout = set_call_timeout(1000000);
 	EXPECT(t, !smp_wait_senders());
 	restore_call_timeout(timeout);
-	/* In that millisecond other CPUs may call that CPU too. */
+	/* Meanwhile other CPUs may have called the stopped CPU, and have been counted too. */
 	EXPECT(t, READ_ONCE(smp_stats.silent) > before);
 	WRITE_ONCE(smp_stats.silent, before);
 	store_release(&s.release, 1u);
@@ -63,11 +63,14 @@ static void wait_for_a_dead_sender_times_out(struct ktest *t)
 }
 
 struct closed {
-	u32 is;   /* a: it serves nothing any more */
-	u32 open; /* a: it may again */
+	u32 is;   /* a: the CPU serves no calls any more */
+	u32 open; /* a: the CPU may serve calls again */
 };
 
-/* As on a CPU that goes down; but its bit stays set, as in the mask of a late sender. */
+/*
+ * Close this CPU for calls as if it went down; but its bit stays set, as in the mask of a late
+ * sender.
+ */
 static void close_for_a_while(void *arg)
 {
 	struct closed *c = arg;

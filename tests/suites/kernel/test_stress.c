@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_stress.c: stress threads use memory and free it, and notice each kind of damage; and what
- * counts as a round of offline and online while they run.
+ * test_stress.c: stress threads use memory and free it, and notice each kind of damage; rounds of
+ * offline and online run meanwhile.
  */
 #include "demo/soak.h"
 #include "tests/lib/mm_test.h"
@@ -63,7 +63,7 @@ static void stress_threads_give_all_memory_back(struct ktest *t)
 	REQUIRE(t, s);
 	EXPECT_EQ(t, stress_cpus(s), nr);
 	EXPECT(t, wait_for_ops(s, OPS));
-	/* Counts CPUs on which it does not run. */
+	/* CPUs on which no stress thread runs have no operations. */
 	EXPECT_EQ(t, stress_ops(s, nr) + stress_ops(s, ~0u), 0);
 	EXPECT(t, memory_free_pages(mem) < free);
 	EXPECT_EQ(t, stress_stop(s, &r), 0);
@@ -168,8 +168,8 @@ static void use(struct memory *mem, unsigned block, int pages)
 }
 
 /*
- * Ranges of two pageblocks, only in zone MOVABLE and only if they could go offline. Among equal
- * ranges, the one that offline_candidate chooses.
+ * The busiest range lies in zone MOVABLE, and only ranges that could go offline count. Among
+ * equally busy ranges, it is the one that offline_candidate chooses.
  */
 static void busiest_range_has_most_in_use(struct ktest *t)
 {

@@ -246,7 +246,7 @@ static void ended_tasks_leave_no_memory_behind(struct ktest *t)
 	struct in_use before, after;
 	unsigned i;
 
-	/* needs more stacks than the rest: their tables stay allocated */
+	/* This test needs the most stacks, whose tables stay allocated. */
 	limits_of_threads_and_tasks_hold(t);
 	scenario(t);
 	before = look();

@@ -47,7 +47,7 @@ static void fpu_registers_are_each_threads_own(struct ktest *t)
 }
 
 /*
- * The selectors that a return from an interrupt keeps: null selectors become 0 (SDM vol. 2A,
+ * These selectors survive a return from an interrupt, which sets null selectors to 0 (SDM vol. 2A,
  * IRET).
  */
 static void selectors_are_each_threads_own(struct ktest *t)
@@ -57,7 +57,7 @@ static void selectors_are_each_threads_own(struct ktest *t)
 	keep_registers(t, user_selectors, value);
 }
 
-/* Whatever thread ran on the CPU before. */
+/* A new thread's selectors are null, whatever thread ran on the CPU before. */
 static void selectors_of_a_new_thread_are_null(struct ktest *t)
 {
 	struct task *task = new_task(t), *before = new_task(t);
@@ -95,7 +95,7 @@ static u64 cpus_seen(struct ktest *t, struct task *task, u64 want)
 
 /*
  * All threads start on the only online CPU; CPUs that come online later are idle and get some of
- * them.
+ * the threads.
  */
 static void threads_move_to_idle_cpus(struct ktest *t)
 {
@@ -152,7 +152,7 @@ static void programs_survive_cpu_hotplug(struct ktest *t)
 
 /* ---- memory that moves ---- */
 
-#define COUNTED 16 /* pages, user_code.S */
+#define COUNTED 16 /* pages in which user_count of user_code.S counts */
 #define MOVES   10
 
 /* Offline the pageblock of each page in turn, and online it again. */

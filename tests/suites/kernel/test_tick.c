@@ -110,7 +110,7 @@ static void until_a_tick(void *arg)
 		smp_call_again();
 }
 
-/* A busy CPU, which ticks fast. */
+/* Keep a CPU busy, so that it ticks fast. */
 static void work(void *arg)
 {
 	struct long_call *call = arg;

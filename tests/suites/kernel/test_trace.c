@@ -10,7 +10,7 @@
 #define HEAD(events, allocs, frees, peak)                                                          \
 	"# events=" #events " allocs=" #allocs " frees=" #frees " ids=3 peak_live_pages=" #peak    \
 	" cpus=2\n"
-/* A header of one event, after its count; and the event. */
+/* The header of a trace of one event, behind the number of events; and the event. */
 #define REST  " allocs=1 frees=0 ids=1 peak_live_pages=1 cpus=1\n"
 #define EVENT "a 0 0 U 0\n"
 
@@ -174,7 +174,7 @@ static void last_newline_may_be_missing(struct ktest *t)
 	trace_free(&trace);
 }
 
-/* Nothing but a header is a trace too. */
+/* A trace may have a header only. */
 static void empty_trace_runs(struct ktest *t)
 {
 	static const char text[] = "# events=0 allocs=0 frees=0 ids=0 peak_live_pages=0 cpus=1\n";
@@ -193,7 +193,7 @@ static bool parse_short(struct trace *trace)
 	           (size_t)(trace_short_end - trace_short), NULL) == 0;
 }
 
-/* One run of the short trace, with memory enough for it. */
+/* Run the short trace once, with enough memory. */
 static void run_short(
     struct ktest *t, struct trace *trace, unsigned cpus, struct trace_report *report)
 {
@@ -205,7 +205,7 @@ static void run_short(
 	EXPECT(t, report->hits > 0 && report->hits < 1000);
 }
 
-/* The same as on one CPU, and no page is kept. */
+/* Expect the same live pages as on one CPU, and that no page is kept. */
 static void run_short_on(struct ktest *t, unsigned cpus)
 {
 	struct trace_report one, report;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_trace_report.c: traces at the bounds of the format; each figure of a replay, and its
- * words, exactly.
+ * test_trace_report.c: traces at the bounds of the format; exact figures and words of the report of
+ * a replay.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/console.h>
@@ -133,7 +133,7 @@ static void parser_limits_are_exact(struct ktest *t)
 	          "0\n"),
 	    1, "peak_live_pages is 1099511627776, but the events make it 1");
 	EXPECT_REFUSED(t, parse("# events=4294967295"), 1, "events is above 4294967294");
-	/* As many of the shortest events as fit into so many bytes, and one more. */
+	/* One event more than could fit into the trace's bytes is refused at once. */
 	room = strlen("# events=10 allocs=10 frees=0 ids=1 peak_live_pages=1 cpus=1\n") / 6 + 1;
 	EXPECT_REFUSED(t,
 	    parse("# events=%lu allocs=%lu frees=0 ids=1 peak_live_pages=1 cpus=1\n", room + 1,
@@ -227,13 +227,13 @@ static void figures_of_a_replay_are_exact(struct ktest *t)
 	EXPECT_EQ(t, r.fragmented_before, 0);
 	EXPECT_EQ(t, r.fragmented, (PAGEBLOCK_PAGES - 1) * 1000 / (BLOCKS * PAGEBLOCK_PAGES - 1));
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
-	/* And once more, as if it were the first time. */
+	/* A second replay gives the same figures. */
 	EXPECT_EQ(t, run(mem, 0, &r), 0);
 	EXPECT(t, r.allocs == 5 && r.frees == 4 && r.live == 1 && r.peak_pages == 7);
 	trace_free(&trace);
 }
 
-/* Pages from a cache, and more of the largest blocks than there are. */
+/* Allocate pages from a cache, and more of the largest blocks than there are. */
 static void failed_allocations_count_as_operations(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
@@ -261,7 +261,7 @@ static void failed_allocations_count_as_operations(struct ktest *t)
 }
 
 /*
- * A block with the number of another one was allocated twice: it is not freed, and the replay has
+ * A block with the number of another block was allocated twice: it is not freed, and the replay has
  * failed.
  */
 static void blocks_handed_out_twice_are_wrong(struct ktest *t)
@@ -273,7 +273,7 @@ static void blocks_handed_out_twice_are_wrong(struct ktest *t)
 	REQUIRE(t,
 	    !parse("# events=4 allocs=2 frees=2 ids=2 peak_live_pages=2 cpus=1\na 0 0 U 0\na 1 0 U "
 	           "0\nf 0 0\nf 1 0\n"));
-	/* Before the second allocation there is one. */
+	/* The clock's third reading is before the second allocation: one block is live. */
 	EXPECT_EQ(t, run(mem, 3, &r), -EUCLEAN);
 	EXPECT(t, r.wrong == 1 && r.allocs == 2 && r.frees == 1 && r.live == 0 && r.skipped == 0);
 	EXPECT_EQ(t, mem_free_pages(mem, victim, 0), 0);

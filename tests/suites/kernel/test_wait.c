@@ -7,7 +7,7 @@
 /* Two threads pass a ball to each other: if a wake-up is lost, the test never ends. */
 struct ball {
 	struct waitq wq;
-	u32 turn; /* a: whose */
+	u32 turn; /* a: the player whose turn it is */
 };
 struct player {
 	struct ball *ball;
@@ -43,7 +43,7 @@ static void no_wake_up_is_lost(struct ktest *t)
 	struct thread *second;
 
 	ktest_start(0, play, &players[0]);
-	/* With one CPU both play there, and the second is a thread of its own. */
+	/* With one CPU both players run there, and the second one is a thread of its own. */
 	second = thread_start("player", (int)other, play, &players[1]);
 	ktest_join(0);
 	REQUIRE(t, second);
@@ -94,7 +94,7 @@ static void a_wake_up_reaches_all_sleepers(struct ktest *t)
 		thread_join(waiter[i]);
 }
 
-/* Becomes true between two checks, without a wake-up. */
+/* This condition becomes true between two checks, without a wake-up. */
 static bool at_second_look(void *arg)
 {
 	return ++*(unsigned *)arg > 1;
