@@ -122,7 +122,7 @@ static void object_is_uncharged_from_its_creator(struct ktest *t)
 	expect_nothing(t, &mine);
 }
 
-/* At a limit each call is refused and changes nothing; it works again after something was freed. */
+/* A call that would exceed a limit fails and changes nothing; after a free it succeeds. */
 static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL},
@@ -156,7 +156,7 @@ static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
 	expect_nothing(t, &mine);
 }
 
-/* Regions of one space that map one object are limited; each part of a cut region counts. */
+/* The number of regions of a space that map one object is limited; parts of a cut region count. */
 static void an_object_is_mapped_so_often_in_a_space_and_no_more(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = 5},

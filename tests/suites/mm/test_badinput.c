@@ -13,7 +13,7 @@ static struct memory *any_memory(struct ktest *t)
 	return ktest_memory(t, 0, CACHED_BLOCKS, MIN(CACHED_BLOCKS, 8u));
 }
 
-/* The report of a refused free, from @pos of the log on, names the page and its state. */
+/* Expect the log to report a refused free: from @pos on, it names the page and its state. */
 static void expect_report(
     struct ktest *t, struct memory *mem, const struct page *page, u64 pos, int line)
 {
@@ -289,7 +289,7 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 	EXPECT_EQ(t, get_page(page), 0);
 	expect_refused(t, mem, page, 0);
 	EXPECT_EQ(t, mem_put_page(mem, page), 0);
-	/* All flags except the two of broken memory: a free retires a page that has those. */
+	/* Try all flags except the two of broken pages, because a free retires a broken page. */
 	for (bit = 24; bit < 30; bit++) {
 		atomic_or(&page->word, 1u << bit);
 		expect_refused(t, mem, page, 0);
@@ -298,7 +298,7 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* The owner frees a page again after releasing it: only the reference of the pin is left. */
+/* A pinned page cannot be freed, even when only the reference of the pin is left. */
 static void free_of_a_page_held_by_a_pin_only(struct ktest *t)
 {
 	struct memory *mem = any_memory(t);

@@ -67,7 +67,7 @@ static unsigned moved_outside(struct page *const *before, pfn_t start, pfn_t end
 	return moved;
 }
 
-/* The range begins inside one pageblock and ends inside the next; its neighbours in both stay. */
+/* The range begins inside one pageblock and ends inside the next; the pages beside it stay. */
 static void range_in_use_is_allocated_and_neighbours_stay(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
@@ -255,7 +255,7 @@ static void break_it(struct page *dst, struct page *src)
 		broken = mem_soft_offline_page(mov.mem, breaks);
 }
 
-/* The page lies in the last pageblock of the range or in the one before; the rest is freed. */
+/* The broken page lies in the last pageblock of the range or in the one before. */
 static void page_that_breaks_meanwhile_is_named_and_the_range_freed(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
@@ -304,7 +304,7 @@ static void whole_pageblocks_take_the_type(struct ktest *t)
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(1))), MT_UNMOVABLE);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(2))), MT_MOVABLE);
 	EXPECT_EQ(t, free_contig_range(mem, BLOCK(1) - 1, PAGEBLOCK_PAGES + 2), 0);
-	/* A range of exactly one pageblock. */
+	/* Allocate a range of exactly one pageblock. */
 	EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(3), BLOCK(4), MT_UNMOVABLE, NULL), 0);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(3))), MT_UNMOVABLE);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(4))), MT_MOVABLE);

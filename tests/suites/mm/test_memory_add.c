@@ -372,7 +372,7 @@ static void memory_is_added_and_removed_under_load(struct ktest *t)
 		if (add_memory(mem, start, BLOCK(4), round % 2))
 			break;
 		EXPECT_EQ(t, online_pages(mem, start, BLOCK(4), NULL), 0);
-		/* Pages in use do not move; they are free again in a moment, or stay in a cache. */
+		/* Pages in use cannot be moved, so retry the offline until they have been freed. */
 		EXPECT(t, SPIN_UNTIL(!offline_pages(mem, start, BLOCK(4), NULL, NULL)));
 		EXPECT_EQ(t, remove_memory(mem, start, BLOCK(4)), 0);
 		went++;

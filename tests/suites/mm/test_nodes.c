@@ -17,7 +17,7 @@ static unsigned node_of(unsigned which)
 	return (arch_cpu_node(0) + which) % NODES;
 }
 
-/* Zones NORMAL and MOVABLE of each node; with @bare, none of node OWN. */
+/* Build zones NORMAL and MOVABLE for each node; with @bare, none for node OWN. */
 static struct memory *three_nodes(struct ktest *t, bool bare)
 {
 	u8 distance[NODES * NODES];

@@ -45,7 +45,7 @@ static void survey_counts_its_part_of_a_claim(struct ktest *t)
 	range_unclaim(mem, &more);
 }
 
-/* Allocated pages count by their pageblock's type; retired and offline pages and holes apart. */
+/* Allocated pages count by their pageblock's type; retired pages, offline pages, holes apart. */
 static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 2);
@@ -121,7 +121,7 @@ static void give(struct memory *mem, struct pile *pile)
 		give_block(zone_in(mem, ZONE_NORMAL), pile_pop(pile));
 }
 
-/* A cached page counts as free, like one on a list. */
+/* A cached page counts as free, like a page on a free list. */
 static void survey_counts_cached_pages_as_free(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2 * CACHED_BLOCKS, HIGH);
@@ -165,7 +165,7 @@ static void offline_claim_takes_nothing_from_its_zone(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, claim.range.start, BLOCK(2), NULL), 0);
 }
 
-/* Of counts read at different moments, that of the range may exceed that of all memory. */
+/* Counts are read at different moments: a range may seem to have more pages than all memory. */
 static void check_of_memory_left_tolerates_counts_of_two_moments(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
@@ -218,7 +218,9 @@ static void candidate_ends_where_free_memory_ends(struct ktest *t)
 	REQUIRE(t, mov_begin(t, mem));
 	all_caches_off(t, mem);
 	mov_fill_range(BLOCK(NORMAL + 3), BLOCK(NORMAL + 5));
-	/* Two pageblocks must move, one and a half are free outside: the last one must stay. */
+	/*
+	 * Two pageblocks must move, but too few pages are free outside: the last pageblock stays.
+	 */
 	REQUIRE(t, take(mem, BLOCK(NORMAL) - kept(mem) - BLOCK(1) - PAGEBLOCK_PAGES / 2, &pile));
 	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH - 1);
 	REQUIRE(t, take(mem, PAGEBLOCK_PAGES / 2, &pile));

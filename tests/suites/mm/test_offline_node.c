@@ -104,7 +104,7 @@ static void online_node_restores_only_what_offline_node_took(struct ktest *t)
 	EXPECT_EQ(t, offline_pages(mem, mine, BLOCK(1), NULL, NULL), 0);
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
-	/* A pageblock that is then onlined and offlined on its own stays offline. */
+	/* If a pageblock is onlined and offlined on its own, online_node leaves it offline. */
 	EXPECT_EQ(t, online_pages(mem, mine + BLOCK(2), BLOCK(1), NULL), 0);
 	expect_sound(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, mine + BLOCK(2), BLOCK(1), NULL, NULL), 0);
@@ -195,7 +195,7 @@ static void last_kernel_zone_stays_online(struct ktest *t)
 	EXPECT_EQ(t, online_node(mem, 0), BLOCK(SIZE));
 }
 
-/* Offline memory of other nodes is no memory for the kernel. */
+/* Offline memory of other nodes does not count as memory for the kernel. */
 static void last_node_keeps_its_kernel_memory(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
@@ -247,7 +247,7 @@ static void node_is_evacuated_as_far_as_memory_elsewhere_allows(struct ktest *t)
 
 	REQUIRE(t, mem);
 	REQUIRE(t, mov_begin(t, mem));
-	/* A node could not hold so many pages and keep its watermarks: some pages must stay. */
+	/* One node cannot hold all these pages and keep its watermarks: some pages must stay. */
 	mov_fill(BLOCK(2 * SIZE));
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), -EBUSY);
 	EXPECT_EQ(t, res.fail.why, WHY_LAST);

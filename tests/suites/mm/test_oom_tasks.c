@@ -142,7 +142,7 @@ static void one_task_is_killed_and_the_others_finish(struct ktest *t)
 	memory_set_oom(tasks[0].s.mem, kill_largest, NULL);
 	until = arch_clock_ns() + WAIT_NS;
 	ktest_start(1, task_run, &tasks[0]);
-	/* The large task is the largest from the start. */
+	/* The large task touches 60 pages before the others begin, so it is always the largest. */
 	while (READ_ONCE(tasks[0].touched) < 60 && arch_clock_ns() < until)
 		thread_yield();
 	ktest_start(2, task_run, &tasks[1]);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_clean.c: other threads touch, remove or unmap a page while its content is being
- * written to its pager, or before.
+ * test_reclaim_clean.c: other threads touch, remove or unmap a page before or while its content is
+ * written to its pager.
  */
 #include "mm/reclaim_ask.h"
 #include "tests/lib/pager_help.h"
@@ -161,7 +161,7 @@ static void refused_page_comes_back_with_the_rights_of_its_region(struct ktest *
 	end(t, &s);
 }
 
-/* The page is unmapped, but not yet shot down: a CPU may write to it. */
+/* The page is unmapped, but its TLB entry is not flushed yet: a CPU may still write to it. */
 static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};
@@ -182,7 +182,7 @@ static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 	end(t, &s);
 }
 
-/* Wait until the end of the scene waits for the thread, which then has the last reference. */
+/* Wait until scene_end waits for the reclaim thread, which then has the last reference. */
 static void wait_for_the_scenes_end(struct store *st, struct vm_object *object, u32 index)
 {
 	if (!YIELD_UNTIL(tickets_waiting(&object->mem->nodes[0].reclaim.drains)))

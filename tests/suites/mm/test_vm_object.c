@@ -136,7 +136,7 @@ static void physical_pages_stay_in_kernel_zones(struct ktest *t)
 	EXPECT_EQ(t, vm_object_supply(object, 0, NULL), 0);
 	soft_load_space(s.space);
 	EXPECT_EQ(t, soft_write(page_at(100), 5), 0);
-	/* Tables and slots exist already: the one page that comes now is alone in its pageblock. */
+	/* Tables and slots exist already, so the next page is alone in its pageblock. */
 	EXPECT_EQ(t, zone_pcp_disable(&s.mem->zones[ZONE_NORMAL]), 0);
 	reach_a_new_pageblock(s.mem, &pile);
 	EXPECT_EQ(t, soft_write(page_at(101), 5), 0);
