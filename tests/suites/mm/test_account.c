@@ -45,7 +45,7 @@ static void a_limit_of_any_parent_refuses_and_counts_nothing(struct ktest *t)
 	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, 1), 0);
 }
 
-/* The increase of one kind since @before. */
+/* The increase of @kind since @before. */
 static long more(const struct counts *before, enum account_kind kind)
 {
 	struct counts now;
@@ -79,7 +79,7 @@ static void objects_regions_and_tables_are_counted(struct ktest *t)
 	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 3);
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 600), 0);
 	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 0);
-	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 5); /* tables stay with the space */
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 5); /* tables stay until the space is freed */
 	vm_space_put(s.space);
 	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 0);
 	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 3);

@@ -112,7 +112,7 @@ static void double_free_after_merging(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, lower, 0), 0);
 	EXPECT(t, drain_all_pages(mem, NULL) >= 0);
 	EXPECT_EQ(t, free_order_at(mem, page_to_pfn_in(mem, lower)), MAX_ORDER);
-	/* The buddies have merged: one of them is inside a block that begins at the other. */
+	/* The buddies have merged: the upper buddy is inside a block that begins at the lower. */
 	expect_refused(t, mem, upper, 0);
 	expect_refused(t, mem, lower, 0);
 	expect_refused(t, mem, lower, MAX_ORDER);
@@ -181,7 +181,7 @@ static void free_of_a_reserved_page(struct ktest *t)
 	expect_refused(t, mem, pfn_to_page_in(mem, 0), 2);
 	expect_refused(t, mem, pfn_to_page_in(mem, 2), 1);
 	expect_refused(t, mem, pfn_to_page_in(mem, PAGEBLOCK_PAGES), MAX_ORDER);
-	/* A free of a hole. */
+	/* Free a page of a hole. */
 	expect_refused(t, mem, pfn_to_page_in(mem, 2 * PAGEBLOCK_PAGES), 0);
 	EXPECT_EQ(t, mem_put_page(mem, pfn_to_page_in(mem, 0)), -EINVAL);
 	drop_memory(t, mem);
@@ -213,7 +213,7 @@ static void free_of_a_foreign_pointer(struct ktest *t)
 	EXPECT_EQ(t, foreign.word, 0);
 	expect_refused(t, mem, pfn_to_page_in(mem, mem->end_pfn), 0);
 	expect_refused(t, mem, pfn_to_page_in(mem, mem->start_pfn) - 1, 0);
-	/* A pointer into the middle of a descriptor. */
+	/* Free with a pointer into the middle of a descriptor. */
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	REQUIRE(t, page);
 	expect_refused(t, mem, (struct page *)(void *)((char *)page + 16), 0);

@@ -52,7 +52,7 @@ static pfn_t block_of(const struct zone *zone, const struct page *page)
 	return ALIGN_DOWN(page_to_pfn_in(zone->mem, page), PAGEBLOCK_PAGES);
 }
 
-/* Mostly free pageblocks then stay unused, and can become wholly free. */
+/* Mostly free pageblocks are left alone, so that they can become wholly free. */
 static void the_fullest_pageblock_that_suffices_is_used(struct ktest *t)
 {
 	struct zone *zone = normal_zone(t, 4);
@@ -115,7 +115,7 @@ static void take_all_give_back(struct ktest *t, unsigned long (*next)(unsigned l
 	for (i = 0; i < PAGEBLOCK_PAGES; i++) {
 		struct page *page = pfn_to_page_in(zone->mem, next(i, &rand));
 
-		/* Fails if @next names a page twice. */
+		/* This fails if @next names a page twice. */
 		REQUIRE(t, page_word(page) == PAGE_WORD(1, PG_ALLOC, 0));
 		EXPECT_EQ(t, zone->nr_free, i);
 		give_block(zone, page);
@@ -421,7 +421,7 @@ static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 	zone = &mem->zones[ZONE_NORMAL];
 	for (listed = 0; listed < NR_MIGRATETYPES; listed++) {
 		set_type(zone, 0, (enum migratetype)listed);
-		/* The whole pageblock is free, or its upper half. */
+		/* First the whole pageblock is free, then only its upper half. */
 		for (have = MAX_ORDER; have >= MAX_ORDER - 1; have--) {
 			page = have < MAX_ORDER ? take_block(zone, have, (enum migratetype)listed)
 			                        : NULL;

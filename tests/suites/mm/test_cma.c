@@ -8,7 +8,7 @@
 #define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define ZONE_SIZE (PAGEBLOCK_ORDER >= 9 ? 8u : 64u)
 #define AREA      (PAGEBLOCK_ORDER >= 9 ? 2u : 16u) /* pageblocks of the area */
-#define FIRST     (PAGEBLOCK_ORDER >= 9 ? 3u : 16u) /* its first pageblock */
+#define FIRST     (PAGEBLOCK_ORDER >= 9 ? 3u : 16u) /* the area's first pageblock */
 
 static struct cma cma;
 
@@ -268,7 +268,7 @@ static void area_is_created_and_destroyed(struct ktest *t)
 	mov_end(t);
 }
 
-/* The area is placed from the top down, below unmovable pages, and takes at most half. */
+/* Place the area high, but below unmovable pages; it takes at most half of the free memory. */
 static void area_is_placed_by_the_allocator(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
@@ -309,7 +309,7 @@ static void area_may_take_half_of_the_free_memory(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* Each pageblock has pinned pages. */
+/* No pageblock can become an area, because each pageblock has pinned pages. */
 static void places_tried_for_an_area_are_bounded(struct ktest *t)
 {
 	const unsigned blocks = 24, tries = 16;

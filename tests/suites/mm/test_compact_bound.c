@@ -40,7 +40,7 @@ static void refused_moves_are_counted_against_the_bound(struct ktest *t)
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, &stats), -EAGAIN);
 	EXPECT_EQ(t, stats.moved, 0);
 	EXPECT_EQ(t, stats.failed, mov.calls);
-	/* A window has two pages, so the bound is exceeded by one at most. */
+	/* A window has two pages, so at most one move exceeds the bound. */
 	EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
 	/* All captured pages are free again. */
 	EXPECT_EQ(t, memory_free_pages(mem), free);

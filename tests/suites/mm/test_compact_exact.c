@@ -108,7 +108,7 @@ static void pages_move_to_movable_pageblocks(struct ktest *t)
 
 /* ---- captured blocks ---- */
 
-/* At the watermark there are no targets: compaction ends with the first search for one. */
+/* At the watermark there are no targets: compaction ends with the first search for a target. */
 static void compaction_at_the_watermark_ends_at_once(struct ktest *t)
 {
 	struct compact_stats stats = {0};

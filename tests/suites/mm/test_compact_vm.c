@@ -92,7 +92,7 @@ static bool frag_begin(struct ktest *t)
 	return true;
 }
 
-/* Allocate all largest blocks that the free pages above the watermark can make up. */
+/* Allocate all blocks of the largest order that the free pages above the watermark can form. */
 static void take_all_blocks(struct ktest *t, struct pile *pile)
 {
 	struct memory *mem = frag.s.mem;

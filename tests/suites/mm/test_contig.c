@@ -21,7 +21,7 @@ static void expect_taken(struct ktest *t, struct memory *mem, pfn_t start, pfn_t
 		EXPECT_EQ(t, page_word(pfn_to_page_in(mem, pfn)), PAGE_WORD(1, PG_ALLOC, 0));
 }
 
-/* The attempt left no trace: nothing is isolated, caches are as before, no page is kept. */
+/* Expect no trace of the attempt: nothing is isolated, caches are as before, no page is kept. */
 static void expect_undone(struct ktest *t, struct memory *mem, unsigned long free)
 {
 	unsigned kind;
@@ -96,7 +96,7 @@ static void range_in_use_is_allocated_and_neighbours_stay(struct ktest *t)
 		expect_undone(t, mem, free - (end - start));
 		EXPECT_EQ(t, free_contig_range(mem, start, end - start), 0);
 		expect_undone(t, mem, free);
-		/* Free all pages: the next round allocates its own. */
+		/* Free all pages: the next round allocates new pages. */
 		while (mov.nr > 0)
 			mov_free(--mov.nr);
 	}
@@ -185,7 +185,7 @@ static void unmovable_page_is_named(struct ktest *t)
 		expect_refused(t, mem, pfn + 1, pfn + 4, MT_UNMOVABLE, -EBUSY, WHY_UNMOVABLE, pfn);
 		/* The blocker was found before the first pass. */
 		EXPECT_COUNTED(t, mem, EV_OFFLINE_LOOPS, passes);
-		/* The range beside it can be allocated. */
+		/* The range beside the unmovable block can be allocated. */
 		EXPECT_EQ(t, alloc_contig_range(mem, pfn + 2, pfn + 7, MT_UNMOVABLE, NULL), 0);
 		expect_taken(t, mem, pfn + 2, pfn + 7);
 		EXPECT_EQ(t, free_contig_range(mem, pfn + 2, 5), 0);

@@ -415,7 +415,7 @@ static void a_page_breaks_in_a_cache_that_is_in_use(struct ktest *t)
 struct second {
 	struct zone *zone;
 	u32 returned;              /* a */
-	unsigned cached, capacity; /* of CPU 1 when the call returned */
+	unsigned cached, capacity; /* of CPU 1 when zone_pcp_disable returned */
 	int err;
 };
 

@@ -10,7 +10,7 @@
 #define SHARERS 4 /* drains requested while another is in progress */
 static struct page *pages[16];
 
-/* A memory of which each CPU may cache two pages; the CPUs of mask @with_page cache one. */
+/* A memory of which each CPU may cache two pages; the CPUs of @with_page cache one page each. */
 static struct memory *cached_on(struct ktest *t, unsigned with_page)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);

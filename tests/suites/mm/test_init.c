@@ -191,7 +191,7 @@ static void ram_added_twice_counts_once(struct ktest *t)
 	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, 2 * p));
 	memory_add_ram(mem, 0, 4);
 	memory_free_range(mem, 0, 4);
-	/* Add the rest of that pageblock, and another one: free pages stay free. */
+	/* Add the rest of the first pageblock, and another pageblock: free pages stay free. */
 	memory_add_ram(mem, 4, 2 * p);
 	memory_free_range(mem, 4, 2 * p);
 	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].present, 2 * p);

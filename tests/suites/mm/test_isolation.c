@@ -297,7 +297,7 @@ static void pages_freed_meanwhile_merge_and_come_back(struct ktest *t)
 	}
 }
 
-/* Every CPU caches pages of the range first, and allocates all it can get afterwards. */
+/* Every CPU caches pages of the range first, and allocates all pages it can get afterwards. */
 static void no_page_of_an_isolated_block_is_allocated(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 16);
@@ -323,7 +323,7 @@ static void no_page_of_an_isolated_block_is_allocated(struct ktest *t)
 	}
 }
 
-/* Isolated pages are taken from the middle of a stack; the others keep their order. */
+/* Isolated pages are taken from the middle of a stack; the other pages keep their order. */
 static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);

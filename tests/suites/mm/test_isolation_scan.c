@@ -44,7 +44,7 @@ static void unmovable_page_is_named(struct ktest *t)
 	page_cas_state(page, PG_ALLOC, PG_PGTABLE);
 	expect_blocker(t, mem, page, WHY_UNMOVABLE);
 	page_cas_state(page, PG_PGTABLE, PG_ALLOC);
-	/* The state of a page that was reserved from the start. */
+	/* Give the page the state of a page that was reserved from the start. */
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_RESERVED, 0));
 	expect_blocker(t, mem, page, WHY_RESERVED);
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));

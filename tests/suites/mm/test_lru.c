@@ -167,7 +167,7 @@ static struct page *begin_with_page(struct ktest *t, struct vm_scene *s)
 	return page_in(s->object, 0);
 }
 
-/* The page still has the state of a listed page, but its last reference may be dropped any time. */
+/* The page still has the state of a listed page, but its last reference may go at any time. */
 static void a_released_page_is_not_isolated(struct ktest *t)
 {
 	struct vm_scene s;

@@ -57,7 +57,7 @@ static void pages_that_broke_offline_are_forgotten_with_their_memory(struct ktes
 	expect_poisoned(t, mem, 1);
 	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(1)), 0);
 	expect_poisoned(t, mem, 0);
-	/* The memory added in its place is new. */
+	/* The memory added in place of the removed memory has no broken page. */
 	EXPECT_EQ(t, add_memory(mem, start, BLOCK(1), 0), 0);
 	EXPECT_EQ(t, online_pages(mem, start, BLOCK(1), NULL), 0);
 	expect_poisoned(t, mem, 0);

@@ -137,7 +137,7 @@ static void first_reason_is_reported(struct ktest *t)
 
 #define BATCH 7u
 
-/* An allocator of targets; at its fifth request a page is pinned and another one removed. */
+/* An allocator of targets; at its fifth request one page is pinned and another page is removed. */
 static struct {
 	struct migrate_target to;
 	struct vm_scene s;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_migrate_race.c: other threads use a page while it is being moved. The migrator is held
- * between two of its steps on CPU 1; others touch, unmap, protect or remove the page.
+ * between two of its steps on CPU 1; other threads touch, unmap, protect or remove the page.
  */
 #include "tests/lib/race_migrate.h"
 

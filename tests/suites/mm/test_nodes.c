@@ -117,8 +117,8 @@ static void alloc_job(void *arg)
 }
 
 /*
- * No node has a free page, so an allocation sleeps. The reclaim thread of node OWN answers it,
- * although that node has no memory.
+ * No node has a free page, so an allocation sleeps. The reclaim thread of node OWN answers the
+ * allocation, although that node has no memory.
  */
 static void sleeping_request_on_a_node_without_memory_ends(struct ktest *t)
 {

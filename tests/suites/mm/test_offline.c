@@ -149,7 +149,7 @@ static void movable_objects_are_moved(struct ktest *t)
 	drop_handles(t);
 }
 
-/* The last of eight pageblocks holds a pinned object, among others. */
+/* The last of the eight pageblocks to offline holds a pinned object. */
 static void pinned_object_is_named_and_nothing_changes(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2);

@@ -323,7 +323,7 @@ static void refusal_names_a_page_and_leaves_no_claim(struct ktest *t)
 	EXPECT(t, LIST_EMPTY(&mem->claims));
 }
 
-/* A page that blocked one pass and was moved in a later one is not reported. */
+/* A page that blocked one pass and was moved in a later pass is not reported. */
 static void successful_offline_reports_no_reason(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, HIGH);
@@ -342,7 +342,7 @@ static void successful_offline_reports_no_reason(struct ktest *t)
 	mov_end(t);
 }
 
-/* With the maximum number of nodes a walk over all zones ends with the last of them. */
+/* With the maximum number of nodes a walk over all zones ends with the last zone. */
 static void every_zone_is_visited_and_no_other(struct ktest *t)
 {
 	struct zone_spec specs[MAX_NODES];
@@ -357,7 +357,7 @@ static void every_zone_is_visited_and_no_other(struct ktest *t)
 	EXPECT_EQ(t, offline_query(mem, BLOCK(2 * MAX_NODES - 2), BLOCK(2), NULL), 0);
 	for (n = MAX_NODES; n-- > 0;)
 		EXPECT_EQ(t, offline_node(mem, n, NULL, true, NULL), 0);
-	/* The kernel's last memory has stayed. */
+	/* The last memory for the kernel has stayed online. */
 	EXPECT_EQ(t, memory_managed_pages(mem), BLOCK(2));
 	EXPECT_EQ(t, zone_in(mem, ZONE_NORMAL)->managed, BLOCK(2));
 	for (n = 1; n < MAX_NODES; n++)

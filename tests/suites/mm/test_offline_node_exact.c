@@ -8,10 +8,10 @@
 #include <quarry/memory_hotplug.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define LOW      4u              /* pageblocks of zone DMA32 of node 1 */
-#define SIZE     8u              /* pageblocks of its other zones, and of each zone of node 0 */
-#define FIRST    BLOCK(2 * SIZE) /* first page of node 1 */
-#define MOVABLE  (FIRST + BLOCK(LOW + SIZE)) /* first page of its zone MOVABLE */
+#define LOW      4u                          /* pageblocks of zone DMA32 of node 1 */
+#define SIZE     8u                          /* pageblocks of each other zone of both nodes */
+#define FIRST    BLOCK(2 * SIZE)             /* first page of node 1 */
+#define MOVABLE  (FIRST + BLOCK(LOW + SIZE)) /* first page of zone MOVABLE of node 1 */
 #define END      (MOVABLE + BLOCK(SIZE))
 
 static struct node_result res;

@@ -377,7 +377,7 @@ static void a_page_freed_meanwhile_on_another_cpu_is_caught(struct ktest *t)
 struct worker {
 	struct ktest *t;
 	u64 seed;
-	unsigned first; /* number of its first object */
+	unsigned first; /* number of the worker's first object */
 	bool pins;
 	u32 *stop; /* a */
 };

@@ -92,7 +92,7 @@ static void task_run(void *arg)
 			task->errors++;
 		WRITE_ONCE(task->touched, i + 1);
 	}
-	/* Tasks that fit wait until one has been killed. */
+	/* A task that has written all its pages waits until some task has been killed. */
 	while (!READ_ONCE(task->killed) && !READ_ONCE(nr_killed) && arch_clock_ns() < until)
 		thread_yield();
 	for (i = 0; i < task->s.nr && !READ_ONCE(task->killed); i++) {

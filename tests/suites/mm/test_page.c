@@ -152,7 +152,7 @@ static void put_without_references_is_refused(struct ktest *t)
 
 	REQUIRE(t, zone);
 	before = take_fingerprint(zone->mem);
-	/* The head of the free block, and a tail of it. */
+	/* Put the head of the free block, and then a tail of this block. */
 	for (pfn = 0; pfn < 2; pfn++) {
 		u64 bad = mm_event_sum(zone->mem, EV_BAD_FREE);
 
@@ -263,7 +263,7 @@ struct putters {
 	u32 errors; /* a */
 };
 
-/* Take and drop references; at the end drop the one that the test took for this thread. */
+/* Take and drop references; at the end drop the reference that the test took for this thread. */
 static void get_and_put(void *arg)
 {
 	struct putters *p = arg;

@@ -67,7 +67,7 @@ static void pages_below_the_watermark_are_not_reported(struct ktest *t)
 	EXPECT(t, nr > 0 && zone->nr_free >= zone->wmark[WMARK_HIGH]);
 	EXPECT(t, zone->nr_free < zone->wmark[WMARK_HIGH] + 2 * PAGEBLOCK_PAGES);
 	give_reported(mem, blocks, nr, false);
-	/* The high watermark counts, however far above the others it is. */
+	/* The high watermark decides, however far above the other watermarks it is. */
 	zone->wmark[WMARK_MIN] = zone->wmark[WMARK_LOW] = PAGEBLOCK_PAGES;
 	zone->wmark[WMARK_HIGH] = 4 * PAGEBLOCK_PAGES;
 	nr = take(mem, blocks, MANY);

@@ -53,7 +53,7 @@ static void claim_may_exceed_the_remaining_memory(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, BLOCK(6), BLOCK(14), NULL), 0);
 }
 
-/* Exactly the pages of the zone leave, or one more, or very many more. */
+/* In turn all pages of the zone leave, one page more, or far more pages. */
 static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 16);

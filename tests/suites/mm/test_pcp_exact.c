@@ -407,7 +407,7 @@ static void free_by_old_words(void *arg)
 		REQUIRE(t, page[i]);
 	}
 	drain_local_pages(job->mem, NULL);
-	/* Free into a stack that has space, and into one that has none. */
+	/* Free into a stack that has space, and into a stack that has none. */
 	for (full = 0; full < 2; full++) {
 		if (full) {
 			for (i = 1; i < 4; i++)

@@ -16,7 +16,7 @@ static struct zone *movable(struct memory *mem)
 	return &mem->zones[ZONE_MOVABLE];
 }
 
-/* Blocks on the lists of one order. */
+/* The number of blocks on the lists of one order. */
 static unsigned long listed(const struct zone *zone, unsigned order)
 {
 	unsigned long nr = 0;
@@ -350,7 +350,7 @@ static void page_broken_by_a_machine_check_is_not_unpoisoned(struct ktest *t)
 	expect_poisoned(t, mem, 2);
 }
 
-/* A machine check may name any address; one outside memory does not disable unpoison. */
+/* A machine check may name any address; an address outside memory does not disable unpoison. */
 static void machine_check_outside_memory_leaves_unpoison_on(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);

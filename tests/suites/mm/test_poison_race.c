@@ -14,7 +14,7 @@ struct failure {
 	struct poison_result res;
 	int err;
 	u32 ended;      /* a */
-	unsigned turns; /* saved patience */
+	unsigned turns; /* the patience to restore */
 	u64 ns;
 };
 

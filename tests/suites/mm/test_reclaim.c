@@ -347,7 +347,7 @@ static void many_waiters_share_two_drains(struct ktest *t)
 	before = sums_of(mem);
 	mutex_lock(&mem->pcp_ctl);
 	for (i = 0; i < ASKERS; i++) {
-		/* Any CPU but 1, which caches the pages. */
+		/* Use any CPU but CPU 1, which caches the pages. */
 		unsigned cpu = (i % (ktest_cpus() - 1) + 2) % ktest_cpus();
 
 		askers[i].mem = mem;

@@ -33,7 +33,7 @@ static void touch_first(void *arg)
 	soft_unload_space();
 }
 
-/* Another CPU writes to the page, and must wait until the pager has it. */
+/* Another CPU writes to the page, and must wait until the pager has taken the page. */
 static void touch_elsewhere(struct store *st, struct vm_object *object, u32 index)
 {
 	u64 end = arch_clock_ns() + 5000000000ULL;
@@ -41,7 +41,7 @@ static void touch_elsewhere(struct store *st, struct vm_object *object, u32 inde
 
 	if (index != 0)
 		return;
-	pfn = slot_marker_pfn(object_lookup(object, 0)); /* no other thread uses it yet */
+	pfn = slot_marker_pfn(object_lookup(object, 0)); /* no other thread uses the slot yet */
 	ktest_start(1, touch_first, st->arg);
 	while (!migwait_waiting(object->mem, pfn) && arch_clock_ns() < end)
 		thread_yield();

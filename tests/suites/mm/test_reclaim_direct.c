@@ -349,7 +349,7 @@ static void direct_reclaim_is_throttled_by_isolated_pages(struct ktest *t)
 
 static u32 run_began, served_late;
 
-/* Wait in the first batch until a drain is requested; in the second until it is done. */
+/* Wait in the first batch until a drain is requested; in the second until the drain is done. */
 static void wait_for_drain(struct store *st, struct vm_object *object, u32 index)
 {
 	struct reclaim *r = &object->mem->nodes[0].reclaim;
@@ -367,7 +367,7 @@ static void wait_for_drain(struct store *st, struct vm_object *object, u32 index
 		WRITE_ONCE(served_late, 1);
 }
 
-/* Ask after the run has begun, or the drain would be served first. */
+/* Request a drain after the run has begun: otherwise the drain would be served first. */
 static void ask_for_a_drain(void *arg)
 {
 	u64 until = arch_clock_ns() + WAIT_NS;

@@ -329,7 +329,7 @@ static void direct_reclaim_stops_at_half_the_pages_isolated(struct ktest *t)
 	end(t, &s);
 }
 
-/* Active pages age only if there are more of them than inactive ones. */
+/* Active pages age only if they are more than the inactive pages. */
 static void active_pages_age_only_if_they_are_more(struct ktest *t)
 {
 	struct lru_scan scan = {.batch = 1};
@@ -383,8 +383,8 @@ static void run_reports_the_requests_it_failed(struct ktest *t)
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
 	EXPECT(t, at_rest(r));
 	/*
-	 * Two passes over the lists, and one without a second chance; a pager that refuses is
-	 * called once.
+	 * There are two passes over the lists, and one without second chances; a pager that refuses
+	 * is called only once.
 	 */
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 3 * PAGES);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_WAIT), 1);

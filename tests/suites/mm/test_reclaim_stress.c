@@ -25,7 +25,7 @@ static struct isolated_pages isolated;
 struct load {
 	struct ktest *t;
 	struct vm_scene s;
-	unsigned turns; /* of each CPU; 0: until it is stopped */
+	unsigned turns; /* turns of each CPU; 0: until stopped */
 	u32 stop;       /* a */
 	u32 running;    /* a: CPUs that have not ended */
 	u32 errors;     /* a: accesses that failed, or read something else than was written */

@@ -238,7 +238,7 @@ static void large_block_is_allocated_from_standby(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Compaction does not wait for the hotplug lock, but gets a step when the lock is free. */
+/* Compaction does not wait for the hotplug lock; it gets a step once the lock is free. */
 static void large_request_asks_for_standby_while_the_lock_is_held(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
