@@ -11,7 +11,7 @@
 
 #define TURNS (1u << 16) /* turns of a wait for an event that must not happen */
 /*
- * A late CPU answers after so many turns. On a busy host a turn may take some ms, and a CPU that
+ * A late CPU answers after this many turns. On a busy host a turn may take some ms, and a CPU that
  * has not answered is reported after 10 s.
  */
 #define LONGER (1u << 10)

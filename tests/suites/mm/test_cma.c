@@ -126,7 +126,7 @@ static void borrowed_pages_are_migrated_out(struct ktest *t)
 	for (i = 0; i < mov.nr; i++)
 		inside += in_area(mem, mov.pages[i]);
 	EXPECT(t, inside > BLOCK(AREA) / 2);
-	/* Free pages outside the area, as targets of the migrations. */
+	/* Free some pages outside the area, as targets of the migrations. */
 	for (i = 0; i < mov.nr; i++) {
 		if (!in_area(mem, mov.pages[i]) && i % 2)
 			mov_free(i);

@@ -76,7 +76,7 @@ static void moves_leave_the_watermark(struct ktest *t)
 	mov_fill(ALL_THERE_IS);
 	mov_take_rest();
 	zone = zone_in(mem, ZONE_MOVABLE);
-	/* Free pages of the upper half, no two of them neighbours, to just above the watermark. */
+	/* Free some pages of the upper half, no two neighbours, to just above the watermark. */
 	for (i = 0; zone->nr_free < zone->wmark[WMARK_MIN] + 4 && i < mov.nr; i++) {
 		pfn_t pfn = page_to_pfn_in(mem, mov.pages[i]);
 

@@ -13,7 +13,7 @@
 #define NORMAL  (PAGEBLOCK_ORDER >= 9 ? 2u : 16u)
 #define MOVABLE (PAGEBLOCK_ORDER >= 9 ? 14u : 56u)
 #define PAGES   ((NORMAL + MOVABLE) * PAGEBLOCK_PAGES)
-#define ONE_OF  5 /* of so many pages one is freed again */
+#define ONE_OF  5 /* one page in ONE_OF is freed again */
 #define CPUS    8
 
 static struct {

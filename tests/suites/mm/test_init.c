@@ -83,7 +83,7 @@ static void memmap_at_wrong_address_is_refused(struct ktest *t)
 	cfg = good;
 	cfg.trees = (struct pageblock_tree *)((uintptr_t)good.trees + 8);
 	refuse(t, &cfg, mem, __LINE__);
-	/* For the kernel's own memory, faults are refused too, before anything of it is changed. */
+	/* For the kernel's own memory, wrong arrays are refused too, before anything is changed. */
 	cfg = good;
 	cfg.pageblocks = ARCH_PAGEBLOCKS;
 	cfg.memmap = moved_by(ARCH_MEMMAP, PAGE_SIZE);

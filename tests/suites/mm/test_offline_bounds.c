@@ -392,7 +392,10 @@ static void longest_hold_of_the_zone_lock_is_recorded(struct ktest *t)
 	hotplug_unlock(mem);
 }
 
-/* A time beyond the clock's range means no deadline; other deadlines are as far as requested. */
+/*
+ * A time beyond the clock's range means no deadline. Any other deadline is exactly as far ahead as
+ * requested.
+ */
 static void deadlines_are_exact(struct ktest *t)
 {
 	u64 before = arch_clock_ns(), ahead = 2 * before + 1000,

@@ -45,7 +45,10 @@ static void survey_counts_its_part_of_a_claim(struct ktest *t)
 	range_unclaim(mem, &more);
 }
 
-/* Allocated pages count by their pageblock's type; retired pages, offline pages, holes apart. */
+/*
+ * Allocated pages count by the type of their pageblock. Retired pages, offline pages and holes are
+ * counted separately.
+ */
 static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 2);

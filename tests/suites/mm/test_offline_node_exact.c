@@ -111,7 +111,7 @@ static void first_blocker_is_named(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* The failed tries for a run of @nr pageblocks if @fit can go: a run too long is halved. */
+/* The failed tries for a run of @nr pageblocks if @fit of them can go: a run too long is halved. */
 static unsigned tries_to_halve(unsigned nr, unsigned fit)
 {
 	unsigned tries = 0, left = nr, now = nr;

@@ -432,7 +432,7 @@ static void stress(struct ktest *t, bool pins)
 		struct offline_result res;
 		int err = offline_pages(mem, start, BLOCK(8), &opts[round % 2], &res);
 
-		/* If its first check meets a page that is pinned, the offline is refused. */
+		/* If the first check of an offline meets a pin, the offline is refused. */
 		if (err && !(pins && err == -EBUSY && res.fail.why == WHY_PINNED))
 			ktest_fail(t, __FILE__, __LINE__, "offline: %d at %#lx: %s", err,
 			    res.fail.pfn, mm_why_text(res.fail.why));

@@ -41,7 +41,7 @@ static void large_request_kills_up_to_the_high_watermark(struct ktest *t)
 	killer_end(t, mem);
 }
 
-#define RUNS 8 /* an allocation runs at most so often while other tasks exit */
+#define RUNS 8 /* an allocation runs at most this often while other tasks exit */
 
 static unsigned outdated, too_early;
 

@@ -400,7 +400,7 @@ struct fragments {
 
 /*
  * Of all pages, allocated singly, free all but the first of each pageblock. In the last pageblock
- * free all: they are a large block once the cached ones are drained.
+ * free all: its pages form a large block once the caches are drained.
  */
 static void merge_what_is_cached(void *arg)
 {

@@ -167,8 +167,8 @@ static int release_it(struct memory *mem, struct page *page)
 }
 
 /*
- * Asked to isolate the page, its owner releases it instead. So the page cannot be moved, but it is
- * retired.
+ * The owner, asked to isolate the page, releases the page instead. So the page cannot be moved, but
+ * it is retired.
  */
 static void page_released_by_its_owner_is_retired(struct ktest *t)
 {

@@ -188,7 +188,7 @@ static bool make_once_pinned_page(struct stand *s)
 	return true;
 }
 
-/* Make a reserved block, as if the allocator had not got it at boot. */
+/* Make a block reserved, as at boot: the allocator never had it. */
 static bool make_reserved(struct stand *s)
 {
 	struct zone *zone = zone_of_kind(s, ZONE_NORMAL);

@@ -268,7 +268,7 @@ static void standby_thread_never_waits_for_the_lock(struct ktest *t)
 	zone = zone_in(mem, ZONE_NORMAL);
 	hotplug_lock(mem);
 	EXPECT_EQ(t, standby_online(zone), -EAGAIN);
-	/* As in add_memory, the lock is held: no request gets memory, but the thread lives on. */
+	/* As in add_memory, the lock is held: no request gets memory, but the thread still runs. */
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, ALL_THERE_IS);
 	EXPECT(t, pile.nr <= BLOCK(ONLINE));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);

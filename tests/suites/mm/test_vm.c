@@ -286,7 +286,7 @@ static void remember_and_write(void *arg)
 	soft_unload_space();
 }
 
-/* Call @change while CPU 1 has all pages in its TLB; then it can still write to @still pages. */
+/* Call @change while CPU 1 has all pages in its TLB. CPU 1 can then still write to @still pages. */
 static void change_under_a_neighbour(
     struct ktest *t, unsigned pages, int still, int (*change)(struct vm_scene *s))
 {

@@ -325,7 +325,7 @@ static void larger_block_has_so_many_turns(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* Each compaction makes a block; the test repeats it as if another thread took the block. */
+/* Each compaction makes a block; the test asks again, as if another thread had taken it. */
 static void compaction_is_tried_four_times(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
