@@ -45,7 +45,7 @@ static void a_limit_of_any_parent_refuses_and_counts_nothing(struct ktest *t)
 	EXPECT_EQ(t, account_charge(&low, ACCOUNT_OBJECTS, 1), 0);
 }
 
-/* The increase of one kind since @before. */
+/* The increase of @kind since @before. */
 static long more(const struct counts *before, enum account_kind kind)
 {
 	struct counts now;
@@ -79,7 +79,7 @@ static void objects_regions_and_tables_are_counted(struct ktest *t)
 	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 3);
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 600), 0);
 	EXPECT_EQ(t, more(&before, ACCOUNT_REGIONS), 0);
-	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 5); /* tables stay with the space */
+	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 5); /* tables stay until the space is freed */
 	vm_space_put(s.space);
 	EXPECT_EQ(t, more(&before, ACCOUNT_TABLES), 0);
 	EXPECT_EQ(t, more(&before, ACCOUNT_SLOTS), 3);
@@ -122,7 +122,7 @@ static void object_is_uncharged_from_its_creator(struct ktest *t)
 	expect_nothing(t, &mine);
 }
 
-/* At a limit each call is refused and changes nothing; it works again after something was freed. */
+/* A call that would exceed a limit fails and changes nothing; after a free it succeeds. */
 static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = ~0ULL},
@@ -156,7 +156,7 @@ static void calls_at_a_limit_are_refused_and_change_nothing(struct ktest *t)
 	expect_nothing(t, &mine);
 }
 
-/* Regions of one space that map one object are limited; each part of a cut region counts. */
+/* The number of regions of a space that map one object is limited; parts of a cut region count. */
 static void an_object_is_mapped_so_often_in_a_space_and_no_more(struct ktest *t)
 {
 	struct account mine = {.parent = &account_all, .limit = {UNLIMITED}, .max_mappings = 5},

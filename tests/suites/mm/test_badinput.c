@@ -13,7 +13,7 @@ static struct memory *any_memory(struct ktest *t)
 	return ktest_memory(t, 0, CACHED_BLOCKS, MIN(CACHED_BLOCKS, 8u));
 }
 
-/* The report of a refused free, from @pos of the log on, names the page and its state. */
+/* Expect the log to report a refused free: from @pos on, it names the page and its state. */
 static void expect_report(
     struct ktest *t, struct memory *mem, const struct page *page, u64 pos, int line)
 {
@@ -112,7 +112,7 @@ static void double_free_after_merging(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, lower, 0), 0);
 	EXPECT(t, drain_all_pages(mem, NULL) >= 0);
 	EXPECT_EQ(t, free_order_at(mem, page_to_pfn_in(mem, lower)), MAX_ORDER);
-	/* The buddies have merged: one of them is inside a block that begins at the other. */
+	/* The buddies have merged: the upper buddy is inside a block that begins at the lower. */
 	expect_refused(t, mem, upper, 0);
 	expect_refused(t, mem, lower, 0);
 	expect_refused(t, mem, lower, MAX_ORDER);
@@ -181,7 +181,7 @@ static void free_of_a_reserved_page(struct ktest *t)
 	expect_refused(t, mem, pfn_to_page_in(mem, 0), 2);
 	expect_refused(t, mem, pfn_to_page_in(mem, 2), 1);
 	expect_refused(t, mem, pfn_to_page_in(mem, PAGEBLOCK_PAGES), MAX_ORDER);
-	/* A free of a hole. */
+	/* Free a page of a hole. */
 	expect_refused(t, mem, pfn_to_page_in(mem, 2 * PAGEBLOCK_PAGES), 0);
 	EXPECT_EQ(t, mem_put_page(mem, pfn_to_page_in(mem, 0)), -EINVAL);
 	drop_memory(t, mem);
@@ -213,7 +213,7 @@ static void free_of_a_foreign_pointer(struct ktest *t)
 	EXPECT_EQ(t, foreign.word, 0);
 	expect_refused(t, mem, pfn_to_page_in(mem, mem->end_pfn), 0);
 	expect_refused(t, mem, pfn_to_page_in(mem, mem->start_pfn) - 1, 0);
-	/* A pointer into the middle of a descriptor. */
+	/* Free with a pointer into the middle of a descriptor. */
 	page = mem_alloc_pages(mem, GFP_KERNEL, 0);
 	REQUIRE(t, page);
 	expect_refused(t, mem, (struct page *)(void *)((char *)page + 16), 0);
@@ -289,7 +289,7 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 	EXPECT_EQ(t, get_page(page), 0);
 	expect_refused(t, mem, page, 0);
 	EXPECT_EQ(t, mem_put_page(mem, page), 0);
-	/* All flags except the two of broken memory: a free retires a page that has those. */
+	/* Try all flags except the two of broken pages, because a free retires a broken page. */
 	for (bit = 24; bit < 30; bit++) {
 		atomic_or(&page->word, 1u << bit);
 		expect_refused(t, mem, page, 0);
@@ -298,7 +298,7 @@ static void free_of_a_page_with_references_or_flags(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* The owner frees a page again after releasing it: only the reference of the pin is left. */
+/* A pinned page cannot be freed, even when only the reference of the pin is left. */
 static void free_of_a_page_held_by_a_pin_only(struct ktest *t)
 {
 	struct memory *mem = any_memory(t);

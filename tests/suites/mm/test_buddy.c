@@ -52,7 +52,7 @@ static pfn_t block_of(const struct zone *zone, const struct page *page)
 	return ALIGN_DOWN(page_to_pfn_in(zone->mem, page), PAGEBLOCK_PAGES);
 }
 
-/* Mostly free pageblocks then stay unused, and can become wholly free. */
+/* Mostly free pageblocks are left alone, so that they can become wholly free. */
 static void the_fullest_pageblock_that_suffices_is_used(struct ktest *t)
 {
 	struct zone *zone = normal_zone(t, 4);
@@ -90,7 +90,7 @@ static void smallest_block_that_is_large_enough_is_split(struct ktest *t)
 	REQUIRE(t, zone);
 	first = take_block(zone, 0, MT_MOVABLE);
 	REQUIRE(t, first);
-	/* Free are one block of each order below the largest, and a whole pageblock. */
+	/* The free blocks are one of each order below the largest, and a whole pageblock. */
 	second = take_block(zone, 1, MT_MOVABLE);
 	REQUIRE(t, second);
 	EXPECT_EQ(t, zone_free_blocks(zone, 1, MT_MOVABLE), 0);
@@ -115,7 +115,7 @@ static void take_all_give_back(struct ktest *t, unsigned long (*next)(unsigned l
 	for (i = 0; i < PAGEBLOCK_PAGES; i++) {
 		struct page *page = pfn_to_page_in(zone->mem, next(i, &rand));
 
-		/* Fails if @next names a page twice. */
+		/* This fails if @next names a page twice. */
 		REQUIRE(t, page_word(page) == PAGE_WORD(1, PG_ALLOC, 0));
 		EXPECT_EQ(t, zone->nr_free, i);
 		give_block(zone, page);
@@ -199,7 +199,7 @@ static void only_buddies_of_the_same_order_merge(struct ktest *t)
 	REQUIRE(t, zone);
 	for (pfn = 0; pfn < PAGEBLOCK_PAGES; pfn++)
 		REQUIRE(t, take_block(zone, 0, MT_MOVABLE));
-	/* Pages 0 to 3 merge into a block. Its buddy is only half free, so it stays. */
+	/* Pages 0 to 3 merge into a block. Its buddy is only half free, so it merges no further. */
 	give_block(zone, pfn_to_page_in(zone->mem, 4));
 	give_block(zone, pfn_to_page_in(zone->mem, 5));
 	for (pfn = 0; pfn < 4; pfn++)
@@ -223,7 +223,7 @@ static void a_block_is_listed_under_its_pageblocks_type(struct ktest *t)
 	REQUIRE(t, zone);
 	page = take_block(zone, 0, MT_MOVABLE);
 	REQUIRE(t, page);
-	/* The type changes while the page is allocated; its list is chosen when it is freed. */
+	/* The pageblock's type changes while the page is allocated; a free uses the new type. */
 	for (type = 0; type < NR_MIGRATETYPES; type++) {
 		set_type(zone, 0, (enum migratetype)type);
 		give_block(zone, page);
@@ -335,7 +335,7 @@ struct oracle {
 	unsigned long taken;
 };
 
-/* Record a new block; false: it is misaligned, outside the zone, or of allocated pages. */
+/* Record a new block; false if it is misaligned, outside the zone, or has allocated pages. */
 static bool oracle_take(struct oracle *o, struct page *page, unsigned order)
 {
 	pfn_t pfn = page_to_pfn_in(o->zone->mem, page), i;
@@ -400,7 +400,7 @@ static void random_operations_agree_with_an_oracle(struct ktest *t)
 	expect_all_merged(t, o.zone, MT_MOVABLE);
 }
 
-/* has_free for requests of each type, in a zone whose blocks are all of one type. */
+/* Check has_free for requests of each type, in a zone whose blocks are all of one type. */
 static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 {
 	static const bool takes[NR_CACHED_TYPES][NR_MIGRATETYPES] = {
@@ -421,7 +421,7 @@ static void free_lists_of_a_zone_match_what_each_type_may_take(struct ktest *t)
 	zone = &mem->zones[ZONE_NORMAL];
 	for (listed = 0; listed < NR_MIGRATETYPES; listed++) {
 		set_type(zone, 0, (enum migratetype)listed);
-		/* The whole pageblock is free, or its upper half. */
+		/* First the whole pageblock is free, then only its upper half. */
 		for (have = MAX_ORDER; have >= MAX_ORDER - 1; have--) {
 			page = have < MAX_ORDER ? take_block(zone, have, (enum migratetype)listed)
 			                        : NULL;

@@ -70,7 +70,7 @@ static void list_damage_is_found(struct ktest *t)
 	PLANT(t, mem, *head, 0, "I-N4 listed pageblock");
 	/* A pageblock that is on no list. */
 	PLANT(t, mem, *head, (u32)PFN_NONE, "I-B6 pageblocks");
-	/* A pageblock that records another list than its own. */
+	/* A pageblock that records a list other than its own. */
 	PLANT(t, mem, first->list, MAX_ORDER, "I-B6 list of a pageblock");
 	PLANT(t, mem, first->list, 0, "I-B6 list of a pageblock");
 	sound_end(t, mem);
@@ -303,7 +303,7 @@ static void cached_page_of_an_isolated_block_is_found(struct ktest *t)
 struct beside {
 	struct ktest *t;
 	struct memory *mem;
-	struct page *page; /* a page of the range */
+	struct page *page; /* a page of the range that is offlined */
 	int err;           /* the result of check_memory */
 };
 
@@ -350,7 +350,7 @@ static void redrain_may_miss_a_page(struct ktest *t)
 	EXPECT_EQ(t, check_beside(t, ISO_REDRAIN), 0);
 }
 
-/* After the drain round of `precise` no such page may be cached: one in a cache is damage. */
+/* After the drain round of `precise` no page of the range may be cached: a cached one is damage. */
 static void precise_may_miss_none(struct ktest *t)
 {
 	EXPECT_EQ(t, check_beside(t, ISO_PRECISE), -EUCLEAN);

@@ -11,8 +11,8 @@
 
 #define TURNS (1u << 16) /* turns of a wait for an event that must not happen */
 /*
- * Turns by which a CPU answers late. On a busy host each may take some ms, and a CPU is reported
- * after 10 s.
+ * A late CPU answers after this many turns. On a busy host a turn may take some ms, and a CPU that
+ * has not answered is reported after 10 s.
  */
 #define LONGER (1u << 10)
 
@@ -127,7 +127,7 @@ static void start(unsigned cpu, struct checker *c)
 
 /*
  * The first check waits for a drain round of its memory to end. Meanwhile the second check, of
- * another memory, does not begin, and its memory's lock is not taken.
+ * another memory, does not begin, and does not take that memory's lock.
  */
 static void one_check_runs_at_a_time(struct ktest *t)
 {

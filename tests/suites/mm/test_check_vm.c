@@ -11,8 +11,8 @@
 static struct page *last; /* the page of the last slot */
 
 /*
- * Expect check_memory to fail with a message that starts with @name. More damage in the part that
- * it checks last changes nothing: it reports the first damage.
+ * Expect check_memory to fail with a message that starts with @name. Then damage also the part that
+ * check_memory checks last: it must still report the first damage.
  */
 static void expect_named(struct ktest *t, struct memory *mem, const char *name, int line)
 {
@@ -27,7 +27,7 @@ static void expect_named(struct ktest *t, struct memory *mem, const char *name, 
 	atomic_and(&last->word, ~PAGE_LOCKED);
 }
 
-/* Six pages, all mapped. */
+/* Begin with an object of six pages, all mapped. */
 static bool begin(struct ktest *t, struct vm_scene *s)
 {
 	if (!scene_begin_written(t, s, PAGES))
@@ -52,7 +52,7 @@ static void wrong_counts_are_found(struct ktest *t)
 	PLANT(t, s.mem, page->pincount, 1, "I-S2 references of an object's page");
 	PLANT(t, s.mem, page->pincount, 2, "I-S2 references cover pins");
 	PLANT(t, s.mem, s.object->nr_present, PAGES + 1, "I-S2 filled slots");
-	/* An extra reference is no damage while an unmapping holds its pages. */
+	/* While an unmap holds pages (vm.flushing), a page may have an extra reference. */
 	s.mem->vm.flushing = 1;
 	page->word++;
 	expect_sound(t, s.mem);
@@ -146,7 +146,7 @@ static void wrong_lists_are_found(struct ktest *t)
 	PLANT(t, s.mem, head->word, head->word | PAGE_ACTIVE, "I-N5 age");
 	PLANT(t, s.mem, s.mem->zones[ZONE_MOVABLE].nr_reclaiming, 1,
 	    "I-N5 pages that reclaim has taken");
-	/* The reclaim thread would take the planted number for a request. */
+	/* Stop the reclaim thread: it would treat the planted number as a request. */
 	reclaim_stop(s.mem);
 	PLANT(t, s.mem, s.mem->nodes[0].reclaim.drains.done, 1, "I-R1 tickets for drains");
 	PLANT(t, s.mem, s.mem->nodes[0].reclaim.runs.done, 1, "I-R1 tickets for runs");
@@ -202,7 +202,7 @@ static void a_frozen_page_is_locked(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* The state if a CPU is stopped in the middle of a change, while it holds the object's lock. */
+/* Imitate a CPU that is stopped in the middle of a change, while it holds the object's lock. */
 static void an_object_being_changed_is_left_out(struct ktest *t)
 {
 	struct vm_scene s;

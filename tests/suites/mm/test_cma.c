@@ -8,7 +8,7 @@
 #define BLOCK(n)  ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define ZONE_SIZE (PAGEBLOCK_ORDER >= 9 ? 8u : 64u)
 #define AREA      (PAGEBLOCK_ORDER >= 9 ? 2u : 16u) /* pageblocks of the area */
-#define FIRST     (PAGEBLOCK_ORDER >= 9 ? 3u : 16u) /* its first pageblock */
+#define FIRST     (PAGEBLOCK_ORDER >= 9 ? 3u : 16u) /* the area's first pageblock */
 
 static struct cma cma;
 
@@ -26,8 +26,8 @@ static struct memory *with_area(struct ktest *t)
 }
 
 /*
- * REQUIRE for a test with an area: on failure it also frees the map of the area's users, which the
- * end of the test does not.
+ * REQUIRE for a test with an area: on failure it also frees cma.used, which the end of the test
+ * does not free.
  */
 #define NEED(t, cond)                                                                              \
 	do {                                                                                       \
@@ -95,10 +95,10 @@ static void only_movable_allocations_borrow_from_an_area(struct ktest *t)
 		pile_alloc(mem, &pile, gfps[i] | GFP_NOWAIT, 0, ALL_THERE_IS);
 		EXPECT_EQ(t, count_in_area(mem, &pile), 0);
 		drain_all_pages(mem, NULL);
-		/* For such requests only pages outside the area count above the watermark. */
+		/* These requests stop when the free pages outside the area reach the watermark. */
 		EXPECT_EQ(t, zone->nr_free, BLOCK(AREA) + mark);
 	}
-	/* Take the pages below the watermark too, because some may be neighbours. */
+	/* Take the pages below the watermark too, because some of them may be neighbours. */
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_ALL_RESERVE | GFP_NOWAIT, 0, ALL_THERE_IS);
 	EXPECT_EQ(t, count_in_area(mem, &pile), 0);
 	drain_all_pages(mem, NULL);
@@ -126,7 +126,7 @@ static void borrowed_pages_are_migrated_out(struct ktest *t)
 	for (i = 0; i < mov.nr; i++)
 		inside += in_area(mem, mov.pages[i]);
 	EXPECT(t, inside > BLOCK(AREA) / 2);
-	/* Free memory elsewhere, for the targets. */
+	/* Free some pages outside the area, as targets of the migrations. */
 	for (i = 0; i < mov.nr; i++) {
 		if (!in_area(mem, mov.pages[i]) && i % 2)
 			mov_free(i);
@@ -249,7 +249,7 @@ static void pinned_pages_are_skipped(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* An area may be created of pageblocks in use; they are movable again when it is destroyed. */
+/* Pageblocks in use may become an area; when the area is destroyed, they are movable again. */
 static void area_is_created_and_destroyed(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 0);
@@ -268,7 +268,7 @@ static void area_is_created_and_destroyed(struct ktest *t)
 	mov_end(t);
 }
 
-/* The area is placed from the top down, below unmovable pages, and takes at most half. */
+/* Place the area high, but below unmovable pages; it takes at most half of the free memory. */
 static void area_is_placed_by_the_allocator(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
@@ -297,7 +297,7 @@ static void area_is_placed_by_the_allocator(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* Only memory that the kernel can use counts, so not zone MOVABLE. */
+/* Only memory that the kernel can use counts; zone MOVABLE does not. */
 static void area_may_take_half_of_the_free_memory(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, ZONE_SIZE, 1);
@@ -309,7 +309,7 @@ static void area_may_take_half_of_the_free_memory(struct ktest *t)
 	drop_area(t, mem);
 }
 
-/* Each pageblock has pinned pages. */
+/* No pageblock can become an area, because each pageblock has pinned pages. */
 static void places_tried_for_an_area_are_bounded(struct ktest *t)
 {
 	const unsigned blocks = 24, tries = 16;
@@ -384,7 +384,7 @@ static void isolated_pageblock_is_skipped(struct ktest *t)
 	EXPECT_EQ(t, page ? cma_free(&cma, page, 3) : 0, 0);
 	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(AREA), 0, &none), -EBUSY);
 	set_isolated(zone, BLOCK(FIRST), false);
-	/* An alignment of a section is valid, though no page here has it; a larger one is not. */
+	/* A section's alignment is valid, though no page here has it; a larger alignment is not. */
 	EXPECT_EQ(t, cma_alloc(&cma, 1, SECTION_ORDER, &none), -ENOMEM);
 	EXPECT_EQ(t, cma_alloc(&cma, 1, SECTION_ORDER + 1, &none), -EINVAL);
 	EXPECT(t, !none);

@@ -80,7 +80,7 @@ static void area_with_an_offline_part_still_serves(struct ktest *t)
 	take_out(t, mem, FIRST);
 	expect_run(t, mem, 4);
 	expect_use(t, BLOCK(2), BLOCK(2), 0);
-	/* Only two pageblocks are online, so no run is as long. */
+	/* Only two pageblocks are online, so no run can be longer. */
 	EXPECT_EQ(t, cma_alloc(&cma, BLOCK(2) + 1, 0, &page), -ENOMEM);
 	take_out(t, mem, FIRST + 2);
 	take_out(t, mem, FIRST + 3);

@@ -10,7 +10,7 @@
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define MAX_CPUS 8
 
-/* The number of largest blocks that the free pages above the watermark make up. */
+/* The number of blocks of the largest order that the free pages above the watermark can form. */
 static unsigned long blocks_possible(const struct zone *zone)
 {
 	return (zone->nr_free - zone->wmark[WMARK_MIN]) / PAGEBLOCK_PAGES;
@@ -19,8 +19,8 @@ static unsigned long blocks_possible(const struct zone *zone)
 /* ---- large blocks ---- */
 
 /*
- * Allocate every block of the largest order that the free pages can make up; compaction alone makes
- * them.
+ * Allocate every block of the largest order that the free pages can form. Only compaction can form
+ * these blocks.
  */
 static void take_largest_blocks(struct ktest *t, struct memory *mem, enum zone_kind kind, gfp_t gfp)
 {
@@ -71,7 +71,7 @@ static void small_orders_need_small_windows(struct ktest *t)
 		EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, order, &stats), 0);
 		EXPECT_EQ(t, stats.windows, stats.moved > 0);
 		EXPECT(t, stats.moved <= 1UL << order);
-		/* Now such a block is free, so nothing is moved. */
+		/* Now a block of this order is free, so nothing is moved. */
 		stats = (struct compact_stats){0};
 		EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, order, &stats), 0);
 		EXPECT_EQ(t, stats.moved, 0);
@@ -107,7 +107,7 @@ static void all_memory_is_gathered_on_request(struct ktest *t)
 
 /* ---- pages that stay ---- */
 
-/* Expect compaction of the zone to move no page, and to keep none. */
+/* Expect compaction of the zone to fail, to move no page, and to keep no captured page. */
 static void expect_vain(struct ktest *t, struct zone *zone)
 {
 	struct compact_stats stats = {0};
@@ -120,7 +120,7 @@ static void expect_vain(struct ktest *t, struct zone *zone)
 	expect_sound(t, zone->mem);
 }
 
-/* The last movable page of the pageblock; there is one. */
+/* The last movable page of the pageblock, which has at least one. */
 static struct page *one_of(struct memory *mem, pfn_t block)
 {
 	pfn_t pfn = block + PAGEBLOCK_PAGES - 1;
@@ -147,7 +147,7 @@ static void pinned_page_skips_its_window(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-/* Allocate one free page of each pageblock that has any, as an unmovable page. */
+/* Allocate one page of each pageblock that has free pages, as an unmovable page. */
 static void take_one_of_each(struct memory *mem, struct zone *zone, struct pile *kept)
 {
 	bool has[MOV_ZONE] = {false};
@@ -207,7 +207,7 @@ static void isolated_pageblocks_are_left_alone(struct ktest *t)
 	mov_end_upwards(t);
 }
 
-/* An emptied CMA pageblock would only be lent to other pages. */
+/* Emptying a CMA pageblock is useless: it would only be lent to other pages again. */
 static void cma_pageblocks_are_not_emptied(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, MOV_ZONE, 0);

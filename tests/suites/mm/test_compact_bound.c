@@ -40,7 +40,7 @@ static void refused_moves_are_counted_against_the_bound(struct ktest *t)
 	EXPECT_EQ(t, compact_zone(zone, GFP_MOVABLE, 1, &stats), -EAGAIN);
 	EXPECT_EQ(t, stats.moved, 0);
 	EXPECT_EQ(t, stats.failed, mov.calls);
-	/* A window has two pages, so the bound is exceeded by one at most. */
+	/* A window has two pages, so at most one move exceeds the bound. */
 	EXPECT(t, mov.calls >= 256 && mov.calls <= 257);
 	/* All captured pages are free again. */
 	EXPECT_EQ(t, memory_free_pages(mem), free);
@@ -76,7 +76,7 @@ static void moves_leave_the_watermark(struct ktest *t)
 	mov_fill(ALL_THERE_IS);
 	mov_take_rest();
 	zone = zone_in(mem, ZONE_MOVABLE);
-	/* Free pages to just above the watermark, in the upper half, no two neighbours. */
+	/* Free some pages of the upper half, no two neighbours, to just above the watermark. */
 	for (i = 0; zone->nr_free < zone->wmark[WMARK_MIN] + 4 && i < mov.nr; i++) {
 		pfn_t pfn = page_to_pfn_in(mem, mov.pages[i]);
 
@@ -124,7 +124,7 @@ static void compaction_below_the_watermark_does_not_start(struct ktest *t)
 static unsigned from_first; /* moves out of the first pageblock */
 static u32 number;          /* all lower numbers have a page */
 
-/* At each move: a free page of the first pageblock gets the number of a freed page, if any. */
+/* At each move, take a free page of the first pageblock and give it the number of a freed page. */
 static void fill_again(struct page *dst, struct page *src)
 {
 	pfn_t start = the_zone->start_pfn, pfn, found = PFN_NONE;
@@ -149,7 +149,7 @@ static void fill_again(struct page *dst, struct page *src)
 	page_make_movable(mov.mem, mov.pages[number], &mov.owner, number);
 }
 
-/* Fill zone MOVABLE of @mem: the first @from pageblocks wholly, the others by half. */
+/* Fill zone MOVABLE of @mem: the first @from pageblocks wholly, the others half. */
 static bool begin_filled(struct ktest *t, struct memory *mem, unsigned from)
 {
 	if (!mov_begin(t, mem))
@@ -203,7 +203,7 @@ static void captured_pages_that_are_isolated_are_not_used(struct ktest *t)
 	EXPECT(t, mov.moved > MIGRATE_BATCH / 2);
 	REQUIRE(t, isolated != PFN_NONE);
 	EXPECT_EQ(t, into_isolated, 0);
-	/* It is still half free, except for the target of the move that isolated it. */
+	/* The isolated pageblock is still half free, except for the target of the first move. */
 	pb = pageblock_of(mem, isolated);
 	EXPECT_EQ(t, pb->nr_free, PAGEBLOCK_PAGES / 2 - 1);
 	set_isolated(the_zone, isolated, false);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_compact_exact.c: exactly which pages a compaction scans, moves and captures: which
- * pageblocks it leaves alone, which blocks it captures, and that it does not use a broken one.
+ * pageblocks it leaves alone, which blocks it captures, and that it does not use a broken block.
  */
 #include "tests/lib/standby_help.h"
 #include <quarry/poison.h>
@@ -56,7 +56,7 @@ static void only_windows_that_can_be_emptied_are_scanned(struct ktest *t)
 
 	if (!begin(t, ZONE_NORMAL))
 		return;
-	/* Number 0 is CMA, 1 isolated, 2 offline, 3 free; 4 will be emptied and the last filled. */
+	/* Pageblock 0 is CMA, 1 isolated, 2 offline, 3 free; 4 will be emptied, the last filled. */
 	half_fill(0, 2);
 	half_fill(4, 5);
 	half_fill(last, ZONE_SIZE);
@@ -108,7 +108,7 @@ static void pages_move_to_movable_pageblocks(struct ktest *t)
 
 /* ---- captured blocks ---- */
 
-/* At the watermark there are no targets: compaction ends with the first search for one. */
+/* At the watermark there are no targets: compaction ends with the first search for a target. */
 static void compaction_at_the_watermark_ends_at_once(struct ktest *t)
 {
 	struct compact_stats stats = {0};
@@ -171,7 +171,7 @@ static void free_blocks_as_large_as_wanted_stay_whole(struct ktest *t)
 	mov_end(t);
 }
 
-/* Compaction of the first zone could continue; the second zone gets a block, so the result is 0. */
+/* Refuse all moves in the first zone, MOVABLE: its compaction could then continue. */
 static int refuse_in_movable(
     struct movable_owner *owner, struct memory *mem, struct page *dst, struct page *src)
 {
@@ -230,7 +230,7 @@ static void blocks_move_to_free_blocks_of_their_order(struct ktest *t)
 	mov_end(t);
 }
 
-/* A target for such a block would itself be a block as large as wanted. */
+/* The target for a block as large as wanted would itself be a free block of that size. */
 static void blocks_as_large_as_wanted_are_not_moved(struct ktest *t)
 {
 	struct compact_stats stats = {0};
@@ -244,7 +244,7 @@ static void blocks_as_large_as_wanted_are_not_moved(struct ktest *t)
 		page_make_movable(mov.mem, page, &mov.owner, mov.nr);
 		mov.pages[mov.nr++] = page;
 	}
-	/* In every fourth place are single pages: every second page is free, the others stay. */
+	/* Cut every fourth block into single pages: every second page is free, the others used. */
 	for (i = 0; i < mov.nr; i += 4)
 		mov_free(i);
 	while ((page = take_block(the_zone, 0, MT_MOVABLE)))
@@ -302,7 +302,7 @@ static void a_captured_page_that_breaks_is_not_used_again(struct ktest *t)
 
 /* ---- a zone wholly on standby ---- */
 
-/* The zone begins at page 0; another zone above it is wholly free. */
+/* Zone MOVABLE is wholly on standby, from page 0 on; zone NORMAL above it is wholly free. */
 static struct memory *one_on_standby(struct ktest *t)
 {
 	struct memory_config cfg;

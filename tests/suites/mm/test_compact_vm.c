@@ -9,11 +9,11 @@
 
 #include <quarry/smp.h>
 
-/* Pageblocks of zone NORMAL for tables, of MOVABLE for data. */
+/* Numbers of pageblocks: zone NORMAL holds tables, zone MOVABLE holds data. */
 #define NORMAL  (PAGEBLOCK_ORDER >= 9 ? 2u : 16u)
 #define MOVABLE (PAGEBLOCK_ORDER >= 9 ? 14u : 56u)
 #define PAGES   ((NORMAL + MOVABLE) * PAGEBLOCK_PAGES)
-#define ONE_OF  5 /* one page in this many is removed again */
+#define ONE_OF  5 /* one page in ONE_OF is freed again */
 #define CPUS    8
 
 static struct {
@@ -42,7 +42,7 @@ static bool slot_used(u32 i)
 	return i % ONE_OF != 0;
 }
 
-/* An object that fills the memory, mapped and written to; then every fifth page is freed. */
+/* Create an object that fills the memory, map it and write to it; then free every fifth page. */
 static bool frag_begin(struct ktest *t)
 {
 	struct vm_scene *s = &frag.s;
@@ -92,7 +92,7 @@ static bool frag_begin(struct ktest *t)
 	return true;
 }
 
-/* Allocate all largest blocks that the free pages above the watermark can make up. */
+/* Allocate all blocks of the largest order that the free pages above the watermark can form. */
 static void take_all_blocks(struct ktest *t, struct pile *pile)
 {
 	struct memory *mem = frag.s.mem;

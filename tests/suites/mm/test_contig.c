@@ -21,7 +21,7 @@ static void expect_taken(struct ktest *t, struct memory *mem, pfn_t start, pfn_t
 		EXPECT_EQ(t, page_word(pfn_to_page_in(mem, pfn)), PAGE_WORD(1, PG_ALLOC, 0));
 }
 
-/* The attempt left no trace: nothing is isolated, caches are as before, no page is kept. */
+/* Expect no trace of the attempt: nothing is isolated, caches are as before, no page is kept. */
 static void expect_undone(struct ktest *t, struct memory *mem, unsigned long free)
 {
 	unsigned kind;
@@ -67,7 +67,7 @@ static unsigned moved_outside(struct page *const *before, pfn_t start, pfn_t end
 	return moved;
 }
 
-/* The range begins inside one pageblock and ends inside the next; its neighbours in both stay. */
+/* The range begins inside one pageblock and ends inside the next; the pages beside it stay. */
 static void range_in_use_is_allocated_and_neighbours_stay(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
@@ -96,7 +96,7 @@ static void range_in_use_is_allocated_and_neighbours_stay(struct ktest *t)
 		expect_undone(t, mem, free - (end - start));
 		EXPECT_EQ(t, free_contig_range(mem, start, end - start), 0);
 		expect_undone(t, mem, free);
-		/* Free all pages: the next round allocates its own. */
+		/* Free all pages: the next round allocates new pages. */
 		while (mov.nr > 0)
 			mov_free(--mov.nr);
 	}
@@ -185,7 +185,7 @@ static void unmovable_page_is_named(struct ktest *t)
 		expect_refused(t, mem, pfn + 1, pfn + 4, MT_UNMOVABLE, -EBUSY, WHY_UNMOVABLE, pfn);
 		/* The blocker was found before the first pass. */
 		EXPECT_COUNTED(t, mem, EV_OFFLINE_LOOPS, passes);
-		/* The range beside it can be allocated. */
+		/* The range beside the unmovable block can be allocated. */
 		EXPECT_EQ(t, alloc_contig_range(mem, pfn + 2, pfn + 7, MT_UNMOVABLE, NULL), 0);
 		expect_taken(t, mem, pfn + 2, pfn + 7);
 		EXPECT_EQ(t, free_contig_range(mem, pfn + 2, 5), 0);
@@ -255,7 +255,7 @@ static void break_it(struct page *dst, struct page *src)
 		broken = mem_soft_offline_page(mov.mem, breaks);
 }
 
-/* The page lies in the last pageblock of the range or in the one before; the rest is freed. */
+/* The broken page lies in the last pageblock of the range or in the one before. */
 static void page_that_breaks_meanwhile_is_named_and_the_range_freed(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);
@@ -304,7 +304,7 @@ static void whole_pageblocks_take_the_type(struct ktest *t)
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(1))), MT_UNMOVABLE);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(2))), MT_MOVABLE);
 	EXPECT_EQ(t, free_contig_range(mem, BLOCK(1) - 1, PAGEBLOCK_PAGES + 2), 0);
-	/* A range of exactly one pageblock. */
+	/* Allocate a range of exactly one pageblock. */
 	EXPECT_EQ(t, alloc_contig_range(mem, BLOCK(3), BLOCK(4), MT_UNMOVABLE, NULL), 0);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(3))), MT_UNMOVABLE);
 	EXPECT_EQ(t, pageblock_type(pageblock_of(mem, BLOCK(4))), MT_MOVABLE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_disable.c: zone_pcp_disable: no cache holds a page from its return until zone_pcp_enable,
- * whatever other CPUs do; and it nests.
+ * test_disable.c: from the return of zone_pcp_disable until zone_pcp_enable no cache holds a page,
+ * whatever other CPUs do; and calls of zone_pcp_disable nest.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/race_free.h"
@@ -60,7 +60,7 @@ static void disable_empties_every_cpu(struct ktest *t)
 
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
-	/* The CPU of the caller caches pages too, whichever it is. */
+	/* All CPUs cache pages, also the one that runs this test. */
 	EXPECT_EQ(t, zone_pcp_pages(zone), 2 * mem->nr_cpus);
 	EXPECT_EQ(t, zone_pcp_disable(zone), 0);
 	expect_off(t, zone);
@@ -361,7 +361,7 @@ static void a_free_that_has_read_its_stack_is_waited_for(struct ktest *t)
 	expect_page_came_back(t, &race);
 }
 
-/* Interrupts are still on: the round does not wait, and the free then reads the new capacity. */
+/* The free still has interrupts on: the round does not wait, the free reads the new capacity. */
 static void a_free_before_its_section_reads_the_new_capacity(struct ktest *t)
 {
 	struct race_free race = {.point = "free.prep"};
@@ -415,7 +415,7 @@ static void a_page_breaks_in_a_cache_that_is_in_use(struct ktest *t)
 struct second {
 	struct zone *zone;
 	u32 returned;              /* a */
-	unsigned cached, capacity; /* of CPU 1 when the call returned */
+	unsigned cached, capacity; /* of CPU 1 when zone_pcp_disable returned */
 	int err;
 };
 

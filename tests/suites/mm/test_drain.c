@@ -10,7 +10,7 @@
 #define SHARERS 4 /* drains requested while another is in progress */
 static struct page *pages[16];
 
-/* A memory of which each CPU may cache two pages; the CPUs of mask @with_page cache one. */
+/* A memory of which each CPU may cache two pages; the CPUs of @with_page cache one page each. */
 static struct memory *cached_on(struct ktest *t, unsigned with_page)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
@@ -72,7 +72,7 @@ static void only_cpus_with_cached_pages_get_an_ipi(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(mem, EV_DRAIN_ROUNDS), 2);
 }
 
-/* A drain may send an IPI to more CPUs than cache pages, and returns the number of IPIs. */
+/* A drain may send IPIs to CPUs without cached pages too; it returns the number of IPIs. */
 static void number_of_cpus_asked_is_returned(struct ktest *t)
 {
 	unsigned holders = ktest_cpus() > 3 ? 1u << 1 | 1u << 2 : ktest_cpus() > 1 ? 1u << 1 : 0;
@@ -175,9 +175,9 @@ static void drain_local_empties_only_its_own_cpu(struct ktest *t)
 }
 
 /*
- * CPU 1 is held with interrupts off, so a round that calls it cannot end. All other drains are
- * requested meanwhile: each has taken its ticket once it has joined cpu_hotplug. One more round
- * must serve them all.
+ * CPU 1 is held with interrupts off, so a round that calls it cannot end. Meanwhile the other
+ * drains are requested; a drain that counts in cpu_hotplug has its ticket. One more round must
+ * serve them all.
  */
 static void concurrent_drains_share_a_round(struct ktest *t)
 {
@@ -197,7 +197,7 @@ static void concurrent_drains_share_a_round(struct ktest *t)
 	race.mem = mem;
 	race.page = pages[0];
 	EXPECT(t, race_free_start(&race, 1));
-	/* The round of the first drain has begun when CPU 1 has a call pending. */
+	/* When CPU 1 has a call pending, the round of the first drain has begun. */
 	ktest_start(2, job_drain_all, &jobs[SHARERS]);
 	EXPECT(t, race_wait(&race.called));
 	for (i = 0; i < SHARERS; i++) {
@@ -247,7 +247,8 @@ static void drain_round_in_progress_is_not_shared(struct ktest *t)
 /*
  * The masked drain reads CPU 1's count between that CPU's check of the capacity and its push: it
  * reads 0 and sends no IPI, and the page is cached after the drain has ended. That is allowed;
- * therefore disabling and isolating use forced rounds (test_disable.c has this race with one).
+ * therefore disabling and isolating use forced rounds (test_disable.c has this race with a forced
+ * round).
  */
 static void masked_drain_misses_a_push_in_progress(struct ktest *t)
 {

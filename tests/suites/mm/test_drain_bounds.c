@@ -133,7 +133,7 @@ static bool cache_one(struct memory *mem)
 	return page && !mem_free_pages(mem, page, 0);
 }
 
-/* A drain round waits for the end of another one. */
+/* The test holds the lock as a drain round would: each kind of round waits for it. */
 static void one_drain_round_runs_at_a_time(struct ktest *t)
 {
 	struct turn turn = {

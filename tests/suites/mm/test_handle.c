@@ -27,7 +27,7 @@ static void damage_is_noticed_at_every_access(struct ktest *t)
 	EXPECT_EQ(t, handle_verify(ht, 0), -EUCLEAN);
 	EXPECT_EQ(t, handle_write(ht, 0, 2), -EUCLEAN);
 	EXPECT_EQ(t, ht->corrupt, 2);
-	/* The write stored new content all the same, with its checksum. */
+	/* The write reported the damage, but stored new content and its checksum. */
 	EXPECT_EQ(t, handle_verify(ht, 0), 0);
 	damage_one_byte(ht, 0);
 	page = page_of(ht, 0);
@@ -104,7 +104,7 @@ static void only_the_objects_own_page_is_moved(struct ktest *t)
 	EXPECT_EQ(t, handle_free(ht, 0), 0);
 	REQUIRE(t, !handle_alloc(ht, 0, 0, GFP_NOWAIT, 2));
 	now = page_of(ht, 0);
-	/* A second reference, like the one that the old owner had. */
+	/* Take a second reference, in place of the one that the old owner had. */
 	EXPECT_EQ(t, get_page(old), 0);
 	target = mem_alloc_pages(ht->mem, GFP_NOWAIT | GFP_MOVABLE, 0);
 	REQUIRE(t, target);

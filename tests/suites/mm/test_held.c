@@ -100,7 +100,7 @@ static void hold_end(struct ktest *t, const char *what, int line)
 		ktest_fail(t, __FILE__, line, "%s began before it had the lock", what);
 }
 
-/* @call waits for @lock, and until then does not change the data that @look reads. */
+/* Expect @call to wait for @lock, and not to change the data that @look reads before that. */
 #define WAITS(t, kind, lock, look, call)                                                           \
 	do {                                                                                       \
 		hold_begin(&(kind), (lock), (look));                                               \
@@ -108,7 +108,7 @@ static void hold_end(struct ktest *t, const char *what, int line)
 		hold_end((t), #call, __LINE__);                                                    \
 	} while (0)
 
-/* The same for a call that returns 0. */
+/* As WAITS; @call must also return 0. */
 #define OBEYS(t, kind, lock, look, call)                                                           \
 	do {                                                                                       \
 		int err_;                                                                          \
@@ -334,7 +334,7 @@ static u64 look_span(void)
 	return READ_ONCE(larger->zones[ZONE_MOVABLE].end_pfn);
 }
 
-/* Called between the claim and the growth of the span. */
+/* add_memory calls this between the claim and the growth of the span. */
 static int map_and_hold(struct memory *mem, pfn_t start, unsigned long nr)
 {
 	hold_begin(&a_mutex, &mem->hotplug, look_span);

@@ -83,7 +83,7 @@ static void memmap_at_wrong_address_is_refused(struct ktest *t)
 	cfg = good;
 	cfg.trees = (struct pageblock_tree *)((uintptr_t)good.trees + 8);
 	refuse(t, &cfg, mem, __LINE__);
-	/* The kernel's own memory is refused too, before anything of it is changed. */
+	/* For the kernel's own memory, wrong arrays are refused too, before anything is changed. */
 	cfg = good;
 	cfg.pageblocks = ARCH_PAGEBLOCKS;
 	cfg.memmap = moved_by(ARCH_MEMMAP, PAGE_SIZE);
@@ -173,7 +173,7 @@ static void pageblocks_without_ram_stay_holes(struct ktest *t)
 	memory_add_ram(mem, 2 * p, 3 * p);
 	EXPECT(t, pfn_valid_in(mem, p - 1) && pfn_valid_in(mem, 2 * p));
 	EXPECT(t, !pfn_valid_in(mem, p) && !pfn_valid_in(mem, 2 * p - 1));
-	/* A pageblock of no zone. */
+	/* This pageblock lies in no zone. */
 	EXPECT(t, !pfn_valid_in(mem, 3 * p));
 	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].present, 2 * p);
 	EXPECT_EQ(t, memory_managed_pages(mem), 0);
@@ -191,7 +191,7 @@ static void ram_added_twice_counts_once(struct ktest *t)
 	REQUIRE(t, !memory_add_zone(mem, 0, ZONE_NORMAL, 0, 2 * p));
 	memory_add_ram(mem, 0, 4);
 	memory_free_range(mem, 0, 4);
-	/* Add the rest of that pageblock, and another one: free pages stay free. */
+	/* Add the rest of the first pageblock, and another pageblock: free pages stay free. */
 	memory_add_ram(mem, 4, 2 * p);
 	memory_free_range(mem, 4, 2 * p);
 	EXPECT_EQ(t, mem->zones[ZONE_NORMAL].present, 2 * p);
@@ -199,7 +199,7 @@ static void ram_added_twice_counts_once(struct ktest *t)
 	EXPECT_EQ(t, zone_free_blocks(&mem->zones[ZONE_NORMAL], MAX_ORDER, MT_MOVABLE), 2);
 }
 
-/* Each pageblock has a free range with other borders: among its first 8 pages, or to its end. */
+/* Each pageblock has a free range with other borders: in its first 8 pages, or up to its end. */
 static void free_ranges_may_have_any_borders(struct ktest *t)
 {
 	struct memory *mem = bare_memory(t, 0, 36);
@@ -319,7 +319,9 @@ static void running_out_of_memory_is_reported_at_every_step(struct ktest *t)
 		}
 	}
 	EXPECT_EQ(t, err, 0);
-	/* One failure each: the mask, the array of caches, one cache, its ring, its slots. */
+	/*
+	 * One failure per allocation: the mask, the array of caches, a cache, its ring, its slots.
+	 */
 	EXPECT_EQ(t, failed, 5);
 	EXPECT_EQ(t, begun, 2);
 }

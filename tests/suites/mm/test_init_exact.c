@@ -71,7 +71,7 @@ static void zones_have_their_ids(struct ktest *t)
 	EXPECT_EQ(t, memory_add_zone(mem, 2, ZONE_MOVABLE, BLOCK(3), BLOCK(4)), -EINVAL);
 }
 
-/* The second piece lies behind the first; both are one range, which begins where the first does. */
+/* The second piece lies behind the first; the two form one range, from the start of the first. */
 static void standby_in_two_pieces(struct ktest *t)
 {
 	struct memory *mem = bare(t, 7, 1, NULL);

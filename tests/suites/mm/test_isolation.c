@@ -12,7 +12,7 @@ static struct census before, during, after;
 static struct hoard hoard;
 static struct page *pages[32];
 
-/* Leave pages of each order allocated, so that free blocks and words differ. */
+/* Leave a block of each order allocated, so that free blocks and words vary. */
 static void fragment(struct ktest *t, struct memory *mem, gfp_t gfp)
 {
 	unsigned order;
@@ -141,7 +141,7 @@ static void bad_ranges_are_refused(struct ktest *t)
 	const struct {
 		pfn_t start;
 		unsigned long nr;
-		/* within pageblocks: not valid for an isolation, but valid for a query */
+		/* borders within pageblocks: refused for an isolation, valid for a query */
 		bool parts;
 	} bad[] = {{0, 0, false}, {1, PAGEBLOCK_PAGES, true}, {0, 1, true},
 	    {0, PAGEBLOCK_PAGES + 1, true}, {PAGEBLOCK_PAGES / 2, PAGEBLOCK_PAGES, true},
@@ -263,7 +263,7 @@ static void undo_of_nothing_changes_nothing(struct ktest *t)
 	EXPECT_COUNTED(t, mem, EV_ISO_UNDONE, 0);
 }
 
-/* Orders MAX - 1, MAX - 2, .. 1, 0, 0 fill one pageblock; all are freed while it is isolated. */
+/* Blocks of orders MAX - 1, .. 1, 0, 0 fill one pageblock; all are freed while it is isolated. */
 static void pages_freed_meanwhile_merge_and_come_back(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
@@ -297,7 +297,7 @@ static void pages_freed_meanwhile_merge_and_come_back(struct ktest *t)
 	}
 }
 
-/* Every CPU caches pages of the range first, and allocates all it can get afterwards. */
+/* Every CPU caches pages of the range first, and allocates all pages it can get afterwards. */
 static void no_page_of_an_isolated_block_is_allocated(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 16);
@@ -323,7 +323,7 @@ static void no_page_of_an_isolated_block_is_allocated(struct ktest *t)
 	}
 }
 
-/* Isolated pages are taken from the middle of a stack; the others keep their order. */
+/* Isolated pages are taken from the middle of a stack; the other pages keep their order. */
 static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
@@ -336,7 +336,7 @@ static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	slot = mem->pcp[last]->slot[zone_stack(zone, 0, MT_MOVABLE)];
-	/* Three pages of one pageblock, and three of another, freed in turn. */
+	/* Cache three pages of one pageblock and three of another, alternately. */
 	set_plan(zone, 0, MT_MOVABLE, 0);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 3, pages), 3);
 	block = ALIGN_DOWN(page_to_pfn_in(mem, pages[0]), PAGEBLOCK_PAGES);
@@ -354,13 +354,13 @@ static void precise_takes_only_isolated_pages_from_a_stack(struct ktest *t)
 		EXPECT(t, slot[i] == pages[3 + i]);
 		EXPECT_EQ(t, state_of(mem, pages[i]), PG_FREE);
 	}
-	/* A capacity of 6 is more than the zone's share: expect_sound would report it. */
+	/* Restore the limits first: expect_sound would report 6 as more than the zone's share. */
 	restore_plan(zone);
 	expect_sound(t, mem);
 	undo_isolate_page_range(mem, block, BLOCK(1));
 }
 
-/* The largest cached order is a pageblock. */
+/* A block of the largest cached order is a whole pageblock. */
 static void precise_takes_blocks_of_every_order_and_type(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, 0);

@@ -22,8 +22,8 @@ static struct page *hold_page(struct memory *mem, pfn_t pfn)
 }
 
 /*
- * For a page of zone NORMAL in an unmovable pageblock: the reason that the scan gives (before), and
- * the check that all is free (after).
+ * The reasons for a page of zone NORMAL in an unmovable pageblock: the scan gives @before, the
+ * check that all pages are free gives @after.
  */
 static const struct {
 	enum page_state state;
@@ -126,7 +126,7 @@ static void first_page_that_is_not_free_is_named(struct ktest *t)
 		give_block(zone, page[i]);
 }
 
-/* Pages beside a range fail neither the scan nor the check that all of it is free. */
+/* Pages beside a range do not matter to the scan, nor to the check that the range is free. */
 static void neighbours_of_a_range_do_not_matter(struct ktest *t)
 {
 	static const enum iso_policy policies[] = {ISO_REDRAIN, ISO_DISABLE, ISO_PRECISE};
@@ -197,7 +197,7 @@ static void scan_follows_the_drain_round(struct ktest *t)
 	give_block(zone, page);
 }
 
-/* The block is half a movable pageblock: a later piece of the scan begins in its middle. */
+/* The block is half a movable pageblock: a later piece of the scan begins inside the block. */
 static void a_scan_passes_a_block_larger_than_its_piece(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, BLOCKS);

@@ -12,7 +12,7 @@
 
 /* ---- a free that has read the stack number of its pageblock, and not yet pushed ---- */
 
-/* Begin and hold such a free; *@zone and *@block: those of its page. */
+/* Begin a free and hold it at @race->point; set *@zone and *@block to those of its page. */
 static bool hold_free(struct ktest *t, struct race_free *race, struct zone **zone, pfn_t *block)
 {
 	if (!race_free_prepare(t, race))
@@ -53,7 +53,7 @@ static void precise_waits_for_a_free_that_has_read_its_stack(struct ktest *t)
 	expect_found_by_the_round(t, "free.irqoff");
 }
 
-/* Interrupts are still on: the round does not wait, and the free then reads the new number. */
+/* The free still has interrupts on: the round does not wait, and the free reads the new number. */
 static void a_free_before_its_section_reads_the_new_number(struct ktest *t)
 {
 	struct race_free race = {.point = "free.prep"};
@@ -82,7 +82,7 @@ struct late {
 	u32 ready; /* a */
 };
 
-/* Keep interrupts off until a call is pending; then allocate before it is served. */
+/* Keep interrupts off until a call is pending; then allocate before the call is served. */
 static void alloc_when_called(void *arg)
 {
 	irqflags_t flags = arch_irq_save();

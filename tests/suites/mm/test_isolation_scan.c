@@ -44,7 +44,7 @@ static void unmovable_page_is_named(struct ktest *t)
 	page_cas_state(page, PG_ALLOC, PG_PGTABLE);
 	expect_blocker(t, mem, page, WHY_UNMOVABLE);
 	page_cas_state(page, PG_PGTABLE, PG_ALLOC);
-	/* The state of a page that was reserved from the start. */
+	/* Give the page the state of a page that was reserved from the start. */
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_RESERVED, 0));
 	expect_blocker(t, mem, page, WHY_RESERVED);
 	WRITE_ONCE(page->word, PAGE_WORD(1, PG_ALLOC, 0));
@@ -58,7 +58,7 @@ static void unmovable_page_is_named(struct ktest *t)
 	EXPECT_EQ(t, handle_free(&table, 0), 0);
 }
 
-/* The page lies at an end of a pageblock or between; the scan may work in pieces. */
+/* Place the page at an end of a pageblock or in between: the scan may work in pieces. */
 static void unmovable_page_is_found_wherever_it_lies(struct ktest *t)
 {
 	static const unsigned eighths[] = {0, 1, 4, 7, 8};
@@ -97,7 +97,7 @@ static void only_pages_in_the_range_block_it(struct ktest *t)
 	REQUIRE(t, mem);
 	REQUIRE(t, alloc_on(0, mem, GFP_KERNEL, 0, 2, pages) == 2);
 	empty_all(mem);
-	/* A page that is not the first of its pageblock. */
+	/* Begin the range at a page that is not the first of its pageblock. */
 	pfn = MAX(page_to_pfn_in(mem, pages[0]), page_to_pfn_in(mem, pages[1]));
 	end = ALIGN_UP(pfn + 1, PAGEBLOCK_PAGES);
 	EXPECT_EQ(t,

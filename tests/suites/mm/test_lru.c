@@ -11,7 +11,7 @@ static struct lru_list *list_of(struct memory *mem, unsigned which)
 	return &mem->zones[ZONE_MOVABLE].lru[which];
 }
 
-/* An object with a pager: anonymous pages are on another list, whose order does not matter. */
+/* The object has a pager: anonymous pages are on another list, whose order does not matter. */
 static bool begin(struct ktest *t, struct vm_scene *s, unsigned nr)
 {
 	return scene_begin_pager(t, s, nr, &scene_pager, NULL);
@@ -33,7 +33,7 @@ static pfn_t pfn_in(struct vm_scene *s, u32 index)
 	return page_to_pfn_in(s->mem, page_in(s->object, index));
 }
 
-/* Expect the list to have the pages of these slots, from the head on; and backwards too. */
+/* Expect the list to have the pages of slots @index, in order from its head; check both links. */
 static void expect_list(
     struct ktest *t, struct vm_scene *s, unsigned which, const u32 *index, unsigned nr)
 {
@@ -167,7 +167,7 @@ static struct page *begin_with_page(struct ktest *t, struct vm_scene *s)
 	return page_in(s->object, 0);
 }
 
-/* The page still has the state of a listed page, but its last reference may be dropped any time. */
+/* The page still has the state of a listed page, but its last reference may go at any time. */
 static void a_released_page_is_not_isolated(struct ktest *t)
 {
 	struct vm_scene s;
@@ -247,8 +247,8 @@ static void supply_one(struct ktest *t, struct vm_object *object, u32 index)
 }
 
 /*
- * The list from its head: s.2, 3, 2, s.1, 1, 0, s.0; pages without s are of @other. Then page 3 is
- * isolated, and still names page 2 as its neighbour.
+ * The list from its head is s.2, 3, 2, s.1, 1, 0, s.0, where s. marks a page of s.object; the
+ * others are of @other. Page 3 is isolated, but still names page 2 as its neighbour.
  */
 static void an_object_leaves_the_list_around_other_pages(struct ktest *t)
 {

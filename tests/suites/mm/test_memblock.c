@@ -132,7 +132,7 @@ static void too_many_ranges_are_refused(struct ktest *t)
 	EXPECT_EQ(t, memblock_add(m, KB(4), KB(8)), -ENOSPC);
 	EXPECT_EQ(t, memblock_add(m, KB(16 * i + 16), KB(16 * i + 20)), -ENOSPC);
 	EXPECT_EQ(t, m->ram.nr, MEMBLOCK_MAX);
-	/* A range that touches others needs no entry of its own; it may even free one. */
+	/* A range that touches others needs no entry of its own; it may even free an entry. */
 	EXPECT_EQ(t, memblock_add(m, KB(20), KB(24)), 0);
 	EXPECT_EQ(t, m->ram.nr, MEMBLOCK_MAX);
 	EXPECT_EQ(t, memblock_add(m, KB(24), KB(32)), 0);

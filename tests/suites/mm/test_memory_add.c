@@ -57,7 +57,7 @@ static void pages_that_broke_offline_are_forgotten_with_their_memory(struct ktes
 	expect_poisoned(t, mem, 1);
 	EXPECT_EQ(t, remove_memory(mem, start, BLOCK(1)), 0);
 	expect_poisoned(t, mem, 0);
-	/* The memory added in its place is new. */
+	/* The memory added in place of the removed memory has no broken page. */
 	EXPECT_EQ(t, add_memory(mem, start, BLOCK(1), 0), 0);
 	EXPECT_EQ(t, online_pages(mem, start, BLOCK(1), NULL), 0);
 	expect_poisoned(t, mem, 0);
@@ -372,7 +372,7 @@ static void memory_is_added_and_removed_under_load(struct ktest *t)
 		if (add_memory(mem, start, BLOCK(4), round % 2))
 			break;
 		EXPECT_EQ(t, online_pages(mem, start, BLOCK(4), NULL), 0);
-		/* Pages in use do not move; they are free again in a moment, or stay in a cache. */
+		/* Pages in use cannot be moved, so retry the offline until they have been freed. */
 		EXPECT(t, SPIN_UNTIL(!offline_pages(mem, start, BLOCK(4), NULL, NULL)));
 		EXPECT_EQ(t, remove_memory(mem, start, BLOCK(4)), 0);
 		went++;

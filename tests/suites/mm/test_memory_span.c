@@ -305,8 +305,8 @@ static bool is_reported(const struct memory *mem, pfn_t pfn)
 }
 
 /*
- * Two pageblocks of one zone lie among those of another, of which one is a hole and one is offline.
- * Each free pageblock is taken once, from the zone that owns it.
+ * Two pageblocks of one zone lie among those of a second zone. One pageblock of the second zone is
+ * a hole, and one is offline. Each free pageblock is taken once, from the zone that owns it.
  */
 static void pageblocks_amid_another_zones_are_taken_from_their_own(struct ktest *t)
 {
@@ -330,7 +330,7 @@ static void pageblocks_amid_another_zones_are_taken_from_their_own(struct ktest 
 		nr = take_unreported(mem, &walk, blocks, ARRAY_SIZE(blocks));
 		if (!nr)
 			break;
-		/* Pages that were taken no longer count as free, in the zone that owns them. */
+		/* Taken pages no longer count as free in the zone that owns them. */
 		expect_sound(t, mem);
 		for (i = 0; i < nr; i++)
 			EXPECT_EQ(t, state_of(mem, blocks[i]), PG_FREEING);

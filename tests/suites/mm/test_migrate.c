@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_migrate.c: isolating movable pages, moving them and putting them back, with handles as the
- * owner, and with an owner whose answers a test sets. Tests that read content use the kernel's
+ * owner, and with an owner whose results a test sets. Tests that read content use the kernel's
  * memory.
  */
 #include "tests/lib/handle_help.h"
 #include <quarry/oom.h>
 
-/* Isolate the page of a handle and move it. Returns as migrate_pages; -1: it was not isolated. */
+/* Isolate the page of a handle and move it. Returns as migrate_pages; -1 if isolation failed. */
 static int move_handle(struct handle_table *ht, u32 h, struct mm_fail *fail)
 {
 	struct page *page = page_of(ht, h);
@@ -191,7 +191,7 @@ static void page_pinned_while_isolated_is_put_back(struct ktest *t)
 	EXPECT_EQ(t, fail.why, WHY_PINNED);
 	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(ht->mem, page));
 	EXPECT_COUNTED(t, ht->mem, EV_MIGRATE_FAIL, 1);
-	/* A pin lasts: the page is not tried again. */
+	/* A pin may last long, so the page is not tried again. */
 	EXPECT_COUNTED(t, ht->mem, EV_MIGRATE_AGAIN, 0);
 	EXPECT(t, page_of(ht, 0) == page);
 	EXPECT_EQ(t, page_word(page), PAGE_WORD(2, PG_MOVABLE_OPS, 0) | PAGE_PINNED);
@@ -201,7 +201,7 @@ static void page_pinned_while_isolated_is_put_back(struct ktest *t)
 	EXPECT_EQ(t, handle_free(ht, 0), 0);
 }
 
-/* The holder of the reference still reads the old page. */
+/* The holder of the extra reference may still read the old page, so the page must not move. */
 static void page_with_a_reference_too_many_is_put_back(struct ktest *t)
 {
 	struct handle_table *ht = new_table(any_memory(t));
@@ -253,7 +253,7 @@ static void pages_without_a_target_are_put_back(struct ktest *t)
 	EXPECT_EQ(t, asked, 0);
 	EXPECT_EQ(t, fail.why, WHY_NO_TARGET);
 	EXPECT_EQ(t, fail.pfn, handle_pfn(ht, 0));
-	/* A user left over would keep movable_owner_drain waiting for ever. */
+	/* If a user were still counted, movable_owner_drain would wait for ever. */
 	EXPECT_EQ(t, ht->owner.users, 0);
 	EXPECT_COUNTED(t, ht->mem, EV_MIGRATE_FAIL, 3);
 	for (h = 0; h < 3; h++) {
@@ -285,12 +285,12 @@ static void write_between_isolation_and_migration_is_kept(struct ktest *t)
 	EXPECT_EQ(t, ht->corrupt, 0);
 }
 
-/* An owner whose answers a test sets. */
+/* An owner whose results a test sets. */
 struct actor {
 	struct movable_owner owner;
-	int isolate, migrate; /* the answers of isolate and migrate */
-	unsigned busy;        /* the first so many calls return -EAGAIN */
-	bool keep;            /* the answer of putback */
+	int isolate, migrate; /* the results of isolate and migrate */
+	unsigned busy;        /* this many calls return -EAGAIN first */
+	bool keep;            /* the result of putback */
 	unsigned calls;
 };
 static struct actor actor;
@@ -323,7 +323,7 @@ static bool actor_putback(struct memory *mem, struct page *page)
 static const struct movable_ops actor_ops = {
     .isolate = actor_isolate, .migrate = actor_migrate, .putback = actor_putback};
 
-/* Make a page of the actor, and isolate it unless the actor refuses; *@err: the result. */
+/* Make a page of the actor, and try to isolate it; *@err: the result of the isolation. */
 static struct page *actor_page(struct memory *mem, struct actor how, int *err)
 {
 	struct page *page = mem_alloc_pages(mem, GFP_MOVABLE | GFP_NOWAIT, 0);
@@ -415,8 +415,8 @@ static void page_that_stays_busy_is_put_back_in_the_end(struct ktest *t)
 }
 
 /*
- * An allocator of targets. @has: pages that it still gives; @orders: the @nr requests; @back: pages
- * given back.
+ * An allocator of targets. @has: the pages it can still give; @orders: the orders of the @nr
+ * requests; @back: the pages given back.
  */
 static struct {
 	struct migrate_target to;
@@ -440,7 +440,7 @@ static void give_back_stock(
 	mem_free_pages(mem, page, order);
 }
 
-/* After an order has had no target, it and larger orders are not requested; smaller ones are. */
+/* Once an order has no target, it and larger orders are not requested again; smaller ones are. */
 static void missing_targets_are_requested_once_per_order(struct ktest *t)
 {
 	static const unsigned orders[] = {2, 2, 3, 0, 1, 0, 0};

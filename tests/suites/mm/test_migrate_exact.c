@@ -60,8 +60,8 @@ static void migrations_are_counted_by_try(struct ktest *t)
 			    t, isolate_page(mem, page_to_pfn_in(mem, mov.pages[i]), &pages), 0);
 		EXPECT_EQ(t, pages.nr_movable, 10);
 		/*
-		 * First 7 pages move at the second try and 3 at the third; in the second turn 6 at
-		 * the sixth and 4 at the seventh.
+		 * In the first turn 7 pages move at the second try and 3 at the third; in the
+		 * second turn 6 pages move at the sixth try and 4 at the seventh.
 		 */
 		mov.busy = turn ? 54 : 13;
 		EXPECT_EQ(t, migrate_isolated(mem, &pages, NULL, &stats), 0);
@@ -77,7 +77,7 @@ static void migrations_are_counted_by_try(struct ktest *t)
 
 /* ---- the reported reason ---- */
 
-/* Of several blockers, of two kinds, the first one found is reported; all are counted. */
+/* Of several blockers of two kinds, the first blocker found is reported; all are counted. */
 static void first_reason_is_reported(struct ktest *t)
 {
 	static struct isolated_pages pages;
@@ -115,8 +115,8 @@ static void first_reason_is_reported(struct ktest *t)
 	EXPECT_EQ(t, stats.moved, 0);
 	mem_unpin_page(s.mem, pinned);
 	/*
-	 * Without that pin the third page is reported: its pin is found in the first pass, before
-	 * the busy pages have failed.
+	 * The object's page is no longer pinned, so the third movable page is reported: its pin is
+	 * found in the first pass, before the busy pages have failed.
 	 */
 	pages.nr_lru = pages.nr_movable = 0;
 	mem_unpin_page(s.mem, moving[2]);
@@ -137,7 +137,7 @@ static void first_reason_is_reported(struct ktest *t)
 
 #define BATCH 7u
 
-/* An allocator of targets; at its fifth request a page is pinned and another one removed. */
+/* An allocator of targets; at its fifth request one page is pinned and another page is removed. */
 static struct {
 	struct migrate_target to;
 	struct vm_scene s;
@@ -162,8 +162,8 @@ static void give_back_counted(
 }
 
 /*
- * After the batch was locked, one page is pinned and one removed, and the last two get no target:
- * the others move.
+ * After the batch was locked, one page is pinned, one is removed, and the last two get no target.
+ * The other pages move.
  */
 static void each_page_of_a_batch_ends_by_itself(struct ktest *t)
 {
@@ -219,8 +219,8 @@ static bool unwanted(struct memory *mem, struct page *page)
 }
 
 /*
- * A page that its owner does not take back cannot be isolated again, and is freed with the owner's
- * reference.
+ * A page that its owner does not take back cannot be isolated again. It is freed when the owner
+ * drops its reference.
  */
 static void page_not_taken_back_by_its_owner_is_freed(struct ktest *t)
 {
@@ -367,7 +367,7 @@ static unsigned waiters_of(struct ktest *t, const struct memory *mem, unsigned m
 }
 
 /*
- * All waiters are in one bucket. Those for another page, or for the same page of another memory,
+ * All waiters are in one bucket. Waiters for another page, or for the same pfn of another memory,
  * continue to sleep.
  */
 static void waiters_are_matched_by_page_and_memory(struct ktest *t)
@@ -434,7 +434,7 @@ static void count_bucket_lock(const char *what, const struct spinlock *lock)
 	strange_locks += !migwait_owns(lock);
 }
 
-/* A lock of the same rank is held here, so each taking of a bucket's lock is reported. */
+/* The test holds a lock of the same rank, so each lock of a bucket is reported as it is taken. */
 static void waiters_queue_and_leave_under_a_lock(struct ktest *t)
 {
 	struct spinlock held = SPINLOCK("held", RANK_MIGWAIT);

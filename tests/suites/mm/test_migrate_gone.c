@@ -62,7 +62,7 @@ static void refilled_slot_is_left_alone(struct ktest *t)
 	stage_end(&st, -ENOENT);
 }
 
-/* Every other reference to object and space is dropped: the migrator's is the last. */
+/* Drop all references to the object and the space but the migrator's, which is the last. */
 static void destroy_at(struct ktest *t, const char *point)
 {
 	struct stage st;
@@ -95,7 +95,7 @@ static void object_destroyed_after_the_copy_is_freed_by_the_migrator(struct ktes
 	destroy_at(t, "mig.copied");
 }
 
-/* The page is removed before the migrator unmaps it: the migrator finds another page, or none. */
+/* The page is removed before the migrator unmaps it: the migrator finds an empty slot. */
 static void page_removed_before_unmapping_is_not_migrated(struct ktest *t)
 {
 	struct stage st;

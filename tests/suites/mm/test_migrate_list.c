@@ -10,7 +10,7 @@
 
 #define MANY (MIGRATE_BATCH + 16)
 
-/* An owner of single pages: answers the first @busy calls by -EAGAIN, the others by @answer. */
+/* An owner of single pages: its first @busy calls return -EAGAIN, later calls @answer. */
 static struct lister {
 	struct movable_owner owner;
 	unsigned busy, calls;
@@ -50,7 +50,7 @@ static const struct movable_ops lent_ops = {.isolate = lister_isolate,
     .putback = lister_putback,
     .balloon = true};
 
-/* List @nr isolated pages; the first @busy tries to move one find it in use. */
+/* Fill the list with @nr isolated pages; the first @busy tries to move a page find it in use. */
 static struct memory *list_pages(
     struct ktest *t, unsigned nr, unsigned busy, const struct movable_ops *ops)
 {
@@ -97,7 +97,7 @@ static void more_pages_than_a_batch_are_moved(struct ktest *t)
 	expect_each(t, mem, MANY, PG_MOVABLE_OPS);
 }
 
-/* All pages of the first batch are in use at first, and some of the second. */
+/* At first all pages of the first batch are in use, and some pages of the second. */
 static void pages_in_use_are_moved_later(struct ktest *t)
 {
 	struct memory *mem = list_pages(t, MANY, MIGRATE_BATCH + 6, &lister_ops);
@@ -130,7 +130,7 @@ static void lent_page_is_put_back_as_one(struct ktest *t)
 	expect_each(t, mem, 1, PG_BALLOON);
 }
 
-/* A pin lasts: another try would only allocate another target. */
+/* A pin may last long: another try would only allocate another target. */
 static void pinned_page_is_tried_once(struct ktest *t)
 {
 	struct memory *mem = list_pages(t, 1, 0, &lister_ops);
@@ -144,7 +144,7 @@ static void pinned_page_is_tried_once(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-/* The data of a broken page may be damaged: a copy would count as good. */
+/* The data of a broken page may be damaged, but a copy of them would count as intact. */
 static void broken_page_is_not_isolated(struct ktest *t)
 {
 	struct memory *mem = list_pages(t, 1, 0, &lister_ops);
@@ -164,7 +164,7 @@ static void broken_page_is_not_isolated(struct ktest *t)
 
 static struct page *broken_target;
 
-/* The first page to move to breaks between its allocation and the move. */
+/* The first target breaks between its allocation and the move. */
 static struct page *get_and_break(struct migrate_target *to, struct memory *mem, unsigned order)
 {
 	struct page *page = migrate_anywhere.get(to, mem, order);

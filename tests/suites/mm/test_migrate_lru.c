@@ -11,7 +11,7 @@
 
 #define PAGES 100
 
-static struct isolated_pages isolated; /* one test at a time */
+static struct isolated_pages isolated; /* used by one test at a time */
 
 /*
  * Isolate the pages in slots [from, to) of the scene's object and move them.  Returns how many did
@@ -87,14 +87,16 @@ static void references_flags_and_counts_are_kept(struct ktest *t)
 	EXPECT_EQ(t, isolate_lru_page(s.mem, page_to_pfn_in(s.mem, page_in(s.object, 0))), 0);
 	page_set_flags(page_in(s.object, 0), PAGE_ACTIVE | PAGE_UPTODATE);
 	putback_lru_page(s.mem, page_in(s.object, 0));
-	/* For the other page only the bits of its entries say that it was used. */
+	/* For page 1 only the bits of its page-table entries say that it was used. */
 	page_clear_flags(page_in(s.object, 1), PAGE_REFERENCED);
 	free = memory_free_pages(s.mem);
 	EXPECT_EQ(t, move_pages(t, &s, 0, 2, NULL, &stats), 0);
 	EXPECT_EQ(t, memory_free_pages(s.mem), free);
 	REQUIRE(t, pages_there(&s, 2));
 	page = page_in(s.object, 0);
-	/* PAGE_DIRTY: the entry's dirty bit reached the old page, and moved with the page. */
+	/*
+	 * PAGE_DIRTY: the entry's dirty bit reached the old page, and was copied to the new page.
+	 */
 	EXPECT_EQ(t, page_word(page),
 	    PAGE_WORD(3, PG_LRU, 0) | PAGE_DIRTY | PAGE_REFERENCED | PAGE_ACTIVE | PAGE_UPTODATE);
 	EXPECT_EQ(t, page->mapcount, 2);
@@ -191,12 +193,12 @@ static void a_pinned_page_is_put_back(struct ktest *t)
 	page = page_in(s.object, 1);
 	isolated.nr_movable = isolated.nr_lru = 0;
 	EXPECT_EQ(t, isolate_page(s.mem, page_to_pfn_in(s.mem, page), &isolated), 0);
-	/* The page is pinned after its isolation. */
+	/* Pin the page after its isolation. */
 	REQUIRE(t, vm_object_pin(s.object, 1, &pinned) == 0);
 	EXPECT_EQ(t, migrate_isolated(s.mem, &isolated, &fail, &stats), 1);
 	EXPECT_EQ(t, fail.why, WHY_PINNED);
 	EXPECT_EQ(t, fail.pfn, page_to_pfn_in(s.mem, page));
-	/* A pin lasts: the page is not tried again. */
+	/* A pin may last long, so the page is not tried again. */
 	EXPECT_EQ(t, stats.retries, 0);
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_MIGRATE_FAIL), 1);
 	EXPECT(t, page_in(s.object, 1) == page);
@@ -403,7 +405,7 @@ static void a_pinned_page_stops_an_offline(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Each page counts for its object's account, in the kind of zone that it lies in. */
+/* Expect each page to count for its object's account, by the kind of zone that it lies in. */
 static void expect_account(struct ktest *t, struct vm_scene *s, const struct account *account)
 {
 	unsigned i, low = 0, all = 0;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_migrate_race.c: other threads use a page while it is being moved. The migrator is held
- * between two of its steps on CPU 1; others touch, unmap, protect or remove the page.
+ * between two of its steps on CPU 1; other threads touch, unmap, protect or remove the page.
  */
 #include "tests/lib/race_migrate.h"
 
 /* ---- accesses that wait ---- */
 
-/* The migrator is held before the freeze, which a reference of a waiter would defeat. */
+/* The migrator is held before the freeze. If a waiter held a reference, the freeze would fail. */
 static void waiters_on_an_entry_do_not_defeat_the_freeze(struct ktest *t)
 {
 	struct toucher w[WAITERS];
@@ -146,7 +146,7 @@ static bool writer_begin(struct ktest *t, struct writer *w, struct vm_scene *s,
 	return true;
 }
 
-/* The writer cannot write without a fault while the migrator is held. Then both end. */
+/* While the migrator is held, a write without a fault must fail. Then end writer and migrator. */
 static void writer_end(struct ktest *t, struct writer *w, struct race_migrate *r)
 {
 	store_release(&w->go, 1u);
@@ -177,9 +177,8 @@ static void no_write_reaches_the_old_page_after_the_copy(struct ktest *t)
 }
 
 /*
- * The migrator has replaced the entry, but its shootdown is still to come: a change of the
- * mapping must flush the CPU's entry itself.  After @change the CPU may not write without a
- * fault.
+ * The migrator has replaced the entry, but its shootdown is still to come: a change of the mapping
+ * must flush the CPU's TLB entry itself. After @change the CPU may not write without a fault.
  */
 static void change_before_the_shootdown(struct ktest *t, int (*change)(struct vm_scene *s), int err)
 {
@@ -313,7 +312,7 @@ static void write_in_each_round(void *arg)
 	soft_load_space(w->s->space);
 	for (round = 1; round <= DIRTY_ROUNDS; round++) {
 		SPIN_UNTIL(load_acquire(&w->round) >= round);
-		/* If the entry is still there, the write sets its D bit. */
+		/* If the page-table entry is still there, the write sets the entry's D bit. */
 		soft_try_write(page_at(1), round);
 		store_release(&w->done, round);
 	}
@@ -333,7 +332,7 @@ static void move_page_1(struct vm_scene *s)
 		mem_put_page(s->mem, page);
 }
 
-/* Either the write finds no entry any more, or its D bit reaches the page. */
+/* Expect that each write finds no entry any more, or that its D bit reaches the page. */
 static void expect_noticed(struct ktest *t, bool move)
 {
 	struct scribe w = {.round = 0};
@@ -401,7 +400,7 @@ static void a_page_unmapped_meanwhile_stays_unmapped(struct ktest *t)
 	EXPECT_EQ(t, pte_at(st.s.space, page_at(1)), 0);
 	EXPECT_EQ(t, page_in(st.s.object, 1)->mapcount, 0);
 	EXPECT_EQ(t, word_ref(page_word(page_in(st.s.object, 1))), 1);
-	/* The content has moved all the same. */
+	/* The content has moved to the new page. */
 	EXPECT_EQ(t, vm_map(st.s.space, page_at(1), 2, VM_RW, st.s.object, 1), 0);
 	expect_content(&st);
 	stage_end(&st, 0);

@@ -21,7 +21,7 @@ struct exhaustion {
 	unsigned char seen[MAX_NODES];
 };
 
-/* Put a block on a list that is linked by its owner field, unused while it has no owner. */
+/* Put a block on a list linked through the owner field, which an ownerless block does not use. */
 static void push(struct page **list, struct page *page)
 {
 	page->owner = *list;
@@ -73,7 +73,7 @@ static void nodes_are_used_by_distance_from(
 
 static void nodes_are_used_by_distance(struct ktest *t)
 {
-	u32 done = 0; /* nodes, one bit each */
+	u32 done = 0; /* nodes tested so far, one bit each */
 	unsigned cpu;
 
 	for (cpu = 0; cpu < nr_cpus; cpu++) {

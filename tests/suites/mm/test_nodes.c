@@ -17,7 +17,7 @@ static unsigned node_of(unsigned which)
 	return (arch_cpu_node(0) + which) % NODES;
 }
 
-/* Zones NORMAL and MOVABLE of each node; with @bare, none of node OWN. */
+/* Build zones NORMAL and MOVABLE for each node; with @bare, none for node OWN. */
 static struct memory *three_nodes(struct ktest *t, bool bare)
 {
 	u8 distance[NODES * NODES];
@@ -117,8 +117,8 @@ static void alloc_job(void *arg)
 }
 
 /*
- * No node has a free page, so an allocation sleeps. The reclaim thread of node OWN answers it,
- * although that node has no memory.
+ * No node has a free page, so an allocation sleeps. The reclaim thread of node OWN answers the
+ * allocation, although that node has no memory.
  */
 static void sleeping_request_on_a_node_without_memory_ends(struct ktest *t)
 {

@@ -101,7 +101,7 @@ static void no_page_of_an_offline_range_is_allocated(struct ktest *t)
 	ktest_on_cpu(0, hoard_give, &hoard);
 }
 
-/* Objects of orders 0 to 3 all over the memory. */
+/* Allocate HANDLES objects of orders 0 to 3. */
 static void place_handles(struct ktest *t, struct memory *mem)
 {
 	u32 h;
@@ -129,7 +129,7 @@ static void movable_objects_are_moved(struct ktest *t)
 	REQUIRE(t, mem);
 	place_handles(t, mem);
 	for (p = 0; p < ARRAY_SIZE(policies); p++) {
-		/* Four pageblocks, one of them that of the first object. */
+		/* Four pageblocks, one of which holds the first object. */
 		pfn_t start = ALIGN_DOWN(handle_pfn(&table, 0), BLOCK(4));
 		unsigned inside = 0;
 
@@ -149,7 +149,7 @@ static void movable_objects_are_moved(struct ktest *t)
 	drop_handles(t);
 }
 
-/* The last of eight pageblocks holds a pinned object, among others. */
+/* The last of the eight pageblocks to offline holds a pinned object. */
 static void pinned_object_is_named_and_nothing_changes(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS / 2);
@@ -184,7 +184,7 @@ static void pinned_object_is_named_and_nothing_changes(struct ktest *t)
 	drop_handles(t);
 }
 
-/* The range is refused with @err and @why (at @pfn, unless that is 0), and nothing changes. */
+/* Expect the range to be refused with @err and @why (at @pfn, unless 0), without any change. */
 static void expect_refused(struct ktest *t, struct memory *mem, pfn_t start, unsigned long nr,
     int err, enum mm_why why, pfn_t pfn)
 {
@@ -294,7 +294,7 @@ static void offline_that_leaves_too_little_is_refused(struct ktest *t)
 	ktest_on_cpu(0, hoard_give, &hoard);
 	empty_all(mem);
 	EXPECT_EQ(t, offline_query(mem, BLOCK(4), BLOCK(16), NULL), 0);
-	/* Enough free pages for the watermarks, but not for the pages in use inside the range. */
+	/* Enough pages are free for the watermarks, but not also for the range's pages in use. */
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_KERNEL, MAX_ORDER, 2, outside), 2);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, MAX_ORDER, 8, inside), 8);
 	expect_refused(t, mem, BLOCK(4), BLOCK(16), -EBUSY, WHY_LAST, PFN_NONE);

@@ -28,7 +28,7 @@ static unsigned long kept_free(const struct memory *mem)
 	return nr;
 }
 
-/* Takes @nr single pages of @zone; false if there are fewer. */
+/* Takes @nr single pages of @zone; false if fewer are free. */
 static bool take_pages(struct zone *zone, unsigned long nr, struct pile *pile)
 {
 	struct page *page;
@@ -143,7 +143,7 @@ static void earlier_claims_count_once_each(struct ktest *t)
 	EXPECT(t, enough_left(mem, pfn_range(start, nr), &claim[CLAIMS - 1]));
 	REQUIRE(t, take_pages(normal, 1, &out));
 	EXPECT(t, !enough_left(mem, pfn_range(start, nr), NULL));
-	/* If a claim is given, neither that claim nor a later one counts. */
+	/* With a claim as the last argument, neither that claim nor a later claim counts. */
 	EXPECT(t, enough_left(mem, pfn_range(start, nr), &claim[CLAIMS - 1]));
 	EXPECT(t, enough_left(mem, pfn_range(claim[0].range.start, BLOCK(1)), &claim[0]));
 	for (i = 0; i < CLAIMS; i++)
@@ -155,7 +155,7 @@ static void earlier_claims_count_once_each(struct ktest *t)
 /* ---- candidates for an offline ---- */
 
 #define LOW  4u  /* pageblocks of zone NORMAL */
-#define HIGH 68u /* pageblocks of zone MOVABLE: more than are checked at a time */
+#define HIGH 68u /* pageblocks of zone MOVABLE */
 
 static void expect_candidate(
     struct ktest *t, struct memory *mem, unsigned long want, pfn_t start, unsigned long blocks)
@@ -170,7 +170,7 @@ static void a_candidate_is_found_around_claims(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, LOW, HIGH);
 	struct range_claim claim;
-	/* The claimed pageblock, and the longest run left; the first check ends at block 8. */
+	/* The claimed pageblock; the start and length in pageblocks of the longest run left. */
 	static const struct {
 		unsigned block, start, nr;
 	} cases[] = {{30, 31, 41}, {8, 9, 63}, {7, 8, 64}, {9, 10, 62}, {71, 4, 67}, {4, 5, 67},
@@ -282,7 +282,7 @@ static void tries_are_counted(struct ktest *t)
 			    at == MIN(tries, (unsigned)ARRAY_SIZE(res.at_try) - 1));
 		EXPECT_EQ(t, online_pages(mem, start, BLOCK(1), NULL), 0);
 	}
-	/* The page is busy once more than a pass tries: the next pass finds it again. */
+	/* The page is busy at each try of the first pass: the next pass finds and moves it. */
 	start = ALIGN_DOWN(page_to_pfn_in(mem, mov.pages[0]), PAGEBLOCK_PAGES);
 	mov.busy = MIGRATE_PASSES;
 	EXPECT_EQ(t, offline_pages(mem, start, BLOCK(1), NULL, &res), 0);
@@ -354,7 +354,7 @@ static void cache_limits_follow_memory_from_standby(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Holds the hotplug lock for @ns or longer; returns the most it can be, or 0 if @try failed. */
+/* Holds the hotplug lock for @ns or longer. Returns an upper bound of that time; 0: @try failed. */
 static u64 hold_for(struct memory *mem, u64 ns, bool try)
 {
 	u64 began = arch_clock_ns(), since;
@@ -392,7 +392,10 @@ static void longest_hold_of_the_zone_lock_is_recorded(struct ktest *t)
 	hotplug_unlock(mem);
 }
 
-/* A time beyond the clock's range means no deadline; others are as far ahead as requested. */
+/*
+ * A time beyond the clock's range means no deadline. Any other deadline is exactly as far ahead as
+ * requested.
+ */
 static void deadlines_are_exact(struct ktest *t)
 {
 	u64 before = arch_clock_ns(), ahead = 2 * before + 1000,
@@ -408,7 +411,7 @@ static void deadlines_are_exact(struct ktest *t)
 
 /* ---- the standby thread ---- */
 
-static unsigned grows; /* calls until the lock is free */
+static unsigned grows; /* calls of another_grow until the lock is free */
 
 static void another_grow(struct memory *mem)
 {

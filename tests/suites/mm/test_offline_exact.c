@@ -45,7 +45,10 @@ static void survey_counts_its_part_of_a_claim(struct ktest *t)
 	range_unclaim(mem, &more);
 }
 
-/* Allocated pages count by their pageblock's type; retired and offline pages and holes apart. */
+/*
+ * Allocated pages count by the type of their pageblock. Retired pages, offline pages and holes are
+ * counted separately.
+ */
 static void survey_tells_movable_blockers_from_unmovable(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 2);
@@ -121,7 +124,7 @@ static void give(struct memory *mem, struct pile *pile)
 		give_block(zone_in(mem, ZONE_NORMAL), pile_pop(pile));
 }
 
-/* A cached page counts as free, like one on a list. */
+/* A cached page counts as free, like a page on a free list. */
 static void survey_counts_cached_pages_as_free(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2 * CACHED_BLOCKS, HIGH);
@@ -165,7 +168,7 @@ static void offline_claim_takes_nothing_from_its_zone(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, claim.range.start, BLOCK(2), NULL), 0);
 }
 
-/* Of counts read at different moments, that of the range may exceed that of all memory. */
+/* Counts are read at different moments: a range may seem to have more pages than all memory. */
 static void check_of_memory_left_tolerates_counts_of_two_moments(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, HIGH);
@@ -218,7 +221,9 @@ static void candidate_ends_where_free_memory_ends(struct ktest *t)
 	REQUIRE(t, mov_begin(t, mem));
 	all_caches_off(t, mem);
 	mov_fill_range(BLOCK(NORMAL + 3), BLOCK(NORMAL + 5));
-	/* Two pageblocks must move, one and a half are free outside: the last one must stay. */
+	/*
+	 * Two pageblocks must move, but too few pages are free outside: the last pageblock stays.
+	 */
 	REQUIRE(t, take(mem, BLOCK(NORMAL) - kept(mem) - BLOCK(1) - PAGEBLOCK_PAGES / 2, &pile));
 	expect_candidate(t, mem, HIGH, BLOCK(NORMAL), HIGH - 1);
 	REQUIRE(t, take(mem, PAGEBLOCK_PAGES / 2, &pile));
@@ -321,7 +326,7 @@ static void refusal_names_a_page_and_leaves_no_claim(struct ktest *t)
 	EXPECT(t, LIST_EMPTY(&mem->claims));
 }
 
-/* A page that blocked one pass and was moved in a later one is not reported. */
+/* A page that blocked one pass and was moved in a later pass is not reported. */
 static void successful_offline_reports_no_reason(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, HIGH);
@@ -340,7 +345,7 @@ static void successful_offline_reports_no_reason(struct ktest *t)
 	mov_end(t);
 }
 
-/* With the maximum number of nodes a walk over all zones ends with the last of them. */
+/* With the maximum number of nodes a walk over all zones ends with the last zone. */
 static void every_zone_is_visited_and_no_other(struct ktest *t)
 {
 	struct zone_spec specs[MAX_NODES];
@@ -355,7 +360,7 @@ static void every_zone_is_visited_and_no_other(struct ktest *t)
 	EXPECT_EQ(t, offline_query(mem, BLOCK(2 * MAX_NODES - 2), BLOCK(2), NULL), 0);
 	for (n = MAX_NODES; n-- > 0;)
 		EXPECT_EQ(t, offline_node(mem, n, NULL, true, NULL), 0);
-	/* The kernel's last memory has stayed. */
+	/* The last memory for the kernel has stayed online. */
 	EXPECT_EQ(t, memory_managed_pages(mem), BLOCK(2));
 	EXPECT_EQ(t, zone_in(mem, ZONE_NORMAL)->managed, BLOCK(2));
 	for (n = 1; n < MAX_NODES; n++)

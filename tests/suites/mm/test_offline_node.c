@@ -7,7 +7,7 @@
 #include <quarry/memory_hotplug.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-/* Pageblocks of each zone: NORMAL and MOVABLE of node 0, then of node 1. */
+/* Pageblocks of each zone. The zones are NORMAL and MOVABLE of node 0, then of node 1. */
 #define SIZE 8u
 
 static struct node_result res;
@@ -45,7 +45,7 @@ static void node_in_use_is_evacuated_and_onlined(struct ktest *t)
 	REQUIRE(t, mov_begin(t, mem));
 	managed = memory_managed_pages(mem);
 	mov_fill(BLOCK(SIZE) + BLOCK(SIZE) / 2);
-	/* A kernel page on node 1, in a pageblock of its own. */
+	/* Allocate a kernel page on node 1, in a pageblock of its own. */
 	set_type(zone_at(mem, BLOCK(2 * SIZE)), BLOCK(2 * SIZE) + BLOCK(3), MT_UNMOVABLE);
 	kernel = take_block(zone_at(mem, BLOCK(2 * SIZE)), 0, MT_UNMOVABLE);
 	REQUIRE(t, kernel);
@@ -104,7 +104,7 @@ static void online_node_restores_only_what_offline_node_took(struct ktest *t)
 	EXPECT_EQ(t, offline_pages(mem, mine, BLOCK(1), NULL, NULL), 0);
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), 0);
 	EXPECT_EQ(t, res.offlined, BLOCK(2 * SIZE - 1));
-	/* A pageblock that is then onlined and offlined on its own stays offline. */
+	/* If a pageblock is onlined and offlined on its own, online_node leaves it offline. */
 	EXPECT_EQ(t, online_pages(mem, mine + BLOCK(2), BLOCK(1), NULL), 0);
 	expect_sound(t, mem);
 	EXPECT_EQ(t, offline_pages(mem, mine + BLOCK(2), BLOCK(1), NULL, NULL), 0);
@@ -170,7 +170,7 @@ static void failed_whole_evacuation_keeps_an_earlier_one(struct ktest *t)
 
 	REQUIRE(t, mem);
 	EXPECT_EQ(t, count_state(mem, 0, BLOCK(2 * SIZE), PB_OFFLINE), 2 * SIZE - 1);
-	/* Online two pageblocks. The second call offlines them, fails, and onlines them again. */
+	/* Online two pageblocks. Then offline_node offlines them, fails, and onlines them. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(2), BLOCK(2), NULL), 0);
 	EXPECT_EQ(t, offline_node(mem, 0, NULL, true, &res), -EBUSY);
 	EXPECT_EQ(t, res.offlined, 0);
@@ -195,7 +195,7 @@ static void last_kernel_zone_stays_online(struct ktest *t)
 	EXPECT_EQ(t, online_node(mem, 0), BLOCK(SIZE));
 }
 
-/* Offline memory of other nodes is no memory for the kernel. */
+/* Offline memory of other nodes does not count as memory for the kernel. */
 static void last_node_keeps_its_kernel_memory(struct ktest *t)
 {
 	struct memory *mem = two_nodes(t);
@@ -247,7 +247,7 @@ static void node_is_evacuated_as_far_as_memory_elsewhere_allows(struct ktest *t)
 
 	REQUIRE(t, mem);
 	REQUIRE(t, mov_begin(t, mem));
-	/* A node could not hold so many pages and keep its watermarks: some pages must stay. */
+	/* One node cannot hold all these pages and keep its watermarks: some pages must stay. */
 	mov_fill(BLOCK(2 * SIZE));
 	EXPECT_EQ(t, offline_node(mem, 1, NULL, false, &res), -EBUSY);
 	EXPECT_EQ(t, res.fail.why, WHY_LAST);
@@ -295,7 +295,7 @@ static void busy_page_is_retried_with_back_off(struct ktest *t)
 	EXPECT_EQ(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &r), -EINTR);
 	EXPECT_EQ(t, r.fail.why, WHY_CANCELLED);
 	EXPECT_EQ(t, r.loops, MOV_ENOUGH);
-	/* The first passes follow at once, the others after 1, 2, 4, 8, 16, 16, ... ms. */
+	/* The first passes follow at once, later passes after 1, 2, 4, 8, 16, 16, ... ms. */
 	EXPECT(t, mov.least_gap >= 16000000);
 	EXPECT_EQ(t, zone_at(mem, start)->nr_isolated, 0);
 	mov.refuse = 0;

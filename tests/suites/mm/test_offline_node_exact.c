@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_offline_node_exact.c: which pageblocks of a node are offlined around a blocker, in how many
- * tries, and the state of those already offline when the rest is cancelled or its deadline passes.
+ * tries, and the state of pageblocks already offline at a cancel or a deadline.
  */
 #include "tests/lib/mov_help.h"
 
 #include <quarry/memory_hotplug.h>
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
-#define LOW      4u              /* pageblocks of zone DMA32 of node 1 */
-#define SIZE     8u              /* pageblocks of its other zones, and of each zone of node 0 */
-#define FIRST    BLOCK(2 * SIZE) /* first page of node 1 */
-#define MOVABLE  (FIRST + BLOCK(LOW + SIZE)) /* first page of its zone MOVABLE */
+#define LOW      4u                          /* pageblocks of zone DMA32 of node 1 */
+#define SIZE     8u                          /* pageblocks of each other zone of both nodes */
+#define FIRST    BLOCK(2 * SIZE)             /* first page of node 1 */
+#define MOVABLE  (FIRST + BLOCK(LOW + SIZE)) /* first page of zone MOVABLE of node 1 */
 #define END      (MOVABLE + BLOCK(SIZE))
 
 static struct node_result res;
@@ -111,7 +111,7 @@ static void first_blocker_is_named(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* The failed tries for a run of @nr pageblocks of which @fit can go: it is halved until it fits. */
+/* The failed tries for a run of @nr pageblocks if @fit of them can go: a run too long is halved. */
 static unsigned tries_to_halve(unsigned nr, unsigned fit)
 {
 	unsigned tries = 0, left = nr, now = nr;
@@ -150,8 +150,8 @@ static void range_without_targets_is_halved(struct ktest *t)
 	room = normal->wmark[WMARK_HIGH] + normal->reserve +
 	    zone_in(mem, ZONE_MOVABLE)->wmark[WMARK_HIGH];
 	/*
-	 * If pageblocks are small, three offline ones lower the watermarks by more than half a
-	 * pageblock: then only one is tried.
+	 * If pageblocks are small, taking three offline lowers the watermarks by more than half a
+	 * pageblock: then only one is tested.
 	 */
 	for (fit = 1; fit < (PAGEBLOCK_ORDER >= 9 ? 4u : 2u); fit += 2) {
 		u64 failed = mm_event_sum(mem, EV_OFFLINE_FAIL);
@@ -201,7 +201,7 @@ static void cancel_keeps_earlier_ranges_offline_unless_whole(struct ktest *t)
 	unsigned whole;
 
 	REQUIRE(t, mem);
-	/* A slab page blocks its pageblock, but is not why the offline ends. */
+	/* A slab page blocks its pageblock, but is not the reason that the offline ends. */
 	page = take_block(movable(mem), 0, MT_MOVABLE);
 	REQUIRE(t, page);
 	page_cas_state(page, PG_ALLOC, PG_SLAB);

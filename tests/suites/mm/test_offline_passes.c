@@ -10,7 +10,10 @@
 #define BLOCKS (PAGEBLOCK_ORDER >= 9 ? 12u : 64u)
 #define FROM   BLOCK(4)
 #define LAST   (FROM + PAGEBLOCK_PAGES - 1)
-/* Without progress an offline ends after a fifth of a second; its pauses grow to 16 ms. */
+/*
+ * Without progress an offline ends after a fifth of a second, with pauses of up to 16 ms: it makes
+ * fewer passes than this.
+ */
 #define MANY_PASSES 200
 
 /* All pages belong to mov.owner; the index of a page is its pfn. */
@@ -63,7 +66,10 @@ static void free_memory_behind_the_range_is_no_progress(struct ktest *t)
 	mov_end(t);
 }
 
-/* When the last page has moved, free every second page behind the range: blocks of two arise. */
+/*
+ * When the last page has moved, free every second page behind the range, so that free pages form
+ * blocks of two.
+ */
 static void free_neighbours(struct page *dst, struct page *src)
 {
 	u32 i;
@@ -74,7 +80,7 @@ static void free_neighbours(struct page *dst, struct page *src)
 		mov_free(i);
 }
 
-/* No block of two pages is free in the first pass; in the end only a pin keeps the range. */
+/* No block of two pages is free in the first pass; in the end only a pin keeps the range online. */
 static void memory_that_came_back_is_no_reason(struct ktest *t)
 {
 	const struct offline_opts opts = {.policy = NR_ISO_POLICIES, .on_isolated = pin_the_first};

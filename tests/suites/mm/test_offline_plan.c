@@ -10,7 +10,7 @@
 struct plans {
 	struct zone *zone;
 	unsigned nr; /* threads that set limits */
-	u32 round;   /* a: claim of the offline that is about to commit; 0: none yet */
+	u32 round;   /* a: number of the offline that is about to commit; 0: none yet */
 	u32 begun;   /* a: rounds that planners have begun, all together */
 	u32 stop;    /* a */
 };
@@ -113,7 +113,7 @@ static unsigned long may_cache_all(const struct zone *zone)
 	return pages;
 }
 
-/* Few enough pages to cut the limits, and enough to be the only ones left. */
+/* The pages that stay online: few enough to cut the limits, enough to be all that is left. */
 #define STAYS MAX(PAGEBLOCK_PAGES, 32ul)
 
 /* A CPU that cached nothing gets the new limits too, though a masked round sends it no IPI. */
@@ -148,10 +148,10 @@ static void offline_cuts_the_caches_of_every_cpu(struct ktest *t)
 
 struct greedy {
 	struct memory *mem;
-	u32 round;    /* a: of the offline that is about to commit */
-	u32 holds;    /* a: rounds in which the lock was held at that moment */
-	unsigned off; /* rounds in which the offline got the lock before the next round did */
-	u32 looked;   /* a: rounds that off takes into account */
+	u32 round;    /* a: number of the offline about to commit */
+	u32 holds;    /* a: rounds in which this thread has held the lock */
+	unsigned off; /* rounds in which the offline got the lock before this thread got it again */
+	u32 looked;   /* a: rounds that this thread has checked for @off */
 	u32 stop;     /* a */
 };
 

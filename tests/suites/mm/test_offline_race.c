@@ -222,7 +222,7 @@ static void offline_others(void *arg)
 	struct scene *s = arg;
 	struct mm_fail fail;
 
-	/* Ranges that overlap at either end, lie inside, or lie around. */
+	/* Ranges that overlap the claimed range at either end, lie inside it, or contain it. */
 	EXPECT_EQ(s->t, offline_pages(s->mem, BLOCK(11), BLOCK(2), &opts, &res), -EBUSY);
 	EXPECT_EQ(s->t, res.fail.why, WHY_CLAIMED);
 	EXPECT_EQ(s->t, offline_pages(s->mem, BLOCK(15), BLOCK(2), NULL, &res), -EBUSY);
@@ -231,7 +231,7 @@ static void offline_others(void *arg)
 	EXPECT_EQ(s->t, offline_pages(s->mem, BLOCK(8), BLOCK(12), NULL, &res), -EBUSY);
 	EXPECT_EQ(s->t, online_pages(s->mem, BLOCK(12), BLOCK(4), &fail), -EBUSY);
 	EXPECT_EQ(s->t, fail.why, WHY_CLAIMED);
-	/* A range directly behind the first one. */
+	/* A range directly behind the claimed range. */
 	s->err = offline_pages(s->mem, BLOCK(16), BLOCK(4), NULL, &s->result);
 	EXPECT_EQ(s->t, online_pages(s->mem, BLOCK(16), BLOCK(4), &fail), 0);
 }
@@ -252,7 +252,7 @@ static void overlapping_offlines_are_refused_disjoint_ones_succeed(struct ktest 
 		EXPECT_EQ(t, offline_pages(s.mem, BLOCK(12), BLOCK(4), &opts, &res), 0);
 		EXPECT_EQ(t, s.err, 0);
 		EXPECT_EQ(t, s.result.policy, policies[p]);
-		/* With `disable' the caches are off already: the inner offline needs no round. */
+		/* With `disable' the caches are off already: the second offline needs no round. */
 		EXPECT_EQ(t, s.result.rounds, policies[p] == ISO_PRECISE);
 		EXPECT_EQ(t, res.rounds, 1);
 		EXPECT(t, LIST_EMPTY(&s.mem->claims));
@@ -306,7 +306,7 @@ static void free_in_progress_is_found_by_the_one_round(struct ktest *t)
 	}
 }
 
-/* Let the page be cached after redrain's first drain, so that only a later one finds it. */
+/* Let the page be cached after redrain's first drain, so that only a later drain finds it. */
 static void let_it_be_cached(void *arg)
 {
 	struct race_free *race = arg;
@@ -377,7 +377,7 @@ static void a_page_freed_meanwhile_on_another_cpu_is_caught(struct ktest *t)
 struct worker {
 	struct ktest *t;
 	u64 seed;
-	unsigned first; /* number of its first object */
+	unsigned first; /* number of the worker's first object */
 	bool pins;
 	u32 *stop; /* a */
 };
@@ -432,7 +432,7 @@ static void stress(struct ktest *t, bool pins)
 		struct offline_result res;
 		int err = offline_pages(mem, start, BLOCK(8), &opts[round % 2], &res);
 
-		/* If its first check meets a short pin, the offline is refused. */
+		/* If the first check of an offline meets a pin, the offline is refused. */
 		if (err && !(pins && err == -EBUSY && res.fail.why == WHY_PINNED))
 			ktest_fail(t, __FILE__, __LINE__, "offline: %d at %#lx: %s", err,
 			    res.fail.pfn, mm_why_text(res.fail.why));

@@ -12,7 +12,7 @@
 
 static struct pile hoard, kept;
 
-/* The hook's victim dies at once. */
+/* Begin with a hook whose victim dies at once. */
 static struct memory *begin(struct ktest *t)
 {
 	struct memory *mem = killer_begin(t, &hoard);
@@ -80,7 +80,7 @@ static void requests_that_may_fail_kill_no_task(struct ktest *t)
 		EXPECT(t, pile_alloc(mem, &hoard, GFP_MOVABLE | flags[i], 0, 2 * LEFT) < 2 * LEFT);
 		EXPECT_EQ(t, killer.calls, 0);
 	}
-	/* A request of order 1, while many pages are free, but no two that are buddies. */
+	/* Make a request of order 1 while many pages are free, but no two buddies. */
 	port_task()->reserve = 1;
 	pile_alloc(mem, &hoard, GFP_MOVABLE, 0, ALL_THERE_IS);
 	port_task()->reserve = 0;
@@ -92,7 +92,7 @@ static void requests_that_may_fail_kill_no_task(struct ktest *t)
 	killer_end(t, mem);
 }
 
-/* An allocation on another CPU; its page goes to kept. */
+/* Allocate on another CPU, and put the page on @kept. */
 static void alloc_elsewhere(void *arg)
 {
 	struct killer *k = arg;
@@ -210,8 +210,8 @@ static void many_allocations_wait_for_one_victim(struct ktest *t)
 }
 
 /*
- * Kills the caller: it gets the page that it needs to exit from the reserve, and does not wait for
- * its own end.
+ * Kills the caller: its allocation then gets a page from the reserve, and does not wait until the
+ * caller has exited.
  */
 static bool kill_caller(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 {

@@ -7,7 +7,7 @@
 
 static struct pile hoard, kept;
 
-/* The hook finds no victim. */
+/* Begin with a hook that finds no victim. */
 static struct memory *begin(struct ktest *t)
 {
 	struct memory *mem = killer_begin(t, &hoard);
@@ -17,7 +17,7 @@ static struct memory *begin(struct ktest *t)
 	return mem;
 }
 
-/* Only single pages are free. No task dies once they exceed the high watermark. */
+/* Only single pages are free. Once their number exceeds the high watermark, no task is killed. */
 static void large_request_kills_up_to_the_high_watermark(struct ktest *t)
 {
 	struct memory *mem = begin(t);
@@ -41,7 +41,7 @@ static void large_request_kills_up_to_the_high_watermark(struct ktest *t)
 	killer_end(t, mem);
 }
 
-#define RUNS 8 /* most runs of an allocation while other tasks exit */
+#define RUNS 8 /* an allocation runs at most this often while other tasks exit */
 
 static unsigned outdated, too_early;
 

@@ -92,7 +92,7 @@ static void task_run(void *arg)
 			task->errors++;
 		WRITE_ONCE(task->touched, i + 1);
 	}
-	/* Tasks that fit wait until one has been killed. */
+	/* A task that has written all its pages waits until some task has been killed. */
 	while (!READ_ONCE(task->killed) && !READ_ONCE(nr_killed) && arch_clock_ns() < until)
 		thread_yield();
 	for (i = 0; i < task->s.nr && !READ_ONCE(task->killed); i++) {
@@ -142,7 +142,7 @@ static void one_task_is_killed_and_the_others_finish(struct ktest *t)
 	memory_set_oom(tasks[0].s.mem, kill_largest, NULL);
 	until = arch_clock_ns() + WAIT_NS;
 	ktest_start(1, task_run, &tasks[0]);
-	/* The large task is the largest from the start. */
+	/* The large task touches 60 pages before the others begin, so it is always the largest. */
 	while (READ_ONCE(tasks[0].touched) < 60 && arch_clock_ns() < until)
 		thread_yield();
 	ktest_start(2, task_run, &tasks[1]);

@@ -152,7 +152,7 @@ static void put_without_references_is_refused(struct ktest *t)
 
 	REQUIRE(t, zone);
 	before = take_fingerprint(zone->mem);
-	/* The head of the free block, and a tail of it. */
+	/* Put the head of the free block, and then a tail of this block. */
 	for (pfn = 0; pfn < 2; pfn++) {
 		u64 bad = mm_event_sum(zone->mem, EV_BAD_FREE);
 
@@ -201,7 +201,7 @@ static void last_put_of_a_pinned_page_is_quarantined(struct ktest *t)
 	REQUIRE(t, page);
 	EXPECT_EQ(t, pin_page(page), 0);
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
-	/* The pin's own reference: only unpin may drop it. */
+	/* The pin's own reference is left: only unpin may drop it. */
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), -EINVAL);
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_QUARANTINED), 1);
 	EXPECT_EQ(t, mm_event_sum(zone->mem, EV_BAD_FREE), 1);
@@ -246,7 +246,7 @@ static void a_pin_holds_a_reference(struct ktest *t)
 	mem_unpin_page(zone->mem, page);
 	EXPECT_EQ(t, page->pincount, 1);
 	EXPECT_EQ(t, word_ref(page_word(page)), 2);
-	/* The owner puts the page first: the last unpin frees it. */
+	/* The owner puts the page first, so the last unpin frees the page. */
 	EXPECT_EQ(t, mem_put_page(zone->mem, page), 0);
 	EXPECT_EQ(t, memory_free_pages(zone->mem), PAGEBLOCK_PAGES - 2);
 	mem_unpin_page(zone->mem, page);
@@ -263,7 +263,7 @@ struct putters {
 	u32 errors; /* a */
 };
 
-/* Take and drop references; at the end drop the one that the test took for this thread. */
+/* Take and drop references; at the end drop the reference that the test took for this thread. */
 static void get_and_put(void *arg)
 {
 	struct putters *p = arg;
@@ -341,7 +341,7 @@ static void a_pfn_is_valid_where_ram_is_or_was(struct ktest *t)
 	EXPECT(t, pfn_valid_in(mem, start));
 }
 
-/* Each page ends as if it alone had been put. */
+/* Each page ends in the same state as after a put of that page alone. */
 static void references_of_several_pages_are_dropped_together(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 2, 2);

@@ -49,7 +49,7 @@ static struct door private_door(struct memory *mem)
 #define OPS  600
 #define LOG  (OPS + 8)
 
-/* The results of one set of functions, to compare with those of the other. */
+/* The results of one set of functions, to compare with the results of the other set. */
 struct log {
 	u64 answer[LOG];
 	unsigned nr;
@@ -71,7 +71,7 @@ static unsigned some_order(u64 *rand)
 	return (unsigned)(r >> 32) % (r % 4 ? 3 : MIN(MAX_ORDER, 6));
 }
 
-/* A random list of right and wrong calls; their results do not depend on where the pages lie. */
+/* Log random right and wrong calls; their results do not depend on where the pages lie. */
 static void play(const struct door *d, u64 seed, struct log *log)
 {
 	struct page *live[LIVE], *page;
@@ -137,7 +137,7 @@ static bool all_distinct_and_allocated(struct page **pages, unsigned long nr)
 {
 	unsigned long i;
 
-	/* A page that is in the array twice has this index already. */
+	/* A page that is in the array twice already has this index when it is met again. */
 	for (i = 0; i < nr; i++) {
 		if (page_word(pages[i]) != PAGE_WORD(1, PG_ALLOC, 0) || pages[i]->index == BULK + 1)
 			return false;
@@ -205,7 +205,7 @@ static void bulk_free_continues_after_a_bad_page(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, pages[20], 0), 0);
 	dropped = pages[40];
 	pages[40] = NULL;
-	/* A page still referenced, one freed already, and NULL. */
+	/* Three frees fail: of a page still referenced, of a page freed already, and of NULL. */
 	EXPECT_EQ(t, mem_free_pages_bulk(mem, 48, pages), 3);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_BAD_FREE), 3);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem) - 2);
@@ -391,7 +391,6 @@ static void sleeping_request_waits_once_and_then_fails(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* Allocate all pages singly; free all but one page of each pageblock other than the last. */
 struct fragments {
 	struct memory *mem;
 	unsigned long cached;
@@ -399,6 +398,10 @@ struct fragments {
 	u64 drains;
 };
 
+/*
+ * Of all pages, allocated singly, free all but the first of each pageblock. In the last pageblock
+ * free all: its pages form a large block once the caches are drained.
+ */
 static void merge_what_is_cached(void *arg)
 {
 	struct fragments *f = arg;

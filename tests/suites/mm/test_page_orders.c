@@ -12,7 +12,7 @@
 #include <quarry/string.h>
 
 #define DIRT   0x5a
-#define MIDDLE MIN_CONST(4, MAX_ORDER) /* not cached, if there is such an order */
+#define MIDDLE MIN_CONST(4, MAX_ORDER) /* an order that is not cached, if there is one */
 
 /* The calls with a constant order: one set of functions for each. */
 #define OF_ORDER(order)                                                                            \
@@ -137,7 +137,7 @@ static void no_such_order_is_no_page(struct ktest *t)
 	EXPECT_EQ(t, mm_event_sum(&kernel_memory, EV_ALLOC_BAD_ORDER) - bad, 2);
 }
 
-/* While calls are recorded, other functions allocate and free. */
+/* While calls are recorded, other functions do the work of allocating and freeing. */
 static void recorded_ones_answer_alike(struct ktest *t)
 {
 	unsigned i, any, good = 0;

@@ -43,7 +43,7 @@ static void report_walk_continues_where_it_stopped(struct ktest *t)
 	EXPECT_EQ(t, take_unreported(mem, &walk, blocks, 3), 0);
 	give_reported(mem, all, total, false);
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
-	/* The host was not told of them, so they are taken again. */
+	/* The host was not told of these pageblocks, so they are taken again. */
 	EXPECT_EQ(t, take(mem, all, MANY), total);
 	give_reported(mem, all, total, true);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_REPORTED), total);
@@ -67,7 +67,7 @@ static void pages_below_the_watermark_are_not_reported(struct ktest *t)
 	EXPECT(t, nr > 0 && zone->nr_free >= zone->wmark[WMARK_HIGH]);
 	EXPECT(t, zone->nr_free < zone->wmark[WMARK_HIGH] + 2 * PAGEBLOCK_PAGES);
 	give_reported(mem, blocks, nr, false);
-	/* The high watermark counts, however far above the others it is. */
+	/* The high watermark decides, however far above the other watermarks it is. */
 	zone->wmark[WMARK_MIN] = zone->wmark[WMARK_LOW] = PAGEBLOCK_PAGES;
 	zone->wmark[WMARK_HIGH] = 4 * PAGEBLOCK_PAGES;
 	nr = take(mem, blocks, MANY);
@@ -91,7 +91,7 @@ static void allocation_clears_the_reported_mark(struct ktest *t)
 	zone = test_zone(mem, ZONE_MOVABLE);
 	nr = take(mem, blocks, MANY);
 	give_reported(mem, blocks, nr, true);
-	/* Report also those left for the watermarks. */
+	/* Report also the pageblocks left for the watermarks. */
 	while ((nr = take(mem, blocks, MANY)))
 		give_reported(mem, blocks, nr, true);
 	for (order = 0; order <= MAX_ORDER; order++) {

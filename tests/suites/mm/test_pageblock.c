@@ -110,7 +110,7 @@ static void stack_numbers_follow_the_state(struct ktest *t)
 	expect_stacks(t, zone, true, MT_MOVABLE);
 }
 
-/* A zone of one pageblock with @nr free pages; one or two blocks take the others. */
+/* A zone of one pageblock with @nr free pages; one or two allocated blocks have the others. */
 static struct zone *zone_with_free(struct ktest *t, unsigned long nr, enum migratetype type)
 {
 	struct zone *zone = normal_zone(t, 1);
@@ -298,7 +298,7 @@ static void cached_pages_of_a_stolen_pageblock_go_to_its_new_type(struct ktest *
 
 	REQUIRE(t, mem);
 	zone = &mem->zones[ZONE_NORMAL];
-	/* Interrupts off: this CPU's cache must not change in between. */
+	/* Interrupts are off, so that this CPU's cache does not change in between. */
 	flags = arch_irq_save();
 	page = mem_alloc_pages(mem, GFP_NOWAIT | GFP_MOVABLE, 0);
 	if (!page || mem_free_pages(mem, page, 0)) {

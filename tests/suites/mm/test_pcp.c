@@ -257,7 +257,7 @@ static void orders_0_to_3_and_the_largest_are_cached(struct ktest *t)
 
 /*
  * The pages that all CPUs may cache by the limits of @zone. An order may have a capacity only if
- * the smaller order has enough.
+ * the next smaller order has enough.
  */
 static unsigned long plan_sum(struct ktest *t, const struct zone *zone)
 {
@@ -323,7 +323,7 @@ static void largest_order_loses_its_stack_first(struct ktest *t)
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_MOVABLE);
 	managed = zone->managed;
-	/* The most pages of every order, 64 + 64 + 64 + 64 + two of the largest, for each CPU. */
+	/* The most pages that a CPU may cache: 64 + 64 + 64 + 64 + two of the largest blocks. */
 	all = (256 + 2 * PAGEBLOCK_PAGES) * 16 * mem->nr_cpus;
 	zone->managed = all;
 	set_limits(zone, 0);

@@ -53,7 +53,7 @@ static void claim_may_exceed_the_remaining_memory(struct ktest *t)
 	EXPECT_EQ(t, online_pages(mem, BLOCK(6), BLOCK(14), NULL), 0);
 }
 
-/* Exactly the pages of the zone leave, or one more, or very many more. */
+/* In turn all pages of the zone leave, one page more, or far more pages. */
 static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 16);
@@ -64,7 +64,7 @@ static void leaving_pages_are_at_most_the_managed_ones(struct ktest *t)
 		struct zone *zone = test_zone(mem, (enum zone_kind)kind);
 		unsigned long managed = zone->managed;
 
-		/* Large enough for a capacity of every order. */
+		/* Make the zone large enough for a capacity of every order. */
 		zone->managed = 1UL << 24;
 		set_limits(zone, zone->managed);
 		expect_plan_of_nothing(t, zone, __LINE__);
@@ -139,7 +139,7 @@ static void free_what_was_pinned(void *arg)
 	}
 	EXPECT_EQ(t, mm_event_sum(job->mem, EV_FREE_DIRECT), direct);
 	EXPECT_EQ(t, mm_event_sum(job->mem, EV_PCP_SPILL), spills);
-	/* The stack of two is full. */
+	/* The stack holds two pages, so it is full. */
 	EXPECT_EQ(t, mem_free_pages(job->mem, pages[2], 0), 0);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_MOVABLE), 0);
 	EXPECT_EQ(t, mm_event_sum(job->mem, EV_FREE_DIRECT), direct + 1);
@@ -159,7 +159,7 @@ static void unpinned_page_may_be_cached(struct ktest *t)
 	restore_plan(test_zone(job.mem, ZONE_MOVABLE));
 }
 
-/* The caches hold 64 pages when the limit is cut; no free gives back all pages above it. */
+/* The cache holds 64 pages when the limit is cut; no single free gives back all excess pages. */
 #define MANY 64
 #define FEW  (PAGEBLOCK_ORDER >= 9 ? 8 : 2)
 
@@ -246,7 +246,7 @@ static void job_drain_isolated(void *arg)
 	drain_isolated_pages(mem);
 }
 
-/* A round applies the new limits of zones with isolated pageblocks only. */
+/* A round applies new limits only to zones with isolated pageblocks. */
 static void precise_round_drains_zones_with_isolated_pageblocks(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, TEST_BLOCKS);
@@ -338,7 +338,7 @@ static void leaving_cpu_has_no_capacity_until_it_is_back(struct ktest *t)
 	EXPECT_EQ(t, capacity_sum(normal, 0), 2 * NR_CACHED_ORDERS * NR_CACHED_TYPES);
 	EXPECT_EQ(t, zone_pcp_disable(movable), 0);
 	ktest_on_cpu(0, leave_and_join, &job);
-	/* The CPU has read limits and depth again when it joined. */
+	/* When it joined, the CPU read limits and depth again. */
 	EXPECT_EQ(t, capacity_sum(normal, 0), 2 * NR_CACHED_ORDERS * NR_CACHED_TYPES);
 	EXPECT_EQ(t, capacity_sum(movable, 0), 0);
 	if (ktest_cpus() > 1)
@@ -399,7 +399,7 @@ static void job_switch(void *arg)
 	s->err = s->fn(s->zone);
 }
 
-/* Does CPU 1 get a cross-call while CPU 0 runs @fn? */
+/* Returns whether CPU 1 gets a cross-call while CPU 0 runs @fn. */
 static bool asks(struct ktest *t, struct zone *zone, int (*fn)(struct zone *zone))
 {
 	struct switching s = {.zone = zone, .fn = fn};
@@ -414,7 +414,7 @@ static bool asks(struct ktest *t, struct zone *zone, int (*fn)(struct zone *zone
 	return deaf.called;
 }
 
-/* Only the outermost disable must empty the caches; after an enable each CPU fills its own. */
+/* Only the outermost disable must empty caches; after an enable each CPU fills its own cache. */
 static void only_the_outermost_disable_sends_ipis(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);

@@ -214,7 +214,10 @@ static void one_look(void *arg)
 	arch_irq_restore(flags);
 }
 
-/* After an isolation the next round starts at the beginning, or it would miss pages. */
+/*
+ * Once no pageblock is isolated, the round's place in the stack is reset. Otherwise the next round
+ * would start there, and miss pages.
+ */
 static void place_of_a_round_goes_with_the_isolation(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_MAX_BLOCKS);
@@ -266,7 +269,7 @@ static void hot_path_follows_the_zone_that_has_pages(struct ktest *t)
 	restore_plan(other);
 }
 
-/* This is so even before the slow path has chosen a stack for the type. */
+/* A request gets its type even before the slow path has chosen a stack for the type. */
 static void first_request_of_a_type_gets_its_type(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_MAX_BLOCKS, 0);
@@ -363,7 +366,7 @@ static void order_without_a_stack_uses_the_free_lists(struct ktest *t)
 	}
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_DMA32);
-	/* In turn, each order-0 stack of the preceding zone has pages. */
+	/* In turn, each order-0 stack of zone DMA32, which precedes zone NORMAL, has pages. */
 	for (i = 0; i < NR_CACHED_TYPES; i++) {
 		set_plan(zone, 0, (enum migratetype)i, 2);
 		EXPECT_EQ(t, alloc_on(0, mem, GFP_DMA32 | (gfp_t)i, 0, 1, pages), 1);
@@ -387,7 +390,7 @@ struct job {
 	unsigned capacity;
 };
 
-/* The word differs from the caller's, as if another CPU had freed or taken the page. */
+/* The page's word differs from the caller's, as if another CPU had freed or taken the page. */
 static void free_by_old_words(void *arg)
 {
 	static const u32 old[] = {PAGE_WORD(2, PG_ALLOC, 0), PAGE_WORD(0, PG_FREEING, 0),
@@ -404,7 +407,7 @@ static void free_by_old_words(void *arg)
 		REQUIRE(t, page[i]);
 	}
 	drain_local_pages(job->mem, NULL);
-	/* Free into a stack that has space, and into one that has none. */
+	/* Free into a stack that has space, and into a stack that has none. */
 	for (full = 0; full < 2; full++) {
 		if (full) {
 			for (i = 1; i < 4; i++)

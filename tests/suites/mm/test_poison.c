@@ -16,7 +16,7 @@ static struct zone *movable(struct memory *mem)
 	return &mem->zones[ZONE_MOVABLE];
 }
 
-/* Blocks on the lists of one order. */
+/* The number of blocks on the lists of one order. */
 static unsigned long listed(const struct zone *zone, unsigned order)
 {
 	unsigned long nr = 0;
@@ -42,7 +42,7 @@ static void the_rest_of_a_free_block_stays_free(struct ktest *t)
 
 		REQUIRE(t, page_head(mem, pfn) == BLOCK(2));
 		EXPECT_EQ(t, mem_memory_failure(mem, pfn, 0, NULL), 0);
-		/* A free block of each smaller order is left around it. */
+		/* A free block of each smaller order is left around the broken page. */
 		for (order = 0; order < MAX_ORDER; order++)
 			EXPECT_EQ(t, listed(movable(mem), order), 1);
 		EXPECT_EQ(t, listed(movable(mem), MAX_ORDER), 3);
@@ -50,7 +50,7 @@ static void the_rest_of_a_free_block_stays_free(struct ktest *t)
 		EXPECT_EQ(t, pageblock_of(mem, pfn)->nr_free, PAGEBLOCK_PAGES - 1);
 		EXPECT_EQ(t, pageblock_of(mem, pfn)->nr_poisoned, 1);
 		expect_poisoned(t, mem, 1);
-		/* Then the pages form one block again. */
+		/* After an unpoison the pages form one block again. */
 		EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 		EXPECT_EQ(t, listed(movable(mem), MAX_ORDER), 4);
 		expect_poisoned(t, mem, 0);
@@ -206,7 +206,7 @@ static void offline_and_online_keep_the_poison_flag(struct ktest *t)
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(2), BLOCK(2), NULL, NULL), 0);
 	EXPECT_EQ(t, mem_poisoned(mem).offline, ARRAY_SIZE(places));
 	expect_poisoned(t, mem, ARRAY_SIZE(places));
-	/* While it is offline, one more page breaks and another is unpoisoned. */
+	/* While the range is offline, one more page breaks and another is unpoisoned. */
 	EXPECT_EQ(t, mem_memory_failure(mem, BLOCK(2) + 1, 0, NULL), -ENXIO);
 	EXPECT_EQ(t, mem_unpoison_page(mem, BLOCK(3) + places[0]), 0);
 	expect_poisoned(t, mem, ARRAY_SIZE(places));
@@ -262,7 +262,7 @@ static void hit_it(void *arg)
 		h->err = h->err ? h->err : mem_unpoison_page(h->mem, h->pfn);
 }
 
-/* The page breaks while the range is isolated, or when all is free, just before the commit. */
+/* The page breaks while the range is isolated, or just before the commit, when all is free. */
 static void a_page_breaks_during_an_offline(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
@@ -302,7 +302,7 @@ static void a_flagged_page_in_use_is_named(struct ktest *t)
 	handle_table_init(&table, mem, &handle, 1);
 	REQUIRE(t, !handle_alloc(&table, 0, 0, GFP_MOVABLE, 1));
 	pfn = handle_pfn(&table, 0);
-	/* If this failed, the offlines below would wait until their deadline. */
+	/* If the page could be isolated, the offlines below would wait until their deadline. */
 	REQUIRE(t, mem_memory_failure(mem, pfn, 0, NULL) == -EBUSY);
 	REQUIRE(t, isolate_movable_page(mem, pfn) == -EBUSY);
 	EXPECT_EQ(t, offline_pages(mem, ALIGN_DOWN(pfn, BLOCK(1)), BLOCK(1), NULL, &res), -EBUSY);
@@ -350,7 +350,7 @@ static void page_broken_by_a_machine_check_is_not_unpoisoned(struct ktest *t)
 	expect_poisoned(t, mem, 2);
 }
 
-/* A machine check may name any address; one outside memory does not disable unpoison. */
+/* A machine check may name any address; an address outside memory does not disable unpoison. */
 static void machine_check_outside_memory_leaves_unpoison_on(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);

@@ -51,7 +51,7 @@ static void page_being_freed_is_retired_by_its_free(struct ktest *t)
 	EXPECT_EQ(t, mem_unpoison_page(mem, pfn), 0);
 }
 
-/* A page in transit or cached is waited for. If that takes too long, it stays as it is. */
+/* A request waits for a page in transit or cached. After a timeout the page stays as it is. */
 static void page_in_transit_is_waited_for(struct ktest *t)
 {
 	static const u32 words[] = {PAGE_WORD(0, PG_FREEING, 0), PAGE_WORD(0, PG_PCP, 0)};
@@ -85,7 +85,7 @@ static void page_in_transit_is_waited_for(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* A page just allocated from a movable pageblock may become movable: it is checked again. */
+/* A page just allocated from a movable pageblock is checked again: it may become movable. */
 static void only_movable_pages_are_checked_again(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, BLOCKS, 0);
@@ -167,8 +167,8 @@ static int release_it(struct memory *mem, struct page *page)
 }
 
 /*
- * The owner releases the page when it should isolate it. The page cannot be moved, but is retired
- * all the same.
+ * The owner, asked to isolate the page, releases the page instead. So the page cannot be moved, but
+ * it is retired.
  */
 static void page_released_by_its_owner_is_retired(struct ktest *t)
 {
@@ -198,8 +198,8 @@ static void page_released_by_its_owner_is_retired(struct ktest *t)
 }
 
 /*
- * A page is flagged before it reaches its object. At the second failure its references are at the
- * limit; still it counts once.
+ * A page is flagged before its object gets it. At the second failure its reference count is at the
+ * limit; the page still counts as broken once.
  */
 static void page_flagged_before_counts_once(struct ktest *t)
 {
@@ -325,7 +325,7 @@ static struct memory *two_nodes(struct ktest *t)
 	return ktest_memory(t, 0, 1, 0) ? build_memory(t, 2, NULL, specs, ARRAY_SIZE(specs)) : NULL;
 }
 
-/* Searches around each flagged page find exactly the @nr pages of @pfn, in order. */
+/* Expect searches from around each flagged page to find the @nr pages of @pfn, and no others. */
 static void expect_found(struct ktest *t, struct memory *mem, const pfn_t *pfn, unsigned nr)
 {
 	pfn_t from = 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_poison_race.c: a page breaks during its migration, and while many CPUs use it.
- * tests/races/R-PSN.race tests one that breaks between two steps of a free.
+ * tests/races/R-PSN.race tests a page that breaks between two steps of a free.
  */
 #include "mm/poison.h"
 #include "tests/lib/race_migrate.h"
@@ -14,7 +14,7 @@ struct failure {
 	struct poison_result res;
 	int err;
 	u32 ended;      /* a */
-	unsigned turns; /* saved patience */
+	unsigned turns; /* the patience to restore */
 	u64 ns;
 };
 
@@ -174,7 +174,7 @@ struct spinner {
 	bool gave_up;
 };
 
-/* Keep this CPU: it serves interrupts, but runs no other thread. */
+/* Occupy this CPU: it serves interrupts, but runs no other thread. */
 static void spin(void *arg)
 {
 	struct spinner *s = arg;
@@ -220,7 +220,7 @@ static void wait_for_the_holder_of_a_page_is_bounded(struct ktest *t)
 	ktest_join(1);
 	EXPECT(t, !s.gave_up);
 	putback_lru_page(v.mem, page);
-	/* Once back at its object, the page can be retired. */
+	/* Once its object has the page back, the page can be retired. */
 	EXPECT_EQ(t, mem_memory_failure(v.mem, pfn, 0, &res), 0);
 	EXPECT(t, is_retired(v.mem, pfn));
 	expect_poisoned(t, v.mem, 1);
@@ -240,7 +240,7 @@ static struct {
 	u32 lost;  /* a */
 } load;
 
-/* Each page holds its number, or is lost. */
+/* Read and write random pages: each must hold its number, or be lost. */
 static void use_pages(void *arg)
 {
 	u64 rand = (uintptr_t)arg * 0x9e3779b97f4a7c15ULL | 1;
@@ -292,7 +292,7 @@ static void pages_break_while_all_cpus_use_them(struct ktest *t)
 		pfn = pfn_of((unsigned)(ktest_rand(&rand) % LOAD_PAGES));
 		if (pfn == PFN_NONE)
 			continue;
-		/* A few are lost, most are moved. */
+		/* A failure loses a few of the pages; a soft offline moves most of them. */
 		if (ktest_rand(&rand) % 8 == 0)
 			err = mem_memory_failure(load.s.mem, pfn, 0, &res);
 		else

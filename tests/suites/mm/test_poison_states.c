@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_poison_states.c: a page in each state is soft-offlined, hit by a failure, and unpoisoned:
- * the result, and the state afterwards.  test_poison_vm.c has pages of memory objects.
+ * the result, and the state afterwards. test_poison_vm.c has pages of memory objects.
  *
- * Each line of STATES is a test of its own name. docs/mm/poison.md has the same lines as a table,
- * and `make lint' compares them.
+ * Each line of STATES is a test, named in the line's first column. docs/mm/poison.md has the same
+ * lines as a table, and `make lint' compares them.
  */
 #include "tests/lib/poison_states.h"
 #include <quarry/handle.h>
@@ -89,7 +89,7 @@ static bool make_in_a_cached_block(struct stand *s)
 {
 	struct zone *zone = zone_of_kind(s, ZONE_MOVABLE);
 
-	/* The zone is small, so its own limits have no such stack. */
+	/* The zone is small, so its own limits allow no stack of order 2. */
 	memset(zone->pcp_capacity, 0, sizeof(zone->pcp_capacity));
 	zone->pcp_capacity[order_index(2)][MT_MOVABLE] = 1;
 	pcp_refresh_all(s->mem);
@@ -188,7 +188,7 @@ static bool make_once_pinned_page(struct stand *s)
 	return true;
 }
 
-/* As at boot: a reserved block, which the allocator never had. */
+/* Make a block reserved, as at boot: the allocator never had it. */
 static bool make_reserved(struct stand *s)
 {
 	struct zone *zone = zone_of_kind(s, ZONE_NORMAL);
@@ -235,7 +235,7 @@ static bool make_movable_page(struct stand *s)
 	return hold(s, 0);
 }
 
-/* A page in the state of those that the balloon has lent. */
+/* Make a page in the state of a page that the balloon has lent. */
 static bool make_balloon_page(struct stand *s)
 {
 	static struct movable_ops lent;

@@ -78,7 +78,8 @@ static void soft_offline_without_a_target_fails(struct ktest *t)
 #define PATIENCE_NS 200000000ULL
 
 /*
- * A migrator never returns the page. The soft offline fails only after a wait that is long enough.
+ * A migrator never returns the page. The soft offline fails, but not before it has waited for
+ * PATIENCE_NS.
  */
 static void page_under_migration_is_waited_for(struct ktest *t)
 {

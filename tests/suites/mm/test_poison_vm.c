@@ -80,7 +80,7 @@ static void drop(struct stand *s)
 	vm_object_put(scene.object);
 }
 
-/* Every reader sees the old content, or an error that says it is lost. */
+/* Every reader sees the old content, or an error that says that the page is lost. */
 static void look_and_drop(struct stand *s)
 {
 	struct ktest *t = s->t;
@@ -258,7 +258,7 @@ static bool begin_clean_page(struct ktest *t, struct stand *s)
 	return false;
 }
 
-/* Only the dirty bit of an entry tells of the write. It counts: there is no other copy. */
+/* Only the dirty bit of an entry tells of the write. So the page is lost: it has no other copy. */
 static void dirty_bit_in_an_entry_makes_a_page_lost(struct ktest *t)
 {
 	struct poison_result res;

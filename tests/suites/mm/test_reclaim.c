@@ -70,7 +70,7 @@ static void sleeping_allocation_gets_pages_of_other_caches(struct ktest *t)
 	if (!mem)
 		return;
 	before = sums_of(mem);
-	/* The reclaim thread must not notice by itself, at its next check. */
+	/* The waiting allocation makes no periodic check: the reclaim thread must wake it. */
 	WRITE_ONCE(reclaim_look_ns, WAIT_FOREVER);
 	EXPECT_EQ(t, alloc_on(0, mem, GFP_MOVABLE, 0, 1, &page), 1);
 	WRITE_ONCE(reclaim_look_ns, look);
@@ -281,7 +281,7 @@ static void a_failed_high_order_drains_only_its_own_cpu(struct ktest *t)
 	relieve(mem);
 }
 
-/* All free pages are single pages in the cache of this CPU: a drain of it makes a block. */
+/* All free pages are single pages in this CPU's cache: a drain of this cache makes a block. */
 static void a_local_drain_merges_a_high_order_block(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, TEST_BLOCKS);
@@ -327,8 +327,9 @@ static void ask(void *arg)
 
 /*
  * The test holds the mutex of all drain rounds, so no drain can end before all waiters have
- * tickets. One drain serves the tickets that were handed out before the thread woke, and one all
- * the others. A waiter that comes too late for the freed pages starts over with a new ticket.
+ * tickets. One drain serves the tickets that were handed out before the thread woke; a second drain
+ * serves all the others. A waiter that comes too late for the freed pages starts over with a new
+ * ticket.
  */
 static void many_waiters_share_two_drains(struct ktest *t)
 {
@@ -346,7 +347,7 @@ static void many_waiters_share_two_drains(struct ktest *t)
 	before = sums_of(mem);
 	mutex_lock(&mem->pcp_ctl);
 	for (i = 0; i < ASKERS; i++) {
-		/* Any CPU but 1, which caches the pages. */
+		/* Use any CPU but CPU 1, which caches the pages. */
 		unsigned cpu = (i % (ktest_cpus() - 1) + 2) % ktest_cpus();
 
 		askers[i].mem = mem;
@@ -378,7 +379,7 @@ static void many_waiters_share_two_drains(struct ktest *t)
 	relieve(mem);
 }
 
-/* A drain that began earlier may have passed a cache before it got its page. */
+/* A drain that began before the ticket may have passed a cache before a page was freed into it. */
 static void a_ticket_waits_for_a_drain_that_begins_after_it(struct ktest *t)
 {
 	struct asker askers[2] = {{.mem = NULL}};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_reclaim_ask.c: conditions that keep an allocation waiting for reclaim, and the events that
- * end its wait; and when a low watermark starts a run again after one that freed nothing.
+ * end its wait; and when a low watermark starts a run again after a run that freed nothing.
  */
 #include "tests/lib/pager_help.h"
 #include "tests/lib/wait_help.h"
@@ -75,7 +75,7 @@ static void end(struct ktest *t, struct vm_scene *s)
 	store_scene_end(t, s, &store);
 }
 
-/* Free @nr pages of the hoard in @zone: those of area @in, or if it is NULL, those of no area. */
+/* Free @nr pages of the hoard that lie in @zone and in area @in; if @in is NULL, in no area. */
 static void give(
     struct ktest *t, struct memory *mem, const struct zone *zone, const struct cma *in, unsigned nr)
 {
@@ -114,7 +114,7 @@ static struct page *supply(struct ktest *t, struct vm_scene *s, u32 index)
 	return page_in(s->object, index);
 }
 
-/* Pin a page of @zone. Reclaim cannot drop it, but because of it a request asks for a run. */
+/* Pin a page of @zone. Reclaim cannot drop this page, but it makes a request ask for a run. */
 static struct page *pin_one(struct ktest *t, struct vm_scene *s, struct zone *zone)
 {
 	struct page *page;
@@ -136,9 +136,9 @@ static struct request request;
 static unsigned load_turns;
 
 /*
- * Supply a new page for each dirty page that is cleaned, so each run has a page to free. This
- * begins when the request waits. It ends when the request is done, or has waited for far too many
- * runs.
+ * Supply a new page for each dirty page that is cleaned, so each run has a page to free. The load
+ * begins when the request waits. The load ends when the request is done, or has waited for far too
+ * many runs.
  */
 static void bring_the_next(struct store *st, struct vm_object *object, u32 index)
 {
@@ -172,8 +172,8 @@ static void make_request(void *arg)
 }
 
 /*
- * The number of runs that a request on another CPU waits for. If there are far too many, stopping
- * the reclaim thread ends the request.
+ * The number of runs that a request on another CPU waits for. After far too many runs the reclaim
+ * thread is stopped, which ends the request.
  */
 static u64 runs_of_a_request(struct ktest *t, struct vm_scene *s, bool served)
 {
@@ -248,13 +248,13 @@ static void lent_pages_are_not_dropped_for_a_request_that_cannot_have_them(struc
 	fail_beside_lent_pages(t, 2 * RECLAIM_BATCH);
 }
 
-/* Movable requests would lack pages too, so each run frees some. */
+/* Movable requests would lack pages too, so each run frees lent pages. */
 static void frees_of_lent_pages_do_not_keep_a_request_waiting(struct ktest *t)
 {
 	fail_beside_lent_pages(t, 8);
 }
 
-/* Dirty pages lie outside the area: once they are dropped, the request gets one. */
+/* The dirty pages lie outside the area: once they are dropped, the request gets one of them. */
 static void request_that_cannot_borrow_gets_dropped_pages(struct ktest *t)
 {
 	struct zone *normal;
@@ -295,8 +295,8 @@ static void lent_pages_do_not_hide_that_a_zone_is_low(struct ktest *t)
 /* ---- when a run may stop ---- */
 
 /*
- * If a run has nothing left to do for a request with @gfp, the request can be served: with @cma
- * lent pages free, and any number of others.
+ * If a run has nothing left to do for a request with @gfp, the request can be served. Try this with
+ * @cma lent pages free, and with different numbers of other free pages.
  */
 static void no_run_stops_too_early(
     struct ktest *t, const struct zone *real, gfp_t gfp, unsigned order, unsigned long cma)
@@ -359,7 +359,7 @@ static bool wait_for_a_run(struct vm_scene *s, u64 runs)
 	return YIELD_UNTIL(event(s, EV_RECLAIM_RUNS) > runs);
 }
 
-/* Make @pages dirty pages that their pager refuses, and MOVABLE low; a run frees nothing. */
+/* Make @pages dirty pages that their pager refuses, and zone MOVABLE low: runs free nothing. */
 static bool begin_futile(struct ktest *t, struct vm_scene *s, unsigned pages)
 {
 	unsigned i;

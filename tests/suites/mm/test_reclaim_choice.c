@@ -60,7 +60,7 @@ static void expect_list(struct ktest *t, unsigned which, const u32 *index, unsig
 	EXPECT_EQ(t, pfn, PFN_NONE);
 }
 
-/* A scan of the inactive list for @max pages isolates exactly the slots @index, in this order. */
+/* A scan of the inactive list for @max pages isolates just the pages of @index, in this order. */
 static void expect_taken(
     struct ktest *t, bool unmapped, unsigned max, const u32 *index, unsigned nr)
 {
@@ -112,7 +112,7 @@ static void direct_reclaim_takes_idle_clean_pages_only(struct ktest *t)
 	/* A scan takes no more pages than requested. */
 	expect_taken(t, true, 2, two, 2);
 	expect_taken(t, true, 0, two, 0);
-	/* A scan of the reclaim thread takes the first pages, of any kind. */
+	/* A scan of the reclaim thread takes the first pages, whatever their flags. */
 	expect_taken(t, false, 3, first, 3);
 	page_clear_flags(page[2], PAGE_LOCKED);
 	EXPECT_EQ(t, mem_put_page(s.mem, page[3]), 0);
@@ -120,8 +120,8 @@ static void direct_reclaim_takes_idle_clean_pages_only(struct ktest *t)
 }
 
 /*
- * Pinned or broken pages, and those at the reference limit, go to the head: the next scan must not
- * meet them again.
+ * Pinned pages, broken pages and pages at the reference limit go to the head: the next scan must
+ * not meet them again.
  */
 static void unreclaimable_pages_move_to_the_other_end(struct ktest *t)
 {
@@ -162,8 +162,8 @@ static void unreclaimable_pages_move_to_the_other_end(struct ktest *t)
 struct change {
 	const char *what;
 	void (*make)(struct page *page), (*undo)(struct page *page);
-	bool direct, desperate, clean; /* the scan; the pager is called */
-	bool dropped, active, kept;    /* the result; counted as touched */
+	bool direct, desperate, clean; /* kind of scan; clean: the pager is called */
+	bool dropped, active, kept;    /* result; kept: counted as touched */
 };
 
 static void nothing(struct page *page)
@@ -219,7 +219,7 @@ static void walk_on(struct page *page)
 	WRITE_ONCE(s.object->walked, 0u);
 }
 
-/* Empty the slot as a removal does; the caller has its reference. */
+/* Empty the slot as a removal does, but keep its reference, which undo drops. */
 static void drop_slot(struct page *page)
 {
 	*object_slot(s.object, page->index) = 0;
@@ -370,7 +370,7 @@ static void remove_it(struct store *st, struct vm_object *object, u32 index)
 	EXPECT_EQ((struct ktest *)st->arg, vm_object_remove(object, index, 1), 0);
 }
 
-/* The removal has freed the page, not the scan. */
+/* The removal, not the scan, has freed the page. */
 static void a_page_removed_meanwhile_does_not_count_as_dropped(struct ktest *t)
 {
 	struct lru_scan scan = {.batch = 1};
@@ -391,7 +391,7 @@ static void a_page_removed_meanwhile_does_not_count_as_dropped(struct ktest *t)
 	end(t);
 }
 
-/* The trace ring records a drop by direct reclaim, and one by a run. */
+/* The trace ring records a drop by direct reclaim, and a drop by a run. */
 static void a_dropped_page_leaves_a_record(struct ktest *t)
 {
 	struct lru_scan direct = {.batch = 1, .direct = true}, run = {.batch = 1};

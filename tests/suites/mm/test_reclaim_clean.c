@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_reclaim_clean.c: other threads touch, remove or unmap a page while its content is being
- * written to its pager, or before.
+ * test_reclaim_clean.c: other threads touch, remove or unmap a page before or while its content is
+ * written to its pager.
  */
 #include "mm/reclaim_ask.h"
 #include "tests/lib/pager_help.h"
@@ -33,7 +33,7 @@ static void touch_first(void *arg)
 	soft_unload_space();
 }
 
-/* Another CPU writes to the page, and must wait until the pager has it. */
+/* Another CPU writes to the page, and must wait until the pager has taken the page. */
 static void touch_elsewhere(struct store *st, struct vm_object *object, u32 index)
 {
 	u64 end = arch_clock_ns() + 5000000000ULL;
@@ -41,7 +41,7 @@ static void touch_elsewhere(struct store *st, struct vm_object *object, u32 inde
 
 	if (index != 0)
 		return;
-	pfn = slot_marker_pfn(object_lookup(object, 0)); /* no other thread uses it yet */
+	pfn = slot_marker_pfn(object_lookup(object, 0)); /* no other thread uses the slot yet */
 	ktest_start(1, touch_first, st->arg);
 	while (!migwait_waiting(object->mem, pfn) && arch_clock_ns() < end)
 		thread_yield();
@@ -161,7 +161,7 @@ static void refused_page_comes_back_with_the_rights_of_its_region(struct ktest *
 	end(t, &s);
 }
 
-/* The page is unmapped, but not yet shot down: a CPU may write to it. */
+/* The page is unmapped, but its TLB entry is not flushed yet: a CPU may still write to it. */
 static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 {
 	struct lru_scan scan = {.desperate = true};
@@ -182,7 +182,7 @@ static void page_just_unmapped_waits_for_its_shootdown(struct ktest *t)
 	end(t, &s);
 }
 
-/* Wait until the end of the scene waits for the thread, which then has the last reference. */
+/* Wait until scene_end waits for the reclaim thread, which then has the last reference. */
 static void wait_for_the_scenes_end(struct store *st, struct vm_object *object, u32 index)
 {
 	if (!YIELD_UNTIL(tickets_waiting(&object->mem->nodes[0].reclaim.drains)))

@@ -82,7 +82,7 @@ static void direct_reclaim_drops_unmapped_pages(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	/* Otherwise the low watermark would wake the thread. */
+	/* Stop the reclaim thread, which the low watermark would wake. */
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
 	EXPECT_EQ(
@@ -109,7 +109,7 @@ static void mapped_and_dirty_pages_are_left_to_the_thread(struct ktest *t)
 
 	if (!begin(t, &s, 0))
 		return;
-	/* Otherwise the low watermark would wake the thread. */
+	/* Stop the reclaim thread, which the low watermark would wake. */
 	reclaim_stop(s.mem);
 	supply_all(t, &s);
 	map_all(t, &s, false);
@@ -127,7 +127,7 @@ static void mapped_and_dirty_pages_are_left_to_the_thread(struct ktest *t)
 	page_set_flags(page_in(s.object, 4), PAGE_DIRTY);
 	EXPECT_EQ(t, reclaim_start(s.mem), 0);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
-	/* The thread freed them, whether or not the allocation had to wait for it. */
+	/* The thread freed the pages, whether or not the allocation had to wait for it. */
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_DIRECT), 0);
 	EXPECT(t, event(&s, EV_RECLAIM_FREED) > 0);
 	EXPECT(t, vm_object_present(s.object) < PAGES);
@@ -150,7 +150,7 @@ static void an_allocation_waits_for_the_thread(struct ktest *t)
 	map_all(t, &s, true);
 	for (i = 0; i < PAGES; i++)
 		EXPECT(t, alloc_one(&s, GFP_MOVABLE));
-	EXPECT_EQ(t, event(&s, EV_ALLOC_FAIL), 1); /* when the hoard was filled */
+	EXPECT_EQ(t, event(&s, EV_ALLOC_FAIL), 1); /* made when the hoard was filled */
 	EXPECT(t, READ_ONCE(store.cleans) >= PAGES);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), from_alloc);
 	EXPECT_EQ(t, pile_free(s.mem, &hoard), 0);
@@ -163,7 +163,7 @@ static void an_allocation_waits_for_the_thread(struct ktest *t)
 	end(t, &s);
 }
 
-/* Pages were freed since the request found none: it is retried, and no page is dropped. */
+/* Pages were freed since the request found none: it is tried again, and drops no page. */
 static void a_request_that_can_be_served_waits_for_no_run(struct ktest *t)
 {
 	struct vm_scene s;
@@ -304,7 +304,7 @@ static void futile_run_is_not_repeated_for_a_low_watermark(struct ktest *t)
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
 	EXPECT(t, event(&s, EV_RECLAIM_RUNS) > runs);
 	EXPECT_EQ(t, vm_object_present(s.object), PAGES);
-	/* Wait for the end of a run that has used the old answer. */
+	/* Wait for the end of a run in which the pager may have refused pages. */
 	EXPECT(t, asked_drain(s.mem));
 	WRITE_ONCE(store.answer, 0);
 	EXPECT(t, alloc_one(&s, GFP_MOVABLE));
@@ -349,7 +349,7 @@ static void direct_reclaim_is_throttled_by_isolated_pages(struct ktest *t)
 
 static u32 run_began, served_late;
 
-/* Wait in the first batch until a drain is requested; in the second until it is done. */
+/* Wait in the first batch until a drain is requested; in the second until the drain is done. */
 static void wait_for_drain(struct store *st, struct vm_object *object, u32 index)
 {
 	struct reclaim *r = &object->mem->nodes[0].reclaim;
@@ -367,7 +367,7 @@ static void wait_for_drain(struct store *st, struct vm_object *object, u32 index
 		WRITE_ONCE(served_late, 1);
 }
 
-/* Ask after the run has begun, or the drain would be served first. */
+/* Request a drain after the run has begun: otherwise the drain would be served first. */
 static void ask_for_a_drain(void *arg)
 {
 	u64 until = arch_clock_ns() + WAIT_NS;
@@ -386,7 +386,7 @@ static void drain_is_served_between_two_batches(struct ktest *t)
 		return;
 	if (!begin(t, &s, 0))
 		return;
-	/* Otherwise the thread would run before the new high watermark is set. */
+	/* Stop the thread, which could run before the new high watermark is set. */
 	reclaim_stop(s.mem);
 	map_all(t, &s, true);
 	/* Let the run continue to the last page. */

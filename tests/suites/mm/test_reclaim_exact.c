@@ -45,7 +45,7 @@ struct lack {
 	unsigned long free, lent;
 	u64 waiting;
 	unsigned long others,
-	    with_lent; /* missing for requests that cannot use lent pages; for others */
+	    with_lent; /* missing for requests that cannot use lent pages; for requests that can */
 };
 
 static void expect_lacks(
@@ -246,7 +246,7 @@ static void every_dropped_page_is_noted_once(struct ktest *t)
 
 /* ---- scanned pages ---- */
 
-/* Most entries of a list that are scanned in one hold of its lock, as in lru.c. */
+/* At most this many entries of a list are scanned in one hold of its lock, as in lru.c. */
 #define LOOK_AT_ONCE 128u
 
 static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)
@@ -262,7 +262,7 @@ static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)
 	for (i = 0; i <= LOOK_AT_ONCE; i++)
 		EXPECT_EQ(t, vm_object_supply(s.object, i, NULL), 0);
 	REQUIRE(t, pages_there(&s, LOOK_AT_ONCE + 1));
-	/* All pages but the youngest are dirty: first as many as are scanned, then one fewer. */
+	/* All pages but the youngest are dirty: first as many as one hold scans, then one fewer. */
 	for (i = 0; i < LOOK_AT_ONCE; i++)
 		page_set_flags(page_in(s.object, i), PAGE_DIRTY);
 	for (unfit = LOOK_AT_ONCE; unfit >= LOOK_AT_ONCE - 1; unfit--) {
@@ -278,7 +278,7 @@ static void pages_scanned_per_lock_hold_are_bounded(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Are all pages present? If not, the test has failed and the scene has ended. */
+/* Returns whether all pages are present. If not, the test has failed and the scene has ended. */
 static bool all_there(struct ktest *t, struct vm_scene *s)
 {
 	bool all = vm_object_present(s->object) == PAGES;
@@ -329,7 +329,7 @@ static void direct_reclaim_stops_at_half_the_pages_isolated(struct ktest *t)
 	end(t, &s);
 }
 
-/* Active pages age only if there are more of them than inactive ones. */
+/* Active pages age only if they are more than the inactive pages. */
 static void active_pages_age_only_if_they_are_more(struct ktest *t)
 {
 	struct lru_scan scan = {.batch = 1};
@@ -383,8 +383,8 @@ static void run_reports_the_requests_it_failed(struct ktest *t)
 	EXPECT(t, !alloc_one(&s, GFP_MOVABLE));
 	EXPECT(t, at_rest(r));
 	/*
-	 * Two passes over the lists, and one without a second chance; a pager that refuses is
-	 * called once.
+	 * There are two passes over the lists, and one without second chances; a pager that refuses
+	 * is called only once.
 	 */
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_SCANNED), 3 * PAGES);
 	EXPECT_EQ(t, event(&s, EV_RECLAIM_WAIT), 1);

@@ -7,7 +7,7 @@
 
 static struct store store;
 
-/* Reclaim one batch; the number of pages freed. */
+/* Reclaim one batch. Returns the number of pages freed. */
 static unsigned long one_batch(struct memory *mem)
 {
 	struct lru_scan scan = {.zone = movable_zone(mem), .batch = RECLAIM_BATCH};
@@ -98,7 +98,7 @@ static void dirty_pages_survive_byte_for_byte(struct ktest *t)
 			EXPECT_EQ(t, value, stamp(i, word, t->seed));
 		}
 	}
-	/* The pages were only read since then, so the pager has their content. */
+	/* Since they came back the pages were only read, so the pager still has their content. */
 	EXPECT_EQ(t, scan_once(s.mem, &scan), 10);
 	EXPECT_EQ(t, store.cleans, 10);
 	end(t, &s);
@@ -256,7 +256,7 @@ static void pages_in_use_are_not_reclaimed(struct ktest *t)
 	EXPECT_EQ(t, vm_object_present(s.object), 3);
 	EXPECT_EQ(t, vm_object_present(anon) + vm_object_present(phys), 6);
 	EXPECT_EQ(t, page_in(s.object, 0) == pinned && page_in(s.object, 1) == held, true);
-	/* The pages are mapped again, or still. */
+	/* The pages are still mapped, or mapped again. */
 	for (i = 0; i < 3; i++)
 		EXPECT_EQ(t, soft_try_write(page_at(i), stamp(i, 0, 1)), 0);
 	EXPECT_EQ(t, mem_put_page(s.mem, held), 0);

@@ -16,7 +16,7 @@
 #define CPUS   8
 #define TURNS  4000u
 #define ROUNDS 30
-#define ENOUGH 300 /* pages dropped meanwhile */
+#define ENOUGH 300 /* the least number of pages that the test drops */
 #define RANGE  (PAGEBLOCK_ORDER >= 9 ? PAGEBLOCK_PAGES : 8 * PAGEBLOCK_PAGES)
 
 static struct store store;
@@ -25,7 +25,7 @@ static struct isolated_pages isolated;
 struct load {
 	struct ktest *t;
 	struct vm_scene s;
-	unsigned turns; /* of each CPU; 0: until it is stopped */
+	unsigned turns; /* turns of each CPU; 0: until stopped */
 	u32 stop;       /* a */
 	u32 running;    /* a: CPUs that have not ended */
 	u32 errors;     /* a: accesses that failed, or read something else than was written */
@@ -159,7 +159,9 @@ static void working_set_of_twice_the_memory_is_served(struct ktest *t)
 	for (cpu = 1; cpu < ktest_cpus(); cpu++)
 		ktest_join(cpu);
 	EXPECT_EQ(t, load.touches, (ktest_cpus() - 1) * TURNS);
-	/* Not all pages fit: some were dropped and supplied again. Most accesses found theirs. */
+	/*
+	 * Not all pages fit: some were dropped and supplied again. Most accesses found their page.
+	 */
 	EXPECT(t, READ_ONCE(store.gets) > PAGES && READ_ONCE(store.gets) < load.touches / 2);
 	EXPECT(t, mm_event_sum(load.s.mem, EV_RECLAIM_CLEANED) > 0);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.from_alloc), from_alloc);
@@ -249,7 +251,7 @@ static void move_some(struct memory *mem)
 	migrate_isolated(mem, &isolated, NULL, &stats);
 }
 
-/* Has each operation happened? On a busy host the other CPUs may be late. */
+/* Returns whether each operation has happened. On a busy host the other CPUs may be late. */
 static bool each_has_happened(const struct memory *mem, unsigned ranges)
 {
 	return ranges && mm_event_sum(mem, EV_MIGRATE_OK) &&

@@ -70,7 +70,7 @@ static void rmap_lock_hold_is_bounded(struct ktest *t)
 
 		EXPECT_EQ(t, migrate_isolated(s.mem, &pages, NULL, &stats), 0);
 	}
-	/* One walk unmaps the page, and one maps it again. */
+	/* One walk unmaps the page, and a second walk maps it again. */
 	EXPECT_EQ(t, pauses(&s), 2 * (REGIONS / RMAP_AT_ONCE));
 	EXPECT(t, page_in(s.object, 3) != page);
 	EXPECT_EQ(t, page_in(s.object, 3)->mapcount, REGIONS);
@@ -190,8 +190,8 @@ static void regions_are_found_however_they_were_cut(struct ktest *t)
 }
 
 /*
- * Map three regions in order number @order; the first shows the slots of the others too. The caller
- * then cuts the first short: the slots of the others must still be found.
+ * Map regions 0 to 2, in the sequence orders[@order]. Region 0 shows the slots of the other two
+ * too. The caller then cuts region 0 short: the other regions must still be found.
  */
 static void map_three(struct ktest *t, struct vm_scene *s, unsigned order)
 {

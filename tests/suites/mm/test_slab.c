@@ -264,8 +264,8 @@ static void count_slab_lock(const char *what, const struct spinlock *lock)
 }
 
 /*
- * A lock of the same rank is held here, so each taking of the lock of a size is reported: once in
- * kmalloc and once in kfree.
+ * The test holds a lock of the same rank, so the lock of a size is reported each time it is taken:
+ * once in kmalloc and once in kfree.
  */
 static void lists_are_changed_under_their_lock(struct ktest *t)
 {

@@ -27,7 +27,7 @@ static void standby_memory_is_offline_in_every_respect(struct ktest *t)
 	    STEPS * STEP);
 	EXPECT_EQ(t, zone_standby(zone), BLOCK(STEPS * STEP));
 	expect_sound(t, mem);
-	/* It cannot be onlined, offlined, removed or added by request. */
+	/* Standby memory cannot be onlined, offlined, removed or added by request. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(ONLINE), BLOCK(1), &fail), -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_STANDBY);
 	EXPECT_EQ(t, fail.pfn, BLOCK(ONLINE));
@@ -122,7 +122,7 @@ static void all_standby_memory_comes_online_before_a_kill(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* The zone is not low, so no step comes by itself; a request that the reserve limits asks. */
+/* The zone is not low, so no step comes online by itself: a request limited by the reserve asks. */
 static void request_limited_by_a_reserve_asks_for_standby(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
@@ -162,7 +162,7 @@ static void memory_offlined_by_request_stays_offline(struct ktest *t)
 	EXPECT_EQ(t, range_count(mem, pfn_range(0, BLOCK(TOTAL)), PB_OFFLINE), 3);
 	EXPECT_EQ(t, pageblock_state(pageblock_of(mem, BLOCK(1))), PB_OFFLINE);
 	EXPECT_EQ(t, range_count(mem, pfn_range(BLOCK(ONLINE + 1), BLOCK(2)), PB_OFFLINE), 2);
-	/* It can be onlined by request. */
+	/* Memory offlined by request can be onlined by request. */
 	EXPECT_EQ(t, online_pages(mem, BLOCK(ONLINE + 1), BLOCK(2), NULL), 0);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	drop_memory(t, mem);
@@ -238,7 +238,7 @@ static void large_block_is_allocated_from_standby(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Compaction does not wait for the hotplug lock, but gets a step when the lock is free. */
+/* Compaction does not wait for the hotplug lock; it gets a step once the lock is free. */
 static void large_request_asks_for_standby_while_the_lock_is_held(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_NORMAL, 0);
@@ -268,12 +268,12 @@ static void standby_thread_never_waits_for_the_lock(struct ktest *t)
 	zone = zone_in(mem, ZONE_NORMAL);
 	hotplug_lock(mem);
 	EXPECT_EQ(t, standby_online(zone), -EAGAIN);
-	/* As in add_memory, the lock is held; no request gets memory, but the thread goes on. */
+	/* As in add_memory, the lock is held: no request gets memory, but the thread still runs. */
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, ALL_THERE_IS);
 	EXPECT(t, pile.nr <= BLOCK(ONLINE));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);
-	/* The zone has not become futile: the low watermark alone asks again. */
+	/* The zone is not futile: the low watermark alone asks for standby memory again. */
 	pile_alloc(mem, &pile, GFP_KERNEL | GFP_NOWAIT, 0, 1);
 	EXPECT(t, brought(mem, 1) > 0);
 	EXPECT(t, pile_alloc(mem, &pile, GFP_KERNEL | GFP_NORETRY, 0, BLOCK(2)) == BLOCK(2));
@@ -292,21 +292,21 @@ static void held_lock_does_not_mark_the_zone_futile(struct ktest *t)
 	/* Pages from a drain could lift the zone above its high watermark again. */
 	all_caches_off(t, mem);
 	hotplug_lock(mem);
-	/* Runs find the lock held, until no run is requested; a drain comes afterwards. */
+	/* Wait until runs have found the lock held and no run is requested; then drain. */
 	use_until_low(mem, zone, &pile);
 	EXPECT(t,
 	    YIELD_UNTIL(READ_ONCE(zone->futile) && !READ_ONCE(mem->nodes[zone->node].reclaim.low)));
 	EXPECT(t, asked_drain(mem));
 	EXPECT_EQ(t, blocks_online(mem), ONLINE);
 	hotplug_unlock(mem);
-	/* The low watermark alone asks again: no thread waits for memory. */
+	/* The low watermark alone asks for standby memory: no thread waits for memory. */
 	pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, 1);
 	EXPECT(t, brought(mem, 1) > 0);
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	drop_memory(t, mem);
 }
 
-/* ---- the lock that another thread has ---- */
+/* ---- another thread holds the lock ---- */
 
 static u32 killed;
 static struct pile served;
@@ -417,12 +417,12 @@ static void standby_memory_holds_its_own_descriptors(struct ktest *t)
 	EXPECT_EQ(t, offline_pages(mem, BLOCK(ONLINE), BLOCK(1), NULL, NULL), -EBUSY);
 	EXPECT_EQ(t,
 	    offline_pages(mem, BLOCK(ONLINE + 1 + OWN / PAGEBLOCK_PAGES), BLOCK(1), NULL, NULL), 0);
-	/* An offline by request counts, whatever standby memory came online. */
+	/* Memory offlined by request is subtracted; standby memory brought online is not added. */
 	EXPECT_EQ(t, memory_managed_by_request(mem, NULL), BLOCK(ONLINE) - BLOCK(1));
 	drop_memory(t, mem);
 }
 
-/* Standby memory without space for its descriptors cannot come online: the request fails. */
+/* Standby memory without space for its descriptors cannot come online, so the request fails. */
 static void standby_that_cannot_come_is_not_waited_for(struct ktest *t)
 {
 	struct memory *mem = without_descriptors(t);

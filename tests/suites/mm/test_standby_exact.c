@@ -38,7 +38,7 @@ static void watermarks_and_limits_follow_each_step(struct ktest *t)
 		EXPECT_EQ(t, zone->wmark[WMARK_LOW], low);
 		EXPECT_EQ(t, memcmp(capacity, zone->pcp_capacity, sizeof(capacity)), 0);
 	}
-	/* No standby memory is left: that is known without the lock. */
+	/* No standby memory is left: standby_online notices that without taking the lock. */
 	hotplug_lock(mem);
 	EXPECT_EQ(t, standby_online(zone), 0);
 	hotplug_unlock(mem);
@@ -87,7 +87,7 @@ static void each_request_gets_a_ticket(struct ktest *t)
 
 /* ---- tables that are busy ---- */
 
-static u32 tries, busy; /* a: tries so far; how many of the first find the tables busy */
+static u32 tries, busy; /* a: tries so far; number of first tries that find the tables busy */
 
 static void note_try(struct memory *mem)
 {

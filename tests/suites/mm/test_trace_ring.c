@@ -173,7 +173,7 @@ static void oldest_records_are_overwritten(struct ktest *t)
 	/* Each record that is left is found once. */
 	trace_page(mem, TR_put, 3, 0);
 	EXPECT_EQ(t, kinds(mem, 3, hit), 1);
-	/* Of more records than fit into hit, the newest are found. */
+	/* Of more records than the array can hold, the newest are found. */
 	trace_page(mem, TR_moved, 2, 0);
 	REQUIRE(t, kinds(mem, 2, hit) == HITS);
 	EXPECT_EQ(t, hit[HITS - 1].rec.kind, TR_moved);
@@ -253,7 +253,7 @@ static void blocks_side_by_side_are_one_record(struct ktest *t)
 	unsigned i, nr;
 
 	REQUIRE(t, mem);
-	/* Pages 1, 2, 3 and 5 of a larger block: their words are those of order 0. */
+	/* Pages 1, 2, 3 and 5 lie in a larger block; their words have order 0. */
 	for (i = 0; i < 4; i++)
 		pages[i] = pfn_to_page_in(mem, i + 1 + i / 3);
 	trace_pages(mem, TR_put, pages, 4);

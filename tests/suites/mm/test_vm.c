@@ -85,7 +85,7 @@ static void an_object_is_shared_by_two_spaces(struct ktest *t)
 	REQUIRE(t, pages_there(&s, 8));
 	EXPECT_EQ(t, page_in(s.object, 5)->mapcount, 2);
 	EXPECT_EQ(t, word_ref(page_word(page_in(s.object, 5))), 3);
-	/* One space is destroyed, the other is not affected. */
+	/* Destroying one space does not affect the other. */
 	vm_space_put(other);
 	EXPECT_EQ(t, page_in(s.object, 5)->mapcount, 1);
 	soft_load_space(s.space);
@@ -156,7 +156,7 @@ static void a_region_is_cut_by_an_unmap(struct ktest *t)
 	EXPECT_EQ(t, soft_read(page_at(4), &value), -EFAULT);
 	EXPECT_EQ(t, soft_read(page_at(6), &value), -EFAULT);
 	expect_pages(t, 7, 12, 9);
-	/* Unmap a range without regions; then one that also covers the ends of two regions. */
+	/* Unmap a range without regions; then a range that also covers the ends of two regions. */
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(4), 3), 0);
 	EXPECT_EQ(t, vm_unmap(s.space, page_at(3), 5), 0);
 	EXPECT_EQ(t, s.space->nr_regions, 2);
@@ -286,7 +286,7 @@ static void remember_and_write(void *arg)
 	soft_unload_space();
 }
 
-/* @change is made while CPU 1 has all pages in its TLB. */
+/* Call @change while CPU 1 has all pages in its TLB. CPU 1 can then still write to @still pages. */
 static void change_under_a_neighbour(
     struct ktest *t, unsigned pages, int still, int (*change)(struct vm_scene *s))
 {
@@ -344,7 +344,7 @@ static void another_cpu_forgets_removed_pages(struct ktest *t)
 	change_under_a_neighbour(t, 8, 4, remove_half);
 }
 
-/* More pages than a shootdown names one by one: each CPU flushes its whole TLB. */
+/* Unmap more pages than a shootdown names one by one, so that each CPU flushes its whole TLB. */
 static void many_pages_are_flushed_as_a_whole(struct ktest *t)
 {
 	change_under_a_neighbour(t, 80, 40, unmap_half);

@@ -184,7 +184,7 @@ static void out_of_memory_loses_nothing(struct ktest *t)
 	EXPECT_EQ(t, vm_object_create(s.mem, OBJ_ANON, 1, NULL, NULL, &object), -ENOMEM);
 	EXPECT_EQ(t, vm_space_create(s.mem, &space), -ENOMEM);
 	EXPECT_EQ(t, vm_object_supply(s.object, 1, NULL), -ENOMEM);
-	/* One page more is free each time: for each table in turn, for slots, for the page. */
+	/* Each try has one more free page: for another table, for the slots, for the page. */
 	for (left = 0; err == -ENOMEM && left < 4000; left++) {
 		err = vm_fault(s.space, page_at(1), VM_WRITE);
 		failed += err == -ENOMEM;

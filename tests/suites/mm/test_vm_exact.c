@@ -69,7 +69,7 @@ static void only_a_pagers_object_has_a_pager(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A hole anywhere is reported first; a forbidden change is reported before any region is cut. */
+/* A hole anywhere in the range is reported first; a forbidden change, before a region is cut. */
 static void hole_is_reported_before_a_forbidden_change(struct ktest *t)
 {
 	const unsigned may = VM_READ | VM_MAY(VM_READ);
@@ -150,7 +150,7 @@ static void rounds_begin(const struct vm_scene *s)
 	rounds_before = mm_event_sum(s->mem, EV_TLB_ROUNDS);
 }
 
-/* @call succeeds, and makes @nr cross-calls. */
+/* Expect @call to succeed, and to make @nr cross-calls. */
 #define ROUNDS(t, s, nr, call)                                                                     \
 	do {                                                                                       \
 		rounds_begin(s);                                                                   \
@@ -188,7 +188,7 @@ static void shootdowns_of_a_change_are_bounded(struct ktest *t)
 		EXPECT_EQ(t, pte_at(s.space, page_at(nr - 1)) & PTE_WRITE, 0);
 		ROUNDS(t, &s, (nr + TLB_PAGES - 1) / TLB_PAGES, vm_unmap(s.space, VM_BASE, nr));
 		EXPECT_EQ(t, s.mem->vm.flushing, 0);
-		/* Make it one region again. */
+		/* Make the range one region again. */
 		EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 257), 0);
 		EXPECT_EQ(t, vm_map(s.space, VM_BASE, 257, VM_RW, s.object, 0), 0);
 	}
@@ -370,7 +370,8 @@ static void space_is_listed_region_by_region(struct ktest *t)
 {
 	static const unsigned touched[] = {
 	    0, AT_ONCE - 1, AT_ONCE, 2 * AT_ONCE - 1, 2 * AT_ONCE, 600};
-	static const unsigned in_piece[] = {2, 2, 1, 0, 1, 1, 0}; /* 5 pieces of 601 pages, 1, 1 */
+	/* Pages present in the 5 pieces of the region of 601 pages, and in each other region. */
+	static const unsigned in_piece[] = {2, 2, 1, 0, 1, 1, 0};
 	struct vm_object *phys = NULL;
 	struct vm_scene s;
 	unsigned i;
@@ -414,10 +415,7 @@ static void space_counts_each_object_apart(struct ktest *t)
 	for (i = 0; i < 3; i++)
 		REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, 8, NULL, NULL, &object[i]));
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
-		/*
-		 * The second object is mapped by two regions, the third by three: one page is cut
-		 * out of its four.
-		 */
+		/* Two regions map object 1, and three map object 2: one of its pages is cut out. */
 		for (k = 0; k < 3; k++)
 			EXPECT_EQ(t,
 			    vm_map(s.space, page_at(10 * orders[i][k]), 4, VM_RW,

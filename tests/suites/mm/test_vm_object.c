@@ -136,7 +136,7 @@ static void physical_pages_stay_in_kernel_zones(struct ktest *t)
 	EXPECT_EQ(t, vm_object_supply(object, 0, NULL), 0);
 	soft_load_space(s.space);
 	EXPECT_EQ(t, soft_write(page_at(100), 5), 0);
-	/* Tables and slots exist already: the one page that comes now is alone in its pageblock. */
+	/* Tables and slots exist already, so the next page is alone in its pageblock. */
 	EXPECT_EQ(t, zone_pcp_disable(&s.mem->zones[ZONE_NORMAL]), 0);
 	reach_a_new_pageblock(s.mem, &pile);
 	EXPECT_EQ(t, soft_write(page_at(101), 5), 0);
@@ -148,7 +148,7 @@ static void physical_pages_stay_in_kernel_zones(struct ktest *t)
 	    t, page_word(page), PAGE_WORD(2, PG_OBJECT, 0) | PAGE_REFERENCED | PAGE_UNEVICTABLE);
 	EXPECT_EQ(t, zone_of(s.mem, pfn)->kind, ZONE_NORMAL);
 	EXPECT_EQ(t, isolate_lru_page(s.mem, pfn), -EAGAIN);
-	/* The page blocks an offline for good, and is named. */
+	/* The page blocks an offline for good, and the offline names this page. */
 	EXPECT_EQ(t, offline_query(s.mem, ALIGN_DOWN(pfn, PAGEBLOCK_PAGES), PAGEBLOCK_PAGES, &fail),
 	    -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_UNMOVABLE);
@@ -160,7 +160,7 @@ static void physical_pages_stay_in_kernel_zones(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* A pager whose answers the test chooses. */
+/* A pager whose results the test chooses. */
 struct book {
 	int answer; /* result of get if it does not supply */
 	bool supply;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_waits.c: the events that end the wait of an allocation: freed memory, whatever the
- * allocation waits for, and the choice of its own thread by the OOM killer; and how often each
- * remedy is tried.
+ * test_waits.c: the events that end the wait of an allocation, whatever it waits for: memory is
+ * freed, or the OOM killer chooses its thread; and how often each remedy is tried.
  */
 #include "tests/lib/mov_help.h"
 #include "tests/lib/oom_help.h"
@@ -46,7 +45,7 @@ static void ask_begin(struct memory *mem, gfp_t gfp, unsigned order)
 	YIELD_UNTIL(load_acquire(&asker.begun));
 }
 
-/* The allocation ends, and has a page. */
+/* Expect the allocation to end with a page. */
 static void expect_served(struct ktest *t)
 {
 	EXPECT(t, YIELD_UNTIL(load_acquire(&asker.done)));
@@ -62,7 +61,7 @@ static void ask_end(struct ktest *t)
 
 /* ---- memory that is freed ---- */
 
-/* The hotplug lock stays held; then all memory is freed. */
+/* All memory is freed while the hotplug lock stays held. */
 static void free_ends_the_wait_for_standby(struct ktest *t)
 {
 	static const unsigned orders[] = {0, 3};
@@ -123,7 +122,7 @@ static bool never(const void *arg)
 	return false;
 }
 
-/* The outcome of a wait of request @q that must not sleep. */
+/* The outcome of request_wait for @q with a timeout of 0. */
 static enum outcome looked(const struct request *q)
 {
 	return request_wait(q, &q->node->reclaim.served, never, NULL, 0);
@@ -230,7 +229,7 @@ static void free_ends_the_wait_for_the_reclaim_thread(struct ktest *t)
 		return;
 	REQUIRE(t, mem);
 	for (i = 0; i < ARRAY_SIZE(orders); i++) {
-		/* In the last turn also take those below the watermark: they lie side by side. */
+		/* In the last turn also take pages below the watermark: they lie side by side. */
 		port_task()->reserve = i == 2;
 		pile_alloc(mem, &pile, GFP_MOVABLE | GFP_NOWAIT, 0, ALL_THERE_IS);
 		port_task()->reserve = 0;
@@ -326,7 +325,7 @@ static void larger_block_has_so_many_turns(struct ktest *t)
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 }
 
-/* Each compaction makes a block, as if other threads took it each time. */
+/* Each compaction makes a block; the test asks again, as if another thread had taken it. */
 static void compaction_is_tried_four_times(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 8);
@@ -353,7 +352,7 @@ static void compaction_comes_before_the_page_cache_goes(struct ktest *t)
 	caches_off(t, s.mem);
 	prepare_scene(t, &s);
 	if (mov_begin(t, s.mem)) {
-		/* Take those below the watermark too: they lie side by side. */
+		/* Take the pages below the watermark too: they lie side by side. */
 		port_task()->reserve = 1;
 		mov_fill(~0UL);
 		port_task()->reserve = 0;

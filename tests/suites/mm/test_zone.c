@@ -151,7 +151,7 @@ static void isolated_pages_do_not_count(struct ktest *t)
 	set_isolated(zone, PAGEBLOCK_PAGES, false);
 }
 
-/* A memory of zone MOVABLE only, caches on; @pile gets all that ordinary requests can have. */
+/* A memory of zone MOVABLE only, caches on; @pile gets all pages that ordinary requests get. */
 static struct zone *use_up_to_min(struct ktest *t, struct pile *pile)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);
@@ -324,7 +324,7 @@ static const u8 distances[NODES * NODES] = {
     20,
     10,
 };
-/* The nearest first; equal distances by id, counted from the node on. */
+/* The nearest nodes first; at equal distances by id, counted upwards from the node itself. */
 static const u8 nearest[NODES][NODES] = {{0, 2, 3, 1}, {1, 3, 0, 2}, {2, 3, 0, 1}, {3, 0, 1, 2}};
 /* Node 2 has MOVABLE only, node 3 no MOVABLE. */
 static const struct zone_spec four_nodes[] = {{0, ZONE_DMA32, 2}, {0, ZONE_NORMAL, 2},
@@ -411,7 +411,7 @@ static void walk_zones(void *arg)
 	}
 }
 
-/* Runs on one CPU, so that its node stays the same. */
+/* Run the job on one CPU, so that its node stays the same. */
 static void exhaust(struct ktest *t, struct walk *w)
 {
 	all_caches_off(t, w->mem);

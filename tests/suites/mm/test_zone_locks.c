@@ -20,7 +20,7 @@ static void count_lock(const char *what, const struct spinlock *lock)
 	locks += lock == &counted->lock;
 }
 
-/* A lock of the same rank is held meanwhile, so each taking of the zone's lock is reported. */
+/* A lock of the same rank is held, so the zone's lock is reported each time @fn takes it. */
 static unsigned locks_of(const struct zone *zone, void (*fn)(void *), void *arg)
 {
 	struct spinlock held = SPINLOCK("held", RANK_ZONE);
@@ -231,7 +231,7 @@ static void empty_stacks_take_no_lock(struct ktest *t)
 	ktest_on_cpu(0, give_back_nothing, &job);
 }
 
-/* Cache a block of order 0 and one of order 1, in a stack each. */
+/* Cache a block of order 0 and a block of order 1, each in its own stack. */
 static void cache_two(struct job *job)
 {
 	for (job->order = 0; job->order < 2; job->order++) {
@@ -267,7 +267,7 @@ static void give_back_two(void *arg)
 	cache_two(job);
 	EXPECT_EQ(t, locks_of(job->zone, drain_one_zone, job), 2);
 	cache_two(job);
-	/* The block of order 1 may not stay. */
+	/* Cut the limit of order 1 to 0, so that its block may not stay. */
 	job->zone->pcp_capacity[1][MT_MOVABLE] = 0;
 	drained = mm_event_sum(job->mem, EV_PCP_DRAINED);
 	EXPECT_EQ(t, locks_of(job->zone, refresh, job), 1);
