@@ -370,7 +370,7 @@ static u64 hold_for(struct memory *mem, u64 ns, bool try)
 	return arch_clock_ns() - began;
 }
 
-static void longest_hold_of_the_zone_lock_is_recorded(struct ktest *t)
+static void longest_hold_of_the_hotplug_lock_is_recorded(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 2);
 	u64 held;
@@ -459,6 +459,6 @@ KTEST_SUITE(offline_bounds, KTEST_QUICK, KTEST(memory_left_is_checked_to_the_pag
     KTEST(the_memorys_policy_is_used_when_none_is_named), KTEST(tries_are_counted),
     KTEST_INSIDE(cache_limits_follow_the_remaining_memory),
     KTEST_INSIDE(cache_limits_follow_memory_from_standby),
-    KTEST_COST(longest_hold_of_the_zone_lock_is_recorded), KTEST_INSIDE(deadlines_are_exact),
+    KTEST_COST(longest_hold_of_the_hotplug_lock_is_recorded), KTEST_INSIDE(deadlines_are_exact),
     KTEST(offline_waits_for_the_lock_of_the_tables, KTEST_SLOW),
     KTEST_INSIDE(memory_without_standby_has_no_standby_thread));

@@ -281,7 +281,7 @@ static void standby_thread_never_waits_for_the_lock(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-static void held_lock_does_not_mark_the_zone_futile(struct ktest *t)
+static void zone_low_under_a_held_lock_gets_standby_later(struct ktest *t)
 {
 	struct memory *mem = standing_by(t, ZONE_MOVABLE, 0);
 	struct pile pile = {NULL, 0};
@@ -490,7 +490,7 @@ KTEST_SUITE(standby, KTEST_QUICK, KTEST(standby_memory_is_offline_in_every_respe
     KTEST(memory_offlined_by_request_stays_offline, KTEST_SLOW),
     KTEST(holes_in_standby_memory_are_skipped), KTEST(large_block_is_allocated_from_standby),
     KTEST(standby_thread_never_waits_for_the_lock, KTEST_SLOW),
-    KTEST(held_lock_does_not_mark_the_zone_futile, KTEST_SLOW),
+    KTEST(zone_low_under_a_held_lock_gets_standby_later, KTEST_SLOW),
     KTEST(large_request_asks_for_standby_while_the_lock_is_held, KTEST_SLOW),
     KTEST(no_task_dies_while_standby_waits_for_a_lock, KTEST_SLOW),
     KTEST(wait_for_the_hotplug_lock_has_a_limit, KTEST_SLOW),
