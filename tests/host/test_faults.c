@@ -11,7 +11,7 @@
 /* The time after which a lost wake-up is sent again. */
 #define SHORT_NS 20000000ULL
 
-/* The next @n wake-ups are lost; returns the timeout as it was. */
+/* Let the next @n wake-ups get lost; returns the timeout from before. */
 static u64 lose(u32 n)
 {
 	u64 before = set_call_timeout(SHORT_NS);
@@ -20,7 +20,7 @@ static u64 lose(u32 n)
 	return before;
 }
 
-/* Check that all wake-ups to be lost have been lost, and lose no more. */
+/* Check that all these wake-ups have been lost; no more get lost. */
 static void lose_no_more(struct ktest *t, u64 timeout)
 {
 	EXPECT_EQ(t, atomic_xchg(&host_ipi_faults.drop, 0u), 0);
@@ -159,11 +159,11 @@ static void late_answers_change_nothing(struct ktest *t)
 struct stubborn {
 	struct movable_owner owner;
 	struct page *page;
-	int isolate, migrate; /* its answers */
-	unsigned times;       /* migrate answers so often, then 0 */
+	int isolate, migrate; /* results of the two calls */
+	unsigned times;       /* calls that return @migrate; later calls return 0 */
 	unsigned asked;       /* calls of migrate */
 	bool releases;        /* migrate drops the page instead */
-	bool gone;            /* the owner has released it before putback */
+	bool gone;            /* the owner has released the page before putback */
 };
 
 static int stubborn_isolate(struct memory *mem, struct page *page)

@@ -24,11 +24,11 @@ static struct {
 	struct page map[2];
 	struct pcp cache[4];
 	struct pcp *of[4];
-	unsigned long most; /* pages of a range that may leave */
+	unsigned long most; /* most pages of a range that can be offlined */
 	unsigned hits[NR_ISO_POLICIES], rounds[NR_ISO_POLICIES];
 	enum iso_policy policy;
 	u64 allocs;
-	bool begins; /* a window of measurement */
+	bool begins; /* a window of measurement begins */
 	bool no_load, bad_load, not_cached, late, not_movable, idle, elsewhere;
 	int take_err, hold_err, offline_err, online_err;
 	unsigned taken, tries; /* pages taken; tries that are refused first */
@@ -44,7 +44,7 @@ struct act_load *act_load_start(
 
 pfn_t act_load_page(const struct act_load *load, unsigned i, unsigned nr)
 {
-	/* The first objects do not exist, or lie where nothing can leave. */
+	/* The first objects do not exist; the next ones lie in memory that cannot be offlined. */
 	return i || nr < 100 ? PFN_NONE : nr < 200 ? 0x99000 : 0x5301;
 }
 
@@ -211,7 +211,9 @@ static void each_policy_meets_the_same_fault(struct ktest *t)
 	    "  redrain drains again; disable costs the caches; precise neither\n" END);
 }
 
-/* Pauses for the viewer do not count as time, nor do CPUs of other zones as hits. */
+/*
+ * Pauses for the viewer are not part of the times, and CPUs that use other zones not of the hits.
+ */
 static void figures_are_of_the_zone_alone(struct ktest *t)
 {
 	if (!judge_figures(t))
@@ -228,7 +230,7 @@ static void figures_are_of_the_zone_alone(struct ktest *t)
 	EXPECT(t, act_policies(6));
 	EXPECT_EQ(t, judge_times("[hold cpu2"), 3);
 	judge_clear();
-	/* No CPU allocates from the zone, so nothing is waited for. */
+	/* No CPU allocates from the zone, so the act does not wait for allocations. */
 	begin(4);
 	world.idle = true;
 	world.allocs = 0;

@@ -42,7 +42,7 @@ struct reader {
 	u32 seen;
 };
 static struct reader readers[MAX_NODES * NR_ZONE_KINDS];
-static u32 there[NR_ZONE_KINDS]; /* by highest kind allowed: zones that were there before */
+static u32 there[NR_ZONE_KINDS]; /* index: highest kind allowed; bits: zones that were there */
 static u64 rand_state;
 
 static void read_on(struct reader *r)
@@ -57,7 +57,9 @@ static void read_on(struct reader *r)
 	r->at = r->seen = 0;
 }
 
-/* Let readers read on, and read each list as a whole: every zone that was there is found. */
+/*
+ * Let the readers read on, and read each list as a whole: every zone that was there must be found.
+ */
 static void look(void)
 {
 	struct reader whole;
