@@ -296,7 +296,7 @@ static const char *judge_last(void)
 	    : "the task has not ended by its last thread";
 }
 
-/* One of the ends decided, and all waiters were told the same. */
+/* One of the two ends decided how the task ended, and all waiters were told the same. */
 static const char *judge_end(enum task_end other)
 {
 	if (x.result[5] == TASK_EXITED ? x.result[6] != STATUS : x.result[6] != 0)
@@ -328,7 +328,7 @@ static const char *judge_create(void)
 	return judge_end(TASK_EXITED);
 }
 
-/* ---- handles that two threads use at once, and of a task that is killed ---- */
+/* ---- handles that two threads use at once, and handles of a killed task ---- */
 
 static void call_itself(u64 arg)
 {

@@ -7,7 +7,7 @@
 #include "fiber_user.h"
 #include <quarry/account.h>
 
-#define CODE     0x400000UL /* entry of the first program; each byte is a program */
+#define CODE     0x400000UL /* entry of program 0; program n begins n bytes behind it */
 #define PROGRAMS 8          /* the program of this number ends at once */
 #define DATA     0x500000UL
 #define PATIENT  (20 * THREADS_TICK_NS)
@@ -19,7 +19,7 @@ struct kept {
 	struct counts counts;
 };
 void kept_read(struct kept *kept);
-/* Describes a difference from the start; NULL: none. */
+/* Describes a difference from @before; NULL: there is none. */
 const char *kept_differ(const struct kept *before);
 
 /* A system call with these arguments. */

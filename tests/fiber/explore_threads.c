@@ -57,7 +57,7 @@ static void wait_twice_with_an_alarm(void)
 {
 	wait_until(&x.wq, is_flagged, &x.flag, THREADS_TICK_NS);
 	x.done = true;
-	/* An alarm that was left behind would be on the list twice. */
+	/* If the alarm of the first wait were left behind, it would now be on the list twice. */
 	wait_until(&x.other, is_flagged, &x.second, THREADS_TICK_NS);
 	x.done_second = wait_until(&x.other, is_flagged, &x.second, WAIT_FOREVER);
 }

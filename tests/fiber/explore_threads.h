@@ -80,8 +80,8 @@ const char *judge_first_answered(void);
 void explore_wait_start(void);
 
 /*
- * Run set_now with no cut, with one, and with several.  Context: the first thread.  A bad run ends
- * the program.
+ * Run set_now with no cut (preemption), with one cut, and with several. Context: the first thread.
+ * A bad run ends the program.
  */
 extern const struct set *set_now;
 int explore(void *arg);

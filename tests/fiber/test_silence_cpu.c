@@ -422,8 +422,8 @@ static void take_held_lock(void *arg)
 }
 
 /*
- * Interrupts off, as for most locks: a CPU that waits answers no cross-call, so no other CPU
- * would find out.
+ * Take the lock with interrupts off, as most locks are taken. The waiting CPU answers no
+ * cross-call, so it must find the silent holder itself.
  */
 static void take_held_lock_deaf(void *arg)
 {

@@ -56,7 +56,7 @@ static void served_ticket_wakes_its_waiter(struct ktest *t)
 
 	REQUIRE(t, mem);
 	WRITE_ONCE(standby_wait_ns, HOUR);
-	/* Without a wake-up the waiter would find out at its next check. */
+	/* Without a wake-up the waiter would notice only at its next check, in an hour. */
 	WRITE_ONCE(reclaim_look_ns, HOUR);
 	hotplug_lock(mem);
 	start_waiting(mem, wait_for_a_ticket);

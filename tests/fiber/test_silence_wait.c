@@ -71,7 +71,7 @@ static void waiters_are_woken_in_order_of_arrival(struct ktest *t)
 		thread_sleep(2 * TICK);
 		for (i = 0; i < 4; i++)
 			EXPECT_EQ(t, w[i].thread->has_alarm, i == late);
-		/* None may continue yet, and all sleep again. */
+		/* No waiter may continue yet, and all sleep again. */
 		wake_up(&line.wq);
 		thread_sleep(3 * TICK);
 		EXPECT_EQ(t, line.order, late + 1);
@@ -275,7 +275,7 @@ static void thread_starts_on_its_cpu_with_its_name(struct ktest *t)
 
 struct pair {
 	u32 ran; /* a: the second thread has run */
-	/* @ran as the first one saw it: preemption off; interrupts off; both on */
+	/* values of @ran that the first thread saw: preemption off; interrupts off; both on */
 	u32 before, at, after;
 };
 
