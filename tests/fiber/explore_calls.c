@@ -328,7 +328,7 @@ static const char *judge_done(void)
 	return x.done ? NULL : "the program has ended early, or nothing was missing";
 }
 
-/* Name, setup. */
+/* Each set has a name and a setup function. */
 #define SETS                                                                                       \
 	X(a_good_call_gives_what_is_documented_and_no_more, good_calls)                            \
 	X(tasks_are_listed_counted_and_ended, tasks_listed)                                        \

@@ -204,7 +204,7 @@ static void try_without_slots(const struct maker *m)
 		CALL(SYS_HANDLE_CLOSE, kept[--nr]);
 }
 
-/* Allocate all pages, then free one after each attempt. */
+/* Allocate all pages, then free one page after each attempt. */
 static void try_without_pages(const struct maker *m)
 {
 	static struct page *hoard[THREADS_PAGES];

@@ -12,8 +12,8 @@
 #define WINDOW  0x10000000UL /* address of the pager's object in tasks that use it */
 #define NUMBER  77
 #define PAGES   2
-#define CONTENT 0x1234500000UL /* content that the pager supplies, plus the page's number */
-#define WRITTEN 0x5432100000UL /* content that the pager takes back, plus the page's number */
+#define CONTENT 0x1234500000UL /* a page that the pager supplies has CONTENT plus its number */
+#define WRITTEN 0x5432100000UL /* a page that the pager takes back has WRITTEN plus its number */
 
 static struct {
 	struct vm_object *object;   /* a reference, until the run ends */
@@ -273,7 +273,7 @@ static const char *judge_dropped(void)
 	    : "another content than the pager's";
 }
 
-/* ---- a page is handed over: by a thread of the kernel, as reclaim does ---- */
+/* ---- a kernel thread hands a page over, as reclaim does ---- */
 
 static int hand_over_page(u32 index)
 {

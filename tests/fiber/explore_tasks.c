@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_tasks.c: sets of the explorer of threads: tasks whose threads make system calls while
- * others end them, exit beside them, or wait for their end.
+ * other threads end these tasks, exit, or wait for their end.
  *
  * Owns: the table of programs.
  */
@@ -71,7 +71,7 @@ void map_data(struct task *task, struct vm_object *object)
 		panic("no memory mapped");
 }
 
-/* The one file: a page of code that is never read, and two of data. */
+/* The only file: a page of code that is never read, and two pages of data. */
 bool boot_file_find(const char *name, struct boot_file *out)
 {
 	static struct {

@@ -30,8 +30,8 @@ struct task *new_task(unsigned nr);
 /* Add a thread to @task on CPU @cpu that runs @program(@arg) once all roles start. */
 void new_program(struct task *task, int cpu, void (*program)(u64 arg), u64 arg);
 /*
- * Add a thread to task 2, which is created if needed, on CPU 3: it kills task @nr.
- * explore_pagers.c.
+ * Add a thread to task 2, which is created if needed, on CPU 3: it kills task @nr
+ * (explore_pagers.c).
  */
 void new_killer_of(unsigned nr);
 /* Give @task a handle of @object. */

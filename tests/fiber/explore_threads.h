@@ -38,7 +38,7 @@ struct shared {
 	struct waitq start, wq, other;
 	u32 started, flag, second, ended;
 	bool done, done_second;
-	struct task task; /* the task of a role of the kernel that can be killed */
+	struct task task; /* the task of a role that is a kernel thread and can be killed */
 	struct mutex mutex;
 	struct endpoint *ep;
 	struct cap_table table;

@@ -11,7 +11,7 @@
 
 static struct {
 	struct zone *zone;
-	u32 is;   /* a */
+	u32 is;   /* atomic */
 	u64 woke; /* the time when CPU 3 ran again */
 } late;
 

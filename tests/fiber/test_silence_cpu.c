@@ -141,7 +141,7 @@ static void cpu_down_beside_a_silent_sender_succeeds_in_time(struct ktest *t)
 
 struct sleeper {
 	struct waitq wq;
-	u32 flag, ran; /* a */
+	u32 flag, ran; /* atomic */
 };
 
 static bool flagged(void *arg)

@@ -22,7 +22,7 @@ static bool begin_patient(struct ktest *t)
 
 static struct thread *follower;
 static int followed; /* result of the thread; 1: none yet */
-static u32 stop;     /* a */
+static u32 stop;     /* atomic */
 
 static bool has_work(void *arg)
 {

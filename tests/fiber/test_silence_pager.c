@@ -75,7 +75,7 @@ struct waiter {
 	struct thread *thread;
 	u64 took;
 	int err;
-	u32 ended; /* a */
+	u32 ended; /* atomic */
 };
 static struct waiter reader, cleaner;
 static pfn_t dirty_block; /* the pageblock of page 0 */
@@ -295,7 +295,7 @@ static void wait_for_interrupted_requests_ends_in_time(struct ktest *t)
 
 /* ---- an allocation ---- */
 
-static u32 serve_on; /* a */
+static u32 serve_on; /* atomic */
 
 /* The pager serves requests at last. */
 static void serve(void *arg)

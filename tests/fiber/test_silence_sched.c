@@ -18,7 +18,7 @@
 
 struct runner {
 	struct thread *thread;
-	u32 ran_on; /* a: CPU + 1 */
+	u32 ran_on; /* atomic: CPU + 1 */
 };
 
 static struct runner runner[MANY];

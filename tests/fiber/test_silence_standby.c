@@ -13,7 +13,7 @@
 static struct {
 	struct memory *mem;
 	struct pile pile;
-	u32 began; /* a */
+	u32 began; /* atomic */
 	u64 ended;
 } waiter;
 

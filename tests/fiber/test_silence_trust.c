@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_trust.c: the time that reclaim waits for a task's pagers, by their earlier silence
- * and answers; the order of calls; bounds of a pager's object.
+ * test_silence_trust.c: the time that reclaim waits for a task's pagers, which depends on their
+ * earlier silence and answers; the order of calls; bounds of a pager's object.
  */
 #include "kernel/thread.h"
 #include "tests/lib/mm_test.h"
@@ -90,7 +90,7 @@ static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
 
-/* A page that is wanted and does not come costs nothing: reclaim has not waited for it. */
+/* A requested page that does not come costs no trust: reclaim has not waited for it. */
 static void missing_page_costs_no_trust(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
@@ -360,7 +360,7 @@ static void unlimited(struct account *own, struct account *parent)
 		own->limit[i] = ~0ULL;
 }
 
-/* The first two objects are of two tasks of one family; the last is the kernel's. */
+/* The first two objects are of two tasks of one family; the last object is the kernel's. */
 static void pagers_of_one_family_share_their_trust(struct ktest *t)
 {
 	static struct account first, head[2], child;

@@ -44,8 +44,8 @@ int __real_ktest_run(const char *which, u64 seed);
 
 static u32 fail_at; /* 0: none */
 static u32 last;    /* fail_at in the last run */
-static u32 calls;   /* a: calls in this test */
-static u64 looks;   /* a */
+static u32 calls;   /* atomic: calls in this test */
+static u64 looks;   /* atomic */
 static bool armed;
 static unsigned long kernel_free;
 static struct counts counts;

@@ -30,7 +30,7 @@ static inline void judge_cpus(unsigned nr)
 	judge.online[0] = nr == 1 ? 2 : (1ul << nr) - 1;
 }
 
-/* False: the test is skipped, because its figures are not those of this build. */
+/* Returns false if the test is skipped, because its figures are not those of this build. */
 static inline bool judge_figures(struct ktest *t)
 {
 	if (PAGEBLOCK_ORDER != 9)

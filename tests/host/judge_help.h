@@ -54,7 +54,7 @@ void judge_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 unsigned judge_times(const char *words);
 
-/* The text so far must be @want; it is cleared. */
+/* The text so far must be @want; then the text is cleared. */
 void judge_expect(struct ktest *t, const char *file, const char *want, int line);
 #define EXPECT_SAID(t, want) judge_expect((t), __FILE__, (want), __LINE__)
 

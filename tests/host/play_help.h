@@ -23,9 +23,9 @@ struct play {
 	u64 cr4;
 	struct cpu cpu; /* this CPU */
 	bool reads;     /* reads are noted too */
-	unsigned halts; /* the call ends at its @halts-th hlt; 0: it does not end so */
+	unsigned halts; /* the call ends at its @halts-th hlt; 0: no hlt ends it */
 	u32 turns;      /* turns of waiting loops */
-	/* A test sets these; NULL: nothing is called. */
+	/* A test may set these functions; NULL: nothing is called. */
 	u32 (*in)(u16 port, unsigned bytes, u32 kept);
 	void (*out)(u16 port);
 	void (*noted)(void); /* after an instruction without operand */

@@ -160,7 +160,7 @@ static void slots_are_checked_in_order(struct ktest *t)
 }
 
 /*
- * A pinned page is sound, and so is an isolated one; an object whose regions are being walked is
+ * A pinned page is sound, and so is an isolated page; an object whose regions are being walked is
  * skipped.
  */
 static void mapping_counts_are_checked_in_order(struct ktest *t)

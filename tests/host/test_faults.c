@@ -44,7 +44,7 @@ static void a_lost_wake_up_is_sent_again(struct ktest *t)
 	asked = smp_call_mask(NULL, count_runs, &ran);
 	lose_no_more(t, timeout);
 	EXPECT_EQ(t, asked, (int)nr_cpus_online() - 1);
-	/* Each CPU has run it exactly once: a second wake-up finds nothing left to do. */
+	/* Each CPU has run count_runs exactly once: a second wake-up finds nothing left to do. */
 	EXPECT_EQ(t, ran, nr_cpus_online());
 }
 

@@ -48,7 +48,7 @@ pfn_t act_load_page(const struct act_load *load, unsigned i, unsigned nr)
 	return i || nr < 100 ? PFN_NONE : nr < 200 ? 0x99000 : 0x5301;
 }
 
-/* The count rises by 200 at each reading but the one that begins a window. */
+/* The count rises by 200 at each reading, except at a reading that begins a window. */
 u64 act_load_allocs(const struct act_load *load, unsigned i)
 {
 	if (i == 0 && !world.begins)
@@ -224,7 +224,7 @@ static void figures_are_of_the_zone_alone(struct ktest *t)
 	EXPECT_EQ(t, judge_times("% 9]"), 3);
 	EXPECT_EQ(t, judge_times(", 500 ms]"), 3);
 	judge_clear();
-	/* The held CPU is one that uses the range's zone, if there is one. */
+	/* The act holds a CPU that uses the range's zone, if there is such a CPU. */
 	begin(4);
 	world.cache[3].first[GFP_MOVABLE] = 3 * STACKS_PER_ZONE + MT_MOVABLE;
 	EXPECT(t, act_policies(6));
@@ -342,7 +342,7 @@ static void each_failure_ends_the_act(struct ktest *t)
 		EXPECT_EQ(t, judge_times("[end]"), part == 4 ? 3 : part == 2 || part == 3);
 		judge_clear();
 	}
-	/* If a page stays busy, the act takes another one, up to a limit. */
+	/* If a page stays busy, the act takes another page, up to a limit. */
 	begin(4);
 	world.tries = 3;
 	EXPECT(t, act_policies(6));

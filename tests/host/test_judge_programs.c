@@ -26,7 +26,7 @@ static struct {
 	unsigned rounds, fails; /* number of the offline, from 1, that fails */
 	int offline_err, online_err;
 	unsigned drains;     /* drain rounds of each offline */
-	unsigned dies_after; /* a program ends after so many rounds; 0: never */
+	unsigned dies_after; /* round in which a program ends; 0: none */
 	bool no_range, no_crowd, bad_end, no_file;
 	unsigned blocks;       /* blocks that can still be allocated */
 	unsigned chosen, late; /* ranges chosen; the first @late have few pages mapped */

@@ -17,7 +17,7 @@ static struct {
 	enum task_end how;
 	s32 status;
 	unsigned left; /* tasks left when the program has ended */
-	bool stays;    /* these tasks do not end */
+	bool stays;    /* the tasks that are left do not end */
 	/*
 	 * Objects are as before from this reading of the counts on; the first reading is number 0.
 	 */

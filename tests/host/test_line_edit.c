@@ -121,7 +121,7 @@ static bool shown(void)
 	return tty.row[skip + i] == '\0';
 }
 
-/* Type the bytes; returns the event of the last one, or -1 if the terminal was wrong in between. */
+/* Type the bytes; returns the event of the last byte, or -1 if the terminal was wrong. */
 static int type(const char *bytes)
 {
 	int event = LINE_GOES_ON;
@@ -344,7 +344,7 @@ static void earlier_lines_come_back(struct ktest *t)
 	EXPECT(t, is("one", ""));
 	EXPECT_EQ(t, type("\033OB"), LINE_GOES_ON);
 	EXPECT(t, is("two", ""));
-	/* A recalled line that is changed becomes a new line; the old one stays. */
+	/* A recalled line that is changed becomes a new line; the old line stays. */
 	EXPECT_EQ(t, type("!\r"), LINE_READY);
 	line_begin(&tty.e);
 	EXPECT_EQ(t, type("\033[A"), LINE_GOES_ON);

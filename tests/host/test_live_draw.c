@@ -351,7 +351,7 @@ static void the_line_gets_no_more_than_it_carries(struct ktest *t)
 		EXPECT(t, frames <= 80);
 		expect_same(t, &frame);
 	}
-	/* The first row changes all the time, but the last one gets its turn. */
+	/* The first row changes all the time, but the last row gets its turn. */
 	frame.text[23][0] = '!';
 	for (i = 0; i < 3; i++) {
 		unsigned col;

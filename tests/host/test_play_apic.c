@@ -9,7 +9,7 @@
 #include <quarry/machine.h>
 
 #define LAPIC   0xfee00000u
-#define IOAPICS 3u /* the last one cannot be mapped */
+#define IOAPICS 3u /* the last I/O APIC cannot be mapped */
 #define PINS    4u
 
 static struct acpi_info firmware;

@@ -44,7 +44,7 @@ static struct zone *short_of(unsigned lacks, unsigned evictable)
 	return zone;
 }
 
-/* Run over @zone: @enough tells whether it had enough in the end, and @said has the steps. */
+/* Run over @zone: @enough tells whether the zone had enough in the end, and @said has the steps. */
 static void expect_run(
     struct ktest *t, struct zone *zone, u64 waiting, bool enough, const char *said)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_zones.c: zonelists that change while others read them: no reader misses a zone that
- * was there; and look-ups in them and in ranges.  The source is included with its stores watched.
+ * test_play_zones.c: zonelists that change while other CPUs read them: no reader misses a zone that
+ * was there. Also look-ups in zonelists and in ranges. The source is included with its stores
+ * watched.
  */
 #define zone_set_watermarks    played_zone_set_watermarks
 #define zone_spare             played_zone_spare
@@ -13,7 +14,7 @@
 #include "tests/lib/mm_test.h"
 
 static struct {
-	unsigned node; /* of this CPU */
+	unsigned node; /* node of this CPU */
 	void (*stored)(void);
 } world;
 

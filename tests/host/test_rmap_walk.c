@@ -278,7 +278,7 @@ static void removed_entry_passes_its_bits_to_the_page(struct ktest *t)
 
 #define TURNS (1u << 14)
 
-static u32 ended; /* a: the operation that had to wait has ended */
+static u32 ended; /* atomic: the operation that had to wait has ended */
 static bool early;
 
 /*
@@ -347,7 +347,7 @@ static void a_removal_waits_for_a_walk(struct ktest *t)
 	if (!begin(t, NULL))
 		return;
 	s.mem->vm.at_once = RMAP_AT_ONCE;
-	/* The removal of another slot waits too, because it would walk. */
+	/* The removal of another slot waits too, because it would begin a walk. */
 	walk_begins();
 	EXPECT_EQ(t, vm_object_remove(s.object, SLOT - 1, 1), 0);
 	expect_waited(t, __LINE__);

@@ -16,7 +16,7 @@
 static struct {
 	struct ktest *t;
 	u64 now;
-	int err; /* result of an evacuation; 0: the real one */
+	int err; /* result of an evacuation; 0: do a real evacuation */
 	unsigned nr;
 	bool isolated, off;   /* during evacuation: first pageblock isolated; caches off */
 	struct evacuation as; /* the request */

@@ -77,7 +77,7 @@ static bool begin(struct ktest *t)
 static struct {
 	struct spinlock *lock;
 	bool (*done)(void); /* tells if the step that must wait is done */
-	u32 taken, ended;   /* a */
+	u32 taken, ended;   /* atomic */
 	bool early, too_soon;
 } holder;
 
