@@ -225,8 +225,8 @@ static void redrain_drains_again_while_waiting(struct ktest *t)
 	REQUIRE(t, page);
 	start = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
 	/*
-	 * In a zone MOVABLE a page without an owner may get one soon, so the offline retries until
-	 * its deadline.
+	 * A page without an owner in zone MOVABLE may get an owner soon, so the offline retries
+	 * until its deadline.
 	 */
 	EXPECT(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res) < 0);
 	EXPECT(t, res.rounds > 1);
@@ -265,7 +265,7 @@ static void reserved_pages_are_named(struct ktest *t)
 	REQUIRE(t, !memory_ready(mem));
 	EXPECT_EQ(t, offline_query(mem, 0, PAGEBLOCK_PAGES, &fail), -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_RESERVED);
-	/* Isolate without the scan, as if the page had been allocated after it. */
+	/* Isolate without the scan, as if the page had been allocated after the scan. */
 	zone = test_zone(mem, ZONE_NORMAL);
 	spin_lock(&zone->lock);
 	pageblock_set_isolated(zone, 0, true);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_faults.c: failures around mm/: lost wake-ups, calls that are served late, owners that
- * refuse a migration.  Hosted only: the machine's side of it is arch/host/host_cpu.c.
+ * test_faults.c: failures around mm/: lost wake-ups, calls that are served late, owners that refuse
+ * a migration. Hosted only: arch/host/host_cpu.c simulates these failures of the machine.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"
@@ -20,7 +20,7 @@ static u64 lose(u32 n)
 	return before;
 }
 
-/* Check that all these wake-ups have been lost; no more get lost. */
+/* Check that the requested number of wake-ups was lost, and let no more get lost. */
 static void lose_no_more(struct ktest *t, u64 timeout)
 {
 	EXPECT_EQ(t, atomic_xchg(&host_ipi_faults.drop, 0u), 0);

@@ -284,7 +284,7 @@ static void a_pageblock_joins_again(struct ktest *t)
 {
 	struct held held = {{0}};
 	struct free_map map = model(&held);
-	unsigned page, had, step = PAGES / 2 + 3; /* odd: it reaches every page */
+	unsigned page, had, step = PAGES / 2 + 3; /* odd, so it reaches every page */
 
 	for (page = 0; page < PAGES; page++)
 		EXPECT_EQ(t, free_map_take(&map, 0, &had), page);

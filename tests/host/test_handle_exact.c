@@ -200,7 +200,7 @@ static void moves_are_counted_for_each_object(struct ktest *t)
 
 /* ---- content ---- */
 
-/* The checksum covers each word's place and each bit of it, to the last page of the object. */
+/* The checksum covers the place and each bit of each word, to the last page of the object. */
 static void checksum_notices_any_damage(struct ktest *t)
 {
 	unsigned order, bit;

@@ -137,7 +137,7 @@ static void busy_page_is_left_for_another(struct ktest *t)
 	EXPECT(t, !act_broken((struct crowd *)&world));
 	EXPECT_EQ(t, judge_times("[soft "), 8);
 	judge_clear();
-	/* Pages that are offline, and those of other zones, do not count as a program's. */
+	/* Offline pages, and pages of other zones, do not count as pages of a program. */
 	begin();
 	world.block[1].bits = PB_OFFLINE << PB_STATE_SHIFT;
 	world.block[2].zone = 0;

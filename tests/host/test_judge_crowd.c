@@ -15,7 +15,7 @@
 
 static struct {
 	struct task task[8];
-	unsigned started, start_fails;         /* number of the one that does not start */
+	unsigned started, start_fails;         /* number of the program that does not start */
 	u64 holds;                             /* pages that each program gains at each sleep */
 	bool no_endpoint, dies, stays, no_end; /* a program ends early; two waits time out */
 	unsigned faults, exits;                /* tasks that end by a fault; tasks with status 9 */

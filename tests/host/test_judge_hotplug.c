@@ -141,7 +141,7 @@ static void cpus_go_down_and_up_until_the_wanted_number_of_downs(struct ktest *t
 	    "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range 0\n"
 	    "[check]\nhotplug: PASS\n");
 	EXPECT_EQ(t, world.online[0], 7);
-	/* The soak asks the only CPU as often to go down, and it refuses. */
+	/* The soak asks the only CPU as often to go down; each request is refused. */
 	begin(1);
 	judge.quiet = true;
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 2, 6), 0);
