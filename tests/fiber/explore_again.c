@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_again.c: more roles for sets of messages: a thread that calls again before its last call,
- * which timed out, is answered; two receivers and one call; receivers that answer and wait in one
- * step; a call after one that was answered.
+ * explore_again.c: more roles for sets of messages: a thread that calls again while its last call,
+ * which timed out, is still unanswered; two receivers and one call; receivers that answer and wait
+ * in one step; a call after an answered call.
  */
 #include "explore_threads.h"
 
@@ -48,7 +48,7 @@ const char *judge_own_answers(void)
 /* ---- two receivers ---- */
 
 /*
- * One call comes after half of the time; a receiver that does not get it waits for the other
+ * One call comes after half of the time; a receiver that does not get the call waits for the other
  * half.
  */
 static void receive_for_some_ticks(unsigned nr)
@@ -90,7 +90,7 @@ const char *judge_one_received(void)
 
 /* ---- answering and waiting in one step ---- */
 
-/* Two calls, each answered by its own word and 100 more. */
+/* Make two calls; each must be answered by its own word plus 100. */
 void ask_twice(void)
 {
 	u64 i, word = (uintptr_t)thread_current();
@@ -150,7 +150,7 @@ const char *judge_killed_or_answered(void)
 	return !x.called && x.received ? "the caller has an answer that nobody gave" : NULL;
 }
 
-/* ---- an answered call, and one that is not ---- */
+/* ---- an answered call, and an unanswered one ---- */
 
 void call_answered_and_not(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_calls.c: system calls with each argument wrong in turn: each has the documented error,
- * changes no register, and leaves nothing behind.  These are run once.
+ * changes no register, and leaves nothing behind. The sets are run once.
  *
  * Owns:  the handles of the program that calls.
  */
@@ -263,7 +263,7 @@ static void try_bad_arguments(u64 arg)
 	x.done = true;
 }
 
-/* Waits for an answer that never comes. */
+/* Make a call whose answer never comes. */
 static void wait_for_answer(u64 handle)
 {
 	CALL(SYS_CALL, handle, MOST);
@@ -274,7 +274,7 @@ static u64 handle(enum cap_kind kind, unsigned rights, void *object)
 	return (u64)give(caller.self, kind, rights, object);
 }
 
-/* One task that calls, with a handle of each kind, and its server or client. */
+/* Create the task that calls, with a handle of each kind, and a task that runs @other. */
 struct task *caller_and(void (*other)(u64), unsigned rights)
 {
 	struct vm_object *object = new_object(2);
@@ -328,7 +328,7 @@ static const char *judge_done(void)
 	return x.done ? NULL : "the program has ended early, or nothing was missing";
 }
 
-/* Name, setup. */
+/* Each set has a name and a setup function. */
 #define SETS                                                                                       \
 	X(a_good_call_gives_what_is_documented_and_no_more, good_calls)                            \
 	X(tasks_are_listed_counted_and_ended, tasks_listed)                                        \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_good.c: system calls with good arguments: the result of each, the registers it changes,
- * the rights of its handles, and its counts.  These are run once.
+ * the rights of its handles, and its counts. The sets are run once.
  *
  * Owns:  the record of the message server, and the printed text.
  */
@@ -174,7 +174,7 @@ static void memory(void)
 	protections(object, RIGHT_READ | RIGHT_EXEC);
 	protections(object, RIGHT_READ | RIGHT_WRITE | RIGHT_EXEC);
 	CHECK(used(LIMIT_REGIONS) == regions);
-	/* Two mappings, of two pages from the third on, and of all: they share pages. */
+	/* Map two pages, from the third on, and then all four pages: both mappings share pages. */
 	GIVES(0, SYS_MAP, object, WINDOW, 2, 2, ABI_READ | ABI_WRITE);
 	GIVES(0, SYS_MAP, object, OTHER, 4, 0, ABI_READ | ABI_WRITE);
 	CHECK(used(LIMIT_REGIONS) == regions + 2);
@@ -209,7 +209,7 @@ static void memory(void)
 
 static struct {
 	unsigned calls;
-	u64 rights; /* of the last gift; 0: there was none */
+	u64 rights; /* rights of the last gift; 0: there was none */
 } served;
 
 /* A call without a handle is answered by the system call that takes the next call. */
@@ -240,7 +240,8 @@ static s64 take_next(struct syscall_regs *r, u64 receive)
 }
 
 /*
- * Answers with each word plus 10, and with a duplicate of each given handle, to send and duplicate.
+ * Answer each call with its words plus 10, and with a duplicate of its handle, with the rights to
+ * send and duplicate.
  */
 static void answer(u64 receive)
 {
@@ -253,7 +254,7 @@ static void answer(u64 receive)
 
 		served.calls++;
 		CHECK(r.arg[1] == (r.nr == SYS_RECEIVE ? MOST : receive));
-		/* a reply's handle, whose rights cannot be read */
+		/* arg[0] is a reply's handle, whose rights cannot be read */
 		CHECK(CALL(SYS_INFO, INFO_RIGHTS, r.arg[0]) == -EACCES);
 		reply.arg[0] = r.arg[0];
 		for (i = 0; i < ABI_WORDS; i++)
@@ -270,7 +271,7 @@ static void answer(u64 receive)
 		gives("SYS_REPLY", 0, &reply);
 		if (reply.arg[ABI_GIVE])
 			CALL(SYS_HANDLE_CLOSE, reply.arg[ABI_GIVE]);
-		/* The reply's handle is closed, and only the endpoint's is left. */
+		/* The reply's handle is closed, and only the endpoint's handle is left. */
 		CHECK(CALL(SYS_REPLY, r.arg[0]) == -EBADF);
 		CHECK(CALL(SYS_INFO, INFO_HANDLES) == 1);
 		if (r.arg[ABI_WORD0] == EXIT_WORD)

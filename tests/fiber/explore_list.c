@@ -90,7 +90,7 @@ static void three_are_listed(void)
 	CHECK(tasks_alive() == 0 && !strcmp(shown(), ""));
 }
 
-/* The first task_end decides, whatever comes later. */
+/* The first task_end decides how the task ends, whatever comes later. */
 static void the_first_decides(void)
 {
 	enum task_end how = TASK_RUNS;

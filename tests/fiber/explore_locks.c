@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_locks.c: roles for sets of sleeping locks: the last of two owners frees the memory of a
- * lock; a lock that is handed on wakes its next owner only.
+ * lock; the release of a lock wakes its next owner only.
  */
 #include "explore_threads.h"
 #include <quarry/lock.h>
@@ -85,7 +85,7 @@ void hold_until_two_wait(void)
 	mutex_unlock(&x.mutex);
 }
 
-/* Each of two waiters checked before it slept, and in the queue as it fell asleep. */
+/* Each of two waiters checked twice: before it slept, and in the queue as it fell asleep. */
 const char *judge_looks(void)
 {
 	if (x.flag != 3)

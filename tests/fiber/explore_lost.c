@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_lost.c: sets of the explorer of threads: memory that is lost.  The fault handler of its
- * user is told, and may map other memory there.  Meanwhile the handler is taken away, or the user's
- * task is killed.
+ * explore_lost.c: sets of the explorer of threads: memory of a task is lost. The task's fault
+ * handler is told, and may map other memory there. Meanwhile the handler is taken away, or the task
+ * is killed.
  *
  * Owns:  the broken page.
  */
@@ -12,7 +12,7 @@
 
 static struct {
 	pfn_t broken;
-	u64 to_endpoint; /* the fault handler's handle */
+	u64 to_endpoint; /* the fault handler's handle of its endpoint */
 } loss;
 
 static void load_lost(u64 nr)

@@ -16,14 +16,14 @@
 #include <unistd.h>
 
 #define LIMIT_S                                                                                    \
-	8 /* seconds of CPU time for a set; it takes less than one, or two with a sanitizer */
+	8 /* seconds of CPU time for a set; a set takes less than one, or two with a sanitizer */
 
 static void on_stuck(void)
 {
 	explore_fail("STUCK", "nobody gets on");
 }
 
-/* A loop without scheduling points: it has used up its CPU time. */
+/* A loop without scheduling points has used up the CPU time of the set. */
 static void on_signal(int number)
 {
 	static const char text[] = "  # HANGS: a loop does not end\n";

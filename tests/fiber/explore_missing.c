@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_missing.c: system calls that create something, while one of the resources that they need
- * is missing: small objects, the account's limits, handles, pages.  A call that fails leaves
- * nothing behind.  These are run once.
+ * is missing: small objects, the account's limits, handles, pages. A call that fails leaves nothing
+ * behind. The sets are run once.
  *
  * Owns:  the number of failures.
  */
@@ -18,7 +18,7 @@ struct maker {
 	const char *name;
 	s64 (*make)(void);
 	void (*undo)(s64 made);
-	s64 errors[3]; /* that it may fail with, besides -ENOMEM */
+	s64 errors[3]; /* allowed errors of make, besides -ENOMEM */
 };
 
 static s64 make_endpoint(void)
@@ -109,7 +109,7 @@ static s64 make_call(void)
 	return ret < 0 ? ret : (s64)r.arg[ABI_GIVE];
 }
 
-/* No call waits, but SYS_RECEIVE reserves two handles before it finds out. */
+/* No call waits to be received, but SYS_RECEIVE reserves two handles before it finds that out. */
 static s64 make_receive(void)
 {
 	s64 ret = CALL(SYS_RECEIVE, caller.ep, 0);
@@ -136,7 +136,9 @@ static bool may_fail_with(const struct maker *m, s64 err)
 	return err == -ENOMEM || err == m->errors[0] || err == m->errors[1] || err == m->errors[2];
 }
 
-/* Make the call once; true: it worked.  In both cases nothing may be left at the end. */
+/*
+ * Make the call once; returns true if it succeeded. In either case nothing may be left at the end.
+ */
 static bool try(const struct maker *m)
 {
 	unsigned handles = caller.self->caps.nr_used;
@@ -163,7 +165,10 @@ static void try_without_objects(const struct maker *m)
 {
 	unsigned n, i;
 
-	/* The call may work without its n-th allocation, so only a success after 20 ends this. */
+	/*
+	 * A call may succeed without its n-th allocation, so only a success with n > 20 ends the
+	 * loop.
+	 */
 	for (n = 1; n < ATTEMPTS; n++) {
 		threads_fail_at = n;
 		if (try(m) && n > 20)
@@ -199,7 +204,7 @@ static void try_without_slots(const struct maker *m)
 		CALL(SYS_HANDLE_CLOSE, kept[--nr]);
 }
 
-/* Allocate all pages, then free one after each attempt. */
+/* Allocate all pages, then free one page after each attempt. */
 static void try_without_pages(const struct maker *m)
 {
 	static struct page *hoard[THREADS_PAGES];

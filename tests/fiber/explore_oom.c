@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * explore_oom.c: sets of the explorer of threads: out of memory, and the victim exits by itself
- * meanwhile.  In each order it ends once, is reported once, and no other task dies.
+ * explore_oom.c: sets of the explorer of threads: memory runs out, and the victim exits by itself
+ * meanwhile. In each order the victim ends once, is reported once, and no other task dies.
  *
  * Owns:  all memory except the tasks'.
  */
@@ -35,7 +35,7 @@ static void run_out(void)
 		take_all(GFP_MOVABLE | GFP_NOWAIT, order);
 	take_all(GFP_MOVABLE | GFP_NORETRY, 0);
 	kills = mm_event_sum(&kernel_memory, EV_OOM_KILLS);
-	/* A victim of an earlier run is not waited for. */
+	/* The OOM killer must not wait for a victim of an earlier run. */
 	kernel_memory.oom.gone = 0;
 }
 

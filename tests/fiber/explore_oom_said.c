@@ -19,7 +19,7 @@
 #define HELD   7u
 #define NR     4
 
-/* The first task; one with the most pages; a pager; one with few pages. */
+/* The first task; a task with the most pages; a pager; a task with few pages. */
 enum { FIRST, HOG, PAGER, LITTLE };
 static const char *const name[NR] = {"first", "hog", "pager", "little"};
 static const unsigned anon[NR] = {30, 20, 25, 5};
@@ -157,7 +157,7 @@ static void ask(gfp_t gfp, unsigned order, unsigned victim)
 	unsigned i;
 
 	expect_sum();
-	/* As oom_alloc does: the victim gets a number. */
+	/* Give the victim a number, as oom_alloc does. */
 	kernel_memory.oom.going++;
 	threads_on_print = keep;
 	if (!kernel_memory.oom.kill(&kernel_memory, gfp, order, kernel_memory.oom.arg))

@@ -12,15 +12,15 @@
 #define WINDOW  0x10000000UL /* address of the pager's object in tasks that use it */
 #define NUMBER  77
 #define PAGES   2
-#define CONTENT 0x1234500000UL /* plus the page's number: content that the pager supplies */
-#define WRITTEN 0x5432100000UL /* plus the page's number: content that the pager takes back */
+#define CONTENT 0x1234500000UL /* a page that the pager supplies has CONTENT plus its number */
+#define WRITTEN 0x5432100000UL /* a page that the pager takes back has WRITTEN plus its number */
 
 static struct {
 	struct vm_object *object;   /* a reference, until the run ends */
 	u64 to_object, to_endpoint; /* the pager's handles */
-	u64 supply_ns;              /* it sleeps so long before it supplies */
+	u64 supply_ns;              /* time that the pager sleeps before it supplies */
 	unsigned gets, supplied, cleans, taken;
-	s64 last; /* result of its last system call */
+	s64 last; /* result of the pager's last system call */
 	u64 data[PAGE_SIZE / sizeof(u64)];
 } p;
 
@@ -118,7 +118,7 @@ static struct task *new_pager(u64 timeout_ns)
 
 /* ---- users of the pager ---- */
 
-/* Whatever happens to the pager, no load waits for most of the pager's time limit. */
+/* No load may wait longer than half of the pager's time limit, whatever happens to the pager. */
 static void load_into(u64 nr)
 {
 	s64 began = CALL(SYS_CLOCK);
@@ -273,7 +273,7 @@ static const char *judge_dropped(void)
 	    : "another content than the pager's";
 }
 
-/* ---- a page is handed over: by a thread of the kernel, as reclaim does ---- */
+/* ---- a kernel thread hands a page over, as reclaim does ---- */
 
 static int hand_over_page(u32 index)
 {

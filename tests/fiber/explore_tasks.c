@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * explore_tasks.c: sets of the explorer of threads: tasks whose threads make system calls while
- * others end them, exit beside them, or wait for their end.
+ * other threads end these tasks, exit, or wait for their end.
  *
  * Owns: the table of programs.
  */
@@ -71,7 +71,7 @@ void map_data(struct task *task, struct vm_object *object)
 		panic("no memory mapped");
 }
 
-/* The one file: a page of code that is never read, and two of data. */
+/* The only file: a page of code that is never read, and two pages of data. */
 bool boot_file_find(const char *name, struct boot_file *out)
 {
 	static struct {
@@ -296,7 +296,7 @@ static const char *judge_last(void)
 	    : "the task has not ended by its last thread";
 }
 
-/* One of the ends decided, and all waiters were told the same. */
+/* One of the two ends decided how the task ended, and all waiters were told the same. */
 static const char *judge_end(enum task_end other)
 {
 	if (x.result[5] == TASK_EXITED ? x.result[6] != STATUS : x.result[6] != 0)
@@ -328,7 +328,7 @@ static const char *judge_create(void)
 	return judge_end(TASK_EXITED);
 }
 
-/* ---- handles that two threads use at once, and of a task that is killed ---- */
+/* ---- handles that two threads use at once, and handles of a killed task ---- */
 
 static void call_itself(u64 arg)
 {

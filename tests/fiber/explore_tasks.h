@@ -7,7 +7,7 @@
 #include "fiber_user.h"
 #include <quarry/account.h>
 
-#define CODE     0x400000UL /* entry of the first program; each byte is a program */
+#define CODE     0x400000UL /* entry of program 0; program n begins n bytes behind it */
 #define PROGRAMS 8          /* the program of this number ends at once */
 #define DATA     0x500000UL
 #define PATIENT  (20 * THREADS_TICK_NS)
@@ -19,7 +19,7 @@ struct kept {
 	struct counts counts;
 };
 void kept_read(struct kept *kept);
-/* Describes a difference from the start; NULL: none. */
+/* Describes a difference from @before; NULL: there is none. */
 const char *kept_differ(const struct kept *before);
 
 /* A system call with these arguments. */
@@ -30,8 +30,8 @@ struct task *new_task(unsigned nr);
 /* Add a thread to @task on CPU @cpu that runs @program(@arg) once all roles start. */
 void new_program(struct task *task, int cpu, void (*program)(u64 arg), u64 arg);
 /*
- * Add a thread to task 2, which is created if needed, on CPU 3: it kills task @nr.
- * explore_pagers.c.
+ * Add a thread to task 2, which is created if needed, on CPU 3: it kills task @nr
+ * (explore_pagers.c).
  */
 void new_killer_of(unsigned nr);
 /* Give @task a handle of @object. */

@@ -57,7 +57,7 @@ static void wait_twice_with_an_alarm(void)
 {
 	wait_until(&x.wq, is_flagged, &x.flag, THREADS_TICK_NS);
 	x.done = true;
-	/* An alarm that was left behind would be on the list twice. */
+	/* If the alarm of the first wait were left behind, it would now be on the list twice. */
 	wait_until(&x.other, is_flagged, &x.second, THREADS_TICK_NS);
 	x.done_second = wait_until(&x.other, is_flagged, &x.second, WAIT_FOREVER);
 }
@@ -243,7 +243,7 @@ static void cpu_3_goes_and_comes(void)
 	comes(3);
 }
 
-/* CPU 3 stays down until the sleeper, which it has handed over, has ended. */
+/* CPU 3 hands the sleeper to another CPU, and stays down until the sleeper has ended. */
 static void cpu_3_is_away(void)
 {
 	goes(3);
@@ -257,7 +257,7 @@ static const char *judge_wait(void)
 	return x.done ? NULL : "the condition held, and the wait says no";
 }
 
-/* The condition becomes true without a wake-up: only an alarm finds it. */
+/* The condition becomes true without a wake-up: only an alarm makes the waiter check it. */
 static void flag_silently(void)
 {
 	store_release(&x.flag, 1u);

@@ -38,7 +38,7 @@ struct shared {
 	struct waitq start, wq, other;
 	u32 started, flag, second, ended;
 	bool done, done_second;
-	struct task task; /* the task of a role of the kernel that can be killed */
+	struct task task; /* the task of a role that is a kernel thread and can be killed */
 	struct mutex mutex;
 	struct endpoint *ep;
 	struct cap_table table;
@@ -80,8 +80,8 @@ const char *judge_first_answered(void);
 void explore_wait_start(void);
 
 /*
- * Run set_now with no cut, with one, and with several.  Context: the first thread.  A bad run ends
- * the program.
+ * Run set_now with no cut (preemption), with one cut, and with several. Context: the first thread.
+ * A bad run ends the program.
  */
 extern const struct set *set_now;
 int explore(void *arg);

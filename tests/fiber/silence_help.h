@@ -19,8 +19,8 @@
 struct deaf {
 	unsigned cpu;
 	u64 ns;      /* for this long; WAIT_FOREVER: until it is released */
-	u32 is;      /* a: its interrupts are off */
-	u32 release; /* a */
+	u32 is;      /* atomic: its interrupts are off */
+	u32 release; /* atomic */
 };
 
 void deaf_main(void *arg);

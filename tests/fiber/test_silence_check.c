@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_check.c: check_memory while a CPU does not stop for it: it holds the other CPUs for
- * a second at a time, and begins again, until all have stopped.
+ * test_silence_check.c: check_memory while a CPU does not stop: the check holds the other CPUs for
+ * a second at a time, and begins again until all CPUs have stopped.
  */
 #include "tests/fiber/silence_help.h"
 #include "mm/mm_priv.h"
@@ -11,7 +11,7 @@
 
 static struct {
 	struct zone *zone;
-	u32 is;   /* a */
+	u32 is;   /* atomic */
 	u64 woke; /* the time when CPU 3 ran again */
 } late;
 

@@ -141,7 +141,7 @@ static void cpu_down_beside_a_silent_sender_succeeds_in_time(struct ktest *t)
 
 struct sleeper {
 	struct waitq wq;
-	u32 flag, ran; /* a */
+	u32 flag, ran; /* atomic */
 };
 
 static bool flagged(void *arg)
@@ -422,8 +422,8 @@ static void take_held_lock(void *arg)
 }
 
 /*
- * Interrupts off, as for most locks: a CPU that waits answers no cross-call, so no other CPU
- * would find out.
+ * Take the lock with interrupts off, as most locks are taken. The waiting CPU answers no
+ * cross-call, so it must find the silent holder itself.
  */
 static void take_held_lock_deaf(void *arg)
 {

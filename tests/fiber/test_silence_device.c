@@ -21,8 +21,8 @@ static bool begin_patient(struct ktest *t)
 /* ---- the balloon's thread ---- */
 
 static struct thread *follower;
-static int followed; /* its result; 1: none yet */
-static u32 stop;     /* a */
+static int followed; /* result of the thread; 1: none yet */
+static u32 stop;     /* atomic */
 
 static bool has_work(void *arg)
 {
@@ -30,8 +30,8 @@ static bool has_work(void *arg)
 }
 
 /*
- * As the kernel's thread: it alone waits for a late device, and takes all pages back from a
- * broken one.
+ * Like the kernel's thread, this thread alone waits for a late device, and takes all pages back
+ * from a broken device.
  */
 static void follow(void *arg)
 {
@@ -151,7 +151,7 @@ static void offline_of_lent_pages_succeeds_once_the_device_is_marked_broken(stru
 
 /* ---- cpu_down ---- */
 
-/* The thread that waits for the device is bound to the CPU: it moves, and its wait goes on. */
+/* The thread that waits for the device is bound to CPU 2: it moves to another CPU, and waits on. */
 static void cpu_down_beside_a_silent_device_succeeds_at_once(struct ktest *t)
 {
 	u64 began, down;

@@ -23,7 +23,7 @@ static void follow(void *arg)
 
 /*
  * Change the size from 3 blocks to @blocks while the device answers nothing; after a reset the
- * driver follows.
+ * driver follows the change.
  */
 static void silent_while(struct ktest *t, unsigned blocks)
 {

@@ -60,7 +60,7 @@ static void end(struct ktest *t, unsigned waiters)
 	unsigned cpu;
 	u64 began = arch_clock_ns();
 
-	/* No call tells the waiters. */
+	/* No call tells the waiters that pages are free. */
 	EXPECT_EQ(t, pile_free(mem, &pile), 0);
 	for (cpu = 1; cpu <= waiters; cpu++)
 		ktest_join(cpu);
@@ -94,8 +94,8 @@ static void victim_has_its_time_however_many_wait(struct ktest *t)
 }
 
 /*
- * The first victim ends late, after the choice of a second one, and frees nothing: the second keeps
- * its time.
+ * The first victim ends late, after the choice of a second one, and frees nothing: the second
+ * victim keeps its time.
  */
 static void late_end_of_a_victim_is_no_other_ones(struct ktest *t)
 {
@@ -110,7 +110,8 @@ static void late_end_of_a_victim_is_no_other_ones(struct ktest *t)
 	memory_oom_gone(mem, numbers[1]);
 	EXPECT_EQ(t, mem->oom.going, 0);
 	/*
-	 * After a wait for its pages, a third one is chosen before the second's time would be over.
+	 * After a wait for the second victim's pages, a third victim is chosen before the time of
+	 * the second would be over.
 	 */
 	sleep_until(35 * S);
 	EXPECT_EQ(t, READ_ONCE(nr), 3);

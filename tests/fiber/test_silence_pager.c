@@ -75,7 +75,7 @@ struct waiter {
 	struct thread *thread;
 	u64 took;
 	int err;
-	u32 ended; /* a */
+	u32 ended; /* atomic */
 };
 static struct waiter reader, cleaner;
 static pfn_t dirty_block; /* the pageblock of page 0 */
@@ -147,7 +147,7 @@ static void answer_late(struct ktest *t)
 /* ---- an offline ---- */
 
 /*
- * Reclaim holds the page while its pager is asked to take it, for a bounded time; then it is
+ * Reclaim holds the page for a bounded time, while the pager is asked to take it. Then the page is
  * moved without the pager.
  */
 static void offline_beside_a_silent_pager_ends_in_time(struct ktest *t)
@@ -171,7 +171,10 @@ static void offline_beside_a_silent_pager_ends_in_time(struct ktest *t)
 	answer_late(t);
 	EXPECT(t, block_of(page_to_pfn_in(&kernel_memory, page_in(object, 0))) != dirty_block);
 	EXPECT_EQ(t, online_pages(&kernel_memory, dirty_block, PAGEBLOCK_PAGES, NULL), 0);
-	/* If no page is handed over, the offline does not wait, though a page is wanted. */
+	/*
+	 * While no page is handed over, the offline does not wait, though a thread waits for a
+	 * page.
+	 */
 	EXPECT_EQ(t, pager_drop(object, 1, 1), 0);
 	reader = (struct waiter){.thread = thread_start("reader", -1, read_page_1, NULL)};
 	REQUIRE(t, reader.thread);
@@ -268,7 +271,10 @@ static void wait_for_interrupted_requests_ends_in_time(struct ktest *t)
 	REQUIRE(t, begin(t));
 	asker = reader = (struct waiter){.err = 1};
 	ending.ending = 0;
-	/* Both run on one CPU: the woken reader runs when the asker has asked again. */
+	/*
+	 * Both threads run on one CPU: the woken reader runs when the asker has made its request
+	 * again.
+	 */
 	asker.thread = thread_start("asker", 2, ask_again_and_again, NULL);
 	REQUIRE(t, asker.thread);
 	thread_sleep(100 * MS);
@@ -289,7 +295,7 @@ static void wait_for_interrupted_requests_ends_in_time(struct ktest *t)
 
 /* ---- an allocation ---- */
 
-static u32 serve_on; /* a */
+static u32 serve_on; /* atomic */
 
 /* The pager serves requests at last. */
 static void serve(void *arg)

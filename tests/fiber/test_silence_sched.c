@@ -18,7 +18,7 @@
 
 struct runner {
 	struct thread *thread;
-	u32 ran_on; /* a: CPU + 1 */
+	u32 ran_on; /* atomic: CPU + 1 */
 };
 
 static struct runner runner[MANY];
@@ -61,8 +61,8 @@ static void all_alive(u64 now)
 /* ---- the CPU with the fewest threads ---- */
 
 /*
- * The choice if the CPUs have @nr threads, CPU @leaves goes down (NEEDED: none), and the CPUs of
- * the bits @silent have been silent for @age.
+ * Returns the chosen CPU if the CPUs have @nr threads, CPU @leaves goes down (NEEDED: none), and
+ * the CPUs of the bits @silent have been silent for @age.
  */
 static unsigned chosen(const u32 nr[NEEDED], unsigned leaves, unsigned silent, u64 age)
 {
@@ -98,7 +98,7 @@ static void new_thread_starts_on_the_cpu_with_the_fewest(struct ktest *t)
 		s64 over; /* the silence, less STILL_NS */
 		unsigned want;
 	} cases[] = {
-	    {{3, 3, 3, 3}, NEEDED, 0, 0, 0}, /* the caller's own, if no other has fewer */
+	    {{3, 3, 3, 3}, NEEDED, 0, 0, 0}, /* this CPU, if no other has fewer threads */
 	    {{3, 2, 2, 3}, NEEDED, 0, 0, 2},
 	    {{3, 3, 2, 1}, NEEDED, 0, 0, 3},
 	    {{3, 1, 2, 2}, NEEDED, 0, 0, 1},
@@ -206,7 +206,7 @@ static void wake_up_kicks_the_cpu_once_and_counts_the_thread(struct ktest *t)
 	EXPECT_EQ(t, runqs[2].nr_ready, 1);
 	EXPECT_EQ(t, READ_ONCE(smp_stats.kicks), kicks + 1);
 	arch_irq_restore(flags);
-	/* No condition holds, so it sleeps on, with an alarm again. */
+	/* No condition holds, so the thread sleeps on, with an alarm again. */
 	thread_sleep(30 * MS);
 	EXPECT(t, sleeper->state == THREAD_SLEEPING && sleeper->has_alarm);
 	EXPECT(t, sleeper->wake_at > 50 * S);
@@ -315,7 +315,7 @@ static void ready_threads_leave_a_stalled_cpu(struct ktest *t)
 	watch(STOPPED, STILL_NS + 1);
 	EXPECT_EQ(t, runqs[STOPPED].nr_ready, 4);
 	runqs[STOPPED].closed = 0;
-	/* The bound thread stays, and so does the one whose stack the CPU may be using. */
+	/* The bound thread stays, and so does the thread whose stack the CPU may be using. */
 	WRITE_ONCE(runqs[STOPPED].was, runner[2].thread);
 	watch(STOPPED, STILL_NS + 1);
 	for (i = 0; i < 4; i++)
@@ -413,7 +413,7 @@ static void leaving_cpu_is_told_and_gets_no_thread(struct ktest *t)
 	EXPECT_EQ(t, runqs[2].leaving, 1);
 	EXPECT_EQ(t, cpus[2]->need_resched, 1);
 	EXPECT(t, !takes_threads(2));
-	/* A thread that is bound to it starts elsewhere. */
+	/* A thread that is bound to the leaving CPU starts on another CPU. */
 	ready_on(0, 2, true);
 	EXPECT(t, runner[0].thread->cpu != 2);
 	runqs[2].leaving = 0;

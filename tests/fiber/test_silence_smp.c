@@ -47,8 +47,8 @@ static void count_run(void *arg)
 }
 
 /*
- * Each mask of CPUs, with and without a bit beyond them: the number of CPUs that get the call, run
- * it, and are counted.
+ * For each mask of CPUs, with and without a bit beyond the last CPU, check the number of CPUs that
+ * get the call, run it, and are counted.
  */
 static void each_mask_reaches_its_cpus_and_counts_them(struct ktest *t)
 {
@@ -96,7 +96,7 @@ static void cpus_that_are_down_are_counted_where_they_are_named(struct ktest *t)
 /* ---- a CPU that does not answer ---- */
 
 static struct {
-	u32 runs, release; /* a */
+	u32 runs, release; /* atomic */
 	bool stay;         /* CPU 2 does not return from the call */
 } called;
 

@@ -13,7 +13,7 @@
 static struct {
 	struct memory *mem;
 	struct pile pile;
-	u32 began; /* a */
+	u32 began; /* atomic */
 	u64 ended;
 } waiter;
 
@@ -56,7 +56,7 @@ static void served_ticket_wakes_its_waiter(struct ktest *t)
 
 	REQUIRE(t, mem);
 	WRITE_ONCE(standby_wait_ns, HOUR);
-	/* Without a wake-up the waiter would find out at its next check. */
+	/* Without a wake-up the waiter would notice only at its next check, in an hour. */
 	WRITE_ONCE(reclaim_look_ns, HOUR);
 	hotplug_lock(mem);
 	start_waiting(mem, wait_for_a_ticket);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_silence_trust.c: the time that reclaim waits for a task's pagers, by their earlier silence
- * and answers; the order of calls; bounds of a pager's object.
+ * test_silence_trust.c: the time that reclaim waits for a task's pagers, which depends on their
+ * earlier silence and answers; the order of calls; bounds of a pager's object.
  */
 #include "kernel/thread.h"
 #include "tests/lib/mm_test.h"
@@ -15,9 +15,9 @@
 
 #define LIMIT  S /* a pager's time limit for an answer */
 #define NR     130u
-#define LEAST  (100 * MS) /* with less trust it is not asked */
+#define LEAST  (100 * MS) /* with less trust the pager is not asked */
 #define MARGIN (60 * MS)
-#define MAX_NS ((s64)(2 * S)) /* the most time for pagers; it comes back at a fourth of the time */
+#define MAX_NS ((s64)(2 * S)) /* the most time for pagers; lost time comes back 4 times as slowly */
 #define STOP   99u
 
 static u64 content[PAGE_SIZE / sizeof(u64)], store[PAGE_SIZE / sizeof(u64)];
@@ -41,8 +41,8 @@ static int clean(struct vm_object *object, u64 *took)
 }
 
 /*
- * Does reclaim wait for the object's pager, which is silent?  If so, it waits for LEAST or more,
- * and for no longer than its trust in the pager allows.
+ * Returns true if reclaim waits for the object's pager, which is silent. The wait must take LEAST
+ * or more, and no longer than its trust in the pager allows.
  */
 static bool waits(struct ktest *t, struct vm_object *object)
 {
@@ -62,7 +62,8 @@ static void sleep_to(u64 when)
 }
 
 /*
- * Trust lost by silence comes back at a fourth of the time; from LEAST on the pager is asked again.
+ * Trust lost by silence takes four times its time to come back; from LEAST on the pager is asked
+ * again.
  */
 static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
 {
@@ -89,7 +90,7 @@ static void each_silence_costs_twice_as_much_as_the_one_before(struct ktest *t)
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
 
-/* A page that is wanted and does not come costs nothing: reclaim has not waited for it. */
+/* A requested page that does not come costs no trust: reclaim has not waited for it. */
 static void missing_page_costs_no_trust(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
@@ -107,7 +108,9 @@ static void missing_page_costs_no_trust(struct ktest *t)
 	endpoint_put(ep, RIGHT_RECEIVE);
 }
 
-/* A run with less time than the trust allows ends its wait early: that counts as no silence. */
+/*
+ * A run with less time than the trust allows ends its wait early, which does not count as silence.
+ */
 static void a_run_at_its_end_waits_for_no_longer(struct ktest *t)
 {
 	struct endpoint *ep = endpoint_create();
@@ -132,9 +135,9 @@ static struct {
 	struct endpoint *ep;
 	struct vm_object *object;
 	u64 late;              /* the delay of its answers */
-	u64 answer;            /* if not ABI_PAGER_DONE, it only answers */
-	bool drops;            /* it drops the page that it has supplied, before it answers */
-	bool idle;             /* it only answers, in any case */
+	u64 answer;            /* if not ABI_PAGER_DONE, the pager only answers */
+	bool drops;            /* the pager drops the page it supplied, before it answers */
+	bool idle;             /* the pager only answers, in any case */
 	struct endpoint *gift; /* sent with each answer, unless NULL */
 	unsigned calls;
 	struct ktest *t;
@@ -198,7 +201,7 @@ static void server_end(struct ktest *t)
 	endpoint_put(server.ep, RIGHT_RECEIVE);
 }
 
-/* The test computes the remaining time too; where it is nearly LEAST either result is right. */
+/* The test computes the remaining time too; if that is nearly LEAST, either result is right. */
 static void late_answers_are_charged_their_time(struct ktest *t)
 {
 	static const u64 late[] = {0, 0, 300 * MS, 300 * MS, 50 * MS, 300 * MS, 0, 90 * MS};
@@ -357,7 +360,7 @@ static void unlimited(struct account *own, struct account *parent)
 		own->limit[i] = ~0ULL;
 }
 
-/* The first two objects are of two tasks of one family; the last is the kernel's. */
+/* The first two objects are of two tasks of one family; the last object is the kernel's. */
 static void pagers_of_one_family_share_their_trust(struct ktest *t)
 {
 	static struct account first, head[2], child;
@@ -406,7 +409,7 @@ static void pagers_of_one_family_share_their_trust(struct ktest *t)
 
 /* ---- the order of calls ---- */
 
-/* A page that is handed over comes before those that are wanted. */
+/* Request a page; a page that is handed over must come before waiting requests. */
 static void want_a_page(void *arg)
 {
 	(void)!server.object->ops->get(server.object, (u32)(uintptr_t)arg);

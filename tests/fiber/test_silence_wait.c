@@ -16,7 +16,7 @@
 
 static struct {
 	struct waitq wq;
-	u32 go;    /* a */
+	u32 go;    /* atomic */
 	u64 order; /* the threads that have continued, a digit each */
 } line;
 
@@ -71,7 +71,7 @@ static void waiters_are_woken_in_order_of_arrival(struct ktest *t)
 		thread_sleep(2 * TICK);
 		for (i = 0; i < 4; i++)
 			EXPECT_EQ(t, w[i].thread->has_alarm, i == late);
-		/* None may continue yet, and all sleep again. */
+		/* No waiter may continue yet, and all sleep again. */
 		wake_up(&line.wq);
 		thread_sleep(3 * TICK);
 		EXPECT_EQ(t, line.order, late + 1);
@@ -274,8 +274,8 @@ static void thread_starts_on_its_cpu_with_its_name(struct ktest *t)
 /* ---- preemption ---- */
 
 struct pair {
-	u32 ran; /* a: the second thread has run */
-	/* @ran as the first one saw it: preemption off; interrupts off; both on */
+	u32 ran; /* atomic: the second thread has run */
+	/* values of @ran that the first thread saw: preemption off; interrupts off; both on */
 	u32 before, at, after;
 };
 
@@ -294,7 +294,10 @@ static void compute_unpreempted(void *arg)
 	while (arch_clock_ns() < until)
 		cpu_relax();
 	p->before = load_acquire(&p->ran);
-	/* No switch while interrupts or preemption are off: it comes when both are on. */
+	/*
+	 * No switch comes while interrupts or preemption are off; the switch comes when both are
+	 * on.
+	 */
 	flags = arch_irq_save();
 	WRITE_ONCE(cpus[arch_cpu_id()]->need_resched, 1u);
 	preempt_enable();

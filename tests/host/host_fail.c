@@ -3,13 +3,13 @@
  * host_fail.c: lets the n-th allocation that mm/ or kernel/ makes in each test fail;
  * tools/failsweep.py.
  *
- * The linker's --wrap sends the calls of mm/ and kernel/ here (only theirs: the tests' own are
- * left alone), and memory_init's from everywhere.  Allocations are blocks, small objects,
- * threads, and the memory that memory_init takes from its caller.
+ * The linker's --wrap sends the allocations of mm/ and kernel/ here, but not those of the tests;
+ * calls of memory_init come here from everywhere. Allocations are blocks, small objects, threads,
+ * and the memory that memory_init takes from its caller.
  *
- * The tests run again and again with QUARRY_FAIL_AT=FROM-TO: the FROM-th call of each fails, in
- * the next run the one after it, up to the TO-th.  Time passes fast for mm/, so that an operation
- * that retries until a deadline retries a few hundred times.
+ * With QUARRY_FAIL_AT=FROM-TO the tests run again and again. In the first run the FROM-th call of
+ * each test fails, in the next run the call after it, up to the TO-th. Time passes fast for mm/, so
+ * that an operation that retries until a deadline retries a few hundred times.
  *
  * Owns: fail_at, calls, looks.
  */
@@ -44,8 +44,8 @@ int __real_ktest_run(const char *which, u64 seed);
 
 static u32 fail_at; /* 0: none */
 static u32 last;    /* fail_at in the last run */
-static u32 calls;   /* a: calls in this test */
-static u64 looks;   /* a */
+static u32 calls;   /* atomic: calls in this test */
+static u64 looks;   /* atomic */
 static bool armed;
 static unsigned long kernel_free;
 static struct counts counts;
@@ -55,7 +55,7 @@ static bool fails(void)
 	return READ_ONCE(armed) && atomic_add(&calls, 1u) + 1 == fail_at;
 }
 
-/* alloc_pages becomes one of these where its order is a constant. */
+/* alloc_pages calls one of these functions where its order is a constant. */
 #define ALLOC_OF(name)                                                                             \
 	struct page *__wrap_alloc_##name(gfp_t gfp)                                                \
 	{                                                                                          \
@@ -97,7 +97,7 @@ u64 __wrap_arch_clock_ns(void)
 	return arch_clock_ns() + (atomic_add(&looks, 1ull) + 1) * LOOK_NS;
 }
 
-/* The host cannot judge @since, which is of the fast clock above. */
+/* @since is a time of the fast clock above, so the host's own function would judge it wrongly. */
 bool __wrap_threads_had_turn(u64 since)
 {
 	thread_yield();
@@ -131,8 +131,8 @@ int __wrap_memory_init(struct memory *mem, const struct memory_config *cfg)
 }
 
 /*
- * One line for each test: calls made, allocations left, pages the kernel's memory lost, and the
- * first kind of object (account.h) of which there are more than before.
+ * Print a line at the end of each test: the calls made, the pages of its memory still in use, the
+ * pages that the kernel's memory lost, and the first kind of object (account.h) that is left.
  */
 static void watch(const char *suite, const struct ktest *t, bool begins)
 {
@@ -159,14 +159,15 @@ static void watch(const char *suite, const struct ktest *t, bool begins)
 	    left ? left : "nothing");
 }
 
-/* The tool continues where this ended, unless the last line says that all is done. */
+/* The tool starts the program again at the next number, unless the last line says "done". */
 int __wrap_ktest_run(const char *which, u64 seed)
 {
 	unsigned long before = memory_free_pages(&kernel_memory);
 	int failed = __real_ktest_run(which, seed);
 
 	/*
-	 * The loss is judged after each run, when all that its tests borrowed has been given back.
+	 * The loss is judged after each run, when its tests have given back all that they
+	 * allocated.
 	 */
 	while (failed != -EINVAL && fail_at < last &&
 	    memory_free_pages(&kernel_memory) + MAX_LOST > before) {

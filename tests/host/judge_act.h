@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * judge_act.h: demo/act.c, which the acts of the tour share, in the world of the test that includes
- * this, with names of its own: JUDGE(name). pretend is the memory, judge.online has the CPUs, and
- * the act runs on CPU 1.
+ * judge_act.h: puts demo/act.c, which the acts of the tour share, into the simulated world of a
+ * test. Its functions are named JUDGE(name) there. The variable pretend is the memory, judge.online
+ * has the CPUs, and the act runs on CPU 1.
  */
 #ifndef QUARRY_TESTS_JUDGE_ACT_H
 #define QUARRY_TESTS_JUDGE_ACT_H
@@ -30,7 +30,7 @@ static inline void judge_cpus(unsigned nr)
 	judge.online[0] = nr == 1 ? 2 : (1ul << nr) - 1;
 }
 
-/* False: the test is skipped, because its figures are not those of this build. */
+/* Returns false if the test is skipped, because its figures are not those of this build. */
 static inline bool judge_figures(struct ktest *t)
 {
 	if (PAGEBLOCK_ORDER != 9)

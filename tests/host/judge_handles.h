@@ -12,7 +12,7 @@ int judge_write(struct handle_table *t, u32 h, u64 seed);
 
 void judge_drain_owner(struct movable_owner *owner);
 
-/* For the source of the load, which is included behind this. */
+/* The load's source is included after this header, and calls the functions above. */
 #define handle_verify       judge_verify
 #define handle_write        judge_write
 #define movable_owner_drain judge_drain_owner

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * judge_help.h: a simulated world around a soak: one text has every call that the soak makes and
- * all that it prints, and must be the expected one. A suite includes the source of a soak, in which
- * the names of called functions are changed into those of this world.
+ * all that it prints, and must be the expected one. A suite includes the source of a soak, and
+ * replaces the names of called functions by those of this world.
  */
 #ifndef QUARRY_TESTS_JUDGE_HELP_H
 #define QUARRY_TESTS_JUDGE_HELP_H
@@ -27,11 +27,11 @@ struct judge {
 	size_t len;
 	bool quiet;            /* calls are not noted, only the soak's output */
 	u64 now, tick;         /* the clock, and the time that each reading takes */
-	unsigned jobs, no_job; /* started; the one whose start fails, counted from 1 */
+	unsigned jobs, no_job; /* started; number of the one that does not start, from 1 */
 	struct judge_job job[JUDGE_JOBS];
 	unsigned sleeps; /* sleeps and yields until *stop is set */
 	u32 *stop;
-	struct mm_violation violation; /* check_memory finds it, if @what is set */
+	struct mm_violation violation; /* reported by check_memory, if its @what is set */
 	unsigned long managed[4];      /* answers of memory_managed_by_request, in turn */
 	unsigned asked;
 	cpumask_t online[1];
@@ -46,15 +46,15 @@ void judge_again(void);
 
 void judge_begin(void);
 
-/* Text that the soak prints. */
+/* Append text that the soak prints. */
 void judge_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
-/* A call that the soak makes. */
+/* Append a call that the soak makes, unless judge.quiet is set. */
 void judge_note(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 unsigned judge_times(const char *words);
 
-/* The text so far must be @want; it is cleared. */
+/* The text so far must be @want; then the text is cleared. */
 void judge_expect(struct ktest *t, const char *file, const char *want, int line);
 #define EXPECT_SAID(t, want) judge_expect((t), __FILE__, (want), __LINE__)
 
@@ -69,7 +69,7 @@ void judge_complaint(struct ktest *t, const char *file, const char *words, int l
 
 u64 judge_clock(void);
 
-/* Random numbers that a reader can follow. */
+/* Simple "random" numbers: each is one more than the number before. */
 u64 judge_rand(u64 *state);
 
 struct thread *judge_start(const char *name, int cpu, void (*fn)(void *), void *arg);
@@ -88,7 +88,7 @@ int judge_cpu_up(unsigned cpu);
 
 int judge_check(struct memory *mem, struct mm_violation *v);
 
-/* Returns the answers in turn; the last one is repeated. */
+/* Returns the numbers of judge.managed in turn; the last one is repeated. */
 unsigned long judge_managed(struct memory *mem, unsigned long *from_standby);
 
 #endif

@@ -11,7 +11,7 @@
 
 static struct {
 	bool on;
-	unsigned asked, quits; /* live_quit is true from this call on, counted from 1; 0: never */
+	unsigned asked, quits; /* live_quit returns true from its @quits-th call on; 0: never */
 } live;
 
 static inline void judge_line(const char *what, size_t most, const char *fmt, va_list ap)

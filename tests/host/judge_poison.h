@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * judge_poison.h: a simulated world, and in it the soak of broken memory. It is included as text,
- * with the soak's source, so that the two suites of the soak can read its data. JUDGE(name) is the
- * name there.
+ * with the soak's source, so that both suites of the soak can read the soak's data. The soak's
+ * functions are named JUDGE(name) in a suite.
  */
 #ifndef QUARRY_TESTS_JUDGE_POISON_H
 #define QUARRY_TESTS_JUDGE_POISON_H
@@ -32,12 +32,12 @@ struct smp_stats smp_stats;
 static struct {
 	unsigned cpus;
 	int offline_err, online_err, supply_err, create_err;
-	int fault[4];                            /* answers of vm_fault, in turn; the last stays */
-	unsigned faults, nr_copies, copies_fail; /* the first so many copies fail */
-	u64 page[PAGES][2];                      /* first and last word of each */
+	int fault[4];                            /* results of vm_fault, the last repeats */
+	unsigned faults, nr_copies, copies_fail; /* the first @copies_fail copies fail */
+	u64 page[PAGES][2];                      /* first and last word of each page */
 	bool no_range, no_stress;
 	int stop_err;
-	int soft, hard, back; /* answers of requests */
+	int soft, hard, back; /* results of requests to flag pages and to undo it */
 	struct poison_result res;
 	bool flagged[640];
 	long count_off; /* error to add to mem_poisoned */
@@ -209,7 +209,7 @@ static struct poison_count count(const struct memory *mem)
 	return (struct poison_count){nr / 3, nr / 3, nr - nr / 3 * 2};
 }
 
-/* ---- others ---- */
+/* ---- other calls ---- */
 
 static struct stress *begin_stress(struct memory *mem, unsigned first, unsigned nr, u64 seed)
 {
@@ -275,7 +275,7 @@ static void begin(unsigned cpus)
 	judge.stop = &soak.shaker.stop;
 }
 
-/* Set the scene: an object of 8 pages, whose counts are 0. */
+/* Begin with an object of 8 pages; all counts are 0. */
 static bool begin_scene(void)
 {
 	begin(2);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * judge_shake.h: like judge_soak.h, for CPUs and ranges that go offline and come back during a
- * soak.
+ * judge_shake.h: like judge_soak.h, for demo/shake.c: CPUs and ranges go offline and come back
+ * during a soak.
  */
 #ifndef QUARRY_TESTS_JUDGE_SHAKE_H
 #define QUARRY_TESTS_JUDGE_SHAKE_H

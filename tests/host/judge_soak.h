@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * judge_soak.h: demo/soak.c, which soaks share, in the world of the test that includes this;
- * JUDGE(name) is the name there.
+ * judge_soak.h: puts demo/soak.c, which soaks share, into the simulated world of a test. Its
+ * functions are named JUDGE(name) there.
  */
 #ifndef QUARRY_TESTS_JUDGE_SOAK_H
 #define QUARRY_TESTS_JUDGE_SOAK_H

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * page_alloc_names.h: for tests that include the source of mm/page_alloc.c: each of its public
- * functions is OWN(name) there, which the test defines before.
+ * page_alloc_names.h: renames each public function of mm/page_alloc.c to OWN(name), for tests that
+ * include its source. The test defines OWN before it includes this header.
  */
 #define alloc_pages          OWN(alloc_pages)
 #define free_pages           OWN(free_pages)

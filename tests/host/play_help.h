@@ -19,16 +19,16 @@
 struct play {
 	u8 port[0x10000];
 	u64 msr[PLAY_MSRS];
-	struct cpuid_regs leaf1, other; /* leaf 1, subleaf 0; any other */
+	struct cpuid_regs leaf1, other; /* results of cpuid: leaf 1, subleaf 0; any other */
 	u64 cr4;
 	struct cpu cpu; /* this CPU */
 	bool reads;     /* reads are noted too */
-	unsigned halts; /* accesses until one ends the call; 0: none does */
-	u32 turns;      /* turns of waits */
-	/* A test sets these; NULL: nothing is called. */
+	unsigned halts; /* the call ends at its @halts-th hlt; 0: no hlt ends it */
+	u32 turns;      /* turns of waiting loops */
+	/* A test may set these functions; NULL: nothing is called. */
 	u32 (*in)(u16 port, unsigned bytes, u32 kept);
 	void (*out)(u16 port);
-	void (*noted)(void); /* an instruction without operand */
+	void (*noted)(void); /* after an instruction without operand */
 	u32 (*mmio_read)(const volatile u32 *at);
 	void (*mmio_write)(volatile u32 *at, u32 value);
 	jmp_buf end;
@@ -46,7 +46,7 @@ void play_turn(void);
 /* All registers are 0, and nothing has been noted. */
 void play_begin(void);
 
-/* For a call that never returns: continue here after it has halted so many times. */
+/* Make @call, which never returns, and continue here at its @nr-th hlt. */
 #define PLAY_TO_THE_END(nr, call)                                                                  \
 	do {                                                                                       \
 		play.halts = (nr);                                                                 \

@@ -12,8 +12,8 @@
 
 static unsigned sleeps; /* rounds of a thread before it is told to stop */
 static void (*in_drain)(void);
-static int compacts[8]; /* what compactions return, in turn */
-static long brings[8];  /* what standby_online returns, in turn */
+static int compacts[8]; /* results of compactions, in turn */
+static long brings[8];  /* results of standby_online, in turn */
 static unsigned compacted, asked_for;
 
 /* Note the wait and return at once: no other thread could make the condition true. */
@@ -59,7 +59,7 @@ static void note_freed(struct zone *zone, unsigned long nr, unsigned long cma)
 		judge_note("%lu freed in %u, %lu lent\n", nr, zone->id, cma);
 }
 
-/* The pages that each pass over a zone's lists finds, batch by batch. */
+/* The pages that each batch of reclaim finds: all pages, and pages of CMA areas. */
 static unsigned batches;
 static unsigned long drop[8], drop_lent[8];
 static void (*in_batch)(void);
@@ -111,7 +111,7 @@ static void stop_standby(struct memory *mem)
 #define reclaim_note_freed note_freed
 #define reclaim_start      played_start
 #define reclaim_stop       played_stop
-/* A data object: each suite has its own. */
+/* The table of mm/reclaim.c has a name of its own in each suite. */
 #define memory_reclaim PLAY_NAME(table)
 extern const struct reclaim_ops memory_reclaim;
 static int played_start(struct memory *mem);
@@ -138,7 +138,7 @@ static bool begin(struct ktest *t)
 	if (!world)
 		return false;
 	reclaim_stop(world);
-	/* Each suite uses only some of these. */
+	/* A suite may not need these functions: avoid a warning. */
 	(void)played_start;
 	(void)played_stop;
 	return true;

@@ -3,7 +3,7 @@
  * test_bootfile.c: the files among the boot modules, by name, and the console that needs one of
  * them: the font.  Hosted only: in the kernel it would undo the loader's work.
  *
- * The kernel has one screen, which keeps its state: one test has all of it.
+ * The kernel has one screen, which keeps its state, so one test makes all checks of the screen.
  */
 #include "tests/lib/screen_help.h"
 
@@ -16,7 +16,7 @@
 #include <quarry/panic.h>
 #include <quarry/string.h>
 
-/* Unused bytes of the first pageblock: modules, and two framebuffers. */
+/* Sizes and places in unused memory of the first pageblock: modules, and two framebuffers. */
 #define MODULE_BYTES 0x900
 #define SCREEN_AT    0x3800
 #define MAPPED_AT    0x5400
@@ -76,7 +76,7 @@ static bool content_is(const struct boot_file *file, const char *content)
 static void files_are_found_by_name(struct ktest *t)
 {
 	static const struct {
-		const char *name, *content; /* NULL: there is none */
+		const char *name, *content; /* NULL: there is no such file */
 	} files[] = {{"first", "1"}, {"second", "22"}, {"third", "333"}, {"in", "inside"},
 	    {"two", "2two"}, {"last", "4444"}, {"", NULL}, {"fir", NULL}, {"firsts", NULL},
 	    {"boot", NULL}, {"boot/first", NULL}, {"pack", NULL}, {"arg", NULL},
@@ -115,7 +115,7 @@ static void files_are_found_by_name(struct ktest *t)
 	EXPECT(t, !boot_file_find("first", &file) && !boot_file_number(0, &file));
 }
 
-#define LEN 35 /* of the text before the long name */
+#define LEN 35 /* length of the text before the long name */
 
 static void names_are_printed_in_order(struct ktest *t)
 {
@@ -127,7 +127,7 @@ static void names_are_printed_in_order(struct ktest *t)
 	boot_files_print();
 	EXPECT(t, !strcmp(said_since(pos), " (none: the loader brought no boot module)"));
 	len = member(archive, "in", "");
-	/* The next member is damaged: the archive ends there, and the next module counts. */
+	/* The second member is damaged: the archive ends there, and the next module is listed. */
 	len += member(archive + len, "broken", "");
 	archive[ALIGN_UP(110 + 3, 4) + 1] = 'x';
 	add_module(t, "a/first x", "1", 1);
@@ -207,7 +207,7 @@ static void a_single_file_is_one_besides_the_font(struct ktest *t)
 #define PITCH  272
 
 static bool panics;
-static unsigned nest; /* writes that panicking() makes inside the one that calls it */
+static unsigned nest; /* screen writes that panicking() still makes, inside its caller's write */
 static void *mapped;
 static struct text ref;
 static struct psf_font ref_font;
@@ -240,7 +240,7 @@ static void set_framebuffer(void)
 	    .blue = {0, 8}};
 }
 
-/* True: screen_init prints @words, and leaves no screen. */
+/* Returns true if the kernel prints @words and uses no screen. */
 static bool refused_with(const char *words)
 {
 	u64 pos = log_position();
@@ -251,7 +251,7 @@ static bool refused_with(const char *words)
 	return !screen_present() && !strcmp(said_since(pos), words);
 }
 
-/* Show the log so far in the same way as screen_init. */
+/* Show the log so far on @text, in the same way as screen_init. */
 static void show_log_on(struct text *text, void *pixels)
 {
 	u64 pos = 0;
@@ -309,7 +309,7 @@ static void refuse_what_is_no_screen(struct ktest *t)
 /* The text of a panic is red.  Writes within writes are shown, up to three. */
 static void a_panic_is_red(struct ktest *t)
 {
-	/* Each inner call checks, and writes, before the one around it. */
+	/* Each inner write calls panicking(), and writes, before the outer write does. */
 	nest = 5;
 	screen_write("e", 1);
 	text_write(&ref, "nne", 3);
@@ -354,7 +354,7 @@ static void screen_shows_the_log_and_new_output(struct ktest *t)
 	screen_map();
 	EXPECT(t, screen_present() && shows_as_it_should(mapped));
 	EXPECT(t, !strcmp(said_since(pos), "screen: 64 by 24 pixels, 8 by 3 characters\n"));
-	/* Now the screen is used at once, and then moved. */
+	/* Now screen_init uses the framebuffer at once; then the framebuffer moves. */
 	set_framebuffer();
 	show_log_on(&ref, ref_pixels);
 	screen_init();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_buddy_batch.c: blocks taken from the buddy and given back many at a time: their pageblock
- * and order, and the same final state as with single blocks.
+ * and order, and a final state that equals that of single blocks.
  */
 #include "tests/lib/mm_test.h"
 #include "mm/free_map_batch.h"
@@ -48,7 +48,7 @@ static pfn_t pfn_of(const struct zone *zone, const struct page *page)
 	return page_to_pfn_in(zone->mem, page);
 }
 
-/* A stack that gives out its last entry first then gives out ascending pages. */
+/* A stack gives out its last entry first, so the pages that it gives out then ascend. */
 static void the_lowest_of_a_block_comes_last(struct ktest *t)
 {
 	struct zone *zone = normal_zone(t, BLOCKS);

@@ -27,9 +27,9 @@ static void expect_sound(struct ktest *t, struct memory *mem, int line)
 }
 
 /*
- * A zone between pageblocks that are in no span. The two next to it look like its own except for
- * their counts. So a check that reads these pageblocks finds damage, and a check that meets one of
- * their pages finds it sound.
+ * A zone between pageblocks that are in no span. The two pageblocks beside the zone look like the
+ * zone's own, except for their counts. So a check that reads these pageblocks finds damage, and a
+ * check that meets one of their pages finds it sound.
  */
 static struct memory *amid(struct ktest *t, struct zone **zone)
 {
@@ -56,7 +56,7 @@ static struct memory *amid(struct ktest *t, struct zone **zone)
 	return mem;
 }
 
-/* A pfn before the span, or behind it. */
+/* The first pfn of the pageblock before the span (@i is 0), or behind it. */
 static pfn_t outside(unsigned i)
 {
 	return i ? BLOCK(END) : BLOCK(FIRST) - PAGEBLOCK_PAGES;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_check_order.c: of several damages check_memory names the first, in the order of
- * docs/mm/check.md: a page before the counts it belongs to, a border before the pages behind it;
- * and the exact limits of damage that test_check.c does not plant.
+ * docs/mm/check.md: a page before the counts it belongs to, a border before the pages behind it.
+ * Other checks test exact limits that test_check.c does not.
  */
 #include "tests/lib/check_help.h"
 #include "tests/lib/mm_test.h"
@@ -185,7 +185,10 @@ static void offline_pageblock_is_checked_in_order(struct ktest *t)
 	after = pfn_to_page_in(mem, BLOCK(6));
 	EXPECT_EQ(t, word_state(after->word), PG_HWPOISON);
 	expect_sound(t, mem);
-	/* The words of a pageblock's pages are checked only if it counts broken pages. */
+	/*
+	 * The words of an offline pageblock's pages are checked only if the pageblock counts broken
+	 * pages.
+	 */
 	words[PAGEBLOCK_PAGES - 1].word = PAGE_F_HWPOISON;
 	expect_sound(t, mem);
 	off->nr_poisoned = 1;
@@ -205,7 +208,7 @@ static void offline_pageblock_is_checked_in_order(struct ktest *t)
 	off->bits = bits;
 	FIRST(t, mem, "I-N6 flagged pages offline");
 	off->nr_poisoned = 0;
-	/* A hole is no standby memory. */
+	/* A hole in the range of standby memory does not count as standby memory. */
 	standby = zone->standby;
 	standby_end = zone->standby_end;
 	zone->standby = BLOCK(7);
@@ -247,7 +250,10 @@ static void list_is_checked_in_order(struct ktest *t)
 	kept = page_to_pfn_in(mem, kept_page);
 	PLANT(t, mem, low->blocks[MT_UNMOVABLE][tree_of(mem, kept)->list - 1],
 	    low->blocks[MT_MOVABLE][MAX_ORDER], "I-I2");
-	/* The list has too few pageblocks.  The bit would show it too, so it is cleared. */
+	/*
+	 * The list has too few pageblocks. The list's bit in have[] would reveal that too, so it is
+	 * cleared.
+	 */
 	list = &zone->blocks[MT_MOVABLE][MAX_ORDER];
 	saved = *list;
 	*list = (u32)PFN_NONE;
@@ -365,8 +371,8 @@ static void stack_is_checked_in_order(struct ktest *t)
 }
 
 /*
- * Between the first bit of an isolation and the end of its round, caches may still have pages of
- * the isolated pageblock.
+ * Until the drain round of an isolation has ended, caches may still have pages of the isolated
+ * pageblock.
  */
 static void cached_page_of_an_isolated_pageblock_is_checked(struct ktest *t)
 {
@@ -379,7 +385,7 @@ static void cached_page_of_an_isolated_pageblock_is_checked(struct ktest *t)
 	REQUIRE(t, mem);
 	zone = test_zone(mem, ZONE_NORMAL);
 	set_plan(zone, 0, MT_UNMOVABLE, 1);
-	set_limits(zone, 0); /* within its bound */
+	set_limits(zone, 0); /* the normal limits again */
 	EXPECT_EQ(t, free_on(0, mem, 0, 1, &kept_page), 1);
 	EXPECT_EQ(t, cached(zone, 0, 0, MT_UNMOVABLE), 1);
 	block = ALIGN_DOWN(page_to_pfn_in(mem, kept_page), PAGEBLOCK_PAGES);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_check_vm_order.c: check_memory's part about objects, spaces and reclaim lists: the exact
- * limits of damage that test_check_vm.c does not plant, and the one of two damages that is named.
+ * limits of damage that test_check_vm.c does not plant, and the order in which damages are named.
  */
 #include "tests/lib/plant_help.h"
 #include "tests/lib/vm_help.h"
@@ -41,11 +41,11 @@ static void reclaim_lists_are_checked_in_order(struct ktest *t)
 	lru = s.mem->zones[ZONE_MOVABLE].lru;
 	list = lru[LRU_INACTIVE];
 	head = pfn_to_page_in(s.mem, list.head);
-	/* A page of another zone, on a list that counts none. */
+	/* A page of another zone, on a list whose count is 0. */
 	PLANT(t, s.mem, lru[LRU_INACTIVE], ((struct lru_list){.head = (u32)s.mem->start_pfn}),
 	    "I-N5 reclaim list longer");
 	PLANT(t, s.mem, lru[LRU_INACTIVE].head, (u32)s.mem->start_pfn + 1, "I-N5 zone");
-	/* A page that is not in state LRU, and has the other flag. */
+	/* A page that is not in state LRU, and has the flag of the other list. */
 	word = head->word;
 	head->word = PAGE_WORD(word_ref(word), PG_OBJECT, 0) | PAGE_ACTIVE;
 	NAMED(t, s.mem, "I-N5 page on a reclaim list");
@@ -88,7 +88,7 @@ static void pages_isolated_by_reclaim_are_checked(struct ktest *t)
 	PLANT(t, s.mem, zone->nr_reclaiming, 2, "I-N5 pages that reclaim has taken");
 	zone->nr_reclaiming = 0;
 	putback_lru_page(s.mem, page);
-	/* Wrong counts of pages on lists are named before that. */
+	/* Wrong counts of pages on lists are named before a wrong nr_reclaiming. */
 	zone->nr_reclaiming = 1;
 	PLANT(t, s.mem, zone->lru[LRU_INACTIVE],
 	    ((struct lru_list){.head = (u32)PFN_NONE, .tail = (u32)PFN_NONE}),
@@ -160,7 +160,7 @@ static void slots_are_checked_in_order(struct ktest *t)
 }
 
 /*
- * A pinned page is sound, and so is an isolated one; an object whose regions are being walked is
+ * A pinned page is sound, and so is an isolated page; an object whose regions are being walked is
  * skipped.
  */
 static void mapping_counts_are_checked_in_order(struct ktest *t)
@@ -187,7 +187,7 @@ static void mapping_counts_are_checked_in_order(struct ktest *t)
 	expect_sound(t, s.mem);
 	WRITE_ONCE(s.object->walked, 0);
 	page->mapcount--;
-	/* While an unmapping holds references there may be more of them, never fewer. */
+	/* While an unmapping is in progress, a page may have too many references, never too few. */
 	NAMED(t, s.mem, "I-S2 references of an object's page");
 	WRITE_ONCE(s.mem->vm.flushing, 1);
 	expect_sound(t, s.mem);
@@ -196,7 +196,7 @@ static void mapping_counts_are_checked_in_order(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Slots behind an absent table are counted and checked. */
+/* Slots behind an absent table of slots are counted and checked. */
 static void slots_behind_an_empty_table_are_checked(struct ktest *t)
 {
 	const u32 nr = 2 * PT_ENTRIES + 2,
@@ -219,7 +219,9 @@ static void slots_behind_an_empty_table_are_checked(struct ktest *t)
 
 /* ---- regions ---- */
 
-/* Too high a value hides the regions beside this one from a search, too low a value those below. */
+/*
+ * If @below is too high, a search misses regions beside this region; if too low, regions below it.
+ */
 static void last_slot_below_a_region_is_exact(struct ktest *t)
 {
 	struct vm_region *r;
@@ -293,7 +295,7 @@ static void entry_without_a_region_needs_a_change_in_progress(struct ktest *t)
 	expect_sound(t, s.mem);
 	WRITE_ONCE(s.space->refs, refs);
 	NAMED(t, s.mem, "I-S4 entry outside every region");
-	/* The entry's page is checked even while the space is changed. */
+	/* The page of an entry is checked even while the space is changed. */
 	mutex_lock(&s.space->change);
 	PLANT(t, s.mem, *other, pte_make(s.mem->end_pfn, VM_READ), "I-S7 entry maps no page");
 	mutex_unlock(&s.space->change);

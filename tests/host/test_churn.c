@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_churn.c: pages that come and go leave whole pageblocks free, because a request is served
- * from the pageblock that is free in the smallest pieces, and the other pageblocks become empty.
+ * test_churn.c: many allocations and frees leave whole pageblocks free, because a request is served
+ * from the pageblock that is free in the smallest pieces, so other pageblocks become free.
  */
 #include "tests/lib/mm_test.h"
 
@@ -16,7 +16,7 @@ static void give_one(struct zone *zone, unsigned at, unsigned *nr)
 	held[at] = held[--*nr];
 }
 
-/* Orders 0 to 3, at 70, 15, 10 and 5 per cent. */
+/* If @mixed, order 0 to 3, at 70, 15, 10 and 5 per cent; else order 0. */
 static unsigned some_order(u64 *rand, bool mixed)
 {
 	unsigned part = mixed ? (unsigned)(ktest_rand(rand) % 100) : 0;
@@ -67,7 +67,7 @@ static void churn(struct ktest *t, bool mixed)
 	REQUIRE(t, mem);
 	whole = whole_after_churn(&mem->zones[ZONE_NORMAL], mixed, &possible);
 	/*
-	 * Nine of ten pageblocks are whole; with lists of free blocks, last in first out, none
+	 * Nine of ten pageblocks are wholly free. With last-in, first-out lists of free blocks none
 	 * would be.
 	 */
 	EXPECT(t, whole * 10 >= possible * 9);

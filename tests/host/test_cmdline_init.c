@@ -15,7 +15,8 @@ static char text[16384];
 #define LEFT_OUT(what) "command line: " what " and left out\n"
 
 /*
- * The text that cmdline_init printed, without the list of all options; *@help: the list followed.
+ * The text that cmdline_init printed, without the list of all options; *@help tells if the list
+ * followed.
  */
 static const char *init(const char *line, bool truncated, bool *help)
 {
@@ -51,11 +52,11 @@ static void options_are_split_at_blanks(struct ktest *t)
 	EXPECT_EQ(t, cmdline_u64("rounds", 7), 7);
 	EXPECT(t, strcmp(cmdline_get("tour", "on"), "on") == 0 && !cmdline_get("bench", NULL));
 	EXPECT(t, !cmdline_range("race_seed", &first, &last));
-	/* The last one counts; earlier values are forgotten. */
+	/* The last value of an option counts; values of an earlier line are forgotten. */
 	init("seed=1 seed=2 pressure=5", false, &help);
 	EXPECT(t, cmdline_u64("seed", 9) == 2 && cmdline_u64("movable", 50) == 50);
 	EXPECT(t, cmdline_range("pressure", &first, &last) && first == 5 && last == 5);
-	/* A wrong value leaves an earlier right one. */
+	/* A wrong value does not replace an earlier right value. */
 	init("seed=1 seed=x", false, &help);
 	EXPECT(t, help && cmdline_u64("seed", 9) == 1);
 	init("", false, &help);
@@ -115,7 +116,7 @@ static void lines_of_all_lengths_are_kept_or_cut(struct ktest *t)
 		memcpy(line + len - 7, " seed=7", 7);
 		said = init(line, false, &help);
 		EXPECT_EQ(t, strlen(said) == 0, len < BOOT_CMDLINE_MAX);
-		/* Of a line that is too long only "seed=" is left here. */
+		/* A line that is too long ends with "seed=" here, so the option has no value. */
 		EXPECT_EQ(t, cmdline_u64("seed", 1), len < BOOT_CMDLINE_MAX ? 7 : 1);
 	}
 	init("", false, &help);

@@ -16,7 +16,7 @@ static void go_ahead(struct page *dst, struct page *src)
 	mov.on_move = NULL;
 }
 
-/* A page in transit to the buddy allocator is waited for, and comes too late. */
+/* The evacuation waits for a page in transit to the buddy allocator, which comes too late. */
 static void range_that_is_not_empty_in_time_is_busy(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, ZONE_SIZE);

@@ -114,7 +114,7 @@ static void sleeping_calls_are_refused_in_atomic_context(struct ktest *t)
 	cma = (struct cma){.mem = mem, .end = PAGEBLOCK_PAGES};
 	flags = arch_irq_save();
 	all_that_may_sleep(t, mem, &cma);
-	/* An allocation that does not wait is not refused for its context. */
+	/* An order that is too high is refused before the context is checked. */
 	EXPECT(t, !mem_alloc_pages(mem, GFP_KERNEL, MAX_ORDER + 1));
 	arch_irq_restore(flags);
 	preempt_disable();
@@ -225,8 +225,8 @@ static void redrain_drains_again_while_waiting(struct ktest *t)
 	REQUIRE(t, page);
 	start = ALIGN_DOWN(page_to_pfn_in(mem, page), PAGEBLOCK_PAGES);
 	/*
-	 * The page lies where only movable memory is, so it might get an owner at any moment, but
-	 * does not.
+	 * A page without an owner in zone MOVABLE may get an owner soon, so the offline retries
+	 * until its deadline.
 	 */
 	EXPECT(t, offline_pages(mem, start, PAGEBLOCK_PAGES, &opts, &res) < 0);
 	EXPECT(t, res.rounds > 1);
@@ -265,7 +265,7 @@ static void reserved_pages_are_named(struct ktest *t)
 	REQUIRE(t, !memory_ready(mem));
 	EXPECT_EQ(t, offline_query(mem, 0, PAGEBLOCK_PAGES, &fail), -EBUSY);
 	EXPECT_EQ(t, fail.why, WHY_RESERVED);
-	/* Isolate without the scan, as if the page had been allocated after it. */
+	/* Isolate without the scan, as if the page had been allocated after the scan. */
 	zone = test_zone(mem, ZONE_NORMAL);
 	spin_lock(&zone->lock);
 	pageblock_set_isolated(zone, 0, true);
@@ -294,7 +294,7 @@ static void handles_out_of_range_are_refused(struct ktest *t)
 	EXPECT_EQ(t, handle_pfn(&table, 2), PFN_NONE);
 }
 
-/* Calls on a range return their results without a place for the reason. */
+/* Calls on a range return their results also if the pointer for the reason is NULL. */
 static void reasons_are_optional(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 4);

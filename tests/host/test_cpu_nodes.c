@@ -25,7 +25,7 @@ static void ask(void *arg)
 	asked.page = mem_alloc_pages(mem, asked.gfp, 0);
 }
 
-/* CPU 1 is on @node, and allocates first where CPUs of node @as do. */
+/* CPU 1 is on @node. It must try first the zone that a CPU of node @as tries first. */
 static void looks_as(struct ktest *t, unsigned node, unsigned as)
 {
 	const struct zone_spec specs[] = {{0, ZONE_NORMAL, CACHED_BLOCKS},
@@ -74,7 +74,7 @@ static void unknown_node_counts_as_node_0(struct ktest *t)
 	looks_as(t, ~0u, 0);
 }
 
-/* ---- reclaim threads asked ---- */
+/* ---- requests to reclaim threads ---- */
 
 static void ask_for_a_drain(void *arg)
 {

@@ -21,7 +21,7 @@ static u32 keep(struct pretend *p, const struct pretend_buf *buf)
 
 /* Devices, and the result of opening a driver for each. */
 static const struct stop {
-	u64 offered;      /* besides VERSION_1; ~0: not even that */
+	u64 offered;      /* features besides VERSION_1; ~0: not even VERSION_1 */
 	unsigned size[3]; /* of each queue */
 	int err;
 } stops[] = {
@@ -66,7 +66,7 @@ static void virtio_mem_driver_gives_every_page_back(struct ktest *t)
 
 	REQUIRE(t, vmem_begin(t));
 	virtio_mem_close(&vmem_dev);
-	/* From here on small objects have their page. */
+	/* The page of the driver's small objects is allocated already. */
 	for (how = 0; how < 5; how++) {
 		before = kernel_pages();
 		pretend_dev.size[0] = how == 1 ? 0 : 64;
@@ -82,7 +82,7 @@ static void virtio_mem_driver_gives_every_page_back(struct ktest *t)
 			virtio_mem_close(&vmem_dev);
 		EXPECT_EQ(t, kernel_pages(), before);
 	}
-	/* A restart holds its queue's page once; a failed restart holds none. */
+	/* After a restart the driver holds one page for its queue; after a failed restart none. */
 	vmem_set_fault(NO_FAULT, 0, false);
 	REQUIRE(t, virtio_mem_open(&vmem_dev, &pretend_dev.dev, vmem) == 0);
 	EXPECT_EQ(t, virtio_mem_restart(&vmem_dev), 0);

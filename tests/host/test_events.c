@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_events.c: the events that each operation counts, and the records of its pages: these, and
- * no others.
+ * test_events.c: each operation counts the expected events and no others, and leaves the expected
+ * records of its pages and no others.
  */
 #include "tests/lib/mm_help.h"
 #include <quarry/console.h>

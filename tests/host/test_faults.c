@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_faults.c: failures around mm/: lost wake-ups, calls that are served late, owners that
- * refuse a migration.  Hosted only: the machine's side of it is arch/host/host_cpu.c.
+ * test_faults.c: failures around mm/: lost wake-ups, calls that are served late, owners that refuse
+ * a migration. Hosted only: arch/host/host_cpu.c simulates these failures of the machine.
  */
 #include "tests/lib/mm_help.h"
 #include "tests/lib/wait_help.h"
@@ -11,7 +11,7 @@
 /* The time after which a lost wake-up is sent again. */
 #define SHORT_NS 20000000ULL
 
-/* The next @n wake-ups are lost; returns the timeout as it was. */
+/* Let the next @n wake-ups get lost; returns the timeout from before. */
 static u64 lose(u32 n)
 {
 	u64 before = set_call_timeout(SHORT_NS);
@@ -20,7 +20,7 @@ static u64 lose(u32 n)
 	return before;
 }
 
-/* Check that all wake-ups to be lost have been lost, and lose no more. */
+/* Check that the requested number of wake-ups was lost, and let no more get lost. */
 static void lose_no_more(struct ktest *t, u64 timeout)
 {
 	EXPECT_EQ(t, atomic_xchg(&host_ipi_faults.drop, 0u), 0);
@@ -44,7 +44,7 @@ static void a_lost_wake_up_is_sent_again(struct ktest *t)
 	asked = smp_call_mask(NULL, count_runs, &ran);
 	lose_no_more(t, timeout);
 	EXPECT_EQ(t, asked, (int)nr_cpus_online() - 1);
-	/* Each CPU has run it exactly once: a second wake-up finds nothing left to do. */
+	/* Each CPU has run count_runs exactly once: a second wake-up finds nothing left to do. */
 	EXPECT_EQ(t, ran, nr_cpus_online());
 }
 
@@ -159,11 +159,11 @@ static void late_answers_change_nothing(struct ktest *t)
 struct stubborn {
 	struct movable_owner owner;
 	struct page *page;
-	int isolate, migrate; /* its answers */
-	unsigned times;       /* migrate answers so often, then 0 */
+	int isolate, migrate; /* results of the two calls */
+	unsigned times;       /* calls that return @migrate; later calls return 0 */
 	unsigned asked;       /* calls of migrate */
 	bool releases;        /* migrate drops the page instead */
-	bool gone;            /* the owner has released it before putback */
+	bool gone;            /* the owner has released the page before putback */
 };
 
 static int stubborn_isolate(struct memory *mem, struct page *page)

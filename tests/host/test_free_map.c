@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_free_map.c: the buddy of one pageblock against a model that knows only which pages are held:
- * every reachable state of a small pageblock, with every operation from each; and a long random
- * walk through those of any size.
+ * every reachable state of a small pageblock, with every operation from each state; and, for any
+ * size of a pageblock, a long random walk.
  */
 #include "mm/free_map.h"
 #include <quarry/ktest.h>
@@ -10,14 +10,14 @@
 
 #define PAGES ((unsigned)PAGEBLOCK_PAGES)
 
-/* The held blocks: at the first page of each its order plus 1. */
+/* At the first page of each held block: the block's order plus 1. */
 struct held {
 	u8 at[PAGEBLOCK_PAGES];
 };
 
 /* ---- the model: the held blocks determine the map ---- */
 
-/* A block without a held page in it is free, as large as it can be. */
+/* Mark the free blocks, each as large as possible: blocks without a held page. */
 static bool model_free(const struct held *held, struct free_map *map, unsigned page, unsigned order)
 {
 	bool low, high;
@@ -56,7 +56,7 @@ static bool same(const struct free_map *map, const struct held *held)
 	return !memcmp(map, &want, sizeof(want)) && free_map_ok(map);
 }
 
-/* ---- each question, answered bit by bit ---- */
+/* ---- each query of a map, answered bit by bit ---- */
 
 static bool bit_of(const struct free_map *map, unsigned page, unsigned order)
 {
@@ -105,7 +105,7 @@ static void do_take(struct ktest *t, struct free_map *map, struct held *held, un
 
 	page = free_map_take(map, order, &had);
 	EXPECT_EQ(t, page >= 0, have >= 0);
-	/* The taken pages are the first of a free block of that order. */
+	/* The taken pages are the first pages of a free block of order @have. */
 	if (page >= 0 && have >= 0) {
 		EXPECT_EQ(t, had, have);
 		EXPECT(t,
@@ -147,7 +147,7 @@ static void do_take_word(
 		held->at[taken] = (u8)(order + 1);
 	}
 	EXPECT(t, nr > 0 && nr <= max);
-	/* If fewer were taken, the word has no such block left. */
+	/* If fewer than @max were taken, the word has no free block of this order left. */
 	for (node = MAX(begin, first); nr < max && node < MIN(2 * begin, first + 64); node++)
 		EXPECT(t, !bit_of(map, (node << order) - PAGES, order));
 }
@@ -163,8 +163,8 @@ static void do_put(struct ktest *t, struct free_map *map, struct held *held, uns
 /* ---- every state ---- */
 
 /*
- * States of a pageblock of order 3: a(0) = 2, a(k + 1) = a(k) * a(k) + 1, since a block may also be
- * held whole.
+ * Number of states of a pageblock of order 3: a(0) = 2, a(k + 1) = a(k) * a(k) + 1, since a block
+ * may also be held whole.
  */
 #define STATES 677
 static struct {
@@ -240,7 +240,9 @@ static void every_state_of_a_small_pageblock(struct ktest *t)
 
 /* ---- a long walk ---- */
 
-/* Mostly takes and mostly puts alternate, so the map gets nearly full and nearly empty. */
+/*
+ * One random operation. If @full, takes are more frequent than puts, else puts are more frequent.
+ */
 static void random_step(
     struct ktest *t, struct free_map *map, struct held *held, u64 *rand, bool full)
 {
@@ -282,7 +284,7 @@ static void a_pageblock_joins_again(struct ktest *t)
 {
 	struct held held = {{0}};
 	struct free_map map = model(&held);
-	unsigned page, had, step = PAGES / 2 + 3; /* odd: it reaches every page */
+	unsigned page, had, step = PAGES / 2 + 3; /* odd, so it reaches every page */
 
 	for (page = 0; page < PAGES; page++)
 		EXPECT_EQ(t, free_map_take(&map, 0, &had), page);

@@ -159,7 +159,7 @@ static void recorded_allocations_behave_as_others(struct ktest *t)
 		    nr > 0 && hit[nr - 1].rec.kind == TR_alloc && hit[nr - 1].rec.order == order);
 		EXPECT_EQ(t, mem_free_pages(mem, page, order), 0);
 	}
-	/* A refused call is no request. */
+	/* A refused call is not recorded as a request. */
 	EXPECT_EQ(t, mem_free_pages(mem, NULL, 0), -EINVAL);
 	trace_switch(mem, false);
 	page = mem_alloc_pages(mem, GFP_RECLAIMABLE | GFP_NOWAIT, 2);

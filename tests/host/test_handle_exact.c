@@ -10,7 +10,7 @@
 
 #define HANDLES 4u
 
-/* One test at a time. */
+/* Only one test runs at a time. */
 static struct handle handles[HANDLES];
 static struct handle_table table;
 
@@ -21,7 +21,10 @@ static struct page *page_of(struct handle_table *ht, u32 h)
 
 /* ---- bounds ---- */
 
-/* The array is longer than the table, and has an object of another table behind its end. */
+/*
+ * The array of handles is longer than the table @small, so an object of another table lies behind
+ * the end of @small.
+ */
 static void no_handle_is_beyond_the_last(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 4, 2);
@@ -106,7 +109,7 @@ static int run_op(enum op op)
 
 /*
  * The number of times that @op takes the handle's lock: a lock of the same rank is held meanwhile,
- * so each one is reported.
+ * so the lock checker reports each time.
  */
 static unsigned locks_of(enum op op, int *err)
 {
@@ -153,7 +156,7 @@ static void migrator_gets_the_reason_why_an_object_stays(struct ktest *t)
 	page = page_of(&table, 1);
 	target = mem_alloc_pages(mem, GFP_NOWAIT | GFP_MOVABLE, 0);
 	REQUIRE(t, target);
-	/* The page has its owner's reference only: it is not isolated. */
+	/* The page has only its owner's reference, so it is not isolated. */
 	EXPECT_EQ(t, table.owner.ops->migrate(&table.owner, mem, target, page), -EAGAIN);
 	EXPECT_EQ(t, get_page(page), 0);
 	EXPECT_EQ(t, get_page(page), 0);
@@ -197,7 +200,7 @@ static void moves_are_counted_for_each_object(struct ktest *t)
 
 /* ---- content ---- */
 
-/* The checksum covers each word's place and each bit of it, to the last page of the object. */
+/* The checksum covers the place and each bit of each word, to the last page of the object. */
 static void checksum_notices_any_damage(struct ktest *t)
 {
 	unsigned order, bit;

@@ -22,9 +22,9 @@
 
 static struct {
 	bool irqs_off, no_cache, called;
-	unsigned preempt;       /* depth */
-	unsigned no_memory;     /* this request, counted from 1, finds no memory */
-	unsigned requests, bad; /* bad: this object, counted from 1, is damaged */
+	unsigned preempt;       /* calls of preempt_disable not yet undone */
+	unsigned no_memory;     /* number of the request, from 1, that fails */
+	unsigned requests, bad; /* bad: number of the object, from 1, that is damaged */
 	unsigned freed;
 	struct pcp cache, *of[2];
 } world;
@@ -141,7 +141,7 @@ static void cpu_is_held_until_it_is_called(struct ktest *t)
 	EXPECT(t, h.cached && !h.late && judge.now >= 500000000 && judge.now < 600000000);
 	act_hold_end(&h);
 	EXPECT_SAID(t, "[joined]");
-	/* The CPU is not held for ever. */
+	/* Without a call, the CPU is held for 60 seconds only. */
 	begin();
 	h = (struct act_hold){.cpu = 3, .until_call = true};
 	EXPECT_EQ(t, act_hold_start(&h), 0);
@@ -269,7 +269,7 @@ static void each_cpu_uses_its_pages(struct ktest *t)
 	EXPECT(t, act_load_stop(load));
 	EXPECT_EQ(t, judge_times("[owner]"), 2);
 	EXPECT_EQ(t, judge_times("[put]"), 3);
-	/* All that the loaders allocated is freed, and damage is counted. */
+	/* All pages that the loaders allocated are freed, and damage is found. */
 	EXPECT_EQ(t, world.freed, 1 + 2 * 10);
 	begin();
 	judge.tick = 1000000000;

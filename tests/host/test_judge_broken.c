@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* test_judge_broken.c: act 4 in a simulated world: the page, its end, and each failure. */
+/*
+ * test_judge_broken.c: act 4 in a simulated world: its choice of a page, the page's replacement,
+ * and each failure.
+ */
 #include <quarry/errno.h>
 #include <quarry/poison.h>
 
@@ -8,7 +11,7 @@
 
 #include "demo/crowd.h"
 
-#define FIRST (2 * PAGEBLOCK_PAGES) /* pages of the zone; its first pageblock has no page in use */
+#define FIRST (2 * PAGEBLOCK_PAGES) /* first pfn of the zone; the first pageblock is wholly free */
 
 static struct {
 	struct page map[3 * PAGEBLOCK_PAGES];
@@ -82,8 +85,8 @@ static void begin(void)
 	world.block[1] = world.block[2] =
 	    (struct pageblock){.zone = 1, .bits = PB_ONLINE << PB_STATE_SHIFT, .nr_free = 9};
 	/*
-	 * Pages in turn: of a free pageblock; not mapped; mapped twice; of no object; the suitable
-	 * one.
+	 * In turn: a page of a free pageblock; a page that is not mapped; a page mapped twice; a
+	 * page of no object; two suitable pages.
 	 */
 	set(FIRST + 3, PG_LRU, 1);
 	set(FIRST + PAGEBLOCK_PAGES + 1, PG_LRU, 0);
@@ -134,7 +137,7 @@ static void busy_page_is_left_for_another(struct ktest *t)
 	EXPECT(t, !act_broken((struct crowd *)&world));
 	EXPECT_EQ(t, judge_times("[soft "), 8);
 	judge_clear();
-	/* Pages that are offline, and those of other zones, do not count as a program's. */
+	/* Offline pages, and pages of other zones, do not count as pages of a program. */
 	begin();
 	world.block[1].bits = PB_OFFLINE << PB_STATE_SHIFT;
 	world.block[2].zone = 0;

@@ -15,11 +15,11 @@
 
 static struct {
 	struct task task[8];
-	unsigned started, start_fails;         /* this program, counted from 1, does not start */
-	u64 holds;                             /* pages of each, more after each sleep */
-	bool no_endpoint, dies, stays, no_end; /* one ends early, tasks stay, do not end */
-	unsigned faults, exits; /* number of tasks that end by a fault, with status 9 */
-	const u64 (*report)[4]; /* messages of programs, in turn */
+	unsigned started, start_fails;         /* number of the program that does not start */
+	u64 holds;                             /* pages that each program gains at each sleep */
+	bool no_endpoint, dies, stays, no_end; /* a program ends early; two waits time out */
+	unsigned faults, exits;                /* tasks that end by a fault; tasks with status 9 */
+	const u64 (*report)[4];                /* messages of programs, in turn */
 	unsigned nr_reports;
 	struct crowd *crowd;
 } world;
@@ -254,7 +254,7 @@ static void failed_start_is_undone(struct ktest *t)
 	    "[wait 11, 60000000000][put 11]programs: 1 verified 0 pages, "
 	    "0 wrong; all ended well\n[crowd joined]\n[put 16]\n"
 	    "[none, 60000000000]\n");
-	/* The programs hold nothing for two minutes; or one of them ends early. */
+	/* The programs hold nothing for two minutes; then, one program ends early. */
 	begin();
 	judge.tick = 50000000000;
 	world.holds = 0;
@@ -280,7 +280,7 @@ static void failed_start_is_undone(struct ktest *t)
 	    "[crowd joined]\n[put 16]\n[none, 60000000000]\n");
 }
 
-/* Seven of eight pages are enough. */
+/* The start waits no longer once 28 of 32 pages are held. */
 static void start_waits_until_seven_eighths_are_held(struct ktest *t)
 {
 	u64 holds;

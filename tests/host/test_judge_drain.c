@@ -16,7 +16,7 @@ static struct {
 	struct pageblock block[2];
 	bool no_range, no_cache, not_called, leaves_at_once;
 	int take_err, offline_err, online_err;
-	unsigned no_thread; /* this thread, counted from 1, does not start */
+	unsigned no_thread; /* number of the thread, from 1, that does not start */
 } world;
 static pfn_t candidate(struct memory *mem, unsigned long want, unsigned long *nr)
 {
@@ -121,7 +121,7 @@ static int bring_back(struct memory *mem, pfn_t start, unsigned long nr, struct 
 
 #define ACT   "act 1 of 4: why a drain is needed\n"
 #define SMALL "  this machine is too small to take a movable range offline\n"
-/* For a page in the middle of the range. */
+/* Output for a page in the middle of the range. */
 #define TAKE   "[range 0x200 512][drain][take 256+1]"
 #define CACHED "  page 0x300 is free, in the cache of cpu3: not in the buddy allocator\n[hold 1200]"
 #define DEAF                                                                                       \
@@ -149,7 +149,9 @@ static void page_in_a_cache_keeps_its_range_until_it_is_drained(struct ktest *t)
 	EXPECT_SAID(t,
 	    ACT TAKE "[free on 3][free 256][joined]" CACHED DEAF TRIED "[joined]" STUCK LEFT
 	             "[no range]\n");
-	/* On the screen the CPU keeps interrupts off for as long as it is shown. */
+	/*
+	 * With a live screen the CPU keeps interrupts off longer, so that a viewer sees this state.
+	 */
 	begin(4);
 	live.on = true;
 	judge.tick = 1000000;
@@ -212,14 +214,14 @@ static void each_failure_fails_the_act(struct ktest *t)
 	EXPECT(t, !act_drain());
 	EXPECT_EQ(t, judge_times("  FAIL: online: error EBUSY, pfn 0x8: "), 1);
 	judge_clear();
-	/* The act fails if the range can leave although the page is cached. */
+	/* The act fails if the range can be offlined although the page is cached. */
 	begin(4);
 	world.leaves_at_once = true;
 	EXPECT(t, !act_drain());
 	EXPECT_EQ(t, judge_times("  FAIL: the page did not keep the range from leaving\n"), 1);
 	EXPECT_EQ(t, judge_times("[online]") + judge_times(STUCK), 1);
 	judge_clear();
-	/* The offline has not sent the CPU an IPI. */
+	/* The act fails if the offline has not sent the CPU an IPI. */
 	begin(4);
 	world.not_called = true;
 	judge.tick = 1000000;

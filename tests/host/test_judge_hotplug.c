@@ -19,13 +19,13 @@ struct smp_stats smp_stats;
 static struct {
 	unsigned cpus, calls; /* CPUs at boot; calls of cpu_down and cpu_up so far */
 	cpumask_t online[1];
-	unsigned wrong_at; /* this call, counted from 1, answers @wrong, and */
+	unsigned wrong_at; /* number of the faulty call, from 1; it returns @wrong if not 0 */
 	int wrong;
-	u64 *bump;            /* adds one here */
-	unsigned no_range_at; /* this round finds no range */
+	u64 *bump;            /* the faulty call adds 1 to this counter */
+	unsigned no_range_at; /* number of the round, from 1, that finds no range */
 	int round_err, stop_err;
 	unsigned rounds;
-	/* at_once: the thread runs when it is started, until it has made 2 rounds */
+	/* at_once: a thread also runs when it is started, not only when it is joined */
 	bool no_stress, at_once;
 } world;
 
@@ -141,7 +141,7 @@ static void cpus_go_down_and_up_until_the_wanted_number_of_downs(struct ktest *t
 	    "hotplug: IPIs 70; to CPUs not online 0, taken by such 0, to CPUs out of range 0\n"
 	    "[check]\nhotplug: PASS\n");
 	EXPECT_EQ(t, world.online[0], 7);
-	/* The only CPU is asked as often. */
+	/* The soak asks the only CPU as often to go down; each request is refused. */
 	begin(1);
 	judge.quiet = true;
 	EXPECT_EQ(t, hotplug_soak(&kernel_memory, 2, 6), 0);
@@ -281,7 +281,7 @@ static void few_successful_offlines_fail_the_soak(struct ktest *t)
 			    "hotplug: FAIL: 0 offlines beside 101 downs: they hardly got "
 			    "through\n");
 	}
-	/* Without a range to offline there is no request. */
+	/* If there is no range to offline, the soak succeeds without offlines. */
 	begin(2);
 	judge.quiet = world.at_once = true;
 	world.no_range_at = 1;

@@ -18,14 +18,15 @@
 
 static struct {
 	u64 seed;
-	u32 handles; /* objects that there is memory for */
+	u32 handles; /* number of objects that can be allocated */
 	bool no_stress, no_memory;
 	int stop_err;
 	u32 corrupt;
 	const unsigned *room; /* pages available, in each round */
-	unsigned used, largest, allocs, frees, drains, dumps, wrong; /* flags */
+	/* wrong: number of requests with wrong flags */
+	unsigned used, largest, allocs, frees, drains, dumps, wrong;
 	pfn_t dumped;
-	u64 most, total; /* of progress */
+	u64 most, total; /* largest @done, and @total, of the progress shown */
 	bool damage;     /* damage page 0 when another page is freed */
 	struct page map[PAGES];
 	u64 words[PAGES][PAGE_SIZE / 8];
@@ -136,7 +137,7 @@ static void note_progress(struct progress *p)
 	world.total = p->total;
 }
 
-/* True from this call on, counted from 1; 0: never. */
+/* Returns true from call number @cancels on, counted from 1; 0: never. */
 static bool key_cancels(void)
 {
 	return world.cancels && ++world.asked >= world.cancels;
@@ -280,7 +281,7 @@ static void a_burst_takes_all_pages_whatever_their_blocks(struct ktest *t)
 	EXPECT(t, b.pages == 100 && world.used == 100 && world.allocs < 100 && !world.wrong);
 	burst_give(&b);
 	EXPECT(t, !b.damaged && !b.top && !world.used && !world.dumps);
-	/* Only single pages can be allocated; or there are too few pages. */
+	/* Only single pages can be allocated; then, there are too few pages. */
 	begin();
 	world.largest = 0;
 	b = (struct burst){.seed = 9};
@@ -348,7 +349,7 @@ static void both_end_early_when_cancelled(struct ktest *t)
 {
 	begin();
 	judge.quiet = true;
-	world.cancels = 65; /* after 64 objects */
+	world.cancels = 65; /* checked before each object, so 64 are allocated */
 	EXPECT_EQ(t, say(cmd_load, "3", ""), 0);
 	EXPECT_SAID(t, "load: 2 MiB in movable objects, and stress on all CPUs\n");
 	world.cancels = 0;

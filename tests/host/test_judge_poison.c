@@ -113,7 +113,7 @@ static void half_of_the_requests_are_soft_and_an_eighth_are_undone(struct ktest 
 	EXPECT_SAID(t,
 	    "[soft 0x127f][soft 0x1000][soft 0x1001][soft 0x1002][hard 0x1003][hard "
 	    "0x1004][hard 0x1005][back 0x127f]");
-	/* With a full list no page is added. */
+	/* If more than LISTED_MAX pages are listed, each request repairs a page. */
 	soak.nr_listed = LISTED_MAX;
 	soak.rand = 639;
 	request();
@@ -215,7 +215,7 @@ static void poison_soak_runs_its_steps_in_order(struct ktest *t)
 	    "poison: 0 pages lost, 0 met by their users, 0 wrong; 11 reclaimed, 11 "
 	    "moved, 0 offlines, 0 refused, 0 downs, 0 ups; stress made 50 operations\n"
 	    "poison: PASS\n");
-	/* At the end a flagged page and a CPU that is down are brought back. */
+	/* At the end the soak repairs a flagged page, and brings an offline CPU online. */
 	begin(2);
 	judge.online[0] = 1;
 	EXPECT_EQ(t, run_all(1), 0);

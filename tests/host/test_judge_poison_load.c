@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_judge_poison_load.c: the load beside the soak of broken memory, in a simulated world: users
- * of the pages, CPUs and ranges that change, and the part of the load that is waited for.
+ * of the pages, CPUs and ranges that change, and the wait for each part of the load.
  */
 #define JUDGE(name) judge_poison_load_##name
 #include "tests/host/judge_poison.h"
@@ -24,7 +24,10 @@ static void a_page_holds_its_number_at_both_ends(struct ktest *t)
 	world.supply_err = -ENOMEM;
 	EXPECT_EQ(t, store_get(soak.object, 1), -ENOMEM);
 	EXPECT_SAID(t, "[supply 2: 9 9][supply 1: 0 0][supply 1: 0 0][supply 1: 0 0]");
-	/* The page is cleaned between the user's two writes, or is damaged. */
+	/*
+	 * The two ends of a page may differ by 1, between its user's two writes; other differences
+	 * are damage.
+	 */
 	data[0] = 5;
 	data[ARRAY_SIZE(data) - 1] = 5;
 	EXPECT(t,
@@ -55,7 +58,7 @@ static void pages_are_read_compared_and_written(struct ktest *t)
 	EXPECT(t, !use_page(1, false) && soak.wrong == 2);
 	world.page[1][0] = 0;
 	EXPECT(t, !use_page(1, false) && soak.wrong == 3);
-	/* A refused access is tried again, as long as memory is only short. */
+	/* A failed access is tried again while the errors only mean that memory is short. */
 	world.copies_fail = world.nr_copies + 3;
 	world.fault[1] = -ENOMEM;
 	world.fault[2] = -EAGAIN;
@@ -71,7 +74,7 @@ static void pages_are_read_compared_and_written(struct ktest *t)
 	scene_end();
 }
 
-/* A user has every fourth page, and writes at one of four accesses. */
+/* A user uses every fourth page, and writes in one of four accesses. */
 static void user_has_every_fourth_page_and_drops_lost_ones(struct ktest *t)
 {
 	unsigned i;
@@ -84,7 +87,10 @@ static void user_has_every_fourth_page_and_drops_lost_ones(struct ktest *t)
 	soak.shaker.stop = 1;
 	user((void *)2);
 	EXPECT_SAID(t, "[space][no space]");
-	/* All accesses fail, the first with another error than "lost". */
+	/*
+	 * The first access fails with an error other than "lost", the second because its page is
+	 * lost.
+	 */
 	soak.shaker.stop = 0;
 	world.copies_fail = ~0u;
 	world.fault[0] = -EIO;
@@ -93,7 +99,7 @@ static void user_has_every_fourth_page_and_drops_lost_ones(struct ktest *t)
 	soak.store[6] = 77;
 	judge.sleeps = 1;
 	judge.quiet = false;
-	/* After the third one the user yields. */
+	/* The third access succeeds after its fault, and then the user stops. */
 	world.fault[2] = 0;
 	world.copies_fail = 3;
 	user((void *)2);
@@ -115,7 +121,7 @@ static void cpus_go_down_and_up(struct ktest *t)
 	shake_cpus(&soak.shaker);
 	EXPECT_SAID(t, "[down 1][sleep 2]\n[up 1][sleep 4]\n[down 1][sleep 6]\n[up 1][sleep 8]\n");
 	EXPECT(t, soak.shaker.downs == 2 && soak.shaker.ups == 2 && !soak.shaker.failed);
-	/* The last CPU online stays, and so does the only one. */
+	/* The last CPU online stays online, and so does the only CPU of a machine. */
 	soak.shaker.stop = 0;
 	soak.shaker.rand_cpu = 1;
 	judge.online[0] = 2;

@@ -24,11 +24,11 @@ static struct {
 	struct page map[2];
 	struct pcp cache[4];
 	struct pcp *of[4];
-	unsigned long most; /* pages of a range that may leave */
+	unsigned long most; /* most pages of a range that can be offlined */
 	unsigned hits[NR_ISO_POLICIES], rounds[NR_ISO_POLICIES];
 	enum iso_policy policy;
 	u64 allocs;
-	bool begins; /* a window of measurement */
+	bool begins; /* a window of measurement begins */
 	bool no_load, bad_load, not_cached, late, not_movable, idle, elsewhere;
 	int take_err, hold_err, offline_err, online_err;
 	unsigned taken, tries; /* pages taken; tries that are refused first */
@@ -44,11 +44,11 @@ struct act_load *act_load_start(
 
 pfn_t act_load_page(const struct act_load *load, unsigned i, unsigned nr)
 {
-	/* The first objects do not exist, or lie where nothing can leave. */
+	/* The first objects do not exist; the next ones lie in memory that cannot be offlined. */
 	return i || nr < 100 ? PFN_NONE : nr < 200 ? 0x99000 : 0x5301;
 }
 
-/* The count rises by 200 at each reading but the one that begins a window. */
+/* The count rises by 200 at each reading, except at a reading that begins a window. */
 u64 act_load_allocs(const struct act_load *load, unsigned i)
 {
 	if (i == 0 && !world.begins)
@@ -211,7 +211,9 @@ static void each_policy_meets_the_same_fault(struct ktest *t)
 	    "  redrain drains again; disable costs the caches; precise neither\n" END);
 }
 
-/* Pauses for the viewer do not count as time, nor do CPUs of other zones as hits. */
+/*
+ * Pauses for the viewer are not part of the times, and CPUs that use other zones not of the hits.
+ */
 static void figures_are_of_the_zone_alone(struct ktest *t)
 {
 	if (!judge_figures(t))
@@ -222,13 +224,13 @@ static void figures_are_of_the_zone_alone(struct ktest *t)
 	EXPECT_EQ(t, judge_times("% 9]"), 3);
 	EXPECT_EQ(t, judge_times(", 500 ms]"), 3);
 	judge_clear();
-	/* The held CPU is one that uses the range's zone, if there is one. */
+	/* The act holds a CPU that uses the range's zone, if there is such a CPU. */
 	begin(4);
 	world.cache[3].first[GFP_MOVABLE] = 3 * STACKS_PER_ZONE + MT_MOVABLE;
 	EXPECT(t, act_policies(6));
 	EXPECT_EQ(t, judge_times("[hold cpu2"), 3);
 	judge_clear();
-	/* No CPU allocates from the zone, so nothing is waited for. */
+	/* No CPU allocates from the zone, so the act does not wait for allocations. */
 	begin(4);
 	world.idle = true;
 	world.allocs = 0;
@@ -340,7 +342,7 @@ static void each_failure_ends_the_act(struct ktest *t)
 		EXPECT_EQ(t, judge_times("[end]"), part == 4 ? 3 : part == 2 || part == 3);
 		judge_clear();
 	}
-	/* If a page stays busy, the act takes another one, up to a limit. */
+	/* If a page stays busy, the act takes another page, up to a limit. */
 	begin(4);
 	world.tries = 3;
 	EXPECT(t, act_policies(6));

@@ -23,14 +23,14 @@ static struct {
 	struct page map[4];
 	unsigned long want;     /* pages of the requested range */
 	u64 faults, each;       /* count so far; increase at each reading */
-	unsigned rounds, fails; /* this offline, counted from 1, fails */
+	unsigned rounds, fails; /* number of the offline, from 1, that fails */
 	int offline_err, online_err;
 	unsigned drains;     /* drain rounds of each offline */
-	unsigned dies_after; /* a program ends after so many rounds; 0: never */
+	unsigned dies_after; /* round in which a program ends; 0: none */
 	bool no_range, no_crowd, bad_end, no_file;
-	unsigned blocks;       /* that can be allocated */
-	unsigned chosen, late; /* number of ranges chosen; few pages are mapped the first times */
-	unsigned long *mapped; /* of the first zone MOVABLE */
+	unsigned blocks;       /* blocks that can still be allocated */
+	unsigned chosen, late; /* ranges chosen; the first @late have few pages mapped */
+	unsigned long *mapped; /* count of mapped pages of the first zone MOVABLE */
 	u64 verified, wrong;
 	bool bad_page;
 } world;
@@ -174,7 +174,7 @@ static void begin(unsigned long normal, unsigned long first, unsigned long secon
 	    pretend.zones[NR_ZONE_KINDS + 2].kind = ZONE_DMA32;
 	world.map[1].word = world.map[2].word = (u32)PG_LRU << PAGE_STATE_SHIFT;
 	pretend.nr_nodes = 2;
-	/* Seven eighths of twice 6,144 pages, on two lists of two zones. */
+	/* Two lists of two zones together get seven eighths of twice 6,144 pages. */
 	world.mapped = &pretend.zones[1].lru[LRU_UNEVICTABLE].nr;
 	pretend.zones[NR_ZONE_KINDS].lru[LRU_INACTIVE].nr = 752;
 }
@@ -221,7 +221,7 @@ static void fullest_range_is_offlined_under_each_policy(struct ktest *t)
 	    "allocated\n[crowd ends]\n[check]\n");
 }
 
-/* The range is at most half of the largest zone; programs have three quarters of all zones. */
+/* The range is at most half of the largest zone MOVABLE; programs hold 3/4 of these zones. */
 static void the_range_fits_the_machine(struct ktest *t)
 {
 	static const struct {
@@ -250,7 +250,9 @@ static void the_range_fits_the_machine(struct ktest *t)
 	EXPECT_SAID(t, "programs: this machine is too small to take a movable range offline\n");
 }
 
-/* A round needs faults between the last bit and the commit. It waits for them, but not for ever. */
+/*
+ * A round needs faults between the isolation and the commit. It waits for them, but not for ever.
+ */
 static void a_round_without_faults_does_not_count(struct ktest *t)
 {
 	begin(0, MIB(256), 0);
@@ -436,7 +438,7 @@ static void each_failure_fails_the_act(struct ktest *t)
 		world.no_range = part == 7;
 		world.bad_page = part == 8;
 		EXPECT(t, !act_programs(6));
-		/* All that was started has ended. */
+		/* Programs that were started have ended, and the screen shows no range. */
 		EXPECT_EQ(t, judge_times("[crowd ends]"), part != 0);
 		EXPECT_EQ(t, judge_times("[break]"), part == 5 || part == 8);
 		EXPECT_EQ(t, judge_times("[no range]"), part != 0);

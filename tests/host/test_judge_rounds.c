@@ -15,7 +15,7 @@
 #include "tests/host/judge_help.h"
 #include <quarry/isolation.h>
 
-#define UNIT     2048u /* pages: half of a range; the number of its pageblocks: */
+#define UNIT     2048u /* pages of half a range; below: its pageblocks */
 #define IN_UNIT  (UNIT / PAGEBLOCK_PAGES)
 #define BLOCKS   (16 * IN_UNIT)
 #define BLOCK(n) ((pfn_t)(n)*UNIT)
@@ -24,14 +24,14 @@ extern u32 soak_stop;
 struct smp_stats smp_stats;
 
 static struct {
-	unsigned cpus, stressed;  /* online; with stress on them */
-	u64 ops[2], each[2];      /* count of each CPU; its increase at each turn */
+	unsigned cpus, stressed;  /* CPUs online; CPUs with stress */
+	u64 ops[2], each[2];      /* operations of each CPU; their increase at each turn */
 	unsigned turns, calls;    /* turns of the stress; calls of on_isolated */
-	unsigned offlines, fails; /* this offline, counted from 1, ends with an error */
-	unsigned stops;           /* in this offline the user cancels; 0: in none */
+	unsigned offlines, fails; /* number of the offline, from 1, that fails */
+	unsigned stops;           /* number of the offline that the user cancels; 0: none */
 	int offline_err, online_err, stop_err;
 	unsigned drains, moved; /* of each offline */
-	u64 freed, frees;       /* hits while isolated: so far, and at each offline */
+	u64 freed, frees;       /* pages freed while isolated: so far; at each offline */
 	bool no_range, no_stress, calls_across;
 	struct pageblock blocks[BLOCKS];
 } world;
@@ -211,7 +211,7 @@ static void a_round_waits_for_a_hundred_operations_on_two_cpus(struct ktest *t)
 		EXPECT_EQ(t, ops, (rounds[i].each[0] + rounds[i].each[1]) * world.turns);
 		EXPECT_EQ(t, world.calls, 1);
 	}
-	/* If the load should run on two CPUs and runs on one, it is waited for a minute. */
+	/* If the load should run on two CPUs but runs on one, the round waits for a minute. */
 	begin();
 	world.each[1] = 0;
 	judge.tick = 6000000000;
@@ -247,7 +247,7 @@ static void round_makes_one_drain_and_returns_the_error(struct ktest *t)
 	EXPECT_EQ(t, ops, 200);
 }
 
-/* ---- the busiest ---- */
+/* ---- the busiest range ---- */
 
 static void busiest_range_is_searched_in_steps_of_its_size(struct ktest *t)
 {
@@ -369,17 +369,17 @@ static void rounds_that_move_nothing_fail(struct ktest *t)
 	}
 }
 
-/* The lines about a policy that went well; about all three; about the stress. */
+/* Output: the lines about a policy without failures; about all three policies; about the stress. */
 #define POLICY(name)                                                                               \
 	"rounds: " name ": 2 offlines of 16 MiB: 2 drain rounds (one each)\n"                      \
 	"rounds:   8 IPIs, 10 blocks moved, 12 retries, 400 operations meanwhile\n"
 #define POLICIES POLICY("redrain") POLICY("disable") POLICY("precise")
 #define STRESS   "rounds: stress made 50 operations, 10 of 40 frees remote, 3 damaged\n"
-/* The message about a failure during the rounds, and after them. */
+/* Output for a failure during the rounds; for a failure after them. */
 #define FAILS_EARLY(what) "rounds: FAIL: " what "\n" STRESS
 #define FAILS_LATE(what)  POLICIES STRESS "rounds: FAIL: " what "\n"
 
-/* The run's message when one part of it fails. */
+/* Output of a run, for each of its parts that may fail. */
 static const char *const failures[] = {
     FAILS_EARLY("redrain round 2: error EBUSY, pfn 0x5: pinned page; 3 drain rounds"),
     FAILS_LATE("stress ended with error ERANGE"),

@@ -19,7 +19,7 @@
 
 static struct {
 	const char *option[3], *value[3]; /* the command line */
-	bool fails;                       /* the scenario */
+	bool fails;                       /* the scenario fails */
 } world;
 
 static const char *value_of(const char *name, const char *def)

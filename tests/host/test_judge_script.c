@@ -83,7 +83,7 @@ static void each_line_is_carried_out(struct ktest *t)
 	EXPECT(t, run("mem\nzone 1 2\n"));
 	EXPECT_SAID(t, "> mem\n[mem]> zone 1 2\n[zone 1 2]script: 2 commands done\n");
 	EXPECT(t, state.seed == 6 && !state.no_keys);
-	/* No newline at the end; ends of lines of other systems; blanks and tabs. */
+	/* A text without a newline at its end, with line ends of other systems, blanks and tabs. */
 	EXPECT(t, run("mem\r\n\t zone\t1 \r\ncheck"));
 	EXPECT_SAID(t, "> mem\n[mem]> zone\t1\n[zone\t1]> check\n[check]script: 3 commands done\n");
 	EXPECT(t, run("# a comment\n\n   \n\t# another\r\n\r\nmem\n\n"));
@@ -101,13 +101,16 @@ static void the_first_failure_ends_it(struct ktest *t)
 	EXPECT(t, !run("mem\n\n# x\nbad 1 2\nzone\n"));
 	EXPECT_SAID(t, "> mem\n[mem]> bad 1 2\n[bad 1 2]script: line 4: bad 1 2: failed\n");
 	EXPECT(t, !state.no_keys);
-	/* A failure in the last line ends it too; only the beginning of a long line is printed. */
+	/*
+	 * A failure in the last line fails the script too; of a long line only the beginning is
+	 * printed.
+	 */
 	EXPECT(t, !run("bad 0123456789012345678901234567890123456789012345678901234567890"));
 	EXPECT_SAID(t,
 	    "> bad 0123456789012345678901234567890123456789012345678901234567890\n"
 	    "[bad 0123456789012345678901234567890123456789012345678901234567890]"
 	    "script: line 1: bad 01234567890123456789012345678901234567890123: failed\n");
-	/* A byte 0 is no part of a command. */
+	/* A command may not contain a byte 0. */
 	EXPECT(t, !run_bytes("mem\0 bad\nzone", 13));
 	EXPECT_SAID(t, "> mem\nscript: line 1: mem: failed\n");
 }
@@ -141,7 +144,7 @@ static void without_a_module_of_its_name_it_fails(struct ktest *t)
 	world.option = "b.script";
 	EXPECT(t, !script_run(6));
 	EXPECT_SAID(t, "script=b.script: no module of that name; the loader brought: files\n");
-	/* The loader gives no names. */
+	/* The loader gives its only module no name. */
 	world.name = "";
 	EXPECT(t, script_run(6));
 	EXPECT_SAID(t, "> mem\n[mem]script: 1 command done\n");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_judge_stress.c: the steps of a stress thread, one by one, in a simulated world: the calls
- * of each, and the counts.
+ * test_judge_stress.c: the steps of a stress thread, one by one, in a simulated world: the calls of
+ * each step, and the counts.
  */
 #define stress_start judge_stress_start
 #define stress_stop  judge_stress_stop
@@ -17,10 +17,10 @@
 
 static struct {
 	unsigned used;     /* pages that were given out, from the first on */
-	unsigned room;     /* pages that there are */
-	unsigned no_alloc; /* this kmalloc, counted from 1, has no memory */
+	unsigned room;     /* number of pages that exist */
+	unsigned no_alloc; /* number of the kmalloc, from 1, that fails */
 	unsigned allocs;
-	bool refuses;     /* a page is not taken back */
+	bool refuses;     /* frees are refused */
 	bool others_only; /* no thread starts on its own CPU */
 	int handle_err;
 	struct page map[PAGES];
@@ -167,11 +167,11 @@ static void each_page_of_a_block_has_words_of_its_own(struct ktest *t)
 		world.words[i % 2][65 * i] ^= 1;
 	}
 	EXPECT_SAID(t, "[dump 0][dump 1][dump 0][dump 1][dump 0][dump 1][dump 0][dump 1]");
-	/* Memory beyond the block is not read; another generation has other words. */
+	/* Memory beyond the block is not checked; a block of another generation has other words. */
 	EXPECT(t, pattern_intact(&pretend, page, 1) && !world.words[2][0]);
 	page->index = 78;
 	EXPECT(t, !pattern_intact(&pretend, page, 1));
-	/* A memory without bytes has nothing to verify. */
+	/* In a memory without bytes nothing is verified or written. */
 	pretend.backed = false;
 	EXPECT(t, pattern_intact(&pretend, page, 1));
 	world.words[0][0] = 5;
@@ -185,7 +185,7 @@ static void blocks_are_taken_within_the_budget(struct ktest *t)
 	unsigned i;
 
 	begin(2);
-	me->rand = 3; /* order 2; then the flags of 4 % 4 */
+	me->rand = 3; /* draws order 2, then flags number 4 % 4 */
 	load.budget = 4;
 	bare_alloc(me, 5);
 	EXPECT(t,
@@ -210,7 +210,7 @@ static void blocks_are_taken_within_the_budget(struct ktest *t)
 		bare_alloc(me, 20 + i);
 	}
 	EXPECT_SAID(t, "[alloc 2 0][alloc 8 1][alloc 1a 0][alloc 0 2]");
-	/* Each 64th request has an order in turn. */
+	/* Each 64th request takes the next order in turn. */
 	me->rand = 0;
 	me->ops = 64 * (NR_ORDERS + 1);
 	bare_alloc(me, 9);
@@ -242,7 +242,8 @@ static void blocks_are_freed_and_verified(struct ktest *t)
 }
 
 /*
- * A block is handed to another thread, never to the same one; it is put into the first empty place.
+ * A thread hands a block to another thread, never to itself, and puts it into the first empty
+ * place.
  */
 static void blocks_are_handed_to_other_threads(struct ktest *t)
 {
@@ -311,8 +312,8 @@ static void a_step_takes_or_gives_back_one_block(struct ktest *t)
 	bare_op(me);
 	EXPECT(t, me->bare[7] && me->pages == 1 && me->given == 3 && me->frees == 7);
 	/*
-	 * If more than three of ten were given away, or without another thread, it frees the block
-	 * itself.
+	 * The thread frees the block itself if more than three of ten were given away, or if there
+	 * is no other thread.
 	 */
 	me->frees = 6;
 	me->rand = 7;
@@ -337,7 +338,7 @@ static void steps_with_objects_are_drawn(struct ktest *t)
 	begin(2);
 	load.handles.nr = 5;
 	for (r = 0; r < 8; r++) {
-		me->rand = 2 * 256 + 16 * (r & 1) + r - 1; /* handle_op adds the step to it */
+		me->rand = 2 * 256 + 16 * (r & 1) + r - 1; /* the second number drawn is one more */
 		handle_op(me);
 	}
 	EXPECT_SAID(t,
@@ -419,9 +420,7 @@ static void all_starts_and_ends(struct ktest *t)
 	    r.ops == 303 && r.failed == 30 && r.frees == 903 && r.frees_remote == 201 &&
 	        !r.corrupt && r.moved == 5);
 	EXPECT_EQ(t, world.used, 2);
-	/*
-	 * A thread runs on another CPU if its own is absent, and pauses if there are many threads.
-	 */
+	/* A thread that cannot start on its own CPU is started on any CPU. */
 	begin(0);
 	world.others_only = true;
 	s = stress_start(&pretend, 2, 1, 6);
@@ -459,7 +458,7 @@ static void too_few_remote_frees_and_damage_are_errors(struct ktest *t)
 		EXPECT(t, !stress_start(&pretend, 0, 2, 6));
 		EXPECT_SAID(t, "");
 	}
-	/* The first of two threads has ended again, because the second did not start. */
+	/* If the second of two threads does not start, the first one is stopped again. */
 	begin(0);
 	world.no_alloc = 0;
 	judge.no_job = 2;

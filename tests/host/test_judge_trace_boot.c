@@ -18,8 +18,8 @@ static const char content[] = "content";
 
 static struct {
 	const char *option; /* trace= */
-	const char *file;   /* among the modules; NULL: none */
-	const char *single; /* name of the only one; NULL: there are none, or several */
+	const char *file;   /* name of a module; NULL: there is none */
+	const char *single; /* name of the only module; NULL: there are none, or several */
 	int parse_err, run_err;
 	bool script; /* script= is given */
 } world;
@@ -126,7 +126,7 @@ static void trace_is_found_by_the_last_part_of_its_name(struct ktest *t)
 	EXPECT_SAID(t, "[a.trace?][parse a.trace]" REPLAYED("a.trace"));
 	EXPECT_EQ(t, boot("/a.trace", "a.trace", NULL), 0);
 	EXPECT_SAID(t, "[a.trace?][parse a.trace]" REPLAYED("a.trace"));
-	/* A loader that gives no names brings one file. */
+	/* If the loader gives no names, its only module is used. */
 	EXPECT_EQ(t, boot("a.trace", NULL, ""), 0);
 	EXPECT_SAID(t, "[a.trace?][parse a.trace]" REPLAYED("a.trace"));
 }
@@ -176,7 +176,9 @@ static void failed_replay_is_reported(struct ktest *t)
 	world.run_err = -EINVAL;
 	EXPECT_EQ(t, trace_replay("x", content, sizeof(content), &report), -EINVAL);
 	EXPECT_SAID(t, "[parse x][run on 3]trace x: not run (-22)\n[free]\n");
-	/* The trace is malformed: that has been reported, and there is nothing to free. */
+	/*
+	 * The trace is malformed: the parser has reported the error, and there is nothing to free.
+	 */
 	world.parse_err = -EINVAL;
 	EXPECT_EQ(t, trace_replay("x", content, sizeof(content), &report), -EINVAL);
 	EXPECT_EQ(t, report.cpus, 0);

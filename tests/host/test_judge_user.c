@@ -23,7 +23,7 @@ static struct {
 	unsigned nr_err, offlines;
 	int online_err;
 	bool no_range, bad_program, takes_cpu, calls_across;
-	const unsigned long *free; /* free pages at each reading; the last one stays */
+	const unsigned long *free; /* free pages at each reading; the last one repeats */
 	unsigned nr_free;
 	const u32 *cancel;
 } world;
@@ -247,7 +247,7 @@ static void pages_in_transit_are_waited_for(struct ktest *t)
 	    "soak: round 1 of 1, seed 0xa: FAIL\n"
 	    "soak: 0 downs and 0 ups of 1 CPUs, 0 offlines that moved 0 pages, 0 "
 	    "refused; 513 pages free as before; 61 dropped, 62 killed\n");
-	/* The soak begins at the fourth second; the last reading is after ten more. */
+	/* The wait begins at the eighth second, and ends at the first reading after ten more. */
 	EXPECT_EQ(t, judge.now, 20000000000);
 }
 

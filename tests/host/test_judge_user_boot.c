@@ -17,7 +17,7 @@ static struct {
 	enum task_end how;
 	s32 status;
 	unsigned left; /* tasks left when the program has ended */
-	bool stays;    /* these tasks do not end */
+	bool stays;    /* the tasks that are left do not end */
 	/*
 	 * Objects are as before from this reading of the counts on; the first reading is number 0.
 	 */
@@ -103,7 +103,7 @@ static void print_files(void)
 #define ENDED  "[counts][hello 5 6][wait][put]"
 #define WAITED "[kill all][none, 10000000000]\n"
 
-/* The next program: it exits, and leaves nothing. */
+/* Run the program; it ends as world.how and world.status say. */
 static bool run(void)
 {
 	judge.now = 0;
@@ -119,7 +119,7 @@ static void begin(void)
 	world.how = TASK_EXITED;
 }
 
-/* ---- how it ends ---- */
+/* ---- the end of the program ---- */
 
 static void first_program_may_start_others(struct ktest *t)
 {
@@ -156,7 +156,7 @@ static void program_that_does_not_start_is_reported(struct ktest *t)
 	EXPECT_SAID(t, "[counts][hello 5 6]user: hello not started: error ENOMEM\n");
 }
 
-/* ---- what it leaves ---- */
+/* ---- tasks and objects that are left ---- */
 
 static void tasks_that_are_left_are_ended(struct ktest *t)
 {

@@ -80,7 +80,7 @@ static void complete(void *arg, struct line_edit *e, const char *before, const c
 
 	ksnprintf(tty.before, sizeof(tty.before), "%s", before);
 	ksnprintf(tty.word, sizeof(tty.word), "%s", word);
-	/* A word that ends in * has more behind it. */
+	/* A word that ends in * is offered without the *, as a word that more text must follow. */
 	for (w = tty.words; w && *w; w++) {
 		char text[2 * LINE_MAX];
 		size_t len = strlen(*w);
@@ -121,7 +121,7 @@ static bool shown(void)
 	return tty.row[skip + i] == '\0';
 }
 
-/* Type the bytes; returns the event of the last one, or -1 if the terminal was wrong in between. */
+/* Type the bytes; returns the event of the last byte, or -1 if the terminal was wrong. */
 static int type(const char *bytes)
 {
 	int event = LINE_GOES_ON;
@@ -185,7 +185,7 @@ static void the_cursor_moves_within_the_line(struct ktest *t)
 	EXPECT_KEYS(t, "abc\033[7~", "", "abc");
 	EXPECT_KEYS(t, "abc\x01\033[4~", "abc", "");
 	EXPECT_KEYS(t, "abc\x01\033[8~", "abc", "");
-	/* A terminal in application mode sends its cursor keys in this form; and with Ctrl. */
+	/* Cursor keys of a terminal in application mode, and a cursor key with Ctrl. */
 	EXPECT_KEYS(t, "abc\033OH\033OC", "a", "bc");
 	EXPECT_KEYS(t, "abc\033[1;5D", "ab", "c");
 }
@@ -221,7 +221,7 @@ static void the_line_ends_before_its_limit(struct ktest *t)
 	begin();
 	EXPECT_EQ(t, type(full), LINE_GOES_ON);
 	EXPECT(t, tty.e.len == LINE_MAX - 1 && tty.e.left > 0);
-	/* Each place of the line can be seen. */
+	/* The cursor can reach each place of the line, which is then visible. */
 	for (i = 0; i < LINE_MAX; i++)
 		EXPECT_EQ(t, type("\033[D"), LINE_GOES_ON);
 	EXPECT(t, tty.e.at == 0 && tty.e.left == 0 && tty.row[LINE_WIDTH + 1] == '>');
@@ -252,7 +252,7 @@ static void unknown_sequences_are_never_typed(struct ktest *t)
 		if (!is("abc", ""))
 			ktest_fail(t, __FILE__, __LINE__, "sequence %u was typed", i);
 	}
-	/* A sequence that is not complete ends with the line, and with the next line. */
+	/* An incomplete sequence ends at a control byte, and with its line. */
 	EXPECT_KEYS(t,
 	    "ab\033[3\x01"
 	    "c",
@@ -344,7 +344,7 @@ static void earlier_lines_come_back(struct ktest *t)
 	EXPECT(t, is("one", ""));
 	EXPECT_EQ(t, type("\033OB"), LINE_GOES_ON);
 	EXPECT(t, is("two", ""));
-	/* A recalled line that is changed becomes a new line; the old one stays. */
+	/* A recalled line that is changed becomes a new line; the old line stays. */
 	EXPECT_EQ(t, type("!\r"), LINE_READY);
 	line_begin(&tty.e);
 	EXPECT_EQ(t, type("\033[A"), LINE_GOES_ON);
@@ -410,7 +410,7 @@ static void a_word_that_is_alone_is_completed(struct ktest *t)
 	EXPECT_EQ(t, type("on\t"), LINE_GOES_ON);
 	EXPECT(t, is("policy online ", ""));
 	EXPECT(t, !strcmp(tty.before, "policy ") && !strcmp(tty.word, "on"));
-	/* A word that is complete gets its blank. */
+	/* A word that was typed completely gets a blank. */
 	EXPECT_EQ(t, type("online\t"), LINE_GOES_ON);
 	EXPECT(t, is("policy online online ", ""));
 	/* Behind a comma another word begins. */
@@ -436,7 +436,7 @@ static void what_all_words_have_in_common_is_added(struct ktest *t)
 	tty.words = same;
 	EXPECT_EQ(t, type("\x15l\t"), LINE_GOES_ON);
 	EXPECT(t, is("lock", "") && tty.bells == 1);
-	/* A word that has more behind it gets no blank. */
+	/* A word that more text must follow gets no blank. */
 	tty.words = open;
 	EXPECT_EQ(t, type("\x15l\t"), LINE_GOES_ON);
 	EXPECT(t, is("lock", ""));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_live_cells.c: the live screen's reading of a memory: each letter, the map of small and of
- * huge memories, steps of an offline, caches. Hosted only: for the array of a memory of 1 TiB.
+ * huge memories, steps of an offline, caches. Hosted only, because a memory of 1 TiB needs a large
+ * array.
  */
 #include "demo/live_cells.h"
 #include "tests/lib/mm_help.h"
@@ -13,14 +14,14 @@
 #define HALF     ((u16)(PAGEBLOCK_PAGES / 2))
 #define COLD     ((struct pfn_range){PFN_NONE, PFN_NONE})
 #define HUGE     (1UL << 19) /* number of pageblocks in 1 TiB, if each has 2 MiB */
-#define LOW      1024UL      /* of these, below the hole under 4 GiB */
+#define LOW      1024UL      /* pageblocks below the hole that ends at 4 GiB */
 #define HOLE_END 2048UL      /* the end of that hole */
 
 static struct live_map map;
 static struct memory huge;
 static struct pageblock huge_blocks[HUGE + HOLE_END];
 
-/* The kinds are in the order of the letters: the last one has priority. */
+/* Kinds of pageblocks, in ascending priority: a cell shows the letter of the last kind in it. */
 static const struct kind {
 	enum pageblock_state state;
 	enum migratetype type;
@@ -113,7 +114,7 @@ static void each_pageblock_has_a_letter(struct ktest *t)
 	memcpy(pageblock_of(mem, 0), saved, sizeof(saved));
 }
 
-/* The map uses no more rows than there are, and no more pageblocks for a cell than that takes. */
+/* The map has at most the given rows. A cell has as few pageblocks as that allows. */
 static void rows_are_filled_before_cells_grow(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 8, 32);
@@ -145,8 +146,8 @@ static void a_tebibyte_of_eight_nodes_fits(struct ktest *t)
 		EXPECT(t, map.row[i].first && map.row[i].cells <= 64);
 	}
 	/*
-	 * A frame reads at most the allowed number of pageblocks, and one row more; the next one
-	 * goes on.
+	 * A frame reads at most the allowed number of pageblocks, and one row more; the next frame
+	 * goes on from there.
 	 */
 	EXPECT_EQ(t, live_map_read(&map, &huge, 1, COLD), BLOCK(33 * 2048) >> PAGEBLOCK_ORDER);
 	EXPECT_EQ(t, map.cell[0][5], '.');
@@ -156,7 +157,8 @@ static void a_tebibyte_of_eight_nodes_fits(struct ktest *t)
 	EXPECT_EQ(t, n, 7);
 	EXPECT_EQ(t, map.cell[7][20], '.');
 	/*
-	 * One offline pageblock of 524288 is seen; at once if it lies in the range that is watched.
+	 * One offline pageblock of 524288 is shown; it is shown at once if it lies in the watched
+	 * range.
 	 */
 	i = (unsigned)(HOLE_END - LOW + 5 * each + each / 2);
 	set_kind(&huge_blocks[i], &kinds[10]);
@@ -184,8 +186,8 @@ static void around_a_page_each_pageblock_has_a_cell(struct ktest *t)
 	EXPECT_EQ(t, row + map.focus_cell, HOLE_END + 70000);
 	EXPECT(t, map.focus_row >= 3 && map.focus_row <= 5);
 	/*
-	 * The focus is the first page, the last one, and the first of another node, where a row
-	 * begins.
+	 * The focus is in turn the first page, the last page, and the first page of another node,
+	 * where a row begins.
 	 */
 	live_map_layout(&map, &huge, 64, 9, 0);
 	EXPECT_EQ(t, map.focus_row, 0);
@@ -198,7 +200,7 @@ static void around_a_page_each_pageblock_has_a_cell(struct ktest *t)
 	REQUIRE(t, map.focused && map.focus_row < map.nr_rows);
 	EXPECT_EQ(t, map.row[map.focus_row].node, 1);
 	EXPECT_EQ(t, map.row[map.focus_row].start + BLOCK(map.focus_cell), focus);
-	/* Without a focus there is no such cell. */
+	/* Without a focus page the map has no focused cell. */
 	live_map_layout(&map, &huge, 64, 9, PFN_NONE);
 	EXPECT(t, !map.focused);
 }
@@ -217,7 +219,7 @@ static void holes_of_a_row_are_left_out(struct ktest *t)
 	for (r = 0; r < map.nr_rows; r++)
 		for (i = 0; i < map.row[r].cells; i++)
 			EXPECT_EQ(t, map.cell[r][i], '.');
-	/* A hole in one cell with memory is not seen. */
+	/* A hole that shares a cell with memory is not seen. */
 	live_map_layout(&map, &huge, 64, 1, PFN_NONE);
 	EXPECT_EQ(t, map.nr_rows, 1);
 	EXPECT_EQ(t, map.cell_blocks, 64);

@@ -351,7 +351,7 @@ static void the_line_gets_no_more_than_it_carries(struct ktest *t)
 		EXPECT(t, frames <= 80);
 		expect_same(t, &frame);
 	}
-	/* The first row changes all the time, but the last one gets its turn. */
+	/* The first row changes all the time, but the last row gets its turn. */
 	frame.text[23][0] = '!';
 	for (i = 0; i < 3; i++) {
 		unsigned col;
@@ -368,7 +368,7 @@ static void the_line_gets_no_more_than_it_carries(struct ktest *t)
 	EXPECT_EQ(t, tty.text[23][0], '!');
 }
 
-/* The whole frame of a machine is short, and so is a usual change of it. */
+/* A whole frame takes few bytes, and so does a usual change of it. */
 static void frames_are_short(struct ktest *t)
 {
 	struct live_pen pen = fresh_pen(true);
@@ -392,7 +392,7 @@ static void frames_are_short(struct ktest *t)
 	live_compose(&frame, &view);
 	EXPECT(t, live_frame_send(&pen, &shown, &frame, ~(size_t)0) < 300);
 	expect_same(t, &frame);
-	/* Without UTF-8 a full stop is shown. */
+	/* Without UTF-8 a full stop replaces the middle dot. */
 	pen = fresh_pen(false);
 	live_frame_init(&shown, 80, 24);
 	live_frame_send(&pen, &shown, &frame, ~(size_t)0);

@@ -15,9 +15,9 @@
 
 static struct {
 	bool bulk; /* pages come from the caches, and only sections with interrupts off are noted */
-	unsigned node; /* of this CPU */
+	unsigned node; /* node of this CPU */
 	bool interrupt;
-	unsigned looks, at; /* a page is found at this try, counted from 1; 0: never */
+	unsigned looks, at; /* tries so far; number of the try that finds a page; 0: none */
 	gfp_t gfp;          /* of all tries, or'ed */
 	bool outside;       /* a call was made outside the allocation's own section */
 	struct page page;
@@ -54,7 +54,7 @@ static void wake(struct zone *zone)
 	note("wake");
 }
 
-/* This stands for mm/alloc_wait.c, which may sleep. */
+/* Replaces mm/alloc_wait.c, which may sleep. */
 static struct page *waiting(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	note("wait");
@@ -115,7 +115,7 @@ static void begin(void)
 	memset(&world, 0, sizeof(world));
 }
 
-/* True: the allocation has got the page of this world. */
+/* Returns true if the allocation gets world.page. */
 static bool finds(struct memory *mem, gfp_t gfp, unsigned order)
 {
 	struct page *page = alloc_slow(mem, gfp, order);
@@ -144,7 +144,7 @@ static void ask(unsigned at)
 	world.at = at;
 }
 
-/* At first nothing is found; then a page is found at each try in turn, and no call follows. */
+/* First, no try finds a page; then each try in turn finds a page, and no call follows it. */
 static void slow_path_takes_its_steps_until_a_page_is_found(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 0);
@@ -176,7 +176,7 @@ static void slow_path_takes_its_steps_until_a_page_is_found(struct ktest *t)
 	}
 }
 
-/* In atomic context nothing is waited for. */
+/* In atomic context an allocation makes no call that waits. */
 static void atomic_allocation_waits_for_nothing(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 0);
@@ -278,7 +278,7 @@ static void zones_are_tried_from_the_own_node_on(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Each zone that was tried and is below its low watermark wakes its thread, found page or not. */
+/* An allocation wakes the thread of each zone that it tried and that is below its low watermark. */
 static void zone_below_low_wakes_its_reclaim_thread(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 1, 1);
@@ -336,7 +336,10 @@ static void move_in_bulk(void *arg)
 	EXPECT(t, arch_irqs_enabled());
 }
 
-/* One page from the cache, and back into it; and one of an order that is not cached. */
+/*
+ * Take a page from the cache and free it into the cache; then, a block of an order that is not
+ * cached.
+ */
 static void move_one(void *arg)
 {
 	struct ktest *t = arg;
@@ -354,7 +357,7 @@ static void move_one(void *arg)
 	EXPECT_EQ(t, zone_pcp_pages(world.zone), FULL);
 }
 
-/* A CPU answers after so many pages, however many a bulk call moves. */
+/* A CPU takes interrupts after each batch, however many pages a bulk call moves. */
 static void bulk_allocation_enables_interrupts_between_batches(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, CACHED_BLOCKS);

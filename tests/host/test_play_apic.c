@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_apic.c: all that is written to the APICs, in order, in both modes. The machine is
- * simulated: not every emulator has x2APIC, and no usual machine has two I/O APICs.
+ * test_play_apic.c: all writes to the APICs, in order, in both modes. The machine is simulated: not
+ * every emulator has x2APIC, and no usual machine has two I/O APICs.
  */
 #include "tests/host/play_help.h"
 #include <quarry/acpi.h>
@@ -9,14 +9,14 @@
 #include <quarry/machine.h>
 
 #define LAPIC   0xfee00000u
-#define IOAPICS 3u /* the last one cannot be mapped */
+#define IOAPICS 3u /* the last I/O APIC cannot be mapped */
 #define PINS    4u
 
 static struct acpi_info firmware;
 static u64 tsc_hz, apic_hz;
 static const char *wanted_mode; /* NULL: not on the command line */
 static volatile u32 lapic_words[1024], ioapic_words[IOAPICS][8];
-static u32 redirect[IOAPICS][0x10 + 2 * PINS + 2]; /* by register */
+static u32 redirect[IOAPICS][0x10 + 2 * PINS + 2]; /* contents of each register */
 static unsigned busy;                              /* number of reads that find the ICR busy */
 
 static const char *option(const char *name, const char *otherwise)
@@ -100,7 +100,7 @@ static void begin(void)
 	play_begin();
 	play.mmio_read = read_word;
 	play.mmio_write = write_word;
-	play.other.ecx = ~0u; /* only the first leaf's count is used */
+	play.other.ecx = ~0u; /* only leaf 1 may be used */
 	busy = 0;
 	tsc_hz = 3000000000;
 	apic_hz = 62500050;
@@ -112,7 +112,7 @@ static void begin(void)
 	memset((void *)(uintptr_t)ioapic_words, 0, sizeof(ioapic_words));
 	memset(redirect, 0, sizeof(redirect));
 	redirect[0][1] = 0x00030011; /* four pins */
-	redirect[1][1] = 0xaa00aa20; /* one */
+	redirect[1][1] = 0xaa00aa20; /* one pin */
 	memset(&firmware, 0, sizeof(firmware));
 	firmware.lapic = LAPIC;
 	firmware.nr_ioapics = IOAPICS;
@@ -139,7 +139,7 @@ static void begin_x2apic(void)
 
 /* ---- the start ---- */
 
-#define HAS 0x200000u /* x2APIC */
+#define HAS 0x200000u /* the CPU has x2APIC */
 #define ON  0x400u
 #define IO_APICS                                                                                   \
 	"map 0+20\nmap 1+20\nmap 2+20\n"                                                           \
@@ -230,7 +230,8 @@ static void registers_are_memory_or_msrs(struct ktest *t)
 }
 
 /*
- * xAPIC sends an interrupt in two halves, after the one before was sent; nothing comes in between.
+ * In xAPIC mode two writes send an interrupt, after the previous one was sent; nothing comes
+ * between the writes.
  */
 static void interrupts_are_sent_whole(struct ktest *t)
 {
@@ -261,7 +262,10 @@ static void interrupts_are_sent_whole(struct ktest *t)
 	EXPECT(t, arch_irqs_enabled());
 }
 
-/* A sender that is interrupted between its halves finds its destination, and a free register. */
+/*
+ * A sender that is interrupted between its two writes finds its destination unchanged, and the ICR
+ * free.
+ */
 static void ipi_to_this_cpu_needs_no_destination(struct ktest *t)
 {
 	irqflags_t flags = arch_irq_save();
@@ -296,7 +300,7 @@ static void interrupt_lines_are_routed_to_this_cpu(struct ktest *t)
 	EXPECT_EQ(t, ioapic_route(7, 0x43, true, true), -ENODEV);
 	EXPECT_EQ(t, ioapic_route(23, 0x43, true, true), -ENODEV);
 	EXPECT_EQ(t, ioapic_route(25, 0x43, true, true), -ENODEV);
-	EXPECT_EQ(t, ioapic_route(16, 0x43, true, true), -ENODEV); /* it is not mapped */
+	EXPECT_EQ(t, ioapic_route(16, 0x43, true, true), -ENODEV); /* its I/O APIC is not mapped */
 	EXPECT_EQ(t, ioapic_route(~0u, 0x43, true, true), -ENODEV);
 	EXPECT_SAID(t, "");
 	EXPECT_EQ(t, ioapic_route(3, 0x43, false, false), 0);

@@ -10,25 +10,25 @@
 #define PM_PORT 0x608u
 #define PM_HZ   3579545ULL
 #define PIT_HZ  1193182ULL
-#define TICKS   100u /* ticks of the time stamp counter for one of the timer */
+#define TICKS   100u /* ticks of the time stamp counter for one tick of the timer */
 
 static struct acpi_info firmware;
 static u64 ticks;           /* the time stamp counter */
-static unsigned apic_reads; /* a reading takes five, of which the third is the best */
-static u64 pit_began;       /* 0: none */
-static unsigned written;    /* bytes written to its count */
+static unsigned apic_reads; /* each reading makes five; the third is the best */
+static u64 pit_began;       /* time at which the PIT began to count; 0: it did not */
+static unsigned written;    /* bytes written to the PIT's count */
 static enum timer_kind { PM, PIT, STUCK, ABSENT } timer;
 
 /*
- * The time that port and APIC take in a reading, two readings for a round. If both are equal, the
- * middle is exact.
+ * The time that the accesses to port and APIC take in a reading. If both times are equal, the
+ * middle of the reading is exact. A round has two readings.
  */
 struct cost {
 	u32 port, apic;
 };
 static const struct cost costs[] = {
     /*
-     * Two readings for each round, in turn: neither exact nor tight; the round that counts; as
+     * Two readings for each of four rounds: neither exact nor tight; the round that counts; as
      * tight, but not exact; a round too many.
      */
     {3 * TICKS, 1 * TICKS},
@@ -43,10 +43,7 @@ static const struct cost costs[] = {
 
 static struct cost cost(void)
 {
-	/*
-	 * The other accesses of a reading are neither exact nor tight, before a round and behind
-	 * it.
-	 */
+	/* The other four accesses of a reading are neither exact nor tight. */
 	static const struct cost bad[] = {{90 * TICKS, 10 * TICKS}, {10 * TICKS, 90 * TICKS}};
 	unsigned reading = apic_reads / 5;
 
@@ -122,7 +119,10 @@ static void begin(void)
 	scale = 1ULL << 32;
 }
 
-/* The tightest of three rounds counts, with its tightest readings, each by its middle. */
+/*
+ * The tightest of three rounds counts. Of the five tries of a reading the tightest counts, with its
+ * middle.
+ */
 static void clock_rate_comes_from_the_tightest_readings(struct ktest *t)
 {
 	begin();
@@ -197,8 +197,8 @@ static void clock_advances_at_the_measured_rate(struct ktest *t)
 	EXPECT_EQ(t, clock_ns() - begun, want);
 	EXPECT(t, clock_ns() - begun > 999999999900 && clock_ns() - begun <= 1000000000000);
 	/*
-	 * A record's time is the clock's at that moment; before the clock was set, the same rate
-	 * counts.
+	 * The time of a trace record is the clock's at that tick. For ticks before the clock was
+	 * set, the same rate is used.
 	 */
 	EXPECT_EQ(t, played_ticks_ns(ticks), clock_ns());
 	want = (unsigned __int128)(PM_HZ * TICKS / 1000) * scale >> 32;

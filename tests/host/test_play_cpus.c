@@ -13,8 +13,8 @@
 #include <quarry/string.h>
 
 #define CPUS 4u
-#define PAGE 0x7000u /* of the trampoline */
-#define CODE 0xb0u   /* bytes of it */
+#define PAGE 0x7000u /* address of the trampoline */
+#define CODE 0xb0u   /* size of the trampoline */
 #define US   1000ULL
 #define SEC  1000000000ULL
 
@@ -38,7 +38,7 @@ static struct cpu area[CPUS], *areas[CPUS], **all;
 static unsigned nr_all, nr_first;
 static struct {
 	struct acpi_cpu cpu[8];
-	unsigned nr_all; /* the source calls it nr_cpus there too */
+	unsigned nr_all; /* nr_cpus in the source, where a macro renames it */
 	u16 cpu_slots_port;
 } firmware;
 static phys_t trampoline;
@@ -287,7 +287,7 @@ static void expect_trampoline(struct ktest *t)
 	EXPECT(t, !memcmp(host_ram + PAGE, want, sizeof(want)));
 }
 
-/* ---- all together ---- */
+/* ---- all CPUs at once ---- */
 
 #define ALL "0 us: c4500 to 0\n0 us: c4607 to 0\n"
 
@@ -318,8 +318,8 @@ static void all_cpus_start_by_one_broadcast(struct ktest *t)
 }
 
 /*
- * A CPU that has not started after 200 us gets another interrupt. If it starts within five seconds
- * of that, it counts.
+ * A CPU that has not started after 200 us gets another interrupt. If the CPU starts within five
+ * seconds of that interrupt, it is used.
  */
 static void late_cpus_get_a_second_start_up_interrupt(struct ktest *t)
 {
@@ -374,7 +374,7 @@ static void one_cpu_is_started_and_stopped(struct ktest *t)
 
 /*
  * The CPU gets another interrupt each 200 us. After five seconds it gets none, unless it has just
- * begun.
+ * begun to start.
  */
 static void cpu_that_does_not_start_is_stopped(struct ktest *t)
 {

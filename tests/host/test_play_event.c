@@ -11,7 +11,7 @@
 
 static struct acpi_info firmware;
 static u64 enabled_at;    /* ns: from then on the machine is in ACPI mode; 0: on request */
-static const char *power; /* its option on the command line */
+static const char *power; /* value of the option power= */
 static bool screen, serial;
 
 static int route(unsigned irq, u8 vector)
@@ -64,7 +64,8 @@ static void told(u32 events)
 }
 
 /*
- * The machine is in ACPI mode from @enabled_at on; if that is 0, as soon as the firmware is asked.
+ * The machine is in ACPI mode from @enabled_at on; if that is 0, as soon as the firmware is asked
+ * for it.
  */
 static u32 mode_in(u16 port, unsigned bytes, u32 kept)
 {
@@ -214,7 +215,7 @@ static void power_off(bool pass)
 	arch_irq_restore(flags);
 }
 
-/* A screen without a serial port stays on, unless the option says otherwise. */
+/* A machine with a screen and no serial port stays on, unless the option says otherwise. */
 static void power_off_depends_on_option_screen_and_serial_port(struct ktest *t)
 {
 	static const struct {

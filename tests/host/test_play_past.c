@@ -13,7 +13,7 @@
 #include <quarry/isolation.h>
 #include <quarry/poison.h>
 
-/* Other CPUs act once, just before this one gets the lock. */
+/* Other CPUs act once, just before this CPU gets the lock. */
 static void (*others)(struct zone *zone);
 static unsigned locks;
 
@@ -189,9 +189,9 @@ static void the_word_is_read_again_under_the_lock(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(job.zone), 0);
 }
 
-/* ---- many at a time ---- */
+/* ---- many pages at a time ---- */
 
-#define MANY 100u /* more than one hold moves */
+#define MANY 100u /* more pages than one hold of the lock moves */
 
 static struct page *pages[MANY];
 
@@ -213,7 +213,7 @@ static void free_pages_job(void *arg)
 	EXPECT(job->t, arch_irqs_enabled() && !spin_is_held(&job->zone->lock));
 }
 
-/* The number of pages that were moved, of @nr. */
+/* Move @nr pages by @move; returns the number of pages that were moved. */
 static unsigned move_many(struct job *job, void (*move)(void *), unsigned nr)
 {
 	job->nr = nr;
@@ -273,7 +273,9 @@ static void many_are_taken_from_plenty_only(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(job.zone), 0);
 }
 
-/* A page twice, a page that breaks meanwhile, or no page: only the pages before it are freed. */
+/*
+ * A free of many pages stops at a page given twice, at a page that breaks meanwhile, and at NULL.
+ */
 static void many_frees_stop_at_what_is_not_plain(struct ktest *t)
 {
 	struct memory *mem;
@@ -308,7 +310,7 @@ static void many_frees_stop_at_what_is_not_plain(struct ktest *t)
 	EXPECT_EQ(t, zone_pcp_enable(job.zone), 0);
 }
 
-/* A free stops at a page of another zone, and at one of a pageblock that is isolated. */
+/* A free of many pages stops at a page of another zone, and at a page of an isolated pageblock. */
 static void many_frees_are_of_one_zone(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, TEST_BLOCKS, CACHED_BLOCKS);

@@ -149,8 +149,8 @@ static void configuration_is_reached_by_two_ports(struct ktest *t)
 }
 
 /*
- * The line is a level, whatever the ISA interrupt of that number is. Only then may the function
- * interrupt.
+ * The line is level-triggered, whatever the ISA interrupt of that number is. The function may
+ * interrupt only once its line is routed.
  */
 static void a_function_has_its_line(struct ktest *t)
 {
@@ -193,7 +193,7 @@ static void begin_serial(void)
 	play_begin();
 	memset(&com1, 0, sizeof(com1));
 	route_err = 0;
-	play.port[0x3fd] = 0x60; /* all has been sent */
+	play.port[0x3fd] = 0x60; /* all bytes have been sent */
 	serial_init();
 	judge_clear();
 }
@@ -308,7 +308,7 @@ static void mapped_registers_have_their_width(struct ktest *t)
 	}
 }
 
-/* Node 0 for memory that the firmware does not name, and for nodes beyond the limit. */
+/* A node that the firmware does not name, or that the memory does not have, counts as node 0. */
 static void nodes_are_those_of_the_firmware(struct ktest *t)
 {
 	firmware.nr_nodes = memory_there.nr_nodes = 3;

@@ -7,7 +7,7 @@
 #include "tests/host/play_reclaim.h"
 #include <quarry/console.h>
 
-/* ---- beginning and end ---- */
+/* ---- start and stop ---- */
 
 #define STARTS "[reclaim on -1][reclaim on -1]"
 #define STOPS(n)                                                                                   \
@@ -47,7 +47,7 @@ static void a_start_that_fails_leaves_no_thread(struct ktest *t)
 	EXPECT_SAID(t, "[reclaim on 2][reclaim on 2][standby]\n");
 	played_stop(world);
 	judge_clear();
-	/* A second stop finds no thread of reclaim: it only stops standby once more. */
+	/* A second stop finds no reclaim thread, so it only stops standby once more. */
 	played_stop(world);
 	EXPECT_SAID(t, "[standby stops]\n");
 	world->thread_cpus = 0;
@@ -75,7 +75,7 @@ static void reclaim_thread_serves_every_queue(struct ktest *t)
 	r->runs.asked = 3;
 	r->run_for = request_bit(GFP_KERNEL, 0);
 	run_thread(1);
-	/* A request lacks pages of a zone kind that is absent. */
+	/* Zone 0 has no pages, so the request lacks pages of it: standby memory is requested. */
 	EXPECT_SAID(t, "no sleep of thread 0\nbring 0\nwake who waits at 0\nsleep of thread 0\n");
 	EXPECT_EQ(t, r->runs.done, 3);
 	EXPECT_EQ(t, r->run_for, 0);
@@ -95,7 +95,10 @@ static void reclaim_thread_serves_every_queue(struct ktest *t)
 	EXPECT_EQ(t, r->drains.done, 3);
 	EXPECT_EQ(t, r->runs.done, 4);
 	EXPECT_EQ(t, r->compactions.done, 5);
-	/* Two drains, two runs for requests, one for a low watermark; nothing for a compaction. */
+	/*
+	 * The event counts two drains, two runs for requests and one for a low watermark, but no
+	 * compaction.
+	 */
 	EXPECT_EQ(t, mm_event_sum(world, EV_RECLAIM_RUNS), 5);
 	end(t);
 }
@@ -141,8 +144,8 @@ static void compactions_are_served_in_turn(struct ktest *t)
 }
 
 /*
- * Standby memory is requested without success, or comes online. In the latter case the compaction
- * did not fail.
+ * Standby memory is requested without success, or comes online. If it does, the compaction does not
+ * count as failed.
  */
 static void failed_compaction_brings_standby_memory_online(struct ktest *t)
 {

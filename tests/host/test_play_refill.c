@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_play_refill.c: other CPUs act between a refill's check of the zone and its lock, and before
- * a spill takes its capacity back; and the places of the stacks' slots. The source of the caches is
- * included with both watched.
+ * a spill takes its capacity back; and the places of the stacks' slots. The sources of the caches
+ * are included, and call the test at the lock and the capacity.
  */
 #define pcp_refill             played_pcp_refill
 #define pcp_give_back          played_pcp_give_back
@@ -19,7 +19,7 @@
 
 #define TEST_SLOT_CPUS 4u
 
-/* Other CPUs act once, just before this one gets the lock or reads its capacity. */
+/* Other CPUs act once, just before this CPU gets the lock or reads its capacity. */
 static void (*others)(struct zone *zone);
 
 static void others_first(struct zone *zone)
@@ -128,7 +128,10 @@ static void refill_stops_at_the_watermark_after_other_cpus(struct ktest *t)
 	expect_refill(t, zone, GFP_MOVABLE, min + 1, true, 0);
 	expect_refill(t, zone, GFP_MOVABLE, min, false, 0);
 	expect_refill(t, zone, GFP_MOVABLE, 0, false, 0);
-	/* Below the watermark a request that may have it gets one page, and the cache gets none. */
+	/*
+	 * Below the watermark a request that may use the reserve gets one page, and the cache gets
+	 * none.
+	 */
 	expect_refill(t, zone, GFP_MOVABLE | GFP_RESERVE, min, true, 0);
 	expect_refill(t, zone, GFP_MOVABLE | GFP_RESERVE, min / 2, false, 0);
 	expect_refill(t, zone, GFP_MOVABLE | GFP_ALL_RESERVE, 1, true, 0);
@@ -148,7 +151,7 @@ static void refill_stops_at_the_watermark_after_other_cpus(struct ktest *t)
 
 static struct page *freed;
 
-/* As memory_failure does: the page is flagged while the caches are off; then they are on again. */
+/* Flag the page while the caches are off, as memory_failure does; then the caches are on again. */
 static void break_it(struct zone *zone)
 {
 	pfn_t pfn = page_to_pfn_in(zone->mem, freed);
@@ -187,7 +190,7 @@ static void a_page_that_breaks_before_a_spill_is_not_cached(struct ktest *t)
 /* ---- slots ---- */
 
 static struct {
-	unsigned calls, fail_at; /* counted from 1 */
+	unsigned calls, fail_at; /* number of the call, from 1, that fails */
 	bool movable;            /* a zone of movable pages has stacks of one type */
 	struct page *slots[TEST_SLOT_CPUS][NR_CACHED_TYPES * PCP_SLOTS];
 } arena;
@@ -200,7 +203,9 @@ static void *alloc_slots(void *arg, size_t bytes)
 	return arena.slots[arena.calls - 1];
 }
 
-/* One array for each CPU; its stacks lie side by side in it, each as long as its most blocks. */
+/*
+ * Each CPU has one array. Its stacks lie side by side there, each with slots for its most blocks.
+ */
 static void expect_slots(
     struct ktest *t, const struct memory *mem, unsigned cpu, struct page **slots)
 {

@@ -18,7 +18,7 @@ static void want_a_drain(void)
 	in_batch = NULL;
 }
 
-/* A page enters the lists, and another thread frees one. */
+/* A page enters the zone's reclaim lists during a batch. */
 static void one_comes(void)
 {
 	world->zones[ZONE_NORMAL].lru_came++;
@@ -44,7 +44,7 @@ static struct zone *short_of(unsigned lacks, unsigned evictable)
 	return zone;
 }
 
-/* Run over @zone: @enough tells whether it had enough in the end, and @said has the steps. */
+/* Run over @zone: @enough tells whether the zone had enough in the end, and @said has the steps. */
 static void expect_run(
     struct ktest *t, struct zone *zone, u64 waiting, bool enough, const char *said)
 {
@@ -74,7 +74,7 @@ static void run_continues_until_no_zone_lacks_pages(struct ktest *t)
 	    "batch of 30 in 1\n"
 	    "batch of 30 in 1\nlocal drain of 1\n30 freed in 1, 0 lent\n");
 	drop[0] = drop[2] = 0;
-	/* Two passes over both lists, and one more for a waiter if they freed nothing. */
+	/* Two passes over both lists, and one more for a waiter if the two freed nothing. */
 	expect_run(t, short_of(40, 70), 0, false, NO_PAGE("") NO_PAGE(""));
 	expect_run(
 	    t, short_of(40, 70), waiting, false, NO_PAGE("") NO_PAGE("") NO_PAGE(", desperate"));
@@ -86,7 +86,7 @@ static void run_continues_until_no_zone_lacks_pages(struct ktest *t)
 	expect_run(t, short_of(40, 2), 0, false,
 	    "batch of 32 in 1\nlocal drain of 1\n2 freed in 1, 2 lent\nbatch of 32 in 1\n");
 	drop[0] = drop_lent[0] = 0;
-	/* Pages that can be lent are free, but others are lacking. */
+	/* CMA pages are free, but the zone lacks other pages. */
 	zone = short_of(0, 3);
 	zone->nr_free_cma = 3;
 	expect_run(t, zone, 0, false, "batch of 3 in 1, none lent\nbatch of 3 in 1, none lent\n");
@@ -142,7 +142,7 @@ static void futile_run_is_remembered(struct ktest *t)
 	end(t);
 }
 
-/* ---- standby, for a run ---- */
+/* ---- standby memory for a run ---- */
 
 /* As many steps come online as the zone lacks; a failed step is not tried again in this run. */
 static void run_brings_the_standby_memory_a_zone_lacks(struct ktest *t)

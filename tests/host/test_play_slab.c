@@ -84,7 +84,7 @@ static unsigned objects_a_page(unsigned shift)
 	return (unsigned)((PAGE_SIZE - MAX((size_t)1 << shift, (size_t)SLAB_HEADER)) >> shift);
 }
 
-/* Check all that must hold of a page on the list of its size; returns its free objects. */
+/* Check a page that is on the list of its size; returns the number of its free objects. */
 static unsigned look_at_slab(struct ktest *t, const struct slab *slab, unsigned shift, int line)
     NO_LOCK_ANALYSIS
 {
@@ -107,8 +107,8 @@ static unsigned look_at_slab(struct ktest *t, const struct slab *slab, unsigned 
 }
 
 /*
- * The lists must have so many objects in use of each size; @empty: pages without an object in use,
- * of all sizes.
+ * The lists must have @in_use objects in use of each size, and, of all sizes together, @empty pages
+ * without an object in use.
  */
 static void look_at_lists(struct ktest *t, const unsigned *in_use, unsigned empty, int line)
     NO_LOCK_ANALYSIS
@@ -342,8 +342,8 @@ static void count_slab_lock(const char *what, const struct spinlock *lock)
 }
 
 /*
- * A lock of the same rank is held here, so each taking of a size's lock is reported: one for each
- * size.
+ * A lock of the same rank is held here, so the lock checker reports each time that the lock of a
+ * size is taken: once for each size.
  */
 static void each_size_class_is_read_under_its_lock(struct ktest *t)
 {
@@ -428,7 +428,7 @@ static void kfree_of_a_pointer_that_is_no_object_is_refused(struct ktest *t)
 		look_at_lists(t, in_use, shift - MIN_SHIFT, __LINE__);
 		play_kfree(object);
 		in_use[shift - MIN_SHIFT] = 0;
-		/* The object is in a page that has none in use. */
+		/* The object's page has no object in use. */
 		EXPECT_PANIC(t, object, page_of(object), why);
 		look_at_lists(t, in_use, shift - MIN_SHIFT + 1, __LINE__);
 	}

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * test_play_zones.c: zonelists that change while others read them: no reader misses a zone that
- * was there; and look-ups in them and in ranges.  The source is included with its stores watched.
+ * test_play_zones.c: zonelists that change while other CPUs read them: no reader misses a zone that
+ * was there. Also look-ups in zonelists and in ranges. The source is included with its stores
+ * watched.
  */
 #define zone_set_watermarks    played_zone_set_watermarks
 #define zone_spare             played_zone_spare
@@ -13,7 +14,7 @@
 #include "tests/lib/mm_test.h"
 
 static struct {
-	unsigned node; /* of this CPU */
+	unsigned node; /* node of this CPU */
 	void (*stored)(void);
 } world;
 
@@ -42,7 +43,7 @@ struct reader {
 	u32 seen;
 };
 static struct reader readers[MAX_NODES * NR_ZONE_KINDS];
-static u32 there[NR_ZONE_KINDS]; /* by highest kind allowed: zones that were there before */
+static u32 there[NR_ZONE_KINDS]; /* index: highest kind allowed; bits: zones that were there */
 static u64 rand_state;
 
 static void read_on(struct reader *r)
@@ -57,7 +58,9 @@ static void read_on(struct reader *r)
 	r->at = r->seen = 0;
 }
 
-/* Let readers read on, and read each list as a whole: every zone that was there is found. */
+/*
+ * Let the readers read on, and read each list as a whole: every zone that was there must be found.
+ */
 static void look(void)
 {
 	struct reader whole;

@@ -48,7 +48,7 @@ static void __attribute__((noreturn)) end_here(const char *fmt, ...)
 
 /* ---- references ---- */
 
-/* Without a reference none can be taken or put; the last one that fits is counted. */
+/* At 0 references none can be taken or put; the largest count is reached, but not exceeded. */
 static void a_reference_is_taken_from_another(struct ktest *t)
 {
 	static const struct {

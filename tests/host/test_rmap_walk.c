@@ -3,7 +3,8 @@
  * test_rmap_walk.c: walks over the regions that show a slot: the result of each entry, changes by
  * other threads in the pauses, and waits for the end of a walk.
  *
- * The walks are a copy of mm/rmap.c that calls the test in each pause, with the lock released.
+ * The suite has a copy of mm/rmap.c, which calls the test in each pause of a walk, with the lock
+ * released.
  */
 #include "tests/lib/vm_help.h"
 
@@ -47,8 +48,7 @@ static uintptr_t shown_at(unsigned i, unsigned index)
 }
 
 /*
- * Each of the regions shows the first pages of the object. The scene's own region is replaced by
- * them.
+ * Replace the scene's region by REGIONS regions, each of which shows the first pages of the object.
  */
 static bool begin(struct ktest *t, void (*then)(void))
 {
@@ -92,7 +92,7 @@ static void unmap_region(unsigned i)
 /* ---- changes during a pause ---- */
 
 /*
- * Unmap the region that was visited last; in the third pause also one that the walk has not
+ * Unmap the region that was visited last; in the third pause also a region that the walk has not
  * reached.
  */
 static void unmap_some(void)
@@ -137,7 +137,10 @@ static void cut_all(void)
 		EXPECT_EQ(pause.t, vm_protect(s.space, shown_at(i, 2), WIDE - 2, VM_READ), 0);
 }
 
-/* The part that shows the slot lies behind and is visited there; the other part is not. */
+/*
+ * The upper part of a cut region shows the slot, and is visited at its later place; the lower part
+ * is not visited.
+ */
 static void rmap_walk_finds_both_parts_of_a_cut_region(struct ktest *t)
 {
 	unsigned i;
@@ -248,7 +251,7 @@ static u32 page_bits(struct page *page)
 	return page_word(page) & (PAGE_REFERENCED | PAGE_DIRTY);
 }
 
-/* Each bit of a removed entry becomes the page's own, and no other. */
+/* Each bit of a removed entry is set in the page, and no other bit. */
 static void removed_entry_passes_its_bits_to_the_page(struct ktest *t)
 {
 	struct page *page;
@@ -275,10 +278,12 @@ static void removed_entry_passes_its_bits_to_the_page(struct ktest *t)
 
 #define TURNS (1u << 14)
 
-static u32 ended; /* a: the operation that had to wait has ended */
+static u32 ended; /* atomic: the operation that had to wait has ended */
 static bool early;
 
-/* The walk in progress ends after a number of turns, or when no thread waits for it. */
+/*
+ * End the walk in progress after a number of turns, or once the operation that must wait has ended.
+ */
 static void end_the_walk(void *arg)
 {
 	struct tlb_gather g;
@@ -327,7 +332,7 @@ static void a_fault_waits_for_a_walk(struct ktest *t)
 	walk_begins();
 	EXPECT_EQ(t, vm_fault(s.space, shown_at(0, SLOT), VM_READ), 0);
 	expect_waited(t, __LINE__);
-	/* The fault was one try, and has mapped nothing. */
+	/* The fault was tried once, and has mapped nothing. */
 	EXPECT_EQ(t, mm_event_sum(s.mem, EV_FAULTS), faults + 1);
 	EXPECT_EQ(t, pte_at(s.space, shown_at(0, SLOT)), 0);
 	EXPECT_EQ(t, vm_fault(s.space, shown_at(0, SLOT), VM_READ), 0);
@@ -342,7 +347,7 @@ static void a_removal_waits_for_a_walk(struct ktest *t)
 	if (!begin(t, NULL))
 		return;
 	s.mem->vm.at_once = RMAP_AT_ONCE;
-	/* The removal of another slot waits too, because it would walk. */
+	/* The removal of another slot waits too, because it would begin a walk. */
 	walk_begins();
 	EXPECT_EQ(t, vm_object_remove(s.object, SLOT - 1, 1), 0);
 	expect_waited(t, __LINE__);

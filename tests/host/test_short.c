@@ -8,7 +8,7 @@
 
 /* ---- no page for small objects ---- */
 
-#define NO_MEMORY (1UL << 40) /* a watermark above all there is */
+#define NO_MEMORY (1UL << 40) /* a watermark that no zone can reach */
 
 static unsigned long marks[MAX_ZONES];
 
@@ -156,7 +156,7 @@ static void creation_without_memory_fails(struct ktest *t)
 	scene_end(t, &s);
 }
 
-/* Here the page of the tables is missing, or that of the slots. */
+/* Here there is no memory for pages of page tables and slot tables. */
 static void failed_creation_leaves_nothing(struct ktest *t)
 {
 	struct vm_object *object = NULL;

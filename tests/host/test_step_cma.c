@@ -2,7 +2,7 @@
 /*
  * test_step_cma.c: the runs of an area that are tried, their order and number, for each reason that
  * a range cannot be allocated; and figures of areas, exact to the page. It includes the source of
- * mm/cma.c, and answers in place of the ranges that it requests. Hosted only.
+ * mm/cma.c, and simulates the allocations of ranges that it requests. Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/contig.h>
@@ -10,7 +10,7 @@
 
 #define BLOCK(n) ((pfn_t)(n) << PAGEBLOCK_ORDER)
 #define NORMAL   12u
-#define FIRST    2u /* pageblock of the area */
+#define FIRST    2u /* first pageblock of the area */
 #define AREA     4u
 #define TRIES    24
 
@@ -19,9 +19,9 @@ static struct {
 		int err;
 		enum mm_why why;
 		pfn_t pfn;
-	} fails[TRIES]; /* answers of the first tries */
+	} fails[TRIES]; /* results of the first tries */
 	unsigned nr_fails;
-	pfn_t tried[TRIES]; /* starts */
+	pfn_t tried[TRIES]; /* first pfn of each try */
 	unsigned tries;
 } runs;
 
@@ -97,7 +97,7 @@ static void expect_run(struct ktest *t, unsigned long nr, unsigned align, unsign
 
 /*
  * The next try begins behind the blocker. It begins behind the blocker's pageblock if another
- * operation works on that.
+ * operation works on that pageblock.
  */
 static void search_continues_behind_a_blocker(struct ktest *t)
 {
@@ -107,7 +107,8 @@ static void search_continues_behind_a_blocker(struct ktest *t)
 	REQUIRE(t, begin(t, mem));
 	fail_next(-EBUSY, WHY_PINNED, area.start + 2);
 	/*
-	 * The blocker is the first page; a page before the run; none; or offline since the check.
+	 * In turn the blocker is the first page; a page before the run; unknown; in an isolated
+	 * pageblock; offline.
 	 */
 	fail_next(-EBUSY, WHY_UNMOVABLE, area.start + 3);
 	fail_next(-EBUSY, WHY_BUSY, area.start + 1);
@@ -129,7 +130,7 @@ static void other_errors_end_the_search(struct ktest *t)
 	fail_next(-ENOMEM, WHY_NO_TARGET, area.start + 1);
 	EXPECT_EQ(t, exact_alloc(&area, 4, 0, &page), -ENOMEM);
 	expect_tried(t, first, 1);
-	/* Each place had a blocker; the last try reports the same error as the others. */
+	/* Each place has a blocker: the result is -EBUSY, whatever the error of the last try. */
 	fail_next(-EBUSY, WHY_ISOLATED, area.start + BLOCK(1));
 	fail_next(-EINVAL, WHY_ALREADY, area.end - 1);
 	EXPECT_EQ(t, exact_alloc(&area, BLOCK(2), 0, &page), -EBUSY);
@@ -174,7 +175,10 @@ static void allocations_fit_to_the_page(struct ktest *t)
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-/* The count of users may be read at another moment than the pageblocks: no count gets negative. */
+/*
+ * The count of pages in use may be read at another moment than the pageblocks: no count gets
+ * negative.
+ */
 static void counts_read_at_two_moments_are_not_negative(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, NORMAL, 0);
@@ -221,8 +225,8 @@ static void area_limit_is_half_of_the_kernels_free_memory(struct ktest *t)
 }
 
 /*
- * A pageblock that may not join is not tried. One that the kernel has freed may join, though its
- * type is still the kernel's.
+ * A pageblock that may not join an area is not tried. A wholly free pageblock may join, even if its
+ * type is UNMOVABLE.
  */
 static void impossible_places_are_not_tried(struct ktest *t)
 {
@@ -293,7 +297,10 @@ static void refusal_is_kept_across_later_zones(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* A pageblock that has come back in zone MOVABLE still lies in the span, but is no place. */
+/*
+ * A pageblock that has come back in zone MOVABLE still lies in the span, but is no place for an
+ * area.
+ */
 static void pageblock_of_another_zone_is_no_place(struct ktest *t)
 {
 	const pfn_t pfn = BLOCK(NORMAL - 2);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_contig.c: the requests of alloc_contig_range to an evacuation, and its result for each
- * result of that. It includes the source of mm/contig.c, and answers in place of the evacuation.
- * Hosted only.
+ * result of the evacuation. It includes the source of mm/contig.c, and replaces its calls of
+ * evacuate. Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/contig.h>
@@ -16,11 +16,11 @@
 static struct {
 	struct ktest *t;
 	u64 now;
-	int err; /* result of an evacuation; 0: the real one */
+	int err; /* result of an evacuation; 0: do a real evacuation */
 	unsigned nr;
-	bool isolated, off;   /* during it: the first pageblock was isolated; caches were off */
+	bool isolated, off;   /* during evacuation: first pageblock isolated; caches off */
 	struct evacuation as; /* the request */
-	pfn_t breaks;         /* a page that breaks when all is free; 0: none */
+	pfn_t breaks;         /* a page that breaks once the range is free; 0: none */
 } steps;
 
 static u64 steps_deadline(u64 ns)
@@ -86,7 +86,7 @@ static void expect_end(struct ktest *t, struct memory *mem, int ends, int err, e
 	EXPECT_EQ(t, memory_free_pages(mem), memory_managed_pages(mem));
 }
 
-/* An evacuation that ran out of time makes the range busy; one without memory returns that. */
+/* An evacuation that runs out of time makes the range busy; the error -ENOMEM is returned. */
 static void each_result_of_an_evacuation_is_returned(struct ktest *t)
 {
 	struct memory *mem = begin(t, 0, BLOCKS);
@@ -129,8 +129,8 @@ static void caches_that_stayed_on_are_not_enabled(struct ktest *t)
 }
 
 /*
- * The page is in the first pageblock, the second, or the last. No page is taken, or the taken ones
- * are freed.
+ * A page breaks in the first, the second or the last pageblock. Either no page of the range is
+ * taken, or the taken pages are freed.
  */
 static void page_that_breaks_at_the_end_is_found_anywhere(struct ktest *t)
 {
@@ -151,8 +151,8 @@ static void page_that_breaks_at_the_end_is_found_anywhere(struct ktest *t)
 		EXPECT_EQ(t, memory_free_pages(mem), BLOCK(BLOCKS) - 1);
 		EXPECT_EQ(t, mem->zones[ZONE_MOVABLE].nr_isolated, 0);
 		/*
-		 * From then on the page is seen before anything is tried. Outside the range it does
-		 * not matter.
+		 * From then on the broken page is found before the evacuation. Outside the range it
+		 * does not matter.
 		 */
 		steps.nr = 0;
 		steps.breaks = 0;
@@ -168,7 +168,7 @@ static void page_that_breaks_at_the_end_is_found_anywhere(struct ktest *t)
 	}
 }
 
-/* A pageblock behind the range does not matter either, whatever its state. */
+/* A pageblock behind the range does not matter, whatever its state. */
 static void pageblock_behind_the_range_does_not_matter(struct ktest *t)
 {
 	struct memory *mem = begin(t, BLOCKS, 0);

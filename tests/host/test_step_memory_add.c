@@ -12,7 +12,7 @@ static struct {
 	struct ktest *t;
 	char text[STEPS];
 	unsigned nr;
-	bool slots_fail, online_first; /* another thread onlines the range before it is claimed */
+	bool slots_fail, online_first; /* a range is onlined before its claim */
 	/* The span of zone MOVABLE that the test expects from the next unlock on; 0: any. */
 	pfn_t start, end;
 } steps;
@@ -254,8 +254,8 @@ static void failed_add_is_undone_in_reverse_order(struct ktest *t)
 }
 
 /*
- * Part of the range is onlined between the check and the claim. That is noticed, and nothing is
- * removed.
+ * Part of the range is onlined between the check and the claim. The removal notices this, and
+ * removes nothing.
  */
 static void memory_onlined_before_the_claim_stays(struct ktest *t)
 {
@@ -273,7 +273,10 @@ static void memory_onlined_before_the_claim_stays(struct ktest *t)
 	drop_memory(t, mem);
 }
 
-/* Remove the section's last pageblock inside the memory; the next one, @outside, is not in it. */
+/*
+ * Remove @last, a section's last pageblock inside the memory; @outside is a pageblock of the
+ * section that lies outside the memory.
+ */
 static void expect_section_goes(struct ktest *t, struct memory *mem, pfn_t last, pfn_t outside)
 {
 	struct pageblock *pb = pageblock_of(mem, outside);
@@ -286,7 +289,7 @@ static void expect_section_goes(struct ktest *t, struct memory *mem, pfn_t last,
 	pb->bits = 0;
 }
 
-/* Sections reach out of the memory, before and behind it: no pageblock is read there. */
+/* Sections reach beyond the memory, before and behind it; pageblocks outside are not read. */
 static void a_section_goes_with_the_last_pageblock_inside_the_memory(struct ktest *t)
 {
 	static const struct zone_spec specs[] = {{0, ZONE_MOVABLE, HALF + SIZE}};

@@ -17,7 +17,7 @@ static struct {
 	struct ktest *t;
 	unsigned long leaving[PLANS]; /* pages that are leaving at each setting of limits */
 	unsigned plans, marks;        /* settings of limits, and of watermarks */
-	unsigned gone, unclaimed;     /* pageblocks offlined; those that had no claim then */
+	unsigned gone, unclaimed;     /* pageblocks offlined; of these, without a claim */
 	pfn_t last;
 	struct memory *mem;
 	unsigned claims; /* number of claims when the lock was released last */
@@ -116,8 +116,8 @@ static bool begin(struct ktest *t, struct memory *mem)
 }
 
 /*
- * An offlined pageblock is no longer claimed, and the others still are: each time the limits count
- * the rest of the range.
+ * An offlined pageblock is no longer claimed; the rest of the range still is. So the limits count
+ * only the rest as leaving.
  */
 static void expect_offline(struct ktest *t, struct memory *mem, unsigned blocks)
 {
@@ -147,7 +147,7 @@ static void commit_holds_the_lock_for_64_pageblocks(struct ktest *t)
 	REQUIRE(t, begin(t, mem));
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		expect_offline(t, mem, sizes[i]);
-		/* Onlined memory leaves no claim, and is counted step by step. */
+		/* An online leaves no claim; watermarks are set once for each hold of the lock. */
 		steps.plans = steps.marks = 0;
 		EXPECT_EQ(t, steps_online_pages(mem, BLOCK(FIRST), BLOCK(sizes[i]), NULL), 0);
 		EXPECT_EQ(t, steps.marks, (sizes[i] + HOLD - 1) / HOLD);

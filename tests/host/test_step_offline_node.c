@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * test_step_offline_node.c: offline_node and events between its steps. It includes the source of
- * mm/offline_node.c, and answers the offlines and allocations that it requests. Hosted only.
+ * mm/offline_node.c, and replaces the offlines and allocations that it requests. Hosted only.
  */
 #include "tests/lib/mm_test.h"
 #include <quarry/memory_hotplug.h>
@@ -11,7 +11,7 @@
 
 static struct {
 	unsigned notes;      /* notes of ranges so far */
-	unsigned no_note_at; /* the note without memory, counted from 1; 0: none */
+	unsigned no_note_at; /* number of the note, from 1, that finds no memory; 0: none */
 	bool bring_back;     /* another thread onlines pageblock 2 of each range */
 } steps;
 
@@ -76,8 +76,8 @@ static void memory_back_online_is_not_noted_with_its_node(struct ktest *t)
 }
 
 /*
- * A note comes before its offline. Without memory for the note that range stays, and those before
- * it come back.
+ * A range is noted before it is offlined. Without memory for the note the range stays online, and
+ * the ranges before it are brought back online.
  */
 static void offline_node_without_memory_for_its_note_is_undone(struct ktest *t)
 {

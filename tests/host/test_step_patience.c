@@ -19,7 +19,7 @@ static struct {
 	u64 turn;  /* time that turns of all threads take */
 	unsigned yields, sleeps;
 	u64 slept[SLEEPS]; /* the first pauses */
-	unsigned batches;  /* points before a migration */
+	unsigned batches;  /* scheduling points before a migration */
 	u64 at;            /* on_scan is called once, at the first pass at this time or later */
 	void (*on_scan)(void);
 	unsigned passes;
@@ -91,7 +91,7 @@ static struct memory *mem;
 static struct mm_fail fail;
 static struct evacuation evac;
 
-/* Pageblock 2 of a memory of movable pages, isolated, is to become free. */
+/* Prepare to evacuate pageblock 2 of a memory of movable pages; the pageblock is isolated. */
 static bool begin(struct ktest *t)
 {
 	memset(&world, 0, sizeof(world));
@@ -152,8 +152,8 @@ static void expect_end(struct ktest *t, int err, pfn_t pfn, enum mm_why why, u64
 }
 
 /*
- * Eight passes come in a row, and then pauses of 1, 2, 4, 8, 16, 16 ms. A busy page is waited for
- * until the deadline, and not longer.
+ * Eight passes come in a row, and then pauses of 1, 2, 4, 8, 16, 16 ms. The evacuation waits for a
+ * busy page until the deadline, and not longer.
  */
 static void pauses_grow_to_sixteen_milliseconds(struct ktest *t)
 {
@@ -181,10 +181,10 @@ static void unmovable_page_is_refused_after_time_and_turns(struct ktest *t)
 
 	REQUIRE(t, begin(t));
 	page = hold_page(BLOCK(2) + 1);
-	/* Both come at the same time. */
+	/* Both limits are reached at the same time. */
 	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 200 * MS);
 	EXPECT_EQ(t, evac.loops, 5);
-	/* The time comes later; in the cases after it, the turns do. */
+	/* The time is reached later; in the cases below, the turns are. */
 	world.now = 0;
 	world.yield = 40 * MS;
 	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 200 * MS);
@@ -194,12 +194,12 @@ static void unmovable_page_is_refused_after_time_and_turns(struct ktest *t)
 	world.now = 0;
 	world.turn = 100 * MS;
 	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 500 * MS);
-	/* A turn begins when the one before has ended, and a pass after that notices its end. */
+	/* A turn begins when the turn before has ended, and the next pass notices its end. */
 	world.now = 0;
 	world.turn = 101 * MS;
 	world.yield = 125 * MS;
 	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 625 * MS);
-	/* Without turns only the deadline ends it. */
+	/* Without turns only the deadline ends the evacuation. */
 	world.now = 0;
 	world.turn = ~0ULL;
 	evac.deadline = 1000 * MS;
@@ -208,7 +208,7 @@ static void unmovable_page_is_refused_after_time_and_turns(struct ktest *t)
 	finish(t);
 }
 
-/* A turn begins at the end of the one before: a turn of 150 ms takes two passes of 100 ms. */
+/* A turn begins at the end of the turn before: a turn of 150 ms takes two passes of 100 ms. */
 static void turns_do_not_overlap(struct ktest *t)
 {
 	struct page *page;
@@ -244,9 +244,7 @@ static void retire_low(void)
 	WRITE_ONCE(low->word, PAGE_WORD(0, PG_HWPOISON, 0));
 }
 
-/*
- * Call @fn at 100 ms: its effect counts as progress or does not, and @blocker is refused at @end.
- */
+/* Call @fn at 100 ms, which may make progress; @blocker must be refused at @end. */
 static void expect_progress(struct ktest *t, void (*fn)(void), const struct page *blocker, u64 end)
 {
 	world.now = 0;
@@ -266,7 +264,7 @@ static void progress_restarts_the_patience(struct ktest *t)
 	expect_progress(t, drop_behind, low, 200 * MS);
 	expect_progress(t, drop_high, low, 300 * MS);
 	high = hold_page(BLOCK(2) + 6);
-	/* After progress it has all its time again, and all its turns. */
+	/* After progress the evacuation has all its time again, and all its turns. */
 	world.yield = 25 * MS;
 	expect_progress(t, drop_high, low, 300 * MS);
 	high = hold_page(BLOCK(2) + 6);
@@ -314,7 +312,7 @@ static void only_the_last_pass_reports_no_memory(struct ktest *t)
 	mov_take_rest();
 	expect_end(t, -ENOMEM, BLOCK(2) + 1, WHY_NO_TARGET, 200 * MS);
 	EXPECT_EQ(t, evac.loops, 5);
-	/* Free memory is there since the third pass, but the page is busy. */
+	/* There is free memory from the third pass on, but the page is busy. */
 	world.now = 0;
 	world.at = 100 * MS;
 	world.on_scan = free_the_rest;
@@ -408,7 +406,10 @@ static void cache_a_page(void *arg)
 	EXPECT(mov.t, page && !mem_free_pages(mem, page, 0));
 }
 
-/* With ISO_REDRAIN each pass that does not find all free drains; other policies drain nothing. */
+/*
+ * With ISO_REDRAIN each pass drains caches, unless it finds all pages free; other policies never
+ * do.
+ */
 static void redrain_drains_after_each_pass(struct ktest *t)
 {
 	struct zone *zone;
@@ -428,7 +429,7 @@ static void redrain_drains_after_each_pass(struct ktest *t)
 	ktest_on_cpu(ktest_cpus() - 1, cache_a_page, NULL);
 	world.now = 0;
 	evac.policy = iso_ops(ISO_REDRAIN);
-	/* Four passes drain before the end, and so does the fifth, which is judged. */
+	/* The first four passes drain, and so does the fifth, at which the page is refused. */
 	expect_end(t, -EBUSY, BLOCK(2) + 1, WHY_UNMOVABLE, 200 * MS);
 	EXPECT_EQ(t, evac.cost.rounds, 5);
 	EXPECT_EQ(t, evac.cost.ipis, asked);

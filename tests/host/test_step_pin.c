@@ -3,7 +3,7 @@
  * test_step_pin.c: a pin and its reference are dropped in one piece, as far as a check of all
  * memory can see: the check stops each CPU where its interrupts are on.
  *
- * It includes the source of mm/put_page.c, which calls the test between the two.  Hosted only.
+ * It includes the source of mm/put_page.c, which calls the test between the two drops. Hosted only.
  */
 #define put_page       pin_put_page
 #define mem_put_page   pin_mem_put_page
@@ -15,7 +15,7 @@
 static struct {
 	struct ktest *t;
 	const struct page *page;
-	unsigned pins; /* pins that the page must have then */
+	unsigned pins; /* pins that the page must have at the next put */
 	unsigned puts; /* puts of the reference that have begun */
 } pin;
 
@@ -73,7 +73,7 @@ static void a_pin_and_its_reference_are_dropped_in_one_piece(struct ktest *t)
 	EXPECT_EQ(t, mem_free_pages(mem, page, 0), 0);
 }
 
-/* The page's owner has released it: the last pin frees the page. */
+/* The owner has released the page, so the last pin frees the page. */
 static void the_last_pin_frees_the_page(struct ktest *t)
 {
 	struct memory *mem = ktest_memory(t, 0, 0, 4);

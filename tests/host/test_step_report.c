@@ -91,7 +91,7 @@ static void the_lock_is_taken_for_what_can_be_reported(struct ktest *t)
 	report.locks = 0;
 	give_reported(mem, blocks, nr, true);
 	EXPECT_EQ(t, report.locks, nr);
-	/* The pageblocks that the watermark kept are taken now; then none is left. */
+	/* The pageblocks that the watermark kept back are taken now; then none is left. */
 	left = take(mem, blocks);
 	EXPECT_EQ(t, left, BLOCKS - nr);
 	EXPECT_EQ(t, report.locks, left);
@@ -100,7 +100,10 @@ static void the_lock_is_taken_for_what_can_be_reported(struct ktest *t)
 	EXPECT_EQ(t, report.locks, 0);
 }
 
-/* A zone between pageblocks that are in no span; the two next to it look like its own. */
+/*
+ * A zone between pageblocks that are in no span; the two pageblocks beside the zone look like the
+ * zone's own.
+ */
 static void only_the_span_is_walked(struct ktest *t)
 {
 	const pfn_t start = BLOCK(2), end = BLOCK(2 + BLOCKS);

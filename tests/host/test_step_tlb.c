@@ -16,7 +16,7 @@
 static unsigned cpus_here;
 static struct {
 	unsigned calls;
-	bool all; /* without a mask */
+	bool all; /* the call had no mask */
 	cpumask_t mask[CPUMASK_WORDS(TLB_CPUS)];
 	int answer;
 } call;
@@ -121,7 +121,7 @@ static void cpus_with_the_space_loaded_get_the_shootdown(struct ktest *t)
 	EXPECT(t, same_mask(1, 1UL << 6, 0, 1UL << 63));
 	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ROUNDS), 1);
 	EXPECT_EQ(t, mm_event_sum(mem, EV_TLB_ASKED), 2);
-	/* They get no IPI for the next space, which is loaded elsewhere. */
+	/* CPUs of an earlier shootdown that do not have the space loaded now get no IPI. */
 	cpumask_clear(one->active, 0);
 	my_add(&g, one, 0x5000);
 	my_flush(&g);

@@ -2,9 +2,9 @@
 /*
  * test_vm_guard.c: data guarded by a lock change only while it is held.
  *
- * A copy of objects, spaces, faults, reverse mapping and page tables with the test's own locks:
- * guarded data are recorded when a lock is released, and must be the same when it is taken again,
- * and after each call.
+ * The suite has a copy of objects, spaces, faults, reverse mapping and page tables, with locks of
+ * its own. A lock's data are recorded when the lock is released, and must be the same when it is
+ * taken again, and after each call.
  */
 #include "tests/lib/vm_help.h"
 
@@ -85,7 +85,7 @@ static void guard_mutex_unlock(struct mutex *lock) NO_LOCK_ANALYSIS
 #undef mutex_lock
 #undef mutex_unlock
 
-/* ---- data guarded by each ---- */
+/* ---- data guarded by each lock ---- */
 
 #define PAGES 24u
 

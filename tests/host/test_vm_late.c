@@ -9,8 +9,8 @@
 /* ---- a copy that is late ---- */
 
 static struct {
-	const void *lock;       /* the lock; NULL: an allocation */
-	unsigned before, after; /* times it is taken, released until then; 0: never */
+	const void *lock;       /* the lock that is watched; NULL: allocations */
+	unsigned before, after; /* call @then before this taking, after this release; 0: never */
 	void (*then)(void);
 	unsigned calls;
 } late;
@@ -95,7 +95,7 @@ static void late_kfree(void *object)
 static struct vm_scene s;
 static struct ktest *test;
 
-/* An object of the copy, in a space of the copy; its second page is there. */
+/* An object of the copy, in a space of the copy; its second page is present. */
 static bool begin(struct ktest *t, const struct vm_pager_ops *ops)
 {
 	int err;
@@ -188,10 +188,13 @@ static void slots_are_checked_again_under_the_lock(struct ktest *t)
 	LATE(t, &s.object->lock, 1, supply_it, vm_object_has(s.object, 5), 1);
 	LATE(t, &s.object->lock, 1, remove_it, vm_object_has(s.object, 5), 0);
 	EXPECT_EQ(t, vm_object_pages(s.object, ZONE_MOVABLE), 1);
-	/* The second time it checks before there is a table of slots. */
+	/*
+	 * A page of another table of slots is supplied before the lock is taken for the second
+	 * time.
+	 */
 	LATE(t, &s.object->lock, 2, supply_far, vm_object_pages(s.object, ZONE_MOVABLE), 2);
 	vm_object_put(s.object);
-	/* The other half of the object has no table yet: only one is added. */
+	/* Both threads find no table for the second half of the object; only one table is added. */
 	EXPECT_EQ(t, vm_unmap(s.space, VM_BASE, 600), 0);
 	REQUIRE(t, !vm_object_create(s.mem, OBJ_ANON, 600, NULL, NULL, &s.object));
 	free = memory_free_pages(s.mem);
@@ -234,7 +237,8 @@ static void space_is_checked_again_under_its_lock(struct ktest *t)
 	map_it();
 	EXPECT_EQ(t, vm_fault(s.space, page_at(5), VM_WRITE), 0);
 	/*
-	 * A region is removed just before it is counted: the one behind it is found all the same.
+	 * A region is removed just before it is counted: the region behind it is counted all the
+	 * same.
 	 */
 	memset(&late, 0, sizeof(late));
 	late.lock = &s.space->lock;
@@ -290,7 +294,7 @@ static int count_get(struct vm_object *object, u32 index)
 
 static const struct vm_pager_ops counting = {.get = count_get};
 
-/* No call fails without memory if another thread has added the table meanwhile. */
+/* A call that gets no memory still succeeds if another thread has added the table meanwhile. */
 static void table_added_by_another_thread_is_used(struct ktest *t)
 {
 	if (!begin(t, NULL))

@@ -51,7 +51,7 @@ static void stop_at(const char *point, void (*then)(void))
 	now.calls = 0;
 }
 
-/* Four pages, with an entry for the first. */
+/* An object of four pages, with an entry for the first page. */
 static bool begin(struct ktest *t)
 {
 	now.t = t;
@@ -76,8 +76,8 @@ static bool begin(struct ktest *t)
 
 static struct {
 	struct spinlock *lock;
-	bool (*done)(void); /* the step that must wait for the lock */
-	u32 taken, ended;   /* a */
+	bool (*done)(void); /* tells if the step that must wait is done */
+	u32 taken, ended;   /* atomic */
 	bool early, too_soon;
 } holder;
 
@@ -242,7 +242,7 @@ static void execute_it(void)
 	EXPECT(now.t, !(pte_at(s.space, page_at(0)) & PTE_NX));
 }
 
-/* Added rights may be used before the removed ones are removed, and are not removed with them. */
+/* Added rights may be used before other rights are removed, and stay when those are removed. */
 static void protect_removes_only_forbidden_access(struct ktest *t)
 {
 	if (!begin(t))

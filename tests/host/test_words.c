@@ -65,7 +65,7 @@ static struct memory *motley(struct ktest *t)
 	return mem;
 }
 
-/* The same for figures that need 4 CPUs and pageblocks of 512 pages; NULL on other machines. */
+/* The same memory, for figures of 4 CPUs and pageblocks of 512 pages; NULL on other machines. */
 static struct memory *motley_of_four(struct ktest *t)
 {
 	struct memory *mem = NULL;

@@ -3,8 +3,8 @@
  * vm_copy.h: a copy of objects, spaces, faults, reverse mapping and page tables for one suite,
  * under the same names.
  *
- * It is included as text, not compiled once: names that the suite has defined before, such as
- * SCHED_POINT or spin_lock, hold in its copy only.
+ * It is included as text, not compiled once: macros that the suite has defined before, such as
+ * SCHED_POINT or spin_lock, apply to its copy only.
  */
 #ifndef QUARRY_TESTS_VM_COPY_H
 #define QUARRY_TESTS_VM_COPY_H
