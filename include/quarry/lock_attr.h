@@ -15,7 +15,7 @@
  * says nearly as much.  Functions with a zone as parameter name its own lock too.
  *
  * A write with WRITE_ONCE needs the lock, a read with READ_ONCE does not: it is an unlocked read,
- * and the code that uses it says what it is worth.
+ * and the code that uses it says what the result is worth.
  *
  * All annotations are empty unless LOCK_ANALYSIS is defined; then the compiler must be clang.
  */
@@ -42,7 +42,7 @@
 #define ASSERT_HELD(...)        LOCK_ATTR(assert_capability(__VA_ARGS__))
 #define NO_LOCK_ANALYSIS        LOCK_ATTR(no_thread_safety_analysis)
 
-/* There is no object of this type: only its name is used. */
+/* No object of this type is defined: only its name is used. */
 struct lock_class {
 	char unused;
 } CAPABILITY("lock class");
