@@ -4,10 +4,11 @@
  *
  *   GUARDED_BY(class)      of a field: it is read and written under a lock of that class
  *   REQUIRES(lock, ...)    of a function: the caller holds these locks, before and after the call
- *   ACQUIRE(lock, ...)     it takes them; RELEASE releases them; TRY_ACQUIRE(value, lock) takes it
- *                          if it returns value
+ *   ACQUIRE(lock, ...)     the function takes them; RELEASE: it releases them;
+ *                          TRY_ACQUIRE(value, lock): it takes the lock if it returns value
  *   EXCLUDES(lock, ...)    the caller holds none of these: the function takes them itself
- *   ASSERT_HELD(class)     from this call on they count as held, for the reason in the comment
+ *   ASSERT_HELD(class)     from this call on locks of the class count as held, for the reason in
+ *                          the comment
  *   NO_LOCK_ANALYSIS       clang does not check the function, for the reason in the comment
  *
  * A class stands for all locks of one rank.  C cannot name "the lock beside this field", nor "the

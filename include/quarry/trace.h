@@ -68,7 +68,7 @@ struct trace_report {
 	u64 skipped;       /* frees of these failed allocations */
 	u64 live;          /* blocks live at the end: allocs - frees */
 	u64 live_pages;
-	u64 peak_pages; /* live at once */
+	u64 peak_pages; /* most pages live at once */
 	u64 waits;      /* events that waited for another CPU's event */
 	u64 ticks;      /* clock ticks inside the allocator, summed over the CPUs */
 	/* trace_replay only: the ticks of each event that reading the clock took */
@@ -110,7 +110,7 @@ int trace_run(struct trace *trace, struct memory *mem, unsigned cpus,
 void trace_print_report(
     const struct trace *trace, const struct trace_clock *clock, const struct trace_report *report);
 
-/* The items of a chunk, allocated if necessary.  NULL: no memory.  As trace_parse. */
+/* The item @index, whose chunk is allocated if necessary.  NULL: no memory.  As trace_parse. */
 void *trace_array_make(struct trace_array *array, u32 index);
 
 static inline void *trace_array_at(const struct trace_array *array, u32 index)
