@@ -64,7 +64,7 @@ ap_slot_far64:
 	.long 0
 	.short SEL_KERNEL_CODE
 	.short 0
-ap_slot_gdtr:	/* limit; base filled in */
+ap_slot_gdtr:	/* limit and base; smp_boot.c adds the address of the page to the base */
 	.short ap_slot_entry - ap_gdt - 1
 	.long ap_gdt - ap_trampoline
 ap_trampoline_end:

@@ -31,8 +31,8 @@ void port_serve_calls(void);
 
 /* Any context; the caller has preemption or interrupts off, or takes the number for a hint. */
 /*
- * Write: the number of this CPU, 0 .. nr_cpus - 1: from a segment, a register, the APIC's id by a
- * table.
+ * Write: the number of this CPU, 0 .. nr_cpus - 1: from a segment or a register, or looked up by
+ * the APIC's id.
  */
 static inline unsigned arch_cpu_id(void)
 {

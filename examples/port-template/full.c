@@ -47,7 +47,8 @@ bool threads_had_turn(u64 since)
 }
 
 /*
- * Write: the kernel's half of a new top table.  Tables have the format of x86_64, on every machine.
+ * Write: fill in the kernel's half of a new top table.  Tables have the format of x86_64, on every
+ * machine.
  */
 void arch_pagetable_init(u64 *root)
 {

@@ -113,7 +113,7 @@ struct call {
 	void *arg;
 	u32 left; /* a: number of CPUs that have not finished fn */
 };
-static struct call *waiting[NR_CPUS]; /* a: for each CPU, the call that it is asked for */
+static struct call *waiting[NR_CPUS]; /* a: for each CPU, the call that it must run */
 static u32 call_busy;                 /* a: a call is under way */
 
 /* Write: call this from the handler of the interrupt that port_send_interrupt raises.  irqs off. */

@@ -103,9 +103,9 @@ typedef unsigned long abi_handle;
 #define RIGHT_SEND    0x08u  /* endpoint: call */
 #define RIGHT_RECEIVE 0x10u  /* endpoint: receive, and serve objects as their pager */
 #define RIGHT_DUP     0x20u  /* duplicate it, pass it on */
-#define RIGHT_KILL    0x40u  /* task */
-#define RIGHT_WAIT    0x80u  /* task */
-#define RIGHT_SUPPLY  0x100u /* object: be its pager */
+#define RIGHT_KILL    0x40u  /* task: end it */
+#define RIGHT_WAIT    0x80u  /* task: wait for its end */
+#define RIGHT_SUPPLY  0x100u /* object: supply its pages as its pager */
 #define RIGHTS_ALL    0x1ffu
 
 /* Protections of a mapping.  Each includes ABI_READ; none includes both ABI_WRITE and ABI_EXEC. */
@@ -132,7 +132,7 @@ enum abi_info {
 	INFO_OBJECT_PAGES,   /* the object's size in pages */
 	INFO_OBJECT_PRESENT, /* the object's pages that have memory */
 	INFO_LIMIT, /* a limit of the caller's task; enum abi_limit in the handle's place */
-	INFO_USED,  /* the amount in use under such a limit */
+	INFO_USED,  /* the amount of that limit that is in use */
 	NR_INFOS,
 };
 

@@ -47,8 +47,8 @@ enum slot_state {
 };
 struct slot {
 	enum slot_state state;
-	struct slot_device dev; /* its device */
-	int err;                /* of the last refused request for this device; 0: none */
+	struct slot_device dev; /* the device in the slot */
+	int err;                /* error of the last refused request for this device; 0: none */
 	const char *why;
 };
 

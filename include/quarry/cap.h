@@ -29,7 +29,10 @@ struct cap_ops {
 	void (*put)(void *object, unsigned rights);
 };
 
-/* The first member of endpoints, calls and tasks: cap.c, a lower floor, needs only this. */
+/*
+ * The first member of endpoints, calls and tasks: cap.c, on a lower floor, uses nothing else of
+ * them.
+ */
 struct cap_object {
 	const struct cap_ops *ops; /* c */
 };
@@ -53,7 +56,7 @@ BUILD_ASSERT(ABI_MAX_HANDLES == 1 << CAP_INDEX_BITS);
 
 struct cap_table {
 	struct spinlock lock; /* RANK_TASK: the slots */
-	/* ABI_MAX_HANDLES; NULL once the task has ended */
+	/* array of ABI_MAX_HANDLES; NULL once the task has ended */
 	struct cap_slot *slot GUARDED_BY(task_class);
 	u32 nr_used GUARDED_BY(task_class);
 };

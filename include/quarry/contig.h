@@ -16,7 +16,7 @@ struct compact_stats {
 	unsigned long moved;   /* blocks moved */
 	unsigned long failed;  /* blocks that could not be isolated or moved */
 	unsigned long windows; /* windows from which blocks were moved */
-	unsigned long looks;   /* pageblocks checked by the upper scanner, and windows */
+	unsigned long looks;   /* pageblocks and windows that the scanners checked */
 };
 /*
  * compact_zone - move movable pages of @zone until it has a free block of @order for a request with

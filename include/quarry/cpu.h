@@ -35,8 +35,8 @@ struct cpu {
 	void *probe_sp; /* gs:112: the stack of the probe under way (arch_probe); NULL: none */
 	u32 tick_step;  /* ticks for each timer interrupt; 0: the timer is off */
 	struct spinlock *top_lock; /* gs:128: the lock that this CPU has taken last and holds */
-	struct runq *runq;         /* its queue of threads; c from sched_init_cpu on */
-	struct pcp pcp __attribute__((aligned(256))); /* mm's, for the kernel's own memory */
+	struct runq *runq;         /* its queue of threads; constant from sched_init_cpu on */
+	struct pcp pcp __attribute__((aligned(256))); /* its cache of the kernel's own memory */
 };
 /* arch_inline.h addresses the cache relative to gs. */
 #define CPU_PCP_OFFSET 256

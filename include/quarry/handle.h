@@ -42,14 +42,17 @@ int handle_alloc(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, u64 s
  * damaged (freed all the same).
  */
 int handle_free(struct handle_table *t, u32 h);
-/* Verify, then write new content derived from @seed.  0, -EINVAL or -EUCLEAN as handle_free. */
+/*
+ * Verify the object, then write new content derived from @seed.  Returns 0, -EINVAL or -EUCLEAN as
+ * handle_free.
+ */
 int handle_write(struct handle_table *t, u32 h, u64 seed);
-/* Verify only.  As handle_write. */
+/* Verify the object.  Returns as handle_write. */
 int handle_verify(struct handle_table *t, u32 h);
 /* Pin the object to its page; unpin it.  0; -EINVAL no object; -EAGAIN at the limit. */
 int handle_pin(struct handle_table *t, u32 h);
 int handle_unpin(struct handle_table *t, u32 h);
-/* The pfn of the object at this moment; PFN_NONE: none. */
+/* The pfn of the object at this moment; PFN_NONE: there is no object. */
 pfn_t handle_pfn(struct handle_table *t, u32 h);
 
 #endif

@@ -179,7 +179,7 @@ extern void (*ktest_failed)(const char *suite, const struct ktest *t);
 
 /* The number of CPUs a test may use: those of ktest_memory. */
 unsigned ktest_cpus(void);
-/* Let tests use only CPUs below @nr, which are always present.  Before the first run. */
+/* Let tests use only CPUs below @nr, which are always present.  Called before the first run. */
 void ktest_limit_cpus(unsigned nr);
 /* Start fn(arg) on @cpu without waiting; one at a time per CPU.  Pair with ktest_join. */
 void ktest_start(unsigned cpu, void (*fn)(void *), void *arg);

@@ -18,7 +18,7 @@ void machine_power_off(bool pass) __attribute__((noreturn));
 /* Send the scheduler's interrupt to @cpu; need_resched has been set.  Any context. */
 void arch_ipi_kick(unsigned cpu);
 /*
- * From now on the timer interrupts this CPU every @ticks ticks of 10 ms; it may run already.
+ * From now on the timer interrupts this CPU every @ticks ticks of 10 ms; the timer may run already.
  * irqs off.
  */
 void arch_timer_start(u32 ticks);
@@ -57,8 +57,8 @@ void arch_cpu_stop(unsigned id);
  */
 void *arch_stack_prepare(void *stack_top, void (*fn)(void *), void *arg);
 /*
- * Enable irqs and halt until one arrives; one that arrived before ends the halt too.  irqs off at
- * entry.
+ * Enable irqs and halt until an interrupt arrives; one that arrived before ends the halt too.  irqs
+ * off at entry.
  */
 void arch_idle_wait(void);
 /*
@@ -101,10 +101,10 @@ struct pcp *arch_cpu_pcp(unsigned cpu);
 /* ---- memory that is added and removed: its arrays, its bytes (for kernel/memory_arrays.c) ---- */
 
 /*
- * arch_array_grow maps zeroed pages of an array wherever [@va, @va + @len) has none. 0; -ENOMEM:
- * some may have been mapped. arch_array_shrink unmaps and frees them; the addresses then read as
- * zeros. Whole pages of 4 KiB. At return no CPU has an old TLB entry. Context: thread, may sleep,
- * cpu_hotplug not held.
+ * arch_array_grow maps zeroed pages of an array wherever [@va, @va + @len) has none.  It returns 0;
+ * -ENOMEM: some pages may have been mapped.  arch_array_shrink unmaps and frees the pages; the
+ * addresses then read as zeros.  Whole pages of 4 KiB.  At return no CPU has an old TLB entry.
+ * Context: thread, may sleep, cpu_hotplug not held.
  */
 int arch_array_grow(uintptr_t va, size_t len) must_check;
 void arch_array_shrink(uintptr_t va, size_t len);

@@ -140,7 +140,7 @@ bool mce_post(const struct mce_record *rec) must_check;
 void mce_wake(void);
 /* Has the thread been started?  Any context. */
 bool mce_started(void);
-/* Start the thread; once.  0 or -ENOMEM. */
+/* Start the thread; once.  Returns 0 or -ENOMEM. */
 int mce_start(void) must_check;
 /*
  * Act on @rec, and print the result.  True: the page cannot be reached any more, so the interrupted

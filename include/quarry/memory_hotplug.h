@@ -135,7 +135,7 @@ unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_
 struct node_result {
 	unsigned long offlined; /* pages offlined */
 	unsigned long stayed;   /* pages of movable pageblocks that stayed online */
-	unsigned rounds, moved; /* sums of offline_result */
+	unsigned rounds, moved; /* sums over each struct offline_result */
 	struct mm_fail fail;    /* the first page that kept a pageblock online */
 };
 /*

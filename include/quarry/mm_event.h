@@ -10,15 +10,15 @@
 	X(PCP_SPILL)          /* frees that found their stack full or off */                       \
 	X(PCP_SPILL_BLOCKS)   /* cached blocks that spills gave back */                            \
 	X(PCP_DRAINED)        /* blocks given back by drains and rounds */                         \
-	X(FREE_DIRECT)        /* blocks that went straight to the buddy */                         \
+	X(FREE_DIRECT)        /* blocks that went straight to the buddy allocator */               \
 	X(FREE_ISOLATED)      /* blocks freed into an isolated pageblock */                        \
-	X(ALLOC_DIRECT)       /* blocks taken straight from the buddy for a caller */              \
+	X(ALLOC_DIRECT)       /* blocks taken straight from the buddy allocator for a caller */    \
 	X(ALLOC_SLOW)         /* allocations that found no page at the first try */                \
 	X(ALLOC_FAIL)         /* allocations that returned NULL */                                 \
 	X(ALLOC_ATOMIC_FAIL)  /* failed allocations of callers that may not sleep */               \
 	X(ALLOC_BAD_ORDER)    /* requests with an order above MAX_ORDER */                         \
 	X(ALLOC_DRAIN_WAIT)   /* allocations that waited for the reclaim thread's drain */         \
-	X(ALLOC_DRAIN_LOCAL)  /* failed high orders that drained their own CPU */                  \
+	X(ALLOC_DRAIN_LOCAL)  /* allocations of high orders that drained their own CPU's cache */  \
 	X(ALLOC_COMPACT_WAIT) /* allocations of high orders that waited for a compaction */        \
 	X(COMPACT_OK)         /* compactions that made a block */                                  \
 	X(COMPACT_FAIL)       /* compactions that made no block */                                 \
@@ -28,11 +28,11 @@
 	X(FALLBACK_STEAL)     /* pageblocks that changed their type */                             \
 	X(FALLBACK_MIX)       /* blocks taken from pageblocks that kept another type */            \
 	X(DRAIN_ROUNDS)       /* drain_all_pages rounds */                                         \
-	X(DRAIN_ASKED)        /* CPUs that these rounds sent an IPI to */                          \
-	X(DRAIN_FORCED)       /* forced rounds: disable, precise, lower limits */                  \
+	X(DRAIN_ASKED)        /* CPUs that drain_all_pages sent an IPI to */                       \
+	X(DRAIN_FORCED)       /* forced rounds: for a disable, for "precise", for lower limits */  \
 	X(RECLAIM_RUNS)       /* runs of a reclaim thread, for a drain or over the lists */        \
 	X(RECLAIM_SCANNED)    /* pages that reclaim took off the lists to check */                 \
-	X(RECLAIM_KEPT)       /* such pages put back because they had been touched */              \
+	X(RECLAIM_KEPT)       /* pages that reclaim put back because they had been touched */      \
 	X(RECLAIM_AGED)       /* pages moved from the active list to the inactive one */           \
 	X(RECLAIM_FREED)      /* pages dropped, by reclaim threads and allocations */              \
 	X(RECLAIM_DIRECT)     /* pages dropped by allocations: unmapped and clean */               \
@@ -40,7 +40,7 @@
 	X(RECLAIM_REFUSED)    /* dirty pages whose content the pager did not take */               \
 	X(RECLAIM_ROOM)       /* pages moved to zone MOVABLE, for requests that cannot use it */   \
 	X(RECLAIM_WAIT)       /* allocations that waited for a reclaim thread's run */             \
-	X(RECLAIM_THROTTLED)  /* such waits because too many pages were off the lists */           \
+	X(RECLAIM_THROTTLED)  /* allocations that waited: too many pages were off the lists */     \
 	X(STANDBY_WAIT) /* allocations that waited until standby memory could be brought online */ \
 	X(OOM_KILLS)    /* victims chosen */                                                       \
 	X(OOM_NOBODY)   /* allocations that failed because there was no victim */                  \
@@ -69,7 +69,7 @@
 	X(MEMORY_REMOVED) /* pageblocks removed */                                                 \
 	X(STANDBY_ONLINE) /* standby pageblocks that were brought online */                        \
 	X(MIGRATE_OK)     /* blocks moved */                                                       \
-	X(MIGRATE_AGAIN)  /* tries that found the page in use; repeated */                         \
+	X(MIGRATE_AGAIN)  /* tries that found the page in use; they are repeated */                \
 	X(MIGRATE_FAIL)   /* tries refused for good: pinned, or no memory */                       \
 	X(BAD_FREE)       /* frees of memory that is not allocated, or with the wrong order */     \
 	X(QUARANTINED)    /* blocks that a wrong last put left without an owner */                 \
@@ -79,7 +79,7 @@
 	X(FAULT_NEW)      /* faults that put a new page into an empty slot */                      \
 	X(RMAP_PAUSES)    /* pauses of a walk over a slot's regions, the object's lock released */ \
 	X(MIGWAIT_QUEUED) /* faults that waited for a page being moved */                          \
-	X(MIGWAIT_WOKEN)  /* such faults woken by the migrator: in the end, all */                 \
+	X(MIGWAIT_WOKEN)  /* faults that the page's migrator woke: in the end, all that waited */  \
 	X(TLB_ROUNDS)     /* shootdowns that made a cross-call */                                  \
 	X(TLB_ASKED)      /* IPIs that shootdowns sent */
 

@@ -189,7 +189,10 @@ BUILD_ASSERT(sizeof(struct pageblock) == 1 << PAGEBLOCK_SHIFT);
 #define PB_EVACUATED   0x40u /* offlined with its node: mm/offline_node.c */
 #define PB_REPORTED    0x80u /* wholly free since the host was told so: mm/page_report.c */
 
-/* If the firmware's tables name more nodes, the extra ones are merged into node 0; printed. */
+/*
+ * If the firmware's tables name more nodes, the extra ones are merged into node 0, which is
+ * reported.
+ */
 #define MAX_NODES 8
 enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 #define MAX_ZONES (MAX_NODES * NR_ZONE_KINDS)
@@ -275,8 +278,8 @@ struct zone {
 	struct lru_list lru[NR_LRU] GUARDED_BY(lru_class); /* l */
 	u32 nr_reclaiming; /* a: pages off the lists, until reclaim drops or puts them back */
 	u64 lru_came GUARDED_BY(lru_class); /* l, read racily: droppable pages ever put on lists */
-	u64 freed;     /* a: pages freed here by reclaim, or brought online from standby */
-	u64 freed_cma; /* a: the same in CMA pageblocks: only for movable requests */
+	u64 freed; /* a: pages outside CMA freed here by reclaim, or brought online from standby */
+	u64 freed_cma; /* a: the same for pages in CMA pageblocks: only for movable requests */
 	u32 futile;    /* a: a run did not help this low zone; being low starts no other run */
 	/* a: lru_came at the start of that run; futile is ignored once lru_came has changed */
 	u64 futile_came;
@@ -359,7 +362,7 @@ struct memory {
 	const struct memory_arrays *arrays; /* c: NULL: all descriptors exist from the start */
 	/* c: pages of standby that come online together; whole pageblocks */
 	unsigned long standby_step;
-	unsigned nr_cpus;      /* c: CPUs that may use it: 0 .. nr_cpus - 1 */
+	unsigned nr_cpus;      /* c: CPUs that may use this memory: 0 .. nr_cpus - 1 */
 	unsigned thread_cpus;  /* c: its threads are bound to CPU thread_cpus - 1; 0: to none */
 	struct pcp **pcp;      /* c: by CPU */
 	cpumask_t *drain_mask; /* p: CPUs that a masked round sends an IPI to */

@@ -64,7 +64,8 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 int mem_unpoison_page(struct memory *mem, pfn_t pfn) EXCLUDES(poison_class, zone_class);
 
 /*
- * Flagged pages, by state; the sum counts all.  Exact while no page is flagged, freed or offlined.
+ * The numbers of flagged pages, by state; their sum counts all.  Exact while no page is flagged,
+ * freed or offlined.
  */
 struct poison_count {
 	unsigned long retired, doomed, offline;

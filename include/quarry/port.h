@@ -45,7 +45,7 @@ void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)))
 /* Spin locks */
 
 enum lock_rank {
-	RANK_NONE, /* not checked */
+	RANK_NONE, /* the rank is not checked */
 	RANK_MEM_HOTPLUG,
 	RANK_POISON, /* one broken page at a time */
 	RANK_CPU_HOTPLUG,

@@ -12,7 +12,7 @@ struct stress_report {
 	u64 ops;          /* allocations and frees */
 	u64 failed;       /* allocations that failed */
 	u64 frees;        /* frees of bare blocks */
-	u64 frees_remote; /* such frees on another CPU than that of the allocation */
+	u64 frees_remote; /* bare blocks freed on another CPU than that of the allocation */
 	u64 corrupt;      /* blocks and objects whose content was damaged */
 	u64 moved;        /* objects that were migrated */
 };

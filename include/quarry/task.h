@@ -40,7 +40,7 @@ struct task {
 
 /* Context, unless said otherwise: thread, may sleep, no spin lock held. */
 
-/* Start the thread that frees ended threads; once.  0 or -ENOMEM. */
+/* Start the thread that frees ended threads; once.  Returns 0 or -ENOMEM. */
 int tasks_init(void) must_check;
 
 /*

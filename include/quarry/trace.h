@@ -56,7 +56,7 @@ struct trace {
 };
 
 struct trace_error {
-	u32 line; /* from 1 */
+	u32 line; /* number of the line, from 1 */
 	char reason[100];
 };
 

@@ -16,21 +16,21 @@ struct page;
 #define TRACE_KINDS(X)                                                                             \
 	X(alloc)    /* taken from a cache (only while tracing is on) */                            \
 	X(free)     /* pushed into a cache (only while tracing is on) */                           \
-	X(refill)   /* from the buddy into a cache */                                              \
-	X(take)     /* from the buddy to a caller */                                               \
-	X(give)     /* from a cache back to the buddy */                                           \
-	X(direct)   /* freed to the buddy */                                                       \
+	X(refill)   /* moved from the buddy allocator into a cache */                              \
+	X(take)     /* taken from the buddy allocator for a caller */                              \
+	X(give)     /* moved from a cache back to the buddy allocator */                           \
+	X(direct)   /* freed to the buddy allocator */                                             \
 	X(put)      /* last reference dropped */                                                   \
-	X(isolate)  /* pageblock: bit set */                                                       \
-	X(restore)  /* pageblock: bit cleared by an undo */                                        \
-	X(offline)  /* pageblock: offline */                                                       \
-	X(online)   /* pageblock: online */                                                        \
-	X(movable)  /* an owner has made it movable */                                             \
+	X(isolate)  /* pageblock: isolate bit set */                                               \
+	X(restore)  /* pageblock: isolate bit cleared by an undo */                                \
+	X(offline)  /* pageblock: went offline */                                                  \
+	X(online)   /* pageblock: came online */                                                   \
+	X(movable)  /* made movable by its owner */                                                \
 	X(lru_take) /* isolated by a migrator */                                                   \
 	X(moved)    /* its content was moved */                                                    \
 	X(dropped)  /* reclaimed: its pager has the content */                                     \
 	X(retired)  /* broken: retired */                                                          \
-	X(bad_free) /* refused */
+	X(bad_free) /* the free was refused */
 
 enum trace_kind {
 #define TRACE_ENUM(name) TR_##name,
@@ -98,7 +98,9 @@ static always_inline void trace_store(
 }
 /* This CPU's ring of @mem, or NULL: the CPU is not one of @mem's, or has no ring yet.  irqs off. */
 struct trace_ring *trace_ring_own(const struct memory *mem);
-/* Record the hot paths too, or stop; each CPU notices at its next allocation or free. */
+/*
+ * @on: record the hot paths too; else stop that.  Each CPU notices at its next allocation or free.
+ */
 void trace_switch(struct memory *mem, bool on);
 /* Are the hot paths recorded?  Any context. */
 bool trace_is_on(const struct memory *mem);
