@@ -71,7 +71,7 @@ struct trace_report {
 	u64 peak_pages; /* most pages live at once */
 	u64 waits;      /* events that waited for another CPU's event */
 	u64 ticks;      /* clock ticks inside the allocator, summed over the CPUs */
-	/* trace_replay only: the ticks of each event that reading the clock took */
+	/* trace_replay only: per event, the part of ticks that reading the clock took */
 	u64 reading;
 	u64 elapsed_ns;
 	u64 slow_allocs, slow_frees; /* operations not served by the caches */
