@@ -21,7 +21,7 @@ ap_trampoline:
 	xorl %ebx, %ebx
 	movw %cs, %bx
 	movw %bx, %ds
-	shll $4, %ebx			/* EBX: where this page is */
+	shll $4, %ebx			/* EBX: the address of this page */
 	lgdtl OFF(ap_slot_gdtr)
 	movl $0x11, %eax		/* ET PE */
 	movl %eax, %cr0
@@ -64,7 +64,7 @@ ap_slot_far64:
 	.long 0
 	.short SEL_KERNEL_CODE
 	.short 0
-ap_slot_gdtr:	/* limit; base filled in */
+ap_slot_gdtr:	/* limit and base; smp_boot.c adds the address of the page to the base */
 	.short ap_slot_entry - ap_gdt - 1
 	.long ap_gdt - ap_trampoline
 ap_trampoline_end:
@@ -72,7 +72,8 @@ ap_trampoline_end:
 	.section .text
 	.globl ap_entry64
 /*
- * From here on with the boot CPU's first tables; ap_slots[] by APIC id: { stack top, struct cpu }.
+ * A CPU comes here with the boot CPU's first tables, and loads the kernel's.  ap_slots[] has, by
+ * APIC id: { stack top, struct cpu }.
  */
 ap_entry64:
 	movq kernel_cr3, %rax
@@ -106,7 +107,7 @@ ap_entry64:
 	movl %ebp, %fs
 	movl %ebp, %gs
 	call ap_main
-1:	cli				/* a CPU that the firmware did not list */
+1:	cli				/* the firmware did not list this CPU */
 	hlt
 	jmp 1b
 

@@ -103,7 +103,7 @@ fail:
 	hlt
 	jmp 2b
 
-/* Fill with 2 MiB pages, present, writable: 0x83.  Clobbers EAX, ECX. */
+/* Fill the page tables, with 2 MiB pages, present and writable: 0x83.  Clobbers EAX, ECX. */
 build_tables:
 	xorl %ecx, %ecx
 1:	movl %ecx, %eax

@@ -137,7 +137,7 @@ static void used_add(phys_t start, u64 len)
 
 /*
  * Handle one entry of the firmware's map.  Called first for all RAM entries, then for the others;
- * where they overlap, it is not RAM.
+ * where two entries overlap, memory is not RAM if one of them says so.
  */
 static void map_entry(phys_t base, u64 len, u32 type, bool ram_pass)
 {
@@ -278,7 +278,9 @@ static void mb2_tag(const struct mb2_tag *tag)
 		if (framebuffer_from_tag(&bootinfo.framebuffer, tag, tag->size))
 			bootinfo.framebuffer.address = 0;
 	} else if (tag->type == MB2_RSDP2 || (tag->type == MB2_RSDP1 && !bootinfo.rsdp_len)) {
-		/* The block has a copy, not the address; the newer version is preferred. */
+		/*
+		 * The tag has a copy of the RSDP, not its address; the newer version is preferred.
+		 */
 		bootinfo.rsdp_len = MIN(len, (u32)sizeof(bootinfo.rsdp_copy));
 		memcpy(bootinfo.rsdp_copy, body, bootinfo.rsdp_len);
 	}

@@ -6,7 +6,7 @@
  *             hosted.
  * Locks:      none.
  * Invariants: an accepted framebuffer can be drawn on: every pixel lies in the bytes that address,
- *             pitch and height span, and every colour in a pixel.
+ *             pitch and height span, and every colour field lies in a pixel.
  * Tests:      screen, tests/fuzz/fuzz_multiboot2.c.
  *
  * Offsets are those of the multiboot2 specification 2.0, 3.6.12, with a reserved field of 16 bits,
@@ -15,7 +15,7 @@
 #include <quarry/errno.h>
 #include <quarry/screen.h>
 
-#define TYPE_DIRECT 1 /* a pixel holds its colour; 0: an index into a palette, 2: text */
+#define TYPE_DIRECT 1 /* a pixel is a colour; 0: an index into a palette; 2: text */
 #define TAG_BASE    32
 #define TAG_DIRECT  38
 #define MAX_SIDE    16384

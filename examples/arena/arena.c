@@ -2,8 +2,9 @@
 /*
  * arena.c: the core of mm/ as a library: `make arena CORE=1` builds and runs it on arch/host.
  *
- * A memory of page numbers alone.  Each thread allocates from its CPU's cache, and another gives
- * back what it got; then the caches are drained, and every page is there again.
+ * The memory has page numbers, but no bytes.  Each thread allocates from its CPU's cache, and a
+ * thread on the other CPU frees the blocks; then the caches are drained, and all pages are free
+ * again.
  *
  * Owns:       the arena.
  * Locks:      none of its own.
@@ -17,7 +18,7 @@
 #define PAGES  32768UL /* 128 MiB, at page numbers from FIRST on */
 #define FIRST  (1UL << 20)
 #define BLOCKS 1000
-/* Where element 0 would be of an array that begins with element @first. */
+/* The address of element 0 of an array that begins with element @first. */
 #define BEFORE(array, first) ((void *)((uintptr_t)(array) - (first) * sizeof((array)[0])))
 
 static struct memory arena;
@@ -60,7 +61,7 @@ static void take(void *cpu)
 		mine[i] = mem_alloc_pages(&arena, GFP_NOWAIT, i % 4);
 }
 
-/* What the other CPU has taken. */
+/* Free the blocks that the other CPU has taken. */
 static void give(void *cpu)
 {
 	struct page **theirs = taken[(uintptr_t)cpu ^ 1];

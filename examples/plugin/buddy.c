@@ -2,7 +2,7 @@
 /*
  * buddy.c: a small buddy allocator as a plugin of `make bench PLUGIN=`, without locks and checks.
  *
- * With BY_ADDRESS it takes the free block of the lowest address, else the one freed last.
+ * With BY_ADDRESS it takes the free block of the lowest address, else the block freed last.
  *
  * Owns:       all frames; a byte and two links for each.
  * Locks:      none: one thread calls.

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * compare.c: Quarry's allocator on a host, and beside it one of a shared object (plugin.h).
+ * compare.c: Quarry's allocator on a host, and beside it the allocator of a shared object
+ * (plugin.h).
  *
- * Churn: all memory is filled, past the watermarks, a random half freed, then 100 times a random
- * tenth of what is held is freed and as many blocks allocated.  The figure is the number of 2 MiB
- * blocks of which nothing is held at the end; those from which the filling took nothing, if an
- * allocator keeps some, do not count.
+ * Churn: all memory is allocated, also that below the watermarks, and a random half of the blocks
+ * is freed.  Then, 100 times, a random tenth of the held blocks is freed and as many are allocated.
+ * The figure is the number of 2 MiB blocks of which nothing is held at the end.  A 2 MiB block that
+ * the allocator kept to itself at first does not count.
  * Instructions are counted by single steps of a child process.
  *
  *     compare [file.so]      figures as "bench: NAME VALUE UNIT", the plugin's as plugin_NAME
@@ -13,7 +14,7 @@
  *     compare --trace FILE [file.so]   fragmentation at the end of that trace, in 1 GiB: the share
  *                                      of free memory in blocks of 2 MiB of which something is held
  *
- * Owns:       the memory, and the table of what is held.
+ * Owns:       the memory, and the table of the blocks held.
  * Locks:      none: one thread.
  * Invariants: the same requests for each allocator, from a fixed seed.
  * Tests:      tests/qemu/test_bench.py.
@@ -31,7 +32,7 @@
 #include <unistd.h>
 
 #define PAGES                ((u64)2 << 20) /* 8 GiB */
-#define FIRST                ((u64)1 << 20) /* page number of the first */
+#define FIRST                ((u64)1 << 20) /* number of the first page */
 #define BLOCKS               (PAGES / PAGEBLOCK_PAGES)
 #define ROUNDS               100
 #define PAIRS                64
@@ -45,12 +46,12 @@ struct subject {
 	u64 (*bytes)(void);
 };
 
-static u64 nr_pages = PAGES; /* with a trace less */
+static u64 nr_pages = PAGES; /* fewer with a trace */
 static struct memory arena;
 static struct page *pages;
 static struct pageblock *blocks;
 static struct pageblock_tree *trees;
-static gfp_t type; /* of the next request */
+static gfp_t type; /* the type of the next request */
 
 static void *alloc_once(void *arg, size_t bytes)
 {
@@ -105,12 +106,12 @@ static u64 our_bytes(void)
 
 static u32 held[PAGES]; /* frame * 4 + order */
 static u64 nr_held;
-static u16 used[BLOCKS];    /* frames held of each block */
+static u16 used[BLOCKS];    /* frames held of each 2 MiB block */
 static bool taken[PAGES];   /* is the frame held? */
-static bool filled[BLOCKS]; /* something was held of it when all was full */
+static bool filled[BLOCKS]; /* was a frame of the 2 MiB block held when all was allocated? */
 static u64 state;
 
-/* A block was allocated, or is freed. */
+/* Record that a block was allocated, or will be freed. */
 static void mark(const struct subject *s, u64 frame, unsigned order, bool is_held)
 {
 	u64 nr = (u64)1 << order, i;
@@ -135,7 +136,7 @@ static u64 number(void)
 	return state;
 }
 
-/* 70, 15, 10 and 5 % for orders 0 to 3. */
+/* A random order: 0 to 3 for 70, 15, 10 and 5 % of the requests. */
 static unsigned order_of(bool mixed)
 {
 	u64 n = mixed ? number() % 100 : 0;
@@ -186,7 +187,7 @@ static u64 churn(const struct subject *s, bool mixed, bool curve)
 
 	state = 88172645463325252ULL;
 	nr_held = 0;
-	/* The limit is half of all pages, not half of those above the watermarks. */
+	/* Allocate the pages below the watermarks too: half of all pages are to be freed. */
 	WRITE_ONCE(port_task()->reserve, 1);
 	while (hold(s, mixed))
 		;
@@ -218,7 +219,7 @@ static u64 churn(const struct subject *s, bool mixed, bool curve)
 #define MAX_IDS     16777216u
 #define NOTHING     UINT32_MAX
 
-/* In tenths of a percent. */
+/* The share of free frames in 2 MiB blocks of which a frame is held, in tenths of a percent. */
 static u64 fragmented(void)
 {
 	u64 free = 0, split = 0, i;
@@ -230,7 +231,7 @@ static u64 fragmented(void)
 	return free ? (split * 1000 + free / 2) / free : 0;
 }
 
-/* The number at *@at, and @at behind it. */
+/* Read the number at *@at, and move *@at behind it. */
 static bool read_number(const char **at, unsigned *value)
 {
 	char *end;
@@ -303,7 +304,7 @@ static void pairs(const struct subject *s, unsigned nr)
 		(void)s->put(0, s->get(0, 0), 0);
 }
 
-/* Steps of a child between two stops: @nr pairs. */
+/* The number of steps of a child between two stops, for @nr pairs. */
 static u64 steps(const struct subject *s, unsigned nr)
 {
 	int status;

@@ -2,16 +2,17 @@
 /*
  * arch_inline.h: the inline half of arch.h, to start a port from.
  *
- * It is right for one CPU whose interrupts are a word, as in the program that tests this directory.
- * "Write:" says what each function becomes on a machine.  All of them are called with interrupts
- * off unless it says otherwise, and from the hot paths: one to three instructions each.
+ * It is right for one CPU whose interrupt flag is a word in memory, as in the program that tests
+ * this directory.  "Write:" says what each function becomes on a machine.  The functions are called
+ * with interrupts off, unless a comment says otherwise, and from the hot paths: one to three
+ * instructions each.
  */
 #ifndef PORT_ARCH_INLINE_H
 #define PORT_ARCH_INLINE_H
 
 #include <quarry/types.h>
 
-/* CPUs that there is room for; nr_cpus says how many there are. */
+/* The most CPUs that there can be; nr_cpus says how many there are. */
 #ifndef NR_CPUS
 #define NR_CPUS 4
 #endif
@@ -30,8 +31,8 @@ void port_serve_calls(void);
 
 /* Any context; the caller has preemption or interrupts off, or takes the number for a hint. */
 /*
- * Write: the number of this CPU, 0 .. nr_cpus - 1: from a segment, a register, the APIC's id by a
- * table.
+ * Write: the number of this CPU, 0 .. nr_cpus - 1: from a segment or a register, or looked up by
+ * the APIC's id.
  */
 static inline unsigned arch_cpu_id(void)
 {
@@ -84,9 +85,9 @@ static inline void cpu_relax(void)
 }
 
 /*
- * Write: as below, through this CPU's own pointer, so that no interrupt and no other CPU comes in
- * between.  @array is a constant: the offset of an array in struct pcp.  Accesses are relaxed
- * atomics: other CPUs read the counts.
+ * Write: these accesses relative to this CPU's own pointer, so that no interrupt and no other CPU
+ * comes in between.  @array is a constant: the offset of an array in struct pcp.  Accesses are
+ * relaxed atomics: other CPUs read the counts.
  */
 static inline size_t arch_pcp_load(size_t array, size_t index)
 {
@@ -132,7 +133,7 @@ static inline void *arch_pcp_load_ptr(size_t array, size_t index)
 	return __atomic_load_n((void **)(void *)(pcp + array) + index, __ATOMIC_RELAXED);
 }
 
-/* Any context: the CPU may change after it. */
+/* Any context: the thread's CPU may change after the call. */
 static inline bool arch_pcp_test(size_t off)
 {
 	char *pcp = (char *)port_pcp[arch_cpu_id()];
@@ -141,8 +142,8 @@ static inline bool arch_pcp_test(size_t off)
 }
 
 /*
- * Write: where the kernel sees that byte of RAM; all RAM that mm/ manages must be mapped.  Any
- * context.
+ * Write: the kernel's address of the byte of RAM at @phys; all RAM that mm/ manages must be mapped.
+ * Any context.
  */
 static inline void *arch_phys_to_virt(phys_t phys)
 {
@@ -150,9 +151,9 @@ static inline void *arch_phys_to_virt(phys_t phys)
 }
 
 /*
- * Write: where the arrays of the kernel's own memory are, as constants: the descriptor of page 0,
- * even if there is no page 0, and of pageblock 0.  The first must be aligned to MEMMAP_ALIGN;
- * memory_init refuses it otherwise.
+ * Write: the addresses of the arrays of the kernel's own memory, as constants: the descriptor of
+ * page 0, even if there is no page 0, and that of pageblock 0.  ARCH_MEMMAP must be aligned to
+ * MEMMAP_ALIGN; memory_init refuses it otherwise.
  */
 #define ARCH_MEMMAP     ((struct page *)(void *)port_memmap)
 #define ARCH_PAGEBLOCKS ((struct pageblock *)(void *)port_pageblocks)

@@ -3,17 +3,17 @@
  * atomic8.c: 64-bit atomics of 32-bit machines, for kernels that link no libatomic.
  *
  * Where the compiler has no instruction that it may use (x86 with -mgeneral-regs-only has none for
- * a plain load) it calls these functions.  On x86 since the Pentium one instruction, cmpxchg8b,
- * makes them all.
+ * a plain load) it calls these functions.  On x86 since the Pentium one instruction, cmpxchg8b, is
+ * enough for all of them.
  *
  * Owns:       nothing.
  * Locks:      none.
- * Invariants: each is one step for all CPUs.
+ * Invariants: each operation is one step for all CPUs.
  */
 #include "port.h"
 
 #if defined(__i386__)
-/* The names are the compiler's own, and cannot be declared in C with types that differ. */
+/* The compiler knows these names itself, so C code cannot declare them with other types. */
 u64 port_load_8(const volatile void *p, int order) __asm__("__atomic_load_8");
 void port_store_8(volatile void *p, u64 value, int order) __asm__("__atomic_store_8");
 u64 port_exchange_8(volatile void *p, u64 value, int order) __asm__("__atomic_exchange_8");

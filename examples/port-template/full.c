@@ -2,7 +2,7 @@
 /*
  * full.c: what `make lib` without CORE=1 needs besides port.c: threads, page tables, TLBs.
  *
- * As it is, no thread can be started, so reclaim has none: memory_start says -ENOMEM with
+ * As it is, no thread can be started, so reclaim has no thread: memory_start returns -ENOMEM with
  * &memory_reclaim.
  *
  * Owns:       nothing.
@@ -11,18 +11,18 @@
  */
 #include "port.h"
 
-/* Write: a thread bound to @cpu, or anywhere if that is below 0; NULL if there is none. */
+/* Write: start a thread, bound to @cpu unless that is below 0; NULL if there can be none. */
 struct thread *thread_start(const char *name, int cpu, void (*fn)(void *), void *arg)
 {
 	return NULL;
 }
 
-/* Write: wait until it has returned, and free it. */
+/* Write: wait until the thread has returned, and free it. */
 void thread_join(struct thread *t)
 {
 }
 
-/* Write: let others run. */
+/* Write: let other threads run. */
 void thread_yield(void)
 {
 	cpu_relax();
@@ -47,7 +47,8 @@ bool threads_had_turn(u64 since)
 }
 
 /*
- * Write: the kernel's half of a new top table.  Tables have the format of x86_64, on every machine.
+ * Write: fill in the kernel's half of a new top table.  Tables have the format of x86_64, on every
+ * machine.
  */
 void arch_pagetable_init(u64 *root)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * layout.h: how much memory the machine of this port has.  Write: what your firmware says, at run
- * time.
+ * layout.h: how much memory the machine of this port has.  Write: the ranges that your firmware
+ * reports at run time.
  */
 #ifndef PORT_LAYOUT_H
 #define PORT_LAYOUT_H

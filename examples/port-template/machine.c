@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * machine.c: the machine of this port: clock, nodes, interrupts between CPUs, console; and what a C
- * library has.
+ * machine.c: the machine of this port: clock, nodes, interrupts between CPUs, console; and the
+ * functions of a C library.
  *
  * As it is, the machine is a Linux process without a C library, of one CPU: so this directory can
  * be run where it is compiled, also with -m32.
@@ -40,15 +40,16 @@ unsigned arch_cpu_node(unsigned cpu)
 }
 
 /*
- * Write: raise the call interrupt on that CPU. Here each CPU checks by itself, in cpu_relax and
- * when interrupts go on.
+ * Write: raise the call interrupt on @cpu.  Here each CPU checks by itself, in cpu_relax and when
+ * interrupts are turned on.
  */
 void port_send_interrupt(unsigned cpu)
 {
 }
 
 /*
- * Write: start the others.  Each sets its bit of cpu_online_mask once its call interrupt is live.
+ * Write: start the other CPUs.  Each CPU sets its bit of cpu_online_mask once its call interrupt is
+ * live.
  */
 void port_start(unsigned cpus)
 {
@@ -72,7 +73,7 @@ static long linux_call(long nr, long a, long b, long c)
 	return result;
 }
 
-/* Write: to your console. */
+/* Write: print on your console. */
 void port_console(const char *text, size_t len)
 {
 	linux_call(sizeof(long) == 8 ? 1 : 4, 1, (long)text, (long)len);
@@ -88,15 +89,15 @@ void port_halt(int status)
 int main(void);
 void _start(void);
 
-/* Where the process begins.  Write: nothing; your kernel has its own. */
+/* The entry point of the process.  Write: nothing; your kernel has its own entry point. */
 __attribute__((force_align_arg_pointer)) void _start(void)
 {
 	port_halt(main());
 }
 
 /*
- * ---- the string functions, if your kernel has none: a barrier keeps compilers from calling them
- * here ----
+ * ---- the string functions, if your kernel has none: a barrier keeps compilers from turning a loop
+ * into a call of its own function ----
  */
 
 void *memcpy(void *dst, const void *src, size_t n)

@@ -11,8 +11,8 @@
 #include <quarry/memory_init.h>
 
 /*
- * Write: take it from memblock (quarry/memblock.h), or from whatever your kernel has before it has
- * an allocator.
+ * Write: take the memory from memblock (quarry/memblock.h), or from what your kernel has before it
+ * has an allocator.
  */
 static void *alloc_once(void *arg, size_t bytes)
 {
@@ -49,8 +49,8 @@ static int start_memory(void)
 	if (err)
 		return err;
 	/*
-	 * Write: do this for each range of RAM; then free what neither the firmware nor your
-	 * kernel's image uses.
+	 * Write: do this for each range of RAM; then free the ranges that neither the firmware nor
+	 * your kernel's image uses.
 	 */
 	memory_add_ram(&kernel_memory, 0, PORT_PAGES);
 	memory_free_range(&kernel_memory, PAGEBLOCK_PAGES, PORT_PAGES);

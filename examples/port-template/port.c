@@ -5,7 +5,7 @@
  *
  * As it is, it is right for CPUs that run one thread each.  "Write:" says what your kernel adds;
  * docs/porting.md says what mm/ relies on, and `make porting-check PORT=examples/port-template`
- * looks whether it is so.
+ * checks that.
  *
  * Owns:       the count of locks each CPU holds, the calls under way, the online mask.
  * Locks:      call_busy: one cross-call at a time.
@@ -24,7 +24,7 @@ static unsigned locks_held[NR_CPUS];
 
 /*
  * Write: preemption goes off here, where a thread can be preempted, and on again in spin_unlock.
- * Check ranks.
+ * Check the ranks of locks.
  */
 void spin_lock(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
@@ -68,9 +68,9 @@ unsigned spin_depth(void)
 /* ---- waiting, and what mm/ keeps for a thread ---- */
 
 /*
- * Write: put this thread into a list behind @wq->first, under @wq->lock; ask cond once more; switch
- * to another thread.  A wake-up between the two questions must not be lost.  cond is called without
- * the lock.
+ * Write: put this thread into a list behind @wq->first, under @wq->lock; check cond once more;
+ * switch to another thread.  A wake-up between the two checks must not be lost.  cond is called
+ * without the lock.
  */
 bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_ns)
 {
@@ -87,7 +87,7 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 
 /*
  * Write: make the threads of @wq ready whose condition has the argument @arg, or all if that is
- * NULL; @wq->lock is held, interrupts are off.  Here each asks by itself.
+ * NULL; @wq->lock is held, interrupts are off.  Here each thread checks by itself.
  */
 void wake_up_locked(struct waitq *wq, const void *arg)
 {
@@ -105,15 +105,15 @@ struct mm_task *port_task(void)
 
 static cpumask_t online[CPUMASK_WORDS(NR_CPUS)] = {1}; /* CPU 0 runs */
 cpumask_t *cpu_online_mask = online;
-/* Write: if CPUs go offline and online, hold it exclusively meanwhile (lock.h). */
+/* Write: if CPUs go offline and online, hold this lock exclusively meanwhile (lock.h). */
 struct rwsem cpu_hotplug = RWSEM("cpu_hotplug");
 
 struct call {
 	void (*fn)(void *);
 	void *arg;
-	u32 left; /* a: CPUs that have not run it to the end */
+	u32 left; /* a: number of CPUs that have not finished fn */
 };
-static struct call *waiting[NR_CPUS]; /* a: for each CPU, the call that it is asked for */
+static struct call *waiting[NR_CPUS]; /* a: for each CPU, the call that it must run */
 static u32 call_busy;                 /* a: a call is under way */
 
 /* Write: call this from the handler of the interrupt that port_send_interrupt raises.  irqs off. */
@@ -131,7 +131,7 @@ void port_serve_calls(void)
 	port_task()->call_again = false;
 	call->fn(call->arg);
 	port_irq_depth[cpu]--;
-	/* In an interrupt of its own, so that others are taken before. */
+	/* Run fn again in a new interrupt, so that other pending interrupts are taken before. */
 	if (port_task()->call_again) {
 		store_release(&waiting[cpu], call);
 		port_send_interrupt(cpu);
@@ -207,7 +207,7 @@ static void print_text(const char *text)
 }
 
 /*
- * One conversion, from behind its '%'; widths and flags are passed over.  Returns its last
+ * Print one conversion; @at is behind its '%'.  Widths and flags are skipped.  Returns its last
  * character.
  */
 static const char *print_one(const char *at, va_list *ap)
@@ -253,7 +253,7 @@ static void print(const char *fmt, va_list *ap)
 	}
 }
 
-/* Write: your kernel's own. */
+/* Write: your kernel's own print function. */
 void printk(const char *fmt, ...)
 {
 	va_list ap;
@@ -264,8 +264,8 @@ void printk(const char *fmt, ...)
 }
 
 /*
- * Write: stop the other CPUs, print backtraces.  Whatever locks are held, it must not take one of
- * mm/'s.
+ * Write: stop the other CPUs, print backtraces.  It must not take a lock of mm/, since any lock may
+ * be held.
  */
 void panic(const char *fmt, ...)
 {

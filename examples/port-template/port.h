@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* port.h: what the files of this port offer each other. */
+/* port.h: the functions that the files of this port share. */
 #ifndef PORT_H
 #define PORT_H
 
 #include <quarry/port.h>
 
 /*
- * Make the machine run on @cpus CPUs, as far as there are so many: all of arch.h and port.h works
- * after it.
+ * Make the machine run on @cpus CPUs, or on all if there are fewer.  Afterwards all of arch.h and
+ * port.h works.
  */
 void port_start(unsigned cpus);
 /* Raise the call interrupt of @cpu, whose handler calls port_serve_calls.  Any context. */

@@ -62,7 +62,7 @@ enum abi_limit {
 	LIMIT_TASKS, /* descendants; at most one less than the caller's own */
 	LIMIT_THREADS,
 	LIMIT_OBJECTS,
-	LIMIT_REGIONS, /* mappings; parts of split ones count */
+	LIMIT_REGIONS, /* mappings; each part of a split mapping counts */
 	LIMIT_TABLES,  /* pages that are page tables */
 	LIMIT_ENDPOINTS,
 	NR_LIMITS,
@@ -73,19 +73,23 @@ struct abi_limits {
 };
 #define ABI_MAX_PAGES (512UL * 512) /* of an object */
 
-/* A request to a pager: one of these, the page, the pager's number of the object. */
+/*
+ * The words of a request to a pager: one of these numbers, the page, the object's number of
+ * SYS_PAGER_BIND.
+ */
 #define ABI_PAGER_GET   1u /* supply the page */
 #define ABI_PAGER_CLEAN 2u /* take its content back: the page is reclaimed */
-/* Word 0 of its answer. */
+/* Word 0 of the pager's answer. */
 #define ABI_PAGER_DONE      0u
 #define ABI_PAGER_FAILED    1u
-#define ABI_PAGER_NO_MEMORY 2u             /* of GET: no memory for the page; asked again later */
+#define ABI_PAGER_NO_MEMORY 2u             /* of GET: no memory for the page; GET is repeated */
 #define ABI_MAX_PAGER_NS    10000000000ULL /* longest time for an answer */
 
 /*
- * A request to a fault handler: this, the address, and how many bytes from there on are lost; it
- * has as much time as a pager may have at most.  Word 0 of its answer: 0, other memory is mapped
- * now, and the access is tried again; anything else: the task ends, as without a handler.
+ * The words of a request to a fault handler: this number, the address, and how many bytes from
+ * there on are lost.  The handler has ABI_MAX_PAGER_NS to answer.  Word 0 of its answer: 0, other
+ * memory is mapped now, and the access is tried again; anything else: the task ends, as without a
+ * handler.
  */
 #define ABI_FAULT_LOST 1u
 
@@ -93,18 +97,18 @@ struct abi_limits {
 typedef unsigned long abi_handle;
 
 /* Rights of a handle.  A duplicate has some of them, never more. */
-#define RIGHT_READ    0x01u /* object: map it; these three as ABI_READ ... below */
+#define RIGHT_READ    0x01u /* object: map it; the three rights are the ABI_READ ... below */
 #define RIGHT_WRITE   0x02u
 #define RIGHT_EXEC    0x04u
 #define RIGHT_SEND    0x08u  /* endpoint: call */
 #define RIGHT_RECEIVE 0x10u  /* endpoint: receive, and serve objects as their pager */
 #define RIGHT_DUP     0x20u  /* duplicate it, pass it on */
-#define RIGHT_KILL    0x40u  /* task */
-#define RIGHT_WAIT    0x80u  /* task */
-#define RIGHT_SUPPLY  0x100u /* object: be its pager */
+#define RIGHT_KILL    0x40u  /* task: end it */
+#define RIGHT_WAIT    0x80u  /* task: wait for its end */
+#define RIGHT_SUPPLY  0x100u /* object: supply its pages as its pager */
 #define RIGHTS_ALL    0x1ffu
 
-/* Protections of a mapping; each holds ABI_READ, none both others. */
+/* Protections of a mapping.  Each includes ABI_READ; none includes both ABI_WRITE and ABI_EXEC. */
 #define ABI_READ  0x1u
 #define ABI_WRITE 0x2u
 #define ABI_EXEC  0x4u
@@ -122,13 +126,13 @@ enum abi_info {
 	INFO_CPU,            /* the CPU on which the caller runs */
 	INFO_FREE_PAGES,     /* free pages of the machine */
 	INFO_TASK,           /* number of the caller's task */
-	INFO_THREADS,        /* of the caller's task */
-	INFO_HANDLES,        /* of the caller's task, in use */
-	INFO_RIGHTS,         /* of a handle */
-	INFO_OBJECT_PAGES,   /* of an object: its size */
-	INFO_OBJECT_PRESENT, /* of an object: pages that have memory */
-	INFO_LIMIT, /* of the caller's task: one of enum abi_limit, in the handle's place */
-	INFO_USED,  /* the amount of it in use */
+	INFO_THREADS,        /* threads of the caller's task */
+	INFO_HANDLES,        /* handles in use in the caller's task */
+	INFO_RIGHTS,         /* rights of the handle */
+	INFO_OBJECT_PAGES,   /* the object's size in pages */
+	INFO_OBJECT_PRESENT, /* the object's pages that have memory */
+	INFO_LIMIT, /* a limit of the caller's task; enum abi_limit in the handle's place */
+	INFO_USED,  /* the amount of that limit that is in use */
 	NR_INFOS,
 };
 

@@ -3,10 +3,11 @@
  * account.h: accounting of the kernel's allocations for a task: counted by kind, and limited.
  *
  * Each task has an account.  The kernel charges an allocation to the account of the running thread,
- * and keeps a reference to that account with the allocation: the charge is undone there, no matter
- * which thread frees it.  A charge counts in each ancestor too, up to account_all, which has no
- * limit: its numbers are the totals of each kind.  The pages of an object count for the object's
- * account, not for the task that fills them, maps them or has a handle (lru.c counts them).
+ * and keeps a reference to that account with the allocation: the charge is undone in that account,
+ * no matter which thread frees the memory.  A charge counts in each ancestor too, up to
+ * account_all, which has no limit and whose numbers are the totals of each kind.  The pages of an
+ * object count for the object's account, not for the task that fills them, maps them or has a
+ * handle (lru.c counts them).
  *
  * mm/ uses accounts only through this header.
  */
@@ -18,17 +19,17 @@
 
 enum account_kind {
 	ACCOUNT_TASKS,   /* tasks that have not released everything */
-	ACCOUNT_THREADS, /* with their stacks */
+	ACCOUNT_THREADS, /* threads, with their stacks */
 	ACCOUNT_OBJECTS, /* memory objects */
-	ACCOUNT_REGIONS, /* mappings; parts of split ones count */
+	ACCOUNT_REGIONS, /* mappings; each part of a split mapping counts */
 	ACCOUNT_TABLES,  /* pages that are page tables */
 	ACCOUNT_SLOTS,   /* pages that are tables of slots; no limit: at most 513 an object */
 	ACCOUNT_ENDPOINTS,
 	ACCOUNT_MESSAGES, /* calls with a reference left; no limit: see ipc.c */
-	ACCOUNT_BUFFERS,  /* pagers, each with a page as its buffer; no limit: objects have one */
+	ACCOUNT_BUFFERS,  /* pagers, each with a page as buffer; no limit: at most one an object */
 	/* Records of tasks, also of ended ones to which there are handles, in 32nds of a page. */
 	ACCOUNT_RECORDS,
-	ACCOUNT_PAGES,   /* pages of objects, in zones of any request; no limit */
+	ACCOUNT_PAGES,   /* pages of objects, outside zones MOVABLE; no limit */
 	ACCOUNT_MOVABLE, /* pages of objects, in zones MOVABLE; no limit */
 	NR_ACCOUNT_KINDS,
 };
@@ -48,25 +49,25 @@ struct account {
 	u64 used[NR_ACCOUNT_KINDS];               /* a */
 	u64 limit[NR_ACCOUNT_KINDS];              /* c */
 	u64 max_mappings;                         /* c: of one object in one space; vm.h */
-	struct pager_trust trust; /* of its family's pagers; used in the head only */
+	struct pager_trust trust; /* in the family's pagers; used only in the family's head */
 };
 
 /* The root of all accounts, and the account of threads without one. */
 extern struct account account_all;
 
-/* Context of all: any, no lock needed. */
+/* Context of all functions below: any, no lock needed. */
 
 /*
  * account_charge - count @nr more of @kind in @account and in each of its ancestors.
- * Returns 0; -EDQUOT one of them would exceed its limit: then nothing is counted.
+ * Returns 0; -EDQUOT an account would exceed its limit: then nothing is counted.
  */
 int account_charge(struct account *account, enum account_kind kind, u64 nr) must_check;
-/* The same without a limit, for kinds that are bounded otherwise. */
+/* Count like account_charge, but ignore limits: for kinds that are bounded otherwise. */
 void account_count(struct account *account, enum account_kind kind, u64 nr);
 /* Undo a charge or count of @nr. */
 void account_uncharge(struct account *account, enum account_kind kind, u64 nr);
 
-/* Take one more reference (the caller has one); drop one. */
+/* Take one more reference (the caller has one); drop a reference. */
 void account_get(struct account *account);
 void account_put(struct account *account);
 
@@ -76,9 +77,9 @@ struct account *account_current(void);
 struct account *account_use(struct account *account);
 
 /*
- * The account at the head of @account's family: its ancestor, or itself, two levels below
- * account_all (of a task that the first task has started). An account above that level is its own
- * head.
+ * The account at the head of @account's family: its ancestor, or @account itself, two levels below
+ * account_all.  It is the account of a task that the first task has started.  An account above that
+ * level is its own head.
  */
 struct account *account_family(struct account *account);
 /* Is @account @top, or a descendant of it? */
@@ -105,7 +106,7 @@ struct counts {
 
 /* Read the totals; exact if no thread allocates meanwhile. */
 void counts_read(struct counts *counts);
-/* The first number that differs: its name, in words, and both values; NULL: none. */
+/* The name of the first number that differs, with both values in *@in_a and *@in_b; NULL: none. */
 const char *counts_differ(const struct counts *a, const struct counts *b, u64 *in_a, u64 *in_b);
 /* Print all numbers, in a few lines. */
 void show_counts(void);

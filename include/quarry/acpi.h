@@ -67,7 +67,7 @@ extern struct acpi_info acpi;
 void acpi_init(void);
 /* The node that the SRAT gives for the page at @pa; 0: unknown.  Any context. */
 unsigned acpi_node_of(phys_t pa);
-/* The same, from @info. */
+/* As acpi_node_of, but from @info. */
 unsigned acpi_node_in(const struct acpi_info *info, phys_t pa);
 
 /*

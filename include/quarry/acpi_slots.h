@@ -30,8 +30,8 @@ struct slot_device {
 /*
  * The user of the devices in slots.
  * take: start to use a device.  Returns 0; -EALREADY it is in use, since boot; or an error.
- * give: stop using it finally.  Returns 0; or an error: then it is used as before.
- * Both set *why to a text when they fail.  Context: thread, may sleep.
+ * give: stop using the device finally.  Returns 0; or an error: then it is used as before.
+ * Both functions set *why to a text when they fail.  Context: thread, may sleep.
  */
 struct slot_user {
 	int (*take)(void *arg, const struct slot_device *dev, const char **why);
@@ -47,8 +47,8 @@ enum slot_state {
 };
 struct slot {
 	enum slot_state state;
-	struct slot_device dev; /* its device */
-	int err;                /* of the last refused request for this device; 0: none */
+	struct slot_device dev; /* the device in the slot */
+	int err;                /* error of the last refused request for this device; 0: none */
 	const char *why;
 };
 
@@ -86,7 +86,8 @@ struct dimm_user {
 	u64 deadline_ns;   /* time limit of an offline */
 };
 /*
- * Their arg is a struct dimm_user.  Errors: those of add_memory and online_pages; of offline_pages.
+ * @arg is a struct dimm_user.  dimm_take returns the errors of add_memory and online_pages,
+ * dimm_give those of offline_pages and remove_memory.
  */
 int dimm_take(void *arg, const struct slot_device *dev, const char **why);
 int dimm_give(void *arg, const struct slot_device *dev, const char **why);

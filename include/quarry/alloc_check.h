@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * alloc_check.h: a check of each block that an allocation returns, in checked builds
- * (-DCHECKED_BUILD: all hosted ones, and make kernel CHECKED=1).  In others it is empty: the
- * compare of the head's word is always made.
+ * (-DCHECKED_BUILD: all hosted ones, and make kernel CHECKED=1).  In other builds the check is
+ * empty.  The compare of the head's word is made in all builds.
  */
 #ifndef QUARRY_ALLOC_CHECK_H
 #define QUARRY_ALLOC_CHECK_H
@@ -10,7 +10,7 @@
 struct memory;
 struct page;
 
-/* No page of a block that is about to be handed out is flagged, or it panics: I-H3. */
+/* Panic if a page of the block, which is about to be handed out, is flagged: I-H3. */
 void poison_check_allocated(const struct memory *mem, const struct page *page, unsigned order);
 
 #ifdef CHECKED_BUILD

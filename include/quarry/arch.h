@@ -23,8 +23,8 @@
  *       below 65536, less than the element?
  *   bool arch_u32_is(const u32 *p, u32 value)   a relaxed load and a compare, of one access
  *   bool arch_any(const u64 *p, size_t at)   is one of p[at] to p[at + 3] not 0?  Relaxed loads
- *   void *arch_pcp_load_ptr(size_t array, size_t index)   likewise, of an array of pointers
- *   bool arch_pcp_test(size_t off)        is any of the 32 bits at that constant offset set?
+ *   void *arch_pcp_load_ptr(size_t array, size_t index)   as arch_pcp_load, of pointers
+ *   bool arch_pcp_test(size_t off)        is any of the 32 bits at the constant offset off set?
  *   void *arch_phys_to_virt(phys_t)       the kernel's address of that byte of RAM
  *
  * for kernel/ and the tests, not for mm/,
@@ -36,14 +36,14 @@
  * and these constants (addresses known at link time, which the hot paths need not load):
  *
  *   ARCH_MEMMAP       struct page *: descriptor of pfn 0 of the kernel's own memory
- *   ARCH_PAGEBLOCKS   struct pageblock *: descriptor of the first pageblock of the same
+ *   ARCH_PAGEBLOCKS   struct pageblock *: descriptor of that memory's first pageblock
  */
 #ifndef QUARRY_ARCH_H
 #define QUARRY_ARCH_H
 
 #include <quarry/types.h>
 
-/* CPUs that may ever run; constant once the first other CPU starts, 1 .. any. */
+/* The number of CPUs that may ever run, 1 or more; constant once the first other CPU starts. */
 extern unsigned nr_cpus;
 
 #include <arch_inline.h>
@@ -68,8 +68,8 @@ static inline u64 arch_ticks_ns(u64 ticks)
 
 /*
  * For an array of u64 that only this CPU writes, though others may read it.  arch_bit_flip inverts
- * bit @nr of the array; the other macro clears it, and sets bool @was if it was set.  A port whose
- * machine has an instruction for this defines ARCH_BITS and both macros in arch_inline.h.
+ * bit @nr of the array; arch_bit_clear clears the bit, and sets bool @was to its old value.  A port
+ * whose machine has an instruction for this defines ARCH_BITS and both macros in arch_inline.h.
  */
 #ifndef ARCH_BITS
 #define arch_bit_flip(array, nr)                                                                   \

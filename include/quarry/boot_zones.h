@@ -28,7 +28,7 @@ struct zone_plan {
 
 struct boot_plan {
 	struct zone_plan zone[MAX_ZONES]; /* node * NR_ZONE_KINDS + kind */
-	pfn_t start, end;                 /* of all RAM, pageblock aligned */
+	pfn_t start, end;                 /* the range of all RAM, pageblock aligned */
 	unsigned nr_nodes;
 };
 
@@ -36,7 +36,7 @@ struct boot_plan {
 void boot_zones_plan(const struct boot_machine *m, struct boot_plan *plan);
 /* Add the zones to @mem, empty. */
 void boot_zones_add(const struct boot_plan *plan, struct memory *mem);
-/* Is the page at @start standby?  The answer holds for [@start, *@to); @end at most. */
+/* Is the page at @start standby?  The answer holds for [@start, *@to); *@to is @end at most. */
 bool boot_stands_by(const struct boot_plan *plan, pfn_t start, pfn_t end, pfn_t *to);
 
 #endif

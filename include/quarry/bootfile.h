@@ -21,7 +21,7 @@ struct boot_file {
 	size_t size;
 };
 
-/* Is it a cpio archive? */
+/* Are the @size bytes at @data a cpio archive? */
 bool cpio_is_archive(const void *data, size_t size);
 /*
  * cpio_next - the member at *@pos of the archive; moves *@pos behind it.  Nothing outside [@data,
@@ -41,7 +41,7 @@ bool boot_file_number(unsigned nr, struct boot_file *out);
 bool boot_file_single(struct boot_file *out);
 /* Report modules that did not fit into bootinfo, if any.  Boot CPU. */
 void boot_files_report_dropped(void);
-/* Print the names, each after a blank, or a hint if there are none. */
+/* Print the names of the files, each after a blank, or a hint if there are none. */
 void boot_files_print(void);
 
 #endif

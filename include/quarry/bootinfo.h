@@ -30,15 +30,15 @@ struct bootinfo {
 	bool cmdline_truncated;
 	struct boot_range ram[BOOT_MAX_RANGES]; /* usable RAM: sorted, disjoint, whole pages */
 	unsigned nr_ram;
-	/* bytes of it in use: kernel, modules, tables */
+	/* the bytes of RAM in use: kernel, modules, tables */
 	struct boot_range used[BOOT_MAX_MODULES + 8];
 	unsigned nr_used;
 	struct boot_module module[BOOT_MAX_MODULES];
 	unsigned nr_modules;
 	unsigned modules_dropped;         /* number of modules that did not fit */
-	char dropped_name[BOOT_NAME_MAX]; /* the first one's name */
+	char dropped_name[BOOT_NAME_MAX]; /* the name of the first of these modules */
 	phys_t rsdp;                      /* address of the RSDP, 0 unknown */
-	u8 rsdp_copy[36];                 /* multiboot2: its copy */
+	u8 rsdp_copy[36];                 /* multiboot2: a copy of the RSDP */
 	u8 rsdp_len;                      /* bytes in the copy, 0: use the address */
 	struct framebuffer framebuffer;   /* address 0: none */
 };

@@ -23,18 +23,21 @@ enum cap_kind {
 	CAP_RETIRED,  /* in a table only: a slot that has used every generation */
 };
 
-/* How references to an object of one kind are taken and dropped; @rights: the capability's. */
+/* The functions that take and drop references to objects of one kind; @rights: the capability's. */
 struct cap_ops {
 	void (*get)(void *object, unsigned rights); /* NULL: an object has at most one capability */
 	void (*put)(void *object, unsigned rights);
 };
 
-/* The first member of endpoints, calls and tasks: cap.c, a lower floor, needs only this. */
+/*
+ * The first member of endpoints, calls and tasks: cap.c, on a lower floor, uses nothing else of
+ * them.
+ */
 struct cap_object {
 	const struct cap_ops *ops; /* c */
 };
 
-/* A reference to its object; CAP_NONE has none. */
+/* A capability: a reference to an object.  CAP_NONE has no object. */
 struct cap {
 	void *object;
 	u16 rights; /* RIGHT_... */
@@ -43,7 +46,7 @@ struct cap {
 
 struct cap_slot {
 	struct cap cap;
-	u64 generation; /* 1 .. CAP_GENERATIONS - 1; the maximum in a retired slot */
+	u64 generation; /* 1 .. CAP_GENERATIONS - 1; in a retired slot CAP_GENERATIONS */
 };
 
 #define CAP_INDEX_BITS 8
@@ -53,14 +56,14 @@ BUILD_ASSERT(ABI_MAX_HANDLES == 1 << CAP_INDEX_BITS);
 
 struct cap_table {
 	struct spinlock lock; /* RANK_TASK: the slots */
-	/* ABI_MAX_HANDLES; NULL once the task has ended */
+	/* array of ABI_MAX_HANDLES; NULL once the task has ended */
 	struct cap_slot *slot GUARDED_BY(task_class);
 	u32 nr_used GUARDED_BY(task_class);
 };
 
 /* Context of all but cap_get: thread, may sleep, no spin lock held. */
 
-/* 0 or -ENOMEM. */
+/* Set up an empty table.  Returns 0 or -ENOMEM. */
 int cap_table_init(struct cap_table *t) must_check;
 /* Drop all capabilities and the table: nothing can be installed any more. */
 void cap_table_destroy(struct cap_table *t);
@@ -82,7 +85,7 @@ void cap_drop(struct cap *cap);
  */
 int cap_lookup(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights,
     struct cap *out) must_check;
-/* The same, but the reference has only the required rights, even if the handle has more. */
+/* As cap_lookup, but *@out has only the required rights, even if the handle has more. */
 int cap_lookup_weak(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights,
     struct cap *out) must_check;
 /* Remove a capability from the table and return it; as cap_lookup. */
@@ -92,21 +95,24 @@ int cap_take(struct cap_table *t, u64 handle, enum cap_kind kind, struct cap *ou
  * Returns the handle, and the table owns the reference; or -EMFILE, and the caller keeps it.
  */
 s64 cap_install(struct cap_table *t, const struct cap *cap) must_check;
-/* The same; on -EMFILE the capability is dropped. */
+/* As cap_install, but on -EMFILE the capability is dropped. */
 s64 cap_give(struct cap_table *t, struct cap *cap);
-/* The same in two steps; the second cannot fail.  cap_fill with CAP_NONE frees the slot. */
+/*
+ * cap_install in two steps: cap_reserve takes a slot, and cap_fill, which cannot fail, fills it.
+ * cap_fill with CAP_NONE frees the slot.
+ */
 s64 cap_reserve(struct cap_table *t) must_check;
 void cap_fill(struct cap_table *t, s64 handle, const struct cap *cap);
 /*
  * In one hold of the lock, do what cap_lookup_weak does, and what cap_reserve does for two slots.
  * On an error, which is -EMFILE if too few slots are free, no reference is taken and no slot
- * reserved.  The last function fills both slots.
+ * reserved.  cap_fill_two fills both slots.
  */
 int cap_lookup_and_reserve(struct cap_table *t, u64 handle, enum cap_kind kind, unsigned rights,
     struct cap *out, s64 slot[2]) must_check;
 /*
- * The same, and as cap_take of the CAP_REPLY @reply into *@call: all or nothing.  The reply's slot
- * is one of the two.
+ * As cap_lookup_and_reserve, and in the same hold as cap_take of the CAP_REPLY @reply into *@call:
+ * all or nothing.  The reply's slot is one of the two slots.
  */
 int cap_take_and_reserve(struct cap_table *t, u64 reply, u64 handle, enum cap_kind kind,
     unsigned rights, struct cap *call, struct cap *out, s64 slot[2]) must_check;

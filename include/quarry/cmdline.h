@@ -25,7 +25,7 @@ struct cmdline_option {
 	const char *unit;    /* of a number, plural; "": none */
 };
 
-/* The values of fault=: the table of demo/provoke.c. */
+/* The values of fault=, as in the table of demo/provoke.c. */
 #define FAULT_NAMES                                                                                \
 	"badfree corrupt freelist null printk both report silent mcering nulls overflow mce talk " \
 	"talknull"
@@ -51,7 +51,8 @@ bool cmdline_range(const char *name, u64 *first, u64 *last);
 void cmdline_help(void);
 
 /*
- * Check a value of an option: 0; -ENOENT no such option; -EINVAL malformed; -ERANGE out of range.
+ * Check @value for the option @name.  Returns 0; -ENOENT no such option; -EINVAL malformed; -ERANGE
+ * out of range.
  */
 int cmdline_check(const char *name, const char *value);
 /* The options in their order; NULL behind the last. */

@@ -8,7 +8,7 @@
 #include <quarry/types.h>
 #include <stdarg.h>
 
-#define CONSOLE_COLUMNS 80 /* of a line, at most */
+#define CONSOLE_COLUMNS 80 /* the most in a line */
 
 /* ---- printing (kernel/printk.c), beyond port.h ---- */
 
@@ -25,8 +25,8 @@ int kvsnprintf(char *buf, size_t size, const char *fmt, va_list ap);
 u64 log_position(void);
 size_t log_read(u64 *pos, char *buf, size_t size);
 /*
- * From here on, until as many calls of console_unhide, the text of all CPUs goes to the log only
- * and is not shown.  A panic shows all of it.  Any context.
+ * From here on the text of all CPUs goes to the log only and is not shown, until console_unhide has
+ * been called as often.  A panic shows all of it.  Any context.
  */
 void console_hide(void);
 void console_unhide(void);
@@ -44,14 +44,15 @@ void console_show_marked(void);
 void console_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /*
  * Write @len bytes to the terminal at the serial line alone: neither the log nor the screen gets
- * them, and after a panic has begun nobody.  @undo: what a panic writes first, so that its report
- * can be read on a terminal that is being drawn on; NULL: it is not.  It must stay.  Any context.
+ * them.  After a panic has begun, nothing is written.  @undo: text that a panic writes first, so
+ * that its report can be read on a terminal that is being drawn on; NULL: the terminal is not.  The
+ * text must stay.  Any context.
  */
 void terminal_write(const char *s, size_t len, const char *undo);
 /*
- * A status line of @len bytes on the terminal at the serial line alone; the next one, or the next
- * shown text, takes its place.  0 bytes: none any more.  For the start of a row, and not while a
- * screen is drawn by terminal_write.  Any context.
+ * A status line of @len bytes on the terminal at the serial line alone; the next status line, or
+ * the next shown text, takes its place.  0 bytes: no status line any more.  Call it at the start of
+ * a row, and not while a screen is drawn by terminal_write.  Any context.
  */
 void console_status(const char *s, size_t len);
 /* Write bytes unchanged, without output of other CPUs in between.  Any context. */
@@ -62,8 +63,8 @@ void console_write(const char *s, size_t len);
  */
 void console_bust_lock(void);
 /*
- * Then @cpu may print as well in an interrupt, such as the NMI that asks for its backtrace, instead
- * of the one invited before.  No effect in other states.
+ * After console_bust_lock, on the same CPU: @cpu may print too in an interrupt, such as the NMI
+ * that asks for its backtrace, instead of the CPU invited before.  Otherwise no effect.
  */
 void console_invite(unsigned cpu);
 

@@ -16,14 +16,14 @@ struct compact_stats {
 	unsigned long moved;   /* blocks moved */
 	unsigned long failed;  /* blocks that could not be isolated or moved */
 	unsigned long windows; /* windows from which blocks were moved */
-	unsigned long looks;   /* pageblocks checked by the upper scanner, and windows */
+	unsigned long looks;   /* pageblocks and windows that the scanners checked */
 };
 /*
  * compact_zone - move movable pages of @zone until it has a free block of @order for a request with
  * @gfp; bounded work.  Adds to *@stats, which may be NULL.
- * Returns 0: it has one (not reserved: another allocation may take it first); -ENOMEM too few free
- * pages, or all movable pages have moved; -EAGAIN the limit of work was reached; -EINVAL @order is
- * 0 or too large; -EDEADLK context.
+ * Returns 0: it has such a block (not reserved: another allocation may take it first); -ENOMEM too
+ * few free pages, or all movable pages have moved; -EAGAIN the limit of work was reached; -EINVAL
+ * @order is 0 or too large; -EDEADLK context.
  * Context: thread, may sleep; not from an allocation, since moving mapped pages makes cross-calls.
  * Locks: cpu_hotplug shared, pcp_ctl; lru, zone, the owners'.
  */
@@ -32,8 +32,8 @@ int compact_zone(struct zone *zone, gfp_t gfp, unsigned order, struct compact_st
 /*
  * compact_memory - gather the free memory of every zone in as few pageblocks as possible.  It goes
  * through each zone once, and empties each pageblock once: so it ends even if other threads
- * allocate meanwhile.  *@stats, which may be NULL: the work done.  Returns 0; -EDEADLK in a wrong
- * context.  Context as compact_zone.
+ * allocate meanwhile.  Adds the work done to *@stats, which may be NULL.  Returns 0; -EDEADLK in a
+ * wrong context.  Context as compact_zone.
  */
 int compact_memory(struct memory *mem, struct compact_stats *stats)
     EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
@@ -41,11 +41,11 @@ int compact_memory(struct memory *mem, struct compact_stats *stats)
 /* ---- ranges (mm/contig.c) -------------------------------------------------------------------- */
 
 /*
- * alloc_contig_range - allocate the pages [@start, @end) from their present users, if they can
- * move.
- * @type: the pages' use.  MT_CMA: all their pageblocks are of that type, and with any other type
- * none is; MT_MOVABLE: the user can move them, so they may lie in zone MOVABLE, others not.  A
- * pageblock that is wholly inside takes the type.
+ * alloc_contig_range - allocate the pages [@start, @end).  Pages in use are moved elsewhere first;
+ * so all of them must be movable.
+ * @type: the pages' use.  MT_CMA: all pageblocks of the range must have that type, and with any
+ * other @type none may.  MT_MOVABLE: the user can move the pages, so the range may lie in zone
+ * MOVABLE; with any other @type it may not.  A pageblock that is wholly inside takes the type.
  * Returns 0: each page is ALLOC, of order 0, with one reference.  On an error nothing is changed,
  * except that some pages may have moved; @fail, which may be NULL, has place and reason.  -EINVAL
  * empty, wrapping, outside, holes, two zones, partly offline, a type that does not fit; -EBUSY
@@ -86,7 +86,7 @@ struct cma {
  * they can move.
  * @name stays with the area.
  * Returns 0; or, without an area: -EINVAL not whole pageblocks, zone MOVABLE (whose types do not
- * change), or CMA already; -ENOMEM; as alloc_contig_range.
+ * change), or CMA already; -ENOMEM; other errors as alloc_contig_range.
  */
 int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t start, unsigned long nr)
     must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
@@ -100,30 +100,30 @@ int cma_create(struct cma *cma, const char *name, struct memory *mem, pfn_t star
 int cma_create_anywhere(struct cma *cma, const char *name, struct memory *mem, unsigned long nr)
     must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /*
- * Give the pageblocks back as movable ones, offline ones too.  Pageblocks that were removed, or
- * have come back in another zone since, are not touched.
- * Returns 0; -EBUSY a user has pages of it.
+ * Make the area's pageblocks movable ones again, also if they are offline.  Pageblocks that were
+ * removed, or have come back in another zone since, are not touched.
+ * Returns 0; -EBUSY a user has pages of the area.
  */
 int cma_destroy(struct cma *cma) EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
 /*
- * cma_alloc - allocate @nr contiguous pages, the first at a multiple of 2^@align; its descriptor in
- * *@out.
+ * cma_alloc - allocate @nr contiguous pages, the first at a multiple of 2^@align; *@out is the
+ * first page's descriptor.
  * Returns 0; -EINVAL no pages, more than the area has, or no such order; -ENOMEM no such run is
  * online and unused, or no memory to move to; -EBUSY pages in each run could not be moved; -EDEADLK
  * context.
  */
 int cma_alloc(struct cma *cma, unsigned long nr, unsigned align, struct page **out)
     must_check EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
-/* Free pages of cma_alloc, all of them or a part.  Returns 0; -EINVAL not all of it is a user's. */
+/* Free pages of cma_alloc, all or a part.  Returns 0; -EINVAL not all are in use by users. */
 int cma_free(struct cma *cma, const struct page *page, unsigned long nr)
     EXCLUDES(pcp_ctl_class, object_class, lru_class, zone_class);
-/* The state of the area's pages; the sum is the area's size.  A hint.  Context: any. */
+/* Numbers of the area's pages, by state; their sum is the area's size.  A hint.  Context: any. */
 struct cma_use {
-	unsigned long users; /* given to users */
+	unsigned long users; /* pages given to users */
 	unsigned long lent;  /* to movable allocations */
 	unsigned long free;
 	unsigned long offline;
-	unsigned long gone; /* removed, or in another zone now */
+	unsigned long gone; /* pages removed, or in another zone now */
 };
 struct cma_use cma_count(const struct cma *cma);
 

@@ -22,21 +22,21 @@ struct cpu {
 	struct thread *current; /* gs:24 */
 	u32 apic_id;
 	u32 node;
-	u32 started;               /* a: 1 runs C code, 2 takes interrupts, 4 parked; smp_boot.c */
-	u32 hotplug;               /* a: enum hotplug_state of kernel/cpu_hotplug.c */
-	u64 quiet_until;           /* a: an NMI before this time without a request was a wake-up */
-	u64 ticks;                 /* timer ticks while it was online */
-	u64 kicks;                 /* a: reschedule interrupts sent to it */
-	u64 calls;                 /* a: call interrupts sent to it */
-	void *arch;                /* GDT, TSS, stacks: arch/x86_64's own */
-	void *boot_stack_top;      /* stack it starts on */
-	void *kernel_sp;           /* gs:96: the running thread's stack for entries from ring 3 */
-	uintptr_t user_sp;         /* gs:104: scratch word of the system call entry */
-	void *probe_sp;            /* gs:112: a probe is under way (arch_probe), and its stack */
-	u32 tick_step;             /* ticks for each timer interrupt; 0: the timer is off */
+	u32 started;          /* a: 1: runs C code, 2: takes interrupts, 4: parked; smp_boot.c */
+	u32 hotplug;          /* a: enum hotplug_state of kernel/cpu_hotplug.c */
+	u64 quiet_until;      /* a: an NMI before this time without a request was a wake-up */
+	u64 ticks;            /* timer ticks while it was online */
+	u64 kicks;            /* a: reschedule interrupts sent to it */
+	u64 calls;            /* a: call interrupts sent to it */
+	void *arch;           /* GDT, TSS, stacks: arch/x86_64's own */
+	void *boot_stack_top; /* the stack that the CPU starts on */
+	void *kernel_sp;      /* gs:96: the running thread's stack for entries from ring 3 */
+	uintptr_t user_sp;    /* gs:104: scratch word of the system call entry */
+	void *probe_sp; /* gs:112: the stack of the probe under way (arch_probe); NULL: none */
+	u32 tick_step;  /* ticks for each timer interrupt; 0: the timer is off */
 	struct spinlock *top_lock; /* gs:128: the lock that this CPU has taken last and holds */
-	struct runq *runq;         /* its queue of threads; c from sched_init_cpu on */
-	struct pcp pcp __attribute__((aligned(256))); /* mm's, for the kernel's own memory */
+	struct runq *runq;         /* its queue of threads; constant from sched_init_cpu on */
+	struct pcp pcp __attribute__((aligned(256))); /* its cache of the kernel's own memory */
 };
 /* arch_inline.h addresses the cache relative to gs. */
 #define CPU_PCP_OFFSET 256

@@ -13,7 +13,7 @@
 #include <quarry/movable.h>
 
 struct handle {
-	struct spinlock lock; /* RANK_OBJECT: all below, and the content of the page */
+	struct spinlock lock; /* RANK_OBJECT: the fields below, and the content of the page */
 	struct page *page GUARDED_BY(object_class); /* NULL: the handle is free */
 	/* checksum of the content as of the last handle_write */
 	u64 checksum GUARDED_BY(object_class);
@@ -21,7 +21,7 @@ struct handle {
 };
 
 struct handle_table {
-	struct movable_owner owner; /* its pages' owner field points here */
+	struct movable_owner owner; /* the owner field of its pages points here */
 	struct memory *mem;
 	struct handle *handles;
 	u32 nr;
@@ -38,18 +38,21 @@ void handle_table_init(struct handle_table *t, struct memory *mem, struct handle
  */
 int handle_alloc(struct handle_table *t, u32 h, unsigned order, gfp_t gfp, u64 seed);
 /*
- * Verify and free.  0; -EINVAL no object; -EBUSY pinned; -EUCLEAN content damaged (freed all the
- * same).
+ * Verify the object and free it.  Returns 0; -EINVAL no object; -EBUSY pinned; -EUCLEAN content
+ * damaged (freed all the same).
  */
 int handle_free(struct handle_table *t, u32 h);
-/* Verify, then write new content derived from @seed.  0, -EINVAL or -EUCLEAN as handle_free. */
+/*
+ * Verify the object, then write new content derived from @seed.  Returns 0, -EINVAL or -EUCLEAN as
+ * handle_free.
+ */
 int handle_write(struct handle_table *t, u32 h, u64 seed);
-/* Verify only.  As handle_write. */
+/* Verify the object.  Returns as handle_write. */
 int handle_verify(struct handle_table *t, u32 h);
 /* Pin the object to its page; unpin it.  0; -EINVAL no object; -EAGAIN at the limit. */
 int handle_pin(struct handle_table *t, u32 h);
 int handle_unpin(struct handle_table *t, u32 h);
-/* The pfn of the object at this moment; PFN_NONE: none. */
+/* The pfn of the object at this moment; PFN_NONE: there is no object. */
 pfn_t handle_pfn(struct handle_table *t, u32 h);
 
 #endif

@@ -18,12 +18,13 @@ struct cpu;
  * Each CPU may go offline, the boot CPU and the caller's own too, but not the last one.  No memory
  * is allocated.
  * Context: thread, irqs on, no lock held, cpu_hotplug not held (it is taken exclusively).  Returns
- * 0; -ENODEV no such CPU, or cpu_up: its slot is empty; -EALREADY it is offline, or online,
- * already; -EBUSY it is the last one; -EIO it did not answer within smp_timeout_ns; -EDEADLK wrong
+ * 0; -ENODEV no such CPU, or cpu_up: its slot is empty; -EALREADY it is already in the wanted
+ * state; -EBUSY it is the last one; -EIO it did not answer within smp_timeout_ns; -EDEADLK wrong
  * context; -ETIMEDOUT cpu_hotplug was held by others for six times smp_timeout_ns.  After -EIO
  * cpu_down leaves the CPU dead: out of the mask, with its cached pages (reported) and its running
- * thread lost; waiting threads move to other CPUs.  If it continues later, it gives both back,
- * parks by itself, and can come online again.  After -EIO cpu_up leaves the CPU offline.
+ * thread lost; waiting threads move to other CPUs.  If that CPU continues later, it gives its pages
+ * and its thread back, parks by itself, and can come online again.  After -EIO cpu_up leaves the
+ * CPU offline.
  */
 int cpu_down(unsigned cpu) must_check;
 int cpu_up(unsigned cpu) must_check;
@@ -43,8 +44,8 @@ void show_cpus(void);
 void cpu_leave(void);
 
 /*
- * cpu_plug   - start @cpu, whose empty slot got a CPU.  It is offline then, for cpu_up.
- * cpu_unplug - stop @cpu, which is offline, before it is removed.  It is absent then.
+ * cpu_plug   - start @cpu, whose empty slot got a CPU.  Then it is offline, until cpu_up.
+ * cpu_unplug - stop @cpu, which is offline, before it is removed.  Then it is absent.
  *
  * Context as cpu_down.  Returns 0; -ENODEV no slot for it; -EALREADY it is present, or absent,
  * already; -EBUSY cpu_unplug: it is not offline, or it is the boot CPU; -EIO it did not start;
@@ -52,11 +53,11 @@ void cpu_leave(void);
  */
 int cpu_plug(unsigned cpu) must_check;
 int cpu_unplug(unsigned cpu) must_check;
-/* At boot: the slot of @cpu is empty. */
+/* Record, at boot, that the slot of @cpu is empty. */
 void cpu_set_absent(struct cpu *cpu);
 /*
- * On a starting CPU, irqs off.  True: it was plugged in, and its idle thread will park it; false:
- * it starts at boot.
+ * Called on a starting CPU, irqs off.  True: the CPU was plugged in, and its idle thread will park
+ * it; false: it starts at boot.
  */
 bool cpu_is_arriving(void);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * hotplug_state.h: ranges of pages, and what struct memory keeps for memory that comes and goes.
+ * hotplug_state.h: ranges of pages, and the parts of struct memory for adding and removing memory.
  *
  * Letters behind fields: as in mm_types.h.
  */
@@ -17,11 +17,11 @@ struct pfn_range {
 	pfn_t start, end;
 };
 
-/* A range of pageblocks that one operation works on; the owner of their isolate bits. */
+/* A range of pageblocks that one operation works on; the operation owns their isolate bits. */
 struct range_claim {
 	LIST_ENTRY(range_claim) link; /* h */
 	struct pfn_range range;
-	u64 nr; /* rises from claim to claim */
+	u64 nr; /* number of the claim; a later claim has a higher one */
 	/* the operation offlines no page: it onlines, adds or removes memory */
 	bool stays;
 };
@@ -33,20 +33,20 @@ struct range_claim {
  */
 struct memory_arrays {
 	/*
-	 * The bytes of [@start, @start + @nr), pageblocks, and their pageblocks' descriptors.  0;
-	 * -ENOMEM.
+	 * Map the bytes of the pageblocks [@start, @start + @nr), and their descriptors as
+	 * pageblocks.  Returns 0; -ENOMEM.
 	 */
 	int (*map)(struct memory *mem, pfn_t start, unsigned long nr);
 	/* Unmap the bytes; the pageblocks' descriptors may stay. */
 	void (*unmap)(struct memory *mem, pfn_t start, unsigned long nr);
 	/*
-	 * Descriptors of the pages [@start, @start + @nr), sections.  0; -ENOMEM, and none is
-	 * there.
+	 * Map descriptors of the pages [@start, @start + @nr), whole sections.  Returns 0; -ENOMEM:
+	 * then none is mapped.
 	 */
 	int (*grow)(struct memory *mem, pfn_t start, unsigned long nr);
 	/*
-	 * The same for a standby step, in the first pages of the pageblock @at of the step itself.
-	 * They stay.
+	 * As grow, for a standby step.  The descriptors lie in the first pages of the pageblock
+	 * @at, a part of the step itself, and are never unmapped.
 	 */
 	int (*grow_inside)(struct memory *mem, pfn_t start, unsigned long nr, pfn_t at);
 	void (*shrink)(struct memory *mem, pfn_t start, unsigned long nr);

@@ -3,9 +3,9 @@
  * ipc.h: synchronous messages: a thread calls an endpoint and waits; another one receives the call
  * there and answers it.
  *
- * A message is a few words and optionally a capability, which is transferred.  The receiver of a
- * call gets a reference to it (CAP_REPLY), by which it answers once; dropping the reference
- * unanswered fails the call.
+ * A message is a few words and optionally a capability, which is transferred.  The receiver gets a
+ * reference to the call (CAP_REPLY), by which it answers once; if it drops the reference without an
+ * answer, the call fails.
  */
 #ifndef QUARRY_IPC_H
 #define QUARRY_IPC_H
@@ -24,14 +24,17 @@ struct ipc_call;
 
 /* A new endpoint in *@out, with one reference that has all rights.  0; -EDQUOT; -ENOMEM. */
 int endpoint_new(struct endpoint **out) must_check;
-/* The same; NULL: an error. */
+/* As endpoint_new; NULL: an error. */
 static inline struct endpoint *must_check endpoint_create(void)
 {
 	struct endpoint *ep;
 
 	return endpoint_new(&ep) ? NULL : ep;
 }
-/* Take one more reference with these rights; drop one that has them.  Any context. */
+/*
+ * endpoint_get: take one more reference with @rights; endpoint_put: drop one that has them.  Any
+ * context.
+ */
 void endpoint_get(struct endpoint *ep, unsigned rights);
 void endpoint_put(struct endpoint *ep, unsigned rights);
 
@@ -42,7 +45,7 @@ void endpoint_put(struct endpoint *ep, unsigned rights);
  * The call takes over the capability in *@msg in any case: on an error *@msg has none.
  */
 int ipc_call(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns) must_check;
-/* The same; the call is taken before those that are queued already. */
+/* As ipc_call, but the call is received before those that are queued already. */
 int ipc_call_first(struct endpoint *ep, struct ipc_msg *msg, u64 timeout_ns) must_check;
 /*
  * ipc_receive - wait for a call.

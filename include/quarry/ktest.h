@@ -4,9 +4,9 @@
  *
  * A suite is a file tests/suites/<room>/test_<subject>.c ending in KTEST_SUITE(subject, flags,
  * KTEST(f), ...).  Each test gets a struct ktest, builds what it needs with ktest_memory(), and
- * expects things.  After it returns, check_memory() is run on the memory it built, after the suite
- * on the kernel's own.  It fails if it printed other things than it says
- * in KTEST_SUITE: KTEST(f, .reports = "words|of reports").
+ * checks results with EXPECT.  After the test returns, check_memory() is run on the memory that it
+ * built; after the suite, on the kernel's own memory.  A test fails if it printed other things than
+ * KTEST_SUITE says: KTEST(f, .reports = "words|of reports").
  *
  * Each test has one tag, which says which changes may break it:
  *
@@ -57,8 +57,8 @@ struct ktest_case {
 #define KTEST_SLOW          1u /* of a test: selftest=quick leaves it out of its suite */
 #define KTEST_REPORTS       2u /* of a test: it prints, and compares the text itself */
 #define KTEST_QUICK         1u /* of a suite: part of selftest=quick */
-#define KTEST_EXTRA         2u /* only when named */
-#define KTEST_MOSTLY_COST   4u /* what KTEST stands for in this suite; contract unless given */
+#define KTEST_EXTRA         2u /* of a suite: runs only when named */
+#define KTEST_MOSTLY_COST   4u /* of a suite: the tag of its KTEST tests; contract unless given */
 #define KTEST_MOSTLY_INSIDE 8u
 struct ktest_suite {
 	const char *name;
@@ -107,13 +107,15 @@ bool ktest_needs_cpus(struct ktest *t, unsigned nr);
 			ktest_fail((t), __FILE__, __LINE__, "expected %s == %lld, got %lld",       \
 			    #have, want_, have_);                                                  \
 	} while (0)
-/* An event of @mem has been counted so often; a student's code need not count (ktest_failed). */
+/*
+ * @event of @mem was counted @want times.  Not checked if ktest_failed is set (a student's code).
+ */
 #define EXPECT_COUNTED(t, mem, event, want)                                                        \
 	do {                                                                                       \
 		if (!ktest_failed)                                                                 \
 			EXPECT_EQ(t, mm_event_sum(mem, event), want);                              \
 	} while (0)
-/* The same, and leave the test on failure: for conditions that its rest needs. */
+/* As EXPECT, but leave the test on failure: for conditions that the rest of the test needs. */
 #define REQUIRE(t, cond)                                                                           \
 	do {                                                                                       \
 		if (!(cond)) {                                                                     \
@@ -142,8 +144,8 @@ int ktest_run(const char *which, u64 seed);
 unsigned ktest_count(const char *which);
 
 /*
- * Print the tests that ktest_run would run, SUITE.TEST and the tag, one per line.  0, or -EINVAL as
- * there.
+ * Print the tests that ktest_run would run, SUITE.TEST and the tag, one per line.  Returns 0, or
+ * -EINVAL as ktest_run.
  */
 int ktest_list(const char *which);
 /* The suites in their order, from 0 on; NULL behind the last. */
@@ -161,26 +163,29 @@ struct memory *ktest_memory(struct ktest *t, unsigned dma32, unsigned normal, un
 int ktest_start_memory(struct memory *mem);
 
 /*
- * The same with bytes behind its pages: @normal pageblocks of zone NORMAL, @movable of MOVABLE, in
- * a range that the kernel's memory lends until the test is over.  NULL, and the test counts as
- * skipped, if it has none to lend.
+ * As ktest_memory, with bytes behind the pages: @normal pageblocks of zone NORMAL, @movable of
+ * MOVABLE, in a range that the kernel's memory lends until the test is over.  NULL, and the test
+ * counts as skipped, if it has none to lend.
  */
 struct memory *ktest_backed_memory(struct ktest *t, unsigned normal, unsigned movable);
 
-/* Called before and after each test, without its threads, with its memory; NULL: not called. */
+/*
+ * Called before each test, and after it, when its threads have ended but its memory is still there;
+ * NULL: not called.
+ */
 extern void (*ktest_hook)(const char *suite, const struct ktest *t, bool begins);
 /* Called once more for a test that has failed, when all has been printed; NULL: not called. */
 extern void (*ktest_failed)(const char *suite, const struct ktest *t);
 
 /* The number of CPUs a test may use: those of ktest_memory. */
 unsigned ktest_cpus(void);
-/* Let tests use only CPUs below @nr, which are always present.  Before the first run. */
+/* Let tests use only CPUs below @nr, which are always present.  Called before the first run. */
 void ktest_limit_cpus(unsigned nr);
 /* Start fn(arg) on @cpu without waiting; one at a time per CPU.  Pair with ktest_join. */
 void ktest_start(unsigned cpu, void (*fn)(void *), void *arg);
-/* Wait for the function that ktest_start started there; if it did not, the test fails. */
+/* Wait for the function that ktest_start started on @cpu; if there is none, the test fails. */
 void ktest_join(unsigned cpu);
-/* Start and wait. */
+/* Run fn(arg) on @cpu, and wait for its end. */
 void ktest_on_cpu(unsigned cpu, void (*fn)(void *), void *arg);
 
 /* xorshift64*: the tests' only source of chance.  *state must not be 0. */

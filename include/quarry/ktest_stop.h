@@ -5,7 +5,10 @@
 
 #include <quarry/types.h>
 
-/* Set by ktest_hook: ktest_run ends behind the test under way.  Its caller clears it before. */
+/*
+ * Set by ktest_hook: ktest_run ends after the test under way.  The caller of ktest_run clears it
+ * before.
+ */
 extern bool ktest_stop;
 
 #endif

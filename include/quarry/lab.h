@@ -2,7 +2,7 @@
 /*
  * lab.h: a function that is still to be written, in the tree of a lab (tools/skeleton.py).
  *
- * When an emptied body is first called, it prints this on the console, and returns a neutral value.
+ * When an emptied body is first called, it prints a line that says so, and returns a neutral value.
  * From then on tests do not wait long.
  */
 #ifndef QUARRY_LAB_H
@@ -10,7 +10,9 @@
 
 #include <quarry/port.h>
 
-/* Functions that the emptied bodies called are given, and unused until these are written. */
+/*
+ * The functions that an emptied body called are still there, and unused until the body is written.
+ */
 #pragma GCC diagnostic ignored "-Wunused-function"
 #pragma GCC diagnostic ignored "-Wunused-variable"
 #pragma GCC diagnostic ignored "-Wunused-const-variable"

@@ -5,7 +5,7 @@
 
 #include <quarry/port.h>
 
-/* Below the first lock that a CPU takes; it is never taken itself. */
+/* The end of the list of locks that a CPU holds (spinlock.under).  It is never taken itself. */
 extern struct spinlock lock_none;
 /* Take the lock if it is free; else return false. */
 bool spin_trylock(struct spinlock *lock) TRY_ACQUIRE(true, lock);
@@ -30,7 +30,7 @@ static inline unsigned sleep_lock_waiters(struct sleep_lock *l) NO_LOCK_ANALYSIS
 
 /* ---- waits with a limit; the exclusive side of a rwsem ---- */
 
-/* False: not within @timeout_ns, or @over() (sleep_lock_take); the claim has left the line. */
+/* Take @m.  False: not taken within @timeout_ns, or @over() became true (sleep_lock_take). */
 static inline bool mutex_lock_unless(struct mutex *m, bool (*over)(void), u64 timeout_ns)
     TRY_ACQUIRE(true, m) NO_LOCK_ANALYSIS
 {
@@ -47,7 +47,7 @@ static inline void rwsem_lock_exclusive(struct rwsem *s) ACQUIRE(s) NO_LOCK_ANAL
 	sleep_lock_take(&s->l, false, NULL, WAIT_FOREVER);
 }
 
-/* False: not within @timeout_ns; the claim has left the line. */
+/* Take @s exclusively.  False: not taken within @timeout_ns. */
 static inline bool rwsem_lock_exclusive_timeout(struct rwsem *s, u64 timeout_ns)
     TRY_ACQUIRE(true, s) NO_LOCK_ANALYSIS
 {

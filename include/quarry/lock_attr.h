@@ -4,10 +4,11 @@
  *
  *   GUARDED_BY(class)      of a field: it is read and written under a lock of that class
  *   REQUIRES(lock, ...)    of a function: the caller holds these locks, before and after the call
- *   ACQUIRE(lock, ...)     it takes them; RELEASE releases them; TRY_ACQUIRE(value, lock) takes it
- *                          if it returns value
+ *   ACQUIRE(lock, ...)     the function takes them; RELEASE: it releases them;
+ *                          TRY_ACQUIRE(value, lock): it takes the lock if it returns value
  *   EXCLUDES(lock, ...)    the caller holds none of these: the function takes them itself
- *   ASSERT_HELD(class)     from this call on they count as held, for the reason in the comment
+ *   ASSERT_HELD(class)     from this call on locks of the class count as held, for the reason in
+ *                          the comment
  *   NO_LOCK_ANALYSIS       clang does not check the function, for the reason in the comment
  *
  * A class stands for all locks of one rank.  C cannot name "the lock beside this field", nor "the
@@ -15,7 +16,7 @@
  * says nearly as much.  Functions with a zone as parameter name its own lock too.
  *
  * A write with WRITE_ONCE needs the lock, a read with READ_ONCE does not: it is an unlocked read,
- * and the code that uses it says what it is worth.
+ * and the code that uses it says what the result is worth.
  *
  * All annotations are empty unless LOCK_ANALYSIS is defined; then the compiler must be clang.
  */
@@ -42,7 +43,7 @@
 #define ASSERT_HELD(...)        LOCK_ATTR(assert_capability(__VA_ARGS__))
 #define NO_LOCK_ANALYSIS        LOCK_ATTR(no_thread_safety_analysis)
 
-/* There is no object of this type: only its name is used. */
+/* No object of this type is defined: only its name is used. */
 struct lock_class {
 	char unused;
 } CAPABILITY("lock class");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * log_ring.h: a ring with the latest output.  The caller has a lock: printk's, on every port.
+ * log_ring.h: a ring with the latest output.  The caller holds a lock: on every port that of
+ * printk.
  */
 #ifndef QUARRY_LOG_RING_H
 #define QUARRY_LOG_RING_H

@@ -10,14 +10,15 @@ struct pcp;
 /* ---- power, CPUs, interrupts, stacks ---- */
 
 /*
- * Stop the machine: true: pass, false: fail.  By isa-debug-exit if present, else by ACPI, else
- * halt.  Halt instead of ACPI with poweroff=off, or if the output is on the screen only.
+ * Stop the machine, and report @pass as the result of the run where the machine can.  Uses
+ * isa-debug-exit if present, else ACPI, else halts.  Halt instead of ACPI with poweroff=off, or if
+ * the output is on the screen only.
  */
 void machine_power_off(bool pass) __attribute__((noreturn));
 /* Send the scheduler's interrupt to @cpu; need_resched has been set.  Any context. */
 void arch_ipi_kick(unsigned cpu);
 /*
- * From now on the timer interrupts this CPU every @ticks ticks of 10 ms; it may run already.
+ * From now on the timer interrupts this CPU every @ticks ticks of 10 ms; the timer may run already.
  * irqs off.
  */
 void arch_timer_start(u32 ticks);
@@ -37,16 +38,18 @@ extern unsigned nr_boot_cpus;
  */
 void arch_cpu_park(const u32 *word, u32 until);
 /*
- * Make the parked @cpu check its word.  It may miss this: repeat until it answers.  Any context.
+ * Make the parked @cpu check its word.  The CPU may miss this: repeat until it answers.  Any
+ * context.
  */
 void arch_cpu_unpark(unsigned cpu);
 /*
- * Start CPU @id, which is stopped, in the same way as at boot. False: it did not start, and is
- * still stopped. Thread.
+ * Start CPU @id, which is stopped, in the same way as at boot.  False: it did not start, and is
+ * still stopped.  Context: thread.
  */
 bool arch_cpu_start(unsigned id);
 /*
- * Stop CPU @id, which is parked: it runs nothing, and loses its state.  Not the boot CPU.  Thread.
+ * Stop CPU @id, which is parked: it runs nothing, and loses its state.  Not for the boot CPU.
+ * Context: thread.
  */
 void arch_cpu_stop(unsigned id);
 /*
@@ -54,8 +57,8 @@ void arch_cpu_stop(unsigned id);
  */
 void *arch_stack_prepare(void *stack_top, void (*fn)(void *), void *arg);
 /*
- * Enable irqs and halt until one arrives; one that arrived before ends the halt too.  irqs off at
- * entry.
+ * Enable irqs and halt until an interrupt arrives; one that arrived before ends the halt too.  irqs
+ * off at entry.
  */
 void arch_idle_wait(void);
 /*
@@ -67,11 +70,11 @@ void arch_stack_free(void *top);
 /* Pages of stacks, including stacks kept for later threads.  Any context. */
 unsigned long arch_stack_pages(void);
 /*
- * Map @len bytes of pixels at @pa, write-combining; never unmapped.  NULL: no memory.  Thread, boot
- * CPU.
+ * Map @len bytes of pixels at @pa, write-combining; never unmapped.  NULL: no memory.  Context:
+ * thread on the boot CPU.
  */
 void *arch_map_framebuffer(phys_t pa, size_t len);
-/* The TSC: it counts instructions under TCG with icount, and otherwise some kind of cycles. */
+/* The TSC: it counts instructions under TCG with icount, and otherwise cycles of some kind. */
 #ifdef __x86_64__ /* the fiber program includes this file on other machines too */
 static inline u64 arch_tsc(void)
 {
@@ -98,16 +101,17 @@ struct pcp *arch_cpu_pcp(unsigned cpu);
 /* ---- memory that is added and removed: its arrays, its bytes (for kernel/memory_arrays.c) ---- */
 
 /*
- * arch_array_grow maps zeroed pages of an array wherever [@va, @va + @len) has none. 0; -ENOMEM:
- * some may have been mapped. arch_array_shrink unmaps and frees them; the addresses then read as
- * zeros. Whole pages of 4 KiB. At return no CPU has an old TLB entry. Context: thread, may sleep,
- * cpu_hotplug not held.
+ * arch_array_grow maps zeroed pages of an array wherever [@va, @va + @len) has none.  It returns 0;
+ * -ENOMEM: some pages may have been mapped.  arch_array_shrink unmaps and frees the pages; the
+ * addresses then read as zeros.  Whole pages of 4 KiB.  At return no CPU has an old TLB entry.
+ * Context: thread, may sleep, cpu_hotplug not held.
  */
 int arch_array_grow(uintptr_t va, size_t len) must_check;
 void arch_array_shrink(uintptr_t va, size_t len);
 /*
- * As arch_array_grow, but with the memory at @pa, and for ever; all are multiples of 2 MiB.  For
- * the reclaim thread: -EAGAIN another thread is changing the tables, and may wait for memory.
+ * As arch_array_grow, but with the memory at @pa, and for ever; all are multiples of 2 MiB.  It
+ * does not wait for the lock of the tables: -EAGAIN another thread has it, and may itself be
+ * waiting for memory.
  */
 int arch_array_place(uintptr_t va, phys_t pa, size_t len) must_check;
 /*
@@ -121,11 +125,11 @@ void arch_direct_unmap(phys_t pa, size_t len);
 /* ---- early memory (from mm/memblock.c) ---- */
 
 /*
- * Boot memory: zeroed, @align bytes aligned, never freed, mapped.  Panics without memory.  Until
- * boot_memory_hand_over.  Context: boot CPU.
+ * Boot memory: zeroed, @align bytes aligned, never freed, mapped.  Panics without memory.  Only
+ * before boot_memory_hand_over.  Context: boot CPU.
  */
 void *boot_alloc(size_t bytes, size_t align);
-/* The same, not zeroed; returns its physical address. */
+/* As boot_alloc, but not zeroed; returns the physical address. */
 phys_t boot_alloc_raw(size_t bytes, size_t align);
 
 #endif

@@ -20,7 +20,7 @@
 #define MCE_VAL             (1UL << 63)
 #define MCE_OVER            (1UL << 62) /* another error was lost */
 #define MCE_UC              (1UL << 61) /* uncorrected */
-#define MCE_EN              (1UL << 60) /* its report was enabled */
+#define MCE_EN              (1UL << 60) /* the error's report was enabled */
 #define MCE_MISCV           (1UL << 59)
 #define MCE_ADDRV           (1UL << 58)
 #define MCE_PCC             (1UL << 57) /* the processor's state is corrupt */
@@ -39,9 +39,9 @@ struct mce_bank {
 enum mce_severity {
 	MCE_NOTHING, /* no error, or not an error of this CPU */
 	MCE_CORRECTED,
-	MCE_DEFERRED, /* uncorrected; not used yet */
-	MCE_OPTIONAL, /* the same, found by scrubbing */
-	MCE_REQUIRED, /* the interrupted program needs the data: it must not simply continue */
+	MCE_DEFERRED, /* uncorrected; the data was not used yet */
+	MCE_OPTIONAL, /* as deferred, but found by scrubbing */
+	MCE_REQUIRED, /* the interrupted program needs the data, so it must not simply continue */
 	MCE_FATAL,
 	NR_MCE_SEVERITIES
 };
@@ -53,8 +53,8 @@ struct mce_verdict {
 };
 
 /*
- * mce_decode - decode the bank @b, on a CPU with that MCG_CAP and MCG_STATUS; @user: the exception
- * came from ring 3.  The registers may have any values.
+ * mce_decode - decode the bank @b, on a CPU whose MCG_CAP is @cap and whose MCG_STATUS is
+ * @mcg_status; @user: the exception came from ring 3.  The registers may have any values.
  * Context: any, a machine check's handler too.
  */
 struct mce_verdict mce_decode(const struct mce_bank *b, u64 cap, u64 mcg_status, bool user);
@@ -102,7 +102,7 @@ bool mce_ring_ready(const struct mce_ring *ring);
 
 #define MCE_THRESHOLD 3                 /* the number of errors at which the page is retired */
 #define MCE_FORGET_NS 86400000000000ULL /* a day without an error resets the count */
-#define MCE_PAGES     64                /* at a time; a new one replaces the oldest error's */
+#define MCE_PAGES     64 /* counted at a time; a new page replaces that of the oldest error */
 
 /* Zeroed memory is an empty table. */
 struct mce_pages {
@@ -114,8 +114,8 @@ struct mce_pages {
 };
 
 /*
- * Count @nr errors at @pfn; true: the threshold, and counting ends.  @now: ns.  One caller at a
- * time.
+ * Count @nr errors at @pfn; true: the threshold is reached, and the count starts again from 0.
+ * @now: ns.  One caller at a time.
  */
 bool mce_count(struct mce_pages *pages, pfn_t pfn, unsigned nr, u64 now);
 
@@ -131,15 +131,16 @@ struct mce_stats {
 extern struct mce_stats mce_stats;
 
 /*
- * Hand over a record.  False: the ring is full.  A corrected error is then only counted as lost,
- * and the result is true.  The caller must call mce_wake afterwards.  Context: as mce_ring_put.
+ * Hand over a record.  False: the ring is full.  For a corrected error the result is true even
+ * then: the error is only counted as lost.  The caller must call mce_wake afterwards.  Context: as
+ * mce_ring_put.
  */
 bool mce_post(const struct mce_record *rec) must_check;
 /* Wake the thread.  Any context but a machine check's handler. */
 void mce_wake(void);
 /* Has the thread been started?  Any context. */
 bool mce_started(void);
-/* Start the thread; once.  0 or -ENOMEM. */
+/* Start the thread; once.  Returns 0 or -ENOMEM. */
 int mce_start(void) must_check;
 /*
  * Act on @rec, and print the result.  True: the page cannot be reached any more, so the interrupted
@@ -157,9 +158,9 @@ void mce_init_cpu(void);
 /*
  * Handle a machine check at @ip.
  * Returns NULL: the errors are handed over, and the banks are empty; if the severity of *@hit is
- * MCE_REQUIRED, the interrupted thread must act on it before it continues (@hit: NULL unless it
- * came from ring 3).  Or returns the reason why nothing can be done; then the banks are unchanged.
- * irqs off.
+ * MCE_REQUIRED, the interrupted thread must act on *@hit before it continues (@hit: NULL unless the
+ * machine check came from ring 3).  Or returns the reason why nothing can be done; then the banks
+ * are unchanged.  irqs off.
  */
 const char *mce_exception(u64 ip, struct mce_record *hit);
 /* Hand over corrected errors of this CPU, which raise no exception.  irqs off. */

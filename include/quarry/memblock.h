@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* memblock.h: boot memory, before there are zones: physical ranges of RAM, and which are taken. */
+/*
+ * memblock.h: boot memory, before there are zones: the physical ranges of RAM, and the taken ones.
+ */
 #ifndef QUARRY_MEMBLOCK_H
 #define QUARRY_MEMBLOCK_H
 
@@ -11,23 +13,26 @@
 struct memblock_range {
 	phys_t start, end; /* bytes, [start, end) */
 };
-/* Sorted, disjoint, not touching. */
+/* Ranges, sorted by address; no two overlap or touch. */
 struct memblock_type {
 	struct memblock_range range[MEMBLOCK_MAX];
 	unsigned nr;
 };
 struct memblock {
 	struct memblock_type ram, taken;
-	bool closed; /* handed over: no more allocations */
+	bool closed; /* the memory was handed over: no more allocations */
 };
 
-/* Add a range of RAM.  0; -EINVAL empty or wrapping; -ENOSPC too many ranges.  Boot CPU only. */
+/*
+ * Add a range of RAM.  Returns 0; -EINVAL empty or wrapping; -ENOSPC too many ranges.  Boot CPU
+ * only.
+ */
 int memblock_add(struct memblock *mb, phys_t start, phys_t end);
 /* Mark a range as taken, whether or not it is RAM.  As memblock_add. */
 int memblock_reserve(struct memblock *mb, phys_t start, phys_t end);
 /*
  * Allocate @size bytes at a multiple of @align (a power of two), lowest first, inside [min, max).
- * Returns the address, or 0 if there is none or the memory was handed over.
+ * Returns the address, or 0 if no such bytes are free or the memory was handed over.
  */
 phys_t memblock_alloc(struct memblock *mb, u64 size, u64 align, phys_t min, phys_t max);
 /*

@@ -15,8 +15,8 @@ struct offline_opts {
 	u64 deadline_ns;        /* from now; 0: 30 s */
 	const u32 *cancel;      /* a: a word that becomes non-zero to cancel; may be NULL */
 	/*
-	 * For observers and tests; called with no lock held: once all bits are set; before the
-	 * commit.
+	 * For observers and tests; called with no lock held.  on_isolated: once all bits are set;
+	 * on_commit: before the commit.
 	 */
 	void (*on_isolated)(void *arg);
 	void (*on_commit)(void *arg);
@@ -49,7 +49,7 @@ int offline_pages(struct memory *mem, pfn_t start, unsigned long nr,
 /*
  * online_pages - bring an offline range back online.
  * Returns 0; -EINVAL bad range, hole, two zones, partly online; -EALREADY online; -EBUSY claimed,
- * or standby memory; -EDEADLK context.  No round; may sleep.
+ * or standby memory; -EDEADLK context.  Makes no drain round.  May sleep.
  */
 int online_pages(struct memory *mem, pfn_t start, unsigned long nr, struct mm_fail *fail)
     EXCLUDES(mem_hotplug_class);
@@ -94,8 +94,8 @@ int remove_memory(struct memory *mem, pfn_t start, unsigned long nr) must_check 
 /* ---- querying blockers (mm/offline_query.c) -------------------------------------------------- */
 
 struct offline_survey {
-	int err;             /* the error that offline_pages would return at its start, */
-	struct mm_fail fail; /* with place and reason, as from offline_query */
+	int err;             /* the error that offline_pages would return at its start */
+	struct mm_fail fail; /* its place and reason, as from offline_query */
 	/*
 	 * The number of blockers by reason, and the first of each; PFN_NONE: none.  WHY_BUSY: pages
 	 * that are being freed, moved or handed to their owners; an offline waits for them.  For
@@ -103,11 +103,11 @@ struct offline_survey {
 	 */
 	unsigned long pages[NR_MM_WHY];
 	pfn_t first[NR_MM_WHY];
-	unsigned long free;    /* pages that do not block: free or cached; */
-	unsigned long movable; /* in use, but movable; */
-	unsigned long owned;   /* those of them that an owner's struct movable_ops moves; */
-	pfn_t first_owned;     /* the first of these; PFN_NONE: none */
-	unsigned long retired; /* broken and retired: they stay so when offlined */
+	unsigned long free;    /* pages that do not block the offline: free or cached */
+	unsigned long movable; /* pages in use, but movable */
+	unsigned long owned;   /* movable pages that an owner's struct movable_ops moves */
+	pfn_t first_owned;     /* the first page in owned; PFN_NONE: none */
+	unsigned long retired; /* broken, retired pages; they stay retired when offlined */
 };
 /*
  * offline_survey - check every page of [@start, @start + @nr), and change nothing.  Exact while
@@ -121,10 +121,10 @@ int offline_survey(struct memory *mem, pfn_t start, unsigned long nr, struct off
 /* ---- standby memory (mm/standby.c) ----------------------------------------------------------- */
 
 /*
- * memory_managed_by_request - pages managed, without all that ever came online from standby memory:
- * the result changes only when memory is added, offlined or onlined by request.  *@from_standby,
- * which may be NULL: pages from standby memory.  The difference of two results is exact, even if
- * standby memory comes online in between.  Context: any.
+ * memory_managed_by_request - the pages managed, without those that ever came online from standby
+ * memory.  The result changes only when memory is added, offlined or onlined by request.
+ * *@from_standby, which may be NULL: pages from standby memory.  The difference of two results is
+ * exact, even if standby memory comes online in between.  Context: any.
  * Locks: zone.
  */
 unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_standby)
@@ -135,15 +135,16 @@ unsigned long memory_managed_by_request(struct memory *mem, unsigned long *from_
 struct node_result {
 	unsigned long offlined; /* pages offlined */
 	unsigned long stayed;   /* pages of movable pageblocks that stayed online */
-	unsigned rounds, moved; /* sums of offline_result */
+	unsigned rounds, moved; /* sums over each struct offline_result */
 	struct mm_fail fail;    /* the first page that kept a pageblock online */
 };
 /*
- * offline_node - offline every movable pageblock of @node: all of zone MOVABLE and, if another node
- * has memory for the kernel, the others (not of CMA areas) without unmovable pages.  Pageblocks
- * with RESERVED pages stay and do not count.
+ * offline_node - offline every movable pageblock of @node: all of zone MOVABLE.  If another node
+ * has memory for the kernel, also every pageblock of the other zones that has no unmovable page and
+ * is not CMA.  Pageblocks with RESERVED pages stay and do not count.
  * @opts: as of offline_pages, for each of the ranges; may be NULL, as may @result.
- * @whole: all or nothing: if a pageblock stays, bring back online those that this call offlined.
+ * @whole: all or nothing: if a pageblock stays, bring the pageblocks that this call offlined back
+ * online.
  * Returns 0: all offlined; -EBUSY: some stayed; -ENOMEM, with @whole only; -EINTR cancelled;
  * -ETIMEDOUT; -EINVAL no such node; -EDEADLK context.  Without @whole, offlined pageblocks stay
  * offline until online_node or online_pages.

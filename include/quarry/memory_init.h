@@ -17,26 +17,27 @@ extern const struct reclaim_ops memory_reclaim;
  */
 struct memory_config {
 	const char *name;
-	struct page *memmap;          /* of pfn 0 (may lie outside the array) */
-	struct pageblock *pageblocks; /* of pageblock 0, likewise */
-	struct pageblock_tree *trees; /* of pageblock 0, likewise */
+	struct page *memmap;          /* descriptor of pfn 0 (may lie outside the array) */
+	struct pageblock *pageblocks; /* descriptor of pageblock 0, likewise */
+	struct pageblock_tree *trees; /* tree of pageblock 0, likewise */
 	pfn_t start_pfn, end_pfn;
-	const struct memory_arrays *arrays; /* NULL: the arrays are whole, and stay so */
-	unsigned long standby_step;         /* of memory_add_standby; 0: a pageblock */
+	const struct memory_arrays *arrays; /* NULL: the arrays are complete, and stay so */
+	unsigned long standby_step; /* pages of standby that come online together; 0: a pageblock */
 	unsigned nr_cpus;
-	unsigned thread_cpus; /* its reclaim threads run on the last of so many; 0: on any CPU */
+	unsigned thread_cpus; /* its reclaim threads are bound to CPU thread_cpus - 1; 0: to none */
 	unsigned nr_nodes;
-	const u8 *distance; /* nr_nodes * nr_nodes, NULL: all 20, own 10 */
+	const u8 *distance; /* nr_nodes * nr_nodes; NULL: 10 to itself, 20 to any other */
 	bool backed;
-	struct pcp **pcp;                  /* NULL: from alloc */
+	struct pcp **pcp;                  /* by CPU; NULL: allocated by alloc */
 	const struct reclaim_ops *reclaim; /* &memory_reclaim; NULL: nothing is reclaimed */
 	void *(*alloc)(void *arg, size_t bytes);
 	void *arg;
 };
 /*
- * Returns 0; -EINVAL bad geometry, or descriptors that are not aligned as their types require, or
- * for kernel_memory a memmap not aligned to MEMMAP_ALIGN or arrays not at ARCH_MEMMAP and
- * ARCH_PAGEBLOCKS; -ENOMEM.  Context: one CPU; no other code uses @mem yet.
+ * memory_init - set up @mem without zones.  Returns 0; -EINVAL bad geometry, or descriptors that
+ * are not aligned as their types require, or for kernel_memory a memmap not aligned to MEMMAP_ALIGN
+ * or arrays not at ARCH_MEMMAP and ARCH_PAGEBLOCKS; -ENOMEM.  Context: one CPU; no other code uses
+ * @mem yet.
  */
 int memory_init(struct memory *mem, const struct memory_config *cfg);
 /*
@@ -52,17 +53,17 @@ int memory_add_zone(struct memory *mem, unsigned node, enum zone_kind kind, pfn_
 void memory_add_ram(struct memory *mem, pfn_t start, pfn_t end);
 void memory_free_range(struct memory *mem, pfn_t start, pfn_t end);
 /*
- * Declare [start, end) of one zone, whole pageblocks of free RAM, standby memory: OFFLINE until the
- * reclaim thread finds memory low and brings the next step online.  Call it for rising ranges, with
- * nothing else of the zone between them.
+ * Declare [start, end) of one zone, whole pageblocks of free RAM, standby memory: OFFLINE until
+ * memory is low and its step is brought online.  Call it for rising ranges, with nothing else of
+ * the zone between them.
  */
 void memory_add_standby(struct memory *mem, pfn_t start, pfn_t end);
 /* Compute watermarks, zonelists and capacities; after this the memory may be used. */
 int memory_ready(struct memory *mem);
 /*
- * Turn on the caches and start the reclaim threads; @mem is one of memories from now on.
- * Context: thread, may sleep.  Locks: cpu_hotplug shared, pcp_ctl.  0; -ENOMEM: a thread is
- * missing, all else is as after 0, and memory_stop undoes it.
+ * Turn on the caches and start the reclaim threads; from now on @mem is on the list memories.
+ * Context: thread, may sleep.  Locks: cpu_hotplug shared, pcp_ctl.  Returns 0; -ENOMEM: a thread
+ * could not be started, all else is as after 0, and memory_stop undoes it.
  */
 int memory_start(struct memory *mem);
 /*

@@ -4,11 +4,11 @@
  * movable.h, isolating them in isolation.h, offlining memory and bringing it back online in
  * memory_hotplug.h, building a memory in memory_init.h.
  *
- * Every function takes the memory it works on, or something that lies in it.  alloc_pages and
+ * Most functions take the memory that they work on, or a zone or page of it.  alloc_pages and
  * free_pages are the same code as mem_alloc_pages and mem_free_pages, compiled for the kernel's own
  * memory, whose array addresses are constants.
  *
- * Errors are negative errno values; where the reason matters a struct mm_fail tells it.
+ * Errors are negative errno values; a struct mm_fail gives the reason where it matters.
  */
 #ifndef QUARRY_MM_H
 #define QUARRY_MM_H
@@ -19,7 +19,7 @@
 /* The kernel's own memory: descriptors at ARCH_MEMMAP, caches in the per-CPU areas. */
 extern struct memory kernel_memory;
 
-/* All memories between memory_start and memory_stop: those whose pages CPUs cache. */
+/* The memories whose pages CPUs cache; memory_start adds one, memory_stop removes it. */
 LIST_HEAD(memory_list, memory);
 extern struct memory_list memories;
 extern struct spinlock memories_lock; /* RANK_CPU_HOTPLUG, irqs off */
@@ -27,27 +27,27 @@ extern struct spinlock memories_lock; /* RANK_CPU_HOTPLUG, irqs off */
 /* Allocation flags.  The low three bits choose the first zone and the type, and index pcp.home. */
 typedef unsigned gfp_t;
 #define GFP_UNMOVABLE   0x00u
-#define GFP_MOVABLE     0x01u /* = MT_MOVABLE: its owner can move it, so zone MOVABLE will do */
+#define GFP_MOVABLE     0x01u /* = MT_MOVABLE: its owner can move the page; zone MOVABLE will do */
 #define GFP_RECLAIMABLE 0x02u /* = MT_RECLAIMABLE */
 #define GFP_TYPE_MASK   0x03u
 #define GFP_DMA32       0x04u /* below 4 GiB */
 #define GFP_NOWAIT      0x08u /* do not sleep; any context */
 #define GFP_ATOMIC      0x18u /* do not sleep and use half of the reserve; any context */
-#define GFP_RESERVE     0x10u /* the part of ATOMIC that opens the reserve */
+#define GFP_RESERVE     0x10u /* the bit of ATOMIC that allows half of the reserve */
 #define GFP_ZERO        0x20u /* zeroed; the memory must be backed */
 #define GFP_THISNODE    0x40u /* no other node than the CPU's own */
-#define GFP_NORETRY     0x80u /* may fail early: no pages moved and no task killed (oom.h) for it */
+#define GFP_NORETRY     0x80u /* may fail early: no page is moved, no task killed (oom.h) */
 #define GFP_KERNEL      GFP_UNMOVABLE
 
-/* Why a request failed. */
+/* The reason why a request failed.  The request concerns a range or a page. */
 enum mm_why {
 	WHY_NONE,
 	WHY_RANGE,     /* empty, unaligned, wrapping or outside */
-	WHY_HOLE,      /* no memory there */
-	WHY_ZONES,     /* more than one zone */
+	WHY_HOLE,      /* no memory is there */
+	WHY_ZONES,     /* in more than one zone */
 	WHY_MIXED,     /* partly offline */
 	WHY_ALREADY,   /* in the wanted state already */
-	WHY_CLAIMED,   /* another operation works on it */
+	WHY_CLAIMED,   /* another operation works on the range */
 	WHY_ISOLATED,  /* already isolated */
 	WHY_RESERVED,  /* firmware, kernel or memmap */
 	WHY_UNMOVABLE, /* allocated, and its owner cannot move it */
@@ -59,7 +59,7 @@ enum mm_why {
 	WHY_DEADLINE,
 	WHY_TYPE,     /* pageblocks of a type that does not fit */
 	WHY_STANDBY,  /* standby: comes online by itself */
-	WHY_HWPOISON, /* broken memory: in use, or impossible to take */
+	WHY_HWPOISON, /* broken pages, in use or retired, are blockers */
 	NR_MM_WHY,
 };
 struct mm_fail {
@@ -133,7 +133,7 @@ static inline enum pageblock_state pageblock_state(const struct pageblock *pb)
 	return (enum pageblock_state)((READ_ONCE(pb->bits) & PB_STATE_MASK) >> PB_STATE_SHIFT);
 }
 
-/* Has @mem a descriptor of @pfn, and is or was there RAM?  Any context. */
+/* True if @mem has a descriptor of @pfn, and RAM is or was there.  Any context. */
 bool pfn_valid_in(const struct memory *mem, pfn_t pfn);
 
 /*
@@ -145,7 +145,7 @@ int free_order_at(const struct memory *mem, pfn_t pfn);
 u32 free_word_at(const struct memory *mem, pfn_t pfn);
 /*
  * The block that begins at @pfn, as one word: the word of its head or, for a free block, whose head
- * has no word of its own, FREE with the order.  State TAIL: no block begins there.
+ * reads TAIL, the state FREE with the order.  State TAIL: no block begins there.
  * Locking as free_order_at.
  */
 static inline u32 block_word(const struct memory *mem, pfn_t pfn)
@@ -164,8 +164,9 @@ const char *page_state_name(enum page_state state);
 /* Print one line that names the page, its block, its pageblock and its zone.  Any context. */
 void dump_page(const struct memory *mem, pfn_t pfn, const char *why);
 /*
- * For panic(): the first prints the page that the panic concerns, if any, with its recent history;
- * the second the last events of all pages.  No lock is taken; any lock may be held.
+ * For panic().  memory_panic_page prints the page that the panic concerns, if any, with its recent
+ * history; memory_panic_events prints the last events of all pages.  No lock is taken; any lock may
+ * be held.
  */
 void memory_panic_page(void);
 void memory_panic_events(void);
@@ -177,9 +178,9 @@ static inline struct zone *zone_of(struct memory *mem, pfn_t pfn)
 }
 
 /*
- * The zone lock: pageblocks, their lists, and counts of @zone.  The functions without irqsave
- * expect interrupts off.  These four declare to clang that the lock stands for its class; so clang
- * does not check their bodies (lock_attr.h).
+ * The zone lock protects the pageblocks of @zone, their lists, and the counts.  The functions
+ * without irqsave expect interrupts off.  These four declare to clang that the lock stands for its
+ * class; so clang does not check their bodies (lock_attr.h).
  */
 static inline void zone_lock(struct zone *zone) ACQUIRE(zone->lock, zone_class) NO_LOCK_ANALYSIS
 {
@@ -210,13 +211,14 @@ static inline void zone_unlock_irqrestore(struct zone *zone, irqflags_t flags)
 unsigned zone_free_blocks(const struct zone *zone, unsigned order, unsigned type);
 
 /*
- * The next of these free blocks after @pfn, or the first if @pfn is PFN_NONE; PFN_NONE: there are
- * no more.  The caller holds the zone lock from the first call to the last.
+ * The next free block that zone_free_blocks counts, after @pfn; the first if @pfn is PFN_NONE.
+ * Returns PFN_NONE if there are no more.  The caller holds the zone lock from the first call to the
+ * last.
  */
 pfn_t zone_next_free(const struct zone *zone, unsigned order, unsigned type, pfn_t pfn)
     REQUIRES(zone->lock, zone_class);
 
-/* Walk them. */
+/* Walk the free blocks that zone_next_free finds. */
 #define for_each_free_block(zone, order, type, pfn)                                                \
 	for ((pfn) = zone_next_free((zone), (order), (type), PFN_NONE); (pfn) != PFN_NONE;         \
 	     (pfn) = zone_next_free((zone), (order), (type), (pfn)))
@@ -258,10 +260,10 @@ static always_inline int free_pages(struct page *page, unsigned order) EXCLUDES(
 int mem_free_pages(struct memory *mem, struct page *page, unsigned order) EXCLUDES(zone_class);
 
 /*
- * For alloc_pages and free_pages only.  Where the order is a constant, these two call the variant
- * for that order, so the choice costs nothing at run time; it gets @gfp without GFP_ZERO.
- * zero_pages zeroes a block and returns it; NULL for NULL.  The _past variants are for an order
- * that is not cached, or a request that the cache did not serve.
+ * For alloc_pages and free_pages only.  If the order is a constant, they call the variant for that
+ * order, so the choice costs nothing at run time.  alloc_order0 to alloc_order_max get @gfp without
+ * GFP_ZERO.  zero_pages zeroes a block and returns it; NULL for NULL.  The _past variants are for
+ * an order that is not cached, or a request that the cache did not serve.
  */
 struct page *alloc_order0(gfp_t gfp) must_check EXCLUDES(zone_class);
 struct page *alloc_order1(gfp_t gfp) must_check EXCLUDES(zone_class);
@@ -336,21 +338,24 @@ int get_page(struct page *page) must_check;
  * counted).  Context: any.
  */
 int mem_put_page(struct memory *mem, struct page *page) EXCLUDES(zone_class);
-/* The same for the kernel's memory, whose page @page must be. */
+/* mem_put_page for @page of the kernel's own memory. */
 int put_page(struct page *page) EXCLUDES(zone_class);
 
-/* Long-term pins: each holds a reference and makes migration fail with -EBUSY.  As get_page. */
+/*
+ * Long-term pins.  Each holds a reference and makes migration fail with -EBUSY.  pin_page returns
+ * as get_page.
+ */
 int pin_page(struct page *page) must_check;
 void mem_unpin_page(struct memory *mem, struct page *page);
 
 /* ---- small objects (mm/slab.c) ------------------------------------------------------------ */
 
 /*
- * kmalloc - @size bytes, aligned to 16, from the kernel's memory; zeroed.  NULL if there is none,
- * or size is 0 or above 2 MiB.  Context: thread (it may sleep).  Locks: slab, zone.
+ * kmalloc - @size bytes, aligned to 16, from the kernel's memory; zeroed.  NULL if there is no
+ * memory, or @size is 0 or above 2 MiB.  Context: thread (it may sleep).  Locks: slab, zone.
  */
 void *kmalloc(size_t size) must_check EXCLUDES(slab_class, zone_class);
-/* Free what kmalloc returned; NULL is fine, anything else that is wrong panics.  As kmalloc. */
+/* Free memory of kmalloc.  NULL does nothing; any other wrong @ptr panics.  Context as kmalloc. */
 void kfree(void *ptr) EXCLUDES(slab_class, zone_class);
 /*
  * Free the empty page that each size class may keep, so that every page allocated is really in
@@ -361,14 +366,17 @@ void kmalloc_trim(void) EXCLUDES(slab_class, zone_class);
 /* ---- caches and drains (mm/pcp.c, mm/drain.c) --------------------------------------------- */
 
 /*
- * drain_all_pages - make the CPUs that seem to hold pages of @zone (NULL: of any) give them back.
- * The check of the counts is racy: a page that is being put into a cache may be missed.  Concurrent
- * callers share a round if it started after their calls.
+ * drain_all_pages - make the CPUs that seem to hold pages of @zone (NULL: of any zone) give them
+ * back.  The check of the counts is racy: a page that is being put into a cache may be missed.
+ * Concurrent callers share a round if it started after their calls.
  * Context: thread, may sleep; not from an allocation.  Locks: cpu_hotplug shared, pcp_ctl.
  * Returns the number of CPUs that got an IPI, or -EDEADLK (context, see smp_call_mask).
  */
 int drain_all_pages(struct memory *mem, struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
-/* Give back what this CPU caches of @zone (NULL: of any).  Any context.  Locks: zone. */
+/*
+ * Give back the pages of @zone (NULL: of any zone) that this CPU caches.  Any context.  Locks:
+ * zone.
+ */
 void drain_local_pages(struct memory *mem, struct zone *zone) EXCLUDES(zone_class);
 
 /*
@@ -379,17 +387,18 @@ void drain_local_pages(struct memory *mem, struct zone *zone) EXCLUDES(zone_clas
  */
 int zone_pcp_disable(struct zone *zone) must_check EXCLUDES(pcp_ctl_class, zone_class);
 /*
- * The matching enable.  It sends no IPIs: after the last enable, each CPU caches again from its
- * next refill or spill of a stack on.  -EINVAL (counted) without a disable.  Context and locks as
- * zone_pcp_disable.
+ * zone_pcp_enable - undo one zone_pcp_disable.  It sends no IPIs: after the last enable, a CPU
+ * caches pages again once it next refills or spills a stack.  Returns 0; -EINVAL (counted) if no
+ * disable is to be undone.  Context and locks as zone_pcp_disable.
  */
 int zone_pcp_enable(struct zone *zone) EXCLUDES(pcp_ctl_class, zone_class);
 
 /*
  * pcp_cpu_leave: this CPU goes down.  Give back all its cached pages and set every capacity to 0;
- * the CPU does not use @mem afterwards.  pcp_cpu_join: before the CPU is online, set capacities by
- * the zones' depths.  Called for each memory, under memories_lock.  Context: that CPU, irqs off,
- * cpu_hotplug held exclusively on its behalf.  Locks: zone.
+ * the CPU does not use @mem afterwards.  pcp_cpu_join: before the CPU is online, set its
+ * capacities; they stay 0 in zones whose depth is not 0.  Called for each memory, under
+ * memories_lock.  Context: that CPU, irqs off, cpu_hotplug held exclusively on its behalf.  Locks:
+ * zone.
  */
 void pcp_cpu_leave(struct memory *mem);
 void pcp_cpu_join(struct memory *mem);

@@ -3,9 +3,9 @@
  * mm_types.h: the structures of the memory manager: page, pageblock, cache, zone, node, memory.
  *
  * They are public because code that supplies the arrays (the boot code, a test, another kernel)
- * must know their sizes; only mm/ writes them.  docs/mm/model.md explains them in prose.  The
- * parts of them that belong to reclaim, to the OOM killer and to memory hotplug are in
- * reclaim_state.h, oom_state.h and hotplug_state.h.
+ * must know their sizes; only mm/ writes them.  docs/mm/model.md explains them in prose.  Their
+ * parts for reclaim, the OOM killer and memory hotplug are in reclaim_state.h, oom_state.h and
+ * hotplug_state.h.
  *
  * Letters behind fields: z zone lock; l lru lock; c constant once the zone is set up; a atomic; o
  * owning CPU with interrupts off; h mem->hotplug; p mem->pcp_ctl.  Where one lock is enough for
@@ -25,8 +25,9 @@
 
 /*
  * Geometry.  A pageblock is 2 MiB, the largest free block is one pageblock, a section (128 MiB) is
- * the piece in which the array of struct page is mapped.  A free block never crosses a pageblock,
- * and isolating one never splits any.  The hosted suites are also built with PAGEBLOCK_ORDER=3.
+ * the piece in which the array of struct page is mapped.  A free block lies in one pageblock, so
+ * isolating a pageblock splits no free block.  The hosted suites are also built with
+ * PAGEBLOCK_ORDER=3.
  */
 #ifndef PAGEBLOCK_ORDER
 #define PAGEBLOCK_ORDER 9
@@ -37,10 +38,13 @@
 #define PAGEBLOCK_PAGES (1UL << PAGEBLOCK_ORDER)
 #define SECTION_PAGES   (1UL << SECTION_ORDER)
 BUILD_ASSERT(MAX_ORDER <= PAGEBLOCK_ORDER && PAGEBLOCK_ORDER <= SECTION_ORDER);
-/* four small cached orders; counts of free blocks in 64 bits (mm/free_map.h) */
+/* at least 3: four small orders are cached; at most 10: counts of free blocks fit into 64 bits */
 BUILD_ASSERT(MAX_ORDER >= 3 && MAX_ORDER <= 10);
 
-/* "No page": the end of links, a head not found, and so on.  Links are 32-bit pfns: 16 TiB. */
+/*
+ * "No page": the end of links, a head not found, and so on.  Links are 32-bit pfns, enough for 16
+ * TiB.
+ */
 #define PFN_NONE ((pfn_t)0xffffffffUL)
 
 /* The use of pages.  Each pageblock has one type; the zone's lists are by type. */
@@ -77,24 +81,24 @@ enum page_state {
 };
 
 /*
- * struct page.word: refcount:15 | pinned:1 | state:4 | order:4 | flags:8.  One compare of all 32
- * bits is the whole check of a free; the laws that make a plain compare and a plain store right
- * there:
- *  1. No speculative references: a reference to a page one does not own is taken only under the
- *     lock that keeps the page where it was found.  A scanner by pfn reads the state and takes
- *     nothing.
+ * struct page.word: refcount:15 | pinned:1 | state:4 | order:4 | flags:8.  A free checks the page
+ * by one plain compare of all 32 bits, and then changes the word by a plain store.  Five laws make
+ * that correct:
+ *  1. No speculative references: code that does not own a page takes a reference only under the
+ *     lock that keeps the page where it was found.  A scanner by pfn reads the state and takes no
+ *     reference.
  *  2. free_pages is for pages that no other CPU can reach; any other page is first unlinked under
  *     its finding lock, then dropped with mem_put_page, whose last step clears the in-use flags.
  *  3. Every other change of the word of a page in use is a compare-and-swap, never a decrement,
  *     whose underflow would borrow into the state.
- *  4. HWPOISON and HAS_HWPOISON are set by compare-and-swap under the zone lock and, on a page in
- *     use, only while the zone's caches are off, or by the holder of a reference to a page in
- *     transit (ISO_MIG), which leaves by a put; the slow free reads the word again under that lock.
+ *  4. HWPOISON and HAS_HWPOISON are set by compare-and-swap under the zone lock.  On a page in use,
+ *     either the zone's caches are off, or the page is in transit (ISO_MIG) and the setter holds a
+ *     reference, which it drops by a put.  The slow free reads the word again under the zone lock.
  *  5. pin_page sets PAGE_PINNED until the page is free again; so a free of a once-pinned page takes
  *     the slow path, which checks pincount.
  */
 #define PAGE_REF_MASK       0x00007fffu
-#define PAGE_PINNED         0x00008000u /* pinned once since it was allocated: see pincount */
+#define PAGE_PINNED         0x00008000u /* has been pinned since it was allocated: see pincount */
 #define PAGE_STATE_SHIFT    16
 #define PAGE_STATE_MASK     0x000f0000u
 #define PAGE_ORDER_SHIFT    20
@@ -108,7 +112,7 @@ enum page_state {
 #define PAGE_F_HWPOISON     0x40000000u /* this frame is broken; also legal on a TAIL */
 #define PAGE_F_HAS_HWPOISON 0x80000000u /* on a head: some page of this block has the flag above */
 #define PAGE_POISON         (PAGE_F_HWPOISON | PAGE_F_HAS_HWPOISON)
-#define PAGE_REF_MAX        0x7ff0u /* more references are refused, long before they wrap */
+#define PAGE_REF_MAX        0x7ff0u /* further references are refused, before the field overflows */
 #define PAGE_WORD(ref, state, order)                                                               \
 	((u32)(ref) | (u32)(state) << PAGE_STATE_SHIFT | (u32)(order) << PAGE_ORDER_SHIFT)
 
@@ -116,18 +120,18 @@ struct page {
 	u32 word;    /* see above */
 	u32 next;    /* l: pfn links of a reclaim list; PFN_NONE at the ends */
 	u32 prev;    /* l */
-	u32 index;   /* owner: page within its object, or a driver's use */
+	u32 index;   /* owner: number of the page in its object, or a driver's value */
 	void *owner; /* owner: object, slab cache or struct movable_owner, as the state says */
 	/* under its object's lock: page-table entries that map it; each holds a reference */
 	u16 mapcount;
 	u16 pincount;          /* a: long-term pins; each also holds a reference */
-	u32 spare;             /* for check_memory: entries found */
-} __attribute__((aligned(8))); /* so it has 32 bytes even where pointers have 4 */
+	u32 spare;             /* for check_memory: page-table entries found */
+} __attribute__((aligned(8))); /* so the size is 32 bytes even where pointers have 4 */
 BUILD_ASSERT(sizeof(struct page) == 32);
 /*
- * The alignment of the kernel's own memmap: the descriptors of a pageblock.  The free path goes
- * from a page to its pageblock by a shift of the address (mm/pcp_inline.h), and would find the
- * wrong one with any other alignment.
+ * The alignment of the kernel's own memmap: the size of a pageblock's descriptors.  The free path
+ * finds a page's pageblock by a shift of the descriptor's address (mm/pcp_inline.h), and would find
+ * the wrong pageblock with a smaller alignment.
  */
 #define MEMMAP_ALIGN (PAGEBLOCK_PAGES * sizeof(struct page))
 
@@ -142,10 +146,10 @@ BUILD_ASSERT(NR_CACHED_ORDERS *NR_CACHED_TYPES <= STACK_NONE);
 /* The state of a pageblock; OFFLINE and HOLE take precedence over the words of its pages. */
 enum pageblock_state { PB_HOLE, PB_OFFLINE, PB_ONLINE };
 
-/* Which blocks of a pageblock are free: mm/free_map.h. */
+/* The free blocks of a pageblock: mm/free_map.h. */
 struct free_map {
-	u64 counts;                               /* of free blocks, by order */
-	u64 bit[(2 * PAGEBLOCK_PAGES + 63) / 64]; /* by node of the tree of blocks */
+	u64 counts;                               /* numbers of free blocks, by order */
+	u64 bit[(2 * PAGEBLOCK_PAGES + 63) / 64]; /* a bit for each node of the tree of blocks */
 };
 
 /*
@@ -168,12 +172,12 @@ struct pageblock_tree {
  * reads a number without a lock, with interrupts off until it has pushed the page.
  */
 struct pageblock {
-	/* z, read racily: by cached order, zone * STACKS_PER_ZONE + stack */
+	/* z, read racily: stack numbers by cached order: zone * STACKS_PER_ZONE + stack */
 	u16 stack[5] GUARDED_BY(zone_class);
 	u16 nr_free GUARDED_BY(zone_class); /* z: pages in its free blocks */
 	/* z: ONLINE: retired pages; OFFLINE: flagged pages; standby: all pages, or 0 */
 	u16 nr_poisoned GUARDED_BY(zone_class);
-	u8 zone; /* z, of a HOLE read racily: index in mem->zones */
+	u8 zone; /* z; of a HOLE read racily; index in mem->zones */
 	/* z, read racily: migratetype:3, isolated:1, pageblock_state:2, evacuated:1, reported:1 */
 	u8 bits GUARDED_BY(zone_class);
 };
@@ -182,10 +186,13 @@ BUILD_ASSERT(sizeof(struct pageblock) == 1 << PAGEBLOCK_SHIFT);
 #define PB_ISOLATED    0x08u
 #define PB_STATE_SHIFT 4
 #define PB_STATE_MASK  0x30u
-#define PB_EVACUATED   0x40u /* offline, and comes back with its node: mm/offline_node.c */
+#define PB_EVACUATED   0x40u /* offlined with its node: mm/offline_node.c */
 #define PB_REPORTED    0x80u /* wholly free since the host was told so: mm/page_report.c */
 
-/* If the firmware's tables name more nodes, the extra ones are merged into node 0; printed. */
+/*
+ * If the firmware's tables name more nodes, the extra ones are merged into node 0, which is
+ * reported.
+ */
 #define MAX_NODES 8
 enum zone_kind { ZONE_DMA32, ZONE_NORMAL, ZONE_MOVABLE, NR_ZONE_KINDS };
 #define MAX_ZONES (MAX_NODES * NR_ZONE_KINDS)
@@ -200,21 +207,23 @@ struct memory;
 struct pcp {
 	u16 count[NR_STACKS];          /* o, read racily by drains that need not be complete */
 	u16 capacity[NR_STACKS];       /* o: depth ? 0 : what the zone's limits allow */
-	struct page **slot[NR_STACKS]; /* o: arrays of the largest capacity */
+	struct page **slot[NR_STACKS]; /* o: arrays as long as the largest capacity */
 	u16 first[256];       /* o: by the low byte of gfp: order-0 stack of the last zone used */
 	struct zone *home[8]; /* o: by the type and zone bits of gfp: the first zone */
 	u64 event[NR_MM_EVENTS]; /* a: written by this CPU; any CPU may read */
 	u32 tracing;             /* a: the hot paths record what they do */
 	struct trace_ring *ring; /* c: its last records; NULL: nothing is recorded */
-	/* o: how far a round in pieces has come (mm/drain_cpu.c, mm/page_isolation.c) */
+	/*
+	 * o: progress of a drain round that is done in pieces (mm/drain_cpu.c, mm/page_isolation.c)
+	 */
 	u8 unfinished, work, round_zone;
 	u16 look_stack, look_left;
 };
 
 /*
- * Pages of objects by age; the flag ACTIVE of a page says on which of the first two lists it is.
- * Anonymous pages are on the third: they can be moved but not dropped (there is no swap), and
- * reclaim does not scan this list.
+ * Lists of pages of objects, by age.  The flag ACTIVE of a page says on which of the first two
+ * lists it is.  Anonymous pages are on the third list, which reclaim does not scan: they can be
+ * moved but not dropped (there is no swap).
  */
 enum { LRU_INACTIVE, LRU_ACTIVE, LRU_UNEVICTABLE, NR_LRU };
 struct lru_list {
@@ -224,7 +233,7 @@ struct lru_list {
 
 struct zone {
 	struct spinlock lock;     /* RANK_ZONE: pageblocks, lists, counts */
-	struct spinlock lru_lock; /* RANK_LRU: entering and leaving MOVABLE_OPS, ISO_MIG, LRU */
+	struct spinlock lru_lock; /* RANK_LRU: pages enter and leave MOVABLE_OPS, ISO_MIG, LRU */
 	struct memory *mem;       /* c */
 	u8 id, node, kind;        /* c: index in mem->zones; enum zone_kind */
 	/*
@@ -242,8 +251,8 @@ struct zone {
 	unsigned long nr_free GUARDED_BY(zone_class);
 	/* the part of nr_free in CMA areas: for movable requests only */
 	unsigned long nr_free_cma GUARDED_BY(zone_class);
-	unsigned long present GUARDED_BY(zone_class); /* of its ONLINE pageblocks */
-	/* present less RESERVED: pages the allocator manages */
+	unsigned long present GUARDED_BY(zone_class); /* pages of ONLINE pageblocks */
+	/* present without RESERVED pages: the pages that the allocator manages */
 	unsigned long managed GUARDED_BY(zone_class);
 	/* pages that standby memory has added to managed; only rises */
 	unsigned long from_standby GUARDED_BY(zone_class);
@@ -260,28 +269,29 @@ struct zone {
 	 */
 	u32 blocks[NR_MIGRATETYPES][NR_ORDERS] GUARDED_BY(zone_class);
 	u32 have[NR_MIGRATETYPES] GUARDED_BY(zone_class);
-	u32 pcp_depth GUARDED_BY(pcp_ctl_class); /* p, read racily by refreshes: disables */
-	union { /* h: per CPU, in blocks; the same by number of the stack in its zone */
+	/* p, read racily by refreshes: disables not undone */
+	u32 pcp_depth GUARDED_BY(pcp_ctl_class);
+	union { /* h: limits per CPU, in blocks; pcp_limit is the same array, by stack number */
 		u16 pcp_capacity[NR_CACHED_ORDERS][NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
 		u16 pcp_limit[NR_CACHED_ORDERS * NR_CACHED_TYPES] GUARDED_BY(mem_hotplug_class);
 	};
 	struct lru_list lru[NR_LRU] GUARDED_BY(lru_class); /* l */
 	u32 nr_reclaiming; /* a: pages off the lists, until reclaim drops or puts them back */
-	u64 lru_came GUARDED_BY(lru_class); /* l, read racily: droppable pages ever listed */
-	u64 freed;     /* a: pages freed here by reclaim, or brought online from standby */
-	u64 freed_cma; /* a: the same in CMA pageblocks: only for movable requests */
-	u32 futile; /* a: a run found the zone low and freed nothing: being low starts no other */
-	/* a: lru_came before that run; once lru_came is higher, futile no longer counts */
+	u64 lru_came GUARDED_BY(lru_class); /* l, read racily: droppable pages ever put on lists */
+	u64 freed; /* a: pages outside CMA freed here by reclaim, or brought online from standby */
+	u64 freed_cma; /* a: the same for pages in CMA pageblocks: only for movable requests */
+	u32 futile;    /* a: a run did not help this low zone; being low starts no other run */
+	/* a: lru_came at the start of that run; futile is ignored once lru_came has changed */
 	u64 futile_came;
 };
 enum { WMARK_MIN, WMARK_LOW, WMARK_HIGH };
 
 struct node {
 	u8 id;
-	u8 distance[MAX_NODES]; /* c: SLIT, 10 is local */
+	u8 distance[MAX_NODES]; /* c: as in the ACPI table SLIT; 10: the node itself */
 	/*
-	 * Changed under adding, when a zone gets its first pages; read racily.  By the highest kind
-	 * allowed: ids of zones, nearest first.
+	 * For each highest kind of zone allowed: ids of zones, nearest first.  Changed under
+	 * adding, when a zone gets its first pages; read racily.
 	 */
 	u8 zonelist[NR_ZONE_KINDS][MAX_ZONES];
 	u8 nr_zones[NR_ZONE_KINDS]; /* likewise */
@@ -296,7 +306,7 @@ struct node {
 #ifndef PCP_BATCH
 #define PCP_BATCH 16
 #endif
-/* Passes over a range whose pages could not be moved because they were in use. */
+/* The most passes over a range, to move pages that were in use at earlier passes. */
 #ifndef MIGRATE_PASSES
 #define MIGRATE_PASSES 10
 #endif
@@ -338,7 +348,7 @@ struct vm_lists {
 	struct spinlock lock; /* RANK_SPACE: both lists; taken alone */
 	LIST_HEAD(, vm_space) spaces;
 	LIST_HEAD(, vm_object) objects;
-	u32 at_once;  /* c: RMAP_AT_ONCE, but for tests */
+	u32 at_once;  /* c: RMAP_AT_ONCE, unless a test changes it */
 	u32 flushing; /* a: unmappings that still hold references to the pages they unmapped */
 };
 
@@ -346,13 +356,13 @@ struct vm_lists {
 struct memory {
 	const char *name;
 	struct page *memmap;          /* c: address of pfn 0's descriptor, even if none is there */
-	struct pageblock *pageblocks; /* c: of pageblock 0, likewise */
+	struct pageblock *pageblocks; /* c: descriptor of pageblock 0, likewise */
 	struct pageblock_tree *trees; /* c: likewise */
-	pfn_t start_pfn, end_pfn;     /* c: what the arrays can cover, pageblock aligned */
-	const struct memory_arrays *arrays; /* c: NULL: they are all there from the start */
+	pfn_t start_pfn, end_pfn; /* c: the range that the arrays can cover, pageblock aligned */
+	const struct memory_arrays *arrays; /* c: NULL: all descriptors exist from the start */
 	/* c: pages of standby that come online together; whole pageblocks */
 	unsigned long standby_step;
-	unsigned nr_cpus;      /* c: CPUs that may use it: 0 .. nr_cpus - 1 */
+	unsigned nr_cpus;      /* c: CPUs that may use this memory: 0 .. nr_cpus - 1 */
 	unsigned thread_cpus;  /* c: its threads are bound to CPU thread_cpus - 1; 0: to none */
 	struct pcp **pcp;      /* c: by CPU */
 	cpumask_t *drain_mask; /* p: CPUs that a masked round sends an IPI to */
@@ -360,11 +370,11 @@ struct memory {
 	struct node nodes[MAX_NODES];
 	unsigned nr_nodes; /* c */
 	struct standby_thread standby;
-	struct mutex adding;  /* before hotplug: one thread adds or removes */
+	struct mutex adding;  /* taken before hotplug: one thread adds or removes */
 	struct mutex hotplug; /* RANK_MEM_HOTPLUG: claims, commits, onlining */
-	u64 hotplug_since;    /* h: when it was taken */
+	u64 hotplug_since;    /* h: the time when hotplug was taken */
 	u64 hotplug_longest;  /* h: nanoseconds of the longest hold */
-	u64 nr_claims;        /* h: ever made */
+	u64 nr_claims;        /* h: claims ever made */
 	struct mutex poison;  /* RANK_POISON: one broken page at a time; no removal meanwhile */
 	/* a: a page was reported broken by the machine: no unpoison from then on */
 	bool machine_check;
@@ -374,12 +384,12 @@ struct memory {
 	LIST_HEAD(, range_claim) claims GUARDED_BY(mem_hotplug_class); /* h */
 	struct vm_lists vm;
 	struct oom_state oom;
-	u32 blocks_at_once;     /* c: BLOCKS_AT_ONCE, but for tests */
-	u32 iso_pending;        /* a: isolations between their first bit and their round's end */
+	u32 blocks_at_once; /* c: BLOCKS_AT_ONCE, unless a test changes it */
+	u32 iso_pending;    /* a: isolations that have set a bit and whose round has not ended */
 	enum iso_policy policy; /* a: for offlines that name no policy */
 	bool badpage_panic;     /* a: a bad free panics after its report */
 	bool backed;            /* c: pages have memory behind them (GFP_ZERO, patterns) */
-	/* c: zeroed memory for slots; NULL when there is none */
+	/* c: allocates zeroed memory for slots; returns NULL if there is none */
 	void *(*alloc)(void *arg, size_t bytes);
 	void *alloc_arg;
 	const struct reclaim_ops *reclaim; /* c: NULL: nothing is reclaimed */

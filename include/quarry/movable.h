@@ -6,7 +6,8 @@
 #include <quarry/mm.h>
 
 /*
- * How to move a page in state MOVABLE_OPS; its owner field points to a struct movable_owner.
+ * The functions that move a page in state MOVABLE_OPS; the page's owner field points to a struct
+ * movable_owner.
  *  isolate   under the zone's lru lock: may this page be taken now?  0; -EBUSY pinned, do not try
  *            again; -EAGAIN.  The core has taken a reference and, on 0, sets ISO_MIG.
  *  migrate   copy src to dst, an allocated block of the same order, and use dst from now on: thread
@@ -15,8 +16,8 @@
  *            has released src meanwhile.
  *  putback   under the lru lock: src was not moved; true if the owner still has it (it becomes
  *            MOVABLE_OPS again), false if the owner has released it.
- *  balloon   state BALLOON instead: lent to the host, which may drop the content; migrate copies
- *            nothing.
+ *  balloon   the page's state is BALLOON instead: it is lent to the host, which may drop the
+ *            content; migrate copies nothing.
  */
 struct movable_owner;
 struct movable_ops {
@@ -28,7 +29,7 @@ struct movable_ops {
 };
 struct movable_owner {
 	const struct movable_ops *ops;
-	u32 users; /* a: migrators that may still call it */
+	u32 users; /* a: migrators that may still call the owner */
 };
 /*
  * Wait until no migrator will call @owner any more.  Called after the owner's last page has been
@@ -38,8 +39,8 @@ struct movable_owner {
 void movable_owner_drain(struct movable_owner *owner);
 
 /*
- * movable_ops_at - how the owner of the page at @pfn moves it, for reports.  NULL: no page that an
- * owner moves begins there, a migrator has it, or its owner has just released it.
+ * movable_ops_at - the movable_ops of the page at @pfn, for reports.  NULL: no page that an owner
+ * moves begins there, a migrator has it, or its owner has just released it.
  * Context: any but NMI.  Locks: lru.
  */
 const struct movable_ops *movable_ops_at(struct memory *mem, pfn_t pfn) EXCLUDES(lru_class);
@@ -61,7 +62,7 @@ void page_release_movable(struct memory *mem, struct page *page) EXCLUDES(lru_cl
 int isolate_movable_page(struct memory *mem, pfn_t pfn) must_check EXCLUDES(lru_class);
 /*
  * migrate_pages - move @nr isolated pages elsewhere.  Moved pages have been released, the others
- * put back.  Returns how many did not move; *@fail: the first of them.
+ * put back.  Returns how many did not move; *@fail: the first page that did not move.
  * Context: thread, may sleep.  Locks: lru, zone, the owners'.
  */
 unsigned migrate_pages(struct memory *mem, struct page **pages, unsigned nr, struct mm_fail *fail)

@@ -2,7 +2,7 @@
 /*
  * oom.h: the OOM killer: choosing a victim when no memory is left, and none can be reclaimed.
  *
- * mm/ decides when; the code that has the tasks decides which one, and ends it.
+ * mm/ decides when a task is ended; the code that has the tasks chooses the task, and ends it.
  * docs/mm/reclaim.md.
  */
 #ifndef QUARRY_OOM_H
@@ -34,8 +34,7 @@ void memory_oom_gone(struct memory *mem, u32 victim);
 void memory_oom_left(struct memory *mem);
 /*
  * For @kill, once it has its table: has a task released its memory since the request last searched?
- * Then that memory may be enough, and no task must be killed.  False if mm/ has no request under
- * way.
+ * Then that memory may be enough, and @kill ends no task.  False if mm/ has no request under way.
  */
 bool memory_oom_outdated(struct memory *mem);
 

@@ -19,10 +19,10 @@ struct oom_state {
 	bool (*kill)(struct memory *mem, unsigned gfp, unsigned order, void *arg);
 	void *arg;   /* set before kill */
 	u32 going;   /* a: number of the victim that is waited for; 0: none */
-	u64 gone;    /* a: victims that have gone */
-	u64 gone_at; /* a: when the last one did */
+	u64 gone;    /* a: number of victims that have released everything */
+	u64 gone_at; /* a: the time when the last victim did */
 	u64 left;    /* a: tasks that have released their memory, victims or not */
-	/* under lock: left, as the current request read it when it last started over */
+	/* under lock: the value of left that the current request read when it last started over */
 	u64 asked;
 };
 

@@ -21,8 +21,8 @@ struct report_walk {
 unsigned take_unreported(struct memory *mem, struct report_walk *walk, pfn_t *blocks, unsigned max)
     EXCLUDES(zone_class);
 /*
- * give_reported - free them again.  @told: the host has dropped them, and they need no further
- * report before they are used.  Context: any.  Locks: zone.
+ * give_reported - free pageblocks of take_unreported again.  @told: the host has dropped their
+ * content, and they need no further report before they are used.  Context: any.  Locks: zone.
  */
 void give_reported(struct memory *mem, const pfn_t *blocks, unsigned nr, bool told)
     EXCLUDES(zone_class);

@@ -5,7 +5,7 @@
 
 #include <quarry/types.h>
 
-/* The seed of all random numbers of this run; set by main.c from seed=, printed by a panic. */
+/* The seed of all random numbers of this run.  main.c sets it from seed=; a panic prints it. */
 extern u64 run_seed;
 /* True once a panic has begun.  Any context. */
 bool panicking(void);

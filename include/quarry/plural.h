@@ -5,7 +5,7 @@
 
 #include <quarry/types.h>
 
-/* "", or "s" where @n are several. */
+/* "" if @n is 1, else "s". */
 static inline const char *plural(u64 n)
 {
 	return n == 1 ? "" : "s";

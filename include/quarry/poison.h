@@ -7,8 +7,8 @@
  * neither move it nor do without it; then it is retired when it is freed. docs/mm/poison.md has the
  * table of the result in each state.
  *
- * Context of all but the last two: thread, may sleep, no spin lock held.  A machine check only
- * records the error, and lets a thread call these.
+ * Context, unless said otherwise: thread, may sleep, no spin lock held.  A machine check only
+ * records the error, and lets a thread call these functions.
  */
 #ifndef QUARRY_POISON_H
 #define QUARRY_POISON_H
@@ -30,7 +30,7 @@ struct poison_result {
 	bool standby;          /* standby memory: all pages of its pageblock are flagged */
 };
 
-#define FAILURE_MACHINE_CHECK 1u /* reported by the machine: no unpoison later, if it is memory */
+#define FAILURE_MACHINE_CHECK 1u /* reported by the machine: if @pfn is memory, no unpoison later */
 
 /*
  * mem_soft_offline_page - retire the page at @pfn, which still works, without harm: its content is
@@ -64,7 +64,8 @@ int mem_memory_failure(struct memory *mem, pfn_t pfn, unsigned flags, struct poi
 int mem_unpoison_page(struct memory *mem, pfn_t pfn) EXCLUDES(poison_class, zone_class);
 
 /*
- * Flagged pages, by state; the sum counts all.  Exact while no page is flagged, freed or offlined.
+ * The numbers of flagged pages, by state; their sum counts all.  Exact while no page is flagged,
+ * freed or offlined.
  */
 struct poison_count {
 	unsigned long retired, doomed, offline;
@@ -74,7 +75,7 @@ struct poison_count mem_poisoned(const struct memory *mem);
 /* The first flagged page from @pfn on; PFN_NONE: none.  A hint.  Context: any. */
 pfn_t mem_poisoned_next(struct memory *mem, pfn_t pfn);
 
-/* The same for the kernel's own memory. */
+/* The functions above, for the kernel's own memory. */
 static inline int soft_offline_page(pfn_t pfn)
 {
 	return mem_soft_offline_page(&kernel_memory, pfn);

@@ -45,7 +45,7 @@ void panic(const char *fmt, ...) __attribute__((noreturn, format(printf, 1, 2)))
 /* Spin locks */
 
 enum lock_rank {
-	RANK_NONE, /* not checked */
+	RANK_NONE, /* the rank is not checked */
 	RANK_MEM_HOTPLUG,
 	RANK_POISON, /* one broken page at a time */
 	RANK_CPU_HOTPLUG,
@@ -67,14 +67,16 @@ enum lock_rank {
 struct spinlock {
 	u32 locked; /* a: CPU + 1 of the holder; 0: free */
 	u8 rank;    /* enum lock_rank */
-	/* for the port, written by the holder: the highest rank of this lock and those under it */
+	/*
+	 * for the port, written by the holder: the highest rank of this lock and the locks under it
+	 */
 	u8 highest;
 	const char *name;       /* for reports */
 	struct spinlock *under; /* likewise: the lock that the holder took before this one */
 } CAPABILITY("spin lock");
 /*
- * This and the similar macros below also work as static initialisers.  Inside another initialiser
- * they need bare braces: there compilers accept no compound literal.
+ * This and the similar macros below also work as static initialisers.  Inside another initialiser,
+ * where compilers accept no compound literal, bare braces are needed instead.
  */
 #define SPINLOCK(n, r) ((struct spinlock){.name = (n), .rank = (r)})
 
@@ -88,7 +90,7 @@ irqflags_t spin_lock_irqsave(struct spinlock *lock) ACQUIRE(lock);
 void spin_unlock_irqrestore(struct spinlock *lock, irqflags_t flags) RELEASE(lock);
 /* True if this CPU holds @lock. */
 bool spin_is_held(const struct spinlock *lock);
-/* Spin locks this CPU holds now. */
+/* The number of spin locks that this CPU holds. */
 unsigned spin_depth(void);
 
 /* Waiting */
@@ -170,9 +172,9 @@ static inline void wake_up(struct waitq *wq)
 /*
  * Sleeping locks: first come, first served.  A thread that finds the lock held, or finds waiters,
  * puts a claim at the end of the line.  The lock is handed to the first claim, so neither its last
- * holder nor a new thread can take it before; and only that claim's thread is woken.  The owner of
- * the lock may free it, even if the lock was handed on a moment ago: an unlock touches it last in
- * the hold of wq.lock that hands it on, and each taker has wq.lock after that.  Zeroed memory with
+ * holder nor a new thread can take it before; and only that claim's thread is woken.  The holder
+ * may free the lock's memory, even right after it got the lock: the unlock before touched the lock
+ * for the last time under wq.lock, and the holder has taken wq.lock since.  Zeroed memory with
  * WAITQ is an unlocked lock.
  */
 struct sleep_claim {
@@ -183,13 +185,16 @@ struct sleep_claim {
 };
 
 struct sleep_lock {
-	u32 count;                 /* wq.lock, read as a hint: sharers; SLEEP_EXCLUSIVE */
-	struct sleep_claim *first; /* wq.lock: oldest first */
+	u32 count; /* wq.lock, read as a hint: number of sharers, or SLEEP_EXCLUSIVE */
+	struct sleep_claim *first; /* wq.lock: claims, oldest first */
 	struct waitq wq;
 };
 #define SLEEP_EXCLUSIVE (~0u)
 
-/* Under wq.lock.  The caller decides whether the line may be passed. */
+/*
+ * Take the lock if it is free, or shared and wanted shared.  Under wq.lock; the caller decides
+ * whether waiting claims may be passed.
+ */
 static inline bool sleep_lock_enter(struct sleep_lock *l, bool share)
 {
 	if (share ? l->count == SLEEP_EXCLUSIVE : l->count != 0)
@@ -227,7 +232,10 @@ static inline bool sleep_lock_granted(void *arg)
 	return load_acquire(&claim->granted) || (claim->over && claim->over());
 }
 
-/* The wait of @claim has ended.  True: the lock was handed to it; else it has left the line. */
+/*
+ * The wait of @claim has ended.  True: the lock was handed to the claim; else the claim has left
+ * the line.
+ */
 static inline bool sleep_lock_waited(struct sleep_lock *l, struct sleep_claim *claim)
     NO_LOCK_ANALYSIS
 {
@@ -249,7 +257,8 @@ static inline bool sleep_lock_waited(struct sleep_lock *l, struct sleep_claim *c
 /*
  * False: not taken within @timeout_ns, or @over() became true while the thread waited; code that
  * makes it true must wake the thread.  In a context that must not sleep it panics, even if the lock
- * is free; not before a CPU is online, when interrupts are off and no other thread runs.
+ * is free.  It does not panic before a CPU is online, when interrupts are off and no other thread
+ * runs.
  */
 static inline bool sleep_lock_take(
     struct sleep_lock *l, bool share, bool (*over)(void), u64 timeout_ns) NO_LOCK_ANALYSIS
@@ -284,13 +293,16 @@ static inline void sleep_lock_drop(struct sleep_lock *l, bool share) NO_LOCK_ANA
 	spin_unlock_irqrestore(&l->wq.lock, flags);
 }
 
-/* Held by one thread at a time.  Context of all but trylock and unlock: thread, may sleep. */
+/*
+ * A mutex is held by one thread at a time.  Context of its functions, except mutex_trylock and
+ * mutex_unlock: thread, may sleep.
+ */
 struct mutex {
 	struct sleep_lock l;
 } CAPABILITY("mutex");
 #define MUTEX(n) ((struct mutex){.l = {.wq = WAITQ_BARE(n)}})
 
-/* False also when the lock is free but promised to a waiting thread. */
+/* False also if the lock was handed to a waiting thread that has not run yet. */
 static inline bool mutex_trylock(void *m)
 {
 	return sleep_lock_try(&((struct mutex *)m)->l, false);
@@ -306,23 +318,24 @@ static inline void mutex_unlock(struct mutex *m) RELEASE(m) NO_LOCK_ANALYSIS
 	sleep_lock_drop(&m->l, false);
 }
 
-/* Only a hint, unless the caller holds it. */
+/* Is @m held?  A hint, unless the caller holds it. */
 static inline bool mutex_is_held(const struct mutex *m)
 {
 	return READ_ONCE(m->l.count) != 0;
 }
 
 /*
- * Many threads may share it, as mm/ does; lock.h has the exclusive side.  Sharers that come after a
- * thread waiting for the exclusive side wait behind it.  Otherwise a few sharers, one of them
- * always inside, could keep it out for ever.  So no thread may take the shared side twice.
+ * A lock that many threads may share, as mm/ does; lock.h has the exclusive side.  A sharer that
+ * comes after a thread waiting for the exclusive side waits behind that thread.  Otherwise a few
+ * sharers, one of them always inside, could keep that thread out for ever.  So no thread may take
+ * the shared side twice.
  */
 struct rwsem {
 	struct sleep_lock l;
 } CAPABILITY("rwsem");
 #define RWSEM(n) ((struct rwsem){.l = {.wq = WAITQ_BARE(n)}})
 
-/* Held by any thread, shared or not; a hint, unless the caller holds it. */
+/* Does any thread hold @s, shared or not?  A hint, unless the caller holds it. */
 static inline bool rwsem_is_held(const struct rwsem *s)
 {
 	return READ_ONCE(s->l.count) != 0;
@@ -374,9 +387,9 @@ void thread_yield(void);
 void thread_sleep(u64 ns);
 /*
  * Has every thread that was ready to run at @since (arch_clock_ns), on any online CPU, had a turn
- * since, or the rest of one?  The caller repeats this, yielding, until it is true.  It stays false
- * while a CPU does not run, because its interrupts are off or its host has stopped it.  A turn may
- * be short: wait for several where one is not enough.
+ * since, or the rest of a turn?  The caller repeats the call, and yields in between, until it
+ * returns true.  The result stays false while a CPU does not run, because its interrupts are off or
+ * its host has stopped it.  A turn may be short: wait for several where one is not enough.
  * Context: thread, or irqs off.
  */
 bool threads_had_turn(u64 since);
@@ -399,8 +412,9 @@ struct mm_task {
 	const struct memory *blamed; /* the memory of blamed_pfn, for a panic; NULL: none */
 	pfn_t blamed_pfn;
 	struct account *account; /* charged for its memory (account.h); NULL: account_all */
-	bool call_again;         /* smp_call_again, in an interrupt of this thread */
-	u64 access_ns; /* when its access first requested a page from a pager; 0: no access waits */
+	bool call_again;         /* set by smp_call_again, in an interrupt of this thread */
+	/* when the thread's access first requested a page from a pager; 0: no access waits */
+	u64 access_ns;
 };
 struct mm_task *port_task(void);
 

@@ -13,8 +13,8 @@
 struct memory;
 
 /*
- * Work that one thread does for any number of others.  A ticket is served by work that starts after
- * the ticket was handed out: done <= started <= asked.
+ * Work that one thread does for any number of other threads.  A ticket is served by work that
+ * starts after the ticket was handed out: done <= started <= asked.
  */
 struct ticket_queue {
 	u64 asked; /* a: tickets handed out */
@@ -25,17 +25,17 @@ struct ticket_queue {
 
 /*
  * Requests to the reclaim thread.  A thread that wants a drain, or a run over the reclaim lists,
- * takes a ticket; any number share one.
+ * takes a ticket; any number of tickets share a drain or a run.
  */
 struct reclaim {
 	struct ticket_queue drains, runs, compactions; /* runs: over the reclaim lists */
 	u32 low; /* a: a zone is below its low watermark: run */
 	/* a: requests, a bit for each kind of request and order (request_bit): */
-	u64 run_for; /* they wait for a run */
-	/* the last whole run for such requests freed too little in every zone */
+	u64 run_for; /* requests that wait for a run */
+	/* requests for which the last whole run freed too little in every zone */
 	u64 run_failed;
-	u64 compact;         /* they wait for a compaction */
-	u64 compact_failed;  /* the last compaction made no block for them */
+	u64 compact;         /* requests that wait for a compaction */
+	u64 compact_failed;  /* requests for which the last compaction made no block */
 	u32 stop;            /* a: the thread shall return */
 	struct waitq wake;   /* the thread sleeps here */
 	struct waitq served; /* waiters for tickets sleep here */
@@ -49,7 +49,7 @@ struct reclaim {
 struct standby_thread {
 	/* a: requests that wait for standby memory, as in struct reclaim; 0: only a zone is low */
 	u64 run_for;
-	struct ticket_queue tickets; /* done: it has had the lock, and done what it could */
+	struct ticket_queue tickets; /* done: the thread has tried each zone, under the lock */
 	u32 stop;                    /* a: the thread shall return */
 	struct waitq wake;           /* the thread sleeps here */
 	struct waitq served;         /* waiters for tickets sleep here */
@@ -57,20 +57,20 @@ struct standby_thread {
 };
 
 /*
- * Functions that drop pages of objects when memory is low.  They are on a higher floor, so the
- * allocator calls them only through these pointers.  A memory without them drops no pages: an
+ * Functions that drop pages of objects when memory is low.  Their sources are on a higher floor, so
+ * the allocator calls them only through these pointers.  A memory without them drops no pages: an
  * allocation that finds no page fails, or waits for standby memory and the OOM killer.
  */
 struct lru_scan;
 struct reclaim_ops {
 	/*
-	 * Drop one batch of a zone's pages (mm/reclaim.h).  No cross-call if an allocation called
-	 * it (a field of @scan).
+	 * Drop one batch of a zone's pages (mm/reclaim.h).  It makes no cross-call if an allocation
+	 * called it (a field of @scan).
 	 */
 	void (*batch)(struct lru_scan *scan);
 	/*
-	 * Start the threads that serve tickets (struct reclaim).  0; -ENOMEM, and none runs.
-	 * Thread, may sleep.
+	 * Start the threads that serve tickets (struct reclaim).  Returns 0; -ENOMEM: then none
+	 * runs.  Context: thread, may sleep.
 	 */
 	int (*start)(struct memory *mem);
 	void (*stop)(struct memory *mem);

@@ -29,9 +29,9 @@ bool race_turns(bool had);
 
 /*
  * One more check of the condition @cond, in a wait for @what: a race build decides when the thread
- * makes it.  @sleeps: the thread sleeps between two checks, until sched_wake(what).  When a race is
- * stepped through, the stepper sets the clock (sched_time) and tells whether all threads have had a
- * turn (sched_turns).
+ * makes this check.  @sleeps: the thread sleeps between two checks, until sched_wake(what).  When a
+ * race is stepped through, the stepper sets the clock (sched_time) and tells whether all threads
+ * have had a turn (sched_turns).
  */
 #undef sched_look
 #undef sched_wake

@@ -58,7 +58,7 @@ const u8 *psf_glyph(const struct psf_font *font, u8 c);
 
 struct text_cell {
 	u8 c, colour;             /* the cell; colour: background in the upper 4 bits */
-	u8 shown_c, shown_colour; /* its pixels; c 0: unknown */
+	u8 shown_c, shown_colour; /* the cell that the pixels show; c 0: unknown */
 };
 
 enum text_state { TEXT_PLAIN, TEXT_ESCAPE, TEXT_SEQUENCE };
@@ -72,7 +72,7 @@ struct text {
 	struct text_cell *cells; /* rows * columns, line by line */
 	u32 columns, rows;
 	u32 row, column; /* place of the next character; column == columns: it starts a new line */
-	u8 colour, normal;        /* as in a cell; normal: the colour after sequence 0 */
+	u8 colour, normal;        /* as in a cell; normal: the colour after SGR 0 */
 	u32 dirty_from, dirty_to; /* rows that may differ from their pixels: [from, to) */
 	u32 palette[16];
 	enum text_state state;
@@ -92,9 +92,9 @@ struct text {
  */
 int text_init(struct text *t, const struct framebuffer *fb, void *pixels,
     const struct psf_font *font, struct text_cell *cells, size_t nr_cells) must_check;
-/* The same pixels are mapped at @pixels from now on. */
+/* From now on the pixels are mapped at @pixels. */
 void text_move(struct text *t, void *pixels);
-/* Set the colours for further text, and after sequence 0: a TEXT_ value. */
+/* Set the colour, a TEXT_ value, for further text and after SGR 0. */
 void text_set_colour(struct text *t, u8 colour);
 /*
  * Write @len bytes and update the pixels.  Interpreted are CR, LF (which returns too), BS, TAB, and

@@ -10,7 +10,10 @@
 
 #include <quarry/port.h>
 
-/* Set up the slots: once nr_cpus is known and arch_boot_zalloc works, before other CPUs start. */
+/*
+ * Set up each CPU's slot for calls.  Called once nr_cpus is known and arch_boot_zalloc works,
+ * before other CPUs start.
+ */
 void smp_init(void);
 /* From now on @cpu answers cross-calls: its call vector is live.  Context: that CPU, or boot. */
 void cpu_set_online(unsigned cpu);
@@ -25,9 +28,9 @@ void cpu_clear_online(unsigned cpu);
  */
 void smp_call_close(void);
 unsigned nr_cpus_online(void);
-/* Has @from sent @to a call that @to has not answered?  kernel/smp.c only.  An unlocked read. */
+/* Has @from sent @to a call that @to has not answered?  Only in kernel/smp.c.  An unlocked read. */
 bool smp_unanswered(unsigned from, unsigned to);
-/* Is @cpu making a call at this moment?  As above. */
+/* Is @cpu making a call at this moment?  Only in kernel/smp.c.  An unlocked read. */
 bool smp_calling(unsigned cpu);
 /*
  * Return true when every cross-call that was under way has ended: a CPU whose bit was cleared from
@@ -41,12 +44,14 @@ bool smp_wait_senders(void);
 /* Serve the pending calls of this CPU.  Context: irqs off; the call vector's handler. */
 void smp_call_serve(void);
 /*
- * True if a call for this CPU is pending.  Any context; for tests that hold a CPU until one comes.
+ * True if a call for this CPU is pending.  Any context; for tests that hold a CPU until a call
+ * comes.
  */
 bool smp_call_pending(void);
 /*
- * Make smp_call_serve() run soon on @cpu, which is online; or here, with irqs off, once they are on
- * (raise its call vector; on a host the target polls).  Any context.
+ * Make smp_call_serve() run soon on @cpu, which is online.  If @cpu is this CPU, with irqs off, it
+ * runs once they are on.  A machine raises the call vector; on a host the target polls.  Any
+ * context.
  */
 void arch_ipi_call(unsigned cpu);
 

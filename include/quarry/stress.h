@@ -11,8 +11,8 @@
 struct stress_report {
 	u64 ops;          /* allocations and frees */
 	u64 failed;       /* allocations that failed */
-	u64 frees;        /* of bare blocks */
-	u64 frees_remote; /* of these, frees on another CPU than that of the allocation */
+	u64 frees;        /* frees of bare blocks */
+	u64 frees_remote; /* bare blocks freed on another CPU than that of the allocation */
 	u64 corrupt;      /* blocks and objects whose content was damaged */
 	u64 moved;        /* objects that were migrated */
 };
@@ -27,7 +27,7 @@ struct stress;
 struct stress *stress_start(struct memory *mem, unsigned first, unsigned nr, u64 seed) must_check;
 /* Operations so far of the thread on @cpu.  Any context. */
 u64 stress_ops(const struct stress *s, unsigned cpu);
-/* The number of CPUs it runs on. */
+/* The number of CPUs that the stress runs on. */
 unsigned stress_cpus(const struct stress *s);
 /*
  * Stop the threads, verify and free all their memory, and report.
@@ -48,10 +48,10 @@ struct round_opts {
 	void *arg;
 };
 /*
- * One round: offline, then online.  It does not commit before 100 operations on two CPUs (or on the
- * only one) since its first isolate bit.
- * Returns 0, or the error of offline_pages or online_pages; -ERANGE if it took not exactly one
- * drain round; -ETIME if the stress made no progress.
+ * One round: offline the range, then bring it online.  The offline does not commit before two CPUs
+ * (or the only one) have made 100 operations since its first isolate bit was set.
+ * Returns 0, or the error of offline_pages or online_pages; -ERANGE if a policy that needs exactly
+ * one drain round took another number; -ETIME if the stress made no progress.
  */
 int offline_round(
     struct memory *mem, const struct round_opts *opts, struct offline_result *result, u64 *ops);

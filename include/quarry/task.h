@@ -2,9 +2,9 @@
 /*
  * task.h: a task runs programs in ring 3: an address space, a table of capabilities, and threads.
  *
- * It ends by a system call, by a fault, when it is killed, or with its last thread.  Its threads
- * end at their next return to ring 3, and their interruptible waits end early.  The last thread
- * releases all resources of the task; holders of a reference can still ask how it ended.
+ * A task ends by a system call, by a fault, when it is killed, or with its last thread.  Its
+ * threads end at their next return to ring 3, and their interruptible waits end early.  The last
+ * thread releases all resources of the task; holders of a reference can still ask how it ended.
  */
 #ifndef QUARRY_TASK_H
 #define QUARRY_TASK_H
@@ -40,7 +40,7 @@ struct task {
 
 /* Context, unless said otherwise: thread, may sleep, no spin lock held. */
 
-/* Start the thread that frees ended threads; once.  0 or -ENOMEM. */
+/* Start the thread that frees ended threads; once.  Returns 0 or -ENOMEM. */
 int tasks_init(void) must_check;
 
 /*
@@ -55,7 +55,7 @@ static inline int must_check task_create(const char *name, struct task **out)
 {
 	return task_create_limited(name, NULL, out);
 }
-/* Take one more reference: the caller has one; any context.  Put: drop one. */
+/* task_get: take one more reference (the caller has one); any context.  task_put: drop one. */
 void task_get(struct task *task);
 void task_put(struct task *task);
 /*
@@ -66,8 +66,8 @@ void task_put(struct task *task);
 int task_add_thread(struct task *task, int cpu, u64 entry, u64 sp, const u64 arg[3]) must_check;
 /*
  * task_load - load the program @name of the boot modules and map a stack.
- * Returns 0, its entry and its stack pointer; -ENOENT no such program; -ENOEXEC it cannot run here
- * (reported, with the reason); -ENOMEM.
+ * Returns 0, with *@entry and *@sp; -ENOENT no such program; -ENOEXEC it cannot run here (reported,
+ * with the reason); -ENOMEM.
  */
 int task_load(struct task *task, const char *name, u64 *entry, u64 *sp) must_check;
 /*
@@ -79,7 +79,7 @@ int task_load(struct task *task, const char *name, u64 *entry, u64 *sp) must_che
 int task_start(const char *name, struct cap *gift, const u64 arg[2],
     const struct abi_limits *limits, struct task **out) must_check;
 /*
- * Map ABI_STACK_PAGES of zeroes at the place of first threads' stacks.  0 and the stack pointer;
+ * Map ABI_STACK_PAGES of zeroes at the place of first threads' stacks.  Returns 0, with *@sp;
  * -ENOMEM.
  */
 int task_map_stack(struct task *task, u64 *sp) must_check;
@@ -88,14 +88,14 @@ int task_map_stack(struct task *task, u64 *sp) must_check;
 void task_end(struct task *task, enum task_end how, s32 status);
 /* Release a task that never had a thread. */
 void task_abandon(struct task *task);
-/* Wait until it has ended: 0; -ETIMEDOUT; -EINTR the caller's own task is ending. */
+/* Wait until @task has ended.  Returns 0; -ETIMEDOUT; -EINTR the caller's own task is ending. */
 int task_wait(struct task *task, u64 timeout_ns, enum task_end *how, s32 *status) must_check;
 
 /*
  * task_end_victim - end @task, as the OOM killer's victim with the number @victim (above 0) and
  * status -ENOMEM, to free its memory.  Its threads may use the memory below the watermarks for
- * that; if it is ending already, only this changes.  False: it has released everything; later
- * memory_oom_gone is called when it has.  Allocates nothing.
+ * that; if the task is ending already, only this changes.  False: the task has released everything.
+ * True: memory_oom_gone is called when it has.  Allocates nothing.
  */
 bool task_end_victim(struct task *task, u32 victim) must_check;
 /*
@@ -104,7 +104,8 @@ bool task_end_victim(struct task *task, u32 victim) must_check;
  */
 struct task *task_after(u32 id) must_check;
 /*
- * The task's space, or NULL: released.  The caller drops the reference soon: it keeps the pages.
+ * A reference to the task's space; NULL: the space was released.  The caller drops the reference
+ * soon, since it keeps the pages from being freed.
  */
 struct vm_space *task_get_space(struct task *task) must_check;
 
@@ -123,7 +124,10 @@ void space_use(struct vm_space *space);
 /* End the running thread of a task. */
 void task_thread_exit(void) __attribute__((noreturn));
 
-/* Tasks that have not released everything; threads of tasks that are not freed yet. */
+/*
+ * tasks_alive: the number of tasks that have not released everything; task_threads_alive: the
+ * number of threads of tasks that are not freed yet.
+ */
 unsigned tasks_alive(void);
 unsigned task_threads_alive(void);
 /* End all tasks. */

@@ -2,8 +2,8 @@
 /*
  * trace.h: recorded allocation traces: parsing, replay, report.  docs/bench.md has the format.
  *
- * The parser and the replay get their memory from the caller and also run hosted; the last two
- * functions (demo/trace_boot.c) work on the kernel's own memory and exist only in the kernel.
+ * The parser and the replay get their memory from the caller and also run hosted; the functions of
+ * demo/trace_boot.c, at the end, work on the kernel's own memory and exist only in the kernel.
  */
 #ifndef QUARRY_TRACE_H
 #define QUARRY_TRACE_H
@@ -27,19 +27,21 @@ struct trace_array {
 #define TRACE_CHUNK_ORDER (MAX_ORDER < 4 ? MAX_ORDER : 4)
 #define TRACE_CHUNK_ITEMS ((PAGE_SIZE << TRACE_CHUNK_ORDER) / TRACE_ITEM_SIZE)
 
-/* An event: number @seq of its id.  Even numbers are allocations, odd ones are frees. */
+/*
+ * An event, the one with number @seq of its id.  Even numbers are allocations, odd ones are frees.
+ */
 struct trace_event {
 	u32 id;
 	u32 seq;
 	u32 next; /* for the replay: index of the next event of the same CPU */
 	u16 cpu;
 	u8 order; /* of an allocation */
-	u8 gfp;   /* likewise: GFP_UNMOVABLE, GFP_MOVABLE or GFP_RECLAIMABLE */
+	u8 gfp;   /* of an allocation: GFP_UNMOVABLE, GFP_MOVABLE or GFP_RECLAIMABLE */
 };
 struct trace_id {
 	struct page *page; /* owned by the CPU whose turn it is; NULL: not live */
 	u32 done;          /* a: events of this id that are done */
-	u16 waiting;       /* a: threads asleep until that changes */
+	u16 waiting;       /* a: threads asleep until done changes */
 	u16 order;
 };
 BUILD_ASSERT(sizeof(struct trace_event) == TRACE_ITEM_SIZE);
@@ -49,27 +51,27 @@ BUILD_ASSERT(sizeof(struct trace_id) == TRACE_ITEM_SIZE);
 struct trace {
 	const char *name; /* the caller's */
 	u32 nr_events, nr_allocs, nr_frees, nr_ids, nr_cpus;
-	u64 peak_pages; /* live at once, in the order of the file */
+	u64 peak_pages; /* most pages live at once, in the order of the file */
 	struct trace_array events, ids;
 };
 
 struct trace_error {
-	u32 line; /* from 1 */
+	u32 line; /* number of the line, from 1 */
 	char reason[100];
 };
 
 struct trace_report {
 	unsigned cpus;     /* number of CPUs that ran events */
 	u64 events;        /* events of the trace; all were run or skipped */
-	u64 allocs, frees; /* successful ones */
+	u64 allocs, frees; /* successful operations */
 	u64 failed;        /* allocations that failed */
 	u64 skipped;       /* frees of these failed allocations */
 	u64 live;          /* blocks live at the end: allocs - frees */
 	u64 live_pages;
-	u64 peak_pages; /* live at once */
+	u64 peak_pages; /* most pages live at once */
 	u64 waits;      /* events that waited for another CPU's event */
 	u64 ticks;      /* clock ticks inside the allocator, summed over the CPUs */
-	/* trace_replay only: the part of ticks that reading the clock took, per event */
+	/* trace_replay only: per event, the part of ticks that reading the clock took */
 	u64 reading;
 	u64 elapsed_ns;
 	u64 slow_allocs, slow_frees; /* operations not served by the caches */
@@ -108,7 +110,7 @@ int trace_run(struct trace *trace, struct memory *mem, unsigned cpus,
 void trace_print_report(
     const struct trace *trace, const struct trace_clock *clock, const struct trace_report *report);
 
-/* The items of a chunk, allocated if necessary.  NULL: no memory.  As trace_parse. */
+/* The item @index, whose chunk is allocated if necessary.  NULL: no memory.  As trace_parse. */
 void *trace_array_make(struct trace_array *array, u32 index);
 
 static inline void *trace_array_at(const struct trace_array *array, u32 index)
@@ -126,24 +128,24 @@ static inline struct trace_id *trace_id_at(const struct trace *trace, u32 id)
 	return trace_array_at(&trace->ids, id);
 }
 
-/* A few thousand recorded events, part of the kernel (demo/trace_short.c); not NUL-terminated. */
+/* A trace of a few thousand events, part of the kernel (demo/trace_short.c); not NUL-terminated. */
 extern const char trace_short[], trace_short_end[];
 
 /* ---- the kernel's own memory (demo/trace_boot.c) ---- */
 
 /*
- * trace_replay - parse, run on all online CPUs, free everything, print the report.
+ * trace_replay - parse @text, run the trace on all online CPUs, free everything, print the report.
  * Returns 0, or as trace_parse and trace_run; errors have been printed.  @out may be NULL.
  * Context: thread, may sleep.
  */
 int trace_replay(const char *name, const char *text, size_t len, struct trace_report *out);
 /*
- * trace_replay_boot - the same for a trace named at boot: the module of trace=NAME, or the only
+ * trace_replay_boot - trace_replay for a trace named at boot: the module of trace=NAME, or the only
  * module, which may have no name; without both, the short trace of the kernel.
  * Returns as trace_replay; -ENOENT (printed): trace=NAME without such a module.
  */
 int trace_replay_boot(void);
-/* The same, with the report. */
+/* As trace_replay_boot, and *@out gets the report. */
 int trace_replay_report(struct trace_report *out);
 
 #endif

@@ -15,22 +15,22 @@ struct page;
 
 #define TRACE_KINDS(X)                                                                             \
 	X(alloc)    /* taken from a cache (only while tracing is on) */                            \
-	X(free)     /* pushed into a cache (likewise) */                                           \
-	X(refill)   /* from the buddy into a cache */                                              \
-	X(take)     /* from the buddy to a caller */                                               \
-	X(give)     /* from a cache back to the buddy */                                           \
-	X(direct)   /* freed to the buddy */                                                       \
+	X(free)     /* pushed into a cache (only while tracing is on) */                           \
+	X(refill)   /* moved from the buddy allocator into a cache */                              \
+	X(take)     /* taken from the buddy allocator for a caller */                              \
+	X(give)     /* moved from a cache back to the buddy allocator */                           \
+	X(direct)   /* freed to the buddy allocator */                                             \
 	X(put)      /* last reference dropped */                                                   \
-	X(isolate)  /* pageblock: bit set */                                                       \
-	X(restore)  /* pageblock: bit cleared by an undo */                                        \
-	X(offline)  /* pageblock: offline */                                                       \
-	X(online)   /* pageblock: online */                                                        \
-	X(movable)  /* an owner has made it movable */                                             \
+	X(isolate)  /* pageblock: isolate bit set */                                               \
+	X(restore)  /* pageblock: isolate bit cleared by an undo */                                \
+	X(offline)  /* pageblock: went offline */                                                  \
+	X(online)   /* pageblock: came online */                                                   \
+	X(movable)  /* made movable by its owner */                                                \
 	X(lru_take) /* isolated by a migrator */                                                   \
 	X(moved)    /* its content was moved */                                                    \
 	X(dropped)  /* reclaimed: its pager has the content */                                     \
 	X(retired)  /* broken: retired */                                                          \
-	X(bad_free) /* refused */
+	X(bad_free) /* the free was refused */
 
 enum trace_kind {
 #define TRACE_ENUM(name) TR_##name,
@@ -48,7 +48,7 @@ struct trace_record {
 			u8 order;
 			u16 blocks; /* number of blocks of @order side by side; 0: one */
 		};
-		u64 rest; /* all of these */
+		u64 rest; /* pfn to blocks, as one number */
 	};
 };
 BUILD_ASSERT(sizeof(struct trace_record) == 16);
@@ -69,10 +69,12 @@ struct trace_hit {
  * context.
  */
 void trace_page(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned order);
-/* The same for @nr blocks, whose words have their orders; blocks side by side share a record. */
+/*
+ * trace_page for @nr blocks, whose orders are in their words; blocks side by side share a record.
+ */
 void trace_pages(struct memory *mem, enum trace_kind kind, struct page **pages, unsigned nr);
 void trace_range(struct memory *mem, enum trace_kind kind, pfn_t pfn, unsigned long nr);
-/* The same of @nr blocks of one order. */
+/* trace_page for @nr blocks, all of @order. */
 void trace_blocks(
     struct memory *mem, enum trace_kind kind, struct page **pages, unsigned nr, unsigned order);
 /* Write record number @next of @ring, which is not counted yet. */
@@ -85,7 +87,7 @@ static always_inline void trace_put(struct trace_ring *ring, u64 next, u64 now,
 	WRITE_ONCE(rec->time, now);
 	WRITE_ONCE(rec->rest, (u32)pfn | (u64)kind << 32 | (u64)order << 40 | (u64)blocks << 48);
 }
-/* One record of @ring, this CPU's; irqs off. */
+/* Add a record to @ring, which is this CPU's; irqs off. */
 static always_inline void trace_store(
     struct trace_ring *ring, enum trace_kind kind, pfn_t pfn, unsigned order, u16 blocks)
 {
@@ -94,9 +96,11 @@ static always_inline void trace_store(
 	trace_put(ring, next, arch_ticks(), kind, pfn, order, blocks);
 	store_release(&ring->next, next + 1);
 }
-/* This CPU's ring of @mem, or NULL: not one of its CPUs, or none yet.  irqs off. */
+/* This CPU's ring of @mem, or NULL: the CPU is not one of @mem's, or has no ring yet.  irqs off. */
 struct trace_ring *trace_ring_own(const struct memory *mem);
-/* Record the hot paths too, or stop; each CPU notices at its next allocation or free. */
+/*
+ * @on: record the hot paths too; else stop that.  Each CPU notices at its next allocation or free.
+ */
 void trace_switch(struct memory *mem, bool on);
 /* Are the hot paths recorded?  Any context. */
 bool trace_is_on(const struct memory *mem);

@@ -37,8 +37,8 @@ typedef unsigned long irqflags_t;
 #define ALIGN_DOWN(x, a)   ((x) & ~((__typeof__(x))(a)-1))
 #define ALIGN_UP(x, a)     ALIGN_DOWN((x) + ((a)-1), a)
 /*
- * The smaller, the larger; each argument is evaluated once.  MIN_CONST: for initialisers and array
- * sizes.
+ * MIN: the smaller argument; MAX: the larger; each argument is evaluated once.  MIN_CONST: the
+ * smaller, for initialisers and array sizes.
  */
 #define MIN_CONST(a, b)        ((a) < (b) ? (a) : (b))
 #define MIN(a, b)              PICK_ONCE(a, <, b, __COUNTER__)
@@ -52,8 +52,8 @@ typedef unsigned long irqflags_t;
 	})
 
 /*
- * The number of bits set in @x: without the instruction, which not every x86_64 has (and no libgcc
- * here).
+ * The number of bits set in @x.  Not every x86_64 has the instruction POPCNT, and without it
+ * compilers would call libgcc, which is not linked.
  */
 static inline unsigned count_bits(u64 x)
 {
@@ -64,8 +64,8 @@ static inline unsigned count_bits(u64 x)
 }
 
 /*
- * The number of the lowest and of the highest bit set in @x, which is not 0; and @n / @d: 32-bit
- * compilers call libgcc for each.
+ * lowest_bit, highest_bit: the position of the lowest or the highest bit set in @x, which is not 0.
+ * divide: @n / @d.  Without these, 32-bit compilers would call libgcc.
  */
 static inline unsigned lowest_bit(u64 x)
 {
@@ -78,7 +78,7 @@ static inline unsigned lowest_bit(u64 x)
 
 static inline unsigned highest_bit(u64 x)
 {
-	/* Of 0 to 63, 63 ^ n is 63 - n; compilers make one instruction of the former. */
+	/* 63 ^ n is 63 - n for n from 0 to 63, and compilers make one instruction of 63 ^ clz. */
 	if (sizeof(long) == sizeof(u64))
 		return 63 ^ (unsigned)__builtin_clzl((unsigned long)x);
 	if (x >> 32)
@@ -129,14 +129,15 @@ static inline u64 divide(u64 n, u32 d)
 #define counter_add(p, v) ((void)__atomic_fetch_add((p), (v), __ATOMIC_RELAXED))
 
 /*
- * Two CPUs each store one word and then read the other's.  At least one of them sees the other's
- * store, but only if each has a full barrier between its store and its read.  load_after_stores(p)
- * is such a read; expect_stores_out() stands before one that is made elsewhere.  Hosted builds
- * check that the barrier is there: no test could wait for a processor that reorders the two.
+ * Two CPUs each store one word and then read the other CPU's word.  At least one of them sees the
+ * other's store, but only if each has a full barrier between its store and its read.
+ * load_after_stores(p) is such a read; expect_stores_out() stands before such a read that is made
+ * in another way.  Hosted builds check that the barrier is there: no test could wait for a
+ * processor that reorders the two.
  */
 #if defined(CHECKED_BUILD) && __STDC_HOSTED__
 extern _Thread_local bool stores_wait __attribute__((weak));
-_Thread_local bool stores_wait; /* since this thread's last full barrier */
+_Thread_local bool stores_wait; /* this thread has stored since its last full barrier */
 #define NOTE_STORE(store)   (stores_wait = true, store)
 #define NOTE_BARRIER(step)  (stores_wait = false, step)
 #define expect_stores_out() KASSERT(!stores_wait)

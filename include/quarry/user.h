@@ -2,15 +2,15 @@
 /*
  * user.h: ring 3 for the rest of the kernel: entering it, its registers, its memory.
  *
- * arch/x86_64/user.c implements the first half.  The second half are the functions that it calls,
- * in kernel/task_thread.c and kernel/syscall.c.
+ * arch/x86_64/user.c implements the first half.  The functions of the second half are called by
+ * arch/x86_64/user.c; they are in kernel/task_thread.c and kernel/syscall.c.
  */
 #ifndef QUARRY_USER_H
 #define QUARRY_USER_H
 
 #include <quarry/vm.h>
 
-/* User addresses are below; the last page of the lower half is never mapped. */
+/* User addresses are below USER_END; the last page of the lower half is never mapped. */
 #define USER_END VM_USER_END
 
 /* ---- the machine's part ---- */
@@ -23,8 +23,8 @@
 void *arch_fpu_alloc(void) must_check;
 /*
  * Another thread is about to run: save this CPU's FPU registers and selectors to @from, and load
- * them from @to.  NULL: a thread that has none.  With @to, the CPU enters the kernel from ring 3 on
- * the stack that ends at @top from here on.  irqs off.
+ * them from @to.  NULL: that thread has none.  Unless @to is NULL, from here on the CPU enters the
+ * kernel from ring 3 on the stack that ends at @top.  irqs off.
  */
 void arch_user_switch(void *from, const void *to, void *top);
 /* From now on this CPU translates by the tables with root @root; 0: the kernel's own.  irqs off. */
@@ -86,7 +86,7 @@ int user_page_lost(uintptr_t va) must_check;
  * registers are printed.  Context: thread, irqs on.
  */
 void user_fault_report(const char *what);
-/* After that report: end the task, and with it this thread. */
+/* Called after user_fault_report: end the task, and with it this thread. */
 void user_fault_end(void) __attribute__((noreturn));
 /*
  * Called before each return to ring 3; does not return if the task has ended meanwhile. irqs off.

@@ -26,14 +26,15 @@
 #define VM_WRITE 0x2u
 #define VM_EXEC  0x4u
 /*
- * Added to the protection given to vm_map: the most that vm_protect may allow later.  0: anything.
+ * Added to the protection given to vm_map: the most that vm_protect may allow later.  Without it,
+ * or with 0, that is every access.
  */
 #define VM_MAY(prot) ((prot) << 4)
 
 /*
  * The range for regions.  The first 64 KiB are excluded: null pointers point there, and a CPU whose
  * LDT is still that of its reset looks for descriptors there.  Excluded are also the last page
- * below the hole and, with addresses of 32 bits, the last quarter.
+ * below the hole of non-canonical addresses and, with addresses of 32 bits, the last quarter.
  */
 #define VM_USER_START     0x0000000000010000UL
 #define VM_USER_END       ((uintptr_t)MIN_CONST(UINT64_C(0x00007ffffffff000), VM_THREE_QUARTERS))
@@ -53,17 +54,20 @@
 
 #define PT_LEVELS  4
 #define PT_ENTRIES 512
-/* Bits of the address below those that index a table of level @l; level 0 holds the pages. */
+/*
+ * The number of address bits below the index into a table of level @l; entries of level 0 map
+ * pages.
+ */
 #define PT_SHIFT(l) (PAGE_SHIFT + 9 * (l))
 
 struct pagetable {
 	struct memory *mem;      /* c */
 	struct account *account; /* c: charged for tables and regions; a reference */
 	phys_t root;             /* c: of the root table; the value of CR3 */
-	struct spinlock lock;    /* RANK_PT: all entries; machines set A and D without it */
+	struct spinlock lock;    /* RANK_PT: all entries; CPUs set A and D without it */
 	u32 nr_tables;           /* t: pages that are tables, the root included */
-	uintptr_t leaf_of;       /* t, read racily: which leaf table the last lookup found */
-	u64 *leaf;               /* t: that table's first entry; NULL: no lookup yet */
+	uintptr_t leaf_of; /* t, read racily: place of the leaf table that the last lookup found */
+	u64 *leaf;         /* t: that table's first entry; NULL: no lookup yet */
 };
 
 static inline pfn_t pte_pfn(u64 pte)
@@ -94,17 +98,17 @@ struct vm_pager_ops {
 	 */
 	int (*get)(struct vm_object *object, u32 index);
 	/*
-	 * The object was freed, with all its pages; may be NULL.  @pager: as given to
+	 * The object was freed, with all its pages; the function may be NULL.  @pager: as given to
 	 * vm_object_create.  Called by the thread that dropped the last reference, which may be a
-	 * reclaim thread or an allocation that reclaims.  So it takes no lock that is held across
-	 * an allocation, and makes no cross-call.
+	 * reclaim thread or an allocation that reclaims.  So the function takes no lock that is
+	 * held across an allocation, and makes no cross-call.
 	 */
 	void (*release)(void *pager);
 	/*
 	 * Hand the content of a dirty page, PAGE_SIZE bytes, to the pager.  No thread can write to
 	 * it meanwhile; a thread that accesses it waits.  Returns 0: the pager has the content, the
-	 * page may be dropped; -EIO, -ETIMEDOUT: the page stays, dirty.  It takes @limit_ns at
-	 * most.  No lock held; called by reclaim threads.  NULL: dirty pages stay.
+	 * page may be dropped; -EIO, -ETIMEDOUT: the page stays, dirty.  The call takes @limit_ns
+	 * at most.  Called by reclaim threads with no lock held.  NULL: dirty pages stay.
 	 */
 	int (*clean)(struct vm_object *object, u32 index, const void *data, u64 limit_ns);
 };
@@ -118,9 +122,9 @@ struct vm_object {
 	u32 nr_present;          /* o: slots that have a page, pages in transit included */
 	struct memory *mem;      /* c */
 	struct account *account; /* c: charged for the object, its tables and pages; a reference */
-	u32 oom_round, oom_shared; /* the OOM killer's, one decision at a time (oom_kill.c) */
+	u32 oom_round, oom_shared; /* for the OOM killer, in one decision at a time (oom_kill.c) */
 	struct page *top;          /* c: page of 512 pointers to the pages (of 512 slots each) */
-	RB_HEAD(vm_region_index, vm_region) regions; /* o: regions of it, by index */
+	RB_HEAD(vm_region_index, vm_region) regions; /* o: regions that show it, by index */
 	u32 walked; /* o: 1 + the slot whose entries a walk is changing; 0: no walk */
 	const struct vm_pager_ops *ops; /* c: NULL unless OBJ_PAGER */
 	void *pager;                    /* c: the pager's data */
@@ -137,7 +141,7 @@ int vm_object_create(struct memory *mem, enum vm_object_kind kind, unsigned long
     const struct vm_pager_ops *ops, void *pager, struct vm_object **out) must_check;
 /* Take one more reference; the caller has one.  Any context. */
 void vm_object_get(struct vm_object *object);
-/* Drop one; the last one frees the object, and its pages. */
+/* Drop a reference; the last one frees the object, and its pages. */
 void vm_object_put(struct vm_object *object);
 /*
  * vm_object_supply - fill an empty slot with a copy of PAGE_SIZE bytes at @data, zeroes if NULL.
@@ -148,8 +152,8 @@ void vm_object_put(struct vm_object *object);
  */
 int vm_object_supply(struct vm_object *object, u32 index, const void *data);
 /*
- * The same, but fill(page, @arg), which does not sleep, fills the page.  If fill returns an error,
- * it is returned and the slot is not changed.
+ * As vm_object_supply, but fill(page, @arg), which does not sleep, fills the page.  If fill returns
+ * an error, it is returned and the slot is not changed.
  */
 int vm_object_supply_by(
     struct vm_object *object, u32 index, int (*fill)(void *page, void *arg), void *arg);
@@ -160,9 +164,9 @@ int vm_object_supply_by(
  */
 int vm_object_remove(struct vm_object *object, u32 index, u32 nr);
 /*
- * The same for the first slots of a range, as many as one hold of the lock allows; returns how
- * many, at least 1.  The range is valid and not empty.  For callers that may have to stop in
- * between.
+ * As vm_object_remove, for as many of the first slots of a range as one hold of the lock allows;
+ * returns how many, at least 1.  The range is valid and not empty.  For callers that may have to
+ * stop in between.
  */
 u32 vm_object_remove_some(struct vm_object *object, u32 index, u32 nr);
 /*
@@ -192,7 +196,7 @@ struct vm_space;
 
 struct vm_region {
 	struct vm_space *space;   /* c */
-	uintptr_t start, end;     /* s + o: changed with both held, as is the tree link */
+	uintptr_t start, end;     /* s + o: changed with both locks held, as is the tree link */
 	u32 offset;               /* s + o: index in the object of the page at start */
 	u32 prot;                 /* s + o */
 	u32 may;                  /* c: the most that prot may become */
@@ -200,7 +204,7 @@ struct vm_region {
 	struct vm_use *use;       /* c: counts this region */
 	RB_ENTRY(vm_region) node; /* s */
 	RB_ENTRY(vm_region) link; /* o: object->regions */
-	u32 below; /* o: the highest slot of this region and of its subtree in that tree */
+	u32 below; /* o: the highest slot of this region and its subtree of object->regions */
 };
 RB_HEAD(vm_region_tree, vm_region);
 
@@ -235,7 +239,8 @@ int vm_space_create(struct memory *mem, struct vm_space **out) must_check;
 /* Take one more reference; the caller has one.  Any context. */
 void vm_space_get(struct vm_space *space);
 /*
- * Drop one; the last one unmaps everything and frees the tables.  No CPU may have them loaded then.
+ * Drop a reference; the last one unmaps everything and frees the tables, which no CPU may have
+ * loaded.
  */
 void vm_space_put(struct vm_space *space);
 /*
@@ -264,10 +269,10 @@ int vm_unmap(struct vm_space *space, uintptr_t va, unsigned long nr);
  */
 int vm_protect(struct vm_space *space, uintptr_t va, unsigned long nr, unsigned prot);
 /*
- * Called before this CPU loads the tables; and after it has loaded other tables.  A thread that
- * changes an entry reads the mask after the change.  So either it sees this CPU's bit and sends it
- * a shootdown, or this CPU reads the new entry.  Preemption is off from before the enter to after
- * the load.
+ * vm_space_enter is called before this CPU loads the tables of @space, vm_space_leave after it has
+ * loaded other tables.  A thread that changes an entry reads the mask after the change.  So either
+ * it sees this CPU's bit and sends it a shootdown, or this CPU reads the new entry.  Preemption is
+ * off from before vm_space_enter until the tables are loaded.
  */
 static inline void vm_space_enter(struct vm_space *space)
 {
@@ -281,12 +286,13 @@ static inline void vm_space_leave(struct vm_space *space)
 	cpumask_clear(space->active, arch_cpu_id());
 }
 /*
- * Pages that the space has mapped, counted in its tables; pages in transit count too.  Only those
- * in zones up to @highest.
- * @fn, unless NULL, is called for each piece of a region, in their order, with no lock held: its
- * object, and the pages mapped in the piece; it may sleep.  For the choice of a victim, by a caller
- * with a reference.  Locks: the space's for each piece, then the tables' for at most 128 entries
- * (ENTRIES_AT_ONCE).  Regions that are mapped or unmapped between two pieces may be counted or not.
+ * The number of pages that the space has mapped, in zones up to @highest, counted in its tables;
+ * pages in transit count too.
+ * @fn, unless NULL, is called for each piece of a region, in their order, with no lock held:
+ * @object is the region's, @nr the number of pages mapped in the piece; @fn may sleep.  For the
+ * choice of an OOM victim, by a caller with a reference to the space.  Locks: the space's for each
+ * piece, then the tables' for at most 128 entries (ENTRIES_AT_ONCE).  Regions that are mapped or
+ * unmapped between two pieces may be counted or not.
  */
 unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
     void (*fn)(struct vm_object *object, unsigned long nr, void *arg), void *arg);
@@ -301,7 +307,7 @@ unsigned long vm_space_resident(struct vm_space *space, enum zone_kind highest,
  * it; -ENOMEM; -EDQUOT the limit of tables of the space's account; -EIO, -ETIMEDOUT the pager did
  * not supply the page; -EINTR the thread's task is ending, so it does not wait for the pager;
  * -EAGAIN the page has too many mappings; -EHWPOISON the content is lost because its memory is
- * broken.  While the page is being moved, it waits without a reference to the page.  Context:
+ * broken.  While the page is being moved, vm_fault waits without a reference to the page.  Context:
  * thread, may sleep, irqs on.
  */
 int vm_fault(struct vm_space *space, uintptr_t va, unsigned access) must_check;

@@ -9,8 +9,7 @@
 #define QUARRY_ALONE_QUEUE_H
 
 /*
- * ---- doubly linked: an entry leaves without its list; le_prev points to the pointer that points
- * to it ----
+ * ---- doubly linked: LIST_REMOVE needs no list; le_prev points to the pointer to this entry ----
  */
 
 #define LIST_HEAD(name, type)                                                                      \
