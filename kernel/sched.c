@@ -38,7 +38,7 @@
 /* Ticks between two timer interrupts of an idle CPU: a second, for the timer's other work. */
 #define IDLE_TICKS 100
 
-static bool idle_fast; /* idle_tick=fast; since boot */
+static bool idle_fast; /* is idle_tick=fast on the command line?  Constant after boot */
 static struct thread first_thread = {.name = "main"};
 
 static struct runq *my_runq(void)
@@ -109,7 +109,7 @@ static always_inline struct thread *sched_choose(struct runq *rq, struct cpu *cp
 		}
 	}
 	runq_end_turn(rq, now);
-	/* The idle thread moves the others away. */
+	/* If the CPU must get rid of its threads, its idle thread runs and moves them away. */
 	next = READ_ONCE(rq->leaving) ? NULL : runq_take(rq);
 	if (!next)
 		next = rq->idle;
@@ -217,8 +217,8 @@ void sched_irq_exit(void)
 }
 
 /*
- * Lock the queue of @t and return it; the lock keeps t->cpu constant.  Clang cannot name it.  irqs
- * off.
+ * Lock the queue of @t and return the queue; its lock keeps t->cpu constant.  Clang's analysis
+ * cannot name this lock.  irqs off.
  */
 static struct runq *lock_runq_of(const struct thread *t) NO_LOCK_ANALYSIS
 {

@@ -22,9 +22,9 @@ struct share {
 	STAILQ_HEAD(, thread) threads;
 	STAILQ_ENTRY(share) link;
 	u64 turn_ns;  /* time run in its turn */
-	u64 early_ns; /* time run before its turn, in this turn of the ring: */
+	u64 early_ns; /* time run before its turn, while the queue's ring was: */
 	u32 ring;
-	bool early;   /* it is on first, before shares waiting for their turns */
+	bool early;   /* it is on the list first, before shares waiting for their turns */
 	bool resumes; /* it is queued to continue an interrupted turn */
 	u32 ends;     /* a: its task is ending, so its threads have little to do */
 };
@@ -81,7 +81,8 @@ void sched_switch(u64 deadline);
  */
 void sched_sleep(u64 deadline);
 /*
- * wait.c: the time at which a wait of so many ns ends; WAIT_FOREVER: never.  Has it passed?
+ * wait.c: the time at which a wait of @timeout_ns ends; WAIT_FOREVER: never.  deadline_passed tells
+ * if that time has come.
  */
 u64 deadline_after(u64 timeout_ns);
 static inline u64 deadline_of(u64 timeout_ns)
@@ -116,7 +117,7 @@ static inline bool was_passed(struct thread *t)
  */
 bool sleep_passing(struct spinlock *lock, struct thread *to, bool (*over)(void *), void *arg,
     u64 deadline) must_check;
-/* As either: @to may be NULL, no thread. */
+/* As sleep_passing; if @to is NULL, as sleep_unlocked. */
 static inline bool sleep_waking(
     struct spinlock *lock, struct thread *to, bool (*over)(void *), void *arg, u64 deadline)
 {
@@ -134,11 +135,14 @@ void share_init(struct share *s);
  * threads.
  */
 struct share *shares_new(void) must_check;
-/* The task is ending: from here on a turn of a share runs all its threads, one after the other. */
+/* The task is ending: from here on its shares may run before their turn (sched_share.c). */
 void shares_end(struct share *shares);
-/* The running thread leaves its task. */
+/* The running thread @t leaves its task: it becomes a share of its own. */
 void sched_leave_shares(struct thread *t);
-/* Queue a new thread, on its home CPU if that is online, and count it. */
+/*
+ * Queue and count a new thread, on its home CPU if that takes threads.  sched_forget undoes the
+ * count.
+ */
 void sched_add(struct thread *t);
 void sched_forget(struct thread *t);
 /* The online CPU with the fewest threads. */
