@@ -62,7 +62,7 @@ struct endpoint {
 	struct spinlock lock;
 	struct account *account;           /* c, a reference */
 	u32 refs;                          /* a */
-	u32 receivers;                     /* a: how many of refs have RIGHT_RECEIVE */
+	u32 receivers;                     /* a: the number of refs with RIGHT_RECEIVE */
 	u32 closed GUARDED_BY(task_class); /* lock: the last receiver has gone */
 	TAILQ_HEAD(, ipc_call) queue GUARDED_BY(task_class);  /* lock: next call first */
 	TAILQ_HEAD(, receiver) asleep GUARDED_BY(task_class); /* lock */

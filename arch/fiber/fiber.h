@@ -36,7 +36,7 @@ void fiber_wait_all(void);
 void fiber_boot(unsigned online);
 /* The thread has finished; its CPU takes interrupts until the run ends or fiber_leave. */
 void fiber_idle(void) __attribute__((noreturn));
-/* Note an event that others may be waiting for. */
+/* Note an event that other CPUs may be waiting for. */
 void fiber_progress(void);
 /* The number of turns of waiting without an event after which all CPUs count as stuck. */
 extern u64 fiber_patience;
@@ -57,7 +57,7 @@ void fiber_yield(void);
 u64 fiber_clock(void);
 
 /* fiber_cpu.c for fiber_hotplug.c: */
-/* Let the CPU's thread leave at its next idle or yield; or cancel that. */
+/* If @leave, the thread of @cpu leaves when it next idles or yields.  Else cancel this request. */
 void fiber_ask_to_leave(unsigned cpu, bool leave);
 /*
  * Until fiber_unpark the CPU does nothing, takes no interrupts, and counts as finished.  irqs off.

@@ -24,7 +24,7 @@ struct thread {
 	bool left;    /* held by cpu_down: the thread acts as idle thread */
 	bool preempted;
 	u64 preempted_at; /* number of the preemption in the run */
-	u64 seen;         /* progress at its last check */
+	u64 seen;         /* number of events at the thread's last check */
 	ucontext_t context;
 	char *stack;
 	void *fake_stack; /* the address sanitizer's */

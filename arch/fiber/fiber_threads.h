@@ -18,8 +18,8 @@
 #define THREADS_TICK_NS 10000000ULL
 
 /*
- * At point @at of a run, CPU @cpu continues instead; @tick: 10 ms have passed, and a timer
- * interrupt is pending.
+ * At point @at of a run, CPU @cpu continues instead of the running one; @tick: 10 ms have passed,
+ * and a timer interrupt is pending.
  */
 struct threads_cut {
 	unsigned at, cpu;

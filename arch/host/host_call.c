@@ -14,7 +14,7 @@
 struct call {
 	void (*fn)(void *);
 	void *arg;
-	u32 left; /* a: targets that have not finished it */
+	u32 left; /* a: targets that have not finished the call */
 };
 
 static struct call *box[HOST_MAX_CPUS][HOST_MAX_CPUS]; /* a: [to][from] */
@@ -58,7 +58,7 @@ bool smp_call_pending(void)
 	return false;
 }
 
-/* True: the function wants to run once more. */
+/* Run the call's function; true: it must run once more. */
 static bool run(const struct call *call)
 {
 	port_task()->call_again = false;

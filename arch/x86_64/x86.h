@@ -254,7 +254,7 @@ void flush_everywhere(void);
  * mapping stays.  Returns 0; -ENOMEM; -EEXIST another mapping exists.  Context: boot CPU or thread.
  */
 int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags) must_check;
-/* Map device registers, uncached; never unmapped.  Returns NULL without memory.  As arch_map. */
+/* Map device registers, uncached, for ever; NULL: no memory or addresses.  Context: as arch_map. */
 void *arch_map_mmio(phys_t pa, size_t len);
 /*
  * The windows of the memory's arrays read as zeros and fault on a write where no memory is mapped.
@@ -297,7 +297,7 @@ void apic_send_self(u8 vector);
 #define ICR_SELF         0x40000u
 #define ICR_ALL_BUT_SELF 0xc0000u
 /*
- * Deliver GSI @gsi to this CPU as @vector, unmasked.  0; -ENODEV no such pin, or this CPU's id is
+ * Deliver GSI @gsi to this CPU as @vector, unmasked.  0; -ENODEV: no such pin, or this CPU's id is
  * too large.
  */
 int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low);
