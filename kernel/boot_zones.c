@@ -21,8 +21,8 @@
 
 #define PFN_4G        (1UL << (32 - PAGE_SHIFT))
 #define MIB_PAGES     (1UL << (20 - PAGE_SHIFT))
-#define BIG_MACHINE   (64UL << (30 - PAGE_SHIFT)) /* pages; with more RAM some is standby */
-#define STANDBY_AFTER 512ULL                      /* MiB of each zone online at boot, then */
+#define BIG_MACHINE   (64UL << (30 - PAGE_SHIFT)) /* pages of RAM; with more, some is standby */
+#define STANDBY_AFTER 512ULL                      /* big machine: MiB of a zone online at boot */
 
 /* ---- runs ---- */
 

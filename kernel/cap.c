@@ -49,7 +49,7 @@ void cap_drop(struct cap *cap)
 	}
 }
 
-/* The table is not shared yet. */
+/* No lock is needed: the table is not shared yet. */
 int cap_table_init(struct cap_table *t) NO_LOCK_ANALYSIS
 {
 	unsigned i;

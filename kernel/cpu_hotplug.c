@@ -30,7 +30,7 @@
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 
-#define WAKE_NS     2000000ULL /* between two attempts to wake a parked CPU */
+#define WAKE_NS     2000000ULL /* time between two attempts to wake a parked CPU */
 #define TURN_FACTOR 6          /* times smp_timeout_ns: the longest wait for cpu_hotplug */
 /* The most polls for interrupts that are still pending on a CPU that stops. */
 #define MAX_LOOKS 1000
@@ -58,7 +58,7 @@ static void take_pending(void)
 /*
  * The drain is the last act.  A page freed after it would stay in the cache of a CPU that drain
  * rounds skip.  The threads have left, so only this function runs here, with interrupts off.  A
- * call served before the drain may free; after the drain none is served.
+ * call served before the drain may free pages; after the drain no call is served.
  */
 static void stop_here(struct cpu *cpu)
 {
@@ -73,8 +73,8 @@ static void stop_here(struct cpu *cpu)
 	spin_unlock(&memories_lock);
 	sched_point("cpu.self_drained");
 	/*
-	 * Pairs with the acquire in is_parked: all the above is done.  The old state may be LEFT,
-	 * STOP or DEAD.
+	 * Pairs with the acquire in cpu_is_parked: all the above is done.  The old state may be
+	 * LEFT, STOP or DEAD.
 	 */
 	atomic_xchg(&cpu->hotplug, (u32)HP_PARKED);
 	/* The waker may have timed out before this check; then the CPU stays parked. */

@@ -35,6 +35,7 @@ enum call_state {
 	CALL_LEFT,  /* the caller has stopped waiting */
 };
 
+/* Letters behind fields: a atomic; c constant. */
 struct ipc_call {
 	struct cap_object cap;             /* c */
 	struct thread *thread;             /* c: the caller */

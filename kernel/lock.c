@@ -16,7 +16,7 @@
 #include <quarry/smp.h>
 
 #define TURNS_PER_LOOK 1024 /* turns of a wait between two readings of the clock */
-#define WORST_FACTOR   6    /* times smp_timeout_ns, unless smp_worst_ns is set */
+#define WORST_FACTOR   6    /* times smp_timeout_ns: the longest wait, if smp_worst_ns is 0 */
 
 /* A compiler barrier is enough: the list is this CPU's own. */
 #define barrier() __asm__ volatile("" ::: "memory")
@@ -82,10 +82,10 @@ static always_inline void push_any(struct spinlock *lock)
 }
 
 /*
- * Not a ticket lock.  On a virtual machine the next CPU in line is often not running, and a fair
- * lock then moves at the pace of the host's scheduler: with 16 CPUs on two cores it came to a stop.
- * Here any running CPU may take the lock.  The acquire pairs with the release in drop(): the last
- * holder's stores are visible from here on.
+ * This is no ticket lock.  On a virtual machine the next CPU in line is often not running, and a
+ * fair lock then moves at the pace of the host's scheduler: with 16 CPUs on two cores it came to a
+ * stop.  Here any running CPU may take the lock.  The acquire pairs with the release in drop(): the
+ * last holder's stores are visible from here on.
  */
 static always_inline bool lock_take(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
 {

@@ -20,7 +20,7 @@ struct mce_stats mce_stats;
 static struct mce_ring ring;
 static struct mce_pages corrected;
 static struct waitq wq = WAITQ("mce");
-static u32 started; /* a */
+static u32 started; /* atomic */
 
 bool mce_post(const struct mce_record *rec)
 {
@@ -146,7 +146,8 @@ static void print_here(void *arg)
 }
 
 /*
- * Print one CPU's banks after the other, so that lines do not mix; no CPU may go offline meanwhile.
+ * Print the banks of one CPU after the other, so that lines do not mix; no CPU may go offline
+ * meanwhile.
  */
 void mce_show(void)
 {

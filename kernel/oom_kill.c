@@ -36,17 +36,19 @@
 struct row {
 	struct task *task;            /* a reference */
 	const struct account *family; /* the account at the family's head */
-	unsigned long pages;          /* of objects that are charged to it */
-	unsigned long shared;         /* of these, pages that count for others */
-	unsigned long has;            /* pages charged to others that count for it */
+	unsigned long pages;          /* pages of objects charged to the task */
+	unsigned long shared;         /* of these, pages that count for other tasks */
+	unsigned long has;            /* pages charged to other tasks that count for this one */
 	unsigned long heir;           /* of these, pages of ended tasks of its own family */
-	unsigned long kernel;         /* pages that the kernel has allocated for it */
+	unsigned long kernel;         /* pages that the kernel has allocated for the task */
 	unsigned long useless; /* pages of its objects in zones that the request may not use */
 };
 
 static struct row table[ABI_MAX_TASKS];
 static unsigned nr_rows;
-/* The present decision: the first task's account, the highest zone that counts, a number. */
+/*
+ * Of one decision: the first task's account, the highest zone that counts, the decision's number.
+ */
 static const struct account *top;
 static enum zone_kind highest;
 static u32 round;
@@ -88,7 +90,7 @@ static struct row *payer(const struct account *a)
 
 /* ---- pages that count for the task that has them ---- */
 
-/* How many pages of the object already count for another task than the one charged. */
+/* The number of the object's pages that already count for another task than the charged one. */
 static u32 *shared_of(struct vm_object *object)
 {
 	if (object->oom_round != round)

@@ -24,6 +24,7 @@
 #include <quarry/task.h>
 #include <quarry/user.h>
 
+/* Letters behind fields: a atomic; c constant. */
 struct request {
 	u32 what;                           /* c: ABI_PAGER_... */
 	u32 index;                          /* c */
@@ -155,7 +156,7 @@ static bool pager_finish(struct pager *p, struct request *r, int *err)
 	return !others;
 }
 
-/* A requested page has been supplied, now or before. */
+/* Note for a request for page @index, if there is one, that the page has been supplied. */
 static void supplied(struct pager *p, u64 index)
 {
 	struct request *r;
@@ -189,7 +190,7 @@ static u64 access_until(const struct pager *p)
 	return task->access_ns + p->timeout_ns;
 }
 
-/* If the pager answers -ENOMEM, the faulting thread frees memory: it may wait for pagers. */
+/* If the pager answers NO_MEMORY, the faulting thread frees memory: it may wait for pagers. */
 static int ask_for_page(struct pager *p, const struct request *r, struct memory *mem, u64 until)
 {
 	int err;
@@ -412,7 +413,9 @@ static u32 fetch(struct pager *p, u64 index) REQUIRES(p->copying)
 	return id;
 }
 
-/* The pager has the content; false: too late, the page may have been written to since. */
+/*
+ * Note that the pager has the content.  False: too late, the page may have been written to since.
+ */
 static bool fetched(struct pager *p, u64 index, u32 id)
 {
 	struct request *r;

@@ -34,7 +34,7 @@ extern const u64 ksymtab_count;
 extern const char ksymtab_names[];
 
 u64 run_seed;
-static u32 panic_cpu; /* a: 1 + number of the CPU that reports; 0: none */
+static u32 panic_cpu; /* atomic: 1 + number of the CPU that reports; 0: none */
 static u32 panics;    /* number of panics of that CPU */
 static u32 next_part; /* index of the report's next part */
 

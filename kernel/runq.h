@@ -6,6 +6,7 @@
 #include "thread.h"
 #include <quarry/port.h>
 
+/* Letters behind fields: a atomic; c constant; o only this CPU. */
 struct runq {
 	struct spinlock lock;
 	STAILQ_HEAD(, share) first;  /* lock: woken shares, which run before their turn */
@@ -21,9 +22,9 @@ struct runq {
 	u32 nr_threads;              /* a: threads whose cpu is this one */
 	struct thread *was;          /* a: thread whose stack this CPU may use; set under lock */
 	u64 ticked;                  /* a: time of this CPU's last tick */
-	u32 watched;                 /* o: the CPU that it checked at its last tick */
+	u32 watched;                 /* o: the CPU that this CPU checked at its last tick */
 	u64 since;                   /* lock, as arch_clock_ns: when running began to run */
-	bool early;                  /* lock: the running thread came from first */
+	bool early;                  /* lock: the running thread came from the list first */
 	u32 ring;                    /* lock: completed turns of the ring of shares */
 	struct share *ring_last;     /* lock: last share of this ring turn; NULL: the next taken */
 	u32 round;                   /* lock: number of this round of thread turns */
@@ -100,10 +101,10 @@ void runq_wake(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 /* ---- sched_move.c ---- */
 
 /*
- * Put @t on the queue of CPU @where; if that is negative or takes no threads, on the best one.  The
- * caller owns @t: on_queue is set, it is on no queue, and the CPU has left its stack.  Wakers that
- * meet @t in transit see on_queue and leave it there.  If the chosen CPU closes its queue
- * meanwhile, another CPU is chosen.  irqs off.
+ * Put @t on the queue of CPU @where; on that of the best CPU, if @where is negative or takes no
+ * threads.  The caller owns @t: on_queue is set, @t is on no queue, and the CPU has left its stack.
+ * Wakers that meet @t in transit see on_queue and leave it there.  If the chosen CPU closes its
+ * queue meanwhile, another CPU is chosen.  irqs off.
  */
 void sched_place(struct thread *t, int where);
 /*

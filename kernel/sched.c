@@ -97,7 +97,10 @@ static always_inline struct thread *sched_choose(struct runq *rq, struct cpu *cp
 	state = READ_ONCE(prev->state);
 	if (prev != rq->idle) {
 		if (state != THREAD_DEAD && (preempted || state == THREAD_RUNNABLE)) {
-			/* A new thread may be preempted before it has moved the leaver. */
+			/*
+			 * rq->leaver stays set if a new thread is preempted before it moves that
+			 * thread.
+			 */
 			if (belongs_elsewhere(rq, prev) && !rq->leaver)
 				rq->leaver = prev;
 			else
@@ -158,7 +161,7 @@ static always_inline void switch_to(struct cpu *cpu, struct thread *prev, struct
 	cpu->current = next;
 	task_switch(prev, next);
 	arch_switch(&prev->sp, next->sp);
-	/* Here prev runs again.  A new thread does the same in thread.c. */
+	/* Here prev runs again.  A new thread begins in thread_main, and calls this from there. */
 	stack_is_left();
 }
 

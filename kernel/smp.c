@@ -19,9 +19,10 @@
 #include <quarry/smp.h>
 
 #define TURNS_PER_LOOK 1024 /* turns of a wait between two readings of the clock */
-#define WORST_FACTOR   6    /* times the timeout, unless smp_worst_ns is set */
-#define MAX_REPORTS    8    /* reports of calls in a wrong context */
+#define WORST_FACTOR   6    /* times smp_timeout_ns: the longest wait, if smp_worst_ns is 0 */
+#define MAX_REPORTS    8    /* the most reports of calls in a wrong context */
 
+/* Letters behind fields: a atomic; o only the owner, this CPU. */
 struct call_cpu {
 	void (*fn)(void *); /* the call this CPU makes: written by it, read by its targets */
 	void *arg;
@@ -87,7 +88,7 @@ unsigned nr_cpus_online(void)
  * calls are not waited for.
  *
  * A sender may have died inside its call; then its number stays odd.  So the wait has a limit.  If
- * that sender goes on later, its request to the offline CPU is withdrawn (wait_for).
+ * that sender goes on later, its request to the offline CPU is withdrawn (withdraw).
  */
 bool smp_wait_senders(void)
 {

@@ -28,7 +28,7 @@ static struct {
 	struct spinlock lock;                                /* RANK_TASK */
 	TAILQ_HEAD(, thread) threads GUARDED_BY(task_class); /* lock, by task_link */
 	struct waitq wq; /* the reaper, and waiters for nr_threads */
-	u32 nr_threads;  /* a: threads of tasks, not freed yet */
+	u32 nr_threads;  /* atomic: threads of tasks, not freed yet */
 } reaper = {
     .lock = SPINLOCK("reaper", RANK_TASK),
     .threads = TAILQ_HEAD_INITIALIZER(reaper.threads),

@@ -22,14 +22,14 @@ struct share {
 	STAILQ_HEAD(, thread) threads;
 	STAILQ_ENTRY(share) link;
 	u64 turn_ns;  /* time run in its turn */
-	u64 early_ns; /* time run before its turn, while the queue's ring was: */
-	u32 ring;
+	u64 early_ns; /* time run before its turn, since the ring last went round */
+	u32 ring;     /* the queue's ring when early_ns was last set to 0 */
 	bool early;   /* it is on the list first, before shares waiting for their turns */
 	bool resumes; /* it is queued to continue an interrupted turn */
 	u32 ends;     /* a: its task is ending, so its threads have little to do */
 };
 
-/* Letters: o the thread itself; q its run queue's lock; c constant once started. */
+/* Letters: a atomic; o the thread itself; q its run queue's lock; c constant once started. */
 struct thread {
 	char name[24];                  /* c */
 	unsigned cpu;                   /* q of that CPU: where it runs, or will run */
@@ -39,20 +39,20 @@ struct thread {
 	void (*fn)(void *);             /* c */
 	void *arg;                      /* c */
 	void (*gone)(struct thread *);  /* c: its CPU has left its stack for ever; irqs off */
-	u32 state;                      /* a: itself sets SLEEPING, wakers RUNNABLE, under q */
+	u32 state;                      /* a: the thread sets SLEEPING, wakers RUNNABLE under q */
 	bool on_queue;                  /* q: queued or running */
 	bool has_alarm;                 /* q: it is on the list of alarms */
 	bool passed;                    /* o, q while it sleeps: a CPU was passed to it */
 	u64 wake_at;                    /* q: time of the alarm */
-	u32 done;                       /* a: may be freed */
+	u32 done;                       /* a: the thread may be freed */
 	u32 round;                      /* q: the round in which it was queued or ran last */
-	struct share *shares;           /* o: its task's, one per CPU; NULL: kernel thread */
+	struct share *shares;           /* o: its task's shares, one per CPU; NULL: none */
 	struct share *share;            /* q: the share of its CPU, or own */
 	struct share own;               /* q */
 	STAILQ_ENTRY(thread) link;      /* q */
 	TAILQ_ENTRY(thread) alarm_link; /* q */
 	struct mm_task mm;              /* o */
-	/* Of a thread of ring 3; NULL for kernel threads. */
+	/* The next three are for threads of ring 3; NULL for kernel threads. */
 	struct task *task;               /* o */
 	struct vm_space *space;          /* o: its tables are loaded while it runs */
 	void *fpu;                       /* c: its FPU registers while it does not run */

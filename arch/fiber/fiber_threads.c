@@ -39,7 +39,7 @@ struct stack {
 	ucontext_t context;
 	char *bottom;
 	size_t size;
-	void *fake; /* the address sanitizer's */
+	void *fake; /* for the address sanitizer */
 	void (*fn)(void *);
 	void *arg;
 	void (*main)(void *); /* the function of a kernel thread, and its argument */

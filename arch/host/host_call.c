@@ -14,10 +14,10 @@
 struct call {
 	void (*fn)(void *);
 	void *arg;
-	u32 left; /* a: targets that have not finished the call */
+	u32 left; /* atomic: targets that have not finished the call */
 };
 
-static struct call *box[HOST_MAX_CPUS][HOST_MAX_CPUS]; /* a: [to][from] */
+static struct call *box[HOST_MAX_CPUS][HOST_MAX_CPUS]; /* atomic: [to][from] */
 static cpumask_t online[CPUMASK_WORDS(HOST_MAX_CPUS)];
 cpumask_t *cpu_online_mask = online;
 struct rwsem cpu_hotplug = RWSEM("cpu_hotplug");

@@ -103,7 +103,8 @@ void arch_backtrace_self(void)
 }
 
 /*
- * A round ends when all threads with tickets from before it have released the CPU again.  Under m.
+ * A round ends when all threads with tickets from before it have released the CPU again.  The
+ * caller holds m.
  */
 static void end_round(struct host_cpu *c)
 {
@@ -134,7 +135,7 @@ bool threads_had_turn(u64 since)
 	return all;
 }
 
-/* Wait for this thread's turn.  Under m. */
+/* Wait for this thread's turn.  The caller holds m. */
 static void wait_turn(struct host_cpu *c, u64 ticket)
 {
 	while (c->serving != ticket) {

@@ -112,7 +112,7 @@ static u64 *entry_of(uintptr_t va, unsigned level, unsigned *found)
 	return entry;
 }
 
-/* Not under paging_lock: a flush waits for cpu_hotplug, whose holder may need paging_lock. */
+/* Called without paging_lock: a flush waits for cpu_hotplug, whose holder may need paging_lock. */
 static void flush_all(void) EXCLUDES(paging_lock)
 {
 	flush_everywhere();
@@ -152,7 +152,7 @@ static u64 *next_entry(u64 *entry, uintptr_t va, unsigned level, unsigned *at) R
 	                                                           : make_entry(va, level, at);
 }
 
-/* Map with the largest possible pages, up to @max_level. */
+/* Map the range with the largest possible pages, of @max_level at most. */
 static int map_range(uintptr_t va, phys_t pa, size_t len, u64 flags, unsigned max_level)
     REQUIRES(paging_lock)
 {

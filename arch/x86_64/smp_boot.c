@@ -128,7 +128,7 @@ static unsigned nr_started(void)
 {
 	unsigned nr = 0;
 
-	/* Reads after this see all that the CPUs have written. */
+	/* Acquire: later reads see all earlier stores of the started CPUs. */
 	for (unsigned i = 0; i < nr_boot_cpus; i++)
 		nr += load_acquire(&cpus[i]->started) == 2;
 	return nr;

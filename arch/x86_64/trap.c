@@ -45,10 +45,10 @@ static const char *const exception_name[] = {
     "control protection",
 };
 
-/* a: the CPU that must print its backtrace; it stores NULL when it has done so. */
+/* Atomic: the CPU that must print its backtrace; it stores NULL when it has done so. */
 static struct cpu *backtrace_cpu;
 /*
- * a: the CPU whose fault is being reported, the first one that faulted; and the number of its
+ * Atomic: the CPU whose fault is being reported, the first one that faulted; and the number of its
  * faults.
  */
 static struct cpu *fault_cpu;

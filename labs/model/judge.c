@@ -283,7 +283,7 @@ static void look(const struct wire_call *c, const struct wire_result *r)
 
 /* ---- one test ---- */
 
-/* Send and judge one call.  NULL: it is right; else the verdict. */
+/* Send and judge one call.  NULL: its result is right; else the verdict. */
 static const char *one_call(const struct wire_call *c)
 {
 	static struct wire_result r;

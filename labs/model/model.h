@@ -82,7 +82,7 @@ struct model_range {
 	bool beyond; /* outside the memory, or not whole pageblocks */
 	unsigned blocks, offline, isolated, reserved;
 	unsigned live;      /* live blocks */
-	unsigned unmovable; /* those of them in no movable pageblock or zone */
+	unsigned unmovable; /* live blocks outside movable pageblocks and zones */
 	unsigned handles, pinned;
 	s64 first; /* the first unmovable block */
 };
