@@ -70,10 +70,10 @@ void boot_memory_init(void)
 	check_image();
 }
 
-/* The initial tables reach 4 GiB.  Boot memory always stays below, where all of it is mapped. */
+/* The initial page tables map the first 4 GiB, so boot memory always comes from below 4 GiB. */
 phys_t boot_alloc_raw(size_t bytes, size_t align)
 {
-	/* Whole cache lines: no false sharing, and a short list of taken ranges. */
+	/* Whole cache lines prevent false sharing and keep the list of taken ranges short. */
 	size_t size = ALIGN_UP(bytes, (size_t)BOOT_LINE);
 	phys_t pa =
 	    memblock_alloc(&memblock, size, MAX(align, (size_t)BOOT_LINE), BOOT_FLOOR, 1ULL << 32);
@@ -91,15 +91,15 @@ void *boot_alloc(size_t bytes, size_t align)
 	return p;
 }
 
-/* Arrays of the memory manager: from boot memory, later from its own memory. */
+/* Allocate an array of the memory manager: from boot memory, later by kmalloc. */
 static void *mm_own_alloc(void *arg, size_t bytes)
 {
 	return memblock.closed ? kmalloc(bytes) : boot_alloc(bytes, 64);
 }
 
 /*
- * One past the last pfn at which memory may be added later; 0: none.  Memmap and direct map bound
- * it.
+ * One past the last pfn at which memory may be added later; 0: none.  PFN_NONE and the size of the
+ * direct map limit this pfn.
  */
 static pfn_t hotplug_end(void)
 {
@@ -151,7 +151,7 @@ static void init_kernel_memory(void)
 
 /*
  * Map the memmap by section, for online RAM only; map pageblock descriptors and trees for all RAM.
- * The trees of standby memory, which is most of a big machine's, are zeroed as it comes online.
+ * The trees of standby memory are zeroed only when the memory comes online: a big machine has much.
  */
 static void map_arrays(pfn_t start, pfn_t end, bool standby)
 {
@@ -232,8 +232,8 @@ void boot_memory_hand_over(void)
 }
 
 /*
- * For arrays that locks and cross-calls allocate at start-up; whole cache lines, so that no gaps
- * are left.
+ * For the arrays of cross-calls, allocated at start-up.  Sizes are whole cache lines, so no gaps
+ * are left between arrays.
  */
 void *arch_boot_zalloc(size_t bytes)
 {

@@ -21,8 +21,8 @@
 
 #define PFN_4G        (1UL << (32 - PAGE_SHIFT))
 #define MIB_PAGES     (1UL << (20 - PAGE_SHIFT))
-#define BIG_MACHINE   (64UL << (30 - PAGE_SHIFT)) /* pages of RAM: above it memory is standby */
-#define STANDBY_AFTER 512ULL                      /* MiB of a zone that are online at boot on it */
+#define BIG_MACHINE   (64UL << (30 - PAGE_SHIFT)) /* pages of RAM; with more, some is standby */
+#define STANDBY_AFTER 512ULL                      /* big machine: MiB of a zone online at boot */
 
 /* ---- runs ---- */
 
@@ -66,7 +66,7 @@ static phys_t affinity_end(const struct acpi_info *info, phys_t pa)
 static struct ram_run run_at(const struct boot_machine *m, pfn_t pfn, pfn_t end)
 {
 	struct ram_run run = {.start = pfn, .end = end};
-	/* Page 0 is taken, and tells nothing about its pageblock. */
+	/* Page 0 is always taken, so the first pageblock is judged from page 1 on. */
 	phys_t pa = MAX((phys_t)pfn << PAGE_SHIFT, (phys_t)PAGE_SIZE);
 	const struct memblock_range *r = ram_above(m->mb, pa);
 	pfn_t to;
@@ -93,8 +93,8 @@ static struct ram_run run_at(const struct boot_machine *m, pfn_t pfn, pfn_t end)
 /* ---- nodes ---- */
 
 struct node_span {
-	pfn_t start, end;         /* of its RAM; end 0: none */
-	unsigned long pageblocks; /* with RAM */
+	pfn_t start, end;         /* of the node's RAM; end 0: it has none */
+	unsigned long pageblocks; /* number of its pageblocks with RAM */
 };
 
 /* Find each node's span.  False: nodes interleave, so their spans overlap and cannot be zones. */

@@ -91,9 +91,9 @@ bool boot_file_single(struct boot_file *out)
 	    (out->size < 4 || memcmp(out->data, "\177ELF", 4) != 0);
 }
 
-static unsigned column; /* behind what is printed */
+static unsigned column; /* columns used in the current line */
 
-/* In lines of their own, behind the caller's words. */
+/* Print one name.  The names fill lines of their own, below the caller's words. */
 static bool print_name(struct boot_file *file, const void *arg)
 {
 	const char *name = file->name[0] ? file->name : "(without a name)";

@@ -49,7 +49,7 @@ void cap_drop(struct cap *cap)
 	}
 }
 
-/* The table is not shared yet. */
+/* No lock is needed: the table is not shared yet. */
 int cap_table_init(struct cap_table *t) NO_LOCK_ANALYSIS
 {
 	unsigned i;
@@ -138,7 +138,7 @@ static int check(const struct cap_slot *slot, enum cap_kind kind, unsigned right
 	return (slot->cap.rights & rights) == rights ? 0 : -EACCES;
 }
 
-/* The reference gets the rights that both the slot and @keep have. */
+/* Copy the capability of @handle to @out, with a reference and with those rights that @keep has. */
 static always_inline int look_up(struct cap_table *t, u64 handle, enum cap_kind kind,
     unsigned rights, unsigned keep, struct cap *out) REQUIRES(task_class)
 {
@@ -147,7 +147,7 @@ static always_inline int look_up(struct cap_table *t, u64 handle, enum cap_kind 
 
 	*out = (struct cap){.kind = CAP_NONE};
 	if (!err && slot->cap.kind == CAP_REPLY)
-		err = -EACCES; /* its only reference is the table's */
+		err = -EACCES; /* a reply has one reference, the table's */
 	if (!err) {
 		*out = slot->cap;
 		out->rights &= keep;
@@ -239,7 +239,7 @@ s64 cap_reserve(struct cap_table *t)
 	return cap_install(t, &reserved);
 }
 
-/* Put @cap into a reserved slot; CAP_NONE: free the slot again. */
+/* Put @cap into a reserved slot.  If @cap is of kind CAP_NONE, free the slot again. */
 static always_inline void fill(struct cap_table *t, s64 handle, const struct cap *cap)
     REQUIRES(task_class)
 {

@@ -17,11 +17,11 @@ void cma_area_boot(void);
  * Context: thread.
  */
 int cma_area_make(u64 mib) must_check;
-/* Destroy it.  0; -ENOENT; as cma_destroy. */
+/* Destroy the area.  0; -ENOENT: there is none; as cma_destroy. */
 int cma_area_end(void) must_check;
 /* The area; NULL: there is none. */
 struct cma *cma_area(void);
-/* Print the state of its pages. */
+/* Print the state of the area's pages. */
 void cma_area_show(void);
 
 #endif

@@ -5,7 +5,7 @@
  * Owns:       options[], and a copy of the command line that the values point into.
  * Locks:      none: written by cmdline_init on the boot CPU, constant afterwards.
  * Invariants: a stored value is well formed and within its option's range.  So callers may convert
- *             it: each range ends far below the point where its conversion wraps.
+ *             its unit: no value in the range is large enough to overflow.
  * Tests:      cmdline, cmdline_init, tests/qemu/test_cmdline.py.
  */
 #include <quarry/cmdline.h>
@@ -146,7 +146,9 @@ static bool is_choice(const char *choices, const char *value)
 	return false;
 }
 
-/* The factor of a number's last character, as M for 2^20; 0: it is none. */
+/*
+ * The factor that a unit behind a number stands for: 1024 for G, as sizes are in MiB; 0: no unit.
+ */
 static u64 factor_of(enum option_kind kind, char last)
 {
 	if (kind == OPT_PERCENT && last == '%')
@@ -183,7 +185,7 @@ static int take_number(const struct cmdline_option *option, const char *s, size_
 	return *value < option->min || *value > option->max ? -ERANGE : 0;
 }
 
-/* Check a value; returns its numbers, if it has some.  0, -EINVAL or -ERANGE. */
+/* Check a value; its numbers, if it has some, go to *@first and *@last.  0, -EINVAL or -ERANGE. */
 static int take_value(const struct cmdline_option *option, const char *value, u64 *first, u64 *last)
 {
 	size_t len = 0;
@@ -223,7 +225,9 @@ static void put_allowed(const struct cmdline_option *option, char *text, size_t 
 		    option->kind == OPT_SIZE ? ", or with M, G, T" : "");
 }
 
-/* Print it in lines of at most CONSOLE_COLUMNS; all but the first begin with @indent blanks. */
+/*
+ * Print @text in lines of at most CONSOLE_COLUMNS; each but the first begins with @indent blanks.
+ */
 static void print_wrapped(const char *text, int indent)
 {
 	int column = 0;
@@ -248,7 +252,7 @@ static void print_wrapped(const char *text, int indent)
 	printk("\n");
 }
 
-/* Take one word, "name" or "name=value", apart in place.  False: something is wrong with it. */
+/* Split one word, "name" or "name=value", in place and store its value.  False: it is invalid. */
 static bool take_word(char *word)
 {
 	const struct cmdline_option *option;
@@ -320,7 +324,7 @@ const char *cmdline_get(const char *name, const char *def)
 	return values[option - options] ? values[option - options] : def;
 }
 
-/* The numbers of an option, if it was given. */
+/* Get the numbers of option @name; false: it was not given. */
 static bool given_numbers(const char *name, u64 *first, u64 *last)
 {
 	const char *text = cmdline_get(name, NULL);

@@ -18,7 +18,7 @@
 #define HEADER    110
 #define MAGIC     "070701"
 #define MAGIC_LEN 6
-#define FILESIZE  6 /* index of the number */
+#define FILESIZE  6 /* index of this number in the header */
 #define NAMESIZE  11
 #define TRAILER   "TRAILER!!!"
 

@@ -7,7 +7,8 @@
  *             rounds and check_memory hold it shared, so the set of CPUs does not change under
  *             them.
  *             Nothing is allocated under it: an allocation may wait for a drain, which waits for
- *             it.  memories_lock, for the list alone: a CPU that was declared dead may still park.
+ *             cpu_hotplug.  memories_lock, for the list of memories: a CPU that was declared dead
+ *             may still park, and walks that list.
  * Invariants: a CPU that is not online has no threads, no cached pages, and every capacity 0,
  *             unless it is dead; no sender still uses a mask with it.
  * Tests:      hotplug, hotplug_race, cpu_plug, silence_cpu, silence_smp,
@@ -29,9 +30,9 @@
 #include <quarry/sched_point.h>
 #include <quarry/smp.h>
 
-#define WAKE_NS     2000000ULL /* between two attempts to wake a parked CPU */
+#define WAKE_NS     2000000ULL /* time between two attempts to wake a parked CPU */
 #define TURN_FACTOR 6          /* times smp_timeout_ns: the longest wait for cpu_hotplug */
-/* Polls for interrupts that are still pending on a CPU that stops. */
+/* The most polls for interrupts that are still pending on a CPU that stops. */
 #define MAX_LOOKS 1000
 
 static struct waitq changed = WAITQ("cpu_hotplug state");
@@ -40,8 +41,8 @@ static struct waitq changed = WAITQ("cpu_hotplug state");
 
 /*
  * No CPU can send this one an IPI any more, and all calls have been answered.  An interrupt that
- * merged with another, or a kick, may still be pending.  Take it now: a later one is known to be
- * spurious.
+ * merged with another, or a kick, may still be pending.  This function takes such interrupts, so a
+ * later one is known to be spurious.
  */
 static void take_pending(void)
 {
@@ -57,7 +58,7 @@ static void take_pending(void)
 /*
  * The drain is the last act.  A page freed after it would stay in the cache of a CPU that drain
  * rounds skip.  The threads have left, so only this function runs here, with interrupts off.  A
- * call served before the drain may free; after the drain none is served.
+ * call served before the drain may free pages; after the drain no call is served.
  */
 static void stop_here(struct cpu *cpu)
 {
@@ -72,8 +73,8 @@ static void stop_here(struct cpu *cpu)
 	spin_unlock(&memories_lock);
 	sched_point("cpu.self_drained");
 	/*
-	 * Pairs with the acquire in is_parked: all the above is done.  The old state may be LEFT,
-	 * STOP or DEAD.
+	 * Pairs with the acquire in cpu_is_parked: all the above is done.  The old state may be
+	 * LEFT, STOP or DEAD.
 	 */
 	atomic_xchg(&cpu->hotplug, (u32)HP_PARKED);
 	/* The waker may have timed out before this check; then the CPU stays parked. */
@@ -83,13 +84,13 @@ static void stop_here(struct cpu *cpu)
 }
 
 /*
- * COMING first: from there on the controller keeps cpu_hotplug for this CPU.  A CPU that starts too
- * late finds STOP.  It must not have changed its capacities by then: another operation may hold the
- * lock.
+ * First set COMING: from then on the controller keeps cpu_hotplug until this CPU is up.  A CPU that
+ * starts too late finds STOP, and must not have changed its capacities: another operation may hold
+ * the lock.
  *
- * Then the capacities, from the depths (depth ? 0 : limit).  Under cpu_hotplug no disable or enable
- * runs, so a zone whose caches are off starts off here.  If the CPU were online before that, a
- * disable could reach it and get its answer, and then this code would turn the cache on. Interrupts
+ * Then set the capacities from the depths (depth ? 0 : limit).  Under cpu_hotplug no disable or
+ * enable runs, so a zone whose caches are off has them off on this CPU too.  If the CPU were online
+ * before that, it could answer a disable, and then this code would turn the cache on. Interrupts
  * come next, and the online bit last: a sender that reads the bit may call at once and waits for an
  * answer.
  */
@@ -112,7 +113,9 @@ static bool start_here(struct cpu *cpu)
 	sched_point("cpu.vector_live");
 	cpu_set_online(cpu->id);
 	sched_point("cpu.online_set");
-	/* Off again: a new thread could preempt this one, the idle thread, before the next line. */
+	/*
+	 * Interrupts off again: else a new thread could preempt this idle thread before the join.
+	 */
 	arch_irq_disable();
 	sched_cpu_join();
 	store_release(&cpu->hotplug, (u32)HP_UP);
@@ -176,8 +179,8 @@ static unsigned left_in_cache(unsigned cpu)
 }
 
 /*
- * Polls, because a CPU that parks, or is in its first steps, cannot wake a waiter; other threads of
- * this CPU run in between.
+ * Poll until is(@cpu): a CPU that parks, or is in its first steps, cannot wake a waiter.  Other
+ * threads of this CPU run in between.  False: not within @ns.
  */
 static bool hotplug_await(bool (*is)(unsigned cpu), unsigned cpu, u64 ns)
 {
@@ -245,7 +248,7 @@ static int take_down(unsigned cpu)
 	return 0;
 }
 
-/* A CPU that does not wake stays parked; one that starts too late finds STOP and parks again. */
+/* A CPU that does not wake stays parked.  A CPU that starts too late finds STOP and parks again. */
 static int bring_up(unsigned cpu)
 {
 	struct cpu *c = cpus[cpu];
@@ -275,8 +278,8 @@ static int bring_up(unsigned cpu)
 }
 
 /*
- * Take the lock exclusively.  Sharers end in time or the machine panics, but a sharer whose CPU
- * died inside never ends.  False: timed out.
+ * Take cpu_hotplug exclusively.  Sharers end in time, or the machine panics; but a sharer whose CPU
+ * died never releases the lock.  False: timed out.
  */
 static bool lock_cpus(void) TRY_ACQUIRE(true, cpu_hotplug)
 {
@@ -343,7 +346,7 @@ const char *cpu_state_name(unsigned cpu)
 	}
 }
 
-/* A row, or two where the counters are large. */
+/* Print one row for @cpu, or two if its counters are large. */
 static void show_cpu(unsigned cpu)
 {
 	unsigned threads = sched_threads(cpu);

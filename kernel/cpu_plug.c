@@ -2,14 +2,14 @@
 /*
  * cpu_plug.c: CPUs that are plugged in after boot, and CPUs that are removed.
  *
- * Owns:       the two states of struct cpu.hotplug ABSENT and ARRIVING.
+ * Owns:       the states ABSENT and ARRIVING of struct cpu.hotplug.
  * Locks:      cpu_hotplug, exclusively, as in cpu_hotplug.c.
  * Invariants: an absent CPU runs nothing, is offline, takes no threads, and has no cached pages.
  * Tests:      cpu_plug, tests/qemu/test_slots.py.
  *
- * The queue of an arriving CPU is closed, as that of one going offline; so its idle thread parks it
- * first.  From then on it is like a CPU that went offline, and cpu_up brings it online.  A CPU to
- * be removed is parked already, and is stopped where it halts.  Its area, queue, idle thread and
+ * The run queue of an arriving CPU is closed, like that of a CPU going offline, so the idle thread
+ * parks the CPU.  From then on it is like a CPU that went offline: cpu_up brings it online.  A CPU
+ * to be removed is parked already, and is stopped where it halts.  Its area, queue, idle thread and
  * stack were made at boot, and are kept.
  */
 #include "kernel/hotplug_state.h"

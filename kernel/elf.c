@@ -14,7 +14,7 @@
 
 #include <elf.h>
 
-/* The addresses above it are for stacks. */
+/* Programs lie below this address, stacks above it. */
 #define PROGRAM_END 0x0000700000000000UL
 
 static const char *check_header(const Elf64_Ehdr *h)

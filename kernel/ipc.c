@@ -2,10 +2,10 @@
 /*
  * ipc.c: synchronous messages through endpoints.
  *
- * A thread makes one call at a time, so it keeps the record of its last one for the next.  Both
- * sides sleep under the endpoint's lock.  A thread that has a message for a sleeper holds that lock
- * and puts the message where the sleeper wants it; then it wakes the sleeper before the release, or
- * passes its CPU on after that (sleep_passing).
+ * A thread makes one call at a time, so it keeps the record of its last call for the next one.
+ * Both sides sleep under the endpoint's lock.  A thread that has a message for a sleeper holds that
+ * lock and puts the message where the sleeper wants it.  Then it wakes the sleeper before it
+ * releases the lock, or passes its CPU to the sleeper (sleep_passing).
  *
  * Owns:       struct endpoint, struct ipc_call.
  * Locks:      the endpoint's (RANK_TASK): its queue, its receivers, and state and message of each
@@ -35,6 +35,7 @@ enum call_state {
 	CALL_LEFT,  /* the caller has stopped waiting */
 };
 
+/* Letters behind fields: a atomic; c constant. */
 struct ipc_call {
 	struct cap_object cap;             /* c */
 	struct thread *thread;             /* c: the caller */
@@ -42,7 +43,7 @@ struct ipc_call {
 	u32 refs;                          /* a */
 	u32 state GUARDED_BY(task_class);  /* ep->lock, read racily by the caller */
 	int result GUARDED_BY(task_class); /* ep->lock */
-	struct ipc_msg *msg;               /* ep->lock: the caller's, which the answer replaces */
+	struct ipc_msg *msg; /* ep->lock: the caller's message; the answer replaces it */
 	/* ep->lock: from TAKEN on a reference, which belongs to the receiver */
 	struct endpoint *ep;
 	TAILQ_ENTRY(ipc_call) link; /* ep->lock */
@@ -62,9 +63,9 @@ struct endpoint {
 	struct spinlock lock;
 	struct account *account;           /* c, a reference */
 	u32 refs;                          /* a */
-	u32 receivers;                     /* a: those of refs with RIGHT_RECEIVE */
+	u32 receivers;                     /* a: the number of refs with RIGHT_RECEIVE */
 	u32 closed GUARDED_BY(task_class); /* lock: the last receiver has gone */
-	TAILQ_HEAD(, ipc_call) queue GUARDED_BY(task_class);  /* lock: the next one first */
+	TAILQ_HEAD(, ipc_call) queue GUARDED_BY(task_class);  /* lock: next call first */
 	TAILQ_HEAD(, receiver) asleep GUARDED_BY(task_class); /* lock */
 };
 
@@ -112,15 +113,15 @@ void endpoint_get(struct endpoint *ep, unsigned rights)
 		atomic_add(&ep->receivers, 1u);
 }
 
-/* task_interrupted, inline. */
+/* The same as task_interrupted, but inline. */
 static inline bool ipc_interrupted(void)
 {
 	return thread_interrupted(thread_current());
 }
 
 /*
- * End the call; returns its thread, which must be woken. The lock is held: until it is released the
- * caller stays in ipc_call.
+ * End the call; returns its thread, which must be woken. That thread stays in ipc_call until the
+ * endpoint's lock, held here, is released.
  */
 static struct thread *end_call(struct ipc_call *call, int result) REQUIRES(task_class)
 {
@@ -156,7 +157,7 @@ static noinline void last_receiver_put(struct endpoint *ep)
 		endpoint_free(ep);
 }
 
-/* A leaf function, except for the last reference and the last receiver. */
+/* This calls a function only for the last reference or the last receiver. */
 void endpoint_put(struct endpoint *ep, unsigned rights)
 {
 	if (rights & RIGHT_RECEIVE && atomic_sub(&ep->receivers, 1u) == 1)
@@ -243,8 +244,8 @@ static void ipc_take(struct ipc_call *call, struct ipc_msg *msg) REQUIRES(task_c
 }
 
 /*
- * Give the call to the first sleeping receiver; returns that thread, which must be woken. NULL:
- * none sleeps, and the call is queued; @first: before all others.
+ * Give the call to the first sleeping receiver; returns that thread, which must be woken. NULL: no
+ * receiver sleeps, and the call is queued: before all others if @first, else last.
  */
 static always_inline struct thread *send(struct endpoint *ep, struct ipc_call *call,
     struct ipc_msg *msg, bool first) REQUIRES(task_class)
@@ -267,7 +268,9 @@ static always_inline struct thread *send(struct endpoint *ep, struct ipc_call *c
 	return r->thread;
 }
 
-/* The caller stops waiting: the call's result, if it is over; else -EINTR or -ETIMEDOUT. */
+/*
+ * The caller stops waiting.  Returns the result of a call that is over; else -EINTR or -ETIMEDOUT.
+ */
 static int stop_waiting(struct endpoint *ep, struct ipc_call *call) REQUIRES(task_class)
 {
 	if (call->state == CALL_DONE)
@@ -278,7 +281,7 @@ static int stop_waiting(struct endpoint *ep, struct ipc_call *call) REQUIRES(tas
 	return ipc_interrupted() ? -EINTR : -ETIMEDOUT;
 }
 
-/* Send the call and wait for its answer.  Clang cannot tell who has the lock after a sleep. */
+/* Send the call and wait for its answer.  Clang cannot tell if a sleep ends with the lock held. */
 static always_inline int send_and_wait(struct endpoint *ep, struct ipc_call *call,
     struct ipc_msg *msg, u64 deadline, bool first) NO_LOCK_ANALYSIS
 {
@@ -292,7 +295,7 @@ static always_inline int send_and_wait(struct endpoint *ep, struct ipc_call *cal
 		return err;
 	}
 	to = send(ep, call, msg, first);
-	/* The thread that passes its CPU to a caller has answered the call. */
+	/* True: a thread has answered the call and passed its CPU to this one. */
 	if (likely(sleep_waking(&ep->lock, to, call_over, call, deadline)))
 		return call->result;
 	while (!call_over(call) && !deadline_passed(deadline))
@@ -313,7 +316,7 @@ static always_inline int make_call(
 	assert_may_sleep("ipc_call");
 	if (likely(call))
 		err = send_and_wait(ep, call, msg, deadline_of(timeout_ns), first);
-	/* Threads of the kernel live long, and make few calls. */
+	/* Kernel threads live long and make few calls, so they keep no record. */
 	if (unlikely(!t->task))
 		ipc_forget(t);
 	if (unlikely(err))
@@ -345,7 +348,7 @@ static struct ipc_call *sleep_for_call(
 	struct receiver r = {.thread = thread_current(), .msg = msg};
 
 	TAILQ_INSERT_TAIL(&ep->asleep, &r, link);
-	/* The thread that passes its CPU to a receiver has given it a call. */
+	/* True: a thread has given this one a call and passed its CPU to it. */
 	if (likely(sleep_waking(&ep->lock, to, has_call, &r, deadline)))
 		return r.call;
 	while (!has_call(&r) && !deadline_passed(deadline))
@@ -358,9 +361,9 @@ static struct ipc_call *sleep_for_call(
 }
 
 /*
- * Wait for a call and take it; the lock is released.  The caller accounts for the call's reference
- * to the endpoint.  @to: a thread to be woken, or NULL. A call given to a sleeping receiver is
- * taken even if its task ends: the call ends with the task's capabilities.
+ * Wait for a call and take it; the lock is released.  The caller supplies the call's reference to
+ * the endpoint.  @to: a thread to be woken, or NULL. A sleeping receiver takes a call given to it
+ * even if the receiver's task ends: the call ends with the task's capabilities.
  */
 static always_inline int take_call(struct endpoint *ep, struct ipc_msg *msg, struct ipc_call **out,
     u64 deadline, struct thread *to) NO_LOCK_ANALYSIS
@@ -429,8 +432,9 @@ int ipc_reply(struct ipc_call *call, struct ipc_msg *msg)
 }
 
 /*
- * The record is released before its thread, which still has a reference, can use it again: so it is
- * not freed here. The answered call's reference to the endpoint becomes the next call's.
+ * The receiver's reference to the record is dropped under the lock, while the calling thread still
+ * has its own: so the record is not freed here. The answered call's reference to the endpoint
+ * becomes the next call's.
  */
 int ipc_reply_receive(struct ipc_call *call, struct endpoint *ep, struct ipc_msg *msg,
     struct ipc_call **out, u64 timeout_ns) NO_LOCK_ANALYSIS

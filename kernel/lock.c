@@ -6,7 +6,8 @@
  * Locks:      none.
  * Invariants: a CPU's list has exactly the locks that the CPU holds, the last one taken first.
  *             Their ranks rise.  Preemption is off while a list is not empty, so a list belongs to
- *             one thread at a time.  With a free lock and rising ranks all functions are leaves.
+ *             one thread at a time.  With a free lock and rising ranks, all functions here are leaf
+ *             functions.
  * Tests:      lock, silence_lock.
  */
 #include <quarry/lock.h>
@@ -15,7 +16,7 @@
 #include <quarry/smp.h>
 
 #define TURNS_PER_LOOK 1024 /* turns of a wait between two readings of the clock */
-#define WORST_FACTOR   6    /* times smp_timeout_ns, unless smp_worst_ns is set */
+#define WORST_FACTOR   6    /* times smp_timeout_ns: the longest wait, if smp_worst_ns is 0 */
 
 /* A compiler barrier is enough: the list is this CPU's own. */
 #define barrier() __asm__ volatile("" ::: "memory")
@@ -47,8 +48,8 @@ static void violation(const char *what, const struct spinlock *lock, const struc
 }
 
 /*
- * A lock taken twice by one CPU deadlocks; locks taken out of order may, if another CPU nests them
- * correctly.
+ * A lock taken twice by one CPU deadlocks.  Locks taken out of order may deadlock with a CPU that
+ * takes them in order.
  */
 static void check_order(const struct spinlock *lock)
 {
@@ -81,10 +82,10 @@ static always_inline void push_any(struct spinlock *lock)
 }
 
 /*
- * Not a ticket lock.  On a virtual machine the next CPU in line is often not running, and a fair
- * lock then moves at the pace of the host's scheduler: with 16 CPUs on two cores it came to a stop.
- * Here any running CPU may take the lock.  The acquire pairs with the release in drop(): the last
- * holder's stores are visible from here on.
+ * This is no ticket lock.  On a virtual machine the next CPU in line is often not running, and a
+ * fair lock then moves at the pace of the host's scheduler: with 16 CPUs on two cores it came to a
+ * stop.  Here any running CPU may take the lock.  The acquire pairs with the release in drop(): the
+ * last holder's stores are visible from here on.
  */
 static always_inline bool lock_take(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
 {
@@ -96,9 +97,9 @@ static always_inline bool lock_take(struct spinlock *lock) TRY_ACQUIRE(true, loc
 
 /*
  * A holder's critical section is bounded, but its CPU may have died in it.  A CPU that spins here
- * with interrupts off answers no cross-call either, so soon no CPU could report this.  Hence a
- * limit here, the same as that of a cross-call.  Out of line: inlined, it would cost each free lock
- * some registers.
+ * with interrupts off answers no cross-call either, so soon no CPU could report the dead one.  So
+ * spinning has a limit, the same as a cross-call's.  The function is not inline: that would cost
+ * the path of a free lock some registers.
  */
 static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 {
@@ -117,7 +118,7 @@ static noinline void spin(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 	}
 }
 
-/* The lock may be taken out of order, or another CPU holds it. */
+/* Take @lock if it may be out of order, or if another CPU holds it. */
 static noinline void lock_slow(struct spinlock *lock) ACQUIRE(lock) NO_LOCK_ANALYSIS
 {
 	check_order(lock);
@@ -134,16 +135,16 @@ static noinline irqflags_t lock_slow_irqsave(struct spinlock *lock, irqflags_t f
 }
 
 /*
- * A lock whose rank is above all that are held is neither out of order nor held already, and needs
- * no walk over the list: `highest' is at least the largest rank of its lock and those under it
- * (more, if one was released out of order).  False: take it by lock_slow.
+ * A lock whose rank is above the ranks of all held locks is neither out of order nor held already.
+ * This needs no walk over the list: `highest' is at least the largest rank of its lock and of the
+ * locks under it (more, if a lock was released out of order).  False: use lock_slow.
  */
 static always_inline bool lock_fast(struct spinlock *lock) TRY_ACQUIRE(true, lock) NO_LOCK_ANALYSIS
 {
 	struct spinlock *top;
 	u8 rank = lock->rank;
 
-	/* A handler that interrupts the holder takes the same lock, and would wait for ever. */
+	/* With interrupts on, a handler could interrupt the holder and spin on @lock for ever. */
 	CHECKED_ASSERT(rank != RANK_SCHED || !arch_irqs_enabled());
 	preempt_disable();
 	top = arch_top_lock();
@@ -192,7 +193,7 @@ static bool close_gap(const struct spinlock *lock)
 	return true;
 }
 
-/* False: release it by unlock_slow. */
+/* Release @lock if it is the innermost.  False: it is not, so use unlock_slow. */
 static always_inline bool drop(struct spinlock *lock) NO_LOCK_ANALYSIS
 {
 	if (unlikely(arch_top_lock() != lock))
@@ -257,7 +258,7 @@ bool spin_is_held(const struct spinlock *lock)
 	return arch_preempt_count() && READ_ONCE(lock->locked) == arch_cpu_id() + 1;
 }
 
-/* Likewise. */
+/* As in spin_is_held: with a preemption count of 0 the thread holds no lock. */
 unsigned spin_depth(void)
 {
 	const struct spinlock *held;

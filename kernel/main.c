@@ -34,7 +34,7 @@
 #include <quarry/user.h>
 #include <quarry/virtio.h>
 
-#define AP_NS 60000000000ULL /* from a CPU's start until it is online */
+#define AP_NS 60000000000ULL /* the longest time from a CPU's start until it is online */
 
 static void machine_summary(void)
 {
@@ -48,7 +48,9 @@ static void machine_summary(void)
 	    arch_has_xsave() ? "XSAVE" : "FXSAVE");
 }
 
-/* A CPU goes online a moment after it has started; no code may count the CPUs before. */
+/*
+ * A CPU goes online a moment after it has started; no code may count the online CPUs before that.
+ */
 static void wait_for_aps(void)
 {
 	unsigned cpu;
@@ -70,7 +72,7 @@ void kernel_main(void)
 	log_port_init();   /* the whole log goes to the host */
 	arch_early_init(); /* from here on faults are reported */
 	printk("quarry: boot\n");
-	cmdline_init(bootinfo.cmdline, bootinfo.cmdline_truncated); /* reports unknown ones */
+	cmdline_init(bootinfo.cmdline, bootinfo.cmdline_truncated); /* reports bad options */
 	boot_files_report_dropped();
 	screen_init(); /* prints to the screen too, if there is one */
 	seed = cmdline_u64("seed", 0x5eed);
@@ -81,7 +83,7 @@ void kernel_main(void)
 	acpi_init();              /* CPUs, nodes, distances, timer ports */
 	acpi_hotplug_init();      /* slots for memory and CPUs, unless slots=off */
 	arch_paging_init();       /* final page tables: all RAM reachable */
-	screen_map();             /* the screen, through these tables */
+	screen_map();             /* maps the screen in these tables */
 	arch_apic_init();         /* interrupts */
 	arch_timer_init();        /* the clock */
 	arch_cpus_init();         /* nr_cpus, per-CPU areas */

@@ -20,7 +20,7 @@ struct mce_stats mce_stats;
 static struct mce_ring ring;
 static struct mce_pages corrected;
 static struct waitq wq = WAITQ("mce");
-static u32 started; /* a */
+static u32 started; /* atomic */
 
 bool mce_post(const struct mce_record *rec)
 {
@@ -65,7 +65,7 @@ static void say_what(const struct mce_record *rec, char *buf, size_t size)
 
 static void deal_corrected(const struct mce_record *rec, const char *what)
 {
-	/* OVER: at least two since the last reading. */
+	/* MCE_OVER: at least two errors since the bank was last read. */
 	unsigned nr = rec->status & MCE_OVER ? 2 : 1;
 	int err;
 
@@ -145,7 +145,10 @@ static void print_here(void *arg)
 	mce_print_banks(false);
 }
 
-/* One CPU after the other, so that lines do not mix; none may go offline meanwhile. */
+/*
+ * Print the banks of one CPU after the other, so that lines do not mix; no CPU may go offline
+ * meanwhile.
+ */
 void mce_show(void)
 {
 	cpumask_t *mask = kmalloc(CPUMASK_WORDS(nr_cpus) * sizeof(*mask));

@@ -3,8 +3,8 @@
  * memory_arrays.c: memory for the descriptors when memory is added and removed.
  *
  * Owns:       nothing: the page tables say which descriptors are mapped.
- * Locks:      called under kernel_memory.adding; grow_inside under its hotplug lock; takes those of
- *             the page tables.
+ * Locks:      the functions are called under kernel_memory.adding, grow_inside under the hotplug
+ *             lock of kernel_memory.  They take the locks of the page tables.
  * Invariants: descriptors of pages are mapped and unmapped by section; those of pageblocks and
  *             their trees, 52 KiB for 512 MiB, stay.
  * Tests:      memory_add, tests/qemu/test_memory_add.py.
@@ -19,7 +19,7 @@ static void unmap(struct memory *mem, pfn_t start, unsigned long nr)
 	arch_direct_unmap((phys_t)start << PAGE_SHIFT, nr << PAGE_SHIFT);
 }
 
-/* The pages with the bytes [@first, @end). */
+/* Map memory for the pages that contain the bytes [@first, @end) of an array. */
 static int grow_pages(const void *first, const void *end)
 {
 	uintptr_t start = ALIGN_DOWN((uintptr_t)first, PAGE_SIZE);

@@ -9,9 +9,9 @@
  * Two kinds of pages count for a task that uses them instead of the task that is charged:
  *   - pages of a pager that tasks outside its family have mapped: they are lost if the pager ends;
  *     and pages of the first task, which is never killed, that others have mapped;
- *   - pages of tasks that have ended with all above them: they count for a task that has them
- *     mapped or, if there is none, for one with a handle.  If both are missing (a message has the
- *     object), they count for what is left of the family.
+ *   - pages of ended tasks above which all tasks have ended too: they count for a task that has
+ *     them mapped or, if there is none, for a task with a handle.  If there is neither (a message
+ *     has the object), they count for what is left of the family.
  *
  * A family is a task started by the first task, with all its descendants.  The victim is the task
  * with the most pages in the family with the most pages.  So no task gets others killed by
@@ -36,17 +36,19 @@
 struct row {
 	struct task *task;            /* a reference */
 	const struct account *family; /* the account at the family's head */
-	unsigned long pages;          /* of objects that are charged to it */
-	unsigned long shared;         /* of these, pages that count for others */
-	unsigned long has;            /* pages charged to others that count for it */
+	unsigned long pages;          /* pages of objects charged to the task */
+	unsigned long shared;         /* of these, pages that count for other tasks */
+	unsigned long has;            /* pages charged to other tasks that count for this one */
 	unsigned long heir;           /* of these, pages of ended tasks of its own family */
-	unsigned long kernel;         /* pages that the kernel has allocated for it */
+	unsigned long kernel;         /* pages that the kernel has allocated for the task */
 	unsigned long useless; /* pages of its objects in zones that the request may not use */
 };
 
 static struct row table[ABI_MAX_TASKS];
 static unsigned nr_rows;
-/* Of the decision: the account of the first task, the zones that count, and its number. */
+/*
+ * Of one decision: the first task's account, the highest zone that counts, the decision's number.
+ */
 static const struct account *top;
 static enum zone_kind highest;
 static u32 round;
@@ -56,7 +58,9 @@ static unsigned long pages_of(const struct row *r)
 	return r->pages - MIN(r->shared, r->pages) + r->has + r->kernel;
 }
 
-/* The account below the first task's, or the kernel's, that @a is or descends from. */
+/*
+ * The head of @a's family: @a or its ancestor just below the account of the first task or kernel.
+ */
 static const struct account *family_of(const struct account *a)
 {
 	while (a->parent && a->parent != top && a->parent != &account_all)
@@ -64,7 +68,7 @@ static const struct account *family_of(const struct account *a)
 	return a;
 }
 
-/* The task whose account is @a, or the nearest above it; NULL: none. */
+/* The task whose account is @a, or else the nearest account above @a; NULL: none. */
 static struct row *nearest(const struct account *a)
 {
 	unsigned i;
@@ -76,7 +80,7 @@ static struct row *nearest(const struct account *a)
 	return NULL;
 }
 
-/* The task that pays for what is charged to @a; NULL: all of its family down to it have ended. */
+/* The task that pays for the charges of @a; NULL: all tasks of its family from @a up have ended. */
 static struct row *payer(const struct account *a)
 {
 	struct row *r = nearest(a);
@@ -84,9 +88,9 @@ static struct row *payer(const struct account *a)
 	return r && r->task->first && a != top ? NULL : r;
 }
 
-/* ---- pages that count for who has them ---- */
+/* ---- pages that count for the task that has them ---- */
 
-/* How many pages of the object already count for another task than the one charged. */
+/* The number of the object's pages that already count for another task than the charged one. */
 static u32 *shared_of(struct vm_object *object)
 {
 	if (object->oom_round != round)
@@ -95,7 +99,7 @@ static u32 *shared_of(struct vm_object *object)
 	return &object->oom_shared;
 }
 
-/* No task is left that could pay for the object: the first task that has it pays. */
+/* No task is left that must pay for the object: @r pays, unless another task does already. */
 static void inherit(struct row *r, struct vm_object *object)
 {
 	struct row *above = nearest(object->account);
@@ -150,7 +154,7 @@ static void count_regions(struct row *r)
 
 /* ---- the table ---- */
 
-/* The charges of its account, without those of accounts below it that pay themselves. */
+/* Count the charges of @r's account, without those of accounts below whose tasks pay themselves. */
 static void count_own(struct row *r)
 {
 	const struct account *a = r->task->account;
@@ -195,13 +199,13 @@ static void fill_table(enum zone_kind zones)
 	}
 	for (i = 0; i < nr_rows; i++)
 		count_regions(&table[i]);
-	/* An object that is mapped somewhere has been counted there. */
+	/* A mapped object has been counted above; this counts objects with handles only. */
 	for (i = 0; i < nr_rows; i++)
 		cap_table_objects(&table[i].task->caps, count_handle, &table[i]);
 }
 
 /*
- * The task is ending and has not been waited for yet: wait for its memory before killing another.
+ * The task is ending, and the killer has not waited for it yet: its memory may be enough.
  */
 static bool already_ending(const struct row *r)
 {
@@ -214,7 +218,7 @@ static bool exempt(const struct row *r)
 }
 
 /*
- * The sum over the tasks of a family that may be chosen, and what is left of its members that have
+ * The pages of the family's tasks that may be chosen, and the charges left by those that have
  * ended.
  */
 static unsigned long family_pages(const struct account *family)
@@ -259,7 +263,7 @@ static const struct row *oom_choose_task(void)
 	return best;
 }
 
-/* The task of its family with the lowest id: the head, unless that has ended. */
+/* The lowest id of the tasks in @r's family: that of its head, unless the head has ended. */
 static u32 family_number(const struct row *r)
 {
 	unsigned i;
@@ -285,7 +289,7 @@ static void print_row(const struct row *r, const struct row *victim)
 	printk("\n");
 }
 
-/* Adds up to all memory: what is neither free nor charged to anybody is the kernel's own. */
+/* The three numbers add up to all memory: pages neither free nor charged are the kernel's own. */
 static void print_sum(struct memory *mem)
 {
 	unsigned long all = memory_managed_pages(mem), free = memory_free_pages(mem),
@@ -321,8 +325,8 @@ static bool oom_kill(struct memory *mem, gfp_t gfp, unsigned order, void *arg)
 	if (victim) {
 		print_table(mem, gfp, order, victim);
 		/*
-		 * It has released everything since it was counted, and will not report its end
-		 * again.
+		 * The victim has released everything since it was counted, and will not report its
+		 * end again.
 		 */
 		if (!task_end_victim(victim->task, READ_ONCE(mem->oom.going)))
 			memory_oom_gone(mem, READ_ONCE(mem->oom.going));

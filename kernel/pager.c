@@ -5,7 +5,7 @@
  * A page is requested once, however many threads want it; the others wait for that answer.  The
  * pager is trusted only with the content: every wait for it ends by itself, its answers are
  * verified, and the cost that all pagers of one family can cause reclaim is bounded
- * (pager_trust.c).  A page that is handed over is before all that is wanted.
+ * (pager_trust.c).  Requests to clean a page go before requests for pages.
  *
  * Owns:       struct pager, its requests and its buffer.
  * Locks:      pager->lock (RANK_TASK) for requests; pager->copying, a mutex, for the buffer, held
@@ -24,12 +24,13 @@
 #include <quarry/task.h>
 #include <quarry/user.h>
 
+/* Letters behind fields: a atomic; c constant. */
 struct request {
 	u32 what;                           /* c: ABI_PAGER_... */
 	u32 index;                          /* c */
 	u32 id;                             /* c: unique within this pager */
 	u32 refs GUARDED_BY(task_class);    /* lock: the requester and other waiters */
-	bool served GUARDED_BY(task_class); /* lock: page in its slot, or content with pager */
+	bool served GUARDED_BY(task_class); /* lock: page in its slot, or pager has content */
 	u32 done;                           /* a: result is valid */
 	int result;                         /* written before done */
 	const void *data;         /* c: the content handed over; NULL: a page is requested */
@@ -38,15 +39,15 @@ struct request {
 
 struct pager {
 	struct endpoint *ep;     /* c, a reference */
-	u64 number;              /* c: the pager's number of the object */
+	u64 number;              /* c: the pager's number for the object */
 	u64 timeout_ns;          /* c */
 	u32 task;                /* c: id of the pager's task; 0: a thread of the kernel */
-	struct account *account; /* c, a reference: charged for it */
+	struct account *account; /* c, a reference: charged for the pager */
 	struct spinlock lock;
 	LIST_HEAD(, request) requests GUARDED_BY(task_class); /* lock */
 	struct request own;                                   /* in use while it has references */
 	u32 last_id GUARDED_BY(task_class);                   /* lock */
-	struct pager_trust *trust; /* c: of the family that account is of, or own_trust */
+	struct pager_trust *trust; /* c: that of account's family, or own_trust */
 	struct pager_trust own_trust;
 	struct waitq wq; /* threads waiting for another thread's request */
 	struct mutex copying;
@@ -155,7 +156,7 @@ static bool pager_finish(struct pager *p, struct request *r, int *err)
 	return !others;
 }
 
-/* A requested page has been supplied, now or before. */
+/* Note for a request for page @index, if there is one, that the page has been supplied. */
 static void supplied(struct pager *p, u64 index)
 {
 	struct request *r;
@@ -177,8 +178,8 @@ static u64 left_until(u64 when)
 }
 
 /*
- * The time limit of all tries of the running thread's access together: a page that the pager drops
- * before the thread has seen it is none (vm_fault.c says when one is).
+ * The time limit of the running thread's access, for all its tries together.  A page that the pager
+ * drops before the thread has seen it does not end the access (vm_fault.c).
  */
 static u64 access_until(const struct pager *p)
 {
@@ -189,7 +190,7 @@ static u64 access_until(const struct pager *p)
 	return task->access_ns + p->timeout_ns;
 }
 
-/* If the pager answers -ENOMEM, the faulting thread frees memory: it may wait for pagers. */
+/* If the pager answers NO_MEMORY, the faulting thread frees memory: it may wait for pagers. */
 static int ask_for_page(struct pager *p, const struct request *r, struct memory *mem, u64 until)
 {
 	int err;
@@ -345,7 +346,7 @@ static struct pager *pager_of(const struct vm_object *object, u64 index)
 	return object->ops == &pager_ops && index < object->nr_pages ? object->pager : NULL;
 }
 
-/* 0; -EINTR the task is ending.  Interruptible: another pager can delay the buffer's holder. */
+/* 0; -EINTR: the task is ending.  Interruptible: another pager can delay the buffer's holder. */
 static int lock_buffer(struct pager *p) TRY_ACQUIRE(0, p->copying) NO_LOCK_ANALYSIS
 {
 	return mutex_lock_unless(&p->copying, task_interrupted, WAIT_FOREVER) ? 0 : -EINTR;
@@ -412,7 +413,9 @@ static u32 fetch(struct pager *p, u64 index) REQUIRES(p->copying)
 	return id;
 }
 
-/* The pager has the content; false: too late, the page may have been written to since. */
+/*
+ * Note that the pager has the content.  False: too late, the page may have been written to since.
+ */
 static bool fetched(struct pager *p, u64 index, u32 id)
 {
 	struct request *r;

@@ -2,17 +2,18 @@
 /*
  * pager_trust.c: the time that reclaim may wait for the pagers of one family.
  *
- * Reclaim waits for CLEAN only, at most for what is left of TRUST_MAX_NS, and pays for it.  A page
- * taken within TRUST_FREE_NS is free, so a pager that does its work is never refused.  All else is
- * owed, a refusal too, and paid back at one nanosecond in SHARE: late pagers take at most a fifth
- * of reclaim's time.  A call without an answer leaves nothing, and costs up to sixteenfold if the
- * calls before it had none either.  Only an answered CLEAN ends that, as the next attempt may;
- * supplying or dropping pages does not, and pages that are wanted cost nothing.
+ * Reclaim waits only for requests to clean a page (CLEAN), at most for what is left of
+ * TRUST_MAX_NS.  A page cleaned within TRUST_FREE_NS costs nothing, so a pager that does its work
+ * is never refused.  The pagers owe all other waiting time, also that of a failed request, and one
+ * nanosecond in TRUST_SHARE is paid back: late pagers take at most a fifth of reclaim's time.  A
+ * request without an answer uses up all trust, and costs up to sixteenfold if the requests before
+ * it had no answer either.  Only a cleaned page ends this series; supplying or dropping pages does
+ * not.  Requests for pages (GET) cost nothing.
  *
  * Owns:       struct pager_trust: one in the account of each family's head, which lives as long as
  *             a task or a pager below it; one in each pager of the kernel.
- * Locks:      trust_lock (RANK_TASK), for all: it is taken twice a call.
- * Invariants: zeroes are full trust.
+ * Locks:      trust_lock (RANK_TASK), one for all families: it is taken only twice a request.
+ * Invariants: a struct pager_trust of zeroes is full trust.
  * Tests:      pager_wait, silence_trust, tests/fiber/explore_pagers.c.
  */
 #include "pager_trust.h"

@@ -5,7 +5,7 @@
 
 #include <quarry/account.h>
 
-/* Context of all: thread, no spin lock held. */
+/* Context of both functions: thread, no spin lock held. */
 
 /* How long reclaim may wait for a pager now, in ns; 0: not at all. */
 u64 pager_trust_left(struct pager_trust *trust);

@@ -22,7 +22,7 @@
 #define MAX_FRAMES  32
 #define STACK_SPAN  (64UL << 10) /* the largest distance of two frames */
 #define KERNEL_HALF 0xffff800000000000UL
-#define MAX_PANICS  8 /* the first one, one for each part, and a few in between */
+#define MAX_PANICS  8 /* the first panic, one in each part of the report, and a few more */
 
 /* Written by tools/symtab.sh; sorted by address. */
 struct symbol {
@@ -34,9 +34,9 @@ extern const u64 ksymtab_count;
 extern const char ksymtab_names[];
 
 u64 run_seed;
-static u32 panic_cpu; /* a: CPU + 1 of the one that reports */
+static u32 panic_cpu; /* atomic: 1 + number of the CPU that reports; 0: none */
 static u32 panics;    /* number of panics of that CPU */
-static u32 next_part; /* of the report */
+static u32 next_part; /* index of the report's next part */
 
 bool panicking(void)
 {
@@ -55,7 +55,7 @@ static const struct symbol *find_symbol(uintptr_t addr)
 		else
 			high = middle;
 	}
-	/* The last one marks the end of the code, or is too close to it to matter. */
+	/* The last symbol marks the end of the code, or lies too close to the end to matter. */
 	return low > 0 && low < ksymtab_count ? &ksymtab[low - 1] : NULL;
 }
 
@@ -78,7 +78,7 @@ static bool plausible(uintptr_t frame)
 
 /*
  * A frame is the caller's frame pointer and, above it, the return address.  Stacks grow down, so
- * each caller's frame lies above; the walk ends at one that does not, or that is too far away.
+ * each caller's frame lies above.  The walk ends at a frame that does not, or is too far away.
  */
 void print_backtrace(uintptr_t rip, uintptr_t rbp)
 {
@@ -93,8 +93,8 @@ void print_backtrace(uintptr_t rip, uintptr_t rbp)
 		if (!frame[1])
 			break;
 		/*
-		 * The byte before: the call may be its function's last instruction, if it never
-		 * returns.
+		 * Look up the byte before: a call that never returns may be its function's last
+		 * instruction.
 		 */
 		printk("  %016lx %s\n", frame[1], symbol_name(frame[1] - 1, name, sizeof(name)));
 		if (frame[0] <= rbp || frame[0] - rbp > STACK_SPAN)

@@ -2,8 +2,8 @@
 /*
  * printk.c: formatted output to the console, and the ring that keeps the log.
  *
- * All text goes to the log: the ring, and the log port, if the machine has one.  It is also shown,
- * on the serial line and the screen, unless it is hidden: then only console_say shows.
+ * All text goes to the log: the ring, and the log port, if the machine has one.  Text is also shown
+ * on the serial line and the screen.  While text is hidden, only that of console_say is shown.
  *
  * Owns:       the log ring; the console lock; how often the text is hidden.
  * Locks:      console_lock (RANK_CONSOLE, innermost of all), irqs off.
@@ -31,24 +31,24 @@
 #pragma GCC diagnostic pop
 
 #define LOG_SIZE   65536U
-#define LOCK_TURNS (1U << 22) /* of waiting for the lock, about a second; then print without it */
-#define BUST_TURNS (1U << 21) /* the same before the lock is broken: the holder ends its line */
+#define LOCK_TURNS (1U << 22) /* polls for the lock, about a second; then print without it */
+#define BUST_TURNS (1U << 21) /* polls before the lock is broken: its holder may end a line */
 #define CLEAR_LINE "\r\033[K"
 #define MAX_SHOWN  8192 /* bytes of hidden text that a panic shows */
 
 static struct spinlock console_lock = {.name = "console", .rank = RANK_CONSOLE};
-static u32 closing; /* a: CPU + 1 of the one that will break the lock: no other takes it */
-static u32 bust;    /* a: CPU + 1 of the one that broke the lock */
-static u32 invited; /* a: CPU + 1 of one that may print as well, then */
-static u32 hidden;  /* console_lock to write: how often console_hide was called, and not undone */
-static u64 mark;    /* console_lock: the position that hidden text is shown from, if it must be */
+static u32 closing; /* atomic: 1 + the CPU that will break the lock; no other CPU takes the lock */
+static u32 bust;    /* atomic: 1 + the CPU that broke the lock */
+static u32 invited; /* atomic: 1 + a CPU that may print too once the lock is broken */
+static u32 hidden;  /* console_lock to write: calls of console_hide that are not undone yet */
+static u64 mark;    /* console_lock: if hidden text must be shown, it begins at this position */
 /* console_lock: the text that restores a terminal on which a screen is drawn, or NULL */
 static const char *restore;
 static bool status; /* console_lock: the last row of the terminal is a status line */
 static char log_bytes[LOG_SIZE];
 static struct log_ring printed = {.bytes = log_bytes, .size = LOG_SIZE}; /* console_lock */
 
-/* Another CPU panics and waits for the lock: its holder ends a line, and no other begins one. */
+/* Does another CPU panic and wait for the lock?  Then no CPU begins a line. */
 static bool closed(void)
 {
 	u32 by = READ_ONCE(closing);
@@ -57,8 +57,8 @@ static bool closed(void)
 }
 
 /*
- * Polls, with a limit.  An NMI that prints while the CPU that it interrupted holds the lock would
- * wait for ever; and the text may be the report of why the holder does not continue.
+ * Poll for the lock, with a limit.  An NMI that prints while the CPU that it interrupted holds the
+ * lock would wait for ever.  Also, the text may report why the holder does not continue.
  */
 static bool lock_console(void) TRY_ACQUIRE(true, console_lock)
 {
@@ -123,7 +123,7 @@ static char *emit_piece(const char *s, void *buf, int len)
 	return buf;
 }
 
-/* Formats in pieces, under the lock: lines of any length, small stacks. */
+/* Format in pieces, under the lock: lines may have any length, and little stack is used. */
 void vprintk(const char *fmt, va_list ap)
 {
 	irqflags_t flags = arch_irq_save();
@@ -163,7 +163,7 @@ void console_unhide(void)
 	irqflags_t flags = arch_irq_save();
 	bool locked = lock_console();
 
-	if (hidden) /* not in a panic, which shows all */
+	if (hidden) /* 0 after a panic, which shows all text */
 		WRITE_ONCE(hidden, hidden - 1);
 	if (locked)
 		spin_unlock(&console_lock);
@@ -186,7 +186,7 @@ void console_mark(void)
 	arch_irq_restore(flags);
 }
 
-/* Show the log from *@pos on, a piece; false: there is no more. */
+/* Show one piece of the log from *@pos on; false: there is no more. */
 static bool show_piece(u64 *pos)
 {
 	char piece[128];

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * runq.c: the run queues: a thread gets onto one, and its CPU is told.
+ * runq.c: the run queues: adding a thread, and sending its CPU a kick.
  *
  * Owns:       the array of run queues.
  * Locks:      runq.lock (RANK_SCHED), irqs off, which the callers hold.

@@ -6,29 +6,30 @@
 #include "thread.h"
 #include <quarry/port.h>
 
+/* Letters behind fields: a atomic; c constant; o only this CPU. */
 struct runq {
 	struct spinlock lock;
-	STAILQ_HEAD(, share) first;  /* lock: woken; run before their turn */
-	STAILQ_HEAD(, share) ready;  /* lock: waiting for their turn */
-	TAILQ_HEAD(, thread) alarms; /* lock: sleeping with a deadline */
+	STAILQ_HEAD(, share) first;  /* lock: woken shares, which run before their turn */
+	STAILQ_HEAD(, share) ready;  /* lock: shares waiting for their turn */
+	TAILQ_HEAD(, thread) alarms; /* lock: threads sleeping with a deadline */
 	struct thread *running;      /* lock */
 	struct thread *idle;         /* c */
 	struct thread *dead;         /* o: to be reaped once the CPU has left its stack */
 	struct thread *leaver;       /* o: to be moved once the CPU has left its stack */
 	u32 leaving;                 /* a: this CPU must get rid of its threads */
-	u32 closed;                  /* lock: it has no threads and gets none */
+	u32 closed;                  /* lock: this queue has no threads and gets none */
 	u32 nr_ready;                /* lock, read racily */
 	u32 nr_threads;              /* a: threads whose cpu is this one */
-	struct thread *was;          /* a: this CPU may still be on its stack; set under lock */
+	struct thread *was;          /* a: thread whose stack this CPU may use; set under lock */
 	u64 ticked;                  /* a: time of this CPU's last tick */
-	u32 watched;                 /* o: the CPU that it checked at its last tick */
-	u64 since;                   /* lock, as arch_clock_ns: start of this run of running */
-	bool early;                  /* lock: the running thread came from first */
+	u32 watched;                 /* o: the CPU that this CPU checked at its last tick */
+	u64 since;                   /* lock, as arch_clock_ns: when running began to run */
+	bool early;                  /* lock: the running thread came from the list first */
 	u32 ring;                    /* lock: completed turns of the ring of shares */
-	struct share *ring_last;     /* lock: the last share of this turn; NULL: the next one */
+	struct share *ring_last;     /* lock: last share of this ring turn; NULL: the next taken */
 	u32 round;                   /* lock: number of this round of thread turns */
 	u32 turns_left;              /* lock: threads of this round still waiting for their turn */
-	u64 round_began;             /* lock, as arch_clock_ns: the round: threads ready then */
+	u64 round_began;             /* lock, as arch_clock_ns: start of this round */
 	u64 had_turn;                /* a: start of the last completed round */
 	struct thread idle_thread;
 } __attribute__((aligned(64)));
@@ -69,7 +70,7 @@ void runq_remove(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 /* The first queued thread that fits, or NULL. */
 struct thread *runq_find(const struct runq *rq, bool (*fits)(const struct thread *t))
     REQUIRES(rq->lock);
-/* A thread of @s was taken, and @s has more: put it back on a list. */
+/* A thread of @s was taken, and @s has more threads: put @s back on a list. */
 void share_list_again(struct runq *rq, struct share *s) REQUIRES(rq->lock);
 /* Charge the running thread @t for the time until @now. */
 void runq_charge(struct runq *rq, struct thread *t, u64 now) REQUIRES(rq->lock);
@@ -100,10 +101,10 @@ void runq_wake(struct runq *rq, struct thread *t) REQUIRES(rq->lock);
 /* ---- sched_move.c ---- */
 
 /*
- * Put @t on the queue of CPU @where; if that is negative or takes no threads, on the best one.  The
- * caller owns @t: on_queue is set, it is on no queue, and the CPU has left its stack.  Wakers that
- * meet @t in transit see on_queue and leave it there.  If the chosen CPU closes its queue
- * meanwhile, another CPU is chosen.  irqs off.
+ * Put @t on the queue of CPU @where; on that of the best CPU, if @where is negative or takes no
+ * threads.  The caller owns @t: on_queue is set, @t is on no queue, and the CPU has left its stack.
+ * Wakers that meet @t in transit see on_queue and leave it there.  If the chosen CPU closes its
+ * queue meanwhile, another CPU is chosen.  irqs off.
  */
 void sched_place(struct thread *t, int where);
 /*

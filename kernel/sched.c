@@ -38,7 +38,7 @@
 /* Ticks between two timer interrupts of an idle CPU: a second, for the timer's other work. */
 #define IDLE_TICKS 100
 
-static bool idle_fast; /* idle_tick=fast; since boot */
+static bool idle_fast; /* is idle_tick=fast on the command line?  Constant after boot */
 static struct thread first_thread = {.name = "main"};
 
 static struct runq *my_runq(void)
@@ -97,7 +97,10 @@ static always_inline struct thread *sched_choose(struct runq *rq, struct cpu *cp
 	state = READ_ONCE(prev->state);
 	if (prev != rq->idle) {
 		if (state != THREAD_DEAD && (preempted || state == THREAD_RUNNABLE)) {
-			/* A new thread may be preempted before it has moved the leaver. */
+			/*
+			 * rq->leaver stays set if a new thread is preempted before it moves that
+			 * thread.
+			 */
 			if (belongs_elsewhere(rq, prev) && !rq->leaver)
 				rq->leaver = prev;
 			else
@@ -109,7 +112,7 @@ static always_inline struct thread *sched_choose(struct runq *rq, struct cpu *cp
 		}
 	}
 	runq_end_turn(rq, now);
-	/* The idle thread moves the others away. */
+	/* If the CPU must get rid of its threads, its idle thread runs and moves them away. */
 	next = READ_ONCE(rq->leaving) ? NULL : runq_take(rq);
 	if (!next)
 		next = rq->idle;
@@ -158,7 +161,7 @@ static always_inline void switch_to(struct cpu *cpu, struct thread *prev, struct
 	cpu->current = next;
 	task_switch(prev, next);
 	arch_switch(&prev->sp, next->sp);
-	/* Here prev runs again.  A new thread does the same in thread.c. */
+	/* Here prev runs again.  A new thread begins in thread_main, and calls this from there. */
 	stack_is_left();
 }
 
@@ -217,8 +220,8 @@ void sched_irq_exit(void)
 }
 
 /*
- * Lock the queue of @t and return it; the lock keeps t->cpu constant.  Clang cannot name it.  irqs
- * off.
+ * Lock the queue of @t and return the queue; its lock keeps t->cpu constant.  Clang's analysis
+ * cannot name this lock.  irqs off.
  */
 static struct runq *lock_runq_of(const struct thread *t) NO_LOCK_ANALYSIS
 {

@@ -16,7 +16,8 @@
  * Owns:       the lists of a run queue; struct share; the rounds of turns.
  * Locks:      runq.lock, held by the caller.
  * Invariants: a share is on one of the lists exactly while it has ready threads.
- *             turns_left counts the threads, ready when the round began, that have not run yet.
+ *             turns_left counts the threads that were ready when the round began and have not run
+ *             yet.
  * Tests:      share, share_step.
  */
 #include "share_inline.h"

@@ -5,7 +5,7 @@
 
 #include "runq.h"
 
-/* The time of a turn: a thread gets this much by a full tick, and less does not count as a turn. */
+/* The time of a turn, a full tick.  A turn cut shorter than SHORT_NS is continued later. */
 #define TURN_NS  10000000ULL
 #define SHORT_NS (TURN_NS / 2)
 
@@ -31,7 +31,7 @@ static inline void share_append(struct runq *rq, struct share *s, struct thread 
 	STAILQ_INSERT_TAIL(&s->threads, t, link);
 }
 
-/* Queue @t, which ran until now, again; not @preempted: it yields the rest of its turn. */
+/* Queue @t, which ran until now, again.  If not @preempted, @t has yielded the rest of its turn. */
 static inline void runq_put_back(struct runq *rq, struct thread *t, bool preempted)
     REQUIRES(rq->lock)
 {
@@ -45,7 +45,7 @@ static inline void runq_put_back(struct runq *rq, struct thread *t, bool preempt
 		share_list_last(rq, s);
 }
 
-/* @t no longer waits; the caller places its share. */
+/* @t no longer waits.  The caller lists the share of @t again, or takes it off its list. */
 static inline void share_taken(struct runq *rq, struct thread *t) REQUIRES(rq->lock)
 {
 	rq->nr_ready--;
@@ -70,9 +70,9 @@ static inline struct thread *runq_take(struct runq *rq) REQUIRES(rq->lock)
 			return NULL;
 		STAILQ_REMOVE_HEAD(&rq->ready, link);
 		/*
-		 * All shares that were there when the ring began to go round have had their turns.
-		 * That is not so when an interrupted turn continues: the share that interrupted it
-		 * would get all its time again, for ever.
+		 * The ring has gone round once its last share begins a turn.  An interrupted turn
+		 * that continues does not count: else the share that interrupted it would get its
+		 * time before its turn again and again.
 		 */
 		if (unlikely(s->resumes)) {
 			s->resumes = false;
@@ -93,10 +93,9 @@ static inline struct thread *runq_take(struct runq *rq) REQUIRES(rq->lock)
 	return t;
 }
 
-/* End the running thread's turn, and queue the thread again if it is ready. */
+/* The running thread's turn ends.  If no thread of the round still waits, begin the next round. */
 static inline void runq_end_turn(struct runq *rq, u64 now) REQUIRES(rq->lock)
 {
-	/* The thread that was picked last has had its turn now. */
 	if (rq->turns_left)
 		return;
 	WRITE_ONCE(rq->had_turn, rq->round_began);

@@ -19,16 +19,17 @@
 #include <quarry/smp.h>
 
 #define TURNS_PER_LOOK 1024 /* turns of a wait between two readings of the clock */
-#define WORST_FACTOR   6    /* times the timeout, unless smp_worst_ns is set */
-#define MAX_REPORTS    8    /* reports of calls in a wrong context */
+#define WORST_FACTOR   6    /* times smp_timeout_ns: the longest wait, if smp_worst_ns is 0 */
+#define MAX_REPORTS    8    /* the most reports of calls in a wrong context */
 
+/* Letters behind fields: a atomic; o only the owner, this CPU. */
 struct call_cpu {
 	void (*fn)(void *); /* the call this CPU makes: written by it, read by its targets */
 	void *arg;
 	u32 request;      /* a: number of that call */
 	u32 gate;         /* a: odd while this CPU makes a call */
 	u32 closed;       /* a: this CPU accepts no calls */
-	u32 *answered;    /* a: by CPU, the number of this slot's last request that it has run */
+	u32 *answered;    /* a: for each CPU, this slot's last request that the CPU has run */
 	cpumask_t *asked; /* o: targets of the call under way */
 	cpumask_t *inbox; /* a: CPUs that call this one */
 } __attribute__((aligned(64)));
@@ -87,7 +88,7 @@ unsigned nr_cpus_online(void)
  * calls are not waited for.
  *
  * A sender may have died inside its call; then its number stays odd.  So the wait has a limit.  If
- * that sender goes on later, its request to the offline CPU is withdrawn (wait_for).
+ * that sender goes on later, its request to the offline CPU is withdrawn (withdraw).
  */
 bool smp_wait_senders(void)
 {
@@ -122,7 +123,7 @@ bool smp_call_pending(void)
 	return false;
 }
 
-/* True: fn must run once more. irqs off, so that the thread stays the same. */
+/* Run fn; true: it must run once more. irqs off, so that the thread stays the same. */
 static bool smp_run(void (*fn)(void *), void *arg)
 {
 	struct mm_task *task = port_task();
@@ -133,9 +134,9 @@ static bool smp_run(void (*fn)(void *), void *arg)
 }
 
 /*
- * A request whose function must run once more is not answered, so its sender does not change it. It
- * is put into the inbox again, with an interrupt that comes as soon as this handler returns.
- * @last: there will be no further interrupt.
+ * A request whose function must run once more is not answered, so its sender does not change it.
+ * The request is put into the inbox again, with an interrupt that comes as soon as this handler
+ * returns.  @last: no interrupt will come, so the function runs again here.
  */
 static void serve_one(unsigned self, unsigned from, bool last)
 {
@@ -226,8 +227,8 @@ static void report_silence(const struct call_cpu *slot, u32 request, bool fatal)
 }
 
 /*
- * Take back a request to a CPU that has closed its slot meanwhile.  False: that CPU cleared the bit
- * before it closed, and will answer.  So after a withdrawal no CPU uses fn and arg.
+ * Take back a request to a CPU that has closed its slot meanwhile.  False: that CPU has not, or it
+ * cleared the bit before it closed, and will answer.  After a withdrawal no CPU uses fn and arg.
  */
 static bool withdraw(const struct call_cpu *slot, unsigned cpu, unsigned self)
 {

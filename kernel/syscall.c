@@ -20,7 +20,7 @@
 
 BUILD_ASSERT(ABI_GIVE == ABI_WORD0 + ABI_WORDS);
 
-/* Take the capability that the caller gives away; @handle 0: none. */
+/* Copy the capability that the caller gives with a message to @out; @handle 0: none. */
 static int take_gift(u64 handle, struct cap *out)
 {
 	*out = (struct cap){.kind = CAP_NONE};
@@ -39,7 +39,7 @@ static s64 sys_debug_write(struct syscall_regs *r)
 		return -EINVAL;
 	if (copy_from_user(text, r->arg[0], len))
 		return -EFAULT;
-	/* Line by line, each with the task's name, so that no program can imitate the kernel. */
+	/* Print each line with the task's name, so that no program can imitate the kernel. */
 	for (start = i = 0; i <= len; i++) {
 		if (i < len && text[i] != '\n') {
 			if (text[i] < ' ' || text[i] > '~')
@@ -245,8 +245,9 @@ static s64 sys_call(struct syscall_regs *r)
 	s64 handle = 0;
 	struct cap ep;
 	/*
-	 * A reference without the right to receive, whatever the handle's rights.  Otherwise the
-	 * call would wait for itself when another thread closes the last receiver's handle.
+	 * Take a reference without the right to receive, whatever the handle's rights.  Otherwise
+	 * this call's own reference would keep the endpoint open after the last receiver's handle
+	 * is closed, and the call would wait for ever.
 	 */
 	int err = cap_lookup_weak(my_caps(), r->arg[0], CAP_ENDPOINT, RIGHT_SEND, &ep);
 

@@ -46,7 +46,7 @@ s64 sys_map(struct syscall_regs *r)
 	err = cap_lookup(my_caps(), r->arg[0], CAP_OBJECT, (unsigned)prot, &cap);
 	if (err)
 		return err;
-	/* sys_protect takes no handle, so the mapping records the rights of this one. */
+	/* sys_protect takes no handle, so the mapping records the rights of this handle. */
 	may = cap.rights & (VM_READ | VM_WRITE | VM_EXEC);
 	err = vm_map(task_current()->space, r->arg[1], r->arg[2], (unsigned)prot | VM_MAY(may),
 	    cap.object, r->arg[3]);

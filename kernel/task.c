@@ -58,7 +58,7 @@ static int equip(struct task *task, const struct abi_limits *limits)
 	return err;
 }
 
-/* A name from a program is printed: no line of it looks like one of the kernel's. */
+/* The name, chosen by a program, is printed: without line breaks it cannot imitate the kernel. */
 static void set_name(struct task *task, const char *name)
 {
 	char *c;
@@ -162,7 +162,7 @@ void task_set_handler(struct task *task, struct endpoint *ep)
 		endpoint_put(old, 0);
 }
 
-/* @task, the victim with that number, has released everything. */
+/* @task, the victim with number @victim, has released everything. */
 static void victim_is_gone(const struct task *task, u32 victim)
 {
 	printk("oom: task %u %s is gone, %lu pages are free\n", task->id, task->name,
@@ -170,7 +170,7 @@ static void victim_is_gone(const struct task *task, u32 victim)
 	memory_oom_gone(&kernel_memory, victim);
 }
 
-/* Capabilities first: they may form cycles. */
+/* Drop the task's capabilities first: their references may form cycles. */
 void task_release(struct task *task)
 {
 	struct vm_space *space;
@@ -220,7 +220,7 @@ struct task *task_after(u32 id)
 	struct task *task, *found = NULL;
 
 	task_lock(&tasks_lock);
-	/* Newest first: so the last one has the lowest id. */
+	/* The list begins with the newest task, so the last match has the lowest id. */
 	for (task = first_task(); task; task = LIST_NEXT(task, link))
 		if (task->id > id)
 			found = task;

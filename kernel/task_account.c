@@ -48,8 +48,8 @@ static u64 limit_of_first(enum abi_limit which)
 }
 
 /*
- * The rest of an ended task until the last handle to it is closed, in 32nds of a page: task and
- * account, each in a block of a power of two, and a share for each CPU.
+ * The memory that an ended task uses until the last handle to it is closed, in 32nds of a page:
+ * task and account, each in a block of a power of two, and a share for each CPU.
  */
 static u64 record_units(void)
 {
@@ -68,7 +68,7 @@ static void release(struct account *account)
 	account_put(parent);
 }
 
-/* The highest limit that @parent may give, and the default. */
+/* The highest limit that @parent may give; usual(), below, is the default limit. */
 static u64 most(const struct account *parent, enum abi_limit which)
 {
 	u64 own = parent->limit[kind_of[which]];

@@ -5,9 +5,9 @@
  *
  * Owns:       task->handler.
  * Locks:      task->lock for the reference; none while the handler is called.
- * Invariants: the thread that touched the page makes the call, and waits no longer than for a
- *             pager.  Only for accesses from ring 3: a system call that finds lost memory fails
- *             instead, because it may hold locks that the handler needs.
+ * Invariants: the thread that touched the page calls the handler, and waits no longer than for a
+ *             pager.  It does so only for accesses from ring 3: a system call that finds lost
+ *             memory fails instead, because it may hold locks that the handler needs.
  * Tests:      poison_task, tests/fiber/explore_lost.c, user/lost.c.
  */
 #include <quarry/ipc.h>

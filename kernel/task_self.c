@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * task_self.c: what a CPU has loaded of the running thread's task.
+ * task_self.c: the running thread's page tables and FPU registers, which its CPU has loaded.
  *
- * Owns:       the tables and FPU registers that a CPU has loaded.
+ * Owns:       the page tables and FPU registers that a CPU has loaded.
  * Locks:      none: a CPU changes what it has loaded itself, with interrupts off.
  * Invariants: the loaded tables are those of the running thread's space.
  * Tests:      task, task_cpu, arch_fault, tests/fiber/explore_tasks.c.
@@ -12,7 +12,7 @@
 #include <quarry/task.h>
 #include <quarry/user.h>
 
-/* Enter before the load, leave after it: see vm.h.  irqs off: one CPU does both. */
+/* Enter @to before its tables are loaded, leave @from after that: see vm.h.  irqs off: one CPU. */
 static always_inline void space_switch(struct vm_space *from, struct vm_space *to)
 {
 	if (from == to)

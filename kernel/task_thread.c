@@ -28,7 +28,7 @@ static struct {
 	struct spinlock lock;                                /* RANK_TASK */
 	TAILQ_HEAD(, thread) threads GUARDED_BY(task_class); /* lock, by task_link */
 	struct waitq wq; /* the reaper, and waiters for nr_threads */
-	u32 nr_threads;  /* a: threads of tasks, not freed yet */
+	u32 nr_threads;  /* atomic: threads of tasks, not freed yet */
 } reaper = {
     .lock = SPINLOCK("reaper", RANK_TASK),
     .threads = TAILQ_HEAD_INITIALIZER(reaper.threads),
@@ -90,7 +90,7 @@ static void user_thread(void *arg)
 	arch_enter_user(start.entry, start.sp, start.arg);
 }
 
-/* Before the thread is on a queue.  -EAGAIN: the task is ending, or has too many threads. */
+/* Add @t, not queued yet, to @task: its number; -EAGAIN: task ending, or too many threads. */
 static int join_task(struct task *task, struct thread *t)
 {
 	int number = -EAGAIN;
@@ -179,7 +179,7 @@ int user_page_fault(uintptr_t va, unsigned access)
 	const struct thread *t = thread_current();
 	struct vm_space *space = t->space;
 
-	/* A pager that supplies and drops the page makes the access fail again, without a wait. */
+	/* A pager that supplies and drops the page makes the access fault again without a wait. */
 	if (thread_interrupted(t))
 		return -EINTR;
 	return space ? vm_fault(space, va, access) : -EFAULT;

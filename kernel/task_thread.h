@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* task_thread.h: what task.c and task_thread.c share. */
+/* task_thread.h: the function of task.c that task_thread.c calls. */
 #ifndef KERNEL_TASK_THREAD_H
 #define KERNEL_TASK_THREAD_H
 

@@ -14,7 +14,7 @@
 #include <quarry/mm.h>
 #include <quarry/sched.h>
 
-/* One queue for all: a thread's own would be freed while the last wake_up still uses it. */
+/* One wait queue for all: a queue in the thread would be freed while wake_up still uses it. */
 static struct waitq ended = WAITQ("thread ended");
 static void thread_main(void *arg)
 {
@@ -90,7 +90,9 @@ void shares_end(struct share *shares)
 		WRITE_ONCE(shares[cpu].ends, 1u);
 }
 
-/* The thread runs, so it is on no list; in this order it may be moved in between. */
+/*
+ * @t runs, so it is on no list.  If it moves between the stores, it finds no shares and uses own.
+ */
 void sched_leave_shares(struct thread *t)
 {
 	WRITE_ONCE(t->shares, NULL);

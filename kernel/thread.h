@@ -22,14 +22,14 @@ struct share {
 	STAILQ_HEAD(, thread) threads;
 	STAILQ_ENTRY(share) link;
 	u64 turn_ns;  /* time run in its turn */
-	u64 early_ns; /* time run before its turn, in this turn of the ring: */
-	u32 ring;
-	bool early;   /* it is on first, before shares waiting for their turns */
+	u64 early_ns; /* time run before its turn, since the ring last went round */
+	u32 ring;     /* the queue's ring when early_ns was last set to 0 */
+	bool early;   /* it is on the list first, before shares waiting for their turns */
 	bool resumes; /* it is queued to continue an interrupted turn */
 	u32 ends;     /* a: its task is ending, so its threads have little to do */
 };
 
-/* Letters: o the thread itself; q its run queue's lock; c constant once started. */
+/* Letters: a atomic; o the thread itself; q its run queue's lock; c constant once started. */
 struct thread {
 	char name[24];                  /* c */
 	unsigned cpu;                   /* q of that CPU: where it runs, or will run */
@@ -39,20 +39,20 @@ struct thread {
 	void (*fn)(void *);             /* c */
 	void *arg;                      /* c */
 	void (*gone)(struct thread *);  /* c: its CPU has left its stack for ever; irqs off */
-	u32 state;                      /* a: itself sets SLEEPING, wakers RUNNABLE, under q */
+	u32 state;                      /* a: the thread sets SLEEPING, wakers RUNNABLE under q */
 	bool on_queue;                  /* q: queued or running */
 	bool has_alarm;                 /* q: it is on the list of alarms */
 	bool passed;                    /* o, q while it sleeps: a CPU was passed to it */
 	u64 wake_at;                    /* q: time of the alarm */
-	u32 done;                       /* a: may be freed */
+	u32 done;                       /* a: the thread may be freed */
 	u32 round;                      /* q: the round in which it was queued or ran last */
-	struct share *shares;           /* o: its task's, one per CPU; NULL: kernel thread */
+	struct share *shares;           /* o: its task's shares, one per CPU; NULL: none */
 	struct share *share;            /* q: the share of its CPU, or own */
 	struct share own;               /* q */
 	STAILQ_ENTRY(thread) link;      /* q */
 	TAILQ_ENTRY(thread) alarm_link; /* q */
 	struct mm_task mm;              /* o */
-	/* Of a thread of ring 3; NULL for kernel threads. */
+	/* The next three are for threads of ring 3; NULL for kernel threads. */
 	struct task *task;               /* o */
 	struct vm_space *space;          /* o: its tables are loaded while it runs */
 	void *fpu;                       /* c: its FPU registers while it does not run */
@@ -81,7 +81,8 @@ void sched_switch(u64 deadline);
  */
 void sched_sleep(u64 deadline);
 /*
- * wait.c: the time at which a wait of so many ns ends; WAIT_FOREVER: never.  Has it passed?
+ * wait.c: the time at which a wait of @timeout_ns ends; WAIT_FOREVER: never.  deadline_passed tells
+ * if that time has come.
  */
 u64 deadline_after(u64 timeout_ns);
 static inline u64 deadline_of(u64 timeout_ns)
@@ -116,7 +117,7 @@ static inline bool was_passed(struct thread *t)
  */
 bool sleep_passing(struct spinlock *lock, struct thread *to, bool (*over)(void *), void *arg,
     u64 deadline) must_check;
-/* As either: @to may be NULL, no thread. */
+/* As sleep_passing; if @to is NULL, as sleep_unlocked. */
 static inline bool sleep_waking(
     struct spinlock *lock, struct thread *to, bool (*over)(void *), void *arg, u64 deadline)
 {
@@ -134,11 +135,14 @@ void share_init(struct share *s);
  * threads.
  */
 struct share *shares_new(void) must_check;
-/* The task is ending: from here on a turn of a share runs all its threads, one after the other. */
+/* The task is ending: from here on its shares may run before their turn (sched_share.c). */
 void shares_end(struct share *shares);
-/* The running thread leaves its task. */
+/* The running thread @t leaves its task: it becomes a share of its own. */
 void sched_leave_shares(struct thread *t);
-/* Queue a new thread, on its home CPU if that is online, and count it. */
+/*
+ * Queue and count a new thread, on its home CPU if that takes threads.  sched_forget undoes the
+ * count.
+ */
 void sched_add(struct thread *t);
 void sched_forget(struct thread *t);
 /* The online CPU with the fewest threads. */

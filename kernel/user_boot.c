@@ -18,8 +18,8 @@
 #define LOOK_NS 1000000ULL
 
 /*
- * The first kind of resource that differs from @before, and how much; NULL: none.  A reclaim thread
- * may still hold a reference to a page of an object, which is freed later.
+ * The first kind of resource that differs from @before, with both numbers; NULL: none.  This waits
+ * a moment: a reclaim thread may still hold a reference to a page of an object.
  */
 static const char *left_over(const struct counts *before, u64 *had, u64 *has)
 {

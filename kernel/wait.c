@@ -15,7 +15,7 @@
 /* On the stack of the waiting thread; all fields are under the queue's lock. */
 struct wait_entry {
 	struct thread *thread;
-	const void *arg; /* of its condition */
+	const void *arg; /* of the condition that the thread waits for */
 	struct wait_entry *next;
 };
 

@@ -36,19 +36,21 @@ void fiber_wait_all(void);
 void fiber_boot(unsigned online);
 /* The thread has finished; its CPU takes interrupts until the run ends or fiber_leave. */
 void fiber_idle(void) __attribute__((noreturn));
-/* Note an event that others may be waiting for. */
+/* Note an event that other CPUs may be waiting for. */
 void fiber_progress(void);
 /* The number of turns of waiting without an event after which all CPUs count as stuck. */
 extern u64 fiber_patience;
-/* Called when all CPUs are stuck, and by panic with its message.  Both leave the run. */
+/*
+ * fiber_on_stuck is called when all CPUs are stuck, fiber_on_panic by panic.  Both leave the run.
+ */
 extern void (*fiber_on_stuck)(void);
 extern void (*fiber_on_panic)(const char *text);
-/* Print the kernel's output. */
+/* If set, print the kernel's output. */
 extern bool fiber_verbose;
 /* The order in which CPUs with work to do are chosen: a list of numbers, or NULL: ascending. */
 extern const u8 *fiber_order;
 
-/* fiber_cpu.c for fiber_port.c: */
+/* Functions of fiber_cpu.c for fiber_port.c. */
 struct thread *fiber_start(const char *name, unsigned cpu, void (*fn)(void *), void *arg);
 int fiber_free_cpu(void);
 bool fiber_ended(const struct thread *t);
@@ -56,8 +58,8 @@ struct mm_task *fiber_task(void);
 void fiber_yield(void);
 u64 fiber_clock(void);
 
-/* fiber_cpu.c for fiber_hotplug.c: */
-/* Let the CPU's thread leave at its next idle or yield; or cancel that. */
+/* Functions of fiber_cpu.c for fiber_hotplug.c. */
+/* If @leave, the thread of @cpu leaves when it next idles or yields.  Else cancel this request. */
 void fiber_ask_to_leave(unsigned cpu, bool leave);
 /*
  * Until fiber_unpark the CPU does nothing, takes no interrupts, and counts as finished.  irqs off.

@@ -85,7 +85,7 @@ static struct thread *first_preempted(void)
 	return best;
 }
 
-/* The CPU that waits for all others, if they have finished; else NULL. */
+/* The CPU that waits for all others, if those below it are idle or parked; else NULL. */
 static struct thread *all_done(void)
 {
 	struct thread *waits = NULL;

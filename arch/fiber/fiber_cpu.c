@@ -206,7 +206,7 @@ bool fiber_preempt_to(unsigned cpu)
 	t->preempted_at = ++preemptions;
 	fibers[cpu].preempted = false;
 	switch_to(&fibers[cpu]);
-	/* While preempted it is chosen only to take an interrupt. */
+	/* While preempted, this thread is chosen only to take an interrupt. */
 	while (t->preempted) {
 		t->preempted = false;
 		fiber_interrupt();

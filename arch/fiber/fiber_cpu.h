@@ -21,13 +21,13 @@ struct thread {
 	struct fiber_cpu cpu; /* first: fiber_this points here */
 	enum fiber_state state;
 	bool leaving; /* cpu_down waits for the CPU */
-	bool left;    /* held by cpu_down: the thread acts as idle thread */
+	bool left;    /* the thread is in cpu_leave, as the CPU's idle thread */
 	bool preempted;
 	u64 preempted_at; /* number of the preemption in the run */
-	u64 seen;         /* progress at its last check */
+	u64 seen;         /* number of events at the thread's last check */
 	ucontext_t context;
 	char *stack;
-	void *fake_stack; /* the address sanitizer's */
+	void *fake_stack; /* for the address sanitizer */
 	struct mm_task task, idle_task;
 	const char *name;
 	void (*fn)(void *);
@@ -36,7 +36,7 @@ struct thread {
 
 extern struct thread fibers[FIBER_CPUS];
 
-/* The thread that runs next; it may be the present one.  fiber_on_stuck is called if none can. */
+/* The thread that runs next, perhaps the present one.  fiber_on_stuck is called if none can run. */
 struct thread *fiber_choose(void);
 /* Begin a run: no events, and no turns of waiting, until now. */
 void fiber_choose_begin(void);

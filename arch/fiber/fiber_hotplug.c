@@ -121,7 +121,7 @@ void arch_ipi_kick(unsigned cpu)
 	fiber_progress();
 }
 
-/* No timer, no devices. */
+/* A CPU that is a fiber has no timer and no devices. */
 void arch_timer_start(u32 ticks)
 {
 }

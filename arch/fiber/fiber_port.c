@@ -72,7 +72,7 @@ void thread_yield(void)
 	fiber_yield();
 }
 
-/* A thread that yields continues only when no other can, so all others have had their turns. */
+/* A thread that yields continues only when no other one can, so all others have had turns. */
 bool threads_had_turn(u64 since)
 {
 	return true;

@@ -39,7 +39,7 @@ struct stack {
 	ucontext_t context;
 	char *bottom;
 	size_t size;
-	void *fake; /* the address sanitizer's */
+	void *fake; /* for the address sanitizer */
 	void (*fn)(void *);
 	void *arg;
 	void (*main)(void *); /* the function of a kernel thread, and its argument */
@@ -54,7 +54,7 @@ struct machine_cpu {
 	enum cpu_state state;
 	bool preempted;
 	u64 preempted_at; /* number of the preemption */
-	u64 seen;         /* progress at its last check */
+	u64 seen;         /* value of progress at this CPU's last check */
 	bool kick, tick;  /* pending interrupts */
 	bool timer;       /* the timer is on */
 	struct stack *on;

@@ -18,8 +18,8 @@
 #define THREADS_TICK_NS 10000000ULL
 
 /*
- * At point @at of a run, CPU @cpu continues instead; @tick: 10 ms have passed, and a timer
- * interrupt is pending.
+ * At point @at of a run, CPU @cpu continues instead of the running one; @tick: 10 ms have passed,
+ * and a timer interrupt is pending.
  */
 struct threads_cut {
 	unsigned at, cpu;
@@ -35,8 +35,8 @@ void threads_boot(int (*fn)(void *), void *arg) __attribute__((noreturn));
 /* Called on CPU 0 before there are threads, if not NULL. */
 extern void (*threads_set_up)(void);
 /*
- * Make the @nr cuts of @list, at points counted from 1 from here on.  threads_plan_end stops that,
- * and returns the number of points.
+ * Make the @nr cuts of @list, at points counted from 1 from here on.  threads_plan_end ends the
+ * plan, and returns the number of points.
  */
 void threads_plan(const struct threads_cut *list, unsigned nr);
 unsigned threads_plan_end(void);
@@ -47,10 +47,10 @@ unsigned threads_plan_end(void);
 extern unsigned threads_patience;
 extern void (*threads_on_stuck)(void);
 extern void (*threads_on_panic)(const char *text);
-/* Print the kernel's output; or pass it to threads_on_print instead, if that is not NULL. */
+/* If threads_verbose, print the kernel's output; if threads_on_print is not NULL, pass it there. */
 extern bool threads_verbose;
 extern void (*threads_on_print)(const char *text);
-/* The number of kmalloc allocations and stacks that have not been freed. */
+/* The number of kmalloc allocations and stacks not freed; threads_count adds @nr to it. */
 long threads_allocated(void);
 void threads_count(long nr);
 /* Fail the n-th kmalloc from here on; 0: none, or it has failed already. */

@@ -2,7 +2,7 @@
 /*
  * fiber_user.c: a simulated ring 3 and its memory, on CPUs that are fibers.
  *
- * Owns:       the memory; each CPU's loaded tables and TLB.
+ * Owns:       the arrays behind kernel_memory; each CPU's loaded page tables and TLB.
  * Locks:      none: one OS thread.
  * Invariants: an access runs with interrupts off from the TLB lookup to its end, like one
  *             instruction.
@@ -28,7 +28,7 @@ static struct pcp *pcps[THREADS_CPUS];
 void (*threads_program)(uintptr_t entry, const u64 arg[3]);
 
 static struct mmu {
-	phys_t root; /* 0: the kernel's, without user addresses */
+	phys_t root; /* of the loaded tables; 0: the kernel's, without user addresses */
 	struct line {
 		uintptr_t page; /* 0: empty */
 		u64 pte;

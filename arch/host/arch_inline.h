@@ -37,7 +37,7 @@ struct host_this {
 };
 extern _Thread_local struct host_this host_this;
 
-/* Requests to a CPU: one word (a) for each CPU, in a cache line of its own. */
+/* Requests to a CPU: one atomic word for each CPU, in a cache line of its own. */
 #define HOST_WANT_CALL 1u /* run smp_call_serve; one bit for any number of calls */
 #define HOST_WANT_CPU  2u /* another thread waits for its turn */
 struct host_attention {
@@ -47,14 +47,14 @@ extern struct host_attention host_attention[HOST_MAX_CPUS];
 
 /* Faults that tests inject: lost wake-ups for calls, and late answers. */
 struct host_ipi_faults {
-	u32 drop;    /* a: the number of coming wake-ups that are lost */
-	u32 late_ns; /* a: the longest delay before a call is served; 0: at once */
+	u32 drop;    /* atomic: the number of coming wake-ups that are lost */
+	u32 late_ns; /* atomic: the longest delay before a call is served; 0: none */
 };
 extern struct host_ipi_faults host_ipi_faults;
 
 /* The node of each CPU: 0, unless a test changes it. */
 extern unsigned host_cpu_nodes[HOST_MAX_CPUS];
-extern u64 host_clock_ahead; /* a: nanoseconds; a test may increase it, but never decrease it */
+extern u64 host_clock_ahead; /* atomic: nanoseconds; a test may only increase it */
 
 extern struct pcp *host_pcp[HOST_MAX_CPUS];
 extern char host_memmap[], host_pageblocks[], host_ram[];

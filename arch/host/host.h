@@ -11,8 +11,8 @@
 #define HOST_PAGEBLOCKS (HOST_PAGES / PAGEBLOCK_PAGES)
 
 /*
- * Call all of the following, and set up kernel_memory with HOST_PAGES; @reclaim is NULL where only
- * the core of mm/ is linked.  Panics if there is no memory.
+ * Start the CPUs, set them online, and set up kernel_memory with HOST_PAGES pages; @reclaim is NULL
+ * where only the core of mm/ is linked.  Panics if there is no memory.
  */
 void host_start_with(unsigned cpus, const struct reclaim_ops *reclaim);
 static inline void host_start(unsigned cpus)
@@ -21,7 +21,7 @@ static inline void host_start(unsigned cpus)
 }
 /* Make the calling pthread CPU 0 of @nr, and start the idle loops of all. */
 void host_cpus_start(unsigned nr);
-/* Wait for this thread's turn on its CPU; release the CPU. */
+/* host_cpu_take: wait for this thread's turn on its CPU.  host_cpu_give: release the CPU. */
 void host_cpu_take(void);
 void host_cpu_give(void);
 /*

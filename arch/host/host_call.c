@@ -14,10 +14,10 @@
 struct call {
 	void (*fn)(void *);
 	void *arg;
-	u32 left; /* a: targets that have not finished it */
+	u32 left; /* atomic: targets that have not finished the call */
 };
 
-static struct call *box[HOST_MAX_CPUS][HOST_MAX_CPUS]; /* a: [to][from] */
+static struct call *box[HOST_MAX_CPUS][HOST_MAX_CPUS]; /* atomic: [to][from] */
 static cpumask_t online[CPUMASK_WORDS(HOST_MAX_CPUS)];
 cpumask_t *cpu_online_mask = online;
 struct rwsem cpu_hotplug = RWSEM("cpu_hotplug");
@@ -58,7 +58,7 @@ bool smp_call_pending(void)
 	return false;
 }
 
-/* True: the function wants to run once more. */
+/* Run the call's function; true: it must run once more. */
 static bool run(const struct call *call)
 {
 	port_task()->call_again = false;

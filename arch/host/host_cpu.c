@@ -26,15 +26,15 @@
 
 #define SLICE_NS 1000000 /* a thread that others wait for is preempted after this */
 #define DEAR_NS  100000  /* a yield that takes longer has cost a time slice */
-#define NAPS     256     /* after such a yield so many sleeps replace yields */
-#define NAP_NS   50000   /* of each sleep; it takes some microseconds more to begin and end */
+#define NAPS     256     /* the number of sleeps that replace yields after such a yield */
+#define NAP_NS   50000   /* length of such a sleep, which really takes some microseconds more */
 
 struct host_cpu {
 	pthread_mutex_t m;
 	pthread_cond_t turn; /* serving has changed */
 	pthread_cond_t idle; /* the CPU is free and a call waits */
 	u64 next, serving;   /* m: tickets; equal when the CPU is free */
-	u32 threads;         /* m: threads bound to it */
+	u32 threads;         /* m: threads bound to this CPU */
 	u64 since;           /* the time when the running thread got the CPU */
 	u64 round_end;       /* m: the ticket after the last one of this round */
 	u64 round_began;     /* m: the time when round_end was the next ticket */
@@ -103,7 +103,8 @@ void arch_backtrace_self(void)
 }
 
 /*
- * A round ends when all threads with tickets from before it have released the CPU again.  Under m.
+ * A round ends when all threads with tickets from before it have released the CPU again.  The
+ * caller holds m.
  */
 static void end_round(struct host_cpu *c)
 {
@@ -114,7 +115,7 @@ static void end_round(struct host_cpu *c)
 	c->round_end = c->next;
 }
 
-/* A thread that is alone on its CPU must release the CPU for a moment, once it can be preempted. */
+/* A round ends once its threads release the CPU: so each running thread is told to release it. */
 bool threads_had_turn(u64 since)
 {
 	bool all = true;
@@ -134,7 +135,7 @@ bool threads_had_turn(u64 since)
 	return all;
 }
 
-/* Wait for this thread's turn.  Under m. */
+/* Wait for this thread's turn.  The caller holds m. */
 static void wait_turn(struct host_cpu *c, u64 ticket)
 {
 	while (c->serving != ticket) {

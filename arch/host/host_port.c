@@ -31,7 +31,7 @@ struct thread {
 static pthread_mutex_t wake_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t wake_cond;
 static u64 wake_nr;   /* wake_lock: number of wake-ups that found a waiter */
-static u32 nr_asleep; /* a: threads in wait_until, asleep or about to be */
+static u32 nr_asleep; /* atomic: threads in wait_until, asleep or about to be */
 static pthread_mutex_t print_lock = PTHREAD_MUTEX_INITIALIZER;
 static _Thread_local struct mm_task task;
 
@@ -110,7 +110,9 @@ bool wait_until(struct waitq *wq, bool (*cond)(void *), void *arg, u64 timeout_n
 	return done;
 }
 
-/* All sleep at one condition variable: each checks its own condition, and may sleep again. */
+/*
+ * All threads sleep at one condition variable: each checks its own condition, and may sleep again.
+ */
 void wake_up_locked(struct waitq *wq, const void *arg)
 {
 	if (!atomic_add(&nr_asleep, 0))

@@ -4,14 +4,14 @@
  * removed.
  *
  * Owns:       the general purpose event block 0 and the event block of power management.
- * Locks:      none: set up once; afterwards only the interrupt handler uses these registers, on one
- *             CPU at a time, the one that the I/O APIC delivers it to.
+ * Locks:      none: set up once; afterwards only the interrupt handler uses these registers, on the
+ *             one CPU to which the I/O APIC delivers the interrupt.
  * Invariants: an event is cleared before it is reported: a later one raises the interrupt again.
  *             Only requested events can raise it.
  * Tests:      play_event, acpi_event, tests/qemu/test_plug.py.
  *
- * Registers: ACPI specification 6.4, 4.8.3 and 4.8.4: a block's first half is status, where writing
- * a 1 clears the bit, its second half is enable.  The interrupt is level-triggered.
+ * Registers: ACPI specification 6.4, 4.8.3 and 4.8.4.  The first half of a block is status bits,
+ * which a written 1 clears; the second half is enable bits.  The interrupt is level-triggered.
  */
 #include <quarry/acpi.h>
 #include <quarry/errno.h>

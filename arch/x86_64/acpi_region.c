@@ -7,8 +7,8 @@
  * Invariants: a declaration is used only if it is complete and has the length of its layout.
  * Tests:      acpi, tests/qemu/test_plug.py.
  *
- * This is no AML interpreter.  QEMU's DSDT declares the two blocks as operation regions in I/O
- * space, and the number of DIMM slots as a name; like _S5_ they are found by their names.  Other
+ * This is no AML interpreter.  QEMU's DSDT declares the two blocks of registers, of CPU and memory
+ * slots, as operation regions in I/O space, and the number of DIMM slots as a name.  Other
  * firmware lacks these names, so no port is used there.  Encodings: ACPI specification 6.4, 20.2.3
  * and 20.2.5.
  */
@@ -60,7 +60,7 @@ static u16 find_region(const u8 *t, size_t len, const char *name, u32 size)
 	return 0;
 }
 
-/* Find NameOp NAME integer; 0: not found. */
+/* Find NameOp NAME integer; returns the integer, 0: not found. */
 static u32 find_number(const u8 *t, size_t len, const char *name)
 {
 	for (size_t i = sizeof(struct acpi_header); i + 6 <= len; i++) {

@@ -6,8 +6,8 @@
  * Locks:      each CPU uses its own local APIC, with irqs off for the two halves of an ICR write;
  *             the I/O APICs are under ioapic_lock.
  * Invariants: only apic_read, apic_write, apic_id and apic_send depend on the mode: in xAPIC mode
- *             the registers are memory and an id has 8 bits, in x2APIC mode they are MSRs and it
- *             has 32.
+ *             the registers are memory and an id has 8 bits, in x2APIC mode they are MSRs and an id
+ *             has 32 bits.
  *             All CPUs are in the same mode.
  * Tests:      play_apic, arch_cpu, arch_irq, arch, smp, tick, hotplug, tests/qemu/test_clock.py,
  *             tests/qemu/test_arch.py.
@@ -120,8 +120,8 @@ void apic_send(u32 dest, u32 icr_low)
 
 /*
  * The interrupted code may be between the two halves of its own ICR write.  The self shorthand
- * needs no destination, so the one that this code has written is kept.  At return the register is
- * idle again.
+ * needs no destination, so the destination that the interrupted code wrote is kept.  At return the
+ * ICR is idle again.
  */
 void apic_send_self(u8 vector)
 {
@@ -260,7 +260,7 @@ static void choose_mode(void)
 void arch_apic_init(void)
 {
 	choose_mode();
-	/* The two 8259s: all lines masked for ever. */
+	/* Mask all lines of the two 8259 interrupt controllers, for ever. */
 	outb(0x21, 0xff);
 	outb(0xa1, 0xff);
 	apic_enable();

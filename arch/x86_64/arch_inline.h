@@ -35,7 +35,7 @@
 #define ARCH_PAGEBLOCKS ((struct pageblock *)0xfffffffa80000000UL)
 #define ARCH_TREES      ((struct pageblock_tree *)0xffffffa800000000UL)
 
-/* Objects of type @type at byte offset @off of this CPU's struct cpu. */
+/* The object of type @type at byte offset @off of this CPU's struct cpu. */
 #define x86_this_cpu(type, off) (*(volatile type __seg_gs *)(uintptr_t)(off))
 
 /* kernel/sched.c; declared in quarry/sched.h too, which mm/ does not include. */
@@ -55,9 +55,9 @@ static always_inline irqflags_t arch_irq_save(void)
 }
 
 /*
- * A branch and sti: popf would cost several times as much, and no other flag needs restoring.  The
- * test is in assembly, so that it stays next to its branch: compilers move the test up, and then
- * its result takes a register.
+ * This branches and uses sti: popf would cost several times as much, and no other flag needs
+ * restoring.  The test is in assembly, so that it stays next to its branch: compilers move the test
+ * up, and then its result takes a register.
  */
 static always_inline void arch_irq_restore(irqflags_t flags)
 {
@@ -126,7 +126,8 @@ static always_inline void preempt_enable(void)
 
 /*
  * For kernel/sched.c: the running thread, and the preemption count.  Each is read by one
- * instruction: between two, a thread could move to another CPU, and read its old CPU's value.
+ * instruction: between two instructions a thread could move to another CPU, and then read its old
+ * CPU's value.
  */
 static always_inline void *arch_current(void)
 {
@@ -156,7 +157,7 @@ static always_inline struct cpu *arch_this_cpu(void)
 	return (struct cpu *)x86_this_cpu(uintptr_t, 0);
 }
 
-/* One instruction each, which also finds the word of bit @cpu; LOCK makes it a full barrier. */
+/* Each is one instruction, which also finds the word of bit @cpu; LOCK makes it a full barrier. */
 #define ARCH_CPUMASK
 static always_inline void arch_cpumask_set(unsigned long *mask, unsigned cpu)
 {
@@ -168,7 +169,7 @@ static always_inline void arch_cpumask_clear(unsigned long *mask, unsigned cpu)
 	__asm__ volatile("lock btrq %0, (%1)" : : "r"((u64)cpu), "r"(mask) : "memory", "cc");
 }
 
-/* The kernel's own tables. */
+/* CR3 with the kernel's own page tables. */
 extern u64 kernel_cr3;
 
 static always_inline void arch_load_tables(phys_t root)
@@ -206,7 +207,7 @@ static always_inline void arch_set_top_lock(struct spinlock *lock)
 	x86_this_cpu(uintptr_t, X86_GS_TOP_LOCK) = (uintptr_t)lock;
 }
 
-/* In assembly, so that array and index are part of one operand: compilers add them first. */
+/* In assembly @array and @index are part of one operand; compilers would add them first. */
 static always_inline size_t arch_pcp_load(size_t array, size_t index)
 {
 	size_t value;

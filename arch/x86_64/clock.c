@@ -40,7 +40,7 @@ static u64 base_ns, base_tsc, scale = 1ULL << 32;
 
 u64 arch_ticks_ns(u64 at)
 {
-	/* A record from before the last clock_init(). */
+	/* @at is a time before the last clock_init(). */
 	if (unlikely(at < base_tsc))
 		return base_ns -
 		    MIN(base_ns, (u64)((unsigned __int128)(base_tsc - at) * scale >> 32));

@@ -55,7 +55,7 @@ static struct cpu *boot_cpus[1] = {&boot_cpu};
 unsigned nr_cpus = 1, nr_boot_cpus = 1;
 struct cpu **cpus = boot_cpus;
 
-/* @ist_stacks: NR_IST times IST_STACK_SIZE, zeroed: nmi_entry keeps a flag there. */
+/* @ist_stacks: NR_IST stacks of IST_STACK_SIZE bytes, zeroed, as nmi_entry keeps a flag there. */
 static void tables_fill(struct cpu_arch *a, char *ist_stacks)
 {
 	const uintptr_t tss = (uintptr_t)&a->tss;
@@ -83,7 +83,8 @@ void cpu_load_tables(struct cpu *cpu)
 	struct table_register gdtr = {sizeof(a->gdt) - 1, (uintptr_t)a->gdt};
 
 	/*
-	 * ltr marks the descriptor busy, and faults on a busy one when the CPU comes online again.
+	 * ltr marks the TSS descriptor busy, and faults on a busy one: a CPU that is plugged in
+	 * again loads it again.
 	 */
 	a->gdt[SEL_TSS / 8] &= ~(1ULL << 41);
 	__asm__ volatile(
@@ -102,7 +103,7 @@ void cpu_load_tables(struct cpu *cpu)
 	    : "m"(gdtr), "i"(SEL_KERNEL_CODE), "r"(SEL_KERNEL_DATA), "r"(0), "r"(SEL_TSS)
 	    : "rax", "memory");
 	lldt_none();
-	/* After the selectors: loading them sets the base to 0. */
+	/* Write the bases after the selectors: loading a selector sets its base to 0. */
 	wrmsr(MSR_FS_BASE, 0);
 	wrmsr(MSR_GS_BASE, (uintptr_t)cpu);
 }

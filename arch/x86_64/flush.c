@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * flush.c: flushing all TLB entries of a CPU, or of every CPU, the kernel's too.
+ * flush.c: flushing all TLB entries, global ones included, of one CPU or of every CPU.
  *
  * Owns:       nothing.
- * Locks:      cpu_hotplug, shared, by a flush everywhere.
+ * Locks:      flush_everywhere takes cpu_hotplug, shared.
  * Invariants: none.
  * Tests:      play_cpus, arch_map, memory_add.
  */
@@ -13,8 +13,8 @@
 
 /*
  * Kernel mappings are global, so a write to CR3 is not enough; clearing and setting PGE flushes all
- * (SDM vol. 3A, 4.10.4.1).  While this CPU was parked it got no shootdowns for stacks that were
- * unmapped.
+ * (SDM vol. 3A, 4.10.4.1).  A CPU that wakes needs this: while parked it got no shootdowns for
+ * unmapped stacks.
  */
 void flush_tlb(void)
 {

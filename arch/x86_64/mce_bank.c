@@ -9,7 +9,7 @@
  *             arrives when it can.
  * Invariants: MCIP is cleared last: another machine check before that ends the machine.  After
  *             that, another one may arrive while the handler returns (trap_entry.S).
- *             If an error is fatal no bank has been cleared: the report shows them unchanged.
+ *             If an error is fatal no bank has been cleared: the report shows all banks unchanged.
  * Tests:      mce_bank, mce_cpu, tests/qemu/test_mce_parked.py, tests/qemu/test_mce.py.
  */
 #include <quarry/errno.h>
@@ -191,7 +191,7 @@ const char *mce_exception(u64 ip, struct mce_record *hit)
 	why = why_fatal(banks, cap, mcg_status, hit);
 	if (hit)
 		*hit = (struct mce_record){.severity = MCE_NOTHING};
-	/* Hand over all before any is cleared: a report must show all banks. */
+	/* Hand over all errors before any bank is cleared: a report must show all banks. */
 	if (!why)
 		why = post_banks(banks, cap, mcg_status, ip, hit);
 	if (why)

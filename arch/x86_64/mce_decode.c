@@ -5,8 +5,8 @@
  *
  * Owns:       nothing: all data is the caller's.
  * Locks:      none: mce_ring_put is called where the interrupted code may hold any lock.
- * Invariants: any value of any register has exactly one verdict; it has a page number only if all
- *             fields behind it are marked valid.
+ * Invariants: any value of any register has exactly one verdict; a verdict has a page number only
+ *             if all fields that it is taken from are marked valid.
  *             The reader sees a record completely or not at all; a slot is overwritten only after
  *             it was read.
  * Tests:      mce.
@@ -45,7 +45,7 @@ static bool of_content(unsigned code)
 	return of_memory(code) || (code & CODE_CACHE_MASK) == CODE_CACHE;
 }
 
-/* With SER, MISC has the kind of address, and the number of its low bits that are invalid. */
+/* If the CPU has SER, MISC has the kind of address and the number of invalid low bits in it. */
 static pfn_t bank_pfn(const struct mce_bank *b, u64 cap)
 {
 	pfn_t pfn = b->address >> PAGE_SHIFT;
@@ -65,7 +65,7 @@ static struct mce_verdict fatal(const char *why)
 	return (struct mce_verdict){MCE_FATAL, PFN_NONE, why};
 }
 
-/* The interrupted program has used the data, or was about to. */
+/* Decode an error in data that the interrupted program has used, or was about to use. */
 static struct mce_verdict decode_required(u64 status, u64 mcg_status, bool user, pfn_t pfn)
 {
 	unsigned code = code_of(status);
@@ -236,7 +236,9 @@ bool mce_count(struct mce_pages *pages, pfn_t pfn, unsigned nr, u64 now)
 	for (i = 0; i < MCE_PAGES; i++) {
 		if (pages->page[i].count && pages->page[i].pfn == pfn)
 			break;
-		/* A free slot, or the page with the oldest error. */
+		/*
+		 * Remember a free slot or, if there is none, the page whose last error is oldest.
+		 */
 		if (pages->page[at].count &&
 		    (!pages->page[i].count || pages->page[i].last < pages->page[at].last))
 			at = i;

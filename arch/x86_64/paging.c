@@ -7,7 +7,7 @@
  * Invariants: no page is both writable and executable, under any address.
  *             The direct map has all RAM of bootinfo, added memory, and nothing that is not RAM.
  *             Address 0 and the whole lower half are unmapped.
- *             All of the arrays' windows can be read: addresses without memory behind them are
+ *             All addresses of memmap, pageblocks and trees can be read: those without memory are
  *             mapped, read-only, to one page of zeros, by tables that all such addresses share.
  * Tests:      arch_page, arch_map, arch_range, arch_full, memory_add, tests/qemu/test_arch.py.
  */
@@ -112,7 +112,7 @@ static u64 *entry_of(uintptr_t va, unsigned level, unsigned *found)
 	return entry;
 }
 
-/* Not under paging_lock: a flush waits for cpu_hotplug, whose holder may need paging_lock. */
+/* Called without paging_lock: a flush waits for cpu_hotplug, whose holder may need paging_lock. */
 static void flush_all(void) EXCLUDES(paging_lock)
 {
 	flush_everywhere();
@@ -152,7 +152,7 @@ static u64 *next_entry(u64 *entry, uintptr_t va, unsigned level, unsigned *at) R
 	                                                           : make_entry(va, level, at);
 }
 
-/* Map with the largest possible pages, up to @max_level. */
+/* Map the range with the largest possible pages, of @max_level at most. */
 static int map_range(uintptr_t va, phys_t pa, size_t len, u64 flags, unsigned max_level)
     REQUIRES(paging_lock)
 {
@@ -214,7 +214,7 @@ static void map_zero_tables(uintptr_t va, uintptr_t end) NO_LOCK_ANALYSIS
 		set_entry(make_entry(va, 1, &found), zeros[1] | PTE_TABLE);
 }
 
-/* Map all of the arrays, for 2^32 pages: a link is a pfn of 32 bits. */
+/* Map memmap, pageblocks and trees of 2^32 pages to zeros: a pfn in a link has 32 bits. */
 static void map_zeros(void) NO_LOCK_ANALYSIS
 {
 	const u64 pages = 1ULL << 32, blocks = pages >> PAGEBLOCK_ORDER;
@@ -284,7 +284,7 @@ int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags)
 	return ret;
 }
 
-/* Make the tables for 4 KiB pages of [va, va + len): only this can fail.  Tables stay. */
+/* Make the tables for 4 KiB pages of [va, va + len); they are never freed.  False: no memory. */
 static bool mmio_tables(uintptr_t va, size_t len) REQUIRES(paging_lock)
 {
 	unsigned found;
@@ -352,7 +352,7 @@ void arch_map_array(uintptr_t start, size_t len, bool zeroed) NO_LOCK_ANALYSIS
 
 int arch_array_grow(uintptr_t va, size_t len)
 {
-	struct page *pages[32]; /* allocated at once */
+	struct page *pages[32]; /* allocated together */
 	unsigned long have = 0, grown = 0;
 	uintptr_t end = va + len;
 	unsigned at = 0; /* level of entry */

@@ -20,7 +20,7 @@
 #define DEBUG_EXIT_PASS 0x10
 #define DEBUG_EXIT_FAIL 0x11
 #define PM1_SLP_EN      0x2000
-#define PM1_SLP_TYP     10 /* shift */
+#define PM1_SLP_TYP     10 /* bit position of the sleep type */
 
 static bool stays_on(void)
 {

@@ -50,7 +50,7 @@ static struct cpu *new_cpu(unsigned id, const struct acpi_cpu *info)
 	return cpu;
 }
 
-/* Add the CPUs that are present; if not @there, the CPUs of empty slots. */
+/* Add the CPUs that are present if @there, else the CPUs of empty slots. */
 static void add_cpus(struct cpu **table, unsigned *nr, bool there)
 {
 	for (unsigned i = 0; i < acpi.nr_cpus; i++) {
@@ -128,7 +128,7 @@ static unsigned nr_started(void)
 {
 	unsigned nr = 0;
 
-	/* Reads after this see all that the CPUs have written. */
+	/* Acquire: later reads see all earlier stores of the started CPUs. */
 	for (unsigned i = 0; i < nr_boot_cpus; i++)
 		nr += load_acquire(&cpus[i]->started) == 2;
 	return nr;

@@ -20,7 +20,7 @@
 #define STACK_SLOT  32768UL
 #define NR_SLOTS    8192
 #define STACK_PAGES (STACK_SIZE / PAGE_SIZE)
-/* The most freed stacks that are kept for new threads.  The pages of any more are freed. */
+/* The most freed stacks that are kept for new threads; the pages of further stacks are freed. */
 #define KEEP_STACKS 64
 
 static struct spinlock stack_lock = SPINLOCK("stacks", RANK_NONE);

@@ -76,7 +76,7 @@ static void control_registers(void)
 	write_cr4(cr4);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SCE); /* NXE is on since the first page tables */
 	/*
-	 * The values after a reset, except that entry 1, which PWT alone selects, is
+	 * The PAT has its values after a reset, except that entry 1, which PWT alone selects, is
 	 * write-combining (SDM vol. 3A, 11.12).
 	 */
 	if (cpuid(1, 0).edx & (1u << 16))

@@ -93,7 +93,7 @@ int strncmp(const char *a, const char *b, size_t n)
 	return n ? (u8)*a - (u8)*b : 0;
 }
 
-/* Compilers call it for __builtin_popcountl where they may not use the POPCNT instruction. */
+/* Compilers call this for __builtin_popcountl where they may not use the POPCNT instruction. */
 int __popcountdi2(u64 x);
 int __popcountdi2(u64 x)
 {

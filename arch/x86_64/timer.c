@@ -4,7 +4,7 @@
  *
  * Owns:       the timer's registers, and tick_step of struct cpu.
  * Locks:      none: each CPU has its own timer.
- * Invariants: tick_step is 0 where the timer stands still.
+ * Invariants: tick_step is 0 on a CPU whose timer is stopped.
  * Tests:      play_apic, arch_cpu, tick, tests/qemu/test_clock.py.
  */
 #include <quarry/machine.h>

@@ -45,10 +45,10 @@ static const char *const exception_name[] = {
     "control protection",
 };
 
-/* a: the CPU that must print its backtrace; it stores NULL when it has done so. */
+/* Atomic: the CPU that must print its backtrace; it stores NULL when it has done so. */
 static struct cpu *backtrace_cpu;
 /*
- * a: the CPU whose fault is being reported, the first one that faulted; and the number of its
+ * Atomic: the CPU whose fault is being reported, the first one that faulted; and the number of its
  * faults.
  */
 static struct cpu *fault_cpu;
@@ -78,7 +78,7 @@ const char *exception_text(u64 vector)
 	return vector < ARRAY_SIZE(exception_name) ? exception_name[vector] : "reserved";
 }
 
-/* Ring 3 may have any value in its frame pointer. */
+/* Ring 3 may have any value in its frame pointer, so its frames are not walked. */
 static void frame_backtrace(const struct trap_frame *f)
 {
 	if (f->cs & 3)
@@ -151,9 +151,9 @@ static void tell(const struct trap_frame *f, const struct cpu *cpu)
 }
 
 /*
- * Another CPU asked for this CPU's backtrace; or the host asked all CPUs, through LINT1.  An NMI
- * that arrives too late finds no request, and prints "not asked".  printk can print without its
- * lock.
+ * Another CPU has requested this CPU's backtrace; or the host has requested those of all CPUs,
+ * through LINT1.  An NMI that arrives too late finds no request, and prints "not asked".  printk
+ * can print without its lock.
  */
 static void nmi(const struct trap_frame *f)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * trap_entry.S: the CPU's interrupt and exception gates, up to trap_dispatch().
+ * trap_entry.S: from the CPU's interrupt and exception gates to trap_dispatch().
  *
  * Every vector has a stub of TRAP_STUB_SIZE bytes that pushes the vector, and an error code if the
  * CPU pushes none; the rest is common.  Below the saved registers is a frame record (rbp, rip) of
@@ -73,7 +73,7 @@ user_resume:
 	swapgs
 	iretq
 
-	/* EBX: 1 if the base was the user's and must be restored. */
+	/* EBX: 1 if the GS base was the user's and must be restored. */
 	.macro save_gs
 	xorl %ebx, %ebx
 	movl $MSR_GS_BASE, %ecx
@@ -111,8 +111,8 @@ paranoid_common:
  * In the kernel a second machine check may arrive after MCIP was cleared, before the first handler
  * has returned.  The CPU starts the second handler at the top of this stack, over the first one's
  * frame.  So each handler works on a copy of its frame.  A handler that interrupts code on this
- * stack puts its copy below the part in use.  (It does not notice that if an NMI comes before the
- * first handler's return, and the machine check during the NMI.)
+ * stack puts its copy below the part in use.  (One case is not noticed: an NMI before the first
+ * handler's return, and a machine check during that NMI.)
  *
  * From the top: SS RSP RFLAGS CS RIP, saved RDX, saved RAX, 0, the first five again, error, vector,
  * registers.
@@ -159,10 +159,10 @@ mc_first:
 /*
  * An iret inside the handler (of a fault or #MC in it) unmasks NMIs too early.  The next NMI then
  * starts at the top of the same stack, over the first one's frame.  So the first handler works on a
- * copy of its frame further down, and a nested one returns at once: it overwrote only the frame at
- * the top, which is not needed any more.  An NMI is nested if the flag is set, or if it interrupts
- * code on this stack: the flag is clear for the last instruction.  In ring 3 the stack pointer may
- * have any value, and is not checked.
+ * copy of its frame further down, and a nested handler returns at once: its NMI overwrote only the
+ * frame at the top, which is not needed any more.  An NMI is nested if the flag is set, or if it
+ * interrupts code on this stack: the flag is clear for the last instruction.  In ring 3 the stack
+ * pointer may have any value, and is not checked.
  *
  * From the top: SS RSP RFLAGS CS RIP, saved RDX, flag, 0, the first five again, error, vector,
  * registers.

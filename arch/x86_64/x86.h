@@ -61,7 +61,7 @@
 #define MSR_MC0_STATUS     0x401
 #define MSR_MC0_ADDR       0x402
 #define MSR_MC0_MISC       0x403
-#define MSR_X2APIC         0x800 /* the first; add a register's offset / 16 */
+#define MSR_X2APIC         0x800 /* the first x2APIC register; add a register's offset / 16 */
 #define MSR_EFER           0xc0000080
 #define MSR_STAR           0xc0000081
 #define MSR_LSTAR          0xc0000082
@@ -254,15 +254,15 @@ void flush_everywhere(void);
  * mapping stays.  Returns 0; -ENOMEM; -EEXIST another mapping exists.  Context: boot CPU or thread.
  */
 int arch_map(uintptr_t va, phys_t pa, size_t len, unsigned flags) must_check;
-/* Map device registers, uncached; never unmapped.  Returns NULL without memory.  As arch_map. */
+/* Map device registers, uncached, for ever; NULL: no memory or addresses.  Context: as arch_map. */
 void *arch_map_mmio(phys_t pa, size_t len);
 /*
- * The windows of the memory's arrays read as zeros and fault on a write where no memory is mapped.
- * Put boot memory behind [start, start + len) where there is none yet.  @zeroed: fill it with
- * zeros; else only the parts of its pages outside the range.  Boot CPU.
+ * The addresses of memmap, pageblocks and trees read as zeros and fault on a write where no memory
+ * is mapped.  Map boot memory at [start, start + len) where there is none yet.  @zeroed: fill it
+ * with zeros; else only the parts of its pages outside the range.  Boot CPU.
  */
 void arch_map_array(uintptr_t start, size_t len, bool zeroed);
-/* Remove 4 KiB mappings; flushes this CPU's TLB only.  False: one was not mapped. */
+/* Remove 4 KiB mappings; flushes this CPU's TLB only.  False: a page was not mapped. */
 bool arch_unmap(uintptr_t va, size_t len);
 /* The physical address that @va is mapped to; 0: none.  Any context. */
 phys_t arch_mapped_at(uintptr_t va);
@@ -297,7 +297,7 @@ void apic_send_self(u8 vector);
 #define ICR_SELF         0x40000u
 #define ICR_ALL_BUT_SELF 0xc0000u
 /*
- * Deliver GSI @gsi to this CPU as @vector, unmasked.  0; -ENODEV no such pin, or this CPU's id is
+ * Deliver GSI @gsi to this CPU as @vector, unmasked.  0; -ENODEV: no such pin, or this CPU's id is
  * too large.
  */
 int ioapic_route(u32 gsi, u8 vector, bool level, bool active_low);

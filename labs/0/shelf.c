@@ -14,7 +14,7 @@ void shelf_init(struct shelf *shelf, const char *name)
 	*shelf = (struct shelf){.lock = {.name = name}};
 }
 
-/* With the lock held. */
+/* The caller holds the lock. */
 static unsigned count_held(const struct shelf *shelf, pfn_t start, pfn_t nr)
 {
 	const struct card *card;
@@ -25,7 +25,7 @@ static unsigned count_held(const struct shelf *shelf, pfn_t start, pfn_t nr)
 	return found;
 }
 
-/* With the lock held. */
+/* The caller holds the lock. */
 static void append_held(struct shelf *shelf, struct card *card)
 {
 	struct card **end = &shelf->first;

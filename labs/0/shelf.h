@@ -14,7 +14,7 @@ struct card {
 struct shelf {
 	struct spinlock lock;
 	struct card *first; /* the last card's next is NULL */
-	unsigned nr;        /* cards */
+	unsigned nr;        /* number of cards */
 };
 
 void shelf_init(struct shelf *shelf, const char *name);
@@ -25,11 +25,11 @@ void shelf_unlock(struct shelf *shelf) RELEASE(shelf->lock);
  * The functions below may be called on several CPUs at a time.  A card to be put on a shelf is on
  * none.
  */
-/* Put @card behind the last one. */
+/* Put @card behind the last card. */
 void shelf_append(struct shelf *shelf, struct card *card);
 /* How many of the shelf's page frames are among the @nr from @start on? */
 unsigned shelf_count(struct shelf *shelf, pfn_t start, pfn_t nr);
-/* Put @card behind the last one, unless its page frame is on the shelf: then false. */
+/* Put @card behind the last card.  False: its page frame is on the shelf already. */
 bool shelf_append_new(struct shelf *shelf, struct card *card);
 
 #endif

@@ -58,7 +58,7 @@ static void a_page_frame_is_put_once(struct ktest *t)
 
 /* ---- another CPU ---- */
 
-/* As soon as the lock is free the other CPU puts a card, unless that page frame is on the shelf. */
+/* When the lock is free the other CPU puts a card on the shelf, unless its page frame is there. */
 static struct {
 	struct card *card; /* NULL: put already, or none to put */
 	unsigned locks;    /* how often the lock was taken by the code under test */

@@ -5,7 +5,7 @@
 
 #include <quarry/mm_types.h>
 
-/* Is @pfn one of the @nr page frames from @start on?  These may end with the last one there is. */
+/* Is @pfn one of the @nr page frames from @start on?  The range may end with the largest pfn. */
 bool pfn_in_range(pfn_t pfn, pfn_t start, pfn_t nr);
 /*
  * The order of the smallest block, of 2^order pages, that holds @bytes bytes.  0 bytes need a page;

@@ -224,7 +224,7 @@ static void a_request_may_end_the_pager(void)
 	bad_pager(PAGED_DIES, 3);
 }
 
-/* The store and the object's pages together exceed the free memory: some pages are taken back. */
+/* The pager's store and the object's pages exceed the free memory, so some pages are taken back. */
 static void what_was_written_comes_back(void)
 {
 	struct service s;

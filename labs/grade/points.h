@@ -2,7 +2,8 @@
 /*
  * points.h: included before the student's sources when the explorer grades them.  So the explorer
  * can preempt them at each lock, unlock, change of the interrupt state, cross-call, atomic
- * addition, store of a shared variable and reference, whether or not the code names a point there.
+ * addition, store to a shared variable, and get or put of a page, even if the code names no point
+ * there.
  */
 #ifndef QUARRY_LABS_POINTS_H
 #define QUARRY_LABS_POINTS_H
@@ -27,7 +28,7 @@
 #define rounds_unlock(mem)      (rounds_unlock(mem), race_point("lab.unlocked"))
 #define arch_irq_save()         (race_point("lab.irqs_on"), arch_irq_save())
 #define arch_irq_restore(flags) (arch_irq_restore(flags), race_point("lab.irqs_back"))
-/* Only in the student's own files: given sources compiled with a student's header define these. */
+/* Only for the student's own files: given sources that include a student's header define these. */
 #ifdef LAB_OWN
 #define get_page(page)          (race_point("lab.get"), get_page(page))
 #define mem_put_page(mem, page) (race_point("lab.put"), mem_put_page((mem), (page)))

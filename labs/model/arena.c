@@ -2,8 +2,9 @@
 /*
  * arena.c: a memory whose descriptors, zones and caches all lie in one arena at a fixed address.
  *
- * Linked into both processes.  The student's process builds the memory that is used.  The judge
- * builds another with the reference's code, to know the fields that must never change.
+ * This file is linked into both processes (wire.h).  The student's process builds the memory that
+ * is used.  The judge builds another with the reference's code, to know the fields that must never
+ * change.
  *
  * Owns:       the arena, while a memory is built.
  * Locks:      none: one thread.
@@ -61,8 +62,7 @@ static void lend(const struct wire_shape *s)
 
 int arena_build(const struct wire_shape *s)
 {
-	unsigned blocks = 1, nr = 1, i,
-	         k; /* pfn 0 is outside: its descriptors may not be touched */
+	unsigned blocks = 1, nr = 1, i, k; /* pageblock 0 is not in the memory */
 	struct memory_config cfg = {
 	    .name = "graded",
 	    .nr_cpus = s->cpus,

@@ -32,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CALL_CPU_NS  1000000000LL /* of processor time: one call takes microseconds */
+#define CALL_CPU_NS  1000000000LL /* limit of processor time: one call takes microseconds */
 #define CALL_ASLEEP  100          /* checks, ten a second, that find the process asleep */
 #define OUTPUT_LIMIT (256UL << 10)
 
@@ -251,7 +251,7 @@ static void check_constants(void)
 	    mutex_is_held(&mem->hotplug) ? "hotplug" : "pcp_ctl");
 }
 
-/* The checker itself crashed on damaged structures. */
+/* Signal handler: the checker itself crashed on damaged structures. */
 static void checker_signal(int sig)
 {
 	if (!checking) {
@@ -283,7 +283,7 @@ static void look(const struct wire_call *c, const struct wire_result *r)
 
 /* ---- one test ---- */
 
-/* Send and judge one call.  NULL: it is right; else the verdict. */
+/* Send and judge one call.  NULL: its result is right; else the verdict. */
 static const char *one_call(const struct wire_call *c)
 {
 	static struct wire_result r;
@@ -318,8 +318,8 @@ static const char *one_call(const struct wire_call *c)
 }
 
 /*
- * A stray write hits the word of the cached page that the next allocation would take.  The
- * allocation must notice it and end the kernel, which is this process here.
+ * Damage the word of the cached page that the next allocation would take, as a stray write would.
+ * The allocation must notice it and end the kernel, which is the student's process here.
  */
 static const char *damaged_call(void)
 {

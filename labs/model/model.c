@@ -4,9 +4,9 @@
  *
  * Owns:       m.
  * Locks:      none: one thread.
- * Invariants: it judges results, and the state that a contract names: words of pages, counts, and
- *             the invariants of check_memory; never how often or in what order the code did
- *             something.
+ * Invariants: the model judges results, and the state that a contract names: words of pages,
+ *             counts, and the invariants of check_memory; never how often or in what order the code
+ *             did something.
  * Tests:      tests/qemu/test_grade.py.
  */
 #include "model.h"
@@ -355,7 +355,7 @@ static void judge_poison(const struct wire_call *c, const struct wire_result *r)
 		disown((pfn_t)c->a, 0);
 		m.nr_retired--;
 	} else if (who != OWNER_BROKEN) {
-		/* The content that was there is elsewhere now. */
+		/* The content of the page has been moved elsewhere. */
 		model_resync(r->at);
 		retire((pfn_t)c->a);
 	}

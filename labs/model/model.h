@@ -19,8 +19,8 @@
 struct model_block {
 	bool hole, reserved, lent, isolated, offline;
 	u8 zone;
-	u8 type; /* before the call; free: the free pages then */
-	u16 free;
+	u8 type;  /* the type before the call */
+	u16 free; /* the number of free pages before the call */
 };
 struct model_live {
 	u32 pfn;
@@ -29,17 +29,17 @@ struct model_live {
 	gfp_t gfp;
 };
 struct model {
-	struct memory *mem; /* the view: private, as after the last call */
+	struct memory *mem; /* the judge's copy of the arena, as after the last call */
 	struct wire_shape shape;
 	unsigned first, blocks; /* pageblocks [first, first + blocks) */
 	struct model_block block[ARENA_BLOCKS + 1];
 	u16 owner[ARENA_PAGES];
-	bool doomed[ARENA_PAGES]; /* broken, and in use */
+	bool doomed[ARENA_PAGES]; /* is the page broken, but in use? */
 	unsigned nr_doomed, nr_retired;
 	u32 before[ARENA_PAGES]; /* words before the call */
 	struct model_live live[NR_LIVE];
 	unsigned nr_live;
-	u64 at[NR_HANDLES]; /* ~0: free */
+	u64 at[NR_HANDLES]; /* pfn behind each handle; ~0: the handle is free */
 	u8 handle_order[NR_HANDLES], handle_pins[NR_HANDLES];
 	unsigned depth[MAX_ZONES];
 	unsigned long managed, managed_at_start, in_use;
@@ -79,10 +79,10 @@ void model_end(void);
 
 struct model_range {
 	bool bad;
-	bool beyond; /* not of the memory, or no whole pageblocks */
+	bool beyond; /* outside the memory, or not whole pageblocks */
 	unsigned blocks, offline, isolated, reserved;
-	unsigned live;      /* blocks */
-	unsigned unmovable; /* of these, in pageblocks of other types than movable */
+	unsigned live;      /* live blocks */
+	unsigned unmovable; /* live blocks outside movable pageblocks and zones */
 	unsigned handles, pinned;
 	s64 first; /* the first unmovable block */
 };
@@ -101,17 +101,17 @@ static inline bool zone_there(unsigned id)
 	return m.mem->zones[id].end_pfn > m.mem->zones[id].start_pfn;
 }
 
-/* A single page becomes a live block, even if it had another owner; and the reverse. */
+/* A single page becomes a live block, even if it had an owner.  model_disown_page undoes that. */
 void model_own_page(pfn_t pfn);
 void model_disown_page(pfn_t pfn);
 /* Is @pfn a live block of order 0, with one reference and no pin? */
 bool model_plain_page(pfn_t pfn);
 
-/* model_split.c: judge the choice of the block at @pfn, which a call of its own has taken. */
+/* model_split.c: judge the choice of the block at @pfn, the only block that the call has taken. */
 void judge_split(pfn_t pfn, gfp_t gfp, unsigned order);
 /* model_cache.c. */
 void judge_cache(const struct wire_call *c, const struct wire_result *r);
-/* Called before each call, and after it was judged. */
+/* stacks_before is called before each call, judge_stacks after the call. */
 void stacks_before(const struct wire_call *c);
 void judge_stacks(const struct wire_call *c, const struct wire_result *r);
 /* model_range.c: calls on ranges and movable pages. */
@@ -147,13 +147,13 @@ struct plan {
 	const struct wire_shape *shape;
 	unsigned calls;
 	u8 weight[NR_CALLS];
-	u8 orders;    /* of allocations: 0 .. orders */
+	u8 orders;    /* allocations are of orders 0 .. orders */
 	bool off;     /* with all caches off */
 	bool movable; /* all allocations are movable */
 	bool wrong;   /* some frees are bad */
 	bool irqs;    /* some calls with interrupts off */
 	bool damage;  /* at the end the word of a cached page is overwritten */
-	u8 policies;  /* a bit for each */
+	u8 policies;  /* a bit for each isolation policy; 0: all */
 	u16 most;     /* live blocks, at most */
 };
 extern const struct plan plans[];

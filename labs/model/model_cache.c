@@ -64,7 +64,7 @@ static u32 cached_at(unsigned cpu, unsigned stack, unsigned i)
 /* The stack that must serve the call, or take its block; NR_STACKS: none. */
 static unsigned must_use;
 
-/* Counts and capacities are those before the call. */
+/* The stack that @c must use (must_use), by the counts and capacities before the call. */
 static unsigned stack_of_call(const struct wire_call *c)
 {
 	unsigned order = (unsigned)c->b, index, stack;
@@ -116,7 +116,8 @@ static unsigned position(const u32 *was, unsigned nr, u32 pfn)
 }
 
 /*
- * Only the oldest blocks may be gone, and if the call @takes the newest; new ones must be on top.
+ * Only the oldest blocks may have left the stack and, if the call @takes a block, the newest.  New
+ * blocks must be on top.
  */
 static void judge_stack(unsigned cpu, unsigned stack, bool takes)
 {
@@ -156,7 +157,7 @@ static void judge_newest(unsigned cpu, u32 pfn)
 	}
 }
 
-/* A block that can be cached must be, and a cached block must serve the request. */
+/* A freed block that can be cached must be cached; a cached block must serve the request. */
 static void judge_used(const struct wire_call *c, const struct wire_result *r)
 {
 	unsigned nr = stacks[c->cpu][must_use].nr, now = m.mem->pcp[c->cpu]->count[must_use];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * model_split.c: judges the free block that a request is served from.  The block is known where
- * caches are off: then each allocation is one of the buddy allocator.
+ * caches are off: then the buddy allocator serves each allocation.
  *
  * Owns:       nothing.
  * Locks:      none: one thread.

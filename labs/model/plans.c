@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plans.c: the tests of the model layer: their calls, the mix of these, and the memory.
+ * plans.c: the tests of the model layer: the mix of calls and the memory of each test.
  *
  * The next call depends on a seed and on the model, never on how the code under test works inside.
  *
@@ -295,7 +295,7 @@ static bool make_poison(u64 *rand, struct wire_call *c)
 	b = &m.block[block_index(at)];
 	if (b->hole || b->offline || b->reserved || m.owner[at] == OWNER_KEPT)
 		return false;
-	/* Leave out the cases that only the table of all states decides. */
+	/* Leave out the cases that only the table in docs/mm/poison.md decides. */
 	if (m.owner[at] & OWNER_HANDLE)
 		return c->code == CALL_SOFT;
 	return !(m.doomed[at] && c->code == CALL_SOFT) && m.nr_retired < 60;

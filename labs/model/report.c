@@ -10,7 +10,7 @@
 #include "model.h"
 #include <stdio.h>
 
-#define SHOWN 8 /* of the last calls, and of the calls that concern the page */
+#define SHOWN 8 /* the most calls shown: of the last ones, and of those that concern the page */
 
 struct logged call_log[NR_LOG];
 unsigned nr_log;

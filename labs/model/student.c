@@ -9,7 +9,7 @@
  *
  * Owns:       this process.
  * Locks:      none: one thread; its CPUs are numbers (tests/fuzz/host_fuzz.c).
- * Invariants: as many results as calls.
+ * Invariants: the process sends as many results as it gets calls.
  * Tests:      tests/qemu/test_grade.py.
  */
 #include "wire.h"
@@ -126,8 +126,8 @@ static void run_range(void)
 }
 
 /*
- * Take the pages, and move them or put them back.  pfns: the error of taking each; moved: the
- * number taken.
+ * Take the pages, and move them or put them back.  result.pfns: the error of taking each page;
+ * result.moved: the number of pages taken.
  */
 static void run_move(void)
 {

@@ -25,7 +25,7 @@
 #define NR_HANDLES   16
 #define WIRE_PFNS    40
 
-/* The arena begins with this; behind it are the arrays and the caches. */
+/* This struct is the beginning of the arena; the arrays and the caches lie behind it. */
 struct arena {
 	u64 used; /* bytes */
 	struct memory mem;
@@ -49,7 +49,8 @@ struct wire_shape {
 };
 
 /*
- * The operands a, b, c, d of each call, and its result r; "pfn" and "why" are of a struct mm_fail.
+ * The operands a, b, c, d of each call, and behind a colon its result r; "pfn" and "why" are of a
+ * struct mm_fail.
  */
 #define WIRE_CALLS_OF(C)                                                                           \
 	C(BUILD)      /* a new memory; the shape is in pfns */                                     \
