@@ -25,8 +25,8 @@
  *
  * @force exists for callers that need completeness (disable, precise): it sends an IPI to every
  * online CPU, whatever its counts are, because only the interrupt itself proves that no push is
- * under way (pcp_inline.h, the table of three).  cpu_hotplug keeps the set of online CPUs.  The
- * other CPUs cache nothing (pcp_cpu_leave), and read the depth before they cache anything again
+ * under way (pcp_inline.h, the three cases).  cpu_hotplug keeps the set of online CPUs.  The other
+ * CPUs cache nothing (pcp_cpu_leave), and read the depth before they cache anything again
  * (pcp_cpu_join).
  */
 static int drain_round(struct drain_request *req, bool force) REQUIRES_SHARED(cpu_hotplug)
@@ -167,7 +167,7 @@ int pcp_disable_counted(struct zone *zone, struct drain_cost *cost)
 		WRITE_ONCE(zone->pcp_depth, zone->pcp_depth + 1);
 	} else {
 		/*
-		 * The depth first, then the round: the handler of each CPU reads the depth, sets
+		 * The depth is set before the round: the handler of each CPU reads the depth, sets
 		 * its capacities to 0 before it empties its stacks, and answers when all are empty.
 		 * A second caller waits for the mutex, so it too returns only after the round.
 		 */

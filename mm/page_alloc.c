@@ -49,8 +49,8 @@ static always_inline int free_rest(struct memory *mem, bool own, struct page *pa
 }
 
 /*
- * The hot paths while tracing is on, which also make a record.  They are separate, so that the
- * others call no function.
+ * The hot paths while tracing is on, which also make a record.  They are separate, so that the hot
+ * paths without tracing call no function.
  */
 static noinline struct page *traced_alloc(struct memory *mem, gfp_t gfp, unsigned order)
 {
@@ -319,7 +319,7 @@ int free_slow(struct memory *mem, struct page *page, unsigned order)
 		return bad_free(mem, page, order, "wrong order");
 	if ((word & ~(PAGE_PINNED | PAGE_POISON)) != PAGE_WORD(1, PG_ALLOC, order))
 		return bad_free(mem, page, order, "page still referenced or flagged");
-	/* The one reference is a pin's: the page's owner has released it already. */
+	/* The one reference is a pin's: the owner has released the page already. */
 	if (word & PAGE_PINNED && READ_ONCE(page->pincount))
 		return bad_free(mem, page, order, "page still pinned");
 	if (!pcp_free_slow(mem, page, order, word))
