@@ -15,8 +15,8 @@
 #include "mm/entry.h"
 
 /*
- * How long the checking CPU waits for the others to stop; if one does not, all continue and try
- * again.
+ * The time that the checking CPU waits for the others to stop; if a CPU does not stop, all continue
+ * and try again.
  */
 #define ARRIVE_NS 1000000000ULL
 
@@ -32,8 +32,8 @@ struct check {
 };
 
 /*
- * As good as the locks, for their analysis: with all CPUs in stopped() none has a zone lock, which
- * is held with interrupts off; and check_memory holds pcp_ctl.
+ * Tells the lock analysis that these locks are as good as held: with all CPUs in stopped() none has
+ * a zone lock, which is held with interrupts off; and check_memory holds pcp_ctl.
  */
 static void all_stopped(void) ASSERT_HELD(zone_class, pcp_ctl_class)
 {
@@ -81,8 +81,8 @@ static void stopped(void *arg)
 }
 
 /*
- * One stop at a time, whatever memory it is for: two CPUs that each waited, interrupts off, for the
- * other to arrive would wait for ever.
+ * Only one stop is made at a time, whatever memory it is for: two CPUs that each waited, interrupts
+ * off, for the other to arrive would wait for ever.
  */
 static struct mutex one_stop = MUTEX("check");
 

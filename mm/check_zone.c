@@ -48,8 +48,8 @@ static bool bad(
 
 /*
  * Two sets of pfns are compared by their sizes and by the sums of this hash.  A page that one set
- * has twice, in place of another page, changes the sum.  A second such pair cancels that only if
- * its two hashes differ by just as much.
+ * has twice, in place of another page, changes the sum.  A second such error hides the first only
+ * if its two hashes differ by just as much.
  */
 static u64 set_hash(pfn_t pfn)
 {
@@ -284,7 +284,7 @@ static bool check_stacks(struct zone_check *c, pfn_t block) WHILE_STOPPED
 }
 
 /*
- * Does the span of the zone that the pageblock names contain it?  Then it is checked with that
+ * Is the pageblock in the span of the zone that it names?  Then it is checked together with that
  * zone.
  */
 static bool in_other_span(const struct zone_check *c, pfn_t block)
