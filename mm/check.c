@@ -26,8 +26,8 @@ struct check {
 	bool pending; /* an isolation has set bits, and its drain round has not ended */
 	/* The stop: the CPU that checks, and the number of CPUs that must stop. */
 	unsigned cpu, want;
-	unsigned arrived; /* atomic */
-	unsigned release; /* atomic */
+	unsigned arrived; /* atomic: CPUs that have stopped */
+	unsigned release; /* atomic: 1: all CPUs may go on */
 	bool missed;      /* not all CPUs stopped */
 };
 
@@ -99,7 +99,7 @@ int check_memory(struct memory *mem, struct mm_violation *v)
 	rounds_lock(mem);
 	for (cpu = 0; cpu < nr_cpus; cpu++)
 		c.want += cpumask_test(cpu_online_mask, cpu);
-	/* Any CPU may check: none can go offline now. */
+	/* Any CPU may check: no CPU can go offline now. */
 	c.cpu = arch_cpu_id();
 	do {
 		c.arrived = c.release = 0;

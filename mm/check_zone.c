@@ -23,13 +23,13 @@ struct zone_check {
 	struct mm_violation *v;
 	bool pending; /* an isolation has set bits, and its drain round has not ended */
 	unsigned long listed[NR_MIGRATETYPES][NR_ORDERS]; /* pageblocks that must be listed */
-	unsigned long free, free_cma;                     /* free pages in them */
-	/* isolated in pageblocks, the others in pages */
+	unsigned long free, free_cma;                     /* free pages in listed pageblocks */
+	/* isolated counts pageblocks, the others count pages */
 	unsigned long isolated, present, reserved, cached;
 	unsigned long lru;    /* pages that must be on reclaim lists */
 	unsigned long taken;  /* pages in state ISO_MIG */
 	unsigned long doomed; /* flagged pages in use */
-	u64 cached_set;       /* sum of set_hash over cached heads, less that over slots */
+	u64 cached_set;       /* sum of set_hash over cached heads, less the sum over slots */
 };
 
 static bool bad(

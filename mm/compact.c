@@ -39,11 +39,11 @@ struct compaction {
 	struct migrate_target to; /* must be first */
 	struct zone *zone;
 	unsigned order;        /* the order wanted */
-	enum migratetype type; /* of the request */
+	enum migratetype type; /* the type of the request */
 	unsigned long budget;  /* pages that may still be moved */
 	pfn_t window;          /* the lower scanner: everything below it has been scanned */
 	u32 free[NR_ORDERS];   /* the upper scanner, for each order: the next pageblock */
-	unsigned nr;           /* captured pages of order 0: how many, and their pfns */
+	unsigned nr;           /* captured pages of order 0; their pfns are in hand[] */
 	u32 hand[MIGRATE_BATCH];
 	struct isolated_pages pages;
 	struct compact_stats *stats;

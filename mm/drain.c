@@ -96,9 +96,9 @@ static noinline int drain_cached(struct memory *mem, struct zone *zone)
 /*
  * @empty: no CPU seems to cache pages of @zone, or of any zone.  A round of this thread would find
  * the same counts now and send no IPI, so it is skipped, without a lock.  No barrier is needed:
- * this thread reads the counts itself, so it sees its own cached pages and those it has learnt of.
+ * this thread reads the counts itself, so it sees its own cached pages and others that it knows of.
  * If a CPU serves another round just now, its count reads 0 only after its pages are in the buddy
- * allocator: pcp_give_back stores it in the same hold of the lock.
+ * allocator: pcp_give_back stores the count in the same hold of the lock.
  */
 static always_inline int drain_unless(struct memory *mem, struct zone *zone, bool empty)
 {

@@ -32,7 +32,7 @@ void pcp_zones_changed(struct memory *mem) EXCLUDES(pcp_ctl_class, zone_class);
 /* The work of a CPU in a round (drain_cpu.c). */
 struct drain_request {
 	struct memory *mem;
-	struct zone *zone; /* NULL: all */
+	struct zone *zone; /* NULL: all zones */
 	void (*one)(struct zone *zone);
 };
 /* Runs on each CPU of a round: @arg is a struct drain_request.  irqs off. */

@@ -32,7 +32,7 @@
 
 #include <quarry/mm_types.h>
 
-/* No such order, or no such page. */
+/* The result if there is no such order, or no such page. */
 #define FREE_MAP_NONE (-1)
 
 /* The first bit, and the number of bits, of the count of the blocks at @depth. */
@@ -138,7 +138,7 @@ static always_inline unsigned free_map_put(struct free_map *map, unsigned page, 
 	unsigned node = free_node(page, order), whole;
 
 	CHECKED_ASSERT(!(page & ((1U << order) - 1)) && free_map_order_at(map, page) < 0);
-	/* This ends at node 1, the whole pageblock: its buddy is bit 0, which is never set. */
+	/* The loop ends at node 1, the whole pageblock: its buddy is bit 0, which is never set. */
 	while (free_map_unset(map, node ^ 1))
 		node /= 2;
 	free_map_flip(map, node);

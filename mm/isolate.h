@@ -16,7 +16,7 @@ void pcp_drain_isolated_local(struct zone *zone) EXCLUDES(zone_class);
  * 0 or an error, and adds the cost of its rounds to @cost.  Context: thread, may sleep.
  */
 struct iso_ops {
-	const char *story; /* what it does, in one line for the console */
+	const char *story; /* the policy in one line, for the console */
 	bool one_round;    /* an offline makes exactly one drain round */
 	/*
 	 * The caches are off from enter to leave.  So each pageblock is scanned and its bit set in
@@ -34,7 +34,7 @@ struct iso_ops {
 };
 const struct iso_ops *iso_ops(enum iso_policy policy);
 /*
- * As start_isolate_page_range, but the borders of @range need not be those of pageblocks: unmovable
+ * As start_isolate_page_range, but the ends of @range need not be aligned to pageblocks: unmovable
  * pages outside the range are ignored.  The caller calls enter and leave.
  */
 int isolate_range(struct memory *mem, struct pfn_range range, const struct iso_ops *policy,

@@ -351,7 +351,7 @@ void putback_lru_page(struct memory *mem, struct page *page)
 	if (owned) {
 		page_cas_state(page, PG_ISO_MIG, PG_LRU);
 		list_insert(zone, page);
-		mem_put_page(mem, page); /* not the last reference: its slot has one */
+		mem_put_page(mem, page); /* not the last reference: the page's slot has one */
 	}
 	spin_unlock_irqrestore(&zone->lru_lock, flags);
 	if (!owned)

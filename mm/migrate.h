@@ -76,7 +76,7 @@ struct isolated_pages {
  * the owner's error.
  */
 int isolate_page(struct memory *mem, pfn_t pfn, struct isolated_pages *pages);
-/* As migrate_pages, for both kinds; adds to *@stats. */
+/* As migrate_pages, for pages of both kinds; adds to *@stats. */
 unsigned migrate_isolated(struct memory *mem, struct isolated_pages *pages, struct mm_fail *fail,
     struct migrate_stats *stats);
 /* Put an isolated page back to its owner, or free it if the owner has released it. */

@@ -151,7 +151,7 @@ static int mig_unmap(struct vm_object *object, struct page *src)
 static noinline unsigned mig_unmap_run(struct memory *mem, struct page **pages, unsigned nr,
     struct migrate_target *to, int *err, struct tlb_gather *g)
 {
-	struct page *run[MIG_AT_ONCE]; /* from its end on: pages that stay */
+	struct page *run[MIG_AT_ONCE]; /* marked pages; from the end down: pages that stay */
 	unsigned i = 0, marked = 0, stay = 0, most;
 	struct vm_object *object;
 

@@ -15,8 +15,8 @@
 #include "mm/vm.h"
 
 /*
- * Replace @page in @slot by a marker; rmap_migrate follows, in the same hold of the object's lock.
- * The slot's reference is the caller's from now on.
+ * Replace @page in @slot by a marker; the caller then calls rmap_migrate in the same hold of the
+ * object's lock.  The slot's reference is the caller's from now on.
  */
 static inline void mig_mark(const struct vm_object *object, u64 *slot, struct page *page)
 {

@@ -29,7 +29,7 @@
 
 struct bucket {
 	struct spinlock lock;
-	struct migwait *first; /* lock */
+	struct migwait *first; /* under lock */
 	struct waitq wq;       /* the waiters of `first' sleep here */
 };
 static struct bucket buckets[BUCKETS] = {

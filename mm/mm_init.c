@@ -239,7 +239,7 @@ static void leave_list(struct memory *mem)
 {
 	irqflags_t flags = spin_lock_irqsave(&memories_lock);
 
-	if (mem->link.le_prev) /* else it was never started */
+	if (mem->link.le_prev) /* NULL: the memory was never started */
 		LIST_REMOVE(mem, link);
 	mem->link.le_prev = NULL;
 	spin_unlock_irqrestore(&memories_lock, flags);

@@ -182,7 +182,7 @@ static long bring_back(struct zone *zone, struct pfn_range range)
 	pfn_t pfn;
 
 	for_each_block(pfn, range) {
-		/* If this is refused, another operation was faster. */
+		/* If online_pages refuses the pageblock, another operation was faster. */
 		if (block_evacuated(zone, pfn) &&
 		    online_pages(zone->mem, pfn, PAGEBLOCK_PAGES, NULL) == 0)
 			back += (long)PAGEBLOCK_PAGES;

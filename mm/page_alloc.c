@@ -69,7 +69,7 @@ static noinline int traced_free(struct memory *mem, struct page *page, unsigned 
 {
 	pfn_t pfn = page_to_pfn_in(mem, page);
 
-	/* Before the free: a moment later another CPU may have the page. */
+	/* The record comes before the free: after it another CPU may have the page. */
 	if (page)
 		trace_page(mem, TR_free, pfn, order);
 	return free_body(mem, false, page, order) ? 0 : free_rest(mem, false, page, order);
@@ -283,7 +283,7 @@ int bad_free(struct memory *mem, const struct page *page, unsigned order, const 
 
 /*
  * A free that the hot path did not serve: the stack is full or off, the order is not cached, or the
- * free is wrong.  A wrong one is refused here; a right one goes on to pcp_free_slow.
+ * free is wrong.  A wrong free is refused here; a right one is passed to pcp_free_slow.
  */
 int free_slow(struct memory *mem, struct page *page, unsigned order)
 {

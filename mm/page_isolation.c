@@ -276,7 +276,7 @@ void pcp_drain_isolated_local(struct zone *zone)
 	}
 }
 
-/* Called on each CPU, irqs off. */
+/* The work of each CPU for @zone in the round, irqs off. */
 static void drain_isolated_one(struct zone *zone)
 {
 	struct pcp *pcp = this_pcp_slow(zone->mem);

@@ -46,7 +46,7 @@ static inline u64 *pt_after(const struct pagetable *pt, u64 *entry, uintptr_t *v
 	return pt_next(pt, va, end);
 }
 
-/* A present entry. */
+/* Make a present entry for the page at @pfn with the protection @prot. */
 static inline u64 pte_make(pfn_t pfn, unsigned prot)
 {
 	u64 pte = (u64)pfn << PAGE_SHIFT | PTE_PRESENT | PTE_USER;

@@ -137,7 +137,7 @@ unsigned free_direct_many(struct memory *mem, unsigned long nr, struct page **pa
 
 /* ---- the slow paths (pcp_slow.c) ---- */
 
-/* A block of @zone from this CPU's cache or, by a refill, the buddy allocator; NULL: none. */
+/* Take a block of @zone from this CPU's cache or, by a refill, the buddy allocator; NULL: none. */
 struct page *pcp_alloc_zone(struct zone *zone, gfp_t gfp, unsigned order, bool lower)
     EXCLUDES(zone_class);
 /*

@@ -13,7 +13,7 @@ extern u64 poison_patience_ns;
 struct poison_request {
 	struct memory *mem;
 	struct zone *zone;
-	pfn_t pfn, head; /* head of the block that contains the page */
+	pfn_t pfn, head; /* the broken page; the head of its block */
 	bool hard;
 	bool moving;     /* a check found the page held by a migrator */
 	bool last;       /* the next check is the last: no wait follows */

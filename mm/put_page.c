@@ -76,8 +76,8 @@ static int put_reference(struct memory *mem, struct page *page, u32 *freeing)
 			return bad_free(
 			    mem, page, word_order(word), "last put of what a put does not free");
 		/*
-		 * The last reference: no other code can find the page, so these fields do not
-		 * change.
+		 * This is the last reference: no other code can find the page, so these fields do
+		 * not change.
 		 */
 		if (page->mapcount || READ_ONCE(page->pincount) || (word & PAGE_LOCKED) ||
 		    (page->owner && STATES_FOUND >> word_state(word) & 1)) {

@@ -51,7 +51,7 @@ static inline u64 requests_large(u64 requests)
 
 /* ---- reclaimable pages ---- */
 
-/* Pages on the lists that reclaim may drop; a hint. */
+/* The number of pages on the lists from which reclaim drops pages; a hint. */
 static inline unsigned long zone_evictable(const struct zone *zone)
 {
 	return READ_ONCE(zone->lru[LRU_INACTIVE].nr) + READ_ONCE(zone->lru[LRU_ACTIVE].nr);
@@ -158,7 +158,7 @@ struct lru_scan {
 	bool desperate;      /* drop also pages that were touched */
 	bool spare_cma;      /* keep pages of CMA pageblocks: they would help no waiting request */
 	unsigned long freed; /* pages, so far */
-	unsigned long freed_cma; /* of these, in CMA pageblocks */
+	unsigned long freed_cma; /* the part of freed in CMA pageblocks */
 	u64 run;                 /* the run's number: a pager that refused is not asked again */
 	u64 *pagers_ns; /* time left to wait for pagers; NULL: RUN_PAGERS_NS for each page */
 };

@@ -34,7 +34,7 @@
 /* The decision about an isolated page. */
 enum verdict {
 	KEEP,     /* put it back */
-	DROPPED,  /* out of its slot, whose reference is ours: free it */
+	DROPPED,  /* out of its slot; the slot's reference is the caller's: free the page */
 	UNMAPPED, /* replaced by a marker and unmapped: settle it after the shootdown */
 };
 
@@ -46,7 +46,7 @@ struct unmapped {
 };
 
 /* The number of runs ever made over zones, of all memories. */
-static u64 runs; /* a */
+static u64 runs; /* atomic */
 
 struct batch {
 	struct lru_scan *scan;

@@ -183,8 +183,8 @@ struct walk {
 	struct vm_object *object;
 	u32 index;
 	unsigned nr;                   /* regions visited */
-	const struct vm_region *after; /* the last one; only its address is used */
-	u32 offset;                    /* the slot it begins at */
+	const struct vm_region *after; /* the last region visited; only its address is used */
+	u32 offset;                    /* the slot at which that region begins */
 };
 
 /* The object's lock is held at the call and at the return, and may be released in between. */
@@ -402,7 +402,7 @@ static always_inline void restore_at(
 
 	if (!place || READ_ONCE(*place) != entry)
 		return;
-	/* Cannot overflow: migration preserves the number of mappings. */
+	/* The count cannot overflow: migration preserves the number of mappings. */
 	err = get_page(page);
 	KASSERT(!err);
 	page->mapcount++;

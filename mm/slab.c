@@ -33,8 +33,8 @@ BUILD_ASSERT(sizeof(struct slab) <= SLAB_HEADER);
 struct slab_size {
 	struct spinlock lock;
 	struct slab *partial GUARDED_BY(slab_class); /* pages with a free object */
-	unsigned nr_empty GUARDED_BY(slab_class);    /* of these, pages without an object in use */
-	u64 in_use GUARDED_BY(slab_class);           /* objects in use in all its pages */
+	unsigned nr_empty GUARDED_BY(slab_class);    /* pages in partial with no object in use */
+	u64 in_use GUARDED_BY(slab_class);           /* objects of this size in use */
 };
 static struct slab_size sizes[MAX_SHIFT + 1] = {
     [0 ... MAX_SHIFT] = {.lock = {.rank = RANK_SLAB, .name = "slab"}},

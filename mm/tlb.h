@@ -38,7 +38,8 @@ static inline void tlb_gather_entry(
 	g->nr++;
 }
 /*
- * Gather the CPUs that must flush entries of @space, after these are changed, under the same lock.
+ * Gather the CPUs that must flush entries of @space, after the entries are changed, under the lock
+ * under which they were changed.
  */
 void tlb_gather_cpus(struct tlb_gather *g, const struct vm_space *space);
 /* tlb_gather_entry and tlb_gather_cpus, for one entry. */

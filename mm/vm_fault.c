@@ -21,7 +21,7 @@
 
 struct fault {
 	struct vm_space *space;
-	uintptr_t va; /* of the page */
+	uintptr_t va; /* the page's address */
 	unsigned access;
 	struct vm_object *object; /* the object at @va, with a reference */
 	u32 index;

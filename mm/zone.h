@@ -9,7 +9,7 @@
 
 /* After a function's declaration: the caller holds the lock of @zone. */
 #define REQUIRES_ZONE(zone) REQUIRES((zone)->lock, zone_class)
-/* Inside such a function: assert that the lock is held. */
+/* Inside a function with REQUIRES_ZONE: assert that the lock is held. */
 #define ASSERT_ZONE_LOCKED(zone) KASSERT(spin_is_held(&(zone)->lock))
 
 static inline irqflags_t lru_lock_irqsave(struct zone *zone) ACQUIRE(zone->lru_lock, lru_class)
