@@ -57,8 +57,8 @@ static bool some_zones(const struct drain_request *req, struct pcp *pcp, u8 *id)
 }
 
 /*
- * Do one piece of the work that @req requests from this CPU.  If the work is for all zones, *@id is
- * the next zone; @id NULL: pcp->round_zone is.  Returns false if work remains.
+ * Do one piece of the work that @req requests from this CPU.  If the work is for all zones, *@id
+ * (pcp->round_zone if @id is NULL) is the next zone.  Returns false if work remains.
  */
 static bool drain_piece(const struct drain_request *req, u8 *id)
 {

@@ -144,7 +144,7 @@ static always_inline bool pcp_push(
 	struct pcp *pcp = body_pcp(mem, own);
 	size_t stack, count;
 
-	/* Callers for the kernel's memory pass descriptors of its memmap; check those of others. */
+	/* Callers for the kernel's memory pass descriptors of its memmap; others may not. */
 	if (!own &&
 	    unlikely(
 	        (uintptr_t)page - first >= (mem->end_pfn - mem->start_pfn) * sizeof(struct page)))

@@ -47,7 +47,7 @@ void poison_retire(struct poison_request *r) EXCLUDES(zone_class);
  */
 int poison_take_object_page(struct memory *mem, pfn_t pfn, struct poison_result *res) must_check;
 /*
- * poison_take_object_page, but the caller gets no reference: the page is flagged, and then taken
+ * As poison_take_object_page, but the caller gets no reference: the page is flagged, and then taken
  * from its object.  Its last put, perhaps the put of the slot's reference here, retires it.  The
  * zone's caches are off.  0; -EAGAIN.  Locks: object, lru, zone.
  */
